@@ -1,0 +1,67 @@
+# What there is to do here: `make help`.
+
+# For which machine `build` compiles; template.yaml asks for the same.
+ARCH = arm64
+# The stack that `deploy` and `invoke` work on.
+STACK = cloudfront-sg-sync
+
+# Development tools have their own module file, so that none of their dependencies is one of the function's.
+TOOL = go tool -modfile=go.tool.mod
+
+# Reproducible: one source and one Go release give the same bytes, whatever the folder, the clone or the machine.
+# lambda.norpc leaves out the RPC mode of the retired go1.x runtime.
+BUILD = CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build \
+	-trimpath -buildvcs=false -tags lambda.norpc -ldflags '-s -w -buildid='
+
+# The race detector needs cgo and a C compiler that works; compiling the one package that proves it is cheap.
+RACE = $(shell go build -race runtime/cgo >/dev/null 2>&1 && echo -race)
+
+# The event of a manual resync.
+EVENT = {"dryRun":$(if $(DRY_RUN),true,false),"force":$(if $(FORCE),true,false)}
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint fmt bench build build-SyncFunction deploy invoke clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Watch the function work, without AWS and without a network (IP_RANGES=FILE|URL: on a real file)
+	@go run ./cmd/cfsg demo $(if $(IP_RANGES),--ip-ranges '$(IP_RANGES)')
+
+test: ## Run all tests, with the race detector where there is a C compiler
+	go test $(RACE) ./...
+
+lint: ## Check the code: vet, formatting, linters (the first run compiles the linters)
+	go vet ./...
+	@unformatted=$$($(TOOL) gofumpt -l .) && \
+		if [ -n "$$unformatted" ]; then echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; fi
+	$(TOOL) golangci-lint run
+
+fmt: ## Format the code
+	$(TOOL) gofumpt -w .
+
+bench: ## Run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+build: ## Build build/bootstrap, the function, for linux/arm64 (ARCH=amd64: for the other)
+	$(BUILD) -o build/bootstrap ./lambda
+
+# `sam build` calls this one, because of the function's BuildMethod in template.yaml.
+# https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/building-custom-runtimes.html
+build-SyncFunction: build
+	cp build/bootstrap '$(ARTIFACTS_DIR)'
+
+deploy: ## Build and deploy with SAM (STACK=NAME, PARAMETERS="TagKey=… Regions=…")
+	sam build
+	sam deploy --stack-name '$(STACK)' $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
+
+invoke: ## Resync now, by the deployed function (STACK=NAME, DRY_RUN=1, FORCE=1)
+	@mkdir -p build && echo '$(EVENT)' > build/event.json
+	@function=$$(aws cloudformation describe-stacks --stack-name '$(STACK)' --output text \
+			--query "Stacks[0].Outputs[?OutputKey=='FunctionName'].OutputValue") && \
+		failed=$$(aws lambda invoke --function-name "$$function" --payload fileb://build/event.json \
+			--cli-read-timeout 0 --output text --query FunctionError build/answer.json) && \
+		cat build/answer.json && echo && [ "$$failed" = None ]
+
+clean: ## Remove what was built
+	rm -rf build .aws-sam
