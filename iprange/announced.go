@@ -1,0 +1,87 @@
+package iprange
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+var (
+	// ErrStale is the error of a file that is older than the one a notice announced, for longer than the patience.
+	ErrStale = errors.New("stale copy")
+
+	// ErrCorrupt is the error of a file that has the sync token of the one a notice announced, and another MD5.
+	ErrCorrupt = errors.New("corrupt copy")
+)
+
+// corruptRefetches is how many more times a file is fetched whose MD5 is wrong: a damaged copy may stand in the one
+// cache that answered.
+const corruptRefetches = 2
+
+// fetchAnnounced gets the file that a notice announced, or a newer one. AWS sends a notification when a file is
+// published, which may be before the caches that serve it know.
+func (f *Fetcher) fetchAnnounced(ctx context.Context, n Notice) (copyOfFile, error) {
+	var (
+		start = time.Now()
+		pause = f.StalePause
+		ask   = request{ifChangedFrom: f.held}
+	)
+	var verdict error // on the file fetched last
+	for refetches := 0; ; {
+		fetched, err := f.download(ctx, ask)
+		if err != nil && verdict != nil {
+			return copyOfFile{}, fmt.Errorf("%w (before that: %w)", err, verdict)
+		}
+		if err != nil {
+			return copyOfFile{}, err
+		}
+		verdict = n.check(fetched.publication)
+		ask.noCache = true
+		switch {
+		case verdict == nil:
+			return fetched, nil
+		case errors.Is(verdict, ErrCorrupt):
+			if refetches++; refetches > corruptRefetches {
+				return copyOfFile{}, fmt.Errorf("%w; fetched %d times; nothing of it was used, run again later", verdict, refetches)
+			}
+			ask.ifChangedFrom = copyOfFile{}
+			pause = f.Pause
+		case time.Since(start)+pause > f.StalePatience:
+			return copyOfFile{}, fmt.Errorf("%w; waited %s; run again in some minutes, when the new file has reached this cache",
+				verdict, time.Since(start).Round(time.Second))
+		}
+		f.Log.WarnContext(ctx, "not the announced file, fetching again", "url", f.URL, "pause", pause, "error", verdict)
+		if stop := sleep(ctx, pause); stop != nil {
+			return copyOfFile{}, fmt.Errorf("%w; no time to fetch it again: %w", verdict, stop)
+		}
+		pause = min(2*pause, f.StalePatience/5)
+	}
+}
+
+// check reports whether p is not what the notice announced, nor newer.
+func (n Notice) check(p *Publication) error {
+	switch order := compareTokens(p.SyncToken, n.SyncToken); {
+	case order > 0:
+		return nil
+	case order < 0:
+		return fmt.Errorf("%w: the file served is of %s, the notification announced that of %s",
+			ErrStale, describeToken(p.SyncToken), describeToken(n.SyncToken))
+	}
+	if sum := hex.EncodeToString(p.MD5[:]); !strings.EqualFold(sum, n.MD5) {
+		return fmt.Errorf("%w: the file of %s has MD5 %s, the notification announced %s",
+			ErrCorrupt, describeToken(p.SyncToken), sum, n.MD5)
+	}
+	return nil
+}
+
+// describeToken writes a sync token as the time it stands for, followed by itself.
+func describeToken(token string) string {
+	t, err := tokenTime(token)
+	if err != nil {
+		return quote(token)
+	}
+	return fmt.Sprintf("%s (sync token %s)", t.Format(time.RFC3339), token)
+}

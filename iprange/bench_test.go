@@ -1,0 +1,67 @@
+package iprange
+
+import (
+	"bytes"
+	"crypto/md5"
+	"encoding/json"
+	"io"
+	"os"
+	"testing"
+)
+
+// benchmarkFile returns the real file or, where it is missing, one like it.
+func benchmarkFile(b *testing.B) []byte {
+	b.Helper()
+	data, err := readGzip("../../shared/data/ip-ranges-2026-08-22.json.gz")
+	if os.IsNotExist(err) {
+		b.Log("the real data is not here, using a document like it: ", err)
+		data, err = bigDocument(17_000), nil
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	return data
+}
+
+// BenchmarkMD5 is what hashing alone takes, the measure for BenchmarkDecode.
+func BenchmarkMD5(b *testing.B) {
+	data := benchmarkFile(b)
+	for b.Loop() {
+		md5.Sum(data)
+	}
+}
+
+// BenchmarkDecode hashes, decodes, validates, selects and merges.
+func BenchmarkDecode(b *testing.B) {
+	data := benchmarkFile(b)
+	for b.Loop() {
+		if _, err := Decode(bytes.NewReader(data), cloudfront); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkPlainJSON only hashes and decodes, in the plain way: into a struct by encoding/json.
+func BenchmarkPlainJSON(b *testing.B) {
+	data := benchmarkFile(b)
+	for b.Loop() {
+		var document struct {
+			SyncToken string `json:"syncToken"`
+			Prefixes  []struct {
+				Prefix  string `json:"ip_prefix"`
+				Service string `json:"service"`
+			} `json:"prefixes"`
+			IPv6Prefixes []struct {
+				Prefix  string `json:"ipv6_prefix"`
+				Service string `json:"service"`
+			} `json:"ipv6_prefixes"`
+		}
+		hash := md5.New()
+		if err := json.NewDecoder(io.TeeReader(bytes.NewReader(data), hash)).Decode(&document); err != nil {
+			b.Fatal(err)
+		}
+		hash.Sum(nil)
+	}
+}

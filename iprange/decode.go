@@ -1,0 +1,232 @@
+package iprange
+
+import (
+	"bytes"
+	"crypto/md5"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Decode reads one whole ip-ranges.json in a single pass, without holding it in memory. It returns what sel selects of
+// it, or an error that says what is wrong with the file: then nothing of it should be used.
+//
+// The order of members does not matter, and those that are not known are passed over. Only the entries of wanted
+// services are looked into; the others need no more than be JSON objects.
+func Decode(r io.Reader, sel Selection) (*Publication, error) {
+	if err := sel.validate(); err != nil {
+		return nil, err
+	}
+	src := &source{r: r, hash: md5.New()}
+	d := &decoder{
+		src:      src,
+		dec:      jsontext.NewDecoder(src), // refuses duplicate member names at every level
+		sel:      sel,
+		pub:      new(Publication),
+		entryDec: new(jsontext.Decoder),
+		found:    make(map[string]bool),
+	}
+	src.consumed = d.dec.InputOffset
+	for _, service := range sel.Services {
+		d.marks = append(d.marks, []byte(service))
+	}
+	if err := d.document(); err != nil {
+		return nil, src.explain(err)
+	}
+	src.hash.Sum(d.pub.MD5[:0])
+	if err := d.finish(); err != nil {
+		return nil, err
+	}
+	return d.pub, nil
+}
+
+// decoder is the state of one pass over a document.
+type decoder struct {
+	src   *source
+	dec   *jsontext.Decoder
+	sel   Selection
+	marks [][]byte // the names of the selected services
+
+	entryReader bytes.Reader // both are for one entry at a time
+	entryDec    *jsontext.Decoder
+
+	lists []family        // met so far
+	found map[string]bool // services with a selected prefix
+	pub   *Publication
+}
+
+// document reads the document to the end of the file.
+func (d *decoder) document() error {
+	if err := expect(d.dec, jsontext.KindBeginObject); err != nil {
+		return err
+	}
+	if _, err := d.dec.ReadToken(); err != nil {
+		return err
+	}
+	for d.dec.PeekKind() != jsontext.KindEndObject {
+		if err := d.member(); err != nil {
+			return err
+		}
+	}
+	if _, err := d.dec.ReadToken(); err != nil {
+		return err
+	}
+	end := d.dec.InputOffset()
+	if _, err := d.dec.ReadToken(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("more data follows the document, which ends after %d bytes", end)
+	}
+	return nil
+}
+
+// member reads one member of the document.
+func (d *decoder) member() error {
+	name, err := d.dec.ReadToken()
+	if err != nil {
+		return err
+	}
+	switch name.String() {
+	case "syncToken":
+		if d.pub.SyncToken, err = readString(d.dec); err == nil {
+			d.pub.Published, err = tokenTime(d.pub.SyncToken)
+		}
+		if err != nil {
+			return fmt.Errorf("syncToken: %w", err)
+		}
+		return nil
+	case familyIPv4.list:
+		return d.list(familyIPv4, d.sel.IPv4)
+	case familyIPv6.list:
+		return d.list(familyIPv6, d.sel.IPv6)
+	default:
+		return d.dec.SkipValue()
+	}
+}
+
+// list reads the prefixes of one family.
+func (d *decoder) list(f family, selected bool) error {
+	d.lists = append(d.lists, f)
+	if err := expect(d.dec, jsontext.KindBeginArray); err != nil {
+		return fmt.Errorf("%s: %w", f.list, err)
+	}
+	if _, err := d.dec.ReadToken(); err != nil {
+		return err
+	}
+	for i := 0; ; i++ {
+		entry, err := d.dec.ReadValue()
+		switch {
+		case err != nil && d.dec.PeekKind() == jsontext.KindEndArray:
+			_, err := d.dec.ReadToken()
+			return err
+		case err != nil:
+			return err
+		case entry.Kind() != jsontext.KindBeginObject:
+			return fmt.Errorf("%s entry %d is not an object", f.list, i)
+		case !d.mayBeWanted(entry):
+			continue
+		}
+		if err := d.entry(f, selected, entry); err != nil {
+			return fmt.Errorf("%s entry %d: %w", f.list, i, err)
+		}
+	}
+}
+
+// mayBeWanted reports whether an entry can be one of a wanted service. Nearly all are not, and need not be looked into:
+// they neither contain its name nor an escape sequence that could spell it.
+func (d *decoder) mayBeWanted(entry []byte) bool {
+	for _, mark := range d.marks {
+		if bytes.Contains(entry, mark) {
+			return true
+		}
+	}
+	return d.src.escapes && bytes.IndexByte(entry, '\\') >= 0
+}
+
+// entry reads an entry, and keeps its prefix if it is wanted.
+func (d *decoder) entry(f family, selected bool, raw jsontext.Value) error {
+	service, text, err := d.serviceAndPrefix(f, raw)
+	if err != nil || !slices.Contains(d.sel.Services, service) {
+		return err
+	}
+	if text == "" {
+		return fmt.Errorf("(%s) has no %s", service, f.member)
+	}
+	p, err := f.parsePrefix(text)
+	if err != nil {
+		return fmt.Errorf("%s (%s): %w", quote(text), service, err)
+	}
+	if selected {
+		d.found[service] = true
+		d.pub.Prefixes = append(d.pub.Prefixes, p)
+	}
+	return nil
+}
+
+// serviceAndPrefix returns two members of an entry as they are, empty where they are missing or not strings.
+func (d *decoder) serviceAndPrefix(f family, raw jsontext.Value) (service, prefix string, err error) {
+	d.entryReader.Reset(raw)
+	dec := d.entryDec
+	dec.Reset(&d.entryReader)
+	if _, err := dec.ReadToken(); err != nil {
+		return "", "", err
+	}
+	for dec.PeekKind() != jsontext.KindEndObject {
+		name, err := dec.ReadToken()
+		if err != nil {
+			return "", "", err
+		}
+		var value *string
+		switch name.String() {
+		case "service":
+			value = &service
+		case f.member:
+			value = &prefix
+		}
+		if value == nil || dec.PeekKind() != jsontext.KindString {
+			err = dec.SkipValue()
+		} else {
+			*value, err = readString(dec)
+		}
+		if err != nil {
+			return "", "", err
+		}
+	}
+	return service, prefix, nil
+}
+
+// finish checks that the document was complete, and merges what it holds.
+func (d *decoder) finish() error {
+	if d.pub.SyncToken == "" {
+		return errors.New("this is not ip-ranges.json: it has no syncToken")
+	}
+	for _, f := range []family{familyIPv4, familyIPv6} {
+		selected := f == familyIPv4 && d.sel.IPv4 || f == familyIPv6 && d.sel.IPv6
+		if selected && !slices.Contains(d.lists, f) {
+			return fmt.Errorf("this is not ip-ranges.json: it has no list of %s", f.list)
+		}
+	}
+	var missing []string
+	for _, service := range d.sel.Services {
+		if !d.found[service] && !slices.Contains(missing, service) {
+			missing = append(missing, service)
+		}
+	}
+	if len(missing) > 0 {
+		return &MissingServiceError{Services: missing, Families: d.sel.families()}
+	}
+	merged := Merge(d.pub.Prefixes)
+	for _, p := range merged {
+		if err := checkPrefix(p); err != nil {
+			return fmt.Errorf("merged prefix %s: %w", p, err)
+		}
+	}
+	ipv6 := slices.IndexFunc(merged, func(p netip.Prefix) bool { return p.Addr().Is6() })
+	if ipv6 < 0 {
+		ipv6 = len(merged)
+	}
+	d.pub.IPv4, d.pub.IPv6 = merged[:ipv6:ipv6], merged[ipv6:]
+	return nil
+}

@@ -1,0 +1,246 @@
+package iprange
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"time"
+)
+
+const userAgent = "cloudfront-sg-sync"
+
+// Fetcher fetches the published ranges and remembers the last ones, so that a later fetch can ask only whether they
+// changed. All but the Selection may be left zero. The fields must not be changed after the first Fetch, and a Fetcher
+// is not for use by several goroutines at once.
+type Fetcher struct {
+	URL       string // of the file; DefaultURL if empty
+	Selection Selection
+
+	Transport http.RoundTripper // an own one, with timeouts for each phase, if nil
+	Log       *slog.Logger      // told of every retry; nobody is if nil
+
+	Attempts int           // at getting an answer, 5 if zero
+	Timeout  time.Duration // of one attempt, 30 s if zero
+	Pause    time.Duration // bounds the random pause after the first attempt and doubles with each; 250 ms if zero
+	MaxPause time.Duration // bounds the random pause after any attempt; 5 s if zero
+
+	// StalePatience is how long to wait for the file that a notice announced while older ones are served: 2 min if
+	// zero, not at all if negative. The pauses in between start at StalePause, 2 s if zero, and double up to a fifth of
+	// the patience.
+	StalePatience time.Duration
+	StalePause    time.Duration
+
+	client *http.Client
+	held   copyOfFile
+}
+
+// copyOfFile is a publication with what the server calls the file it was read from.
+type copyOfFile struct {
+	publication  *Publication
+	etag         string
+	lastModified string
+}
+
+// Fetch returns the ranges as published now or, with a notice, those it announced or newer ones. If they did not change
+// since the last call, that is the publication returned then.
+//
+// It tries again on whatever may pass by itself, for as long as the context allows. The error is ErrStale or ErrCorrupt
+// if the file is not what the notice announced.
+func (f *Fetcher) Fetch(ctx context.Context, n *Notice) (*Publication, error) {
+	f.setDefaults()
+	fetched, err := f.fetch(ctx, n)
+	// The next fetch is minutes or days away: no connection is worth keeping, nor the goroutines that serve it.
+	f.client.CloseIdleConnections()
+	if err != nil {
+		return nil, fmt.Errorf("fetch %s: %w", f.URL, err)
+	}
+	f.held = fetched
+	return fetched.publication, nil
+}
+
+func (f *Fetcher) fetch(ctx context.Context, n *Notice) (copyOfFile, error) {
+	if err := ValidateURL(f.URL); err != nil {
+		return copyOfFile{}, err
+	}
+	if n == nil {
+		return f.download(ctx, request{ifChangedFrom: f.held})
+	}
+	if err := n.validate(); err != nil {
+		return copyOfFile{}, fmt.Errorf("the notice: %w", err)
+	}
+	return f.fetchAnnounced(ctx, *n)
+}
+
+func (f *Fetcher) setDefaults() {
+	if f.client != nil {
+		return
+	}
+	setDefault(&f.URL, DefaultURL)
+	setDefault(&f.Attempts, 5)
+	setDefault(&f.Timeout, 30*time.Second)
+	setDefault(&f.Pause, 250*time.Millisecond)
+	setDefault(&f.MaxPause, 5*time.Second)
+	setDefault(&f.StalePatience, 2*time.Minute)
+	setDefault(&f.StalePause, 2*time.Second)
+	transport := f.Transport
+	if transport == nil {
+		transport = newTransport()
+	}
+	if f.Log == nil {
+		f.Log = slog.New(slog.DiscardHandler)
+	}
+	f.client = &http.Client{Transport: transport, CheckRedirect: checkRedirect}
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// newTransport returns a transport that gives up on each phase of a request in good time. It speaks HTTP/1.1, as a
+// transport with an own dialer does unless told otherwise: HTTP/2 would cost more than it brings a single request.
+func newTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   5 * time.Second,
+		ResponseHeaderTimeout: 10 * time.Second,
+	}
+}
+
+// request is what an attempt asks for.
+type request struct {
+	ifChangedFrom copyOfFile // zero: unconditionally
+	noCache       bool       // ask caches to look for a newer copy
+}
+
+// download gets the file, again where an attempt fails of what may pass by itself.
+func (f *Fetcher) download(ctx context.Context, r request) (copyOfFile, error) {
+	var before error // of the attempt before
+	for attempt := 1; ; attempt++ {
+		fetched, err := f.attempt(ctx, r)
+		switch {
+		case err == nil:
+			return fetched, nil
+		case ctx.Err() != nil && before != nil:
+			return copyOfFile{}, fmt.Errorf("%w (attempt %d; the one before: %w)", err, attempt, before)
+		case ctx.Err() != nil || !mayPass(err):
+			return copyOfFile{}, err
+		case attempt >= f.Attempts:
+			return copyOfFile{}, fmt.Errorf("%w (attempt %d, the last)", err, attempt)
+		}
+		before = err
+		// Exponential backoff with full jitter.
+		// https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+		pause := rand.N(min(f.Pause<<min(attempt-1, 16), f.MaxPause)) + 1
+		f.Log.WarnContext(ctx, "fetch failed, trying again", "url", f.URL, "attempt", attempt, "pause", pause, "error", err)
+		if stop := sleep(ctx, pause); stop != nil {
+			return copyOfFile{}, fmt.Errorf("%w (attempt %d, no time for another: %w)", err, attempt, stop)
+		}
+	}
+}
+
+// attempt gets the file once, in the time an attempt may take.
+func (f *Fetcher) attempt(ctx context.Context, r request) (copyOfFile, error) {
+	limited, cancel := context.WithTimeout(ctx, f.Timeout)
+	defer cancel()
+	fetched, err := f.get(limited, r)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("not complete after %s: %w", f.Timeout, err)
+	}
+	return fetched, err
+}
+
+// get gets the file.
+func (f *Fetcher) get(ctx context.Context, r request) (copyOfFile, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.URL, nil)
+	if err != nil {
+		return copyOfFile{}, err
+	}
+	req.Header.Set("User-Agent", userAgent)
+	if r.noCache {
+		req.Header.Set("Cache-Control", "no-cache")
+	}
+	if r.ifChangedFrom.etag != "" {
+		req.Header.Set("If-None-Match", r.ifChangedFrom.etag)
+	}
+	if r.ifChangedFrom.lastModified != "" {
+		req.Header.Set("If-Modified-Since", r.ifChangedFrom.lastModified)
+	}
+	res, err := f.client.Do(req)
+	if err != nil {
+		return copyOfFile{}, &networkError{cause(err)}
+	}
+	defer res.Body.Close()
+	switch {
+	case res.StatusCode == http.StatusNotModified && r.ifChangedFrom.publication != nil:
+		return r.ifChangedFrom, nil
+	case res.StatusCode != http.StatusOK:
+		return copyOfFile{}, &statusError{code: res.StatusCode, status: res.Status}
+	case res.ContentLength > MaxSize:
+		return copyOfFile{}, ErrTooLarge
+	}
+	publication, err := Decode(res.Body, f.Selection)
+	if err != nil {
+		return copyOfFile{}, err
+	}
+	return copyOfFile{
+		publication:  publication,
+		etag:         res.Header.Get("ETag"),
+		lastModified: res.Header.Get("Last-Modified"),
+	}, nil
+}
+
+// networkError is a request that got no answer.
+type networkError struct{ err error }
+
+func (e *networkError) Error() string { return e.err.Error() }
+func (e *networkError) Unwrap() error { return e.err }
+
+// statusError is an answer of the server other than the file.
+type statusError struct {
+	code   int
+	status string
+}
+
+func (e *statusError) Error() string {
+	if e.code == http.StatusForbidden || e.code == http.StatusNotFound {
+		return fmt.Sprintf("the server answered %s: check the URL", e.status)
+	}
+	return "the server answered " + e.status
+}
+
+// mayPass reports whether an attempt that failed with err may succeed when made again: the network and the server get
+// another chance, a file that is wrong does not, unless it was cut short.
+func mayPass(err error) bool {
+	if status, ok := errors.AsType[*statusError](err); ok {
+		return status.code >= 500 || status.code == http.StatusTooManyRequests
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return false
+	}
+	_, network := errors.AsType[*networkError](err)
+	_, reading := errors.AsType[*readError](err)
+	return (network || reading || errors.Is(err, io.ErrUnexpectedEOF)) && !errors.Is(err, errRedirect)
+}
+
+// sleep waits, unless the context ends first or is known to.
+func sleep(ctx context.Context, pause time.Duration) error {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= pause {
+		return context.DeadlineExceeded
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(pause):
+		return nil
+	}
+}

@@ -1,0 +1,51 @@
+package iprange
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Selection says which of the published ranges are wanted.
+type Selection struct {
+	Services []string // as AWS writes them, for example CLOUDFRONT; a range of any of them is selected
+	IPv4     bool
+	IPv6     bool
+}
+
+// validate reports a selection that could never select anything.
+func (s Selection) validate() error {
+	switch {
+	case len(s.Services) == 0:
+		return errors.New("no service is selected")
+	case slices.Contains(s.Services, ""):
+		return errors.New("a selected service has no name")
+	case !s.IPv4 && !s.IPv6:
+		return errors.New("neither IPv4 nor IPv6 is selected")
+	}
+	return nil
+}
+
+// families names the selected address families in prose.
+func (s Selection) families() string {
+	switch {
+	case s.IPv4 && s.IPv6:
+		return "IPv4 or IPv6"
+	case s.IPv4:
+		return "IPv4"
+	default:
+		return "IPv6"
+	}
+}
+
+// MissingServiceError reports wanted services for which a published file has no range in the selected families. The
+// file is otherwise in order: most often the name is mistyped.
+type MissingServiceError struct {
+	Services []string
+	Families string // in prose, for example "IPv4 or IPv6"
+}
+
+func (e *MissingServiceError) Error() string {
+	return fmt.Sprintf("no %s range for service %s", e.Families, strings.Join(e.Services, ", "))
+}

@@ -1,0 +1,53 @@
+package iprange
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// expect reports if the next value is of another kind than wanted. What is not JSON at all is left to be found by the
+// read that follows.
+func expect(dec *jsontext.Decoder, want jsontext.Kind) error {
+	if got := dec.PeekKind(); got != want && got != jsontext.KindInvalid {
+		return fmt.Errorf("found %s, want %s", describeKind(got), describeKind(want))
+	}
+	return nil
+}
+
+func describeKind(k jsontext.Kind) string {
+	switch k {
+	case jsontext.KindBeginObject:
+		return "an object"
+	case jsontext.KindBeginArray:
+		return "a list"
+	case jsontext.KindString:
+		return "a string"
+	case jsontext.KindNumber:
+		return "a number"
+	default:
+		return k.String()
+	}
+}
+
+// readString reads a value that must be a string.
+func readString(dec *jsontext.Decoder) (string, error) {
+	if err := expect(dec, jsontext.KindString); err != nil {
+		return "", err
+	}
+	value, err := dec.ReadToken()
+	if err != nil {
+		return "", err
+	}
+	return value.String(), nil
+}
+
+// quote quotes what others wrote for an error message, shortened where it is long.
+func quote(s string) string {
+	const most = 64
+	if len(s) > most {
+		return strconv.Quote(s[:most]) + "…"
+	}
+	return strconv.Quote(s)
+}

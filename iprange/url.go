@@ -1,0 +1,67 @@
+package iprange
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+)
+
+// maxRedirects is how many redirects are followed. The file has never needed one.
+const maxRedirects = 3
+
+// ValidateURL reports why the file should not be fetched from a URL. It must be https, so that nobody on the way can
+// open a security group to himself; plain http is for a server on this machine only.
+func ValidateURL(s string) error {
+	u, err := url.Parse(s)
+	if err != nil {
+		return fmt.Errorf("not a URL like %s: %w", DefaultURL, cause(err))
+	}
+	return validateURL(u)
+}
+
+func validateURL(u *url.URL) error {
+	switch {
+	case u.Scheme == "" || u.Hostname() == "":
+		return errors.New("not a URL like " + DefaultURL)
+	case u.Scheme == "http" && !isLoopback(u):
+		return errors.New("plain http is for loopback addresses only: use https")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return fmt.Errorf("scheme %s is not supported: use https", quote(u.Scheme))
+	case u.User != nil:
+		return errors.New("credentials in a URL are not supported, and would be logged")
+	}
+	return nil
+}
+
+// isLoopback reports whether the host of a URL is this machine, by address or as localhost (RFC 6761).
+func isLoopback(u *url.URL) bool {
+	addr, err := netip.ParseAddr(u.Hostname())
+	return err == nil && addr.IsLoopback() || u.Hostname() == "localhost"
+}
+
+var errRedirect = errors.New("redirect refused")
+
+// checkRedirect decides for [http.Client] whether to follow a redirect. One that leads from elsewhere into this machine
+// is not: there, the Lambda runtime's own interfaces answer over plain http.
+func checkRedirect(req *http.Request, via []*http.Request) error {
+	if len(via) > maxRedirects {
+		return fmt.Errorf("%w: more than %d", errRedirect, maxRedirects)
+	}
+	if err := validateURL(req.URL); err != nil {
+		return fmt.Errorf("%w: to %s: %w", errRedirect, req.URL.Redacted(), err)
+	}
+	if isLoopback(req.URL) && !isLoopback(via[0].URL) {
+		return fmt.Errorf("%w: to %s, on this machine", errRedirect, req.URL.Redacted())
+	}
+	return nil
+}
+
+// cause strips an error of net/url or net/http of the URL, which stands in the error around it already.
+func cause(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return e.Err
+	}
+	return err
+}
