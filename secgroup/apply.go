@@ -1,0 +1,122 @@
+package secgroup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/smithy-go"
+)
+
+// Apply takes one step of a plan, by one call. If it fails, EC2 has changed
+// nothing, or an answer was lost on the way; the steps after it must not be
+// taken. Where [IsConflict] holds for the error, a new plan may succeed.
+func Apply(ctx context.Context, api API, step Step) error {
+	var err error
+	permission := "ec2:AuthorizeSecurityGroupIngress"
+	switch step.Op {
+	case Authorize:
+		_, err = api.AuthorizeSecurityGroupIngress(ctx, &ec2.AuthorizeSecurityGroupIngressInput{
+			GroupId:       aws.String(step.GroupID),
+			IpPermissions: permissions(step.Rules),
+		})
+	case Revoke:
+		permission = "ec2:RevokeSecurityGroupIngress"
+		// In a default VPC EC2 ignores a rule that is not there, elsewhere it
+		// answers InvalidPermission.NotFound.
+		_, err = api.RevokeSecurityGroupIngress(ctx, &ec2.RevokeSecurityGroupIngressInput{
+			GroupId:       aws.String(step.GroupID),
+			IpPermissions: permissions(step.Rules),
+		})
+	}
+	if err != nil {
+		return explain(fmt.Errorf("%v: %w", step, err), permission)
+	}
+	return nil
+}
+
+// permissions returns rules as EC2 takes them: one permission for each
+// protocol and ports, with all their sources.
+func permissions(rules []Rule) []types.IpPermission {
+	type key struct {
+		protocol string
+		from, to int32
+	}
+	index := map[key]int{}
+	var perms []types.IpPermission
+	for _, r := range rules {
+		k := key{r.Protocol, r.From, r.To}
+		i, ok := index[k]
+		if !ok {
+			i = len(perms)
+			index[k] = i
+			perms = append(perms, types.IpPermission{
+				IpProtocol: aws.String(r.Protocol),
+				FromPort:   aws.Int32(r.From),
+				ToPort:     aws.Int32(r.To),
+			})
+		}
+		addSource(&perms[i], r)
+	}
+	return perms
+}
+
+func addSource(p *types.IpPermission, r Rule) {
+	var description *string
+	if r.Description != "" {
+		description = aws.String(r.Description)
+	}
+	switch source := r.Source.String(); {
+	case r.Source.Prefix.IsValid() && FamilyOf(r.Source.Prefix) == IPv4:
+		p.IpRanges = append(p.IpRanges, types.IpRange{CidrIp: aws.String(source), Description: description})
+	case r.Source.Prefix.IsValid():
+		p.Ipv6Ranges = append(p.Ipv6Ranges, types.Ipv6Range{CidrIpv6: aws.String(source), Description: description})
+	case strings.HasPrefix(source, "pl-"):
+		p.PrefixListIds = append(p.PrefixListIds, types.PrefixListId{PrefixListId: aws.String(source), Description: description})
+	default:
+		owner, group, _ := strings.Cut(source, "/")
+		p.UserIdGroupPairs = append(p.UserIdGroupPairs, types.UserIdGroupPair{UserId: aws.String(owner), GroupId: aws.String(group), Description: description})
+	}
+}
+
+// IsConflict reports whether EC2 refused a step because the group was not as
+// the plan had it: someone else changed it, or an answer was lost and the call
+// made again. Looking again and planning again is the way out. See
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+func IsConflict(err error) bool {
+	switch code(err) {
+	case "InvalidPermission.Duplicate", "InvalidPermission.NotFound", "RulesPerSecurityGroupLimitExceeded", "InvalidGroup.NotFound":
+		return true
+	}
+	return false
+}
+
+// explain adds what to do to an error of EC2, where its own words do not say.
+func explain(err error, permission string) error {
+	hint := ""
+	switch code(err) {
+	case "UnauthorizedOperation", "AccessDenied":
+		hint = "grant the permission " + permission + " on it"
+	case "AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException", "ExpiredToken", "RequestExpired":
+		hint = "check the credentials and the clock"
+	case "RequestLimitExceeded":
+		hint = "EC2 is throttling this account; run again later"
+	case "RulesPerSecurityGroupLimitExceeded":
+		hint = "the group's quota is lower than RULES_PER_GROUP says, or a prefix list in the group weighs more than one rule; tag one more group for its pool, or raise quota L-0EA8095F"
+	default:
+		return err
+	}
+	return fmt.Errorf("%w; %s", err, hint)
+}
+
+// code returns EC2's code of an error, or nothing.
+func code(err error) string {
+	if e, ok := errors.AsType[smithy.APIError](err); ok {
+		return e.ErrorCode()
+	}
+	return ""
+}

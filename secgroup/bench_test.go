@@ -1,0 +1,81 @@
+package secgroup
+
+import (
+	"compress/gzip"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"cloudfront-sg-sync/iprange"
+)
+
+// realRanges returns the CLOUDFRONT ranges of the published file that lies
+// beside the repository; without it the test or benchmark is skipped.
+func realRanges(tb testing.TB) []netip.Prefix {
+	tb.Helper()
+	f, err := os.Open(filepath.Join("..", "..", "shared", "data", "ip-ranges-2026-08-22.json.gz"))
+	if err != nil {
+		tb.Skipf("the published file is not here: %v", err)
+	}
+	defer f.Close()
+	document, err := gzip.NewReader(f)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	p, err := iprange.Decode(document, iprange.Selection{Services: []string{"CLOUDFRONT"}, IPv4: true, IPv6: true})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return p.Merged()
+}
+
+// BenchmarkNewPlan plans pools of three groups: from nothing, with nothing to
+// do, and with one range of the list cut in two, one gone and one new.
+func BenchmarkNewPlan(b *testing.B) {
+	ranges := realRanges(b)
+	req := Request{Stamp: testStamp, Ranges: ranges, RulesPerGroup: 60, MaxRevokePercent: 50}
+	changed := req
+	changed.Ranges = canonicalChange(ranges)
+	for _, n := range []int{10, 100, 1000} {
+		var empty []Group
+		for i := range n {
+			empty = append(empty, Group{ID: fmt.Sprintf("sg-%04d", i), VPC: "vpc-1", Tags: map[string]string{testKey: "443", testKey + "-pool": fmt.Sprint("pool-", i/3)}})
+		}
+		first, err := NewPlan(empty, req)
+		if err != nil {
+			b.Fatal(err)
+		}
+		full := make([]Group, 0, n)
+		for _, pool := range first.Pools {
+			for _, g := range pool.Groups {
+				synced := *g.Group
+				synced.Ingress = g.Group.after(pool.Steps)
+				full = append(full, synced)
+			}
+		}
+		for _, c := range []struct {
+			name   string
+			groups []Group
+			req    Request
+		}{{"first", empty, req}, {"idle", full, req}, {"change", full, changed}} {
+			b.Run(fmt.Sprintf("%s/groups=%d", c.name, n), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := NewPlan(c.groups, c.req); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// canonicalChange replaces the first range by its upper half and the last by
+// its neighbour.
+func canonicalChange(ranges []netip.Prefix) []netip.Prefix {
+	out := append([]netip.Prefix(nil), ranges...)
+	out[0] = netip.PrefixFrom(out[0].Addr(), out[0].Bits()+1)
+	return append(out[:len(out)-1], netip.MustParsePrefix("2c0f:ffff::/40"))
+}

@@ -1,0 +1,120 @@
+package secgroup
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+)
+
+// API is the part of the EC2 client that this package calls.
+type API interface {
+	ec2.DescribeSecurityGroupsAPIClient
+	AuthorizeSecurityGroupIngress(context.Context, *ec2.AuthorizeSecurityGroupIngressInput, ...func(*ec2.Options)) (*ec2.AuthorizeSecurityGroupIngressOutput, error)
+	RevokeSecurityGroupIngress(context.Context, *ec2.RevokeSecurityGroupIngressInput, ...func(*ec2.Options)) (*ec2.RevokeSecurityGroupIngressOutput, error)
+}
+
+// groupsPerPage is the most groups that one describe returns. See
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html
+const groupsPerPage = 1000
+
+// Discover returns the groups that carry the tag, with their rules.
+func Discover(ctx context.Context, api API, tagKey string) ([]Group, error) {
+	pages := ec2.NewDescribeSecurityGroupsPaginator(api, &ec2.DescribeSecurityGroupsInput{
+		Filters:    []types.Filter{{Name: aws.String("tag-key"), Values: []string{escapeFilter(tagKey)}}},
+		MaxResults: aws.Int32(groupsPerPage),
+	})
+	var groups []Group
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, explain(fmt.Errorf("describe the security groups tagged %s: %w", tagKey, err), "ec2:DescribeSecurityGroups")
+		}
+		for _, sg := range page.SecurityGroups {
+			g, err := newGroup(sg)
+			if err != nil {
+				return nil, err
+			}
+			groups = append(groups, g)
+		}
+	}
+	return groups, nil
+}
+
+// escapeFilter makes a filter's value match itself alone: * and ? are wildcards
+// there, and \ makes a character plain. See "Filter" in
+// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
+func escapeFilter(value string) string {
+	var escaped []rune
+	for _, r := range value {
+		if r == '*' || r == '?' || r == '\\' {
+			escaped = append(escaped, '\\')
+		}
+		escaped = append(escaped, r)
+	}
+	return string(escaped)
+}
+
+func newGroup(sg types.SecurityGroup) (Group, error) {
+	g := Group{
+		ID:   aws.ToString(sg.GroupId),
+		Name: aws.ToString(sg.GroupName),
+		VPC:  aws.ToString(sg.VpcId),
+		Tags: make(map[string]string, len(sg.Tags)),
+	}
+	for _, tag := range sg.Tags {
+		g.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+	}
+	for _, p := range sg.IpPermissions {
+		rules, err := rulesOf(p)
+		if err != nil {
+			return Group{}, fmt.Errorf("%s: %w", g.ID, err)
+		}
+		g.Ingress = append(g.Ingress, rules...)
+	}
+	return g, nil
+}
+
+// rulesOf returns the rules of a permission, one for each of its sources.
+func rulesOf(p types.IpPermission) ([]Rule, error) {
+	id := RuleID{Protocol: aws.ToString(p.IpProtocol), From: -1, To: -1}
+	if p.FromPort != nil {
+		id.From = *p.FromPort
+	}
+	if p.ToPort != nil {
+		id.To = *p.ToPort
+	}
+	var rules []Rule
+	add := func(source Source, description *string) {
+		id.Source = source
+		rules = append(rules, Rule{RuleID: id, Description: aws.ToString(description)})
+	}
+	addPrefix := func(cidr, description *string) error {
+		prefix, err := netip.ParsePrefix(aws.ToString(cidr))
+		if err != nil {
+			return fmt.Errorf("EC2 returned a rule whose source cannot be read: %w", err)
+		}
+		add(Source{Prefix: prefix.Masked()}, description)
+		return nil
+	}
+	for _, r := range p.IpRanges {
+		if err := addPrefix(r.CidrIp, r.Description); err != nil {
+			return nil, err
+		}
+	}
+	for _, r := range p.Ipv6Ranges {
+		if err := addPrefix(r.CidrIpv6, r.Description); err != nil {
+			return nil, err
+		}
+	}
+	for _, r := range p.PrefixListIds {
+		add(Source{Reference: aws.ToString(r.PrefixListId)}, r.Description)
+	}
+	for _, r := range p.UserIdGroupPairs {
+		add(Source{Reference: aws.ToString(r.UserId) + "/" + aws.ToString(r.GroupId)}, r.Description)
+	}
+	return rules, nil
+}

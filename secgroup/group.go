@@ -1,0 +1,152 @@
+// Package secgroup keeps tagged EC2 security groups equal to a set of IP
+// ranges: it discovers the groups, plans the steps that make them equal, and
+// applies the steps.
+//
+// [NewPlan] is a pure function. Only [Discover] and [Apply] talk to EC2.
+package secgroup
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"strconv"
+)
+
+// A Group is a security group as EC2 describes it, reduced to what a plan needs.
+type Group struct {
+	ID   string // sg-…
+	Name string
+	VPC  string // vpc-…
+	Tags map[string]string
+	// Ingress holds the group's inbound rules, one per source.
+	Ingress []Rule
+}
+
+// A Rule is one ingress rule: a protocol, its ports and one source.
+//
+// EC2 tells rules of a group apart by these three; the description is not
+// part of a rule's identity. See "Security group rules" in the Amazon VPC
+// User Guide: https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html
+type Rule struct {
+	RuleID
+	Description string
+	// Weight is what the rule counts against the quota of rules per group.
+	// The zero value stands for [WeightOf] its source.
+	Weight Weight
+}
+
+// A RuleID is what identifies an ingress rule within its group.
+type RuleID struct {
+	Protocol string // "tcp", "udp", "icmp", "icmpv6", a protocol number, or "-1" for all
+	// From and To are the first and last port, or for ICMP the type and
+	// code; both are -1 where a rule has none.
+	From, To int32
+	Source   Source
+}
+
+// A Source is where a rule lets traffic in from: an IP range, or a reference.
+type Source struct {
+	Prefix netip.Prefix // valid for an IP range
+	// Reference is "pl-…" for a prefix list and "OWNER/sg-…" for a security
+	// group of the account OWNER; it is empty for an IP range.
+	Reference string
+}
+
+func (s Source) String() string {
+	if s.Prefix.IsValid() {
+		return s.Prefix.String()
+	}
+	return s.Reference
+}
+
+func (id RuleID) String() string {
+	ports := "all ports"
+	switch {
+	case id.From == id.To && id.From >= 0:
+		ports = strconv.Itoa(int(id.From))
+	case id.From >= 0:
+		ports = fmt.Sprintf("%d-%d", id.From, id.To)
+	}
+	return fmt.Sprintf("%s %s from %s", id.Protocol, ports, id.Source)
+}
+
+// opensTCP reports whether the rule opens every port of p over TCP.
+func (id RuleID) opensTCP(p PortRange) bool {
+	switch id.Protocol {
+	case "tcp":
+		return id.From <= int32(p.From) && int32(p.To) <= id.To
+	case "-1":
+		return true
+	}
+	return false
+}
+
+// overlaps reports whether both rules open some address on some TCP port.
+func (id RuleID) overlaps(o RuleID) bool {
+	if !id.Source.Prefix.Overlaps(o.Source.Prefix) {
+		return false
+	}
+	return id.Protocol == "-1" || id.Protocol == "tcp" && id.From <= o.To && o.From <= id.To
+}
+
+// compare orders rules by protocol, ports and source.
+func (id RuleID) compare(o RuleID) int {
+	return cmp.Or(
+		cmp.Compare(id.Protocol, o.Protocol),
+		cmp.Compare(id.From, o.From),
+		cmp.Compare(id.To, o.To),
+		id.Source.Prefix.Compare(o.Source.Prefix),
+		cmp.Compare(id.Source.Reference, o.Source.Reference),
+	)
+}
+
+// A Family is an IP version; the quota of rules per group holds for each apart.
+type Family int
+
+// The two families, usable as indexes of a [Weight].
+const (
+	IPv4 Family = iota
+	IPv6
+)
+
+func (f Family) String() string {
+	if f == IPv4 {
+		return "IPv4"
+	}
+	return "IPv6"
+}
+
+// FamilyOf returns the family of a prefix.
+func FamilyOf(p netip.Prefix) Family {
+	if p.Addr().Is4() {
+		return IPv4
+	}
+	return IPv6
+}
+
+// Weight is a number of rules for each [Family]: what a rule takes of a
+// group's quota, or what a group has left of it.
+type Weight [2]int
+
+// WeightOf returns what a rule from the source counts: one rule in the family
+// of its IP range, and for a reference to a security group one rule in both.
+// A prefix list weighs more, see [Rule.Weight].
+//
+// See "Security groups" in Amazon VPC quotas:
+// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+func WeightOf(s Source) Weight {
+	var w Weight
+	if !s.Prefix.IsValid() {
+		return Weight{1, 1}
+	}
+	w[FamilyOf(s.Prefix)] = 1
+	return w
+}
+
+// weight returns the rule's weight, which is never zero.
+func (r Rule) weight() Weight {
+	if r.Weight == (Weight{}) {
+		return WeightOf(r.Source)
+	}
+	return r.Weight
+}

@@ -1,0 +1,272 @@
+package secgroup
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// A Request is what a plan is asked for.
+type Request struct {
+	// Stamp is the tag key, the services and the publication that the rules
+	// are made from.
+	Stamp
+	// Ranges are the wanted sources: canonical, sorted, none inside another.
+	Ranges []netip.Prefix
+	// RulesPerGroup is the quota L-0EA8095F: the inbound rules that a group
+	// may hold of each family.
+	RulesPerGroup int
+	// MaxRevokePercent bounds the owned rules that may lose addresses in one
+	// plan because the ranges shrank. Where more would, nothing is revoked.
+	MaxRevokePercent int
+	// Force lifts MaxRevokePercent.
+	Force bool
+	// GroupIDs names the only groups that may be changed; empty means all.
+	GroupIDs []string
+}
+
+// A Plan is what makes the groups of one account and region equal to a
+// request.
+type Plan struct {
+	// Pools are sorted by name; a group of its own is a pool named by its ID.
+	Pools []PoolPlan
+	// Owned counts the rules there are by this tool, and Losing those of them
+	// that lose addresses because the ranges shrank.
+	Owned, Losing int
+	current       int // owned rules made from the very publication of the request
+	// Err is a *[HeldError] where the revokes are held back.
+	Err error
+}
+
+// A PoolPlan is the part of a plan for one pool. No step of a pool depends on
+// another pool.
+type PoolPlan struct {
+	Name   string
+	Groups []GroupPlan // sorted by ID
+	// Steps are to be taken in this order, and none after one that failed.
+	Steps []Step
+	// Err says why the pool cannot be made equal to the request, or not
+	// wholly: a *[ShortageError] where it is too small.
+	Err error
+}
+
+// A GroupPlan is what becomes of one group.
+type GroupPlan struct {
+	Group    *Group
+	Settings Settings
+	// Kept counts the owned rules that are there already and stay, Foreign
+	// the rules that are not this tool's.
+	Kept, Foreign int
+	// Free is what the quota leaves after the plan.
+	Free Weight
+	// Err is a problem of this group alone; its rules are left as they are.
+	Err error
+}
+
+// An Op is what a step does.
+type Op int
+
+// The operations of a step.
+const (
+	Authorize Op = iota
+	Revoke
+)
+
+func (op Op) String() string {
+	if op == Authorize {
+		return "authorize"
+	}
+	return "revoke"
+}
+
+// A Step is one call to EC2: it authorizes rules in a group, or revokes them.
+type Step struct {
+	Op      Op
+	GroupID string
+	Rules   []Rule
+	// Gap lists wanted ranges that this revoke closes until a later step
+	// opens them again. It is empty wherever an order without a gap exists.
+	Gap []netip.Prefix
+}
+
+func (s Step) String() string {
+	return fmt.Sprintf("%s %s in %s", s.Op, plural(len(s.Rules), "rule"), s.GroupID)
+}
+
+// NewPlan returns the steps that make the groups of one account and region equal
+// to the request. It fails where the request is older than what a rule was
+// made from, with an *[OlderError].
+//
+// For each wanted rule (a port of the pool, a range) and each rule there is:
+//
+//	wanted  there is one                  plan
+//	yes     no                            authorize it in a group with room
+//	yes     owned, or foreign             keep it
+//	yes     twice or more                 keep one, revoke the other owned ones
+//	no      owned                         revoke it, after what replaces it
+//	no      foreign                       leave it alone
+func NewPlan(groups []Group, req Request) (*Plan, error) {
+	if err := refuseOlder(groups, req.Stamp); err != nil {
+		return nil, err
+	}
+	pools := partition(groups, req)
+	plan := &Plan{}
+	for _, members := range pools {
+		plan.Pools = append(plan.Pools, plan.pool(members, req, all))
+	}
+	// A run that held its revokes back has added rules all the same. They must
+	// not make room for the revokes in the next run.
+	before := max(plan.Owned-plan.current, plan.current)
+	if !req.Force && plan.Losing*100 > before*req.MaxRevokePercent {
+		held := &Plan{Err: &HeldError{Losing: plan.Losing, Owned: plan.Owned, MaxPercent: req.MaxRevokePercent}}
+		for _, members := range pools {
+			held.Pools = append(held.Pools, held.pool(members, req, hold))
+		}
+		held.Losing = plan.Losing
+		return held, nil
+	}
+	return plan, nil
+}
+
+// pool plans one pool and adds what it owns and loses to the plan's sums.
+func (plan *Plan) pool(members []GroupPlan, req Request, aim aim) PoolPlan {
+	pp := PoolPlan{Name: poolName(members[0]), Groups: slices.Clone(members)}
+	current := req.Stamp.String()
+	for i := range pp.Groups {
+		g := &pp.Groups[i]
+		for _, r := range g.Group.Ingress {
+			if stamped(req.TagKey, r.Description) {
+				plan.Owned++
+				if r.Description == current {
+					plan.current++
+				}
+			} else if !owned(req.TagKey, g.Settings, r) {
+				g.Foreign++
+			}
+		}
+	}
+	if pp.Err = checkPool(pp.Groups); pp.Err != nil {
+		return pp
+	}
+	p := newPool(pp.Groups, req, aim)
+	plan.Losing += p.losing()
+	pp.Err = p.shortage(pp.Groups)
+	pp.Steps = p.order()
+	if gaps(pp.Steps) > 0 {
+		if careful := replaceFirst(pp.Groups, req); gaps(careful) < gaps(pp.Steps) {
+			pp.Steps = careful
+		}
+	}
+	for i := range pp.Groups {
+		pp.Groups[i].sum(pp.Steps, req)
+	}
+	return pp
+}
+
+// replaceFirst plans a pool without regard to the number of calls: what
+// replaces surplus rules is authorized before what is new takes the room, and
+// moved to where it belongs later.
+func replaceFirst(groups []GroupPlan, req Request) []Step {
+	var steps []Step
+	for {
+		next := newPool(groups, req, replace).order()
+		if len(next) == 0 {
+			return append(steps, newPool(groups, req, all).order()...)
+		}
+		steps = append(steps, next...)
+		groups = slices.Clone(groups)
+		for i := range groups {
+			g := *groups[i].Group
+			g.Ingress = g.after(next)
+			groups[i].Group = &g
+		}
+	}
+}
+
+// gaps counts the steps that open a gap.
+func gaps(steps []Step) int {
+	n := 0
+	for _, s := range steps {
+		if len(s.Gap) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// after returns the rules of the group once the steps are taken.
+func (g *Group) after(steps []Step) []Rule {
+	rules := slices.Clone(g.Ingress)
+	for _, s := range steps {
+		switch {
+		case s.GroupID != g.ID:
+		case s.Op == Authorize:
+			rules = append(rules, s.Rules...)
+		default:
+			revoked := make(map[RuleID]bool, len(s.Rules))
+			for _, r := range s.Rules {
+				revoked[r.RuleID] = true
+			}
+			rules = slices.DeleteFunc(rules, func(r Rule) bool { return revoked[r.RuleID] })
+		}
+	}
+	return rules
+}
+
+// sum fills in what the steps leave of the group.
+func (g *GroupPlan) sum(steps []Step, req Request) {
+	there := make(map[RuleID]bool, len(g.Group.Ingress))
+	for _, r := range g.Group.Ingress {
+		there[r.RuleID] = owned(req.TagKey, g.Settings, r)
+	}
+	g.Free = Weight{req.RulesPerGroup, req.RulesPerGroup}
+	for _, r := range g.Group.after(steps) {
+		g.Free.add(r.weight(), -1)
+		if there[r.RuleID] {
+			g.Kept++
+		}
+	}
+}
+
+// owned reports whether a rule is this tool's to change: its description says
+// so, or its group is exclusive and it lets an IP range in on listed ports
+// and no others.
+func owned(tagKey string, s Settings, r Rule) bool {
+	if stamped(tagKey, r.Description) {
+		return true
+	}
+	return s.Exclusive && r.Protocol == "tcp" && r.Source.Prefix.IsValid() &&
+		slices.ContainsFunc(s.Ports, func(p PortRange) bool { return int32(p.From) <= r.From && r.To <= int32(p.To) })
+}
+
+// refuseOlder fails where a rule was made from a newer publication than the
+// one asked for.
+func refuseOlder(groups []Group, stamp Stamp) error {
+	for _, g := range groups {
+		for _, r := range g.Ingress {
+			if !stamped(stamp.TagKey, r.Description) {
+				continue
+			}
+			if t, ok := publishedIn(r.Description); ok && t.After(stamp.Published) {
+				return &OlderError{GroupID: g.ID, Rule: r, Newest: t, Published: stamp.Published}
+			}
+		}
+	}
+	return nil
+}
+
+// Failures returns everything that keeps the plan from being whole, in order:
+// of the plan, of its pools, of its groups.
+func (plan *Plan) Failures() error {
+	errs := []error{plan.Err}
+	for _, pool := range plan.Pools {
+		errs = append(errs, pool.Err)
+		for _, g := range pool.Groups {
+			if g.Err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", g.Group.ID, g.Err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,130 @@
+package secgroup
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// The tags that configure a group are the tag key and these suffixes of it.
+const (
+	poolSuffix = "-pool"
+	modeSuffix = "-mode"
+)
+
+// Settings are what the tags of a group ask for.
+type Settings struct {
+	// Ports are the TCP ports to open, sorted, each once. There is none where
+	// every owned rule is to be withdrawn.
+	Ports []PortRange
+	// Pool names the groups of one VPC that share their rules; it is empty
+	// for a group of its own.
+	Pool string
+	// Exclusive makes every IP-range rule on the listed ports belong to this
+	// tool, whatever its description.
+	Exclusive bool
+}
+
+// A PortRange is an inclusive range of TCP ports.
+type PortRange struct{ From, To uint16 }
+
+func (p PortRange) String() string {
+	if p.From == p.To {
+		return strconv.Itoa(int(p.From))
+	}
+	return fmt.Sprintf("%d-%d", p.From, p.To)
+}
+
+// contains reports whether every port of o is one of p.
+func (p PortRange) contains(o PortRange) bool { return p.From <= o.From && o.To <= p.To }
+
+func (p PortRange) compare(o PortRange) int {
+	return cmp.Or(cmp.Compare(p.From, o.From), cmp.Compare(p.To, o.To))
+}
+
+// ParseSettings reads the settings of a group from its tags. The tag named
+// key lists the ports; key-pool and key-mode are optional. An error names the
+// tag, its value and what it may hold.
+func ParseSettings(key string, tags map[string]string) (Settings, error) {
+	var s Settings
+	ports, err := ParsePorts(tags[key])
+	if err != nil {
+		return s, fmt.Errorf("tag %s=%q: %w", key, tags[key], err)
+	}
+	s.Ports = ports
+	if pool, ok := tags[key+poolSuffix]; ok {
+		if s.Pool = strings.TrimSpace(pool); s.Pool == "" {
+			return s, fmt.Errorf("tag %s%s is empty: give the pool a name, or remove the tag", key, poolSuffix)
+		}
+	}
+	switch mode := tags[key+modeSuffix]; mode {
+	case "", "owned":
+	case "exclusive":
+		s.Exclusive = true
+	default:
+		return s, fmt.Errorf("tag %s%s=%q: unknown mode; it may be \"owned\" or \"exclusive\"", key, modeSuffix, mode)
+	}
+	return s, nil
+}
+
+// ParsePorts reads a list of TCP ports, separated by spaces or commas: port
+// numbers, ranges such as 8000-8080, and the names http and https. The value
+// "none" is an empty list.
+func ParsePorts(value string) ([]PortRange, error) {
+	if strings.TrimSpace(value) == "none" {
+		return nil, nil
+	}
+	var ports []PortRange
+	for list := range strings.SplitSeq(value, ",") {
+		words := strings.Fields(list)
+		if len(words) == 0 {
+			return nil, fmt.Errorf("a port is missing; list ports such as %q, or %q to withdraw the rules", "80 443", "none")
+		}
+		for _, word := range words {
+			p, err := parsePortRange(word)
+			if err != nil {
+				return nil, err
+			}
+			ports = append(ports, p)
+		}
+	}
+	slices.SortFunc(ports, PortRange.compare)
+	return slices.Compact(ports), nil
+}
+
+func parsePortRange(word string) (PortRange, error) {
+	switch word {
+	case "http":
+		return PortRange{80, 80}, nil
+	case "https":
+		return PortRange{443, 443}, nil
+	case "none":
+		return PortRange{}, fmt.Errorf("%q goes alone; remove it or the ports beside it", word)
+	}
+	first, last, isRange := strings.Cut(word, "-")
+	from, err := parsePort(first)
+	if err != nil {
+		return PortRange{}, err
+	}
+	if !isRange {
+		return PortRange{from, from}, nil
+	}
+	to, err := parsePort(last)
+	if err != nil {
+		return PortRange{}, err
+	}
+	if from > to {
+		return PortRange{}, fmt.Errorf("port range %q runs backwards; write %d-%d", word, to, from)
+	}
+	return PortRange{from, to}, nil
+}
+
+func parsePort(s string) (uint16, error) {
+	n, err := strconv.ParseUint(s, 10, 16)
+	if err != nil || n == 0 {
+		return 0, fmt.Errorf("%q is not a port; use a number from 1 to 65535, a range such as 8000-8080, http or https", s)
+	}
+	return uint16(n), nil
+}
