@@ -1,0 +1,82 @@
+package ec2sim
+
+import "strings"
+
+// An action carries out a call for one account in one region.
+type action func(*site, *call) (any, error)
+
+// actions lists what each service can do. Anything else is an InvalidAction.
+var actions = map[string]map[string]action{
+	"ec2": {
+		"CreateVpc":                 ec2((*site).createVPC),
+		"DescribeVpcs":              ec2((*site).describeVPCs),
+		"CreateSubnet":              ec2((*site).createSubnet),
+		"DescribeSubnets":           ec2((*site).describeSubnets),
+		"DescribeRegions":           ec2((*site).describeRegions),
+		"DescribeAvailabilityZones": ec2((*site).describeZones),
+
+		"CreateSecurityGroup":    ec2((*site).createSecurityGroup),
+		"DeleteSecurityGroup":    ec2((*site).deleteSecurityGroup),
+		"DescribeSecurityGroups": ec2((*site).describeSecurityGroups),
+
+		"AuthorizeSecurityGroupIngress":              ec2((*site).authorizeIngress),
+		"AuthorizeSecurityGroupEgress":               ec2((*site).authorizeEgress),
+		"RevokeSecurityGroupIngress":                 ec2((*site).revokeIngress),
+		"RevokeSecurityGroupEgress":                  ec2((*site).revokeEgress),
+		"DescribeSecurityGroupRules":                 ec2((*site).describeRules),
+		"ModifySecurityGroupRules":                   ec2((*site).modifyRules),
+		"UpdateSecurityGroupRuleDescriptionsIngress": ec2((*site).updateDescriptions),
+
+		"CreateTags":   ec2((*site).createTags),
+		"DeleteTags":   ec2((*site).deleteTags),
+		"DescribeTags": ec2((*site).describeTags),
+
+		"CreateNetworkInterface":          ec2((*site).createInterface),
+		"DeleteNetworkInterface":          ec2((*site).deleteInterface),
+		"DescribeNetworkInterfaces":       ec2((*site).describeInterfaces),
+		"ModifyNetworkInterfaceAttribute": ec2((*site).modifyInterface),
+
+		"CreateManagedPrefixList":     ec2((*site).createPrefixList),
+		"DescribeManagedPrefixLists":  ec2((*site).describePrefixLists),
+		"GetManagedPrefixListEntries": ec2((*site).prefixListEntries),
+	},
+	"sts": {
+		"AssumeRole":        (*site).assumeRole,
+		"GetCallerIdentity": (*site).callerIdentity,
+	},
+	"servicequotas": {
+		"GetServiceQuota": (*site).getServiceQuota,
+	},
+}
+
+// mutating reports whether an action of EC2 changes anything, which its name says.
+func mutating(name string) bool {
+	for _, verb := range []string{"Describe", "Get", "AssumeRole"} {
+		if strings.HasPrefix(name, verb) {
+			return false
+		}
+	}
+	return true
+}
+
+// dryRun is the parameter by which a caller asks whether a call would be permitted.
+type dryRun struct {
+	DryRun bool `query:"DryRun"`
+}
+
+func (d dryRun) dry() bool { return d.DryRun }
+
+// ec2 makes an action of a function from its decoded parameters to its answer.
+func ec2[In interface{ dry() bool }, Out any](do func(*site, *call, In) (Out, error)) action {
+	return func(s *site, c *call) (any, error) {
+		var in In
+		if err := decodeQuery(c.params, &in); err != nil {
+			return nil, err
+		}
+		// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonParameters.html
+		if in.dry() {
+			return nil, errorf("DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
+		}
+		return do(s, c, in)
+	}
+}

@@ -1,0 +1,51 @@
+// Package ec2sim is an EC2 endpoint in memory, for tests, demonstrations and
+// trying things out. It speaks the EC2 Query protocol, version 2016-11-15, as
+// the AWS SDKs and the AWS CLI use it: what talks to it cannot tell that it is
+// not AWS, as far as security groups, what they are attached to and what they
+// refer to are concerned. STS and Service Quotas are answered where the work on
+// security groups needs them.
+//
+// A [Server] is an [net/http.Handler]. It records every call, injects the
+// faults a test asks for, and shows the state between any two calls.
+//
+// The region of a call is that of its signature's credential scope. The
+// account is that of the role whose access key signed it, if STS here has issued
+// that key, and otherwise the home account. Signatures are not verified.
+//
+// # Seeds
+//
+// [Server.Seed] reads a JSON document that says what there is at the start. A
+// member it does not know is an error. All members may be left out, but for
+// the name of a group; without a region, a resource is in us-east-1, without an
+// account in the home account, without a vpc in the default VPC.
+//
+//	{
+//	  "rulesPerGroup": 60,
+//	  "quotas": [{"region": "eu-west-1", "rulesPerGroup": 120}],
+//	  "roles": [{"arn": "arn:aws:iam::444455556666:role/sync", "externalId": "x"}],
+//	  "vpcs": [{"name": "shop", "region": "eu-west-1", "cidr": "10.1.0.0/16"}],
+//	  "prefixLists": [{"name": "office", "maxEntries": 10, "entries": ["192.0.2.0/24"]}],
+//	  "groups": [{
+//	    "name": "web", "description": "web servers", "account": "111122223333",
+//	    "region": "eu-west-1", "vpc": "shop",
+//	    "tags": {"cloudfront-ingress": "443"},
+//	    "ingress": [
+//	      {"protocol": "tcp", "ports": "443", "source": "192.0.2.0/24", "description": "office"},
+//	      {"protocol": "tcp", "ports": "8000-8080", "source": "group:web"},
+//	      {"protocol": "tcp", "ports": "80", "source": "list:com.amazonaws.global.cloudfront.origin-facing"},
+//	      {"protocol": "-1", "source": "2001:db8::/32"}
+//	    ]
+//	  }],
+//	  "interfaces": [{
+//	    "region": "eu-west-1", "vpc": "shop", "groups": ["web"], "description": "ELB app/shop/0123456789abcdef",
+//	    "instance": "i-0123456789abcdef0", "requester": "amazon-elb",
+//	    "privateIp": "10.1.0.10", "publicIp": "198.51.100.7"
+//	  }]
+//	}
+//
+// The vpc of a group or interface is "default", "other", or the name of one of
+// the vpcs, which becomes that VPC's Name tag. A source is an IP range without
+// host bits, "group:" and the name of a group of the same VPC, or "list:" and the
+// name of a prefix list of the region. Ports are left out for protocols that
+// have none, and for all types of ICMP. The rules may be more than the quota allows.
+package ec2sim

@@ -1,0 +1,148 @@
+package ec2sim
+
+import (
+	"slices"
+	"time"
+)
+
+// A FaultKind is what goes wrong with a call.
+type FaultKind string
+
+// The kinds of fault.
+const (
+	// ErrorBefore answers with an error and changes nothing.
+	ErrorBefore FaultKind = "error before the effect"
+	// ErrorAfter does what was asked and then answers with an error.
+	ErrorAfter FaultKind = "error after the effect"
+	// CutBefore closes the connection without an answer and changes nothing.
+	CutBefore FaultKind = "connection cut before the effect"
+	// CutAfter does what was asked and closes the connection without an answer.
+	CutAfter FaultKind = "connection cut after the effect"
+	// Slow does what was asked and answers after the delay.
+	Slow FaultKind = "slow answer"
+)
+
+// What the Action of a [Fault] may be besides the name of an action.
+const (
+	AnyAction   = "*"
+	AnyMutating = "mutating"
+)
+
+// Forever is a Count that no number of calls uses up.
+const Forever = -1
+
+// A Fault makes calls fail. Several may be armed; of those that match a call,
+// the one injected first strikes.
+type Fault struct {
+	Kind   FaultKind
+	Action string // a name such as "DescribeSecurityGroups", [AnyAction] or [AnyMutating]
+
+	Account, Region, Resource string // to match as well, unless empty
+
+	After int // how many matching calls to let pass first
+	Count int // how many calls to strike then: one if zero, see also [Forever]
+
+	Code    string // error code, "InternalError" if empty
+	Message string
+	Status  int // HTTP status, the usual one of the code if zero
+
+	Delay time.Duration // before the answer, with any kind
+}
+
+// An armedFault is a fault with what is left of its counts.
+type armedFault struct {
+	Fault
+	pass, strikes int
+}
+
+// Inject arms faults.
+func (s *Server) Inject(faults ...Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range faults {
+		s.faults = append(s.faults, &armedFault{Fault: f, pass: f.After, strikes: max(f.Count, 1)})
+	}
+}
+
+// ClearFaults disarms all faults, those of [Server.Deny] included, and reports
+// how many were still to strike.
+func (s *Server) ClearFaults() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(s.faults)
+	s.faults = nil
+	return n
+}
+
+// Deny refuses actions from now on, as IAM does for lack of permission.
+func (s *Server) Deny(actions ...string) {
+	for _, name := range actions {
+		s.Inject(Fault{Kind: ErrorBefore, Action: name, Count: Forever, Code: deniedCode(name)})
+	}
+}
+
+// deniedCode returns the code a service refuses an action with.
+//
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+// https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetServiceQuota.html
+func deniedCode(action string) string {
+	switch {
+	case actions["servicequotas"][action] != nil:
+		return "AccessDeniedException"
+	case actions["sts"][action] != nil:
+		return "AccessDenied"
+	}
+	return "UnauthorizedOperation"
+}
+
+// strike returns the fault that hits a call, the zero value for none.
+func (s *Server) strike(c Call) Fault {
+	for i, f := range s.faults {
+		switch {
+		case !f.matches(c):
+			continue
+		case f.pass > 0:
+			f.pass--
+			continue
+		case f.Count == Forever:
+			return f.Fault
+		}
+		if f.strikes--; f.strikes == 0 {
+			s.faults = slices.Delete(s.faults, i, i+1)
+		}
+		return f.Fault
+	}
+	return Fault{}
+}
+
+func (f Fault) matches(c Call) bool {
+	return (f.Action == c.Action || f.Action == AnyAction || f.Action == AnyMutating && c.Mutating) &&
+		(f.Account == "" || f.Account == c.Account) &&
+		(f.Region == "" || f.Region == c.Region) &&
+		(f.Resource == "" || f.Resource == c.Resource)
+}
+
+func (f Fault) apiError() *apiError {
+	code, message := f.Code, f.Message
+	if code == "" {
+		code = "InternalError"
+	}
+	if message == "" {
+		message = defaultMessages[code]
+	}
+	e := errorf(code, "%s", message)
+	if f.Status != 0 {
+		e.status = f.Status
+	}
+	return e
+}
+
+// defaultMessages are the messages of errors that are most often injected.
+var defaultMessages = map[string]string{
+	"AccessDenied":          "User is not authorized to perform this action",
+	"AccessDeniedException": "User is not authorized to perform this action",
+	"InternalError":         "An internal error has occurred",
+	"RequestLimitExceeded":  "Request limit exceeded.",
+	"Unavailable":           "The service is unavailable. Please try again shortly.",
+	"UnauthorizedOperation": "You are not authorized to perform this operation.",
+}

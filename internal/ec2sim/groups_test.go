@@ -1,0 +1,305 @@
+package ec2sim_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"cloudfront-sg-sync/internal/ec2sim"
+)
+
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
+func TestCreateSecurityGroup(t *testing.T) {
+	s := start(t, ec2sim.Options{})
+	create := func(vpc, name, description string) (*ec2.CreateSecurityGroupOutput, error) {
+		in := &ec2.CreateSecurityGroupInput{GroupName: &name, Description: &description}
+		if vpc != "" {
+			in.VpcId = &vpc
+		}
+		in.TagSpecifications = []types.TagSpecification{{
+			ResourceType: types.ResourceTypeSecurityGroup,
+			Tags:         []types.Tag{{Key: aws.String("cloudfront-ingress"), Value: aws.String("443")}},
+		}}
+		return s.CreateSecurityGroup(t.Context(), in)
+	}
+	out, err := create("", "web", "web servers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(*out.GroupId, "sg-") || *out.Tags[0].Value != "443" {
+		t.Errorf("got %+v", out)
+	}
+	g, _ := s.here.Group(*out.GroupId)
+	want := ec2sim.Group{
+		Account: ec2sim.DefaultAccount, Region: region, ID: *out.GroupId, Name: "web", Description: "web servers",
+		VPC: s.here.DefaultVPC(), Tags: map[string]string{"cloudfront-ingress": "443"}, Egress: g.Egress,
+	}
+	if diff := cmp.Diff(want, g, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
+		t.Error(diff)
+	}
+	if len(g.Egress) != 1 || g.Egress[0].Permission.String() != "peer: 0.0.0.0/0, ALL, ALLOW" {
+		t.Errorf("a new group lets out %v", g.Egress)
+	}
+	for _, c := range []struct{ vpc, name, description, code string }{
+		{"", "WEB", "the same name but for its case", "InvalidGroup.Duplicate"},
+		{s.here.OtherVPC(), "web", "the same name in another VPC", ""},
+		{"", "sg-web", "a name like an id", "InvalidParameterValue"},
+		{"", "w\u00e9b", "a name beyond ASCII", "InvalidParameterValue"},
+		{"", "empty", "", "MissingParameter"},
+		{"", "long", strings.Repeat("x", 256), "InvalidParameterValue"},
+		{"vpc-00000000000000000", "lost", "no such VPC", "InvalidVpcID.NotFound"},
+	} {
+		_, err := create(c.vpc, c.name, c.description)
+		wantCode(t, err, c.code)
+	}
+}
+
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSecurityGroup.html
+func TestDeleteSecurityGroup(t *testing.T) {
+	s := start(t, ec2sim.Options{})
+	id := s.group("", "web")
+	remove := func(id string) error {
+		_, err := s.DeleteSecurityGroup(t.Context(), &ec2.DeleteSecurityGroupInput{GroupId: &id})
+		return err
+	}
+	i, err := s.here.CreateInterface(ec2sim.Interface{Groups: []string{id}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, remove(id), "DependencyViolation")
+	_, err = s.DeleteNetworkInterface(t.Context(), &ec2.DeleteNetworkInterfaceInput{NetworkInterfaceId: &i.ID})
+	wantCode(t, err, "")
+	wantCode(t, remove(id), "")
+	wantCode(t, remove(id), "InvalidGroup.NotFound")
+	wantCode(t, remove("web"), "InvalidGroupId.Malformed")
+	wantCode(t, remove(s.here.Groups()[0].ID), "CannotDelete")
+}
+
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html
+// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
+func TestFilters(t *testing.T) {
+	s := start(t, ec2sim.Options{})
+	for _, g := range []ec2sim.Group{
+		{Name: "a", Description: "first", Tags: map[string]string{"cloudfront-ingress": "443", "env": "prod"}},
+		{Name: "ab", Description: "second", Tags: map[string]string{"cloudfront-ingress": "80 443"}, Ingress: []ec2sim.Rule{rule(443, "192.0.2.0/24", "")}},
+		{Name: "abc*", Description: "third", VPC: s.here.OtherVPC(), Tags: map[string]string{"Cloudfront-Ingress": "443"}},
+	} {
+		if _, err := s.here.CreateGroup(g); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		filters string // name=value|value, more after a space
+		want    string // names of groups, but for the default ones
+	}{
+		{"group-name=a", "a"},
+		{"group-name=a|ab", "a ab"},
+		{"group-name=a*", "a ab abc*"},
+		{"group-name=a?", "a ab"}, // zero or one character
+		{`group-name=*\*`, "abc*"},
+		{`group-name=abc\*|nothing`, "abc*"},
+		{"group-name=A", ""},
+		{"tag-key=cloudfront-ingress", "a ab"},
+		{"tag-key=cloudfront-ingress tag:env=prod", "a"},
+		{"tag-value=443", "a abc*"},
+		{"tag:cloudfront-ingress=*443", "a ab"},
+		{"tag:cloudfront-ingress=", ""},
+		{"description=*ir*", "a abc*"},
+		{"owner-id=" + ec2sim.DefaultAccount + " tag-key=*", "a ab abc*"},
+		{"vpc-id=" + s.here.OtherVPC() + " tag-key=*", "abc*"},
+		{"ip-permission.cidr=192.0.2.0/24", "ab"},
+		{"ip-permission.from-port=443", "ab"},
+		{"egress.ip-permission.protocol=-1 tag-key=env", "a"},
+	} {
+		var filters []types.Filter
+		for f := range strings.SplitSeq(c.filters, " ") {
+			name, values, _ := strings.Cut(f, "=")
+			filters = append(filters, types.Filter{Name: &name, Values: strings.Split(values, "|")})
+		}
+		out, err := s.DescribeSecurityGroups(t.Context(), &ec2.DescribeSecurityGroupsInput{Filters: filters})
+		if err != nil {
+			t.Errorf("%s: %v", c.filters, err)
+			continue
+		}
+		var got []string
+		for _, g := range out.SecurityGroups {
+			got = append(got, *g.GroupName)
+		}
+		if want := strings.Fields(c.want); !slices.Equal(got, want) {
+			t.Errorf("%s: got %v, want %v", c.filters, got, want)
+		}
+	}
+	for _, f := range []types.Filter{
+		{Name: aws.String("colour"), Values: []string{"red"}},
+		{Name: aws.String("group-id")},
+	} {
+		_, err := s.DescribeSecurityGroups(t.Context(), &ec2.DescribeSecurityGroupsInput{Filters: []types.Filter{f}})
+		wantCode(t, err, "InvalidParameterValue")
+	}
+}
+
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html
+func TestPagination(t *testing.T) {
+	s := start(t, ec2sim.Options{})
+	for i := range 12 {
+		s.group("", fmt.Sprintf("group-%02d", i))
+	}
+	filter := []types.Filter{{Name: aws.String("group-name"), Values: []string{"group-*"}}}
+	in := &ec2.DescribeSecurityGroupsInput{Filters: filter, MaxResults: aws.Int32(5)}
+	var sizes []int
+	var names []string
+	pages := ec2.NewDescribeSecurityGroupsPaginator(s.Client, in)
+	for pages.HasMorePages() {
+		p, err := pages.NextPage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		sizes = append(sizes, len(p.SecurityGroups))
+		for _, g := range p.SecurityGroups {
+			names = append(names, *g.GroupName)
+		}
+		if len(sizes) == 1 { // what comes and goes does not disturb the pages after it
+			if err := s.here.DeleteGroup(*p.SecurityGroups[4].GroupId); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if !slices.Equal(sizes, []int{5, 5, 2}) || len(slices.Compact(names)) != 12 {
+		t.Errorf("got pages of %v: %v", sizes, names)
+	}
+	all, err := s.DescribeSecurityGroups(t.Context(), &ec2.DescribeSecurityGroupsInput{Filters: filter})
+	if err != nil || len(all.SecurityGroups) != 11 || all.NextToken != nil {
+		t.Errorf("without MaxResults: got %d groups, %v", len(all.SecurityGroups), err)
+	}
+	for _, c := range []struct {
+		in   ec2.DescribeSecurityGroupsInput
+		code string
+	}{
+		{ec2.DescribeSecurityGroupsInput{MaxResults: aws.Int32(4)}, "InvalidParameterValue"},
+		{ec2.DescribeSecurityGroupsInput{MaxResults: aws.Int32(1001)}, "InvalidParameterValue"},
+		{ec2.DescribeSecurityGroupsInput{MaxResults: aws.Int32(5), NextToken: aws.String("%")}, "InvalidPaginationToken"},
+		{ec2.DescribeSecurityGroupsInput{MaxResults: aws.Int32(5), GroupIds: []string{"sg-00000000000000000"}}, "InvalidParameterCombination"},
+		{ec2.DescribeSecurityGroupsInput{GroupIds: []string{"sg-00000000000000000"}}, "InvalidGroup.NotFound"},
+		{ec2.DescribeSecurityGroupsInput{GroupIds: []string{"web"}}, "InvalidGroupId.Malformed"},
+		{ec2.DescribeSecurityGroupsInput{GroupNames: []string{"group-00", "nobody"}}, "InvalidGroup.NotFound"},
+	} {
+		_, err := s.DescribeSecurityGroups(t.Context(), &c.in)
+		wantCode(t, err, c.code)
+	}
+}
+
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateTags.html
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteTags.html
+func TestTags(t *testing.T) {
+	s := start(t, ec2sim.Options{})
+	web, db := s.group("", "web", rule(443, "192.0.2.0/24", "")), s.group("", "db")
+	tags := func(pairs ...string) (list []types.Tag) {
+		for _, p := range pairs {
+			key, value, ok := strings.Cut(p, "=")
+			tag := types.Tag{Key: &key}
+			if ok {
+				tag.Value = &value
+			}
+			list = append(list, tag)
+		}
+		return list
+	}
+	create := func(ids []string, pairs ...string) error {
+		_, err := s.CreateTags(t.Context(), &ec2.CreateTagsInput{Resources: ids, Tags: tags(pairs...)})
+		return err
+	}
+	remove := func(id string, pairs ...string) error {
+		_, err := s.DeleteTags(t.Context(), &ec2.DeleteTagsInput{Resources: []string{id}, Tags: tags(pairs...)})
+		return err
+	}
+	wantTags := func(id string, pairs ...string) {
+		t.Helper()
+		want := map[string]string{}
+		for _, tag := range tags(pairs...) {
+			want[*tag.Key] = *tag.Value
+		}
+		g, _ := s.here.Group(id)
+		if diff := cmp.Diff(want, g.Tags); diff != "" {
+			t.Error(diff)
+		}
+	}
+	wantCode(t, create([]string{web, db}, "a=1", "b=2", "c="), "")
+	wantCode(t, create([]string{web}, "a=3"), "")
+	wantTags(web, "a=3", "b=2", "c=")
+	wantTags(db, "a=1", "b=2", "c=")
+	wantCode(t, create([]string{web, "sg-00000000000000000"}, "d=4"), "InvalidGroup.NotFound")
+	wantCode(t, create([]string{web}, "aws:d=4"), "InvalidParameterValue")
+	wantCode(t, create([]string{web}, "d=4", "d=5"), "InvalidParameterValue")
+	wantCode(t, create([]string{"web"}, "d=4"), "InvalidID")
+	wantTags(web, "a=3", "b=2", "c=")
+
+	wantCode(t, remove(web, "a=1"), "") // another value: not deleted
+	wantTags(web, "a=3", "b=2", "c=")
+	wantCode(t, remove(web, "a", "c="), "")
+	wantTags(web, "b=2")
+
+	wantCode(t, create([]string{s.rules(web)[0].ID, s.here.DefaultVPC()}, "owner=me"), "")
+	out, err := s.DescribeTags(t.Context(), &ec2.DescribeTagsInput{Filters: []types.Filter{{Name: aws.String("tag:owner"), Values: []string{"me"}}}})
+	wantCode(t, err, "")
+	if len(out.Tags) != 2 || out.Tags[0].ResourceType != "security-group-rule" || out.Tags[1].ResourceType != "vpc" {
+		t.Errorf("got %+v", out.Tags)
+	}
+	wantCode(t, remove(web), "")
+	wantTags(web)
+
+	var many []string
+	for i := range 51 {
+		many = append(many, fmt.Sprintf("key-%d=", i))
+	}
+	wantCode(t, create([]string{web}, many...), "TagLimitExceeded")
+	wantCode(t, create([]string{web}, many[:50]...), "")
+	wantCode(t, create([]string{web}, many[50]), "TagLimitExceeded")
+}
+
+func TestVPCs(t *testing.T) {
+	s := start(t, ec2sim.Options{})
+	vpc, err := s.CreateVpc(t.Context(), &ec2.CreateVpcInput{CidrBlock: aws.String("10.9.0.0/16")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := *vpc.Vpc.VpcId
+	_, err = s.CreateVpc(t.Context(), &ec2.CreateVpcInput{CidrBlock: aws.String("10.0.0.0/8")})
+	wantCode(t, err, "InvalidVpc.Range")
+	out, err := s.DescribeVpcs(t.Context(), &ec2.DescribeVpcsInput{Filters: []types.Filter{{Name: aws.String("is-default"), Values: []string{"false"}}}})
+	wantCode(t, err, "")
+	if len(out.Vpcs) != 2 || *out.Vpcs[1].VpcId != id || *out.Vpcs[1].CidrBlock != "10.9.0.0/16" {
+		t.Errorf("got %+v", out.Vpcs)
+	}
+	_, err = s.CreateSubnet(t.Context(), &ec2.CreateSubnetInput{VpcId: &id, CidrBlock: aws.String("10.9.0.0/24")})
+	wantCode(t, err, "InvalidSubnet.Conflict")
+	_, err = s.CreateSubnet(t.Context(), &ec2.CreateSubnetInput{VpcId: &id, CidrBlock: aws.String("10.10.0.0/24")})
+	wantCode(t, err, "InvalidSubnet.Range")
+	_, err = s.CreateSubnet(t.Context(), &ec2.CreateSubnetInput{VpcId: &id, CidrBlock: aws.String("10.9.64.0/24"), AvailabilityZone: aws.String(region + "b")})
+	wantCode(t, err, "")
+	subnets, err := s.DescribeSubnets(t.Context(), &ec2.DescribeSubnetsInput{Filters: []types.Filter{{Name: aws.String("vpc-id"), Values: []string{id}}}})
+	wantCode(t, err, "")
+	if len(subnets.Subnets) != 2 || *subnets.Subnets[1].AvailabilityZone != region+"b" {
+		t.Errorf("got %+v", subnets.Subnets)
+	}
+	if _, err := s.here.CreateVPC(netip.MustParsePrefix("10.0.0.0/29"), nil); err == nil {
+		t.Error("a VPC of 8 addresses was created")
+	}
+	zones, err := s.DescribeAvailabilityZones(t.Context(), &ec2.DescribeAvailabilityZonesInput{})
+	wantCode(t, err, "")
+	if len(zones.AvailabilityZones) != 3 {
+		t.Errorf("got %+v", zones.AvailabilityZones)
+	}
+	regions, err := s.DescribeRegions(t.Context(), &ec2.DescribeRegionsInput{RegionNames: []string{"eu-west-1"}})
+	wantCode(t, err, "")
+	if len(regions.Regions) != 1 {
+		t.Errorf("got %+v", regions.Regions)
+	}
+}

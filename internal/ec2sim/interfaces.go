@@ -1,0 +1,355 @@
+package ec2sim
+
+import (
+	"cmp"
+	"net/netip"
+	"strings"
+)
+
+// groupsPerInterface is how many security groups a network interface may have.
+//
+// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+const groupsPerInterface = 5
+
+// An Interface is a network interface: of an instance, or of a load balancer
+// or another service, which its description then names.
+type Interface struct {
+	Account, Region string
+	ID              string // eni-…
+	VPC, Subnet     string
+	Description     string
+	Groups          []string // ids of its security groups
+	Instance        string   // the instance it is attached to, empty for none
+	Requester       string   // the service that made it, such as "amazon-elb"; empty for a user
+	Type            string   // "interface" unless it says otherwise
+	PrivateIP       netip.Addr
+	PublicIP        netip.Addr // the zero Addr for none
+	Tags            map[string]string
+}
+
+func (s *site) networkInterface(id string) (*Interface, error) {
+	if i := s.interfaces.byID[id]; i != nil {
+		return i, nil
+	}
+	if !strings.HasPrefix(id, "eni-") {
+		return nil, errorf("InvalidNetworkInterfaceId.Malformed", "Invalid id: %q (expecting \"eni-...\")", id)
+	}
+	return nil, errorf("InvalidNetworkInterfaceID.NotFound", "The networkInterface ID '%s' does not exist", id)
+}
+
+// addInterface creates a network interface. Without a subnet it is put into
+// that of its first group's VPC, or of the default VPC; without groups it gets the
+// VPC's default one.
+func (s *site) addInterface(i Interface) (*Interface, error) {
+	n, err := s.subnetFor(i)
+	if err != nil {
+		return nil, err
+	}
+	i.Account, i.Region, i.VPC, i.Subnet = s.account, s.region, n.vpc, n.id
+	if len(i.Groups) == 0 {
+		i.Groups = s.defaultGroups(n.vpc)
+	}
+	if err := s.checkGroups(n.vpc, i.Groups); err != nil {
+		return nil, err
+	}
+	if !i.PrivateIP.IsValid() {
+		i.PrivateIP = n.next
+		n.next = n.next.Next()
+	}
+	if !n.cidr.Contains(i.PrivateIP) {
+		return nil, errorf("InvalidParameterValue", "Address %s does not fall within the subnet's address range", i.PrivateIP)
+	}
+	i.ID, i.Type = s.server.newID("eni"), cmp.Or(i.Type, "interface")
+	s.interfaces.put(i.ID, &i)
+	s.attach(i.Groups, 1)
+	return &i, nil
+}
+
+func (s *site) subnetFor(i Interface) (*subnet, error) {
+	if i.Subnet != "" {
+		return s.subnet(i.Subnet)
+	}
+	vpc := i.VPC
+	if vpc == "" && len(i.Groups) > 0 {
+		g, err := s.group(i.Groups[0])
+		if err != nil {
+			return nil, err
+		}
+		vpc = g.VPC
+	}
+	if vpc == "" {
+		vpc = s.defaultVPC().ID
+	}
+	for _, id := range s.subnets.ids {
+		if n := s.subnets.byID[id]; n.vpc == vpc {
+			return n, nil
+		}
+	}
+	return nil, errorf("InvalidVpcID.NotFound", "The vpc ID '%s' does not exist", vpc)
+}
+
+func (s *site) defaultGroups(vpc string) []string {
+	for _, id := range s.groups.ids {
+		if g := s.groups.byID[id]; g.VPC == vpc && g.Name == "default" {
+			return []string{id}
+		}
+	}
+	return nil
+}
+
+// checkGroups refuses groups an interface in a VPC may not have.
+func (s *site) checkGroups(vpc string, ids []string) error {
+	for _, id := range ids {
+		g, err := s.group(id)
+		if err != nil {
+			return err
+		}
+		if g.VPC != vpc {
+			return errorf("InvalidParameter", "Security group %s and the subnet belong to different networks.", id)
+		}
+	}
+	if len(ids) > groupsPerInterface {
+		return errorf("SecurityGroupsPerInterfaceLimitExceeded", "The maximum number of security groups per interface has been reached.")
+	}
+	return nil
+}
+
+// attach counts the interfaces of groups, which keeps those from being deleted.
+func (s *site) attach(groups []string, n int) {
+	for _, id := range groups {
+		s.attached[id] += n
+	}
+}
+
+type createInterfaceInput struct {
+	dryRun
+	Subnet      string   `query:"SubnetId"`
+	Description string   `query:"Description"`
+	PrivateIP   string   `query:"PrivateIpAddress"`
+	Groups      []string `query:"SecurityGroupId"`
+	Type        string   `query:"InterfaceType"`
+	TagSpecs    tagSpecs `query:"TagSpecification"`
+	ClientToken string   `query:"ClientToken"`
+}
+
+type createInterfaceOutput struct {
+	reply
+	Interface interfaceXML `xml:"networkInterface"`
+}
+
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateNetworkInterface.html
+func (s *site) createInterface(_ *call, in createInterfaceInput) (*createInterfaceOutput, error) {
+	if in.Subnet == "" {
+		return nil, missing("subnetId")
+	}
+	tags, err := in.TagSpecs.tagsFor("network-interface")
+	if err != nil {
+		return nil, err
+	}
+	i := Interface{Subnet: in.Subnet, Description: in.Description, Groups: in.Groups, Type: in.Type, Tags: tags}
+	if in.PrivateIP != "" {
+		if i.PrivateIP, err = netip.ParseAddr(in.PrivateIP); err != nil {
+			return nil, errorf("InvalidParameterValue", "Value (%s) for parameter privateIpAddress is invalid.", in.PrivateIP)
+		}
+	}
+	added, err := s.addInterface(i)
+	if err != nil {
+		return nil, err
+	}
+	return &createInterfaceOutput{Interface: s.interfaceXML(added)}, nil
+}
+
+type deleteInterfaceInput struct {
+	dryRun
+	ID string `query:"NetworkInterfaceId"`
+}
+
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteNetworkInterface.html
+func (s *site) deleteInterface(_ *call, in deleteInterfaceInput) (*done, error) {
+	i, err := s.networkInterface(in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if i.Instance != "" || i.Requester != "" {
+		return nil, errorf("InvalidParameterValue", "Network interface '%s' is currently in use.", i.ID)
+	}
+	s.interfaces.drop(i.ID)
+	s.attach(i.Groups, -1)
+	return &done{Return: true}, nil
+}
+
+type modifyInterfaceInput struct {
+	dryRun
+	ID          string   `query:"NetworkInterfaceId"`
+	Groups      []string `query:"SecurityGroupId"`
+	Description *struct {
+		Value string `query:"Value"`
+	} `query:"Description"`
+}
+
+// modifyInterface replaces an interface's groups or its description.
+//
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyNetworkInterfaceAttribute.html
+func (s *site) modifyInterface(_ *call, in modifyInterfaceInput) (*done, error) {
+	i, err := s.networkInterface(in.ID)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case len(in.Groups) > 0 && in.Description != nil:
+		return nil, errorf("InvalidParameterCombination", "Fields for multiple attribute types specified")
+	case in.Description != nil:
+		i.Description = in.Description.Value
+	case len(in.Groups) == 0:
+		return nil, errorf("InvalidParameterCombination", "No attributes specified.")
+	default:
+		if err := s.checkGroups(i.VPC, in.Groups); err != nil {
+			return nil, err
+		}
+		s.attach(i.Groups, -1)
+		s.attach(in.Groups, 1)
+		i.Groups = in.Groups
+	}
+	return &done{Return: true}, nil
+}
+
+type describeInterfacesInput struct {
+	dryRun
+	paging
+	IDs     []string `query:"NetworkInterfaceId"`
+	Filters []filter `query:"Filter"`
+}
+
+type describeInterfacesOutput struct {
+	reply
+	Interfaces []interfaceXML `xml:"networkInterfaceSet>item"`
+	Next       string         `xml:"nextToken,omitempty"`
+}
+
+// interfaceFilters are the filters of DescribeNetworkInterfaces that apply here.
+//
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeNetworkInterfaces.html
+var interfaceFilters = attributes[*Interface]{
+	"addresses.private-ip-address": func(i *Interface) []string { return []string{i.PrivateIP.String()} },
+	"association.public-ip":        func(i *Interface) []string { return address(i.PublicIP) },
+	"attachment.instance-id":       func(i *Interface) []string { return optional(i.Instance) },
+	"description":                  func(i *Interface) []string { return []string{i.Description} },
+	"group-id":                     func(i *Interface) []string { return i.Groups },
+	"interface-type":               func(i *Interface) []string { return []string{i.Type} },
+	"network-interface-id":         func(i *Interface) []string { return []string{i.ID} },
+	"owner-id":                     func(i *Interface) []string { return []string{i.Account} },
+	"private-ip-address":           func(i *Interface) []string { return []string{i.PrivateIP.String()} },
+	"requester-id":                 func(i *Interface) []string { return optional(i.Requester) },
+	"requester-managed":            func(i *Interface) []string { return boolean(i.Requester != "") },
+	"status":                       func(i *Interface) []string { return []string{i.status()} },
+	"subnet-id":                    func(i *Interface) []string { return []string{i.Subnet} },
+	"vpc-id":                       func(i *Interface) []string { return []string{i.VPC} },
+}
+
+func optional(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return []string{s}
+}
+
+func address(a netip.Addr) []string {
+	if !a.IsValid() {
+		return nil
+	}
+	return []string{a.String()}
+}
+
+func (i *Interface) status() string {
+	if i.Instance == "" && i.Requester == "" {
+		return "available"
+	}
+	return "in-use"
+}
+
+func (s *site) describeInterfaces(_ *call, in describeInterfacesInput) (*describeInterfacesOutput, error) {
+	if err := in.alone(in.IDs, "networkInterfaceIds"); err != nil {
+		return nil, err
+	}
+	match, err := compileFilters(in.Filters, interfaceFilters, func(i *Interface) map[string]string { return i.Tags })
+	if err != nil {
+		return nil, err
+	}
+	interfaces, err := selectByID(&s.interfaces, in.IDs, match, s.networkInterface)
+	if err != nil {
+		return nil, err
+	}
+	interfaces, next, err := page(in.paging, interfaces, func(i *Interface) string { return i.ID }, minResults, maxResults)
+	if err != nil {
+		return nil, err
+	}
+	out := &describeInterfacesOutput{Next: next}
+	for _, i := range interfaces {
+		out.Interfaces = append(out.Interfaces, s.interfaceXML(i))
+	}
+	return out, nil
+}
+
+type interfaceXML struct {
+	ID               string              `xml:"networkInterfaceId"`
+	Subnet           string              `xml:"subnetId"`
+	VPC              string              `xml:"vpcId"`
+	Zone             string              `xml:"availabilityZone"`
+	Description      string              `xml:"description"`
+	Owner            string              `xml:"ownerId"`
+	Requester        string              `xml:"requesterId,omitempty"`
+	RequesterManaged bool                `xml:"requesterManaged"`
+	Status           string              `xml:"status"`
+	Type             string              `xml:"interfaceType"`
+	PrivateIP        string              `xml:"privateIpAddress"`
+	PrivateIPs       []privateAddressXML `xml:"privateIpAddressesSet>item"`
+	Groups           []groupIdentifier   `xml:"groupSet>item"`
+	Attachment       *attachmentXML      `xml:"attachment"`
+	Association      *associationXML     `xml:"association"`
+	Tags             []tag               `xml:"tagSet>item"`
+}
+
+type groupIdentifier struct {
+	ID   string `xml:"groupId"`
+	Name string `xml:"groupName"`
+}
+
+type attachmentXML struct {
+	ID       string `xml:"attachmentId"`
+	Instance string `xml:"instanceId,omitempty"`
+	Owner    string `xml:"instanceOwnerId"`
+	Status   string `xml:"status"`
+}
+
+type associationXML struct {
+	PublicIP string `xml:"publicIp"`
+	Owner    string `xml:"ipOwnerId"`
+}
+
+type privateAddressXML struct {
+	Address     string          `xml:"privateIpAddress"`
+	Primary     bool            `xml:"primary"`
+	Association *associationXML `xml:"association"`
+}
+
+func (s *site) interfaceXML(i *Interface) interfaceXML {
+	x := interfaceXML{
+		ID: i.ID, Subnet: i.Subnet, VPC: i.VPC, Zone: s.subnets.byID[i.Subnet].zone, Description: i.Description,
+		Owner: i.Account, Requester: i.Requester, RequesterManaged: i.Requester != "", Status: i.status(), Type: i.Type,
+		PrivateIP: i.PrivateIP.String(), Tags: tagList(i.Tags),
+	}
+	for _, id := range i.Groups {
+		x.Groups = append(x.Groups, groupIdentifier{id, s.groups.byID[id].Name})
+	}
+	if i.status() == "in-use" {
+		x.Attachment = &attachmentXML{
+			ID: "eni-attach-" + strings.TrimPrefix(i.ID, "eni-"), Instance: i.Instance,
+			Owner: cmp.Or(i.Requester, i.Account), Status: "attached",
+		}
+	}
+	if i.PublicIP.IsValid() {
+		x.Association = &associationXML{i.PublicIP.String(), cmp.Or(i.Requester, i.Account)}
+	}
+	x.PrivateIPs = []privateAddressXML{{x.PrivateIP, true, x.Association}}
+	return x
+}

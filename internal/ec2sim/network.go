@@ -1,0 +1,301 @@
+package ec2sim
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// A VPC is a virtual private cloud. Whether it is an account's default decides
+// what revoking a rule that does not exist does.
+type VPC struct {
+	Account, Region string
+	ID              string // vpc-…
+	CIDR            netip.Prefix
+	Default         bool
+	Tags            map[string]string
+}
+
+type subnet struct {
+	id, vpc, zone string
+	cidr          netip.Prefix
+	next          netip.Addr // the next free address
+	tags          map[string]string
+}
+
+// addVPC creates a VPC with a subnet and the group "default", whose members
+// may reach each other.
+//
+// https://docs.aws.amazon.com/vpc/latest/userguide/default-security-group.html
+func (s *site) addVPC(cidr netip.Prefix, isDefault bool) *VPC {
+	v := &VPC{Account: s.account, Region: s.region, ID: s.server.newID("vpc"), CIDR: cidr, Default: isDefault}
+	s.vpcs.put(v.ID, v)
+	s.addSubnet(v, netip.PrefixFrom(cidr.Addr(), max(cidr.Bits(), 20)), s.region+"a")
+	g, err := s.addGroup(Group{Name: "default", Description: "default VPC security group", VPC: v.ID})
+	if err != nil {
+		panic(err) // a new VPC takes a group
+	}
+	s.update(g, func(g *Group) {
+		itself := Permission{Protocol: "-1", From: -1, To: -1, Source: Source{Reference: g.ID}}
+		g.Ingress = []Rule{{ID: s.server.newID("sgr"), Permission: itself}}
+	})
+	return v
+}
+
+func (s *site) addSubnet(v *VPC, cidr netip.Prefix, zone string) *subnet {
+	n := &subnet{id: s.server.newID("subnet"), vpc: v.ID, cidr: cidr, zone: zone}
+	// The first four addresses of a subnet are AWS's own.
+	// https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html
+	n.next = cidr.Addr().Next().Next().Next().Next()
+	s.subnets.put(n.id, n)
+	return n
+}
+
+func (s *site) defaultVPC() *VPC {
+	for _, id := range s.vpcs.ids {
+		if v := s.vpcs.byID[id]; v.Default {
+			return v
+		}
+	}
+	return nil
+}
+
+func (s *site) vpc(id string) (*VPC, error) {
+	if v := s.vpcs.byID[id]; v != nil {
+		return v, nil
+	}
+	if !strings.HasPrefix(id, "vpc-") {
+		return nil, errorf("InvalidVpcID.Malformed", "Invalid id: %q (expecting \"vpc-...\")", id)
+	}
+	return nil, errorf("InvalidVpcID.NotFound", "The vpc ID '%s' does not exist", id)
+}
+
+func (s *site) subnet(id string) (*subnet, error) {
+	if n := s.subnets.byID[id]; n != nil {
+		return n, nil
+	}
+	if !strings.HasPrefix(id, "subnet-") {
+		return nil, errorf("InvalidSubnetID.Malformed", "Invalid id: %q (expecting \"subnet-...\")", id)
+	}
+	return nil, errorf("InvalidSubnetID.NotFound", "The subnet ID '%s' does not exist", id)
+}
+
+type createVPCInput struct {
+	dryRun
+	CIDR     string   `query:"CidrBlock"`
+	Tenancy  string   `query:"InstanceTenancy"`
+	TagSpecs tagSpecs `query:"TagSpecification"`
+}
+
+type createVPCOutput struct {
+	reply
+	VPC vpcXML `xml:"vpc"`
+}
+
+type vpcXML struct {
+	ID      string `xml:"vpcId"`
+	Owner   string `xml:"ownerId"`
+	State   string `xml:"state"`
+	CIDR    string `xml:"cidrBlock"`
+	Default bool   `xml:"isDefault"`
+	Tenancy string `xml:"instanceTenancy"`
+	Tags    []tag  `xml:"tagSet>item"`
+}
+
+func (v *VPC) xml() vpcXML {
+	return vpcXML{v.ID, v.Account, "available", v.CIDR.String(), v.Default, "default", tagList(v.Tags)}
+}
+
+func (s *site) createVPC(_ *call, in createVPCInput) (*createVPCOutput, error) {
+	tags, err := in.TagSpecs.tagsFor("vpc")
+	if err != nil {
+		return nil, err
+	}
+	cidr, err := parseBlock(in.CIDR)
+	if err != nil {
+		return nil, err
+	}
+	v := s.addVPC(cidr, false)
+	v.Tags = tags
+	return &createVPCOutput{VPC: v.xml()}, nil
+}
+
+// parseBlock reads the IPv4 range of a VPC or subnet, between /16 and /28.
+//
+// https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html
+func parseBlock(cidr string) (netip.Prefix, error) {
+	src, err := parseCIDR(cidr, true)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	if bits := src.Prefix.Bits(); bits < 16 || bits > 28 {
+		return netip.Prefix{}, errorf("InvalidVpc.Range", "The CIDR '%s' is invalid.", cidr)
+	}
+	return src.Prefix, nil
+}
+
+type describeVPCsInput struct {
+	dryRun
+	paging
+	IDs     []string `query:"VpcId"`
+	Filters []filter `query:"Filter"`
+}
+
+type describeVPCsOutput struct {
+	reply
+	VPCs []vpcXML `xml:"vpcSet>item"`
+	Next string   `xml:"nextToken,omitempty"`
+}
+
+// vpcFilters are the filters of DescribeVpcs that apply here.
+//
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeVpcs.html
+var vpcFilters = attributes[*VPC]{
+	"cidr":       func(v *VPC) []string { return []string{v.CIDR.String()} },
+	"is-default": func(v *VPC) []string { return boolean(v.Default) },
+	"isDefault":  func(v *VPC) []string { return boolean(v.Default) },
+	"owner-id":   func(v *VPC) []string { return []string{v.Account} },
+	"state":      func(*VPC) []string { return []string{"available"} },
+	"vpc-id":     func(v *VPC) []string { return []string{v.ID} },
+}
+
+func boolean(b bool) []string {
+	if b {
+		return []string{"true"}
+	}
+	return []string{"false"}
+}
+
+func (s *site) describeVPCs(_ *call, in describeVPCsInput) (*describeVPCsOutput, error) {
+	if err := in.alone(in.IDs, "vpcIds"); err != nil {
+		return nil, err
+	}
+	match, err := compileFilters(in.Filters, vpcFilters, func(v *VPC) map[string]string { return v.Tags })
+	if err != nil {
+		return nil, err
+	}
+	vpcs, err := selectByID(&s.vpcs, in.IDs, match, s.vpc)
+	if err != nil {
+		return nil, err
+	}
+	vpcs, next, err := page(in.paging, vpcs, func(v *VPC) string { return v.ID }, minResults, maxResults)
+	if err != nil {
+		return nil, err
+	}
+	out := &describeVPCsOutput{Next: next}
+	for _, v := range vpcs {
+		out.VPCs = append(out.VPCs, v.xml())
+	}
+	return out, nil
+}
+
+type createSubnetInput struct {
+	dryRun
+	VPC      string   `query:"VpcId"`
+	CIDR     string   `query:"CidrBlock"`
+	Zone     string   `query:"AvailabilityZone"`
+	TagSpecs tagSpecs `query:"TagSpecification"`
+}
+
+type createSubnetOutput struct {
+	reply
+	Subnet subnetXML `xml:"subnet"`
+}
+
+type subnetXML struct {
+	ID      string `xml:"subnetId"`
+	ARN     string `xml:"subnetArn"`
+	VPC     string `xml:"vpcId"`
+	Owner   string `xml:"ownerId"`
+	State   string `xml:"state"`
+	CIDR    string `xml:"cidrBlock"`
+	Zone    string `xml:"availabilityZone"`
+	Default bool   `xml:"defaultForAz"`
+	Tags    []tag  `xml:"tagSet>item"`
+}
+
+func (s *site) subnetXML(n *subnet) subnetXML {
+	return subnetXML{
+		ID: n.id, ARN: arn(s.region, s.account, "subnet/"+n.id), VPC: n.vpc, Owner: s.account, State: "available",
+		CIDR: n.cidr.String(), Zone: n.zone, Default: s.vpcs.byID[n.vpc].Default, Tags: tagList(n.tags),
+	}
+}
+
+func (s *site) createSubnet(_ *call, in createSubnetInput) (*createSubnetOutput, error) {
+	tags, err := in.TagSpecs.tagsFor("subnet")
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.vpc(in.VPC)
+	if err != nil {
+		return nil, err
+	}
+	cidr, err := parseBlock(in.CIDR)
+	if err != nil {
+		return nil, err
+	}
+	if !v.CIDR.Contains(cidr.Addr()) || cidr.Bits() < v.CIDR.Bits() {
+		return nil, errorf("InvalidSubnet.Range", "The CIDR '%s' is invalid.", cidr)
+	}
+	for _, other := range s.subnets.byID {
+		if other.vpc == v.ID && other.cidr.Overlaps(cidr) {
+			return nil, errorf("InvalidSubnet.Conflict", "The CIDR '%s' conflicts with another subnet", cidr)
+		}
+	}
+	if in.Zone == "" {
+		in.Zone = s.region + "a"
+	}
+	if !slices.Contains(s.zones(), in.Zone) {
+		return nil, errorf("InvalidParameterValue", "Value (%s) for parameter availabilityZone is invalid.", in.Zone)
+	}
+	n := s.addSubnet(v, cidr, in.Zone)
+	n.tags = tags
+	return &createSubnetOutput{Subnet: s.subnetXML(n)}, nil
+}
+
+type describeSubnetsInput struct {
+	dryRun
+	paging
+	IDs     []string `query:"SubnetId"`
+	Filters []filter `query:"Filter"`
+}
+
+type describeSubnetsOutput struct {
+	reply
+	Subnets []subnetXML `xml:"subnetSet>item"`
+	Next    string      `xml:"nextToken,omitempty"`
+}
+
+// subnetFilters are the filters of DescribeSubnets that apply here.
+//
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSubnets.html
+var subnetFilters = attributes[*subnet]{
+	"availability-zone": func(n *subnet) []string { return []string{n.zone} },
+	"cidr-block":        func(n *subnet) []string { return []string{n.cidr.String()} },
+	"state":             func(*subnet) []string { return []string{"available"} },
+	"subnet-id":         func(n *subnet) []string { return []string{n.id} },
+	"vpc-id":            func(n *subnet) []string { return []string{n.vpc} },
+}
+
+func (s *site) describeSubnets(_ *call, in describeSubnetsInput) (*describeSubnetsOutput, error) {
+	if err := in.alone(in.IDs, "subnetIds"); err != nil {
+		return nil, err
+	}
+	match, err := compileFilters(in.Filters, subnetFilters, func(n *subnet) map[string]string { return n.tags })
+	if err != nil {
+		return nil, err
+	}
+	subnets, err := selectByID(&s.subnets, in.IDs, match, s.subnet)
+	if err != nil {
+		return nil, err
+	}
+	subnets, next, err := page(in.paging, subnets, func(n *subnet) string { return n.id }, minResults, maxResults)
+	if err != nil {
+		return nil, err
+	}
+	out := &describeSubnetsOutput{Next: next}
+	for _, n := range subnets {
+		out.Subnets = append(out.Subnets, s.subnetXML(n))
+	}
+	return out, nil
+}

@@ -1,0 +1,86 @@
+package ec2sim
+
+import "slices"
+
+// A Call is one call the endpoint has answered, or let fail.
+type Call struct {
+	Seq             int // counts from 1
+	Account, Region string
+	Service         string // "ec2", "sts" or "servicequotas"
+	Action          string
+	Resource        string    // what the call named first, such as a group's id
+	Rules           int       // how many rules it was to authorize, revoke or change
+	Mutating        bool      // whether the action changes anything
+	Effective       bool      // whether this call has; with an injected fault, even if it failed
+	Error           string    // the error code of the answer, empty for success
+	Fault           FaultKind // the fault that hit it
+}
+
+// A Change is what an effective call has done to security groups.
+type Change struct {
+	// Call is the zero value for a change made by hand, see [Region].
+	Call Call
+	// Groups are the groups it created or changed, as they are now.
+	Groups []Group
+	// Deleted are the ids of the groups it deleted.
+	Deleted []string
+}
+
+// maxCalls bounds how many calls are kept.
+const maxCalls = 100_000
+
+// Calls returns the recorded calls in the order they took effect: all since
+// the start or the last [Server.ResetCalls], but no more than the last 100,000.
+func (s *Server) Calls() []Call {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.calls)
+}
+
+// ResetCalls forgets the recorded calls, and returns them.
+func (s *Server) ResetCalls() []Call {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	calls := s.calls
+	s.calls = nil
+	return calls
+}
+
+// Observe has f called after every effective mutating call and every change by
+// hand, before the next call takes effect: what f gets is the state between
+// the two. f must not use the Server. What f has written may be read after any
+// method of the Server has returned, which waits for f.
+func (s *Server) Observe(f func(Change)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.observers = append(s.observers, f)
+}
+
+// record keeps a call, and shows observers what it has changed.
+func (s *Server) record(c Call) {
+	s.seq++
+	c.Seq = s.seq
+	if len(s.calls) == maxCalls {
+		s.calls = slices.Clone(s.calls[maxCalls/2:])
+	}
+	s.calls = append(s.calls, c)
+	if c.Effective {
+		s.notify(c, s.site(c.Account, c.Region))
+	}
+}
+
+// notify shows observers the groups of a site that were touched.
+func (s *Server) notify(c Call, at *site) {
+	change := Change{Call: c}
+	for _, id := range s.touched {
+		if g := at.groups.byID[id]; g != nil {
+			change.Groups = append(change.Groups, *g)
+		} else {
+			change.Deleted = append(change.Deleted, id)
+		}
+	}
+	s.touched = nil
+	for _, f := range s.observers {
+		f(change)
+	}
+}

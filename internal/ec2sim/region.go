@@ -1,0 +1,296 @@
+package ec2sim
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// A Region is one account's resources in one region, seen and changed without
+// a call: nothing is recorded, no fault strikes and no quota holds. What would
+// make no sense on EC2 either is an error.
+type Region struct {
+	server          *Server
+	account, region string
+}
+
+// Region returns an account's resources in a region. The empty account is the
+// one that callers have by default.
+func (s *Server) Region(account, region string) Region {
+	return Region{s, cmp.Or(account, s.home), region}
+}
+
+// look calls f with what is there.
+func (r Region) look(f func(*site)) {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	f(r.server.site(r.account, r.region))
+}
+
+// change calls f to change what is there, and tells observers.
+func (r Region) change(f func(*site) error) error {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	st := r.server.site(r.account, r.region)
+	if err := f(st); err != nil {
+		r.server.touched = nil
+		return err
+	}
+	r.server.notify(Call{}, st)
+	return nil
+}
+
+// SetQuota sets the quota of rules per security group.
+func (r Region) SetQuota(rulesPerGroup int) {
+	r.look(func(s *site) { s.quota = rulesPerGroup })
+}
+
+// VPCs returns the VPCs.
+func (r Region) VPCs() (vpcs []VPC) {
+	r.look(func(s *site) {
+		for _, id := range s.vpcs.ids {
+			vpcs = append(vpcs, *s.vpcs.byID[id])
+		}
+	})
+	return vpcs
+}
+
+// DefaultVPC returns the id of the default VPC.
+func (r Region) DefaultVPC() (id string) {
+	r.look(func(s *site) { id = s.defaultVPC().ID })
+	return id
+}
+
+// OtherVPC returns the id of the VPC that is not the default and was there first.
+func (r Region) OtherVPC() (id string) {
+	r.look(func(s *site) {
+		for _, id = range s.vpcs.ids {
+			if !s.vpcs.byID[id].Default {
+				return
+			}
+		}
+	})
+	return id
+}
+
+// CreateVPC creates a VPC that is not the default.
+func (r Region) CreateVPC(cidr netip.Prefix, tags map[string]string) (v VPC, err error) {
+	err = r.change(func(s *site) error {
+		block, err := parseBlock(cidr.String())
+		if err != nil {
+			return err
+		}
+		added := s.addVPC(block, false)
+		added.Tags = maps.Clone(tags)
+		v = *added
+		return nil
+	})
+	return v, err
+}
+
+// Group returns a security group as it is now.
+func (r Region) Group(id string) (g Group, ok bool) {
+	r.look(func(s *site) {
+		if found := s.groups.byID[id]; found != nil {
+			g, ok = *found, true
+		}
+	})
+	return g, ok
+}
+
+// Groups returns all security groups as they are now, in the order of their creation.
+func (r Region) Groups() (groups []Group) {
+	r.look(func(s *site) {
+		for _, id := range s.groups.ids {
+			groups = append(groups, *s.groups.byID[id])
+		}
+	})
+	return groups
+}
+
+// CreateGroup creates a security group with the name, description, VPC, tags
+// and ingress rules of g. Without a VPC it is put into the default one.
+func (r Region) CreateGroup(g Group) (created Group, err error) {
+	err = r.change(func(s *site) error {
+		rules, err := s.checkRules(g.Ingress)
+		if err != nil {
+			return err
+		}
+		g.Description, g.Ingress = cmp.Or(g.Description, g.Name), rules
+		if g.Tags, err = parseTags(tagList(g.Tags)); err != nil {
+			return err
+		}
+		added, err := s.addGroup(g)
+		if err != nil {
+			return err
+		}
+		created = *added
+		return nil
+	})
+	return created, err
+}
+
+// DeleteGroup deletes a security group, if nothing depends on it.
+func (r Region) DeleteGroup(id string) error {
+	return r.change(func(s *site) error {
+		g, err := s.group(id)
+		if err != nil {
+			return err
+		}
+		return s.dropGroup(g)
+	})
+}
+
+// SetTags replaces all tags of a resource.
+func (r Region) SetTags(id string, tags map[string]string) error {
+	return r.change(func(s *site) error {
+		_, replace, err := s.tagged(id)
+		if err != nil {
+			return err
+		}
+		tags, err := parseTags(tagList(tags))
+		if err != nil {
+			return err
+		}
+		replace(tags)
+		return nil
+	})
+}
+
+// AddRules adds ingress rules to a group. Their ids are chosen here.
+func (r Region) AddRules(groupID string, rules ...Rule) error {
+	return r.editRules(groupID, func(have []Rule) []Rule { return slices.Concat(have, rules) })
+}
+
+// RemoveRules removes those of a group's ingress rules that have one of the permissions.
+func (r Region) RemoveRules(groupID string, permissions ...Permission) error {
+	doomed := make(map[Permission]bool, len(permissions))
+	for _, p := range permissions {
+		doomed[p] = true
+	}
+	return r.editRules(groupID, func(have []Rule) []Rule {
+		return slices.DeleteFunc(slices.Clone(have), func(r Rule) bool { return doomed[r.Permission] })
+	})
+}
+
+// SetRules replaces all ingress rules of a group. A rule that has the id of
+// one before it stays that one, whatever else of it changes.
+func (r Region) SetRules(groupID string, rules ...Rule) error {
+	return r.editRules(groupID, func([]Rule) []Rule { return rules })
+}
+
+func (r Region) editRules(groupID string, edit func([]Rule) []Rule) error {
+	return r.change(func(s *site) error {
+		g, err := s.group(groupID)
+		if err != nil {
+			return err
+		}
+		rules, err := s.checkRules(edit(g.Ingress))
+		if err != nil {
+			return fmt.Errorf("rules of %s: %w", groupID, err)
+		}
+		s.update(g, func(g *Group) { g.Ingress = rules })
+		return nil
+	})
+}
+
+// checkRules returns a copy of rules with an id each, if a group may have them.
+func (s *site) checkRules(rules []Rule) ([]Rule, error) {
+	rules = slices.Clone(rules)
+	if err := distinct(rules); err != nil {
+		return nil, err
+	}
+	for i, r := range rules {
+		canonical, err := parsePorts(r.Protocol, &r.From, &r.To)
+		if err != nil {
+			return nil, fmt.Errorf("rule %q: %w", r.Permission, err)
+		}
+		canonical.Source = r.Source
+		p := r.Source.Prefix
+		switch {
+		case !p.IsValid() && r.Source.Reference == "":
+			return nil, fmt.Errorf("rule %q: no source", r.Permission)
+		case p.IsValid() && p != p.Masked():
+			return nil, fmt.Errorf("rule %q: %s has host bits", r.Permission, p)
+		case !allowedText.MatchString(r.Description):
+			return nil, fmt.Errorf("rule %q: %w", r.Permission, invalidDescription())
+		}
+		if strings.HasPrefix(r.Source.Reference, "pl-") {
+			if _, err := s.prefixList(r.Source.Reference); err != nil {
+				return nil, err
+			}
+		}
+		if strings.HasPrefix(r.Source.Reference, "sg-") {
+			if _, err := s.group(r.Source.Reference); err != nil {
+				return nil, err
+			}
+		}
+		rules[i].ID, rules[i].Permission = cmp.Or(r.ID, s.server.newID("sgr")), canonical
+	}
+	return rules, nil
+}
+
+// distinct refuses rules two of which have the same permission.
+func distinct(rules []Rule) error {
+	seen := make(map[Permission]bool, len(rules))
+	for _, r := range rules {
+		if seen[r.Permission] {
+			return errorf("InvalidPermission.Duplicate", "the specified rule %q already exists", r.Permission.String())
+		}
+		seen[r.Permission] = true
+	}
+	return nil
+}
+
+// CreateInterface creates a network interface. Without a subnet it is put into
+// the VPC it names, or its first group's, or the default one.
+func (r Region) CreateInterface(i Interface) (created Interface, err error) {
+	err = r.change(func(s *site) error {
+		i.Groups, i.Tags = slices.Clone(i.Groups), maps.Clone(i.Tags)
+		added, err := s.addInterface(i)
+		if err != nil {
+			return err
+		}
+		created = *added
+		return nil
+	})
+	return created, err
+}
+
+// PrefixLists returns the managed prefix lists, those of AWS included.
+func (r Region) PrefixLists() (lists []PrefixList) {
+	r.look(func(s *site) {
+		for _, id := range s.prefixLists.ids {
+			lists = append(lists, *s.prefixLists.byID[id])
+		}
+	})
+	return lists
+}
+
+// PutPrefixList creates a managed prefix list of the account, or replaces the
+// entries of the one that has the name already, which may be AWS's.
+func (r Region) PutPrefixList(name string, maxEntries int, entries ...netip.Prefix) (list PrefixList, err error) {
+	err = r.change(func(s *site) error {
+		for _, l := range s.prefixLists.byID {
+			if l.Name == name {
+				l.Entries = slices.Clone(entries)
+				list = *l
+				return nil
+			}
+		}
+		l := PrefixList{Owner: s.account, Name: name, MaxEntries: maxEntries, Entries: slices.Clone(entries), family: "IPv4"}
+		if len(entries) > 0 && entries[0].Addr().Is6() {
+			l.family = "IPv6"
+		}
+		added, err := s.addPrefixList(l)
+		if err != nil {
+			return err
+		}
+		list = *added
+		return nil
+	})
+	return list, err
+}

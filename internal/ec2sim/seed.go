@@ -1,0 +1,323 @@
+package ec2sim
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+)
+
+// The document [Server.Seed] reads; the package comment explains it.
+type (
+	seed struct {
+		RulesPerGroup int              `json:"rulesPerGroup"`
+		Quotas        []seedQuota      `json:"quotas"`
+		Roles         []seedRole       `json:"roles"`
+		VPCs          []seedVPC        `json:"vpcs"`
+		PrefixLists   []seedPrefixList `json:"prefixLists"`
+		Groups        []seedGroup      `json:"groups"`
+		Interfaces    []seedInterface  `json:"interfaces"`
+	}
+	// seedPlace is where a resource is.
+	seedPlace struct {
+		Account string `json:"account"`
+		Region  string `json:"region"`
+	}
+	seedQuota struct {
+		seedPlace
+		RulesPerGroup int `json:"rulesPerGroup"`
+	}
+	seedRole struct {
+		ARN        string `json:"arn"`
+		ExternalID string `json:"externalId"`
+	}
+	seedVPC struct {
+		seedPlace
+		Name string            `json:"name"`
+		CIDR netip.Prefix      `json:"cidr"`
+		Tags map[string]string `json:"tags"`
+	}
+	seedPrefixList struct {
+		seedPlace
+		Name       string         `json:"name"`
+		MaxEntries int            `json:"maxEntries"`
+		Entries    []netip.Prefix `json:"entries"`
+	}
+	seedGroup struct {
+		seedPlace
+		VPC         string            `json:"vpc"`
+		Name        string            `json:"name"`
+		Description string            `json:"description"`
+		Tags        map[string]string `json:"tags"`
+		Ingress     []seedRule        `json:"ingress"`
+	}
+	seedRule struct {
+		Protocol    string `json:"protocol"`
+		Ports       string `json:"ports"`
+		Source      string `json:"source"`
+		Description string `json:"description"`
+	}
+	seedInterface struct {
+		seedPlace
+		VPC         string            `json:"vpc"`
+		Groups      []string          `json:"groups"`
+		Description string            `json:"description"`
+		Instance    string            `json:"instance"`
+		Requester   string            `json:"requester"`
+		Type        string            `json:"type"`
+		PrivateIP   netip.Addr        `json:"privateIp"`
+		PublicIP    netip.Addr        `json:"publicIp"`
+		Tags        map[string]string `json:"tags"`
+	}
+)
+
+// Seed creates what a JSON document lists; the package comment describes it.
+// It stops at the first thing that is wrong with the document, and says what
+// and where. Use it on a fresh Server, before the first call.
+func (s *Server) Seed(r io.Reader) error {
+	var doc seed
+	if err := json.UnmarshalRead(r, &doc, json.RejectUnknownMembers(true)); err != nil {
+		return fmt.Errorf("seed: %w", err)
+	}
+	sow := sower{server: s, vpcs: map[string]string{}, groups: map[string]string{}}
+	if err := sow.all(doc); err != nil {
+		return fmt.Errorf("seed: %w", err)
+	}
+	return nil
+}
+
+// A sower creates what a seed lists, and remembers what the names in it stand for.
+type sower struct {
+	server *Server
+	vpcs   map[string]string // place and name to id
+	groups map[string]string // VPC's id and name to id
+}
+
+func (w sower) all(doc seed) error {
+	if doc.RulesPerGroup < 0 {
+		return fmt.Errorf("rulesPerGroup: %d is negative", doc.RulesPerGroup)
+	}
+	if doc.RulesPerGroup > 0 {
+		w.server.mu.Lock()
+		w.server.rulesPerGroup = doc.RulesPerGroup
+		w.server.mu.Unlock()
+	}
+	for _, r := range doc.Roles {
+		if !roleARN.MatchString(r.ARN) {
+			return fmt.Errorf("roles: %q is not the ARN of a role", r.ARN)
+		}
+		w.server.mu.Lock()
+		w.server.roles[r.ARN] = Role(r)
+		w.server.mu.Unlock()
+	}
+	// Groups come before their rules, so that these may refer to any of them.
+	for _, step := range []func() error{
+		func() error { return each("quotas", doc.Quotas, w.quota) },
+		func() error { return each("vpcs", doc.VPCs, w.vpc) },
+		func() error { return each("prefixLists", doc.PrefixLists, w.prefixList) },
+		func() error { return each("groups", doc.Groups, w.group) },
+		func() error { return each("groups", doc.Groups, w.rules) },
+		func() error { return each("interfaces", doc.Interfaces, w.networkInterface) },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// each calls f with every element of a list, and says of which one it failed.
+func each[T any](name string, list []T, f func(T) error) error {
+	for i, v := range list {
+		if err := f(v); err != nil {
+			return fmt.Errorf("%s[%d]: %w", name, i, err)
+		}
+	}
+	return nil
+}
+
+// at returns the region of a place.
+func (w sower) at(p seedPlace) (Region, error) {
+	region := cmp.Or(p.Region, "us-east-1")
+	if !regionExists(region) {
+		return Region{}, fmt.Errorf("there is no region %q", region)
+	}
+	if p.Account != "" && !isAccount(p.Account) {
+		return Region{}, fmt.Errorf("account %q does not have 12 digits", p.Account)
+	}
+	return w.server.Region(p.Account, region), nil
+}
+
+func isAccount(id string) bool {
+	return len(id) == 12 && strings.Trim(id, "0123456789") == ""
+}
+
+func (w sower) quota(q seedQuota) error {
+	at, err := w.at(q.seedPlace)
+	if err != nil {
+		return err
+	}
+	if q.RulesPerGroup < 1 {
+		return fmt.Errorf("rulesPerGroup: %d is not a quota", q.RulesPerGroup)
+	}
+	at.SetQuota(q.RulesPerGroup)
+	return nil
+}
+
+func (w sower) vpc(v seedVPC) error {
+	at, err := w.at(v.seedPlace)
+	if err != nil {
+		return err
+	}
+	if v.Name == "" || v.Name == "default" || v.Name == "other" {
+		return fmt.Errorf("name: a VPC cannot have the name %q", v.Name)
+	}
+	key := placeKey(at, v.Name)
+	if w.vpcs[key] != "" {
+		return fmt.Errorf("name: there already is a VPC %q in %s", v.Name, at.region)
+	}
+	cidr := v.CIDR
+	if !cidr.IsValid() {
+		cidr = netip.MustParsePrefix("10.0.0.0/16")
+	}
+	created, err := at.CreateVPC(cidr, merged(v.Tags, map[string]string{"Name": v.Name}))
+	if err != nil {
+		return fmt.Errorf("vpc %q: %w", v.Name, err)
+	}
+	w.vpcs[key] = created.ID
+	return nil
+}
+
+func placeKey(at Region, name string) string { return at.account + "/" + at.region + "/" + name }
+
+// vpcID returns the VPC a resource names.
+func (w sower) vpcID(at Region, name string) (string, error) {
+	switch name {
+	case "", "default":
+		return at.DefaultVPC(), nil
+	case "other":
+		return at.OtherVPC(), nil
+	}
+	if id := w.vpcs[placeKey(at, name)]; id != "" {
+		return id, nil
+	}
+	return "", fmt.Errorf("there is no VPC %q in %s", name, at.region)
+}
+
+func (w sower) prefixList(l seedPrefixList) error {
+	at, err := w.at(l.seedPlace)
+	if err != nil {
+		return err
+	}
+	if _, err := at.PutPrefixList(l.Name, cmp.Or(l.MaxEntries, len(l.Entries)), l.Entries...); err != nil {
+		return fmt.Errorf("prefix list %q: %w", l.Name, err)
+	}
+	return nil
+}
+
+func (w sower) group(g seedGroup) error {
+	at, err := w.at(g.seedPlace)
+	if err != nil {
+		return err
+	}
+	vpc, err := w.vpcID(at, g.VPC)
+	if err != nil {
+		return err
+	}
+	created, err := at.CreateGroup(Group{Name: g.Name, Description: g.Description, VPC: vpc, Tags: g.Tags})
+	if err != nil {
+		return fmt.Errorf("group %q: %w", g.Name, err)
+	}
+	w.groups[vpc+"/"+g.Name] = created.ID
+	return nil
+}
+
+func (w sower) rules(g seedGroup) error {
+	at, err := w.at(g.seedPlace)
+	if err != nil {
+		return err
+	}
+	vpc, err := w.vpcID(at, g.VPC)
+	if err != nil {
+		return err
+	}
+	var rules []Rule
+	for i, r := range g.Ingress {
+		perm, err := w.permission(at, vpc, r)
+		if err != nil {
+			return fmt.Errorf("group %q: ingress[%d]: %w", g.Name, i, err)
+		}
+		rules = append(rules, Rule{Permission: perm, Description: r.Description})
+	}
+	if err := at.AddRules(w.groups[vpc+"/"+g.Name], rules...); err != nil {
+		return fmt.Errorf("group %q: %w", g.Name, err)
+	}
+	return nil
+}
+
+func (w sower) permission(at Region, vpc string, r seedRule) (Permission, error) {
+	p := Permission{Protocol: r.Protocol, From: -1, To: -1}
+	if r.Ports != "" {
+		first, last, isRange := strings.Cut(r.Ports, "-")
+		if !isRange {
+			last = first
+		}
+		from, err1 := strconv.ParseUint(first, 10, 16)
+		to, err2 := strconv.ParseUint(last, 10, 16)
+		if errors.Join(err1, err2) != nil {
+			return p, fmt.Errorf("ports: %q is not a port or a range of ports", r.Ports)
+		}
+		p.From, p.To = int32(from), int32(to)
+	}
+	kind, name, _ := strings.Cut(r.Source, ":")
+	switch kind {
+	case "group":
+		if p.Source.Reference = w.groups[vpc+"/"+name]; p.Source.Reference == "" {
+			return p, fmt.Errorf("source: there is no group %q in the same VPC", name)
+		}
+		return p, nil
+	case "list":
+		for _, l := range at.PrefixLists() {
+			if l.Name == name {
+				p.Source.Reference = l.ID
+				return p, nil
+			}
+		}
+		return p, fmt.Errorf("source: there is no prefix list %q", name)
+	}
+	prefix, err := netip.ParsePrefix(r.Source)
+	if err != nil {
+		return p, fmt.Errorf("source: %q is neither an IP range nor group:NAME nor list:NAME", r.Source)
+	}
+	p.Source.Prefix = prefix
+	return p, nil
+}
+
+func (w sower) networkInterface(i seedInterface) error {
+	at, err := w.at(i.seedPlace)
+	if err != nil {
+		return err
+	}
+	vpc, err := w.vpcID(at, i.VPC)
+	if err != nil {
+		return err
+	}
+	var ids []string
+	for _, name := range i.Groups {
+		id := w.groups[vpc+"/"+name]
+		if id == "" {
+			return fmt.Errorf("groups: there is no group %q in VPC %q", name, cmp.Or(i.VPC, "default"))
+		}
+		ids = append(ids, id)
+	}
+	_, err = at.CreateInterface(Interface{
+		VPC: vpc, Groups: ids, Description: i.Description, Instance: i.Instance, Requester: i.Requester,
+		Type: i.Type, PrivateIP: i.PrivateIP, PublicIP: i.PublicIP, Tags: i.Tags,
+	})
+	return err
+}

@@ -1,0 +1,89 @@
+package ec2sim_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"cloudfront-sg-sync/internal/ec2sim"
+)
+
+// The example of the package comment is a seed.
+func TestSeedExample(t *testing.T) {
+	source, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var example strings.Builder
+	for line := range strings.Lines(string(source)) {
+		if code, ok := strings.CutPrefix(line, "//\t"); ok {
+			example.WriteString(code)
+		}
+	}
+	s := ec2sim.New(ec2sim.Options{})
+	if err := s.Seed(strings.NewReader(example.String())); err != nil {
+		t.Fatal(err)
+	}
+	groups := s.Region("", "eu-west-1").Groups()
+	web := groups[len(groups)-1]
+	if web.Name != "web" || web.Tags["cloudfront-ingress"] != "443" || web.VPC == s.Region("", "eu-west-1").DefaultVPC() {
+		t.Errorf("got %+v", web)
+	}
+	var got []string
+	for _, r := range web.Ingress {
+		got = append(got, r.Permission.String())
+	}
+	want := []string{
+		"peer: 192.0.2.0/24, TCP, from port: 443, to port: 443, ALLOW",
+		"peer: " + web.ID + ", TCP, from port: 8000, to port: 8080, ALLOW",
+		"peer: " + s.Region("", "eu-west-1").PrefixLists()[0].ID + ", TCP, from port: 80, to port: 80, ALLOW",
+		"peer: 2001:db8::/32, ALL, ALLOW",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestSeedRefuses(t *testing.T) {
+	rule := func(r string) string { return `{"groups":[{"name":"a","ingress":[` + r + `]}]}` }
+	for _, c := range []struct{ seed, want string }{
+		{``, "EOF"},
+		{`{`, "EOF"},
+		{`[]`, "array"},
+		{`{} {}`, "after"},
+		{`{"grups":[]}`, `"grups"`},
+		{`{"groups":[],"groups":[]}`, "duplicate"},
+		{`{"groups":[{"name":"a","colour":"red"}]}`, "/groups/0"},
+		{`{"groups":[{"name":1}]}`, "/groups/0/name"},
+		{`{"groups":[{}]}`, `groups[0]: group ""`},
+		{`{"groups":[{"name":"a"},{"name":"A"}]}`, `groups[1]: group "A": InvalidGroup.Duplicate`},
+		{`{"groups":[{"name":"a","region":"mars-1"}]}`, `no region "mars-1"`},
+		{`{"groups":[{"name":"a","account":"42"}]}`, `account "42"`},
+		{`{"groups":[{"name":"a","vpc":"shop"}]}`, `no VPC "shop"`},
+		{`{"groups":[{"name":"a","tags":{"aws:a":""}}]}`, "reserved"},
+		{`{"rulesPerGroup":-1}`, "-1"},
+		{`{"quotas":[{"rulesPerGroup":0}]}`, "quotas[0]"},
+		{`{"roles":[{"arn":"sync"}]}`, `"sync"`},
+		{`{"vpcs":[{"name":"default"}]}`, "vpcs[0]"},
+		{`{"vpcs":[{"name":"a"},{"name":"a"}]}`, "vpcs[1]"},
+		{`{"vpcs":[{"name":"a","cidr":"10.0.0.0/8"}]}`, "10.0.0.0/8"},
+		{`{"prefixLists":[{"name":"a","maxEntries":1,"entries":["192.0.2.0/24","198.51.100.0/24"]}]}`, "prefixLists[0]"},
+		{`{"interfaces":[{"groups":["a"]}]}`, `no group "a"`},
+		{rule(`{"protocol":"tcp","ports":"443","source":"everyone"}`), `"everyone"`},
+		{rule(`{"protocol":"tcp","ports":"443","source":"192.0.2.1/24"}`), "host bits"},
+		{rule(`{"protocol":"tcp","ports":"70000","source":"192.0.2.0/24"}`), `"70000"`},
+		{rule(`{"protocol":"tcp","ports":"90-80","source":"192.0.2.0/24"}`), "90:80"},
+		{rule(`{"protocol":"tcp","source":"192.0.2.0/24"}`), "out of range"},
+		{rule(`{"protocol":"tcp","ports":"443","source":"group:b"}`), `no group "b"`},
+		{rule(`{"protocol":"tcp","ports":"443","source":"list:b"}`), `no prefix list "b"`},
+		{rule(`{"protocol":"tcp","ports":"443","source":"192.0.2.0/24","description":"é"}`), "description"},
+		{rule(`{"protocol":"-1","source":"::/0"},{"protocol":"-1","source":"::/0"}`), "already exists"},
+	} {
+		err := ec2sim.New(ec2sim.Options{}).Seed(strings.NewReader(c.seed))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want something about %s", c.seed, err, c.want)
+		}
+	}
+}

@@ -1,0 +1,337 @@
+package ec2sim_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/servicequotas"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/google/go-cmp/cmp"
+
+	"cloudfront-sg-sync/internal/ec2sim"
+)
+
+// What never becomes a call is refused in EC2's own words.
+//
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+func TestRefusals(t *testing.T) {
+	const signed = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260822/us-east-1/ec2/aws4_request, SignedHeaders=host, Signature=0"
+	s := ec2sim.New(ec2sim.Options{})
+	for _, c := range []struct {
+		name, authorization, body string
+		status                    int
+		code                      string
+	}{
+		{"unsigned", "", "Action=DescribeVpcs", 403, "MissingAuthenticationToken"},
+		{"no credential", "AWS4-HMAC-SHA256 Signature=0", "Action=DescribeVpcs", 400, "IncompleteSignature"},
+		{"half a scope", "AWS4-HMAC-SHA256 Credential=AKID/20260822, Signature=0", "Action=DescribeVpcs", 400, "IncompleteSignature"},
+		{"no such region", strings.Replace(signed, "us-east-1", "us-east-9", 1), "Action=DescribeVpcs", 401, "AuthFailure"},
+		{"no action", signed, "Version=2016-11-15", 400, "MissingAction"},
+		{"unknown action", signed, "Action=RunInstances", 400, "InvalidAction"},
+		{"unknown parameter", signed, "Action=DescribeVpcs&Colour=red", 400, "UnknownParameter"},
+		{"unknown member", signed, "Action=DescribeVpcs&Filter.1.Colour=red", 400, "UnknownParameter"},
+		{"not a number", signed, "Action=DescribeVpcs&MaxResults=many", 400, "InvalidParameterValue"},
+		{"not a list", signed, "Action=DescribeVpcs&VpcId=vpc-1", 400, "InvalidParameterValue"},
+		{"twice", signed, "Action=DescribeVpcs&NextToken=1&NextToken=2", 400, "InvalidQueryParameter"},
+		{"bad escape", signed, "Action=DescribeVpcs&NextToken=%zz", 400, "MalformedQueryString"},
+		{"too large", signed, "Action=DescribeVpcs&NextToken=" + strings.Repeat("a", 5<<20), 400, "MalformedQueryString"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(c.body))
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			if c.authorization != "" {
+				r.Header.Set("Authorization", c.authorization)
+			}
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, r)
+			body, _ := io.ReadAll(w.Body)
+			if want := "<Response><Errors><Error><Code>" + c.code + "</Code>"; w.Code != c.status || !strings.Contains(string(body), want) {
+				t.Errorf("got %d: %s", w.Code, body)
+			}
+		})
+	}
+}
+
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonParameters.html
+func TestDryRun(t *testing.T) {
+	s := start(t, ec2sim.Options{})
+	id := s.group("", "web")
+	_, err := s.AuthorizeSecurityGroupIngress(t.Context(), &ec2.AuthorizeSecurityGroupIngressInput{
+		GroupId: &id, DryRun: aws.Bool(true), IpPermissions: []types.IpPermission{tcp(443, "192.0.2.0/24")},
+	})
+	wantCode(t, err, "DryRunOperation")
+	if statusOf(err) != 412 || len(s.rules(id)) != 0 {
+		t.Errorf("status %d, rules %v", statusOf(err), s.rules(id))
+	}
+}
+
+// Accounts and regions have nothing in common.
+func TestAccountsAndRegions(t *testing.T) {
+	const role = "arn:aws:iam::444455556666:role/sync"
+	s := start(t, ec2sim.Options{Roles: []ec2sim.Role{{ARN: role, ExternalID: "x"}}})
+	config := awsConfig("eu-west-1")
+	authority := sts.NewFromConfig(config, func(o *sts.Options) { o.BaseEndpoint = &s.url })
+	assume := func(arn, externalID string) *stscreds.AssumeRoleProvider {
+		return stscreds.NewAssumeRoleProvider(authority, arn, func(o *stscreds.AssumeRoleOptions) { o.ExternalID = &externalID })
+	}
+	for _, p := range []*stscreds.AssumeRoleProvider{assume(role, "y"), assume("arn:aws:iam::444455556666:role/admin", "x")} {
+		_, err := p.Retrieve(t.Context())
+		wantCode(t, err, "AccessDenied")
+		if statusOf(err) != http.StatusForbidden {
+			t.Errorf("got status %d", statusOf(err))
+		}
+	}
+	config.Credentials = aws.NewCredentialsCache(assume(role, "x"))
+	there := ec2.NewFromConfig(config, func(o *ec2.Options) { o.BaseEndpoint = &s.url })
+	out, err := there.CreateSecurityGroup(t.Context(), &ec2.CreateSecurityGroupInput{GroupName: aws.String("web"), Description: aws.String("web")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g, ok := s.Region("444455556666", "eu-west-1").Group(*out.GroupId); !ok || g.Account != "444455556666" || g.Region != "eu-west-1" {
+		t.Errorf("got %+v", g)
+	}
+	for _, c := range []struct{ account, region string }{{"", "eu-west-1"}, {"444455556666", "us-east-1"}} {
+		if _, ok := s.Region(c.account, c.region).Group(*out.GroupId); ok {
+			t.Errorf("the group is in %v as well", c)
+		}
+	}
+	who, err := sts.NewFromConfig(config, func(o *sts.Options) { o.BaseEndpoint = &s.url }).GetCallerIdentity(t.Context(), nil)
+	wantCode(t, err, "")
+	if *who.Account != "444455556666" || !strings.HasPrefix(*who.Arn, "arn:aws:sts::444455556666:assumed-role/sync/") {
+		t.Errorf("got %+v", who)
+	}
+}
+
+// https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetServiceQuota.html
+func TestServiceQuotas(t *testing.T) {
+	s := start(t, ec2sim.Options{RulesPerGroup: 100})
+	quotas := servicequotas.NewFromConfig(awsConfig(region), func(o *servicequotas.Options) { o.BaseEndpoint = &s.url })
+	get := func(code string) (float64, error) {
+		out, err := quotas.GetServiceQuota(t.Context(), &servicequotas.GetServiceQuotaInput{ServiceCode: aws.String("vpc"), QuotaCode: &code})
+		if err != nil {
+			return 0, err
+		}
+		return *out.Quota.Value, nil
+	}
+	if n, err := get("L-0EA8095F"); n != 100 || err != nil {
+		t.Errorf("got %v, %v", n, err)
+	}
+	s.here.SetQuota(75)
+	if n, err := get("L-0EA8095F"); n != 75 || err != nil {
+		t.Errorf("got %v, %v", n, err)
+	}
+	if n, err := get("L-2AFB9258"); n != 5 || err != nil {
+		t.Errorf("got %v, %v", n, err)
+	}
+	_, err := get("L-00000000")
+	wantCode(t, err, "NoSuchResourceException")
+	s.Deny("GetServiceQuota")
+	_, err = get("L-0EA8095F")
+	wantCode(t, err, "AccessDeniedException")
+}
+
+func TestDeny(t *testing.T) {
+	s := start(t, ec2sim.Options{Deny: []string{"DescribeVpcs"}})
+	_, err := s.DescribeVpcs(t.Context(), nil)
+	wantCode(t, err, "UnauthorizedOperation")
+	if statusOf(err) != http.StatusForbidden {
+		t.Errorf("got status %d", statusOf(err))
+	}
+	s.ClearFaults()
+	_, err = s.DescribeVpcs(t.Context(), nil)
+	wantCode(t, err, "")
+}
+
+// https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
+func TestThrottle(t *testing.T) {
+	now := time.Date(2026, 8, 22, 0, 0, 0, 0, time.UTC)
+	var mu sync.Mutex
+	clock := func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
+	s := start(t, ec2sim.Options{Throttle: ec2sim.EC2Throttle, Now: clock})
+	id := s.group("", "web")
+	filtered := &ec2.DescribeSecurityGroupsInput{Filters: []types.Filter{{Name: aws.String("group-id"), Values: []string{id}}}}
+	calls := []struct {
+		name             string
+		call             func(*ec2.Client) error
+		capacity, refill int
+	}{
+		{"everything", func(c *ec2.Client) error { _, err := c.DescribeSecurityGroups(t.Context(), nil); return err }, 50, 10},
+		{"filtered", func(c *ec2.Client) error { _, err := c.DescribeSecurityGroups(t.Context(), filtered); return err }, 100, 20},
+		{"tag", func(c *ec2.Client) error {
+			_, err := c.CreateTags(t.Context(), &ec2.CreateTagsInput{Resources: []string{id}, Tags: []types.Tag{{Key: aws.String("a"), Value: aws.String("b")}}})
+			return err
+		}, 100, 10},
+		{"authorize", func(*ec2.Client) error {
+			if code := codeOf(s.authorize(id, tcp(443))); code == "MissingParameter" {
+				return nil // the token is taken all the same
+			}
+			return s.authorize(id, tcp(443))
+		}, 50, 5},
+	}
+	for _, c := range calls {
+		drain := func() int {
+			for n := 0; ; n++ {
+				if err := c.call(s.Client); err != nil {
+					wantCode(t, err, "RequestLimitExceeded")
+					if statusOf(err) != http.StatusServiceUnavailable {
+						t.Errorf("got status %d", statusOf(err))
+					}
+					return n
+				}
+			}
+		}
+		if n := drain(); n != c.capacity {
+			t.Errorf("%s: %d calls at once, want %d", c.name, n, c.capacity)
+		}
+		mu.Lock()
+		now = now.Add(time.Second)
+		mu.Unlock()
+		if n := drain(); n != c.refill {
+			t.Errorf("%s: %d calls a second later, want %d", c.name, n, c.refill)
+		}
+	}
+	_, err := client(s.url, "eu-west-1").DescribeSecurityGroups(t.Context(), nil)
+	wantCode(t, err, "") // another region has its own buckets
+}
+
+func TestCalls(t *testing.T) {
+	s := start(t, ec2sim.Options{})
+	id := s.group("", "web")
+	_ = s.authorize(id, tcp(443, v4(3)...))
+	_ = s.authorize(id, tcp(443, v4(1)...))
+	_, _ = s.DescribeSecurityGroups(t.Context(), &ec2.DescribeSecurityGroupsInput{GroupIds: []string{id}})
+	base := ec2sim.Call{Account: ec2sim.DefaultAccount, Region: region, Service: "ec2", Resource: id}
+	want := []ec2sim.Call{base, base, base}
+	want[0].Seq, want[0].Action, want[0].Rules, want[0].Mutating, want[0].Effective = 1, "AuthorizeSecurityGroupIngress", 3, true, true
+	want[1].Seq, want[1].Action, want[1].Rules, want[1].Mutating, want[1].Error = 2, "AuthorizeSecurityGroupIngress", 1, true, "InvalidPermission.Duplicate"
+	want[2].Seq, want[2].Action = 3, "DescribeSecurityGroups"
+	if diff := cmp.Diff(want, s.ResetCalls()); diff != "" {
+		t.Error(diff)
+	}
+	if len(s.Calls()) != 0 {
+		t.Error("calls are still there")
+	}
+}
+
+func TestObserve(t *testing.T) {
+	s := start(t, ec2sim.Options{})
+	id := s.group("", "web")
+	var seen []string
+	s.Observe(func(c ec2sim.Change) {
+		for _, g := range c.Groups {
+			seen = append(seen, fmt.Sprintf("%s: %s has %d rules", c.Call.Action, g.Name, len(g.Ingress)))
+		}
+		for range c.Deleted {
+			seen = append(seen, c.Call.Action+": deleted")
+		}
+	})
+	_ = s.authorize(id, tcp(443, v4(3)...))
+	_ = s.authorize(id, tcp(443, v4(1)...)) // refused: not seen
+	_, _ = s.DescribeSecurityGroups(t.Context(), nil)
+	if err := s.here.RemoveRules(id, s.rules(id)[1].Permission); err != nil {
+		t.Fatal(err)
+	}
+	s.Inject(ec2sim.Fault{Kind: ec2sim.CutAfter, Action: "DeleteSecurityGroup"})
+	_, _ = s.DeleteSecurityGroup(t.Context(), &ec2.DeleteSecurityGroupInput{GroupId: &id})
+	s.Calls() // waits for the observer
+	want := []string{"AuthorizeSecurityGroupIngress: web has 3 rules", ": web has 2 rules", "DeleteSecurityGroup: deleted"}
+	if !slices.Equal(seen, want) {
+		t.Errorf("got %q, want %q", seen, want)
+	}
+}
+
+// A region can be changed by hand, and nothing of it counts as a call.
+func TestByHand(t *testing.T) {
+	s := start(t, ec2sim.Options{})
+	id := s.group("", "web", rule(443, "192.0.2.0/24", "a"), rule(443, "198.51.100.0/24", "b"))
+	rules := slices.Clone(s.rules(id))
+	rules[0].Description = "changed"
+	if err := s.here.SetRules(id, append(rules, rule(80, "192.0.2.0/24", ""))...); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.rules(id); len(got) != 3 || got[0].ID != rules[0].ID || got[0].Description != "changed" || got[2].ID == "" {
+		t.Errorf("got %+v", got)
+	}
+	for i := range 70 { // more than the quota
+		if err := s.here.AddRules(id, rule(int32(1000+i), "192.0.2.0/24", "")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.here.SetTags(id, map[string]string{"cloudfront-ingress": "443"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.here.SetTags(id, map[string]string{"Name": "web"}); err != nil {
+		t.Fatal(err)
+	}
+	if g, _ := s.here.Group(id); len(g.Ingress) != 73 || len(g.Tags) != 1 {
+		t.Errorf("got %d rules, tags %v", len(g.Ingress), g.Tags)
+	}
+	for name, err := range map[string]error{
+		"a rule twice":  s.here.AddRules(id, rules[0]),
+		"no such group": s.here.AddRules("sg-00000000000000000", rules[0]),
+		"no source":     s.here.AddRules(id, ec2sim.Rule{Permission: ec2sim.Permission{Protocol: "-1"}}),
+		"no such list":  s.here.AddRules(id, ec2sim.Rule{Permission: ec2sim.Permission{Protocol: "-1", Source: ec2sim.Source{Reference: "pl-1"}}}),
+		"reserved tag":  s.here.SetTags(id, map[string]string{"aws:a": ""}),
+	} {
+		if err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	if vpcs := s.here.VPCs(); len(vpcs) != 2 || vpcs[0].ID != s.here.DefaultVPC() || vpcs[1].ID != s.here.OtherVPC() {
+		t.Errorf("got %+v", vpcs)
+	}
+	if calls := s.Calls(); len(calls) != 0 {
+		t.Errorf("recorded %+v", calls)
+	}
+}
+
+// What an observer or a caller was given stays as it was.
+func TestSnapshotsStay(t *testing.T) {
+	s := start(t, ec2sim.Options{})
+	id := s.group("", "web", rule(443, "192.0.2.0/24", "a"), rule(443, "198.51.100.0/24", "b"))
+	before, _ := s.here.Group(id)
+	_ = s.authorize(id, tcp(80, v4(2)...))
+	_, err := s.CreateTags(t.Context(), &ec2.CreateTagsInput{Resources: []string{id, before.Ingress[0].ID}, Tags: []types.Tag{{Key: aws.String("a"), Value: aws.String("b")}}})
+	wantCode(t, err, "")
+	_, err = s.RevokeSecurityGroupIngress(t.Context(), &ec2.RevokeSecurityGroupIngressInput{GroupId: &id, SecurityGroupRuleIds: []string{before.Ingress[0].ID}})
+	wantCode(t, err, "")
+	if len(before.Ingress) != 2 || before.Ingress[0].Description != "a" || len(before.Ingress[0].Tags) != 0 || len(before.Tags) != 0 {
+		t.Errorf("the snapshot has become %+v", before)
+	}
+}
+
+// Calls from many sides at once take effect one after the other.
+func TestConcurrentCalls(t *testing.T) {
+	s := start(t, ec2sim.Options{})
+	id := s.group("", "web")
+	s.Observe(func(c ec2sim.Change) {
+		if n := len(c.Groups[0].Ingress); n > ec2sim.DefaultRulesPerGroup {
+			t.Errorf("%d rules", n)
+		}
+	})
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for j := range 10 {
+				_ = s.authorize(id, tcp(int32(1000*(i+1)+j), "192.0.2.0/24"))
+				_, _ = s.here.Group(id)
+				_ = s.Calls()
+			}
+		})
+	}
+	wg.Wait()
+	if n := len(s.rules(id)); n != ec2sim.DefaultRulesPerGroup {
+		t.Errorf("%d rules", n)
+	}
+}

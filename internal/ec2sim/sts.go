@@ -1,0 +1,109 @@
+package ec2sim
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Role is an IAM role the endpoint lets its callers assume.
+type Role struct {
+	ARN        string // arn:aws:iam::ACCOUNT:role/NAME
+	ExternalID string // demanded of the caller, unless empty
+}
+
+// A session is what an access key the endpoint issued stands for.
+type session struct {
+	account string
+	arn     string
+}
+
+type assumeRoleOutput struct {
+	Result struct {
+		Credentials struct {
+			AccessKey  string `xml:"AccessKeyId"`
+			SecretKey  string `xml:"SecretAccessKey"`
+			Token      string `xml:"SessionToken"`
+			Expiration string
+		}
+		User struct {
+			ARN string `xml:"Arn"`
+			ID  string `xml:"AssumedRoleId"`
+		} `xml:"AssumedRoleUser"`
+	} `xml:"AssumeRoleResult"`
+	stsReply
+}
+
+// stsReply is what every answer of STS ends with.
+type stsReply struct {
+	RequestID string `xml:"ResponseMetadata>RequestId"`
+}
+
+func (r *stsReply) stamp(requestID string) { r.RequestID = requestID }
+
+var roleARN = regexp.MustCompile(`^arn:aws:iam::(\d{12}):role/(?:[\w+=,.@-]+/)*([\w+=,.@-]+)$`)
+
+// assumeRole issues an access key of the role's account.
+//
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+func (s *site) assumeRole(c *call) (any, error) {
+	arn, name := c.params.Get("RoleArn"), c.params.Get("RoleSessionName")
+	parts := roleARN.FindStringSubmatch(arn)
+	if parts == nil {
+		return nil, errorf("ValidationError", "%s is invalid", arn)
+	}
+	if name == "" {
+		return nil, errorf("ValidationError", "Value null at 'roleSessionName' failed to satisfy constraint: Member must not be null")
+	}
+	duration := time.Hour
+	if v := c.params.Get("DurationSeconds"); v != "" {
+		seconds, err := strconv.Atoi(v)
+		if err != nil || seconds < 900 || seconds > 43200 {
+			return nil, errorf("ValidationError", "Value '%s' at 'durationSeconds' failed to satisfy constraint: Member must have value between 900 and 43200", v)
+		}
+		duration = time.Duration(seconds) * time.Second
+	}
+	role, ok := s.server.roles[arn]
+	if !ok || role.ExternalID != "" && role.ExternalID != c.params.Get("ExternalId") {
+		return nil, errorf("AccessDenied", "User: %s is not authorized to perform: sts:AssumeRole on resource: %s", s.server.identity(c.caller), arn)
+	}
+	s.server.lastID++
+	account, key := parts[1], fmt.Sprintf("ASIA%016X", s.server.lastID)
+	user := fmt.Sprintf("arn:aws:sts::%s:assumed-role/%s/%s", account, parts[2], name)
+	s.server.keys[key] = session{account: account, arn: user}
+
+	out := &assumeRoleOutput{}
+	cred := &out.Result.Credentials
+	cred.AccessKey, cred.SecretKey, cred.Token = key, strings.Repeat("s", 40), "session-"+key
+	cred.Expiration = s.server.now().Add(duration).UTC().Format(time.RFC3339)
+	out.Result.User.ARN, out.Result.User.ID = user, "AROA"+key[4:]+":"+name
+	return out, nil
+}
+
+// identity returns the ARN of a caller.
+func (s *Server) identity(c caller) string {
+	if session, ok := s.keys[c.accessKey]; ok {
+		return session.arn
+	}
+	return "arn:aws:iam::" + c.account + ":user/operator"
+}
+
+type callerIdentityOutput struct {
+	Result struct {
+		ARN     string `xml:"Arn"`
+		UserID  string `xml:"UserId"`
+		Account string
+	} `xml:"GetCallerIdentityResult"`
+	stsReply
+}
+
+// callerIdentity says whose access key a request was signed with.
+//
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
+func (s *site) callerIdentity(c *call) (any, error) {
+	out := &callerIdentityOutput{}
+	out.Result.ARN, out.Result.UserID, out.Result.Account = s.server.identity(c.caller), c.caller.accessKey, c.caller.account
+	return out, nil
+}

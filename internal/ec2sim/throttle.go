@@ -1,0 +1,79 @@
+package ec2sim
+
+import (
+	"strings"
+
+	"golang.org/x/time/rate"
+)
+
+// A Bucket is a token bucket: how many tokens it holds, and how many a second
+// flow into it. A call takes one.
+type Bucket struct {
+	Capacity int
+	Refill   float64
+}
+
+// A Throttle says how fast an action of EC2 may be called. Every account has a
+// bucket for each action in each region, and one more for a describe action
+// that asks for everything: without an id, a filter or pages.
+type Throttle func(action string, everything bool) Bucket
+
+// EC2Throttle holds a caller to the limits of an account that never asked for
+// others.
+//
+// https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
+func EC2Throttle(action string, everything bool) Bucket {
+	if b, ok := uncategorized[action]; ok {
+		return b
+	}
+	switch {
+	case mutating(action): // resource-intensive or not
+		return Bucket{50, 5}
+	case everything && (action == "DescribeSecurityGroups" || action == "DescribeNetworkInterfaces"):
+		return Bucket{50, 10}
+	}
+	return Bucket{100, 20}
+}
+
+// uncategorized are the actions with limits of their own.
+var uncategorized = map[string]Bucket{
+	"CreateNetworkInterface":          {100, 5},
+	"CreateTags":                      {100, 10},
+	"DeleteNetworkInterface":          {100, 5},
+	"DeleteTags":                      {100, 10},
+	"ModifyNetworkInterfaceAttribute": {100, 5},
+}
+
+// everything reports whether a call gives no id, no filter and no page size.
+func (c *call) everything() bool {
+	for name := range c.params {
+		if name == "MaxResults" || strings.Contains(name, ".") {
+			return false
+		}
+	}
+	return true
+}
+
+type limiterKey struct {
+	siteKey
+	action     string
+	everything bool
+}
+
+// takeToken takes a token from the bucket of an EC2 call, or refuses the call.
+func (s *Server) takeToken(c *call) error {
+	if s.throttle == nil || c.caller.service != "ec2" {
+		return nil
+	}
+	key := limiterKey{siteKey{c.caller.account, c.caller.region}, c.action, !mutating(c.action) && c.everything()}
+	limiter := s.limiters[key]
+	if limiter == nil {
+		b := s.throttle(key.action, key.everything)
+		limiter = rate.NewLimiter(rate.Limit(b.Refill), b.Capacity)
+		s.limiters[key] = limiter
+	}
+	if !limiter.AllowN(s.now(), 1) {
+		return errorf("RequestLimitExceeded", "Request limit exceeded. Account %s has been throttled on ec2:%s because it exceeded its request rate limit.", c.caller.account, c.action)
+	}
+	return nil
+}
