@@ -17,24 +17,22 @@ import (
 // taken. Where [IsConflict] holds for the error, a new plan may succeed.
 func Apply(ctx context.Context, api API, step Step) error {
 	var err error
-	permission := "ec2:AuthorizeSecurityGroupIngress"
+	action, group, rules := "", aws.String(step.GroupID), permissions(step.Rules)
 	switch step.Op {
 	case Authorize:
-		_, err = api.AuthorizeSecurityGroupIngress(ctx, &ec2.AuthorizeSecurityGroupIngressInput{
-			GroupId:       aws.String(step.GroupID),
-			IpPermissions: permissions(step.Rules),
-		})
+		action = "AuthorizeSecurityGroupIngress"
+		_, err = api.AuthorizeSecurityGroupIngress(ctx, &ec2.AuthorizeSecurityGroupIngressInput{GroupId: group, IpPermissions: rules})
 	case Revoke:
-		permission = "ec2:RevokeSecurityGroupIngress"
 		// In a default VPC EC2 ignores a rule that is not there, elsewhere it
 		// answers InvalidPermission.NotFound.
-		_, err = api.RevokeSecurityGroupIngress(ctx, &ec2.RevokeSecurityGroupIngressInput{
-			GroupId:       aws.String(step.GroupID),
-			IpPermissions: permissions(step.Rules),
-		})
+		action = "RevokeSecurityGroupIngress"
+		_, err = api.RevokeSecurityGroupIngress(ctx, &ec2.RevokeSecurityGroupIngressInput{GroupId: group, IpPermissions: rules})
+	case Redescribe:
+		action = "UpdateSecurityGroupRuleDescriptionsIngress"
+		_, err = api.UpdateSecurityGroupRuleDescriptionsIngress(ctx, &ec2.UpdateSecurityGroupRuleDescriptionsIngressInput{GroupId: group, IpPermissions: rules})
 	}
 	if err != nil {
-		return explain(fmt.Errorf("%v: %w", step, err), permission)
+		return explain(fmt.Errorf("%v: %w", step, err), "ec2:"+action)
 	}
 	return nil
 }

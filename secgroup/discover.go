@@ -13,15 +13,18 @@ import (
 // API is the part of the EC2 client that this package calls.
 type API interface {
 	ec2.DescribeSecurityGroupsAPIClient
+	ec2.DescribeManagedPrefixListsAPIClient
 	AuthorizeSecurityGroupIngress(context.Context, *ec2.AuthorizeSecurityGroupIngressInput, ...func(*ec2.Options)) (*ec2.AuthorizeSecurityGroupIngressOutput, error)
 	RevokeSecurityGroupIngress(context.Context, *ec2.RevokeSecurityGroupIngressInput, ...func(*ec2.Options)) (*ec2.RevokeSecurityGroupIngressOutput, error)
+	UpdateSecurityGroupRuleDescriptionsIngress(context.Context, *ec2.UpdateSecurityGroupRuleDescriptionsIngressInput, ...func(*ec2.Options)) (*ec2.UpdateSecurityGroupRuleDescriptionsIngressOutput, error)
 }
 
 // groupsPerPage is the most groups that one describe returns. See
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html
 const groupsPerPage = 1000
 
-// Discover returns the groups that carry the tag, with their rules.
+// Discover returns the groups that carry the tag, with their rules and what
+// these weigh.
 func Discover(ctx context.Context, api API, tagKey string) ([]Group, error) {
 	pages := ec2.NewDescribeSecurityGroupsPaginator(api, &ec2.DescribeSecurityGroupsInput{
 		Filters:    []types.Filter{{Name: aws.String("tag-key"), Values: []string{escapeFilter(tagKey)}}},
@@ -41,7 +44,7 @@ func Discover(ctx context.Context, api API, tagKey string) ([]Group, error) {
 			groups = append(groups, g)
 		}
 	}
-	return groups, nil
+	return groups, weighPrefixLists(ctx, api, groups)
 }
 
 // escapeFilter makes a filter's value match itself alone: * and ? are wildcards

@@ -18,7 +18,8 @@ func (e *OlderError) Error() string {
 }
 
 // A HeldError says that the revokes are held back because too many owned
-// rules would lose addresses.
+// rules would lose addresses. Owned counts the rules that were there before the
+// first run on the publication.
 type HeldError struct{ Losing, Owned, MaxPercent int }
 
 func (e *HeldError) Error() string {

@@ -123,30 +123,3 @@ func FamilyOf(p netip.Prefix) Family {
 	}
 	return IPv6
 }
-
-// Weight is a number of rules for each [Family]: what a rule takes of a
-// group's quota, or what a group has left of it.
-type Weight [2]int
-
-// WeightOf returns what a rule from the source counts: one rule in the family
-// of its IP range, and for a reference to a security group one rule in both.
-// A prefix list weighs more, see [Rule.Weight].
-//
-// See "Security groups" in Amazon VPC quotas:
-// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
-func WeightOf(s Source) Weight {
-	var w Weight
-	if !s.Prefix.IsValid() {
-		return Weight{1, 1}
-	}
-	w[FamilyOf(s.Prefix)] = 1
-	return w
-}
-
-// weight returns the rule's weight, which is never zero.
-func (r Rule) weight() Weight {
-	if r.Weight == (Weight{}) {
-		return WeightOf(r.Source)
-	}
-	return r.Weight
-}

@@ -71,16 +71,12 @@ type Op int
 const (
 	Authorize Op = iota
 	Revoke
+	Redescribe // give rules that were taken over this tool's description
 )
 
-func (op Op) String() string {
-	if op == Authorize {
-		return "authorize"
-	}
-	return "revoke"
-}
+func (op Op) String() string { return [...]string{"authorize", "revoke", "redescribe"}[op] }
 
-// A Step is one call to EC2: it authorizes rules in a group, or revokes them.
+// A Step is one call to EC2 about rules of one group.
 type Step struct {
 	Op      Op
 	GroupID string
@@ -102,7 +98,7 @@ func (s Step) String() string {
 //
 //	wanted  there is one                  plan
 //	yes     no                            authorize it in a group with room
-//	yes     owned, or foreign             keep it
+//	yes     owned, or foreign             keep it; mark it if it is taken over
 //	yes     twice or more                 keep one, revoke the other owned ones
 //	no      owned                         revoke it, after what replaces it
 //	no      foreign                       leave it alone
@@ -119,7 +115,7 @@ func NewPlan(groups []Group, req Request) (*Plan, error) {
 	// not make room for the revokes in the next run.
 	before := max(plan.Owned-plan.current, plan.current)
 	if !req.Force && plan.Losing*100 > before*req.MaxRevokePercent {
-		held := &Plan{Err: &HeldError{Losing: plan.Losing, Owned: plan.Owned, MaxPercent: req.MaxRevokePercent}}
+		held := &Plan{Err: &HeldError{Losing: plan.Losing, Owned: before, MaxPercent: req.MaxRevokePercent}}
 		for _, members := range pools {
 			held.Pools = append(held.Pools, held.pool(members, req, hold))
 		}
@@ -158,6 +154,7 @@ func (plan *Plan) pool(members []GroupPlan, req Request, aim aim) PoolPlan {
 			pp.Steps = careful
 		}
 	}
+	pp.Steps = append(pp.Steps, p.takeOver(pp.Steps)...)
 	for i := range pp.Groups {
 		pp.Groups[i].sum(pp.Steps, req)
 	}
@@ -203,7 +200,7 @@ func (g *Group) after(steps []Step) []Rule {
 		case s.GroupID != g.ID:
 		case s.Op == Authorize:
 			rules = append(rules, s.Rules...)
-		default:
+		case s.Op == Revoke:
 			revoked := make(map[RuleID]bool, len(s.Rules))
 			for _, r := range s.Rules {
 				revoked[r.RuleID] = true

@@ -72,6 +72,8 @@ func (m *model) run(s Step) {
 			m.t.Fatalf("%v: InvalidPermission.Duplicate: %v", s, r)
 		case s.Op == Authorize:
 			g.Ingress = append(g.Ingress, r)
+		case s.Op == Redescribe && i >= 0:
+			g.Ingress[i].Description = r.Description
 		case i < 0:
 			m.t.Fatalf("%v: InvalidPermission.NotFound: %v", s, r)
 		default:
@@ -178,6 +180,9 @@ func canonical(prefixes []netip.Prefix) []netip.Prefix {
 
 var testStamp = Stamp{TagKey: testKey, Services: []string{"CLOUDFRONT"}, Published: time.Date(2026, 8, 22, 15, 17, 5, 0, time.UTC)}
 
+// testReference is the security group that generated rules refer to.
+const testReference = "111122223333/sg-0123"
+
 func genRule(t *rapid.T) Rule {
 	r := Rule{RuleID: RuleID{Protocol: "tcp"}}
 	r.Description = rapid.SampledFrom([]string{testStamp.String(), testStamp.String(), testKey + ": by hand", "", "office", "cloudfront-ingress2: x"}).Draw(t, "description")
@@ -189,7 +194,7 @@ func genRule(t *rapid.T) Rule {
 	case 1:
 		r.Protocol, r.From, r.To = "-1", -1, -1
 	case 2:
-		r.Source.Reference = "111122223333/sg-0123"
+		r.Source.Reference = testReference
 		return r
 	}
 	r.Source.Prefix = genPrefix(t)
@@ -340,7 +345,7 @@ func checkOwnership(t *rapid.T, m *model, s Step, req Request) {
 	if len(req.GroupIDs) > 0 && !slices.Contains(req.GroupIDs, s.GroupID) {
 		t.Fatalf("%v: not one of %v", s, req.GroupIDs)
 	}
-	if s.Op != Revoke {
+	if s.Op == Authorize {
 		return
 	}
 	for _, r := range s.Rules {

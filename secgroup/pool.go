@@ -145,12 +145,6 @@ func (m *member) discard(r Rule) {
 	m.leaving.add(r.weight(), 1)
 }
 
-func (w *Weight) add(o Weight, n int) {
-	for f := range w {
-		w[f] += n * o[f]
-	}
-}
-
 func (p *pool) owns(m *member, r Rule) bool { return owned(p.req.TagKey, m.Settings, r) }
 
 // wanted returns the number of the wanted rule that is equal to r, or -1.
@@ -436,6 +430,28 @@ func (p *pool) losing() int {
 		}
 	}
 	return n
+}
+
+// takeOver returns the steps that mark as this tool's the wanted rules of
+// exclusive groups which are there after the steps but were made by someone
+// else.
+func (p *pool) takeOver(after []Step) []Step {
+	var steps []Step
+	for _, m := range p.members {
+		if m.frozen || !m.Settings.Exclusive {
+			continue
+		}
+		step := Step{Op: Redescribe, GroupID: m.Group.ID}
+		for _, r := range m.Group.after(after) {
+			if w := p.wanted(r.RuleID); w >= 0 && m.lists[p.portOf(w)] && !stamped(p.req.TagKey, r.Description) {
+				step.Rules = append(step.Rules, p.rule(w))
+			}
+		}
+		if len(step.Rules) > 0 {
+			steps = append(steps, step)
+		}
+	}
+	return steps
 }
 
 // shortage returns a *[ShortageError] if not all wanted rules have a place.

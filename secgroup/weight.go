@@ -1,0 +1,109 @@
+package secgroup
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+)
+
+// Weight is a number of rules for each [Family]: what a rule takes of a
+// group's quota, or what a group has left of it.
+type Weight [2]int
+
+func (w *Weight) add(o Weight, n int) {
+	for f := range w {
+		w[f] += n * o[f]
+	}
+}
+
+// WeightOf returns what a rule from the source counts: one rule in the family
+// of its IP range, and for a reference to a security group one rule in both.
+// A prefix list weighs more, see [Rule.Weight].
+//
+// See "Security groups" in Amazon VPC quotas:
+// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+func WeightOf(s Source) Weight {
+	if !s.Prefix.IsValid() {
+		return Weight{1, 1}
+	}
+	var w Weight
+	w[FamilyOf(s.Prefix)] = 1
+	return w
+}
+
+// weight returns the rule's weight, which is never zero.
+func (r Rule) weight() Weight {
+	if r.Weight == (Weight{}) {
+		return WeightOf(r.Source)
+	}
+	return r.Weight
+}
+
+// managedWeights are the weights of the prefix lists that AWS manages, by the
+// end of their names. EC2 tells them nowhere; those that are not here count as
+// one. See "AWS-managed prefix list weight" in
+// https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html
+var managedWeights = map[string]int{
+	".cloudfront.origin-facing": 55,
+	".ec2-instance-connect":     2,
+	".groundstation":            5,
+	".route53-healthchecks":     25,
+	".s3express":                6,
+	".vpc-lattice":              10,
+}
+
+// weighPrefixLists sets the weight of the rules that refer to prefix lists. It
+// asks EC2 only if there are any. A prefix list counts, in both families, as
+// many rules as it may have entries. Without the permission to ask each counts
+// as one: EC2 will refuse what does not fit.
+func weighPrefixLists(ctx context.Context, api ec2.DescribeManagedPrefixListsAPIClient, groups []Group) error {
+	var ids []string
+	for _, g := range groups {
+		for _, r := range g.Ingress {
+			if strings.HasPrefix(r.Source.Reference, "pl-") && !slices.Contains(ids, r.Source.Reference) {
+				ids = append(ids, r.Source.Reference)
+			}
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	weights := map[string]int{}
+	pages := ec2.NewDescribeManagedPrefixListsPaginator(api, &ec2.DescribeManagedPrefixListsInput{PrefixListIds: ids})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if code(err) == "UnauthorizedOperation" {
+			return nil
+		}
+		if err != nil {
+			return explain(fmt.Errorf("describe the prefix lists that rules refer to: %w", err), "ec2:DescribeManagedPrefixLists")
+		}
+		for _, list := range page.PrefixLists {
+			weights[aws.ToString(list.PrefixListId)] = max(1, int(aws.ToInt32(list.MaxEntries)), managedWeight(aws.ToString(list.PrefixListName)))
+		}
+	}
+	for _, g := range groups {
+		for i, r := range g.Ingress {
+			if n := weights[r.Source.Reference]; n > 0 {
+				g.Ingress[i].Weight = Weight{n, n}
+			}
+		}
+	}
+	return nil
+}
+
+func managedWeight(name string) int {
+	if !strings.HasPrefix(name, "com.amazonaws.") {
+		return 0
+	}
+	for suffix, weight := range managedWeights {
+		if strings.HasSuffix(name, suffix) {
+			return weight
+		}
+	}
+	return 0
+}
