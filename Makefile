@@ -16,11 +16,14 @@ BUILD = CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build \
 # The race detector needs cgo and a C compiler that works; compiling the one package that proves it is cheap.
 RACE = $(shell go build -race runtime/cgo >/dev/null 2>&1 && echo -race)
 
+# How many random cases `soak` tries of each property.
+CASES = 10000
+
 # The event of a manual resync.
 EVENT = {"dryRun":$(if $(DRY_RUN),true,false),"force":$(if $(FORCE),true,false)}
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt bench build build-SyncFunction deploy invoke clean
+.PHONY: help demo test soak lint fmt bench build build-SyncFunction deploy invoke clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +42,9 @@ lint: ## Check the code: vet, formatting, linters (the first run compiles the li
 
 fmt: ## Format the code
 	$(TOOL) gofumpt -w .
+
+soak: ## Check the promises on 10,000 random cases each (CASES=N)
+	go test -count 1 -timeout 60m ./secgroup -run 'Plan|Promises|Shortage' -rapid.checks=$(CASES)
 
 bench: ## Run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...

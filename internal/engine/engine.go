@@ -1,0 +1,244 @@
+// Package engine runs a synchronisation from end to end: it fetches the
+// published ranges, plans each account and region, and applies the plans. The
+// function and the operator's command both drive it.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"cloudfront-sg-sync/iprange"
+	"cloudfront-sg-sync/secgroup"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// An Engine makes tagged security groups equal to the published ranges. It is
+// not safe for concurrent runs.
+type Engine struct {
+	Fetcher *iprange.Fetcher
+	Targets []*Target
+	TagKey  string
+	// RulesPerGroup is the quota of rules per group; zero asks Service Quotas.
+	RulesPerGroup    int
+	MaxRevokePercent int
+	Log              *slog.Logger
+}
+
+// A Request is what a run is asked for.
+type Request struct {
+	// Notice is what a notification said of the file, if one started the run.
+	Notice *iprange.Notice
+	// DryRun plans and reports, and changes nothing.
+	DryRun bool
+	// Force revokes however many rules lose addresses.
+	Force bool
+	// GroupIDs names the only groups that may be changed; empty means all.
+	GroupIDs []string
+}
+
+const (
+	// targetsAtOnce and poolsAtOnce bound the calls under way at a time.
+	targetsAtOnce = 8
+	poolsAtOnce   = 4
+	// maxPlans is how often a target is planned before a conflict with someone
+	// else's changes counts as a failure.
+	maxPlans = 4
+	// staleAfter is the age at which groups described before a long fetch are
+	// described anew.
+	staleAfter = 5 * time.Second
+	// stepReserve is the time left below which no further step is begun.
+	stepReserve = 2 * time.Second
+)
+
+// Run synchronises all targets. It always returns a report; the error names
+// everything that failed, each in a line of its own.
+func (e *Engine) Run(ctx context.Context, req Request) (*Report, error) {
+	report := newReport(req.DryRun)
+	// The file is fetched while the groups are described.
+	fetch := sync.OnceValues(func() (*iprange.Publication, error) { return e.Fetcher.Fetch(ctx, req.Notice) })
+	outcomes := make([]*outcome, len(e.Targets))
+	var running errgroup.Group
+	running.SetLimit(targetsAtOnce)
+	running.Go(func() error {
+		_, _ = fetch() // each target looks at the outcome
+		return nil
+	})
+	for i, t := range e.Targets {
+		running.Go(func() error {
+			outcomes[i] = e.sync(ctx, t, fetch, req)
+			return nil
+		})
+	}
+	_ = running.Wait() // failures are in the outcomes
+	publication, err := fetch()
+	if err != nil {
+		return report, report.fail([]error{err})
+	}
+	report.published(publication)
+	var errs []error
+	for _, o := range outcomes {
+		report.add(o)
+		errs = append(errs, o.errs...)
+	}
+	errs = append(errs, e.unknownGroups(report, req.GroupIDs)...)
+	return report, report.fail(errs)
+}
+
+// unknownGroups returns an error for each of the groups asked for that no
+// target has.
+func (e *Engine) unknownGroups(report *Report, ids []string) []error {
+	var errs []error
+	for _, id := range ids {
+		if !slices.ContainsFunc(report.Groups, func(g GroupReport) bool { return g.GroupID == id }) {
+			var places []string
+			for _, t := range e.Targets {
+				places = append(places, t.String())
+			}
+			errs = append(errs, fmt.Errorf("%s: no security group tagged %s has this ID in %s; tag it, or check the ID", id, e.TagKey, strings.Join(places, ", ")))
+		}
+	}
+	return errs
+}
+
+// sync makes one target equal to the published ranges. Where someone else
+// changes a group meanwhile, it looks again and plans again.
+func (e *Engine) sync(ctx context.Context, t *Target, fetch func() (*iprange.Publication, error), req Request) *outcome {
+	o := &outcome{target: t}
+	began := time.Now()
+	groups, err := secgroup.Discover(ctx, t.EC2, e.TagKey)
+	publication, fetchErr := fetch()
+	if fetchErr != nil {
+		return o // the run fails as a whole
+	}
+	for range maxPlans {
+		if err == nil && time.Since(began) > staleAfter {
+			groups, err = secgroup.Discover(ctx, t.EC2, e.TagKey)
+		}
+		if err != nil {
+			o.fail(err)
+			return o
+		}
+		conflict := e.once(ctx, o, groups, publication, req)
+		if !conflict || ctx.Err() != nil {
+			return o
+		}
+		e.Log.InfoContext(ctx, "security groups changed meanwhile, planning again", "target", t.String())
+		groups, err = secgroup.Discover(ctx, t.EC2, e.TagKey)
+		began = time.Now()
+	}
+	return o
+}
+
+// once plans a target and applies the plan. It reports whether that ran into
+// changes by someone else.
+func (e *Engine) once(ctx context.Context, o *outcome, groups []secgroup.Group, publication *iprange.Publication, req Request) (conflict bool) {
+	o.errs = nil // those of an earlier plan are obsolete
+	plan, err := o.target.plan(ctx, e.Log, groups, secgroup.Request{
+		Stamp:            secgroup.Stamp{TagKey: e.TagKey, Services: e.Fetcher.Selection.Services, Published: publication.Published},
+		Ranges:           publication.Merged(),
+		RulesPerGroup:    e.RulesPerGroup,
+		MaxRevokePercent: e.MaxRevokePercent,
+		Force:            req.Force,
+		GroupIDs:         req.GroupIDs,
+	})
+	if err != nil {
+		o.fail(err)
+		return false
+	}
+	if plan.Err != nil {
+		o.fail(plan.Err)
+	}
+	failures := make([]error, len(plan.Pools))
+	var running errgroup.Group
+	running.SetLimit(poolsAtOnce)
+	for i, pool := range plan.Pools {
+		reports := o.begin(pool, req.GroupIDs)
+		running.Go(func() error {
+			failures[i] = e.apply(ctx, o.target, pool, reports, req.DryRun)
+			return nil
+		})
+	}
+	_ = running.Wait() // failures are in the slice
+	for i, pool := range plan.Pools {
+		if pool.Err != nil {
+			o.fail(pool.Err)
+		}
+		for _, g := range pool.Groups {
+			if g.Err != nil && wanted(g.Group.ID, req.GroupIDs) {
+				o.fail(fmt.Errorf("%s: %w", g.Group.ID, g.Err))
+			}
+		}
+		if failures[i] != nil {
+			o.fail(failures[i])
+			conflict = conflict || secgroup.IsConflict(failures[i])
+		}
+	}
+	return conflict
+}
+
+// begin returns the reports of a pool's groups, by ID, with what is known of
+// them before the first step.
+func (o *outcome) begin(pool secgroup.PoolPlan, only []string) map[string]*GroupReport {
+	reports := map[string]*GroupReport{}
+	for _, g := range pool.Groups {
+		if !wanted(g.Group.ID, only) {
+			continue
+		}
+		r := o.group(g)
+		reports[g.Group.ID] = r
+		r.Error = ""
+		if err := errors.Join(g.Err, pool.Err); err != nil {
+			r.Error = err.Error()
+		}
+	}
+	return reports
+}
+
+func wanted(id string, only []string) bool { return len(only) == 0 || slices.Contains(only, id) }
+
+// apply takes the steps of a pool, up to the first that fails.
+func (e *Engine) apply(ctx context.Context, t *Target, pool secgroup.PoolPlan, reports map[string]*GroupReport, dryRun bool) error {
+	for i, step := range pool.Steps {
+		r := reports[step.GroupID]
+		if len(step.Gap) > 0 {
+			e.Log.WarnContext(ctx, "no room to avoid a gap: ranges are closed until the next steps open them again",
+				"target", t.String(), "pool", pool.Name, "groupId", step.GroupID, "ranges", step.Gap, "dryRun", dryRun)
+		}
+		if !dryRun {
+			err := outOfTime(ctx)
+			if err == nil {
+				err = secgroup.Apply(ctx, t.EC2, step)
+			}
+			if err != nil {
+				r.Error = err.Error()
+				return fmt.Errorf("pool %q: %w (%d of %d steps taken)", pool.Name, err, i, len(pool.Steps))
+			}
+			e.Log.InfoContext(ctx, step.Op.String()+"d", "target", t.String(), "groupId", step.GroupID, "rules", len(step.Rules))
+		}
+		switch step.Op {
+		case secgroup.Authorize:
+			r.Added += len(step.Rules)
+		case secgroup.Revoke:
+			r.Revoked += len(step.Rules)
+		}
+	}
+	return nil
+}
+
+// outOfTime fails where too little time is left for a step.
+func outOfTime(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("stopped between two steps, run again to go on: %w", err)
+	}
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < stepReserve {
+		return errors.New("stopped between two steps for want of time; the next run goes on")
+	}
+	return nil
+}

@@ -1,0 +1,128 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"cloudfront-sg-sync/iprange"
+	"cloudfront-sg-sync/secgroup"
+)
+
+// A Report says what a run did, or in a dry run what it would do. Its JSON
+// form is the function's answer.
+type Report struct {
+	SyncToken   string    `json:"syncToken"`
+	PublishedAt time.Time `json:"publishedAt"`
+	DryRun      bool      `json:"dryRun"`
+	// Changed tells whether any rule was added or revoked.
+	Changed bool          `json:"changed"`
+	Ranges  RangeCount    `json:"ranges"`
+	Summary Summary       `json:"summary"`
+	Groups  []GroupReport `json:"groups"`
+	// Errors names each thing that failed: the file, an account and region, a
+	// pool, a group.
+	Errors []string `json:"errors"`
+}
+
+// RangeCount counts the wanted ranges, merged.
+type RangeCount struct {
+	IPv4 int `json:"ipv4"`
+	IPv6 int `json:"ipv6"`
+}
+
+// A Summary counts groups, and rules of all groups.
+type Summary struct {
+	Groups  int `json:"groups"`
+	Changed int `json:"changed"`
+	Failed  int `json:"failed"`
+	Added   int `json:"added"`
+	Revoked int `json:"revoked"`
+}
+
+// A GroupReport says what became of one security group.
+type GroupReport struct {
+	// Account is empty for the account that the run itself belongs to.
+	Account string   `json:"account"`
+	Region  string   `json:"region"`
+	GroupID string   `json:"groupId"`
+	Name    string   `json:"name"`
+	Pool    string   `json:"pool"`
+	Ports   []string `json:"ports"`
+	Added   int      `json:"added"`
+	Revoked int      `json:"revoked"`
+	// Kept counts this tool's rules that were there before and stay, Foreign
+	// the rules of the group that are not this tool's.
+	Kept    int    `json:"kept"`
+	Foreign int    `json:"foreign"`
+	Error   string `json:"error"`
+}
+
+func newReport(dryRun bool) *Report {
+	return &Report{DryRun: dryRun, Groups: []GroupReport{}, Errors: []string{}}
+}
+
+// published notes what the run is made from.
+func (r *Report) published(p *iprange.Publication) {
+	r.SyncToken = p.SyncToken
+	r.PublishedAt = p.Published
+	r.Ranges = RangeCount{IPv4: len(p.IPv4), IPv6: len(p.IPv6)}
+}
+
+// add takes over what became of one account and region.
+func (r *Report) add(o *outcome) {
+	for _, g := range o.groups {
+		r.Groups = append(r.Groups, *g)
+		r.Summary.Groups++
+		r.Summary.Added += g.Added
+		r.Summary.Revoked += g.Revoked
+		if g.Added+g.Revoked > 0 {
+			r.Summary.Changed++
+			r.Changed = true
+		}
+		if g.Error != "" {
+			r.Summary.Failed++
+		}
+	}
+}
+
+// fail notes the failures of the run and returns them as one error, or nil.
+func (r *Report) fail(errs []error) error {
+	for _, err := range errs {
+		r.Errors = append(r.Errors, err.Error())
+	}
+	return errors.Join(errs...)
+}
+
+// outcome is what became of one target.
+type outcome struct {
+	target *Target
+	groups []*GroupReport // in the order of the plan
+	errs   []error
+}
+
+// group returns the report of a group, making it if it is the first.
+func (o *outcome) group(g secgroup.GroupPlan) *GroupReport {
+	if i := slices.IndexFunc(o.groups, func(r *GroupReport) bool { return r.GroupID == g.Group.ID }); i >= 0 {
+		return o.groups[i]
+	}
+	r := &GroupReport{
+		Account: o.target.Account,
+		Region:  o.target.Region,
+		GroupID: g.Group.ID,
+		Name:    g.Group.Name,
+		Pool:    g.Settings.Pool,
+		Ports:   []string{},
+		Kept:    g.Kept,
+		Foreign: g.Foreign,
+	}
+	for _, p := range g.Settings.Ports {
+		r.Ports = append(r.Ports, p.String())
+	}
+	o.groups = append(o.groups, r)
+	return r
+}
+
+// fail notes an error of the target.
+func (o *outcome) fail(err error) { o.errs = append(o.errs, fmt.Errorf("%v: %w", o.target, err)) }

@@ -1,0 +1,131 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"strings"
+
+	"cloudfront-sg-sync/secgroup"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/servicequotas"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+)
+
+// A Target is one account in one region.
+type Target struct {
+	Account string // empty for the account the credentials belong to
+	Region  string
+	EC2     secgroup.API
+	// Quota asks for the inbound rules a group may hold.
+	Quota func(context.Context) (int, error)
+
+	knownQuota int // the answer of an earlier run
+}
+
+func (t *Target) String() string {
+	if t.Account == "" {
+		return t.Region
+	}
+	return "account " + t.Account + " in " + t.Region
+}
+
+// Targets returns a target for each region in the account of cfg and in the
+// account of each role. Calls are retried as cfg says, or if it does not, some
+// more often than is the SDK's custom.
+func Targets(cfg aws.Config, regions, roleARNs []string) []*Target {
+	if cfg.Retryer == nil {
+		cfg.Retryer = func() aws.Retryer {
+			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = maxAttempts })
+		}
+	}
+	cfg.HTTPClient = newHTTPClient(cfg.HTTPClient)
+	var targets []*Target
+	for _, region := range regions {
+		targets = append(targets, newTarget(cfg, "", region))
+	}
+	for _, arn := range roleARNs {
+		role := cfg.Copy()
+		role.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), arn, func(o *stscreds.AssumeRoleOptions) {
+			o.RoleSessionName = "cloudfront-sg-sync"
+		}))
+		for _, region := range regions {
+			targets = append(targets, newTarget(role, accountOf(arn), region))
+		}
+	}
+	return targets
+}
+
+// maxAttempts is how often the SDK makes a call that is throttled or fails for
+// a passing reason, with pauses that grow to some 15 s in all.
+const maxAttempts = 6
+
+func newTarget(cfg aws.Config, account, region string) *Target {
+	cfg.Region = region
+	t := &Target{Account: account, Region: region, EC2: ec2.NewFromConfig(cfg)}
+	t.Quota = func(ctx context.Context) (int, error) { return askQuota(ctx, cfg) }
+	return t
+}
+
+// accountOf returns the account ID in arn:PARTITION:iam::ACCOUNT:role/NAME.
+func accountOf(roleARN string) string { return strings.Split(roleARN, ":")[4] }
+
+// DefaultRulesPerGroup is the quota of an account that has not raised it. See
+// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+const DefaultRulesPerGroup = 60
+
+// quotaCode is "Inbound or outbound rules per security group" of the service vpc.
+const quotaCode = "L-0EA8095F"
+
+func askQuota(ctx context.Context, cfg aws.Config) (int, error) {
+	out, err := servicequotas.NewFromConfig(cfg).GetServiceQuota(ctx, &servicequotas.GetServiceQuotaInput{
+		ServiceCode: aws.String("vpc"),
+		QuotaCode:   aws.String(quotaCode),
+	})
+	if err != nil {
+		return 0, err
+	}
+	if out.Quota == nil || out.Quota.Value == nil || *out.Quota.Value < 1 || *out.Quota.Value > math.MaxInt32 {
+		return 0, fmt.Errorf("Service Quotas gives no value for %s", quotaCode)
+	}
+	return int(*out.Quota.Value), nil
+}
+
+// plan plans the target. Service Quotas is asked only if there is something to
+// do, and once: an answer holds for the runs to come, as does the default where
+// it may not be asked.
+func (t *Target) plan(ctx context.Context, log *slog.Logger, groups []secgroup.Group, req secgroup.Request) (*secgroup.Plan, error) {
+	configured := req.RulesPerGroup
+	req.RulesPerGroup = cmp.Or(configured, t.knownQuota, DefaultRulesPerGroup)
+	plan, err := secgroup.NewPlan(groups, req)
+	if err != nil || configured > 0 || t.knownQuota > 0 || idle(plan) {
+		return plan, err
+	}
+	if t.knownQuota, err = t.Quota(ctx); err != nil {
+		t.knownQuota = DefaultRulesPerGroup
+		log.WarnContext(ctx, "the quota of rules per security group is not known, using the default; grant servicequotas:GetServiceQuota or set RULES_PER_GROUP",
+			"target", t.String(), "rulesPerGroup", DefaultRulesPerGroup, "error", err)
+	}
+	if t.knownQuota == req.RulesPerGroup {
+		return plan, nil
+	}
+	req.RulesPerGroup = t.knownQuota
+	return secgroup.NewPlan(groups, req)
+}
+
+// idle reports whether a plan has nothing to do that a quota could stand
+// against.
+func idle(plan *secgroup.Plan) bool {
+	for _, pool := range plan.Pools {
+		if len(pool.Steps) > 0 || pool.Err != nil {
+			return false
+		}
+	}
+	return true
+}

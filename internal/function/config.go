@@ -1,0 +1,141 @@
+package function
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"cloudfront-sg-sync/iprange"
+	"cloudfront-sg-sync/secgroup"
+)
+
+// DefaultTopicARN is the topic on which AWS announces a new ip-ranges.json. See
+// https://docs.aws.amazon.com/vpc/latest/userguide/subscribe-notifications.html
+const DefaultTopicARN = "arn:aws:sns:us-east-1:806199016981:AmazonIpSpaceChanged"
+
+// Config is the function's configuration, as its environment gives it.
+type Config struct {
+	URL       string // of ip-ranges.json
+	TopicARN  string // the only topic whose notifications count
+	Selection iprange.Selection
+	TagKey    string
+	Regions   []string // empty means the region the function runs in
+	RoleARNs  []string // of other accounts, to be synchronised as well
+	// RulesPerGroup is the quota of rules per security group; zero asks
+	// Service Quotas.
+	RulesPerGroup    int
+	MaxRevokePercent int
+}
+
+var (
+	servicePattern = regexp.MustCompile(`^[A-Z0-9_]+$`)
+	regionPattern  = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-\d+$`)
+	rolePattern    = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$`)
+	topicPattern   = regexp.MustCompile(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+$`)
+	tagKeyPattern  = regexp.MustCompile(`^[A-Za-z0-9._:/=+@-]{1,100}$`)
+)
+
+// ConfigFromEnv reads the configuration from environment variables. The error
+// names every variable that cannot be read, in one line.
+func ConfigFromEnv(getenv func(string) string) (Config, error) {
+	var bad []string
+	// read hands the value of a variable, or its default, to parse.
+	read := func(name, fallback string, parse func(string) error) {
+		value := cmp.Or(strings.TrimSpace(getenv(name)), fallback)
+		if err := parse(value); err != nil {
+			bad = append(bad, fmt.Sprintf("%s=%q: %v", name, value, err))
+		}
+	}
+	var c Config
+	read("IP_RANGES_URL", iprange.DefaultURL, func(s string) error {
+		c.URL = s
+		return iprange.ValidateURL(s)
+	})
+	read("TOPIC_ARN", DefaultTopicARN, func(s string) error {
+		c.TopicARN = s
+		return match(s, topicPattern, "an SNS topic such as "+DefaultTopicARN)
+	})
+	read("SERVICES", "CLOUDFRONT", func(s string) (err error) {
+		c.Selection.Services, err = list(s, servicePattern, "a service as ip-ranges.json names it, such as CLOUDFRONT")
+		return err
+	})
+	read("IP_FAMILIES", "ipv4 ipv6", func(s string) (err error) {
+		c.Selection.IPv4, c.Selection.IPv6, err = families(s)
+		return err
+	})
+	read("TAG_KEY", "cloudfront-ingress", func(s string) error {
+		c.TagKey = s
+		return match(s, tagKeyPattern, "a tag key of at most 100 letters, digits and ._:/=+@-")
+	})
+	read("REGIONS", "", func(s string) (err error) {
+		c.Regions, err = list(s, regionPattern, "a region such as eu-west-1")
+		return err
+	})
+	read("ROLE_ARNS", "", func(s string) (err error) {
+		c.RoleARNs, err = list(s, rolePattern, "a role such as arn:aws:iam::111122223333:role/cloudfront-sg-sync")
+		return err
+	})
+	read("RULES_PER_GROUP", "auto", func(s string) (err error) {
+		if s != "auto" {
+			c.RulesPerGroup, err = number(s, 1, 1000)
+		}
+		return err
+	})
+	read("MAX_REVOKE_PERCENT", "50", func(s string) (err error) {
+		c.MaxRevokePercent, err = number(s, 0, 100)
+		return err
+	})
+	if len(bad) == 0 {
+		stamp := secgroup.Stamp{TagKey: c.TagKey, Services: c.Selection.Services, Published: time.Unix(0, 0)}
+		if err := stamp.Validate(); err != nil {
+			bad = append(bad, fmt.Sprintf("TAG_KEY and SERVICES: %v", err))
+		}
+	}
+	if len(bad) > 0 {
+		return Config{}, errors.New("configuration: " + strings.Join(bad, "; "))
+	}
+	return c, nil
+}
+
+func match(s string, pattern *regexp.Regexp, what string) error {
+	if !pattern.MatchString(s) {
+		return fmt.Errorf("%q is not %s", s, what)
+	}
+	return nil
+}
+
+// list splits a list at spaces and commas; an empty string is an empty list.
+// What stands in it twice is taken once.
+func list(s string, pattern *regexp.Regexp, what string) ([]string, error) {
+	var items []string
+	for _, item := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' }) {
+		if err := match(item, pattern, what); err != nil {
+			return nil, err
+		}
+		if !slices.Contains(items, item) {
+			items = append(items, item)
+		}
+	}
+	if len(items) == 0 && s != "" {
+		return nil, errors.New("the list is empty; name " + what)
+	}
+	return items, nil
+}
+
+func families(s string) (ipv4, ipv6 bool, err error) {
+	items, err := list(s, regexp.MustCompile(`^ipv[46]$`), "ipv4 or ipv6")
+	return slices.Contains(items, "ipv4"), slices.Contains(items, "ipv6"), err
+}
+
+func number(s string, least, most int) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < least || n > most {
+		return 0, fmt.Errorf("%q is not a whole number from %d to %d", s, least, most)
+	}
+	return n, nil
+}

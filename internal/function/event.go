@@ -1,0 +1,151 @@
+package function
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+
+	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/iprange"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// parseEvent reads an event of any of the three kinds: an SNS notification of
+// the topic, a schedule of EventBridge, or a manual invocation.
+func parseEvent(payload []byte, topicARN string) (engine.Request, error) {
+	if len(bytes.TrimSpace(payload)) == 0 {
+		return engine.Request{}, errors.New("event is empty; send {} for a resync")
+	}
+	event, err := members(payload)
+	if err != nil {
+		return engine.Request{}, fmt.Errorf("event %s is not a JSON object: %w; send {} for a resync", excerpt(payload), err)
+	}
+	if records, ok := event["Records"]; ok {
+		return parseNotification(records, topicARN)
+	}
+	if detailType, ok := event["detail-type"]; ok {
+		return parseSchedule(detailType)
+	}
+	return parseManual(event)
+}
+
+// members returns the members of a JSON object. Unlike encoding/json it tells
+// dryRun from dryrun, and refuses what stands there twice.
+func members(payload []byte) (map[string]jsontext.Value, error) {
+	dec := jsontext.NewDecoder(bytes.NewReader(payload))
+	if kind := dec.PeekKind(); kind != '{' && kind != 0 {
+		return nil, fmt.Errorf("it starts with %v", kind)
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return nil, err
+	}
+	object := map[string]jsontext.Value{}
+	for dec.PeekKind() != '}' {
+		name, err := dec.ReadToken()
+		if err != nil {
+			return nil, err
+		}
+		key := name.String()
+		value, err := dec.ReadValue()
+		if err != nil {
+			return nil, err
+		}
+		object[key] = value.Clone()
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return nil, err
+	}
+	if _, err := dec.ReadToken(); err != io.EOF {
+		return nil, errors.New("more data follows the object")
+	}
+	return object, nil
+}
+
+// parseNotification returns the request of an SNS event: of several records
+// the newest counts. See
+// https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html
+func parseNotification(list jsontext.Value, topicARN string) (engine.Request, error) {
+	var records []struct {
+		Source string `json:"EventSource"`
+		SNS    struct {
+			TopicARN string `json:"TopicArn"`
+			Message  string `json:"Message"`
+		} `json:"Sns"`
+	}
+	if err := json.Unmarshal(list, &records); err != nil {
+		return engine.Request{}, fmt.Errorf("event's Records: %w", err)
+	}
+	if len(records) == 0 {
+		return engine.Request{}, errors.New("event has no record; subscribe the function to the topic " + topicARN)
+	}
+	var newest iprange.Notice
+	for i, r := range records {
+		switch {
+		case r.Source != "aws:sns":
+			return engine.Request{}, fmt.Errorf("event's record %d comes from %q, not from SNS; only SNS notifications have records here", i, r.Source)
+		case r.SNS.TopicARN != topicARN:
+			return engine.Request{}, fmt.Errorf("event's record %d comes from topic %q, refused; only notifications of TOPIC_ARN=%s count", i, r.SNS.TopicARN, topicARN)
+		case r.SNS.Message == "":
+			return engine.Request{}, fmt.Errorf("event's record %d has no message", i)
+		}
+		notice, err := iprange.ParseNotice([]byte(r.SNS.Message))
+		if err != nil {
+			return engine.Request{}, fmt.Errorf("event's record %d: %w", i, err)
+		}
+		if notice.Newer(newest) {
+			newest = notice
+		}
+	}
+	return engine.Request{Notice: &newest}, nil
+}
+
+// parseSchedule returns the request of an EventBridge schedule, which asks for
+// nothing in particular. See
+// https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-run-lambda-schedule.html
+func parseSchedule(detailType jsontext.Value) (engine.Request, error) {
+	var name string
+	if err := json.Unmarshal(detailType, &name); err != nil || name != "Scheduled Event" {
+		return engine.Request{}, fmt.Errorf("event's detail-type is %s; of EventBridge only \"Scheduled Event\" is handled", excerpt(detailType))
+	}
+	return engine.Request{}, nil
+}
+
+var groupIDPattern = regexp.MustCompile(`^sg-[0-9a-f]+$`)
+
+// parseManual returns the request of a manual invocation. An unknown member is
+// an error: a mistyped dryrun must not apply.
+func parseManual(event map[string]jsontext.Value) (engine.Request, error) {
+	var req engine.Request
+	fields := map[string]any{"dryRun": &req.DryRun, "force": &req.Force, "groupIds": &req.GroupIDs}
+	for name, value := range event {
+		field, ok := fields[name]
+		if !ok {
+			return engine.Request{}, fmt.Errorf("event has an unknown field %q; a manual event is {} or holds any of \"dryRun\", \"force\", \"groupIds\"", name)
+		}
+		if err := json.Unmarshal(value, field); err != nil || value.Kind() == 'n' {
+			return engine.Request{}, fmt.Errorf("event's %s cannot be %s; write {\"dryRun\":true,\"force\":true,\"groupIds\":[\"sg-…\"]} or part of it", name, excerpt(value))
+		}
+	}
+	if _, ok := event["groupIds"]; ok && len(req.GroupIDs) == 0 {
+		return engine.Request{}, errors.New("event's groupIds is empty; name a group, or leave groupIds out for all")
+	}
+	for _, id := range req.GroupIDs {
+		if !groupIDPattern.MatchString(id) {
+			return engine.Request{}, fmt.Errorf("event's groupIds: %q is not the ID of a security group, such as sg-0123456789abcdef0", id)
+		}
+	}
+	return req, nil
+}
+
+// excerpt quotes the beginning of what came in, for an error.
+func excerpt(data []byte) string {
+	const most = 200
+	if len(data) > most {
+		return fmt.Sprintf("%q…", data[:most])
+	}
+	return fmt.Sprintf("%q", data)
+}

@@ -1,0 +1,312 @@
+package function
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/iprange"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	md5Old = "0123456789abcdef0123456789abcdef"
+	md5New = "63431d35877fa5386ded1a7df9cfa971"
+
+	oldMessage = `{"create-time":"2026-08-22T15:10:24+00:00","synctoken":"1787411424","md5":"` + md5Old + `","url":"https://ip-ranges.amazonaws.com/ip-ranges.json"}`
+	newMessage = `{"create-time":"2026-08-22T15:17:05+00:00","synctoken":"1787411825","md5":"` + md5New + `","url":"https://ip-ranges.amazonaws.com/ip-ranges.json"}`
+
+	scheduled = `{"version":"0","id":"1","detail-type":"Scheduled Event","source":"aws.events","time":"2026-08-23T06:00:00Z","detail":{}}`
+)
+
+// record returns a record of SNS with a message.
+func record(topic, message string) string {
+	return fmt.Sprintf(`{"EventSource":"aws:sns","EventVersion":"1.0","Sns":{"Type":"Notification","TopicArn":%s,"Message":%s}}`,
+		strconv.Quote(topic), strconv.Quote(message))
+}
+
+// notification returns an event with a record of the topic for each message.
+func notification(messages ...string) string {
+	var records []string
+	for _, m := range messages {
+		records = append(records, record(DefaultTopicARN, m))
+	}
+	return `{"Records":[` + strings.Join(records, ",") + `]}`
+}
+
+func TestParseEvent(t *testing.T) {
+	older := engine.Request{Notice: &iprange.Notice{SyncToken: "1787411424", MD5: md5Old}}
+	newer := engine.Request{Notice: &iprange.Notice{SyncToken: "1787411825", MD5: md5New}}
+	for _, test := range []struct {
+		name, payload string
+		want          engine.Request
+	}{
+		{"notification", notification(oldMessage), older},
+		{"notification with MD5 in capitals", notification(strings.ReplaceAll(oldMessage, md5Old, strings.ToUpper(md5Old))), older},
+		{"newest record first", notification(newMessage, oldMessage), newer},
+		{"newest record last", notification(oldMessage, newMessage), newer},
+		{"newest record in the middle", notification(oldMessage, newMessage, oldMessage, oldMessage), newer},
+		{"one record twice", notification(newMessage, newMessage), newer},
+		{"sync tokens compare as numbers", notification(strings.ReplaceAll(oldMessage, "1787411424", "999999999"), newMessage), newer},
+		{"url of the message counts for nothing", notification(strings.ReplaceAll(newMessage, "https://ip-ranges.amazonaws.com", "http://evil.example")), newer},
+
+		{"schedule", scheduled, engine.Request{}},
+		{"schedule of the Scheduler", strings.Replace(scheduled, "aws.events", "aws.scheduler", 1), engine.Request{}},
+
+		{"manual", `{}`, engine.Request{}},
+		{"manual in white space", " \n{ \t}\r\n", engine.Request{}},
+		{"dry run", `{"dryRun":true}`, engine.Request{DryRun: true}},
+		{"no dry run", `{"dryRun":false}`, engine.Request{}},
+		{"force", `{"force":true}`, engine.Request{Force: true}},
+		{"no force", `{"force":false}`, engine.Request{}},
+		{"one group", `{"groupIds":["sg-0123456789abcdef0"]}`, engine.Request{GroupIDs: []string{"sg-0123456789abcdef0"}}},
+		{"groups", `{"groupIds":["sg-1a2b3c4d","sg-2"]}`, engine.Request{GroupIDs: []string{"sg-1a2b3c4d", "sg-2"}}},
+		{
+			"everything", `{"dryRun":true,"force":true,"groupIds":["sg-1"]}`,
+			engine.Request{DryRun: true, Force: true, GroupIDs: []string{"sg-1"}},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := parseEvent([]byte(test.payload), DefaultTopicARN)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("-want +got\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestParseEventRefused(t *testing.T) {
+	for _, test := range []struct{ name, payload, word string }{
+		{"empty", "", "event is empty; send {} for a resync"},
+		{"white space", " \n\t", "event is empty"},
+		{"null", "null", "not a JSON object"},
+		{"true", "true", "not a JSON object"},
+		{"a number", "1", "not a JSON object"},
+		{"a string", `"{}"`, "not a JSON object"},
+		{"an array", `[{}]`, "not a JSON object"},
+		{"text", "dryRun", "not a JSON object"},
+		{"HTML", "<html>", "not a JSON object"},
+		{"cut after the name", `{"dryRun"`, "not a JSON object"},
+		{"cut after a member", `{"dryRun":true`, "not a JSON object"},
+		{"cut after a comma", `{"dryRun":true,`, "not a JSON object"},
+		{"comma at the end", `{"dryRun":true,}`, "not a JSON object"},
+		{"single quotes", `{'dryRun':true}`, "not a JSON object"},
+		{"no quotes", `{dryRun:true}`, "not a JSON object"},
+		{"a comment", `{}//`, "not a JSON object"},
+		{"not UTF-8", "{\"dryRun\":true,\"\xff\":1}", "invalid UTF-8"},
+		{"byte order mark", "\ufeff{}", "not a JSON object"},
+		{"trailing object", `{"dryRun":true}{}`, "more data follows"},
+		{"trailing text", `{"dryRun":true} force`, "more data follows"},
+		{"trailing brace", `{"dryRun":true}}`, "not a JSON object"},
+		{"dryRun twice", `{"dryRun":true,"dryRun":false}`, "duplicate"},
+		{"dryRun twice, once escaped", `{"dryRun":true,"dry\u0052un":false}`, "duplicate"},
+		{"a duplicate far below", `{"Records":[{"Sns":{"Message":"a","Message":"b"}}]}`, "duplicate"},
+
+		{"dryrun", `{"dryrun":true}`, `unknown field "dryrun"`},
+		{"DryRun", `{"DryRun":true}`, `unknown field "DryRun"`},
+		{"dry_run", `{"dry_run":true}`, `unknown field "dry_run"`},
+		{"dry-run", `{"dry-run":true}`, `unknown field "dry-run"`},
+		{"dryRun with a space", `{"dryRun ":true}`, `unknown field "dryRun "`},
+		{"dryRun with a letter that folds", `{"dryRun":true,"groupIdſ":["sg-1"]}`, `unknown field "groupIdſ"`},
+		{"empty name", `{"":true}`, `unknown field ""`},
+		{"groupIDs", `{"dryRun":true,"groupIDs":["sg-1"]}`, `unknown field "groupIDs"`},
+		{"groupId", `{"groupId":"sg-1"}`, `unknown field "groupId"`},
+		{"body of a function URL", `{"version":"2.0","body":"{}"}`, "unknown field"},
+		{"records", `{"records":[]}`, `unknown field "records"`},
+		{"the help names the fields", `{"help":true}`, `{} or holds any of "dryRun", "force", "groupIds"`},
+
+		{"dryRun null", `{"dryRun":null}`, "dryRun cannot be"},
+		{"dryRun a number", `{"dryRun":1}`, "dryRun cannot be"},
+		{"dryRun a string", `{"dryRun":"true"}`, "dryRun cannot be"},
+		{"dryRun a list", `{"dryRun":[true]}`, "dryRun cannot be"},
+		{"dryRun an object", `{"dryRun":{}}`, "dryRun cannot be"},
+		{"force null", `{"force":null}`, "force cannot be"},
+		{"force a string", `{"force":"yes"}`, "force cannot be"},
+		{"force wrong beside a good dryRun", `{"dryRun":true,"force":0}`, "force cannot be"},
+		{"groupIds null", `{"groupIds":null}`, "groupIds cannot be"},
+		{"groupIds a string", `{"groupIds":"sg-1"}`, "groupIds cannot be"},
+		{"groupIds of numbers", `{"groupIds":[1]}`, "groupIds cannot be"},
+		{"groupIds an object", `{"groupIds":{"0":"sg-1"}}`, "groupIds cannot be"},
+		{"groupIds empty", `{"groupIds":[]}`, "groupIds is empty"},
+		{"groupIds with null", `{"groupIds":["sg-1",null]}`, `"" is not the ID of a security group`},
+		{"groupIds with nothing", `{"groupIds":[""]}`, `"" is not the ID`},
+		{"a name for an ID", `{"groupIds":["web"]}`, `"web" is not the ID`},
+		{"an ID in capitals", `{"groupIds":["SG-1"]}`, `"SG-1" is not the ID`},
+		{"an ID without digits", `{"groupIds":["sg-"]}`, `"sg-" is not the ID`},
+		{"an ID of a rule", `{"groupIds":["sgr-0123456789abcdef0"]}`, "is not the ID"},
+		{"a wildcard", `{"groupIds":["sg-*"]}`, `"sg-*" is not the ID`},
+		{"two IDs in one", `{"groupIds":["sg-1,sg-2"]}`, "is not the ID"},
+		{"a line end behind an ID", `{"groupIds":["sg-1\n"]}`, "is not the ID"},
+
+		{"no records", `{"Records":[]}`, "event has no record"},
+		{"records null", `{"Records":null}`, "event has no record"},
+		{"records an object", `{"Records":{}}`, "event's Records: "},
+		{"records a string", `{"Records":"x"}`, "event's Records: "},
+		{"record null", `{"Records":[null]}`, "record 0 comes from \"\", not from SNS"},
+		{"record a string", `{"Records":["x"]}`, "event's Records: "},
+		{"record without Sns", `{"Records":[{"EventSource":"aws:sns"}]}`, `record 0 comes from topic ""`},
+		{"record of S3", `{"Records":[{"EventSource":"aws:s3","s3":{}}]}`, "not from SNS"},
+		{"record of SQS", `{"Records":[{"eventSource":"aws:sqs","body":"{}"}]}`, "not from SNS"},
+		{"Sns null", `{"Records":[{"EventSource":"aws:sns","Sns":null}]}`, `topic ""`},
+		{"Sns a list", `{"Records":[{"EventSource":"aws:sns","Sns":[]}]}`, "event's Records: "},
+		{"topic a number", `{"Records":[{"EventSource":"aws:sns","Sns":{"TopicArn":1}}]}`, "event's Records: "},
+		{"message an object", `{"Records":[{"EventSource":"aws:sns","Sns":{"Message":{}}}]}`, "event's Records: "},
+		{
+			"other topic", `{"Records":[` + record(DefaultTopicARN+"2", newMessage) + `]}`,
+			`comes from topic "` + DefaultTopicARN + `2", refused; only notifications of TOPIC_ARN=` + DefaultTopicARN + " count",
+		},
+		{"same name in another account", `{"Records":[` + record("arn:aws:sns:us-east-1:111122223333:AmazonIpSpaceChanged", newMessage) + `]}`, "refused"},
+		{"topic in other case", `{"Records":[` + record(strings.ToUpper(DefaultTopicARN), newMessage) + `]}`, "refused"},
+		{"other topic behind the right one", `{"Records":[` + record(DefaultTopicARN, newMessage) + "," + record("x", newMessage) + `]}`, `record 1 comes from topic "x"`},
+		{"no message", notification(""), "record 0 has no message"},
+		{"no message in the second record", notification(newMessage, ""), "record 1 has no message"},
+		{"message not JSON", notification("You have chosen to subscribe"), "record 0: read notification"},
+		{"message null", notification("null"), "record 0: read notification"},
+		{"message cut", notification(newMessage[:60]), "record 0: read notification"},
+		{"message with trailing data", notification(newMessage + "{}"), "more data follows"},
+		{"message empty object", notification("{}"), "no synctoken"},
+		{"message without synctoken", notification(`{"md5":"` + md5New + `"}`), "no synctoken"},
+		{"message with synctoken null", notification(`{"synctoken":null,"md5":"` + md5New + `"}`), "synctoken"},
+		{"message with synctoken a number", notification(`{"synctoken":1787411825,"md5":"` + md5New + `"}`), "synctoken"},
+		{"message without MD5", notification(`{"synctoken":"1787411825"}`), "no md5"},
+		{"message with a short MD5", notification(`{"synctoken":"1787411825","md5":"63431d35"}`), "32 hexadecimal digits"},
+		{"a bad record behind a good one", notification(newMessage, "{}"), "record 1: read notification"},
+
+		{"detail-type null", `{"detail-type":null}`, "detail-type is"},
+		{"detail-type a number", `{"detail-type":1}`, "detail-type is"},
+		{"another event of EventBridge", `{"detail-type":"EC2 Instance State-change Notification","detail":{}}`, `only "Scheduled Event" is handled`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := parseEvent([]byte(test.payload), DefaultTopicARN)
+			checkOneLine(t, err, "event", test.word)
+			if diff := cmp.Diff(engine.Request{}, got); diff != "" {
+				t.Errorf("a request is returned with the error\n%s", diff)
+			}
+		})
+	}
+}
+
+// Whatever the size of what comes in, the error can be read.
+func TestParseEventErrorIsBounded(t *testing.T) {
+	huge := strings.Repeat("x", 6<<20) // the most that Lambda takes
+	for name, payload := range map[string]string{
+		"text":                  huge,
+		"binary":                strings.Repeat("\xff", 6<<20),
+		"spaces, then text":     strings.Repeat(" ", 6<<20) + "x",
+		"array":                 `["` + huge + `"]`,
+		"cut":                   `{"dryRun":"` + huge,
+		"dryRun":                `{"dryRun":"` + huge + `"}`,
+		"force":                 `{"force":` + strings.Repeat("1", 6<<20) + `}`,
+		"groupIds":              `{"groupIds":"` + huge + `"}`,
+		"detail-type":           `{"detail-type":"` + huge + `"}`,
+		"detail-type, nested":   `{"detail-type":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}`,
+		"nested too deep":       strings.Repeat(`{"a":`, 1<<20),
+		"message":               notification(huge),
+		"synctoken":             notification(`{"synctoken":"` + huge + `"}`),
+		"member of the message": notification(`{"` + huge + `":1}`),
+	} {
+		_, err := parseEvent([]byte(payload), DefaultTopicARN)
+		if err == nil {
+			t.Errorf("%s: no error", name)
+		} else if len(err.Error()) > 2000 {
+			t.Errorf("%s: an error of %d bytes", name, len(err.Error()))
+		}
+	}
+}
+
+// samples returns the sample events of the project by file name.
+func samples(tb testing.TB) map[string][]byte {
+	tb.Helper()
+	files, err := filepath.Glob(filepath.Join("..", "..", "events", "*.json"))
+	if err != nil || len(files) == 0 {
+		tb.Fatalf("no sample event: %v", err)
+	}
+	payloads := map[string][]byte{}
+	for _, file := range files {
+		payload, err := os.ReadFile(file)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		payloads[filepath.Base(file)] = payload
+	}
+	return payloads
+}
+
+func TestSampleEvents(t *testing.T) {
+	want := map[string]engine.Request{
+		"sns.json":            {Notice: &iprange.Notice{SyncToken: "1787411825", MD5: md5New}},
+		"schedule.json":       {},
+		"manual.json":         {},
+		"manual-dry-run.json": {DryRun: true},
+		"manual-force.json":   {Force: true},
+		"manual-groups.json":  {DryRun: true, GroupIDs: []string{"sg-0123456789abcdef0"}},
+	}
+	got := map[string]engine.Request{}
+	for name, payload := range samples(t) {
+		req, err := parseEvent(payload, DefaultTopicARN)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		got[name] = req
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+// Whatever is accepted is an object, a manual event has known members only, and
+// a request asks for no more and no less than they say.
+func FuzzParseEvent(f *testing.F) {
+	for _, payload := range samples(f) {
+		f.Add(payload)
+	}
+	for _, seed := range []string{
+		``, `null`, `[]`, `{"dryrun":true}`, `{"dryRun":true,"dryRun":false}`, `{"dryRun":null}`, `{"groupIds":[]}`, `{} {}`,
+		`{"dry\u0052un":true}`, `{"Records":[null]}`, `{"detail-type":"Scheduled Event"}`, notification(oldMessage, newMessage),
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		req, err := parseEvent(payload, DefaultTopicARN)
+		if err != nil {
+			if diff := cmp.Diff(engine.Request{}, req); diff != "" {
+				t.Errorf("a request is returned with an error\n%s", diff)
+			}
+			return
+		}
+		var members map[string]json.RawMessage // encoding/json reads it independently of parseEvent
+		if err := json.Unmarshal(payload, &members); err != nil || members == nil {
+			t.Fatalf("accepted, but not an object: %v", err)
+		}
+		want := engine.Request{}
+		switch {
+		case members["Records"] != nil:
+			if req.Notice == nil || req.Notice.SyncToken == "" || req.Notice.MD5 == "" {
+				t.Fatalf("a notification says nothing of the file: %+v", req.Notice)
+			}
+			want.Notice = req.Notice
+		case members["detail-type"] != nil:
+		default:
+			for name := range members {
+				if name != "dryRun" && name != "force" && name != "groupIds" {
+					t.Errorf("accepted with a member %q", name)
+				}
+			}
+			want.DryRun = string(members["dryRun"]) == "true"
+			want.Force = string(members["force"]) == "true"
+			_ = json.Unmarshal(members["groupIds"], &want.GroupIDs)
+		}
+		if diff := cmp.Diff(want, req); diff != "" {
+			t.Errorf("-said by the event +asked for\n%s", diff)
+		}
+	})
+}

@@ -1,0 +1,82 @@
+// Package function is the Lambda function but for its main: it reads the
+// configuration and the events, and has the engine do what they ask for.
+package function
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/iprange"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// A Handler handles the function's events, one at a time as Lambda hands them
+// out. It implements lambda.Handler.
+type Handler struct {
+	engine   *engine.Engine
+	topicARN string
+	log      *slog.Logger
+}
+
+// New returns a handler that works with the credentials, the region and the
+// endpoints of cfg.
+func New(c Config, cfg aws.Config, log *slog.Logger) (*Handler, error) {
+	if len(c.Regions) == 0 {
+		if cfg.Region == "" {
+			return nil, errors.New("configuration: neither REGIONS nor AWS_REGION names a region")
+		}
+		c.Regions = []string{cfg.Region}
+	}
+	if cfg.Region == "" {
+		cfg.Region = c.Regions[0] // STS needs one
+	}
+	return &Handler{
+		engine: &engine.Engine{
+			Fetcher:          &iprange.Fetcher{URL: c.URL, Selection: c.Selection, Log: log},
+			Targets:          engine.Targets(cfg, c.Regions, c.RoleARNs),
+			TagKey:           c.TagKey,
+			RulesPerGroup:    c.RulesPerGroup,
+			MaxRevokePercent: c.MaxRevokePercent,
+			Log:              log,
+		},
+		topicARN: c.TopicARN,
+		log:      log,
+	}, nil
+}
+
+// reportReserve is how long before Lambda would end the function a run ends by
+// itself, to report what it did.
+const reportReserve = 3 * time.Second
+
+// Invoke handles one event and returns the answer in JSON. The answer is
+// logged as well: with an error Lambda returns none.
+func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	req, err := parseEvent(payload, h.topicARN)
+	if err != nil {
+		h.log.ErrorContext(ctx, "event refused, nothing is changed", "error", err)
+		return nil, err
+	}
+	run := ctx
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		run, cancel = context.WithDeadline(ctx, deadline.Add(-reportReserve))
+		defer cancel()
+	}
+	report, runErr := h.engine.Run(run, req)
+	answer, err := json.Marshal(report)
+	if err != nil {
+		return nil, fmt.Errorf("encode the answer: %w", err)
+	}
+	if runErr != nil {
+		h.log.ErrorContext(ctx, "run failed", "answer", json.RawMessage(answer))
+		return nil, runErr
+	}
+	h.log.InfoContext(ctx, "run finished", "answer", json.RawMessage(answer))
+	return answer, nil
+}

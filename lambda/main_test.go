@@ -1,0 +1,256 @@
+package main
+
+import (
+	"compress/gzip"
+	"context"
+	"crypto/md5"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cloudfront-sg-sync/internal/ec2sim"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+)
+
+// world is what the function finds outside of itself: EC2, and the feed.
+type world struct {
+	t        *testing.T
+	sim      *ec2sim.Server
+	ec2      *ec2.Client
+	url      string // of the endpoint
+	document atomic.Pointer[string]
+	feed     string
+}
+
+func newWorld(t *testing.T, o ec2sim.Options, document string) *world {
+	t.Helper()
+	w := &world{t: t, sim: ec2sim.New(o)}
+	w.document.Store(&document)
+	endpoint := httptest.NewServer(w.sim)
+	t.Cleanup(endpoint.Close)
+	feed := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		document := *w.document.Load()
+		rw.Header().Set("ETag", fmt.Sprintf("%q", fmt.Sprintf("%x", md5.Sum([]byte(document)))))
+		http.ServeContent(rw, r, "", time.Time{}, strings.NewReader(document))
+	}))
+	t.Cleanup(feed.Close)
+	w.url, w.feed = endpoint.URL, feed.URL+"/ip-ranges.json"
+	w.ec2 = ec2.New(ec2.Options{
+		Region: "us-east-1", BaseEndpoint: &w.url,
+		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
+	})
+	return w
+}
+
+// start starts bootstrap in the world, with more variables if need be.
+func (w *world) start(env map[string]string) *runtime {
+	all := map[string]string{"IP_RANGES_URL": w.feed, "AWS_ENDPOINT_URL": w.url}
+	for name, value := range env {
+		all[name] = value
+	}
+	return startRuntime(w.t, all)
+}
+
+// group makes a tagged security group in the default VPC and returns its ID.
+func (w *world) group(name string, tags map[string]string) string {
+	w.t.Helper()
+	in := &ec2.CreateSecurityGroupInput{GroupName: &name, Description: aws.String("of a test")}
+	spec := types.TagSpecification{ResourceType: types.ResourceTypeSecurityGroup}
+	for key, value := range tags {
+		spec.Tags = append(spec.Tags, types.Tag{Key: aws.String(key), Value: aws.String(value)})
+	}
+	if len(spec.Tags) > 0 {
+		in.TagSpecifications = []types.TagSpecification{spec}
+	}
+	out, err := w.ec2.CreateSecurityGroup(context.Background(), in)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return *out.GroupId
+}
+
+// owned counts a group's rules on a port by family, and fails on one whose
+// description is not want.
+func (w *world) owned(id string, port int32, want string) (ipv4, ipv6 int) {
+	w.t.Helper()
+	out, err := w.ec2.DescribeSecurityGroups(context.Background(), &ec2.DescribeSecurityGroupsInput{GroupIds: []string{id}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, p := range out.SecurityGroups[0].IpPermissions {
+		if *p.IpProtocol != "tcp" || *p.FromPort != port || *p.ToPort != port {
+			w.t.Errorf("%s has a rule on %s %d-%d", id, *p.IpProtocol, *p.FromPort, *p.ToPort)
+		}
+		for _, r := range p.IpRanges {
+			ipv4++
+			if aws.ToString(r.Description) != want {
+				w.t.Errorf("rule %s is described %q, not %q", *r.CidrIp, aws.ToString(r.Description), want)
+			}
+		}
+		for _, r := range p.Ipv6Ranges {
+			ipv6++
+			if aws.ToString(r.Description) != want {
+				w.t.Errorf("rule %s is described %q, not %q", *r.CidrIpv6, aws.ToString(r.Description), want)
+			}
+		}
+	}
+	return ipv4, ipv6
+}
+
+// calls returns the EC2 actions called since the last reset, and resets.
+func (w *world) calls() string {
+	var actions []string
+	for _, c := range w.sim.Calls() {
+		actions = append(actions, c.Action)
+	}
+	w.sim.ResetCalls()
+	return strings.Join(actions, " ")
+}
+
+// notification returns the event that the topic sends of a document.
+func notification(document, topic string) string {
+	var d struct {
+		SyncToken  string `json:"syncToken"`
+		CreateDate string `json:"createDate"`
+	}
+	if err := json.Unmarshal([]byte(document), &d); err != nil {
+		panic(err)
+	}
+	message, _ := json.Marshal(map[string]string{
+		"create-time": d.CreateDate, "synctoken": d.SyncToken,
+		"md5": fmt.Sprintf("%x", md5.Sum([]byte(document))), "url": "https://evil.example/ip-ranges.json",
+	})
+	event, _ := json.Marshal(map[string]any{"Records": []any{map[string]any{
+		"EventSource": "aws:sns", "EventVersion": "1.0",
+		"Sns": map[string]any{"Type": "Notification", "TopicArn": topic, "Message": string(message)},
+	}}})
+	return string(event)
+}
+
+const topic = "arn:aws:sns:us-east-1:806199016981:AmazonIpSpaceChanged"
+
+// document is a small file in the published schema.
+const document = `{"syncToken":"1790000000","createDate":"2026-09-21-14-13-20","prefixes":[
+{"ip_prefix":"18.64.0.0/15","region":"GLOBAL","service":"CLOUDFRONT","network_border_group":"GLOBAL"},
+{"ip_prefix":"18.66.0.0/15","region":"GLOBAL","service":"CLOUDFRONT","network_border_group":"GLOBAL"},
+{"ip_prefix":"52.222.128.0/17","region":"GLOBAL","service":"CLOUDFRONT","network_border_group":"GLOBAL"},
+{"ip_prefix":"3.5.140.0/22","region":"us-east-1","service":"S3","network_border_group":"us-east-1"}],
+"ipv6_prefixes":[{"ipv6_prefix":"2600:9000::/28","region":"GLOBAL","service":"CLOUDFRONT","network_border_group":"GLOBAL"}]}`
+
+const description = "cloudfront-ingress: CLOUDFRONT 2026-09-21T14:13:20Z"
+
+func TestFunction(t *testing.T) {
+	w := newWorld(t, ec2sim.Options{}, document)
+	web := w.group("web", map[string]string{"cloudfront-ingress": "443"})
+	other := w.group("other", nil)
+	w.sim.ResetCalls()
+	f := w.start(nil)
+
+	rep := f.succeed(notification(document, topic))
+	if got := w.calls(); got != "DescribeSecurityGroups GetServiceQuota AuthorizeSecurityGroupIngress" {
+		t.Errorf("first sync calls %s", got)
+	}
+	if rep.SyncToken != "1790000000" || rep.PublishedAt != "2026-09-21T14:13:20Z" || !rep.Changed || rep.Summary.Added != 3 || rep.Summary.Groups != 1 {
+		t.Errorf("answer %+v", rep)
+	}
+	if len(rep.Groups) != 1 || rep.Groups[0].GroupID != web || rep.Groups[0].Region != "us-east-1" || rep.Groups[0].Ports[0] != "443" {
+		t.Errorf("groups %+v", rep.Groups)
+	}
+	if v4, v6 := w.owned(web, 443, description); v4 != 2 || v6 != 1 {
+		t.Errorf("%d IPv4 and %d IPv6 rules, not 2 and 1", v4, v6)
+	}
+	if v4, v6 := w.owned(other, 0, ""); v4+v6 != 0 {
+		t.Error("a group without the tag was changed")
+	}
+	w.sim.ResetCalls()
+
+	for _, event := range []string{notification(document, topic), sample(t, "schedule.json"), sample(t, "manual.json"), sample(t, "manual-dry-run.json")} {
+		if rep := f.succeed(event); rep.Changed || rep.Groups[0].Kept != 3 {
+			t.Errorf("event %s: answer %+v", event, rep)
+		}
+		if got := w.calls(); got != "DescribeSecurityGroups" {
+			t.Errorf("event %s calls %s", event, got)
+		}
+	}
+
+	if msg := f.fail(notification(document, "arn:aws:sns:us-east-1:111122223333:Other")); !strings.Contains(msg, "TOPIC_ARN") {
+		t.Errorf("a message of another topic: %s", msg)
+	}
+	if got := w.calls(); got != "" {
+		t.Errorf("a message of another topic calls %s", got)
+	}
+	if !strings.Contains(f.log.String(), `"requestId":"8476a536`) || !strings.Contains(f.log.String(), `"syncToken":"1790000000"`) {
+		t.Error("the log lacks the request ID or the answer")
+	}
+}
+
+// sample returns a sample event of the repository.
+func sample(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("..", "events", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestFunctionOnPublishedFile(t *testing.T) {
+	f, err := os.Open(filepath.Join("..", "..", "shared", "data", "ip-ranges-2026-08-22.json.gz"))
+	if err != nil {
+		t.Skipf("the published file is not here: %v", err)
+	}
+	defer f.Close()
+	gz, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	published, err := io.ReadAll(gz)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, ec2sim.Options{RulesPerGroup: 200}, string(published))
+	web := w.group("web", map[string]string{"cloudfront-ingress": "443"})
+	w.sim.ResetCalls()
+	fn := w.start(nil)
+	if rep := fn.succeed(sample(t, "sns.json")); rep.Ranges.IPv4 != 180 || rep.Ranges.IPv6 != 31 || rep.Summary.Added != 211 {
+		t.Errorf("answer %+v", rep)
+	}
+	if v4, v6 := w.owned(web, 443, "cloudfront-ingress: CLOUDFRONT 2026-08-22T15:17:05Z"); v4 != 180 || v6 != 31 {
+		t.Errorf("%d IPv4 and %d IPv6 rules, not 180 and 31", v4, v6)
+	}
+	w.sim.ResetCalls()
+	if rep := fn.succeed(`{}`); rep.Changed || rep.Summary.Groups != 1 {
+		t.Errorf("answer %+v", rep)
+	}
+	if got := w.calls(); got != "DescribeSecurityGroups" {
+		t.Errorf("the second run calls %s", got)
+	}
+}
+
+func TestFunctionStopsOnBadEnvironment(t *testing.T) {
+	f := startRuntime(t, map[string]string{"IP_RANGES_URL": "http://example.com/", "MAX_REVOKE_PERCENT": "half"})
+	select {
+	case err := <-f.exited:
+		if err == nil {
+			t.Error("bootstrap ended without an error")
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("bootstrap goes on")
+	}
+	log := strings.TrimSpace(f.log.String())
+	if strings.Contains(log, "\n") || !strings.Contains(log, "IP_RANGES_URL") || !strings.Contains(log, "MAX_REVOKE_PERCENT") {
+		t.Errorf("its log is not one line that names both variables:\n%s", log)
+	}
+}

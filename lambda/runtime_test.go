@@ -1,0 +1,194 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// bootstrap is the path of the function, built for this machine.
+var bootstrap string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "bootstrap")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	bootstrap = filepath.Join(dir, "bootstrap")
+	build := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", bootstrap, ".")
+	build.Stdout, build.Stderr = os.Stderr, os.Stderr
+	code := 1
+	if err := build.Run(); err == nil {
+		code = m.Run()
+	}
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// A runtime runs bootstrap as Lambda does: bootstrap asks it for the next
+// event and posts what became of it. See
+// https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+type runtime struct {
+	t       *testing.T
+	events  chan string
+	answers chan answer
+	log     *bytes.Buffer
+	exited  chan error
+}
+
+// answer is what bootstrap posts for an event: a response, or an error.
+type answer struct {
+	failed bool
+	body   []byte
+}
+
+// startRuntime starts bootstrap with nothing in its environment but env.
+func startRuntime(t *testing.T, env map[string]string) *runtime {
+	t.Helper()
+	r := &runtime{t: t, events: make(chan string), answers: make(chan answer), log: &bytes.Buffer{}, exited: make(chan error, 1)}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /2018-06-01/runtime/invocation/next", r.next)
+	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/{outcome}", r.outcome)
+	server := httptest.NewServer(mux)
+	cmd := exec.Command(bootstrap)
+	cmd.Stdout, cmd.Stderr = r.log, r.log
+	cmd.Env = []string{
+		"AWS_LAMBDA_RUNTIME_API=" + strings.TrimPrefix(server.URL, "http://"),
+		"AWS_LAMBDA_FUNCTION_NAME=sync", "AWS_LAMBDA_LOG_FORMAT=JSON",
+		"AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY=secret",
+	}
+	for name, value := range env {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { r.exited <- cmd.Wait() }()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		server.CloseClientConnections()
+		server.Close()
+		if t.Failed() {
+			t.Logf("bootstrap's log:\n%s", r.log)
+		}
+	})
+	return r
+}
+
+func (r *runtime) next(w http.ResponseWriter, req *http.Request) {
+	select {
+	case event := <-r.events:
+		w.Header().Set("Lambda-Runtime-Aws-Request-Id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd")
+		w.Header().Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(time.Now().Add(time.Minute).UnixMilli(), 10))
+		w.Header().Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:us-east-1:111122223333:function:sync")
+		_, _ = io.WriteString(w, event)
+	case <-req.Context().Done():
+	}
+}
+
+func (r *runtime) outcome(w http.ResponseWriter, req *http.Request) {
+	body, _ := io.ReadAll(req.Body)
+	w.WriteHeader(http.StatusAccepted)
+	r.answers <- answer{failed: req.PathValue("outcome") == "error", body: body}
+}
+
+// invoke hands bootstrap an event and returns what it made of it.
+func (r *runtime) invoke(event string) answer {
+	r.t.Helper()
+	deadline := time.After(time.Minute)
+	select {
+	case r.events <- event:
+	case err := <-r.exited:
+		r.t.Fatalf("bootstrap exited: %v\n%s", err, r.log)
+	case <-deadline:
+		r.t.Fatal("bootstrap does not ask for an event")
+	}
+	select {
+	case a := <-r.answers:
+		return a
+	case err := <-r.exited:
+		r.t.Fatalf("bootstrap exited: %v\n%s", err, r.log)
+	case <-deadline:
+		r.t.Fatal("bootstrap does not answer")
+	}
+	return answer{}
+}
+
+// succeed invokes bootstrap with an event it must not fail on.
+func (r *runtime) succeed(event string) report {
+	r.t.Helper()
+	a := r.invoke(event)
+	if a.failed {
+		r.t.Fatalf("event %s failed: %s", event, a.body)
+	}
+	var rep report
+	dec := json.NewDecoder(bytes.NewReader(a.body))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&rep); err != nil {
+		r.t.Fatalf("answer %s: %v", a.body, err)
+	}
+	return rep
+}
+
+// fail invokes bootstrap with an event it must fail on, and returns the error.
+func (r *runtime) fail(event string) string {
+	r.t.Helper()
+	a := r.invoke(event)
+	if !a.failed {
+		r.t.Fatalf("event %s succeeded: %s", event, a.body)
+	}
+	var e struct {
+		ErrorMessage string `json:"errorMessage"`
+	}
+	if err := json.Unmarshal(a.body, &e); err != nil {
+		r.t.Fatalf("error %s: %v", a.body, err)
+	}
+	return e.ErrorMessage
+}
+
+// report is the answer as DESIGN.md's section 8 has it, written down here anew
+// so that a change of the contract shows.
+type report struct {
+	SyncToken   string `json:"syncToken"`
+	PublishedAt string `json:"publishedAt"`
+	DryRun      bool   `json:"dryRun"`
+	Changed     bool   `json:"changed"`
+	Ranges      struct {
+		IPv4 int `json:"ipv4"`
+		IPv6 int `json:"ipv6"`
+	} `json:"ranges"`
+	Summary struct {
+		Groups  int `json:"groups"`
+		Changed int `json:"changed"`
+		Failed  int `json:"failed"`
+		Added   int `json:"added"`
+		Revoked int `json:"revoked"`
+	} `json:"summary"`
+	Groups []groupReport `json:"groups"`
+	Errors []string      `json:"errors"`
+}
+
+type groupReport struct {
+	Account string   `json:"account"`
+	Region  string   `json:"region"`
+	GroupID string   `json:"groupId"`
+	Name    string   `json:"name"`
+	Pool    string   `json:"pool"`
+	Ports   []string `json:"ports"`
+	Added   int      `json:"added"`
+	Revoked int      `json:"revoked"`
+	Kept    int      `json:"kept"`
+	Foreign int      `json:"foreign"`
+	Error   string   `json:"error"`
+}

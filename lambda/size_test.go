@@ -1,0 +1,61 @@
+package main
+
+import (
+	"archive/zip"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// What is deployed stays small: a cold start fetches and maps it.
+const (
+	maxBootstrap = 10 << 20
+	maxZip       = 4 << 20
+)
+
+func TestBootstrapIsSmall(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles the function for another machine")
+	}
+	dir := t.TempDir()
+	// The recipe of build, in a folder of its own.
+	out, err := exec.Command("make", "-C", "..", "build-SyncFunction", "ARTIFACTS_DIR="+dir).CombinedOutput()
+	if err != nil {
+		t.Fatalf("make build-SyncFunction: %v\n%s", err, out)
+	}
+	bootstrap, err := os.Open(filepath.Join(dir, "bootstrap"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bootstrap.Close()
+	var zipped counter
+	archive := zip.NewWriter(&zipped)
+	entry, err := archive.Create("bootstrap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	size, err := io.Copy(entry, bootstrap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := archive.Close(); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("bootstrap has %d bytes, its zip %d", size, zipped)
+	if size > maxBootstrap {
+		t.Errorf("bootstrap has %d bytes, %d too many; see what grew with go tool nm -size -sort size", size, size-maxBootstrap)
+	}
+	if zipped > maxZip {
+		t.Errorf("its zip has %d bytes, %d too many", zipped, zipped-maxZip)
+	}
+}
+
+// counter counts what is written to it.
+type counter int64
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
+}
