@@ -1,0 +1,37 @@
+package main
+
+import (
+	"embed"
+	"fmt"
+
+	"github.com/alecthomas/kong"
+)
+
+// helpTexts are written by hand, each to fit a screen: cfsg.txt, and one for
+// each command.
+//
+//go:embed help
+var helpTexts embed.FS
+
+// helpOf returns the help of a command, or of cfsg for an empty name, or
+// nothing if there is no such command.
+func helpOf(command string) string {
+	if command == "" {
+		command = "cfsg"
+	}
+	text, err := helpTexts.ReadFile("help/" + command + ".txt")
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+// printHelp prints the help of the chosen command.
+func printHelp(_ kong.HelpOptions, ctx *kong.Context) error {
+	command := ""
+	if node := ctx.Selected(); node != nil {
+		command = node.Name
+	}
+	_, err := fmt.Fprint(ctx.Stdout, helpOf(command))
+	return err
+}

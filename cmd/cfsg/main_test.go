@@ -1,0 +1,66 @@
+package main
+
+import (
+	"runtime/debug"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/alecthomas/kong"
+)
+
+// Every command and every flag is explained, and each help fits a screen.
+func TestHelpIsComplete(t *testing.T) {
+	parser, err := kong.New(&commands{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(command string, mentions ...string) {
+		text := helpOf(command)
+		for _, mention := range mentions {
+			if !strings.Contains(text, mention) {
+				t.Errorf("help of %q does not mention %s", command, mention)
+			}
+		}
+		lines := strings.Split(text, "\n")
+		if len(lines) > 25 {
+			t.Errorf("help of %q has %d lines", command, len(lines))
+		}
+		for _, line := range lines {
+			if utf8.RuneCountInString(line) > 100 {
+				t.Errorf("help of %q has a line wider than 100 columns: %s", command, line)
+			}
+		}
+	}
+	for _, command := range parser.Model.Children {
+		check("", "cfsg "+command.Name)
+		check(command.Name, "cfsg "+command.Name)
+		for _, flag := range command.Flags {
+			check(command.Name, "--"+flag.Name)
+		}
+	}
+}
+
+func TestDescribeBuild(t *testing.T) {
+	settings := []debug.BuildSetting{
+		{Key: "GOOS", Value: "linux"},
+		{Key: "GOARCH", Value: "arm64"},
+		{Key: "vcs.revision", Value: "0123456789abcdef0123456789abcdef01234567"},
+		{Key: "vcs.modified", Value: "true"},
+	}
+	cases := []struct {
+		info debug.BuildInfo
+		want string
+	}{
+		{debug.BuildInfo{GoVersion: "go1.26.8", Settings: settings[:2]}, "cfsg (devel), go1.26.8 linux/arm64"},
+		{
+			debug.BuildInfo{GoVersion: "go1.26.8", Main: debug.Module{Version: "v1.2.3"}, Settings: settings},
+			"cfsg v1.2.3 commit 0123456789ab with changes, go1.26.8 linux/arm64",
+		},
+	}
+	for _, c := range cases {
+		if got := describeBuild(&c.info); got != c.want {
+			t.Errorf("got %q, want %q", got, c.want)
+		}
+	}
+}

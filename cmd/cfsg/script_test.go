@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"cfsg": main})
+}
+
+// TestScripts runs the scripts in testdata, which are what users type and what
+// they get to see. $ADDR is a free address.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits,
+			"ready": ready,
+			"call":  call,
+			"term":  terminate,
+		},
+		Setup: func(env *testscript.Env) error {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				return err
+			}
+			env.Setenv("ADDR", listener.Addr().String())
+			return listener.Close()
+		},
+	})
+}
+
+// exits is the command "exits CODE PROGRAM ARG...": it runs a program, which
+// must end with the exit code.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	code := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		code = exit.ExitCode()
+	}
+	if code != want {
+		ts.Fatalf("exit code %d, want %d", code, want)
+	}
+}
+
+// ready is the command "ready ADDR": it waits for a server.
+func ready(ts *testscript.TestScript, _ bool, args []string) {
+	for range 500 {
+		connection, err := net.Dial("tcp", args[0])
+		if err == nil {
+			ts.Check(connection.Close())
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	ts.Fatalf("nothing listens on %s", args[0])
+}
+
+// terminate is the command "term": it sends SIGTERM to all programs in the
+// background, which kill cannot.
+func terminate(ts *testscript.TestScript, _ bool, _ []string) {
+	for _, program := range ts.BackgroundCmds() {
+		ts.Check(program.Process.Signal(syscall.SIGTERM))
+	}
+}
+
+// call is the command "call ADDR [TIMES]": it describes the security groups
+// with the SDK, without any retry, and prints their ids, names and tags.
+func call(ts *testscript.TestScript, neg bool, args []string) {
+	url := "http://" + args[0]
+	client := ec2.NewFromConfig(aws.Config{
+		Region:       "us-east-1",
+		Credentials:  credentials.NewStaticCredentialsProvider("any", "any", ""),
+		BaseEndpoint: &url,
+		Retryer:      func() aws.Retryer { return aws.NopRetryer{} },
+	})
+	times := 1
+	if len(args) > 1 {
+		var err error
+		times, err = strconv.Atoi(args[1])
+		ts.Check(err)
+	}
+	for range times {
+		out, err := client.DescribeSecurityGroups(context.Background(), nil)
+		if err != nil {
+			fmt.Fprintln(ts.Stdout(), err)
+			if !neg {
+				ts.Fatalf("%v", err)
+			}
+			return
+		}
+		for _, g := range out.SecurityGroups {
+			fmt.Fprint(ts.Stdout(), aws.ToString(g.GroupId), " ", aws.ToString(g.GroupName))
+			for _, tag := range g.Tags {
+				fmt.Fprintf(ts.Stdout(), " %s=%s", aws.ToString(tag.Key), aws.ToString(tag.Value))
+			}
+			fmt.Fprintln(ts.Stdout())
+		}
+	}
+	if neg {
+		ts.Fatalf("all calls were answered")
+	}
+}

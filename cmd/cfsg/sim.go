@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"cloudfront-sg-sync/internal/ec2sim"
+)
+
+type simCommand struct {
+	Listen        string `placeholder:"ADDRESS" default:"127.0.0.1:4566" help:"Where to listen."`
+	Seed          string `placeholder:"FILE" help:"JSON that says which groups there are at the start."`
+	RulesPerGroup quota  `placeholder:"N" default:"60" help:"Quota of rules per security group."`
+	Throttle      bool   `help:"Refuse calls that come too fast, as EC2 does."`
+}
+
+// A quota is a number of rules per security group.
+type quota int
+
+// UnmarshalText reads a quota as AWS may grant it. See
+// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+func (q *quota) UnmarshalText(text []byte) error {
+	const most = 1000
+	n, err := strconv.Atoi(string(text))
+	if err != nil || n < 1 || n > most {
+		return fmt.Errorf("%q is not a number from 1 to %d", text, most)
+	}
+	*q = quota(n)
+	return nil
+}
+
+// Validate reports flags that make no sense.
+func (c *simCommand) Validate() error {
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return fmt.Errorf("--listen=%s is not an address such as 127.0.0.1:4566", c.Listen)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("--listen=%s: %q is not a port from 0 to 65535", c.Listen, port)
+	}
+	if addr, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !addr.IsLoopback()) {
+		return fmt.Errorf("--listen=%s is not a loopback address, and others could reach the endpoint, which verifies no signatures: use 127.0.0.1:%s", c.Listen, port)
+	}
+	return nil
+}
+
+// Run serves the endpoint until the context ends.
+func (c *simCommand) Run(ctx context.Context, t terminal) error {
+	endpoint, err := c.endpoint()
+	if err != nil {
+		return err
+	}
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", c.Listen)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s is in use; stop what listens there, or choose another address with --listen", c.Listen)
+	}
+	if err != nil {
+		return fmt.Errorf("%w; choose another address with --listen", err)
+	}
+	url := "http://" + listener.Addr().String()
+	fmt.Fprintf(t.out, "cfsg sim: ready on %s; try: aws --endpoint-url %s ec2 describe-security-groups\n", url, url)
+	return serve(ctx, listener, endpoint)
+}
+
+// endpoint returns the endpoint as the flags want it.
+func (c *simCommand) endpoint() (*ec2sim.Server, error) {
+	options := ec2sim.Options{RulesPerGroup: int(c.RulesPerGroup)}
+	if c.Throttle {
+		options.Throttle = ec2sim.EC2Throttle
+	}
+	endpoint := ec2sim.New(options)
+	if c.Seed == "" {
+		return endpoint, nil
+	}
+	f, err := os.Open(c.Seed)
+	if err != nil {
+		return nil, fmt.Errorf("read the seed: %w; check --seed", err)
+	}
+	defer f.Close()
+	if err := endpoint.Seed(f); err != nil {
+		return nil, fmt.Errorf("read %s: %w; cfsg sim --help shows an example", c.Seed, err)
+	}
+	return endpoint, nil
+}
+
+// serve answers requests until the context ends, and those under way then.
+func serve(ctx context.Context, listener net.Listener, h http.Handler) error {
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := server.Shutdown(patience); err != nil {
+		return fmt.Errorf("stopped, though some requests were not answered: %w", err)
+	}
+	return nil
+}

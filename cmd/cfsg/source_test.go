@@ -1,0 +1,73 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const document = `{"syncToken":"1767323045","prefixes":[{"ip_prefix":"18.64.0.0/14","service":"CLOUDFRONT"}],"ipv6_prefixes":[]}`
+
+// A document is the same wherever it comes from, packed or not.
+func TestReadIPRanges(t *testing.T) {
+	var packed bytes.Buffer
+	zw := gzip.NewWriter(&packed)
+	_, _ = zw.Write([]byte(document))
+	zw.Close()
+	plainFile, packedFile := filepath.Join(t.TempDir(), "plain"), filepath.Join(t.TempDir(), "packed")
+	for name, data := range map[string][]byte{plainFile: []byte(document), packedFile: packed.Bytes()} {
+		if err := os.WriteFile(name, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	failures := 1
+	feed := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if failures > 0 {
+			failures--
+			http.Error(w, "not now", http.StatusServiceUnavailable)
+			return
+		}
+		if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+			w.Header().Set("Content-Encoding", "gzip")
+			_, _ = w.Write(packed.Bytes())
+		}
+	}))
+	t.Cleanup(feed.Close)
+	cases := []struct{ name, src, stdin string }{
+		{"file", plainFile, ""},
+		{"gzip file", packedFile, ""},
+		{"stdin", "-", document},
+		{"gzip stdin", "-", packed.String()},
+		{"URL", feed.URL, ""},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			data, err := readIPRanges(t.Context(), c.src, strings.NewReader(c.stdin))
+			if err != nil || string(data) != document {
+				t.Errorf("got %q, error %v", data, err)
+			}
+		})
+	}
+}
+
+func TestReadIPRangesFails(t *testing.T) {
+	cases := []struct{ name, stdin, want string }{
+		{"nothing", "", "stdin: the file is empty"},
+		{"cut gzip", "\x1f\x8b\x08\x00\x00", "unexpected EOF"},
+		{"too large", strings.Repeat(" ", 33<<20), "larger than 32 MiB"},
+		{"another service", strings.ReplaceAll(document, "CLOUDFRONT", "S3"), "CLOUDFRONT"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := readIPRanges(t.Context(), "-", strings.NewReader(c.stdin))
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want one with %q", err, c.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"runtime/debug"
+)
+
+type versionCommand struct{}
+
+// Run prints the version.
+func (versionCommand) Run(t terminal) error {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return errors.New("this binary does not say what it was built from; build it with Go's own tools")
+	}
+	_, err := fmt.Fprintln(t.out, describeBuild(info))
+	return err
+}
+
+// describeBuild says in a line what a binary was built from.
+func describeBuild(info *debug.BuildInfo) string {
+	setting := map[string]string{}
+	for _, s := range info.Settings {
+		setting[s.Key] = s.Value
+	}
+	line := "cfsg " + cmp.Or(info.Main.Version, "(devel)")
+	if commit := setting["vcs.revision"]; commit != "" {
+		line += " commit " + commit[:min(12, len(commit))]
+		if setting["vcs.modified"] == "true" {
+			line += " with changes"
+		}
+	}
+	return fmt.Sprintf("%s, %s %s/%s", line, info.GoVersion, setting["GOOS"], setting["GOARCH"])
+}

@@ -1,0 +1,58 @@
+// Package demo shows the function at work: its real handler goes through an
+// eventful life on an embedded EC2 endpoint and a local feed, and what it did
+// is printed and verified step by step. It needs no AWS account and no network.
+package demo
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// sample is an invented document in the schema of ip-ranges.json.
+//
+//go:embed ip-ranges.json
+var sample []byte
+
+// Options say what a demo runs on, and where it is shown.
+type Options struct {
+	// Document is an ip-ranges.json; the built-in sample if nil.
+	Document []byte
+	// Out is where the demo is shown, with colours if Color is set.
+	Out   io.Writer
+	Color bool
+	// Log is the function's log; it is discarded if nil.
+	Log *slog.Logger
+}
+
+// Run shows the demo. It fails at the first thing that does not turn out as
+// the demo tells it: every number shown comes from the function's answer or
+// from the endpoint.
+func Run(ctx context.Context, o Options) error {
+	if o.Document == nil {
+		o.Document = sample
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	original, err := parseDocument(o.Document)
+	if err != nil {
+		return err
+	}
+	revised, change, err := original.revise()
+	if err != nil {
+		return err
+	}
+	w, err := newWorld(ctx, o.Log)
+	if err != nil {
+		return fmt.Errorf("set up the demo: %w", err)
+	}
+	defer w.close()
+	s := &story{world: w, page: newPage(o.Out, o.Color), original: original, revised: revised, change: change}
+	if err := s.tell(ctx); err != nil {
+		return fmt.Errorf("the demo did not turn out as it should, nothing outside this process was touched: %w", err)
+	}
+	return s.page.err
+}

@@ -1,0 +1,199 @@
+package demo
+
+import (
+	"bufio"
+	"compress/gzip"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"cloudfront-sg-sync/internal/ec2sim"
+)
+
+const (
+	realFile = "../../../shared/data/ip-ranges-2026-08-22.json.gz"
+	history  = "../../../shared/data/cloudfront-history-2017-2024.jsonl.gz"
+)
+
+// open opens a file that is not part of the project, or skips the test.
+func open(t *testing.T, name string) io.Reader {
+	t.Helper()
+	f, err := os.Open(name)
+	if os.IsNotExist(err) {
+		t.Skipf("%s is not there", name)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	unpacked, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return unpacked
+}
+
+func TestSample(t *testing.T) {
+	var out strings.Builder
+	if err := Run(t.Context(), Options{Out: &out}); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(out.String(), "\n"); n > 60 {
+		t.Errorf("%d lines are too many to read", n)
+	}
+	checkPlain(t, out.String())
+}
+
+// checkPlain fails if a text has escape codes, long lines or trailing spaces.
+func checkPlain(t *testing.T, text string) {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		if utf8.RuneCountInString(line) > pageWidth || strings.Contains(line, "\x1b") || strings.HasSuffix(line, " ") {
+			t.Errorf("line %q", line)
+		}
+	}
+}
+
+func TestColors(t *testing.T) {
+	var plain, colored strings.Builder
+	if err := Run(t.Context(), Options{Out: &plain}); err != nil {
+		t.Fatal(err)
+	}
+	if err := Run(t.Context(), Options{Out: &colored, Color: true}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(colored.String(), "\x1b[1m") {
+		t.Error("nothing is bold")
+	}
+	bare := strings.NewReplacer("\x1b[0m", "", "\x1b[1m", "", "\x1b[2m", "", "\x1b[22m", "", "\x1b[32;1m", "", "\x1b[0;22m", "").
+		Replace(colored.String())
+	if bare != plain.String() {
+		t.Errorf("with colours it says\n%s\nand without\n%s", bare, plain.String())
+	}
+}
+
+func TestRealFile(t *testing.T) {
+	data, err := io.ReadAll(open(t, realFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := Run(t.Context(), Options{Document: data, Out: &out}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "to 180 IPv4 and 31 IPv6 rules") {
+		t.Errorf("it says\n%s", out.String())
+	}
+	checkPlain(t, out.String())
+}
+
+// The demo works on whatever AWS has ever published.
+func TestHistory(t *testing.T) {
+	documents := bufio.NewScanner(open(t, history))
+	documents.Buffer(nil, 8<<20)
+	n := 0
+	for ; documents.Scan(); n++ {
+		if n%10 != 0 {
+			continue
+		}
+		if err := Run(t.Context(), Options{Document: documents.Bytes(), Out: io.Discard}); err != nil {
+			t.Errorf("state %d: %v", n, err)
+		}
+	}
+	if err := documents.Err(); err != nil || n == 0 {
+		t.Errorf("%d states, %v", n, err)
+	}
+}
+
+// newStory returns a story of the sample.
+func newStory(t *testing.T) *story {
+	t.Helper()
+	original, err := parseDocument(sample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	revised, change, err := original.revise()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := newWorld(t.Context(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.close)
+	return &story{world: w, page: newPage(io.Discard, false), original: original, revised: revised, change: change}
+}
+
+// The demo does not tell what has not happened.
+func TestDemoFails(t *testing.T) {
+	t.Run("the function fails", func(t *testing.T) {
+		s := newStory(t)
+		s.endpoint.Deny(authorize)
+		if err := s.tell(t.Context()); err == nil || !strings.Contains(err.Error(), "UnauthorizedOperation") {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("a call more", func(t *testing.T) {
+		s := newStory(t)
+		// The SDK makes the call again.
+		s.endpoint.Inject(ec2sim.Fault{Kind: ec2sim.ErrorBefore, Action: authorize, Code: "InternalError", After: 2})
+		if err := s.tell(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "step 3: the function called") {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("a foreign rule changes", func(t *testing.T) {
+		s := newStory(t)
+		if err := s.tagging(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.groups.RemoveRules(s.list(webPool)[0].ID, officeRule.Permission); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.firstNotification(t.Context()); err == nil || !strings.Contains(err.Error(), "not the function's") {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("the terminal is gone", func(t *testing.T) {
+		r, w := io.Pipe()
+		r.Close()
+		if err := Run(t.Context(), Options{Out: w}); err == nil {
+			t.Error("it succeeds")
+		}
+	})
+}
+
+// The witness objects to a call that closes what is in use, and to no other.
+func TestWitness(t *testing.T) {
+	rule := func(cidr string) ec2sim.Rule {
+		return ec2sim.Rule{Permission: ec2sim.TCP(webPort, webPort, netip.MustParsePrefix(cidr))}
+	}
+	cases := []struct {
+		name  string
+		after []ec2sim.Rule
+		gap   bool
+	}{
+		{"nothing changes", []ec2sim.Rule{rule("18.64.0.0/15"), rule("54.192.0.0/16")}, false},
+		{"re-cut", []ec2sim.Rule{rule("18.64.0.0/16"), rule("18.65.0.0/16")}, false},
+		{"what is not in use is closed", []ec2sim.Rule{rule("18.64.0.0/15")}, false},
+		{"half of what is in use is closed", []ec2sim.Rule{rule("18.64.0.0/16"), rule("54.192.0.0/16")}, true},
+		{"another port is opened instead", []ec2sim.Rule{{Permission: ec2sim.TCP(80, 80, netip.MustParsePrefix("18.64.0.0/15"))}}, true},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWitness()
+			w.wanted = setOf([]netip.Prefix{netip.MustParsePrefix("18.64.0.0/15")})
+			group := ec2sim.Group{ID: "sg-1", Tags: tagsOf(webPool, webPort), Ingress: []ec2sim.Rule{rule("18.64.0.0/15"), rule("54.192.0.0/16")}}
+			w.see(ec2sim.Change{Groups: []ec2sim.Group{group}})
+			group.Ingress = c.after
+			w.see(ec2sim.Change{Call: ec2sim.Call{Seq: 1}, Groups: []ec2sim.Group{group}})
+			if states, err := w.verdict(); (err != nil) != c.gap || states != 1 {
+				t.Errorf("%d states, error %v", states, err)
+			}
+		})
+	}
+}
