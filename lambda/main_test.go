@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -57,9 +58,7 @@ func newWorld(t *testing.T, o ec2sim.Options, document string) *world {
 // start starts bootstrap in the world, with more variables if need be.
 func (w *world) start(env map[string]string) *runtime {
 	all := map[string]string{"IP_RANGES_URL": w.feed, "AWS_ENDPOINT_URL": w.url}
-	for name, value := range env {
-		all[name] = value
-	}
+	maps.Copy(all, env)
 	return startRuntime(w.t, all)
 }
 

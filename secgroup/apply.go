@@ -95,7 +95,7 @@ func IsConflict(err error) bool {
 
 // explain adds what to do to an error of EC2, where its own words do not say.
 func explain(err error, permission string) error {
-	hint := ""
+	var hint string
 	switch code(err) {
 	case "UnauthorizedOperation", "AccessDenied":
 		hint = "grant the permission " + permission + " on it"

@@ -2,6 +2,7 @@ package secgroup
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -48,13 +49,11 @@ type PortShortage struct {
 }
 
 func (e *ShortageError) Error() string {
-	text := fmt.Sprintf("pool %q is too small:", e.Pool)
-	for i, s := range e.Ports {
-		if i > 0 {
-			text += ";"
-		}
-		text += fmt.Sprintf(" port %s needs %d %s rules, room for %d", s.Port, s.Needed, s.Family, s.Available)
+	var ports []string
+	for _, s := range e.Ports {
+		ports = append(ports, fmt.Sprintf("port %s needs %d %s rules, room for %d", s.Port, s.Needed, s.Family, s.Available))
 	}
+	text := fmt.Sprintf("pool %q is too small: %s", e.Pool, strings.Join(ports, "; "))
 	if e.Cause != "" {
 		return text + ": " + e.Cause
 	}

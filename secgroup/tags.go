@@ -37,9 +37,6 @@ func (p PortRange) String() string {
 	return fmt.Sprintf("%d-%d", p.From, p.To)
 }
 
-// contains reports whether every port of o is one of p.
-func (p PortRange) contains(o PortRange) bool { return p.From <= o.From && o.To <= p.To }
-
 func (p PortRange) compare(o PortRange) int {
 	return cmp.Or(cmp.Compare(p.From, o.From), cmp.Compare(p.To, o.To))
 }

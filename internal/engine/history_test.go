@@ -137,7 +137,7 @@ func replay(t *testing.T, states []string, service, ports string, spare int) {
 	publications, most := decodeAll(t, states, service)
 	s := newScene(t, ec2sim.Options{}, []string{"us-east-1"}, nil)
 	w := &watch{t: t, groups: map[string]ec2sim.Group{}, open: map[int32]*netipx.IPSet{}}
-	for _, p := range strings.Fields(ports) {
+	for p := range strings.FieldsSeq(ports) {
 		var port int32
 		_, _ = fmt.Sscan(p, &port)
 		w.ports = append(w.ports, port)

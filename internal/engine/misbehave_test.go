@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -176,8 +177,7 @@ func TestOlderFile(t *testing.T) {
 	c.next(spread(20))
 	for _, force := range []bool{false, true} {
 		_, err := c.publish(c.token-1, force, spread(19))
-		var older *secgroup.OlderError
-		if !errors.As(err, &older) {
+		if _, ok := errors.AsType[*secgroup.OlderError](err); !ok {
 			t.Errorf("error %v", err)
 		}
 		if n := c.mutations(); n != 0 {
@@ -195,7 +195,7 @@ func TestTwoRunsAtOnce(t *testing.T) {
 		// The second engine works on the same endpoint, with a fetcher of its own.
 		two := *one.Engine
 		two.Fetcher = &iprange.Fetcher{Selection: one.Fetcher.Selection, Transport: one.Fetcher.Transport}
-		ranges := append(spread(120)[30:], parts("2600:9000::/36", 36)...)
+		ranges := slices.Concat(spread(120)[30:], parts("2600:9000::/36", 36))
 		one.token++
 		one.putUp(one.token, ranges)
 		var running sync.WaitGroup

@@ -92,7 +92,7 @@ func askQuota(ctx context.Context, cfg aws.Config) (int, error) {
 		return 0, err
 	}
 	if out.Quota == nil || out.Quota.Value == nil || *out.Quota.Value < 1 || *out.Quota.Value > math.MaxInt32 {
-		return 0, fmt.Errorf("Service Quotas gives no value for %s", quotaCode)
+		return 0, fmt.Errorf("no value for %s from Service Quotas", quotaCode)
 	}
 	return int(*out.Quota.Value), nil
 }

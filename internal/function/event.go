@@ -59,7 +59,7 @@ func members(payload []byte) (map[string]jsontext.Value, error) {
 	if _, err := dec.ReadToken(); err != nil {
 		return nil, err
 	}
-	if _, err := dec.ReadToken(); err != io.EOF {
+	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("more data follows the object")
 	}
 	return object, nil
