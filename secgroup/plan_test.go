@@ -1,0 +1,780 @@
+package secgroup
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// olderStamp is what rules say that an earlier run has made.
+var olderStamp = Stamp{TagKey: testKey, Services: []string{"CLOUDFRONT"}, Published: testStamp.Published.Add(-48 * time.Hour)}
+
+// group returns a group with the tags, given as the ports and then, each
+// optional, "pool=NAME" and "mode=MODE".
+func group(id, ports string, options []string, rules ...[]Rule) Group {
+	g := Group{ID: id, Name: "web", VPC: "vpc-1", Tags: map[string]string{testKey: ports}, Ingress: slices.Concat(rules...)}
+	for _, o := range options {
+		name, value, _ := strings.Cut(o, "=")
+		g.Tags[testKey+"-"+name] = value
+	}
+	return g
+}
+
+// rulesFor returns TCP rules for ports such as "443" or "80-81".
+func rulesFor(description, ports string, cidrs ...string) []Rule {
+	first, last, isRange := strings.Cut(ports, "-")
+	if !isRange {
+		last = first
+	}
+	from, err1 := strconv.ParseUint(first, 10, 16)
+	to, err2 := strconv.ParseUint(last, 10, 16)
+	if err := errors.Join(err1, err2); err != nil {
+		panic(err)
+	}
+	var rules []Rule
+	for _, cidr := range cidrs {
+		rules = append(rules, Rule{RuleID: tcp(PortRange{uint16(from), uint16(to)}, cidr), Description: description})
+	}
+	return rules
+}
+
+// ours returns rules that an earlier run has made, theirs rules of others.
+func ours(ports string, cidrs ...string) []Rule {
+	return rulesFor(olderStamp.String(), ports, cidrs...)
+}
+
+func theirs(ports string, cidrs ...string) []Rule { return rulesFor("office", ports, cidrs...) }
+
+// newPlan plans with a quota of 60, for the publication of testStamp.
+func newPlan(t *testing.T, groups []Group, ranges []netip.Prefix, change func(*Request)) *Plan {
+	t.Helper()
+	req := Request{Stamp: testStamp, Ranges: ranges, RulesPerGroup: 60, MaxRevokePercent: 50}
+	if change != nil {
+		change(&req)
+	}
+	if !slices.IsSortedFunc(ranges, netip.Prefix.Compare) {
+		t.Fatal("the test's ranges are not sorted")
+	}
+	plan, err := NewPlan(groups, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plan
+}
+
+// steps writes the steps of a plan a line each, such as
+//
+//	revoke sg-1: 443 13.32.0.0/15, 443 13.34.0.0/15 (gap: 13.32.0.0/15)
+func steps(plan *Plan) []string {
+	var lines []string
+	for _, pool := range plan.Pools {
+		for _, s := range pool.Steps {
+			var rules []string
+			for _, r := range s.Rules {
+				rules = append(rules, fmt.Sprintf("%v %v", PortRange{uint16(r.From), uint16(r.To)}, r.Source))
+			}
+			line := fmt.Sprintf("%v %s: %s", s.Op, s.GroupID, strings.Join(rules, ", "))
+			if len(s.Gap) > 0 {
+				line += fmt.Sprintf(" (gap: %s)", strings.Trim(fmt.Sprint(s.Gap), "[]"))
+			}
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+func checkSteps(t *testing.T, plan *Plan, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, steps(plan), compare); diff != "" {
+		t.Errorf("steps: -want +got\n%s", diff)
+	}
+}
+
+// take returns the groups as they are once all steps of a plan are taken.
+func take(t *testing.T, plan *Plan) []Group {
+	t.Helper()
+	var groups []Group
+	for _, pool := range plan.Pools {
+		for _, g := range pool.Groups {
+			after := *g.Group
+			after.Ingress = slices.Clone(after.Ingress)
+			groups = append(groups, after)
+		}
+		for _, s := range pool.Steps {
+			g := &groups[slices.IndexFunc(groups, func(g Group) bool { return g.ID == s.GroupID })]
+			for _, r := range s.Rules {
+				i := slices.IndexFunc(g.Ingress, func(o Rule) bool { return o.RuleID == r.RuleID })
+				switch {
+				case (i < 0) != (s.Op == Authorize):
+					t.Errorf("%v: %v is there: %t", s, r, i >= 0)
+				case s.Op == Authorize:
+					g.Ingress = append(g.Ingress, r)
+				case s.Op == Revoke:
+					g.Ingress = slices.Delete(g.Ingress, i, i+1)
+				case s.Op == Redescribe:
+					g.Ingress[i].Description = r.Description
+				}
+			}
+		}
+	}
+	return groups
+}
+
+// The planner's promises on one group with tag 443.
+func TestPlanOneGroup(t *testing.T) {
+	var (
+		whole    = prefixes("13.32.0.0/15")
+		halves   = prefixes("13.32.0.0/16", "13.33.0.0/16")
+		quarters = prefixes("13.32.0.0/17", "13.32.128.0/17", "13.33.0.0/17", "13.33.128.0/17")
+	)
+	for _, test := range []struct {
+		name   string
+		rules  []Rule
+		ranges []netip.Prefix
+		quota  int // 60 where it is 0
+		want   []string
+		kept   int
+	}{
+		{
+			name: "first sync", ranges: prefixes("13.32.0.0/15", "18.64.0.0/14", "2600:9000::/28"),
+			want: []string{"authorize sg-1: 443 13.32.0.0/15, 443 18.64.0.0/14, 443 2600:9000::/28"},
+		},
+		{
+			name: "nothing to do", ranges: prefixes("13.32.0.0/15", "2600:9000::/28"),
+			rules: ours("443", "2600:9000::/28", "13.32.0.0/15"), kept: 2,
+		},
+		{
+			name: "a range is added", ranges: prefixes("13.32.0.0/15", "18.64.0.0/14"),
+			rules: ours("443", "13.32.0.0/15"), kept: 1,
+			want: []string{"authorize sg-1: 443 18.64.0.0/14"},
+		},
+		{
+			name: "a range is withdrawn", ranges: prefixes("13.32.0.0/15", "18.64.0.0/14"),
+			rules: ours("443", "13.32.0.0/15", "15.158.0.0/16", "18.64.0.0/14"), kept: 2,
+			want: []string{"revoke sg-1: 443 15.158.0.0/16"},
+		},
+		{
+			name: "authorize comes before revoke", ranges: prefixes("13.32.0.0/15", "18.64.0.0/14"),
+			rules: ours("443", "13.32.0.0/15", "15.158.0.0/16"), kept: 1,
+			want: []string{"authorize sg-1: 443 18.64.0.0/14", "revoke sg-1: 443 15.158.0.0/16"},
+		},
+		{
+			name: "a full group gives up what is withdrawn first", quota: 2, ranges: prefixes("13.32.0.0/15", "18.64.0.0/14"),
+			rules: ours("443", "13.32.0.0/15", "15.158.0.0/16"), kept: 1,
+			want: []string{"revoke sg-1: 443 15.158.0.0/16", "authorize sg-1: 443 18.64.0.0/14"},
+		},
+		{
+			name: "IPv6 is full, IPv4 has room", quota: 1, ranges: prefixes("13.32.0.0/15", "2600:9000::/28"),
+			rules: ours("443", "2600:9000:1::/48"),
+			want:  []string{"authorize sg-1: 443 13.32.0.0/15", "revoke sg-1: 443 2600:9000:1::/48 (gap: 2600:9000:1::/48)", "authorize sg-1: 443 2600:9000::/28"},
+		},
+
+		{
+			name: "whole replaces halves, with room", ranges: whole, rules: ours("443", "13.32.0.0/16", "13.33.0.0/16"),
+			want: []string{"authorize sg-1: 443 13.32.0.0/15", "revoke sg-1: 443 13.32.0.0/16, 443 13.33.0.0/16"},
+		},
+		{
+			name: "halves replace whole, with room", ranges: halves, rules: ours("443", "13.32.0.0/15"),
+			want: []string{"authorize sg-1: 443 13.32.0.0/16, 443 13.33.0.0/16", "revoke sg-1: 443 13.32.0.0/15"},
+		},
+		{
+			name: "halves replace whole, with just the room", quota: 3, ranges: halves, rules: ours("443", "13.32.0.0/15"),
+			want: []string{"authorize sg-1: 443 13.32.0.0/16, 443 13.33.0.0/16", "revoke sg-1: 443 13.32.0.0/15"},
+		},
+		{
+			name: "quarters replace halves, one half after the other", quota: 5, ranges: quarters,
+			rules: ours("443", "13.32.0.0/16", "13.33.0.0/16", "15.158.0.0/16"),
+			want: []string{
+				"revoke sg-1: 443 15.158.0.0/16",
+				"authorize sg-1: 443 13.32.0.0/17, 443 13.32.128.0/17, 443 13.33.0.0/17",
+				"revoke sg-1: 443 13.32.0.0/16",
+				"authorize sg-1: 443 13.33.128.0/17",
+				"revoke sg-1: 443 13.33.0.0/16",
+			},
+		},
+		{
+			name: "whole replaces pieces in a full group: one gap, the smallest piece", quota: 2, ranges: whole, rules: ours("443", "13.32.0.0/16", "13.33.0.0/17"),
+			want: []string{
+				"revoke sg-1: 443 13.33.0.0/17 (gap: 13.33.0.0/17)",
+				"authorize sg-1: 443 13.32.0.0/15",
+				"revoke sg-1: 443 13.32.0.0/16",
+			},
+		},
+		{
+			name: "the smallest of three pieces, wherever it lies", quota: 3, ranges: whole,
+			rules: ours("443", "13.32.0.0/17", "13.32.128.0/18", "13.33.0.0/16"),
+			want: []string{
+				"revoke sg-1: 443 13.32.128.0/18 (gap: 13.32.128.0/18)",
+				"authorize sg-1: 443 13.32.0.0/15",
+				"revoke sg-1: 443 13.32.0.0/17, 443 13.33.0.0/16",
+			},
+		},
+		{
+			name: "halves replace whole with room for one: the other is the gap", quota: 2, ranges: halves, rules: ours("443", "13.32.0.0/15"),
+			want: []string{
+				"authorize sg-1: 443 13.32.0.0/16",
+				"revoke sg-1: 443 13.32.0.0/15 (gap: 13.33.0.0/16)",
+				"authorize sg-1: 443 13.33.0.0/16",
+			},
+		},
+		{
+			name: "an address both rules open is no gap", quota: 2, ranges: whole, rules: ours("443", "13.32.0.0/15", "13.32.0.0/16"), kept: 1,
+			want: []string{"revoke sg-1: 443 13.32.0.0/16"},
+		},
+
+		{
+			name: "a foreign rule equal to a wanted one", ranges: prefixes("13.32.0.0/15", "18.64.0.0/14"), rules: theirs("443", "13.32.0.0/15"),
+			want: []string{"authorize sg-1: 443 18.64.0.0/14"},
+		},
+		{
+			name: "a foreign rule wider than a wanted one", ranges: whole, rules: theirs("443", "13.32.0.0/14"),
+			want: []string{"authorize sg-1: 443 13.32.0.0/15"},
+		},
+		{
+			name: "foreign rules on more ports, or another port", ranges: whole,
+			rules: slices.Concat(theirs("80-443", "13.32.0.0/15"), theirs("80", "13.32.0.0/15")),
+			want:  []string{"authorize sg-1: 443 13.32.0.0/15"},
+		},
+		{
+			name: "foreign rules are not touched", ranges: whole, kept: 1,
+			rules: slices.Concat(
+				ours("443", "13.32.0.0/15"),
+				theirs("443", "15.158.0.0/16", "0.0.0.0/0", "::/0"), theirs("22", "198.51.100.7/32"),
+				rulesFor("", "443", "52.222.128.0/17"),
+				rulesFor("cloudfront-ingress2: CLOUDFRONT 2026-08-22T15:17:05Z", "443", "52.84.0.0/15"),
+				rulesFor("cloudfront-ingress", "443", "54.182.0.0/16"),
+				rulesFor("was cloudfront-ingress: x", "443", "54.192.0.0/16"),
+				[]Rule{{RuleID: RuleID{"tcp", 443, 443, Source{Reference: "pl-3b927c52"}}}, {RuleID: RuleID{"-1", -1, -1, Source{Reference: "111122223333/sg-9"}}}},
+			),
+		},
+		{
+			name: "a foreign rule keeps open what is re-cut in a full group", quota: 3, ranges: whole,
+			rules: slices.Concat(ours("443", "13.32.0.0/16", "13.33.0.0/16"), theirs("0-65535", "13.32.0.0/16")),
+			want: []string{
+				"revoke sg-1: 443 13.32.0.0/16",
+				"authorize sg-1: 443 13.32.0.0/15",
+				"revoke sg-1: 443 13.33.0.0/16",
+			},
+		},
+		{
+			name: "what the tool owns goes, whatever it is", ranges: whole, kept: 1,
+			rules: slices.Concat(
+				ours("443", "13.32.0.0/15"), ours("80", "13.32.0.0/15"), rulesFor(testKey+": by hand", "22", "198.51.100.7/32"),
+				[]Rule{{RuleID: RuleID{"tcp", 443, 443, Source{Reference: "pl-3b927c52"}}, Description: testKey + ":"}},
+			),
+			want: []string{"revoke sg-1: 22 198.51.100.7/32, 80 13.32.0.0/15, 443 pl-3b927c52"},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			groups := []Group{group("sg-1", "443", nil, test.rules)}
+			change := func(r *Request) {
+				r.RulesPerGroup, r.MaxRevokePercent = max(test.quota, 60*(1-min(test.quota, 1))), 100
+			}
+			plan := newPlan(t, groups, test.ranges, change)
+			checkSteps(t, plan, test.want...)
+			if err := plan.Failures(); err != nil {
+				t.Error(err)
+			}
+			for _, s := range plan.Pools[0].Steps {
+				for _, r := range s.Rules {
+					if s.Op != Revoke && r.Description != "cloudfront-ingress: CLOUDFRONT 2026-08-22T15:17:05Z" {
+						t.Errorf("%v gets the description %q", r, r.Description)
+					}
+				}
+			}
+			foreign := 0
+			for _, r := range test.rules {
+				if !strings.HasPrefix(r.Description, "cloudfront-ingress:") {
+					foreign++
+				}
+			}
+			if g := plan.Pools[0].Groups[0]; g.Kept != test.kept || g.Foreign != foreign {
+				t.Errorf("%d rules kept and %d foreign, want %d and %d", g.Kept, g.Foreign, test.kept, foreign)
+			}
+			checkSteps(t, newPlan(t, take(t, plan), test.ranges, change)) // a second run has nothing to do
+		})
+	}
+}
+
+// In a full group a range that replaces its two halves costs one gap: the first
+// revoke closes one half, and the authorize that follows it opens the whole.
+func TestPlanReplacesHalvesInFullGroup(t *testing.T) {
+	plan := newPlan(t, []Group{group("sg-1", "443", nil, ours("443", "13.32.0.0/16", "13.33.0.0/16"))}, prefixes("13.32.0.0/15"), func(r *Request) { r.RulesPerGroup = 2 })
+	taken := plan.Pools[0].Steps
+	if len(taken) != 3 || taken[0].Op != Revoke || taken[1].Op != Authorize || taken[2].Op != Revoke {
+		t.Fatalf("steps %q", steps(plan))
+	}
+	if diff := cmp.Diff([]netip.Prefix{taken[0].Rules[0].Source.Prefix}, taken[0].Gap, compare); diff != "" || len(taken[0].Rules) != 1 {
+		t.Errorf("the first step is to close one half and to say so: %q", steps(plan))
+	}
+	if len(taken[2].Gap) > 0 {
+		t.Errorf("a second gap: %q", steps(plan))
+	}
+}
+
+// What the tags of one group ask for.
+func TestPlanTags(t *testing.T) {
+	ranges := prefixes("13.32.0.0/15", "2600:9000::/28")
+	for _, test := range []struct {
+		name, ports string
+		options     []string
+		rules       []Rule
+		want        []string
+	}{
+		{name: "two ports", ports: "80 443", want: []string{"authorize sg-1: 80 13.32.0.0/15, 80 2600:9000::/28, 443 13.32.0.0/15, 443 2600:9000::/28"}},
+		{name: "a range of ports", ports: "8000-8080", want: []string{"authorize sg-1: 8000-8080 13.32.0.0/15, 8000-8080 2600:9000::/28"}},
+		{
+			name: "another port", ports: "80", rules: ours("443", "13.32.0.0/15", "2600:9000::/28"),
+			want: []string{"authorize sg-1: 80 13.32.0.0/15, 80 2600:9000::/28", "revoke sg-1: 443 13.32.0.0/15, 443 2600:9000::/28"},
+		},
+		{
+			name: "none", ports: "none", rules: slices.Concat(ours("443", "13.32.0.0/15", "2600:9000::/28"), ours("80", "13.32.0.0/15"), theirs("443", "15.158.0.0/16")),
+			want: []string{"revoke sg-1: 80 13.32.0.0/15, 443 13.32.0.0/15, 443 2600:9000::/28"},
+		},
+		{name: "none, exclusive", ports: "none", options: []string{"mode=exclusive"}, rules: theirs("443", "13.32.0.0/15")},
+		{
+			name: "exclusive takes over the listed ports", ports: "443", options: []string{"mode=exclusive"},
+			rules: slices.Concat(theirs("443", "13.32.0.0/15", "15.158.0.0/16", "0.0.0.0/0"), rulesFor("", "443", "::/0")),
+			want: []string{
+				"authorize sg-1: 443 2600:9000::/28",
+				"revoke sg-1: 443 0.0.0.0/0, 443 15.158.0.0/16, 443 ::/0",
+				"redescribe sg-1: 443 13.32.0.0/15",
+			},
+		},
+		{
+			name: "exclusive takes over what is inside a listed range", ports: "80-443", options: []string{"mode=exclusive"},
+			rules: theirs("443", "13.32.0.0/15"),
+			want:  []string{"authorize sg-1: 80-443 13.32.0.0/15, 80-443 2600:9000::/28", "revoke sg-1: 443 13.32.0.0/15"},
+		},
+		{
+			name: "exclusive leaves what also opens other ports, or is no IP range over TCP", ports: "443", options: []string{"mode=exclusive"},
+			rules: slices.Concat(
+				ours("443", "13.32.0.0/15", "2600:9000::/28"), theirs("80-443", "15.158.0.0/16"), theirs("443-444", "15.158.0.0/16"),
+				theirs("80", "15.158.0.0/16"), theirs("0-65535", "0.0.0.0/0"),
+				[]Rule{
+					{RuleID: RuleID{"udp", 443, 443, Source{Prefix: prefixes("15.158.0.0/16")[0]}}},
+					{RuleID: RuleID{"-1", -1, -1, Source{Prefix: prefixes("15.158.0.0/16")[0]}}},
+					{RuleID: RuleID{"tcp", 443, 443, Source{Reference: "pl-3b927c52"}}},
+					{RuleID: RuleID{"tcp", 443, 443, Source{Reference: "111122223333/sg-9"}}},
+				},
+			),
+		},
+		{
+			name: "exclusive takes over in a full group", ports: "443", options: []string{"mode=exclusive"},
+			rules: slices.Concat(theirs("443", manyCIDRs(59)...), theirs("443", "13.0.0.0/8")),
+			want: []string{
+				"revoke sg-1: " + joinRules("443", manyCIDRs(59)),
+				"authorize sg-1: 443 13.32.0.0/15, 443 2600:9000::/28",
+				"revoke sg-1: 443 13.0.0.0/8",
+			},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			plan := newPlan(t, []Group{group("sg-1", test.ports, test.options, test.rules)}, ranges, nil)
+			checkSteps(t, plan, test.want...)
+			if err := plan.Failures(); err != nil {
+				t.Error(err)
+			}
+			checkSteps(t, newPlan(t, take(t, plan), ranges, nil))
+		})
+	}
+}
+
+// manyCIDRs returns n ranges, none next to another, in order.
+func manyCIDRs(n int) []string {
+	var cidrs []string
+	for i := range n {
+		cidrs = append(cidrs, fmt.Sprintf("18.%d.0.0/16", 2*i))
+	}
+	return cidrs
+}
+
+func joinRules(port string, cidrs []string) string {
+	var rules []string
+	for _, cidr := range cidrs {
+		rules = append(rules, port+" "+cidr)
+	}
+	return strings.Join(rules, ", ")
+}
+
+// A group whose tags cannot be read is left alone, and the others go on.
+func TestPlanBadTag(t *testing.T) {
+	for _, test := range []struct {
+		name, ports string
+		options     []string
+		want        string
+	}{
+		{"ports", "https,", nil, `sg-2: tag cloudfront-ingress="https,": a port is missing`},
+		{"port 0", "0", nil, `sg-2: tag cloudfront-ingress="0": "0" is not a port`},
+		{"port 70000", "70000", nil, `"70000" is not a port`},
+		{"backwards", "90-80", nil, "runs backwards"},
+		{"protocol", "tcp", nil, `"tcp" is not a port`},
+		{"empty", "", nil, "a port is missing"},
+		{"pool", "443", []string{"pool="}, "sg-2: tag cloudfront-ingress-pool is empty"},
+		{"mode", "443", []string{"mode=shared"}, `sg-2: tag cloudfront-ingress-mode="shared": unknown mode`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			groups := []Group{
+				group("sg-1", "443", nil),
+				group("sg-2", test.ports, test.options, ours("443", "15.158.0.0/16"), theirs("443", "0.0.0.0/0")),
+				group("sg-3", "443", nil),
+			}
+			plan := newPlan(t, groups, prefixes("13.32.0.0/15"), nil)
+			checkSteps(t, plan, "authorize sg-1: 443 13.32.0.0/15", "authorize sg-3: 443 13.32.0.0/15")
+			checkError(t, plan.Failures(), test.want)
+		})
+	}
+	t.Run("in a pool", func(t *testing.T) {
+		web := []string{"pool=web"}
+		groups := []Group{
+			group("sg-1", "443", web),
+			group("sg-2", "443 x", web, ours("443", "13.32.0.0/15", "15.158.0.0/16")),
+		}
+		plan := newPlan(t, groups, prefixes("13.32.0.0/15", "18.64.0.0/14"), nil)
+		checkSteps(t, plan, "authorize sg-1: 443 18.64.0.0/14") // the other one is open, in sg-2
+		checkError(t, plan.Failures(), `sg-2: tag cloudfront-ingress="443 x": "x" is not a port`)
+	})
+}
+
+func TestPlanRefusesOlderPublication(t *testing.T) {
+	at := func(d time.Duration) string {
+		return Stamp{testKey, []string{"CLOUDFRONT"}, testStamp.Published.Add(d)}.String()
+	}
+	for _, test := range []struct {
+		name, description string
+		older             bool
+	}{
+		{"a day newer", at(24 * time.Hour), true},
+		{"a second newer", at(time.Second), true},
+		{"the same", at(0), false},
+		{"older", at(-time.Second), false},
+		{"of other services", Stamp{testKey, []string{"S3"}, testStamp.Published.Add(time.Hour)}.String(), true},
+		{"of another tag key", Stamp{testKey + "2", []string{"CLOUDFRONT"}, testStamp.Published.Add(time.Hour)}.String(), false},
+		{"no time", testKey + ": by hand", false},
+		{"foreign", "office until 2030-01-01T00:00:00Z", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			groups := []Group{
+				group("sg-1", "443", nil),
+				group("sg-2", "bad,", nil, ours("443", "15.158.0.0/16"), rulesFor(test.description, "443", "18.64.0.0/14")),
+			}
+			req := Request{Stamp: testStamp, Ranges: prefixes("13.32.0.0/15"), RulesPerGroup: 60, MaxRevokePercent: 50, Force: true, GroupIDs: []string{"sg-1"}}
+			plan, err := NewPlan(groups, req)
+			if !test.older {
+				if err != nil {
+					t.Fatal(err)
+				}
+				checkSteps(t, plan, "authorize sg-1: 443 13.32.0.0/15")
+				return
+			}
+			var older *OlderError
+			if !errors.As(err, &older) || plan != nil {
+				t.Fatalf("plan %v, error %v", plan, err)
+			}
+			checkError(t, err, "the file was published at 2026-08-22T15:17:05Z", "rule tcp 443 from 18.64.0.0/14 of sg-2 was made from a newer one", test.description, "nothing is changed")
+			if older.GroupID != "sg-2" || older.Rule.Description != test.description || !older.Newest.After(older.Published) {
+				t.Errorf("%+v", older)
+			}
+		})
+	}
+}
+
+// Where too many owned rules would lose addresses, none is revoked.
+func TestPlanHold(t *testing.T) {
+	percent := func(n int) func(*Request) { return func(r *Request) { r.MaxRevokePercent = n } }
+	for _, test := range []struct {
+		name   string
+		rules  []Rule
+		ranges []netip.Prefix
+		change func(*Request)
+		want   []string
+		held   *HeldError
+	}{
+		{
+			name: "half of the rules may go", rules: ours("443", "1.0.0.0/24", "2.0.0.0/24"), ranges: prefixes("1.0.0.0/24"),
+			want: []string{"revoke sg-1: 443 2.0.0.0/24"},
+		},
+		{
+			name: "more may not", rules: ours("443", "1.0.0.0/24", "2.0.0.0/24", "3.0.0.0/24"), ranges: prefixes("1.0.0.0/24"),
+			held: &HeldError{2, 3, 50},
+		},
+		{
+			name: "what is new is authorized all the same", rules: ours("443", "1.0.0.0/24", "2.0.0.0/24", "3.0.0.0/24"), ranges: prefixes("1.0.0.0/24", "4.0.0.0/24"),
+			want: []string{"authorize sg-1: 443 4.0.0.0/24"}, held: &HeldError{2, 3, 50},
+		},
+		{
+			name: "with force", rules: ours("443", "1.0.0.0/24", "2.0.0.0/24"), ranges: prefixes("3.0.0.0/24"), change: func(r *Request) { r.Force = true },
+			want: []string{"authorize sg-1: 443 3.0.0.0/24", "revoke sg-1: 443 1.0.0.0/24, 443 2.0.0.0/24"},
+		},
+		{
+			name: "0 percent", rules: ours("443", "1.0.0.0/24", "2.0.0.0/24"), ranges: prefixes("1.0.0.0/24"), change: percent(0),
+			held: &HeldError{1, 2, 0},
+		},
+		{
+			name: "100 percent", rules: ours("443", "1.0.0.0/24", "2.0.0.0/24"), ranges: prefixes("3.0.0.0/24"), change: percent(100),
+			want: []string{"authorize sg-1: 443 3.0.0.0/24", "revoke sg-1: 443 1.0.0.0/24, 443 2.0.0.0/24"},
+		},
+		{
+			name: "a rule replaced by a wider one loses nothing", rules: ours("443", "1.0.0.0/24", "1.0.1.0/24"), ranges: prefixes("1.0.0.0/23"), change: percent(0),
+			want: []string{"authorize sg-1: 443 1.0.0.0/23", "revoke sg-1: 443 1.0.0.0/24, 443 1.0.1.0/24"},
+		},
+		{
+			name: "a rule replaced by narrower ones loses nothing", rules: ours("443", "1.0.0.0/23"), ranges: prefixes("1.0.0.0/24", "1.0.1.0/24"), change: percent(0),
+			want: []string{"authorize sg-1: 443 1.0.0.0/24, 443 1.0.1.0/24", "revoke sg-1: 443 1.0.0.0/23"},
+		},
+		{
+			name: "a rule of which half remains loses addresses", rules: ours("443", "1.0.0.0/23"), ranges: prefixes("1.0.0.0/24"),
+			want: []string{"authorize sg-1: 443 1.0.0.0/24"}, held: &HeldError{1, 1, 50},
+		},
+		{
+			name: "a rule whose addresses a foreign one opens loses nothing", ranges: prefixes("1.0.0.0/24"),
+			rules: slices.Concat(ours("443", "2.0.0.0/24", "3.0.0.0/24"), theirs("443", "0.0.0.0/0")),
+			want:  []string{"authorize sg-1: 443 1.0.0.0/24", "revoke sg-1: 443 2.0.0.0/24, 443 3.0.0.0/24"},
+		},
+		{
+			name: "a port no longer listed is meant to close", rules: slices.Concat(ours("80", "1.0.0.0/24"), ours("8080", "1.0.0.0/24")), ranges: prefixes("1.0.0.0/24"),
+			want: []string{"authorize sg-1: 443 1.0.0.0/24", "revoke sg-1: 80 1.0.0.0/24, 8080 1.0.0.0/24"},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			plan := newPlan(t, []Group{group("sg-1", "443", nil, test.rules)}, test.ranges, test.change)
+			checkSteps(t, plan, test.want...)
+			var held *HeldError
+			errors.As(plan.Failures(), &held)
+			if diff := cmp.Diff(test.held, held); diff != "" {
+				t.Errorf("held: -want +got\n%s", diff)
+			}
+		})
+	}
+	t.Run("in a full group", func(t *testing.T) {
+		groups := []Group{group("sg-1", "443", nil, ours("443", "1.0.0.0/24", "2.0.0.0/24"))}
+		plan := newPlan(t, groups, prefixes("3.0.0.0/24"), func(r *Request) { r.RulesPerGroup = 2 })
+		checkSteps(t, plan)
+		checkError(t, plan.Failures(), "2 of 2 owned rules", `pool "sg-1" is too small: port 443 needs 1 IPv4 rules, room for 0: the rules that are held back take the rest`)
+	})
+	t.Run("text", func(t *testing.T) {
+		checkError(t, &HeldError{Losing: 2, Owned: 3, MaxPercent: 50}, "2 of 3 owned rules would lose addresses", "MAX_REVOKE_PERCENT=50", "no rule is revoked", "run once with force")
+	})
+	t.Run("all groups of the region count together", func(t *testing.T) {
+		groups := []Group{
+			group("sg-1", "443", nil, ours("443", "2.0.0.0/24")),
+			group("sg-2", "443", nil, ours("443", "1.0.0.0/24")),
+		}
+		checkSteps(t, newPlan(t, groups, prefixes("1.0.0.0/24"), nil), "authorize sg-1: 443 1.0.0.0/24", "revoke sg-1: 443 2.0.0.0/24")
+		groups[1].Ingress = ours("443", "3.0.0.0/24")
+		plan := newPlan(t, groups, prefixes("1.0.0.0/24"), nil)
+		checkSteps(t, plan, "authorize sg-1: 443 1.0.0.0/24", "authorize sg-2: 443 1.0.0.0/24")
+		checkError(t, plan.Err, "2 of 2 owned rules")
+	})
+}
+
+// The rules that a held run has added do not make room for the revokes of the
+// next one.
+func TestPlanHoldLasts(t *testing.T) {
+	groups := []Group{group("sg-1", "443", nil, ours("443", manyCIDRs(10)...))}
+	ranges := append(prefixes(manyCIDRs(4)...), prefixes("19.0.0.0/16", "19.2.0.0/16", "19.4.0.0/16", "19.6.0.0/16", "19.8.0.0/16", "19.10.0.0/16")...)
+	first := newPlan(t, groups, ranges, nil)
+	checkSteps(t, first, "authorize sg-1: "+joinRules("443", []string{"19.0.0.0/16", "19.2.0.0/16", "19.4.0.0/16", "19.6.0.0/16", "19.8.0.0/16", "19.10.0.0/16"}))
+	checkError(t, first.Err, "6 of 10 owned rules would lose addresses")
+
+	second := newPlan(t, take(t, first), ranges, nil)
+	checkSteps(t, second)
+	checkError(t, second.Err, "6 of ", "owned rules would lose addresses")
+
+	forced := newPlan(t, take(t, second), ranges, func(r *Request) { r.Force = true })
+	checkSteps(t, forced, "revoke sg-1: "+joinRules("443", manyCIDRs(10)[4:]))
+	if err := forced.Failures(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPlanRefusesPool(t *testing.T) {
+	web := []string{"pool=web"}
+	in := func(vpc string, g Group) Group {
+		g.VPC = vpc
+		return g
+	}
+	for _, test := range []struct {
+		name   string
+		groups []Group
+		want   string // empty where the pool is good
+	}{
+		{"two VPCs", []Group{in("vpc-1", group("sg-1", "443", web)), in("vpc-2", group("sg-2", "443", web))}, `pool "web" has groups in two VPCs, sg-1 in vpc-1 and sg-2 in vpc-2`},
+		{"two VPCs, one with none", []Group{in("vpc-1", group("sg-1", "443", web)), in("vpc-2", group("sg-2", "none", web))}, "in two VPCs"},
+		{"two VPCs, two pools", []Group{in("vpc-1", group("sg-1", "443", []string{"pool=a"})), in("vpc-2", group("sg-2", "443", []string{"pool=b"}))}, ""},
+		{"no common port", []Group{group("sg-1", "443", web), group("sg-2", "80", web)}, `pool "web": sg-1 has no port in common with the other groups of the pool (its ports are [443])`},
+		{"one of three apart", []Group{group("sg-1", "443", web), group("sg-2", "443 80", web), group("sg-3", "8080-8081", web)}, "sg-3 has no port in common with the other groups of the pool (its ports are [8080-8081])"},
+		{"ranges that overlap are not common", []Group{group("sg-1", "80-90", web), group("sg-2", "80", web)}, "no port in common"},
+		{"a common port in pairs", []Group{group("sg-1", "80", web), group("sg-2", "80 443", web), group("sg-3", "443", web)}, ""},
+		{"one with none", []Group{group("sg-1", "443", web), group("sg-2", "none", web)}, ""},
+		{"all with none", []Group{group("sg-1", "none", web), group("sg-2", "none", web)}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			groups := append([]Group{group("sg-0", "443", nil)}, test.groups...)
+			for i := range groups[1:] {
+				groups[1+i].Ingress = ours("443", "15.158.0.0/16", "13.32.0.0/15")
+			}
+			plan := newPlan(t, groups, prefixes("13.32.0.0/15"), nil)
+			err := plan.Failures()
+			if test.want == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				if len(steps(plan)) < 2 {
+					t.Errorf("the pool has no steps: %q", steps(plan))
+				}
+				return
+			}
+			checkError(t, err, test.want)
+			checkSteps(t, plan, "authorize sg-0: 443 13.32.0.0/15") // others go on
+		})
+	}
+}
+
+func TestPlanGroupIDs(t *testing.T) {
+	groups := []Group{
+		group("sg-1", "443", nil),
+		group("sg-2", "443", nil, ours("443", "13.32.0.0/15", "15.158.0.0/16")),
+		group("sg-3", "443", []string{"pool=web"}, ours("443", "13.32.0.0/15")),
+		group("sg-4", "443", []string{"pool=web"}, ours("443", "15.158.0.0/16")),
+	}
+	ranges := prefixes("13.32.0.0/15", "18.64.0.0/14")
+	for _, test := range []struct {
+		ids  []string
+		want []string
+	}{
+		{[]string{"sg-1"}, []string{"authorize sg-1: 443 13.32.0.0/15, 443 18.64.0.0/14"}},
+		{[]string{"sg-2"}, []string{"authorize sg-2: 443 18.64.0.0/14", "revoke sg-2: 443 15.158.0.0/16"}},
+		{[]string{"sg-2", "sg-1"}, []string{
+			"authorize sg-1: 443 13.32.0.0/15, 443 18.64.0.0/14", "authorize sg-2: 443 18.64.0.0/14", "revoke sg-2: 443 15.158.0.0/16",
+		}},
+		{[]string{"sg-4"}, []string{"authorize sg-4: 443 18.64.0.0/14", "revoke sg-4: 443 15.158.0.0/16"}}, // sg-3 opens the rest of the pool's
+		{[]string{"sg-3"}, []string{"authorize sg-3: 443 18.64.0.0/14"}},
+		{[]string{"sg-5"}, nil},
+	} {
+		t.Run(strings.Join(test.ids, " "), func(t *testing.T) {
+			checkSteps(t, newPlan(t, groups, ranges, func(r *Request) { r.GroupIDs = test.ids }), test.want...)
+		})
+	}
+}
+
+// Where a group that could hold the rest is left alone, no more groups are asked for.
+func TestPlanShortageOfGroupsLeftAlone(t *testing.T) {
+	web := []string{"pool=web"}
+	for _, test := range []struct {
+		name, ports string
+		ids         []string
+	}{
+		{"not among the group IDs", "443", []string{"sg-1"}},
+		{"its tag cannot be read", "443,", nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			groups := []Group{group("sg-1", "443", web), group("sg-2", test.ports, web)}
+			plan := newPlan(t, groups, prefixes("1.0.0.0/24", "2.0.0.0/16"), func(r *Request) { r.RulesPerGroup, r.GroupIDs = 1, test.ids })
+			checkSteps(t, plan, "authorize sg-1: 443 2.0.0.0/16")
+			checkError(t, plan.Failures(), "port 443 needs 2 IPv4 rules, room for 1: groups of the pool that this run leaves alone may have room for the rest")
+		})
+	}
+}
+
+// CLOUDFRONT as it stands: 180 IPv4 and 31 IPv6 ranges, and groups of 60 rules.
+func TestPlanCloudFront(t *testing.T) {
+	var ranges []netip.Prefix
+	for i := range 180 {
+		bits := 24
+		if i%3 == 0 {
+			bits = 22 // 60 wide ones
+		}
+		ranges = append(ranges, netip.PrefixFrom(netip.AddrFrom4([4]byte{13, byte(i), 0, 0}), bits))
+	}
+	for i := range 31 {
+		ranges = append(ranges, netip.MustParsePrefix(fmt.Sprintf("2600:%x::/32", 0x9000+2*i)))
+	}
+	for _, test := range []struct {
+		name          string
+		ports         string
+		groups, quota int
+		rules4        int // placed
+		short         *ShortageError
+		text          string
+	}{
+		{name: "three groups", ports: "443", groups: 3, quota: 60, rules4: 180},
+		{name: "one group with a raised quota", ports: "443", groups: 1, quota: 180, rules4: 180},
+		{name: "six groups, two ports", ports: "80 443", groups: 6, quota: 60, rules4: 360},
+		{
+			name: "two groups", ports: "443", groups: 2, quota: 60, rules4: 120,
+			short: &ShortageError{Pool: "web", Ports: []PortShortage{{tcp443, IPv4, 180, 120}}, MoreGroups: 1, RulesPerGroup: 90},
+			text:  `pool "web" is too small: port 443 needs 180 IPv4 rules, room for 120: tag 1 more group for the pool, or raise quota L-0EA8095F (inbound rules per security group) to 90`,
+		},
+		{
+			name: "one group", ports: "443", groups: 1, quota: 60, rules4: 60,
+			short: &ShortageError{Pool: "web", Ports: []PortShortage{{tcp443, IPv4, 180, 60}}, MoreGroups: 2, RulesPerGroup: 180},
+			text:  `pool "web" is too small: port 443 needs 180 IPv4 rules, room for 60: tag 2 more groups for the pool, or raise quota L-0EA8095F (inbound rules per security group) to 180`,
+		},
+		{
+			name: "one group with room for neither family", ports: "443", groups: 1, quota: 20, rules4: 20,
+			short: &ShortageError{Pool: "web", Ports: []PortShortage{{tcp443, IPv4, 180, 20}, {tcp443, IPv6, 31, 20}}, MoreGroups: 8, RulesPerGroup: 180},
+			text:  `pool "web" is too small: port 443 needs 180 IPv4 rules, room for 20; port 443 needs 31 IPv6 rules, room for 20: tag 8 more groups for the pool, or raise quota L-0EA8095F (inbound rules per security group) to 180`,
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var groups []Group
+			for i := range test.groups {
+				groups = append(groups, group(fmt.Sprintf("sg-%d", i), test.ports, []string{"pool=web"}))
+			}
+			change := func(r *Request) { r.RulesPerGroup = test.quota }
+			plan := newPlan(t, groups, ranges, change)
+			if diff := cmp.Diff(test.short, shortage(plan)); diff != "" {
+				t.Errorf("shortage: -want +got\n%s", diff)
+			}
+			if test.text != "" && plan.Failures().Error() != test.text {
+				t.Errorf("error %q, want %q", plan.Failures(), test.text)
+			}
+			placed := map[RuleID]int{}
+			rules4, wide := 0, 0
+			for i, g := range take(t, plan) {
+				used := Weight{test.quota, test.quota}
+				for _, r := range g.Ingress {
+					placed[r.RuleID]++
+					used.add(r.weight(), -1)
+					if r.Source.Prefix.Addr().Is4() {
+						rules4++
+					}
+					if r.Source.Prefix.Bits() == 22 {
+						wide++
+					}
+				}
+				if free := plan.Pools[0].Groups[i].Free; free != used || used[IPv4] < 0 || used[IPv6] < 0 {
+					t.Errorf("%s has %v rules left of its quota, the plan says %v", g.ID, used, free)
+				}
+			}
+			for id, n := range placed {
+				if n > 1 {
+					t.Errorf("%v is placed %d times", id, n)
+				}
+			}
+			ports := len(plan.Pools[0].Groups[0].Settings.Ports)
+			if wantWide := min(test.rules4, 60*ports); rules4 != test.rules4 || wide != wantWide {
+				t.Errorf("%d IPv4 rules are placed, %d of them wide; want %d and %d: the widest come first", rules4, wide, test.rules4, wantWide)
+			}
+			if len(steps(plan)) > test.groups {
+				t.Errorf("%d calls for %d groups", len(steps(plan)), test.groups)
+			}
+			checkSteps(t, newPlan(t, take(t, plan), ranges, change))
+		})
+	}
+}
+
+// shortage returns why the one pool of the plan is too small, or nil.
+func shortage(plan *Plan) *ShortageError {
+	var short *ShortageError
+	errors.As(plan.Failures(), &short)
+	return short
+}
