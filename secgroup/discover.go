@@ -2,6 +2,7 @@ package secgroup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -37,14 +38,13 @@ func Discover(ctx context.Context, api API, tagKey string) ([]Group, error) {
 			return nil, explain(fmt.Errorf("describe the security groups tagged %s: %w", tagKey, err), "ec2:DescribeSecurityGroups")
 		}
 		for _, sg := range page.SecurityGroups {
-			g, err := newGroup(sg)
-			if err != nil {
-				return nil, err
-			}
-			groups = append(groups, g)
+			groups = append(groups, newGroup(sg))
 		}
 	}
-	return groups, weighPrefixLists(ctx, api, groups)
+	if err := weighPrefixLists(ctx, api, groups); err != nil {
+		return nil, err
+	}
+	return groups, nil
 }
 
 // escapeFilter makes a filter's value match itself alone: * and ? are wildcards
@@ -61,7 +61,7 @@ func escapeFilter(value string) string {
 	return string(escaped)
 }
 
-func newGroup(sg types.SecurityGroup) (Group, error) {
+func newGroup(sg types.SecurityGroup) Group {
 	g := Group{
 		ID:   aws.ToString(sg.GroupId),
 		Name: aws.ToString(sg.GroupName),
@@ -73,12 +73,10 @@ func newGroup(sg types.SecurityGroup) (Group, error) {
 	}
 	for _, p := range sg.IpPermissions {
 		rules, err := rulesOf(p)
-		if err != nil {
-			return Group{}, fmt.Errorf("%s: %w", g.ID, err)
-		}
 		g.Ingress = append(g.Ingress, rules...)
+		g.Err = errors.Join(g.Err, err)
 	}
-	return g, nil
+	return g
 }
 
 // rulesOf returns the rules of a permission, one for each of its sources.

@@ -183,9 +183,6 @@ func TestDiscoverEscapesTheTagKey(t *testing.T) {
 }
 
 func TestDiscoverFails(t *testing.T) {
-	withSource := func(p types.IpPermission) *fakeEC2 {
-		return &fakeEC2{pages: [][]types.SecurityGroup{{{GroupId: aws.String("sg-1"), IpPermissions: []types.IpPermission{p}}}}}
-	}
 	for _, test := range []struct {
 		name  string
 		api   *fakeEC2
@@ -197,14 +194,41 @@ func TestDiscoverFails(t *testing.T) {
 		},
 		{"throttled", &fakeEC2{err: ec2Error("RequestLimitExceeded")}, []string{"describe the security groups tagged cloudfront-ingress: ", "run again later"}},
 		{"no answer", &fakeEC2{err: errors.New("connection reset")}, []string{"describe the security groups tagged cloudfront-ingress: connection reset"}},
-		{"IPv4 source", withSource(types.IpPermission{IpRanges: []types.IpRange{{CidrIp: aws.String("13.32.0.0")}}}), []string{"sg-1: EC2 returned a rule whose source cannot be read", "13.32.0.0"}},
-		{"IPv6 source", withSource(types.IpPermission{Ipv6Ranges: []types.Ipv6Range{{}}}), []string{"sg-1: EC2 returned a rule whose source cannot be read"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := Discover(t.Context(), test.api, "cloudfront-ingress")
 			checkError(t, err, test.words...)
 			if test.api.err != nil && !errors.Is(err, test.api.err) {
 				t.Errorf("%v does not wrap what EC2 said", err)
+			}
+		})
+	}
+}
+
+// A group with a rule that cannot be read fails alone: the others are planned,
+// and none of its rules is touched.
+func TestDiscoverUnreadableRule(t *testing.T) {
+	for name, p := range map[string]types.IpPermission{
+		"IPv4 source": {IpRanges: []types.IpRange{{CidrIp: aws.String("13.32.0.0")}}},
+		"IPv6 source": {Ipv6Ranges: []types.Ipv6Range{{}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tags := []types.Tag{{Key: aws.String(testKey), Value: aws.String("443")}}
+			api := &fakeEC2{pages: [][]types.SecurityGroup{{
+				{GroupId: aws.String("sg-1"), Tags: tags, IpPermissions: []types.IpPermission{p}},
+				{GroupId: aws.String("sg-2"), Tags: tags},
+			}}}
+			groups, err := Discover(t.Context(), api, testKey)
+			if err != nil {
+				t.Fatal(err)
+			}
+			plan, err := NewPlan(groups, Request{Stamp: testStamp, Ranges: []netip.Prefix{netip.MustParsePrefix("13.32.0.0/15")}, RulesPerGroup: 60})
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkError(t, plan.Failures(), "sg-1: EC2 returned a rule whose source cannot be read")
+			if len(plan.Pools[0].Steps) != 0 || len(plan.Pools[1].Steps) != 1 {
+				t.Errorf("steps %v and %v", plan.Pools[0].Steps, plan.Pools[1].Steps)
 			}
 		})
 	}

@@ -20,6 +20,8 @@ type Group struct {
 	Tags map[string]string
 	// Ingress holds the group's inbound rules, one per source.
 	Ingress []Rule
+	// Err says why the rules could not be read; the group is left alone.
+	Err error
 }
 
 // A Rule is one ingress rule: a protocol, its ports and one source.

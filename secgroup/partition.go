@@ -15,6 +15,9 @@ func partition(groups []Group, req Request) [][]GroupPlan {
 	for i := range groups {
 		g := GroupPlan{Group: &groups[i]}
 		g.Settings, g.Err = ParseSettings(req.TagKey, g.Group.Tags)
+		if g.Err == nil {
+			g.Err = g.Group.Err
+		}
 		if g.Err != nil {
 			g.Settings = Settings{Pool: strings.TrimSpace(g.Group.Tags[req.TagKey+poolSuffix])}
 		}

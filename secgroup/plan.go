@@ -15,7 +15,7 @@ type Request struct {
 	// Ranges are the wanted sources: canonical, sorted, none inside another.
 	Ranges []netip.Prefix
 	// RulesPerGroup is the quota L-0EA8095F: the inbound rules that a group
-	// may hold of each family.
+	// may hold of each family, at least one.
 	RulesPerGroup int
 	// MaxRevokePercent bounds the owned rules that may lose addresses in one
 	// plan because the ranges shrank. Where more would, nothing is revoked.
@@ -111,8 +111,9 @@ func NewPlan(groups []Group, req Request) (*Plan, error) {
 	for _, members := range pools {
 		plan.Pools = append(plan.Pools, plan.pool(members, req, all))
 	}
-	// A run that held its revokes back has added rules all the same. They must
-	// not make room for the revokes in the next run.
+	// A run that held its revokes back has added rules all the same. In the
+	// next run on the same publication those must not count for the revokes,
+	// unless they are most of what there is: then a few strays are no mass.
 	before := max(plan.Owned-plan.current, plan.current)
 	if !req.Force && plan.Losing*100 > before*req.MaxRevokePercent {
 		held := &Plan{Err: &HeldError{Losing: plan.Losing, Owned: before, MaxPercent: req.MaxRevokePercent}}
@@ -233,8 +234,16 @@ func owned(tagKey string, s Settings, r Rule) bool {
 	if stamped(tagKey, r.Description) {
 		return true
 	}
-	return s.Exclusive && r.Protocol == "tcp" && r.Source.Prefix.IsValid() &&
-		slices.ContainsFunc(s.Ports, func(p PortRange) bool { return int32(p.From) <= r.From && r.To <= int32(p.To) })
+	if !s.Exclusive || r.Protocol != "tcp" || !r.Source.Prefix.IsValid() {
+		return false
+	}
+	next := r.From // the first port of the rule not yet found to be listed
+	for _, p := range s.Ports {
+		if int32(p.From) <= next && next <= int32(p.To) {
+			next = int32(p.To) + 1
+		}
+	}
+	return next > r.To
 }
 
 // refuseOlder fails where a rule was made from a newer publication than the

@@ -354,6 +354,11 @@ func TestPlanTags(t *testing.T) {
 			want:  []string{"authorize sg-1: 80-443 13.32.0.0/15, 80-443 2600:9000::/28", "revoke sg-1: 443 13.32.0.0/15"},
 		},
 		{
+			name: "exclusive takes over what is inside listed ports side by side", ports: "80 81", options: []string{"mode=exclusive"},
+			rules: slices.Concat(ours("80", "13.32.0.0/15", "2600:9000::/28"), ours("81", "13.32.0.0/15", "2600:9000::/28"), theirs("80-81", "0.0.0.0/0")),
+			want:  []string{"revoke sg-1: 80-81 0.0.0.0/0"},
+		},
+		{
 			name: "exclusive leaves what also opens other ports, or is no IP range over TCP", ports: "443", options: []string{"mode=exclusive"},
 			rules: slices.Concat(
 				ours("443", "13.32.0.0/15", "2600:9000::/28"), theirs("80-443", "15.158.0.0/16"), theirs("443-444", "15.158.0.0/16"),

@@ -101,14 +101,14 @@ func parsePortRange(word string) (PortRange, error) {
 		return PortRange{}, fmt.Errorf("%q goes alone; remove it or the ports beside it", word)
 	}
 	first, last, isRange := strings.Cut(word, "-")
-	from, err := parsePort(first)
+	from, err := parsePort(first, word)
 	if err != nil {
 		return PortRange{}, err
 	}
 	if !isRange {
 		return PortRange{from, from}, nil
 	}
-	to, err := parsePort(last)
+	to, err := parsePort(last, word)
 	if err != nil {
 		return PortRange{}, err
 	}
@@ -118,10 +118,11 @@ func parsePortRange(word string) (PortRange, error) {
 	return PortRange{from, to}, nil
 }
 
-func parsePort(s string) (uint16, error) {
+// parsePort reads a port that is a word of the list, or one end of it.
+func parsePort(s, word string) (uint16, error) {
 	n, err := strconv.ParseUint(s, 10, 16)
 	if err != nil || n == 0 {
-		return 0, fmt.Errorf("%q is not a port; use a number from 1 to 65535, a range such as 8000-8080, http or https", s)
+		return 0, fmt.Errorf("%q is not a port; use a number from 1 to 65535, a range such as 8000-8080, http or https", word)
 	}
 	return uint16(n), nil
 }

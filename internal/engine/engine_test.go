@@ -32,6 +32,7 @@ type scene struct {
 	t    *testing.T
 	sim  *ec2sim.Server
 	here ec2sim.Region
+	cfg  aws.Config
 }
 
 func newScene(t *testing.T, o ec2sim.Options, regions, roles []string, ranges ...string) *scene {
@@ -42,7 +43,7 @@ func newScene(t *testing.T, o ec2sim.Options, regions, roles []string, ranges ..
 		_, _ = io.WriteString(w, document(1790000000, ranges...))
 	}))
 	t.Cleanup(feed.Close)
-	cfg := aws.Config{
+	s.cfg = aws.Config{
 		Region: "us-east-1", BaseEndpoint: aws.String("http://127.0.0.1"), HTTPClient: &http.Client{Transport: s.sim},
 		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
 		Retryer: func() aws.Retryer {
@@ -52,10 +53,13 @@ func newScene(t *testing.T, o ec2sim.Options, regions, roles []string, ranges ..
 	log := slog.New(slog.DiscardHandler)
 	s.Engine = &Engine{
 		Fetcher:          &iprange.Fetcher{URL: feed.URL, Selection: iprange.Selection{Services: []string{"CLOUDFRONT"}, IPv4: true, IPv6: true}},
-		Targets:          Targets(cfg, regions, roles),
+		Targets:          Targets(s.cfg, regions, roles),
 		TagKey:           key,
 		MaxRevokePercent: 50,
 		Log:              log,
+	}
+	for _, t := range s.Targets {
+		t.EC2 = t.EC2.(*paced).API // as fast as the endpoint answers
 	}
 	return s
 }

@@ -11,7 +11,6 @@ import (
 	"cloudfront-sg-sync/secgroup"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/servicequotas"
@@ -37,13 +36,11 @@ func (t *Target) String() string {
 }
 
 // Targets returns a target for each region in the account of cfg and in the
-// account of each role. Calls are retried as cfg says, or if it does not, some
-// more often than is the SDK's custom.
+// account of each role. Calls are retried as cfg says, or if it does not, with
+// more patience for throttling than the SDK has.
 func Targets(cfg aws.Config, regions, roleARNs []string) []*Target {
 	if cfg.Retryer == nil {
-		cfg.Retryer = func() aws.Retryer {
-			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = maxAttempts })
-		}
+		cfg.Retryer = newRetryer
 	}
 	cfg.HTTPClient = newHTTPClient(cfg.HTTPClient)
 	var targets []*Target
@@ -62,13 +59,9 @@ func Targets(cfg aws.Config, regions, roleARNs []string) []*Target {
 	return targets
 }
 
-// maxAttempts is how often the SDK makes a call that is throttled or fails for
-// a passing reason, with pauses that grow to some 15 s in all.
-const maxAttempts = 6
-
 func newTarget(cfg aws.Config, account, region string) *Target {
 	cfg.Region = region
-	t := &Target{Account: account, Region: region, EC2: ec2.NewFromConfig(cfg)}
+	t := &Target{Account: account, Region: region, EC2: newPaced(ec2.NewFromConfig(cfg))}
 	t.Quota = func(ctx context.Context) (int, error) { return askQuota(ctx, cfg) }
 	return t
 }

@@ -37,7 +37,7 @@ var (
 	regionPattern  = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-\d+$`)
 	rolePattern    = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$`)
 	topicPattern   = regexp.MustCompile(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+$`)
-	tagKeyPattern  = regexp.MustCompile(`^[A-Za-z0-9._:/=+@-]{1,100}$`)
+	tagKeyPattern  = regexp.MustCompile(`^[A-Za-z0-9._/=+@-]{1,100}$`)
 )
 
 // ConfigFromEnv reads the configuration from environment variables. The error
@@ -48,7 +48,7 @@ func ConfigFromEnv(getenv func(string) string) (Config, error) {
 	read := func(name, fallback string, parse func(string) error) {
 		value := cmp.Or(strings.TrimSpace(getenv(name)), fallback)
 		if err := parse(value); err != nil {
-			bad = append(bad, fmt.Sprintf("%s=%q: %v", name, value, err))
+			bad = append(bad, fmt.Sprintf("%s=%q: %v", name, withoutPassword(value), err))
 		}
 	}
 	var c Config
@@ -60,17 +60,22 @@ func ConfigFromEnv(getenv func(string) string) (Config, error) {
 		c.TopicARN = s
 		return match(s, topicPattern, "an SNS topic such as "+DefaultTopicARN)
 	})
-	read("SERVICES", "CLOUDFRONT", func(s string) (err error) {
-		c.Selection.Services, err = list(s, servicePattern, "a service as ip-ranges.json names it, such as CLOUDFRONT")
-		return err
-	})
 	read("IP_FAMILIES", "ipv4 ipv6", func(s string) (err error) {
 		c.Selection.IPv4, c.Selection.IPv6, err = families(s)
 		return err
 	})
-	read("TAG_KEY", "cloudfront-ingress", func(s string) error {
-		c.TagKey = s
-		return match(s, tagKeyPattern, "a tag key of at most 100 letters, digits and ._:/=+@-")
+	read("TAG_KEY", "cloudfront-ingress", func(s string) (err error) {
+		if err = match(s, tagKeyPattern, "a tag key of at most 100 letters, digits and ._/=+@-"); err == nil {
+			c.TagKey = s
+		}
+		return err
+	})
+	read("SERVICES", "CLOUDFRONT", func(s string) (err error) {
+		c.Selection.Services, err = list(s, servicePattern, "a service as ip-ranges.json names it, such as CLOUDFRONT")
+		if err != nil {
+			return err
+		}
+		return secgroup.Stamp{TagKey: c.TagKey, Services: c.Selection.Services, Published: time.Unix(0, 0)}.Validate()
 	})
 	read("REGIONS", "", func(s string) (err error) {
 		c.Regions, err = list(s, regionPattern, "a region such as eu-west-1")
@@ -90,16 +95,19 @@ func ConfigFromEnv(getenv func(string) string) (Config, error) {
 		c.MaxRevokePercent, err = number(s, 0, 100)
 		return err
 	})
-	if len(bad) == 0 {
-		stamp := secgroup.Stamp{TagKey: c.TagKey, Services: c.Selection.Services, Published: time.Unix(0, 0)}
-		if err := stamp.Validate(); err != nil {
-			bad = append(bad, fmt.Sprintf("TAG_KEY and SERVICES: %v", err))
-		}
-	}
 	if len(bad) > 0 {
 		return Config{}, errors.New("configuration: " + strings.Join(bad, "; "))
 	}
 	return c, nil
+}
+
+// withoutPassword leaves out what stands before an @ in a URL.
+func withoutPassword(value string) string {
+	scheme, rest, isURL := strings.Cut(value, "://")
+	if i := strings.LastIndexByte(rest, '@'); isURL && i >= 0 {
+		return scheme + "://…" + rest[i:]
+	}
+	return value
 }
 
 func match(s string, pattern *regexp.Regexp, what string) error {

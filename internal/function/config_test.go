@@ -256,3 +256,13 @@ func checkOneLine(t *testing.T, err error, words ...string) {
 		}
 	}
 }
+
+// A password in a URL is refused without being written down.
+func TestConfigErrorHidesPassword(t *testing.T) {
+	_, err := ConfigFromEnv(func(name string) string {
+		return map[string]string{"IP_RANGES_URL": "https://user:s3cret@example.com/ip-ranges.json"}[name]
+	})
+	if err == nil || strings.Contains(err.Error(), "s3cret") || !strings.Contains(err.Error(), "example.com") {
+		t.Errorf("error %v", err)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strings"
 
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/iprange"
@@ -24,14 +25,28 @@ func parseEvent(payload []byte, topicARN string) (engine.Request, error) {
 	if err != nil {
 		return engine.Request{}, fmt.Errorf("event %s is not a JSON object: %w; send {} for a resync", excerpt(payload), err)
 	}
-	if records, ok := event["Records"]; ok {
+	records, isNotification := event["Records"]
+	detailType, isSchedule := event["detail-type"]
+	if !isNotification && !isSchedule {
+		return parseManual(event)
+	}
+	// Of the other kinds AWS decides on the members, but an option of a manual
+	// event beside them must not be passed over.
+	for name := range event {
+		for _, option := range manualOptions {
+			if strings.EqualFold(name, option) {
+				return engine.Request{}, fmt.Errorf("event has %q beside what AWS sends; invoke the function with that alone", name)
+			}
+		}
+	}
+	if isNotification {
 		return parseNotification(records, topicARN)
 	}
-	if detailType, ok := event["detail-type"]; ok {
-		return parseSchedule(detailType)
-	}
-	return parseManual(event)
+	return parseSchedule(detailType)
 }
+
+// manualOptions are the members that a manual event may have.
+var manualOptions = []string{"dryRun", "force", "groupIds"}
 
 // members returns the members of a JSON object. Unlike encoding/json it tells
 // dryRun from dryrun, and refuses what stands there twice.

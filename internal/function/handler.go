@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"cloudfront-sg-sync/internal/engine"
@@ -50,6 +51,16 @@ func New(c Config, cfg aws.Config, log *slog.Logger) (*Handler, error) {
 	}, nil
 }
 
+// bounded returns an error whose text is not longer than a log can bear,
+// whatever the event was that it quotes.
+func bounded(err error) error {
+	const most = 1000
+	if text := err.Error(); len(text) > most {
+		return errors.New(strings.ToValidUTF8(text[:most], "") + "…")
+	}
+	return err
+}
+
 // reportReserve is how long before Lambda would end the function a run ends by
 // itself, to report what it did.
 const reportReserve = 3 * time.Second
@@ -59,6 +70,7 @@ const reportReserve = 3 * time.Second
 func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	req, err := parseEvent(payload, h.topicARN)
 	if err != nil {
+		err = bounded(err)
 		h.log.ErrorContext(ctx, "event refused, nothing is changed", "error", err)
 		return nil, err
 	}

@@ -97,6 +97,9 @@ func TestBadFeedChangesNothing(t *testing.T) {
 			sim := ec2sim.New(ec2sim.Options{})
 			feed := &switchable{feed: serve(goodDocument)}
 			h, group := newTestHandler(t, sim, feed)
+			if c.name == "timeout" {
+				h.engine.Fetcher.Timeout = 200 * time.Millisecond
+			}
 			if _, err := h.Invoke(t.Context(), []byte(`{}`)); err != nil {
 				t.Fatal(err)
 			}
@@ -148,6 +151,35 @@ func TestNotifiedFile(t *testing.T) {
 	}
 }
 
+// An event that is refused changes nothing, and the error is bounded however
+// long the event is.
+func TestRefusedEvent(t *testing.T) {
+	long := strings.Repeat("x", 1<<20)
+	for name, payload := range map[string]string{
+		"mistyped":               `{"dryrun":true}`,
+		"option beside records":  `{"dryRun":true,"Records":[]}`,
+		"option beside schedule": `{"detail-type":"Scheduled Event","dryrun":true}`,
+		"long field":             fmt.Sprintf(`{%q:true}`, long),
+		"long ID":                fmt.Sprintf(`{"groupIds":[%q]}`, long),
+		"long topic":             fmt.Sprintf(`{"Records":[{"EventSource":"aws:sns","Sns":{"TopicArn":%q,"Message":"m"}}]}`, long),
+		"long source":            fmt.Sprintf(`{"Records":[{"EventSource":%q}]}`, long),
+		"long duplicate":         fmt.Sprintf(`{%q:1,%q:2}`, long, long),
+	} {
+		t.Run(name, func(t *testing.T) {
+			sim := ec2sim.New(ec2sim.Options{})
+			h, _ := newTestHandler(t, sim, serve(goodDocument))
+			sim.ResetCalls()
+			_, err := h.Invoke(t.Context(), []byte(payload))
+			if err == nil || len(err.Error()) > 2000 {
+				t.Errorf("error %v", err)
+			}
+			if calls := sim.Calls(); len(calls) > 0 {
+				t.Errorf("it calls %s", calls[0].Action)
+			}
+		})
+	}
+}
+
 // switchable is a feed whose answer changes between runs.
 type switchable struct{ feed http.HandlerFunc }
 
@@ -173,7 +205,6 @@ func newTestHandler(t *testing.T, sim *ec2sim.Server, feed http.Handler) (h *Han
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.engine.Fetcher.Timeout = 2 * time.Second
 	h.engine.Fetcher.Attempts = 2
 	h.engine.Fetcher.Pause = time.Millisecond
 	h.engine.Fetcher.StalePatience = 50 * time.Millisecond
