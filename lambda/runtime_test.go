@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -43,7 +44,7 @@ type runtime struct {
 	t       *testing.T
 	events  chan string
 	answers chan answer
-	log     *bytes.Buffer
+	log     *lockedBuffer
 	exited  chan error
 }
 
@@ -53,10 +54,28 @@ type answer struct {
 	body   []byte
 }
 
+// lockedBuffer is a buffer that can be read while it is written.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
 // startRuntime starts bootstrap with nothing in its environment but env.
 func startRuntime(t *testing.T, env map[string]string) *runtime {
 	t.Helper()
-	r := &runtime{t: t, events: make(chan string), answers: make(chan answer), log: &bytes.Buffer{}, exited: make(chan error, 1)}
+	r := &runtime{t: t, events: make(chan string), answers: make(chan answer), log: &lockedBuffer{}, exited: make(chan error, 1)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /2018-06-01/runtime/invocation/next", r.next)
 	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/{outcome}", r.outcome)
