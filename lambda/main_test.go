@@ -205,7 +205,10 @@ func sample(t *testing.T, name string) string {
 	return string(b)
 }
 
-func TestFunctionOnPublishedFile(t *testing.T) {
+// publishedFile returns the file that AWS published on 2026-08-22. Without the
+// data beside the repository the test is skipped.
+func publishedFile(t *testing.T) string {
+	t.Helper()
 	f, err := os.Open(filepath.Join("..", "..", "shared", "data", "ip-ranges-2026-08-22.json.gz"))
 	if err != nil {
 		t.Skipf("the published file is not here: %v", err)
@@ -219,14 +222,20 @@ func TestFunctionOnPublishedFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newWorld(t, ec2sim.Options{RulesPerGroup: 200}, string(published))
+	return string(published)
+}
+
+const publishedDescription = "cloudfront-ingress: CLOUDFRONT 2026-08-22T15:17:05Z"
+
+func TestFunctionOnPublishedFile(t *testing.T) {
+	w := newWorld(t, ec2sim.Options{RulesPerGroup: 200}, publishedFile(t))
 	web := w.group("web", map[string]string{"cloudfront-ingress": "443"})
 	w.sim.ResetCalls()
 	fn := w.start(nil)
 	if rep := fn.succeed(sample(t, "sns.json")); rep.Ranges.IPv4 != 180 || rep.Ranges.IPv6 != 31 || rep.Summary.Added != 211 {
 		t.Errorf("answer %+v", rep)
 	}
-	if v4, v6 := w.owned(web, 443, "cloudfront-ingress: CLOUDFRONT 2026-08-22T15:17:05Z"); v4 != 180 || v6 != 31 {
+	if v4, v6 := w.owned(web, 443, publishedDescription); v4 != 180 || v6 != 31 {
 		t.Errorf("%d IPv4 and %d IPv6 rules, not 180 and 31", v4, v6)
 	}
 	w.sim.ResetCalls()
@@ -235,6 +244,42 @@ func TestFunctionOnPublishedFile(t *testing.T) {
 	}
 	if got := w.calls(); got != "DescribeSecurityGroups" {
 		t.Errorf("the second run calls %s", got)
+	}
+}
+
+// At the default quota of 60 a pool of three groups holds the whole list, each
+// rule once; a pool of two is filled and says what it lacks.
+func TestFunctionOnPublishedFileInPool(t *testing.T) {
+	for groups, want := range map[int][2]int{3: {180, 31}, 2: {120, 31}} {
+		t.Run(fmt.Sprint(groups, " groups"), func(t *testing.T) {
+			w := newWorld(t, ec2sim.Options{}, publishedFile(t))
+			var ids []string
+			for i := range groups {
+				ids = append(ids, w.group(fmt.Sprint("web-", i), map[string]string{"cloudfront-ingress": "443", "cloudfront-ingress-pool": "web"}))
+			}
+			w.sim.ResetCalls()
+			fn := w.start(nil)
+			if groups == 3 {
+				fn.succeed(sample(t, "sns.json"))
+			} else if msg := fn.fail(sample(t, "sns.json")); !strings.Contains(msg, `pool "web" is too small: port 443 needs 180 IPv4 rules, room for 120: tag 1 more group for the pool, or raise quota L-0EA8095F (inbound rules per security group) to 90`) {
+				t.Errorf("error %s", msg)
+			}
+			if got := strings.Count(w.calls(), "AuthorizeSecurityGroupIngress"); got != groups {
+				t.Errorf("%d authorizes for %d groups", got, groups)
+			}
+			var sum [2]int
+			for _, id := range ids {
+				v4, v6 := w.owned(id, 443, publishedDescription)
+				if v4 > 60 || v6 > 60 {
+					t.Errorf("%s holds %d IPv4 and %d IPv6 rules", id, v4, v6)
+				}
+				sum[0] += v4
+				sum[1] += v6
+			}
+			if sum != want {
+				t.Errorf("the pool holds %v rules, not %v", sum, want)
+			}
+		})
 	}
 }
 
