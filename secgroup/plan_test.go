@@ -783,3 +783,50 @@ func shortage(plan *Plan) *ShortageError {
 	errors.As(plan.Failures(), &short)
 	return short
 }
+
+// Tight pools in which the obvious order opens a gap, or the obvious place is
+// taken, and another does not and is not.
+func TestPlanFindsTheWay(t *testing.T) {
+	all := rulesFor(olderStamp.String(), "443", "8.8.8.0/29")
+	all[0].RuleID = RuleID{"-1", -1, -1, all[0].Source}
+	reference := []Rule{{RuleID: RuleID{"tcp", 443, 443, Source{Reference: testReference}}, Description: olderStamp.String()}}
+	udp := theirs("443", "8.8.8.0/29")
+	udp[0].Protocol = "udp"
+	for _, test := range []struct {
+		name   string
+		quota  int
+		ranges []netip.Prefix
+		groups []Group
+	}{
+		{
+			"the only room is for what a surplus rule waits for", 1, prefixes("8.8.8.0/30", "8.8.8.8/29"),
+			[]Group{group("sg-0", "443", []string{"pool=web"}), group("sg-1", "443", []string{"pool=web"}, all)},
+		},
+		{
+			"what replaces comes before what is new, and moves later", 2, prefixes("8.8.8.0/29"),
+			[]Group{
+				group("sg-0", "80 443", []string{"pool=web"}, ours("443", "8.8.8.0/30"), udp),
+				group("sg-1", "80 443", []string{"pool=web"}, reference, udp),
+			},
+		},
+		{
+			"a port that only a full group lists gets the room of another port's rules", 2, prefixes("8.8.8.0/30", "8.8.8.8/30"),
+			[]Group{
+				group("sg-0", "80 443", []string{"pool=web"}, ours("443", "8.8.8.0/30", "8.8.8.8/30")),
+				group("sg-1", "443", []string{"pool=web"}),
+			},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			plan := newPlan(t, test.groups, test.ranges, func(r *Request) { r.RulesPerGroup, r.Force = test.quota, true })
+			if err := plan.Failures(); err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range plan.Pools[0].Steps {
+				if len(s.Gap) > 0 {
+					t.Errorf("%v opens the gap %v", s, s.Gap)
+				}
+			}
+		})
+	}
+}
