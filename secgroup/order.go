@@ -13,9 +13,8 @@ import (
 //
 // Authorizing all of a group's new rules comes before anything else, revoking
 // after all of that. Where a group has no room, what it can spare goes first;
-// then it gets part of its rules; then the rules that still wait go where there
-// is room, or where some can be made; and at last, where the pool is so full
-// that this leads nowhere, the smallest gap is opened.
+// then it gets part of its rules; then the other groups give up what they can
+// spare; and at last, where that leads nowhere, the smallest gap is opened.
 func (p *pool) order() []Step {
 	if p.anySurplus() {
 		p.stands = p.coverage()
@@ -25,7 +24,6 @@ func (p *pool) order() []Step {
 		case p.each(p.authorizeWhole):
 		case p.each(p.revokeForRoom):
 		case p.each(p.authorizePart):
-		case p.reroute():
 		case p.each(p.revokeSpare):
 		default:
 			p.openGap()
@@ -72,22 +70,8 @@ func (p *pool) revokeSpare(m *member) bool {
 	return true
 }
 
-// authorizePart authorizes what there is room for, first what the group's
-// surplus rules alone open.
+// authorizePart authorizes what there is room for.
 func (p *pool) authorizePart(m *member) bool {
-	first := map[int]bool{}
-	for _, w := range m.adds {
-		first[w] = p.onlySurplusOpens(m, w)
-	}
-	slices.SortStableFunc(m.adds, func(a, b int) int {
-		if first[a] == first[b] {
-			return 0
-		}
-		if first[a] {
-			return -1
-		}
-		return 1
-	})
 	room := m.room
 	var fit []int
 	for _, w := range m.adds {
@@ -101,33 +85,6 @@ func (p *pool) authorizePart(m *member) bool {
 	}
 	p.authorize(m, fit)
 	return true
-}
-
-// onlySurplusOpens reports whether wanted rule w opens addresses that nothing
-// but surplus rules of the member opens now.
-func (p *pool) onlySurplusOpens(m *member, w int) bool {
-	before := p.stands.exposed(p.id(w), true)
-	for _, r := range m.surplus {
-		p.stands.add(r.RuleID, -1)
-	}
-	after := p.stands.exposed(p.id(w), true)
-	for _, r := range m.surplus {
-		p.stands.add(r.RuleID, 1)
-	}
-	return after > before
-}
-
-// reroute finds a rule that waits for room another place: a group that has
-// room now, or can be given some by moving rules to groups that have.
-func (p *pool) reroute() bool {
-	return p.each(func(m *member) bool {
-		for _, w := range m.adds {
-			if p.makeRoom(w, (*member).roomNow) {
-				return true
-			}
-		}
-		return false
-	})
 }
 
 // dispensable returns surplus rules of a member that can be revoked together
