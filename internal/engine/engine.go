@@ -22,13 +22,20 @@ import (
 // An Engine makes tagged security groups equal to the published ranges. It is
 // not safe for concurrent runs.
 type Engine struct {
-	Fetcher *iprange.Fetcher
-	Targets []*Target
-	TagKey  string
+	// Fetch gets the published ranges: with a notice those it announced, or
+	// newer ones.
+	Fetch func(context.Context, *iprange.Notice) (*iprange.Publication, error)
+	// Services are the services that Fetch selects, for the rules' descriptions.
+	Services []string
+	Targets  []*Target
+	TagKey   string
 	// RulesPerGroup is the quota of rules per group; zero asks Service Quotas.
 	RulesPerGroup    int
 	MaxRevokePercent int
-	Log              *slog.Logger
+	// OnStep, if set, is told of each step that a run has taken. It may be
+	// called by several goroutines at a time.
+	OnStep func(*Target, secgroup.Step)
+	Log    *slog.Logger
 }
 
 // A Request is what a run is asked for.
@@ -62,7 +69,7 @@ const (
 func (e *Engine) Run(ctx context.Context, req Request) (*Report, error) {
 	report := newReport(req.DryRun)
 	// The file is fetched while the groups are described.
-	fetch := sync.OnceValues(func() (*iprange.Publication, error) { return e.Fetcher.Fetch(ctx, req.Notice) })
+	fetch := sync.OnceValues(func() (*iprange.Publication, error) { return e.Fetch(ctx, req.Notice) })
 	outcomes := make([]*outcome, len(e.Targets))
 	var running errgroup.Group
 	running.SetLimit(targetsAtOnce)
@@ -140,14 +147,7 @@ func (e *Engine) sync(ctx context.Context, t *Target, fetch func() (*iprange.Pub
 // changes by someone else.
 func (e *Engine) once(ctx context.Context, o *outcome, groups []secgroup.Group, publication *iprange.Publication, req Request) (conflict bool) {
 	o.errs = nil // those of an earlier plan are obsolete
-	plan, err := o.target.plan(ctx, e.Log, groups, secgroup.Request{
-		Stamp:            secgroup.Stamp{TagKey: e.TagKey, Services: e.Fetcher.Selection.Services, Published: publication.Published},
-		Ranges:           publication.Merged(),
-		RulesPerGroup:    e.RulesPerGroup,
-		MaxRevokePercent: e.MaxRevokePercent,
-		Force:            req.Force,
-		GroupIDs:         req.GroupIDs,
-	})
+	plan, err := o.target.plan(ctx, e.Log, groups, e.request(publication, req))
 	if err != nil {
 		o.fail(err)
 		return false
@@ -181,6 +181,18 @@ func (e *Engine) once(ctx context.Context, o *outcome, groups []secgroup.Group, 
 		}
 	}
 	return conflict
+}
+
+// request returns what a target's plan is asked for.
+func (e *Engine) request(publication *iprange.Publication, req Request) secgroup.Request {
+	return secgroup.Request{
+		Stamp:            secgroup.Stamp{TagKey: e.TagKey, Services: e.Services, Published: publication.Published},
+		Ranges:           publication.Merged(),
+		RulesPerGroup:    e.RulesPerGroup,
+		MaxRevokePercent: e.MaxRevokePercent,
+		Force:            req.Force,
+		GroupIDs:         req.GroupIDs,
+	}
 }
 
 // begin returns the reports of a pool's groups, by ID, with what is known of
@@ -221,6 +233,9 @@ func (e *Engine) apply(ctx context.Context, t *Target, pool secgroup.PoolPlan, r
 				return fmt.Errorf("pool %q: %w (%d of %d steps taken)", pool.Name, err, i, len(pool.Steps))
 			}
 			e.Log.InfoContext(ctx, step.Op.String()+"d", "target", t.String(), "groupId", step.GroupID, "rules", len(step.Rules))
+			if e.OnStep != nil {
+				e.OnStep(t, step)
+			}
 		}
 		switch step.Op {
 		case secgroup.Authorize:

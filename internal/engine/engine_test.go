@@ -29,10 +29,11 @@ const key = "cloudfront-ingress"
 // scene is an engine on an embedded endpoint, with a feed of some ranges.
 type scene struct {
 	*Engine
-	t    *testing.T
-	sim  *ec2sim.Server
-	here ec2sim.Region
-	cfg  aws.Config
+	fetcher *iprange.Fetcher
+	t       *testing.T
+	sim     *ec2sim.Server
+	here    ec2sim.Region
+	cfg     aws.Config
 }
 
 func newScene(t *testing.T, o ec2sim.Options, regions, roles []string, ranges ...string) *scene {
@@ -51,8 +52,10 @@ func newScene(t *testing.T, o ec2sim.Options, regions, roles []string, ranges ..
 		},
 	}
 	log := slog.New(slog.DiscardHandler)
+	s.fetcher = &iprange.Fetcher{URL: feed.URL, Selection: iprange.Selection{Services: []string{"CLOUDFRONT"}, IPv4: true, IPv6: true}}
 	s.Engine = &Engine{
-		Fetcher:          &iprange.Fetcher{URL: feed.URL, Selection: iprange.Selection{Services: []string{"CLOUDFRONT"}, IPv4: true, IPv6: true}},
+		Fetch:            s.fetcher.Fetch,
+		Services:         s.fetcher.Selection.Services,
 		Targets:          Targets(s.cfg, regions, roles),
 		TagKey:           key,
 		MaxRevokePercent: 50,

@@ -145,9 +145,10 @@ func replay(t *testing.T, states []string, service, ports string, spare int) {
 	ids := s.pool(ports, most[0]*len(w.ports)+spare, most[1]*len(w.ports)+spare)
 	s.sim.Observe(w.observe)
 	s.Log = slog.New(gapLog{slog.DiscardHandler, w})
-	s.Fetcher.Selection.Services = []string{service}
+	s.fetcher.Selection.Services = []string{service}
+	s.Services = s.fetcher.Selection.Services
 	var current string
-	s.Fetcher.Transport = transport(func() string { return current })
+	s.fetcher.Transport = transport(func() string { return current })
 	s.sim.ResetCalls()
 	calls := 0
 	for i, p := range publications {

@@ -36,7 +36,7 @@ func newChanging(t *testing.T, groups int) *changing {
 	}
 	c.sim.Observe(c.observe)
 	c.Log = slog.New(gapLog{slog.DiscardHandler, c.watch})
-	c.Fetcher.Transport = transport(func() string { return c.current })
+	c.fetcher.Transport = transport(func() string { return c.current })
 	return c
 }
 
@@ -194,7 +194,7 @@ func TestTwoRunsAtOnce(t *testing.T) {
 		one.next(spread(60))
 		// The second engine works on the same endpoint, with a fetcher of its own.
 		two := *one.Engine
-		two.Fetcher = &iprange.Fetcher{Selection: one.Fetcher.Selection, Transport: one.Fetcher.Transport}
+		two.Fetch = (&iprange.Fetcher{Selection: one.fetcher.Selection, Transport: one.fetcher.Transport}).Fetch
 		ranges := slices.Concat(spread(120)[30:], parts("2600:9000::/36", 36))
 		one.token++
 		one.putUp(one.token, ranges)

@@ -95,7 +95,7 @@ func askQuota(ctx context.Context, cfg aws.Config) (int, error) {
 // it may not be asked.
 func (t *Target) plan(ctx context.Context, log *slog.Logger, groups []secgroup.Group, req secgroup.Request) (*secgroup.Plan, error) {
 	configured := req.RulesPerGroup
-	req.RulesPerGroup = cmp.Or(configured, t.knownQuota, DefaultRulesPerGroup)
+	req.RulesPerGroup = t.quota(configured)
 	plan, err := secgroup.NewPlan(groups, req)
 	if err != nil || configured > 0 || t.knownQuota > 0 || idle(plan) {
 		return plan, err
@@ -110,6 +110,11 @@ func (t *Target) plan(ctx context.Context, log *slog.Logger, groups []secgroup.G
 	}
 	req.RulesPerGroup = t.knownQuota
 	return secgroup.NewPlan(groups, req)
+}
+
+// quota returns the rules per group to reckon with, as far as it is known.
+func (t *Target) quota(configured int) int {
+	return cmp.Or(configured, t.knownQuota, DefaultRulesPerGroup)
 }
 
 // idle reports whether a plan has nothing to do that a quota could stand

@@ -20,6 +20,7 @@ import (
 // A Handler handles the function's events, one at a time as Lambda hands them
 // out. It implements lambda.Handler.
 type Handler struct {
+	fetcher  *iprange.Fetcher
 	engine   *engine.Engine
 	topicARN string
 	log      *slog.Logger
@@ -37,9 +38,12 @@ func New(c Config, cfg aws.Config, log *slog.Logger) (*Handler, error) {
 	if cfg.Region == "" {
 		cfg.Region = c.Regions[0] // STS needs one
 	}
+	fetcher := &iprange.Fetcher{URL: c.URL, Selection: c.Selection, Log: log}
 	return &Handler{
+		fetcher: fetcher,
 		engine: &engine.Engine{
-			Fetcher:          &iprange.Fetcher{URL: c.URL, Selection: c.Selection, Log: log},
+			Fetch:            fetcher.Fetch,
+			Services:         c.Selection.Services,
 			Targets:          engine.Targets(cfg, c.Regions, c.RoleARNs),
 			TagKey:           c.TagKey,
 			RulesPerGroup:    c.RulesPerGroup,

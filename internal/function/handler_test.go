@@ -98,7 +98,7 @@ func TestBadFeedChangesNothing(t *testing.T) {
 			feed := &switchable{feed: serve(goodDocument)}
 			h, group := newTestHandler(t, sim, feed)
 			if c.name == "timeout" {
-				h.engine.Fetcher.Timeout = 200 * time.Millisecond
+				h.fetcher.Timeout = 200 * time.Millisecond
 			}
 			if _, err := h.Invoke(t.Context(), []byte(`{}`)); err != nil {
 				t.Fatal(err)
@@ -205,10 +205,10 @@ func newTestHandler(t *testing.T, sim *ec2sim.Server, feed http.Handler) (h *Han
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.engine.Fetcher.Attempts = 2
-	h.engine.Fetcher.Pause = time.Millisecond
-	h.engine.Fetcher.StalePatience = 50 * time.Millisecond
-	h.engine.Fetcher.StalePause = 10 * time.Millisecond
+	h.fetcher.Attempts = 2
+	h.fetcher.Pause = time.Millisecond
+	h.fetcher.StalePatience = 50 * time.Millisecond
+	h.fetcher.StalePause = 10 * time.Millisecond
 	return h, makeGroup(t, sim)
 }
 

@@ -1,0 +1,55 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"cloudfront-sg-sync/iprange"
+	"cloudfront-sg-sync/secgroup"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// A Preview is what a run would do in one target, step by step.
+type Preview struct {
+	Target *Target
+	// Groups are the tagged groups as they are.
+	Groups []secgroup.Group
+	// Plan is nil where Err says why there is none.
+	Plan *secgroup.Plan
+	Err  error
+	// RulesPerGroup is the quota that the plan reckons with.
+	RulesPerGroup int
+}
+
+// Preview plans all targets and changes nothing. It fails as a whole only
+// where there are no ranges to plan with.
+func (e *Engine) Preview(ctx context.Context, req Request) (*iprange.Publication, []Preview, error) {
+	publication, err := e.Fetch(ctx, req.Notice)
+	if err != nil {
+		return nil, nil, err
+	}
+	previews := make([]Preview, len(e.Targets))
+	var running errgroup.Group
+	running.SetLimit(targetsAtOnce)
+	for i, t := range e.Targets {
+		running.Go(func() error {
+			previews[i] = e.preview(ctx, t, publication, req)
+			return nil
+		})
+	}
+	_ = running.Wait() // failures are in the previews
+	return publication, previews, nil
+}
+
+func (e *Engine) preview(ctx context.Context, t *Target, publication *iprange.Publication, req Request) Preview {
+	p := Preview{Target: t}
+	if p.Groups, p.Err = secgroup.Discover(ctx, t.EC2, e.TagKey); p.Err == nil {
+		p.Plan, p.Err = t.plan(ctx, e.Log, p.Groups, e.request(publication, req))
+	}
+	if p.Err != nil {
+		p.Err = fmt.Errorf("%v: %w", t, p.Err)
+	}
+	p.RulesPerGroup = t.quota(e.RulesPerGroup)
+	return p
+}
