@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+
+	"cloudfront-sg-sync/internal/page"
 )
 
 // sample is an invented document in the schema of ip-ranges.json.
@@ -50,9 +52,9 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("set up the demo: %w", err)
 	}
 	defer w.close()
-	s := &story{world: w, page: newPage(o.Out, o.Color), original: original, revised: revised, change: change}
+	s := &story{world: w, page: page.New(o.Out, o.Color), original: original, revised: revised, change: change}
 	if err := s.tell(ctx); err != nil {
 		return fmt.Errorf("the demo did not turn out as it should, nothing outside this process was touched: %w", err)
 	}
-	return s.page.err
+	return s.page.Err()
 }

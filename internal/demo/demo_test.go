@@ -12,6 +12,9 @@ import (
 	"unicode/utf8"
 
 	"cloudfront-sg-sync/internal/ec2sim"
+	"cloudfront-sg-sync/internal/page"
+
+	"github.com/jedib0t/go-pretty/v6/text"
 )
 
 const (
@@ -53,7 +56,7 @@ func checkPlain(t *testing.T, text string) {
 	t.Helper()
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")
-		if utf8.RuneCountInString(line) > pageWidth || strings.Contains(line, "\x1b") || strings.HasSuffix(line, " ") {
+		if utf8.RuneCountInString(line) > page.Width || strings.Contains(line, "\x1b") || strings.HasSuffix(line, " ") {
 			t.Errorf("line %q", line)
 		}
 	}
@@ -70,8 +73,7 @@ func TestColors(t *testing.T) {
 	if !strings.Contains(colored.String(), "\x1b[1m") {
 		t.Error("nothing is bold")
 	}
-	bare := strings.NewReplacer("\x1b[0m", "", "\x1b[1m", "", "\x1b[2m", "", "\x1b[22m", "", "\x1b[32;1m", "", "\x1b[0;22m", "").
-		Replace(colored.String())
+	bare := text.StripEscape(colored.String())
 	if bare != plain.String() {
 		t.Errorf("with colours it says\n%s\nand without\n%s", bare, plain.String())
 	}
@@ -126,7 +128,7 @@ func newStory(t *testing.T) *story {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.close)
-	return &story{world: w, page: newPage(io.Discard, false), original: original, revised: revised, change: change}
+	return &story{world: w, page: page.New(io.Discard, false), original: original, revised: revised, change: change}
 }
 
 // The demo does not tell what has not happened.

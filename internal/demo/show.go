@@ -8,18 +8,21 @@ import (
 	"cloudfront-sg-sync/internal/ec2sim"
 )
 
+// labelWidth is the room for the label of a fact.
+const labelWidth = 7
+
 // showRun shows the calls a run has made, and what became of the rules.
 func (s *story) showRun(r *run) {
 	var calls []string
 	for _, c := range r.calls {
 		calls = append(calls, s.describeCall(c))
 	}
-	s.page.fact("calls", " → ", calls...)
+	s.page.Fact("calls", labelWidth, " → ", calls...)
 	format := "%d added, %d revoked, %d kept"
 	if r.DryRun {
 		format = "%d to add, %d to revoke, %d to keep"
 	}
-	s.page.fact("rules", "", fmt.Sprintf(format, r.Summary.Added, r.Summary.Revoked, r.kept()))
+	s.page.Fact("rules", labelWidth, "", fmt.Sprintf(format, r.Summary.Added, r.Summary.Revoked, r.kept()))
 }
 
 func (s *story) describeCall(c ec2sim.Call) string {
@@ -56,7 +59,8 @@ func (s *story) showGroups(groups []ec2sim.Group, changes string, r *run) {
 		}
 		rows = append(rows, row)
 	}
-	s.page.table([]string{"group", "ports", "IPv4 rules", "IPv6 rules", "foreign", changes}, rows)
+	s.page.Line()
+	s.page.Table([]string{"group", "ports", "IPv4 rules", "IPv6 rules", "foreign", changes}, rows)
 }
 
 func ofQuota(n int) string { return fmt.Sprintf("%2d of %d", n, ec2sim.DefaultRulesPerGroup) }

@@ -4,22 +4,25 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"cloudfront-sg-sync/internal/ec2sim"
+	"cloudfront-sg-sync/internal/page"
 )
 
 // A story is the demo's: what happens, step by step, and what the function
 // makes of it.
 type story struct {
 	*world
-	page              *page
+	page              *page.Page
+	steps             int // told so far
 	original, revised *document
 	change            revision
 	foreign           map[string]ec2sim.Rule // that the groups had at the start
 }
 
 func (s *story) tell(ctx context.Context) error {
-	s.page.line(s.page.strong("cloudfront-sg-sync"), ": the real function, with an EC2 endpoint and a feed of ranges in this process.")
+	s.page.Line(s.page.Strong("cloudfront-sg-sync"), ": the real function, with an EC2 endpoint and a feed of ranges in this process.")
 	for _, step := range []func(context.Context) error{
 		s.tagging, s.firstNotification, s.publishedChange, s.repeatedNotification, s.repair, s.dryRun, s.closing,
 	} {
@@ -30,6 +33,22 @@ func (s *story) tell(ctx context.Context) error {
 	return nil
 }
 
+// step begins the next step with what happens in the world.
+func (s *story) step(headline string) {
+	s.steps++
+	s.page.Indent(0)
+	s.page.Line()
+	number := fmt.Sprintf("%-*d", indent, s.steps)
+	for _, line := range page.Wrap(strings.Fields(headline), " ", page.Width-indent) {
+		s.page.Line(s.page.Strong(number + line))
+		number = strings.Repeat(" ", indent)
+	}
+	s.page.Indent(indent)
+}
+
+// indent is how far the text of a step stands to the right of its number.
+const indent = 3
+
 // tagging is step 1.
 func (s *story) tagging(context.Context) error {
 	n := groupsNeeded(s.original)
@@ -37,8 +56,8 @@ func (s *story) tagging(context.Context) error {
 		return err
 	}
 	s.foreign = s.foreignRules()
-	s.page.step("You tag the security groups of an origin")
-	s.page.say("%s get the tags %s=%d and %s=%s: one pool, which shares its rules. web-1 also has a rule of the "+
+	s.step("You tag the security groups of an origin")
+	s.page.Say("%s get the tags %s=%d and %s=%s: one pool, which shares its rules. web-1 also has a rule of the "+
 		"office, for SSH. %s are not tagged. Nothing happens yet.",
 		enumerate(webPool, n), tagPorts, webPort, tagPool, webPool, enumerate(apiPool, n))
 	s.showGroups(s.list(webPool, apiPool), "", nil)
@@ -52,8 +71,8 @@ func (s *story) firstNotification(ctx context.Context) error {
 		return err
 	}
 	ipv4, ipv6 := s.original.rules()
-	s.page.step(fmt.Sprintf("AWS publishes its ranges of %s and notifies the function", stamp(s.original)))
-	s.page.say("%d ranges of CloudFront, merged without loss to %d IPv4 and %d IPv6 rules. A group may hold %d of each, "+
+	s.step(fmt.Sprintf("AWS publishes its ranges of %s and notifies the function", stamp(s.original)))
+	s.page.Say("%d ranges of CloudFront, merged without loss to %d IPv4 and %d IPv6 rules. A group may hold %d of each, "+
 		"so the pool shares them.", len(s.original.publication.Prefixes), ipv4, ipv6, ec2sim.DefaultRulesPerGroup)
 	s.showRun(r)
 	s.showGroups(s.list(webPool), "change", r)
@@ -70,8 +89,8 @@ func (s *story) publishedChange(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.page.step(fmt.Sprintf("AWS publishes a change: %s is new, %s is gone", s.change.added, s.change.withdrawn))
-	s.page.say("The new range is authorized before the old one is revoked. And %s now comes as two halves: the same "+
+	s.step(fmt.Sprintf("AWS publishes a change: %s is new, %s is gone", s.change.added, s.change.withdrawn))
+	s.page.Say("The new range is authorized before the old one is revoked. And %s now comes as two halves: the same "+
 		"addresses, so its rule stays.", s.change.recut)
 	s.showRun(r)
 	s.showGroups(s.list(webPool), "change", r)
@@ -86,8 +105,8 @@ func (s *story) repeatedNotification(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.page.step("SNS delivers the same notification a second time")
-	s.page.say("The file is still the same, says the feed, and the groups are right: one look is all it takes.")
+	s.step("SNS delivers the same notification a second time")
+	s.page.Say("The file is still the same, says the feed, and the groups are right: one look is all it takes.")
 	s.showRun(r)
 	return s.verify(r, s.revised, outcome{calls: []string{describe}, feed: http.StatusNotModified})
 }
@@ -102,8 +121,8 @@ func (s *story) repair(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.page.step(fmt.Sprintf("Someone edits %s by hand", damage.group))
-	s.page.say("The rule of %s is lost, and one of %s left behind. A manual run, {}, repairs both, and leaves the rule "+
+	s.step(fmt.Sprintf("Someone edits %s by hand", damage.group))
+	s.page.Say("The rule of %s is lost, and one of %s left behind. A manual run, {}, repairs both, and leaves the rule "+
 		"of the office alone.", damage.lost, damage.stray)
 	s.showRun(r)
 	s.showGroups(s.list(webPool), "change", r)
@@ -123,8 +142,8 @@ func (s *story) dryRun(ctx context.Context) error {
 		return err
 	}
 	groups := s.list(apiPool)
-	s.page.step(fmt.Sprintf("You tag %s with port %d, and first try it dry", enumerate(apiPool, len(groups)), apiPort))
-	s.page.say(`{"dryRun":true} tells what a run would do, and changes nothing.`)
+	s.step(fmt.Sprintf("You tag %s with port %d, and first try it dry", enumerate(apiPool, len(groups)), apiPort))
+	s.page.Say(`{"dryRun":true} tells what a run would do, and changes nothing.`)
 	s.showRun(r)
 	s.showGroups(groups, "would change", r)
 	ipv4, ipv6 := s.revised.rules()
@@ -142,9 +161,10 @@ func (s *story) closing(context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.page.line()
-	s.page.line(s.page.accent("✓"), fmt.Sprintf("  %d calls, %d of them changed rules. None closed an address in use, not even until the next call.", s.calls, states))
-	s.page.line(indent, s.page.quiet("Next: deploy the function and tag a group, see README.md."))
+	s.page.Indent(0)
+	s.page.Line()
+	s.page.Line(s.page.Good("✓"), fmt.Sprintf("  %d calls, %d of them changed rules. None closed an address in use, not even until the next call.", s.calls, states))
+	s.page.Line("   ", s.page.Quiet("Next: deploy the function and tag a group, see README.md."))
 	return nil
 }
 

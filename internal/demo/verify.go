@@ -28,19 +28,19 @@ type outcome struct {
 func (s *story) verify(r *run, d *document, want outcome) error {
 	if r.Summary.Added != want.added || r.Summary.Revoked != want.revoked {
 		return fmt.Errorf("step %d: %d rules were added and %d revoked, instead of %d and %d",
-			s.page.steps, r.Summary.Added, r.Summary.Revoked, want.added, want.revoked)
+			s.steps, r.Summary.Added, r.Summary.Revoked, want.added, want.revoked)
 	}
 	if calls := r.actions(); !slices.Equal(calls, want.calls) {
-		return fmt.Errorf("step %d: the function called %v instead of %v", s.page.steps, calls, want.calls)
+		return fmt.Errorf("step %d: the function called %v instead of %v", s.steps, calls, want.calls)
 	}
 	if r.feed != want.feed {
-		return fmt.Errorf("step %d: the feed answered %d instead of %d", s.page.steps, r.feed, want.feed)
+		return fmt.Errorf("step %d: the feed answered %d instead of %d", s.steps, r.feed, want.feed)
 	}
 	if rules := s.ownedRanges(webPool, webPort); !slices.Equal(rules, d.publication.Merged()) {
-		return fmt.Errorf("step %d: the rules are %v instead of %v", s.page.steps, rules, d.publication.Merged())
+		return fmt.Errorf("step %d: the rules are %v instead of %v", s.steps, rules, d.publication.Merged())
 	}
 	if !sameRules(s.foreign, s.foreignRules()) {
-		return fmt.Errorf("step %d: a rule that is not the function's was changed", s.page.steps)
+		return fmt.Errorf("step %d: a rule that is not the function's was changed", s.steps)
 	}
 	_, err := s.witness.verdict()
 	return err
@@ -61,7 +61,7 @@ func (w *world) rulesNow() map[string]map[string]ec2sim.Rule {
 // verifyUnchanged fails if a rule of any group is not what it was.
 func (s *story) verifyUnchanged(before map[string]map[string]ec2sim.Rule) error {
 	if !maps.EqualFunc(before, s.rulesNow(), sameRules) {
-		return fmt.Errorf("step %d: a rule was changed, though nothing was to be", s.page.steps)
+		return fmt.Errorf("step %d: a rule was changed, though nothing was to be", s.steps)
 	}
 	return nil
 }
