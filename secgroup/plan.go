@@ -90,6 +90,10 @@ func (s Step) String() string {
 	return fmt.Sprintf("%s %s in %s", s.Op, plural(len(s.Rules), "rule"), s.GroupID)
 }
 
+func (s Step) equal(o Step) bool {
+	return s.Op == o.Op && s.GroupID == o.GroupID && slices.Equal(s.Rules, o.Rules) && slices.Equal(s.Gap, o.Gap)
+}
+
 // NewPlan returns the steps that make the groups of one account and region equal
 // to the request. It fails where the request is older than what a rule was
 // made from, with an *[OlderError].
@@ -260,6 +264,13 @@ func refuseOlder(groups []Group, stamp Stamp) error {
 		}
 	}
 	return nil
+}
+
+// SameSteps reports whether both plans take the same steps in each pool.
+func (plan *Plan) SameSteps(o *Plan) bool {
+	return slices.EqualFunc(plan.Pools, o.Pools, func(a, b PoolPlan) bool {
+		return a.Name == b.Name && slices.EqualFunc(a.Steps, b.Steps, Step.equal)
+	})
 }
 
 // Failures returns everything that keeps the plan from being whole, in order:

@@ -67,7 +67,7 @@ func run(ctx context.Context, args []string, t terminal) int {
 		return fail(t, exitUsage, fmt.Errorf("%w; see %s --help", err, commandOf(err)))
 	}
 	if err := chosen.Run(); err != nil {
-		return fail(t, exitError, err)
+		return fail(t, exitCodeOf(err), err)
 	}
 	return exitOK
 }

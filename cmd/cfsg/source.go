@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"strings"
 	"time"
 
 	"cloudfront-sg-sync/iprange"
@@ -18,7 +17,7 @@ import (
 // readIPRanges returns the ip-ranges.json that src names: a URL, a file, or -
 // for stdin. One that is no such document is an error.
 func readIPRanges(ctx context.Context, src string, stdin io.Reader) ([]byte, error) {
-	if strings.Contains(src, "://") {
+	if isURL(src) {
 		return fetchIPRanges(ctx, src)
 	}
 	name, in := "stdin", stdin

@@ -22,9 +22,7 @@ import (
 // An Engine makes tagged security groups equal to the published ranges. It is
 // not safe for concurrent runs.
 type Engine struct {
-	// Fetch gets the published ranges: with a notice those it announced, or
-	// newer ones.
-	Fetch func(context.Context, *iprange.Notice) (*iprange.Publication, error)
+	Fetch FetchFunc
 	// Services are the services that Fetch selects, for the rules' descriptions.
 	Services []string
 	Targets  []*Target
@@ -38,6 +36,10 @@ type Engine struct {
 	Log    *slog.Logger
 }
 
+// A FetchFunc gets the published ranges: with a notice those it announced, or
+// newer ones.
+type FetchFunc func(context.Context, *iprange.Notice) (*iprange.Publication, error)
+
 // A Request is what a run is asked for.
 type Request struct {
 	// Notice is what a notification said of the file, if one started the run.
@@ -48,6 +50,9 @@ type Request struct {
 	Force bool
 	// GroupIDs names the only groups that may be changed; empty means all.
 	GroupIDs []string
+	// Approved, if not nil, holds the only plans that may be applied. A target
+	// whose groups have changed since its plan was made is left as it is.
+	Approved map[*Target]*secgroup.Plan
 }
 
 const (
@@ -152,6 +157,10 @@ func (e *Engine) once(ctx context.Context, o *outcome, groups []secgroup.Group, 
 		o.fail(err)
 		return false
 	}
+	if approved := req.Approved[o.target]; req.Approved != nil && (approved == nil || !plan.SameSteps(approved)) {
+		o.fail(ErrOutdated)
+		return false
+	}
 	if plan.Err != nil {
 		o.fail(plan.Err)
 	}
@@ -182,6 +191,9 @@ func (e *Engine) once(ctx context.Context, o *outcome, groups []secgroup.Group, 
 	}
 	return conflict
 }
+
+// ErrOutdated says that an approved plan is not what would be done now.
+var ErrOutdated = errors.New("the security groups have changed since the plan was made: nothing is done; plan again")
 
 // request returns what a target's plan is asked for.
 func (e *Engine) request(publication *iprange.Publication, req Request) secgroup.Request {
@@ -226,7 +238,7 @@ func (e *Engine) apply(ctx context.Context, t *Target, pool secgroup.PoolPlan, r
 		if !dryRun {
 			err := outOfTime(ctx)
 			if err == nil {
-				err = secgroup.Apply(ctx, t.EC2, step)
+				err = takeStep(ctx, t.EC2, step)
 			}
 			if err != nil {
 				r.Error = err.Error()
@@ -245,6 +257,18 @@ func (e *Engine) apply(ctx context.Context, t *Target, pool secgroup.PoolPlan, r
 		}
 	}
 	return nil
+}
+
+// takeStep applies a step. One that has begun is finished when the run is
+// stopped: of a call that is given up nobody knows whether it took effect.
+func takeStep(ctx context.Context, api secgroup.API, step secgroup.Step) error {
+	call := context.WithoutCancel(ctx)
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		call, cancel = context.WithDeadline(call, deadline)
+		defer cancel()
+	}
+	return secgroup.Apply(call, api, step)
 }
 
 // outOfTime fails where too little time is left for a step.

@@ -18,8 +18,10 @@ type Preview struct {
 	// Plan is nil where Err says why there is none.
 	Plan *secgroup.Plan
 	Err  error
-	// RulesPerGroup is the quota that the plan reckons with.
+	// RulesPerGroup is the quota that the plan reckons with. It is the default
+	// where QuotaErr says why Service Quotas gave no answer.
 	RulesPerGroup int
+	QuotaErr      error
 }
 
 // Preview plans all targets and changes nothing. It fails as a whole only
@@ -45,6 +47,9 @@ func (e *Engine) Preview(ctx context.Context, req Request) (*iprange.Publication
 func (e *Engine) preview(ctx context.Context, t *Target, publication *iprange.Publication, req Request) Preview {
 	p := Preview{Target: t}
 	if p.Groups, p.Err = secgroup.Discover(ctx, t.EC2, e.TagKey); p.Err == nil {
+		if e.RulesPerGroup == 0 && len(p.Groups) > 0 {
+			p.QuotaErr = t.learnQuota(ctx) // though the plan may not need it, a reader does
+		}
 		p.Plan, p.Err = t.plan(ctx, e.Log, p.Groups, e.request(publication, req))
 	}
 	if p.Err != nil {

@@ -100,8 +100,7 @@ func (t *Target) plan(ctx context.Context, log *slog.Logger, groups []secgroup.G
 	if err != nil || configured > 0 || t.knownQuota > 0 || idle(plan) {
 		return plan, err
 	}
-	if t.knownQuota, err = t.Quota(ctx); err != nil {
-		t.knownQuota = DefaultRulesPerGroup
+	if err := t.learnQuota(ctx); err != nil {
 		log.WarnContext(ctx, "the quota of rules per security group is not known, using the default; grant servicequotas:GetServiceQuota or set RULES_PER_GROUP",
 			"target", t.String(), "rulesPerGroup", DefaultRulesPerGroup, "error", err)
 	}
@@ -110,6 +109,20 @@ func (t *Target) plan(ctx context.Context, log *slog.Logger, groups []secgroup.G
 	}
 	req.RulesPerGroup = t.knownQuota
 	return secgroup.NewPlan(groups, req)
+}
+
+// learnQuota asks Service Quotas, unless it has been asked. With an error the
+// default is taken.
+func (t *Target) learnQuota(ctx context.Context) error {
+	if t.knownQuota > 0 {
+		return nil
+	}
+	quota, err := t.Quota(ctx)
+	t.knownQuota = quota
+	if err != nil {
+		t.knownQuota = DefaultRulesPerGroup
+	}
+	return err
 }
 
 // quota returns the rules per group to reckon with, as far as it is known.

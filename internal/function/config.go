@@ -4,14 +4,18 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
 // DefaultTopicARN is the topic on which AWS announces a new ip-ranges.json. See
@@ -43,12 +47,19 @@ var (
 // ConfigFromEnv reads the configuration from environment variables. The error
 // names every variable that cannot be read, in one line.
 func ConfigFromEnv(getenv func(string) string) (Config, error) {
+	return ReadConfig(func(variable string) (place, value string) { return variable, getenv(variable) })
+}
+
+// ReadConfig reads the configuration from where lookup finds the value of each
+// variable. The error names every place whose value cannot be read, in one line.
+func ReadConfig(lookup func(variable string) (place, value string)) (Config, error) {
 	var bad []string
 	// read hands the value of a variable, or its default, to parse.
-	read := func(name, fallback string, parse func(string) error) {
-		value := cmp.Or(strings.TrimSpace(getenv(name)), fallback)
+	read := func(variable, fallback string, parse func(string) error) {
+		place, value := lookup(variable)
+		value = cmp.Or(strings.TrimSpace(value), fallback)
 		if err := parse(value); err != nil {
-			bad = append(bad, fmt.Sprintf("%s=%q: %v", name, withoutPassword(value), err))
+			bad = append(bad, fmt.Sprintf("%s=%q: %v", place, withoutPassword(value), err))
 		}
 	}
 	var c Config
@@ -99,6 +110,29 @@ func ConfigFromEnv(getenv func(string) string) (Config, error) {
 		return Config{}, errors.New("configuration: " + strings.Join(bad, "; "))
 	}
 	return c, nil
+}
+
+// NewEngine returns the engine that the configuration asks for. It has the
+// credentials, the region and the endpoints of cfg, and its ranges from fetch.
+func (c Config) NewEngine(cfg aws.Config, fetch engine.FetchFunc, log *slog.Logger) (*engine.Engine, error) {
+	if len(c.Regions) == 0 {
+		if cfg.Region == "" {
+			return nil, errors.New("configuration: neither REGIONS nor AWS_REGION names a region")
+		}
+		c.Regions = []string{cfg.Region}
+	}
+	if cfg.Region == "" {
+		cfg.Region = c.Regions[0] // STS needs one
+	}
+	return &engine.Engine{
+		Fetch:            fetch,
+		Services:         c.Selection.Services,
+		Targets:          engine.Targets(cfg, c.Regions, c.RoleARNs),
+		TagKey:           c.TagKey,
+		RulesPerGroup:    c.RulesPerGroup,
+		MaxRevokePercent: c.MaxRevokePercent,
+		Log:              log,
+	}, nil
 }
 
 // withoutPassword leaves out what stands before an @ in a URL.

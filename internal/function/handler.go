@@ -29,30 +29,12 @@ type Handler struct {
 // New returns a handler that works with the credentials, the region and the
 // endpoints of cfg.
 func New(c Config, cfg aws.Config, log *slog.Logger) (*Handler, error) {
-	if len(c.Regions) == 0 {
-		if cfg.Region == "" {
-			return nil, errors.New("configuration: neither REGIONS nor AWS_REGION names a region")
-		}
-		c.Regions = []string{cfg.Region}
-	}
-	if cfg.Region == "" {
-		cfg.Region = c.Regions[0] // STS needs one
-	}
 	fetcher := &iprange.Fetcher{URL: c.URL, Selection: c.Selection, Log: log}
-	return &Handler{
-		fetcher: fetcher,
-		engine: &engine.Engine{
-			Fetch:            fetcher.Fetch,
-			Services:         c.Selection.Services,
-			Targets:          engine.Targets(cfg, c.Regions, c.RoleARNs),
-			TagKey:           c.TagKey,
-			RulesPerGroup:    c.RulesPerGroup,
-			MaxRevokePercent: c.MaxRevokePercent,
-			Log:              log,
-		},
-		topicARN: c.TopicARN,
-		log:      log,
-	}, nil
+	e, err := c.NewEngine(cfg, fetcher.Fetch, log)
+	if err != nil {
+		return nil, err
+	}
+	return &Handler{fetcher: fetcher, engine: e, topicARN: c.TopicARN, log: log}, nil
 }
 
 // bounded returns an error whose text is not longer than a log can bear,

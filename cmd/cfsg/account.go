@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"os"
+	"sync"
+
+	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/function"
+	"cloudfront-sg-sync/iprange"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+)
+
+// accountFlags say in which accounts and regions a command works, and on which
+// groups. Credentials, profile and region are found as the AWS CLI finds them.
+type accountFlags struct {
+	rangeFlags
+	TagKey        string   `placeholder:"KEY" help:"The tag that marks the groups (default cloudfront-ingress)."`
+	Region        []string `placeholder:"NAME" help:"A region (default: that of the profile, or AWS_REGION)."`
+	RoleARN       []string `name:"role-arn" placeholder:"ARN" help:"A role of another account to assume, which is looked at as well."`
+	RulesPerGroup string   `placeholder:"N" help:"The quota of rules per group (default auto: ask Service Quotas)."`
+	Profile       string   `placeholder:"NAME" help:"The profile of the AWS CLI's configuration."`
+	EndpointURL   string   `name:"endpoint-url" placeholder:"URL" help:"The endpoint to talk to instead of AWS."`
+	Verbose       bool     `short:"v" help:"Say on stderr what is done."`
+}
+
+func (f accountFlags) given() map[string]given {
+	values := f.rangeFlags.given()
+	give(values, "TAG_KEY", "--tag-key", f.TagKey)
+	give(values, "REGIONS", "--region", f.Region...)
+	give(values, "ROLE_ARNS", "--role-arn", f.RoleARN...)
+	give(values, "RULES_PER_GROUP", "--rules-per-group", f.RulesPerGroup)
+	return values
+}
+
+// engine returns the engine that the flags and the environment ask for. It
+// reads the ranges once, however often it runs.
+func (f accountFlags) engine(ctx context.Context, t terminal, flags map[string]given) (*engine.Engine, error) {
+	c, err := readConfig(flags)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := f.awsConfig(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	read := sync.OnceValues(func() (*iprange.Publication, error) { return f.read(ctx, t, c) })
+	log := slog.New(slog.DiscardHandler)
+	if f.Verbose {
+		log = slog.New(slog.NewTextHandler(t.err, nil))
+	}
+	return c.NewEngine(cfg, func(context.Context, *iprange.Notice) (*iprange.Publication, error) { return read() }, log)
+}
+
+// awsConfig returns credentials, region and endpoint.
+func (f accountFlags) awsConfig(ctx context.Context, c function.Config) (aws.Config, error) {
+	var options []func(*config.LoadOptions) error
+	if f.Profile != "" {
+		options = append(options, config.WithSharedConfigProfile(f.Profile))
+	}
+	if len(c.Regions) > 0 {
+		options = append(options, config.WithRegion(c.Regions[0]))
+	}
+	if f.EndpointURL != "" {
+		loopback, err := isLoopback(f.EndpointURL)
+		if err != nil {
+			return aws.Config{}, usageError{fmt.Errorf("--endpoint-url=%s: %w", f.EndpointURL, err)}
+		}
+		options = append(options, config.WithBaseEndpoint(f.EndpointURL))
+		// An endpoint on this machine is no AWS: it needs no account.
+		if loopback && f.Profile == "" && os.Getenv("AWS_PROFILE") == "" && os.Getenv("AWS_ACCESS_KEY_ID") == "" {
+			options = append(options, config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("local", "local", "")))
+		}
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	if err != nil {
+		return cfg, fmt.Errorf("read the AWS configuration: %w; check --profile and the AWS_* variables", err)
+	}
+	if len(c.Regions) == 0 && cfg.Region == "" {
+		return cfg, usageError{errors.New("no region: name one with --region, AWS_REGION or a profile that has one")}
+	}
+	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
+		return cfg, fmt.Errorf("no AWS credentials: %w; sign in as for the AWS CLI (aws configure, AWS_PROFILE, --profile), or try cfsg sim and --endpoint-url", err)
+	}
+	return cfg, nil
+}
+
+// isLoopback reports whether a URL's host is this machine.
+func isLoopback(endpoint string) (bool, error) {
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return false, errors.New("this is not a URL such as http://127.0.0.1:4566")
+	}
+	addr, err := netip.ParseAddr(u.Hostname())
+	return u.Hostname() == "localhost" || err == nil && addr.IsLoopback(), nil
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"cloudfront-sg-sync/internal/function"
+	"cloudfront-sg-sync/iprange"
+)
+
+// usageError is an error of what was typed.
+type usageError struct{ error }
+
+// rangeFlags say which ranges a command works on. What they leave out is read
+// from the function's environment variables.
+type rangeFlags struct {
+	IPRanges string   `name:"ip-ranges" placeholder:"SRC" help:"The ip-ranges.json: a URL, a file, or - for stdin."`
+	Service  []string `placeholder:"NAME" help:"A service of ip-ranges.json (default CLOUDFRONT)."`
+	Family   []string `placeholder:"FAMILY" help:"ipv4 or ipv6 (default both)."`
+}
+
+// outputFlags say how a command writes its result.
+type outputFlags struct {
+	Output string `short:"o" enum:"text,json" default:"text" placeholder:"FORMAT" help:"text or json."`
+}
+
+func (f outputFlags) json() bool { return f.Output == "json" }
+
+// A given value of a variable of the function is what a flag says.
+type given struct{ flag, value string }
+
+func (f rangeFlags) given() map[string]given {
+	values := map[string]given{}
+	give(values, "SERVICES", "--service", f.Service...)
+	give(values, "IP_FAMILIES", "--family", f.Family...)
+	switch {
+	case isURL(f.IPRanges):
+		give(values, "IP_RANGES_URL", "--ip-ranges", f.IPRanges)
+	case f.IPRanges != "":
+		values["IP_RANGES_URL"] = given{} // not used
+	}
+	return values
+}
+
+// give notes what a flag says of a variable, if it was given.
+func give(values map[string]given, variable, flag string, items ...string) {
+	if value := strings.Join(items, " "); value != "" {
+		values[variable] = given{flag, value}
+	}
+}
+
+// readConfig reads the function's configuration from the flags, and from the
+// environment what they leave out.
+func readConfig(flags map[string]given) (function.Config, error) {
+	c, err := function.ReadConfig(func(variable string) (string, string) {
+		if g, ok := flags[variable]; ok {
+			return g.flag, g.value
+		}
+		return variable, os.Getenv(variable)
+	})
+	if err != nil {
+		return c, usageError{err}
+	}
+	return c, nil
+}
+
+// publication reads the ranges.
+func (f rangeFlags) publication(ctx context.Context, t terminal) (*iprange.Publication, error) {
+	c, err := readConfig(f.given())
+	if err != nil {
+		return nil, err
+	}
+	return f.read(ctx, t, c)
+}
+
+// read reads the ranges that a configuration asks for.
+func (f rangeFlags) read(ctx context.Context, t terminal, c function.Config) (*iprange.Publication, error) {
+	src := f.IPRanges
+	if src == "" {
+		src = c.URL
+	}
+	data, err := readIPRanges(ctx, src, t.in)
+	if err != nil {
+		return nil, fmt.Errorf("read the ranges: %w", err)
+	}
+	publication, err := iprange.Decode(bytes.NewReader(data), c.Selection)
+	if err != nil {
+		return nil, fmt.Errorf("read the ranges: %s: %w", src, err)
+	}
+	return publication, nil
+}
+
+func isURL(src string) bool { return strings.Contains(src, "://") }
+
+// exitCodeOf returns the code to exit with on an error.
+func exitCodeOf(err error) int {
+	if _, ok := errors.AsType[usageError](err); ok {
+		return exitUsage
+	}
+	return exitError
+}
