@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -100,11 +101,16 @@ func explain(err error, permission string) error {
 	case "UnauthorizedOperation", "AccessDenied":
 		hint = "grant the permission " + permission + " on it"
 	case "AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException", "ExpiredToken", "RequestExpired":
-		hint = "check the credentials and the clock"
+		hint = "check the credentials and the clock, and that the region is enabled for the account"
 	case "RequestLimitExceeded":
 		hint = "EC2 is throttling this account; run again later"
 	case "RulesPerSecurityGroupLimitExceeded":
 		hint = "the group's quota is lower than RULES_PER_GROUP says, or a prefix list in the group weighs more than one rule; tag one more group for its pool, or raise quota L-0EA8095F"
+	case "":
+		if _, ok := errors.AsType[*net.DNSError](err); !ok {
+			return err
+		}
+		hint = "check the name of the region"
 	default:
 		return err
 	}

@@ -1,10 +1,10 @@
 package secgroup
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // A Request is what a plan is asked for.
@@ -60,6 +60,9 @@ type GroupPlan struct {
 	Kept, Foreign int
 	// Free is what the quota leaves after the plan.
 	Free Weight
+	// Applied is when the newest file was published that an owned rule was
+	// made from; it is zero where there is none.
+	Applied time.Time
 	// Err is a problem of this group alone; its rules are left as they are.
 	Err error
 }
@@ -139,6 +142,9 @@ func (plan *Plan) pool(members []GroupPlan, req Request, aim aim) PoolPlan {
 		for _, r := range g.Group.Ingress {
 			if stamped(req.TagKey, r.Description) {
 				plan.Owned++
+				if t, ok := publishedIn(r.Description); ok && t.After(g.Applied) {
+					g.Applied = t
+				}
 				if r.Description == current {
 					plan.current++
 				}
@@ -148,6 +154,7 @@ func (plan *Plan) pool(members []GroupPlan, req Request, aim aim) PoolPlan {
 		}
 	}
 	if pp.Err = checkPool(pp.Groups); pp.Err != nil {
+		pp.sum(req)
 		return pp
 	}
 	p := newPool(pp.Groups, req, aim)
@@ -160,9 +167,7 @@ func (plan *Plan) pool(members []GroupPlan, req Request, aim aim) PoolPlan {
 		}
 	}
 	pp.Steps = append(pp.Steps, p.takeOver(pp.Steps)...)
-	for i := range pp.Groups {
-		pp.Groups[i].sum(pp.Steps, req)
-	}
+	pp.sum(req)
 	return pp
 }
 
@@ -216,7 +221,13 @@ func (g *Group) after(steps []Step) []Rule {
 	return rules
 }
 
-// sum fills in what the steps leave of the group.
+// sum fills in what the steps leave of the groups.
+func (pp *PoolPlan) sum(req Request) {
+	for i := range pp.Groups {
+		pp.Groups[i].sum(pp.Steps, req)
+	}
+}
+
 func (g *GroupPlan) sum(steps []Step, req Request) {
 	there := make(map[RuleID]bool, len(g.Group.Ingress))
 	for _, r := range g.Group.Ingress {
@@ -271,19 +282,4 @@ func (plan *Plan) SameSteps(o *Plan) bool {
 	return slices.EqualFunc(plan.Pools, o.Pools, func(a, b PoolPlan) bool {
 		return a.Name == b.Name && slices.EqualFunc(a.Steps, b.Steps, Step.equal)
 	})
-}
-
-// Failures returns everything that keeps the plan from being whole, in order:
-// of the plan, of its pools, of its groups.
-func (plan *Plan) Failures() error {
-	errs := []error{plan.Err}
-	for _, pool := range plan.Pools {
-		errs = append(errs, pool.Err)
-		for _, g := range pool.Groups {
-			if g.Err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", g.Group.ID, g.Err))
-			}
-		}
-	}
-	return errors.Join(errs...)
 }

@@ -830,3 +830,18 @@ func TestPlanFindsTheWay(t *testing.T) {
 		})
 	}
 }
+
+// Failures returns everything that keeps the plan from being whole, joined, in
+// order: of the plan, of its pools, of its groups.
+func (plan *Plan) Failures() error {
+	errs := []error{plan.Err}
+	for _, pool := range plan.Pools {
+		errs = append(errs, pool.Err)
+		for _, g := range pool.Groups {
+			if g.Err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", g.Group.ID, g.Err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}

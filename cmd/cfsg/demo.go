@@ -3,17 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
 
 	"cloudfront-sg-sync/internal/demo"
-
-	"golang.org/x/term"
 )
 
 type demoCommand struct {
-	IPRanges string `name:"ip-ranges" placeholder:"SRC" help:"The ip-ranges.json to use."`
+	IPRanges string `name:"ip-ranges" placeholder:"SRC" predictor:"file" help:"The ip-ranges.json to use."`
 	Verbose  bool   `short:"v" help:"Show the function's log."`
 }
 
@@ -31,11 +27,4 @@ func (c *demoCommand) Run(ctx context.Context, t terminal) error {
 		options.Log = slog.New(slog.NewTextHandler(t.err, nil))
 	}
 	return demo.Run(ctx, options)
-}
-
-// colorful reports whether what is written there may have colours: on a
-// terminal, unless its user does not want any. See https://no-color.org
-func colorful(out io.Writer) bool {
-	f, ok := out.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }

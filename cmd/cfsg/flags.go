@@ -18,9 +18,9 @@ type usageError struct{ error }
 // rangeFlags say which ranges a command works on. What they leave out is read
 // from the function's environment variables.
 type rangeFlags struct {
-	IPRanges string   `name:"ip-ranges" placeholder:"SRC" help:"The ip-ranges.json: a URL, a file, or - for stdin."`
-	Service  []string `placeholder:"NAME" help:"A service of ip-ranges.json (default CLOUDFRONT)."`
-	Family   []string `placeholder:"FAMILY" help:"ipv4 or ipv6 (default both)."`
+	IPRanges string   `name:"ip-ranges" placeholder:"SRC" predictor:"file" help:"The ip-ranges.json: a URL, a file, or - for stdin."`
+	Service  []string `placeholder:"NAME" predictor:"service" help:"A service of ip-ranges.json (default CLOUDFRONT)."`
+	Family   []string `placeholder:"FAMILY" predictor:"family" help:"ipv4 or ipv6 (default both)."`
 }
 
 // outputFlags say how a command writes its result.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -18,13 +19,19 @@ const (
 	exitOK = iota
 	exitError
 	exitUsage
+	exitChanges = 2 // with --detailed-exitcode
 )
 
 // commands are what cfsg can do. The help texts stand in the folder help.
 type commands struct {
-	Sim     simCommand     `cmd:"" help:"Run an EC2 endpoint on this machine."`
-	Demo    demoCommand    `cmd:"" help:"Watch the function work."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Plan   planCommand   `cmd:"" help:"Show what a sync would do."`
+	Apply  applyCommand  `cmd:"" help:"Do what a sync does."`
+	Status statusCommand `cmd:"" help:"Show how the managed groups are."`
+	Sim    simCommand    `cmd:"" help:"Run an EC2 endpoint on this machine."`
+	Demo   demoCommand   `cmd:"" help:"Watch the function work."`
+
+	Completion completionCommand `cmd:"" help:"Print what a shell needs to complete cfsg."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
 
 // A terminal is where a command reads and writes.
@@ -35,6 +42,7 @@ type terminal struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	code := run(ctx, os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr})
 	stop()
 	os.Exit(code)
@@ -42,38 +50,47 @@ func main() {
 
 // run runs the command that the arguments name and returns the exit code.
 func run(ctx context.Context, args []string, t terminal) int {
-	if len(args) == 0 {
-		fmt.Fprint(t.err, helpOf(""))
-		return exitUsage
-	}
 	var c commands
-	helped := false
+	exited := false
 	parser, err := kong.New(&c,
 		kong.Name("cfsg"),
 		kong.Writers(t.out, t.err),
 		kong.Help(printHelp),
-		kong.Exit(func(int) { helped = true }), // kong exits itself only after help
+		kong.Exit(func(int) { exited = true }), // after help and after completion
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(t),
 	)
 	if err != nil {
 		return fail(t, exitError, err)
 	}
+	if registerCompletion(parser); exited {
+		return exitOK
+	}
+	if len(args) == 0 {
+		fmt.Fprint(t.err, helpOf(""))
+		return exitUsage
+	}
 	chosen, err := parser.Parse(args)
-	if helped {
+	if exited {
 		return exitOK
 	}
 	if err != nil {
 		return fail(t, exitUsage, fmt.Errorf("%w; see %s --help", err, commandOf(err)))
 	}
-	if err := chosen.Run(); err != nil {
+	switch err := chosen.Run(); {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errChanges):
+		return exitChanges
+	default:
 		return fail(t, exitCodeOf(err), err)
 	}
-	return exitOK
 }
 
 func fail(t terminal, code int, err error) int {
-	fmt.Fprintf(t.err, "cfsg: %v\n", err)
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		fmt.Fprintf(t.err, "cfsg: %s\n", line)
+	}
 	return code
 }
 

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -15,22 +18,29 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"cfsg": main})
 }
 
+// schemas is where the documents that cfsg prints are described.
+var schemas, _ = filepath.Abs("../../docs/schema")
+
 // TestScripts runs the scripts in testdata, which are what users type and what
-// they get to see. $ADDR is a free address.
+// they get to see. $ADDR is a free address. With UPDATE_SCRIPTS=1 what is printed
+// becomes what is wanted.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
+		Dir:           "testdata",
+		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits,
-			"ready": ready,
-			"call":  call,
-			"term":  terminate,
+			"exits":  exits,
+			"ready":  ready,
+			"call":   call,
+			"term":   terminate,
+			"schema": schema,
 		},
 		Setup: func(env *testscript.Env) error {
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -38,6 +48,8 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Setenv("ADDR", listener.Addr().String())
+			env.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+			env.Setenv("AWS_ENDPOINT_URL", "http://"+listener.Addr().String())
 			return listener.Close()
 		},
 	})
@@ -117,5 +129,19 @@ func call(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if neg {
 		ts.Fatalf("all calls were answered")
+	}
+}
+
+// schema is the command "schema NAME": what the last program printed must be a
+// document as docs/schema/NAME.schema.json describes it.
+func schema(ts *testscript.TestScript, neg bool, args []string) {
+	compiler := jsonschema.NewCompiler()
+	compiler.AssertFormat()
+	compiled, err := compiler.Compile(filepath.Join(schemas, args[0]+".schema.json"))
+	ts.Check(err)
+	document, err := jsonschema.UnmarshalJSON(strings.NewReader(ts.ReadFile("stdout")))
+	ts.Check(err)
+	if err := compiled.Validate(document); (err != nil) != neg {
+		ts.Fatalf("%s: %v", args[0], err)
 	}
 }

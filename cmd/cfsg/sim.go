@@ -17,7 +17,7 @@ import (
 
 type simCommand struct {
 	Listen        string `placeholder:"ADDRESS" default:"127.0.0.1:4566" help:"Where to listen."`
-	Seed          string `placeholder:"FILE" help:"JSON that says which groups there are at the start."`
+	Seed          string `placeholder:"FILE" predictor:"file" help:"JSON that says which groups there are at the start."`
 	RulesPerGroup quota  `placeholder:"N" default:"60" help:"Quota of rules per security group."`
 	Throttle      bool   `help:"Refuse calls that come too fast, as EC2 does."`
 }

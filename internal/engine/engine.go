@@ -99,16 +99,16 @@ func (e *Engine) Run(ctx context.Context, req Request) (*Report, error) {
 		report.add(o)
 		errs = append(errs, o.errs...)
 	}
-	errs = append(errs, e.unknownGroups(report, req.GroupIDs)...)
+	errs = append(errs, e.unknownGroups(req.GroupIDs, report.has)...)
 	return report, report.fail(errs)
 }
 
-// unknownGroups returns an error for each of the groups asked for that no
-// target has.
-func (e *Engine) unknownGroups(report *Report, ids []string) []error {
+// unknownGroups returns an error for each of the groups asked for that there
+// is not.
+func (e *Engine) unknownGroups(ids []string, has func(id string) bool) []error {
 	var errs []error
 	for _, id := range ids {
-		if !slices.ContainsFunc(report.Groups, func(g GroupReport) bool { return g.GroupID == id }) {
+		if !has(id) {
 			var places []string
 			for _, t := range e.Targets {
 				places = append(places, t.String())
@@ -164,10 +164,11 @@ func (e *Engine) once(ctx context.Context, o *outcome, groups []secgroup.Group, 
 	if plan.Err != nil {
 		o.fail(plan.Err)
 	}
-	failures := make([]error, len(plan.Pools))
+	pools := concerned(plan.Pools, req.GroupIDs)
+	failures := make([]error, len(pools))
 	var running errgroup.Group
 	running.SetLimit(poolsAtOnce)
-	for i, pool := range plan.Pools {
+	for i, pool := range pools {
 		reports := o.begin(pool, req.GroupIDs)
 		running.Go(func() error {
 			failures[i] = e.apply(ctx, o.target, pool, reports, req.DryRun)
@@ -175,14 +176,9 @@ func (e *Engine) once(ctx context.Context, o *outcome, groups []secgroup.Group, 
 		})
 	}
 	_ = running.Wait() // failures are in the slice
-	for i, pool := range plan.Pools {
-		if pool.Err != nil {
-			o.fail(pool.Err)
-		}
-		for _, g := range pool.Groups {
-			if g.Err != nil && wanted(g.Group.ID, req.GroupIDs) {
-				o.fail(fmt.Errorf("%s: %w", g.Group.ID, g.Err))
-			}
+	for i, pool := range pools {
+		for _, err := range failuresOf(pool, req.GroupIDs) {
+			o.fail(err)
 		}
 		if failures[i] != nil {
 			o.fail(failures[i])
@@ -223,6 +219,28 @@ func (o *outcome) begin(pool secgroup.PoolPlan, only []string) map[string]*Group
 		}
 	}
 	return reports
+}
+
+// concerned returns the pools that have a group asked for.
+func concerned(pools []secgroup.PoolPlan, only []string) []secgroup.PoolPlan {
+	return slices.DeleteFunc(slices.Clone(pools), func(pool secgroup.PoolPlan) bool {
+		return !slices.ContainsFunc(pool.Groups, func(g secgroup.GroupPlan) bool { return wanted(g.Group.ID, only) })
+	})
+}
+
+// failuresOf returns what keeps a pool's plan from being whole, but for
+// problems of groups that were not asked for.
+func failuresOf(pool secgroup.PoolPlan, only []string) []error {
+	var errs []error
+	if pool.Err != nil {
+		errs = append(errs, pool.Err)
+	}
+	for _, g := range pool.Groups {
+		if g.Err != nil && wanted(g.Group.ID, only) {
+			errs = append(errs, fmt.Errorf("%s: %w", g.Group.ID, g.Err))
+		}
+	}
+	return errs
 }
 
 func wanted(id string, only []string) bool { return len(only) == 0 || slices.Contains(only, id) }

@@ -2,7 +2,9 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
@@ -18,6 +20,8 @@ type Preview struct {
 	// Plan is nil where Err says why there is none.
 	Plan *secgroup.Plan
 	Err  error
+	// Pools are those of the plan that have a group asked for.
+	Pools []secgroup.PoolPlan
 	// RulesPerGroup is the quota that the plan reckons with. It is the default
 	// where QuotaErr says why Service Quotas gave no answer.
 	RulesPerGroup int
@@ -25,7 +29,7 @@ type Preview struct {
 }
 
 // Preview plans all targets and changes nothing. It fails as a whole only
-// where there are no ranges to plan with.
+// where there are no ranges to plan with, or no group with an ID asked for.
 func (e *Engine) Preview(ctx context.Context, req Request) (*iprange.Publication, []Preview, error) {
 	publication, err := e.Fetch(ctx, req.Notice)
 	if err != nil {
@@ -41,7 +45,38 @@ func (e *Engine) Preview(ctx context.Context, req Request) (*iprange.Publication
 		})
 	}
 	_ = running.Wait() // failures are in the previews
+	failed := func(p Preview) bool { return p.Err != nil }
+	if slices.ContainsFunc(previews, failed) {
+		return publication, previews, nil // who knows what groups there are
+	}
+	has := func(id string) bool {
+		return slices.ContainsFunc(previews, func(p Preview) bool {
+			return slices.ContainsFunc(p.Groups, func(g secgroup.Group) bool { return g.ID == id })
+		})
+	}
+	if err := errors.Join(e.unknownGroups(req.GroupIDs, has)...); err != nil {
+		return nil, nil, err
+	}
 	return publication, previews, nil
+}
+
+// Failures returns what a run on the same request would fail with before it
+// takes a step.
+func (p Preview) Failures(req Request) []error {
+	if p.Err != nil {
+		return []error{p.Err}
+	}
+	var errs []error
+	fail := func(err error) { errs = append(errs, fmt.Errorf("%v: %w", p.Target, err)) }
+	if p.Plan.Err != nil {
+		fail(p.Plan.Err)
+	}
+	for _, pool := range p.Pools {
+		for _, err := range failuresOf(pool, req.GroupIDs) {
+			fail(err)
+		}
+	}
+	return errs
 }
 
 func (e *Engine) preview(ctx context.Context, t *Target, publication *iprange.Publication, req Request) Preview {
@@ -54,6 +89,8 @@ func (e *Engine) preview(ctx context.Context, t *Target, publication *iprange.Pu
 	}
 	if p.Err != nil {
 		p.Err = fmt.Errorf("%v: %w", t, p.Err)
+	} else {
+		p.Pools = concerned(p.Plan.Pools, req.GroupIDs)
 	}
 	p.RulesPerGroup = t.quota(e.RulesPerGroup)
 	return p

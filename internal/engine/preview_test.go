@@ -21,7 +21,7 @@ func TestPreviewIsWhatRunDoes(t *testing.T) {
 	if n := s.mutations(); n != 0 {
 		t.Errorf("a preview makes %d mutating calls", n)
 	}
-	if previews[1].Err == nil || previews[0].Plan.Failures() == nil {
+	if previews[1].Err == nil || len(previews[0].Failures(Request{})) == 0 {
 		t.Errorf("failures of a region and of a group are not shown: %+v", previews)
 	}
 	var planned, taken []string

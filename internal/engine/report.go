@@ -87,6 +87,10 @@ func (r *Report) add(o *outcome) {
 	}
 }
 
+func (r *Report) has(groupID string) bool {
+	return slices.ContainsFunc(r.Groups, func(g GroupReport) bool { return g.GroupID == groupID })
+}
+
 // fail notes the failures of the run and returns them as one error, or nil.
 func (r *Report) fail(errs []error) error {
 	for _, err := range errs {

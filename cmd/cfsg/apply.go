@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/page"
+	"cloudfront-sg-sync/secgroup"
+)
+
+type applyCommand struct {
+	changeFlags
+	Yes bool `short:"y" help:"Do not ask."`
+}
+
+// Run shows what a sync would do and, if that is wanted, does it.
+func (c *applyCommand) Run(ctx context.Context, t terminal) error {
+	if err := c.canAsk(t); err != nil {
+		return err
+	}
+	e, err := c.engine(ctx, t, c.given())
+	if err != nil {
+		return err
+	}
+	p, err := propose(ctx, t, e, c.request())
+	if err != nil {
+		return err
+	}
+	if !c.json() {
+		if err := p.write(t); err != nil {
+			return err
+		}
+	}
+	if p.steps() > 0 && !c.Yes {
+		for _, err := range p.failures() {
+			fmt.Fprintf(t.err, "cfsg: %v\n", err)
+		}
+		if err := p.ask(t); err != nil {
+			return err
+		}
+	}
+	report, err := p.apply(ctx, t)
+	if c.json() {
+		return errors.Join(err, writeJSON(t.out, report))
+	}
+	if p.steps() > 0 {
+		err = errors.Join(err, writeReport(t, report))
+	}
+	return err
+}
+
+// canAsk fails where nobody can say yes.
+func (c *applyCommand) canAsk(t terminal) error {
+	switch {
+	case c.Yes:
+		return nil
+	case c.json():
+		return usageError{errors.New("-o json asks nothing: use --yes as well")}
+	case c.IPRanges == "-":
+		return usageError{errors.New("stdin is the ranges, so nobody can be asked: use --yes, or name a file")}
+	case !isTerminal(t.in):
+		return usageError{errors.New("stdin is no terminal, so nobody can be asked: use --yes; cfsg plan shows what would be done")}
+	}
+	return nil
+}
+
+// errDeclined says that the answer was no.
+var errDeclined = errors.New("not applied, nothing is changed")
+
+// ask asks whether to go on.
+func (p *proposal) ask(t terminal) error {
+	fmt.Fprintf(t.out, "\nApply %s? Only yes is taken for yes: ", countOf(p.steps(), "step", "steps"))
+	answer, err := bufio.NewReader(t.in).ReadString('\n')
+	if err != nil {
+		fmt.Fprintln(t.out)
+	}
+	if strings.TrimSpace(answer) != "yes" {
+		return errDeclined
+	}
+	return nil
+}
+
+// apply takes the steps of the proposal, tells of each on stderr, and returns
+// the report of the run.
+func (p *proposal) apply(ctx context.Context, t terminal) (*engine.Report, error) {
+	req := p.request
+	req.Approved = map[*engine.Target]*secgroup.Plan{}
+	for _, v := range p.previews {
+		req.Approved[v.Target] = v.Plan
+	}
+	steps, names := p.steps(), p.groupNames()
+	var mu sync.Mutex // pools and targets go on side by side
+	taken := 0
+	p.engine.OnStep = func(_ *engine.Target, step secgroup.Step) {
+		mu.Lock()
+		defer mu.Unlock()
+		taken++
+		fmt.Fprintf(t.err, "%d of %d: %sd %s in %s %s\n", taken, steps, step.Op, countOf(len(step.Rules), "rule", "rules"), step.GroupID, names[step.GroupID])
+	}
+	report, err := p.engine.Run(ctx, req)
+	if ctx.Err() != nil && taken < steps {
+		err = errors.Join(err, fmt.Errorf("stopped: %d of %s taken, each of them whole; cfsg apply goes on with the rest", taken, countOf(steps, "step", "steps")))
+	}
+	return report, err
+}
+
+// writeReport shows the function's report to a person.
+func writeReport(t terminal, r *engine.Report) error {
+	w := page.New(t.out, colorful(t.out))
+	w.Line()
+	w.Line(fmt.Sprintf("Applied, as published %s: %s added, %d revoked, in %d of %s.", r.PublishedAt.Format(time.RFC3339),
+		countOf(r.Summary.Added, "rule", "rules"), r.Summary.Revoked, r.Summary.Changed, countOf(r.Summary.Groups, "group", "groups")))
+	var rows [][]string
+	for _, g := range r.Groups {
+		rows = append(rows, []string{
+			place(g.Account, g.Region), g.GroupID, g.Name, ports(w, g.Ports, g.Error),
+			fmt.Sprint(g.Added), fmt.Sprint(g.Revoked), fmt.Sprint(g.Kept), fmt.Sprint(g.Foreign),
+		})
+	}
+	if len(rows) > 0 {
+		w.Line()
+		w.Table([]string{"region", "group", "name", "ports", "added", "revoked", "kept", "foreign"}, rows)
+	}
+	return w.Err()
+}
+
+// place names a region, and the account if it is another one's.
+func place(account, region string) string {
+	if account == "" {
+		return region
+	}
+	return account + " " + region
+}

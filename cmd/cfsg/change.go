@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/iprange"
+)
+
+// changeFlags say what to change, and how far.
+type changeFlags struct {
+	accountFlags
+	outputFlags
+	MaxRevokePercent string   `placeholder:"N" help:"Hold all revokes back where more than N% of the rules would lose addresses (default 50)."`
+	Force            bool     `help:"Revoke, however many rules lose addresses."`
+	Group            []string `placeholder:"ID" help:"The only group to change; repeatable."`
+}
+
+func (f changeFlags) given() map[string]given {
+	values := f.accountFlags.given()
+	give(values, "MAX_REVOKE_PERCENT", "--max-revoke-percent", f.MaxRevokePercent)
+	return values
+}
+
+func (f changeFlags) request() engine.Request {
+	return engine.Request{Force: f.Force, GroupIDs: f.Group}
+}
+
+// A proposal is what a sync would do.
+type proposal struct {
+	engine      *engine.Engine
+	publication *iprange.Publication
+	previews    []engine.Preview
+	request     engine.Request
+}
+
+// propose plans what a request asks for, and changes nothing.
+func propose(ctx context.Context, t terminal, e *engine.Engine, req engine.Request) (*proposal, error) {
+	defer t.progress("reading the ranges and the security groups …")()
+	publication, previews, err := e.Preview(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	p := &proposal{e, publication, previews, req}
+	if err := p.untagged(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// untagged fails where there is no group to work on.
+func (p *proposal) untagged() error {
+	var places []string
+	for _, v := range p.previews {
+		if v.Err == nil && len(v.Groups) == 0 {
+			places = append(places, v.Target.String())
+		}
+	}
+	if len(places) < len(p.previews) {
+		return nil
+	}
+	return fmt.Errorf("no security group is tagged %s in %s; tag one: aws ec2 create-tags --region %s --resources sg-… --tags Key=%s,Value=443",
+		p.engine.TagKey, strings.Join(places, ", "), p.previews[0].Target.Region, p.engine.TagKey)
+}
+
+// failures returns what keeps the plans from being made or from being whole.
+func (p *proposal) failures() []error {
+	var errs []error
+	for _, v := range p.previews {
+		errs = append(errs, v.Failures(p.request)...)
+	}
+	return errs
+}
+
+// steps counts the steps of all plans.
+func (p *proposal) steps() int {
+	n := 0
+	for _, v := range p.previews {
+		for _, pool := range v.Pools {
+			n += len(pool.Steps)
+		}
+	}
+	return n
+}
+
+// quotaNotes tells where the quota of rules per group could not be asked for.
+func (p *proposal) quotaNotes() []string {
+	var notes []string
+	for _, v := range p.previews {
+		if v.QuotaErr != nil {
+			notes = append(notes, fmt.Sprintf("%v: the quota of rules per group is not known, reckoning with %d; grant servicequotas:GetServiceQuota or use --rules-per-group (%v)",
+				v.Target, v.RulesPerGroup, v.QuotaErr))
+		}
+	}
+	return notes
+}

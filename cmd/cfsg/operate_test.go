@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"cloudfront-sg-sync/internal/ec2sim"
+)
+
+// An operator runs cfsg on an endpoint that may misbehave.
+type operator struct {
+	*ec2sim.Server
+	flags  []string
+	before func() // each request
+}
+
+func newOperator(t *testing.T, seed string) *operator {
+	t.Helper()
+	o := &operator{Server: ec2sim.New(ec2sim.Options{}), before: func() {}}
+	if err := o.Seed(strings.NewReader(seed)); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		o.before()
+		o.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	ranges := filepath.Join(t.TempDir(), "ip-ranges.json")
+	if err := os.WriteFile(ranges, []byte(document), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_ACCESS_KEY_ID", "any")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "any")
+	o.flags = []string{"--endpoint-url", server.URL, "--region", "us-east-1", "--ip-ranges", ranges, "--family", "ipv4"}
+	return o
+}
+
+func (o *operator) cfsg(ctx context.Context, args ...string) (code int, stdout, stderr string) {
+	var out, err bytes.Buffer
+	code = run(ctx, append(args, o.flags...), terminal{strings.NewReader(""), &out, &err})
+	return code, out.String(), err.String()
+}
+
+const fourGroups = `{"groups": [
+  {"name": "a", "tags": {"cloudfront-ingress": "443 80 8080 8443", "cloudfront-ingress-pool": "web"},
+   "ingress": [{"protocol": "tcp", "ports": "443", "source": "13.32.0.0/15", "description": "cloudfront-ingress: CLOUDFRONT 2026-01-01T00:00:00Z"}]},
+  {"name": "b", "tags": {"cloudfront-ingress": "443", "cloudfront-ingress-pool": "web"},
+   "ingress": [{"protocol": "tcp", "ports": "443", "source": "13.32.0.0/15", "description": "cloudfront-ingress: CLOUDFRONT 2026-01-01T00:00:00Z"}]}
+]}`
+
+// Ctrl-C lets the call under way finish, says what is done, and the next apply
+// does the rest.
+func TestApplyStopsBetweenTwoSteps(t *testing.T) {
+	o := newOperator(t, fourGroups)
+	ctx, interrupt := context.WithCancel(t.Context())
+	o.Observe(func(ec2sim.Change) { interrupt() }) // before the answer to the first call
+	code, stdout, stderr := o.cfsg(ctx, "apply", "--yes", "--force")
+	for _, want := range []string{
+		"1 of 3: authorized 4 rules in ",
+		`cfsg: us-east-1: pool "web": stopped between two steps, run again to go on: context canceled (1 of 3 steps taken)`,
+		"cfsg: stopped: 1 of 3 steps taken, each of them whole; cfsg apply goes on with the rest",
+	} {
+		if code != exitError || !strings.Contains(stderr, want) {
+			t.Errorf("exit code %d, stderr %q, want %q", code, stderr, want)
+		}
+	}
+	if !strings.Contains(stdout, "4 rules added, 0 revoked") {
+		t.Errorf("the report is %s", stdout)
+	}
+	o.Observe(func(ec2sim.Change) {})
+	if code, _, stderr := o.cfsg(t.Context(), "apply", "--yes", "--force"); code != exitOK || !strings.Contains(stderr, "2 of 2: revoked 1 rule in ") {
+		t.Errorf("exit code %d, stderr %q", code, stderr)
+	}
+	if code, stdout, _ := o.cfsg(t.Context(), "plan", "--detailed-exitcode"); code != exitOK {
+		t.Errorf("exit code %d: %s", code, stdout)
+	}
+}
+
+// What EC2 refuses is said with the permission that is missing.
+func TestPermissionsAreNamed(t *testing.T) {
+	cases := []struct {
+		action, command, want string
+		code                  int
+	}{
+		{"DescribeSecurityGroups", "plan", "grant the permission ec2:DescribeSecurityGroups on it", exitError},
+		{"DescribeSecurityGroups", "status", "grant the permission ec2:DescribeSecurityGroups on it", exitError},
+		{"AuthorizeSecurityGroupIngress", "apply", "grant the permission ec2:AuthorizeSecurityGroupIngress on it (0 of 3 steps taken)", exitError},
+		{"RevokeSecurityGroupIngress", "apply", "grant the permission ec2:RevokeSecurityGroupIngress on it (1 of 3 steps taken)", exitError},
+		{"GetServiceQuota", "plan", "reckoning with 60; grant servicequotas:GetServiceQuota or use --rules-per-group", exitOK},
+	}
+	for _, c := range cases {
+		t.Run(c.action+" "+c.command, func(t *testing.T) {
+			o := newOperator(t, fourGroups)
+			o.Deny(c.action)
+			args := []string{c.command}
+			switch c.command {
+			case "plan":
+				args = append(args, "--force")
+			case "apply":
+				args = append(args, "--force", "--yes")
+			}
+			code, stdout, stderr := o.cfsg(t.Context(), args...)
+			if code != c.code || !strings.Contains(stderr+stdout, c.want) {
+				t.Errorf("exit code %d, stderr %q, stdout %s", code, stderr, stdout)
+			}
+		})
+	}
+}
+
+// A plan is not applied to groups that changed since it was shown.
+func TestApplyDoesOnlyWhatWasShown(t *testing.T) {
+	o := newOperator(t, fourGroups)
+	region := o.Region("", "us-east-1")
+	tagged := slices.IndexFunc(region.Groups(), func(g ec2sim.Group) bool { return len(g.Tags) > 0 })
+	requests := 0
+	o.before = func() {
+		if requests++; requests == 3 { // describe and quota for the plan; now the run begins
+			if err := region.SetRules(region.Groups()[tagged].ID); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	code, _, stderr := o.cfsg(t.Context(), "apply", "--yes", "--force")
+	if code != exitError || !strings.Contains(stderr, "cfsg: us-east-1: the security groups have changed since the plan was made: nothing is done; plan again") {
+		t.Errorf("exit code %d, stderr %q", code, stderr)
+	}
+	for _, c := range o.Calls() {
+		if c.Mutating {
+			t.Errorf("it calls %s", c.Action)
+		}
+	}
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+type planCommand struct {
+	changeFlags
+	DetailedExitcode bool `help:"Exit with 2 where there are changes, 0 where there is nothing to do."`
+}
+
+// errChanges is no failure: it is how --detailed-exitcode tells of changes.
+var errChanges = errors.New("there are changes")
+
+// Run shows what a sync would do.
+func (c *planCommand) Run(ctx context.Context, t terminal) error {
+	e, err := c.engine(ctx, t, c.given())
+	if err != nil {
+		return err
+	}
+	p, err := propose(ctx, t, e, c.request())
+	if err != nil {
+		return err
+	}
+	if c.json() {
+		err = writeJSON(t.out, p.document())
+	} else {
+		err = p.write(t)
+	}
+	if err != nil {
+		return err
+	}
+	if errs := p.failures(); len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	if c.DetailedExitcode && p.steps() > 0 {
+		return errChanges
+	}
+	return nil
+}
+
+// writeJSON writes a document that people may read as well.
+func writeJSON(out interface{ Write([]byte) (int, error) }, document any) error {
+	encoder := json.NewEncoder(out)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(document); err != nil {
+		return fmt.Errorf("write the result: %w", err)
+	}
+	return nil
+}

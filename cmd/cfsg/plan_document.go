@@ -1,0 +1,149 @@
+package main
+
+import (
+	"time"
+
+	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/secgroup"
+)
+
+// A planDocument is a proposal in JSON: docs/schema/plan.schema.json.
+type planDocument struct {
+	SyncToken   string            `json:"syncToken"`
+	PublishedAt time.Time         `json:"publishedAt"`
+	Services    []string          `json:"services"`
+	Ranges      engine.RangeCount `json:"ranges"`
+	Changes     bool              `json:"changes"`
+	Summary     engine.Summary    `json:"summary"`
+	Targets     []planTarget      `json:"targets"`
+	Errors      []string          `json:"errors"`
+}
+
+type planTarget struct {
+	Account       string     `json:"account"`
+	Region        string     `json:"region"`
+	RulesPerGroup int        `json:"rulesPerGroup"`
+	Pools         []planPool `json:"pools"`
+	Error         string     `json:"error"`
+}
+
+type planPool struct {
+	Name   string      `json:"name"`
+	Groups []planGroup `json:"groups"`
+	Steps  []planStep  `json:"steps"`
+	Error  string      `json:"error"`
+}
+
+type planGroup struct {
+	GroupID string            `json:"groupId"`
+	Name    string            `json:"name"`
+	VPC     string            `json:"vpc"`
+	Ports   []string          `json:"ports"`
+	Added   int               `json:"added"`
+	Revoked int               `json:"revoked"`
+	Kept    int               `json:"kept"`
+	Foreign int               `json:"foreign"`
+	Free    engine.RangeCount `json:"freeAfter"`
+	Error   string            `json:"error"`
+}
+
+type planStep struct {
+	Operation string     `json:"operation"`
+	GroupID   string     `json:"groupId"`
+	Rules     []planRule `json:"rules"`
+	Gap       []string   `json:"gap"`
+}
+
+type planRule struct {
+	Protocol    string `json:"protocol"`
+	FromPort    int32  `json:"fromPort"`
+	ToPort      int32  `json:"toPort"`
+	Source      string `json:"source"`
+	Description string `json:"description"`
+}
+
+func (p *proposal) document() planDocument {
+	d := planDocument{
+		SyncToken:   p.publication.SyncToken,
+		PublishedAt: p.publication.Published,
+		Services:    p.engine.Services,
+		Ranges:      engine.RangeCount{IPv4: len(p.publication.IPv4), IPv6: len(p.publication.IPv6)},
+		Changes:     p.steps() > 0,
+		Targets:     []planTarget{},
+		Errors:      messages(p.failures()),
+	}
+	for _, v := range p.previews {
+		target := planTarget{
+			Account: v.Target.Account, Region: v.Target.Region, RulesPerGroup: v.RulesPerGroup, Pools: []planPool{}, Error: message(v.Err),
+		}
+		for _, pool := range v.Pools {
+			document := poolDocument(pool)
+			d.count(document)
+			target.Pools = append(target.Pools, document)
+		}
+		d.Targets = append(d.Targets, target)
+	}
+	return d
+}
+
+// count adds a pool to the summary.
+func (d *planDocument) count(pool planPool) {
+	for _, g := range pool.Groups {
+		d.Summary.Groups++
+		d.Summary.Added += g.Added
+		d.Summary.Revoked += g.Revoked
+		if g.Added+g.Revoked > 0 {
+			d.Summary.Changed++
+		}
+		if g.Error != "" || pool.Error != "" {
+			d.Summary.Failed++
+		}
+	}
+}
+
+func poolDocument(pool secgroup.PoolPlan) planPool {
+	d := planPool{Name: pool.Name, Steps: []planStep{}, Error: message(pool.Err)}
+	for _, g := range pool.Groups {
+		added, revoked := changes(pool, g.Group.ID)
+		d.Groups = append(d.Groups, planGroup{
+			GroupID: g.Group.ID, Name: g.Group.Name, VPC: g.Group.VPC, Ports: portNames(g.Settings.Ports),
+			Added: total(added), Revoked: total(revoked), Kept: g.Kept, Foreign: g.Foreign,
+			Free:  engine.RangeCount{IPv4: g.Free[secgroup.IPv4], IPv6: g.Free[secgroup.IPv6]},
+			Error: message(g.Err),
+		})
+	}
+	for _, step := range pool.Steps {
+		s := planStep{Operation: step.Op.String(), GroupID: step.GroupID, Rules: []planRule{}, Gap: []string{}}
+		for _, r := range step.Rules {
+			s.Rules = append(s.Rules, planRule{r.Protocol, r.From, r.To, r.Source.String(), r.Description})
+		}
+		for _, prefix := range step.Gap {
+			s.Gap = append(s.Gap, prefix.String())
+		}
+		d.Steps = append(d.Steps, s)
+	}
+	return d
+}
+
+func portNames(ports []secgroup.PortRange) []string {
+	names := []string{}
+	for _, p := range ports {
+		names = append(names, p.String())
+	}
+	return names
+}
+
+func message(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func messages(errs []error) []string {
+	texts := []string{}
+	for _, err := range errs {
+		texts = append(texts, err.Error())
+	}
+	return texts
+}

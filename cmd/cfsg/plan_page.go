@@ -1,0 +1,203 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/page"
+	"cloudfront-sg-sync/secgroup"
+)
+
+// A planPage shows a proposal to a person.
+type planPage struct {
+	*page.Page
+	names map[string]string // of groups, by ID
+}
+
+// write shows what would be done, step by step.
+func (p *proposal) write(t terminal) error {
+	w := planPage{page.New(t.out, colorful(t.out)), p.groupNames()}
+	p.headline(w.Page)
+	for _, v := range p.previews {
+		if v.Err != nil {
+			continue // told at the end, with the other failures
+		}
+		targetHeadline(w.Page, v)
+		for _, pool := range v.Pools {
+			w.pool(pool, v.RulesPerGroup)
+		}
+	}
+	w.Line()
+	w.Line(p.summary(w.Page))
+	return w.Err()
+}
+
+// headline says what the wanted ranges are.
+func (p *proposal) headline(w *page.Page) {
+	w.Line(w.Strong(strings.Join(p.engine.Services, ", ")), fmt.Sprintf(" as published %s: %d IPv4 and %d IPv6 ranges, merged",
+		p.publication.Published.Format(time.RFC3339), len(p.publication.IPv4), len(p.publication.IPv6)))
+	for _, note := range p.quotaNotes() {
+		w.Line(w.Warn("! "), note)
+	}
+}
+
+// targetHeadline says where the pools are that follow.
+func targetHeadline(w *page.Page, v engine.Preview) {
+	w.Line()
+	w.Line(w.Strong(v.Target.String()), w.Quiet(fmt.Sprintf("  quota: %d rules per group and family", v.RulesPerGroup)))
+}
+
+func (p *proposal) groupNames() map[string]string {
+	names := map[string]string{}
+	for _, v := range p.previews {
+		for _, g := range v.Groups {
+			names[g.ID] = g.Name
+		}
+	}
+	return names
+}
+
+// pool shows the steps of a pool and what its groups hold after them.
+func (w planPage) pool(pool secgroup.PoolPlan, quota int) {
+	w.Line()
+	w.Indent(2)
+	defer w.Indent(0)
+	mark := ""
+	if pool.Err != nil {
+		mark = w.Bad("  not whole, see the errors")
+	}
+	kind := "pool "
+	if pool.Groups[0].Settings.Pool == "" {
+		kind = "group " // of its own
+	}
+	w.Line(kind, w.Strong(pool.Name), mark)
+	for i, step := range pool.Steps {
+		w.step(i+1, step)
+	}
+	if len(pool.Steps) == 0 {
+		w.Line("  nothing to do")
+	}
+	for _, x := range pool.Exposures() {
+		if !revokes(pool, x) {
+			w.Line("  ", w.Bad("! "), fmt.Sprintf("%s lets %s in on port %s by a rule that this plan leaves: see cfsg status",
+				x.GroupID, x.Rule.Source, strings.Join(portNames(x.Ports), " ")))
+		}
+	}
+	w.Line()
+	var rows [][]string
+	for _, g := range pool.Groups {
+		added, revoked := changes(pool, g.Group.ID)
+		rows = append(rows, []string{
+			g.Group.ID, g.Group.Name, ports(w.Page, portNames(g.Settings.Ports), message(g.Err)),
+			fmt.Sprintf("%d of %d", quota-g.Free[secgroup.IPv4], quota),
+			fmt.Sprintf("%d of %d", quota-g.Free[secgroup.IPv6], quota),
+			fmt.Sprint(g.Foreign), w.change(total(added), total(revoked)),
+		})
+	}
+	w.Indent(4)
+	w.Table([]string{"group", "name", "ports", "IPv4 after", "IPv6 after", "foreign", "change"}, rows)
+}
+
+// step shows a call and its rules.
+func (w planPage) step(number int, step secgroup.Step) {
+	style, sign := w.Good, "+"
+	switch step.Op {
+	case secgroup.Revoke:
+		style, sign = w.Bad, "-"
+	case secgroup.Redescribe:
+		style, sign = w.Warn, "~"
+	}
+	w.Indent(2)
+	w.Line(fmt.Sprintf("%3d  %s", number, step), " ", w.Quiet(w.names[step.GroupID]))
+	w.Indent(7)
+	for _, s := range bySocket(step.Rules) {
+		label := sign + " " + s.socket + "  "
+		for _, line := range page.Wrap(s.sources, "  ", page.Width-7-len(label)) {
+			w.Line(style(label + line))
+			label = strings.Repeat(" ", len(label))
+		}
+	}
+	if len(step.Gap) > 0 {
+		w.Say("%s", w.Warn(fmt.Sprintf("! no room to avoid a gap: closes %s until a later step opens it again", joinPrefixes(step.Gap))))
+	}
+	w.Indent(2)
+}
+
+// ports lists the ports of a group, or says why there are none.
+func ports(w *page.Page, names []string, problem string) string {
+	switch {
+	case problem != "":
+		return w.Bad("failed")
+	case len(names) == 0:
+		return "none"
+	}
+	return strings.Join(names, " ")
+}
+
+func (w planPage) change(added, revoked int) string {
+	var signs []string
+	if added > 0 {
+		signs = append(signs, w.Good(fmt.Sprintf("+%d", added)))
+	}
+	if revoked > 0 {
+		signs = append(signs, w.Bad(fmt.Sprintf("-%d", revoked)))
+	}
+	return strings.Join(signs, " ")
+}
+
+// summary says in a line what all plans come to.
+func (p *proposal) summary(w *page.Page) string {
+	d := p.document()
+	if !d.Changes {
+		if len(p.failures()) > 0 {
+			return "Nothing can be done."
+		}
+		return w.Good("✓") + fmt.Sprintf(" Nothing to do: %s right.", countOf(d.Summary.Groups, "group is", "groups are"))
+	}
+	return fmt.Sprintf("Plan: %s to add, %d to revoke, in %d of %s.",
+		countOf(d.Summary.Added, "rule", "rules"), d.Summary.Revoked, d.Summary.Changed, countOf(d.Summary.Groups, "group", "groups"))
+}
+
+// A socket is what rules with the same protocol and ports are listed under.
+type socket struct {
+	socket  string
+	sources []string
+}
+
+// bySocket sorts rules by protocol and ports.
+func bySocket(rules []secgroup.Rule) []socket {
+	var sockets []socket
+	for _, r := range rules {
+		name := r.Protocol + " " + portsOf(r.RuleID)
+		i := slices.IndexFunc(sockets, func(s socket) bool { return s.socket == name })
+		if i < 0 {
+			i = len(sockets)
+			sockets = append(sockets, socket{socket: name})
+		}
+		sockets[i].sources = append(sockets[i].sources, r.Source.String())
+	}
+	return sockets
+}
+
+// changes counts the rules that a plan adds to a group and revokes from it.
+func changes(pool secgroup.PoolPlan, id string) (added, revoked secgroup.Weight) {
+	for _, step := range pool.Steps {
+		if step.GroupID != id {
+			continue
+		}
+		for _, r := range step.Rules {
+			switch step.Op {
+			case secgroup.Authorize:
+				added[secgroup.FamilyOf(r.Source.Prefix)]++
+			case secgroup.Revoke:
+				revoked[secgroup.FamilyOf(r.Source.Prefix)]++
+			}
+		}
+	}
+	return added, revoked
+}
+
+func total(w secgroup.Weight) int { return w[secgroup.IPv4] + w[secgroup.IPv6] }

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/secgroup"
+)
+
+// A statusDocument says how all managed groups are: docs/schema/status.schema.json.
+type statusDocument struct {
+	SyncToken   string            `json:"syncToken"`
+	PublishedAt time.Time         `json:"publishedAt"`
+	Services    []string          `json:"services"`
+	Ranges      engine.RangeCount `json:"ranges"`
+	Targets     []statusTarget    `json:"targets"`
+	Errors      []string          `json:"errors"`
+}
+
+type statusTarget struct {
+	Account       string           `json:"account"`
+	Region        string           `json:"region"`
+	RulesPerGroup int              `json:"rulesPerGroup"`
+	Pools         []statusPool     `json:"pools"`
+	Exposures     []statusExposure `json:"exposures"`
+	Error         string           `json:"error"`
+}
+
+type statusPool struct {
+	Name   string        `json:"name"`
+	Groups []statusGroup `json:"groups"`
+	Error  string        `json:"error"`
+}
+
+type statusGroup struct {
+	GroupID string   `json:"groupId"`
+	Name    string   `json:"name"`
+	VPC     string   `json:"vpc"`
+	Ports   []string `json:"ports"`
+	// Rules counts this tool's rules, and Free the slots that the quota leaves.
+	Rules    int               `json:"rules"`
+	Free     engine.RangeCount `json:"free"`
+	Missing  int               `json:"missing"`
+	LeftOver int               `json:"leftOver"`
+	Foreign  int               `json:"foreign"`
+	// AppliedPublication is nil where no rule says what it was made from.
+	AppliedPublication *time.Time `json:"appliedPublication"`
+	Error              string     `json:"error"`
+}
+
+// A statusExposure is a rule that opens a managed port to the world.
+type statusExposure struct {
+	GroupID     string   `json:"groupId"`
+	Protocol    string   `json:"protocol"`
+	FromPort    int32    `json:"fromPort"`
+	ToPort      int32    `json:"toPort"`
+	Source      string   `json:"source"`
+	Description string   `json:"description"`
+	Ports       []string `json:"ports"`
+	Owned       bool     `json:"owned"`
+}
+
+func (p *proposal) status() statusDocument {
+	d := statusDocument{
+		SyncToken:   p.publication.SyncToken,
+		PublishedAt: p.publication.Published,
+		Services:    p.engine.Services,
+		Ranges:      engine.RangeCount{IPv4: len(p.publication.IPv4), IPv6: len(p.publication.IPv6)},
+		Targets:     []statusTarget{},
+		Errors:      messages(p.failures()),
+	}
+	for _, v := range p.previews {
+		target := statusTarget{
+			Account: v.Target.Account, Region: v.Target.Region, RulesPerGroup: v.RulesPerGroup,
+			Pools: []statusPool{}, Exposures: []statusExposure{}, Error: message(v.Err),
+		}
+		for _, pool := range v.Pools {
+			target.add(pool)
+		}
+		d.Targets = append(d.Targets, target)
+	}
+	return d
+}
+
+func (d *statusTarget) add(pool secgroup.PoolPlan) {
+	s := statusPool{Name: pool.Name, Error: message(pool.Err)}
+	for _, g := range pool.Groups {
+		added, revoked := changes(pool, g.Group.ID)
+		status := statusGroup{
+			GroupID: g.Group.ID, Name: g.Group.Name, VPC: g.Group.VPC, Ports: portNames(g.Settings.Ports),
+			Rules: g.Kept + total(revoked),
+			Free: engine.RangeCount{
+				IPv4: g.Free[secgroup.IPv4] + added[secgroup.IPv4] - revoked[secgroup.IPv4],
+				IPv6: g.Free[secgroup.IPv6] + added[secgroup.IPv6] - revoked[secgroup.IPv6],
+			},
+			Missing: total(added), LeftOver: total(revoked), Foreign: g.Foreign, Error: message(g.Err),
+		}
+		if !g.Applied.IsZero() {
+			status.AppliedPublication = &g.Applied
+		}
+		s.Groups = append(s.Groups, status)
+	}
+	d.Pools = append(d.Pools, s)
+	for _, x := range pool.Exposures() {
+		d.Exposures = append(d.Exposures, statusExposure{
+			GroupID: x.GroupID, Protocol: x.Rule.Protocol, FromPort: x.Rule.From, ToPort: x.Rule.To,
+			Source: x.Rule.Source.String(), Description: x.Rule.Description, Ports: portNames(x.Ports),
+			Owned: revokes(pool, x),
+		})
+	}
+}
+
+// revokes reports whether a plan takes the exposure away.
+func revokes(pool secgroup.PoolPlan, x secgroup.Exposure) bool {
+	return slices.ContainsFunc(pool.Steps, func(s secgroup.Step) bool {
+		return s.Op == secgroup.Revoke && s.GroupID == x.GroupID && slices.Contains(s.Rules, x.Rule)
+	})
+}
+
+// revokeCommand is what to type to revoke the rule.
+func (x statusExposure) revokeCommand(region string) string {
+	ranges := "IpRanges=[{CidrIp=" + x.Source + "}]"
+	if prefix, err := netip.ParsePrefix(x.Source); err == nil && prefix.Addr().Is6() {
+		ranges = "Ipv6Ranges=[{CidrIpv6=" + x.Source + "}]"
+	}
+	ports := ""
+	if x.FromPort >= 0 {
+		ports = fmt.Sprintf("FromPort=%d,ToPort=%d,", x.FromPort, x.ToPort)
+	}
+	return fmt.Sprintf("aws ec2 revoke-security-group-ingress --region %s --group-id %s --ip-permissions 'IpProtocol=%s,%s%s'",
+		region, x.GroupID, x.Protocol, ports, ranges)
+}

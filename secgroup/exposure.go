@@ -1,0 +1,62 @@
+package secgroup
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// An Exposure is a rule that opens a managed port far beyond any published
+// range: what this tool keeps closed, the rule leaves open.
+type Exposure struct {
+	GroupID string
+	Rule    Rule
+	// Ports are the managed ports that the rule opens, or opens in part.
+	Ports []PortRange
+}
+
+// widest are the shortest prefixes that are not taken for the whole world. No
+// published range is wider, see package iprange.
+var widest = [...]int{IPv4: 8, IPv6: 20}
+
+// private is IPv6 space that is wide and nevertheless of no public address:
+// unique local (RFC 4193), link-local and multicast (RFC 4291).
+var private = []netip.Prefix{
+	netip.MustParsePrefix("fc00::/7"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("ff00::/8"),
+}
+
+// Exposures returns the rules of the pool's groups that open one of the pool's
+// ports to the world, as they are before the first step. The groups of a pool
+// are attached together, so that each opens what the others keep closed.
+func (pp PoolPlan) Exposures() []Exposure {
+	var ports []PortRange
+	for _, g := range pp.Groups {
+		ports = append(ports, g.Settings.Ports...)
+	}
+	slices.SortFunc(ports, PortRange.compare)
+	ports = slices.Compact(ports)
+	var exposures []Exposure
+	for _, g := range pp.Groups {
+		for _, r := range g.Group.Ingress {
+			if !r.opensToWorld() {
+				continue
+			}
+			var opened []PortRange
+			for _, p := range ports {
+				if r.Protocol == "-1" || r.Protocol == "tcp" && r.From <= int32(p.To) && int32(p.From) <= r.To {
+					opened = append(opened, p)
+				}
+			}
+			if len(opened) > 0 {
+				exposures = append(exposures, Exposure{g.Group.ID, r, opened})
+			}
+		}
+	}
+	return exposures
+}
+
+func (r Rule) opensToWorld() bool {
+	p := r.Source.Prefix
+	return p.IsValid() && p.Bits() < widest[FamilyOf(p)] && !slices.ContainsFunc(private, func(within netip.Prefix) bool {
+		return within.Bits() <= p.Bits() && within.Contains(p.Addr())
+	})
+}
