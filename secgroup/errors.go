@@ -48,6 +48,15 @@ type PortShortage struct {
 	Needed, Available int // rules
 }
 
+// Missing counts the rules that have no room.
+func (e *ShortageError) Missing() int {
+	n := 0
+	for _, s := range e.Ports {
+		n += s.Needed - s.Available
+	}
+	return n
+}
+
 func (e *ShortageError) Error() string {
 	var ports []string
 	for _, s := range e.Ports {

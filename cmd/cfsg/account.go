@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,12 +70,12 @@ func (f accountFlags) awsConfig(ctx context.Context, c function.Config) (aws.Con
 	if len(c.Regions) > 0 {
 		options = append(options, config.WithRegion(c.Regions[0]))
 	}
-	if f.EndpointURL != "" {
-		loopback, err := isLoopback(f.EndpointURL)
+	if endpoint := cmp.Or(f.EndpointURL, os.Getenv("AWS_ENDPOINT_URL")); endpoint != "" {
+		loopback, err := isLoopback(endpoint)
 		if err != nil {
-			return aws.Config{}, usageError{fmt.Errorf("--endpoint-url=%s: %w", f.EndpointURL, err)}
+			return aws.Config{}, usageError{fmt.Errorf("--endpoint-url=%s: %w", endpoint, err)}
 		}
-		options = append(options, config.WithBaseEndpoint(f.EndpointURL))
+		options = append(options, config.WithBaseEndpoint(endpoint))
 		// An endpoint on this machine is no AWS: it needs no account.
 		if loopback && f.Profile == "" && os.Getenv("AWS_PROFILE") == "" && os.Getenv("AWS_ACCESS_KEY_ID") == "" {
 			options = append(options, config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("local", "local", "")))

@@ -62,6 +62,12 @@ func (p *proposal) writeStatus(t terminal, now time.Time) error {
 		} else {
 			w.Table([]string{"pool", "group", "name", "ports", "rules", "free v4", "free v6", "missing", "left over", "foreign", "applied"}, rows)
 		}
+		for _, pool := range status.Targets[i].Pools {
+			if pool.NoRoomFor > 0 {
+				w.Line()
+				w.Line(w.Bad(w.Strong("TOO SMALL")), fmt.Sprintf(": %s has no room for %s: part of CloudFront is shut out", pool.Name, countOf(pool.NoRoomFor, "rule", "rules")))
+			}
+		}
 		for _, x := range status.Targets[i].Exposures {
 			writeExposure(w, x, v.Target.Region)
 		}

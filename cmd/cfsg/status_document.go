@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -32,7 +33,9 @@ type statusTarget struct {
 type statusPool struct {
 	Name   string        `json:"name"`
 	Groups []statusGroup `json:"groups"`
-	Error  string        `json:"error"`
+	// NoRoomFor counts the rules that are missing and have no room.
+	NoRoomFor int    `json:"noRoomFor"`
+	Error     string `json:"error"`
 }
 
 type statusGroup struct {
@@ -87,6 +90,9 @@ func (p *proposal) status() statusDocument {
 
 func (d *statusTarget) add(pool secgroup.PoolPlan) {
 	s := statusPool{Name: pool.Name, Error: message(pool.Err)}
+	if short, ok := errors.AsType[*secgroup.ShortageError](pool.Err); ok {
+		s.NoRoomFor = short.Missing()
+	}
 	for _, g := range pool.Groups {
 		added, revoked := changes(pool, g.Group.ID)
 		status := statusGroup{
