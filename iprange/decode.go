@@ -21,23 +21,15 @@ func Decode(r io.Reader, sel Selection) (*Publication, error) {
 	if err := sel.validate(); err != nil {
 		return nil, err
 	}
-	src := &source{r: r, hash: md5.New()}
-	d := &decoder{
-		src:      src,
-		dec:      jsontext.NewDecoder(src), // refuses duplicate member names at every level
-		sel:      sel,
-		pub:      new(Publication),
-		entryDec: new(jsontext.Decoder),
-		found:    make(map[string]bool),
-	}
-	src.consumed = d.dec.InputOffset
+	d := newDecoder(r)
+	d.sel, d.found, d.each = sel, make(map[string]bool), d.entry
 	for _, service := range sel.Services {
 		d.marks = append(d.marks, []byte(service))
 	}
 	if err := d.document(); err != nil {
-		return nil, src.explain(err)
+		return nil, d.src.explain(err)
 	}
-	src.hash.Sum(d.pub.MD5[:0])
+	d.src.hash.Sum(d.pub.MD5[:0])
 	if err := d.finish(); err != nil {
 		return nil, err
 	}
@@ -51,12 +43,25 @@ type decoder struct {
 	sel   Selection
 	marks [][]byte // the names of the selected services
 
-	entryReader bytes.Reader // both are for one entry at a time
+	each        func(family, jsontext.Value) error // is handed each entry
+	entryReader bytes.Reader                       // both are for one entry at a time
 	entryDec    *jsontext.Decoder
 
 	lists []family        // met so far
 	found map[string]bool // services with a selected prefix
 	pub   *Publication
+}
+
+func newDecoder(r io.Reader) *decoder {
+	src := &source{r: r, hash: md5.New()}
+	d := &decoder{
+		src:      src,
+		dec:      jsontext.NewDecoder(src), // refuses duplicate member names at every level
+		pub:      new(Publication),
+		entryDec: new(jsontext.Decoder),
+	}
+	src.consumed = d.dec.InputOffset
+	return d
 }
 
 // document reads the document to the end of the file.
@@ -98,16 +103,16 @@ func (d *decoder) member() error {
 		}
 		return nil
 	case familyIPv4.list:
-		return d.list(familyIPv4, d.sel.IPv4)
+		return d.list(familyIPv4)
 	case familyIPv6.list:
-		return d.list(familyIPv6, d.sel.IPv6)
+		return d.list(familyIPv6)
 	default:
 		return d.dec.SkipValue()
 	}
 }
 
 // list reads the prefixes of one family.
-func (d *decoder) list(f family, selected bool) error {
+func (d *decoder) list(f family) error {
 	d.lists = append(d.lists, f)
 	if err := expect(d.dec, jsontext.KindBeginArray); err != nil {
 		return fmt.Errorf("%s: %w", f.list, err)
@@ -125,10 +130,8 @@ func (d *decoder) list(f family, selected bool) error {
 			return err
 		case entry.Kind() != jsontext.KindBeginObject:
 			return fmt.Errorf("%s entry %d is not an object", f.list, i)
-		case !d.mayBeWanted(entry):
-			continue
 		}
-		if err := d.entry(f, selected, entry); err != nil {
+		if err := d.each(f, entry); err != nil {
 			return fmt.Errorf("%s entry %d: %w", f.list, i, err)
 		}
 	}
@@ -146,7 +149,10 @@ func (d *decoder) mayBeWanted(entry []byte) bool {
 }
 
 // entry reads an entry, and keeps its prefix if it is wanted.
-func (d *decoder) entry(f family, selected bool, raw jsontext.Value) error {
+func (d *decoder) entry(f family, raw jsontext.Value) error {
+	if !d.mayBeWanted(raw) {
+		return nil
+	}
 	service, text, err := d.serviceAndPrefix(f, raw)
 	if err != nil || !slices.Contains(d.sel.Services, service) {
 		return err
@@ -158,7 +164,7 @@ func (d *decoder) entry(f family, selected bool, raw jsontext.Value) error {
 	if err != nil {
 		return fmt.Errorf("%s (%s): %w", quote(text), service, err)
 	}
-	if selected {
+	if d.selected(f) {
 		d.found[service] = true
 		d.pub.Prefixes = append(d.pub.Prefixes, p)
 	}
@@ -197,14 +203,17 @@ func (d *decoder) serviceAndPrefix(f family, raw jsontext.Value) (service, prefi
 	return service, prefix, nil
 }
 
+func (d *decoder) selected(f family) bool {
+	return f == familyIPv4 && d.sel.IPv4 || f == familyIPv6 && d.sel.IPv6
+}
+
 // finish checks that the document was complete, and merges what it holds.
 func (d *decoder) finish() error {
 	if d.pub.SyncToken == "" {
 		return errors.New("this is not ip-ranges.json: it has no syncToken")
 	}
 	for _, f := range []family{familyIPv4, familyIPv6} {
-		selected := f == familyIPv4 && d.sel.IPv4 || f == familyIPv6 && d.sel.IPv6
-		if selected && !slices.Contains(d.lists, f) {
+		if d.selected(f) && !slices.Contains(d.lists, f) {
 			return fmt.Errorf("this is not ip-ranges.json: it has no list of %s", f.list)
 		}
 	}

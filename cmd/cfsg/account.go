@@ -53,7 +53,10 @@ func (f accountFlags) engine(ctx context.Context, t terminal, flags map[string]g
 	if err != nil {
 		return nil, err
 	}
-	read := sync.OnceValues(func() (*iprange.Publication, error) { return f.read(ctx, t, c) })
+	read := sync.OnceValues(func() (*iprange.Publication, error) {
+		ranges, err := f.read(ctx, t, c)
+		return ranges.Publication, err
+	})
 	log := slog.New(slog.DiscardHandler)
 	if f.Verbose {
 		log = slog.New(slog.NewTextHandler(t.err, nil))

@@ -2,10 +2,11 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 
 	"cloudfront-sg-sync/internal/demo"
+	"cloudfront-sg-sync/internal/function"
+	"cloudfront-sg-sync/iprange"
 )
 
 type demoCommand struct {
@@ -13,15 +14,18 @@ type demoCommand struct {
 	Verbose  bool   `short:"v" help:"Show the function's log."`
 }
 
+// demoConfig selects what the demo is about.
+var demoConfig = function.Config{Selection: iprange.Selection{Services: []string{"CLOUDFRONT"}, IPv4: true, IPv6: true}}
+
 // Run shows the demo.
 func (c *demoCommand) Run(ctx context.Context, t terminal) error {
 	options := demo.Options{Out: t.out, Color: colorful(t.out)}
 	if c.IPRanges != "" {
-		document, err := readIPRanges(ctx, c.IPRanges, t.in)
+		ranges, err := rangeFlags{IPRanges: c.IPRanges}.read(ctx, t, demoConfig)
 		if err != nil {
-			return fmt.Errorf("read the ranges: %w", err)
+			return err
 		}
-		options.Document = document
+		options.Document = ranges.document
 	}
 	if c.Verbose {
 		options.Log = slog.New(slog.NewTextHandler(t.err, nil))

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"cloudfront-sg-sync/internal/function"
-	"cloudfront-sg-sync/iprange"
 )
 
 // usageError is an error of what was typed.
@@ -68,30 +67,13 @@ func readConfig(flags map[string]given) (function.Config, error) {
 	return c, nil
 }
 
-// publication reads the ranges.
-func (f rangeFlags) publication(ctx context.Context, t terminal) (*iprange.Publication, error) {
-	c, err := readConfig(f.given())
-	if err != nil {
-		return nil, err
-	}
-	return f.read(ctx, t, c)
-}
-
 // read reads the ranges that a configuration asks for.
-func (f rangeFlags) read(ctx context.Context, t terminal, c function.Config) (*iprange.Publication, error) {
-	src := f.IPRanges
-	if src == "" {
-		src = c.URL
-	}
-	data, err := readIPRanges(ctx, src, t.in)
+func (f rangeFlags) read(ctx context.Context, t terminal, c function.Config) (ipRanges, error) {
+	r, err := readIPRanges(ctx, cmp.Or(f.IPRanges, c.URL), c.Selection, t.in)
 	if err != nil {
-		return nil, fmt.Errorf("read the ranges: %w", err)
+		err = fmt.Errorf("read the ranges: %w", err)
 	}
-	publication, err := iprange.Decode(bytes.NewReader(data), c.Selection)
-	if err != nil {
-		return nil, fmt.Errorf("read the ranges: %s: %w", src, err)
-	}
-	return publication, nil
+	return r, err
 }
 
 func isURL(src string) bool { return strings.Contains(src, "://") }

@@ -24,6 +24,8 @@ const (
 
 // commands are what cfsg can do. The help texts stand in the folder help.
 type commands struct {
+	Ranges rangesCommand `cmd:"" help:"Print the ranges, and what they take."`
+	Diff   diffCommand   `cmd:"" help:"Compare two published files."`
 	Plan   planCommand   `cmd:"" help:"Show what a sync would do."`
 	Apply  applyCommand  `cmd:"" help:"Do what a sync does."`
 	Status statusCommand `cmd:"" help:"Show how the managed groups are."`

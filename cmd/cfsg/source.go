@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,33 +15,44 @@ import (
 	"cloudfront-sg-sync/iprange"
 )
 
-// readIPRanges returns the ip-ranges.json that src names: a URL, a file, or -
-// for stdin. One that is no such document is an error.
-func readIPRanges(ctx context.Context, src string, stdin io.Reader) ([]byte, error) {
-	if isURL(src) {
-		return fetchIPRanges(ctx, src)
-	}
-	name, in := "stdin", stdin
-	if src != "-" {
-		f, err := os.Open(src)
-		if err != nil {
-			return nil, fmt.Errorf("%w; name a file, a URL, or - for stdin", err)
-		}
-		defer f.Close()
-		name, in = src, f
-	}
-	data, err := readPlain(in)
-	if err == nil {
-		_, err = iprange.Decode(bytes.NewReader(data), everything)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return data, nil
+// ipRanges is a document and what is selected of it.
+type ipRanges struct {
+	*iprange.Publication
+	document []byte
 }
 
-// everything is a selection of any document that may be one of AWS.
-var everything = iprange.Selection{Services: []string{"CLOUDFRONT"}, IPv4: true, IPv6: true}
+// readIPRanges reads the ip-ranges.json that src names: a URL, a file, or - for
+// stdin, plain or gzip. A service that the document does not have is an error
+// that names the nearest there is.
+func readIPRanges(ctx context.Context, src string, sel iprange.Selection, stdin io.Reader) (r ipRanges, err error) {
+	switch {
+	case isURL(src):
+		r, err = fetchIPRanges(ctx, src, sel)
+	case src == "-":
+		r, err = decodeIPRanges("stdin", stdin, sel)
+	default:
+		f, openErr := os.Open(src)
+		if openErr != nil {
+			return r, fmt.Errorf("%w; name a file, a URL, or - for stdin", openErr)
+		}
+		defer f.Close()
+		r, err = decodeIPRanges(src, f, sel)
+	}
+	if missing, ok := errors.AsType[*iprange.MissingServiceError](err); ok {
+		err = fmt.Errorf("%w; %s", err, suggestServices(missing.Services, r.document))
+	}
+	return r, err
+}
+
+func decodeIPRanges(name string, in io.Reader, sel iprange.Selection) (r ipRanges, err error) {
+	if r.document, err = readPlain(in); err == nil {
+		r.Publication, err = iprange.Decode(bytes.NewReader(r.document), sel)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", name, err)
+	}
+	return r, err
+}
 
 // readPlain reads all there is, decompressed if it is gzip (RFC 1952).
 func readPlain(r io.Reader) ([]byte, error) {
@@ -62,13 +74,12 @@ func readPlain(r io.Reader) ([]byte, error) {
 
 // fetchIPRanges fetches the document from a URL, by the rules the function has
 // for it.
-func fetchIPRanges(ctx context.Context, url string) ([]byte, error) {
-	var body recorder
-	fetcher := iprange.Fetcher{URL: url, Selection: everything, Transport: &body, Attempts: 2, Timeout: 20 * time.Second}
-	if _, err := fetcher.Fetch(ctx, nil); err != nil {
-		return nil, err
-	}
-	return body.last.Bytes(), nil
+func fetchIPRanges(ctx context.Context, url string, sel iprange.Selection) (r ipRanges, err error) {
+	body := recorder{last: new(bytes.Buffer)}
+	fetcher := iprange.Fetcher{URL: url, Selection: sel, Transport: &body, Attempts: 2, Timeout: 20 * time.Second}
+	r.Publication, err = fetcher.Fetch(ctx, nil)
+	r.document = body.last.Bytes()
+	return r, err
 }
 
 // A recorder is a transport that keeps what was read of the last answer.

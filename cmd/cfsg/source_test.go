@@ -47,9 +47,9 @@ func TestReadIPRanges(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			data, err := readIPRanges(t.Context(), c.src, strings.NewReader(c.stdin))
-			if err != nil || string(data) != document {
-				t.Errorf("got %q, error %v", data, err)
+			data, err := readIPRanges(t.Context(), c.src, demoConfig.Selection, strings.NewReader(c.stdin))
+			if err != nil || string(data.document) != document {
+				t.Errorf("got %q, error %v", data.document, err)
 			}
 		})
 	}
@@ -64,7 +64,7 @@ func TestReadIPRangesFails(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := readIPRanges(t.Context(), "-", strings.NewReader(c.stdin))
+			_, err := readIPRanges(t.Context(), "-", demoConfig.Selection, strings.NewReader(c.stdin))
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want one with %q", err, c.want)
 			}

@@ -34,3 +34,12 @@ func joinPrefixes(prefixes []netip.Prefix) string {
 	}
 	return strings.Join(words, ", ")
 }
+
+// thousands writes a number in groups of three digits.
+func thousands(n uint64) string {
+	digits := fmt.Sprint(n)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}

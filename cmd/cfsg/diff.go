@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"cloudfront-sg-sync/internal/ipspace"
+	"cloudfront-sg-sync/internal/page"
+)
+
+type diffCommand struct {
+	Old              string   `arg:"" placeholder:"OLD" predictor:"file" help:"The older file."`
+	New              string   `arg:"" placeholder:"NEW" predictor:"file" help:"The newer file."`
+	Service          []string `placeholder:"NAME" predictor:"service" help:"A service of both files (default CLOUDFRONT)."`
+	Family           []string `placeholder:"FAMILY" predictor:"family" help:"ipv4 or ipv6 (default both)."`
+	DetailedExitcode bool     `help:"Exit with 2 where rules differ, 0 where they do not."`
+	outputFlags
+}
+
+// Run compares two published files.
+func (c *diffCommand) Run(ctx context.Context, t terminal) error {
+	if c.Old == "-" && c.New == "-" {
+		return usageError{errors.New("only one of the two files can be stdin")}
+	}
+	done := t.progress("reading the ranges …")
+	before, err := c.read(ctx, t, c.Old)
+	var after ipRanges
+	if err == nil {
+		after, err = c.read(ctx, t, c.New)
+	}
+	done()
+	if err != nil {
+		return err
+	}
+	d := newDiff(before, after)
+	if c.json() {
+		err = writeJSON(t.out, d)
+	} else {
+		err = d.write(t)
+	}
+	if err == nil && c.DetailedExitcode && len(d.Rules.Added)+len(d.Rules.Removed) > 0 {
+		return errChanges
+	}
+	return err
+}
+
+func (c *diffCommand) read(ctx context.Context, t terminal, src string) (ipRanges, error) {
+	flags := rangeFlags{IPRanges: src, Service: c.Service, Family: c.Family}
+	config, err := readConfig(flags.given())
+	if err != nil {
+		return ipRanges{}, err
+	}
+	return flags.read(ctx, t, config)
+}
+
+// A diffDocument is what differs between two files, in JSON:
+// docs/schema/diff.schema.json.
+type diffDocument struct {
+	Old       diffSide   `json:"old"`
+	New       diffSide   `json:"new"`
+	Published diffLists  `json:"published"`
+	Rules     diffLists  `json:"rules"`
+	Addresses diffSpaces `json:"addresses"`
+}
+
+type diffSide struct {
+	SyncToken   string    `json:"syncToken"`
+	PublishedAt time.Time `json:"publishedAt"`
+	Published   int       `json:"published"`
+	Rules       int       `json:"rules"`
+}
+
+// diffLists compares lists of ranges as they are written.
+type diffLists struct {
+	Added   []netip.Prefix `json:"added"`
+	Removed []netip.Prefix `json:"removed"`
+}
+
+// diffSpaces compares the addresses that are covered.
+type diffSpaces struct {
+	Opened diffSpace `json:"opened"`
+	Closed diffSpace `json:"closed"`
+}
+
+type diffSpace struct {
+	Ranges []netip.Prefix `json:"ranges"`
+	// IPv4 counts addresses, IPv6 counts /64 networks.
+	IPv4 uint64 `json:"ipv4Addresses"`
+	IPv6 uint64 `json:"ipv6Networks"`
+}
+
+func newDiff(before, after ipRanges) diffDocument {
+	rulesBefore, rulesAfter := before.Merged(), after.Merged()
+	return diffDocument{
+		Old:       side(before),
+		New:       side(after),
+		Published: lists(before.Prefixes, after.Prefixes),
+		Rules:     lists(rulesBefore, rulesAfter),
+		Addresses: diffSpaces{
+			Opened: space(ipspace.Minus(rulesAfter, rulesBefore)),
+			Closed: space(ipspace.Minus(rulesBefore, rulesAfter)),
+		},
+	}
+}
+
+func side(r ipRanges) diffSide {
+	return diffSide{r.SyncToken, r.Published, len(r.Prefixes), len(r.IPv4) + len(r.IPv6)}
+}
+
+func lists(before, after []netip.Prefix) diffLists {
+	added, removed := ipspace.Change(before, after)
+	return diffLists{notNil(added), notNil(removed)}
+}
+
+func space(prefixes []netip.Prefix) diffSpace {
+	ipv4, ipv6 := ipspace.Split(prefixes)
+	return diffSpace{notNil(prefixes), ipspace.Size(ipv4), ipspace.Size(ipv6)}
+}
+
+// notNil makes an empty list of none, as JSON has it.
+func notNil(prefixes []netip.Prefix) []netip.Prefix {
+	return append([]netip.Prefix{}, prefixes...)
+}
+
+func (d diffDocument) write(t terminal) error {
+	w := page.New(t.out, colorful(t.out))
+	w.Table([]string{"", "published", "sync token", "ranges", "merged"}, [][]string{
+		{"old", d.Old.PublishedAt.Format(time.RFC3339), d.Old.SyncToken, fmt.Sprint(d.Old.Published), fmt.Sprint(d.Old.Rules)},
+		{"new", d.New.PublishedAt.Format(time.RFC3339), d.New.SyncToken, fmt.Sprint(d.New.Published), fmt.Sprint(d.New.Rules)},
+	})
+	if d.New.PublishedAt.Before(d.Old.PublishedAt) {
+		w.Line(w.Warn("! "), "the new file is older than the old one")
+	}
+	w.Line()
+	w.Line(w.Strong("Published"), "  ", d.Published.count())
+	w.Line(w.Strong("Rules"), "      ", d.verdictOnRules())
+	writeChange(w, "+ ", d.Rules.Added, w.Good)
+	writeChange(w, "- ", d.Rules.Removed, w.Bad)
+	w.Line(w.Strong("Addresses"), "  ", d.verdictOnAddresses())
+	// Most often the rules have said it.
+	if !slices.Equal(d.Rules.Added, d.Addresses.Opened.Ranges) {
+		writeChange(w, "+ ", d.Addresses.Opened.Ranges, w.Good)
+	}
+	if !slices.Equal(d.Rules.Removed, d.Addresses.Closed.Ranges) {
+		writeChange(w, "- ", d.Addresses.Closed.Ranges, w.Bad)
+	}
+	return w.Err()
+}
+
+// count says how many ranges there are on each side only.
+func (l diffLists) count() string {
+	if len(l.Added)+len(l.Removed) == 0 {
+		return "the same"
+	}
+	return fmt.Sprintf("%d added, %d removed", len(l.Added), len(l.Removed))
+}
+
+func (d diffDocument) verdictOnRules() string {
+	if len(d.Published.Added)+len(d.Published.Removed) > 0 && len(d.Rules.Added)+len(d.Rules.Removed) == 0 {
+		return "the same: AWS only cut its blocks anew, merged they are what they were"
+	}
+	return d.Rules.count()
+}
+
+func (d diffDocument) verdictOnAddresses() string {
+	opened, closed := d.Addresses.Opened, d.Addresses.Closed
+	if len(opened.Ranges)+len(closed.Ranges) == 0 {
+		return "the same"
+	}
+	return fmt.Sprintf("%s new, %s gone", opened.size(), closed.size())
+}
+
+// size says how much address space it is.
+func (s diffSpace) size() string {
+	var parts []string
+	if s.IPv4 > 0 {
+		parts = append(parts, addresses(s.IPv4))
+	}
+	if s.IPv6 > 0 {
+		parts = append(parts, networks(s.IPv6))
+	}
+	if len(parts) == 0 {
+		return "none"
+	}
+	return strings.Join(parts, " and ")
+}
+
+// writeChange lists ranges behind a sign.
+func writeChange(w *page.Page, sign string, prefixes []netip.Prefix, style func(string) string) {
+	if len(prefixes) == 0 {
+		return
+	}
+	var words []string
+	for _, p := range prefixes {
+		words = append(words, p.String())
+	}
+	w.Indent(2)
+	for _, line := range page.Wrap(words, "  ", page.Width-4) {
+		w.Line(style(sign + line))
+		sign = "  "
+	}
+	w.Indent(0)
+}

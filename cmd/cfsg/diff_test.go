@@ -1,0 +1,65 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"net/netip"
+	"os"
+	"slices"
+	"testing"
+
+	"cloudfront-sg-sync/internal/ipspace"
+	"cloudfront-sg-sync/iprange"
+)
+
+// What a diff adds to the old rules and takes from them makes the new ones, and
+// so with the addresses, for all that AWS published in seven years.
+func TestDiffHistory(t *testing.T) {
+	f, err := os.Open("../../../shared/data/cloudfront-history-2017-2024.jsonl.gz")
+	if err != nil {
+		t.Skipf("the history is not here: %v", err)
+	}
+	defer f.Close()
+	lines, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scanner := bufio.NewScanner(lines)
+	scanner.Buffer(nil, iprange.MaxSize)
+	var before ipRanges
+	states, recut := 0, 0
+	for scanner.Scan() {
+		p, err := iprange.Decode(bytes.NewReader(scanner.Bytes()), demoConfig.Selection)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after := ipRanges{Publication: p}
+		if states++; states > 1 {
+			d := newDiff(before, after)
+			if got := patched(before.Merged(), d.Rules.Added, d.Rules.Removed); !slices.Equal(got, after.Merged()) {
+				t.Errorf("%s: the rules become %v, want %v", p.SyncToken, got, after.Merged())
+			}
+			opened := slices.Concat(before.Merged(), d.Addresses.Opened.Ranges)
+			if got := ipspace.Minus(opened, d.Addresses.Closed.Ranges); !slices.Equal(got, after.Merged()) {
+				t.Errorf("%s: the addresses become %v, want %v", p.SyncToken, got, after.Merged())
+			}
+			if len(d.Published.Added) > 0 && len(d.Rules.Added)+len(d.Rules.Removed) == 0 {
+				recut++
+			}
+		}
+		before = after
+	}
+	if states != 110 || recut == 0 {
+		t.Errorf("%d states, in %d of which AWS only cut its blocks anew", states, recut)
+	}
+}
+
+// patched returns a list with what is added and without what is removed,
+// sorted.
+func patched(list, added, removed []netip.Prefix) []netip.Prefix {
+	list = slices.DeleteFunc(slices.Clone(list), func(p netip.Prefix) bool { return slices.Contains(removed, p) })
+	list = append(list, added...)
+	slices.SortFunc(list, netip.Prefix.Compare)
+	return list
+}

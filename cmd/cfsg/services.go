@@ -1,0 +1,58 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"cloudfront-sg-sync/iprange"
+)
+
+// suggestServices says which services a document has that are most like the
+// ones that it does not have.
+func suggestServices(missing []string, document []byte) string {
+	const list = "cfsg ranges list names all services"
+	services, err := iprange.Services(bytes.NewReader(document))
+	if err != nil || len(services) == 0 {
+		return list
+	}
+	var guesses []string
+	for _, name := range missing {
+		nearest, least := "", len(name)/2+1 // farther than that is no likeness
+		for _, s := range services {
+			if d := distance(name, s.Name); d > 0 && d < least {
+				nearest, least = s.Name, d
+			}
+		}
+		if nearest != "" {
+			guesses = append(guesses, nearest)
+		}
+	}
+	if len(guesses) == 0 {
+		return list
+	}
+	return fmt.Sprintf("did you mean %s? %s", strings.Join(guesses, " and "), list)
+}
+
+// distance returns how many letters have to be inserted, deleted or replaced to
+// make one word the other: the Levenshtein distance, by the algorithm of Wagner
+// and Fischer with one row of its table at a time.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,91 @@
+// Package ipspace reckons with address space: what one list of prefixes covers
+// and another does not, and how much that is.
+package ipspace
+
+import (
+	"math"
+	"net/netip"
+	"slices"
+
+	"go4.org/netipx"
+)
+
+// Minus returns the addresses that a covers and b does not, as the fewest
+// prefixes, sorted.
+func Minus(a, b []netip.Prefix) []netip.Prefix {
+	var s netipx.IPSetBuilder
+	for _, p := range a {
+		s.AddPrefix(p)
+	}
+	for _, p := range b {
+		s.RemovePrefix(p)
+	}
+	set, err := s.IPSet()
+	if err != nil {
+		panic(err) // only invalid prefixes make it fail, of which there are none
+	}
+	return set.Prefixes()
+}
+
+// Split returns the prefixes of IPv4, and those of IPv6.
+func Split(prefixes []netip.Prefix) (ipv4, ipv6 []netip.Prefix) {
+	for _, p := range prefixes {
+		if p.Addr().Is4() {
+			ipv4 = append(ipv4, p)
+		} else {
+			ipv6 = append(ipv6, p)
+		}
+	}
+	return ipv4, ipv6
+}
+
+// Size returns how many addresses prefixes of IPv4 have, or how many /64
+// networks those of IPv6 touch: one is what an IPv6 host has to itself, and the
+// smallest that networks are counted in. Prefixes of one family are expected,
+// sorted and none overlapping, as merged ones are. The largest number there is
+// stands for all of IPv6.
+func Size(prefixes []netip.Prefix) uint64 {
+	var size uint64
+	var last netip.Prefix // the /64 that was counted last for a part of it
+	for _, p := range prefixes {
+		unit := 64
+		if p.Addr().Is4() {
+			unit = 32
+		}
+		if p.Bits() > unit {
+			network := netip.PrefixFrom(p.Addr(), unit).Masked()
+			if network == last {
+				continue
+			}
+			last = network
+		}
+		n := uint64(1) << max(0, unit-p.Bits()) // 0 for all of IPv6
+		if size+n <= size {
+			return math.MaxUint64
+		}
+		size += n
+	}
+	return size
+}
+
+// Change compares two lists of prefixes as they are written: it returns those
+// that only the new one has, and those that only the old one has, sorted.
+func Change(before, after []netip.Prefix) (added, removed []netip.Prefix) {
+	return without(after, before), without(before, after)
+}
+
+// without returns the prefixes of a that are not written in b, sorted.
+func without(a, b []netip.Prefix) []netip.Prefix {
+	in := make(map[netip.Prefix]bool, len(b))
+	for _, p := range b {
+		in[p] = true
+	}
+	var rest []netip.Prefix
+	for _, p := range a {
+		if !in[p] {
+			rest = append(rest, p)
+		}
+	}
+	slices.SortFunc(rest, netip.Prefix.Compare)
+	return slices.Compact(rest)
+}

@@ -1,0 +1,91 @@
+package ipspace
+
+import (
+	"math"
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func prefixes(list ...string) []netip.Prefix {
+	var parsed []netip.Prefix
+	for _, s := range list {
+		parsed = append(parsed, netip.MustParsePrefix(s))
+	}
+	return parsed
+}
+
+func TestSize(t *testing.T) {
+	cases := []struct {
+		prefixes []string
+		want     uint64
+	}{
+		{nil, 0},
+		{[]string{"192.0.2.1/32"}, 1},
+		{[]string{"192.0.2.0/24", "198.51.100.0/23"}, 256 + 512},
+		{[]string{"0.0.0.0/0"}, 1 << 32},
+		{[]string{"2001:db8::/48", "2001:db9::/64"}, 1<<16 + 1},
+		{[]string{"2001:db8::/96", "2001:db8::1:0:0/96", "2001:db8:0:1::1/128"}, 2}, // two networks, one touched twice
+		{[]string{"::/1"}, 1 << 63},
+		{[]string{"::/0"}, math.MaxUint64},
+		{[]string{"::/1", "8000::/1"}, math.MaxUint64},
+	}
+	for _, c := range cases {
+		if got := Size(prefixes(c.prefixes...)); got != c.want {
+			t.Errorf("Size(%v) = %d, want %d", c.prefixes, got, c.want)
+		}
+	}
+}
+
+func TestMinus(t *testing.T) {
+	got := Minus(prefixes("10.0.0.0/8", "2001:db8::/32"), prefixes("10.0.0.0/9", "10.192.0.0/10", "2001:db8::/32"))
+	if diff := cmp.Diff(prefixes("10.128.0.0/10"), got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Minus agrees with asking address by address, in a space small enough for it.
+func TestMinusProperty(t *testing.T) {
+	draw := rapid.SliceOf(rapid.Custom(func(t *rapid.T) netip.Prefix {
+		addr := netip.AddrFrom4([4]byte{192, 0, 2, rapid.Byte().Draw(t, "address")})
+		return netip.PrefixFrom(addr, rapid.IntRange(24, 32).Draw(t, "bits")).Masked()
+	}))
+	covers := func(list []netip.Prefix, a netip.Addr) bool {
+		for _, p := range list {
+			if p.Contains(a) {
+				return true
+			}
+		}
+		return false
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := draw.Draw(t, "a"), draw.Draw(t, "b")
+		got, size := Minus(a, b), uint64(0)
+		for n := range 256 {
+			addr := netip.AddrFrom4([4]byte{192, 0, 2, byte(n)})
+			want := covers(a, addr) && !covers(b, addr)
+			if want {
+				size++
+			}
+			if covers(got, addr) != want {
+				t.Fatalf("%v minus %v is %v, which is wrong at %v", a, b, got, addr)
+			}
+		}
+		if Size(got) != size {
+			t.Fatalf("Size(%v) = %d, want %d", got, Size(got), size)
+		}
+	})
+}
+
+func TestChange(t *testing.T) {
+	added, removed := Change(prefixes("10.0.0.0/8", "192.0.2.0/24"), prefixes("192.0.2.0/24", "10.128.0.0/9", "10.0.0.0/9", "10.0.0.0/9"))
+	same := cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
+	if diff := cmp.Diff(prefixes("10.0.0.0/9", "10.128.0.0/9"), added, same); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(prefixes("10.0.0.0/8"), removed, same); diff != "" {
+		t.Error(diff)
+	}
+}
