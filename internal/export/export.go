@@ -1,0 +1,119 @@
+// Package export writes the ranges for firewalls and servers that are not
+// security groups.
+package export
+
+import (
+	"embed"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+	"text/template"
+	"time"
+
+	"cloudfront-sg-sync/secgroup"
+)
+
+// An Input is what is exported.
+type Input struct {
+	Services  []string
+	SyncToken string
+	Published time.Time
+	// IPv4 and IPv6 are merged and sorted. A family without ranges is one that
+	// nobody is let in by.
+	IPv4, IPv6 []netip.Prefix
+	// Ports are the TCP ports that are opened to the ranges and to nobody else.
+	// Only formats with HasPorts look at them.
+	Ports []secgroup.PortRange
+}
+
+// A Format is what one kind of firewall or server reads.
+type Format struct {
+	Name    string
+	Summary string // in a few words
+	// HasPorts says that the format is about ports. The others are for a server
+	// that has its own.
+	HasPorts bool
+}
+
+// Formats lists all formats.
+var Formats = []Format{
+	{"nftables", "a table of its own, replaced in one transaction", true},
+	{"iptables", "a script: an ipset for each family, swapped, and a chain of its own", true},
+	{"ufw", "a script of ufw commands: what is new first, then what is gone", true},
+	{"firewalld", "a script of firewall-cmd commands: an ipset for each family", true},
+	{"windows", "PowerShell: one rule of Windows Defender Firewall, set at once", true},
+	{"nginx", "a geo block that tells CloudFront from others", false},
+	{"apache", "Require directives", false},
+	{"haproxy", "a file for an acl", false},
+	{"caddy", "a snippet to import", false},
+	{"terraform", "locals with both lists", false},
+	{"json", "a document with both lists", false},
+	{"csv", "a line for each range", false},
+}
+
+// The texts are templates named by their format, but for those that a library
+// writes.
+//
+//go:embed formats
+var files embed.FS
+
+var texts = template.Must(template.New("").Funcs(template.FuncMap{"portsWith": portsWith}).ParseFS(files, "formats/*.tmpl"))
+
+// Write writes the input in the format of that name.
+func Write(w io.Writer, format string, in Input) error {
+	switch format {
+	case "json":
+		return in.writeJSON(w)
+	case "csv":
+		return in.writeCSV(w)
+	}
+	t := texts.Lookup(format + ".tmpl")
+	if t == nil {
+		return fmt.Errorf("there is no format %q", format)
+	}
+	var text strings.Builder
+	if err := t.Execute(&text, in); err != nil {
+		return fmt.Errorf("write %s: %w", format, err)
+	}
+	_, err := io.WriteString(w, text.String())
+	return err
+}
+
+// Stamp says what the ranges are: services and publication.
+func (in Input) Stamp() string {
+	return fmt.Sprintf("%s as published %s (sync token %s)", strings.Join(in.Services, ", "), in.Time(), in.SyncToken)
+}
+
+// Time returns the time of publication (RFC 3339).
+func (in Input) Time() string { return in.Published.UTC().Format(time.RFC3339) }
+
+// PortList lists the ports for a reader.
+func (in Input) PortList() string { return portsWith(in.Ports, "-", " ") }
+
+// All returns the ranges of both families, IPv4 first.
+func (in Input) All() []netip.Prefix {
+	return append(append(make([]netip.Prefix, 0, len(in.IPv4)+len(in.IPv6)), in.IPv4...), in.IPv6...)
+}
+
+// Left says what becomes of a family without ranges, for the comment; it is
+// empty if there is none.
+func (in Input) Left() string {
+	switch {
+	case len(in.IPv4) == 0:
+		return "No IPv4 range is exported: nobody is let in over IPv4."
+	case len(in.IPv6) == 0:
+		return "No IPv6 range is exported: nobody is let in over IPv6."
+	}
+	return ""
+}
+
+// portsWith lists ports, with what stands between the ends of a range and
+// between ports.
+func portsWith(ports []secgroup.PortRange, dash, separator string) string {
+	var words []string
+	for _, p := range ports {
+		words = append(words, strings.Replace(p.String(), "-", dash, 1))
+	}
+	return strings.Join(words, separator)
+}

@@ -1,0 +1,119 @@
+package export
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"cloudfront-sg-sync/secgroup"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the golden files in testdata anew")
+
+func prefixes(list ...string) []netip.Prefix {
+	var parsed []netip.Prefix
+	for _, s := range list {
+		parsed = append(parsed, netip.MustParsePrefix(s))
+	}
+	return parsed
+}
+
+// sample is a small input.
+func sample() Input {
+	return Input{
+		Services:  []string{"CLOUDFRONT"},
+		SyncToken: "1787411825",
+		Published: time.Unix(1787411825, 0),
+		IPv4:      prefixes("18.64.0.0/14", "52.84.0.0/15"),
+		IPv6:      prefixes("2600:9000:1000::/36"),
+		Ports:     []secgroup.PortRange{{From: 443, To: 443}, {From: 8000, To: 8080}},
+	}
+}
+
+func write(t *testing.T, format string, in Input) string {
+	t.Helper()
+	var out bytes.Buffer
+	if err := Write(&out, format, in); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// Each format is as reviewed, and has what a loader has to know.
+func TestGolden(t *testing.T) {
+	for _, f := range Formats {
+		t.Run(f.Name, func(t *testing.T) {
+			got := write(t, f.Name, sample())
+			golden := filepath.Join("testdata", f.Name+".golden")
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Error(diff)
+			}
+			for _, p := range sample().All() {
+				if !strings.Contains(got, p.String()) {
+					t.Errorf("%v is missing", p)
+				}
+			}
+			mentions := []string{"CLOUDFRONT", "2026-08-22T15:17:05Z", "1787411825"}
+			if f.Name != "json" && f.Name != "csv" {
+				mentions = append(mentions, "Made by cfsg export", "ake out:")
+			}
+			if f.HasPorts {
+				mentions = append(mentions, "TCP port 443 8000-8080")
+			}
+			for _, m := range mentions {
+				if !strings.Contains(got, m) {
+					t.Errorf("it does not say %q", m)
+				}
+			}
+		})
+	}
+}
+
+// A family without ranges is one that nobody is let in by, and that is said.
+func TestOneFamily(t *testing.T) {
+	in := sample()
+	in.IPv6 = nil
+	for _, f := range Formats {
+		got := write(t, f.Name, in)
+		if strings.Contains(got, "2600:") {
+			t.Errorf("%s has IPv6 ranges: %s", f.Name, got)
+		}
+		if says := strings.Contains(got, "nobody is let in over IPv6"); says == (f.Name == "json" || f.Name == "csv") {
+			t.Errorf("%s says that nobody is let in over IPv6: %t", f.Name, says)
+		}
+	}
+}
+
+type full struct{}
+
+var errFull = errors.New("no space left")
+
+func (full) Write([]byte) (int, error) { return 0, errFull }
+
+func TestWriteFails(t *testing.T) {
+	for _, f := range Formats {
+		if err := Write(full{}, f.Name, sample()); !errors.Is(err, errFull) {
+			t.Errorf("%s: error %v", f.Name, err)
+		}
+	}
+	if err := Write(full{}, "pf", sample()); err == nil {
+		t.Error("an unknown format is no error")
+	}
+}
