@@ -33,7 +33,7 @@ func Apply(ctx context.Context, api API, step Step) error {
 		_, err = api.UpdateSecurityGroupRuleDescriptionsIngress(ctx, &ec2.UpdateSecurityGroupRuleDescriptionsIngressInput{GroupId: group, IpPermissions: rules})
 	}
 	if err != nil {
-		return explain(fmt.Errorf("%v: %w", step, err), "ec2:"+action)
+		return Explain(fmt.Errorf("%v: %w", step, err), "ec2:"+action)
 	}
 	return nil
 }
@@ -94,8 +94,9 @@ func IsConflict(err error) bool {
 	return false
 }
 
-// explain adds what to do to an error of EC2, where its own words do not say.
-func explain(err error, permission string) error {
+// Explain adds what to do to an error of EC2, where its own words do not say.
+// The permission is the one that the call needs.
+func Explain(err error, permission string) error {
 	var hint string
 	switch code(err) {
 	case "UnauthorizedOperation", "AccessDenied":

@@ -141,7 +141,7 @@ func (c *coverage) run(p netip.Prefix) (start, end int) {
 func (c *coverage) add(r RuleID, n int) {
 	start, end := c.run(r.Source.Prefix)
 	for k, interval := range c.intervals {
-		if r.opensTCP(interval) {
+		if r.OpensTCP(interval) {
 			for i := start; i < end; i++ {
 				c.count[k][i] += n
 			}
@@ -155,7 +155,7 @@ func (c *coverage) exposed(r RuleID, onlyWanted bool) float64 {
 	var n float64
 	start, end := c.run(r.Source.Prefix)
 	for k, interval := range c.intervals {
-		if !r.opensTCP(interval) {
+		if !r.OpensTCP(interval) {
 			continue
 		}
 		for i := start; i < end; i++ {

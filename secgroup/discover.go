@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -27,22 +28,37 @@ const groupsPerPage = 1000
 // Discover returns the groups that carry the tag, with their rules and what
 // these weigh.
 func Discover(ctx context.Context, api API, tagKey string) ([]Group, error) {
+	groups, err := describe(ctx, api, "tagged "+tagKey, types.Filter{Name: aws.String("tag-key"), Values: []string{escapeFilter(tagKey)}})
+	if err != nil {
+		return nil, err
+	}
+	if err := weighPrefixLists(ctx, api, groups); err != nil {
+		return nil, err
+	}
+	return groups, nil
+}
+
+// Describe returns the groups with the given IDs, with their rules but not what
+// these weigh. An ID that no group has is not an error.
+func Describe(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, ids []string) ([]Group, error) {
+	return describe(ctx, api, strings.Join(ids, ", "), types.Filter{Name: aws.String("group-id"), Values: ids})
+}
+
+// describe returns the groups that match a filter; what names them in an error.
+func describe(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, what string, filter types.Filter) ([]Group, error) {
 	pages := ec2.NewDescribeSecurityGroupsPaginator(api, &ec2.DescribeSecurityGroupsInput{
-		Filters:    []types.Filter{{Name: aws.String("tag-key"), Values: []string{escapeFilter(tagKey)}}},
+		Filters:    []types.Filter{filter},
 		MaxResults: aws.Int32(groupsPerPage),
 	})
 	var groups []Group
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, explain(fmt.Errorf("describe the security groups tagged %s: %w", tagKey, err), "ec2:DescribeSecurityGroups")
+			return nil, Explain(fmt.Errorf("describe the security groups %s: %w", what, err), "ec2:DescribeSecurityGroups")
 		}
 		for _, sg := range page.SecurityGroups {
 			groups = append(groups, newGroup(sg))
 		}
-	}
-	if err := weighPrefixLists(ctx, api, groups); err != nil {
-		return nil, err
 	}
 	return groups, nil
 }

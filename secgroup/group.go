@@ -2,7 +2,7 @@
 // ranges: it discovers the groups, plans the steps that make them equal, and
 // applies the steps.
 //
-// [NewPlan] is a pure function. Only [Discover] and [Apply] talk to EC2.
+// [NewPlan] is a pure function. Only [Discover], [Describe] and [Apply] talk to EC2.
 package secgroup
 
 import (
@@ -72,8 +72,8 @@ func (id RuleID) String() string {
 	return fmt.Sprintf("%s %s from %s", id.Protocol, ports, id.Source)
 }
 
-// opensTCP reports whether the rule opens every port of p over TCP.
-func (id RuleID) opensTCP(p PortRange) bool {
+// OpensTCP reports whether the rule opens every port of p over TCP.
+func (id RuleID) OpensTCP(p PortRange) bool {
 	switch id.Protocol {
 	case "tcp":
 		return id.From <= int32(p.From) && int32(p.To) <= id.To

@@ -145,7 +145,7 @@ func (p *pool) gap(r Rule) []netip.Prefix {
 	var closed netipx.IPSetBuilder
 	start, end := p.stands.run(r.Source.Prefix)
 	for k, interval := range p.stands.intervals {
-		if !r.opensTCP(interval) {
+		if !r.OpensTCP(interval) {
 			continue
 		}
 		for i := start; i < end; i++ {

@@ -80,7 +80,7 @@ func weighPrefixLists(ctx context.Context, api ec2.DescribeManagedPrefixListsAPI
 			return nil
 		}
 		if err != nil {
-			return explain(fmt.Errorf("describe the prefix lists that rules refer to: %w", err), "ec2:DescribeManagedPrefixLists")
+			return Explain(fmt.Errorf("describe the prefix lists that rules refer to: %w", err), "ec2:DescribeManagedPrefixLists")
 		}
 		for _, list := range page.PrefixLists {
 			weights[aws.ToString(list.PrefixListId)] = max(1, int(aws.ToInt32(list.MaxEntries)), managedWeight(aws.ToString(list.PrefixListName)))

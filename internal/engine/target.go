@@ -39,24 +39,46 @@ func (t *Target) String() string {
 // account of each role. Calls are retried as cfg says, or if it does not, with
 // more patience for throttling than the SDK has.
 func Targets(cfg aws.Config, regions, roleARNs []string) []*Target {
-	if cfg.Retryer == nil {
-		cfg.Retryer = newRetryer
-	}
-	cfg.HTTPClient = newHTTPClient(cfg.HTTPClient)
+	cfg = hardened(cfg)
 	var targets []*Target
 	for _, region := range regions {
 		targets = append(targets, newTarget(cfg, "", region))
 	}
 	for _, arn := range roleARNs {
-		role := cfg.Copy()
-		role.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), arn, func(o *stscreds.AssumeRoleOptions) {
-			o.RoleSessionName = "cloudfront-sg-sync"
-		}))
+		role := assuming(cfg, arn)
 		for _, region := range regions {
 			targets = append(targets, newTarget(role, accountOf(arn), region))
 		}
 	}
 	return targets
+}
+
+// NewEC2 returns a client for EC2 that retries as that of a target does. It
+// acts in the account of the role, or without one in that of cfg.
+func NewEC2(cfg aws.Config, roleARN string) *ec2.Client {
+	cfg = hardened(cfg)
+	if roleARN != "" {
+		cfg = assuming(cfg, roleARN)
+	}
+	return ec2.NewFromConfig(cfg)
+}
+
+// hardened returns cfg with retries and an HTTP client that calls can rely on.
+func hardened(cfg aws.Config) aws.Config {
+	if cfg.Retryer == nil {
+		cfg.Retryer = newRetryer
+	}
+	cfg.HTTPClient = newHTTPClient(cfg.HTTPClient)
+	return cfg
+}
+
+// assuming returns cfg with the credentials of a role.
+func assuming(cfg aws.Config, roleARN string) aws.Config {
+	role := cfg.Copy()
+	role.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), roleARN, func(o *stscreds.AssumeRoleOptions) {
+		o.RoleSessionName = "cloudfront-sg-sync"
+	}))
+	return role
 }
 
 func newTarget(cfg aws.Config, account, region string) *Target {
