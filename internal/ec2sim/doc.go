@@ -39,7 +39,7 @@
 //	  "interfaces": [{
 //	    "region": "eu-west-1", "vpc": "shop", "groups": ["web"], "description": "ELB app/shop/0123456789abcdef",
 //	    "instance": "i-0123456789abcdef0", "requester": "amazon-elb",
-//	    "privateIp": "10.1.0.10", "publicIp": "198.51.100.7"
+//	    "privateIp": "10.1.0.10", "publicIp": "198.51.100.7", "ipv6": "2001:db8::7"
 //	  }]
 //	}
 //

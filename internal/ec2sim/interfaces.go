@@ -24,8 +24,15 @@ type Interface struct {
 	Type            string   // "interface" unless it says otherwise
 	PrivateIP       netip.Addr
 	PublicIP        netip.Addr // the zero Addr for none
+	IPv6            netip.Addr // the zero Addr for none
 	Tags            map[string]string
 }
+
+// groupless are the types of interfaces that may have no security group.
+//
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-security-groups.html
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSecurityGroups.html
+var groupless = map[string]bool{"network_load_balancer": true, "gateway_load_balancer": true}
 
 func (s *site) networkInterface(id string) (*Interface, error) {
 	if i := s.interfaces.byID[id]; i != nil {
@@ -39,14 +46,14 @@ func (s *site) networkInterface(id string) (*Interface, error) {
 
 // addInterface creates a network interface. Without a subnet it is put into
 // that of its first group's VPC, or of the default VPC; without groups it gets the
-// VPC's default one.
+// VPC's default one, unless its type needs none.
 func (s *site) addInterface(i Interface) (*Interface, error) {
 	n, err := s.subnetFor(i)
 	if err != nil {
 		return nil, err
 	}
 	i.Account, i.Region, i.VPC, i.Subnet = s.account, s.region, n.vpc, n.id
-	if len(i.Groups) == 0 {
+	if len(i.Groups) == 0 && !groupless[i.Type] {
 		i.Groups = s.defaultGroups(n.vpc)
 	}
 	if err := s.checkGroups(n.vpc, i.Groups); err != nil {
@@ -236,6 +243,7 @@ var interfaceFilters = attributes[*Interface]{
 	"description":                  func(i *Interface) []string { return []string{i.Description} },
 	"group-id":                     func(i *Interface) []string { return i.Groups },
 	"interface-type":               func(i *Interface) []string { return []string{i.Type} },
+	"ipv6-addresses.ipv6-address":  func(i *Interface) []string { return address(i.IPv6) },
 	"network-interface-id":         func(i *Interface) []string { return []string{i.ID} },
 	"owner-id":                     func(i *Interface) []string { return []string{i.Account} },
 	"private-ip-address":           func(i *Interface) []string { return []string{i.PrivateIP.String()} },
@@ -303,6 +311,7 @@ type interfaceXML struct {
 	Type             string              `xml:"interfaceType"`
 	PrivateIP        string              `xml:"privateIpAddress"`
 	PrivateIPs       []privateAddressXML `xml:"privateIpAddressesSet>item"`
+	IPv6             []ipv6AddressXML    `xml:"ipv6AddressesSet>item"`
 	Groups           []groupIdentifier   `xml:"groupSet>item"`
 	Attachment       *attachmentXML      `xml:"attachment"`
 	Association      *associationXML     `xml:"association"`
@@ -332,6 +341,10 @@ type privateAddressXML struct {
 	Association *associationXML `xml:"association"`
 }
 
+type ipv6AddressXML struct {
+	Address string `xml:"ipv6Address"`
+}
+
 func (s *site) interfaceXML(i *Interface) interfaceXML {
 	x := interfaceXML{
 		ID: i.ID, Subnet: i.Subnet, VPC: i.VPC, Zone: s.subnets.byID[i.Subnet].zone, Description: i.Description,
@@ -349,6 +362,9 @@ func (s *site) interfaceXML(i *Interface) interfaceXML {
 	}
 	if i.PublicIP.IsValid() {
 		x.Association = &associationXML{i.PublicIP.String(), cmp.Or(i.Requester, i.Account)}
+	}
+	for _, addr := range address(i.IPv6) {
+		x.IPv6 = append(x.IPv6, ipv6AddressXML{addr})
 	}
 	x.PrivateIPs = []privateAddressXML{{x.PrivateIP, true, x.Association}}
 	return x

@@ -72,6 +72,7 @@ type (
 		Type        string            `json:"type"`
 		PrivateIP   netip.Addr        `json:"privateIp"`
 		PublicIP    netip.Addr        `json:"publicIp"`
+		IPv6        netip.Addr        `json:"ipv6"`
 		Tags        map[string]string `json:"tags"`
 	}
 )
@@ -317,7 +318,7 @@ func (w sower) networkInterface(i seedInterface) error {
 	}
 	_, err = at.CreateInterface(Interface{
 		VPC: vpc, Groups: ids, Description: i.Description, Instance: i.Instance, Requester: i.Requester,
-		Type: i.Type, PrivateIP: i.PrivateIP, PublicIP: i.PublicIP, Tags: i.Tags,
+		Type: i.Type, PrivateIP: i.PrivateIP, PublicIP: i.PublicIP, IPv6: i.IPv6, Tags: i.Tags,
 	})
 	return err
 }
