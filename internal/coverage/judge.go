@@ -1,0 +1,311 @@
+package coverage
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+
+	"cloudfront-sg-sync/iprange"
+	"cloudfront-sg-sync/secgroup"
+
+	"go4.org/netipx"
+)
+
+// Judge holds what the groups of each subject let in against the question.
+func Judge(scene *Scene, q Question) *Report {
+	j := judge{lists: scene.Lists}
+	for _, f := range q.Families {
+		j.families = append(j.families, newFamily(f, q))
+	}
+	report := &Report{
+		SyncToken: q.Wanted.SyncToken, PublishedAt: q.Wanted.Published, Verdict: Open,
+		Notes: []string{}, Subjects: []SubjectReport{}, PrefixLists: []PrefixListReport{},
+	}
+	if scene.ListsErr != nil {
+		report.Notes = append(report.Notes, fmt.Sprintf("prefix lists are shown without their names: %v", scene.ListsErr))
+	}
+	for _, s := range scene.Subjects {
+		r := j.subject(s, q)
+		report.Verdict = worse(report.Verdict, r.Verdict)
+		report.Subjects = append(report.Subjects, r)
+	}
+	for _, id := range slices.Sorted(maps.Keys(scene.Lists)) {
+		l := scene.Lists[id]
+		r := PrefixListReport{ID: l.ID, Name: l.Name, Entries: len(l.Entries)}
+		if l.Err != nil {
+			r.Error = l.Err.Error()
+		}
+		report.PrefixLists = append(report.PrefixLists, r)
+	}
+	return report
+}
+
+// A judge knows what is wanted.
+type judge struct {
+	families []family
+	lists    map[string]PrefixList
+}
+
+// A family is what is wanted of one address family.
+type family struct {
+	secgroup.Family
+	wanted       *netipx.IPSet
+	ranges       int // of wanted
+	originFacing *netipx.IPSet
+}
+
+func newFamily(f secgroup.Family, q Question) family {
+	ranges := func(p *iprange.Publication) []netip.Prefix {
+		if f == secgroup.IPv4 {
+			return p.IPv4
+		}
+		return p.IPv6
+	}
+	wanted := family{Family: f, wanted: setOf(f, ranges(q.Wanted)), ranges: len(ranges(q.Wanted))}
+	if q.OriginFacing != nil && len(ranges(q.OriginFacing)) > 0 {
+		wanted.originFacing = setOf(f, ranges(q.OriginFacing))
+	}
+	return wanted
+}
+
+// A rule is a rule and the group it stands in.
+type rule struct {
+	secgroup.Rule
+	group GroupID
+}
+
+func (j *judge) subject(s Subject, q Question) SubjectReport {
+	r := SubjectReport{Interface: s.Interface, Groups: []GroupID{}, Verdict: Open, Notes: []string{}, Ports: []PortReport{}}
+	var rules []rule
+	for _, g := range s.Groups {
+		id := GroupID{g.ID, g.Name}
+		r.Groups = append(r.Groups, id)
+		for _, in := range g.Ingress {
+			rules = append(rules, rule{in, id})
+		}
+	}
+	families := j.families
+	if s.Interface != nil {
+		families, r.Notes = reachable(families, s.Interface)
+		switch {
+		case len(s.Groups) == 0 && s.Interface.needsNoGroup:
+			rules = unfiltered
+			r.Notes = append(r.Notes, "no security group is attached to this Network Load Balancer, so everyone reaches it; groups can only be attached to one that was created with some")
+		case len(s.Groups) == 0:
+			r.Verdict = Unknown
+			r.Notes = append(r.Notes, "no security group is attached, so there is nothing to judge")
+			return r
+		case len(families) == 0:
+			r.Verdict = Unknown
+			return r
+		}
+	}
+	ports, notes := portsOf(s.Groups, q)
+	r.Notes = append(r.Notes, notes...)
+	for _, p := range ports {
+		r.Ports = append(r.Ports, j.ports(p, rules, families)...)
+	}
+	for _, p := range r.Ports {
+		r.Verdict = worse(r.Verdict, p.Verdict)
+	}
+	return r
+}
+
+// unfiltered stands for the rules of an interface that everyone reaches.
+var unfiltered = []rule{
+	{Rule: secgroup.Rule{RuleID: secgroup.RuleID{Protocol: "-1", From: -1, To: -1, Source: secgroup.Source{Prefix: netip.MustParsePrefix("0.0.0.0/0")}}}},
+	{Rule: secgroup.Rule{RuleID: secgroup.RuleID{Protocol: "-1", From: -1, To: -1, Source: secgroup.Source{Prefix: netip.MustParsePrefix("::/0")}}}},
+}
+
+// reachable returns the families that an interface has an address of, and notes
+// on those it has none of.
+func reachable(families []family, i *Interface) (found []family, notes []string) {
+	notes = []string{}
+	for _, f := range families {
+		if f.Family == secgroup.IPv4 && len(i.PrivateIPv4) > 0 || f.Family == secgroup.IPv6 && len(i.IPv6) > 0 {
+			found = append(found, f)
+			continue
+		}
+		notes = append(notes, fmt.Sprintf("it has no %s address, so nobody reaches it over %s", f, f))
+	}
+	public := func(addr netip.Addr) bool { return addr.IsGlobalUnicast() && !addr.IsPrivate() }
+	if len(i.PublicIPv4) == 0 && !slices.ContainsFunc(i.IPv6, public) {
+		notes = append(notes, "it has no public address: CloudFront does not connect to it, unless it is a VPC origin; check the load balancer in front of it")
+	}
+	return found, notes
+}
+
+// portsOf returns the ports to judge.
+func portsOf(groups []secgroup.Group, q Question) (ports []secgroup.PortRange, notes []string) {
+	if len(q.Ports) > 0 {
+		return q.Ports, nil
+	}
+	for _, g := range groups {
+		value, tagged := g.Tags[q.TagKey]
+		if !tagged {
+			continue
+		}
+		list, err := secgroup.ParsePorts(value)
+		if err != nil {
+			notes = append(notes, fmt.Sprintf("tag %s=%q of %s names no ports: %v", q.TagKey, value, g.ID, err))
+		}
+		ports = append(ports, list...)
+	}
+	if len(ports) == 0 {
+		return []secgroup.PortRange{{From: 443, To: 443}}, notes
+	}
+	slices.SortFunc(ports, func(a, b secgroup.PortRange) int {
+		return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
+	})
+	return slices.Compact(ports), notes
+}
+
+// ports judges the ports of a range, and reports those together that come out
+// alike.
+func (j *judge) ports(asked secgroup.PortRange, rules []rule, families []family) []PortReport {
+	var reports []PortReport
+	var since uint16 // the first port of the last report
+	for _, p := range intervals(asked, rules) {
+		r := j.port(p, rules, families)
+		if n := len(reports); n > 0 {
+			if r.Port = reports[n-1].Port; reflect.DeepEqual(r, reports[n-1]) {
+				reports[n-1].Port = secgroup.PortRange{From: since, To: p.To}.String()
+				continue
+			}
+		}
+		r.Port, since = p.String(), p.From
+		reports = append(reports, r)
+	}
+	return reports
+}
+
+// intervals cuts a port range where a rule begins or ends.
+func intervals(p secgroup.PortRange, rules []rule) []secgroup.PortRange {
+	first, last := int32(p.From), int32(p.To)
+	cuts := []int32{first, last + 1}
+	for _, r := range rules {
+		if r.Protocol == "tcp" {
+			for _, cut := range []int32{r.From, r.To + 1} {
+				if first < cut && cut <= last {
+					cuts = append(cuts, cut)
+				}
+			}
+		}
+	}
+	slices.Sort(cuts)
+	cuts = slices.Compact(cuts)
+	var found []secgroup.PortRange
+	for i := range len(cuts) - 1 {
+		found = append(found, secgroup.PortRange{From: uint16(cuts[i]), To: uint16(cuts[i+1] - 1)})
+	}
+	return found
+}
+
+// port judges ports that no rule opens in part.
+func (j *judge) port(p secgroup.PortRange, rules []rule, families []family) PortReport {
+	r := PortReport{Port: p.String(), Verdict: Open, Families: []FamilyReport{}, References: []Reference{}}
+	var open []rule
+	for _, in := range rules {
+		if !in.OpensTCP(p) {
+			continue
+		}
+		open = append(open, in)
+		if strings.Contains(in.Source.Reference, "/") {
+			r.References = append(r.References, Reference{in.of(), in.Source.Reference})
+		}
+	}
+	for _, f := range families {
+		fr := j.family(f, open)
+		r.Verdict = worse(r.Verdict, fr.Verdict)
+		r.Families = append(r.Families, fr)
+	}
+	return r
+}
+
+// family judges the rules that open a port.
+func (j *judge) family(f family, rules []rule) FamilyReport {
+	r := FamilyReport{
+		Family: strings.ToLower(f.String()), Unit: "addresses", Verdict: Open,
+		Wanted: Amount{f.ranges, sizeOf(f.wanted.Prefixes())}, Others: []Opening{}, Unread: []string{},
+	}
+	if f.Family == secgroup.IPv6 {
+		r.Unit = "/64 networks"
+	}
+	var b netipx.IPSetBuilder
+	for _, in := range rules {
+		list, isList := j.lists[in.Source.Reference]
+		if isList && list.Err != nil && (list.Family == f.Family || list.Family < 0) && !slices.Contains(r.Unread, list.ID) {
+			r.Unread = append(r.Unread, list.ID)
+		}
+		b.AddSet(setOf(f.Family, j.sources(in)))
+	}
+	letIn := built(&b)
+	blocked := minus(f.wanted, letIn)
+	r.Blocked = rangesOf(blocked)
+	r.World = letIn.ContainsPrefix(everyone[f.Family])
+	switch {
+	case len(r.Blocked.Prefixes) == 0:
+	case len(r.Unread) > 0:
+		r.Verdict = Unknown
+	default:
+		r.Verdict = Blocked
+	}
+	if f.originFacing != nil {
+		part := rangesOf(common(blocked, f.originFacing))
+		r.OriginFacingBlocked = &part
+	}
+	r.Others = j.others(f, rules)
+	return r
+}
+
+// sources returns the IP ranges a rule lets in.
+func (j *judge) sources(r rule) []netip.Prefix {
+	if r.Source.Prefix.IsValid() {
+		return []netip.Prefix{r.Source.Prefix}
+	}
+	return j.lists[r.Source.Reference].Entries
+}
+
+// others returns the rules that let in more than is wanted, those that differ
+// in nothing but their sources as one.
+func (j *judge) others(f family, rules []rule) []Opening {
+	type key struct {
+		RuleOf
+		list string
+	}
+	openings := map[key]*Opening{}
+	order := []*Opening{}
+	for _, in := range rules {
+		for _, p := range j.sources(in) {
+			if secgroup.FamilyOf(p) != f.Family || f.wanted.ContainsPrefix(p) {
+				continue
+			}
+			k := key{in.of(), in.Source.Reference}
+			if openings[k] == nil {
+				openings[k] = &Opening{RuleOf: k.RuleOf, PrefixList: k.list}
+				order = append(order, openings[k])
+			}
+			openings[k].Sources = append(openings[k].Sources, p)
+		}
+	}
+	others := make([]Opening, 0, len(order))
+	for _, o := range order {
+		o.Beyond = rangesOf(minus(setOf(f.Family, o.Sources), f.wanted))
+		others = append(others, *o)
+	}
+	slices.SortStableFunc(others, func(a, b Opening) int { return cmp.Compare(b.Beyond.Size, a.Beyond.Size) })
+	return others
+}
+
+// of returns what names the rule in a report.
+func (r rule) of() RuleOf {
+	ports := "all"
+	if r.From >= 0 {
+		ports = secgroup.PortRange{From: uint16(r.From), To: uint16(r.To)}.String()
+	}
+	return RuleOf{Group: r.group, Protocol: r.Protocol, Ports: ports, Description: r.Description}
+}

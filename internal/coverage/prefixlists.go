@@ -1,0 +1,95 @@
+package coverage
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"cloudfront-sg-sync/secgroup"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+)
+
+// readLists reads the prefix lists that rules of the groups refer to. AWS's own
+// for CloudFront, com.amazonaws.global.cloudfront.origin-facing and
+// com.amazonaws.global.ipv6.cloudfront.origin-facing, are read like any other:
+// their entries say what they let in. See
+// https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html
+//
+// It fails only where it is told to stop. Names that cannot be read come back
+// as namesErr, entries as the list's Err.
+func readLists(ctx context.Context, api API, groups []secgroup.Group) (lists map[string]PrefixList, namesErr, err error) {
+	lists = map[string]PrefixList{}
+	var ids []string
+	for _, g := range groups {
+		for _, r := range g.Ingress {
+			if id := r.Source.Reference; strings.HasPrefix(id, "pl-") && !slices.Contains(ids, id) {
+				ids = append(ids, id)
+				lists[id] = PrefixList{ID: id, Family: -1}
+			}
+		}
+	}
+	if len(ids) == 0 {
+		return lists, nil, nil
+	}
+	namesErr = nameLists(ctx, api, ids, lists)
+	for _, id := range ids {
+		l := lists[id]
+		l.Entries, l.Err = entriesOf(ctx, api, id)
+		lists[id] = l
+	}
+	return lists, namesErr, ctx.Err()
+}
+
+// nameLists fills in the names and families of prefix lists.
+func nameLists(ctx context.Context, api ec2.DescribeManagedPrefixListsAPIClient, ids []string, lists map[string]PrefixList) error {
+	pages := ec2.NewDescribeManagedPrefixListsPaginator(api, &ec2.DescribeManagedPrefixListsInput{PrefixListIds: ids})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return secgroup.Explain(fmt.Errorf("describe the prefix lists %s: %w", strings.Join(ids, ", "), err), "ec2:DescribeManagedPrefixLists")
+		}
+		for _, described := range page.PrefixLists {
+			l, asked := lists[aws.ToString(described.PrefixListId)]
+			if !asked {
+				continue
+			}
+			l.Name = aws.ToString(described.PrefixListName)
+			for _, f := range []secgroup.Family{secgroup.IPv4, secgroup.IPv6} {
+				if aws.ToString(described.AddressFamily) == f.String() {
+					l.Family = f
+				}
+			}
+			lists[l.ID] = l
+		}
+	}
+	return nil
+}
+
+// entriesPerPage is the most entries that one call returns. See
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetManagedPrefixListEntries.html
+const entriesPerPage = 100
+
+func entriesOf(ctx context.Context, api ec2.GetManagedPrefixListEntriesAPIClient, id string) ([]netip.Prefix, error) {
+	pages := ec2.NewGetManagedPrefixListEntriesPaginator(api, &ec2.GetManagedPrefixListEntriesInput{
+		PrefixListId: aws.String(id), MaxResults: aws.Int32(entriesPerPage),
+	})
+	var entries []netip.Prefix
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, secgroup.Explain(fmt.Errorf("get the entries of prefix list %s: %w", id, err), "ec2:GetManagedPrefixListEntries")
+		}
+		for _, e := range page.Entries {
+			p, err := netip.ParsePrefix(aws.ToString(e.Cidr))
+			if err != nil {
+				return nil, fmt.Errorf("get the entries of prefix list %s: EC2 returned one that cannot be read: %w", id, err)
+			}
+			entries = append(entries, p.Masked())
+		}
+	}
+	return entries, nil
+}

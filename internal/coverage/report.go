@@ -1,0 +1,139 @@
+package coverage
+
+import (
+	"net/netip"
+	"time"
+)
+
+// A Verdict says whether CloudFront gets in.
+type Verdict string
+
+// The verdicts, from best to worst.
+const (
+	Open    Verdict = "open"    // all wanted ranges are let in
+	Unknown Verdict = "unknown" // what is known does not tell
+	Blocked Verdict = "blocked" // some wanted range is not let in
+)
+
+// worse returns the worse of two verdicts.
+func worse(a, b Verdict) Verdict {
+	for _, v := range []Verdict{Blocked, Unknown} {
+		if a == v || b == v {
+			return v
+		}
+	}
+	return Open
+}
+
+// A Report is the outcome of a check. Its verdict, like that of each part, is
+// the worst of those below it.
+type Report struct {
+	SyncToken   string    `json:"syncToken"`
+	PublishedAt time.Time `json:"publishedAt"`
+	Verdict     Verdict   `json:"verdict"`
+	// Notes say in prose what else is to be known.
+	Notes       []string           `json:"notes"`
+	Subjects    []SubjectReport    `json:"subjects"`
+	PrefixLists []PrefixListReport `json:"prefixLists"`
+}
+
+// A SubjectReport is the outcome for an interface, or for groups named
+// together.
+type SubjectReport struct {
+	Interface *Interface `json:"interface"` // null for named groups
+	Groups    []GroupID  `json:"groups"`
+	Verdict   Verdict    `json:"verdict"`
+	// Notes say in prose what else is to be known.
+	Notes []string     `json:"notes"`
+	Ports []PortReport `json:"ports"`
+}
+
+// A GroupID names a security group.
+type GroupID struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// A PortReport is the outcome for a port, or for a range of ports that the
+// rules treat alike.
+type PortReport struct {
+	Port     string         `json:"port"` // such as 443 or 8000-8080
+	Verdict  Verdict        `json:"verdict"`
+	Families []FamilyReport `json:"families"`
+	// References are the rules that let members of security groups in. They
+	// open the port to no address of the Internet.
+	References []Reference `json:"references"`
+}
+
+// A FamilyReport is the outcome for one address family on a port.
+type FamilyReport struct {
+	Family string `json:"family"` // ipv4 or ipv6
+	// Unit is what sizes of the family count: addresses, or /64 networks.
+	Unit    string  `json:"unit"`
+	Verdict Verdict `json:"verdict"`
+	// Wanted says how much is to be let in.
+	Wanted Amount `json:"wanted"`
+	// Blocked is what no rule lets in, or where the verdict is unknown no rule
+	// that could be read.
+	Blocked Ranges `json:"blocked"`
+	// OriginFacingBlocked is the part of Blocked from which CloudFront connects
+	// to origins; null where that is not known.
+	OriginFacingBlocked *Ranges `json:"originFacingBlocked"`
+	// World says that everyone gets in, so that CloudFront can be bypassed.
+	World bool `json:"world"`
+	// Others are the rules that let in more than the wanted ranges.
+	Others []Opening `json:"others"`
+	// Unread are the prefix lists whose entries could not be read.
+	Unread []string `json:"unread"`
+}
+
+// BeyondOriginFacing reports whether CloudFront's servers that connect to
+// origins are all let in, though not all of the wanted ranges are.
+func (f FamilyReport) BeyondOriginFacing() bool {
+	return f.Verdict == Blocked && f.OriginFacingBlocked != nil && len(f.OriginFacingBlocked.Prefixes) == 0
+}
+
+// An Amount is how much address space some ranges are.
+type Amount struct {
+	Ranges int    `json:"ranges"`
+	Size   uint64 `json:"size"` // in the family's unit
+}
+
+// Ranges are merged ranges, the widest first.
+type Ranges struct {
+	Size     uint64         `json:"size"` // in the family's unit
+	Prefixes []netip.Prefix `json:"ranges"`
+}
+
+// A RuleOf names a rule of a group, or several that differ in their sources
+// only.
+type RuleOf struct {
+	Group       GroupID `json:"group"` // empty where no group is attached
+	Protocol    string  `json:"protocol"`
+	Ports       string  `json:"ports"`
+	Description string  `json:"description"`
+}
+
+// An Opening is a rule that lets in more than the wanted ranges.
+type Opening struct {
+	RuleOf
+	// Sources are the rule's IP ranges; for a prefix list they are its entries.
+	Sources    []netip.Prefix `json:"sources"`
+	PrefixList string         `json:"prefixList"` // pl-…, or empty
+	// Beyond is what of the sources is not wanted.
+	Beyond Ranges `json:"beyond"`
+}
+
+// A Reference is a rule that lets members of a security group in.
+type Reference struct {
+	RuleOf
+	Source string `json:"source"` // ACCOUNT/sg-…
+}
+
+// A PrefixListReport says what is known of a prefix list.
+type PrefixListReport struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Entries int    `json:"entries"`
+	Error   string `json:"error"` // why the entries could not be read
+}

@@ -1,0 +1,94 @@
+package coverage
+
+import (
+	"cmp"
+	"math"
+	"net/netip"
+	"slices"
+
+	"cloudfront-sg-sync/secgroup"
+
+	"go4.org/netipx"
+)
+
+// everyone is what a family has of public addresses, or more. All of IPv6's
+// lie in 2000::/3, see https://www.iana.org/assignments/ipv6-address-space
+var everyone = map[secgroup.Family]netip.Prefix{
+	secgroup.IPv4: netip.MustParsePrefix("0.0.0.0/0"),
+	secgroup.IPv6: netip.MustParsePrefix("2000::/3"),
+}
+
+// setOf returns the addresses that prefixes of a family cover.
+func setOf(f secgroup.Family, prefixes []netip.Prefix) *netipx.IPSet {
+	var b netipx.IPSetBuilder
+	for _, p := range prefixes {
+		if secgroup.FamilyOf(p) == f {
+			b.AddPrefix(p)
+		}
+	}
+	return built(&b)
+}
+
+// minus returns the addresses of a that are not in b.
+func minus(a, b *netipx.IPSet) *netipx.IPSet {
+	var s netipx.IPSetBuilder
+	s.AddSet(a)
+	s.RemoveSet(b)
+	return built(&s)
+}
+
+// common returns the addresses that are in both a and b.
+func common(a, b *netipx.IPSet) *netipx.IPSet {
+	var s netipx.IPSetBuilder
+	s.AddSet(a)
+	s.Intersect(b)
+	return built(&s)
+}
+
+func built(b *netipx.IPSetBuilder) *netipx.IPSet {
+	set, err := b.IPSet()
+	if err != nil {
+		panic(err) // only invalid prefixes make it fail, of which there are none
+	}
+	return set
+}
+
+// rangesOf returns the ranges of a set, the widest first.
+func rangesOf(set *netipx.IPSet) Ranges {
+	prefixes := slices.Clone(set.Prefixes())
+	size := sizeOf(prefixes)
+	slices.SortFunc(prefixes, func(a, b netip.Prefix) int {
+		return cmp.Or(cmp.Compare(a.Bits(), b.Bits()), a.Compare(b))
+	})
+	if prefixes == nil {
+		prefixes = []netip.Prefix{}
+	}
+	return Ranges{Size: size, Prefixes: prefixes}
+}
+
+// sizeOf returns how many addresses sorted prefixes of IPv4 have that do not
+// overlap, or how many /64 networks those of IPv6 touch. It stops at the largest
+// number there is, which only all of IPv6 would pass.
+func sizeOf(prefixes []netip.Prefix) uint64 {
+	var n uint64
+	var last netip.Prefix // the /64 that was counted last for a part of it
+	for _, p := range prefixes {
+		unit := 64
+		if p.Addr().Is4() {
+			unit = 32
+		}
+		switch {
+		case p.Bits() == 0 && unit == 64:
+			return math.MaxUint64
+		case p.Bits() <= unit:
+			n += 1 << (unit - p.Bits())
+		default:
+			network := netip.PrefixFrom(p.Addr(), unit).Masked()
+			if network != last {
+				n++
+			}
+			last = network
+		}
+	}
+	return n
+}
