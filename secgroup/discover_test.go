@@ -81,6 +81,34 @@ var compareSDK = cmpopts.IgnoreUnexported(
 	types.Filter{}, types.IpPermission{}, types.IpRange{}, types.Ipv6Range{}, types.PrefixListId{}, types.UserIdGroupPair{}, types.Tag{},
 )
 
+// Groups are described by their IDs whatever their tags, to the last page, and
+// in one call for each page.
+func TestDescribe(t *testing.T) {
+	api := &fakeEC2{pages: [][]types.SecurityGroup{
+		{{GroupId: aws.String("sg-1"), GroupName: aws.String("web"), IpPermissions: []types.IpPermission{{
+			IpProtocol: aws.String("tcp"), FromPort: aws.Int32(443), ToPort: aws.Int32(443),
+			PrefixListIds: []types.PrefixListId{{PrefixListId: aws.String("pl-3b927c52")}},
+		}}}},
+		{{GroupId: aws.String("sg-2")}},
+	}}
+	groups, err := Describe(t.Context(), api, []string{"sg-1", "sg-2", "sg-3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(groups) != 2 || groups[0].Name != "web" || groups[0].Ingress[0].Source.Reference != "pl-3b927c52" || groups[1].ID != "sg-2" {
+		t.Errorf("got %+v", groups)
+	}
+	filter := types.Filter{Name: aws.String("group-id"), Values: []string{"sg-1", "sg-2", "sg-3"}}
+	if diff := cmp.Diff([]types.Filter{filter}, api.describes[1].Filters, compareSDK); diff != "" || len(api.describes) != 2 || len(api.listIDs) != 0 {
+		t.Errorf("%d calls, %d of prefix lists: %s", len(api.describes), len(api.listIDs), diff)
+	}
+	api.err = ec2Error("UnauthorizedOperation")
+	_, err = Describe(t.Context(), api, []string{"sg-1", "sg-2"})
+	if err == nil || !strings.Contains(err.Error(), "describe the security groups sg-1, sg-2: ") || !strings.Contains(err.Error(), "ec2:DescribeSecurityGroups") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestDiscover(t *testing.T) {
 	api := &fakeEC2{pages: [][]types.SecurityGroup{
 		{{

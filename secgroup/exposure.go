@@ -37,7 +37,7 @@ func (pp PoolPlan) Exposures() []Exposure {
 	var exposures []Exposure
 	for _, g := range pp.Groups {
 		for _, r := range g.Group.Ingress {
-			if !r.opensToWorld() {
+			if !OpensToWorld(r.Source.Prefix) {
 				continue
 			}
 			var opened []PortRange
@@ -54,8 +54,9 @@ func (pp PoolPlan) Exposures() []Exposure {
 	return exposures
 }
 
-func (r Rule) opensToWorld() bool {
-	p := r.Source.Prefix
+// OpensToWorld reports whether a rule from a range lets in so much that it is
+// taken for the whole world.
+func OpensToWorld(p netip.Prefix) bool {
 	return p.IsValid() && p.Bits() < widest[FamilyOf(p)] && !slices.ContainsFunc(private, func(within netip.Prefix) bool {
 		return within.Bits() <= p.Bits() && within.Contains(p.Addr())
 	})

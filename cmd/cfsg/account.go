@@ -20,24 +20,35 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 )
 
-// accountFlags say in which accounts and regions a command works, and on which
-// groups. Credentials, profile and region are found as the AWS CLI finds them.
-type accountFlags struct {
+// placeFlags say where a command looks, and for what. Credentials, profile and
+// region are found as the AWS CLI finds them.
+type placeFlags struct {
 	rangeFlags
-	TagKey        string   `placeholder:"KEY" help:"The tag that marks the groups (default cloudfront-ingress)."`
-	Region        []string `placeholder:"NAME" help:"A region (default: that of the profile, or AWS_REGION)."`
-	RoleARN       []string `name:"role-arn" placeholder:"ARN" help:"A role of another account to assume, which is looked at as well."`
-	RulesPerGroup string   `placeholder:"N" help:"The quota of rules per group (default auto: ask Service Quotas)."`
-	Profile       string   `placeholder:"NAME" help:"The profile of the AWS CLI's configuration."`
-	EndpointURL   string   `name:"endpoint-url" placeholder:"URL" help:"The endpoint to talk to instead of AWS."`
-	Verbose       bool     `short:"v" help:"Say on stderr what is done."`
+	TagKey      string   `placeholder:"KEY" help:"The tag that marks the groups (default cloudfront-ingress)."`
+	Region      []string `placeholder:"NAME" help:"A region (default: that of the profile, or AWS_REGION)."`
+	RoleARN     []string `name:"role-arn" placeholder:"ARN" help:"A role of another account to assume, which is looked at as well."`
+	Profile     string   `placeholder:"NAME" help:"The profile of the AWS CLI's configuration."`
+	EndpointURL string   `name:"endpoint-url" placeholder:"URL" help:"The endpoint to talk to instead of AWS."`
 }
 
-func (f accountFlags) given() map[string]given {
+// accountFlags say in which accounts and regions a command works, and on which
+// groups.
+type accountFlags struct {
+	placeFlags
+	RulesPerGroup string `placeholder:"N" help:"The quota of rules per group (default auto: ask Service Quotas)."`
+	Verbose       bool   `short:"v" help:"Say on stderr what is done."`
+}
+
+func (f placeFlags) given() map[string]given {
 	values := f.rangeFlags.given()
 	give(values, "TAG_KEY", "--tag-key", f.TagKey)
 	give(values, "REGIONS", "--region", f.Region...)
 	give(values, "ROLE_ARNS", "--role-arn", f.RoleARN...)
+	return values
+}
+
+func (f accountFlags) given() map[string]given {
+	values := f.placeFlags.given()
 	give(values, "RULES_PER_GROUP", "--rules-per-group", f.RulesPerGroup)
 	return values
 }
@@ -65,7 +76,7 @@ func (f accountFlags) engine(ctx context.Context, t terminal, flags map[string]g
 }
 
 // awsConfig returns credentials, region and endpoint.
-func (f accountFlags) awsConfig(ctx context.Context, c function.Config) (aws.Config, error) {
+func (f placeFlags) awsConfig(ctx context.Context, c function.Config) (aws.Config, error) {
 	var options []func(*config.LoadOptions) error
 	if f.Profile != "" {
 		options = append(options, config.WithSharedConfigProfile(f.Profile))

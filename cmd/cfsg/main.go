@@ -29,6 +29,7 @@ type commands struct {
 	Plan   planCommand   `cmd:"" help:"Show what a sync would do."`
 	Apply  applyCommand  `cmd:"" help:"Do what a sync does."`
 	Status statusCommand `cmd:"" help:"Show how the managed groups are."`
+	Check  checkCommand  `cmd:"" help:"Show whether security groups let all of CloudFront in."`
 	Sim    simCommand    `cmd:"" help:"Run an EC2 endpoint on this machine."`
 	Demo   demoCommand   `cmd:"" help:"Watch the function work."`
 

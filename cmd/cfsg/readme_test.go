@@ -16,11 +16,19 @@ import (
 // simURL is where README has the endpoint.
 const simURL = "http://127.0.0.1:4566"
 
-// What README shows of cfsg is what it prints: the commands of all console
-// blocks are run in order, on one endpoint. A line "…" stands for any lines.
+// What the documents show of cfsg is what it prints: the commands of all console
+// blocks of one are run in order, on one endpoint. A line "…" stands for any
+// lines.
 func TestReadme(t *testing.T) {
 	t.Chdir("../..")
-	readme, err := os.ReadFile("README.md")
+	for _, document := range []string{"README.md", "docs/check.md"} {
+		t.Run(document, func(t *testing.T) { testConsole(t, document) })
+	}
+}
+
+func testConsole(t *testing.T, document string) {
+	t.Helper()
+	text, err := os.ReadFile(document)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +46,7 @@ func TestReadme(t *testing.T) {
 	t.Setenv("AWS_ENDPOINT_URL", server.URL)
 	t.Setenv("AWS_REGION", "us-east-1")
 	ran := 0
-	for _, shown := range consoleCommands(string(readme)) {
+	for _, shown := range consoleCommands(string(text)) {
 		args := strings.Fields(shown.command)
 		if args[0] != "cfsg" || args[1] == "sim" {
 			continue // installs cfsg, and starts the endpoint that is here already
@@ -48,11 +56,11 @@ func TestReadme(t *testing.T) {
 		run(t.Context(), args[1:], terminal{strings.NewReader(""), &out, &out})
 		got := strings.ReplaceAll(out.String(), server.URL, simURL)
 		if want := shown.output; !matchesElided(got, want) {
-			t.Errorf("README shows of %q what it does not print; - README, + cfsg:\n%s", shown.command, cmp.Diff(want, got))
+			t.Errorf("%s shows of %q what it does not print; - %[1]s, + cfsg:\n%[3]s", document, shown.command, cmp.Diff(want, got))
 		}
 	}
 	if ran == 0 {
-		t.Error("README shows nothing of cfsg")
+		t.Errorf("%s shows nothing of cfsg", document)
 	}
 }
 

@@ -71,7 +71,8 @@ type PrefixList struct {
 	Err error
 }
 
-// Check discovers the groups that a selector means, and judges them.
+// Check discovers the groups that a selector means, and judges them. What is not
+// there is a [NotFoundError].
 func Check(ctx context.Context, api API, s Selector, q Question) (*Report, error) {
 	scene, err := Discover(ctx, api, s)
 	if err != nil {

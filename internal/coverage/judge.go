@@ -92,17 +92,18 @@ func (j *judge) subject(s Subject, q Question) SubjectReport {
 	if s.Interface != nil {
 		families, r.Notes = reachable(families, s.Interface)
 		switch {
-		case len(s.Groups) == 0 && s.Interface.needsNoGroup:
+		case len(s.Groups) > 0:
+		case s.Interface.needsNoGroup:
 			rules = unfiltered
 			r.Notes = append(r.Notes, "no security group is attached to this Network Load Balancer, so everyone reaches it; groups can only be attached to one that was created with some")
-		case len(s.Groups) == 0:
-			r.Verdict = Unknown
+		default:
+			families = nil
 			r.Notes = append(r.Notes, "no security group is attached, so there is nothing to judge")
-			return r
-		case len(families) == 0:
-			r.Verdict = Unknown
-			return r
 		}
+	}
+	if len(families) == 0 {
+		r.Verdict = Unknown
+		return r
 	}
 	ports, notes := portsOf(s.Groups, q)
 	r.Notes = append(r.Notes, notes...)
@@ -139,31 +140,6 @@ func reachable(families []family, i *Interface) (found []family, notes []string)
 	return found, notes
 }
 
-// portsOf returns the ports to judge.
-func portsOf(groups []secgroup.Group, q Question) (ports []secgroup.PortRange, notes []string) {
-	if len(q.Ports) > 0 {
-		return q.Ports, nil
-	}
-	for _, g := range groups {
-		value, tagged := g.Tags[q.TagKey]
-		if !tagged {
-			continue
-		}
-		list, err := secgroup.ParsePorts(value)
-		if err != nil {
-			notes = append(notes, fmt.Sprintf("tag %s=%q of %s names no ports: %v", q.TagKey, value, g.ID, err))
-		}
-		ports = append(ports, list...)
-	}
-	if len(ports) == 0 {
-		return []secgroup.PortRange{{From: 443, To: 443}}, notes
-	}
-	slices.SortFunc(ports, func(a, b secgroup.PortRange) int {
-		return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
-	})
-	return slices.Compact(ports), notes
-}
-
 // ports judges the ports of a range, and reports those together that come out
 // alike.
 func (j *judge) ports(asked secgroup.PortRange, rules []rule, families []family) []PortReport {
@@ -181,28 +157,6 @@ func (j *judge) ports(asked secgroup.PortRange, rules []rule, families []family)
 		reports = append(reports, r)
 	}
 	return reports
-}
-
-// intervals cuts a port range where a rule begins or ends.
-func intervals(p secgroup.PortRange, rules []rule) []secgroup.PortRange {
-	first, last := int32(p.From), int32(p.To)
-	cuts := []int32{first, last + 1}
-	for _, r := range rules {
-		if r.Protocol == "tcp" {
-			for _, cut := range []int32{r.From, r.To + 1} {
-				if first < cut && cut <= last {
-					cuts = append(cuts, cut)
-				}
-			}
-		}
-	}
-	slices.Sort(cuts)
-	cuts = slices.Compact(cuts)
-	var found []secgroup.PortRange
-	for i := range len(cuts) - 1 {
-		found = append(found, secgroup.PortRange{From: uint16(cuts[i]), To: uint16(cuts[i+1] - 1)})
-	}
-	return found
 }
 
 // port judges ports that no rule opens in part.
@@ -243,10 +197,8 @@ func (j *judge) family(f family, rules []rule) FamilyReport {
 		}
 		b.AddSet(setOf(f.Family, j.sources(in)))
 	}
-	letIn := built(&b)
-	blocked := minus(f.wanted, letIn)
+	blocked := minus(f.wanted, built(&b))
 	r.Blocked = rangesOf(blocked)
-	r.World = letIn.ContainsPrefix(everyone[f.Family])
 	switch {
 	case len(r.Blocked.Prefixes) == 0:
 	case len(r.Unread) > 0:
@@ -259,6 +211,7 @@ func (j *judge) family(f family, rules []rule) FamilyReport {
 		r.OriginFacingBlocked = &part
 	}
 	r.Others = j.others(f, rules)
+	r.World = slices.ContainsFunc(r.Others, func(o Opening) bool { return o.World })
 	return r
 }
 
@@ -294,6 +247,7 @@ func (j *judge) others(f family, rules []rule) []Opening {
 	}
 	others := make([]Opening, 0, len(order))
 	for _, o := range order {
+		o.World = slices.ContainsFunc(o.Sources, secgroup.OpensToWorld)
 		o.Beyond = rangesOf(minus(setOf(f.Family, o.Sources), f.wanted))
 		others = append(others, *o)
 	}

@@ -79,7 +79,8 @@ type FamilyReport struct {
 	// OriginFacingBlocked is the part of Blocked from which CloudFront connects
 	// to origins; null where that is not known.
 	OriginFacingBlocked *Ranges `json:"originFacingBlocked"`
-	// World says that everyone gets in, so that CloudFront can be bypassed.
+	// World says that one of the others opens the port to the world, so that
+	// CloudFront and its WAF can be bypassed.
 	World bool `json:"world"`
 	// Others are the rules that let in more than the wanted ranges.
 	Others []Opening `json:"others"`
@@ -120,6 +121,8 @@ type Opening struct {
 	// Sources are the rule's IP ranges; for a prefix list they are its entries.
 	Sources    []netip.Prefix `json:"sources"`
 	PrefixList string         `json:"prefixList"` // pl-…, or empty
+	// World says that the rule opens the port to the world.
+	World bool `json:"world"`
 	// Beyond is what of the sources is not wanted.
 	Beyond Ranges `json:"beyond"`
 }

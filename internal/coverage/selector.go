@@ -49,13 +49,19 @@ func (s Selector) Validate() error {
 	return nil
 }
 
+// A NotFoundError says that something a selector names is not there, in the
+// account and the region that were asked.
+type NotFoundError struct{ text string }
+
+func (e *NotFoundError) Error() string { return e.text }
+
 // missing returns an error for each of the wanted that is not among the found,
 // in words that format says.
 func missing(wanted, found []string, format string) []error {
 	var errs []error
 	for _, name := range wanted {
 		if !slices.Contains(found, name) {
-			errs = append(errs, fmt.Errorf(format, name))
+			errs = append(errs, &NotFoundError{fmt.Sprintf(format, name)})
 		}
 	}
 	return errs

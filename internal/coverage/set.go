@@ -11,13 +11,6 @@ import (
 	"go4.org/netipx"
 )
 
-// everyone is what a family has of public addresses, or more. All of IPv6's
-// lie in 2000::/3, see https://www.iana.org/assignments/ipv6-address-space
-var everyone = map[secgroup.Family]netip.Prefix{
-	secgroup.IPv4: netip.MustParsePrefix("0.0.0.0/0"),
-	secgroup.IPv6: netip.MustParsePrefix("2000::/3"),
-}
-
 // setOf returns the addresses that prefixes of a family cover.
 func setOf(f secgroup.Family, prefixes []netip.Prefix) *netipx.IPSet {
 	var b netipx.IPSetBuilder
@@ -70,25 +63,25 @@ func rangesOf(set *netipx.IPSet) Ranges {
 // overlap, or how many /64 networks those of IPv6 touch. It stops at the largest
 // number there is, which only all of IPv6 would pass.
 func sizeOf(prefixes []netip.Prefix) uint64 {
-	var n uint64
+	var size uint64
 	var last netip.Prefix // the /64 that was counted last for a part of it
 	for _, p := range prefixes {
 		unit := 64
 		if p.Addr().Is4() {
 			unit = 32
 		}
-		switch {
-		case p.Bits() == 0 && unit == 64:
-			return math.MaxUint64
-		case p.Bits() <= unit:
-			n += 1 << (unit - p.Bits())
-		default:
+		n := uint64(1) << max(0, unit-p.Bits()) // 0 for all of IPv6
+		if p.Bits() > unit {
 			network := netip.PrefixFrom(p.Addr(), unit).Masked()
-			if network != last {
-				n++
+			if network == last {
+				continue
 			}
 			last = network
 		}
+		if size+n <= size {
+			return math.MaxUint64
+		}
+		size += n
 	}
-	return n
+	return size
 }

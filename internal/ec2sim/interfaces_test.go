@@ -20,7 +20,7 @@ func TestDescribeInterfaces(t *testing.T) {
 	for _, i := range []ec2sim.Interface{
 		{Description: "Primary network interface", Groups: []string{web}, Instance: "i-0123456789abcdef0", PublicIP: netip.MustParseAddr("198.51.100.7")},
 		{Description: "ELB app/shop/0123456789abcdef", Groups: []string{lb}, Requester: "amazon-elb"},
-		{Description: "spare", Groups: []string{web, lb}},
+		{Description: "spare", Groups: []string{web, lb}, IPv6: netip.MustParseAddr("2001:db8::7")},
 	} {
 		if _, err := s.here.CreateInterface(i); err != nil {
 			t.Fatal(err)
@@ -36,6 +36,7 @@ func TestDescribeInterfaces(t *testing.T) {
 		{"requester-id", "amazon-elb", []string{"ELB app/shop/0123456789abcdef"}},
 		{"requester-managed", "true", []string{"ELB app/shop/0123456789abcdef"}},
 		{"association.public-ip", "198.51.100.7", []string{"Primary network interface"}},
+		{"ipv6-addresses.ipv6-address", "2001:db8::7", []string{"spare"}},
 		{"status", "available", []string{"spare"}},
 		{"vpc-id", s.here.OtherVPC(), nil},
 	} {
@@ -59,6 +60,9 @@ func TestDescribeInterfaces(t *testing.T) {
 	if *i.Groups[0].GroupName != "web" || *i.Attachment.InstanceId != "i-0123456789abcdef0" || *i.Association.PublicIp != "198.51.100.7" ||
 		*i.PrivateIpAddresses[0].PrivateIpAddress != *i.PrivateIpAddress || i.Status != types.NetworkInterfaceStatusInUse {
 		t.Errorf("got %+v", i)
+	}
+	if spare := out.NetworkInterfaces[2]; len(i.Ipv6Addresses) != 0 || len(spare.Ipv6Addresses) != 1 || *spare.Ipv6Addresses[0].Ipv6Address != "2001:db8::7" {
+		t.Errorf("got %+v and %+v", i.Ipv6Addresses, spare.Ipv6Addresses)
 	}
 	if lb := out.NetworkInterfaces[1]; lb.Attachment.InstanceId != nil || *lb.RequesterId != "amazon-elb" || !*lb.RequesterManaged {
 		t.Errorf("got %+v", lb)
@@ -92,6 +96,12 @@ func TestGroupsOfInterfaces(t *testing.T) {
 	wantCode(t, err, "")
 	if got := *out.NetworkInterface.Groups[0].GroupName; got != "default" {
 		t.Errorf("without groups it got %q", got)
+	}
+	for _, kind := range []string{"network_load_balancer", "gateway_load_balancer"} {
+		lb, err := s.here.CreateInterface(ec2sim.Interface{Type: kind})
+		if err != nil || len(lb.Groups) != 0 {
+			t.Errorf("%s without groups got %q, %v", kind, lb.Groups, err)
+		}
 	}
 	id := out.NetworkInterface.NetworkInterfaceId
 	modify := func(groups ...string) error {

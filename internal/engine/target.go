@@ -47,7 +47,7 @@ func Targets(cfg aws.Config, regions, roleARNs []string) []*Target {
 	for _, arn := range roleARNs {
 		role := assuming(cfg, arn)
 		for _, region := range regions {
-			targets = append(targets, newTarget(role, accountOf(arn), region))
+			targets = append(targets, newTarget(role, AccountOf(arn), region))
 		}
 	}
 	return targets
@@ -88,8 +88,14 @@ func newTarget(cfg aws.Config, account, region string) *Target {
 	return t
 }
 
-// accountOf returns the account ID in arn:PARTITION:iam::ACCOUNT:role/NAME.
-func accountOf(roleARN string) string { return strings.Split(roleARN, ":")[4] }
+// AccountOf returns the account ID in arn:PARTITION:iam::ACCOUNT:role/NAME.
+// It is empty for no role.
+func AccountOf(roleARN string) string {
+	if roleARN == "" {
+		return ""
+	}
+	return strings.Split(roleARN, ":")[4]
+}
 
 // DefaultRulesPerGroup is the quota of an account that has not raised it. See
 // https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/function"
+	"cloudfront-sg-sync/iprange"
+	"cloudfront-sg-sync/secgroup"
+)
+
+type checkCommand struct {
+	placeFlags
+	outputFlags
+	Group        []string `placeholder:"ID" help:"A security group; several are judged together."`
+	Instance     []string `placeholder:"ID" help:"An instance: each of its network interfaces."`
+	Interface    []string `placeholder:"ID" help:"A network interface."`
+	LoadBalancer []string `placeholder:"NAME" help:"A load balancer: each of its network interfaces."`
+	Address      []string `placeholder:"IP" help:"A public address: the network interface that has it."`
+	Port         []string `placeholder:"PORTS" help:"The ports (default: those in the groups' tags, or 443)."`
+
+	selector coverage.Selector
+	ports    []secgroup.PortRange
+}
+
+// Validate reports flags that make no sense.
+func (c *checkCommand) Validate() error {
+	c.selector = coverage.Selector{Groups: c.Group, Instances: c.Instance, Interfaces: c.Interface, LoadBalancers: c.LoadBalancer}
+	for _, text := range c.Address {
+		addr, err := netip.ParseAddr(text)
+		if err != nil {
+			return fmt.Errorf("--address=%s is not an IP address", text)
+		}
+		c.selector.Addresses = append(c.selector.Addresses, addr.Unmap())
+	}
+	if err := c.selector.Validate(); err != nil {
+		return err
+	}
+	if c.Port == nil {
+		return nil
+	}
+	var err error
+	list := strings.Join(c.Port, " ")
+	if c.ports, err = secgroup.ParsePorts(list); err == nil && len(c.ports) == 0 {
+		err = errors.New("name the ports to check")
+	}
+	if err != nil {
+		return fmt.Errorf("--port=%s: %w", list, err)
+	}
+	return nil
+}
+
+// Run shows whether the groups let all of CloudFront in.
+func (c *checkCommand) Run(ctx context.Context, t terminal) error {
+	doc, err := c.check(ctx, t)
+	if err != nil {
+		return err
+	}
+	if c.json() {
+		err = writeJSON(t.out, doc)
+	} else {
+		err = doc.write(t)
+	}
+	if err != nil {
+		return err
+	}
+	return doc.outcome()
+}
+
+// A checkDocument is what a check prints in JSON.
+type checkDocument struct {
+	Services []string `json:"services"`
+	Account  string   `json:"account"` // empty for that of the credentials
+	Region   string   `json:"region"`
+	*coverage.Report
+}
+
+func (c *checkCommand) check(ctx context.Context, t terminal) (*checkDocument, error) {
+	config, err := readConfig(c.given())
+	if err != nil {
+		return nil, err
+	}
+	if err := onePlace(config); err != nil {
+		return nil, err
+	}
+	cfg, err := c.awsConfig(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	defer t.progress("looking at the security groups …")()
+	question, err := c.question(ctx, t, config)
+	if err != nil {
+		return nil, err
+	}
+	role := strings.Join(config.RoleARNs, "") // there is at most one
+	target := engine.Target{Account: engine.AccountOf(role), Region: cfg.Region}
+	report, err := coverage.Check(ctx, engine.NewEC2(cfg, role), c.selector, question)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", &target, err)
+	}
+	return &checkDocument{config.Selection.Services, target.Account, target.Region, report}, nil
+}
+
+// onePlace refuses several regions and accounts: what is checked has an ID or
+// an address, and so is in one of them.
+func onePlace(c function.Config) error {
+	if len(c.Regions) > 1 {
+		return usageError{fmt.Errorf("a check looks in one region, not in %s: name it with --region", strings.Join(c.Regions, ", "))}
+	}
+	if len(c.RoleARNs) > 1 {
+		return usageError{fmt.Errorf("a check looks in one account, not in %d: name its role with --role-arn", len(c.RoleARNs))}
+	}
+	return nil
+}
+
+// The service CLOUDFRONT holds all of CloudFront's servers, and this one those
+// that connect to origins. See
+// https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/LocationsOfEdgeServers.html
+const originFacing = "CLOUDFRONT_ORIGIN_FACING"
+
+// question returns what the groups are held against.
+func (c *checkCommand) question(ctx context.Context, t terminal, config function.Config) (q coverage.Question, err error) {
+	q = coverage.Question{Ports: c.ports, TagKey: config.TagKey}
+	if config.Selection.IPv4 {
+		q.Families = append(q.Families, secgroup.IPv4)
+	}
+	if config.Selection.IPv6 {
+		q.Families = append(q.Families, secgroup.IPv6)
+	}
+	ranges, err := c.read(ctx, t, config)
+	if err != nil {
+		return q, err
+	}
+	q.Wanted = ranges.Publication
+	if !slices.Contains(config.Selection.Services, "CLOUDFRONT") {
+		return q, nil
+	}
+	selection := config.Selection
+	selection.Services = []string{originFacing}
+	q.OriginFacing, err = iprange.Decode(bytes.NewReader(ranges.document), selection)
+	if _, none := errors.AsType[*iprange.MissingServiceError](err); none {
+		return q, nil // nobody knows, then
+	}
+	if err != nil {
+		return q, fmt.Errorf("read the ranges of %s: %w", originFacing, err)
+	}
+	return q, nil
+}
+
+// outcome returns the error that ends a check whose verdict is not good.
+func (d *checkDocument) outcome() error {
+	var errs []error
+	if d.Verdict == coverage.Blocked {
+		errs = append(errs, d.blocked())
+	}
+	unread := map[string]bool{}
+	for _, f := range d.families() {
+		for _, id := range f.Unread {
+			unread[id] = unread[id] || f.Verdict == coverage.Unknown
+		}
+	}
+	for _, l := range d.PrefixLists {
+		if unread[l.ID] {
+			errs = append(errs, fmt.Errorf("what %s lets in is not known: %s", l.ID, l.Error))
+		}
+	}
+	for _, s := range d.Subjects {
+		if s.Verdict == coverage.Unknown && len(s.Ports) == 0 {
+			errs = append(errs, fmt.Errorf("%s: %s", s.Interface.ID, strings.Join(s.Notes, "; ")))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// blocked says where the services are blocked, and what to do.
+func (d *checkDocument) blocked() error {
+	services := strings.Join(d.Services, ", ")
+	if !slices.ContainsFunc(d.families(), func(f coverage.FamilyReport) bool {
+		return f.Verdict == coverage.Blocked && !f.BeyondOriginFacing()
+	}) {
+		return fmt.Errorf("not all of %s is let in, though all its servers that connect to origins today are: --service %s asks for these alone", services, originFacing)
+	}
+	var where []string
+	for _, s := range d.Subjects {
+		switch {
+		case s.Verdict != coverage.Blocked:
+		case s.Interface != nil:
+			where = append(where, s.Interface.ID)
+		default:
+			for _, g := range s.Groups {
+				where = append(where, g.ID)
+			}
+		}
+	}
+	return fmt.Errorf("%s is blocked at %s: tag the groups and run cfsg apply, or authorize what is missing", services, strings.Join(where, ", "))
+}
+
+// families returns the outcome for each subject, port and address family.
+func (d *checkDocument) families() []coverage.FamilyReport {
+	var all []coverage.FamilyReport
+	for _, s := range d.Subjects {
+		for _, p := range s.Ports {
+			all = append(all, p.Families...)
+		}
+	}
+	return all
+}

@@ -1,0 +1,296 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/page"
+)
+
+// A checkPage shows a check to a person.
+type checkPage struct {
+	*page.Page
+	services string
+	lists    map[string]coverage.PrefixListReport
+}
+
+// write shows who gets in, subject by subject.
+func (d *checkDocument) write(t terminal) error {
+	w := checkPage{page.New(t.out, colorful(t.out)), strings.Join(d.Services, ", "), map[string]coverage.PrefixListReport{}}
+	for _, l := range d.PrefixLists {
+		w.lists[l.ID] = l
+	}
+	place := d.Region
+	if d.Account != "" {
+		place = "account " + d.Account + " in " + d.Region
+	}
+	w.Line(w.Strong(w.services), fmt.Sprintf(" as published %s, security groups in %s", d.PublishedAt.Format(time.RFC3339), place))
+	for _, note := range d.Notes {
+		w.note(w.Warn("! "), note)
+	}
+	for i := 0; i < len(d.Subjects); {
+		n := alike(d.Subjects[i:])
+		w.subjects(d.Subjects[i : i+n])
+		i += n
+	}
+	if len(d.PrefixLists) > 0 {
+		w.prefixLists(d.PrefixLists)
+	}
+	w.Line()
+	switch {
+	case d.Verdict == coverage.Open && d.world():
+		w.Line(w.Warn("!"), fmt.Sprintf(" All of %s is let in, and so is everyone else.", w.services))
+	case d.Verdict == coverage.Open:
+		w.Line(w.Good("✓"), fmt.Sprintf(" All of %s is let in.", w.services))
+	}
+	w.Line(w.Quiet("Only inbound rules are looked at: no network ACLs, routes or firewalls on the host."))
+	return w.Err()
+}
+
+// world reports whether a port is open to the world.
+func (d *checkDocument) world() bool {
+	for _, f := range d.families() {
+		if f.World {
+			return true
+		}
+	}
+	return false
+}
+
+// alike returns how many of the subjects, from the first on, are interfaces
+// with the same outcome, as those of a load balancer have.
+func alike(subjects []coverage.SubjectReport) int {
+	first := subjects[0]
+	n := slices.IndexFunc(subjects, func(s coverage.SubjectReport) bool {
+		s.Interface = first.Interface
+		return !reflect.DeepEqual(s, first)
+	})
+	if n < 0 {
+		return len(subjects)
+	}
+	return n
+}
+
+// subjects shows interfaces, or named groups, and what became of them.
+func (w checkPage) subjects(subjects []coverage.SubjectReport) {
+	w.Line()
+	s := subjects[0]
+	var groups []string
+	for _, g := range s.Groups {
+		groups = append(groups, strings.TrimSpace(g.ID+" "+g.Name))
+	}
+	if s.Interface == nil {
+		w.Line(w.Strong(strings.Join(groups, ", ")))
+	} else {
+		for _, s := range subjects {
+			w.networkInterface(s.Interface)
+		}
+		w.Indent(2)
+		if len(groups) > 0 {
+			w.Fact("groups", 8, ", ", groups...)
+		}
+	}
+	w.Indent(2)
+	for _, note := range s.Notes {
+		w.note(w.Quiet("– "), note)
+	}
+	for _, p := range s.Ports {
+		w.port(p)
+	}
+	w.Indent(0)
+}
+
+func (w checkPage) networkInterface(i *coverage.Interface) {
+	addresses := slices.Concat(i.PublicIPv4, i.IPv6)
+	if len(addresses) == 0 {
+		addresses = i.PrivateIPv4
+	}
+	var words []string
+	for _, addr := range addresses {
+		words = append(words, addr.String())
+	}
+	parts := []string{i.Instance, i.Description, strings.Join(words, " ")}
+	parts = slices.DeleteFunc(parts, func(s string) bool { return s == "" })
+	w.Line(w.Strong(i.ID), "  ", strings.Join(parts, "  "))
+}
+
+func (w checkPage) note(mark, text string) {
+	for _, line := range page.Wrap(strings.Fields(text), " ", page.Width-6) {
+		w.Line(mark, line)
+		mark = "  "
+	}
+}
+
+// port shows who gets in on a port.
+func (w checkPage) port(p coverage.PortReport) {
+	w.Line()
+	w.Indent(2)
+	word := "port "
+	if strings.Contains(p.Port, "-") {
+		word = "ports "
+	}
+	w.Line(word, w.Strong(p.Port))
+	w.Indent(4)
+	for _, f := range p.Families {
+		w.family(f)
+	}
+	for _, f := range p.Families {
+		for _, o := range f.Others {
+			if o.World {
+				w.world(p.Port, o)
+			}
+		}
+	}
+	w.others(p)
+	if p.Verdict == coverage.Blocked && len(p.References) > 0 {
+		w.Line()
+		w.note(w.Warn("! "), "Members of a security group come in by their private addresses. That lets CloudFront in only at a VPC origin, if the group is CloudFront-VPCOrigins-Service-SG.")
+	}
+}
+
+// family shows the verdict on an address family.
+func (w checkPage) family(f coverage.FamilyReport) {
+	name := map[string]string{"ipv4": "IPv4", "ipv6": "IPv6"}[f.Family]
+	blocked := len(f.Blocked.Prefixes)
+	switch {
+	case f.Wanted.Ranges == 0:
+		w.verdict(w.Quiet("– "+name), "nothing is published")
+	case f.Verdict == coverage.Open:
+		w.verdict(w.Good("✓ "+name), fmt.Sprintf("all of %s: %s", w.services, countOf(f.Wanted.Ranges, "range", "ranges")))
+	case f.Verdict == coverage.Unknown:
+		w.verdict(w.Warn("? "+name), fmt.Sprintf("not known: the entries of %s could not be read, and no other rule lets in %s of %s",
+			strings.Join(f.Unread, ", "), countOf(blocked, "range", "ranges"), w.services))
+		w.ranges(f.Blocked)
+	case f.BeyondOriginFacing():
+		w.verdict(w.Warn("! "+name), fmt.Sprintf("all servers that connect to origins today are let in; of the others of %s %s (-o json lists them)",
+			w.services, blockedOf(f)))
+	case f.Blocked.Size == f.Wanted.Size:
+		w.verdict(w.Bad("✗ "+name), fmt.Sprintf("nothing of %s is let in: %s", w.services, countOf(f.Wanted.Ranges, "range", "ranges")))
+	default:
+		text := blockedOf(f)
+		if part := f.OriginFacingBlocked; part != nil {
+			text += fmt.Sprintf(", %s of them of servers that connect to origins", thousands(part.Size))
+		}
+		w.verdict(w.Bad("✗ "+name), text)
+		w.ranges(f.Blocked)
+	}
+}
+
+// verdictWidth is the room for a mark and the name of a family.
+const verdictWidth = 8
+
+func (w checkPage) verdict(mark, text string) {
+	for i, line := range page.Wrap(strings.Fields(text), " ", page.Width-4-verdictWidth) {
+		if i > 0 {
+			mark = "      "
+		}
+		w.Line(mark, "  ", line)
+	}
+}
+
+func (w checkPage) ranges(r coverage.Ranges) {
+	var words []string
+	for _, p := range r.Prefixes {
+		words = append(words, p.String())
+	}
+	w.Fact("", verdictWidth, "  ", words...)
+}
+
+// blockedOf says how much is blocked of how much.
+func blockedOf(f coverage.FamilyReport) string {
+	return fmt.Sprintf("%s, %s of %s", countOf(len(f.Blocked.Prefixes), "range is blocked", "ranges are blocked"),
+		thousands(f.Blocked.Size), amount(f.Wanted.Size, f.Unit))
+}
+
+// world says loudly that everyone gets in.
+func (w checkPage) world(port string, o coverage.Opening) {
+	how := fmt.Sprintf("%s lets %s in on port %s", o.Group.ID, w.source(o), port)
+	switch {
+	case o.Group.ID == "":
+		how = fmt.Sprintf("without a security group %s gets in on port %s", w.source(o), port)
+	case o.Description != "":
+		how += fmt.Sprintf(" (%q)", o.Description)
+	}
+	w.Line(w.Bad("OPEN TO THE WORLD"), ": ", how)
+	w.Line("Whoever finds the origin passes CloudFront and its WAF by.")
+}
+
+// source names what a rule lets in from.
+func (w checkPage) source(o coverage.Opening) string {
+	if o.PrefixList != "" {
+		return strings.TrimSpace(o.PrefixList + " " + w.lists[o.PrefixList].Name)
+	}
+	return few(o.Sources)
+}
+
+// others shows who else gets in.
+func (w checkPage) others(p coverage.PortReport) {
+	var rows [][]string
+	for _, f := range p.Families {
+		for _, o := range f.Others {
+			beyond := amount(o.Beyond.Size, f.Unit)
+			if o.World {
+				beyond = "everyone"
+			}
+			rows = append(rows, []string{w.source(o), beyond, o.Group.Name, o.Ports, o.Description})
+		}
+	}
+	for _, id := range unreadOn(p) {
+		rows = append(rows, []string{strings.TrimSpace(id + " " + w.lists[id].Name), "not known"})
+	}
+	for _, r := range p.References {
+		rows = append(rows, []string{"members of " + r.Source, "", r.Group.Name, r.Ports, r.Description})
+	}
+	if len(rows) == 0 {
+		return
+	}
+	w.Line()
+	w.Table([]string{"who else gets in", "beyond " + w.services, "by group", "ports", "description"}, rows)
+}
+
+// unreadOn returns the prefix lists that a port is open to, and that could not be
+// read.
+func unreadOn(p coverage.PortReport) []string {
+	var ids []string
+	for _, f := range p.Families {
+		ids = append(ids, f.Unread...)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+func (w checkPage) prefixLists(lists []coverage.PrefixListReport) {
+	var rows [][]string
+	for _, l := range lists {
+		entries := strconv.Itoa(l.Entries)
+		if l.Error != "" {
+			entries = w.Bad("not known")
+		}
+		rows = append(rows, []string{l.ID, l.Name, entries})
+	}
+	w.Line()
+	w.Table([]string{"prefix list", "name", "ranges"}, rows)
+}
+
+// amount says how many addresses or networks there are.
+func amount(n uint64, unit string) string {
+	if n == 1 {
+		unit = map[string]string{"addresses": "address", "/64 networks": "/64 network"}[unit]
+	}
+	return thousands(n) + " " + unit
+}
+
+// few names the first of some ranges.
+func few(prefixes []netip.Prefix) string {
+	const most = 3
+	if len(prefixes) <= most {
+		return joinPrefixes(prefixes)
+	}
+	return fmt.Sprintf("%s and %d more", joinPrefixes(prefixes[:most]), len(prefixes)-most)
+}

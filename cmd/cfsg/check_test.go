@@ -1,0 +1,70 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+const oneOrigin = `{
+  "prefixLists": [{"name": "office", "entries": ["0.0.0.0/1"]}],
+  "groups": [{"name": "web", "ingress": [{"protocol": "tcp", "ports": "443", "source": "list:office", "description": "everyone"}]}],
+  "interfaces": [{"groups": ["web"], "instance": "i-0123456789abcdef0", "publicIp": "198.51.100.7"}]
+}`
+
+// What a check may not ask for is named, and where the verdict needs it there
+// is none.
+func TestCheckWithoutPermissions(t *testing.T) {
+	cases := []struct {
+		action         string
+		code           int
+		stdout, stderr string
+	}{
+		{"", exitOK, "office in on port 443 (\"everyone\")", ""},
+		{"DescribeNetworkInterfaces", exitError, "", "grant the permission ec2:DescribeNetworkInterfaces"},
+		{"DescribeSecurityGroups", exitError, "", "grant the permission ec2:DescribeSecurityGroups"},
+		{"DescribeManagedPrefixLists", exitOK, "grant the permission ec2:DescribeManagedPrefixLists", ""},
+		{"GetManagedPrefixListEntries", exitError, "? IPv4  not known: the entries of pl-", "grant the permission ec2:GetManagedPrefixListEntries"},
+	}
+	for _, c := range cases {
+		t.Run(c.action, func(t *testing.T) {
+			o := newOperator(t, oneOrigin)
+			if c.action != "" {
+				o.Deny(c.action)
+			}
+			code, stdout, stderr := o.cfsg(t.Context(), "check", "--instance", "i-0123456789abcdef0")
+			if code != c.code || !strings.Contains(strings.Join(strings.Fields(stdout), " "), strings.Join(strings.Fields(c.stdout), " ")) || !strings.Contains(stderr, c.stderr) {
+				t.Errorf("exit code %d, stderr %q, stdout %s", code, stderr, stdout)
+			}
+			if c.stderr == "" && stderr != "" || strings.Count(stderr, "\n") > 1 {
+				t.Errorf("stderr %q", stderr)
+			}
+			for _, call := range o.Calls() {
+				if call.Mutating {
+					t.Errorf("it calls %s", call.Action)
+				}
+			}
+		})
+	}
+}
+
+// What is not known is said in JSON as docs/schema has it.
+func TestUnknownCheckInJSON(t *testing.T) {
+	o := newOperator(t, oneOrigin)
+	o.Deny("GetManagedPrefixListEntries")
+	code, stdout, _ := o.cfsg(t.Context(), "check", "--instance", "i-0123456789abcdef0", "-o", "json")
+	if code != exitError || !strings.Contains(stdout, `"verdict": "unknown"`) || !strings.Contains(stdout, "ec2:GetManagedPrefixListEntries") {
+		t.Errorf("exit code %d, %s", code, stdout)
+	}
+	compiler := jsonschema.NewCompiler()
+	compiler.AssertFormat()
+	document, err := jsonschema.UnmarshalJSON(strings.NewReader(stdout))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := compiler.MustCompile(filepath.Join(schemas, "check.schema.json")).Validate(document); err != nil {
+		t.Error(err)
+	}
+}

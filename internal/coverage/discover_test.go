@@ -1,0 +1,313 @@
+package coverage_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/ec2sim"
+	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/iprange"
+	"cloudfront-sg-sync/secgroup"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/google/go-cmp/cmp"
+)
+
+// An origin is an endpoint with groups and interfaces, and a client for it.
+type origin struct {
+	*ec2sim.Server
+	here   ec2sim.Region
+	api    *ec2.Client
+	groups map[string]string // IDs by name
+}
+
+// newOrigin has a group "web" that lets all of 18.64.0.0/14 in on port 443 and
+// the groups "half-1" and "half-2" that do together.
+func newOrigin(t *testing.T) *origin {
+	t.Helper()
+	o := &origin{Server: ec2sim.New(ec2sim.Options{}), groups: map[string]string{}}
+	server := httptest.NewServer(o.Server)
+	t.Cleanup(server.Close)
+	o.here = o.Region("", "us-east-1")
+	o.api = engine.NewEC2(aws.Config{
+		Region: "us-east-1", BaseEndpoint: &server.URL,
+		Credentials: credentials.NewStaticCredentialsProvider("any", "any", ""),
+		Retryer:     func() aws.Retryer { return aws.NopRetryer{} },
+	}, "")
+	for name, cidr := range map[string]string{"web": "18.64.0.0/14", "half-1": "18.64.0.0/15", "half-2": "18.66.0.0/15"} {
+		o.group(t, name, ec2sim.TCP(443, 443, netip.MustParsePrefix(cidr)))
+	}
+	return o
+}
+
+func (o *origin) group(t *testing.T, name string, permissions ...ec2sim.Permission) {
+	t.Helper()
+	g := ec2sim.Group{Name: name}
+	for _, p := range permissions {
+		g.Ingress = append(g.Ingress, ec2sim.Rule{Permission: p})
+	}
+	created, err := o.here.CreateGroup(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.groups[name] = created.ID
+}
+
+// attach creates an interface with groups and returns its ID.
+func (o *origin) attach(t *testing.T, i ec2sim.Interface, groups ...string) string {
+	t.Helper()
+	for _, name := range groups {
+		i.Groups = append(i.Groups, o.groups[name])
+	}
+	created, err := o.here.CreateInterface(i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return created.ID
+}
+
+func question() coverage.Question {
+	return coverage.Question{
+		Wanted:   &iprange.Publication{IPv4: []netip.Prefix{netip.MustParsePrefix("18.64.0.0/14")}},
+		Families: []secgroup.Family{secgroup.IPv4}, TagKey: "cloudfront-ingress",
+	}
+}
+
+// outcome renders the subjects of a report, such as "eni-1 open".
+func (o *origin) outcome(t *testing.T, s coverage.Selector) []string {
+	t.Helper()
+	report, err := coverage.Check(t.Context(), o.api, s, question())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, s := range report.Subjects {
+		what := "groups"
+		if s.Interface != nil {
+			what = s.Interface.ID
+		}
+		for _, g := range s.Groups {
+			what += " " + g.Name
+		}
+		lines = append(lines, what+" "+string(s.Verdict))
+	}
+	return lines
+}
+
+// Every way to name an origin leads to its interfaces, each with all its groups.
+func TestSelectors(t *testing.T) {
+	o := newOrigin(t)
+	public := netip.MustParseAddr("198.51.100.7")
+	ipv6 := netip.MustParseAddr("2600:1f18::7")
+	first := o.attach(t, ec2sim.Interface{Instance: "i-0123456789abcdef0", PublicIP: public, IPv6: ipv6}, "half-1", "half-2")
+	second := o.attach(t, ec2sim.Interface{Instance: "i-0123456789abcdef0"}, "half-1")
+	alb := o.attach(t, ec2sim.Interface{Description: "ELB app/shop/0123456789abcdef", Requester: "amazon-elb"}, "web")
+	nlb := o.attach(t, ec2sim.Interface{Description: "ELB net/shop/fedcba9876543210", Requester: "amazon-elb", Type: "network_load_balancer"})
+	classic := o.attach(t, ec2sim.Interface{Description: "ELB shop", Requester: "amazon-elb"}, "half-2")
+	o.attach(t, ec2sim.Interface{Description: "ELB app/shop-2/0123456789abcdef", Requester: "amazon-elb"}, "half-1")
+	o.attach(t, ec2sim.Interface{Description: "ELB shopping", Requester: "amazon-elb"}, "half-1")
+	cases := []struct {
+		name string
+		s    coverage.Selector
+		want []string
+	}{
+		{"groups together", coverage.Selector{Groups: []string{o.groups["half-1"], o.groups["half-2"], o.groups["half-1"]}}, []string{"groups half-1 half-2 open"}},
+		{"one of them", coverage.Selector{Groups: []string{o.groups["half-1"]}}, []string{"groups half-1 blocked"}},
+		{"instance", coverage.Selector{Instances: []string{"i-0123456789abcdef0"}}, []string{first + " half-1 half-2 open", second + " half-1 blocked"}},
+		{"interface", coverage.Selector{Interfaces: []string{first}}, []string{first + " half-1 half-2 open"}},
+		{"load balancers of each kind", coverage.Selector{LoadBalancers: []string{"shop"}}, []string{alb + " web open", nlb + " open", classic + " half-2 blocked"}},
+		{"public address", coverage.Selector{Addresses: []netip.Addr{public}}, []string{first + " half-1 half-2 open"}},
+		{"IPv6 address", coverage.Selector{Addresses: []netip.Addr{ipv6}}, []string{first + " half-1 half-2 open"}},
+		{
+			"several, each once",
+			coverage.Selector{Groups: []string{o.groups["web"]}, Interfaces: []string{second}, Instances: []string{"i-0123456789abcdef0"}, Addresses: []netip.Addr{public, ipv6}},
+			[]string{"groups web open", second + " half-1 blocked", first + " half-1 half-2 open"},
+		},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			if diff := cmp.Diff(c.want, o.outcome(t, c.s)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestInterfaceIsDescribed(t *testing.T) {
+	o := newOrigin(t)
+	id := o.attach(t, ec2sim.Interface{
+		Description: "Primary network interface", Instance: "i-0123456789abcdef0", PrivateIP: netip.MustParseAddr("172.31.0.77"),
+		PublicIP: netip.MustParseAddr("198.51.100.7"), IPv6: netip.MustParseAddr("2600:1f18::7"),
+	}, "web")
+	report, err := coverage.Check(t.Context(), o.api, coverage.Selector{Interfaces: []string{id}}, question())
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := report.Subjects[0].Interface
+	got := fmt.Sprintln(i.ID, i.Description, i.Instance, i.PrivateIPv4, i.PublicIPv4, i.IPv6)
+	if want := id + " Primary network interface i-0123456789abcdef0 [172.31.0.77] [198.51.100.7] [2600:1f18::7]\n"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// What does not exist is named, all of it at once.
+func TestNotFound(t *testing.T) {
+	o := newOrigin(t)
+	cases := []struct {
+		s    coverage.Selector
+		want []string
+	}{
+		{coverage.Selector{}, []string{"nothing to check"}},
+		{coverage.Selector{Groups: []string{"web"}}, []string{`"web" is not a security group's ID such as sg-`}},
+		{coverage.Selector{Instances: []string{"i-1"}}, []string{`"i-1" is not an instance's ID`}},
+		{coverage.Selector{Interfaces: []string{"sg-0123456789abcdef0"}}, []string{`"sg-0123456789abcdef0" is not a network interface's ID`}},
+		{coverage.Selector{LoadBalancers: []string{"app/*"}}, []string{`"app/*" is not a load balancer's name`}},
+		{coverage.Selector{Groups: []string{"sg-0123456789abcdef0", o.groups["web"], "sg-01234567"}}, []string{"no security group sg-01234567;", "no security group sg-0123456789abcdef0;"}},
+		{coverage.Selector{Instances: []string{"i-01234567"}, Interfaces: []string{"eni-01234567"}}, []string{"no network interface eni-01234567;", "instance i-01234567 has no network interface;"}},
+		{coverage.Selector{LoadBalancers: []string{"shop"}}, []string{"no network interface of a load balancer shop;"}},
+		{coverage.Selector{Addresses: []netip.Addr{netip.MustParseAddr("198.51.100.7")}}, []string{"no network interface with the address 198.51.100.7;"}},
+	}
+	for _, c := range cases {
+		_, err := coverage.Check(t.Context(), o.api, c.s, question())
+		for _, want := range c.want {
+			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%+v: %v, want %q", c.s, err, want)
+			}
+		}
+		if _, notFound := errors.AsType[*coverage.NotFoundError](err); notFound != strings.Contains(err.Error(), "; check the ") {
+			t.Errorf("%+v: %T", c.s, err)
+		}
+	}
+}
+
+// Prefix lists are read to their last page, and count in the family they have.
+func TestPrefixListsAreRead(t *testing.T) {
+	o := newOrigin(t)
+	var entries []netip.Prefix
+	for i := range 256 { // a /14 in 1,024ths would be too many for a list, in 256ths it is three pages
+		entries = append(entries, netip.PrefixFrom(netip.AddrFrom4([4]byte{18, byte(64 + i/64), byte(i % 64 * 4), 0}), 22))
+	}
+	list, err := o.here.PutPrefixList(ec2sim.CloudFrontIPv4, 0, entries...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.group(t, "managed", ec2sim.Permission{Protocol: "tcp", From: 443, To: 443, Source: ec2sim.Source{Reference: list.ID}})
+	s := coverage.Selector{Groups: []string{o.groups["managed"]}}
+	if diff := cmp.Diff([]string{"groups managed open"}, o.outcome(t, s)); diff != "" {
+		t.Error(diff)
+	}
+	calls := 0
+	for _, c := range o.Calls() {
+		if c.Action == "GetManagedPrefixListEntries" {
+			calls++
+		}
+	}
+	if calls != 3 {
+		t.Errorf("256 entries were read with %d calls", calls)
+	}
+	// One entry less is one range blocked.
+	if _, err := o.here.PutPrefixList(ec2sim.CloudFrontIPv4, 0, slices.Delete(entries, 100, 101)...); err != nil {
+		t.Fatal(err)
+	}
+	report, err := coverage.Check(t.Context(), o.api, s, question())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := report.Subjects[0].Ports[0].Families[0]
+	if got := fmt.Sprint(f.Verdict, f.Blocked); got != "blocked{1024 [18.65.144.0/22]}" {
+		t.Errorf("got %s", got)
+	}
+	want := coverage.PrefixListReport{ID: list.ID, Name: ec2sim.CloudFrontIPv4, Entries: 255}
+	if diff := cmp.Diff([]coverage.PrefixListReport{want}, report.PrefixLists); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A call that is refused names the permission, and where a verdict needs it
+// there is none.
+func TestDenied(t *testing.T) {
+	setup := func(t *testing.T) (*origin, coverage.Selector) {
+		o := newOrigin(t)
+		list, err := o.here.PutPrefixList("office", 10, netip.MustParsePrefix("18.64.0.0/14"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.group(t, "listed", ec2sim.Permission{Protocol: "tcp", From: 443, To: 443, Source: ec2sim.Source{Reference: list.ID}})
+		return o, coverage.Selector{Interfaces: []string{o.attach(t, ec2sim.Interface{}, "listed")}}
+	}
+	for _, action := range []string{"DescribeNetworkInterfaces", "DescribeSecurityGroups"} {
+		o, s := setup(t)
+		o.Deny(action)
+		if _, err := coverage.Check(t.Context(), o.api, s, question()); err == nil || !strings.Contains(err.Error(), "grant the permission ec2:"+action) {
+			t.Errorf("%s: %v", action, err)
+		}
+	}
+	o, s := setup(t)
+	o.Deny("GetManagedPrefixListEntries")
+	report, err := coverage.Check(t.Context(), o.api, s, question())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := report.Subjects[0].Ports[0].Families[0]
+	if report.Verdict != coverage.Unknown || len(f.Unread) != 1 || len(f.Blocked.Prefixes) != 1 || !strings.Contains(report.PrefixLists[0].Error, "grant the permission ec2:GetManagedPrefixListEntries") {
+		t.Errorf("got %+v", report)
+	}
+	// It is known to be of the other family, and to let no IPv6 in.
+	q := question()
+	q.Families = []secgroup.Family{secgroup.IPv6}
+	q.Wanted.IPv6 = []netip.Prefix{netip.MustParsePrefix("2600:9000::/28")}
+	if report, err = coverage.Check(t.Context(), o.api, coverage.Selector{Groups: []string{o.groups["listed"]}}, q); err != nil || report.Verdict != coverage.Blocked {
+		t.Errorf("got %+v, %v", report, err)
+	}
+	// The list's name is not needed.
+	o, s = setup(t)
+	o.Deny("DescribeManagedPrefixLists")
+	report, err = coverage.Check(t.Context(), o.api, s, question())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Verdict != coverage.Open || len(report.Notes) != 1 || !strings.Contains(report.Notes[0], "ec2:DescribeManagedPrefixLists") {
+		t.Errorf("got %+v", report)
+	}
+}
+
+func TestStops(t *testing.T) {
+	o := newOrigin(t)
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if _, err := coverage.Check(ctx, o.api, coverage.Selector{Groups: []string{o.groups["web"]}}, question()); err == nil {
+		t.Error("it went on")
+	}
+}
+
+// damaged answers with what EC2 should never answer with.
+type damaged struct{ *ec2.Client }
+
+func (d damaged) DescribeSecurityGroups(context.Context, *ec2.DescribeSecurityGroupsInput, ...func(*ec2.Options)) (*ec2.DescribeSecurityGroupsOutput, error) {
+	return &ec2.DescribeSecurityGroupsOutput{SecurityGroups: []types.SecurityGroup{{
+		GroupId: aws.String("sg-01234567"),
+		IpPermissions: []types.IpPermission{{
+			IpProtocol: aws.String("tcp"), FromPort: aws.Int32(443), ToPort: aws.Int32(443),
+			IpRanges: []types.IpRange{{CidrIp: aws.String("everyone")}},
+		}},
+	}}}, nil
+}
+
+// No verdict is given on rules that cannot be read.
+func TestUnreadableRule(t *testing.T) {
+	o := newOrigin(t)
+	_, err := coverage.Check(t.Context(), damaged{o.api}, coverage.Selector{Groups: []string{"sg-01234567"}}, question())
+	if err == nil || !strings.Contains(err.Error(), "sg-01234567: EC2 returned a rule whose source cannot be read") {
+		t.Errorf("got %v", err)
+	}
+}
