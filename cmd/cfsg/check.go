@@ -43,18 +43,9 @@ func (c *checkCommand) Validate() error {
 	if err := c.selector.Validate(); err != nil {
 		return err
 	}
-	if c.Port == nil {
-		return nil
-	}
 	var err error
-	list := strings.Join(c.Port, " ")
-	if c.ports, err = secgroup.ParsePorts(list); err == nil && len(c.ports) == 0 {
-		err = errors.New("name the ports to check")
-	}
-	if err != nil {
-		return fmt.Errorf("--port=%s: %w", list, err)
-	}
-	return nil
+	c.ports, err = parsePorts(c.Port)
+	return err
 }
 
 // Run shows whether the groups let all of CloudFront in.

@@ -22,6 +22,7 @@ func registerCompletion(parser *kong.Kong) {
 	kongcompletion.Register(parser,
 		kongcompletion.WithPredictor("file", complete.PredictFiles("*")),
 		kongcompletion.WithPredictor("family", complete.PredictSet("ipv4", "ipv6")),
+		kongcompletion.WithPredictor("format", complete.PredictSet(formatNames()...)),
 		kongcompletion.WithPredictor("service", complete.PredictSet("CLOUDFRONT", "CLOUDFRONT_ORIGIN_FACING")),
 	)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"cloudfront-sg-sync/internal/function"
+	"cloudfront-sg-sync/secgroup"
 )
 
 // usageError is an error of what was typed.
@@ -77,6 +78,26 @@ func (f rangeFlags) read(ctx context.Context, t terminal, c function.Config) (ip
 }
 
 func isURL(src string) bool { return strings.Contains(src, "://") }
+
+// parsePorts reads what --port says, as a group's tag lists ports. There is at
+// least one, or none where the flag was not given.
+func parsePorts(flag []string) ([]secgroup.PortRange, error) {
+	if flag == nil {
+		return nil, nil
+	}
+	list := strings.Join(flag, " ")
+	ports, err := secgroup.ParsePorts(list)
+	if err == nil && len(ports) == 0 {
+		err = errors.New("name a port")
+	}
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--port=%s: %w", list, err)}
+	}
+	return ports, nil
+}
+
+// https is what a command reckons with where no port is named.
+var https = []secgroup.PortRange{{From: 443, To: 443}}
 
 // exitCodeOf returns the code to exit with on an error.
 func exitCodeOf(err error) int {

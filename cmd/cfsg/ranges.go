@@ -21,9 +21,9 @@ type rangesCommand struct {
 	What string `arg:"" optional:"" enum:"list," default:"" help:"list: name all services."`
 	rangeFlags
 	outputFlags
-	Raw           bool   `help:"The ranges as published, not merged."`
-	Port          string `placeholder:"PORTS" default:"443" help:"Reckon with these ports."`
-	RulesPerGroup quota  `placeholder:"N" default:"60" help:"Reckon with this quota."`
+	Raw           bool     `help:"The ranges as published, not merged."`
+	Port          []string `placeholder:"PORTS" help:"Reckon with these ports (default 443)."`
+	RulesPerGroup quota    `placeholder:"N" default:"60" help:"Reckon with this quota."`
 }
 
 // Run prints the ranges, and what they take.
@@ -31,12 +31,12 @@ func (c *rangesCommand) Run(ctx context.Context, t terminal) error {
 	if c.What == "list" {
 		return c.list(ctx, t)
 	}
-	ports, err := secgroup.ParsePorts(c.Port)
-	if err == nil && len(ports) == 0 {
-		err = errors.New("name a port")
-	}
+	ports, err := parsePorts(c.Port)
 	if err != nil {
-		return usageError{fmt.Errorf("--port=%s: %w", c.Port, err)}
+		return err
+	}
+	if ports == nil {
+		ports = https
 	}
 	config, err := readConfig(c.given())
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 
@@ -184,7 +185,7 @@ func (j *judge) port(p secgroup.PortRange, rules []rule, families []family) Port
 func (j *judge) family(f family, rules []rule) FamilyReport {
 	r := FamilyReport{
 		Family: strings.ToLower(f.String()), Unit: "addresses", Verdict: Open,
-		Wanted: Amount{f.ranges, sizeOf(f.wanted.Prefixes())}, Others: []Opening{}, Unread: []string{},
+		Wanted: Amount{f.ranges, ipspace.Size(f.wanted.Prefixes())}, Others: []Opening{}, Unread: []string{},
 	}
 	if f.Family == secgroup.IPv6 {
 		r.Unit = "/64 networks"

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"testing"
 
+	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 )
@@ -76,7 +77,7 @@ func TestEachRealRangeMatters(t *testing.T) {
 		ipv4, ipv6 := judge(slices.Concat(rules[:i], rules[i+1:]))
 		blocked := slices.Concat(ipv4.Blocked.Prefixes, ipv6.Blocked.Prefixes)
 		size := ipv4.Blocked.Size + ipv6.Blocked.Size
-		if len(blocked) != 1 || blocked[0] != without.Source.Prefix || size != sizeOf(blocked) {
+		if len(blocked) != 1 || blocked[0] != without.Source.Prefix || size != ipspace.Size(blocked) {
 			t.Errorf("without %s: %v, size %d", without.Source, blocked, size)
 		}
 	}

@@ -2,10 +2,10 @@ package coverage
 
 import (
 	"cmp"
-	"math"
 	"net/netip"
 	"slices"
 
+	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/secgroup"
 
 	"go4.org/netipx"
@@ -49,7 +49,7 @@ func built(b *netipx.IPSetBuilder) *netipx.IPSet {
 // rangesOf returns the ranges of a set, the widest first.
 func rangesOf(set *netipx.IPSet) Ranges {
 	prefixes := slices.Clone(set.Prefixes())
-	size := sizeOf(prefixes)
+	size := ipspace.Size(prefixes)
 	slices.SortFunc(prefixes, func(a, b netip.Prefix) int {
 		return cmp.Or(cmp.Compare(a.Bits(), b.Bits()), a.Compare(b))
 	})
@@ -57,31 +57,4 @@ func rangesOf(set *netipx.IPSet) Ranges {
 		prefixes = []netip.Prefix{}
 	}
 	return Ranges{Size: size, Prefixes: prefixes}
-}
-
-// sizeOf returns how many addresses sorted prefixes of IPv4 have that do not
-// overlap, or how many /64 networks those of IPv6 touch. It stops at the largest
-// number there is, which only all of IPv6 would pass.
-func sizeOf(prefixes []netip.Prefix) uint64 {
-	var size uint64
-	var last netip.Prefix // the /64 that was counted last for a part of it
-	for _, p := range prefixes {
-		unit := 64
-		if p.Addr().Is4() {
-			unit = 32
-		}
-		n := uint64(1) << max(0, unit-p.Bits()) // 0 for all of IPv6
-		if p.Bits() > unit {
-			network := netip.PrefixFrom(p.Addr(), unit).Masked()
-			if network == last {
-				continue
-			}
-			last = network
-		}
-		if size+n <= size {
-			return math.MaxUint64
-		}
-		size += n
-	}
-	return size
 }

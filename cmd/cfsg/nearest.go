@@ -16,22 +16,30 @@ func suggestServices(missing []string, document []byte) string {
 	if err != nil || len(services) == 0 {
 		return list
 	}
-	var guesses []string
+	var names, guesses []string
+	for _, s := range services {
+		names = append(names, s.Name)
+	}
 	for _, name := range missing {
-		nearest, least := "", len(name)/2+1 // farther than that is no likeness
-		for _, s := range services {
-			if d := distance(name, s.Name); d > 0 && d < least {
-				nearest, least = s.Name, d
-			}
-		}
-		if nearest != "" {
-			guesses = append(guesses, nearest)
+		if guess := nearest(name, names); guess != "" {
+			guesses = append(guesses, guess)
 		}
 	}
 	if len(guesses) == 0 {
 		return list
 	}
 	return fmt.Sprintf("did you mean %s? %s", strings.Join(guesses, " and "), list)
+}
+
+// nearest returns the name that is most like a word, or nothing if none is.
+func nearest(word string, names []string) string {
+	found, least := "", len(word)/2+1 // farther than that is no likeness
+	for _, name := range names {
+		if d := distance(word, name); d > 0 && d < least {
+			found, least = name, d
+		}
+	}
+	return found
 }
 
 // distance returns how many letters have to be inserted, deleted or replaced to

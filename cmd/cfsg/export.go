@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"cloudfront-sg-sync/internal/export"
+	"cloudfront-sg-sync/internal/page"
+	"cloudfront-sg-sync/secgroup"
+)
+
+type exportCommand struct {
+	Format string `arg:"" optional:"" predictor:"format" help:"What the firewall or server reads."`
+	rangeFlags
+	Port []string `placeholder:"PORTS" help:"The ports that are opened to the ranges, and to nobody else (default 443)."`
+}
+
+// Run writes the ranges for a firewall or a server.
+func (c *exportCommand) Run(ctx context.Context, t terminal) error {
+	if c.Format == "" {
+		return listFormats(t)
+	}
+	format, err := formatOf(c.Format)
+	if err != nil {
+		return err
+	}
+	ports, err := c.ports(format)
+	if err != nil {
+		return err
+	}
+	config, err := readConfig(c.given())
+	if err != nil {
+		return err
+	}
+	done := t.progress("reading the ranges …")
+	r, err := c.read(ctx, t, config)
+	done()
+	if err != nil {
+		return err
+	}
+	return export.Write(t.out, format.Name, export.Input{
+		Services: config.Selection.Services, SyncToken: r.SyncToken, Published: r.Published, IPv4: r.IPv4, IPv6: r.IPv6, Ports: ports,
+	})
+}
+
+// listFormats prints all formats.
+func listFormats(t terminal) error {
+	w := page.New(t.out, colorful(t.out))
+	var rows [][]string
+	for _, f := range export.Formats {
+		rows = append(rows, []string{f.Name, f.Summary})
+	}
+	w.Table([]string{"format", "what it is"}, rows)
+	return w.Err()
+}
+
+func formatNames() []string {
+	var names []string
+	for _, f := range export.Formats {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+// formatOf returns the format of a name.
+func formatOf(name string) (export.Format, error) {
+	names := formatNames()
+	if i := slices.Index(names, name); i >= 0 {
+		return export.Formats[i], nil
+	}
+	guess := ""
+	if near := nearest(name, names); near != "" {
+		guess = fmt.Sprintf("; did you mean %s", near)
+	}
+	return export.Format{}, usageError{fmt.Errorf("%q is not a format%s; the formats are %s", name, guess, strings.Join(names, ", "))}
+}
+
+func (c *exportCommand) ports(f export.Format) ([]secgroup.PortRange, error) {
+	if !f.HasPorts && c.Port != nil {
+		return nil, usageError{fmt.Errorf("--port=%s: %s is not about ports; leave --port out", strings.Join(c.Port, " "), f.Name)}
+	}
+	ports, err := parsePorts(c.Port)
+	if ports == nil {
+		ports = https
+	}
+	return ports, err
+}
