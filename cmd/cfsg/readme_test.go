@@ -21,7 +21,7 @@ const simURL = "http://127.0.0.1:4566"
 // lines.
 func TestReadme(t *testing.T) {
 	t.Chdir("../..")
-	for _, document := range []string{"README.md", "docs/check.md"} {
+	for _, document := range []string{"README.md", "docs/check.md", "docs/export.md"} {
 		t.Run(document, func(t *testing.T) { testConsole(t, document) })
 	}
 }

@@ -36,7 +36,16 @@ type Format struct {
 	HasPorts bool
 }
 
-// Formats lists all formats.
+// Formats lists all formats. Their texts rest on:
+//
+//   - nft(8), and https://wiki.nftables.org/wiki-nftables/index.php/Atomic_rule_replacement
+//   - ipset(8), iptables-restore(8), iptables-extensions(8), ufw(8), firewall-cmd(1)
+//   - https://learn.microsoft.com/en-us/powershell/module/netsecurity/new-netfirewallrule
+//   - https://nginx.org/en/docs/http/ngx_http_geo_module.html and ngx_http_realip_module.html
+//   - https://httpd.apache.org/docs/2.4/mod/mod_authz_host.html
+//   - https://docs.haproxy.org/2.8/configuration.html, section 7.1
+//   - https://caddyserver.com/docs/caddyfile/matchers#remote-ip
+//   - https://developer.hashicorp.com/terraform/language/values/locals
 var Formats = []Format{
 	{"nftables", "a table of its own, replaced in one transaction", true},
 	{"iptables", "a script: an ipset for each family, swapped, and a chain of its own", true},

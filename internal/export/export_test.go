@@ -2,11 +2,14 @@ package export
 
 import (
 	"bytes"
+	"encoding/csv"
+	"encoding/json"
 	"errors"
 	"flag"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -97,6 +100,25 @@ func TestOneFamily(t *testing.T) {
 		}
 		if says := strings.Contains(got, "nobody is let in over IPv6"); says == (f.Name == "json" || f.Name == "csv") {
 			t.Errorf("%s says that nobody is let in over IPv6: %t", f.Name, says)
+		}
+	}
+}
+
+func TestDataIsParsed(t *testing.T) {
+	var document struct{ IPv4, IPv6 []netip.Prefix }
+	if err := json.Unmarshal([]byte(write(t, "json", sample())), &document); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := slices.Concat(document.IPv4, document.IPv6), sample().All(); !slices.Equal(got, want) {
+		t.Errorf("json has %v, want %v", got, want)
+	}
+	lines, err := csv.NewReader(strings.NewReader(write(t, "csv", sample()))).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range sample().All() {
+		if got := lines[i+1][0]; got != want.String() {
+			t.Errorf("line %d of csv has %s, want %v", i+1, got, want)
 		}
 	}
 }

@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -58,6 +60,7 @@ func newOrigin(t *testing.T, programs ...string) *origin {
 			t.Skipf("%s is not installed", program)
 		}
 	}
+	t.Parallel()
 	id := fmt.Sprintf("%d-%s", os.Getpid(), strings.ToLower(strings.TrimPrefix(t.Name(), "Test")))
 	o := &origin{
 		t: t, host: "cfsg-host-" + id, internet: "cfsg-net-" + id,
@@ -171,9 +174,15 @@ func (o *origin) reach(from netip.Addr, port uint16) bool {
 // expect fails the test where an address gets in or not, other than wanted.
 func (o *origin) expect(when string, in bool, port uint16, from ...netip.Addr) {
 	o.t.Helper()
-	for _, a := range from {
-		if got := o.reach(a, port); got != in {
-			o.t.Errorf("%s: %v gets in on port %d: %t, want %t", when, a, port, got, in)
+	got := make([]bool, len(from))
+	var trying sync.WaitGroup
+	for i, a := range from {
+		trying.Go(func() { got[i] = o.reach(a, port) })
+	}
+	trying.Wait()
+	for i, a := range from {
+		if got[i] != in {
+			o.t.Errorf("%s: %v gets in on port %d: %t, want %t", when, a, port, got[i], in)
 		}
 	}
 }
@@ -195,6 +204,7 @@ func (o *origin) crowd(from netip.Addr, port uint16) *crowd {
 			if o.reach(from, port) {
 				c.in.Add(1)
 			}
+			time.Sleep(time.Millisecond) // leaves the machine to those who load
 		}
 	}()
 	return c
@@ -207,9 +217,9 @@ func (c *crowd) disperse() (tries, in int64) {
 	return c.tries.Load(), c.in.Load()
 }
 
-// checkFirewall loads an export and loads a changed one, while clients connect
-// all the time.
-func checkFirewall(o *origin, format string, load func(file string), remove func(file string)) {
+// checkFirewall loads an export, and loads a changed one and the first again for
+// some rounds, while clients connect all the time.
+func checkFirewall(o *origin, format string, rounds int, load func(file string), remove func(file string)) {
 	t := o.t
 	file := func(name string, in Input) string {
 		path := filepath.Join(t.TempDir(), name)
@@ -231,11 +241,11 @@ func checkFirewall(o *origin, format string, load func(file string), remove func
 	others("loaded")
 
 	wanted, unwanted := o.crowd(kept4, 443), o.crowd(other4, 443)
-	for range 5 {
+	for range rounds {
 		load(second)
 		load(first)
-		load(second)
 	}
+	load(second)
 	tries, in := wanted.disperse()
 	if in != tries || tries < 10 {
 		t.Errorf("while it is loaded, a listed address gets in %d of %d times", in, tries)
@@ -254,11 +264,63 @@ func checkFirewall(o *origin, format string, load func(file string), remove func
 	}
 }
 
+// private is a command that runs another in a mount namespace of its own, with
+// a copy of a folder in the place of the folder.
+func (o *origin) private(folder string) []string {
+	copied := o.t.TempDir()
+	o.in(o.host, "cp", "-a", folder+"/.", copied)
+	return []string{"unshare", "-m", "sh", "-c", `mount --bind "$0" "$1" && shift && exec "$@"`, copied, folder}
+}
+
+func TestUfw(t *testing.T) {
+	o := newOrigin(t, "ufw", "unshare", "iptables")
+	private := o.private("/etc/ufw")
+	ufw := func(args ...string) string { return o.in(o.host, append(append([]string{}, private...), args...)...) }
+	ufw("ufw", "--force", "enable")
+	ufw("ufw", "default", "deny", "incoming")
+	ufw("ufw", "allow", "22/tcp", "comment", "mine")
+	before := ufw("ufw", "show", "added")
+	checkFirewall(o, "ufw", 2,
+		func(file string) { ufw("sh", file) },
+		func(file string) { ufw("sh", file, "remove") })
+	o.expect("removed", false, 443, listed4, next4, next6)
+	if after := ufw("ufw", "show", "added"); after != before {
+		t.Errorf("what was there before is now %s, want %s", after, before)
+	}
+}
+
+func TestFirewalld(t *testing.T) {
+	o := newOrigin(t, "firewall-cmd", "firewalld", "dbus-daemon", "unshare", "nsenter")
+	private := o.private("/etc/firewalld")
+	// firewalld takes a system bus, and both get a /run of their own.
+	daemon := exec.Command("ip", append(append([]string{"netns", "exec", o.host}, private...), "sh", "-c",
+		`mount -t tmpfs none /run && mkdir /run/dbus && dbus-daemon --system --nofork & sleep 0.2; exec firewalld --nofork --nopid`)...)
+	daemon.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := daemon.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = syscall.Kill(-daemon.Process.Pid, syscall.SIGKILL)
+		_ = daemon.Wait()
+	})
+	inside := []string{"nsenter", "--target", fmt.Sprint(daemon.Process.Pid), "--mount", "--net"}
+	run := func(args ...string) string { return o.in(o.host, append(append([]string{}, inside...), args...)...) }
+	run("sh", "-c", "for i in $(seq 100); do firewall-cmd --state && exit; sleep 0.1; done; exit 1")
+	before := run("firewall-cmd", "--list-all") + run("firewall-cmd", "--permanent", "--list-all")
+	checkFirewall(o, "firewalld", 1,
+		func(file string) { run("sh", file) },
+		func(file string) { run("sh", file, "remove") })
+	o.expect("removed", false, 443, listed4, next4, next6)
+	if after := run("firewall-cmd", "--list-all") + run("firewall-cmd", "--permanent", "--list-all"); after != before {
+		t.Errorf("what was there before is now %s, want %s", after, before)
+	}
+}
+
 func TestNftables(t *testing.T) {
 	o := newOrigin(t, "nft")
 	o.in(o.host, "nft", "add table inet mine; add chain inet mine input { type filter hook input priority filter; }; add rule inet mine input tcp dport 8443 counter")
 	mine := o.in(o.host, "nft", "list", "table", "inet", "mine")
-	checkFirewall(o, "nftables",
+	checkFirewall(o, "nftables", 20,
 		func(file string) { o.in(o.host, "nft", "-f", file) },
 		func(string) { o.in(o.host, "nft", "delete", "table", "inet", "cloudfront_ingress") })
 	o.expect("removed", true, 443, other4, other6)
@@ -275,7 +337,7 @@ func TestIptables(t *testing.T) {
 		return o.in(o.host, "iptables", "-t", "mangle", "-S") + o.in(o.host, "ip6tables", "-t", "mangle", "-S") + o.in(o.host, "ipset", "list", "-name")
 	}
 	before := rules()
-	checkFirewall(o, "iptables",
+	checkFirewall(o, "iptables", 20,
 		func(file string) { o.in(o.host, "sh", file) },
 		func(file string) { o.in(o.host, "sh", file, "remove") })
 	o.expect("removed", true, 443, other4, other6)
