@@ -14,7 +14,9 @@ func partition(groups []Group, req Request) [][]GroupPlan {
 	byName := map[string][]GroupPlan{}
 	for i := range groups {
 		g := GroupPlan{Group: &groups[i]}
-		g.Settings, g.Err = ParseSettings(req.TagKey, g.Group.Tags)
+		if !req.Withdraw { // else no tag counts, not even one that cannot be read
+			g.Settings, g.Err = ParseSettings(req.TagKey, g.Group.Tags)
+		}
 		if g.Err == nil {
 			g.Err = g.Group.Err
 		}

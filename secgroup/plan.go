@@ -24,6 +24,10 @@ type Request struct {
 	Force bool
 	// GroupIDs names the only groups that may be changed; empty means all.
 	GroupIDs []string
+	// Withdraw revokes every owned rule of the groups, as if each were tagged
+	// "none" and in no pool, however many there are and whatever they were
+	// made from. Ranges and the time of the stamp count for nothing then.
+	Withdraw bool
 }
 
 // A Plan is what makes the groups of one account and region equal to a
@@ -110,7 +114,9 @@ func (s Step) equal(o Step) bool {
 //	no      owned                         revoke it, after what replaces it
 //	no      foreign                       leave it alone
 func NewPlan(groups []Group, req Request) (*Plan, error) {
-	if err := refuseOlder(groups, req.Stamp); err != nil {
+	if req.Withdraw {
+		req.Ranges = nil // and no group lists a port, so the guard has nothing to count
+	} else if err := refuseOlder(groups, req.Stamp); err != nil {
 		return nil, err
 	}
 	pools := partition(groups, req)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -50,6 +51,9 @@ type Request struct {
 	Force bool
 	// GroupIDs names the only groups that may be changed; empty means all.
 	GroupIDs []string
+	// Withdraw revokes every owned rule of the tagged groups, whatever is
+	// published and however many there are: no range is wanted any more.
+	Withdraw bool
 	// Approved, if not nil, holds the only plans that may be applied. A target
 	// whose groups have changed since its plan was made is left as it is.
 	Approved map[*Target]*secgroup.Plan
@@ -74,17 +78,26 @@ const (
 func (e *Engine) Run(ctx context.Context, req Request) (*Report, error) {
 	report := newReport(req.DryRun)
 	// The file is fetched while the groups are described.
-	fetch := sync.OnceValues(func() (*iprange.Publication, error) { return e.Fetch(ctx, req.Notice) })
+	fetch := sync.OnceValues(func() (*iprange.Publication, error) {
+		if req.Withdraw {
+			return &iprange.Publication{}, nil // no file is needed to close
+		}
+		return e.Fetch(ctx, req.Notice)
+	})
 	outcomes := make([]*outcome, len(e.Targets))
 	var running errgroup.Group
 	running.SetLimit(targetsAtOnce)
 	running.Go(func() error {
-		_, _ = fetch() // each target looks at the outcome
+		_ = e.guard(ctx, func() { _, _ = fetch() }) // each target looks at the outcome
 		return nil
 	})
 	for i, t := range e.Targets {
 		running.Go(func() error {
-			outcomes[i] = e.sync(ctx, t, fetch, req)
+			o := &outcome{target: t}
+			outcomes[i] = o
+			if err := e.guard(ctx, func() { e.sync(ctx, o, fetch, req) }); err != nil {
+				o.fail(err)
+			}
 			return nil
 		})
 	}
@@ -93,7 +106,9 @@ func (e *Engine) Run(ctx context.Context, req Request) (*Report, error) {
 	if err != nil {
 		return report, report.fail([]error{err})
 	}
-	report.published(publication)
+	if !req.Withdraw {
+		report.published(publication)
+	}
 	var errs []error
 	for _, o := range outcomes {
 		report.add(o)
@@ -119,15 +134,28 @@ func (e *Engine) unknownGroups(ids []string, has func(id string) bool) []error {
 	return errs
 }
 
-// sync makes one target equal to the published ranges. Where someone else
-// changes a group meanwhile, it looks again and plans again.
-func (e *Engine) sync(ctx context.Context, t *Target, fetch func() (*iprange.Publication, error), req Request) *outcome {
-	o := &outcome{target: t}
+// guard calls f. A panic in it becomes an error, so that it fails alone: the
+// other targets go on, and the run still reports what it did.
+func (e *Engine) guard(ctx context.Context, f func()) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.Log.ErrorContext(ctx, "panic", "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v; this is a defect of cloudfront-sg-sync, please report it with the stack in the log", p)
+		}
+	}()
+	f()
+	return nil
+}
+
+// sync makes the target of an outcome equal to the published ranges. Where
+// someone else changes a group meanwhile, it looks again and plans again.
+func (e *Engine) sync(ctx context.Context, o *outcome, fetch func() (*iprange.Publication, error), req Request) {
+	t := o.target
 	began := time.Now()
 	groups, err := secgroup.Discover(ctx, t.EC2, e.TagKey)
 	publication, fetchErr := fetch()
 	if fetchErr != nil {
-		return o // the run fails as a whole
+		return // the run fails as a whole
 	}
 	for range maxPlans {
 		if err == nil && time.Since(began) > staleAfter {
@@ -135,17 +163,16 @@ func (e *Engine) sync(ctx context.Context, t *Target, fetch func() (*iprange.Pub
 		}
 		if err != nil {
 			o.fail(err)
-			return o
+			return
 		}
 		conflict := e.once(ctx, o, groups, publication, req)
 		if !conflict || ctx.Err() != nil {
-			return o
+			return
 		}
 		e.Log.InfoContext(ctx, "security groups changed meanwhile, planning again", "target", t.String())
 		groups, err = secgroup.Discover(ctx, t.EC2, e.TagKey)
 		began = time.Now()
 	}
-	return o
 }
 
 // once plans a target and applies the plan. It reports whether that ran into
@@ -165,13 +192,17 @@ func (e *Engine) once(ctx context.Context, o *outcome, groups []secgroup.Group, 
 		o.fail(plan.Err)
 	}
 	pools := concerned(plan.Pools, req.GroupIDs)
+	o.capacity = capacityOf(pools, publication.Merged())
 	failures := make([]error, len(pools))
 	var running errgroup.Group
 	running.SetLimit(poolsAtOnce)
 	for i, pool := range pools {
 		reports := o.begin(pool, req.GroupIDs)
 		running.Go(func() error {
-			failures[i] = e.apply(ctx, o.target, pool, reports, req.DryRun)
+			err := e.guard(ctx, func() { failures[i] = e.apply(ctx, o.target, pool, reports, req.DryRun) })
+			if err != nil {
+				failures[i] = fmt.Errorf("pool %q: %w", pool.Name, err)
+			}
 			return nil
 		})
 	}
@@ -193,13 +224,18 @@ var ErrOutdated = errors.New("the security groups have changed since the plan wa
 
 // request returns what a target's plan is asked for.
 func (e *Engine) request(publication *iprange.Publication, req Request) secgroup.Request {
+	rulesPerGroup := e.RulesPerGroup
+	if req.Withdraw {
+		rulesPerGroup = DefaultRulesPerGroup // no room is needed to close, so nobody is asked how much there is
+	}
 	return secgroup.Request{
 		Stamp:            secgroup.Stamp{TagKey: e.TagKey, Services: e.Services, Published: publication.Published},
 		Ranges:           publication.Merged(),
-		RulesPerGroup:    e.RulesPerGroup,
+		RulesPerGroup:    rulesPerGroup,
 		MaxRevokePercent: e.MaxRevokePercent,
 		Force:            req.Force,
 		GroupIDs:         req.GroupIDs,
+		Withdraw:         req.Withdraw,
 	}
 }
 

@@ -132,6 +132,8 @@ func TestRun(t *testing.T) {
 		Summary: Summary{Groups: 1, Changed: 1, Added: 2},
 		Groups:  []GroupReport{{Region: "us-east-1", GroupID: web, Name: "web", Ports: []string{"443"}, Added: 2}},
 		Errors:  []string{},
+
+		Capacity: Capacity{Wanted: 2, Measured: 1, Free: 58},
 	}
 	if diff := cmp.Diff(want, report); diff != "" {
 		t.Error(diff)

@@ -24,6 +24,8 @@ type Report struct {
 	// Errors names each thing that failed: the file, an account and region, a
 	// pool, a group.
 	Errors []string `json:"errors"`
+	// Capacity is what the plans say of the pools; it is no part of the answer.
+	Capacity Capacity `json:"-"`
 }
 
 // RangeCount counts the wanted ranges, merged.
@@ -72,6 +74,7 @@ func (r *Report) published(p *iprange.Publication) {
 
 // add takes over what became of one account and region.
 func (r *Report) add(o *outcome) {
+	r.Capacity.add(o.capacity)
 	for _, g := range o.groups {
 		r.Groups = append(r.Groups, *g)
 		r.Summary.Groups++
@@ -104,6 +107,8 @@ type outcome struct {
 	target *Target
 	groups []*GroupReport // in the order of the plan
 	errs   []error
+	// capacity is that of the last plan.
+	capacity Capacity
 }
 
 // group returns the report of a group, making it if it is the first.
