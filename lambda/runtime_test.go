@@ -46,6 +46,7 @@ type runtime struct {
 	answers chan answer
 	log     *lockedBuffer
 	exited  chan error
+	timeout time.Duration // of the function
 }
 
 // answer is what bootstrap posts for an event: a response, or an error.
@@ -75,7 +76,7 @@ func (b *lockedBuffer) String() string {
 // startRuntime starts bootstrap with nothing in its environment but env.
 func startRuntime(t *testing.T, env map[string]string) *runtime {
 	t.Helper()
-	r := &runtime{t: t, events: make(chan string), answers: make(chan answer), log: &lockedBuffer{}, exited: make(chan error, 1)}
+	r := &runtime{t: t, events: make(chan string), answers: make(chan answer), log: &lockedBuffer{}, exited: make(chan error, 1), timeout: time.Minute}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /2018-06-01/runtime/invocation/next", r.next)
 	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/{outcome}", r.outcome)
@@ -109,7 +110,7 @@ func (r *runtime) next(w http.ResponseWriter, req *http.Request) {
 	select {
 	case event := <-r.events:
 		w.Header().Set("Lambda-Runtime-Aws-Request-Id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd")
-		w.Header().Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(time.Now().Add(time.Minute).UnixMilli(), 10))
+		w.Header().Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(time.Now().Add(r.timeout).UnixMilli(), 10))
 		w.Header().Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:us-east-1:111122223333:function:sync")
 		_, _ = io.WriteString(w, event)
 	case <-req.Context().Done():

@@ -50,7 +50,7 @@ func newWorld(ctx context.Context, log *slog.Logger) (_ *world, err error) {
 		return nil, err
 	}
 	// Only what differs from a deployed function, whose environment is empty.
-	environment := map[string]string{"IP_RANGES_URL": feedURL + "/ip-ranges.json"}
+	environment := map[string]string{"IP_RANGES_URL": feedURL + "/ip-ranges.json", "METRICS_NAMESPACE": "none"}
 	config, err := function.ConfigFromEnv(func(name string) string { return environment[name] })
 	if err != nil {
 		return nil, err

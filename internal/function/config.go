@@ -34,6 +34,12 @@ type Config struct {
 	// Service Quotas.
 	RulesPerGroup    int
 	MaxRevokePercent int
+	// NotifyTopicARN is the topic that is told when rules have changed; it is
+	// empty where nobody is.
+	NotifyTopicARN string
+	// MetricsNamespace is where CloudWatch shows the metrics of the runs; it
+	// is empty where there are none.
+	MetricsNamespace string
 }
 
 var (
@@ -41,7 +47,12 @@ var (
 	regionPattern  = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-\d+$`)
 	rolePattern    = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$`)
 	topicPattern   = regexp.MustCompile(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+$`)
-	tagKeyPattern  = regexp.MustCompile(`^[A-Za-z0-9._/=+@-]{1,100}$`)
+	// A namespace is at most 255 of these characters, and those that begin with
+	// AWS/ are Amazon's own. See
+	// https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html and
+	// https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html
+	namespacePattern = regexp.MustCompile(`^[A-Za-z0-9._/#:-]{1,255}$`)
+	tagKeyPattern    = regexp.MustCompile(`^[A-Za-z0-9._/=+@-]{1,100}$`)
 )
 
 // ConfigFromEnv reads the configuration from environment variables. The error
@@ -105,6 +116,23 @@ func ReadConfig(lookup func(variable string) (place, value string)) (Config, err
 	read("MAX_REVOKE_PERCENT", "50", func(s string) (err error) {
 		c.MaxRevokePercent, err = number(s, 0, 100)
 		return err
+	})
+	read("NOTIFY_TOPIC_ARN", "", func(s string) error {
+		c.NotifyTopicARN = s
+		if s == "" {
+			return nil
+		}
+		return match(s, topicPattern, "an SNS topic such as arn:aws:sns:eu-west-1:111122223333:origin-changes")
+	})
+	read("METRICS_NAMESPACE", "CloudFrontSGSync", func(s string) error {
+		if s == "none" {
+			return nil
+		}
+		c.MetricsNamespace = s
+		if strings.HasPrefix(s, "AWS/") {
+			return errors.New("namespaces that begin with AWS/ are Amazon's own; name another, or none")
+		}
+		return match(s, namespacePattern, "a namespace of CloudWatch of at most 255 letters, digits and ._/#:-, nor none")
 	})
 	if len(bad) > 0 {
 		return Config{}, errors.New("configuration: " + strings.Join(bad, "; "))

@@ -24,6 +24,7 @@ func TestConfigFromEnv(t *testing.T) {
 			TagKey:           "cloudfront-ingress",
 			RulesPerGroup:    0,
 			MaxRevokePercent: 50,
+			MetricsNamespace: "CloudFrontSGSync",
 		}
 		change(&c)
 		return c
@@ -71,6 +72,12 @@ func TestConfigFromEnv(t *testing.T) {
 			"roles by spaces", "ROLE_ARNS", "arn:aws:iam::111122223333:role/sync arn:aws:iam::111122223333:role/sync",
 			func(c *Config) { c.RoleARNs = []string{"arn:aws:iam::111122223333:role/sync"} },
 		},
+
+		{"topic to tell", "NOTIFY_TOPIC_ARN", "arn:aws-cn:sns:cn-north-1:111122223333:ops", func(c *Config) { c.NotifyTopicARN = "arn:aws-cn:sns:cn-north-1:111122223333:ops" }},
+		{"no topic to tell", "NOTIFY_TOPIC_ARN", " ", func(*Config) {}},
+		{"namespace", "METRICS_NAMESPACE", "Edge/CloudFront.SG#1:a_b-c", func(c *Config) { c.MetricsNamespace = "Edge/CloudFront.SG#1:a_b-c" }},
+		{"longest namespace", "METRICS_NAMESPACE", strings.Repeat("n", 255), func(c *Config) { c.MetricsNamespace = strings.Repeat("n", 255) }},
+		{"no metrics", "METRICS_NAMESPACE", "none", func(c *Config) { c.MetricsNamespace = "" }},
 
 		{"quota asked for", "RULES_PER_GROUP", "auto", func(*Config) {}},
 		{"least quota", "RULES_PER_GROUP", "1", func(c *Config) { c.RulesPerGroup = 1 }},
@@ -169,6 +176,18 @@ func TestConfigFromEnvRefused(t *testing.T) {
 			"arn:aws:iam::111122223333:role/sync, elsewhere": `"elsewhere" is not a role`,
 			",": "the list is empty",
 		},
+		"NOTIFY_TOPIC_ARN": {
+			"ops":                                    "is not an SNS topic such as arn:aws:sns:eu-west-1:",
+			"none":                                   "is not an SNS topic",
+			"arn:aws:sqs:eu-west-1:111122223333:ops": "is not an SNS topic",
+			"arn:aws:sns:eu-west-1:111122223333:ops,arn:aws:sns:eu-west-1:111122223333:dev": "is not an SNS topic",
+		},
+		"METRICS_NAMESPACE": {
+			"AWS/Lambda":             "are Amazon's own",
+			"a namespace":            "is not a namespace of CloudWatch",
+			"a\nb":                   "is not a namespace",
+			strings.Repeat("n", 256): "is not a namespace of CloudWatch of at most 255",
+		},
 		"RULES_PER_GROUP": {
 			"0":                    `"0" is not a whole number from 1 to 1000`,
 			"-1":                   "is not a whole number",
@@ -215,11 +234,13 @@ func TestConfigFromEnvNamesEveryBadVariable(t *testing.T) {
 		"ROLE_ARNS":          "role",
 		"RULES_PER_GROUP":    "0",
 		"MAX_REVOKE_PERCENT": "101",
+		"NOTIFY_TOPIC_ARN":   "ops",
+		"METRICS_NAMESPACE":  "AWS/EC2",
 	}
 	_, err := ConfigFromEnv(environ(bad))
 	checkOneLine(t, err)
 	for name := range bad {
-		if n := strings.Count(err.Error(), name+"="); n != 1 {
+		if n := strings.Count(err.Error(), " "+name+"="); n != 1 {
 			t.Errorf("%s is named %d times in: %v", name, n, err)
 		}
 	}
@@ -234,7 +255,7 @@ func TestConfigFromEnvNamesEveryBadVariable(t *testing.T) {
 		_, err := ConfigFromEnv(environ(vars))
 		checkOneLine(t, err)
 		for name := range bad {
-			if named := strings.Contains(err.Error(), name+"="); named != (name != good) {
+			if named := strings.Contains(err.Error(), " "+name+"="); named != (name != good) {
 				t.Errorf("without a bad %s: %s named: %t, in: %v", good, name, named, err)
 			}
 		}

@@ -15,16 +15,38 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// parseEvent reads an event of any of the three kinds: an SNS notification of
-// the topic, a schedule of EventBridge, or a manual invocation.
-func parseEvent(payload []byte, topicARN string) (engine.Request, error) {
+// An event is what the function is invoked for: a run, or what CloudFormation
+// wants to be made of the stack's custom resource.
+type event struct {
+	run      engine.Request
+	resource *resourceRequest // nil for a run
+}
+
+// parseEvent reads an event of any of the four kinds: an SNS notification of
+// the topic, a schedule of EventBridge, a request of CloudFormation, or a manual
+// invocation.
+func parseEvent(payload []byte, topicARN string) (event, error) {
 	if len(bytes.TrimSpace(payload)) == 0 {
-		return engine.Request{}, errors.New("event is empty; send {} for a resync")
+		return event{}, errors.New("event is empty; send {} for a resync")
 	}
-	event, err := members(payload)
+	object, err := members(payload)
 	if err != nil {
-		return engine.Request{}, fmt.Errorf("event %s is not a JSON object: %w; send {} for a resync", excerpt(payload), err)
+		quoted := excerpt(payload)
+		if bytes.Contains(payload, []byte("ResponseURL")) {
+			quoted = "with a ResponseURL" // which is a credential
+		}
+		return event{}, fmt.Errorf("event %s is not a JSON object: %w; send {} for a resync", quoted, err)
 	}
+	if _, ok := object["RequestType"]; ok {
+		resource, err := parseResourceRequest(object)
+		return event{resource: resource}, err
+	}
+	run, err := parseRun(object, topicARN)
+	return event{run: run}, err
+}
+
+// parseRun returns what an event asks the engine for.
+func parseRun(event map[string]jsontext.Value, topicARN string) (engine.Request, error) {
 	records, isNotification := event["Records"]
 	detailType, isSchedule := event["detail-type"]
 	if !isNotification && !isSchedule {

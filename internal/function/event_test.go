@@ -77,7 +77,7 @@ func TestParseEvent(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(test.want, got); diff != "" {
+			if diff := cmp.Diff(test.want, got.run); diff != "" || got.resource != nil {
 				t.Errorf("-want +got\n%s", diff)
 			}
 		})
@@ -188,7 +188,7 @@ func TestParseEventRefused(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := parseEvent([]byte(test.payload), DefaultTopicARN)
 			checkOneLine(t, err, "event", test.word)
-			if diff := cmp.Diff(engine.Request{}, got); diff != "" {
+			if diff := cmp.Diff(engine.Request{}, got.run); diff != "" || got.resource != nil {
 				t.Errorf("a request is returned with the error\n%s", diff)
 			}
 		})
@@ -252,11 +252,15 @@ func TestSampleEvents(t *testing.T) {
 	}
 	got := map[string]engine.Request{}
 	for name, payload := range samples(t) {
-		req, err := parseEvent(payload, DefaultTopicARN)
+		event, err := parseEvent(payload, DefaultTopicARN)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		got[name] = req
+		if strings.HasPrefix(name, "custom-resource-") {
+			checkSampleRequest(t, name, event.resource)
+			continue
+		}
+		got[name] = event.run
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
@@ -276,9 +280,10 @@ func FuzzParseEvent(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		req, err := parseEvent(payload, DefaultTopicARN)
+		event, err := parseEvent(payload, DefaultTopicARN)
+		req := event.run
 		if err != nil {
-			if diff := cmp.Diff(engine.Request{}, req); diff != "" {
+			if diff := cmp.Diff(engine.Request{}, req); diff != "" || event.resource != nil {
 				t.Errorf("a request is returned with an error\n%s", diff)
 			}
 			return
@@ -289,6 +294,10 @@ func FuzzParseEvent(f *testing.F) {
 		}
 		want := engine.Request{}
 		switch {
+		case members["RequestType"] != nil:
+			if event.resource == nil || event.resource.responseURL == nil || event.resource.stackID == "" || event.resource.id() == "" {
+				t.Fatalf("accepted, but it cannot be answered: %+v", event.resource)
+			}
 		case members["Records"] != nil:
 			if req.Notice == nil || req.Notice.SyncToken == "" || req.Notice.MD5 == "" {
 				t.Fatalf("a notification says nothing of the file: %+v", req.Notice)

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -23,7 +25,12 @@ type Handler struct {
 	fetcher  *iprange.Fetcher
 	engine   *engine.Engine
 	topicARN string
-	log      *slog.Logger
+	// The others may be told of what a run did: a topic, CloudWatch,
+	// CloudFormation.
+	notifier  *notifier // nil where no topic is to be told
+	metrics   *metrics  // nil where there are none
+	responder *responder
+	log       *slog.Logger
 }
 
 // New returns a handler that works with the credentials, the region and the
@@ -34,7 +41,16 @@ func New(c Config, cfg aws.Config, log *slog.Logger) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Handler{fetcher: fetcher, engine: e, topicARN: c.TopicARN, log: log}, nil
+	h := &Handler{fetcher: fetcher, engine: e, topicARN: c.TopicARN, log: log}
+	if c.NotifyTopicARN != "" {
+		h.notifier = newNotifier(cfg, c)
+	}
+	if c.MetricsNamespace != "" {
+		h.metrics = &metrics{out: os.Stdout, namespace: c.MetricsNamespace}
+	}
+	// Where the ranges come from this machine, so may a request: it is a test.
+	h.responder = newResponder(isLoopbackURL(c.URL))
+	return h, nil
 }
 
 // bounded returns an error whose text is not longer than a log can bear,
@@ -42,39 +58,102 @@ func New(c Config, cfg aws.Config, log *slog.Logger) (*Handler, error) {
 func bounded(err error) error {
 	const most = 1000
 	if text := err.Error(); len(text) > most {
-		return errors.New(strings.ToValidUTF8(text[:most], "") + "…")
+		return errors.New(shorten(text, most))
 	}
 	return err
 }
 
-// reportReserve is how long before Lambda would end the function a run ends by
-// itself, to report what it did.
+// shorten cuts off what of a text is beyond a number of bytes.
+func shorten(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	if most <= 0 {
+		return ""
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
+}
+
+// reportReserve is how long before the time is up a run ends by itself, to
+// report what it did.
 const reportReserve = 3 * time.Second
 
 // Invoke handles one event and returns the answer in JSON. The answer is
 // logged as well: with an error Lambda returns none.
 func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
-	req, err := parseEvent(payload, h.topicARN)
+	event, err := parseEvent(payload, h.topicARN)
+	switch {
+	case err != nil:
+		return h.refuse(ctx, err)
+	case event.resource != nil:
+		return h.handleResource(ctx, event.resource)
+	}
+	report, err := h.run(ctx, event.run)
 	if err != nil {
-		err = bounded(err)
-		h.log.ErrorContext(ctx, "event refused, nothing is changed", "error", err)
 		return nil, err
 	}
-	run := ctx
+	return marshal(report)
+}
+
+// refuse logs that an event is not handled. That is no failed run: an alarm is
+// for what Lambda then counts as an error, and keeps in the dead-letter queue.
+func (h *Handler) refuse(ctx context.Context, err error) ([]byte, error) {
+	err = bounded(err)
+	h.log.ErrorContext(ctx, "event refused, nothing is changed", "error", err)
+	return nil, err
+}
+
+// run has the engine do what is asked, and tells the topic, CloudWatch and the
+// log what became of it. It always returns a report.
+func (h *Handler) run(ctx context.Context, req engine.Request) (*engine.Report, error) {
+	began := time.Now()
+	var made changes
+	h.engine.OnStep = made.add
+	report, err := h.runEngine(ctx, req)
+	if h.notifier != nil && !made.empty() {
+		if failed := h.notifier.publish(ctx, &made, report, req.Withdraw); failed != nil {
+			report.Errors = append(report.Errors, failed.Error())
+			err = errors.Join(err, failed)
+		}
+	}
+	if h.metrics != nil && !req.DryRun {
+		if failed := h.metrics.emit(report, err, began, time.Now()); failed != nil {
+			h.log.WarnContext(ctx, "the metrics of this run are lost", "error", failed)
+		}
+	}
+	answer, marshalErr := marshal(report)
+	err = errors.Join(err, marshalErr)
+	if err != nil {
+		h.log.ErrorContext(ctx, "run failed", "answer", json.RawMessage(answer))
+	} else {
+		h.log.InfoContext(ctx, "run finished", "answer", json.RawMessage(answer))
+	}
+	return report, err
+}
+
+// runEngine runs the engine until shortly before the time is up. A panic is a
+// failure like others, to be reported the same way.
+func (h *Handler) runEngine(ctx context.Context, req engine.Request) (report *engine.Report, err error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
-		run, cancel = context.WithDeadline(ctx, deadline.Add(-reportReserve))
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-reportReserve))
 		defer cancel()
 	}
-	report, runErr := h.engine.Run(run, req)
-	answer, err := json.Marshal(report)
+	defer func() {
+		if p := recover(); p != nil {
+			h.log.ErrorContext(ctx, "panic", "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", p)
+			report = &engine.Report{DryRun: req.DryRun, Groups: []engine.GroupReport{}, Errors: []string{err.Error()}}
+		}
+	}()
+	return h.engine.Run(ctx, req)
+}
+
+// marshal encodes what the function answers.
+func marshal(v any) ([]byte, error) {
+	b, err := json.Marshal(v)
 	if err != nil {
 		return nil, fmt.Errorf("encode the answer: %w", err)
 	}
-	if runErr != nil {
-		h.log.ErrorContext(ctx, "run failed", "answer", json.RawMessage(answer))
-		return nil, runErr
-	}
-	h.log.InfoContext(ctx, "run finished", "answer", json.RawMessage(answer))
-	return answer, nil
+	return b, nil
 }

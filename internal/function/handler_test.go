@@ -193,7 +193,7 @@ func newTestHandler(t *testing.T, sim *ec2sim.Server, feed http.Handler) (h *Han
 	t.Cleanup(endpoint.Close)
 	source := httptest.NewServer(feed)
 	t.Cleanup(source.Close)
-	c, err := ConfigFromEnv(func(name string) string { return map[string]string{"IP_RANGES_URL": source.URL}[name] })
+	c, err := ConfigFromEnv(environ(map[string]string{"IP_RANGES_URL": source.URL, "METRICS_NAMESPACE": "none"}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,116 @@
+package function
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"cloudfront-sg-sync/internal/engine"
+
+	"github.com/aws/aws-lambda-go/lambdacontext"
+)
+
+// MetricsDimension is the one dimension of the metrics. Its value is the name of the function.
+const MetricsDimension = "FunctionName"
+
+// A Metric is what CloudWatch is told of each run that is not a dry run.
+type Metric struct {
+	Name string
+	Unit string // as CloudWatch names units
+}
+
+// Metrics are all that a run may tell. FreeSlots is missing where there is no pool, PublicationAge where there is no
+// publication: a run that failed to fetch it, or that withdraws the rules.
+var Metrics = []Metric{
+	{"RulesAdded", "Count"},
+	{"RulesRevoked", "Count"},
+	{"RulesWanted", "Count"}, // each range once for each port of each pool
+	{"GroupsManaged", "Count"},
+	{"GroupsChanged", "Count"},
+	{"GroupsFailed", "Count"},
+	{"FreeSlots", "Count"}, // of the tightest pool, in the family and on the port that has the fewest
+	{"PoolsShort", "Count"},
+	{"PublicationAge", "Seconds"},
+	{"Duration", "Milliseconds"},
+	{"RunSucceeded", "Count"}, // 1 or 0, and RunFailed 0 or 1
+	{"RunFailed", "Count"},
+}
+
+// metrics writes metrics in the embedded metric format: CloudWatch makes metrics of a line of the log that is a JSON
+// object of this form. See
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+type metrics struct {
+	out       io.Writer // the standard output, which Lambda sends to CloudWatch Logs line by line
+	namespace string
+}
+
+// emit writes the metrics of a run that ended with err.
+func (m *metrics) emit(report *engine.Report, err error, began, ended time.Time) error {
+	values := valuesOf(report, err, ended)
+	values["Duration"] = float64(ended.Sub(began).Milliseconds())
+	line, err := json.Marshal(m.document(values, report, ended))
+	if err != nil {
+		return fmt.Errorf("encode metrics: %w", err)
+	}
+	if _, err := m.out.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("write metrics: %w", err)
+	}
+	return nil
+}
+
+// valuesOf returns the metrics of a run, but for its duration.
+func valuesOf(report *engine.Report, err error, now time.Time) map[string]float64 {
+	values := map[string]float64{
+		"RulesAdded":    float64(report.Summary.Added),
+		"RulesRevoked":  float64(report.Summary.Revoked),
+		"RulesWanted":   float64(report.Capacity.Wanted),
+		"GroupsManaged": float64(report.Summary.Groups),
+		"GroupsChanged": float64(report.Summary.Changed),
+		"GroupsFailed":  float64(report.Summary.Failed),
+		"PoolsShort":    float64(report.Capacity.Short),
+		"RunSucceeded":  1,
+		"RunFailed":     0,
+	}
+	if err != nil {
+		values["RunSucceeded"], values["RunFailed"] = 0, 1
+	}
+	if report.Capacity.Measured > 0 {
+		values["FreeSlots"] = float64(report.Capacity.Free)
+	}
+	if !report.PublishedAt.IsZero() {
+		values["PublicationAge"] = max(0, now.Sub(report.PublishedAt).Truncate(time.Second).Seconds())
+	}
+	return values
+}
+
+// document returns the values as the format has them.
+func (m *metrics) document(values map[string]float64, report *engine.Report, now time.Time) map[string]any {
+	document := map[string]any{
+		MetricsDimension: lambdacontext.FunctionName,
+		"syncToken":      report.SyncToken,
+		"errors":         len(report.Errors),
+		// With the log format JSON, Lambda leaves a line as it is that is a JSON object with a level and a timestamp,
+		// and may otherwise add to it or filter it. See
+		// https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+		"level":     "INFO",
+		"timestamp": now.UTC().Format(time.RFC3339Nano),
+		"message":   "metrics",
+	}
+	var definitions []Metric
+	for _, metric := range Metrics {
+		if value, ok := values[metric.Name]; ok {
+			definitions = append(definitions, metric)
+			document[metric.Name] = value
+		}
+	}
+	document["_aws"] = map[string]any{
+		"Timestamp": now.UnixMilli(),
+		"CloudWatchMetrics": []any{map[string]any{
+			"Namespace":  m.namespace,
+			"Dimensions": [][]string{{MetricsDimension}},
+			"Metrics":    definitions,
+		}},
+	}
+	return document
+}

@@ -1,0 +1,180 @@
+package function
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/secgroup"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+)
+
+// changes collects the steps that a run has taken. It may be told of them by several goroutines at a time.
+type changes struct {
+	mu    sync.Mutex
+	steps map[*engine.Target][]secgroup.Step
+}
+
+// add notes a step that adds or revokes rules. Marking a rule as this tool's opens and closes nothing.
+func (c *changes) add(t *engine.Target, step secgroup.Step) {
+	if step.Op != secgroup.Authorize && step.Op != secgroup.Revoke {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.steps == nil {
+		c.steps = map[*engine.Target][]secgroup.Step{}
+	}
+	c.steps[t] = append(c.steps[t], step)
+}
+
+func (c *changes) empty() bool { return len(c.steps) == 0 }
+
+// targets returns the accounts and regions that were changed, in order.
+func (c *changes) targets() []*engine.Target {
+	var targets []*engine.Target
+	for t := range c.steps {
+		targets = append(targets, t)
+	}
+	slices.SortFunc(targets, func(a, b *engine.Target) int {
+		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
+	})
+	return targets
+}
+
+// A notifier tells an SNS topic what has changed.
+type notifier struct {
+	client   *sns.Client
+	topicARN string
+	services []string
+}
+
+// newNotifier returns a notifier for the topic of the configuration.
+func newNotifier(cfg aws.Config, c Config) *notifier {
+	client := sns.NewFromConfig(cfg, func(o *sns.Options) { o.Region = strings.Split(c.NotifyTopicARN, ":")[3] })
+	return &notifier{client: client, topicARN: c.NotifyTopicARN, services: c.Selection.Services}
+}
+
+// publishTimeout bounds how long a run waits for the topic.
+const publishTimeout = 10 * time.Second
+
+// publish tells the topic what a run has changed.
+func (n *notifier) publish(ctx context.Context, c *changes, report *engine.Report, withdrawn bool) error {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	_, err := n.client.Publish(ctx, &sns.PublishInput{
+		TopicArn: &n.topicARN,
+		Subject:  aws.String(subject(report)),
+		Message:  aws.String(n.message(c, report, withdrawn)),
+	})
+	if err != nil {
+		return fmt.Errorf("tell topic %s what has changed: %w; the rules are as reported; check that the topic is there and that the function may sns:Publish to it", n.topicARN, err)
+	}
+	return nil
+}
+
+// SNS takes subjects of fewer than 100 ASCII characters, and messages of 256 KB. See
+// https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
+const maxMessage = 256 << 10
+
+// subject returns the notification's subject.
+func subject(report *engine.Report) string {
+	s := fmt.Sprintf("cloudfront-sg-sync: %s added, %d revoked in %s",
+		plural(report.Summary.Added, "rule"), report.Summary.Revoked, plural(report.Summary.Changed, "group"))
+	if len(report.Errors) > 0 {
+		s += "; run failed"
+	}
+	return s
+}
+
+// message returns the notification's text.
+func (n *notifier) message(c *changes, report *engine.Report, withdrawn bool) string {
+	var m message
+	if withdrawn {
+		m.line("The rules of the tagged security groups were withdrawn, because the stack that kept them was deleted.")
+	} else {
+		m.line("Tagged security groups were changed to let in the ranges of %s that AWS published on %s (sync token %s).",
+			strings.Join(n.services, ", "), report.PublishedAt.UTC().Format("2006-01-02 at 15:04:05 UTC"), report.SyncToken)
+	}
+	if len(report.Errors) > 0 {
+		m.line("")
+		m.line("The run failed in part:")
+		for _, err := range report.Errors {
+			m.line("  %s", err)
+		}
+	}
+	for _, t := range c.targets() {
+		m.line("")
+		m.line("%s", t)
+		m.groups(t, c.steps[t], report)
+	}
+	return m.String()
+}
+
+// A message is text of at most maxMessage bytes.
+type message struct {
+	text    strings.Builder
+	dropped int // lines that did not fit
+}
+
+// line adds a line, if it fits.
+func (m *message) line(format string, args ...any) {
+	const reserve = 100 // for the last line
+	line := fmt.Sprintf(format, args...)
+	if m.dropped > 0 || m.text.Len()+len(line)+1 > maxMessage-reserve {
+		m.dropped++
+		return
+	}
+	m.text.WriteString(line)
+	m.text.WriteByte('\n')
+}
+
+// String returns the text. It says what did not fit.
+func (m *message) String() string {
+	if m.dropped == 0 {
+		return m.text.String()
+	}
+	return m.text.String() + fmt.Sprintf("\n%s more did not fit; the log has the counts of all groups.\n", plural(m.dropped, "line"))
+}
+
+// groups adds what was done in an account and region, group by group.
+func (m *message) groups(t *engine.Target, steps []secgroup.Step, report *engine.Report) {
+	byGroup := map[string][]secgroup.Step{}
+	for _, s := range steps {
+		byGroup[s.GroupID] = append(byGroup[s.GroupID], s)
+	}
+	for _, g := range report.Groups {
+		steps := byGroup[g.GroupID]
+		if g.Account != t.Account || g.Region != t.Region || len(steps) == 0 {
+			continue
+		}
+		name := fmt.Sprintf("%s %q", g.GroupID, g.Name)
+		if g.Pool != "" {
+			name += fmt.Sprintf(" of pool %q", g.Pool)
+		}
+		m.line("  %s: %s added, %d revoked", name, plural(g.Added, "rule"), g.Revoked)
+		for _, s := range steps {
+			sign := "+"
+			if s.Op == secgroup.Revoke {
+				sign = "-"
+			}
+			for _, r := range s.Rules {
+				m.line("    %s %s", sign, r.RuleID)
+			}
+		}
+	}
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,125 @@
+package function
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// A resourceRequest is what CloudFormation wants to be made of the stack's custom resource, which stands for the sync
+// of the tagged groups. Who may send one is decided by IAM: an invocation carries nothing that proves who made it. See
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requesttypes.html
+type resourceRequest struct {
+	kind        string // Create, Update or Delete
+	responseURL *url.URL
+	stackID     string
+	requestID   string
+	logicalID   string
+	physicalID  string // empty when it is to be created
+	// withdraw tells whether deleting the resource revokes the owned rules.
+	withdraw bool
+	// err says why the request cannot be done, although it can be answered.
+	err error
+}
+
+// The request types of CloudFormation.
+const (
+	requestCreate = "Create"
+	requestUpdate = "Update"
+	requestDelete = "Delete"
+)
+
+// What deleting the resource does with the owned rules.
+const (
+	onDeleteKeep     = "keep"
+	onDeleteWithdraw = "withdraw"
+)
+
+// maxID is the length of an ID that an answer, of at most 4,096 bytes, can repeat beside others. A stack's is the
+// longest, with some 200 characters.
+const maxID = 512
+
+// parseResourceRequest reads a request of CloudFormation. It fails where the request cannot be answered.
+func parseResourceRequest(object map[string]jsontext.Value) (*resourceRequest, error) {
+	r := &resourceRequest{}
+	var responseURL string
+	for _, m := range []struct {
+		name     string
+		field    *string
+		optional bool
+	}{
+		{"RequestType", &r.kind, false},
+		{"ResponseURL", &responseURL, false},
+		{"StackId", &r.stackID, false},
+		{"RequestId", &r.requestID, false},
+		{"LogicalResourceId", &r.logicalID, false},
+		{"PhysicalResourceId", &r.physicalID, true},
+	} {
+		value, ok := object[m.name]
+		if !ok && m.optional {
+			continue
+		}
+		// The value is not quoted: it may be a response URL, which is a credential.
+		if err := json.Unmarshal(value, m.field); err != nil || *m.field == "" {
+			return nil, fmt.Errorf("event of CloudFormation has no %s, or one that is not a string; it cannot be answered", m.name)
+		}
+		if m.field != &responseURL && len(*m.field) > maxID {
+			return nil, fmt.Errorf("event of CloudFormation has a %s of %d bytes, too many to be repeated in an answer", m.name, len(*m.field))
+		}
+	}
+	var err error
+	if r.responseURL, err = url.Parse(responseURL); err != nil {
+		return nil, errors.New("event of CloudFormation has a ResponseURL that is no URL; it cannot be answered")
+	}
+	r.withdraw, r.err = onDelete(object["ResourceProperties"])
+	if !slices.Contains([]string{requestCreate, requestUpdate, requestDelete}, r.kind) {
+		r.err = fmt.Errorf("RequestType %q is none of Create, Update and Delete", r.kind)
+	}
+	return r, nil
+}
+
+// onDelete reads the one property that counts. The others are there so that a change of the function's settings makes
+// CloudFormation update the resource.
+func onDelete(properties jsontext.Value) (withdraw bool, err error) {
+	choice := onDeleteKeep
+	if properties != nil {
+		object, err := members(properties)
+		if err != nil {
+			return false, fmt.Errorf("ResourceProperties cannot be read: %w", err)
+		}
+		if value, ok := object["OnDelete"]; ok {
+			if err := json.Unmarshal(value, &choice); err != nil {
+				return false, errors.New("property OnDelete is not a string; write keep or withdraw")
+			}
+		}
+	}
+	switch choice {
+	case onDeleteKeep:
+		return false, nil
+	case onDeleteWithdraw:
+		return true, nil
+	}
+	return false, fmt.Errorf("property OnDelete is %q; write keep or withdraw", choice)
+}
+
+// id returns the physical ID of the resource once it is made. It is the same in each request for it: CloudFormation
+// takes another ID for a new resource, and deletes the one it had. See "PhysicalResourceId" in
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-responses.html
+func (r *resourceRequest) id() string {
+	return r.logicalID + "-" + r.stackID[strings.LastIndexByte(r.stackID, '/')+1:]
+}
+
+// idAfterFailure returns the physical ID to answer with when the request has failed. A resource that could not be
+// created gets one by which its deletion, when the stack is rolled back, is known. Amazon's CDK does the same:
+// https://github.com/aws/aws-cdk/pull/5525
+func (r *resourceRequest) idAfterFailure() string { return cmp.Or(r.physicalID, r.id()+"-not-created") }
+
+// wasMade reports whether the resource that is to be deleted was ever answered for as made. Rules that a stack found
+// there, left by an earlier one, are not its to withdraw as long as it has not kept them itself.
+func (r *resourceRequest) wasMade() bool { return r.physicalID == r.id() }

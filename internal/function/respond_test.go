@@ -1,0 +1,172 @@
+package function
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestResponseURL(t *testing.T) {
+	for host, want := range map[string]bool{
+		"cloudformation-custom-resource-response-useast1.s3.amazonaws.com":                       true,
+		"cloudformation-custom-resource-response-useast1.s3.us-east-1.amazonaws.com":             true,
+		"cloudformation-custom-resource-response-euwest1.s3-eu-west-1.amazonaws.com":             true,
+		"cloudformation-custom-resource-response-euwest1.s3.eu-west-1.amazonaws.com:443":         true,
+		"cloudformation-custom-resource-response-euwest1.s3.dualstack.eu-west-1.amazonaws.com":   true,
+		"cloudformation-custom-resource-response-useast1.s3-external-1.amazonaws.com":            true,
+		"cloudformation-custom-resource-response-cnnorth1.s3.cn-north-1.amazonaws.com.cn":        true,
+		"cloudformation-custom-resource-response-usgovwest1.s3-fips.us-gov-west-1.amazonaws.com": true,
+		"x.s3.eusc-de-east-1.amazonaws.eu":                                                       true,
+		"s3.ap-southeast-2.amazonaws.com":                                                        true,
+		"s3.amazonaws.com":                                                                       true,
+
+		"example.com":                                     false,
+		"s3.amazonaws.com.example.com":                    false,
+		"s3.amazonaws.org":                                false,
+		"amazonaws.com":                                   false,
+		"evils3.amazonaws.com":                            false,
+		"x.execute-api.us-east-1.amazonaws.com":           false,
+		"s3-1234567890.us-east-1.elb.amazonaws.com":       false,
+		"s3.us-east-1.elb.amazonaws.com":                  false,
+		"x.s3.amazonaws.com:8443":                         false,
+		"user:password@x.s3.amazonaws.com":                false,
+		"ec2-1-2-3-4.eu-west-1.compute.amazonaws.com":     false,
+		"169.254.169.254":                                 false,
+		"localhost":                                       false,
+		"10.0.0.1":                                        false,
+		"x.s3-website-us-east-1.amazonaws.com":            false,
+		"x.s3.us-east-1.amazonaws.com.":                   false,
+		"X.S3.AMAZONAWS.COM\\@example.com":                false,
+		"x.s3.us-east-1.vpce.amazonaws.com.attacker.test": false,
+	} {
+		for scheme, allowed := range map[string]bool{"https": true, "http": false} {
+			u, err := url.Parse(scheme + "://" + host + "/key?Signature=" + signature)
+			if err == nil {
+				err = newResponder(false).check(u)
+				if err != nil && strings.Contains(err.Error(), signature) {
+					t.Errorf("the error shows the URL: %v", err)
+				}
+			}
+			if (err == nil) != (want && allowed) {
+				t.Errorf("%s://%s: %v", scheme, host, err)
+			}
+		}
+	}
+	// This machine is for tests, in which the ranges come from it as well.
+	for _, s := range []string{"http://127.0.0.1:9001/2018-06-01/runtime/init/error", "http://[::1]/", "https://127.0.0.1/"} {
+		u, err := url.Parse(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if newResponder(false).check(u) == nil || newResponder(true).check(u) != nil {
+			t.Errorf("%s is not for tests alone", s)
+		}
+	}
+}
+
+// bucket stands in for the response URL. It answers as told, and keeps what it was sent.
+type bucket struct {
+	*httptest.Server
+	mu      sync.Mutex
+	bodies  []string
+	answers []http.HandlerFunc // the last for all further requests; none answers 200
+}
+
+func newBucket(t *testing.T, answers ...http.HandlerFunc) *bucket {
+	b := &bucket{answers: answers}
+	b.Server = httptest.NewServer(b)
+	t.Cleanup(b.Close)
+	return b
+}
+
+func (b *bucket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	b.mu.Lock()
+	b.bodies = append(b.bodies, r.Method+" "+r.Header.Get("Content-Type")+" "+string(body))
+	var answer http.HandlerFunc
+	if len(b.answers) > 0 {
+		answer = b.answers[0]
+		b.answers = b.answers[min(1, len(b.answers)-1):]
+	}
+	b.mu.Unlock()
+	if answer != nil {
+		answer(w, r)
+	}
+}
+
+// sent returns what the bucket was sent, request by request.
+func (b *bucket) sent() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.bodies
+}
+
+func (b *bucket) url(t *testing.T) *url.URL {
+	u, err := url.Parse(b.URL + "/key?Signature=" + signature)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func ok(http.ResponseWriter, *http.Request) {}
+
+func TestPut(t *testing.T) {
+	redirect := func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "https://example.com/", http.StatusTemporaryRedirect)
+	}
+	for _, test := range []struct {
+		name     string
+		answers  []http.HandlerFunc
+		attempts int
+		err      string
+	}{
+		{"at once", nil, 1, ""},
+		{"refused once", []http.HandlerFunc{status(403), ok}, 2, ""},
+		{"errors, then fine", []http.HandlerFunc{status(500), status(503), status(500), ok}, 4, ""},
+		{"always an error", []http.HandlerFunc{status(500)}, putAttempts, "500 Internal Server Error"},
+		{"always refused", []http.HandlerFunc{status(403)}, putAttempts, "403 Forbidden"},
+		{"redirects", []http.HandlerFunc{redirect}, putAttempts, "307 Temporary Redirect"},
+		{"cut", []http.HandlerFunc{func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }}, putAttempts, "put to 127.0.0.1"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBucket(t, test.answers...)
+			r := newResponder(true)
+			r.pause = time.Millisecond
+			err := r.put(t.Context(), b.url(t), []byte(`{"Status":"SUCCESS"}`))
+			if test.err == "" && err != nil || test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) {
+				t.Errorf("error %v, want %q", err, test.err)
+			}
+			if err != nil && strings.Contains(err.Error(), signature) {
+				t.Errorf("the error shows the URL: %v", err)
+			}
+			if sent := b.sent(); len(sent) != test.attempts || sent[0] != `PUT  {"Status":"SUCCESS"}` {
+				t.Errorf("it was sent %q", sent)
+			}
+		})
+	}
+}
+
+// An attempt that hangs leaves time for the others, however little there is.
+func TestPutHangs(t *testing.T) {
+	hang := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	b := newBucket(t, hang, hang, ok)
+	r := newResponder(true)
+	r.pause = time.Millisecond
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), putReserve+400*time.Millisecond)
+	defer cancel()
+	if err := r.put(ctx, b.url(t), []byte(`{}`)); err != nil {
+		t.Errorf("error %v", err)
+	}
+	if took := time.Since(began); took > putReserve+400*time.Millisecond {
+		t.Errorf("it took %v", took)
+	}
+}

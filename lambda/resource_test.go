@@ -1,0 +1,340 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"cloudfront-sg-sync/internal/ec2sim"
+)
+
+// cloudFormation stands in for the place that a custom resource's answers are put to.
+type cloudFormation struct {
+	t      *testing.T
+	server *httptest.Server
+
+	mu       sync.Mutex
+	accepted []string
+	// trouble says what happens to the next answers; without any they are accepted.
+	trouble []http.HandlerFunc
+}
+
+// secret is the part of the response URL that nobody may see.
+const secret = "Signature=5UN54F3C7"
+
+// answerPath is escaped as CloudFormation's are; the signature is for these very characters.
+const answerPath = "/arn%3Aaws%3Acloudformation%3Aus-east-1%3A111122223333%3Astack/edge/86ac7dd0%7CFirstSync%7Cunique?" + secret
+
+func newCloudFormation(t *testing.T, trouble ...http.HandlerFunc) *cloudFormation {
+	c := &cloudFormation{t: t, trouble: trouble}
+	c.server = httptest.NewServer(c)
+	t.Cleanup(func() {
+		c.server.CloseClientConnections()
+		c.server.Close()
+	})
+	return c
+}
+
+// ServeHTTP takes an answer as Amazon S3 does for a presigned URL: by PUT, with the very query, without content type.
+func (c *cloudFormation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if trouble := c.nextTrouble(); trouble != nil {
+		trouble(w, r)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil || r.Method != http.MethodPut || r.RequestURI != answerPath || r.Header.Get("Content-Type") != "" || r.ContentLength != int64(len(body)) {
+		c.t.Errorf("%s %s with content type %q, %d of %d bytes, error %v", r.Method, r.URL, r.Header.Get("Content-Type"), len(body), r.ContentLength, err)
+		w.WriteHeader(http.StatusForbidden)
+		return
+	}
+	c.accepted = append(c.accepted, string(body))
+}
+
+// nextTrouble returns what is to happen to an answer, or nil.
+func (c *cloudFormation) nextTrouble() http.HandlerFunc {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.trouble) == 0 {
+		return nil
+	}
+	trouble := c.trouble[0]
+	c.trouble = c.trouble[1:]
+	return trouble
+}
+
+// request returns a request of the type, with the custom resource's physical ID unless it is to be created.
+func (c *cloudFormation) request(requestType, physicalID, onDelete string) string {
+	event := map[string]any{
+		"RequestType": requestType, "ResponseURL": c.server.URL + answerPath,
+		"StackId": stack, "RequestId": "unique", "LogicalResourceId": "FirstSync", "ResourceType": "Custom::Sync",
+		"ResourceProperties": map[string]any{"ServiceToken": "arn:aws:lambda:us-east-1:111122223333:function:sync", "OnDelete": onDelete, "Services": "CLOUDFRONT"},
+	}
+	if physicalID != "" {
+		event["PhysicalResourceId"] = physicalID
+	}
+	b, err := json.Marshal(event)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return string(b)
+}
+
+const stack = "arn:aws:cloudformation:us-east-1:111122223333:stack/edge/86ac7dd0-d735-11e8-9b9e-503aca4a5835"
+
+// A stackAnswer is what CloudFormation reads of an answer:
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-responses.html
+type stackAnswer struct {
+	Status             string
+	Reason             string
+	PhysicalResourceID string `json:"PhysicalResourceId"`
+	StackID            string `json:"StackId"`
+	RequestID          string `json:"RequestId"`
+	LogicalResourceID  string `json:"LogicalResourceId"`
+}
+
+// answer returns the one answer there must be since the last call.
+func (c *cloudFormation) answer() stackAnswer {
+	c.t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.accepted) != 1 {
+		c.t.Fatalf("%d answers: %q", len(c.accepted), c.accepted)
+	}
+	body := c.accepted[0]
+	c.accepted = nil
+	dec := json.NewDecoder(strings.NewReader(body))
+	dec.DisallowUnknownFields()
+	var a stackAnswer
+	if err := dec.Decode(&a); err != nil {
+		c.t.Fatalf("answer %s: %v", body, err)
+	}
+	if len(body) > 4096 || a.StackID != stack || a.RequestID != "unique" || a.LogicalResourceID != "FirstSync" ||
+		a.PhysicalResourceID == "" || a.Reason == "" || a.Status != "SUCCESS" && a.Status != "FAILED" {
+		c.t.Errorf("answer %s", body)
+	}
+	return a
+}
+
+// deliver invokes the function with a request, which must leave nothing for Lambda to try again, and returns its answer.
+func (c *cloudFormation) deliver(f *runtime, request string) stackAnswer {
+	c.t.Helper()
+	if a := f.invoke(request); a.failed {
+		c.t.Fatalf("the function fails: %s", a.body)
+	}
+	if strings.Contains(f.log.String(), secret) {
+		c.t.Errorf("the response URL is in the log")
+	}
+	return c.answer()
+}
+
+// The life of a stack: created, updated, deleted with its rules left or withdrawn.
+func TestStack(t *testing.T) {
+	w := newWorld(t, ec2sim.Options{}, document)
+	web := w.group("web", map[string]string{"cloudfront-ingress": "443"})
+	c := newCloudFormation(t)
+	f := w.start(nil)
+
+	created := c.deliver(f, c.request("Create", "", "keep"))
+	if created.Status != "SUCCESS" || created.Reason != "1 security group made equal to the published ranges" {
+		t.Errorf("answer %+v", created)
+	}
+	if v4, v6 := w.owned(web, 443, description); v4 != 2 || v6 != 1 {
+		t.Errorf("%d IPv4 and %d IPv6 rules, not 2 and 1", v4, v6)
+	}
+	updated := c.deliver(f, c.request("Update", created.PhysicalResourceID, "withdraw"))
+	if updated.Status != "SUCCESS" || updated.PhysicalResourceID != created.PhysicalResourceID {
+		t.Errorf("answer %+v after %+v: another ID makes CloudFormation delete the resource", updated, created)
+	}
+	w.sim.ResetCalls()
+	if a := c.deliver(f, c.request("Delete", created.PhysicalResourceID, "keep")); a.Status != "SUCCESS" || w.calls() != "" {
+		t.Errorf("answer %+v", a)
+	}
+	if v4, v6 := w.owned(web, 443, description); v4 != 2 || v6 != 1 {
+		t.Errorf("%d IPv4 and %d IPv6 rules, not 2 and 1", v4, v6)
+	}
+	if a := c.deliver(f, c.request("Delete", created.PhysicalResourceID, "withdraw")); a.Status != "SUCCESS" || a.Reason != "3 rules withdrawn" {
+		t.Errorf("answer %+v", a)
+	}
+	if v4, v6 := w.owned(web, 443, description); v4+v6 != 0 {
+		t.Errorf("%d rules are left", v4+v6)
+	}
+	if n := strings.Count(f.log.String(), `"CloudWatchMetrics"`); n != 3 {
+		t.Errorf("metrics of %d runs, not of create, update and the withdrawal", n)
+	}
+}
+
+// A stack without any tagged group is complete.
+func TestStackWithoutGroups(t *testing.T) {
+	w := newWorld(t, ec2sim.Options{}, document)
+	c := newCloudFormation(t)
+	if a := c.deliver(w.start(nil), c.request("Create", "", "keep")); a.Status != "SUCCESS" || !strings.Contains(a.Reason, "no security group tagged cloudfront-ingress yet") {
+		t.Errorf("answer %+v", a)
+	}
+}
+
+// What goes wrong with a request is answered too. Deleting always succeeds, and after a create that failed it touches
+// nothing.
+func TestStackFailures(t *testing.T) {
+	down := func(w *world) {
+		w.sim.Inject(ec2sim.Fault{Kind: ec2sim.CutBefore, Action: ec2sim.AnyAction, Count: ec2sim.Forever})
+	}
+	denied := func(action string) func(*world) {
+		return func(w *world) { w.sim.Deny(action) }
+	}
+	slow := func(w *world) {
+		w.sim.Inject(ec2sim.Fault{Kind: ec2sim.Slow, Action: ec2sim.AnyAction, Count: ec2sim.Forever, Delay: time.Minute})
+	}
+	feed := func(document string) func(*world) {
+		return func(w *world) { w.document.Store(&document) }
+	}
+	for _, test := range []struct {
+		name    string
+		trouble func(*world)
+		timeout time.Duration
+		reason  string // why create and update fail
+		left    bool   // whether there are rules left of a withdrawal
+	}{
+		{"EC2 is down", down, 0, "describe the security groups", true},
+		{"access is denied", denied("DescribeSecurityGroups"), 0, "grant the permission ec2:DescribeSecurityGroups", true},
+		{"changes are denied", denied("RevokeSecurityGroupIngress"), 0, "grant the permission ec2:RevokeSecurityGroupIngress", true},
+		{"no ranges to be had", feed("<html>"), 0, "this is not ip-ranges.json", false},
+		{"out of time", slow, 5 * time.Second, "deadline exceeded", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, ec2sim.Options{}, document)
+			web := w.group("web", map[string]string{"cloudfront-ingress": "443"})
+			c := newCloudFormation(t)
+			f := w.start(nil)
+			made := c.deliver(f, c.request("Create", "", "withdraw"))
+			// Something to revoke, and something to authorize.
+			if err := w.sim.Region("", "us-east-1").AddRules(web, ec2sim.Rule{Permission: ec2sim.TCP(443, 443, mustPrefix("18.68.0.0/15")), Description: description}); err != nil {
+				t.Fatal(err)
+			}
+			if test.timeout > 0 {
+				f.timeout = test.timeout
+			}
+			test.trouble(w)
+
+			failed := c.deliver(f, c.request("Create", "", "withdraw"))
+			if failed.Status != "FAILED" || !strings.Contains(failed.Reason, test.reason) || failed.PhysicalResourceID == made.PhysicalResourceID {
+				t.Errorf("create: answer %+v", failed)
+			}
+			if a := c.deliver(f, c.request("Update", made.PhysicalResourceID, "withdraw")); a.Status != "FAILED" || !strings.Contains(a.Reason, test.reason) || a.PhysicalResourceID != made.PhysicalResourceID {
+				t.Errorf("update: answer %+v", a)
+			}
+			w.sim.ResetCalls()
+			for _, onDelete := range []string{"keep", "withdraw"} {
+				if a := c.deliver(f, c.request("Delete", failed.PhysicalResourceID, onDelete)); a.Status != "SUCCESS" || w.calls() != "" {
+					t.Errorf("rollback, %s: answer %+v", onDelete, a)
+				}
+			}
+			if a := c.deliver(f, c.request("Delete", made.PhysicalResourceID, "keep")); a.Status != "SUCCESS" || w.calls() != "" {
+				t.Errorf("delete, keep: answer %+v", a)
+			}
+			a := c.deliver(f, c.request("Delete", made.PhysicalResourceID, "withdraw"))
+			if a.Status != "SUCCESS" || strings.Contains(a.Reason, "rules are left") != test.left {
+				t.Errorf("delete, withdraw: answer %+v", a)
+			}
+		})
+	}
+}
+
+// The answer arrives, once, whatever its way is like; where it cannot, Lambda is told to try again.
+func TestStackAnswerDelivered(t *testing.T) {
+	answers := func(code int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+	}
+	hangs := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	cut := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+	slow := func(w http.ResponseWriter, _ *http.Request) {
+		time.Sleep(2 * time.Second)
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	redirects := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", "/elsewhere")
+		w.WriteHeader(http.StatusTemporaryRedirect)
+	}
+	for _, test := range []struct {
+		name      string
+		trouble   []http.HandlerFunc
+		delivered bool
+	}{
+		{"refused once", []http.HandlerFunc{answers(403)}, true},
+		{"errors", []http.HandlerFunc{answers(500), answers(503), answers(500)}, true},
+		{"slow", []http.HandlerFunc{slow}, true},
+		{"hangs", []http.HandlerFunc{hangs}, true},
+		{"cut", []http.HandlerFunc{cut, cut}, true},
+		{"redirects", []http.HandlerFunc{redirects}, true},
+		{"always refused", []http.HandlerFunc{answers(403), answers(403), answers(403), answers(403)}, false},
+		{"always hangs", []http.HandlerFunc{hangs, hangs, hangs, hangs}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, ec2sim.Options{}, document)
+			c := newCloudFormation(t, test.trouble...)
+			f := w.start(nil)
+			f.timeout = 9 * time.Second
+			if !test.delivered {
+				if msg := f.fail(c.request("Create", "", "keep")); !strings.Contains(msg, "answer CloudFormation") || strings.Contains(msg, secret) {
+					t.Errorf("error %s", msg)
+				}
+				if strings.Contains(f.log.String(), secret) {
+					t.Error("the response URL is in the log")
+				}
+			}
+			// The event as it comes, or comes again.
+			if a := c.deliver(f, c.request("Create", "", "keep")); a.Status != "SUCCESS" {
+				t.Errorf("answer %+v", a)
+			}
+		})
+	}
+}
+
+// Where EC2 hangs until the time is up and the first attempts to answer do as well, there is time left for one more.
+func TestStackOutOfTime(t *testing.T) {
+	hangs := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	w := newWorld(t, ec2sim.Options{}, document)
+	w.group("web", map[string]string{"cloudfront-ingress": "443"})
+	w.sim.Inject(ec2sim.Fault{Kind: ec2sim.Slow, Action: ec2sim.AnyAction, Count: ec2sim.Forever, Delay: time.Minute})
+	c := newCloudFormation(t, hangs, hangs)
+	f := w.start(nil)
+	f.timeout = 8 * time.Second
+	began := time.Now()
+	if a := c.deliver(f, c.request("Create", "", "keep")); a.Status != "FAILED" {
+		t.Errorf("answer %+v", a)
+	}
+	if took := time.Since(began); took > f.timeout {
+		t.Errorf("it took %v of %v", took, f.timeout)
+	}
+}
+
+// Nothing is done for, and nothing sent to, a place that is not CloudFormation's.
+func TestStackRefused(t *testing.T) {
+	w := newWorld(t, ec2sim.Options{}, document)
+	w.group("web", map[string]string{"cloudfront-ingress": "443"})
+	w.sim.ResetCalls()
+	c := newCloudFormation(t)
+	f := w.start(nil)
+	for _, url := range []string{"https://example.com/?" + secret, "http://bucket.s3.amazonaws.com/?" + secret, "https://s3.amazonaws.com.example.com/?" + secret} {
+		event := strings.Replace(c.request("Create", "", "keep"), c.server.URL+answerPath, url, 1)
+		if msg := f.fail(event); !strings.Contains(msg, "ResponseURL is refused") || strings.Contains(msg, secret) {
+			t.Errorf("error %s", msg)
+		}
+	}
+	// Nor on this machine, unless the ranges come from it: Lambda's own interfaces are there.
+	deployed := startRuntime(t, map[string]string{"AWS_ENDPOINT_URL": w.url})
+	if msg := deployed.fail(c.request("Create", "", "keep")); !strings.Contains(msg, "ResponseURL is refused") {
+		t.Errorf("error %s", msg)
+	}
+	if len(c.accepted) > 0 || w.calls() != "" || strings.Contains(f.log.String()+deployed.log.String(), secret) {
+		t.Errorf("answers %q", c.accepted)
+	}
+}
