@@ -43,7 +43,7 @@ func newOrigin(t *testing.T) *origin {
 		Region: "us-east-1", BaseEndpoint: &server.URL,
 		Credentials: credentials.NewStaticCredentialsProvider("any", "any", ""),
 		Retryer:     func() aws.Retryer { return aws.NopRetryer{} },
-	}, "")
+	}, "", "")
 	for name, cidr := range map[string]string{"web": "18.64.0.0/14", "half-1": "18.64.0.0/15", "half-2": "18.66.0.0/15"} {
 		o.group(t, name, ec2sim.TCP(443, 443, netip.MustParsePrefix(cidr)))
 	}

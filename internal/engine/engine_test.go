@@ -56,7 +56,7 @@ func newScene(t *testing.T, o ec2sim.Options, regions, roles []string, ranges ..
 	s.Engine = &Engine{
 		Fetch:            s.fetcher.Fetch,
 		Services:         s.fetcher.Selection.Services,
-		Targets:          Targets(s.cfg, regions, roles),
+		Targets:          Targets(s.cfg, regions, roles, ""),
 		TagKey:           key,
 		MaxRevokePercent: 50,
 		Log:              log,

@@ -36,16 +36,17 @@ func (t *Target) String() string {
 }
 
 // Targets returns a target for each region in the account of cfg and in the
-// account of each role. Calls are retried as cfg says, or if it does not, with
-// more patience for throttling than the SDK has.
-func Targets(cfg aws.Config, regions, roleARNs []string) []*Target {
+// account of each role. The roles are assumed with the external ID, if there is
+// one. Calls are retried as cfg says, or if it does not, with more patience for
+// throttling than the SDK has.
+func Targets(cfg aws.Config, regions, roleARNs []string, externalID string) []*Target {
 	cfg = hardened(cfg)
 	var targets []*Target
 	for _, region := range regions {
 		targets = append(targets, newTarget(cfg, "", region))
 	}
 	for _, arn := range roleARNs {
-		role := assuming(cfg, arn)
+		role := assuming(cfg, arn, externalID)
 		for _, region := range regions {
 			targets = append(targets, newTarget(role, AccountOf(arn), region))
 		}
@@ -55,10 +56,10 @@ func Targets(cfg aws.Config, regions, roleARNs []string) []*Target {
 
 // NewEC2 returns a client for EC2 that retries as that of a target does. It
 // acts in the account of the role, or without one in that of cfg.
-func NewEC2(cfg aws.Config, roleARN string) *ec2.Client {
+func NewEC2(cfg aws.Config, roleARN, externalID string) *ec2.Client {
 	cfg = hardened(cfg)
 	if roleARN != "" {
-		cfg = assuming(cfg, roleARN)
+		cfg = assuming(cfg, roleARN, externalID)
 	}
 	return ec2.NewFromConfig(cfg)
 }
@@ -72,11 +73,15 @@ func hardened(cfg aws.Config) aws.Config {
 	return cfg
 }
 
-// assuming returns cfg with the credentials of a role.
-func assuming(cfg aws.Config, roleARN string) aws.Config {
+// assuming returns cfg with the credentials of a role. The external ID is for
+// roles that ask for one in their trust policies, and empty for others.
+func assuming(cfg aws.Config, roleARN, externalID string) aws.Config {
 	role := cfg.Copy()
 	role.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), roleARN, func(o *stscreds.AssumeRoleOptions) {
 		o.RoleSessionName = "cloudfront-sg-sync"
+		if externalID != "" {
+			o.ExternalID = &externalID
+		}
 	}))
 	return role
 }

@@ -16,7 +16,7 @@ func syncThrottled(t *testing.T, n int, throttle ec2sim.Throttle) (throttled int
 	t.Helper()
 	s := newScene(t, ec2sim.Options{Throttle: throttle}, []string{"us-east-1"}, nil, rangeA)
 	s.cfg.Retryer = nil // the engine's own
-	s.Targets = Targets(s.cfg, []string{"us-east-1"}, nil)
+	s.Targets = Targets(s.cfg, []string{"us-east-1"}, nil, "")
 	for i := range n {
 		s.group(s.here, fmt.Sprint("web-", i), "443")
 	}

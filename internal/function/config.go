@@ -30,6 +30,9 @@ type Config struct {
 	TagKey    string
 	Regions   []string // empty means the region the function runs in
 	RoleARNs  []string // of other accounts, to be synchronised as well
+	// ExternalID is what the roles of other accounts ask for in their trust
+	// policies; empty if they do not.
+	ExternalID string
 	// RulesPerGroup is the quota of rules per security group; zero asks
 	// Service Quotas.
 	RulesPerGroup    int
@@ -52,7 +55,9 @@ var (
 	// https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html and
 	// https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html
 	namespacePattern = regexp.MustCompile(`^[A-Za-z0-9._/#:-]{1,255}$`)
-	tagKeyPattern    = regexp.MustCompile(`^[A-Za-z0-9._/=+@-]{1,100}$`)
+	// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+	externalIDPattern = regexp.MustCompile(`^[\w+=,.@:/-]{2,}$`)
+	tagKeyPattern     = regexp.MustCompile(`^[A-Za-z0-9._/=+@-]{1,100}$`)
 )
 
 // ConfigFromEnv reads the configuration from environment variables. The error
@@ -107,6 +112,13 @@ func ReadConfig(lookup func(variable string) (place, value string)) (Config, err
 		c.RoleARNs, err = list(s, rolePattern, "a role such as arn:aws:iam::111122223333:role/cloudfront-sg-sync")
 		return err
 	})
+	read("EXTERNAL_ID", "", func(s string) error {
+		c.ExternalID = s
+		if s == "" {
+			return nil
+		}
+		return match(s, externalIDPattern, "an external ID of two or more letters, digits and _+=,.@:/-")
+	})
 	read("RULES_PER_GROUP", "auto", func(s string) (err error) {
 		if s != "auto" {
 			c.RulesPerGroup, err = number(s, 1, 1000)
@@ -155,7 +167,7 @@ func (c Config) NewEngine(cfg aws.Config, fetch engine.FetchFunc, log *slog.Logg
 	return &engine.Engine{
 		Fetch:            fetch,
 		Services:         c.Selection.Services,
-		Targets:          engine.Targets(cfg, c.Regions, c.RoleARNs),
+		Targets:          engine.Targets(cfg, c.Regions, c.RoleARNs, c.ExternalID),
 		TagKey:           c.TagKey,
 		RulesPerGroup:    c.RulesPerGroup,
 		MaxRevokePercent: c.MaxRevokePercent,

@@ -78,6 +78,8 @@ func TestConfigFromEnv(t *testing.T) {
 		{"namespace", "METRICS_NAMESPACE", "Edge/CloudFront.SG#1:a_b-c", func(c *Config) { c.MetricsNamespace = "Edge/CloudFront.SG#1:a_b-c" }},
 		{"longest namespace", "METRICS_NAMESPACE", strings.Repeat("n", 255), func(c *Config) { c.MetricsNamespace = strings.Repeat("n", 255) }},
 		{"no metrics", "METRICS_NAMESPACE", "none", func(c *Config) { c.MetricsNamespace = "" }},
+		{"external ID", "EXTERNAL_ID", "hub:7/a=b@c", func(c *Config) { c.ExternalID = "hub:7/a=b@c" }},
+		{"long external ID", "EXTERNAL_ID", strings.Repeat("x", 1224), func(c *Config) { c.ExternalID = strings.Repeat("x", 1224) }},
 
 		{"quota asked for", "RULES_PER_GROUP", "auto", func(*Config) {}},
 		{"least quota", "RULES_PER_GROUP", "1", func(c *Config) { c.RulesPerGroup = 1 }},
@@ -188,6 +190,12 @@ func TestConfigFromEnvRefused(t *testing.T) {
 			"a\nb":                   "is not a namespace",
 			strings.Repeat("n", 256): "is not a namespace of CloudWatch of at most 255",
 		},
+		"EXTERNAL_ID": {
+			"x":      `"x" is not an external ID of two or more letters`,
+			"hub 7":  "is not an external ID",
+			"hub*":   "is not an external ID",
+			"hub\n7": "is not an external ID",
+		},
 		"RULES_PER_GROUP": {
 			"0":                    `"0" is not a whole number from 1 to 1000`,
 			"-1":                   "is not a whole number",
@@ -232,6 +240,7 @@ func TestConfigFromEnvNamesEveryBadVariable(t *testing.T) {
 		"TAG_KEY":            "a key",
 		"REGIONS":            "eu-west",
 		"ROLE_ARNS":          "role",
+		"EXTERNAL_ID":        "x",
 		"RULES_PER_GROUP":    "0",
 		"MAX_REVOKE_PERCENT": "101",
 		"NOTIFY_TOPIC_ARN":   "ops",
