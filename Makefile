@@ -57,7 +57,7 @@ build: ## Build build/bootstrap, the function, for linux/arm64 (ARCH=amd64: for 
 build-SyncFunction: build
 	cp build/bootstrap '$(ARTIFACTS_DIR)'
 
-deploy: ## Build and deploy with SAM (STACK=NAME, PARAMETERS="TagKey=… Regions=…")
+deploy: ## Build and deploy with SAM (STACK=NAME, PARAMETERS="TagKey=… AlarmEmail=…")
 	sam build
 	sam deploy --stack-name '$(STACK)' $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
 
