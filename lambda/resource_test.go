@@ -28,7 +28,7 @@ type cloudFormation struct {
 const secret = "Signature=5UN54F3C7"
 
 // answerPath is escaped as CloudFormation's are; the signature is for these very characters.
-const answerPath = "/arn%3Aaws%3Acloudformation%3Aus-east-1%3A111122223333%3Astack/edge/86ac7dd0%7CFirstSync%7Cunique?" + secret
+const answerPath = "/arn%3Aaws%3Acloudformation%3Aus-east-1%3A111122223333%3Astack/edge/86ac7dd0%7CSyncAtDeploy%7Cunique?" + secret
 
 func newCloudFormation(t *testing.T, trouble ...http.HandlerFunc) *cloudFormation {
 	c := &cloudFormation{t: t, trouble: trouble}
@@ -73,7 +73,7 @@ func (c *cloudFormation) nextTrouble() http.HandlerFunc {
 func (c *cloudFormation) request(requestType, physicalID, onDelete string) string {
 	event := map[string]any{
 		"RequestType": requestType, "ResponseURL": c.server.URL + answerPath,
-		"StackId": stack, "RequestId": "unique", "LogicalResourceId": "FirstSync", "ResourceType": "Custom::Sync",
+		"StackId": stack, "RequestId": "unique", "LogicalResourceId": "SyncAtDeploy", "ResourceType": "Custom::Sync",
 		"ResourceProperties": map[string]any{"ServiceToken": "arn:aws:lambda:us-east-1:111122223333:function:sync", "OnDelete": onDelete, "Services": "CLOUDFRONT"},
 	}
 	if physicalID != "" {
@@ -115,7 +115,7 @@ func (c *cloudFormation) answer() stackAnswer {
 	if err := dec.Decode(&a); err != nil {
 		c.t.Fatalf("answer %s: %v", body, err)
 	}
-	if len(body) > 4096 || a.StackID != stack || a.RequestID != "unique" || a.LogicalResourceID != "FirstSync" ||
+	if len(body) > 4096 || a.StackID != stack || a.RequestID != "unique" || a.LogicalResourceID != "SyncAtDeploy" ||
 		a.PhysicalResourceID == "" || a.Reason == "" || a.Status != "SUCCESS" && a.Status != "FAILED" {
 		c.t.Errorf("answer %s", body)
 	}

@@ -17,7 +17,7 @@ import (
 
 const (
 	stackID     = "arn:aws:cloudformation:eu-west-1:111122223333:stack/edge/86ac7dd0-d735-11e8-9b9e-503aca4a5835"
-	physicalID  = "FirstSync-86ac7dd0-d735-11e8-9b9e-503aca4a5835"
+	physicalID  = "SyncAtDeploy-86ac7dd0-d735-11e8-9b9e-503aca4a5835"
 	signature   = "SECRETSIGNATURE"
 	responseURL = "https://cloudformation-custom-resource-response-euwest1.s3-eu-west-1.amazonaws.com/x?Signature=" + signature
 )
@@ -26,7 +26,7 @@ const (
 func request(changes map[string]any) string {
 	members := map[string]any{
 		"RequestType": "Create", "ResponseURL": responseURL, "StackId": stackID, "RequestId": "req-1",
-		"LogicalResourceId": "FirstSync", "ResourceType": "Custom::Sync",
+		"LogicalResourceId": "SyncAtDeploy", "ResourceType": "Custom::Sync",
 		"ResourceProperties": map[string]any{"ServiceToken": "arn:aws:lambda:eu-west-1:111122223333:function:sync"},
 	}
 	for name, value := range changes {
@@ -150,8 +150,8 @@ func TestResourceAnswer(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r := &resourceRequest{kind: test.kind, stackID: stackID, requestID: "req-1", logicalID: "FirstSync", physicalID: test.physicalID}
-			test.want.StackID, test.want.RequestID, test.want.LogicalResourceID = stackID, "req-1", "FirstSync"
+			r := &resourceRequest{kind: test.kind, stackID: stackID, requestID: "req-1", logicalID: "SyncAtDeploy", physicalID: test.physicalID}
+			test.want.StackID, test.want.RequestID, test.want.LogicalResourceID = stackID, "req-1", "SyncAtDeploy"
 			if diff := cmp.Diff(&test.want, newResourceAnswer(r, "fine", test.err)); diff != "" {
 				t.Errorf("-want +got\n%s", diff)
 			}
@@ -245,7 +245,7 @@ func TestHandleResource(t *testing.T) {
 			if err := json.Unmarshal(answer, &got); err != nil {
 				t.Fatal(err)
 			}
-			if got.Status != test.status || !strings.Contains(got.Reason, test.reason) || got.StackID != stackID || got.RequestID != "req-1" || got.LogicalResourceID != "FirstSync" || got.PhysicalResourceID == "" {
+			if got.Status != test.status || !strings.Contains(got.Reason, test.reason) || got.StackID != stackID || got.RequestID != "req-1" || got.LogicalResourceID != "SyncAtDeploy" || got.PhysicalResourceID == "" {
 				t.Errorf("answer %+v", got)
 			}
 			if n := rulesOf(t, sim, group); n != test.rules {
