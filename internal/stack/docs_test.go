@@ -1,0 +1,73 @@
+package stack
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"cloudfront-sg-sync/internal/function"
+)
+
+// setting matches a parameter that a page tells the reader to set, such as AlarmEmail=….
+var setting = regexp.MustCompile(`\b([A-Z][a-z]+(?:[A-Z][a-z0-9]+)*)=`)
+
+// checkDocs finds what the pages say of the stack that is not so: alarms that point to no heading, parameters that there
+// are none of, and costs that do not add up.
+func checkDocs(t *testing.T, f files, report func(string, ...any)) {
+	s := f.template(t, mainFile)
+	alarms := s.ofType("AWS::CloudWatch::Alarm")
+	for _, id := range alarms {
+		description := strings.Join(strings.Fields(s.resource(id, "Properties", "AlarmDescription").(string)), " ")
+		heading := regexp.MustCompile(`docs/operations\.md, "(.*)"\.$`).FindStringSubmatch(description)
+		if heading == nil || !strings.Contains(f[operationsFile], "\n### "+heading[1]+"\n\n`"+id+"`") {
+			report("alarm %s points to a heading that is not its own in %s: %s", id, operationsFile, description)
+		}
+	}
+	members := f.template(t, memberFile).section("Parameters")
+	for _, page := range []string{operationsFile, organizationFile} {
+		for _, found := range setting.FindAllStringSubmatch(f[page], -1) {
+			name := found[1]
+			known := s.section("Parameters")[name] != nil || members[name] != nil || notParameters[name]
+			if !known {
+				report("%s sets %s, which is no parameter", page, name)
+			}
+		}
+		for _, found := range regexp.MustCompile(`output ([A-Z]\w+)`).FindAllStringSubmatch(f[page], -1) {
+			if s.section("Outputs")[found[1]] == nil {
+				report("%s names the output %s, which there is none of", page, found[1])
+			}
+		}
+	}
+	checkCosts(report, f[operationsFile], len(alarms))
+}
+
+// notParameters are what the AWS CLI sets in the same way.
+var notParameters = map[string]bool{
+	"ParameterKey": true, "ParameterValue": true, "Enabled": true, "OrganizationalUnitIds": true, "RetainStacksOnAccountRemoval": true,
+}
+
+// checkCosts adds up the table of costs.
+func checkCosts(report func(string, ...any), page string, alarms int) {
+	for _, row := range []string{
+		fmt.Sprintf("| Metrics | %d × $0.30, ", len(function.Metrics)),
+		fmt.Sprintf("| Alarms | %d × $0.10 | %.2f |", alarms, 0.1*float64(alarms)),
+	} {
+		if !strings.Contains(page, row) {
+			report("the table of costs has no row %q", row)
+		}
+	}
+	_, table, _ := strings.Cut(page, "| $ a month |")
+	sum := 0.0
+	for _, found := range regexp.MustCompile(`(?m)^\| \w.*\| (\d+\.\d\d) \|$`).FindAllStringSubmatch(table, -1) {
+		amount, err := strconv.ParseFloat(found[1], 64)
+		if err != nil {
+			panic(err)
+		}
+		sum += amount
+	}
+	if total := fmt.Sprintf("| **Together** | | **%.2f** |", sum); !strings.Contains(table, total) {
+		report("the costs do not add up to %s", total)
+	}
+}

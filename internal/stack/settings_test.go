@@ -1,0 +1,203 @@
+package stack
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"cloudfront-sg-sync/internal/function"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// variables returns the environment that a deployment gives the function.
+func (d *deployment) variables() map[string]string {
+	variables := map[string]string{}
+	for name, value := range d.property("SyncFunction", "Environment", "Variables").(map[string]any) {
+		variables[name] = value.(string)
+	}
+	return variables
+}
+
+// configuration returns what the function makes of a deployment's environment, and notes which variables it reads.
+func (d *deployment) configuration(read map[string]bool) (function.Config, error) {
+	variables := d.variables()
+	return function.ConfigFromEnv(func(name string) string {
+		read[name] = true
+		return variables[name]
+	})
+}
+
+// everySetting gives each parameter of the function another value than its default.
+var everySetting = map[string]string{
+	"IpRangesUrl":      "https://mirror.example.com/ip-ranges.json",
+	"TopicArn":         "arn:aws:sns:eu-west-1:111122223333:mirror",
+	"Services":         "CLOUDFRONT_ORIGIN_FACING, ROUTE53_HEALTHCHECKS",
+	"IpFamilies":       "ipv6",
+	"TagKey":           "team.ingress",
+	"Regions":          "eu-west-1,us-west-2",
+	"RoleArns":         "arn:aws:iam::222233334444:role/cloudfront-sg-sync,arn:aws:iam::333344445555:role/cloudfront-sg-sync",
+	"ExternalId":       "hub-7",
+	"RulesPerGroup":    "100",
+	"MaxRevokePercent": "20",
+	"MetricsNamespace": "Edge/Origins",
+	"NotifyTopicArn":   "arn:aws:sns:eu-west-1:111122223333:changes",
+}
+
+// checkEnvironment finds variables that are set and not read, or read and not set; defaults that differ; and settings
+// that do not reach the function, or whose change would not be noticed by the sync at deployment.
+func checkEnvironment(t *testing.T, f files, report func(string, ...any)) {
+	s := f.template(t, mainFile)
+	read := map[string]bool{}
+	byDefault, err := deploy(s, nil).configuration(read)
+	if err != nil {
+		report("the function cannot start with the template's defaults: %v", err)
+	}
+	set := get(s.resource("SyncFunction", "Properties", "Environment", "Variables")).(map[string]any)
+	for name := range set {
+		if !read[name] {
+			report("variable %s is set and not read", name)
+		}
+	}
+	for name := range read {
+		if set[name] == nil {
+			report("variable %s is read and not set", name)
+		}
+	}
+
+	bare, err := function.ConfigFromEnv(func(string) string { return "" })
+	if err != nil {
+		report("the function cannot start without an environment: %v", err)
+	}
+	bare.Regions = []string{"us-east-1"} // which AWS_REGION says
+	if diff := cmp.Diff(bare, byDefault); diff != "" {
+		report("the template's defaults are not the function's: -function +template\n%s", diff)
+	}
+
+	noticed := usedIn(get(s.resource("SyncAtDeploy", "Properties"))).refs
+	for name, value := range everySetting {
+		if !s.accepts(name, value) {
+			report("parameter %s refuses %q", name, value)
+			continue
+		}
+		config, err := deploy(s, map[string]string{name: value}).configuration(read)
+		if err != nil {
+			report("the function cannot start with %s=%q: %v", name, value, err)
+		} else if cmp.Equal(config, byDefault) {
+			report("parameter %s changes nothing of the function's configuration", name)
+		}
+	}
+	for name := range usedIn(set).refs {
+		_, isParameter := s.section("Parameters")[name]
+		if _, ok := everySetting[name]; isParameter && !ok && name != "AlarmTopicArn" {
+			report("parameter %s is a setting of the function and not tried here", name)
+		}
+		if isParameter && name != "AlarmTopicArn" && !noticed[name] {
+			report("SyncAtDeploy does not notice a change of %s", name)
+		}
+	}
+	for _, name := range []string{"OnDelete", "Release"} {
+		if s.resource("SyncAtDeploy", "Properties", name) == nil {
+			report("SyncAtDeploy has no property %s", name)
+		}
+	}
+}
+
+// parameterOf maps the function's variables to the parameters behind them.
+var parameterOf = map[string]string{
+	"IP_RANGES_URL":      "IpRangesUrl",
+	"TOPIC_ARN":          "TopicArn",
+	"SERVICES":           "Services",
+	"IP_FAMILIES":        "IpFamilies",
+	"TAG_KEY":            "TagKey",
+	"REGIONS":            "Regions",
+	"ROLE_ARNS":          "RoleArns",
+	"EXTERNAL_ID":        "ExternalId",
+	"RULES_PER_GROUP":    "RulesPerGroup",
+	"MAX_REVOKE_PERCENT": "MaxRevokePercent",
+	"METRICS_NAMESPACE":  "MetricsNamespace",
+	"NOTIFY_TOPIC_ARN":   "NotifyTopicArn",
+}
+
+// manyServices are more than the description of a rule can name.
+var manyServices = func() string {
+	var names []string
+	for i := range 40 {
+		names = append(names, fmt.Sprintf("SERVICE_%d", i))
+	}
+	return strings.Join(names, ",")
+}()
+
+// samples are values to try on a variable of the function and on the parameter behind it.
+var samples = map[string][]string{
+	"IP_RANGES_URL": {
+		"https://ip-ranges.amazonaws.com/ip-ranges.json", "https://mirror.example.com", "https://mirror.example.com:8443/a?b=c#d",
+		"http://ip-ranges.amazonaws.com/", "ftp://example.com/", "ip-ranges.json", "https://", "https://example.com:port/",
+		"https://name@example.com/", "https://name:password@example.com/", "http://10.0.0.1/",
+	},
+	"TOPIC_ARN": {
+		function.DefaultTopicARN, "arn:aws-us-gov:sns:us-gov-west-1:111122223333:a_b-c", "AmazonIpSpaceChanged",
+		"arn:aws:sqs:us-east-1:806199016981:AmazonIpSpaceChanged", "arn:aws:sns:us-east-1:80619901698:x",
+		"arn:aws:sns:us-east-1:806199016981:", "arn:aws:sns:us-east-1:806199016981:*", function.DefaultTopicARN + ":4f1c6ab",
+	},
+	"SERVICES": {
+		"CLOUDFRONT", "CLOUDFRONT_ORIGIN_FACING", "CLOUDFRONT ROUTE53_HEALTHCHECKS", "CLOUDFRONT,ROUTE53_HEALTHCHECKS", "CLOUDFRONT, S3",
+		"cloudfront", "CLOUDFRONT;EC2", "CLOUDFRONT, ec2", "*", ",", manyServices,
+	},
+	"IP_FAMILIES": {"ipv4 ipv6", "ipv4", "ipv6", "ipv5", "IPv4", "4", "none", "ipv4;ipv6", ","},
+	"TAG_KEY": {
+		"cloudfront-ingress", "team.ingress_2", strings.Repeat("k", 100), strings.Repeat("k", 101), "a b", "a*", "a,b", `a"b`, "a$b", "ü",
+	},
+	"REGIONS": {
+		"", "eu-west-1", "us-gov-west-1", "eu-west-1,ap-southeast-2", "eu-west-1, us-east-1", "mars-north-10",
+		"everywhere", "eu-west", "eu-west-1a", "EU-WEST-1", "us-east-1,eu-west", "us-east-1;eu-west-1", "*", "us-east-1.example.com",
+	},
+	"ROLE_ARNS": {
+		"", "arn:aws:iam::111122223333:role/sync", "arn:aws-cn:iam::444455556666:role/net/sync@x",
+		"arn:aws:iam::111122223333:role/a,arn:aws:iam::222233334444:role/a",
+		"sync", "111122223333", "arn:aws:iam::11112222333:role/sync", "arn:aws:iam::111122223333:user/sync",
+		"arn:aws:iam::111122223333:role/", "arn:aws:iam::111122223333:role/*", "arn:aws:iam::111122223333:role/a,b",
+	},
+	"EXTERNAL_ID":        {"", "hub-7", "hub:7/a=b@c", "x", "hub 7", "hub*"},
+	"RULES_PER_GROUP":    {"auto", "1", "60", "999", "1000", "0", "-1", "1001", "60.5", "1e2", "0x3c", "AUTO", "184467e18"},
+	"MAX_REVOKE_PERCENT": {"0", "50", "100", "-1", "101", "50%", "none", "auto"},
+	"METRICS_NAMESPACE": {
+		"CloudFrontSGSync", "none", "Edge/Origins", "a.b_c#d:e-f", strings.Repeat("n", 255), strings.Repeat("n", 256), "a b", `a"b`, "ä",
+	},
+	"NOTIFY_TOPIC_ARN": {"", "arn:aws:sns:eu-west-1:111122223333:changes", "changes", "arn:aws:sqs:eu-west-1:111122223333:changes", "*"},
+}
+
+// checkParameters tries each sample on the parameter and on the function: the template must not let pass what the
+// function cannot start with, nor refuse what it can. What is stricter in the template by intention is no sample: there a
+// tag key has no characters that would be special in a condition key, a topic is no FIFO topic, to which a function cannot
+// subscribe, and a URL is not plain HTTP of loopback.
+func checkParameters(t *testing.T, f files, report func(string, ...any)) {
+	s := f.template(t, mainFile)
+	read := map[string]bool{}
+	_, _ = deploy(s, nil).configuration(read)
+	for _, variable := range slices.Sorted(maps.Keys(read)) {
+		parameter := parameterOf[variable]
+		if parameter == "" || len(samples[variable]) == 0 {
+			report("no value is tried on variable %s", variable)
+			continue
+		}
+		if name, ok := get(s.resource("SyncFunction", "Properties", "Environment", "Variables"), variable).(map[string]any); ok {
+			if !usedIn(name).refs[parameter] {
+				report("variable %s is not set from parameter %s", variable, parameter)
+			}
+		}
+		for _, value := range samples[variable] {
+			_, err := function.ConfigFromEnv(func(name string) string {
+				if name == variable {
+					return value
+				}
+				return ""
+			})
+			if accepts := s.accepts(parameter, value); accepts != (err == nil) {
+				report("parameter %s accepts %q: %t, the function's error: %v", parameter, value, accepts, err)
+			}
+		}
+	}
+}

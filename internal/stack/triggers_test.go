@@ -1,0 +1,191 @@
+package stack
+
+import (
+	"strings"
+	"testing"
+
+	"cloudfront-sg-sync/internal/function"
+)
+
+// checkTriggers finds sources of events that do not reach the function, or reach it with what it refuses.
+func checkTriggers(t *testing.T, f files, report func(string, ...any)) {
+	s := f.template(t, mainFile)
+	d := deploy(s, nil)
+	if topic := d.property("Announcement", "TopicArn"); topic != d.variables()["TOPIC_ARN"] || topic != function.DefaultTopicARN {
+		report("the function is subscribed to %v and takes notifications of %s", topic, d.variables()["TOPIC_ARN"])
+	}
+	elsewhere := deploy(s, map[string]string{"TopicArn": "arn:aws:sns:eu-west-1:111122223333:mirror"})
+	if region := elsewhere.property("Announcement", "Region"); region != "eu-west-1" {
+		report("the subscription to a topic in eu-west-1 is made in %v", region)
+	}
+	const functionARN = "<SyncFunction.Arn>"
+	for _, source := range []struct {
+		name, endpoint, permission string
+		principal, arn             any
+	}{
+		{
+			"Announcement", d.property("Announcement", "Endpoint").(string), "AnnouncementPermission",
+			"sns.amazonaws.com", function.DefaultTopicARN,
+		},
+		{
+			"Schedule", get(d.property("Schedule", "Targets").([]any)[0], "Arn").(string), "SchedulePermission",
+			"events.amazonaws.com", "<Schedule.Arn>",
+		},
+	} {
+		if source.endpoint != functionARN {
+			report("%s invokes %s", source.name, source.endpoint)
+		}
+		p := d.property(source.permission)
+		if get(p, "Principal") != source.principal || get(p, "SourceArn") != source.arn || get(p, "FunctionName") != functionARN || get(p, "Action") != "lambda:InvokeFunction" {
+			report("%s allows something else than %s to invoke the function: %v", source.permission, source.name, p)
+		}
+	}
+	permissions := s.ofType("AWS::Lambda::Permission")
+	if len(permissions) != 2 {
+		report("the permissions to invoke the function are %v", permissions)
+	}
+	if input := get(d.property("Schedule", "Targets").([]any)[0], "Input"); input != nil {
+		report("the schedule sends an input of its own, %v", input)
+	}
+	silent := deploy(s, map[string]string{"Announcements": "false"})
+	for _, id := range []string{"Announcement", "AnnouncementPermission"} {
+		if silent.exists(s.resource(id)) || !d.exists(s.resource(id)) {
+			report("%s is not made where, and only where, there are announcements", id)
+		}
+	}
+	if s.resource("SyncFunction", "Properties", "Events") != nil {
+		report("the function has Events, which SAM does not make depend on SyncAtDeploy")
+	}
+	for what, queue := range map[string]any{
+		"an event that failed":                 d.property("SyncFunction", "EventInvokeConfig", "DestinationConfig", "OnFailure", "Destination"),
+		"an event that EventBridge gave up on": get(d.property("Schedule", "Targets").([]any)[0], "DeadLetterConfig", "Arn"),
+		"what EventBridge may send":            get(d.property("FailedEventsPolicy", "PolicyDocument", "Statement").([]any)[0], "Resource"),
+	} {
+		if queue != "<FailedEvents.Arn>" {
+			report("%s goes to %v", what, queue)
+		}
+	}
+	if token := d.property("SyncAtDeploy", "ServiceToken"); token != functionARN {
+		report("the sync at deployment is done by %v", token)
+	}
+}
+
+// checkOrder finds what is made before, or deleted after, it should: the sync at deployment needs the function with all
+// it needs, and whatever else runs the function comes later, so that nothing opens again what a deletion has withdrawn.
+func checkOrder(t *testing.T, f files, report func(string, ...any)) {
+	s := f.template(t, mainFile)
+	needs := map[string]map[string]bool{"SyncFunctionEventInvokeConfig": usedIn(s.resource("SyncFunction")).attributes}
+	needs["SyncFunctionEventInvokeConfig"]["SyncFunction"] = true
+	for id, resource := range s.section("Resources") {
+		u := usedIn(resource)
+		for ref := range u.refs {
+			u.attributes[ref] = true
+		}
+		needs[id] = u.attributes
+	}
+	var after func(id, other string, seen map[string]bool) bool
+	after = func(id, other string, seen map[string]bool) bool {
+		if seen[id] {
+			return false
+		}
+		seen[id] = true
+		for need := range needs[id] {
+			if need == other || after(need, other, seen) {
+				return true
+			}
+		}
+		return false
+	}
+	for _, order := range []struct{ later, earlier string }{
+		{"SyncAtDeploy", "SyncFunction"},
+		{"SyncAtDeploy", "SyncRole"},
+		{"SyncAtDeploy", "SyncLogGroup"},
+		{"SyncAtDeploy", "FailedEvents"},
+		{"SyncAtDeploy", "AlarmTopic"},
+		{"SyncAtDeploy", "SyncFunctionEventInvokeConfig"},
+		{"Announcement", "SyncAtDeploy"},
+		{"Announcement", "AnnouncementPermission"},
+		{"Schedule", "SyncAtDeploy"},
+		{"NoSuccessAlarm", "SyncAtDeploy"},
+	} {
+		if !after(order.later, order.earlier, map[string]bool{}) {
+			report("%s is not made after %s", order.later, order.earlier)
+		}
+	}
+	for id := range needs {
+		if after(id, id, map[string]bool{}) {
+			report("%s depends on itself", id)
+		}
+	}
+}
+
+// checkPatience finds times that do not fit each other.
+func checkPatience(t *testing.T, f files, report func(string, ...any)) {
+	s := f.template(t, mainFile)
+	number := func(id string, path ...string) int {
+		n, ok := s.resource(id, append([]string{"Properties"}, path...)...).(string)
+		if !ok {
+			t.Fatalf("%s has no number %s", id, strings.Join(path, "."))
+		}
+		return int(mustNumber(n))
+	}
+	timeout, retries := number("SyncFunction", "Timeout"), number("SyncFunction", "EventInvokeConfig", "MaximumRetryAttempts")
+	// https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html
+	if timeout > 900 {
+		report("Lambda ends a run after 900 s, not %d s", timeout)
+	}
+	// Lambda waits a minute before the first retry and two before the second.
+	attempts := (retries+1)*timeout + 180
+	if wait := number("SyncAtDeploy", "ServiceTimeout"); wait < attempts || wait > 3600 {
+		report("CloudFormation waits %d s for the function, whose attempts may take %d s; at most 3600 s", wait, attempts)
+	}
+	if kept, tried := number("FailedEvents", "MessageRetentionPeriod"), number("SyncFunction", "EventInvokeConfig", "MaximumEventAgeInSeconds"); kept <= tried {
+		report("failed events are kept for %d s, less than the %d s they are tried", kept, tried)
+	}
+	// https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
+	most := int(mustNumber(get(s.section("Parameters"), "HoursWithoutSuccess", "MaxValue").(string)))
+	if period := number("NoSuccessAlarm", "Period"); period < 3600 || period*most > 7*24*3600 {
+		report("an alarm cannot look back %d periods of %d s", most, period)
+	}
+	// The default has to be longer than a day and its usual delay, and shorter than two missed days.
+	if hours := get(s.section("Parameters"), "HoursWithoutSuccess", "Default"); get(s.section("Parameters"), "ScheduleExpression", "Default") != "rate(1 day)" || hours != "26" {
+		report("the alarm of no success after %v hours does not fit the schedule", hours)
+	}
+}
+
+// checkRules finds deployments that are refused wrongly, or not refused.
+func checkRules(t *testing.T, f files, report func(string, ...any)) {
+	s := f.template(t, mainFile)
+	const ops = "arn:aws:sns:us-east-1:111122223333:ops"
+	for _, test := range []struct {
+		region     string
+		parameters map[string]string
+		refusal    string
+	}{
+		{"us-east-1", nil, ""},
+		{"eu-central-1", nil, ""},
+		{"eu-south-1", nil, "set Announcements=false"},
+		{"cn-north-1", nil, "set Announcements=false"},
+		{"us-gov-west-1", nil, "set Announcements=false"},
+		{"cn-north-1", map[string]string{"Announcements": "false"}, ""},
+		{"us-gov-west-1", map[string]string{"TopicArn": "arn:aws-us-gov:sns:us-gov-west-1:111122223333:mirror"}, ""},
+		{"us-east-1", map[string]string{"AlarmEmail": "ops@example.com"}, ""},
+		{"us-east-1", map[string]string{"AlarmTopicArn": ops}, ""},
+		{"us-east-1", map[string]string{"AlarmEmail": "ops@example.com", "AlarmTopicArn": ops}, "not both"},
+		{"us-east-1", map[string]string{"NotifyTopicArn": "alarms"}, "needs AlarmEmail or AlarmTopicArn"},
+		{"us-east-1", map[string]string{"NotifyTopicArn": "alarms", "AlarmEmail": "ops@example.com"}, ""},
+		{"us-east-1", map[string]string{"NotifyTopicArn": "alarms", "AlarmTopicArn": ops}, ""},
+		{"us-east-1", map[string]string{"NotifyTopicArn": ops}, ""},
+	} {
+		d := deploy(s, test.parameters)
+		d.region = test.region
+		if got := d.refusal(); (got == "") != (test.refusal == "") || !strings.Contains(got, test.refusal) {
+			report("in %s with %v the refusal is %q, want %q", test.region, test.parameters, got, test.refusal)
+		}
+		for name, value := range test.parameters {
+			if !s.accepts(name, value) {
+				report("parameter %s refuses %q", name, value)
+			}
+		}
+	}
+}

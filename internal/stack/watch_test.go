@@ -1,0 +1,169 @@
+package stack
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"cloudfront-sg-sync/internal/function"
+)
+
+// ofAWS are the metrics of AWS's own that alarms and dashboard use, with their dimension. See
+// https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+// https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
+var ofAWS = map[string]string{
+	"AWS/Lambda Invocations":                     "FunctionName",
+	"AWS/Lambda Errors":                          "FunctionName",
+	"AWS/Lambda Throttles":                       "FunctionName",
+	"AWS/SQS ApproximateNumberOfMessagesVisible": "QueueName",
+}
+
+// checkMetric reports a metric that nobody emits: not with that name and dimension, in the function's namespace.
+func checkMetric(report func(string, ...any), d *deployment, where, namespace, name, dimension, value string) {
+	wantDimension, known := ofAWS[namespace+" "+name]
+	if namespace == d.variables()["METRICS_NAMESPACE"] {
+		known = slices.ContainsFunc(function.Metrics, func(m function.Metric) bool { return m.Name == name })
+		wantDimension = function.MetricsDimension
+	}
+	wantValue := map[string]string{"FunctionName": "<SyncFunction>", "QueueName": "<FailedEvents.QueueName>"}[wantDimension]
+	if !known || dimension != wantDimension || value != wantValue {
+		report("%s uses %s %s of %s=%s, which nobody emits", where, namespace, name, dimension, value)
+	}
+}
+
+// checkAlarms finds alarms on metrics that nobody emits, alarms that tell nobody, and runs that nobody is alarmed by.
+func checkAlarms(t *testing.T, f files, report func(string, ...any)) {
+	s := f.template(t, mainFile)
+	d := withEverything(s)
+	watched := map[string]string{}
+	for _, id := range s.ofType("AWS::CloudWatch::Alarm") {
+		p := d.property(id)
+		namespace, name := get(p, "Namespace").(string), get(p, "MetricName").(string)
+		dimension := get(p, "Dimensions").([]any)[0]
+		checkMetric(report, d, "alarm "+id, namespace, name, get(dimension, "Name").(string), get(dimension, "Value").(string))
+		watched[name] = strings.Join([]string{
+			get(p, "Statistic").(string), get(p, "ComparisonOperator").(string), get(p, "Threshold").(string), get(p, "TreatMissingData").(string),
+		}, " ")
+		checkTold(report, s, id)
+		none := deploy(s, map[string]string{"MetricsNamespace": "none"})
+		if isOwn := !strings.HasPrefix(namespace, "AWS/"); none.exists(s.resource(id)) == isOwn {
+			report("alarm %s, on a metric of %s, is made without the function's metrics: %t", id, namespace, isOwn)
+		}
+	}
+	for name, want := range map[string]string{
+		"Errors":                             "Sum GreaterThanOrEqualToThreshold 1 notBreaching",
+		"ApproximateNumberOfMessagesVisible": "Maximum GreaterThanOrEqualToThreshold 1 notBreaching",
+		"PoolsShort":                         "Maximum GreaterThanOrEqualToThreshold 1 ignore",
+		"FreeSlots":                          "Minimum LessThanThreshold 5 ignore",
+		"RunSucceeded":                       "Maximum LessThanThreshold 1 breaching",
+	} {
+		if watched[name] != want {
+			report("the alarm on %s is %q, want %q", name, watched[name], want)
+		}
+	}
+}
+
+// checkTold checks whom an alarm tells.
+func checkTold(report func(string, ...any), s template, id string) {
+	const ops = "arn:aws:sns:us-east-1:111122223333:ops"
+	for _, test := range []struct {
+		parameters map[string]string
+		told       []string
+	}{
+		{nil, nil},
+		{map[string]string{"AlarmEmail": "ops@example.com"}, []string{"<AlarmTopic>"}},
+		{map[string]string{"AlarmTopicArn": ops}, []string{ops}},
+	} {
+		d := deploy(s, test.parameters)
+		if told := texts(d.property(id, "AlarmActions")); !slices.Equal(told, test.told) {
+			report("alarm %s tells %v with %v", id, told, test.parameters)
+		}
+		if email := test.parameters["AlarmEmail"]; d.exists(s.resource("AlarmTopic")) != (email != "") {
+			report("the topic for alarms is not made for an address, and only for one")
+		}
+	}
+}
+
+// checkDashboard finds a dashboard that CloudWatch could not read, or that shows what nobody emits, or not all. See
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
+func checkDashboard(t *testing.T, f files, report func(string, ...any)) {
+	s := f.template(t, mainFile)
+	d := deploy(s, map[string]string{"MetricsNamespace": "Edge/Origins#1", "FreeSlotsThreshold": "0"})
+	var body struct {
+		Widgets []struct {
+			Type                string
+			X, Y, Width, Height int
+			Properties          struct {
+				Title, Region, Stat, View, Query string
+				Period                           int
+				Metrics                          [][]string
+				Alarms                           []string
+				Annotations                      map[string][]struct {
+					Label string
+					Value float64
+				}
+			}
+		}
+	}
+	decoder := json.NewDecoder(strings.NewReader(d.property("SyncDashboard", "DashboardBody").(string)))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&body); err != nil {
+		report("the dashboard cannot be read: %v", err)
+		return
+	}
+	shown, alarms := map[string]bool{}, []string{}
+	taken := map[[2]int]string{}
+	for _, w := range body.Widgets {
+		p := w.Properties
+		if w.Type != "alarm" && p.Region != "us-east-1" {
+			report("widget %q shows the region %q", p.Title, p.Region)
+		}
+		for x := w.X; x < w.X+w.Width; x++ {
+			for y := w.Y; y < w.Y+w.Height; y++ {
+				if taken[[2]int{x, y}] != "" || x >= 24 {
+					report("widget %q lies over %q, or beyond the edge", p.Title, taken[[2]int{x, y}])
+				}
+				taken[[2]int{x, y}] = p.Title
+			}
+		}
+		for _, m := range p.Metrics {
+			if len(m) != 4 {
+				report("widget %q has a metric %q", p.Title, m)
+				continue
+			}
+			checkMetric(report, d, "widget "+p.Title, m[0], m[1], m[2], m[3])
+			shown[m[1]] = true
+		}
+		alarms = append(alarms, p.Alarms...)
+		if w.Type == "log" && !strings.HasPrefix(p.Query, "SOURCE '<SyncLogGroup>' | ") {
+			report("widget %q searches another log: %s", p.Title, p.Query)
+		}
+	}
+	for _, m := range function.Metrics {
+		if !shown[m.Name] {
+			report("the dashboard does not show %s", m.Name)
+		}
+	}
+	for _, id := range s.ofType("AWS::CloudWatch::Alarm") {
+		if !slices.Contains(alarms, "<"+id+".Arn>") {
+			report("the dashboard does not show the alarm %s", id)
+		}
+	}
+	for parameter, value := range map[string]string{"MetricsNamespace": "none", "Dashboard": "false"} {
+		without := deploy(s, map[string]string{parameter: value})
+		if without.exists(s.resource("SyncDashboard")) || without.exists(s.section("Outputs")["DashboardUrl"]) || !d.exists(s.resource("SyncDashboard")) {
+			report("there is a dashboard with %s=%s, or none without", parameter, value)
+		}
+	}
+	for partition, url := range map[string]string{
+		"aws":        "https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1#dashboards/dashboard/<SyncDashboard>",
+		"aws-cn":     "https://us-east-1.console.amazonaws.cn/cloudwatch/home?region=us-east-1#dashboards/dashboard/<SyncDashboard>",
+		"aws-us-gov": "https://us-east-1.console.amazonaws-us-gov.com/cloudwatch/home?region=us-east-1#dashboards/dashboard/<SyncDashboard>",
+	} {
+		d.partition = partition
+		if got := d.eval(get(s.section("Outputs"), "DashboardUrl", "Value")); got != url {
+			report("in %s the dashboard is at %v", partition, got)
+		}
+	}
+}
