@@ -3,6 +3,7 @@ package secgroup
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"testing"
 
@@ -172,6 +173,13 @@ func TestApplyFails(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A mistyped region is a host that does not resolve.
+func TestApplyToNoRegion(t *testing.T) {
+	api := &fakeEC2{err: &net.DNSError{Err: "no such host", Name: "ec2.us-esat-1.amazonaws.com", IsNotFound: true}}
+	err := Apply(t.Context(), api, Step{Op: Authorize, GroupID: "sg-1"})
+	checkError(t, err, "ec2.us-esat-1.amazonaws.com", "; check the name of the region")
 }
 
 func TestIsConflict(t *testing.T) {

@@ -16,23 +16,28 @@ const patience = time.Second
 // progress says on stderr what is being done, if it takes long and a person is
 // there to read it. The function that it returns wipes the line away.
 func (t terminal) progress(what string) (done func()) {
-	if !isTerminal(t.err) {
+	return newProgress(t.err, isTerminal(t.err), what)
+}
+
+func newProgress(out io.Writer, person bool, what string) (done func()) {
+	if !person {
 		return func() {}
 	}
 	var mu sync.Mutex
-	shown := false
+	shown, over := false, false
 	timer := time.AfterFunc(patience, func() {
 		mu.Lock()
 		defer mu.Unlock()
-		shown = true
-		fmt.Fprint(t.err, what)
+		if shown = !over; shown {
+			fmt.Fprint(out, what)
+		}
 	})
 	return func() {
 		timer.Stop()
 		mu.Lock()
 		defer mu.Unlock()
-		if shown {
-			fmt.Fprint(t.err, "\r\x1b[K") // erase the line: ECMA-48, EL
+		if over = true; shown {
+			fmt.Fprint(out, "\r\x1b[K") // erase the line: ECMA-48, EL
 		}
 	}
 }
