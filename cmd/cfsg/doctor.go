@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"cloudfront-sg-sync/internal/doctor"
+)
+
+type doctorCommand struct {
+	URL               string   `arg:"" optional:"" help:"Where the origin is: a URL, or a host."`
+	Host              string   `placeholder:"NAME" help:"The Host header that the distribution forwards."`
+	Header            []string `placeholder:"'NAME: VALUE'" sep:"none" help:"A header to send."`
+	Requests          int      `placeholder:"N" help:"Send a load of N requests."`
+	Concurrency       int      `placeholder:"N" help:"How many of them at a time."`
+	ConnectionTimeout seconds  `placeholder:"S" default:"10" help:"The origin's connection timeout."`
+	ConnectionAttempt int      `name:"connection-attempts" placeholder:"N" default:"3" help:"The origin's connection attempts."`
+	ResponseTimeout   seconds  `placeholder:"S" default:"30" help:"The origin's response timeout."`
+	KeepAliveTimeout  seconds  `name:"keepalive-timeout" placeholder:"S" default:"5" help:"The origin's keep-alive timeout."`
+	outputFlags
+
+	origin doctor.Origin
+	header http.Header
+}
+
+// seconds is a timeout as CloudFront has it, in whole seconds.
+type seconds int
+
+// UnmarshalText reads a number, with or without its unit.
+func (s *seconds) UnmarshalText(text []byte) error {
+	n, err := strconv.Atoi(strings.TrimSuffix(string(text), "s"))
+	if err != nil || n < 1 {
+		return fmt.Errorf("%q is not a number of seconds", text)
+	}
+	*s = seconds(n)
+	return nil
+}
+
+func (s seconds) duration() time.Duration { return time.Duration(s) * time.Second }
+
+// Validate reports what cannot be looked at. The bounds of the settings are those of CloudFront; its quotas for the
+// response and the keep-alive timeout are 120 s, and can be raised to 180 s. See
+// https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html and
+// https://repost.aws/knowledge-center/cloudfront-custom-origin-response
+func (c *doctorCommand) Validate() error {
+	if c.URL == "" {
+		return errors.New("no URL: give the origin's, such as https://origin.example.com/")
+	}
+	var err error
+	if c.origin, err = doctor.ParseOrigin(c.URL); err != nil {
+		return err
+	}
+	if c.Host != "" {
+		if err := doctor.CheckHost(c.Host); err != nil {
+			return fmt.Errorf("--host: %w", err)
+		}
+	}
+	if c.header, err = parseHeaders(c.Header); err != nil {
+		return err
+	}
+	for _, bound := range []struct {
+		flag             string
+		value, min, most int
+	}{
+		{"--requests", c.Requests, 0, doctor.MaxRequests},
+		{"--concurrency", c.Concurrency, 0, doctor.MaxConcurrency},
+		{"--connection-timeout", int(c.ConnectionTimeout), 1, 10},
+		{"--connection-attempts", c.ConnectionAttempt, 1, 3},
+		{"--response-timeout", int(c.ResponseTimeout), 1, 180},
+		{"--keepalive-timeout", int(c.KeepAliveTimeout), 1, 180},
+	} {
+		if bound.value < bound.min || bound.value > bound.most {
+			return fmt.Errorf("%s=%d is not from %d to %d", bound.flag, bound.value, max(bound.min, 1), bound.most)
+		}
+	}
+	if c.Concurrency > 0 && c.Requests == 0 {
+		return errors.New("--concurrency needs --requests: how many to send in all")
+	}
+	return nil
+}
+
+// parseHeaders reads headers. Its errors do not quote values, which may be secret.
+func parseHeaders(lines []string) (http.Header, error) {
+	header := http.Header{}
+	for _, line := range lines {
+		name, value, found := strings.Cut(line, ":")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		switch {
+		case !found || name == "" || strings.ContainsFunc(name, isNoToken) || strings.ContainsFunc(value, unicode.IsControl):
+			return nil, errors.New("--header wants 'NAME: VALUE'")
+		case strings.EqualFold(name, "Host"):
+			return nil, errors.New("--header: give the Host header with --host")
+		}
+		header.Add(name, value)
+	}
+	return header, nil
+}
+
+// isNoToken reports characters that the name of a header cannot have: RFC 9110, 5.6.2.
+func isNoToken(r rune) bool {
+	return r >= unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
+}
+
+// errUnhealthy is an origin that CloudFront gets no answer of.
+type errUnhealthy struct{ steps []string }
+
+func (e errUnhealthy) Error() string { return "the origin fails: " + strings.Join(e.steps, ", ") }
+
+// Run looks at the origin.
+func (c *doctorCommand) Run(ctx context.Context, t terminal) error {
+	live := t.liveLine()
+	options := doctor.Options{
+		Origin: c.origin, Host: c.Host, Header: c.header,
+		Settings: doctor.Settings{
+			ConnectionTimeout: c.ConnectionTimeout.duration(), ConnectionAttempts: c.ConnectionAttempt,
+			ResponseTimeout: c.ResponseTimeout.duration(), KeepAliveTimeout: c.KeepAliveTimeout.duration(),
+		},
+		Requests: c.Requests, Concurrency: c.Concurrency,
+		Progress: live.set,
+	}
+	var err error
+	if c.json() {
+		options.Stepped = func(doctor.Step) { live.clear() }
+		report := doctor.Run(ctx, options)
+		return errors.Join(writeJSON(t.out, report), verdictOf(report))
+	}
+	w := newDoctorPage(t)
+	w.begin(c.origin, options.Settings)
+	options.Stepped = func(s doctor.Step) {
+		live.clear()
+		w.step(s)
+	}
+	report := doctor.Run(ctx, options)
+	if err = w.end(report); err != nil {
+		return err
+	}
+	return verdictOf(report)
+}
+
+// verdictOf returns what makes the command fail.
+func verdictOf(report *doctor.Report) error {
+	switch failed := report.Failed(); {
+	case report.Interrupted && len(failed) > 0:
+		return fmt.Errorf("interrupted; %w", errUnhealthy{failed})
+	case report.Interrupted:
+		return errors.New("interrupted: not all was looked at")
+	case len(failed) > 0:
+		return errUnhealthy{failed}
+	}
+	return nil
+}

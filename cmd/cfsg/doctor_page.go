@@ -1,0 +1,184 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"cloudfront-sg-sync/internal/doctor"
+	"cloudfront-sg-sync/internal/page"
+)
+
+// labelWidth is what the names of the steps take.
+const labelWidth = 12
+
+// A doctorPage shows a report as it comes to be: a line for each step, then the figures, then what to do.
+type doctorPage struct{ *page.Page }
+
+func newDoctorPage(t terminal) doctorPage {
+	return doctorPage{page.New(t.out, colorful(t.out))}
+}
+
+// begin says what is looked at, and what it is held against.
+func (w doctorPage) begin(o doctor.Origin, s doctor.Settings) {
+	w.Line(w.Strong(o.String()))
+	w.Line(w.Quiet(fmt.Sprintf("as CloudFront sees it: %s to connect (%s), %s to answer, idle connections kept for %s",
+		doctor.Format(s.ConnectionTimeout), countOf(s.ConnectionAttempts, "attempt", "attempts"),
+		doctor.Format(s.ResponseTimeout), doctor.Format(s.KeepAliveTimeout))))
+	w.Line()
+}
+
+// step writes a line.
+func (w doctorPage) step(s doctor.Step) {
+	summary := s.Summary
+	if s.Verdict == doctor.Skipped {
+		summary = w.Quiet(summary)
+	}
+	prefix := w.mark(s.Verdict) + " " + fmt.Sprintf("%-*s", labelWidth, s.Name)
+	for _, line := range page.Wrap(strings.Fields(summary), " ", page.Width-2-labelWidth) {
+		w.Line(prefix, line)
+		prefix = strings.Repeat(" ", 2+labelWidth)
+	}
+}
+
+func (w doctorPage) mark(v doctor.Verdict) string {
+	switch v {
+	case doctor.OK:
+		return w.Good("✓")
+	case doctor.Warn:
+		return w.Warn("!")
+	case doctor.Fail:
+		return w.Bad("✗")
+	}
+	return w.Quiet("-")
+}
+
+// end writes the figures, and what was found.
+func (w doctorPage) end(r *doctor.Report) error {
+	w.times("ms, one at a time", r.Timing)
+	if r.Load != nil {
+		w.times(fmt.Sprintf("ms, %d at a time", r.Load.Concurrency), r.Load)
+	}
+	for _, s := range r.Steps {
+		for _, f := range s.Findings {
+			w.finding(s, f)
+		}
+	}
+	w.Line()
+	switch failed := r.Failed(); {
+	case len(failed) > 0:
+		w.Line(w.Bad(w.Strong("CloudFront gets errors of this origin")), ": "+strings.Join(failed, ", "))
+	case r.Interrupted:
+		w.Line("Interrupted: not all was looked at.")
+	case r.Verdict == doctor.Warn:
+		w.Line(w.Good("Nothing here makes CloudFront answer 504"), ", but there is something to look at.")
+	default:
+		w.Line(w.Good("Nothing here makes CloudFront answer 504."))
+	}
+	return w.Err()
+}
+
+// times writes a table of how long things took.
+func (w doctorPage) times(how string, t *doctor.Timing) {
+	if t == nil || t.FirstByte == nil {
+		return
+	}
+	var rows [][]string
+	for _, row := range []struct {
+		name   string
+		spread *doctor.Spread
+	}{{"connect", t.Connect}, {"tls", t.TLS}, {"first byte", t.FirstByte}, {"total", t.Total}} {
+		if s := row.spread; s != nil {
+			rows = append(rows, []string{row.name, inMilliseconds(s.Min), inMilliseconds(s.Median), inMilliseconds(s.P95), inMilliseconds(s.P99), inMilliseconds(s.Max)})
+		}
+	}
+	w.Line()
+	w.Indent(2)
+	w.Table([]string{how, "least", "median", "p95", "p99", "most"}, rows)
+	w.Indent(0)
+}
+
+func inMilliseconds(s doctor.Seconds) string {
+	return fmt.Sprintf("%.1f", float64(s)/float64(time.Millisecond))
+}
+
+// finding writes what was found, and what to do about it.
+func (w doctorPage) finding(s doctor.Step, f doctor.Finding) {
+	w.Line()
+	message := f.Message
+	if f.CloudFrontStatus != 0 && f.Verdict == doctor.Fail {
+		message += fmt.Sprintf(" (CloudFront answers %d)", f.CloudFrontStatus)
+	}
+	prefix := w.mark(f.Verdict) + " " + w.Strong(fmt.Sprintf("%-*s", labelWidth, s.Name))
+	for _, text := range []string{message, f.Advice} {
+		if text == "" {
+			continue
+		}
+		for _, line := range page.Wrap(strings.Fields(text), " ", page.Width-2-labelWidth) {
+			w.Line(prefix, line)
+			prefix = strings.Repeat(" ", 2+labelWidth)
+		}
+	}
+	if f.Source != "" && f.Verdict != doctor.OK {
+		w.Line(prefix, w.Quiet(f.Source))
+	}
+}
+
+// A liveLine is the last line of stderr, which says what is under way, if a person is there to read it.
+type liveLine struct {
+	out io.Writer // nil if nobody reads
+
+	mu    sync.Mutex
+	text  string
+	shown bool
+	timer *time.Timer
+}
+
+func (t terminal) liveLine() *liveLine {
+	if !isTerminal(t.err) {
+		return &liveLine{}
+	}
+	return &liveLine{out: t.err}
+}
+
+// set changes what is under way. It is shown if it takes long, and not more often than eyes can follow.
+func (l *liveLine) set(text string) {
+	if l.out == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = text
+	if l.timer != nil {
+		return
+	}
+	wait := patience
+	if l.shown {
+		wait /= 10
+	}
+	l.timer = time.AfterFunc(wait, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.timer == nil {
+			return // cleared meanwhile
+		}
+		l.timer, l.shown = nil, true
+		fmt.Fprint(l.out, "\r\x1b[K"+l.text) // erase the line: ECMA-48, EL
+	})
+}
+
+// clear wipes the line away.
+func (l *liveLine) clear() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.timer != nil {
+		l.timer.Stop()
+		l.timer = nil
+	}
+	if l.shown {
+		fmt.Fprint(l.out, "\r\x1b[K")
+		l.shown = false
+	}
+}

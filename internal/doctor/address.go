@@ -1,0 +1,44 @@
+package doctor
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// perAddress collects findings about single addresses, so that each is told once.
+type perAddress struct {
+	w     *walk
+	order []Finding
+	where map[Finding][]netip.Addr
+}
+
+func (w *walk) perAddress() *perAddress {
+	return &perAddress{w: w, where: map[Finding][]netip.Addr{}}
+}
+
+// add notes a finding. What fails over IPv6 is no failure of an origin that has IPv4 as well, as CloudFront connects
+// over IPv6 only if told to. See [pageIPv6].
+func (p *perAddress) add(addr netip.Addr, f Finding) {
+	if f.Verdict == Fail && addr.Is6() && p.w.hasIPv4() {
+		f.Verdict = Warn
+		f.Message += " (matters if the origin's IP address type is ipv6 or dualstack; the default is ipv4)"
+	}
+	if _, ok := p.where[f]; !ok {
+		p.order = append(p.order, f)
+	}
+	if !slices.Contains(p.where[f], addr) {
+		p.where[f] = append(p.where[f], addr)
+	}
+}
+
+// tell adds the findings to a step, with the addresses they are about. A finding that is about the only address there
+// is goes without it.
+func (p *perAddress) tell(step *Step, addresses int) {
+	for _, f := range p.order {
+		if where := p.where[f]; addresses > 1 {
+			f.Message = fmt.Sprintf("%s: %s", joinAddresses(where), f.Message)
+		}
+		step.find(f)
+	}
+}

@@ -1,0 +1,247 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// An Answer is what one address answers to a request.
+type Answer struct {
+	IP          netip.Addr `json:"ip"`
+	Status      int        `json:"status,omitempty"`
+	HeaderBytes int        `json:"headerBytes,omitempty"`
+	BodyBytes   int64      `json:"bodyBytes"`
+	Complete    bool       `json:"complete"` // the body was read to its end
+	Location    string     `json:"location,omitempty"`
+	FirstByte   Seconds    `json:"firstByteSeconds"`
+	Total       Seconds    `json:"totalSeconds"`
+	Error       string     `json:"error,omitempty"`
+}
+
+// answer sends one request to each address and looks at what comes back.
+func (w *walk) answer(ctx context.Context) Step {
+	switch {
+	case len(w.reachable) == 0:
+		return skipped("no connection")
+	case w.broken:
+		return skipped("no TLS")
+	}
+	w.Progress(fmt.Sprintf("waiting for an answer (at most %s for its first byte)", Format(w.Settings.ResponseTimeout)))
+	samples := make([]sample, len(w.reachable))
+	var group sync.WaitGroup
+	for i, to := range w.reachable {
+		group.Go(func() {
+			transport := w.transport(to)
+			defer transport.CloseIdleConnections()
+			samples[i] = w.get(ctx, transport)
+		})
+	}
+	group.Wait()
+	if ctx.Err() != nil {
+		return skipped("interrupted")
+	}
+	step := Step{Verdict: OK}
+	findings := w.perAddress()
+	var summaries []string
+	for i, s := range samples {
+		to := w.reachable[i]
+		w.report.Answers = append(w.report.Answers, answerOf(to.Addr(), s))
+		if summary := s.summary(); !slices.Contains(summaries, summary) {
+			summaries = append(summaries, summary)
+		}
+		if s.err != nil {
+			findings.add(to.Addr(), w.unanswered(s))
+			continue
+		}
+		if !s.endless {
+			w.answered = append(w.answered, to)
+		}
+		for _, f := range w.judgeAnswer(s) {
+			findings.add(to.Addr(), f)
+		}
+	}
+	findings.tell(&step, len(w.addresses))
+	step.Summary = strings.Join(summaries, "; ")
+	return step
+}
+
+func answerOf(addr netip.Addr, s sample) Answer {
+	a := Answer{IP: addr, BodyBytes: s.bytes, Complete: s.err == nil && !s.endless, FirstByte: s.firstByte, Total: s.total}
+	if s.response != nil {
+		a.Status, a.HeaderBytes, a.Location = s.response.StatusCode, headerBytes(s.response), printable(s.response.Header.Get("Location"))
+	}
+	if s.err != nil {
+		a.Error = printable(rootCause(s.err).Error())
+	}
+	return a
+}
+
+func (s sample) summary() string {
+	if s.response == nil {
+		return "no answer"
+	}
+	status := fmt.Sprint(s.response.StatusCode)
+	if text := http.StatusText(s.response.StatusCode); text != "" {
+		status += " " + text
+	}
+	return fmt.Sprintf("%s, %s", status, bytesOf(s.bytes))
+}
+
+// unanswered is a request that got no whole answer.
+func (w *walk) unanswered(s sample) Finding {
+	f := Finding{Verdict: Fail, CloudFrontStatus: s.failure.status(), Source: page502}
+	patience := Format(w.Settings.ResponseTimeout)
+	switch {
+	case s.response != nil && s.failure == timedOut:
+		f.Code, f.Source = "answer-stalled", page504
+		f.Message = fmt.Sprintf("the answer stops after %s of the body: nothing more within %s", bytesOf(s.bytes), patience)
+		f.Advice = "CloudFront drops such a connection. Find out what the application waits for."
+	case s.response != nil:
+		f.Code, f.Message = "answer-cut", fmt.Sprintf("the connection ends after %s of the body, before its end", bytesOf(s.bytes))
+		f.Verdict, f.CloudFrontStatus = Warn, 0 // CloudFront passes on what it got: see "Dropped TCP connections" there
+		f.Source, f.Advice = pageBehavior, "Viewers get an incomplete object. Look into the log of the server for why."
+	case s.failure == timedOut && s.firstByte > 0:
+		f.Code, f.Source = "header-slow", page504
+		f.Message = "the header of the answer is not complete within " + patience
+		f.Advice = "The server sends its header in pieces. Find out what the application waits for."
+	case s.failure == timedOut && !s.sent:
+		f.Code, f.Source = "connect-timeout", page504
+		f.Message = "a second connection cannot be made in time"
+		f.Advice = "The server accepts too few connections: raise its backlog and number of workers."
+	case s.failure == timedOut:
+		f.Code, f.Source = "response-timeout", page504
+		f.Message = fmt.Sprintf("no answer within %s; CloudFront asks %d times, so that viewers wait %s for their error",
+			patience, w.Settings.ConnectionAttempts, Format(time.Duration(w.Settings.ConnectionAttempts)*w.Settings.ResponseTimeout))
+		f.Advice = "The connection is made, but the application does not answer: look at its log and at what it waits for (a database, another service). " +
+			"If it legitimately takes this long, raise the origin's response timeout (1 to 120 s, more on request) and look again with --response-timeout."
+	case strings.Contains(s.err.Error(), "headers exceeded"):
+		f.Code, f.Source = "header-too-long", pageQuotas
+		f.Message = fmt.Sprintf("the header of the answer is longer than %s; CloudFront takes %s", bytesOf(mostHeader), bytesOf(maxHeaderBytes))
+		f.Advice = "Send fewer or shorter headers; cookies are the usual reason."
+	case s.failure == closed:
+		f.Code, f.Message = "answer-closed", "the connection is closed without an answer"
+		f.Advice = "The server or a proxy in front of it gives up: look into its log. A server that speaks TLS on a plain port, or the reverse, does so as well."
+	default:
+		f.Code, f.Message = "answer-invalid", "what comes back is no HTTP answer: "+rootCause(s.err).Error()
+		f.Advice = "Is there a web server on this port, and does the URL's scheme fit?"
+	}
+	return f
+}
+
+// judgeAnswer looks at an answer that came.
+func (w *walk) judgeAnswer(s sample) []Finding {
+	var findings []Finding
+	if f, ok := judgeStatus(s.response.StatusCode); !ok {
+		findings = append(findings, f)
+	}
+	if f, ok := w.judgeRedirect(s.response); !ok {
+		findings = append(findings, f)
+	}
+	if n := headerBytes(s.response); n > maxHeaderBytes {
+		findings = append(findings, Finding{
+			Code: "header-too-long", Verdict: Fail, CloudFrontStatus: 502, Source: pageQuotas,
+			Message: fmt.Sprintf("the header of the answer has %s; CloudFront takes %s", bytesOf(int64(n)), bytesOf(maxHeaderBytes)),
+			Advice:  "Send fewer or shorter headers; cookies are the usual reason.",
+		})
+	}
+	if s.endless {
+		findings = append(findings, Finding{
+			Code: "answer-endless", Verdict: Warn, Source: pageOrigin,
+			Message: fmt.Sprintf("the body had not ended after %s and %s, and was read no further", bytesOf(s.bytes), s.total),
+			Advice: "CloudFront waits for as long as something comes, however little, unless the origin has a response completion timeout. " +
+				"For the timing, take a URL with a short answer.",
+		})
+	}
+	return findings
+}
+
+// judgeStatus returns what a status means, if it is not that all is well.
+func judgeStatus(status int) (f Finding, ok bool) {
+	f = Finding{Message: fmt.Sprintf("the origin itself answers %d %s", status, http.StatusText(status)), Source: pageBehavior}
+	switch {
+	case status == http.StatusGatewayTimeout:
+		f.Code, f.Verdict, f.Source = "status-504", Fail, page504
+		f.Advice = "CloudFront only passes it on. A proxy or load balancer in front of the application did not get an answer in time: look at its targets, and at its own timeout towards them."
+	case status == http.StatusBadGateway:
+		f.Code, f.Verdict, f.Source = "status-502", Fail, page502
+		f.Advice = "CloudFront only passes it on. A proxy or load balancer in front of the application cannot talk to it: is the application running, and on the port that the proxy expects?"
+	case status >= 500:
+		f.Code, f.Verdict = "status-5xx", Warn
+		f.Advice = "CloudFront passes it on. It is no reason for a 504; look into the log of the application."
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		f.Code, f.Verdict = "status-denied", Warn
+		f.Advice = "If the origin wants a secret header that CloudFront adds, give it with --header. Otherwise the timing is that of a refusal."
+	case status >= 400:
+		f.Code, f.Verdict = "status-4xx", Warn
+		f.Advice = "Take a URL that exists: the timing of an error page says little."
+	default:
+		return Finding{}, true
+	}
+	return f, false
+}
+
+// judgeRedirect returns what is wrong with a redirect: CloudFront follows none, but passes them on.
+// See "Redirects" in [pageBehavior].
+func (w *walk) judgeRedirect(response *http.Response) (f Finding, ok bool) {
+	location := response.Header.Get("Location")
+	if response.StatusCode < 300 || response.StatusCode > 399 || location == "" {
+		return Finding{}, true
+	}
+	base := *w.Origin.URL
+	target, err := base.Parse(location)
+	f.Source = pageBehavior
+	switch {
+	case err != nil:
+		f.Code, f.Verdict, f.Message = "redirect-invalid", Warn, "the answer redirects to what is no URL: "+location
+	case w.isSame(target) && target.Scheme == base.Scheme:
+		f.Code, f.Verdict = "redirect-loop", Fail
+		f.Message = fmt.Sprintf("the answer redirects to the same URL (%s): viewers go round in circles", target)
+		f.Advice = "CloudFront passes the redirect on and follows none. Look at the rules of the server and of the application that add or strip a slash, a host or a scheme."
+	case w.isSame(target) && target.Scheme == "https":
+		f.Code, f.Verdict = "redirect-to-https", Warn
+		f.Message = "the answer redirects to the same URL by https"
+		f.Advice = "If the origin's protocol policy is http-only, viewers go round in circles: set it to https-only, or let the server redirect by X-Forwarded-Proto or not at all."
+	default:
+		f.Code, f.Verdict = "redirect", OK
+		f.Message = fmt.Sprintf("the answer redirects to %s, which was not followed, as CloudFront follows none", target)
+	}
+	return f, false
+}
+
+// isSame reports whether a URL is the origin's but for the scheme, with either name that the origin goes by.
+func (w *walk) isSame(target *url.URL) bool {
+	own := w.Origin.URL
+	path := target.EscapedPath()
+	if path == "" {
+		path = "/"
+	}
+	name := strings.ToLower(target.Hostname())
+	samePort := target.Port() == own.Port() || target.Scheme != own.Scheme || portOf(target) == portOf(own)
+	return (name == own.Hostname() || name == strings.ToLower(w.serverName())) &&
+		samePort && path == own.EscapedPath() && target.RawQuery == own.RawQuery
+}
+
+func portOf(u *url.URL) string {
+	if u.Port() == "" {
+		return map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return u.Port()
+}
+
+// headerBytes is how long an answer is without its body, as far as what was parsed tells.
+func headerBytes(response *http.Response) int {
+	n := len(response.Proto) + len(response.Status) + len(" \r\n\r\n")
+	for key, values := range response.Header {
+		for _, value := range values {
+			n += len(key) + len(value) + len(": \r\n")
+		}
+	}
+	return n
+}

@@ -1,0 +1,61 @@
+package doctor
+
+import "crypto/tls"
+
+// What CloudFront expects of an origin, and where its documentation says so.
+const (
+	guide = "https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/"
+
+	pageOrigin       = guide + "DownloadDistValuesOrigin.html"
+	pageBehavior     = guide + "RequestAndResponseBehaviorCustomOrigin.html"
+	page504          = guide + "http-504-gateway-timeout.html"
+	page502          = guide + "http-502-bad-gateway.html"
+	pageCertificates = guide + "cnames-and-https-requirements.html"
+	pageCiphers      = guide + "secure-connections-supported-ciphers-cloudfront-to-origin.html"
+	pageMutualTLS    = guide + "mtls-authentication.html"
+	pageIPv6         = guide + "cloudfront-enable-ipv6.html"
+	pageVPCOrigins   = guide + "private-content-vpc-origins.html"
+	pageQuotas       = guide + "cloudfront-limits.html"
+)
+
+// maxHeaderBytes is how long an origin's response may be without its body. See [pageQuotas].
+const maxHeaderBytes = 20_480
+
+// isPermitted reports whether CloudFront can be given a port as that of an origin. See [pageOrigin].
+func isPermitted(port uint16) bool { return port == 80 || port == 443 || port >= 1024 }
+
+// cipherSuites are those that CloudFront offers to origins up to TLS 1.2 and Go knows. Go lacks
+// ECDHE_*_WITH_AES_256_CBC_SHA384 and RSA_WITH_RC4_128_MD5. See [pageCiphers].
+var cipherSuites = []uint16{
+	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA,
+	tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA,
+	tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256,
+	tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA,
+	tls.TLS_RSA_WITH_AES_256_CBC_SHA,
+	tls.TLS_RSA_WITH_AES_128_CBC_SHA,
+	tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA,
+}
+
+// curves are those that CloudFront offers to origins. See [pageCiphers].
+var curves = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384}
+
+// clientConfig speaks TLS as CloudFront does: from TLS 1.0 (SSLv3, which it knows as well, is not in Go) to TLS 1.3,
+// of which only a post of AWS tells so far. Certificates are judged apart, so that all that is wrong with one is told.
+// https://aws.amazon.com/blogs/networking-and-content-delivery/amazon-cloudfront-delivering-millisecond-performance-to-global-audiences
+func clientConfig(serverName string) *tls.Config {
+	return &tls.Config{
+		ServerName:         serverName,
+		MinVersion:         tls.VersionTLS10,
+		MaxVersion:         tls.VersionTLS13,
+		CipherSuites:       cipherSuites,
+		CurvePreferences:   curves,
+		NextProtos:         []string{"http/1.1"}, // the version CloudFront speaks to origins: see [pageBehavior]
+		InsecureSkipVerify: true,
+	}
+}

@@ -1,0 +1,135 @@
+// Package doctor looks at an origin the way CloudFront does, and says which of the reasons for a 504 apply to it.
+package doctor
+
+import (
+	"context"
+	"crypto/x509"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+)
+
+// Options say what is looked at.
+type Options struct {
+	Origin   Origin
+	Host     string      // the Host header, if it is not the origin's own name: the Host that CloudFront forwards
+	Header   http.Header // sent with each request, such as the secret header that CloudFront adds; never reported
+	Settings Settings
+
+	// Requests are sent, Concurrency at a time, beyond the few of the other checks. None if Requests is 0.
+	Requests, Concurrency int
+
+	// Extra checks end the walk.
+	Extra []Check
+
+	// Progress, if not nil, is told what is under way, again and again. Stepped is told of each step when it is done.
+	Progress func(what string)
+	Stepped  func(Step)
+
+	// What tests replace: how names are resolved, connections made and roots found (nil: as the system does).
+	lookup func(ctx context.Context, host string) ([]netip.Addr, error)
+	dial   func(ctx context.Context, network, address string) (net.Conn, error)
+	roots  *x509.CertPool
+}
+
+// A Check looks at one thing. Its name is the step's.
+type Check struct {
+	Name string
+	Run  func(ctx context.Context) Step
+}
+
+// Bounds of what may be asked for.
+const (
+	MaxRequests    = 10_000
+	MaxConcurrency = 100
+)
+
+// Run walks the reasons for a 504 in the order in which a request meets them. Every wait is bounded by what CloudFront
+// waits for. If the context ends, the report says what was found until then, and what was not looked at.
+func Run(ctx context.Context, o Options) *Report {
+	w := newWalk(o)
+	for _, c := range w.checks() {
+		step := Step{Name: c.Name, Verdict: Skipped, Summary: "interrupted"}
+		if ctx.Err() == nil {
+			step = c.Run(ctx)
+			step.Name = c.Name
+		}
+		w.report.add(step)
+		if o.Stepped != nil {
+			o.Stepped(step)
+		}
+	}
+	w.report.Interrupted = ctx.Err() != nil
+	return w.report
+}
+
+// A walk is one run, with what its steps have to know of those before them.
+type walk struct {
+	Options
+	report    *Report
+	addresses []netip.Addr     // all that the name resolves to
+	reachable []netip.AddrPort // where a connection was made, on the URL's port
+	answered  []netip.AddrPort // where an HTTP answer came from
+	broken    bool             // TLS cannot be had at all
+}
+
+func newWalk(o Options) *walk {
+	if o.lookup == nil {
+		o.lookup = func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		}
+	}
+	if o.dial == nil {
+		o.dial = new(net.Dialer).DialContext
+	}
+	if o.Progress == nil {
+		o.Progress = func(string) {}
+	}
+	w := &walk{Options: o, report: &Report{URL: o.Origin.String(), Host: o.Host, Settings: o.Settings}}
+	if w.Host == "" {
+		w.report.Host = o.Origin.URL.Host
+	}
+	return w
+}
+
+func (w *walk) checks() []Check {
+	return append([]Check{
+		{"name", w.resolve},
+		{"connect", w.connect},
+		{"tls", w.handshake},
+		{"answer", w.answer},
+		{"timing", w.timing},
+		{"load", w.load},
+		{"keep-alive", w.keepAlive},
+	}, w.Extra...)
+}
+
+// serverName is the name that TLS asks for: that of the Host header, if it is forwarded.
+// https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/http-502-bad-gateway.html
+func (w *walk) serverName() string {
+	if w.Host == "" {
+		return w.Origin.Name()
+	}
+	if host, _, err := net.SplitHostPort(w.Host); err == nil {
+		return host
+	}
+	return w.Host
+}
+
+// Settings are those of the origin in the distribution that decide how long CloudFront waits.
+type Settings struct {
+	ConnectionTimeout  time.Duration
+	ConnectionAttempts int // of connections, and of GET requests that are not answered
+	ResponseTimeout    time.Duration
+	KeepAliveTimeout   time.Duration
+}
+
+// DefaultSettings are CloudFront's.
+// https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/DownloadDistValuesOrigin.html
+var DefaultSettings = Settings{
+	ConnectionTimeout:  10 * time.Second,
+	ConnectionAttempts: 3,
+	ResponseTimeout:    30 * time.Second,
+	KeepAliveTimeout:   5 * time.Second,
+}

@@ -1,0 +1,70 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"syscall"
+)
+
+// A failure says how a connection or a request failed.
+type failure string
+
+const (
+	none     failure = ""
+	refused  failure = "refused"  // the host says that nothing listens, or a firewall rejects
+	timedOut failure = "timeout"  // no answer at all
+	noRoute  failure = "no-route" // this machine cannot send there, which says nothing about the origin
+	closed   failure = "closed"   // the connection ended before its answer
+	failed   failure = "error"    // anything else: what came back is not what was asked for
+)
+
+// failureOf classifies an error of the network.
+func failureOf(err error) failure {
+	var timeout interface{ Timeout() bool }
+	switch {
+	case err == nil:
+		return none
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return refused
+	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.EADDRNOTAVAIL):
+		return noRoute
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return timedOut
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return closed
+	}
+	return failed
+}
+
+// status is what CloudFront answers when it meets a failure. See [page502] and [page504].
+func (f failure) status() int {
+	if f == timedOut {
+		return 504
+	}
+	return 502
+}
+
+// rootCause returns what an error is about, without addresses and system calls.
+func rootCause(err error) error {
+	for {
+		var next error
+		switch e := err.(type) { //nolint:errorlint // it is unwrapped layer by layer
+		case *net.OpError:
+			next = e.Err
+		case *url.Error:
+			next = e.Err
+		case *os.SyscallError:
+			next = e.Err
+		case *net.DNSError:
+			return errors.New(e.Err)
+		}
+		if next == nil {
+			return err
+		}
+		err = next
+	}
+}

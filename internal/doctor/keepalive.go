@@ -1,0 +1,108 @@
+package doctor
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// KeepAlive is what becomes of a connection after an answer.
+type KeepAlive struct {
+	Kept        bool     `json:"kept"`        // the server lets it be used again
+	ClosedAfter *Seconds `json:"closedAfterSeconds"` // of being idle; null if it was still open in the end
+	Watched     Seconds  `json:"watchedSeconds"`
+}
+
+// keepAlive looks at whether the server keeps a connection for as long as CloudFront would like to use it again. That
+// takes this long, and a bit more, as a server whose timeout is the same as CloudFront's is a race as well.
+func (w *walk) keepAlive(ctx context.Context) Step {
+	if len(w.answered) == 0 {
+		return skipped(w.noAnswer())
+	}
+	watch := w.Settings.KeepAliveTimeout + min(w.Settings.KeepAliveTimeout/10, 500*time.Millisecond)
+	w.Progress(fmt.Sprintf("watching an idle connection (at most %s)", Format(watch)))
+	k, err := w.idle(ctx, watch)
+	if ctx.Err() != nil {
+		return skipped("interrupted")
+	}
+	if err != nil {
+		return skipped("no second answer: " + printable(rootCause(err).Error()))
+	}
+	w.report.KeepAlive = k
+	timeout := Format(w.Settings.KeepAliveTimeout)
+	step := Step{Verdict: OK, Summary: fmt.Sprintf("an idle connection is kept for longer than the %s of CloudFront", timeout)}
+	switch {
+	case !k.Kept:
+		step.Summary = "the connection is closed after each answer"
+		step.find(Finding{
+			Code: "not-kept", Verdict: Warn, Source: pageOrigin,
+			Message: "the server closes the connection after each answer, so that every request of CloudFront pays for a new one",
+			Advice:  "Allow persistent connections (HTTP/1.1 keep-alive) in the server.",
+		})
+	case k.ClosedAfter != nil:
+		step.Summary = fmt.Sprintf("an idle connection is closed after %s", *k.ClosedAfter)
+		step.find(Finding{
+			Code: "closed-early", Verdict: Warn, CloudFrontStatus: 502, Source: pageOrigin,
+			Message: fmt.Sprintf("the server closes idle connections after %s, while CloudFront uses them again for %s: a request that is under way at that moment is lost", *k.ClosedAfter, timeout),
+			Advice:  "Let the server keep connections for longer than CloudFront does (Node.js and Apache close after 5 s unless told otherwise), or lower the origin's keep-alive timeout.",
+		})
+	}
+	return step
+}
+
+// idle sends a request on a connection of its own, reads the answer, and waits for the server to close it.
+func (w *walk) idle(ctx context.Context, watch time.Duration) (*KeepAlive, error) {
+	conn, err := w.dialTo(ctx, w.answered[0])
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	if w.Origin.isSecure() {
+		conn = tls.Client(conn, clientConfig(w.serverName()))
+	}
+	reader, closing, err := w.ask(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	if closing {
+		return &KeepAlive{}, nil
+	}
+	start := time.Now()
+	if err := conn.SetReadDeadline(start.Add(watch)); err != nil {
+		return nil, err
+	}
+	_, err = reader.ReadByte()
+	k := &KeepAlive{Kept: true, Watched: Seconds(time.Since(start))}
+	if timeout, ok := errors.AsType[net.Error](err); err != nil && (!ok || !timeout.Timeout()) {
+		k.ClosedAfter = &k.Watched
+	}
+	return k, nil
+}
+
+// ask sends a request and reads the answer, whole. It reports whether the server says that it closes the connection.
+func (w *walk) ask(ctx context.Context, conn net.Conn) (reader *bufio.Reader, closing bool, err error) {
+	if err := conn.SetDeadline(time.Now().Add(w.Settings.ConnectionTimeout + 2*w.Settings.ResponseTimeout)); err != nil {
+		return nil, false, err
+	}
+	request := w.request(ctx)
+	if err := request.Write(conn); err != nil {
+		return nil, false, err
+	}
+	reader = bufio.NewReader(io.LimitReader(conn, mostHeader+mostBody))
+	response, err := http.ReadResponse(reader, request)
+	if err != nil {
+		return nil, false, err
+	}
+	defer response.Body.Close()
+	if _, err := io.Copy(io.Discard, response.Body); err != nil {
+		return nil, false, err
+	}
+	return reader, response.Close, nil
+}

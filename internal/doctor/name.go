@@ -1,0 +1,125 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"cloudfront-sg-sync/iprange"
+)
+
+const (
+	lookupTimeout = 10 * time.Second // for the resolution of the name
+	maxAddresses  = 16               // of the name that are looked at
+)
+
+// An Address is one that the origin's name resolves to.
+type Address struct {
+	IP     netip.Addr `json:"ip"`
+	Public bool       `json:"public"`
+	Use    string     `json:"use,omitempty"` // what it is set aside for, if it is not public
+}
+
+// resolve looks at where the origin's name leads: CloudFront needs a name, which leads to public addresses.
+func (w *walk) resolve(ctx context.Context) Step {
+	step := Step{Verdict: OK}
+	name := w.Origin.Name()
+	if addr, err := netip.ParseAddr(name); err == nil {
+		w.addresses = []netip.Addr{addr}
+		step.find(Finding{
+			Code: "ip-literal", Verdict: Warn, Source: pageOrigin,
+			Message: "the URL holds an address; CloudFront takes only a DNS name as origin domain",
+			Advice:  "To look at the origin as CloudFront sees it, give the name that the distribution has.",
+		})
+	} else if !w.lookUp(ctx, &step, name) {
+		return step
+	}
+	local := w.perAddress()
+	for _, addr := range w.addresses {
+		use := iprange.NotPublic(addr)
+		w.report.Addresses = append(w.report.Addresses, Address{IP: addr, Public: use == "", Use: use})
+		if use != "" {
+			local.add(addr, unreachable(name, use))
+		}
+	}
+	local.tell(&step, len(w.addresses))
+	if len(w.addresses) > maxAddresses {
+		step.find(Finding{Code: "many-addresses", Verdict: OK, Message: fmt.Sprintf("of %d addresses the first %d are looked at", len(w.addresses), maxAddresses)})
+		w.addresses = w.addresses[:maxAddresses]
+	}
+	if !w.hasIPv4() {
+		step.find(Finding{
+			Code: "ipv6-only", Verdict: Warn, Source: pageIPv6, CloudFrontStatus: 502,
+			Message: name + " has no IPv4 address",
+			Advice:  "CloudFront connects over IPv4 unless the origin's IP address type is ipv6 or dualstack: set it, or add an A record.",
+		})
+	}
+	step.Summary = fmt.Sprintf("%s: %s", name, joinAddresses(w.addresses))
+	return step
+}
+
+// lookUp finds the addresses of the name, IPv4 first, and reports whether there are any.
+func (w *walk) lookUp(ctx context.Context, step *Step, name string) bool {
+	w.Progress("resolving " + name)
+	patience, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	addresses, err := w.lookup(patience, name)
+	if ctx.Err() != nil {
+		*step = skipped("interrupted")
+		return false
+	}
+	for i, addr := range addresses {
+		addresses[i] = addr.Unmap()
+	}
+	slices.SortFunc(addresses, func(a, b netip.Addr) int {
+		return cmp.Or(cmp.Compare(a.BitLen(), b.BitLen()), a.Compare(b))
+	})
+	w.addresses = slices.Compact(addresses)
+	if err == nil && len(w.addresses) > 0 {
+		return true
+	}
+	message := fmt.Sprintf("%s does not resolve: it has no A and no AAAA record", name)
+	if err != nil {
+		message = fmt.Sprintf("%s does not resolve: %v", name, rootCause(err))
+	}
+	step.find(Finding{
+		Code: "name-not-resolved", Verdict: Fail, CloudFrontStatus: 502, Source: page502,
+		Message: message,
+		Advice: fmt.Sprintf("Check the spelling, and that the zone's name servers answer: dig NS on its zone, then dig %s @ each of them. "+
+			"CloudFront resolves the name on the internet: one of a private zone does not exist for it.", name),
+	})
+	step.Summary = "does not resolve"
+	return false
+}
+
+// unreachable is an address that only exists where this machine is.
+func unreachable(name, use string) Finding {
+	return Finding{
+		Code: "address-not-public", Verdict: Fail, CloudFrontStatus: 504, Source: page504,
+		Message: fmt.Sprintf("not a public address (%s): CloudFront cannot reach it, as it connects over the internet", use),
+		Advice: fmt.Sprintf("Give %s a public address, or make the origin a VPC origin (%s). "+
+			"If the name leads elsewhere on the internet (split-horizon DNS), look at what a public resolver says: dig %s @1.1.1.1", name, pageVPCOrigins, name),
+	}
+}
+
+// hasIPv4 reports whether CloudFront can connect over IPv4, which is its default.
+func (w *walk) hasIPv4() bool { return slices.ContainsFunc(w.addresses, netip.Addr.Is4) }
+
+// joinAddresses lists a few of the addresses.
+func joinAddresses(addresses []netip.Addr) string {
+	const most = 4
+	text := ""
+	for i, addr := range addresses {
+		if i == most {
+			return fmt.Sprintf("%s and %d more", text, len(addresses)-most)
+		}
+		if i > 0 {
+			text += ", "
+		}
+		text += addr.String()
+	}
+	return text
+}

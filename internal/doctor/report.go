@@ -1,0 +1,152 @@
+package doctor
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// A Verdict says how bad something is.
+type Verdict string
+
+// The verdicts, from the least to the worst.
+const (
+	Skipped Verdict = "skipped" // not looked at
+	OK      Verdict = "ok"
+	Warn    Verdict = "warn" // no reason for an error by itself, or only with some settings of the distribution
+	Fail    Verdict = "fail" // viewers get errors for it
+)
+
+func worse(a, b Verdict) Verdict {
+	order := []Verdict{Skipped, OK, Warn, Fail}
+	return order[max(slices.Index(order, a), slices.Index(order, b))]
+}
+
+// A Report is what was found out about an origin: the verdicts, step by step, and the figures behind them.
+type Report struct {
+	URL         string   `json:"url"`
+	Host        string   `json:"host"` // the Host header
+	Verdict     Verdict  `json:"verdict"`
+	Interrupted bool     `json:"interrupted"`
+	Settings    Settings `json:"settings"`
+	Steps       []Step   `json:"steps"`
+
+	Addresses   []Address    `json:"addresses"`
+	Connections []Connection `json:"connections"`
+	TLS         []Handshake  `json:"tls"`
+	Answers     []Answer     `json:"answers"`
+	Timing      *Timing      `json:"timing"` // of single requests, each on a new connection
+	Load        *Timing      `json:"load"`   // of concurrent requests, on kept connections
+	KeepAlive   *KeepAlive   `json:"keepAlive"`
+}
+
+func (r *Report) add(s Step) {
+	r.Steps = append(r.Steps, s)
+	r.Verdict = worse(r.Verdict, s.Verdict)
+}
+
+// Failed returns the names of the steps that failed.
+func (r *Report) Failed() []string {
+	var names []string
+	for _, s := range r.Steps {
+		if s.Verdict == Fail {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// A Step is one reason for a 504, looked at.
+type Step struct {
+	Name     string    `json:"name"`
+	Verdict  Verdict   `json:"verdict"`
+	Summary  string    `json:"summary"`
+	Findings []Finding `json:"findings"`
+}
+
+// A Finding is one thing to know, and what to do about it.
+type Finding struct {
+	Code    string  `json:"code"` // for programs; it does not change
+	Verdict Verdict `json:"verdict"`
+	Message string  `json:"message"`
+	Advice  string  `json:"advice,omitempty"`
+	// CloudFrontStatus is what CloudFront answers for it, 0 if the origin's answer is passed on.
+	CloudFrontStatus int    `json:"cloudFrontStatus,omitempty"`
+	Source           string `json:"source,omitempty"` // the page that says so
+}
+
+// find adds a finding, which can only make the verdict worse.
+func (s *Step) find(f Finding) {
+	f.Message, f.Advice = printable(f.Message), printable(f.Advice)
+	s.Findings = append(s.Findings, f)
+	s.Verdict = worse(s.Verdict, f.Verdict)
+}
+
+func skipped(reason string) Step { return Step{Verdict: Skipped, Summary: reason} }
+
+// MarshalJSON writes lists that are empty as such.
+func (s Step) MarshalJSON() ([]byte, error) {
+	type plain Step
+	s.Findings = append([]Finding{}, s.Findings...)
+	return json.Marshal(plain(s))
+}
+
+// MarshalJSON writes lists that are empty as such.
+func (r Report) MarshalJSON() ([]byte, error) {
+	type plain Report
+	r.Addresses = append([]Address{}, r.Addresses...)
+	r.Connections = append([]Connection{}, r.Connections...)
+	r.TLS = append([]Handshake{}, r.TLS...)
+	r.Answers = append([]Answer{}, r.Answers...)
+	return json.Marshal(plain(r))
+}
+
+// MarshalJSON writes durations in seconds, as CloudFront's settings have them.
+func (s Settings) MarshalJSON() ([]byte, error) {
+	return json.Marshal(map[string]any{
+		"connectionTimeoutSeconds": s.ConnectionTimeout.Seconds(),
+		"connectionAttempts":       s.ConnectionAttempts,
+		"responseTimeoutSeconds":   s.ResponseTimeout.Seconds(),
+		"keepAliveTimeoutSeconds":  s.KeepAliveTimeout.Seconds(),
+	})
+}
+
+// Seconds is a time taken. In JSON it is a number of seconds.
+type Seconds time.Duration
+
+// MarshalJSON writes microseconds as the last digits, which is what clocks can be trusted with.
+func (s Seconds) MarshalJSON() ([]byte, error) {
+	return json.Marshal(time.Duration(s).Round(time.Microsecond).Seconds())
+}
+
+func (s Seconds) String() string { return Format(time.Duration(s)) }
+
+// Format writes a time taken with the digits that matter: 1.2 ms, 340 ms, 2.5 s.
+func Format(d time.Duration) string {
+	switch {
+	case d < 10*time.Millisecond:
+		return trim(d.Round(10*time.Microsecond), time.Millisecond, "ms")
+	case d < time.Second:
+		return trim(d.Round(time.Millisecond), time.Millisecond, "ms")
+	case d < 10*time.Second:
+		return trim(d.Round(10*time.Millisecond), time.Second, "s")
+	}
+	return trim(d.Round(100*time.Millisecond), time.Second, "s")
+}
+
+// printable makes text of the origin harmless on a terminal, and short.
+func printable(text string) string {
+	const most = 600
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most]) + "…"
+	}
+	return text
+}

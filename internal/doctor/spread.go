@@ -1,0 +1,54 @@
+package doctor
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// A Spread is how times taken are spread.
+type Spread struct {
+	Min    Seconds `json:"minSeconds"`
+	Median Seconds `json:"medianSeconds"`
+	P95    Seconds `json:"p95Seconds"`
+	P99    Seconds `json:"p99Seconds"`
+	Max    Seconds `json:"maxSeconds"`
+}
+
+// spreadOf returns nil if there is nothing to spread.
+func spreadOf(times []Seconds) *Spread {
+	if len(times) == 0 {
+		return nil
+	}
+	sorted := slices.Sorted(slices.Values(times))
+	return &Spread{
+		Min: sorted[0], Median: percentile(sorted, 50), P95: percentile(sorted, 95), P99: percentile(sorted, 99), Max: sorted[len(sorted)-1],
+	}
+}
+
+// percentile returns the least time that p percent of all do not exceed (the nearest rank), which is one that was
+// measured.
+func percentile(sorted []Seconds, p float64) Seconds {
+	rank := int(math.Ceil(p / 100 * float64(len(sorted))))
+	return sorted[max(rank, 1)-1]
+}
+
+// trim writes a duration in a unit, without zeros at the end.
+func trim(d, unit time.Duration, name string) string {
+	return strconv.FormatFloat(float64(d)/float64(unit), 'f', -1, 64) + " " + name
+}
+
+// bytesOf writes a size.
+func bytesOf(n int64) string {
+	switch {
+	case n == 1:
+		return "1 byte"
+	case n < 100_000:
+		return fmt.Sprintf("%d bytes", n)
+	case n < 10_000_000:
+		return fmt.Sprintf("%d kB", n/1000)
+	}
+	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+}
