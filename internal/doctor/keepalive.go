@@ -14,7 +14,7 @@ import (
 
 // KeepAlive is what becomes of a connection after an answer.
 type KeepAlive struct {
-	Kept        bool     `json:"kept"`        // the server lets it be used again
+	Kept        bool     `json:"kept"`               // the server lets it be used again
 	ClosedAfter *Seconds `json:"closedAfterSeconds"` // of being idle; null if it was still open in the end
 	Watched     Seconds  `json:"watchedSeconds"`
 }

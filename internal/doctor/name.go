@@ -57,7 +57,7 @@ func (w *walk) resolve(ctx context.Context) Step {
 			Advice:  "CloudFront connects over IPv4 unless the origin's IP address type is ipv6 or dualstack: set it, or add an A record.",
 		})
 	}
-	step.Summary = fmt.Sprintf("%s: %s", name, joinAddresses(w.addresses))
+	step.Summary = joinAddresses(w.addresses)
 	return step
 }
 

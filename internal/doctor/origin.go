@@ -90,6 +90,9 @@ func CheckHost(host string) error {
 		}
 		name = h
 	}
+	if addr, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil && addr.Is6() {
+		return nil
+	}
 	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r > '~' || r <= ' ' || strings.ContainsRune("/@?#:", r) }) {
 		return fmt.Errorf("%q is not a host such as www.example.com", host)
 	}

@@ -1,0 +1,114 @@
+package doctor
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func redirecting(to string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", to)
+		w.WriteHeader(http.StatusMovedPermanently)
+	}
+}
+
+// What is said depends on what the origin answers, in ways that are each broken differently.
+func TestAnswer(t *testing.T) {
+	const hurry = time.Second // is over soon, but not before what comes at once
+	const head = "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"
+	raw := func(answer func(net.Conn)) string { return afterRequest(t, answer) }
+	longHeader := func(w http.ResponseWriter, _ *http.Request) {
+		for i := range 30 {
+			w.Header().Add("Set-Cookie", fmt.Sprintf("c%d=%s", i, strings.Repeat("x", 1000)))
+		}
+	}
+	for _, c := range []struct {
+		name    string
+		server  string
+		timeout time.Duration
+		want    string
+		message string
+	}{
+		{"200", serve(t, answering(200, "hello")), patient.ResponseTimeout, "", ""},
+		{"an empty answer", serve(t, answering(204, "")), patient.ResponseTimeout, "", ""},
+		{"504 of its own", serve(t, answering(504, "")), patient.ResponseTimeout, "answer:status-504:fail timing:error-answers:fail", "answers 504 Gateway Timeout"},
+		{"502 of its own", serve(t, answering(502, "")), patient.ResponseTimeout, "answer:status-502:fail timing:error-answers:fail", "502"},
+		{"503 of its own", serve(t, answering(503, "")), patient.ResponseTimeout, "answer:status-5xx:warn timing:error-answers:warn", "503"},
+		{"403", serve(t, answering(403, "")), patient.ResponseTimeout, "answer:status-denied:warn", "403"},
+		{"404", serve(t, answering(404, "")), patient.ResponseTimeout, "answer:status-4xx:warn", "404"},
+		{"redirect to itself", serve(t, redirecting("http://"+name+":80/a?b=c")), patient.ResponseTimeout, "answer:redirect-loop:fail", "round in circles"},
+		{"redirect to itself, relative", serve(t, redirecting("/a?b=c")), patient.ResponseTimeout, "answer:redirect-loop:fail", "round in circles"},
+		{"redirect to itself, without port", serve(t, redirecting("http://"+strings.ToUpper(name)+"/a?b=c")), patient.ResponseTimeout, "answer:redirect-loop:fail", "round in circles"},
+		{"redirect to itself by the forwarded name", serve(t, redirecting("http://www.example.com/a?b=c")), patient.ResponseTimeout, "answer:redirect-loop:fail", "round in circles"},
+		{"redirect to https", serve(t, redirecting("https://"+name+"/a?b=c")), patient.ResponseTimeout, "answer:redirect-to-https:warn", "by https"},
+		{"redirect elsewhere", serve(t, redirecting("/a?b=d")), patient.ResponseTimeout, "answer:redirect:ok", "/a?b=d"},
+		{"redirect to nowhere", serve(t, redirecting("http://[")), patient.ResponseTimeout, "answer:redirect-invalid:warn", "no URL"},
+		{"a long header", serve(t, http.HandlerFunc(longHeader)), patient.ResponseTimeout, "answer:header-too-long:fail", "CloudFront takes 20480 bytes"},
+		{"never answers", listen(t, func(net.Conn) { <-t.Context().Done() }), hurry, "answer:response-timeout:fail", "no answer within 1 s; CloudFront asks 3 times, so that viewers wait 3 s"},
+		{"closes without an answer", raw(func(net.Conn) {}), patient.ResponseTimeout, "answer:answer-closed:fail", "without an answer"},
+		{"no HTTP", raw(func(c net.Conn) { io.WriteString(c, "220 mail.example.com ESMTP\x1b[31m\r\n") }), patient.ResponseTimeout, "answer:answer-invalid:fail", "no HTTP answer"},
+		{"a header without end", raw(func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\n"); drip(c, "X: y\r\n", 0) }), patient.ResponseTimeout, "answer:header-too-long:fail", "longer than 65536 bytes"},
+		{"a line without end", raw(func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nX: "); drip(c, "yyyy", 0) }), patient.ResponseTimeout, "answer:header-too-long:fail", "longer than 65536 bytes"},
+		{"a header drop by drop", raw(func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\n"); drip(c, "X: y\r\n", 50*time.Millisecond) }), hurry, "answer:header-slow:fail", "not complete within 1 s"},
+		{"a body without end", raw(func(c net.Conn) { io.WriteString(c, head); drip(c, strings.Repeat("x", 1<<16), 0) }), patient.ResponseTimeout, "answer:answer-endless:warn", "10.5 MB"},
+		{"a body drop by drop", raw(func(c net.Conn) { io.WriteString(c, head); drip(c, "x", 20*time.Millisecond) }), hurry, "answer:answer-endless:warn", "had not ended"},
+		{"a body that stops", raw(func(c net.Conn) { io.WriteString(c, head+"hello"); <-t.Context().Done() }), hurry, "answer:answer-stalled:fail", "stops after 5 bytes"},
+		{"a body that is cut", raw(func(c net.Conn) { io.WriteString(c, head+"hello") }), patient.ResponseTimeout, "answer:answer-cut:warn", "after 5 bytes"},
+		{"no end of 1xx", raw(func(c net.Conn) { drip(c, "HTTP/1.1 103 Early Hints\r\n\r\n", 0) }), patient.ResponseTimeout, "answer:header-too-long:fail", "longer than 65536 bytes"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, c.server)
+			s.options.Settings.ResponseTimeout = c.timeout
+			s.options.Host = "www.example.com"
+			report := s.examine(t.Context(), "http://"+name+":80/a?b=c")
+			wants(t, report, c.want)
+			findings := step(t, report, "answer").Findings
+			if c.want != "" && !strings.Contains(findings[0].Message, c.message) {
+				t.Errorf("says %q, want %q", findings[0].Message, c.message)
+			}
+			for _, f := range findings {
+				if strings.ContainsRune(f.Message, '\x1b') {
+					t.Errorf("escapes to the terminal: %q", f.Message)
+				}
+			}
+			if a := report.Answers[0]; a.BodyBytes > mostBody+1<<16 {
+				t.Errorf("%d bytes were read", a.BodyBytes)
+			}
+		})
+	}
+}
+
+// A few requests are sent to the URL, and none elsewhere. They say what they were told to, which the report does not.
+func TestRequests(t *testing.T) {
+	elsewhere := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a redirect was followed") }))
+	var count atomic.Int32
+	server := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		count.Add(1)
+		if got, want := fmt.Sprint(r.Method, " ", r.Host, r.URL, " ", r.Proto), "GET www.example.com/a?b=c HTTP/1.1"; got != want {
+			t.Errorf("asked for %s, want %s", got, want)
+		}
+		if r.Header.Get("X-Secret") != "hunter2" || r.Header.Get("User-Agent") != "cfsg-doctor" {
+			t.Errorf("header: %v", r.Header)
+		}
+		w.Header().Set("Location", "http://"+elsewhere+"/")
+		w.WriteHeader(http.StatusFound)
+	}))
+	t.Setenv("HTTP_PROXY", "http://"+elsewhere)
+	s := newSite(t, server)
+	s.options.Host, s.options.Header = "www.example.com", http.Header{"X-Secret": {"hunter2"}}
+	report := s.examine(t.Context(), "http://"+name+":80/a?b=c")
+	wants(t, report, "answer:redirect:ok")
+	if n := count.Load(); n != 1+fewRequests+1 {
+		t.Errorf("%d requests were sent", n)
+	}
+	if strings.Contains(fmt.Sprintf("%+v", report), "hunter2") {
+		t.Error("the report tells a header")
+	}
+}

@@ -1,0 +1,232 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func TestSpread(t *testing.T) {
+	upTo := func(n int) (times []Seconds) {
+		for i := n; i > 0; i-- {
+			times = append(times, Seconds(i))
+		}
+		return times
+	}
+	for _, c := range []struct {
+		times []Seconds
+		want  *Spread
+	}{
+		{nil, nil},
+		{upTo(1), &Spread{1, 1, 1, 1, 1}},
+		{upTo(2), &Spread{1, 1, 2, 2, 2}},
+		{upTo(5), &Spread{1, 3, 5, 5, 5}},
+		{upTo(20), &Spread{1, 10, 19, 20, 20}},
+		{upTo(100), &Spread{1, 50, 95, 99, 100}},
+		{upTo(1000), &Spread{1, 500, 950, 990, 1000}},
+		{[]Seconds{7, 7, 7, 900}, &Spread{7, 7, 900, 900, 900}},
+	} {
+		if diff := cmp.Diff(c.want, spreadOf(c.times)); diff != "" {
+			t.Errorf("%d times: %s", len(c.times), diff)
+		}
+	}
+}
+
+// A percentile is one of the times, and so many of them are not above it, but no fewer would be enough.
+func TestPercentile(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		times := rapid.SliceOfN(rapid.Map(rapid.Int64Range(0, 50), func(n int64) Seconds { return Seconds(n) }), 1, 200).Draw(t, "times")
+		s := spreadOf(times)
+		for p, value := range map[int]Seconds{50: s.Median, 95: s.P95, 99: s.P99, 100: s.Max} {
+			below, within := 0, 0
+			for _, d := range times {
+				if d < value {
+					below++
+				}
+				if d <= value {
+					within++
+				}
+			}
+			if within == below {
+				t.Errorf("p%d is %d, which was not measured", p, value)
+			}
+			if within*100 < p*len(times) || below*100 >= p*len(times) {
+				t.Errorf("p%d is %d: %d below, %d within, of %d", p, value, below, within, len(times))
+			}
+		}
+	})
+}
+
+func TestFormat(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0:                                    "0 ms",
+		1234 * time.Microsecond:              "1.23 ms",
+		12345 * time.Microsecond:             "12 ms",
+		340 * time.Millisecond:               "340 ms",
+		time.Second:                          "1 s",
+		2500 * time.Millisecond:              "2.5 s",
+		30 * time.Second:                     "30 s",
+		90*time.Second + 40*time.Millisecond: "90 s",
+		999*time.Millisecond + 499*time.Microsecond: "999 ms",
+	} {
+		if got := Format(d); got != want {
+			t.Errorf("%d: %q, want %q", d, got, want)
+		}
+	}
+}
+
+// every returns what does one thing most of the time, and another every n times.
+func every(n int32, usual, other http.HandlerFunc) http.HandlerFunc {
+	var count atomic.Int32
+	return func(w http.ResponseWriter, r *http.Request) {
+		if c := count.Add(1); c > 10 && c%n == 0 { // not in the steps before
+			other(w, r)
+			return
+		}
+		usual(w, r)
+	}
+}
+
+func TestLoad(t *testing.T) {
+	const requests = 60
+	ok := answering(200, "hello")
+	cut := func(w http.ResponseWriter, _ *http.Request) {
+		conn, buffer, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		io.WriteString(buffer, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort")
+		buffer.Flush()
+		conn.Close()
+	}
+	for _, c := range []struct {
+		name     string
+		handler  http.HandlerFunc
+		settings func(*Settings)
+		want     string
+		failures int
+		message  string
+	}{
+		{"all is well", ok, nil, "", 0, ""},
+		{"one of 20 is a 504", every(20, ok, answering(504, "")), nil, "load:error-answers:fail", 0, "3 of 60 answers were 504 Gateway Timeout"},
+		{"one of 20 is a 500", every(20, ok, answering(500, "")), nil, "load:error-answers:warn", 0, "3 of 60 answers were 500"},
+		{"one of 20 is cut", every(20, ok, cut), nil, "load:requests-failed:fail", 3, "3 of 60 requests got no answer (3 closed)"},
+		{"one of 20 is slow", every(20, ok, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), func(s *Settings) { s.ResponseTimeout = 2 * time.Second }, "load:requests-failed:fail", 3, "(3 timeout)"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var mu, most atomic.Int32
+			counted := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				now := mu.Add(1)
+				defer mu.Add(-1)
+				for seen := most.Load(); now > seen && !most.CompareAndSwap(seen, now); seen = most.Load() {
+				}
+				c.handler(w, r)
+			})
+			s := newSite(t, serve(t, counted))
+			if c.settings != nil {
+				c.settings(&s.options.Settings)
+			}
+			s.options.Requests, s.options.Concurrency = requests, 8
+			report := s.examine(t.Context(), "http://"+name+":80/")
+			wants(t, report, c.want)
+			l := report.Load
+			if l.Completed != requests || l.Failed != c.failures || l.Connections < 8 || l.Connections > 8+requests/20 {
+				t.Errorf("%+v", l)
+			}
+			if n := most.Load(); n > 8 {
+				t.Errorf("%d requests at a time", n)
+			}
+			if findings := step(t, report, "load").Findings; c.want != "" && !strings.Contains(findings[0].Message, c.message) {
+				t.Errorf("says %q, want %q", findings[0].Message, c.message)
+			}
+		})
+	}
+}
+
+// Times are held against what CloudFront waits for.
+func TestJudgeTiming(t *testing.T) {
+	w := &walk{Options: Options{Settings: DefaultSettings}}
+	answered := func(after time.Duration) measurement {
+		return measurement{connect: 1, firstByte: Seconds(after), total: Seconds(after) + 1, status: 200}
+	}
+	for _, c := range []struct {
+		name    string
+		results []measurement
+		want    string
+	}{
+		{"in time", []measurement{answered(time.Second), answered(15 * time.Second)}, "ok"},
+		{"nearly too late", []measurement{answered(time.Second), answered(15*time.Second + 1)}, "warn response-slow 0 the slowest first byte took 15 s, more than half of the 30 s that CloudFront waits"},
+		{"too late", []measurement{answered(time.Second), {failure: timedOut}}, "fail requests-failed 504 1 of 2 requests got no answer (1 timeout)"},
+		{"in many ways", []measurement{{failure: refused}, {failure: closed}, {failure: closed}}, "fail requests-failed 502 3 of 3 requests got no answer (2 closed, 1 refused)"},
+	} {
+		step := w.judgeTiming(t.Context(), newTiming(c.results, len(c.results), 1, time.Minute))
+		got := string(step.Verdict)
+		for _, f := range step.Findings {
+			got += fmt.Sprint(" ", f.Code, " ", f.CloudFrontStatus, " ", f.Message)
+		}
+		if got != c.want {
+			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+// What was measured until Ctrl-C is reported, and what it cut off is no failure of the origin.
+func TestLoadInterrupted(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	var count atomic.Int32
+	s := newSite(t, serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if count.Add(1) > 30 {
+			interrupt()
+			<-r.Context().Done()
+		}
+	})))
+	s.options.Requests, s.options.Concurrency = 10_000, 4
+	report := s.examine(ctx, "http://"+name+":80/")
+	wants(t, report, "")
+	if l := report.Load; l.Completed < 10 || l.Completed > 30 || l.Failed > 0 || !report.Interrupted {
+		t.Errorf("%+v", l)
+	}
+	if got := step(t, report, "load").Summary; !strings.Contains(got, "then interrupted") {
+		t.Errorf("says %q", got)
+	}
+}
+
+func TestKeepAlive(t *testing.T) {
+	closing := func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Connection", "close") }
+	early := afterRequest(t, func(conn net.Conn) {
+		fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		time.Sleep(100 * time.Millisecond)
+	})
+	http10 := afterRequest(t, func(conn net.Conn) { fmt.Fprint(conn, "HTTP/1.0 200 OK\r\n\r\nok") })
+	for _, c := range []struct {
+		name, server string
+		timeout      time.Duration
+		want         string
+	}{
+		{"kept", serve(t, answering(200, "hello")), 100 * time.Millisecond, ""},
+		{"closed each time", serve(t, http.HandlerFunc(closing)), 20 * time.Second, "keep-alive:not-kept:warn"},
+		{"HTTP/1.0", http10, 20 * time.Second, "keep-alive:not-kept:warn"},
+		{"closed early", early, 20 * time.Second, "keep-alive:closed-early:warn"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, c.server)
+			s.options.Settings.KeepAliveTimeout = c.timeout
+			report := s.examine(t.Context(), "http://"+name+":80/")
+			wants(t, report, c.want)
+			if k := report.KeepAlive; c.name == "closed early" && (k.ClosedAfter == nil || *k.ClosedAfter < Seconds(50*time.Millisecond)) {
+				t.Errorf("%+v", k)
+			}
+		})
+	}
+}
