@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -37,7 +38,7 @@ func (w doctorPage) step(s doctor.Step) {
 		summary = w.Quiet(summary)
 	}
 	prefix := w.mark(s.Verdict) + " " + fmt.Sprintf("%-*s", labelWidth, s.Name)
-	for _, line := range page.Wrap(strings.Fields(summary), " ", page.Width-2-labelWidth) {
+	for _, line := range page.Wrap(words(summary), " ", page.Width-2-labelWidth) {
 		w.Line(prefix, line)
 		prefix = strings.Repeat(" ", 2+labelWidth)
 	}
@@ -100,6 +101,26 @@ func (w doctorPage) times(how string, t *doctor.Timing) {
 	w.Indent(0)
 }
 
+// words splits a text where a line may end: not between a number and its unit.
+func words(text string) []string {
+	var words []string
+	for _, word := range strings.Fields(text) {
+		unit := strings.TrimRight(word, ".,;:)")
+		last := len(words) - 1
+		if last >= 0 && endsInDigit(words[last]) && slices.Contains([]string{"s", "ms", "byte", "bytes", "kB", "MB"}, unit) {
+			words[last] += " " + word
+			continue
+		}
+		words = append(words, word)
+	}
+	return words
+}
+
+func endsInDigit(word string) bool {
+	last := word[len(word)-1]
+	return last >= '0' && last <= '9'
+}
+
 func inMilliseconds(s doctor.Seconds) string {
 	return fmt.Sprintf("%.1f", float64(s)/float64(time.Millisecond))
 }
@@ -116,7 +137,7 @@ func (w doctorPage) finding(s doctor.Step, f doctor.Finding) {
 		if text == "" {
 			continue
 		}
-		for _, line := range page.Wrap(strings.Fields(text), " ", page.Width-2-labelWidth) {
+		for _, line := range page.Wrap(words(text), " ", page.Width-2-labelWidth) {
 			w.Line(prefix, line)
 			prefix = strings.Repeat(" ", 2+labelWidth)
 		}

@@ -22,7 +22,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"cfsg": main})
+	testscript.Main(m, map[string]func(){"cfsg": main, "origin": origin})
 }
 
 // schemas is where the documents that cfsg prints are described.
@@ -35,6 +35,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata",
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
+		Condition:     condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":  exits,
 			"ready":  ready,
@@ -53,6 +54,15 @@ func TestScripts(t *testing.T) {
 			return listener.Close()
 		},
 	})
+}
+
+// condition knows "namespaces": whether a script can have a network of its own.
+func condition(name string) (bool, error) {
+	if name != "namespaces" {
+		return false, fmt.Errorf("unknown condition %q", name)
+	}
+	_, err := exec.LookPath("ip")
+	return err == nil && exec.Command("unshare", "--net", "--mount", "true").Run() == nil, nil
 }
 
 // exits is the command "exits CODE PROGRAM ARG...": it runs a program, which

@@ -20,7 +20,7 @@ func redirecting(to string) http.HandlerFunc {
 
 // What is said depends on what the origin answers, in ways that are each broken differently.
 func TestAnswer(t *testing.T) {
-	const hurry = time.Second // is over soon, but not before what comes at once
+	const hurry = 600 * time.Millisecond // is over soon, but not before what comes at once
 	const head = "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"
 	raw := func(answer func(net.Conn)) string { return afterRequest(t, answer) }
 	longHeader := func(w http.ResponseWriter, _ *http.Request) {
@@ -50,12 +50,12 @@ func TestAnswer(t *testing.T) {
 		{"redirect elsewhere", serve(t, redirecting("/a?b=d")), patient.ResponseTimeout, "answer:redirect:ok", "/a?b=d"},
 		{"redirect to nowhere", serve(t, redirecting("http://[")), patient.ResponseTimeout, "answer:redirect-invalid:warn", "no URL"},
 		{"a long header", serve(t, http.HandlerFunc(longHeader)), patient.ResponseTimeout, "answer:header-too-long:fail", "CloudFront takes 20480 bytes"},
-		{"never answers", listen(t, func(net.Conn) { <-t.Context().Done() }), hurry, "answer:response-timeout:fail", "no answer within 1 s; CloudFront asks 3 times, so that viewers wait 3 s"},
+		{"never answers", listen(t, func(net.Conn) { <-t.Context().Done() }), hurry, "answer:response-timeout:fail", "no answer within 600 ms; CloudFront asks 3 times, so that viewers wait 1.8 s"},
 		{"closes without an answer", raw(func(net.Conn) {}), patient.ResponseTimeout, "answer:answer-closed:fail", "without an answer"},
 		{"no HTTP", raw(func(c net.Conn) { io.WriteString(c, "220 mail.example.com ESMTP\x1b[31m\r\n") }), patient.ResponseTimeout, "answer:answer-invalid:fail", "no HTTP answer"},
 		{"a header without end", raw(func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\n"); drip(c, "X: y\r\n", 0) }), patient.ResponseTimeout, "answer:header-too-long:fail", "longer than 65536 bytes"},
 		{"a line without end", raw(func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nX: "); drip(c, "yyyy", 0) }), patient.ResponseTimeout, "answer:header-too-long:fail", "longer than 65536 bytes"},
-		{"a header drop by drop", raw(func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\n"); drip(c, "X: y\r\n", 50*time.Millisecond) }), hurry, "answer:header-slow:fail", "not complete within 1 s"},
+		{"a header drop by drop", raw(func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\n"); drip(c, "X: y\r\n", 50*time.Millisecond) }), hurry, "answer:header-slow:fail", "not complete within 600 ms"},
 		{"a body without end", raw(func(c net.Conn) { io.WriteString(c, head); drip(c, strings.Repeat("x", 1<<16), 0) }), patient.ResponseTimeout, "answer:answer-endless:warn", "10.5 MB"},
 		{"a body drop by drop", raw(func(c net.Conn) { io.WriteString(c, head); drip(c, "x", 20*time.Millisecond) }), hurry, "answer:answer-endless:warn", "had not ended"},
 		{"a body that stops", raw(func(c net.Conn) { io.WriteString(c, head+"hello"); <-t.Context().Done() }), hurry, "answer:answer-stalled:fail", "stops after 5 bytes"},

@@ -141,7 +141,7 @@ func (w *walk) unconnected(c Connection) Finding {
 
 // noteOther mentions the port of the other scheme, which need not be open.
 func (w *walk) noteOther(step *Step, tries []Connection) {
-	if !slices.ContainsFunc(tries, func(c Connection) bool { return c.failure == refused || c.failure == timedOut }) {
+	if len(w.reachable) == 0 || !slices.ContainsFunc(tries, func(c Connection) bool { return c.failure == refused || c.failure == timedOut }) {
 		return
 	}
 	scheme, policy := "HTTP", "https-only"

@@ -97,12 +97,15 @@ func (w *walk) lookUp(ctx context.Context, step *Step, name string) bool {
 
 // unreachable is an address that only exists where this machine is.
 func unreachable(name, use string) Finding {
-	return Finding{
+	f := Finding{
 		Code: "address-not-public", Verdict: Fail, CloudFrontStatus: 504, Source: page504,
 		Message: fmt.Sprintf("not a public address (%s): CloudFront cannot reach it, as it connects over the internet", use),
-		Advice: fmt.Sprintf("Give %s a public address, or make the origin a VPC origin (%s). "+
-			"If the name leads elsewhere on the internet (split-horizon DNS), look at what a public resolver says: dig %s @1.1.1.1", name, pageVPCOrigins, name),
+		Advice:  fmt.Sprintf("Give the origin a public address, or make it a VPC origin (%s).", pageVPCOrigins),
 	}
+	if _, err := netip.ParseAddr(name); err != nil {
+		f.Advice += fmt.Sprintf(" If the name leads elsewhere on the internet (split-horizon DNS), look at what a public resolver says: dig %s @1.1.1.1", name)
+	}
+	return f
 }
 
 // hasIPv4 reports whether CloudFront can connect over IPv4, which is its default.

@@ -121,7 +121,7 @@ func TestLoad(t *testing.T) {
 		{"one of 20 is a 504", every(20, ok, answering(504, "")), nil, "load:error-answers:fail", 0, "3 of 60 answers were 504 Gateway Timeout"},
 		{"one of 20 is a 500", every(20, ok, answering(500, "")), nil, "load:error-answers:warn", 0, "3 of 60 answers were 500"},
 		{"one of 20 is cut", every(20, ok, cut), nil, "load:requests-failed:fail", 3, "3 of 60 requests got no answer (3 closed)"},
-		{"one of 20 is slow", every(20, ok, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), func(s *Settings) { s.ResponseTimeout = 2 * time.Second }, "load:requests-failed:fail", 3, "(3 timeout)"},
+		{"one of 20 is slow", every(20, ok, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), func(s *Settings) { s.ResponseTimeout = time.Second }, "load:requests-failed:fail", 3, "(3 timeout)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var mu, most atomic.Int32

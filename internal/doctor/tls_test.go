@@ -72,7 +72,7 @@ func TestProtocol(t *testing.T) {
 	good := authority.chain(t, template(name))
 	with := func(tweak func(*tls.Config)) string { return serveTLS(t, answering(200, "hello"), good, tweak) }
 	hurried := patient
-	hurried.ConnectionTimeout = time.Second
+	hurried.ConnectionTimeout = 600 * time.Millisecond
 	for _, c := range []struct {
 		name, server string
 		settings     Settings
