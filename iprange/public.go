@@ -1,6 +1,9 @@
 package iprange
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // localIPv6 are the blocks outside [globalUnicastIPv6] that origins are found in by mistake.
 // https://www.iana.org/assignments/iana-ipv6-special-registry
@@ -18,7 +21,7 @@ var localIPv6 = []struct {
 // Internet, and nothing if it does.
 func NotPublic(addr netip.Addr) (use string) {
 	addr = addr.Unmap().WithZone("")
-	for _, block := range append(notPublic[:len(notPublic):len(notPublic)], localIPv6...) {
+	for _, block := range slices.Concat(notPublic, localIPv6) {
 		if block.prefix.Contains(addr) {
 			return block.use
 		}

@@ -107,10 +107,10 @@ func isNoToken(r rune) bool {
 	return r >= unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
 }
 
-// errUnhealthy is an origin that CloudFront gets no answer of.
-type errUnhealthy struct{ steps []string }
+// unhealthyError is about an origin that CloudFront gets no answer of.
+type unhealthyError struct{ steps []string }
 
-func (e errUnhealthy) Error() string { return "the origin fails: " + strings.Join(e.steps, ", ") }
+func (e unhealthyError) Error() string { return "the origin fails: " + strings.Join(e.steps, ", ") }
 
 // Run looks at the origin.
 func (c *doctorCommand) Run(ctx context.Context, t terminal) error {
@@ -147,11 +147,11 @@ func (c *doctorCommand) Run(ctx context.Context, t terminal) error {
 func verdictOf(report *doctor.Report) error {
 	switch failed := report.Failed(); {
 	case report.Interrupted && len(failed) > 0:
-		return fmt.Errorf("interrupted; %w", errUnhealthy{failed})
+		return fmt.Errorf("interrupted; %w", unhealthyError{failed})
 	case report.Interrupted:
 		return errors.New("interrupted: not all was looked at")
 	case len(failed) > 0:
-		return errUnhealthy{failed}
+		return unhealthyError{failed}
 	}
 	return nil
 }

@@ -104,7 +104,7 @@ func (w doctorPage) times(how string, t *doctor.Timing) {
 // words splits a text where a line may end: not between a number and its unit.
 func words(text string) []string {
 	var words []string
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		unit := strings.TrimRight(word, ".,;:)")
 		last := len(words) - 1
 		if last >= 0 && endsInDigit(words[last]) && slices.Contains([]string{"s", "ms", "byte", "bytes", "kB", "MB"}, unit) {

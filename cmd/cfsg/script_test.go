@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 // schemas is where the documents that cfsg prints are described.
 var schemas, _ = filepath.Abs("../../docs/schema")
 
+// internet is a script that runs commands on a network of its own.
+var internet, _ = filepath.Abs("testdata/internet.sh")
+
 // TestScripts runs the scripts in testdata, which are what users type and what
 // they get to see. $ADDR is a free address. With UPDATE_SCRIPTS=1 what is printed
 // becomes what is wanted.
@@ -50,6 +53,7 @@ func TestScripts(t *testing.T) {
 			}
 			env.Setenv("ADDR", listener.Addr().String())
 			env.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+			env.Setenv("INTERNET", internet)
 			env.Setenv("AWS_ENDPOINT_URL", "http://"+listener.Addr().String())
 			return listener.Close()
 		},
@@ -61,8 +65,12 @@ func condition(name string) (bool, error) {
 	if name != "namespaces" {
 		return false, fmt.Errorf("unknown condition %q", name)
 	}
+	return hasNamespaces(), nil
+}
+
+func hasNamespaces() bool {
 	_, err := exec.LookPath("ip")
-	return err == nil && exec.Command("unshare", "--net", "--mount", "true").Run() == nil, nil
+	return err == nil && exec.Command("unshare", "--net", "--mount", "true").Run() == nil
 }
 
 // exits is the command "exits CODE PROGRAM ARG...": it runs a program, which

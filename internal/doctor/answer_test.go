@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -52,14 +51,14 @@ func TestAnswer(t *testing.T) {
 		{"a long header", serve(t, http.HandlerFunc(longHeader)), patient.ResponseTimeout, "answer:header-too-long:fail", "CloudFront takes 20480 bytes"},
 		{"never answers", listen(t, func(net.Conn) { <-t.Context().Done() }), hurry, "answer:response-timeout:fail", "no answer within 600 ms; CloudFront asks 3 times, so that viewers wait 1.8 s"},
 		{"closes without an answer", raw(func(net.Conn) {}), patient.ResponseTimeout, "answer:answer-closed:fail", "without an answer"},
-		{"no HTTP", raw(func(c net.Conn) { io.WriteString(c, "220 mail.example.com ESMTP\x1b[31m\r\n") }), patient.ResponseTimeout, "answer:answer-invalid:fail", "no HTTP answer"},
-		{"a header without end", raw(func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\n"); drip(c, "X: y\r\n", 0) }), patient.ResponseTimeout, "answer:header-too-long:fail", "longer than 65536 bytes"},
-		{"a line without end", raw(func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nX: "); drip(c, "yyyy", 0) }), patient.ResponseTimeout, "answer:header-too-long:fail", "longer than 65536 bytes"},
-		{"a header drop by drop", raw(func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\n"); drip(c, "X: y\r\n", 50*time.Millisecond) }), hurry, "answer:header-slow:fail", "not complete within 600 ms"},
-		{"a body without end", raw(func(c net.Conn) { io.WriteString(c, head); drip(c, strings.Repeat("x", 1<<16), 0) }), patient.ResponseTimeout, "answer:answer-endless:warn", "10.5 MB"},
-		{"a body drop by drop", raw(func(c net.Conn) { io.WriteString(c, head); drip(c, "x", 20*time.Millisecond) }), hurry, "answer:answer-endless:warn", "had not ended"},
-		{"a body that stops", raw(func(c net.Conn) { io.WriteString(c, head+"hello"); <-t.Context().Done() }), hurry, "answer:answer-stalled:fail", "stops after 5 bytes"},
-		{"a body that is cut", raw(func(c net.Conn) { io.WriteString(c, head+"hello") }), patient.ResponseTimeout, "answer:answer-cut:warn", "after 5 bytes"},
+		{"no HTTP", raw(func(c net.Conn) { fmt.Fprint(c, "220 mail.example.com ESMTP\x1b[31m\r\n") }), patient.ResponseTimeout, "answer:answer-invalid:fail", "no HTTP answer"},
+		{"a header without end", raw(func(c net.Conn) { fmt.Fprint(c, "HTTP/1.1 200 OK\r\n"); drip(c, "X: y\r\n", 0) }), patient.ResponseTimeout, "answer:header-too-long:fail", "longer than 65536 bytes"},
+		{"a line without end", raw(func(c net.Conn) { fmt.Fprint(c, "HTTP/1.1 200 OK\r\nX: "); drip(c, "yyyy", 0) }), patient.ResponseTimeout, "answer:header-too-long:fail", "longer than 65536 bytes"},
+		{"a header drop by drop", raw(func(c net.Conn) { fmt.Fprint(c, "HTTP/1.1 200 OK\r\n"); drip(c, "X: y\r\n", 50*time.Millisecond) }), hurry, "answer:header-slow:fail", "not complete within 600 ms"},
+		{"a body without end", raw(func(c net.Conn) { fmt.Fprint(c, head); drip(c, strings.Repeat("x", 1<<16), 0) }), patient.ResponseTimeout, "answer:answer-endless:warn", "10.5 MB"},
+		{"a body drop by drop", raw(func(c net.Conn) { fmt.Fprint(c, head); drip(c, "x", 20*time.Millisecond) }), hurry, "answer:answer-endless:warn", "had not ended"},
+		{"a body that stops", raw(func(c net.Conn) { fmt.Fprint(c, head+"hello"); <-t.Context().Done() }), hurry, "answer:answer-stalled:fail", "stops after 5 bytes"},
+		{"a body that is cut", raw(func(c net.Conn) { fmt.Fprint(c, head+"hello") }), patient.ResponseTimeout, "answer:answer-cut:warn", "after 5 bytes"},
 		{"no end of 1xx", raw(func(c net.Conn) { drip(c, "HTTP/1.1 103 Early Hints\r\n\r\n", 0) }), patient.ResponseTimeout, "answer:header-too-long:fail", "longer than 65536 bytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

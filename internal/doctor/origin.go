@@ -63,14 +63,16 @@ func (o *Origin) setPorts() error {
 	if o.URL.Scheme == "http" {
 		o.Port, o.Other = 80, 443
 	}
-	if _, after, found := strings.Cut(o.URL.Host[strings.LastIndex(o.URL.Host, "]")+1:], ":"); !found {
+	_, text, found := strings.Cut(o.URL.Host[strings.LastIndex(o.URL.Host, "]")+1:], ":")
+	if !found {
 		return nil
-	} else if port, err := strconv.ParseUint(after, 10, 16); err == nil && port > 0 {
-		o.Port, o.Other = uint16(port), 0
-		return nil
-	} else {
-		return fmt.Errorf("%q is not a port from 1 to 65535", after)
 	}
+	port, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || port == 0 {
+		return fmt.Errorf("%q is not a port from 1 to 65535", text)
+	}
+	o.Port, o.Other = uint16(port), 0
+	return nil
 }
 
 func (o Origin) String() string { return o.URL.String() }

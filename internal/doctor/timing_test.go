@@ -3,7 +3,6 @@ package doctor
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -105,7 +104,7 @@ func TestLoad(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		io.WriteString(buffer, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort")
+		fmt.Fprint(buffer, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort")
 		buffer.Flush()
 		conn.Close()
 	}

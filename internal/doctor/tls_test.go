@@ -3,7 +3,7 @@ package doctor
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"io"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -92,7 +92,7 @@ func TestProtocol(t *testing.T) {
 		{"closes after the hello", afterRequest(t, func(net.Conn) {}), patient, "tls:tls-closed:fail", false},
 		{"says nothing", listen(t, func(net.Conn) { <-t.Context().Done() }), hurried, "tls:tls-timeout:fail", false},
 		{"a byte at a time", afterRequest(t, func(c net.Conn) {
-			io.WriteString(c, "\x16\x03\x03\x40\x00") // a record of 16 kB
+			fmt.Fprint(c, "\x16\x03\x03\x40\x00") // a record of 16 kB
 			drip(c, "\x02", 20*time.Millisecond)
 		}), hurried, "tls:tls-timeout:fail", false},
 	} {
