@@ -107,10 +107,10 @@ func isNoToken(r rune) bool {
 	return r >= unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
 }
 
-// unhealthyError is about an origin that CloudFront gets no answer of.
+// unhealthyError is about an origin for which viewers get errors.
 type unhealthyError struct{ steps []string }
 
-func (e unhealthyError) Error() string { return "the origin fails: " + strings.Join(e.steps, ", ") }
+func (e unhealthyError) Error() string { return "viewers get errors from this origin: " + strings.Join(e.steps, ", ") }
 
 // Run looks at the origin.
 func (c *doctorCommand) Run(ctx context.Context, t terminal) error {

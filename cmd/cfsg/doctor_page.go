@@ -60,22 +60,24 @@ func (w doctorPage) mark(v doctor.Verdict) string {
 func (w doctorPage) end(r *doctor.Report) error {
 	w.times("ms, one at a time", r.Timing)
 	if r.Load != nil {
-		w.times(fmt.Sprintf("ms, %d at a time", r.Load.Concurrency), r.Load)
+		w.times(fmt.Sprintf("ms, %d at a time, %.0f/s", r.Load.Concurrency, r.Load.Rate), r.Load)
 	}
-	for _, s := range r.Steps {
-		for _, f := range s.Findings {
-			w.finding(s, f)
+	for _, v := range []doctor.Verdict{doctor.Fail, doctor.Warn, doctor.OK} {
+		for _, s := range r.Steps {
+			for _, f := range s.Findings {
+				if f.Verdict == v {
+					w.finding(s, f)
+				}
+			}
 		}
 	}
-	w.Line()
-	switch failed := r.Failed(); {
-	case len(failed) > 0:
-		w.Line(w.Bad(w.Strong("CloudFront gets errors of this origin")), ": "+strings.Join(failed, ", "))
-	case r.Interrupted:
-		w.Line("Interrupted: not all was looked at.")
+	switch {
+	case r.Verdict == doctor.Fail || r.Interrupted: // told on stderr, as any failure
 	case r.Verdict == doctor.Warn:
+		w.Line()
 		w.Line(w.Good("Nothing here makes CloudFront answer 504"), ", but there is something to look at.")
 	default:
+		w.Line()
 		w.Line(w.Good("Nothing here makes CloudFront answer 504."))
 	}
 	return w.Err()
@@ -132,13 +134,18 @@ func (w doctorPage) finding(s doctor.Step, f doctor.Finding) {
 	if f.CloudFrontStatus != 0 && f.Verdict == doctor.Fail {
 		message += fmt.Sprintf(" (CloudFront answers %d)", f.CloudFrontStatus)
 	}
-	prefix := w.mark(f.Verdict) + " " + w.Strong(fmt.Sprintf("%-*s", labelWidth, s.Name))
+	label := fmt.Sprintf("%-*s", labelWidth, s.Name)
+	style := func(line string) string { return line }
+	prefix := w.mark(f.Verdict) + " " + w.Strong(label)
+	if f.Verdict == doctor.OK { // only a note
+		prefix, style = "  "+w.Quiet(label), w.Quiet
+	}
 	for _, text := range []string{message, f.Advice} {
 		if text == "" {
 			continue
 		}
 		for _, line := range page.Wrap(words(text), " ", page.Width-2-labelWidth) {
-			w.Line(prefix, line)
+			w.Line(prefix, style(line))
 			prefix = strings.Repeat(" ", 2+labelWidth)
 		}
 	}

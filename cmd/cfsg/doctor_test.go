@@ -3,10 +3,17 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // Ctrl-C shows what is known.
@@ -27,7 +34,7 @@ func TestDoctorInterrupted(t *testing.T) {
 			t.Errorf("%q is not in\n%s", line, out.String())
 		}
 	}
-	if got, want := errs.String(), "cfsg: interrupted; the origin fails: name\n"; got != want {
+	if got, want := errs.String(), "cfsg: interrupted; viewers get errors from this origin: name\n"; got != want {
 		t.Errorf("stderr %q, want %q", got, want)
 	}
 }
@@ -43,6 +50,47 @@ func TestSeconds(t *testing.T) {
 	for _, text := range []string{"", "0", "-1", "1.5", "1m", "s", "99999999999999999999"} {
 		if err := new(seconds).UnmarshalText([]byte(text)); err == nil {
 			t.Errorf("%q is accepted", text)
+		}
+	}
+}
+
+// What docs/504.md shows of the command is what it prints, but for the numbers, on a network where the names in it
+// lead to origins that are broken as it says. Timeouts are shorter here.
+func TestDoctorGuide(t *testing.T) {
+	if !hasNamespaces() {
+		t.Skip("needs root, unshare and ip")
+	}
+	guide, err := os.ReadFile("../../docs/504.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	var script strings.Builder
+	var shown []consoleCommand
+	for _, c := range consoleCommands(string(guide)) {
+		if !strings.HasPrefix(c.command, "cfsg doctor ") {
+			continue
+		}
+		fmt.Fprintf(&script, "%s --connection-timeout 1 --response-timeout 2 --keepalive-timeout 1 >%s/%d 2>&1\n", c.command, dir, len(shown))
+		shown = append(shown, c)
+	}
+	if len(shown) < 5 {
+		t.Fatalf("the guide shows %d runs", len(shown))
+	}
+	if out, err := exec.Command("unshare", "--net", "--mount", "sh", internet, "sh", "-c", script.String()+"true").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	numbers := regexp.MustCompile(`\d+(\.\d+)?`)
+	blurred := func(text string) string {
+		return strings.Join(strings.Fields(numbers.ReplaceAllString(text, "N")), " ")
+	}
+	for i, c := range shown {
+		out, err := os.ReadFile(filepath.Join(dir, fmt.Sprint(i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := blurred(string(out)), blurred(c.output); got != want {
+			t.Errorf("the guide shows of %q what it does not print; - guide, + cfsg:\n%s", c.command, cmp.Diff(want, got))
 		}
 	}
 }

@@ -226,10 +226,24 @@ func (t *Timing) summary() string {
 		requests = "1 request"
 	}
 	if t.Concurrency > 1 {
-		requests += fmt.Sprintf(", %d at a time, %.0f/s", t.Concurrency, t.Rate)
+		requests += fmt.Sprintf(", %d at a time", t.Concurrency)
 	}
 	if t.FirstByte == nil {
 		return requests + ", no answer"
 	}
-	return fmt.Sprintf("%s, %d failed; first byte after %s, at most %s", requests, t.Failed, t.FirstByte.Median, t.FirstByte.Max)
+	failed := fmt.Sprintf("%d failed", t.Failed)
+	if n := t.errors(); n > 0 {
+		failed += fmt.Sprintf(", %d were 5xx", n)
+	}
+	return fmt.Sprintf("%s, %s; first byte %s, at most %s", requests, failed, t.FirstByte.Median, t.FirstByte.Max)
+}
+
+// errors counts the answers that say that something is wrong.
+func (t *Timing) errors() (n int) {
+	for status, count := range t.Statuses {
+		if status >= 500 {
+			n += count
+		}
+	}
+	return n
 }
