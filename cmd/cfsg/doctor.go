@@ -110,7 +110,9 @@ func isNoToken(r rune) bool {
 // unhealthyError is about an origin for which viewers get errors.
 type unhealthyError struct{ steps []string }
 
-func (e unhealthyError) Error() string { return "viewers get errors from this origin: " + strings.Join(e.steps, ", ") }
+func (e unhealthyError) Error() string {
+	return "viewers get errors from this origin: " + strings.Join(e.steps, ", ")
+}
 
 // Run looks at the origin.
 func (c *doctorCommand) Run(ctx context.Context, t terminal) error {
@@ -124,20 +126,19 @@ func (c *doctorCommand) Run(ctx context.Context, t terminal) error {
 		Requests: c.Requests, Concurrency: c.Concurrency,
 		Progress: live.set,
 	}
-	var err error
 	if c.json() {
 		options.Stepped = func(doctor.Step) { live.clear() }
 		report := doctor.Run(ctx, options)
 		return errors.Join(writeJSON(t.out, report), verdictOf(report))
 	}
 	w := newDoctorPage(t)
-	w.begin(c.origin, options.Settings)
+	w.begin(options)
 	options.Stepped = func(s doctor.Step) {
 		live.clear()
 		w.step(s)
 	}
 	report := doctor.Run(ctx, options)
-	if err = w.end(report); err != nil {
+	if err := w.end(report); err != nil {
 		return err
 	}
 	return verdictOf(report)

@@ -23,8 +23,13 @@ func newDoctorPage(t terminal) doctorPage {
 }
 
 // begin says what is looked at, and what it is held against.
-func (w doctorPage) begin(o doctor.Origin, s doctor.Settings) {
-	w.Line(w.Strong(o.String()))
+func (w doctorPage) begin(o doctor.Options) {
+	s := o.Settings
+	line := w.Strong(o.Origin.String())
+	if o.Host != "" {
+		line += w.Quiet("  Host: " + o.Host)
+	}
+	w.Line(line)
 	w.Line(w.Quiet(fmt.Sprintf("as CloudFront sees it: %s to connect (%s), %s to answer, idle connections kept for %s",
 		doctor.Format(s.ConnectionTimeout), countOf(s.ConnectionAttempts, "attempt", "attempts"),
 		doctor.Format(s.ResponseTimeout), doctor.Format(s.KeepAliveTimeout))))

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"sync/atomic"
 	"time"
 )
@@ -49,7 +50,7 @@ func origin() {
 			}
 		case "expired":
 		default:
-			fmt.Sscan(answer, &status)
+			status, _ = strconv.Atoi(answer)
 		}
 		w.WriteHeader(status)
 		fmt.Fprintln(w, "hello")
