@@ -33,10 +33,10 @@ type Options struct {
 	roots  *x509.CertPool
 }
 
-// A Check looks at one thing. Its name is the step's.
+// A Check looks at one thing, and may go by what the checks before it have found. Its name is the step's.
 type Check struct {
 	Name string
-	Run  func(ctx context.Context) Step
+	Run  func(ctx context.Context, known *Report) Step
 }
 
 // Bounds of what may be asked for.
@@ -52,7 +52,7 @@ func Run(ctx context.Context, o Options) *Report {
 	for _, c := range w.checks() {
 		step := Step{Name: c.Name, Verdict: Skipped, Summary: "interrupted"}
 		if ctx.Err() == nil {
-			step = c.Run(ctx)
+			step = c.Run(ctx, w.report)
 			step.Name = c.Name
 		}
 		w.report.add(step)
@@ -94,14 +94,17 @@ func newWalk(o Options) *walk {
 }
 
 func (w *walk) checks() []Check {
+	own := func(name string, run func(context.Context) Step) Check {
+		return Check{name, func(ctx context.Context, _ *Report) Step { return run(ctx) }}
+	}
 	return append([]Check{
-		{"name", w.resolve},
-		{"connect", w.connect},
-		{"tls", w.handshake},
-		{"answer", w.answer},
-		{"timing", w.timing},
-		{"load", w.load},
-		{"keep-alive", w.keepAlive},
+		own("name", w.resolve),
+		own("connect", w.connect),
+		own("tls", w.handshake),
+		own("answer", w.answer),
+		own("timing", w.timing),
+		own("load", w.load),
+		own("keep-alive", w.keepAlive),
 	}, w.Extra...)
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -129,7 +130,9 @@ func TestHealthy(t *testing.T) {
 	s.options.roots = authority.roots()
 	var seen []string
 	s.options.Stepped = func(s Step) { seen = append(seen, s.Name) }
-	s.options.Extra = []Check{{Name: "security-groups", Run: func(context.Context) Step { return Step{Verdict: OK, Summary: "all let in"} }}}
+	s.options.Extra = []Check{{Name: "security-groups", Run: func(_ context.Context, known *Report) Step {
+		return Step{Verdict: OK, Summary: known.Addresses[0].IP.String()}
+	}}}
 	report := s.examine(t.Context(), "https://"+name+":443/")
 	wants(t, report, "")
 	if report.Verdict != OK || report.Interrupted || len(report.Failed()) > 0 {
@@ -142,6 +145,9 @@ func TestHealthy(t *testing.T) {
 		if want := map[bool]Verdict{true: Skipped, false: OK}[step.Name == "load"]; step.Verdict != want {
 			t.Errorf("%s: %s, want %s", step.Name, step.Verdict, want)
 		}
+	}
+	if got := step(t, report, "security-groups").Summary; got != public.String() {
+		t.Errorf("a check is told of %q, want %s", got, public)
 	}
 	if timing := report.Timing; timing.Completed != fewRequests || timing.Connections != fewRequests || timing.TLS == nil || timing.Statuses[200] != fewRequests {
 		t.Errorf("timing: %+v", timing)
@@ -200,6 +206,24 @@ func TestName(t *testing.T) {
 				t.Errorf("answers: %+v", report.Answers)
 			}
 		})
+	}
+}
+
+// A name that does not exist is told from a resolver that does not answer.
+func TestUnresolved(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{nil, "name-not-resolved 502"},
+		{&net.DNSError{Err: "no such host", IsNotFound: true}, "name-not-resolved 502"},
+		{&net.DNSError{Err: "server misbehaving", IsTemporary: true}, "name-lookup-failed 0"},
+		{context.DeadlineExceeded, "name-lookup-failed 0"},
+	} {
+		f := unresolved(name, c.err)
+		if got := fmt.Sprint(f.Code, " ", f.CloudFrontStatus); got != c.want || f.Verdict != Fail {
+			t.Errorf("%v: %+v, want %s", c.err, f, c.want)
+		}
 	}
 }
 

@@ -3,7 +3,9 @@ package doctor
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"time"
@@ -81,18 +83,28 @@ func (w *walk) lookUp(ctx context.Context, step *Step, name string) bool {
 	if err == nil && len(w.addresses) > 0 {
 		return true
 	}
-	message := fmt.Sprintf("%s does not resolve: it has no A and no AAAA record", name)
-	if err != nil {
-		message = fmt.Sprintf("%s does not resolve: %v", name, rootCause(err))
-	}
-	step.find(Finding{
-		Code: "name-not-resolved", Verdict: Fail, CloudFrontStatus: 502, Source: page502,
-		Message: message,
-		Advice: fmt.Sprintf("Check the spelling, and that the zone's name servers answer: dig NS on its zone, then dig %s @ each of them. "+
-			"CloudFront resolves the name on the internet: one of a private zone does not exist for it.", name),
-	})
+	step.find(unresolved(name, err))
 	step.Summary = "does not resolve"
 	return false
+}
+
+// unresolved is a name without addresses, or one about which nobody answers here, which may be this machine's fault.
+func unresolved(name string, err error) Finding {
+	f := Finding{
+		Code: "name-not-resolved", Verdict: Fail, CloudFrontStatus: 502, Source: page502,
+		Message: fmt.Sprintf("%s does not resolve: it has no A and no AAAA record", name),
+		Advice: fmt.Sprintf("Check the spelling, and that the zone's name servers answer: dig NS on its zone, then dig %s @ each of them. "+
+			"CloudFront resolves the name on the internet: one of a private zone does not exist for it.", name),
+	}
+	if err == nil {
+		return f
+	}
+	f.Message = fmt.Sprintf("%s does not resolve: %v", name, rootCause(err))
+	if dns, ok := errors.AsType[*net.DNSError](err); !ok || !dns.IsNotFound {
+		f.Code, f.CloudFrontStatus = "name-lookup-failed", 0
+		f.Advice = fmt.Sprintf("No answer came, which may be the fault of this machine's resolver: ask another one (dig %s @1.1.1.1). If that fails as well, so does CloudFront.", name)
+	}
+	return f
 }
 
 // unreachable is an address that only exists where this machine is.
