@@ -173,9 +173,7 @@ func (d *checkDocument) outcome() error {
 // blocked says where the services are blocked, and what to do.
 func (d *checkDocument) blocked() error {
 	services := strings.Join(d.Services, ", ")
-	if !slices.ContainsFunc(d.families(), func(f coverage.FamilyReport) bool {
-		return f.Verdict == coverage.Blocked && !f.BeyondOriginFacing()
-	}) {
+	if d.beyondOriginFacing() {
 		return fmt.Errorf("not all of %s is let in, though all its servers that connect to origins today are: --service %s asks for these alone", services, originFacing)
 	}
 	var where []string
@@ -191,6 +189,14 @@ func (d *checkDocument) blocked() error {
 		}
 	}
 	return fmt.Errorf("%s is blocked at %s: tag the groups and run cfsg apply, or authorize what is missing", services, strings.Join(where, ", "))
+}
+
+// beyondOriginFacing reports whether all that is blocked are servers that do
+// not connect to origins.
+func (d *checkDocument) beyondOriginFacing() bool {
+	return d.Verdict == coverage.Blocked && !slices.ContainsFunc(d.families(), func(f coverage.FamilyReport) bool {
+		return f.Verdict == coverage.Blocked && !f.BeyondOriginFacing()
+	})
 }
 
 // families returns the outcome for each subject, port and address family.

@@ -23,6 +23,8 @@ type doctorCommand struct {
 	ConnectionAttempt int      `name:"connection-attempts" placeholder:"N" default:"3" help:"The origin's connection attempts."`
 	ResponseTimeout   seconds  `placeholder:"S" default:"30" help:"The origin's response timeout."`
 	KeepAliveTimeout  seconds  `name:"keepalive-timeout" placeholder:"S" default:"5" help:"The origin's keep-alive timeout."`
+	Check             bool     `help:"Look at the security groups of the addresses as well."`
+	placeFlags
 	outputFlags
 
 	origin doctor.Origin
@@ -125,6 +127,9 @@ func (c *doctorCommand) Run(ctx context.Context, t terminal) error {
 		},
 		Requests: c.Requests, Concurrency: c.Concurrency,
 		Progress: live.set,
+	}
+	if c.Check {
+		options.Extra = []doctor.Check{c.securityGroups(t)}
 	}
 	if c.json() {
 		options.Stepped = func(doctor.Step) { live.clear() }

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/doctor"
+	"cloudfront-sg-sync/secgroup"
+)
+
+// pageBlocked says that a security group makes CloudFront answer 504.
+const pageBlocked = "https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/http-504-gateway-timeout.html"
+
+// securityGroups is what doctor looks at last, with AWS access: whether the
+// security groups of the origin's addresses let all of CloudFront in.
+func (c *doctorCommand) securityGroups(t terminal) doctor.Check {
+	return doctor.Check{Name: "groups", Run: func(ctx context.Context, known *doctor.Report) doctor.Step {
+		check := checkCommand{placeFlags: c.placeFlags, ports: []secgroup.PortRange{{From: c.origin.Port, To: c.origin.Port}}}
+		for _, a := range known.Addresses {
+			check.selector.Addresses = append(check.selector.Addresses, a.IP)
+		}
+		if len(check.selector.Addresses) == 0 {
+			return doctor.Step{Verdict: doctor.Skipped, Summary: "no address"}
+		}
+		doc, err := check.check(ctx, terminal{t.in, t.out, io.Discard}) // doctor itself tells what is under way
+		if err != nil {
+			return unchecked(err)
+		}
+		return doc.step()
+	}}
+}
+
+// unchecked says why the groups could not be looked at.
+func unchecked(err error) doctor.Step {
+	f := doctor.Finding{Code: "groups-unknown", Verdict: doctor.Warn, Message: err.Error()}
+	if _, ok := errors.AsType[*coverage.NotFoundError](err); ok {
+		f.Advice = "If the origin is a load balancer, name it: cfsg check --load-balancer NAME. If it is in another account or region, say so with --profile or --region."
+	}
+	return doctor.Step{Verdict: doctor.Warn, Summary: "not looked at", Findings: []doctor.Finding{f}}
+}
+
+// step is the check in doctor's words.
+func (d *checkDocument) step() doctor.Step {
+	services := strings.Join(d.Services, ", ")
+	step := doctor.Step{Verdict: doctor.OK, Summary: fmt.Sprintf("all of %s is let in by the security groups", services)}
+	find := func(f doctor.Finding) {
+		step.Findings = append(step.Findings, f)
+		if f.Verdict == doctor.Fail || step.Verdict == doctor.OK {
+			step.Verdict = f.Verdict
+		}
+	}
+	if err := d.outcome(); err != nil {
+		f := doctor.Finding{Code: "groups-unknown", Verdict: doctor.Warn, Message: err.Error()}
+		step.Summary = "it is not known who is let in"
+		switch {
+		case d.beyondOriginFacing():
+			f.Code, step.Summary = "groups-origin-facing", "all servers that connect to origins today are let in"
+		case d.Verdict == coverage.Blocked:
+			f.Code, f.Verdict, step.Summary = "groups-block", doctor.Fail, fmt.Sprintf("part of %s is blocked", services)
+			f.Advice = "cfsg check --address with what stands at name shows which ranges."
+			f.CloudFrontStatus, f.Source = 504, pageBlocked
+		}
+		find(f)
+	}
+	if d.world() {
+		find(doctor.Finding{
+			Code: "groups-open", Verdict: doctor.Warn, Message: "everyone else is let in as well: CloudFront and its WAF can be passed by",
+			Advice: "cfsg check --address with what stands at name shows the rule; revoke it.",
+		})
+	}
+	return step
+}
