@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"regexp"
 	"strings"
 	"text/template"
 	"time"
@@ -50,7 +51,7 @@ var Formats = []Format{
 	{"nftables", "a table of its own, replaced in one transaction", true},
 	{"iptables", "a script: an ipset for each family, swapped, and a chain of its own", true},
 	{"ufw", "a script of ufw commands: what is new first, then what is gone", true},
-	{"firewalld", "a script of firewall-cmd commands: an ipset for each family", true},
+	{"firewalld", "a script of firewall-cmd commands: ipsets, and rich rules that come first", true},
 	{"windows", "PowerShell: one rule of Windows Defender Firewall, set at once", true},
 	{"nginx", "a geo block that tells CloudFront from others", false},
 	{"apache", "Require directives", false},
@@ -69,8 +70,16 @@ var files embed.FS
 
 var texts = template.Must(template.New("").Funcs(template.FuncMap{"portsWith": portsWith}).ParseFS(files, "formats/*.tmpl"))
 
+// plainName matches the names of services that can stand in any text.
+var plainName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+
 // Write writes the input in the format of that name.
 func Write(w io.Writer, format string, in Input) error {
+	for _, service := range in.Services {
+		if !plainName.MatchString(service) {
+			return fmt.Errorf("service %q: an export names its services in comments and scripts, so they may have letters, digits, _ and - only", service)
+		}
+	}
 	switch format {
 	case "json":
 		return in.writeJSON(w)

@@ -123,6 +123,20 @@ func TestDataIsParsed(t *testing.T) {
 	}
 }
 
+// A name cannot break out of a comment or a string.
+func TestStrangeService(t *testing.T) {
+	for _, name := range []string{"", "A\nreboot", "A'; reboot; '", "A B", "Ä"} {
+		in := sample()
+		in.Services = []string{"CLOUDFRONT", name}
+		for _, f := range Formats {
+			var out bytes.Buffer
+			if err := Write(&out, f.Name, in); err == nil || out.Len() > 0 {
+				t.Errorf("%s with service %q: error %v, %d bytes", f.Name, name, err, out.Len())
+			}
+		}
+	}
+}
+
 type full struct{}
 
 var errFull = errors.New("no space left")

@@ -81,3 +81,32 @@ func TestServersTakeThem(t *testing.T) {
 		})
 	}
 }
+
+// Terraform reads the export and finds both lists in it.
+func TestTerraform(t *testing.T) {
+	terraform, err := exec.LookPath("terraform")
+	if err != nil {
+		t.Skip("terraform is not installed")
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "cloudfront.tf"), []byte(write(t, "terraform", sample())), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run := func(input string, args ...string) string {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), terraform, args...)
+		cmd.Dir, cmd.Stdin, cmd.Env = dir, strings.NewReader(input), append(os.Environ(), "CHECKPOINT_DISABLE=1", "TF_CLI_CONFIG_FILE=/dev/null")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("terraform %s: %v: %s", strings.Join(args, " "), err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	run("", "fmt", "-check", "-diff")
+	run("", "init", "-backend=false")
+	run("", "validate")
+	got := run("join(\" \", concat(local.cloudfront_ipv4, local.cloudfront_ipv6))\n", "console")
+	if want := `"18.64.0.0/14 52.84.0.0/15 2600:9000:1000::/36"`; got != want {
+		t.Errorf("it finds %s, want %s", got, want)
+	}
+}
