@@ -21,7 +21,7 @@ func (in Input) writeJSON(w io.Writer) error {
 		IPv4        []netip.Prefix `json:"ipv4"`
 		IPv6        []netip.Prefix `json:"ipv6"`
 	}{
-		"cfsg export (cloudfront-sg-sync)", in.Services, in.SyncToken, in.Time(),
+		"cfsg export json (cloudfront-sg-sync)", in.Services, in.SyncToken, in.Time(),
 		append([]netip.Prefix{}, in.IPv4...), append([]netip.Prefix{}, in.IPv6...),
 	})
 }

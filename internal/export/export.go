@@ -91,7 +91,11 @@ func Write(w io.Writer, format string, in Input) error {
 		return fmt.Errorf("there is no format %q", format)
 	}
 	var text strings.Builder
-	if err := t.Execute(&text, in); err != nil {
+	data := struct {
+		Input
+		Format string
+	}{in, format}
+	if err := t.Execute(&text, data); err != nil {
 		return fmt.Errorf("write %s: %w", format, err)
 	}
 	_, err := io.WriteString(w, text.String())

@@ -75,7 +75,7 @@ func TestGolden(t *testing.T) {
 			}
 			mentions := []string{"CLOUDFRONT", "2026-08-22T15:17:05Z", "1787411825"}
 			if f.Name != "json" && f.Name != "csv" {
-				mentions = append(mentions, "Made by cfsg export", "ake out:")
+				mentions = append(mentions, "Made by cfsg export "+f.Name, "ake out:")
 			}
 			if f.HasPorts {
 				mentions = append(mentions, "TCP port 443 8000-8080")
