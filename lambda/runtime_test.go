@@ -21,13 +21,20 @@ import (
 var bootstrap string
 
 func TestMain(m *testing.M) {
+	if os.Getenv(asOutsideWorld) != "" {
+		if err := serveOutsideWorld(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	dir, err := os.MkdirTemp("", "bootstrap")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	bootstrap = filepath.Join(dir, "bootstrap")
-	build := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", bootstrap, ".")
+	build := exec.Command("go", "build", "-ldflags", "-s -w", "-tags", "lambda.norpc", "-o", bootstrap, ".")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	code := 1
 	if err := build.Run(); err == nil {
@@ -41,12 +48,15 @@ func TestMain(m *testing.M) {
 // event and posts what became of it. See
 // https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 type runtime struct {
-	t       *testing.T
+	t       testing.TB
+	cmd     *exec.Cmd
 	events  chan string
 	answers chan answer
 	log     *lockedBuffer
 	exited  chan error
 	timeout time.Duration // of the function
+	ready   chan struct{} // closed when bootstrap first asks for an event
+	started sync.Once
 }
 
 // answer is what bootstrap posts for an event: a response, or an error.
@@ -74,9 +84,9 @@ func (b *lockedBuffer) String() string {
 }
 
 // startRuntime starts bootstrap with nothing in its environment but env.
-func startRuntime(t *testing.T, env map[string]string) *runtime {
+func startRuntime(t testing.TB, env map[string]string) *runtime {
 	t.Helper()
-	r := &runtime{t: t, events: make(chan string), answers: make(chan answer), log: &lockedBuffer{}, exited: make(chan error, 1), timeout: time.Minute}
+	r := &runtime{t: t, events: make(chan string), answers: make(chan answer), log: &lockedBuffer{}, exited: make(chan error, 1), timeout: time.Minute, ready: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /2018-06-01/runtime/invocation/next", r.next)
 	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/{outcome}", r.outcome)
@@ -94,6 +104,7 @@ func startRuntime(t *testing.T, env map[string]string) *runtime {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	r.cmd = cmd
 	go func() { r.exited <- cmd.Wait() }()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
@@ -107,6 +118,7 @@ func startRuntime(t *testing.T, env map[string]string) *runtime {
 }
 
 func (r *runtime) next(w http.ResponseWriter, req *http.Request) {
+	r.started.Do(func() { close(r.ready) })
 	select {
 	case event := <-r.events:
 		w.Header().Set("Lambda-Runtime-Aws-Request-Id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd")

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"cloudfront-sg-sync/internal/engine"
@@ -45,20 +46,31 @@ type Config struct {
 	MetricsNamespace string
 }
 
+// The patterns are compiled when a value needs them: most runs need few, and
+// compiling all of them would be the largest part of a cold start that is ours.
 var (
-	servicePattern = regexp.MustCompile(`^[A-Z0-9_]+$`)
-	regionPattern  = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-\d+$`)
-	rolePattern    = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$`)
-	topicPattern   = regexp.MustCompile(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+$`)
+	servicePattern = pattern(`^[A-Z0-9_]+$`)
+	familyPattern  = pattern(`^ipv[46]$`)
+	regionPattern  = pattern(`^[a-z]{2,}(-[a-z]+)+-\d+$`)
+	rolePattern    = pattern(`^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$`)
+	topicPattern   = pattern(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+$`)
 	// A namespace is at most 255 of these characters, and those that begin with
 	// AWS/ are Amazon's own. See
 	// https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html and
 	// https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html
-	namespacePattern = regexp.MustCompile(`^[A-Za-z0-9._/#:-]{1,255}$`)
+	namespacePattern = pattern(`^[A-Za-z0-9._/#:-]{1,255}$`)
 	// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
-	externalIDPattern = regexp.MustCompile(`^[\w+=,.@:/-]{2,}$`)
-	tagKeyPattern     = regexp.MustCompile(`^[A-Za-z0-9._/=+@-]{1,100}$`)
+	externalIDPattern = pattern(`^[\w+=,.@:/-]{2,}$`)
+	tagKeyPattern     = pattern(`^[A-Za-z0-9._/=+@-]+$`)
 )
+
+// maxTagKey leaves room for what is added to the tag key: in the 128 characters
+// of a tag's key the suffixes, in a rule's description the services and a time.
+const maxTagKey = 100
+
+func pattern(expression string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
+}
 
 // ConfigFromEnv reads the configuration from environment variables. The error
 // names every variable that cannot be read, in one line.
@@ -91,11 +103,12 @@ func ReadConfig(lookup func(variable string) (place, value string)) (Config, err
 		c.Selection.IPv4, c.Selection.IPv6, err = families(s)
 		return err
 	})
-	read("TAG_KEY", "cloudfront-ingress", func(s string) (err error) {
-		if err = match(s, tagKeyPattern, "a tag key of at most 100 letters, digits and ._/=+@-"); err == nil {
-			c.TagKey = s
+	read("TAG_KEY", "cloudfront-ingress", func(s string) error {
+		if len(s) > maxTagKey || !tagKeyPattern().MatchString(s) {
+			return fmt.Errorf("%q is not a tag key of at most %d letters, digits and ._/=+@-", s, maxTagKey)
 		}
-		return err
+		c.TagKey = s
+		return nil
 	})
 	read("SERVICES", "CLOUDFRONT", func(s string) (err error) {
 		c.Selection.Services, err = list(s, servicePattern, "a service as ip-ranges.json names it, such as CLOUDFRONT")
@@ -184,8 +197,8 @@ func withoutPassword(value string) string {
 	return value
 }
 
-func match(s string, pattern *regexp.Regexp, what string) error {
-	if !pattern.MatchString(s) {
+func match(s string, pattern func() *regexp.Regexp, what string) error {
+	if !pattern().MatchString(s) {
 		return fmt.Errorf("%q is not %s", s, what)
 	}
 	return nil
@@ -193,7 +206,7 @@ func match(s string, pattern *regexp.Regexp, what string) error {
 
 // list splits a list at spaces and commas; an empty string is an empty list.
 // What stands in it twice is taken once.
-func list(s string, pattern *regexp.Regexp, what string) ([]string, error) {
+func list(s string, pattern func() *regexp.Regexp, what string) ([]string, error) {
 	var items []string
 	for _, item := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' }) {
 		if err := match(item, pattern, what); err != nil {
@@ -210,7 +223,7 @@ func list(s string, pattern *regexp.Regexp, what string) ([]string, error) {
 }
 
 func families(s string) (ipv4, ipv6 bool, err error) {
-	items, err := list(s, regexp.MustCompile(`^ipv[46]$`), "ipv4 or ipv6")
+	items, err := list(s, familyPattern, "ipv4 or ipv6")
 	return slices.Contains(items, "ipv4"), slices.Contains(items, "ipv6"), err
 }
 

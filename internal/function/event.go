@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 
 	"cloudfront-sg-sync/internal/engine"
@@ -151,7 +150,7 @@ func parseSchedule(detailType jsontext.Value) (engine.Request, error) {
 	return engine.Request{}, nil
 }
 
-var groupIDPattern = regexp.MustCompile(`^sg-[0-9a-f]+$`)
+var groupIDPattern = pattern(`^sg-[0-9a-f]+$`)
 
 // parseManual returns the request of a manual invocation. An unknown member is
 // an error: a mistyped dryrun must not apply.
@@ -171,7 +170,7 @@ func parseManual(event map[string]jsontext.Value) (engine.Request, error) {
 		return engine.Request{}, errors.New("event's groupIds is empty; name a group, or leave groupIds out for all")
 	}
 	for _, id := range req.GroupIDs {
-		if !groupIDPattern.MatchString(id) {
+		if !groupIDPattern().MatchString(id) {
 			return engine.Request{}, fmt.Errorf("event's groupIds: %q is not the ID of a security group, such as sg-0123456789abcdef0", id)
 		}
 	}
