@@ -23,5 +23,8 @@ func (s *Server) RoundTrip(req *http.Request) (res *http.Response, err error) {
 	}
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, req)
+	if err := req.Context().Err(); err != nil {
+		return nil, err // the caller no longer waits for the answer
+	}
 	return w.Result(), nil
 }

@@ -194,7 +194,7 @@ func (s *crashScene) run(at int, effect bool) (calls int, report *Report, err er
 	cfg := s.cfg.Copy()
 	cfg.HTTPClient = &http.Client{Transport: k}
 	e := *s.Engine
-	e.Targets = Targets(cfg, []string{"us-east-1"}, nil)
+	e.Targets = Targets(cfg, []string{"us-east-1"}, nil, "")
 	e.Targets[0].EC2 = e.Targets[0].EC2.(*paced).API // as fast as the endpoint answers
 	e.Fetch = (&iprange.Fetcher{Selection: s.fetcher.Selection, Transport: k, Attempts: 1}).Fetch
 	e.Log = slog.New(gapLog{slog.DiscardHandler, s.watches["full"]}) // no other may announce a gap

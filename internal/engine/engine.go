@@ -11,7 +11,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"cloudfront-sg-sync/iprange"
@@ -77,20 +76,10 @@ const (
 // everything that failed, each in a line of its own.
 func (e *Engine) Run(ctx context.Context, req Request) (*Report, error) {
 	report := newReport(req.DryRun)
-	// The file is fetched while the groups are described.
-	fetch := sync.OnceValues(func() (*iprange.Publication, error) {
-		if req.Withdraw {
-			return &iprange.Publication{}, nil // no file is needed to close
-		}
-		return e.Fetch(ctx, req.Notice)
-	})
+	fetch := e.startFetch(ctx, req)
 	outcomes := make([]*outcome, len(e.Targets))
 	var running errgroup.Group
 	running.SetLimit(targetsAtOnce)
-	running.Go(func() error {
-		_ = e.guard(ctx, func() { _, _ = fetch() }) // each target looks at the outcome
-		return nil
-	})
 	for i, t := range e.Targets {
 		running.Go(func() error {
 			o := &outcome{target: t}
@@ -116,6 +105,29 @@ func (e *Engine) Run(ctx context.Context, req Request) (*Report, error) {
 	}
 	errs = append(errs, e.unknownGroups(req.GroupIDs, report.has)...)
 	return report, report.fail(errs)
+}
+
+// startFetch starts to fetch the file, while the groups are described, and
+// returns a function that waits for the outcome.
+func (e *Engine) startFetch(ctx context.Context, req Request) func() (*iprange.Publication, error) {
+	var (
+		publication = &iprange.Publication{} // no file is needed to close
+		err         error
+		done        = make(chan struct{})
+	)
+	go func() {
+		defer close(done)
+		if req.Withdraw {
+			return
+		}
+		if crash := e.guard(ctx, func() { publication, err = e.Fetch(ctx, req.Notice) }); crash != nil {
+			err = crash
+		}
+	}()
+	return func() (*iprange.Publication, error) {
+		<-done
+		return publication, err
+	}
 }
 
 // unknownGroups returns an error for each of the groups asked for that there

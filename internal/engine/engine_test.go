@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
@@ -40,10 +38,6 @@ func newScene(t *testing.T, o ec2sim.Options, regions, roles []string, ranges ..
 	t.Helper()
 	s := &scene{t: t, sim: ec2sim.New(o)}
 	s.here = s.sim.Region("", "us-east-1")
-	feed := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, document(1790000000, ranges...))
-	}))
-	t.Cleanup(feed.Close)
 	s.cfg = aws.Config{
 		Region: "us-east-1", BaseEndpoint: aws.String("http://127.0.0.1"), HTTPClient: &http.Client{Transport: s.sim},
 		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
@@ -52,7 +46,10 @@ func newScene(t *testing.T, o ec2sim.Options, regions, roles []string, ranges ..
 		},
 	}
 	log := slog.New(slog.DiscardHandler)
-	s.fetcher = &iprange.Fetcher{URL: feed.URL, Selection: iprange.Selection{Services: []string{"CLOUDFRONT"}, IPv4: true, IPv6: true}}
+	s.fetcher = &iprange.Fetcher{
+		Selection: iprange.Selection{Services: []string{"CLOUDFRONT"}, IPv4: true, IPv6: true},
+		Transport: transport(func() string { return document(1790000000, ranges...) }),
+	}
 	s.Engine = &Engine{
 		Fetch:            s.fetcher.Fetch,
 		Services:         s.fetcher.Selection.Services,

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"time"
 )
 
@@ -17,7 +16,7 @@ import (
 // cloudformation-custom-resource-response-useast1.s3.amazonaws.com, in the region and partition of the stack. See
 // https://docs.aws.amazon.com/general/latest/gr/s3.html and
 // https://github.com/aws-cloudformation/aws-cloudformation-templates/issues/100
-var s3Host = regexp.MustCompile(`^(?:[a-z0-9][a-z0-9.-]*\.)?s3(?:-external-1|(?:-fips)?[.-](?:dualstack\.)?(?:[a-z]{2}|eusc)(?:-[a-z]+)+-\d+)?\.amazonaws\.(?:com|com\.cn|eu)$`)
+var s3Host = pattern(`^(?:[a-z0-9][a-z0-9.-]*\.)?s3(?:-external-1|(?:-fips)?[.-](?:dualstack\.)?(?:[a-z]{2}|eusc)(?:-[a-z]+)+-\d+)?\.amazonaws\.(?:com|com\.cn|eu)$`)
 
 // A responder puts answers to response URLs, the only URLs of an event that are ever used. They are presigned, so
 // whoever has one can answer: they are in no error and no log.
@@ -43,7 +42,7 @@ func (r *responder) check(u *url.URL) error {
 	if u.User == nil && isLoopback(u) && r.onLoopback {
 		return nil
 	}
-	if u.Scheme != "https" || u.User != nil || u.Port() != "" && u.Port() != "443" || !s3Host.MatchString(u.Hostname()) {
+	if u.Scheme != "https" || u.User != nil || u.Port() != "" && u.Port() != "443" || !s3Host().MatchString(u.Hostname()) {
 		return fmt.Errorf("event's ResponseURL is refused: host %s is not one of Amazon S3, or the URL is not https; nothing is done or answered", excerpt([]byte(u.Host)))
 	}
 	return nil
