@@ -19,11 +19,14 @@ RACE = $(shell go build -race runtime/cgo >/dev/null 2>&1 && echo -race)
 # How many random cases `soak` tries of each property.
 CASES = 10000
 
+# How long `fuzz` tries each target.
+FUZZTIME = 30s
+
 # The event of a manual resync.
 EVENT = {"dryRun":$(if $(DRY_RUN),true,false),"force":$(if $(FORCE),true,false)}
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint fmt bench build build-SyncFunction deploy invoke clean
+.PHONY: help demo test soak fuzz lint fmt bench build build-SyncFunction deploy invoke clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +48,13 @@ fmt: ## Format the code
 
 soak: ## Check the promises on 10,000 random cases each (CASES=N)
 	go test -count 1 -timeout 60m ./secgroup -run 'Plan|Promises|Shortage' -rapid.checks=$(CASES)
+
+# go test fuzzes one target of one package at a time.
+fuzz: ## Fuzz everything that reads what others wrote, 30 s each (FUZZTIME=5m)
+	@grep -rEo --include='*_test.go' '^func Fuzz\w+' . | sort | \
+		while IFS=: read -r file func; do \
+			go test -run '^$$' -fuzz "^$${func#func }$$" -fuzztime $(FUZZTIME) "$$(dirname $$file)" || exit 1; \
+		done
 
 bench: ## Run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...

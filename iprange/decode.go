@@ -76,6 +76,9 @@ func (d *decoder) document() error {
 		if err := d.member(); err != nil {
 			return err
 		}
+		if err := d.checkShape(); err != nil {
+			return err
+		}
 	}
 	if _, err := d.dec.ReadToken(); err != nil {
 		return err
@@ -107,8 +110,43 @@ func (d *decoder) member() error {
 	case familyIPv6.list:
 		return d.list(familyIPv6)
 	default:
-		return d.dec.SkipValue()
+		return d.skip()
 	}
+}
+
+// skip passes over a value of any size.
+func (d *decoder) skip() error {
+	for depth := d.dec.StackDepth(); ; {
+		if _, err := d.dec.ReadToken(); err != nil {
+			return err
+		}
+		if d.dec.StackDepth() <= depth {
+			return nil
+		}
+		if err := d.checkShape(); err != nil {
+			return err
+		}
+	}
+}
+
+const (
+	// maxMembers and maxDepth bound the names that the JSON decoder remembers to tell which come twice, and with them
+	// the memory used, in a document of any size. Today's has four members, on three levels.
+	maxMembers = 1000
+	maxDepth   = 16
+)
+
+// checkShape refuses a document that no decoder could read in little memory.
+func (d *decoder) checkShape() error {
+	depth := d.dec.StackDepth()
+	if depth > maxDepth {
+		return fmt.Errorf("no file that AWS publishes has more than %d levels", maxDepth)
+	}
+	// Of an object the length counts names and values.
+	if kind, length := d.dec.StackIndex(depth); kind == jsontext.KindBeginObject && length > 2*maxMembers {
+		return fmt.Errorf("no file that AWS publishes has an object of more than %d members", maxMembers)
+	}
+	return nil
 }
 
 // list reads the prefixes of one family.

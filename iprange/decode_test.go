@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/md5"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -486,6 +487,9 @@ func FuzzDecode(f *testing.F) {
 				t.Errorf("accepted %s: %v", prefix, err)
 			}
 		}
+		if diff := cmp.Diff(plainDecode(t, file), p.Prefixes, comparePrefixes, cmpopts.SortSlices(netip.Prefix.Compare)); diff != "" {
+			t.Errorf("-encoding/json +Decode\n%s", diff)
+		}
 		again, err := Decode(iotest.OneByteReader(bytes.NewReader(file)), cloudfront)
 		if err != nil {
 			t.Fatalf("read byte by byte: %v", err)
@@ -494,4 +498,53 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("read byte by byte: %s", diff)
 		}
 	})
+}
+
+// plainDecode returns what cloudfront selects of an accepted file, read the plain way.
+func plainDecode(t *testing.T, file []byte) []netip.Prefix {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(file, &members); err != nil {
+		t.Fatalf("accepted, but not by encoding/json: %v", err)
+	}
+	var selected []netip.Prefix
+	for _, f := range []family{familyIPv4, familyIPv6} {
+		var entries []map[string]any
+		if err := json.Unmarshal(members[f.list], &entries); err != nil {
+			t.Fatalf("accepted, but not by encoding/json: %s: %v", f.list, err)
+		}
+		for _, entry := range entries {
+			if entry["service"] == "CLOUDFRONT" {
+				prefix, _ := entry[f.member].(string)
+				selected = append(selected, netip.MustParsePrefix(prefix))
+			}
+		}
+	}
+	return selected
+}
+
+// However many members and levels there are of what is passed over, they take no memory to speak of.
+func TestDecodeStrangeMembersInLittleMemory(t *testing.T) {
+	many := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `"member-%d":1,`, i)
+		}
+		return b.String()
+	}
+	for name, head := range map[string]string{
+		"members":           "{" + many(1_000_000),
+		"members below":     `{"x":{` + many(1_000_000) + `"y":1},`,
+		"members in a list": `{"x":[{` + many(1_000_000) + `"y":1}],`,
+		"levels":            "{" + strings.Repeat(`"x":{"member-of-some-length":1,`, 9000) + `"y":1` + strings.Repeat("}", 9000) + ",",
+	} {
+		file := head + document("1787411825")[1:]
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := Decode(strings.NewReader(file), cloudfront)
+		runtime.ReadMemStats(&after)
+		checkError(t, err, "no file that AWS publishes has")
+		if n := after.TotalAlloc - before.TotalAlloc; n >= 512<<10 {
+			t.Errorf("%s: %d bytes allocated", name, n)
+		}
+	}
 }

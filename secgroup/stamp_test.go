@@ -146,3 +146,24 @@ func FuzzStamp(f *testing.F) {
 		}
 	})
 }
+
+// Anybody may write a description: what is read of it is what it ends with.
+func FuzzDescription(f *testing.F) {
+	for _, seed := range []string{
+		"cloudfront-ingress: CLOUDFRONT 2026-08-22T15:17:05Z", "cloudfront-ingress:", "cloudfront-ingress", "",
+		"cloudfront-ingress: x 2026-08-22T15:17:05+02:00", "2026-08-22T15:17:05Z", "cloudfront-ingress: \xff 9999-12-31T23:59:59Z ",
+	} {
+		f.Add("cloudfront-ingress", seed)
+	}
+	f.Add("", ":")
+	f.Fuzz(func(t *testing.T, key, description string) {
+		if got, want := stamped(key, description), strings.HasPrefix(description, key+":"); got != want {
+			t.Errorf("%q is owned by the key %q: %t", description, key, got)
+		}
+		words := strings.Split(description, " ")
+		want, err := time.Parse(time.RFC3339, words[len(words)-1])
+		if got, ok := publishedIn(description); ok != (err == nil) || ok && !got.Equal(want) {
+			t.Errorf("%q: published %v %t, want %v", description, got, ok, want)
+		}
+	})
+}
