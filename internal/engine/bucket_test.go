@@ -1,13 +1,19 @@
 package engine
 
 import (
+	"context"
 	"fmt"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"cloudfront-sg-sync/internal/ec2sim"
 	"cloudfront-sg-sync/iprange"
+	"cloudfront-sg-sync/secgroup"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 )
 
 // fetcherOf fetches a document.
@@ -74,4 +80,57 @@ func TestThousandGroupsAtTheBucketsPace(t *testing.T) {
 			time.Sleep(time.Minute) // the bucket fills again
 		}
 	})
+}
+
+// BenchmarkIdleRun runs with nothing to do. What is allocated for a group does
+// not depend on how many there are: the memory is that of the groups.
+func BenchmarkIdleRun(b *testing.B) {
+	for _, groups := range []int{1000, 5000} {
+		b.Run(fmt.Sprint(groups), func(b *testing.B) {
+			s := newScene(b, ec2sim.Options{}, []string{"us-east-1"}, nil, rangeA, rangeB)
+			for i := range groups {
+				s.group(s.here, fmt.Sprint("web-", i), "443")
+			}
+			if _, err := s.Run(b.Context(), Request{}); err != nil {
+				b.Fatal(err)
+			}
+			api := &keepingAPI{API: s.Targets[0].EC2}
+			s.Targets[0].EC2 = api
+			if _, err := s.Run(b.Context(), Request{}); err != nil { // keeps what EC2 answers
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			n := 0
+			for b.Loop() {
+				n++
+				if report, err := s.Run(b.Context(), Request{}); err != nil || report.Changed || len(report.Groups) != groups {
+					b.Fatal(err)
+				}
+			}
+			runtime.ReadMemStats(&after)
+			b.ReportMetric(float64(after.TotalAlloc-before.TotalAlloc)/float64(n*groups), "B/group")
+		})
+	}
+}
+
+// keepingAPI answers a describe as it was answered first, so that neither the
+// endpoint nor the SDK is measured.
+type keepingAPI struct {
+	secgroup.API
+	pages map[string]*ec2.DescribeSecurityGroupsOutput // by token
+}
+
+func (k *keepingAPI) DescribeSecurityGroups(ctx context.Context, in *ec2.DescribeSecurityGroupsInput, opts ...func(*ec2.Options)) (*ec2.DescribeSecurityGroupsOutput, error) {
+	token := aws.ToString(in.NextToken)
+	if out := k.pages[token]; out != nil {
+		return out, nil
+	}
+	out, err := k.API.DescribeSecurityGroups(ctx, in, opts...)
+	if k.pages == nil {
+		k.pages = map[string]*ec2.DescribeSecurityGroupsOutput{}
+	}
+	k.pages[token] = out
+	return out, err
 }

@@ -30,7 +30,7 @@ type killer struct {
 }
 
 // newKiller returns a killer and the context of the run to die.
-func newKiller(t *testing.T, world http.RoundTripper, at int, effect bool) (*killer, context.Context) {
+func newKiller(t testing.TB, world http.RoundTripper, at int, effect bool) (*killer, context.Context) {
 	ctx, kill := context.WithCancel(t.Context())
 	t.Cleanup(kill)
 	k := &killer{world: world, kill: kill, at: at, effect: effect, calls: make(chan int, 1)}

@@ -28,13 +28,13 @@ const key = "cloudfront-ingress"
 type scene struct {
 	*Engine
 	fetcher *iprange.Fetcher
-	t       *testing.T
+	t       testing.TB
 	sim     *ec2sim.Server
 	here    ec2sim.Region
 	cfg     aws.Config
 }
 
-func newScene(t *testing.T, o ec2sim.Options, regions, roles []string, ranges ...string) *scene {
+func newScene(t testing.TB, o ec2sim.Options, regions, roles []string, ranges ...string) *scene {
 	t.Helper()
 	s := &scene{t: t, sim: ec2sim.New(o)}
 	s.here = s.sim.Region("", "us-east-1")

@@ -53,7 +53,7 @@ func history(t *testing.T) []string {
 // watch checks every state between two calls: no wanted address that was open
 // on a port is closed, unless the run said so beforehand.
 type watch struct {
-	t      *testing.T
+	t      testing.TB
 	ports  []int32
 	groups map[string]ec2sim.Group
 	open   map[int32]*netipx.IPSet
