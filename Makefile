@@ -26,10 +26,10 @@ FUZZTIME = 30s
 EVENT = {"dryRun":$(if $(DRY_RUN),true,false),"force":$(if $(FORCE),true,false)}
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak fuzz lint fmt bench build build-SyncFunction deploy invoke clean
+.PHONY: help demo test soak fuzz lint fmt bench build sbom dependencies reproduce build-SyncFunction deploy invoke clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Watch the function work, without AWS and without a network (IP_RANGES=FILE|URL: on a real file)
 	@go run ./cmd/cfsg demo $(if $(IP_RANGES),--ip-ranges '$(IP_RANGES)')
@@ -37,7 +37,8 @@ demo: ## Watch the function work, without AWS and without a network (IP_RANGES=F
 test: ## Run all tests, with the race detector where there is a C compiler
 	go test $(RACE) ./...
 
-lint: ## Check the code: vet, formatting, linters (the first run compiles the linters)
+lint: ## Check the code: checksums of what it uses, vet, formatting, linters (the first run compiles the linters)
+	go mod verify
 	go vet ./...
 	@unformatted=$$($(TOOL) gofumpt -l .) && \
 		if [ -n "$$unformatted" ]; then echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; fi
@@ -61,6 +62,24 @@ bench: ## Run the benchmarks
 
 build: ## Build build/bootstrap, the function, for linux/arm64 (ARCH=amd64: for the other)
 	$(BUILD) -o build/bootstrap ./lambda
+
+sbom: build ## Write build/sbom.json, what the function is linked from (CycloneDX)
+	go run ./internal/sbom build/bootstrap > build/sbom.json
+
+dependencies: ## Write the table of docs/dependencies.md anew
+	@sed -i '/^|/d' docs/dependencies.md
+	@go run ./internal/sbom -table ./lambda ./cmd/cfsg >> docs/dependencies.md
+
+reproduce: ## Build in two other folders and compare: one source, one hash
+	@rm -rf build/reproduce
+	@for folder in one another/folder; do \
+		mkdir -p build/reproduce/$$folder && \
+		git ls-files -z | xargs -0 cp --parents -t build/reproduce/$$folder && \
+		$(MAKE) -s -C build/reproduce/$$folder build || exit 1; \
+	done
+	@sha256sum build/reproduce/one/build/bootstrap build/reproduce/another/folder/build/bootstrap
+	@cmp build/reproduce/one/build/bootstrap build/reproduce/another/folder/build/bootstrap
+	@rm -rf build/reproduce
 
 # `sam build` calls this one, because of the function's BuildMethod in template.yaml.
 # https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/building-custom-runtimes.html

@@ -45,10 +45,17 @@ func TestBootstrapIsSmall(t *testing.T) {
 	}
 	t.Logf("bootstrap has %d bytes, its zip %d", size, zipped)
 	if size > maxBootstrap {
-		t.Errorf("bootstrap has %d bytes, %d too many; see what grew with go tool nm -size -sort size", size, size-maxBootstrap)
+		t.Errorf("bootstrap has %d bytes, %d too many", size, size-maxBootstrap)
 	}
 	if zipped > maxZip {
 		t.Errorf("its zip has %d bytes, %d too many", zipped, zipped-maxZip)
+	}
+	if t.Failed() || *updateSizes {
+		sizes := moduleSizes(t)
+		t.Log("what has grown since testdata/sizes.json was recorded:\n" + grown(recordedSizes(t), sizes))
+		if *updateSizes {
+			recordSizes(t, sizes)
+		}
 	}
 }
 
