@@ -1,0 +1,176 @@
+package ec2sim_test
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"cloudfront-sg-sync/internal/ec2sim"
+)
+
+// What the AWS documentation says of the calls that this project makes, sent as
+// the bare requests it describes. Each case cites its page.
+func TestDocumented(t *testing.T) {
+	const (
+		api       = "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/"
+		errorsDoc = api + "errors-overview.html"
+		quotas    = "https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html"
+		filtering = "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html"
+		rule      = "&IpPermissions.1.IpProtocol=tcp&IpPermissions.1.FromPort=443&IpPermissions.1.ToPort=443&IpPermissions.1.IpRanges.1.CidrIp="
+		authorize = "Action=AuthorizeSecurityGroupIngress&GroupId=OTHER" + rule
+		revoke    = "Action=RevokeSecurityGroupIngress&GroupId=OTHER" + rule
+		describe  = "Action=DescribeSecurityGroups"
+		redescr   = "Action=UpdateSecurityGroupRuleDescriptionsIngress&GroupId=OTHER" + rule
+	)
+	for _, c := range []struct {
+		name, page string
+		calls      []string // the last one counts
+		status     int
+		want       []string // in the last answer; after a ! not in it
+	}{
+		{
+			"authorize returns the rules it made", api + "API_AuthorizeSecurityGroupIngress.html",
+			[]string{authorize + "18.64.0.0/14"},
+			200,
+			[]string{"<return>true</return>", "<securityGroupRuleSet>", "<cidrIpv4>18.64.0.0/14</cidrIpv4>", "<isEgress>false</isEgress>"},
+		},
+		{
+			"a rule is its protocol, ports and source: there twice is an error", errorsDoc,
+			[]string{authorize + "18.64.0.0/14", authorize + "18.64.0.0/14&IpPermissions.1.IpRanges.1.Description=other"},
+			400,
+			[]string{"<Code>InvalidPermission.Duplicate</Code>"},
+		},
+		{
+			"authorize is all or nothing", errorsDoc,
+			[]string{authorize + "18.64.0.0/14", authorize + "18.64.0.0/14&IpPermissions.1.IpRanges.2.CidrIp=52.84.0.0/15", describe + "&GroupId.1=OTHER"},
+			200,
+			[]string{"18.64.0.0/14", "!52.84.0.0/15"},
+		},
+		{"60 rules of a family", quotas, []string{authorize + many(60)}, 200, []string{"<return>true</return>"}},
+		{"61 rules of a family", quotas, []string{authorize + many(61)}, 400, []string{"<Code>RulesPerSecurityGroupLimitExceeded</Code>"}},
+		{"families are counted apart", quotas, []string{authorize + many(60), authorize[:strings.Index(authorize, "&IpPermissions.1.IpRanges")] + "&IpPermissions.1.Ipv6Ranges.1.CidrIpv6=2600:9000::/28"}, 200, []string{"2600:9000::/28"}},
+		{"a description of 255 characters", api + "API_IpRange.html", []string{authorize + "18.64.0.0/14&IpPermissions.1.IpRanges.1.Description=" + strings.Repeat("a", 255)}, 200, nil},
+		{"a description of 256 characters", api + "API_IpRange.html", []string{authorize + "18.64.0.0/14&IpPermissions.1.IpRanges.1.Description=" + strings.Repeat("a", 256)}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
+		{"revoke, the description left out", api + "API_RevokeSecurityGroupIngress.html", []string{authorize + "18.64.0.0/14&IpPermissions.1.IpRanges.1.Description=any", revoke + "18.64.0.0/14"}, 200, []string{"<return>true</return>"}},
+		{"revoke what is not there, in a VPC of one's own", api + "API_RevokeSecurityGroupIngress.html", []string{revoke + "18.64.0.0/14"}, 400, []string{"<Code>InvalidPermission.NotFound</Code>"}},
+		{"revoke what is not there, in the default VPC", api + "API_RevokeSecurityGroupIngress.html", []string{strings.Replace(revoke, "OTHER", "DEFAULT", 1) + "18.64.0.0/14"}, 200, []string{"<unknownIpPermissionSet>", "18.64.0.0/14"}},
+		{"a new description", api + "API_UpdateSecurityGroupRuleDescriptionsIngress.html", []string{authorize + "18.64.0.0/14", redescr + "18.64.0.0/14&IpPermissions.1.IpRanges.1.Description=new", describe + "&GroupId.1=OTHER"}, 200, []string{"<description>new</description>"}},
+		{"no description removes it", api + "API_UpdateSecurityGroupRuleDescriptionsIngress.html", []string{authorize + "18.64.0.0/14&IpPermissions.1.IpRanges.1.Description=old", redescr + "18.64.0.0/14", describe + "&GroupId.1=OTHER"}, 200, []string{"!<description>old"}},
+		{"at least 5 a page", api + "API_DescribeSecurityGroups.html", []string{describe + "&MaxResults=4"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
+		{"at most 1,000 a page", api + "API_DescribeSecurityGroups.html", []string{describe + "&MaxResults=1001"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
+		{"1,000 a page", api + "API_DescribeSecurityGroups.html", []string{describe + "&MaxResults=1000"}, 200, []string{"<groupId>OTHER</groupId>"}},
+		{"no pages with IDs", api + "API_DescribeSecurityGroups.html", []string{describe + "&GroupId.1=OTHER&MaxResults=5"}, 400, []string{"<Code>InvalidParameterCombination</Code>"}},
+		{"tag-key matches whatever the value", api + "API_DescribeSecurityGroups.html", []string{describe + "&Filter.1.Name=tag-key&Filter.1.Value.1=cloudfront-ingress"}, 200, []string{"OTHER", "!DEFAULT"}},
+		{"* and ? are wildcards", filtering, []string{describe + "&Filter.1.Name=tag-key&Filter.1.Value.1=cloud*ingres?"}, 200, []string{"OTHER"}},
+		{"a backslash makes them plain", filtering, []string{describe + `&Filter.1.Name=tag-key&Filter.1.Value.1=cloud\*ingress`}, 200, []string{"!OTHER"}},
+		{"filter values are case-sensitive", filtering, []string{describe + "&Filter.1.Name=tag-key&Filter.1.Value.1=Cloudfront-ingress"}, 200, []string{"!OTHER"}},
+		{"no such group", errorsDoc, []string{describe + "&GroupId.1=sg-00000000000000000"}, 400, []string{"<Code>InvalidGroup.NotFound</Code>"}},
+		{"a dry run", api + "CommonParameters.html", []string{authorize + "18.64.0.0/14&DryRun=true"}, 412, []string{"<Code>DryRunOperation</Code>"}},
+		{"no such action", errorsDoc, []string{"Action=OpenTheDoor"}, 400, []string{"<Code>InvalidAction</Code>"}},
+		{"an unknown parameter", errorsDoc, []string{describe + "&Colour=blue"}, 400, []string{"<Code>UnknownParameter</Code>"}},
+		{"the prefix list of CloudFront", "https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html", []string{"Action=DescribeManagedPrefixLists&Filter.1.Name=prefix-list-name&Filter.1.Value.1=com.amazonaws.global.cloudfront.origin-facing"}, 200, []string{"<ownerId>AWS</ownerId>"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			sim := ec2sim.New(ec2sim.Options{})
+			here := sim.Region("", "us-east-1")
+			ids := strings.NewReplacer(
+				"OTHER", newGroup(t, here, here.OtherVPC(), map[string]string{"cloudfront-ingress": "443"}),
+				"DEFAULT", newGroup(t, here, here.DefaultVPC(), nil))
+			var status int
+			var body string
+			for _, query := range c.calls {
+				status, body = post(t, sim, ids.Replace(query))
+			}
+			if status != c.status {
+				t.Errorf("status %d, not %d: %s; see %s", status, c.status, body, c.page)
+			}
+			for _, want := range c.want {
+				want, absent := strings.CutPrefix(ids.Replace(want), "!")
+				if strings.Contains(body, want) == absent {
+					t.Errorf("%q in the answer: %t; see %s\n%s", want, !absent, c.page, body)
+				}
+			}
+		})
+	}
+}
+
+// The buckets of https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html:
+// how many calls pass at once, and how many more for each second of waiting.
+func TestDocumentedThrottling(t *testing.T) {
+	for query, want := range map[string][2]int{
+		"Action=AuthorizeSecurityGroupIngress&GroupId=sg-1":    {50, 5},
+		"Action=RevokeSecurityGroupIngress&GroupId=sg-1":       {50, 5},
+		"Action=DescribeSecurityGroups":                        {50, 10}, // unfiltered
+		"Action=DescribeSecurityGroups&MaxResults=1000":        {100, 20},
+		"Action=CreateTags&ResourceId.1=sg-1&Tag.1.Key=a":      {100, 10},
+		"Action=DescribeManagedPrefixLists&PrefixListId.1=pl-": {100, 20},
+	} {
+		now := time.Unix(0, 0)
+		sim := ec2sim.New(ec2sim.Options{Throttle: ec2sim.EC2Throttle, Now: func() time.Time { return now }})
+		passing := func() (n int) {
+			for {
+				if _, body := post(t, sim, query); strings.Contains(body, "<Code>RequestLimitExceeded</Code>") {
+					return n
+				}
+				n++
+			}
+		}
+		if n := passing(); n != want[0] {
+			t.Errorf("%s: %d calls pass at once, not %d", query, n, want[0])
+		}
+		if now = now.Add(time.Second); passing() != want[1] {
+			t.Errorf("%s: not %d calls pass a second later", query, want[1])
+		}
+	}
+}
+
+// many returns n CIDR blocks as the ranges of a permission, the first without
+// its parameter's name.
+func many(n int) string {
+	var b strings.Builder
+	for i, cidr := range v4(n) {
+		if i > 0 {
+			b.WriteString("&IpPermissions.1.IpRanges." + strconv.Itoa(i+1) + ".CidrIp=")
+		}
+		b.WriteString(cidr)
+	}
+	return b.String()
+}
+
+func newGroup(t *testing.T, here ec2sim.Region, vpc string, tags map[string]string) string {
+	t.Helper()
+	g, err := here.CreateGroup(ec2sim.Group{Name: "web", VPC: vpc, Tags: tags})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g.ID
+}
+
+// post sends a request of the Query protocol.
+func post(t *testing.T, sim *ec2sim.Server, query string) (status int, body string) {
+	t.Helper()
+	params, err := url.ParseQuery(query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://127.0.0.1/", strings.NewReader(params.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260822/us-east-1/ec2/aws4_request, SignedHeaders=host, Signature=0")
+	res, err := sim.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(answer)
+}
