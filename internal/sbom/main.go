@@ -7,6 +7,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"debug/buildinfo"
 	"encoding/json"
 	"errors"
@@ -36,7 +37,7 @@ func run(w io.Writer, table bool, args []string) error {
 	case !table && len(args) == 1:
 		return writeBill(w, args[0])
 	}
-	return errors.New("usage: sbom BINARY, or sbom -table PACKAGE...")
+	return errors.New("usage: sbom BINARY, or sbom -table PACKAGE…")
 }
 
 // A module is one that a program is linked from.
@@ -202,7 +203,7 @@ func identify(text []byte) string {
 
 // goCommand runs the go command, for an operating system if one is named.
 func goCommand(goos string, args ...string) ([]byte, error) {
-	cmd := exec.Command("go", args...)
+	cmd := exec.CommandContext(context.Background(), "go", args...)
 	cmd.Env = os.Environ()
 	if goos != "" {
 		cmd.Env = append(cmd.Env, "GOOS="+goos)
