@@ -166,6 +166,6 @@ func peakResident(b *testing.B, pid int) float64 {
 func (r *runtime) stop() time.Duration {
 	r.t.Helper()
 	_ = r.cmd.Process.Kill()
-	_ = <-r.exited // killed
+	<-r.exited //nolint:errcheck // it was killed
 	return r.cmd.ProcessState.UserTime() + r.cmd.ProcessState.SystemTime()
 }
