@@ -18,6 +18,10 @@ import (
 const (
 	mutatingBurst = 50
 	mutatingRate  = 5
+	// onTheWay is how many tokens of the burst are left alone. EC2 reckons from
+	// when calls arrive: the bucket here may think a token there that is not
+	// yet, by as much as the first calls took longer than those that follow.
+	onTheWay = 2
 )
 
 // paced is an EC2 client that does not call faster than EC2 allows, so that no
@@ -29,7 +33,7 @@ type paced struct {
 }
 
 func newPaced(api secgroup.API) *paced {
-	limiter := func() *rate.Limiter { return rate.NewLimiter(mutatingRate, mutatingBurst) }
+	limiter := func() *rate.Limiter { return rate.NewLimiter(mutatingRate, mutatingBurst-onTheWay) }
 	return &paced{API: api, authorize: limiter(), revoke: limiter(), redescribe: limiter()}
 }
 
