@@ -37,7 +37,7 @@ type coverage struct {
 // newCoverage returns a coverage that can tell apart the given rules and
 // ranges; it counts no rule yet. The ranges are wanted on the ports.
 func newCoverage(ports []PortRange, ranges []netip.Prefix, rules []RuleID) *coverage {
-	prefixes := slices.Clone(ranges)
+	prefixes := slices.Grow(slices.Clone(ranges), len(rules))
 	for _, r := range rules {
 		if r.Source.Prefix.IsValid() {
 			prefixes = append(prefixes, r.Source.Prefix)

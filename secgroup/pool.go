@@ -372,7 +372,11 @@ func (p *pool) outcome() *coverage {
 
 // coverage returns a coverage of the rules there are.
 func (p *pool) coverage() *coverage {
-	var rules []RuleID
+	n := 0
+	for _, m := range p.members {
+		n += len(m.Group.Ingress)
+	}
+	rules := make([]RuleID, 0, n)
 	for _, m := range p.members {
 		for _, r := range m.Group.Ingress {
 			rules = append(rules, r.RuleID)
