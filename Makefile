@@ -51,7 +51,7 @@ soak: ## Check the promises on 10,000 random cases each (CASES=N)
 	go test -count 1 -timeout 60m ./secgroup -run 'Plan|Promises|Shortage' -rapid.checks=$(CASES)
 
 # go test fuzzes one target of one package at a time.
-fuzz: ## Fuzz everything that reads what others wrote, 30 s each (FUZZTIME=5m)
+fuzz: ## Fuzz everything that reads what others wrote, 30 s each (FUZZTIME=5m, or 1000x)
 	@grep -rEo --include='*_test.go' '^func Fuzz\w+' . | sort | \
 		while IFS=: read -r file func; do \
 			go test -run '^$$' -fuzz "^$${func#func }$$" -fuzztime $(FUZZTIME) "$$(dirname $$file)" || exit 1; \
