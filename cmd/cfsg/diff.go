@@ -11,6 +11,8 @@ import (
 
 	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/internal/page"
+
+	"go4.org/netipx"
 )
 
 type diffCommand struct {
@@ -102,8 +104,8 @@ func newDiff(before, after ipRanges) diffDocument {
 		Published: lists(before.Prefixes, after.Prefixes),
 		Rules:     lists(rulesBefore, rulesAfter),
 		Addresses: diffSpaces{
-			Opened: space(ipspace.Minus(rulesAfter, rulesBefore)),
-			Closed: space(ipspace.Minus(rulesBefore, rulesAfter)),
+			Opened: space(ipspace.Minus(ipspace.Of(rulesAfter), ipspace.Of(rulesBefore))),
+			Closed: space(ipspace.Minus(ipspace.Of(rulesBefore), ipspace.Of(rulesAfter))),
 		},
 	}
 }
@@ -117,7 +119,8 @@ func lists(before, after []netip.Prefix) diffLists {
 	return diffLists{notNil(added), notNil(removed)}
 }
 
-func space(prefixes []netip.Prefix) diffSpace {
+func space(set *netipx.IPSet) diffSpace {
+	prefixes := set.Prefixes()
 	ipv4, ipv6 := ipspace.Split(prefixes)
 	return diffSpace{notNil(prefixes), ipspace.Size(ipv4), ipspace.Size(ipv6)}
 }

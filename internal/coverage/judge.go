@@ -190,15 +190,15 @@ func (j *judge) family(f family, rules []rule) FamilyReport {
 	if f.Family == secgroup.IPv6 {
 		r.Unit = "/64 networks"
 	}
-	var b netipx.IPSetBuilder
+	var sources []netip.Prefix
 	for _, in := range rules {
 		list, isList := j.lists[in.Source.Reference]
 		if isList && list.Err != nil && (list.Family == f.Family || list.Family < 0) && !slices.Contains(r.Unread, list.ID) {
 			r.Unread = append(r.Unread, list.ID)
 		}
-		b.AddSet(setOf(f.Family, j.sources(in)))
+		sources = append(sources, j.sources(in)...)
 	}
-	blocked := minus(f.wanted, built(&b))
+	blocked := ipspace.Minus(f.wanted, setOf(f.Family, sources))
 	r.Blocked = rangesOf(blocked)
 	switch {
 	case len(r.Blocked.Prefixes) == 0:
@@ -208,7 +208,7 @@ func (j *judge) family(f family, rules []rule) FamilyReport {
 		r.Verdict = Blocked
 	}
 	if f.originFacing != nil {
-		part := rangesOf(common(blocked, f.originFacing))
+		part := rangesOf(ipspace.Common(blocked, f.originFacing))
 		r.OriginFacingBlocked = &part
 	}
 	r.Others = j.others(f, rules)
@@ -249,7 +249,7 @@ func (j *judge) others(f family, rules []rule) []Opening {
 	others := make([]Opening, 0, len(order))
 	for _, o := range order {
 		o.World = slices.ContainsFunc(o.Sources, secgroup.OpensToWorld)
-		o.Beyond = rangesOf(minus(setOf(f.Family, o.Sources), f.wanted))
+		o.Beyond = rangesOf(ipspace.Minus(setOf(f.Family, o.Sources), f.wanted))
 		others = append(others, *o)
 	}
 	slices.SortStableFunc(others, func(a, b Opening) int { return cmp.Compare(b.Beyond.Size, a.Beyond.Size) })

@@ -13,37 +13,11 @@ import (
 
 // setOf returns the addresses that prefixes of a family cover.
 func setOf(f secgroup.Family, prefixes []netip.Prefix) *netipx.IPSet {
-	var b netipx.IPSetBuilder
-	for _, p := range prefixes {
-		if secgroup.FamilyOf(p) == f {
-			b.AddPrefix(p)
-		}
+	ipv4, ipv6 := ipspace.Split(prefixes)
+	if f == secgroup.IPv4 {
+		return ipspace.Of(ipv4)
 	}
-	return built(&b)
-}
-
-// minus returns the addresses of a that are not in b.
-func minus(a, b *netipx.IPSet) *netipx.IPSet {
-	var s netipx.IPSetBuilder
-	s.AddSet(a)
-	s.RemoveSet(b)
-	return built(&s)
-}
-
-// common returns the addresses that are in both a and b.
-func common(a, b *netipx.IPSet) *netipx.IPSet {
-	var s netipx.IPSetBuilder
-	s.AddSet(a)
-	s.Intersect(b)
-	return built(&s)
-}
-
-func built(b *netipx.IPSetBuilder) *netipx.IPSet {
-	set, err := b.IPSet()
-	if err != nil {
-		panic(err) // only invalid prefixes make it fail, of which there are none
-	}
-	return set
+	return ipspace.Of(ipv6)
 }
 
 // rangesOf returns the ranges of a set, the widest first.

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"cloudfront-sg-sync/internal/ec2sim"
+	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/internal/page"
 
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -188,7 +189,7 @@ func TestWitness(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWitness()
-			w.wanted = setOf([]netip.Prefix{netip.MustParsePrefix("18.64.0.0/15")})
+			w.wanted = ipspace.Of([]netip.Prefix{netip.MustParsePrefix("18.64.0.0/15")})
 			group := ec2sim.Group{ID: "sg-1", Tags: tagsOf(webPool, webPort), Ingress: []ec2sim.Rule{rule("18.64.0.0/15"), rule("54.192.0.0/16")}}
 			w.see(ec2sim.Change{Groups: []ec2sim.Group{group}})
 			group.Ingress = c.after

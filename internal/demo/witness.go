@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"cloudfront-sg-sync/internal/ec2sim"
+	"cloudfront-sg-sync/internal/ipspace"
 
 	"go4.org/netipx"
 )
@@ -21,14 +22,14 @@ type witness struct {
 }
 
 func newWitness() *witness {
-	return &witness{groups: map[string]ec2sim.Group{}, wanted: setOf(nil)}
+	return &witness{groups: map[string]ec2sim.Group{}, wanted: ipspace.Of(nil)}
 }
 
 // expect tells the witness what is wanted from now on.
 func (w *witness) expect(d *document) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.wanted = setOf(d.publication.Prefixes)
+	w.wanted = ipspace.Of(d.publication.Prefixes)
 }
 
 // see is an observer of the endpoint.
@@ -43,7 +44,7 @@ func (w *witness) see(change ec2sim.Change) {
 		return // a change by hand
 	}
 	w.states++
-	lost := common(minus(before, w.open()), w.wanted)
+	lost := ipspace.Common(ipspace.Minus(before, w.open()), w.wanted)
 	if ranges := lost.Prefixes(); len(ranges) > 0 && w.gap == nil {
 		w.gap = fmt.Errorf("call %d, %s of %s, closed %v, which is still in use", change.Call.Seq, change.Call.Action, change.Call.Resource, ranges)
 	}
@@ -59,7 +60,7 @@ func (w *witness) open() *netipx.IPSet {
 			}
 		}
 	}
-	return setOf(ranges)
+	return ipspace.Of(ranges)
 }
 
 // verdict returns what the witness has to say: how many states it has seen,
@@ -70,7 +71,7 @@ func (w *witness) verdict() (states int, err error) {
 	if w.gap != nil {
 		return w.states, w.gap
 	}
-	if closed := minus(w.wanted, w.open()).Prefixes(); len(closed) > 0 {
+	if closed := ipspace.Minus(w.wanted, w.open()).Prefixes(); len(closed) > 0 {
 		return w.states, fmt.Errorf("%v should be open, and is not", closed)
 	}
 	return w.states, nil

@@ -10,21 +10,37 @@ import (
 	"go4.org/netipx"
 )
 
-// Minus returns the addresses that a covers and b does not, as the fewest
-// prefixes, sorted.
-func Minus(a, b []netip.Prefix) []netip.Prefix {
+// Of returns the addresses that prefixes cover.
+func Of(prefixes []netip.Prefix) *netipx.IPSet {
+	var b netipx.IPSetBuilder
+	for _, p := range prefixes {
+		b.AddPrefix(p)
+	}
+	return built(&b)
+}
+
+// Minus returns the addresses of a that are not in b.
+func Minus(a, b *netipx.IPSet) *netipx.IPSet {
 	var s netipx.IPSetBuilder
-	for _, p := range a {
-		s.AddPrefix(p)
-	}
-	for _, p := range b {
-		s.RemovePrefix(p)
-	}
-	set, err := s.IPSet()
+	s.AddSet(a)
+	s.RemoveSet(b)
+	return built(&s)
+}
+
+// Common returns the addresses that are in both a and b.
+func Common(a, b *netipx.IPSet) *netipx.IPSet {
+	var s netipx.IPSetBuilder
+	s.AddSet(a)
+	s.Intersect(b)
+	return built(&s)
+}
+
+func built(b *netipx.IPSetBuilder) *netipx.IPSet {
+	set, err := b.IPSet()
 	if err != nil {
 		panic(err) // only invalid prefixes make it fail, of which there are none
 	}
-	return set.Prefixes()
+	return set
 }
 
 // Split returns the prefixes of IPv4, and those of IPv6.
