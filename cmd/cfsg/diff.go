@@ -29,13 +29,11 @@ func (c *diffCommand) Run(ctx context.Context, t terminal) error {
 	if c.Old == "-" && c.New == "-" {
 		return usageError{errors.New("only one of the two files can be stdin")}
 	}
-	done := t.progress("reading the ranges …")
-	before, err := c.read(ctx, t, c.Old)
-	var after ipRanges
-	if err == nil {
-		after, err = c.read(ctx, t, c.New)
+	before, err := c.load(ctx, t, c.Old)
+	if err != nil {
+		return err
 	}
-	done()
+	after, err := c.load(ctx, t, c.New)
 	if err != nil {
 		return err
 	}
@@ -51,13 +49,9 @@ func (c *diffCommand) Run(ctx context.Context, t terminal) error {
 	return err
 }
 
-func (c *diffCommand) read(ctx context.Context, t terminal, src string) (ipRanges, error) {
-	flags := rangeFlags{IPRanges: src, Service: c.Service, Family: c.Family}
-	config, err := readConfig(flags.given())
-	if err != nil {
-		return ipRanges{}, err
-	}
-	return flags.read(ctx, t, config)
+func (c *diffCommand) load(ctx context.Context, t terminal, src string) (ipRanges, error) {
+	_, r, err := rangeFlags{IPRanges: src, Service: c.Service, Family: c.Family}.load(ctx, t)
+	return r, err
 }
 
 // A diffDocument is what differs between two files, in JSON:

@@ -30,13 +30,7 @@ func (c *exportCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
-	config, err := readConfig(c.given())
-	if err != nil {
-		return err
-	}
-	done := t.progress("reading the ranges …")
-	r, err := c.read(ctx, t, config)
-	done()
+	config, r, err := c.load(ctx, t)
 	if err != nil {
 		return err
 	}

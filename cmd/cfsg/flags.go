@@ -68,6 +68,16 @@ func readConfig(flags map[string]given) (function.Config, error) {
 	return c, nil
 }
 
+// load reads the configuration and the ranges that it asks for.
+func (f rangeFlags) load(ctx context.Context, t terminal) (c function.Config, r ipRanges, err error) {
+	if c, err = readConfig(f.given()); err != nil {
+		return c, r, err
+	}
+	defer t.progress("reading the ranges …")()
+	r, err = f.read(ctx, t, c)
+	return c, r, err
+}
+
 // read reads the ranges that a configuration asks for.
 func (f rangeFlags) read(ctx context.Context, t terminal, c function.Config) (ipRanges, error) {
 	r, err := readIPRanges(ctx, cmp.Or(f.IPRanges, c.URL), c.Selection, t.in)

@@ -9,14 +9,26 @@ import (
 
 // A planDocument is a proposal in JSON: docs/schema/plan.schema.json.
 type planDocument struct {
+	wantedRanges
+	Changes bool           `json:"changes"`
+	Summary engine.Summary `json:"summary"`
+	Targets []planTarget   `json:"targets"`
+	Errors  []string       `json:"errors"`
+}
+
+// wantedRanges say what a proposal is made from.
+type wantedRanges struct {
 	SyncToken   string            `json:"syncToken"`
 	PublishedAt time.Time         `json:"publishedAt"`
 	Services    []string          `json:"services"`
 	Ranges      engine.RangeCount `json:"ranges"`
-	Changes     bool              `json:"changes"`
-	Summary     engine.Summary    `json:"summary"`
-	Targets     []planTarget      `json:"targets"`
-	Errors      []string          `json:"errors"`
+}
+
+func (p *proposal) wanted() wantedRanges {
+	return wantedRanges{
+		p.publication.SyncToken, p.publication.Published, p.engine.Services,
+		engine.RangeCount{IPv4: len(p.publication.IPv4), IPv6: len(p.publication.IPv6)},
+	}
 }
 
 type planTarget struct {
@@ -63,15 +75,7 @@ type planRule struct {
 }
 
 func (p *proposal) document() planDocument {
-	d := planDocument{
-		SyncToken:   p.publication.SyncToken,
-		PublishedAt: p.publication.Published,
-		Services:    p.engine.Services,
-		Ranges:      engine.RangeCount{IPv4: len(p.publication.IPv4), IPv6: len(p.publication.IPv6)},
-		Changes:     p.steps() > 0,
-		Targets:     []planTarget{},
-		Errors:      messages(p.failures()),
-	}
+	d := planDocument{wantedRanges: p.wanted(), Changes: p.steps() > 0, Targets: []planTarget{}, Errors: messages(p.failures())}
 	for _, v := range p.previews {
 		target := planTarget{
 			Account: v.Target.Account, Region: v.Target.Region, RulesPerGroup: v.RulesPerGroup, Pools: []planPool{}, Error: message(v.Err),

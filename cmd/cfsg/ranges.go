@@ -38,13 +38,7 @@ func (c *rangesCommand) Run(ctx context.Context, t terminal) error {
 	if ports == nil {
 		ports = https
 	}
-	config, err := readConfig(c.given())
-	if err != nil {
-		return err
-	}
-	done := t.progress("reading the ranges …")
-	r, err := c.read(ctx, t, config)
-	done()
+	config, r, err := c.load(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -130,13 +124,7 @@ func networks(n uint64) string  { return thousands(n) + " /64 networks" }
 
 // list prints all services.
 func (c *rangesCommand) list(ctx context.Context, t terminal) error {
-	config, err := readConfig(c.given())
-	if err != nil {
-		return err
-	}
-	done := t.progress("reading the ranges …")
-	r, err := c.read(ctx, t, config)
-	done()
+	_, r, err := c.load(ctx, t)
 	if _, missing := errors.AsType[*iprange.MissingServiceError](err); err != nil && !missing {
 		return err
 	}

@@ -13,12 +13,9 @@ import (
 
 // A statusDocument says how all managed groups are: docs/schema/status.schema.json.
 type statusDocument struct {
-	SyncToken   string            `json:"syncToken"`
-	PublishedAt time.Time         `json:"publishedAt"`
-	Services    []string          `json:"services"`
-	Ranges      engine.RangeCount `json:"ranges"`
-	Targets     []statusTarget    `json:"targets"`
-	Errors      []string          `json:"errors"`
+	wantedRanges
+	Targets []statusTarget `json:"targets"`
+	Errors  []string       `json:"errors"`
 }
 
 type statusTarget struct {
@@ -67,14 +64,7 @@ type statusExposure struct {
 }
 
 func (p *proposal) status() statusDocument {
-	d := statusDocument{
-		SyncToken:   p.publication.SyncToken,
-		PublishedAt: p.publication.Published,
-		Services:    p.engine.Services,
-		Ranges:      engine.RangeCount{IPv4: len(p.publication.IPv4), IPv6: len(p.publication.IPv6)},
-		Targets:     []statusTarget{},
-		Errors:      messages(p.failures()),
-	}
+	d := statusDocument{wantedRanges: p.wanted(), Targets: []statusTarget{}, Errors: messages(p.failures())}
 	for _, v := range p.previews {
 		target := statusTarget{
 			Account: v.Target.Account, Region: v.Target.Region, RulesPerGroup: v.RulesPerGroup,
