@@ -50,7 +50,7 @@ func (f *fakeEC2) DescribeSecurityGroups(_ context.Context, in *ec2.DescribeSecu
 }
 
 func (f *fakeEC2) DescribeManagedPrefixLists(_ context.Context, in *ec2.DescribeManagedPrefixListsInput, _ ...func(*ec2.Options)) (*ec2.DescribeManagedPrefixListsOutput, error) {
-	f.listIDs = append(f.listIDs, in.PrefixListIds)
+	f.listIDs = append(f.listIDs, in.Filters[0].Values)
 	return &ec2.DescribeManagedPrefixListsOutput{PrefixLists: f.lists}, f.err
 }
 

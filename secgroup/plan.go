@@ -62,8 +62,10 @@ type GroupPlan struct {
 	// Kept counts the owned rules that are there already and stay, Foreign
 	// the rules that are not this tool's.
 	Kept, Foreign int
-	// Free is what the quota leaves after the plan.
-	Free Weight
+	// Owned counts the owned rules there are, and FreeNow is what the quota
+	// leaves beside all rules there are; Free is what it leaves after the plan.
+	Owned         int
+	FreeNow, Free Weight
 	// Applied is when the newest file was published that an owned rule was
 	// made from; it is zero where there is none.
 	Applied time.Time
@@ -235,11 +237,16 @@ func (pp *PoolPlan) sum(req Request) {
 }
 
 func (g *GroupPlan) sum(steps []Step, req Request) {
+	g.FreeNow = Weight{req.RulesPerGroup, req.RulesPerGroup}
+	g.Free = g.FreeNow
 	there := make(map[RuleID]bool, len(g.Group.Ingress))
 	for _, r := range g.Group.Ingress {
+		g.FreeNow.add(r.weight(), -1)
 		there[r.RuleID] = owned(req.TagKey, g.Settings, r)
+		if there[r.RuleID] {
+			g.Owned++
+		}
 	}
-	g.Free = Weight{req.RulesPerGroup, req.RulesPerGroup}
 	for _, r := range g.Group.after(steps) {
 		g.Free.add(r.weight(), -1)
 		if there[r.RuleID] {

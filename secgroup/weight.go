@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
 // Weight is a number of rules for each [Family]: what a rule takes of a
@@ -73,7 +74,10 @@ func weighPrefixLists(ctx context.Context, api ec2.DescribeManagedPrefixListsAPI
 		return nil
 	}
 	weights := map[string]int{}
-	pages := ec2.NewDescribeManagedPrefixListsPaginator(api, &ec2.DescribeManagedPrefixListsInput{PrefixListIds: ids})
+	// By a filter: an ID that is not there, of a list that is no longer shared, would be an error for all.
+	pages := ec2.NewDescribeManagedPrefixListsPaginator(api, &ec2.DescribeManagedPrefixListsInput{
+		Filters: []types.Filter{{Name: aws.String("prefix-list-id"), Values: ids}},
+	})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if code(err) == "UnauthorizedOperation" {

@@ -87,7 +87,7 @@ func (f placeFlags) awsConfig(ctx context.Context, c function.Config) (aws.Confi
 	if endpoint := cmp.Or(f.EndpointURL, os.Getenv("AWS_ENDPOINT_URL")); endpoint != "" {
 		loopback, err := isLoopback(endpoint)
 		if err != nil {
-			return aws.Config{}, usageError{fmt.Errorf("--endpoint-url=%s: %w", endpoint, err)}
+			return aws.Config{}, usageError{fmt.Errorf("the endpoint of --endpoint-url or AWS_ENDPOINT_URL: %w", err)}
 		}
 		options = append(options, config.WithBaseEndpoint(endpoint))
 		// An endpoint on this machine is no AWS: it needs no account.
@@ -113,6 +113,9 @@ func isLoopback(endpoint string) (bool, error) {
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return false, errors.New("this is not a URL such as http://127.0.0.1:4566")
+	}
+	if u.User != nil {
+		return false, errors.New("the URL holds credentials; leave them out, requests are signed")
 	}
 	addr, err := netip.ParseAddr(u.Hostname())
 	return u.Hostname() == "localhost" || err == nil && addr.IsLoopback(), nil

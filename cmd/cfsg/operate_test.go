@@ -128,7 +128,7 @@ func TestApplyDoesOnlyWhatWasShown(t *testing.T) {
 		}
 	}
 	code, _, stderr := o.cfsg(t.Context(), "apply", "--yes", "--force")
-	if code != exitError || !strings.Contains(stderr, "cfsg: us-east-1: the security groups have changed since the plan was made: nothing is done; plan again") {
+	if code != exitError || !strings.Contains(stderr, "cfsg: us-east-1: the security groups are not, or no longer, as the plan was made for: nothing is done here; plan again") {
 		t.Errorf("exit code %d, stderr %q", code, stderr)
 	}
 	for _, c := range o.Calls() {

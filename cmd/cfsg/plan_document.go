@@ -111,7 +111,7 @@ func poolDocument(pool secgroup.PoolPlan) planPool {
 		added, revoked := changes(pool, g.Group.ID)
 		d.Groups = append(d.Groups, planGroup{
 			GroupID: g.Group.ID, Name: g.Group.Name, VPC: g.Group.VPC, Ports: portNames(g.Settings.Ports),
-			Added: total(added), Revoked: total(revoked), Kept: g.Kept, Foreign: g.Foreign,
+			Added: added, Revoked: revoked, Kept: g.Kept, Foreign: g.Foreign,
 			Free:  engine.RangeCount{IPv4: g.Free[secgroup.IPv4], IPv6: g.Free[secgroup.IPv6]},
 			Error: message(g.Err),
 		})

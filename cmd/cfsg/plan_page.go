@@ -94,7 +94,7 @@ func (w planPage) pool(pool secgroup.PoolPlan, quota int) {
 			g.Group.ID, g.Group.Name, ports(w.Page, portNames(g.Settings.Ports), message(g.Err)),
 			fmt.Sprintf("%d of %d", quota-g.Free[secgroup.IPv4], quota),
 			fmt.Sprintf("%d of %d", quota-g.Free[secgroup.IPv6], quota),
-			fmt.Sprint(g.Foreign), w.change(total(added), total(revoked)),
+			fmt.Sprint(g.Foreign), w.change(added, revoked),
 		})
 	}
 	w.Indent(4)
@@ -157,8 +157,22 @@ func (p *proposal) summary(w *page.Page) string {
 		}
 		return w.Good("✓") + fmt.Sprintf(" Nothing to do: %s right.", countOf(d.Summary.Groups, "group is", "groups are"))
 	}
-	return fmt.Sprintf("Plan: %s to add, %d to revoke, in %d of %s.",
-		countOf(d.Summary.Added, "rule", "rules"), d.Summary.Revoked, d.Summary.Changed, countOf(d.Summary.Groups, "group", "groups"))
+	taken := 0
+	for _, v := range p.previews {
+		for _, pool := range v.Pools {
+			for _, step := range pool.Steps {
+				if step.Op == secgroup.Redescribe {
+					taken += len(step.Rules)
+				}
+			}
+		}
+	}
+	more := ""
+	if taken > 0 {
+		more = fmt.Sprintf(", %d to take over by description", taken)
+	}
+	return fmt.Sprintf("Plan: %s to add, %d to revoke%s, in %d of %s.",
+		countOf(d.Summary.Added, "rule", "rules"), d.Summary.Revoked, more, d.Summary.Changed, countOf(d.Summary.Groups, "group", "groups"))
 }
 
 // A socket is what rules with the same protocol and ports are listed under.
@@ -183,21 +197,15 @@ func bySocket(rules []secgroup.Rule) []socket {
 }
 
 // changes counts the rules that a plan adds to a group and revokes from it.
-func changes(pool secgroup.PoolPlan, id string) (added, revoked secgroup.Weight) {
+func changes(pool secgroup.PoolPlan, id string) (added, revoked int) {
 	for _, step := range pool.Steps {
-		if step.GroupID != id {
-			continue
-		}
-		for _, r := range step.Rules {
-			switch step.Op {
-			case secgroup.Authorize:
-				added[secgroup.FamilyOf(r.Source.Prefix)]++
-			case secgroup.Revoke:
-				revoked[secgroup.FamilyOf(r.Source.Prefix)]++
-			}
+		switch {
+		case step.GroupID != id:
+		case step.Op == secgroup.Authorize:
+			added += len(step.Rules)
+		case step.Op == secgroup.Revoke:
+			revoked += len(step.Rules)
 		}
 	}
 	return added, revoked
 }
-
-func total(w secgroup.Weight) int { return w[secgroup.IPv4] + w[secgroup.IPv6] }

@@ -87,12 +87,9 @@ func (d *statusTarget) add(pool secgroup.PoolPlan) {
 		added, revoked := changes(pool, g.Group.ID)
 		status := statusGroup{
 			GroupID: g.Group.ID, Name: g.Group.Name, VPC: g.Group.VPC, Ports: portNames(g.Settings.Ports),
-			Rules: g.Kept + total(revoked),
-			Free: engine.RangeCount{
-				IPv4: g.Free[secgroup.IPv4] + added[secgroup.IPv4] - revoked[secgroup.IPv4],
-				IPv6: g.Free[secgroup.IPv6] + added[secgroup.IPv6] - revoked[secgroup.IPv6],
-			},
-			Missing: total(added), LeftOver: total(revoked), Foreign: g.Foreign, Error: message(g.Err),
+			Rules:   g.Owned,
+			Free:    engine.RangeCount{IPv4: g.FreeNow[secgroup.IPv4], IPv6: g.FreeNow[secgroup.IPv6]},
+			Missing: added, LeftOver: revoked, Foreign: g.Foreign, Error: message(g.Err),
 		}
 		if !g.Applied.IsZero() {
 			status.AppliedPublication = &g.Applied

@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
 // readLists reads the prefix lists that rules of the groups refer to. AWS's own
@@ -46,7 +47,10 @@ func readLists(ctx context.Context, api API, groups []secgroup.Group) (lists map
 
 // nameLists fills in the names and families of prefix lists.
 func nameLists(ctx context.Context, api ec2.DescribeManagedPrefixListsAPIClient, ids []string, lists map[string]PrefixList) error {
-	pages := ec2.NewDescribeManagedPrefixListsPaginator(api, &ec2.DescribeManagedPrefixListsInput{PrefixListIds: ids})
+	pages := ec2.NewDescribeManagedPrefixListsPaginator(api, &ec2.DescribeManagedPrefixListsInput{
+		// By a filter: an ID that is not there would be an error for all.
+		Filters: []types.Filter{{Name: aws.String("prefix-list-id"), Values: ids}},
+	})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {

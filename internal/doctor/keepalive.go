@@ -63,7 +63,8 @@ func (w *walk) idle(ctx context.Context, watch time.Duration) (*KeepAlive, error
 		return nil, err
 	}
 	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	raw := conn
+	defer context.AfterFunc(ctx, func() { raw.Close() })()
 	if w.Origin.isSecure() {
 		conn = tls.Client(conn, clientConfig(w.serverName()))
 	}
@@ -78,9 +79,11 @@ func (w *walk) idle(ctx context.Context, watch time.Duration) (*KeepAlive, error
 	if err := conn.SetReadDeadline(start.Add(watch)); err != nil {
 		return nil, err
 	}
-	_, err = reader.ReadByte()
+	if _, err = reader.ReadByte(); err == nil {
+		return nil, errors.New("it sends more than its answer")
+	}
 	k := &KeepAlive{Kept: true, Watched: Seconds(time.Since(start))}
-	if timeout, ok := errors.AsType[net.Error](err); err != nil && (!ok || !timeout.Timeout()) {
+	if timeout, ok := errors.AsType[net.Error](err); !ok || !timeout.Timeout() {
 		k.ClosedAfter = &k.Watched
 	}
 	return k, nil
@@ -97,6 +100,9 @@ func (w *walk) ask(ctx context.Context, conn net.Conn) (reader *bufio.Reader, cl
 	}
 	reader = bufio.NewReader(io.LimitReader(conn, mostHeader+mostBody))
 	response, err := http.ReadResponse(reader, request)
+	for err == nil && response.StatusCode < 200 && response.StatusCode != http.StatusSwitchingProtocols {
+		response, err = http.ReadResponse(reader, request) // what came was interim: RFC 9110, 15.2
+	}
 	if err != nil {
 		return nil, false, err
 	}

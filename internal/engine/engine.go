@@ -92,13 +92,17 @@ func (e *Engine) Run(ctx context.Context, req Request) (*Report, error) {
 	}
 	_ = running.Wait() // failures are in the outcomes
 	publication, err := fetch()
+	var errs []error
 	if err != nil {
-		return report, report.fail([]error{err})
+		errs = append(errs, err)
+		for _, o := range outcomes {
+			errs = append(errs, o.errs...)
+		}
+		return report, report.fail(errs)
 	}
 	if !req.Withdraw {
 		report.published(publication)
 	}
-	var errs []error
 	for _, o := range outcomes {
 		report.add(o)
 		errs = append(errs, o.errs...)
@@ -167,9 +171,12 @@ func (e *Engine) sync(ctx context.Context, o *outcome, fetch func() (*iprange.Pu
 	groups, err := secgroup.Discover(ctx, t.EC2, e.TagKey)
 	publication, fetchErr := fetch()
 	if fetchErr != nil {
+		if err != nil {
+			o.fail(err)
+		}
 		return // the run fails as a whole
 	}
-	for range maxPlans {
+	for n := 1; ; n++ {
 		if err == nil && time.Since(began) > staleAfter {
 			groups, err = secgroup.Discover(ctx, t.EC2, e.TagKey)
 		}
@@ -178,7 +185,8 @@ func (e *Engine) sync(ctx context.Context, o *outcome, fetch func() (*iprange.Pu
 			return
 		}
 		conflict := e.once(ctx, o, groups, publication, req)
-		if !conflict || ctx.Err() != nil {
+		// What was approved was one plan, and no other.
+		if !conflict || ctx.Err() != nil || n == maxPlans || req.Approved != nil {
 			return
 		}
 		e.Log.InfoContext(ctx, "security groups changed meanwhile, planning again", "target", t.String())
@@ -190,15 +198,17 @@ func (e *Engine) sync(ctx context.Context, o *outcome, fetch func() (*iprange.Pu
 // once plans a target and applies the plan. It reports whether that ran into
 // changes by someone else.
 func (e *Engine) once(ctx context.Context, o *outcome, groups []secgroup.Group, publication *iprange.Publication, req Request) (conflict bool) {
-	o.errs = nil // those of an earlier plan are obsolete
+	o.restart()
 	plan, err := o.target.plan(ctx, e.Log, groups, e.request(publication, req))
 	if err != nil {
 		o.fail(err)
 		return false
 	}
-	if approved := req.Approved[o.target]; req.Approved != nil && (approved == nil || !plan.SameSteps(approved)) {
-		o.fail(ErrOutdated)
-		return false
+	if req.Approved != nil {
+		if approved := req.Approved[o.target]; approved == nil || !plan.SameSteps(approved) {
+			o.fail(ErrOutdated)
+			return false
+		}
 	}
 	if plan.Err != nil {
 		o.fail(plan.Err)
@@ -214,6 +224,9 @@ func (e *Engine) once(ctx context.Context, o *outcome, groups []secgroup.Group, 
 			err := e.guard(ctx, func() { failures[i] = e.apply(ctx, o.target, pool, reports, req.DryRun) })
 			if err != nil {
 				failures[i] = fmt.Errorf("pool %q: %w", pool.Name, err)
+				for _, r := range reports {
+					r.Error = err.Error()
+				}
 			}
 			return nil
 		})
@@ -232,7 +245,7 @@ func (e *Engine) once(ctx context.Context, o *outcome, groups []secgroup.Group, 
 }
 
 // ErrOutdated says that an approved plan is not what would be done now.
-var ErrOutdated = errors.New("the security groups have changed since the plan was made: nothing is done; plan again")
+var ErrOutdated = errors.New("the security groups are not, or no longer, as the plan was made for: nothing is done here; plan again")
 
 // request returns what a target's plan is asked for.
 func (e *Engine) request(publication *iprange.Publication, req Request) secgroup.Request {

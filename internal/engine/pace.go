@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"cloudfront-sg-sync/secgroup"
@@ -37,9 +38,16 @@ func newPaced(api secgroup.API) *paced {
 	return &paced{API: api, authorize: limiter(), revoke: limiter(), redescribe: limiter()}
 }
 
+func wait(ctx context.Context, l *rate.Limiter) error {
+	if err := l.Wait(ctx); err != nil {
+		return fmt.Errorf("no time is left at the pace that EC2 allows; the next run goes on: %w", err)
+	}
+	return nil
+}
+
 // AuthorizeSecurityGroupIngress implements secgroup.API.
 func (p *paced) AuthorizeSecurityGroupIngress(ctx context.Context, in *ec2.AuthorizeSecurityGroupIngressInput, opts ...func(*ec2.Options)) (*ec2.AuthorizeSecurityGroupIngressOutput, error) {
-	if err := p.authorize.Wait(ctx); err != nil {
+	if err := wait(ctx, p.authorize); err != nil {
 		return nil, err
 	}
 	return p.API.AuthorizeSecurityGroupIngress(ctx, in, opts...)
@@ -47,7 +55,7 @@ func (p *paced) AuthorizeSecurityGroupIngress(ctx context.Context, in *ec2.Autho
 
 // RevokeSecurityGroupIngress implements secgroup.API.
 func (p *paced) RevokeSecurityGroupIngress(ctx context.Context, in *ec2.RevokeSecurityGroupIngressInput, opts ...func(*ec2.Options)) (*ec2.RevokeSecurityGroupIngressOutput, error) {
-	if err := p.revoke.Wait(ctx); err != nil {
+	if err := wait(ctx, p.revoke); err != nil {
 		return nil, err
 	}
 	return p.API.RevokeSecurityGroupIngress(ctx, in, opts...)
@@ -55,7 +63,7 @@ func (p *paced) RevokeSecurityGroupIngress(ctx context.Context, in *ec2.RevokeSe
 
 // UpdateSecurityGroupRuleDescriptionsIngress implements secgroup.API.
 func (p *paced) UpdateSecurityGroupRuleDescriptionsIngress(ctx context.Context, in *ec2.UpdateSecurityGroupRuleDescriptionsIngressInput, opts ...func(*ec2.Options)) (*ec2.UpdateSecurityGroupRuleDescriptionsIngressOutput, error) {
-	if err := p.redescribe.Wait(ctx); err != nil {
+	if err := wait(ctx, p.redescribe); err != nil {
 		return nil, err
 	}
 	return p.API.UpdateSecurityGroupRuleDescriptionsIngress(ctx, in, opts...)

@@ -83,7 +83,7 @@ func (e *Engine) preview(ctx context.Context, t *Target, publication *iprange.Pu
 	p := Preview{Target: t}
 	if p.Groups, p.Err = secgroup.Discover(ctx, t.EC2, e.TagKey); p.Err == nil {
 		if e.RulesPerGroup == 0 && len(p.Groups) > 0 {
-			p.QuotaErr = t.learnQuota(ctx) // though the plan may not need it, a reader does
+			_, p.QuotaErr = t.learnQuota(ctx) // though the plan may not need it, a reader does
 		}
 		p.Plan, p.Err = t.plan(ctx, e.Log, p.Groups, e.request(publication, req))
 	}

@@ -111,6 +111,16 @@ type outcome struct {
 	capacity Capacity
 }
 
+// restart forgets what an earlier plan failed with, and the groups that it
+// changed nothing of: they may be gone.
+func (o *outcome) restart() {
+	o.errs = nil
+	o.groups = slices.DeleteFunc(o.groups, func(r *GroupReport) bool { return r.Added+r.Revoked == 0 })
+	for _, r := range o.groups {
+		r.Error = ""
+	}
+}
+
 // group returns the report of a group, making it if it is the first.
 func (o *outcome) group(g secgroup.GroupPlan) *GroupReport {
 	if i := slices.IndexFunc(o.groups, func(r *GroupReport) bool { return r.GroupID == g.Group.ID }); i >= 0 {

@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -15,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/servicequotas"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
 )
 
 // A Target is one account in one region.
@@ -124,8 +126,8 @@ func askQuota(ctx context.Context, cfg aws.Config) (int, error) {
 }
 
 // plan plans the target. Service Quotas is asked only if there is something to
-// do, and once: an answer holds for the runs to come, as does the default where
-// it may not be asked.
+// do, and once: an answer holds for the runs to come, as does that it may not
+// be asked.
 func (t *Target) plan(ctx context.Context, log *slog.Logger, groups []secgroup.Group, req secgroup.Request) (*secgroup.Plan, error) {
 	configured := req.RulesPerGroup
 	req.RulesPerGroup = t.quota(configured)
@@ -133,29 +135,33 @@ func (t *Target) plan(ctx context.Context, log *slog.Logger, groups []secgroup.G
 	if err != nil || configured > 0 || t.knownQuota > 0 || idle(plan) {
 		return plan, err
 	}
-	if err := t.learnQuota(ctx); err != nil {
+	quota, err := t.learnQuota(ctx)
+	if err != nil {
 		log.WarnContext(ctx, "the quota of rules per security group is not known, using the default; grant servicequotas:GetServiceQuota or set RULES_PER_GROUP",
 			"target", t.String(), "rulesPerGroup", DefaultRulesPerGroup, "error", err)
 	}
-	if t.knownQuota == req.RulesPerGroup {
+	if quota == req.RulesPerGroup {
 		return plan, nil
 	}
-	req.RulesPerGroup = t.knownQuota
+	req.RulesPerGroup = quota
 	return secgroup.NewPlan(groups, req)
 }
 
-// learnQuota asks Service Quotas, unless it has been asked. With an error the
-// default is taken.
-func (t *Target) learnQuota(ctx context.Context) error {
+// learnQuota asks Service Quotas, unless it has been asked. With an error it
+// returns the default, for this time only if the error may pass.
+func (t *Target) learnQuota(ctx context.Context) (int, error) {
 	if t.knownQuota > 0 {
-		return nil
+		return t.knownQuota, nil
 	}
 	quota, err := t.Quota(ctx)
-	t.knownQuota = quota
 	if err != nil {
-		t.knownQuota = DefaultRulesPerGroup
+		if denied, ok := errors.AsType[smithy.APIError](err); ok && strings.HasPrefix(denied.ErrorCode(), "AccessDenied") {
+			t.knownQuota = DefaultRulesPerGroup
+		}
+		return DefaultRulesPerGroup, err
 	}
-	return err
+	t.knownQuota = quota
+	return quota, nil
 }
 
 // quota returns the rules per group to reckon with, as far as it is known.

@@ -62,12 +62,21 @@ func newNotifier(cfg aws.Config, c Config) *notifier {
 	return &notifier{client: client, topicARN: c.NotifyTopicARN, services: c.Selection.Services}
 }
 
-// publishTimeout bounds how long a run waits for the topic.
-const publishTimeout = 10 * time.Second
+const (
+	// publishTimeout bounds how long a run waits for the topic, and
+	// publishReserve how much of its time is left then for the metrics and the
+	// answer in the log.
+	publishTimeout = 10 * time.Second
+	publishReserve = time.Second
+)
 
 // publish tells the topic what a run has changed.
 func (n *notifier) publish(ctx context.Context, c *changes, report *engine.Report, withdrawn bool) error {
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	timeout := publishTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		timeout = min(timeout, time.Until(deadline)-publishReserve)
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	_, err := n.client.Publish(ctx, &sns.PublishInput{
 		TopicArn: &n.topicARN,

@@ -1,6 +1,7 @@
 package function
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,6 +10,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 	"unicode/utf8"
 
 	"cloudfront-sg-sync/internal/ec2sim"
@@ -185,3 +188,34 @@ func TestNotificationIsBounded(t *testing.T) {
 		t.Errorf("a subject of %d characters: %s", len(s), s)
 	}
 }
+
+// A topic that does not answer leaves time for the metrics and the answer.
+func TestNotifyLeavesTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := ConfigFromEnv(environ(map[string]string{"NOTIFY_TOPIC_ARN": opsTopic}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		hanging := roundTripper(func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})
+		n := newNotifier(aws.Config{
+			Region: "us-east-1", HTTPClient: &http.Client{Transport: hanging},
+			Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
+		}, c)
+		for left, most := range map[time.Duration]time.Duration{3 * time.Second: 3*time.Second - publishReserve, time.Minute: publishTimeout} {
+			ctx, cancel := context.WithTimeout(t.Context(), left)
+			began := time.Now()
+			err := n.publish(ctx, &changes{}, &engine.Report{}, false)
+			if took := time.Since(began); err == nil || took > most {
+				t.Errorf("with %s left: error %v after %s", left, err, took)
+			}
+			cancel()
+		}
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
