@@ -108,10 +108,16 @@ func Explain(err error, permission string) error {
 	case "RulesPerSecurityGroupLimitExceeded":
 		hint = "the group's quota is lower than RULES_PER_GROUP says, or a prefix list in the group weighs more than one rule; tag one more group for its pool, or raise quota L-0EA8095F"
 	case "":
-		if _, ok := errors.AsType[*net.DNSError](err); !ok {
+		_, unknown := errors.AsType[*net.DNSError](err)
+		lost, ok := errors.AsType[*net.OpError](err)
+		switch {
+		case unknown:
+			hint = "check the name of the region"
+		case ok && lost.Op == "dial":
+			hint = "check the network, and the endpoint if one is set"
+		default:
 			return err
 		}
-		hint = "check the name of the region"
 	default:
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -75,12 +76,21 @@ func run(ctx context.Context, args []string, t terminal) int {
 		fmt.Fprint(t.err, helpOf(""))
 		return exitUsage
 	}
+	switch args[0] {
+	case "help":
+		args = append(args[1:], "--help")
+	case "--version":
+		args[0] = "version"
+	}
 	chosen, err := parser.Parse(args)
 	if exited {
 		return exitOK
 	}
 	if err != nil {
 		return fail(t, exitUsage, fmt.Errorf("%w; see %s --help", err, commandOf(err)))
+	}
+	if err := emptyFlag(chosen); err != nil {
+		return fail(t, exitUsage, fmt.Errorf("%w; see cfsg %s --help", err, chosen.Selected().Name))
 	}
 	switch err := chosen.Run(); {
 	case err == nil:
@@ -90,6 +100,27 @@ func run(ctx context.Context, args []string, t terminal) int {
 	default:
 		return fail(t, exitCodeOf(err), err)
 	}
+}
+
+// emptyFlag refuses flags that were given nothing, as by a variable of a shell
+// that is not set: for --group that would mean all groups.
+func emptyFlag(chosen *kong.Context) error {
+	for _, flag := range chosen.Flags() {
+		if !flag.Set {
+			continue
+		}
+		values := []string{"-"}
+		switch v := flag.Target.Interface().(type) {
+		case string:
+			values = []string{v}
+		case []string:
+			values = v
+		}
+		if len(values) == 0 || slices.ContainsFunc(values, func(v string) bool { return strings.TrimSpace(v) == "" }) {
+			return fmt.Errorf("--%s is empty: give it a value, or leave it out", flag.Name)
+		}
+	}
+	return nil
 }
 
 func fail(t terminal, code int, err error) int {

@@ -78,7 +78,11 @@ func (w planPage) pool(pool secgroup.PoolPlan, quota int) {
 		w.step(i+1, step)
 	}
 	if len(pool.Steps) == 0 {
-		w.Line("  nothing to do")
+		what := "nothing to do"
+		if slices.ContainsFunc(pool.Groups, func(g secgroup.GroupPlan) bool { return g.Err != nil }) {
+			what = "no step, see the errors"
+		}
+		w.Line("  ", what)
 	}
 	for _, x := range pool.Exposures() {
 		if !revokes(pool, x) {
@@ -129,12 +133,12 @@ func (w planPage) step(number int, step secgroup.Step) {
 // ports lists the ports of a group, or says why there are none.
 func ports(w *page.Page, names []string, problem string) string {
 	switch {
+	case len(names) > 0:
+		return strings.Join(names, " ")
 	case problem != "":
 		return w.Bad("failed")
-	case len(names) == 0:
-		return "none"
 	}
-	return strings.Join(names, " ")
+	return "none"
 }
 
 func (w planPage) change(added, revoked int) string {
@@ -153,7 +157,7 @@ func (p *proposal) summary(w *page.Page) string {
 	d := p.document()
 	if !d.Changes {
 		if len(p.failures()) > 0 {
-			return "Nothing can be done."
+			return "No step can be taken: see the errors."
 		}
 		return w.Good("✓") + fmt.Sprintf(" Nothing to do: %s right.", countOf(d.Summary.Groups, "group is", "groups are"))
 	}

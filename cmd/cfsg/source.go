@@ -27,7 +27,9 @@ type ipRanges struct {
 func readIPRanges(ctx context.Context, src string, sel iprange.Selection, stdin io.Reader) (r ipRanges, err error) {
 	switch {
 	case isURL(src):
-		r, err = fetchIPRanges(ctx, src, sel)
+		if r, err = fetchIPRanges(ctx, src, sel); err != nil && len(r.document) == 0 {
+			err = fmt.Errorf("%w; --ip-ranges may also name a file", err)
+		}
 	case src == "-":
 		r, err = decodeIPRanges("stdin", stdin, sel)
 	default:
