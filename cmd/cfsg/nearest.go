@@ -3,32 +3,43 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cloudfront-sg-sync/iprange"
 )
 
-// suggestServices says which services a document has that are most like the
-// ones that it does not have.
+// suggestServices says of services without a selected range in a document what
+// it has of them, and of those that it does not know which are most like them.
 func suggestServices(missing []string, document []byte) string {
-	const list = "cfsg ranges list names all services"
+	hint := "cfsg ranges list names all services"
 	services, err := iprange.Services(bytes.NewReader(document))
-	if err != nil || len(services) == 0 {
-		return list
+	if err != nil {
+		return hint
 	}
 	var names, guesses []string
 	for _, s := range services {
 		names = append(names, s.Name)
 	}
 	for _, name := range missing {
-		if guess := nearest(name, names); guess != "" {
+		if i := slices.Index(names, name); i >= 0 {
+			hint = fmt.Sprintf("%s has %s ranges only; %s", name, familyOf(services[i]), hint)
+		} else if guess := nearest(name, names); guess != "" {
 			guesses = append(guesses, guess)
 		}
 	}
 	if len(guesses) == 0 {
-		return list
+		return hint
 	}
-	return fmt.Sprintf("did you mean %s? %s", strings.Join(guesses, " and "), list)
+	return fmt.Sprintf("did you mean %s? %s", strings.Join(guesses, " and "), hint)
+}
+
+// familyOf names the family of a service that has ranges of one only.
+func familyOf(s iprange.Service) string {
+	if len(s.IPv4) > 0 {
+		return "IPv4"
+	}
+	return "IPv6"
 }
 
 // nearest returns the name that is most like a word, or nothing if none is.
