@@ -26,7 +26,10 @@ type diffCommand struct {
 
 // Run compares two published files.
 func (c *diffCommand) Run(ctx context.Context, t terminal) error {
-	if c.Old == "-" && c.New == "-" {
+	switch {
+	case c.Old == "" || c.New == "":
+		return usageError{errors.New("one of the two files has no name; is a shell variable empty?")}
+	case c.Old == "-" && c.New == "-":
 		return usageError{errors.New("only one of the two files can be stdin")}
 	}
 	before, err := c.load(ctx, t, c.Old)
@@ -95,7 +98,7 @@ func newDiff(before, after ipRanges) diffDocument {
 	return diffDocument{
 		Old:       side(before),
 		New:       side(after),
-		Published: lists(before.Prefixes, after.Prefixes),
+		Published: lists(before.published(), after.published()),
 		Rules:     lists(rulesBefore, rulesAfter),
 		Addresses: diffSpaces{
 			Opened: space(ipspace.Minus(ipspace.Of(rulesAfter), ipspace.Of(rulesBefore))),
@@ -105,7 +108,7 @@ func newDiff(before, after ipRanges) diffDocument {
 }
 
 func side(r ipRanges) diffSide {
-	return diffSide{r.SyncToken, r.Published, len(r.Prefixes), len(r.IPv4) + len(r.IPv6)}
+	return diffSide{r.SyncToken, r.Published, len(r.published()), len(r.IPv4) + len(r.IPv6)}
 }
 
 func lists(before, after []netip.Prefix) diffLists {

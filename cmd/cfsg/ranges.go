@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/internal/page"
 	"cloudfront-sg-sync/iprange"
@@ -23,7 +25,7 @@ type rangesCommand struct {
 	outputFlags
 	Raw           bool     `help:"The ranges as published, not merged."`
 	Port          []string `placeholder:"PORTS" help:"Reckon with these ports (default 443)."`
-	RulesPerGroup quota    `placeholder:"N" default:"60" help:"Reckon with this quota."`
+	RulesPerGroup quota    `placeholder:"N" help:"Reckon with this quota (default 60)."`
 }
 
 // Run prints the ranges, and what they take.
@@ -44,10 +46,9 @@ func (c *rangesCommand) Run(ctx context.Context, t terminal) error {
 	}
 	prefixes := r.Merged()
 	if c.Raw {
-		prefixes = slices.Clone(r.Prefixes)
-		slices.SortFunc(prefixes, netip.Prefix.Compare) // IPv4 first
+		prefixes = r.published()
 	}
-	d := newRangesDocument(r.Publication, config.Selection.Services, prefixes, ports, int(c.RulesPerGroup))
+	d := newRangesDocument(r, config.Selection.Services, prefixes, ports, cmp.Or(int(c.RulesPerGroup), engine.DefaultRulesPerGroup))
 	if c.json() {
 		return writeJSON(t.out, d)
 	}
@@ -87,14 +88,14 @@ type rangesFamily struct {
 	Rules int    `json:"rules"` // for all ports
 }
 
-func newRangesDocument(p *iprange.Publication, services []string, prefixes []netip.Prefix, ports []secgroup.PortRange, quota int) rangesDocument {
-	published4, published6 := ipspace.Split(p.Prefixes)
+func newRangesDocument(r ipRanges, services []string, prefixes []netip.Prefix, ports []secgroup.PortRange, quota int) rangesDocument {
+	published4, published6 := ipspace.Split(r.published())
 	family := func(published, merged []netip.Prefix) rangesFamily {
 		return rangesFamily{len(published), len(merged), ipspace.Size(merged), len(merged) * len(ports)}
 	}
 	d := rangesDocument{
-		SyncToken: p.SyncToken, PublishedAt: p.Published, Services: services,
-		IPv4: family(published4, p.IPv4), IPv6: family(published6, p.IPv6),
+		SyncToken: r.SyncToken, PublishedAt: r.Published, Services: services,
+		IPv4: family(published4, r.IPv4), IPv6: family(published6, r.IPv6),
 		Ports: portNames(ports), Quota: quota, Ranges: prefixes,
 	}
 	// The quota holds for each family apart, and a pool's groups share the
@@ -124,6 +125,9 @@ func networks(n uint64) string  { return thousands(n) + " /64 networks" }
 
 // list prints all services.
 func (c *rangesCommand) list(ctx context.Context, t terminal) error {
+	if c.Raw || c.RulesPerGroup > 0 || len(c.Service)+len(c.Family)+len(c.Port) > 0 {
+		return usageError{errors.New("list takes no flags but --ip-ranges and --output: it names all services, with both families")}
+	}
 	_, r, err := c.load(ctx, t)
 	if _, missing := errors.AsType[*iprange.MissingServiceError](err); err != nil && !missing {
 		return err

@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"cloudfront-sg-sync/iprange"
@@ -19,6 +21,12 @@ import (
 type ipRanges struct {
 	*iprange.Publication
 	document []byte
+}
+
+// published returns the selected ranges as published, sorted. One that two
+// services share comes once.
+func (r ipRanges) published() []netip.Prefix {
+	return slices.Compact(slices.SortedFunc(slices.Values(r.Prefixes), netip.Prefix.Compare)) // IPv4 first
 }
 
 // readIPRanges reads the ip-ranges.json that src names: a URL, a file, or - for
@@ -63,7 +71,7 @@ func readPlain(r io.Reader) ([]byte, error) {
 	if magic, _ := in.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
 		unpacked, err := gzip.NewReader(in)
 		if err != nil {
-			return nil, err
+			return nil, explainGzip(err)
 		}
 		r = unpacked
 	}
@@ -71,7 +79,16 @@ func readPlain(r io.Reader) ([]byte, error) {
 	if err == nil && len(data) > iprange.MaxSize {
 		err = iprange.ErrTooLarge
 	}
-	return data, err
+	return data, explainGzip(err)
+}
+
+// explainGzip says what the end of gzip data in their midst means. Data that
+// are not packed just end.
+func explainGzip(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("the gzip file is cut short: %w", err)
+	}
+	return err
 }
 
 // fetchIPRanges fetches the document from a URL, by the rules the function has
