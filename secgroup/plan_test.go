@@ -539,9 +539,9 @@ func TestPlanHold(t *testing.T) {
 			want: []string{"authorize sg-1: 443 1.0.0.0/24"}, held: &HeldError{1, 1, 50},
 		},
 		{
-			name: "a rule whose addresses a foreign one opens loses nothing", ranges: prefixes("1.0.0.0/24"),
+			name: "a rule loses addresses though a foreign one opens them as well", ranges: prefixes("1.0.0.0/24"),
 			rules: slices.Concat(ours("443", "2.0.0.0/24", "3.0.0.0/24"), theirs("443", "0.0.0.0/0")),
-			want:  []string{"authorize sg-1: 443 1.0.0.0/24", "revoke sg-1: 443 2.0.0.0/24, 443 3.0.0.0/24"},
+			want:  []string{"authorize sg-1: 443 1.0.0.0/24"}, held: &HeldError{2, 2, 50},
 		},
 		{
 			name: "a port no longer listed is meant to close", rules: slices.Concat(ours("80", "1.0.0.0/24"), ours("8080", "1.0.0.0/24")), ranges: prefixes("1.0.0.0/24"),

@@ -372,6 +372,16 @@ func (p *pool) outcome() *coverage {
 
 // coverage returns a coverage of the rules there are.
 func (p *pool) coverage() *coverage {
+	rules := p.rules()
+	c := newCoverage(p.ports, p.req.Ranges, rules)
+	for _, r := range rules {
+		c.add(r, 1)
+	}
+	return c
+}
+
+// rules returns the rules there are, of all members.
+func (p *pool) rules() []RuleID {
 	n := 0
 	for _, m := range p.members {
 		n += len(m.Group.Ingress)
@@ -382,11 +392,7 @@ func (p *pool) coverage() *coverage {
 			rules = append(rules, r.RuleID)
 		}
 	}
-	c := newCoverage(p.ports, p.req.Ranges, rules)
-	for _, r := range rules {
-		c.add(r, 1)
-	}
-	return c
+	return rules
 }
 
 // irreplaceable returns the surplus rules without which wanted addresses that
@@ -417,18 +423,22 @@ func wideFirst(a, b Rule) int {
 	return cmp.Or(cmp.Compare(a.Source.Prefix.Bits(), b.Source.Prefix.Bits()), a.compare(b.RuleID))
 }
 
-// losing counts the stamped rules whose revoke closes addresses on a port the
-// pool still lists: what the published list has taken away, as opposed to what
-// a tag has.
+// losing counts the stamped rules to be revoked that have addresses, on a port
+// the pool still lists, which are not in the ranges: what the published list
+// has taken away, as opposed to what a tag has. Whether somebody else's rule
+// opens them as well does not matter, it may go any day.
 func (p *pool) losing() int {
 	if !p.anySurplus() {
 		return 0
 	}
 	n := 0
-	end := p.outcome()
+	wanted := newCoverage(p.ports, p.req.Ranges, p.rules())
+	for w := range p.holder {
+		wanted.add(p.id(w), 1)
+	}
 	for _, m := range p.members {
 		for _, r := range m.surplus {
-			if stamped(p.req.TagKey, r.Description) && end.exposed(r.RuleID, false) > 0 {
+			if stamped(p.req.TagKey, r.Description) && wanted.exposed(r.RuleID, false) > 0 {
 				n++
 			}
 		}
