@@ -32,8 +32,7 @@ func (pp PoolPlan) Exposures() []Exposure {
 	for _, g := range pp.Groups {
 		ports = append(ports, g.Settings.Ports...)
 	}
-	slices.SortFunc(ports, PortRange.compare)
-	ports = slices.Compact(ports)
+	ports = SortPorts(ports)
 	var exposures []Exposure
 	for _, g := range pp.Groups {
 		for _, r := range g.Group.Ingress {

@@ -61,13 +61,21 @@ func (s Source) String() string {
 	return s.Reference
 }
 
-func (id RuleID) String() string {
-	ports := "all ports"
+// Ports returns the ports as a group's tag lists them, or "all".
+func (id RuleID) Ports() string {
 	switch {
-	case id.From == id.To && id.From >= 0:
-		ports = strconv.Itoa(int(id.From))
-	case id.From >= 0:
-		ports = fmt.Sprintf("%d-%d", id.From, id.To)
+	case id.From < 0:
+		return "all"
+	case id.From == id.To:
+		return strconv.Itoa(int(id.From))
+	}
+	return fmt.Sprintf("%d-%d", id.From, id.To)
+}
+
+func (id RuleID) String() string {
+	ports := id.Ports()
+	if id.From < 0 {
+		ports += " ports"
 	}
 	return fmt.Sprintf("%s %s from %s", id.Protocol, ports, id.Source)
 }

@@ -90,8 +90,7 @@ func survey(groups []GroupPlan, req Request, aim aim, stays map[stay]bool) *pool
 	for i := range groups {
 		p.ports = append(p.ports, groups[i].Settings.Ports...)
 	}
-	slices.SortFunc(p.ports, PortRange.compare)
-	p.ports = slices.Compact(p.ports)
+	p.ports = SortPorts(p.ports)
 	p.holder = slices.Repeat([]int{missing}, len(p.ports)*len(req.Ranges))
 	p.standing = make([]bool, len(p.holder))
 	for i := range groups {

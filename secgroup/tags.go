@@ -41,6 +41,12 @@ func (p PortRange) compare(o PortRange) int {
 	return cmp.Or(cmp.Compare(p.From, o.From), cmp.Compare(p.To, o.To))
 }
 
+// SortPorts sorts ports in place, and returns them with each once.
+func SortPorts(ports []PortRange) []PortRange {
+	slices.SortFunc(ports, PortRange.compare)
+	return slices.Compact(ports)
+}
+
 // ParseSettings reads the settings of a group from its tags. The tag named
 // key lists the ports; key-pool and key-mode are optional. An error names the
 // tag, its value and what it may hold.
@@ -87,8 +93,7 @@ func ParsePorts(value string) ([]PortRange, error) {
 			ports = append(ports, p)
 		}
 	}
-	slices.SortFunc(ports, PortRange.compare)
-	return slices.Compact(ports), nil
+	return SortPorts(ports), nil
 }
 
 func parsePortRange(word string) (PortRange, error) {

@@ -7,6 +7,7 @@ import (
 
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/iprange"
+	"cloudfront-sg-sync/secgroup"
 )
 
 // changeFlags say what to change, and how far.
@@ -74,13 +75,24 @@ func (p *proposal) failures() []error {
 	return errs
 }
 
+// allSteps yields the steps of all plans.
+func (p *proposal) allSteps(yield func(secgroup.Step) bool) {
+	for _, v := range p.previews {
+		for _, pool := range v.Pools {
+			for _, step := range pool.Steps {
+				if !yield(step) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // steps counts the steps of all plans.
 func (p *proposal) steps() int {
 	n := 0
-	for _, v := range p.previews {
-		for _, pool := range v.Pools {
-			n += len(pool.Steps)
-		}
+	for range p.allSteps {
+		n++
 	}
 	return n
 }

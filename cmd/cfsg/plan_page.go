@@ -162,13 +162,9 @@ func (p *proposal) summary(w *page.Page) string {
 		return w.Good("✓") + fmt.Sprintf(" Nothing to do: %s right.", countOf(d.Summary.Groups, "group is", "groups are"))
 	}
 	taken := 0
-	for _, v := range p.previews {
-		for _, pool := range v.Pools {
-			for _, step := range pool.Steps {
-				if step.Op == secgroup.Redescribe {
-					taken += len(step.Rules)
-				}
-			}
+	for step := range p.allSteps {
+		if step.Op == secgroup.Redescribe {
+			taken += len(step.Rules)
 		}
 	}
 	more := ""
@@ -189,7 +185,7 @@ type socket struct {
 func bySocket(rules []secgroup.Rule) []socket {
 	var sockets []socket
 	for _, r := range rules {
-		name := r.Protocol + " " + portsOf(r.RuleID)
+		name := r.Protocol + " " + r.Ports()
 		i := slices.IndexFunc(sockets, func(s socket) bool { return s.socket == name })
 		if i < 0 {
 			i = len(sockets)

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
-
-	"cloudfront-sg-sync/secgroup"
 )
 
 // countOf says how many there are of something.
@@ -14,17 +12,6 @@ func countOf(n int, one, many string) string {
 		return "1 " + one
 	}
 	return fmt.Sprintf("%d %s", n, many)
-}
-
-// portsOf says which ports a rule opens.
-func portsOf(id secgroup.RuleID) string {
-	switch {
-	case id.From < 0:
-		return "all"
-	case id.From == id.To:
-		return fmt.Sprint(id.From)
-	}
-	return fmt.Sprintf("%d-%d", id.From, id.To)
 }
 
 func joinPrefixes(prefixes []netip.Prefix) string {

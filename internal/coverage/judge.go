@@ -258,9 +258,5 @@ func (j *judge) others(f family, rules []rule) []Opening {
 
 // of returns what names the rule in a report.
 func (r rule) of() RuleOf {
-	ports := "all"
-	if r.From >= 0 {
-		ports = secgroup.PortRange{From: uint16(r.From), To: uint16(r.To)}.String()
-	}
-	return RuleOf{Group: r.group, Protocol: r.Protocol, Ports: ports, Description: r.Description}
+	return RuleOf{Group: r.group, Protocol: r.Protocol, Ports: r.Ports(), Description: r.Description}
 }

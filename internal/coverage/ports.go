@@ -1,7 +1,6 @@
 package coverage
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
@@ -27,10 +26,7 @@ func portsOf(groups []secgroup.Group, q Question) (ports []secgroup.PortRange, n
 	if len(ports) == 0 {
 		return []secgroup.PortRange{{From: 443, To: 443}}, notes
 	}
-	slices.SortFunc(ports, func(a, b secgroup.PortRange) int {
-		return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
-	})
-	return slices.Compact(ports), notes
+	return secgroup.SortPorts(ports), notes
 }
 
 // intervals cuts a port range where a rule begins or ends.

@@ -52,12 +52,12 @@ func capacityOf(pools []secgroup.PoolPlan, ranges []netip.Prefix) Capacity {
 // freeSlots returns how many more rules a pool surely holds: of its ports and
 // of the families of the ranges, those that have the least room.
 func freeSlots(pool secgroup.PoolPlan, ranges []netip.Prefix) int {
-	least := -1
+	least, ports := -1, portsOf(pool)
 	for _, f := range []secgroup.Family{secgroup.IPv4, secgroup.IPv6} {
 		if !slices.ContainsFunc(ranges, func(p netip.Prefix) bool { return secgroup.FamilyOf(p) == f }) {
 			continue
 		}
-		for _, port := range portsOf(pool) {
+		for _, port := range ports {
 			free := 0
 			for _, g := range pool.Groups {
 				if slices.Contains(g.Settings.Ports, port) {
@@ -76,11 +76,7 @@ func freeSlots(pool secgroup.PoolPlan, ranges []netip.Prefix) int {
 func portsOf(pool secgroup.PoolPlan) []secgroup.PortRange {
 	var ports []secgroup.PortRange
 	for _, g := range pool.Groups {
-		for _, p := range g.Settings.Ports {
-			if !slices.Contains(ports, p) {
-				ports = append(ports, p)
-			}
-		}
+		ports = append(ports, g.Settings.Ports...)
 	}
-	return ports
+	return secgroup.SortPorts(ports)
 }
