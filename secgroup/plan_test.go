@@ -450,7 +450,7 @@ func TestPlanBadTag(t *testing.T) {
 
 func TestPlanRefusesOlderPublication(t *testing.T) {
 	at := func(d time.Duration) string {
-		return Stamp{testKey, []string{"CLOUDFRONT"}, testStamp.Published.Add(d)}.String()
+		return Stamp{TagKey: testKey, Services: []string{"CLOUDFRONT"}, Published: testStamp.Published.Add(d)}.String()
 	}
 	for _, test := range []struct {
 		name, description string
@@ -460,8 +460,8 @@ func TestPlanRefusesOlderPublication(t *testing.T) {
 		{"a second newer", at(time.Second), true},
 		{"the same", at(0), false},
 		{"older", at(-time.Second), false},
-		{"of other services", Stamp{testKey, []string{"S3"}, testStamp.Published.Add(time.Hour)}.String(), true},
-		{"of another tag key", Stamp{testKey + "2", []string{"CLOUDFRONT"}, testStamp.Published.Add(time.Hour)}.String(), false},
+		{"of other services", Stamp{TagKey: testKey, Services: []string{"S3"}, Published: testStamp.Published.Add(time.Hour)}.String(), true},
+		{"of another tag key", Stamp{TagKey: testKey + "2", Services: []string{"CLOUDFRONT"}, Published: testStamp.Published.Add(time.Hour)}.String(), false},
 		{"no time", testKey + ": by hand", false},
 		{"foreign", "office until 2030-01-01T00:00:00Z", false},
 	} {

@@ -1,7 +1,9 @@
 package secgroup
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -9,8 +11,11 @@ import (
 // A Stamp is what the description of an owned rule says: who made the rule
 // and what from.
 type Stamp struct {
-	TagKey    string
-	Services  []string
+	TagKey   string
+	Services []string
+	// Within are the services whose ranges the rules may take in as well; none
+	// where the rules open the ranges of Services and nothing else.
+	Within    []string
 	Published time.Time // when the file was published the rule was made from
 }
 
@@ -25,12 +30,59 @@ const (
 // String returns the description, such as
 //
 //	cloudfront-ingress: CLOUDFRONT 2026-08-22T15:17:05Z
+//	cloudfront-ingress: CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT 2026-08-22T15:17:05Z
 func (s Stamp) String() string {
-	return s.TagKey + ": " + strings.Join(s.Services, ",") + " " + s.Published.UTC().Format(time.RFC3339)
+	made := strings.Join(s.Services, ",")
+	if len(s.Within) > 0 {
+		made += within + strings.Join(s.Within, ",")
+	}
+	return s.TagKey + ": " + made + " " + s.Published.UTC().Format(time.RFC3339)
 }
 
-// Validate reports whether EC2 takes the stamp as a description.
+// within stands between the services and those whose ranges their rules may
+// take in.
+const within = " within "
+
+// ParseStamp returns the stamp that a description is. It fails for any
+// description that [Stamp.String] does not return for a stamp of the tag key: for
+// one that is not owned, and for an owned one that someone has edited.
+func ParseStamp(tagKey, description string) (s Stamp, ok bool) {
+	made, owned := strings.CutPrefix(description, tagKey+": ")
+	end := strings.LastIndexByte(made, ' ')
+	if !owned || end < 0 {
+		return Stamp{}, false
+	}
+	published, err := time.Parse(time.RFC3339, made[end+1:])
+	if err != nil {
+		return Stamp{}, false
+	}
+	s = Stamp{TagKey: tagKey, Published: published.UTC()}
+	services, cover, covered := strings.Cut(made[:end], within)
+	s.Services = strings.Split(services, ",")
+	if covered {
+		s.Within = strings.Split(cover, ",")
+	}
+	if slices.ContainsFunc(slices.Concat(s.Services, s.Within), unreadable) || s.String() != description {
+		return Stamp{}, false
+	}
+	return s, true
+}
+
+// unreadable reports whether a service's name could not be told from what
+// stands beside it in a description.
+func unreadable(service string) bool { return service == "" || strings.ContainsAny(service, " ,") }
+
+// Validate reports whether EC2 takes the stamp as a description, and
+// [ParseStamp] can read it there.
 func (s Stamp) Validate() error {
+	for _, service := range slices.Concat(s.Services, s.Within) {
+		if unreadable(service) {
+			return fmt.Errorf("%q cannot be a service in a rule's description: a name has no spaces or commas", service)
+		}
+	}
+	if len(s.Services) == 0 {
+		return errors.New("a rule's description names a service, and none is given")
+	}
 	text := s.String()
 	if len(text) > maxDescription {
 		return fmt.Errorf("a rule's description %q would have %d characters, EC2 takes %d; shorten the tag key or list fewer services", text, len(text), maxDescription)

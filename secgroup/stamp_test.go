@@ -4,6 +4,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 )
 
 var published = time.Date(2026, 8, 22, 15, 17, 5, 0, time.UTC)
@@ -14,11 +17,21 @@ func TestStampString(t *testing.T) {
 		stamp Stamp
 		want  string
 	}{
-		{"one service", Stamp{"cloudfront-ingress", []string{"CLOUDFRONT"}, published}, "cloudfront-ingress: CLOUDFRONT 2026-08-22T15:17:05Z"},
-		{"two services", Stamp{"edge", []string{"CLOUDFRONT", "ROUTE53_HEALTHCHECKS"}, published}, "edge: CLOUDFRONT,ROUTE53_HEALTHCHECKS 2026-08-22T15:17:05Z"},
+		{"one service", Stamp{TagKey: "cloudfront-ingress", Services: []string{"CLOUDFRONT"}, Published: published}, "cloudfront-ingress: CLOUDFRONT 2026-08-22T15:17:05Z"},
+		{"two services", Stamp{TagKey: "edge", Services: []string{"CLOUDFRONT", "ROUTE53_HEALTHCHECKS"}, Published: published}, "edge: CLOUDFRONT,ROUTE53_HEALTHCHECKS 2026-08-22T15:17:05Z"},
+		{
+			"a cover",
+			Stamp{TagKey: "cloudfront-ingress", Services: []string{"CLOUDFRONT_ORIGIN_FACING"}, Within: []string{"CLOUDFRONT"}, Published: published},
+			"cloudfront-ingress: CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT 2026-08-22T15:17:05Z",
+		},
+		{
+			"a cover of two services within two",
+			Stamp{TagKey: "edge", Services: []string{"A", "B"}, Within: []string{"C", "D"}, Published: published},
+			"edge: A,B within C,D 2026-08-22T15:17:05Z",
+		},
 		{
 			"another time zone",
-			Stamp{"cloudfront-ingress", []string{"CLOUDFRONT"}, published.In(time.FixedZone("", 2*60*60))},
+			Stamp{TagKey: "cloudfront-ingress", Services: []string{"CLOUDFRONT"}, Published: published.In(time.FixedZone("", 2*60*60))},
 			"cloudfront-ingress: CLOUDFRONT 2026-08-22T15:17:05Z",
 		},
 	} {
@@ -53,9 +66,12 @@ func TestStampValidate(t *testing.T) {
 		{"line end", "key\n", "CLOUDFRONT", `cannot hold '\n'`},
 		{"letter beyond ASCII", "clé", "CLOUDFRONT", "cannot hold 'é'"},
 		{"service", "key", "CLOUD~FRONT", "cannot hold '~'"},
+		{"service with a space", "key", "CLOUD FRONT", `"CLOUD FRONT" cannot be a service`},
+		{"service with a comma", "key", "CLOUD,FRONT", `"CLOUD,FRONT" cannot be a service`},
+		{"service without a name", "key", "", `"" cannot be a service`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			err := Stamp{test.key, []string{test.service}, published}.Validate()
+			err := Stamp{TagKey: test.key, Services: []string{test.service}, Published: published}.Validate()
 			if test.want == "" && err != nil {
 				t.Error(err)
 			}
@@ -65,6 +81,96 @@ func TestStampValidate(t *testing.T) {
 		})
 	}
 }
+
+func TestStampValidateWithin(t *testing.T) {
+	s := Stamp{TagKey: "key", Services: []string{"A"}, Within: []string{"B C"}, Published: published}
+	if err := s.Validate(); err == nil || !strings.Contains(err.Error(), `"B C" cannot be a service`) {
+		t.Errorf("error %v", err)
+	}
+	// "key: A within ", " " and the time are 35 characters.
+	s.Within = []string{strings.Repeat("B", maxDescription-35)}
+	if err := s.Validate(); err != nil {
+		t.Error(err)
+	}
+	s.Within[0] += "B"
+	if err := s.Validate(); err == nil || !strings.Contains(err.Error(), "would have 256 characters") {
+		t.Errorf("error %v", err)
+	}
+	s.Services = nil
+	if err := s.Validate(); err == nil || !strings.Contains(err.Error(), "none is given") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestParseStamp(t *testing.T) {
+	const key = "cloudfront-ingress"
+	for _, test := range []struct {
+		description string
+		want        *Stamp // nil for none
+	}{
+		{key + ": CLOUDFRONT 2026-08-22T15:17:05Z", &Stamp{Services: []string{"CLOUDFRONT"}}},
+		{key + ": A,B 2026-08-22T15:17:05Z", &Stamp{Services: []string{"A", "B"}}},
+		{key + ": A,B within C,D 2026-08-22T15:17:05Z", &Stamp{Services: []string{"A", "B"}, Within: []string{"C", "D"}}},
+		{key + ": within within within 2026-08-22T15:17:05Z", &Stamp{Services: []string{"within"}, Within: []string{"within"}}},
+		{key + ": within 2026-08-22T15:17:05Z", &Stamp{Services: []string{"within"}}},
+		{key + ": CLOUDFRONT 2026-08-22T17:17:05+02:00", nil}, // the same time, and not as it is written here
+		{key + ": CLOUDFRONT 2026-08-22T15:17:05.0Z", nil},
+		{key + ": CLOUDFRONT 2026-08-22T15:17:05Z ", nil},
+		{key + ": CLOUDFRONT  2026-08-22T15:17:05Z", nil},
+		{key + ": CLOUDFRONT 2026-08-22T15:17:05Z, see ticket 7", nil},
+		{key + ": CLOUDFRONT, see ticket 7 2026-08-22T15:17:05Z", nil},
+		{key + ": A, B 2026-08-22T15:17:05Z", nil},
+		{key + ": A,,B 2026-08-22T15:17:05Z", nil},
+		{key + ": A within 2026-08-22T15:17:05Z", nil},
+		{key + ": A within B within C 2026-08-22T15:17:05Z", nil},
+		{key + ": within B 2026-08-22T15:17:05Z", nil},
+		{key + ": 2026-08-22T15:17:05Z", nil},
+		{key + ": ", nil},
+		{key + ":", nil},
+		{key, nil},
+		{"", nil},
+		{key + "2: CLOUDFRONT 2026-08-22T15:17:05Z", nil},
+		{"my " + key + ": CLOUDFRONT 2026-08-22T15:17:05Z", nil},
+	} {
+		got, ok := ParseStamp(key, test.description)
+		if test.want != nil {
+			test.want.TagKey, test.want.Published = key, published
+		} else {
+			test.want = new(Stamp)
+		}
+		if ok == test.want.Published.IsZero() || !cmp.Equal(*test.want, got) {
+			t.Errorf("%q: %t %+v, want %+v", test.description, ok, got, *test.want)
+		}
+	}
+}
+
+// What a run writes is read again by the next, whatever the settings.
+func TestParseStampProperty(t *testing.T) {
+	name := rapid.StringMatching(`[A-Z0-9_]{1,12}|within|[!-+\-.-~]{1,4}`)
+	rapid.Check(t, func(t *rapid.T) {
+		s := Stamp{
+			TagKey:    rapid.StringMatching(`[A-Za-z0-9._/=+@: -]{1,20}`).Draw(t, "tag key"),
+			Services:  rapid.SliceOfN(name, 1, 4).Draw(t, "services"),
+			Published: time.Unix(rapid.Int64Range(0, endOf9999).Draw(t, "published"), 0).UTC(),
+		}
+		if rapid.Bool().Draw(t, "a cover") {
+			s.Within = rapid.SliceOfN(name, 1, 4).Draw(t, "within")
+		}
+		if s.Validate() != nil {
+			t.Skip("EC2 does not take it")
+		}
+		got, ok := ParseStamp(s.TagKey, s.String())
+		if diff := cmp.Diff(s, got); !ok || diff != "" {
+			t.Errorf("%q is read as another stamp (%t):\n%s", s, ok, diff)
+		}
+		if at, ok := publishedIn(s.String()); !ok || !at.Equal(s.Published) {
+			t.Errorf("%q: published %v %t", s, at, ok)
+		}
+	})
+}
+
+// endOf9999 is the last second that RFC 3339 can write.
+const endOf9999 = 253402300799
 
 func TestStamped(t *testing.T) {
 	for _, test := range []struct {
@@ -121,16 +227,20 @@ func TestPublishedIn(t *testing.T) {
 
 // What a valid stamp says is read again, and as the stamp's own.
 func FuzzStamp(f *testing.F) {
-	f.Add("cloudfront-ingress", "CLOUDFRONT", published.Unix())
-	f.Add("k", "", int64(0))
-	f.Add("", "A,B", int64(253402300799)) // the end of the year 9999
-	f.Add("a: b", "c 2030-01-01T00:00:00Z", int64(-1))
-	f.Add("é", "%", int64(1))
-	f.Fuzz(func(t *testing.T, key, service string, seconds int64) {
-		if seconds < 0 || seconds > 253402300799 {
-			return // RFC 3339 has no more years
+	f.Add("cloudfront-ingress", "CLOUDFRONT", "", published.Unix())
+	f.Add("cloudfront-ingress", "CLOUDFRONT_ORIGIN_FACING", "CLOUDFRONT", published.Unix())
+	f.Add("k", "", "", int64(0))
+	f.Add("", "A,B", "within", int64(endOf9999))
+	f.Add("a: b", "c 2030-01-01T00:00:00Z", "", int64(-1))
+	f.Add("é", "%", "x", int64(1))
+	f.Fuzz(func(t *testing.T, key, service, cover string, seconds int64) {
+		if seconds < 0 || seconds > endOf9999 {
+			return
 		}
-		s := Stamp{key, []string{service}, time.Unix(seconds, 0)}
+		s := Stamp{TagKey: key, Services: []string{service}, Published: time.Unix(seconds, 0).UTC()}
+		if cover != "" {
+			s.Within = []string{"FIRST", cover}
+		}
 		text := s.String()
 		if err := s.Validate(); err != nil {
 			return
@@ -144,6 +254,9 @@ func FuzzStamp(f *testing.F) {
 		if got, ok := publishedIn(text); !ok || got.Unix() != seconds {
 			t.Errorf("%q: %v %t, want %v", text, got, ok, s.Published)
 		}
+		if got, ok := ParseStamp(key, text); !ok || !cmp.Equal(s, got) {
+			t.Errorf("%q is read as %+v (%t), want %+v", text, got, ok, s)
+		}
 	})
 }
 
@@ -151,7 +264,7 @@ func FuzzStamp(f *testing.F) {
 func FuzzDescription(f *testing.F) {
 	for _, seed := range []string{
 		"cloudfront-ingress: CLOUDFRONT 2026-08-22T15:17:05Z", "cloudfront-ingress:", "cloudfront-ingress", "",
-		"cloudfront-ingress: x 2026-08-22T15:17:05+02:00", "2026-08-22T15:17:05Z", "cloudfront-ingress: \xff 9999-12-31T23:59:59Z ",
+		"cloudfront-ingress: A,B within C 2026-08-22T15:17:05Z", "cloudfront-ingress: x 2026-08-22T15:17:05+02:00", "2026-08-22T15:17:05Z", "cloudfront-ingress: \xff 9999-12-31T23:59:59Z ",
 	} {
 		f.Add("cloudfront-ingress", seed)
 	}
@@ -164,6 +277,9 @@ func FuzzDescription(f *testing.F) {
 		want, err := time.Parse(time.RFC3339, words[len(words)-1])
 		if got, ok := publishedIn(description); ok != (err == nil) || ok && !got.Equal(want) {
 			t.Errorf("%q: published %v %t, want %v", description, got, ok, want)
+		}
+		if s, ok := ParseStamp(key, description); ok && (s.String() != description || !stamped(key, description) || !s.Published.Equal(want)) {
+			t.Errorf("%q is read as %+v, which is %q", description, s, s)
 		}
 	})
 }
