@@ -97,7 +97,7 @@ func (p *proposal) apply(ctx context.Context, t terminal) (*engine.Report, error
 	steps, names := p.steps(), p.groupNames()
 	var mu sync.Mutex // pools and targets go on side by side
 	taken := 0
-	p.engine.OnStep = func(_ *engine.Target, step secgroup.Step) {
+	req.OnStep = func(_ *engine.Target, step secgroup.Step) {
 		mu.Lock()
 		defer mu.Unlock()
 		taken++

@@ -30,10 +30,7 @@ type Engine struct {
 	// RulesPerGroup is the quota of rules per group; zero asks Service Quotas.
 	RulesPerGroup    int
 	MaxRevokePercent int
-	// OnStep, if set, is told of each step that a run has taken. It may be
-	// called by several goroutines at a time.
-	OnStep func(*Target, secgroup.Step)
-	Log    *slog.Logger
+	Log              *slog.Logger
 }
 
 // A FetchFunc gets the published ranges: with a notice those it announced, or
@@ -56,6 +53,9 @@ type Request struct {
 	// Approved, if not nil, holds the only plans that may be applied. A target
 	// whose groups have changed since its plan was made is left as it is.
 	Approved map[*Target]*secgroup.Plan
+	// OnStep, if set, is told of each step that the run has taken. It may be
+	// called by several goroutines at a time.
+	OnStep func(*Target, secgroup.Step)
 }
 
 const (
@@ -221,7 +221,7 @@ func (e *Engine) once(ctx context.Context, o *outcome, groups []secgroup.Group, 
 	for i, pool := range pools {
 		reports := o.begin(pool, req.GroupIDs)
 		running.Go(func() error {
-			err := e.guard(ctx, func() { failures[i] = e.apply(ctx, o.target, pool, reports, req.DryRun) })
+			err := e.guard(ctx, func() { failures[i] = e.apply(ctx, o.target, pool, reports, req) })
 			if err != nil {
 				failures[i] = fmt.Errorf("pool %q: %w", pool.Name, err)
 				for _, r := range reports {
@@ -307,14 +307,14 @@ func failuresOf(pool secgroup.PoolPlan, only []string) []error {
 func wanted(id string, only []string) bool { return len(only) == 0 || slices.Contains(only, id) }
 
 // apply takes the steps of a pool, up to the first that fails.
-func (e *Engine) apply(ctx context.Context, t *Target, pool secgroup.PoolPlan, reports map[string]*GroupReport, dryRun bool) error {
+func (e *Engine) apply(ctx context.Context, t *Target, pool secgroup.PoolPlan, reports map[string]*GroupReport, req Request) error {
 	for i, step := range pool.Steps {
 		r := reports[step.GroupID]
 		if len(step.Gap) > 0 {
 			e.Log.WarnContext(ctx, "no room to avoid a gap: ranges are closed until the next steps open them again",
-				"target", t.String(), "pool", pool.Name, "groupId", step.GroupID, "ranges", step.Gap, "dryRun", dryRun)
+				"target", t.String(), "pool", pool.Name, "groupId", step.GroupID, "ranges", step.Gap, "dryRun", req.DryRun)
 		}
-		if !dryRun {
+		if !req.DryRun {
 			err := outOfTime(ctx)
 			if err == nil {
 				err = takeStep(ctx, t.EC2, step)
@@ -324,8 +324,8 @@ func (e *Engine) apply(ctx context.Context, t *Target, pool secgroup.PoolPlan, r
 				return fmt.Errorf("pool %q: %w (%d of %d steps taken)", pool.Name, err, i, len(pool.Steps))
 			}
 			e.Log.InfoContext(ctx, step.Op.String()+"d", "target", t.String(), "groupId", step.GroupID, "rules", len(step.Rules))
-			if e.OnStep != nil {
-				e.OnStep(t, step)
+			if req.OnStep != nil {
+				req.OnStep(t, step)
 			}
 		}
 		switch step.Op {

@@ -30,8 +30,8 @@ func TestPreviewIsWhatRunDoes(t *testing.T) {
 			planned = append(planned, step.String())
 		}
 	}
-	s.OnStep = func(_ *Target, step secgroup.Step) { taken = append(taken, step.String()) }
-	if _, err := s.Run(t.Context(), Request{}); err == nil {
+	onStep := func(_ *Target, step secgroup.Step) { taken = append(taken, step.String()) }
+	if _, err := s.Run(t.Context(), Request{OnStep: onStep}); err == nil {
 		t.Error("a run with a bad tag does not fail")
 	}
 	if len(taken) == 0 || fmt.Sprint(planned) != fmt.Sprint(taken) {

@@ -108,7 +108,9 @@ func (h *Handler) refuse(ctx context.Context, err error) ([]byte, error) {
 func (h *Handler) run(ctx context.Context, req engine.Request) (*engine.Report, error) {
 	began := time.Now()
 	var made changes
-	h.engine.OnStep = made.add
+	if h.notifier != nil {
+		req.OnStep = made.add
+	}
 	report, err := h.runEngine(ctx, req)
 	if h.notifier != nil && !made.empty() {
 		if failed := h.notifier.publish(ctx, &made, report, req.Withdraw); failed != nil {
