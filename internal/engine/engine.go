@@ -107,7 +107,9 @@ func (e *Engine) Run(ctx context.Context, req Request) (*Report, error) {
 		report.add(o)
 		errs = append(errs, o.errs...)
 	}
-	errs = append(errs, e.unknownGroups(req.GroupIDs, report.has)...)
+	if !slices.ContainsFunc(outcomes, func(o *outcome) bool { return !o.planned }) {
+		errs = append(errs, e.unknownGroups(req.GroupIDs, report.has)...)
+	}
 	return report, report.fail(errs)
 }
 
@@ -135,7 +137,7 @@ func (e *Engine) startFetch(ctx context.Context, req Request) func() (*iprange.P
 }
 
 // unknownGroups returns an error for each of the groups asked for that there
-// is not.
+// is not. That can be said only where every target was looked at.
 func (e *Engine) unknownGroups(ids []string, has func(id string) bool) []error {
 	var errs []error
 	for _, id := range ids {
@@ -210,6 +212,7 @@ func (e *Engine) once(ctx context.Context, o *outcome, groups []secgroup.Group, 
 			return false
 		}
 	}
+	o.planned = true
 	if plan.Err != nil {
 		o.fail(plan.Err)
 	}

@@ -180,3 +180,47 @@ func TestNoLookAfterTheLastPlan(t *testing.T) {
 		t.Errorf("%d describes for %d plans", described, maxPlans)
 	}
 }
+
+// Where a target could not be looked at, nobody knows that a group asked for is
+// not there; where all were looked at, a run says so.
+func TestUnknownGroupIsToldOnlyAfterALook(t *testing.T) {
+	const says = "has this ID"
+	for _, test := range []struct {
+		name    string
+		arrange func(*scene)
+		missing bool
+	}{
+		{"all is well", func(*scene) {}, true},
+		{"describing fails", func(s *scene) { s.sim.Deny("DescribeSecurityGroups") }, false},
+		{"describing fails in another region", func(s *scene) {
+			s.Targets[1].EC2 = failing{s.Targets[1].EC2, errors.New("connection reset")}
+		}, false},
+		{"planning panics", func(s *scene) { s.Targets[1].Quota = nil }, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newScene(t, ec2sim.Options{}, []string{"us-east-1", "eu-west-1"}, nil, rangeA)
+			here := s.group(s.here, "web", "443")
+			there := s.group(s.sim.Region("", "eu-west-1"), "web", "443")
+			test.arrange(s)
+			report, err := s.Run(t.Context(), Request{GroupIDs: []string{here, there, "sg-0123456789abcdef0"}})
+			if err == nil || strings.Contains(err.Error(), says) != test.missing {
+				t.Errorf("error %v, want one with %q: %t", err, says, test.missing)
+			}
+			for _, e := range report.Errors {
+				if strings.HasPrefix(e, here+":") || strings.HasPrefix(e, there+":") {
+					t.Errorf("a group that is there is told as unknown: %s", e)
+				}
+			}
+		})
+	}
+}
+
+// failing is EC2 that does not describe.
+type failing struct {
+	secgroup.API
+	err error
+}
+
+func (f failing) DescribeSecurityGroups(context.Context, *ec2.DescribeSecurityGroupsInput, ...func(*ec2.Options)) (*ec2.DescribeSecurityGroupsOutput, error) {
+	return nil, f.err
+}

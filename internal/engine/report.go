@@ -107,6 +107,9 @@ type outcome struct {
 	target *Target
 	groups []*GroupReport // in the order of the plan
 	errs   []error
+	// planned tells whether the groups of the target are known: they were
+	// described, and planned for.
+	planned bool
 	// capacity is that of the last plan.
 	capacity Capacity
 }
