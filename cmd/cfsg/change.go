@@ -72,7 +72,7 @@ func (p *proposal) failures() []error {
 	for _, v := range p.previews {
 		errs = append(errs, v.Failures(p.request)...)
 	}
-	return errs
+	return engine.OncePerRole(errs)
 }
 
 // allSteps yields the steps of all plans.

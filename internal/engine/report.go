@@ -96,6 +96,7 @@ func (r *Report) has(groupID string) bool {
 
 // fail notes the failures of the run and returns them as one error, or nil.
 func (r *Report) fail(errs []error) error {
+	errs = OncePerRole(errs)
 	for _, err := range errs {
 		r.Errors = append(r.Errors, err.Error())
 	}

@@ -79,12 +79,13 @@ func hardened(cfg aws.Config) aws.Config {
 // roles that ask for one in their trust policies, and empty for others.
 func assuming(cfg aws.Config, roleARN, externalID string) aws.Config {
 	role := cfg.Copy()
-	role.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), roleARN, func(o *stscreds.AssumeRoleOptions) {
+	provider := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), roleARN, func(o *stscreds.AssumeRoleOptions) {
 		o.RoleSessionName = "cloudfront-sg-sync"
 		if externalID != "" {
 			o.ExternalID = &externalID
 		}
-	}))
+	})
+	role.Credentials = aws.NewCredentialsCache(roleProvider{provider, roleARN})
 	return role
 }
 
