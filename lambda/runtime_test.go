@@ -207,8 +207,9 @@ type report struct {
 		Added   int `json:"added"`
 		Revoked int `json:"revoked"`
 	} `json:"summary"`
-	Groups []groupReport `json:"groups"`
-	Errors []string      `json:"errors"`
+	Groups   []groupReport `json:"groups"`
+	Warnings []string      `json:"warnings"`
+	Errors   []string      `json:"errors"`
 }
 
 type groupReport struct {

@@ -21,6 +21,8 @@ type Report struct {
 	Ranges  RangeCount    `json:"ranges"`
 	Summary Summary       `json:"summary"`
 	Groups  []GroupReport `json:"groups"`
+	// Warnings is what did not fail but needs a person.
+	Warnings []string `json:"warnings"`
 	// Errors names each thing that failed: the file, an account and region, a
 	// pool, a group.
 	Errors []string `json:"errors"`
@@ -62,7 +64,7 @@ type GroupReport struct {
 }
 
 func newReport(dryRun bool) *Report {
-	return &Report{DryRun: dryRun, Groups: []GroupReport{}, Errors: []string{}}
+	return &Report{DryRun: dryRun, Groups: []GroupReport{}, Warnings: []string{}, Errors: []string{}}
 }
 
 // published notes what the run is made from.

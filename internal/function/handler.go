@@ -123,14 +123,21 @@ func (h *Handler) run(ctx context.Context, req engine.Request) (*engine.Report, 
 			h.log.WarnContext(ctx, "the metrics of this run are lost", "error", failed)
 		}
 	}
-	answer, marshalErr := marshal(report)
-	err = errors.Join(err, marshalErr)
-	if err != nil {
+	return report, errors.Join(err, h.logReport(ctx, report, err))
+}
+
+// logReport logs what became of a run that ended with err.
+func (h *Handler) logReport(ctx context.Context, report *engine.Report, err error) error {
+	answer, failed := marshal(report)
+	switch {
+	case err != nil || failed != nil:
 		h.log.ErrorContext(ctx, "run failed", "answer", json.RawMessage(answer))
-	} else {
+	case len(report.Warnings) > 0:
+		h.log.WarnContext(ctx, "run finished with warnings", "answer", json.RawMessage(answer))
+	default:
 		h.log.InfoContext(ctx, "run finished", "answer", json.RawMessage(answer))
 	}
-	return report, err
+	return failed
 }
 
 // runEngine runs the engine until shortly before the time is up. A panic is a
@@ -145,7 +152,7 @@ func (h *Handler) runEngine(ctx context.Context, req engine.Request) (report *en
 		if p := recover(); p != nil {
 			h.log.ErrorContext(ctx, "panic", "panic", p, "stack", string(debug.Stack()))
 			err = fmt.Errorf("panic: %v", p)
-			report = &engine.Report{DryRun: req.DryRun, Groups: []engine.GroupReport{}, Errors: []string{err.Error()}}
+			report = &engine.Report{DryRun: req.DryRun, Groups: []engine.GroupReport{}, Warnings: []string{}, Errors: []string{err.Error()}}
 		}
 	}()
 	return h.engine.Run(ctx, req)

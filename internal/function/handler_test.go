@@ -1,7 +1,9 @@
 package function
 
 import (
+	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"cloudfront-sg-sync/internal/ec2sim"
+	"cloudfront-sg-sync/internal/engine"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -230,4 +233,23 @@ func rulesOf(t *testing.T, sim *ec2sim.Server, id string) int {
 		t.Fatalf("there is no group %s", id)
 	}
 	return len(g.Ingress)
+}
+
+// The log tells at a glance whether a run needs a person.
+func TestLogReport(t *testing.T) {
+	for _, test := range []struct {
+		report engine.Report
+		err    error
+		want   string
+	}{
+		{engine.Report{}, nil, `"level":"INFO","msg":"run finished",`},
+		{engine.Report{Warnings: []string{"sg-1 is open"}}, nil, `"level":"WARN","msg":"run finished with warnings",`},
+		{engine.Report{Warnings: []string{"sg-1 is open"}}, errors.New("x"), `"level":"ERROR","msg":"run failed",`},
+	} {
+		var out bytes.Buffer
+		h := &Handler{log: slog.New(slog.NewJSONHandler(&out, nil))}
+		if err := h.logReport(t.Context(), &test.report, test.err); err != nil || !strings.Contains(out.String(), test.want) {
+			t.Errorf("error %v, log %s, want %s", err, out.String(), test.want)
+		}
+	}
 }

@@ -119,6 +119,13 @@ func (n *notifier) message(c *changes, report *engine.Report, withdrawn bool) st
 			m.line("  %s", err)
 		}
 	}
+	if len(report.Warnings) > 0 {
+		m.line("")
+		m.line("This needs a person:")
+		for _, warning := range report.Warnings {
+			m.line("  %s", warning)
+		}
+	}
 	for _, t := range c.targets() {
 		m.line("")
 		m.line("%s", t)

@@ -166,7 +166,7 @@ func TestNotificationIsBounded(t *testing.T) {
 		rules = append(rules, secgroup.Rule{RuleID: secgroup.RuleID{Protocol: "tcp", From: 443, To: 443, Source: secgroup.Source{Prefix: prefix}}})
 	}
 	var c changes
-	report := &engine.Report{Summary: engine.Summary{Groups: 1 << 31, Changed: 1 << 31, Added: 1 << 31, Revoked: 1 << 31}, Errors: []string{"an error"}}
+	report := &engine.Report{Summary: engine.Summary{Groups: 1 << 31, Changed: 1 << 31, Added: 1 << 31, Revoked: 1 << 31}, Warnings: []string{"a warning"}, Errors: []string{"an error"}}
 	target := &engine.Target{Account: "111122223333", Region: "eu-west-1"}
 	for i := range 20 {
 		id := fmt.Sprintf("sg-%017d", i)
@@ -179,7 +179,7 @@ func TestNotificationIsBounded(t *testing.T) {
 	if len(message) > maxMessage || len(message) < maxMessage-200 || !utf8.ValidString(message) {
 		t.Errorf("a message of %d bytes", len(message))
 	}
-	for _, part := range []string{"an error", "account 111122223333 in eu-west-1\n", `sg-00000000000000000 "日本" of pool "web": 1000 rules added, 0 revoked`, "+ tcp 443 from 52.0.7.0/24\n", "lines more did not fit; the log has the counts of all groups.\n"} {
+	for _, part := range []string{"an error", "This needs a person:\n  a warning\n", "account 111122223333 in eu-west-1\n", `sg-00000000000000000 "日本" of pool "web": 1000 rules added, 0 revoked`, "+ tcp 443 from 52.0.7.0/24\n", "lines more did not fit; the log has the counts of all groups.\n"} {
 		if !strings.Contains(message, part) {
 			t.Errorf("no %q in the message", part)
 		}
