@@ -186,6 +186,7 @@ func (e *Engine) sync(ctx context.Context, o *outcome, fetch func() (*iprange.Pu
 			o.fail(err)
 			return
 		}
+		o.described = true
 		conflict := e.once(ctx, o, groups, publication, req)
 		// What was approved was one plan, and no other.
 		if !conflict || ctx.Err() != nil || n == maxPlans || req.Approved != nil {

@@ -130,7 +130,8 @@ func TestRun(t *testing.T) {
 		Groups:   []GroupReport{{Region: "us-east-1", GroupID: web, Name: "web", Ports: []string{"443"}, Added: 2}},
 		Warnings: []string{}, Errors: []string{},
 
-		Capacity: Capacity{Wanted: 2, Measured: 1, Free: 58},
+		Capacity:  Capacity{Wanted: 2, Measured: 1, Free: 58},
+		Described: 1,
 	}
 	if diff := cmp.Diff(want, report); diff != "" {
 		t.Error(diff)

@@ -224,3 +224,34 @@ type failing struct {
 func (f failing) DescribeSecurityGroups(context.Context, *ec2.DescribeSecurityGroupsInput, ...func(*ec2.Options)) (*ec2.DescribeSecurityGroupsOutput, error) {
 	return nil, f.err
 }
+
+// A report tells whose permissions were in the way, and how much was seen at
+// all: what a deployment of the stack could cure, and what it could not.
+func TestReportTellsWhatWasDenied(t *testing.T) {
+	const member = "222233334444"
+	for _, test := range []struct {
+		name, account, action string
+		described             int
+		denied                bool
+	}{
+		{"nothing", "", "", 2, false},
+		{"a look at home", ec2sim.DefaultAccount, "DescribeSecurityGroups", 1, true},
+		{"a change at home", ec2sim.DefaultAccount, "AuthorizeSecurityGroupIngress", 2, true},
+		{"a look in another account", member, "DescribeSecurityGroups", 1, false},
+		{"a change in another account", member, "AuthorizeSecurityGroupIngress", 2, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			role := "arn:aws:iam::" + member + ":role/sync"
+			s := newScene(t, ec2sim.Options{Roles: []ec2sim.Role{{ARN: role}}}, []string{"us-east-1"}, []string{role}, rangeA)
+			s.group(s.here, "web", "443")
+			s.group(s.sim.Region(member, "us-east-1"), "web", "443")
+			if test.action != "" {
+				s.sim.Inject(ec2sim.Fault{Kind: ec2sim.ErrorBefore, Account: test.account, Action: test.action, Count: ec2sim.Forever, Code: "UnauthorizedOperation"})
+			}
+			report, err := s.Run(t.Context(), Request{})
+			if report.Described != test.described || report.Denied != test.denied || (err != nil) != (test.action != "") {
+				t.Errorf("described %d, denied: %t, error %v", report.Described, report.Denied, err)
+			}
+		})
+	}
+}

@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
+
+	"github.com/aws/smithy-go"
 )
 
 // A Report says what a run did, or in a dry run what it would do. Its JSON
@@ -26,8 +29,13 @@ type Report struct {
 	// Errors names each thing that failed: the file, an account and region, a
 	// pool, a group.
 	Errors []string `json:"errors"`
-	// Capacity is what the plans say of the pools; it is no part of the answer.
+	// The others are no part of the answer. Capacity is what the plans say of
+	// the pools.
 	Capacity Capacity `json:"-"`
+	// Described counts the accounts and regions whose groups were described.
+	Described int `json:"-"`
+	// Denied tells whether an action was denied in the run's own account.
+	Denied bool `json:"-"`
 }
 
 // RangeCount counts the wanted ranges, merged.
@@ -77,6 +85,10 @@ func (r *Report) published(p *iprange.Publication) {
 // add takes over what became of one account and region.
 func (r *Report) add(o *outcome) {
 	r.Capacity.add(o.capacity)
+	if o.described {
+		r.Described++
+	}
+	r.Denied = r.Denied || o.target.Account == "" && slices.ContainsFunc(o.errs, isDenied)
 	for _, g := range o.groups {
 		r.Groups = append(r.Groups, *g)
 		r.Summary.Groups++
@@ -110,9 +122,9 @@ type outcome struct {
 	target *Target
 	groups []*GroupReport // in the order of the plan
 	errs   []error
-	// planned tells whether the groups of the target are known: they were
-	// described, and planned for.
-	planned bool
+	// described tells whether the groups of the target were described, planned
+	// whether they were planned for as well.
+	described, planned bool
 	// capacity is that of the last plan.
 	capacity Capacity
 }
@@ -147,6 +159,13 @@ func (o *outcome) group(g secgroup.GroupPlan) *GroupReport {
 	}
 	o.groups = append(o.groups, r)
 	return r
+}
+
+// isDenied reports whether AWS denied an action for want of a permission. EC2
+// and the services differ in how they call that.
+func isDenied(err error) bool {
+	refusal, ok := errors.AsType[smithy.APIError](err)
+	return ok && (refusal.ErrorCode() == "UnauthorizedOperation" || strings.HasPrefix(refusal.ErrorCode(), "AccessDenied"))
 }
 
 // fail notes an error of the target.
