@@ -108,11 +108,3 @@ func parsePorts(flag []string) ([]secgroup.PortRange, error) {
 
 // https is what a command reckons with where no port is named.
 var https = []secgroup.PortRange{{From: 443, To: 443}}
-
-// exitCodeOf returns the code to exit with on an error.
-func exitCodeOf(err error) int {
-	if _, ok := errors.AsType[usageError](err); ok {
-		return exitUsage
-	}
-	return exitError
-}

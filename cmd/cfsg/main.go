@@ -15,12 +15,12 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// Exit codes.
+// Exit codes. Whatever was typed wrongly is an error like any other, so that 2
+// means one thing, as it does with Terraform's -detailed-exitcode.
 const (
-	exitOK = iota
-	exitError
-	exitUsage
-	exitChanges = 2 // with --detailed-exitcode
+	exitOK      = 0
+	exitError   = 1
+	exitChanges = 2 // with --detailed-exitcode: something is to be done
 )
 
 // commands are what cfsg can do. The help texts stand in the folder help.
@@ -67,14 +67,14 @@ func run(ctx context.Context, args []string, t terminal) int {
 		kong.Bind(t),
 	)
 	if err != nil {
-		return fail(t, exitError, err)
+		return fail(t, err)
 	}
 	if registerCompletion(parser); exited {
 		return exitOK
 	}
 	if len(args) == 0 {
 		fmt.Fprint(t.err, helpOf(""))
-		return exitUsage
+		return exitError
 	}
 	switch args[0] {
 	case "help":
@@ -87,10 +87,10 @@ func run(ctx context.Context, args []string, t terminal) int {
 		return exitOK
 	}
 	if err != nil {
-		return fail(t, exitUsage, fmt.Errorf("%w; see %s --help", err, commandOf(err)))
+		return fail(t, fmt.Errorf("%w; see %s --help", err, commandOf(err)))
 	}
 	if err := emptyFlag(chosen); err != nil {
-		return fail(t, exitUsage, fmt.Errorf("%w; see cfsg %s --help", err, chosen.Selected().Name))
+		return fail(t, fmt.Errorf("%w; see cfsg %s --help", err, chosen.Selected().Name))
 	}
 	switch err := chosen.Run(); {
 	case err == nil:
@@ -98,7 +98,7 @@ func run(ctx context.Context, args []string, t terminal) int {
 	case errors.Is(err, errChanges):
 		return exitChanges
 	default:
-		return fail(t, exitCodeOf(err), err)
+		return fail(t, err)
 	}
 }
 
@@ -123,11 +123,12 @@ func emptyFlag(chosen *kong.Context) error {
 	return nil
 }
 
-func fail(t terminal, code int, err error) int {
+// fail says what failed and returns the exit code of a failure.
+func fail(t terminal, err error) int {
 	for line := range strings.SplitSeq(err.Error(), "\n") {
 		fmt.Fprintf(t.err, "cfsg: %s\n", line)
 	}
-	return code
+	return exitError
 }
 
 // commandOf returns cfsg and the command, if one was understood before the
