@@ -106,7 +106,7 @@ func Explain(err error, permission string) error {
 	case "RequestLimitExceeded":
 		hint = "EC2 is throttling this account; run again later"
 	case "RulesPerSecurityGroupLimitExceeded":
-		hint = "the group's quota is lower than RULES_PER_GROUP says, or a prefix list in the group weighs more than one rule; tag one more group for its pool, or raise quota L-0EA8095F"
+		hint = "the group's quota is lower than RULES_PER_GROUP says, or a prefix list in the group weighs more than one rule; add a group to its pool (all groups of a pool carry the same pool tag), or raise quota L-0EA8095F"
 	case "":
 		_, unknown := errors.AsType[*net.DNSError](err)
 		lost, ok := errors.AsType[*net.OpError](err)

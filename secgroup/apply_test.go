@@ -158,7 +158,7 @@ func TestApplyFails(t *testing.T) {
 		{Authorize, "InvalidClientTokenId", "; check the credentials and the clock"},
 		{Authorize, "UnrecognizedClientException", "; check the credentials and the clock"},
 		{Authorize, "RequestLimitExceeded", "; EC2 is throttling this account; run again later"},
-		{Authorize, "RulesPerSecurityGroupLimitExceeded", "tag one more group for its pool, or raise quota L-0EA8095F"},
+		{Authorize, "RulesPerSecurityGroupLimitExceeded", "add a group to its pool (all groups of a pool carry the same pool tag), or raise quota L-0EA8095F"},
 		{Authorize, "InvalidPermission.Duplicate", "InvalidPermission.Duplicate: of EC2"},
 		{Revoke, "InvalidPermission.NotFound", "InvalidPermission.NotFound: of EC2"},
 		{Authorize, "InternalError", "InternalError: of EC2"},

@@ -2,6 +2,8 @@ package secgroup
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -33,12 +35,26 @@ func (e *HeldError) Error() string {
 type ShortageError struct {
 	Pool  string
 	Ports []PortShortage
-	// MoreGroups, tagged like the ones that are short, would make room; so
-	// would a quota of RulesPerGroup.
+	// MoreGroups in the same pool would make room; so would a quota of
+	// RulesPerGroup.
 	MoreGroups, RulesPerGroup int
 	// Cause, where it is set, is why there is no room although the pool may be
 	// large enough.
 	Cause string
+	// TagKey and Services are those of the run, and GroupIDs the groups of the
+	// pool as it is.
+	TagKey   string
+	Services []string
+	GroupIDs []string
+}
+
+// newShortage returns an error about a pool, without its figures.
+func newShortage(groups []GroupPlan, req Request) *ShortageError {
+	e := &ShortageError{Pool: poolName(groups[0]), TagKey: req.TagKey, Services: req.Services}
+	for _, g := range groups {
+		e.GroupIDs = append(e.GroupIDs, g.Group.ID)
+	}
+	return e
 }
 
 // A PortShortage is the room a port lacks in one family.
@@ -66,8 +82,88 @@ func (e *ShortageError) Error() string {
 	if e.Cause != "" {
 		return text + ": " + e.Cause
 	}
-	return text + fmt.Sprintf(": tag %s for the pool, or raise quota L-0EA8095F (inbound rules per security group) to %d",
-		plural(e.MoreGroups, "more group"), e.RulesPerGroup)
+	ways := slices.DeleteFunc([]string{e.fewerRules(), e.moreGroups(), e.higherQuota()}, func(way string) bool { return way == "" })
+	if len(ways) == 0 {
+		ways = []string{"open fewer ports, or ask for fewer services"}
+	}
+	return text + ": " + strings.Join(ways, "; or ")
+}
+
+// What a network interface takes. An Application Load Balancer takes as many
+// groups as an interface does by default, and the rules of one group times the
+// groups of an interface may not pass maxInterfaceRules. See
+// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+const (
+	interfaceGroups    = 5
+	maxInterfaceGroups = 16
+	maxInterfaceRules  = 1000
+)
+
+// fewerRules says how the same servers are let in with fewer rules, if there is
+// a way.
+func (e *ShortageError) fewerRules() string {
+	if !slices.Equal(e.Services, []string{"CLOUDFRONT"}) {
+		return ""
+	}
+	return "let in only those blocks of CLOUDFRONT that connect to origins, with SERVICES=CLOUDFRONT_ORIGIN_FACING and WITHIN=CLOUDFRONT (cfsg --service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT): 19 IPv4 and 3 IPv6 rules a port on 2026-08-22"
+}
+
+// moreGroups says which groups to make, how to tag all of them, and where to
+// attach them, if they can be attached anywhere.
+func (e *ShortageError) moreGroups() string {
+	total := len(e.GroupIDs) + e.MoreGroups
+	if total > maxInterfaceGroups {
+		return ""
+	}
+	pool := tag(e.TagKey+poolSuffix, e.Pool)
+	them, limit := "it", fmt.Sprintf("a network interface takes %d groups by default, an Application Load Balancer %[1]d", interfaceGroups)
+	if e.MoreGroups > 1 {
+		them = "them"
+	}
+	if total > interfaceGroups {
+		limit = fmt.Sprintf("%d groups in all, but a network interface takes %d by default (quota L-2AFB9258, at most %d), and an Application Load Balancer %[2]d", total, interfaceGroups, maxInterfaceGroups)
+	}
+	there := strings.Join(e.GroupIDs, ", ")
+	if len(e.GroupIDs) == 1 && e.Pool == e.GroupIDs[0] {
+		// A group of its own: without the tag it would not share with the new ones.
+		return fmt.Sprintf("make %s, tag %s and %s, tag %s %s as well, and attach %s wherever %s is (%s)",
+			plural(e.MoreGroups, "more group"), tag(e.TagKey, e.portList()), pool, there, pool, them, there, limit)
+	}
+	return fmt.Sprintf("make %s, tag %s and %s as the others of the pool are, and attach %s wherever %s are (%s)",
+		plural(e.MoreGroups, "more group"), tag(e.TagKey, e.portList()), pool, them, there, limit)
+}
+
+// higherQuota says which quota makes room, if it can be raised so far.
+func (e *ShortageError) higherQuota() string {
+	if e.RulesPerGroup > maxInterfaceRules {
+		return ""
+	}
+	text := fmt.Sprintf("raise quota L-0EA8095F (inbound rules per security group) to %d", e.RulesPerGroup)
+	if most := maxInterfaceRules / e.RulesPerGroup; most < interfaceGroups {
+		text += fmt.Sprintf(", with which a network interface takes %s", plural(most, "group"))
+	}
+	return text
+}
+
+// portList lists the ports that are short, as a tag does.
+func (e *ShortageError) portList() string {
+	var ports []PortRange
+	for _, s := range e.Ports {
+		ports = append(ports, s.Port)
+	}
+	var names []string
+	for _, p := range SortPorts(ports) {
+		names = append(names, p.String())
+	}
+	return strings.Join(names, " ")
+}
+
+// tag writes a tag as key=value.
+func tag(key, value string) string {
+	if strings.Contains(value, " ") {
+		value = strconv.Quote(value)
+	}
+	return key + "=" + value
 }
 
 func plural(n int, noun string) string {

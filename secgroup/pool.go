@@ -478,7 +478,7 @@ func (p *pool) shortage(groups []GroupPlan) error {
 		short[p.classOf(w)]++
 		lack[p.familyOf(w)]++
 	}
-	e := &ShortageError{Pool: poolName(groups[0])}
+	e := newShortage(groups, p.req)
 	for k, port := range p.ports {
 		for _, f := range []Family{IPv4, IPv6} {
 			if n := short[class{k, f}]; n > 0 {

@@ -1,0 +1,131 @@
+package secgroup
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// consecutive returns n ranges of which no two merge.
+func consecutive(n int) []netip.Prefix {
+	var ranges []netip.Prefix
+	for i := range n {
+		ranges = append(ranges, netip.PrefixFrom(netip.AddrFrom4([4]byte{13, byte(i >> 7), byte(i << 1), 0}), 24))
+	}
+	return ranges
+}
+
+// What a shortage tells to do, done to the letter, makes room: each tag that is
+// named, and no other, on the groups that it is named for.
+func TestShortageDoneLiterally(t *testing.T) {
+	made := regexp.MustCompile(`make (\d+) more groups?, tag (\S+?)=("[^"]*"|\S+) and (\S+?)=(\S+?),? `)
+	retagged := regexp.MustCompile(`, tag (sg-\d+) (\S+?)=(\S+) as well, `)
+	raised := regexp.MustCompile(`raise quota L-0EA8095F \(inbound rules per security group\) to (\d+)`)
+	for name, groups := range map[string][]Group{
+		"a group of its own":            {group("sg-1", "443", nil)},
+		"a group of its own, two ports": {group("sg-1", "80 443", nil)},
+		"a pool":                        {group("sg-1", "443", []string{"pool=web"}), group("sg-2", "443", []string{"pool=web"})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ranges := consecutive(130)
+			e := shortage(newPlan(t, groups, ranges, nil))
+			text := e.Error()
+			m := made.FindStringSubmatch(text)
+			if m == nil {
+				t.Fatalf("the error names no groups to make: %s", text)
+			}
+			n, err := strconv.Atoi(m[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			tagged := groups
+			if again := retagged.FindStringSubmatch(text); again != nil {
+				tagged = nil
+				for _, g := range groups {
+					tags := map[string]string{again[2]: again[3]}
+					for k, v := range g.Tags {
+						tags[k] = v
+					}
+					if g.ID == again[1] {
+						g.Tags = tags
+					}
+					tagged = append(tagged, g)
+				}
+			}
+			for i := range n {
+				tagged = append(tagged, Group{
+					ID: fmt.Sprintf("sg-9%d", i), VPC: groups[0].VPC,
+					Tags: map[string]string{m[2]: strings.Trim(m[3], `"`), m[4]: m[5]},
+				})
+			}
+			plan := newPlan(t, tagged, ranges, nil)
+			if err := plan.Failures(); err != nil || len(plan.Pools) != 1 {
+				t.Errorf("%d pools and %v after doing what it says: %s", len(plan.Pools), err, text)
+			}
+			quota := raised.FindStringSubmatch(text)
+			if quota == nil {
+				t.Fatalf("the error names no quota: %s", text)
+			}
+			plan = newPlan(t, groups, ranges, func(r *Request) { r.RulesPerGroup, _ = strconv.Atoi(quota[1]) })
+			if err := plan.Failures(); err != nil {
+				t.Errorf("with the quota that it names: %v", err)
+			}
+		})
+	}
+}
+
+// The ways out are those there are: no more groups than can be attached
+// together, no quota that AWS does not grant, and no cover for another service.
+func TestShortageNamesWhatIsPossible(t *testing.T) {
+	const cover = "SERVICES=CLOUDFRONT_ORIGIN_FACING and WITHIN=CLOUDFRONT"
+	short := func(change func(*ShortageError)) *ShortageError {
+		e := &ShortageError{
+			Pool: "web", Ports: []PortShortage{{tcp443, IPv4, 180, 60}}, MoreGroups: 2, RulesPerGroup: 180,
+			TagKey: testKey, Services: []string{"CLOUDFRONT"}, GroupIDs: []string{"sg-1"},
+		}
+		change(e)
+		return e
+	}
+	for _, c := range []struct {
+		name      string
+		err       *ShortageError
+		want, not []string
+	}{
+		{
+			"three groups", short(func(*ShortageError) {}),
+			[]string{cover, "a network interface takes 5 groups by default, an Application Load Balancer 5"},
+			[]string{"in all"},
+		},
+		{
+			"nine groups", short(func(e *ShortageError) { e.MoreGroups = 8 }),
+			[]string{"9 groups in all, but a network interface takes 5 by default (quota L-2AFB9258, at most 16), and an Application Load Balancer 5"},
+			nil,
+		},
+		{"seventeen groups", short(func(e *ShortageError) { e.MoreGroups = 16 }), []string{cover, "raise quota"}, []string{"more group"}},
+		{"a high quota", short(func(e *ShortageError) { e.RulesPerGroup = 400 }), []string{"to 400, with which a network interface takes 2 groups"}, nil},
+		{"too high a quota", short(func(e *ShortageError) { e.RulesPerGroup = 1001 }), []string{"2 more groups"}, []string{"raise quota"}},
+		{"another service", short(func(e *ShortageError) { e.Services = []string{"CLOUDFRONT", "S3"} }), []string{"2 more groups"}, []string{"WITHIN"}},
+		{
+			"no way but less", short(func(e *ShortageError) { e.Services, e.MoreGroups, e.RulesPerGroup = []string{"S3"}, 99, 9999 }),
+			[]string{"room for 60: open fewer ports, or ask for fewer services"},
+			nil,
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			text := c.err.Error()
+			for _, want := range c.want {
+				if !strings.Contains(text, want) {
+					t.Errorf("%q does not say %q", text, want)
+				}
+			}
+			for _, not := range c.not {
+				if strings.Contains(text, not) {
+					t.Errorf("%q says %q", text, not)
+				}
+			}
+		})
+	}
+}
