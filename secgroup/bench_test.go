@@ -43,7 +43,7 @@ func BenchmarkNewPlan(b *testing.B) {
 		for i := range n {
 			empty = append(empty, Group{ID: fmt.Sprintf("sg-%04d", i), VPC: "vpc-1", Tags: map[string]string{testKey: "443", testKey + "-pool": fmt.Sprint("pool-", i/3)}})
 		}
-		first, err := NewPlan(empty, req)
+		first, err := NewPlan(b.Context(), empty, req)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -63,7 +63,7 @@ func BenchmarkNewPlan(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/groups=%d", c.name, n), func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
-					if _, err := NewPlan(c.groups, c.req); err != nil {
+					if _, err := NewPlan(b.Context(), c.groups, c.req); err != nil {
 						b.Fatal(err)
 					}
 				}

@@ -250,7 +250,7 @@ func TestDiscoverUnreadableRule(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			plan, err := NewPlan(groups, Request{Stamp: testStamp, Ranges: []netip.Prefix{netip.MustParsePrefix("13.32.0.0/15")}, RulesPerGroup: 60})
+			plan, err := NewPlan(t.Context(), groups, Request{Stamp: testStamp, Ranges: []netip.Prefix{netip.MustParsePrefix("13.32.0.0/15")}, RulesPerGroup: 60})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -117,7 +117,7 @@ func (e *endpoint) sync(req Request) (plan *Plan, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if plan, err = NewPlan(groups, req); err != nil {
+	if plan, err = NewPlan(context.Background(), groups, req); err != nil {
 		e.t.Fatal(err)
 	}
 	for _, pool := range plan.Pools {

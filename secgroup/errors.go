@@ -16,18 +16,16 @@ type OlderError struct {
 }
 
 func (e *OlderError) Error() string {
-	return fmt.Sprintf("the file was published at %s, but rule %s of %s was made from a newer one (%q): nothing is changed; fetch the newer file, or correct the rule's description if it is wrong",
+	return fmt.Sprintf("the file was published at %s, but rule %s of %s was made from a newer one (%q): its pool is left as it is; fetch the newer file, or run with force to go back to this one",
 		e.Published.UTC().Format(time.RFC3339), e.Rule.RuleID, e.GroupID, e.Rule.Description)
 }
 
-// A HeldError says that the revokes are held back because too many owned
-// rules would lose addresses. Owned counts the rules that were there before the
-// first run on the publication.
-type HeldError struct{ Losing, Owned, MaxPercent int }
+// A FutureError says that the file was published later than now.
+type FutureError struct{ Published, Now time.Time }
 
-func (e *HeldError) Error() string {
-	return fmt.Sprintf("%d of %d owned rules would lose addresses, more than MAX_REVOKE_PERCENT=%d allows: new rules are authorized, no rule is revoked; compare the published list with the rules, then run once with force if it is right",
-		e.Losing, e.Owned, e.MaxPercent)
+func (e *FutureError) Error() string {
+	return fmt.Sprintf("the file says it was published at %s, but now it is %s: it is not believed and nothing is changed; check the file, and the clock here",
+		e.Published.UTC().Format(time.RFC3339), e.Now.UTC().Format(time.RFC3339))
 }
 
 // A ShortageError says that a pool has no room for all the rules it should

@@ -80,6 +80,17 @@ func (id RuleID) String() string {
 	return fmt.Sprintf("%s %s from %s", id.Protocol, ports, id.Source)
 }
 
+// sourcesOf returns the IP ranges of rules.
+func sourcesOf(rules []Rule) []netip.Prefix {
+	var sources []netip.Prefix
+	for _, r := range rules {
+		if r.Source.Prefix.IsValid() {
+			sources = append(sources, r.Source.Prefix)
+		}
+	}
+	return sources
+}
+
 // OpensTCP reports whether the rule opens every port of p over TCP.
 func (id RuleID) OpensTCP(p PortRange) bool {
 	switch id.Protocol {
@@ -89,14 +100,6 @@ func (id RuleID) OpensTCP(p PortRange) bool {
 		return true
 	}
 	return false
-}
-
-// overlaps reports whether both rules open some address on some TCP port.
-func (id RuleID) overlaps(o RuleID) bool {
-	if !id.Source.Prefix.Overlaps(o.Source.Prefix) {
-		return false
-	}
-	return id.Protocol == "-1" || id.Protocol == "tcp" && id.From <= o.To && o.From <= id.To
 }
 
 // compare orders rules by protocol, ports and source.

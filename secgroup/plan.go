@@ -1,10 +1,14 @@
 package secgroup
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"time"
+
+	"cloudfront-sg-sync/internal/planner"
 )
 
 // A Request is what a plan is asked for.
@@ -14,13 +18,17 @@ type Request struct {
 	Stamp
 	// Ranges are the wanted sources: canonical, sorted, none inside another.
 	Ranges []netip.Prefix
+	// Families are those that ranges are wanted of; none means both. The rules
+	// of another family are surplus by the operator's own word.
+	Families []Family
 	// RulesPerGroup is the quota L-0EA8095F: the inbound rules that a group
 	// may hold of each family, at least one.
 	RulesPerGroup int
-	// MaxRevokePercent bounds the owned rules that may lose addresses in one
-	// plan because the ranges shrank. Where more would, nothing is revoked.
+	// MaxRevokePercent bounds what a published list may take away from a pool
+	// in one go, see [HeldError].
 	MaxRevokePercent int
-	// Force lifts MaxRevokePercent.
+	// Force lifts MaxRevokePercent, and plans for a file that is older than what
+	// rules were made from.
 	Force bool
 	// GroupIDs names the only groups that may be changed; empty means all.
 	GroupIDs []string
@@ -28,6 +36,12 @@ type Request struct {
 	// "none" and in no pool, however many there are and whatever they were
 	// made from. Ranges and the time of the stamp count for nothing then.
 	Withdraw bool
+	// Now is the time of the run, for telling what is from the future. The zero
+	// value believes everything.
+	Now time.Time
+	// Attachments tell at which network interfaces the groups are seen. Without
+	// them each pool is taken as one that is attached as a whole.
+	Attachments *Attachments
 }
 
 // A Plan is what makes the groups of one account and region equal to a
@@ -35,12 +49,6 @@ type Request struct {
 type Plan struct {
 	// Pools are sorted by name; a group of its own is a pool named by its ID.
 	Pools []PoolPlan
-	// Owned counts the rules there are by this tool, and Losing those of them
-	// that lose addresses because the ranges shrank.
-	Owned, Losing int
-	current       int // owned rules made from the very publication of the request
-	// Err is a *[HeldError] where the revokes are held back.
-	Err error
 }
 
 // A PoolPlan is the part of a plan for one pool. No step of a pool depends on
@@ -51,8 +59,16 @@ type PoolPlan struct {
 	// Steps are to be taken in this order, and none after one that failed.
 	Steps []Step
 	// Err says why the pool cannot be made equal to the request, or not
-	// wholly: a *[ShortageError] where it is too small.
+	// wholly: a *[ShortageError] where it is too small, a *[HeldError] where
+	// revokes are held back, an *[OlderError] where its rules are from a newer
+	// file. Where there are several, they are joined.
 	Err error
+	// Warnings is what does not keep the pool from being equal to the request
+	// but needs a person.
+	Warnings []string
+	// Interfaces tell what network interfaces have of the pool after the steps.
+	// There are none where Request.Attachments were not given.
+	Interfaces []InterfacePlan
 }
 
 // A GroupPlan is what becomes of one group.
@@ -80,7 +96,7 @@ type Op int
 const (
 	Authorize Op = iota
 	Revoke
-	Redescribe // give rules that were taken over this tool's description
+	Redescribe // give rules that stay the description that is true of them now
 )
 
 func (op Op) String() string { return [...]string{"authorize", "revoke", "redescribe"}[op] }
@@ -90,9 +106,12 @@ type Step struct {
 	Op      Op
 	GroupID string
 	Rules   []Rule
-	// Gap lists wanted ranges that this revoke closes until a later step
-	// opens them again. It is empty wherever an order without a gap exists.
+	// Gap lists wanted ranges that this revoke closes until the next steps open
+	// them again. It is empty wherever an order without a gap exists.
 	Gap []netip.Prefix
+	// Closes tells of a step that it ends a gap: it belongs right behind the one
+	// before it.
+	Closes bool
 }
 
 func (s Step) String() string {
@@ -104,110 +123,72 @@ func (s Step) equal(o Step) bool {
 }
 
 // NewPlan returns the steps that make the groups of one account and region equal
-// to the request. It fails where the request is older than what a rule was
-// made from, with an *[OlderError].
+// to the request. It fails where the file is from the future, with a
+// *[FutureError]. Planning ends early where the context does: what it has by
+// then is a plan that is safe, if perhaps with a gap that more time would avoid.
 //
 // For each wanted rule (a port of the pool, a range) and each rule there is:
 //
 //	wanted  there is one                  plan
 //	yes     no                            authorize it in a group with room
-//	yes     owned, or foreign             keep it; mark it if it is taken over
+//	yes     owned, or foreign             keep it; describe it anew if need be
 //	yes     twice or more                 keep one, revoke the other owned ones
 //	no      owned                         revoke it, after what replaces it
 //	no      foreign                       leave it alone
-func NewPlan(groups []Group, req Request) (*Plan, error) {
+func NewPlan(ctx context.Context, groups []Group, req Request) (*Plan, error) {
 	if req.Withdraw {
-		req.Ranges = nil // and no group lists a port, so the guard has nothing to count
-	} else if err := refuseOlder(groups, req.Stamp); err != nil {
+		req.Ranges = nil
+	} else if err := refuseFuture(req); err != nil {
 		return nil, err
 	}
-	pools := partition(groups, req)
 	plan := &Plan{}
-	for _, members := range pools {
-		plan.Pools = append(plan.Pools, plan.pool(members, req, all))
-	}
-	// A run that held its revokes back has added rules all the same. In the
-	// next run on the same publication those must not count for the revokes,
-	// unless they are most of what there is: then a few strays are no mass.
-	before := max(plan.Owned-plan.current, plan.current)
-	if !req.Force && plan.Losing*100 > before*req.MaxRevokePercent {
-		held := &Plan{Err: &HeldError{Losing: plan.Losing, Owned: before, MaxPercent: req.MaxRevokePercent}}
-		for _, members := range pools {
-			held.Pools = append(held.Pools, held.pool(members, req, hold))
-		}
-		held.Losing = plan.Losing
-		return held, nil
+	for _, members := range partition(groups, req) {
+		plan.Pools = append(plan.Pools, planPool(ctx, members, req))
 	}
 	return plan, nil
 }
 
-// pool plans one pool and adds what it owns and loses to the plan's sums.
-func (plan *Plan) pool(members []GroupPlan, req Request, aim aim) PoolPlan {
-	pp := PoolPlan{Name: poolName(members[0]), Groups: slices.Clone(members)}
-	current := req.Stamp.String()
-	for i := range pp.Groups {
-		g := &pp.Groups[i]
-		for _, r := range g.Group.Ingress {
-			if stamped(req.TagKey, r.Description) {
-				plan.Owned++
-				if t, ok := publishedIn(r.Description); ok && t.After(g.Applied) {
-					g.Applied = t
-				}
-				if r.Description == current {
-					plan.current++
-				}
-			} else if !owned(req.TagKey, g.Settings, r) {
-				g.Foreign++
-			}
-		}
+// planPool plans one pool.
+func planPool(ctx context.Context, groups []GroupPlan, req Request) PoolPlan {
+	pp := PoolPlan{Name: poolName(groups[0]), Groups: groups}
+	for i := range groups {
+		pp.Warnings = append(pp.Warnings, groups[i].survey(req)...)
 	}
-	if pp.Err = checkPool(pp.Groups); pp.Err != nil {
-		pp.sum(req)
+	defer pp.sum(req)
+	if pp.Err = checkPool(groups); pp.Err != nil {
 		return pp
 	}
-	p := newPool(pp.Groups, req, aim)
-	plan.Losing += p.losing()
-	pp.Err = p.shortage(pp.Groups)
-	pp.Steps = p.order()
-	if gaps(pp.Steps) > 0 {
-		if careful := replaceFirst(pp.Groups, req); gaps(careful) < gaps(pp.Steps) {
-			pp.Steps = careful
-		}
+	if pp.Err = refuseOlder(groups, req); pp.Err != nil {
+		return pp
 	}
-	pp.Steps = append(pp.Steps, p.takeOver(pp.Steps)...)
-	pp.sum(req)
+	p := newPool(groups, req)
+	held := p.guard()
+	plan := planner.Make(ctx, p.world)
+	pp.Steps = p.relabel(p.steps(plan))
+	pp.Err = errors.Join(held, p.shortage(plan))
+	pp.Interfaces = p.interfaces(pp.Steps)
 	return pp
 }
 
-// replaceFirst plans a pool without regard to the number of calls: what
-// replaces surplus rules is authorized before what is new takes the room, and
-// moved to where it belongs later.
-func replaceFirst(groups []GroupPlan, req Request) []Step {
-	var steps []Step
-	for {
-		next := newPool(groups, req, replace).order()
-		if len(next) == 0 {
-			return append(steps, newPool(groups, req, all).order()...)
+// survey counts what there is in the group, and returns warnings of what is odd
+// there.
+func (g *GroupPlan) survey(req Request) (warnings []string) {
+	for _, r := range g.Group.Ingress {
+		if !stamped(req.TagKey, r.Description) {
+			if !owned(req.TagKey, g.Settings, r) {
+				g.Foreign++
+			}
+			continue
 		}
-		steps = append(steps, next...)
-		groups = slices.Clone(groups)
-		for i := range groups {
-			g := *groups[i].Group
-			g.Ingress = g.after(next)
-			groups[i].Group = &g
+		t, err := believed(r, req)
+		if err != nil && len(warnings) == 0 { // one a group, however many rules
+			warnings = append(warnings, fmt.Sprintf("%s: %v", g.Group.ID, err))
 		}
-	}
-}
-
-// gaps counts the steps that open a gap.
-func gaps(steps []Step) int {
-	n := 0
-	for _, s := range steps {
-		if len(s.Gap) > 0 {
-			n++
+		if t.After(g.Applied) {
+			g.Applied = t
 		}
 	}
-	return n
+	return warnings
 }
 
 // after returns the rules of the group once the steps are taken.
@@ -262,32 +243,18 @@ func owned(tagKey string, s Settings, r Rule) bool {
 	if stamped(tagKey, r.Description) {
 		return true
 	}
-	if !s.Exclusive || r.Protocol != "tcp" || !r.Source.Prefix.IsValid() {
-		return false
-	}
+	return s.Exclusive && r.Protocol == "tcp" && r.Source.Prefix.IsValid() && listed(s.Ports, r.RuleID)
+}
+
+// listed reports whether every port of a TCP rule is one of the ports.
+func listed(ports []PortRange, r RuleID) bool {
 	next := r.From // the first port of the rule not yet found to be listed
-	for _, p := range s.Ports {
+	for _, p := range ports {
 		if int32(p.From) <= next && next <= int32(p.To) {
 			next = int32(p.To) + 1
 		}
 	}
 	return next > r.To
-}
-
-// refuseOlder fails where a rule was made from a newer publication than the
-// one asked for.
-func refuseOlder(groups []Group, stamp Stamp) error {
-	for _, g := range groups {
-		for _, r := range g.Ingress {
-			if !stamped(stamp.TagKey, r.Description) {
-				continue
-			}
-			if t, ok := publishedIn(r.Description); ok && t.After(stamp.Published) {
-				return &OlderError{GroupID: g.ID, Rule: r, Newest: t, Published: stamp.Published}
-			}
-		}
-	}
-	return nil
 }
 
 // SameSteps reports whether both plans take the same steps in each pool.

@@ -17,6 +17,9 @@ type Stamp struct {
 	// where the rules open the ranges of Services and nothing else.
 	Within    []string
 	Published time.Time // when the file was published the rule was made from
+	// Held marks a rule that was authorized while the guard held its pool, see
+	// [HeldError].
+	Held bool
 }
 
 // maxDescription is the length of a rule's description in characters, and
@@ -31,12 +34,29 @@ const (
 //
 //	cloudfront-ingress: CLOUDFRONT 2026-08-22T15:17:05Z
 //	cloudfront-ingress: CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT 2026-08-22T15:17:05Z
+//
+// and, of a rule that was authorized while its pool was held,
+//
+//	cloudfront-ingress: CLOUDFRONT 2026-08-22T15:17:05Z held
 func (s Stamp) String() string {
 	made := strings.Join(s.Services, ",")
 	if len(s.Within) > 0 {
 		made += within + strings.Join(s.Within, ",")
 	}
-	return s.TagKey + ": " + made + " " + s.Published.UTC().Format(time.RFC3339)
+	text := s.TagKey + ": " + made + " " + s.Published.UTC().Format(time.RFC3339)
+	if s.Held {
+		text += held
+	}
+	return text
+}
+
+// held ends the description of a rule that was authorized while its pool was
+// held.
+const held = " held"
+
+// sameCover reports whether rules of both stamps are made for the same services.
+func (s Stamp) sameCover(o Stamp) bool {
+	return slices.Equal(s.Services, o.Services) && slices.Equal(s.Within, o.Within)
 }
 
 // within stands between the services and those whose ranges their rules may
@@ -48,6 +68,7 @@ const within = " within "
 // one that is not owned, and for an owned one that someone has edited.
 func ParseStamp(tagKey, description string) (s Stamp, ok bool) {
 	made, owned := strings.CutPrefix(description, tagKey+": ")
+	made, marked := strings.CutSuffix(made, held)
 	end := strings.LastIndexByte(made, ' ')
 	if !owned || end < 0 {
 		return Stamp{}, false
@@ -56,7 +77,7 @@ func ParseStamp(tagKey, description string) (s Stamp, ok bool) {
 	if err != nil {
 		return Stamp{}, false
 	}
-	s = Stamp{TagKey: tagKey, Published: published.UTC()}
+	s = Stamp{TagKey: tagKey, Published: published.UTC(), Held: marked}
 	services, cover, covered := strings.Cut(made[:end], within)
 	s.Services = strings.Split(services, ",")
 	if covered {
@@ -98,11 +119,4 @@ func (s Stamp) Validate() error {
 // stamped reports whether a description marks a rule as owned.
 func stamped(tagKey, description string) bool {
 	return len(description) > len(tagKey) && description[len(tagKey)] == ':' && description[:len(tagKey)] == tagKey
-}
-
-// publishedIn returns the publication time an owned rule's description ends
-// with; ok is false where someone has written something else there.
-func publishedIn(description string) (t time.Time, ok bool) {
-	t, err := time.Parse(time.RFC3339, description[strings.LastIndexByte(description, ' ')+1:])
-	return t, err == nil
 }

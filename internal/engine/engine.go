@@ -214,9 +214,6 @@ func (e *Engine) once(ctx context.Context, o *outcome, groups []secgroup.Group, 
 		}
 	}
 	o.planned = true
-	if plan.Err != nil {
-		o.fail(plan.Err)
-	}
 	pools := concerned(plan.Pools, req.GroupIDs)
 	o.capacity = capacityOf(pools, publication.Merged())
 	failures := make([]error, len(pools))

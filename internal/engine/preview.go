@@ -68,9 +68,6 @@ func (p Preview) Failures(req Request) []error {
 	}
 	var errs []error
 	fail := func(err error) { errs = append(errs, fmt.Errorf("%v: %w", p.Target, err)) }
-	if p.Plan.Err != nil {
-		fail(p.Plan.Err)
-	}
 	for _, pool := range p.Pools {
 		for _, err := range failuresOf(pool, req.GroupIDs) {
 			fail(err)

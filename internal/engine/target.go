@@ -132,7 +132,7 @@ func askQuota(ctx context.Context, cfg aws.Config) (int, error) {
 func (t *Target) plan(ctx context.Context, log *slog.Logger, groups []secgroup.Group, req secgroup.Request) (*secgroup.Plan, error) {
 	configured := req.RulesPerGroup
 	req.RulesPerGroup = t.quota(configured)
-	plan, err := secgroup.NewPlan(groups, req)
+	plan, err := secgroup.NewPlan(ctx, groups, req)
 	if err != nil || configured > 0 || t.knownQuota > 0 || idle(plan) {
 		return plan, err
 	}
@@ -145,7 +145,7 @@ func (t *Target) plan(ctx context.Context, log *slog.Logger, groups []secgroup.G
 		return plan, nil
 	}
 	req.RulesPerGroup = quota
-	return secgroup.NewPlan(groups, req)
+	return secgroup.NewPlan(ctx, groups, req)
 }
 
 // learnQuota asks Service Quotas, unless it has been asked. With an error it

@@ -10,6 +10,9 @@ import (
 	"go4.org/netipx"
 )
 
+// A Set is a set of addresses.
+type Set = netipx.IPSet
+
 // Of returns the addresses that prefixes cover.
 func Of(prefixes []netip.Prefix) *netipx.IPSet {
 	var b netipx.IPSetBuilder

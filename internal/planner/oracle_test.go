@@ -1,0 +1,358 @@
+package planner
+
+import (
+	"container/heap"
+	"fmt"
+	"math/bits"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// The oracle knows tiny worlds of four addresses and two ports. It is written
+// from the words of the promises and shares no code with the planner: a state is
+// the set of rules that the holders have, a call adds a rule or removes one, and
+// what is open is asked of every address on every port at every view.
+
+const (
+	tinyBase = "18.64.0.0"
+	tinyBits = 30 // four addresses
+)
+
+var tinyPorts = []Ports{{80, 80}, {443, 443}}
+
+// tinyRule is a rule of a tiny world: a mask of addresses on a mask of ports.
+type tinyRule struct {
+	prefix netip.Prefix
+	ports  Ports
+}
+
+func (r tinyRule) opens() (cells uint8) {
+	for k, p := range tinyPorts {
+		if p.First < r.ports.First || r.ports.Last < p.Last {
+			continue
+		}
+		a := netip.MustParseAddr(tinyBase)
+		for i := range 4 {
+			if r.prefix.Contains(a) {
+				cells |= 1 << (4*k + i)
+			}
+			a = a.Next()
+		}
+	}
+	return cells
+}
+
+// tinyPrefix returns a prefix of the tiny world by its first address and its
+// number of addresses.
+func tinyPrefix(first, n int) netip.Prefix {
+	a := netip.MustParseAddr(tinyBase)
+	for range first {
+		a = a.Next()
+	}
+	return netip.PrefixFrom(a, 32-bits.TrailingZeros(uint(n)))
+}
+
+// tinySlot is one rule in one holder: something that can be there or not.
+type tinySlot struct {
+	holder int
+	rule   tinyRule
+	wanted bool // may be added
+	owned  bool // may be removed
+	weight int
+}
+
+// oracle is a world as the oracle sees it.
+type oracle struct {
+	world World
+	slots []tinySlot
+	room  []int // of each holder, without any slot taken
+	views [][]int
+	start uint32
+	want  uint8 // cells
+	fixed []uint8
+	// needs are the wanted rules, each as the slots that could hold it; one that a
+	// rule of somebody else's satisfies at every view is none.
+	needs []uint32
+}
+
+func newOracle(w World) *oracle {
+	o := &oracle{world: w, views: w.Views}
+	if len(o.views) == 0 {
+		var all []int
+		for h := range w.Holders {
+			all = append(all, h)
+		}
+		o.views = [][]int{all}
+	}
+	o.room = make([]int, len(w.Holders))
+	o.fixed = make([]uint8, len(w.Holders))
+	satisfied := map[Wanted]bool{}
+	index := map[string]int{}
+	for h, holder := range w.Holders {
+		o.room[h] = holder.Room[0]
+		for _, r := range holder.Rules {
+			rule := tinyRule{r.Prefix, r.Ports}
+			if !r.Owned || r.Held || holder.Frozen {
+				o.fixed[h] |= rule.opens()
+				for k, p := range w.Ports {
+					for i, rng := range w.Ranges {
+						if p == r.Ports && rng == r.Prefix && holder.Lists[k] && (r.Owned || o.everywhere(h)) {
+							satisfied[Wanted{k, i}] = true
+						}
+					}
+				}
+				continue
+			}
+			o.room[h] += r.Weight[0]
+			index[fmt.Sprint(h, rule)] = len(o.slots)
+			o.start |= 1 << len(o.slots)
+			o.slots = append(o.slots, tinySlot{holder: h, rule: rule, owned: true, weight: r.Weight[0]})
+		}
+	}
+	for k, p := range w.Ports {
+		for i, rng := range w.Ranges {
+			rule := tinyRule{rng, p}
+			var could uint32
+			for h, holder := range w.Holders {
+				if holder.Frozen || !holder.Lists[k] {
+					continue
+				}
+				o.want |= rule.opens()
+				n, ok := index[fmt.Sprint(h, rule)]
+				if !ok {
+					n = len(o.slots)
+					o.slots = append(o.slots, tinySlot{holder: h, rule: rule, owned: true, weight: 1})
+				}
+				o.slots[n].wanted = true
+				could |= 1 << n
+			}
+			for h, holder := range w.Holders {
+				if holder.Lists[k] && holder.Frozen {
+					o.want |= rule.opens()
+				}
+				_ = h
+			}
+			if could != 0 && !satisfied[Wanted{k, i}] {
+				o.needs = append(o.needs, could)
+			}
+		}
+	}
+	return o
+}
+
+func (o *oracle) everywhere(h int) bool {
+	for _, v := range o.views {
+		if !slices.Contains(v, h) {
+			return false
+		}
+	}
+	return true
+}
+
+// open returns the wanted cells that are open in a state, by view.
+func (o *oracle) open(state uint32) (open [4]uint8) {
+	for v, holders := range o.views {
+		for _, h := range holders {
+			open[v] |= o.fixed[h]
+		}
+		for n, s := range o.slots {
+			if state>>n&1 == 1 && slices.Contains(holders, s.holder) {
+				open[v] |= s.rule.opens()
+			}
+		}
+		open[v] &= o.want
+	}
+	return open
+}
+
+func (o *oracle) used(state uint32, h int) int {
+	n := 0
+	for i, s := range o.slots {
+		if state>>i&1 == 1 && s.holder == h {
+			n += s.weight
+		}
+	}
+	return n
+}
+
+// exact reports whether each wanted rule is there once and no other owned rule.
+func (o *oracle) exact(state uint32) bool {
+	left := state
+	for _, could := range o.needs {
+		if bits.OnesCount32(state&could) != 1 {
+			return false
+		}
+		left &^= could
+	}
+	return left == 0
+}
+
+// settled reports whether each wanted rule is there and every other owned rule,
+// or second copy, is one without which a view would lack something. Without views
+// that is exact.
+func (o *oracle) settled(state uint32) bool {
+	if len(o.world.Views) == 0 {
+		return o.exact(state)
+	}
+	needed := func(n int) bool { return closed(o.open(state), o.open(state&^(1<<n))) > 0 }
+	single := uint32(0)
+	for _, could := range o.needs {
+		switch bits.OnesCount32(state & could) {
+		case 0:
+			return false
+		case 1:
+			single |= state & could
+		}
+	}
+	for n := range o.slots {
+		if state>>n&1 == 1 && single>>n&1 == 0 && !needed(n) {
+			return false
+		}
+	}
+	return true
+}
+
+// closed returns how many cells are open before and not after, at any view.
+func closed(before, after [4]uint8) int {
+	var cells uint8
+	for v := range before {
+		cells |= before[v] &^ after[v]
+	}
+	return bits.OnesCount8(cells)
+}
+
+// path is a state that the search has reached.
+type path struct {
+	state uint32
+	gap   int // cells closed on the way, each gap for one call
+}
+
+type paths []path
+
+func (q paths) Len() int           { return len(q) }
+func (q paths) Less(i, j int) bool { return q[i].gap < q[j].gap }
+func (q paths) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
+func (q *paths) Push(x any)        { *q = append(*q, x.(path)) }
+func (q *paths) Pop() any {
+	old := *q
+	p := old[len(old)-1]
+	*q = old[:len(old)-1]
+	return p
+}
+
+// least returns the least number of cells that have to be closed for one call on
+// the way to a state for which goal holds, or -1 if there is no way. A gap is a
+// removal that the very next call makes good.
+func (o *oracle) least(goal func(uint32) bool) int {
+	best := map[uint32]int{o.start: 0}
+	q := &paths{{o.start, 0}}
+	push := func(state uint32, gap int) {
+		if known, ok := best[state]; !ok || gap < known {
+			best[state] = gap
+			heap.Push(q, path{state, gap})
+		}
+	}
+	for q.Len() > 0 {
+		p := heap.Pop(q).(path)
+		if p.gap > best[p.state] {
+			continue
+		}
+		if goal(p.state) {
+			return p.gap
+		}
+		here := o.open(p.state)
+		for n, s := range o.slots {
+			bit := uint32(1) << n
+			if p.state&bit == 0 {
+				if s.wanted && o.room[s.holder]-o.used(p.state, s.holder) > 0 {
+					push(p.state|bit, p.gap)
+				}
+				continue
+			}
+			without := p.state &^ bit
+			there := o.open(without)
+			gap := closed(here, there)
+			if gap == 0 {
+				push(without, p.gap)
+				continue
+			}
+			for m, add := range o.slots { // the next call opens it again
+				with := without | 1<<m
+				if without>>m&1 == 1 || !add.wanted || o.room[add.holder]-o.used(without, add.holder) <= 0 {
+					continue
+				}
+				if closed(here, o.open(with)) == 0 {
+					push(with, p.gap+gap)
+				}
+			}
+		}
+	}
+	return -1
+}
+
+// follow makes the calls of a plan, and returns the state they lead to and how
+// many cells were closed on the way, each call that it lasts. It fails where a
+// call cannot be made, or closes what it does not tell.
+func (o *oracle) follow(plan *Plan) (state uint32, gap int, err error) {
+	state = o.start
+	first := o.open(state)
+	held := first // what was open and is wanted
+	for i, c := range plan.Calls {
+		before := o.open(state)
+		for _, w := range c.Add {
+			n := o.slot(c.Holder, tinyRule{o.world.Ranges[w.Range], o.world.Ports[w.Port]})
+			if n < 0 || !o.slots[n].wanted || state>>n&1 == 1 {
+				return 0, 0, fmt.Errorf("call %d adds %v, which cannot be", i, w)
+			}
+			state |= 1 << n
+		}
+		for _, item := range c.Remove {
+			rule := tinyRule{}
+			if item.Rule >= 0 {
+				r := o.world.Holders[c.Holder].Rules[item.Rule]
+				rule = tinyRule{r.Prefix, r.Ports}
+			} else {
+				rule = tinyRule{o.world.Ranges[item.Wanted.Range], o.world.Ports[item.Wanted.Port]}
+			}
+			n := o.slot(c.Holder, rule)
+			if n < 0 || state>>n&1 == 0 {
+				return 0, 0, fmt.Errorf("call %d removes %v, which is not there", i, rule)
+			}
+			state &^= 1 << n
+		}
+		if over := o.used(state, c.Holder) - o.room[c.Holder]; over > 0 && len(c.Add) > 0 {
+			return 0, 0, fmt.Errorf("call %d: holder %d is %d over its room", i, c.Holder, over)
+		}
+		after := o.open(state)
+		if (closed(before, after) > 0) != (len(c.Gap) > 0) {
+			return 0, 0, fmt.Errorf("call %d closes %d cells and tells of %v", i, closed(before, after), c.Gap)
+		}
+		gap += closed(held, after)
+		for v := range held {
+			held[v] |= after[v]
+		}
+	}
+	if n := closed(held, o.open(state)); n > 0 {
+		return 0, 0, fmt.Errorf("%d cells are closed in the end", n)
+	}
+	return state, gap, nil
+}
+
+func (o *oracle) slot(h int, r tinyRule) int {
+	return slices.IndexFunc(o.slots, func(s tinySlot) bool { return s.holder == h && s.rule == r })
+}
+
+// String writes the world for a person who wants to know why.
+func (w World) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "wanted %v on %v", w.Ranges, w.Ports)
+	for h, holder := range w.Holders {
+		fmt.Fprintf(&b, "\nholder %d: lists %v, room %d, frozen %t", h, holder.Lists, holder.Room[0], holder.Frozen)
+		for _, r := range holder.Rules {
+			fmt.Fprintf(&b, "\n  %v-%v from %v owned %t held %t", r.First, r.Last, r.Prefix, r.Owned, r.Held)
+		}
+	}
+	fmt.Fprintf(&b, "\nviews %v", w.Views)
+	return b.String()
+}

@@ -1,0 +1,159 @@
+package secgroup
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"cloudfront-sg-sync/internal/ipspace"
+)
+
+// A HeldError says that nothing of a pool is closed, because the published list
+// would take too much away from it: addresses of too many of its rules, or too
+// many of its addresses of one family.
+type HeldError struct {
+	Pool string
+	// Losing of the Owned rules that the pool had before would lose addresses.
+	Losing, Owned int
+	// Families are those that would lose more of their addresses than allowed,
+	// and Percent how much.
+	Families []Family
+	Percent  []int
+	// Lost are the addresses that would be closed on some port.
+	Lost       []netip.Prefix
+	MaxPercent int
+}
+
+// maxNamed is how many ranges a message names.
+const maxNamed = 20
+
+func (e *HeldError) Error() string {
+	text := fmt.Sprintf("pool %q is held: the published list takes addresses from %d of its %d rules", e.Pool, e.Losing, e.Owned)
+	for i, f := range e.Families {
+		text += fmt.Sprintf(", and %d %% of its %s addresses", e.Percent[i], f)
+	}
+	var lost []string
+	for _, p := range e.Lost[:min(len(e.Lost), maxNamed)] {
+		lost = append(lost, p.String())
+	}
+	if more := len(e.Lost) - len(lost); more > 0 {
+		lost = append(lost, fmt.Sprintf("%d more", more))
+	}
+	return text + fmt.Sprintf(", more than MAX_REVOKE_PERCENT=%d allows: nothing is closed, what is new is authorized; compare the published list with these ranges, and if it is right run once with force. They would be lost: %s",
+		e.MaxPercent, strings.Join(lost, ", "))
+}
+
+// guard holds the pool, and returns a *[HeldError], where the published list
+// would take too much away from it.
+//
+// It counts what the pool had before: its owned rules, less those that were
+// made while it was held, so that neither a retry nor a further publication
+// changes the verdict. What the operator takes away counts for nothing: rules on
+// ports that no group lists any more, made for other services, or of a family
+// that is not asked for.
+func (p *pool) guard() error {
+	if p.req.Withdraw || p.req.Force {
+		return nil
+	}
+	e := &HeldError{Pool: poolName(p.groups[0]), MaxPercent: p.req.MaxRevokePercent}
+	wanted := ipspace.Of(p.req.Ranges)
+	had := map[PortRange][]netip.Prefix{}
+	all := map[PortRange][]netip.Prefix{}
+	for i, g := range p.groups {
+		if p.frozen(i) {
+			continue
+		}
+		for _, r := range g.Group.Ingress {
+			if !p.counts(r) {
+				continue
+			}
+			port := PortRange{uint16(r.From), uint16(r.To)}
+			all[port] = append(all[port], r.Source.Prefix)
+			if s, ok := ParseStamp(p.req.TagKey, r.Description); ok && s.Held {
+				continue
+			}
+			had[port] = append(had[port], r.Source.Prefix)
+			e.Owned++
+			if !wanted.ContainsPrefix(r.Source.Prefix) {
+				e.Losing++
+			}
+		}
+	}
+	if e.Owned == 0 {
+		return nil
+	}
+	e.measure(had, wanted)
+	if e.Losing*100 <= e.Owned*e.MaxPercent && len(e.Families) == 0 {
+		return nil
+	}
+	e.Lost = lostOf(had, wanted)
+	p.hold(wanted)
+	return e
+}
+
+// counts reports whether a rule is one that only the published list can take
+// away from the pool.
+func (p *pool) counts(r Rule) bool {
+	if !stamped(p.req.TagKey, r.Description) || r.Protocol != "tcp" || !r.Source.Prefix.IsValid() {
+		return false
+	}
+	if len(p.req.Families) > 0 && !slices.Contains(p.req.Families, FamilyOf(r.Source.Prefix)) {
+		return false
+	}
+	if s, ok := ParseStamp(p.req.TagKey, r.Description); ok && !s.sameCover(p.req.Stamp) {
+		return false
+	}
+	return slices.ContainsFunc(p.ports, func(port PortRange) bool {
+		return int32(port.From) == r.From && int32(port.To) == r.To
+	})
+}
+
+// measure finds the families that lose too many of their addresses, summed over
+// the ports.
+func (e *HeldError) measure(had map[PortRange][]netip.Prefix, wanted *ipspace.Set) {
+	var total, lost [2]float64
+	for _, prefixes := range had {
+		set := ipspace.Of(prefixes)
+		gone := ipspace.Minus(set, wanted)
+		for f, list := range both(set.Prefixes()) {
+			total[f] += float64(ipspace.Size(list))
+		}
+		for f, list := range both(gone.Prefixes()) {
+			lost[f] += float64(ipspace.Size(list))
+		}
+	}
+	for _, f := range []Family{IPv4, IPv6} {
+		if lost[f]*100 > total[f]*float64(e.MaxPercent) {
+			e.Families = append(e.Families, f)
+			e.Percent = append(e.Percent, int(lost[f]*100/total[f]))
+		}
+	}
+}
+
+func both(prefixes []netip.Prefix) [2][]netip.Prefix {
+	ipv4, ipv6 := ipspace.Split(prefixes)
+	return [2][]netip.Prefix{ipv4, ipv6}
+}
+
+// lostOf returns the addresses that are lost on some port.
+func lostOf(had map[PortRange][]netip.Prefix, wanted *ipspace.Set) []netip.Prefix {
+	var all []netip.Prefix
+	for _, prefixes := range had {
+		all = append(all, prefixes...)
+	}
+	return ipspace.Minus(ipspace.Of(all), wanted).Prefixes()
+}
+
+// hold keeps every owned rule of the pool where it is that would lose an
+// address or a port. Others may still be replaced by wider or narrower ones.
+func (p *pool) hold(wanted *ipspace.Set) {
+	p.held = true
+	for i := range p.world.Holders {
+		for k := range p.world.Holders[i].Rules {
+			r := &p.world.Holders[i].Rules[k]
+			id := p.groups[i].Group.Ingress[k].RuleID
+			r.Held = r.Owned && !(id.Protocol == "tcp" && listed(p.ports, id) && id.Source.Prefix.IsValid() && wanted.ContainsPrefix(id.Source.Prefix))
+		}
+	}
+}

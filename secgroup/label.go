@@ -1,0 +1,112 @@
+package secgroup
+
+import (
+	"slices"
+
+	"cloudfront-sg-sync/internal/ipspace"
+	"cloudfront-sg-sync/internal/planner"
+)
+
+// labels returns a function that gives the description of a wanted rule which
+// is authorized.
+//
+// What is authorized in a pool that is held says so: it must not count for what
+// the pool had before, or the next publications would let the guard go. A rule
+// that opens only what others opened already, a re-cut, takes their place and
+// counts as they did.
+func (p *pool) labels() func(planner.Wanted) string {
+	stamp := p.req.Stamp
+	plain := stamp.String()
+	if !p.held {
+		return func(planner.Wanted) string { return plain }
+	}
+	stamp.Held = true
+	marked := stamp.String()
+	before := p.addressesBefore()
+	return func(w planner.Wanted) string {
+		id := p.id(w)
+		if set := before[p.ports[w.Port]]; set != nil && set.ContainsPrefix(id.Source.Prefix) {
+			return plain
+		}
+		return marked
+	}
+}
+
+// addressesBefore returns, by port, the addresses that the pool's owned rules
+// open, but for those made while it was held.
+func (p *pool) addressesBefore() map[PortRange]*ipspace.Set {
+	sources := map[PortRange][]Rule{}
+	for _, g := range p.groups {
+		for _, r := range g.Group.Ingress {
+			if s, ok := ParseStamp(p.req.TagKey, r.Description); ok && !s.Held && r.Protocol == "tcp" && r.Source.Prefix.IsValid() {
+				port := PortRange{uint16(r.From), uint16(r.To)}
+				sources[port] = append(sources[port], r)
+			}
+		}
+	}
+	sets := map[PortRange]*ipspace.Set{}
+	for port, rules := range sources {
+		sets[port] = ipspace.Of(sourcesOf(rules))
+	}
+	return sets
+}
+
+// relabel adds the steps that make the descriptions of rules true which are
+// there and stay: of rules taken over in exclusive groups, of those made for
+// other services or while the pool was held, and of those that no file before
+// this one can have made.
+//
+// A plan that only revokes leaves the date of its file on one rule, and does so
+// first: an older file is then refused, whatever becomes of the run.
+func (p *pool) relabel(steps []Step) []Step {
+	if p.req.Withdraw || p.held {
+		return steps
+	}
+	var wrong, any []Step // any has one rule that stays
+	dated := false
+	for i, g := range p.groups {
+		step := Step{Op: Redescribe, GroupID: g.Group.ID}
+		if p.frozen(i) {
+			continue
+		}
+		for _, r := range g.Group.untouched(steps) {
+			if !owned(p.req.TagKey, g.Settings, r) || !p.wants(g.Settings, r.RuleID) {
+				continue
+			}
+			stamp, ok := ParseStamp(p.req.TagKey, r.Description)
+			now := Rule{RuleID: r.RuleID, Description: p.req.Stamp.String()}
+			switch {
+			case !ok || stamp.Held || !stamp.sameCover(p.req.Stamp) || stamp.Published.After(p.req.Published):
+				step.Rules = append(step.Rules, now)
+			case stamp.Published.Equal(p.req.Published):
+				dated = true
+			case len(any) == 0:
+				any = []Step{{Op: Redescribe, GroupID: g.Group.ID, Rules: []Rule{now}}}
+			}
+		}
+		if len(step.Rules) > 0 {
+			wrong = append(wrong, step)
+		}
+	}
+	adds := slices.ContainsFunc(steps, func(s Step) bool { return s.Op == Authorize })
+	if dated || adds || len(steps) == 0 {
+		return append(steps, wrong...)
+	}
+	if len(wrong) == 0 {
+		wrong = any
+	}
+	return append(wrong, steps...)
+}
+
+// untouched returns the rules of the group that no step is about.
+func (g *Group) untouched(steps []Step) []Rule {
+	touched := map[RuleID]bool{}
+	for _, s := range steps {
+		if s.GroupID == g.ID {
+			for _, r := range s.Rules {
+				touched[r.RuleID] = true
+			}
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(g.Ingress), func(r Rule) bool { return touched[r.RuleID] })
+}
