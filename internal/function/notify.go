@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -16,11 +17,29 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 )
 
-// changes collects the steps that a run has taken. It may be told of them by several goroutines at a time.
+// changes notes what a run adds and revokes, as far as a message can tell it. It may be told of it by several goroutines
+// at a time.
 type changes struct {
-	mu    sync.Mutex
-	steps map[*engine.Target][]secgroup.Step
+	mu     sync.Mutex
+	groups map[group][]change
+	noted  int // changes in groups
 }
+
+// A group is a security group of a target.
+type group struct {
+	target *engine.Target
+	id     string
+}
+
+// A change is a rule that was added or revoked.
+type change struct {
+	op   secgroup.Op
+	rule secgroup.RuleID
+}
+
+// maxChanges is more than a message has room for, at some 25 bytes each. What is beyond is counted in the report, and not
+// kept: in many accounts together it would be most of the memory that a run takes.
+const maxChanges = maxMessage / 25
 
 // add notes a step that adds or revokes rules. Marking a rule as this tool's opens and closes nothing.
 func (c *changes) add(t *engine.Target, step secgroup.Step) {
@@ -29,24 +48,29 @@ func (c *changes) add(t *engine.Target, step secgroup.Step) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.steps == nil {
-		c.steps = map[*engine.Target][]secgroup.Step{}
+	if c.groups == nil {
+		c.groups = map[group][]change{}
 	}
-	c.steps[t] = append(c.steps[t], step)
+	g := group{t, step.GroupID}
+	made := c.groups[g]
+	for _, r := range step.Rules[:min(len(step.Rules), maxChanges-c.noted)] {
+		made = append(made, change{step.Op, r.RuleID})
+		c.noted++
+	}
+	c.groups[g] = made
 }
 
-func (c *changes) empty() bool { return len(c.steps) == 0 }
+func (c *changes) empty() bool { return len(c.groups) == 0 }
 
 // targets returns the accounts and regions that were changed, in order.
 func (c *changes) targets() []*engine.Target {
-	var targets []*engine.Target
-	for t := range c.steps {
-		targets = append(targets, t)
+	seen := map[*engine.Target]bool{}
+	for g := range c.groups {
+		seen[g.target] = true
 	}
-	slices.SortFunc(targets, func(a, b *engine.Target) int {
+	return slices.SortedFunc(maps.Keys(seen), func(a, b *engine.Target) int {
 		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
 	})
-	return targets
 }
 
 // A notifier tells an SNS topic what has changed.
@@ -129,7 +153,7 @@ func (n *notifier) message(c *changes, report *engine.Report, withdrawn bool) st
 	for _, t := range c.targets() {
 		m.line("")
 		m.line("%s", t)
-		m.groups(t, c.steps[t], report)
+		m.groups(t, c, report)
 	}
 	return m.String()
 }
@@ -138,6 +162,7 @@ func (n *notifier) message(c *changes, report *engine.Report, withdrawn bool) st
 type message struct {
 	text    strings.Builder
 	dropped int // lines that did not fit
+	missing int // lines for changes that were not noted
 }
 
 // line adds a line, if it fits.
@@ -154,21 +179,18 @@ func (m *message) line(format string, args ...any) {
 
 // String returns the text. It says what did not fit.
 func (m *message) String() string {
-	if m.dropped == 0 {
+	more := m.dropped + m.missing
+	if more == 0 {
 		return m.text.String()
 	}
-	return m.text.String() + fmt.Sprintf("\n%s more did not fit; the log has the counts of all groups.\n", plural(m.dropped, "line"))
+	return m.text.String() + fmt.Sprintf("\n%s more did not fit; the log has the counts of all groups.\n", plural(more, "line"))
 }
 
 // groups adds what was done in an account and region, group by group.
-func (m *message) groups(t *engine.Target, steps []secgroup.Step, report *engine.Report) {
-	byGroup := map[string][]secgroup.Step{}
-	for _, s := range steps {
-		byGroup[s.GroupID] = append(byGroup[s.GroupID], s)
-	}
+func (m *message) groups(t *engine.Target, c *changes, report *engine.Report) {
 	for _, g := range report.Groups {
-		steps := byGroup[g.GroupID]
-		if g.Account != t.Account || g.Region != t.Region || len(steps) == 0 {
+		made, changed := c.groups[group{t, g.GroupID}]
+		if g.Account != t.Account || g.Region != t.Region || !changed {
 			continue
 		}
 		name := fmt.Sprintf("%s %q", g.GroupID, g.Name)
@@ -176,15 +198,14 @@ func (m *message) groups(t *engine.Target, steps []secgroup.Step, report *engine
 			name += fmt.Sprintf(" of pool %q", g.Pool)
 		}
 		m.line("  %s: %s added, %d revoked", name, plural(g.Added, "rule"), g.Revoked)
-		for _, s := range steps {
+		for _, change := range made {
 			sign := "+"
-			if s.Op == secgroup.Revoke {
+			if change.op == secgroup.Revoke {
 				sign = "-"
 			}
-			for _, r := range s.Rules {
-				m.line("    %s %s", sign, r.RuleID)
-			}
+			m.line("    %s %s", sign, change.rule)
 		}
+		m.missing += g.Added + g.Revoked - len(made)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -186,6 +187,45 @@ func TestNotificationIsBounded(t *testing.T) {
 	}
 	if s := subject(report); len(s) >= 100 {
 		t.Errorf("a subject of %d characters: %s", len(s), s)
+	}
+}
+
+// However much a run changes, no more is kept of it than a message has room for, and every change is counted in it.
+func TestChangesAreBounded(t *testing.T) {
+	rule := secgroup.Rule{RuleID: secgroup.RuleID{Protocol: "tcp", From: 443, To: 443, Source: secgroup.Source{Prefix: netip.MustParsePrefix("52.0.7.0/24")}}}
+	step := secgroup.Step{Op: secgroup.Authorize, Rules: slices.Repeat([]secgroup.Rule{rule}, 200)}
+	const targets, each = 100, 3
+	var c changes
+	var report engine.Report
+	for i := range targets {
+		target := &engine.Target{Region: fmt.Sprintf("r-%03d", targets-i)} // changed first, told last
+		for j := range each {
+			step.GroupID = fmt.Sprintf("sg-%d", j)
+			report.Groups = append(report.Groups, engine.GroupReport{Region: target.Region, GroupID: step.GroupID, Added: 2 * len(step.Rules)})
+			c.add(target, step)
+			c.add(target, step)
+		}
+	}
+	kept := 0
+	for _, made := range c.groups {
+		kept += len(made)
+	}
+	if kept != maxChanges {
+		t.Errorf("%d changes are kept, not %d", kept, maxChanges)
+	}
+	message := (&notifier{}).message(&c, &report, false)
+	end := strings.LastIndex(message, "\n\n")
+	body, last := message[:end], message[end:]
+	var more int
+	if _, err := fmt.Sscanf(last, "\n\n%d lines more did not fit", &more); err != nil {
+		t.Fatalf("%v in %q", err, last)
+	}
+	// The first line, an empty one and a name for each target, and one for each group and each rule.
+	if lines, want := strings.Count(body, "\n")+1+more, 1+targets*2+targets*each*(1+2*len(step.Rules)); lines != want || len(message) > maxMessage {
+		t.Errorf("%d lines are told or counted, not %d, in %d bytes", lines, want, len(message))
+	}
+	if n := strings.Count(body, "400 rules added, 0 revoked"); n < targets*each/2 {
+		t.Errorf("the counts of %d groups are told", n)
 	}
 }
 
