@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -46,7 +45,7 @@ func New(c Config, cfg aws.Config, log *slog.Logger) (*Handler, error) {
 		h.notifier = newNotifier(cfg, c)
 	}
 	if c.MetricsNamespace != "" {
-		h.metrics = &metrics{out: os.Stdout, namespace: c.MetricsNamespace}
+		h.metrics = newMetrics(c.MetricsNamespace)
 	}
 	// Where the ranges come from this machine, so may a request: it is a test.
 	h.responder = newResponder(isLoopbackURL(c.URL))
@@ -119,7 +118,7 @@ func (h *Handler) run(ctx context.Context, req engine.Request) (*engine.Report, 
 		}
 	}
 	if h.metrics != nil && !req.DryRun {
-		if failed := h.metrics.emit(report, err, began, time.Now()); failed != nil {
+		if failed := h.metrics.emit(report, err, len(req.GroupIDs) == 0, began, time.Now()); failed != nil {
 			h.log.WarnContext(ctx, "the metrics of this run are lost", "error", failed)
 		}
 	}

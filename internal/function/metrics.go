@@ -1,9 +1,11 @@
 package function
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"cloudfront-sg-sync/internal/engine"
@@ -18,23 +20,26 @@ const MetricsDimension = "FunctionName"
 type Metric struct {
 	Name string
 	Unit string // as CloudWatch names units
+	// OfAll marks what speaks of all groups. A run for some of them does not tell it: it would clear, or cause, an alarm
+	// for groups that it has not seen.
+	OfAll bool `json:"-"`
 }
 
 // Metrics are all that a run may tell. FreeSlots is missing where there is no pool, PublicationAge where there is no
 // publication: a run that failed to fetch it, or that withdraws the rules.
 var Metrics = []Metric{
-	{"RulesAdded", "Count"},
-	{"RulesRevoked", "Count"},
-	{"RulesWanted", "Count"}, // each range once for each port of each pool
-	{"GroupsManaged", "Count"},
-	{"GroupsChanged", "Count"},
-	{"GroupsFailed", "Count"},
-	{"FreeSlots", "Count"}, // of the tightest pool, in the family and on the port that has the fewest
-	{"PoolsShort", "Count"},
-	{"PublicationAge", "Seconds"},
-	{"Duration", "Milliseconds"},
-	{"RunSucceeded", "Count"}, // 1 or 0, and RunFailed 0 or 1
-	{"RunFailed", "Count"},
+	{"RulesAdded", "Count", false},
+	{"RulesRevoked", "Count", false},
+	{"RulesWanted", "Count", true}, // each range once for each port of each pool
+	{"GroupsManaged", "Count", true},
+	{"GroupsChanged", "Count", false},
+	{"GroupsFailed", "Count", true},
+	{"FreeSlots", "Count", true}, // of the tightest pool, in the family and on the port that has the fewest
+	{"PoolsShort", "Count", true},
+	{"PublicationAge", "Seconds", true},
+	{"Duration", "Milliseconds", false},
+	{"RunSucceeded", "Count", true}, // 1 or 0, and RunFailed 0 or 1
+	{"RunFailed", "Count", true},
 }
 
 // metrics writes metrics in the embedded metric format: CloudWatch makes metrics of a line of the log that is a JSON
@@ -43,12 +48,26 @@ var Metrics = []Metric{
 type metrics struct {
 	out       io.Writer // the standard output, which Lambda sends to CloudWatch Logs line by line
 	namespace string
+	level     string // of the log
 }
 
-// emit writes the metrics of a run that ended with err.
-func (m *metrics) emit(report *engine.Report, err error, began, ended time.Time) error {
+// newMetrics returns metrics for a namespace. Lambda drops lines of the log below the level that the function is set to,
+// and takes a line without a level for one of level INFO. So that no metric is lost by it, they have that very level,
+// which Lambda tells the function. See
+// https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+func newMetrics(namespace string) *metrics {
+	return &metrics{out: os.Stdout, namespace: namespace, level: cmp.Or(os.Getenv("AWS_LAMBDA_LOG_LEVEL"), "INFO")}
+}
+
+// emit writes the metrics of a run that ended with err, and that was for all groups or for some.
+func (m *metrics) emit(report *engine.Report, err error, all bool, began, ended time.Time) error {
 	values := valuesOf(report, err, ended)
 	values["Duration"] = float64(ended.Sub(began).Milliseconds())
+	for _, metric := range Metrics {
+		if metric.OfAll && !all {
+			delete(values, metric.Name)
+		}
+	}
 	line, err := json.Marshal(m.document(values, report, ended))
 	if err != nil {
 		return fmt.Errorf("encode metrics: %w", err)
@@ -91,9 +110,8 @@ func (m *metrics) document(values map[string]float64, report *engine.Report, now
 		"syncToken":      report.SyncToken,
 		"errors":         len(report.Errors),
 		// With the log format JSON, Lambda leaves a line as it is that is a JSON object with a level and a timestamp,
-		// and may otherwise add to it or filter it. See
-		// https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
-		"level":     "INFO",
+		// and may otherwise add to it.
+		"level":     m.level,
 		"timestamp": now.UTC().Format(time.RFC3339Nano),
 		"message":   "metrics",
 	}

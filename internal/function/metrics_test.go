@@ -88,32 +88,37 @@ func TestMetrics(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		report *engine.Report
+		some   bool // of the groups
 		err    error
 		want   map[string]float64
 	}{
-		{"success", report(func(*engine.Report) {}), nil, values(func(map[string]float64) {})},
-		{"failure", report(func(*engine.Report) {}), errors.New("x"), values(func(v map[string]float64) { v["RunSucceeded"], v["RunFailed"] = 0, 1 })},
+		{"success", report(func(*engine.Report) {}), false, nil, values(func(map[string]float64) {})},
+		{"failure", report(func(*engine.Report) {}), false, errors.New("x"), values(func(v map[string]float64) { v["RunSucceeded"], v["RunFailed"] = 0, 1 })},
 		{
-			"no pool", report(func(r *engine.Report) { r.Capacity = engine.Capacity{} }), nil,
+			"some groups", report(func(*engine.Report) {}), true, errors.New("x"),
+			map[string]float64{"RulesAdded": 211, "RulesRevoked": 7, "GroupsChanged": 3, "Duration": 1500},
+		},
+		{
+			"no pool", report(func(r *engine.Report) { r.Capacity = engine.Capacity{} }), false, nil,
 			values(func(v map[string]float64) { v["RulesWanted"], v["PoolsShort"] = 0, 0; delete(v, "FreeSlots") }),
 		},
 		{
-			"full pool", report(func(r *engine.Report) { r.Capacity.Free = 0 }), nil,
+			"full pool", report(func(r *engine.Report) { r.Capacity.Free = 0 }), false, nil,
 			values(func(v map[string]float64) { v["FreeSlots"] = 0 }),
 		},
 		{
-			"nothing fetched", report(func(r *engine.Report) { r.PublishedAt = time.Time{} }), nil,
+			"nothing fetched", report(func(r *engine.Report) { r.PublishedAt = time.Time{} }), false, nil,
 			values(func(v map[string]float64) { delete(v, "PublicationAge") }),
 		},
 		{
-			"clocks that differ", report(func(r *engine.Report) { r.PublishedAt = now.Add(time.Second) }), nil,
+			"clocks that differ", report(func(r *engine.Report) { r.PublishedAt = now.Add(time.Second) }), false, nil,
 			values(func(v map[string]float64) { v["PublicationAge"] = 0 }),
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var out bytes.Buffer
-			m := &metrics{out: &out, namespace: "Edge"}
-			if err := m.emit(test.report, test.err, now.Add(-1500*time.Millisecond), now); err != nil {
+			m := &metrics{out: &out, namespace: "Edge", level: "INFO"}
+			if err := m.emit(test.report, test.err, !test.some, now.Add(-1500*time.Millisecond), now); err != nil {
 				t.Fatal(err)
 			}
 			if n := bytes.Count(out.Bytes(), []byte("\n")); n != 1 || !bytes.HasSuffix(out.Bytes(), []byte("}\n")) {
@@ -134,7 +139,7 @@ func TestMetrics(t *testing.T) {
 // Each run that is not a dry run writes one line, a failed one too; a refused event and a dry run write none.
 func TestMetricsOfRuns(t *testing.T) {
 	sim := ec2sim.New(ec2sim.Options{})
-	h, _ := newTestHandler(t, sim, serve(goodDocument))
+	h, group := newTestHandler(t, sim, serve(goodDocument))
 	var out bytes.Buffer
 	h.metrics = &metrics{out: &out, namespace: "Edge"}
 	for _, test := range []struct {
@@ -147,6 +152,7 @@ func TestMetricsOfRuns(t *testing.T) {
 		{"not to be described", `{}`, "DescribeSecurityGroups", map[string]float64{"RunFailed": 1, "RunSucceeded": 0, "RulesAdded": 0, "GroupsManaged": 0}},
 		{"not to be changed", `{}`, "AuthorizeSecurityGroupIngress", map[string]float64{"RunFailed": 1, "RulesAdded": 0, "GroupsManaged": 1, "GroupsFailed": 1, "FreeSlots": 59}},
 		{"first", `{}`, "", map[string]float64{"RunSucceeded": 1, "RunFailed": 0, "RulesAdded": 2, "RulesWanted": 2, "GroupsChanged": 1, "FreeSlots": 59}},
+		{"of a group", `{"groupIds":["` + group + `"]}`, "", map[string]float64{"RulesAdded": 0, "GroupsChanged": 0}},
 		{"second", `{}`, "", map[string]float64{"RunSucceeded": 1, "RulesAdded": 0, "RulesWanted": 2, "GroupsChanged": 0, "FreeSlots": 59}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -163,6 +169,9 @@ func TestMetricsOfRuns(t *testing.T) {
 				return
 			}
 			got := readMetrics(t, out.Bytes())
+			if _, ok := got["RunSucceeded"]; ok == strings.Contains(test.payload, "groupIds") {
+				t.Errorf("metrics %v", got)
+			}
 			for name, want := range test.want {
 				if value, ok := got[name]; !ok || value != want {
 					t.Errorf("%s is %v, not %v", name, value, want)
@@ -183,5 +192,21 @@ func TestMetricsLost(t *testing.T) {
 	h.metrics = &metrics{out: brokenWriter{}, namespace: "Edge"}
 	if _, err := h.Invoke(t.Context(), []byte(`{}`)); err != nil || rulesOf(t, sim, group) != 2 {
 		t.Errorf("error %v, %d rules", err, rulesOf(t, sim, group))
+	}
+}
+
+// Whatever the level that Lambda is set to, it drops no metrics: of lines below that level it sends none on.
+func TestMetricsHaveTheLevelOfTheLog(t *testing.T) {
+	for set, want := range map[string]string{"": "INFO", "DEBUG": "DEBUG", "WARN": "WARN", "ERROR": "ERROR", "FATAL": "FATAL"} {
+		t.Setenv("AWS_LAMBDA_LOG_LEVEL", set)
+		var out bytes.Buffer
+		m := newMetrics("Edge")
+		m.out = &out
+		if err := m.emit(&engine.Report{}, nil, true, time.Now(), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(out.String(), `"level":"`+want+`"`) {
+			t.Errorf("level %q: %s", set, out.String())
+		}
 	}
 }
