@@ -18,8 +18,8 @@ func main() {
 	log := lambdacontext.NewLogger()
 	handler, err := newHandler(context.Background(), log)
 	if err != nil {
-		log.Error("the function cannot start", "error", err)
-		os.Exit(1)
+		log.Error("the function is not configured as it should be, and does nothing", "error", err)
+		handler = function.NewBroken(err, os.Getenv, log)
 	}
 	lambda.Start(handler)
 }

@@ -292,18 +292,37 @@ func TestFunctionOnPublishedFileInPool(t *testing.T) {
 	}
 }
 
-func TestFunctionStopsOnBadEnvironment(t *testing.T) {
-	f := startRuntime(t, map[string]string{"IP_RANGES_URL": "http://example.com/", "MAX_REVOKE_PERCENT": "half"})
-	select {
-	case err := <-f.exited:
-		if err == nil {
-			t.Error("bootstrap ended without an error")
-		}
-	case <-time.After(time.Minute):
-		t.Fatal("bootstrap goes on")
+// A function that cannot read its configuration starts all the same, answers every event with one line that names every
+// variable in question, and touches nothing.
+func TestFunctionWithBadEnvironment(t *testing.T) {
+	w := newWorld(t, ec2sim.Options{}, document)
+	web := w.group("web", map[string]string{"cloudfront-ingress": "443"})
+	w.sim.ResetCalls()
+	f := w.start(map[string]string{"MAX_REVOKE_PERCENT": "33.3", "METRICS_NAMESPACE": "AWS/foo"})
+	names := func(text string) bool {
+		return !strings.Contains(text, "\n") && strings.Contains(text, `MAX_REVOKE_PERCENT="33.3"`) && strings.Contains(text, `METRICS_NAMESPACE="AWS/foo"`) && !strings.Contains(text, "IP_RANGES_URL")
 	}
-	log := strings.TrimSpace(f.log.String())
-	if strings.Contains(log, "\n") || !strings.Contains(log, "IP_RANGES_URL") || !strings.Contains(log, "MAX_REVOKE_PERCENT") {
-		t.Errorf("its log is not one line that names both variables:\n%s", log)
+	for _, event := range []string{`{}`, `{"dryRun":true}`, `{"nonsense":1}`, ``, sample(t, "sns.json"), sample(t, "schedule.json")} {
+		if msg := f.fail(event); !names(msg) {
+			t.Errorf("event %.40s: error %q", event, msg)
+		}
+	}
+	c := newCloudFormation(t)
+	for _, kind := range []string{"Create", "Update"} {
+		began := time.Now()
+		if a := c.deliver(f, c.request(kind, "", "withdraw")); a.Status != "FAILED" || !names(a.Reason) || time.Since(began) > 5*time.Second {
+			t.Errorf("%s: answer %+v after %s", kind, a, time.Since(began))
+		}
+	}
+	for _, onDelete := range []string{"keep", "withdraw"} {
+		if a := c.deliver(f, c.request("Delete", "SyncAtDeploy-86ac7dd0-d735-11e8-9b9e-503aca4a5835", onDelete)); a.Status != "SUCCESS" || !names(a.Reason) {
+			t.Errorf("delete, %s: answer %+v", onDelete, a)
+		}
+	}
+	if calls := w.calls(); calls != "" {
+		t.Errorf("calls %s", calls)
+	}
+	if v4, v6 := w.owned(web, 443, description); v4+v6 > 0 {
+		t.Errorf("%d rules", v4+v6)
 	}
 }

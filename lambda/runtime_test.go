@@ -57,6 +57,8 @@ type runtime struct {
 	timeout time.Duration // of the function
 	ready   chan struct{} // closed when bootstrap first asks for an event
 	started sync.Once
+	// failContext has the next event come with a client context that is not JSON.
+	failContext bool
 }
 
 // answer is what bootstrap posts for an event: a response, or an error.
@@ -124,6 +126,9 @@ func (r *runtime) next(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("Lambda-Runtime-Aws-Request-Id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd")
 		w.Header().Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(time.Now().Add(r.timeout).UnixMilli(), 10))
 		w.Header().Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:us-east-1:111122223333:function:sync")
+		if r.failContext {
+			w.Header().Set("Lambda-Runtime-Client-Context", "{")
+		}
 		_, _ = io.WriteString(w, event)
 	case <-req.Context().Done():
 	}
@@ -155,6 +160,13 @@ func (r *runtime) invoke(event string) answer {
 		r.t.Fatal("bootstrap does not answer")
 	}
 	return answer{}
+}
+
+// wholeLog ends bootstrap and returns all that it logged.
+func (r *runtime) wholeLog() string {
+	_ = r.cmd.Process.Kill()
+	<-r.exited
+	return r.log.String()
 }
 
 // succeed invokes bootstrap with an event it must not fail on.

@@ -38,7 +38,7 @@ func parseEvent(payload []byte, topicARN string) (event, error) {
 	}
 	if _, ok := object["RequestType"]; ok {
 		resource, err := parseResourceRequest(object)
-		return event{resource: resource}, err
+		return event{resource: resource}, err // nil where it cannot be answered
 	}
 	run, err := parseRun(object, topicARN)
 	return event{run: run}, err

@@ -29,7 +29,9 @@ type Handler struct {
 	notifier  *notifier // nil where no topic is to be told
 	metrics   *metrics  // nil where there are none
 	responder *responder
-	log       *slog.Logger
+	// broken is why nothing can be done but say so; the engine is nil then.
+	broken error
+	log    *slog.Logger
 }
 
 // New returns a handler that works with the credentials, the region and the
@@ -50,6 +52,14 @@ func New(c Config, cfg aws.Config, log *slog.Logger) (*Handler, error) {
 	// Where the ranges come from this machine, so may a request: it is a test.
 	h.responder = newResponder(isLoopbackURL(c.URL))
 	return h, nil
+}
+
+// NewBroken returns a handler for a function whose configuration cannot be read,
+// as cause says. It answers every event with cause and does nothing. A function
+// that would not start instead would leave CloudFormation waiting for an answer,
+// and then again when it rolls back.
+func NewBroken(cause error, getenv func(string) string, log *slog.Logger) *Handler {
+	return &Handler{broken: cause, responder: newResponder(isLoopbackURL(getenv("IP_RANGES_URL"))), log: log}
 }
 
 // bounded returns an error whose text is not longer than a log can bear,
@@ -82,10 +92,12 @@ const reportReserve = 3 * time.Second
 func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	event, err := parseEvent(payload, h.topicARN)
 	switch {
-	case err != nil:
-		return h.refuse(ctx, err)
 	case event.resource != nil:
 		return h.handleResource(ctx, event.resource)
+	case h.broken != nil:
+		return h.refuse(ctx, h.broken)
+	case err != nil:
+		return h.refuse(ctx, bounded(err))
 	}
 	report, err := h.run(ctx, event.run)
 	if err != nil {
@@ -97,7 +109,6 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 // refuse logs that an event is not handled. That is no failed run: an alarm is
 // for what Lambda then counts as an error, and keeps in the dead-letter queue.
 func (h *Handler) refuse(ctx context.Context, err error) ([]byte, error) {
-	err = bounded(err)
 	h.log.ErrorContext(ctx, "event refused, nothing is changed", "error", err)
 	return nil, err
 }

@@ -64,6 +64,8 @@ func (h *Handler) fulfil(ctx context.Context, r *resourceRequest) (reason string
 		}
 	}()
 	switch {
+	case h.broken != nil:
+		return "", h.broken
 	case r.err != nil:
 		return "", r.err
 	case r.kind != requestDelete:
