@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -78,5 +79,49 @@ func TestFunctionEndsBeforeItsTimeIsUp(t *testing.T) {
 			t.Errorf("%s hangs: error %s", action, msg)
 		}
 		w.sim.ClearFaults()
+	}
+}
+
+// Every line of the log is an entry in JSON, and an error is logged once: the runtime library, which logs it as well, has
+// no say in it. What only the library knows is logged too.
+func TestErrorsAreLoggedOnce(t *testing.T) {
+	w := newWorld(t, ec2sim.Options{}, document)
+	w.group("bad", map[string]string{"cloudfront-ingress": "44three"})
+	f := w.start(nil)
+	f.failContext = true
+	if msg := f.fail(`{}`); !strings.Contains(msg, "client context") {
+		t.Errorf("error %s", msg)
+	}
+	f.failContext = false
+	f.fail(`{}`)
+	f.fail(`{"dryrun":true}`)
+	log := f.wholeLog()
+	for _, once := range []string{"44three", `unknown field`, "failed to unmarshal client context"} {
+		n := 0
+		for line := range strings.Lines(log) {
+			if strings.Contains(line, once) {
+				n++
+			}
+		}
+		if n != 1 {
+			t.Errorf("%q is in %d lines of the log", once, n)
+		}
+	}
+	for line := range strings.Lines(log) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("line %s is not JSON", line)
+		}
+	}
+}
+
+// At a log level of WARN the metrics are written all the same, at a level that Lambda does not drop.
+func TestMetricsAtWarn(t *testing.T) {
+	w := newWorld(t, ec2sim.Options{}, document)
+	w.group("web", map[string]string{"cloudfront-ingress": "443"})
+	f := w.start(map[string]string{"AWS_LAMBDA_LOG_LEVEL": "WARN"})
+	f.succeed(`{}`)
+	log := f.wholeLog()
+	if strings.Count(log, "\n") != 1 || !strings.Contains(log, `"CloudWatchMetrics"`) || !strings.Contains(log, `"level":"WARN"`) {
+		t.Errorf("log %s", log)
 	}
 }

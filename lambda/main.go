@@ -21,7 +21,7 @@ func main() {
 		log.Error("the function is not configured as it should be, and does nothing", "error", err)
 		handler = function.NewBroken(err, os.Getenv, log)
 	}
-	lambda.Start(handler)
+	lambda.Start(quietly(handler, log))
 }
 
 func newHandler(ctx context.Context, log *slog.Logger) (*function.Handler, error) {
