@@ -247,6 +247,44 @@ func TestStackFailures(t *testing.T) {
 	}
 }
 
+// What no deployment can cure fails none, neither an update nor its rollback: the answer says what is wrong, and the
+// function fails, which alarms and makes Lambda try again.
+func TestStackIsNotFailedByData(t *testing.T) {
+	const member = "arn:aws:iam::222233334444:role/sync"
+	for _, test := range []struct {
+		name    string
+		env     map[string]string
+		trouble func(*world)
+		reason  string
+	}{
+		{"mistyped tag", nil, func(w *world) { w.group("bad", map[string]string{"cloudfront-ingress": "44three"}) }, "44three"},
+		{"short pool", map[string]string{"RULES_PER_GROUP": "1"}, func(w *world) { w.group("small", map[string]string{"cloudfront-ingress": "443"}) }, "is too small"},
+		{"another account", map[string]string{"ROLE_ARNS": member}, func(*world) {}, member + " cannot be assumed"},
+		{"another region", map[string]string{"REGIONS": "us-east-1 eu-nowhere-1"}, func(*world) {}, "eu-nowhere-1"},
+		{"older file", nil, func(w *world) {
+			older := strings.Replace(document, "1790000000", "1780000000", 1)
+			w.document.Store(&older)
+		}, "made from a newer one"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t, ec2sim.Options{}, document)
+			w.group("web", map[string]string{"cloudfront-ingress": "443"})
+			c := newCloudFormation(t)
+			made := c.deliver(w.start(nil), c.request("Create", "", "keep"))
+			test.trouble(w)
+			f := w.start(test.env)
+			for _, request := range []string{c.request("Create", "", "keep"), c.request("Update", made.PhysicalResourceID, "keep")} {
+				if msg := f.fail(request); !strings.Contains(msg, test.reason) {
+					t.Errorf("error %s", msg)
+				}
+				if a := c.answer(); a.Status != "SUCCESS" || !strings.Contains(a.Reason, test.reason) || a.PhysicalResourceID != made.PhysicalResourceID {
+					t.Errorf("answer %+v", a)
+				}
+			}
+		})
+	}
+}
+
 // The answer arrives, once, whatever its way is like; where it cannot, Lambda is told to try again.
 func TestStackAnswerDelivered(t *testing.T) {
 	answers := func(code int) http.HandlerFunc {

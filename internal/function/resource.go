@@ -22,17 +22,18 @@ const answerReserve = 20 * time.Second
 // not serve here: it puts the answer to any URL, follows redirects, tries once, waits for ever, and shows the URL in
 // its errors.
 //
-// CloudFormation invokes asynchronously, so an error makes Lambda hand the event over again. That is right as long as
-// there is no answer, and the error of a work that failed is in the answer, the log and the metrics already: it returns
-// one only where the answer could not be delivered.
+// CloudFormation invokes asynchronously, so an error makes Lambda count it, for the alarm, and hand the event over twice
+// more. That is right where the answer could not be delivered, and where it was a success although something failed:
+// the run is repeated then, as those of other events are, and the second answer is for nobody. A failure that
+// CloudFormation was told is its to deal with.
 func (h *Handler) handleResource(ctx context.Context, r *resourceRequest) ([]byte, error) {
 	if err := h.responder.check(r.responseURL); err != nil {
-		return h.refuse(ctx, err)
+		return h.refuse(ctx, bounded(err))
 	}
 	work, cancel := endEarlier(ctx, answerReserve)
-	reason, err := h.fulfil(work, r)
+	reason, fulfilled := h.fulfil(work, r)
 	cancel()
-	answer := newResourceAnswer(r, reason, err)
+	answer := newResourceAnswer(r, reason, fulfilled)
 	body, err := answer.encode()
 	if err == nil {
 		err = h.responder.put(ctx, r.responseURL, body)
@@ -43,7 +44,26 @@ func (h *Handler) handleResource(ctx context.Context, r *resourceRequest) ([]byt
 		return nil, fmt.Errorf("answer CloudFormation: %w", err)
 	}
 	log.InfoContext(ctx, "CloudFormation is answered")
+	if left := (*leftError)(nil); errors.As(fulfilled, &left) {
+		return nil, fulfilled
+	}
 	return body, nil
+}
+
+// A leftError is a failure that no deployment can cure, such as a mistyped tag, a pool that is too small, or another
+// account that cannot be reached. CloudFormation is not told it as one: it would fail the update for it, and then the
+// rollback, which finds the same, and leave the stack in UPDATE_ROLLBACK_FAILED.
+type leftError struct{ error }
+
+func (e *leftError) Unwrap() error { return e.error }
+
+// leave marks the failure of a run that no deployment can cure. One can cure a file that could not be had, as its URL is
+// a parameter, the permissions of the function's own role, and what keeps it from seeing anything at all.
+func leave(report *engine.Report, err error) error {
+	if err == nil || report.PublishedAt.IsZero() || report.Denied || report.Described == 0 {
+		return err
+	}
+	return &leftError{err}
 }
 
 // endEarlier returns a context that ends before ctx does, by a reserve that is at most a third of the time there is.
@@ -70,6 +90,7 @@ func (h *Handler) fulfil(ctx context.Context, r *resourceRequest) (reason string
 		return "", r.err
 	case r.kind != requestDelete:
 		report, err := h.run(ctx, engine.Request{})
+		err = leave(report, err)
 		if report.Summary.Groups == 0 {
 			return "there is no security group tagged " + h.engine.TagKey + " yet; tag one, it is synced by the next run", err
 		}
@@ -100,12 +121,15 @@ func newResourceAnswer(r *resourceRequest, reason string, err error) *resourceAn
 		Status: "SUCCESS", Reason: reason, PhysicalResourceID: r.id(),
 		StackID: r.stackID, RequestID: r.requestID, LogicalResourceID: r.logicalID,
 	}
+	left := (*leftError)(nil)
 	switch {
 	case r.kind == requestDelete:
 		a.PhysicalResourceID = r.idAfterFailure() // the one it has, unless CloudFormation does not say
 		if err != nil {                           // deleting a stack always succeeds
 			a.Reason = "rules are left, to be revoked by hand or with the tag's value none: " + failureText(err)
 		}
+	case errors.As(err, &left):
+		a.Reason = "synced, but for what no deployment can cure; it is tried again, and alarms: " + failureText(err)
 	case err != nil:
 		a.Status, a.PhysicalResourceID = "FAILED", r.idAfterFailure()
 		a.Reason = failureText(err)
