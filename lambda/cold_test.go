@@ -21,22 +21,58 @@ import (
 // outside world of cold runs, so that what it costs is not counted as theirs.
 const asOutsideWorld = "CFSG_TEST_OUTSIDE_WORLD"
 
-// serveOutsideWorld serves the published file, and EC2 with three groups that
-// share its ranges. It prints its URL and ends with its standard input.
-func serveOutsideWorld() error {
+// The two outside worlds there are: one account and region, and many.
+const (
+	oneAccount   = "one account"
+	manyAccounts = "many accounts"
+)
+
+// fleetRegions are the regions of many accounts.
+var fleetRegions = []string{"us-east-1", "us-west-2", "eu-west-1", "eu-central-1", "ap-southeast-2"}
+
+// fleetRoles returns the roles of many accounts.
+func fleetRoles() []string {
+	var roles []string
+	for i := range 200 {
+		roles = append(roles, fmt.Sprintf("arn:aws:iam::%012d:role/cloudfront-sg-sync", 222200000000+i))
+	}
+	return roles
+}
+
+// serveOutsideWorld serves the published file, SNS, and EC2 with three groups
+// that share its ranges in each account and region. It prints its URL and ends
+// with its standard input.
+func serveOutsideWorld(which string) error {
 	file, err := readPublishedFile()
 	if err != nil {
 		return err
 	}
-	sim := ec2sim.New(ec2sim.Options{})
+	var options ec2sim.Options
+	accounts, regions := []string{""}, []string{"us-east-1"}
+	if which == manyAccounts {
+		accounts, regions = nil, fleetRegions
+		for _, role := range fleetRoles() {
+			accounts = append(accounts, strings.Split(role, ":")[4])
+			options.Roles = append(options.Roles, ec2sim.Role{ARN: role})
+		}
+	}
+	sim := ec2sim.New(options)
 	here := sim.Region("", "us-east-1")
-	for i := range 3 {
-		tags := map[string]string{"cloudfront-ingress": "443", "cloudfront-ingress-pool": "web"}
-		if _, err := here.CreateGroup(ec2sim.Group{Name: fmt.Sprint("web-", i), VPC: here.OtherVPC(), Tags: tags}); err != nil {
-			return err
+	for _, account := range accounts {
+		for _, region := range regions {
+			at := sim.Region(account, region)
+			for i := range 3 {
+				tags := map[string]string{"cloudfront-ingress": "443", "cloudfront-ingress-pool": "web"}
+				if _, err := at.CreateGroup(ec2sim.Group{Name: fmt.Sprint("web-", i), VPC: at.OtherVPC(), Tags: tags}); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	mux := http.NewServeMux()
+	mux.HandleFunc("POST /sns/", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>")
+	})
 	mux.Handle("/", sim)
 	mux.HandleFunc("GET /ip-ranges.json", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(file))
@@ -51,12 +87,12 @@ func serveOutsideWorld() error {
 	return nil
 }
 
-// startOutsideWorld starts the outside world in a process of its own and
-// returns its URL.
-func startOutsideWorld(b *testing.B) string {
+// startOutsideWorld starts an outside world in a process of its own and returns
+// its URL.
+func startOutsideWorld(b *testing.B, which string) string {
 	b.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), asOutsideWorld+"=1")
+	cmd.Env = append(os.Environ(), asOutsideWorld+"="+which)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -91,7 +127,7 @@ func BenchmarkColdRun(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	world := startOutsideWorld(b)
+	world := startOutsideWorld(b, oneAccount)
 	env := map[string]string{
 		"IP_RANGES_URL": world + "/ip-ranges.json", "AWS_ENDPOINT_URL": world,
 		// As in the smallest function: see
@@ -119,6 +155,37 @@ func BenchmarkColdRun(b *testing.B) {
 	b.ReportMetric(starting/float64(b.N), "start-cpu-ms")
 	b.ReportMetric(whole/float64(b.N), "cpu-ms")
 	b.ReportMetric(resident/float64(b.N), "peak-MiB")
+}
+
+// BenchmarkManyAccounts runs bootstrap for a first sync of 3,000 groups in 200
+// accounts and five regions, with a topic to tell and without, and reports the
+// memory of its process.
+func BenchmarkManyAccounts(b *testing.B) {
+	if _, err := readPublishedFile(); err != nil {
+		b.Skip("the published file is not here: ", err)
+	}
+	for _, test := range []struct{ name, topic string }{{"untold", ""}, {"told", "arn:aws:sns:us-east-1:111122223333:changes"}} {
+		b.Run(test.name, func(b *testing.B) {
+			var resident float64
+			for b.Loop() {
+				b.StopTimer()
+				world := startOutsideWorld(b, manyAccounts)
+				b.StartTimer()
+				r := startRuntime(b, map[string]string{
+					"IP_RANGES_URL": world + "/ip-ranges.json", "AWS_ENDPOINT_URL": world, "AWS_ENDPOINT_URL_SNS": world + "/sns/",
+					"REGIONS": strings.Join(fleetRegions, ","), "ROLE_ARNS": strings.Join(fleetRoles(), ","),
+					"NOTIFY_TOPIC_ARN": test.topic, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
+				})
+				r.timeout, r.patience = 15*time.Minute, 15*time.Minute
+				if rep := r.succeed(`{}`); rep.Summary.Added != 200*5*211 {
+					b.Fatalf("summary %+v", rep.Summary)
+				}
+				resident += peakResident(b, r.cmd.Process.Pid)
+				r.stop()
+			}
+			b.ReportMetric(resident/float64(b.N), "peak-MiB")
+		})
+	}
 }
 
 // cpuTime returns the processor time that a process has used so far, in

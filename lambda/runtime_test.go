@@ -21,8 +21,8 @@ import (
 var bootstrap string
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asOutsideWorld) != "" {
-		if err := serveOutsideWorld(); err != nil {
+	if which := os.Getenv(asOutsideWorld); which != "" {
+		if err := serveOutsideWorld(which); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -55,8 +55,10 @@ type runtime struct {
 	log     *lockedBuffer
 	exited  chan error
 	timeout time.Duration // of the function
-	ready   chan struct{} // closed when bootstrap first asks for an event
-	started sync.Once
+	// patience is how long the test waits for an answer.
+	patience time.Duration
+	ready    chan struct{} // closed when bootstrap first asks for an event
+	started  sync.Once
 	// failContext has the next event come with a client context that is not JSON.
 	failContext bool
 }
@@ -88,7 +90,7 @@ func (b *lockedBuffer) String() string {
 // startRuntime starts bootstrap with nothing in its environment but env.
 func startRuntime(t testing.TB, env map[string]string) *runtime {
 	t.Helper()
-	r := &runtime{t: t, events: make(chan string), answers: make(chan answer), log: &lockedBuffer{}, exited: make(chan error, 1), timeout: time.Minute, ready: make(chan struct{})}
+	r := &runtime{t: t, events: make(chan string), answers: make(chan answer), log: &lockedBuffer{}, exited: make(chan error, 1), timeout: time.Minute, patience: time.Minute, ready: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /2018-06-01/runtime/invocation/next", r.next)
 	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/{outcome}", r.outcome)
@@ -143,7 +145,7 @@ func (r *runtime) outcome(w http.ResponseWriter, req *http.Request) {
 // invoke hands bootstrap an event and returns what it made of it.
 func (r *runtime) invoke(event string) answer {
 	r.t.Helper()
-	deadline := time.After(time.Minute)
+	deadline := time.After(r.patience)
 	select {
 	case r.events <- event:
 	case err := <-r.exited:
