@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -96,6 +97,8 @@ func checkActions(t *testing.T, f files, report func(string, ...any)) {
 	if len(called) < 7 || !called["ec2:AuthorizeSecurityGroupIngress"] || !called["sts:AssumeRole"] {
 		t.Fatalf("of the actions that the code calls, only these were found: %v", called)
 	}
+	called = maps.Clone(called)
+	called["ec2:DescribeNetworkInterfaces"] = true // before a revoke, to see that it shuts out nobody at an interface
 	hub, member := map[string]bool{}, map[string]bool{}
 	for action := range called {
 		hub[action] = true

@@ -59,7 +59,7 @@ var mistakes = []struct{ check, name, file, old, new, want string }{
 	{"parameters", "another parameter", mainFile, "SERVICES: !Ref Services", "SERVICES: !Ref TagKey", "SERVICES is not set from parameter Services"},
 
 	{
-		"actions", "called and not allowed", mainFile, "Action: [ec2:DescribeSecurityGroups, ec2:DescribeManagedPrefixLists]", "Action: [ec2:DescribeSecurityGroups]",
+		"actions", "called and not allowed", mainFile, "Action: [ec2:DescribeSecurityGroups, ec2:DescribeManagedPrefixLists,", "Action: [ec2:DescribeSecurityGroups,",
 		"the function's role does not allow ec2:DescribeManagedPrefixLists",
 	},
 	{

@@ -94,7 +94,7 @@ func checkStatements(t *testing.T, f files, report func(string, ...any)) {
 	for sid, want := range map[string][]string{
 		"WriteOwnLog":                      {"<SyncLogGroup.Arn>"},
 		"SendFailedEvents":                 {"<FailedEvents.Arn>"},
-		"DescribeGroupsAndPrefixLists":     {"*"},
+		"DescribeGroupsAndWhatTheyMeet":    {"*"},
 		"ChangeInboundRulesOfTaggedGroups": {"arn:aws:ec2:*:111122223333:security-group/*"},
 		"ReadQuotas":                       {"*"},
 		"AssumeListedRolesOnly":            {"arn:aws:iam::222233334444:role/a", "arn:aws:iam::333344445555:role/a"},
@@ -138,7 +138,7 @@ func checkEC2Statements(t *testing.T, d *deployment, role string, report func(st
 	regions := []any{"us-east-1", "eu-west-1"}
 	all := statements(t, d, role)
 	for sid, want := range map[string]any{
-		"DescribeGroupsAndPrefixLists": map[string]any{"StringEquals": map[string]any{"aws:RequestedRegion": regions}},
+		"DescribeGroupsAndWhatTheyMeet": map[string]any{"StringEquals": map[string]any{"aws:RequestedRegion": regions}},
 		"ChangeInboundRulesOfTaggedGroups": map[string]any{
 			"Null":         map[string]any{"aws:ResourceTag/cloudfront-ingress": "false"},
 			"StringEquals": map[string]any{"aws:RequestedRegion": regions},
