@@ -142,7 +142,7 @@ var mistakes = []struct{ check, name, file, old, new, want string }{
 	{"starter", "any port", starterFile, "    AllowedPattern: ^(https?|[1-9]", "    AllowedPattern: ^(https?|.*|[1-9]", `the parameter Port takes "65536"`},
 
 	{"docs", "heading renamed", operationsFile, "### A run failed", "### Failed runs", "alarm RunFailedAlarm points to"},
-	{"docs", "parameter of the past", operationsFile, "OneRunAtATime=false", "ReserveConcurrency=false", "sets ReserveConcurrency"},
+	{"docs", "parameter of the past", operationsFile, "OneRunAtATime=true", "ReserveConcurrency=true", "sets ReserveConcurrency"},
 	{"docs", "output of the past", operationsFile, "# output LogGroupName", "# output LogGroup", "names the output LogGroup"},
 	{"docs", "metric not counted", operationsFile, "| 12 × $0.30", "| 11 × $0.30", "no row"},
 	{"docs", "wrong sum", operationsFile, "**7.10**", "**6.10**", "do not add up"},
