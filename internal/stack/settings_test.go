@@ -135,7 +135,7 @@ var samples = map[string][]string{
 	"IP_RANGES_URL": {
 		"https://ip-ranges.amazonaws.com/ip-ranges.json", "https://mirror.example.com", "https://mirror.example.com:8443/a?b=c#d",
 		"http://ip-ranges.amazonaws.com/", "ftp://example.com/", "ip-ranges.json", "https://", "https://example.com:port/",
-		"https://name@example.com/", "https://name:password@example.com/", "http://10.0.0.1/",
+		"https://mirror.example.com/%7e", "https://mirror.example.com/%zz", "https://mirror.example.com/%", "https://name@example.com/", "https://name:password@example.com/", "http://10.0.0.1/",
 	},
 	"TOPIC_ARN": {
 		function.DefaultTopicARN, "arn:aws-us-gov:sns:us-gov-west-1:111122223333:a_b-c", "AmazonIpSpaceChanged",
@@ -151,7 +151,7 @@ var samples = map[string][]string{
 		"cloudfront-ingress", "team.ingress_2", strings.Repeat("k", 100), strings.Repeat("k", 101), "a b", "a*", "a,b", `a"b`, "a$b", "ü",
 	},
 	"REGIONS": {
-		"", "eu-west-1", "us-gov-west-1", "eu-west-1,ap-southeast-2", "eu-west-1, us-east-1", "mars-north-10",
+		"", "eu-west-1", "us-gov-west-1", "eu-west-1,ap-southeast-2", "mars-north-10",
 		"everywhere", "eu-west", "eu-west-1a", "EU-WEST-1", "us-east-1,eu-west", "us-east-1;eu-west-1", "*", "us-east-1.example.com",
 	},
 	"ROLE_ARNS": {
@@ -162,9 +162,9 @@ var samples = map[string][]string{
 	},
 	"EXTERNAL_ID":        {"", "hub-7", "hub:7/a=b@c", "x", "hub 7", "hub*"},
 	"RULES_PER_GROUP":    {"auto", "1", "60", "999", "1000", "0", "-1", "1001", "60.5", "1e2", "0x3c", "AUTO", "184467e18"},
-	"MAX_REVOKE_PERCENT": {"0", "50", "100", "-1", "101", "50%", "none", "auto"},
+	"MAX_REVOKE_PERCENT": {"0", "50", "100", "-1", "101", "50%", "33.3", "1e1", "none", "auto"},
 	"METRICS_NAMESPACE": {
-		"CloudFrontSGSync", "none", "Edge/Origins", "a.b_c#d:e-f", strings.Repeat("n", 255), strings.Repeat("n", 256), "a b", `a"b`, "ä",
+		"CloudFrontSGSync", "none", "Edge/Origins", "a.b_c#d:e-f", strings.Repeat("n", 255), strings.Repeat("n", 256), "a b", `a"b`, "ä", "AWS/foo", "Acme/Origins",
 	},
 	"NOTIFY_TOPIC_ARN": {"", "arn:aws:sns:eu-west-1:111122223333:changes", "changes", "arn:aws:sqs:eu-west-1:111122223333:changes", "*"},
 }
@@ -172,7 +172,8 @@ var samples = map[string][]string{
 // checkParameters tries each sample on the parameter and on the function: the template must not let pass what the
 // function cannot start with, nor refuse what it can. What is stricter in the template by intention is no sample: there a
 // tag key has no characters that would be special in a condition key, a topic is no FIFO topic, to which a function cannot
-// subscribe, and a URL is not plain HTTP of loopback.
+// subscribe, a URL is not plain HTTP of loopback, a list has no spaces and no empty item, and a namespace does not begin
+// with AWS even without a slash.
 func checkParameters(t *testing.T, f files, report func(string, ...any)) {
 	s := f.template(t, mainFile)
 	read := map[string]bool{}
