@@ -167,7 +167,7 @@ func (r *runtime) invoke(event string) answer {
 // wholeLog ends bootstrap and returns all that it logged.
 func (r *runtime) wholeLog() string {
 	_ = r.cmd.Process.Kill()
-	<-r.exited
+	<-r.exited //nolint:errcheck // it was killed
 	return r.log.String()
 }
 
