@@ -116,6 +116,13 @@ func (e unhealthyError) Error() string {
 	return "viewers get errors from this origin: " + strings.Join(e.steps, ", ")
 }
 
+// undecidedError is about an origin that may be as it should be, or not.
+type undecidedError struct{ steps []string }
+
+func (e undecidedError) Error() string {
+	return "from here it cannot be told whether viewers get errors from this origin: " + strings.Join(e.steps, ", ")
+}
+
 // Run looks at the origin.
 func (c *doctorCommand) Run(ctx context.Context, t terminal) error {
 	live := t.liveLine()
@@ -129,7 +136,7 @@ func (c *doctorCommand) Run(ctx context.Context, t terminal) error {
 		Progress: live.set,
 	}
 	if c.Check {
-		options.Extra = []doctor.Check{c.securityGroups(t)}
+		options.Guards = []doctor.Check{c.securityGroups(t)}
 	}
 	if c.json() {
 		options.Stepped = func(doctor.Step) { live.clear() }
@@ -151,13 +158,16 @@ func (c *doctorCommand) Run(ctx context.Context, t terminal) error {
 
 // verdictOf returns what makes the command fail.
 func verdictOf(report *doctor.Report) error {
-	switch failed := report.Failed(); {
+	failed, undecided := report.StepsWith(doctor.Fail), report.StepsWith(doctor.Unknown)
+	switch {
 	case report.Interrupted && len(failed) > 0:
 		return fmt.Errorf("interrupted; %w", unhealthyError{failed})
 	case report.Interrupted:
 		return errors.New("interrupted: not all was looked at")
 	case len(failed) > 0:
 		return unhealthyError{failed}
+	case len(undecided) > 0:
+		return undecidedError{undecided}
 	}
 	return nil
 }

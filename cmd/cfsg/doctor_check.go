@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
+	"slices"
 	"strings"
 
 	"cloudfront-sg-sync/internal/coverage"
@@ -15,8 +17,8 @@ import (
 // pageBlocked says that a security group makes CloudFront answer 504.
 const pageBlocked = "https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/http-504-gateway-timeout.html"
 
-// securityGroups is what doctor looks at last, with AWS access: whether the
-// security groups of the origin's addresses let all of CloudFront in.
+// securityGroups is what doctor looks at before it connects, with AWS access:
+// whether the security groups of the origin's addresses let all of CloudFront in.
 func (c *doctorCommand) securityGroups(t terminal) doctor.Check {
 	return doctor.Check{Name: "groups", Run: func(ctx context.Context, known *doctor.Report) doctor.Step {
 		check := checkCommand{placeFlags: c.placeFlags, ports: []secgroup.PortRange{{From: c.origin.Port, To: c.origin.Port}}}
@@ -46,7 +48,10 @@ func unchecked(err error) doctor.Step {
 // step is the check in doctor's words.
 func (d *checkDocument) step() doctor.Step {
 	services := strings.Join(d.Services, ", ")
-	step := doctor.Step{Verdict: doctor.OK, Summary: fmt.Sprintf("all of %s is let in by the security groups", services)}
+	step := doctor.Step{Verdict: doctor.OK, Summary: fmt.Sprintf("all of %s is let in by the security groups", services), Access: d.access()}
+	if d.closedToOthers() {
+		step.Summary += ", and nobody else"
+	}
 	find := func(f doctor.Finding) {
 		step.Findings = append(step.Findings, f)
 		if f.Verdict == doctor.Fail || step.Verdict == doctor.OK {
@@ -73,4 +78,48 @@ func (d *checkDocument) step() doctor.Step {
 		})
 	}
 	return step
+}
+
+// closedToOthers reports whether no other address is let in.
+func (d *checkDocument) closedToOthers() bool {
+	return !slices.ContainsFunc(d.families(), func(f coverage.FamilyReport) bool { return len(f.Others) > 0 || len(f.Unread) > 0 })
+}
+
+// access says who gets in at each address of the interfaces.
+func (d *checkDocument) access() map[netip.Addr]doctor.Access {
+	all := map[netip.Addr]doctor.Access{}
+	for _, s := range d.Subjects {
+		for _, p := range s.Ports { // one, as one is asked for
+			for _, f := range p.Families {
+				addresses := s.Interface.PublicIPv4
+				if f.Family == "ipv6" {
+					addresses = s.Interface.IPv6
+				}
+				for _, a := range addresses {
+					all[a] = accessOf(f)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// accessOf says who gets in over an address family.
+func accessOf(f coverage.FamilyReport) doctor.Access {
+	letsCloudFrontIn := f.Wanted.Ranges > 0 && (f.Verdict == coverage.Open || f.BeyondOriginFacing())
+	switch {
+	case slices.ContainsFunc(f.Others, opensToAll):
+		return doctor.Everyone
+	case len(f.Unread) > 0:
+		return doctor.AccessUnknown
+	case letsCloudFrontIn && len(f.Others) == 0:
+		return doctor.OnlyCloudFront
+	}
+	return doctor.SomeOthers
+}
+
+// opensToAll reports whether an opening is to every address of its family, and
+// not only to so many that it counts as the world.
+func opensToAll(o coverage.Opening) bool {
+	return slices.ContainsFunc(o.Sources, func(p netip.Prefix) bool { return p.Bits() == 0 })
 }

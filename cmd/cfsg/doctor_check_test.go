@@ -15,19 +15,31 @@ func TestDoctorChecksGroups(t *testing.T) {
 	const (
 		all   = `{"protocol": "tcp", "ports": "443", "source": "18.64.0.0/14"}`
 		world = `{"protocol": "tcp", "ports": "443", "source": "0.0.0.0/0", "description": "launch"}`
+
+		office  = `{"protocol": "tcp", "ports": "443", "source": "203.0.113.0/24"}`
+		half    = `{"protocol": "tcp", "ports": "443", "source": "0.0.0.0/1"}`
+		members = `{"protocol": "tcp", "ports": "443", "source": "group:web"}`
+		ssh     = `{"protocol": "tcp", "ports": "22", "source": "0.0.0.0/0"}`
+		list    = `{"protocol": "tcp", "ports": "443", "source": "list:com.amazonaws.global.cloudfront.origin-facing"}`
 	)
 	cases := []struct {
 		name, ingress, address string
 		deny                   string
 		verdict                doctor.Verdict
 		code, says             string
+		access                 doctor.Access
 	}{
-		{"let in", all, "198.51.100.7", "", doctor.OK, "", "all of CLOUDFRONT is let in"},
-		{"blocked", "", "198.51.100.7", "", doctor.Fail, "groups-block", "CLOUDFRONT is blocked at eni-"},
-		{"open", all + "," + world, "198.51.100.7", "", doctor.Warn, "groups-open", "everyone else is let in"},
-		{"elsewhere", all, "198.51.100.8", "", doctor.Warn, "groups-unknown", "there is no network interface with the address 198.51.100.8"},
-		{"denied", all, "198.51.100.7", "DescribeNetworkInterfaces", doctor.Warn, "groups-unknown", "grant the permission ec2:DescribeNetworkInterfaces"},
-		{"no address", all, "", "", doctor.Skipped, "", "no address"},
+		{"let in", all, "198.51.100.7", "", doctor.OK, "", "all of CLOUDFRONT is let in by the security groups, and nobody else", doctor.OnlyCloudFront},
+		{"blocked", "", "198.51.100.7", "", doctor.Fail, "groups-block", "CLOUDFRONT is blocked at eni-", doctor.SomeOthers},
+		{"open", all + "," + world, "198.51.100.7", "", doctor.Warn, "groups-open", "everyone else is let in", doctor.Everyone},
+		{"an office", all + "," + office, "198.51.100.7", "", doctor.OK, "", "all of CLOUDFRONT is let in by the security groups", doctor.SomeOthers},
+		{"half the internet", all + "," + half, "198.51.100.7", "", doctor.Warn, "groups-open", "everyone else is let in", doctor.SomeOthers},
+		{"members of a group", all + "," + members, "198.51.100.7", "", doctor.OK, "", "and nobody else", doctor.OnlyCloudFront},
+		{"another port", all + "," + ssh, "198.51.100.7", "", doctor.OK, "", "and nobody else", doctor.OnlyCloudFront},
+		{"a list that cannot be read", all + "," + list, "198.51.100.7", "GetManagedPrefixListEntries", doctor.OK, "", "all of CLOUDFRONT is let in by the security groups", doctor.AccessUnknown},
+		{"elsewhere", all, "198.51.100.8", "", doctor.Warn, "groups-unknown", "there is no network interface with the address 198.51.100.8", doctor.AccessUnknown},
+		{"denied", all, "198.51.100.7", "DescribeNetworkInterfaces", doctor.Warn, "groups-unknown", "grant the permission ec2:DescribeNetworkInterfaces", doctor.AccessUnknown},
+		{"no address", all, "", "", doctor.Skipped, "", "no address", doctor.AccessUnknown},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -48,6 +60,9 @@ func TestDoctorChecksGroups(t *testing.T) {
 			text := step.Summary
 			for _, f := range step.Findings {
 				text += "; " + f.Code + ": " + f.Message
+			}
+			if got := step.Access[netip.MustParseAddr("198.51.100.7")]; got != c.access {
+				t.Errorf("access %d, want %d", got, c.access)
 			}
 			if step.Verdict != c.verdict || !strings.Contains(text, c.code) || !strings.Contains(text, c.says) {
 				t.Errorf("verdict %s, %s", step.Verdict, text)

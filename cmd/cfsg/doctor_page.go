@@ -55,6 +55,8 @@ func (w doctorPage) mark(v doctor.Verdict) string {
 		return w.Good("✓")
 	case doctor.Warn:
 		return w.Warn("!")
+	case doctor.Unknown:
+		return w.Warn("?")
 	case doctor.Fail:
 		return w.Bad("✗")
 	}
@@ -67,7 +69,7 @@ func (w doctorPage) end(r *doctor.Report) error {
 	if r.Load != nil {
 		w.times(fmt.Sprintf("ms, %d at a time, %.0f/s", r.Load.Concurrency, r.Load.Rate), r.Load)
 	}
-	for _, v := range []doctor.Verdict{doctor.Fail, doctor.Warn, doctor.OK} {
+	for _, v := range []doctor.Verdict{doctor.Fail, doctor.Unknown, doctor.Warn, doctor.OK} {
 		for _, s := range r.Steps {
 			for _, f := range s.Findings {
 				if f.Verdict == v {
@@ -76,16 +78,29 @@ func (w doctorPage) end(r *doctor.Report) error {
 			}
 		}
 	}
-	switch {
-	case r.Verdict == doctor.Fail || r.Interrupted: // told on stderr, as any failure
-	case r.Verdict == doctor.Warn:
+	if verdictOf(r) == nil { // which is told on stderr otherwise
 		w.Line()
-		w.Line(w.Good("Nothing here makes CloudFront answer 504"), ", but there is something to look at.")
-	default:
-		w.Line()
-		w.Line(w.Good("Nothing here makes CloudFront answer 504."))
+		w.Line(w.Good("Nothing "+seen(r)+" makes CloudFront answer 504"), w.reservation(r))
 	}
 	return w.Err()
+}
+
+// seen says what the last line is about.
+func seen(r *doctor.Report) string {
+	if len(r.Answers) == 0 {
+		return "that can be seen from here"
+	}
+	return "here"
+}
+
+func (w doctorPage) reservation(r *doctor.Report) string {
+	switch {
+	case r.Verdict == doctor.Warn:
+		return ", but there is something to look at."
+	case len(r.Answers) == 0:
+		return "; the origin itself was not asked."
+	}
+	return "."
 }
 
 // times writes a table of how long things took.

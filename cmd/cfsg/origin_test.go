@@ -18,8 +18,8 @@ import (
 )
 
 // origin is the program "origin ADDR [ANSWER]", an HTTP server for the scripts. It answers hello, or what ANSWER says:
-// a status, loop (a redirect to itself), silence, drops (a byte a second), busy (504 if too many ask), or expired (by
-// TLS, with such a certificate). When it listens, it prints ready.
+// a status, loop (a redirect to itself), silence, drops (a byte a second), busy (504 if too many ask), expired (by TLS,
+// with such a certificate), or the path of a file. When it listens, it prints ready.
 func origin() {
 	answer := "200"
 	if len(os.Args) > 2 {
@@ -30,6 +30,12 @@ func origin() {
 		defer asking.Add(-1)
 		status := http.StatusOK
 		switch now := asking.Add(1); answer {
+		default:
+			var err error
+			if status, err = strconv.Atoi(answer); err != nil {
+				http.ServeFile(w, r, answer)
+				return
+			}
 		case "loop":
 			http.Redirect(w, r, r.URL.Path, http.StatusFound)
 			return
@@ -49,8 +55,6 @@ func origin() {
 				status = http.StatusGatewayTimeout
 			}
 		case "expired":
-		default:
-			status, _ = strconv.Atoi(answer)
 		}
 		w.WriteHeader(status)
 		fmt.Fprintln(w, "hello")

@@ -17,10 +17,10 @@ func (w *walk) perAddress() *perAddress {
 	return &perAddress{w: w, where: map[Finding][]netip.Addr{}}
 }
 
-// add notes a finding. What fails over IPv6 is no failure of an origin that has IPv4 as well, as CloudFront connects
-// over IPv6 only if told to. See [pageIPv6].
+// add notes a finding. What fails over IPv6, or may, is no failure of an origin that has IPv4 as well, as CloudFront
+// connects over IPv6 only if told to. See [pageIPv6].
 func (p *perAddress) add(addr netip.Addr, f Finding) {
-	if f.Verdict == Fail && addr.Is6() && p.w.hasIPv4() {
+	if (f.Verdict == Fail || f.Verdict == Unknown) && addr.Is6() && p.w.hasIPv4() {
 		f.Verdict = Warn
 		f.Message += " (matters if the origin's IP address type is ipv6 or dualstack; the default is ipv4)"
 	}

@@ -112,7 +112,7 @@ func (w *walk) unanswered(s sample) Finding {
 		f.Message = "the header of the answer is not complete within " + patience
 		f.Advice = "The server sends its header in pieces. Find out what the application waits for."
 	case s.failure == timedOut && !s.sent:
-		f.Code, f.Source = "connect-timeout", page504
+		f.Code, f.Source = "reconnect-timeout", page504
 		f.Message = "a second connection cannot be made in time"
 		f.Advice = "The server accepts too few connections: raise its backlog and number of workers."
 	case s.failure == timedOut:

@@ -37,5 +37,5 @@ func TestFullBacklog(t *testing.T) {
 	}
 	s := newSite(t, address)
 	s.options.Settings.ConnectionTimeout = 300 * time.Millisecond
-	wants(t, s.examine(t.Context(), "http://"+name+":80/"), "connect:connect-timeout:fail")
+	wants(t, s.examine(t.Context(), "http://"+name+":80/"), "connect:connect-timeout:unknown")
 }

@@ -39,7 +39,7 @@ func (w *walk) connect(ctx context.Context) Step {
 	var summaries []string
 	for _, port := range ports {
 		tries := slices.DeleteFunc(slices.Clone(w.report.Connections), func(c Connection) bool { return c.Port != port })
-		summaries = append(summaries, fmt.Sprintf("port %d: %s", port, summarize(tries)))
+		summaries = append(summaries, fmt.Sprintf("port %d: %s", port, w.summarize(tries)))
 		if port == w.Origin.Port {
 			w.judge(&step, tries)
 		} else {
@@ -47,9 +47,9 @@ func (w *walk) connect(ctx context.Context) Step {
 		}
 	}
 	step.Summary = strings.Join(summaries, "; ")
-	if len(w.reachable) == 0 && step.Verdict != Fail {
+	if len(w.reachable) == 0 && worse(step.Verdict, Warn) == Warn && !slices.ContainsFunc(w.report.Connections, w.isShutOut) {
 		step.find(Finding{
-			Code: "not-examined", Verdict: Fail,
+			Code: "not-examined", Verdict: Unknown,
 			Message: "no connection can be made from here, so that nothing else of the origin was looked at",
 			Advice:  "Run cfsg doctor on a machine that can reach it.",
 		})
@@ -93,22 +93,30 @@ func (w *walk) connectAll(ctx context.Context, ports []uint16) []Connection {
 
 // judge looks at the connections on the URL's own port.
 func (w *walk) judge(step *Step, tries []Connection) {
+	for _, c := range tries {
+		if c.failure == none {
+			w.reachable = append(w.reachable, netip.AddrPortFrom(c.IP, c.Port))
+		}
+	}
 	findings := w.perAddress()
 	for _, c := range tries {
 		if c.failure != none {
 			findings.add(c.IP, w.unconnected(c))
-			continue
-		}
-		w.reachable = append(w.reachable, netip.AddrPortFrom(c.IP, c.Port))
-		if time.Duration(c.Took) > w.Settings.ConnectionTimeout/2 {
-			findings.add(c.IP, Finding{
-				Code: "connect-slow", Verdict: Warn, Source: pageOrigin,
-				Message: fmt.Sprintf("connecting takes more than half of the %s that CloudFront waits", Format(w.Settings.ConnectionTimeout)),
-				Advice:  "A host this slow to accept has a full backlog or no CPU left, or the way to it loses packets.",
-			})
+		} else if limit := w.Settings.slowConnect(); time.Duration(c.Took) >= limit {
+			findings.add(c.IP, w.connectSlow(fmt.Sprintf("connecting takes %s or more", Format(limit))))
 		}
 	}
 	findings.tell(step, len(w.addresses))
+}
+
+// connectSlow is about connections that come, but late.
+func (w *walk) connectSlow(what string) Finding {
+	return Finding{
+		Code: "connect-slow", Verdict: Warn, Source: pageOrigin,
+		Message: fmt.Sprintf("%s; CloudFront waits %s for a connection", what, Format(w.Settings.ConnectionTimeout)),
+		Advice: "On a sound network, connecting takes one round trip, and a packet that nobody answers is sent again after 1 s. " +
+			"So the server's backlog is full, the host has no CPU left, or the way to it loses packets. With more traffic, connections fail.",
+	}
 }
 
 // unconnected is a connection on the URL's port that could not be made.
@@ -120,11 +128,7 @@ func (w *walk) unconnected(c Connection) Finding {
 		f.Message = fmt.Sprintf("port %d refuses connections", c.Port)
 		f.Advice = "The host is there, but nothing listens on this port, or a firewall rejects: start the server, let it listen on all addresses rather than on loopback, and compare the port with the origin's settings in the distribution."
 	case timedOut:
-		f.Code, f.Source = "connect-timeout", page504
-		f.Message = fmt.Sprintf("port %d does not answer within %s; CloudFront tries %d times, so that viewers wait %s for their error",
-			c.Port, Format(w.Settings.ConnectionTimeout), w.Settings.ConnectionAttempts, Format(time.Duration(w.Settings.ConnectionAttempts)*w.Settings.ConnectionTimeout))
-		f.Advice = "Something drops the packets: a security group or network ACL (see cfsg check), the host's own firewall (see cfsg export), a missing route to the internet, or the host is down. " +
-			"If the origin lets in only CloudFront, this machine is shut out as well, and rightly: run cfsg doctor where it is let in."
+		return w.unanswering(c)
 	case noRoute:
 		f.Code, f.Verdict, f.CloudFrontStatus = "connect-no-route", Warn, 0
 		if c.IP.Is6() && w.hasIPv4() {
@@ -137,6 +141,52 @@ func (w *walk) unconnected(c Connection) Finding {
 		f.Message = fmt.Sprintf("port %d: %s", c.Port, c.Error)
 	}
 	return f
+}
+
+// unanswering is a port that does not answer this machine. An origin that lets in CloudFront alone should not, so it is a
+// failure only where this machine ought to be let in.
+func (w *walk) unanswering(c Connection) Finding {
+	const suspects = "the network ACL, the host's own firewall (cfsg export), the route to the internet, and whether the host is up."
+	f := Finding{
+		Code: "connect-timeout", Verdict: Fail, CloudFrontStatus: timedOut.status(), Source: page504,
+		Message: fmt.Sprintf("port %d does not answer within %s", c.Port, Format(w.Settings.ConnectionTimeout)),
+	}
+	viewersWait := fmt.Sprintf("; CloudFront tries %d times, so that viewers wait %s for their error",
+		w.Settings.ConnectionAttempts, Format(time.Duration(w.Settings.ConnectionAttempts)*w.Settings.ConnectionTimeout))
+	switch access := w.access[c.IP]; {
+	case access == OnlyCloudFront:
+		f.Code, f.Verdict, f.CloudFrontStatus = "connect-closed", OK, 0
+		f.Message = fmt.Sprintf("port %d does not answer this machine, as it should be: the security groups let in CloudFront and nobody else", c.Port)
+		f.Advice = "To see what lies behind them, run cfsg doctor on the origin itself."
+	case access == Everyone:
+		f.Message += viewersWait
+		f.Advice = "The security groups let everyone in, so something else drops the packets: look at " + suspects
+	case len(w.reachable) > 0:
+		f.Message += ", while another address of the name does" + viewersWait
+		f.Advice = "Something drops the packets: look at the security group (cfsg check), " + suspects
+	default:
+		f.Verdict, f.CloudFrontStatus = Unknown, 0
+		f.Message += ". From here that says nothing yet: an origin that rightly lets in only CloudFront looks the same"
+		f.Advice = w.whoIsLetIn(access) + " If CloudFront gets no answer either, viewers get a 504: look at the security group (cfsg check), " + suspects
+	}
+	return f
+}
+
+// whoIsLetIn says how to find out whether this machine is one of those that are let in.
+func (w *walk) whoIsLetIn(access Access) string {
+	const there = "run cfsg doctor on the origin itself."
+	switch {
+	case access == SomeOthers:
+		return "The security groups do not let everyone in (cfsg check shows whom they do). If this machine is not among those they let in, " + there
+	case len(w.Guards) > 0:
+		return "Who is let in could not be found out: " + there
+	}
+	return "To tell, add --check, which asks AWS whether the security groups let in CloudFront and nobody else, or " + there
+}
+
+// isShutOut reports whether a connection was not to be made from here.
+func (w *walk) isShutOut(c Connection) bool {
+	return c.failure == timedOut && c.Port == w.Origin.Port && w.access[c.IP] == OnlyCloudFront
 }
 
 // noteOther mentions the port of the other scheme, which need not be open.
@@ -155,12 +205,15 @@ func (w *walk) noteOther(step *Step, tries []Connection) {
 }
 
 // summarize says how the connections to one port went.
-func summarize(tries []Connection) string {
+func (w *walk) summarize(tries []Connection) string {
 	var words []string
 	for _, c := range tries {
 		word := c.Outcome
-		if c.failure == none {
+		switch {
+		case c.failure == none:
 			word = c.Took.String()
+		case w.isShutOut(c):
+			word = "closed to this machine"
 		}
 		if len(words) < 4 {
 			words = append(words, word)

@@ -4,9 +4,11 @@ package doctor
 import (
 	"context"
 	"crypto/x509"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -20,8 +22,9 @@ type Options struct {
 	// Requests are sent, Concurrency at a time, beyond the few of the other checks. None if Requests is 0.
 	Requests, Concurrency int
 
-	// Extra checks end the walk.
-	Extra []Check
+	// Guards are checks of what stands before the origin, such as its security groups. They follow the name, as packets
+	// meet them before the host.
+	Guards []Check
 
 	// Progress, if not nil, is told what is under way, again and again. Stepped is told of each step when it is done.
 	Progress func(what string)
@@ -56,6 +59,7 @@ func Run(ctx context.Context, o Options) *Report {
 			step.Name = c.Name
 		}
 		w.report.add(step)
+		maps.Copy(w.access, step.Access)
 		if o.Stepped != nil {
 			o.Stepped(step)
 		}
@@ -68,10 +72,11 @@ func Run(ctx context.Context, o Options) *Report {
 type walk struct {
 	Options
 	report    *Report
-	addresses []netip.Addr     // all that the name resolves to
-	reachable []netip.AddrPort // where a connection was made, on the URL's port
-	answered  []netip.AddrPort // where an HTTP answer came from
-	broken    bool             // TLS cannot be had at all
+	addresses []netip.Addr          // all that the name resolves to
+	access    map[netip.Addr]Access // who gets in there, where a guard tells
+	reachable []netip.AddrPort      // where a connection was made, on the URL's port
+	answered  []netip.AddrPort      // where an HTTP answer came from
+	broken    bool                  // TLS cannot be had at all
 }
 
 func newWalk(o Options) *walk {
@@ -86,7 +91,7 @@ func newWalk(o Options) *walk {
 	if o.Progress == nil {
 		o.Progress = func(string) {}
 	}
-	w := &walk{Options: o, report: &Report{URL: o.Origin.String(), Host: o.Host, Settings: o.Settings}}
+	w := &walk{Options: o, access: map[netip.Addr]Access{}, report: &Report{URL: o.Origin.String(), Host: o.Host, Settings: o.Settings}}
 	if w.Host == "" {
 		w.report.Host = o.Origin.URL.Host
 	}
@@ -97,15 +102,14 @@ func (w *walk) checks() []Check {
 	own := func(name string, run func(context.Context) Step) Check {
 		return Check{name, func(ctx context.Context, _ *Report) Step { return run(ctx) }}
 	}
-	return append([]Check{
-		own("name", w.resolve),
+	return slices.Concat([]Check{own("name", w.resolve)}, w.Guards, []Check{
 		own("connect", w.connect),
 		own("tls", w.handshake),
 		own("answer", w.answer),
 		own("timing", w.timing),
 		own("load", w.load),
 		own("keep-alive", w.keepAlive),
-	}, w.Extra...)
+	})
 }
 
 // serverName is the name that TLS asks for: that of the Host header, if it is forwarded.
@@ -127,6 +131,15 @@ type Settings struct {
 	ResponseTimeout    time.Duration
 	KeepAliveTimeout   time.Duration
 }
+
+// retransmission is how long TCP waits for an answer to the first packet of a connection before it sends it again. It
+// then waits twice as long each time. See RFC 6298, 2.1 and 5.5.
+const retransmission = time.Second
+
+// slowConnect is how long connecting may not take. A connection that needs a second is one whose packet got lost, or met
+// a full backlog. CloudFront's default timeout leaves it three more packets, but the timeout can be as short as that
+// second. See "Connection timeout" in [pageOrigin].
+func (s Settings) slowConnect() time.Duration { return min(retransmission, s.ConnectionTimeout/2) }
 
 // DefaultSettings are CloudFront's.
 // https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/DownloadDistValuesOrigin.html

@@ -130,15 +130,15 @@ func TestHealthy(t *testing.T) {
 	s.options.roots = authority.roots()
 	var seen []string
 	s.options.Stepped = func(s Step) { seen = append(seen, s.Name) }
-	s.options.Extra = []Check{{Name: "security-groups", Run: func(_ context.Context, known *Report) Step {
+	s.options.Guards = []Check{{Name: "security-groups", Run: func(_ context.Context, known *Report) Step {
 		return Step{Verdict: OK, Summary: known.Addresses[0].IP.String()}
 	}}}
 	report := s.examine(t.Context(), "https://"+name+":443/")
 	wants(t, report, "")
-	if report.Verdict != OK || report.Interrupted || len(report.Failed()) > 0 {
-		t.Errorf("verdict %s, failed %v", report.Verdict, report.Failed())
+	if report.Verdict != OK || report.Interrupted || len(report.StepsWith(Fail)) > 0 {
+		t.Errorf("verdict %s, failed %v", report.Verdict, report.StepsWith(Fail))
 	}
-	if got, want := strings.Join(seen, " "), "name connect tls answer timing load keep-alive security-groups"; got != want {
+	if got, want := strings.Join(seen, " "), "name security-groups connect tls answer timing load keep-alive"; got != want {
 		t.Errorf("steps %s, want %s", got, want)
 	}
 	for _, step := range report.Steps {

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"encoding/json"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -15,12 +16,13 @@ type Verdict string
 const (
 	Skipped Verdict = "skipped" // not looked at
 	OK      Verdict = "ok"
-	Warn    Verdict = "warn" // no reason for an error by itself, or only with some settings of the distribution
-	Fail    Verdict = "fail" // viewers get errors for it
+	Warn    Verdict = "warn"    // no reason for an error by itself, or only with some settings of the distribution
+	Unknown Verdict = "unknown" // what is seen from here is seen of a healthy origin as well as of a broken one
+	Fail    Verdict = "fail"    // viewers get errors for it
 )
 
 func worse(a, b Verdict) Verdict {
-	order := []Verdict{Skipped, OK, Warn, Fail}
+	order := []Verdict{Skipped, OK, Warn, Unknown, Fail}
 	return order[max(slices.Index(order, a), slices.Index(order, b))]
 }
 
@@ -47,11 +49,11 @@ func (r *Report) add(s Step) {
 	r.Verdict = worse(r.Verdict, s.Verdict)
 }
 
-// Failed returns the names of the steps that failed.
-func (r *Report) Failed() []string {
+// StepsWith returns the names of the steps with a verdict.
+func (r *Report) StepsWith(v Verdict) []string {
 	var names []string
 	for _, s := range r.Steps {
-		if s.Verdict == Fail {
+		if s.Verdict == v {
 			names = append(names, s.Name)
 		}
 	}
@@ -64,7 +66,21 @@ type Step struct {
 	Verdict  Verdict   `json:"verdict"`
 	Summary  string    `json:"summary"`
 	Findings []Finding `json:"findings"`
+
+	// Access says who gets in at the origin's addresses, if the step was about that.
+	Access map[netip.Addr]Access `json:"-"`
 }
+
+// An Access says who can connect to an address on the origin's port, as far as what stands before it decides.
+type Access int
+
+// Who can connect.
+const (
+	AccessUnknown  Access = iota
+	OnlyCloudFront        // all of it, and nobody else
+	SomeOthers            // some others as well, or CloudFront not at all
+	Everyone
+)
 
 // A Finding is one thing to know, and what to do about it.
 type Finding struct {

@@ -184,6 +184,9 @@ func (w *walk) judgeTiming(ctx context.Context, t *Timing) Step {
 			step.find(statusesFound(status, t))
 		}
 	}
+	if c, limit := t.Connect, w.Settings.slowConnect(); c != nil && time.Duration(c.P95) >= limit {
+		step.find(w.connectSlow(fmt.Sprintf("connecting takes %s at p95 of %s", c.P95, connections(t.Connections))))
+	}
 	if slowest := t.FirstByte; slowest != nil && time.Duration(slowest.Max) > w.Settings.ResponseTimeout/2 {
 		step.find(Finding{
 			Code: "response-slow", Verdict: Warn, Source: page504,
@@ -218,6 +221,13 @@ func statusesFound(status int, t *Timing) Finding {
 	f.Message = fmt.Sprintf("%d of %d answers were %d %s", t.Statuses[status], t.Completed, status, http.StatusText(status))
 	f.Advice = "CloudFront passes them on. Look into the log of the server, and of the proxy in front of it, for what they have in common."
 	return f
+}
+
+func connections(n int) string {
+	if n == 1 {
+		return "1 connection"
+	}
+	return fmt.Sprintf("%d connections", n)
 }
 
 func (t *Timing) summary() string {

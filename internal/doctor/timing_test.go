@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -166,6 +167,9 @@ func TestJudgeTiming(t *testing.T) {
 		{"in time", []measurement{answered(time.Second), answered(15 * time.Second)}, "ok"},
 		{"nearly too late", []measurement{answered(time.Second), answered(15*time.Second + 1)}, "warn response-slow 0 the slowest first byte took 15 s, more than half of the 30 s that CloudFront waits"},
 		{"too late", []measurement{answered(time.Second), {failure: timedOut}}, "fail requests-failed 504 1 of 2 requests got no answer (1 timeout)"},
+		{"connected in time", []measurement{{connect: Seconds(time.Second) - 1, firstByte: 1, total: 2, status: 200}}, "ok"},
+		{"connected by the second packet", []measurement{answered(1), {connect: Seconds(1020 * time.Millisecond), firstByte: 1, total: 2, status: 200}}, "warn connect-slow 0 connecting takes 1.02 s at p95 of 2 connections; CloudFront waits 10 s for a connection"},
+		{"one of many connected by the second packet", append(slices.Repeat([]measurement{answered(1)}, 19), measurement{connect: Seconds(time.Second), firstByte: 1, total: 2, status: 200}), "ok"},
 		{"in many ways", []measurement{{failure: refused}, {failure: closed}, {failure: closed}}, "fail requests-failed 502 3 of 3 requests got no answer (2 closed, 1 refused)"},
 	} {
 		step := w.judgeTiming(t.Context(), newTiming(c.results, len(c.results), 1, time.Minute))
