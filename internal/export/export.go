@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 	"text/template"
 	"time"
@@ -126,6 +127,15 @@ func (in Input) Left() string {
 		return "No IPv4 range is exported: nobody is let in over IPv4."
 	case len(in.IPv6) == 0:
 		return "No IPv6 range is exported: nobody is let in over IPv6."
+	}
+	return ""
+}
+
+// OnlySSH warns of a list that has SSH's port, for the comment of a format that shuts everyone else out; it is empty if
+// there is nothing to warn of.
+func (in Input) OnlySSH() string {
+	if slices.ContainsFunc(in.Ports, func(p secgroup.PortRange) bool { return p.From <= 22 && 22 <= p.To }) {
+		return "Port 22 is one of them: once this is loaded, nobody but these ranges reaches SSH, and you neither."
 	}
 	return ""
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -23,14 +24,65 @@ func changed() Input {
 	return in
 }
 
-// A firewall is how an export is loaded into one, and taken out as it says.
+// A firewall is where an export is loaded into, and taken out, by what its comment says.
 type firewall struct {
 	format string
-	load   func(file string)
-	remove func(file string)
-	state  func() string // what is there, by this export and by others
-	rounds int           // of loading again, while clients connect all the time
-	more   int           // ranges of each family beside the few that matter, so that filling a set takes a while
+	shell  func(script string) (output string, err error) // runs a script on the host, with the firewall's own configuration
+	state  func() string                                  // what is there, by this export and by others
+	rounds int                                            // of loading again, while clients connect all the time
+	more   int                                            // ranges of each family beside the few that matter, so that filling a set takes a while
+	shut   bool                                           // without the export nobody gets in, so that it is not taken out until asked twice
+}
+
+// What is exported is in the file FILE of a folder of its own, in which what is printed is typed.
+type exported struct {
+	header
+	text, folder string
+}
+
+func (f firewall) write(t *testing.T, in Input) exported {
+	t.Helper()
+	text := write(t, f.format, with(f.more, in))
+	e := exported{headerOf(t, text), text, t.TempDir()}
+	if err := os.WriteFile(filepath.Join(e.folder, "FILE"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// paste types a command that was printed, which must succeed, and returns what it prints.
+func (f firewall) paste(t *testing.T, e exported, command string) string {
+	t.Helper()
+	out, err := f.shell("cd " + e.folder + " && " + command)
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", command, err, out)
+	}
+	return out
+}
+
+// takeOut takes an export out as it says, and as it says then.
+func (f firewall) takeOut(t *testing.T, e exported) {
+	t.Helper()
+	if !f.shut {
+		f.paste(t, e, e.takeOut)
+		return
+	}
+	before := f.state()
+	out, err := f.shell("cd " + e.folder + " && " + e.takeOut)
+	if err == nil || f.state() != before {
+		t.Fatalf("%s shuts CloudFront out: %s", e.takeOut, out)
+	}
+	f.paste(t, e, printedIn(t, out))
+}
+
+// printedIn returns the command that a script prints to be pasted.
+func printedIn(t *testing.T, output string) string {
+	t.Helper()
+	found := regexp.MustCompile(`(?m): {3}(\S.*)$`).FindAllStringSubmatch(output, -1)
+	if len(found) != 1 {
+		t.Fatalf("it prints %d commands: %s", len(found), output)
+	}
+	return found[0][1]
 }
 
 // with returns an input with more ranges, before those that it has.
@@ -46,14 +98,8 @@ func with(more int, in Input) Input {
 // time, and takes it out.
 func (o *origin) check(f firewall) {
 	t := o.t
-	file := func(name string, in Input) string {
-		path := filepath.Join(t.TempDir(), name)
-		if err := os.WriteFile(path, []byte(write(t, f.format, with(f.more, in))), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	first, second := file("first", sample()), file("second", changed())
+	load := func(e exported) { f.paste(t, e, e.load) }
+	first, second := f.write(t, sample()), f.write(t, changed())
 	others := func(when string) {
 		t.Helper()
 		o.expect(when, true, 22, kept4, other4, other6)
@@ -67,7 +113,11 @@ func (o *origin) check(f firewall) {
 		}
 	}
 	before := f.state()
-	f.load(first)
+	f.paste(t, first, first.takeOut)
+	if diff := cmp.Diff(before, f.state()); diff != "" {
+		t.Errorf("taking it out before it is loaded changes something:\n%s", diff)
+	}
+	load(first)
 	o.expect("loaded", true, 443, kept4, kept6, gone4, gone6)
 	o.expect("loaded", true, 8080, kept4, kept6)
 	o.expect("loaded", false, 443, next4, next6, other4, other6)
@@ -86,10 +136,10 @@ func (o *origin) check(f firewall) {
 	for _, a := range []netip.Addr{other4, other6} {
 		crowds[a] = o.crowd(a, 443, hasty)
 	}
-	f.load(second)
+	load(second)
 	for range f.rounds {
-		f.load(first)
-		f.load(second)
+		load(first)
+		load(second)
 	}
 	for _, a := range []netip.Addr{kept4, kept6} {
 		if tries, in := crowds[a].disperse(); in != tries || tries < 10 {
@@ -108,7 +158,7 @@ func (o *origin) check(f firewall) {
 	o.expect("changed", false, 443, gone4, gone6, other4, other6)
 	others("changed")
 	loaded := f.state()
-	f.load(second)
+	load(second)
 	if diff := cmp.Diff(loaded, f.state()); diff != "" {
 		t.Errorf("loading it a second time changes something:\n%s", diff)
 	}
@@ -116,20 +166,18 @@ func (o *origin) check(f firewall) {
 	one := sample()
 	one.IPv6 = nil
 	f.more = 0
-	f.load(file("one", one))
+	load(f.write(t, one))
 	o.expect("IPv4 alone", true, 443, kept4, gone4)
 	o.expect("IPv4 alone", false, 443, kept6, next6, next4, other4, other6)
 	ports := changed()
 	ports.Ports = ports.Ports[:1]
-	f.load(file("ports", ports))
+	load(f.write(t, ports))
 	o.expect("one port less", true, 443, kept4, kept6)
 	o.expect("one port less", false, 443, other4, other6, gone4)
 
-	f.remove(second)
-	if f.format != "nftables" { // a script that was interrupted is run again
-		f.remove(second)
-	}
-	others("removed")
+	f.takeOut(t, second)
+	f.paste(t, second, second.takeOut)
+	others("taken out")
 	if diff := cmp.Diff(before, f.state()); diff != "" {
 		t.Errorf("taking it out does not restore what was there:\n%s", diff)
 	}
@@ -141,35 +189,88 @@ func (o *origin) check(f firewall) {
 func TestNftables(t *testing.T) {
 	o := newOrigin(t, "nft")
 	o.in(o.host, "nft", "add table inet mine; add chain inet mine input { type filter hook input priority filter; }; add rule inet mine input tcp dport 8443 accept")
-	o.check(firewall{
+	f := firewall{
 		format: "nftables",
-		load:   func(file string) { o.in(o.host, "nft", "-f", file) },
-		remove: func(string) { o.in(o.host, "nft", "delete", "table", "inet", "cloudfront_ingress") },
+		shell:  o.shell,
 		state:  func() string { return o.in(o.host, "nft", "--stateless", "list", "ruleset") },
 		rounds: 10,
 		more:   2000,
-	})
-	o.expect("removed", true, 443, other4, other6)
-	o.expect("removed", true, 8080, other4, other6)
+	}
+	o.check(f)
+	o.expect("taken out", true, 443, other4, other6)
+	o.expect("taken out", true, 8080, other4, other6)
+
+	// After a restart it is there by the line that is printed for it.
+	e := f.write(t, sample())
+	include := regexp.MustCompile(`(?m)^# +(include "FILE")$`).FindStringSubmatch(e.text)
+	if include == nil {
+		t.Fatalf("it does not say how to include it:\n%s", e.text)
+	}
+	mine := f.state()
+	config := filepath.Join(e.folder, "nftables.conf")
+	text := "flush ruleset\n" + mine + strings.Replace(include[1], "FILE", filepath.Join(e.folder, "FILE"), 1) + "\n"
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, when := range []string{"started", "restarted"} {
+		o.in(o.host, "nft", "-f", config)
+		o.expect(when, true, 443, kept4, kept6)
+		o.expect(when, false, 443, other4, other6)
+	}
+	f.takeOut(t, e)
+	if diff := cmp.Diff(mine, f.state()); diff != "" {
+		t.Errorf("taking it out does not restore what was there:\n%s", diff)
+	}
+	// And it says the truth about a file that is missing.
+	if err := os.Remove(filepath.Join(e.folder, "FILE")); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := f.shell("nft -f " + config); err == nil {
+		t.Errorf("nft loads a configuration that includes a missing file: %s", out)
+	}
 }
 
 func TestIptables(t *testing.T) {
 	o := newOrigin(t, "iptables", "ip6tables", "iptables-restore", "ip6tables-restore", "ipset")
 	o.in(o.host, "iptables", "-t", "mangle", "-A", "PREROUTING", "-p", "tcp", "--dport", "8443", "-j", "ACCEPT")
 	o.in(o.host, "ipset", "create", "mine", "hash:net")
-	o.check(firewall{
+	f := firewall{
 		format: "iptables",
-		load:   func(file string) { o.in(o.host, "sh", file) },
-		remove: func(file string) { o.in(o.host, "sh", file, "remove") },
+		shell:  o.shell,
 		state: func() string {
 			return o.in(o.host, "iptables", "-t", "mangle", "-S") + o.in(o.host, "ip6tables", "-t", "mangle", "-S") +
 				o.in(o.host, "sh", "-c", "ipset save -sorted | sed 's/ initval [^ ]*//'")
 		},
 		rounds: 10,
 		more:   2000,
-	})
-	o.expect("removed", true, 443, other4, other6)
-	o.expect("removed", true, 8080, other4, other6)
+	}
+	o.check(f)
+	o.expect("taken out", true, 443, other4, other6)
+	o.expect("taken out", true, 8080, other4, other6)
+
+	// What was interrupted leaves nothing behind either: while a set was filled, and while it was taken out.
+	before := f.state()
+	e := f.write(t, sample())
+	for _, interrupted := range []string{
+		"ipset create cloudfront-ipv4-new hash:net family inet",
+		e.load + " && iptables -t mangle -D PREROUTING -j CLOUDFRONT-INGRESS",
+		e.load + " && iptables -t mangle -D PREROUTING -j CLOUDFRONT-INGRESS && iptables -t mangle -F CLOUDFRONT-INGRESS",
+		e.load + " && ip6tables -t mangle -I PREROUTING -j CLOUDFRONT-INGRESS",
+	} {
+		f.paste(t, e, interrupted)
+		f.takeOut(t, e)
+		if diff := cmp.Diff(before, f.state()); diff != "" {
+			t.Errorf("after %s, taking it out does not restore what was there:\n%s", interrupted, diff)
+		}
+	}
+	// Who may not take it out is told.
+	if _, err := exec.LookPath("setpriv"); err == nil {
+		e := f.write(t, sample())
+		f.paste(t, e, e.load)
+		if out, err := f.shell("cd " + e.folder + " && setpriv --bounding-set -all --inh-caps -all --ambient-caps -all -- " + e.takeOut); err == nil {
+			t.Errorf("it is taken out without a word where that is not permitted: %s", out)
+		}
+	}
 }
 
 // Ports that a container publishes are filtered as they are reached, before
@@ -179,12 +280,10 @@ func TestPublishedPorts(t *testing.T) {
 		t.Run(format, func(t *testing.T) {
 			o := newOrigin(t, "nft", "iptables", "ip6tables", "ipset")
 			o.in(o.host, "nft", "add table inet nat; add chain inet nat prerouting { type nat hook prerouting priority dstnat; }; add rule inet nat prerouting tcp dport 8000 redirect to :8443")
-			path := filepath.Join(t.TempDir(), "export")
-			if err := os.WriteFile(path, []byte(write(t, format, sample())), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			f := firewall{format: format, shell: o.shell}
+			e := f.write(t, sample())
 			o.expect("before", true, 8000, kept4, kept6, other4, other6)
-			o.in(o.host, map[string]string{"nftables": "nft", "iptables": "sh"}[format], map[string]string{"nftables": "-f", "iptables": "-e"}[format], path)
+			f.paste(t, e, e.load)
 			o.expect("loaded", true, 8000, kept4, kept6)
 			o.expect("loaded", false, 8000, other4, other6)
 		})
@@ -204,32 +303,47 @@ func copyOf(t *testing.T, folder string) string {
 func TestUfw(t *testing.T) {
 	o := newOrigin(t, "ufw", "unshare", "mount", "iptables")
 	etc := copyOf(t, "/etc/ufw")
-	sh := func(script string, args ...string) string {
-		t.Helper()
-		// A mount namespace of its own, in which the copy is in the place of what it was copied from.
-		inside := `mount --bind "$0" /etc/ufw && ` + script
-		return o.in(o.host, append([]string{"unshare", "-m", "sh", "-c", inside, etc}, args...)...)
-	}
-	sh("ufw --force reset && rm -f /etc/ufw/*.rules.2* && ufw allow 22/tcp && ufw allow from 198.51.100.0/24 to any port 443 proto tcp && ufw --force enable")
-	o.check(firewall{
+	f := firewall{
 		format: "ufw",
-		load:   func(file string) { sh(`sh "$1"`, file) },
-		remove: func(file string) { sh(`sh "$1" remove`, file) },
-		state:  func() string { return sh("ufw status numbered") },
-	})
-	o.expect("removed", false, 443, kept4, kept6)
-
-	path := filepath.Join(t.TempDir(), "export")
-	if err := os.WriteFile(path, []byte(write(t, "ufw", sample())), 0o600); err != nil {
-		t.Fatal(err)
+		// A mount namespace of its own, in which the copy is in the place of what it was copied from.
+		shell: func(script string) (string, error) {
+			return o.try(o.host, "unshare", "-m", "sh", "-c", `mount --bind "$0" /etc/ufw && `+script, etc)
+		},
+		shut: true,
 	}
-	sh("ufw allow 443")
-	if out := sh(`sh "$1" 2>&1`, path); !strings.Contains(out, "let everyone in") || !strings.Contains(out, "\n443 ") {
+	sh := func(script string) string {
+		t.Helper()
+		return f.paste(t, exported{folder: "/"}, script)
+	}
+	f.state = func() string { return sh("ufw status numbered") }
+	sh("ufw --force reset && rm -f /etc/ufw/*.rules.2* && ufw allow 22/tcp && ufw allow from 198.51.100.0/24 to any port 443 proto tcp && ufw --force enable")
+	o.check(f)
+	o.expect("taken out", false, 443, kept4, kept6)
+
+	// With a rule of the user's that lets everyone in, it can be taken out, but does not keep anyone out.
+	e := f.write(t, sample())
+	sh("ufw allow 443 && ufw allow 80,8000:8080/tcp")
+	if out := f.paste(t, e, e.load+" 2>&1"); !strings.Contains(out, "let everyone in") || !strings.Contains(out, "\n443 ") {
 		t.Errorf("the script does not tell of a rule that opens the port to everyone: %s", out)
 	}
-	sh("ufw --force disable")
-	if out := sh(`sh "$1" 2>&1`, path); !strings.Contains(out, "not active") {
-		t.Errorf("the script does not tell that ufw is not active: %s", out)
+	f.paste(t, e, e.takeOut)
+	o.expect("taken out beside others", true, 443, kept4, other4)
+	sh("ufw delete allow 443 && ufw delete allow 80,8000:8080/tcp")
+
+	// Where ufw lets everyone in, what the script prints shuts out neither CloudFront nor the operator.
+	f.paste(t, e, e.load)
+	for _, c := range []struct {
+		weak string
+		port uint16 // of SSH
+	}{{"ufw --force disable", 8443}, {"ufw default allow incoming && ufw delete allow 22/tcp", 22}} {
+		sh(c.weak)
+		connection := map[uint16]string{22: "unset SSH_CONNECTION", 8443: "export SSH_CONNECTION='203.0.113.10 50000 192.0.2.1 8443'"}[c.port]
+		out := f.paste(t, e, connection+" && "+e.load+" 2>&1")
+		o.expect("before "+c.weak, true, 443, kept4, kept6, other4)
+		sh(printedIn(t, out))
+		o.expect("after "+c.weak, true, c.port, other4, other6)
+		o.expect("after "+c.weak, true, 443, kept4, kept6)
+		o.expect("after "+c.weak, false, 443, other4, other6)
 	}
 }
 
@@ -248,7 +362,7 @@ const bus = `<busconfig>
 
 // startFirewalld runs firewalld for the host, on a message bus and with a
 // configuration of its own. It returns what runs a program that talks to it.
-func startFirewalld(o *origin) func(args ...string) string {
+func startFirewalld(o *origin) func(args ...string) (string, error) {
 	t := o.t
 	dir, etc := t.TempDir(), copyOf(t, "/etc/firewalld")
 	socket, config := filepath.Join(dir, "socket"), filepath.Join(dir, "bus.conf")
@@ -283,29 +397,57 @@ func startFirewalld(o *origin) func(args ...string) string {
 	})
 	start("firewalld", "--nofork", "--nopid", "--system-config", etc, "--log-file", filepath.Join(dir, "log"))
 	wait("firewalld", func() bool { return exec.Command("env", address, "firewall-cmd", "--state").Run() == nil })
-	return func(args ...string) string {
-		t.Helper()
-		return o.in(o.host, append([]string{"env", address}, args...)...)
+	return func(args ...string) (string, error) {
+		return o.try(o.host, append([]string{"env", address}, args...)...)
 	}
 }
 
 func TestFirewalld(t *testing.T) {
-	o := newOrigin(t, "firewalld", "firewall-cmd", "dbus-daemon")
+	o := newOrigin(t, "firewalld", "firewall-cmd", "dbus-daemon", "awk")
 	run := startFirewalld(o)
-	// The zone opens a port to everyone, which the export closes but for the ranges.
-	run("firewall-cmd", "--permanent", "--add-service=https")
-	run("firewall-cmd", "--permanent", "--add-rich-rule=rule family=ipv4 source address=198.51.100.0/24 port port=9443 protocol=tcp accept")
-	run("firewall-cmd", "--reload")
-	o.check(firewall{
+	f := firewall{
 		format: "firewalld",
-		load:   func(file string) { run("sh", file) },
-		remove: func(file string) { run("sh", file, "remove") },
-		state: func() string {
-			return run("sh", "-c", `for scope in "" --permanent; do
-				firewall-cmd $scope --list-all | sort
-				for set in $(firewall-cmd $scope --get-ipsets); do firewall-cmd $scope --info-ipset="$set"; done
-			done`)
-		},
-	})
-	o.expect("removed", true, 443, other4, other6)
+		shell:  func(script string) (string, error) { return run("sh", "-c", script) },
+	}
+	sh := func(script string) string {
+		t.Helper()
+		return f.paste(t, exported{folder: "/"}, script)
+	}
+	f.state = func() string {
+		return sh(`for scope in "" --permanent; do
+			firewall-cmd $scope --list-all-zones
+			for set in $(firewall-cmd $scope --get-ipsets); do firewall-cmd $scope --info-ipset="$set"; done
+		done`)
+	}
+	// The zone opens the ports to everyone, which the export closes but for the ranges.
+	sh("firewall-cmd --permanent --add-service=https && firewall-cmd --permanent --add-port=8000-8080/tcp")
+	sh("firewall-cmd --permanent --add-rich-rule='rule family=ipv4 source address=198.51.100.0/24 port port=9443 protocol=tcp accept'")
+	sh("firewall-cmd --reload")
+	o.check(f)
+	o.expect("taken out", true, 443, other4, other6)
+	o.expect("taken out", true, 8080, other4, other6)
+
+	// What is open until the next reload may be what the operator came in by.
+	e := f.write(t, sample())
+	sh("firewall-cmd --permanent --remove-service=ssh && firewall-cmd --reload && firewall-cmd --add-port=22/tcp")
+	before := f.state()
+	out, err := f.shell("cd " + e.folder + " && " + e.load)
+	if err == nil || f.state() != before {
+		t.Fatalf("it reloads firewalld, which drops what is not permanent: %s", out)
+	}
+	sh(printedIn(t, out))
+	f.paste(t, e, e.load)
+	o.expect("kept", true, 22, other4, other6)
+	o.expect("kept", true, 443, kept4, kept6)
+	o.expect("kept", false, 443, other4, other6)
+
+	// Taken out, it is gone from other zones as well: firewalld does not start with rules that refer to no set. Where no
+	// other rule opens the ports, as in that zone, it is not taken out by mistake.
+	f.paste(t, e, "ZONE=work "+e.load)
+	f.shut = true
+	f.takeOut(t, e)
+	if state := f.state(); strings.Contains(state, "cloudfront") || strings.Contains(state, "-20443") {
+		t.Errorf("taken out, it leaves %s", state)
+	}
+	sh("firewall-cmd --reload && firewall-cmd --check-config")
 }

@@ -89,15 +89,24 @@ func newOrigin(t *testing.T, programs ...string) *origin {
 	return o
 }
 
+// try runs a program in a namespace, and returns its output.
+func (o *origin) try(ns string, args ...string) (string, error) {
+	out, err := exec.Command("ip", append([]string{"netns", "exec", ns}, args...)...).CombinedOutput()
+	return string(out), err
+}
+
 // in runs a program in a namespace, which must succeed, and returns its output.
 func (o *origin) in(ns string, args ...string) string {
 	o.t.Helper()
-	out, err := exec.Command("ip", append([]string{"netns", "exec", ns}, args...)...).CombinedOutput()
+	out, err := o.try(ns, args...)
 	if err != nil {
 		o.t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
 	}
-	return string(out)
+	return out
 }
+
+// shell runs a script on the host.
+func (o *origin) shell(script string) (string, error) { return o.try(o.host, "sh", "-c", script) }
 
 // enter runs f on a thread in the namespace. The thread ends with it.
 func enter(ns string, f func()) error {

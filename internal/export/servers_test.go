@@ -82,25 +82,32 @@ func TestServersTakeThem(t *testing.T) {
 	}
 }
 
-// Terraform reads the export and finds both lists in it.
+// Terraform reads the export and finds both lists in it, and does what is printed.
 func TestTerraform(t *testing.T) {
 	terraform, err := exec.LookPath("terraform")
 	if err != nil {
 		t.Skip("terraform is not installed")
 	}
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "cloudfront.tf"), []byte(write(t, "terraform", sample())), 0o600); err != nil {
-		t.Fatal(err)
+	file, text := filepath.Join(dir, "cloudfront.tf"), write(t, "terraform", sample())
+	for name, text := range map[string]string{file: text, filepath.Join(dir, "main.tf"): "terraform {}\n"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	run := func(input string, args ...string) string {
+	command := func(input, program string, args ...string) string {
 		t.Helper()
-		cmd := exec.CommandContext(t.Context(), terraform, args...)
+		cmd := exec.CommandContext(t.Context(), program, args...)
 		cmd.Dir, cmd.Stdin, cmd.Env = dir, strings.NewReader(input), append(os.Environ(), "CHECKPOINT_DISABLE=1", "TF_CLI_CONFIG_FILE=/dev/null")
 		out, err := cmd.CombinedOutput()
 		if err != nil {
-			t.Fatalf("terraform %s: %v: %s", strings.Join(args, " "), err, out)
+			t.Fatalf("%s %s: %v: %s", program, strings.Join(args, " "), err, out)
 		}
 		return strings.TrimSpace(string(out))
+	}
+	run := func(input string, args ...string) string {
+		t.Helper()
+		return command(input, terraform, args...)
 	}
 	run("", "fmt", "-check", "-diff")
 	run("", "init", "-backend=false")
@@ -109,4 +116,10 @@ func TestTerraform(t *testing.T) {
 	if want := `"18.64.0.0/14 52.84.0.0/15 2600:9000:1000::/36"`; got != want {
 		t.Errorf("it finds %s, want %s", got, want)
 	}
+	says := headerOf(t, text)
+	command("", "sh", "-c", says.load)
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	command("", "sh", "-c", says.takeOut)
 }
