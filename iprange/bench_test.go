@@ -44,6 +44,21 @@ func BenchmarkDecode(b *testing.B) {
 	}
 }
 
+// BenchmarkDecodeWithin makes the compact cover as well, and looks at the ranges of EC2.
+func BenchmarkDecodeWithin(b *testing.B) {
+	data := benchmarkFile(b)
+	sel := cloudfront
+	sel.Within = []string{EC2}
+	if bytes.Contains(data, []byte(CloudFrontOriginFacing)) {
+		sel = compact
+	}
+	for b.Loop() {
+		if _, err := Decode(bytes.NewReader(data), sel); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // BenchmarkPlainJSON only hashes and decodes, in the plain way: into a struct by encoding/json.
 func BenchmarkPlainJSON(b *testing.B) {
 	data := benchmarkFile(b)

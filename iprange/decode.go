@@ -8,6 +8,9 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"strings"
+
+	"cloudfront-sg-sync/internal/ipspace"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -15,16 +18,18 @@ import (
 // Decode reads one whole ip-ranges.json in a single pass, without holding it in memory. It returns what sel selects of
 // it, or an error that says what is wrong with the file: then nothing of it should be used.
 //
-// The order of members does not matter, and those that are not known are passed over. Only the entries of wanted
-// services are looked into; the others need no more than be JSON objects.
+// The order of members does not matter, and those that are not known are passed over. Only the entries of services that
+// are wanted, or taken in, are looked into and have to be right; the others need no more than be JSON objects.
 func Decode(r io.Reader, sel Selection) (*Publication, error) {
 	if err := sel.validate(); err != nil {
 		return nil, err
 	}
 	d := newDecoder(r)
 	d.sel, d.found, d.each = sel, make(map[string]bool), d.entry
-	for _, service := range sel.Services {
-		d.marks = append(d.marks, []byte(service))
+	d.mark(sel.Services...)
+	d.mark(sel.Within...)
+	if len(sel.Within) > 0 {
+		d.mark(EC2)
 	}
 	if err := d.document(); err != nil {
 		return nil, d.src.explain(err)
@@ -41,15 +46,17 @@ type decoder struct {
 	src   *source
 	dec   *jsontext.Decoder
 	sel   Selection
-	marks [][]byte // the names of the selected services
+	marks [][]byte // a part of the name of each service whose entries are looked into
 
 	each        func(family, jsontext.Value) error // is handed each entry
 	entryReader bytes.Reader                       // both are for one entry at a time
 	entryDec    *jsontext.Decoder
 
-	lists []family        // met so far
-	found map[string]bool // services with a selected prefix
-	pub   *Publication
+	lists  []family        // met so far
+	found  map[string]bool // services with a selected prefix
+	within []netip.Prefix  // of the services that may be taken in
+	ec2    []netip.Prefix  // only with the former, to tell whom else they let in
+	pub    *Publication
 }
 
 func newDecoder(r io.Reader) *decoder {
@@ -175,6 +182,16 @@ func (d *decoder) list(f family) error {
 	}
 }
 
+// mark has the entries of services looked into. A name that holds one that is marked already needs no mark of its own.
+func (d *decoder) mark(services ...string) {
+	for _, service := range services {
+		marked := func(mark []byte) bool { return strings.Contains(service, string(mark)) }
+		if !slices.ContainsFunc(d.marks, marked) {
+			d.marks = append(d.marks, []byte(service))
+		}
+	}
+}
+
 // mayBeWanted reports whether an entry can be one of a wanted service. Nearly all are not, and need not be looked into:
 // they neither contain its name nor an escape sequence that could spell it.
 func (d *decoder) mayBeWanted(entry []byte) bool {
@@ -186,14 +203,19 @@ func (d *decoder) mayBeWanted(entry []byte) bool {
 	return d.src.escapes && bytes.IndexByte(entry, '\\') >= 0
 }
 
-// entry reads an entry, and keeps its prefix if it is wanted.
+// entry reads an entry, and keeps its prefix if it is wanted or may be taken in.
 func (d *decoder) entry(f family, raw jsontext.Value) error {
 	if !d.mayBeWanted(raw) {
 		return nil
 	}
 	service, text, err := d.serviceAndPrefix(f, raw)
-	if err != nil || !slices.Contains(d.sel.Services, service) {
+	if err != nil {
 		return err
+	}
+	wanted, within := slices.Contains(d.sel.Services, service), slices.Contains(d.sel.Within, service)
+	if !wanted && !within {
+		d.note(f, service, text)
+		return nil
 	}
 	if text == "" {
 		return fmt.Errorf("(%s) has no %s", service, f.member)
@@ -202,11 +224,35 @@ func (d *decoder) entry(f family, raw jsontext.Value) error {
 	if err != nil {
 		return fmt.Errorf("%s (%s): %w", quote(text), service, err)
 	}
-	if d.selected(f) {
-		d.found[service] = true
+	if !d.selected(f) {
+		return nil
+	}
+	d.found[service] = true
+	if wanted {
 		d.pub.Prefixes = append(d.pub.Prefixes, p)
 	}
+	if within {
+		d.within = append(d.within, p)
+	}
 	return nil
+}
+
+// note keeps a prefix that is reckoned with, though nobody is let in because of it. So one that is wrong is passed over, as
+// those of all other services are.
+func (d *decoder) note(f family, service, text string) {
+	var list *[]netip.Prefix
+	switch {
+	case service == EC2 && len(d.sel.Within) > 0:
+		list = &d.ec2
+	case service == CloudFrontOriginFacing && len(d.sel.Within) == 0 && slices.Equal(d.sel.Services, []string{CloudFront}):
+		list = &d.pub.OriginFacing // among the entries that are looked into because of CLOUDFRONT
+	}
+	if list == nil || !d.selected(f) {
+		return
+	}
+	if p, err := f.parsePrefix(text); err == nil {
+		*list = append(*list, p)
+	}
 }
 
 // serviceAndPrefix returns two members of an entry as they are, empty where they are missing or not strings.
@@ -245,7 +291,7 @@ func (d *decoder) selected(f family) bool {
 	return f == familyIPv4 && d.sel.IPv4 || f == familyIPv6 && d.sel.IPv6
 }
 
-// finish checks that the document was complete, and merges what it holds.
+// finish checks that the document was complete, and makes the wanted ranges of what it holds.
 func (d *decoder) finish() error {
 	if d.pub.SyncToken == "" {
 		return errors.New("this is not ip-ranges.json: it has no syncToken")
@@ -256,7 +302,7 @@ func (d *decoder) finish() error {
 		}
 	}
 	var missing []string
-	for _, service := range d.sel.Services {
+	for _, service := range slices.Concat(d.sel.Services, d.sel.Within) {
 		if !d.found[service] && !slices.Contains(missing, service) {
 			missing = append(missing, service)
 		}
@@ -264,7 +310,12 @@ func (d *decoder) finish() error {
 	if len(missing) > 0 {
 		return &MissingServiceError{Services: missing, Families: d.sel.families()}
 	}
-	merged := Merge(d.pub.Prefixes)
+	var merged []netip.Prefix
+	if len(d.sel.Within) == 0 {
+		merged = Merge(d.pub.Prefixes) // the same, with less work
+	} else {
+		merged = Cover(d.pub.Prefixes, d.within)
+	}
 	for _, p := range merged {
 		if err := checkPrefix(p); err != nil {
 			return fmt.Errorf("merged prefix %s: %w", p, err)
@@ -275,5 +326,10 @@ func (d *decoder) finish() error {
 		ipv6 = len(merged)
 	}
 	d.pub.IPv4, d.pub.IPv6 = merged[:ipv6:ipv6], merged[ipv6:]
+	if len(d.sel.Within) > 0 {
+		beyond := ipspace.Minus(ipspace.Of(merged), ipspace.Of(d.pub.Prefixes))
+		d.pub.Beyond = beyond.Prefixes()
+		d.pub.BeyondEC2 = ipspace.Common(beyond, ipspace.Of(d.ec2)).Prefixes()
+	}
 	return nil
 }

@@ -18,12 +18,32 @@ type Publication struct {
 	SyncToken string         // as published: the time of publication in Unix seconds
 	Published time.Time      // SyncToken as a time, in UTC
 	MD5       [md5.Size]byte // of the whole file, as AWS announces it
-	Prefixes  []netip.Prefix // the selected prefixes as published, in the order of the file
-	IPv4      []netip.Prefix // the selected IPv4 prefixes, merged without loss and sorted
-	IPv6      []netip.Prefix // the selected IPv6 prefixes, merged without loss and sorted
+	Prefixes  []netip.Prefix // the prefixes of the selected services as published, in the order of the file
+
+	// IPv4 and IPv6 are the wanted ranges, sorted: Prefixes merged without loss or, where the Selection has Within, their
+	// [Cover].
+	IPv4, IPv6 []netip.Prefix
+
+	// Beyond is what a cover holds beyond Prefixes, merged, IPv4 first. BeyondEC2 is the part of it that is published for
+	// EC2 as well: machines of any customer of AWS are there. Both are empty where the Selection has no Within.
+	Beyond, BeyondEC2 []netip.Prefix
+
+	// OriginFacing are the prefixes of CLOUDFRONT_ORIGIN_FACING, not merged, where CLOUDFRONT alone is selected: what
+	// [Publication.Compact] is made of.
+	OriginFacing []netip.Prefix
 }
 
-// Merged returns the merged prefixes of both families, IPv4 first.
+// Compact returns the ranges that would be wanted of CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT, by which all servers that
+// connect to origins get in with a fraction of the rules. It is there to be offered where CLOUDFRONT alone is selected, and
+// returns nothing otherwise.
+func (p *Publication) Compact() []netip.Prefix {
+	if len(p.OriginFacing) == 0 {
+		return nil
+	}
+	return Cover(p.OriginFacing, p.Prefixes)
+}
+
+// Merged returns the wanted ranges of both families, IPv4 first.
 func (p *Publication) Merged() []netip.Prefix {
 	merged := make([]netip.Prefix, 0, len(p.IPv4)+len(p.IPv6))
 	return append(append(merged, p.IPv4...), p.IPv6...)

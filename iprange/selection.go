@@ -10,8 +10,22 @@ import (
 // Selection says which of the published ranges are wanted.
 type Selection struct {
 	Services []string // as AWS writes them, for example CLOUDFRONT; a range of any of them is selected
-	IPv4     bool
-	IPv6     bool
+
+	// Within are services whose ranges may be taken in as well, so that fewer ranges are needed: what is wanted is the
+	// [Cover] of Services within these, and not their ranges as they are.
+	Within []string
+
+	IPv4 bool
+	IPv6 bool
+}
+
+// String names what is selected, for example "CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT".
+func (s Selection) String() string {
+	text := strings.Join(s.Services, ", ")
+	if len(s.Within) > 0 {
+		text += " within " + strings.Join(s.Within, ", ")
+	}
+	return text
 }
 
 // validate reports a selection that could never select anything.
@@ -19,7 +33,7 @@ func (s Selection) validate() error {
 	switch {
 	case len(s.Services) == 0:
 		return errors.New("no service is selected")
-	case slices.Contains(s.Services, ""):
+	case slices.Contains(slices.Concat(s.Services, s.Within), ""):
 		return errors.New("a selected service has no name")
 	case !s.IPv4 && !s.IPv6:
 		return errors.New("neither IPv4 nor IPv6 is selected")

@@ -1,0 +1,63 @@
+package iprange
+
+import (
+	"net/netip"
+
+	"go4.org/netipx"
+)
+
+// Services of ip-ranges.json that are named here. CloudFront holds all of CloudFront's servers, and CloudFrontOriginFacing
+// those that connect to origins; EC2 holds what AWS's customers run. See
+// https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/LocationsOfEdgeServers.html and
+// https://docs.aws.amazon.com/vpc/latest/userguide/aws-ip-syntax.html
+const (
+	CloudFront             = "CLOUDFRONT"
+	CloudFrontOriginFacing = "CLOUDFRONT_ORIGIN_FACING"
+	EC2                    = "EC2"
+)
+
+// Cover returns the fewest prefixes that hold every address of services, and no address but those of services and
+// within: IPv4 first, sorted. Invalid prefixes are left out. A range of services that touches none of within is a
+// prefix of its own, and without any the result is that of [Merge].
+//
+// The prefixes are the merged ones of both lists, less those that hold nothing of services:
+//
+//	services          ····──··─···············├──┤
+//	within            ├──────────────┤├──────┤····
+//	merged            ├──────────────┤├──────┤├──┤
+//	cover             ├──────────────┤        ├──┤
+//
+// No smaller cover exists. Two prefixes are either disjoint or one is within the other, so every prefix that both lists
+// together cover lies in exactly one merged prefix: of those that contain it, the widest that is covered whole. So no
+// prefix of a cover can serve two merged ones, and each that holds an address of services needs one of its own. Nor does a
+// cover of as few reach further: it has just one prefix in each of these, and none is wider than the whole. That one is
+// taken as it changes least: whatever servers AWS adds to services, or withdraws, within a block of within leaves its
+// rule as it is.
+func Cover(services, within []netip.Prefix) []netip.Prefix {
+	wanted := setOf(services)
+	var cover []netip.Prefix
+	for _, block := range setOf(services, within).Prefixes() {
+		if wanted.OverlapsPrefix(block) {
+			cover = append(cover, block)
+		}
+	}
+	return cover
+}
+
+// setOf returns the addresses that lists of prefixes cover, but for invalid ones.
+func setOf(lists ...[]netip.Prefix) *netipx.IPSet {
+	var b netipx.IPSetBuilder
+	for _, prefixes := range lists {
+		for _, p := range prefixes {
+			if p.IsValid() {
+				b.AddPrefix(p)
+			}
+		}
+	}
+	// The builder fails only on invalid input, of which it was given none.
+	set, err := b.IPSet()
+	if err != nil {
+		panic(err)
+	}
+	return set
+}
