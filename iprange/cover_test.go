@@ -239,7 +239,8 @@ func TestDecodeWithin(t *testing.T) {
 			"13.33.7.0/24", "13.32.0.0/24 13.32.2.0/23 13.32.4.0/22 13.32.8.0/21 13.32.16.0/20 13.32.32.0/19 13.32.64.0/18 13.32.128.0/17 13.33.0.0/16", "",
 		},
 		{
-			"within itself", Selection{Services: []string{CloudFrontOriginFacing}, Within: []string{CloudFrontOriginFacing}, IPv4: true},
+			"within itself",
+			Selection{Services: []string{CloudFrontOriginFacing}, Within: []string{CloudFrontOriginFacing}, IPv4: true},
 			"13.32.1.0/24 15.158.0.0/16", "13.32.1.0/24 15.158.0.0/16", "", "", "",
 		},
 		{
@@ -248,7 +249,8 @@ func TestDecodeWithin(t *testing.T) {
 			"", "", "13.32.0.0/15 15.158.0.0/16 2600:9000::/28",
 		},
 		{
-			"two services, which no other cover stands for", Selection{Services: []string{CloudFront, EC2}, IPv6: true},
+			"two services, which no other cover stands for",
+			Selection{Services: []string{CloudFront, EC2}, IPv6: true},
 			"2600:9000::/28 2600:9000:7::/48", "2600:9000::/28", "", "", "",
 		},
 	} {

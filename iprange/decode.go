@@ -240,18 +240,20 @@ func (d *decoder) entry(f family, raw jsontext.Value) error {
 // note keeps a prefix that is reckoned with, though nobody is let in because of it. So one that is wrong is passed over, as
 // those of all other services are.
 func (d *decoder) note(f family, service, text string) {
-	var list *[]netip.Prefix
-	switch {
-	case service == EC2 && len(d.sel.Within) > 0:
-		list = &d.ec2
-	case service == CloudFrontOriginFacing && len(d.sel.Within) == 0 && slices.Equal(d.sel.Services, []string{CloudFront}):
-		list = &d.pub.OriginFacing // among the entries that are looked into because of CLOUDFRONT
-	}
-	if list == nil || !d.selected(f) {
+	if !d.selected(f) {
 		return
 	}
-	if p, err := f.parsePrefix(text); err == nil {
-		*list = append(*list, p)
+	switch {
+	case service == EC2 && len(d.sel.Within) > 0:
+		// There are thousands, and all that matters is where they are: so no second look at how they are written.
+		if p, err := netip.ParsePrefix(text); err == nil {
+			d.ec2 = append(d.ec2, p.Masked())
+		}
+	case service == CloudFrontOriginFacing && len(d.sel.Within) == 0 && slices.Equal(d.sel.Services, []string{CloudFront}):
+		// Among the entries that are looked into because of CLOUDFRONT.
+		if p, err := f.parsePrefix(text); err == nil {
+			d.pub.OriginFacing = append(d.pub.OriginFacing, p)
+		}
 	}
 }
 
@@ -329,7 +331,8 @@ func (d *decoder) finish() error {
 	if len(d.sel.Within) > 0 {
 		beyond := ipspace.Minus(ipspace.Of(merged), ipspace.Of(d.pub.Prefixes))
 		d.pub.Beyond = beyond.Prefixes()
-		d.pub.BeyondEC2 = ipspace.Common(beyond, ipspace.Of(d.ec2)).Prefixes()
+		apart := func(p netip.Prefix) bool { return !beyond.OverlapsPrefix(p) }
+		d.pub.BeyondEC2 = ipspace.Common(beyond, ipspace.Of(slices.DeleteFunc(d.ec2, apart))).Prefixes()
 	}
 	return nil
 }
