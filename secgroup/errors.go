@@ -44,6 +44,9 @@ type ShortageError struct {
 	TagKey   string
 	Services []string
 	GroupIDs []string
+	// Compact, where it is set, counts the rules of each port that the compact
+	// cover of CloudFront would need instead. Whoever knows it may set it.
+	Compact Weight
 }
 
 // newShortage returns an error about a pool, without its figures.
@@ -100,10 +103,11 @@ const (
 // fewerRules says how the same servers are let in with fewer rules, if there is
 // a way.
 func (e *ShortageError) fewerRules() string {
-	if !slices.Equal(e.Services, []string{"CLOUDFRONT"}) {
+	if e.Compact == (Weight{}) {
 		return ""
 	}
-	return "let in only those blocks of CLOUDFRONT that connect to origins, with SERVICES=CLOUDFRONT_ORIGIN_FACING and WITHIN=CLOUDFRONT (cfsg --service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT): 19 IPv4 and 3 IPv6 rules a port on 2026-08-22"
+	return fmt.Sprintf("let in only those blocks of CLOUDFRONT that connect to origins, with SERVICES=CLOUDFRONT_ORIGIN_FACING and WITHIN=CLOUDFRONT (cfsg --service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT): %d IPv4 and %d IPv6 rules a port",
+		e.Compact[IPv4], e.Compact[IPv6])
 }
 
 // moreGroups says which groups to make, how to tag all of them, and where to

@@ -23,10 +23,11 @@ import (
 // not safe for concurrent runs.
 type Engine struct {
 	Fetch FetchFunc
-	// Services are the services that Fetch selects, for the rules' descriptions.
-	Services []string
-	Targets  []*Target
-	TagKey   string
+	// Services are the services that Fetch selects, and Within those that it
+	// takes in, for the rules' descriptions.
+	Services, Within []string
+	Targets          []*Target
+	TagKey           string
 	// RulesPerGroup is the quota of rules per group; zero asks Service Quotas.
 	RulesPerGroup    int
 	MaxRevokePercent int
@@ -102,6 +103,9 @@ func (e *Engine) Run(ctx context.Context, req Request) (*Report, error) {
 	}
 	if !req.Withdraw {
 		report.published(publication)
+		if note := Strangers(publication); note != "" {
+			e.Log.WarnContext(ctx, note)
+		}
 	}
 	for _, o := range outcomes {
 		report.add(o)
@@ -207,6 +211,7 @@ func (e *Engine) once(ctx context.Context, o *outcome, groups []secgroup.Group, 
 		o.fail(err)
 		return false
 	}
+	offerCompact(plan, publication)
 	if req.Approved != nil {
 		if approved := req.Approved[o.target]; approved == nil || !plan.SameSteps(approved) {
 			o.fail(ErrOutdated)
@@ -255,7 +260,7 @@ func (e *Engine) request(publication *iprange.Publication, req Request) secgroup
 		rulesPerGroup = DefaultRulesPerGroup // no room is needed to close, so nobody is asked how much there is
 	}
 	return secgroup.Request{
-		Stamp:            secgroup.Stamp{TagKey: e.TagKey, Services: e.Services, Published: publication.Published},
+		Stamp:            secgroup.Stamp{TagKey: e.TagKey, Services: e.Services, Within: e.Within, Published: publication.Published},
 		Ranges:           publication.Merged(),
 		RulesPerGroup:    rulesPerGroup,
 		MaxRevokePercent: e.MaxRevokePercent,

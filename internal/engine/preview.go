@@ -87,6 +87,7 @@ func (e *Engine) preview(ctx context.Context, t *Target, publication *iprange.Pu
 	if p.Err != nil {
 		p.Err = fmt.Errorf("%v: %w", t, p.Err)
 	} else {
+		offerCompact(p.Plan, publication)
 		p.Pools = concerned(p.Plan.Pools, req.GroupIDs)
 	}
 	p.RulesPerGroup = t.quota(e.RulesPerGroup)

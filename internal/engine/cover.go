@@ -1,0 +1,47 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"cloudfront-sg-sync/internal/ipspace"
+	"cloudfront-sg-sync/iprange"
+	"cloudfront-sg-sync/secgroup"
+)
+
+// Strangers says whom else than its services a cover lets in, if these may be
+// anyone: machines that AWS's customers run in EC2. It returns nothing where
+// there are none.
+func Strangers(p *iprange.Publication) string {
+	if len(p.BeyondEC2) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("WITHIN takes in %s beyond SERVICES, %s of them in ranges of EC2, where every customer of AWS can have machines: name a narrower service, or none",
+		sizeOf(p.Beyond), sizeOf(p.BeyondEC2))
+}
+
+// sizeOf says how much address space it is.
+func sizeOf(prefixes []netip.Prefix) string {
+	ipv4, ipv6 := ipspace.Split(prefixes)
+	var parts []string
+	if len(ipv4) > 0 {
+		parts = append(parts, fmt.Sprintf("%d IPv4 addresses", ipspace.Size(ipv4)))
+	}
+	if len(ipv6) > 0 {
+		parts = append(parts, fmt.Sprintf("%d IPv6 /64 networks", ipspace.Size(ipv6)))
+	}
+	return strings.Join(parts, " and ")
+}
+
+// offerCompact has the plan's pools that are too small for every range of
+// CloudFront say how few rules its compact cover needs.
+func offerCompact(plan *secgroup.Plan, p *iprange.Publication) {
+	for _, pool := range plan.Pools {
+		if short, ok := errors.AsType[*secgroup.ShortageError](pool.Err); ok {
+			ipv4, ipv6 := ipspace.Split(p.Compact())
+			short.Compact = secgroup.Weight{secgroup.IPv4: len(ipv4), secgroup.IPv6: len(ipv6)}
+		}
+	}
+}
