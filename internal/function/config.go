@@ -115,7 +115,20 @@ func ReadConfig(lookup func(variable string) (place, value string)) (Config, err
 		if err != nil {
 			return err
 		}
-		return secgroup.Stamp{TagKey: c.TagKey, Services: c.Selection.Services, Published: time.Unix(0, 0)}.Validate()
+		return stampOf(c).Validate()
+	})
+	read("WITHIN", "", func(s string) (err error) {
+		c.Selection.Within, err = list(s, servicePattern, "a service as ip-ranges.json names it, such as CLOUDFRONT")
+		if err != nil || len(c.Selection.Services) == 0 {
+			return err
+		}
+		for _, service := range c.Selection.Within {
+			if slices.Contains(c.Selection.Services, service) {
+				return fmt.Errorf("%s is one of SERVICES, so it is let in whole and makes no rule fewer; for the compact cover of CloudFront set SERVICES=%s WITHIN=%s",
+					service, iprange.CloudFrontOriginFacing, iprange.CloudFront)
+			}
+		}
+		return stampOf(c).Validate()
 	})
 	read("REGIONS", "", func(s string) (err error) {
 		c.Regions, err = list(s, regionPattern, "a region such as eu-west-1")
@@ -180,12 +193,18 @@ func (c Config) NewEngine(cfg aws.Config, fetch engine.FetchFunc, log *slog.Logg
 	return &engine.Engine{
 		Fetch:            fetch,
 		Services:         c.Selection.Services,
+		Within:           c.Selection.Within,
 		Targets:          engine.Targets(cfg, c.Regions, c.RoleARNs, c.ExternalID),
 		TagKey:           c.TagKey,
 		RulesPerGroup:    c.RulesPerGroup,
 		MaxRevokePercent: c.MaxRevokePercent,
 		Log:              log,
 	}, nil
+}
+
+// stampOf returns a stamp like those of the rules that a configuration makes.
+func stampOf(c Config) secgroup.Stamp {
+	return secgroup.Stamp{TagKey: c.TagKey, Services: c.Selection.Services, Within: c.Selection.Within, Published: time.Unix(0, 0)}
 }
 
 // withoutPassword leaves out what stands before an @ in a URL.

@@ -2,11 +2,13 @@ package function
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
 	"cloudfront-sg-sync/iprange"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -58,6 +60,9 @@ func TestConfigFromEnv(t *testing.T) {
 		{"tag key", "TAG_KEY", "team/cloudfront.ingress_2", func(c *Config) { c.TagKey = "team/cloudfront.ingress_2" }},
 		{"longest tag key", "TAG_KEY", strings.Repeat("k", 100), func(c *Config) { c.TagKey = strings.Repeat("k", 100) }},
 
+		{"services to take in", "WITHIN", "AMAZON, S3 AMAZON", func(c *Config) { c.Selection.Within = []string{"AMAZON", "S3"} }},
+		{"no service to take in", "WITHIN", " ", func(*Config) {}},
+
 		{"one region", "REGIONS", "eu-west-1", func(c *Config) { c.Regions = []string{"eu-west-1"} }},
 		{"regions by spaces", "REGIONS", "eu-west-1 us-gov-west-1", func(c *Config) { c.Regions = []string{"eu-west-1", "us-gov-west-1"} }},
 		{"regions by commas", "REGIONS", "eu-west-1,ap-southeast-2, us-east-1", func(c *Config) { c.Regions = []string{"eu-west-1", "ap-southeast-2", "us-east-1"} }},
@@ -100,6 +105,31 @@ func TestConfigFromEnv(t *testing.T) {
 	}
 }
 
+// The compact cover, and what of it reaches the engine.
+func TestConfigWithin(t *testing.T) {
+	c, err := ConfigFromEnv(environ(map[string]string{"SERVICES": "CLOUDFRONT_ORIGIN_FACING", "WITHIN": "CLOUDFRONT"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := iprange.Selection{Services: []string{"CLOUDFRONT_ORIGIN_FACING"}, Within: []string{"CLOUDFRONT"}, IPv4: true, IPv6: true}
+	if diff := cmp.Diff(want, c.Selection); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	e, err := c.NewEngine(aws.Config{Region: "eu-west-1"}, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([][]string{want.Services, want.Within}, [][]string{e.Services, e.Within}); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	// A description holds both lists.
+	services := strings.Repeat("S", 120)
+	_, err = ConfigFromEnv(environ(map[string]string{"SERVICES": services, "WITHIN": services[1:], "TAG_KEY": "k"}))
+	if err == nil || !strings.Contains(err.Error(), "would have 271 characters, EC2 takes 255") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestConfigFromEnvRefused(t *testing.T) {
 	var tooMany []string // for a rule's description
 	for i := range 40 {
@@ -136,6 +166,13 @@ func TestConfigFromEnvRefused(t *testing.T) {
 			"*":                        `"*" is not a service`,
 			",":                        "the list is empty",
 			", ,":                      "the list is empty",
+			strings.Join(tooMany, ","): "list fewer services",
+		},
+		"WITHIN": {
+			"cloudfront":               `"cloudfront" is not a service as ip-ranges.json names it`,
+			",":                        "the list is empty",
+			"CLOUDFRONT":               "CLOUDFRONT is one of SERVICES, so it is let in whole and makes no rule fewer; for the compact cover of CloudFront set SERVICES=CLOUDFRONT_ORIGIN_FACING WITHIN=CLOUDFRONT",
+			"S3 CLOUDFRONT":            "CLOUDFRONT is one of SERVICES",
 			strings.Join(tooMany, ","): "list fewer services",
 		},
 		"IP_FAMILIES": {
@@ -236,6 +273,7 @@ func TestConfigFromEnvNamesEveryBadVariable(t *testing.T) {
 		"IP_RANGES_URL":      "http://example.com/",
 		"TOPIC_ARN":          "topic\nof two lines",
 		"SERVICES":           "cloudfront",
+		"WITHIN":             "cloudfront",
 		"IP_FAMILIES":        "ipv5",
 		"TAG_KEY":            "a key",
 		"REGIONS":            "eu-west",

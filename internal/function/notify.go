@@ -77,13 +77,13 @@ func (c *changes) targets() []*engine.Target {
 type notifier struct {
 	client   *sns.Client
 	topicARN string
-	services []string
+	services string
 }
 
 // newNotifier returns a notifier for the topic of the configuration.
 func newNotifier(cfg aws.Config, c Config) *notifier {
 	client := sns.NewFromConfig(cfg, func(o *sns.Options) { o.Region = strings.Split(c.NotifyTopicARN, ":")[3] })
-	return &notifier{client: client, topicARN: c.NotifyTopicARN, services: c.Selection.Services}
+	return &notifier{client: client, topicARN: c.NotifyTopicARN, services: c.Selection.String()}
 }
 
 const (
@@ -134,7 +134,7 @@ func (n *notifier) message(c *changes, report *engine.Report, withdrawn bool) st
 		m.line("The rules of the tagged security groups were withdrawn, because the stack that kept them was deleted.")
 	} else {
 		m.line("Tagged security groups were changed to let in the ranges of %s that AWS published on %s (sync token %s).",
-			strings.Join(n.services, ", "), report.PublishedAt.UTC().Format("2006-01-02 at 15:04:05 UTC"), report.SyncToken)
+			n.services, report.PublishedAt.UTC().Format("2006-01-02 at 15:04:05 UTC"), report.SyncToken)
 	}
 	if len(report.Errors) > 0 {
 		m.line("")

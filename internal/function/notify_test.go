@@ -175,7 +175,7 @@ func TestNotificationIsBounded(t *testing.T) {
 		c.add(target, secgroup.Step{Op: secgroup.Authorize, GroupID: id, Rules: rules})
 	}
 	c.add(target, secgroup.Step{Op: secgroup.Redescribe, GroupID: "sg-1", Rules: rules})
-	n := &notifier{topicARN: opsTopic, services: []string{"CLOUDFRONT"}}
+	n := &notifier{topicARN: opsTopic, services: "CLOUDFRONT"}
 	message := n.message(&c, report, false)
 	if len(message) > maxMessage || len(message) < maxMessage-200 || !utf8.ValidString(message) {
 		t.Errorf("a message of %d bytes", len(message))

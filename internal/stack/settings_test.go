@@ -35,6 +35,7 @@ var everySetting = map[string]string{
 	"IpRangesUrl":      "https://mirror.example.com/ip-ranges.json",
 	"TopicArn":         "arn:aws:sns:eu-west-1:111122223333:mirror",
 	"Services":         "CLOUDFRONT_ORIGIN_FACING, ROUTE53_HEALTHCHECKS",
+	"Within":           "S3, EC2",
 	"IpFamilies":       "ipv6",
 	"TagKey":           "team.ingress",
 	"Regions":          "eu-west-1,us-west-2",
@@ -110,6 +111,7 @@ var parameterOf = map[string]string{
 	"IP_RANGES_URL":      "IpRangesUrl",
 	"TOPIC_ARN":          "TopicArn",
 	"SERVICES":           "Services",
+	"WITHIN":             "Within",
 	"IP_FAMILIES":        "IpFamilies",
 	"TAG_KEY":            "TagKey",
 	"REGIONS":            "Regions",
@@ -145,6 +147,10 @@ var samples = map[string][]string{
 	"SERVICES": {
 		"CLOUDFRONT", "CLOUDFRONT_ORIGIN_FACING", "CLOUDFRONT ROUTE53_HEALTHCHECKS", "CLOUDFRONT,ROUTE53_HEALTHCHECKS", "CLOUDFRONT, S3",
 		"cloudfront", "CLOUDFRONT;EC2", "CLOUDFRONT, ec2", "*", ",", manyServices,
+	},
+	"WITHIN": {
+		"", "S3", "AMAZON GLOBALACCELERATOR", "S3,EC2", "S3, EC2",
+		"cloudfront", "S3;EC2", "S3, ec2", "*", ",", manyServices,
 	},
 	"IP_FAMILIES": {"ipv4 ipv6", "ipv4", "ipv6", "ipv5", "IPv4", "4", "none", "ipv4;ipv6", ","},
 	"TAG_KEY": {
