@@ -211,6 +211,7 @@ func TestDecodeWithin(t *testing.T) {
 		{"ip_prefix":"13.33.0.0/16","service":"CLOUDFRONT"},
 		{"ip_prefix":"13.32.1.0/24","service":"CLOUDFRONT_ORIGIN_FACING"},
 		{"ip_prefix":"18.64.0.0/14","service":"CLOUDFRONT"},
+		{"ip_prefix":"52.84.0.0/15","service":"CLOUDFRONT"},
 		{"ip_prefix":"15.158.0.0/16","service":"CLOUDFRONT_ORIGIN_FACING"},
 		{"ip_prefix":"13.32.0.0/16","service":"CLOUDFRONT"},
 		{"ip_prefix":"13.33.7.0/24","service":"EC2"},
@@ -245,7 +246,7 @@ func TestDecodeWithin(t *testing.T) {
 		},
 		{
 			"every range, for which the compact cover is offered", cloudfront,
-			"13.33.0.0/16 18.64.0.0/14 13.32.0.0/16 2600:9000::/28", "13.32.0.0/15 18.64.0.0/14 2600:9000::/28",
+			"13.33.0.0/16 18.64.0.0/14 52.84.0.0/15 13.32.0.0/16 2600:9000::/28", "13.32.0.0/15 18.64.0.0/14 52.84.0.0/15 2600:9000::/28",
 			"", "", "13.32.0.0/15 15.158.0.0/16 2600:9000::/28",
 		},
 		{
@@ -302,6 +303,11 @@ func TestDecodeWithinRefused(t *testing.T) {
 	}
 	if _, err := Decode(strings.NewReader(document("1")), Selection{Services: []string{CloudFront}, Within: []string{""}, IPv4: true}); err == nil {
 		t.Error("a service without a name is taken in")
+	}
+	// What takes no fewer ranges is no offer.
+	every, err := Decode(strings.NewReader(lists(wanted+","+cover, "")), cloudfront)
+	if err != nil || len(every.OriginFacing) != 1 || len(every.Compact()) > 0 {
+		t.Errorf("%+v, %v", every, err)
 	}
 	// What is only reckoned with is passed over where it is wrong.
 	p, err := Decode(strings.NewReader(lists(cover+`,{"ip_prefix":"x","service":"CLOUDFRONT_ORIGIN_FACING"}`, "")), cloudfront)

@@ -34,13 +34,17 @@ type Publication struct {
 }
 
 // Compact returns the ranges that would be wanted of CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT, by which all servers that
-// connect to origins get in with a fraction of the rules. It is there to be offered where CLOUDFRONT alone is selected, and
-// returns nothing otherwise.
+// connect to origins get in with a fraction of the rules. It is there to be offered: it returns nothing unless CLOUDFRONT
+// alone is selected and takes more ranges.
 func (p *Publication) Compact() []netip.Prefix {
 	if len(p.OriginFacing) == 0 {
 		return nil
 	}
-	return Cover(p.OriginFacing, p.Prefixes)
+	cover := Cover(p.OriginFacing, p.Prefixes)
+	if len(cover) >= len(p.IPv4)+len(p.IPv6) {
+		return nil
+	}
+	return cover
 }
 
 // Merged returns the wanted ranges of both families, IPv4 first.
