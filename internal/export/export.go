@@ -13,12 +13,16 @@ import (
 	"text/template"
 	"time"
 
+	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 )
 
 // An Input is what is exported.
 type Input struct {
-	Services  []string
+	Services []string
+	// Within are the services whose ranges may be among the exported ones as
+	// well; none where these are the ranges of Services and no others.
+	Within    []string
 	SyncToken string
 	Published time.Time
 	// IPv4 and IPv6 are merged and sorted. A family without ranges is one that
@@ -76,7 +80,7 @@ var plainName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
 // Write writes the input in the format of that name.
 func Write(w io.Writer, format string, in Input) error {
-	for _, service := range in.Services {
+	for _, service := range slices.Concat(in.Services, in.Within) {
 		if !plainName.MatchString(service) {
 			return fmt.Errorf("service %q: an export names its services in comments and scripts, so they may have letters, digits, _ and - only", service)
 		}
@@ -105,7 +109,8 @@ func Write(w io.Writer, format string, in Input) error {
 
 // Stamp says what the ranges are: services and publication.
 func (in Input) Stamp() string {
-	return fmt.Sprintf("%s as published %s (sync token %s)", strings.Join(in.Services, ", "), in.Time(), in.SyncToken)
+	selection := iprange.Selection{Services: in.Services, Within: in.Within}
+	return fmt.Sprintf("%s as published %s (sync token %s)", selection, in.Time(), in.SyncToken)
 }
 
 // Time returns the time of publication (RFC 3339).

@@ -123,15 +123,36 @@ func TestDataIsParsed(t *testing.T) {
 	}
 }
 
+// A cover is called one, in every format.
+func TestCover(t *testing.T) {
+	in := sample()
+	in.Services, in.Within = []string{"CLOUDFRONT_ORIGIN_FACING"}, []string{"CLOUDFRONT"}
+	for _, f := range Formats {
+		want := "CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT as published"
+		switch f.Name {
+		case "json":
+			want = "\"within\": [\n    \"CLOUDFRONT\"\n  ]"
+		case "csv":
+			want = "18.64.0.0/14,ipv4,CLOUDFRONT_ORIGIN_FACING,2026-08-22T15:17:05Z,1787411825,CLOUDFRONT\n"
+		}
+		if got := write(t, f.Name, in); !strings.Contains(got, want) {
+			t.Errorf("%s does not say %q:\n%s", f.Name, want, got)
+		}
+	}
+}
+
 // A name cannot break out of a comment or a string.
 func TestStrangeService(t *testing.T) {
 	for _, name := range []string{"", "A\nreboot", "A'; reboot; '", "A B", "Ä"} {
-		in := sample()
-		in.Services = []string{"CLOUDFRONT", name}
-		for _, f := range Formats {
-			var out bytes.Buffer
-			if err := Write(&out, f.Name, in); err == nil || out.Len() > 0 {
-				t.Errorf("%s with service %q: error %v, %d bytes", f.Name, name, err, out.Len())
+		wanted, within := sample(), sample()
+		wanted.Services = []string{"CLOUDFRONT", name}
+		within.Within = []string{name}
+		for _, in := range []Input{wanted, within} {
+			for _, f := range Formats {
+				var out bytes.Buffer
+				if err := Write(&out, f.Name, in); err == nil || out.Len() > 0 {
+					t.Errorf("%s with service %q: error %v, %d bytes", f.Name, name, err, out.Len())
+				}
 			}
 		}
 	}
