@@ -20,7 +20,10 @@ type Question struct {
 	// OriginFacing holds the ranges from which CloudFront connects to origins;
 	// nil if that is not known, or not what Wanted is about.
 	OriginFacing *iprange.Publication
-	Families     []secgroup.Family
+	// Within holds the ranges that may be let in as well, so that fewer rules
+	// are needed; nil if there are none.
+	Within   *iprange.Publication
+	Families []secgroup.Family
 	// Ports are asked for; empty stands for those in the groups' tags, or 443
 	// where these name none.
 	Ports  []secgroup.PortRange

@@ -57,6 +57,8 @@ type family struct {
 	wanted       *netipx.IPSet
 	ranges       int // of wanted
 	originFacing *netipx.IPSet
+	// within is what may be let in as well, and allowed both.
+	within, allowed *netipx.IPSet
 }
 
 func newFamily(f secgroup.Family, q Question) family {
@@ -69,6 +71,12 @@ func newFamily(f secgroup.Family, q Question) family {
 	wanted := family{Family: f, wanted: setOf(f, ranges(q.Wanted)), ranges: len(ranges(q.Wanted))}
 	if q.OriginFacing != nil && len(ranges(q.OriginFacing)) > 0 {
 		wanted.originFacing = setOf(f, ranges(q.OriginFacing))
+	}
+	wanted.allowed = wanted.wanted
+	if q.Within != nil {
+		within := setOf(f, ranges(q.Within))
+		wanted.within = ipspace.Minus(within, wanted.wanted)
+		wanted.allowed = ipspace.Of(slices.Concat(wanted.wanted.Prefixes(), within.Prefixes()))
 	}
 	return wanted
 }
@@ -198,7 +206,8 @@ func (j *judge) family(f family, rules []rule) FamilyReport {
 		}
 		sources = append(sources, j.sources(in)...)
 	}
-	blocked := ipspace.Minus(f.wanted, setOf(f.Family, sources))
+	let := setOf(f.Family, sources)
+	blocked := ipspace.Minus(f.wanted, let)
 	r.Blocked = rangesOf(blocked)
 	switch {
 	case len(r.Blocked.Prefixes) == 0:
@@ -210,6 +219,10 @@ func (j *judge) family(f family, rules []rule) FamilyReport {
 	if f.originFacing != nil {
 		part := rangesOf(ipspace.Common(blocked, f.originFacing))
 		r.OriginFacingBlocked = &part
+	}
+	if f.within != nil {
+		part := rangesOf(ipspace.Common(let, f.within))
+		r.TakenIn = &part
 	}
 	r.Others = j.others(f, rules)
 	r.World = slices.ContainsFunc(r.Others, func(o Opening) bool { return o.World })
@@ -224,7 +237,7 @@ func (j *judge) sources(r rule) []netip.Prefix {
 	return j.lists[r.Source.Reference].Entries
 }
 
-// others returns the rules that let in more than is wanted, those that differ
+// others returns the rules that let in more than is wanted or may be, those that differ
 // in nothing but their sources as one.
 func (j *judge) others(f family, rules []rule) []Opening {
 	type key struct {
@@ -235,7 +248,7 @@ func (j *judge) others(f family, rules []rule) []Opening {
 	order := []*Opening{}
 	for _, in := range rules {
 		for _, p := range j.sources(in) {
-			if secgroup.FamilyOf(p) != f.Family || f.wanted.ContainsPrefix(p) {
+			if secgroup.FamilyOf(p) != f.Family || f.allowed.ContainsPrefix(p) {
 				continue
 			}
 			k := key{in.of(), in.Source.Reference}
@@ -249,7 +262,7 @@ func (j *judge) others(f family, rules []rule) []Opening {
 	others := make([]Opening, 0, len(order))
 	for _, o := range order {
 		o.World = slices.ContainsFunc(o.Sources, secgroup.OpensToWorld)
-		o.Beyond = rangesOf(ipspace.Minus(setOf(f.Family, o.Sources), f.wanted))
+		o.Beyond = rangesOf(ipspace.Minus(setOf(f.Family, o.Sources), f.allowed))
 		others = append(others, *o)
 	}
 	slices.SortStableFunc(others, func(a, b Opening) int { return cmp.Compare(b.Beyond.Size, a.Beyond.Size) })

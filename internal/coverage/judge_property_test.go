@@ -80,6 +80,11 @@ func TestJudgeAgreesWithEachAddress(t *testing.T) {
 		}
 		q := Question{Families: []secgroup.Family{secgroup.IPv4, secgroup.IPv6}, Ports: []secgroup.PortRange{asked}}
 		q.Wanted = published(setOf(secgroup.IPv4, wanted).Prefixes(), setOf(secgroup.IPv6, wanted).Prefixes())
+		var within []netip.Prefix // what may be let in as well
+		if rapid.Bool().Draw(t, "a cover") {
+			within = drawPrefixes(t, "within")
+			q.Within = published(setOf(secgroup.IPv4, within).Prefixes(), setOf(secgroup.IPv6, within).Prefixes())
+		}
 		scene := &Scene{Subjects: []Subject{{Groups: groups}}, Lists: map[string]PrefixList{"pl-1": {ID: "pl-1", Family: -1, Entries: list}}}
 		subject := Judge(scene, q).Subjects[0]
 
@@ -113,15 +118,21 @@ func TestJudgeAgreesWithEachAddress(t *testing.T) {
 				t.Fatalf("after port %d comes %s", next, p.Port)
 			}
 			for port := ports[0].From; port <= ports[0].To; port++ {
-				for _, addr := range landmarks(wanted, list, ruled) {
+				for _, addr := range landmarks(wanted, within, list, ruled) {
 					f := p.Families[secgroup.FamilyOf(netip.PrefixFrom(addr, 0))]
-					in, want := letIn(addr, port), holds(wanted, addr)
+					in, want, may := letIn(addr, port), holds(wanted, addr), holds(within, addr)
 					if blocked := holds(f.Blocked.Prefixes, addr); blocked != (want && !in) {
 						t.Fatalf("port %d, %s: wanted %t, let in %t, blocked %t", port, addr, want, in, blocked)
 					}
 					other := slices.ContainsFunc(f.Others, func(o Opening) bool { return holds(o.Beyond.Prefixes, addr) })
-					if other != (in && !want) {
-						t.Fatalf("port %d, %s: wanted %t, let in %t, among the others %t", port, addr, want, in, other)
+					if other != (in && !want && !may) {
+						t.Fatalf("port %d, %s: wanted %t, may be let in %t, let in %t, among the others %t", port, addr, want, may, in, other)
+					}
+					if (f.TakenIn != nil) != (q.Within != nil) {
+						t.Fatalf("port %d: taken in %v, of %v", port, f.TakenIn, within)
+					}
+					if f.TakenIn != nil && holds(f.TakenIn.Prefixes, addr) != (in && !want && may) {
+						t.Fatalf("port %d, %s: wanted %t, may be let in %t, let in %t, not among what is taken in", port, addr, want, may, in)
 					}
 				}
 			}

@@ -95,3 +95,19 @@ func TestRealOriginFacingServers(t *testing.T) {
 		}
 	}
 }
+
+// The compact cover lets in all servers that connect to origins, and what it
+// lets in beyond is CloudFront's own.
+func TestRealCompactCover(t *testing.T) {
+	q := both()
+	q.Wanted, q.Within = realRanges(t, "CLOUDFRONT_ORIGIN_FACING"), realRanges(t, "CLOUDFRONT")
+	cover := iprange.Cover(q.Wanted.Prefixes, q.Within.Prefixes)
+	s := Subject{Groups: []secgroup.Group{{ID: "sg-1", Ingress: rulesFrom(cover)}}}
+	families := Judge(&Scene{Subjects: []Subject{s}}, q).Subjects[0].Ports[0].Families
+	for i, want := range []Amount{{45, 79616}, {3, 0}} {
+		f := families[i]
+		if f.Verdict != Open || len(f.Others) > 0 || f.Wanted.Ranges != want.Ranges || f.TakenIn.Size != want.Size {
+			t.Errorf("%s: %s of %d ranges, %d others, %d taken in", f.Family, f.Verdict, f.Wanted.Ranges, len(f.Others), f.TakenIn.Size)
+		}
+	}
+}

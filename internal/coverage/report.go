@@ -79,10 +79,14 @@ type FamilyReport struct {
 	// OriginFacingBlocked is the part of Blocked from which CloudFront connects
 	// to origins; null where that is not known.
 	OriginFacingBlocked *Ranges `json:"originFacingBlocked"`
+	// TakenIn is what is let in beyond the wanted ranges of those that may be
+	// let in as well; null where there are none of these.
+	TakenIn *Ranges `json:"takenIn"`
 	// World says that one of the others opens the port to the world, so that
 	// CloudFront and its WAF can be bypassed.
 	World bool `json:"world"`
-	// Others are the rules that let in more than the wanted ranges.
+	// Others are the rules that let in more than the wanted ranges, and those
+	// that may be let in as well.
 	Others []Opening `json:"others"`
 	// Unread are the prefix lists whose entries could not be read.
 	Unread []string `json:"unread"`
