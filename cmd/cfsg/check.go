@@ -68,6 +68,7 @@ func (c *checkCommand) Run(ctx context.Context, t terminal) error {
 // A checkDocument is what a check prints in JSON.
 type checkDocument struct {
 	Services []string `json:"services"`
+	Within   []string `json:"within"`
 	Account  string   `json:"account"` // empty for that of the credentials
 	Region   string   `json:"region"`
 	*coverage.Report
@@ -96,7 +97,7 @@ func (c *checkCommand) check(ctx context.Context, t terminal) (*checkDocument, e
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", &target, err)
 	}
-	return &checkDocument{config.Selection.Services, target.Account, target.Region, report}, nil
+	return &checkDocument{config.Selection.Services, append([]string{}, config.Selection.Within...), target.Account, target.Region, report}, nil
 }
 
 // onePlace refuses several regions and accounts: what is checked has an ID or
@@ -111,10 +112,7 @@ func onePlace(c function.Config) error {
 	return nil
 }
 
-// The service CLOUDFRONT holds all of CloudFront's servers, and this one those
-// that connect to origins. See
-// https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/LocationsOfEdgeServers.html
-const originFacing = "CLOUDFRONT_ORIGIN_FACING"
+const originFacing = iprange.CloudFrontOriginFacing
 
 // question returns what the groups are held against.
 func (c *checkCommand) question(ctx context.Context, t terminal, config function.Config) (q coverage.Question, err error) {
@@ -129,13 +127,25 @@ func (c *checkCommand) question(ctx context.Context, t terminal, config function
 	if err != nil {
 		return q, err
 	}
+	of := func(services []string) (*iprange.Publication, error) {
+		selection := config.Selection
+		selection.Services, selection.Within = services, nil
+		return iprange.Decode(bytes.NewReader(ranges.document), selection)
+	}
 	q.Wanted = ranges.Publication
-	if !slices.Contains(config.Selection.Services, "CLOUDFRONT") {
+	if len(config.Selection.Within) > 0 {
+		// What has to get in are the services; the cover is one way to let them in.
+		if q.Wanted, err = of(config.Selection.Services); err != nil {
+			return q, fmt.Errorf("read the ranges: %w", err)
+		}
+		if q.Within, err = of(config.Selection.Within); err != nil {
+			return q, fmt.Errorf("read the ranges: %w", err)
+		}
+	}
+	if !slices.Contains(config.Selection.Services, iprange.CloudFront) {
 		return q, nil
 	}
-	selection := config.Selection
-	selection.Services = []string{originFacing}
-	q.OriginFacing, err = iprange.Decode(bytes.NewReader(ranges.document), selection)
+	q.OriginFacing, err = of([]string{originFacing})
 	if _, none := errors.AsType[*iprange.MissingServiceError](err); none {
 		return q, nil // nobody knows, then
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"reflect"
@@ -11,18 +12,20 @@ import (
 
 	"cloudfront-sg-sync/internal/coverage"
 	"cloudfront-sg-sync/internal/page"
+	"cloudfront-sg-sync/iprange"
 )
 
 // A checkPage shows a check to a person.
 type checkPage struct {
 	*page.Page
 	services string
+	within   string // the services that may be let in as well, or empty
 	lists    map[string]coverage.PrefixListReport
 }
 
 // write shows who gets in, subject by subject.
 func (d *checkDocument) write(t terminal) error {
-	w := checkPage{page.New(t.out, colorful(t.out)), strings.Join(d.Services, ", "), map[string]coverage.PrefixListReport{}}
+	w := checkPage{page.New(t.out, colorful(t.out)), strings.Join(d.Services, ", "), strings.Join(d.Within, ", "), map[string]coverage.PrefixListReport{}}
 	for _, l := range d.PrefixLists {
 		w.lists[l.ID] = l
 	}
@@ -30,7 +33,8 @@ func (d *checkDocument) write(t terminal) error {
 	if d.Account != "" {
 		place = "account " + d.Account + " in " + d.Region
 	}
-	w.Line(w.Strong(w.services), fmt.Sprintf(" as published %s, security groups in %s", d.PublishedAt.Format(time.RFC3339), place))
+	selection := iprange.Selection{Services: d.Services, Within: d.Within}
+	w.Line(w.Strong(selection.String()), fmt.Sprintf(" as published %s, security groups in %s", d.PublishedAt.Format(time.RFC3339), place))
 	for _, note := range d.Notes {
 		w.note(w.Warn("! "), note)
 	}
@@ -180,6 +184,9 @@ func (w checkPage) family(f coverage.FamilyReport) {
 		w.verdict(w.Bad("✗ "+name), text)
 		w.ranges(f.Blocked)
 	}
+	if f.TakenIn != nil && f.TakenIn.Size > 0 && !f.World {
+		w.verdict(strings.Repeat(" ", verdictWidth-2), fmt.Sprintf("also let in: %s of %s", amount(f.TakenIn.Size, f.Unit), w.within))
+	}
 }
 
 // verdictWidth is the room for a mark and the name of a family.
@@ -251,7 +258,7 @@ func (w checkPage) others(p coverage.PortReport) {
 		return
 	}
 	w.Line()
-	w.Table([]string{"who else gets in", "beyond " + w.services, "by group", "ports", "description"}, rows)
+	w.Table([]string{"who else gets in", "beyond " + cmp.Or(w.within, w.services), "by group", "ports", "description"}, rows)
 }
 
 // unreadOn returns the prefix lists that a port is open to, and that could not be

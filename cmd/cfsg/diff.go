@@ -19,6 +19,7 @@ type diffCommand struct {
 	Old              string   `arg:"" placeholder:"OLD" predictor:"file" help:"The older file."`
 	New              string   `arg:"" placeholder:"NEW" predictor:"file" help:"The newer file."`
 	Service          []string `placeholder:"NAME" predictor:"service" help:"A service of both files (default CLOUDFRONT)."`
+	Within           []string `placeholder:"NAME" predictor:"service" help:"A service whose ranges may be taken in, so that fewer rules are needed."`
 	Family           []string `placeholder:"FAMILY" predictor:"family" help:"ipv4 or ipv6 (default both)."`
 	DetailedExitcode bool     `help:"Exit with 2 where rules differ, 0 where they do not."`
 	outputFlags
@@ -53,7 +54,7 @@ func (c *diffCommand) Run(ctx context.Context, t terminal) error {
 }
 
 func (c *diffCommand) load(ctx context.Context, t terminal, src string) (ipRanges, error) {
-	_, r, err := rangeFlags{IPRanges: src, Service: c.Service, Family: c.Family}.load(ctx, t)
+	_, r, err := rangeFlags{IPRanges: src, Service: c.Service, Within: c.Within, Family: c.Family}.load(ctx, t)
 	return r, err
 }
 

@@ -20,6 +20,7 @@ type usageError struct{ error }
 type rangeFlags struct {
 	IPRanges string   `name:"ip-ranges" placeholder:"SRC" predictor:"file" help:"The ip-ranges.json: a URL, a file, or - for stdin."`
 	Service  []string `placeholder:"NAME" predictor:"service" help:"A service of ip-ranges.json (default CLOUDFRONT)."`
+	Within   []string `placeholder:"NAME" predictor:"service" help:"A service whose ranges may be taken in, so that fewer rules are needed."`
 	Family   []string `placeholder:"FAMILY" predictor:"family" help:"ipv4 or ipv6 (default both)."`
 }
 
@@ -36,6 +37,10 @@ type given struct{ flag, value string }
 func (f rangeFlags) given() map[string]given {
 	values := map[string]given{}
 	give(values, "SERVICES", "--service", f.Service...)
+	if len(f.Service) > 0 {
+		values["WITHIN"] = given{} // one in the environment goes with the services there
+	}
+	give(values, "WITHIN", "--within", f.Within...)
 	give(values, "IP_FAMILIES", "--family", f.Family...)
 	switch {
 	case isURL(f.IPRanges):

@@ -21,12 +21,13 @@ type wantedRanges struct {
 	SyncToken   string            `json:"syncToken"`
 	PublishedAt time.Time         `json:"publishedAt"`
 	Services    []string          `json:"services"`
+	Within      []string          `json:"within"`
 	Ranges      engine.RangeCount `json:"ranges"`
 }
 
 func (p *proposal) wanted() wantedRanges {
 	return wantedRanges{
-		p.publication.SyncToken, p.publication.Published, p.engine.Services,
+		p.publication.SyncToken, p.publication.Published, p.engine.Services, append([]string{}, p.engine.Within...),
 		engine.RangeCount{IPv4: len(p.publication.IPv4), IPv6: len(p.publication.IPv6)},
 	}
 }

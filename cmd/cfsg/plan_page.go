@@ -8,6 +8,7 @@ import (
 
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/page"
+	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 )
 
@@ -37,8 +38,12 @@ func (p *proposal) write(t terminal) error {
 
 // headline says what the wanted ranges are.
 func (p *proposal) headline(w *page.Page) {
-	w.Line(w.Strong(strings.Join(p.engine.Services, ", ")), fmt.Sprintf(" as published %s: %d IPv4 and %d IPv6 ranges, merged",
+	selection := iprange.Selection{Services: p.engine.Services, Within: p.engine.Within}
+	w.Line(w.Strong(selection.String()), fmt.Sprintf(" as published %s: %d IPv4 and %d IPv6 ranges, merged",
 		p.publication.Published.Format(time.RFC3339), len(p.publication.IPv4), len(p.publication.IPv6)))
+	if note := engine.Strangers(p.publication); note != "" {
+		w.Line(w.Warn("! "), note)
+	}
 	for _, note := range p.quotaNotes() {
 		w.Line(w.Warn("! "), note)
 	}
