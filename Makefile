@@ -26,7 +26,7 @@ FUZZTIME = 30s
 EVENT = {"dryRun":$(if $(DRY_RUN),true,false),"force":$(if $(FORCE),true,false)}
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak fuzz lint fmt bench build sbom dependencies reproduce build-SyncFunction deploy invoke clean
+.PHONY: help demo test soak fuzz lint fmt bench build sbom dependencies picture reproduce build-SyncFunction deploy invoke clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,10 @@ sbom: build ## Write build/sbom.json, what the function is linked from (CycloneD
 dependencies: ## Write the table of docs/dependencies.md anew
 	@sed -i '/^|/d' docs/dependencies.md
 	@go run ./internal/sbom -table ./lambda ./cmd/cfsg >> docs/dependencies.md
+
+picture: ## Draw docs/rules.svg anew, from published documents (HISTORY="FILE …", oldest first)
+	go run ./internal/picture $(HISTORY) > docs/rules.svg.new || { rm -f docs/rules.svg.new; exit 1; }
+	@mv docs/rules.svg.new docs/rules.svg
 
 reproduce: ## Build in two other folders and compare: one source, one hash
 	@rm -rf build/reproduce

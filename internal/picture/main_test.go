@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// document returns a file of a day of 2023 or later with as many ranges of CLOUDFRONT, all but the last of which have a
+// server that connects to origins: none where there is one range only.
+func document(day, ranges int) string {
+	var entries []string
+	for i := range ranges {
+		entries = append(entries, fmt.Sprintf(`{"ip_prefix":"18.%d.0.0/16","service":"CLOUDFRONT"}`, 2*i))
+		if i < ranges-1 {
+			for _, third := range []int{1, 3} {
+				entries = append(entries, fmt.Sprintf(`{"ip_prefix":"18.%d.%d.0/24","service":"CLOUDFRONT_ORIGIN_FACING"}`, 2*i, third))
+			}
+		}
+	}
+	return fmt.Sprintf(`{"syncToken":"%d","prefixes":[%s],"ipv6_prefixes":[]}`, 1672531200+day*86400, strings.Join(entries, ","))
+}
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	name = filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func packed(text string) string {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, _ = w.Write([]byte(text))
+	_ = w.Close()
+	return b.String()
+}
+
+// What the picture says in words is what the documents have, in any order, packed or not.
+func TestPicture(t *testing.T) {
+	var out bytes.Buffer
+	err := run([]string{
+		write(t, "later.json", document(1000, 3)),
+		write(t, "history.jsonl.gz", packed(document(0, 1)+"\n"+document(10, 70)+"\n"+document(20, 4)+"\n")),
+	}, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	svg := out.String()
+	for _, want := range []string{
+		"CLOUDFRONT: 1 in January 2023, 3 in September 2025, at most 70.",
+		"CLOUDFRONT_ORIGIN_FACING: 138 in January 2023, 4 in September 2025, at most 138.",
+		"the compact cover: 69 in January 2023, 2 in September 2025, at most 69.",
+		">3  CLOUDFRONT<", ">4  CLOUDFRONT_ORIGIN_FACING<", ">2  the compact cover<",
+		">2023<", ">2025<", ">0<", ">150<", "prefers-color-scheme: dark",
+	} {
+		if !strings.Contains(svg, want) {
+			t.Errorf("no %q in the picture", want)
+		}
+	}
+	// A year without a publication is not drawn as if nothing had happened.
+	if n := strings.Count(svg, ` unknown"`); n != 3 {
+		t.Errorf("%d dotted lines, want one for each list", n)
+	}
+	if strings.Contains(svg, ">2026<") || strings.Contains(svg, ">180<") {
+		t.Error("an axis is longer than what is drawn")
+	}
+	checkDrawing(t, svg)
+}
+
+// checkDrawing finds what no viewer could draw, and points outside of the picture.
+func checkDrawing(t *testing.T, svg string) {
+	t.Helper()
+	decoder := xml.NewDecoder(strings.NewReader(svg))
+	for {
+		if _, err := decoder.Token(); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, move := range regexp.MustCompile(`([MLHV])([0-9.-]+)(?: ([0-9.-]+))?`).FindAllStringSubmatch(strings.Join(regexp.MustCompile(`d="[^"]*"`).FindAllString(svg, -1), ""), -1) {
+		var x, y float64
+		switch move[1] {
+		case "V":
+			_, _ = fmt.Sscan(move[2], &y)
+		default:
+			_, _ = fmt.Sscan(move[2]+" "+move[3], &x, &y)
+		}
+		if x < 0 || x > width || y < 0 || y > height {
+			t.Errorf("%s is outside of the picture", move[0])
+		}
+	}
+}
+
+func TestPictureFails(t *testing.T) {
+	for _, test := range []struct{ name, file, want string }{
+		{"cut", document(0, 3)[:40], "document 1: unexpected EOF"},
+		{"second is no document", document(0, 3) + "[]", "document 2: this is not ip-ranges.json"},
+		{"no list", document(0, 1), "no document has a range for CLOUDFRONT_ORIGIN_FACING"},
+		{"no gzip", packed(document(0, 3))[:4], "EOF"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var out bytes.Buffer
+			err := run([]string{write(t, "history", test.file)}, &out)
+			if err == nil || !strings.Contains(err.Error(), test.want) || out.Len() > 0 {
+				t.Errorf("error %v, %d bytes, want %q", err, out.Len(), test.want)
+			}
+		})
+	}
+	if err := run(nil, io.Discard); err == nil || !strings.Contains(err.Error(), "HISTORY") {
+		t.Error(err)
+	}
+	if err := run([]string{"missing"}, io.Discard); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+// The picture that is checked in is what the program draws from the published history.
+func TestPictureIsCurrent(t *testing.T) {
+	var files []string
+	for _, name := range []string{"cloudfront-history-2017-2024.jsonl.gz", "ip-ranges-2026-08-22.json.gz"} {
+		file := "../../../shared/data/" + name
+		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+			t.Skipf("the published history is not here: %v", err)
+		}
+		files = append(files, file)
+	}
+	var out bytes.Buffer
+	if err := run(files, &out); err != nil {
+		t.Fatal(err)
+	}
+	checkedIn, err := os.ReadFile("../../docs/rules.svg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(checkedIn), out.String()); diff != "" {
+		t.Errorf("run make picture; - docs/rules.svg, + what is drawn:\n%s", diff)
+	}
+	checkDrawing(t, string(checkedIn))
+}
