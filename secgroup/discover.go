@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -25,6 +26,10 @@ type API interface {
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html
 const groupsPerPage = 1000
 
+// valuesPerFilter is the most values that a filter may have. See
+// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
+const valuesPerFilter = 200
+
 // Discover returns the groups that carry the tag, with their rules and what
 // these weigh.
 func Discover(ctx context.Context, api API, tagKey string) ([]Group, error) {
@@ -41,7 +46,15 @@ func Discover(ctx context.Context, api API, tagKey string) ([]Group, error) {
 // Describe returns the groups with the given IDs, with their rules but not what
 // these weigh. An ID that no group has is not an error.
 func Describe(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, ids []string) ([]Group, error) {
-	return describe(ctx, api, strings.Join(ids, ", "), types.Filter{Name: aws.String("group-id"), Values: ids})
+	var groups []Group
+	for some := range slices.Chunk(ids, valuesPerFilter) {
+		described, err := describe(ctx, api, strings.Join(some, ", "), types.Filter{Name: aws.String("group-id"), Values: some})
+		if err != nil {
+			return nil, err
+		}
+		groups = append(groups, described...)
+	}
+	return groups, nil
 }
 
 // describe returns the groups that match a filter; what names them in an error.

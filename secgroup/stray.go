@@ -1,0 +1,165 @@
+package secgroup
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+)
+
+// A StrayTag is a tag that was meant for this tool, and does nothing: its key is
+// mistyped, or its group lacks the tag that lists the ports.
+type StrayTag struct {
+	GroupID, GroupName string
+	Key, Value         string
+	// Meant is the key that Key was most likely meant to be. It is Key itself
+	// where that is right, and the group lacks the tag that lists the ports.
+	Meant  string
+	tagKey string
+}
+
+func (s StrayTag) String() string {
+	if s.Key == s.Meant {
+		return fmt.Sprintf("%s: the tag %s=%q does nothing, because the group has no tag %s: add that one, with the ports, or remove this one",
+			s.GroupID, s.Key, s.Value, s.tagKey)
+	}
+	return fmt.Sprintf("%s: the tag %s=%q does nothing, because its key is not %s: correct it, or remove it", s.GroupID, s.Key, s.Value, s.Meant)
+}
+
+// FindStrayTags finds the groups with stray tags of a tag key, by one describe
+// of what is like it.
+func FindStrayTags(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, tagKey string) ([]StrayTag, error) {
+	var groups []Group
+	for patterns := range slices.Chunk(patternsLike(tagKey), valuesPerFilter) {
+		some, err := describe(ctx, api, "with tags like "+tagKey, types.Filter{Name: aws.String("tag-key"), Values: patterns})
+		if err != nil {
+			return nil, err
+		}
+		groups = append(groups, some...)
+	}
+	return StrayTags(tagKey, groups), nil
+}
+
+// StrayTags returns the stray tags of groups, by group ID and key, each once.
+func StrayTags(tagKey string, groups []Group) []StrayTag {
+	var stray []StrayTag
+	for _, g := range groups {
+		_, managed := g.Tags[tagKey]
+		for _, key := range slices.Sorted(maps.Keys(g.Tags)) {
+			meant := meantKey(tagKey, key)
+			if meant == "" || meant == key && managed || servesAnother(g, key) {
+				continue
+			}
+			stray = append(stray, StrayTag{g.ID, g.Name, key, g.Tags[key], meant, tagKey})
+		}
+	}
+	slices.SortFunc(stray, func(a, b StrayTag) int { return cmp.Or(cmp.Compare(a.GroupID, b.GroupID), cmp.Compare(a.Key, b.Key)) })
+	return slices.Compact(stray)
+}
+
+// servesAnother reports whether a key that is like ours is that of another
+// deployment, which has made rules in the group.
+func servesAnother(g Group, key string) bool {
+	return slices.ContainsFunc([]string{key, strings.TrimSuffix(key, poolSuffix), strings.TrimSuffix(key, modeSuffix)}, func(key string) bool {
+		_, tagged := g.Tags[key]
+		return tagged && slices.ContainsFunc(g.Ingress, func(r Rule) bool { return stamped(key, r.Description) })
+	})
+}
+
+// meantKey returns which of the keys that this tool reads a key is, or was
+// likely meant to be.
+func meantKey(tagKey, key string) string {
+	keys := []string{tagKey, tagKey + poolSuffix, tagKey + modeSuffix}
+	if slices.Contains(keys, key) {
+		return key
+	}
+	for _, meant := range keys {
+		if folded(key) == folded(meant) || len(tagKey) >= shortestMistyped && oneLetterOff(key, meant) {
+			return meant
+		}
+	}
+	return ""
+}
+
+// shortestMistyped is the length of a tag key from which on a letter more or less
+// is taken for a mistake. Short keys are like one another.
+const shortestMistyped = 5
+
+// folded makes keys equal that differ in case, or in what stands between words.
+func folded(key string) string {
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune("-_. :/", r) {
+			return '-'
+		}
+		return r
+	}, strings.ToLower(key))
+}
+
+// oneLetterOff reports whether one letter was left out, put in or replaced, or
+// two neighbours were swapped.
+func oneLetterOff(a, b string) bool {
+	if len(a) < len(b) {
+		a, b = b, a
+	}
+	i := 0
+	for i < len(b) && a[i] == b[i] {
+		i++
+	}
+	if len(a) > len(b) {
+		return a[i+1:] == b[i:]
+	}
+	if i == len(a) {
+		return false // they are the same
+	}
+	swapped := i+1 < len(a) && a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
+	return swapped || a[i+1:] == b[i+1:]
+}
+
+// patternsLike returns patterns of EC2's filters that match the keys of stray
+// tags, and not many others. In them ? stands for one character or none; see
+// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
+func patternsLike(tagKey string) []string {
+	patterns := []string{strings.ToUpper(tagKey) + "*", strings.ToLower(tagKey) + "*"}
+	letters := []rune(tagKey)
+	// with returns the pattern that has ? for the letters from i to j, and where
+	// initials is set for the first of each word, as they may be capital.
+	with := func(i, j int, question string, initials bool) string {
+		var p strings.Builder
+		for k, r := range letters {
+			switch {
+			case k == i:
+				p.WriteString(question)
+			case i < k && k < j:
+				continue
+			}
+			if k >= j || k < i {
+				if initials && (k == 0 || strings.ContainsRune("-_. :/", letters[k-1]) || strings.ContainsRune("-_. :/", r)) {
+					p.WriteByte('?')
+				} else {
+					p.WriteString(escapeFilter(string(r)))
+				}
+			}
+		}
+		if i == len(letters) {
+			p.WriteString(question)
+		}
+		return p.String()
+	}
+	suffix := strings.Repeat("?", len(poolSuffix))
+	for i := range len(letters) + 1 {
+		patterns = append(patterns, with(i, i+2, "??", false), with(i, i, "?", false), with(i, i+1, "?", true))
+	}
+	for _, p := range slices.Clone(patterns[2:]) {
+		patterns = append(patterns, p+suffix)
+	}
+	// A suffix may have a letter too many.
+	patterns = append(patterns, escapeFilter(tagKey)+suffix+"?")
+	slices.Sort(patterns)
+	return slices.Compact(patterns)
+}

@@ -1,0 +1,155 @@
+package secgroup
+
+import (
+	"maps"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"cloudfront-sg-sync/internal/ec2sim"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"pgregory.net/rapid"
+)
+
+func TestStrayTags(t *testing.T) {
+	const key = "cloudfront-ingress"
+	for _, c := range []struct {
+		name, tagKey string
+		tags         map[string]string
+		ingress      []Rule
+		want         map[string]string // the stray keys, and what each is meant to be
+	}{
+		{name: "managed", tags: map[string]string{key: "443", key + "-pool": "web", key + "-mode": "owned", "Name": "web"}},
+		{name: "pool alone", tags: map[string]string{key + "-pool": "web"}, want: map[string]string{key + "-pool": key + "-pool"}},
+		{
+			name: "pool and mode alone", tags: map[string]string{key + "-pool": "web", key + "-mode": "owned"},
+			want: map[string]string{key + "-pool": key + "-pool", key + "-mode": key + "-mode"},
+		},
+		{name: "mode alone", tags: map[string]string{key + "-mode": "owned"}, want: map[string]string{key + "-mode": key + "-mode"}},
+		{name: "a letter left out", tags: map[string]string{"cloudfront-ingres": "443"}, want: map[string]string{"cloudfront-ingres": key}},
+		{name: "a letter too many", tags: map[string]string{"cloudfront-inggress": "443"}, want: map[string]string{"cloudfront-inggress": key}},
+		{name: "a letter in front", tags: map[string]string{" cloudfront-ingress": "443"}, want: map[string]string{" cloudfront-ingress": key}},
+		{name: "another letter", tags: map[string]string{"cloudfront-ingresz": "443"}, want: map[string]string{"cloudfront-ingresz": key}},
+		{name: "two letters swapped", tags: map[string]string{"cloudfrnot-ingress": "443"}, want: map[string]string{"cloudfrnot-ingress": key}},
+		{name: "capitals", tags: map[string]string{"CloudFront-Ingress": "443"}, want: map[string]string{"CloudFront-Ingress": key}},
+		{name: "all capitals", tags: map[string]string{"CLOUDFRONT-INGRESS": "443"}, want: map[string]string{"CLOUDFRONT-INGRESS": key}},
+		{name: "an underscore", tags: map[string]string{"cloudfront_ingress": "443"}, want: map[string]string{"cloudfront_ingress": key}},
+		{
+			name: "a mistyped pool of a managed group", tags: map[string]string{key: "443", "cloudfront-ingress-pol": "web"},
+			want: map[string]string{"cloudfront-ingress-pol": key + "-pool"},
+		},
+		{
+			name: "a mistyped pool in capitals", tags: map[string]string{key: "443", "cloudfront-ingress-Pool": "web"},
+			want: map[string]string{"cloudfront-ingress-Pool": key + "-pool"},
+		},
+		{name: "two letters off", tags: map[string]string{"cloudfront-ingre": "443", "cloudfront-egress": "443", "front-ingress": ""}},
+		{
+			name: "another deployment's", tags: map[string]string{"cloudfront-ingress2": "443", "cloudfront-ingress2-pool": "web"},
+			ingress: []Rule{{Description: "cloudfront-ingress2: CLOUDFRONT 2026-08-22T15:17:05Z"}},
+		},
+		{name: "a short key", tagKey: "cf", tags: map[string]string{"cd": "1", "CF": "443", "c": ""}, want: map[string]string{"CF": "cf"}},
+		{name: "wildcards in the key", tagKey: "edge=a+b", tags: map[string]string{"edge=a+c": "1"}, want: map[string]string{"edge=a+c": "edge=a+b"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tagKey := c.tagKey
+			if tagKey == "" {
+				tagKey = key
+			}
+			g := Group{ID: "sg-1", Tags: c.tags, Ingress: c.ingress}
+			got := map[string]string{}
+			stray := StrayTags(tagKey, []Group{g, g})
+			if len(stray) != len(c.want) {
+				t.Errorf("they are told %d times: %v", len(stray), stray)
+			}
+			for _, s := range stray {
+				got[s.Key] = s.Meant
+				if text := s.String(); !strings.Contains(text, "sg-1: the tag "+s.Key+"=") || !strings.Contains(text, tagKey) {
+					t.Errorf("it is told as %q", text)
+				}
+			}
+			if !maps.Equal(got, c.want) {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+// One describe finds them, on an endpoint that has wildcards as EC2 has them.
+func TestFindStrayTags(t *testing.T) {
+	sim := ec2sim.New(ec2sim.Options{})
+	if err := sim.Seed(strings.NewReader(`{"groups": [
+	  {"name": "right", "tags": {"cloudfront-ingress": "443"}},
+	  {"name": "a", "tags": {"cloudfront-ingres": "443"}}, {"name": "b", "tags": {"CloudFront-Ingress": "443"}},
+	  {"name": "c", "tags": {"cloudfront-ingress-pool": "web"}}, {"name": "d", "tags": {"cloudfront-ingress": "443", "cloudfront-ingress-Pool": "web"}},
+	  {"name": "e", "tags": {"cloudfront_ingress": "443"}}, {"name": "f", "tags": {"cloudfornt-ingress": "443"}},
+	  {"name": "g", "tags": {"CLOUDFRONT-INGRESS-POOL": "443"}}, {"name": "other", "tags": {"ingress.k8s.aws/stack": "x"}}
+	]}`)); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(sim)
+	t.Cleanup(server.Close)
+	api := ec2.NewFromConfig(aws.Config{
+		Region: "us-east-1", BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider("any", "any", ""),
+	})
+	stray, err := FindStrayTags(t.Context(), api, "cloudfront-ingress")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, s := range stray {
+		names = append(names, s.GroupName)
+	}
+	slices.Sort(names)
+	if want := []string{"a", "b", "c", "d", "e", "f", "g"}; !slices.Equal(names, want) {
+		t.Errorf("stray tags at %v, want %v", names, want)
+	}
+	if calls := sim.Calls(); len(calls) != 1 {
+		t.Errorf("%d calls: %v", len(calls), calls)
+	}
+}
+
+// Whatever letter of the tag key is mistyped, the patterns find it.
+func TestPatternsFindEveryMistake(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		key := rapid.StringMatching(`[a-z][a-z0-9.-]{4,40}`).Draw(t, "key")
+		meant := key + rapid.SampledFrom([]string{"", "-pool", "-mode"}).Draw(t, "suffix")
+		i := rapid.IntRange(0, len(key)-1).Draw(t, "at") // in the key, not in its suffix
+		letter := rapid.StringMatching(`[a-zA-Z_]`).Draw(t, "letter")
+		var typed string
+		switch rapid.IntRange(0, 3).Draw(t, "mistake") {
+		case 0:
+			typed = meant[:i] + meant[i+1:]
+		case 1:
+			typed = meant[:i] + letter + meant[i:]
+		case 2:
+			typed = meant[:i] + letter + meant[i+1:]
+		case 3:
+			if i+1 == len(meant) {
+				return
+			}
+			typed = meant[:i] + meant[i+1:i+2] + meant[i:i+1] + meant[i+2:]
+		}
+		if typed == meant || typed == key {
+			return
+		}
+		stray := StrayTags(key, []Group{{ID: "sg-1", Tags: map[string]string{typed: "443"}}})
+		if len(stray) != 1 || stray[0].Key != typed {
+			t.Fatalf("%q for %q: got %v", typed, meant, stray)
+		}
+		if !slices.ContainsFunc(patternsLike(key), func(p string) bool { return matches(p, typed) }) {
+			t.Fatalf("no pattern matches %q, which was meant to be %q", typed, meant)
+		}
+	})
+}
+
+// matches reports whether EC2's filter has the pattern match a key: * is any
+// characters, ? one or none.
+func matches(pattern, key string) bool {
+	expression := strings.NewReplacer(`\?`, ".?", `\*`, ".*").Replace(regexp.QuoteMeta(pattern))
+	return regexp.MustCompile(`^` + expression + `$`).MatchString(key)
+}
