@@ -128,11 +128,20 @@ func describeInterfaces(ctx context.Context, api ec2.DescribeNetworkInterfacesAP
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, secgroup.Explain(fmt.Errorf("describe the network interfaces with %s %s: %w", filter, strings.Join(values, ", "), err), "ec2:DescribeNetworkInterfaces")
+			return nil, secgroup.Explain(fmt.Errorf("describe the network interfaces with %s %s: %w", filter, few(values), err), "ec2:DescribeNetworkInterfaces")
 		}
 		found = append(found, page.NetworkInterfaces...)
 	}
 	return found, nil
+}
+
+// few names the first of many values.
+func few(values []string) string {
+	const most = 3
+	if len(values) <= most {
+		return strings.Join(values, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(values[:most], ", "), len(values)-most)
 }
 
 func newInterface(i types.NetworkInterface) *Interface {
@@ -185,7 +194,7 @@ func collect(interfaces []types.NetworkInterface, of func(types.NetworkInterface
 }
 
 // groupsOf returns all groups of a selector and of interfaces.
-func groupsOf(ctx context.Context, api API, s Selector, interfaces []types.NetworkInterface) ([]secgroup.Group, error) {
+func groupsOf(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, s Selector, interfaces []types.NetworkInterface) ([]secgroup.Group, error) {
 	ids := append(slices.Clone(s.Groups), collect(interfaces, groupIDs)...)
 	slices.Sort(ids)
 	if ids = slices.Compact(ids); len(ids) == 0 {
