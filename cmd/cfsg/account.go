@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 )
 
 // placeFlags say where a command looks, and for what. Credentials, profile and
@@ -53,10 +54,30 @@ func (f accountFlags) given() map[string]given {
 	return values
 }
 
-// engine returns the engine that the flags and the environment ask for. It
-// reads the ranges once, however often it runs.
-func (f accountFlags) engine(ctx context.Context, t terminal, flags map[string]given) (*engine.Engine, error) {
-	c, err := readConfig(flags)
+// An operation is an engine, and what it takes to look at more than it does.
+type operation struct {
+	*engine.Engine
+	config function.Config
+	aws    aws.Config
+}
+
+// ec2 returns a client for a target of the engine.
+func (o *operation) ec2(t *engine.Target) *ec2.Client {
+	cfg := o.aws.Copy()
+	cfg.Region = t.Region
+	role := ""
+	for _, arn := range o.config.RoleARNs {
+		if engine.AccountOf(arn) == t.Account {
+			role = arn
+		}
+	}
+	return engine.NewEC2(cfg, role, o.config.ExternalID)
+}
+
+// operation returns the engine that the flags, and the stack or the environment
+// ask for. It reads the ranges once, however often it runs.
+func (f accountFlags) operation(ctx context.Context, t terminal, flags map[string]given) (*operation, error) {
+	c, err := f.readConfig(ctx, t, flags)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +93,8 @@ func (f accountFlags) engine(ctx context.Context, t terminal, flags map[string]g
 	if f.Verbose {
 		log = slog.New(slog.NewTextHandler(t.err, nil))
 	}
-	return c.NewEngine(cfg, func(context.Context, *iprange.Notice) (*iprange.Publication, error) { return read() }, log)
+	e, err := c.NewEngine(cfg, func(context.Context, *iprange.Notice) (*iprange.Publication, error) { return read() }, log)
+	return &operation{e, c, cfg}, err
 }
 
 // awsConfig returns credentials, region and endpoint.
@@ -89,7 +111,9 @@ func (f placeFlags) awsConfig(ctx context.Context, c function.Config) (aws.Confi
 		if err != nil {
 			return aws.Config{}, usageError{fmt.Errorf("the endpoint of --endpoint-url or AWS_ENDPOINT_URL: %w", err)}
 		}
-		options = append(options, config.WithBaseEndpoint(endpoint))
+		if f.EndpointURL != "" { // the variable, and those of single services, are read below
+			options = append(options, config.WithBaseEndpoint(endpoint))
+		}
 		// An endpoint on this machine is no AWS: it needs no account.
 		if loopback && f.Profile == "" && os.Getenv("AWS_PROFILE") == "" && os.Getenv("AWS_ACCESS_KEY_ID") == "" {
 			options = append(options, config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("local", "local", "")))
@@ -100,12 +124,19 @@ func (f placeFlags) awsConfig(ctx context.Context, c function.Config) (aws.Confi
 		return cfg, fmt.Errorf("read the AWS configuration: %w; check --profile and the AWS_* variables", err)
 	}
 	if len(c.Regions) == 0 && cfg.Region == "" {
-		return cfg, usageError{errors.New("no region: name one with --region, AWS_REGION or a profile that has one")}
+		return cfg, &noRegionError{}
 	}
 	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
 		return cfg, fmt.Errorf("no AWS credentials: %w; sign in as for the AWS CLI (aws configure, AWS_PROFILE, --profile), or try cfsg sim and --endpoint-url", err)
 	}
 	return cfg, nil
+}
+
+// A noRegionError says that nothing names a region.
+type noRegionError struct{}
+
+func (*noRegionError) Error() string {
+	return "no region: name one with --region, AWS_REGION or a profile that has one"
 }
 
 // isLoopback reports whether a URL's host is this machine.

@@ -24,11 +24,11 @@ func (c *applyCommand) Run(ctx context.Context, t terminal) error {
 	if err := c.canAsk(t); err != nil {
 		return err
 	}
-	e, err := c.engine(ctx, t, c.given())
+	o, err := c.operation(ctx, t, c.given())
 	if err != nil {
 		return err
 	}
-	p, err := propose(ctx, t, e, c.request())
+	p, err := propose(ctx, t, o.Engine, c.request())
 	if err != nil {
 		return err
 	}

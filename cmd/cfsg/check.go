@@ -75,7 +75,7 @@ type checkDocument struct {
 }
 
 func (c *checkCommand) check(ctx context.Context, t terminal) (*checkDocument, error) {
-	config, err := readConfig(c.given())
+	config, err := c.readConfig(ctx, t, c.given())
 	if err != nil {
 		return nil, err
 	}

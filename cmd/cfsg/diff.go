@@ -21,6 +21,7 @@ type diffCommand struct {
 	Service          []string `placeholder:"NAME" predictor:"service" help:"A service of both files (default CLOUDFRONT)."`
 	Within           []string `placeholder:"NAME" predictor:"service" help:"A service whose ranges may be taken in, so that fewer rules are needed."`
 	Family           []string `placeholder:"FAMILY" predictor:"family" help:"ipv4 or ipv6 (default both)."`
+	Stack            string   `placeholder:"NAME" help:"The stack whose function's settings are used."`
 	DetailedExitcode bool     `help:"Exit with 2 where rules differ, 0 where they do not."`
 	outputFlags
 }
@@ -54,7 +55,7 @@ func (c *diffCommand) Run(ctx context.Context, t terminal) error {
 }
 
 func (c *diffCommand) load(ctx context.Context, t terminal, src string) (ipRanges, error) {
-	_, r, err := rangeFlags{IPRanges: src, Service: c.Service, Within: c.Within, Family: c.Family}.load(ctx, t)
+	_, r, err := rangeFlags{IPRanges: src, Service: c.Service, Within: c.Within, Family: c.Family, Stack: c.Stack}.load(ctx, t)
 	return r, err
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"cloudfront-sg-sync/internal/function"
@@ -16,12 +15,14 @@ import (
 type usageError struct{ error }
 
 // rangeFlags say which ranges a command works on. What they leave out is read
-// from the function's environment variables.
+// from the deployed function of --stack, or from the environment variables that
+// the function has.
 type rangeFlags struct {
 	IPRanges string   `name:"ip-ranges" placeholder:"SRC" predictor:"file" help:"The ip-ranges.json: a URL, a file, or - for stdin."`
 	Service  []string `placeholder:"NAME" predictor:"service" help:"A service of ip-ranges.json (default CLOUDFRONT)."`
 	Within   []string `placeholder:"NAME" predictor:"service" help:"A service whose ranges may be taken in, so that fewer rules are needed."`
 	Family   []string `placeholder:"FAMILY" predictor:"family" help:"ipv4 or ipv6 (default both)."`
+	Stack    string   `placeholder:"NAME" help:"The stack whose function's settings are used."`
 }
 
 // outputFlags say how a command writes its result.
@@ -58,14 +59,14 @@ func give(values map[string]given, variable, flag string, items ...string) {
 	}
 }
 
-// readConfig reads the function's configuration from the flags, and from the
-// environment what they leave out.
-func readConfig(flags map[string]given) (function.Config, error) {
+// readConfig reads the function's configuration from the flags, and what they
+// leave out from where lookup finds it.
+func readConfig(flags map[string]given, lookup func(variable string) (place, value string)) (function.Config, error) {
 	c, err := function.ReadConfig(func(variable string) (string, string) {
 		if g, ok := flags[variable]; ok {
 			return g.flag, g.value
 		}
-		return variable, os.Getenv(variable)
+		return lookup(variable)
 	})
 	if err != nil {
 		return c, usageError{err}
@@ -75,7 +76,7 @@ func readConfig(flags map[string]given) (function.Config, error) {
 
 // load reads the configuration and the ranges that it asks for.
 func (f rangeFlags) load(ctx context.Context, t terminal) (c function.Config, r ipRanges, err error) {
-	if c, err = readConfig(f.given()); err != nil {
+	if c, err = (placeFlags{rangeFlags: f}).readConfig(ctx, t, f.given()); err != nil {
 		return c, r, err
 	}
 	defer t.progress("reading the ranges …")()

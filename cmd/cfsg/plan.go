@@ -17,11 +17,11 @@ var errChanges = errors.New("there are changes")
 
 // Run shows what a sync would do.
 func (c *planCommand) Run(ctx context.Context, t terminal) error {
-	e, err := c.engine(ctx, t, c.given())
+	o, err := c.operation(ctx, t, c.given())
 	if err != nil {
 		return err
 	}
-	p, err := propose(ctx, t, e, c.request())
+	p, err := propose(ctx, t, o.Engine, c.request())
 	if err != nil {
 		return err
 	}

@@ -18,13 +18,13 @@ type statusCommand struct {
 
 // Run shows how all managed groups are.
 func (c *statusCommand) Run(ctx context.Context, t terminal) error {
-	e, err := c.engine(ctx, t, c.given())
+	o, err := c.operation(ctx, t, c.given())
 	if err != nil {
 		return err
 	}
 	// Forced, as what is left over is left over, whether a sync would hold it
 	// back or not.
-	p, err := propose(ctx, t, e, engine.Request{Force: true})
+	p, err := propose(ctx, t, o.Engine, engine.Request{Force: true})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"cloudfront-sg-sync/internal/function"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/smithy-go"
+)
+
+// readConfig reads the configuration from the flags, and what they leave out
+// from the deployed function of --stack or, without one, from the environment.
+func (f placeFlags) readConfig(ctx context.Context, t terminal, flags map[string]given) (function.Config, error) {
+	if f.Stack == "" {
+		return readConfig(flags, func(variable string) (string, string) { return variable, os.Getenv(variable) })
+	}
+	variables, err := f.deployed(ctx)
+	if err != nil {
+		return function.Config{}, fmt.Errorf("read the settings of --stack %s: %w", f.Stack, err)
+	}
+	// Who asks for the stack's settings is told where they are not what is used.
+	for _, variable := range slices.Sorted(maps.Keys(flags)) {
+		g, deployed := flags[variable], variables[variable]
+		if g.flag != "" && deployed != "" && items(g.value) != items(deployed) {
+			fmt.Fprintf(t.err, "cfsg: %s %s is used, not the stack's %s=%s\n", g.flag, g.value, variable, deployed)
+		}
+	}
+	return readConfig(flags, func(variable string) (string, string) {
+		return variable + " of stack " + f.Stack, variables[variable]
+	})
+}
+
+// items writes a variable's list as others may have written it.
+func items(list string) string { return strings.Join(strings.Fields(strings.ReplaceAll(list, ",", " ")), " ") }
+
+// deployed returns the environment variables of the function that a stack made.
+// The stack names it in its output FunctionName. See
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html and
+// https://docs.aws.amazon.com/lambda/latest/api/API_GetFunctionConfiguration.html
+func (f placeFlags) deployed(ctx context.Context) (map[string]string, error) {
+	cfg, err := f.stackConfig(ctx)
+	if err != nil {
+		return nil, err
+	}
+	stacks, err := cloudformation.NewFromConfig(cfg).DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &f.Stack})
+	if err != nil {
+		return nil, explainStack(err, "cloudformation:DescribeStacks", cfg.Region)
+	}
+	name := ""
+	for _, stack := range stacks.Stacks {
+		for _, output := range stack.Outputs {
+			if aws.ToString(output.OutputKey) == "FunctionName" {
+				name = aws.ToString(output.OutputValue)
+			}
+		}
+	}
+	if name == "" {
+		return nil, errors.New("the stack has no output FunctionName: it is not a stack of cloudfront-sg-sync, or its deployment is not complete")
+	}
+	found, err := lambda.NewFromConfig(cfg).GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &name})
+	if err != nil {
+		return nil, explainStack(err, "lambda:GetFunctionConfiguration", cfg.Region)
+	}
+	env := found.Environment
+	switch {
+	case env == nil || len(env.Variables) == 0 && env.Error == nil:
+		return nil, fmt.Errorf("function %s has no environment variables: it is not the function of cloudfront-sg-sync", name)
+	case env.Error != nil:
+		return nil, fmt.Errorf("the environment of function %s cannot be read: %s", name, aws.ToString(env.Error.Message))
+	}
+	return env.Variables, nil
+}
+
+// stackConfig returns credentials, endpoint and the region that a stack is in:
+// that of its ARN, or that of the profile, which need not be one whose groups are
+// asked for with --region.
+func (f placeFlags) stackConfig(ctx context.Context) (aws.Config, error) {
+	var c function.Config
+	if id, err := arn.Parse(f.Stack); err == nil {
+		c.Regions = []string{id.Region}
+	}
+	cfg, err := f.awsConfig(ctx, c)
+	if _, none := errors.AsType[*noRegionError](err); none && len(f.Region) > 0 {
+		c.Regions = f.Region[:1]
+		cfg, err = f.awsConfig(ctx, c)
+	}
+	return cfg, err
+}
+
+// explainStack adds what to do to an error of CloudFormation or Lambda.
+func explainStack(err error, permission, region string) error {
+	api, ok := errors.AsType[smithy.APIError](err)
+	switch {
+	case !ok:
+		return err
+	case strings.HasPrefix(api.ErrorCode(), "AccessDenied"):
+		return fmt.Errorf("%w; grant the permission %s", err, permission)
+	case api.ErrorCode() == "ValidationError" && strings.Contains(api.ErrorMessage(), "does not exist"):
+		return fmt.Errorf("there is none in %s: check the name, and name its region with AWS_REGION or the stack by its ARN", region)
+	}
+	return err
+}
