@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"cloudfront-sg-sync/internal/engine"
@@ -95,6 +97,28 @@ func (p *proposal) steps() int {
 		n++
 	}
 	return n
+}
+
+// warnings says what does not keep a plan from being whole, but needs a person.
+func (p *proposal) warnings() []string {
+	stamp := secgroup.Stamp{TagKey: p.engine.TagKey, Services: p.engine.Services}
+	wanted := secgroup.MadeFor(p.engine.TagKey, stamp.String())
+	others := map[string]int{}
+	for _, v := range p.previews {
+		for _, g := range v.Groups {
+			for _, r := range g.Ingress {
+				if made := secgroup.MadeFor(p.engine.TagKey, r.Description); made != "" && made != wanted {
+					others[made]++
+				}
+			}
+		}
+	}
+	warnings := []string{}
+	for _, made := range slices.Sorted(maps.Keys(others)) {
+		warnings = append(warnings, fmt.Sprintf("%s made for %s, and this run is for %s: is a flag such as --service missing? --stack NAME takes the settings of the deployed function",
+			countOf(others[made], "rule was", "rules were"), made, wanted))
+	}
+	return warnings
 }
 
 // quotaNotes tells where the quota of rules per group could not be asked for.

@@ -13,7 +13,9 @@ type planDocument struct {
 	Changes bool           `json:"changes"`
 	Summary engine.Summary `json:"summary"`
 	Targets []planTarget   `json:"targets"`
-	Errors  []string       `json:"errors"`
+	// Warnings is what needs a person, though it keeps no step from being taken.
+	Warnings []string `json:"warnings"`
+	Errors   []string `json:"errors"`
 }
 
 // wantedRanges say what a proposal is made from.
@@ -76,7 +78,7 @@ type planRule struct {
 }
 
 func (p *proposal) document() planDocument {
-	d := planDocument{wantedRanges: p.wanted(), Changes: p.steps() > 0, Targets: []planTarget{}, Errors: messages(p.failures())}
+	d := planDocument{wantedRanges: p.wanted(), Changes: p.steps() > 0, Targets: []planTarget{}, Warnings: p.warnings(), Errors: messages(p.failures())}
 	for _, v := range p.previews {
 		target := planTarget{
 			Account: v.Target.Account, Region: v.Target.Region, RulesPerGroup: v.RulesPerGroup, Pools: []planPool{}, Error: message(v.Err),

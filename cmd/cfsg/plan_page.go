@@ -44,7 +44,7 @@ func (p *proposal) headline(w *page.Page) {
 	if note := engine.Strangers(p.publication); note != "" {
 		w.Line(w.Warn("! "), note)
 	}
-	for _, note := range p.quotaNotes() {
+	for _, note := range slices.Concat(p.warnings(), p.quotaNotes()) {
 		w.Line(w.Warn("! "), note)
 	}
 }

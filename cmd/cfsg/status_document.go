@@ -15,7 +15,9 @@ import (
 type statusDocument struct {
 	wantedRanges
 	Targets []statusTarget `json:"targets"`
-	Errors  []string       `json:"errors"`
+	// Warnings is what needs a person, beside what the targets say.
+	Warnings []string `json:"warnings"`
+	Errors   []string `json:"errors"`
 }
 
 type statusTarget struct {
@@ -64,7 +66,7 @@ type statusExposure struct {
 }
 
 func (p *proposal) status() statusDocument {
-	d := statusDocument{wantedRanges: p.wanted(), Targets: []statusTarget{}, Errors: messages(p.failures())}
+	d := statusDocument{wantedRanges: p.wanted(), Targets: []statusTarget{}, Warnings: p.warnings(), Errors: messages(p.failures())}
 	for _, v := range p.previews {
 		target := statusTarget{
 			Account: v.Target.Account, Region: v.Target.Region, RulesPerGroup: v.RulesPerGroup,
