@@ -32,22 +32,29 @@ func (pp PoolPlan) Exposures() []Exposure {
 	for _, g := range pp.Groups {
 		ports = append(ports, g.Settings.Ports...)
 	}
-	ports = SortPorts(ports)
 	var exposures []Exposure
 	for _, g := range pp.Groups {
-		for _, r := range g.Group.Ingress {
-			if !OpensToWorld(r.Source.Prefix) {
-				continue
+		exposures = append(exposures, ExposuresOn(*g.Group, SortPorts(ports))...)
+	}
+	return exposures
+}
+
+// ExposuresOn returns the rules of a group that open one of the ports to the
+// world.
+func ExposuresOn(g Group, ports []PortRange) []Exposure {
+	var exposures []Exposure
+	for _, r := range g.Ingress {
+		if !OpensToWorld(r.Source.Prefix) {
+			continue
+		}
+		var opened []PortRange
+		for _, p := range ports {
+			if r.Protocol == "-1" || r.Protocol == "tcp" && r.From <= int32(p.To) && int32(p.From) <= r.To {
+				opened = append(opened, p)
 			}
-			var opened []PortRange
-			for _, p := range ports {
-				if r.Protocol == "-1" || r.Protocol == "tcp" && r.From <= int32(p.To) && int32(p.From) <= r.To {
-					opened = append(opened, p)
-				}
-			}
-			if len(opened) > 0 {
-				exposures = append(exposures, Exposure{g.Group.ID, r, opened})
-			}
+		}
+		if len(opened) > 0 {
+			exposures = append(exposures, Exposure{g.ID, r, opened})
 		}
 	}
 	return exposures

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -40,21 +41,22 @@ type proposal struct {
 }
 
 // propose plans what a request asks for, and changes nothing.
-func propose(ctx context.Context, t terminal, e *engine.Engine, req engine.Request) (*proposal, error) {
+func propose(ctx context.Context, t terminal, o *operation, req engine.Request) (*proposal, error) {
 	defer t.progress("reading the ranges and the security groups …")()
-	publication, previews, err := e.Preview(ctx, req)
+	publication, previews, err := o.Preview(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	p := &proposal{e, publication, previews, req}
-	if err := p.untagged(); err != nil {
+	p := &proposal{o.Engine, publication, previews, req}
+	if err := p.untagged(ctx, o); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
-// untagged fails where there is no group to work on.
-func (p *proposal) untagged() error {
+// untagged fails where there is no group to work on, and names those whose tags
+// were meant to say so.
+func (p *proposal) untagged(ctx context.Context, o *operation) error {
 	var places []string
 	for _, v := range p.previews {
 		if v.Err == nil && len(v.Groups) == 0 {
@@ -64,8 +66,14 @@ func (p *proposal) untagged() error {
 	if len(places) < len(p.previews) {
 		return nil
 	}
-	return fmt.Errorf("no security group is tagged %s in %s; tag one: aws ec2 create-tags --region %s --resources sg-… --tags Key=%s,Value=443",
-		p.engine.TagKey, strings.Join(places, ", "), p.previews[0].Target.Region, p.engine.TagKey)
+	errs := []error{fmt.Errorf("no security group is tagged %s in %s; tag one: aws ec2 create-tags --region %s --resources sg-… --tags Key=%s,Value=443",
+		p.engine.TagKey, strings.Join(places, ", "), p.previews[0].Target.Region, p.engine.TagKey)}
+	for _, s := range p.look(ctx, o) {
+		for _, tag := range s.stray {
+			errs = append(errs, errors.New(tag.String()))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // failures returns what keeps the plans from being made or from being whole.

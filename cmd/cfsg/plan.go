@@ -21,7 +21,7 @@ func (c *planCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
-	p, err := propose(ctx, t, o.Engine, c.request())
+	p, err := propose(ctx, t, o, c.request())
 	if err != nil {
 		return err
 	}

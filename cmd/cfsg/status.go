@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 type statusCommand struct {
 	accountFlags
 	outputFlags
+	DetailedExitcode bool `help:"Exit with 2 where something is to be done, 0 where nothing is."`
 }
 
 // Run shows how all managed groups are.
@@ -24,65 +26,106 @@ func (c *statusCommand) Run(ctx context.Context, t terminal) error {
 	}
 	// Forced, as what is left over is left over, whether a sync would hold it
 	// back or not.
-	p, err := propose(ctx, t, o.Engine, engine.Request{Force: true})
+	p, err := propose(ctx, t, o, engine.Request{Force: true})
 	if err != nil {
 		return err
 	}
+	done := t.progress("looking at what stands around the security groups …")
+	status := p.status(p.look(ctx, o))
+	done()
 	if c.json() {
-		err = writeJSON(t.out, p.status())
+		err = writeJSON(t.out, status)
 	} else {
-		err = p.writeStatus(t, time.Now())
+		err = p.writeStatus(t, status, c.placeFlags, time.Now())
 	}
 	if err != nil {
 		return err
 	}
-	return errors.Join(p.failures()...)
+	if errs := p.failures(); len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	if c.DetailedExitcode && status.calls(p) {
+		return errChanges
+	}
+	return nil
+}
+
+// calls reports whether something is to be done: by a sync, or by a person.
+func (d *statusDocument) calls(p *proposal) bool {
+	return p.steps() > 0 || len(d.Warnings) > 0 || slices.ContainsFunc(d.Targets, func(target statusTarget) bool {
+		return len(target.Exposures)+len(target.StrayTags)+len(target.PartialPools) > 0
+	})
 }
 
 // writeStatus shows pools and groups at a glance.
-func (p *proposal) writeStatus(t terminal, now time.Time) error {
+func (p *proposal) writeStatus(t terminal, status statusDocument, f placeFlags, now time.Time) error {
 	w := page.New(t.out, colorful(t.out))
 	p.headline(w)
-	status := p.status()
 	for i, v := range p.previews {
 		if v.Err != nil {
 			continue // told at the end, with the other failures
 		}
 		targetHeadline(w, v)
-		w.Line()
-		w.Indent(2)
-		var rows [][]string
-		for _, pool := range status.Targets[i].Pools {
-			for _, g := range pool.Groups {
-				rows = append(rows, statusRow(w, pool, g, now))
-			}
-		}
-		if len(rows) == 0 {
-			w.Line("no group is tagged ", p.engine.TagKey)
-		} else {
-			w.Table([]string{"pool", "group", "name", "ports", "rules", "free v4", "free v6", "missing", "left over", "foreign", "applied"}, rows)
-		}
-		for _, pool := range status.Targets[i].Pools {
-			if pool.NoRoomFor > 0 {
-				w.Line()
-				w.Line(w.Bad(w.Strong("TOO SMALL")), fmt.Sprintf(": %s has no room for %s: part of CloudFront is shut out", pool.Name, countOf(pool.NoRoomFor, "rule", "rules")))
-			}
-		}
-		for _, x := range status.Targets[i].Exposures {
-			writeExposure(w, x, v.Target.Region)
-		}
+		status.Targets[i].write(w, p.engine.TagKey, f, now)
 		w.Indent(0)
 	}
 	return w.Err()
 }
 
-func statusRow(w *page.Page, pool statusPool, g statusGroup, now time.Time) []string {
-	name := pool.Name
-	if name == g.GroupID {
-		name = "" // a group of its own
+// write shows one account and region.
+func (d statusTarget) write(w *page.Page, tagKey string, f placeFlags, now time.Time) {
+	w.Line()
+	w.Indent(2)
+	var rows [][]string
+	for _, pool := range d.Pools {
+		for _, g := range pool.Groups {
+			rows = append(rows, statusRow(w, pool, g, now))
+		}
+		if pool.NoRoomFor > 0 {
+			rows = append(rows, []string{poolOf(pool), "no room", "", "", "", "", "", w.Bad(fmt.Sprint(pool.NoRoomFor)), "", "", ""})
+		}
 	}
+	if len(rows) == 0 {
+		w.Line("no group is tagged ", tagKey)
+	} else {
+		w.Table([]string{"pool", "group", "name", "ports", "rules", "free v4", "free v6", "missing", "left over", "foreign", "applied"}, rows)
+	}
+	// alarm begins with what is wrong, loudly.
+	alarm := func(name, format string, args ...any) {
+		w.Line()
+		w.Say("%s: %s", w.Bad(w.Strong(name)), fmt.Sprintf(format, args...))
+	}
+	for _, pool := range d.Pools {
+		if pool.NoRoomFor > 0 {
+			alarm("TOO SMALL", "%s has no room for %s: part of CloudFront is shut out", pool.Name, countOf(pool.NoRoomFor, "rule", "rules"))
+		}
+	}
+	for _, partial := range d.PartialPools {
+		alarm("PARTLY ATTACHED", "%s", partial.text)
+	}
+	for _, x := range d.Exposures {
+		x.write(w, alarm, d, f)
+	}
+	for _, tag := range d.StrayTags {
+		alarm("STRAY TAG", "%s", tag.text)
+	}
+	for _, note := range d.Notes {
+		w.Line()
+		w.Say("%s %s", w.Warn("!"), note)
+	}
+}
+
+// poolOf names the pool of a group; one of its own has no name.
+func poolOf(pool statusPool) string {
+	if len(pool.Groups) == 1 && pool.Name == pool.Groups[0].GroupID {
+		return ""
+	}
+	return pool.Name
+}
+
+func statusRow(w *page.Page, pool statusPool, g statusGroup, now time.Time) []string {
 	return []string{
-		name, g.GroupID, g.Name, ports(w, g.Ports, g.Error), fmt.Sprint(g.Rules),
+		poolOf(pool), g.GroupID, g.Name, ports(w, g.Ports, g.Error), fmt.Sprint(g.Rules),
 		free(w, g.Free.IPv4), free(w, g.Free.IPv6),
 		orQuiet(w, g.Missing, w.Bad), orQuiet(w, g.LeftOver, w.Warn), fmt.Sprint(g.Foreign), applied(g.AppliedPublication, now),
 	}
@@ -123,16 +166,28 @@ func age(d time.Duration) string {
 	return countOf(int(d/day), "day", "days")
 }
 
-// writeExposure says loudly what makes all the effort pointless.
-func writeExposure(w *page.Page, x statusExposure, region string) {
-	w.Line()
-	w.Line(w.Bad(w.Strong("OPEN TO THE WORLD")), fmt.Sprintf(": %s lets %s in on port %s", x.GroupID, x.Source, strings.Join(x.Ports, " ")), quoted(x.Description))
-	if x.Owned {
-		w.Line("Whoever finds the origin passes CloudFront and its WAF by. cfsg apply revokes the rule.")
-		return
+// write says loudly what makes all the effort pointless. A command to revoke the
+// rule is shown only where nobody who is wanted is shut out by it.
+func (x statusExposure) write(w *page.Page, alarm func(name, format string, args ...any), d statusTarget, f placeFlags) {
+	alarm("OPEN TO THE WORLD", "%s lets %s in on port %s%s", x.GroupID, x.Source, strings.Join(x.Ports, " "), quoted(x.Description))
+	const why = "Whoever finds the origin passes CloudFront and its WAF by."
+	beside := ""
+	if !x.Managed {
+		beside = fmt.Sprintf(" The group is not tagged, but is attached to %s beside managed ones.", fewNames(x.Interfaces))
 	}
-	w.Line("Whoever finds the origin passes CloudFront and its WAF by. The rule is not this tool's; revoke it:")
-	w.Line(w.Strong("  " + x.revokeCommand(region)))
+	switch {
+	case x.Owned:
+		w.Say("%s cfsg apply revokes the rule.", why)
+	case !x.Revocable:
+		w.Say("%s%s The rule is not this tool's. %s", why, beside, x.Advice)
+	default:
+		account := ""
+		if d.Account != "" {
+			account = ", with credentials of account " + d.Account
+		}
+		w.Say("%s%s The rule is not this tool's, and nobody who is wanted needs it; revoke it%s:", why, beside, account)
+		w.Line(w.Strong("  " + x.revokeCommand(d.Region, f)))
+	}
 }
 
 func quoted(description string) string {

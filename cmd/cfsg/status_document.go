@@ -26,13 +26,19 @@ type statusTarget struct {
 	RulesPerGroup int              `json:"rulesPerGroup"`
 	Pools         []statusPool     `json:"pools"`
 	Exposures     []statusExposure `json:"exposures"`
-	Error         string           `json:"error"`
+	PartialPools  []statusPartial  `json:"partialPools"`
+	StrayTags     []statusStrayTag `json:"strayTags"`
+	// Notes say what could not be looked at beside the groups.
+	Notes []string `json:"notes"`
+	Error string   `json:"error"`
 }
 
 type statusPool struct {
 	Name   string        `json:"name"`
 	Groups []statusGroup `json:"groups"`
-	// NoRoomFor counts the rules that are missing and have no room.
+	// Missing counts the rules that are missing, those included that a group
+	// would get and NoRoomFor, those that have no room.
+	Missing   int    `json:"missing"`
 	NoRoomFor int    `json:"noRoomFor"`
 	Error     string `json:"error"`
 }
@@ -63,18 +69,40 @@ type statusExposure struct {
 	Description string   `json:"description"`
 	Ports       []string `json:"ports"`
 	Owned       bool     `json:"owned"`
+	Managed     bool     `json:"managed"`
+	Interfaces  []string `json:"interfaces"`
+	Revocable   bool     `json:"revocable"`
+	Advice      string   `json:"advice"`
 }
 
-func (p *proposal) status() statusDocument {
+// A statusPartial says where groups of a pool are not attached beside the others.
+type statusPartial struct {
+	Pool       string   `json:"pool"`
+	Interfaces []string `json:"interfaces"`
+	Missing    []string `json:"missing"`
+	text       string
+}
+
+// A statusStrayTag is a tag that was meant for this tool, and does nothing.
+type statusStrayTag struct {
+	GroupID string `json:"groupId"`
+	Name    string `json:"name"`
+	Key     string `json:"key"`
+	Value   string `json:"value"`
+	Meant   string `json:"meant"`
+	text    string
+}
+
+func (p *proposal) status(around []surroundings) statusDocument {
 	d := statusDocument{wantedRanges: p.wanted(), Targets: []statusTarget{}, Warnings: p.warnings(), Errors: messages(p.failures())}
-	for _, v := range p.previews {
+	for i, v := range p.previews {
 		target := statusTarget{
-			Account: v.Target.Account, Region: v.Target.Region, RulesPerGroup: v.RulesPerGroup,
-			Pools: []statusPool{}, Exposures: []statusExposure{}, Error: message(v.Err),
+			Account: v.Target.Account, Region: v.Target.Region, RulesPerGroup: v.RulesPerGroup, Pools: []statusPool{}, Error: message(v.Err),
 		}
 		for _, pool := range v.Pools {
 			target.add(pool)
 		}
+		target.surround(around[i])
 		d.Targets = append(d.Targets, target)
 	}
 	return d
@@ -97,14 +125,37 @@ func (d *statusTarget) add(pool secgroup.PoolPlan) {
 			status.AppliedPublication = &g.Applied
 		}
 		s.Groups = append(s.Groups, status)
+		s.Missing += added
 	}
+	s.Missing += s.NoRoomFor
 	d.Pools = append(d.Pools, s)
-	for _, x := range pool.Exposures() {
+}
+
+// surround adds what stands around the pools.
+func (d *statusTarget) surround(s surroundings) {
+	d.Exposures, d.PartialPools, d.StrayTags, d.Notes = []statusExposure{}, []statusPartial{}, []statusStrayTag{}, []string{}
+	for _, x := range s.exposures {
 		d.Exposures = append(d.Exposures, statusExposure{
 			GroupID: x.GroupID, Protocol: x.Rule.Protocol, FromPort: x.Rule.From, ToPort: x.Rule.To,
 			Source: x.Rule.Source.String(), Description: x.Rule.Description, Ports: portNames(x.Ports),
-			Owned: revokes(pool, x),
+			Owned: x.owned, Managed: x.managed, Interfaces: append([]string{}, x.interfaces...), Revocable: x.revocable, Advice: x.advice,
 		})
+	}
+	for _, partial := range s.partial {
+		document := statusPartial{Pool: partial.pool, Interfaces: partial.interfaces, text: partial.String()}
+		for _, g := range partial.missing {
+			document.Missing = append(document.Missing, g.ID)
+		}
+		d.PartialPools = append(d.PartialPools, document)
+	}
+	for _, tag := range s.stray {
+		d.StrayTags = append(d.StrayTags, statusStrayTag{tag.GroupID, tag.GroupName, tag.Key, tag.Value, tag.Meant, tag.String()})
+	}
+	if s.strayErr != nil {
+		d.Notes = append(d.Notes, fmt.Sprintf("mistyped tags are not looked for: %v", s.strayErr))
+	}
+	if s.err != nil {
+		d.Notes = append(d.Notes, fmt.Sprintf("where the groups are attached, and what is open beside them, is not known: %v", s.err))
 	}
 }
 
@@ -115,8 +166,8 @@ func revokes(pool secgroup.PoolPlan, x secgroup.Exposure) bool {
 	})
 }
 
-// revokeCommand is what to type to revoke the rule.
-func (x statusExposure) revokeCommand(region string) string {
+// revokeCommand is what to type to revoke the rule, where this command found it.
+func (x statusExposure) revokeCommand(region string, f placeFlags) string {
 	ranges := "IpRanges=[{CidrIp=" + x.Source + "}]"
 	if prefix, err := netip.ParsePrefix(x.Source); err == nil && prefix.Addr().Is6() {
 		ranges = "Ipv6Ranges=[{CidrIpv6=" + x.Source + "}]"
@@ -125,6 +176,13 @@ func (x statusExposure) revokeCommand(region string) string {
 	if x.FromPort >= 0 {
 		ports = fmt.Sprintf("FromPort=%d,ToPort=%d,", x.FromPort, x.ToPort)
 	}
-	return fmt.Sprintf("aws ec2 revoke-security-group-ingress --region %s --group-id %s --ip-permissions 'IpProtocol=%s,%s%s'",
-		region, x.GroupID, x.Protocol, ports, ranges)
+	place := ""
+	if f.Profile != "" {
+		place += " --profile " + shellQuoted(f.Profile)
+	}
+	if f.EndpointURL != "" {
+		place += " --endpoint-url " + shellQuoted(f.EndpointURL)
+	}
+	return fmt.Sprintf("aws ec2 revoke-security-group-ingress%s --region %s --group-id %s --ip-permissions 'IpProtocol=%s,%s%s'",
+		place, region, x.GroupID, x.Protocol, ports, ranges)
 }

@@ -1,0 +1,255 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/iprange"
+	"cloudfront-sg-sync/secgroup"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+)
+
+// pasted is the command that cfsg status offers to revoke a rule.
+var pasted = regexp.MustCompile(`aws ec2 revoke-security-group-ingress --endpoint-url \S+ --region us-east-1 --group-id (sg-\w+) --ip-permissions 'IpProtocol=tcp,FromPort=(\d+),ToPort=(\d+),(?:IpRanges=\[\{CidrIp=|Ipv6Ranges=\[\{CidrIpv6=)(\S+?)\}\]'`)
+
+// twoFamilies is a document that takes four IPv4 rules and two IPv6 rules.
+const twoFamilies = `{"syncToken": "1767323045", "prefixes": [
+  {"ip_prefix": "18.64.0.0/14", "service": "CLOUDFRONT"}, {"ip_prefix": "52.84.0.0/15", "service": "CLOUDFRONT"},
+  {"ip_prefix": "54.192.0.0/16", "service": "CLOUDFRONT"}, {"ip_prefix": "99.84.0.0/16", "service": "CLOUDFRONT"}
+], "ipv6_prefixes": [
+  {"ipv6_prefix": "2600:9000:1000::/36", "service": "CLOUDFRONT"}, {"ipv6_prefix": "2600:9000:3000::/36", "service": "CLOUDFRONT"}
+]}`
+
+// newOriginOperator is an operator with ranges of both families.
+func newOriginOperator(t *testing.T, seed string) *operator {
+	t.Helper()
+	o := newOperator(t, seed)
+	if err := os.WriteFile(o.flags[5], []byte(twoFamilies), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o.flags = o.flags[:6] // both families
+	return o
+}
+
+// client returns a client for the operator's endpoint.
+func (o *operator) client() *ec2.Client {
+	return engine.NewEC2(aws.Config{
+		Region: "us-east-1", BaseEndpoint: &o.flags[1], Credentials: credentials.NewStaticCredentialsProvider("any", "any", ""),
+	}, "", "")
+}
+
+// paste does what the commands in an output do.
+func (o *operator) paste(t *testing.T, output string) int {
+	t.Helper()
+	if n := strings.Count(output, "revoke-security-group-ingress"); n != len(pasted.FindAllString(output, -1)) {
+		t.Fatalf("a command to revoke is not as it should be:\n%s", output)
+	}
+	all := pasted.FindAllStringSubmatch(output, -1)
+	for _, m := range all {
+		var from, to int32
+		fmt.Sscan(m[2], &from)
+		fmt.Sscan(m[3], &to)
+		p := types.IpPermission{IpProtocol: aws.String("tcp"), FromPort: &from, ToPort: &to}
+		if netip.MustParsePrefix(m[4]).Addr().Is4() {
+			p.IpRanges = []types.IpRange{{CidrIp: &m[4]}}
+		} else {
+			p.Ipv6Ranges = []types.Ipv6Range{{CidrIpv6: &m[4]}}
+		}
+		if _, err := o.client().RevokeSecurityGroupIngress(t.Context(), &ec2.RevokeSecurityGroupIngressInput{GroupId: &m[1], IpPermissions: []types.IpPermission{p}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return len(all)
+}
+
+// blocked returns how much of the published ranges does not get in, by network
+// interface, port and family.
+func (o *operator) blocked(t *testing.T) map[string]uint64 {
+	t.Helper()
+	publication, err := iprange.Decode(strings.NewReader(twoFamilies), iprange.Selection{Services: []string{"CLOUDFRONT"}, IPv4: true, IPv6: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocked := map[string]uint64{}
+	interfaces, err := o.client().DescribeNetworkInterfaces(t.Context(), &ec2.DescribeNetworkInterfacesInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range interfaces.NetworkInterfaces {
+		id := aws.ToString(i.NetworkInterfaceId)
+		report, err := coverage.Check(t.Context(), o.client(), coverage.Selector{Interfaces: []string{id}}, coverage.Question{
+			Wanted: publication, Families: []secgroup.Family{secgroup.IPv4, secgroup.IPv6}, Ports: []secgroup.PortRange{{From: 443, To: 443}, {From: 8443, To: 8443}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range report.Subjects[0].Ports {
+			for _, f := range p.Families {
+				blocked[id+" "+p.Port+" "+f.Family] = f.Blocked.Size
+			}
+		}
+	}
+	return blocked
+}
+
+// Whatever the state in which cfsg status is run, what it offers for pasting
+// shuts nobody out anywhere who is wanted, and closes no port that is not
+// managed.
+func TestStatusOffersNothingHarmful(t *testing.T) {
+	offered := 0
+	for seed := range 120 {
+		random := rand.New(rand.NewPCG(uint64(seed), 11))
+		some := func(of ...string) string { return of[random.IntN(len(of))] }
+		world := func() string {
+			return some("", "", "", `{"protocol": "tcp", "ports": "443", "source": "0.0.0.0/0"}`, `{"protocol": "tcp", "ports": "443", "source": "::/0"}`,
+				`{"protocol": "-1", "source": "0.0.0.0/0"}`, `{"protocol": "tcp", "ports": "22-443", "source": "0.0.0.0/0"}`,
+				`{"protocol": "tcp", "ports": "8443", "source": "0.0.0.0/0"}`,
+				`{"protocol": "tcp", "ports": "443", "source": "0.0.0.0/1"}, {"protocol": "tcp", "ports": "443", "source": "128.0.0.0/1"}`)
+		}
+		groups := fmt.Sprintf(`
+		  {"name": "web-1", "tags": {"cloudfront-ingress": "443", "cloudfront-ingress-pool": "web"}, "ingress": [%s]},
+		  {"name": "web-2", "tags": {"cloudfront-ingress": "443", "cloudfront-ingress-pool": "web"}, "ingress": [%s]},
+		  {"name": "api", "tags": {"cloudfront-ingress": "8443"}, "ingress": [%s]},
+		  {"name": "lb", "ingress": [%s]}`, world(), world(), world(), world())
+		var interfaces []string
+		for range random.IntN(4) {
+			interfaces = append(interfaces, fmt.Sprintf(`{"groups": [%s]%s}`,
+				some(`"web-1", "web-2"`, `"web-1", "web-2"`, `"web-1", "web-2", "lb"`, `"web-1", "lb"`, `"web-2"`, `"lb"`, `"api", "lb"`, `"api", "web-1", "web-2"`),
+				some("", `, "ipv6": "2600:1f18::7"`)))
+		}
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			o := newOriginOperator(t, fmt.Sprintf(`{"rulesPerGroup": %s, "groups": [%s], "interfaces": [%s]}`, some("2", "4", "60"), groups, strings.Join(interfaces, ",")))
+			if some("no", "yes", "yes") == "yes" {
+				o.cfsg(t.Context(), "apply", "--yes")
+			}
+			code, stdout, stderr := o.cfsg(t.Context(), "status")
+			before := o.blocked(t)
+			offered += o.paste(t, stdout)
+			for at, size := range o.blocked(t) {
+				if size > before[at] {
+					t.Errorf("what status offered shuts CloudFront out at %s; exit code %d, %s\n%s", at, code, stderr, stdout)
+				}
+			}
+		})
+	}
+	if offered < 10 {
+		t.Errorf("only %d commands were offered: the test hardly tests", offered)
+	}
+}
+
+// The states in which the rule is all that lets CloudFront in, or may be, or
+// opens something else as well: none of them gets a command, each says what comes
+// first.
+func TestStatusSaysTheOrder(t *testing.T) {
+	const (
+		launch   = `{"protocol": "tcp", "ports": "443", "source": "0.0.0.0/0", "description": "launch day"}`
+		attached = `, "interfaces": [{"groups": ["web-1", "web-2"], "ipv6": "2600:1f18::7"}]`
+		order    = "First run cfsg apply and attach all groups of the pool to the origin. Then run cfsg status again: it says when CLOUDFRONT gets in without this rule."
+	)
+	groups := func(rule string) string {
+		return `"groups": [{"name": "web-1", "tags": {"cloudfront-ingress": "443", "cloudfront-ingress-pool": "web"}},
+			{"name": "web-2", "tags": {"cloudfront-ingress": "443", "cloudfront-ingress-pool": "web"}, "ingress": [` + rule + `]},
+			{"name": "lb"}, {"name": "wide-lb", "ingress": [` + launch + `]}]`
+	}
+	for _, c := range []struct {
+		name, seed string
+		apply      bool
+		deny       string
+		want       string
+		commands   int
+	}{
+		{name: "all is well", seed: groups(launch) + attached, apply: true, want: "nobody who is wanted needs it; revoke it:", commands: 1},
+		{name: "never applied", seed: groups(launch) + attached, want: order},
+		{name: "too small", seed: `"rulesPerGroup": 2, ` + groups(launch) + attached, apply: true, want: order},
+		{name: "not attached", seed: groups(launch), apply: true, want: "is attached to no network interface, so it cannot be told whether CLOUDFRONT gets in without it. " + order},
+		{
+			name: "attached in part", apply: true, want: "it may be all that lets part of CLOUDFRONT in. " + order,
+			seed: `"rulesPerGroup": 5, ` + groups(launch) + `, "interfaces": [{"groups": ["web-2"]}]`,
+		},
+		{name: "not known", seed: groups(launch) + attached, apply: true, deny: "DescribeNetworkInterfaces", want: "because the network interfaces could not be read. " + order},
+		{
+			name: "everything", seed: groups(`{"protocol": "-1", "source": "0.0.0.0/0"}`) + attached, apply: true,
+			want: "CLOUDFRONT gets in without it, but it opens more than the managed ports (-1 all ports from 0.0.0.0/0).",
+		},
+		{
+			name: "more ports", seed: groups(`{"protocol": "tcp", "ports": "22-443", "source": "0.0.0.0/0"}`) + attached, apply: true,
+			want: "it opens more than the managed ports (tcp 22-443 from 0.0.0.0/0).",
+		},
+		{
+			name: "beside the pool", seed: groups("") + `, "interfaces": [{"groups": ["web-1", "web-2", "wide-lb"]}]`, apply: true,
+			want: "beside managed ones. The rule is not this tool's, and nobody who is wanted needs it; revoke it:", commands: 1,
+		},
+		{
+			name: "beside the pool, and elsewhere alone", apply: true, want: "beside managed ones. The rule is not this tool's. Do not revoke it yet: at eni-",
+			seed: groups("") + `, "interfaces": [{"groups": ["web-1", "web-2", "wide-lb"]}, {"groups": ["wide-lb"]}]`,
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := newOriginOperator(t, "{"+c.seed+"}")
+			if c.apply {
+				o.cfsg(t.Context(), "apply", "--yes")
+			}
+			if c.deny != "" {
+				o.Deny(c.deny)
+			}
+			_, stdout, _ := o.cfsg(t.Context(), "status")
+			text := strings.Join(strings.Fields(stdout), " ")
+			if !strings.Contains(text, c.want) || strings.Count(text, "aws ec2 revoke") != c.commands {
+				t.Errorf("want %q and %d commands, got\n%s", c.want, c.commands, stdout)
+			}
+		})
+	}
+}
+
+// A pool that is not attached as a whole is told, where and what is missing.
+func TestStatusPartialPool(t *testing.T) {
+	o := newOriginOperator(t, `{"groups": [{"name": "web-1", "tags": {"cloudfront-ingress": "443", "cloudfront-ingress-pool": "web"}},
+		{"name": "web-2", "tags": {"cloudfront-ingress": "443", "cloudfront-ingress-pool": "web"}}],
+		"interfaces": [{"groups": ["web-1"]}, {"groups": ["web-1", "web-2"]}, {"groups": ["web-1"]}]}`)
+	_, stdout, _ := o.cfsg(t.Context(), "status")
+	text := strings.Join(strings.Fields(stdout), " ")
+	if !regexp.MustCompile(`PARTLY ATTACHED: eni-\w+, eni-\w+ have only part of pool web, and part of CloudFront may be shut out there: attach sg-\w+ web-2 to them`).MatchString(text) {
+		t.Error(stdout)
+	}
+}
+
+// A script is told what is to be done by the exit code, and by nothing else; and
+// rules without room are missing.
+func TestStatusExitCode(t *testing.T) {
+	const right = `{"name": "web", "tags": {"cloudfront-ingress": "443"}}`
+	for _, c := range []struct {
+		name, seed     string
+		apply          bool
+		plain, details int
+	}{
+		{"right", right, true, exitOK, exitOK},
+		{"never applied", right, false, exitOK, exitChanges},
+		{"a stray tag", right + `, {"name": "db", "tags": {"cloudfront-ingres": "443"}}`, true, exitOK, exitChanges},
+		{"open to the world", `{"name": "web", "tags": {"cloudfront-ingress": "443"}, "ingress": [{"protocol": "tcp", "ports": "443", "source": "0.0.0.0/0"}]}`, true, exitOK, exitChanges},
+		{"a tag that cannot be read", right + `, {"name": "api", "tags": {"cloudfront-ingress": "https,"}}`, true, exitError, exitError},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := newOriginOperator(t, `{"groups": [`+c.seed+`]}`)
+			if c.apply {
+				o.cfsg(t.Context(), "apply", "--yes")
+			}
+			if code, stdout, stderr := o.cfsg(t.Context(), "status"); code != c.plain {
+				t.Errorf("exit code %d, %s%s", code, stdout, stderr)
+			}
+			if code, stdout, stderr := o.cfsg(t.Context(), "status", "--detailed-exitcode"); code != c.details {
+				t.Errorf("exit code %d with --detailed-exitcode, %s%s", code, stdout, stderr)
+			}
+		})
+	}
+}
