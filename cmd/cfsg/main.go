@@ -87,10 +87,10 @@ func run(ctx context.Context, args []string, t terminal) int {
 		return exitOK
 	}
 	if err != nil {
-		return fail(t, fmt.Errorf("%w; see %s --help", err, commandOf(err)))
+		return fail(t, mistyped(err, args, parser.Model))
 	}
 	if err := emptyFlag(chosen); err != nil {
-		return fail(t, fmt.Errorf("%w; see cfsg %s --help", err, chosen.Selected().Name))
+		return fail(t, seeHelp(err.Error(), chosen.Selected().Name))
 	}
 	switch err := chosen.Run(); {
 	case err == nil:
@@ -129,14 +129,4 @@ func fail(t terminal, err error) int {
 		fmt.Fprintf(t.err, "cfsg: %s\n", line)
 	}
 	return exitError
-}
-
-// commandOf returns cfsg and the command, if one was understood before the
-// parser gave up.
-func commandOf(err error) string {
-	parse, ok := errors.AsType[*kong.ParseError](err)
-	if !ok || parse.Context.Selected() == nil {
-		return "cfsg"
-	}
-	return "cfsg " + parse.Context.Selected().Name
 }

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
+	"log"
 	"net"
 	"os"
 	"os/exec"
@@ -15,6 +17,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -22,7 +25,30 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"cfsg": main, "origin": origin})
+	testscript.Main(m, map[string]func(){"cfsg": main, "origin": origin, "aws": awsCLI})
+}
+
+// awsCLI stands in for the AWS CLI's "aws --endpoint-url URL --region NAME ec2
+// describe-security-groups": without credentials or a region it fails, as that does.
+func awsCLI() {
+	flags := flag.NewFlagSet("aws", flag.ExitOnError)
+	endpoint, region := flags.String("endpoint-url", "", ""), flags.String("region", os.Getenv("AWS_DEFAULT_REGION"), "")
+	_ = flags.Parse(os.Args[1:])
+	if strings.Join(flags.Args(), " ") != "ec2 describe-security-groups" {
+		log.Fatalf("aws: unknown command %q", flags.Args())
+	}
+	ctx := context.Background()
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(*region), config.WithBaseEndpoint(*endpoint))
+	if err != nil {
+		log.Fatal(err)
+	}
+	out, err := ec2.NewFromConfig(cfg).DescribeSecurityGroups(ctx, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, g := range out.SecurityGroups {
+		fmt.Println(aws.ToString(g.GroupName))
+	}
 }
 
 // schemas is where the documents that cfsg prints are described.

@@ -67,7 +67,9 @@ func (c *simCommand) Run(ctx context.Context, t terminal) error {
 		return fmt.Errorf("%w; choose another address with --listen", err)
 	}
 	url := "http://" + listener.Addr().String()
-	fmt.Fprintf(t.out, "cfsg sim: ready on %s; try: aws --endpoint-url %s ec2 describe-security-groups\n", url, url)
+	// It asks for no account, but the AWS CLI does not call without credentials and
+	// a region.
+	fmt.Fprintf(t.out, "cfsg sim: ready on %s; try: AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any aws --endpoint-url %s --region us-east-1 ec2 describe-security-groups\n", url, url)
 	return serve(ctx, listener, endpoint)
 }
 

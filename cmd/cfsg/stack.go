@@ -41,7 +41,9 @@ func (f placeFlags) readConfig(ctx context.Context, t terminal, flags map[string
 }
 
 // items writes a variable's list as others may have written it.
-func items(list string) string { return strings.Join(strings.Fields(strings.ReplaceAll(list, ",", " ")), " ") }
+func items(list string) string {
+	return strings.Join(strings.Fields(strings.ReplaceAll(list, ",", " ")), " ")
+}
 
 // deployed returns the environment variables of the function that a stack made.
 // The stack names it in its output FunctionName. See

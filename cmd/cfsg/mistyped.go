@@ -1,0 +1,102 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// phrases are what the parser says, and how a person would. Where a message is
+// not among them, the parser's own is shown.
+var phrases = []struct {
+	parser *regexp.Regexp
+	plain  func(m []string) string
+}{
+	{regexp.MustCompile(`^(-\S+): (?:expected \w+ value but got "EOL"|missing value).*$`), func(m []string) string {
+		return m[1] + " needs a value"
+	}},
+	{regexp.MustCompile(`^(-\S+) must be one of (\S+) but got "(.*)"$`), func(m []string) string {
+		return fmt.Sprintf("%s is %s, not %q", m[1], oneOf(m[2]), m[3])
+	}},
+	{regexp.MustCompile(`^\[?<\w+>\]? must be one of (\S+) but got "(.*)"$`), func(m []string) string {
+		return fmt.Sprintf("%q is not known: use %s", m[2], oneOf(m[1]))
+	}},
+	{regexp.MustCompile(`^(-\S+): bool value must be .* but got "(.*)"$`), func(m []string) string {
+		return fmt.Sprintf("%s is true or false, not %q; alone it is true", m[1], m[2])
+	}},
+	{regexp.MustCompile(`^(-\S+): expected a valid \d+ bit int but got "(.*)"$`), func(m []string) string {
+		return fmt.Sprintf("%s: %q is not a whole number", m[1], m[2])
+	}},
+	{regexp.MustCompile(`^expected "(.*)"$`), func(m []string) string {
+		return "missing argument: " + strings.ToUpper(strings.NewReplacer("<", "", ">", "").Replace(m[1]))
+	}},
+	{regexp.MustCompile(`^unknown flag (--\S+?), did you mean "(--\S+)"\?$`), func(m []string) string {
+		return fmt.Sprintf("unknown flag %s: did you mean %s?", m[1], m[2])
+	}},
+	{regexp.MustCompile(`^unknown flag (-\S+?)(?:,.*)?$`), func(m []string) string { return "unknown flag " + m[1] }},
+	{regexp.MustCompile(`^unexpected argument (\S+?)(?:,.*)?$`), func(m []string) string {
+		return fmt.Sprintf("unexpected argument %q", m[1])
+	}},
+}
+
+// mistyped says what is wrong with what was typed, and where to read what is
+// right.
+func mistyped(err error, args []string, model *kong.Application) error {
+	command := ""
+	if parse, ok := errors.AsType[*kong.ParseError](err); ok && parse.Context.Selected() != nil {
+		command = parse.Context.Selected().Name
+	}
+	text := err.Error()
+	for _, p := range phrases {
+		if m := p.parser.FindStringSubmatch(text); m != nil {
+			text = p.plain(m)
+			break
+		}
+	}
+	if command == "" {
+		text = mistypedCommand(text, args[0], model)
+	}
+	return seeHelp(text, command)
+}
+
+// mistypedCommand says what is wrong where no command was understood.
+func mistypedCommand(text, word string, model *kong.Application) string {
+	if strings.HasPrefix(word, "-") {
+		return text + ": flags come after a command"
+	}
+	var names []string
+	for _, node := range model.Children {
+		names = append(names, node.Name)
+	}
+	if slices.Contains(names, word) {
+		return text
+	}
+	text = fmt.Sprintf("there is no command %q", word)
+	if guess := nearest(word, names); guess != "" {
+		text += fmt.Sprintf(": did you mean %s?", guess)
+	}
+	return text
+}
+
+// seeHelp adds where to read what may be typed.
+func seeHelp(text, command string) error {
+	help := strings.TrimSpace("cfsg "+command) + " --help"
+	if strings.HasSuffix(text, "?") {
+		return fmt.Errorf("%s See %s", text, help)
+	}
+	return fmt.Errorf("%s; see %s", text, help)
+}
+
+// oneOf writes a parser's list, such as "text","json", as words.
+func oneOf(list string) string {
+	words := strings.Split(strings.ReplaceAll(list, `"`, ""), ",")
+	last := len(words) - 1
+	if words[last] == "" {
+		return strings.Join(words[:last], ", ") + ", or leave it out"
+	}
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
