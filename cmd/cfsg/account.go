@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/smithy-go/logging"
 )
 
 // placeFlags say where a command looks, and for what. Credentials, profile and
@@ -99,7 +100,9 @@ func (f accountFlags) operation(ctx context.Context, t terminal, flags map[strin
 
 // awsConfig returns credentials, region and endpoint.
 func (f placeFlags) awsConfig(ctx context.Context, c function.Config) (aws.Config, error) {
-	var options []func(*config.LoadOptions) error
+	// What the SDK logs, such as how it looks for credentials, is in the errors as
+	// far as it matters.
+	options := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})}
 	if f.Profile != "" {
 		options = append(options, config.WithSharedConfigProfile(f.Profile))
 	}
