@@ -33,7 +33,7 @@ func (c *applyCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	if !c.json() {
-		if err := p.write(t); err != nil {
+		if err := p.write(t, c.Verbose); err != nil {
 			return err
 		}
 	}
@@ -50,7 +50,7 @@ func (c *applyCommand) Run(ctx context.Context, t terminal) error {
 		return errors.Join(err, writeJSON(t.out, report))
 	}
 	if p.steps() > 0 {
-		err = errors.Join(err, writeReport(t, report))
+		err = errors.Join(err, writeReport(t, report, c.Verbose))
 	}
 	return err
 }
@@ -111,11 +111,14 @@ func (p *proposal) apply(ctx context.Context, t terminal) (*engine.Report, error
 }
 
 // writeReport shows the function's report to a person.
-func writeReport(t terminal, r *engine.Report) error {
+func writeReport(t terminal, r *engine.Report, all bool) error {
 	w := page.New(t.out, colorful(t.out))
 	w.Line()
 	w.Line(fmt.Sprintf("Applied, as published %s: %s added, %d revoked, in %d of %s.", r.PublishedAt.Format(time.RFC3339),
 		countOf(r.Summary.Added, "rule", "rules"), r.Summary.Revoked, r.Summary.Changed, countOf(r.Summary.Groups, "group", "groups")))
+	if len(r.Groups) > mostShown && !all {
+		return w.Err() // -o json has them, and --verbose
+	}
 	var rows [][]string
 	for _, g := range r.Groups {
 		rows = append(rows, []string{

@@ -125,7 +125,7 @@ func (w checkPage) networkInterface(i *coverage.Interface) {
 }
 
 func (w checkPage) note(mark, text string) {
-	for _, line := range page.Wrap(strings.Fields(text), " ", page.Width-6) {
+	for _, line := range page.Wrap(strings.Fields(text), " ", w.Width()-6) {
 		w.Line(mark, line)
 		mark = "  "
 	}
@@ -193,7 +193,7 @@ func (w checkPage) family(f coverage.FamilyReport) {
 const verdictWidth = 8
 
 func (w checkPage) verdict(mark, text string) {
-	for i, line := range page.Wrap(strings.Fields(text), " ", page.Width-4-verdictWidth) {
+	for i, line := range page.Wrap(strings.Fields(text), " ", w.Width()-4-verdictWidth) {
 		if i > 0 {
 			mark = "      "
 		}

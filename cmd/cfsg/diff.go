@@ -202,7 +202,7 @@ func writeChange(w *page.Page, sign string, prefixes []netip.Prefix, style func(
 		words = append(words, p.String())
 	}
 	w.Indent(2)
-	for _, line := range page.Wrap(words, "  ", page.Width-4) {
+	for _, line := range page.Wrap(words, "  ", w.Width()-4) {
 		w.Line(style(sign + line))
 		sign = "  "
 	}

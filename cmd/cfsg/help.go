@@ -3,6 +3,9 @@ package main
 import (
 	"embed"
 	"fmt"
+	"io"
+
+	"cloudfront-sg-sync/internal/page"
 
 	"github.com/alecthomas/kong"
 )
@@ -26,12 +29,20 @@ func helpOf(command string) string {
 	return string(text)
 }
 
+// fitted returns a help text as it fits the terminal that out is.
+func fitted(text string, out io.Writer) string {
+	if columns := page.Columns(out); columns > 0 {
+		return page.Reflow(text, columns)
+	}
+	return text
+}
+
 // printHelp prints the help of the chosen command.
 func printHelp(_ kong.HelpOptions, ctx *kong.Context) error {
 	command := ""
 	if node := ctx.Selected(); node != nil {
 		command = node.Name
 	}
-	_, err := fmt.Fprint(ctx.Stdout, helpOf(command))
+	_, err := fmt.Fprint(ctx.Stdout, fitted(helpOf(command), ctx.Stdout))
 	return err
 }

@@ -73,7 +73,7 @@ func run(ctx context.Context, args []string, t terminal) int {
 		return exitOK
 	}
 	if len(args) == 0 {
-		fmt.Fprint(t.err, helpOf(""))
+		fmt.Fprint(t.err, fitted(helpOf(""), t.err))
 		return exitError
 	}
 	switch args[0] {

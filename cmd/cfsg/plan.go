@@ -28,7 +28,7 @@ func (c *planCommand) Run(ctx context.Context, t terminal) error {
 	if c.json() {
 		err = writeJSON(t.out, p.document())
 	} else {
-		err = p.write(t)
+		err = p.write(t, c.Verbose)
 	}
 	if err != nil {
 		return err

@@ -18,8 +18,15 @@ type planPage struct {
 	names map[string]string // of groups, by ID
 }
 
-// write shows what would be done, step by step.
-func (p *proposal) write(t terminal) error {
+// mostShown is the most groups that are shown one by one, unless more are asked
+// for: what is longer, nobody reads.
+const mostShown = 20
+
+// folded reports whether there are so many groups that pools are counted.
+func (p *proposal) folded() bool { return len(p.groupNames()) > mostShown }
+
+// write shows what would be done, step by step, or with many groups pool by pool.
+func (p *proposal) write(t terminal, all bool) error {
 	w := planPage{page.New(t.out, colorful(t.out)), p.groupNames()}
 	p.headline(w.Page)
 	for _, v := range p.previews {
@@ -27,9 +34,17 @@ func (p *proposal) write(t terminal) error {
 			continue // told at the end, with the other failures
 		}
 		targetHeadline(w.Page, v)
+		if p.folded() && !all {
+			w.folded(v.Pools)
+			continue
+		}
 		for _, pool := range v.Pools {
 			w.pool(pool, v.RulesPerGroup)
 		}
+	}
+	if p.folded() && !all {
+		w.Line()
+		w.Line(fmt.Sprintf("These are %s: --verbose shows each, and each step.", countOf(len(w.names), "group", "groups")))
 	}
 	w.Line()
 	w.Line(p.summary(w.Page))
@@ -65,6 +80,60 @@ func (p *proposal) groupNames() map[string]string {
 	return names
 }
 
+// folded counts what becomes of each pool, and of those that have nothing to do
+// how many there are.
+func (w planPage) folded(pools []secgroup.PoolPlan) {
+	w.Indent(2)
+	defer w.Indent(0)
+	w.Line()
+	var rows [][]string
+	right, rightGroups := 0, 0
+	for _, pool := range pools {
+		added, revoked, gaps := 0, 0, 0
+		for _, g := range pool.Groups {
+			a, r := changes(pool, g.Group.ID)
+			added, revoked = added+a, revoked+r
+		}
+		for _, step := range pool.Steps {
+			gaps += len(step.Gap)
+		}
+		if w.exposures(pool); len(pool.Steps) == 0 && !failed(pool) {
+			right++
+			rightGroups += len(pool.Groups)
+			continue
+		}
+		note := ""
+		switch {
+		case failed(pool):
+			note = w.Bad("not whole, see the errors")
+		case gaps > 0:
+			note = w.Warn(fmt.Sprintf("no room to avoid a gap of %s", countOf(gaps, "range", "ranges")))
+		}
+		rows = append(rows, []string{pool.Name, fmt.Sprint(len(pool.Groups)), fmt.Sprint(len(pool.Steps)), w.change(added, revoked), note})
+	}
+	if len(rows) > 0 {
+		w.Table([]string{"pool", "groups", "steps", "change", ""}, rows)
+	}
+	if right > 0 {
+		w.Line(fmt.Sprintf("nothing to do in %s of %s", countOf(right, "pool", "pools"), countOf(rightGroups, "group", "groups")))
+	}
+}
+
+// failed reports whether a pool cannot be made right, or not wholly.
+func failed(pool secgroup.PoolPlan) bool {
+	return pool.Err != nil || slices.ContainsFunc(pool.Groups, func(g secgroup.GroupPlan) bool { return g.Err != nil })
+}
+
+// exposures warns of what a plan leaves open to the world.
+func (w planPage) exposures(pool secgroup.PoolPlan) {
+	for _, x := range pool.Exposures() {
+		if !revokes(pool, x) {
+			w.Line(w.Bad("! "), fmt.Sprintf("%s lets %s in on port %s by a rule that this plan leaves: see cfsg status",
+				x.GroupID, x.Rule.Source, strings.Join(portNames(x.Ports), " ")))
+		}
+	}
+}
+
 // pool shows the steps of a pool and what its groups hold after them.
 func (w planPage) pool(pool secgroup.PoolPlan, quota int) {
 	w.Line()
@@ -89,12 +158,8 @@ func (w planPage) pool(pool secgroup.PoolPlan, quota int) {
 		}
 		w.Line("  ", what)
 	}
-	for _, x := range pool.Exposures() {
-		if !revokes(pool, x) {
-			w.Line("  ", w.Bad("! "), fmt.Sprintf("%s lets %s in on port %s by a rule that this plan leaves: see cfsg status",
-				x.GroupID, x.Rule.Source, strings.Join(portNames(x.Ports), " ")))
-		}
-	}
+	w.Indent(4)
+	w.exposures(pool)
 	w.Line()
 	var rows [][]string
 	for _, g := range pool.Groups {
@@ -124,7 +189,7 @@ func (w planPage) step(number int, step secgroup.Step) {
 	w.Indent(7)
 	for _, s := range bySocket(step.Rules) {
 		label := sign + " " + s.socket + "  "
-		for _, line := range page.Wrap(s.sources, "  ", page.Width-7-len(label)) {
+		for _, line := range page.Wrap(s.sources, "  ", w.Width()-7-len(label)) {
 			w.Line(style(label + line))
 			label = strings.Repeat(" ", len(label))
 		}

@@ -186,7 +186,9 @@ func (x statusExposure) write(w *page.Page, alarm func(name, format string, args
 			account = ", with credentials of account " + d.Account
 		}
 		w.Say("%s%s The rule is not this tool's, and nobody who is wanted needs it; revoke it%s:", why, beside, account)
-		w.Line(w.Strong("  " + x.revokeCommand(d.Region, f)))
+		w.Indent(4)
+		w.Command(x.revokeCommand(d.Region, f)...)
+		w.Indent(2)
 	}
 }
 

@@ -166,8 +166,9 @@ func revokes(pool secgroup.PoolPlan, x secgroup.Exposure) bool {
 	})
 }
 
-// revokeCommand is what to type to revoke the rule, where this command found it.
-func (x statusExposure) revokeCommand(region string, f placeFlags) string {
+// revokeCommand is what to type to revoke the rule where it was found, as words
+// for a shell.
+func (x statusExposure) revokeCommand(region string, f placeFlags) []string {
 	ranges := "IpRanges=[{CidrIp=" + x.Source + "}]"
 	if prefix, err := netip.ParsePrefix(x.Source); err == nil && prefix.Addr().Is6() {
 		ranges = "Ipv6Ranges=[{CidrIpv6=" + x.Source + "}]"
@@ -176,13 +177,13 @@ func (x statusExposure) revokeCommand(region string, f placeFlags) string {
 	if x.FromPort >= 0 {
 		ports = fmt.Sprintf("FromPort=%d,ToPort=%d,", x.FromPort, x.ToPort)
 	}
-	place := ""
+	words := []string{"aws ec2 revoke-security-group-ingress"}
 	if f.Profile != "" {
-		place += " --profile " + shellQuoted(f.Profile)
+		words = append(words, "--profile "+shellQuoted(f.Profile))
 	}
 	if f.EndpointURL != "" {
-		place += " --endpoint-url " + shellQuoted(f.EndpointURL)
+		words = append(words, "--endpoint-url "+shellQuoted(f.EndpointURL))
 	}
-	return fmt.Sprintf("aws ec2 revoke-security-group-ingress%s --region %s --group-id %s --ip-permissions 'IpProtocol=%s,%s%s'",
-		place, region, x.GroupID, x.Protocol, ports, ranges)
+	return append(words, "--region "+region, "--group-id "+x.GroupID,
+		fmt.Sprintf("--ip-permissions 'IpProtocol=%s,%s%s'", x.Protocol, ports, ranges))
 }

@@ -1,31 +1,61 @@
 // Package page writes what a person reads on a terminal: paragraphs, facts and
-// tables, no wider than a page, with colours where they are wanted.
+// tables, no wider than the terminal, with colours where they are wanted.
 package page
 
 import (
 	"fmt"
 	"io"
+	"os"
+	"regexp"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/fatih/color"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
+	"golang.org/x/term"
 )
 
-// Width is what a page has room for, in characters. Tables may be wider.
+// Width is the most that a paragraph takes, in characters: longer lines are hard
+// to read. A file or a pipe has pages of this width, and tables may be wider.
 const Width = 100
+
+// usualColumns is the width of a terminal that does not tell its own.
+const usualColumns = 80
+
+// Columns returns the width of the terminal that out is, or 0 if it is none.
+func Columns(out io.Writer) int {
+	f, ok := out.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return 0
+	}
+	if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
+		return columns
+	}
+	return usualColumns
+}
 
 // A Page is written from top to bottom.
 type Page struct {
 	out     io.Writer
 	colored bool
+	columns int // no line is wider, unless it is 0
 	indent  int
 	err     error // the first of writing
 }
 
-// New returns a page written to out, with colours if colored is set.
-func New(out io.Writer, colored bool) *Page { return &Page{out: out, colored: colored} }
+// New returns a page written to out, with colours if colored is set. It fits the
+// terminal that out is.
+func New(out io.Writer, colored bool) *Page {
+	return &Page{out: out, colored: colored, columns: Columns(out)}
+}
+
+// Width returns how wide the paragraphs of the page may be.
+func (p *Page) Width() int {
+	if p.columns > 0 {
+		return min(p.columns, Width)
+	}
+	return Width
+}
 
 // Err returns the first error of writing. What was to be written after it is
 // lost.
@@ -58,30 +88,69 @@ func (p *Page) style(s string, attributes ...color.Attribute) string {
 	return c.Sprint(s)
 }
 
-// Line writes one line, without trailing spaces.
+// Line writes one line, without trailing spaces. One that is wider than the
+// terminal goes on in the next, so that no word is broken.
 func (p *Page) Line(parts ...string) {
+	line := strings.TrimRight(strings.Repeat(" ", p.indent)+strings.Join(parts, ""), " ")
+	if p.columns == 0 || widthOf(line) <= p.columns {
+		p.write(line)
+		return
+	}
+	const hanging = 2
+	lead := len(line) - len(strings.TrimLeft(line, " "))
+	for i, part := range Wrap(strings.Fields(line), " ", p.columns-lead-hanging) {
+		if i == 1 {
+			lead += hanging
+		}
+		p.write(strings.Repeat(" ", lead) + part)
+	}
+}
+
+func (p *Page) write(line string) {
 	if p.err == nil {
-		_, p.err = fmt.Fprintln(p.out, strings.TrimRight(strings.Repeat(" ", p.indent)+strings.Join(parts, ""), " "))
+		_, p.err = fmt.Fprintln(p.out, line)
+	}
+}
+
+// Command writes what may be pasted into a shell, given as words that are quoted
+// where they have to be. Where it is wider than the terminal it still is one
+// command.
+func (p *Page) Command(words ...string) {
+	width := Width * Width // as one line
+	if p.columns > 0 {
+		width = p.columns - p.indent - len(`  \`)
+	}
+	lines := Wrap(words, " ", width)
+	for i, line := range lines {
+		if i > 0 {
+			line = "  " + line
+		}
+		line = p.Strong(line)
+		if i < len(lines)-1 {
+			line += ` \`
+		}
+		p.write(strings.Repeat(" ", p.indent) + line)
 	}
 }
 
 // Say writes a paragraph.
 func (p *Page) Say(format string, args ...any) {
-	for _, line := range Wrap(strings.Fields(fmt.Sprintf(format, args...)), " ", Width-p.indent) {
+	for _, line := range Wrap(strings.Fields(fmt.Sprintf(format, args...)), " ", p.Width()-p.indent) {
 		p.Line(line)
 	}
 }
 
 // Fact writes words after a label, which takes width characters.
 func (p *Page) Fact(label string, width int, separator string, words ...string) {
-	for _, line := range Wrap(words, separator, Width-p.indent-width) {
+	for _, line := range Wrap(words, separator, p.Width()-p.indent-width) {
 		p.Line(p.Quiet(fmt.Sprintf("%-*s", width, label)), line)
 		label = ""
 	}
 }
 
 // Table writes rows below a header, in columns. Columns of numbers are aligned
-// to the right.
+// to the right. Where the table is wider than the terminal, each row becomes a
+// list of what its columns hold.
 func (p *Page) Table(header []string, rows [][]string) {
 	t := table.NewWriter()
 	t.SetStyle(table.Style{Box: table.BoxStyle{PaddingRight: "   "}})
@@ -97,13 +166,42 @@ func (p *Page) Table(header []string, rows [][]string) {
 	for _, row := range rows {
 		t.AppendRow(tableRow(row))
 	}
-	for i, line := range strings.Split(t.Render(), "\n") {
+	lines := strings.Split(t.Render(), "\n")
+	for _, line := range lines {
+		if p.columns > 0 && p.indent+widthOf(line) > p.columns {
+			p.lists(header, rows)
+			return
+		}
+	}
+	for i, line := range lines {
 		if i == 0 {
 			line = p.Quiet(strings.TrimRight(line, " "))
 		}
 		p.Line(line)
 	}
 }
+
+// lists writes rows as lists of what their columns hold.
+func (p *Page) lists(header []string, rows [][]string) {
+	const hanging = 2
+	for _, row := range rows {
+		var words []string
+		for i, cell := range row {
+			if cell != "" {
+				words = append(words, strings.TrimLeft(p.Quiet(header[i])+" "+cell, " "))
+			}
+		}
+		for i, line := range Wrap(words, "  ", p.columns-p.indent-hanging) {
+			if i > 0 {
+				line = strings.Repeat(" ", hanging) + line
+			}
+			p.Line(line)
+		}
+	}
+}
+
+// widthOf returns how many columns a line takes.
+func widthOf(line string) int { return text.StringWidthWithoutEscSequences(line) }
 
 func tableRow(cells []string) table.Row {
 	row := make(table.Row, len(cells))
@@ -137,7 +235,7 @@ func Wrap(words []string, separator string, width int) []string {
 		if i < len(words)-1 {
 			word += separator
 		}
-		if line != "" && utf8.RuneCountInString(text.StripEscape(line+strings.TrimRight(word, " "))) > width {
+		if line != "" && widthOf(line+strings.TrimRight(word, " ")) > width {
 			lines = append(lines, strings.TrimRight(line, " "))
 			line = ""
 		}
@@ -145,3 +243,81 @@ func Wrap(words []string, separator string, width int) []string {
 	}
 	return append(lines, line)
 }
+
+// entry is a line of a help text that explains something, in two columns.
+var entry = regexp.MustCompile(`^( +)(\S.*?)( {2,})(\S.*)$`)
+
+// token is a word of a help text; what is quoted stays together.
+var token = regexp.MustCompile(`('[^']*'|\S)+`)
+
+// Reflow fits a text of paragraphs, of entries in two columns, and of commands
+// that are indented, to a width, if it is wider.
+func Reflow(text string, width int) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	if !wider(lines, width) {
+		return text
+	}
+	var out []string
+	for i := 0; i < len(lines); {
+		n := block(lines[i:])
+		out = append(out, reflow(lines[i:i+n], width)...)
+		i += n
+	}
+	return strings.Join(out, "\n") + "\n"
+}
+
+func wider(lines []string, width int) bool {
+	for _, line := range lines {
+		if widthOf(line) > width {
+			return true
+		}
+	}
+	return false
+}
+
+// block returns how many lines, from the first on, are one paragraph, entry or
+// command.
+func block(lines []string) int {
+	more := func(string) bool { return false }
+	if m := entry.FindStringSubmatch(lines[0]); m != nil {
+		column := len(m[1]) + len(m[2]) + len(m[3])
+		more = func(line string) bool { return strings.HasPrefix(line, strings.Repeat(" ", column)) }
+	} else if indentOf(lines[0]) == 0 && lines[0] != "" {
+		more = func(line string) bool { return line != "" && indentOf(line) == 0 }
+	}
+	n := 1
+	for n < len(lines) && more(lines[n]) {
+		n++
+	}
+	return n
+}
+
+// reflow fits a block to a width.
+func reflow(lines []string, width int) []string {
+	if !wider(lines, width) {
+		return lines
+	}
+	all := strings.Join(lines, " ")
+	lead, hanging := strings.Repeat(" ", indentOf(all)), indentOf(all)+4
+	if indentOf(all) == 0 {
+		hanging = 0
+	}
+	var out []string
+	if m := entry.FindStringSubmatch(all); m != nil {
+		lead, hanging, all = m[1]+m[2]+m[3], len(m[1])+len(m[2])+len(m[3]), m[4]
+		if hanging > width/2 { // there is more room in lines of its own
+			for _, line := range Wrap(strings.Fields(m[2]), " ", width-len(m[1])) {
+				out = append(out, m[1]+line)
+			}
+			hanging = len(m[1]) + 4
+			lead = strings.Repeat(" ", hanging)
+		}
+	}
+	for _, line := range Wrap(token.FindAllString(all, -1), " ", width-hanging) {
+		out = append(out, lead+line)
+		lead = strings.Repeat(" ", hanging)
+	}
+	return out
+}
+
+func indentOf(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
