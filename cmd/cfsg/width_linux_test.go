@@ -74,7 +74,10 @@ func TestFitsTheTerminal(t *testing.T) {
 	commands := [][]string{
 		append([]string{"plan"}, o.flags...), append([]string{"status"}, o.flags...), append([]string{"apply", "--yes"}, o.flags...),
 		append([]string{"status"}, o.flags...), append([]string{"check", "--load-balancer", "shop"}, o.flags...),
-		append([]string{"ranges", "list"}, ranges...), append([]string{"ranges"}, ranges...), {"diff", old, o.flags[5]}, {"export"}, {"--help"},
+		append([]string{"ranges", "list"}, ranges...), append([]string{"ranges"}, ranges...),
+		{"diff", old, o.flags[5]},
+		{"export"},
+		{"--help"},
 	}
 	for _, command := range []string{"ranges", "diff", "plan", "apply", "status", "check", "export", "doctor", "sim", "demo", "completion", "version"} {
 		commands = append(commands, []string{command, "--help"})
