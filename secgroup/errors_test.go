@@ -2,6 +2,7 @@ package secgroup
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"regexp"
 	"strconv"
@@ -46,9 +47,7 @@ func TestShortageDoneLiterally(t *testing.T) {
 				tagged = nil
 				for _, g := range groups {
 					tags := map[string]string{again[2]: again[3]}
-					for k, v := range g.Tags {
-						tags[k] = v
-					}
+					maps.Copy(tags, g.Tags)
 					if g.ID == again[1] {
 						g.Tags = tags
 					}

@@ -58,8 +58,12 @@ func (o *operator) paste(t *testing.T, output string) int {
 	all := pasted.FindAllStringSubmatch(output, -1)
 	for _, m := range all {
 		var from, to int32
-		fmt.Sscan(m[2], &from)
-		fmt.Sscan(m[3], &to)
+		if _, err := fmt.Sscan(m[2], &from); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fmt.Sscan(m[3], &to); err != nil {
+			t.Fatal(err)
+		}
 		p := types.IpPermission{IpProtocol: aws.String("tcp"), FromPort: &from, ToPort: &to}
 		if netip.MustParsePrefix(m[4]).Addr().Is4() {
 			p.IpRanges = []types.IpRange{{CidrIp: &m[4]}}
