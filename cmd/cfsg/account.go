@@ -112,7 +112,7 @@ func (f placeFlags) awsConfig(ctx context.Context, c function.Config) (aws.Confi
 	if endpoint := cmp.Or(f.EndpointURL, os.Getenv("AWS_ENDPOINT_URL")); endpoint != "" {
 		loopback, err := isLoopback(endpoint)
 		if err != nil {
-			return aws.Config{}, usageError{fmt.Errorf("the endpoint of --endpoint-url or AWS_ENDPOINT_URL: %w", err)}
+			return aws.Config{}, fmt.Errorf("the endpoint of --endpoint-url or AWS_ENDPOINT_URL: %w", err)
 		}
 		if f.EndpointURL != "" { // the variable, and those of single services, are read below
 			options = append(options, config.WithBaseEndpoint(endpoint))

@@ -61,11 +61,11 @@ func (c *applyCommand) canAsk(t terminal) error {
 	case c.Yes:
 		return nil
 	case c.json():
-		return usageError{errors.New("-o json asks nothing: use --yes as well")}
+		return errors.New("-o json asks nothing: use --yes as well")
 	case c.IPRanges == "-":
-		return usageError{errors.New("stdin is the ranges, so nobody can be asked: use --yes, or name a file")}
+		return errors.New("stdin is the ranges, so nobody can be asked: use --yes, or name a file")
 	case !isTerminal(t.in):
-		return usageError{errors.New("stdin is no terminal, so nobody can be asked: use --yes; cfsg plan shows what would be done")}
+		return errors.New("stdin is no terminal, so nobody can be asked: use --yes; cfsg plan shows what would be done")
 	}
 	return nil
 }

@@ -104,10 +104,10 @@ func (c *checkCommand) check(ctx context.Context, t terminal) (*checkDocument, e
 // an address, and so is in one of them.
 func onePlace(c function.Config) error {
 	if len(c.Regions) > 1 {
-		return usageError{fmt.Errorf("a check looks in one region, not in %s: name it with --region", strings.Join(c.Regions, ", "))}
+		return fmt.Errorf("a check looks in one region, not in %s: name it with --region", strings.Join(c.Regions, ", "))
 	}
 	if len(c.RoleARNs) > 1 {
-		return usageError{fmt.Errorf("a check looks in one account, not in %d: name its role with --role-arn", len(c.RoleARNs))}
+		return fmt.Errorf("a check looks in one account, not in %d: name its role with --role-arn", len(c.RoleARNs))
 	}
 	return nil
 }

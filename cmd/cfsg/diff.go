@@ -30,9 +30,9 @@ type diffCommand struct {
 func (c *diffCommand) Run(ctx context.Context, t terminal) error {
 	switch {
 	case c.Old == "" || c.New == "":
-		return usageError{errors.New("one of the two files has no name; is a shell variable empty?")}
+		return errors.New("one of the two files has no name; is a shell variable empty?")
 	case c.Old == "-" && c.New == "-":
-		return usageError{errors.New("only one of the two files can be stdin")}
+		return errors.New("only one of the two files can be stdin")
 	}
 	before, err := c.load(ctx, t, c.Old)
 	if err != nil {

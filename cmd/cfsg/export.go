@@ -68,12 +68,12 @@ func formatOf(name string) (export.Format, error) {
 	if near := nearest(name, names); near != "" {
 		guess = fmt.Sprintf("; did you mean %s", near)
 	}
-	return export.Format{}, usageError{fmt.Errorf("%q is not a format%s; the formats are %s", name, guess, strings.Join(names, ", "))}
+	return export.Format{}, fmt.Errorf("%q is not a format%s; the formats are %s", name, guess, strings.Join(names, ", "))
 }
 
 func (c *exportCommand) ports(f export.Format) ([]secgroup.PortRange, error) {
 	if !f.HasPorts && c.Port != nil {
-		return nil, usageError{fmt.Errorf("--port=%s: %s is not about ports; leave --port out", strings.Join(c.Port, " "), f.Name)}
+		return nil, fmt.Errorf("--port=%s: %s is not about ports; leave --port out", strings.Join(c.Port, " "), f.Name)
 	}
 	ports, err := parsePorts(c.Port)
 	if ports == nil {

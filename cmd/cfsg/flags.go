@@ -11,9 +11,6 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// usageError is an error of what was typed.
-type usageError struct{ error }
-
 // rangeFlags say which ranges a command works on. What they leave out is read
 // from the deployed function of --stack, or from the environment variables that
 // the function has.
@@ -62,16 +59,12 @@ func give(values map[string]given, variable, flag string, items ...string) {
 // readConfig reads the function's configuration from the flags, and what they
 // leave out from where lookup finds it.
 func readConfig(flags map[string]given, lookup func(variable string) (place, value string)) (function.Config, error) {
-	c, err := function.ReadConfig(func(variable string) (string, string) {
+	return function.ReadConfig(func(variable string) (string, string) {
 		if g, ok := flags[variable]; ok {
 			return g.flag, g.value
 		}
 		return lookup(variable)
 	})
-	if err != nil {
-		return c, usageError{err}
-	}
-	return c, nil
 }
 
 // load reads the configuration and the ranges that it asks for.
@@ -107,7 +100,7 @@ func parsePorts(flag []string) ([]secgroup.PortRange, error) {
 		err = errors.New("name a port")
 	}
 	if err != nil {
-		return nil, usageError{fmt.Errorf("--port=%s: %w", list, err)}
+		return nil, fmt.Errorf("--port=%s: %w", list, err)
 	}
 	return ports, nil
 }

@@ -169,7 +169,7 @@ func networks(n uint64) string  { return thousands(n) + " /64 networks" }
 // list prints all services.
 func (c *rangesCommand) list(ctx context.Context, t terminal) error {
 	if c.Raw || c.RulesPerGroup > 0 || len(c.Service)+len(c.Within)+len(c.Family)+len(c.Port) > 0 {
-		return usageError{errors.New("list takes no flags but --ip-ranges and --output: it names all services, with both families")}
+		return errors.New("list takes no flags but --ip-ranges and --output: it names all services, with both families")
 	}
 	_, r, err := c.load(ctx, t)
 	if _, missing := errors.AsType[*iprange.MissingServiceError](err); err != nil && !missing {
