@@ -2,7 +2,6 @@ package ec2sim
 
 import (
 	"slices"
-	"strings"
 )
 
 // rulesInput is what the calls that authorize and revoke rules have in common.
@@ -88,7 +87,7 @@ func (s *site) authorize(c *call, in authorizeInput, egress bool) (*authorizeOut
 	if len(rules) == 0 {
 		return nil, missing("ipPermissions")
 	}
-	tags, err := in.TagSpecs.tagsFor("security-group-rule")
+	tags, err := in.TagSpecs.tagsFor(ruleKind.resourceType)
 	if err != nil {
 		return nil, err
 	}
@@ -228,12 +227,9 @@ func find(have, wanted []Rule, found map[string]bool) (unknown []Rule) {
 
 // findRule returns the position of the rule with an id.
 func findRule(rules []Rule, id string) (int, error) {
-	if !strings.HasPrefix(id, "sgr-") {
-		return 0, errorf("InvalidSecurityGroupRuleId.Malformed", "The security group rule ID '%s' is malformed", id)
-	}
 	i := slices.IndexFunc(rules, func(r Rule) bool { return r.ID == id })
 	if i < 0 {
-		return 0, errorf("InvalidSecurityGroupRuleId.NotFound", "The security group rule ID '%s' does not exist", id)
+		return 0, ruleKind.absent(id)
 	}
 	return i, nil
 }

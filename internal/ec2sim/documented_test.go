@@ -1,6 +1,7 @@
 package ec2sim_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -68,6 +69,8 @@ func TestDocumented(t *testing.T) {
 		{"* and ? are wildcards", filtering, []string{describe + "&Filter.1.Name=tag-key&Filter.1.Value.1=cloud*ingres?"}, 200, []string{"OTHER"}},
 		{"a backslash makes them plain", filtering, []string{describe + `&Filter.1.Name=tag-key&Filter.1.Value.1=cloud\*ingress`}, 200, []string{"!OTHER"}},
 		{"filter values are case-sensitive", filtering, []string{describe + "&Filter.1.Name=tag-key&Filter.1.Value.1=Cloudfront-ingress"}, 200, []string{"!OTHER"}},
+		{"200 values of filters", filtering, []string{describe + filterValues("group-name", 200)}, 200, nil},
+		{"201 values of filters", "https://github.com/gjbae1212/gossm/issues/31", []string{describe + filterValues("group-name", 201)}, 400, []string{"<Code>FilterLimitExceeded</Code>"}},
 		{"no such group", errorsDoc, []string{describe + "&GroupId.1=sg-00000000000000000"}, 400, []string{"<Code>InvalidGroup.NotFound</Code>"}},
 		{"a dry run", api + "CommonParameters.html", []string{authorize + "18.64.0.0/14&DryRun=true"}, 412, []string{"<Code>DryRunOperation</Code>"}},
 		{"no such action", errorsDoc, []string{"Action=OpenTheDoor"}, 400, []string{"<Code>InvalidAction</Code>"}},
@@ -139,6 +142,15 @@ func many(n int) string {
 		b.WriteString(cidr)
 	}
 	return b.String()
+}
+
+// filterValues is a filter with n values.
+func filterValues(name string, n int) string {
+	query := "&Filter.1.Name=" + name
+	for i := range n {
+		query += fmt.Sprintf("&Filter.1.Value.%d=value-%d", i+1, i)
+	}
+	return query
 }
 
 func newGroup(t *testing.T, here ec2sim.Region, vpc string, tags map[string]string) string {

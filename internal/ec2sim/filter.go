@@ -17,23 +17,27 @@ type filter struct {
 // attributes says, for each filter a resource has, what values it is held against.
 type attributes[T any] map[string]func(T) []string
 
-// compileFilters returns a function that reports whether a resource matches
-// all filters. The filters tag:KEY, tag-key and tag-value are known for every
-// resource.
+// maxFilterValues is how many values the filters of a call may have.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
-func compileFilters[T any](filters []filter, known attributes[T], tags func(T) map[string]string) (func(T) bool, error) {
+// https://github.com/gjbae1212/gossm/issues/31 (the error, and that it is for all filters together)
+const maxFilterValues = 200
+
+// compileFilters returns a function that reports whether a resource matches
+// all filters. The filters tag:KEY, tag-key and tag-value are known for every
+// kind of resource that can be tagged.
+//
+// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
+func compileFilters[T any](filters []filter, k *kind[T]) (func(T) bool, error) {
 	conditions := make([]func(T) bool, 0, len(filters))
+	var given int
 	for _, f := range filters {
-		values, ok := known[f.Name]
-		if key, isTag := strings.CutPrefix(f.Name, "tag:"); isTag {
-			values, ok = func(t T) []string { return tagValue(tags(t), key) }, true
+		if given += len(f.Values); given > maxFilterValues {
+			return nil, errorf("FilterLimitExceeded", "The maximum number of filter values specified on a single call is %d", maxFilterValues)
 		}
-		switch f.Name {
-		case "tag-key":
-			values, ok = func(t T) []string { return slices.Collect(maps.Keys(tags(t))) }, true
-		case "tag-value":
-			values, ok = func(t T) []string { return slices.Collect(maps.Values(tags(t))) }, true
+		values, ok := k.filters[f.Name]
+		if !ok && k.tags != nil {
+			values, ok = tagAttribute(f.Name, k.tags)
 		}
 		if !ok {
 			return nil, errorf("InvalidParameterValue", "The filter '%s' is invalid", f.Name)
@@ -54,11 +58,23 @@ func compileFilters[T any](filters []filter, known attributes[T], tags func(T) m
 	}, nil
 }
 
-func tagValue(tags map[string]string, key string) []string {
-	if v, ok := tags[key]; ok {
-		return []string{v}
+// tagAttribute returns what the filters tag:KEY, tag-key and tag-value are held against.
+func tagAttribute[T any](name string, tags func(T) map[string]string) (values func(T) []string, ok bool) {
+	if key, ok := strings.CutPrefix(name, "tag:"); ok {
+		return func(t T) []string {
+			if v, ok := tags(t)[key]; ok {
+				return []string{v}
+			}
+			return nil
+		}, true
 	}
-	return nil
+	switch name {
+	case "tag-key":
+		return func(t T) []string { return slices.Collect(maps.Keys(tags(t))) }, true
+	case "tag-value":
+		return func(t T) []string { return slices.Collect(maps.Values(tags(t))) }, true
+	}
+	return nil, false
 }
 
 // anyPattern returns a function that reports whether one of the patterns

@@ -19,18 +19,18 @@ type Group struct {
 	Ingress, Egress []Rule // in the order they were authorized
 }
 
-func (g *Group) tags() map[string]string { return g.Tags }
-func (g *Group) arn() string             { return arn(g.Region, g.Account, "security-group/"+g.ID) }
+func (g *Group) arn() string { return arn(g.Region, g.Account, "security-group/"+g.ID) }
 
 func arn(region, account, resource string) string {
 	return "arn:aws:ec2:" + region + ":" + account + ":" + resource
 }
 
-// update replaces a group by what change makes of it and has observers told.
+// update replaces a group by what change makes of it as it is now, and has
+// observers told.
 func (s *site) update(g *Group, change func(*Group)) {
-	next := *g
+	next := *s.groups.byID[g.ID]
 	change(&next)
-	s.groups.put(g.ID, &next)
+	s.groups.put(&next)
 	s.touch(g.ID)
 }
 
@@ -40,28 +40,17 @@ func (s *site) touch(groupID string) {
 	}
 }
 
-// group returns the group of an id.
-func (s *site) group(id string) (*Group, error) {
-	if g := s.groups.byID[id]; g != nil {
-		return g, nil
-	}
-	if !strings.HasPrefix(id, "sg-") {
-		return nil, errorf("InvalidGroupId.Malformed", "Invalid id: %q (expecting \"sg-...\")", id)
-	}
-	return nil, errorf("InvalidGroup.NotFound", "The security group '%s' does not exist", id)
-}
-
 // named returns the group of an id, or of a name in the default VPC.
 func (s *site) named(id, name string) (*Group, error) {
 	switch {
 	case id != "":
-		return s.group(id)
+		return s.groups.find(id)
 	case name == "":
 		return nil, missing("GroupName or GroupId")
 	}
 	vpc := s.defaultVPC()
-	for _, groupID := range s.groups.ids {
-		if g := s.groups.byID[groupID]; g.Name == name && vpc != nil && g.VPC == vpc.ID {
+	for g := range s.groups.all {
+		if g.Name == name && vpc != nil && g.VPC == vpc.ID {
 			return g, nil
 		}
 	}
@@ -91,7 +80,7 @@ type createGroupOutput struct {
 }
 
 func (s *site) createSecurityGroup(_ *call, in createGroupInput) (*createGroupOutput, error) {
-	tags, err := in.TagSpecs.tagsFor("security-group")
+	tags, err := in.TagSpecs.tagsFor(groupKind.resourceType)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +113,7 @@ func (s *site) addGroup(g Group) (*Group, error) {
 		}
 		g.VPC = vpc.ID
 	}
-	if _, err := s.vpc(g.VPC); err != nil {
+	if _, err := s.vpcs.find(g.VPC); err != nil {
 		return nil, err
 	}
 	for _, other := range s.groups.byID {
@@ -134,7 +123,7 @@ func (s *site) addGroup(g Group) (*Group, error) {
 	}
 	g.Account, g.Region, g.ID = s.account, s.region, s.server.newID("sg")
 	g.Egress = []Rule{{ID: s.server.newID("sgr"), Permission: everythingOut}}
-	s.groups.put(g.ID, &g)
+	s.groups.put(&g)
 	s.touch(g.ID)
 	return &g, nil
 }
@@ -185,11 +174,9 @@ func refersTo(rules []Rule, reference string) bool {
 }
 
 type describeGroupsInput struct {
-	dryRun
-	paging
-	IDs     []string `query:"GroupId"`
-	Names   []string `query:"GroupName"`
-	Filters []filter `query:"Filter"`
+	describeInput
+	IDs   []string `query:"GroupId"`
+	Names []string `query:"GroupName"`
 }
 
 type describeGroupsOutput struct {
@@ -210,21 +197,27 @@ type groupXML struct {
 	ARN         string         `xml:"securityGroupArn"`
 }
 
-// groupFilters are the filters of DescribeSecurityGroups.
+// groupKind has the filters of DescribeSecurityGroups.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html
-var groupFilters = attributes[*Group]{
-	"description": func(g *Group) []string { return []string{g.Description} },
-	"group-id":    func(g *Group) []string { return []string{g.ID} },
-	"group-name":  func(g *Group) []string { return []string{g.Name} },
-	"owner-id":    func(g *Group) []string { return []string{g.Account} },
-	"vpc-id":      func(g *Group) []string { return []string{g.VPC} },
+var groupKind = kind[*Group]{
+	prefix: "sg-", malformed: "InvalidGroupId.Malformed", notFound: "InvalidGroup.NotFound", message: "The security group '%s' does not exist",
+	parameter: "groupIds", resourceType: "security-group",
+	id:   func(g *Group) string { return g.ID },
+	tags: func(g *Group) map[string]string { return g.Tags },
+	filters: attributes[*Group]{
+		"description": func(g *Group) []string { return []string{g.Description} },
+		"group-id":    func(g *Group) []string { return []string{g.ID} },
+		"group-name":  func(g *Group) []string { return []string{g.Name} },
+		"owner-id":    func(g *Group) []string { return []string{g.Account} },
+		"vpc-id":      func(g *Group) []string { return []string{g.VPC} },
+	},
 }
 
 func init() {
 	for name, of := range ruleFilters {
-		groupFilters["ip-permission."+name] = func(g *Group) []string { return eachRule(g.Ingress, of) }
-		groupFilters["egress.ip-permission."+name] = func(g *Group) []string { return eachRule(g.Egress, of) }
+		groupKind.filters["ip-permission."+name] = func(g *Group) []string { return eachRule(g.Ingress, of) }
+		groupKind.filters["egress.ip-permission."+name] = func(g *Group) []string { return eachRule(g.Egress, of) }
 	}
 }
 
@@ -239,13 +232,6 @@ func eachRule(rules []Rule, of func(Rule) string) []string {
 }
 
 func (s *site) describeSecurityGroups(_ *call, in describeGroupsInput) (*describeGroupsOutput, error) {
-	if err := in.alone(in.IDs, "groupIds"); err != nil {
-		return nil, err
-	}
-	match, err := compileFilters(in.Filters, groupFilters, (*Group).tags)
-	if err != nil {
-		return nil, err
-	}
 	ids := slices.Clone(in.IDs)
 	for _, name := range in.Names {
 		g, err := s.named("", name)
@@ -254,11 +240,7 @@ func (s *site) describeSecurityGroups(_ *call, in describeGroupsInput) (*describ
 		}
 		ids = append(ids, g.ID)
 	}
-	groups, err := selectByID(&s.groups, ids, match, s.group)
-	if err != nil {
-		return nil, err
-	}
-	groups, next, err := page(in.paging, groups, func(g *Group) string { return g.ID }, minResults, maxResults)
+	groups, next, err := s.groups.describe(in.describeInput, ids)
 	if err != nil {
 		return nil, err
 	}

@@ -200,7 +200,7 @@ func TestPagination(t *testing.T) {
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteTags.html
 func TestTags(t *testing.T) {
 	s := start(t, ec2sim.Options{})
-	web, db := s.group("", "web", rule(443, "192.0.2.0/24", "")), s.group("", "db")
+	web, db := s.group("", "web", rule(443, "192.0.2.0/24", ""), rule(80, "192.0.2.0/24", "")), s.group("", "db")
 	tags := func(pairs ...string) (list []types.Tag) {
 		for _, p := range pairs {
 			key, value, ok := strings.Cut(p, "=")
@@ -246,10 +246,10 @@ func TestTags(t *testing.T) {
 	wantCode(t, remove(web, "a", "c="), "")
 	wantTags(web, "b=2")
 
-	wantCode(t, create([]string{s.rules(web)[0].ID, s.here.DefaultVPC()}, "owner=me"), "")
+	wantCode(t, create([]string{s.rules(web)[0].ID, s.rules(web)[1].ID, s.here.DefaultVPC()}, "owner=me"), "")
 	out, err := s.DescribeTags(t.Context(), &ec2.DescribeTagsInput{Filters: []types.Filter{{Name: aws.String("tag:owner"), Values: []string{"me"}}}})
 	wantCode(t, err, "")
-	if len(out.Tags) != 2 || out.Tags[0].ResourceType != "security-group-rule" || out.Tags[1].ResourceType != "vpc" {
+	if len(out.Tags) != 3 || out.Tags[0].ResourceType != "security-group-rule" || out.Tags[1].ResourceType != "security-group-rule" || out.Tags[2].ResourceType != "vpc" {
 		t.Errorf("got %+v", out.Tags)
 	}
 	wantCode(t, remove(web), "")

@@ -34,16 +34,6 @@ type Interface struct {
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSecurityGroups.html
 var groupless = map[string]bool{"network_load_balancer": true, "gateway_load_balancer": true}
 
-func (s *site) networkInterface(id string) (*Interface, error) {
-	if i := s.interfaces.byID[id]; i != nil {
-		return i, nil
-	}
-	if !strings.HasPrefix(id, "eni-") {
-		return nil, errorf("InvalidNetworkInterfaceId.Malformed", "Invalid id: %q (expecting \"eni-...\")", id)
-	}
-	return nil, errorf("InvalidNetworkInterfaceID.NotFound", "The networkInterface ID '%s' does not exist", id)
-}
-
 // addInterface creates a network interface. Without a subnet it is put into
 // that of its first group's VPC, or of the default VPC; without groups it gets the
 // VPC's default one, unless its type needs none.
@@ -67,18 +57,18 @@ func (s *site) addInterface(i Interface) (*Interface, error) {
 		return nil, errorf("InvalidParameterValue", "Address %s does not fall within the subnet's address range", i.PrivateIP)
 	}
 	i.ID, i.Type = s.server.newID("eni"), cmp.Or(i.Type, "interface")
-	s.interfaces.put(i.ID, &i)
+	s.interfaces.put(&i)
 	s.attach(i.Groups, 1)
 	return &i, nil
 }
 
 func (s *site) subnetFor(i Interface) (*subnet, error) {
 	if i.Subnet != "" {
-		return s.subnet(i.Subnet)
+		return s.subnets.find(i.Subnet)
 	}
 	vpc := i.VPC
 	if vpc == "" && len(i.Groups) > 0 {
-		g, err := s.group(i.Groups[0])
+		g, err := s.groups.find(i.Groups[0])
 		if err != nil {
 			return nil, err
 		}
@@ -87,18 +77,18 @@ func (s *site) subnetFor(i Interface) (*subnet, error) {
 	if vpc == "" {
 		vpc = s.defaultVPC().ID
 	}
-	for _, id := range s.subnets.ids {
-		if n := s.subnets.byID[id]; n.vpc == vpc {
+	for n := range s.subnets.all {
+		if n.vpc == vpc {
 			return n, nil
 		}
 	}
-	return nil, errorf("InvalidVpcID.NotFound", "The vpc ID '%s' does not exist", vpc)
+	return nil, vpcKind.absent(vpc)
 }
 
 func (s *site) defaultGroups(vpc string) []string {
-	for _, id := range s.groups.ids {
-		if g := s.groups.byID[id]; g.VPC == vpc && g.Name == "default" {
-			return []string{id}
+	for g := range s.groups.all {
+		if g.VPC == vpc && g.Name == "default" {
+			return []string{g.ID}
 		}
 	}
 	return nil
@@ -107,7 +97,7 @@ func (s *site) defaultGroups(vpc string) []string {
 // checkGroups refuses groups an interface in a VPC may not have.
 func (s *site) checkGroups(vpc string, ids []string) error {
 	for _, id := range ids {
-		g, err := s.group(id)
+		g, err := s.groups.find(id)
 		if err != nil {
 			return err
 		}
@@ -149,7 +139,7 @@ func (s *site) createInterface(_ *call, in createInterfaceInput) (*createInterfa
 	if in.Subnet == "" {
 		return nil, missing("subnetId")
 	}
-	tags, err := in.TagSpecs.tagsFor("network-interface")
+	tags, err := in.TagSpecs.tagsFor(interfaceKind.resourceType)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +163,7 @@ type deleteInterfaceInput struct {
 
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteNetworkInterface.html
 func (s *site) deleteInterface(_ *call, in deleteInterfaceInput) (*done, error) {
-	i, err := s.networkInterface(in.ID)
+	i, err := s.interfaces.find(in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -198,7 +188,7 @@ type modifyInterfaceInput struct {
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyNetworkInterfaceAttribute.html
 func (s *site) modifyInterface(_ *call, in modifyInterfaceInput) (*done, error) {
-	i, err := s.networkInterface(in.ID)
+	i, err := s.interfaces.find(in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -221,10 +211,8 @@ func (s *site) modifyInterface(_ *call, in modifyInterfaceInput) (*done, error) 
 }
 
 type describeInterfacesInput struct {
-	dryRun
-	paging
-	IDs     []string `query:"NetworkInterfaceId"`
-	Filters []filter `query:"Filter"`
+	describeInput
+	IDs []string `query:"NetworkInterfaceId"`
 }
 
 type describeInterfacesOutput struct {
@@ -233,25 +221,32 @@ type describeInterfacesOutput struct {
 	Next       string         `xml:"nextToken,omitempty"`
 }
 
-// interfaceFilters are the filters of DescribeNetworkInterfaces that apply here.
+// interfaceKind has the filters of DescribeNetworkInterfaces that apply here.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeNetworkInterfaces.html
-var interfaceFilters = attributes[*Interface]{
-	"addresses.private-ip-address": func(i *Interface) []string { return []string{i.PrivateIP.String()} },
-	"association.public-ip":        func(i *Interface) []string { return address(i.PublicIP) },
-	"attachment.instance-id":       func(i *Interface) []string { return optional(i.Instance) },
-	"description":                  func(i *Interface) []string { return []string{i.Description} },
-	"group-id":                     func(i *Interface) []string { return i.Groups },
-	"interface-type":               func(i *Interface) []string { return []string{i.Type} },
-	"ipv6-addresses.ipv6-address":  func(i *Interface) []string { return address(i.IPv6) },
-	"network-interface-id":         func(i *Interface) []string { return []string{i.ID} },
-	"owner-id":                     func(i *Interface) []string { return []string{i.Account} },
-	"private-ip-address":           func(i *Interface) []string { return []string{i.PrivateIP.String()} },
-	"requester-id":                 func(i *Interface) []string { return optional(i.Requester) },
-	"requester-managed":            func(i *Interface) []string { return boolean(i.Requester != "") },
-	"status":                       func(i *Interface) []string { return []string{i.status()} },
-	"subnet-id":                    func(i *Interface) []string { return []string{i.Subnet} },
-	"vpc-id":                       func(i *Interface) []string { return []string{i.VPC} },
+var interfaceKind = kind[*Interface]{
+	prefix: "eni-", malformed: "InvalidNetworkInterfaceId.Malformed",
+	notFound: "InvalidNetworkInterfaceID.NotFound", message: "The networkInterface ID '%s' does not exist",
+	parameter: "networkInterfaceIds", resourceType: "network-interface",
+	id:   func(i *Interface) string { return i.ID },
+	tags: func(i *Interface) map[string]string { return i.Tags },
+	filters: attributes[*Interface]{
+		"addresses.private-ip-address": func(i *Interface) []string { return []string{i.PrivateIP.String()} },
+		"association.public-ip":        func(i *Interface) []string { return address(i.PublicIP) },
+		"attachment.instance-id":       func(i *Interface) []string { return optional(i.Instance) },
+		"description":                  func(i *Interface) []string { return []string{i.Description} },
+		"group-id":                     func(i *Interface) []string { return i.Groups },
+		"interface-type":               func(i *Interface) []string { return []string{i.Type} },
+		"ipv6-addresses.ipv6-address":  func(i *Interface) []string { return address(i.IPv6) },
+		"network-interface-id":         func(i *Interface) []string { return []string{i.ID} },
+		"owner-id":                     func(i *Interface) []string { return []string{i.Account} },
+		"private-ip-address":           func(i *Interface) []string { return []string{i.PrivateIP.String()} },
+		"requester-id":                 func(i *Interface) []string { return optional(i.Requester) },
+		"requester-managed":            func(i *Interface) []string { return boolean(i.Requester != "") },
+		"status":                       func(i *Interface) []string { return []string{i.status()} },
+		"subnet-id":                    func(i *Interface) []string { return []string{i.Subnet} },
+		"vpc-id":                       func(i *Interface) []string { return []string{i.VPC} },
+	},
 }
 
 func optional(s string) []string {
@@ -276,18 +271,7 @@ func (i *Interface) status() string {
 }
 
 func (s *site) describeInterfaces(_ *call, in describeInterfacesInput) (*describeInterfacesOutput, error) {
-	if err := in.alone(in.IDs, "networkInterfaceIds"); err != nil {
-		return nil, err
-	}
-	match, err := compileFilters(in.Filters, interfaceFilters, func(i *Interface) map[string]string { return i.Tags })
-	if err != nil {
-		return nil, err
-	}
-	interfaces, err := selectByID(&s.interfaces, in.IDs, match, s.networkInterface)
-	if err != nil {
-		return nil, err
-	}
-	interfaces, next, err := page(in.paging, interfaces, func(i *Interface) string { return i.ID }, minResults, maxResults)
+	interfaces, next, err := s.interfaces.describe(in.describeInput, in.IDs)
 	if err != nil {
 		return nil, err
 	}

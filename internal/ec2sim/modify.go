@@ -1,16 +1,13 @@
 package ec2sim
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 )
 
 type describeRulesInput struct {
-	dryRun
-	paging
-	IDs     []string `query:"SecurityGroupRuleId"`
-	Filters []filter `query:"Filter"`
+	describeInput
+	IDs []string `query:"SecurityGroupRuleId"`
 }
 
 type describeRulesOutput struct {
@@ -26,41 +23,36 @@ type placedRule struct {
 	egress bool
 }
 
-// ruleAttributes are the filters of DescribeSecurityGroupRules.
+// ruleKind has the filters of DescribeSecurityGroupRules.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroupRules.html
-var ruleAttributes = attributes[placedRule]{
-	"group-id":               func(r placedRule) []string { return []string{r.group.ID} },
-	"security-group-rule-id": func(r placedRule) []string { return []string{r.ID} },
+var ruleKind = kind[placedRule]{
+	prefix: "sgr-", malformed: "InvalidSecurityGroupRuleId.Malformed",
+	notFound: "InvalidSecurityGroupRuleId.NotFound", message: "The security group rule ID '%s' does not exist",
+	parameter: "securityGroupRuleIds", resourceType: "security-group-rule",
+	id:   func(r placedRule) string { return r.ID },
+	tags: func(r placedRule) map[string]string { return r.Tags },
+	filters: attributes[placedRule]{
+		"group-id":               func(r placedRule) []string { return []string{r.group.ID} },
+		"security-group-rule-id": func(r placedRule) []string { return []string{r.ID} },
+	},
 }
 
-func (s *site) describeRules(_ *call, in describeRulesInput) (*describeRulesOutput, error) {
-	if err := in.alone(in.IDs, "securityGroupRuleIds"); err != nil {
-		return nil, err
-	}
-	match, err := compileFilters(in.Filters, ruleAttributes, func(r placedRule) map[string]string { return r.Tags })
-	if err != nil {
-		return nil, err
-	}
+// rules returns the rules of all groups.
+func (s *site) rules() *table[placedRule] {
 	var rules []placedRule
-	for _, g := range s.groups.byID {
+	for g := range s.groups.all {
 		for _, egress := range []bool{false, true} {
 			for _, r := range *g.rules(egress) {
 				rules = append(rules, placedRule{r, g, egress})
 			}
 		}
 	}
-	for _, id := range in.IDs {
-		if !slices.ContainsFunc(rules, func(r placedRule) bool { return r.ID == id }) {
-			_, err := findRule(nil, id)
-			return nil, err
-		}
-	}
-	rules = slices.DeleteFunc(rules, func(r placedRule) bool {
-		return len(in.IDs) > 0 && !slices.Contains(in.IDs, r.ID) || !match(r)
-	})
-	slices.SortFunc(rules, func(a, b placedRule) int { return cmp.Compare(a.ID, b.ID) })
-	rules, next, err := page(in.paging, rules, func(r placedRule) string { return r.ID }, minResults, maxResults)
+	return tableOf(&ruleKind, rules)
+}
+
+func (s *site) describeRules(_ *call, in describeRulesInput) (*describeRulesOutput, error) {
+	rules, next, err := s.rules().describe(in.describeInput, in.IDs)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +108,7 @@ func (r ruleRequest) permission() ipPermission {
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifySecurityGroupRules.html
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SecurityGroupRuleRequest.html
 func (s *site) modifyRules(c *call, in modifyRulesInput) (*done, error) {
-	g, err := s.group(in.Group)
+	g, err := s.groups.find(in.Group)
 	if err != nil {
 		return nil, err
 	}

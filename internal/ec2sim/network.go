@@ -3,7 +3,6 @@ package ec2sim
 import (
 	"net/netip"
 	"slices"
-	"strings"
 )
 
 // A VPC is a virtual private cloud. Whether it is an account's default decides
@@ -29,7 +28,7 @@ type subnet struct {
 // https://docs.aws.amazon.com/vpc/latest/userguide/default-security-group.html
 func (s *site) addVPC(cidr netip.Prefix, isDefault bool) *VPC {
 	v := &VPC{Account: s.account, Region: s.region, ID: s.server.newID("vpc"), CIDR: cidr, Default: isDefault}
-	s.vpcs.put(v.ID, v)
+	s.vpcs.put(v)
 	s.addSubnet(v, netip.PrefixFrom(cidr.Addr(), max(cidr.Bits(), 20)), s.region+"a")
 	g, err := s.addGroup(Group{Name: "default", Description: "default VPC security group", VPC: v.ID})
 	if err != nil {
@@ -47,37 +46,17 @@ func (s *site) addSubnet(v *VPC, cidr netip.Prefix, zone string) *subnet {
 	// The first four addresses of a subnet are AWS's own.
 	// https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html
 	n.next = cidr.Addr().Next().Next().Next().Next()
-	s.subnets.put(n.id, n)
+	s.subnets.put(n)
 	return n
 }
 
 func (s *site) defaultVPC() *VPC {
-	for _, id := range s.vpcs.ids {
-		if v := s.vpcs.byID[id]; v.Default {
+	for v := range s.vpcs.all {
+		if v.Default {
 			return v
 		}
 	}
 	return nil
-}
-
-func (s *site) vpc(id string) (*VPC, error) {
-	if v := s.vpcs.byID[id]; v != nil {
-		return v, nil
-	}
-	if !strings.HasPrefix(id, "vpc-") {
-		return nil, errorf("InvalidVpcID.Malformed", "Invalid id: %q (expecting \"vpc-...\")", id)
-	}
-	return nil, errorf("InvalidVpcID.NotFound", "The vpc ID '%s' does not exist", id)
-}
-
-func (s *site) subnet(id string) (*subnet, error) {
-	if n := s.subnets.byID[id]; n != nil {
-		return n, nil
-	}
-	if !strings.HasPrefix(id, "subnet-") {
-		return nil, errorf("InvalidSubnetID.Malformed", "Invalid id: %q (expecting \"subnet-...\")", id)
-	}
-	return nil, errorf("InvalidSubnetID.NotFound", "The subnet ID '%s' does not exist", id)
 }
 
 type createVPCInput struct {
@@ -107,7 +86,7 @@ func (v *VPC) xml() vpcXML {
 }
 
 func (s *site) createVPC(_ *call, in createVPCInput) (*createVPCOutput, error) {
-	tags, err := in.TagSpecs.tagsFor("vpc")
+	tags, err := in.TagSpecs.tagsFor(vpcKind.resourceType)
 	if err != nil {
 		return nil, err
 	}
@@ -135,10 +114,8 @@ func parseBlock(cidr string) (netip.Prefix, error) {
 }
 
 type describeVPCsInput struct {
-	dryRun
-	paging
-	IDs     []string `query:"VpcId"`
-	Filters []filter `query:"Filter"`
+	describeInput
+	IDs []string `query:"VpcId"`
 }
 
 type describeVPCsOutput struct {
@@ -147,16 +124,22 @@ type describeVPCsOutput struct {
 	Next string   `xml:"nextToken,omitempty"`
 }
 
-// vpcFilters are the filters of DescribeVpcs that apply here.
+// vpcKind has the filters of DescribeVpcs that apply here.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeVpcs.html
-var vpcFilters = attributes[*VPC]{
-	"cidr":       func(v *VPC) []string { return []string{v.CIDR.String()} },
-	"is-default": func(v *VPC) []string { return boolean(v.Default) },
-	"isDefault":  func(v *VPC) []string { return boolean(v.Default) },
-	"owner-id":   func(v *VPC) []string { return []string{v.Account} },
-	"state":      func(*VPC) []string { return []string{"available"} },
-	"vpc-id":     func(v *VPC) []string { return []string{v.ID} },
+var vpcKind = kind[*VPC]{
+	prefix: "vpc-", malformed: "InvalidVpcID.Malformed", notFound: "InvalidVpcID.NotFound", message: "The vpc ID '%s' does not exist",
+	parameter: "vpcIds", resourceType: "vpc",
+	id:   func(v *VPC) string { return v.ID },
+	tags: func(v *VPC) map[string]string { return v.Tags },
+	filters: attributes[*VPC]{
+		"cidr":       func(v *VPC) []string { return []string{v.CIDR.String()} },
+		"is-default": func(v *VPC) []string { return boolean(v.Default) },
+		"isDefault":  func(v *VPC) []string { return boolean(v.Default) },
+		"owner-id":   func(v *VPC) []string { return []string{v.Account} },
+		"state":      func(*VPC) []string { return []string{"available"} },
+		"vpc-id":     func(v *VPC) []string { return []string{v.ID} },
+	},
 }
 
 func boolean(b bool) []string {
@@ -167,18 +150,7 @@ func boolean(b bool) []string {
 }
 
 func (s *site) describeVPCs(_ *call, in describeVPCsInput) (*describeVPCsOutput, error) {
-	if err := in.alone(in.IDs, "vpcIds"); err != nil {
-		return nil, err
-	}
-	match, err := compileFilters(in.Filters, vpcFilters, func(v *VPC) map[string]string { return v.Tags })
-	if err != nil {
-		return nil, err
-	}
-	vpcs, err := selectByID(&s.vpcs, in.IDs, match, s.vpc)
-	if err != nil {
-		return nil, err
-	}
-	vpcs, next, err := page(in.paging, vpcs, func(v *VPC) string { return v.ID }, minResults, maxResults)
+	vpcs, next, err := s.vpcs.describe(in.describeInput, in.IDs)
 	if err != nil {
 		return nil, err
 	}
@@ -222,11 +194,11 @@ func (s *site) subnetXML(n *subnet) subnetXML {
 }
 
 func (s *site) createSubnet(_ *call, in createSubnetInput) (*createSubnetOutput, error) {
-	tags, err := in.TagSpecs.tagsFor("subnet")
+	tags, err := in.TagSpecs.tagsFor(subnetKind.resourceType)
 	if err != nil {
 		return nil, err
 	}
-	v, err := s.vpc(in.VPC)
+	v, err := s.vpcs.find(in.VPC)
 	if err != nil {
 		return nil, err
 	}
@@ -254,10 +226,8 @@ func (s *site) createSubnet(_ *call, in createSubnetInput) (*createSubnetOutput,
 }
 
 type describeSubnetsInput struct {
-	dryRun
-	paging
-	IDs     []string `query:"SubnetId"`
-	Filters []filter `query:"Filter"`
+	describeInput
+	IDs []string `query:"SubnetId"`
 }
 
 type describeSubnetsOutput struct {
@@ -266,30 +236,25 @@ type describeSubnetsOutput struct {
 	Next    string      `xml:"nextToken,omitempty"`
 }
 
-// subnetFilters are the filters of DescribeSubnets that apply here.
+// subnetKind has the filters of DescribeSubnets that apply here.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSubnets.html
-var subnetFilters = attributes[*subnet]{
-	"availability-zone": func(n *subnet) []string { return []string{n.zone} },
-	"cidr-block":        func(n *subnet) []string { return []string{n.cidr.String()} },
-	"state":             func(*subnet) []string { return []string{"available"} },
-	"subnet-id":         func(n *subnet) []string { return []string{n.id} },
-	"vpc-id":            func(n *subnet) []string { return []string{n.vpc} },
+var subnetKind = kind[*subnet]{
+	prefix: "subnet-", malformed: "InvalidSubnetID.Malformed", notFound: "InvalidSubnetID.NotFound", message: "The subnet ID '%s' does not exist",
+	parameter: "subnetIds", resourceType: "subnet",
+	id:   func(n *subnet) string { return n.id },
+	tags: func(n *subnet) map[string]string { return n.tags },
+	filters: attributes[*subnet]{
+		"availability-zone": func(n *subnet) []string { return []string{n.zone} },
+		"cidr-block":        func(n *subnet) []string { return []string{n.cidr.String()} },
+		"state":             func(*subnet) []string { return []string{"available"} },
+		"subnet-id":         func(n *subnet) []string { return []string{n.id} },
+		"vpc-id":            func(n *subnet) []string { return []string{n.vpc} },
+	},
 }
 
 func (s *site) describeSubnets(_ *call, in describeSubnetsInput) (*describeSubnetsOutput, error) {
-	if err := in.alone(in.IDs, "subnetIds"); err != nil {
-		return nil, err
-	}
-	match, err := compileFilters(in.Filters, subnetFilters, func(n *subnet) map[string]string { return n.tags })
-	if err != nil {
-		return nil, err
-	}
-	subnets, err := selectByID(&s.subnets, in.IDs, match, s.subnet)
-	if err != nil {
-		return nil, err
-	}
-	subnets, next, err := page(in.paging, subnets, func(n *subnet) string { return n.id }, minResults, maxResults)
+	subnets, next, err := s.subnets.describe(in.describeInput, in.IDs)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package ec2sim
 
 import (
+	"cmp"
 	"encoding/base64"
 	"slices"
 )
@@ -25,19 +26,19 @@ func (p paging) alone(ids []string, parameter string) error {
 // Limits of MaxResults.
 const minResults, maxResults = 5, 1000
 
-// page cuts the asked part out of items, which are in the order of their keys.
-// The token carries the key of the last item given out: whatever has come or
+// page cuts the asked part out of items, which are in the order of their IDs.
+// The token carries the ID of the last item given out: whatever has come or
 // gone since, the next page goes on behind it.
 //
 // Without MaxResults all items are given at once.
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html
-func page[T any](p paging, items []T, key func(T) string, smallest, largest int) (part []T, next string, err error) {
+func page[T any](p paging, items []T, k *kind[T]) (part []T, next string, err error) {
 	if p.NextToken != "" {
 		after, err := base64.RawURLEncoding.DecodeString(p.NextToken)
 		if err != nil {
 			return nil, "", errorf("InvalidPaginationToken", "The specified pagination token is not valid")
 		}
-		i := slices.IndexFunc(items, func(t T) bool { return key(t) > string(after) })
+		i := slices.IndexFunc(items, func(t T) bool { return k.id(t) > string(after) })
 		if i < 0 {
 			return nil, "", nil
 		}
@@ -46,12 +47,12 @@ func page[T any](p paging, items []T, key func(T) string, smallest, largest int)
 	if p.MaxResults == nil {
 		return items, "", nil
 	}
-	n := *p.MaxResults
+	n, smallest, largest := *p.MaxResults, cmp.Or(k.smallest, minResults), cmp.Or(k.largest, maxResults)
 	if n < smallest || n > largest {
 		return nil, "", errorf("InvalidParameterValue", "Value ( %d ) for parameter maxResults is invalid. Expecting a value between %d and %d.", n, smallest, largest)
 	}
 	if len(items) <= n {
 		return items, "", nil
 	}
-	return items[:n], base64.RawURLEncoding.EncodeToString([]byte(key(items[n-1]))), nil
+	return items[:n], base64.RawURLEncoding.EncodeToString([]byte(k.id(items[n-1]))), nil
 }

@@ -1,9 +1,7 @@
 package ec2sim
 
 import (
-	"cmp"
 	"net/netip"
-	"slices"
 	"strings"
 )
 
@@ -42,18 +40,8 @@ func (s *site) addManagedPrefixLists() {
 
 func (s *site) putPrefixList(l PrefixList) *PrefixList {
 	l.Region, l.ID = s.region, s.server.newID("pl")
-	s.prefixLists.put(l.ID, &l)
+	s.prefixLists.put(&l)
 	return &l
-}
-
-func (s *site) prefixList(id string) (*PrefixList, error) {
-	if l := s.prefixLists.byID[id]; l != nil {
-		return l, nil
-	}
-	if !strings.HasPrefix(id, "pl-") {
-		return nil, errorf("InvalidPrefixListID.Malformed", "Invalid id: %q (expecting \"pl-...\")", id)
-	}
-	return nil, errorf("InvalidPrefixListID.NotFound", "The prefix list ID '%s' does not exist", id)
 }
 
 type prefixListEntry struct {
@@ -100,7 +88,7 @@ func (l *PrefixList) xml() prefixListXML {
 }
 
 func (s *site) createPrefixList(_ *call, in createPrefixListInput) (*createPrefixListOutput, error) {
-	tags, err := in.TagSpecs.tagsFor("prefix-list")
+	tags, err := in.TagSpecs.tagsFor(prefixListKind.resourceType)
 	if err != nil {
 		return nil, err
 	}
@@ -139,10 +127,8 @@ func (s *site) addPrefixList(l PrefixList) (*PrefixList, error) {
 }
 
 type describePrefixListsInput struct {
-	dryRun
-	paging
-	IDs     []string `query:"PrefixListId"`
-	Filters []filter `query:"Filter"`
+	describeInput
+	IDs []string `query:"PrefixListId"`
 }
 
 type describePrefixListsOutput struct {
@@ -151,28 +137,29 @@ type describePrefixListsOutput struct {
 	Next  string          `xml:"nextToken,omitempty"`
 }
 
-// prefixListFilters are the filters of DescribeManagedPrefixLists.
+// prefixListKind has the filters of DescribeManagedPrefixLists. Its page names
+// none for tags, which it takes all the same: aws_ec2_managed_prefix_lists of
+// Terraform relies on them.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeManagedPrefixLists.html
-var prefixListFilters = attributes[*PrefixList]{
-	"owner-id":         func(l *PrefixList) []string { return []string{l.Owner} },
-	"prefix-list-id":   func(l *PrefixList) []string { return []string{l.ID} },
-	"prefix-list-name": func(l *PrefixList) []string { return []string{l.Name} },
+// https://registry.terraform.io/providers/hashicorp/aws/latest/docs/data-sources/ec2_managed_prefix_lists
+var prefixListKind = kind[*PrefixList]{
+	prefix: "pl-", malformed: "InvalidPrefixListID.Malformed", notFound: "InvalidPrefixListID.NotFound", message: "The prefix list ID '%s' does not exist",
+	resourceType: "prefix-list", smallest: 1, largest: maxPrefixListResults,
+	id:   func(l *PrefixList) string { return l.ID },
+	tags: func(l *PrefixList) map[string]string { return l.Tags },
+	filters: attributes[*PrefixList]{
+		"owner-id":         func(l *PrefixList) []string { return []string{l.Owner} },
+		"prefix-list-id":   func(l *PrefixList) []string { return []string{l.ID} },
+		"prefix-list-name": func(l *PrefixList) []string { return []string{l.Name} },
+	},
 }
 
 // maxPrefixListResults is the longest page of the calls about prefix lists.
 const maxPrefixListResults = 100
 
 func (s *site) describePrefixLists(_ *call, in describePrefixListsInput) (*describePrefixListsOutput, error) {
-	match, err := compileFilters(in.Filters, prefixListFilters, func(l *PrefixList) map[string]string { return l.Tags })
-	if err != nil {
-		return nil, err
-	}
-	lists, err := selectByID(&s.prefixLists, in.IDs, match, s.prefixList)
-	if err != nil {
-		return nil, err
-	}
-	lists, next, err := page(in.paging, lists, func(l *PrefixList) string { return l.ID }, 1, maxPrefixListResults)
+	lists, next, err := s.prefixLists.describe(in.describeInput, in.IDs)
 	if err != nil {
 		return nil, err
 	}
@@ -196,9 +183,14 @@ type prefixListEntriesOutput struct {
 	Next    string            `xml:"nextToken,omitempty"`
 }
 
+var entryKind = kind[prefixListEntry]{
+	id:       func(e prefixListEntry) string { return e.CIDR },
+	smallest: 1, largest: maxPrefixListResults,
+}
+
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetManagedPrefixListEntries.html
 func (s *site) prefixListEntries(_ *call, in prefixListEntriesInput) (*prefixListEntriesOutput, error) {
-	l, err := s.prefixList(in.ID)
+	l, err := s.prefixLists.find(in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -209,8 +201,7 @@ func (s *site) prefixListEntries(_ *call, in prefixListEntriesInput) (*prefixLis
 	for _, p := range l.Entries {
 		entries = append(entries, prefixListEntry{CIDR: p.String()})
 	}
-	slices.SortFunc(entries, func(a, b prefixListEntry) int { return cmp.Compare(a.CIDR, b.CIDR) })
-	entries, next, err := page(in.paging, entries, func(e prefixListEntry) string { return e.CIDR }, 1, maxPrefixListResults)
+	entries, next, err := tableOf(&entryKind, entries).describe(describeInput{paging: in.paging}, nil)
 	if err != nil {
 		return nil, err
 	}

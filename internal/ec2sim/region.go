@@ -51,8 +51,8 @@ func (r Region) SetQuota(rulesPerGroup int) {
 // VPCs returns the VPCs.
 func (r Region) VPCs() (vpcs []VPC) {
 	r.look(func(s *site) {
-		for _, id := range s.vpcs.ids {
-			vpcs = append(vpcs, *s.vpcs.byID[id])
+		for v := range s.vpcs.all {
+			vpcs = append(vpcs, *v)
 		}
 	})
 	return vpcs
@@ -67,8 +67,9 @@ func (r Region) DefaultVPC() (id string) {
 // OtherVPC returns the id of the VPC that is not the default and was there first.
 func (r Region) OtherVPC() (id string) {
 	r.look(func(s *site) {
-		for _, id = range s.vpcs.ids {
-			if !s.vpcs.byID[id].Default {
+		for v := range s.vpcs.all {
+			if !v.Default {
+				id = v.ID
 				return
 			}
 		}
@@ -104,8 +105,8 @@ func (r Region) Group(id string) (g Group, ok bool) {
 // Groups returns all security groups as they are now, in the order of their creation.
 func (r Region) Groups() (groups []Group) {
 	r.look(func(s *site) {
-		for _, id := range s.groups.ids {
-			groups = append(groups, *s.groups.byID[id])
+		for g := range s.groups.all {
+			groups = append(groups, *g)
 		}
 	})
 	return groups
@@ -136,7 +137,7 @@ func (r Region) CreateGroup(g Group) (created Group, err error) {
 // DeleteGroup deletes a security group, if nothing depends on it.
 func (r Region) DeleteGroup(id string) error {
 	return r.change(func(s *site) error {
-		g, err := s.group(id)
+		g, err := s.groups.find(id)
 		if err != nil {
 			return err
 		}
@@ -184,7 +185,7 @@ func (r Region) SetRules(groupID string, rules ...Rule) error {
 
 func (r Region) editRules(groupID string, edit func([]Rule) []Rule) error {
 	return r.change(func(s *site) error {
-		g, err := s.group(groupID)
+		g, err := s.groups.find(groupID)
 		if err != nil {
 			return err
 		}
@@ -219,12 +220,12 @@ func (s *site) checkRules(rules []Rule) ([]Rule, error) {
 			return nil, fmt.Errorf("rule %q: %w", r.Permission, invalidDescription())
 		}
 		if strings.HasPrefix(r.Source.Reference, "pl-") {
-			if _, err := s.prefixList(r.Source.Reference); err != nil {
+			if _, err := s.prefixLists.find(r.Source.Reference); err != nil {
 				return nil, err
 			}
 		}
 		if strings.HasPrefix(r.Source.Reference, "sg-") {
-			if _, err := s.group(r.Source.Reference); err != nil {
+			if _, err := s.groups.find(r.Source.Reference); err != nil {
 				return nil, err
 			}
 		}
@@ -263,8 +264,8 @@ func (r Region) CreateInterface(i Interface) (created Interface, err error) {
 // PrefixLists returns the managed prefix lists, those of AWS included.
 func (r Region) PrefixLists() (lists []PrefixList) {
 	r.look(func(s *site) {
-		for _, id := range s.prefixLists.ids {
-			lists = append(lists, *s.prefixLists.byID[id])
+		for l := range s.prefixLists.all {
+			lists = append(lists, *l)
 		}
 	})
 	return lists

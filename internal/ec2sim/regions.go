@@ -38,31 +38,27 @@ type regionXML struct {
 	OptIn    string `xml:"optInStatus"`
 }
 
-var regionFilters = attributes[regionXML]{
-	"endpoint":      func(r regionXML) []string { return []string{r.Endpoint} },
-	"opt-in-status": func(r regionXML) []string { return []string{r.OptIn} },
-	"region-name":   func(r regionXML) []string { return []string{r.Name} },
+var regionKind = kind[regionXML]{
+	notFound: "InvalidParameterValue", message: "Invalid region: [%s]",
+	id: func(r regionXML) string { return r.Name },
+	filters: attributes[regionXML]{
+		"endpoint":      func(r regionXML) []string { return []string{r.Endpoint} },
+		"opt-in-status": func(r regionXML) []string { return []string{r.OptIn} },
+		"region-name":   func(r regionXML) []string { return []string{r.Name} },
+	},
 }
 
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html
 func (s *site) describeRegions(_ *call, in describeRegionsInput) (*describeRegionsOutput, error) {
-	match, err := compileFilters(in.Filters, regionFilters, func(regionXML) map[string]string { return nil })
+	all := make([]regionXML, 0, len(regions))
+	for _, name := range regions {
+		all = append(all, regionXML{name, "ec2." + name + ".amazonaws.com", "opt-in-not-required"})
+	}
+	found, _, err := tableOf(&regionKind, all).describe(describeInput{Filters: in.Filters}, in.Names)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range in.Names {
-		if !regionExists(name) {
-			return nil, errorf("InvalidParameterValue", "Invalid region: [%s]", name)
-		}
-	}
-	out := &describeRegionsOutput{}
-	for _, name := range regions {
-		r := regionXML{name, "ec2." + name + ".amazonaws.com", "opt-in-not-required"}
-		if match(r) && (len(in.Names) == 0 || slices.Contains(in.Names, name)) {
-			out.Regions = append(out.Regions, r)
-		}
-	}
-	return out, nil
+	return &describeRegionsOutput{Regions: found}, nil
 }
 
 type describeZonesInput struct {
@@ -85,30 +81,26 @@ type zoneXML struct {
 	OptIn  string `xml:"optInStatus"`
 }
 
-var zoneFilters = attributes[zoneXML]{
-	"region-name": func(z zoneXML) []string { return []string{z.Region} },
-	"state":       func(z zoneXML) []string { return []string{z.State} },
-	"zone-name":   func(z zoneXML) []string { return []string{z.Name} },
-	"zone-type":   func(z zoneXML) []string { return []string{z.Type} },
+var zoneKind = kind[zoneXML]{
+	notFound: "InvalidParameterValue", message: "Invalid availability zone: [%s]",
+	id: func(z zoneXML) string { return z.Name },
+	filters: attributes[zoneXML]{
+		"region-name": func(z zoneXML) []string { return []string{z.Region} },
+		"state":       func(z zoneXML) []string { return []string{z.State} },
+		"zone-name":   func(z zoneXML) []string { return []string{z.Name} },
+		"zone-type":   func(z zoneXML) []string { return []string{z.Type} },
+	},
 }
 
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeAvailabilityZones.html
 func (s *site) describeZones(_ *call, in describeZonesInput) (*describeZonesOutput, error) {
-	match, err := compileFilters(in.Filters, zoneFilters, func(zoneXML) map[string]string { return nil })
+	var all []zoneXML
+	for _, name := range s.zones() {
+		all = append(all, zoneXML{name, s.region, "available", "availability-zone", "opt-in-not-required"})
+	}
+	found, _, err := tableOf(&zoneKind, all).describe(describeInput{Filters: in.Filters}, in.Names)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range in.Names {
-		if !slices.Contains(s.zones(), name) {
-			return nil, errorf("InvalidParameterValue", "Invalid availability zone: [%s]", name)
-		}
-	}
-	out := &describeZonesOutput{}
-	for _, name := range s.zones() {
-		z := zoneXML{name, s.region, "available", "availability-zone", "opt-in-not-required"}
-		if match(z) && (len(in.Names) == 0 || slices.Contains(in.Names, name)) {
-			out.Zones = append(out.Zones, z)
-		}
-	}
-	return out, nil
+	return &describeZonesOutput{Zones: found}, nil
 }

@@ -250,7 +250,7 @@ func (s *site) parsePermission(vpc string, p ipPermission) ([]Rule, error) {
 		}
 	}
 	for _, l := range p.PrefixLists {
-		_, err := s.prefixList(l.ID)
+		_, err := s.prefixLists.find(l.ID)
 		if err := add(Source{Reference: l.ID}, err, l.Description); err != nil {
 			return nil, err
 		}

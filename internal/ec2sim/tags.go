@@ -1,7 +1,6 @@
 package ec2sim
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -84,7 +83,7 @@ func (s *site) tagged(id string) (tags map[string]string, replace func(map[strin
 	kind, _, _ := strings.Cut(id, "-")
 	switch kind {
 	case "sg":
-		g, err := s.group(id)
+		g, err := s.groups.find(id)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -92,16 +91,16 @@ func (s *site) tagged(id string) (tags map[string]string, replace func(map[strin
 	case "sgr":
 		return s.taggedRule(id)
 	case "vpc":
-		v, err := s.vpc(id)
+		v, err := s.vpcs.find(id)
 		return tagsOf(v, err, func(v *VPC) *map[string]string { return &v.Tags })
 	case "subnet":
-		n, err := s.subnet(id)
+		n, err := s.subnets.find(id)
 		return tagsOf(n, err, func(n *subnet) *map[string]string { return &n.tags })
 	case "eni":
-		i, err := s.networkInterface(id)
+		i, err := s.interfaces.find(id)
 		return tagsOf(i, err, func(i *Interface) *map[string]string { return &i.Tags })
 	case "pl":
-		l, err := s.prefixList(id)
+		l, err := s.prefixLists.find(id)
 		return tagsOf(l, err, func(l *PrefixList) *map[string]string { return &l.Tags })
 	}
 	return nil, nil, errorf("InvalidID", "The ID '%s' is not valid", id)
@@ -118,23 +117,21 @@ func tagsOf[T any](v T, err error, field func(T) *map[string]string) (map[string
 
 // taggedRule does for a security group rule what tagged does for the rest.
 func (s *site) taggedRule(id string) (map[string]string, func(map[string]string), error) {
-	for _, g := range s.groups.byID {
-		for _, egress := range []bool{false, true} {
-			i, err := findRule(*g.rules(egress), id)
-			if err != nil {
-				continue
-			}
-			return (*g.rules(egress))[i].Tags, func(t map[string]string) {
-				s.update(g, func(g *Group) {
-					rules := slices.Clone(*g.rules(egress))
-					rules[i].Tags = t
-					*g.rules(egress) = rules
-				})
-			}, nil
-		}
+	r, err := s.rules().find(id)
+	if err != nil {
+		return nil, nil, err
 	}
-	_, err := findRule(nil, id)
-	return nil, nil, err
+	return r.Tags, func(t map[string]string) {
+		s.update(r.group, func(g *Group) {
+			rules := slices.Clone(*g.rules(r.egress))
+			for i := range rules {
+				if rules[i].ID == id {
+					rules[i].Tags = t
+				}
+			}
+			*g.rules(r.egress) = rules
+		})
+	}, nil
 }
 
 type tagsInput struct {
@@ -202,11 +199,7 @@ func (s *site) retag(ids []string, change func(map[string]string) map[string]str
 	return &done{Return: true}, nil
 }
 
-type describeTagsInput struct {
-	dryRun
-	paging
-	Filters []filter `query:"Filter"`
-}
+type describeTagsInput struct{ describeInput }
 
 type describeTagsOutput struct {
 	reply
@@ -221,54 +214,38 @@ type tagXML struct {
 	Value    string `xml:"value"`
 }
 
-// sortKey is unique, since a resource has a key once.
-func (t tagXML) sortKey() string { return t.Resource + "\x00" + t.Key }
-
-// tagFilters are the filters of DescribeTags.
+// tagKind has the filters of DescribeTags. A resource has a key once.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeTags.html
-var tagFilters = attributes[tagXML]{
-	"key":           func(t tagXML) []string { return []string{t.Key} },
-	"resource-id":   func(t tagXML) []string { return []string{t.Resource} },
-	"resource-type": func(t tagXML) []string { return []string{t.Type} },
-	"value":         func(t tagXML) []string { return []string{t.Value} },
+var tagKind = kind[tagXML]{
+	id:   func(t tagXML) string { return t.Resource + "\x00" + t.Key },
+	tags: func(t tagXML) map[string]string { return map[string]string{t.Key: t.Value} },
+	filters: attributes[tagXML]{
+		"key":           func(t tagXML) []string { return []string{t.Key} },
+		"resource-id":   func(t tagXML) []string { return []string{t.Resource} },
+		"resource-type": func(t tagXML) []string { return []string{t.Type} },
+		"value":         func(t tagXML) []string { return []string{t.Value} },
+	},
 }
 
 func (s *site) describeTags(_ *call, in describeTagsInput) (*describeTagsOutput, error) {
-	match, err := compileFilters(in.Filters, tagFilters, func(t tagXML) map[string]string { return map[string]string{t.Key: t.Value} })
-	if err != nil {
-		return nil, err
-	}
-	var tags []tagXML
-	add := func(id, resourceType string, of map[string]string) {
-		for key, value := range of {
-			if t := (tagXML{id, resourceType, key, value}); match(t) {
-				tags = append(tags, t)
-			}
-		}
-	}
-	for id, g := range s.groups.byID {
-		add(id, "security-group", g.Tags)
-		for _, r := range slices.Concat(g.Ingress, g.Egress) {
-			add(r.ID, "security-group-rule", r.Tags)
-		}
-	}
-	for id, v := range s.vpcs.byID {
-		add(id, "vpc", v.Tags)
-	}
-	for id, n := range s.subnets.byID {
-		add(id, "subnet", n.tags)
-	}
-	for id, i := range s.interfaces.byID {
-		add(id, "network-interface", i.Tags)
-	}
-	for id, l := range s.prefixLists.byID {
-		add(id, "prefix-list", l.Tags)
-	}
-	slices.SortFunc(tags, func(a, b tagXML) int { return cmp.Compare(a.sortKey(), b.sortKey()) })
-	tags, next, err := page(in.paging, tags, tagXML.sortKey, minResults, maxResults)
+	all := slices.Concat(
+		s.vpcs.listTags(), s.subnets.listTags(), s.groups.listTags(), s.rules().listTags(),
+		s.interfaces.listTags(), s.prefixLists.listTags(),
+	)
+	tags, next, err := tableOf(&tagKind, all).describe(in.describeInput, nil)
 	if err != nil {
 		return nil, err
 	}
 	return &describeTagsOutput{Tags: tags, Next: next}, nil
+}
+
+// listTags returns the tags of all resources of a table.
+func (t *table[T]) listTags() (list []tagXML) {
+	for v := range t.all {
+		for key, value := range t.tags(v) {
+			list = append(list, tagXML{t.id(v), t.resourceType, key, value})
+		}
+	}
+	return list
 }
