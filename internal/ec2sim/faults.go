@@ -10,6 +10,8 @@ type FaultKind string
 
 // The kinds of fault.
 const (
+	// Refused refuses the call as IAM does for lack of permission.
+	Refused FaultKind = "refused for lack of permission"
 	// ErrorBefore answers with an error and changes nothing.
 	ErrorBefore FaultKind = "error before the effect"
 	// ErrorAfter does what was asked and then answers with an error.
@@ -37,12 +39,12 @@ type Fault struct {
 	Kind   FaultKind
 	Action string // a name such as "DescribeSecurityGroups", [AnyAction] or [AnyMutating]
 
-	Account, Region, Resource string // to match as well, unless empty
+	Service, Account, Region, Resource string // to match as well, unless empty
 
 	After int // how many matching calls to let pass first
 	Count int // how many calls to strike then: one if zero, see also [Forever]
 
-	Code    string // error code, "InternalError" if empty
+	Code    string // error code, "InternalError" if empty, or the one of the service for [Refused]
 	Message string
 	Status  int // HTTP status, the usual one of the code if zero
 
@@ -77,22 +79,21 @@ func (s *Server) ClearFaults() int {
 // Deny refuses actions from now on, as IAM does for lack of permission.
 func (s *Server) Deny(actions ...string) {
 	for _, name := range actions {
-		s.Inject(Fault{Kind: ErrorBefore, Action: name, Count: Forever, Code: deniedCode(name)})
+		s.Inject(Fault{Kind: Refused, Action: name, Count: Forever})
 	}
 }
 
-// deniedCode returns the code a service refuses an action with.
+// refusals are the codes services refuse actions with for lack of permission.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+// https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html
 // https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetServiceQuota.html
-func deniedCode(action string) string {
-	switch {
-	case actions["servicequotas"][action] != nil:
-		return "AccessDeniedException"
-	case actions["sts"][action] != nil:
-		return "AccessDenied"
-	}
-	return "UnauthorizedOperation"
+// https://github.com/kubernetes-sigs/aws-load-balancer-controller/pull/413 (what Elastic Load Balancing says)
+var refusals = map[string]string{
+	"ec2":                  "UnauthorizedOperation",
+	"sts":                  "AccessDenied",
+	"servicequotas":        "AccessDeniedException",
+	"elasticloadbalancing": "AccessDenied",
 }
 
 // strike returns the fault that hits a call, the zero value for none.
@@ -117,13 +118,17 @@ func (s *Server) strike(c Call) Fault {
 
 func (f Fault) matches(c Call) bool {
 	return (f.Action == c.Action || f.Action == AnyAction || f.Action == AnyMutating && c.Mutating) &&
+		(f.Service == "" || f.Service == c.Service) &&
 		(f.Account == "" || f.Account == c.Account) &&
 		(f.Region == "" || f.Region == c.Region) &&
 		(f.Resource == "" || f.Resource == c.Resource)
 }
 
-func (f Fault) apiError() *apiError {
+func (f Fault) apiError(service string) *apiError {
 	code, message := f.Code, f.Message
+	if code == "" && f.Kind == Refused {
+		code = refusals[service]
+	}
 	if code == "" {
 		code = "InternalError"
 	}

@@ -21,6 +21,8 @@ func TestFaults(t *testing.T) {
 		status    int
 		effective bool
 	}{
+		{"refused", ec2sim.Fault{Kind: ec2sim.Refused, Action: authorize}, "UnauthorizedOperation", 403, false},
+		{"refused by another service", ec2sim.Fault{Kind: ec2sim.Refused, Action: ec2sim.AnyAction, Service: "sts"}, "", 0, true},
 		{"error before", ec2sim.Fault{Kind: ec2sim.ErrorBefore, Action: authorize}, "InternalError", 500, false},
 		{"error after", ec2sim.Fault{Kind: ec2sim.ErrorAfter, Action: authorize}, "InternalError", 500, true},
 		{"another code", ec2sim.Fault{Kind: ec2sim.ErrorBefore, Action: ec2sim.AnyMutating, Code: "RequestLimitExceeded"}, "RequestLimitExceeded", 503, false},

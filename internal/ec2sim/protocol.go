@@ -21,7 +21,9 @@ type protocol interface {
 func protocolOf(service string) protocol {
 	switch service {
 	case "sts":
-		return stsProtocol{}
+		return queryProtocol{"https://sts.amazonaws.com/doc/2011-06-15/"}
+	case "elasticloadbalancing":
+		return queryProtocol{"http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/"}
 	case "servicequotas":
 		return jsonProtocol{}
 	default:
@@ -97,23 +99,32 @@ func writeXML(w http.ResponseWriter, status int, root, namespace string, body an
 	_, _ = w.Write(doc.Bytes()) // the caller has gone: nobody is left to tell
 }
 
-// stsProtocol is the AWS Query protocol as STS speaks it.
+// queryProtocol is the AWS Query protocol, which STS and Elastic Load Balancing speak.
 //
-// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
-type stsProtocol struct{}
+// https://smithy.io/2.0/aws/protocols/aws-query-protocol.html
+type queryProtocol struct{ namespace string }
 
-const stsNamespace = "https://sts.amazonaws.com/doc/2011-06-15/"
+func (queryProtocol) decode(r *http.Request) (*call, error) { return decodeForm(r) }
 
-func (stsProtocol) decode(r *http.Request) (*call, error) { return decodeForm(r) }
-
-func (stsProtocol) write(w http.ResponseWriter, c *call, answer any) {
-	if a, ok := answer.(interface{ stamp(string) }); ok {
-		a.stamp(c.requestID)
-	}
-	writeXML(w, http.StatusOK, c.action+"Response", stsNamespace, answer)
+// write wraps the answer in an element of its own.
+func (p queryProtocol) write(w http.ResponseWriter, c *call, answer any) {
+	writeXML(w, http.StatusOK, c.action+"Response", p.namespace, struct {
+		Result    named
+		RequestID string `xml:"ResponseMetadata>RequestId"`
+	}{named{c.action + "Result", answer}, c.requestID})
 }
 
-func (stsProtocol) writeError(w http.ResponseWriter, requestID string, e *apiError) {
+// named is an element whose name is known at run time only.
+type named struct {
+	name  string
+	value any
+}
+
+func (n named) MarshalXML(e *xml.Encoder, _ xml.StartElement) error {
+	return e.EncodeElement(n.value, xml.StartElement{Name: xml.Name{Local: n.name}})
+}
+
+func (p queryProtocol) writeError(w http.ResponseWriter, requestID string, e *apiError) {
 	type detail struct {
 		Type    string
 		Code    string
@@ -123,7 +134,7 @@ func (stsProtocol) writeError(w http.ResponseWriter, requestID string, e *apiErr
 	if e.status >= 500 {
 		blame = "Receiver"
 	}
-	writeXML(w, e.status, "ErrorResponse", stsNamespace, struct {
+	writeXML(w, e.status, "ErrorResponse", p.namespace, struct {
 		Error     detail
 		RequestID string `xml:"RequestId"`
 	}{detail{blame, e.code, e.message}, requestID})

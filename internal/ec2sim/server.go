@@ -158,8 +158,8 @@ func (s *Server) execute(c *call) (answer any, fault Fault, err error) {
 	fault = s.strike(record)
 	record.Fault = fault.Kind
 	switch {
-	case fault.Kind == ErrorBefore:
-		err = fault.apiError()
+	case fault.Kind == ErrorBefore || fault.Kind == Refused:
+		err = fault.apiError(record.Service)
 	case fault.Kind == CutBefore:
 		err = errCut
 	default:
@@ -170,7 +170,7 @@ func (s *Server) execute(c *call) (answer any, fault Fault, err error) {
 		case fault.Kind == CutAfter:
 			err = errCut
 		case fault.Kind == ErrorAfter && err == nil:
-			err = fault.apiError()
+			err = fault.apiError(record.Service)
 		}
 	}
 	if err != nil {

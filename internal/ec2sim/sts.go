@@ -21,27 +21,17 @@ type session struct {
 }
 
 type assumeRoleOutput struct {
-	Result struct {
-		Credentials struct {
-			AccessKey  string `xml:"AccessKeyId"`
-			SecretKey  string `xml:"SecretAccessKey"`
-			Token      string `xml:"SessionToken"`
-			Expiration string
-		}
-		User struct {
-			ARN string `xml:"Arn"`
-			ID  string `xml:"AssumedRoleId"`
-		} `xml:"AssumedRoleUser"`
-	} `xml:"AssumeRoleResult"`
-	stsReply
+	Credentials struct {
+		AccessKey  string `xml:"AccessKeyId"`
+		SecretKey  string `xml:"SecretAccessKey"`
+		Token      string `xml:"SessionToken"`
+		Expiration string
+	}
+	User struct {
+		ARN string `xml:"Arn"`
+		ID  string `xml:"AssumedRoleId"`
+	} `xml:"AssumedRoleUser"`
 }
-
-// stsReply is what every answer of STS ends with.
-type stsReply struct {
-	RequestID string `xml:"ResponseMetadata>RequestId"`
-}
-
-func (r *stsReply) stamp(requestID string) { r.RequestID = requestID }
 
 var roleARN = regexp.MustCompile(`^arn:aws:iam::(\d{12}):role/(?:[\w+=,.@-]+/)*([\w+=,.@-]+)$`)
 
@@ -75,10 +65,10 @@ func (s *site) assumeRole(c *call) (any, error) {
 	s.server.keys[key] = session{account: account, arn: user}
 
 	out := &assumeRoleOutput{}
-	cred := &out.Result.Credentials
+	cred := &out.Credentials
 	cred.AccessKey, cred.SecretKey, cred.Token = key, strings.Repeat("s", 40), "session-"+key
 	cred.Expiration = s.server.now().Add(duration).UTC().Format(time.RFC3339)
-	out.Result.User.ARN, out.Result.User.ID = user, "AROA"+key[4:]+":"+name
+	out.User.ARN, out.User.ID = user, "AROA"+key[4:]+":"+name
 	return out, nil
 }
 
@@ -91,19 +81,14 @@ func (s *Server) identity(c caller) string {
 }
 
 type callerIdentityOutput struct {
-	Result struct {
-		ARN     string `xml:"Arn"`
-		UserID  string `xml:"UserId"`
-		Account string
-	} `xml:"GetCallerIdentityResult"`
-	stsReply
+	ARN     string `xml:"Arn"`
+	UserID  string `xml:"UserId"`
+	Account string
 }
 
 // callerIdentity says whose access key a request was signed with.
 //
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 func (s *site) callerIdentity(c *call) (any, error) {
-	out := &callerIdentityOutput{}
-	out.Result.ARN, out.Result.UserID, out.Result.Account = s.server.identity(c.caller), c.caller.accessKey, c.caller.account
-	return out, nil
+	return callerIdentityOutput{s.server.identity(c.caller), c.caller.accessKey, c.caller.account}, nil
 }
