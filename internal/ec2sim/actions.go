@@ -40,6 +40,12 @@ var actions = map[string]map[string]action{
 		"DescribeManagedPrefixLists":  ec2((*site).describePrefixLists),
 		"GetManagedPrefixListEntries": ec2((*site).prefixListEntries),
 	},
+	"elasticloadbalancing": {
+		"DescribeLoadBalancers": elb((*site).describeLoadBalancers),
+		"DescribeListeners":     elb((*site).describeListeners),
+		"DescribeTags":          elb((*site).describeBalancerTags),
+		"SetSecurityGroups":     elb((*site).setSecurityGroups),
+	},
 	"sts": {
 		"AssumeRole":        (*site).assumeRole,
 		"GetCallerIdentity": (*site).callerIdentity,

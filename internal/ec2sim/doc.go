@@ -2,8 +2,8 @@
 // trying things out. It speaks the EC2 Query protocol, version 2016-11-15, as
 // the AWS SDKs and the AWS CLI use it: what talks to it cannot tell that it is
 // not AWS, as far as security groups, what they are attached to and what they
-// refer to are concerned. STS and Service Quotas are answered where the work on
-// security groups needs them.
+// refer to are concerned. Elastic Load Balancing (version 2015-12-01), STS and
+// Service Quotas are answered where the work on security groups needs them.
 //
 // A [Server] is an [net/http.Handler]. It records every call, injects the
 // faults a test asks for, and shows the state between any two calls.
@@ -21,7 +21,8 @@
 //
 //	{
 //	  "rulesPerGroup": 60,
-//	  "quotas": [{"region": "eu-west-1", "rulesPerGroup": 120}],
+//	  "groupsPerInterface": 5,
+//	  "quotas": [{"region": "eu-west-1", "rulesPerGroup": 120, "groupsPerInterface": 8}],
 //	  "roles": [{"arn": "arn:aws:iam::444455556666:role/sync", "externalId": "x"}],
 //	  "vpcs": [{"name": "shop", "region": "eu-west-1", "cidr": "10.1.0.0/16"}],
 //	  "prefixLists": [{"name": "office", "maxEntries": 10, "entries": ["192.0.2.0/24"]}],
@@ -40,12 +41,20 @@
 //	    "region": "eu-west-1", "vpc": "shop", "groups": ["web"], "description": "ELB app/shop/0123456789abcdef",
 //	    "instance": "i-0123456789abcdef0", "requester": "amazon-elb",
 //	    "privateIp": "10.1.0.10", "publicIp": "198.51.100.7", "ipv6": "2001:db8::7"
+//	  }],
+//	  "loadBalancers": [{
+//	    "name": "shop", "type": "application", "scheme": "internet-facing", "region": "eu-west-1", "vpc": "shop",
+//	    "groups": ["web"], "listeners": ["HTTP:80", "HTTPS:443"],
+//	    "interfaces": [{"publicIp": "198.51.100.8"}, {"publicIp": "198.51.100.9", "ipv6": "2001:db8::9"}],
+//	    "tags": {"elbv2.k8s.aws/cluster": "prod"}
 //	  }]
 //	}
 //
-// The vpc of a group or interface is "default", "other", or the name of one of
+// The vpc of a group, interface or load balancer is "default", "other", or the name of one of
 // the vpcs, which becomes that VPC's Name tag. A source is an IP range without
 // host bits, "group:" and the name of a group of the same VPC, or "list:" and the
 // name of a prefix list of the region. Ports are left out for protocols that
 // have none, and for all types of ICMP. The rules may be more than the quota allows.
+// The interfaces of a load balancer, one if none are named, have its groups and
+// a description such as "ELB app/shop/50dc6c495c0c9188".
 package ec2sim

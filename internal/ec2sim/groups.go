@@ -34,9 +34,10 @@ func (s *site) update(g *Group, change func(*Group)) {
 	s.touch(g.ID)
 }
 
-func (s *site) touch(groupID string) {
-	if !slices.Contains(s.server.touched, groupID) {
-		s.server.touched = append(s.server.touched, groupID)
+// touch notes that a call has changed a resource.
+func (s *site) touch(id string) {
+	if !slices.Contains(s.server.touched, id) {
+		s.server.touched = append(s.server.touched, id)
 	}
 }
 

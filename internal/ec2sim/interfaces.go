@@ -2,17 +2,14 @@ package ec2sim
 
 import (
 	"cmp"
+	"net/http"
 	"net/netip"
 	"strings"
 )
 
-// groupsPerInterface is how many security groups a network interface may have.
-//
-// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
-const groupsPerInterface = 5
-
-// An Interface is a network interface: of an instance, or of a load balancer
-// or another service, which its description then names.
+// An Interface is a network interface as it is at one moment: of an instance,
+// or of a load balancer or another service, which its description then names.
+// Like a [Group] it must only be read.
 type Interface struct {
 	Account, Region string
 	ID              string // eni-…
@@ -46,7 +43,7 @@ func (s *site) addInterface(i Interface) (*Interface, error) {
 	if len(i.Groups) == 0 && !groupless[i.Type] {
 		i.Groups = s.defaultGroups(n.vpc)
 	}
-	if err := s.checkGroups(n.vpc, i.Groups); err != nil {
+	if err := s.checkGroups(n.vpc, i.Groups, newInterface); err != nil {
 		return nil, err
 	}
 	if !i.PrivateIP.IsValid() {
@@ -58,6 +55,7 @@ func (s *site) addInterface(i Interface) (*Interface, error) {
 	}
 	i.ID, i.Type = s.server.newID("eni"), cmp.Or(i.Type, "interface")
 	s.interfaces.put(&i)
+	s.touch(i.ID)
 	s.attach(i.Groups, 1)
 	return &i, nil
 }
@@ -94,21 +92,53 @@ func (s *site) defaultGroups(vpc string) []string {
 	return nil
 }
 
-// checkGroups refuses groups an interface in a VPC may not have.
-func (s *site) checkGroups(vpc string, ids []string) error {
-	for _, id := range ids {
-		g, err := s.groups.find(id)
-		if err != nil {
-			return err
-		}
-		if g.VPC != vpc {
+// groupErrors are what a call says of groups that an interface may not have:
+// one that does not exist, and one of another VPC.
+type groupErrors struct{ notFound, otherVPC func(id string) error }
+
+// What differs between creating an interface and changing one.
+//
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+// https://github.com/kubernetes-sigs/cluster-api-provider-aws/issues/3943 (another VPC, changing)
+var (
+	newInterface = groupErrors{
+		notFound: func(id string) error {
+			return errorf("InvalidSecurityGroupID.NotFound", "The securityGroup ID '%s' does not exist", id)
+		},
+		otherVPC: func(id string) error {
 			return errorf("InvalidParameter", "Security group %s and the subnet belong to different networks.", id)
+		},
+	}
+	knownInterface = groupErrors{
+		notFound: groupKind.absent,
+		otherVPC: func(string) error {
+			return errorf("InvalidGroup.NotFound", "You have specified two resources that belong to different networks.")
+		},
+	}
+)
+
+// checkGroups refuses groups an interface in a VPC may not have.
+func (s *site) checkGroups(vpc string, ids []string, refuse groupErrors) error {
+	for _, id := range ids {
+		switch g := s.groups.byID[id]; {
+		case g == nil:
+			return refuse.notFound(id)
+		case g.VPC != vpc:
+			return refuse.otherVPC(id)
 		}
 	}
-	if len(ids) > groupsPerInterface {
+	if len(ids) > s.groupsPerInterface() {
 		return errorf("SecurityGroupsPerInterfaceLimitExceeded", "The maximum number of security groups per interface has been reached.")
 	}
 	return nil
+}
+
+// setGroups replaces an interface's groups.
+func (s *site) setGroups(i *Interface, groups []string) {
+	s.attach(i.Groups, -1)
+	s.attach(groups, 1)
+	i.Groups = groups
+	s.touch(i.ID)
 }
 
 // attach counts the interfaces of groups, which keeps those from being deleted.
@@ -171,6 +201,7 @@ func (s *site) deleteInterface(_ *call, in deleteInterfaceInput) (*done, error) 
 		return nil, errorf("InvalidParameterValue", "Network interface '%s' is currently in use.", i.ID)
 	}
 	s.interfaces.drop(i.ID)
+	s.touch(i.ID)
 	s.attach(i.Groups, -1)
 	return &done{Return: true}, nil
 }
@@ -184,28 +215,34 @@ type modifyInterfaceInput struct {
 	} `query:"Description"`
 }
 
-// modifyInterface replaces an interface's groups or its description.
+// modifyInterface replaces an interface's groups or its description. Those of
+// a service, such as a load balancer's, cannot be changed this way.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyNetworkInterfaceAttribute.html
+// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/requester-managed-eni.html
+// https://github.com/cloud-custodian/cloud-custodian/issues/3406 (the error)
 func (s *site) modifyInterface(_ *call, in modifyInterfaceInput) (*done, error) {
 	i, err := s.interfaces.find(in.ID)
 	if err != nil {
 		return nil, err
 	}
 	switch {
+	case i.Requester != "":
+		e := errorf("AuthFailure", "You do not have permission to access the specified resource.")
+		e.status = http.StatusBadRequest // not 401, as for credentials
+		return nil, e
 	case len(in.Groups) > 0 && in.Description != nil:
 		return nil, errorf("InvalidParameterCombination", "Fields for multiple attribute types specified")
 	case in.Description != nil:
 		i.Description = in.Description.Value
+		s.touch(i.ID)
 	case len(in.Groups) == 0:
 		return nil, errorf("InvalidParameterCombination", "No attributes specified.")
 	default:
-		if err := s.checkGroups(i.VPC, in.Groups); err != nil {
+		if err := s.checkGroups(i.VPC, in.Groups, knownInterface); err != nil {
 			return nil, err
 		}
-		s.attach(i.Groups, -1)
-		s.attach(in.Groups, 1)
-		i.Groups = in.Groups
+		s.setGroups(i, in.Groups)
 	}
 	return &done{Return: true}, nil
 }
@@ -342,6 +379,9 @@ func (s *site) interfaceXML(i *Interface) interfaceXML {
 		x.Attachment = &attachmentXML{
 			ID: "eni-attach-" + strings.TrimPrefix(i.ID, "eni-"), Instance: i.Instance,
 			Owner: cmp.Or(i.Requester, i.Account), Status: "attached",
+		}
+		if i.Requester == loadBalancing {
+			x.Attachment.ID = "ela" + strings.TrimPrefix(x.Attachment.ID, "eni")
 		}
 	}
 	if i.PublicIP.IsValid() {

@@ -2,8 +2,10 @@ package ec2sim_test
 
 import (
 	"fmt"
+	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -64,7 +66,7 @@ func TestDescribeInterfaces(t *testing.T) {
 	if spare := out.NetworkInterfaces[2]; len(i.Ipv6Addresses) != 0 || len(spare.Ipv6Addresses) != 1 || *spare.Ipv6Addresses[0].Ipv6Address != "2001:db8::7" {
 		t.Errorf("got %+v and %+v", i.Ipv6Addresses, spare.Ipv6Addresses)
 	}
-	if lb := out.NetworkInterfaces[1]; lb.Attachment.InstanceId != nil || *lb.RequesterId != "amazon-elb" || !*lb.RequesterManaged {
+	if lb := out.NetworkInterfaces[1]; lb.Attachment.InstanceId != nil || *lb.Attachment.InstanceOwnerId != "amazon-elb" || *lb.RequesterId != "amazon-elb" || !*lb.RequesterManaged {
 		t.Errorf("got %+v", lb)
 	}
 }
@@ -91,7 +93,7 @@ func TestGroupsOfInterfaces(t *testing.T) {
 	_, err = create(far)
 	wantCode(t, err, "InvalidParameter")
 	_, err = create("sg-00000000000000000")
-	wantCode(t, err, "InvalidGroup.NotFound")
+	wantCode(t, err, "InvalidSecurityGroupID.NotFound")
 	out, err := create()
 	wantCode(t, err, "")
 	if got := *out.NetworkInterface.Groups[0].GroupName; got != "default" {
@@ -109,11 +111,90 @@ func TestGroupsOfInterfaces(t *testing.T) {
 		return err
 	}
 	wantCode(t, modify(groups...), "SecurityGroupsPerInterfaceLimitExceeded")
+	wantCode(t, modify("sg-00000000000000000"), "InvalidGroup.NotFound")
+	wantCode(t, modify(far), "InvalidGroup.NotFound")
+	wantCode(t, modify(), "InvalidParameterCombination")
 	wantCode(t, modify(groups[:5]...), "")
 	wantCode(t, modify(groups[5]), "")
 	wantCode(t, s.here.DeleteGroup(groups[0]), "")
 	if err := s.here.DeleteGroup(groups[5]); err == nil {
 		t.Error("a group in use was deleted")
+	}
+}
+
+// The quotas of rules per group and groups per interface come to 1,000 at most.
+//
+// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+func TestGroupsPerInterface(t *testing.T) {
+	for _, c := range []struct{ rules, groups, want int }{{60, 5, 5}, {60, 16, 16}, {100, 16, 10}, {200, 5, 5}, {250, 5, 4}, {1000, 5, 1}} {
+		s := start(t, ec2sim.Options{RulesPerGroup: c.rules, GroupsPerInterface: c.groups})
+		var groups []string
+		for i := range 17 {
+			groups = append(groups, s.group("", fmt.Sprintf("group-%d", i)))
+		}
+		i, err := s.here.CreateInterface(ec2sim.Interface{Groups: groups[:1]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.here.Attach(i.ID, groups[:c.want]...); err != nil {
+			t.Errorf("%+v: %v", c, err)
+		}
+		wantErr := s.here.Attach(i.ID, groups[:c.want+1]...)
+		if wantErr == nil || !strings.Contains(wantErr.Error(), "SecurityGroupsPerInterfaceLimitExceeded") {
+			t.Errorf("%+v: %v", c, wantErr)
+		}
+		if got := len(s.here.Interfaces()[0].Groups); got != c.want {
+			t.Errorf("%+v: has %d groups", c, got)
+		}
+	}
+}
+
+// An interface of a service is changed through the service alone.
+//
+// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/requester-managed-eni.html
+func TestRequesterManaged(t *testing.T) {
+	s := start(t, ec2sim.Options{})
+	i, err := s.here.CreateInterface(ec2sim.Interface{Requester: "amazon-elb"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.ModifyNetworkInterfaceAttribute(t.Context(), &ec2.ModifyNetworkInterfaceAttributeInput{NetworkInterfaceId: &i.ID, Groups: []string{s.group("", "web")}})
+	wantCode(t, err, "AuthFailure")
+	if statusOf(err) != http.StatusBadRequest {
+		t.Errorf("status %d", statusOf(err))
+	}
+	_, err = s.CreateTags(t.Context(), &ec2.CreateTagsInput{Resources: []string{i.ID}, Tags: []types.Tag{{Key: aws.String("a"), Value: aws.String("b")}}})
+	wantCode(t, err, "")
+}
+
+// Observers see which interfaces a call has changed.
+func TestObserveInterfaces(t *testing.T) {
+	s := start(t, ec2sim.Options{})
+	web, db := s.group("", "web"), s.group("", "db")
+	i, err := s.here.CreateInterface(ec2sim.Interface{Groups: []string{web}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seen []string
+	s.Observe(func(c ec2sim.Change) {
+		for _, i := range c.Interfaces {
+			seen = append(seen, fmt.Sprint(c.Call.Action, i.Groups))
+		}
+		seen = append(seen, c.Deleted...)
+	})
+	_, err = s.ModifyNetworkInterfaceAttribute(t.Context(), &ec2.ModifyNetworkInterfaceAttributeInput{NetworkInterfaceId: &i.ID, Groups: []string{web, db}})
+	wantCode(t, err, "")
+	if err := s.here.Attach(i.ID, db); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.DeleteNetworkInterface(t.Context(), &ec2.DeleteNetworkInterfaceInput{NetworkInterfaceId: &i.ID})
+	wantCode(t, err, "")
+	want := []string{fmt.Sprint("ModifyNetworkInterfaceAttribute", []string{web, db}), fmt.Sprint([]string{db}), i.ID}
+	if !slices.Equal(seen, want) {
+		t.Errorf("got %q, want %q", seen, want)
+	}
+	if !slices.Equal(i.Groups, []string{web}) {
+		t.Errorf("the snapshot has become %q", i.Groups)
 	}
 }
 

@@ -10,6 +10,26 @@ const (
 	quotaGroupsPerInterface = "L-2AFB9258"
 )
 
+// DefaultGroupsPerInterface is how many security groups a network interface
+// may have in an account that never asked for more.
+//
+// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+const DefaultGroupsPerInterface = 5
+
+// mostGroupsPerInterface is how many a network interface may have at most.
+const mostGroupsPerInterface = 16
+
+// mostRulesPerInterface is what the two quotas may come to, multiplied.
+//
+// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+const mostRulesPerInterface = 1000
+
+// groupsPerInterface returns how many security groups an interface may have:
+// fewer than were granted where the rules per group have been raised too far.
+func (s *site) groupsPerInterface() int {
+	return min(s.groupQuota, max(1, mostRulesPerInterface/s.quota))
+}
+
 type quotaJSON struct {
 	ARN         string `json:"QuotaArn"`
 	Code        string `json:"QuotaCode"`
@@ -39,7 +59,7 @@ func (s *site) getServiceQuota(c *call) (any, error) {
 	case in.ServiceCode == "vpc" && in.QuotaCode == quotaRulesPerGroup:
 		name, value = "Inbound or outbound rules per security group", s.quota
 	case in.ServiceCode == "vpc" && in.QuotaCode == quotaGroupsPerInterface:
-		name, value = "Security groups per network interface", groupsPerInterface
+		name, value = "Security groups per network interface", s.groupsPerInterface()
 	default:
 		return nil, errorf("NoSuchResourceException", "The request failed because the specified service quota %s of %s does not exist.", in.QuotaCode, in.ServiceCode)
 	}

@@ -6,7 +6,7 @@ import "slices"
 type Call struct {
 	Seq             int // counts from 1
 	Account, Region string
-	Service         string // "ec2", "sts" or "servicequotas"
+	Service         string // "ec2", "elasticloadbalancing", "sts" or "servicequotas"
 	Action          string
 	Resource        string    // what the call named first, such as a group's id
 	Rules           int       // how many rules it was to authorize, revoke or change
@@ -16,13 +16,17 @@ type Call struct {
 	Fault           FaultKind // the fault that hit it
 }
 
-// A Change is what an effective call has done to security groups.
+// A Change is what an effective call has done to security groups and to what
+// decides who gets in by them.
 type Change struct {
 	// Call is the zero value for a change made by hand, see [Region].
 	Call Call
 	// Groups are the groups it created or changed, as they are now.
 	Groups []Group
-	// Deleted are the ids of the groups it deleted.
+	// Interfaces are the network interfaces it created or changed, as they are
+	// now. Those of a load balancer are changed by one call.
+	Interfaces []Interface
+	// Deleted are the IDs of what it deleted.
 	Deleted []string
 }
 
@@ -69,12 +73,14 @@ func (s *Server) record(c Call) {
 	}
 }
 
-// notify shows observers the groups of a site that were touched.
+// notify shows observers what of a site was touched.
 func (s *Server) notify(c Call, at *site) {
 	change := Change{Call: c}
 	for _, id := range s.touched {
 		if g := at.groups.byID[id]; g != nil {
 			change.Groups = append(change.Groups, *g)
+		} else if i := at.interfaces.byID[id]; i != nil {
+			change.Interfaces = append(change.Interfaces, *i)
 		} else {
 			change.Deleted = append(change.Deleted, id)
 		}

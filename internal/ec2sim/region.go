@@ -48,6 +48,11 @@ func (r Region) SetQuota(rulesPerGroup int) {
 	r.look(func(s *site) { s.quota = rulesPerGroup })
 }
 
+// SetGroupsPerInterface sets the quota of security groups per network interface.
+func (r Region) SetGroupsPerInterface(groups int) {
+	r.look(func(s *site) { s.groupQuota = groups })
+}
+
 // VPCs returns the VPCs.
 func (r Region) VPCs() (vpcs []VPC) {
 	r.look(func(s *site) {
@@ -259,6 +264,31 @@ func (r Region) CreateInterface(i Interface) (created Interface, err error) {
 		return nil
 	})
 	return created, err
+}
+
+// Interfaces returns all network interfaces as they are now, in the order of their creation.
+func (r Region) Interfaces() (interfaces []Interface) {
+	r.look(func(s *site) {
+		for i := range s.interfaces.all {
+			interfaces = append(interfaces, *i)
+		}
+	})
+	return interfaces
+}
+
+// Attach replaces the security groups of a network interface, whoever manages it.
+func (r Region) Attach(interfaceID string, groups ...string) error {
+	return r.change(func(s *site) error {
+		i, err := s.interfaces.find(interfaceID)
+		if err != nil {
+			return err
+		}
+		if err := s.checkGroups(i.VPC, groups, knownInterface); err != nil {
+			return err
+		}
+		s.setGroups(i, slices.Clone(groups))
+		return nil
+	})
 }
 
 // PrefixLists returns the managed prefix lists, those of AWS included.

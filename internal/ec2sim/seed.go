@@ -15,22 +15,27 @@ import (
 // The document [Server.Seed] reads; the package comment explains it.
 type (
 	seed struct {
-		RulesPerGroup int              `json:"rulesPerGroup"`
+		quotas
 		Quotas        []seedQuota      `json:"quotas"`
 		Roles         []seedRole       `json:"roles"`
 		VPCs          []seedVPC        `json:"vpcs"`
 		PrefixLists   []seedPrefixList `json:"prefixLists"`
 		Groups        []seedGroup      `json:"groups"`
 		Interfaces    []seedInterface  `json:"interfaces"`
+		LoadBalancers []seedBalancer   `json:"loadBalancers"`
 	}
 	// seedPlace is where a resource is.
 	seedPlace struct {
 		Account string `json:"account"`
 		Region  string `json:"region"`
 	}
+	quotas struct {
+		RulesPerGroup      int `json:"rulesPerGroup"`
+		GroupsPerInterface int `json:"groupsPerInterface"`
+	}
 	seedQuota struct {
 		seedPlace
-		RulesPerGroup int `json:"rulesPerGroup"`
+		quotas
 	}
 	seedRole struct {
 		ARN        string `json:"arn"`
@@ -75,6 +80,18 @@ type (
 		IPv6        netip.Addr        `json:"ipv6"`
 		Tags        map[string]string `json:"tags"`
 	}
+	seedBalancer struct {
+		seedPlace
+		Name       string            `json:"name"`
+		Type       string            `json:"type"`
+		Scheme     string            `json:"scheme"`
+		State      string            `json:"state"`
+		VPC        string            `json:"vpc"`
+		Groups     []string          `json:"groups"`
+		Listeners  []string          `json:"listeners"`
+		Interfaces []Addresses       `json:"interfaces"`
+		Tags       map[string]string `json:"tags"`
+	}
 )
 
 // Seed creates what a JSON document lists; the package comment describes it.
@@ -100,14 +117,13 @@ type sower struct {
 }
 
 func (w sower) all(doc seed) error {
-	if doc.RulesPerGroup < 0 {
-		return fmt.Errorf("rulesPerGroup: %d is negative", doc.RulesPerGroup)
+	if err := doc.quotas.check(); err != nil {
+		return err
 	}
-	if doc.RulesPerGroup > 0 {
-		w.server.mu.Lock()
-		w.server.rulesPerGroup = doc.RulesPerGroup
-		w.server.mu.Unlock()
-	}
+	w.server.mu.Lock()
+	w.server.rulesPerGroup = cmp.Or(doc.RulesPerGroup, w.server.rulesPerGroup)
+	w.server.groupQuota = cmp.Or(doc.GroupsPerInterface, w.server.groupQuota)
+	w.server.mu.Unlock()
 	for _, r := range doc.Roles {
 		if !roleARN.MatchString(r.ARN) {
 			return fmt.Errorf("roles: %q is not the ARN of a role", r.ARN)
@@ -124,6 +140,7 @@ func (w sower) all(doc seed) error {
 		func() error { return each("groups", doc.Groups, w.group) },
 		func() error { return each("groups", doc.Groups, w.rules) },
 		func() error { return each("interfaces", doc.Interfaces, w.networkInterface) },
+		func() error { return each("loadBalancers", doc.LoadBalancers, w.loadBalancer) },
 	} {
 		if err := step(); err != nil {
 			return err
@@ -163,10 +180,29 @@ func (w sower) quota(q seedQuota) error {
 	if err != nil {
 		return err
 	}
-	if q.RulesPerGroup < 1 {
-		return fmt.Errorf("rulesPerGroup: %d is not a quota", q.RulesPerGroup)
+	if err := q.check(); err != nil {
+		return err
 	}
-	at.SetQuota(q.RulesPerGroup)
+	if q.quotas == (quotas{}) {
+		return errors.New("neither rulesPerGroup nor groupsPerInterface is given")
+	}
+	if q.RulesPerGroup > 0 {
+		at.SetQuota(q.RulesPerGroup)
+	}
+	if q.GroupsPerInterface > 0 {
+		at.SetGroupsPerInterface(q.GroupsPerInterface)
+	}
+	return nil
+}
+
+// check refuses what is no quota. One that is not given is zero.
+func (q quotas) check() error {
+	if q.RulesPerGroup < 0 || q.RulesPerGroup > mostRulesPerInterface {
+		return fmt.Errorf("rulesPerGroup: %d is not a quota from 1 to %d", q.RulesPerGroup, mostRulesPerInterface)
+	}
+	if q.GroupsPerInterface < 0 || q.GroupsPerInterface > mostGroupsPerInterface {
+		return fmt.Errorf("groupsPerInterface: %d is not a quota from 1 to %d", q.GroupsPerInterface, mostGroupsPerInterface)
+	}
 	return nil
 }
 
@@ -308,17 +344,53 @@ func (w sower) networkInterface(i seedInterface) error {
 	if err != nil {
 		return err
 	}
-	var ids []string
-	for _, name := range i.Groups {
-		id := w.groups[vpc+"/"+name]
-		if id == "" {
-			return fmt.Errorf("groups: there is no group %q in VPC %q", name, cmp.Or(i.VPC, "default"))
-		}
-		ids = append(ids, id)
+	ids, err := w.groupIDs(vpc, i.Groups)
+	if err != nil {
+		return err
 	}
 	_, err = at.CreateInterface(Interface{
 		VPC: vpc, Groups: ids, Description: i.Description, Instance: i.Instance, Requester: i.Requester,
 		Type: i.Type, PrivateIP: i.PrivateIP, PublicIP: i.PublicIP, IPv6: i.IPv6, Tags: i.Tags,
 	})
 	return err
+}
+
+// groupIDs returns the IDs of groups of a VPC.
+func (w sower) groupIDs(vpc string, names []string) (ids []string, err error) {
+	for _, name := range names {
+		id := w.groups[vpc+"/"+name]
+		if id == "" {
+			return nil, fmt.Errorf("groups: there is no group %q in the VPC", name)
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+func (w sower) loadBalancer(b seedBalancer) error {
+	at, err := w.at(b.seedPlace)
+	if err != nil {
+		return err
+	}
+	vpc, err := w.vpcID(at, b.VPC)
+	if err != nil {
+		return err
+	}
+	ids, err := w.groupIDs(vpc, b.Groups)
+	if err != nil {
+		return err
+	}
+	lb := LoadBalancer{Name: b.Name, Type: b.Type, Scheme: b.Scheme, State: b.State, VPC: vpc, Groups: ids, Tags: b.Tags}
+	for i, listener := range b.Listeners {
+		protocol, number, _ := strings.Cut(listener, ":")
+		port, err := strconv.ParseUint(number, 10, 16)
+		if err != nil || protocol == "" {
+			return fmt.Errorf("listeners[%d]: %q is not a protocol and a port, such as HTTPS:443", i, listener)
+		}
+		lb.Listeners = append(lb.Listeners, Listener{Protocol: protocol, Port: int32(port)})
+	}
+	if _, err := at.CreateLoadBalancer(lb, b.Interfaces...); err != nil {
+		return fmt.Errorf("load balancer %q: %w", b.Name, err)
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package ec2sim_test
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,7 +27,8 @@ func TestSeedExample(t *testing.T) {
 	if err := s.Seed(strings.NewReader(example.String())); err != nil {
 		t.Fatal(err)
 	}
-	groups := s.Region("", "eu-west-1").Groups()
+	here := s.Region("", "eu-west-1")
+	groups := here.Groups()
 	web := groups[len(groups)-1]
 	if web.Name != "web" || web.Tags["cloudfront-ingress"] != "443" || web.VPC == s.Region("", "eu-west-1").DefaultVPC() {
 		t.Errorf("got %+v", web)
@@ -43,6 +45,13 @@ func TestSeedExample(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+	lb := here.LoadBalancers()[0]
+	if lb.Name != "shop" || lb.VPC != web.VPC || !slices.Equal(lb.Groups, []string{web.ID}) || len(lb.Listeners) != 2 || lb.Tags["elbv2.k8s.aws/cluster"] != "prod" {
+		t.Errorf("got %+v", lb)
+	}
+	if interfaces := here.Interfaces(); len(interfaces) != 3 || interfaces[2].PublicIP.String() != "198.51.100.9" || !slices.Equal(interfaces[2].Groups, lb.Groups) {
+		t.Errorf("got %+v", interfaces)
 	}
 }
 
@@ -65,6 +74,13 @@ func TestSeedRefuses(t *testing.T) {
 		{`{"groups":[{"name":"a","tags":{"aws:a":""}}]}`, "reserved"},
 		{`{"rulesPerGroup":-1}`, "-1"},
 		{`{"quotas":[{"rulesPerGroup":0}]}`, "quotas[0]"},
+		{`{"quotas":[{"groupsPerInterface":17}]}`, "17"},
+		{`{"rulesPerGroup":1001}`, "1001"},
+		{`{"loadBalancers":[{}]}`, "loadBalancers[0]"},
+		{`{"loadBalancers":[{"name":"a","type":"classic"}]}`, "classic"},
+		{`{"loadBalancers":[{"name":"a","groups":["b"]}]}`, `no group "b"`},
+		{`{"loadBalancers":[{"name":"a","listeners":["443"]}]}`, `listeners[0]: "443"`},
+		{`{"loadBalancers":[{"name":"a"},{"name":"a"}]}`, "DuplicateLoadBalancerName"},
 		{`{"roles":[{"arn":"sync"}]}`, `"sync"`},
 		{`{"vpcs":[{"name":"default"}]}`, "vpcs[0]"},
 		{`{"vpcs":[{"name":"a"},{"name":"a"}]}`, "vpcs[1]"},

@@ -1,6 +1,7 @@
 package ec2sim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -30,6 +31,10 @@ type Options struct {
 	// RulesPerGroup is the quota L-0EA8095F, counted apart for IPv4 and IPv6;
 	// [DefaultRulesPerGroup] if zero. [Region.SetQuota] changes it for one region.
 	RulesPerGroup int
+	// GroupsPerInterface is the quota L-2AFB9258, [DefaultGroupsPerInterface] if
+	// zero. Multiplied by RulesPerGroup it comes to 1,000 at most, and is less if
+	// it would not.
+	GroupsPerInterface int
 	// Account owns every access key the endpoint did not issue itself;
 	// [DefaultAccount] if empty.
 	Account string
@@ -44,11 +49,12 @@ type Options struct {
 }
 
 // A Server is an EC2 endpoint with its own accounts and regions. It also
-// answers for STS and Service Quotas. It is safe for concurrent use: calls
+// answers for Elastic Load Balancing, STS and Service Quotas. It is safe for concurrent use: calls
 // take effect one after the other.
 type Server struct {
 	home          string
 	rulesPerGroup int
+	groupQuota    int // security groups per network interface
 	throttle      Throttle
 	now           func() time.Time
 
@@ -63,27 +69,22 @@ type Server struct {
 	faults    []*armedFault
 	calls     []Call
 	observers []func(Change)
-	touched   []string // ids of the groups the call under way has changed
+	touched   []string // IDs of what the call under way has changed
 }
 
 // New returns an endpoint on which every account has, in every region, one
 // default and one other VPC.
 func New(o Options) *Server {
 	s := &Server{
-		home:          o.Account,
-		rulesPerGroup: o.RulesPerGroup,
+		home:          cmp.Or(o.Account, DefaultAccount),
+		rulesPerGroup: cmp.Or(o.RulesPerGroup, DefaultRulesPerGroup),
+		groupQuota:    cmp.Or(o.GroupsPerInterface, DefaultGroupsPerInterface),
 		throttle:      o.Throttle,
 		now:           o.Now,
 		sites:         map[siteKey]*site{},
 		roles:         map[string]Role{},
 		keys:          map[string]session{},
 		limiters:      map[limiterKey]*rate.Limiter{},
-	}
-	if s.home == "" {
-		s.home = DefaultAccount
-	}
-	if s.rulesPerGroup == 0 {
-		s.rulesPerGroup = DefaultRulesPerGroup
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -95,8 +96,8 @@ func New(o Options) *Server {
 	return s
 }
 
-// ServeHTTP answers one call of EC2, STS or Service Quotas; which one, the
-// credential scope of the request's signature says.
+// ServeHTTP answers one call of EC2, Elastic Load Balancing, STS or Service
+// Quotas; which one, the credential scope of the request's signature says.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxRequestBytes)
 	if r.Context().Value(http.ServerContextKey) != nil { // over a network, see [Server.RoundTrip]
@@ -211,6 +212,7 @@ type call struct {
 var resourceParams = []string{
 	"GroupId", "GroupId.1", "ResourceId.1", "NetworkInterfaceId", "NetworkInterfaceId.1",
 	"PrefixListId", "PrefixListId.1", "VpcId", "VpcId.1", "SubnetId", "GroupName", "RoleArn",
+	"LoadBalancerArn", "LoadBalancerArns.member.1", "Names.member.1", "ResourceArns.member.1",
 }
 
 // resource returns the id of what the call is about, as far as it names one.

@@ -15,12 +15,16 @@ type site struct {
 	siteKey
 
 	quota       int // rules per security group
+	groupQuota  int // security groups per network interface
 	vpcs        table[*VPC]
 	subnets     table[*subnet]
 	groups      table[*Group]
 	interfaces  table[*Interface]
 	prefixLists table[*PrefixList]
-	attached    map[string]int // interfaces a security group is attached to
+
+	loadBalancers table[*LoadBalancer]
+
+	attached map[string]int // interfaces a security group is attached to
 }
 
 // site returns an account's resources in a region, opened at the first use
@@ -31,10 +35,11 @@ func (s *Server) site(account, region string) *site {
 		return st
 	}
 	st := &site{
-		server: s, siteKey: key, quota: s.rulesPerGroup,
+		server: s, siteKey: key, quota: s.rulesPerGroup, groupQuota: s.groupQuota,
 		vpcs: table[*VPC]{kind: &vpcKind}, subnets: table[*subnet]{kind: &subnetKind}, groups: table[*Group]{kind: &groupKind},
 		interfaces: table[*Interface]{kind: &interfaceKind}, prefixLists: table[*PrefixList]{kind: &prefixListKind},
-		attached: map[string]int{},
+		loadBalancers: table[*LoadBalancer]{kind: &loadBalancerKind},
+		attached:      map[string]int{},
 	}
 	s.sites[key] = st
 	defer func(before []string) { s.touched = before }(s.touched) // no call made these
