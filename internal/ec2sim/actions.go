@@ -36,9 +36,13 @@ var actions = map[string]map[string]action{
 		"DescribeNetworkInterfaces":       ec2((*site).describeInterfaces),
 		"ModifyNetworkInterfaceAttribute": ec2((*site).modifyInterface),
 
-		"CreateManagedPrefixList":     ec2((*site).createPrefixList),
-		"DescribeManagedPrefixLists":  ec2((*site).describePrefixLists),
-		"GetManagedPrefixListEntries": ec2((*site).prefixListEntries),
+		"CreateManagedPrefixList":          ec2((*site).createPrefixList),
+		"DeleteManagedPrefixList":          ec2((*site).deletePrefixList),
+		"DescribeManagedPrefixLists":       ec2((*site).describePrefixLists),
+		"GetManagedPrefixListAssociations": ec2((*site).prefixListAssociations),
+		"GetManagedPrefixListEntries":      ec2((*site).prefixListEntries),
+		"ModifyManagedPrefixList":          ec2((*site).modifyPrefixList),
+		"RestoreManagedPrefixListVersion":  ec2((*site).restorePrefixList),
 	},
 	"elasticloadbalancing": {
 		"DescribeLoadBalancers": elb((*site).describeLoadBalancers),

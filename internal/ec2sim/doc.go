@@ -25,7 +25,10 @@
 //	  "quotas": [{"region": "eu-west-1", "rulesPerGroup": 120, "groupsPerInterface": 8}],
 //	  "roles": [{"arn": "arn:aws:iam::444455556666:role/sync", "externalId": "x"}],
 //	  "vpcs": [{"name": "shop", "region": "eu-west-1", "cidr": "10.1.0.0/16"}],
-//	  "prefixLists": [{"name": "office", "maxEntries": 10, "entries": ["192.0.2.0/24"]}],
+//	  "prefixLists": [{
+//	    "name": "office", "family": "IPv4", "maxEntries": 10, "entries": ["192.0.2.0/24"],
+//	    "tags": {"team": "network"}, "sharedWith": ["444455556666"]
+//	  }],
 //	  "groups": [{
 //	    "name": "web", "description": "web servers", "account": "111122223333",
 //	    "region": "eu-west-1", "vpc": "shop",
@@ -53,7 +56,8 @@
 // The vpc of a group, interface or load balancer is "default", "other", or the name of one of
 // the vpcs, which becomes that VPC's Name tag. A source is an IP range without
 // host bits, "group:" and the name of a group of the same VPC, or "list:" and the
-// name of a prefix list of the region. Ports are left out for protocols that
+// name of a prefix list of the region, which may be one that another account
+// shares. The family of a list is that of its entries, or IPv4. Ports are left out for protocols that
 // have none, and for all types of ICMP. The rules may be more than the quota allows.
 // The interfaces of a load balancer, one if none are named, have its groups and
 // a description such as "ELB app/shop/50dc6c495c0c9188".

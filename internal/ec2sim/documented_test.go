@@ -17,15 +17,16 @@ import (
 // the bare requests it describes. Each case cites its page.
 func TestDocumented(t *testing.T) {
 	const (
-		api       = "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/"
-		errorsDoc = api + "errors-overview.html"
-		quotas    = "https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html"
-		filtering = "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html"
-		rule      = "&IpPermissions.1.IpProtocol=tcp&IpPermissions.1.FromPort=443&IpPermissions.1.ToPort=443&IpPermissions.1.IpRanges.1.CidrIp="
-		authorize = "Action=AuthorizeSecurityGroupIngress&GroupId=OTHER" + rule
-		revoke    = "Action=RevokeSecurityGroupIngress&GroupId=OTHER" + rule
-		describe  = "Action=DescribeSecurityGroups"
-		redescr   = "Action=UpdateSecurityGroupRuleDescriptionsIngress&GroupId=OTHER" + rule
+		api        = "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/"
+		errorsDoc  = api + "errors-overview.html"
+		quotas     = "https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html"
+		filtering  = "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html"
+		rule       = "&IpPermissions.1.IpProtocol=tcp&IpPermissions.1.FromPort=443&IpPermissions.1.ToPort=443&IpPermissions.1.IpRanges.1.CidrIp="
+		authorize  = "Action=AuthorizeSecurityGroupIngress&GroupId=OTHER" + rule
+		revoke     = "Action=RevokeSecurityGroupIngress&GroupId=OTHER" + rule
+		describe   = "Action=DescribeSecurityGroups"
+		modifyList = "Action=ModifyManagedPrefixList&PrefixListId=LIST&CurrentVersion=1"
+		redescr    = "Action=UpdateSecurityGroupRuleDescriptionsIngress&GroupId=OTHER" + rule
 	)
 	for _, c := range []struct {
 		name, page string
@@ -75,12 +76,34 @@ func TestDocumented(t *testing.T) {
 		{"a dry run", api + "CommonParameters.html", []string{authorize + "18.64.0.0/14&DryRun=true"}, 412, []string{"<Code>DryRunOperation</Code>"}},
 		{"no such action", errorsDoc, []string{"Action=OpenTheDoor"}, 400, []string{"<Code>InvalidAction</Code>"}},
 		{"an unknown parameter", errorsDoc, []string{describe + "&Colour=blue"}, 400, []string{"<Code>UnknownParameter</Code>"}},
+		{"100 entries at once", api + "API_ModifyManagedPrefixList.html", []string{modifyList + entries("AddEntry", 100)}, 200, []string{"<state>modify-in-progress</state>", "<version>1</version>"}},
+		{"101 entries at once", api + "API_ModifyManagedPrefixList.html", []string{modifyList + entries("AddEntry", 101)}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
+		{"a version that is not the current one", api + "API_ModifyManagedPrefixList.html", []string{modifyList + entries("AddEntry", 1), modifyList + entries("RemoveEntry", 1)}, 400, []string{"<Code>PrefixListVersionMismatch</Code>"}},
+		{"entries and size not at once", api + "API_ModifyManagedPrefixList.html", []string{modifyList + entries("AddEntry", 1) + "&MaxEntries=200"}, 400, []string{"<Code>InvalidParameterCombination</Code>"}},
+		{"a list that is referred to cannot be deleted", api + "API_DeleteManagedPrefixList.html", []string{
+			"Action=ModifyManagedPrefixList&PrefixListId=LIST&MaxEntries=1",
+			"Action=AuthorizeSecurityGroupIngress&GroupId=OTHER&IpPermissions.1.IpProtocol=-1&IpPermissions.1.PrefixListIds.1.PrefixListId=LIST",
+			"Action=DeleteManagedPrefixList&PrefixListId=LIST", "Action=DescribeManagedPrefixLists&PrefixListId.1=LIST",
+		}, 200, []string{"<state>delete-failed</state>"}},
+		{
+			"the size counts, not the entries", "https://docs.aws.amazon.com/vpc/latest/userguide/managed-prefix-lists.html",
+			[]string{"Action=AuthorizeSecurityGroupIngress&GroupId=OTHER&IpPermissions.1.IpProtocol=-1&IpPermissions.1.PrefixListIds.1.PrefixListId=LIST"},
+			400,
+			[]string{"<Code>RulesPerSecurityGroupLimitExceeded</Code>"},
+		},
+		{"at most 100 lists a page", api + "API_DescribeManagedPrefixLists.html", []string{"Action=DescribeManagedPrefixLists&MaxResults=101"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
+		{"no version of AWS's lists", "https://docs.aws.amazon.com/vpc/latest/userguide/managed-prefix-lists.html", []string{"Action=DescribeManagedPrefixLists&Filter.1.Name=owner-id&Filter.1.Value.1=AWS"}, 200, []string{"!<version>", "!<maxEntries>"}},
 		{"the prefix list of CloudFront", "https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html", []string{"Action=DescribeManagedPrefixLists&Filter.1.Name=prefix-list-name&Filter.1.Value.1=com.amazonaws.global.cloudfront.origin-facing"}, 200, []string{"<ownerId>AWS</ownerId>"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			sim := ec2sim.New(ec2sim.Options{})
 			here := sim.Region("", "us-east-1")
+			list, err := here.CreatePrefixList(ec2sim.PrefixList{Name: "list", Family: "IPv4", MaxEntries: 101})
+			if err != nil {
+				t.Fatal(err)
+			}
 			ids := strings.NewReplacer(
+				"LIST", list.ID,
 				"OTHER", newGroup(t, here, here.OtherVPC(), map[string]string{"cloudfront-ingress": "443"}),
 				"DEFAULT", newGroup(t, here, here.DefaultVPC(), nil))
 			var status int
@@ -142,6 +165,14 @@ func many(n int) string {
 		b.WriteString(cidr)
 	}
 	return b.String()
+}
+
+// entries are n entries to add or remove.
+func entries(parameter string, n int) (query string) {
+	for i, cidr := range v4(n) {
+		query += fmt.Sprintf("&%s.%d.Cidr=%s", parameter, i+1, cidr)
+	}
+	return query
 }
 
 // filterValues is a filter with n values.

@@ -2,7 +2,9 @@ package ec2sim
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
+	"time"
 )
 
 // The prefix lists AWS maintains for CloudFront: the addresses of the servers
@@ -17,31 +19,71 @@ const (
 // cloudFrontWeight is what a reference to either counts against a quota.
 const cloudFrontWeight = 55
 
-// A PrefixList is a managed prefix list. In a rule it counts as often as it
-// may have entries, however many it has.
-type PrefixList struct {
-	Owner      string // an account, or "AWS"
-	Region     string
-	ID         string // pl-…
-	Name       string
-	MaxEntries int
-	Entries    []netip.Prefix // all of one family
-	Tags       map[string]string
+// ownedByAWS is the owner of the lists that AWS maintains.
+const ownedByAWS = "AWS"
 
-	family string // "IPv4" or "IPv6"
+// A PrefixList is a managed prefix list as it is at one moment. In a rule it
+// counts as often as it may have entries, however many it has. Like a [Group]
+// it must only be read.
+type PrefixList struct {
+	Owner        string // an account, or "AWS"
+	Region       string
+	ID           string // pl-…
+	Name         string
+	Family       string // "IPv4" or "IPv6"
+	MaxEntries   int
+	Version      int    // of the entries, counts from 1
+	State        string // such as "modify-complete"
+	StateMessage string // why a change has failed
+	Entries      []PrefixListEntry
+	Tags         map[string]string
+
+	versions map[int][]PrefixListEntry // those that can be restored, with the current one
+	under    change                    // the change under way, if State says that there is one
 }
 
+// A PrefixListEntry is an IP range of a prefix list.
+type PrefixListEntry struct {
+	Prefix      netip.Prefix
+	Description string
+}
+
+// Limits of prefix lists.
+//
+// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-quotas-managed-prefix-lists
+const (
+	mostEntries  = 1000
+	mostVersions = 1000
+)
+
+// mostChanges is how many entries a call may add, and how many it may remove.
+//
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyManagedPrefixList.html
+const mostChanges = 100
+
 func (s *site) addManagedPrefixLists() {
-	for _, l := range []PrefixList{{Name: CloudFrontIPv4, family: "IPv4"}, {Name: CloudFrontIPv6, family: "IPv6"}} {
-		l.Owner, l.MaxEntries = "AWS", cloudFrontWeight
+	for _, l := range []PrefixList{{Name: CloudFrontIPv4, Family: "IPv4"}, {Name: CloudFrontIPv6, Family: "IPv6"}} {
+		l.Owner, l.MaxEntries, l.State = ownedByAWS, cloudFrontWeight, "create-complete"
 		s.putPrefixList(l)
 	}
 }
 
 func (s *site) putPrefixList(l PrefixList) *PrefixList {
 	l.Region, l.ID = s.region, s.server.newID("pl")
+	l.enter(l.Entries)
 	s.prefixLists.put(&l)
 	return &l
+}
+
+// enter makes entries the next version of a list. The oldest version gives way
+// to one that is too many.
+func (l *PrefixList) enter(entries []PrefixListEntry) {
+	if l.versions == nil {
+		l.versions = map[int][]PrefixListEntry{}
+	}
+	l.Version++
+	l.Entries, l.versions[l.Version] = entries, entries
+	delete(l.versions, l.Version-mostVersions)
 }
 
 type prefixListEntry struct {
@@ -59,7 +101,7 @@ type createPrefixListInput struct {
 	ClientToken string            `query:"ClientToken"`
 }
 
-type createPrefixListOutput struct {
+type prefixListOutput struct {
 	reply
 	List prefixListXML `xml:"prefixList"`
 }
@@ -71,59 +113,123 @@ type prefixListXML struct {
 	Family     string `xml:"addressFamily"`
 	MaxEntries *int   `xml:"maxEntries"`
 	State      string `xml:"state"`
-	Version    int    `xml:"version"`
+	Message    string `xml:"stateMessage,omitempty"`
+	Version    *int   `xml:"version"`
 	Owner      string `xml:"ownerId"`
 	Tags       []tag  `xml:"tagSet>item"`
 }
 
+// xml leaves out what of AWS's own lists nobody is shown.
+//
+// https://docs.aws.amazon.com/vpc/latest/userguide/managed-prefix-lists.html
 func (l *PrefixList) xml() prefixListXML {
 	x := prefixListXML{
 		ID: l.ID, ARN: arn(l.Region, strings.ToLower(l.Owner), "prefix-list/"+l.ID), Name: l.Name,
-		Family: l.family, State: "create-complete", Version: 1, Owner: l.Owner, Tags: tagList(l.Tags),
+		Family: l.Family, State: l.State, Message: l.StateMessage, Owner: l.Owner, Tags: tagList(l.Tags),
 	}
-	if l.Owner != "AWS" { // of AWS's own lists only the documentation says what they weigh
-		x.MaxEntries = &l.MaxEntries
+	if l.Owner != ownedByAWS {
+		maxEntries, version := l.MaxEntries, l.Version
+		x.MaxEntries, x.Version = &maxEntries, &version
 	}
 	return x
 }
 
-func (s *site) createPrefixList(_ *call, in createPrefixListInput) (*createPrefixListOutput, error) {
+// createPrefixList creates a list, or finds the one that the same request has
+// created before.
+//
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateManagedPrefixList.html
+// https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+func (s *site) createPrefixList(_ *call, in createPrefixListInput) (*prefixListOutput, error) {
+	if l := s.prefixLists.byID[s.tokens[in.ClientToken]]; l != nil {
+		return &prefixListOutput{List: l.xml()}, nil
+	}
 	tags, err := in.TagSpecs.tagsFor(prefixListKind.resourceType)
 	if err != nil {
 		return nil, err
 	}
-	l := PrefixList{Owner: s.account, Name: in.Name, MaxEntries: in.MaxEntries, Tags: tags, family: in.Family}
-	for _, e := range in.Entries {
-		src, err := parseCIDR(e.CIDR, in.Family == "IPv4")
-		if err != nil {
-			return nil, err
-		}
-		l.Entries = append(l.Entries, src.Prefix)
+	if len(in.Entries) > mostChanges {
+		return nil, tooManyChanges()
+	}
+	l := PrefixList{Owner: s.account, Name: in.Name, Family: in.Family, MaxEntries: in.MaxEntries, Tags: tags}
+	if l.Entries, err = l.parseEntries(in.Entries); err != nil {
+		return nil, err
 	}
 	list, err := s.addPrefixList(l)
 	if err != nil {
 		return nil, err
 	}
-	return &createPrefixListOutput{List: list.xml()}, nil
+	if in.ClientToken != "" {
+		s.tokens[in.ClientToken] = list.ID
+	}
+	return s.alter(list, "create", func() string { return "" }), nil
+}
+
+// parseEntries reads the entries of a request, no two of which may be the same.
+func (l *PrefixList) parseEntries(list []prefixListEntry) ([]PrefixListEntry, error) {
+	var entries []PrefixListEntry
+	for _, e := range list {
+		src, err := parseCIDR(e.CIDR, l.Family == "IPv4")
+		if err != nil {
+			return nil, err
+		}
+		if entryOf(entries, src.Prefix) >= 0 {
+			return nil, errorf("InvalidParameterValue", "Request cannot contain Cidr %s twice", src.Prefix)
+		}
+		if len(e.Description) > 255 {
+			return nil, errorf("InvalidParameterValue", "The description of %s has more than 255 characters", src.Prefix)
+		}
+		entries = append(entries, PrefixListEntry{src.Prefix, e.Description})
+	}
+	return entries, nil
+}
+
+// entryOf returns where the entry of a prefix is, -1 if it is not there.
+func entryOf(entries []PrefixListEntry, p netip.Prefix) int {
+	return slices.IndexFunc(entries, func(e PrefixListEntry) bool { return e.Prefix == p })
 }
 
 // addPrefixList creates a customer-managed prefix list.
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/managed-prefix-lists.html
 func (s *site) addPrefixList(l PrefixList) (*PrefixList, error) {
-	switch {
-	case l.Name == "":
-		return nil, missing("PrefixListName")
-	case strings.HasPrefix(l.Name, "com.amazonaws"):
-		return nil, errorf("InvalidParameterValue", "Prefix list names may not start with com.amazonaws: %s", l.Name)
-	case l.family != "IPv4" && l.family != "IPv6":
-		return nil, errorf("InvalidParameterValue", "Value (%s) for parameter addressFamily is invalid. It must be IPv4 or IPv6.", l.family)
-	case l.MaxEntries < 1 || l.MaxEntries > 1000:
-		return nil, errorf("InvalidParameterValue", "Value (%d) for parameter maxEntries is invalid. It must be between 1 and 1000.", l.MaxEntries)
-	case len(l.Entries) > l.MaxEntries:
-		return nil, errorf("PrefixListMaxEntriesExceeded", "You have reached the maximum number of entries for the prefix list %s", l.Name)
+	if err := checkListName(l.Name); err != nil {
+		return nil, err
 	}
-	return s.putPrefixList(l), nil
+	if l.Family != "IPv4" && l.Family != "IPv6" {
+		return nil, errorf("InvalidParameterValue", "Value (%s) for parameter addressFamily is invalid. It must be IPv4 or IPv6.", l.Family)
+	}
+	if err := l.checkSize(l.MaxEntries, len(l.Entries)); err != nil {
+		return nil, err
+	}
+	l.State = "create-complete"
+	added := s.putPrefixList(l)
+	s.touch(added.ID)
+	return added, nil
+}
+
+func checkListName(name string) error {
+	switch {
+	case name == "":
+		return missing("PrefixListName")
+	case len(name) > 255:
+		return errorf("InvalidParameterValue", "The name of a prefix list has up to 255 characters")
+	case strings.HasPrefix(name, "com.amazonaws"):
+		return errorf("InvalidParameterValue", "Prefix list names may not start with com.amazonaws: %s", name)
+	}
+	return nil
+}
+
+// checkSize refuses a size that no list may have, and more entries than fit.
+//
+// https://github.com/awsdocs/amazon-vpc-user-guide/pull/65 (the size)
+func (l *PrefixList) checkSize(size, entries int) error {
+	if size < 1 || size > mostEntries {
+		return errorf("InvalidParameterValue", "Value (%d) for parameter maxEntries is invalid. It must be between 1 and %d.", size, mostEntries)
+	}
+	if entries > size {
+		return errorf("PrefixListMaxEntriesExceeded", "You have reached the maximum number of entries for the prefix list %s", l.Name)
+	}
+	return nil
 }
 
 type describePrefixListsInput struct {
@@ -142,9 +248,10 @@ type describePrefixListsOutput struct {
 // Terraform relies on them.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeManagedPrefixLists.html
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 // https://registry.terraform.io/providers/hashicorp/aws/latest/docs/data-sources/ec2_managed_prefix_lists
 var prefixListKind = kind[*PrefixList]{
-	prefix: "pl-", malformed: "InvalidPrefixListID.Malformed", notFound: "InvalidPrefixListID.NotFound", message: "The prefix list ID '%s' does not exist",
+	prefix: "pl-", malformed: "InvalidPrefixListId.Malformed", notFound: "InvalidPrefixListID.NotFound", message: "The prefix list ID '%s' does not exist",
 	resourceType: "prefix-list", smallest: 1, largest: maxPrefixListResults,
 	id:   func(l *PrefixList) string { return l.ID },
 	tags: func(l *PrefixList) map[string]string { return l.Tags },
@@ -174,7 +281,7 @@ type prefixListEntriesInput struct {
 	dryRun
 	paging
 	ID      string `query:"PrefixListId"`
-	Version int    `query:"TargetVersion"`
+	Version *int   `query:"TargetVersion"`
 }
 
 type prefixListEntriesOutput struct {
@@ -188,22 +295,104 @@ var entryKind = kind[prefixListEntry]{
 	smallest: 1, largest: maxPrefixListResults,
 }
 
+// prefixListEntries gives the entries of a version, the current one if none is asked for.
+//
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetManagedPrefixListEntries.html
 func (s *site) prefixListEntries(_ *call, in prefixListEntriesInput) (*prefixListEntriesOutput, error) {
 	l, err := s.prefixLists.find(in.ID)
 	if err != nil {
 		return nil, err
 	}
-	if in.Version > 1 {
-		return nil, errorf("InvalidPrefixListVersion.NotFound", "The prefix list %s has no version %d", l.ID, in.Version)
+	stored := l.Entries
+	if in.Version != nil {
+		if stored, err = l.stored(*in.Version); err != nil {
+			return nil, err
+		}
 	}
-	entries := make([]prefixListEntry, 0, len(l.Entries))
-	for _, p := range l.Entries {
-		entries = append(entries, prefixListEntry{CIDR: p.String()})
+	entries := make([]prefixListEntry, 0, len(stored))
+	for _, e := range stored {
+		entries = append(entries, prefixListEntry{e.Prefix.String(), e.Description})
 	}
 	entries, next, err := tableOf(&entryKind, entries).describe(describeInput{paging: in.paging}, nil)
 	if err != nil {
 		return nil, err
 	}
 	return &prefixListEntriesOutput{Entries: entries, Next: next}, nil
+}
+
+// stored returns the entries of a version that is still kept.
+//
+// https://github.com/pulumi/pulumi-aws/issues/1784 (the error)
+func (l *PrefixList) stored(version int) ([]PrefixListEntry, error) {
+	entries, ok := l.versions[version]
+	if !ok {
+		return nil, errorf("InvalidParameterValue", "The specified value for version is not valid.")
+	}
+	return entries, nil
+}
+
+type prefixListAssociationsInput struct {
+	dryRun
+	paging
+	ID string `query:"PrefixListId"`
+}
+
+type prefixListAssociationsOutput struct {
+	reply
+	Associations []associationOfListXML `xml:"prefixListAssociationSet>item"`
+	Next         string                 `xml:"nextToken,omitempty"`
+}
+
+type associationOfListXML struct {
+	Resource string `xml:"resourceId"`
+	Owner    string `xml:"resourceOwner"`
+}
+
+var associationKind = kind[associationOfListXML]{
+	id:      func(a associationOfListXML) string { return a.Resource },
+	largest: 255,
+}
+
+// prefixListAssociations gives the owner of a list the security groups that
+// refer to it, whoever they belong to.
+//
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetManagedPrefixListAssociations.html
+func (s *site) prefixListAssociations(_ *call, in prefixListAssociationsInput) (*prefixListAssociationsOutput, error) {
+	l, err := s.ownList(in.ID)
+	if err != nil {
+		return nil, err
+	}
+	var all []associationOfListXML
+	for _, g := range s.server.referringTo(l) {
+		all = append(all, associationOfListXML{g.ID, g.Account})
+	}
+	found, next, err := tableOf(&associationKind, all).describe(describeInput{paging: in.paging}, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &prefixListAssociationsOutput{Associations: found, Next: next}, nil
+}
+
+// referringTo returns the groups of all accounts that refer to a list, in the
+// order of their IDs.
+func (s *Server) referringTo(l *PrefixList) (groups []*Group) {
+	for key, at := range s.sites {
+		if key.region != l.Region {
+			continue
+		}
+		for g := range at.groups.all {
+			if refersTo(g.Ingress, l.ID) || refersTo(g.Egress, l.ID) {
+				groups = append(groups, g)
+			}
+		}
+	}
+	slices.SortFunc(groups, func(a, b *Group) int { return strings.Compare(a.ID, b.ID) })
+	return groups
+}
+
+// A change is something done to a prefix list that takes time.
+type change struct {
+	verb   string        // such as "modify", which its states begin with
+	due    time.Time     // when it is done
+	finish func() string // does it, or says why it cannot be done
 }

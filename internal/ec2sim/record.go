@@ -26,6 +26,10 @@ type Change struct {
 	// Interfaces are the network interfaces it created or changed, as they are
 	// now. Those of a load balancer are changed by one call.
 	Interfaces []Interface
+	// PrefixLists are the prefix lists it created or changed, as they are now.
+	// A change that takes time shows once more when it is complete, with the
+	// zero Call.
+	PrefixLists []PrefixList
 	// Deleted are the IDs of what it deleted.
 	Deleted []string
 }
@@ -81,6 +85,8 @@ func (s *Server) notify(c Call, at *site) {
 			change.Groups = append(change.Groups, *g)
 		} else if i := at.interfaces.byID[id]; i != nil {
 			change.Interfaces = append(change.Interfaces, *i)
+		} else if l := at.prefixLists.byID[id]; l != nil {
+			change.PrefixLists = append(change.PrefixLists, *l)
 		} else {
 			change.Deleted = append(change.Deleted, id)
 		}

@@ -27,6 +27,7 @@ func (s *Server) Region(account, region string) Region {
 func (r Region) look(f func(*site)) {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
+	r.server.settle()
 	f(r.server.site(r.account, r.region))
 }
 
@@ -34,6 +35,7 @@ func (r Region) look(f func(*site)) {
 func (r Region) change(f func(*site) error) error {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
+	r.server.settle()
 	st := r.server.site(r.account, r.region)
 	if err := f(st); err != nil {
 		r.server.touched = nil
@@ -301,27 +303,97 @@ func (r Region) PrefixLists() (lists []PrefixList) {
 	return lists
 }
 
-// PutPrefixList creates a managed prefix list of the account, or replaces the
-// entries of the one that has the name already, which may be AWS's.
-func (r Region) PutPrefixList(name string, maxEntries int, entries ...netip.Prefix) (list PrefixList, err error) {
+// CreatePrefixList creates a prefix list of the account with the name, family,
+// size, entries and tags of l. Without a size it has room for its entries.
+func (r Region) CreatePrefixList(l PrefixList) (created PrefixList, err error) {
 	err = r.change(func(s *site) error {
-		for _, l := range s.prefixLists.byID {
-			if l.Name == name {
-				l.Entries = slices.Clone(entries)
-				list = *l
-				return nil
-			}
-		}
-		l := PrefixList{Owner: s.account, Name: name, MaxEntries: maxEntries, Entries: slices.Clone(entries), family: "IPv4"}
-		if len(entries) > 0 && entries[0].Addr().Is6() {
-			l.family = "IPv6"
+		l.Owner, l.MaxEntries = s.account, cmp.Or(l.MaxEntries, len(l.Entries))
+		l.Entries, l.Tags = slices.Clone(l.Entries), maps.Clone(l.Tags)
+		if err := l.checkEntries(); err != nil {
+			return err
 		}
 		added, err := s.addPrefixList(l)
 		if err != nil {
 			return err
 		}
-		list = *added
+		created = *added
 		return nil
 	})
-	return list, err
+	return created, err
+}
+
+// SetEntries replaces the entries of a prefix list, which may be AWS's, by a new version.
+func (r Region) SetEntries(prefixListID string, entries ...PrefixListEntry) error {
+	return r.change(func(s *site) error {
+		l, err := s.prefixLists.find(prefixListID)
+		if err != nil {
+			return err
+		}
+		next := *l
+		next.Entries = slices.Clone(entries)
+		if err := next.checkEntries(); err != nil {
+			return err
+		}
+		l.enter(next.Entries)
+		s.touch(l.ID)
+		return nil
+	})
+}
+
+// checkEntries refuses entries that no list of the family can have.
+func (l *PrefixList) checkEntries() error {
+	for i, e := range l.Entries {
+		switch {
+		case !e.Prefix.IsValid() || e.Prefix.Addr().Is4() != (l.Family == "IPv4"):
+			return fmt.Errorf("entry %s is not %s", e.Prefix, l.Family)
+		case e.Prefix != e.Prefix.Masked():
+			return fmt.Errorf("entry %s has host bits", e.Prefix)
+		case entryOf(l.Entries, e.Prefix) < i:
+			return fmt.Errorf("entry %s is there twice", e.Prefix)
+		}
+	}
+	return nil
+}
+
+// SharePrefixList lets other accounts see a prefix list and refer to it.
+//
+// https://docs.aws.amazon.com/vpc/latest/userguide/sharing-managed-prefix-lists.html
+func (r Region) SharePrefixList(prefixListID string, accounts ...string) error {
+	return r.change(func(s *site) error {
+		l, err := s.ownList(prefixListID)
+		if err != nil {
+			return err
+		}
+		for _, account := range accounts {
+			s.server.site(account, s.region).prefixLists.put(l)
+		}
+		return nil
+	})
+}
+
+// PutPrefixList creates a prefix list of the account with entries that have no
+// description, or replaces those of the list that has the name already, which
+// may be AWS's.
+func (r Region) PutPrefixList(name string, maxEntries int, prefixes ...netip.Prefix) (PrefixList, error) {
+	return r.putPrefixList(PrefixList{Name: name, MaxEntries: maxEntries}, prefixes)
+}
+
+func (r Region) putPrefixList(l PrefixList, prefixes []netip.Prefix) (PrefixList, error) {
+	if l.Family == "" {
+		l.Family = "IPv4"
+		if len(prefixes) > 0 && prefixes[0].Addr().Is6() {
+			l.Family = "IPv6"
+		}
+	}
+	for _, p := range prefixes {
+		l.Entries = append(l.Entries, PrefixListEntry{Prefix: p})
+	}
+	for _, known := range r.PrefixLists() {
+		if known.Name == l.Name {
+			err := r.SetEntries(known.ID, l.Entries...)
+			known.Entries = l.Entries
+			return known, err
+		}
+	}
+	return r.CreatePrefixList(l)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -49,9 +50,12 @@ type (
 	}
 	seedPrefixList struct {
 		seedPlace
-		Name       string         `json:"name"`
-		MaxEntries int            `json:"maxEntries"`
-		Entries    []netip.Prefix `json:"entries"`
+		Name       string            `json:"name"`
+		Family     string            `json:"family"`
+		MaxEntries int               `json:"maxEntries"`
+		Entries    []netip.Prefix    `json:"entries"`
+		Tags       map[string]string `json:"tags"`
+		SharedWith []string          `json:"sharedWith"`
 	}
 	seedGroup struct {
 		seedPlace
@@ -251,7 +255,14 @@ func (w sower) prefixList(l seedPrefixList) error {
 	if err != nil {
 		return err
 	}
-	if _, err := at.PutPrefixList(l.Name, cmp.Or(l.MaxEntries, len(l.Entries)), l.Entries...); err != nil {
+	if i := slices.IndexFunc(l.SharedWith, func(account string) bool { return !isAccount(account) }); i >= 0 {
+		return fmt.Errorf("sharedWith: account %q does not have 12 digits", l.SharedWith[i])
+	}
+	created, err := at.putPrefixList(PrefixList{Name: l.Name, Family: l.Family, MaxEntries: l.MaxEntries, Tags: l.Tags}, l.Entries)
+	if err == nil && len(l.SharedWith) > 0 {
+		err = at.SharePrefixList(created.ID, l.SharedWith...)
+	}
+	if err != nil {
 		return fmt.Errorf("prefix list %q: %w", l.Name, err)
 	}
 	return nil

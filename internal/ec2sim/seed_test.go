@@ -46,6 +46,12 @@ func TestSeedExample(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+	for _, account := range []string{"", "444455556666"} {
+		lists := s.Region(account, "us-east-1").PrefixLists()
+		if i := slices.IndexFunc(lists, func(l ec2sim.PrefixList) bool { return l.Name == "office" }); i < 0 || lists[i].Owner != ec2sim.DefaultAccount || lists[i].Tags["team"] != "network" {
+			t.Errorf("account %q sees %+v", account, lists)
+		}
+	}
 	lb := here.LoadBalancers()[0]
 	if lb.Name != "shop" || lb.VPC != web.VPC || !slices.Equal(lb.Groups, []string{web.ID}) || len(lb.Listeners) != 2 || lb.Tags["elbv2.k8s.aws/cluster"] != "prod" {
 		t.Errorf("got %+v", lb)
@@ -86,6 +92,9 @@ func TestSeedRefuses(t *testing.T) {
 		{`{"vpcs":[{"name":"a"},{"name":"a"}]}`, "vpcs[1]"},
 		{`{"vpcs":[{"name":"a","cidr":"10.0.0.0/8"}]}`, "10.0.0.0/8"},
 		{`{"prefixLists":[{"name":"a","maxEntries":1,"entries":["192.0.2.0/24","198.51.100.0/24"]}]}`, "prefixLists[0]"},
+		{`{"prefixLists":[{"name":"a","family":"IPv6","maxEntries":1,"entries":["192.0.2.0/24"]}]}`, "is not IPv6"},
+		{`{"prefixLists":[{"name":"a","entries":["192.0.2.0/24","192.0.2.0/24"]}]}`, "twice"},
+		{`{"prefixLists":[{"name":"a","maxEntries":1,"sharedWith":["me"]}]}`, `"me"`},
 		{`{"interfaces":[{"groups":["a"]}]}`, `no group "a"`},
 		{rule(`{"protocol":"tcp","ports":"443","source":"everyone"}`), `"everyone"`},
 		{rule(`{"protocol":"tcp","ports":"443","source":"192.0.2.1/24"}`), "host bits"},

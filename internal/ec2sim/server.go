@@ -44,7 +44,11 @@ type Options struct {
 	Deny []string
 	// Throttle limits how fast EC2 may be called, see [EC2Throttle]; nil for no limit.
 	Throttle Throttle
-	// Now is the clock of throttling and of expiry times; [time.Now] if nil.
+	// PrefixListDelay is how long a prefix list is in progress of being created,
+	// modified, restored or deleted; not at all if zero.
+	PrefixListDelay time.Duration
+	// Now is the clock of throttling, of prefix lists and of expiry times;
+	// [time.Now] if nil.
 	Now func() time.Time
 }
 
@@ -54,7 +58,8 @@ type Options struct {
 type Server struct {
 	home          string
 	rulesPerGroup int
-	groupQuota    int // security groups per network interface
+	groupQuota    int           // security groups per network interface
+	listDelay     time.Duration // how long a change of a prefix list takes
 	throttle      Throttle
 	now           func() time.Time
 
@@ -69,7 +74,8 @@ type Server struct {
 	faults    []*armedFault
 	calls     []Call
 	observers []func(Change)
-	touched   []string // IDs of what the call under way has changed
+	unsettled []*PrefixList // that a change is under way to
+	touched   []string      // IDs of what the call under way has changed
 }
 
 // New returns an endpoint on which every account has, in every region, one
@@ -79,6 +85,7 @@ func New(o Options) *Server {
 		home:          cmp.Or(o.Account, DefaultAccount),
 		rulesPerGroup: cmp.Or(o.RulesPerGroup, DefaultRulesPerGroup),
 		groupQuota:    cmp.Or(o.GroupsPerInterface, DefaultGroupsPerInterface),
+		listDelay:     o.PrefixListDelay,
 		throttle:      o.Throttle,
 		now:           o.Now,
 		sites:         map[siteKey]*site{},
@@ -151,6 +158,7 @@ func (s *Server) refuse(w http.ResponseWriter, p protocol, err error) {
 // call, if any, has already been taken into account but for its delay and its
 // cutting of the connection.
 func (s *Server) execute(c *call) (answer any, fault Fault, err error) {
+	s.settle()
 	record := Call{
 		Account: c.caller.account, Region: c.caller.region,
 		Service: c.caller.service, Action: c.action,

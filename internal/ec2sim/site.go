@@ -24,7 +24,8 @@ type site struct {
 
 	loadBalancers table[*LoadBalancer]
 
-	attached map[string]int // interfaces a security group is attached to
+	tokens   map[string]string // client tokens to IDs of what they created
+	attached map[string]int    // interfaces a security group is attached to
 }
 
 // site returns an account's resources in a region, opened at the first use
@@ -39,7 +40,7 @@ func (s *Server) site(account, region string) *site {
 		vpcs: table[*VPC]{kind: &vpcKind}, subnets: table[*subnet]{kind: &subnetKind}, groups: table[*Group]{kind: &groupKind},
 		interfaces: table[*Interface]{kind: &interfaceKind}, prefixLists: table[*PrefixList]{kind: &prefixListKind},
 		loadBalancers: table[*LoadBalancer]{kind: &loadBalancerKind},
-		attached:      map[string]int{},
+		tokens:        map[string]string{}, attached: map[string]int{},
 	}
 	s.sites[key] = st
 	defer func(before []string) { s.touched = before }(s.touched) // no call made these

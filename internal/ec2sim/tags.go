@@ -100,7 +100,7 @@ func (s *site) tagged(id string) (tags map[string]string, replace func(map[strin
 		i, err := s.interfaces.find(id)
 		return tagsOf(i, err, func(i *Interface) *map[string]string { return &i.Tags })
 	case "pl":
-		l, err := s.prefixLists.find(id)
+		l, err := s.ownList(id)
 		return tagsOf(l, err, func(l *PrefixList) *map[string]string { return &l.Tags })
 	}
 	return nil, nil, errorf("InvalidID", "The ID '%s' is not valid", id)

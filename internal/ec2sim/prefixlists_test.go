@@ -1,0 +1,424 @@
+package ec2sim_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/google/go-cmp/cmp"
+
+	"cloudfront-sg-sync/internal/ec2sim"
+)
+
+// https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html
+func TestPrefixLists(t *testing.T) {
+	s := start(t, ec2sim.Options{})
+	byName := func(name string) types.ManagedPrefixList {
+		t.Helper()
+		out, err := s.DescribeManagedPrefixLists(t.Context(), &ec2.DescribeManagedPrefixListsInput{Filters: []types.Filter{{Name: aws.String("prefix-list-name"), Values: []string{name}}}})
+		if err != nil || len(out.PrefixLists) != 1 {
+			t.Fatalf("got %+v, %v", out, err)
+		}
+		return out.PrefixLists[0]
+	}
+	if _, err := s.here.PutPrefixList(ec2sim.CloudFrontIPv4, 0, netip.MustParsePrefix("120.52.22.96/27")); err != nil {
+		t.Fatal(err)
+	}
+	cloudFront := byName(ec2sim.CloudFrontIPv4)
+	if *cloudFront.OwnerId != "AWS" || *cloudFront.AddressFamily != "IPv4" || cloudFront.MaxEntries != nil {
+		t.Errorf("got %+v", cloudFront)
+	}
+	entries, err := s.GetManagedPrefixListEntries(t.Context(), &ec2.GetManagedPrefixListEntriesInput{PrefixListId: cloudFront.PrefixListId})
+	wantCode(t, err, "")
+	if len(entries.Entries) != 1 || *entries.Entries[0].Cidr != "120.52.22.96/27" {
+		t.Errorf("got %+v", entries.Entries)
+	}
+	_, err = s.CreateManagedPrefixList(t.Context(), &ec2.CreateManagedPrefixListInput{
+		PrefixListName: aws.String("office"), AddressFamily: aws.String("IPv6"), MaxEntries: aws.Int32(5),
+		Entries: []types.AddPrefixListEntry{{Cidr: aws.String("2001:db8::/32")}},
+	})
+	wantCode(t, err, "")
+	if office := byName("office"); *office.MaxEntries != 5 || *office.OwnerId != ec2sim.DefaultAccount {
+		t.Errorf("got %+v", office)
+	}
+	_, err = s.CreateManagedPrefixList(t.Context(), &ec2.CreateManagedPrefixListInput{
+		PrefixListName: aws.String("office"), AddressFamily: aws.String("IPv4"), MaxEntries: aws.Int32(5),
+		Entries: []types.AddPrefixListEntry{{Cidr: aws.String("2001:db8::/32")}},
+	})
+	wantCode(t, err, "InvalidParameterValue")
+}
+
+// added and removed are entries as requests write them.
+func added(cidrs ...string) (list []types.AddPrefixListEntry) {
+	for _, c := range cidrs {
+		cidr, description, _ := strings.Cut(c, " ")
+		list = append(list, types.AddPrefixListEntry{Cidr: &cidr, Description: &description})
+	}
+	return list
+}
+
+func removed(cidrs ...string) (list []types.RemovePrefixListEntry) {
+	for _, c := range cidrs {
+		list = append(list, types.RemovePrefixListEntry{Cidr: &c})
+	}
+	return list
+}
+
+// list creates a prefix list of IPv4 ranges by hand.
+func (s *sim) list(maxEntries int, cidrs ...string) string {
+	s.t.Helper()
+	l := ec2sim.PrefixList{Name: "cloudfront", Family: "IPv4", MaxEntries: maxEntries}
+	for _, c := range cidrs {
+		l.Entries = append(l.Entries, ec2sim.PrefixListEntry{Prefix: netip.MustParsePrefix(c)})
+	}
+	created, err := s.here.CreatePrefixList(l)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return created.ID
+}
+
+func (s *sim) modify(id string, version int64, in ec2.ModifyManagedPrefixListInput) error {
+	in.PrefixListId = &id
+	if version > 0 {
+		in.CurrentVersion = &version
+	}
+	_, err := s.ModifyManagedPrefixList(s.t.Context(), &in)
+	return err
+}
+
+// described returns a prefix list as EC2 describes it.
+func (s *sim) described(id string) types.ManagedPrefixList {
+	s.t.Helper()
+	out, err := s.DescribeManagedPrefixLists(s.t.Context(), &ec2.DescribeManagedPrefixListsInput{PrefixListIds: []string{id}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return out.PrefixLists[0]
+}
+
+// entries returns the entries of a version as "CIDR description"; zero is the current one.
+func (s *sim) entries(id string, version int64) (list []string) {
+	s.t.Helper()
+	in := &ec2.GetManagedPrefixListEntriesInput{PrefixListId: &id, MaxResults: aws.Int32(2)}
+	if version > 0 {
+		in.TargetVersion = &version
+	}
+	pages := ec2.NewGetManagedPrefixListEntriesPaginator(s.Client, in)
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(s.t.Context())
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, e := range page.Entries {
+			list = append(list, strings.TrimSpace(*e.Cidr+" "+aws.ToString(e.Description)))
+		}
+	}
+	return list
+}
+
+// One call adds and removes, and makes a new version; a version before can be
+// looked at and restored.
+//
+// https://docs.aws.amazon.com/vpc/latest/userguide/work-with-cust-managed-prefix-lists.html
+func TestPrefixListVersions(t *testing.T) {
+	s := start(t, ec2sim.Options{})
+	made, err := s.CreateManagedPrefixList(t.Context(), &ec2.CreateManagedPrefixListInput{
+		PrefixListName: aws.String("cloudfront"), AddressFamily: aws.String("IPv4"), MaxEntries: aws.Int32(5), Entries: added("192.0.2.0/24 a", "198.51.100.0/24"),
+		TagSpecifications: []types.TagSpecification{{ResourceType: types.ResourceTypePrefixList, Tags: []types.Tag{{Key: aws.String("cloudfront-ingress"), Value: aws.String("ranges")}}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := *made.PrefixList.PrefixListId
+	if made.PrefixList.State != types.PrefixListStateCreateInProgress || s.described(id).State != types.PrefixListStateCreateComplete {
+		t.Errorf("created as %s, is %s", made.PrefixList.State, s.described(id).State)
+	}
+	out, err := s.ModifyManagedPrefixList(t.Context(), &ec2.ModifyManagedPrefixListInput{
+		PrefixListId: &id, CurrentVersion: aws.Int64(1), AddEntries: added("203.0.113.0/24 b", "10.0.0.0/8"), RemoveEntries: removed("198.51.100.0/24"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out.PrefixList.State != types.PrefixListStateModifyInProgress || *out.PrefixList.Version != 1 {
+		t.Errorf("answered %+v", out.PrefixList)
+	}
+	if l := s.described(id); l.State != types.PrefixListStateModifyComplete || *l.Version != 2 || *l.Tags[0].Value != "ranges" {
+		t.Errorf("described as %+v", l)
+	}
+	wantEntries := func(version int64, want ...string) {
+		t.Helper()
+		if diff := cmp.Diff(want, s.entries(id, version)); diff != "" {
+			t.Error(diff)
+		}
+	}
+	wantEntries(0, "10.0.0.0/8", "192.0.2.0/24 a", "203.0.113.0/24 b")
+	wantEntries(1, "192.0.2.0/24 a", "198.51.100.0/24")
+	restored, err := s.RestoreManagedPrefixListVersion(t.Context(), &ec2.RestoreManagedPrefixListVersionInput{PrefixListId: &id, CurrentVersion: aws.Int64(2), PreviousVersion: aws.Int64(1)})
+	wantCode(t, err, "")
+	if restored.PrefixList.State != types.PrefixListStateRestoreInProgress || *s.described(id).Version != 3 {
+		t.Errorf("restored to %+v", s.described(id))
+	}
+	wantEntries(0, "192.0.2.0/24 a", "198.51.100.0/24")
+	wantEntries(2, "10.0.0.0/8", "192.0.2.0/24 a", "203.0.113.0/24 b")
+
+	// A name or a size makes no version.
+	wantCode(t, s.modify(id, 0, ec2.ModifyManagedPrefixListInput{PrefixListName: aws.String("renamed")}), "")
+	wantCode(t, s.modify(id, 3, ec2.ModifyManagedPrefixListInput{MaxEntries: aws.Int32(2)}), "")
+	if l := s.described(id); *l.Version != 3 || *l.PrefixListName != "renamed" || *l.MaxEntries != 2 {
+		t.Errorf("described as %+v", l)
+	}
+	_, err = s.RestoreManagedPrefixListVersion(t.Context(), &ec2.RestoreManagedPrefixListVersionInput{PrefixListId: &id, CurrentVersion: aws.Int64(3), PreviousVersion: aws.Int64(2)})
+	wantCode(t, err, "PrefixListMaxEntriesExceeded")
+	_, err = s.DeleteManagedPrefixList(t.Context(), &ec2.DeleteManagedPrefixListInput{PrefixListId: &id})
+	wantCode(t, err, "")
+	_, err = s.DescribeManagedPrefixLists(t.Context(), &ec2.DescribeManagedPrefixListsInput{PrefixListIds: []string{id}})
+	wantCode(t, err, "InvalidPrefixListID.NotFound")
+}
+
+// What is refused changes nothing; the comments of modified say who saw it.
+func TestModifyPrefixListRefuses(t *testing.T) {
+	s := start(t, ec2sim.Options{})
+	var had []string
+	for i := range 101 {
+		had = append(had, fmt.Sprintf("10.%d.0.0/16", i))
+	}
+	id := s.list(103, had...)
+	amazons := s.here.PrefixLists()[0].ID
+	full := make([]string, 101)
+	for i := range full {
+		full[i] = fmt.Sprintf("172.16.%d.0/24", i)
+	}
+	type in = ec2.ModifyManagedPrefixListInput
+	for _, c := range []struct {
+		name    string
+		id      string
+		version int64
+		in      in
+		code    string
+	}{
+		{"another version", id, 2, in{AddEntries: added("192.0.2.0/24")}, "PrefixListVersionMismatch"},
+		{"another version, and only a name", id, 2, in{PrefixListName: aws.String("a")}, "PrefixListVersionMismatch"},
+		{"no version", id, 0, in{AddEntries: added("192.0.2.0/24")}, "MissingParameter"},
+		{"nothing", id, 1, in{}, "InvalidRequest"},
+		{"entries and size", id, 1, in{AddEntries: added("192.0.2.0/24"), MaxEntries: aws.Int32(200)}, "InvalidParameterCombination"},
+		{"101 more", id, 1, in{AddEntries: added(full...)}, "InvalidParameterValue"},
+		{"101 fewer", id, 1, in{RemoveEntries: removed(had...)}, "InvalidParameterValue"},
+		{"there already", id, 1, in{AddEntries: added("10.0.0.0/16")}, "InvalidPrefixListModification"},
+		{"there already, with another description", id, 1, in{AddEntries: added("10.0.0.0/16 new")}, "InvalidRequest"},
+		{"there already, spelled otherwise", id, 1, in{AddEntries: added("10.0.7.0/16")}, "InvalidPrefixListModification"},
+		{"removed and added", id, 1, in{AddEntries: added("10.0.0.0/16 new"), RemoveEntries: removed("10.0.0.0/16")}, "InvalidParameterValue"},
+		{"twice", id, 1, in{AddEntries: added("192.0.2.0/24", "192.0.2.0/24 again")}, "InvalidParameterValue"},
+		{"not there", id, 1, in{RemoveEntries: removed("192.0.2.0/24")}, "InvalidPrefixListModification"},
+		{"of the other family", id, 1, in{AddEntries: added("2001:db8::/32")}, "InvalidParameterValue"},
+		{"a long description", id, 1, in{AddEntries: added("192.0.2.0/24 " + strings.Repeat("a", 256))}, "InvalidParameterValue"},
+		{"too many for the size", id, 1, in{AddEntries: added(full[:3]...)}, "PrefixListMaxEntriesExceeded"},
+		{"smaller than what it holds", id, 1, in{MaxEntries: aws.Int32(100)}, "PrefixListMaxEntriesExceeded"},
+		{"of no size", id, 1, in{MaxEntries: aws.Int32(0)}, "InvalidParameterValue"},
+		{"larger than any", id, 1, in{MaxEntries: aws.Int32(1001)}, "InvalidParameterValue"},
+		{"a name of AWS", id, 1, in{PrefixListName: aws.String("com.amazonaws.a")}, "InvalidParameterValue"},
+		{"AWS's", amazons, 1, in{AddEntries: added("192.0.2.0/24")}, "UnauthorizedOperation"},
+		{"no list", "pl-00000000000000000", 1, in{}, "InvalidPrefixListID.NotFound"},
+		{"no ID", "sg-1", 1, in{}, "InvalidPrefixListId.Malformed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			wantCode(t, s.modify(c.id, c.version, c.in), c.code)
+			if l := s.described(id); *l.Version != 1 || *l.PrefixListName != "cloudfront" || len(s.entries(id, 0)) != len(had) {
+				t.Errorf("it has become %+v", l)
+			}
+		})
+	}
+	// As many as one call takes, which make room for each other.
+	wantCode(t, s.modify(id, 1, in{AddEntries: added(full[:100]...), RemoveEntries: removed(had[:100]...)}), "")
+	if got := s.entries(id, 0); len(got) != 101 || !slices.Contains(got, full[99]) || slices.Contains(got, had[0]) {
+		t.Errorf("it has %d entries", len(got))
+	}
+}
+
+// A change that takes time shows when it is complete, and until then there can
+// be no other.
+func TestPrefixListStates(t *testing.T) {
+	now := time.Date(2026, 8, 22, 0, 0, 0, 0, time.UTC)
+	var mu sync.Mutex
+	pass := func(d time.Duration) { mu.Lock(); defer mu.Unlock(); now = now.Add(d) }
+	s := start(t, ec2sim.Options{PrefixListDelay: 10 * time.Second, Now: func() time.Time { mu.Lock(); defer mu.Unlock(); return now }})
+	id := s.list(5, "192.0.2.0/24")
+	var seen []string
+	s.Observe(func(c ec2sim.Change) {
+		for _, l := range c.PrefixLists {
+			seen = append(seen, fmt.Sprintf("%s %s v%d %d", c.Call.Action, l.State, l.Version, len(l.Entries)))
+		}
+	})
+	wantCode(t, s.modify(id, 1, ec2.ModifyManagedPrefixListInput{AddEntries: added("198.51.100.0/24")}), "")
+	for range 2 {
+		if l := s.described(id); l.State != types.PrefixListStateModifyInProgress || *l.Version != 1 || len(s.entries(id, 0)) != 1 {
+			t.Errorf("described as %+v", l)
+		}
+		wantCode(t, s.modify(id, 1, ec2.ModifyManagedPrefixListInput{AddEntries: added("203.0.113.0/24")}), "IncorrectState")
+		_, err := s.DeleteManagedPrefixList(t.Context(), &ec2.DeleteManagedPrefixListInput{PrefixListId: &id})
+		wantCode(t, err, "IncorrectState")
+		_, err = s.RestoreManagedPrefixListVersion(t.Context(), &ec2.RestoreManagedPrefixListVersionInput{PrefixListId: &id, CurrentVersion: aws.Int64(1), PreviousVersion: aws.Int64(1)})
+		wantCode(t, err, "IncorrectState")
+		pass(4 * time.Second)
+	}
+	pass(2 * time.Second)
+	if l := s.described(id); l.State != types.PrefixListStateModifyComplete || *l.Version != 2 || len(s.entries(id, 0)) != 2 {
+		t.Errorf("described as %+v", l)
+	}
+	want := []string{"ModifyManagedPrefixList modify-in-progress v1 1", " modify-complete v2 2"}
+	if diff := cmp.Diff(want, seen); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// The size of a list weighs on each group that refers to it, in both families.
+// Where one has no room, the size stays, and the list says where.
+//
+// https://docs.aws.amazon.com/vpc/latest/userguide/work-with-cust-managed-prefix-lists.html#modify-managed-prefix-list
+func TestPrefixListSize(t *testing.T) {
+	s := start(t, ec2sim.Options{})
+	id := s.list(40, "192.0.2.0/24")
+	refer := func(name string, others ...string) string {
+		group := s.group("", name)
+		wantCode(t, s.authorize(group, types.IpPermission{IpProtocol: aws.String("tcp"), FromPort: aws.Int32(443), ToPort: aws.Int32(443), PrefixListIds: []types.PrefixListId{{PrefixListId: &id}}}), "")
+		if len(others) > 0 {
+			wantCode(t, s.authorize(group, tcp(22, others...)), "")
+		}
+		return group
+	}
+	refer("roomy", v4(10)...)
+	full4, full6 := refer("full", v4(15)...), refer("full6", v6(15)...)
+	resize := func(size int32) types.ManagedPrefixList {
+		t.Helper()
+		wantCode(t, s.modify(id, 0, ec2.ModifyManagedPrefixListInput{MaxEntries: &size}), "")
+		return s.described(id)
+	}
+	if l := resize(45); l.State != types.PrefixListStateModifyComplete || *l.MaxEntries != 45 {
+		t.Errorf("got %+v", l)
+	}
+	if l := resize(46); l.State != types.PrefixListStateModifyFailed || *l.MaxEntries != 45 || !strings.HasSuffix(*l.StateMessage, full4+", "+full6) {
+		t.Errorf("got %+v", l)
+	}
+	wantCode(t, s.authorize(full4, tcp(22, "203.0.113.0/24")), "RulesPerSecurityGroupLimitExceeded")
+	if l := resize(44); l.State != types.PrefixListStateModifyComplete || l.StateMessage != nil {
+		t.Errorf("got %+v", l)
+	}
+	wantCode(t, s.authorize(full4, tcp(22, "203.0.113.0/24")), "")
+
+	// It cannot be deleted while they refer to it.
+	_, err := s.DeleteManagedPrefixList(t.Context(), &ec2.DeleteManagedPrefixListInput{PrefixListId: &id})
+	wantCode(t, err, "")
+	if l := s.described(id); l.State != types.PrefixListStateDeleteFailed || l.StateMessage == nil {
+		t.Errorf("got %+v", l)
+	}
+	wantCode(t, s.modify(id, 1, ec2.ModifyManagedPrefixListInput{AddEntries: added("198.51.100.0/24")}), "")
+}
+
+// https://docs.aws.amazon.com/vpc/latest/userguide/sharing-managed-prefix-lists.html
+func TestSharedPrefixList(t *testing.T) {
+	const member = "444455556666"
+	s := start(t, ec2sim.Options{Roles: []ec2sim.Role{{ARN: "arn:aws:iam::" + member + ":role/sync"}}})
+	id := s.list(10, "192.0.2.0/24")
+	own := s.group("", "own", ec2sim.Rule{Permission: ec2sim.Permission{Protocol: "tcp", From: 443, To: 443, Source: ec2sim.Source{Reference: id}}})
+	theirs := newGroup(t, s.Region(member, region), "", nil)
+	consumer := s.assume(member)
+	refer := &ec2.AuthorizeSecurityGroupIngressInput{GroupId: &theirs, IpPermissions: []types.IpPermission{{
+		IpProtocol: aws.String("tcp"), FromPort: aws.Int32(443), ToPort: aws.Int32(443), PrefixListIds: []types.PrefixListId{{PrefixListId: &id}},
+	}}}
+	_, err := consumer.AuthorizeSecurityGroupIngress(t.Context(), refer)
+	wantCode(t, err, "InvalidPrefixListID.NotFound")
+	if err := s.here.SharePrefixList(id, member); err != nil {
+		t.Fatal(err)
+	}
+	_, err = consumer.AuthorizeSecurityGroupIngress(t.Context(), refer)
+	wantCode(t, err, "")
+	lists, err := consumer.DescribeManagedPrefixLists(t.Context(), &ec2.DescribeManagedPrefixListsInput{PrefixListIds: []string{id}})
+	wantCode(t, err, "")
+	if l := lists.PrefixLists[0]; *l.OwnerId != ec2sim.DefaultAccount || *l.MaxEntries != 10 {
+		t.Errorf("got %+v", l)
+	}
+	mine, err := consumer.DescribeManagedPrefixLists(t.Context(), &ec2.DescribeManagedPrefixListsInput{Filters: []types.Filter{{Name: aws.String("owner-id"), Values: []string{member}}}})
+	wantCode(t, err, "")
+	if len(mine.PrefixLists) != 0 {
+		t.Errorf("it owns %+v", mine.PrefixLists)
+	}
+
+	// It follows the owner's changes, and can make none.
+	wantCode(t, s.modify(id, 1, ec2.ModifyManagedPrefixListInput{AddEntries: added("198.51.100.0/24")}), "")
+	entries, err := consumer.GetManagedPrefixListEntries(t.Context(), &ec2.GetManagedPrefixListEntriesInput{PrefixListId: &id})
+	wantCode(t, err, "")
+	if len(entries.Entries) != 2 {
+		t.Errorf("got %+v", entries.Entries)
+	}
+	for name, err := range map[string]error{
+		"modify":       second(consumer.ModifyManagedPrefixList(t.Context(), &ec2.ModifyManagedPrefixListInput{PrefixListId: &id, CurrentVersion: aws.Int64(2), AddEntries: added("203.0.113.0/24")})),
+		"restore":      second(consumer.RestoreManagedPrefixListVersion(t.Context(), &ec2.RestoreManagedPrefixListVersionInput{PrefixListId: &id, CurrentVersion: aws.Int64(2), PreviousVersion: aws.Int64(1)})),
+		"delete":       second(consumer.DeleteManagedPrefixList(t.Context(), &ec2.DeleteManagedPrefixListInput{PrefixListId: &id})),
+		"associations": second(consumer.GetManagedPrefixListAssociations(t.Context(), &ec2.GetManagedPrefixListAssociationsInput{PrefixListId: &id})),
+		"tag":          second(consumer.CreateTags(t.Context(), &ec2.CreateTagsInput{Resources: []string{id}, Tags: []types.Tag{{Key: aws.String("a"), Value: aws.String("b")}}})),
+	} {
+		if codeOf(err) != "UnauthorizedOperation" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+
+	// The owner sees who refers to it, in whatever account.
+	out, err := s.GetManagedPrefixListAssociations(t.Context(), &ec2.GetManagedPrefixListAssociationsInput{PrefixListId: &id})
+	wantCode(t, err, "")
+	var got []string
+	for _, a := range out.PrefixListAssociations {
+		got = append(got, *a.ResourceId+" of "+*a.ResourceOwner)
+	}
+	if diff := cmp.Diff([]string{own + " of " + ec2sim.DefaultAccount, theirs + " of " + member}, got); diff != "" {
+		t.Error(diff)
+	}
+	for size, code := range map[int32]string{4: "InvalidParameterValue", 5: "", 255: "", 256: "InvalidParameterValue"} {
+		_, err := s.GetManagedPrefixListAssociations(t.Context(), &ec2.GetManagedPrefixListAssociationsInput{PrefixListId: &id, MaxResults: &size})
+		wantCode(t, err, code)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// assume returns a client of another account, whose role sync may be assumed.
+func (s *sim) assume(account string) *ec2.Client {
+	s.t.Helper()
+	config := awsConfig(region)
+	authority := sts.NewFromConfig(config, func(o *sts.Options) { o.BaseEndpoint = &s.url })
+	config.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(authority, "arn:aws:iam::"+account+":role/sync"))
+	return ec2.NewFromConfig(config, func(o *ec2.Options) { o.BaseEndpoint = &s.url })
+}
+
+// A client that does not know whether its list was created asks again with the
+// same token, and gets the same list.
+//
+// https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+func TestCreatePrefixListOnce(t *testing.T) {
+	s := start(t, ec2sim.Options{})
+	in := &ec2.CreateManagedPrefixListInput{PrefixListName: aws.String("a"), AddressFamily: aws.String("IPv6"), MaxEntries: aws.Int32(1), ClientToken: aws.String("token")}
+	s.Inject(ec2sim.Fault{Kind: ec2sim.CutAfter, Action: "CreateManagedPrefixList"})
+	if _, err := s.CreateManagedPrefixList(t.Context(), in); err == nil {
+		t.Fatal("the answer was not cut")
+	}
+	out, err := s.CreateManagedPrefixList(t.Context(), in)
+	wantCode(t, err, "")
+	lists := s.here.PrefixLists()
+	if last := lists[len(lists)-1]; len(lists) != 3 || last.ID != *out.PrefixList.PrefixListId {
+		t.Errorf("there are %d lists", len(lists))
+	}
+	in.ClientToken = aws.String("another")
+	_, err = s.CreateManagedPrefixList(t.Context(), in)
+	wantCode(t, err, "")
+	if n := len(s.here.PrefixLists()); n != 4 {
+		t.Errorf("there are %d lists", n)
+	}
+}
