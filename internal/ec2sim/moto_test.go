@@ -1,0 +1,262 @@
+package ec2sim_test
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+
+	"cloudfront-sg-sync/internal/ec2sim"
+)
+
+// The same requests, sent to this endpoint and to moto, an EC2 that others
+// have written (https://docs.getmoto.org). Where the two differ, the case says
+// what moto does, and which page says that AWS does what this endpoint does.
+func TestMoto(t *testing.T) {
+	moto := startMoto(t)
+	server := httptest.NewServer(ec2sim.New(ec2sim.Options{}))
+	t.Cleanup(server.Close)
+	for i, c := range motoCases {
+		t.Run(c.name, func(t *testing.T) {
+			ours := c.ask(newOther(t, server.URL, i))
+			theirs := c.ask(newOther(t, moto, i))
+			if ours != c.want {
+				t.Errorf("this endpoint answers %q, want %q; see %s", ours, c.want, c.page)
+			}
+			switch {
+			case theirs == c.want && c.moto != "":
+				t.Logf("moto no longer differs")
+			case theirs != c.want && theirs != c.moto:
+				t.Errorf("moto answers %q, and this endpoint %q: find out who is right", theirs, ours)
+			case c.moto != "" && c.page == "":
+				t.Errorf("no page says who is right")
+			}
+		})
+	}
+}
+
+// startMoto starts moto_server on a free loopback port and returns its URL.
+func startMoto(t *testing.T) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: moto_server takes some seconds to start")
+	}
+	path, err := exec.LookPath("moto_server")
+	if err != nil {
+		t.Skip("skipped: moto_server is not installed, so the endpoint was not compared with it")
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(address)
+	var log strings.Builder
+	server := exec.CommandContext(t.Context(), path, "-H", "127.0.0.1", "-p", port)
+	server.Stdout, server.Stderr = &log, &log
+	server.WaitDelay = 5 * time.Second
+	if err := server.Start(); err != nil {
+		t.Skipf("skipped: %s does not start: %v", path, err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Wait() }()
+	for range 600 {
+		select {
+		case err := <-ended:
+			t.Skipf("skipped: %s ended: %v\n%s", path, err, log.String())
+		case <-time.After(100 * time.Millisecond):
+		}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/moto-api/data.json", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res, err := http.DefaultClient.Do(req); err == nil {
+			_ = res.Body.Close()
+			return "http://" + address
+		}
+	}
+	t.Fatal("moto_server is not ready after a minute")
+	return ""
+}
+
+// An other is an EC2, this one or another, and a VPC of a case's own.
+type other struct {
+	*ec2.Client
+	t      *testing.T
+	vpc    string
+	subnet string
+	names  map[string]string // IDs to what a case calls them
+	suffix string
+}
+
+func newOther(t *testing.T, url string, i int) *other {
+	t.Helper()
+	o := &other{Client: client(url, region), t: t, names: map[string]string{}, suffix: fmt.Sprintf("-%d", i)}
+	vpc, err := o.CreateVpc(t.Context(), &ec2.CreateVpcInput{CidrBlock: aws.String("10.9.0.0/16")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.vpc = *vpc.Vpc.VpcId
+	subnet, err := o.CreateSubnet(t.Context(), &ec2.CreateSubnetInput{VpcId: &o.vpc, CidrBlock: aws.String("10.9.128.0/24")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.subnet = *subnet.Subnet.SubnetId
+	return o
+}
+
+// said returns the error code of an answer, "ok" for none.
+func said(err error) string { return cmp.Or(codeOf(err), "ok") }
+
+// all joins what a case has found out.
+func all(parts ...any) string { return strings.TrimSuffix(fmt.Sprintln(parts...), "\n") }
+
+func (o *other) must(err error) {
+	o.t.Helper()
+	if err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+func (o *other) group(name string) string { return o.groupIn(o.vpc, name) }
+
+func (o *other) groupIn(vpc, name string) string {
+	o.t.Helper()
+	out, err := o.CreateSecurityGroup(o.t.Context(), &ec2.CreateSecurityGroupInput{VpcId: &vpc, GroupName: aws.String(name + o.suffix), Description: aws.String(name)})
+	o.must(err)
+	o.names[*out.GroupId] = name
+	return *out.GroupId
+}
+
+func (o *other) defaultVPC() string {
+	o.t.Helper()
+	out, err := o.DescribeVpcs(o.t.Context(), &ec2.DescribeVpcsInput{Filters: filtered("is-default", "true")})
+	o.must(err)
+	return *out.Vpcs[0].VpcId
+}
+
+func filtered(name string, values ...string) []types.Filter {
+	return []types.Filter{{Name: &name, Values: values}}
+}
+
+func (o *other) authorize(group string, perms ...types.IpPermission) error {
+	_, err := o.AuthorizeSecurityGroupIngress(o.t.Context(), &ec2.AuthorizeSecurityGroupIngressInput{GroupId: &group, IpPermissions: perms})
+	return err
+}
+
+func (o *other) revoke(group string, perms ...types.IpPermission) error {
+	_, err := o.RevokeSecurityGroupIngress(o.t.Context(), &ec2.RevokeSecurityGroupIngressInput{GroupId: &group, IpPermissions: perms})
+	return err
+}
+
+// rules returns a group's ingress rules, sorted.
+func (o *other) rules(group string) string {
+	o.t.Helper()
+	out, err := o.DescribeSecurityGroups(o.t.Context(), &ec2.DescribeSecurityGroupsInput{GroupIds: []string{group}})
+	o.must(err)
+	var rules []string
+	for _, p := range out.SecurityGroups[0].IpPermissions {
+		add := func(source, description *string) {
+			ports := ""
+			if p.FromPort != nil {
+				ports = fmt.Sprintf(" %d-%d", *p.FromPort, *p.ToPort)
+			}
+			rule := *p.IpProtocol + ports + " " + cmp.Or(o.names[*source], *source)
+			if d := aws.ToString(description); d != "" {
+				rule += " (" + d + ")"
+			}
+			rules = append(rules, rule)
+		}
+		for _, r := range p.IpRanges {
+			add(r.CidrIp, r.Description)
+		}
+		for _, r := range p.Ipv6Ranges {
+			add(r.CidrIpv6, r.Description)
+		}
+		for _, r := range p.PrefixListIds {
+			add(r.PrefixListId, r.Description)
+		}
+		for _, r := range p.UserIdGroupPairs {
+			add(r.GroupId, r.Description)
+		}
+	}
+	slices.Sort(rules)
+	return "[" + strings.Join(rules, ", ") + "]"
+}
+
+func (o *other) networkInterface(groups ...string) (string, error) {
+	out, err := o.CreateNetworkInterface(o.t.Context(), &ec2.CreateNetworkInterfaceInput{SubnetId: &o.subnet, Groups: groups, Description: aws.String("interface" + o.suffix)})
+	if err != nil {
+		return "", err
+	}
+	return *out.NetworkInterface.NetworkInterfaceId, nil
+}
+
+func (o *other) attach(id string, groups ...string) error {
+	_, err := o.ModifyNetworkInterfaceAttribute(o.t.Context(), &ec2.ModifyNetworkInterfaceAttributeInput{NetworkInterfaceId: &id, Groups: groups})
+	return err
+}
+
+// attached returns the groups of the interfaces that match a filter.
+func (o *other) attached(filters []types.Filter) string {
+	o.t.Helper()
+	out, err := o.DescribeNetworkInterfaces(o.t.Context(), &ec2.DescribeNetworkInterfacesInput{Filters: filters})
+	o.must(err)
+	var found []string
+	for _, i := range out.NetworkInterfaces {
+		var groups []string
+		for _, g := range i.Groups {
+			groups = append(groups, cmp.Or(o.names[*g.GroupId], *g.GroupName))
+		}
+		slices.Sort(groups)
+		found = append(found, strings.Join(groups, "+")+" "+string(i.Status))
+	}
+	return "[" + strings.Join(found, ", ") + "]"
+}
+
+func (o *other) list(maxEntries int32, entries ...string) string {
+	o.t.Helper()
+	out, err := o.CreateManagedPrefixList(o.t.Context(), &ec2.CreateManagedPrefixListInput{
+		PrefixListName: aws.String("list" + o.suffix), AddressFamily: aws.String("IPv4"), MaxEntries: &maxEntries, Entries: added(entries...),
+	})
+	o.must(err)
+	o.names[*out.PrefixList.PrefixListId] = "list"
+	return *out.PrefixList.PrefixListId
+}
+
+func (o *other) modify(id string, version int64, add, remove []string) error {
+	in := &ec2.ModifyManagedPrefixListInput{PrefixListId: &id, PrefixListName: aws.String("list" + o.suffix), AddEntries: added(add...), RemoveEntries: removed(remove...)}
+	if version > 0 {
+		in.CurrentVersion = &version
+	}
+	_, err := o.ModifyManagedPrefixList(o.t.Context(), in)
+	return err
+}
+
+// entries returns the version of a list and its entries, sorted.
+func (o *other) entries(id string) string {
+	o.t.Helper()
+	lists, err := o.DescribeManagedPrefixLists(o.t.Context(), &ec2.DescribeManagedPrefixListsInput{PrefixListIds: []string{id}})
+	o.must(err)
+	out, err := o.GetManagedPrefixListEntries(o.t.Context(), &ec2.GetManagedPrefixListEntriesInput{PrefixListId: &id})
+	o.must(err)
+	var entries []string
+	for _, e := range out.Entries {
+		entries = append(entries, strings.TrimSpace(*e.Cidr+" "+aws.ToString(e.Description)))
+	}
+	slices.Sort(entries)
+	return fmt.Sprintf("v%d [%s]", *lists.PrefixLists[0].Version, strings.Join(entries, ", "))
+}
