@@ -17,6 +17,7 @@ const loadBalancing = "amazon-elb"
 // groupsPerLoadBalancer is how many security groups a load balancer may have,
 // whatever the quota of an interface.
 //
+// https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/4789 (how many)
 // https://github.com/boto/boto3/issues/177 (the error)
 const groupsPerLoadBalancer = 5
 
