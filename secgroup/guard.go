@@ -101,7 +101,7 @@ func (p *pool) counts(r Rule) bool {
 	if len(p.req.Families) > 0 && !slices.Contains(p.req.Families, FamilyOf(r.Source.Prefix)) {
 		return false
 	}
-	if s, ok := ParseStamp(p.req.TagKey, r.Description); ok && !s.sameCover(p.req.Stamp) {
+	if s, ok := ParseStamp(p.req.TagKey, r.Description); ok && s.Cover() != p.req.Cover() {
 		return false
 	}
 	return slices.ContainsFunc(p.ports, func(port PortRange) bool {

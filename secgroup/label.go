@@ -76,7 +76,7 @@ func (p *pool) relabel(steps []Step) []Step {
 			stamp, ok := ParseStamp(p.req.TagKey, r.Description)
 			now := Rule{RuleID: r.RuleID, Description: p.req.Stamp.String()}
 			switch {
-			case !ok || stamp.Held || !stamp.sameCover(p.req.Stamp) || stamp.Published.After(p.req.Published):
+			case !ok || stamp.Held || stamp.Cover() != p.req.Cover() || stamp.Published.After(p.req.Published):
 				step.Rules = append(step.Rules, now)
 			case stamp.Published.Equal(p.req.Published):
 				dated = true

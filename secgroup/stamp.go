@@ -39,25 +39,26 @@ const (
 //
 //	cloudfront-ingress: CLOUDFRONT 2026-08-22T15:17:05Z held
 func (s Stamp) String() string {
-	made := strings.Join(s.Services, ",")
-	if len(s.Within) > 0 {
-		made += within + strings.Join(s.Within, ",")
-	}
-	text := s.TagKey + ": " + made + " " + s.Published.UTC().Format(time.RFC3339)
+	text := s.TagKey + ": " + s.Cover() + " " + s.Published.UTC().Format(time.RFC3339)
 	if s.Held {
 		text += held
 	}
 	return text
 }
 
+// Cover returns what the rules are made for, such as "CLOUDFRONT" or
+// "CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT".
+func (s Stamp) Cover() string {
+	made := strings.Join(s.Services, ",")
+	if len(s.Within) > 0 {
+		made += within + strings.Join(s.Within, ",")
+	}
+	return made
+}
+
 // held ends the description of a rule that was authorized while its pool was
 // held.
 const held = " held"
-
-// sameCover reports whether rules of both stamps are made for the same services.
-func (s Stamp) sameCover(o Stamp) bool {
-	return slices.Equal(s.Services, o.Services) && slices.Equal(s.Within, o.Within)
-}
 
 // within stands between the services and those whose ranges their rules may
 // take in.

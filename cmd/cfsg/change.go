@@ -109,14 +109,13 @@ func (p *proposal) steps() int {
 
 // warnings says what does not keep a plan from being whole, but needs a person.
 func (p *proposal) warnings() []string {
-	stamp := secgroup.Stamp{TagKey: p.engine.TagKey, Services: p.engine.Services}
-	wanted := secgroup.MadeFor(p.engine.TagKey, stamp.String())
+	wanted := secgroup.Stamp{Services: p.engine.Services, Within: p.engine.Within}.Cover()
 	others := map[string]int{}
 	for _, v := range p.previews {
 		for _, g := range v.Groups {
 			for _, r := range g.Ingress {
-				if made := secgroup.MadeFor(p.engine.TagKey, r.Description); made != "" && made != wanted {
-					others[made]++
+				if stamp, ok := secgroup.ParseStamp(p.engine.TagKey, r.Description); ok && stamp.Cover() != wanted {
+					others[stamp.Cover()]++
 				}
 			}
 		}

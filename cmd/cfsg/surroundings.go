@@ -261,7 +261,7 @@ type revocation struct {
 func wholePools(v engine.Preview) map[string]bool {
 	whole := map[string]bool{}
 	for _, pool := range v.Pools {
-		right := v.Plan.Err == nil && pool.Err == nil && len(pool.Steps) == 0 &&
+		right := pool.Err == nil && len(pool.Steps) == 0 &&
 			!slices.ContainsFunc(pool.Groups, func(g secgroup.GroupPlan) bool { return g.Err != nil })
 		for _, g := range pool.Groups {
 			whole[g.Group.ID] = right
