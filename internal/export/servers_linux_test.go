@@ -195,12 +195,8 @@ func kill(t *testing.T, file string) {
 func (o *origin) answers(when string, wanted bool, from ...netip.Addr) {
 	o.t.Helper()
 	for _, a := range from {
-		got, deadline := "", time.Now().Add(long)
-		for {
-			got = o.get(a)
-			if (got == "200") == wanted || time.Now().After(deadline) {
-				break
-			}
+		got := o.get(a)
+		for deadline := time.Now().Add(long); (got == "200") != wanted && time.Now().Before(deadline); got = o.get(a) {
 			time.Sleep(50 * time.Millisecond)
 		}
 		if (got == "200") != wanted {
