@@ -94,6 +94,33 @@ func IsConflict(err error) bool {
 	return false
 }
 
+// IsOverQuota reports whether EC2 refused a step because the group holds as many
+// rules as its quota lets it.
+func IsOverQuota(err error) bool { return code(err) == "RulesPerSecurityGroupLimitExceeded" }
+
+// IsDuplicate reports whether EC2 refused to authorize a rule that is there. It
+// may be there by the very call, if an answer was lost on the way and the call
+// was made again.
+func IsDuplicate(err error) bool { return code(err) == "InvalidPermission.Duplicate" }
+
+// IsRefusal reports whether EC2 refused a step for good: whatever else is done,
+// it will refuse it again. Throttling, faults of EC2, conflicts and answers that
+// never came are none. See
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+func IsRefusal(err error) bool {
+	e, ok := errors.AsType[smithy.APIError](err)
+	return ok && e.ErrorFault() != smithy.FaultServer && !IsConflict(err) && !passing[e.ErrorCode()]
+}
+
+// passing are the codes of failures that have nothing to do with the group: calls
+// that came too fast, faults of EC2, and credentials that nobody knows or that
+// have expired.
+var passing = map[string]bool{
+	"RequestLimitExceeded": true, "Throttling": true, "ThrottlingException": true,
+	"InternalError": true, "InternalFailure": true, "ServerInternal": true, "ServiceUnavailable": true, "Unavailable": true,
+	"AuthFailure": true, "ExpiredToken": true, "RequestExpired": true, "InvalidClientTokenId": true, "UnrecognizedClientException": true,
+}
+
 // Explain adds what to do to an error of EC2, where its own words do not say.
 // The permission is the one that the call needs.
 func Explain(err error, permission string) error {

@@ -17,6 +17,7 @@ import (
 type API interface {
 	ec2.DescribeSecurityGroupsAPIClient
 	ec2.DescribeManagedPrefixListsAPIClient
+	ec2.DescribeNetworkInterfacesAPIClient
 	AuthorizeSecurityGroupIngress(context.Context, *ec2.AuthorizeSecurityGroupIngressInput, ...func(*ec2.Options)) (*ec2.AuthorizeSecurityGroupIngressOutput, error)
 	RevokeSecurityGroupIngress(context.Context, *ec2.RevokeSecurityGroupIngressInput, ...func(*ec2.Options)) (*ec2.RevokeSecurityGroupIngressOutput, error)
 	UpdateSecurityGroupRuleDescriptionsIngress(context.Context, *ec2.UpdateSecurityGroupRuleDescriptionsIngressInput, ...func(*ec2.Options)) (*ec2.UpdateSecurityGroupRuleDescriptionsIngressOutput, error)
@@ -92,10 +93,11 @@ func escapeFilter(value string) string {
 
 func newGroup(sg types.SecurityGroup) Group {
 	g := Group{
-		ID:   aws.ToString(sg.GroupId),
-		Name: aws.ToString(sg.GroupName),
-		VPC:  aws.ToString(sg.VpcId),
-		Tags: make(map[string]string, len(sg.Tags)),
+		ID:    aws.ToString(sg.GroupId),
+		Name:  aws.ToString(sg.GroupName),
+		VPC:   aws.ToString(sg.VpcId),
+		Owner: aws.ToString(sg.OwnerId),
+		Tags:  make(map[string]string, len(sg.Tags)),
 	}
 	for _, tag := range sg.Tags {
 		g.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)

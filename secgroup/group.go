@@ -17,7 +17,10 @@ type Group struct {
 	ID   string // sg-…
 	Name string
 	VPC  string // vpc-…
-	Tags map[string]string
+	// Owner is the account that the group belongs to. It may be another one that
+	// shares its VPC or the group.
+	Owner string
+	Tags  map[string]string
 	// Ingress holds the group's inbound rules, one per source.
 	Ingress []Rule
 	// Err says why the rules could not be read; the group is left alone.

@@ -1,7 +1,14 @@
 package secgroup
 
 import (
+	"context"
+	"fmt"
 	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
 // Attachments tell which network interfaces groups are attached to.
@@ -28,6 +35,71 @@ type InterfacePlan struct {
 	Lacks int
 	// Attach lists the groups of the pool that have them.
 	Attach []string
+}
+
+// String says what the interface lacks and what to do.
+func (p InterfacePlan) String() string {
+	text := fmt.Sprintf("%s%s lacks %s of what its groups should open", p.ID, p.owner(), plural(p.Lacks, "rule"))
+	if len(p.Attach) == 0 {
+		return text + ", as no group of the pool has them: make room in the pool"
+	}
+	return text + fmt.Sprintf(": attach %s to it as well, beside %s%s", strings.Join(p.Attach, " and "), strings.Join(p.Groups, ", "), p.limit())
+}
+
+func (p InterfacePlan) owner() string {
+	if p.Description == "" {
+		return ""
+	}
+	return " (" + p.Description + ")"
+}
+
+// limit warns of the number of groups that an interface takes.
+func (p InterfacePlan) limit() string {
+	if n := len(p.Groups) + len(p.Attach); n > interfaceGroups {
+		return fmt.Sprintf("; that makes %d groups, and an interface takes %d by default (quota L-2AFB9258), an Application Load Balancer %[2]d", n, interfaceGroups)
+	}
+	return ""
+}
+
+// DescribeAttachments finds the network interfaces that any of the groups is
+// attached to, by a call for each 200 groups. Without the permission to look it
+// returns attachments that are unknown.
+func DescribeAttachments(ctx context.Context, api ec2.DescribeNetworkInterfacesAPIClient, groupIDs []string) (*Attachments, error) {
+	a := &Attachments{}
+	seen := map[string]bool{} // an interface with groups of two calls comes with both
+	for ids := range slices.Chunk(groupIDs, valuesPerFilter) {
+		pages := ec2.NewDescribeNetworkInterfacesPaginator(api, &ec2.DescribeNetworkInterfacesInput{
+			Filters:    []types.Filter{{Name: aws.String("group-id"), Values: ids}},
+			MaxResults: aws.Int32(groupsPerPage),
+		})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if c := code(err); c == "UnauthorizedOperation" || c == "AccessDenied" {
+				return &Attachments{Unknown: true}, nil
+			}
+			if err != nil {
+				return nil, Explain(fmt.Errorf("describe the network interfaces of %s: %w", plural(len(groupIDs), "security group"), err), "ec2:DescribeNetworkInterfaces")
+			}
+			for _, eni := range page.NetworkInterfaces {
+				if id := aws.ToString(eni.NetworkInterfaceId); !seen[id] {
+					seen[id] = true
+					a.Interfaces = append(a.Interfaces, newInterface(eni))
+				}
+			}
+		}
+	}
+	return a, nil
+}
+
+func newInterface(eni types.NetworkInterface) Interface {
+	i := Interface{ID: aws.ToString(eni.NetworkInterfaceId), Description: aws.ToString(eni.Description)}
+	if i.Description == "" && eni.Attachment != nil {
+		i.Description = aws.ToString(eni.Attachment.InstanceId)
+	}
+	for _, g := range eni.Groups {
+		i.Groups = append(i.Groups, aws.ToString(g.GroupId))
+	}
+	return i
 }
 
 // views are the different sets of a pool's groups that interfaces have.

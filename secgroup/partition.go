@@ -20,8 +20,12 @@ func partition(groups []Group, req Request) [][]GroupPlan {
 		if g.Err == nil {
 			g.Err = g.Group.Err
 		}
-		if g.Err != nil {
+		g.unread = g.Err != nil
+		if g.unread {
 			g.Settings = Settings{Pool: strings.TrimSpace(g.Group.Tags[req.TagKey+poolSuffix])}
+		}
+		if err := req.Leave[g.Group.ID]; err != nil && g.Err == nil {
+			g.Err = err
 		}
 		// A pool's name and a group's ID are kept apart by the kind of key.
 		name := "id " + g.Group.ID

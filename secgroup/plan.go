@@ -32,6 +32,9 @@ type Request struct {
 	Force bool
 	// GroupIDs names the only groups that may be changed; empty means all.
 	GroupIDs []string
+	// Leave names groups that are left as they are, and says why, such as that EC2
+	// refuses to change them.
+	Leave map[string]error
 	// Withdraw revokes every owned rule of the groups, as if each were tagged
 	// "none" and in no pool, however many there are and whatever they were
 	// made from. Ranges and the time of the stamp count for nothing then.
@@ -87,6 +90,8 @@ type GroupPlan struct {
 	Applied time.Time
 	// Err is a problem of this group alone; its rules are left as they are.
 	Err error
+	// unread is true where its tags or rules could not be read.
+	unread bool
 }
 
 // An Op is what a step does.
@@ -167,6 +172,7 @@ func planPool(ctx context.Context, groups []GroupPlan, req Request) PoolPlan {
 	pp.Steps = p.relabel(p.steps(plan))
 	pp.Err = errors.Join(held, p.shortage(plan))
 	pp.Interfaces = p.interfaces(pp.Steps)
+	pp.Warnings = append(pp.Warnings, p.stays(plan)...)
 	return pp
 }
 

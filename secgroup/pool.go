@@ -1,6 +1,7 @@
 package secgroup
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -44,7 +45,7 @@ func (p *pool) holder(g GroupPlan) planner.Holder {
 	}
 	for k, port := range p.ports {
 		// Of a group whose tags cannot be read, what it opens counts.
-		h.Lists[k] = g.Err != nil || slices.Contains(g.Settings.Ports, port)
+		h.Lists[k] = g.unread || slices.Contains(g.Settings.Ports, port)
 	}
 	for i, r := range g.Group.Ingress {
 		weight := r.weight()
@@ -101,6 +102,29 @@ func (p *pool) steps(plan *planner.Plan) []Step {
 		steps = append(steps, step)
 	}
 	return steps
+}
+
+// stays returns warnings of rules that are not revoked although nobody wants
+// them, as something wanted would be closed where they are.
+func (p *pool) stays(plan *planner.Plan) []string {
+	if len(plan.Stays) == 0 || len(plan.Unplaced) > 0 || p.req.Attachments == nil {
+		return nil // a shortage says it, or there is nothing
+	}
+	count := map[int]int{}
+	for _, item := range plan.Stays {
+		count[item.Holder]++
+	}
+	var warnings []string
+	for i, g := range p.groups {
+		switch n := count[i]; {
+		case n == 0:
+		case p.req.Attachments.Unknown:
+			warnings = append(warnings, fmt.Sprintf("%s: %s stay that other groups have replaced, because nobody may see where the groups are attached: grant ec2:DescribeNetworkInterfaces", g.Group.ID, plural(n, "rule")))
+		default:
+			warnings = append(warnings, fmt.Sprintf("%s: %s stay that other groups of the pool have replaced, because an interface of this group lacks those: attach the whole pool there", g.Group.ID, plural(n, "rule")))
+		}
+	}
+	return warnings
 }
 
 // removed returns the rule that an item of the planner's is.

@@ -73,22 +73,9 @@ func weighPrefixLists(ctx context.Context, api ec2.DescribeManagedPrefixListsAPI
 	if len(ids) == 0 {
 		return nil
 	}
-	weights := map[string]int{}
-	// By a filter: an ID that is not there, of a list that is no longer shared, would be an error for all.
-	pages := ec2.NewDescribeManagedPrefixListsPaginator(api, &ec2.DescribeManagedPrefixListsInput{
-		Filters: []types.Filter{{Name: aws.String("prefix-list-id"), Values: ids}},
-	})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if code(err) == "UnauthorizedOperation" {
-			return nil
-		}
-		if err != nil {
-			return Explain(fmt.Errorf("describe the prefix lists that rules refer to: %w", err), "ec2:DescribeManagedPrefixLists")
-		}
-		for _, list := range page.PrefixLists {
-			weights[aws.ToString(list.PrefixListId)] = max(1, int(aws.ToInt32(list.MaxEntries)), managedWeight(aws.ToString(list.PrefixListName)))
-		}
+	weights, err := weightsOf(ctx, api, ids)
+	if err != nil {
+		return err
 	}
 	for _, g := range groups {
 		for i, r := range g.Ingress {
@@ -98,6 +85,30 @@ func weighPrefixLists(ctx context.Context, api ec2.DescribeManagedPrefixListsAPI
 		}
 	}
 	return nil
+}
+
+// weightsOf returns what the prefix lists weigh, as far as EC2 may be asked.
+func weightsOf(ctx context.Context, api ec2.DescribeManagedPrefixListsAPIClient, all []string) (map[string]int, error) {
+	weights := map[string]int{}
+	for ids := range slices.Chunk(all, valuesPerFilter) {
+		// By a filter: an ID that is not there, of a list that is no longer shared, would be an error for all.
+		pages := ec2.NewDescribeManagedPrefixListsPaginator(api, &ec2.DescribeManagedPrefixListsInput{
+			Filters: []types.Filter{{Name: aws.String("prefix-list-id"), Values: ids}},
+		})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if code(err) == "UnauthorizedOperation" {
+				return nil, nil
+			}
+			if err != nil {
+				return nil, Explain(fmt.Errorf("describe the prefix lists that rules refer to: %w", err), "ec2:DescribeManagedPrefixLists")
+			}
+			for _, list := range page.PrefixLists {
+				weights[aws.ToString(list.PrefixListId)] = max(1, int(aws.ToInt32(list.MaxEntries)), managedWeight(aws.ToString(list.PrefixListName)))
+			}
+		}
+	}
+	return weights, nil
 }
 
 func managedWeight(name string) int {

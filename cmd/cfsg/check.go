@@ -116,13 +116,7 @@ const originFacing = iprange.CloudFrontOriginFacing
 
 // question returns what the groups are held against.
 func (c *checkCommand) question(ctx context.Context, t terminal, config function.Config) (q coverage.Question, err error) {
-	q = coverage.Question{Ports: c.ports, TagKey: config.TagKey}
-	if config.Selection.IPv4 {
-		q.Families = append(q.Families, secgroup.IPv4)
-	}
-	if config.Selection.IPv6 {
-		q.Families = append(q.Families, secgroup.IPv6)
-	}
+	q = coverage.Question{Ports: c.ports, TagKey: config.TagKey, Families: config.Families()}
 	ranges, err := c.read(ctx, t, config)
 	if err != nil {
 		return q, err

@@ -50,7 +50,10 @@ func TestThousandGroupsAtTheBucketsPace(t *testing.T) {
 		}{
 			{[]string{"18.64.0.0/15", rangeB}, map[string]int{"DescribeSecurityGroups": 1, "GetServiceQuota": 1, "AuthorizeSecurityGroupIngress": groups}},
 			{[]string{"18.64.0.0/15", rangeB}, map[string]int{"DescribeSecurityGroups": 1}},
-			{[]string{"18.64.0.0/15", "99.86.0.0/16"}, map[string]int{"DescribeSecurityGroups": 1, "AuthorizeSecurityGroupIngress": groups, "RevokeSecurityGroupIngress": groups}},
+			{[]string{"18.64.0.0/15", "99.86.0.0/16"}, map[string]int{
+				"DescribeSecurityGroups": 1, "DescribeNetworkInterfaces": groups / 200,
+				"AuthorizeSecurityGroupIngress": groups, "RevokeSecurityGroupIngress": groups,
+			}},
 		} {
 			s.sim.ResetCalls()
 			s.Fetch = fetcherOf(document(1790000000+i, run.ranges...))

@@ -5,7 +5,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -31,7 +30,11 @@ type Engine struct {
 	// RulesPerGroup is the quota of rules per group; zero asks Service Quotas.
 	RulesPerGroup    int
 	MaxRevokePercent int
-	Log              *slog.Logger
+	// Families are those that ranges are wanted of; none means both.
+	Families []secgroup.Family
+	Log      *slog.Logger
+
+	pause time.Duration // before a first look after a conflict; zero means firstPause
 }
 
 // A FetchFunc gets the published ranges: with a notice those it announced, or
@@ -54,23 +57,18 @@ type Request struct {
 	// Approved, if not nil, holds the only plans that may be applied. A target
 	// whose groups have changed since its plan was made is left as it is.
 	Approved map[*Target]*secgroup.Plan
+	// Look asks for the network interfaces of all groups even where nothing is
+	// revoked, so that the report tells which of them lack something.
+	Look bool
 	// OnStep, if set, is told of each step that the run has taken. It may be
 	// called by several goroutines at a time.
 	OnStep func(*Target, secgroup.Step)
 }
 
+// targetsAtOnce and poolsAtOnce bound the calls under way at a time.
 const (
-	// targetsAtOnce and poolsAtOnce bound the calls under way at a time.
 	targetsAtOnce = 8
 	poolsAtOnce   = 4
-	// maxPlans is how often a target is planned before a conflict with someone
-	// else's changes counts as a failure.
-	maxPlans = 4
-	// staleAfter is the age at which groups described before a long fetch are
-	// described anew.
-	staleAfter = 5 * time.Second
-	// stepReserve is the time left below which no further step is begun.
-	stepReserve = 2 * time.Second
 )
 
 // Run synchronises all targets. It always returns a report; the error names
@@ -166,203 +164,5 @@ func (e *Engine) guard(ctx context.Context, f func()) (err error) {
 		}
 	}()
 	f()
-	return nil
-}
-
-// sync makes the target of an outcome equal to the published ranges. Where
-// someone else changes a group meanwhile, it looks again and plans again.
-func (e *Engine) sync(ctx context.Context, o *outcome, fetch func() (*iprange.Publication, error), req Request) {
-	t := o.target
-	began := time.Now()
-	groups, err := secgroup.Discover(ctx, t.EC2, e.TagKey)
-	publication, fetchErr := fetch()
-	if fetchErr != nil {
-		if err != nil {
-			o.fail(err)
-		}
-		return // the run fails as a whole
-	}
-	for n := 1; ; n++ {
-		if err == nil && time.Since(began) > staleAfter {
-			groups, err = secgroup.Discover(ctx, t.EC2, e.TagKey)
-		}
-		if err != nil {
-			o.fail(err)
-			return
-		}
-		o.described = true
-		conflict := e.once(ctx, o, groups, publication, req)
-		// What was approved was one plan, and no other.
-		if !conflict || ctx.Err() != nil || n == maxPlans || req.Approved != nil {
-			return
-		}
-		e.Log.InfoContext(ctx, "security groups changed meanwhile, planning again", "target", t.String())
-		groups, err = secgroup.Discover(ctx, t.EC2, e.TagKey)
-		began = time.Now()
-	}
-}
-
-// once plans a target and applies the plan. It reports whether that ran into
-// changes by someone else.
-func (e *Engine) once(ctx context.Context, o *outcome, groups []secgroup.Group, publication *iprange.Publication, req Request) (conflict bool) {
-	o.restart()
-	plan, err := o.target.plan(ctx, e.Log, groups, e.request(publication, req))
-	if err != nil {
-		o.fail(err)
-		return false
-	}
-	offerCompact(plan, publication)
-	if req.Approved != nil {
-		if approved := req.Approved[o.target]; approved == nil || !plan.SameSteps(approved) {
-			o.fail(ErrOutdated)
-			return false
-		}
-	}
-	o.planned = true
-	pools := concerned(plan.Pools, req.GroupIDs)
-	o.capacity = capacityOf(pools, publication.Merged())
-	failures := make([]error, len(pools))
-	var running errgroup.Group
-	running.SetLimit(poolsAtOnce)
-	for i, pool := range pools {
-		reports := o.begin(pool, req.GroupIDs)
-		running.Go(func() error {
-			err := e.guard(ctx, func() { failures[i] = e.apply(ctx, o.target, pool, reports, req) })
-			if err != nil {
-				failures[i] = fmt.Errorf("pool %q: %w", pool.Name, err)
-				for _, r := range reports {
-					r.Error = err.Error()
-				}
-			}
-			return nil
-		})
-	}
-	_ = running.Wait() // failures are in the slice
-	for i, pool := range pools {
-		for _, err := range failuresOf(pool, req.GroupIDs) {
-			o.fail(err)
-		}
-		if failures[i] != nil {
-			o.fail(failures[i])
-			conflict = conflict || secgroup.IsConflict(failures[i])
-		}
-	}
-	return conflict
-}
-
-// ErrOutdated says that an approved plan is not what would be done now.
-var ErrOutdated = errors.New("the security groups are not, or no longer, as the plan was made for: nothing is done here; plan again")
-
-// request returns what a target's plan is asked for.
-func (e *Engine) request(publication *iprange.Publication, req Request) secgroup.Request {
-	rulesPerGroup := e.RulesPerGroup
-	if req.Withdraw {
-		rulesPerGroup = DefaultRulesPerGroup // no room is needed to close, so nobody is asked how much there is
-	}
-	return secgroup.Request{
-		Stamp:            secgroup.Stamp{TagKey: e.TagKey, Services: e.Services, Within: e.Within, Published: publication.Published},
-		Ranges:           publication.Merged(),
-		RulesPerGroup:    rulesPerGroup,
-		MaxRevokePercent: e.MaxRevokePercent,
-		Force:            req.Force,
-		GroupIDs:         req.GroupIDs,
-		Withdraw:         req.Withdraw,
-	}
-}
-
-// begin returns the reports of a pool's groups, by ID, with what is known of
-// them before the first step.
-func (o *outcome) begin(pool secgroup.PoolPlan, only []string) map[string]*GroupReport {
-	reports := map[string]*GroupReport{}
-	for _, g := range pool.Groups {
-		if !wanted(g.Group.ID, only) {
-			continue
-		}
-		r := o.group(g)
-		reports[g.Group.ID] = r
-		r.Error = ""
-		if err := errors.Join(g.Err, pool.Err); err != nil {
-			r.Error = err.Error()
-		}
-	}
-	return reports
-}
-
-// concerned returns the pools that have a group asked for.
-func concerned(pools []secgroup.PoolPlan, only []string) []secgroup.PoolPlan {
-	return slices.DeleteFunc(slices.Clone(pools), func(pool secgroup.PoolPlan) bool {
-		return !slices.ContainsFunc(pool.Groups, func(g secgroup.GroupPlan) bool { return wanted(g.Group.ID, only) })
-	})
-}
-
-// failuresOf returns what keeps a pool's plan from being whole, but for
-// problems of groups that were not asked for.
-func failuresOf(pool secgroup.PoolPlan, only []string) []error {
-	var errs []error
-	if pool.Err != nil {
-		errs = append(errs, pool.Err)
-	}
-	for _, g := range pool.Groups {
-		if g.Err != nil && wanted(g.Group.ID, only) {
-			errs = append(errs, fmt.Errorf("%s: %w", g.Group.ID, g.Err))
-		}
-	}
-	return errs
-}
-
-func wanted(id string, only []string) bool { return len(only) == 0 || slices.Contains(only, id) }
-
-// apply takes the steps of a pool, up to the first that fails.
-func (e *Engine) apply(ctx context.Context, t *Target, pool secgroup.PoolPlan, reports map[string]*GroupReport, req Request) error {
-	for i, step := range pool.Steps {
-		r := reports[step.GroupID]
-		if len(step.Gap) > 0 {
-			e.Log.WarnContext(ctx, "no room to avoid a gap: ranges are closed until the next steps open them again",
-				"target", t.String(), "pool", pool.Name, "groupId", step.GroupID, "ranges", step.Gap, "dryRun", req.DryRun)
-		}
-		if !req.DryRun {
-			err := outOfTime(ctx)
-			if err == nil {
-				err = takeStep(ctx, t.EC2, step)
-			}
-			if err != nil {
-				r.Error = err.Error()
-				return fmt.Errorf("pool %q: %w (%d of %d steps taken)", pool.Name, err, i, len(pool.Steps))
-			}
-			e.Log.InfoContext(ctx, step.Op.String()+"d", "target", t.String(), "groupId", step.GroupID, "rules", len(step.Rules))
-			if req.OnStep != nil {
-				req.OnStep(t, step)
-			}
-		}
-		switch step.Op {
-		case secgroup.Authorize:
-			r.Added += len(step.Rules)
-		case secgroup.Revoke:
-			r.Revoked += len(step.Rules)
-		}
-	}
-	return nil
-}
-
-// takeStep applies a step. One that has begun is finished when the run is
-// stopped: of a call that is given up nobody knows whether it took effect.
-func takeStep(ctx context.Context, api secgroup.API, step secgroup.Step) error {
-	call := context.WithoutCancel(ctx)
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		call, cancel = context.WithDeadline(call, deadline)
-		defer cancel()
-	}
-	return secgroup.Apply(call, api, step)
-}
-
-// outOfTime fails where too little time is left for a step.
-func outOfTime(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("stopped between two steps, run again to go on: %w", err)
-	}
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < stepReserve {
-		return errors.New("stopped between two steps for want of time; the next run goes on")
-	}
 	return nil
 }

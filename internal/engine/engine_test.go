@@ -36,6 +36,8 @@ type scene struct {
 
 func newScene(t testing.TB, o ec2sim.Options, regions, roles []string, ranges ...string) *scene {
 	t.Helper()
+	// A fake clock starts in 2000, and files from the future are refused.
+	time.Sleep(time.Until(time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)))
 	s := &scene{t: t, sim: ec2sim.New(o)}
 	s.here = s.sim.Region("", "us-east-1")
 	s.cfg = aws.Config{
@@ -57,6 +59,7 @@ func newScene(t testing.TB, o ec2sim.Options, regions, roles []string, ranges ..
 		TagKey:           key,
 		MaxRevokePercent: 50,
 		Log:              log,
+		pause:            time.Millisecond,
 	}
 	for _, t := range s.Targets {
 		t.EC2 = t.EC2.(*paced).API // as fast as the endpoint answers
@@ -245,7 +248,8 @@ func (i *interloper) AuthorizeSecurityGroupIngress(ctx context.Context, in *ec2.
 	return i.API.AuthorizeSecurityGroupIngress(ctx, in, opts...)
 }
 
-// A conflict that does not go away is an error after a bounded number of plans.
+// A conflict that no look explains is an error after a bounded number of looks,
+// and the call is not made again.
 func TestConflictThatStays(t *testing.T) {
 	s := newScene(t, ec2sim.Options{}, []string{"us-east-1"}, nil, rangeA)
 	s.group(s.here, "web", "443")
@@ -255,8 +259,8 @@ func TestConflictThatStays(t *testing.T) {
 	if err == nil || len(report.Errors) != 1 || !strings.Contains(report.Errors[0], "InvalidPermission.Duplicate") {
 		t.Errorf("error %v", err)
 	}
-	if n := s.mutations(); n != maxPlans {
-		t.Errorf("%d authorizes, not %d", n, maxPlans)
+	if n := s.mutations(); n != 1 {
+		t.Errorf("%d authorizes", n)
 	}
 }
 

@@ -3,6 +3,7 @@ package engine
 import (
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -17,11 +18,16 @@ import (
 // https://github.com/aws/aws-sdk-go-v2/issues/1825
 type plainBody struct{ aws.HTTPClient }
 
+// attemptTime is how long an attempt at a call may take. A page of 1,000 groups
+// takes seconds; an endpoint that never answers would keep the targets that wait
+// for their turn from theirs.
+const attemptTime = 20 * time.Second
+
 // newHTTPClient returns client, or the SDK's own if there is none, with plain
 // bodies.
 func newHTTPClient(client aws.HTTPClient) aws.HTTPClient {
 	if client == nil {
-		client = awshttp.NewBuildableClient()
+		client = awshttp.NewBuildableClient().WithTimeout(attemptTime)
 	}
 	return plainBody{client}
 }

@@ -82,7 +82,7 @@ func (e *Engine) preview(ctx context.Context, t *Target, publication *iprange.Pu
 		if e.RulesPerGroup == 0 && len(p.Groups) > 0 {
 			_, p.QuotaErr = t.learnQuota(ctx) // though the plan may not need it, a reader does
 		}
-		p.Plan, p.Err = t.plan(ctx, e.Log, p.Groups, e.request(publication, req))
+		p.Plan, p.Err = t.plan(ctx, e.Log, p.Groups, e.request(publication, req), req.Look)
 	}
 	if p.Err != nil {
 		p.Err = fmt.Errorf("%v: %w", t, p.Err)

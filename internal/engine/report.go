@@ -34,6 +34,9 @@ type Report struct {
 	Capacity Capacity `json:"-"`
 	// Described counts the accounts and regions whose groups were described.
 	Described int `json:"-"`
+	// Incomplete counts the network interfaces that lack wanted ranges, of those
+	// that were looked at.
+	Incomplete int `json:"-"`
 	// Denied tells whether an action was denied in the run's own account.
 	Denied bool `json:"-"`
 }
@@ -88,6 +91,8 @@ func (r *Report) add(o *outcome) {
 	if o.described {
 		r.Described++
 	}
+	r.Warnings = append(r.Warnings, o.warnings...)
+	r.Incomplete += o.incomplete
 	r.Denied = r.Denied || o.target.Account == "" && slices.ContainsFunc(o.errs, isDenied)
 	for _, g := range o.groups {
 		r.Groups = append(r.Groups, *g)
@@ -127,12 +132,21 @@ type outcome struct {
 	described, planned bool
 	// capacity is that of the last plan.
 	capacity Capacity
+	// shared are groups of other accounts, which are left alone.
+	shared []secgroup.Group
+	// warnings are those of the last plan.
+	warnings []string
+	// incomplete counts the network interfaces that lack something.
+	incomplete int
 }
 
 // restart forgets what an earlier plan failed with, and the groups that it
 // changed nothing of: they may be gone.
 func (o *outcome) restart() {
-	o.errs = nil
+	o.errs, o.warnings, o.incomplete = nil, nil, 0
+	for _, g := range o.shared {
+		o.warnings = append(o.warnings, fmt.Sprintf("%v: %s is shared by account %s: it is left alone; its owner has to sync it", o.target, g.ID, g.Owner))
+	}
 	o.groups = slices.DeleteFunc(o.groups, func(r *GroupReport) bool { return r.Added+r.Revoked == 0 })
 	for _, r := range o.groups {
 		r.Error = ""
@@ -166,6 +180,19 @@ func (o *outcome) group(g secgroup.GroupPlan) *GroupReport {
 func isDenied(err error) bool {
 	refusal, ok := errors.AsType[smithy.APIError](err)
 	return ok && (refusal.ErrorCode() == "UnauthorizedOperation" || strings.HasPrefix(refusal.ErrorCode(), "AccessDenied"))
+}
+
+// warn notes what needs a person although the pool does not fail.
+func (o *outcome) warn(pool secgroup.PoolPlan) {
+	for _, w := range pool.Warnings {
+		o.warnings = append(o.warnings, fmt.Sprintf("%v: %s", o.target, w))
+	}
+	for _, eni := range pool.Interfaces {
+		if eni.Lacks > 0 {
+			o.incomplete++
+			o.warnings = append(o.warnings, fmt.Sprintf("%v: %v", o.target, eni))
+		}
+	}
 }
 
 // fail notes an error of the target.

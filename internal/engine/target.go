@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"strings"
+	"time"
 
 	"cloudfront-sg-sync/secgroup"
 
@@ -27,7 +29,12 @@ type Target struct {
 	// Quota asks for the inbound rules a group may hold.
 	Quota func(context.Context) (int, error)
 
+	// AccountID asks for the ID of the account; it is asked only where groups of
+	// different owners are seen.
+	AccountID func(context.Context) (string, error)
+
 	knownQuota int // the answer of an earlier run
+	quotaAsked time.Time
 }
 
 func (t *Target) String() string {
@@ -93,7 +100,38 @@ func newTarget(cfg aws.Config, account, region string) *Target {
 	cfg.Region = region
 	t := &Target{Account: account, Region: region, EC2: newPaced(ec2.NewFromConfig(cfg))}
 	t.Quota = func(ctx context.Context) (int, error) { return askQuota(ctx, cfg) }
+	t.AccountID = func(ctx context.Context) (string, error) { return askAccount(ctx, cfg) }
 	return t
+}
+
+func askAccount(ctx context.Context, cfg aws.Config) (string, error) {
+	out, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if err != nil {
+		return "", fmt.Errorf("find out whose groups these are, as some are shared by another account: %w", err)
+	}
+	return aws.ToString(out.Account), nil
+}
+
+// own returns the groups that belong to the account itself. Groups that others
+// share with it cannot be changed from here; they are returned apart.
+func (t *Target) own(ctx context.Context, groups []secgroup.Group) (own, shared []secgroup.Group, err error) {
+	if !slices.ContainsFunc(groups, func(g secgroup.Group) bool { return g.Owner != groups[0].Owner }) {
+		return groups, nil, nil
+	}
+	account := t.Account
+	if account == "" {
+		if account, err = t.AccountID(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, g := range groups {
+		if g.Owner == account {
+			own = append(own, g)
+		} else {
+			shared = append(shared, g)
+		}
+	}
+	return own, shared, nil
 }
 
 // AccountOf returns the account ID in arn:PARTITION:iam::ACCOUNT:role/NAME.
@@ -127,25 +165,83 @@ func askQuota(ctx context.Context, cfg aws.Config) (int, error) {
 }
 
 // plan plans the target. Service Quotas is asked only if there is something to
-// do, and once: an answer holds for the runs to come, as does that it may not
-// be asked.
-func (t *Target) plan(ctx context.Context, log *slog.Logger, groups []secgroup.Group, req secgroup.Request) (*secgroup.Plan, error) {
+// do, and EC2 for network interfaces only if something is to be revoked, or the
+// report is to tell what they lack.
+func (t *Target) plan(ctx context.Context, log *slog.Logger, groups []secgroup.Group, req secgroup.Request, look bool) (*secgroup.Plan, error) {
 	configured := req.RulesPerGroup
 	req.RulesPerGroup = t.quota(configured)
 	plan, err := secgroup.NewPlan(ctx, groups, req)
-	if err != nil || configured > 0 || t.knownQuota > 0 || idle(plan) {
-		return plan, err
-	}
-	quota, err := t.learnQuota(ctx)
 	if err != nil {
-		log.WarnContext(ctx, "the quota of rules per security group is not known, using the default; grant servicequotas:GetServiceQuota or set RULES_PER_GROUP",
-			"target", t.String(), "rulesPerGroup", DefaultRulesPerGroup, "error", err)
+		return nil, err
 	}
-	if quota == req.RulesPerGroup {
+	if configured == 0 && !idle(plan) && t.quotaIsOld(plan) {
+		quota, err := t.learnQuota(ctx)
+		if err != nil {
+			log.WarnContext(ctx, "the quota of rules per security group is not known, using the default; grant servicequotas:GetServiceQuota or set RULES_PER_GROUP",
+				"target", t.String(), "rulesPerGroup", DefaultRulesPerGroup, "error", err)
+		}
+		if quota != req.RulesPerGroup {
+			req.RulesPerGroup = quota
+			if plan, err = secgroup.NewPlan(ctx, groups, req); err != nil {
+				return nil, err
+			}
+		}
+	}
+	ids := revoking(plan, look)
+	if len(ids) == 0 || req.Withdraw {
 		return plan, nil
 	}
-	req.RulesPerGroup = quota
+	if req.Attachments, err = secgroup.DescribeAttachments(ctx, t.EC2, ids); err != nil {
+		return nil, err
+	}
 	return secgroup.NewPlan(ctx, groups, req)
+}
+
+// revoking returns the IDs of the groups in pools that revoke something, or of
+// all groups.
+func revoking(plan *secgroup.Plan, all bool) []string {
+	var ids []string
+	for _, pool := range plan.Pools {
+		if all || slices.ContainsFunc(pool.Steps, func(s secgroup.Step) bool { return s.Op == secgroup.Revoke }) {
+			for _, g := range pool.Groups {
+				ids = append(ids, g.Group.ID)
+			}
+		}
+	}
+	return ids
+}
+
+// quotaLasts is how long an answer of Service Quotas is believed without a reason
+// for doubt.
+const quotaLasts = 24 * time.Hour
+
+// quotaIsOld reports whether the quota is to be asked for: where it never was, a
+// day ago, or where a pool is too small, as it may have been raised since.
+func (t *Target) quotaIsOld(plan *secgroup.Plan) bool {
+	if t.knownQuota == 0 || time.Since(t.quotaAsked) > quotaLasts {
+		t.knownQuota = 0
+		return true
+	}
+	short := slices.ContainsFunc(plan.Pools, func(pool secgroup.PoolPlan) bool {
+		_, ok := errors.AsType[*secgroup.ShortageError](pool.Err)
+		return ok
+	})
+	if short && time.Since(t.quotaAsked) > quotaDoubted {
+		t.knownQuota = 0
+		return true
+	}
+	return false
+}
+
+// quotaDoubted is how long an answer is believed where a pool is too small: not
+// to the next run, but through this one.
+const quotaDoubted = 10 * time.Second
+
+// forgetQuota forgets the quota if a refusal says that it is another one.
+func (t *Target) forgetQuota(err error) {
+	if secgroup.IsOverQuota(err) {
+		t.knownQuota = 0
+	}
 }
 
 // learnQuota asks Service Quotas, unless it has been asked. With an error it
@@ -157,11 +253,11 @@ func (t *Target) learnQuota(ctx context.Context) (int, error) {
 	quota, err := t.Quota(ctx)
 	if err != nil {
 		if denied, ok := errors.AsType[smithy.APIError](err); ok && strings.HasPrefix(denied.ErrorCode(), "AccessDenied") {
-			t.knownQuota = DefaultRulesPerGroup
+			t.knownQuota, t.quotaAsked = DefaultRulesPerGroup, time.Now()
 		}
 		return DefaultRulesPerGroup, err
 	}
-	t.knownQuota = quota
+	t.knownQuota, t.quotaAsked = quota, time.Now()
 	return quota, nil
 }
 

@@ -198,6 +198,7 @@ func (c Config) NewEngine(cfg aws.Config, fetch engine.FetchFunc, log *slog.Logg
 		TagKey:           c.TagKey,
 		RulesPerGroup:    c.RulesPerGroup,
 		MaxRevokePercent: c.MaxRevokePercent,
+		Families:         c.Families(),
 		Log:              log,
 	}, nil
 }
@@ -252,4 +253,16 @@ func number(s string, least, most int) (int, error) {
 		return 0, fmt.Errorf("%q is not a whole number from %d to %d", s, least, most)
 	}
 	return n, nil
+}
+
+// Families returns the IP families that ranges are wanted of.
+func (c Config) Families() []secgroup.Family {
+	var all []secgroup.Family
+	if c.Selection.IPv4 {
+		all = append(all, secgroup.IPv4)
+	}
+	if c.Selection.IPv6 {
+		all = append(all, secgroup.IPv6)
+	}
+	return all
 }

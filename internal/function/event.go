@@ -105,13 +105,7 @@ func members(payload []byte) (map[string]jsontext.Value, error) {
 // the newest counts. See
 // https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html
 func parseNotification(list jsontext.Value, topicARN string) (engine.Request, error) {
-	var records []struct {
-		Source string `json:"EventSource"`
-		SNS    struct {
-			TopicARN string `json:"TopicArn"`
-			Message  string `json:"Message"`
-		} `json:"Sns"`
-	}
+	var records []jsontext.Value
 	if err := json.Unmarshal(list, &records); err != nil {
 		return engine.Request{}, fmt.Errorf("event's Records: %w", err)
 	}
@@ -119,16 +113,19 @@ func parseNotification(list jsontext.Value, topicARN string) (engine.Request, er
 		return engine.Request{}, errors.New("event has no record; subscribe the function to the topic " + topicARN)
 	}
 	var newest iprange.Notice
-	for i, r := range records {
+	for i, record := range records {
+		r, err := parseRecord(record)
 		switch {
-		case r.Source != "aws:sns":
-			return engine.Request{}, fmt.Errorf("event's record %d comes from %q, not from SNS; only SNS notifications have records here", i, r.Source)
-		case r.SNS.TopicARN != topicARN:
-			return engine.Request{}, fmt.Errorf("event's record %d comes from topic %q, refused; only notifications of TOPIC_ARN=%s count", i, r.SNS.TopicARN, topicARN)
-		case r.SNS.Message == "":
+		case err != nil:
+			return engine.Request{}, fmt.Errorf("event's record %d: %w", i, err)
+		case r.source != "aws:sns":
+			return engine.Request{}, fmt.Errorf("event's record %d comes from %q, not from SNS; only SNS notifications have records here", i, r.source)
+		case r.topicARN != topicARN:
+			return engine.Request{}, fmt.Errorf("event's record %d comes from topic %q, refused; only notifications of TOPIC_ARN=%s count", i, r.topicARN, topicARN)
+		case r.message == "":
 			return engine.Request{}, fmt.Errorf("event's record %d has no message", i)
 		}
-		notice, err := iprange.ParseNotice([]byte(r.SNS.Message))
+		notice, err := iprange.ParseNotice([]byte(r.message))
 		if err != nil {
 			return engine.Request{}, fmt.Errorf("event's record %d: %w", i, err)
 		}
@@ -139,15 +136,52 @@ func parseNotification(list jsontext.Value, topicARN string) (engine.Request, er
 	return engine.Request{Notice: &newest}, nil
 }
 
-// parseSchedule returns the request of an EventBridge schedule, which asks for
-// nothing in particular. See
+// A snsRecord is what SNS says in an event.
+type snsRecord struct{ source, topicARN, message string }
+
+// parseRecord reads a record, whose members count only as they are spelt: what
+// decides on a message's topic is not to be given twice, in two spellings.
+func parseRecord(value jsontext.Value) (r snsRecord, err error) {
+	top, err := members(value)
+	if err != nil {
+		return r, err
+	}
+	if err := text(top["EventSource"], &r.source); err != nil {
+		return r, fmt.Errorf("its EventSource: %w", err)
+	}
+	if len(top["Sns"]) == 0 {
+		return r, nil
+	}
+	sns, err := members(top["Sns"])
+	if err != nil {
+		return r, fmt.Errorf("its Sns: %w", err)
+	}
+	if err := text(sns["TopicArn"], &r.topicARN); err != nil {
+		return r, fmt.Errorf("its TopicArn: %w", err)
+	}
+	if err := text(sns["Message"], &r.message); err != nil {
+		return r, fmt.Errorf("its Message: %w", err)
+	}
+	return r, nil
+}
+
+// text reads a string, if there is a value.
+func text(value jsontext.Value, s *string) error {
+	if len(value) == 0 {
+		return nil
+	}
+	return json.Unmarshal(value, s)
+}
+
+// parseSchedule returns the request of an EventBridge schedule. It is there to
+// find what went wrong unseen, so it looks at the network interfaces too. See
 // https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-run-lambda-schedule.html
 func parseSchedule(detailType jsontext.Value) (engine.Request, error) {
 	var name string
 	if err := json.Unmarshal(detailType, &name); err != nil || name != "Scheduled Event" {
 		return engine.Request{}, fmt.Errorf("event's detail-type is %s; of EventBridge only \"Scheduled Event\" is handled", excerpt(detailType))
 	}
-	return engine.Request{}, nil
+	return engine.Request{Look: true}, nil
 }
 
 var groupIDPattern = pattern(`^sg-[0-9a-f]+$`)

@@ -56,8 +56,8 @@ func TestParseEvent(t *testing.T) {
 		{"sync tokens compare as numbers", notification(strings.ReplaceAll(oldMessage, "1787411424", "999999999"), newMessage), newer},
 		{"url of the message counts for nothing", notification(strings.ReplaceAll(newMessage, "https://ip-ranges.amazonaws.com", "http://evil.example")), newer},
 
-		{"schedule", scheduled, engine.Request{}},
-		{"schedule of the Scheduler", strings.Replace(scheduled, "aws.events", "aws.scheduler", 1), engine.Request{}},
+		{"schedule", scheduled, engine.Request{Look: true}},
+		{"schedule of the Scheduler", strings.Replace(scheduled, "aws.events", "aws.scheduler", 1), engine.Request{Look: true}},
 
 		{"manual", `{}`, engine.Request{}},
 		{"manual in white space", " \n{ \t}\r\n", engine.Request{}},
@@ -151,15 +151,17 @@ func TestParseEventRefused(t *testing.T) {
 		{"records null", `{"Records":null}`, "event has no record"},
 		{"records an object", `{"Records":{}}`, "event's Records: "},
 		{"records a string", `{"Records":"x"}`, "event's Records: "},
-		{"record null", `{"Records":[null]}`, "record 0 comes from \"\", not from SNS"},
-		{"record a string", `{"Records":["x"]}`, "event's Records: "},
+		{"record null", `{"Records":[null]}`, "record 0: it starts with null"},
+		{"record a string", `{"Records":["x"]}`, "record 0: it starts with string"},
 		{"record without Sns", `{"Records":[{"EventSource":"aws:sns"}]}`, `record 0 comes from topic ""`},
 		{"record of S3", `{"Records":[{"EventSource":"aws:s3","s3":{}}]}`, "not from SNS"},
 		{"record of SQS", `{"Records":[{"eventSource":"aws:sqs","body":"{}"}]}`, "not from SNS"},
-		{"Sns null", `{"Records":[{"EventSource":"aws:sns","Sns":null}]}`, `topic ""`},
-		{"Sns a list", `{"Records":[{"EventSource":"aws:sns","Sns":[]}]}`, "event's Records: "},
-		{"topic a number", `{"Records":[{"EventSource":"aws:sns","Sns":{"TopicArn":1}}]}`, "event's Records: "},
-		{"message an object", `{"Records":[{"EventSource":"aws:sns","Sns":{"Message":{}}}]}`, "event's Records: "},
+		{"Sns null", `{"Records":[{"EventSource":"aws:sns","Sns":null}]}`, "record 0: its Sns: it starts with null"},
+		{"Sns a list", `{"Records":[{"EventSource":"aws:sns","Sns":[]}]}`, "record 0: its Sns: it starts with ["},
+		{"topic a number", `{"Records":[{"EventSource":"aws:sns","Sns":{"TopicArn":1}}]}`, "record 0: its TopicArn: "},
+		{"message an object", `{"Records":[{"EventSource":"aws:sns","Sns":{"Message":{}}}]}`, "record 0: its Message: "},
+		{"a topic given twice", strings.Replace(notification(newMessage), `"Sns":{`, `"Sns":{"TopicArn":"arn:aws:sns:us-east-1:111122223333:mine",`, 1), "duplicate"},
+		{"a topic that is misspelt", strings.Replace(notification(newMessage), `"TopicArn"`, `"topicarn"`, 1), `topic ""`},
 		{
 			"other topic", `{"Records":[` + record(DefaultTopicARN+"2", newMessage) + `]}`,
 			`comes from topic "` + DefaultTopicARN + `2", refused; only notifications of TOPIC_ARN=` + DefaultTopicARN + " count",
@@ -244,7 +246,7 @@ func samples(tb testing.TB) map[string][]byte {
 func TestSampleEvents(t *testing.T) {
 	want := map[string]engine.Request{
 		"sns.json":            {Notice: &iprange.Notice{SyncToken: "1787411825", MD5: md5New}},
-		"schedule.json":       {},
+		"schedule.json":       {Look: true},
 		"manual.json":         {},
 		"manual-dry-run.json": {DryRun: true},
 		"manual-force.json":   {Force: true},
@@ -304,6 +306,7 @@ func FuzzParseEvent(f *testing.F) {
 			}
 			want.Notice = req.Notice
 		case members["detail-type"] != nil:
+			want.Look = true
 		default:
 			for name := range members {
 				if name != "dryRun" && name != "force" && name != "groupIds" {

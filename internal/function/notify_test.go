@@ -78,7 +78,7 @@ func TestNotify(t *testing.T) {
 	invoke(`{"dryRun":true}`, 0)
 	invoke(`{}`, 1)
 	invoke(`{}`, 1)
-	feed.feed = serve(strings.NewReplacer("18.64.0.0/14", "52.222.128.0/17", "1790000000", "1790000600").Replace(goodDocument))
+	feed.feed = serve(strings.NewReplacer("18.64.0.0/14", "18.64.0.0/15", "1790000000", "1790000600").Replace(goodDocument))
 	invoke(`{}`, 2)
 
 	first := s.published[0]
@@ -102,7 +102,7 @@ us-east-1
 
 us-east-1
   ` + group + ` "web": 1 rule added, 1 revoked
-    + tcp 443 from 52.222.128.0/17
+    + tcp 443 from 18.64.0.0/15
     - tcp 443 from 18.64.0.0/14
 `,
 		},

@@ -1,0 +1,160 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"cloudfront-sg-sync/secgroup"
+)
+
+const (
+	// stepReserve is the time that a step is given: with less left, none is begun.
+	stepReserve = 2 * time.Second
+	// closingTries is how often the step that ends a gap is tried.
+	closingTries = 3
+	closingPause = 200 * time.Millisecond
+	// closingTime is what the steps that end a gap are given beyond the deadline of
+	// the run: a range that the run itself has closed is not left so.
+	closingTime = 10 * time.Second
+)
+
+// A stepError says that a step of a pool failed.
+type stepError struct {
+	step secgroup.Step
+	pool string
+	Err  error
+	at   string // how far the pool got
+}
+
+func (e *stepError) Error() string { return fmt.Sprintf("pool %q: %v (%s)", e.pool, e.Err, e.at) }
+func (e *stepError) Unwrap() error { return e.Err }
+
+// apply takes the steps of a pool, up to the first that fails.
+func (e *Engine) apply(ctx context.Context, t *Target, pool secgroup.PoolPlan, reports map[string]*GroupReport, req Request) error {
+	for i := 0; i < len(pool.Steps); {
+		// A gap and the steps that end it are one.
+		end := i + 1
+		for end < len(pool.Steps) && pool.Steps[end].Closes {
+			end++
+		}
+		taken, err := e.take(ctx, t, pool, pool.Steps[i:end], req)
+		for _, step := range pool.Steps[i : i+taken] {
+			reports[step.GroupID].count(step)
+		}
+		if err != nil {
+			failed := pool.Steps[i+taken]
+			reports[failed.GroupID].Error = err.Error()
+			return &stepError{failed, pool.Name, err, fmt.Sprintf("%d of %d steps taken", i+taken, len(pool.Steps))}
+		}
+		i = end
+	}
+	return nil
+}
+
+// take takes a step, or a gap whole. It returns how many steps were taken.
+func (e *Engine) take(ctx context.Context, t *Target, pool secgroup.PoolPlan, steps []secgroup.Step, req Request) (int, error) {
+	gap := steps[0].Gap
+	if len(gap) > 0 {
+		e.Log.WarnContext(ctx, "no room to avoid a gap: ranges are closed until the next steps open them again",
+			"target", t.String(), "pool", pool.Name, "groupId", steps[0].GroupID, "ranges", gap, "dryRun", req.DryRun)
+	}
+	if req.DryRun {
+		return len(steps), nil
+	}
+	if err := outOfTime(ctx, time.Duration(len(steps))*stepReserve); err != nil {
+		return 0, err
+	}
+	for i, step := range steps {
+		err := takeStep(ctx, t.EC2, step)
+		if i > 0 {
+			err = e.close(ctx, t, steps[0], step, err)
+		}
+		if err != nil {
+			return i, err
+		}
+		e.Log.InfoContext(ctx, step.Op.String()+"d", "target", t.String(), "groupId", step.GroupID, "rules", len(step.Rules))
+		if req.OnStep != nil {
+			req.OnStep(t, step)
+		}
+	}
+	return len(steps), nil
+}
+
+// close sees to it that a gap is closed whose closing step failed: it tries that
+// again and, where it is in vain, puts back what opened the gap. If nothing
+// helps, the error names what is closed.
+func (e *Engine) close(ctx context.Context, t *Target, opened, step secgroup.Step, err error) error {
+	if err == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closingTime)
+	defer cancel()
+	for n := 1; n < closingTries && err != nil && !secgroup.IsRefusal(err); n++ {
+		if !sleep(ctx, closingPause) {
+			break
+		}
+		err = secgroup.Apply(ctx, t.EC2, step)
+	}
+	if err == nil {
+		return nil
+	}
+	if secgroup.IsDuplicate(err) { // an answer was lost on the way
+		return err // the run looks again
+	}
+	back := secgroup.Step{Op: secgroup.Authorize, GroupID: opened.GroupID, Rules: opened.Rules}
+	if undo := secgroup.Apply(ctx, t.EC2, back); undo == nil {
+		return fmt.Errorf("%w; what was revoked for it is authorized again, so nothing is closed", err)
+	}
+	e.Log.ErrorContext(ctx, "a gap is left open", "target", t.String(), "groupId", opened.GroupID, "ranges", opened.Gap)
+	return fmt.Errorf("%w; CLOSED until the next run opens it: %s", err, listOf(opened.Gap))
+}
+
+func listOf(prefixes []netip.Prefix) string {
+	var list []string
+	for _, p := range prefixes {
+		list = append(list, p.String())
+	}
+	return strings.Join(list, ", ")
+}
+
+// count notes a step that was taken.
+func (r *GroupReport) count(step secgroup.Step) {
+	switch step.Op {
+	case secgroup.Authorize:
+		r.Added += len(step.Rules)
+	case secgroup.Revoke:
+		r.Revoked += len(step.Rules)
+	}
+}
+
+// takeStep applies a step. One that has begun is finished when the run is
+// stopped: of a call that is given up nobody knows whether it took effect. One
+// that ends a gap is not held to the run's deadline either.
+func takeStep(ctx context.Context, api secgroup.API, step secgroup.Step) error {
+	call := context.WithoutCancel(ctx)
+	deadline, ok := ctx.Deadline()
+	if step.Closes {
+		deadline, ok = time.Now().Add(closingTime), true
+	}
+	if ok {
+		var cancel context.CancelFunc
+		call, cancel = context.WithDeadline(call, deadline)
+		defer cancel()
+	}
+	return secgroup.Apply(call, api, step)
+}
+
+// outOfTime fails where too little time is left.
+func outOfTime(ctx context.Context, need time.Duration) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("stopped between two steps, run again to go on: %w", err)
+	}
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < need {
+		return errors.New("stopped between two steps for want of time; the next run goes on")
+	}
+	return nil
+}
