@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"log/slog"
 	"os"
 
@@ -11,12 +10,11 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
-	"github.com/aws/aws-sdk-go-v2/config"
 )
 
 func main() {
 	log := lambdacontext.NewLogger()
-	handler, err := newHandler(context.Background(), log)
+	handler, err := newHandler(log)
 	if err != nil {
 		log.Error("the function is not configured as it should be, and does nothing", "error", err)
 		handler = function.NewBroken(err, os.Getenv, log)
@@ -24,12 +22,12 @@ func main() {
 	lambda.Start(quietly(handler, log))
 }
 
-func newHandler(ctx context.Context, log *slog.Logger) (*function.Handler, error) {
+func newHandler(log *slog.Logger) (*function.Handler, error) {
 	c, err := function.ConfigFromEnv(os.Getenv)
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := config.LoadDefaultConfig(ctx)
+	cfg, err := awsConfig()
 	if err != nil {
 		return nil, err
 	}

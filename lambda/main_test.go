@@ -177,11 +177,17 @@ func TestFunction(t *testing.T) {
 	}
 	w.sim.ResetCalls()
 
-	for _, event := range []string{notification(document, topic), sample(t, "schedule.json"), sample(t, "manual.json"), sample(t, "manual-dry-run.json")} {
+	const look = "DescribeSecurityGroups"
+	for event, calls := range map[string]string{
+		notification(document, topic):    look,
+		sample(t, "manual.json"):         look,
+		sample(t, "manual-dry-run.json"): look,
+		sample(t, "schedule.json"):       look + " DescribeNetworkInterfaces",
+	} {
 		if rep := f.succeed(event); rep.Changed || rep.Groups[0].Kept != 3 {
 			t.Errorf("event %s: answer %+v", event, rep)
 		}
-		if got := w.calls(); got != "DescribeSecurityGroups" {
+		if got := w.calls(); got != calls {
 			t.Errorf("event %s calls %s", event, got)
 		}
 	}

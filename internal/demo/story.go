@@ -95,7 +95,7 @@ func (s *story) publishedChange(ctx context.Context) error {
 	s.showRun(r)
 	s.showGroups(s.list(webPool), "change", r)
 	return s.verify(r, s.revised, outcome{
-		added: 1, revoked: 1, calls: []string{describe, authorize, revoke}, feed: http.StatusOK,
+		added: 1, revoked: 1, calls: []string{describe, look, authorize, revoke}, feed: http.StatusOK,
 	})
 }
 
@@ -127,7 +127,7 @@ func (s *story) repair(ctx context.Context) error {
 	s.showRun(r)
 	s.showGroups(s.list(webPool), "change", r)
 	return s.verify(r, s.revised, outcome{
-		added: 1, revoked: 1, calls: []string{describe, authorize, revoke}, feed: http.StatusNotModified,
+		added: 1, revoked: 1, calls: []string{describe, look, authorize, revoke}, feed: http.StatusNotModified,
 	})
 }
 

@@ -13,6 +13,7 @@ const (
 	describe  = "DescribeSecurityGroups"
 	getQuota  = "GetServiceQuota"
 	authorize = "AuthorizeSecurityGroupIngress"
+	look      = "DescribeNetworkInterfaces" // before anything is revoked
 	revoke    = "RevokeSecurityGroupIngress"
 )
 
