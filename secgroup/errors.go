@@ -128,11 +128,11 @@ func (e *ShortageError) moreGroups() string {
 	there := strings.Join(e.GroupIDs, ", ")
 	if len(e.GroupIDs) == 1 && e.Pool == e.GroupIDs[0] {
 		// A group of its own: without the tag it would not share with the new ones.
-		return fmt.Sprintf("make %s, tag %s and %s, tag %s %s as well, and attach %s wherever %s is (%s)",
-			plural(e.MoreGroups, "more group"), tag(e.TagKey, e.portList()), pool, there, pool, them, there, limit)
+		return fmt.Sprintf("make %s, attach %s wherever %s is (%s), and then tag %s %s and %s, and %s %s as well",
+			plural(e.MoreGroups, "more group"), them, there, limit, them, tag(e.TagKey, e.portList()), pool, there, pool)
 	}
-	return fmt.Sprintf("make %s, tag %s and %s as the others of the pool are, and attach %s wherever %s are (%s)",
-		plural(e.MoreGroups, "more group"), tag(e.TagKey, e.portList()), pool, them, there, limit)
+	return fmt.Sprintf("make %s, attach %s wherever %s are (%s), and then tag %s %s and %s as the others of the pool are",
+		plural(e.MoreGroups, "more group"), them, there, limit, them, tag(e.TagKey, e.portList()), pool)
 }
 
 // higherQuota says which quota makes room, if it can be raised so far.

@@ -22,8 +22,8 @@ func consecutive(n int) []netip.Prefix {
 // What a shortage tells to do, done to the letter, makes room: each tag that is
 // named, and no other, on the groups that it is named for.
 func TestShortageDoneLiterally(t *testing.T) {
-	made := regexp.MustCompile(`make (\d+) more groups?, tag (\S+?)=("[^"]*"|\S+) and (\S+?)=(\S+?),? `)
-	retagged := regexp.MustCompile(`, tag (sg-\d+) (\S+?)=(\S+) as well, `)
+	made := regexp.MustCompile(`make (\d+) more groups?, attach .* and then tag (?:it|them) (\S+?)=("[^"]*"|\S+) and ([^ =]+)=([^ =,]+)`)
+	retagged := regexp.MustCompile(`, and (sg-\d+) (\S+?)=(\S+) as well`)
 	raised := regexp.MustCompile(`raise quota L-0EA8095F \(inbound rules per security group\) to (\d+)`)
 	for name, groups := range map[string][]Group{
 		"a group of its own":            {group("sg-1", "443", nil)},
@@ -83,7 +83,7 @@ func TestShortageNamesWhatIsPossible(t *testing.T) {
 	short := func(change func(*ShortageError)) *ShortageError {
 		e := &ShortageError{
 			Pool: "web", Ports: []PortShortage{{tcp443, IPv4, 180, 60}}, MoreGroups: 2, RulesPerGroup: 180,
-			TagKey: testKey, Services: []string{"CLOUDFRONT"}, GroupIDs: []string{"sg-1"},
+			TagKey: testKey, Services: []string{"CLOUDFRONT"}, GroupIDs: []string{"sg-1"}, Compact: Weight{19, 3},
 		}
 		change(e)
 		return e
@@ -106,9 +106,9 @@ func TestShortageNamesWhatIsPossible(t *testing.T) {
 		{"seventeen groups", short(func(e *ShortageError) { e.MoreGroups = 16 }), []string{cover, "raise quota"}, []string{"more group"}},
 		{"a high quota", short(func(e *ShortageError) { e.RulesPerGroup = 400 }), []string{"to 400, with which a network interface takes 2 groups"}, nil},
 		{"too high a quota", short(func(e *ShortageError) { e.RulesPerGroup = 1001 }), []string{"2 more groups"}, []string{"raise quota"}},
-		{"another service", short(func(e *ShortageError) { e.Services = []string{"CLOUDFRONT", "S3"} }), []string{"2 more groups"}, []string{"WITHIN"}},
+		{"another service", short(func(e *ShortageError) { e.Compact = Weight{} }), []string{"2 more groups"}, []string{"WITHIN"}},
 		{
-			"no way but less", short(func(e *ShortageError) { e.Services, e.MoreGroups, e.RulesPerGroup = []string{"S3"}, 99, 9999 }),
+			"no way but less", short(func(e *ShortageError) { e.Compact, e.MoreGroups, e.RulesPerGroup = Weight{}, 99, 9999 }),
 			[]string{"room for 60: open fewer ports, or ask for fewer services"},
 			nil,
 		},

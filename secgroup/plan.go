@@ -52,6 +52,9 @@ type Request struct {
 type Plan struct {
 	// Pools are sorted by name; a group of its own is a pool named by its ID.
 	Pools []PoolPlan
+	// Blind is true where the plan had to do without knowing what interfaces the
+	// groups are attached to, as nobody may look.
+	Blind bool
 }
 
 // A PoolPlan is the part of a plan for one pool. No step of a pool depends on
@@ -146,7 +149,7 @@ func NewPlan(ctx context.Context, groups []Group, req Request) (*Plan, error) {
 	} else if err := refuseFuture(req); err != nil {
 		return nil, err
 	}
-	plan := &Plan{}
+	plan := &Plan{Blind: req.Attachments != nil && req.Attachments.Unknown}
 	for _, members := range partition(groups, req) {
 		plan.Pools = append(plan.Pools, planPool(ctx, members, req))
 	}

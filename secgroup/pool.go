@@ -107,8 +107,8 @@ func (p *pool) steps(plan *planner.Plan) []Step {
 // stays returns warnings of rules that are not revoked although nobody wants
 // them, as something wanted would be closed where they are.
 func (p *pool) stays(plan *planner.Plan) []string {
-	if len(plan.Stays) == 0 || len(plan.Unplaced) > 0 || p.req.Attachments == nil {
-		return nil // a shortage says it, or there is nothing
+	if len(plan.Stays) == 0 || len(plan.Unplaced) > 0 || p.req.Attachments == nil || p.req.Attachments.Unknown {
+		return nil // something else says it, or there is nothing
 	}
 	count := map[int]int{}
 	for _, item := range plan.Stays {
@@ -118,8 +118,6 @@ func (p *pool) stays(plan *planner.Plan) []string {
 	for i, g := range p.groups {
 		switch n := count[i]; {
 		case n == 0:
-		case p.req.Attachments.Unknown:
-			warnings = append(warnings, fmt.Sprintf("%s: %s stay that other groups have replaced, because nobody may see where the groups are attached: grant ec2:DescribeNetworkInterfaces", g.Group.ID, plural(n, "rule")))
 		default:
 			warnings = append(warnings, fmt.Sprintf("%s: %s stay that other groups of the pool have replaced, because an interface of this group lacks those: attach the whole pool there", g.Group.ID, plural(n, "rule")))
 		}

@@ -105,8 +105,10 @@ func (e *Engine) Run(ctx context.Context, req Request) (*Report, error) {
 			e.Log.WarnContext(ctx, note)
 		}
 	}
+	report.Looked = req.Look
 	for _, o := range outcomes {
 		report.add(o)
+		report.Looked = report.Looked && o.planned && !o.blind
 		errs = append(errs, o.errs...)
 	}
 	if !slices.ContainsFunc(outcomes, func(o *outcome) bool { return !o.planned }) {

@@ -37,6 +37,9 @@ type Report struct {
 	// Incomplete counts the network interfaces that lack wanted ranges, of those
 	// that were looked at.
 	Incomplete int `json:"-"`
+	// Looked tells whether all network interfaces of managed groups were looked
+	// at.
+	Looked bool `json:"-"`
 	// Denied tells whether an action was denied in the run's own account.
 	Denied bool `json:"-"`
 }
@@ -136,8 +139,10 @@ type outcome struct {
 	shared []secgroup.Group
 	// warnings are those of the last plan.
 	warnings []string
-	// incomplete counts the network interfaces that lack something.
+	// incomplete counts the network interfaces that lack something; blind is
+	// true where nobody may look at them.
 	incomplete int
+	blind      bool
 }
 
 // restart forgets what an earlier plan failed with, and the groups that it

@@ -186,7 +186,10 @@ func (e *Engine) once(ctx context.Context, o *outcome, groups []secgroup.Group, 
 			return false
 		}
 	}
-	o.planned = true
+	o.planned, o.blind = true, plan.Blind
+	if plan.Blind {
+		o.warnings = append(o.warnings, fmt.Sprintf("%v: nobody may see which network interfaces have the groups, so no rule is revoked that another group has replaced: grant ec2:DescribeNetworkInterfaces", o.target))
+	}
 	pools := concerned(plan.Pools, req.GroupIDs)
 	o.capacity = capacityOf(pools, publication.Merged())
 	failures := make([]error, len(pools))

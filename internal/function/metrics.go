@@ -25,8 +25,9 @@ type Metric struct {
 	OfAll bool `json:"-"`
 }
 
-// Metrics are all that a run may tell. FreeSlots is missing where there is no pool, PublicationAge where there is no
-// publication: a run that failed to fetch it, or that withdraws the rules.
+// Metrics are all that a run may tell. FreeSlots is missing where there is no pool, InterfacesIncomplete where nobody
+// looked at all interfaces, PublicationAge where there is no publication: a run that failed to fetch it, or that withdraws
+// the rules.
 var Metrics = []Metric{
 	{"RulesAdded", "Count", false},
 	{"RulesRevoked", "Count", false},
@@ -36,6 +37,7 @@ var Metrics = []Metric{
 	{"GroupsFailed", "Count", true},
 	{"FreeSlots", "Count", true}, // of the tightest pool, in the family and on the port that has the fewest
 	{"PoolsShort", "Count", true},
+	{"InterfacesIncomplete", "Count", true}, // network interfaces that lack wanted ranges; of runs that look at all, the scheduled ones
 	{"PublicationAge", "Seconds", true},
 	{"Duration", "Milliseconds", false},
 	{"RunSucceeded", "Count", true}, // 1 or 0, and RunFailed 0 or 1
@@ -93,6 +95,9 @@ func valuesOf(report *engine.Report, err error, now time.Time) map[string]float6
 	}
 	if err != nil {
 		values["RunSucceeded"], values["RunFailed"] = 0, 1
+	}
+	if report.Looked {
+		values["InterfacesIncomplete"] = float64(report.Incomplete)
 	}
 	if report.Capacity.Measured > 0 {
 		values["FreeSlots"] = float64(report.Capacity.Free)

@@ -103,6 +103,10 @@ func TestMetrics(t *testing.T) {
 			values(func(v map[string]float64) { v["RulesWanted"], v["PoolsShort"] = 0, 0; delete(v, "FreeSlots") }),
 		},
 		{
+			"interfaces were looked at", report(func(r *engine.Report) { r.Looked, r.Incomplete = true, 2 }), false, nil,
+			values(func(v map[string]float64) { v["InterfacesIncomplete"] = 2 }),
+		},
+		{
 			"full pool", report(func(r *engine.Report) { r.Capacity.Free = 0 }), false, nil,
 			values(func(v map[string]float64) { v["FreeSlots"] = 0 }),
 		},

@@ -55,6 +55,7 @@ func checkAlarms(t *testing.T, f files, report func(string, ...any)) {
 		"Errors":                             "Sum GreaterThanOrEqualToThreshold 1 notBreaching",
 		"ApproximateNumberOfMessagesVisible": "Maximum GreaterThanOrEqualToThreshold 1 notBreaching",
 		"PoolsShort":                         "Maximum GreaterThanOrEqualToThreshold 1 ignore",
+		"InterfacesIncomplete":               "Maximum GreaterThanOrEqualToThreshold 1 ignore",
 		"FreeSlots":                          "Minimum LessThanThreshold 5 ignore",
 		"RunSucceeded":                       "Maximum LessThanThreshold 1 breaching",
 	} {
