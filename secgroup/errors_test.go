@@ -79,7 +79,7 @@ func TestShortageDoneLiterally(t *testing.T) {
 // The ways out are those there are: no more groups than can be attached
 // together, no quota that AWS does not grant, and no cover for another service.
 func TestShortageNamesWhatIsPossible(t *testing.T) {
-	const cover = "SERVICES=CLOUDFRONT_ORIGIN_FACING and WITHIN=CLOUDFRONT"
+	const cover = "SERVICES=CLOUDFRONT_ORIGIN_FACING and WITHIN=CLOUDFRONT (cfsg --service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT): 19 IPv4 and 3 IPv6 rules a port"
 	short := func(change func(*ShortageError)) *ShortageError {
 		e := &ShortageError{
 			Pool: "web", Ports: []PortShortage{{tcp443, IPv4, 180, 60}}, MoreGroups: 2, RulesPerGroup: 180,
@@ -106,7 +106,7 @@ func TestShortageNamesWhatIsPossible(t *testing.T) {
 		{"seventeen groups", short(func(e *ShortageError) { e.MoreGroups = 16 }), []string{cover, "raise quota"}, []string{"more group"}},
 		{"a high quota", short(func(e *ShortageError) { e.RulesPerGroup = 400 }), []string{"to 400, with which a network interface takes 2 groups"}, nil},
 		{"too high a quota", short(func(e *ShortageError) { e.RulesPerGroup = 1001 }), []string{"2 more groups"}, []string{"raise quota"}},
-		{"another service", short(func(e *ShortageError) { e.Compact = Weight{} }), []string{"2 more groups"}, []string{"WITHIN"}},
+		{"without a cover", short(func(e *ShortageError) { e.Compact = Weight{} }), []string{"2 more groups"}, []string{"WITHIN"}},
 		{
 			"no way but less", short(func(e *ShortageError) { e.Compact, e.MoreGroups, e.RulesPerGroup = Weight{}, 99, 9999 }),
 			[]string{"room for 60: open fewer ports, or ask for fewer services"},

@@ -160,7 +160,7 @@ func TestPlanOneGroup(t *testing.T) {
 		{
 			name: "a range is withdrawn", ranges: prefixes("13.32.0.0/15", "18.64.0.0/14"),
 			rules: ours("443", "13.32.0.0/15", "15.158.0.0/16", "18.64.0.0/14"), kept: 2,
-			want: []string{"revoke sg-1: 443 15.158.0.0/16"},
+			want: []string{"redescribe sg-1: 443 13.32.0.0/15", "revoke sg-1: 443 15.158.0.0/16"}, // the date, see TestPlanLeavesTheDate
 		},
 		{
 			name: "authorize comes before revoke", ranges: prefixes("13.32.0.0/15", "18.64.0.0/14"),
@@ -221,14 +221,14 @@ func TestPlanOneGroup(t *testing.T) {
 		{
 			name: "halves replace whole with room for one: the other is the gap", quota: 2, ranges: halves, rules: ours("443", "13.32.0.0/15"),
 			want: []string{
-				"authorize sg-1: 443 13.32.0.0/16",
-				"revoke sg-1: 443 13.32.0.0/15 (gap: 13.33.0.0/16)",
 				"authorize sg-1: 443 13.33.0.0/16",
+				"revoke sg-1: 443 13.32.0.0/15 (gap: 13.32.0.0/16)",
+				"authorize sg-1: 443 13.32.0.0/16",
 			},
 		},
 		{
 			name: "an address both rules open is no gap", quota: 2, ranges: whole, rules: ours("443", "13.32.0.0/15", "13.32.0.0/16"), kept: 1,
-			want: []string{"revoke sg-1: 443 13.32.0.0/16"},
+			want: []string{"redescribe sg-1: 443 13.32.0.0/15", "revoke sg-1: 443 13.32.0.0/16"},
 		},
 
 		{
@@ -271,7 +271,7 @@ func TestPlanOneGroup(t *testing.T) {
 				ours("443", "13.32.0.0/15"), ours("80", "13.32.0.0/15"), rulesFor(testKey+": by hand", "22", "198.51.100.7/32"),
 				[]Rule{{RuleID: RuleID{"tcp", 443, 443, Source{Reference: "pl-3b927c52"}}, Description: testKey + ":"}},
 			),
-			want: []string{"revoke sg-1: 22 198.51.100.7/32, 80 13.32.0.0/15, 443 pl-3b927c52"},
+			want: []string{"redescribe sg-1: 443 13.32.0.0/15", "revoke sg-1: 22 198.51.100.7/32, 80 13.32.0.0/15, 443 pl-3b927c52"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -358,7 +358,7 @@ func TestPlanTags(t *testing.T) {
 		{
 			name: "exclusive takes over what is inside listed ports side by side", ports: "80 81", options: []string{"mode=exclusive"},
 			rules: slices.Concat(ours("80", "13.32.0.0/15", "2600:9000::/28"), ours("81", "13.32.0.0/15", "2600:9000::/28"), theirs("80-81", "0.0.0.0/0")),
-			want:  []string{"revoke sg-1: 80-81 0.0.0.0/0"},
+			want:  []string{"redescribe sg-1: 80 13.32.0.0/15", "revoke sg-1: 80-81 0.0.0.0/0"},
 		},
 		{
 			name: "exclusive leaves what also opens other ports, or is no IP range over TCP", ports: "443", options: []string{"mode=exclusive"},
@@ -450,46 +450,65 @@ func TestPlanBadTag(t *testing.T) {
 	})
 }
 
+// A pool with a rule from a newer file is left as it is, in whichever of its
+// groups that is; the other pools go on.
 func TestPlanRefusesOlderPublication(t *testing.T) {
-	at := func(d time.Duration) string {
-		return Stamp{TagKey: testKey, Services: []string{"CLOUDFRONT"}, Published: testStamp.Published.Add(d)}.String()
+	at := func(d time.Duration, services ...string) string {
+		return Stamp{TagKey: testKey, Services: services, Published: testStamp.Published.Add(d)}.String()
 	}
 	for _, test := range []struct {
 		name, description string
 		older             bool
 	}{
-		{"a day newer", at(24 * time.Hour), true},
-		{"a second newer", at(time.Second), true},
-		{"the same", at(0), false},
-		{"older", at(-time.Second), false},
-		{"of other services", Stamp{TagKey: testKey, Services: []string{"S3"}, Published: testStamp.Published.Add(time.Hour)}.String(), true},
+		{"a day newer", at(24*time.Hour, "CLOUDFRONT"), true},
+		{"a second newer", at(time.Second, "CLOUDFRONT"), true},
+		{"the same", at(0, "CLOUDFRONT"), false},
+		{"older", at(-time.Second, "CLOUDFRONT"), false},
+		{"of other services", at(time.Hour, "S3"), true},
+		{"added while held", at(time.Hour, "CLOUDFRONT") + " held", true},
 		{"of another tag key", Stamp{TagKey: testKey + "2", Services: []string{"CLOUDFRONT"}, Published: testStamp.Published.Add(time.Hour)}.String(), false},
 		{"no time", testKey + ": by hand", false},
 		{"foreign", "office until 2030-01-01T00:00:00Z", false},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			groups := []Group{
-				group("sg-1", "443", nil),
-				group("sg-2", "bad,", nil, ours("443", "15.158.0.0/16"), rulesFor(test.description, "443", "18.64.0.0/14")),
-			}
-			req := Request{Stamp: testStamp, Ranges: prefixes("13.32.0.0/15"), RulesPerGroup: 60, MaxRevokePercent: 50, Force: true, GroupIDs: []string{"sg-1"}}
-			plan, err := NewPlan(context.Background(), groups, req)
-			if !test.older {
-				if err != nil {
-					t.Fatal(err)
+		for _, kind := range []struct {
+			name, ports string
+			ids         []string
+		}{
+			{"in a group like the others", "443", nil},
+			{"in one whose tags cannot be read", "bad,", nil},
+			{"in one that is not asked for", "443", []string{"sg-1", "sg-3"}},
+		} {
+			t.Run(test.name+" "+kind.name, func(t *testing.T) {
+				web := []string{"pool=web"}
+				groups := []Group{
+					group("sg-1", "443", nil),
+					group("sg-2", kind.ports, web, ours("443", "15.158.0.0/16"), rulesFor(test.description, "443", "18.64.0.0/14")),
+					group("sg-3", "443", web),
 				}
-				checkSteps(t, plan, "authorize sg-1: 443 13.32.0.0/15")
-				return
-			}
-			var older *OlderError
-			if !errors.As(err, &older) || plan != nil {
-				t.Fatalf("plan %v, error %v", plan, err)
-			}
-			checkError(t, err, "the file was published at 2026-08-22T15:17:05Z", "rule tcp 443 from 18.64.0.0/14 of sg-2 was made from a newer one", test.description, "nothing is changed")
-			if older.GroupID != "sg-2" || older.Rule.Description != test.description || !older.Newest.After(older.Published) {
-				t.Errorf("%+v", older)
-			}
-		})
+				change := func(r *Request) { r.GroupIDs, r.MaxRevokePercent = kind.ids, 100 }
+				plan := newPlan(t, groups, prefixes("13.32.0.0/15"), change)
+				checkSteps(t, &Plan{Pools: plan.Pools[:1]}, "authorize sg-1: 443 13.32.0.0/15")
+				var older *OlderError
+				if errors.As(plan.Failures(), &older) != test.older {
+					t.Fatalf("failures: %v", plan.Failures())
+				}
+				if !test.older {
+					if len(plan.Pools[1].Steps) == 0 {
+						t.Error("the pool has no steps")
+					}
+					return
+				}
+				checkSteps(t, &Plan{Pools: plan.Pools[1:]})
+				checkError(t, plan.Pools[1].Err, "the file was published at 2026-08-22T15:17:05Z", "rule tcp 443 from 18.64.0.0/14 of sg-2 was made from a newer one", test.description, "its pool is left as it is", "run with force")
+				if older.GroupID != "sg-2" || older.Rule.Description != test.description || !older.Newest.After(older.Published) {
+					t.Errorf("%+v", older)
+				}
+				forced := newPlan(t, groups, prefixes("13.32.0.0/15"), func(r *Request) { change(r); r.Force = true })
+				if len(forced.Pools[1].Steps) == 0 || errors.As(forced.Failures(), &older) {
+					t.Errorf("with force: steps %q, %v", steps(forced), forced.Failures())
+				}
+			})
+		}
 	}
 }
 
@@ -506,15 +525,15 @@ func TestPlanHold(t *testing.T) {
 	}{
 		{
 			name: "half of the rules may go", rules: ours("443", "1.0.0.0/24", "2.0.0.0/24"), ranges: prefixes("1.0.0.0/24"),
-			want: []string{"revoke sg-1: 443 2.0.0.0/24"},
+			want: []string{"redescribe sg-1: 443 1.0.0.0/24", "revoke sg-1: 443 2.0.0.0/24"},
 		},
 		{
 			name: "more may not", rules: ours("443", "1.0.0.0/24", "2.0.0.0/24", "3.0.0.0/24"), ranges: prefixes("1.0.0.0/24"),
-			held: &HeldError{Losing: 2, Owned: 3, MaxPercent: 50},
+			held: &HeldError{Pool: "sg-1", Losing: 2, Owned: 3, MaxPercent: 50},
 		},
 		{
 			name: "what is new is authorized all the same", rules: ours("443", "1.0.0.0/24", "2.0.0.0/24", "3.0.0.0/24"), ranges: prefixes("1.0.0.0/24", "4.0.0.0/24"),
-			want: []string{"authorize sg-1: 443 4.0.0.0/24"}, held: &HeldError{Losing: 2, Owned: 3, MaxPercent: 50},
+			want: []string{"authorize sg-1: 443 4.0.0.0/24"}, held: &HeldError{Pool: "sg-1", Losing: 2, Owned: 3, MaxPercent: 50},
 		},
 		{
 			name: "with force", rules: ours("443", "1.0.0.0/24", "2.0.0.0/24"), ranges: prefixes("3.0.0.0/24"), change: func(r *Request) { r.Force = true },
@@ -522,7 +541,7 @@ func TestPlanHold(t *testing.T) {
 		},
 		{
 			name: "0 percent", rules: ours("443", "1.0.0.0/24", "2.0.0.0/24"), ranges: prefixes("1.0.0.0/24"), change: percent(0),
-			held: &HeldError{Losing: 1, Owned: 2, MaxPercent: 0},
+			held: &HeldError{Pool: "sg-1", Losing: 1, Owned: 2, MaxPercent: 0},
 		},
 		{
 			name: "100 percent", rules: ours("443", "1.0.0.0/24", "2.0.0.0/24"), ranges: prefixes("3.0.0.0/24"), change: percent(100),
@@ -538,12 +557,12 @@ func TestPlanHold(t *testing.T) {
 		},
 		{
 			name: "a rule of which half remains loses addresses", rules: ours("443", "1.0.0.0/23"), ranges: prefixes("1.0.0.0/24"),
-			want: []string{"authorize sg-1: 443 1.0.0.0/24"}, held: &HeldError{Losing: 1, Owned: 1, MaxPercent: 50},
+			want: []string{"authorize sg-1: 443 1.0.0.0/24"}, held: &HeldError{Pool: "sg-1", Losing: 1, Owned: 1, MaxPercent: 50},
 		},
 		{
 			name: "a rule loses addresses though a foreign one opens them as well", ranges: prefixes("1.0.0.0/24"),
 			rules: slices.Concat(ours("443", "2.0.0.0/24", "3.0.0.0/24"), theirs("443", "0.0.0.0/0")),
-			want:  []string{"authorize sg-1: 443 1.0.0.0/24"}, held: &HeldError{Losing: 2, Owned: 2, MaxPercent: 50},
+			want:  []string{"authorize sg-1: 443 1.0.0.0/24"}, held: &HeldError{Pool: "sg-1", Losing: 2, Owned: 2, MaxPercent: 50},
 		},
 		{
 			name: "a port no longer listed is meant to close", rules: slices.Concat(ours("80", "1.0.0.0/24"), ours("8080", "1.0.0.0/24")), ranges: prefixes("1.0.0.0/24"),
@@ -555,7 +574,7 @@ func TestPlanHold(t *testing.T) {
 			checkSteps(t, plan, test.want...)
 			var held *HeldError
 			errors.As(plan.Failures(), &held)
-			if diff := cmp.Diff(test.held, held, cmpopts.IgnoreFields(HeldError{}, "Pool", "Families", "Percent", "Lost")); diff != "" {
+			if diff := cmp.Diff(test.held, held, cmpopts.IgnoreFields(HeldError{}, "Families", "Percent", "Lost")); diff != "" {
 				t.Errorf("held: -want +got\n%s", diff)
 			}
 		})
@@ -564,39 +583,58 @@ func TestPlanHold(t *testing.T) {
 		groups := []Group{group("sg-1", "443", nil, ours("443", "1.0.0.0/24", "2.0.0.0/24"))}
 		plan := newPlan(t, groups, prefixes("3.0.0.0/24"), func(r *Request) { r.RulesPerGroup = 2 })
 		checkSteps(t, plan)
-		checkError(t, plan.Failures(), "2 of 2 owned rules", `pool "sg-1" is too small: port 443 needs 1 IPv4 rules, room for 0: the rules that are held back take the rest`)
+		checkError(t, plan.Failures(), "from 2 of its 2 rules", `pool "sg-1" is too small: port 443 needs 1 IPv4 rules, room for 0: the rules that are held back take the rest`)
 	})
 	t.Run("text", func(t *testing.T) {
-		checkError(t, &HeldError{Losing: 2, Owned: 3, MaxPercent: 50}, "2 of 3 owned rules would lose addresses", "MAX_REVOKE_PERCENT=50", "no rule is revoked", "run once with force")
+		e := &HeldError{
+			Pool: "web", Losing: 2, Owned: 3, MaxPercent: 50,
+			Families: []Family{IPv6}, Percent: []int{97}, Lost: prefixes(manyCIDRs(maxNamed + 2)...),
+		}
+		checkError(t, e, `pool "web" is held`, "takes addresses from 2 of its 3 rules, and 97 % of its IPv6 addresses", "MAX_REVOKE_PERCENT=50", "nothing is closed, what is new is authorized", "run once with force",
+			"They would be lost: 18.0.0.0/16, 18.2.0.0/16, ", ", 18.38.0.0/16, 2 more")
 	})
-	t.Run("all groups of the region count together", func(t *testing.T) {
+	t.Run("each pool counts for itself", func(t *testing.T) {
 		groups := []Group{
 			group("sg-1", "443", nil, ours("443", "2.0.0.0/24")),
-			group("sg-2", "443", nil, ours("443", "1.0.0.0/24")),
+			group("sg-2", "443", nil, ours("443", "1.0.0.0/24", "3.0.0.0/24")),
 		}
-		checkSteps(t, newPlan(t, groups, prefixes("1.0.0.0/24"), nil), "authorize sg-1: 443 1.0.0.0/24", "revoke sg-1: 443 2.0.0.0/24")
+		plan := newPlan(t, groups, prefixes("1.0.0.0/24"), nil)
+		checkSteps(t, plan, "authorize sg-1: 443 1.0.0.0/24", "redescribe sg-2: 443 1.0.0.0/24", "revoke sg-2: 443 3.0.0.0/24")
+		checkError(t, plan.Pools[0].Err, `pool "sg-1" is held`, "from 1 of its 1 rules", "2.0.0.0/24")
+		if err := plan.Pools[1].Err; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("the groups of a pool count together", func(t *testing.T) {
+		web := []string{"pool=web"}
+		groups := []Group{
+			group("sg-1", "443", web, ours("443", "2.0.0.0/24")),
+			group("sg-2", "443", web, ours("443", "1.0.0.0/24")),
+		}
+		checkSteps(t, newPlan(t, groups, prefixes("1.0.0.0/24"), nil), "redescribe sg-2: 443 1.0.0.0/24", "revoke sg-1: 443 2.0.0.0/24")
 		groups[1].Ingress = ours("443", "3.0.0.0/24")
 		plan := newPlan(t, groups, prefixes("1.0.0.0/24"), nil)
-		checkSteps(t, plan, "authorize sg-1: 443 1.0.0.0/24", "authorize sg-2: 443 1.0.0.0/24")
-		checkError(t, plan.Failures(), "2 of 2 owned rules")
+		checkSteps(t, plan, "authorize sg-1: 443 1.0.0.0/24")
+		checkError(t, plan.Failures(), "from 2 of its 2 rules")
 	})
 }
 
 // The rules that a held run has added do not make room for the revokes of the
 // next one.
 func TestPlanHoldLasts(t *testing.T) {
+	news := []string{"19.0.0.0/16", "19.2.0.0/16", "19.4.0.0/16", "19.6.0.0/16", "19.8.0.0/16", "19.10.0.0/16"}
 	groups := []Group{group("sg-1", "443", nil, ours("443", manyCIDRs(10)...))}
-	ranges := append(prefixes(manyCIDRs(4)...), prefixes("19.0.0.0/16", "19.2.0.0/16", "19.4.0.0/16", "19.6.0.0/16", "19.8.0.0/16", "19.10.0.0/16")...)
+	ranges := append(prefixes(manyCIDRs(4)...), prefixes(news...)...)
 	first := newPlan(t, groups, ranges, nil)
-	checkSteps(t, first, "authorize sg-1: "+joinRules("443", []string{"19.0.0.0/16", "19.2.0.0/16", "19.4.0.0/16", "19.6.0.0/16", "19.8.0.0/16", "19.10.0.0/16"}))
-	checkError(t, first.Failures(), "6 of 10 owned rules would lose addresses")
+	checkSteps(t, first, "authorize sg-1: "+joinRules("443", news))
+	checkError(t, first.Failures(), "from 6 of its 10 rules")
 
 	second := newPlan(t, take(t, first), ranges, nil)
 	checkSteps(t, second)
-	checkError(t, second.Failures(), "6 of ", "owned rules would lose addresses")
+	checkError(t, second.Failures(), "from 6 of its 10 rules")
 
 	forced := newPlan(t, take(t, second), ranges, func(r *Request) { r.Force = true })
-	checkSteps(t, forced, "revoke sg-1: "+joinRules("443", manyCIDRs(10)[4:]))
+	checkSteps(t, forced, "redescribe sg-1: "+joinRules("443", news), "revoke sg-1: "+joinRules("443", manyCIDRs(10)[4:]))
 	if err := forced.Failures(); err != nil {
 		t.Error(err)
 	}
@@ -667,7 +705,7 @@ func TestPlanGroupIDs(t *testing.T) {
 		{[]string{"sg-5"}, nil},
 	} {
 		t.Run(strings.Join(test.ids, " "), func(t *testing.T) {
-			checkSteps(t, newPlan(t, groups, ranges, func(r *Request) { r.GroupIDs = test.ids }), test.want...)
+			checkSteps(t, newPlan(t, groups, ranges, func(r *Request) { r.GroupIDs, r.MaxRevokePercent = test.ids, 100 }), test.want...)
 		})
 	}
 }
@@ -718,17 +756,17 @@ func TestPlanCloudFront(t *testing.T) {
 		{
 			name: "two groups", ports: "443", groups: 2, quota: 60, rules4: 120,
 			short: &ShortageError{Pool: "web", Ports: []PortShortage{{tcp443, IPv4, 180, 120}}, MoreGroups: 1, RulesPerGroup: 90},
-			text:  `pool "web" is too small: port 443 needs 180 IPv4 rules, room for 120: let in only`,
+			text:  `pool "web" is too small: port 443 needs 180 IPv4 rules, room for 120: make 1 more group`,
 		},
 		{
 			name: "one group", ports: "443", groups: 1, quota: 60, rules4: 60,
 			short: &ShortageError{Pool: "web", Ports: []PortShortage{{tcp443, IPv4, 180, 60}}, MoreGroups: 2, RulesPerGroup: 180},
-			text:  `pool "web" is too small: port 443 needs 180 IPv4 rules, room for 60: let in only`,
+			text:  `pool "web" is too small: port 443 needs 180 IPv4 rules, room for 60: make 2 more groups`,
 		},
 		{
 			name: "one group with room for neither family", ports: "443", groups: 1, quota: 20, rules4: 20,
 			short: &ShortageError{Pool: "web", Ports: []PortShortage{{tcp443, IPv4, 180, 20}, {tcp443, IPv6, 31, 20}}, MoreGroups: 8, RulesPerGroup: 180},
-			text:  `pool "web" is too small: port 443 needs 180 IPv4 rules, room for 20; port 443 needs 31 IPv6 rules, room for 20: let in only`,
+			text:  `pool "web" is too small: port 443 needs 180 IPv4 rules, room for 20; port 443 needs 31 IPv6 rules, room for 20: make 8 more groups`,
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
