@@ -119,6 +119,9 @@ func newOracle(w World) *oracle {
 					continue
 				}
 				o.want |= rule.opens()
+				if slices.ContainsFunc(holder.Rules, func(r Rule) bool { return (!r.Owned || r.Held) && r.Ports == p && r.Prefix == rng }) {
+					continue // EC2 would not add what is there
+				}
 				n, ok := index[fmt.Sprint(h, rule)]
 				if !ok {
 					n = len(o.slots)
@@ -127,11 +130,10 @@ func newOracle(w World) *oracle {
 				o.slots[n].wanted = true
 				could |= 1 << n
 			}
-			for h, holder := range w.Holders {
+			for _, holder := range w.Holders {
 				if holder.Lists[k] && holder.Frozen {
 					o.want |= rule.opens()
 				}
-				_ = h
 			}
 			if could != 0 && !satisfied[Wanted{k, i}] {
 				o.needs = append(o.needs, could)

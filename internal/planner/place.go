@@ -201,7 +201,7 @@ func (b *board) fill(rules []int, squeeze bool) (placed, unplaced []int) {
 	for _, w := range rules {
 		k := b.portOf(w)
 		h := last[k]
-		if h == nowhere || b.free[h] <= 0 {
+		if h == nowhere || b.free[h] <= 0 || !b.canHold(h, w) {
 			h = b.choose(w, left[k])
 			last[k] = h
 		}
@@ -213,7 +213,9 @@ func (b *board) fill(rules []int, squeeze bool) (placed, unplaced []int) {
 		case squeeze && !full[k] && b.squeeze(w, nil):
 			placed = append(placed, w)
 		default:
-			full[k] = true // for good: room is only ever taken here
+			// For good, as room is only ever taken here; but where a rule is taken,
+			// another may have room.
+			full[k] = full[k] || len(b.taken[w]) == 0
 			unplaced = append(unplaced, w)
 		}
 	}
@@ -311,8 +313,8 @@ func (b *board) squeeze(w int, ok func(h int) bool) bool {
 			tried[b.portOf(v)] = true
 			for to := range reached {
 				switch {
-				case reached[to] != nil || !b.canHold(to, v) || b.free[to] < 0:
-				case b.mayMove(v, h, to):
+				case reached[to] != nil || !b.lists(to, b.portOf(v)) || b.free[to] < 0:
+				case b.canHold(to, v) && b.mayMove(v, h, to):
 					reached[to] = &hop{h, v}
 					queue = append(queue, to)
 				default:

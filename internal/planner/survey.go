@@ -30,6 +30,7 @@ type problem struct {
 	spans     []span    // of the wanted rules
 	satisfied []bool    // by wanted rule: a fixed rule is equal to it
 	copies    [][]int   // by wanted rule: the holders that have one
+	taken     [][]int   // by wanted rule: the holders where a fixed rule is equal
 	surplus   []surplus // the narrow ones first
 	start     *cover    // of all rules there are
 	// What settle finds: the missing rules that have a place in the end, those
@@ -64,6 +65,7 @@ func survey(w *World, family int) *problem {
 	n := len(w.Ports) * len(p.ranges)
 	p.satisfied = make([]bool, n)
 	p.copies = make([][]int, n)
+	p.taken = make([][]int, n)
 	for h := range w.Holders {
 		p.sort(h)
 	}
@@ -166,6 +168,7 @@ func (p *problem) sort(h int) {
 		switch {
 		case fixed && w != nowhere:
 			p.satisfied[w] = p.satisfied[w] || r.Owned || p.reach[h] == p.start.nViews()
+			p.taken[w] = append(p.taken[w], h)
 		case fixed:
 		case w != nowhere:
 			p.copies[w] = append(p.copies[w], h)
@@ -199,10 +202,16 @@ func (p *problem) equal(h int, r Rule) int {
 func (p *problem) portOf(w int) int  { return w / len(p.ranges) }
 func (p *problem) rangeOf(w int) int { return w % len(p.ranges) }
 
-// canHold reports whether a holder may be given a wanted rule.
+// canHold reports whether a holder may be given a wanted rule. It takes none
+// that is equal to one that it has, whosever that is.
 func (p *problem) canHold(h, w int) bool {
+	return p.lists(h, p.portOf(w)) && !slices.Contains(p.taken[w], h)
+}
+
+// lists reports whether a holder may be given rules on a port.
+func (p *problem) lists(h, port int) bool {
 	holder := &p.world.Holders[h]
-	return !holder.Frozen && holder.Lists[p.portOf(w)]
+	return !holder.Frozen && holder.Lists[port]
 }
 
 // spanOf returns the cells of a wanted rule or, as ^s, of surplus s.
