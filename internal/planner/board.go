@@ -131,17 +131,18 @@ func (b *board) spare(w int) int {
 	return best
 }
 
-// clear removes all that can go without closing anything: spare copies, and
-// surplus rules, the narrow ones first, which frees the most room.
+// clear removes all that can go without closing anything: surplus rules, the
+// narrow ones first, which frees the most room, and then spare copies, one of
+// which may be what a surplus rule leaves an interface with.
 func (b *board) clear() {
-	for w := range b.copies {
-		for h := b.spare(w); h != nowhere; h = b.spare(w) {
-			b.remove(w, h)
-		}
-	}
 	for s := range b.surplus {
 		if b.goes(s) && !b.surplus[s].opaque && b.dispensable(s) {
 			b.retire(s)
+		}
+	}
+	for w := range b.copies {
+		for h := b.spare(w); h != nowhere; h = b.spare(w) {
+			b.remove(w, h)
 		}
 	}
 }
