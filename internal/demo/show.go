@@ -30,6 +30,8 @@ func (s *story) describeCall(c ec2sim.Call) string {
 	switch c.Action {
 	case describe:
 		name = "describe groups"
+	case look:
+		name = "look at interfaces"
 	case getQuota:
 		name = "get quota"
 	case authorize:
