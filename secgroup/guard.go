@@ -1,12 +1,14 @@
 package secgroup
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"cloudfront-sg-sync/internal/ipspace"
+	"cloudfront-sg-sync/internal/planner"
 )
 
 // A HeldError says that nothing of a pool is closed, because the published list
@@ -146,14 +148,46 @@ func lostOf(had map[PortRange][]netip.Prefix, wanted *ipspace.Set) []netip.Prefi
 }
 
 // hold keeps every owned rule of the pool where it is that would lose an
-// address or a port. Others may still be replaced by wider or narrower ones.
+// address or a port. Others may still be replaced by wider or narrower ones; but
+// not where the wider one also opens what is new and so is marked: what the pool
+// had before must not be forgotten.
 func (p *pool) hold(wanted *ipspace.Set) {
 	p.held = true
+	before := p.addressesBefore()
 	for i := range p.world.Holders {
 		for k := range p.world.Holders[i].Rules {
 			r := &p.world.Holders[i].Rules[k]
-			id := p.groups[i].Group.Ingress[k].RuleID
-			r.Held = r.Owned && !(id.Protocol == "tcp" && listed(p.ports, id) && id.Source.Prefix.IsValid() && wanted.ContainsPrefix(id.Source.Prefix))
+			rule := p.groups[i].Group.Ingress[k]
+			loses := rule.Protocol != "tcp" || !listed(p.ports, rule.RuleID) || !rule.Source.Prefix.IsValid() || !wanted.ContainsPrefix(rule.Source.Prefix)
+			r.Held = r.Owned && (loses || p.countsAlone(rule, before))
 		}
 	}
+}
+
+// countsAlone reports whether a rule counts for what the pool had before, and
+// the wanted rule that replaces it would not.
+func (p *pool) countsAlone(r Rule, before map[PortRange]*ipspace.Set) bool {
+	if s, ok := ParseStamp(p.req.TagKey, r.Description); !p.counts(r) || ok && s.Held {
+		return false
+	}
+	set := before[PortRange{uint16(r.From), uint16(r.To)}]
+	return set != nil && slices.ContainsFunc(p.req.Ranges, func(wider netip.Prefix) bool {
+		return wider.Overlaps(r.Source.Prefix) && !set.ContainsPrefix(wider)
+	})
+}
+
+// plan returns what the planner makes of the pool. In one that is held nothing is
+// closed for a moment either: where a rule could be replaced only with a gap,
+// all stay.
+func (p *pool) plan(ctx context.Context) *planner.Plan {
+	plan := planner.Make(ctx, p.world)
+	if !p.held || plan.Gaps() == 0 {
+		return plan
+	}
+	for _, h := range p.world.Holders {
+		for i := range h.Rules {
+			h.Rules[i].Held = h.Rules[i].Owned
+		}
+	}
+	return planner.Make(ctx, p.world)
 }

@@ -7,8 +7,6 @@ import (
 	"net/netip"
 	"slices"
 	"time"
-
-	"cloudfront-sg-sync/internal/planner"
 )
 
 // A Request is what a plan is asked for.
@@ -171,7 +169,7 @@ func planPool(ctx context.Context, groups []GroupPlan, req Request) PoolPlan {
 	}
 	p := newPool(groups, req)
 	held := p.guard()
-	plan := planner.Make(ctx, p.world)
+	plan := p.plan(ctx)
 	pp.Steps = p.relabel(p.steps(plan))
 	pp.Err = errors.Join(held, p.shortage(plan))
 	pp.Interfaces = p.interfaces(pp.Steps)
