@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"time"
@@ -9,7 +10,8 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 )
 
-// plainBody is an HTTP client that hands request bodies on as plain readers.
+// plainBody is an HTTP client that hands request bodies on as plain readers, and
+// ends attempts that take too long.
 //
 // The SDK closes the body as soon as an answer begins. Where net/http is still
 // about to see the end of the body, its WriteTo then returns io.EOF, net/http
@@ -27,16 +29,35 @@ const attemptTime = 20 * time.Second
 // bodies.
 func newHTTPClient(client aws.HTTPClient) aws.HTTPClient {
 	if client == nil {
-		client = awshttp.NewBuildableClient().WithTimeout(attemptTime)
+		client = awshttp.NewBuildableClient()
 	}
 	return plainBody{client}
 }
 
-// Do implements aws.HTTPClient.
+// Do implements aws.HTTPClient. It gives an attempt its own time.
 func (c plainBody) Do(req *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithTimeout(req.Context(), attemptTime)
+	req = req.Clone(ctx)
 	if req.Body != nil && req.Body != http.NoBody {
-		req = req.Clone(req.Context())
 		req.Body = struct{ io.ReadCloser }{req.Body}
 	}
-	return c.HTTPClient.Do(req)
+	answer, err := c.HTTPClient.Do(req)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	answer.Body = timedBody{answer.Body, cancel}
+	return answer, nil
+}
+
+// timedBody is the body of an answer whose time ends when it is closed.
+type timedBody struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+// Close implements io.Closer.
+func (b timedBody) Close() error {
+	defer b.cancel()
+	return b.ReadCloser.Close()
 }
