@@ -1,0 +1,135 @@
+package secgroup
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+// A rule is revoked where the interfaces that have it have what replaces it,
+// whatever the pool as a whole has.
+func TestPlanAtInterfaces(t *testing.T) {
+	web := []string{"pool=web"}
+	together := Interface{ID: "eni-1", Groups: []string{"sg-1", "sg-2"}}
+	groups := func(rules1, rules2 []Rule) []Group {
+		return []Group{group("sg-1", "443", web, rules1), group("sg-2", "443", web, rules2)}
+	}
+	twice := groups(ours("443", "13.32.0.0/15", "18.64.0.0/14"), ours("443", "13.32.0.0/15"))
+	recut := groups(ours("443", "13.32.0.0/16", "13.33.0.0/16"), ours("443", "13.32.0.0/15", "18.64.0.0/14"))
+	gone := groups(ours("443", "13.32.0.0/15", "18.64.0.0/14", "1.0.0.0/24"), nil)
+	apart := &Attachments{Interfaces: []Interface{{ID: "eni-1", Groups: []string{"sg-1"}}, {ID: "eni-2", Groups: []string{"sg-2"}}}}
+	dated := "redescribe sg-1: 443 18.64.0.0/14"
+	for _, test := range []struct {
+		name   string
+		groups []Group
+		a      *Attachments
+		want   []string
+	}{
+		{"a spare rule, attached together", twice, &Attachments{Interfaces: []Interface{together}}, []string{dated, "revoke sg-1: 443 13.32.0.0/15"}},
+		{"a spare rule, no attachments given", twice, nil, []string{dated, "revoke sg-1: 443 13.32.0.0/15"}},
+		{"a spare rule, nothing attached", twice, &Attachments{}, []string{dated, "revoke sg-1: 443 13.32.0.0/15"}},
+		{"a spare rule, only others attached", twice, &Attachments{Interfaces: []Interface{{ID: "eni-1", Groups: []string{"sg-9"}}}}, []string{dated, "revoke sg-1: 443 13.32.0.0/15"}},
+		{
+			"a spare rule goes from the group that is attached nowhere", twice, &Attachments{Interfaces: []Interface{{ID: "eni-1", Groups: []string{"sg-1"}}}},
+			[]string{"redescribe sg-1: 443 13.32.0.0/15", "revoke sg-2: 443 13.32.0.0/15"},
+		},
+		{"none is spare, attached apart", twice, apart, nil},
+		{"none is spare, nobody may look", twice, &Attachments{Unknown: true}, nil},
+		{
+			"replaced in another group, attached together", recut, &Attachments{Interfaces: []Interface{together}},
+			[]string{"redescribe sg-2: 443 13.32.0.0/15", "revoke sg-1: 443 13.32.0.0/16, 443 13.33.0.0/16"},
+		},
+		{
+			"replaced in another group, and this one attached alone as well", recut, &Attachments{Interfaces: []Interface{together, {ID: "eni-2", Groups: []string{"sg-1"}}}},
+			[]string{"authorize sg-1: 443 13.32.0.0/15", "revoke sg-1: 443 13.32.0.0/16, 443 13.33.0.0/16", "revoke sg-2: 443 13.32.0.0/15"},
+		},
+		{"what is not wanted goes, nobody may look", gone, &Attachments{Unknown: true}, []string{"redescribe sg-1: 443 13.32.0.0/15", "revoke sg-1: 443 1.0.0.0/24"}},
+		{"what is not wanted goes, attached apart", gone, apart, []string{"redescribe sg-1: 443 13.32.0.0/15", "revoke sg-1: 443 1.0.0.0/24"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			plan := newPlan(t, test.groups, prefixes("13.32.0.0/15", "18.64.0.0/14"), func(r *Request) { r.Attachments, r.RulesPerGroup = test.a, 3 })
+			checkSteps(t, plan, test.want...)
+			if err := plan.Failures(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// What a plan says of the interfaces, against a count by hand: of each wanted
+// rule on each port that the interface's groups list, does one of them have it?
+func TestInterfacePlansAgainstOracle(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		groups, req := genScene(t)
+		if req.Attachments == nil {
+			req.Attachments = &Attachments{Interfaces: []Interface{{ID: "eni-0", Groups: []string{"sg-0"}}}}
+		}
+		plan, err := NewPlan(context.Background(), groups, req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := newModel(t, req.RulesPerGroup, groups)
+		for _, pool := range plan.Pools {
+			for _, s := range pool.Steps {
+				m.run(s)
+			}
+		}
+		for _, pool := range plan.Pools {
+			if pool.Err != nil && len(pool.Interfaces) == 0 {
+				continue // refused
+			}
+			n := 0
+			for i := range req.Attachments.Interfaces {
+				eni := &req.Attachments.Interfaces[i]
+				if !slices.ContainsFunc(pool.Groups, func(g GroupPlan) bool { return slices.Contains(eni.Groups, g.Group.ID) }) {
+					continue
+				}
+				if n == len(pool.Interfaces) {
+					t.Fatalf("pool %s says nothing of %v", pool.Name, eni)
+				}
+				want := InterfacePlan{Interface: eni}
+				want.Lacks, want.Attach = lackedBy(m, pool, eni, req)
+				if diff := cmp.Diff(want, pool.Interfaces[n], compare); diff != "" {
+					t.Fatalf("pool %s, %v: -want +got\n%s", pool.Name, eni, diff)
+				}
+				n++
+			}
+			if n != len(pool.Interfaces) {
+				t.Fatalf("pool %s has %d interfaces, the plan says %d", pool.Name, n, len(pool.Interfaces))
+			}
+		}
+	})
+}
+
+// lackedBy counts what an interface lacks of a pool, and lists the groups that
+// have any of it.
+func lackedBy(m *model, pool PoolPlan, eni *Interface, req Request) (lacks int, attach []string) {
+	wanted := map[RuleID]bool{}
+	for _, g := range pool.Groups {
+		for _, port := range g.Settings.Ports {
+			for _, r := range req.Ranges {
+				if slices.Contains(eni.Groups, g.Group.ID) {
+					wanted[tcp(port, r.String())] = true
+				}
+			}
+		}
+	}
+	for id := range wanted {
+		var there []string
+		for _, g := range pool.Groups {
+			if m.groups[g.Group.ID].index(id) >= 0 {
+				there = append(there, g.Group.ID)
+			}
+		}
+		if slices.ContainsFunc(there, func(group string) bool { return slices.Contains(eni.Groups, group) }) {
+			continue
+		}
+		lacks++
+		attach = append(attach, there...)
+	}
+	slices.Sort(attach)
+	return lacks, slices.Compact(attach)
+}
