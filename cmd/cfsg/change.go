@@ -29,7 +29,7 @@ func (f changeFlags) given() map[string]given {
 }
 
 func (f changeFlags) request() engine.Request {
-	return engine.Request{Force: f.Force, GroupIDs: f.Group}
+	return engine.Request{Force: f.Force, GroupIDs: f.Group, Look: true}
 }
 
 // A proposal is what a sync would do.
@@ -126,6 +126,27 @@ func (p *proposal) warnings() []string {
 			countOf(others[made], "rule was", "rules were"), made, wanted))
 	}
 	return warnings
+}
+
+// atOrigin says what of the plans needs a person at the network interfaces: one
+// that lacks something, a rule that has to stay for its sake, or that nobody may
+// look.
+func (p *proposal) atOrigin() []string {
+	var notes []string
+	for _, v := range p.previews {
+		if v.Plan != nil && v.Plan.Blind {
+			notes = append(notes, fmt.Sprintf("%v: nobody may see which network interfaces have the groups, so no rule is revoked that another group has replaced: grant ec2:DescribeNetworkInterfaces", v.Target))
+		}
+		for _, pool := range v.Pools {
+			notes = append(notes, pool.Warnings...)
+			for _, eni := range pool.Interfaces {
+				if eni.Lacks > 0 {
+					notes = append(notes, eni.String())
+				}
+			}
+		}
+	}
+	return notes
 }
 
 // quotaNotes tells where the quota of rules per group could not be asked for.

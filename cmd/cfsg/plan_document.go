@@ -46,7 +46,19 @@ type planPool struct {
 	Name   string      `json:"name"`
 	Groups []planGroup `json:"groups"`
 	Steps  []planStep  `json:"steps"`
-	Error  string      `json:"error"`
+	// Interfaces are those that have a group of the pool.
+	Interfaces []planInterface `json:"interfaces"`
+	Error      string          `json:"error"`
+}
+
+// A planInterface is a network interface that a pool serves.
+type planInterface struct {
+	ID          string `json:"interfaceId"`
+	Description string `json:"description"`
+	// Lacks counts the wanted rules that none of its groups has after the steps,
+	// and Attach lists the groups that have them.
+	Lacks  int      `json:"lacks"`
+	Attach []string `json:"attach"`
 }
 
 type planGroup struct {
@@ -78,7 +90,7 @@ type planRule struct {
 }
 
 func (p *proposal) document() planDocument {
-	d := planDocument{wantedRanges: p.wanted(), Changes: p.steps() > 0, Targets: []planTarget{}, Warnings: p.warnings(), Errors: messages(p.failures())}
+	d := planDocument{wantedRanges: p.wanted(), Changes: p.steps() > 0, Targets: []planTarget{}, Warnings: append(p.warnings(), p.atOrigin()...), Errors: messages(p.failures())}
 	for _, v := range p.previews {
 		target := planTarget{
 			Account: v.Target.Account, Region: v.Target.Region, RulesPerGroup: v.RulesPerGroup, Pools: []planPool{}, Error: message(v.Err),
@@ -109,7 +121,10 @@ func (d *planDocument) count(pool planPool) {
 }
 
 func poolDocument(pool secgroup.PoolPlan) planPool {
-	d := planPool{Name: pool.Name, Steps: []planStep{}, Error: message(pool.Err)}
+	d := planPool{Name: pool.Name, Steps: []planStep{}, Interfaces: []planInterface{}, Error: message(pool.Err)}
+	for _, eni := range pool.Interfaces {
+		d.Interfaces = append(d.Interfaces, planInterface{eni.ID, eni.Description, eni.Lacks, append([]string{}, eni.Attach...)})
+	}
 	for _, g := range pool.Groups {
 		added, revoked := changes(pool, g.Group.ID)
 		d.Groups = append(d.Groups, planGroup{

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -59,7 +60,7 @@ func (p *proposal) headline(w *page.Page) {
 	if note := engine.Strangers(p.publication); note != "" {
 		w.Line(w.Warn("! "), note)
 	}
-	for _, note := range slices.Concat(p.warnings(), p.quotaNotes()) {
+	for _, note := range slices.Concat(p.warnings(), p.atOrigin(), p.quotaNotes()) {
 		w.Line(w.Warn("! "), note)
 	}
 }
@@ -134,6 +135,30 @@ func (w planPage) exposures(pool secgroup.PoolPlan) {
 	}
 }
 
+// origin says which network interfaces a pool serves, and whether each has all
+// of it after the steps.
+func (w planPage) origin(pool secgroup.PoolPlan) {
+	whole := 0
+	var owners []string
+	for _, eni := range pool.Interfaces {
+		if eni.Lacks == 0 {
+			whole++
+		}
+		owner := cmp.Or(eni.Description, eni.ID)
+		if !slices.Contains(owners, owner) {
+			owners = append(owners, owner)
+		}
+	}
+	switch n := len(pool.Interfaces); {
+	case n == 0:
+		w.Line(w.Quiet("attached to no network interface that can be seen: it opens nothing yet"))
+	case whole == n:
+		w.Line(w.Quiet(fmt.Sprintf("serves %s, all of them wholly: %s", countOf(n, "network interface", "network interfaces"), strings.Join(owners, ", "))))
+	default:
+		w.Line(w.Warn("! "), fmt.Sprintf("serves %s, %d of them wholly: %s", countOf(n, "network interface", "network interfaces"), whole, strings.Join(owners, ", ")))
+	}
+}
+
 // pool shows the steps of a pool and what its groups hold after them.
 func (w planPage) pool(pool secgroup.PoolPlan, quota int) {
 	w.Line()
@@ -159,6 +184,7 @@ func (w planPage) pool(pool secgroup.PoolPlan, quota int) {
 		w.Line("  ", what)
 	}
 	w.Indent(4)
+	w.origin(pool)
 	w.exposures(pool)
 	w.Line()
 	var rows [][]string

@@ -76,7 +76,7 @@ func TestStackSettings(t *testing.T) {
 	o.flags = o.flags[4:6] // the ranges
 	code, stdout, stderr := o.cfsg(t.Context(), "plan", "--stack", "edge")
 	for _, want := range []string{"us-east-1  quota: 7 rules", "eu-west-1  quota: 7 rules", " a", " c"} {
-		if code != exitOK || !strings.Contains(stdout, want) || strings.Contains(stdout, " b") || stderr != "" {
+		if code != exitOK || !strings.Contains(stdout, want) || strings.Contains(stdout, " b ") || stderr != "" {
 			t.Fatalf("exit code %d, stderr %q, want %q in:\n%s", code, stderr, want, stdout)
 		}
 	}
