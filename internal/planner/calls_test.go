@@ -1,0 +1,166 @@
+package planner
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+// many returns n ranges of a family, none next to another, in order.
+func many(family, n int) []netip.Prefix {
+	var all []netip.Prefix
+	for i := range n {
+		if family == 0 {
+			all = append(all, netip.PrefixFrom(netip.AddrFrom4([4]byte{18, byte(i >> 7), byte(2 * i), 0}), 24))
+			continue
+		}
+		all = append(all, netip.PrefixFrom(netip.AddrFrom16([16]byte{0x26, 0, byte(i >> 7), byte(2 * i)}), 32))
+	}
+	return all
+}
+
+// roomy returns a world with one port and holders that have room for all.
+func roomy(ranges []netip.Prefix, holders ...[]netip.Prefix) World {
+	w := World{Ports: []Ports{{443, 443}}, Ranges: ranges}
+	for _, prefixes := range holders {
+		h := Holder{Lists: []bool{true}, Room: [2]int{5000, 5000}}
+		for _, p := range prefixes {
+			weight := [2]int{}
+			weight[familyOf(p)] = 1
+			h.Rules = append(h.Rules, Rule{Ports: w.Ports[0], Prefix: p, Weight: weight, Owned: true})
+		}
+		w.Holders = append(w.Holders, h)
+	}
+	return w
+}
+
+// outline returns the calls of a plan as holders and numbers of rules.
+func outline(plan *Plan) (calls [][3]int) {
+	for _, c := range plan.Calls {
+		calls = append(calls, [3]int{c.Holder, len(c.Add), len(c.Remove)})
+	}
+	return calls
+}
+
+func TestFewestCalls(t *testing.T) {
+	both := slices.Concat(many(0, 60), many(1, 30))
+	old := prefixes("1.0.0.0/24", "2a00::/32")
+	for _, test := range []struct {
+		name  string
+		world World
+		want  [][3]int // holder, added, removed
+	}{
+		{"nothing to do", roomy(both, both), nil},
+		{"both families in one call", roomy(both, nil), [][3]int{{0, 90, 0}}},
+		{"what is added comes first", roomy(both, old), [][3]int{{0, 90, 0}, {0, 0, 2}}},
+		{"of all holders", roomy(both, slices.Concat(both[:10], old[:1]), slices.Concat(both[10:80], old[1:])), [][3]int{{1, 10, 0}, {0, 0, 1}, {1, 0, 1}}},
+		{"no more than EC2 takes in a call", roomy(many(0, 2345), nil), [][3]int{{0, 1000, 0}, {0, 1000, 0}, {0, 345, 0}}},
+		{"exactly that many", roomy(many(0, 1000), nil), [][3]int{{0, 1000, 0}}},
+		{"nor removes", roomy(nil, many(0, 1500)), [][3]int{{0, 0, 1000}, {0, 0, 500}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, outline(Make(t.Context(), test.world)), compare); diff != "" {
+				t.Errorf("calls: -want +got\n%s", diff)
+			}
+		})
+	}
+}
+
+// With room for all that is to be added beside what there is, a holder gets one
+// call that adds and one that removes at most, and those that add come first.
+func TestFewestCallsWithRoom(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := genTiny(t)
+		for h := range w.Holders {
+			w.Holders[h].Room = [2]int{100, 100}
+		}
+		type kind struct {
+			holder int
+			adds   bool
+		}
+		seen := map[kind]bool{}
+		removed := false
+		for _, c := range Make(context.Background(), w).Calls {
+			k := kind{c.Holder, len(c.Add) > 0}
+			if seen[k] || len(c.Add) > 0 && (removed || len(c.Remove) > 0) {
+				t.Fatalf("calls %v of\n%v", outline(Make(context.Background(), w)), w)
+			}
+			seen[k] = true
+			removed = removed || len(c.Remove) > 0
+		}
+	})
+}
+
+// Moves that can be made in the order they come in, and close nothing but where
+// they say so, can be made as they are scheduled as well, and lead to the same.
+func TestScheduleKeepsMovesValid(t *testing.T) {
+	moved := 0
+	rapid.Check(t, func(t *rapid.T) {
+		w := genTiny(t)
+		problems := [2]*problem{survey(&w, 0), survey(&w, 1)}
+		for _, p := range problems {
+			p.settle()
+		}
+		b := problems[0].board()
+		for range rapid.IntRange(1, 12).Draw(t, "moves") {
+			b.wander(t)
+		}
+		moved += len(b.moves)
+		o := newOracle(w)
+		want, one := o.start, &Plan{}
+		for _, m := range b.moves { // each in a call of its own
+			one.Calls = append(one.Calls, Call{Holder: m.holder, Gap: b.cover.ranges(m.closed)})
+			c := &one.Calls[len(one.Calls)-1]
+			if m.adds {
+				c.Add = []Wanted{m.wanted}
+			} else {
+				c.Remove = []Item{{Holder: m.holder, Rule: m.rule, Wanted: m.wanted}}
+			}
+		}
+		want, gap, err := o.follow(one)
+		if err != nil {
+			t.Skip("a gap that lasts:", err)
+		}
+		plan := &Plan{Calls: calls(problems, b.moves)}
+		state, lost, err := o.follow(plan)
+		if err != nil {
+			t.Fatalf("%v\n%v\nmoves %+v\ncalls %+v", err, w, b.moves, plan.Calls)
+		}
+		if state != want || lost > gap || len(plan.Calls) > len(one.Calls) {
+			t.Fatalf("%d calls to %b, closing %d, for %d moves to %b, closing %d\n%v\nmoves %+v\ncalls %+v",
+				len(plan.Calls), state, lost, len(one.Calls), want, gap, w, b.moves, plan.Calls)
+		}
+	})
+	t.Logf("%d moves", moved)
+}
+
+// wander makes any one of the moves that can be made on a board now.
+func (b *board) wander(t *rapid.T) {
+	var ways []func()
+	for w := range b.copies {
+		for h := range b.world.Holders {
+			there := slices.Contains(b.copies[w], h)
+			switch {
+			case there && b.cover.dispensable(b.spans[w], h):
+				ways = append(ways, func() { b.remove(w, h) })
+			case !there && b.canHold(h, w) && b.free[h] > 0:
+				ways = append(ways, func() { b.add(w, h) })
+			}
+		}
+	}
+	for s := range b.surplus {
+		if b.goes(s) && b.dispensable(s) {
+			ways = append(ways, func() { b.retire(s) })
+		}
+	}
+	if len(b.jobs()) > 0 {
+		ways = append(ways, func() { b.openGap() })
+	}
+	if len(ways) > 0 {
+		rapid.SampledFrom(ways).Draw(t, "move")()
+	}
+}
