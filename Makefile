@@ -17,7 +17,7 @@ BUILD = CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build \
 RACE = $(shell go build -race runtime/cgo >/dev/null 2>&1 && echo -race)
 
 # How many random cases `soak` tries of each property.
-CASES = 10000
+CASES = 200000
 
 # How long `fuzz` tries each target.
 FUZZTIME = 30s
@@ -47,8 +47,9 @@ lint: ## Check the code: checksums of what it uses, vet, formatting, linters (th
 fmt: ## Format the code
 	$(TOOL) gofumpt -w .
 
-soak: ## Check the promises on 10,000 random cases each (CASES=N)
-	go test -count 1 -timeout 60m ./secgroup -run 'Plan|Promises|Shortage' -rapid.checks=$(CASES)
+soak: ## Check the promises on 200,000 random cases each (CASES=N)
+	go test -count 1 -timeout 240m ./internal/planner -run 'Tiny|Twin|Spans|Calls|Schedule|Search|Make' -rapid.checks=$(CASES)
+	go test -count 1 -timeout 240m ./secgroup -run 'Plan|Promises|Shortage' -rapid.checks=$(CASES)
 
 # go test fuzzes one target of one package at a time.
 fuzz: ## Fuzz everything that reads what others wrote, 30 s each (FUZZTIME=5m, or 1000x)

@@ -72,6 +72,58 @@ func BenchmarkNewPlan(b *testing.B) {
 	}
 }
 
+// BenchmarkFullPools plans the dearest change there is: every block of the list
+// is cut anew, {0-1, 2} becoming {1, 2-3}, on one port and on more, in pools
+// that are full to the last slot.
+func BenchmarkFullPools(b *testing.B) {
+	for _, c := range []struct {
+		name          string
+		groups, quota int
+		ports         string
+		pools         int
+	}{
+		{"1x900", 1, 900, "80 443 8080 8443 9443", 1},
+		{"5x180", 5, 180, "80 443 8080 8443 9443", 1},
+		{"3x120", 3, 120, "80 443", 1},
+		{"1000 groups in threes", 3, 60, "443", 334},
+	} {
+		var before, after []netip.Prefix
+		for i := range 90 {
+			block := func(k, bits int) netip.Prefix {
+				return netip.PrefixFrom(netip.AddrFrom4([4]byte{20, byte(i / 64), byte(4*(i%64) + k), 0}), bits)
+			}
+			before = append(before, block(0, 23), block(2, 24))
+			after = append(after, block(1, 24), block(2, 23))
+		}
+		var empty []Group
+		for i := range c.groups * c.pools {
+			empty = append(empty, group(fmt.Sprintf("sg-%04d", i), c.ports, []string{fmt.Sprint("pool=p", i/c.groups)}))
+		}
+		req := Request{Stamp: testStamp, Ranges: before, RulesPerGroup: c.quota, MaxRevokePercent: 100}
+		first, err := NewPlan(b.Context(), empty, req)
+		if err != nil || first.Failures() != nil {
+			b.Fatal(err, first.Failures())
+		}
+		var full []Group
+		for _, pool := range first.Pools {
+			for _, g := range pool.Groups {
+				synced := *g.Group
+				synced.Ingress = g.Group.after(pool.Steps)
+				full = append(full, synced)
+			}
+		}
+		req.Ranges = after
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := NewPlan(b.Context(), full, req); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // canonicalChange replaces the first range by its upper half and the last by
 // its neighbour.
 func canonicalChange(ranges []netip.Prefix) []netip.Prefix {
