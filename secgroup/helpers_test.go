@@ -9,7 +9,6 @@ import (
 
 var (
 	tcp443  = PortRange{443, 443}
-	tcp80   = PortRange{80, 80}
 	compare = cmp.Options{cmpopts.EquateComparable(netip.Prefix{}), cmpopts.EquateEmpty()}
 )
 

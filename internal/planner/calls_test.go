@@ -111,7 +111,7 @@ func TestScheduleKeepsMovesValid(t *testing.T) {
 		}
 		moved += len(b.moves)
 		o := newOracle(w)
-		want, one := o.start, &Plan{}
+		one := &Plan{}
 		for _, m := range b.moves { // each in a call of its own
 			one.Calls = append(one.Calls, Call{Holder: m.holder, Gap: b.cover.ranges(m.closed)})
 			c := &one.Calls[len(one.Calls)-1]
