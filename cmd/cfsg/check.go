@@ -79,7 +79,7 @@ func (c *checkCommand) check(ctx context.Context, t terminal) (*checkDocument, e
 	if err != nil {
 		return nil, err
 	}
-	if err := onePlace(config); err != nil {
+	if err := onePlace("a check looks", config); err != nil {
 		return nil, err
 	}
 	cfg, err := c.awsConfig(ctx, config)
@@ -100,14 +100,14 @@ func (c *checkCommand) check(ctx context.Context, t terminal) (*checkDocument, e
 	return &checkDocument{config.Selection.Services, append([]string{}, config.Selection.Within...), target.Account, target.Region, report}, nil
 }
 
-// onePlace refuses several regions and accounts: what is checked has an ID or
-// an address, and so is in one of them.
-func onePlace(c function.Config) error {
+// onePlace refuses several regions and accounts: what is looked at has an ID, a
+// name or an address, and so is in one of them.
+func onePlace(who string, c function.Config) error {
 	if len(c.Regions) > 1 {
-		return fmt.Errorf("a check looks in one region, not in %s: name it with --region", strings.Join(c.Regions, ", "))
+		return fmt.Errorf("%s in one region, not in %s: name it with --region", who, strings.Join(c.Regions, ", "))
 	}
 	if len(c.RoleARNs) > 1 {
-		return fmt.Errorf("a check looks in one account, not in %d: name its role with --role-arn", len(c.RoleARNs))
+		return fmt.Errorf("%s in one account, not in %d: name its role with --role-arn", who, len(c.RoleARNs))
 	}
 	return nil
 }
@@ -115,12 +115,18 @@ func onePlace(c function.Config) error {
 const originFacing = iprange.CloudFrontOriginFacing
 
 // question returns what the groups are held against.
-func (c *checkCommand) question(ctx context.Context, t terminal, config function.Config) (q coverage.Question, err error) {
-	q = coverage.Question{Ports: c.ports, TagKey: config.TagKey, Families: config.Families()}
+func (c *checkCommand) question(ctx context.Context, t terminal, config function.Config) (coverage.Question, error) {
 	ranges, err := c.read(ctx, t, config)
 	if err != nil {
-		return q, err
+		return coverage.Question{}, err
 	}
+	return questionOf(config, ranges, c.ports)
+}
+
+// questionOf returns what groups are held against: the ranges that a
+// configuration wants, on ports.
+func questionOf(config function.Config, ranges ipRanges, ports []secgroup.PortRange) (q coverage.Question, err error) {
+	q = coverage.Question{Ports: ports, TagKey: config.TagKey, Families: config.Families()}
 	of := func(services []string) (*iprange.Publication, error) {
 		selection := config.Selection
 		selection.Services, selection.Within = services, nil

@@ -27,6 +27,7 @@ const (
 type commands struct {
 	Ranges rangesCommand `cmd:"" help:"Print the ranges, and what they take."`
 	Diff   diffCommand   `cmd:"" help:"Compare two published files."`
+	Setup  setupCommand  `cmd:"" help:"Let CloudFront in at an origin, and nobody else."`
 	Plan   planCommand   `cmd:"" help:"Show what a sync would do."`
 	Apply  applyCommand  `cmd:"" help:"Do what a sync does."`
 	Status statusCommand `cmd:"" help:"Show how the managed groups are."`

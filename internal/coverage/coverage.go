@@ -58,6 +58,10 @@ type Interface struct {
 	PublicIPv4  []netip.Addr `json:"publicIpv4"`
 	IPv6        []netip.Addr `json:"ipv6"`
 
+	// RequesterManaged is set for an interface that belongs to a service, and
+	// that nobody else can change.
+	RequesterManaged bool `json:"-"`
+
 	// needsNoGroup is set for an interface that everyone reaches where no group
 	// is attached to it.
 	needsNoGroup bool

@@ -148,7 +148,8 @@ func newInterface(i types.NetworkInterface) *Interface {
 	n := &Interface{
 		ID: aws.ToString(i.NetworkInterfaceId), Description: aws.ToString(i.Description), Instance: strings.Join(instanceOf(i), ""),
 		PrivateIPv4: []netip.Addr{}, PublicIPv4: []netip.Addr{}, IPv6: []netip.Addr{},
-		needsNoGroup: i.InterfaceType == types.NetworkInterfaceTypeNetworkLoadBalancer,
+		RequesterManaged: aws.ToBool(i.RequesterManaged),
+		needsNoGroup:     i.InterfaceType == types.NetworkInterfaceTypeNetworkLoadBalancer,
 	}
 	add := func(list *[]netip.Addr, text *string) {
 		if addr, err := netip.ParseAddr(aws.ToString(text)); err == nil {

@@ -142,11 +142,17 @@ func reachable(families []family, i *Interface) (found []family, notes []string)
 		}
 		notes = append(notes, fmt.Sprintf("it has no %s address, so nobody reaches it over %s", f, f))
 	}
-	public := func(addr netip.Addr) bool { return addr.IsGlobalUnicast() && !addr.IsPrivate() }
-	if len(i.PublicIPv4) == 0 && !slices.ContainsFunc(i.IPv6, public) {
+	if !i.Public() {
 		notes = append(notes, "it has no public address: CloudFront does not connect to it, unless it is a VPC origin; check the load balancer in front of it")
 	}
 	return found, notes
+}
+
+// Public reports whether an interface has an address that CloudFront can connect
+// to.
+func (i *Interface) Public() bool {
+	public := func(addr netip.Addr) bool { return addr.IsGlobalUnicast() && !addr.IsPrivate() }
+	return len(i.PublicIPv4) > 0 || slices.ContainsFunc(i.IPv6, public)
 }
 
 // ports judges the ports of a range, and reports those together that come out

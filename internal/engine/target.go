@@ -66,11 +66,17 @@ func Targets(cfg aws.Config, regions, roleARNs []string, externalID string) []*T
 // NewEC2 returns a client for EC2 that retries as that of a target does. It
 // acts in the account of the role, or without one in that of cfg.
 func NewEC2(cfg aws.Config, roleARN, externalID string) *ec2.Client {
+	return ec2.NewFromConfig(Config(cfg, roleARN, externalID))
+}
+
+// Config returns what a client for any service needs to retry as that of a
+// target does, in the account of the role or without one in that of cfg.
+func Config(cfg aws.Config, roleARN, externalID string) aws.Config {
 	cfg = hardened(cfg)
 	if roleARN != "" {
 		cfg = assuming(cfg, roleARN, externalID)
 	}
-	return ec2.NewFromConfig(cfg)
+	return cfg
 }
 
 // hardened returns cfg with retries and an HTTP client that calls can rely on.
@@ -99,7 +105,7 @@ func assuming(cfg aws.Config, roleARN, externalID string) aws.Config {
 func newTarget(cfg aws.Config, account, region string) *Target {
 	cfg.Region = region
 	t := &Target{Account: account, Region: region, EC2: newPaced(ec2.NewFromConfig(cfg))}
-	t.Quota = func(ctx context.Context) (int, error) { return askQuota(ctx, cfg) }
+	t.Quota = func(ctx context.Context) (int, error) { return askQuota(ctx, cfg, quotaCode) }
 	t.AccountID = func(ctx context.Context) (string, error) { return askAccount(ctx, cfg) }
 	return t
 }
@@ -150,7 +156,18 @@ const DefaultRulesPerGroup = 60
 // quotaCode is "Inbound or outbound rules per security group" of the service vpc.
 const quotaCode = "L-0EA8095F"
 
-func askQuota(ctx context.Context, cfg aws.Config) (int, error) {
+// DefaultGroupsPerInterface is the security groups that a network interface may
+// have in an account that has not raised that quota. See
+// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+const DefaultGroupsPerInterface = 5
+
+// GroupsPerInterface asks Service Quotas for the security groups that a network
+// interface may have.
+func GroupsPerInterface(ctx context.Context, cfg aws.Config) (int, error) {
+	return askQuota(ctx, cfg, "L-2AFB9258")
+}
+
+func askQuota(ctx context.Context, cfg aws.Config, quotaCode string) (int, error) {
 	out, err := servicequotas.NewFromConfig(cfg).GetServiceQuota(ctx, &servicequotas.GetServiceQuotaInput{
 		ServiceCode: aws.String("vpc"),
 		QuotaCode:   aws.String(quotaCode),

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/function"
+	"cloudfront-sg-sync/internal/setup"
+)
+
+// A setupDocument is what a setup prints in JSON.
+type setupDocument struct {
+	Services    []string  `json:"services"`
+	Within      []string  `json:"within"`
+	PublishedAt time.Time `json:"publishedAt"`
+	Account     string    `json:"account"` // empty for that of the credentials
+	Region      string    `json:"region"`
+	Origin      struct {
+		Kind setup.Kind `json:"kind"`
+		Name string     `json:"name"`
+	} `json:"origin"`
+	Ports  []string `json:"ports"`
+	Undo   bool     `json:"undo"`
+	DryRun bool     `json:"dryRun"`
+	// Interfaces are the origin's, with their groups as they were seen last.
+	Interfaces []setupInterface `json:"interfaces"`
+	// RulesPerPort counts what each port needs; null for an undo.
+	RulesPerPort *ruleCounts `json:"rulesPerPort"`
+	Notes        []string    `json:"notes"`
+	Steps        []setupStep `json:"steps"`
+	// Verdict says whether all that is wanted gets in at each interface, by
+	// rules that are not open to the world. It is empty where that was not
+	// looked at.
+	Verdict     coverage.Verdict `json:"verdict"`
+	OpenToWorld []worldRule      `json:"openToWorld"`
+	// ShutOut are the interfaces at which an undo shuts CloudFront out.
+	ShutOut []string `json:"shutOut"`
+	Left    []string `json:"left"`
+}
+
+type setupInterface struct {
+	*coverage.Interface
+	Groups []coverage.GroupID `json:"groups"`
+}
+
+type ruleCounts struct {
+	IPv4 int `json:"ipv4"`
+	IPv6 int `json:"ipv6"`
+}
+
+type setupStep struct {
+	setup.Step
+	Done bool `json:"done"`
+}
+
+// A worldRule is one that opens a port to the world, or did.
+type worldRule struct {
+	Group       coverage.GroupID `json:"group"`
+	Protocol    string           `json:"protocol"`
+	Ports       string           `json:"ports"`
+	Source      string           `json:"source"`
+	Description string           `json:"description"`
+	Closed      bool             `json:"closed"`
+	Advice      string           `json:"advice"` // why it was not closed
+}
+
+func newSetupDocument(c *setupCommand, config function.Config, target *engine.Target, published time.Time) *setupDocument {
+	d := &setupDocument{
+		Services: config.Selection.Services, Within: append([]string{}, config.Selection.Within...), PublishedAt: published,
+		Account: target.Account, Region: target.Region, Ports: portNames(c.ports), Undo: c.Undo, DryRun: c.DryRun,
+		Interfaces: []setupInterface{}, Notes: []string{}, Steps: []setupStep{}, OpenToWorld: []worldRule{}, ShutOut: []string{}, Left: []string{},
+	}
+	d.Origin.Kind, d.Origin.Name = c.origin.Kind, c.origin.Name
+	return d
+}
+
+func (d *setupDocument) note(format string, args ...any) {
+	d.Notes = append(d.Notes, fmt.Sprintf(format, args...))
+}
+
+// see takes over what the origin is like. What is to be known of it does not
+// change while it is set up.
+func (d *setupDocument) see(state *setup.State) {
+	if len(d.Interfaces) == 0 {
+		d.Notes = append(d.Notes, state.Notes...)
+	}
+	d.Interfaces = []setupInterface{}
+	for _, subject := range state.Scene.Subjects {
+		i := setupInterface{subject.Interface, []coverage.GroupID{}}
+		for _, g := range subject.Groups {
+			i.Groups = append(i.Groups, coverage.GroupID{ID: g.ID, Name: g.Name})
+		}
+		d.Interfaces = append(d.Interfaces, i)
+	}
+}
+
+func (d *setupDocument) planned(steps []setup.Step) {
+	for _, step := range steps {
+		d.Steps = append(d.Steps, setupStep{step, false})
+	}
+}
+
+// taken notes that a step was taken, which was planned unless it closes a rule.
+func (d *setupDocument) taken(step setup.Step) {
+	for i := range d.Steps {
+		if s := &d.Steps[i]; s.Action == step.Action && s.On == step.On && s.Detail == step.Detail {
+			s.Done = true
+			return
+		}
+	}
+	d.Steps = append(d.Steps, setupStep{step, true})
+}
+
+// opened takes over the rules that are open to the world.
+func (d *setupDocument) opened(openings []setup.Opening) {
+	d.OpenToWorld = []worldRule{}
+	for _, o := range openings {
+		d.OpenToWorld = append(d.OpenToWorld, worldRule{
+			Group: coverage.GroupID{ID: o.GroupID, Name: o.GroupName}, Protocol: o.Rule.Protocol, Ports: o.Rule.Ports(),
+			Source: o.Rule.Source.String(), Description: o.Rule.Description, Advice: o.Advice,
+		})
+	}
+}
+
+// closed adds the rules that were open before, and are not any more.
+func (d *setupDocument) closed(before []worldRule) {
+	for _, r := range before {
+		if r.Advice != "" {
+			continue
+		}
+		r.Closed = true
+		open := false
+		for _, now := range d.OpenToWorld {
+			open = open || now.Group == r.Group && now.Protocol == r.Protocol && now.Ports == r.Ports && now.Source == r.Source
+		}
+		if !open {
+			d.OpenToWorld = append(d.OpenToWorld, r)
+		}
+	}
+}
+
+// leave says what is left to do.
+func (d *setupDocument) leave(r *setupRun) {
+	for _, o := range r.world {
+		if o.Advice != "" {
+			d.Left = append(d.Left, fmt.Sprintf("%s is open to the world still. %s", o, o.Advice))
+		} else {
+			d.Left = append(d.Left, fmt.Sprintf("%s is open to the world still: run this again and answer yes, or use --close-world.", o))
+		}
+	}
+	settings := "Services=" + strings.Join(d.Services, ",")
+	if len(d.Within) > 0 {
+		settings += " Within=" + strings.Join(d.Within, ",")
+	}
+	switch own := len(r.Service)+len(r.Within)+len(r.Family) > 0 || r.TagKey != ""; {
+	case r.Stack == "":
+		d.Left = append(d.Left, fmt.Sprintf("CloudFront's ranges change: deploy the function, which follows them (see \"Deploy\" in the README), with %s. "+
+			"If it is deployed already, run this again with --stack and the name of its stack: that takes its settings.", settings))
+	case own:
+		d.Left = append(d.Left, fmt.Sprintf("The function of stack %s has to have the settings that the flags name: %s.", r.Stack, settings))
+	default:
+		d.Left = append(d.Left, fmt.Sprintf("Nothing to deploy: the function of stack %s has these settings, and keeps the groups as they should be if it works in %s.", r.Stack, d.Region))
+	}
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"cloudfront-sg-sync/internal/page"
+	"cloudfront-sg-sync/internal/setup"
+	"cloudfront-sg-sync/iprange"
+)
+
+// page returns a page for a person, or one that nobody sees where JSON is wanted.
+func (r *setupRun) page() checkPage {
+	if r.json() {
+		return checkPage{Page: page.New(new(strings.Builder), false)}
+	}
+	return checkPage{Page: page.New(r.t.out, colorful(r.t.out))}
+}
+
+// show shows an origin as it is, and the steps.
+func (r *setupRun) show(state *setup.State, steps []setup.Step) error {
+	w, d := r.page(), r.doc
+	place := d.Region
+	if d.Account != "" {
+		place = "account " + d.Account + " in " + d.Region
+	}
+	w.Line(w.Strong(r.origin.String()), fmt.Sprintf(", port %s, in %s", strings.Join(d.Ports, ", "), place))
+	for _, i := range d.Interfaces {
+		w.Indent(2)
+		w.networkInterface(i.Interface)
+		var groups []string
+		for _, g := range i.Groups {
+			groups = append(groups, strings.TrimSpace(g.ID+" "+g.Name))
+		}
+		w.Indent(4)
+		w.Fact("groups", 8, ", ", groups...)
+	}
+	w.Indent(0)
+	if d.RulesPerPort != nil {
+		w.Line()
+		w.Say("%s as published %s: %d IPv4 and %d IPv6 rules a port", iprange.Selection{Services: d.Services, Within: d.Within},
+			d.PublishedAt.Format(time.RFC3339), d.RulesPerPort.IPv4, d.RulesPerPort.IPv6)
+	}
+	w.Line()
+	for _, note := range d.Notes {
+		w.note(w.Quiet("– "), note)
+	}
+	if len(d.Notes) > 0 {
+		w.Line()
+	}
+	r.showSteps(w, steps)
+	if len(steps) > 0 || r.DryRun { // otherwise it comes right after this
+		r.showWorld(w)
+	}
+	return w.Err()
+}
+
+func (r *setupRun) showSteps(w checkPage, steps []setup.Step) {
+	switch {
+	case len(steps) == 0 && r.Undo:
+		w.Line(w.Good("✓"), " Setup has made nothing here, so there is nothing to take back.")
+		return
+	case len(steps) == 0:
+		w.Line(w.Good("✓"), " The groups are as they should be.")
+		return
+	}
+	var rows [][]string
+	for i, step := range steps {
+		rows = append(rows, []string{fmt.Sprint(i + 1), string(step.Action), step.On, step.Detail})
+	}
+	w.Table([]string{"", "step", "on", ""}, rows)
+	if !r.Undo {
+		w.Line()
+		w.Say("Nothing is closed by these steps. Then each network interface is checked.")
+	}
+}
+
+// showWorld shows what is open to the world.
+func (r *setupRun) showWorld(w checkPage) {
+	if len(r.world) == 0 {
+		return
+	}
+	w.Line()
+	w.Line(w.Bad("OPEN TO THE WORLD"), ": whoever finds the origin passes CloudFront and its WAF by.")
+	w.Indent(2)
+	for _, o := range r.world {
+		w.Line(o.String())
+		if o.Advice != "" {
+			w.note("  ", o.Advice)
+		}
+	}
+	w.Indent(0)
+	if r.doc.Verdict == "" {
+		w.Say("Whether to close what can be closed is asked once CloudFront gets in without it.")
+	}
+}
+
+// showVerified shows that everything wanted gets in, and what else does.
+func (r *setupRun) showVerified() error {
+	w := r.page()
+	w.Line()
+	w.Line(w.Good("✓"), fmt.Sprintf(" All of %s gets in at %s, by rules that are not open to the world.", strings.Join(r.doc.Services, ", "),
+		countOf(len(r.doc.Interfaces), "network interface", "network interfaces")))
+	r.showWorld(w)
+	return w.Err()
+}
+
+// warnShutOut says what an undo does to CloudFront.
+func (r *setupRun) warnShutOut(interfaces []string) {
+	w := r.page()
+	w.Line()
+	w.note(w.Bad("! "), fmt.Sprintf("Without these groups part of CloudFront, or all of it, is shut out at %s: viewers get 504.", fewNames(interfaces)))
+}
+
+// showEnd shows what came of it, and what is left to do.
+func (r *setupRun) showEnd() error {
+	w := r.page()
+	w.Line()
+	switch {
+	case r.Undo:
+		if len(r.doc.Steps) > 0 {
+			w.Line(w.Good("✓"), " What setup has made is taken back. Rules that it closed stay closed.")
+		}
+		return w.Err()
+	case len(r.world) == 0:
+		w.Line(w.Good("✓"), fmt.Sprintf(" CloudFront gets in on port %s, and nothing is open to the world.", strings.Join(r.doc.Ports, ", ")))
+	}
+	w.Line()
+	w.Line("Left to do:")
+	for _, left := range r.doc.Left {
+		w.note("– ", left)
+	}
+	return w.Err()
+}

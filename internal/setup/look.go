@@ -1,0 +1,279 @@
+package setup
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/secgroup"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+)
+
+// A State is an origin as it is.
+type State struct {
+	// Scene has the origin's network interfaces with all their groups.
+	Scene *coverage.Scene
+	// Places are where groups are attached: the load balancer, or each
+	// network interface.
+	Places []Place
+	// Made are the groups that a setup has made for the origin, by name.
+	Made []Group
+	// VPC is that of the interfaces.
+	VPC string
+	// Notes is what a person needs to know, in prose.
+	Notes []string
+}
+
+// A Place has security groups attached to it.
+type Place struct {
+	Name string // such as "load balancer shop" or "eni-…"
+	// Groups are the IDs of those attached.
+	Groups []string
+
+	balancer string // its ARN, or empty
+}
+
+// A Group is a security group that a setup has made.
+type Group struct {
+	ID, Name string
+	Ports    []secgroup.PortRange
+	// egress is what the group lets out.
+	egress []types.IpPermission
+}
+
+// Look finds an origin, what guards it, and who else writes there.
+func (s *Setup) Look(ctx context.Context) (*State, error) {
+	state := &State{}
+	var err error
+	if s.Origin.Kind == LoadBalancer {
+		if err = s.lookAtBalancer(ctx, state); err != nil {
+			return nil, err
+		}
+	}
+	if state.Scene, err = coverage.Discover(ctx, s.EC2, s.Origin.selector()); err != nil {
+		return nil, err
+	}
+	for _, subject := range state.Scene.Subjects {
+		if s.Origin.Kind != LoadBalancer {
+			if err := changeable(subject.Interface); err != nil {
+				return nil, err
+			}
+			state.Places = append(state.Places, Place{Name: subject.Interface.ID, Groups: idsOf(subject.Groups)})
+		}
+		for _, g := range subject.Groups {
+			if state.VPC = cmp.Or(state.VPC, g.VPC); state.VPC != g.VPC {
+				return nil, fmt.Errorf("%s has interfaces in the VPCs %s and %s, and a group belongs to one: set up each with --interface", s.Origin, state.VPC, g.VPC)
+			}
+		}
+	}
+	if state.VPC == "" {
+		return nil, fmt.Errorf("%s has no security group, so nobody is kept out and there is no telling what it needs: attach one first", s.Origin)
+	}
+	if state.Made, err = s.made(ctx); err != nil {
+		return nil, err
+	}
+	state.Notes = append(state.Notes, s.notes(state)...)
+	return state, nil
+}
+
+// changeable refuses an interface that AWS lets nobody but a service change.
+// See https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/requester-managed-eni.html
+func changeable(i *coverage.Interface) error {
+	if !i.RequesterManaged {
+		return nil
+	}
+	if _, name, ok := strings.Cut(i.Description, "ELB "); ok {
+		if parts := strings.Split(name, "/"); len(parts) == 3 {
+			return fmt.Errorf("%s belongs to load balancer %s, whose groups are attached to all its interfaces: use --load-balancer %s", i.ID, parts[1], parts[1])
+		}
+	}
+	return fmt.Errorf("%s (%s) is managed by an AWS service, and only that can attach groups to it: attach them there, and tag them as the README says", i.ID, i.Description)
+}
+
+// lookAtBalancer finds a load balancer and refuses one that groups cannot be
+// attached to, or whose groups would not stay.
+func (s *Setup) lookAtBalancer(ctx context.Context, state *State) error {
+	name := s.Origin.Name
+	found, err := s.ELB.DescribeLoadBalancers(ctx, &elb.DescribeLoadBalancersInput{Names: []string{name}})
+	if _, none := errors.AsType[*elbtypes.LoadBalancerNotFoundException](err); none || err == nil && len(found.LoadBalancers) == 0 {
+		return &NotFoundError{fmt.Sprintf("there is no Application or Network Load Balancer %s; check the name, the account and the region (for a Classic one, tag its security group)", name)}
+	}
+	if err != nil {
+		return explain(fmt.Errorf("describe load balancer %s: %w", name, err), "elasticloadbalancing:DescribeLoadBalancers")
+	}
+	lb := found.LoadBalancers[0]
+	arn := aws.ToString(lb.LoadBalancerArn)
+	switch {
+	case lb.Type == elbtypes.LoadBalancerTypeEnumGateway:
+		return fmt.Errorf("%s is a Gateway Load Balancer, which has no security groups and is no origin", s.Origin)
+	case lb.Scheme == elbtypes.LoadBalancerSchemeEnumInternal:
+		// https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-vpc-origins.html
+		return fmt.Errorf("%s is internal: CloudFront reaches it only as a VPC origin, from private addresses and none of the published ranges; let in the security group CloudFront-VPCOrigins-Service-SG instead", s.Origin)
+	case len(lb.SecurityGroups) == 0:
+		// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSecurityGroups.html
+		return fmt.Errorf("%s has no security group, and AWS attaches none to a Network Load Balancer that was created without: create it anew with one, or set up the instances behind it with --instance, where it hands on the addresses of clients", s.Origin)
+	}
+	tags, err := s.ELB.DescribeTags(ctx, &elb.DescribeTagsInput{ResourceArns: []string{arn}})
+	if err != nil {
+		return explain(fmt.Errorf("describe the tags of %s: %w", s.Origin, err), "elasticloadbalancing:DescribeTags")
+	}
+	owned := map[string]string{}
+	for _, d := range tags.TagDescriptions {
+		for _, tag := range d.Tags {
+			owned[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+		}
+	}
+	if cluster := kubernetes(owned); cluster != "" {
+		return &OwnedError{Origin: s.Origin, Cluster: cluster}
+	}
+	if stack := owned[stackKey]; stack != "" {
+		state.Notes = append(state.Notes, fmt.Sprintf("%s belongs to CloudFormation stack %s: name the group in its template as well, or the next update that sets the groups detaches it.", s.Origin, stack))
+	}
+	state.Places = []Place{{Name: s.Origin.String(), Groups: lb.SecurityGroups, balancer: arn}}
+	return s.lookAtListeners(ctx, state, arn)
+}
+
+// lookAtListeners notes ports on which nobody listens.
+func (s *Setup) lookAtListeners(ctx context.Context, state *State, arn string) error {
+	pages := elb.NewDescribeListenersPaginator(s.ELB, &elb.DescribeListenersInput{LoadBalancerArn: &arn})
+	var listening []string
+	heard := make([]bool, len(s.Ports))
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return explain(fmt.Errorf("describe the listeners of %s: %w", s.Origin, err), "elasticloadbalancing:DescribeListeners")
+		}
+		for _, l := range page.Listeners {
+			port := aws.ToInt32(l.Port)
+			listening = append(listening, fmt.Sprint(port))
+			for i, p := range s.Ports {
+				heard[i] = heard[i] || int32(p.From) <= port && port <= int32(p.To)
+			}
+		}
+	}
+	for i, p := range s.Ports {
+		if !heard[i] {
+			state.Notes = append(state.Notes, fmt.Sprintf("%s has no listener on port %s; it listens on: %s.", s.Origin, p, cmp.Or(strings.Join(listening, ", "), "none")))
+		}
+	}
+	return nil
+}
+
+// The tags by which others mark what they own. See
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-resource-tags.html and
+// https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/deploy/security_groups/
+const (
+	stackKey      = "aws:cloudformation:stack-name"
+	clusterKey    = "elbv2.k8s.aws/cluster"
+	clusterPrefix = "kubernetes.io/cluster/"
+)
+
+// kubernetes returns the name of the cluster that tags say owns something.
+func kubernetes(tags map[string]string) string {
+	if cluster := tags[clusterKey]; cluster != "" {
+		return cluster
+	}
+	for key, value := range tags {
+		if name, ok := strings.CutPrefix(key, clusterPrefix); ok && value == "owned" {
+			return name
+		}
+	}
+	return ""
+}
+
+// An OwnedError says that a controller sets the groups of an origin, and would
+// take away what is attached to it.
+type OwnedError struct {
+	Origin  Origin
+	Cluster string
+}
+
+func (e *OwnedError) Error() string {
+	return fmt.Sprintf("%s belongs to the Kubernetes cluster %s, whose load balancer controller takes away groups and rules that it has not made: "+
+		"have the controller refer to a prefix list instead (alb.ingress.kubernetes.io/security-group-prefix-lists), see docs/prefix-lists.md", e.Origin, e.Cluster)
+}
+
+// A NotFoundError says that an origin is not there.
+type NotFoundError struct{ text string }
+
+func (e *NotFoundError) Error() string { return e.text }
+
+// notes says who else writes in the groups there are, and what else is odd.
+func (s *Setup) notes(state *State) []string {
+	var notes []string
+	for _, g := range state.groups() {
+		switch cluster, stack := kubernetes(g.Tags), g.Tags[stackKey]; {
+		case state.has(g.ID): // of ours
+		case cluster != "":
+			notes = append(notes, fmt.Sprintf("%s %s belongs to the Kubernetes cluster %s, which brings back rules that are revoked: its rules are left as they are; see docs/prefix-lists.md.", g.ID, g.Name, cluster))
+		case stack != "":
+			notes = append(notes, fmt.Sprintf("%s %s belongs to CloudFormation stack %s: a rule that is closed here has to go from its template as well, or a later update may bring it back.", g.ID, g.Name, stack))
+		}
+	}
+	public := slices.ContainsFunc(state.Scene.Subjects, func(subject coverage.Subject) bool { return subject.Interface.Public() })
+	if s.Origin.Kind != LoadBalancer && !public {
+		notes = append(notes, fmt.Sprintf("%s has no public address: CloudFront does not connect to it. What is in front of it, such as a load balancer, is what to set up, unless that hands on the addresses of clients.", s.Origin))
+	}
+	return notes
+}
+
+// groups returns the groups of all interfaces, each once.
+func (state *State) groups() []secgroup.Group {
+	var all []secgroup.Group
+	for _, subject := range state.Scene.Subjects {
+		for _, g := range subject.Groups {
+			if !slices.ContainsFunc(all, func(o secgroup.Group) bool { return o.ID == g.ID }) {
+				all = append(all, g)
+			}
+		}
+	}
+	return all
+}
+
+// has reports whether a group was made by a setup.
+func (state *State) has(id string) bool {
+	return slices.ContainsFunc(state.Made, func(g Group) bool { return g.ID == id })
+}
+
+// made returns the groups that a setup has made for the origin, by name.
+func (s *Setup) made(ctx context.Context) ([]Group, error) {
+	pages := ec2.NewDescribeSecurityGroupsPaginator(s.EC2, &ec2.DescribeSecurityGroupsInput{
+		Filters: []types.Filter{{Name: aws.String("tag:" + s.markKey()), Values: []string{s.Origin.mark()}}},
+	})
+	var made []Group
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, explain(fmt.Errorf("describe the security groups tagged %s=%s: %w", s.markKey(), s.Origin.mark(), err), "ec2:DescribeSecurityGroups")
+		}
+		for _, g := range page.SecurityGroups {
+			group := Group{ID: aws.ToString(g.GroupId), Name: aws.ToString(g.GroupName), egress: g.IpPermissionsEgress}
+			for _, tag := range g.Tags {
+				if aws.ToString(tag.Key) == s.Engine.TagKey {
+					// What cannot be read is set anew.
+					group.Ports, _ = secgroup.ParsePorts(aws.ToString(tag.Value))
+				}
+			}
+			made = append(made, group)
+		}
+	}
+	slices.SortFunc(made, func(a, b Group) int { return cmp.Compare(a.Name, b.Name) })
+	return made, nil
+}
+
+func idsOf(groups []secgroup.Group) []string {
+	var ids []string
+	for _, g := range groups {
+		ids = append(ids, g.ID)
+	}
+	return ids
+}

@@ -1,0 +1,296 @@
+package setup
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/secgroup"
+)
+
+// An Action is what a step does.
+type Action string
+
+// The actions, in the order in which they are taken.
+const (
+	Create    Action = "create"    // a group, with its tags
+	Tag       Action = "tag"       // a group there is, with more ports
+	Seal      Action = "seal"      // a group, so that it lets nothing out
+	Authorize Action = "authorize" // the ranges, by a run of the engine
+	Attach    Action = "attach"    // the groups, beside those there are
+	Close     Action = "close"     // a rule that is open to the world
+	Detach    Action = "detach"    // the groups that were made
+	Delete    Action = "delete"    // such a group
+)
+
+// A Step is one change of an origin.
+type Step struct {
+	Action Action `json:"action"`
+	// On is what is changed: a group, or where groups are attached.
+	On string `json:"on"`
+	// Detail says how, in prose.
+	Detail string `json:"detail"`
+
+	place Place
+	close secgroup.Step
+}
+
+// A Plan is what makes an origin let CloudFront in.
+type Plan struct {
+	Steps []Step
+	// Rules counts the rules that are needed for each port.
+	Rules secgroup.Weight
+	// Notes is what a person needs to know, in prose.
+	Notes []string
+}
+
+// Propose plans what lets CloudFront in, beside everything that is there. It
+// changes nothing.
+func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
+	plan := &Plan{Notes: []string{terraform}}
+	for _, p := range s.Ranges {
+		plan.Rules[secgroup.FamilyOf(p)]++
+	}
+	if len(state.Made) == 0 && s.letsIn(s.keptOnly(state.Scene)) {
+		plan.Notes = append(plan.Notes, "CloudFront gets in already by groups that are kept up to date, so no group is made.")
+		return plan, nil
+	}
+	ports := s.allPorts(state)
+	names, tagged := s.names(state), false
+	n, err := s.size(state, plan, ports)
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range state.Made {
+		if !slices.Equal(g.Ports, ports) {
+			tagged = true
+			plan.add(Tag, g.ID, s.Engine.TagKey+"="+portList(ports))
+		}
+	}
+	made := len(names)
+	for i := 1; len(names) < n; i++ {
+		name := fmt.Sprintf("%s-%s-%d", s.Engine.TagKey, s.Origin.Name, i)
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+			plan.add(Create, name, fmt.Sprintf("in %s, tagged %s=%s", state.VPC, s.Engine.TagKey, portList(ports)))
+			plan.add(Seal, name, sealed)
+		}
+	}
+	for _, g := range state.Made {
+		if len(g.egress) > 0 && !state.attached(g.ID) {
+			plan.add(Seal, g.Name, sealed)
+		}
+	}
+	sync := tagged || made < n
+	if !sync {
+		if sync, err = s.unsynced(ctx, state); err != nil {
+			return nil, err
+		}
+	}
+	if sync {
+		plan.add(Authorize, few(names), fmt.Sprintf("%s on %s", ruleCount(plan.Rules), onPorts(ports)))
+	}
+	for _, p := range state.Places {
+		missing := slices.DeleteFunc(slices.Clone(state.Made), func(g Group) bool { return slices.Contains(p.Groups, g.ID) })
+		if len(missing) > 0 || made < n {
+			plan.Steps = append(plan.Steps, Step{Action: Attach, On: p.Name, Detail: fmt.Sprintf("%s, beside %s", few(names), strings.Join(p.others(state), ", ")), place: p})
+		}
+	}
+	return plan, nil
+}
+
+// terraform is what has to be known by those who have the origin in Terraform. See
+// https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/security_group
+const terraform = "Terraform cannot be seen from here. If it has the origin, add the group there too (security_groups, vpc_security_group_ids), " +
+	"or the next apply detaches it; inline ingress blocks there bring back a rule that is closed here."
+
+// sealed says what sealing a group is for.
+const sealed = "revoke its outbound rules: what may go out is for your own groups to say"
+
+// onPorts names ports in prose.
+func onPorts(ports []secgroup.PortRange) string {
+	if len(ports) == 1 {
+		return "port " + portList(ports)
+	}
+	return "each of the ports " + portList(ports)
+}
+
+func (p *Plan) add(action Action, on, detail string) {
+	p.Steps = append(p.Steps, Step{Action: action, On: on, Detail: detail})
+}
+
+// others returns the groups of a place that no setup has made.
+func (p Place) others(state *State) []string {
+	return slices.DeleteFunc(slices.Clone(p.Groups), state.has)
+}
+
+// attached reports whether a group is attached to the origin.
+func (state *State) attached(id string) bool {
+	return slices.ContainsFunc(state.Places, func(p Place) bool { return slices.Contains(p.Groups, id) })
+}
+
+// names returns the names of the groups that were made.
+func (s *Setup) names(state *State) []string {
+	var names []string
+	for _, g := range state.Made {
+		names = append(names, g.Name)
+	}
+	return names
+}
+
+// allPorts returns the ports asked for, and those that earlier runs were asked
+// for: to ask for another one does not close these.
+func (s *Setup) allPorts(state *State) []secgroup.PortRange {
+	ports := slices.Clone(s.Ports)
+	for _, g := range state.Made {
+		ports = append(ports, g.Ports...)
+	}
+	return secgroup.SortPorts(ports)
+}
+
+// size returns how many groups hold the rules: with a slot to spare for each
+// port, so that a range that replaces another can be authorized before that is
+// revoked, where as many can be attached.
+func (s *Setup) size(state *State, plan *Plan, ports []secgroup.PortRange) (int, error) {
+	groups := func(spare int) int {
+		n := 1
+		for _, rules := range plan.Rules {
+			if rules > 0 {
+				n = max(n, (len(ports)*(rules+spare)+s.RulesPerGroup-1)/s.RulesPerGroup)
+			}
+		}
+		return max(n, len(state.Made))
+	}
+	room := s.most()
+	for _, p := range state.Places {
+		room = min(room, s.most()-len(p.others(state)))
+	}
+	least, best := groups(0), groups(1)
+	switch {
+	case best <= room:
+		return best, nil
+	case least <= room:
+		plan.Notes = append(plan.Notes, fmt.Sprintf("The rules fill %s to the last slot, and there is no room for one more: a range that is replaced may be closed for a moment.", count(least, "group")))
+		return least, nil
+	}
+	return 0, s.tooMany(state, plan, least, ports)
+}
+
+// tooMany says that more groups are needed than can be attached, and what to do.
+func (s *Setup) tooMany(state *State, plan *Plan, need int, ports []secgroup.PortRange) error {
+	var errs []string
+	for _, p := range state.Places {
+		if others := p.others(state); len(others)+need > s.most() {
+			errs = append(errs, fmt.Sprintf("%s has %s of its own (%s) and can have %d in all, but %s to be attached",
+				p.Name, count(len(others), "security group"), strings.Join(others, ", "), s.most(), needs(need)))
+		}
+	}
+	ways := []string{
+		"detach a group that is not needed, or move its rules into another first",
+		fmt.Sprintf("if no other tool writes in one of these groups and it has room for %s a port, tag it %s=%q, let in the ranges with cfsg apply%s, and run this again", ruleCount(plan.Rules), s.Engine.TagKey, portList(ports), s.flags()),
+	}
+	if need > 1 {
+		ways = append(ways, "let in the compact cover, which takes fewer rules (--service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT)")
+	}
+	if s.Origin.Kind != LoadBalancer {
+		ways = append(ways, "raise quota L-2AFB9258 (security groups per network interface)")
+	}
+	return fmt.Errorf("%s: %s", strings.Join(errs, "; "), strings.Join(ways, "; or "))
+}
+
+// flags are those of cfsg that ask for the same ranges.
+func (s *Setup) flags() string {
+	var flags strings.Builder
+	for _, service := range s.Engine.Services {
+		flags.WriteString(" --service " + service)
+	}
+	for _, service := range s.Engine.Within {
+		flags.WriteString(" --within " + service)
+	}
+	return flags.String()
+}
+
+func needs(n int) string {
+	if n == 1 {
+		return "1 more has"
+	}
+	return fmt.Sprintf("%d more have", n)
+}
+
+// unsynced reports whether the engine has something to do in the groups there
+// are, or cannot do it.
+func (s *Setup) unsynced(ctx context.Context, state *State) (bool, error) {
+	req := s.request(state.Made)
+	_, previews, err := s.Engine.Preview(ctx, req)
+	if err != nil {
+		return false, err
+	}
+	for _, v := range previews {
+		if len(v.Failures(req)) > 0 {
+			return true, nil
+		}
+		for _, pool := range v.Pools {
+			if len(pool.Steps) > 0 {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// request asks the engine for a run on groups and no others.
+func (s *Setup) request(groups []Group) engine.Request {
+	var req engine.Request
+	for _, g := range groups {
+		req.GroupIDs = append(req.GroupIDs, g.ID)
+	}
+	return req
+}
+
+// letsIn reports whether all that is wanted gets in at every interface.
+func (s *Setup) letsIn(scene *coverage.Scene) bool {
+	return coverage.Judge(scene, s.Question).Verdict == coverage.Open
+}
+
+// keptOnly returns a scene with nothing but rules that somebody keeps up to
+// date: this tool's own in tagged groups, and those that refer to prefix lists.
+func (s *Setup) keptOnly(scene *coverage.Scene) *coverage.Scene {
+	return only(scene, func(g secgroup.Group, r secgroup.Rule) bool {
+		_, tagged := g.Tags[s.Engine.TagKey]
+		return tagged && strings.HasPrefix(r.Description, s.Engine.TagKey+":") || strings.HasPrefix(r.Source.Reference, "pl-")
+	})
+}
+
+// withoutWorld returns a scene without the rules that are open to the world.
+func withoutWorld(scene *coverage.Scene) *coverage.Scene {
+	return only(scene, func(_ secgroup.Group, r secgroup.Rule) bool { return !secgroup.OpensToWorld(r.Source.Prefix) })
+}
+
+// only returns a scene with those rules that keep holds for.
+func only(scene *coverage.Scene, keep func(secgroup.Group, secgroup.Rule) bool) *coverage.Scene {
+	part := *scene
+	part.Subjects = nil
+	for _, subject := range scene.Subjects {
+		groups := slices.Clone(subject.Groups)
+		for i, g := range groups {
+			groups[i].Ingress = slices.DeleteFunc(slices.Clone(g.Ingress), func(r secgroup.Rule) bool { return !keep(g, r) })
+		}
+		subject.Groups = groups
+		part.Subjects = append(part.Subjects, subject)
+	}
+	return &part
+}
+
+func ruleCount(w secgroup.Weight) string {
+	return fmt.Sprintf("%d IPv4 and %d IPv6 rules", w[secgroup.IPv4], w[secgroup.IPv6])
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,250 @@
+package setup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/secgroup"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+)
+
+// Take takes steps in their order, up to the first that fails, and tells of each
+// that it has taken. One that has begun is finished when the context ends: of a
+// call that is given up nobody knows whether it took effect.
+func (s *Setup) Take(ctx context.Context, state *State, steps []Step, taken func(Step)) error {
+	for i, step := range steps {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("stopped between two steps (%d of %d taken); run it again to go on: %w", i, len(steps), err)
+		}
+		if err := s.take(context.WithoutCancel(ctx), state, step); err != nil {
+			return fmt.Errorf("%w (%d of %d steps taken); run it again to go on", err, i, len(steps))
+		}
+		taken(step)
+	}
+	return nil
+}
+
+func (s *Setup) take(ctx context.Context, state *State, step Step) error {
+	switch step.Action {
+	case Create:
+		return s.create(ctx, state, step.On)
+	case Tag:
+		return s.tag(ctx, state, step.On)
+	case Seal:
+		return s.seal(ctx, step.On)
+	case Authorize:
+		made, err := s.made(ctx)
+		if err == nil {
+			_, err = s.Engine.Run(ctx, s.request(made))
+		}
+		return err
+	case Attach:
+		return s.attach(ctx, step.place, func(groups []string, made []Group) []string {
+			for _, g := range made {
+				if !slices.Contains(groups, g.ID) {
+					groups = append(groups, g.ID)
+				}
+			}
+			return groups
+		})
+	case Close:
+		return secgroup.Apply(ctx, s.EC2, step.close)
+	case Detach:
+		return s.attach(ctx, step.place, func(groups []string, made []Group) []string {
+			return slices.DeleteFunc(groups, func(id string) bool {
+				return slices.ContainsFunc(made, func(g Group) bool { return g.ID == id })
+			})
+		})
+	case Delete:
+		return s.remove(ctx, step.On)
+	}
+	return fmt.Errorf("there is no step %q", step.Action)
+}
+
+// create creates a group with all its tags, by one call, so that a group that is
+// there is always found again. See
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
+func (s *Setup) create(ctx context.Context, state *State, name string) error {
+	var tags []types.Tag
+	for _, tag := range [][2]string{
+		{"Name", name},
+		{s.Engine.TagKey, portList(s.allPorts(state))},
+		{s.Engine.TagKey + "-pool", s.Origin.pool()},
+		{s.markKey(), s.Origin.mark()},
+	} {
+		tags = append(tags, types.Tag{Key: aws.String(tag[0]), Value: aws.String(tag[1])})
+	}
+	_, err := s.EC2.CreateSecurityGroup(ctx, &ec2.CreateSecurityGroupInput{
+		GroupName:         aws.String(name),
+		Description:       aws.String("Lets CloudFront in at " + s.Origin.String() + "; made by cfsg setup"),
+		VpcId:             aws.String(state.VPC),
+		TagSpecifications: []types.TagSpecification{{ResourceType: types.ResourceTypeSecurityGroup, Tags: tags}},
+	})
+	if err != nil && code(err) != "InvalidGroup.Duplicate" {
+		return explain(fmt.Errorf("create security group %s: %w", name, err), "ec2:CreateSecurityGroup and, for its tags, ec2:CreateTags")
+	}
+	// Where the answer was lost on the way and the call made again, the duplicate
+	// is ours. EC2 may show a new group only after a while.
+	found, lookErr := s.await(ctx, func() (bool, error) {
+		_, err := s.named(ctx, name)
+		if _, none := errors.AsType[*NotFoundError](err); none {
+			return false, nil
+		}
+		return err == nil, err
+	})
+	switch {
+	case lookErr != nil:
+		return lookErr
+	case !found && err != nil:
+		return fmt.Errorf("create security group %s: there is one of this name that cfsg setup has not made, or that has lost its tag %s=%s: give it that tag, or rename or delete it", name, s.markKey(), s.Origin.mark())
+	case !found:
+		return fmt.Errorf("security group %s was created, but EC2 does not show it yet: wait a little", name)
+	}
+	return nil
+}
+
+// named returns the group of a name that a setup has made.
+func (s *Setup) named(ctx context.Context, name string) (Group, error) {
+	made, err := s.made(ctx)
+	if err != nil {
+		return Group{}, err
+	}
+	i := slices.IndexFunc(made, func(g Group) bool { return g.Name == name })
+	if i < 0 {
+		return Group{}, &NotFoundError{fmt.Sprintf("there is no security group %s tagged %s=%s", name, s.markKey(), s.Origin.mark())}
+	}
+	return made[i], nil
+}
+
+// await asks until the answer is yes, or the patience is at an end.
+func (s *Setup) await(ctx context.Context, ask func() (bool, error)) (bool, error) {
+	const pause = 2 * time.Second
+	for until := time.Now().Add(s.Patience); ; {
+		yes, err := ask()
+		if yes || err != nil || !time.Now().Before(until) {
+			return yes, err
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(min(pause, time.Until(until))):
+		}
+	}
+}
+
+// tag gives a group that was made the ports and the pool.
+func (s *Setup) tag(ctx context.Context, state *State, id string) error {
+	_, err := s.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: []string{id}, Tags: []types.Tag{
+		{Key: aws.String(s.Engine.TagKey), Value: aws.String(portList(s.allPorts(state)))},
+		{Key: aws.String(s.Engine.TagKey + "-pool"), Value: aws.String(s.Origin.pool())},
+	}})
+	if err != nil {
+		return explain(fmt.Errorf("tag %s: %w", id, err), "ec2:CreateTags")
+	}
+	return nil
+}
+
+// seal revokes what a new group lets out, which by default is everything: what
+// the origin's own groups keep in would get out by it. See
+// https://docs.aws.amazon.com/vpc/latest/userguide/creating-security-groups.html
+func (s *Setup) seal(ctx context.Context, name string) error {
+	g, err := s.named(ctx, name)
+	if err != nil || len(g.egress) == 0 {
+		return err
+	}
+	if _, err := s.EC2.RevokeSecurityGroupEgress(ctx, &ec2.RevokeSecurityGroupEgressInput{GroupId: aws.String(g.ID), IpPermissions: g.egress}); err != nil {
+		return explain(fmt.Errorf("revoke the outbound rules of %s: %w", g.ID, err), "ec2:RevokeSecurityGroupEgress")
+	}
+	return nil
+}
+
+// attach changes the groups of a place. Both calls replace the whole list, so it
+// is read right before. See
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSecurityGroups.html and
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyNetworkInterfaceAttribute.html
+func (s *Setup) attach(ctx context.Context, place Place, change func(groups []string, made []Group) []string) error {
+	made, err := s.made(ctx)
+	if err != nil {
+		return err
+	}
+	before, err := s.groupsAt(ctx, place)
+	if err != nil {
+		return err
+	}
+	after := change(slices.Clone(before), made)
+	if slices.Equal(before, after) {
+		return nil
+	}
+	if len(after) == 0 {
+		return fmt.Errorf("%s would be left without a security group, which AWS does not allow: attach another first", place.Name)
+	}
+	what := fmt.Sprintf("set the security groups of %s to %s", place.Name, strings.Join(after, ", "))
+	if place.balancer != "" {
+		if _, err := s.ELB.SetSecurityGroups(ctx, &elb.SetSecurityGroupsInput{LoadBalancerArn: &place.balancer, SecurityGroups: after}); err != nil {
+			return explain(fmt.Errorf("%s: %w", what, err), "elasticloadbalancing:SetSecurityGroups")
+		}
+		return nil
+	}
+	if _, err := s.EC2.ModifyNetworkInterfaceAttribute(ctx, &ec2.ModifyNetworkInterfaceAttributeInput{NetworkInterfaceId: &place.Name, Groups: after}); err != nil {
+		return explain(fmt.Errorf("%s: %w", what, err), "ec2:ModifyNetworkInterfaceAttribute")
+	}
+	return nil
+}
+
+// groupsAt returns the IDs of the groups that a place has now.
+func (s *Setup) groupsAt(ctx context.Context, place Place) ([]string, error) {
+	if place.balancer != "" {
+		found, err := s.ELB.DescribeLoadBalancers(ctx, &elb.DescribeLoadBalancersInput{LoadBalancerArns: []string{place.balancer}})
+		if err != nil {
+			return nil, explain(fmt.Errorf("describe %s: %w", place.Name, err), "elasticloadbalancing:DescribeLoadBalancers")
+		}
+		for _, lb := range found.LoadBalancers {
+			return lb.SecurityGroups, nil
+		}
+		return nil, fmt.Errorf("%s is gone", place.Name)
+	}
+	scene, err := coverage.Discover(ctx, s.EC2, coverage.Selector{Interfaces: []string{place.Name}})
+	if err != nil {
+		return nil, err
+	}
+	return idsOf(scene.Subjects[0].Groups), nil
+}
+
+// Verify holds the origin against what is wanted as it would be without any rule
+// that is open to the world: whether these can go is what is to be known. It
+// waits for the groups that were made to be seen at the interfaces.
+func (s *Setup) Verify(ctx context.Context) (*coverage.Report, *State, error) {
+	var state *State
+	_, err := s.await(ctx, func() (seen bool, err error) {
+		if state, err = s.Look(ctx); err != nil {
+			return false, err
+		}
+		return state.seen(), nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return coverage.Judge(withoutWorld(state.Scene), s.Question), state, nil
+}
+
+// seen reports whether all that is attached is seen at all interfaces.
+func (state *State) seen() bool {
+	for _, subject := range state.Scene.Subjects {
+		for _, g := range state.Made {
+			attached := slices.ContainsFunc(subject.Groups, func(o secgroup.Group) bool { return o.ID == g.ID })
+			if state.attached(g.ID) && !attached {
+				return false
+			}
+		}
+	}
+	return true
+}

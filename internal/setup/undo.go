@@ -1,0 +1,146 @@
+package setup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/secgroup"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+)
+
+// An UndoPlan takes back what setups have made.
+type UndoPlan struct {
+	Steps []Step
+	// ShutOut are the interfaces at which part of what is wanted gets in now,
+	// and does not any more when the groups are detached.
+	ShutOut []string
+}
+
+// ProposeUndo plans to detach and delete the groups that setups have made. It
+// changes nothing. An origin that is gone leaves its groups behind, which can be
+// deleted all the same.
+//
+// Without ports it is about those of the groups.
+func (s *Setup) ProposeUndo(ctx context.Context) (*State, *UndoPlan, error) {
+	if len(s.Ports) == 0 {
+		made, err := s.made(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		s.Ports = s.allPorts(&State{Made: made})
+		s.Question.Ports = s.Ports
+	}
+	state, err := s.Look(ctx)
+	_, noBalancer := errors.AsType[*NotFoundError](err)
+	_, noInterface := errors.AsType[*coverage.NotFoundError](err)
+	if gone := noBalancer || noInterface; gone {
+		made, lookErr := s.made(ctx)
+		if lookErr != nil {
+			return nil, nil, lookErr
+		}
+		if len(made) == 0 {
+			return nil, nil, err
+		}
+		state, err = &State{Scene: &coverage.Scene{}, Made: made, Notes: []string{fmt.Sprintf("%s is gone.", s.Origin)}}, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.elsewhere(ctx, state); err != nil {
+		return nil, nil, err
+	}
+	plan := &UndoPlan{ShutOut: s.without(state)}
+	for _, p := range state.Places {
+		var here []string
+		for _, g := range state.Made {
+			if slices.Contains(p.Groups, g.ID) {
+				here = append(here, g.ID)
+			}
+		}
+		if len(here) > 0 {
+			plan.Steps = append(plan.Steps, Step{Action: Detach, On: p.Name, Detail: strings.Join(here, ", "), place: p})
+		}
+	}
+	for _, g := range state.Made {
+		plan.Steps = append(plan.Steps, Step{Action: Delete, On: g.ID, Detail: g.Name})
+	}
+	return state, plan, nil
+}
+
+// elsewhere refuses to take back groups that somebody has attached to more.
+func (s *Setup) elsewhere(ctx context.Context, state *State) error {
+	var groups []secgroup.Group
+	for _, g := range state.Made {
+		groups = append(groups, secgroup.Group{ID: g.ID})
+	}
+	subjects, err := coverage.Attached(ctx, s.EC2, groups)
+	if err != nil {
+		return err
+	}
+	var more []string
+	for _, subject := range subjects {
+		if !slices.ContainsFunc(state.Scene.Subjects, func(o coverage.Subject) bool { return o.Interface.ID == subject.Interface.ID }) {
+			more = append(more, strings.TrimSpace(subject.Interface.ID+" "+subject.Interface.Description))
+		}
+	}
+	if len(more) > 0 {
+		return fmt.Errorf("the groups of %s are attached to %s as well, which no setup of %[1]s has done: nothing is taken back; detach them there first, once CloudFront gets in by other groups", s.Origin, few(more))
+	}
+	return nil
+}
+
+// without returns the interfaces at which less gets in without the groups that
+// were made.
+func (s *Setup) without(state *State) []string {
+	now := coverage.Judge(state.Scene, s.Question)
+	then := coverage.Judge(only(state.Scene, func(g secgroup.Group, _ secgroup.Rule) bool { return !state.has(g.ID) }), s.Question)
+	var shut []string
+	for i, subject := range now.Subjects {
+		if blocked(then.Subjects[i]) != blocked(subject) {
+			shut = append(shut, subject.Interface.ID)
+		}
+	}
+	return shut
+}
+
+// blocked says what no rule of an interface lets in.
+func blocked(subject coverage.SubjectReport) string {
+	var parts []string
+	for _, p := range subject.Ports {
+		for _, f := range p.Families {
+			if len(f.Blocked.Prefixes) > 0 {
+				parts = append(parts, fmt.Sprint(p.Port, f.Family, f.Blocked.Prefixes))
+			}
+		}
+	}
+	return strings.Join(parts, "\n")
+}
+
+// remove deletes a group that a setup has made. AWS may take a while to see that
+// it is attached nowhere any more.
+func (s *Setup) remove(ctx context.Context, id string) error {
+	var last error
+	done, err := s.await(ctx, func() (bool, error) {
+		_, last = s.EC2.DeleteSecurityGroup(ctx, &ec2.DeleteSecurityGroupInput{GroupId: aws.String(id)})
+		switch code(last) {
+		case "DependencyViolation":
+			return false, nil
+		case "InvalidGroup.NotFound": // an answer was lost on the way
+			return true, nil
+		}
+		return last == nil, last
+	})
+	switch {
+	case err != nil:
+		return explain(fmt.Errorf("delete %s: %w", id, err), "ec2:DeleteSecurityGroup")
+	case !done:
+		return fmt.Errorf("delete %s: %w: it is still attached somewhere, or a rule of another group refers to it", id, last)
+	}
+	return nil
+}

@@ -1,0 +1,146 @@
+package setup
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/secgroup"
+)
+
+// An Opening is a rule that opens a port of the origin to the world.
+type Opening struct {
+	secgroup.Exposure
+	GroupName string
+	// Advice says why a setup does not close the rule, and what to do. It is
+	// empty for one that can be closed.
+	Advice string
+}
+
+func (o Opening) String() string {
+	text := fmt.Sprintf("%s %s: %s", o.GroupID, o.GroupName, o.Rule.RuleID)
+	if o.Rule.Description != "" {
+		text += fmt.Sprintf(" (%q)", o.Rule.Description)
+	}
+	return text
+}
+
+// Openings returns the rules that open the ports to the world, of an origin at
+// which all that is wanted gets in without them.
+func (s *Setup) Openings(ctx context.Context, state *State) ([]Opening, error) {
+	var openings []Opening
+	var exposed []secgroup.Group
+	for _, g := range state.groups() {
+		exposures := secgroup.ExposuresOn(g, s.Ports)
+		if len(exposures) == 0 {
+			continue
+		}
+		exposed = append(exposed, g)
+		for _, x := range exposures {
+			o := Opening{Exposure: x, GroupName: g.Name}
+			switch cluster := kubernetes(g.Tags); {
+			case cluster != "":
+				o.Advice = fmt.Sprintf("The Kubernetes cluster %s would bring it back: narrow it there, see docs/prefix-lists.md.", cluster)
+			case !slices.Contains(s.Question.Families, secgroup.FamilyOf(x.Rule.Source.Prefix)):
+				o.Advice = "It opens an address family that --family leaves out, so it is not known who of CloudFront gets in by it: run this for both families."
+			case !within(x.Rule, s.Ports):
+				o.Advice = fmt.Sprintf("It opens more than port %s, and to close it closes that too. Find out what else needs it, give that a rule of its own, and revoke this one; "+
+					"or name all its ports with --port.", portList(s.Ports))
+				if x.Rule.Protocol != "tcp" {
+					o.Advice = "It opens every protocol and port, and to close it closes all of them. Find out what else needs it, give that a rule of its own, and revoke this one."
+				}
+			}
+			openings = append(openings, o)
+		}
+	}
+	if len(exposed) == 0 {
+		return nil, nil
+	}
+	subjects, err := coverage.Attached(ctx, s.EC2, exposed)
+	if err != nil {
+		return nil, err
+	}
+	for i, o := range openings {
+		if o.Advice != "" {
+			continue
+		}
+		if shut := s.shutOut(state, subjects, o.GroupID); len(shut) > 0 {
+			openings[i].Advice = fmt.Sprintf("The group is attached to %s as well, where it may be all that lets CloudFront in: set that up first, then run this again.", few(shut))
+		}
+	}
+	return openings, nil
+}
+
+// shutOut returns the interfaces besides the origin's at which not all that is
+// wanted gets in without the rules of a group that are open to the world.
+func (s *Setup) shutOut(state *State, subjects []coverage.Subject, group string) []string {
+	var shut []string
+	for _, subject := range subjects {
+		here := func(g secgroup.Group) bool { return g.ID == group }
+		ours := func(o coverage.Subject) bool { return o.Interface.ID == subject.Interface.ID }
+		if !slices.ContainsFunc(subject.Groups, here) || slices.ContainsFunc(state.Scene.Subjects, ours) {
+			continue
+		}
+		// The prefix lists of others are not read: what they let in is not counted.
+		if !s.letsIn(withoutWorld(&coverage.Scene{Subjects: []coverage.Subject{subject}})) {
+			shut = append(shut, subject.Interface.ID)
+		}
+	}
+	return shut
+}
+
+// within reports whether a rule opens nothing but the ports.
+func within(r secgroup.Rule, ports []secgroup.PortRange) bool {
+	if r.Protocol != "tcp" || r.From < 0 {
+		return false
+	}
+	next := r.From // the first port of the rule not yet found to be listed
+	for _, p := range ports {
+		if int32(p.From) <= next && next <= int32(p.To) {
+			next = int32(p.To) + 1
+		}
+	}
+	return next > r.To
+}
+
+// Closing returns the steps that close those of the approved openings that can
+// be closed, as things are now. All that is wanted has to get in without them at
+// every interface, or there is an error.
+func (s *Setup) Closing(ctx context.Context, approved []Opening) (*State, []Step, error) {
+	report, state, err := s.Verify(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if report.Verdict != coverage.Open {
+		return nil, nil, s.NotOpen(report)
+	}
+	openings, err := s.Openings(ctx, state)
+	if err != nil {
+		return nil, nil, err
+	}
+	var steps []Step
+	for _, o := range openings {
+		same := func(a Opening) bool { return a.GroupID == o.GroupID && a.Rule.RuleID == o.Rule.RuleID }
+		if o.Advice != "" || !slices.ContainsFunc(approved, same) {
+			continue
+		}
+		steps = append(steps, Step{
+			Action: Close, On: o.GroupID, Detail: o.Rule.RuleID.String(),
+			close: secgroup.Step{Op: secgroup.Revoke, GroupID: o.GroupID, Rules: []secgroup.Rule{o.Rule}},
+		})
+	}
+	return state, steps, nil
+}
+
+// NotOpen says where not all that is wanted gets in without the rules that are
+// open to the world.
+func (s *Setup) NotOpen(report *coverage.Report) error {
+	var where []string
+	for _, subject := range report.Subjects {
+		if subject.Verdict != coverage.Open {
+			where = append(where, subject.Interface.ID)
+		}
+	}
+	return fmt.Errorf("without the rules that are open to the world, not all of CloudFront is known to get in at %s, so these are left as they are: cfsg check shows what is missing", few(where))
+}
