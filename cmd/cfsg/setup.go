@@ -165,13 +165,15 @@ func (c *setupCommand) prepare(ctx context.Context, t terminal) (*setupRun, erro
 		r.Setup.RulesPerGroup = engine.DefaultRulesPerGroup // no room is needed to take something back
 		return r, nil
 	}
-	r.askQuotas(ctx, config, func() (int, error) { return engine.GroupsPerInterface(ctx, engine.Config(cfg, role, config.ExternalID)) })
+	r.askQuotas(ctx, config, func() (int, error) {
+		return engine.GroupsPerInterface(ctx, engine.Config(cfg, role, config.ExternalID))
+	})
 	return r, nil
 }
 
 // setupPatience is how long a setup waits for AWS to show what was done: groups
 // are attached to the interfaces of a load balancer one after the other.
-const setupPatience = time.Minute
+var setupPatience = time.Minute
 
 // askQuotas asks for the quotas, as far as they matter, and notes those that
 // cannot be asked for.
@@ -207,7 +209,10 @@ func (r *setupRun) setup(ctx context.Context) error {
 	if err := r.show(state, plan.Steps); err != nil || r.DryRun {
 		return err
 	}
-	if err := r.take(ctx, state, plan.Steps, "Apply %s? Only yes is taken for yes: "); err != nil {
+	if len(plan.Steps) > 0 && !r.Yes && !r.ask("Apply %s? Only yes is taken for yes: ", countOf(len(plan.Steps), "step", "steps")) {
+		return errSetupDeclined
+	}
+	if err := r.take(ctx, state, plan.Steps); err != nil {
 		return err
 	}
 	if err := r.verify(ctx); err != nil {
@@ -239,23 +244,13 @@ func (r *setupRun) look(ctx context.Context) (*setup.State, *setup.Plan, error) 
 // errSetupDeclined says that the answer was no.
 var errSetupDeclined = errors.New("nothing is changed")
 
-// take asks, unless that is not wanted, takes steps, and tells of each on stderr.
-func (r *setupRun) take(ctx context.Context, state *setup.State, steps []setup.Step, question string) error {
-	if len(steps) == 0 {
-		return nil
-	}
-	if !r.Yes && !r.ask(question, countOf(len(steps), "step", "steps")) {
-		return errSetupDeclined
-	}
-	return r.takeNow(ctx, state, steps)
-}
-
-func (r *setupRun) takeNow(ctx context.Context, state *setup.State, steps []setup.Step) error {
+// take takes steps and tells of each on stderr.
+func (r *setupRun) take(ctx context.Context, state *setup.State, steps []setup.Step) error {
 	taken := 0
 	return r.Take(ctx, state, steps, func(step setup.Step) {
 		taken++
 		r.doc.taken(step)
-		fmt.Fprintf(r.t.err, "%d of %d: %s %s %s\n", taken, len(steps), step.Action, step.On, step.Detail)
+		fmt.Fprintf(r.t.err, "%d of %d: %s %s: %s\n", taken, len(steps), step.Action, step.On, step.Detail)
 	})
 }
 
@@ -290,24 +285,24 @@ func (r *setupRun) closeWorld(ctx context.Context) error {
 	if err := r.showVerified(); err != nil {
 		return err
 	}
-	var close []setup.Opening
+	var closable []setup.Opening
 	for _, o := range r.world {
 		if o.Advice == "" {
-			close = append(close, o)
+			closable = append(closable, o)
 		}
 	}
-	if len(close) == 0 {
+	if len(closable) == 0 {
 		return nil
 	}
-	if !r.CloseWorld && (r.Yes || !r.ask("Close %s that %s open to the world? CloudFront gets in without. Only yes is taken for yes: ", countOf(len(close), "rule", "rules"), are(len(close)))) {
+	if !r.CloseWorld && (r.Yes || !r.ask("Close %s? CloudFront gets in without. Only yes is taken for yes: ", countOf(len(closable), "rule that is open to the world", "rules that are open to the world"))) {
 		return nil
 	}
 	// An answer may take an hour: it is looked again.
-	state, steps, err := r.Closing(ctx, close)
+	state, steps, err := r.Closing(ctx, closable)
 	if err != nil {
 		return err
 	}
-	if err := r.takeNow(ctx, state, steps); err != nil {
+	if err := r.take(ctx, state, steps); err != nil {
 		return err
 	}
 	closed := r.doc.OpenToWorld
@@ -317,13 +312,6 @@ func (r *setupRun) closeWorld(ctx context.Context) error {
 	r.doc.opened(r.world)
 	r.doc.closed(closed)
 	return nil
-}
-
-func are(n int) string {
-	if n == 1 {
-		return "is"
-	}
-	return "are"
 }
 
 // undo takes back what setups have made.
@@ -346,7 +334,20 @@ func (r *setupRun) undo(ctx context.Context) error {
 			return errSetupDeclined
 		}
 	}
-	if err := r.take(ctx, state, plan.Steps, "Take back what setup has made, in %s? Only yes is taken for yes: "); err != nil {
+	if len(plan.Steps) > 0 && !r.Yes {
+		if !r.ask("Take back what setup has made, in %s? Only yes is taken for yes: ", countOf(len(plan.Steps), "step", "steps")) {
+			return errSetupDeclined
+		}
+		// An answer may take an hour: it is looked again.
+		_, now, err := r.proposeUndo(ctx)
+		if err != nil {
+			return err
+		}
+		if !slices.Equal(now.ShutOut, plan.ShutOut) {
+			return errors.New("the origin has changed meanwhile, and to take this back may shut CloudFront out: nothing is changed; run it again")
+		}
+	}
+	if err := r.take(ctx, state, plan.Steps); err != nil {
 		return err
 	}
 	return r.showEnd()

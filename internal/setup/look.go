@@ -44,8 +44,8 @@ type Place struct {
 
 // A Group is a security group that a setup has made.
 type Group struct {
-	ID, Name string
-	Ports    []secgroup.PortRange
+	ID, Name, VPC string
+	Ports         []secgroup.PortRange
 	// egress is what the group lets out.
 	egress []types.IpPermission
 }
@@ -256,7 +256,7 @@ func (s *Setup) made(ctx context.Context) ([]Group, error) {
 			return nil, explain(fmt.Errorf("describe the security groups tagged %s=%s: %w", s.markKey(), s.Origin.mark(), err), "ec2:DescribeSecurityGroups")
 		}
 		for _, g := range page.SecurityGroups {
-			group := Group{ID: aws.ToString(g.GroupId), Name: aws.ToString(g.GroupName), egress: g.IpPermissionsEgress}
+			group := Group{ID: aws.ToString(g.GroupId), Name: aws.ToString(g.GroupName), VPC: aws.ToString(g.VpcId), egress: g.IpPermissionsEgress}
 			for _, tag := range g.Tags {
 				if aws.ToString(tag.Key) == s.Engine.TagKey {
 					// What cannot be read is set anew.

@@ -58,6 +58,11 @@ func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
 		plan.Notes = append(plan.Notes, "CloudFront gets in already by groups that are kept up to date, so no group is made.")
 		return plan, nil
 	}
+	for _, g := range state.Made {
+		if g.VPC != state.VPC {
+			return nil, fmt.Errorf("%s %s was made for another %s, in %s and not in %s: take it back with --undo, and run this again", g.ID, g.Name, s.Origin, g.VPC, state.VPC)
+		}
+	}
 	ports := s.allPorts(state)
 	names, tagged := s.names(state), false
 	n, err := s.size(state, plan, ports)

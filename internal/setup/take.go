@@ -42,11 +42,7 @@ func (s *Setup) take(ctx context.Context, state *State, step Step) error {
 	case Seal:
 		return s.seal(ctx, step.On)
 	case Authorize:
-		made, err := s.made(ctx)
-		if err == nil {
-			_, err = s.Engine.Run(ctx, s.request(made))
-		}
-		return err
+		return s.authorize(ctx)
 	case Attach:
 		return s.attach(ctx, step.place, func(groups []string, made []Group) []string {
 			for _, g := range made {
@@ -68,6 +64,19 @@ func (s *Setup) take(ctx context.Context, state *State, step Step) error {
 		return s.remove(ctx, step.On)
 	}
 	return fmt.Errorf("there is no step %q", step.Action)
+}
+
+// authorize has the engine make the groups equal to the ranges, and no other.
+func (s *Setup) authorize(ctx context.Context) error {
+	made, err := s.made(ctx)
+	if err != nil {
+		return err
+	}
+	if len(made) == 0 { // the engine would take that for all groups there are
+		return fmt.Errorf("no security group is tagged %s=%s any more", s.markKey(), s.Origin.mark())
+	}
+	_, err = s.Engine.Run(ctx, s.request(made))
+	return err
 }
 
 // create creates a group with all its tags, by one call, so that a group that is
