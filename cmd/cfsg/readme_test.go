@@ -22,17 +22,18 @@ const simURL = "http://127.0.0.1:4566"
 func TestReadme(t *testing.T) {
 	t.Chdir("../..")
 	for _, document := range []string{"README.md", "docs/check.md", "docs/export.md"} {
-		t.Run(document, func(t *testing.T) { testConsole(t, document) })
+		t.Run(document, func(t *testing.T) { testConsole(t, document, "docs/example-groups.json") })
 	}
+	t.Run("docs/setup.md", func(t *testing.T) { testConsole(t, "docs/setup.md", "docs/example-origin.json") })
 }
 
-func testConsole(t *testing.T, document string) {
+func testConsole(t *testing.T, document, seedFile string) {
 	t.Helper()
 	text, err := os.ReadFile(document)
 	if err != nil {
 		t.Fatal(err)
 	}
-	seed, err := os.Open("docs/example-groups.json")
+	seed, err := os.Open(seedFile)
 	if err != nil {
 		t.Fatal(err)
 	}

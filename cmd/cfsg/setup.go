@@ -206,7 +206,7 @@ func (r *setupRun) setup(ctx context.Context) error {
 	r.doc.RulesPerPort = &ruleCounts{plan.Rules[secgroup.IPv4], plan.Rules[secgroup.IPv6]}
 	r.doc.Notes = append(r.doc.Notes, plan.Notes...)
 	r.doc.opened(r.world)
-	if err := r.show(state, plan.Steps); err != nil || r.DryRun {
+	if err := r.show(plan.Steps); err != nil || r.DryRun {
 		return err
 	}
 	if len(plan.Steps) > 0 && !r.Yes && !r.ask("Apply %s? Only yes is taken for yes: ", countOf(len(plan.Steps), "step", "steps")) {
@@ -322,7 +322,7 @@ func (r *setupRun) undo(ctx context.Context) error {
 	}
 	r.doc.planned(plan.Steps)
 	r.doc.ShutOut = append([]string{}, plan.ShutOut...)
-	if err := r.show(state, plan.Steps); err != nil || r.DryRun {
+	if err := r.show(plan.Steps); err != nil || r.DryRun {
 		return err
 	}
 	if len(plan.ShutOut) > 0 {

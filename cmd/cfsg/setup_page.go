@@ -19,7 +19,7 @@ func (r *setupRun) page() checkPage {
 }
 
 // show shows an origin as it is, and the steps.
-func (r *setupRun) show(state *setup.State, steps []setup.Step) error {
+func (r *setupRun) show(steps []setup.Step) error {
 	w, d := r.page(), r.doc
 	place := d.Region
 	if d.Account != "" {
@@ -116,15 +116,16 @@ func (r *setupRun) warnShutOut(interfaces []string) {
 // showEnd shows what came of it, and what is left to do.
 func (r *setupRun) showEnd() error {
 	w := r.page()
-	w.Line()
-	switch {
-	case r.Undo:
+	if r.Undo {
 		if len(r.doc.Steps) > 0 {
+			w.Line()
 			w.Line(w.Good("✓"), " What setup has made is taken back. Rules that it closed stay closed.")
 		}
 		return w.Err()
-	case len(r.world) == 0:
-		w.Line(w.Good("✓"), fmt.Sprintf(" CloudFront gets in on port %s, and nothing is open to the world.", strings.Join(r.doc.Ports, ", ")))
+	}
+	if len(r.world) == 0 {
+		w.Line()
+		w.Line(w.Good("✓"), fmt.Sprintf(" CloudFront gets in on port %s, and no rule opens that to the world.", strings.Join(r.doc.Ports, ", ")))
 	}
 	w.Line()
 	w.Line("Left to do:")

@@ -391,8 +391,12 @@ func TestSetupInAnyOrder(t *testing.T) {
 		"close": {"setup", "--load-balancer", "shop", "--port", "443", "--yes", "--close-world"},
 	}
 	orders := [][]string{
-		{"apply", "setup", "close"}, {"apply", "close", "setup"}, {"setup", "apply", "close"},
-		{"setup", "close", "apply"}, {"close", "apply", "setup"}, {"close", "setup", "apply"},
+		{"apply", "setup", "close"},
+		{"apply", "close", "setup"},
+		{"setup", "apply", "close"},
+		{"setup", "close", "apply"},
+		{"close", "apply", "setup"},
+		{"close", "setup", "apply"},
 	}
 	for _, mode := range []string{"", "owned", "exclusive"} {
 		for _, order := range orders {
@@ -450,11 +454,13 @@ func TestSetupRefuses(t *testing.T) {
 		{"no such load balancer", `{}`, nil, []string{"there is no Application or Network Load Balancer shop"}},
 		{"no such instance", `{}`, []string{"--instance", "i-0123456789abcdef0"}, []string{"i-0123456789abcdef0 has no network interface"}},
 		{
-			"an interface of a load balancer", shop(`{"name": "a"}`, `"groups": ["a"]`), []string{"--interface", "INTERFACE"},
+			"an interface of a load balancer", shop(`{"name": "a"}`, `"groups": ["a"]`),
+			[]string{"--interface", "INTERFACE"},
 			[]string{"belongs to load balancer shop", "use --load-balancer shop"},
 		},
 		{
-			"an interface of a service", `{"interfaces": [{"description": "AWS Lambda VPC ENI", "requester": "amazon-lambda"}]}`, []string{"--interface", "INTERFACE"},
+			"an interface of a service", `{"interfaces": [{"description": "AWS Lambda VPC ENI", "requester": "amazon-lambda"}]}`,
+			[]string{"--interface", "INTERFACE"},
 			[]string{"is managed by an AWS service"},
 		},
 		{
@@ -513,7 +519,7 @@ func TestSetupDoesNotClose(t *testing.T) {
 			"another interface", `{"protocol": "tcp", "ports": "443", "source": "0.0.0.0/0"}`, "", `"interfaces": [{"groups": ["web"], "publicIp": "198.51.100.77"}], `,
 			"set that up first", nil,
 		},
-		{"another family", `{"protocol": "tcp", "ports": "443", "source": "::/0"}`, "", "", "It opens an address family that --family leaves out", []string{"--family", "ipv4"}},
+		{"another family", `{"protocol": "tcp", "ports": "443", "source": "::/0"}`, "", "", "no IPv6 range is wanted here", []string{"--family", "ipv4"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -526,7 +532,7 @@ func TestSetupDoesNotClose(t *testing.T) {
 			if !strings.Contains(strings.Join(strings.Fields(stdout), " "), c.want) {
 				t.Errorf("%q is not in %s", c.want, stdout)
 			}
-			if strings.Contains(stdout, "nothing is open to the world") {
+			if strings.Contains(stdout, "no rule opens that to the world") {
 				t.Errorf("it says that nothing is open:\n%s", stdout)
 			}
 		})
@@ -589,4 +595,102 @@ func TestSetupPool(t *testing.T) {
 		t.Error(o.shut)
 	}
 	o.must("check", "--load-balancer", "shop", "--port", "443,8443")
+}
+
+// The permissions that docs/setup.md lists are those that setups need, and no
+// others.
+func TestSetupPermissions(t *testing.T) {
+	page, err := os.ReadFile("../../docs/setup.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(page), "```json\n")
+	text, _, _ = strings.Cut(text, "```")
+	var policy struct{ Statement []struct{ Action []string } }
+	if err := json.Unmarshal([]byte(text), &policy); err != nil {
+		t.Fatal(err)
+	}
+	listed := policy.Statement[0].Action
+	called := map[string]bool{}
+	note := func(o *originSite) {
+		for _, c := range o.Calls() {
+			called[c.Service+":"+c.Action] = true
+		}
+	}
+	list := `{"protocol": "tcp", "ports": "8080", "source": "list:com.amazonaws.global.cloudfront.origin-facing"}, `
+	shop := newOriginSite(t, strings.Replace(openShop, `"ingress": [`, `"ingress": [`+list, 1))
+	shop.must("setup", "--load-balancer", "shop", "--port", "443", "--yes", "--close-world")
+	shop.must("setup", "--load-balancer", "shop", "--port", "8443", "--yes") // a port more
+	// The rules are stamped anew where the next file only takes away.
+	ranges := shop.flags[len(shop.flags)-1]
+	later := strings.Replace(originFacingRanges, "2026-01-02-03-04-05", "2026-01-03-03-04-05", 1)
+	later = strings.Replace(later, "1767323045", "1767409445", 1)
+	later = strings.Replace(later, `,
+  {"ip_prefix": "99.84.4.0/24", "region": "GLOBAL", "service": "CLOUDFRONT_ORIGIN_FACING", "network_border_group": "GLOBAL"}`, "", 1)
+	if err := os.WriteFile(ranges, []byte(later), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	shop.must("setup", "--load-balancer", "shop", "--port", "443", "--yes")
+	note(shop)
+	instance := newOriginSite(t, `{"interfaces": [{"instance": "i-0123456789abcdef0", "publicIp": "198.51.100.7"}]}`)
+	instance.must("setup", "--instance", "i-0123456789abcdef0", "--port", "443", "--yes")
+	note(instance)
+	instance.ResetCalls()
+	// Nobody else lets CloudFront in there, so that it takes a group that does.
+	if err := instance.here().AddRules(instance.here().Interfaces()[0].Groups[0], ec2sim.Rule{Permission: ec2sim.TCP(443, 443, netip.MustParsePrefix("0.0.0.0/0"))},
+		ec2sim.Rule{Permission: ec2sim.TCP(443, 443, netip.MustParsePrefix("::/0"))}); err != nil {
+		t.Fatal(err)
+	}
+	instance.must("setup", "--instance", "i-0123456789abcdef0", "--undo", "--yes")
+	note(instance)
+	for _, action := range listed {
+		// With its tags in the same call, the creation of a group needs it too.
+		if !called[action] && action != "ec2:CreateTags" {
+			t.Errorf("%s is listed and not needed", action)
+		}
+		delete(called, action)
+	}
+	if len(called) > 0 {
+		t.Errorf("not listed: %v", called)
+	}
+}
+
+// Where the group is not seen at every interface, as while AWS is attaching it or
+// where another tool has taken it away, nothing is closed.
+func TestSetupClosesNothingUnlessVerified(t *testing.T) {
+	setSetupPatience(t)
+	o := newOriginSite(t, openShop)
+	o.before = func() {
+		if calls := o.mutating(); len(calls) > 0 && calls[len(calls)-1] == "SetSecurityGroups" {
+			i := o.here().Interfaces()[1]
+			if err := o.here().Attach(i.ID, i.Groups[:2]...); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	code, _, stderr := o.shop("--yes", "--close-world")
+	last := o.here().Interfaces()[1].ID
+	if code != exitError || slices.Contains(o.mutating(), "RevokeSecurityGroupIngress") || len(o.shut) > 0 ||
+		!strings.Contains(stderr, "not all of CloudFront is known to get in at "+last+", so these are left as they are") {
+		t.Errorf("exit code %d, calls %v, shut %v, %s", code, o.mutating(), o.shut, stderr)
+	}
+	o.before = func() {}
+	if err := o.here().Attach(last, o.here().Interfaces()[0].Groups...); err != nil {
+		t.Fatal(err)
+	}
+	o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes", "--close-world")
+	o.closed(3)
+}
+
+// Without a group of its own the engine would be asked for all groups: a setup
+// changes none but those it has made.
+func TestSetupLeavesOtherGroupsAlone(t *testing.T) {
+	o := newOriginSite(t, strings.Replace(openShop, `{"name": "ssh",`, `{"name": "other", "tags": {"cloudfront-ingress": "80"}}, {"name": "ssh",`, 1))
+	o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes", "--close-world")
+	for _, g := range o.here().Groups() {
+		if g.Name == "other" && len(g.Ingress) > 0 {
+			t.Errorf("setup has let %d ranges in at another group", len(g.Ingress))
+		}
+	}
+	o.closed(3)
 }

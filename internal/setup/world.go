@@ -42,8 +42,9 @@ func (s *Setup) Openings(ctx context.Context, state *State) ([]Opening, error) {
 			switch cluster := kubernetes(g.Tags); {
 			case cluster != "":
 				o.Advice = fmt.Sprintf("The Kubernetes cluster %s would bring it back: narrow it there, see docs/prefix-lists.md.", cluster)
-			case !slices.Contains(s.Question.Families, secgroup.FamilyOf(x.Rule.Source.Prefix)):
-				o.Advice = "It opens an address family that --family leaves out, so it is not known who of CloudFront gets in by it: run this for both families."
+			case !s.wants(secgroup.FamilyOf(x.Rule.Source.Prefix)):
+				o.Advice = fmt.Sprintf("It is of %s, and no %[1]s range is wanted here, so it is not known who of CloudFront gets in by it: "+
+					"ask for both families and for a service that has ranges of it.", secgroup.FamilyOf(x.Rule.Source.Prefix))
 			case !within(x.Rule, s.Ports):
 				o.Advice = fmt.Sprintf("It opens more than port %s, and to close it closes that too. Find out what else needs it, give that a rule of its own, and revoke this one; "+
 					"or name all its ports with --port.", portList(s.Ports))
@@ -70,6 +71,16 @@ func (s *Setup) Openings(ctx context.Context, state *State) ([]Opening, error) {
 		}
 	}
 	return openings, nil
+}
+
+// wants reports whether ranges of a family are wanted: of another one it is not
+// known whether CloudFront connects by it.
+func (s *Setup) wants(f secgroup.Family) bool {
+	ranges := s.Question.Wanted.IPv4
+	if f == secgroup.IPv6 {
+		ranges = s.Question.Wanted.IPv6
+	}
+	return slices.Contains(s.Question.Families, f) && len(ranges) > 0
 }
 
 // shutOut returns the interfaces besides the origin's at which not all that is
