@@ -100,8 +100,7 @@ func TestPlanLeavesTheDate(t *testing.T) {
 	}{{"whole", take(t, removes)}, {"killed after the first call", take(t, cut)}} {
 		t.Run(run.name, func(t *testing.T) {
 			refused := newPlan(t, run.groups, older, at(0, false))
-			var err *OlderError
-			if !errors.As(refused.Failures(), &err) {
+			if _, ok := errors.AsType[*OlderError](refused.Failures()); !ok {
 				t.Fatalf("an older file is not refused: %v, %q", refused.Failures(), steps(refused))
 			}
 			checkSteps(t, refused)
