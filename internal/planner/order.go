@@ -311,6 +311,9 @@ func (b *board) seen(h int, views []int) bool {
 // replaceOne finds a job that there is room for, and does it. The one with the
 // last needs is left alone as long as there is any other.
 func (b *board) replaceOne(last []need) bool {
+	if b.room() == 0 {
+		return false
+	}
 	jobs := b.jobs()
 	if len(last) > 0 && len(jobs) > 1 {
 		jobs = slices.DeleteFunc(jobs, func(j job) bool { return sameNeeds(j.needs, last) })
@@ -361,19 +364,27 @@ func (b *board) openGap() bool {
 		}
 	}
 	slices.SortStableFunc(options, func(x, y option) int { return cmp.Compare(x.needs[x.left].size, y.needs[y.left].size) })
-	room := b.room()
+	room, opened := b.room(), false
 	for _, lasting := range []bool{false, true} {
 		for _, o := range options {
-			if len(o.needs)-1 > room {
+			if len(o.needs)-1 > room || !b.goes(o.surplus) {
 				continue
 			}
 			n := len(b.moves)
-			if b.meet(slices.Concat(o.needs[:o.left], o.needs[o.left+1:])) {
-				if rest := b.needs(o.surplus); len(rest) == 1 && b.gapFor(o.surplus, rest[0], lasting) {
-					return true
-				}
+			met := b.meet(slices.Concat(o.needs[:o.left], o.needs[o.left+1:]))
+			rest := b.needs(o.surplus)
+			if !met || len(rest) != 1 || !b.gapFor(o.surplus, rest[0], lasting) {
+				b.undo(n)
+				continue
 			}
-			b.undo(n)
+			opened = true
+			// In a full pool a gap leaves no room: the next smallest is the next.
+			if b.clear(); lasting || room > 0 || b.room() > 0 {
+				return true
+			}
+		}
+		if opened {
+			return true
 		}
 	}
 	return false
