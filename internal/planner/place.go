@@ -210,7 +210,7 @@ func (b *board) fill(rules []int, squeeze bool) (placed, unplaced []int) {
 		case h != nowhere:
 			b.add(w, h)
 			placed = append(placed, w)
-		case squeeze && !full[k] && b.squeeze(w, nil):
+		case squeeze && !full[k] && (b.squeeze(w, nil) || b.relieve(w)):
 			placed = append(placed, w)
 		default:
 			// For good, as room is only ever taken here; but where a rule is taken,
@@ -250,6 +250,36 @@ func (b *board) choose(w, n int) int {
 func (b *board) touched(h int) bool {
 	return slices.ContainsFunc(b.moves, func(m move) bool { return m.holder == h }) ||
 		slices.ContainsFunc(b.surplus, func(s surplus) bool { return s.holder == h && !s.stays })
+}
+
+// relieve places a wanted rule in a holder that is over its quota, as one may be
+// whose quota was lowered: it moves so many of its rules elsewhere that there is
+// room again. It reports whether that was possible.
+func (b *board) relieve(w int) bool {
+	for h := range b.world.Holders {
+		if b.free[h] >= 0 || !b.canHold(h, w) {
+			continue
+		}
+		n := len(b.moves)
+		for v, at := range b.copies {
+			if b.free[h] > 0 {
+				break
+			}
+			if len(at) != 1 || at[0] != h || v == w {
+				continue
+			}
+			elsewhere := func(to int) bool { return to != h && b.mayMove(v, h, to) }
+			if b.squeeze(v, elsewhere) && (b.settling || b.cover.dispensable(b.spans[v], h)) {
+				b.remove(v, h)
+			}
+		}
+		if b.free[h] > 0 {
+			b.add(w, h)
+			return true
+		}
+		b.undo(n)
+	}
+	return false
 }
 
 // mayMove reports whether a rule can move to another holder without closing
