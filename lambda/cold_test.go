@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,17 +16,23 @@ import (
 	"time"
 
 	"cloudfront-sg-sync/internal/ec2sim"
+	"cloudfront-sg-sync/iprange"
 )
 
 // asOutsideWorld is the environment variable that makes this test binary the
 // outside world of cold runs, so that what it costs is not counted as theirs.
 const asOutsideWorld = "CFSG_TEST_OUTSIDE_WORLD"
 
-// The two outside worlds there are: one account and region, and many.
+// The outside worlds there are: one account and region, many of them, and one
+// with many pools.
 const (
 	oneAccount   = "one account"
 	manyAccounts = "many accounts"
+	manyPools    = "many pools"
 )
+
+// poolsInOneRegion are the pools of three groups where there are many.
+const poolsInOneRegion = 1667
 
 // fleetRegions are the regions of many accounts.
 var fleetRegions = []string{"us-east-1", "us-west-2", "eu-west-1", "eu-central-1", "ap-southeast-2"}
@@ -69,6 +76,11 @@ func serveOutsideWorld(which string) error {
 			}
 		}
 	}
+	if which == manyPools {
+		if err := fillPools(here, file); err != nil {
+			return err
+		}
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /sns/", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>")
@@ -89,6 +101,62 @@ func serveOutsideWorld(which string) error {
 
 // startOutsideWorld starts an outside world in a process of its own and returns
 // its URL.
+// fillPools makes pools of three groups that are full with all ranges of the file
+// but one, and with one that is gone.
+func fillPools(at ec2sim.Region, file []byte) error {
+	p, err := iprange.Decode(bytes.NewReader(file), iprange.Selection{Services: []string{"CLOUDFRONT"}, IPv4: true, IPv6: true})
+	if err != nil {
+		return err
+	}
+	rules := make([][]ec2sim.Rule, 3)
+	for i, prefix := range p.Merged() {
+		if i == 0 {
+			prefix = netip.MustParsePrefix("203.0.112.0/24")
+		}
+		rules[i/60%3] = append(rules[i/60%3], ec2sim.Rule{Permission: ec2sim.TCP(443, 443, prefix), Description: "cloudfront-ingress: CLOUDFRONT 2026-01-01T00:00:00Z"})
+	}
+	for pool := range poolsInOneRegion {
+		for i := range 3 {
+			tags := map[string]string{"cloudfront-ingress": "443", "cloudfront-ingress-pool": fmt.Sprint("pool-", pool)}
+			if _, err := at.CreateGroup(ec2sim.Group{Name: fmt.Sprintf("web-%d-%d", pool, i), VPC: at.OtherVPC(), Tags: tags, Ingress: rules[i]}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// BenchmarkManyPools runs bootstrap for a change of 5,001 groups in full pools of
+// three, in a dry run so that EC2's pace counts for nothing, and for one whose
+// pools are all too small. It reports the memory of its process.
+func BenchmarkManyPools(b *testing.B) {
+	if _, err := readPublishedFile(); err != nil {
+		b.Skip("the published file is not here: ", err)
+	}
+	for _, test := range []struct{ name, quota string }{{"full", "60"}, {"short", "59"}} {
+		b.Run(test.name, func(b *testing.B) {
+			var resident float64
+			for b.Loop() {
+				b.StopTimer()
+				world := startOutsideWorld(b, manyPools)
+				b.StartTimer()
+				r := startRuntime(b, map[string]string{
+					"IP_RANGES_URL": world + "/ip-ranges.json", "AWS_ENDPOINT_URL": world, "RULES_PER_GROUP": test.quota, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
+				})
+				r.timeout, r.patience = 15*time.Minute, 15*time.Minute
+				if test.name == "short" {
+					r.fail(`{"dryRun":true}`)
+				} else if rep := r.succeed(`{"dryRun":true}`); rep.Summary.Added != poolsInOneRegion+211 || rep.Summary.Revoked != poolsInOneRegion {
+					b.Fatalf("summary %+v", rep.Summary)
+				}
+				resident += peakResident(b, r.cmd.Process.Pid)
+				r.stop()
+			}
+			b.ReportMetric(resident/float64(b.N), "peak-MiB")
+		})
+	}
+}
+
 func startOutsideWorld(b *testing.B, which string) string {
 	b.Helper()
 	cmd := exec.Command(os.Args[0])
