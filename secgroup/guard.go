@@ -31,9 +31,9 @@ type HeldError struct {
 const maxNamed = 20
 
 func (e *HeldError) Error() string {
-	text := fmt.Sprintf("pool %q is held: the published list takes addresses from %d of its %d rules", e.Pool, e.Losing, e.Owned)
+	taken := []string{fmt.Sprintf("addresses from %d of its %d rules", e.Losing, e.Owned)}
 	for i, f := range e.Families {
-		text += fmt.Sprintf(", and %d %% of its %s addresses", e.Percent[i], f)
+		taken = append(taken, fmt.Sprintf("%d %% of its %s addresses", e.Percent[i], f))
 	}
 	var lost []string
 	for _, p := range e.Lost[:min(len(e.Lost), maxNamed)] {
@@ -42,8 +42,8 @@ func (e *HeldError) Error() string {
 	if more := len(e.Lost) - len(lost); more > 0 {
 		lost = append(lost, fmt.Sprintf("%d more", more))
 	}
-	return text + fmt.Sprintf(", more than MAX_REVOKE_PERCENT=%d allows: nothing is closed, what is new is authorized; compare the published list with these ranges, and if it is right run once with force. They would be lost: %s",
-		e.MaxPercent, strings.Join(lost, ", "))
+	return fmt.Sprintf("pool %q is held: the published list takes %s, more than MAX_REVOKE_PERCENT=%d allows: nothing is closed, what is new is authorized; compare the published list with what would be lost, and if it is right run once with force; lost would be %s",
+		e.Pool, strings.Join(taken, ", and "), e.MaxPercent, strings.Join(lost, ", "))
 }
 
 // guard holds the pool, and returns a *[HeldError], where the published list

@@ -62,7 +62,7 @@ func (p *pool) relabel(steps []Step) []Step {
 	if p.req.Withdraw || p.held {
 		return steps
 	}
-	var wrong, any []Step // any has one rule that stays
+	var wrong, stays []Step // stays has one rule that does
 	dated := false
 	for i, g := range p.groups {
 		step := Step{Op: Redescribe, GroupID: g.Group.ID}
@@ -80,8 +80,8 @@ func (p *pool) relabel(steps []Step) []Step {
 				step.Rules = append(step.Rules, now)
 			case stamp.Published.Equal(p.req.Published):
 				dated = true
-			case len(any) == 0:
-				any = []Step{{Op: Redescribe, GroupID: g.Group.ID, Rules: []Rule{now}}}
+			case len(stays) == 0:
+				stays = []Step{{Op: Redescribe, GroupID: g.Group.ID, Rules: []Rule{now}}}
 			}
 		}
 		if len(step.Rules) > 0 {
@@ -93,7 +93,7 @@ func (p *pool) relabel(steps []Step) []Step {
 		return append(steps, wrong...)
 	}
 	if len(wrong) == 0 {
-		wrong = any
+		wrong = stays
 	}
 	return append(wrong, steps...)
 }

@@ -591,7 +591,7 @@ func TestPlanHold(t *testing.T) {
 			Families: []Family{IPv6}, Percent: []int{97}, Lost: prefixes(manyCIDRs(maxNamed + 2)...),
 		}
 		checkError(t, e, `pool "web" is held`, "takes addresses from 2 of its 3 rules, and 97 % of its IPv6 addresses", "MAX_REVOKE_PERCENT=50", "nothing is closed, what is new is authorized", "run once with force",
-			"They would be lost: 18.0.0.0/16, 18.2.0.0/16, ", ", 18.38.0.0/16, 2 more")
+			"lost would be 18.0.0.0/16, 18.2.0.0/16, ", ", 18.38.0.0/16, 2 more")
 	})
 	t.Run("each pool counts for itself", func(t *testing.T) {
 		groups := []Group{

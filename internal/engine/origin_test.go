@@ -91,7 +91,7 @@ func TestPoolThatIsNotAttachedYet(t *testing.T) {
 				}
 				o.check("attaching")
 			}
-			for _, do := range strings.Fields(order) {
+			for do := range strings.FieldsSeq(order) {
 				switch do {
 				case "attach":
 					attach(fresh...)

@@ -29,7 +29,7 @@ func subsets(rules []Rule, n int, f func([]Rule)) {
 		}
 		choose(i+1, chosen)
 		if len(chosen) < n {
-			choose(i+1, append(chosen[:len(chosen):len(chosen)], rules[i]))
+			choose(i+1, append(slices.Clip(chosen), rules[i]))
 		}
 	}
 	choose(0, nil)
@@ -58,7 +58,7 @@ func tinyHolders(lists []bool, quota int, f func(Holder)) {
 			return
 		}
 		for _, other := range foreign {
-			all := append(rules[:len(rules):len(rules)], other)
+			all := slices.Concat(rules, []Rule{other})
 			f(Holder{Lists: lists, Rules: all, Room: [2]int{quota - len(all), quota}})
 		}
 	})
@@ -162,7 +162,7 @@ func genTiny(t *rapid.T) World {
 		w.Holders = append(w.Holders, h)
 	}
 	// A pool wants the ports that its groups list, and no others.
-	for k := len(w.Ports) - 1; k >= 0; k-- {
+	for k := range slices.Backward(slices.Clone(w.Ports)) {
 		if !slices.ContainsFunc(w.Holders, func(h Holder) bool { return h.Lists[k] }) {
 			w.Ports = slices.Delete(slices.Clone(w.Ports), k, k+1)
 			for i := range w.Holders {

@@ -310,7 +310,7 @@ func (o *oracle) follow(plan *Plan) (state uint32, gap int, err error) {
 			state |= 1 << n
 		}
 		for _, item := range c.Remove {
-			rule := tinyRule{}
+			var rule tinyRule
 			if item.Rule >= 0 {
 				r := o.world.Holders[c.Holder].Rules[item.Rule]
 				rule = tinyRule{r.Prefix, r.Ports}

@@ -74,8 +74,7 @@ func (b *board) keepNeeded() bool {
 			kept = append(kept, s)
 		}
 	}
-	for n := len(kept) - 1; n >= 0; n-- { // a later one may do for an earlier one
-		s := kept[n]
+	for _, s := range slices.Backward(kept) { // a later one may do for an earlier one
 		b.drop(s)
 		if b.cover.opensAgain(b.start, b.surplus[s].span, b.surplus[s].holder) {
 			b.undrop(s)
