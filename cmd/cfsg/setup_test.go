@@ -15,6 +15,9 @@ import (
 	"testing"
 
 	"cloudfront-sg-sync/internal/ec2sim"
+
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 )
 
 // originFacingRanges is an ip-ranges.json whose compact cover is the first and
@@ -229,7 +232,9 @@ func TestSetup(t *testing.T) {
 	}
 	o.closed(3)
 	// The engine of the function takes the group for its own, and has nothing to do.
-	o.must("plan", "--detailed-exitcode", "--service", "CLOUDFRONT_ORIGIN_FACING", "--within", "CLOUDFRONT")
+	compact := []string{"--detailed-exitcode", "--service", "CLOUDFRONT_ORIGIN_FACING", "--within", "CLOUDFRONT"}
+	o.must(append([]string{"plan"}, compact...)...)
+	o.must(append([]string{"status"}, compact...)...)
 }
 
 // A setup that is cut short at any call, in any way, leaves CloudFront in, and
@@ -693,4 +698,30 @@ func TestSetupLeavesOtherGroupsAlone(t *testing.T) {
 		}
 	}
 	o.closed(3)
+}
+
+// An interface takes as many groups as its quota says, and an origin that is gone
+// leaves a group behind that can be taken back.
+func TestSetupOfAnInterface(t *testing.T) {
+	o := newOriginSite(t, `{"groups": [{"name": "a", "ingress": [{"protocol": "tcp", "ports": "443", "source": "0.0.0.0/0"}]}, {"name": "b"}, {"name": "c"}, {"name": "d"}, {"name": "e"}],
+	  "interfaces": [{"groups": ["a", "b", "c", "d", "e"], "publicIp": "198.51.100.7"}]}`)
+	id := o.here().Interfaces()[0].ID
+	setUp := []string{"setup", "--interface", id, "--port", "443", "--yes", "--close-world"}
+	if code, _, stderr := o.cfsg(t.Context(), setUp...); code != exitError || len(o.mutating()) > 0 || !strings.Contains(stderr, "raise quota L-2AFB9258") {
+		t.Errorf("exit code %d, %v, %s", code, o.mutating(), stderr)
+	}
+	o.here().SetGroupsPerInterface(6)
+	o.must(setUp...)
+	if i := o.here().Interfaces()[0]; len(i.Groups) != 6 || len(o.shut) > 0 {
+		t.Errorf("%s has %v, %v", id, i.Groups, o.shut)
+	}
+	o.Observe(func(ec2sim.Change) {})
+	api := ec2.New(ec2.Options{Region: "us-east-1", BaseEndpoint: &o.url, Credentials: credentials.NewStaticCredentialsProvider("any", "any", "")})
+	if _, err := api.DeleteNetworkInterface(t.Context(), &ec2.DeleteNetworkInterfaceInput{NetworkInterfaceId: &id}); err != nil {
+		t.Fatal(err)
+	}
+	stdout := o.must("setup", "--interface", id, "--undo", "--yes")
+	if !strings.Contains(stdout, "interface "+id+" is gone.") || slices.ContainsFunc(o.here().Groups(), func(g ec2sim.Group) bool { return strings.HasPrefix(g.Name, "cloudfront-ingress-") }) {
+		t.Errorf("the group is there still: %s", stdout)
+	}
 }
