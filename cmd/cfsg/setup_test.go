@@ -691,6 +691,29 @@ func TestSetupClosesNothingUnlessVerified(t *testing.T) {
 // changes none but those it has made.
 func TestSetupLeavesOtherGroupsAlone(t *testing.T) {
 	o := newOriginSite(t, strings.Replace(openShop, `{"name": "ssh",`, `{"name": "other", "tags": {"cloudfront-ingress": "80"}}, {"name": "ssh",`, 1))
+	var marks map[string]string
+	var id string
+	// Somebody takes the mark off the group right before the ranges are authorized.
+	o.before = func() {
+		calls := o.mutating()
+		if len(calls) == 0 || calls[len(calls)-1] != "RevokeSecurityGroupEgress" || id != "" {
+			return
+		}
+		for _, g := range o.here().Groups() {
+			if g.Tags["cloudfront-ingress-setup"] != "" {
+				id, marks = g.ID, g.Tags
+			}
+		}
+		if err := o.here().SetTags(id, nil); err != nil {
+			t.Error(err)
+		}
+	}
+	if code, _, stderr := o.shop("--yes", "--close-world"); code != exitError || !strings.Contains(stderr, "no security group is tagged cloudfront-ingress-setup=load-balancer/shop any more") {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+	if err := o.here().SetTags(id, marks); err != nil {
+		t.Fatal(err)
+	}
 	o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes", "--close-world")
 	for _, g := range o.here().Groups() {
 		if g.Name == "other" && len(g.Ingress) > 0 {
