@@ -8,10 +8,25 @@ STACK = cloudfront-sg-sync
 # Development tools have their own module file, so that none of their dependencies is one of the function's.
 TOOL = go tool -modfile=go.tool.mod
 
+# What is built says that it is this release, such as v1.0.0; without one, that it is none.
+VERSION =
+# The project's address, for those who find a release elsewhere; empty where it has none.
+REPOSITORY =
+
 # Reproducible: one source and one Go release give the same bytes, whatever the folder, the clone or the machine.
 # lambda.norpc leaves out the RPC mode of the retired go1.x runtime.
-BUILD = CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build \
-	-trimpath -buildvcs=false -tags lambda.norpc -ldflags '-s -w -buildid='
+BUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags lambda.norpc \
+	-ldflags '-s -w -buildid= -X cloudfront-sg-sync/internal/version.release=$(VERSION)'
+
+# Where `build` leaves the function.
+BOOTSTRAP = build/bootstrap
+# What cfsg is released for.
+PLATFORMS = linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 windows-amd64 windows-arm64
+# Where `release` leaves what people install.
+DIST = dist
+
+# A CycloneDX bill of what a program is linked from, with licences. It says neither when it was made nor where.
+SBOM = GOFLAGS='$(GOFLAGS) -trimpath' $(TOOL) cyclonedx-gomod bin -json -std -licenses -noserial -notimestamp
 
 # The race detector needs cgo and a C compiler that works; compiling the one package that proves it is cheap.
 RACE = $(shell go build -race runtime/cgo >/dev/null 2>&1 && echo -race)
@@ -26,7 +41,7 @@ FUZZTIME = 30s
 EVENT = {"dryRun":$(if $(DRY_RUN),true,false),"force":$(if $(FORCE),true,false)}
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak fuzz lint fmt bench build sbom dependencies picture reproduce build-SyncFunction deploy invoke clean
+.PHONY: help demo test soak fuzz lint fmt bench build sbom release dependencies picture reproduce build-SyncFunction deploy invoke clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,14 +77,31 @@ bench: ## Run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
 build: ## Build build/bootstrap, the function, for linux/arm64 (ARCH=amd64: for the other)
-	$(BUILD) -o build/bootstrap ./lambda
+	GOOS=linux GOARCH=$(ARCH) $(BUILD) -o '$(BOOTSTRAP)' ./lambda
 
 sbom: build ## Write build/sbom.json, what the function is linked from (CycloneDX)
-	go run ./internal/sbom build/bootstrap > build/sbom.json
+	$(SBOM) -output build/sbom.json '$(BOOTSTRAP)' 2>build/sbom.log || { cat build/sbom.log; exit 1; }
+
+release: ## Make dist/, what people install (VERSION=v1.0.0)
+	rm -rf build/release
+	@for arch in arm64 amd64; do \
+		$(MAKE) build ARCH=$$arch BOOTSTRAP=build/release/function-$$arch/bootstrap || exit 1; \
+	done
+	$(BUILD) -o build/release/cfsg ./cmd/cfsg
+	@for platform in $(PLATFORMS); do \
+		echo "cfsg for $$platform" && \
+		GOOS=$${platform%-*} GOARCH=$${platform#*-} $(BUILD) -o build/release/cfsg-$$platform/ ./cmd/cfsg || exit 1; \
+	done
+	$(SBOM) -version '$(VERSION)' -output build/release/cloudfront-sg-sync_$(VERSION)_lambda.cdx.json \
+		build/release/function-arm64/bootstrap 2>build/sbom.log || { cat build/sbom.log; exit 1; }
+	$(SBOM) -version '$(VERSION)' -output build/release/cfsg_$(VERSION).cdx.json \
+		build/release/cfsg 2>build/sbom.log || { cat build/sbom.log; exit 1; }
+	REPOSITORY='$(REPOSITORY)' go run ./internal/release '$(VERSION)' build/release '$(DIST)'
+	@ls -l '$(DIST)'
 
 dependencies: ## Write the table of docs/dependencies.md anew
 	@sed -i '/^|/d' docs/dependencies.md
-	@go run ./internal/sbom -table ./lambda ./cmd/cfsg >> docs/dependencies.md
+	@go run ./internal/dependencies ./lambda ./cmd/cfsg >> docs/dependencies.md
 
 picture: ## Draw docs/rules.svg anew, from published documents (HISTORY="FILE …", oldest first)
 	go run ./internal/picture $(HISTORY) > docs/rules.svg.new || { rm -f docs/rules.svg.new; exit 1; }
@@ -89,7 +121,7 @@ reproduce: ## Build in two other folders and compare: one source, one hash
 # `sam build` calls this one, because of the function's BuildMethod in template.yaml.
 # https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/building-custom-runtimes.html
 build-SyncFunction: build
-	cp build/bootstrap '$(ARTIFACTS_DIR)'
+	cp '$(BOOTSTRAP)' '$(ARTIFACTS_DIR)'
 
 deploy: ## Build and deploy with SAM (STACK=NAME, PARAMETERS="TagKey=… AlarmEmail=…")
 	sam build
@@ -104,4 +136,4 @@ invoke: ## Resync now, by the deployed function (STACK=NAME, DRY_RUN=1, FORCE=1)
 		cat build/answer.json && echo && [ "$$failed" = None ]
 
 clean: ## Remove what was built
-	rm -rf build .aws-sam
+	rm -rf build dist .aws-sam

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"os"
 
+	"cloudfront-sg-sync/internal/version"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -30,6 +32,7 @@ func awsConfig() (aws.Config, error) {
 		Region:           env.Region,
 		Credentials:      credentials.StaticCredentialsProvider{Value: env.Credentials},
 		ConfigSources:    []any{env}, // endpoints, FIPS, dual-stack
+		APIOptions:       version.UserAgent(),
 		RetryMode:        env.RetryMode,
 		RetryMaxAttempts: env.RetryMaxAttempts,
 	}

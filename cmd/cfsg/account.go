@@ -13,6 +13,7 @@ import (
 
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/function"
+	"cloudfront-sg-sync/internal/version"
 	"cloudfront-sg-sync/iprange"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -102,7 +103,7 @@ func (f accountFlags) operation(ctx context.Context, t terminal, flags map[strin
 func (f placeFlags) awsConfig(ctx context.Context, c function.Config) (aws.Config, error) {
 	// What the SDK logs, such as how it looks for credentials, is in the errors as
 	// far as it matters.
-	options := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})}
+	options := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{}), config.WithAPIOptions(version.UserAgent())}
 	if f.Profile != "" {
 		options = append(options, config.WithSharedConfigProfile(f.Profile))
 	}

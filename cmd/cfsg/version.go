@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+
+	"cloudfront-sg-sync/internal/version"
 )
 
 type versionCommand struct{}
@@ -25,7 +27,7 @@ func describeBuild(info *debug.BuildInfo) string {
 	for _, s := range info.Settings {
 		setting[s.Key] = s.Value
 	}
-	line := "cfsg " + cmp.Or(info.Main.Version, "(devel)")
+	line := "cfsg " + cmp.Or(version.Release(), info.Main.Version, "(devel)")
 	if commit := setting["vcs.revision"]; commit != "" {
 		line += " commit " + commit[:min(12, len(commit))]
 		if setting["vcs.modified"] == "true" {

@@ -1,17 +1,14 @@
-// Command sbom lists what a Go program was linked from: as a CycloneDX bill of
-// materials of a binary, or as the table of docs/dependencies.md.
+// Command dependencies writes the table of docs/dependencies.md: the modules that
+// packages are linked from, with their licences.
 //
-//	sbom BINARY
-//	sbom -table PACKAGE...
+//	dependencies PACKAGE...
 package main
 
 import (
 	"bytes"
 	"context"
-	"debug/buildinfo"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -22,92 +19,16 @@ import (
 )
 
 func main() {
-	table := flag.Bool("table", false, "write a Markdown table of the modules that packages are linked from")
-	flag.Parse()
-	if err := run(os.Stdout, *table, flag.Args()); err != nil {
-		fmt.Fprintln(os.Stderr, "sbom:", err)
+	if err := writeTable(os.Stdout, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "dependencies:", err)
 		os.Exit(1)
 	}
 }
 
-func run(w io.Writer, table bool, args []string) error {
-	switch {
-	case table && len(args) > 0:
-		return writeTable(w, args)
-	case !table && len(args) == 1:
-		return writeBill(w, args[0])
-	}
-	return errors.New("usage: sbom BINARY, or sbom -table PACKAGE…")
-}
-
-// A module is one that a program is linked from.
+// A module is one that a package is linked from.
 type module struct {
 	path, version string
-	sum           string // as go.sum has it; empty where it is not known
 	license       string // SPDX identifier
-}
-
-// bill is a CycloneDX document, as far as it is used here. See
-// https://cyclonedx.org/docs/1.6/json/
-type bill struct {
-	Format     string      `json:"bomFormat"`
-	Spec       string      `json:"specVersion"`
-	Version    int         `json:"version"`
-	Metadata   metadata    `json:"metadata"`
-	Components []component `json:"components"`
-}
-
-type metadata struct {
-	Component component `json:"component"`
-}
-
-type component struct {
-	Type       string     `json:"type"`
-	Name       string     `json:"name"`
-	Version    string     `json:"version,omitempty"`
-	URL        string     `json:"purl,omitempty"`
-	Licenses   []license  `json:"licenses,omitempty"`
-	Properties []property `json:"properties,omitempty"`
-}
-
-type license struct {
-	License struct {
-		ID string `json:"id"`
-	} `json:"license"`
-}
-
-type property struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
-}
-
-// writeBill writes the bill of materials of a binary.
-func writeBill(w io.Writer, binary string) error {
-	info, err := buildinfo.ReadFile(binary)
-	if err != nil {
-		return err
-	}
-	b := bill{Format: "CycloneDX", Spec: "1.6", Version: 1}
-	b.Metadata.Component = component{Type: "application", Name: info.Path}
-	b.Components = []component{{Type: "library", Name: "stdlib", Version: info.GoVersion, URL: "pkg:golang/stdlib@" + strings.TrimPrefix(info.GoVersion, "go")}}
-	for _, dep := range info.Deps {
-		m := module{path: dep.Path, version: dep.Version, sum: dep.Sum}
-		if dep.Replace != nil {
-			m = module{path: dep.Replace.Path, version: dep.Replace.Version, sum: dep.Replace.Sum}
-		}
-		if m.license, err = licenseOf(m.path, m.version); err != nil {
-			return err
-		}
-		c := component{Type: "library", Name: m.path, Version: m.version, URL: "pkg:golang/" + m.path + "@" + m.version}
-		var l license
-		l.License.ID = m.license
-		c.Licenses = []license{l}
-		c.Properties = []property{{"go.sum", m.sum}}
-		b.Components = append(b.Components, c)
-	}
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	return enc.Encode(b)
 }
 
 // writeTable writes a table of the modules that packages are linked from.

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+//go:embed transform.py
+var transform string
+
+// packTemplates writes template.yaml as the AWS Serverless Application Repository
+// takes it, and as CloudFormation does without SAM.
+func (r release) packTemplates() error {
+	source, err := os.ReadFile("template.yaml")
+	if err != nil {
+		return err
+	}
+	published, err := r.publishable(string(source))
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(r.path(fmt.Sprintf("%s_%s.sam.yaml", name, r.version)), []byte(published), 0o644); err != nil {
+		return err
+	}
+	fromBucket, err := r.fromBucket(string(source))
+	if err != nil {
+		return err
+	}
+	python, err := findTranslator()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "release: the plain CloudFormation template is left out:", err)
+		return nil
+	}
+	cmd := exec.Command(python, "-c", transform)
+	cmd.Stdin, cmd.Stderr = strings.NewReader(fromBucket), os.Stderr
+	plain, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("transform template.yaml: %w", err)
+	}
+	return os.WriteFile(r.path(fmt.Sprintf("%s_%s.template.json", name, r.version)), plain, 0o644)
+}
+
+// findTranslator returns a Python that has SAM's translator: that of cfn-lint,
+// which brings it along, or the one there is.
+func findTranslator() (string, error) {
+	var candidates []string
+	if linter, err := exec.LookPath("cfn-lint"); err == nil {
+		script, err := os.ReadFile(linter)
+		if err != nil {
+			return "", err
+		}
+		line, _, _ := bytes.Cut(script, []byte("\n"))
+		if python, ok := bytes.CutPrefix(line, []byte("#!")); ok && bytes.Contains(python, []byte("python")) {
+			candidates = append(candidates, strings.TrimSpace(string(python)))
+		}
+	}
+	for _, python := range append(candidates, "python3") {
+		if exec.Command(python, "-c", "import samtranslator").Run() == nil {
+			return python, nil
+		}
+	}
+	return "", errors.New("no Python here has SAM's translator; pip install cfn-lint brings it")
+}
+
+// code is where template.yaml says what the function is, for SAM to build it.
+const code = `    # ` + "`make build-SyncFunction`" + ` compiles it.
+    # https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/building-custom-runtimes.html
+    Metadata:
+      BuildMethod: makefile
+    Properties:
+      Description: Makes tagged security groups equal to the published CloudFront ranges.
+      CodeUri: .
+`
+
+// withCode returns a template whose function is not built, but taken from uri.
+func withCode(template, uri string) (string, error) {
+	const properties = "    Properties:\n      Description: Makes tagged security groups equal to the published CloudFront ranges.\n"
+	return replaced(template, code, properties+"      CodeUri: "+uri+"\n")
+}
+
+// publishable returns the template for `sam package` and `sam publish`, which is
+// to stand beside the zip. See
+// https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/serverless-sam-template-publishing-applications-metadata-properties.html
+func (r release) publishable(template string) (string, error) {
+	application := `Metadata:
+  AWS::ServerlessRepo::Application:
+    Name: cloudfront-sg-sync
+    Description: Keeps the inbound rules of tagged security groups equal to the IP ranges that AWS publishes for CloudFront.
+    Author: cloudfront-sg-sync
+    SpdxLicenseId: Apache-2.0
+    LicenseUrl: LICENSE
+    ReadmeUrl: README.md
+    Labels: [cloudfront, security-groups, ip-ranges, lambda]
+    SemanticVersion: ` + strings.TrimPrefix(r.version, "v") + "\n"
+	// The project's address, where there is one.
+	if repository := os.Getenv("REPOSITORY"); repository != "" {
+		application += "    HomePageUrl: " + repository + "\n    SourceCodeUrl: " + repository + "/tree/" + r.version + "\n"
+	}
+	template, err := replaced(template, "\nMetadata:\n", "\n"+application)
+	if err != nil {
+		return "", err
+	}
+	return withCode(template, "./"+r.functionZip("arm64"))
+}
+
+// fromBucket returns the template with parameters for the bucket that the zip is
+// in, and its key there.
+func (r release) fromBucket(template string) (string, error) {
+	for _, change := range [][2]string{
+		{"    ParameterGroups:\n", `    ParameterGroups:
+      - Label: { default: Where the function's code is }
+        Parameters: [CodeBucket, CodeKey]
+`},
+		{"    ParameterLabels:\n", `    ParameterLabels:
+      CodeBucket: { default: Bucket }
+      CodeKey: { default: Key of the zip }
+`},
+		{"\nParameters:\n", `
+Parameters:
+  CodeBucket:
+    Type: String
+    AllowedPattern: ^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$
+    ConstraintDescription: the name of an S3 bucket
+    Description: Bucket that holds the function's zip, in the stack's region. Each account that deploys has to be able to read it.
+  CodeKey:
+    Type: String
+    Default: ` + r.functionZip("arm64") + `
+    Description: Key of the zip in that bucket.
+`},
+	} {
+		var err error
+		if template, err = replaced(template, change[0], change[1]); err != nil {
+			return "", err
+		}
+	}
+	return withCode(template, "{ Bucket: !Ref CodeBucket, Key: !Ref CodeKey }")
+}
+
+// replaced replaces what has to be in a template once.
+func replaced(template, old, replacement string) (string, error) {
+	if n := strings.Count(template, old); n != 1 {
+		return "", fmt.Errorf("template.yaml has %d times, not once:\n%s", n, old)
+	}
+	return strings.Replace(template, old, replacement, 1), nil
+}
