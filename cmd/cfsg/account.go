@@ -47,6 +47,9 @@ func (f placeFlags) given() map[string]given {
 	give(values, "TAG_KEY", "--tag-key", f.TagKey)
 	give(values, "REGIONS", "--region", f.Region...)
 	give(values, "ROLE_ARNS", "--role-arn", f.RoleARN...)
+	if len(f.RoleARN) > 0 {
+		values["MEMBER_ACCOUNTS"] = given{} // those in the environment go with the roles there
+	}
 	return values
 }
 
@@ -68,7 +71,7 @@ func (o *operation) ec2(t *engine.Target) *ec2.Client {
 	cfg := o.aws.Copy()
 	cfg.Region = t.Region
 	role := ""
-	for _, arn := range o.config.RoleARNs {
+	for _, arn := range o.config.Roles(o.aws.Region) {
 		if engine.AccountOf(arn) == t.Account {
 			role = arn
 		}

@@ -31,6 +31,10 @@ type Config struct {
 	TagKey    string
 	Regions   []string // empty means the region the function runs in
 	RoleARNs  []string // of other accounts, to be synchronised as well
+	// MemberAccounts are other accounts that are synchronised by a role of the
+	// name MemberRoleName, but for those that RoleARNs has a role of.
+	MemberAccounts []string
+	MemberRoleName string
 	// ExternalID is what the roles of other accounts ask for in their trust
 	// policies; empty if they do not.
 	ExternalID string
@@ -53,7 +57,10 @@ var (
 	familyPattern  = pattern(`^ipv[46]$`)
 	regionPattern  = pattern(`^[a-z]{2,}(-[a-z]+)+-\d+$`)
 	rolePattern    = pattern(`^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$`)
-	topicPattern   = pattern(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+$`)
+	accountPattern = pattern(`^\d{12}$`)
+	// A role's name may come with its path.
+	roleNamePattern = pattern(`^[\w+=,.@/-]{1,512}$`)
+	topicPattern    = pattern(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+$`)
 	// A namespace is at most 255 of these characters, and those that begin with
 	// AWS/ are Amazon's own. See
 	// https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html and
@@ -138,6 +145,14 @@ func ReadConfig(lookup func(variable string) (place, value string)) (Config, err
 		c.RoleARNs, err = list(s, rolePattern, "a role such as arn:aws:iam::111122223333:role/cloudfront-sg-sync")
 		return err
 	})
+	read("MEMBER_ACCOUNTS", "", func(s string) (err error) {
+		c.MemberAccounts, err = list(s, accountPattern, "an account ID of 12 digits")
+		return err
+	})
+	read("MEMBER_ROLE_NAME", "cloudfront-sg-sync", func(s string) error {
+		c.MemberRoleName = s
+		return match(s, roleNamePattern, "the name of a role such as cloudfront-sg-sync")
+	})
 	read("EXTERNAL_ID", "", func(s string) error {
 		c.ExternalID = s
 		if s == "" {
@@ -194,13 +209,38 @@ func (c Config) NewEngine(cfg aws.Config, fetch engine.FetchFunc, log *slog.Logg
 		Fetch:            fetch,
 		Services:         c.Selection.Services,
 		Within:           c.Selection.Within,
-		Targets:          engine.Targets(cfg, c.Regions, c.RoleARNs, c.ExternalID),
+		Targets:          engine.Targets(cfg, c.Regions, c.Roles(cfg.Region), c.ExternalID),
 		TagKey:           c.TagKey,
 		RulesPerGroup:    c.RulesPerGroup,
 		MaxRevokePercent: c.MaxRevokePercent,
 		Families:         c.Families(),
 		Log:              log,
 	}, nil
+}
+
+// Roles returns the roles to assume, in the partition of a region: those of
+// RoleARNs, and that of each member account that has none among them.
+func (c Config) Roles(region string) []string {
+	roles := slices.Clone(c.RoleARNs)
+	for _, account := range c.MemberAccounts {
+		if !slices.ContainsFunc(c.RoleARNs, func(arn string) bool { return engine.AccountOf(arn) == account }) {
+			roles = append(roles, fmt.Sprintf("arn:%s:iam::%s:role/%s", partitionOf(region), account, c.MemberRoleName))
+		}
+	}
+	return roles
+}
+
+// partitionOf returns the partition that a region is in, of those that the
+// template supports. See
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
+func partitionOf(region string) string {
+	switch {
+	case strings.HasPrefix(region, "cn-"):
+		return "aws-cn"
+	case strings.HasPrefix(region, "us-gov-"):
+		return "aws-us-gov"
+	}
+	return "aws"
 }
 
 // stampOf returns a stamp like those of the rules that a configuration makes.

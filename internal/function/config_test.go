@@ -1,6 +1,7 @@
 package function
 
 import (
+	"slices"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -25,6 +26,7 @@ func TestConfigFromEnv(t *testing.T) {
 			Selection:        iprange.Selection{Services: []string{"CLOUDFRONT"}, IPv4: true, IPv6: true},
 			TagKey:           "cloudfront-ingress",
 			RulesPerGroup:    0,
+			MemberRoleName:   "cloudfront-sg-sync",
 			MaxRevokePercent: 50,
 			MetricsNamespace: "CloudFrontSGSync",
 		}
@@ -332,5 +334,21 @@ func TestConfigErrorHidesPassword(t *testing.T) {
 	})
 	if err == nil || strings.Contains(err.Error(), "s3cret") || !strings.Contains(err.Error(), "example.com") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// The roles of member accounts are of one name, in the partition of the region,
+// and give way to a role that is named for the account.
+func TestRoles(t *testing.T) {
+	c := Config{
+		RoleARNs:       []string{"arn:aws:iam::222233334444:role/net/own"},
+		MemberAccounts: []string{"111122223333", "222233334444"},
+		MemberRoleName: "sync",
+	}
+	for region, partition := range map[string]string{"eu-west-1": "aws", "cn-north-1": "aws-cn", "us-gov-west-1": "aws-us-gov"} {
+		want := []string{"arn:aws:iam::222233334444:role/net/own", "arn:" + partition + ":iam::111122223333:role/sync"}
+		if got := c.Roles(region); !slices.Equal(got, want) {
+			t.Errorf("in %s the roles are %q, want %q", region, got, want)
+		}
 	}
 }

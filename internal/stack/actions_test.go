@@ -82,6 +82,7 @@ func addActions(actions map[string]bool, source string) error {
 // byLambda are the actions that Lambda takes with the function's role.
 var byLambda = []string{
 	"logs:CreateLogStream", "logs:PutLogEvents", // https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html
+	"kms:GenerateDataKey", "kms:Decrypt", // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
 	"sqs:SendMessage", // https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
 }
 

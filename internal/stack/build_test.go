@@ -16,7 +16,7 @@ func checkBuild(t *testing.T, f files, report func(string, ...any)) {
 		}
 		recipe := regexp.MustCompile(`(?m)^build-` + id + `:.*\n\t(.*)$`).FindStringSubmatch(f[makeFile])
 		handler := s.resource(id, "Properties", "Handler").(string)
-		if recipe == nil || !strings.Contains(recipe[1], "/"+handler+" ") || !strings.Contains(recipe[1], "$(ARTIFACTS_DIR)") {
+		if recipe == nil || !strings.Contains(recipe[1], "'$(BOOTSTRAP)'") || !strings.Contains(f[makeFile], "\nBOOTSTRAP = build/"+handler+"\n") || !strings.Contains(recipe[1], "$(ARTIFACTS_DIR)") {
 			report("the Makefile has no target build-%s that leaves %s", id, handler)
 		}
 		machine := map[string]string{"arm64": "arm64", "x86_64": "amd64"}[s.resource(id, "Properties", "Architectures").([]any)[0].(string)]

@@ -133,7 +133,7 @@ var mistakes = []struct{ check, name, file, old, new, want string }{
 	{"build", "another handler", mainFile, "Handler: bootstrap", "Handler: main", "that leaves main"},
 	{"build", "another output", makeFile, "OutputKey=='FunctionName'", "OutputKey=='Function'", "an output that does not name the function"},
 	{"build", "another stack", samFile, `stack_name = "cloudfront-sg-sync"`, `stack_name = "sg-sync"`, "that of samconfig.toml"},
-	{"build", "unnecessary capability", samFile, "CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "the template needs CAPABILITY_IAM"},
+	{"build", "too little capability", samFile, "CAPABILITY_NAMED_IAM", "CAPABILITY_IAM", "the template needs CAPABILITY_NAMED_IAM"},
 	{"build", "override of nothing", samFile, "resolve_s3 = true", "parameter_overrides = \"TagKey=a Tag=b\"", "sets Tag, which is no parameter"},
 
 	{"starter", "too few", starterFile, "NeedsFourGroups: !Equals [!Ref Service, CLOUDFRONT]", "NeedsFourGroups: !Equals [!Ref Service, NONE]", "for CLOUDFRONT there are 1 groups"},
@@ -146,4 +146,11 @@ var mistakes = []struct{ check, name, file, old, new, want string }{
 	{"docs", "output of the past", operationsFile, "# output LogGroupName", "# output LogGroup", "names the output LogGroup"},
 	{"docs", "metric not counted", operationsFile, "| 13 × $0.30", "| 12 × $0.30", "no row"},
 	{"docs", "wrong sum", operationsFile, "**7.50**", "**6.50**", "do not add up"},
+
+	{"deployer", "action missing", deployerFile, `"sqs:SetQueueAttributes", `, "", "not allowed sqs:SetQueueAttributes"},
+	{"deployer", "too much", deployerFile, `"sqs:DeleteQueue"`, `"sqs:*"`, "allowed sqs:*"},
+	{"deployer", "any queue", deployerFile, `"arn:aws:sqs:*:ACCOUNT:cloudfront-sg-sync-*"`, `"*"`, "allowed sqs:CreateQueue everywhere"},
+	{"deployer", "role for anything", deployerFile, `"lambda.amazonaws.com"`, `"ec2.amazonaws.com"`, "to others than Lambda"},
+	{"deployer", "service of the past", deployerFile, `"lambda:ListTags"`, `"dynamodb:CreateTable"`, "nothing of that service"},
+	{"deployer", "resource of a new type", mainFile, "Type: AWS::CloudWatch::Dashboard", "Type: AWS::S3::Bucket", "what a deployer needs for AWS::S3::Bucket"},
 }

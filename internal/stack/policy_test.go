@@ -16,6 +16,8 @@ func withEverything(s template) *deployment {
 		"RoleArns":       "arn:aws:iam::222233334444:role/a,arn:aws:iam::333344445555:role/a",
 		"NotifyTopicArn": "arn:aws:sns:us-east-1:111122223333:changes",
 		"AlarmEmail":     "ops@example.com",
+		"MemberAccounts": "444455556666",
+		"QueueKeyArn":    "arn:aws:kms:us-east-1:111122223333:key/0123",
 	})
 }
 
@@ -98,6 +100,8 @@ func checkStatements(t *testing.T, f files, report func(string, ...any)) {
 		"ChangeInboundRulesOfTaggedGroups": {"arn:aws:ec2:*:111122223333:security-group/*"},
 		"ReadQuotas":                       {"*"},
 		"AssumeListedRolesOnly":            {"arn:aws:iam::222233334444:role/a", "arn:aws:iam::333344445555:role/a"},
+		"AssumeRolesOfThatName":            {"arn:aws:iam::*:role/cloudfront-sg-sync"},
+		"UseKeyOfQueue":                    {"arn:aws:kms:us-east-1:111122223333:key/0123"},
 		"PublishChanges":                   {"arn:aws:sns:us-east-1:111122223333:changes"},
 	} {
 		if diff := cmp.Diff(want, all[sid].resources); diff != "" {
@@ -112,7 +116,7 @@ func checkStatements(t *testing.T, f files, report func(string, ...any)) {
 
 	// What is not asked for is not allowed.
 	least := statements(t, deploy(s, map[string]string{"RulesPerGroup": "60"}), "SyncRole")
-	for _, sid := range []string{"ReadQuotas", "AssumeListedRolesOnly", "PublishChanges"} {
+	for _, sid := range []string{"ReadQuotas", "AssumeListedRolesOnly", "AssumeRolesOfThatName", "UseKeyOfQueue", "PublishChanges"} {
 		if _, ok := least[sid]; ok {
 			report("statement %s is there without a need", sid)
 		}
@@ -196,6 +200,9 @@ func checkMemberRole(t *testing.T, f files, report func(string, ...any)) {
 		}
 	}
 	role := "arn:aws:iam::222233334444:role/" + get(d.template.section("Parameters"), "RoleName", "Default").(string)
+	if get(hub.section("Parameters"), "MemberRoleName", "Default") != get(d.template.section("Parameters"), "RoleName", "Default") {
+		report("the hub looks for a role of another name than the member's")
+	}
 	if !hub.accepts("RoleArns", role) {
 		report("the hub does not take %s in RoleArns", role)
 	}

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -40,6 +41,8 @@ var everySetting = map[string]string{
 	"TagKey":           "team.ingress",
 	"Regions":          "eu-west-1,us-west-2",
 	"RoleArns":         "arn:aws:iam::222233334444:role/cloudfront-sg-sync,arn:aws:iam::333344445555:role/cloudfront-sg-sync",
+	"MemberAccounts":   "444455556666,555566667777",
+	"MemberRoleName":   "net/sync",
 	"ExternalId":       "hub-7",
 	"RulesPerGroup":    "100",
 	"MaxRevokePercent": "20",
@@ -83,7 +86,11 @@ func checkEnvironment(t *testing.T, f files, report func(string, ...any)) {
 			report("parameter %s refuses %q", name, value)
 			continue
 		}
-		config, err := deploy(s, map[string]string{name: value}).configuration(read)
+		parameters := map[string]string{name: value}
+		if name == "MemberRoleName" { // the name alone changes nothing
+			parameters["MemberAccounts"] = "444455556666"
+		}
+		config, err := deploy(s, parameters).configuration(read)
 		if err != nil {
 			report("the function cannot start with %s=%q: %v", name, value, err)
 		} else if cmp.Equal(config, byDefault) {
@@ -116,6 +123,8 @@ var parameterOf = map[string]string{
 	"TAG_KEY":            "TagKey",
 	"REGIONS":            "Regions",
 	"ROLE_ARNS":          "RoleArns",
+	"MEMBER_ACCOUNTS":    "MemberAccounts",
+	"MEMBER_ROLE_NAME":   "MemberRoleName",
 	"EXTERNAL_ID":        "ExternalId",
 	"RULES_PER_GROUP":    "RulesPerGroup",
 	"MAX_REVOKE_PERCENT": "MaxRevokePercent",
@@ -166,6 +175,8 @@ var samples = map[string][]string{
 		"sync", "111122223333", "arn:aws:iam::11112222333:role/sync", "arn:aws:iam::111122223333:user/sync",
 		"arn:aws:iam::111122223333:role/", "arn:aws:iam::111122223333:role/*", "arn:aws:iam::111122223333:role/a,b",
 	},
+	"MEMBER_ACCOUNTS":    {"", "111122223333", "111122223333,444455556666", "11112222333", "1111222233334", "all", "*", "111122223333;444455556666"},
+	"MEMBER_ROLE_NAME":   {"cloudfront-sg-sync", "net/sync@x", strings.Repeat("r", 512), strings.Repeat("r", 513), "*", "a b", "role*", "ü"},
 	"EXTERNAL_ID":        {"", "hub-7", "hub:7/a=b@c", "x", "hub 7", "hub*"},
 	"RULES_PER_GROUP":    {"auto", "1", "60", "999", "1000", "0", "-1", "1001", "60.5", "1e2", "0x3c", "AUTO", "184467e18"},
 	"MAX_REVOKE_PERCENT": {"0", "50", "100", "-1", "101", "50%", "33.3", "1e1", "none", "auto"},
@@ -206,5 +217,33 @@ func checkParameters(t *testing.T, f files, report func(string, ...any)) {
 				report("parameter %s accepts %q: %t, the function's error: %v", parameter, value, accepts, err)
 			}
 		}
+	}
+}
+
+// Lambda takes 4 KB of environment, names and values together, so that a hub has
+// room for the 280 accounts that docs/organization.md promises. See
+// https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+func TestHubHoldsManyAccounts(t *testing.T) {
+	var accounts []string
+	for i := range 280 {
+		accounts = append(accounts, fmt.Sprintf("%012d", 100000000000+i))
+	}
+	f := readFiles(t)
+	if !strings.Contains(f[organizationFile], fmt.Sprintf("some %d accounts", len(accounts))) {
+		t.Errorf("%s does not say how many accounts a hub takes", organizationFile)
+	}
+	d := deploy(f.template(t, mainFile), map[string]string{"MemberAccounts": strings.Join(accounts, ","), "ExternalId": strings.Repeat("x", 32)})
+	size := 0
+	for name, value := range d.variables() {
+		size += len(name) + len(value)
+	}
+	if size > 4096 {
+		t.Errorf("with %d accounts the environment has %d bytes", len(accounts), size)
+	}
+	// What the template allows has to fit as well:
+	// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+	policies, err := json.Marshal(d.property("SyncRole", "Policies"))
+	if err != nil || len(policies) > 10240 {
+		t.Errorf("the role's policies have %d characters, %v", len(policies), err)
 	}
 }

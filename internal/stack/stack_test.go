@@ -38,7 +38,7 @@ func (f files) template(t *testing.T, name string) template {
 func readFiles(t *testing.T) files {
 	t.Helper()
 	f := files{}
-	for _, name := range []string{mainFile, memberFile, starterFile, makeFile, samFile, operationsFile, organizationFile} {
+	for _, name := range []string{mainFile, memberFile, starterFile, makeFile, samFile, operationsFile, organizationFile, deployerFile} {
 		data, err := os.ReadFile(filepath.Join("..", "..", name))
 		if err != nil {
 			t.Fatal(err)
@@ -69,6 +69,7 @@ var checks = map[string]check{
 	"build":       checkBuild,
 	"starter":     checkStarterGroups,
 	"docs":        checkDocs,
+	"deployer":    checkDeployer,
 }
 
 // problems returns what a check reports.

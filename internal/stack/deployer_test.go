@@ -1,0 +1,91 @@
+package stack
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const deployerFile = "docs/deployer-policy.json"
+
+// makes are the actions with which CloudFormation makes, changes and removes a resource of a type, by the permissions
+// of whoever deploys. They are those of the "handlers" of the type's schema, as far as the template uses its
+// properties: https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html
+var makes = map[string][]string{
+	"AWS::Serverless::Function": {
+		"lambda:CreateFunction", "lambda:DeleteFunction", "lambda:GetFunction", "lambda:UpdateFunctionCode",
+		"lambda:UpdateFunctionConfiguration", "lambda:PutFunctionConcurrency", "lambda:DeleteFunctionConcurrency",
+		"lambda:TagResource", "iam:PassRole", "s3:GetObject",
+		"lambda:PutFunctionEventInvokeConfig", "lambda:UpdateFunctionEventInvokeConfig", "lambda:DeleteFunctionEventInvokeConfig",
+	},
+	"AWS::Lambda::Permission": {"lambda:AddPermission", "lambda:RemovePermission", "lambda:GetPolicy"},
+	"AWS::IAM::Role": {
+		"iam:CreateRole", "iam:DeleteRole", "iam:GetRole", "iam:PutRolePolicy", "iam:DeleteRolePolicy", "iam:GetRolePolicy",
+		"iam:UpdateAssumeRolePolicy", "iam:PutRolePermissionsBoundary", "iam:DeleteRolePermissionsBoundary", "iam:TagRole",
+	},
+	"AWS::Logs::LogGroup": {
+		"logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:DescribeLogGroups", "logs:PutRetentionPolicy",
+		"logs:AssociateKmsKey", "logs:DisassociateKmsKey", "logs:TagResource",
+	},
+	"AWS::SQS::Queue":            {"sqs:CreateQueue", "sqs:DeleteQueue", "sqs:GetQueueAttributes", "sqs:SetQueueAttributes", "sqs:TagQueue"},
+	"AWS::SQS::QueuePolicy":      {"sqs:SetQueueAttributes"},
+	"AWS::Events::Rule":          {"events:PutRule", "events:DeleteRule", "events:DescribeRule", "events:PutTargets", "events:RemoveTargets"},
+	"AWS::SNS::Subscription":     {"sns:Subscribe", "sns:Unsubscribe", "sns:GetSubscriptionAttributes"},
+	"AWS::SNS::Topic":            {"sns:CreateTopic", "sns:DeleteTopic", "sns:GetTopicAttributes", "sns:SetTopicAttributes", "sns:Subscribe", "sns:TagResource"},
+	"AWS::CloudWatch::Alarm":     {"cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms"},
+	"AWS::CloudWatch::Dashboard": {"cloudwatch:PutDashboard", "cloudwatch:DeleteDashboards", "cloudwatch:GetDashboard"},
+	"Custom::Sync":               {"lambda:InvokeFunction"},
+}
+
+// anywhere are the actions that the policy allows on everything, because they take no resource, or one whose name is
+// not known before: https://docs.aws.amazon.com/service-authorization/latest/reference/
+var anywhere = []string{
+	"cloudformation:GetTemplateSummary", "cloudformation:ValidateTemplate", "logs:DescribeLogGroups",
+	"sns:Unsubscribe", "sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes",
+}
+
+// checkDeployer finds resources that the documented policy does not let a deployer make, what it allows to a service
+// of which the template has nothing, and what it allows beyond the stack's own resources.
+func checkDeployer(t *testing.T, f files, report func(string, ...any)) {
+	var policy any
+	if err := json.Unmarshal([]byte(f[deployerFile]), &policy); err != nil {
+		t.Fatal(err)
+	}
+	allowed := map[string]bool{}
+	for _, s := range get(policy, "Statement").([]any) {
+		for _, action := range texts(get(s, "Action")) {
+			allowed[action] = true
+			if strings.Contains(action, "*") {
+				report("a deployer is allowed %s", action)
+			}
+			if action == "iam:PassRole" && get(s, "Condition", "StringEquals", "iam:PassedToService") != "lambda.amazonaws.com" {
+				report("a deployer may pass a role to others than Lambda")
+			}
+			for _, resource := range texts(get(s, "Resource")) {
+				if resource == "*" && !slices.Contains(anywhere, action) {
+					report("a deployer is allowed %s everywhere", action)
+				}
+			}
+		}
+	}
+	services := map[string]bool{"cloudformation": true}
+	for _, resource := range f.template(t, mainFile).section("Resources") {
+		kind := get(resource, "Type").(string)
+		if makes[kind] == nil {
+			report("nobody says what a deployer needs for %s", kind)
+		}
+		for _, action := range makes[kind] {
+			service, _, _ := strings.Cut(action, ":")
+			services[service] = true
+			if !allowed[action] {
+				report("a deployer is not allowed %s, which %s takes", action, kind)
+			}
+		}
+	}
+	for action := range allowed {
+		if service, _, _ := strings.Cut(action, ":"); !services[service] {
+			report("a deployer is allowed %s, and the template has nothing of that service", action)
+		}
+	}
+}
