@@ -41,7 +41,7 @@ FUZZTIME = 30s
 EVENT = {"dryRun":$(if $(DRY_RUN),true,false),"force":$(if $(FORCE),true,false)}
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak fuzz lint fmt bench build sbom release dependencies picture reproduce build-SyncFunction deploy invoke clean
+.PHONY: help demo test soak fuzz lint vulnerabilities fmt bench build sbom release dependencies picture reproduce build-SyncFunction deploy invoke clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,12 @@ lint: ## Check the code: checksums of what it uses, vet, formatting, linters (th
 	@unformatted=$$($(TOOL) gofumpt -l .) && \
 		if [ -n "$$unformatted" ]; then echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; fi
 	$(TOOL) golangci-lint run
+	$(TOOL) actionlint
+	@if command -v cfn-lint >/dev/null; then cfn-lint --non-zero-exit-code error -- template.yaml docs/*-role.yaml docs/*-groups.yaml; \
+		else echo "cfn-lint is not installed, the templates are not looked at: pip install cfn-lint"; fi
+
+vulnerabilities: ## Look for known vulnerabilities in what is linked (asks the Go vulnerability database)
+	$(TOOL) govulncheck ./lambda ./cmd/cfsg
 
 fmt: ## Format the code
 	$(TOOL) gofumpt -w .
