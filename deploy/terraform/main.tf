@@ -1,0 +1,364 @@
+# What template.yaml makes, for Terraform; template.yaml says why each thing is as it is. internal/stack holds the two
+# together.
+
+data "aws_caller_identity" "current" {}
+data "aws_partition" "current" {}
+data "aws_region" "current" {}
+
+locals {
+  regions       = var.regions == "" ? [data.aws_region.current.name] : split(",", var.regions)
+  role_arns     = var.role_arns == "" ? [] : split(",", var.role_arns)
+  emits_metrics = var.metrics_namespace != "none"
+  alarm_actions = var.alarm_topic_arn == "" ? [] : [var.alarm_topic_arn]
+
+  environment = {
+    IP_RANGES_URL      = var.ip_ranges_url
+    TOPIC_ARN          = var.topic_arn
+    SERVICES           = var.services
+    WITHIN             = var.within
+    IP_FAMILIES        = var.ip_families
+    TAG_KEY            = var.tag_key
+    REGIONS            = join(",", local.regions)
+    MEMBER_ACCOUNTS    = var.member_accounts
+    MEMBER_ROLE_NAME   = var.member_accounts == "" ? "" : var.member_role_name
+    ROLE_ARNS          = var.role_arns
+    EXTERNAL_ID        = var.external_id
+    RULES_PER_GROUP    = var.rules_per_group
+    MAX_REVOKE_PERCENT = var.max_revoke_percent
+    METRICS_NAMESPACE  = var.metrics_namespace
+    NOTIFY_TOPIC_ARN   = var.notify_topic_arn
+  }
+}
+
+# ---- The function --------------------------------------------------------------------------------------------------
+
+resource "aws_lambda_function" "sync" {
+  function_name                  = var.name
+  description                    = "Makes tagged security groups equal to the published CloudFront ranges."
+  filename                       = var.filename
+  source_code_hash               = filebase64sha256(var.filename)
+  runtime                        = "provided.al2023"
+  handler                        = "bootstrap"
+  architectures                  = [var.architecture]
+  memory_size                    = var.memory_size
+  timeout                        = 900
+  reserved_concurrent_executions = var.one_run_at_a_time ? 1 : -1
+  role                           = aws_iam_role.sync.arn
+
+  logging_config {
+    log_format = "JSON"
+    log_group  = aws_cloudwatch_log_group.sync.name
+  }
+
+  environment {
+    variables = { for name, value in local.environment : name => value if value != "" }
+  }
+
+  lifecycle {
+    precondition {
+      condition     = var.within == "" || var.within != var.services
+      error_message = "within is the same as services, so it makes no rule fewer. For the compact cover of CloudFront set services=CLOUDFRONT_ORIGIN_FACING and within=CLOUDFRONT."
+    }
+  }
+
+  depends_on = [aws_iam_role_policy.sync]
+}
+
+resource "aws_lambda_function_event_invoke_config" "sync" {
+  function_name                = aws_lambda_function.sync.function_name
+  maximum_retry_attempts       = 2
+  maximum_event_age_in_seconds = 21600
+
+  destination_config {
+    on_failure {
+      destination = aws_sqs_queue.failed_events.arn
+    }
+  }
+}
+
+resource "aws_cloudwatch_log_group" "sync" {
+  name              = "/cloudfront-sg-sync/${var.name}"
+  retention_in_days = var.log_retention_days
+  kms_key_id        = var.log_key_arn == "" ? null : var.log_key_arn
+}
+
+# ---- What it may do ------------------------------------------------------------------------------------------------
+
+resource "aws_iam_role" "sync" {
+  name                 = var.role_name == "" ? null : var.role_name
+  name_prefix          = var.role_name == "" ? substr("${var.name}-", 0, 38) : null
+  description          = "Function ${var.name}: changes inbound rules of tagged security groups."
+  permissions_boundary = var.permissions_boundary_arn == "" ? null : var.permissions_boundary_arn
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "LambdaRunsAsThisRole"
+      Effect    = "Allow"
+      Principal = { Service = "lambda.amazonaws.com" }
+      Action    = "sts:AssumeRole"
+    }]
+  })
+}
+
+data "aws_iam_policy_document" "sync" {
+  statement {
+    sid       = "WriteOwnLog"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.sync.arn}:*"]
+  }
+
+  statement {
+    sid       = "SendFailedEvents"
+    actions   = ["sqs:SendMessage"]
+    resources = [aws_sqs_queue.failed_events.arn]
+  }
+
+  statement {
+    sid       = "DescribeGroupsAndWhatTheyMeet"
+    actions   = ["ec2:DescribeSecurityGroups", "ec2:DescribeManagedPrefixLists", "ec2:DescribeNetworkInterfaces"]
+    resources = ["*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestedRegion"
+      values   = local.regions
+    }
+  }
+
+  statement {
+    sid       = "ChangeInboundRulesOfTaggedGroups"
+    actions   = ["ec2:AuthorizeSecurityGroupIngress", "ec2:RevokeSecurityGroupIngress", "ec2:UpdateSecurityGroupRuleDescriptionsIngress"]
+    resources = ["arn:${data.aws_partition.current.partition}:ec2:*:${data.aws_caller_identity.current.account_id}:security-group/*"]
+
+    condition {
+      test     = "Null"
+      variable = "aws:ResourceTag/${var.tag_key}"
+      values   = ["false"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestedRegion"
+      values   = local.regions
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.rules_per_group == "auto" ? [true] : []
+
+    content {
+      sid       = "ReadQuotas"
+      actions   = ["servicequotas:GetServiceQuota"]
+      resources = ["*"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = length(local.role_arns) > 0 ? [true] : []
+
+    content {
+      sid       = "AssumeListedRolesOnly"
+      actions   = ["sts:AssumeRole"]
+      resources = local.role_arns
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.member_accounts == "" ? [] : [true]
+
+    content {
+      sid       = "AssumeRolesOfThatName"
+      actions   = ["sts:AssumeRole"]
+      resources = ["arn:${data.aws_partition.current.partition}:iam::*:role/${var.member_role_name}"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.queue_key_arn == "" ? [] : [true]
+
+    content {
+      sid       = "UseKeyOfQueue"
+      actions   = ["kms:GenerateDataKey", "kms:Decrypt"]
+      resources = [var.queue_key_arn]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.notify_topic_arn == "" ? [] : [true]
+
+    content {
+      sid       = "PublishChanges"
+      actions   = ["sns:Publish"]
+      resources = [var.notify_topic_arn]
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "sync" {
+  name   = "Sync"
+  role   = aws_iam_role.sync.id
+  policy = data.aws_iam_policy_document.sync.json
+}
+
+# ---- When it runs --------------------------------------------------------------------------------------------------
+
+# The subscription is made in the topic's region, whatever the function's: this provider has to be of that region.
+resource "aws_sns_topic_subscription" "announcement" {
+  count    = var.announcements ? 1 : 0
+  provider = aws.topic
+
+  topic_arn = var.topic_arn
+  protocol  = "lambda"
+  endpoint  = aws_lambda_function.sync.arn
+
+  depends_on = [aws_lambda_permission.announcement]
+}
+
+resource "aws_lambda_permission" "announcement" {
+  count = var.announcements ? 1 : 0
+
+  action        = "lambda:InvokeFunction"
+  function_name = aws_lambda_function.sync.function_name
+  principal     = "sns.amazonaws.com"
+  source_arn    = var.topic_arn
+}
+
+resource "aws_cloudwatch_event_rule" "schedule" {
+  name                = var.name
+  description         = "Regular sync of tagged security groups, besides the announcements."
+  schedule_expression = var.schedule_expression
+}
+
+resource "aws_cloudwatch_event_target" "schedule" {
+  rule = aws_cloudwatch_event_rule.schedule.name
+  arn  = aws_lambda_function.sync.arn
+
+  retry_policy {
+    maximum_event_age_in_seconds = 3600
+    maximum_retry_attempts       = 20
+  }
+
+  dead_letter_config {
+    arn = aws_sqs_queue.failed_events.arn
+  }
+
+  depends_on = [aws_lambda_permission.schedule, aws_lambda_function_event_invoke_config.sync]
+}
+
+resource "aws_lambda_permission" "schedule" {
+  action        = "lambda:InvokeFunction"
+  function_name = aws_lambda_function.sync.function_name
+  principal     = "events.amazonaws.com"
+  source_arn    = aws_cloudwatch_event_rule.schedule.arn
+}
+
+resource "aws_sqs_queue" "failed_events" {
+  name                      = "${var.name}-failed-events"
+  message_retention_seconds = 1209600
+  sqs_managed_sse_enabled   = var.queue_key_arn == "" ? true : null
+  kms_master_key_id         = var.queue_key_arn == "" ? null : var.queue_key_arn
+}
+
+resource "aws_sqs_queue_policy" "failed_events" {
+  queue_url = aws_sqs_queue.failed_events.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "ScheduleSendsWhatItCouldNotDeliver"
+      Effect    = "Allow"
+      Principal = { Service = "events.amazonaws.com" }
+      Action    = "sqs:SendMessage"
+      Resource  = aws_sqs_queue.failed_events.arn
+      Condition = { ArnEquals = { "aws:SourceArn" = aws_cloudwatch_event_rule.schedule.arn } }
+    }]
+  })
+}
+
+# ---- Who is told ---------------------------------------------------------------------------------------------------
+
+resource "aws_cloudwatch_metric_alarm" "run_failed" {
+  alarm_name          = "${var.name}-run-failed"
+  alarm_description   = "A run failed. The function's log says what failed and what to do; Lambda tries twice more. See docs/operations.md, \"A run failed\"."
+  namespace           = "AWS/Lambda"
+  metric_name         = "Errors"
+  dimensions          = { FunctionName = aws_lambda_function.sync.function_name }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = local.alarm_actions
+}
+
+resource "aws_cloudwatch_metric_alarm" "event_lost" {
+  alarm_name          = "${var.name}-event-lost"
+  alarm_description   = "An event failed for good and is in the queue of failed events, with its error. The schedule makes up for it. See docs/operations.md, \"An event was lost\"."
+  namespace           = "AWS/SQS"
+  metric_name         = "ApproximateNumberOfMessagesVisible"
+  dimensions          = { QueueName = aws_sqs_queue.failed_events.name }
+  statistic           = "Maximum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = local.alarm_actions
+  ok_actions          = local.alarm_actions
+}
+
+resource "aws_cloudwatch_metric_alarm" "pool_short" {
+  count = local.emits_metrics ? 1 : 0
+
+  alarm_name          = "${var.name}-pool-short"
+  alarm_description   = "A pool is too small: part of the published ranges is not let in. The function's log says how many groups or which quota it takes. See docs/operations.md, \"A pool is too small\"."
+  namespace           = var.metrics_namespace
+  metric_name         = "PoolsShort"
+  dimensions          = { FunctionName = aws_lambda_function.sync.function_name }
+  statistic           = "Maximum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  treat_missing_data  = "ignore"
+  alarm_actions       = local.alarm_actions
+  ok_actions          = local.alarm_actions
+}
+
+resource "aws_cloudwatch_metric_alarm" "pool_nearly_full" {
+  count = local.emits_metrics ? 1 : 0
+
+  alarm_name          = "${var.name}-pool-nearly-full"
+  alarm_description   = "The tightest pool has little room left; the next published ranges may not fit. See docs/operations.md, \"A pool is nearly full\"."
+  namespace           = var.metrics_namespace
+  metric_name         = "FreeSlots"
+  dimensions          = { FunctionName = aws_lambda_function.sync.function_name }
+  statistic           = "Minimum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = var.free_slots_threshold
+  comparison_operator = "LessThanThreshold"
+  treat_missing_data  = "ignore"
+  alarm_actions       = local.alarm_actions
+  ok_actions          = local.alarm_actions
+}
+
+resource "aws_cloudwatch_metric_alarm" "no_success" {
+  count = local.emits_metrics ? 1 : 0
+
+  alarm_name          = "${var.name}-no-success"
+  alarm_description   = "No run has succeeded for longer than the schedule's interval: it does not run, or every run fails. See docs/operations.md, \"No run has succeeded\"."
+  namespace           = var.metrics_namespace
+  metric_name         = "RunSucceeded"
+  dimensions          = { FunctionName = aws_lambda_function.sync.function_name }
+  statistic           = "Maximum"
+  period              = 3600
+  evaluation_periods  = var.hours_without_success
+  threshold           = 1
+  comparison_operator = "LessThanThreshold"
+  treat_missing_data  = "breaching"
+  alarm_actions       = local.alarm_actions
+  ok_actions          = local.alarm_actions
+}

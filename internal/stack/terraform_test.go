@@ -1,0 +1,279 @@
+package stack
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclparse"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+)
+
+// module is a Terraform module: its files, and the blocks of all of them.
+type module struct {
+	sources map[string][]byte
+	blocks  []*hclsyntax.Block
+}
+
+func readModule(t *testing.T) module {
+	t.Helper()
+	m := module{sources: map[string][]byte{}}
+	paths, err := filepath.Glob("../../deploy/terraform/*.tf")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("there is no module: %v", err)
+	}
+	parser := hclparse.NewParser()
+	for _, path := range paths {
+		file, diags := parser.ParseHCLFile(path)
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		m.sources[path] = file.Bytes
+		m.blocks = append(m.blocks, file.Body.(*hclsyntax.Body).Blocks...)
+	}
+	return m
+}
+
+// block returns the body of a block by its type and labels.
+func (m module) block(t *testing.T, name ...string) *hclsyntax.Body {
+	t.Helper()
+	for _, b := range m.blocks {
+		if slices.Equal(append([]string{b.Type}, b.Labels...), name) {
+			return b.Body
+		}
+	}
+	t.Fatalf("the module has no %q", name)
+	return nil
+}
+
+// text returns an attribute as it is written, without quotes.
+func (m module) text(body *hclsyntax.Body, name string) string {
+	attribute := body.Attributes[name]
+	if attribute == nil {
+		return ""
+	}
+	r := attribute.Expr.Range()
+	return strings.Trim(string(r.SliceBytes(m.sources[r.Filename])), `"`)
+}
+
+// inner returns the blocks of a type within a body, and those that a dynamic block
+// makes.
+func inner(body *hclsyntax.Body, kind string) []*hclsyntax.Body {
+	var found []*hclsyntax.Body
+	for _, b := range body.Blocks {
+		switch {
+		case b.Type == kind:
+			found = append(found, b.Body)
+		case b.Type == "dynamic" && b.Labels[0] == kind:
+			found = append(found, inner(b.Body, "content")...)
+		}
+	}
+	return found
+}
+
+// constant returns a value that depends on nothing as a string.
+func constant(t *testing.T, e hcl.Expression) string {
+	t.Helper()
+	value, diags := e.Value(nil)
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	text, err := convert.Convert(value, cty.String)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text.AsString()
+}
+
+func snake(name string) string {
+	return strings.ToLower(strings.TrimPrefix(regexp.MustCompile(`[A-Z]`).ReplaceAllString(name, "_$0"), "_"))
+}
+
+// notInModule are the parameters of what the module does not make: a topic with
+// an address, a dashboard, and the sync at deployment.
+var notInModule = []string{"AlarmEmail", "Dashboard", "OnDelete", "Release"}
+
+// The module's variables have the template's defaults, and take the same values.
+func TestModuleVariables(t *testing.T) {
+	m, parameters := readModule(t), readFiles(t).template(t, mainFile).section("Parameters")
+	for name, parameter := range parameters {
+		if slices.Contains(notInModule, name) {
+			continue
+		}
+		v := m.block(t, "variable", snake(name))
+		if got, want := constant(t, v.Attributes["default"].Expr), get(parameter, "Default"); got != want {
+			t.Errorf("the default of %s is %q, the template's %q", snake(name), got, want)
+		}
+		pattern, _ := get(parameter, "AllowedPattern").(string)
+		values, _ := get(parameter, "AllowedValues").([]any)
+		condition := ""
+		for _, validation := range inner(v, "validation") {
+			condition += m.text(validation, "condition")
+		}
+		pattern = strings.ReplaceAll(strings.Replace(pattern, "alarms|", "", 1), `\`, `\\`) // the module makes no topic
+		if !strings.Contains(condition, pattern) {
+			t.Errorf("%s is checked by %s, the template's by %s", snake(name), condition, pattern)
+		}
+		for _, value := range values {
+			if m.text(v, "type") != "bool" && !strings.Contains(condition, value.(string)) {
+				t.Errorf("%s does not take %v: %s", snake(name), value, condition)
+			}
+		}
+	}
+	for _, b := range m.blocks {
+		if b.Type != "variable" || slices.Contains([]string{"name", "filename", "architecture"}, b.Labels[0]) {
+			continue
+		}
+		if !slices.ContainsFunc(keys(parameters), func(name string) bool { return snake(name) == b.Labels[0] }) {
+			t.Errorf("variable %s is no parameter of the template", b.Labels[0])
+		}
+	}
+}
+
+func keys(m map[string]any) []string {
+	var names []string
+	for name := range m {
+		names = append(names, name)
+	}
+	return names
+}
+
+// The module's function has the template's environment and settings, its role
+// the template's statements.
+func TestModuleFunction(t *testing.T) {
+	m, s := readModule(t), readFiles(t).template(t, mainFile)
+	variables := s.resource("SyncFunction", "Properties", "Environment", "Variables").(map[string]any)
+	locals := m.block(t, "locals")
+	environment := m.text(locals, "environment")
+	for name := range variables {
+		if !regexp.MustCompile(`(?m)^\s*` + name + `\s+= `).MatchString(environment) {
+			t.Errorf("the module does not set %s", name)
+		}
+	}
+	if set := strings.Count(environment, " = "); set != len(variables) {
+		t.Errorf("the module sets %d variables, the template %d", set, len(variables))
+	}
+	function := m.block(t, "resource", "aws_lambda_function", "sync")
+	for attribute, property := range map[string]string{"timeout": "Timeout", "runtime": "Runtime", "handler": "Handler", "description": "Description"} {
+		if got, want := constant(t, function.Attributes[attribute].Expr), s.resource("SyncFunction", "Properties", property); got != want {
+			t.Errorf("%s is %q, the template's %q", attribute, got, want)
+		}
+	}
+
+	want := statements(t, withEverything(s), "SyncRole")
+	for _, body := range inner(m.block(t, "data", "aws_iam_policy_document", "sync"), "statement") {
+		sid := m.text(body, "sid")
+		actions := regexp.MustCompile(`[a-z0-9]+:\w+`).FindAllString(m.text(body, "actions"), -1)
+		if !slices.Equal(actions, want[sid].actions) {
+			t.Errorf("statement %s allows %v, the template's %v", sid, actions, want[sid].actions)
+		}
+		if wants := want[sid].condition != nil; wants != (len(inner(body, "condition")) > 0) {
+			t.Errorf("statement %s has conditions: %t, the template's: %t", sid, !wants, wants)
+		}
+		if wide := slices.Equal(want[sid].resources, []string{"*"}); wide != (m.text(body, "resources") == `["*"]`) {
+			t.Errorf("statement %s is on %s, the template's on %v", sid, m.text(body, "resources"), want[sid].resources)
+		}
+		delete(want, sid)
+	}
+	for sid := range want {
+		t.Errorf("the module's role has no statement %s", sid)
+	}
+}
+
+// The module's alarms, schedule and queue are the template's.
+func TestModuleAlarms(t *testing.T) {
+	m, s := readModule(t), readFiles(t).template(t, mainFile)
+	for _, id := range s.ofType("AWS::CloudWatch::Alarm") {
+		alarm := m.block(t, "resource", "aws_cloudwatch_metric_alarm", snake(strings.TrimSuffix(id, "Alarm")))
+		for attribute, property := range map[string]string{
+			"metric_name": "MetricName", "statistic": "Statistic", "period": "Period", "threshold": "Threshold", "evaluation_periods": "EvaluationPeriods",
+			"comparison_operator": "ComparisonOperator", "treat_missing_data": "TreatMissingData", "namespace": "Namespace",
+		} {
+			want := s.resource(id, "Properties", property)
+			if parameter, ok := get(want, "Ref").(string); ok {
+				want = "var." + snake(parameter)
+			}
+			if got := m.text(alarm, attribute); got != want {
+				t.Errorf("%s of %s is %s, the template's %v", attribute, id, got, want)
+			}
+		}
+		if conditional := get(s.resource(id), "Condition") != nil; conditional != (alarm.Attributes["count"] != nil) {
+			t.Errorf("alarm %s is made in any case: %t, in the template: %t", id, conditional, !conditional)
+		}
+	}
+	queue := m.block(t, "resource", "aws_sqs_queue", "failed_events")
+	if got, want := m.text(queue, "message_retention_seconds"), s.resource("FailedEvents", "Properties", "MessageRetentionPeriod"); got != want {
+		t.Errorf("the queue keeps %s s, the template's %v", got, want)
+	}
+}
+
+// What the module's README shows is what Terraform and the provider take.
+func TestModuleValidates(t *testing.T) {
+	terraform, err := exec.LookPath("terraform")
+	if err != nil {
+		t.Skip("terraform is not installed")
+	}
+	readme, err := os.ReadFile("../../deploy/terraform/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(string(readme), "```hcl\n")
+	example, _, found := strings.Cut(example, "```")
+	if !found {
+		t.Fatal("the README shows no example")
+	}
+	module, err := filepath.Abs("../../deploy/terraform")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	example = regexp.MustCompile(`source += ".*"`).ReplaceAllString(example, `source = "./module"`)
+	if err := os.CopyFS(filepath.Join(dir, "module"), os.DirFS(module)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "main.tf"), []byte(example), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	inDir := func(args ...string) ([]byte, error) {
+		cmd := exec.Command(terraform, append([]string{"-chdir=" + dir}, args...)...)
+		return cmd.CombinedOutput()
+	}
+	init := []string{"init", "-backend=false", "-input=false"}
+	if mirror := os.Getenv("TERRAFORM_PROVIDERS"); mirror != "" { // a folder to take them from, instead of the registry
+		init = append(init, "-plugin-dir="+mirror)
+	}
+	if out, err := inDir(init...); err != nil {
+		t.Skipf("terraform cannot get the provider here:\n%s", out)
+	}
+	if out, err := inDir("validate", "-no-color"); err != nil {
+		t.Errorf("terraform validate: %v\n%s", err, out)
+	}
+}
+
+// The README lists all there is to set and to read.
+func TestModuleReadme(t *testing.T) {
+	readme, err := os.ReadFile("../../deploy/terraform/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, listed := readModule(t), 0
+	for _, b := range m.blocks {
+		if b.Type != "variable" && b.Type != "output" {
+			continue
+		}
+		listed++
+		if !strings.Contains(string(readme), "| `"+b.Labels[0]+"` | ") {
+			t.Errorf("the README does not list %s", b.Labels[0])
+		}
+	}
+	if rows := strings.Count(string(readme), "\n| `"); rows != listed {
+		t.Errorf("the README lists %d inputs and outputs, there are %d", rows, listed)
+	}
+}
