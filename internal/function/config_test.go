@@ -1,9 +1,9 @@
 package function
 
 import (
-	"slices"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
