@@ -327,6 +327,24 @@ resource "aws_cloudwatch_metric_alarm" "pool_short" {
   ok_actions          = local.alarm_actions
 }
 
+resource "aws_cloudwatch_metric_alarm" "interface_incomplete" {
+  count = local.emits_metrics ? 1 : 0
+
+  alarm_name          = "${var.name}-interface-incomplete"
+  alarm_description   = "A network interface has only part of a pool: part of the published ranges is not let in there. The function's log says which groups to attach. See docs/operations.md, \"An interface is incomplete\"."
+  namespace           = var.metrics_namespace
+  metric_name         = "InterfacesIncomplete"
+  dimensions          = { FunctionName = aws_lambda_function.sync.function_name }
+  statistic           = "Maximum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  treat_missing_data  = "ignore"
+  alarm_actions       = local.alarm_actions
+  ok_actions          = local.alarm_actions
+}
+
 resource "aws_cloudwatch_metric_alarm" "pool_nearly_full" {
   count = local.emits_metrics ? 1 : 0
 
