@@ -15,12 +15,14 @@
 //	place.go   what finds room in the end, and by which moves it gets there
 //	order.go   an order without a gap: the quick one for the many, a careful
 //	           one where room is short; search.go tries everything for the few
-//	calls.go   the fewest calls that keep that order
+//	calls.go   the fewest calls that keep that order; swaps.go those for holders
+//	           that add and remove at once, and so need no room beside
 package planner
 
 import (
 	"context"
 	"net/netip"
+	"slices"
 )
 
 // A World is a pool as it is, and what is wanted of it.
@@ -48,7 +50,8 @@ type Holder struct {
 	// Frozen holders are left as they are.
 	Frozen bool
 	// Swaps is true if a call adds and removes rules at once, as for a prefix
-	// list; otherwise a call does one of the two.
+	// list; otherwise a call does one of the two. All holders of a world are
+	// of one kind; a world of those that swap has one port, and rules weigh one.
 	Swaps bool
 }
 
@@ -127,7 +130,13 @@ func Make(ctx context.Context, w World) *Plan {
 	for f := range problems {
 		p := survey(&w, f)
 		p.settle()
-		moves = append(moves, p.order(ctx)...)
+		if w.swaps() {
+			room := slices.Clone(p.free)
+			p.vacate()
+			plan.Calls = append(plan.Calls, p.swap(p.order(ctx), room)...)
+		} else {
+			moves = append(moves, p.order(ctx)...)
+		}
 		for _, u := range p.unplaced {
 			plan.Unplaced = append(plan.Unplaced, p.wanted(u))
 		}
@@ -138,7 +147,7 @@ func Make(ctx context.Context, w World) *Plan {
 		}
 		problems[f] = p
 	}
-	plan.Calls = calls(problems, moves)
+	plan.Calls = append(plan.Calls, calls(problems, moves)...)
 	return plan
 }
 

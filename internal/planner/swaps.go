@@ -1,0 +1,218 @@
+package planner
+
+import (
+	"cmp"
+	"slices"
+)
+
+// maxSwapped is the most rules that one call adds to a holder that swaps, and
+// the most that it removes. See
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyManagedPrefixList.html
+const maxSwapped = 100
+
+// swaps reports whether every holder of the world swaps.
+func (w *World) swaps() bool {
+	return len(w.Holders) > 0 && !slices.ContainsFunc(w.Holders, func(h Holder) bool { return !h.Swaps })
+}
+
+// vacate takes the surplus for gone as far as room is concerned: where a holder
+// swaps, what replaces it needs no room beside it.
+func (p *problem) vacate() {
+	for i := range p.surplus {
+		if s := &p.surplus[i]; !s.stays {
+			p.free[s.holder] += s.weight
+			s.weight = 0
+		}
+	}
+}
+
+// A swapping turns moves into calls about holders that swap, as few as it can. It
+// takes of the moves only what they come to, and finds an order of its own: in
+// each call the holder gets what fits and gives up what is open elsewhere then.
+type swapping struct {
+	now     *cover // of the rules there are
+	free    []int
+	adds    [][]move // by holder: what is to do, by address
+	removes [][]move
+	calls   []Call
+	closed  map[int]bool // the pieces of a gap that is not closed yet
+}
+
+// swap returns the calls that moves come to, for holders with some room.
+func (p *problem) swap(moves []move, free []int) []Call {
+	n := len(p.world.Holders)
+	s := &swapping{now: p.start.clone(), free: slices.Clone(free), adds: make([][]move, n), removes: make([][]move, n)}
+	balance := map[rule]int{}
+	for _, m := range moves {
+		if m.adds {
+			balance[m.about()]++
+		} else {
+			balance[m.about()]--
+		}
+	}
+	for _, m := range moves {
+		switch left := balance[m.about()]; {
+		case left > 0:
+			s.adds[m.holder] = append(s.adds[m.holder], m)
+		case left < 0:
+			s.removes[m.holder] = append(s.removes[m.holder], m)
+		}
+		balance[m.about()] = 0 // each once
+	}
+	// What replaces one another is taken together.
+	byAddress := func(a, b move) int {
+		return cmp.Or(cmp.Compare(a.span.firstPiece, b.span.firstPiece), cmp.Compare(b.span.endPiece, a.span.endPiece))
+	}
+	for h := range n {
+		slices.SortStableFunc(s.adds[h], byAddress)
+		slices.SortStableFunc(s.removes[h], byAddress)
+	}
+	for s.step() {
+	}
+	return s.calls
+}
+
+// step makes one call: about a holder of which nothing is left to do then, if
+// there is any, or as little as can be.
+func (s *swapping) step() bool {
+	best, least := nowhere, 0
+	var adds, removes []int
+	busy := nowhere
+	for h := range s.adds {
+		todo := len(s.adds[h]) + len(s.removes[h])
+		if todo == 0 {
+			continue
+		}
+		busy = h
+		add, remove := s.next(h)
+		left := todo - len(add) - len(remove)
+		if left < todo && (best == nowhere || left < least) {
+			best, least, adds, removes = h, left, add, remove
+		}
+	}
+	switch {
+	case best != nowhere:
+		s.make(best, adds, removes)
+	case busy != nowhere:
+		s.force(busy)
+	}
+	return busy != nowhere
+}
+
+// next returns which additions to a holder and which removals go into a call
+// now, by their indexes: nothing wanted is closed by it, and what is there then
+// fits.
+func (s *swapping) next(h int) (adds, removes []int) {
+	for n := min(len(s.adds[h]), maxSwapped); ; {
+		s.count(s.adds[h][:n], 1)
+		removes = s.dispensable(h)
+		s.count(s.adds[h][:n], -1)
+		over := n - len(removes) - s.free[h]
+		if over <= 0 || n == 0 {
+			return indexes(n), removes
+		}
+		n = max(0, n-over)
+	}
+}
+
+// dispensable returns which removals from a holder close nothing wanted, taken
+// together.
+func (s *swapping) dispensable(h int) (removes []int) {
+	for i, m := range s.removes[h] {
+		if len(removes) < maxSwapped && s.now.dispensable(m.span, h) {
+			s.now.add(m.span, h, -1)
+			removes = append(removes, i)
+		}
+	}
+	for _, i := range removes {
+		s.now.add(s.removes[h][i].span, h, 1)
+	}
+	return removes
+}
+
+// force makes a call although it closes something, as nothing else is left: it
+// removes one rule, and adds what fits then.
+func (s *swapping) force(h int) {
+	for o := range s.removes { // a holder that has something to give up
+		if len(s.removes[o]) > 0 {
+			h = o
+		}
+	}
+	if len(s.removes[h]) == 0 {
+		panic("planner: a holder was given more than it has room for")
+	}
+	s.make(h, indexes(min(len(s.adds[h]), maxSwapped, max(s.free[h]+1, 0))), []int{0})
+}
+
+// make makes a call.
+func (s *swapping) make(h int, adds, removes []int) {
+	call := Call{Holder: h, Closes: len(s.closed) > 0}
+	before := s.now.clone()
+	var closed []span
+	for _, i := range adds {
+		m := s.adds[h][i]
+		s.now.add(m.span, h, 1)
+		call.Add = append(call.Add, m.wanted)
+	}
+	for _, i := range removes {
+		m := s.removes[h][i]
+		s.now.add(m.span, h, -1)
+		call.Remove = append(call.Remove, Item{Holder: h, Rule: m.rule, Wanted: m.wanted})
+		closed = append(closed, m.span)
+	}
+	s.free[h] += len(removes) - len(adds)
+	s.adds[h] = without(s.adds[h], adds)
+	s.removes[h] = without(s.removes[h], removes)
+	gap := map[int]bool{}
+	for _, sp := range closed {
+		s.now.each(sp, h, 0, func(v, k, i int) bool {
+			if before.count[v][k*len(s.now.prefixes)+i] > 0 {
+				gap[i] = true
+			}
+			return true
+		})
+	}
+	if len(gap) > 0 {
+		call.Gap = s.now.ranges(gap)
+	}
+	s.reopen(gap)
+	s.calls = append(s.calls, call)
+}
+
+// reopen notes what is closed still, of what was and what a call has closed.
+func (s *swapping) reopen(gap map[int]bool) {
+	still := gap
+	for i := range s.closed {
+		if s.now.count[0][i] == 0 {
+			still[i] = true
+		}
+	}
+	s.closed = still
+}
+
+// count counts rules that moves add.
+func (s *swapping) count(moves []move, n int32) {
+	for _, m := range moves {
+		s.now.add(m.span, m.holder, n)
+	}
+}
+
+func indexes(n int) []int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+// without returns the moves that are not among those with the indexes, which are
+// in order.
+func without(moves []move, indexes []int) []move {
+	var rest []move
+	for i, m := range moves {
+		if _, found := slices.BinarySearch(indexes, i); !found {
+			rest = append(rest, m)
+		}
+	}
+	return rest
+}
