@@ -12,8 +12,8 @@ import (
 //
 // What is authorized in a pool that is held says so: it must not count for what
 // the pool had before, or the next publications would let the guard go. A rule
-// that opens only what others opened already, a re-cut, takes their place and
-// counts as they did.
+// that opens only what others opened already that may go, a re-cut, takes their
+// place and counts as they did. Beside one that is held it would count twice.
 func (p *pool) labels() func(planner.Wanted) string {
 	stamp := p.req.Stamp
 	plain := stamp.String()
@@ -33,12 +33,12 @@ func (p *pool) labels() func(planner.Wanted) string {
 }
 
 // addressesBefore returns, by port, the addresses that the pool's owned rules
-// open, but for those made while it was held.
+// open, but for those that are held and those made while the pool was.
 func (p *pool) addressesBefore() map[PortRange]*ipspace.Set {
 	sources := map[PortRange][]Rule{}
-	for _, g := range p.groups {
-		for _, r := range g.Group.Ingress {
-			if s, ok := ParseStamp(p.req.TagKey, r.Description); ok && !s.Held && r.Protocol == "tcp" && r.Source.Prefix.IsValid() {
+	for i, g := range p.groups {
+		for k, r := range g.Group.Ingress {
+			if s, ok := ParseStamp(p.req.TagKey, r.Description); ok && !s.Held && !p.world.Holders[i].Rules[k].Held && r.Protocol == "tcp" && r.Source.Prefix.IsValid() {
 				port := PortRange{uint16(r.From), uint16(r.To)}
 				sources[port] = append(sources[port], r)
 			}
