@@ -42,10 +42,10 @@ func refuseOlder(groups []GroupPlan, req Request) error {
 func believed(r Rule, req Request) (time.Time, error) {
 	s, ok := ParseStamp(req.TagKey, r.Description)
 	if !ok {
-		return time.Time{}, fmt.Errorf("the description %q of rule %s is none that this tool writes, so its date counts for nothing", r.Description, r.RuleID)
+		return time.Time{}, fmt.Errorf("the description %q of %s is none that this tool writes, so its date counts for nothing", r.Description, r.what())
 	}
 	if !req.Now.IsZero() && s.Published.After(req.Now.Add(clockSkew)) {
-		return time.Time{}, fmt.Errorf("the description %q of rule %s is from the future, so its date counts for nothing", r.Description, r.RuleID)
+		return time.Time{}, fmt.Errorf("the description %q of %s is from the future, so its date counts for nothing", r.Description, r.what())
 	}
 	return s.Published, nil
 }

@@ -82,13 +82,14 @@ func addSource(p *types.IpPermission, r Rule) {
 	}
 }
 
-// IsConflict reports whether EC2 refused a step because the group was not as
-// the plan had it: someone else changed it, or an answer was lost and the call
+// IsConflict reports whether EC2 refused a step or a change because the group or
+// prefix list was not as the plan had it: someone else changed it, or an answer was lost and the call
 // made again. Looking again and planning again is the way out. See
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 func IsConflict(err error) bool {
 	switch code(err) {
-	case "InvalidPermission.Duplicate", "InvalidPermission.NotFound", "RulesPerSecurityGroupLimitExceeded", "InvalidGroup.NotFound":
+	case "InvalidPermission.Duplicate", "InvalidPermission.NotFound", "RulesPerSecurityGroupLimitExceeded", "InvalidGroup.NotFound",
+		"PrefixListVersionMismatch", "IncorrectState", "InvalidPrefixListModification", "PrefixListMaxEntriesExceeded", "InvalidPrefixListID.NotFound":
 		return true
 	}
 	return false

@@ -35,6 +35,14 @@ func (f *fakeEC2) DescribeNetworkInterfaces(context.Context, *ec2.DescribeNetwor
 	return &ec2.DescribeNetworkInterfacesOutput{}, nil
 }
 
+func (f *fakeEC2) GetManagedPrefixListEntries(context.Context, *ec2.GetManagedPrefixListEntriesInput, ...func(*ec2.Options)) (*ec2.GetManagedPrefixListEntriesOutput, error) {
+	return &ec2.GetManagedPrefixListEntriesOutput{}, f.err
+}
+
+func (f *fakeEC2) ModifyManagedPrefixList(context.Context, *ec2.ModifyManagedPrefixListInput, ...func(*ec2.Options)) (*ec2.ModifyManagedPrefixListOutput, error) {
+	return &ec2.ModifyManagedPrefixListOutput{}, f.err
+}
+
 func (f *fakeEC2) DescribeSecurityGroups(_ context.Context, in *ec2.DescribeSecurityGroupsInput, _ ...func(*ec2.Options)) (*ec2.DescribeSecurityGroupsOutput, error) {
 	f.describes = append(f.describes, in)
 	if f.err != nil {

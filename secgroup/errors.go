@@ -16,8 +16,8 @@ type OlderError struct {
 }
 
 func (e *OlderError) Error() string {
-	return fmt.Sprintf("the file was published at %s, but rule %s of %s was made from a newer one (%q): its pool is left as it is; fetch the newer file, or run with force to go back to this one",
-		e.Published.UTC().Format(time.RFC3339), e.Rule.RuleID, e.GroupID, e.Rule.Description)
+	return fmt.Sprintf("the file was published at %s, but %s of %s was made from a newer one (%q): its pool is left as it is; fetch the newer file, or run with force to go back to this one",
+		e.Published.UTC().Format(time.RFC3339), e.Rule.what(), e.GroupID, e.Rule.Description)
 }
 
 // A FutureError says that the file was published later than now.

@@ -25,13 +25,19 @@ type HeldError struct {
 	// Lost are the addresses that would be closed on some port.
 	Lost       []netip.Prefix
 	MaxPercent int
+	// Entries is true for a pool of prefix lists, whose rules are their entries.
+	Entries bool
 }
 
 // maxNamed is how many ranges a message names.
 const maxNamed = 20
 
 func (e *HeldError) Error() string {
-	taken := []string{fmt.Sprintf("addresses from %d of its %d rules", e.Losing, e.Owned)}
+	rules := "rules"
+	if e.Entries {
+		rules = "entries"
+	}
+	taken := []string{fmt.Sprintf("addresses from %d of its %d %s", e.Losing, e.Owned, rules)}
 	for i, f := range e.Families {
 		taken = append(taken, fmt.Sprintf("%d %% of its %s addresses", e.Percent[i], f))
 	}

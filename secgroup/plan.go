@@ -53,6 +53,8 @@ type Plan struct {
 	// Blind is true where the plan had to do without knowing what interfaces the
 	// groups are attached to, as nobody may look.
 	Blind bool
+	// Lists are those of prefix lists, which [PlanLists] plans.
+	Lists []ListPool
 }
 
 // A PoolPlan is the part of a plan for one pool. No step of a pool depends on
@@ -264,9 +266,12 @@ func listed(ports []PortRange, r RuleID) bool {
 	return next > r.To
 }
 
-// SameSteps reports whether both plans take the same steps in each pool.
+// SameSteps reports whether both plans take the same steps, and make the same
+// changes, in each pool.
 func (plan *Plan) SameSteps(o *Plan) bool {
 	return slices.EqualFunc(plan.Pools, o.Pools, func(a, b PoolPlan) bool {
 		return a.Name == b.Name && slices.EqualFunc(a.Steps, b.Steps, Step.equal)
+	}) && slices.EqualFunc(plan.Lists, o.Lists, func(a, b ListPool) bool {
+		return a.Name == b.Name && a.Family == b.Family && slices.EqualFunc(a.Changes, b.Changes, Change.equal)
 	})
 }

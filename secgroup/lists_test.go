@@ -1,0 +1,547 @@
+package secgroup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"cloudfront-sg-sync/internal/ec2sim"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+// listWorld is the embedded endpoint with prefix lists, reached by the real SDK.
+// It keeps what is wrong of what it sees between any two calls.
+type listWorld struct {
+	sim   *ec2sim.Server
+	here  ec2sim.Region
+	api   *ec2.Client
+	lists map[string]ec2sim.PrefixList
+	want  map[netip.Addr]bool
+	gaps  []netip.Prefix // announced
+	wrong []string
+}
+
+func newListWorld(o ec2sim.Options) *listWorld {
+	w := &listWorld{sim: ec2sim.New(o), lists: map[string]ec2sim.PrefixList{}, want: map[netip.Addr]bool{}}
+	w.here = w.sim.Region("", "us-east-1")
+	w.api = ec2.New(ec2.Options{
+		Region: "us-east-1", BaseEndpoint: aws.String("http://127.0.0.1"),
+		HTTPClient:  &http.Client{Transport: w.sim},
+		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
+		Retryer:     retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = 2; o.MaxBackoff = time.Microsecond }),
+	})
+	w.sim.Observe(w.observe)
+	return w
+}
+
+func listPoolOf(l ec2sim.PrefixList) string {
+	if name := l.Tags[testKey+poolSuffix]; name != "" {
+		return l.Family + " pool " + name
+	}
+	return l.ID
+}
+
+// open returns, by pool, the addresses that the tagged lists open.
+func (w *listWorld) open() map[string]map[netip.Addr]bool {
+	open := map[string]map[netip.Addr]bool{}
+	for _, l := range w.lists {
+		pool := listPoolOf(l)
+		if open[pool] == nil {
+			open[pool] = map[netip.Addr]bool{}
+		}
+		for _, e := range l.Entries {
+			for a := e.Prefix.Addr(); e.Prefix.Contains(a); a = a.Next() {
+				open[pool][a] = true
+			}
+		}
+	}
+	return open
+}
+
+// observe checks a change: nothing wanted is closed that was open, but for gaps
+// that were announced, and no entry is gone that is not this tool's.
+func (w *listWorld) observe(c ec2sim.Change) {
+	before := w.open()
+	for _, l := range c.PrefixLists {
+		for _, e := range w.lists[l.ID].Entries {
+			if !stamped(testKey, e.Description) && !slices.Contains(l.Entries, e) {
+				w.wrong = append(w.wrong, fmt.Sprintf("%s loses %v, which is not this tool's", l.ID, e))
+			}
+		}
+		if len(l.Entries) > l.MaxEntries {
+			w.wrong = append(w.wrong, l.ID+" is overfull")
+		}
+		w.lists[l.ID] = l
+	}
+	after, filled := w.open(), map[string]bool{}
+	for _, l := range w.lists {
+		if l.Tags[testKey] == "ranges" {
+			filled[listPoolOf(l)] = true
+		}
+	}
+	for pool, open := range before {
+		if !filled[pool] {
+			continue // nothing is wanted of it
+		}
+		for a := range open {
+			if w.want[a] && !after[pool][a] && !slices.ContainsFunc(w.gaps, func(p netip.Prefix) bool { return p.Contains(a) }) {
+				w.wrong = append(w.wrong, fmt.Sprintf("pool %s: %s is closed", pool, a))
+			}
+		}
+	}
+}
+
+// wants sets what is wanted from now on.
+func (w *listWorld) wants(ranges []netip.Prefix) {
+	w.want = map[netip.Addr]bool{}
+	for _, p := range ranges {
+		for a := p.Addr(); p.Contains(a); a = a.Next() {
+			w.want[a] = true
+		}
+	}
+}
+
+func (w *listWorld) create(t fataler, value, pool string, size int, entries ...ec2sim.PrefixListEntry) string {
+	l := ec2sim.PrefixList{Name: "cloudfront", Family: "IPv4", MaxEntries: size, Entries: entries, Tags: map[string]string{testKey: value}}
+	if pool != "" {
+		l.Tags[testKey+poolSuffix] = pool
+	}
+	if len(entries) > 0 && entries[0].Prefix.Addr().Is6() {
+		l.Family = "IPv6"
+	}
+	made, err := w.here.CreatePrefixList(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made.ID
+}
+
+// fataler is what a test and one of rapid have in common.
+type fataler interface{ Fatal(args ...any) }
+
+// sync discovers, plans and applies once, as the engine does.
+func (w *listWorld) sync(ctx context.Context, t fataler, req Request) ([]ListPool, error) {
+	lists, err := DiscoverLists(ctx, w.api, testKey)
+	if err != nil {
+		return nil, err
+	}
+	pools, err := PlanLists(ctx, lists, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pool := range pools {
+		for _, l := range pool.Lists {
+			err = errors.Join(err, l.Err)
+		}
+		versions := map[string]int64{}
+		for _, l := range pool.Lists {
+			versions[l.List.ID] = l.List.Version
+		}
+		for _, c := range pool.Changes {
+			w.gaps = append(w.gaps, c.Gap...)
+			made, failed := Modify(ctx, w.api, c, versions[c.ListID])
+			if failed != nil {
+				err = errors.Join(err, failed)
+				break
+			}
+			versions[c.ListID] = made
+		}
+	}
+	return pools, err
+}
+
+func (w *listWorld) mutations() int {
+	n := 0
+	for _, c := range w.sim.ResetCalls() {
+		if c.Mutating {
+			n++
+		}
+	}
+	return n
+}
+
+// owned returns the owned entries of a list.
+func (w *listWorld) owned(id string) (prefixes []netip.Prefix) {
+	for _, e := range w.lists[id].Entries {
+		if stamped(testKey, e.Description) {
+			prefixes = append(prefixes, e.Prefix)
+		}
+	}
+	slices.SortFunc(prefixes, netip.Prefix.Compare)
+	return prefixes
+}
+
+const oldEntry = testKey + ": CLOUDFRONT 2026-01-01T00:00:00Z"
+
+func entriesFrom(prefixes []netip.Prefix, description string) (entries []ec2sim.PrefixListEntry) {
+	for _, p := range prefixes {
+		entries = append(entries, ec2sim.PrefixListEntry{Prefix: p, Description: description})
+	}
+	return entries
+}
+
+// cut returns n neighbouring prefixes of the same length.
+func cut(first string, n int) (prefixes []netip.Prefix) {
+	p := netip.MustParsePrefix(first)
+	for range n {
+		prefixes = append(prefixes, p)
+		a := p.Addr()
+		for b := p; b.Contains(a); a = a.Next() {
+		}
+		p = netip.PrefixFrom(a, p.Bits())
+	}
+	return prefixes
+}
+
+func listRequest(ranges []netip.Prefix) Request {
+	return Request{Stamp: testStamp, Ranges: ranges, RulesPerGroup: 60, MaxRevokePercent: 50}
+}
+
+// genListWorld makes lists of pools with entries of all kinds.
+func genListWorld(t *rapid.T) (*listWorld, Request) {
+	w := newListWorld(ec2sim.Options{})
+	for i := range rapid.IntRange(1, 4).Draw(t, "lists") {
+		var entries []ec2sim.PrefixListEntry
+		for _, p := range genRanges(t, 6) {
+			if len(entries) > 0 && entries[0].Prefix.Addr().Is4() != p.Addr().Is4() {
+				continue
+			}
+			description := rapid.SampledFrom([]string{oldEntry, oldEntry, oldEntry, "office", testKey + ": OTHER 2026-01-01T00:00:00Z", oldEntry + " held"}).Draw(t, "description")
+			entries = append(entries, ec2sim.PrefixListEntry{Prefix: p, Description: description})
+			if nested := netip.PrefixFrom(p.Addr(), min(p.Bits()+1, p.Addr().BitLen())); nested != p && rapid.IntRange(0, 4).Draw(t, "nested") == 0 {
+				entries = append(entries, ec2sim.PrefixListEntry{Prefix: nested, Description: oldEntry})
+			}
+		}
+		w.create(t, rapid.SampledFrom([]string{"ranges", "ranges", "ranges", "none"}).Draw(t, "value"),
+			rapid.SampledFrom([]string{"", "a", "a", "b"}).Draw(t, "pool"), len(entries)+rapid.IntRange(0, 4).Draw(t, fmt.Sprint("room ", i))+1-min(len(entries), 1), entries...)
+	}
+	req := listRequest(genRanges(t, 6))
+	req.Force = rapid.IntRange(0, 3).Draw(t, "force") > 0
+	w.wants(req.Ranges)
+	return w, req
+}
+
+// checkExact checks that each pool that is planned whole holds the wanted
+// ranges of its family, each once, and no other owned entry.
+func (w *listWorld) checkExact(t *rapid.T, pools []ListPool, req Request) {
+	for _, pool := range pools {
+		if pool.Err != nil {
+			continue
+		}
+		want := map[netip.Prefix]bool{}
+		filled := slices.ContainsFunc(pool.Lists, func(l ListPlan) bool { return l.Settings.Filled })
+		for _, p := range req.Ranges {
+			if filled && FamilyOf(p) == pool.Family {
+				want[p] = true
+			}
+		}
+		for _, l := range pool.Lists {
+			for _, e := range w.lists[l.List.ID].Entries {
+				switch {
+				case stamped(testKey, e.Description) && (!want[e.Prefix] || !l.Settings.Filled):
+					t.Fatalf("%s holds %v, which nobody wants there, or twice", l.List.ID, e)
+				case want[e.Prefix] && l.Settings.Filled:
+					delete(want, e.Prefix)
+				}
+			}
+		}
+		for p := range want {
+			t.Fatalf("pool %q of %s lacks %s", pool.Name, pool.Family, p)
+		}
+	}
+}
+
+func TestListsKeepThePromises(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w, req := genListWorld(t)
+		pools, err := w.sync(t.Context(), t, req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(w.wrong) > 0 {
+			t.Fatal(w.wrong)
+		}
+		w.checkExact(t, pools, req)
+		for _, pool := range pools {
+			for _, l := range pool.Lists {
+				n := 0
+				for _, c := range pool.Changes {
+					if c.ListID == l.List.ID {
+						n++
+					}
+				}
+				if n > 1 && len(pool.Lists) == 1 {
+					t.Fatalf("%d changes of a list of its own", n)
+				}
+			}
+		}
+		w.mutations()
+		if _, err := w.sync(t.Context(), t, req); err != nil {
+			t.Fatal(err)
+		}
+		if n := w.mutations(); n != 0 {
+			t.Fatalf("a second run makes %d mutating calls", n)
+		}
+	})
+}
+
+// A fault at a random call, before or after its effect, and then run after run
+// until one succeeds: the state is exact, and nothing was closed on the way.
+func TestListsUnderFaults(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w, req := genListWorld(t)
+		req.Force = true
+		w.sim.Inject(ec2sim.Fault{
+			Kind:   rapid.SampledFrom([]ec2sim.FaultKind{ec2sim.ErrorBefore, ec2sim.ErrorAfter, ec2sim.CutBefore, ec2sim.CutAfter}).Draw(t, "fault"),
+			Action: ec2sim.AnyAction,
+			Code:   rapid.SampledFrom([]string{"InternalError", "RequestLimitExceeded", "UnauthorizedOperation"}).Draw(t, "code"),
+			After:  rapid.IntRange(0, 12).Draw(t, "after"),
+			Count:  rapid.IntRange(1, 3).Draw(t, "count"),
+		})
+		var pools []ListPool
+		var err error
+		for range 8 {
+			if pools, err = w.sync(t.Context(), t, req); err == nil {
+				break
+			}
+		}
+		if err != nil {
+			t.Fatalf("run after run fails: %v", err)
+		}
+		if len(w.wrong) > 0 {
+			t.Fatal(w.wrong)
+		}
+		w.checkExact(t, pools, req)
+	})
+}
+
+// A full list is changed by one call: what goes makes the room for what comes.
+func TestFullListIsChangedInOneCall(t *testing.T) {
+	w := newListWorld(ec2sim.Options{})
+	id := w.create(t, "ranges", "", 100, entriesFrom(cut("18.64.0.0/24", 100), oldEntry)...)
+	ranges := append(cut("18.64.0.0/24", 60), cut("18.65.0.0/24", 40)...)
+	w.wants(ranges)
+	w.sim.ResetCalls()
+	if _, err := w.sync(t.Context(), t, listRequest(ranges)); err != nil || len(w.wrong) > 0 {
+		t.Fatal(err, w.wrong)
+	}
+	if n := w.mutations(); n != 1 {
+		t.Errorf("%d mutating calls", n)
+	}
+	if diff := cmp.Diff(ranges, w.owned(id), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// No call adds or removes more than 100 entries, and the list never holds more
+// than it may.
+func TestManyChangesOfAList(t *testing.T) {
+	for _, size := range []int{300, 330, 600} {
+		w := newListWorld(ec2sim.Options{})
+		id := w.create(t, "ranges", "", size, entriesFrom(cut("18.64.0.0/25", 300), oldEntry)...)
+		ranges := cut("18.64.0.0/24", 150) // the same addresses
+		ranges = append(ranges, cut("18.70.0.0/24", 120)...)
+		w.wants(ranges)
+		w.sim.ResetCalls()
+		pools, err := w.sync(t.Context(), t, listRequest(ranges))
+		if err != nil || len(w.wrong) > 0 || len(w.gaps) > 0 {
+			t.Fatal(err, w.wrong, w.gaps)
+		}
+		if n := len(w.owned(id)); n != len(ranges) || len(w.lists[id].Entries) != n {
+			t.Errorf("size %d: %d entries", size, n)
+		}
+		if n := w.mutations(); n > 5 || n != len(pools[0].Changes) {
+			t.Errorf("size %d: %d mutating calls", size, n)
+		}
+	}
+}
+
+// EC2 answers before a change is made, with the version from before it.
+func TestListChangeTakesTime(t *testing.T) {
+	w := newListWorld(ec2sim.Options{PrefixListDelay: 150 * time.Millisecond})
+	id := w.create(t, "ranges", "", 300)
+	ranges := cut("18.64.0.0/25", 250)
+	w.wants(ranges)
+	if _, err := w.sync(t.Context(), t, listRequest(ranges)); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(w.owned(id)); n != 250 {
+		t.Errorf("%d entries", n)
+	}
+	// There is an end to the wait.
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	w.wants(ranges[:200])
+	if _, err := w.sync(ctx, t, listRequest(ranges[:200])); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A version that has moved on is a conflict, and so is a change under way.
+func TestListConflicts(t *testing.T) {
+	w := newListWorld(ec2sim.Options{PrefixListDelay: 50 * time.Millisecond})
+	id := w.create(t, "ranges", "", 10)
+	add := func(prefix string) Change {
+		return Change{ListID: id, Add: []Entry{{netip.MustParsePrefix(prefix), oldEntry}}}
+	}
+	made, err := Modify(t.Context(), w.api, add("18.64.0.0/24"), 1)
+	if err != nil || made != 2 {
+		t.Fatal(made, err)
+	}
+	if _, err := Modify(t.Context(), w.api, add("18.64.1.0/24"), 1); !IsConflict(err) || !strings.Contains(err.Error(), "PrefixListVersionMismatch") {
+		t.Errorf("got %v", err)
+	}
+	_, err = w.api.ModifyManagedPrefixList(t.Context(), &ec2.ModifyManagedPrefixListInput{PrefixListId: &id, MaxEntries: aws.Int32(20)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Modify(t.Context(), w.api, add("18.64.1.0/24"), 2); !IsConflict(err) || !strings.Contains(err.Error(), "IncorrectState") {
+		t.Errorf("got %v", err)
+	}
+	// The other change was waited for.
+	if made, err := Modify(t.Context(), w.api, add("18.64.1.0/24"), 2); err != nil || made != 3 {
+		t.Error(made, err)
+	}
+}
+
+func TestListShortage(t *testing.T) {
+	w := newListWorld(ec2sim.Options{})
+	id := w.create(t, "ranges", "", 3, entriesFrom(cut("18.70.0.0/24", 1), oldEntry)...)
+	ranges := cut("18.64.0.0/24", 5)
+	w.wants(ranges)
+	req := listRequest(ranges)
+	req.Force = true
+	pools, err := w.sync(t.Context(), t, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, ok := errors.AsType[*ListShortageError](pools[0].Err)
+	want := id + " is too small: it needs 5 IPv4 entries, room for 3: enlarge " + id +
+		" with aws ec2 modify-managed-prefix-list --prefix-list-id " + id + " --max-entries 5, for which each security group that refers to it must have room in its quota of rules (L-0EA8095F)" +
+		"; or make one more list of IPv4, tag it " + testKey + "=ranges and " + testKey + "-pool=" + id + ", refer to it wherever " + id + " is referred to, and only then tag " + id + " " + testKey + "-pool=" + id + " as well"
+	if !ok || short.Error() != want {
+		t.Errorf("got  %v\nwant %s", pools[0].Err, want)
+	}
+	if got := w.owned(id); len(got) != 3 {
+		t.Errorf("it holds %v", got)
+	}
+	// What it says helps.
+	if _, err := w.api.ModifyManagedPrefixList(t.Context(), &ec2.ModifyManagedPrefixListInput{PrefixListId: &id, MaxEntries: aws.Int32(5)}); err != nil {
+		t.Fatal(err)
+	}
+	pools, err = w.sync(t.Context(), t, req)
+	if err != nil || pools[0].Err != nil || len(w.owned(id)) != 5 || len(w.wrong) > 0 {
+		t.Error(err, pools[0].Err, w.owned(id), w.wrong)
+	}
+}
+
+// The guard holds a list as it does a group, as often as it is run.
+func TestListIsHeld(t *testing.T) {
+	w := newListWorld(ec2sim.Options{})
+	before := cut("18.64.0.0/24", 10)
+	id := w.create(t, "ranges", "", 40, entriesFrom(before, oldEntry)...)
+	ranges := append(slices.Clone(before[:3]), cut("18.70.0.0/24", 9)...)
+	w.wants(ranges)
+	req := listRequest(ranges)
+	for range 2 {
+		pools, err := w.sync(t.Context(), t, req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		held, ok := errors.AsType[*HeldError](pools[0].Err)
+		if !ok || held.Losing != 7 || held.Owned != 10 || !strings.Contains(held.Error(), "7 of its 10 entries") {
+			t.Fatalf("got %v", pools[0].Err)
+		}
+		if n := len(w.owned(id)); n != 19 {
+			t.Errorf("%d entries", n)
+		}
+	}
+	req.Force = true
+	if _, err := w.sync(t.Context(), t, req); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(w.owned(id)); n != len(ranges) || len(w.wrong) > 0 {
+		t.Errorf("%d entries, %v", n, w.wrong)
+	}
+}
+
+func TestListNeverGoesBack(t *testing.T) {
+	w := newListWorld(ec2sim.Options{})
+	newer := testStamp
+	newer.Published = newer.Published.Add(time.Hour)
+	id := w.create(t, "ranges", "", 10, entriesFrom(cut("18.64.0.0/24", 2), newer.String())...)
+	pools, err := w.sync(t.Context(), t, listRequest(cut("18.64.0.0/24", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if older, ok := errors.AsType[*OlderError](pools[0].Err); !ok || !strings.Contains(older.Error(), "entry 18.64.0.0/24 of "+id+" was made from a newer one") {
+		t.Errorf("got %v", pools[0].Err)
+	}
+	if n := len(w.owned(id)); n != 2 {
+		t.Errorf("%d entries", n)
+	}
+}
+
+func TestWithdrawFromLists(t *testing.T) {
+	for _, value := range []string{"none", "ranges", "nonsense"} {
+		w := newListWorld(ec2sim.Options{})
+		entries := append(entriesFrom(cut("18.64.0.0/24", 150), oldEntry), ec2sim.PrefixListEntry{Prefix: netip.MustParsePrefix("192.0.2.0/24"), Description: "office"})
+		id := w.create(t, value, "a", 200, entries...)
+		req := listRequest(cut("18.64.0.0/24", 150))
+		req.Withdraw = value != "none"
+		if _, err := w.sync(t.Context(), t, req); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.lists[id].Entries; len(got) != 1 || got[0].Description != "office" {
+			t.Errorf("%s: %d entries are left", value, len(got))
+		}
+	}
+}
+
+func TestParseListSettings(t *testing.T) {
+	for _, test := range []struct {
+		tags map[string]string
+		want ListSettings
+		err  string
+	}{
+		{map[string]string{"k": "ranges"}, ListSettings{Filled: true}, ""},
+		{map[string]string{"k": " none "}, ListSettings{}, ""},
+		{map[string]string{"k": "ranges", "k-pool": "web"}, ListSettings{Filled: true, Pool: "web"}, ""},
+		{map[string]string{"k": "443"}, ListSettings{}, `tag k="443": on a prefix list it is "ranges"`},
+		{map[string]string{"k": "ranges", "k-pool": " "}, ListSettings{}, "tag k-pool is empty"},
+		{map[string]string{"k": "ranges", "k-mode": "exclusive"}, ListSettings{}, "tag k-mode is for security groups"},
+	} {
+		got, err := ParseListSettings("k", test.tags)
+		if test.err == "" && (err != nil || got != test.want) || test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) {
+			t.Errorf("%v: got %+v, %v", maps.Collect(maps.All(test.tags)), got, err)
+		}
+	}
+}
+
+// A list whose tag cannot be read fails alone, its entries untouched.
+func TestUnreadableListFailsAlone(t *testing.T) {
+	w := newListWorld(ec2sim.Options{})
+	bad := w.create(t, "443", "", 10, entriesFrom(cut("18.70.0.0/24", 1), oldEntry)...)
+	good := w.create(t, "ranges", "", 10)
+	ranges := cut("18.64.0.0/24", 2)
+	w.wants(ranges)
+	if _, err := w.sync(t.Context(), t, listRequest(ranges)); err == nil || !strings.Contains(err.Error(), `tag cloudfront-ingress="443"`) {
+		t.Errorf("got %v", err)
+	}
+	if len(w.owned(bad)) != 1 || len(w.owned(good)) != 2 {
+		t.Errorf("they hold %v and %v", w.owned(bad), w.owned(good))
+	}
+}
