@@ -63,6 +63,9 @@ type Request struct {
 	// OnStep, if set, is told of each step that the run has taken. It may be
 	// called by several goroutines at a time.
 	OnStep func(*Target, secgroup.Step)
+	// OnChange, if set, is told of each change of a prefix list that the run has
+	// made, in the same way.
+	OnChange func(*Target, secgroup.Change)
 }
 
 // targetsAtOnce and poolsAtOnce bound the calls under way at a time.

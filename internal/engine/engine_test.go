@@ -131,7 +131,7 @@ func TestRun(t *testing.T) {
 		Ranges:   RangeCount{IPv4: 2},
 		Summary:  Summary{Groups: 1, Changed: 1, Added: 2},
 		Groups:   []GroupReport{{Region: "us-east-1", GroupID: web, Name: "web", Ports: []string{"443"}, Added: 2}},
-		Warnings: []string{}, Errors: []string{},
+		Warnings: []string{}, Errors: []string{}, PrefixLists: []PrefixListReport{},
 
 		Capacity:  Capacity{Wanted: 2, Measured: 1, Free: 58},
 		Described: 1,

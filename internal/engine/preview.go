@@ -17,11 +17,16 @@ type Preview struct {
 	Target *Target
 	// Groups are the tagged groups as they are.
 	Groups []secgroup.Group
+	// ListsErr and ListWarning say why no prefix list was found.
+	ListsErr    error
+	ListWarning string
 	// Plan is nil where Err says why there is none.
 	Plan *secgroup.Plan
 	Err  error
 	// Pools are those of the plan that have a group asked for.
 	Pools []secgroup.PoolPlan
+	// Lists are those of its pools of prefix lists that have one asked for.
+	Lists []secgroup.ListPool
 	// RulesPerGroup is the quota that the plan reckons with. It is the default
 	// where QuotaErr says why Service Quotas gave no answer.
 	RulesPerGroup int
@@ -51,7 +56,10 @@ func (e *Engine) Preview(ctx context.Context, req Request) (*iprange.Publication
 	}
 	has := func(id string) bool {
 		return slices.ContainsFunc(previews, func(p Preview) bool {
-			return slices.ContainsFunc(p.Groups, func(g secgroup.Group) bool { return g.ID == id })
+			return slices.ContainsFunc(p.Groups, func(g secgroup.Group) bool { return g.ID == id }) ||
+				slices.ContainsFunc(p.Plan.Lists, func(pool secgroup.ListPool) bool {
+					return slices.ContainsFunc(pool.Lists, func(l secgroup.ListPlan) bool { return l.List.ID == id })
+				})
 		})
 	}
 	if err := errors.Join(e.unknownGroups(req.GroupIDs, has)...); err != nil {
@@ -73,22 +81,36 @@ func (p Preview) Failures(req Request) []error {
 			fail(err)
 		}
 	}
+	if p.ListsErr != nil {
+		fail(p.ListsErr)
+	}
+	for _, pool := range p.Lists {
+		for _, err := range listFailures(pool, req.GroupIDs) {
+			fail(err)
+		}
+	}
 	return errs
 }
 
 func (e *Engine) preview(ctx context.Context, t *Target, publication *iprange.Publication, req Request) Preview {
 	p := Preview{Target: t}
-	if p.Groups, p.Err = secgroup.Discover(ctx, t.EC2, e.TagKey); p.Err == nil {
+	var lists lookedUp
+	if p.Groups, lists, p.Err = e.look(ctx, t); p.Err == nil {
 		if e.RulesPerGroup == 0 && len(p.Groups) > 0 {
 			_, p.QuotaErr = t.learnQuota(ctx) // though the plan may not need it, a reader does
 		}
 		p.Plan, p.Err = t.plan(ctx, e.Log, p.Groups, e.request(publication, req), req.Look)
+	}
+	if p.Err == nil {
+		p.Plan.Lists, p.Err = secgroup.PlanLists(ctx, lists.found, e.request(publication, req))
+		p.ListsErr, p.ListWarning = lists.err, lists.warning
 	}
 	if p.Err != nil {
 		p.Err = fmt.Errorf("%v: %w", t, p.Err)
 	} else {
 		offerCompact(p.Plan, publication)
 		p.Pools = concerned(p.Plan.Pools, req.GroupIDs)
+		p.Lists = concernedLists(p.Plan.Lists, req.GroupIDs)
 	}
 	p.RulesPerGroup = t.quota(e.RulesPerGroup)
 	return p

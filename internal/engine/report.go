@@ -19,11 +19,13 @@ type Report struct {
 	SyncToken   string    `json:"syncToken"`
 	PublishedAt time.Time `json:"publishedAt"`
 	DryRun      bool      `json:"dryRun"`
-	// Changed tells whether any rule was added or revoked.
+	// Changed tells whether any rule or entry was added or removed.
 	Changed bool          `json:"changed"`
 	Ranges  RangeCount    `json:"ranges"`
 	Summary Summary       `json:"summary"`
 	Groups  []GroupReport `json:"groups"`
+	// PrefixLists are no part of Summary; see [Report.Lists].
+	PrefixLists []PrefixListReport `json:"prefixLists"`
 	// Warnings is what did not fail but needs a person.
 	Warnings []string `json:"warnings"`
 	// Errors names each thing that failed: the file, an account and region, a
@@ -78,7 +80,7 @@ type GroupReport struct {
 }
 
 func newReport(dryRun bool) *Report {
-	return &Report{DryRun: dryRun, Groups: []GroupReport{}, Warnings: []string{}, Errors: []string{}}
+	return &Report{DryRun: dryRun, Groups: []GroupReport{}, PrefixLists: []PrefixListReport{}, Warnings: []string{}, Errors: []string{}}
 }
 
 // published notes what the run is made from.
@@ -110,10 +112,35 @@ func (r *Report) add(o *outcome) {
 			r.Summary.Failed++
 		}
 	}
+	for _, l := range o.lists {
+		r.PrefixLists = append(r.PrefixLists, *l)
+		r.Changed = r.Changed || l.Added+l.Removed > 0
+	}
 }
 
-func (r *Report) has(groupID string) bool {
-	return slices.ContainsFunc(r.Groups, func(g GroupReport) bool { return g.GroupID == groupID })
+// has reports whether a group or a prefix list with an ID was looked at.
+func (r *Report) has(id string) bool {
+	return slices.ContainsFunc(r.Groups, func(g GroupReport) bool { return g.GroupID == id }) ||
+		slices.ContainsFunc(r.PrefixLists, func(l PrefixListReport) bool { return l.PrefixListID == id })
+}
+
+// A ListSummary counts prefix lists, and entries of all of them.
+type ListSummary struct{ Lists, Changed, Failed, Added, Removed int }
+
+// Lists sums up what became of the prefix lists.
+func (r *Report) Lists() ListSummary {
+	s := ListSummary{Lists: len(r.PrefixLists)}
+	for _, l := range r.PrefixLists {
+		s.Added += l.Added
+		s.Removed += l.Removed
+		if l.Added+l.Removed > 0 {
+			s.Changed++
+		}
+		if l.Error != "" {
+			s.Failed++
+		}
+	}
+	return s
 }
 
 // fail notes the failures of the run and returns them as one error, or nil.
@@ -128,7 +155,8 @@ func (r *Report) fail(errs []error) error {
 // outcome is what became of one target.
 type outcome struct {
 	target *Target
-	groups []*GroupReport // in the order of the plan
+	groups []*GroupReport      // in the order of the plan
+	lists  []*PrefixListReport // as well
 	errs   []error
 	// described tells whether the groups of the target were described, planned
 	// whether they were planned for as well.
@@ -137,6 +165,8 @@ type outcome struct {
 	capacity Capacity
 	// shared are groups of other accounts, which are left alone.
 	shared []secgroup.Group
+	// look is what was found of prefix lists.
+	look lookedUp
 	// warnings are those of the last plan.
 	warnings []string
 	// incomplete counts the network interfaces that lack something; blind is
@@ -155,6 +185,16 @@ func (o *outcome) restart() {
 	o.groups = slices.DeleteFunc(o.groups, func(r *GroupReport) bool { return r.Added+r.Revoked == 0 })
 	for _, r := range o.groups {
 		r.Error = ""
+	}
+	o.lists = slices.DeleteFunc(o.lists, func(r *PrefixListReport) bool { return r.Added+r.Removed == 0 })
+	for _, r := range o.lists {
+		r.Error = ""
+	}
+	if o.look.err != nil {
+		o.fail(o.look.err)
+	}
+	if o.look.warning != "" {
+		o.warnings = append(o.warnings, o.look.warning)
 	}
 }
 

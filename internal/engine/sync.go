@@ -35,7 +35,7 @@ const (
 func (e *Engine) sync(ctx context.Context, o *outcome, fetch func() (*iprange.Publication, error), req Request) {
 	t := o.target
 	began := time.Now()
-	groups, err := e.discover(ctx, o)
+	groups, lists, err := e.discover(ctx, o)
 	publication, fetchErr := fetch()
 	if fetchErr != nil {
 		if err != nil {
@@ -47,14 +47,14 @@ func (e *Engine) sync(ctx context.Context, o *outcome, fetch func() (*iprange.Pu
 	pause := cmp.Or(e.pause, firstPause)
 	for n := 1; ; n++ {
 		if err == nil && time.Since(began) > staleAfter {
-			groups, err = e.discover(ctx, o)
+			groups, lists, err = e.discover(ctx, o)
 		}
 		if err != nil {
 			o.fail(err)
 			return
 		}
 		o.described = true
-		again := e.once(ctx, o, groups, publication, req, r)
+		again := e.once(ctx, o, groups, lists, publication, req, r)
 		// What was approved was one plan, and no other.
 		if !again || n >= maxPlans || req.Approved != nil {
 			return
@@ -64,7 +64,7 @@ func (e *Engine) sync(ctx context.Context, o *outcome, fetch func() (*iprange.Pu
 			if !sleep(ctx, pause) {
 				return
 			}
-			groups, err = e.discover(ctx, o)
+			groups, lists, err = e.discover(ctx, o)
 			began = time.Now()
 			if err != nil || n >= maxPlans || !r.unexplained(groups) {
 				break
@@ -90,16 +90,16 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// discover describes the groups of a target, and leaves out those that other
-// accounts share with it.
-func (e *Engine) discover(ctx context.Context, o *outcome) ([]secgroup.Group, error) {
-	groups, err := secgroup.Discover(ctx, o.target.EC2, e.TagKey)
+// discover describes the groups and the prefix lists of a target, and leaves out
+// those that other accounts share with it.
+func (e *Engine) discover(ctx context.Context, o *outcome) ([]secgroup.Group, []secgroup.PrefixList, error) {
+	groups, lists, err := e.look(ctx, o.target)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	groups, shared, err := o.target.own(ctx, groups)
-	o.shared = shared
-	return groups, err
+	o.look = lists
+	groups, o.shared, err = o.target.own(ctx, groups)
+	return groups, lists.found, err
 }
 
 // refusals are what EC2 refused in a run: what not to try again.
@@ -167,13 +167,16 @@ func (r *refusals) repeated(plan *secgroup.Plan) bool {
 
 // once plans a target and applies the plan. It reports whether planning again
 // may help.
-func (e *Engine) once(ctx context.Context, o *outcome, groups []secgroup.Group, publication *iprange.Publication, req Request, r *refusals) (again bool) {
+func (e *Engine) once(ctx context.Context, o *outcome, groups []secgroup.Group, lists []secgroup.PrefixList, publication *iprange.Publication, req Request, r *refusals) (again bool) {
 	o.restart()
 	ask := e.request(publication, req)
 	ask.Leave = r.leave
 	plan, err := o.target.plan(ctx, e.Log, groups, ask, req.Look)
 	if err == nil && r.repeated(plan) {
 		plan, err = o.target.plan(ctx, e.Log, groups, ask, req.Look)
+	}
+	if err == nil {
+		plan.Lists, err = secgroup.PlanLists(ctx, lists, ask)
 	}
 	if err != nil {
 		o.fail(err)
@@ -208,7 +211,34 @@ func (e *Engine) once(ctx context.Context, o *outcome, groups []secgroup.Group, 
 			return nil
 		})
 	}
-	_ = running.Wait() // failures are in the slice
+	listPools := concernedLists(plan.Lists, req.GroupIDs)
+	listFailed := make([]error, len(listPools))
+	for i, pool := range listPools {
+		reports := o.beginLists(pool, req.GroupIDs)
+		running.Go(func() error {
+			err := e.guard(ctx, func() { listFailed[i] = e.modify(ctx, o.target, pool, reports, req) })
+			if err != nil {
+				listFailed[i] = fmt.Errorf("pool %q: %w", pool.Name, err)
+				for _, r := range reports {
+					r.Error = err.Error()
+				}
+			}
+			return nil
+		})
+	}
+	_ = running.Wait() // failures are in the slices
+	for i, pool := range listPools {
+		for _, err := range listFailures(pool, req.GroupIDs) {
+			o.fail(err)
+		}
+		for _, w := range pool.Warnings {
+			o.warnings = append(o.warnings, fmt.Sprintf("%v: %s", o.target, w))
+		}
+		if listFailed[i] != nil {
+			o.fail(listFailed[i])
+			again = r.noteChange(listFailed[i], pool) || again
+		}
+	}
 	for i, pool := range pools {
 		for _, err := range failuresOf(pool, req.GroupIDs) {
 			o.fail(err)

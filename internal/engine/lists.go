@@ -1,0 +1,237 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"cloudfront-sg-sync/secgroup"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// A PrefixListReport says what became of one prefix list.
+type PrefixListReport struct {
+	// Account is empty for the account that the run itself belongs to.
+	Account      string `json:"account"`
+	Region       string `json:"region"`
+	PrefixListID string `json:"prefixListId"`
+	Name         string `json:"name"`
+	Pool         string `json:"pool"`
+	Family       string `json:"family"`
+	// Version is that of the entries after the run, and MaxEntries how many there
+	// may be.
+	Version    int64 `json:"version"`
+	MaxEntries int   `json:"maxEntries"`
+	Added      int   `json:"added"`
+	Removed    int   `json:"removed"`
+	// Kept counts this tool's entries that were there before and stay, Foreign
+	// the entries of the list that are not this tool's.
+	Kept    int    `json:"kept"`
+	Foreign int    `json:"foreign"`
+	Error   string `json:"error"`
+}
+
+// count notes a change that was made.
+func (r *PrefixListReport) count(c secgroup.Change) {
+	r.Added += len(c.Add)
+	r.Removed += len(c.Remove)
+}
+
+// look describes the tagged groups and the tagged prefix lists of a target, at a
+// time. What the lists fail with is not what the groups do.
+//
+// Where the run may not look for lists, there is none that it could change. That
+// is a warning, so that it does not fail for who has groups alone.
+func (e *Engine) look(ctx context.Context, t *Target) (groups []secgroup.Group, lists lookedUp, err error) {
+	var running errgroup.Group
+	running.Go(func() error {
+		if crash := e.guard(ctx, func() { lists.found, lists.err = secgroup.DiscoverLists(ctx, t.EC2, e.TagKey) }); crash != nil {
+			lists.err = crash
+		}
+		return nil
+	})
+	groups, err = secgroup.Discover(ctx, t.EC2, e.TagKey)
+	_ = running.Wait() // its failure is in lists
+	switch {
+	case err != nil:
+		return nil, lookedUp{}, err
+	case isDenied(lists.err):
+		lists = lookedUp{warning: fmt.Sprintf("%v: whether there are prefix lists to sync is not known: %v", t, lists.err)}
+	case lists.err == nil:
+		lists.found, lists.err = t.ownLists(ctx, lists.found, groups)
+	}
+	return groups, lists, nil
+}
+
+// lookedUp is what a look for prefix lists has found.
+type lookedUp struct {
+	found []secgroup.PrefixList
+	// err and warning say why it has found none.
+	err     error
+	warning string
+}
+
+// ownLists returns the lists that belong to the account itself. Others cannot be
+// changed from here; their owners have to sync them.
+func (t *Target) ownLists(ctx context.Context, lists []secgroup.PrefixList, groups []secgroup.Group) ([]secgroup.PrefixList, error) {
+	if len(lists) == 0 {
+		return nil, nil
+	}
+	account := lists[0].Owner
+	other := func(owner string) bool { return owner != account }
+	if slices.ContainsFunc(lists, func(l secgroup.PrefixList) bool { return other(l.Owner) }) ||
+		slices.ContainsFunc(groups, func(g secgroup.Group) bool { return other(g.Owner) }) {
+		if account = t.Account; account == "" {
+			var err error
+			if account, err = t.AccountID(ctx); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return slices.DeleteFunc(lists, func(l secgroup.PrefixList) bool { return other(l.Owner) }), nil
+}
+
+// A changeError says that a change of a prefix list failed.
+type changeError struct {
+	change secgroup.Change
+	pool   string
+	Err    error
+	at     string // how far the pool got
+}
+
+func (e *changeError) Error() string { return fmt.Sprintf("pool %q: %v (%s)", e.pool, e.Err, e.at) }
+func (e *changeError) Unwrap() error { return e.Err }
+
+// modify makes the changes of a pool of prefix lists, up to the first that fails.
+func (e *Engine) modify(ctx context.Context, t *Target, pool secgroup.ListPool, reports map[string]*PrefixListReport, req Request) error {
+	var gap secgroup.Change // the last that opened one
+	for i, change := range pool.Changes {
+		if len(change.Gap) > 0 {
+			gap = change
+			e.Log.WarnContext(ctx, "no room to avoid a gap: ranges are closed until the next changes open them again",
+				"target", t.String(), "pool", pool.Name, "prefixListId", change.ListID, "ranges", gap.Gap, "dryRun", req.DryRun)
+		}
+		report := reports[change.ListID]
+		if !req.DryRun {
+			version, err := e.change(ctx, t, change, report.Version)
+			if err != nil {
+				if change.Closes {
+					err = fmt.Errorf("%w; CLOSED until the next run opens it: %s", err, listOf(gap.Gap))
+				}
+				report.Error = err.Error()
+				return &changeError{change, pool.Name, err, fmt.Sprintf("%d of %d changes made", i, len(pool.Changes))}
+			}
+			report.Version = version
+			e.Log.InfoContext(ctx, "modified", "target", t.String(), "prefixListId", change.ListID,
+				"added", len(change.Add), "removed", len(change.Remove), "version", version)
+			if req.OnChange != nil {
+				req.OnChange(t, change)
+			}
+		}
+		report.count(change)
+	}
+	return nil
+}
+
+// change makes a change. One that has begun is waited for when the run is
+// stopped, up to the deadline. One that ends a gap is tried again, and not held
+// to the deadline.
+func (e *Engine) change(ctx context.Context, t *Target, change secgroup.Change, version int64) (int64, error) {
+	if !change.Closes {
+		if err := outOfTime(ctx, stepReserve); err != nil {
+			return version, err
+		}
+	}
+	call := context.WithoutCancel(ctx)
+	deadline, ok := ctx.Deadline()
+	if change.Closes {
+		deadline, ok = time.Now().Add(closingTime), true
+	}
+	if ok {
+		var cancel context.CancelFunc
+		call, cancel = context.WithDeadline(call, deadline)
+		defer cancel()
+	}
+	made, err := secgroup.Modify(call, t.EC2, change, version)
+	for n := 1; change.Closes && n < closingTries && err != nil && !secgroup.IsConflict(err) && !secgroup.IsRefusal(err) && sleep(call, closingPause); n++ {
+		made, err = secgroup.Modify(call, t.EC2, change, version)
+	}
+	return made, err
+}
+
+// noteChange notes the failure of a change, as note does that of a step.
+func (r *refusals) noteChange(err error, pool secgroup.ListPool) bool {
+	failed, ok := errors.AsType[*changeError](err)
+	switch {
+	case !ok:
+		return false
+	case secgroup.IsConflict(err):
+		return true
+	case secgroup.IsRefusal(err):
+		r.leave[failed.change.ListID] = failed.Err
+		return len(pool.Lists) > 1
+	}
+	return false
+}
+
+// concernedLists returns the pools that have a list asked for.
+func concernedLists(pools []secgroup.ListPool, only []string) []secgroup.ListPool {
+	return slices.DeleteFunc(slices.Clone(pools), func(pool secgroup.ListPool) bool {
+		return !slices.ContainsFunc(pool.Lists, func(l secgroup.ListPlan) bool { return wanted(l.List.ID, only) })
+	})
+}
+
+// listFailures returns what keeps a pool's plan from being whole, as failuresOf
+// does.
+func listFailures(pool secgroup.ListPool, only []string) []error {
+	var errs []error
+	if pool.Err != nil {
+		errs = append(errs, pool.Err)
+	}
+	for _, l := range pool.Lists {
+		if l.Err != nil && wanted(l.List.ID, only) {
+			errs = append(errs, fmt.Errorf("%s: %w", l.List.ID, l.Err))
+		}
+	}
+	return errs
+}
+
+// beginLists returns the reports of a pool's lists, by ID, with what is known of
+// them before the first change.
+func (o *outcome) beginLists(pool secgroup.ListPool, only []string) map[string]*PrefixListReport {
+	reports := map[string]*PrefixListReport{}
+	for _, l := range pool.Lists {
+		if !wanted(l.List.ID, only) {
+			continue
+		}
+		r := o.list(l)
+		reports[l.List.ID] = r
+		r.Version, r.MaxEntries, r.Error = l.List.Version, l.List.MaxEntries, ""
+		if err := errors.Join(l.Err, pool.Err); err != nil {
+			r.Error = err.Error()
+		}
+	}
+	return reports
+}
+
+// list returns the report of a list, making it if it is the first.
+func (o *outcome) list(l secgroup.ListPlan) *PrefixListReport {
+	if i := slices.IndexFunc(o.lists, func(r *PrefixListReport) bool { return r.PrefixListID == l.List.ID }); i >= 0 {
+		return o.lists[i]
+	}
+	r := &PrefixListReport{
+		Account:      o.target.Account,
+		Region:       o.target.Region,
+		PrefixListID: l.List.ID,
+		Name:         l.List.Name,
+		Pool:         l.Settings.Pool,
+		Family:       l.List.Family.String(),
+		Kept:         l.Kept,
+		Foreign:      l.Foreign,
+	}
+	o.lists = append(o.lists, r)
+	return r
+}
