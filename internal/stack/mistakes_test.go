@@ -75,6 +75,7 @@ var mistakes = []struct{ check, name, file, old, new, want string }{
 	{"statements", "every log", mainFile, "Resource: !GetAtt SyncLogGroup.Arn", "Resource: \"*\"", "WriteOwnLog has other resources"},
 	{"statements", "every role", mainFile, "Resource: !Split [\",\", !Ref RoleArns]", "Resource: \"*\"", "AssumeListedRolesOnly has other resources"},
 	{"statements", "every account", mainFile, "ec2:*:${AWS::AccountId}:", "ec2:*:*:", "ChangeInboundRulesOfTaggedGroups has other resources"},
+	{"statements", "other lists", mainFile, ":prefix-list/*", ":*", "ReadAndChangeEntriesOfTaggedPrefixLists has other resources"},
 	{"statements", "untagged groups", mainFile, `"aws:ResourceTag/${TagKey}": "false"`, `"aws:ResourceTag/${TagKey}": "true"`, "another condition"},
 	{"statements", "another tag", mainFile, "aws:ResourceTag/${TagKey}", "aws:ResourceTag/Name", "another condition"},
 	{"statements", "every region", mainFile, `["${SyncedRegions}"]`, `["*"]`, "another condition"},

@@ -94,15 +94,16 @@ func checkStatements(t *testing.T, f files, report func(string, ...any)) {
 	d := withEverything(s)
 	all := statements(t, d, "SyncRole")
 	for sid, want := range map[string][]string{
-		"WriteOwnLog":                      {"<SyncLogGroup.Arn>"},
-		"SendFailedEvents":                 {"<FailedEvents.Arn>"},
-		"DescribeGroupsAndWhatTheyMeet":    {"*"},
-		"ChangeInboundRulesOfTaggedGroups": {"arn:aws:ec2:*:111122223333:security-group/*"},
-		"ReadQuotas":                       {"*"},
-		"AssumeListedRolesOnly":            {"arn:aws:iam::222233334444:role/a", "arn:aws:iam::333344445555:role/a"},
-		"AssumeRolesOfThatName":            {"arn:aws:iam::*:role/cloudfront-sg-sync"},
-		"UseKeyOfQueue":                    {"arn:aws:kms:us-east-1:111122223333:key/0123"},
-		"PublishChanges":                   {"arn:aws:sns:us-east-1:111122223333:changes"},
+		"WriteOwnLog":                             {"<SyncLogGroup.Arn>"},
+		"SendFailedEvents":                        {"<FailedEvents.Arn>"},
+		"DescribeGroupsAndWhatTheyMeet":           {"*"},
+		"ChangeInboundRulesOfTaggedGroups":        {"arn:aws:ec2:*:111122223333:security-group/*"},
+		"ReadAndChangeEntriesOfTaggedPrefixLists": {"arn:aws:ec2:*:111122223333:prefix-list/*"},
+		"ReadQuotas":                              {"*"},
+		"AssumeListedRolesOnly":                   {"arn:aws:iam::222233334444:role/a", "arn:aws:iam::333344445555:role/a"},
+		"AssumeRolesOfThatName":                   {"arn:aws:iam::*:role/cloudfront-sg-sync"},
+		"UseKeyOfQueue":                           {"arn:aws:kms:us-east-1:111122223333:key/0123"},
+		"PublishChanges":                          {"arn:aws:sns:us-east-1:111122223333:changes"},
 	} {
 		if diff := cmp.Diff(want, all[sid].resources); diff != "" {
 			report("statement %s has other resources: -want +got\n%s", sid, diff)
@@ -136,17 +137,22 @@ func checkStatements(t *testing.T, f files, report func(string, ...any)) {
 	checkTrust(report, d.property("SyncRole", "AssumeRolePolicyDocument"), map[string]any{"Service": "lambda.amazonaws.com"}, nil)
 }
 
-// checkEC2Statements checks the two statements on security groups, of the function's role and of a member's.
+// ofTagged are the statements on what carries the tag.
+var ofTagged = map[string]bool{"ChangeInboundRulesOfTaggedGroups": true, "ReadAndChangeEntriesOfTaggedPrefixLists": true}
+
+// checkEC2Statements checks the statements on security groups and prefix lists, of the function's role and of a member's.
 func checkEC2Statements(t *testing.T, d *deployment, role string, report func(string, ...any)) {
 	t.Helper()
 	regions := []any{"us-east-1", "eu-west-1"}
 	all := statements(t, d, role)
+	tagged := map[string]any{
+		"Null":         map[string]any{"aws:ResourceTag/cloudfront-ingress": "false"},
+		"StringEquals": map[string]any{"aws:RequestedRegion": regions},
+	}
 	for sid, want := range map[string]any{
-		"DescribeGroupsAndWhatTheyMeet": map[string]any{"StringEquals": map[string]any{"aws:RequestedRegion": regions}},
-		"ChangeInboundRulesOfTaggedGroups": map[string]any{
-			"Null":         map[string]any{"aws:ResourceTag/cloudfront-ingress": "false"},
-			"StringEquals": map[string]any{"aws:RequestedRegion": regions},
-		},
+		"DescribeGroupsAndWhatTheyMeet":           map[string]any{"StringEquals": map[string]any{"aws:RequestedRegion": regions}},
+		"ChangeInboundRulesOfTaggedGroups":        tagged,
+		"ReadAndChangeEntriesOfTaggedPrefixLists": tagged,
 	} {
 		if diff := cmp.Diff(want, all[sid].condition); diff != "" {
 			report("statement %s of %s has another condition: -want +got\n%s", sid, role, diff)
@@ -154,8 +160,8 @@ func checkEC2Statements(t *testing.T, d *deployment, role string, report func(st
 	}
 	for _, s := range all {
 		for _, action := range s.actions {
-			if s.sid != "ChangeInboundRulesOfTaggedGroups" && strings.HasPrefix(action, "ec2:") && !strings.HasPrefix(action, "ec2:Describe") {
-				report("%s of %s allows %s on other groups than tagged ones", s.sid, role, action)
+			if !ofTagged[s.sid] && strings.HasPrefix(action, "ec2:") && !strings.HasPrefix(action, "ec2:Describe") {
+				report("%s of %s allows %s on other groups or lists than tagged ones", s.sid, role, action)
 			}
 			if strings.Contains(action, "*") {
 				report("%s of %s allows %s", s.sid, role, action)
