@@ -221,9 +221,26 @@ type report struct {
 		Added   int `json:"added"`
 		Revoked int `json:"revoked"`
 	} `json:"summary"`
-	Groups   []groupReport `json:"groups"`
-	Warnings []string      `json:"warnings"`
-	Errors   []string      `json:"errors"`
+	Groups      []groupReport      `json:"groups"`
+	PrefixLists []prefixListReport `json:"prefixLists"`
+	Warnings    []string           `json:"warnings"`
+	Errors      []string           `json:"errors"`
+}
+
+type prefixListReport struct {
+	Account      string `json:"account"`
+	Region       string `json:"region"`
+	PrefixListID string `json:"prefixListId"`
+	Name         string `json:"name"`
+	Pool         string `json:"pool"`
+	Family       string `json:"family"`
+	Version      int    `json:"version"`
+	MaxEntries   int    `json:"maxEntries"`
+	Added        int    `json:"added"`
+	Removed      int    `json:"removed"`
+	Kept         int    `json:"kept"`
+	Foreign      int    `json:"foreign"`
+	Error        string `json:"error"`
 }
 
 type groupReport struct {

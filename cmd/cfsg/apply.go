@@ -103,6 +103,12 @@ func (p *proposal) apply(ctx context.Context, t terminal) (*engine.Report, error
 		taken++
 		fmt.Fprintf(t.err, "%d of %d: %sd %s in %s %s\n", taken, steps, step.Op, countOf(len(step.Rules), "rule", "rules"), step.GroupID, names[step.GroupID])
 	}
+	req.OnChange = func(_ *engine.Target, change secgroup.Change) {
+		mu.Lock()
+		defer mu.Unlock()
+		taken++
+		fmt.Fprintf(t.err, "%d of %d: %s added to %s, %d removed\n", taken, steps, countOf(len(change.Add), "entry", "entries"), change.ListID, len(change.Remove))
+	}
 	report, err := p.engine.Run(ctx, req)
 	if ctx.Err() != nil && taken < steps {
 		err = errors.Join(err, fmt.Errorf("stopped: %d of %s taken, each of them whole; cfsg apply goes on with the rest", taken, countOf(steps, "step", "steps")))
@@ -116,7 +122,10 @@ func writeReport(t terminal, r *engine.Report, all bool) error {
 	w.Line()
 	w.Line(fmt.Sprintf("Applied, as published %s: %s added, %d revoked, in %d of %s.", r.PublishedAt.Format(time.RFC3339),
 		countOf(r.Summary.Added, "rule", "rules"), r.Summary.Revoked, r.Summary.Changed, countOf(r.Summary.Groups, "group", "groups")))
-	if len(r.Groups) > mostShown && !all {
+	if lists := r.Lists(); lists.Lists > 0 {
+		w.Line(fmt.Sprintf("Prefix lists: %s added, %d removed, in %d of %d.", countOf(lists.Added, "entry", "entries"), lists.Removed, lists.Changed, lists.Lists))
+	}
+	if len(r.Groups)+len(r.PrefixLists) > mostShown && !all {
 		return w.Err() // -o json has them, and --verbose
 	}
 	var rows [][]string
@@ -129,6 +138,17 @@ func writeReport(t terminal, r *engine.Report, all bool) error {
 	if len(rows) > 0 {
 		w.Line()
 		w.Table([]string{"region", "group", "name", "ports", "added", "revoked", "kept", "foreign"}, rows)
+	}
+	rows = nil
+	for _, l := range r.PrefixLists {
+		rows = append(rows, []string{
+			place(l.Account, l.Region), l.PrefixListID, l.Name, l.Family,
+			fmt.Sprint(l.Added), fmt.Sprint(l.Removed), fmt.Sprint(l.Kept), fmt.Sprint(l.Foreign),
+		})
+	}
+	if len(rows) > 0 {
+		w.Line()
+		w.Table([]string{"region", "prefix list", "name", "family", "added", "removed", "kept", "foreign"}, rows)
 	}
 	return w.Err()
 }

@@ -59,7 +59,7 @@ func propose(ctx context.Context, t terminal, o *operation, req engine.Request) 
 func (p *proposal) untagged(ctx context.Context, o *operation) error {
 	var places []string
 	for _, v := range p.previews {
-		if v.Err == nil && len(v.Groups) == 0 {
+		if v.Err == nil && len(v.Groups) == 0 && len(v.Lists) == 0 && v.ListsErr == nil {
 			places = append(places, v.Target.String())
 		}
 	}
@@ -98,10 +98,13 @@ func (p *proposal) allSteps(yield func(secgroup.Step) bool) {
 	}
 }
 
-// steps counts the steps of all plans.
+// steps counts the steps of all plans, and the changes of prefix lists.
 func (p *proposal) steps() int {
 	n := 0
 	for range p.allSteps {
+		n++
+	}
+	for range p.allChanges {
 		n++
 	}
 	return n

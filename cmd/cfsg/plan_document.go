@@ -39,6 +39,7 @@ type planTarget struct {
 	Region        string     `json:"region"`
 	RulesPerGroup int        `json:"rulesPerGroup"`
 	Pools         []planPool `json:"pools"`
+	PrefixLists   []listPool `json:"prefixLists"`
 	Error         string     `json:"error"`
 }
 
@@ -90,10 +91,10 @@ type planRule struct {
 }
 
 func (p *proposal) document() planDocument {
-	d := planDocument{wantedRanges: p.wanted(), Changes: p.steps() > 0, Targets: []planTarget{}, Warnings: append(p.warnings(), p.atOrigin()...), Errors: messages(p.failures())}
+	d := planDocument{wantedRanges: p.wanted(), Changes: p.steps() > 0, Targets: []planTarget{}, Warnings: append(append(p.warnings(), p.atOrigin()...), p.listNotes()...), Errors: messages(p.failures())}
 	for _, v := range p.previews {
 		target := planTarget{
-			Account: v.Target.Account, Region: v.Target.Region, RulesPerGroup: v.RulesPerGroup, Pools: []planPool{}, Error: message(v.Err),
+			Account: v.Target.Account, Region: v.Target.Region, RulesPerGroup: v.RulesPerGroup, Pools: []planPool{}, PrefixLists: listDocument(v), Error: message(v.Err),
 		}
 		for _, pool := range v.Pools {
 			document := poolDocument(pool)

@@ -37,11 +37,12 @@ func (p *proposal) write(t terminal, all bool) error {
 		targetHeadline(w.Page, v)
 		if p.folded() && !all {
 			w.folded(v.Pools)
-			continue
+		} else {
+			for _, pool := range v.Pools {
+				w.pool(pool, v.RulesPerGroup)
+			}
 		}
-		for _, pool := range v.Pools {
-			w.pool(pool, v.RulesPerGroup)
-		}
+		writeLists(w.Page, v)
 	}
 	if p.folded() && !all {
 		w.Line()
@@ -60,7 +61,7 @@ func (p *proposal) headline(w *page.Page) {
 	if note := engine.Strangers(p.publication); note != "" {
 		w.Line(w.Warn("! "), note)
 	}
-	for _, note := range slices.Concat(p.warnings(), p.atOrigin(), p.quotaNotes()) {
+	for _, note := range slices.Concat(p.warnings(), p.atOrigin(), p.listNotes(), p.quotaNotes()) {
 		w.Line(w.Warn("! "), note)
 	}
 }
@@ -255,7 +256,7 @@ func (p *proposal) summary(w *page.Page) string {
 		if len(p.failures()) > 0 {
 			return "No step can be taken: see the errors."
 		}
-		return w.Good("✓") + fmt.Sprintf(" Nothing to do: %s right.", countOf(d.Summary.Groups, "group is", "groups are"))
+		return w.Good("✓") + fmt.Sprintf(" Nothing to do: %s right.", countOf(d.Summary.Groups, "group is", "groups are")) + p.listSummary()
 	}
 	taken := 0
 	for step := range p.allSteps {
@@ -268,7 +269,7 @@ func (p *proposal) summary(w *page.Page) string {
 		more = fmt.Sprintf(", %d to take over by description", taken)
 	}
 	return fmt.Sprintf("Plan: %s to add, %d to revoke%s, in %d of %s.",
-		countOf(d.Summary.Added, "rule", "rules"), d.Summary.Revoked, more, d.Summary.Changed, countOf(d.Summary.Groups, "group", "groups"))
+		countOf(d.Summary.Added, "rule", "rules"), d.Summary.Revoked, more, d.Summary.Changed, countOf(d.Summary.Groups, "group", "groups")) + p.listSummary()
 }
 
 // A socket is what rules with the same protocol and ports are listed under.

@@ -68,6 +68,7 @@ func (p *proposal) writeStatus(t terminal, status statusDocument, f placeFlags, 
 		targetHeadline(w, v)
 		status.Targets[i].write(w, p.engine.TagKey, f, now)
 		w.Indent(0)
+		writeLists(w, v)
 	}
 	return w.Err()
 }

@@ -25,6 +25,7 @@ type statusTarget struct {
 	Region        string           `json:"region"`
 	RulesPerGroup int              `json:"rulesPerGroup"`
 	Pools         []statusPool     `json:"pools"`
+	PrefixLists   []listPool       `json:"prefixLists"`
 	Exposures     []statusExposure `json:"exposures"`
 	PartialPools  []statusPartial  `json:"partialPools"`
 	StrayTags     []statusStrayTag `json:"strayTags"`
@@ -94,10 +95,10 @@ type statusStrayTag struct {
 }
 
 func (p *proposal) status(around []surroundings) statusDocument {
-	d := statusDocument{wantedRanges: p.wanted(), Targets: []statusTarget{}, Warnings: p.warnings(), Errors: messages(p.failures())}
+	d := statusDocument{wantedRanges: p.wanted(), Targets: []statusTarget{}, Warnings: append(p.warnings(), p.listNotes()...), Errors: messages(p.failures())}
 	for i, v := range p.previews {
 		target := statusTarget{
-			Account: v.Target.Account, Region: v.Target.Region, RulesPerGroup: v.RulesPerGroup, Pools: []statusPool{}, Error: message(v.Err),
+			Account: v.Target.Account, Region: v.Target.Region, RulesPerGroup: v.RulesPerGroup, Pools: []statusPool{}, PrefixLists: listDocument(v), Error: message(v.Err),
 		}
 		for _, pool := range v.Pools {
 			target.add(pool)

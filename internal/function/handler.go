@@ -119,7 +119,7 @@ func (h *Handler) run(ctx context.Context, req engine.Request) (*engine.Report, 
 	began := time.Now()
 	var made changes
 	if h.notifier != nil {
-		req.OnStep = made.add
+		req.OnStep, req.OnChange = made.add, made.addEntries
 	}
 	report, err := h.runEngine(ctx, req)
 	if h.notifier != nil && !made.empty() {

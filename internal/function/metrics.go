@@ -25,7 +25,8 @@ type Metric struct {
 	OfAll bool `json:"-"`
 }
 
-// Metrics are all that a run may tell. FreeSlots is missing where there is no pool, InterfacesIncomplete where nobody
+// Metrics are all that a run may tell. A prefix list counts as a group, and its entries as
+// rules: each metric costs, and who has both watches them as one. FreeSlots is missing where there is no pool, InterfacesIncomplete where nobody
 // looked at all interfaces, PublicationAge where there is no publication: a run that failed to fetch it, or that withdraws
 // the rules.
 var Metrics = []Metric{
@@ -82,13 +83,14 @@ func (m *metrics) emit(report *engine.Report, err error, all bool, began, ended 
 
 // valuesOf returns the metrics of a run, but for its duration.
 func valuesOf(report *engine.Report, err error, now time.Time) map[string]float64 {
+	lists := report.Lists()
 	values := map[string]float64{
-		"RulesAdded":    float64(report.Summary.Added),
-		"RulesRevoked":  float64(report.Summary.Revoked),
+		"RulesAdded":    float64(report.Summary.Added + lists.Added),
+		"RulesRevoked":  float64(report.Summary.Revoked + lists.Removed),
 		"RulesWanted":   float64(report.Capacity.Wanted),
-		"GroupsManaged": float64(report.Summary.Groups),
-		"GroupsChanged": float64(report.Summary.Changed),
-		"GroupsFailed":  float64(report.Summary.Failed),
+		"GroupsManaged": float64(report.Summary.Groups + lists.Lists),
+		"GroupsChanged": float64(report.Summary.Changed + lists.Changed),
+		"GroupsFailed":  float64(report.Summary.Failed + lists.Failed),
 		"PoolsShort":    float64(report.Capacity.Short),
 		"RunSucceeded":  1,
 		"RunFailed":     0,

@@ -25,16 +25,16 @@ type changes struct {
 	noted  int // changes in groups
 }
 
-// A group is a security group of a target.
+// A group is a security group, or a prefix list, of a target.
 type group struct {
 	target *engine.Target
 	id     string
 }
 
-// A change is a rule that was added or revoked.
+// A change is a rule, or an entry of a prefix list, that was added or revoked.
 type change struct {
 	op   secgroup.Op
-	rule secgroup.RuleID
+	rule fmt.Stringer
 }
 
 // maxChanges is more than a message has room for, at some 25 bytes each. What is beyond is counted in the report, and not
@@ -46,18 +46,35 @@ func (c *changes) add(t *engine.Target, step secgroup.Step) {
 	if step.Op != secgroup.Authorize && step.Op != secgroup.Revoke {
 		return
 	}
+	made := make([]change, 0, len(step.Rules))
+	for _, r := range step.Rules {
+		made = append(made, change{step.Op, r.RuleID})
+	}
+	c.note(group{t, step.GroupID}, made)
+}
+
+// addEntries notes a change of a prefix list.
+func (c *changes) addEntries(t *engine.Target, list secgroup.Change) {
+	made := make([]change, 0, len(list.Add)+len(list.Remove))
+	for _, e := range list.Add {
+		made = append(made, change{secgroup.Authorize, e.Prefix})
+	}
+	for _, e := range list.Remove {
+		made = append(made, change{secgroup.Revoke, e.Prefix})
+	}
+	c.note(group{t, list.ListID}, made)
+}
+
+// note notes changes, as far as there is room.
+func (c *changes) note(g group, made []change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.groups == nil {
 		c.groups = map[group][]change{}
 	}
-	g := group{t, step.GroupID}
-	made := c.groups[g]
-	for _, r := range step.Rules[:min(len(step.Rules), maxChanges-c.noted)] {
-		made = append(made, change{step.Op, r.RuleID})
-		c.noted++
-	}
-	c.groups[g] = made
+	made = made[:min(len(made), maxChanges-c.noted)]
+	c.noted += len(made)
+	c.groups[g] = append(c.groups[g], made...)
 }
 
 func (c *changes) empty() bool { return len(c.groups) == 0 }
@@ -119,22 +136,49 @@ const maxMessage = 256 << 10
 
 // subject returns the notification's subject.
 func subject(report *engine.Report) string {
-	s := fmt.Sprintf("cloudfront-sg-sync: %s added, %d revoked in %s",
-		plural(report.Summary.Added, "rule"), report.Summary.Revoked, plural(report.Summary.Changed, "group"))
+	var parts []string
+	lists := report.Lists()
+	if report.Summary.Changed > 0 || lists.Changed == 0 {
+		parts = append(parts, fmt.Sprintf("%s added, %d revoked in %s",
+			plural(report.Summary.Added, "rule"), report.Summary.Revoked, plural(report.Summary.Changed, "group")))
+	}
+	if lists.Changed > 0 {
+		parts = append(parts, fmt.Sprintf("%d added, %d removed in %s", lists.Added, lists.Removed, plural(lists.Changed, "list")))
+	}
+	s := "cloudfront-sg-sync: " + strings.Join(parts, "; ")
 	if len(report.Errors) > 0 {
 		s += "; run failed"
 	}
 	return s
 }
 
+// changed names the kinds of what was changed.
+func changed(report *engine.Report) string {
+	switch lists := report.Lists().Changed > 0; {
+	case lists && report.Summary.Changed > 0:
+		return "Tagged security groups and prefix lists"
+	case lists:
+		return "Tagged prefix lists"
+	}
+	return "Tagged security groups"
+}
+
+// withdrawnFrom names what was withdrawn.
+func withdrawnFrom(report *engine.Report) string {
+	if report.Lists().Changed > 0 {
+		return "The rules of the tagged security groups and the entries of the tagged prefix lists"
+	}
+	return "The rules of the tagged security groups"
+}
+
 // message returns the notification's text.
 func (n *notifier) message(c *changes, report *engine.Report, withdrawn bool) string {
 	var m message
 	if withdrawn {
-		m.line("The rules of the tagged security groups were withdrawn, because the stack that kept them was deleted.")
+		m.line("%s were withdrawn, because the stack that kept them was deleted.", withdrawnFrom(report))
 	} else {
-		m.line("Tagged security groups were changed to let in the ranges of %s that AWS published on %s (sync token %s).",
-			n.services, report.PublishedAt.UTC().Format("2006-01-02 at 15:04:05 UTC"), report.SyncToken)
+		m.line("%s were changed to let in the ranges of %s that AWS published on %s (sync token %s).",
+			changed(report), n.services, report.PublishedAt.UTC().Format("2006-01-02 at 15:04:05 UTC"), report.SyncToken)
 	}
 	if len(report.Errors) > 0 {
 		m.line("")
@@ -186,27 +230,42 @@ func (m *message) String() string {
 	return m.text.String() + fmt.Sprintf("\n%s more did not fit; the log has the counts of all groups.\n", plural(more, "line"))
 }
 
-// groups adds what was done in an account and region, group by group.
+// groups adds what was done in an account and region, group by group and list by
+// list.
 func (m *message) groups(t *engine.Target, c *changes, report *engine.Report) {
 	for _, g := range report.Groups {
-		made, changed := c.groups[group{t, g.GroupID}]
-		if g.Account != t.Account || g.Region != t.Region || !changed {
-			continue
+		if made, changed := c.groups[group{t, g.GroupID}]; changed && g.Account == t.Account && g.Region == t.Region {
+			m.line("  %s: %s added, %d revoked", named(g.GroupID, g.Name, g.Pool), plural(g.Added, "rule"), g.Revoked)
+			m.changes(made, g.Added+g.Revoked)
 		}
-		name := fmt.Sprintf("%s %q", g.GroupID, g.Name)
-		if g.Pool != "" {
-			name += fmt.Sprintf(" of pool %q", g.Pool)
-		}
-		m.line("  %s: %s added, %d revoked", name, plural(g.Added, "rule"), g.Revoked)
-		for _, change := range made {
-			sign := "+"
-			if change.op == secgroup.Revoke {
-				sign = "-"
-			}
-			m.line("    %s %s", sign, change.rule)
-		}
-		m.missing += g.Added + g.Revoked - len(made)
 	}
+	for _, l := range report.PrefixLists {
+		if made, changed := c.groups[group{t, l.PrefixListID}]; changed && l.Account == t.Account && l.Region == t.Region {
+			m.line("  %s: %d added, %d removed", named(l.PrefixListID, l.Name, l.Pool), l.Added, l.Removed)
+			m.changes(made, l.Added+l.Removed)
+		}
+	}
+}
+
+func named(id, name, pool string) string {
+	text := fmt.Sprintf("%s %q", id, name)
+	if pool != "" {
+		text += fmt.Sprintf(" of pool %q", pool)
+	}
+	return text
+}
+
+// changes adds a line for each of the changes of a group or list that were noted,
+// of all that there were.
+func (m *message) changes(made []change, all int) {
+	for _, change := range made {
+		sign := "+"
+		if change.op == secgroup.Revoke {
+			sign = "-"
+		}
+		m.line("    %s %s", sign, change.rule)
+	}
+	m.missing += all - len(made)
 }
 
 func plural(n int, noun string) string {

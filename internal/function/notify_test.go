@@ -1,6 +1,7 @@
 package function
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/google/go-cmp/cmp"
 )
 
 const opsTopic = "arn:aws:sns:eu-central-1:111122223333:ops"
@@ -259,3 +261,49 @@ func TestNotifyLeavesTime(t *testing.T) {
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// What was done to prefix lists is told beside what was done to groups, and
+// counted with it.
+func TestPrefixListsAreTold(t *testing.T) {
+	sim := ec2sim.New(ec2sim.Options{})
+	h, group := newTestHandler(t, sim, serve(goodDocument))
+	list, err := sim.Region("", "us-east-1").CreatePrefixList(ec2sim.PrefixList{
+		Name: "edge", Family: "IPv6", MaxEntries: 5, Tags: map[string]string{"cloudfront-ingress": "ranges", "cloudfront-ingress-pool": "fleet"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &topic{}
+	h.notifier = newTestNotifier(t, s)
+	var out bytes.Buffer
+	h.metrics = &metrics{out: &out, namespace: "Edge"}
+	if _, err := h.Invoke(t.Context(), []byte(`{}`)); err != nil {
+		t.Fatal(err)
+	}
+	want := `Tagged security groups and prefix lists were changed to let in the ranges of CLOUDFRONT that AWS published on 2026-09-21 at 14:13:20 UTC (sync token 1790000000).
+
+us-east-1
+  ` + group + ` "web": 2 rules added, 0 revoked
+    + tcp 443 from 18.64.0.0/14
+    + tcp 443 from 2600:9000::/28
+  ` + list.ID + ` "edge" of pool "fleet": 1 added, 0 removed
+    + 2600:9000::/28
+`
+	if len(s.published) != 1 {
+		t.Fatalf("the topic was told %d times", len(s.published))
+	}
+	if diff := cmp.Diff(want, s.published[0].Get("Message")); diff != "" {
+		t.Error(diff)
+	}
+	if got, want := s.published[0].Get("Subject"), "cloudfront-sg-sync: 2 rules added, 0 revoked in 1 group; 1 added, 0 removed in 1 list"; got != want {
+		t.Errorf("subject %q", got)
+	}
+	for _, part := range []string{`"RulesAdded":3`, `"GroupsManaged":2`, `"GroupsChanged":2`} {
+		if !strings.Contains(out.String(), part) {
+			t.Errorf("no %s in %s", part, out.String())
+		}
+	}
+	if text := withdrawnFrom(&engine.Report{PrefixLists: []engine.PrefixListReport{{Removed: 1}}}); !strings.Contains(text, "prefix lists") {
+		t.Errorf("got %q", text)
+	}
+}

@@ -91,7 +91,13 @@ func (h *Handler) fulfil(ctx context.Context, r *resourceRequest) (reason string
 	case r.kind != requestDelete:
 		report, err := h.run(ctx, engine.Request{})
 		err = leave(report, err)
-		if report.Summary.Groups == 0 {
+		lists := report.Lists().Lists
+		switch {
+		case lists > 0 && report.Summary.Groups == 0:
+			return plural(lists, "prefix list") + " made equal to the published ranges", err
+		case lists > 0:
+			return plural(report.Summary.Groups, "security group") + " and " + plural(lists, "prefix list") + " made equal to the published ranges", err
+		case report.Summary.Groups == 0:
 			return "there is no security group tagged " + h.engine.TagKey + " yet; tag one, it is synced by the next run", err
 		}
 		return plural(report.Summary.Groups, "security group") + " made equal to the published ranges", err
@@ -101,7 +107,11 @@ func (h *Handler) fulfil(ctx context.Context, r *resourceRequest) (reason string
 		return "this resource was never made, so the rules are left as they are", nil
 	}
 	report, err := h.run(ctx, engine.Request{Withdraw: true})
-	return plural(report.Summary.Revoked, "rule") + " withdrawn", err
+	withdrawn := plural(report.Summary.Revoked, "rule")
+	if removed := report.Lists().Removed; removed > 0 {
+		withdrawn += fmt.Sprintf(" and %d entries of prefix lists", removed)
+	}
+	return withdrawn + " withdrawn", err
 }
 
 // A resourceAnswer is the answer to CloudFormation. See
