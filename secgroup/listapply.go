@@ -22,7 +22,8 @@ const (
 // Modify makes one change of a plan to a version of a prefix list, by one call,
 // and waits until it is made. It returns the version that the change has made.
 // If it fails, no later change of the plan may be made; EC2 has changed all of
-// the entries or none. Where [IsConflict] holds for the error, a new plan may
+// the entries or none. A call that has begun is finished when the context is
+// canceled, as nobody knows what became of one that is given up; the wait ends. Where [IsConflict] holds for the error, a new plan may
 // succeed.
 func Modify(ctx context.Context, api API, change Change, version int64) (int64, error) {
 	in := &ec2.ModifyManagedPrefixListInput{PrefixListId: aws.String(change.ListID), CurrentVersion: aws.Int64(version)}
@@ -32,7 +33,13 @@ func Modify(ctx context.Context, api API, change Change, version int64) (int64, 
 	for _, e := range change.Remove {
 		in.RemoveEntries = append(in.RemoveEntries, types.RemovePrefixListEntry{Cidr: aws.String(e.Prefix.String())})
 	}
-	if _, err := api.ModifyManagedPrefixList(ctx, in); err != nil {
+	call := context.WithoutCancel(ctx)
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		call, cancel = context.WithDeadline(call, deadline)
+		defer cancel()
+	}
+	if _, err := api.ModifyManagedPrefixList(call, in); err != nil {
 		err = Explain(fmt.Errorf("%v: %w", change, err), "ec2:ModifyManagedPrefixList")
 		if code(err) == "IncorrectState" { // someone else's change is under way
 			if _, failed := settled(ctx, api, change.ListID, 0); failed != nil {

@@ -390,6 +390,20 @@ func TestListChangeTakesTime(t *testing.T) {
 	}
 }
 
+// Who stops a run does not wait for EC2, and what was begun is finished.
+func TestWaitForListEndsWhenStopped(t *testing.T) {
+	w := newListWorld(ec2sim.Options{PrefixListDelay: time.Hour})
+	w.create(t, "ranges", "", 10)
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(20*time.Millisecond, cancel)
+	if _, err := w.sync(ctx, t, listRequest(cut("18.64.0.0/24", 1))); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if n := w.mutations(); n != 1 {
+		t.Errorf("%d calls", n)
+	}
+}
+
 // A version that has moved on is a conflict, and so is a change under way.
 func TestListConflicts(t *testing.T) {
 	w := newListWorld(ec2sim.Options{PrefixListDelay: 50 * time.Millisecond})

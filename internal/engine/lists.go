@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"cloudfront-sg-sync/secgroup"
 
@@ -136,27 +135,19 @@ func (e *Engine) modify(ctx context.Context, t *Target, pool secgroup.ListPool, 
 	return nil
 }
 
-// change makes a change. One that has begun is waited for when the run is
-// stopped, up to the deadline. One that ends a gap is tried again, and not held
-// to the deadline.
+// change makes a change. One that ends a gap is tried again, and neither held to
+// the run's deadline nor stopped with it.
 func (e *Engine) change(ctx context.Context, t *Target, change secgroup.Change, version int64) (int64, error) {
 	if !change.Closes {
 		if err := outOfTime(ctx, stepReserve); err != nil {
 			return version, err
 		}
+		return secgroup.Modify(ctx, t.EC2, change, version)
 	}
-	call := context.WithoutCancel(ctx)
-	deadline, ok := ctx.Deadline()
-	if change.Closes {
-		deadline, ok = time.Now().Add(closingTime), true
-	}
-	if ok {
-		var cancel context.CancelFunc
-		call, cancel = context.WithDeadline(call, deadline)
-		defer cancel()
-	}
+	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), closingTime)
+	defer cancel()
 	made, err := secgroup.Modify(call, t.EC2, change, version)
-	for n := 1; change.Closes && n < closingTries && err != nil && !secgroup.IsConflict(err) && !secgroup.IsRefusal(err) && sleep(call, closingPause); n++ {
+	for n := 1; n < closingTries && err != nil && !secgroup.IsConflict(err) && !secgroup.IsRefusal(err) && sleep(call, closingPause); n++ {
 		made, err = secgroup.Modify(call, t.EC2, change, version)
 	}
 	return made, err
