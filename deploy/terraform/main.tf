@@ -144,6 +144,24 @@ data "aws_iam_policy_document" "sync" {
     }
   }
 
+  statement {
+    sid       = "ReadAndChangeEntriesOfTaggedPrefixLists"
+    actions   = ["ec2:GetManagedPrefixListEntries", "ec2:ModifyManagedPrefixList"]
+    resources = ["arn:${data.aws_partition.current.partition}:ec2:*:${data.aws_caller_identity.current.account_id}:prefix-list/*"]
+
+    condition {
+      test     = "Null"
+      variable = "aws:ResourceTag/${var.tag_key}"
+      values   = ["false"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestedRegion"
+      values   = local.regions
+    }
+  }
+
   dynamic "statement" {
     for_each = var.rules_per_group == "auto" ? [true] : []
 
