@@ -163,7 +163,7 @@ func (s *story) closing(context.Context) error {
 	}
 	s.page.Indent(0)
 	s.page.Line()
-	s.page.Line(s.page.Good("✓"), fmt.Sprintf("  %d calls, %d of them changed rules. None closed an address in use, not even until the next call.", s.calls, states))
+	s.page.Line(s.page.Good("✓"), fmt.Sprintf("  %d calls about groups, %d changed rules. None closed an address in use, not even for one call.", s.calls, states))
 	s.page.Line("   ", s.page.Quiet("Next: deploy the function and tag a group, see README.md."))
 	return nil
 }
