@@ -43,7 +43,20 @@ func (p InterfacePlan) String() string {
 	if len(p.Attach) == 0 {
 		return text + ", as no group of the pool has them: make room in the pool"
 	}
-	return text + fmt.Sprintf(": attach %s to it as well, beside %s%s", strings.Join(p.Attach, " and "), strings.Join(p.Groups, ", "), p.limit())
+	return text + fmt.Sprintf(": attach %s to it as well, beside %s%s: %s", strings.Join(p.Attach, " and "), strings.Join(p.Groups, ", "), p.limit(), p.command())
+}
+
+// command returns the command that attaches what is missing. It names the groups
+// that the interface has as well, as they are all replaced. Those of a load
+// balancer are changed through it alone. See
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSecurityGroups.html
+func (p InterfacePlan) command() string {
+	groups := strings.Join(slices.Concat(p.Groups, p.Attach), " ")
+	parts := strings.Split(strings.TrimPrefix(p.Description, "ELB "), "/") // ELB app/shop/50dc6c495c0c9188
+	if strings.HasPrefix(p.Description, "ELB ") && len(parts) == 3 {
+		return fmt.Sprintf(`aws elbv2 set-security-groups --load-balancer-arn "$(aws elbv2 describe-load-balancers --names %s --query 'LoadBalancers[0].LoadBalancerArn' --output text)" --security-groups %s`, parts[1], groups)
+	}
+	return fmt.Sprintf("aws ec2 modify-network-interface-attribute --network-interface-id %s --groups %s", p.ID, groups)
 }
 
 func (p InterfacePlan) owner() string {
