@@ -50,7 +50,7 @@ demo: ## Watch the function work, without AWS and without a network (IP_RANGES=F
 	@go run ./cmd/cfsg demo $(if $(IP_RANGES),--ip-ranges '$(IP_RANGES)')
 
 test: ## Run all tests, with the race detector where there is a C compiler
-	go test $(RACE) ./...
+	go test $(RACE) -timeout 30m ./...
 
 lint: ## Check the code: checksums of what it uses, vet, formatting, linters (the first run compiles the linters)
 	go mod verify

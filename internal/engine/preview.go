@@ -94,6 +94,7 @@ func (p Preview) Failures(req Request) []error {
 
 func (e *Engine) preview(ctx context.Context, t *Target, publication *iprange.Publication, req Request) Preview {
 	p := Preview{Target: t}
+	t.askedNow = false
 	var lists lookedUp
 	if p.Groups, lists, p.Err = e.look(ctx, t); p.Err == nil {
 		if e.RulesPerGroup == 0 && len(p.Groups) > 0 {

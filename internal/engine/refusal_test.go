@@ -183,3 +183,24 @@ func (s sharing) DescribeSecurityGroups(ctx context.Context, in *ec2.DescribeSec
 	}
 	return out, err
 }
+
+// A quota that was raised or lowered is learnt by the next run of a warm
+// instance: where a pool is too small, and where EC2 refuses for it.
+func TestQuotaThatChanges(t *testing.T) {
+	s := newScene(t, ec2sim.Options{RulesPerGroup: 20}, []string{"us-east-1"}, nil, spread40()...)
+	web := s.group(s.here, "web", "443")
+	if _, err := s.Run(t.Context(), Request{}); err == nil || !strings.Contains(err.Error(), "room for 20") {
+		t.Fatalf("error %v", err)
+	}
+	s.here.SetQuota(40)
+	if report, err := s.Run(t.Context(), Request{}); err != nil || report.Summary.Added != 20 {
+		t.Errorf("raised: error %v, summary %+v", err, report.Summary)
+	}
+	if err := s.here.SetRules(web); err != nil {
+		t.Fatal(err)
+	}
+	s.here.SetQuota(30)
+	if report, err := s.Run(t.Context(), Request{}); err == nil || !strings.Contains(err.Error(), "room for 30") || report.Summary.Added != 30 {
+		t.Errorf("lowered: error %v, summary %+v", err, report.Summary)
+	}
+}

@@ -34,6 +34,7 @@ const (
 // rest of its pool is planned without it.
 func (e *Engine) sync(ctx context.Context, o *outcome, fetch func() (*iprange.Publication, error), req Request) {
 	t := o.target
+	t.askedNow = false
 	began := time.Now()
 	groups, lists, err := e.discover(ctx, o)
 	publication, fetchErr := fetch()

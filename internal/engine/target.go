@@ -33,8 +33,10 @@ type Target struct {
 	// different owners are seen.
 	AccountID func(context.Context) (string, error)
 
-	knownQuota int // the answer of an earlier run
+	knownQuota int // the last answer
 	quotaAsked time.Time
+	askedNow   bool // in this run
+	mayNotAsk  bool // as Service Quotas said
 }
 
 func (t *Target) String() string {
@@ -243,16 +245,12 @@ func (t *Target) quotaIsOld(plan *secgroup.Plan) bool {
 		_, ok := errors.AsType[*secgroup.ShortageError](pool.Err)
 		return ok
 	})
-	if short && time.Since(t.quotaAsked) > quotaDoubted {
+	if short && !t.askedNow && !t.mayNotAsk {
 		t.knownQuota = 0
 		return true
 	}
 	return false
 }
-
-// quotaDoubted is how long an answer is believed where a pool is too small: not
-// to the next run, but through this one.
-const quotaDoubted = 10 * time.Second
 
 // forgetQuota forgets the quota if a refusal says that it is another one.
 func (t *Target) forgetQuota(err error) {
@@ -268,13 +266,15 @@ func (t *Target) learnQuota(ctx context.Context) (int, error) {
 		return t.knownQuota, nil
 	}
 	quota, err := t.Quota(ctx)
+	t.askedNow = true
 	if err != nil {
-		if denied, ok := errors.AsType[smithy.APIError](err); ok && strings.HasPrefix(denied.ErrorCode(), "AccessDenied") {
+		denied, ok := errors.AsType[smithy.APIError](err)
+		if t.mayNotAsk = ok && strings.HasPrefix(denied.ErrorCode(), "AccessDenied"); t.mayNotAsk {
 			t.knownQuota, t.quotaAsked = DefaultRulesPerGroup, time.Now()
 		}
 		return DefaultRulesPerGroup, err
 	}
-	t.knownQuota, t.quotaAsked = quota, time.Now()
+	t.knownQuota, t.quotaAsked, t.mayNotAsk = quota, time.Now(), false
 	return quota, nil
 }
 
