@@ -74,7 +74,7 @@ func (d *checkDocument) step() doctor.Step {
 	if d.world() {
 		find(doctor.Finding{
 			Code: "groups-open", Verdict: doctor.Warn, Message: "everyone else is let in as well: CloudFront and its WAF can be passed by",
-			Advice: "cfsg check --address with what stands at name shows the rule; revoke it.",
+			Advice: "cfsg check --address with what stands at name shows the rule. Before you revoke it, cfsg status says whether CloudFront gets in without it.",
 		})
 	}
 	return step
