@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"cloudfront-sg-sync/internal/ec2sim"
@@ -27,8 +28,13 @@ func newOperator(t *testing.T, seed string) *operator {
 	if err := o.Seed(strings.NewReader(seed)); err != nil {
 		t.Fatal(err)
 	}
+	var mu sync.Mutex // some calls go on side by side
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		o.before()
+		func() {
+			mu.Lock()
+			defer mu.Unlock()
+			o.before()
+		}()
 		o.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
@@ -121,7 +127,7 @@ func TestApplyDoesOnlyWhatWasShown(t *testing.T) {
 	tagged := slices.IndexFunc(region.Groups(), func(g ec2sim.Group) bool { return len(g.Tags) > 0 })
 	requests := 0
 	o.before = func() {
-		if requests++; requests == 3 { // describe and quota for the plan; now the run begins
+		if requests++; requests == 5 { // groups, lists, quota and interfaces for the plan; now the run begins
 			if err := region.SetRules(region.Groups()[tagged].ID); err != nil {
 				t.Error(err)
 			}

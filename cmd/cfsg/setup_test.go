@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"cloudfront-sg-sync/internal/ec2sim"
@@ -82,8 +83,13 @@ func newOriginSite(t *testing.T, seed string) *originSite {
 	}
 	o.let = o.letIn()
 	o.Observe(o.witness)
+	var mu sync.Mutex // some calls go on side by side
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		o.before()
+		func() {
+			mu.Lock()
+			defer mu.Unlock()
+			o.before()
+		}()
 		o.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)

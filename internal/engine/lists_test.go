@@ -201,6 +201,7 @@ func TestTwoRunsAtOnceOnLists(t *testing.T) {
 	var running sync.WaitGroup
 	for range 2 {
 		other := *s.Engine
+		other.Targets = ownTargets(s.Targets)
 		running.Go(func() {
 			if _, err := other.Run(context.WithoutCancel(t.Context()), Request{}); err != nil {
 				t.Error(err)
@@ -211,6 +212,17 @@ func TestTwoRunsAtOnceOnLists(t *testing.T) {
 	if got := s.entries(s.here, list); got != rangeA+" "+rangeB || *closed != 0 {
 		t.Errorf("entries %s, closed %d times", got, *closed)
 	}
+}
+
+// ownTargets returns targets for an engine of its own: what one has learnt of a
+// target is not shared.
+func ownTargets(targets []*Target) []*Target {
+	var own []*Target
+	for _, t := range targets {
+		c := *t
+		own = append(own, &c)
+	}
+	return own
 }
 
 // watchList counts the changes after which a list lets in less than rangeA.

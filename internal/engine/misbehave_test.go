@@ -201,6 +201,7 @@ func TestTwoRunsAtOnce(t *testing.T) {
 		one.next(spread(60))
 		// The second engine works on the same endpoint, with a fetcher of its own.
 		two := *one.Engine
+		two.Targets = ownTargets(one.Targets)
 		two.Fetch = (&iprange.Fetcher{Selection: one.fetcher.Selection, Transport: one.fetcher.Transport}).Fetch
 		ranges := slices.Concat(spread(120)[30:], parts("2600:9000::/36", 36))
 		one.token++

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/flate"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -82,7 +83,7 @@ func completions(cfsg string) ([]entry, error) {
 	}
 	var entries []entry
 	for _, shell := range []string{"bash", "fish", "zsh"} {
-		code, err := exec.Command(cfsg, "completion", shell).Output()
+		code, err := exec.CommandContext(context.Background(), cfsg, "completion", shell).Output()
 		if err != nil {
 			return nil, fmt.Errorf("%s completion %s: %w", cfsg, shell, err)
 		}

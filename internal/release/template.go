@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -36,7 +37,7 @@ func (r release) packTemplates() error {
 		fmt.Fprintln(os.Stderr, "release: the plain CloudFormation template is left out:", err)
 		return nil
 	}
-	cmd := exec.Command(python, "-c", transform)
+	cmd := exec.CommandContext(context.Background(), python, "-c", transform)
 	cmd.Stdin, cmd.Stderr = strings.NewReader(fromBucket), os.Stderr
 	plain, err := cmd.Output()
 	if err != nil {
@@ -60,7 +61,7 @@ func findTranslator() (string, error) {
 		}
 	}
 	for _, python := range append(candidates, "python3") {
-		if exec.Command(python, "-c", "import samtranslator").Run() == nil {
+		if exec.CommandContext(context.Background(), python, "-c", "import samtranslator").Run() == nil {
 			return python, nil
 		}
 	}
