@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cloudfront-sg-sync/internal/ec2sim"
+	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -202,6 +203,7 @@ func TestTwoRunsAtOnceOnLists(t *testing.T) {
 	for range 2 {
 		other := *s.Engine
 		other.Targets = ownTargets(s.Targets)
+		other.Fetch = (&iprange.Fetcher{Selection: s.fetcher.Selection, Transport: s.fetcher.Transport}).Fetch
 		running.Go(func() {
 			if _, err := other.Run(context.WithoutCancel(t.Context()), Request{}); err != nil {
 				t.Error(err)
