@@ -41,7 +41,7 @@ FUZZTIME = 30s
 EVENT = {"dryRun":$(if $(DRY_RUN),true,false),"force":$(if $(FORCE),true,false)}
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak fuzz lint vulnerabilities fmt bench build sbom release dependencies picture reproduce build-SyncFunction deploy invoke clean
+.PHONY: help demo test soak fuzz lint vulnerabilities fmt bench build sbom release dependencies picture terminal reproduce build-SyncFunction deploy invoke clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -112,6 +112,9 @@ dependencies: ## Write the table of docs/dependencies.md anew
 picture: ## Draw docs/rules.svg anew, from published documents (HISTORY="FILE …", oldest first)
 	go run ./internal/picture $(HISTORY) > docs/rules.svg.new || { rm -f docs/rules.svg.new; exit 1; }
 	@mv docs/rules.svg.new docs/rules.svg
+
+terminal: ## Draw docs/terminal-*.svg anew, what cfsg shows (on Linux)
+	go test ./cmd/cfsg -run TestTerminalPicture -count 1 -update
 
 reproduce: ## Build in two other folders and compare: one source, one hash
 	@rm -rf build/reproduce
