@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// simURL is where README has the endpoint.
+// simURL is where docs/cfsg.md has the endpoint.
 const simURL = "http://127.0.0.1:4566"
 
 // What the documents show of cfsg is what it prints: the commands of all console
@@ -21,7 +21,7 @@ const simURL = "http://127.0.0.1:4566"
 // lines.
 func TestReadme(t *testing.T) {
 	t.Chdir("../..")
-	for _, document := range []string{"README.md", "docs/check.md", "docs/export.md"} {
+	for _, document := range []string{"docs/cfsg.md", "docs/check.md", "docs/export.md"} {
 		t.Run(document, func(t *testing.T) { testConsole(t, document, "docs/example-groups.json") })
 	}
 	t.Run("docs/setup.md", func(t *testing.T) { testConsole(t, "docs/setup.md", "docs/example-origin.json") })
