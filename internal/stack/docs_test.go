@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"cloudfront-sg-sync/internal/function"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // setting matches a parameter that a page tells the reader to set, such as AlarmEmail=….
@@ -40,7 +42,33 @@ func checkDocs(t *testing.T, f files, report func(string, ...any)) {
 			}
 		}
 	}
+	checkVariables(t, f, report)
 	checkCosts(report, f[operationsFile], len(alarms))
+}
+
+// checkVariables compares the table of variables with the template: each has a parameter of its name, with that default.
+func checkVariables(t *testing.T, f files, report func(string, ...any)) {
+	listed := map[string]string{}
+	for _, found := range regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\| `?([^|`]*)`? \\|").FindAllStringSubmatch(f[configurationFile], -1) {
+		listed[found[1]] = strings.TrimSpace(found[2])
+	}
+	s, want := f.template(t, mainFile), map[string]string{}
+	for name := range get(s.resource("SyncFunction", "Properties", "Environment", "Variables")).(map[string]any) {
+		parameter := ""
+		for word := range strings.SplitSeq(name, "_") {
+			parameter += word[:1] + strings.ToLower(word[1:])
+		}
+		want[name] = fmt.Sprint(get(s.section("Parameters")[parameter], "Default"))
+		switch {
+		case name == "REGIONS":
+			want[name] = "the function's own"
+		case want[name] == "":
+			want[name] = "none"
+		}
+	}
+	if diff := cmp.Diff(want, listed); diff != "" {
+		report("the variables of %s: -template +page\n%s", configurationFile, diff)
+	}
 }
 
 // notParameters are what the AWS CLI sets in the same way.

@@ -145,6 +145,8 @@ var mistakes = []struct{ check, name, file, old, new, want string }{
 	{"docs", "heading renamed", operationsFile, "### A run failed", "### Failed runs", "alarm RunFailedAlarm points to"},
 	{"docs", "parameter of the past", operationsFile, "OneRunAtATime=true", "ReserveConcurrency=true", "sets ReserveConcurrency"},
 	{"docs", "output of the past", operationsFile, "# output LogGroupName", "# output LogGroup", "names the output LogGroup"},
+	{"docs", "default of the past", configurationFile, "| `50` |", "| `30` |", "the variables of"},
+	{"docs", "variable not told of", configurationFile, "| `WITHIN` |", "| within |", "the variables of"},
 	{"docs", "metric not counted", operationsFile, "| 13 × $0.30", "| 12 × $0.30", "no row"},
 	{"docs", "wrong sum", operationsFile, "**7.50**", "**6.50**", "do not add up"},
 

@@ -18,8 +18,9 @@ const (
 	makeFile    = "Makefile"
 	samFile     = "samconfig.toml"
 
-	operationsFile   = "docs/operations.md"
-	organizationFile = "docs/organization.md"
+	configurationFile = "docs/configuration.md"
+	operationsFile    = "docs/operations.md"
+	organizationFile  = "docs/organization.md"
 )
 
 // files are the contents of these files.
@@ -38,7 +39,7 @@ func (f files) template(t *testing.T, name string) template {
 func readFiles(t *testing.T) files {
 	t.Helper()
 	f := files{}
-	for _, name := range []string{mainFile, memberFile, starterFile, makeFile, samFile, operationsFile, organizationFile, deployerFile} {
+	for _, name := range []string{mainFile, memberFile, starterFile, makeFile, samFile, configurationFile, operationsFile, organizationFile, deployerFile} {
 		data, err := os.ReadFile(filepath.Join("..", "..", name))
 		if err != nil {
 			t.Fatal(err)
