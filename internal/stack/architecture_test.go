@@ -1,0 +1,118 @@
+package stack
+
+import (
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const architectureFile = "docs/architecture.md"
+
+var (
+	room     = regexp.MustCompile("(?m)^\\| `([a-z0-9/]+)` \\|")
+	testName = regexp.MustCompile("\\b(?:Test|Fuzz)[A-Z]\\w*")
+	goFile   = regexp.MustCompile(`[\w/]+\.go\b`)
+	testFunc = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+)
+
+// A tree is the Go code of the project: the tests there are, and its files by folder.
+type tree struct {
+	tests   map[string]bool
+	folders map[string][]string
+}
+
+func readTree(t *testing.T, root fs.FS) tree {
+	t.Helper()
+	found := tree{tests: map[string]bool{}, folders: map[string][]string{}}
+	err := fs.WalkDir(root, ".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && slices.Contains([]string{".git", "build", "dist", "testdata", ".aws-sam"}, entry.Name()):
+			return fs.SkipDir
+		case path.Ext(name) != ".go":
+			return nil
+		}
+		found.folders[path.Dir(name)] = append(found.folders[path.Dir(name)], path.Base(name))
+		if strings.HasSuffix(name, "_test.go") {
+			text, err := fs.ReadFile(root, name)
+			if err != nil {
+				return err
+			}
+			for _, test := range testFunc.FindAllStringSubmatch(string(text), -1) {
+				found.tests[test[1]] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// has reports whether there is a file of a name, or of a folder and a name.
+func (t tree) has(file string) bool {
+	for folder, names := range t.folders {
+		if slices.Contains(names, path.Base(file)) && (path.Dir(file) == "." || folder == path.Dir(file)) {
+			return true
+		}
+	}
+	return false
+}
+
+// astray returns what the page names that the tree does not have, and the rooms that it does not name.
+func (t tree) astray(page string) []string {
+	var found []string
+	for _, name := range testName.FindAllString(page, -1) {
+		if !t.tests[name] {
+			found = append(found, "no test "+name)
+		}
+	}
+	for _, name := range goFile.FindAllString(page, -1) {
+		if !t.has(name) {
+			found = append(found, "no file "+name)
+		}
+	}
+	for _, match := range room.FindAllStringSubmatch(page, -1) {
+		if t.folders[match[1]] == nil {
+			found = append(found, "no room "+match[1])
+		}
+	}
+	for folder := range maps.Keys(t.folders) {
+		if !strings.Contains(page, "`"+folder+"`") {
+			found = append(found, "not on the page: "+folder)
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+// The rooms, files and tests on the page of the architecture are those of the tree.
+func TestArchitecture(t *testing.T) {
+	root := os.DirFS("../..")
+	page, err := fs.ReadFile(root, architectureFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, problem := range readTree(t, root).astray(string(page)) {
+		t.Errorf("%s: %s", architectureFile, problem)
+	}
+}
+
+// What has gone, or is not told of, is found.
+func TestArchitectureAstray(t *testing.T) {
+	here := tree{tests: map[string]bool{"TestHere": true}, folders: map[string][]string{"a": {"one.go"}, "b/c": {"two.go"}}}
+	page := "| `a` | one |\n| `gone` | one |\n`TestHere` `TestGone` `FuzzGone` one.go `a/one.go` `a/two.go` three.go\n"
+	want := []string{"no file a/two.go", "no file three.go", "no room gone", "no test FuzzGone", "no test TestGone", "not on the page: b/c"}
+	if diff := cmp.Diff(want, here.astray(page)); diff != "" {
+		t.Errorf("-want +found\n%s", diff)
+	}
+}
