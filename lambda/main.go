@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 
+	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/function"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -23,7 +24,7 @@ func main() {
 }
 
 func newHandler(log *slog.Logger) (*function.Handler, error) {
-	c, err := function.ConfigFromEnv(os.Getenv)
+	c, err := config.FromEnv(os.Getenv)
 	if err != nil {
 		return nil, err
 	}

@@ -71,7 +71,7 @@ func (o *operation) ec2(t *engine.Target) *ec2.Client {
 	cfg := o.aws.Copy()
 	cfg.Region = t.Region
 	role := ""
-	for _, arn := range o.config.Roles(o.aws.Region) {
+	for _, arn := range engine.Roles(o.config, o.aws.Region) {
 		if engine.AccountOf(arn) == t.Account {
 			role = arn
 		}
@@ -98,7 +98,7 @@ func (f accountFlags) operation(ctx context.Context, t terminal, flags map[strin
 	if f.Verbose {
 		log = slog.New(slog.NewTextHandler(t.err, nil))
 	}
-	e, err := c.NewEngine(cfg, func(context.Context, *iprange.Notice) (*iprange.Publication, error) { return read() }, log)
+	e, err := engine.New(c, cfg, func(context.Context, *iprange.Notice) (*iprange.Publication, error) { return read() }, log)
 	return &operation{e, c, cfg}, err
 }
 

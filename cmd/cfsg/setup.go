@@ -143,7 +143,7 @@ func (c *setupCommand) prepare(ctx context.Context, t terminal) (*setupRun, erro
 		return nil, err
 	}
 	fetch := func(context.Context, *iprange.Notice) (*iprange.Publication, error) { return ranges.Publication, nil }
-	e, err := config.NewEngine(cfg, fetch, slog.New(slog.DiscardHandler))
+	e, err := engine.New(config, cfg, fetch, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
-	"cloudfront-sg-sync/internal/function"
+	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/iprange"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -26,11 +26,11 @@ func notification(d *document) ([]byte, error) {
 	return json.Marshal(events.SNSEvent{Records: []events.SNSEventRecord{{
 		EventSource:          "aws:sns",
 		EventVersion:         "1.0",
-		EventSubscriptionArn: function.DefaultTopicARN + ":00000000-0000-0000-0000-000000000000",
+		EventSubscriptionArn: config.DefaultTopicARN + ":00000000-0000-0000-0000-000000000000",
 		SNS: events.SNSEntity{
 			Type:      "Notification",
 			MessageID: "00000000-0000-0000-0000-000000000000",
-			TopicArn:  function.DefaultTopicARN,
+			TopicArn:  config.DefaultTopicARN,
 			Subject:   "IP Space Changed",
 			Message:   string(message),
 			Timestamp: d.publication.Published.Add(36 * time.Second),

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/ec2sim"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/function"
@@ -52,7 +53,7 @@ func newWorld(ctx context.Context, log *slog.Logger) (_ *world, err error) {
 	}
 	// Only what differs from a deployed function, whose environment is empty.
 	environment := map[string]string{"IP_RANGES_URL": feedURL + "/ip-ranges.json", "METRICS_NAMESPACE": "none"}
-	config, err := function.ConfigFromEnv(func(name string) string { return environment[name] })
+	config, err := config.FromEnv(func(name string) string { return environment[name] })
 	if err != nil {
 		return nil, err
 	}

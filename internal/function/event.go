@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
+	"sync"
 
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/iprange"
@@ -184,7 +186,7 @@ func parseSchedule(detailType jsontext.Value) (engine.Request, error) {
 	return engine.Request{Look: true}, nil
 }
 
-var groupIDPattern = pattern(`^sg-[0-9a-f]+$`)
+var groupIDPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^sg-[0-9a-f]+$`) })
 
 // parseManual returns the request of a manual invocation. An unknown member is
 // an error: a mistyped dryrun must not apply.

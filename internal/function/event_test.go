@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/iprange"
 
@@ -35,7 +36,7 @@ func record(topic, message string) string {
 func notification(messages ...string) string {
 	var records []string
 	for _, m := range messages {
-		records = append(records, record(DefaultTopicARN, m))
+		records = append(records, record(config.DefaultTopicARN, m))
 	}
 	return `{"Records":[` + strings.Join(records, ",") + `]}`
 }
@@ -73,7 +74,7 @@ func TestParseEvent(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := parseEvent([]byte(test.payload), DefaultTopicARN)
+			got, err := parseEvent([]byte(test.payload), config.DefaultTopicARN)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -163,12 +164,12 @@ func TestParseEventRefused(t *testing.T) {
 		{"a topic given twice", strings.Replace(notification(newMessage), `"Sns":{`, `"Sns":{"TopicArn":"arn:aws:sns:us-east-1:111122223333:mine",`, 1), "duplicate"},
 		{"a topic that is misspelt", strings.Replace(notification(newMessage), `"TopicArn"`, `"topicarn"`, 1), `topic ""`},
 		{
-			"other topic", `{"Records":[` + record(DefaultTopicARN+"2", newMessage) + `]}`,
-			`comes from topic "` + DefaultTopicARN + `2", refused; only notifications of TOPIC_ARN=` + DefaultTopicARN + " count",
+			"other topic", `{"Records":[` + record(config.DefaultTopicARN+"2", newMessage) + `]}`,
+			`comes from topic "` + config.DefaultTopicARN + `2", refused; only notifications of TOPIC_ARN=` + config.DefaultTopicARN + " count",
 		},
 		{"same name in another account", `{"Records":[` + record("arn:aws:sns:us-east-1:111122223333:AmazonIpSpaceChanged", newMessage) + `]}`, "refused"},
-		{"topic in other case", `{"Records":[` + record(strings.ToUpper(DefaultTopicARN), newMessage) + `]}`, "refused"},
-		{"other topic behind the right one", `{"Records":[` + record(DefaultTopicARN, newMessage) + "," + record("x", newMessage) + `]}`, `record 1 comes from topic "x"`},
+		{"topic in other case", `{"Records":[` + record(strings.ToUpper(config.DefaultTopicARN), newMessage) + `]}`, "refused"},
+		{"other topic behind the right one", `{"Records":[` + record(config.DefaultTopicARN, newMessage) + "," + record("x", newMessage) + `]}`, `record 1 comes from topic "x"`},
 		{"no message", notification(""), "record 0 has no message"},
 		{"no message in the second record", notification(newMessage, ""), "record 1 has no message"},
 		{"message not JSON", notification("You have chosen to subscribe"), "record 0: read notification"},
@@ -188,7 +189,7 @@ func TestParseEventRefused(t *testing.T) {
 		{"another event of EventBridge", `{"detail-type":"EC2 Instance State-change Notification","detail":{}}`, `only "Scheduled Event" is handled`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := parseEvent([]byte(test.payload), DefaultTopicARN)
+			got, err := parseEvent([]byte(test.payload), config.DefaultTopicARN)
 			checkOneLine(t, err, "event", test.word)
 			if diff := cmp.Diff(engine.Request{}, got.run); diff != "" || got.resource != nil {
 				t.Errorf("a request is returned with the error\n%s", diff)
@@ -216,7 +217,7 @@ func TestParseEventErrorIsBounded(t *testing.T) {
 		"synctoken":             notification(`{"synctoken":"` + huge + `"}`),
 		"member of the message": notification(`{"` + huge + `":1}`),
 	} {
-		_, err := parseEvent([]byte(payload), DefaultTopicARN)
+		_, err := parseEvent([]byte(payload), config.DefaultTopicARN)
 		if err == nil {
 			t.Errorf("%s: no error", name)
 		} else if len(err.Error()) > 2000 {
@@ -254,7 +255,7 @@ func TestSampleEvents(t *testing.T) {
 	}
 	got := map[string]engine.Request{}
 	for name, payload := range samples(t) {
-		event, err := parseEvent(payload, DefaultTopicARN)
+		event, err := parseEvent(payload, config.DefaultTopicARN)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -282,7 +283,7 @@ func FuzzParseEvent(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		event, err := parseEvent(payload, DefaultTopicARN)
+		event, err := parseEvent(payload, config.DefaultTopicARN)
 		req := event.run
 		if err != nil {
 			if diff := cmp.Diff(engine.Request{}, req); diff != "" || event.resource != nil {
@@ -321,4 +322,20 @@ func FuzzParseEvent(f *testing.F) {
 			t.Errorf("-said by the event +asked for\n%s", diff)
 		}
 	})
+}
+
+// checkOneLine fails unless err is one line that holds all the words.
+func checkOneLine(t *testing.T, err error, words ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error, want one with %q", words)
+	}
+	if strings.ContainsAny(err.Error(), "\n\r") {
+		t.Errorf("an error of several lines: %q", err)
+	}
+	for _, word := range words {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("error %q, want one with %q", err, word)
+		}
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/iprange"
 
@@ -36,9 +37,9 @@ type Handler struct {
 
 // New returns a handler that works with the credentials, the region and the
 // endpoints of cfg.
-func New(c Config, cfg aws.Config, log *slog.Logger) (*Handler, error) {
+func New(c config.Config, cfg aws.Config, log *slog.Logger) (*Handler, error) {
 	fetcher := &iprange.Fetcher{URL: c.URL, Selection: c.Selection, Log: log}
-	e, err := c.NewEngine(cfg, fetcher.Fetch, log)
+	e, err := engine.New(c, cfg, fetcher.Fetch, log)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/ec2sim"
 	"cloudfront-sg-sync/internal/engine"
 
@@ -140,7 +141,7 @@ func TestNotifiedFile(t *testing.T) {
 			h, group := newTestHandler(t, sim, serve(goodDocument))
 			message := fmt.Sprintf(`{\"create-time\":\"x\",\"synctoken\":%q,\"md5\":%q,\"url\":\"https://example.com/\"}`, c.synctoken, sum)
 			message = strings.ReplaceAll(strings.ReplaceAll(message, `\"`, `"`), `"`, `\"`)
-			_, err := h.Invoke(t.Context(), fmt.Appendf(nil, `{"Records":[{"EventSource":"aws:sns","Sns":{"TopicArn":%q,"Message":"%s"}}]}`, DefaultTopicARN, message))
+			_, err := h.Invoke(t.Context(), fmt.Appendf(nil, `{"Records":[{"EventSource":"aws:sns","Sns":{"TopicArn":%q,"Message":"%s"}}]}`, config.DefaultTopicARN, message))
 			if c.want == "" {
 				if err != nil || rulesOf(t, sim, group) != 2 {
 					t.Errorf("error %v, %d rules", err, rulesOf(t, sim, group))
@@ -196,7 +197,7 @@ func newTestHandler(t *testing.T, sim *ec2sim.Server, feed http.Handler) (h *Han
 	t.Cleanup(endpoint.Close)
 	source := httptest.NewServer(feed)
 	t.Cleanup(source.Close)
-	c, err := ConfigFromEnv(environ(map[string]string{"IP_RANGES_URL": source.URL, "METRICS_NAMESPACE": "none"}))
+	c, err := config.FromEnv(environ(map[string]string{"IP_RANGES_URL": source.URL, "METRICS_NAMESPACE": "none"}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,4 +253,9 @@ func TestLogReport(t *testing.T) {
 			t.Errorf("error %v, log %s, want %s", err, out.String(), test.want)
 		}
 	}
+}
+
+// environ returns a getenv of an environment.
+func environ(vars map[string]string) func(string) string {
+	return func(name string) string { return vars[name] }
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/secgroup"
 
@@ -98,7 +99,7 @@ type notifier struct {
 }
 
 // newNotifier returns a notifier for the topic of the configuration.
-func newNotifier(cfg aws.Config, c Config) *notifier {
+func newNotifier(cfg aws.Config, c config.Config) *notifier {
 	client := sns.NewFromConfig(cfg, func(o *sns.Options) { o.Region = strings.Split(c.NotifyTopicARN, ":")[3] })
 	return &notifier{client: client, topicARN: c.NotifyTopicARN, services: c.Selection.String()}
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/ec2sim"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/secgroup"
@@ -51,7 +52,7 @@ func newTestNotifier(t *testing.T, s *topic) *notifier {
 	t.Helper()
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
-	c, err := ConfigFromEnv(environ(map[string]string{"NOTIFY_TOPIC_ARN": opsTopic}))
+	c, err := config.FromEnv(environ(map[string]string{"NOTIFY_TOPIC_ARN": opsTopic}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +235,7 @@ func TestChangesAreBounded(t *testing.T) {
 // A topic that does not answer leaves time for the metrics and the answer.
 func TestNotifyLeavesTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, err := ConfigFromEnv(environ(map[string]string{"NOTIFY_TOPIC_ARN": opsTopic}))
+		c, err := config.FromEnv(environ(map[string]string{"NOTIFY_TOPIC_ARN": opsTopic}))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
+	"sync"
 	"time"
 )
 
@@ -16,7 +18,9 @@ import (
 // cloudformation-custom-resource-response-useast1.s3.amazonaws.com, in the region and partition of the stack. See
 // https://docs.aws.amazon.com/general/latest/gr/s3.html and
 // https://github.com/aws-cloudformation/aws-cloudformation-templates/issues/100
-var s3Host = pattern(`^(?:[a-z0-9][a-z0-9.-]*\.)?s3(?:-external-1|(?:-fips)?[.-](?:dualstack\.)?(?:[a-z]{2}|eusc)(?:-[a-z]+)+-\d+)?\.amazonaws\.(?:com|com\.cn|eu)$`)
+var s3Host = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(?:[a-z0-9][a-z0-9.-]*\.)?s3(?:-external-1|(?:-fips)?[.-](?:dualstack\.)?(?:[a-z]{2}|eusc)(?:-[a-z]+)+-\d+)?\.amazonaws\.(?:com|com\.cn|eu)$`)
+})
 
 // A responder puts answers to response URLs, the only URLs of an event that are ever used. They are presigned, so
 // whoever has one can answer: they are in no error and no log.

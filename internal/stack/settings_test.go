@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"cloudfront-sg-sync/internal/function"
+	"cloudfront-sg-sync/internal/config"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -23,9 +23,9 @@ func (d *deployment) variables() map[string]string {
 }
 
 // configuration returns what the function makes of a deployment's environment, and notes which variables it reads.
-func (d *deployment) configuration(read map[string]bool) (function.Config, error) {
+func (d *deployment) configuration(read map[string]bool) (config.Config, error) {
 	variables := d.variables()
-	return function.ConfigFromEnv(func(name string) string {
+	return config.FromEnv(func(name string) string {
 		read[name] = true
 		return variables[name]
 	})
@@ -71,7 +71,7 @@ func checkEnvironment(t *testing.T, f files, report func(string, ...any)) {
 		}
 	}
 
-	bare, err := function.ConfigFromEnv(func(string) string { return "" })
+	bare, err := config.FromEnv(func(string) string { return "" })
 	if err != nil {
 		report("the function cannot start without an environment: %v", err)
 	}
@@ -149,9 +149,9 @@ var samples = map[string][]string{
 		"https://mirror.example.com/%7e", "https://mirror.example.com/%zz", "https://mirror.example.com/%", "https://name@example.com/", "https://name:password@example.com/", "http://10.0.0.1/",
 	},
 	"TOPIC_ARN": {
-		function.DefaultTopicARN, "arn:aws-us-gov:sns:us-gov-west-1:111122223333:a_b-c", "AmazonIpSpaceChanged",
+		config.DefaultTopicARN, "arn:aws-us-gov:sns:us-gov-west-1:111122223333:a_b-c", "AmazonIpSpaceChanged",
 		"arn:aws:sqs:us-east-1:806199016981:AmazonIpSpaceChanged", "arn:aws:sns:us-east-1:80619901698:x",
-		"arn:aws:sns:us-east-1:806199016981:", "arn:aws:sns:us-east-1:806199016981:*", function.DefaultTopicARN + ":4f1c6ab",
+		"arn:aws:sns:us-east-1:806199016981:", "arn:aws:sns:us-east-1:806199016981:*", config.DefaultTopicARN + ":4f1c6ab",
 	},
 	"SERVICES": {
 		"CLOUDFRONT", "CLOUDFRONT_ORIGIN_FACING", "CLOUDFRONT ROUTE53_HEALTHCHECKS", "CLOUDFRONT,ROUTE53_HEALTHCHECKS", "CLOUDFRONT, S3",
@@ -207,7 +207,7 @@ func checkParameters(t *testing.T, f files, report func(string, ...any)) {
 			}
 		}
 		for _, value := range samples[variable] {
-			_, err := function.ConfigFromEnv(func(name string) string {
+			_, err := config.FromEnv(func(name string) string {
 				if name == variable {
 					return value
 				}

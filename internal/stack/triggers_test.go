@@ -5,14 +5,14 @@ import (
 	"strings"
 	"testing"
 
-	"cloudfront-sg-sync/internal/function"
+	"cloudfront-sg-sync/internal/config"
 )
 
 // checkTriggers finds sources of events that do not reach the function, or reach it with what it refuses.
 func checkTriggers(t *testing.T, f files, report func(string, ...any)) {
 	s := f.template(t, mainFile)
 	d := deploy(s, nil)
-	if topic := d.property("Announcement", "TopicArn"); topic != d.variables()["TOPIC_ARN"] || topic != function.DefaultTopicARN {
+	if topic := d.property("Announcement", "TopicArn"); topic != d.variables()["TOPIC_ARN"] || topic != config.DefaultTopicARN {
 		report("the function is subscribed to %v and takes notifications of %s", topic, d.variables()["TOPIC_ARN"])
 	}
 	elsewhere := deploy(s, map[string]string{"TopicArn": "arn:aws:sns:eu-west-1:111122223333:mirror"})
@@ -26,7 +26,7 @@ func checkTriggers(t *testing.T, f files, report func(string, ...any)) {
 	}{
 		{
 			"Announcement", d.property("Announcement", "Endpoint").(string), "AnnouncementPermission",
-			"sns.amazonaws.com", function.DefaultTopicARN,
+			"sns.amazonaws.com", config.DefaultTopicARN,
 		},
 		{
 			"Schedule", get(d.property("Schedule", "Targets").([]any)[0], "Arn").(string), "SchedulePermission",

@@ -1,15 +1,12 @@
-package function
+package config
 
 import (
 	"fmt"
-	"log/slog"
-	"slices"
 	"strings"
 	"testing"
 
 	"cloudfront-sg-sync/iprange"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -18,7 +15,7 @@ func environ(vars map[string]string) func(string) string {
 	return func(name string) string { return vars[name] }
 }
 
-func TestConfigFromEnv(t *testing.T) {
+func TestFromEnv(t *testing.T) {
 	defaults := func(change func(*Config)) Config {
 		c := Config{
 			URL:              "https://ip-ranges.amazonaws.com/ip-ranges.json",
@@ -96,7 +93,7 @@ func TestConfigFromEnv(t *testing.T) {
 		{"all revokes", "MAX_REVOKE_PERCENT", "100", func(c *Config) { c.MaxRevokePercent = 100 }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := ConfigFromEnv(environ(map[string]string{test.variable: test.value}))
+			got, err := FromEnv(environ(map[string]string{test.variable: test.value}))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -107,9 +104,9 @@ func TestConfigFromEnv(t *testing.T) {
 	}
 }
 
-// The compact cover, and what of it reaches the engine.
-func TestConfigWithin(t *testing.T) {
-	c, err := ConfigFromEnv(environ(map[string]string{"SERVICES": "CLOUDFRONT_ORIGIN_FACING", "WITHIN": "CLOUDFRONT"}))
+// The compact cover.
+func TestWithin(t *testing.T) {
+	c, err := FromEnv(environ(map[string]string{"SERVICES": "CLOUDFRONT_ORIGIN_FACING", "WITHIN": "CLOUDFRONT"}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,22 +114,15 @@ func TestConfigWithin(t *testing.T) {
 	if diff := cmp.Diff(want, c.Selection); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	e, err := c.NewEngine(aws.Config{Region: "eu-west-1"}, nil, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([][]string{want.Services, want.Within}, [][]string{e.Services, e.Within}); diff != "" {
-		t.Errorf("-want +got\n%s", diff)
-	}
 	// A description holds both lists.
 	services := strings.Repeat("S", 120)
-	_, err = ConfigFromEnv(environ(map[string]string{"SERVICES": services, "WITHIN": services[1:], "TAG_KEY": "k"}))
+	_, err = FromEnv(environ(map[string]string{"SERVICES": services, "WITHIN": services[1:], "TAG_KEY": "k"}))
 	if err == nil || !strings.Contains(err.Error(), "would have 271 characters, EC2 takes 255") {
 		t.Errorf("error %v", err)
 	}
 }
 
-func TestConfigFromEnvRefused(t *testing.T) {
+func TestFromEnvRefused(t *testing.T) {
 	var tooMany []string // for a rule's description
 	for i := range 40 {
 		tooMany = append(tooMany, fmt.Sprintf("SERVICE_%d", i))
@@ -259,7 +249,7 @@ func TestConfigFromEnvRefused(t *testing.T) {
 	} {
 		t.Run(variable, func(t *testing.T) {
 			for value, want := range values {
-				c, err := ConfigFromEnv(environ(map[string]string{variable: value}))
+				c, err := FromEnv(environ(map[string]string{variable: value}))
 				checkOneLine(t, err, "configuration: ", variable, want)
 				if diff := cmp.Diff(Config{}, c); diff != "" {
 					t.Errorf("%s=%q: a configuration is returned with the error\n%s", variable, value, diff)
@@ -270,7 +260,7 @@ func TestConfigFromEnvRefused(t *testing.T) {
 }
 
 // Every bad variable is reported at once, and none of the good ones.
-func TestConfigFromEnvNamesEveryBadVariable(t *testing.T) {
+func TestFromEnvNamesEveryBadVariable(t *testing.T) {
 	bad := map[string]string{
 		"IP_RANGES_URL":      "http://example.com/",
 		"TOPIC_ARN":          "topic\nof two lines",
@@ -286,7 +276,7 @@ func TestConfigFromEnvNamesEveryBadVariable(t *testing.T) {
 		"NOTIFY_TOPIC_ARN":   "ops",
 		"METRICS_NAMESPACE":  "AWS/EC2",
 	}
-	_, err := ConfigFromEnv(environ(bad))
+	_, err := FromEnv(environ(bad))
 	checkOneLine(t, err)
 	for name := range bad {
 		if n := strings.Count(err.Error(), " "+name+"="); n != 1 {
@@ -301,7 +291,7 @@ func TestConfigFromEnvNamesEveryBadVariable(t *testing.T) {
 				vars[name] = value
 			}
 		}
-		_, err := ConfigFromEnv(environ(vars))
+		_, err := FromEnv(environ(vars))
 		checkOneLine(t, err)
 		for name := range bad {
 			if named := strings.Contains(err.Error(), " "+name+"="); named != (name != good) {
@@ -328,8 +318,8 @@ func checkOneLine(t *testing.T, err error, words ...string) {
 }
 
 // A password in a URL is refused without being written down.
-func TestConfigErrorHidesPassword(t *testing.T) {
-	_, err := ConfigFromEnv(func(name string) string {
+func TestErrorHidesPassword(t *testing.T) {
+	_, err := FromEnv(func(name string) string {
 		return map[string]string{"IP_RANGES_URL": "https://user:s3cret@example.com/ip-ranges.json"}[name]
 	})
 	if err == nil || strings.Contains(err.Error(), "s3cret") || !strings.Contains(err.Error(), "example.com") {
@@ -337,18 +327,8 @@ func TestConfigErrorHidesPassword(t *testing.T) {
 	}
 }
 
-// The roles of member accounts are of one name, in the partition of the region,
-// and give way to a role that is named for the account.
-func TestRoles(t *testing.T) {
-	c := Config{
-		RoleARNs:       []string{"arn:aws:iam::222233334444:role/net/own"},
-		MemberAccounts: []string{"111122223333", "222233334444"},
-		MemberRoleName: "sync",
-	}
-	for region, partition := range map[string]string{"eu-west-1": "aws", "cn-north-1": "aws-cn", "us-gov-west-1": "aws-us-gov"} {
-		want := []string{"arn:aws:iam::222233334444:role/net/own", "arn:" + partition + ":iam::111122223333:role/sync"}
-		if got := c.Roles(region); !slices.Equal(got, want) {
-			t.Errorf("in %s the roles are %q, want %q", region, got, want)
-		}
-	}
+// A setting that is held against others is checked although one of those is bad itself.
+func TestSettingsAreCheckedApart(t *testing.T) {
+	_, err := FromEnv(environ(map[string]string{"WITHIN": "CLOUDFRONT", "TAG_KEY": "a key"}))
+	checkOneLine(t, err, "TAG_KEY=", "WITHIN=", "CLOUDFRONT is one of SERVICES")
 }

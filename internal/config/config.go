@@ -1,0 +1,136 @@
+// Package config is what a user may set: the environment of the function, which cfsg's flags override. [Read] is the one
+// place that reads it, and the only one that knows the names of the variables.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"cloudfront-sg-sync/iprange"
+	"cloudfront-sg-sync/secgroup"
+)
+
+// DefaultTopicARN is the topic on which AWS announces a new ip-ranges.json. See
+// https://docs.aws.amazon.com/vpc/latest/userguide/subscribe-notifications.html
+const DefaultTopicARN = "arn:aws:sns:us-east-1:806199016981:AmazonIpSpaceChanged"
+
+// A Config holds all settings.
+type Config struct {
+	URL       string // of ip-ranges.json
+	TopicARN  string // the only topic whose notifications count
+	Selection iprange.Selection
+	TagKey    string
+	Regions   []string // empty means the region the function runs in
+	RoleARNs  []string // of other accounts to sync as well
+	// MemberAccounts are other accounts to sync, each through its role named MemberRoleName unless RoleARNs has a role
+	// of that account.
+	MemberAccounts []string
+	MemberRoleName string
+	// ExternalID is what the trust policies of the roles ask for; empty if they ask for none.
+	ExternalID string
+	// RulesPerGroup is the quota of rules per security group; zero asks Service Quotas.
+	RulesPerGroup    int
+	MaxRevokePercent int
+	// NotifyTopicARN is the topic to tell when rules have changed; empty for none.
+	NotifyTopicARN string
+	// MetricsNamespace is where CloudWatch shows the metrics of the runs; empty for no metrics.
+	MetricsNamespace string
+}
+
+// FromEnv reads the settings from environment variables, as [Read] does.
+func FromEnv(getenv func(string) string) (Config, error) {
+	return Read(func(variable string) (place, value string) { return variable, getenv(variable) })
+}
+
+// Read reads the settings. For each variable, lookup returns its value and the place that the value is from, such as a
+// flag, for the error to name. The error names every place with a bad value, in one line.
+func Read(lookup func(variable string) (place, value string)) (Config, error) {
+	var c Config
+	found := map[string]*setting{}
+	for _, v := range variables {
+		s := &setting{}
+		s.place, s.value = lookup(v.name)
+		if s.value = strings.TrimSpace(s.value); s.value == "" {
+			s.value = v.fallback
+		}
+		s.err = v.parse(&c, s.value)
+		found[v.name] = s
+	}
+	// What settings demand of each other is checked when all of them are read.
+	for _, k := range checks {
+		if s := found[k.variable]; s.err == nil {
+			s.err = k.check(c)
+		}
+	}
+	var bad []string
+	for _, v := range variables {
+		if s := found[v.name]; s.err != nil {
+			bad = append(bad, fmt.Sprintf("%s=%q: %v", s.place, withoutPassword(s.value), s.err))
+		}
+	}
+	if len(bad) > 0 {
+		return Config{}, errors.New("configuration: " + strings.Join(bad, "; "))
+	}
+	return c, nil
+}
+
+// A setting is a variable as it was found.
+type setting struct {
+	place, value string
+	err          error
+}
+
+// checks hold settings against others. A setting that cannot be read is empty here, so that the rest is checked anyway.
+var checks = []struct {
+	variable string // to blame
+	check    func(Config) error
+}{
+	{"SERVICES", func(c Config) error {
+		if len(c.Selection.Services) == 0 {
+			return nil
+		}
+		c.Selection.Within = nil
+		return fitsDescription(c)
+	}},
+	{"WITHIN", func(c Config) error {
+		if len(c.Selection.Services) == 0 {
+			return nil
+		}
+		for _, service := range c.Selection.Within {
+			if slices.Contains(c.Selection.Services, service) {
+				return fmt.Errorf("%s is one of SERVICES, so it is let in whole and makes no rule fewer; for the compact cover of CloudFront set SERVICES=%s WITHIN=%s",
+					service, iprange.CloudFrontOriginFacing, iprange.CloudFront)
+			}
+		}
+		return fitsDescription(c)
+	}},
+}
+
+// fitsDescription refuses lists of services that are too long for a rule's description, which names them.
+func fitsDescription(c Config) error {
+	return secgroup.Stamp{TagKey: c.TagKey, Services: c.Selection.Services, Within: c.Selection.Within, Published: time.Unix(0, 0)}.Validate()
+}
+
+// withoutPassword leaves out of a URL what stands before its @.
+func withoutPassword(value string) string {
+	scheme, rest, isURL := strings.Cut(value, "://")
+	if i := strings.LastIndexByte(rest, '@'); isURL && i >= 0 {
+		return scheme + "://…" + rest[i:]
+	}
+	return value
+}
+
+// Families returns the IP families of the wanted ranges.
+func (c Config) Families() []secgroup.Family {
+	var all []secgroup.Family
+	if c.Selection.IPv4 {
+		all = append(all, secgroup.IPv4)
+	}
+	if c.Selection.IPv6 {
+		all = append(all, secgroup.IPv6)
+	}
+	return all
+}

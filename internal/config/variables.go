@@ -1,0 +1,169 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"cloudfront-sg-sync/iprange"
+)
+
+// A variable is an environment variable: parse checks its value, or fallback where it is empty, and sets it in a Config.
+type variable struct {
+	name, fallback string
+	parse          func(*Config, string) error
+}
+
+// variables are all there are. An error lists them in this order.
+var variables = []variable{
+	{"IP_RANGES_URL", iprange.DefaultURL, func(c *Config, s string) error {
+		c.URL = s
+		return iprange.ValidateURL(s)
+	}},
+	{"TOPIC_ARN", DefaultTopicARN, func(c *Config, s string) error {
+		c.TopicARN = s
+		return match(s, topicPattern, "an SNS topic such as "+DefaultTopicARN)
+	}},
+	{"IP_FAMILIES", "ipv4 ipv6", func(c *Config, s string) error {
+		items, err := list(s, familyPattern, "ipv4 or ipv6")
+		c.Selection.IPv4, c.Selection.IPv6 = slices.Contains(items, "ipv4"), slices.Contains(items, "ipv6")
+		return err
+	}},
+	{"TAG_KEY", "cloudfront-ingress", parseTagKey},
+	{"SERVICES", "CLOUDFRONT", func(c *Config, s string) (err error) {
+		c.Selection.Services, err = list(s, servicePattern, aService)
+		return err
+	}},
+	{"WITHIN", "", func(c *Config, s string) (err error) {
+		c.Selection.Within, err = list(s, servicePattern, aService)
+		return err
+	}},
+	{"REGIONS", "", func(c *Config, s string) (err error) {
+		c.Regions, err = list(s, regionPattern, "a region such as eu-west-1")
+		return err
+	}},
+	{"ROLE_ARNS", "", func(c *Config, s string) (err error) {
+		c.RoleARNs, err = list(s, rolePattern, "a role such as arn:aws:iam::111122223333:role/cloudfront-sg-sync")
+		return err
+	}},
+	{"MEMBER_ACCOUNTS", "", func(c *Config, s string) (err error) {
+		c.MemberAccounts, err = list(s, accountPattern, "an account ID of 12 digits")
+		return err
+	}},
+	{"MEMBER_ROLE_NAME", "cloudfront-sg-sync", func(c *Config, s string) error {
+		c.MemberRoleName = s
+		return match(s, roleNamePattern, "the name of a role such as cloudfront-sg-sync")
+	}},
+	{"EXTERNAL_ID", "", func(c *Config, s string) error {
+		c.ExternalID = s
+		return matchIfSet(s, externalIDPattern, "an external ID of two or more letters, digits and _+=,.@:/-")
+	}},
+	{"RULES_PER_GROUP", "auto", func(c *Config, s string) (err error) {
+		if s != "auto" {
+			c.RulesPerGroup, err = number(s, 1, 1000)
+		}
+		return err
+	}},
+	{"MAX_REVOKE_PERCENT", "50", func(c *Config, s string) (err error) {
+		c.MaxRevokePercent, err = number(s, 0, 100)
+		return err
+	}},
+	{"NOTIFY_TOPIC_ARN", "", func(c *Config, s string) error {
+		c.NotifyTopicARN = s
+		return matchIfSet(s, topicPattern, "an SNS topic such as arn:aws:sns:eu-west-1:111122223333:origin-changes")
+	}},
+	{"METRICS_NAMESPACE", "CloudFrontSGSync", parseNamespace},
+}
+
+const aService = "a service as ip-ranges.json names it, such as CLOUDFRONT"
+
+// The patterns are compiled when a value needs them: most runs need few, and compiling all of them would be the largest
+// part of a cold start that is ours.
+var (
+	servicePattern = pattern(`^[A-Z0-9_]+$`)
+	familyPattern  = pattern(`^ipv[46]$`)
+	regionPattern  = pattern(`^[a-z]{2,}(-[a-z]+)+-\d+$`)
+	rolePattern    = pattern(`^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$`)
+	accountPattern = pattern(`^\d{12}$`)
+	// A role's name may come with its path.
+	roleNamePattern = pattern(`^[\w+=,.@/-]{1,512}$`)
+	topicPattern    = pattern(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+$`)
+	// https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html
+	namespacePattern = pattern(`^[A-Za-z0-9._/#:-]{1,255}$`)
+	// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+	externalIDPattern = pattern(`^[\w+=,.@:/-]{2,}$`)
+	tagKeyPattern     = pattern(`^[A-Za-z0-9._/=+@-]+$`)
+)
+
+func pattern(expression string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
+}
+
+// maxTagKey leaves room for what is added to the tag key: the suffixes in the 128 characters of a tag's key, and the
+// services and a time in a rule's description.
+const maxTagKey = 100
+
+func parseTagKey(c *Config, s string) error {
+	if len(s) > maxTagKey || !tagKeyPattern().MatchString(s) {
+		return fmt.Errorf("%q is not a tag key of at most %d letters, digits and ._/=+@-", s, maxTagKey)
+	}
+	c.TagKey = s
+	return nil
+}
+
+// parseNamespace refuses namespaces that begin with AWS/, which are Amazon's own. See
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html
+func parseNamespace(c *Config, s string) error {
+	if s == "none" {
+		return nil
+	}
+	c.MetricsNamespace = s
+	if strings.HasPrefix(s, "AWS/") {
+		return errors.New("namespaces that begin with AWS/ are Amazon's own; name another, or none")
+	}
+	return match(s, namespacePattern, "a namespace of CloudWatch of at most 255 letters, digits and ._/#:-, nor none")
+}
+
+func match(s string, pattern func() *regexp.Regexp, what string) error {
+	if !pattern().MatchString(s) {
+		return fmt.Errorf("%q is not %s", s, what)
+	}
+	return nil
+}
+
+// matchIfSet is match for a setting that may be empty.
+func matchIfSet(s string, pattern func() *regexp.Regexp, what string) error {
+	if s == "" {
+		return nil
+	}
+	return match(s, pattern, what)
+}
+
+// list splits a list at spaces and commas, and drops repetitions. An empty string is an empty list.
+func list(s string, pattern func() *regexp.Regexp, what string) ([]string, error) {
+	var items []string
+	for _, item := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' }) {
+		if err := match(item, pattern, what); err != nil {
+			return nil, err
+		}
+		if !slices.Contains(items, item) {
+			items = append(items, item)
+		}
+	}
+	if len(items) == 0 && s != "" {
+		return nil, errors.New("the list is empty; name " + what)
+	}
+	return items, nil
+}
+
+func number(s string, least, most int) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < least || n > most {
+		return 0, fmt.Errorf("%q is not a whole number from %d to %d", s, least, most)
+	}
+	return n, nil
+}
