@@ -11,13 +11,13 @@ import (
 	"os"
 	"sync"
 
+	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/engine"
-	"cloudfront-sg-sync/internal/function"
 	"cloudfront-sg-sync/internal/version"
 	"cloudfront-sg-sync/iprange"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/smithy-go/logging"
@@ -62,7 +62,7 @@ func (f accountFlags) given() map[string]given {
 // An operation is an engine, and what it takes to look at more than it does.
 type operation struct {
 	*engine.Engine
-	config function.Config
+	config config.Config
 	aws    aws.Config
 }
 
@@ -103,15 +103,15 @@ func (f accountFlags) operation(ctx context.Context, t terminal, flags map[strin
 }
 
 // awsConfig returns credentials, region and endpoint.
-func (f placeFlags) awsConfig(ctx context.Context, c function.Config) (aws.Config, error) {
+func (f placeFlags) awsConfig(ctx context.Context, c config.Config) (aws.Config, error) {
 	// What the SDK logs, such as how it looks for credentials, is in the errors as
 	// far as it matters.
-	options := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{}), config.WithAPIOptions(version.UserAgent())}
+	options := []func(*awsconfig.LoadOptions) error{awsconfig.WithLogger(logging.Nop{}), awsconfig.WithAPIOptions(version.UserAgent())}
 	if f.Profile != "" {
-		options = append(options, config.WithSharedConfigProfile(f.Profile))
+		options = append(options, awsconfig.WithSharedConfigProfile(f.Profile))
 	}
 	if len(c.Regions) > 0 {
-		options = append(options, config.WithRegion(c.Regions[0]))
+		options = append(options, awsconfig.WithRegion(c.Regions[0]))
 	}
 	if endpoint := cmp.Or(f.EndpointURL, os.Getenv("AWS_ENDPOINT_URL")); endpoint != "" {
 		loopback, err := isLoopback(endpoint)
@@ -119,14 +119,14 @@ func (f placeFlags) awsConfig(ctx context.Context, c function.Config) (aws.Confi
 			return aws.Config{}, fmt.Errorf("the endpoint of --endpoint-url or AWS_ENDPOINT_URL: %w", err)
 		}
 		if f.EndpointURL != "" { // the variable, and those of single services, are read below
-			options = append(options, config.WithBaseEndpoint(endpoint))
+			options = append(options, awsconfig.WithBaseEndpoint(endpoint))
 		}
 		// An endpoint on this machine is no AWS: it needs no account.
 		if loopback && f.Profile == "" && os.Getenv("AWS_PROFILE") == "" && os.Getenv("AWS_ACCESS_KEY_ID") == "" {
-			options = append(options, config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("local", "local", "")))
+			options = append(options, awsconfig.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("local", "local", "")))
 		}
 	}
-	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	cfg, err := awsconfig.LoadDefaultConfig(ctx, options...)
 	if err != nil {
 		return cfg, fmt.Errorf("read the AWS configuration: %w; check --profile and the AWS_* variables", err)
 	}

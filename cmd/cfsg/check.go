@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strings"
 
+	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/coverage"
 	"cloudfront-sg-sync/internal/engine"
-	"cloudfront-sg-sync/internal/function"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 )
@@ -102,7 +102,7 @@ func (c *checkCommand) check(ctx context.Context, t terminal) (*checkDocument, e
 
 // onePlace refuses several regions and accounts: what is looked at has an ID, a
 // name or an address, and so is in one of them.
-func onePlace(who string, c function.Config) error {
+func onePlace(who string, c config.Config) error {
 	if len(c.Regions) > 1 {
 		return fmt.Errorf("%s in one region, not in %s: name it with --region", who, strings.Join(c.Regions, ", "))
 	}
@@ -115,7 +115,7 @@ func onePlace(who string, c function.Config) error {
 const originFacing = iprange.CloudFrontOriginFacing
 
 // question returns what the groups are held against.
-func (c *checkCommand) question(ctx context.Context, t terminal, config function.Config) (coverage.Question, error) {
+func (c *checkCommand) question(ctx context.Context, t terminal, config config.Config) (coverage.Question, error) {
 	ranges, err := c.read(ctx, t, config)
 	if err != nil {
 		return coverage.Question{}, err
@@ -125,7 +125,7 @@ func (c *checkCommand) question(ctx context.Context, t terminal, config function
 
 // questionOf returns what groups are held against: the ranges that a
 // configuration wants, on ports.
-func questionOf(config function.Config, ranges ipRanges, ports []secgroup.PortRange) (q coverage.Question, err error) {
+func questionOf(config config.Config, ranges ipRanges, ports []secgroup.PortRange) (q coverage.Question, err error) {
 	q = coverage.Question{Ports: ports, TagKey: config.TagKey, Families: config.Families()}
 	of := func(services []string) (*iprange.Publication, error) {
 		selection := config.Selection

@@ -4,8 +4,8 @@ import (
 	"context"
 	"log/slog"
 
+	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/demo"
-	"cloudfront-sg-sync/internal/function"
 	"cloudfront-sg-sync/iprange"
 )
 
@@ -15,7 +15,7 @@ type demoCommand struct {
 }
 
 // demoConfig selects what the demo is about.
-var demoConfig = function.Config{Selection: iprange.Selection{Services: []string{"CLOUDFRONT"}, IPv4: true, IPv6: true}}
+var demoConfig = config.Config{Selection: iprange.Selection{Services: []string{"CLOUDFRONT"}, IPv4: true, IPv6: true}}
 
 // Run shows the demo.
 func (c *demoCommand) Run(ctx context.Context, t terminal) error {

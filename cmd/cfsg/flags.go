@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"strings"
 
-	"cloudfront-sg-sync/internal/function"
+	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/secgroup"
 )
 
@@ -58,8 +58,8 @@ func give(values map[string]given, variable, flag string, items ...string) {
 
 // readConfig reads the function's configuration from the flags, and what they
 // leave out from where lookup finds it.
-func readConfig(flags map[string]given, lookup func(variable string) (place, value string)) (function.Config, error) {
-	return function.ReadConfig(func(variable string) (string, string) {
+func readConfig(flags map[string]given, lookup func(variable string) (place, value string)) (config.Config, error) {
+	return config.Read(func(variable string) (string, string) {
 		if g, ok := flags[variable]; ok {
 			return g.flag, g.value
 		}
@@ -68,7 +68,7 @@ func readConfig(flags map[string]given, lookup func(variable string) (place, val
 }
 
 // load reads the configuration and the ranges that it asks for.
-func (f rangeFlags) load(ctx context.Context, t terminal) (c function.Config, r ipRanges, err error) {
+func (f rangeFlags) load(ctx context.Context, t terminal) (c config.Config, r ipRanges, err error) {
 	if c, err = (placeFlags{rangeFlags: f}).readConfig(ctx, t, f.given()); err != nil {
 		return c, r, err
 	}
@@ -78,7 +78,7 @@ func (f rangeFlags) load(ctx context.Context, t terminal) (c function.Config, r 
 }
 
 // read reads the ranges that a configuration asks for.
-func (f rangeFlags) read(ctx context.Context, t terminal, c function.Config) (ipRanges, error) {
+func (f rangeFlags) read(ctx context.Context, t terminal, c config.Config) (ipRanges, error) {
 	r, err := readIPRanges(ctx, cmp.Or(f.IPRanges, c.URL), c.Selection, t.in)
 	if err != nil {
 		err = fmt.Errorf("read the ranges: %w", err)

@@ -11,9 +11,9 @@ import (
 	"strings"
 	"time"
 
+	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/coverage"
 	"cloudfront-sg-sync/internal/engine"
-	"cloudfront-sg-sync/internal/function"
 	"cloudfront-sg-sync/internal/setup"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
@@ -177,7 +177,7 @@ var setupPatience = time.Minute
 
 // askQuotas asks for the quotas, as far as they matter, and notes those that
 // cannot be asked for.
-func (r *setupRun) askQuotas(ctx context.Context, config function.Config, groupsPerInterface func() (int, error)) {
+func (r *setupRun) askQuotas(ctx context.Context, config config.Config, groupsPerInterface func() (int, error)) {
 	var err error
 	if config.RulesPerGroup == 0 {
 		if r.Setup.RulesPerGroup, err = r.Engine.Targets[0].Quota(ctx); err != nil {

@@ -5,9 +5,9 @@ import (
 	"strings"
 	"time"
 
+	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/coverage"
 	"cloudfront-sg-sync/internal/engine"
-	"cloudfront-sg-sync/internal/function"
 	"cloudfront-sg-sync/internal/setup"
 )
 
@@ -67,7 +67,7 @@ type worldRule struct {
 	Advice      string           `json:"advice"` // why it was not closed
 }
 
-func newSetupDocument(c *setupCommand, config function.Config, target *engine.Target, published time.Time) *setupDocument {
+func newSetupDocument(c *setupCommand, config config.Config, target *engine.Target, published time.Time) *setupDocument {
 	d := &setupDocument{
 		Services: config.Selection.Services, Within: append([]string{}, config.Selection.Within...), PublishedAt: published,
 		Account: target.Account, Region: target.Region, Ports: portNames(c.ports), Undo: c.Undo, DryRun: c.DryRun,

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"cloudfront-sg-sync/internal/function"
+	"cloudfront-sg-sync/internal/config"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
@@ -20,13 +20,13 @@ import (
 
 // readConfig reads the configuration from the flags, and what they leave out
 // from the deployed function of --stack or, without one, from the environment.
-func (f placeFlags) readConfig(ctx context.Context, t terminal, flags map[string]given) (function.Config, error) {
+func (f placeFlags) readConfig(ctx context.Context, t terminal, flags map[string]given) (config.Config, error) {
 	if f.Stack == "" {
 		return readConfig(flags, func(variable string) (string, string) { return variable, os.Getenv(variable) })
 	}
 	variables, err := f.deployed(ctx)
 	if err != nil {
-		return function.Config{}, fmt.Errorf("read the settings of --stack %s: %w", f.Stack, err)
+		return config.Config{}, fmt.Errorf("read the settings of --stack %s: %w", f.Stack, err)
 	}
 	// Who asks for the stack's settings is told where they are not what is used.
 	for _, variable := range slices.Sorted(maps.Keys(flags)) {
@@ -87,7 +87,7 @@ func (f placeFlags) deployed(ctx context.Context) (map[string]string, error) {
 // that of its ARN, or that of the profile, which need not be one whose groups are
 // asked for with --region.
 func (f placeFlags) stackConfig(ctx context.Context) (aws.Config, error) {
-	var c function.Config
+	var c config.Config
 	if id, err := arn.Parse(f.Stack); err == nil {
 		c.Regions = []string{id.Region}
 	}
