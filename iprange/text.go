@@ -2,7 +2,8 @@ package iprange
 
 import (
 	"fmt"
-	"strconv"
+
+	"cloudfront-sg-sync/internal/words"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -43,11 +44,5 @@ func readString(dec *jsontext.Decoder) (string, error) {
 	return value.String(), nil
 }
 
-// quote quotes what others wrote for an error message, shortened where it is long.
-func quote(s string) string {
-	const most = 64
-	if len(s) > most {
-		return strconv.Quote(s[:most]) + "…"
-	}
-	return strconv.Quote(s)
-}
+// quote quotes what others wrote, for an error message.
+func quote(s string) string { return words.Quote(s, 64) }

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"cloudfront-sg-sync/internal/words"
 )
 
 // An OlderError says that the file is older than what a rule was made from.
@@ -129,10 +131,10 @@ func (e *ShortageError) moreGroups() string {
 	if len(e.GroupIDs) == 1 && e.Pool == e.GroupIDs[0] {
 		// A group of its own: without the tag it would not share with the new ones.
 		return fmt.Sprintf("make %s, attach %s wherever %s is (%s), and then tag %s %s and %s, and %s %s as well",
-			plural(e.MoreGroups, "more group"), them, there, limit, them, tag(e.TagKey, e.portList()), pool, there, pool)
+			words.Count(e.MoreGroups, "more group"), them, there, limit, them, tag(e.TagKey, e.portList()), pool, there, pool)
 	}
 	return fmt.Sprintf("make %s, attach %s wherever %s are (%s), and then tag %s %s and %s as the others of the pool are",
-		plural(e.MoreGroups, "more group"), them, there, limit, them, tag(e.TagKey, e.portList()), pool)
+		words.Count(e.MoreGroups, "more group"), them, there, limit, them, tag(e.TagKey, e.portList()), pool)
 }
 
 // higherQuota says which quota makes room, if it can be raised so far.
@@ -142,7 +144,7 @@ func (e *ShortageError) higherQuota() string {
 	}
 	text := fmt.Sprintf("raise quota L-0EA8095F (inbound rules per security group) to %d", e.RulesPerGroup)
 	if most := maxInterfaceRules / e.RulesPerGroup; most < interfaceGroups {
-		text += fmt.Sprintf(", with which a network interface takes %s", plural(most, "group"))
+		text += fmt.Sprintf(", with which a network interface takes %s", words.Count(most, "group"))
 	}
 	return text
 }
@@ -166,11 +168,4 @@ func tag(key, value string) string {
 		value = strconv.Quote(value)
 	}
 	return key + "=" + value
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return fmt.Sprintf("%d %s", n, noun)
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"cloudfront-sg-sync/internal/words"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
@@ -39,7 +41,7 @@ type InterfacePlan struct {
 
 // String says what the interface lacks and what to do.
 func (p InterfacePlan) String() string {
-	text := fmt.Sprintf("%s%s lacks %s of what its groups should open", p.ID, p.owner(), plural(p.Lacks, "rule"))
+	text := fmt.Sprintf("%s%s lacks %s of what its groups should open", p.ID, p.owner(), words.Count(p.Lacks, "rule"))
 	if len(p.Attach) == 0 {
 		return text + ", as no group of the pool has them: make room in the pool"
 	}
@@ -91,7 +93,7 @@ func DescribeAttachments(ctx context.Context, api ec2.DescribeNetworkInterfacesA
 				return &Attachments{Unknown: true}, nil
 			}
 			if err != nil {
-				return nil, Explain(fmt.Errorf("describe the network interfaces of %s: %w", plural(len(groupIDs), "security group"), err), "ec2:DescribeNetworkInterfaces")
+				return nil, Explain(fmt.Errorf("describe the network interfaces of %s: %w", words.Count(len(groupIDs), "security group"), err), "ec2:DescribeNetworkInterfaces")
 			}
 			for _, eni := range page.NetworkInterfaces {
 				if id := aws.ToString(eni.NetworkInterfaceId); !seen[id] {

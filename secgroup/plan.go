@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"cloudfront-sg-sync/internal/words"
 )
 
 // A Request is what a plan is asked for.
@@ -123,7 +125,7 @@ type Step struct {
 }
 
 func (s Step) String() string {
-	return fmt.Sprintf("%s %s in %s", s.Op, plural(len(s.Rules), "rule"), s.GroupID)
+	return fmt.Sprintf("%s %s in %s", s.Op, words.Count(len(s.Rules), "rule"), s.GroupID)
 }
 
 func (s Step) equal(o Step) bool {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"cloudfront-sg-sync/internal/planner"
+	"cloudfront-sg-sync/internal/words"
 )
 
 // pool is a pool as the planner sees it: its groups as holders of rules.
@@ -119,7 +120,7 @@ func (p *pool) stays(plan *planner.Plan) []string {
 		switch n := count[i]; {
 		case n == 0:
 		default:
-			warnings = append(warnings, fmt.Sprintf("%s: %s stay that other groups of the pool have replaced, because an interface of this group lacks those: attach the whole pool there", g.Group.ID, plural(n, "rule")))
+			warnings = append(warnings, fmt.Sprintf("%s: %s stay that other groups of the pool have replaced, because an interface of this group lacks those: attach the whole pool there", g.Group.ID, words.Count(n, "rule")))
 		}
 	}
 	return warnings

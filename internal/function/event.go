@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/iprange"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -214,10 +215,4 @@ func parseManual(event map[string]jsontext.Value) (engine.Request, error) {
 }
 
 // excerpt quotes the beginning of what came in, for an error.
-func excerpt(data []byte) string {
-	const most = 200
-	if len(data) > most {
-		return fmt.Sprintf("%q…", data[:most])
-	}
-	return fmt.Sprintf("%q", data)
-}
+func excerpt(data []byte) string { return words.Quote(string(data), 200) }

@@ -9,11 +9,11 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/iprange"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -68,20 +68,9 @@ func NewBroken(cause error, getenv func(string) string, log *slog.Logger) *Handl
 func bounded(err error) error {
 	const most = 1000
 	if text := err.Error(); len(text) > most {
-		return errors.New(shorten(text, most))
+		return errors.New(words.Shorten(text, most))
 	}
 	return err
-}
-
-// shorten cuts off what of a text is beyond a number of bytes.
-func shorten(text string, most int) string {
-	if len(text) <= most {
-		return text
-	}
-	if most <= 0 {
-		return ""
-	}
-	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
 // reportReserve is how long before the time is up a run ends by itself, to

@@ -12,6 +12,7 @@ import (
 
 	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -141,10 +142,10 @@ func subject(report *engine.Report) string {
 	lists := report.Lists()
 	if report.Summary.Changed > 0 || lists.Changed == 0 {
 		parts = append(parts, fmt.Sprintf("%s added, %d revoked in %s",
-			plural(report.Summary.Added, "rule"), report.Summary.Revoked, plural(report.Summary.Changed, "group")))
+			words.Count(report.Summary.Added, "rule"), report.Summary.Revoked, words.Count(report.Summary.Changed, "group")))
 	}
 	if lists.Changed > 0 {
-		parts = append(parts, fmt.Sprintf("%d added, %d removed in %s", lists.Added, lists.Removed, plural(lists.Changed, "list")))
+		parts = append(parts, fmt.Sprintf("%d added, %d removed in %s", lists.Added, lists.Removed, words.Count(lists.Changed, "list")))
 	}
 	s := "cloudfront-sg-sync: " + strings.Join(parts, "; ")
 	if len(report.Errors) > 0 {
@@ -228,7 +229,7 @@ func (m *message) String() string {
 	if more == 0 {
 		return m.text.String()
 	}
-	return m.text.String() + fmt.Sprintf("\n%s more did not fit; the log has the counts of all groups.\n", plural(more, "line"))
+	return m.text.String() + fmt.Sprintf("\n%s more did not fit; the log has the counts of all groups.\n", words.Count(more, "line"))
 }
 
 // groups adds what was done in an account and region, group by group and list by
@@ -236,7 +237,7 @@ func (m *message) String() string {
 func (m *message) groups(t *engine.Target, c *changes, report *engine.Report) {
 	for _, g := range report.Groups {
 		if made, changed := c.groups[group{t, g.GroupID}]; changed && g.Account == t.Account && g.Region == t.Region {
-			m.line("  %s: %s added, %d revoked", named(g.GroupID, g.Name, g.Pool), plural(g.Added, "rule"), g.Revoked)
+			m.line("  %s: %s added, %d revoked", named(g.GroupID, g.Name, g.Pool), words.Count(g.Added, "rule"), g.Revoked)
 			m.changes(made, g.Added+g.Revoked)
 		}
 	}
@@ -267,11 +268,4 @@ func (m *message) changes(made []change, all int) {
 		m.line("    %s %s", sign, change.rule)
 	}
 	m.missing += all - len(made)
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/words"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
 )
@@ -94,20 +95,20 @@ func (h *Handler) fulfil(ctx context.Context, r *resourceRequest) (reason string
 		lists := report.Lists().Lists
 		switch {
 		case lists > 0 && report.Summary.Groups == 0:
-			return plural(lists, "prefix list") + " made equal to the published ranges", err
+			return words.Count(lists, "prefix list") + " made equal to the published ranges", err
 		case lists > 0:
-			return plural(report.Summary.Groups, "security group") + " and " + plural(lists, "prefix list") + " made equal to the published ranges", err
+			return words.Count(report.Summary.Groups, "security group") + " and " + words.Count(lists, "prefix list") + " made equal to the published ranges", err
 		case report.Summary.Groups == 0:
 			return "there is no security group tagged " + h.engine.TagKey + " yet; tag one, it is synced by the next run", err
 		}
-		return plural(report.Summary.Groups, "security group") + " made equal to the published ranges", err
+		return words.Count(report.Summary.Groups, "security group") + " made equal to the published ranges", err
 	case !r.withdraw:
 		return "the rules are left as they are", nil
 	case !r.wasMade():
 		return "this resource was never made, so the rules are left as they are", nil
 	}
 	report, err := h.run(ctx, engine.Request{Withdraw: true})
-	withdrawn := plural(report.Summary.Revoked, "rule")
+	withdrawn := words.Count(report.Summary.Revoked, "rule")
 	if removed := report.Lists().Removed; removed > 0 {
 		withdrawn += fmt.Sprintf(" and %d entries of prefix lists", removed)
 	}
@@ -150,7 +151,7 @@ func newResourceAnswer(r *resourceRequest, reason string, err error) *resourceAn
 // failureText returns an error as one line, and where to read on.
 func failureText(err error) string {
 	const most = 2500 // of maxAnswer bytes
-	text := shorten(strings.ReplaceAll(err.Error(), "\n", "; "), most)
+	text := words.Shorten(strings.ReplaceAll(err.Error(), "\n", "; "), most)
 	if lambdacontext.LogStreamName == "" {
 		return text
 	}
@@ -169,7 +170,7 @@ func (a *resourceAnswer) encode() ([]byte, error) {
 	// How many bytes a character takes in JSON differs, so the longest reason is searched for.
 	cut := func(n int) []byte {
 		short := *a
-		short.Reason = shorten(a.Reason, n)
+		short.Reason = words.Shorten(a.Reason, n)
 		body, _ := marshal(short) // as it went well above
 		return body
 	}

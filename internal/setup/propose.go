@@ -8,6 +8,7 @@ import (
 
 	"cloudfront-sg-sync/internal/coverage"
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
 )
 
@@ -178,7 +179,7 @@ func (s *Setup) size(state *State, plan *Plan, ports []secgroup.PortRange) (int,
 	case best <= room:
 		return best, nil
 	case least <= room:
-		plan.Notes = append(plan.Notes, fmt.Sprintf("The rules fill %s to the last slot, and there is no room for one more: a range that is replaced may be closed for a moment.", count(least, "group")))
+		plan.Notes = append(plan.Notes, fmt.Sprintf("The rules fill %s to the last slot, and there is no room for one more: a range that is replaced may be closed for a moment.", words.Count(least, "group")))
 		return least, nil
 	}
 	return 0, s.tooMany(state, plan, least, ports)
@@ -190,7 +191,7 @@ func (s *Setup) tooMany(state *State, plan *Plan, need int, ports []secgroup.Por
 	for _, p := range state.Places {
 		if others := p.others(state); len(others)+need > s.most() {
 			errs = append(errs, fmt.Sprintf("%s has %s of its own (%s) and can have %d in all, but %s to be attached",
-				p.Name, count(len(others), "security group"), strings.Join(others, ", "), s.most(), needs(need)))
+				p.Name, words.Count(len(others), "security group"), strings.Join(others, ", "), s.most(), needs(need)))
 		}
 	}
 	ways := []string{
@@ -291,11 +292,4 @@ func only(scene *coverage.Scene, keep func(secgroup.Group, secgroup.Rule) bool) 
 
 func ruleCount(w secgroup.Weight) string {
 	return fmt.Sprintf("%d IPv4 and %d IPv6 rules", w[secgroup.IPv4], w[secgroup.IPv6])
-}
-
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -1,0 +1,40 @@
+// Package words writes the small parts of messages for people.
+package words
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Count returns a number of things, such as "1 rule" or "2 entries". The noun is given in the singular.
+func Count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	if stem, ok := strings.CutSuffix(noun, "y"); ok {
+		return fmt.Sprintf("%d %sies", n, stem)
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// Shorten cuts a text after a number of bytes, at the end of a character.
+func Shorten(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	if most <= 0 {
+		return ""
+	}
+	return cut(text, most) + "…"
+}
+
+// Quote quotes a text from elsewhere for an error message, cut after a number of bytes.
+func Quote(text string, most int) string {
+	if len(text) <= most {
+		return strconv.Quote(text)
+	}
+	return strconv.Quote(cut(text, most)) + "…"
+}
+
+func cut(text string, most int) string { return strings.ToValidUTF8(text[:most], "") }
