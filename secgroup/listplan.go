@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"cloudfront-sg-sync/internal/planner"
+	"cloudfront-sg-sync/internal/words"
 )
 
 // A ListPool is the part of a plan for the prefix lists of one pool: those of one
@@ -264,9 +265,9 @@ type ListShortageError struct {
 const mostEntries = 1000
 
 func (e *ListShortageError) Error() string {
-	text := fmt.Sprintf("pool %q is too small: its prefix lists need %s, room for %d", e.Pool, pluralEntries(e.Needed, e.Family), e.Available)
+	text := fmt.Sprintf("pool %q is too small: its prefix lists need %s, room for %d", e.Pool, words.Count(e.Needed, e.Family.String()+" entry"), e.Available)
 	if e.Own {
-		text = fmt.Sprintf("%s is too small: it needs %s, room for %d", e.ListID, pluralEntries(e.Needed, e.Family), e.Available)
+		text = fmt.Sprintf("%s is too small: it needs %s, room for %d", e.ListID, words.Count(e.Needed, e.Family.String()+" entry"), e.Available)
 	}
 	if e.Cause != "" {
 		return text + ": " + e.Cause
@@ -283,13 +284,6 @@ func (e *ListShortageError) Error() string {
 		more += "and refer to it wherever the others of the pool are referred to"
 	}
 	return text + ": " + strings.Join(append(ways, more), "; or ")
-}
-
-func pluralEntries(n int, f Family) string {
-	if n == 1 {
-		return fmt.Sprintf("1 %s entry", f)
-	}
-	return fmt.Sprintf("%d %s entries", n, f)
 }
 
 // shortage returns a *[ListShortageError] if not all wanted entries have a place.
