@@ -4,8 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
+
+	"cloudfront-sg-sync/internal/loopback"
 )
 
 // maxRedirects is how many redirects are followed. The file has never needed one.
@@ -25,7 +26,7 @@ func validateURL(u *url.URL) error {
 	switch {
 	case u.Scheme == "" || u.Hostname() == "":
 		return errors.New("not a URL like " + DefaultURL)
-	case u.Scheme == "http" && !isLoopback(u):
+	case u.Scheme == "http" && !loopback.Is(u.Hostname()):
 		return errors.New("plain http is for loopback addresses only: use https")
 	case u.Scheme != "http" && u.Scheme != "https":
 		return fmt.Errorf("scheme %s is not supported: use https", quote(u.Scheme))
@@ -33,12 +34,6 @@ func validateURL(u *url.URL) error {
 		return errors.New("credentials in a URL are not supported, and would be logged")
 	}
 	return nil
-}
-
-// isLoopback reports whether the host of a URL is this machine, by address or as localhost (RFC 6761).
-func isLoopback(u *url.URL) bool {
-	addr, err := netip.ParseAddr(u.Hostname())
-	return err == nil && addr.IsLoopback() || u.Hostname() == "localhost"
 }
 
 var errRedirect = errors.New("redirect refused")
@@ -52,7 +47,7 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	if err := validateURL(req.URL); err != nil {
 		return fmt.Errorf("%w: to %s: %w", errRedirect, req.URL.Redacted(), err)
 	}
-	if isLoopback(req.URL) && !isLoopback(via[0].URL) {
+	if loopback.Is(req.URL.Hostname()) && !loopback.Is(via[0].URL.Hostname()) {
 		return fmt.Errorf("%w: to %s, on this machine", errRedirect, req.URL.Redacted())
 	}
 	return nil

@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"net/url"
 	"os"
 	"sync"
 
 	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/loopback"
 	"cloudfront-sg-sync/internal/version"
 	"cloudfront-sg-sync/iprange"
 
@@ -114,7 +114,7 @@ func (f placeFlags) awsConfig(ctx context.Context, c config.Config) (aws.Config,
 		options = append(options, awsconfig.WithRegion(c.Regions[0]))
 	}
 	if endpoint := cmp.Or(f.EndpointURL, os.Getenv("AWS_ENDPOINT_URL")); endpoint != "" {
-		loopback, err := isLoopback(endpoint)
+		local, err := isLoopback(endpoint)
 		if err != nil {
 			return aws.Config{}, fmt.Errorf("the endpoint of --endpoint-url or AWS_ENDPOINT_URL: %w", err)
 		}
@@ -122,7 +122,7 @@ func (f placeFlags) awsConfig(ctx context.Context, c config.Config) (aws.Config,
 			options = append(options, awsconfig.WithBaseEndpoint(endpoint))
 		}
 		// An endpoint on this machine is no AWS: it needs no account.
-		if loopback && f.Profile == "" && os.Getenv("AWS_PROFILE") == "" && os.Getenv("AWS_ACCESS_KEY_ID") == "" {
+		if local && f.Profile == "" && os.Getenv("AWS_PROFILE") == "" && os.Getenv("AWS_ACCESS_KEY_ID") == "" {
 			options = append(options, awsconfig.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("local", "local", "")))
 		}
 	}
@@ -155,6 +155,5 @@ func isLoopback(endpoint string) (bool, error) {
 	if u.User != nil {
 		return false, errors.New("the URL holds credentials; leave them out, requests are signed")
 	}
-	addr, err := netip.ParseAddr(u.Hostname())
-	return u.Hostname() == "localhost" || err == nil && addr.IsLoopback(), nil
+	return loopback.Is(u.Hostname()), nil
 }

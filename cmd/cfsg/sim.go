@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"strconv"
 	"syscall"
 	"time"
 
 	"cloudfront-sg-sync/internal/ec2sim"
+	"cloudfront-sg-sync/internal/loopback"
 )
 
 type simCommand struct {
@@ -46,7 +46,7 @@ func (c *simCommand) Validate() error {
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("--listen=%s: %q is not a port from 0 to 65535", c.Listen, port)
 	}
-	if addr, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !addr.IsLoopback()) {
+	if !loopback.Is(host) {
 		return fmt.Errorf("--listen=%s is not a loopback address, and others could reach the endpoint, which verifies no signatures: use 127.0.0.1:%s", c.Listen, port)
 	}
 	return nil

@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"sync"
 	"time"
+
+	"cloudfront-sg-sync/internal/loopback"
 )
 
 // s3Host matches the hosts of Amazon S3. CloudFormation takes its answers in a bucket of its own, at hosts such as
@@ -43,7 +44,7 @@ func newResponder(onLoopback bool) *responder {
 
 // check refuses a URL that is not where CloudFormation takes answers.
 func (r *responder) check(u *url.URL) error {
-	if u.User == nil && isLoopback(u) && r.onLoopback {
+	if u.User == nil && loopback.Is(u.Hostname()) && r.onLoopback {
 		return nil
 	}
 	if u.Scheme != "https" || u.User != nil || u.Port() != "" && u.Port() != "443" || !s3Host().MatchString(u.Hostname()) {
@@ -54,12 +55,7 @@ func (r *responder) check(u *url.URL) error {
 
 func isLoopbackURL(s string) bool {
 	u, err := url.Parse(s)
-	return err == nil && isLoopback(u)
-}
-
-func isLoopback(u *url.URL) bool {
-	addr, err := netip.ParseAddr(u.Hostname())
-	return err == nil && addr.IsLoopback()
+	return err == nil && loopback.Is(u.Hostname())
 }
 
 const (
