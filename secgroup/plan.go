@@ -83,9 +83,9 @@ type PoolPlan struct {
 type GroupPlan struct {
 	Group    *Group
 	Settings Settings
-	// Kept counts the owned rules that are there already and stay, Foreign
-	// the rules that are not this tool's.
-	Kept, Foreign int
+	// Added and Revoked count the rules that the steps add to the group and remove from it, Kept the owned rules that
+	// are there already and stay, Foreign the rules that are not this tool's.
+	Added, Revoked, Kept, Foreign int
 	// Owned counts the owned rules there are, and FreeNow is what the quota
 	// leaves beside all rules there are; Free is what it leaves after the plan.
 	Owned         int
@@ -126,6 +126,17 @@ type Step struct {
 
 func (s Step) String() string {
 	return fmt.Sprintf("%s %s in %s", s.Op, words.Count(len(s.Rules), "rule"), s.GroupID)
+}
+
+// Counts returns how many rules the step adds to its group and removes from it.
+func (s Step) Counts() (added, revoked int) {
+	switch s.Op {
+	case Authorize:
+		return len(s.Rules), 0
+	case Revoke:
+		return 0, len(s.Rules)
+	}
+	return 0, 0
 }
 
 func (s Step) equal(o Step) bool {
@@ -229,6 +240,13 @@ func (pp *PoolPlan) sum(req Request) {
 }
 
 func (g *GroupPlan) sum(steps []Step, req Request) {
+	for _, s := range steps {
+		if s.GroupID == g.Group.ID {
+			added, revoked := s.Counts()
+			g.Added += added
+			g.Revoked += revoked
+		}
+	}
 	g.FreeNow = Weight{req.RulesPerGroup, req.RulesPerGroup}
 	g.Free = g.FreeNow
 	there := make(map[RuleID]bool, len(g.Group.Ingress))

@@ -123,12 +123,9 @@ func listOf(prefixes []netip.Prefix) string {
 
 // count notes a step that was taken.
 func (r *GroupReport) count(step secgroup.Step) {
-	switch step.Op {
-	case secgroup.Authorize:
-		r.Added += len(step.Rules)
-	case secgroup.Revoke:
-		r.Revoked += len(step.Rules)
-	}
+	added, revoked := step.Counts()
+	r.Added += added
+	r.Revoked += revoked
 }
 
 // takeStep applies a step. One that has begun is finished when the run is

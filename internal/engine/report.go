@@ -61,6 +61,19 @@ type Summary struct {
 	Revoked int `json:"revoked"`
 }
 
+// Count counts a group, of which rules were added and revoked, and which may have failed.
+func (s *Summary) Count(added, revoked int, failed bool) {
+	s.Groups++
+	s.Added += added
+	s.Revoked += revoked
+	if added+revoked > 0 {
+		s.Changed++
+	}
+	if failed {
+		s.Failed++
+	}
+}
+
 // A GroupReport says what became of one security group.
 type GroupReport struct {
 	// Account is empty for the account that the run itself belongs to.
@@ -101,17 +114,9 @@ func (r *Report) add(o *outcome) {
 	r.Denied = r.Denied || o.target.Account == "" && slices.ContainsFunc(o.errs, isDenied)
 	for _, g := range o.groups {
 		r.Groups = append(r.Groups, *g)
-		r.Summary.Groups++
-		r.Summary.Added += g.Added
-		r.Summary.Revoked += g.Revoked
-		if g.Added+g.Revoked > 0 {
-			r.Summary.Changed++
-			r.Changed = true
-		}
-		if g.Error != "" {
-			r.Summary.Failed++
-		}
+		r.Summary.Count(g.Added, g.Revoked, g.Error != "")
 	}
+	r.Changed = r.Changed || r.Summary.Changed > 0
 	for _, l := range o.lists {
 		r.PrefixLists = append(r.PrefixLists, *l)
 		r.Changed = r.Changed || l.Added+l.Removed > 0
