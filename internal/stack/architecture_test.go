@@ -17,7 +17,7 @@ const architectureFile = "docs/architecture.md"
 
 var (
 	room     = regexp.MustCompile("(?m)^\\| `([a-z0-9/]+)` \\|")
-	testName = regexp.MustCompile("\\b(?:Test|Fuzz)[A-Z]\\w*")
+	testName = regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]\w*`)
 	goFile   = regexp.MustCompile(`[\w/]+\.go\b`)
 	testFunc = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
 )
