@@ -109,15 +109,7 @@ func (p *proposal) document() planDocument {
 // count adds a pool to the summary.
 func (d *planDocument) count(pool planPool) {
 	for _, g := range pool.Groups {
-		d.Summary.Groups++
-		d.Summary.Added += g.Added
-		d.Summary.Revoked += g.Revoked
-		if g.Added+g.Revoked > 0 {
-			d.Summary.Changed++
-		}
-		if g.Error != "" || pool.Error != "" {
-			d.Summary.Failed++
-		}
+		d.Summary.Count(g.Added, g.Revoked, g.Error != "" || pool.Error != "")
 	}
 }
 
@@ -127,10 +119,9 @@ func poolDocument(pool secgroup.PoolPlan) planPool {
 		d.Interfaces = append(d.Interfaces, planInterface{eni.ID, eni.Description, eni.Lacks, append([]string{}, eni.Attach...)})
 	}
 	for _, g := range pool.Groups {
-		added, revoked := changes(pool, g.Group.ID)
 		d.Groups = append(d.Groups, planGroup{
 			GroupID: g.Group.ID, Name: g.Group.Name, VPC: g.Group.VPC, Ports: portNames(g.Settings.Ports),
-			Added: added, Revoked: revoked, Kept: g.Kept, Foreign: g.Foreign,
+			Added: g.Added, Revoked: g.Revoked, Kept: g.Kept, Foreign: g.Foreign,
 			Free:  engine.RangeCount{IPv4: g.Free[secgroup.IPv4], IPv6: g.Free[secgroup.IPv6]},
 			Error: message(g.Err),
 		})

@@ -93,8 +93,7 @@ func (w planPage) folded(pools []secgroup.PoolPlan) {
 	for _, pool := range pools {
 		added, revoked, gaps := 0, 0, 0
 		for _, g := range pool.Groups {
-			a, r := changes(pool, g.Group.ID)
-			added, revoked = added+a, revoked+r
+			added, revoked = added+g.Added, revoked+g.Revoked
 		}
 		for _, step := range pool.Steps {
 			gaps += len(step.Gap)
@@ -190,12 +189,11 @@ func (w planPage) pool(pool secgroup.PoolPlan, quota int) {
 	w.Line()
 	var rows [][]string
 	for _, g := range pool.Groups {
-		added, revoked := changes(pool, g.Group.ID)
 		rows = append(rows, []string{
 			g.Group.ID, g.Group.Name, ports(w.Page, portNames(g.Settings.Ports), message(g.Err)),
 			fmt.Sprintf("%d of %d", quota-g.Free[secgroup.IPv4], quota),
 			fmt.Sprintf("%d of %d", quota-g.Free[secgroup.IPv6], quota),
-			fmt.Sprint(g.Foreign), w.change(added, revoked),
+			fmt.Sprint(g.Foreign), w.change(g.Added, g.Revoked),
 		})
 	}
 	w.Indent(4)
@@ -291,18 +289,4 @@ func bySocket(rules []secgroup.Rule) []socket {
 		sockets[i].sources = append(sockets[i].sources, r.Source.String())
 	}
 	return sockets
-}
-
-// changes counts the rules that a plan adds to a group and revokes from it.
-func changes(pool secgroup.PoolPlan, id string) (added, revoked int) {
-	for _, step := range pool.Steps {
-		switch {
-		case step.GroupID != id:
-		case step.Op == secgroup.Authorize:
-			added += len(step.Rules)
-		case step.Op == secgroup.Revoke:
-			revoked += len(step.Rules)
-		}
-	}
-	return added, revoked
 }

@@ -115,18 +115,17 @@ func (d *statusTarget) add(pool secgroup.PoolPlan) {
 		s.NoRoomFor = short.Missing()
 	}
 	for _, g := range pool.Groups {
-		added, revoked := changes(pool, g.Group.ID)
 		status := statusGroup{
 			GroupID: g.Group.ID, Name: g.Group.Name, VPC: g.Group.VPC, Ports: portNames(g.Settings.Ports),
 			Rules:   g.Owned,
 			Free:    engine.RangeCount{IPv4: g.FreeNow[secgroup.IPv4], IPv6: g.FreeNow[secgroup.IPv6]},
-			Missing: added, LeftOver: revoked, Foreign: g.Foreign, Error: message(g.Err),
+			Missing: g.Added, LeftOver: g.Revoked, Foreign: g.Foreign, Error: message(g.Err),
 		}
 		if !g.Applied.IsZero() {
 			status.AppliedPublication = &g.Applied
 		}
 		s.Groups = append(s.Groups, status)
-		s.Missing += added
+		s.Missing += g.Added
 	}
 	s.Missing += s.NoRoomFor
 	d.Pools = append(d.Pools, s)
