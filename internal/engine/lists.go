@@ -33,6 +33,8 @@ type PrefixListReport struct {
 	Error   string `json:"error"`
 }
 
+func (r *PrefixListReport) failure() *string { return &r.Error }
+
 // count notes a change that was made.
 func (r *PrefixListReport) count(c secgroup.Change) {
 	r.Added += len(c.Add)

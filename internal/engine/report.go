@@ -92,6 +92,8 @@ type GroupReport struct {
 	Error   string `json:"error"`
 }
 
+func (r *GroupReport) failure() *string { return &r.Error }
+
 func newReport(dryRun bool) *Report {
 	return &Report{DryRun: dryRun, Groups: []GroupReport{}, PrefixLists: []PrefixListReport{}, Warnings: []string{}, Errors: []string{}}
 }
@@ -230,6 +232,45 @@ func (o *outcome) group(g secgroup.GroupPlan) *GroupReport {
 func isDenied(err error) bool {
 	refusal, ok := errors.AsType[smithy.APIError](err)
 	return ok && (refusal.ErrorCode() == "UnauthorizedOperation" || strings.HasPrefix(refusal.ErrorCode(), "AccessDenied"))
+}
+
+// notePlan notes that the target is planned, and what the plan could not see.
+func (o *outcome) notePlan(plan *secgroup.Plan) {
+	o.planned, o.blind = true, plan.Blind
+	if plan.Blind {
+		o.warnings = append(o.warnings, fmt.Sprintf("%v: nobody may see which network interfaces have the groups, so no rule is revoked that another group has replaced: grant ec2:DescribeNetworkInterfaces", o.target))
+	}
+}
+
+// conclude notes what became of a pool. It reports whether planning again may help.
+func (o *outcome) conclude(pool secgroup.PoolPlan, failed error, only []string, r *refusals) (again bool) {
+	for _, err := range failuresOf(pool, only) {
+		o.fail(err)
+	}
+	o.warn(pool)
+	if failed == nil {
+		return false
+	}
+	o.fail(failed)
+	if secgroup.IsConflict(failed) {
+		o.target.forgetQuota(failed)
+	}
+	return r.note(failed, pool)
+}
+
+// concludeLists does for a pool of prefix lists what conclude does for one of groups.
+func (o *outcome) concludeLists(pool secgroup.ListPool, failed error, only []string, r *refusals) (again bool) {
+	for _, err := range listFailures(pool, only) {
+		o.fail(err)
+	}
+	for _, w := range pool.Warnings {
+		o.warnings = append(o.warnings, fmt.Sprintf("%v: %s", o.target, w))
+	}
+	if failed == nil {
+		return false
+	}
+	o.fail(failed)
+	return r.noteChange(failed, pool)
 }
 
 // warn notes what needs a person although the pool does not fail.

@@ -170,90 +170,90 @@ func (r *refusals) repeated(plan *secgroup.Plan) bool {
 // may help.
 func (e *Engine) once(ctx context.Context, o *outcome, groups []secgroup.Group, lists []secgroup.PrefixList, publication *iprange.Publication, req Request, r *refusals) (again bool) {
 	o.restart()
-	ask := e.request(publication, req)
-	ask.Leave = r.leave
-	plan, err := o.target.plan(ctx, e.Log, groups, ask, req.Look)
-	if err == nil && r.repeated(plan) {
-		plan, err = o.target.plan(ctx, e.Log, groups, ask, req.Look)
-	}
-	if err == nil {
-		plan.Lists, err = secgroup.PlanLists(ctx, lists, ask)
+	plan, err := e.planTarget(ctx, o.target, groups, lists, publication, req, r)
+	if err == nil && req.Approved != nil {
+		if approved := req.Approved[o.target]; approved == nil || !plan.SameSteps(approved) {
+			err = ErrOutdated
+		}
 	}
 	if err != nil {
 		o.fail(err)
 		return false
 	}
-	offerCompact(plan, publication)
-	if req.Approved != nil {
-		if approved := req.Approved[o.target]; approved == nil || !plan.SameSteps(approved) {
-			o.fail(ErrOutdated)
-			return false
-		}
-	}
-	o.planned, o.blind = true, plan.Blind
-	if plan.Blind {
-		o.warnings = append(o.warnings, fmt.Sprintf("%v: nobody may see which network interfaces have the groups, so no rule is revoked that another group has replaced: grant ec2:DescribeNetworkInterfaces", o.target))
-	}
-	pools := concerned(plan.Pools, req.GroupIDs)
+	o.notePlan(plan)
+	pools, listPools := concerned(plan.Pools, req.GroupIDs), concernedLists(plan.Lists, req.GroupIDs)
 	o.capacity = capacityOf(pools, publication.Merged())
-	failures := make([]error, len(pools))
+	failed, listFailed := e.applyAll(ctx, o, pools, listPools, req)
+	for i, pool := range listPools {
+		again = o.concludeLists(pool, listFailed[i], req.GroupIDs, r) || again
+	}
+	for i, pool := range pools {
+		again = o.conclude(pool, failed[i], req.GroupIDs, r) || again
+	}
+	return again
+}
+
+// planTarget plans the groups and the prefix lists of a target, without what EC2 has refused in this run.
+func (e *Engine) planTarget(ctx context.Context, t *Target, groups []secgroup.Group, lists []secgroup.PrefixList, publication *iprange.Publication, req Request, r *refusals) (*secgroup.Plan, error) {
+	ask := e.request(publication, req)
+	ask.Leave = r.leave
+	plan, err := t.plan(ctx, e.Log, groups, ask, req.Look)
+	if err == nil && r.repeated(plan) {
+		plan, err = t.plan(ctx, e.Log, groups, ask, req.Look)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if plan.Lists, err = secgroup.PlanLists(ctx, lists, ask); err != nil {
+		return nil, err
+	}
+	offerCompact(plan, publication)
+	return plan, nil
+}
+
+// applyAll applies the plans of all pools, some at a time. It returns what failed, in the order of the pools.
+func (e *Engine) applyAll(ctx context.Context, o *outcome, pools []secgroup.PoolPlan, listPools []secgroup.ListPool, req Request) (failed, listFailed []error) {
+	failed, listFailed = make([]error, len(pools)), make([]error, len(listPools))
 	var running errgroup.Group
 	running.SetLimit(poolsAtOnce)
 	for i, pool := range pools {
 		reports := o.begin(pool, req.GroupIDs)
 		running.Go(func() error {
-			err := e.guard(ctx, func() { failures[i] = e.apply(ctx, o.target, pool, reports, req) })
-			if err != nil {
-				failures[i] = fmt.Errorf("pool %q: %w", pool.Name, err)
-				for _, r := range reports {
-					r.Error = err.Error()
-				}
-			}
+			failed[i] = e.alone(ctx, pool.Name, reportErrors(reports), func() error { return e.apply(ctx, o.target, pool, reports, req) })
 			return nil
 		})
 	}
-	listPools := concernedLists(plan.Lists, req.GroupIDs)
-	listFailed := make([]error, len(listPools))
 	for i, pool := range listPools {
 		reports := o.beginLists(pool, req.GroupIDs)
 		running.Go(func() error {
-			err := e.guard(ctx, func() { listFailed[i] = e.modify(ctx, o.target, pool, reports, req) })
-			if err != nil {
-				listFailed[i] = fmt.Errorf("pool %q: %w", pool.Name, err)
-				for _, r := range reports {
-					r.Error = err.Error()
-				}
-			}
+			listFailed[i] = e.alone(ctx, pool.Name, reportErrors(reports), func() error { return e.modify(ctx, o.target, pool, reports, req) })
 			return nil
 		})
 	}
 	_ = running.Wait() // failures are in the slices
-	for i, pool := range listPools {
-		for _, err := range listFailures(pool, req.GroupIDs) {
-			o.fail(err)
-		}
-		for _, w := range pool.Warnings {
-			o.warnings = append(o.warnings, fmt.Sprintf("%v: %s", o.target, w))
-		}
-		if listFailed[i] != nil {
-			o.fail(listFailed[i])
-			again = r.noteChange(listFailed[i], pool) || again
-		}
+	return failed, listFailed
+}
+
+// alone does what there is to do in a pool. If it panics, this pool fails and no other, and so say the reports whose
+// errors are given.
+func (e *Engine) alone(ctx context.Context, pool string, reported []*string, do func() error) (err error) {
+	crash := e.guard(ctx, func() { err = do() })
+	if crash == nil {
+		return err
 	}
-	for i, pool := range pools {
-		for _, err := range failuresOf(pool, req.GroupIDs) {
-			o.fail(err)
-		}
-		o.warn(pool)
-		if failures[i] != nil {
-			o.fail(failures[i])
-			if secgroup.IsConflict(failures[i]) {
-				o.target.forgetQuota(failures[i])
-			}
-			again = r.note(failures[i], pool) || again
-		}
+	for _, text := range reported {
+		*text = crash.Error()
 	}
-	return again
+	return fmt.Errorf("pool %q: %w", pool, crash)
+}
+
+// reportErrors returns where the reports of a pool note errors.
+func reportErrors[R interface{ failure() *string }](reports map[string]R) []*string {
+	var all []*string
+	for _, r := range reports {
+		all = append(all, r.failure())
+	}
+	return all
 }
 
 // ErrOutdated says that an approved plan is not what would be done now.
