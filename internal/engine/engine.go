@@ -77,7 +77,7 @@ const (
 // Run synchronises all targets. It always returns a report; the error names
 // everything that failed, each in a line of its own.
 func (e *Engine) Run(ctx context.Context, req Request) (*Report, error) {
-	report := newReport(req.DryRun)
+	report := NewReport(req.DryRun)
 	fetch := e.startFetch(ctx, req)
 	outcomes := make([]*outcome, len(e.Targets))
 	var running errgroup.Group

@@ -94,7 +94,8 @@ type GroupReport struct {
 
 func (r *GroupReport) failure() *string { return &r.Error }
 
-func newReport(dryRun bool) *Report {
+// NewReport returns a report of a run that has done nothing yet. Its lists are empty, not null, in JSON.
+func NewReport(dryRun bool) *Report {
 	return &Report{DryRun: dryRun, Groups: []GroupReport{}, PrefixLists: []PrefixListReport{}, Warnings: []string{}, Errors: []string{}}
 }
 

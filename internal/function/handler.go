@@ -89,11 +89,11 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	case err != nil:
 		return h.refuse(ctx, bounded(err))
 	}
-	report, err := h.run(ctx, event.run)
+	_, answer, err := h.run(ctx, event.run)
 	if err != nil {
 		return nil, err
 	}
-	return marshal(report)
+	return answer, nil
 }
 
 // refuse logs that an event is not handled. That is no failed run: an alarm is
@@ -104,14 +104,14 @@ func (h *Handler) refuse(ctx context.Context, err error) ([]byte, error) {
 }
 
 // run has the engine do what is asked, and tells the topic, CloudWatch and the
-// log what became of it. It always returns a report.
-func (h *Handler) run(ctx context.Context, req engine.Request) (*engine.Report, error) {
+// log what became of it. It always returns a report, and the same in JSON.
+func (h *Handler) run(ctx context.Context, req engine.Request) (report *engine.Report, answer []byte, err error) {
 	began := time.Now()
 	var made changes
 	if h.notifier != nil {
 		req.OnStep, req.OnChange = made.add, made.addEntries
 	}
-	report, err := h.runEngine(ctx, req)
+	report, err = h.runEngine(ctx, req)
 	if h.notifier != nil && !made.empty() {
 		if failed := h.notifier.publish(ctx, &made, report, req.Withdraw); failed != nil {
 			report.Errors = append(report.Errors, failed.Error())
@@ -123,21 +123,22 @@ func (h *Handler) run(ctx context.Context, req engine.Request) (*engine.Report, 
 			h.log.WarnContext(ctx, "the metrics of this run are lost", "error", failed)
 		}
 	}
-	return report, errors.Join(err, h.logReport(ctx, report, err))
+	answer, failed := marshal(report)
+	err = errors.Join(err, failed)
+	h.logReport(ctx, report, answer, err)
+	return report, answer, err
 }
 
 // logReport logs what became of a run that ended with err.
-func (h *Handler) logReport(ctx context.Context, report *engine.Report, err error) error {
-	answer, failed := marshal(report)
+func (h *Handler) logReport(ctx context.Context, report *engine.Report, answer []byte, err error) {
 	switch {
-	case err != nil || failed != nil:
+	case err != nil:
 		h.log.ErrorContext(ctx, "run failed", "answer", json.RawMessage(answer))
 	case len(report.Warnings) > 0:
 		h.log.WarnContext(ctx, "run finished with warnings", "answer", json.RawMessage(answer))
 	default:
 		h.log.InfoContext(ctx, "run finished", "answer", json.RawMessage(answer))
 	}
-	return failed
 }
 
 // runEngine runs the engine until shortly before the time is up. A panic is a
@@ -152,7 +153,8 @@ func (h *Handler) runEngine(ctx context.Context, req engine.Request) (report *en
 		if p := recover(); p != nil {
 			h.log.ErrorContext(ctx, "panic", "panic", p, "stack", string(debug.Stack()))
 			err = fmt.Errorf("panic: %v", p)
-			report = &engine.Report{DryRun: req.DryRun, Groups: []engine.GroupReport{}, Warnings: []string{}, Errors: []string{err.Error()}}
+			report = engine.NewReport(req.DryRun)
+			report.Errors = append(report.Errors, err.Error())
 		}
 	}()
 	return h.engine.Run(ctx, req)
