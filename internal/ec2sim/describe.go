@@ -1,6 +1,7 @@
 package ec2sim
 
 import (
+	"encoding/xml"
 	"maps"
 	"slices"
 	"strings"
@@ -121,3 +122,38 @@ func (t *table[T]) describe(in describeInput, ids []string) (part []T, next stri
 	}
 	return page(in.paging, found, t.kind)
 }
+
+// A listing is the answer of a call that describes resources: a part of them, and where the next part begins.
+type listing[X any] struct {
+	reply
+	set   string // the element that they are in
+	items []X
+	next  string
+}
+
+// list describes resources of a table as [table.describe] does, each in the form that x gives it.
+func list[T, X any](set string, t *table[T], in describeInput, ids []string, x func(T) X) (*listing[X], error) {
+	part, next, err := t.describe(in, ids)
+	if err != nil {
+		return nil, err
+	}
+	out := &listing[X]{set: set, next: next}
+	for _, v := range part {
+		out.items = append(out.items, x(v))
+	}
+	return out, nil
+}
+
+func (l *listing[X]) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
+	type items struct {
+		Items []X `xml:"item"`
+	}
+	return e.EncodeElement(struct {
+		reply
+		Set  named
+		Next string `xml:"nextToken,omitempty"`
+	}{l.reply, named{l.set, items{l.items}}, l.next}, start)
+}
+
+// itself is the form of what is kept as it is described.
+func itself[T any](v T) T { return v }

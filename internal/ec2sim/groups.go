@@ -180,12 +180,6 @@ type describeGroupsInput struct {
 	Names []string `query:"GroupName"`
 }
 
-type describeGroupsOutput struct {
-	reply
-	Groups []groupXML `xml:"securityGroupInfo>item"`
-	Next   string     `xml:"nextToken,omitempty"`
-}
-
 type groupXML struct {
 	Owner       string         `xml:"ownerId"`
 	ID          string         `xml:"groupId"`
@@ -232,7 +226,7 @@ func eachRule(rules []Rule, of func(Rule) string) []string {
 	return values
 }
 
-func (s *site) describeSecurityGroups(_ *call, in describeGroupsInput) (*describeGroupsOutput, error) {
+func (s *site) describeSecurityGroups(_ *call, in describeGroupsInput) (*listing[groupXML], error) {
 	ids := slices.Clone(in.IDs)
 	for _, name := range in.Names {
 		g, err := s.named("", name)
@@ -241,17 +235,13 @@ func (s *site) describeSecurityGroups(_ *call, in describeGroupsInput) (*describ
 		}
 		ids = append(ids, g.ID)
 	}
-	groups, next, err := s.groups.describe(in.describeInput, ids)
-	if err != nil {
-		return nil, err
+	return list("securityGroupInfo", &s.groups, in.describeInput, ids, s.groupXML)
+}
+
+func (s *site) groupXML(g *Group) groupXML {
+	return groupXML{
+		Owner: g.Account, ID: g.ID, Name: g.Name, Description: g.Description, VPC: g.VPC,
+		Ingress: s.permissions(g.Ingress), Egress: s.permissions(g.Egress),
+		Tags: tagList(g.Tags), ARN: g.arn(),
 	}
-	out := &describeGroupsOutput{Next: next, Groups: make([]groupXML, 0, len(groups))}
-	for _, g := range groups {
-		out.Groups = append(out.Groups, groupXML{
-			Owner: g.Account, ID: g.ID, Name: g.Name, Description: g.Description, VPC: g.VPC,
-			Ingress: s.permissions(g.Ingress), Egress: s.permissions(g.Egress),
-			Tags: tagList(g.Tags), ARN: g.arn(),
-		})
-	}
-	return out, nil
 }

@@ -252,12 +252,6 @@ type describeInterfacesInput struct {
 	IDs []string `query:"NetworkInterfaceId"`
 }
 
-type describeInterfacesOutput struct {
-	reply
-	Interfaces []interfaceXML `xml:"networkInterfaceSet>item"`
-	Next       string         `xml:"nextToken,omitempty"`
-}
-
 // interfaceKind has the filters of DescribeNetworkInterfaces that apply here.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeNetworkInterfaces.html
@@ -307,16 +301,8 @@ func (i *Interface) status() string {
 	return "in-use"
 }
 
-func (s *site) describeInterfaces(_ *call, in describeInterfacesInput) (*describeInterfacesOutput, error) {
-	interfaces, next, err := s.interfaces.describe(in.describeInput, in.IDs)
-	if err != nil {
-		return nil, err
-	}
-	out := &describeInterfacesOutput{Next: next}
-	for _, i := range interfaces {
-		out.Interfaces = append(out.Interfaces, s.interfaceXML(i))
-	}
-	return out, nil
+func (s *site) describeInterfaces(_ *call, in describeInterfacesInput) (*listing[interfaceXML], error) {
+	return list("networkInterfaceSet", &s.interfaces, in.describeInput, in.IDs, s.interfaceXML)
 }
 
 type interfaceXML struct {

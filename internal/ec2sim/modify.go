@@ -10,12 +10,6 @@ type describeRulesInput struct {
 	IDs []string `query:"SecurityGroupRuleId"`
 }
 
-type describeRulesOutput struct {
-	reply
-	Rules []ruleXML `xml:"securityGroupRuleSet>item"`
-	Next  string    `xml:"nextToken,omitempty"`
-}
-
 // A placedRule is a rule and where it is.
 type placedRule struct {
 	Rule
@@ -51,16 +45,8 @@ func (s *site) rules() *table[placedRule] {
 	return tableOf(&ruleKind, rules)
 }
 
-func (s *site) describeRules(_ *call, in describeRulesInput) (*describeRulesOutput, error) {
-	rules, next, err := s.rules().describe(in.describeInput, in.IDs)
-	if err != nil {
-		return nil, err
-	}
-	out := &describeRulesOutput{Next: next}
-	for _, r := range rules {
-		out.Rules = append(out.Rules, s.ruleXML(r.group, r.Rule, r.egress))
-	}
-	return out, nil
+func (s *site) describeRules(_ *call, in describeRulesInput) (*listing[ruleXML], error) {
+	return list("securityGroupRuleSet", s.rules(), in.describeInput, in.IDs, func(r placedRule) ruleXML { return s.ruleXML(r.group, r.Rule, r.egress) })
 }
 
 type modifyRulesInput struct {

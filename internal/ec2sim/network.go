@@ -118,12 +118,6 @@ type describeVPCsInput struct {
 	IDs []string `query:"VpcId"`
 }
 
-type describeVPCsOutput struct {
-	reply
-	VPCs []vpcXML `xml:"vpcSet>item"`
-	Next string   `xml:"nextToken,omitempty"`
-}
-
 // vpcKind has the filters of DescribeVpcs that apply here.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeVpcs.html
@@ -149,16 +143,8 @@ func boolean(b bool) []string {
 	return []string{"false"}
 }
 
-func (s *site) describeVPCs(_ *call, in describeVPCsInput) (*describeVPCsOutput, error) {
-	vpcs, next, err := s.vpcs.describe(in.describeInput, in.IDs)
-	if err != nil {
-		return nil, err
-	}
-	out := &describeVPCsOutput{Next: next}
-	for _, v := range vpcs {
-		out.VPCs = append(out.VPCs, v.xml())
-	}
-	return out, nil
+func (s *site) describeVPCs(_ *call, in describeVPCsInput) (*listing[vpcXML], error) {
+	return list("vpcSet", &s.vpcs, in.describeInput, in.IDs, (*VPC).xml)
 }
 
 type createSubnetInput struct {
@@ -230,12 +216,6 @@ type describeSubnetsInput struct {
 	IDs []string `query:"SubnetId"`
 }
 
-type describeSubnetsOutput struct {
-	reply
-	Subnets []subnetXML `xml:"subnetSet>item"`
-	Next    string      `xml:"nextToken,omitempty"`
-}
-
 // subnetKind has the filters of DescribeSubnets that apply here.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSubnets.html
@@ -253,14 +233,6 @@ var subnetKind = kind[*subnet]{
 	},
 }
 
-func (s *site) describeSubnets(_ *call, in describeSubnetsInput) (*describeSubnetsOutput, error) {
-	subnets, next, err := s.subnets.describe(in.describeInput, in.IDs)
-	if err != nil {
-		return nil, err
-	}
-	out := &describeSubnetsOutput{Next: next}
-	for _, n := range subnets {
-		out.Subnets = append(out.Subnets, s.subnetXML(n))
-	}
-	return out, nil
+func (s *site) describeSubnets(_ *call, in describeSubnetsInput) (*listing[subnetXML], error) {
+	return list("subnetSet", &s.subnets, in.describeInput, in.IDs, s.subnetXML)
 }

@@ -165,9 +165,9 @@ func (s *site) createPrefixList(_ *call, in createPrefixListInput) (*prefixListO
 }
 
 // parseEntries reads the entries of a request, no two of which may be the same.
-func (l *PrefixList) parseEntries(list []prefixListEntry) ([]PrefixListEntry, error) {
+func (l *PrefixList) parseEntries(request []prefixListEntry) ([]PrefixListEntry, error) {
 	var entries []PrefixListEntry
-	for _, e := range list {
+	for _, e := range request {
 		src, err := parseCIDR(e.CIDR, l.Family == "IPv4")
 		if err != nil {
 			return nil, err
@@ -237,12 +237,6 @@ type describePrefixListsInput struct {
 	IDs []string `query:"PrefixListId"`
 }
 
-type describePrefixListsOutput struct {
-	reply
-	Lists []prefixListXML `xml:"prefixListSet>item"`
-	Next  string          `xml:"nextToken,omitempty"`
-}
-
 // prefixListKind has the filters of DescribeManagedPrefixLists. Its page names
 // none for tags, which it takes all the same: aws_ec2_managed_prefix_lists of
 // Terraform relies on them.
@@ -265,16 +259,8 @@ var prefixListKind = kind[*PrefixList]{
 // maxPrefixListResults is the longest page of the calls about prefix lists.
 const maxPrefixListResults = 100
 
-func (s *site) describePrefixLists(_ *call, in describePrefixListsInput) (*describePrefixListsOutput, error) {
-	lists, next, err := s.prefixLists.describe(in.describeInput, in.IDs)
-	if err != nil {
-		return nil, err
-	}
-	out := &describePrefixListsOutput{Next: next}
-	for _, l := range lists {
-		out.Lists = append(out.Lists, l.xml())
-	}
-	return out, nil
+func (s *site) describePrefixLists(_ *call, in describePrefixListsInput) (*listing[prefixListXML], error) {
+	return list("prefixListSet", &s.prefixLists, in.describeInput, in.IDs, (*PrefixList).xml)
 }
 
 type prefixListEntriesInput struct {
@@ -282,12 +268,6 @@ type prefixListEntriesInput struct {
 	paging
 	ID      string `query:"PrefixListId"`
 	Version *int   `query:"TargetVersion"`
-}
-
-type prefixListEntriesOutput struct {
-	reply
-	Entries []prefixListEntry `xml:"entrySet>item"`
-	Next    string            `xml:"nextToken,omitempty"`
 }
 
 var entryKind = kind[prefixListEntry]{
@@ -298,7 +278,7 @@ var entryKind = kind[prefixListEntry]{
 // prefixListEntries gives the entries of a version, the current one if none is asked for.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetManagedPrefixListEntries.html
-func (s *site) prefixListEntries(_ *call, in prefixListEntriesInput) (*prefixListEntriesOutput, error) {
+func (s *site) prefixListEntries(_ *call, in prefixListEntriesInput) (*listing[prefixListEntry], error) {
 	l, err := s.prefixLists.find(in.ID)
 	if err != nil {
 		return nil, err
@@ -313,11 +293,7 @@ func (s *site) prefixListEntries(_ *call, in prefixListEntriesInput) (*prefixLis
 	for _, e := range stored {
 		entries = append(entries, prefixListEntry{e.Prefix.String(), e.Description})
 	}
-	entries, next, err := tableOf(&entryKind, entries).describe(describeInput{paging: in.paging}, nil)
-	if err != nil {
-		return nil, err
-	}
-	return &prefixListEntriesOutput{Entries: entries, Next: next}, nil
+	return list("entrySet", tableOf(&entryKind, entries), describeInput{paging: in.paging}, nil, itself)
 }
 
 // stored returns the entries of a version that is still kept.
@@ -337,12 +313,6 @@ type prefixListAssociationsInput struct {
 	ID string `query:"PrefixListId"`
 }
 
-type prefixListAssociationsOutput struct {
-	reply
-	Associations []associationOfListXML `xml:"prefixListAssociationSet>item"`
-	Next         string                 `xml:"nextToken,omitempty"`
-}
-
 type associationOfListXML struct {
 	Resource string `xml:"resourceId"`
 	Owner    string `xml:"resourceOwner"`
@@ -357,7 +327,7 @@ var associationKind = kind[associationOfListXML]{
 // refer to it, whoever they belong to.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetManagedPrefixListAssociations.html
-func (s *site) prefixListAssociations(_ *call, in prefixListAssociationsInput) (*prefixListAssociationsOutput, error) {
+func (s *site) prefixListAssociations(_ *call, in prefixListAssociationsInput) (*listing[associationOfListXML], error) {
 	l, err := s.ownList(in.ID)
 	if err != nil {
 		return nil, err
@@ -366,11 +336,7 @@ func (s *site) prefixListAssociations(_ *call, in prefixListAssociationsInput) (
 	for _, g := range s.server.referringTo(l) {
 		all = append(all, associationOfListXML{g.ID, g.Account})
 	}
-	found, next, err := tableOf(&associationKind, all).describe(describeInput{paging: in.paging}, nil)
-	if err != nil {
-		return nil, err
-	}
-	return &prefixListAssociationsOutput{Associations: found, Next: next}, nil
+	return list("prefixListAssociationSet", tableOf(&associationKind, all), describeInput{paging: in.paging}, nil, itself)
 }
 
 // referringTo returns the groups of all accounts that refer to a list, in the

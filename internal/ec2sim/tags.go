@@ -201,12 +201,6 @@ func (s *site) retag(ids []string, change func(map[string]string) map[string]str
 
 type describeTagsInput struct{ describeInput }
 
-type describeTagsOutput struct {
-	reply
-	Tags []tagXML `xml:"tagSet>item"`
-	Next string   `xml:"nextToken,omitempty"`
-}
-
 type tagXML struct {
 	Resource string `xml:"resourceId"`
 	Type     string `xml:"resourceType"`
@@ -228,16 +222,12 @@ var tagKind = kind[tagXML]{
 	},
 }
 
-func (s *site) describeTags(_ *call, in describeTagsInput) (*describeTagsOutput, error) {
+func (s *site) describeTags(_ *call, in describeTagsInput) (*listing[tagXML], error) {
 	all := slices.Concat(
 		s.vpcs.listTags(), s.subnets.listTags(), s.groups.listTags(), s.rules().listTags(),
 		s.interfaces.listTags(), s.prefixLists.listTags(),
 	)
-	tags, next, err := tableOf(&tagKind, all).describe(in.describeInput, nil)
-	if err != nil {
-		return nil, err
-	}
-	return &describeTagsOutput{Tags: tags, Next: next}, nil
+	return list("tagSet", tableOf(&tagKind, all), in.describeInput, nil, itself)
 }
 
 // listTags returns the tags of all resources of a table.
