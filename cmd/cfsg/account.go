@@ -48,7 +48,7 @@ func (f placeFlags) given() map[string]given {
 	give(values, "REGIONS", "--region", f.Region...)
 	give(values, "ROLE_ARNS", "--role-arn", f.RoleARN...)
 	if len(f.RoleARN) > 0 {
-		values["MEMBER_ACCOUNTS"] = given{} // those in the environment go with the roles there
+		values["MEMBER_ACCOUNTS"] = given{flag: "--role-arn"} // the roles that are named are all there are
 	}
 	return values
 }

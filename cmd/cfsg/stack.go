@@ -32,7 +32,7 @@ func (f placeFlags) readConfig(ctx context.Context, t terminal, flags map[string
 	for _, variable := range slices.Sorted(maps.Keys(flags)) {
 		g, deployed := flags[variable], variables[variable]
 		if g.flag != "" && deployed != "" && items(g.value) != items(deployed) {
-			fmt.Fprintf(t.err, "cfsg: %s %s is used, not the stack's %s=%s\n", g.flag, g.value, variable, deployed)
+			fmt.Fprintf(t.err, "cfsg: %s is used, not the stack's %s=%s\n", strings.TrimSpace(g.flag+" "+g.value), variable, deployed)
 		}
 	}
 	return readConfig(flags, func(variable string) (string, string) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -100,6 +101,41 @@ func TestStackSettings(t *testing.T) {
 		d.asked = nil
 		if code, _, stderr := o.cfsg(t.Context(), append(args, "--stack", "edge")...); len(d.asked) != 2 {
 			t.Errorf("%v: exit code %d, %s, asked %q", args, code, stderr, d.asked)
+		}
+	}
+}
+
+// --role-arn names every role there is to assume: neither the roles nor the
+// accounts of the stack or the environment come on top, and who named a stack is told.
+func TestRoleFlagReplacesMembers(t *testing.T) {
+	members := map[string]string{"MEMBER_ACCOUNTS": "222233334444,333344445555", "ROLE_ARNS": "arn:aws:iam::444455556666:role/a"}
+	newDeployment(t, members)
+	for name, value := range members {
+		t.Setenv(name, value)
+	}
+	t.Setenv("AWS_REGION", "us-west-2")
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	const role = "arn:aws:iam::555566667777:role/look"
+	told := "cfsg: --role-arn is used, not the stack's MEMBER_ACCOUNTS=222233334444,333344445555\n" +
+		"cfsg: --role-arn " + role + " is used, not the stack's ROLE_ARNS=arn:aws:iam::444455556666:role/a\n"
+	for stack, want := range map[string]string{"": "", "edge": told} {
+		var stderr strings.Builder
+		f := placeFlags{RoleARN: []string{role}}
+		f.Stack = stack
+		c, err := f.readConfig(t.Context(), terminal{err: &stderr}, f.given())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if roles := c.Roles("us-west-2"); !slices.Equal(roles, []string{role}) {
+			t.Errorf("with --stack %q the roles are %q", stack, roles)
+		}
+		if stderr.String() != want {
+			t.Errorf("with --stack %q stderr is %q, want %q", stack, &stderr, want)
+		}
+		f.RoleARN = nil
+		if c, err = f.readConfig(t.Context(), terminal{err: &stderr}, f.given()); err != nil || len(c.Roles("us-west-2")) != 3 {
+			t.Errorf("with --stack %q and no flag the roles are %q, %v", stack, c.Roles("us-west-2"), err)
 		}
 	}
 }

@@ -77,6 +77,12 @@ func TestFromEnv(t *testing.T) {
 			func(c *Config) { c.RoleARNs = []string{"arn:aws:iam::111122223333:role/sync"} },
 		},
 
+		{
+			"accounts by commas", "MEMBER_ACCOUNTS", "111122223333,444455556666 111122223333",
+			func(c *Config) { c.MemberAccounts = []string{"111122223333", "444455556666"} },
+		},
+		{"role with a path", "MEMBER_ROLE_NAME", "net/sync@x", func(c *Config) { c.MemberRoleName = "net/sync@x" }},
+
 		{"topic to tell", "NOTIFY_TOPIC_ARN", "arn:aws-cn:sns:cn-north-1:111122223333:ops", func(c *Config) { c.NotifyTopicARN = "arn:aws-cn:sns:cn-north-1:111122223333:ops" }},
 		{"no topic to tell", "NOTIFY_TOPIC_ARN", " ", func(*Config) {}},
 		{"namespace", "METRICS_NAMESPACE", "Edge/CloudFront.SG#1:a_b-c", func(c *Config) { c.MetricsNamespace = "Edge/CloudFront.SG#1:a_b-c" }},
@@ -196,6 +202,19 @@ func TestFromEnvRefused(t *testing.T) {
 			",":                     "the list is empty",
 			"us-east-1.example.com": "is not a region",
 		},
+		"MEMBER_ACCOUNTS": {
+			"11112222333":                         "is not an account ID of 12 digits",
+			"1111222233334":                       "is not an account ID",
+			"1111-2222-3333":                      "is not an account ID",
+			"111122223333;444455556666":           "is not an account ID",
+			"arn:aws:iam::111122223333:role/sync": "is not an account ID",
+			",":                                   "the list is empty",
+		},
+		"MEMBER_ROLE_NAME": {
+			"role*":                  "is not the name of a role such as cloudfront-sg-sync",
+			"two names":              "is not the name of a role",
+			strings.Repeat("r", 513): "is not the name of a role",
+		},
 		"ROLE_ARNS": {
 			"cloudfront-sg-sync":                             `"cloudfront-sg-sync" is not a role such as arn:aws:iam::`,
 			"111122223333":                                   "is not a role",
@@ -270,6 +289,8 @@ func TestFromEnvNamesEveryBadVariable(t *testing.T) {
 		"TAG_KEY":            "a key",
 		"REGIONS":            "eu-west",
 		"ROLE_ARNS":          "role",
+		"MEMBER_ACCOUNTS":    "account",
+		"MEMBER_ROLE_NAME":   "*",
 		"EXTERNAL_ID":        "x",
 		"RULES_PER_GROUP":    "0",
 		"MAX_REVOKE_PERCENT": "101",
