@@ -34,7 +34,7 @@ func TestReleasedZip(t *testing.T) {
 			t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
 		}
 	}
-	unpack(t, filepath.Join(dist, "cloudfront-sg-sync_v1.2.3_lambda_"+arch+".zip"), deployed)
+	unpack(t, filepath.Join(dist, "cloudfront-sg-sync_v1.2.3_lambda_"+map[string]string{"amd64": "x86_64", "arm64": "arm64"}[arch]+".zip"), deployed)
 	defer func(own string) { bootstrap = own }(bootstrap)
 	bootstrap = filepath.Join(deployed, "bootstrap")
 

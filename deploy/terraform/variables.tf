@@ -14,13 +14,13 @@ variable "name" {
 
 variable "filename" {
   type        = string
-  description = "Path of the function's zip, from a release: cloudfront-sg-sync_VERSION_lambda_arm64.zip."
+  description = "Path of the function's zip, from a release: cloudfront-sg-sync_VERSION_lambda_ARCHITECTURE.zip."
   nullable    = false
 }
 
 variable "architecture" {
   type        = string
-  description = "What the zip is for: arm64, or x86_64 for the one named amd64."
+  description = "What the zip is for: arm64 or x86_64, as its name says."
   default     = "arm64"
   nullable    = false
 

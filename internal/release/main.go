@@ -2,12 +2,15 @@
 // neither Go nor a clone:
 //
 //	release VERSION BUILT DIST
+//	release bill FILE...
 //
-// BUILT holds the programs, in folders named function-ARCH and cfsg-OS-ARCH. DIST
-// is made anew. The same programs give the same files, byte by byte.
+// BUILT holds the programs, in folders named function-ARCH and cfsg-OS-ARCH, and
+// their bills of materials; the text for the page of the release, notes.md, is left
+// there. DIST is made anew. The same programs give the same files, byte by byte. The second form tidies bills of materials in place.
 package main
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -33,8 +36,11 @@ const name = "cloudfront-sg-sync"
 var semantic = regexp.MustCompile(`^v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$`)
 
 func run(args []string) error {
+	if len(args) > 1 && args[0] == "bill" {
+		return tidyBills(args[1:])
+	}
 	if len(args) != 3 {
-		return errors.New("usage: release VERSION BUILT DIST")
+		return errors.New("usage: release VERSION BUILT DIST, or release bill FILE...")
 	}
 	r := release{version: args[0], built: args[1], dist: args[2]}
 	if !semantic.MatchString(r.version) {
@@ -46,7 +52,7 @@ func run(args []string) error {
 	if err := os.MkdirAll(r.dist, 0o755); err != nil {
 		return err
 	}
-	for _, pack := range []func() error{r.packFunctions, r.packCommands, r.packTemplates, r.packOthers, r.writeChecksums} {
+	for _, pack := range []func() error{r.packFunctions, r.packCommands, r.packTemplates, r.packOthers, r.writeChecksums, r.writeNotes} {
 		if err := pack(); err != nil {
 			return err
 		}
@@ -60,10 +66,17 @@ type release struct{ version, built, dist string }
 // path returns the path of a file of the release.
 func (r release) path(name string) string { return filepath.Join(r.dist, name) }
 
-// functionZip names the zip of the function for an architecture.
+// functionZip names the zip of the function for an architecture, as Lambda names it.
 func (r release) functionZip(arch string) string {
 	return fmt.Sprintf("%s_%s_lambda_%s.zip", name, r.version, arch)
 }
+
+// known are the names that people know what Go calls otherwise by.
+var known = map[string]string{"amd64": "x86_64", "darwin": "macos"}
+
+// nameKnown returns the name that people know an operating system or an
+// architecture of Go by.
+func nameKnown(goName string) string { return cmp.Or(known[goName], goName) }
 
 // packFunctions packs the function as Lambda takes it. See
 // https://docs.aws.amazon.com/lambda/latest/dg/golang-package.html
@@ -78,7 +91,7 @@ func (r release) packFunctions() error {
 		if err != nil {
 			return err
 		}
-		if err := writeZip(r.path(r.functionZip(arch)), []entry{{"bootstrap", program, 0o755}}); err != nil {
+		if err := writeZip(r.path(r.functionZip(nameKnown(arch))), []entry{{"bootstrap", program, 0o755}}); err != nil {
 			return err
 		}
 	}
@@ -102,10 +115,10 @@ func (r release) packCommands() error {
 	}
 	accompanying = append(accompanying, entry{"LICENSE", license, 0o644})
 	for _, folder := range folders {
-		platform := strings.Split(filepath.Base(folder), "-")[1:]
-		archive := r.path(strings.Join(append([]string{"cfsg", r.version}, platform...), "_"))
+		system, arch, _ := strings.Cut(strings.TrimPrefix(filepath.Base(folder), "cfsg-"), "-")
+		archive := r.path(strings.Join([]string{"cfsg", r.version, nameKnown(system), nameKnown(arch)}, "_"))
 		program, write, suffix := "cfsg", writeTarGz, ".tar.gz"
-		if platform[0] == "windows" {
+		if system == "windows" {
 			program, write, suffix = "cfsg.exe", writeZip, ".zip"
 		}
 		code, err := os.ReadFile(filepath.Join(folder, program))
@@ -123,10 +136,13 @@ func (r release) packCommands() error {
 // and to publish it in the AWS Serverless Application Repository.
 var others = []string{"LICENSE", "README.md", "CHANGELOG.md", "docs/member-role.yaml", "docs/starter-groups.yaml", "docs/deployer-policy.json"}
 
-// packOthers copies the other files, and the bills of material that were written.
+// packOthers copies the other files, and the bills of materials that were written.
 func (r release) packOthers() error {
 	bills, err := filepath.Glob(filepath.Join(r.built, "*.cdx.json"))
 	if err != nil {
+		return err
+	}
+	if err := tidyBills(bills); err != nil {
 		return err
 	}
 	for _, file := range slices.Concat(others, bills) {

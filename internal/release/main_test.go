@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -25,6 +26,7 @@ func pack(t *testing.T) (dist string, files map[string][]byte) {
 		"function-amd64/bootstrap":    "function for amd64",
 		"cfsg-linux-amd64/cfsg":       "command for linux",
 		"cfsg-windows-arm64/cfsg.exe": "command for windows",
+		"cfsg-darwin-arm64/cfsg":      "command for macOS",
 		"cfsg_v1.2.3.cdx.json":        "{}",
 		"cfsg":                        "#!/bin/sh\necho complete -C \"$0\" cfsg in $2\n",
 	} {
@@ -61,8 +63,9 @@ func TestRelease(t *testing.T) {
 		t.Error("packed twice, the files differ")
 	}
 	for _, name := range []string{
-		"cloudfront-sg-sync_v1.2.3_lambda_arm64.zip", "cloudfront-sg-sync_v1.2.3_lambda_amd64.zip", "cloudfront-sg-sync_v1.2.3.sam.yaml",
-		"cfsg_v1.2.3_linux_amd64.tar.gz", "cfsg_v1.2.3_windows_arm64.zip", "cfsg_v1.2.3.cdx.json", "member-role.yaml", "LICENSE", "README.md",
+		"cloudfront-sg-sync_v1.2.3_lambda_arm64.zip", "cloudfront-sg-sync_v1.2.3_lambda_x86_64.zip", "cloudfront-sg-sync_v1.2.3.sam.yaml",
+		"cfsg_v1.2.3_linux_x86_64.tar.gz", "cfsg_v1.2.3_macos_arm64.tar.gz", "cfsg_v1.2.3_windows_arm64.zip", "cfsg_v1.2.3.cdx.json",
+		"member-role.yaml", "LICENSE", "README.md",
 	} {
 		if files[name] == nil {
 			t.Errorf("there is no %s among %q", name, slices.Sorted(maps.Keys(files)))
@@ -104,7 +107,6 @@ func TestRelease(t *testing.T) {
 func TestReleasedTemplates(t *testing.T) {
 	t.Chdir("../..")
 	dist, files := pack(t)
-	lint := []string{filepath.Join(dist, "cloudfront-sg-sync_v1.2.3.sam.yaml")}
 	for _, want := range []string{"SemanticVersion: 1.2.3\n", "CodeUri: ./cloudfront-sg-sync_v1.2.3_lambda_arm64.zip\n", "LicenseUrl: LICENSE\n"} {
 		if !strings.Contains(string(files["cloudfront-sg-sync_v1.2.3.sam.yaml"]), want) {
 			t.Errorf("the SAM template lacks %q", want)
@@ -113,15 +115,22 @@ func TestReleasedTemplates(t *testing.T) {
 	if _, err := findTranslator(); err != nil {
 		t.Logf("the plain template is not looked at: %v", err)
 	} else {
-		lint = append(lint, filepath.Join(dist, "cloudfront-sg-sync_v1.2.3.template.json"))
 		checkPlain(t, files["cloudfront-sg-sync_v1.2.3.template.json"])
 	}
 	linter, err := exec.LookPath("cfn-lint")
 	if err != nil {
 		t.Skip("cfn-lint is not installed: pip install cfn-lint")
 	}
-	// The metadata of the Serverless Application Repository are no concern of CloudFormation's.
-	if out, err := exec.Command(linter, append([]string{"--non-zero-exit-code", "error", "--"}, lint...)...).CombinedOutput(); err != nil {
+	lint := []string{"--non-zero-exit-code", "error", "--"}
+	for name, text := range files {
+		if bytes.Contains(text, []byte("AWSTemplateFormatVersion")) && name != "README.md" {
+			lint = append(lint, filepath.Join(dist, name))
+		}
+	}
+	if templates := len(lint) - 3; templates < 3 {
+		t.Errorf("only %d templates are looked at: %q", templates, lint)
+	}
+	if out, err := exec.Command(linter, lint...).CombinedOutput(); err != nil {
 		t.Errorf("cfn-lint: %v\n%s", err, out)
 	}
 }
@@ -137,7 +146,10 @@ func checkPlain(t *testing.T, text []byte) {
 		Parameters map[string]struct{ Default any }
 		Resources  map[string]struct {
 			Type       string
-			Properties struct{ Code map[string]any }
+			Properties struct {
+				Architectures []any
+				Code          map[string]any
+			}
 		}
 	}
 	if err := json.Unmarshal(text, &plain); err != nil {
@@ -151,12 +163,79 @@ func checkPlain(t *testing.T, text []byte) {
 			t.Errorf("%s is of type %s", id, resource.Type)
 		}
 	}
-	if key := plain.Parameters["CodeKey"].Default; key != "cloudfront-sg-sync_v1.2.3_lambda_arm64.zip" {
-		t.Errorf("the code is at %q", key)
+	// The zip goes by release and architecture, so that a stack that is updated gets the release's code.
+	function := plain.Resources["SyncFunction"].Properties
+	want := map[string]any{
+		"S3Bucket": map[string]any{"Ref": "CodeBucket"},
+		"S3Key":    map[string]any{"Fn::Sub": "${CodePrefix}cloudfront-sg-sync_v1.2.3_lambda_${Architecture}.zip"},
 	}
-	want := map[string]any{"S3Bucket": map[string]any{"Ref": "CodeBucket"}, "S3Key": map[string]any{"Ref": "CodeKey"}}
-	if got := plain.Resources["SyncFunction"].Properties.Code; fmt.Sprint(got) != fmt.Sprint(want) {
+	if got := function.Code; fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("the function's code is %v", got)
+	}
+	if got := fmt.Sprint(function.Architectures); got != "[map[Ref:Architecture]]" || plain.Parameters["Architecture"].Default != "arm64" {
+		t.Errorf("the function runs on %s, by default on %v", got, plain.Parameters["Architecture"].Default)
+	}
+}
+
+// The page of a release says what is new, and names no file that there is none of.
+func TestNotes(t *testing.T) {
+	const changelog = "# Changelog\n\n## [Unreleased]\n\n- next\n\n## [1.2.3] - 2026-11-30\n\n- this\n\n## [1.2.2]\n\n- last\n"
+	for version, want := range map[string]string{"v1.2.3": "- this", "v1.2.2": "- last", "v2.0.0": "- next"} {
+		if got, ok := (release{version: version}).changes(changelog); strings.TrimSpace(got) != want || !ok {
+			t.Errorf("what is new in %s is %q", version, got)
+		}
+	}
+	if got, ok := (release{version: "v1.0.0"}).changes("# Changelog\n"); ok {
+		t.Errorf("an empty changelog has %q", got)
+	}
+	t.Chdir("../..")
+	dist, _ := pack(t)
+	makefile, err := os.ReadFile("Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, platforms, _ := strings.Cut(string(makefile), "\nPLATFORMS = ")
+	platforms, _, _ = strings.Cut(platforms, "\n")
+	for platform := range strings.FieldsSeq(platforms) {
+		system, arch, _ := strings.Cut(platform, "-")
+		if file := "cfsg_VERSION_" + nameKnown(system) + "_" + nameKnown(arch) + "."; strings.Count(whichFile, file) != 1 {
+			t.Errorf("the notes do not name %s", file)
+		}
+	}
+	if packed := strings.Count(whichFile, "cfsg_VERSION_"); packed != len(strings.Fields(platforms)) {
+		t.Errorf("the notes name %d files of cfsg, the Makefile has %q", packed, platforms)
+	}
+	for _, file := range regexp.MustCompile(`(cloudfront-sg-sync_\S+|member-role\S+)\b`).FindAllString(whichFile, -1) {
+		file = strings.ReplaceAll(file, "VERSION", "v1.2.3")
+		if _, err := os.Stat(filepath.Join(dist, file)); err != nil && !strings.HasSuffix(file, ".cdx.json") && !strings.HasSuffix(file, ".template.json") {
+			t.Errorf("the notes name a file that is none of the release: %v", err)
+		}
+	}
+}
+
+// A bill of materials names a licence for each component, and does not depend on
+// the machine that cyclonedx-gomod was built for.
+func TestTidyBill(t *testing.T) {
+	t.Chdir("../..")
+	licenses, err := readLicenses("docs/dependencies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const bill = `{"metadata": {"tools": [{"name": "cyclonedx-gomod", "hashes": [{"alg": "MD5"}]}]},
+		"components": [{"name": "std"}, {"name": "golang.org/x/sync", "purl": "pkg:a?b&c"}]}`
+	const want = `{"components":[{"licenses":[{"license":{"id":"BSD-3-Clause"}}],"name":"std"},` +
+		`{"licenses":[{"license":{"id":"BSD-3-Clause"}}],"name":"golang.org/x/sync","purl":"pkg:a?b&c"}],"metadata":{"tools":[{"name":"cyclonedx-gomod"}]}}`
+	tidied, err := tidyBill([]byte(bill), licenses)
+	var got bytes.Buffer
+	if err != nil || json.Compact(&got, tidied) != nil || got.String() != want {
+		t.Errorf("the bill is %s, %v", tidied, err)
+	}
+	again, err := tidyBill(tidied, licenses)
+	if err != nil || !bytes.Equal(again, tidied) {
+		t.Errorf("tidied twice, the bill is %s, %v", again, err)
+	}
+	if _, err := tidyBill([]byte(`{"components": [{"name": "example.com/new"}]}`), licenses); err == nil || !strings.Contains(err.Error(), "make dependencies") {
+		t.Errorf("a component without a known licence: %v", err)
 	}
 }
 

@@ -110,16 +110,18 @@ func (r release) publishable(template string) (string, error) {
 }
 
 // fromBucket returns the template with parameters for the bucket that the zip is
-// in, and its key there.
+// in and for the architecture. The zip's name is no parameter: a stack that is updated
+// keeps the values of its parameters, and would keep the code of the release before.
 func (r release) fromBucket(template string) (string, error) {
 	for _, change := range [][2]string{
 		{"    ParameterGroups:\n", `    ParameterGroups:
       - Label: { default: Where the function's code is }
-        Parameters: [CodeBucket, CodeKey]
+        Parameters: [CodeBucket, CodePrefix, Architecture]
 `},
 		{"    ParameterLabels:\n", `    ParameterLabels:
       CodeBucket: { default: Bucket }
-      CodeKey: { default: Key of the zip }
+      CodePrefix: { default: Folder in the bucket }
+      Architecture: { default: Architecture }
 `},
 		{"\nParameters:\n", `
 Parameters:
@@ -127,19 +129,27 @@ Parameters:
     Type: String
     AllowedPattern: ^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$
     ConstraintDescription: the name of an S3 bucket
-    Description: Bucket that holds the function's zip, in the stack's region. Each account that deploys has to be able to read it.
-  CodeKey:
+    Description: Bucket that holds ` + r.functionZip("ARCHITECTURE") + `, in the stack's region. Each account that deploys has to be able to read it.
+  CodePrefix:
     Type: String
-    Default: ` + r.functionZip("arm64") + `
-    Description: Key of the zip in that bucket.
+    Default: ""
+    AllowedPattern: ^([A-Za-z0-9!_.*'()-]+/)*$
+    ConstraintDescription: a folder such as releases/, with the slash at its end
+    Description: Folder of the zip in that bucket. Empty for none.
+  Architecture:
+    Type: String
+    Default: arm64
+    AllowedValues: [arm64, x86_64]
+    Description: What the function runs on. arm64 costs less; x86_64 is for regions and accounts that have no other.
 `},
+		{"\n      Architectures: [arm64]\n", "\n      Architectures: [!Ref Architecture]\n"},
 	} {
 		var err error
 		if template, err = replaced(template, change[0], change[1]); err != nil {
 			return "", err
 		}
 	}
-	return withCode(template, "{ Bucket: !Ref CodeBucket, Key: !Ref CodeKey }")
+	return withCode(template, "{ Bucket: !Ref CodeBucket, Key: !Sub \"${CodePrefix}"+r.functionZip("${Architecture}")+"\" }")
 }
 
 // replaced replaces what has to be in a template once.

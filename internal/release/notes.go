@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// whichFile tells who reads the page of a release which file to take. VERSION
+// stands for the release.
+const whichFile = `
+### Which file to take
+
+| for | file |
+|---|---|
+| cfsg on a Mac with Apple silicon, or with an Intel processor | cfsg_VERSION_macos_arm64.tar.gz, cfsg_VERSION_macos_x86_64.tar.gz |
+| cfsg on Windows, or on Windows on Arm | cfsg_VERSION_windows_x86_64.zip, cfsg_VERSION_windows_arm64.zip |
+| cfsg on Linux, or on Linux on Arm | cfsg_VERSION_linux_x86_64.tar.gz, cfsg_VERSION_linux_arm64.tar.gz |
+| the function, by CloudFormation | cloudfront-sg-sync_VERSION.template.json, and cloudfront-sg-sync_VERSION_lambda_arm64.zip in a bucket of yours |
+| the function, by SAM or for the Serverless Application Repository | cloudfront-sg-sync_VERSION.sam.yaml beside cloudfront-sg-sync_VERSION_lambda_arm64.zip |
+| the function, by Terraform | cloudfront-sg-sync_VERSION_lambda_arm64.zip |
+| the function on x86_64 | cloudfront-sg-sync_VERSION_lambda_x86_64.zip instead |
+| the role in other accounts | member-role.yaml |
+| what each program is linked from (CycloneDX) | cloudfront-sg-sync_VERSION_lambda.cdx.json, cfsg_VERSION.cdx.json |
+
+Check what you took with sha256sum --ignore-missing -c SHA256SUMS.
+`
+
+// writeNotes writes the text for the page of the release: what CHANGELOG.md says of
+// it, and which file is for whom.
+func (r release) writeNotes() error {
+	changelog, err := os.ReadFile("CHANGELOG.md")
+	if err != nil {
+		return err
+	}
+	changes, ok := r.changes(string(changelog))
+	if !ok {
+		return fmt.Errorf("CHANGELOG.md has neither a section [%s] nor [Unreleased]", strings.TrimPrefix(r.version, "v"))
+	}
+	text := strings.TrimSpace(changes) + "\n" + strings.ReplaceAll(whichFile, "VERSION", r.version)
+	return os.WriteFile(filepath.Join(r.built, "notes.md"), []byte(text), 0o644)
+}
+
+// changes returns the section of a changelog on the release or, where there is
+// none yet, on what is not released.
+func (r release) changes(changelog string) (string, bool) {
+	for _, heading := range []string{"\n## [" + strings.TrimPrefix(r.version, "v") + "]", "\n## [Unreleased]"} {
+		if _, section, ok := strings.Cut(changelog, heading); ok {
+			_, section, _ = strings.Cut(section, "\n") // the rest of the heading, a date
+			section, _, _ = strings.Cut(section, "\n## [")
+			return section, true
+		}
+	}
+	return "", false
+}
