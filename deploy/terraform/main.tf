@@ -296,105 +296,77 @@ resource "aws_sqs_queue_policy" "failed_events" {
 
 # ---- Who is told ---------------------------------------------------------------------------------------------------
 
-resource "aws_cloudwatch_metric_alarm" "run_failed" {
-  alarm_name          = "${var.name}-run-failed"
-  alarm_description   = "A run failed. The function's log says what failed and what to do; Lambda tries twice more. See docs/operations.md, \"A run failed\"."
-  namespace           = "AWS/Lambda"
-  metric_name         = "Errors"
-  dimensions          = { FunctionName = aws_lambda_function.sync.function_name }
-  statistic           = "Sum"
-  period              = 300
-  evaluation_periods  = 1
-  threshold           = 1
-  comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data  = "notBreaching"
-  alarm_actions       = local.alarm_actions
+locals {
+  # What an alarm has where it says nothing else.
+  usual_alarm = {
+    namespace           = var.metrics_namespace
+    dimensions          = { FunctionName = aws_lambda_function.sync.function_name }
+    statistic           = "Maximum"
+    period              = 300
+    evaluation_periods  = 1
+    threshold           = 1
+    comparison_operator = "GreaterThanOrEqualToThreshold"
+    treat_missing_data  = "ignore"
+    ok_actions          = local.alarm_actions
+  }
+
+  alarms = {
+    run-failed = {
+      alarm_description  = "A run failed. The function's log says what failed and what to do; Lambda tries twice more. See docs/operations.md, \"A run failed\"."
+      namespace          = "AWS/Lambda"
+      metric_name        = "Errors"
+      statistic          = "Sum"
+      treat_missing_data = "notBreaching"
+      ok_actions         = []
+    }
+    event-lost = {
+      alarm_description  = "An event failed for good and is in the queue of failed events, with its error. The schedule makes up for it. See docs/operations.md, \"An event was lost\"."
+      namespace          = "AWS/SQS"
+      metric_name        = "ApproximateNumberOfMessagesVisible"
+      dimensions         = { QueueName = aws_sqs_queue.failed_events.name }
+      treat_missing_data = "notBreaching"
+    }
+    pool-short = {
+      alarm_description = "A pool is too small: part of the published ranges is not let in. The function's log says how many groups or which quota it takes. See docs/operations.md, \"A pool is too small\"."
+      metric_name       = "PoolsShort"
+    }
+    interface-incomplete = {
+      alarm_description = "A network interface has only part of a pool: part of the published ranges is not let in there. The function's log says which groups to attach. See docs/operations.md, \"An interface is incomplete\"."
+      metric_name       = "InterfacesIncomplete"
+    }
+    pool-nearly-full = {
+      alarm_description   = "The tightest pool has little room left; the next published ranges may not fit. See docs/operations.md, \"A pool is nearly full\"."
+      metric_name         = "FreeSlots"
+      statistic           = "Minimum"
+      threshold           = var.free_slots_threshold
+      comparison_operator = "LessThanThreshold"
+    }
+    no-success = {
+      alarm_description   = "No run has succeeded for longer than the schedule's interval: it does not run, or every run fails. See docs/operations.md, \"No run has succeeded\"."
+      metric_name         = "RunSucceeded"
+      period              = 3600
+      evaluation_periods  = var.hours_without_success
+      comparison_operator = "LessThanThreshold"
+      treat_missing_data  = "breaching"
+    }
+  }
 }
 
-resource "aws_cloudwatch_metric_alarm" "event_lost" {
-  alarm_name          = "${var.name}-event-lost"
-  alarm_description   = "An event failed for good and is in the queue of failed events, with its error. The schedule makes up for it. See docs/operations.md, \"An event was lost\"."
-  namespace           = "AWS/SQS"
-  metric_name         = "ApproximateNumberOfMessagesVisible"
-  dimensions          = { QueueName = aws_sqs_queue.failed_events.name }
-  statistic           = "Maximum"
-  period              = 300
-  evaluation_periods  = 1
-  threshold           = 1
-  comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data  = "notBreaching"
+# Without metrics of the function's own there are only the alarms on AWS's.
+resource "aws_cloudwatch_metric_alarm" "sync" {
+  for_each = { for name, alarm in local.alarms : name => merge(local.usual_alarm, alarm) if local.emits_metrics || can(alarm.namespace) }
+
+  alarm_name          = "${var.name}-${each.key}"
+  alarm_description   = each.value.alarm_description
+  namespace           = each.value.namespace
+  metric_name         = each.value.metric_name
+  dimensions          = each.value.dimensions
+  statistic           = each.value.statistic
+  period              = each.value.period
+  evaluation_periods  = each.value.evaluation_periods
+  threshold           = each.value.threshold
+  comparison_operator = each.value.comparison_operator
+  treat_missing_data  = each.value.treat_missing_data
   alarm_actions       = local.alarm_actions
-  ok_actions          = local.alarm_actions
-}
-
-resource "aws_cloudwatch_metric_alarm" "pool_short" {
-  count = local.emits_metrics ? 1 : 0
-
-  alarm_name          = "${var.name}-pool-short"
-  alarm_description   = "A pool is too small: part of the published ranges is not let in. The function's log says how many groups or which quota it takes. See docs/operations.md, \"A pool is too small\"."
-  namespace           = var.metrics_namespace
-  metric_name         = "PoolsShort"
-  dimensions          = { FunctionName = aws_lambda_function.sync.function_name }
-  statistic           = "Maximum"
-  period              = 300
-  evaluation_periods  = 1
-  threshold           = 1
-  comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data  = "ignore"
-  alarm_actions       = local.alarm_actions
-  ok_actions          = local.alarm_actions
-}
-
-resource "aws_cloudwatch_metric_alarm" "interface_incomplete" {
-  count = local.emits_metrics ? 1 : 0
-
-  alarm_name          = "${var.name}-interface-incomplete"
-  alarm_description   = "A network interface has only part of a pool: part of the published ranges is not let in there. The function's log says which groups to attach. See docs/operations.md, \"An interface is incomplete\"."
-  namespace           = var.metrics_namespace
-  metric_name         = "InterfacesIncomplete"
-  dimensions          = { FunctionName = aws_lambda_function.sync.function_name }
-  statistic           = "Maximum"
-  period              = 300
-  evaluation_periods  = 1
-  threshold           = 1
-  comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data  = "ignore"
-  alarm_actions       = local.alarm_actions
-  ok_actions          = local.alarm_actions
-}
-
-resource "aws_cloudwatch_metric_alarm" "pool_nearly_full" {
-  count = local.emits_metrics ? 1 : 0
-
-  alarm_name          = "${var.name}-pool-nearly-full"
-  alarm_description   = "The tightest pool has little room left; the next published ranges may not fit. See docs/operations.md, \"A pool is nearly full\"."
-  namespace           = var.metrics_namespace
-  metric_name         = "FreeSlots"
-  dimensions          = { FunctionName = aws_lambda_function.sync.function_name }
-  statistic           = "Minimum"
-  period              = 300
-  evaluation_periods  = 1
-  threshold           = var.free_slots_threshold
-  comparison_operator = "LessThanThreshold"
-  treat_missing_data  = "ignore"
-  alarm_actions       = local.alarm_actions
-  ok_actions          = local.alarm_actions
-}
-
-resource "aws_cloudwatch_metric_alarm" "no_success" {
-  count = local.emits_metrics ? 1 : 0
-
-  alarm_name          = "${var.name}-no-success"
-  alarm_description   = "No run has succeeded for longer than the schedule's interval: it does not run, or every run fails. See docs/operations.md, \"No run has succeeded\"."
-  namespace           = var.metrics_namespace
-  metric_name         = "RunSucceeded"
-  dimensions          = { FunctionName = aws_lambda_function.sync.function_name }
-  statistic           = "Maximum"
-  period              = 3600
-  evaluation_periods  = var.hours_without_success
-  threshold           = 1
-  comparison_operator = "LessThanThreshold"
-  treat_missing_data  = "breaching"
-  alarm_actions       = local.alarm_actions
-  ok_actions          = local.alarm_actions
+  ok_actions          = each.value.ok_actions
 }

@@ -44,7 +44,7 @@ variable "services" {
 
 variable "within" {
   type        = string
-  description = "Services whose ranges may be let in as well, so that fewer rules are needed. Services=CLOUDFRONT_ORIGIN_FACING Within=CLOUDFRONT is the compact cover: a tenth of the rules of CLOUDFRONT, and no address that is not CloudFront's. Empty to let in the services and nothing else."
+  description = "Services whose ranges may be let in as well, so that fewer rules are needed. services = CLOUDFRONT_ORIGIN_FACING with within = CLOUDFRONT is the compact cover: a tenth of the rules of CLOUDFRONT, and no address that is not CloudFront's. Empty to let in the services and nothing else."
   default     = ""
   nullable    = false
 
@@ -80,7 +80,7 @@ variable "tag_key" {
 
 variable "regions" {
   type        = string
-  description = "Regions whose security groups are managed. Empty for the stack's own region."
+  description = "Regions whose security groups are managed. Empty for the function's own."
   default     = ""
   nullable    = false
 
@@ -92,7 +92,7 @@ variable "regions" {
 
 variable "member_accounts" {
   type        = string
-  description = "Other accounts whose security groups are managed as well, by the role MemberRoleName in each. Empty for this account alone. docs/member-role.yaml makes the role."
+  description = "Other accounts whose security groups are managed as well, by the role member_role_name in each. Empty for this account alone. docs/member-role.yaml makes the role."
   default     = ""
   nullable    = false
 
@@ -104,7 +104,7 @@ variable "member_accounts" {
 
 variable "member_role_name" {
   type        = string
-  description = "Name of the role to assume in each account of MemberAccounts."
+  description = "Name of the role to assume in each of member_accounts."
   default     = "cloudfront-sg-sync"
   nullable    = false
 
@@ -116,7 +116,7 @@ variable "member_role_name" {
 
 variable "role_arns" {
   type        = string
-  description = "Roles of other accounts to assume, whose security groups are managed as well, where they are not all of one name. It stands in for the role of MemberAccounts in an account that both name."
+  description = "Roles of other accounts to assume, whose security groups are managed as well, where they are not all of one name. In an account that both name it stands in for the role of member_accounts."
   default     = ""
   nullable    = false
 
@@ -146,7 +146,7 @@ variable "rules_per_group" {
 
   validation {
     condition     = can(regex("^(auto|[1-9][0-9]{0,2}|1000)$", var.rules_per_group))
-    error_message = "Auto, or a number from 1 to 1000."
+    error_message = "Give auto, or a number from 1 to 1000."
   }
 }
 
@@ -170,13 +170,13 @@ variable "schedule_expression" {
 
   validation {
     condition     = can(regex("^(rate|cron)\\(.+\\)$", var.schedule_expression))
-    error_message = "Rate(…) or cron(…)."
+    error_message = "Write rate(…) or cron(…)."
   }
 }
 
 variable "announcements" {
   type        = bool
-  description = "Subscribe to the topic of the announcements. \"false\" only where SNS cannot deliver them: in regions that have to be enabled first, in China and in GovCloud. There run the schedule hourly."
+  description = "Subscribe to the topic of the announcements. false only where SNS cannot deliver them: in regions that have to be enabled first, in China and in GovCloud. There run the schedule hourly."
   default     = true
   nullable    = false
 }
@@ -202,7 +202,7 @@ variable "memory_size" {
 
 variable "alarm_topic_arn" {
   type        = string
-  description = "Topic of yours, in the stack's region, that alarms are sent to instead."
+  description = "Topic, in the function's region, that alarms are sent to. Empty for none."
   default     = ""
   nullable    = false
 
@@ -250,7 +250,7 @@ variable "hours_without_success" {
 
 variable "metrics_namespace" {
   type        = string
-  description = "CloudWatch namespace of the function's metrics. \"none\" for no metrics; then there is no dashboard either, and no alarm but that of failed runs and that of lost events."
+  description = "CloudWatch namespace of the function's metrics. \"none\" for no metrics; then there is no alarm but that of failed runs and that of lost events."
   default     = "CloudFrontSGSync"
   nullable    = false
 
@@ -322,7 +322,7 @@ variable "topic_arn" {
 
 variable "role_name" {
   type        = string
-  description = "Name of the function's role, unique in the account, so that the trust of other accounts' roles outlives this stack. Empty for a name that CloudFormation makes."
+  description = "Name of the function's role, unique in the account, so that the trust of other accounts' roles outlives a function that is made anew. Empty for a generated name."
   default     = ""
   nullable    = false
 

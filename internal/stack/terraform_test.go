@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclparse"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -187,27 +189,94 @@ func TestModuleFunction(t *testing.T) {
 	}
 }
 
-// The module's alarms, schedule and queue are the template's.
+// evaluate returns what a local value of the module is, with names for what is not
+// known before it is applied.
+func (m module) evaluate(t *testing.T, name string) map[string]cty.Value {
+	t.Helper()
+	variables := map[string]cty.Value{}
+	for _, b := range m.blocks {
+		if b.Type == "variable" {
+			variables[b.Labels[0]] = cty.StringVal("var." + b.Labels[0])
+		}
+	}
+	object := func(name string, v cty.Value) cty.Value { return cty.ObjectVal(map[string]cty.Value{name: v}) }
+	known := &hcl.EvalContext{Variables: map[string]cty.Value{
+		"var":                 cty.ObjectVal(variables),
+		"local":               object("alarm_actions", cty.TupleVal([]cty.Value{cty.StringVal("var.alarm_topic_arn")})),
+		"aws_lambda_function": object("sync", object("function_name", cty.StringVal("<SyncFunction>"))),
+		"aws_sqs_queue":       object("failed_events", object("name", cty.StringVal("<FailedEvents.QueueName>"))),
+	}}
+	for _, b := range m.blocks {
+		if b.Type != "locals" || b.Body.Attributes[name] == nil {
+			continue
+		}
+		value, diags := b.Body.Attributes[name].Expr.Value(known)
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		return value.AsValueMap()
+	}
+	t.Fatalf("the module has no local value %s", name)
+	return nil
+}
+
+// alarmAttributes are the properties of an alarm, as Terraform calls them.
+var alarmAttributes = map[string]string{
+	"metric_name": "MetricName", "statistic": "Statistic", "period": "Period", "threshold": "Threshold", "evaluation_periods": "EvaluationPeriods",
+	"comparison_operator": "ComparisonOperator", "treat_missing_data": "TreatMissingData", "namespace": "Namespace", "alarm_description": "AlarmDescription",
+}
+
+// The module's alarms are the template's.
 func TestModuleAlarms(t *testing.T) {
 	m, s := readModule(t), readFiles(t).template(t, mainFile)
-	for _, id := range s.ofType("AWS::CloudWatch::Alarm") {
-		alarm := m.block(t, "resource", "aws_cloudwatch_metric_alarm", snake(strings.TrimSuffix(id, "Alarm")))
-		for attribute, property := range map[string]string{
-			"metric_name": "MetricName", "statistic": "Statistic", "period": "Period", "threshold": "Threshold", "evaluation_periods": "EvaluationPeriods",
-			"comparison_operator": "ComparisonOperator", "treat_missing_data": "TreatMissingData", "namespace": "Namespace",
-		} {
+	usual, alarms := m.evaluate(t, "usual_alarm"), m.evaluate(t, "alarms")
+	d, ids := withEverything(s), s.ofType("AWS::CloudWatch::Alarm")
+	if len(alarms) != len(ids) {
+		t.Errorf("the module has %d alarms, the template %d", len(alarms), len(ids))
+	}
+	for _, id := range ids {
+		name := strings.ReplaceAll(snake(strings.TrimSuffix(id, "Alarm")), "_", "-")
+		alarm := maps.Clone(usual)
+		own, ok := alarms[name]
+		if !ok {
+			t.Errorf("the module has no alarm %s", name)
+			continue
+		}
+		maps.Copy(alarm, own.AsValueMap())
+		for attribute, property := range alarmAttributes {
 			want := s.resource(id, "Properties", property)
 			if parameter, ok := get(want, "Ref").(string); ok {
 				want = "var." + snake(parameter)
 			}
-			if got := m.text(alarm, attribute); got != want {
-				t.Errorf("%s of %s is %s, the template's %v", attribute, id, got, want)
+			if got, err := convert.Convert(alarm[attribute], cty.String); err != nil || got.AsString() != want {
+				t.Errorf("%s of %s is %#v, the template's %v", attribute, name, alarm[attribute], want)
 			}
 		}
-		if conditional := get(s.resource(id), "Condition") != nil; conditional != (alarm.Attributes["count"] != nil) {
-			t.Errorf("alarm %s is made in any case: %t, in the template: %t", id, conditional, !conditional)
+		dimension := d.property(id, "Dimensions").([]any)[0]
+		if got := alarm["dimensions"].AsValueMap()[get(dimension, "Name").(string)]; got != cty.StringVal(get(dimension, "Value").(string)) {
+			t.Errorf("%s is of %#v, the template's of %v", name, alarm["dimensions"], dimension)
+		}
+		if told := alarm["ok_actions"].LengthInt() > 0; told != (d.property(id, "OKActions") != nil) {
+			t.Errorf("that %s is over is told: %t, in the template: %t", name, told, !told)
+		}
+		if own := own.Type().HasAttribute("namespace"); own != (get(s.resource(id), "Condition") == nil) {
+			t.Errorf("alarm %s is made in any case: %t, in the template: %t", name, own, !own)
 		}
 	}
+	resource := m.block(t, "resource", "aws_cloudwatch_metric_alarm", "sync")
+	for _, attribute := range append(slices.Collect(maps.Keys(alarmAttributes)), "dimensions", "ok_actions") {
+		if got := m.text(resource, attribute); got != "each.value."+attribute {
+			t.Errorf("%s of an alarm is %s", attribute, got)
+		}
+	}
+	if got := m.text(resource, "for_each"); !strings.HasSuffix(got, "merge(local.usual_alarm, alarm) if local.emits_metrics || can(alarm.namespace) }") {
+		t.Errorf("the alarms are %s", got)
+	}
+}
+
+// The module's queue is the template's.
+func TestModuleQueue(t *testing.T) {
+	m, s := readModule(t), readFiles(t).template(t, mainFile)
 	queue := m.block(t, "resource", "aws_sqs_queue", "failed_events")
 	if got, want := m.text(queue, "message_retention_seconds"), s.resource("FailedEvents", "Properties", "MessageRetentionPeriod"); got != want {
 		t.Errorf("the queue keeps %s s, the template's %v", got, want)
@@ -245,6 +314,9 @@ func TestModuleValidates(t *testing.T) {
 		cmd := exec.Command(terraform, append([]string{"-chdir=" + dir}, args...)...)
 		return cmd.CombinedOutput()
 	}
+	if out, err := exec.Command(terraform, "fmt", "-check", "-diff", module).Output(); err != nil {
+		t.Errorf("terraform fmt: %v\n%s", err, out)
+	}
 	init := []string{"init", "-backend=false", "-input=false"}
 	if mirror := os.Getenv("TERRAFORM_PROVIDERS"); mirror != "" { // a folder to take them from, instead of the registry
 		init = append(init, "-plugin-dir="+mirror)
@@ -257,23 +329,33 @@ func TestModuleValidates(t *testing.T) {
 	}
 }
 
-// The README lists all there is to set and to read.
+// The README's tables are what the variables and outputs say.
 func TestModuleReadme(t *testing.T) {
 	readme, err := os.ReadFile("../../deploy/terraform/README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, listed := readModule(t), 0
+	m, want := readModule(t), map[string]string{}
 	for _, b := range m.blocks {
 		if b.Type != "variable" && b.Type != "output" {
 			continue
 		}
-		listed++
-		if !strings.Contains(string(readme), "| `"+b.Labels[0]+"` | ") {
-			t.Errorf("the README does not list %s", b.Labels[0])
+		row := "| `" + b.Labels[0] + "` | "
+		switch fallback := b.Body.Attributes["default"]; {
+		case b.Type == "variable" && fallback == nil:
+			row += "required | "
+		case b.Type == "variable" && constant(t, fallback.Expr) == "":
+			row += "none | "
+		case b.Type == "variable":
+			row += "`" + constant(t, fallback.Expr) + "` | "
 		}
+		want[b.Type] += row + constant(t, b.Body.Attributes["description"].Expr) + " |\n"
 	}
-	if rows := strings.Count(string(readme), "\n| `"); rows != listed {
-		t.Errorf("the README lists %d inputs and outputs, there are %d", rows, listed)
+	for kind, header := range map[string]string{"variable": "| name | default | |\n|---|---|---|\n", "output": "| name | |\n|---|---|\n"} {
+		_, table, _ := strings.Cut(string(readme), header)
+		table, _, _ = strings.Cut(table, "\n\n")
+		if diff := cmp.Diff(strings.Split(strings.TrimSpace(want[kind]), "\n"), strings.Split(strings.TrimSpace(table), "\n")); diff != "" {
+			t.Errorf("the table of each %s: -module +README\n%s", kind, diff)
+		}
 	}
 }
