@@ -95,7 +95,53 @@ func judge(ctx context.Context, w World) (gap bool, err error) {
 			return fail("the plan does not come to the end, with a gap of %d one could", least)
 		}
 	}
+	if w.swaps() && lost == 0 {
+		if least := o.fewest(state); len(plan.Calls) > least {
+			return fail("%d calls, %d would do", len(plan.Calls), least)
+		}
+	}
 	return lost > 0, nil
+}
+
+// ofLists returns the world with prefix lists for groups: each rule is an entry,
+// and they are all on the one port. It is none where a list would hold an entry
+// twice.
+func ofLists(w World) (World, bool) {
+	if len(w.Ports) == 0 {
+		return w, false
+	}
+	w.Ports, w.Holders = tinyPorts[1:], slices.Clone(w.Holders)
+	for i := range w.Holders {
+		h := &w.Holders[i]
+		h.Swaps, h.Lists, h.Rules = true, []bool{slices.Contains(h.Lists, true)}, slices.Clone(h.Rules)
+		for k := range h.Rules {
+			h.Rules[k].Ports = w.Ports[0]
+			if slices.ContainsFunc(h.Rules[:k], func(r Rule) bool { return r.Prefix == h.Rules[k].Prefix }) {
+				return w, false
+			}
+		}
+	}
+	return w, true
+}
+
+// judgeBoth judges a world of groups and, where there is one, that of lists in
+// their place.
+func judgeBoth(ctx context.Context, w World) (worlds, gaps int, err error) {
+	for _, of := range []func(World) (World, bool){func(w World) (World, bool) { return w, true }, ofLists} {
+		world, ok := of(w)
+		if !ok {
+			continue
+		}
+		gap, err := judge(ctx, world)
+		if err != nil {
+			return worlds, gaps, err
+		}
+		worlds++
+		if gap {
+			gaps++
+		}
+	}
+	return worlds, gaps, nil
 }
 
 func TestExhaustiveTwoHolders(t *testing.T) {
@@ -116,14 +162,12 @@ func TestExhaustiveTwoHolders(t *testing.T) {
 							w.Holders[0].Lists = lists[0][1:]
 							w.Holders[1].Lists = lists[1][1:]
 						}
-						worlds++
-						gap, err := judge(t.Context(), w)
+						judged, open, err := judgeBoth(t.Context(), w)
 						if err != nil {
 							t.Fatal(err)
 						}
-						if gap {
-							gaps++
-						}
+						worlds += judged
+						gaps += open
 					}
 				})
 			})
@@ -188,13 +232,11 @@ func genTiny(t *rapid.T) World {
 func TestTinyWorlds(t *testing.T) {
 	gaps := 0
 	rapid.Check(t, func(t *rapid.T) {
-		gap, err := judge(context.Background(), genTiny(t))
+		_, open, err := judgeBoth(context.Background(), genTiny(t))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if gap {
-			gaps++
-		}
+		gaps += open
 	})
 	t.Logf("%d plans with a gap that cannot be avoided", gaps)
 }

@@ -3,6 +3,7 @@ package planner
 import (
 	"container/heap"
 	"fmt"
+	"iter"
 	"math/bits"
 	"net/netip"
 	"slices"
@@ -11,8 +12,9 @@ import (
 
 // The oracle knows tiny worlds of four addresses and two ports. It is written
 // from the words of the promises and shares no code with the planner: a state is
-// the set of rules that the holders have, a call adds a rule or removes one, and
-// what is open is asked of every address on every port at every view.
+// the set of rules that the holders have, a call adds a rule or removes one (or,
+// of a prefix list, adds and removes at once), and what is open is asked of every
+// address on every port at every view.
 
 const (
 	tinyBase = "18.64.0.0"
@@ -264,31 +266,78 @@ func (o *oracle) least(goal func(uint32) bool) int {
 			return p.gap
 		}
 		here := o.open(p.state)
-		for n, s := range o.slots {
-			bit := uint32(1) << n
-			if p.state&bit == 0 {
-				if s.wanted && o.room[s.holder]-o.used(p.state, s.holder) > 0 {
-					push(p.state|bit, p.gap)
-				}
-				continue
-			}
-			without := p.state &^ bit
-			there := o.open(without)
-			gap := closed(here, there)
+		for there := range o.calls(p.state) {
+			gap := closed(here, o.open(there))
 			if gap == 0 {
-				push(without, p.gap)
+				push(there, p.gap)
 				continue
 			}
-			for m, add := range o.slots { // the next call opens it again
-				with := without | 1<<m
-				if without>>m&1 == 1 || !add.wanted || o.room[add.holder]-o.used(without, add.holder) <= 0 {
-					continue
-				}
+			for with := range o.calls(there) { // the next call opens it again
 				if closed(here, o.open(with)) == 0 {
 					push(with, p.gap+gap)
 				}
 			}
 		}
+	}
+	return -1
+}
+
+// calls yields the states that one call leads to. A call adds a rule or removes
+// one; to a holder that swaps, it does any of both at once, and what is there
+// then has to fit.
+func (o *oracle) calls(state uint32) iter.Seq[uint32] {
+	return func(yield func(uint32) bool) {
+		for h, holder := range o.world.Holders {
+			for there := range o.changes(state, h) {
+				adds := there&^state != 0
+				if !holder.Swaps && bits.OnesCount32(there^state) > 1 || there == state || adds && o.used(there, h) > o.room[h] {
+					continue
+				}
+				if !yield(there) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// changes yields the states that differ in nothing but what a holder has: it may
+// get what is wanted and lose what is there.
+func (o *oracle) changes(state uint32, h int) iter.Seq[uint32] {
+	var free uint32
+	for n, s := range o.slots {
+		if s.holder == h && (s.wanted || state>>n&1 == 1) {
+			free |= 1 << n
+		}
+	}
+	return func(yield func(uint32) bool) {
+		for set := free; ; set = (set - 1) & free { // each part of free
+			if !yield(state&^free|set) || set == 0 {
+				return
+			}
+		}
+	}
+}
+
+// fewest returns the least number of calls to a state without closing anything,
+// or -1 if there is no such way.
+func (o *oracle) fewest(end uint32) int {
+	reached := map[uint32]bool{o.start: true}
+	for n, edge := 0, []uint32{o.start}; len(edge) > 0; n++ {
+		if reached[end] {
+			return n
+		}
+		var next []uint32
+		for _, state := range edge {
+			here := o.open(state)
+			for there := range o.calls(state) {
+				if !reached[there] && closed(here, o.open(there)) == 0 {
+					reached[there] = true
+					next = append(next, there)
+				}
+			}
+		}
+		edge = next
 	}
 	return -1
 }

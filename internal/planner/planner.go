@@ -22,7 +22,6 @@ package planner
 import (
 	"context"
 	"net/netip"
-	"slices"
 )
 
 // A World is a pool as it is, and what is wanted of it.
@@ -131,9 +130,7 @@ func Make(ctx context.Context, w World) *Plan {
 		p := survey(&w, f)
 		p.settle()
 		if w.swaps() {
-			room := slices.Clone(p.free)
-			p.vacate()
-			plan.Calls = append(plan.Calls, p.swap(p.order(ctx), room)...)
+			plan.Calls = append(plan.Calls, p.swaps(ctx)...)
 		} else {
 			moves = append(moves, p.order(ctx)...)
 		}

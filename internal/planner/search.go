@@ -28,7 +28,15 @@ type finder struct {
 	fixed  cells // what is open whatever the state
 	copies []uint64
 	queue  trails
-	best   map[uint64]float64
+	best   map[place]*trail
+}
+
+// A place is where a search has come to: a state and, where holders swap, the
+// one that the last call is about. That one may have more than it has room for,
+// as long as the call goes on.
+type place struct {
+	state  uint64
+	holder int
 }
 
 // A slot is a rule in a holder, which a state has or has not: a wanted rule, or
@@ -49,11 +57,11 @@ func (c *cells) add(o *cells) {
 	}
 }
 
-// A trail is a way to a state.
+// A trail is a way to a place.
 type trail struct {
-	state uint64
+	place
 	gap   float64
-	steps int
+	steps int // moves or, where holders swap, calls
 	last  *trail
 	// slots are those that the last step changes: one or, where the first opens a
 	// gap that the second closes, two.
@@ -81,7 +89,7 @@ func (q *trails) Pop() any {
 // search returns a board after moves with a gap below the given one, or nil if
 // there are none, or it is too much to look for them.
 func (p *problem) search(ctx context.Context, below float64) *board {
-	f := &finder{problem: p, best: map[uint64]float64{}}
+	f := &finder{problem: p, best: map[place]*trail{}}
 	if !f.lay() {
 		return nil
 	}
@@ -91,19 +99,21 @@ func (p *problem) search(ctx context.Context, below float64) *board {
 			start |= 1 << n
 		}
 	}
-	f.push(&trail{state: start})
+	f.push(&trail{place: place{start, nowhere}})
 	for n := 0; f.queue.Len() > 0 && n < maxStates && ctx.Err() == nil; n++ {
 		t := heap.Pop(&f.queue).(*trail)
 		if t.gap >= below {
 			break
 		}
-		if t.gap > f.best[t.state] {
+		if f.best[t.place] != t {
 			continue
 		}
-		if f.done(t.state) {
+		room := f.rooms(t.state)
+		whole := t.holder == nowhere || room[t.holder] >= 0
+		if whole && f.done(t.state) {
 			return f.replay(t)
 		}
-		f.expand(t)
+		f.expand(t, room, whole)
 	}
 	return nil
 }
@@ -189,8 +199,8 @@ func (f *finder) layCells() bool {
 }
 
 func (f *finder) push(t *trail) {
-	if known, ok := f.best[t.state]; !ok || t.gap < known {
-		f.best[t.state] = t.gap
+	if known := f.best[t.place]; known == nil || t.gap < known.gap || t.gap == known.gap && t.steps < known.steps {
+		f.best[t.place] = t
 		heap.Push(&f.queue, t)
 	}
 }
@@ -207,32 +217,53 @@ func (f *finder) rooms(state uint64) []int {
 }
 
 // expand goes to all states that one move leads to, and to those that a removal
-// with a gap and the addition that closes it lead to.
-func (f *finder) expand(t *trail) {
-	room := f.rooms(t.state)
+// with a gap and the addition that closes it lead to. Where holders swap, moves
+// of one holder are one call, which adds before it removes; the call about the
+// last holder is whole if that has room for what it has.
+func (f *finder) expand(t *trail, room []int, whole bool) {
+	swaps := f.world.swaps()
 	open, without := f.open(t.state)
+	step := func(from *trail, state uint64, holder int, gap float64, slots [2]int) {
+		next := &trail{place{state, nowhere}, gap, from.steps + 1, t, slots}
+		if slots[1] != nowhere {
+			next.steps++
+		}
+		if swaps {
+			next.holder = holder
+			if holder == from.holder {
+				next.steps--
+			}
+		}
+		f.push(next)
+	}
 	for n, s := range f.slots {
+		if !whole && s.holder != t.holder {
+			continue
+		}
 		bit := uint64(1) << n
 		if t.state&bit == 0 {
-			if room[s.holder] > 0 && s.item >= 0 {
-				f.push(&trail{t.state | bit, t.gap, t.steps + 1, t, [2]int{n, nowhere}})
+			if s.item >= 0 && (room[s.holder] > 0 || swaps) {
+				step(t, t.state|bit, s.holder, t.gap, [2]int{n, nowhere})
 			}
 			continue
 		}
 		gap := f.closed(open, without[n])
 		if gap == 0 {
-			f.push(&trail{t.state &^ bit, t.gap, t.steps + 1, t, [2]int{n, nowhere}})
+			step(t, t.state&^bit, s.holder, t.gap, [2]int{n, nowhere})
 			continue
 		}
 		room[s.holder] += s.weight
 		for m, add := range f.slots {
-			if add.item < 0 || m == n || t.state>>m&1 == 1 || room[add.holder] <= 0 {
+			if add.item < 0 || m == n || t.state>>m&1 == 1 || room[add.holder] <= 0 && !swaps {
 				continue
+			}
+			if swaps && (add.holder == s.holder || room[s.holder] < 0) {
+				continue // one call would do both, or is not whole
 			}
 			with := without[n]
 			with.add(&add.opens)
 			if f.closed(open, with) == 0 {
-				f.push(&trail{t.state&^bit | 1<<m, t.gap + gap, t.steps + 2, t, [2]int{n, m}})
+				step(t, t.state&^bit|1<<m, add.holder, t.gap+gap, [2]int{n, m})
 			}
 		}
 		room[s.holder] -= s.weight

@@ -2,6 +2,8 @@ package planner
 
 import (
 	"cmp"
+	"context"
+	"math"
 	"slices"
 )
 
@@ -15,6 +17,31 @@ func (w *World) swaps() bool {
 	return len(w.Holders) > 0 && !slices.ContainsFunc(w.Holders, func(h Holder) bool { return !h.Swaps })
 }
 
+// swaps returns the calls that lead from the start to what is settled, for
+// holders that swap.
+func (p *problem) swaps(ctx context.Context) []Call {
+	room, surplus := slices.Clone(p.free), slices.Clone(p.surplus)
+	p.vacate()
+	s := p.swap(p.order(ctx), room)
+	if len(s.calls) <= len(s.holders()) && s.lost == 0 {
+		return s.calls
+	}
+	for i := range p.surplus { // the search counts what is there
+		p.surplus[i].weight = surplus[i].weight
+	}
+	copy(p.free, room)
+	below := s.lost
+	if below == 0 {
+		below = math.SmallestNonzeroFloat64 // fewer calls will do
+	}
+	if found := p.search(ctx, below); found != nil {
+		if calls := found.swapped(); s.lost > 0 || len(calls) < len(s.calls) {
+			return calls
+		}
+	}
+	return s.calls
+}
+
 // vacate takes the surplus for gone as far as room is concerned: where a holder
 // swaps, what replaces it needs no room beside it.
 func (p *problem) vacate() {
@@ -24,6 +51,29 @@ func (p *problem) vacate() {
 			s.weight = 0
 		}
 	}
+}
+
+// swapped returns the calls that the moves of a search are, those of one holder
+// together.
+func (b *board) swapped() []Call {
+	var calls []Call
+	for i, m := range b.moves {
+		if i == 0 || m.holder != b.moves[i-1].holder {
+			calls = append(calls, Call{Holder: m.holder, Closes: m.gap && m.adds})
+		}
+		call := &calls[len(calls)-1]
+		if m.adds {
+			call.Add = append(call.Add, m.wanted)
+		} else if n := slices.Index(call.Add, m.wanted); n >= 0 && m.item >= 0 {
+			call.Add = slices.Delete(call.Add, n, n+1) // added in the same call
+		} else {
+			call.Remove = append(call.Remove, Item{Holder: m.holder, Rule: m.rule, Wanted: m.wanted})
+		}
+		if len(m.closed) > 0 {
+			call.Gap = append(call.Gap, b.cover.ranges(m.closed)...)
+		}
+	}
+	return calls
 }
 
 // A swapping turns moves into calls about holders that swap, as few as it can. It
@@ -36,10 +86,11 @@ type swapping struct {
 	removes [][]move
 	calls   []Call
 	closed  map[int]bool // the pieces of a gap that is not closed yet
+	lost    float64      // addresses that the gaps close, for each call that they last
 }
 
 // swap returns the calls that moves come to, for holders with some room.
-func (p *problem) swap(moves []move, free []int) []Call {
+func (p *problem) swap(moves []move, free []int) *swapping {
 	n := len(p.world.Holders)
 	s := &swapping{now: p.start.clone(), free: slices.Clone(free), adds: make([][]move, n), removes: make([][]move, n)}
 	balance := map[rule]int{}
@@ -69,7 +120,16 @@ func (p *problem) swap(moves []move, free []int) []Call {
 	}
 	for s.step() {
 	}
-	return s.calls
+	return s
+}
+
+// holders returns those that the calls are about.
+func (s *swapping) holders() map[int]bool {
+	holders := map[int]bool{}
+	for _, c := range s.calls {
+		holders[c.Holder] = true
+	}
+	return holders
 }
 
 // step makes one call: about a holder of which nothing is left to do then, if
@@ -186,6 +246,9 @@ func (s *swapping) reopen(gap map[int]bool) {
 		if s.now.count[0][i] == 0 {
 			still[i] = true
 		}
+	}
+	for i := range still {
+		s.lost += s.now.size[i]
 	}
 	s.closed = still
 }
