@@ -41,10 +41,8 @@ type ShortageError struct {
 	// Cause, where it is set, is why there is no room although the pool may be
 	// large enough.
 	Cause string
-	// TagKey and Services are those of the run, and GroupIDs the groups of the
-	// pool as it is.
+	// TagKey is that of the run, and GroupIDs are the groups of the pool as it is.
 	TagKey   string
-	Services []string
 	GroupIDs []string
 	// Compact, where it is set, counts the rules of each port that the compact
 	// cover of CloudFront would need instead. Whoever knows it may set it.
@@ -53,7 +51,7 @@ type ShortageError struct {
 
 // newShortage returns an error about a pool, without its figures.
 func newShortage(groups []GroupPlan, req Request) *ShortageError {
-	e := &ShortageError{Pool: poolName(groups[0]), TagKey: req.TagKey, Services: req.Services}
+	e := &ShortageError{Pool: poolName(groups[0]), TagKey: req.TagKey}
 	for _, g := range groups {
 		e.GroupIDs = append(e.GroupIDs, g.Group.ID)
 	}

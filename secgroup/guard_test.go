@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"cloudfront-sg-sync/internal/ec2sim"
 	"cloudfront-sg-sync/internal/ipspace"
 )
 
@@ -228,6 +229,27 @@ func TestGuardRecuts(t *testing.T) {
 	want := []string{testStamp.String(), testStamp.String() + " held"}
 	if added := plan.Pools[0].Steps[0].Rules; added[0].Description != want[0] || added[1].Description != want[1] {
 		t.Errorf("descriptions %q and %q, want %q", added[0].Description, added[1].Description, want)
+	}
+}
+
+// A rule that is held because half of it was withdrawn stays, and the other half
+// comes beside it. It does not count beside it: otherwise one rule of two would
+// lose addresses in the next run, and that would be let go.
+func TestGuardHoldsBesideARecut(t *testing.T) {
+	groups := []Group{group("sg-1", "443", nil, ours("443", "1.0.0.0/23"))}
+	w := newListWorld(ec2sim.Options{})
+	id := w.create(t, "ranges", "", 10, entriesFrom(prefixes("1.0.0.0/23"), oldEntry)...)
+	for n := range 3 {
+		var err error
+		if groups, err = publish(t, groups, n, prefixes("1.0.0.0/24"), nil); !isHeld(err) {
+			t.Errorf("run %d: the group is let go: %v", n, err)
+		}
+		if pools := w.run(t, fileOf(n, prefixes("1.0.0.0/24")), map[int]int{0: 1}[n]); !isHeld(pools[0].Err) {
+			t.Errorf("run %d: the list is let go: %v", n, pools[0].Err)
+		}
+	}
+	if all, _ := sources(groups); !slices.Equal(all, prefixes("1.0.0.0/23", "1.0.0.0/24")) || !slices.Equal(w.owned(id), all) {
+		t.Errorf("the group opens %v, the list %v", all, w.owned(id))
 	}
 }
 

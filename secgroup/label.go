@@ -62,40 +62,62 @@ func (p *pool) relabel(steps []Step) []Step {
 	if p.req.Withdraw || p.held {
 		return steps
 	}
-	var wrong, stays []Step // stays has one rule that does
-	dated := false
-	for i, g := range p.groups {
-		step := Step{Op: Redescribe, GroupID: g.Group.ID}
-		if p.frozen(i) {
-			continue
-		}
-		for _, r := range g.Group.untouched(steps) {
-			if !owned(p.req.TagKey, g.Settings, r) || !p.wants(g.Settings, r.RuleID) {
-				continue
-			}
-			stamp, ok := ParseStamp(p.req.TagKey, r.Description)
-			now := Rule{RuleID: r.RuleID, Description: p.req.Stamp.String()}
-			switch {
-			case !ok || stamp.Held || stamp.Cover() != p.req.Cover() || stamp.Published.After(p.req.Published):
-				step.Rules = append(step.Rules, now)
-			case stamp.Published.Equal(p.req.Published):
-				dated = true
-			case len(stays) == 0:
-				stays = []Step{{Op: Redescribe, GroupID: g.Group.ID, Rules: []Rule{now}}}
-			}
-		}
-		if len(step.Rules) > 0 {
-			wrong = append(wrong, step)
-		}
-	}
+	mislabelled, stays, dated := p.descriptions(func(g *Group) []Rule { return g.untouched(steps) })
+	wrong := p.redescriptions(mislabelled, 0)
 	adds := slices.ContainsFunc(steps, func(s Step) bool { return s.Op == Authorize })
 	if dated || adds || len(steps) == 0 {
 		return append(steps, wrong...)
 	}
 	if len(wrong) == 0 {
-		wrong = stays
+		wrong = p.redescriptions(stays, 1) // one does
 	}
 	return append(wrong, steps...)
+}
+
+// redescriptions returns the steps that describe rules anew, given by group: all
+// of them, or the first so many.
+func (p *pool) redescriptions(rules [][]Rule, most int) (steps []Step) {
+	for i, g := range p.groups {
+		step := Step{Op: Redescribe, GroupID: g.Group.ID}
+		for _, r := range rules[i] {
+			step.Rules = append(step.Rules, Rule{RuleID: r.RuleID, Description: p.req.Stamp.String()})
+			if len(step.Rules) == most {
+				return append(steps, step)
+			}
+		}
+		if len(step.Rules) > 0 {
+			steps = append(steps, step)
+		}
+	}
+	return steps
+}
+
+// descriptions returns, by group, the wanted rules of those that no step of a plan
+// is about: the ones whose descriptions are not true, and the ones whose
+// descriptions are, but for an older date. It reports whether one has the date of
+// the file.
+func (p *pool) descriptions(untouched func(*Group) []Rule) (wrong, stays [][]Rule, dated bool) {
+	wrong, stays = make([][]Rule, len(p.groups)), make([][]Rule, len(p.groups))
+	for i, g := range p.groups {
+		if p.frozen(i) {
+			continue
+		}
+		for _, r := range untouched(g.Group) {
+			if !owned(p.req.TagKey, g.Settings, r) || !p.wants(g.Settings, r.RuleID) {
+				continue
+			}
+			stamp, ok := ParseStamp(p.req.TagKey, r.Description)
+			switch {
+			case !ok || stamp.Held || stamp.Cover() != p.req.Cover() || stamp.Published.After(p.req.Published):
+				wrong[i] = append(wrong[i], r)
+			case stamp.Published.Equal(p.req.Published):
+				dated = true
+			default:
+				stays[i] = append(stays[i], r)
+			}
+		}
+	}
+	return wrong, stays, dated
 }
 
 // untouched returns the rules of the group that no step is about.

@@ -55,6 +55,8 @@ type Change struct {
 	// Gap and Closes are what those of a [Step] are.
 	Gap    []netip.Prefix
 	Closes bool
+
+	anew []netip.Prefix // those of Add and Remove that only serve to describe entries anew
 }
 
 func (c Change) String() string {
@@ -79,15 +81,11 @@ func (c Change) equal(o Change) bool {
 // [NewPlan] does.
 //
 // Each wanted range of a list's family is to be an entry of one list of its pool.
-// What is wanted and what is owned is as [NewPlan] has it, but for one thing: an
-// entry that stays keeps its description, for EC2 changes one only by removing
-// the entry and adding it anew, in two calls, between which it is missing:
-// https://docs.aws.amazon.com/vpc/latest/userguide/work-with-cust-managed-prefix-lists.html
+// What is wanted and what is owned is as [NewPlan] has it. An entry is described
+// anew by two changes, see redescribe.
 //
-// So the date of a file that only removed entries is left nowhere, and a file
-// between it and the newest date there is would be believed once more. And an
-// entry that was made for other services, or while its pool was held, is never
-// counted by the guard.
+// What has a list is not looked at: groups of other accounts may, which nobody
+// sees from here. The lists of a pool are taken to be referred to together.
 func PlanLists(ctx context.Context, lists []PrefixList, req Request) ([]ListPool, error) {
 	if req.Withdraw {
 		req.Ranges = nil
@@ -174,7 +172,7 @@ func (r Rule) what() string {
 // plan plans the pool.
 func (lp *ListPool) plan(ctx context.Context, req Request) {
 	req.Ranges = both(req.Ranges)[lp.Family]
-	req.Attachments = nil // each interface that has a list of the pool is taken to have all
+	req.Attachments = nil
 	groups := make([]GroupPlan, len(lp.Lists))
 	for i := range lp.Lists {
 		groups[i] = lp.Lists[i].group()
@@ -197,7 +195,13 @@ func (lp *ListPool) plan(ctx context.Context, req Request) {
 		e.Entries = true
 	}
 	plan := p.plan(ctx)
-	lp.Changes = p.changes(plan)
+	var untrue map[int]int
+	lp.Changes, untrue = p.redescribe(lp.Lists, p.changes(plan))
+	for i := range lp.Lists {
+		if n := untrue[i]; n > 0 {
+			lp.Warnings = append(lp.Warnings, untrueWarning(&lp.Lists[i], n))
+		}
+	}
 	lp.Err = errors.Join(held, lp.shortage(p, plan))
 }
 
@@ -215,9 +219,7 @@ func (p *pool) changes(plan *planner.Plan) []Change {
 			r := p.removed(list, item, label)
 			change.Remove = append(change.Remove, Entry{r.Source.Prefix, r.Description})
 		}
-		for _, entries := range [][]Entry{change.Add, change.Remove} {
-			slices.SortFunc(entries, func(a, b Entry) int { return a.Prefix.Compare(b.Prefix) })
-		}
+		change.sort()
 		changes = append(changes, change)
 	}
 	return changes
@@ -236,7 +238,7 @@ func (lp *ListPool) sum(req Request) {
 		l.Free = l.List.MaxEntries - len(l.List.Entries)
 		for _, c := range lp.Changes {
 			if c.ListID == l.List.ID {
-				l.Kept -= len(c.Remove)
+				l.Kept -= len(c.Removed())
 				l.Free += len(c.Remove) - len(c.Add)
 			}
 		}

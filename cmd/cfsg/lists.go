@@ -78,8 +78,8 @@ func entryDocuments(entries []secgroup.Entry) []listEntry {
 func listChanges(pool secgroup.ListPool, id string) (added, removed int) {
 	for _, c := range pool.Changes {
 		if c.ListID == id {
-			added += len(c.Add)
-			removed += len(c.Remove)
+			added += len(c.Added())
+			removed += len(c.Removed())
 		}
 	}
 	return added, removed
@@ -129,8 +129,8 @@ func (p *proposal) listSummary() string {
 	added, removed := 0, 0
 	changed := map[string]bool{}
 	for c := range p.allChanges {
-		added += len(c.Add)
-		removed += len(c.Remove)
+		added += len(c.Added())
+		removed += len(c.Removed())
 		changed[c.ListID] = true
 	}
 	switch n := p.listCount(); {

@@ -37,8 +37,8 @@ func (r *PrefixListReport) failure() *string { return &r.Error }
 
 // count notes a change that was made.
 func (r *PrefixListReport) count(c secgroup.Change) {
-	r.Added += len(c.Add)
-	r.Removed += len(c.Remove)
+	r.Added += len(c.Added())
+	r.Removed += len(c.Removed())
 }
 
 // look describes the tagged groups and the tagged prefix lists of a target, at a

@@ -57,11 +57,11 @@ func (c *changes) add(t *engine.Target, step secgroup.Step) {
 
 // addEntries notes a change of a prefix list.
 func (c *changes) addEntries(t *engine.Target, list secgroup.Change) {
-	made := make([]change, 0, len(list.Add)+len(list.Remove))
-	for _, e := range list.Add {
+	var made []change
+	for _, e := range list.Added() {
 		made = append(made, change{secgroup.Authorize, e.Prefix})
 	}
-	for _, e := range list.Remove {
+	for _, e := range list.Removed() {
 		made = append(made, change{secgroup.Revoke, e.Prefix})
 	}
 	c.note(group{t, list.ListID}, made)

@@ -7,10 +7,10 @@ import (
 	"slices"
 )
 
-// maxSwapped is the most rules that one call adds to a holder that swaps, and
+// MaxSwapped is the most rules that one call adds to a holder that swaps, and
 // the most that it removes. See
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyManagedPrefixList.html
-const maxSwapped = 100
+const MaxSwapped = 100
 
 // swaps reports whether every holder of the world swaps.
 func (w *World) swaps() bool {
@@ -163,7 +163,7 @@ func (s *swapping) step() bool {
 // now, by their indexes: nothing wanted is closed by it, and what is there then
 // fits.
 func (s *swapping) next(h int) (adds, removes []int) {
-	for n := min(len(s.adds[h]), maxSwapped); ; {
+	for n := min(len(s.adds[h]), MaxSwapped); ; {
 		s.count(s.adds[h][:n], 1)
 		removes = s.dispensable(h)
 		s.count(s.adds[h][:n], -1)
@@ -179,7 +179,7 @@ func (s *swapping) next(h int) (adds, removes []int) {
 // together.
 func (s *swapping) dispensable(h int) (removes []int) {
 	for i, m := range s.removes[h] {
-		if len(removes) < maxSwapped && s.now.dispensable(m.span, h) {
+		if len(removes) < MaxSwapped && s.now.dispensable(m.span, h) {
 			s.now.add(m.span, h, -1)
 			removes = append(removes, i)
 		}
@@ -201,7 +201,7 @@ func (s *swapping) force(h int) {
 	if len(s.removes[h]) == 0 {
 		panic("planner: a holder was given more than it has room for")
 	}
-	s.make(h, indexes(min(len(s.adds[h]), maxSwapped, max(s.free[h]+1, 0))), []int{0})
+	s.make(h, indexes(min(len(s.adds[h]), MaxSwapped, max(s.free[h]+1, 0))), []int{0})
 }
 
 // make makes a call.

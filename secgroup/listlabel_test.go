@@ -1,0 +1,174 @@
+package secgroup
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"cloudfront-sg-sync/internal/ec2sim"
+)
+
+// fileOf returns a request for a file that is published some hours after the one
+// of listRequest.
+func fileOf(hours int, ranges []netip.Prefix) Request {
+	req := listRequest(ranges)
+	req.Published = req.Published.Add(time.Duration(hours) * time.Hour)
+	return req
+}
+
+// run syncs, fails unless that is done in so many calls, and closes nothing.
+func (w *listWorld) run(t *testing.T, req Request, calls int) []ListPool {
+	t.Helper()
+	w.wants(req.Ranges)
+	w.mutations()
+	pools, err := w.sync(t.Context(), t, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := w.mutations(); n != calls {
+		t.Errorf("%d calls, want %d: %v", n, calls, pools[0].Changes)
+	}
+	if len(w.wrong)+len(w.gaps) > 0 {
+		t.Error(w.wrong, w.gaps)
+	}
+	return pools
+}
+
+// described counts the entries of a list by their descriptions.
+func (w *listWorld) described(id string) map[string]int {
+	count := map[string]int{}
+	for _, e := range w.lists[id].Entries {
+		count[e.Description]++
+	}
+	return count
+}
+
+// A file that only took ranges away leaves its date, in a list without any room
+// to spare too, and the ones before it are refused from then on.
+func TestListNeverGoesBackAfterAFileThatOnlyRemoved(t *testing.T) {
+	for name, size := range map[string]int{"full": 5, "roomy": 60} {
+		t.Run(name, func(t *testing.T) {
+			w := newListWorld(ec2sim.Options{})
+			id := w.create(t, "ranges", "", size)
+			w.run(t, fileOf(0, cut("18.64.0.0/24", 5)), 1)
+			w.run(t, fileOf(2, cut("18.64.0.0/24", 4)), 2)
+			w.run(t, fileOf(2, cut("18.64.0.0/24", 4)), 0)
+			pools := w.run(t, fileOf(1, cut("18.64.0.0/24", 5)), 0)
+			if _, ok := errors.AsType[*OlderError](pools[0].Err); !ok {
+				t.Errorf("an older file: %v", pools[0].Err)
+			}
+			if got := w.owned(id); !slices.Equal(got, cut("18.64.0.0/24", 4)) || pools[0].Lists[0].Kept != 4 {
+				t.Errorf("it holds %v, %d kept", got, pools[0].Lists[0].Kept)
+			}
+		})
+	}
+}
+
+// The date comes with the first call that takes anything away: a run that dies
+// right behind it has left it, and the next one makes the lists exact.
+func TestListIsDatedWhateverBecomesOfTheRun(t *testing.T) {
+	for made := 1; made <= 3; made++ {
+		w := newListWorld(ec2sim.Options{})
+		kept, gone := cut("18.64.0.0/24", 5), cut("18.70.0.0/24", 130)
+		first := w.create(t, "ranges", "web", 200, entriesFrom(kept, fileOf(0, nil).Stamp.String())...)
+		second := w.create(t, "ranges", "web", 200, entriesFrom(gone, fileOf(0, nil).Stamp.String())...)
+		req := fileOf(2, kept)
+		req.Force = true
+		w.wants(kept)
+		lists, err := DiscoverLists(t.Context(), w.api, testKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pools, err := PlanLists(t.Context(), lists, req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		versions := map[string]int64{first: 1, second: 1}
+		for _, c := range pools[0].Changes[:made] {
+			if versions[c.ListID], err = Modify(t.Context(), w.api, c, versions[c.ListID]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pools = w.run(t, fileOf(1, append(kept, gone...)), 0)
+		if _, ok := errors.AsType[*OlderError](pools[0].Err); !ok {
+			t.Errorf("an older file after %d changes: %v", made, pools[0].Err)
+		}
+		w.wants(kept)
+		if _, err := w.sync(t.Context(), t, req); err != nil || len(w.wrong) > 0 {
+			t.Fatal(err, w.wrong)
+		}
+		if len(w.owned(first)) != 5 || len(w.owned(second)) != 0 {
+			t.Errorf("%v and %v", w.owned(first), w.owned(second))
+		}
+	}
+}
+
+// After a run with force on an older file, others on that file are welcome.
+func TestListGoesBackByForce(t *testing.T) {
+	w := newListWorld(ec2sim.Options{})
+	id := w.create(t, "ranges", "", 100)
+	newer := append(cut("18.64.0.0/24", 40), cut("18.70.0.0/24", 2)...)
+	w.run(t, fileOf(1, newer), 1)
+	older := fileOf(0, cut("18.64.0.0/24", 41))
+	older.Force = true
+	w.run(t, older, 2)
+	older.Force = false
+	if pools := w.run(t, older, 0); pools[0].Err != nil {
+		t.Error(pools[0].Err)
+	}
+	if got := w.described(id); got[older.Stamp.String()] != 41 || len(got) != 1 {
+		t.Errorf("descriptions %v", got)
+	}
+}
+
+// What was made while the list was held counts again for the guard once it is let
+// go: otherwise a list that was held once is never held again.
+func TestListIsHeldAgain(t *testing.T) {
+	w := newListWorld(ec2sim.Options{})
+	id := w.create(t, "ranges", "", 100, entriesFrom(cut("18.64.0.0/24", 10), oldEntry)...)
+	second := fileOf(0, cut("18.70.0.0/24", 10))
+	if pools := w.run(t, second, 1); pools[0].Err == nil {
+		t.Fatal("not held")
+	}
+	second.Force = true
+	w.run(t, second, 2)
+	pools := w.run(t, fileOf(1, cut("18.80.0.0/24", 10)), 1)
+	held, ok := errors.AsType[*HeldError](pools[0].Err)
+	if !ok || held.Owned != 10 || held.Losing != 10 {
+		t.Errorf("got %v, %v", pools[0].Err, w.described(id))
+	}
+}
+
+// Entries that stay from other services are described anew, as many at a time as
+// there is room for; without any room they are left, and the run says so.
+func TestEntriesAreDescribedAnew(t *testing.T) {
+	stamp := testKey + ": OTHER 2026-01-01T00:00:00Z"
+	for _, test := range []struct{ size, entries, calls int }{{200, 50, 2}, {130, 60, 3}, {101, 100, 101}, {100, 100, 0}} {
+		w := newListWorld(ec2sim.Options{})
+		id := w.create(t, "ranges", "", test.size, entriesFrom(cut("18.64.0.0/24", test.entries), stamp)...)
+		req := fileOf(0, cut("18.64.0.0/24", test.entries))
+		pools := w.run(t, req, test.calls)
+		warned := slices.ContainsFunc(pools[0].Warnings, func(w string) bool {
+			return strings.Contains(w, id+" has no room to describe 100 IPv4 entries anew, which were made from another file or for other services: enlarge it by one entry")
+		})
+		if got := w.described(id)[stamp]; got != 0 && !warned || warned != (test.calls == 0) || len(w.owned(id)) != test.entries {
+			t.Errorf("size %d: %d of %d are described as before, warnings %v", test.size, got, test.entries, pools[0].Warnings)
+		}
+		w.run(t, req, 0)
+	}
+}
+
+// A half of the range may be there already as somebody else's entry; that one
+// stays as it is.
+func TestEntryIsDescribedAnewBesideAForeignHalf(t *testing.T) {
+	w := newListWorld(ec2sim.Options{})
+	office := ec2sim.PrefixListEntry{Prefix: netip.MustParsePrefix("18.64.0.128/25"), Description: "office"}
+	id := w.create(t, "ranges", "", 4, append(entriesFrom(cut("18.64.0.0/24", 2), oldEntry), office)...)
+	w.run(t, fileOf(0, cut("18.64.0.0/24", 1)), 2)
+	if got := w.lists[id].Entries; len(got) != 2 || !slices.Contains(got, office) || w.described(id)[testStamp.String()] != 1 {
+		t.Errorf("it holds %v", got)
+	}
+}
