@@ -3,33 +3,30 @@ package ec2sim_test
 import (
 	"cmp"
 	"fmt"
-	"net"
-	"net/http"
 	"net/http/httptest"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
 	"cloudfront-sg-sync/internal/ec2sim"
+	"cloudfront-sg-sync/internal/moto"
 )
 
 // The same requests, sent to this endpoint and to moto, an EC2 that others
 // have written (https://docs.getmoto.org). Where the two differ, the case says
 // what moto does, and which page says that AWS does what this endpoint does.
 func TestMoto(t *testing.T) {
-	moto := startMoto(t)
+	theirServer := moto.Start(t)
 	server := httptest.NewServer(ec2sim.New(ec2sim.Options{}))
 	t.Cleanup(server.Close)
 	for i, c := range motoCases {
 		t.Run(c.name, func(t *testing.T) {
 			ours := c.ask(newOther(t, server.URL, i))
-			theirs := c.ask(newOther(t, moto, i))
+			theirs := c.ask(newOther(t, theirServer, i))
 			if ours != c.want {
 				t.Errorf("this endpoint answers %q, want %q; see %s", ours, c.want, c.page)
 			}
@@ -43,53 +40,6 @@ func TestMoto(t *testing.T) {
 			}
 		})
 	}
-}
-
-// startMoto starts moto_server on a free loopback port and returns its URL.
-func startMoto(t *testing.T) string {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("-short: moto_server takes some seconds to start")
-	}
-	path, err := exec.LookPath("moto_server")
-	if err != nil {
-		t.Skip("skipped: moto_server is not installed, so the endpoint was not compared with it")
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(address)
-	var log strings.Builder
-	server := exec.CommandContext(t.Context(), path, "-H", "127.0.0.1", "-p", port)
-	server.Stdout, server.Stderr = &log, &log
-	server.WaitDelay = 5 * time.Second
-	if err := server.Start(); err != nil {
-		t.Skipf("skipped: %s does not start: %v", path, err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Wait() }()
-	for range 600 {
-		select {
-		case err := <-ended:
-			t.Skipf("skipped: %s ended: %v\n%s", path, err, log.String())
-		case <-time.After(100 * time.Millisecond):
-		}
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/moto-api/data.json", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if res, err := http.DefaultClient.Do(req); err == nil {
-			_ = res.Body.Close()
-			return "http://" + address
-		}
-	}
-	t.Fatal("moto_server is not ready after a minute")
-	return ""
 }
 
 // An other is an EC2, this one or another, and a VPC of a case's own.

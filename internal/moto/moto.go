@@ -1,0 +1,60 @@
+// Package moto starts moto_server for tests: an EC2 that others have written, in
+// Python. See https://docs.getmoto.org
+package moto
+
+import (
+	"net"
+	"net/http"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Start starts moto_server on a free loopback port and returns its URL. Where it is
+// not installed, the test is skipped.
+func Start(t *testing.T) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: moto_server takes some seconds to start")
+	}
+	path, err := exec.LookPath("moto_server")
+	if err != nil {
+		t.Skip("skipped: moto_server is not installed, so nothing was tried on it")
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(address)
+	var log strings.Builder
+	server := exec.CommandContext(t.Context(), path, "-H", "127.0.0.1", "-p", port)
+	server.Stdout, server.Stderr = &log, &log
+	server.WaitDelay = 5 * time.Second
+	if err := server.Start(); err != nil {
+		t.Skipf("skipped: %s does not start: %v", path, err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Wait() }()
+	for range 600 {
+		select {
+		case err := <-ended:
+			t.Skipf("skipped: %s ended: %v\n%s", path, err, log.String())
+		case <-time.After(100 * time.Millisecond):
+		}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/moto-api/data.json", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res, err := http.DefaultClient.Do(req); err == nil {
+			_ = res.Body.Close()
+			return "http://" + address
+		}
+	}
+	t.Fatal("moto_server is not ready after a minute")
+	return ""
+}
