@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"cloudfront-sg-sync/internal/planner"
+	"cloudfront-sg-sync/internal/words"
 )
 
 // redescribe adds what makes the descriptions of entries true, as relabel does
@@ -283,7 +284,7 @@ func (c Change) lasting(entries []Entry) []Entry {
 // untrueWarning says that entries keep descriptions that are not true.
 func untrueWarning(l *ListPlan, n int) string {
 	return fmt.Sprintf("%s has no room to describe %s anew, which %s made from another file or for other services: enlarge it by one entry",
-		l.List.ID, pluralEntries(n, l.List.Family), wasOrWere(n))
+		l.List.ID, words.Count(n, l.List.Family.String()+" entry"), wasOrWere(n))
 }
 
 func wasOrWere(n int) string {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"cloudfront-sg-sync/internal/engine"
 )
 
 // A deployment answers for CloudFormation and Lambda about one stack.
@@ -127,15 +129,15 @@ func TestRoleFlagReplacesMembers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if roles := c.Roles("us-west-2"); !slices.Equal(roles, []string{role}) {
+		if roles := engine.Roles(c, "us-west-2"); !slices.Equal(roles, []string{role}) {
 			t.Errorf("with --stack %q the roles are %q", stack, roles)
 		}
 		if stderr.String() != want {
 			t.Errorf("with --stack %q stderr is %q, want %q", stack, &stderr, want)
 		}
 		f.RoleARN = nil
-		if c, err = f.readConfig(t.Context(), terminal{err: &stderr}, f.given()); err != nil || len(c.Roles("us-west-2")) != 3 {
-			t.Errorf("with --stack %q and no flag the roles are %q, %v", stack, c.Roles("us-west-2"), err)
+		if c, err = f.readConfig(t.Context(), terminal{err: &stderr}, f.given()); err != nil || len(engine.Roles(c, "us-west-2")) != 3 {
+			t.Errorf("with --stack %q and no flag the roles are %q, %v", stack, engine.Roles(c, "us-west-2"), err)
 		}
 	}
 }
