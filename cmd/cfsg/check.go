@@ -198,7 +198,61 @@ func (d *checkDocument) blocked() error {
 			}
 		}
 	}
-	return fmt.Errorf("%s is blocked at %s: tag the groups and run cfsg apply, or authorize what is missing", services, strings.Join(where, ", "))
+	return fmt.Errorf("%s is blocked at %s: %s", services, strings.Join(where, ", "), strings.Join(d.advice(), "; "))
+}
+
+// advice says what lets in what is blocked: entries in the tagged prefix lists
+// that rules refer to, a list of the other family beside one, or rules.
+func (d *checkDocument) advice() []string {
+	var ways []string
+	for _, s := range d.Subjects {
+		for _, p := range s.Ports {
+			var tagged []coverage.PrefixListReport // of all families
+			for _, f := range p.Families {
+				tagged = append(tagged, d.taggedLists(f)...)
+			}
+			for _, f := range p.Families {
+				if f.Verdict != coverage.Blocked {
+					continue
+				}
+				way := "tag the groups and run cfsg apply, or authorize what is missing"
+				if own := d.taggedLists(f); len(own) > 0 {
+					way = "run cfsg apply with the credentials of " + owners(own)
+				} else if len(tagged) > 0 {
+					way = fmt.Sprintf("no rule refers to a list of %s ranges: tag one, run cfsg apply, and refer to it beside %s", f.Family, tagged[0].ID)
+				}
+				if !slices.Contains(ways, way) {
+					ways = append(ways, way)
+				}
+			}
+		}
+	}
+	return ways
+}
+
+// taggedLists returns the lists that are kept in sync and that a family's rules
+// refer to.
+func (d *checkDocument) taggedLists(f coverage.FamilyReport) []coverage.PrefixListReport {
+	var tagged []coverage.PrefixListReport
+	for _, l := range d.PrefixLists {
+		if l.Tagged && slices.Contains(f.PrefixLists, l.ID) {
+			tagged = append(tagged, l)
+		}
+	}
+	return tagged
+}
+
+// owners says whose credentials can fill prefix lists.
+func owners(lists []coverage.PrefixListReport) string {
+	var names []string
+	for _, l := range lists {
+		name := fmt.Sprintf("account %s, which fills prefix list %s", l.Owner, l.ID)
+		if l.Pool != "" {
+			name += fmt.Sprintf(", and refer to every list of pool %s", l.Pool)
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, "; of ")
 }
 
 // beyondOriginFacing reports whether all that is blocked are servers that do

@@ -24,8 +24,8 @@ type Question struct {
 	// are needed; nil if there are none.
 	Within   *iprange.Publication
 	Families []secgroup.Family
-	// Ports are asked for; empty stands for those in the groups' tags, or 443
-	// where these name none.
+	// Ports are asked for; empty stands for those in the groups' tags and those of
+	// the rules that refer to tagged prefix lists, or 443 where there are none.
 	Ports  []secgroup.PortRange
 	TagKey string
 }
@@ -71,6 +71,10 @@ type Interface struct {
 type PrefixList struct {
 	ID   string // pl-…
 	Name string // empty where it is not known
+	// Owner is the account that it belongs to, or "AWS", and Tags are those that
+	// EC2 shows. Both are empty where that is not known.
+	Owner string
+	Tags  map[string]string
 	// Family is the only one its entries are of, -1 where that is not known.
 	Family  secgroup.Family
 	Entries []netip.Prefix

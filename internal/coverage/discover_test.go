@@ -227,7 +227,7 @@ func TestPrefixListsAreRead(t *testing.T) {
 	if got := fmt.Sprint(f.Verdict, f.Blocked); got != "blocked{1024 [18.65.144.0/22]}" {
 		t.Errorf("got %s", got)
 	}
-	want := coverage.PrefixListReport{ID: list.ID, Name: ec2sim.CloudFrontIPv4, Entries: 255}
+	want := coverage.PrefixListReport{ID: list.ID, Name: ec2sim.CloudFrontIPv4, Owner: "AWS", Entries: 255}
 	if diff := cmp.Diff([]coverage.PrefixListReport{want}, report.PrefixLists); diff != "" {
 		t.Error(diff)
 	}
@@ -278,6 +278,47 @@ func TestDenied(t *testing.T) {
 	}
 	if report.Verdict != coverage.Open || len(report.Notes) != 1 || !strings.Contains(report.Notes[0], "ec2:DescribeManagedPrefixLists") {
 		t.Errorf("got %+v", report)
+	}
+}
+
+// A list of another account is read where it is shared. Where it is not any more,
+// nobody guesses: the verdict is unknown, and the error says what is lacking.
+func TestListOfAnotherAccount(t *testing.T) {
+	o := newOrigin(t)
+	hub := o.Region("444455556666", "us-east-1")
+	// The size says nothing of what the list lets in.
+	list, err := hub.CreatePrefixList(ec2sim.PrefixList{
+		Name: "cloudfront", Family: "IPv4", MaxEntries: 25, Tags: map[string]string{"cloudfront-ingress": "ranges"},
+		Entries: []ec2sim.PrefixListEntry{{Prefix: netip.MustParsePrefix("18.64.0.0/15")}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := hub.SharePrefixList(list.ID, ec2sim.DefaultAccount); err != nil {
+		t.Fatal(err)
+	}
+	o.group(t, "listed", ec2sim.Permission{Protocol: "tcp", From: 443, To: 443, Source: ec2sim.Source{Reference: list.ID}})
+	s := coverage.Selector{Groups: []string{o.groups["listed"]}}
+	report, err := coverage.Check(t.Context(), o.api, s, question())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := report.Subjects[0].Ports[0].Families[0]
+	if got := fmt.Sprint(report.Verdict, " ", f.Blocked.Prefixes, f.PrefixLists); got != "blocked [18.66.0.0/15] ["+list.ID+"]" {
+		t.Error(got)
+	}
+	if l := report.PrefixLists[0]; l.Owner != "444455556666" || l.Entries != 1 {
+		t.Errorf("got %+v", l)
+	}
+	for code, want := range map[string]string{
+		"InvalidPrefixListID.NotFound": "ask the account that owns it to share it again (AWS RAM), or check with that account's credentials (--profile)",
+		"UnauthorizedOperation":        "grant the permission ec2:GetManagedPrefixListEntries",
+	} {
+		o.Inject(ec2sim.Fault{Kind: ec2sim.ErrorBefore, Action: "GetManagedPrefixListEntries", Code: code, Status: 400})
+		report, err := coverage.Check(t.Context(), o.api, s, question())
+		if err != nil || report.Verdict != coverage.Unknown || !strings.Contains(report.PrefixLists[0].Error, want) {
+			t.Errorf("%s: %v, %+v", code, err, report)
+		}
 	}
 }
 

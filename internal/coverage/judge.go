@@ -36,7 +36,11 @@ func Judge(scene *Scene, q Question) *Report {
 	}
 	for _, id := range slices.Sorted(maps.Keys(scene.Lists)) {
 		l := scene.Lists[id]
-		r := PrefixListReport{ID: l.ID, Name: l.Name, Entries: len(l.Entries)}
+		_, tagged := l.Tags[q.TagKey]
+		r := PrefixListReport{ID: l.ID, Name: l.Name, Owner: l.Owner, Tagged: tagged, Entries: len(l.Entries)}
+		if tagged {
+			r.Pool = l.Tags[q.TagKey+"-pool"]
+		}
 		if l.Err != nil {
 			r.Error = l.Err.Error()
 		}
@@ -114,7 +118,7 @@ func (j *judge) subject(s Subject, q Question) SubjectReport {
 		r.Verdict = Unknown
 		return r
 	}
-	ports, notes := portsOf(s.Groups, q)
+	ports, notes := portsOf(s.Groups, j.lists, q)
 	r.Notes = append(r.Notes, notes...)
 	for _, p := range ports {
 		r.Ports = append(r.Ports, j.ports(p, rules, families)...)
@@ -199,7 +203,7 @@ func (j *judge) port(p secgroup.PortRange, rules []rule, families []family) Port
 func (j *judge) family(f family, rules []rule) FamilyReport {
 	r := FamilyReport{
 		Family: strings.ToLower(f.String()), Unit: "addresses", Verdict: Open,
-		Wanted: Amount{f.ranges, ipspace.Size(f.wanted.Prefixes())}, Others: []Opening{}, Unread: []string{},
+		Wanted: Amount{f.ranges, ipspace.Size(f.wanted.Prefixes())}, Others: []Opening{}, PrefixLists: []string{}, Unread: []string{},
 	}
 	if f.Family == secgroup.IPv6 {
 		r.Unit = "/64 networks"
@@ -207,8 +211,11 @@ func (j *judge) family(f family, rules []rule) FamilyReport {
 	var sources []netip.Prefix
 	for _, in := range rules {
 		list, isList := j.lists[in.Source.Reference]
-		if isList && list.Err != nil && (list.Family == f.Family || list.Family < 0) && !slices.Contains(r.Unread, list.ID) {
-			r.Unread = append(r.Unread, list.ID)
+		if isList && (list.Family == f.Family || list.Family < 0) && !slices.Contains(r.PrefixLists, list.ID) {
+			r.PrefixLists = append(r.PrefixLists, list.ID)
+			if list.Err != nil {
+				r.Unread = append(r.Unread, list.ID)
+			}
 		}
 		sources = append(sources, j.sources(in)...)
 	}

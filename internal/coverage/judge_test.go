@@ -222,11 +222,16 @@ func TestPortsOfTags(t *testing.T) {
 	group := func(tag string) secgroup.Group {
 		return secgroup.Group{ID: "sg-" + tag, Tags: map[string]string{"cloudfront-ingress": tag}}
 	}
+	lists := map[string]PrefixList{
+		"pl-tagged": {ID: "pl-tagged", Tags: map[string]string{both().TagKey: "ranges"}},
+		"pl-other":  {ID: "pl-other", Tags: map[string]string{"Name": "office"}},
+	}
 	cases := []struct {
 		groups []secgroup.Group
 		want   string
 		note   string
 	}{
+		{[]secgroup.Group{group("8443"), {ID: "sg-1", Ingress: ingress(t, "tcp 9443 pl-tagged", "tcp 22 pl-other", "udp 53 pl-tagged")}}, "8443 9443", ""},
 		{nil, "443", ""},
 		{[]secgroup.Group{{ID: "sg-1"}}, "443", ""},
 		{[]secgroup.Group{group("none")}, "443", ""},
@@ -234,7 +239,7 @@ func TestPortsOfTags(t *testing.T) {
 		{[]secgroup.Group{group("80"), group("70000")}, "80", `tag cloudfront-ingress="70000" of sg-70000 names no ports: "70000" is not a port`},
 	}
 	for _, c := range cases {
-		ports, notes := portsOf(c.groups, both())
+		ports, notes := portsOf(c.groups, lists, both())
 		if got := strings.Trim(fmt.Sprint(ports), "[]"); got != c.want || !strings.Contains(strings.Join(notes, " "), c.note) || (c.note == "") != (len(notes) == 0) {
 			t.Errorf("%v: ports %s, notes %q", c.groups, got, notes)
 		}

@@ -8,11 +8,16 @@ import (
 )
 
 // portsOf returns the ports to judge.
-func portsOf(groups []secgroup.Group, q Question) (ports []secgroup.PortRange, notes []string) {
+func portsOf(groups []secgroup.Group, lists map[string]PrefixList, q Question) (ports []secgroup.PortRange, notes []string) {
 	if len(q.Ports) > 0 {
 		return q.Ports, nil
 	}
 	for _, g := range groups {
+		for _, r := range g.Ingress {
+			if _, tagged := lists[r.Source.Reference].Tags[q.TagKey]; tagged && r.Protocol == "tcp" && r.From >= 0 {
+				ports = append(ports, secgroup.PortRange{From: uint16(r.From), To: uint16(r.To)})
+			}
+		}
 		value, tagged := g.Tags[q.TagKey]
 		if !tagged {
 			continue

@@ -2,6 +2,7 @@ package coverage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/smithy-go"
 )
 
 // readLists reads the prefix lists that rules of the groups refer to. AWS's own
@@ -45,6 +47,17 @@ func readLists(ctx context.Context, api API, groups []secgroup.Group) (lists map
 	return lists, namesErr, ctx.Err()
 }
 
+// explain says what to do about entries that cannot be read. A list that is not
+// there for this account may be one that another has ceased to share: rules that
+// refer to it stay. See
+// https://docs.aws.amazon.com/vpc/latest/userguide/work-with-shared-prefixes.html
+func explain(err error) error {
+	if api, ok := errors.AsType[smithy.APIError](err); ok && strings.EqualFold(api.ErrorCode(), "InvalidPrefixListID.NotFound") {
+		return fmt.Errorf("%w; it is not shared with this account: ask the account that owns it to share it again (AWS RAM), or check with that account's credentials (--profile)", err)
+	}
+	return secgroup.Explain(err, "ec2:GetManagedPrefixListEntries")
+}
+
 // nameLists fills in the names and families of prefix lists.
 func nameLists(ctx context.Context, api ec2.DescribeManagedPrefixListsAPIClient, ids []string, lists map[string]PrefixList) error {
 	pages := ec2.NewDescribeManagedPrefixListsPaginator(api, &ec2.DescribeManagedPrefixListsInput{
@@ -61,7 +74,11 @@ func nameLists(ctx context.Context, api ec2.DescribeManagedPrefixListsAPIClient,
 			if !asked {
 				continue
 			}
-			l.Name = aws.ToString(described.PrefixListName)
+			l.Name, l.Owner = aws.ToString(described.PrefixListName), aws.ToString(described.OwnerId)
+			l.Tags = map[string]string{}
+			for _, tag := range described.Tags {
+				l.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+			}
 			for _, f := range []secgroup.Family{secgroup.IPv4, secgroup.IPv6} {
 				if aws.ToString(described.AddressFamily) == f.String() {
 					l.Family = f
@@ -85,7 +102,7 @@ func entriesOf(ctx context.Context, api ec2.GetManagedPrefixListEntriesAPIClient
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, secgroup.Explain(fmt.Errorf("get the entries of prefix list %s: %w", id, err), "ec2:GetManagedPrefixListEntries")
+			return nil, explain(fmt.Errorf("get the entries of prefix list %s: %w", id, err))
 		}
 		for _, e := range page.Entries {
 			p, err := netip.ParsePrefix(aws.ToString(e.Cidr))

@@ -88,8 +88,10 @@ type FamilyReport struct {
 	// Others are the rules that let in more than the wanted ranges, and those
 	// that may be let in as well.
 	Others []Opening `json:"others"`
-	// Unread are the prefix lists whose entries could not be read.
-	Unread []string `json:"unread"`
+	// PrefixLists are those of the family that rules which open the port refer to,
+	// and Unread those of them whose entries could not be read.
+	PrefixLists []string `json:"prefixLists"`
+	Unread      []string `json:"unread"`
 }
 
 // BeyondOriginFacing reports whether CloudFront's servers that connect to
@@ -141,6 +143,9 @@ type Reference struct {
 type PrefixListReport struct {
 	ID      string `json:"id"`
 	Name    string `json:"name"`
+	Owner   string `json:"owner"`  // an account or "AWS", or empty where it is not known
+	Tagged  bool   `json:"tagged"` // it carries the tag
+	Pool    string `json:"pool"`   // that of its tags, or empty
 	Entries int    `json:"entries"`
 	Error   string `json:"error"` // why the entries could not be read
 }
