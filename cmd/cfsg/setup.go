@@ -29,6 +29,7 @@ type setupCommand struct {
 	Interface     string   `placeholder:"ID" help:"A network interface."`
 	Port          []string `placeholder:"PORTS" help:"The ports that CloudFront connects to."`
 	RulesPerGroup string   `placeholder:"N" help:"The quota of rules per group (default auto: ask Service Quotas)."`
+	PrefixList    bool     `help:"Attach no group: make prefix lists, for rules that another tool owns."`
 	Undo          bool     `help:"Take back what setup has made."`
 	DryRun        bool     `help:"Show the steps, and take none."`
 	Yes           bool     `short:"y" help:"Do not ask before the steps; what is open to the world stays open."`
@@ -55,6 +56,9 @@ func (c *setupCommand) Validate() error {
 	}
 	if c.Port == nil && !c.Undo {
 		return errors.New("--port is missing: name the ports that CloudFront connects to, such as --port 443")
+	}
+	if c.Undo && c.PrefixList {
+		return errors.New("--undo takes back lists and groups alike: leave out --prefix-list")
 	}
 	if c.Undo && c.CloseWorld {
 		return errors.New("--undo closes nothing: leave out --close-world")
@@ -156,7 +160,7 @@ func (c *setupCommand) prepare(ctx context.Context, t terminal) (*setupRun, erro
 		Setup: &setup.Setup{
 			Origin: c.origin, Ports: c.ports, EC2: engine.NewEC2(cfg, role, config.ExternalID),
 			ELB: elb.NewFromConfig(engine.Config(cfg, role, config.ExternalID)), Engine: e,
-			Question: question, Ranges: ranges.Merged(), Patience: setupPatience,
+			Question: question, Ranges: ranges.Merged(), Patience: setupPatience, ByList: c.PrefixList,
 			RulesPerGroup: config.RulesPerGroup, GroupsPerInterface: engine.DefaultGroupsPerInterface,
 		},
 		doc: newSetupDocument(c, config, e.Targets[0], ranges.Published),
@@ -218,8 +222,10 @@ func (r *setupRun) setup(ctx context.Context) error {
 	if err := r.verify(ctx); err != nil {
 		return err
 	}
-	if err := r.closeWorld(ctx); err != nil {
-		return err
+	if r.doc.ForOwner == nil {
+		if err := r.closeWorld(ctx); err != nil {
+			return err
+		}
 	}
 	r.doc.leave(r)
 	return r.showEnd()
@@ -272,7 +278,12 @@ func (r *setupRun) verify(ctx context.Context) error {
 		return err
 	}
 	r.doc.see(state)
-	if r.doc.Verdict = report.Verdict; report.Verdict != coverage.Open {
+	switch r.doc.Verdict = report.Verdict; {
+	case report.Verdict == coverage.Open:
+	case state.ByList && len(state.Lists) > 0: // they are filled, and the rest is for the owner to do
+		handover := r.Handover(state)
+		r.doc.ForOwner = &handover
+	default:
 		return r.NotOpen(report)
 	}
 	r.world, err = r.Openings(ctx, state)

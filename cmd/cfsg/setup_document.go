@@ -27,6 +27,8 @@ type setupDocument struct {
 	DryRun bool     `json:"dryRun"`
 	// Interfaces are the origin's, with their groups as they were seen last.
 	Interfaces []setupInterface `json:"interfaces"`
+	// PrefixLists are those that setups have made for the origin.
+	PrefixLists []setupList `json:"prefixLists"`
 	// RulesPerPort counts what each port needs; null for an undo.
 	RulesPerPort *ruleCounts `json:"rulesPerPort"`
 	Notes        []string    `json:"notes"`
@@ -38,12 +40,22 @@ type setupDocument struct {
 	OpenToWorld []worldRule      `json:"openToWorld"`
 	// ShutOut are the interfaces at which an undo shuts CloudFront out.
 	ShutOut []string `json:"shutOut"`
-	Left    []string `json:"left"`
+	// ForOwner is what the tool that owns the groups has to do so that CloudFront
+	// gets in by the lists; null where there is nothing to do.
+	ForOwner *setup.Handover `json:"forOwner"`
+	Left     []string        `json:"left"`
 }
 
 type setupInterface struct {
 	*coverage.Interface
 	Groups []coverage.GroupID `json:"groups"`
+}
+
+type setupList struct {
+	PrefixListID string `json:"prefixListId"`
+	Name         string `json:"name"`
+	Family       string `json:"family"`
+	MaxEntries   int    `json:"maxEntries"`
 }
 
 type ruleCounts struct {
@@ -71,7 +83,7 @@ func newSetupDocument(c *setupCommand, config config.Config, target *engine.Targ
 	d := &setupDocument{
 		Services: config.Selection.Services, Within: append([]string{}, config.Selection.Within...), PublishedAt: published,
 		Account: target.Account, Region: target.Region, Ports: portNames(c.ports), Undo: c.Undo, DryRun: c.DryRun,
-		Interfaces: []setupInterface{}, Notes: []string{}, Steps: []setupStep{}, OpenToWorld: []worldRule{}, ShutOut: []string{}, Left: []string{},
+		Interfaces: []setupInterface{}, PrefixLists: []setupList{}, Notes: []string{}, Steps: []setupStep{}, OpenToWorld: []worldRule{}, ShutOut: []string{}, Left: []string{},
 	}
 	d.Origin.Kind, d.Origin.Name = c.origin.Kind, c.origin.Name
 	return d
@@ -86,6 +98,10 @@ func (d *setupDocument) note(format string, args ...any) {
 func (d *setupDocument) see(state *setup.State) {
 	if len(d.Interfaces) == 0 {
 		d.Notes = append(d.Notes, state.Notes...)
+	}
+	d.PrefixLists = []setupList{}
+	for _, l := range state.Lists {
+		d.PrefixLists = append(d.PrefixLists, setupList{l.ID, l.Name, l.Family.String(), l.MaxEntries})
 	}
 	d.Interfaces = []setupInterface{}
 	for _, subject := range state.Scene.Subjects {
@@ -145,6 +161,9 @@ func (d *setupDocument) closed(before []worldRule) {
 // leave says what is left to do.
 func (d *setupDocument) leave(r *setupRun) {
 	for _, o := range r.world {
+		if d.ForOwner != nil {
+			break // that comes first
+		}
 		if o.Advice != "" {
 			d.Left = append(d.Left, fmt.Sprintf("%s is open to the world still. %s", o, o.Advice))
 		} else {

@@ -26,6 +26,9 @@ func (r *setupRun) show(steps []setup.Step) error {
 		place = "account " + d.Account + " in " + d.Region
 	}
 	w.Line(w.Strong(r.origin.String()), fmt.Sprintf(", port %s, in %s", strings.Join(d.Ports, ", "), place))
+	for _, l := range d.PrefixLists {
+		w.Line(fmt.Sprintf("  prefix list  %s %s, up to %d %s entries", l.PrefixListID, l.Name, l.MaxEntries, l.Family))
+	}
 	for _, i := range d.Interfaces {
 		w.Indent(2)
 		w.networkInterface(i.Interface)
@@ -62,7 +65,7 @@ func (r *setupRun) showSteps(w checkPage, steps []setup.Step) {
 		w.Line(w.Good("✓"), " Setup has made nothing here, so there is nothing to take back.")
 		return
 	case len(steps) == 0:
-		w.Line(w.Good("✓"), " The groups are as they should be.")
+		w.Line(w.Good("✓"), " What setup has made is as it should be.")
 		return
 	}
 	var rows [][]string
@@ -123,12 +126,18 @@ func (r *setupRun) showEnd() error {
 		}
 		return w.Err()
 	}
-	if len(r.world) == 0 {
+	if r.doc.ForOwner == nil && len(r.world) == 0 {
 		w.Line()
 		w.Line(w.Good("✓"), fmt.Sprintf(" CloudFront gets in on port %s, and no rule opens that to the world.", strings.Join(r.doc.Ports, ", ")))
 	}
 	w.Line()
 	w.Line("Left to do:")
+	if h := r.doc.ForOwner; h != nil {
+		w.note("– ", h.Text)
+		for _, line := range h.Paste {
+			w.Line("    " + line)
+		}
+	}
 	for _, left := range r.doc.Left {
 		w.note("– ", left)
 	}

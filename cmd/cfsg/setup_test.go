@@ -63,6 +63,7 @@ type originSite struct {
 
 	groups     map[string]ec2sim.Group
 	interfaces map[string]ec2sim.Interface
+	lists      map[string]ec2sim.PrefixList
 	let        map[string]bool
 }
 
@@ -70,7 +71,7 @@ func newOriginSite(t *testing.T, seed string) *originSite {
 	t.Helper()
 	o := &originSite{
 		Server: ec2sim.New(ec2sim.Options{}), t: t, before: func() {},
-		groups: map[string]ec2sim.Group{}, interfaces: map[string]ec2sim.Interface{}, let: map[string]bool{},
+		groups: map[string]ec2sim.Group{}, interfaces: map[string]ec2sim.Interface{}, lists: map[string]ec2sim.PrefixList{}, let: map[string]bool{},
 	}
 	if err := o.Seed(strings.NewReader(seed)); err != nil {
 		t.Fatal(err)
@@ -134,10 +135,15 @@ func (o *originSite) letIn() map[string]bool {
 		for _, g := range i.Groups {
 			for _, r := range o.groups[g].Ingress {
 				for _, p := range wantedAtOrigins {
-					s := r.Source.Prefix
+					sources := []netip.Prefix{r.Source.Prefix}
+					for _, e := range o.lists[r.Source.Reference].Entries {
+						sources = append(sources, e.Prefix)
+					}
 					port := r.Protocol == "-1" || r.Protocol == "tcp" && r.From <= 443 && 443 <= r.To
-					if port && s.IsValid() && s.Bits() <= p.Bits() && s.Contains(p.Addr()) {
-						let[fmt.Sprint(id, " ", p)] = true
+					for _, s := range sources {
+						if port && s.IsValid() && s.Bits() <= p.Bits() && s.Contains(p.Addr()) {
+							let[fmt.Sprint(id, " ", p)] = true
+						}
 					}
 				}
 			}
@@ -153,6 +159,9 @@ func (o *originSite) witness(c ec2sim.Change) {
 	}
 	for _, i := range c.Interfaces {
 		o.interfaces[i.ID] = i
+	}
+	for _, l := range c.PrefixLists {
+		o.lists[l.ID] = l
 	}
 	for _, id := range c.Deleted {
 		delete(o.groups, id)
@@ -457,14 +466,6 @@ func TestSetupRefuses(t *testing.T) {
 		},
 		{"a Gateway Load Balancer", shop("", `"type": "gateway"`), nil, []string{"is a Gateway Load Balancer"}},
 		{"internal", shop(`{"name": "a"}`, `"groups": ["a"], "scheme": "internal"`), nil, []string{"VPC origin", "CloudFront-VPCOrigins-Service-SG"}},
-		{
-			"Kubernetes", shop(`{"name": "a", `+world+`}`, `"groups": ["a"], "tags": {"elbv2.k8s.aws/cluster": "prod"}`), nil,
-			[]string{"belongs to the Kubernetes cluster prod", "docs/prefix-lists.md"},
-		},
-		{
-			"Kubernetes' own controller", shop(`{"name": "a", `+world+`}`, `"groups": ["a"], "tags": {"kubernetes.io/cluster/prod": "owned"}`), nil,
-			[]string{"belongs to the Kubernetes cluster prod"},
-		},
 		{"no such load balancer", `{}`, nil, []string{"there is no Application or Network Load Balancer shop"}},
 		{"no such instance", `{}`, []string{"--instance", "i-0123456789abcdef0"}, []string{"i-0123456789abcdef0 has no network interface"}},
 		{
@@ -646,6 +647,10 @@ func TestSetupPermissions(t *testing.T) {
 	}
 	shop.must("setup", "--load-balancer", "shop", "--port", "443", "--yes")
 	note(shop)
+	cluster := newOriginSite(t, clusterShop)
+	cluster.must("setup", "--load-balancer", "shop", "--port", "443", "--yes")
+	cluster.must("setup", "--load-balancer", "shop", "--undo", "--yes")
+	note(cluster)
 	instance := newOriginSite(t, `{"interfaces": [{"instance": "i-0123456789abcdef0", "publicIp": "198.51.100.7"}]}`)
 	instance.must("setup", "--instance", "i-0123456789abcdef0", "--port", "443", "--yes")
 	note(instance)

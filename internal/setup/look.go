@@ -27,10 +27,18 @@ type State struct {
 	Places []Place
 	// Made are the groups that a setup has made for the origin, by name.
 	Made []Group
+	// Owner is the tool that owns the load balancer, or else one that owns a group.
+	Owner Owner
+	// ByList is set where CloudFront is to get in by prefix lists that the owner's
+	// rules refer to, and Lists are those that a setup has made.
+	ByList bool
+	Lists  []List
 	// VPC is that of the interfaces.
 	VPC string
 	// Notes is what a person needs to know, in prose.
 	Notes []string
+
+	listening []string // the ports of the listeners
 }
 
 // A Place has security groups attached to it.
@@ -81,6 +89,10 @@ func (s *Setup) Look(ctx context.Context) (*State, error) {
 	if state.Made, err = s.made(ctx); err != nil {
 		return nil, err
 	}
+	if state.Lists, err = s.madeLists(ctx); err != nil {
+		return nil, err
+	}
+	state.ByList = s.ByList || state.Owner.Cluster != "" || len(state.Lists) > 0
 	state.Notes = append(state.Notes, s.notes(state)...)
 	return state, nil
 }
@@ -132,11 +144,16 @@ func (s *Setup) lookAtBalancer(ctx context.Context, state *State) error {
 			owned[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
 		}
 	}
-	if cluster := kubernetes(owned); cluster != "" {
-		return &OwnedError{Origin: s.Origin, Cluster: cluster}
-	}
-	if stack := owned[stackKey]; stack != "" {
-		state.Notes = append(state.Notes, fmt.Sprintf("%s belongs to CloudFormation stack %s: name the group in its template as well, or the next update that sets the groups detaches it.", s.Origin, stack))
+	switch state.Owner = ownerOf(owned); {
+	case state.Owner.Cluster != "":
+		state.Notes = append(state.Notes, fmt.Sprintf("%s belongs to the Kubernetes cluster %s, whose load balancer controller takes away groups and rules that it has not made. "+
+			"So CloudFront gets in by prefix lists, to which the controller's own rules refer.", s.Origin, state.Owner.Cluster))
+	case s.ByList:
+	case state.Owner.Stack != "":
+		state.Notes = append(state.Notes, fmt.Sprintf("%s belongs to CloudFormation stack %s: name the group in its template as well, or the next update that sets the groups detaches it. "+
+			"With --prefix-list no group is attached, and a rule in the template refers to a list instead.", s.Origin, state.Owner.Stack))
+	case state.Owner.Terraform:
+		state.Notes = append(state.Notes, fmt.Sprintf("By its tags %s belongs to Terraform. With --prefix-list no group is attached, and a rule in the configuration refers to a list instead.", s.Origin))
 	}
 	state.Places = []Place{{Name: s.Origin.String(), Groups: lb.SecurityGroups, balancer: arn}}
 	return s.lookAtListeners(ctx, state, arn)
@@ -145,7 +162,6 @@ func (s *Setup) lookAtBalancer(ctx context.Context, state *State) error {
 // lookAtListeners notes ports on which nobody listens.
 func (s *Setup) lookAtListeners(ctx context.Context, state *State, arn string) error {
 	pages := elb.NewDescribeListenersPaginator(s.ELB, &elb.DescribeListenersInput{LoadBalancerArn: &arn})
-	var listening []string
 	heard := make([]bool, len(s.Ports))
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -154,7 +170,7 @@ func (s *Setup) lookAtListeners(ctx context.Context, state *State, arn string) e
 		}
 		for _, l := range page.Listeners {
 			port := aws.ToInt32(l.Port)
-			listening = append(listening, fmt.Sprint(port))
+			state.listening = append(state.listening, fmt.Sprint(port))
 			for i, p := range s.Ports {
 				heard[i] = heard[i] || int32(p.From) <= port && port <= int32(p.To)
 			}
@@ -162,44 +178,10 @@ func (s *Setup) lookAtListeners(ctx context.Context, state *State, arn string) e
 	}
 	for i, p := range s.Ports {
 		if !heard[i] {
-			state.Notes = append(state.Notes, fmt.Sprintf("%s has no listener on port %s; it listens on: %s.", s.Origin, p, cmp.Or(strings.Join(listening, ", "), "none")))
+			state.Notes = append(state.Notes, fmt.Sprintf("%s has no listener on port %s; it listens on: %s.", s.Origin, p, cmp.Or(strings.Join(state.listening, ", "), "none")))
 		}
 	}
 	return nil
-}
-
-// The tags by which others mark what they own. See
-// https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-resource-tags.html and
-// https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/deploy/security_groups/
-const (
-	stackKey      = "aws:cloudformation:stack-name"
-	clusterKey    = "elbv2.k8s.aws/cluster"
-	clusterPrefix = "kubernetes.io/cluster/"
-)
-
-// kubernetes returns the name of the cluster that tags say owns something.
-func kubernetes(tags map[string]string) string {
-	if cluster := tags[clusterKey]; cluster != "" {
-		return cluster
-	}
-	for key, value := range tags {
-		if name, ok := strings.CutPrefix(key, clusterPrefix); ok && value == "owned" {
-			return name
-		}
-	}
-	return ""
-}
-
-// An OwnedError says that a controller sets the groups of an origin, and would
-// take away what is attached to it.
-type OwnedError struct {
-	Origin  Origin
-	Cluster string
-}
-
-func (e *OwnedError) Error() string {
-	return fmt.Sprintf("%s belongs to the Kubernetes cluster %s, whose load balancer controller takes away groups and rules that it has not made: "+
-		"have the controller refer to a prefix list instead (alb.ingress.kubernetes.io/security-group-prefix-lists), see docs/prefix-lists.md", e.Origin, e.Cluster)
 }
 
 // A NotFoundError says that an origin is not there.
@@ -211,8 +193,12 @@ func (e *NotFoundError) Error() string { return e.text }
 func (s *Setup) notes(state *State) []string {
 	var notes []string
 	for _, g := range state.groups() {
-		switch cluster, stack := kubernetes(g.Tags), g.Tags[stackKey]; {
-		case state.has(g.ID): // of ours
+		owner := ownerOf(g.Tags)
+		if state.Owner == (Owner{}) {
+			state.Owner = Owner{Stack: owner.Stack, Terraform: owner.Terraform}
+		}
+		switch cluster, stack := owner.Cluster, owner.Stack; {
+		case state.has(g.ID) || state.ByList: // of ours, or left alone
 		case cluster != "":
 			notes = append(notes, fmt.Sprintf("%s %s belongs to the Kubernetes cluster %s, which brings back rules that are revoked: its rules are left as they are; see docs/prefix-lists.md.", g.ID, g.Name, cluster))
 		case stack != "":

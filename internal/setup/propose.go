@@ -24,19 +24,21 @@ const (
 	Attach    Action = "attach"    // the groups, beside those there are
 	Close     Action = "close"     // a rule that is open to the world
 	Detach    Action = "detach"    // the groups that were made
-	Delete    Action = "delete"    // such a group
+	Delete    Action = "delete"    // such a group, or a list
+	Fill      Action = "fill"      // prefix lists, by a run of the engine
 )
 
 // A Step is one change of an origin.
 type Step struct {
 	Action Action `json:"action"`
-	// On is what is changed: a group, or where groups are attached.
+	// On is what is changed: a group or a list, or where groups are attached.
 	On string `json:"on"`
 	// Detail says how, in prose.
 	Detail string `json:"detail"`
 
 	place Place
 	close secgroup.Step
+	list  *List // to be created
 }
 
 // A Plan is what makes an origin let CloudFront in.
@@ -51,13 +53,19 @@ type Plan struct {
 // Propose plans what lets CloudFront in, beside everything that is there. It
 // changes nothing.
 func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
-	plan := &Plan{Notes: []string{terraform}}
+	plan := &Plan{}
+	if !state.ByList {
+		plan.Notes = append(plan.Notes, terraform)
+	}
 	for _, p := range s.Ranges {
 		plan.Rules[secgroup.FamilyOf(p)]++
 	}
-	if len(state.Made) == 0 && s.letsIn(s.keptOnly(state.Scene)) {
+	if len(state.Made)+len(state.Lists) == 0 && s.letsIn(s.keptOnly(state.Scene)) {
 		plan.Notes = append(plan.Notes, "CloudFront gets in already by groups that are kept up to date, so no group is made.")
 		return plan, nil
+	}
+	if state.ByList {
+		return plan, s.proposeLists(ctx, state, plan)
 	}
 	for _, g := range state.Made {
 		if g.VPC != state.VPC {
@@ -92,7 +100,7 @@ func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
 	}
 	sync := tagged || made < n
 	if !sync {
-		if sync, err = s.unsynced(ctx, state); err != nil {
+		if sync, err = s.unsynced(ctx, s.request(state.Made)); err != nil {
 			return nil, err
 		}
 	}
@@ -226,10 +234,9 @@ func needs(n int) string {
 	return fmt.Sprintf("%d more have", n)
 }
 
-// unsynced reports whether the engine has something to do in the groups there
-// are, or cannot do it.
-func (s *Setup) unsynced(ctx context.Context, state *State) (bool, error) {
-	req := s.request(state.Made)
+// unsynced reports whether the engine has something to do in the groups or lists
+// that it is asked for, or cannot do it.
+func (s *Setup) unsynced(ctx context.Context, req engine.Request) (bool, error) {
 	_, previews, err := s.Engine.Preview(ctx, req)
 	if err != nil {
 		return false, err
@@ -240,6 +247,11 @@ func (s *Setup) unsynced(ctx context.Context, state *State) (bool, error) {
 		}
 		for _, pool := range v.Pools {
 			if len(pool.Steps) > 0 {
+				return true, nil
+			}
+		}
+		for _, pool := range v.Lists {
+			if len(pool.Changes) > 0 {
 				return true, nil
 			}
 		}

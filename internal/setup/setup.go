@@ -30,6 +30,9 @@ type Setup struct {
 	Ports  []secgroup.PortRange
 	EC2    *ec2.Client
 	ELB    *elb.Client
+	// ByList asks for prefix lists that the rules of another tool refer to, even
+	// where nothing tells that there is one.
+	ByList bool
 	// Engine authorizes. Its only target is where the origin is.
 	Engine *engine.Engine
 	// Question is what the origin is held against. It asks for Ports.

@@ -34,10 +34,19 @@ func (s *Setup) Take(ctx context.Context, state *State, steps []Step, taken func
 }
 
 func (s *Setup) take(ctx context.Context, state *State, step Step) error {
+	list := strings.HasPrefix(step.On, "pl-")
 	switch step.Action {
 	case Create:
+		if step.list != nil {
+			return s.createList(ctx, *step.list)
+		}
 		return s.create(ctx, state, step.On)
+	case Fill:
+		return s.fill(ctx)
 	case Tag:
+		if list {
+			return s.tagList(ctx, step.On)
+		}
 		return s.tag(ctx, state, step.On)
 	case Seal:
 		return s.seal(ctx, step.On)
@@ -61,6 +70,9 @@ func (s *Setup) take(ctx context.Context, state *State, step Step) error {
 			})
 		})
 	case Delete:
+		if list {
+			return s.removeList(ctx, step.On)
+		}
 		return s.remove(ctx, step.On)
 	}
 	return fmt.Errorf("there is no step %q", step.Action)

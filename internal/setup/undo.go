@@ -44,15 +44,19 @@ func (s *Setup) ProposeUndo(ctx context.Context) (*State, *UndoPlan, error) {
 		if lookErr != nil {
 			return nil, nil, lookErr
 		}
-		if len(made) == 0 {
+		lists, lookErr := s.madeLists(ctx)
+		if lookErr != nil {
+			return nil, nil, lookErr
+		}
+		if len(made)+len(lists) == 0 {
 			return nil, nil, err
 		}
-		state, err = &State{Scene: &coverage.Scene{}, Made: made, Notes: []string{fmt.Sprintf("%s is gone.", s.Origin)}}, nil
+		state, err = &State{Scene: &coverage.Scene{}, Made: made, Lists: lists, Notes: []string{fmt.Sprintf("%s is gone.", s.Origin)}}, nil
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := s.elsewhere(ctx, state); err != nil {
+	if err := errors.Join(s.elsewhere(ctx, state), s.referred(ctx, state.Lists)); err != nil {
 		return nil, nil, err
 	}
 	plan := &UndoPlan{ShutOut: s.without(state)}
@@ -69,6 +73,9 @@ func (s *Setup) ProposeUndo(ctx context.Context) (*State, *UndoPlan, error) {
 	}
 	for _, g := range state.Made {
 		plan.Steps = append(plan.Steps, Step{Action: Delete, On: g.ID, Detail: g.Name})
+	}
+	for _, l := range state.Lists {
+		plan.Steps = append(plan.Steps, Step{Action: Delete, On: l.ID, Detail: l.Name})
 	}
 	return state, plan, nil
 }

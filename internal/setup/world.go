@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -39,9 +40,9 @@ func (s *Setup) Openings(ctx context.Context, state *State) ([]Opening, error) {
 		exposed = append(exposed, g)
 		for _, x := range exposures {
 			o := Opening{Exposure: x, GroupName: g.Name}
-			switch cluster := kubernetes(g.Tags); {
+			switch cluster := cmp.Or(kubernetes(g.Tags), state.Owner.Cluster); {
 			case cluster != "":
-				o.Advice = fmt.Sprintf("The Kubernetes cluster %s would bring it back: narrow it there, see docs/prefix-lists.md.", cluster)
+				o.Advice = fmt.Sprintf("The Kubernetes cluster %s would bring it back: narrow it there once CloudFront gets in by prefix lists, see docs/prefix-lists.md.", cluster)
 			case !s.wants(secgroup.FamilyOf(x.Rule.Source.Prefix)):
 				o.Advice = fmt.Sprintf("It is of %s, and no %[1]s range is wanted here, so it is not known who of CloudFront gets in by it: "+
 					"ask for both families and for a service that has ranges of it.", secgroup.FamilyOf(x.Rule.Source.Prefix))

@@ -1,0 +1,261 @@
+package setup
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/secgroup"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+)
+
+// A List is a prefix list that a setup has made.
+type List struct {
+	ID, Name   string
+	Family     secgroup.Family
+	MaxEntries int
+
+	tagged bool // to be kept equal to the ranges
+}
+
+// madeLists returns the prefix lists that a setup has made for the origin, IPv4
+// first. Filters for tags are not on the page of DescribeManagedPrefixLists, but
+// EC2 takes them: aws_ec2_managed_prefix_lists of Terraform relies on them.
+// https://registry.terraform.io/providers/hashicorp/aws/latest/docs/data-sources/ec2_managed_prefix_lists
+func (s *Setup) madeLists(ctx context.Context) ([]List, error) {
+	pages := ec2.NewDescribeManagedPrefixListsPaginator(s.EC2, &ec2.DescribeManagedPrefixListsInput{
+		Filters: []types.Filter{{Name: aws.String("tag:" + s.markKey()), Values: []string{s.Origin.mark()}}},
+	})
+	var lists []List
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, explain(fmt.Errorf("describe the prefix lists tagged %s=%s: %w", s.markKey(), s.Origin.mark(), err), "ec2:DescribeManagedPrefixLists")
+		}
+		for _, described := range page.PrefixLists {
+			if strings.HasPrefix(string(described.State), "delete-") && described.State != types.PrefixListStateDeleteFailed {
+				continue
+			}
+			l := List{ID: aws.ToString(described.PrefixListId), Name: aws.ToString(described.PrefixListName), MaxEntries: int(aws.ToInt32(described.MaxEntries))}
+			if aws.ToString(described.AddressFamily) == secgroup.IPv6.String() {
+				l.Family = secgroup.IPv6
+			}
+			for _, tag := range described.Tags {
+				l.tagged = l.tagged || aws.ToString(tag.Key) == s.Engine.TagKey && aws.ToString(tag.Value) == "ranges"
+			}
+			lists = append(lists, l)
+		}
+	}
+	slices.SortFunc(lists, func(a, b List) int {
+		return cmp.Or(cmp.Compare(a.Family, b.Family), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	})
+	return lists, nil
+}
+
+// listSize returns how large to make a list of so many entries: with an eighth to
+// spare, and at least one, as the list grows when CloudFront does. More would be
+// a waste, as each rule that refers to the list counts as many rules as the list
+// may have entries. See
+// https://docs.aws.amazon.com/vpc/latest/userguide/managed-prefix-lists.html
+func listSize(entries int) int {
+	const step = 5
+	return (entries + entries/8 + step) / step * step
+}
+
+// proposeLists plans a prefix list for each address family, to which the tool
+// that owns the groups refers in rules of its own.
+func (s *Setup) proposeLists(ctx context.Context, state *State, plan *Plan) error {
+	var names []string
+	var sizes []int
+	stale := false
+	for _, f := range []secgroup.Family{secgroup.IPv4, secgroup.IPv6} {
+		if plan.Rules[f] == 0 {
+			continue
+		}
+		i := slices.IndexFunc(state.Lists, func(l List) bool { return l.Family == f })
+		if i < 0 {
+			l := List{Name: fmt.Sprintf("%s-%s-%s", s.Engine.TagKey, s.Origin.Name, strings.ToLower(f.String())), Family: f, MaxEntries: listSize(plan.Rules[f])}
+			plan.Steps = append(plan.Steps, Step{
+				Action: Create, On: l.Name, list: &l,
+				Detail: fmt.Sprintf("a prefix list of up to %d %s entries, %d of them now, tagged %s=ranges", l.MaxEntries, f, plan.Rules[f], s.Engine.TagKey),
+			})
+			names, sizes, stale = append(names, l.Name), append(sizes, l.MaxEntries), true
+			continue
+		}
+		l := state.Lists[i]
+		if !l.tagged {
+			plan.add(Tag, l.ID, s.Engine.TagKey+"=ranges")
+			stale = true
+		}
+		names, sizes = append(names, l.Name), append(sizes, l.MaxEntries)
+	}
+	if err := s.weigh(state, plan, sizes); err != nil {
+		return err
+	}
+	if !stale {
+		var err error
+		if stale, err = s.unsynced(ctx, listRequest(state.Lists)); err != nil {
+			return err
+		}
+	}
+	if stale {
+		plan.add(Fill, few(names), fmt.Sprintf("%d IPv4 and %d IPv6 entries", plan.Rules[secgroup.IPv4], plan.Rules[secgroup.IPv6]))
+	}
+	return nil
+}
+
+// weigh refuses lists for which a group has no room. A controller writes a rule
+// for each listener, whichever ports are asked for here, and where one finds no
+// room it may take away others first.
+func (s *Setup) weigh(state *State, plan *Plan, sizes []int) error {
+	ports := len(s.Ports)
+	if state.Owner.Cluster != "" {
+		ports = max(ports, len(state.listening))
+	}
+	weight := 0
+	for _, size := range sizes {
+		weight += ports * size
+	}
+	sum := fmt.Sprintf("a rule for each list on %s counts as %d rules", count(ports, "port"), weight)
+	if weight <= s.RulesPerGroup {
+		plan.Notes = append(plan.Notes, fmt.Sprintf("In each group that refers to the lists, %s of %d (quota L-0EA8095F), because a list counts with its size, not its entries.", sum, s.RulesPerGroup))
+		return nil
+	}
+	ways := "raise quota L-0EA8095F (rules per security group)"
+	if !slices.Equal(s.Engine.Services, []string{"CLOUDFRONT_ORIGIN_FACING"}) || len(s.Engine.Within) == 0 {
+		ways = "let in the compact cover, which takes fewer entries (--service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT), or " + ways
+	}
+	return fmt.Errorf("%s, and a security group of %s can have %d: %s", sum, s.Origin, s.RulesPerGroup, ways)
+}
+
+// listRequest asks the engine for a run on prefix lists and nothing else.
+func listRequest(lists []List) engine.Request {
+	var req engine.Request
+	for _, l := range lists {
+		req.GroupIDs = append(req.GroupIDs, l.ID)
+	}
+	return req
+}
+
+// createList creates a prefix list with all its tags by one call, so that one
+// that is there is always found again, and waits until it is. See
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateManagedPrefixList.html
+func (s *Setup) createList(ctx context.Context, l List) error {
+	var tags []types.Tag
+	for _, tag := range [][2]string{{"Name", l.Name}, {s.Engine.TagKey, "ranges"}, {s.markKey(), s.Origin.mark()}} {
+		tags = append(tags, types.Tag{Key: aws.String(tag[0]), Value: aws.String(tag[1])})
+	}
+	out, err := s.EC2.CreateManagedPrefixList(ctx, &ec2.CreateManagedPrefixListInput{
+		PrefixListName: aws.String(l.Name), AddressFamily: aws.String(l.Family.String()), MaxEntries: aws.Int32(int32(l.MaxEntries)),
+		TagSpecifications: []types.TagSpecification{{ResourceType: types.ResourceTypePrefixList, Tags: tags}},
+	})
+	if err != nil {
+		return explain(fmt.Errorf("create prefix list %s: %w", l.Name, err), "ec2:CreateManagedPrefixList and, for its tags, ec2:CreateTags")
+	}
+	id := aws.ToString(out.PrefixList.PrefixListId)
+	ready, err := s.await(ctx, func() (bool, error) {
+		found, err := s.describeList(ctx, id)
+		return found != nil && !strings.HasSuffix(string(found.State), "-in-progress"), err
+	})
+	if err == nil && !ready {
+		err = fmt.Errorf("%s %s is created, but EC2 does not show it yet", id, l.Name)
+	}
+	return err
+}
+
+// describeList returns a prefix list, or nil where there is none.
+func (s *Setup) describeList(ctx context.Context, id string) (*types.ManagedPrefixList, error) {
+	out, err := s.EC2.DescribeManagedPrefixLists(ctx, &ec2.DescribeManagedPrefixListsInput{
+		Filters: []types.Filter{{Name: aws.String("prefix-list-id"), Values: []string{id}}},
+	})
+	if err != nil {
+		return nil, explain(fmt.Errorf("describe prefix list %s: %w", id, err), "ec2:DescribeManagedPrefixLists")
+	}
+	if len(out.PrefixLists) == 0 {
+		return nil, nil
+	}
+	return &out.PrefixLists[0], nil
+}
+
+// fill has the engine make the lists equal to the ranges, and nothing else.
+func (s *Setup) fill(ctx context.Context) error {
+	lists, err := s.madeLists(ctx)
+	if err != nil {
+		return err
+	}
+	if len(lists) == 0 { // the engine would take that for all groups and lists there are
+		return fmt.Errorf("no prefix list is tagged %s=%s any more", s.markKey(), s.Origin.mark())
+	}
+	_, err = s.Engine.Run(ctx, listRequest(lists))
+	return err
+}
+
+// tagList has the engine take a list for one that it keeps.
+func (s *Setup) tagList(ctx context.Context, id string) error {
+	_, err := s.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: []string{id}, Tags: []types.Tag{{Key: aws.String(s.Engine.TagKey), Value: aws.String("ranges")}}})
+	if err != nil {
+		return explain(fmt.Errorf("tag %s: %w", id, err), "ec2:CreateTags")
+	}
+	return nil
+}
+
+// referred refuses to take back lists that groups refer to: what these let in by
+// them would be let in no longer, and EC2 deletes no such list.
+func (s *Setup) referred(ctx context.Context, lists []List) error {
+	for _, l := range lists {
+		pages := ec2.NewGetManagedPrefixListAssociationsPaginator(s.EC2, &ec2.GetManagedPrefixListAssociationsInput{PrefixListId: aws.String(l.ID)})
+		var groups []string
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				return explain(fmt.Errorf("see who refers to prefix list %s: %w", l.ID, err), "ec2:GetManagedPrefixListAssociations")
+			}
+			for _, a := range page.PrefixListAssociations {
+				groups = append(groups, aws.ToString(a.ResourceId))
+			}
+		}
+		if len(groups) > 0 {
+			return fmt.Errorf("%s %s is referred to by %s, so nothing is taken back: first let CloudFront in by other rules, then remove these references where they were made, and run this again", l.ID, l.Name, few(groups))
+		}
+	}
+	return nil
+}
+
+// removeList deletes a prefix list. EC2 answers before it has; where a group
+// refers to the list it says so afterwards. See
+// https://github.com/hashicorp/terraform-provider-aws/issues/20991
+func (s *Setup) removeList(ctx context.Context, id string) error {
+	_, err := s.EC2.DeleteManagedPrefixList(ctx, &ec2.DeleteManagedPrefixListInput{PrefixListId: aws.String(id)})
+	if strings.EqualFold(code(err), "InvalidPrefixListID.NotFound") { // an answer was lost on the way
+		return nil
+	}
+	if err != nil {
+		return explain(fmt.Errorf("delete prefix list %s: %w", id, err), "ec2:DeleteManagedPrefixList")
+	}
+	gone, err := s.await(ctx, func() (bool, error) {
+		l, err := s.describeList(ctx, id)
+		switch {
+		case err != nil:
+			return false, err
+		case l == nil || l.State == types.PrefixListStateDeleteComplete:
+			return true, nil
+		case l.State == types.PrefixListStateDeleteFailed:
+			return false, errors.New(aws.ToString(l.StateMessage))
+		}
+		return false, nil
+	})
+	if err == nil && !gone {
+		err = errors.New("EC2 has not yet said that it is done")
+	}
+	if err != nil {
+		return fmt.Errorf("delete prefix list %s: %w", id, err)
+	}
+	return nil
+}

@@ -1,0 +1,177 @@
+package setup
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/secgroup"
+)
+
+// An Owner is the tool that owns an origin's groups, as far as tags tell.
+type Owner struct {
+	Cluster string // the Kubernetes cluster whose load balancer controller it is
+	// Kind is what the controller made the load balancer for: ingress, service,
+	// gateway, or empty. Object is its NAMESPACE/NAME, or the name of a group of
+	// Ingresses.
+	Kind, Object string
+	Stack        string // the CloudFormation stack
+	Terraform    bool   // a tag says so, by habit
+}
+
+// The tags by which others mark what they own. See
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-resource-tags.html,
+// https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/deploy/security_groups/ and
+// https://github.com/kubernetes-sigs/aws-load-balancer-controller (pkg/deploy/tracking, pkg/gateway/constants)
+const (
+	stackKey      = "aws:cloudformation:stack-name"
+	clusterKey    = "elbv2.k8s.aws/cluster"
+	clusterPrefix = "kubernetes.io/cluster/"
+)
+
+var kindKeys = []struct{ key, kind string }{
+	{"ingress.k8s.aws/stack", "ingress"},
+	{"service.k8s.aws/stack", "service"},
+	{"gateway.k8s.aws.alb/stack", "gateway"},
+	{"gateway.k8s.aws.nlb/stack", "gateway"},
+}
+
+// ownerOf returns who owns what carries the tags.
+func ownerOf(tags map[string]string) Owner {
+	o := Owner{Cluster: kubernetes(tags), Stack: tags[stackKey]}
+	for _, k := range kindKeys {
+		if object := tags[k.key]; object != "" {
+			o.Kind, o.Object = k.kind, object
+		}
+	}
+	for key, value := range tags {
+		habit := strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(key))
+		o.Terraform = o.Terraform || habit == "terraform" && value != "false" || habit == "managedby" && strings.EqualFold(value, "terraform")
+	}
+	return o
+}
+
+// kubernetes returns the name of the cluster that tags say owns something.
+func kubernetes(tags map[string]string) string {
+	if cluster := tags[clusterKey]; cluster != "" {
+		return cluster
+	}
+	for key, value := range tags {
+		if name, ok := strings.CutPrefix(key, clusterPrefix); ok && value == "owned" {
+			return name
+		}
+	}
+	return ""
+}
+
+// A Handover is what the owner of the groups has to do, so that CloudFront gets
+// in by the lists.
+type Handover struct {
+	Text string `json:"text"`
+	// Paste is to be pasted, as it is. It is empty where that could shut
+	// CloudFront out.
+	Paste []string `json:"paste"`
+}
+
+// Handover returns what the owner has to do once the lists are filled.
+func (s *Setup) Handover(state *State) Handover {
+	ids := idsOfLists(state.Lists)
+	if state.Owner.Cluster == "" {
+		if state.Owner.Stack != "" {
+			return Handover{fmt.Sprintf("Add these rules to the template of stack %s, with the group's name there. Keep all other rules until this, run again, says that CloudFront gets in.", state.Owner.Stack), s.cloudFormation(state)}
+		}
+		return Handover{"Add this rule to the Terraform configuration that has the group, with the group's name there. Keep all other rules until this, run again, says that CloudFront gets in.", s.terraformRules(state)}
+	}
+	if f := s.uncovered(state); f != "" {
+		return Handover{Text: fmt.Sprintf("Do not refer to the lists yet: the controller would then close what is open to the world, and the load balancer has %s addresses, for which there is no list. Run this again for both families.", f)}
+	}
+	const only = "The controller then lets in the lists instead of everyone, unless source ranges are named as well."
+	namespace, name, named := strings.Cut(state.Owner.Object, "/")
+	switch {
+	case state.Owner.Kind == "ingress" && named:
+		return Handover{fmt.Sprintf("Have Ingress %s refer to the lists, and put the annotation into its manifest as well. %s", state.Owner.Object, only), []string{
+			fmt.Sprintf("kubectl annotate ingress --namespace %s %s alb.ingress.kubernetes.io/security-group-prefix-lists=%s", namespace, name, ids),
+		}}
+	case state.Owner.Kind == "service" && named:
+		return Handover{fmt.Sprintf("Have Service %s refer to the lists, and put the annotation into its manifest as well. %s", state.Owner.Object, only), []string{
+			fmt.Sprintf("kubectl annotate service --namespace %s %s service.beta.kubernetes.io/aws-load-balancer-security-group-prefix-lists=%s", namespace, name, ids),
+		}}
+	case state.Owner.Kind == "gateway":
+		// Some versions leave their default for sourceRanges, the whole world, beside the lists:
+		// https://github.com/kubernetes-sigs/aws-load-balancer-controller/blob/main/pkg/gateway/model/model_build_security_group.go
+		return Handover{fmt.Sprintf("Add this to the LoadBalancerConfiguration of Gateway %s. Add an empty sourceRanges only when this, run again, says that CloudFront gets in.", state.Owner.Object), []string{
+			"spec:", "  securityGroupPrefixes: [" + strings.ReplaceAll(ids, ",", ", ") + "]",
+		}}
+	}
+	return Handover{fmt.Sprintf("Have the controller of cluster %s refer to the lists: docs/prefix-lists.md has it for Ingress, Service and Gateway. For an Ingress it is this annotation. %s", state.Owner.Cluster, only), []string{
+		"alb.ingress.kubernetes.io/security-group-prefix-lists: " + ids,
+	}}
+}
+
+// uncovered names a family that an interface has addresses of, and for which
+// there is no list.
+func (s *Setup) uncovered(state *State) string {
+	for _, subject := range state.Scene.Subjects {
+		for _, f := range []secgroup.Family{secgroup.IPv4, secgroup.IPv6} {
+			if reaches(subject, f) && !slices.ContainsFunc(state.Lists, func(l List) bool { return l.Family == f }) {
+				return f.String()
+			}
+		}
+	}
+	return ""
+}
+
+func reaches(subject coverage.Subject, f secgroup.Family) bool {
+	if f == secgroup.IPv6 {
+		return len(subject.Interface.IPv6) > 0
+	}
+	return len(subject.Interface.PrivateIPv4) > 0
+}
+
+func idsOfLists(lists []List) string {
+	var ids []string
+	for _, l := range lists {
+		ids = append(ids, l.ID)
+	}
+	return strings.Join(ids, ",")
+}
+
+// terraformRules are what lets the lists in, in Terraform.
+func (s *Setup) terraformRules(state *State) []string {
+	var lines []string
+	for _, p := range s.Ports {
+		for _, l := range state.Lists {
+			lines = append(lines,
+				fmt.Sprintf("resource \"aws_vpc_security_group_ingress_rule\" \"cloudfront_%s_%s\" {", strings.ReplaceAll(p.String(), "-", "_"), strings.ToLower(l.Family.String())),
+				"  security_group_id = aws_security_group.origin.id",
+				"  ip_protocol       = \"tcp\"",
+				fmt.Sprintf("  from_port         = %d", p.From),
+				fmt.Sprintf("  to_port           = %d", p.To),
+				fmt.Sprintf("  prefix_list_id    = %q", l.ID),
+				"}",
+			)
+		}
+	}
+	return lines
+}
+
+// cloudFormation are what lets the lists in, in a template.
+func (s *Setup) cloudFormation(state *State) []string {
+	var lines []string
+	for _, p := range s.Ports {
+		for _, l := range state.Lists {
+			lines = append(lines,
+				fmt.Sprintf("CloudFront%s%s:", strings.ReplaceAll(p.String(), "-", "To"), l.Family),
+				"  Type: AWS::EC2::SecurityGroupIngress",
+				"  Properties:",
+				"    GroupId: !GetAtt OriginGroup.GroupId",
+				"    IpProtocol: tcp",
+				fmt.Sprintf("    FromPort: %d", p.From),
+				fmt.Sprintf("    ToPort: %d", p.To),
+				"    SourcePrefixListId: "+l.ID,
+			)
+		}
+	}
+	return lines
+}
