@@ -35,7 +35,7 @@ func (c *exportCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	return export.Write(t.out, format.Name, export.Input{
-		Services: config.Selection.Services, Within: config.Selection.Within, SyncToken: r.SyncToken, Published: r.Published, IPv4: r.IPv4, IPv6: r.IPv6, Ports: ports,
+		Services: config.Selection.Services, Within: config.Selection.Within, SyncToken: r.SyncToken, Published: r.Published, IPv4: r.IPv4, IPv6: r.IPv6, Ports: ports, TagKey: config.TagKey,
 	})
 }
 

@@ -3,9 +3,13 @@ package export
 import (
 	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/netip"
 	"strings"
+
+	"cloudfront-sg-sync/iprange"
+	"cloudfront-sg-sync/secgroup"
 )
 
 // writeJSON writes a document. JSON has no comments: its members say where it
@@ -25,6 +29,54 @@ func (in Input) writeJSON(w io.Writer) error {
 		"cfsg export json (cloudfront-sg-sync)", in.Services, append([]string{}, in.Within...), in.SyncToken, in.Time(),
 		append([]netip.Prefix{}, in.IPv4...), append([]netip.Prefix{}, in.IPv6...),
 	})
+}
+
+// mostAtOnce is how many entries a prefix list can be created with; the provider
+// creates one by a single call. See
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateManagedPrefixList.html
+const mostAtOnce = 100
+
+// fitsLists refuses more ranges than lists can be created with. A list that is
+// created without them lets nobody in.
+func (in Input) fitsLists() error {
+	for _, list := range in.Lists() {
+		if n := len(list.Ranges); n > mostAtOnce {
+			return fmt.Errorf("Terraform can create a prefix list with %d entries, and there are %d %s ranges: export the compact cover (--service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT)", mostAtOnce, n, list.Family)
+		}
+	}
+	return nil
+}
+
+// A PrefixList is a prefix list to be created.
+type PrefixList struct {
+	Family string
+	Size   int
+	Ranges []netip.Prefix
+}
+
+// Lists returns a prefix list for each family that has ranges.
+func (in Input) Lists() []PrefixList {
+	var lists []PrefixList
+	for _, l := range []PrefixList{{Family: "IPv4", Ranges: in.IPv4}, {Family: "IPv6", Ranges: in.IPv6}} {
+		if l.Size = secgroup.ListSize(len(l.Ranges)); len(l.Ranges) > 0 {
+			lists = append(lists, l)
+		}
+	}
+	return lists
+}
+
+// Weight is what references to the lists on all ports count as, in rules.
+func (in Input) Weight() int {
+	weight := 0
+	for _, l := range in.Lists() {
+		weight += l.Size * len(in.Ports)
+	}
+	return weight
+}
+
+// Description is that of an entry, by which the function knows it as its own.
+func (in Input) Description() string {
+	return fmt.Sprintf("%s: %s %s", in.TagKey, iprange.Selection{Services: in.Services, Within: in.Within}, in.Time())
 }
 
 // writeCSV writes a line for each range (RFC 4180). CSV has no comments: each

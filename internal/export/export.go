@@ -28,6 +28,8 @@ type Input struct {
 	// IPv4 and IPv6 are merged and sorted. A family without ranges is one that
 	// nobody is let in by.
 	IPv4, IPv6 []netip.Prefix
+	// TagKey is the key of the tag by which the function knows what it keeps.
+	TagKey string
 	// Ports are the TCP ports that are opened to the ranges and to nobody else.
 	// Only formats with HasPorts look at them.
 	Ports []secgroup.PortRange
@@ -52,6 +54,7 @@ type Format struct {
 //   - https://docs.haproxy.org/2.8/configuration.html, section 7.1
 //   - https://caddyserver.com/docs/caddyfile/matchers#remote-ip
 //   - https://developer.hashicorp.com/terraform/language/values/locals
+//   - https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/ec2_managed_prefix_list
 var Formats = []Format{
 	{"nftables", "a table of its own, replaced in one transaction", true},
 	{"iptables", "a script: an ipset for each family, swapped, and a chain of its own", true},
@@ -63,6 +66,7 @@ var Formats = []Format{
 	{"haproxy", "a file for an acl", false},
 	{"caddy", "a snippet to import", false},
 	{"terraform", "locals with both lists", false},
+	{"terraform-lists", "prefix lists that the function keeps, and rules that refer to them", true},
 	{"json", "a document with both lists", false},
 	{"csv", "a line for each range", false},
 }
@@ -73,7 +77,7 @@ var Formats = []Format{
 //go:embed formats
 var files embed.FS
 
-var texts = template.Must(template.New("").Funcs(template.FuncMap{"portsWith": portsWith}).ParseFS(files, "formats/*.tmpl"))
+var texts = template.Must(template.New("").Funcs(template.FuncMap{"portsWith": portsWith, "lower": strings.ToLower}).ParseFS(files, "formats/*.tmpl"))
 
 // plainName matches the names of services that can stand in any text.
 var plainName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
@@ -86,6 +90,10 @@ func Write(w io.Writer, format string, in Input) error {
 		}
 	}
 	switch format {
+	case "terraform-lists":
+		if err := in.fitsLists(); err != nil {
+			return err
+		}
 	case "json":
 		return in.writeJSON(w)
 	case "csv":

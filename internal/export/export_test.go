@@ -38,6 +38,7 @@ func sample() Input {
 		IPv4:      prefixes("18.64.0.0/14", "52.84.0.0/15"),
 		IPv6:      prefixes("2600:9000:1000::/36"),
 		Ports:     []secgroup.PortRange{{From: 443, To: 443}, {From: 8000, To: 8080}},
+		TagKey:    "cloudfront-ingress",
 	}
 }
 

@@ -59,16 +59,6 @@ func (s *Setup) madeLists(ctx context.Context) ([]List, error) {
 	return lists, nil
 }
 
-// listSize returns how large to make a list of so many entries: with an eighth to
-// spare, and at least one, as the list grows when CloudFront does. More would be
-// a waste, as each rule that refers to the list counts as many rules as the list
-// may have entries. See
-// https://docs.aws.amazon.com/vpc/latest/userguide/managed-prefix-lists.html
-func listSize(entries int) int {
-	const step = 5
-	return (entries + entries/8 + step) / step * step
-}
-
 // proposeLists plans a prefix list for each address family, to which the tool
 // that owns the groups refers in rules of its own.
 func (s *Setup) proposeLists(ctx context.Context, state *State, plan *Plan) error {
@@ -81,7 +71,7 @@ func (s *Setup) proposeLists(ctx context.Context, state *State, plan *Plan) erro
 		}
 		i := slices.IndexFunc(state.Lists, func(l List) bool { return l.Family == f })
 		if i < 0 {
-			l := List{Name: fmt.Sprintf("%s-%s-%s", s.Engine.TagKey, s.Origin.Name, strings.ToLower(f.String())), Family: f, MaxEntries: listSize(plan.Rules[f])}
+			l := List{Name: fmt.Sprintf("%s-%s-%s", s.Engine.TagKey, s.Origin.Name, strings.ToLower(f.String())), Family: f, MaxEntries: secgroup.ListSize(plan.Rules[f])}
 			plan.Steps = append(plan.Steps, Step{
 				Action: Create, On: l.Name, list: &l,
 				Detail: fmt.Sprintf("a prefix list of up to %d %s entries, %d of them now, tagged %s=ranges", l.MaxEntries, f, plan.Rules[f], s.Engine.TagKey),
