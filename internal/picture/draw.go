@@ -13,7 +13,7 @@ const (
 	left, right   = 44, 264
 	top, bottom   = 44, 32
 
-	quota = 60 // rules that a security group holds by default, of each family
+	quota = 60 // rules that a security group holds by default, for each family
 	step  = 30 // between the lines of the grid
 )
 
@@ -31,7 +31,7 @@ func (s scale) y(rules int) float64 {
 	return height - bottom - (height-top-bottom)*float64(rules)/float64(s.most)
 }
 
-// newScale returns a scale that all points are on, from the beginning of a year, with an even number of rules.
+// newScale returns a scale that all points fit on. It begins with a year and ends on a line of the grid.
 func newScale(lists []list) scale {
 	var s scale
 	for _, l := range lists {
@@ -50,7 +50,7 @@ func newScale(lists []list) scale {
 	return s
 }
 
-// head has what the drawing is in words, for who does not see it, and its colours in the light and in the dark. An image
+// head says in words what the drawing shows, for those who cannot see it, and has its colours for a light and a dark page. An image
 // of a page follows the setting of the reader's system. See https://www.w3.org/TR/mediaqueries-5/#prefers-color-scheme
 const head = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %[1]d %[2]d" width="%[1]d" height="%[2]d" role="img" aria-labelledby="title desc">
 <title id="title">IPv4 rules that one port needs</title>

@@ -73,7 +73,7 @@ func newLists() []list {
 	}
 }
 
-// addFile adds what the documents of a file say, which may be packed by gzip: one after the other, as many as there are.
+// addFile adds what all documents of a file say, one after the other. The file may be gzipped.
 func addFile(lists []list, name string) error {
 	f, err := os.Open(name)
 	if err != nil {
