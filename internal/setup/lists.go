@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -113,7 +114,7 @@ func (s *Setup) weigh(state *State, plan *Plan, sizes []int) error {
 	for _, size := range sizes {
 		weight += ports * size
 	}
-	sum := fmt.Sprintf("a rule for each list on %s counts as %d rules", count(ports, "port"), weight)
+	sum := fmt.Sprintf("a rule for each list on %s counts as %d rules", words.Count(ports, "port"), weight)
 	if weight <= s.RulesPerGroup {
 		plan.Notes = append(plan.Notes, fmt.Sprintf("In each group that refers to the lists, %s of %d (quota L-0EA8095F), because a list counts with its size, not its entries.", sum, s.RulesPerGroup))
 		return nil

@@ -14,8 +14,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// fence finds the blocks of a page in some language, indented or not.
-func fence(t *testing.T, page, language string) []string {
+// fenced returns the blocks of a page in some language, indented or not.
+func fenced(t *testing.T, page, language string) []string {
 	t.Helper()
 	text, err := os.ReadFile("../../" + page)
 	if err != nil {
@@ -50,7 +50,7 @@ var arguments = map[string]struct{ needed, more, blocks []string }{
 // nothing that does not exist.
 func TestTerraformRecipes(t *testing.T) {
 	found := map[string]bool{}
-	for _, text := range fence(t, "docs/prefix-lists.md", "hcl") {
+	for _, text := range fenced(t, "docs/prefix-lists.md", "hcl") {
 		file, diags := hclparse.NewParser().ParseHCL([]byte(text), "recipe.tf")
 		if diags.HasErrors() {
 			t.Fatalf("%v in\n%s", diags, text)
@@ -90,7 +90,7 @@ func TestTerraformRecipes(t *testing.T) {
 		t.Log("terraform is not installed, so fmt is left out")
 		return
 	}
-	for _, text := range fence(t, "docs/prefix-lists.md", "hcl") {
+	for _, text := range fenced(t, "docs/prefix-lists.md", "hcl") {
 		cmd := exec.CommandContext(t.Context(), terraform, "fmt", "-check", "-diff", "-")
 		cmd.Stdin = strings.NewReader(text)
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -113,7 +113,7 @@ var prefixListFields = map[string][]string{
 // where the controller looks for them.
 func TestKubernetesRecipes(t *testing.T) {
 	found := 0
-	for _, text := range fence(t, "docs/prefix-lists.md", "yaml") {
+	for _, text := range fenced(t, "docs/prefix-lists.md", "yaml") {
 		var document map[string]any
 		if err := yaml.Unmarshal([]byte(text), &document); err != nil {
 			t.Fatalf("%v in\n%s", err, text)
@@ -152,7 +152,7 @@ func TestCloudFormationRecipe(t *testing.T) {
 		t.Skip("cfn-lint is not installed: pip install cfn-lint")
 	}
 	linted := 0
-	for _, text := range fence(t, "docs/prefix-lists.md", "yaml") {
+	for _, text := range fenced(t, "docs/prefix-lists.md", "yaml") {
 		if !strings.Contains(text, "AWS::EC2::PrefixList") {
 			continue
 		}
