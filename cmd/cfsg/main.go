@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 
+	"cloudfront-sg-sync/internal/hint"
+
 	"github.com/alecthomas/kong"
 )
 
@@ -91,7 +93,7 @@ func run(ctx context.Context, args []string, t terminal) int {
 		return fail(t, mistyped(err, args, parser.Model))
 	}
 	if err := emptyFlag(chosen); err != nil {
-		return fail(t, seeHelp(err.Error(), chosen.Selected().Name))
+		return fail(t, seeHelp(err, chosen.Selected().Name))
 	}
 	switch err := chosen.Run(); {
 	case err == nil:
@@ -118,16 +120,19 @@ func emptyFlag(chosen *kong.Context) error {
 			values = v
 		}
 		if len(values) == 0 || slices.ContainsFunc(values, func(v string) bool { return strings.TrimSpace(v) == "" }) {
-			return fmt.Errorf("--%s is empty: give it a value, or leave it out", flag.Name)
+			return hint.New(fmt.Sprintf("--%s is empty", flag.Name), "give it a value, or leave it out")
 		}
 	}
 	return nil
 }
 
-// fail says what failed and returns the exit code of a failure.
+// fail says what failed, and what to do about it, and returns the exit code of a failure.
 func fail(t terminal, err error) int {
-	for line := range strings.SplitSeq(err.Error(), "\n") {
-		fmt.Fprintf(t.err, "cfsg: %s\n", line)
+	for _, line := range hint.Lines(err) {
+		fmt.Fprintf(t.err, "cfsg: %s\n", line.Problem)
+		for _, h := range line.Hints {
+			fmt.Fprintf(t.err, "hint: %s\n", h)
+		}
 	}
 	return exitError
 }

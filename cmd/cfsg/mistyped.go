@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"cloudfront-sg-sync/internal/hint"
+
 	"github.com/alecthomas/kong"
 )
 
@@ -60,7 +62,7 @@ func mistyped(err error, args []string, model *kong.Application) error {
 	if command == "" {
 		text = mistypedCommand(text, args[0], model)
 	}
-	return seeHelp(text, command)
+	return seeHelp(errors.New(text), command)
 }
 
 // mistypedCommand says what is wrong where no command was understood.
@@ -83,12 +85,8 @@ func mistypedCommand(text, word string, model *kong.Application) string {
 }
 
 // seeHelp adds where to read what may be typed.
-func seeHelp(text, command string) error {
-	help := strings.TrimSpace("cfsg "+command) + " --help"
-	if strings.HasSuffix(text, "?") {
-		return fmt.Errorf("%s See %s", text, help)
-	}
-	return fmt.Errorf("%s; see %s", text, help)
+func seeHelp(err error, command string) error {
+	return hint.With(err, "see "+strings.TrimSpace("cfsg "+command)+" --help")
 }
 
 // oneOf writes a parser's list, such as "text","json", as words.

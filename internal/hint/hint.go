@@ -1,0 +1,81 @@
+// Package hint keeps apart what went wrong and what to do about it. In a log both stand on one line; a person at a terminal
+// reads them on two.
+package hint
+
+import (
+	"errors"
+	"slices"
+	"strings"
+)
+
+// An Error is an error that says what to do about it. Its text is what went wrong and the hint, with "; " between them.
+type Error interface {
+	error
+	// Hint returns what to do.
+	Hint() string
+}
+
+type hinted struct {
+	error
+	hint string
+}
+
+// New returns an error that says what went wrong, and what to do about it.
+func New(problem, hint string) error { return With(errors.New(problem), hint) }
+
+// With adds what to do to an error.
+func With(err error, hint string) error { return &hinted{err, hint} }
+
+func (h *hinted) Error() string { return h.error.Error() + "; " + h.hint }
+func (h *hinted) Hint() string  { return h.hint }
+func (h *hinted) Unwrap() error { return h.error }
+
+// A Line is one line of an error's text.
+type Line struct {
+	Problem string
+	Hints   []string // what to do about it
+}
+
+// Lines returns the lines of an error's text with their hints taken out. A hint that several lines have is returned with the
+// last of them.
+func Lines(err error) []Line {
+	hints := collect(err, nil)
+	// The longest first, as one may begin as another does.
+	slices.SortStableFunc(hints, func(a, b string) int { return len(b) - len(a) })
+	var lines []Line
+	for text := range strings.SplitSeq(err.Error(), "\n") {
+		line := Line{Problem: text}
+		for _, hint := range hints {
+			before, after, ok := strings.Cut(line.Problem, "; "+hint)
+			if !ok {
+				continue
+			}
+			line.Problem = before + after
+			line.Hints = append(line.Hints, hint)
+			for i := range lines {
+				lines[i].Hints = slices.DeleteFunc(lines[i].Hints, func(h string) bool { return h == hint })
+			}
+		}
+		slices.SortFunc(line.Hints, func(a, b string) int { return strings.Index(text, "; "+a) - strings.Index(text, "; "+b) })
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// collect adds the different hints of an error and of those that it wraps.
+func collect(err error, hints []string) []string {
+	if e, ok := err.(Error); ok && !slices.Contains(hints, e.Hint()) { //nolint:errorlint // each error of the tree is looked at
+		hints = append(hints, e.Hint())
+	}
+	switch e := err.(type) { //nolint:errorlint // as above
+	case interface{ Unwrap() error }:
+		if inner := e.Unwrap(); inner != nil {
+			hints = collect(inner, hints)
+		}
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			hints = collect(inner, hints)
+		}
+	}
+	return hints
+}
