@@ -8,12 +8,10 @@ type action func(*site, *call) (any, error)
 // actions lists what each service can do. Anything else is an InvalidAction.
 var actions = map[string]map[string]action{
 	"ec2": {
-		"CreateVpc":                 ec2((*site).createVPC),
-		"DescribeVpcs":              ec2((*site).describeVPCs),
-		"CreateSubnet":              ec2((*site).createSubnet),
-		"DescribeSubnets":           ec2((*site).describeSubnets),
-		"DescribeRegions":           ec2((*site).describeRegions),
-		"DescribeAvailabilityZones": ec2((*site).describeZones),
+		"CreateVpc":       ec2((*site).createVPC),
+		"DescribeVpcs":    ec2((*site).describeVPCs),
+		"CreateSubnet":    ec2((*site).createSubnet),
+		"DescribeSubnets": ec2((*site).describeSubnets),
 
 		"CreateSecurityGroup":    ec2((*site).createSecurityGroup),
 		"DeleteSecurityGroup":    ec2((*site).deleteSecurityGroup),
