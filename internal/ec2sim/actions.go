@@ -17,10 +17,10 @@ var actions = map[string]map[string]action{
 		"DeleteSecurityGroup":    ec2((*site).deleteSecurityGroup),
 		"DescribeSecurityGroups": ec2((*site).describeSecurityGroups),
 
-		"AuthorizeSecurityGroupIngress":              ec2((*site).authorizeIngress),
-		"AuthorizeSecurityGroupEgress":               ec2((*site).authorizeEgress),
-		"RevokeSecurityGroupIngress":                 ec2((*site).revokeIngress),
-		"RevokeSecurityGroupEgress":                  ec2((*site).revokeEgress),
+		"AuthorizeSecurityGroupIngress":              ec2(oneWay((*site).authorize, ingress)),
+		"AuthorizeSecurityGroupEgress":               ec2(oneWay((*site).authorize, egress)),
+		"RevokeSecurityGroupIngress":                 ec2(oneWay((*site).revoke, ingress)),
+		"RevokeSecurityGroupEgress":                  ec2(oneWay((*site).revoke, egress)),
 		"DescribeSecurityGroupRules":                 ec2((*site).describeRules),
 		"ModifySecurityGroupRules":                   ec2((*site).modifyRules),
 		"UpdateSecurityGroupRuleDescriptionsIngress": ec2((*site).updateDescriptions),
@@ -87,4 +87,15 @@ func ec2[In interface{ dry() bool }, Out any](do func(*site, *call, In) (Out, er
 		}
 		return do(s, c, in)
 	}
+}
+
+// The directions of rules.
+const (
+	ingress = false
+	egress  = true
+)
+
+// oneWay makes, of a function for both directions, the one for rules of a direction.
+func oneWay[In, Out any](do func(*site, *call, In, bool) (Out, error), direction bool) func(*site, *call, In) (Out, error) {
+	return func(s *site, c *call, in In) (Out, error) { return do(s, c, in, direction) }
 }

@@ -67,14 +67,6 @@ type authorizeOutput struct {
 	Rules []ruleXML `xml:"securityGroupRuleSet>item"`
 }
 
-func (s *site) authorizeIngress(c *call, in authorizeInput) (*authorizeOutput, error) {
-	return s.authorize(c, in, false)
-}
-
-func (s *site) authorizeEgress(c *call, in authorizeInput) (*authorizeOutput, error) {
-	return s.authorize(c, in, true)
-}
-
 // authorize adds all rules of a request or none.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AuthorizeSecurityGroupIngress.html
@@ -91,7 +83,7 @@ func (s *site) authorize(c *call, in authorizeInput, egress bool) (*authorizeOut
 	if err != nil {
 		return nil, err
 	}
-	if err := duplicate(*g.rules(egress), rules); err != nil {
+	if err := distinct(slices.Concat(*g.rules(egress), rules)); err != nil {
 		return nil, err
 	}
 	if err := s.checkQuota(*g.rules(egress), rules); err != nil {
@@ -112,21 +104,6 @@ func (g *Group) rules(egress bool) *[]Rule {
 		return &g.Egress
 	}
 	return &g.Ingress
-}
-
-// duplicate refuses rules that are there already. Their descriptions do not
-// make them different.
-func duplicate(have, add []Rule) error {
-	known := make(map[Permission]bool, len(have))
-	for _, r := range have {
-		known[r.Permission] = true
-	}
-	for _, r := range add {
-		if known[r.Permission] {
-			return errorf("InvalidPermission.Duplicate", "the specified rule %q already exists", r.Permission.String())
-		}
-	}
-	return nil
 }
 
 // checkQuota refuses rules that would bring a group over its quota in a family
@@ -159,14 +136,6 @@ type revokeOutput struct {
 	done
 	Unknown []ipPermission `xml:"unknownIpPermissionSet>item"`
 	Revoked []revokedXML   `xml:"revokedSecurityGroupRuleSet>item"`
-}
-
-func (s *site) revokeIngress(c *call, in revokeInput) (*revokeOutput, error) {
-	return s.revoke(c, in, false)
-}
-
-func (s *site) revokeEgress(c *call, in revokeInput) (*revokeOutput, error) {
-	return s.revoke(c, in, true)
 }
 
 // revoke removes rules. One that is not there is an error that leaves all of

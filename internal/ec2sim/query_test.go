@@ -83,7 +83,7 @@ func FuzzDecodeQuery(f *testing.F) {
 		for id := range at.groups.byID {
 			in.Group, in.GroupName = id, ""
 		}
-		_, err = at.authorizeIngress(&call{}, in)
+		_, err = at.authorize(&call{}, in, ingress)
 		if _, ok := errors.AsType[*apiError](err); err != nil && !ok {
 			t.Fatalf("not an error of EC2's: %v", err)
 		}

@@ -241,7 +241,7 @@ func (s *site) checkRules(rules []Rule) ([]Rule, error) {
 	return rules, nil
 }
 
-// distinct refuses rules two of which have the same permission.
+// distinct refuses rules two of which have the same permission. Their descriptions do not make them different.
 func distinct(rules []Rule) error {
 	seen := make(map[Permission]bool, len(rules))
 	for _, r := range rules {
@@ -301,6 +301,16 @@ func (r Region) PrefixLists() (lists []PrefixList) {
 		}
 	})
 	return lists
+}
+
+// prefixList returns the first prefix list of a name.
+func (r Region) prefixList(name string) (PrefixList, bool) {
+	for _, l := range r.PrefixLists() {
+		if l.Name == name {
+			return l, true
+		}
+	}
+	return PrefixList{}, false
 }
 
 // CreatePrefixList creates a prefix list of the account with the name, family,
@@ -388,12 +398,11 @@ func (r Region) putPrefixList(l PrefixList, prefixes []netip.Prefix) (PrefixList
 	for _, p := range prefixes {
 		l.Entries = append(l.Entries, PrefixListEntry{Prefix: p})
 	}
-	for _, known := range r.PrefixLists() {
-		if known.Name == l.Name {
-			err := r.SetEntries(known.ID, l.Entries...)
-			known.Entries = l.Entries
-			return known, err
-		}
+	known, ok := r.prefixList(l.Name)
+	if !ok {
+		return r.CreatePrefixList(l)
 	}
-	return r.CreatePrefixList(l)
+	err := r.SetEntries(known.ID, l.Entries...)
+	known.Entries = l.Entries
+	return known, err
 }

@@ -236,7 +236,14 @@ func (w sower) vpc(v seedVPC) error {
 
 func placeKey(at Region, name string) string { return at.account + "/" + at.region + "/" + name }
 
-// vpcID returns the VPC a resource names.
+// inVPC returns the region of a resource and the VPC it names.
+func (w sower) inVPC(p seedPlace, name string) (at Region, vpc string, err error) {
+	if at, err = w.at(p); err == nil {
+		vpc, err = w.vpcID(at, name)
+	}
+	return at, vpc, err
+}
+
 func (w sower) vpcID(at Region, name string) (string, error) {
 	switch name {
 	case "", "default":
@@ -269,11 +276,7 @@ func (w sower) prefixList(l seedPrefixList) error {
 }
 
 func (w sower) group(g seedGroup) error {
-	at, err := w.at(g.seedPlace)
-	if err != nil {
-		return err
-	}
-	vpc, err := w.vpcID(at, g.VPC)
+	at, vpc, err := w.inVPC(g.seedPlace, g.VPC)
 	if err != nil {
 		return err
 	}
@@ -286,11 +289,7 @@ func (w sower) group(g seedGroup) error {
 }
 
 func (w sower) rules(g seedGroup) error {
-	at, err := w.at(g.seedPlace)
-	if err != nil {
-		return err
-	}
-	vpc, err := w.vpcID(at, g.VPC)
+	at, vpc, err := w.inVPC(g.seedPlace, g.VPC)
 	if err != nil {
 		return err
 	}
@@ -330,13 +329,12 @@ func (w sower) permission(at Region, vpc string, r seedRule) (Permission, error)
 		}
 		return p, nil
 	case "list":
-		for _, l := range at.PrefixLists() {
-			if l.Name == name {
-				p.Source.Reference = l.ID
-				return p, nil
-			}
+		l, ok := at.prefixList(name)
+		if !ok {
+			return p, fmt.Errorf("source: there is no prefix list %q", name)
 		}
-		return p, fmt.Errorf("source: there is no prefix list %q", name)
+		p.Source.Reference = l.ID
+		return p, nil
 	}
 	prefix, err := netip.ParsePrefix(r.Source)
 	if err != nil {
@@ -347,11 +345,7 @@ func (w sower) permission(at Region, vpc string, r seedRule) (Permission, error)
 }
 
 func (w sower) networkInterface(i seedInterface) error {
-	at, err := w.at(i.seedPlace)
-	if err != nil {
-		return err
-	}
-	vpc, err := w.vpcID(at, i.VPC)
+	at, vpc, err := w.inVPC(i.seedPlace, i.VPC)
 	if err != nil {
 		return err
 	}
@@ -379,11 +373,7 @@ func (w sower) groupIDs(vpc string, names []string) (ids []string, err error) {
 }
 
 func (w sower) loadBalancer(b seedBalancer) error {
-	at, err := w.at(b.seedPlace)
-	if err != nil {
-		return err
-	}
-	vpc, err := w.vpcID(at, b.VPC)
+	at, vpc, err := w.inVPC(b.seedPlace, b.VPC)
 	if err != nil {
 		return err
 	}
