@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/fatih/color"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 	"golang.org/x/term"
@@ -65,27 +64,35 @@ func (p *Page) Err() error { return p.err }
 func (p *Page) Indent(n int) { p.indent = n }
 
 // Strong returns s in bold.
-func (p *Page) Strong(s string) string { return p.style(s, color.Bold) }
+func (p *Page) Strong(s string) string { return p.style(s, bold) }
 
 // Quiet returns s as what need not be read.
-func (p *Page) Quiet(s string) string { return p.style(s, color.Faint) }
+func (p *Page) Quiet(s string) string { return p.style(s, faint) }
 
 // Good returns s in the colour of what is as it should be, or is added.
-func (p *Page) Good(s string) string { return p.style(s, color.FgGreen) }
+func (p *Page) Good(s string) string { return p.style(s, green) }
 
 // Warn returns s in the colour of what needs a look.
-func (p *Page) Warn(s string) string { return p.style(s, color.FgYellow) }
+func (p *Page) Warn(s string) string { return p.style(s, yellow) }
 
 // Bad returns s in the colour of what is wrong, or is taken away.
-func (p *Page) Bad(s string) string { return p.style(s, color.FgRed) }
+func (p *Page) Bad(s string) string { return p.style(s, red) }
 
-func (p *Page) style(s string, attributes ...color.Attribute) string {
+// How a terminal is told to write what follows in another way (ECMA-48, Select Graphic Rendition), and to end that.
+const (
+	bold   = "\x1b[1m"
+	faint  = "\x1b[2m"
+	red    = "\x1b[31m"
+	green  = "\x1b[32m"
+	yellow = "\x1b[33m"
+	plain  = "\x1b[0m"
+)
+
+func (p *Page) style(s, style string) string {
 	if !p.colored || s == "" {
 		return s
 	}
-	c := color.New(attributes...)
-	c.EnableColor()
-	return c.Sprint(s)
+	return style + s + plain
 }
 
 // Line writes one line, without trailing spaces. One that is wider than the
