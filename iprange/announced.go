@@ -23,7 +23,7 @@ const corruptRefetches = 2
 
 // fetchAnnounced gets the file that a notice announced, or a newer one. AWS sends a notification when a file is
 // published, which may be before the caches that serve it know.
-func (f *Fetcher) fetchAnnounced(ctx context.Context, n Notice) (copyOfFile, error) {
+func (f *downloader) fetchAnnounced(ctx context.Context, n Notice) (copyOfFile, error) {
 	var (
 		start = time.Now()
 		pause = f.StalePause

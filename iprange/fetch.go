@@ -15,15 +15,15 @@ import (
 
 const userAgent = "cloudfront-sg-sync"
 
-// Fetcher fetches the published ranges and remembers the last ones, so that a later fetch can ask only whether they
-// changed. All but the Selection may be left zero. The fields must not be changed after the first Fetch, and a Fetcher
-// is not for use by several goroutines at once.
+// Fetcher fetches the published ranges and remembers the last ones, so that the next fetch only has to ask whether they
+// have changed. All fields but Selection may be left zero. They are read at the first Fetch: a later change has no effect.
+// A Fetcher must not be used by several goroutines at once.
 type Fetcher struct {
 	URL       string // of the file; DefaultURL if empty
 	Selection Selection
 
-	Transport http.RoundTripper // an own one, with timeouts for each phase, if nil
-	Log       *slog.Logger      // told of every retry; nobody is if nil
+	Transport http.RoundTripper // if nil, one with a timeout for each phase of a request
+	Log       *slog.Logger      // for a line about every retry; none if nil
 
 	Attempts int           // at getting an answer, 5 if zero
 	Timeout  time.Duration // of one attempt, 30 s if zero
@@ -36,6 +36,12 @@ type Fetcher struct {
 	StalePatience time.Duration
 	StalePause    time.Duration
 
+	begun *downloader // made at the first Fetch
+}
+
+// downloader is a Fetcher at work: its settings are complete, and it holds what was fetched last.
+type downloader struct {
+	Fetcher
 	client *http.Client
 	held   copyOfFile
 }
@@ -53,18 +59,21 @@ type copyOfFile struct {
 // It tries again on whatever may pass by itself, for as long as the context allows. The error is ErrStale or ErrCorrupt
 // if the file is not what the notice announced.
 func (f *Fetcher) Fetch(ctx context.Context, n *Notice) (*Publication, error) {
-	f.setDefaults()
-	fetched, err := f.fetch(ctx, n)
-	// The next fetch is minutes or days away: no connection is worth keeping, nor the goroutines that serve it.
-	f.client.CloseIdleConnections()
-	if err != nil {
-		return nil, fmt.Errorf("fetch %s: %w", f.URL, err)
+	if f.begun == nil {
+		f.begun = newDownloader(*f)
 	}
-	f.held = fetched
+	d := f.begun
+	fetched, err := d.fetch(ctx, n)
+	// The next fetch is minutes or days away: no connection is worth keeping, nor the goroutines that serve it.
+	d.client.CloseIdleConnections()
+	if err != nil {
+		return nil, fmt.Errorf("fetch %s: %w", d.URL, err)
+	}
+	d.held = fetched
 	return fetched.publication, nil
 }
 
-func (f *Fetcher) fetch(ctx context.Context, n *Notice) (copyOfFile, error) {
+func (f *downloader) fetch(ctx context.Context, n *Notice) (copyOfFile, error) {
 	if err := ValidateURL(f.URL); err != nil {
 		return copyOfFile{}, err
 	}
@@ -77,10 +86,8 @@ func (f *Fetcher) fetch(ctx context.Context, n *Notice) (copyOfFile, error) {
 	return f.fetchAnnounced(ctx, *n)
 }
 
-func (f *Fetcher) setDefaults() {
-	if f.client != nil {
-		return
-	}
+func newDownloader(settings Fetcher) *downloader {
+	f := &downloader{Fetcher: settings}
 	setDefault(&f.URL, DefaultURL)
 	setDefault(&f.Attempts, 5)
 	setDefault(&f.Timeout, 30*time.Second)
@@ -96,6 +103,7 @@ func (f *Fetcher) setDefaults() {
 		f.Log = slog.New(slog.DiscardHandler)
 	}
 	f.client = &http.Client{Transport: transport, CheckRedirect: checkRedirect}
+	return f
 }
 
 func setDefault[T comparable](field *T, value T) {
@@ -106,7 +114,7 @@ func setDefault[T comparable](field *T, value T) {
 }
 
 // newTransport returns a transport that gives up on each phase of a request in good time. It speaks HTTP/1.1, as a
-// transport with an own dialer does unless told otherwise: HTTP/2 would cost more than it brings a single request.
+// transport with its own dialer does unless told otherwise: HTTP/2 would cost more than it brings a single request.
 func newTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
@@ -123,7 +131,7 @@ type request struct {
 }
 
 // download gets the file, again where an attempt fails of what may pass by itself.
-func (f *Fetcher) download(ctx context.Context, r request) (copyOfFile, error) {
+func (f *downloader) download(ctx context.Context, r request) (copyOfFile, error) {
 	var before error // of the attempt before
 	for attempt := 1; ; attempt++ {
 		fetched, err := f.attempt(ctx, r)
@@ -149,7 +157,7 @@ func (f *Fetcher) download(ctx context.Context, r request) (copyOfFile, error) {
 }
 
 // attempt gets the file once, in the time an attempt may take.
-func (f *Fetcher) attempt(ctx context.Context, r request) (copyOfFile, error) {
+func (f *downloader) attempt(ctx context.Context, r request) (copyOfFile, error) {
 	limited, cancel := context.WithTimeout(ctx, f.Timeout)
 	defer cancel()
 	fetched, err := f.get(limited, r)
@@ -160,7 +168,7 @@ func (f *Fetcher) attempt(ctx context.Context, r request) (copyOfFile, error) {
 }
 
 // get gets the file.
-func (f *Fetcher) get(ctx context.Context, r request) (copyOfFile, error) {
+func (f *downloader) get(ctx context.Context, r request) (copyOfFile, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.URL, nil)
 	if err != nil {
 		return copyOfFile{}, err

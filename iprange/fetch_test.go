@@ -626,3 +626,15 @@ func TestFetchRealFile(t *testing.T) {
 		t.Errorf("%+v, %v", p, err)
 	}
 }
+
+// A Fetcher is told what to do by its fields, and tells nothing by them.
+func TestFetchLeavesFieldsAlone(t *testing.T) {
+	f := Fetcher{URL: "http://127.0.0.1:1/", Attempts: 1, Selection: cloudfront}
+	want := fmt.Sprint(f.URL, f.Attempts, f.Timeout, f.Pause, f.MaxPause, f.StalePatience, f.StalePause, f.Transport, f.Log)
+	if _, err := f.Fetch(t.Context(), nil); err == nil {
+		t.Fatal("something answers at port 1")
+	}
+	if got := fmt.Sprint(f.URL, f.Attempts, f.Timeout, f.Pause, f.MaxPause, f.StalePatience, f.StalePause, f.Transport, f.Log); got != want {
+		t.Errorf("the fields are %s after a fetch, %s before", got, want)
+	}
+}
