@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// localIPv6 are the blocks outside [globalUnicastIPv6] that origins are found in by mistake.
+// localIPv6 are the blocks outside [globalUnicastIPv6] in which people put origins by mistake.
 // https://www.iana.org/assignments/iana-ipv6-special-registry
 var localIPv6 = []struct {
 	prefix netip.Prefix
@@ -17,9 +17,9 @@ var localIPv6 = []struct {
 	{netip.MustParsePrefix("ff00::/8"), "multicast, RFC 4291"},
 }
 
-// NotPublic returns what an address is set aside for ("private use, RFC 1918") if it does not identify a host on the
-// Internet, and nothing if it does.
-func NotPublic(addr netip.Addr) (use string) {
+// ReservedFor returns what an address is reserved for, such as "private use, RFC 1918". It returns nothing for an address
+// that can belong to a host on the Internet.
+func ReservedFor(addr netip.Addr) (use string) {
 	addr = addr.Unmap().WithZone("")
 	for _, block := range slices.Concat(notPublic, localIPv6) {
 		if block.prefix.Contains(addr) {

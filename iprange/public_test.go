@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestNotPublic(t *testing.T) {
+func TestReservedFor(t *testing.T) {
 	cases := map[string]string{
 		"8.8.8.8":              "",
 		"2600:9000::1":         "",
@@ -31,7 +31,7 @@ func TestNotPublic(t *testing.T) {
 		"2001:4860:4860::8888": "",
 	}
 	for addr, want := range cases {
-		if got := NotPublic(netip.MustParseAddr(addr)); got != want {
+		if got := ReservedFor(netip.MustParseAddr(addr)); got != want {
 			t.Errorf("%s: %q, want %q", addr, got, want)
 		}
 	}

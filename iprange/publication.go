@@ -1,5 +1,22 @@
-// Package iprange fetches the IP ranges that AWS publishes, and turns them into prefixes that can be relied on:
-// verified, validated, selected by service and address family, and merged without loss.
+// Package iprange fetches the IP ranges that AWS publishes in ip-ranges.json, and turns them into prefixes that a firewall
+// can rely on: verified, validated, selected by service and address family, and merged without loss.
+//
+// A [Selection] says which ranges are wanted. A [Fetcher] gets the file, tries again when a request fails, and returns the
+// selected ranges as a [Publication]:
+//
+//	fetcher := &iprange.Fetcher{Selection: iprange.Selection{Services: []string{iprange.CloudFront}, IPv4: true, IPv6: true}}
+//	publication, err := fetcher.Fetch(ctx, nil)
+//	for _, prefix := range publication.Merged() { … }
+//
+// AWS announces each new file on an SNS topic. With the announcement, which [ParseNotice] reads, the fetcher waits until the
+// caches serve that file, and checks its MD5:
+//
+//	notice, err := iprange.ParseNotice(message)
+//	publication, err = fetcher.Fetch(ctx, &notice)
+//
+// A file from elsewhere is read by [Decode]. Either way the result is a whole publication or an error, never a part: a
+// file that is truncated, malformed or implausible is refused. [Services] lists what a file holds; [Merge] and [Cover] reduce
+// the number of prefixes.
 package iprange
 
 import (
