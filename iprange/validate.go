@@ -4,48 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+
+	"cloudfront-sg-sync/internal/ipspace"
 )
-
-// The widest prefix that is believed, of each family. AWS holds nothing wider that it does not publish in pieces; a
-// wider one is a mistake that would open a security group to strangers.
-const (
-	widestIPv4 = 8
-	widestIPv6 = 20
-)
-
-// globalUnicastIPv6 holds all public IPv6 addresses that are assigned so far.
-// https://www.iana.org/assignments/ipv6-address-space
-var globalUnicastIPv6 = netip.MustParsePrefix("2000::/3")
-
-// notPublic are the blocks whose addresses do not identify a host on the Internet: those of the two IANA registries
-// that RFC 6890 set up which are not globally reachable as a whole, and multicast. Small exceptions within a block
-// (192.0.0.9/32, 2001:20::/28, …) are anycast services and identifiers that AWS cannot be assigned.
-// https://www.iana.org/assignments/iana-ipv4-special-registry
-// https://www.iana.org/assignments/iana-ipv6-special-registry
-var notPublic = []struct {
-	prefix netip.Prefix
-	use    string
-}{
-	{netip.MustParsePrefix("0.0.0.0/8"), "this network, RFC 791"},
-	{netip.MustParsePrefix("10.0.0.0/8"), "private use, RFC 1918"},
-	{netip.MustParsePrefix("100.64.0.0/10"), "shared address space, RFC 6598"},
-	{netip.MustParsePrefix("127.0.0.0/8"), "loopback, RFC 1122"},
-	{netip.MustParsePrefix("169.254.0.0/16"), "link local, RFC 3927"},
-	{netip.MustParsePrefix("172.16.0.0/12"), "private use, RFC 1918"},
-	{netip.MustParsePrefix("192.0.0.0/24"), "IETF protocol assignments, RFC 6890"},
-	{netip.MustParsePrefix("192.0.2.0/24"), "documentation, RFC 5737"},
-	{netip.MustParsePrefix("192.88.99.0/24"), "deprecated 6to4 relay anycast, RFC 7526"},
-	{netip.MustParsePrefix("192.168.0.0/16"), "private use, RFC 1918"},
-	{netip.MustParsePrefix("198.18.0.0/15"), "benchmarking, RFC 2544"},
-	{netip.MustParsePrefix("198.51.100.0/24"), "documentation, RFC 5737"},
-	{netip.MustParsePrefix("203.0.113.0/24"), "documentation, RFC 5737"},
-	{netip.MustParsePrefix("224.0.0.0/4"), "multicast, RFC 5771"},
-	{netip.MustParsePrefix("240.0.0.0/4"), "reserved, RFC 1112"},
-	{netip.MustParsePrefix("2001::/23"), "IETF protocol assignments, RFC 2928"},
-	{netip.MustParsePrefix("2001:db8::/32"), "documentation, RFC 3849"},
-	{netip.MustParsePrefix("2002::/16"), "6to4, RFC 3056"},
-	{netip.MustParsePrefix("3fff::/20"), "documentation, RFC 9637"},
-}
 
 // family is one of the two lists of a document.
 type family struct {
@@ -81,20 +42,14 @@ func (f family) parsePrefix(text string) (netip.Prefix, error) {
 
 // checkPrefix reports a prefix that must never be let in.
 func checkPrefix(p netip.Prefix) error {
-	widest := widestIPv4
-	if p.Addr().Is6() {
-		widest = widestIPv6
-	}
-	if p.Bits() < widest {
+	if widest := ipspace.Widest(p.Addr()); p.Bits() < widest {
 		return fmt.Errorf("too wide: nothing wider than /%d is believed", widest)
 	}
-	for _, block := range notPublic {
-		if block.prefix.Overlaps(p) {
-			return fmt.Errorf("not a public range: %s is %s", block.prefix, block.use)
-		}
+	if block, ok := ipspace.ReservedWithin(p); ok {
+		return fmt.Errorf("not a public range: %s is %s", block.Prefix, block.Use)
 	}
-	if p.Addr().Is6() && !globalUnicastIPv6.Overlaps(p) {
-		return fmt.Errorf("not a public range: it is outside %s", globalUnicastIPv6)
+	if p.Addr().Is6() && !ipspace.GlobalUnicastIPv6.Overlaps(p) {
+		return fmt.Errorf("not a public range: it is outside %s", ipspace.GlobalUnicastIPv6)
 	}
 	return nil
 }

@@ -89,8 +89,8 @@ func TestParsePrefixRefused(t *testing.T) {
 	}
 }
 
-// TestReservedForAgreesWithNetip checks the table against what the standard library knows of such addresses.
-func TestReservedForAgreesWithNetip(t *testing.T) {
+// TestCheckPrefixAgreesWithNetip checks the table against what the standard library knows of such addresses.
+func TestCheckPrefixAgreesWithNetip(t *testing.T) {
 	for i := range 1 << 16 {
 		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(i >> 8), byte(i)}), 16)
 		a := p.Addr()

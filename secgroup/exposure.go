@@ -1,9 +1,6 @@
 package secgroup
 
-import (
-	"net/netip"
-	"slices"
-)
+import "cloudfront-sg-sync/internal/ipspace"
 
 // An Exposure is a rule that opens a managed port far beyond any published
 // range: what this tool keeps closed, the rule leaves open.
@@ -12,16 +9,6 @@ type Exposure struct {
 	Rule    Rule
 	// Ports are the managed ports that the rule opens, or opens in part.
 	Ports []PortRange
-}
-
-// widest are the shortest prefixes that are not taken for the whole world. No
-// published range is wider, see package iprange.
-var widest = [...]int{IPv4: 8, IPv6: 20}
-
-// private is IPv6 space that is wide and nevertheless of no public address:
-// unique local (RFC 4193), link-local and multicast (RFC 4291).
-var private = []netip.Prefix{
-	netip.MustParsePrefix("fc00::/7"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("ff00::/8"),
 }
 
 // Exposures returns the rules of the pool's groups that open one of the pool's
@@ -44,7 +31,7 @@ func (pp PoolPlan) Exposures() []Exposure {
 func ExposuresOn(g Group, ports []PortRange) []Exposure {
 	var exposures []Exposure
 	for _, r := range g.Ingress {
-		if !OpensToWorld(r.Source.Prefix) {
+		if !ipspace.IsWorld(r.Source.Prefix) {
 			continue
 		}
 		var opened []PortRange
@@ -58,12 +45,4 @@ func ExposuresOn(g Group, ports []PortRange) []Exposure {
 		}
 	}
 	return exposures
-}
-
-// OpensToWorld reports whether a rule from a range lets in so much that it is
-// taken for the whole world.
-func OpensToWorld(p netip.Prefix) bool {
-	return p.IsValid() && p.Bits() < widest[FamilyOf(p)] && !slices.ContainsFunc(private, func(within netip.Prefix) bool {
-		return within.Bits() <= p.Bits() && within.Contains(p.Addr())
-	})
 }

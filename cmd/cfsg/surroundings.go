@@ -9,6 +9,7 @@ import (
 
 	"cloudfront-sg-sync/internal/coverage"
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/secgroup"
 
 	"golang.org/x/sync/errgroup"
@@ -324,7 +325,7 @@ func (j revocation) letsIn(x exposure, subject coverage.Subject) bool {
 		if whole, managed := j.whole[g.ID]; managed && !whole {
 			return false
 		}
-		g.Ingress = slices.DeleteFunc(slices.Clone(g.Ingress), func(r secgroup.Rule) bool { return secgroup.OpensToWorld(r.Source.Prefix) })
+		g.Ingress = slices.DeleteFunc(slices.Clone(g.Ingress), func(r secgroup.Rule) bool { return ipspace.IsWorld(r.Source.Prefix) })
 		guards[i] = g
 	}
 	if !slices.Contains(j.question.Families, secgroup.FamilyOf(x.Rule.Source.Prefix)) {

@@ -274,7 +274,7 @@ func (j *judge) others(f family, rules []rule) []Opening {
 	}
 	others := make([]Opening, 0, len(order))
 	for _, o := range order {
-		o.World = slices.ContainsFunc(o.Sources, secgroup.OpensToWorld)
+		o.World = slices.ContainsFunc(o.Sources, ipspace.IsWorld)
 		o.Beyond = rangesOf(ipspace.Minus(setOf(f.Family, o.Sources), f.allowed))
 		others = append(others, *o)
 	}

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"time"
 
-	"cloudfront-sg-sync/iprange"
+	"cloudfront-sg-sync/internal/ipspace"
 )
 
 const (
@@ -41,7 +41,7 @@ func (w *walk) resolve(ctx context.Context) Step {
 	}
 	local := w.perAddress()
 	for _, addr := range w.addresses {
-		use := iprange.ReservedFor(addr)
+		use := ipspace.ReservedFor(addr)
 		w.report.Addresses = append(w.report.Addresses, Address{IP: addr, Public: use == "", Use: use})
 		if use != "" {
 			local.add(addr, unreachable(name, use))

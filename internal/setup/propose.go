@@ -8,6 +8,7 @@ import (
 
 	"cloudfront-sg-sync/internal/coverage"
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
 )
@@ -284,7 +285,7 @@ func (s *Setup) keptOnly(scene *coverage.Scene) *coverage.Scene {
 
 // withoutWorld returns a scene without the rules that are open to the world.
 func withoutWorld(scene *coverage.Scene) *coverage.Scene {
-	return only(scene, func(_ secgroup.Group, r secgroup.Rule) bool { return !secgroup.OpensToWorld(r.Source.Prefix) })
+	return only(scene, func(_ secgroup.Group, r secgroup.Rule) bool { return !ipspace.IsWorld(r.Source.Prefix) })
 }
 
 // only returns a scene with those rules that keep holds for.

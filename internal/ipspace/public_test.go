@@ -1,4 +1,4 @@
-package iprange
+package ipspace
 
 import (
 	"net/netip"
