@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
+
+	"cloudfront-sg-sync/internal/awserr"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -33,7 +34,7 @@ func Apply(ctx context.Context, api API, step Step) error {
 		_, err = api.UpdateSecurityGroupRuleDescriptionsIngress(ctx, &ec2.UpdateSecurityGroupRuleDescriptionsIngressInput{GroupId: group, IpPermissions: rules})
 	}
 	if err != nil {
-		return Explain(fmt.Errorf("%v: %w", step, err), "ec2:"+action)
+		return awserr.Explain(fmt.Errorf("%v: %w", step, err), "ec2:"+action)
 	}
 	return nil
 }
@@ -87,7 +88,7 @@ func addSource(p *types.IpPermission, r Rule) {
 // made again. Looking again and planning again is the way out. See
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 func IsConflict(err error) bool {
-	switch code(err) {
+	switch awserr.Code(err) {
 	case "InvalidPermission.Duplicate", "InvalidPermission.NotFound", "RulesPerSecurityGroupLimitExceeded", "InvalidGroup.NotFound",
 		"PrefixListVersionMismatch", "IncorrectState", "InvalidPrefixListModification", "PrefixListMaxEntriesExceeded", "InvalidPrefixListID.NotFound":
 		return true
@@ -97,12 +98,12 @@ func IsConflict(err error) bool {
 
 // IsOverQuota reports whether EC2 refused a step because the group holds as many
 // rules as its quota lets it.
-func IsOverQuota(err error) bool { return code(err) == "RulesPerSecurityGroupLimitExceeded" }
+func IsOverQuota(err error) bool { return awserr.Code(err) == "RulesPerSecurityGroupLimitExceeded" }
 
 // IsDuplicate reports whether EC2 refused to authorize a rule that is there. It
 // may be there by the very call, if an answer was lost on the way and the call
 // was made again.
-func IsDuplicate(err error) bool { return code(err) == "InvalidPermission.Duplicate" }
+func IsDuplicate(err error) bool { return awserr.Code(err) == "InvalidPermission.Duplicate" }
 
 // IsRefusal reports whether EC2 refused a step for good: whatever else is done,
 // it will refuse it again. Throttling, faults of EC2, conflicts and answers that
@@ -120,42 +121,4 @@ var passing = map[string]bool{
 	"RequestLimitExceeded": true, "Throttling": true, "ThrottlingException": true,
 	"InternalError": true, "InternalFailure": true, "ServerInternal": true, "ServiceUnavailable": true, "Unavailable": true,
 	"AuthFailure": true, "ExpiredToken": true, "RequestExpired": true, "InvalidClientTokenId": true, "UnrecognizedClientException": true,
-}
-
-// Explain adds what to do to an error of EC2, where its own words do not say.
-// The permission is the one that the call needs.
-func Explain(err error, permission string) error {
-	var hint string
-	switch code(err) {
-	case "UnauthorizedOperation", "AccessDenied":
-		hint = "grant the permission " + permission + " on it"
-	case "AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException", "ExpiredToken", "RequestExpired":
-		hint = "check the credentials and the clock, and that the region is enabled for the account"
-	case "RequestLimitExceeded":
-		hint = "EC2 is throttling this account; run again later"
-	case "RulesPerSecurityGroupLimitExceeded":
-		hint = "the group's quota is lower than RULES_PER_GROUP says, or a prefix list in the group weighs more than one rule; add a group to its pool (all groups of a pool carry the same pool tag), or raise quota L-0EA8095F"
-	case "":
-		_, unknown := errors.AsType[*net.DNSError](err)
-		lost, ok := errors.AsType[*net.OpError](err)
-		switch {
-		case unknown:
-			hint = "check the name of the region"
-		case ok && lost.Op == "dial":
-			hint = "check the network, and the endpoint if one is set"
-		default:
-			return err
-		}
-	default:
-		return err
-	}
-	return fmt.Errorf("%w; %s", err, hint)
-}
-
-// code returns EC2's code of an error, or nothing.
-func code(err error) string {
-	if e, ok := errors.AsType[smithy.APIError](err); ok {
-		return e.ErrorCode()
-	}
-	return ""
 }

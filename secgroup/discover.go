@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"cloudfront-sg-sync/internal/awserr"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
@@ -70,7 +72,7 @@ func describe(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, what
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, Explain(fmt.Errorf("describe the security groups %s: %w", what, err), "ec2:DescribeSecurityGroups")
+			return nil, awserr.Explain(fmt.Errorf("describe the security groups %s: %w", what, err), "ec2:DescribeSecurityGroups")
 		}
 		for _, sg := range page.SecurityGroups {
 			groups = append(groups, newGroup(sg))

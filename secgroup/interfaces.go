@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/internal/words"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -89,11 +90,11 @@ func DescribeAttachments(ctx context.Context, api ec2.DescribeNetworkInterfacesA
 		})
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
-			if c := code(err); c == "UnauthorizedOperation" || c == "AccessDenied" {
+			if awserr.IsDenied(err) {
 				return &Attachments{Unknown: true}, nil
 			}
 			if err != nil {
-				return nil, Explain(fmt.Errorf("describe the network interfaces of %s: %w", words.Count(len(groupIDs), "security group"), err), "ec2:DescribeNetworkInterfaces")
+				return nil, awserr.Explain(fmt.Errorf("describe the network interfaces of %s: %w", words.Count(len(groupIDs), "security group"), err), "ec2:DescribeNetworkInterfaces")
 			}
 			for _, eni := range page.NetworkInterfaces {
 				if id := aws.ToString(eni.NetworkInterfaceId); !seen[id] {

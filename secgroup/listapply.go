@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"cloudfront-sg-sync/internal/awserr"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
@@ -40,8 +42,8 @@ func Modify(ctx context.Context, api API, change Change, version int64) (int64, 
 		defer cancel()
 	}
 	if _, err := api.ModifyManagedPrefixList(call, in); err != nil {
-		err = Explain(fmt.Errorf("%v: %w", change, err), "ec2:ModifyManagedPrefixList")
-		if code(err) == "IncorrectState" { // someone else's change is under way
+		err = awserr.Explain(fmt.Errorf("%v: %w", change, err), "ec2:ModifyManagedPrefixList")
+		if awserr.Code(err) == "IncorrectState" { // someone else's change is under way
 			if _, failed := settled(ctx, api, change.ListID, 0); failed != nil {
 				err = errors.Join(err, failed)
 			}
@@ -67,7 +69,7 @@ func settled(ctx context.Context, api API, id string, past int64) (int64, error)
 			Filters: []types.Filter{{Name: aws.String("prefix-list-id"), Values: []string{id}}},
 		})
 		if err != nil {
-			return 0, Explain(fmt.Errorf("see whether the change of %s is made: %w", id, err), "ec2:DescribeManagedPrefixLists")
+			return 0, awserr.Explain(fmt.Errorf("see whether the change of %s is made: %w", id, err), "ec2:DescribeManagedPrefixLists")
 		}
 		if len(out.PrefixLists) == 0 {
 			return 0, fmt.Errorf("%s is gone", id)

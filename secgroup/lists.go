@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strings"
 
+	"cloudfront-sg-sync/internal/awserr"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
@@ -59,7 +61,7 @@ func DiscoverLists(ctx context.Context, api API, tagKey string) ([]PrefixList, e
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, Explain(fmt.Errorf("describe the prefix lists tagged %s: %w", tagKey, err), "ec2:DescribeManagedPrefixLists")
+			return nil, awserr.Explain(fmt.Errorf("describe the prefix lists tagged %s: %w", tagKey, err), "ec2:DescribeManagedPrefixLists")
 		}
 		for _, described := range page.PrefixLists {
 			l := newPrefixList(described)
@@ -106,7 +108,7 @@ func entriesOf(ctx context.Context, api API, id string, version int64) ([]Entry,
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, Explain(fmt.Errorf("get the entries of %s: %w", id, err), "ec2:GetManagedPrefixListEntries")
+			return nil, awserr.Explain(fmt.Errorf("get the entries of %s: %w", id, err), "ec2:GetManagedPrefixListEntries")
 		}
 		for _, e := range page.Entries {
 			prefix, err := netip.ParsePrefix(aws.ToString(e.Cidr))

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"cloudfront-sg-sync/internal/awserr"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
@@ -97,11 +99,11 @@ func weightsOf(ctx context.Context, api ec2.DescribeManagedPrefixListsAPIClient,
 		})
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
-			if code(err) == "UnauthorizedOperation" {
+			if awserr.IsDenied(err) {
 				return nil, nil
 			}
 			if err != nil {
-				return nil, Explain(fmt.Errorf("describe the prefix lists that rules refer to: %w", err), "ec2:DescribeManagedPrefixLists")
+				return nil, awserr.Explain(fmt.Errorf("describe the prefix lists that rules refer to: %w", err), "ec2:DescribeManagedPrefixLists")
 			}
 			for _, list := range page.PrefixLists {
 				weights[aws.ToString(list.PrefixListId)] = max(1, int(aws.ToInt32(list.MaxEntries)), managedWeight(aws.ToString(list.PrefixListName)))

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/secgroup"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -128,7 +129,7 @@ func describeInterfaces(ctx context.Context, api ec2.DescribeNetworkInterfacesAP
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, secgroup.Explain(fmt.Errorf("describe the network interfaces with %s %s: %w", filter, few(values), err), "ec2:DescribeNetworkInterfaces")
+			return nil, awserr.Explain(fmt.Errorf("describe the network interfaces with %s %s: %w", filter, few(values), err), "ec2:DescribeNetworkInterfaces")
 		}
 		found = append(found, page.NetworkInterfaces...)
 	}

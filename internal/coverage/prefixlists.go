@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/secgroup"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -55,7 +56,7 @@ func explain(err error) error {
 	if api, ok := errors.AsType[smithy.APIError](err); ok && strings.EqualFold(api.ErrorCode(), "InvalidPrefixListID.NotFound") {
 		return fmt.Errorf("%w; it is not shared with this account: ask the account that owns it to share it again (AWS RAM), or check with that account's credentials (--profile)", err)
 	}
-	return secgroup.Explain(err, "ec2:GetManagedPrefixListEntries")
+	return awserr.Explain(err, "ec2:GetManagedPrefixListEntries")
 }
 
 // nameLists fills in the names and families of prefix lists.
@@ -67,7 +68,7 @@ func nameLists(ctx context.Context, api ec2.DescribeManagedPrefixListsAPIClient,
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return secgroup.Explain(fmt.Errorf("describe the prefix lists %s: %w", strings.Join(ids, ", "), err), "ec2:DescribeManagedPrefixLists")
+			return awserr.Explain(fmt.Errorf("describe the prefix lists %s: %w", strings.Join(ids, ", "), err), "ec2:DescribeManagedPrefixLists")
 		}
 		for _, described := range page.PrefixLists {
 			l, asked := lists[aws.ToString(described.PrefixListId)]

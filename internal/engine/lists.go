@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/secgroup"
 
 	"golang.org/x/sync/errgroup"
@@ -59,7 +60,7 @@ func (e *Engine) look(ctx context.Context, t *Target) (groups []secgroup.Group, 
 	switch {
 	case err != nil:
 		return nil, lookedUp{}, err
-	case isDenied(lists.err):
+	case awserr.IsDenied(lists.err):
 		lists = lookedUp{warning: fmt.Sprintf("%v: whether there are prefix lists to sync is not known: %v", t, lists.err)}
 	case lists.err == nil:
 		lists.found, lists.err = t.ownLists(ctx, lists.found, groups)

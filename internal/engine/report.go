@@ -4,13 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
+	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
-
-	"github.com/aws/smithy-go"
 )
 
 // A Report says what a run did, or in a dry run what it would do. Its JSON
@@ -114,7 +112,7 @@ func (r *Report) add(o *outcome) {
 	}
 	r.Warnings = append(r.Warnings, o.warnings...)
 	r.Incomplete += o.incomplete
-	r.Denied = r.Denied || o.target.Account == "" && slices.ContainsFunc(o.errs, isDenied)
+	r.Denied = r.Denied || o.target.Account == "" && slices.ContainsFunc(o.errs, awserr.IsDenied)
 	for _, g := range o.groups {
 		r.Groups = append(r.Groups, *g)
 		r.Summary.Count(g.Added, g.Revoked, g.Error != "")
@@ -226,13 +224,6 @@ func (o *outcome) group(g secgroup.GroupPlan) *GroupReport {
 	}
 	o.groups = append(o.groups, r)
 	return r
-}
-
-// isDenied reports whether AWS denied an action for want of a permission. EC2
-// and the services differ in how they call that.
-func isDenied(err error) bool {
-	refusal, ok := errors.AsType[smithy.APIError](err)
-	return ok && (refusal.ErrorCode() == "UnauthorizedOperation" || strings.HasPrefix(refusal.ErrorCode(), "AccessDenied"))
 }
 
 // notePlan notes that the target is planned, and what the plan could not see.

@@ -9,19 +9,18 @@
 package setup
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
 	"time"
 
+	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/internal/coverage"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/secgroup"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
-	"github.com/aws/smithy-go"
 )
 
 // A Setup is what is to be set up, and with what.
@@ -106,23 +105,13 @@ func (s *Setup) most() int {
 
 // explain adds what to do to an error of a call that needs a permission.
 func explain(err error, permission string) error {
-	if api, ok := errors.AsType[smithy.APIError](err); ok {
-		switch api.ErrorCode() {
-		case "RequestLimitExceeded", "Throttling":
-			return fmt.Errorf("%w; AWS is throttling this account: run again later", err)
-		case "SecurityGroupsPerInterfaceLimitExceeded":
-			return fmt.Errorf("%w; detach a group that is not needed, or raise quota L-2AFB9258 (security groups per network interface)", err)
-		}
+	switch awserr.Code(err) {
+	case "RequestLimitExceeded", "Throttling":
+		return fmt.Errorf("%w; AWS is throttling this account: run again later", err)
+	case "SecurityGroupsPerInterfaceLimitExceeded":
+		return fmt.Errorf("%w; detach a group that is not needed, or raise quota L-2AFB9258 (security groups per network interface)", err)
 	}
-	return secgroup.Explain(err, permission)
-}
-
-// code returns AWS's code of an error, or nothing.
-func code(err error) string {
-	if api, ok := errors.AsType[smithy.APIError](err); ok {
-		return api.ErrorCode()
-	}
-	return ""
+	return awserr.Explain(err, permission)
 }
 
 // portList lists ports as a group's tag does.

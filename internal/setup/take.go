@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/internal/coverage"
 	"cloudfront-sg-sync/secgroup"
 
@@ -110,7 +111,7 @@ func (s *Setup) create(ctx context.Context, state *State, name string) error {
 		VpcId:             aws.String(state.VPC),
 		TagSpecifications: []types.TagSpecification{{ResourceType: types.ResourceTypeSecurityGroup, Tags: tags}},
 	})
-	if err != nil && code(err) != "InvalidGroup.Duplicate" {
+	if err != nil && awserr.Code(err) != "InvalidGroup.Duplicate" {
 		return explain(fmt.Errorf("create security group %s: %w", name, err), "ec2:CreateSecurityGroup and, for its tags, ec2:CreateTags")
 	}
 	// Where the answer was lost on the way and the call made again, the duplicate

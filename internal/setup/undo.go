@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/internal/coverage"
 	"cloudfront-sg-sync/secgroup"
 
@@ -135,7 +136,7 @@ func (s *Setup) remove(ctx context.Context, id string) error {
 	var last error
 	done, err := s.await(ctx, func() (bool, error) {
 		_, last = s.EC2.DeleteSecurityGroup(ctx, &ec2.DeleteSecurityGroupInput{GroupId: aws.String(id)})
-		switch code(last) {
+		switch awserr.Code(last) {
 		case "DependencyViolation":
 			return false, nil
 		case "InvalidGroup.NotFound": // an answer was lost on the way
