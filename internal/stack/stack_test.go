@@ -54,7 +54,6 @@ type check func(t *testing.T, f files, report func(format string, args ...any))
 
 // checks are all there are. They are functions of the files, so that TestChecksFindMistakes can see each of them fail.
 var checks = map[string]check{
-	"references":  checkReferences,
 	"interface":   checkInterface,
 	"environment": checkEnvironment,
 	"parameters":  checkParameters,

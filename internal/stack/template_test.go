@@ -1,5 +1,5 @@
 // Package stack holds the CloudFormation templates and the code together: it has only tests, which fail where one says
-// what the other does not.
+// what the other does not. What is wrong in a template by itself, such as a reference to nothing, cfn-lint finds.
 package stack
 
 import (
@@ -61,9 +61,6 @@ func untagged(n *yaml.Node) (any, error) {
 		object := map[string]any{}
 		for i := 0; i < len(n.Content); i += 2 {
 			key := n.Content[i].Value
-			if _, ok := object[key]; ok {
-				return nil, fmt.Errorf("line %d: %s stands there twice", n.Content[i].Line, key)
-			}
 			value, err := plain(n.Content[i+1])
 			if err != nil {
 				return nil, err
