@@ -44,7 +44,7 @@ EVENT = {"dryRun":$(if $(DRY_RUN),true,false),"force":$(if $(FORCE),true,false)}
 .PHONY: help demo test soak fuzz lint vulnerabilities fmt bench build sbom release dependencies picture terminal reproduce build-SyncFunction deploy invoke clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-15s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Watch the function work, without AWS and without a network (IP_RANGES=FILE|URL: on a real file)
 	@go run ./cmd/cfsg demo $(if $(IP_RANGES),--ip-ranges '$(IP_RANGES)')
@@ -90,6 +90,7 @@ sbom: build ## Write build/sbom.json, what the function is linked from (CycloneD
 	go run ./internal/release bill build/sbom.json
 
 release: ## Make dist/, what people install (VERSION=v1.0.0)
+	@echo '$(VERSION)' | grep -Eq '^v[0-9]+[.][0-9]+[.][0-9]+' || { echo 'name the version: make release VERSION=v1.0.0'; exit 1; }
 	rm -rf build/release
 	@for arch in arm64 amd64; do \
 		$(MAKE) build ARCH=$$arch BOOTSTRAP=build/release/function-$$arch/bootstrap || exit 1; \

@@ -71,8 +71,9 @@ func checkVariables(t *testing.T, f files, report func(string, ...any)) {
 	}
 }
 
-// notParameters are what the AWS CLI sets in the same way.
+// notParameters are what the AWS CLI sets in the same way, and the parameters of a release's plain template alone.
 var notParameters = map[string]bool{
+	"CodeBucket": true, "CodePrefix": true, "Architecture": true,
 	"ParameterKey": true, "ParameterValue": true, "Enabled": true, "OrganizationalUnitIds": true, "RetainStacksOnAccountRemoval": true,
 }
 
