@@ -142,6 +142,19 @@ func TestRoleFlagReplacesMembers(t *testing.T) {
 	}
 }
 
+// What looks in one account counts the member accounts of a stack as well.
+func TestOnePlaceCountsMembers(t *testing.T) {
+	newDeployment(t, map[string]string{"MEMBER_ACCOUNTS": "222233334444,333344445555"})
+	o := newOperator(t, `{"groups": []}`)
+	t.Setenv("AWS_REGION", "us-west-2")
+	t.Setenv("AWS_ENDPOINT_URL", o.flags[1])
+	o.flags = o.flags[4:6] // the ranges
+	want := "a check looks in one account, not in 2: name its role with --role-arn"
+	if code, _, stderr := o.cfsg(t.Context(), "check", "--group", "sg-0000000808d12e6ab", "--stack", "edge"); code != exitError || !strings.Contains(stderr, want) {
+		t.Errorf("exit code %d, stderr %q, want %q", code, stderr, want)
+	}
+}
+
 // Each thing that can be wrong with a stack is named, with the way out.
 func TestStackFails(t *testing.T) {
 	right := map[string]string{"TAG_KEY": "edge"}
