@@ -24,7 +24,8 @@ const whichFile = `
 | the role in other accounts | member-role.yaml |
 | what each program is linked from (CycloneDX) | cloudfront-sg-sync_VERSION_lambda.cdx.json, cfsg_VERSION.cdx.json |
 
-Check what you took with sha256sum --ignore-missing -c SHA256SUMS.
+Check what you took: sha256sum --ignore-missing -c SHA256SUMS, or shasum -a 256 on a Mac. A Mac runs cfsg from a browser's download
+only after xattr -d com.apple.quarantine cfsg, because it is not notarized.
 `
 
 // writeNotes writes the text for the page of the release: what CHANGELOG.md says of
