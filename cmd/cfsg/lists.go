@@ -55,11 +55,7 @@ func listDocument(v engine.Preview) []listPool {
 			})
 		}
 		for _, c := range pool.Changes {
-			change := listChange{PrefixListID: c.ListID, Add: entryDocuments(c.Add), Remove: entryDocuments(c.Remove), Gap: []string{}}
-			for _, p := range c.Gap {
-				change.Gap = append(change.Gap, p.String())
-			}
-			d.Changes = append(d.Changes, change)
+			d.Changes = append(d.Changes, listChange{PrefixListID: c.ListID, Add: entryDocuments(c.Add), Remove: entryDocuments(c.Remove), Gap: prefixNames(c.Gap)})
 		}
 		pools = append(pools, d)
 	}

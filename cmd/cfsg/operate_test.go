@@ -18,11 +18,20 @@ import (
 // An operator runs cfsg on an endpoint that may misbehave.
 type operator struct {
 	*ec2sim.Server
+	url    string
 	flags  []string
 	before func() // each request
 }
 
 func newOperator(t *testing.T, seed string) *operator {
+	t.Helper()
+	o := newOperatorWith(t, seed, document)
+	o.flags = append(o.flags, "--family", "ipv4")
+	return o
+}
+
+// newOperatorWith has the ranges of a file for all commands.
+func newOperatorWith(t *testing.T, seed, document string) *operator {
 	t.Helper()
 	o := &operator{Server: ec2sim.New(ec2sim.Options{}), before: func() {}}
 	if err := o.Seed(strings.NewReader(seed)); err != nil {
@@ -44,7 +53,8 @@ func newOperator(t *testing.T, seed string) *operator {
 	}
 	t.Setenv("AWS_ACCESS_KEY_ID", "any")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "any")
-	o.flags = []string{"--endpoint-url", server.URL, "--region", "us-east-1", "--ip-ranges", ranges, "--family", "ipv4"}
+	o.url = server.URL
+	o.flags = []string{"--endpoint-url", server.URL, "--region", "us-east-1", "--ip-ranges", ranges}
 	return o
 }
 

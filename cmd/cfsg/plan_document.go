@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/netip"
 	"time"
 
 	"cloudfront-sg-sync/internal/engine"
@@ -127,16 +128,21 @@ func poolDocument(pool secgroup.PoolPlan) planPool {
 		})
 	}
 	for _, step := range pool.Steps {
-		s := planStep{Operation: step.Op.String(), GroupID: step.GroupID, Rules: []planRule{}, Gap: []string{}}
+		s := planStep{Operation: step.Op.String(), GroupID: step.GroupID, Rules: []planRule{}, Gap: prefixNames(step.Gap)}
 		for _, r := range step.Rules {
 			s.Rules = append(s.Rules, planRule{r.Protocol, r.From, r.To, r.Source.String(), r.Description})
-		}
-		for _, prefix := range step.Gap {
-			s.Gap = append(s.Gap, prefix.String())
 		}
 		d.Steps = append(d.Steps, s)
 	}
 	return d
+}
+
+func prefixNames(prefixes []netip.Prefix) []string {
+	names := []string{}
+	for _, p := range prefixes {
+		names = append(names, p.String())
+	}
+	return names
 }
 
 func portNames(ports []secgroup.PortRange) []string {

@@ -1,18 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"cloudfront-sg-sync/internal/ec2sim"
@@ -52,12 +48,8 @@ const openShop = `{"groups": [
 // An originSite is an endpoint with an origin that somebody sets up, and a
 // witness who looks at each interface between any two calls.
 type originSite struct {
-	*ec2sim.Server
-	t     *testing.T
-	url   string
-	flags []string
-	// before is called with each request.
-	before func()
+	*operator
+	t *testing.T
 	// shut is what the witness has seen to be shut out.
 	shut []string
 
@@ -70,11 +62,8 @@ type originSite struct {
 func newOriginSite(t *testing.T, seed string) *originSite {
 	t.Helper()
 	o := &originSite{
-		Server: ec2sim.New(ec2sim.Options{}), t: t, before: func() {},
-		groups: map[string]ec2sim.Group{}, interfaces: map[string]ec2sim.Interface{}, lists: map[string]ec2sim.PrefixList{}, let: map[string]bool{},
-	}
-	if err := o.Seed(strings.NewReader(seed)); err != nil {
-		t.Fatal(err)
+		operator: newOperatorWith(t, seed, originFacingRanges), t: t,
+		groups: map[string]ec2sim.Group{}, interfaces: map[string]ec2sim.Interface{}, lists: map[string]ec2sim.PrefixList{},
 	}
 	for _, g := range o.here().Groups() {
 		o.groups[g.ID] = g
@@ -82,36 +71,15 @@ func newOriginSite(t *testing.T, seed string) *originSite {
 	for _, i := range o.here().Interfaces() {
 		o.interfaces[i.ID] = i
 	}
+	for _, l := range o.here().PrefixLists() {
+		o.lists[l.ID] = l
+	}
 	o.let = o.letIn()
 	o.Observe(o.witness)
-	var mu sync.Mutex // some calls go on side by side
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		func() {
-			mu.Lock()
-			defer mu.Unlock()
-			o.before()
-		}()
-		o.ServeHTTP(w, r)
-	}))
-	t.Cleanup(server.Close)
-	ranges := filepath.Join(t.TempDir(), "ip-ranges.json")
-	if err := os.WriteFile(ranges, []byte(originFacingRanges), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("AWS_ACCESS_KEY_ID", "any")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "any")
-	o.url = server.URL
-	o.flags = []string{"--endpoint-url", server.URL, "--region", "us-east-1", "--ip-ranges", ranges}
 	return o
 }
 
 func (o *originSite) here() ec2sim.Region { return o.Region("", "us-east-1") }
-
-func (o *originSite) cfsg(ctx context.Context, args ...string) (code int, stdout, stderr string) {
-	var out, err bytes.Buffer
-	code = run(ctx, append(args, o.flags...), terminal{strings.NewReader(""), &out, &err})
-	return code, out.String(), err.String()
-}
 
 // shop sets the load balancer shop up.
 func (o *originSite) shop(args ...string) (code int, stdout, stderr string) {

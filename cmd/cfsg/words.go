@@ -23,11 +23,7 @@ func shellQuoted(word string) string {
 }
 
 func joinPrefixes(prefixes []netip.Prefix) string {
-	var words []string
-	for _, p := range prefixes {
-		words = append(words, p.String())
-	}
-	return strings.Join(words, ", ")
+	return strings.Join(prefixNames(prefixes), ", ")
 }
 
 // thousands writes a number in groups of three digits.
