@@ -188,6 +188,21 @@ func TestSetupByListForEachOwner(t *testing.T) {
 	}
 }
 
+// Where tags say that another tool owns the load balancer or its group, and nothing
+// asks for lists, a group is attached as ever, and lists are said to be the other way.
+func TestSetupTellsOfLists(t *testing.T) {
+	group := strings.Replace(openShop, `"name": "web",`, `"name": "web", "tags": {"terraform": "true"},`, 1)
+	for name, seed := range map[string]string{
+		"CloudFormation": otherShop(`"aws:cloudformation:stack-name": "edge"`), "Terraform": otherShop(`"managed-by": "Terraform"`), "a group of Terraform": group,
+	} {
+		o := newOriginSite(t, seed)
+		stdout := o.must("setup", "--load-balancer", "shop", "--port", "443", "--dry-run")
+		if text := strings.Join(strings.Fields(stdout), " "); !strings.Contains(text, "With --prefix-list no group is attached") || !strings.Contains(text, "attach load balancer shop") {
+			t.Errorf("%s: %s", name, stdout)
+		}
+	}
+}
+
 // A setup by lists that is cut short at any call, in any way, is finished by the
 // next, which makes no list twice.
 func TestSetupByListKilledAtEveryCall(t *testing.T) {

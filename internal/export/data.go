@@ -41,7 +41,7 @@ const mostAtOnce = 100
 func (in Input) fitsLists() error {
 	for _, list := range in.Lists() {
 		if n := len(list.Ranges); n > mostAtOnce {
-			return fmt.Errorf("Terraform can create a prefix list with %d entries, and there are %d %s ranges: export the compact cover (--service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT)", mostAtOnce, n, list.Family)
+			return fmt.Errorf("a prefix list can be created with %d entries, and there are %d %s ranges: export the compact cover (--service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT)", mostAtOnce, n, list.Family)
 		}
 	}
 	return nil

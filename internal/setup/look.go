@@ -203,6 +203,9 @@ func (s *Setup) notes(state *State) []string {
 			notes = append(notes, fmt.Sprintf("%s %s belongs to the Kubernetes cluster %s, which brings back rules that are revoked: its rules are left as they are; see docs/prefix-lists.md.", g.ID, g.Name, cluster))
 		case stack != "":
 			notes = append(notes, fmt.Sprintf("%s %s belongs to CloudFormation stack %s: a rule that is closed here has to go from its template as well, or a later update may bring it back.", g.ID, g.Name, stack))
+		case owner.Terraform:
+			notes = append(notes, fmt.Sprintf("By its tags %s %s belongs to Terraform: a rule that is closed here has to go from the configuration as well, or the next apply may bring it back. "+
+				"With --prefix-list no group is attached, and a rule in the configuration refers to a list instead.", g.ID, g.Name))
 		}
 	}
 	public := slices.ContainsFunc(state.Scene.Subjects, func(subject coverage.Subject) bool { return subject.Interface.Public() })
