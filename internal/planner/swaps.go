@@ -18,28 +18,144 @@ func (w *World) swaps() bool {
 }
 
 // swaps returns the calls that lead from the start to what is settled, for
-// holders that swap.
+// holders that swap. Where the room is short, what is placed without a look at the
+// way there may open a gap; then it is placed on the way, and in a small pool
+// every way is tried.
 func (p *problem) swaps(ctx context.Context) []Call {
 	room, surplus := slices.Clone(p.free), slices.Clone(p.surplus)
 	p.vacate()
 	s := p.swap(p.order(ctx), room)
-	if len(s.calls) <= len(s.holders()) && s.lost == 0 {
-		return s.calls
+	best, lost := s.calls, s.lost
+	if len(best) <= len(s.holders()) && lost == 0 {
+		return best
 	}
-	for i := range p.surplus { // the search counts what is there
+	for i := range p.surplus { // from here on what is there takes room
 		p.surplus[i].weight = surplus[i].weight
 	}
 	copy(p.free, room)
-	below := s.lost
+	b := p.board()
+	if ends, ok := b.swapAll(); ok && lost > 0 {
+		calls := b.swapped(ends)
+		if s := p.swap(b.moves, room); s.lost == 0 { // fewer calls, most often
+			calls = s.calls
+		}
+		if !slices.ContainsFunc(calls, tooLong) {
+			best, lost = calls, 0
+		}
+	}
+	below := lost
 	if below == 0 {
 		below = math.SmallestNonzeroFloat64 // fewer calls will do
 	}
 	if found := p.search(ctx, below); found != nil {
-		if calls := found.swapped(); s.lost > 0 || len(calls) < len(s.calls) {
+		if calls := found.swapped(nil); lost > 0 || len(calls) < len(best) {
 			return calls
 		}
 	}
-	return s.calls
+	return best
+}
+
+// tooLong reports whether a call does more than one may.
+func tooLong(c Call) bool { return len(c.Add) > MaxSwapped || len(c.Remove) > MaxSwapped }
+
+// swapAll replaces all surplus without a gap, and reports whether that was possible.
+// What can be replaced where it is goes first, and makes the room that the rest
+// needs elsewhere. At the ends of moves that it returns, every holder has room for
+// what it has.
+func (b *board) swapAll() (ends map[int]bool, ok bool) {
+	ends = map[int]bool{}
+	each := func(f func()) { // of the moves that f makes
+		first := len(b.moves)
+		f()
+		for i := range len(b.moves) - first + 1 {
+			ends[first+i] = true
+		}
+	}
+	for each(b.clear); b.left() > 0; each(b.clear) {
+		if !b.swapOne() {
+			return nil, false
+		}
+	}
+	each(func() { b.fill(b.absent(), false) })
+	return ends, b.complete()
+}
+
+// swapOne replaces the surplus rules of a holder that wait for the same: as far as
+// there is room there once they are gone, and then elsewhere. It takes those that
+// ask for the least room elsewhere, and make the most.
+func (b *board) swapOne() bool {
+	type swap struct {
+		job
+		holder, elsewhere, gain int
+		goes                    []int
+	}
+	var swaps []swap
+	for _, j := range b.jobs() {
+		byHolder := map[int][]int{}
+		for s := range b.surplus {
+			if !b.goes(s) || b.surplus[s].opaque {
+				continue
+			}
+			needs := b.needs(s)
+			if !slices.ContainsFunc(needs, func(n need) bool {
+				return !slices.ContainsFunc(j.needs, func(o need) bool { return o.wanted == n.wanted })
+			}) {
+				byHolder[b.surplus[s].holder] = append(byHolder[b.surplus[s].holder], s)
+			}
+		}
+		for h := range b.world.Holders {
+			if goes := byHolder[h]; len(goes) > 0 {
+				swaps = append(swaps, swap{j, h, max(0, len(j.needs)-len(goes)-max(0, b.free[h])), len(goes) - len(j.needs), goes})
+			}
+		}
+	}
+	slices.SortStableFunc(swaps, func(x, y swap) int {
+		return cmp.Or(cmp.Compare(x.elsewhere, y.elsewhere), cmp.Compare(y.gain, x.gain))
+	})
+	for _, s := range swaps {
+		n := len(b.moves)
+		if b.swapWith(s.holder, s.elsewhere, s.needs, s.goes) {
+			return true
+		}
+		b.undo(n)
+	}
+	return false
+}
+
+// swapWith adds what surplus rules of a holder wait for, so many of it elsewhere,
+// and removes them.
+func (b *board) swapWith(h, elsewhere int, needs []need, goes []int) bool {
+	var here []int
+	for _, n := range needs {
+		to := nowhere
+		for o := range b.world.Holders {
+			if o != h && b.canHold(o, n.wanted) && b.free[o] > 0 && b.seen(o, n.views) {
+				to = o
+			}
+		}
+		can := b.canHold(h, n.wanted) && b.seen(h, n.views)
+		switch {
+		case (elsewhere > 0 || !can) && to != nowhere:
+			b.add(n.wanted, to)
+			elsewhere--
+		case can:
+			here = append(here, n.wanted)
+		default:
+			return false
+		}
+	}
+	if len(here) > max(0, b.free[h])+len(goes) {
+		return false
+	}
+	for _, w := range here {
+		b.add(w, h)
+	}
+	for _, s := range goes {
+		if b.dispensable(s) {
+			b.retire(s)
+		}
+	}
+	return b.free[h] >= 0 && slices.ContainsFunc(goes, func(s int) bool { return b.gone[s] })
 }
 
 // vacate takes the surplus for gone as far as room is concerned: where a holder
@@ -53,12 +169,12 @@ func (p *problem) vacate() {
 	}
 }
 
-// swapped returns the calls that the moves of a search are, those of one holder
-// together.
-func (b *board) swapped() []Call {
+// swapped returns the calls that moves are, those of one holder together as far as
+// one call goes. It may end where the holder has room for what it has: at ends.
+func (b *board) swapped(ends map[int]bool) []Call {
 	var calls []Call
 	for i, m := range b.moves {
-		if i == 0 || m.holder != b.moves[i-1].holder {
+		if i == 0 || m.holder != b.moves[i-1].holder || ends[i] && b.tooMany(&calls[len(calls)-1], i, ends) {
 			calls = append(calls, Call{Holder: m.holder, Closes: m.gap && m.adds})
 		}
 		call := &calls[len(calls)-1]
@@ -74,6 +190,23 @@ func (b *board) swapped() []Call {
 		}
 	}
 	return calls
+}
+
+// tooMany reports whether a call cannot do as well what the moves from number i to
+// the next end do.
+func (b *board) tooMany(c *Call, i int, ends map[int]bool) bool {
+	adds, removes := len(c.Add), len(c.Remove)
+	for n, m := range b.moves[i:] {
+		if n > 0 && ends[i+n] {
+			break
+		}
+		if m.adds {
+			adds++
+		} else {
+			removes++
+		}
+	}
+	return adds > MaxSwapped || removes > MaxSwapped
 }
 
 // A swapping turns moves into calls about holders that swap, as few as it can. It
