@@ -72,6 +72,11 @@ func (c Change) String() string {
 	return fmt.Sprintf("%s entries of %s", strings.Join(parts, " and "), c.ListID)
 }
 
+// Inverse returns the change that takes this one back, and so ends its gap.
+func (c Change) Inverse() Change {
+	return Change{ListID: c.ListID, Add: c.Remove, Remove: c.Add, Closes: true}
+}
+
 func (c Change) equal(o Change) bool {
 	return c.ListID == o.ListID && slices.Equal(c.Add, o.Add) && slices.Equal(c.Remove, o.Remove) && slices.Equal(c.Gap, o.Gap)
 }

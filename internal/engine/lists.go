@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/secgroup"
@@ -109,51 +110,87 @@ func (e *changeError) Unwrap() error { return e.Err }
 
 // modify makes the changes of a pool of prefix lists, up to the first that fails.
 func (e *Engine) modify(ctx context.Context, t *Target, pool secgroup.ListPool, reports map[string]*PrefixListReport, req Request) error {
-	var gap secgroup.Change // the last that opened one
-	for i, change := range pool.Changes {
-		if len(change.Gap) > 0 {
-			gap = change
-			e.Log.WarnContext(ctx, "no room to avoid a gap: ranges are closed until the next changes open them again",
-				"target", t.String(), "pool", pool.Name, "prefixListId", change.ListID, "ranges", gap.Gap, "dryRun", req.DryRun)
+	for i := 0; i < len(pool.Changes); {
+		// A gap and the changes that end it are one.
+		end := i + 1
+		for end < len(pool.Changes) && pool.Changes[end].Closes {
+			end++
 		}
-		report := reports[change.ListID]
-		if !req.DryRun {
-			version, err := e.change(ctx, t, change, report.Version)
-			if err != nil {
-				if change.Closes {
-					err = fmt.Errorf("%w; CLOSED until the next run opens it: %s", err, listOf(gap.Gap))
-				}
-				report.Error = err.Error()
-				return &changeError{change, pool.Name, err, fmt.Sprintf("%d of %d changes made", i, len(pool.Changes))}
-			}
-			report.Version = version
-			e.Log.InfoContext(ctx, "modified", "target", t.String(), "prefixListId", change.ListID,
-				"added", len(change.Add), "removed", len(change.Remove), "version", version)
-			if req.OnChange != nil {
-				req.OnChange(t, change)
-			}
+		made, err := e.makeChanges(ctx, t, pool, pool.Changes[i:end], reports, req)
+		for _, change := range pool.Changes[i : i+made] {
+			reports[change.ListID].count(change)
 		}
-		report.count(change)
+		if err != nil {
+			failed := pool.Changes[i+made]
+			reports[failed.ListID].Error = err.Error()
+			return &changeError{failed, pool.Name, err, fmt.Sprintf("%d of %d changes made", i+made, len(pool.Changes))}
+		}
+		i = end
 	}
 	return nil
 }
 
-// change makes a change. One that ends a gap is tried again, and neither held to
-// the run's deadline nor stopped with it.
-func (e *Engine) change(ctx context.Context, t *Target, change secgroup.Change, version int64) (int64, error) {
-	if !change.Closes {
-		if err := outOfTime(ctx, stepReserve); err != nil {
-			return version, err
+// makeChanges makes a change, or all that a gap is about. It returns how many are
+// made, without those that it has taken back.
+func (e *Engine) makeChanges(ctx context.Context, t *Target, pool secgroup.ListPool, changes []secgroup.Change, reports map[string]*PrefixListReport, req Request) (int, error) {
+	gap := changes[0].Gap
+	if len(gap) > 0 {
+		e.Log.WarnContext(ctx, "no room to avoid a gap: ranges are closed until the next changes open them again",
+			"target", t.String(), "pool", pool.Name, "prefixListId", changes[0].ListID, "ranges", gap, "dryRun", req.DryRun)
+	}
+	if req.DryRun {
+		return len(changes), nil
+	}
+	if err := outOfTime(ctx, time.Duration(len(changes))*stepReserve); err != nil {
+		return 0, err
+	}
+	for i, change := range changes {
+		report := reports[change.ListID]
+		version, err := e.change(ctx, t, change, report.Version, len(gap) > 0)
+		if err != nil && i > 0 {
+			return e.takeBack(ctx, t, changes[:i], reports, err)
 		}
+		if err != nil {
+			return i, err
+		}
+		report.Version = version
+		e.Log.InfoContext(ctx, "modified", "target", t.String(), "prefixListId", change.ListID,
+			"added", len(change.Add), "removed", len(change.Remove), "version", version)
+		if req.OnChange != nil {
+			req.OnChange(t, change)
+		}
+	}
+	return len(changes), nil
+}
+
+// change makes a change. One that opens or ends a gap is neither held to the
+// run's deadline nor stopped with it, and one that ends it is tried again.
+func (e *Engine) change(ctx context.Context, t *Target, change secgroup.Change, version int64, gap bool) (int64, error) {
+	if !gap {
 		return secgroup.Modify(ctx, t.EC2, change, version)
 	}
 	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), closingTime)
 	defer cancel()
 	made, err := secgroup.Modify(call, t.EC2, change, version)
-	for n := 1; n < closingTries && err != nil && !secgroup.IsConflict(err) && !secgroup.IsRefusal(err) && sleep(call, closingPause); n++ {
+	for n := 1; change.Closes && n < closingTries && err != nil && !secgroup.IsConflict(err) && !secgroup.IsRefusal(err) && sleep(call, closingPause); n++ {
 		made, err = secgroup.Modify(call, t.EC2, change, version)
 	}
 	return made, err
+}
+
+// takeBack takes changes back, as what was to end the gap that they opened has
+// failed. It returns how many of them stay.
+func (e *Engine) takeBack(ctx context.Context, t *Target, changes []secgroup.Change, reports map[string]*PrefixListReport, err error) (int, error) {
+	for i, change := range slices.Backward(changes) {
+		report := reports[change.ListID]
+		version, undo := e.change(ctx, t, change.Inverse(), report.Version, true)
+		if undo != nil {
+			e.Log.ErrorContext(ctx, "a gap is left open", "target", t.String(), "prefixListId", change.ListID, "ranges", changes[0].Gap)
+			return i + 1, fmt.Errorf("%w; CLOSED until the next run opens it: %s", err, listOf(changes[0].Gap))
+		}
+		report.Version = version
+	}
+	return 0, fmt.Errorf("%w; what was removed for it is added again, so nothing is closed", err)
 }
 
 // noteChange notes the failure of a change, as note does that of a step.
