@@ -64,6 +64,9 @@ func DiscoverLists(ctx context.Context, api API, tagKey string) ([]PrefixList, e
 			return nil, awserr.Explain(fmt.Errorf("describe the prefix lists tagged %s: %w", tagKey, err), "ec2:DescribeManagedPrefixLists")
 		}
 		for _, described := range page.PrefixLists {
+			if s := described.State; s == types.PrefixListStateDeleteInProgress || s == types.PrefixListStateDeleteComplete {
+				continue // EC2 still shows it for a while
+			}
 			l := newPrefixList(described)
 			if l.Err == nil {
 				l.Entries, l.Err = entriesOf(ctx, api, l.ID, l.Version)

@@ -260,7 +260,7 @@ func TestGapOfListsIsNeverLeftOpen(t *testing.T) {
 func TestTwoRunsAtOnceOnLists(t *testing.T) {
 	s := newScene(t, ec2sim.Options{PrefixListDelay: 5 * time.Millisecond}, []string{"us-east-1"}, nil, rangeA, rangeB)
 	list := s.list(s.here, "ranges", 3, entry("18.64.0.0/15", oldEntry), entry("18.66.0.0/15", oldEntry))
-	closed := s.watchList(list)
+	closed := s.watchList(list, rangeA)
 	var running sync.WaitGroup
 	for range 2 {
 		other := *s.Engine
@@ -289,8 +289,8 @@ func ownTargets(targets []*Target) []*Target {
 	return own
 }
 
-// watchList counts the changes after which a list lets in less than rangeA.
-func (s *scene) watchList(id string) *int {
+// watchList counts the changes after which a list lets in less than ranges.
+func (s *scene) watchList(id string, ranges ...string) *int {
 	closed := new(int)
 	s.sim.Observe(func(c ec2sim.Change) {
 		for _, l := range c.PrefixLists {
@@ -298,8 +298,10 @@ func (s *scene) watchList(id string) *int {
 			for _, e := range l.Entries {
 				prefixes = append(prefixes, e.Prefix)
 			}
-			if l.ID == id && !setOf(prefixes).ContainsPrefix(netip.MustParsePrefix(rangeA)) {
-				*closed++
+			for _, r := range ranges {
+				if l.ID == id && !setOf(prefixes).ContainsPrefix(netip.MustParsePrefix(r)) {
+					*closed++
+				}
 			}
 		}
 	})
@@ -316,8 +318,9 @@ func TestKilledAtEveryCallToAList(t *testing.T) {
 				ranges = append(ranges, fmt.Sprintf("99.86.%d.0/24", 2*i), fmt.Sprintf("52.222.%d.0/24", 2*i))
 			}
 			s := newScene(t, ec2sim.Options{}, []string{"us-east-1"}, nil, append(ranges, rangeA)...)
-			list := s.list(s.here, "ranges", 310, entry("18.64.0.0/15", oldEntry), entry("18.66.0.0/15", oldEntry))
-			closed := s.watchList(list)
+			list := s.list(s.here, "ranges", 310, entry("18.64.0.0/15", oldEntry), entry("18.66.0.0/15", oldEntry),
+				entry("99.86.0.0/24", key+": OTHER 2026-01-01T00:00:00Z")) // which is described anew
+			closed := s.watchList(list, rangeA, "99.86.0.0/24")
 			kill, ctx := newKiller(t, s.sim, call, effect)
 			cfg := s.cfg
 			cfg.HTTPClient = &http.Client{Transport: kill}
@@ -334,6 +337,10 @@ func TestKilledAtEveryCallToAList(t *testing.T) {
 			want := ListSummary{Lists: 1}
 			if got := report.Lists(); got.Failed != want.Failed || len(strings.Fields(s.entries(s.here, list))) != report.Ranges.IPv4 || *closed > 0 {
 				t.Errorf("call %d: %+v, %d entries for %d ranges, closed %d times", call, got, len(strings.Fields(s.entries(s.here, list))), report.Ranges.IPv4, *closed)
+			}
+			s.mutations()
+			if _, err := s.Run(t.Context(), Request{}); err != nil || s.mutations() > 0 {
+				t.Errorf("call %d: one more run changes something: %v", call, err)
 			}
 			if !killed {
 				if call < 10 {
