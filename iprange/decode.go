@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"cloudfront-sg-sync/internal/ipspace"
@@ -19,11 +20,17 @@ import (
 // it, or an error that says what is wrong with the file: then nothing of it should be used.
 //
 // The order of members does not matter, and those that are not known are passed over. Only the entries of services that
-// are wanted, or taken in, are looked into and have to be right; the others need no more than be JSON objects.
+// are wanted, or taken in, are looked into and have to be right; the others need no more than be JSON objects, and may
+// even have a member twice.
 func Decode(r io.Reader, sel Selection) (*Publication, error) {
 	if err := sel.validate(); err != nil {
 		return nil, err
 	}
+	return newSelector(r, sel).decode()
+}
+
+// newSelector returns a decoder that keeps what sel selects.
+func newSelector(r io.Reader, sel Selection) *decoder {
 	d := newDecoder(r)
 	d.sel, d.found, d.each = sel, make(map[string]bool), d.entry
 	d.mark(sel.Services...)
@@ -31,6 +38,11 @@ func Decode(r io.Reader, sel Selection) (*Publication, error) {
 	if len(sel.Within) > 0 {
 		d.mark(EC2)
 	}
+	return d
+}
+
+// decode reads the document and returns what is selected.
+func (d *decoder) decode() (*Publication, error) {
 	if err := d.document(); err != nil {
 		return nil, d.src.explain(err)
 	}
@@ -90,7 +102,7 @@ func (d *decoder) document() error {
 	if _, err := d.dec.ReadToken(); err != nil {
 		return err
 	}
-	end := d.dec.InputOffset()
+	end := d.dec.InputOffset() + d.src.skipped
 	if _, err := d.dec.ReadToken(); !errors.Is(err, io.EOF) {
 		return fmt.Errorf("more data follows the document, which ends after %d bytes", end)
 	}
@@ -172,14 +184,28 @@ func (d *decoder) list(f family) error {
 			_, err := d.dec.ReadToken()
 			return err
 		case err != nil:
-			return err
+			return inEntry(err, i)
 		case entry.Kind() != jsontext.KindBeginObject:
 			return fmt.Errorf("%s entry %d is not an object", f.list, i)
 		}
 		if err := d.each(f, entry); err != nil {
 			return fmt.Errorf("%s entry %d: %w", f.list, i, err)
 		}
+		if len(d.marks) > 0 {
+			i += d.src.skip(d.mayBeWanted)
+		}
 	}
+}
+
+// inEntry corrects an error of the decoder, which does not count entries that were passed over.
+func inEntry(err error, i int) error {
+	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		if path := strings.SplitN(string(syntax.JSONPointer), "/", 4); len(path) > 2 {
+			path[2] = strconv.Itoa(i)
+			syntax.JSONPointer = jsontext.Pointer(strings.Join(path, "/"))
+		}
+	}
+	return err
 }
 
 // mark has the entries of services looked into. A name that holds one that is marked already needs no mark of its own.
@@ -200,7 +226,7 @@ func (d *decoder) mayBeWanted(entry []byte) bool {
 			return true
 		}
 	}
-	return d.src.escapes && bytes.IndexByte(entry, '\\') >= 0
+	return bytes.IndexByte(entry, '\\') >= 0
 }
 
 // entry reads an entry, and keeps its prefix if it is wanted or may be taken in.

@@ -215,6 +215,46 @@ func TestDecodeRefused(t *testing.T) {
 	}
 }
 
+// passedOver are two entries, of which the second is not handed to the JSON decoder.
+const passedOver = `{"ip_prefix":"52.0.0.0/15","service":"EC2"},{"ip_prefix":"52.2.0.0/15","service":"EC2"}`
+
+// TestDecodeBehindPassedOver has what is wrong behind entries that are passed over: it is found, and said to be where it is.
+func TestDecodeBehindPassedOver(t *testing.T) {
+	const good = `{"ip_prefix":"13.32.0.0/15","service":"CLOUDFRONT"}`
+	if _, err := Decode(strings.NewReader(lists(passedOver+`,{"service":"S3","service":"S3"},`+good, "")), cloudfront); err != nil {
+		t.Error("an entry that is not wanted has a member twice: ", err)
+	}
+	for _, test := range []struct {
+		name, entry string
+		at          string // what follows the byte that is told, if it is
+		words       []string
+	}{
+		{"duplicate in a wanted entry", `{"service":"EC2","service":"CLOUDFRONT","ip_prefix":"13.32.0.0/15"}`, "", []string{"duplicate", `"service"`, "/prefixes/2"}},
+		{"duplicate by escape", `{"service":"EC2","service":"\u0043LOUDFRONT"}`, "", []string{"duplicate", "/prefixes/2"}},
+		{"invalid prefix", `{"service":"CLOUDFRONT","ip_prefix":"10.0.0.0/8"}`, "", []string{"prefixes entry 2", "10.0.0.0/8"}},
+		{"the same by escape", `{"service":"\u0043LOUDFRONT","ip_prefix":"10.0.0.0/8"}`, "", []string{"prefixes entry 2", "10.0.0.0/8"}},
+		{"no object", `null`, "", []string{"prefixes entry 2", "not an object"}},
+		{"no colon", `{"x" "y"}`, `"y"}`, []string{"not valid JSON"}},
+		{"no value", `{"x":"y","z"}`, `}`, []string{"not valid JSON"}},
+		{"a comma too many", `{"x":"y",}`, `}`, []string{"not valid JSON"}},
+		{"a comma in place of an entry", `,` + good, `,{`, []string{"not valid JSON"}},
+		{"the end of a list", `{"x":"y"]`, `]`, []string{"not valid JSON"}},
+		{"a control character", "{\"x\":\"\n\"}", "\n\"}", []string{"not valid JSON"}},
+		{"invalid UTF-8", "{\"x\":\"\xff\"}", "\xff", []string{"not valid JSON", "UTF-8"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			file := lists(passedOver+","+test.entry+","+good, "")
+			words := test.words
+			if test.at != "" {
+				entry := strings.Index(file, test.entry)
+				words = append(words, fmt.Sprintf("after offset %d", entry+strings.LastIndex(test.entry, test.at)))
+			}
+			_, err := Decode(strings.NewReader(file), cloudfront)
+			checkError(t, err, words...)
+		})
+	}
+}
+
 func TestDecodeInvalidPrefix(t *testing.T) {
 	_, err := Decode(strings.NewReader(lists(
 		`{"ip_prefix":"52.0.0.0/15","service":"EC2"},{"ip_prefix":"10.0.0.0/8","service":"CLOUDFRONT"}`, "")), cloudfront)
@@ -464,15 +504,21 @@ func FuzzDecode(f *testing.F) {
 		lists(`{"ip_prefix":"13.32.0.0/15","\u0073ervice":"\u0043LOUDFRONT"}`, ""),
 		lists(`{"ip_prefix":"10.0.0.0/8","service":"CLOUDFRONT"}`, `{"ipv6_prefix":"::ffff:1.2.3.4/128","service":"CLOUDFRONT"}`),
 		lists(`{"service":"CLOUDFRONT","service":"EC2"}`, "null"),
+		lists(passedOver+`,{"service":"EC2","service":"S3"},{"ip_prefix":"13.32.0.0/15","service":"CLOUDFRONT"},`+passedOver, ""),
+		lists(passedOver+`, {"x":"[{}]"} , {"x":{"y":"CLOUDFRONT"}},{}`, passedOver),
 		`{}`, `null`, `<html>`, ``, `{"syncToken":"0"}`, `{"prefixes":[{}`, `{"a":[[[[{"a":"\ud800"}]]]]} x`,
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, file []byte) {
 		p, err := Decode(bytes.NewReader(file), cloudfront)
+		compareStrictly(t, file, p, err)
 		if err != nil {
 			if p != nil {
 				t.Fatalf("something is returned with the error %v: %+v", err, p)
+			}
+			if _, again := Decode(iotest.OneByteReader(bytes.NewReader(file)), cloudfront); again == nil {
+				t.Fatalf("error %v, and none if read byte by byte", err)
 			}
 			return
 		}
@@ -498,6 +544,24 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("read byte by byte: %s", diff)
 		}
 	})
+}
+
+// compareStrictly compares with what comes of a file if its every entry is read by the JSON decoder: the same, but that
+// this also refuses an entry of no matter that has a member twice.
+func compareStrictly(t *testing.T, file []byte, p *Publication, err error) {
+	t.Helper()
+	strict := newSelector(bytes.NewReader(file), cloudfront)
+	strict.mark("") // is in every name
+	want, strictErr := strict.decode()
+	switch {
+	case strictErr != nil && err == nil && strings.Contains(strictErr.Error(), "duplicate"):
+	case (strictErr == nil) != (err == nil):
+		t.Fatalf("error %v, read strictly %v", err, strictErr)
+	case err == nil:
+		if diff := cmp.Diff(want, p, comparePrefixes); diff != "" {
+			t.Errorf("-strictly +Decode\n%s", diff)
+		}
+	}
 }
 
 // plainDecode returns what cloudfront selects of an accepted file, read the plain way.

@@ -1,6 +1,7 @@
 package iprange
 
 import (
+	"cmp"
 	"bytes"
 	"errors"
 	"fmt"
@@ -22,40 +23,94 @@ const (
 // ErrTooLarge is the error of a document of more than [MaxSize] bytes.
 var ErrTooLarge = fmt.Errorf("the file is larger than %d MiB", MaxSize>>20)
 
-// source hashes and counts what is read through it, and remembers enough to explain what went wrong.
+// source hashes and counts what is read through it, and remembers enough to explain what went wrong. It hands the
+// decoder no more at a time than one object, or what leads up to a list: so nothing of a list is with the decoder but the
+// entry that it reads, and those behind that can be passed over.
 type source struct {
 	r        io.Reader
 	hash     hash.Hash
-	consumed func() int64 // how far the decoder is
-	size     int64
-	head     [32]byte // the first bytes
-	escapes  bool     // whether a backslash was read
-	err      error    // of reading, unless io.EOF
+	consumed func() int64 // how far the decoder is in what it was handed
+	size     int64        // read from r
+	handed   int64        // to the decoder
+	skipped  int64        // passed over without the decoder
+	head     [32]byte     // the first bytes
+	buffer   [2 * maxEntry]byte
+	next     []byte // of buffer: what is read, but neither handed on nor passed over
+	ended    bool   // nothing follows next
+	err      error  // of reading, unless io.EOF
 }
 
+// Read implements io.Reader for the decoder.
 func (s *source) Read(p []byte) (int, error) {
+	if len(s.next) == 0 && s.err == nil && !s.ended {
+		s.more()
+	}
+	n := len(s.next)
+	if i := bytes.IndexByte(s.next, '}'); i >= 0 {
+		n = i + 1
+	}
+	if i := bytes.IndexByte(s.next[:n], '['); i >= 0 {
+		n = i + 1
+	}
+	n = copy(p, s.next[:n])
+	s.next = s.next[n:]
+	s.handed += int64(n)
+	if s.err == nil && s.handed-s.consumed() > maxEntry {
+		s.err = fmt.Errorf("a token or entry of more than %d bytes follows byte %d", maxEntry, s.skipped+s.consumed())
+	}
 	if s.err != nil {
 		return 0, s.err
 	}
-	n, err := s.r.Read(p)
-	if s.size < int64(len(s.head)) {
-		copy(s.head[s.size:], p[:n])
+	if n == 0 && s.ended {
+		return 0, io.EOF
 	}
-	s.hash.Write(p[:n])
-	s.escapes = s.escapes || bytes.IndexByte(p[:n], '\\') >= 0
+	return n, nil
+}
+
+// more reads more than next.
+func (s *source) more() {
+	kept := copy(s.buffer[:], s.next)
+	n, err := s.r.Read(s.buffer[kept:])
+	for tries := 0; n == 0 && err == nil; tries++ { // allowed, but discouraged: see io.Reader
+		if n, err = s.r.Read(s.buffer[kept:]); tries == 100 {
+			err = cmp.Or(err, io.ErrNoProgress)
+		}
+	}
+	s.next = s.buffer[:kept+n]
+	read := s.next[kept:]
+	if s.size < int64(len(s.head)) {
+		copy(s.head[s.size:], read)
+	}
+	s.hash.Write(read)
 	s.size += int64(n)
 	switch {
 	case s.size > MaxSize:
 		s.err = ErrTooLarge
-	case err != nil && !errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF):
+		s.ended = true
+	case err != nil:
 		s.err = &readError{err}
-	case s.size-s.consumed() > maxEntry:
-		s.err = fmt.Errorf("a token or entry of more than %d bytes follows byte %d", maxEntry, s.consumed())
 	}
-	if s.err != nil {
-		return 0, s.err
+}
+
+// skip passes over the plain entries behind the one that the decoder has read, up to one that is wanted. It returns how
+// many there are.
+func (s *source) skip(wanted func(entry []byte) bool) int {
+	if s.handed != s.consumed() {
+		return 0
 	}
-	return n, err
+	for n := 0; ; {
+		switch length := plainEntry(s.next); {
+		case length < 0 && !s.ended && s.err == nil && len(s.next) <= maxEntry:
+			s.more()
+		case length <= 0 || wanted(s.next[:length]):
+			return n
+		default:
+			s.next = s.next[length:]
+			s.skipped += int64(length)
+			n++
+		}
+	}
 }
 
 // readError is an error of the reader that a document comes from, and not of the document.
@@ -77,7 +132,8 @@ func (s *source) explain(err error) error {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("the file is cut short after %d bytes: %w", s.size, io.ErrUnexpectedEOF)
 	}
-	if _, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		syntax.ByteOffset += s.skipped
 		return fmt.Errorf("not valid JSON: %w", err)
 	}
 	return err
