@@ -29,7 +29,7 @@ var sizesFile = filepath.Join("testdata", "sizes.json")
 func moduleSizes(t *testing.T) map[string]int64 {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "bootstrap")
-	if out, err := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", binary, ".").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-tags", "lambda.norpc,nethttpomithttp2", "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	symbols, err := exec.Command("go", "tool", "nm", "-size", binary).Output()

@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	bootstrap = filepath.Join(dir, "bootstrap")
-	build := exec.Command("go", "build", "-ldflags", "-s -w", "-tags", "lambda.norpc", "-o", bootstrap, ".")
+	build := exec.Command("go", "build", "-ldflags", "-s -w", "-tags", "lambda.norpc,nethttpomithttp2", "-o", bootstrap, ".")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	code := 1
 	if err := build.Run(); err == nil {
