@@ -15,11 +15,11 @@ import (
 	"cloudfront-sg-sync/internal/loopback"
 	"cloudfront-sg-sync/internal/version"
 	"cloudfront-sg-sync/iprange"
+	"cloudfront-sg-sync/secgroup"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/smithy-go/logging"
 )
 
@@ -67,7 +67,7 @@ type operation struct {
 }
 
 // ec2 returns a client for a target of the engine.
-func (o *operation) ec2(t *engine.Target) *ec2.Client {
+func (o *operation) ec2(t *engine.Target) secgroup.API {
 	cfg := o.aws.Copy()
 	cfg.Region = t.Region
 	role := ""
@@ -76,7 +76,7 @@ func (o *operation) ec2(t *engine.Target) *ec2.Client {
 			role = arn
 		}
 	}
-	return engine.NewEC2(cfg, role, o.config.ExternalID)
+	return engine.Narrow(engine.NewEC2(cfg, role, o.config.ExternalID))
 }
 
 // operation returns the engine that the flags, and the stack or the environment

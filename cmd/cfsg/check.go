@@ -93,7 +93,7 @@ func (c *checkCommand) check(ctx context.Context, t terminal) (*checkDocument, e
 	}
 	role := strings.Join(config.Roles(cfg.Region), "") // there is at most one
 	target := engine.Target{Account: engine.AccountOf(role), Region: cfg.Region}
-	report, err := coverage.Check(ctx, engine.NewEC2(cfg, role, config.ExternalID), c.selector, question)
+	report, err := coverage.Check(ctx, engine.Narrow(engine.NewEC2(cfg, role, config.ExternalID)), c.selector, question)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", &target, err)
 	}

@@ -106,7 +106,7 @@ func assuming(cfg aws.Config, roleARN, externalID string) aws.Config {
 
 func newTarget(cfg aws.Config, account, region string) *Target {
 	cfg.Region = region
-	t := &Target{Account: account, Region: region, EC2: newPaced(ec2.NewFromConfig(cfg))}
+	t := &Target{Account: account, Region: region, EC2: newPaced(Narrow(ec2.NewFromConfig(cfg)))}
 	t.Quota = func(ctx context.Context) (int, error) { return askQuota(ctx, cfg, quotaCode) }
 	t.AccountID = func(ctx context.Context) (string, error) { return askAccount(ctx, cfg) }
 	return t

@@ -67,7 +67,7 @@ func (s *Setup) Look(ctx context.Context) (*State, error) {
 			return nil, err
 		}
 	}
-	if state.Scene, err = coverage.Discover(ctx, s.EC2, s.Origin.selector()); err != nil {
+	if state.Scene, err = coverage.Discover(ctx, s.api(), s.Origin.selector()); err != nil {
 		return nil, err
 	}
 	for _, subject := range state.Scene.Subjects {
@@ -159,9 +159,18 @@ func (s *Setup) lookAtBalancer(ctx context.Context, state *State) error {
 	return s.lookAtListeners(ctx, state, arn)
 }
 
+// listeners is the one operation that a paginator of listeners calls. That it holds
+// no client keeps the program small; see [engine.Narrow].
+type listeners func(context.Context, *elb.DescribeListenersInput, ...func(*elb.Options)) (*elb.DescribeListenersOutput, error)
+
+// DescribeListeners implements elb.DescribeListenersAPIClient.
+func (f listeners) DescribeListeners(ctx context.Context, in *elb.DescribeListenersInput, opts ...func(*elb.Options)) (*elb.DescribeListenersOutput, error) {
+	return f(ctx, in, opts...)
+}
+
 // lookAtListeners notes ports on which nobody listens.
 func (s *Setup) lookAtListeners(ctx context.Context, state *State, arn string) error {
-	pages := elb.NewDescribeListenersPaginator(s.ELB, &elb.DescribeListenersInput{LoadBalancerArn: &arn})
+	pages := elb.NewDescribeListenersPaginator(listeners(s.ELB.DescribeListeners), &elb.DescribeListenersInput{LoadBalancerArn: &arn})
 	heard := make([]bool, len(s.Ports))
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -235,7 +244,7 @@ func (state *State) has(id string) bool {
 
 // made returns the groups that a setup has made for the origin, by name.
 func (s *Setup) made(ctx context.Context) ([]Group, error) {
-	pages := ec2.NewDescribeSecurityGroupsPaginator(s.EC2, &ec2.DescribeSecurityGroupsInput{
+	pages := ec2.NewDescribeSecurityGroupsPaginator(s.api(), &ec2.DescribeSecurityGroupsInput{
 		Filters: []types.Filter{{Name: aws.String("tag:" + s.markKey()), Values: []string{s.Origin.mark()}}},
 	})
 	var made []Group

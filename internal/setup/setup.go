@@ -45,6 +45,9 @@ type Setup struct {
 	Patience time.Duration
 }
 
+// api returns the client for EC2 as what only looks, opens and closes.
+func (s *Setup) api() secgroup.API { return engine.Narrow(s.EC2) }
+
 // A Kind is what an origin is.
 type Kind string
 

@@ -63,7 +63,7 @@ func (s *Setup) take(ctx context.Context, state *State, step Step) error {
 			return groups
 		})
 	case Close:
-		return secgroup.Apply(ctx, s.EC2, step.close)
+		return secgroup.Apply(ctx, s.api(), step.close)
 	case Detach:
 		return s.attach(ctx, step.place, func(groups []string, made []Group) []string {
 			return slices.DeleteFunc(groups, func(id string) bool {
@@ -234,7 +234,7 @@ func (s *Setup) groupsAt(ctx context.Context, place Place) ([]string, error) {
 		}
 		return nil, fmt.Errorf("%s is gone", place.Name)
 	}
-	scene, err := coverage.Discover(ctx, s.EC2, coverage.Selector{Interfaces: []string{place.Name}})
+	scene, err := coverage.Discover(ctx, s.api(), coverage.Selector{Interfaces: []string{place.Name}})
 	if err != nil {
 		return nil, err
 	}

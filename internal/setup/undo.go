@@ -87,7 +87,7 @@ func (s *Setup) elsewhere(ctx context.Context, state *State) error {
 	for _, g := range state.Made {
 		groups = append(groups, secgroup.Group{ID: g.ID})
 	}
-	subjects, err := coverage.Attached(ctx, s.EC2, groups)
+	subjects, err := coverage.Attached(ctx, s.api(), groups)
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func (s *Setup) Openings(ctx context.Context, state *State) ([]Opening, error) {
 	if len(exposed) == 0 {
 		return nil, nil
 	}
-	subjects, err := coverage.Attached(ctx, s.EC2, exposed)
+	subjects, err := coverage.Attached(ctx, s.api(), exposed)
 	if err != nil {
 		return nil, err
 	}
