@@ -1,8 +1,8 @@
 package iprange
 
 import (
-	"cmp"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"hash"

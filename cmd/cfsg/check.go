@@ -91,7 +91,7 @@ func (c *checkCommand) check(ctx context.Context, t terminal) (*checkDocument, e
 	if err != nil {
 		return nil, err
 	}
-	role := strings.Join(config.Roles(cfg.Region), "") // there is at most one
+	role := strings.Join(engine.Roles(config, cfg.Region), "") // there is at most one
 	target := engine.Target{Account: engine.AccountOf(role), Region: cfg.Region}
 	report, err := coverage.Check(ctx, engine.Narrow(engine.NewEC2(cfg, role, config.ExternalID)), c.selector, question)
 	if err != nil {
@@ -106,7 +106,7 @@ func onePlace(who string, c config.Config) error {
 	if len(c.Regions) > 1 {
 		return fmt.Errorf("%s in one region, not in %s: name it with --region", who, strings.Join(c.Regions, ", "))
 	}
-	if accounts := len(c.Roles("")); accounts > 1 {
+	if accounts := len(engine.Roles(c, "")); accounts > 1 {
 		return fmt.Errorf("%s in one account, not in %d: name its role with --role-arn", who, accounts)
 	}
 	return nil

@@ -15,32 +15,32 @@ import (
 // phrases are what the parser says, and how a person would. Where a message is
 // not among them, the parser's own is shown.
 var phrases = []struct {
-	parser *regexp.Regexp
+	parser string // a pattern, compiled where it is needed
 	plain  func(m []string) string
 }{
-	{regexp.MustCompile(`^(-\S+): (?:expected \w+ value but got "EOL"|missing value).*$`), func(m []string) string {
+	{`^(-\S+): (?:expected \w+ value but got "EOL"|missing value).*$`, func(m []string) string {
 		return m[1] + " needs a value"
 	}},
-	{regexp.MustCompile(`^(-\S+) must be one of (\S+) but got "(.*)"$`), func(m []string) string {
+	{`^(-\S+) must be one of (\S+) but got "(.*)"$`, func(m []string) string {
 		return fmt.Sprintf("%s is %s, not %q", m[1], oneOf(m[2]), m[3])
 	}},
-	{regexp.MustCompile(`^\[?<\w+>\]? must be one of (\S+) but got "(.*)"$`), func(m []string) string {
+	{`^\[?<\w+>\]? must be one of (\S+) but got "(.*)"$`, func(m []string) string {
 		return fmt.Sprintf("%q is not known: use %s", m[2], oneOf(m[1]))
 	}},
-	{regexp.MustCompile(`^(-\S+): bool value must be .* but got "(.*)"$`), func(m []string) string {
+	{`^(-\S+): bool value must be .* but got "(.*)"$`, func(m []string) string {
 		return fmt.Sprintf("%s is true or false, not %q; alone it is true", m[1], m[2])
 	}},
-	{regexp.MustCompile(`^(-\S+): expected a valid \d+ bit int but got "(.*)"$`), func(m []string) string {
+	{`^(-\S+): expected a valid \d+ bit int but got "(.*)"$`, func(m []string) string {
 		return fmt.Sprintf("%s: %q is not a whole number", m[1], m[2])
 	}},
-	{regexp.MustCompile(`^expected "(.*)"$`), func(m []string) string {
+	{`^expected "(.*)"$`, func(m []string) string {
 		return "missing argument: " + strings.ToUpper(strings.NewReplacer("<", "", ">", "").Replace(m[1]))
 	}},
-	{regexp.MustCompile(`^unknown flag (--\S+?), did you mean "(--\S+)"\?$`), func(m []string) string {
+	{`^unknown flag (--\S+?), did you mean "(--\S+)"\?$`, func(m []string) string {
 		return fmt.Sprintf("unknown flag %s: did you mean %s?", m[1], m[2])
 	}},
-	{regexp.MustCompile(`^unknown flag (-\S+?)(?:,.*)?$`), func(m []string) string { return "unknown flag " + m[1] }},
-	{regexp.MustCompile(`^unexpected argument (\S+?)(?:,.*)?$`), func(m []string) string {
+	{`^unknown flag (-\S+?)(?:,.*)?$`, func(m []string) string { return "unknown flag " + m[1] }},
+	{`^unexpected argument (\S+?)(?:,.*)?$`, func(m []string) string {
 		return fmt.Sprintf("unexpected argument %q", m[1])
 	}},
 }
@@ -54,7 +54,7 @@ func mistyped(err error, args []string, model *kong.Application) error {
 	}
 	text := err.Error()
 	for _, p := range phrases {
-		if m := p.parser.FindStringSubmatch(text); m != nil {
+		if m := regexp.MustCompile(p.parser).FindStringSubmatch(text); m != nil {
 			text = p.plain(m)
 			break
 		}

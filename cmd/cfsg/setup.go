@@ -151,7 +151,7 @@ func (c *setupCommand) prepare(ctx context.Context, t terminal) (*setupRun, erro
 	if err != nil {
 		return nil, err
 	}
-	role := strings.Join(config.Roles(cfg.Region), "") // there is at most one
+	role := strings.Join(engine.Roles(config, cfg.Region), "") // there is at most one
 	account := engine.AccountOf(role)
 	e.Targets = slices.DeleteFunc(e.Targets, func(target *engine.Target) bool { return target.Account != account })
 	cfg.Region = e.Targets[0].Region

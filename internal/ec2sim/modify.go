@@ -196,7 +196,7 @@ func (s *site) updateDescriptions(c *call, in updateDescriptionsInput) (*done, e
 		if err != nil {
 			return nil, err
 		}
-		if !allowedText.MatchString(d.Text) {
+		if !allowedText(d.Text) {
 			return nil, invalidDescription()
 		}
 		rules[i].Description = d.Text

@@ -223,7 +223,7 @@ func (s *site) checkRules(rules []Rule) ([]Rule, error) {
 			return nil, fmt.Errorf("rule %q: no source", r.Permission)
 		case p.IsValid() && p != p.Masked():
 			return nil, fmt.Errorf("rule %q: %s has host bits", r.Permission, p)
-		case !allowedText.MatchString(r.Description):
+		case !allowedText(r.Description):
 			return nil, fmt.Errorf("rule %q: %w", r.Permission, invalidDescription())
 		}
 		if strings.HasPrefix(r.Source.Reference, "pl-") {

@@ -229,7 +229,7 @@ func (s *site) parsePermission(vpc string, p ipPermission) ([]Rule, error) {
 		if err != nil {
 			return err
 		}
-		if !allowedText.MatchString(description) {
+		if !allowedText(description) {
 			return invalidDescription()
 		}
 		perm := base

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"text/template"
 	"time"
 
@@ -77,7 +78,9 @@ var Formats = []Format{
 //go:embed formats
 var files embed.FS
 
-var texts = template.Must(template.New("").Funcs(template.FuncMap{"portsWith": portsWith, "lower": strings.ToLower}).ParseFS(files, "formats/*.tmpl"))
+var texts = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("").Funcs(template.FuncMap{"portsWith": portsWith, "lower": strings.ToLower}).ParseFS(files, "formats/*.tmpl"))
+})
 
 // plainName matches the names of services that can stand in any text.
 var plainName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
@@ -99,7 +102,7 @@ func Write(w io.Writer, format string, in Input) error {
 	case "csv":
 		return in.writeCSV(w)
 	}
-	t := texts.Lookup(format + ".tmpl")
+	t := texts().Lookup(format + ".tmpl")
 	if t == nil {
 		return fmt.Errorf("there is no format %q", format)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
@@ -224,7 +225,7 @@ func (s *Setup) referred(ctx context.Context, lists []List) error {
 // https://github.com/hashicorp/terraform-provider-aws/issues/20991
 func (s *Setup) removeList(ctx context.Context, id string) error {
 	_, err := s.EC2.DeleteManagedPrefixList(ctx, &ec2.DeleteManagedPrefixListInput{PrefixListId: aws.String(id)})
-	if strings.EqualFold(code(err), "InvalidPrefixListID.NotFound") { // an answer was lost on the way
+	if strings.EqualFold(awserr.Code(err), "InvalidPrefixListID.NotFound") { // an answer was lost on the way
 		return nil
 	}
 	if err != nil {
