@@ -99,8 +99,6 @@ func serveOutsideWorld(which string) error {
 	return nil
 }
 
-// startOutsideWorld starts an outside world in a process of its own and returns
-// its URL.
 // fillPools makes pools of three groups that are full with all ranges of the file
 // but one, and with one that is gone.
 func fillPools(at ec2sim.Region, file []byte) error {
@@ -157,6 +155,8 @@ func BenchmarkManyPools(b *testing.B) {
 	}
 }
 
+// startOutsideWorld starts an outside world in a process of its own and returns
+// its URL.
 func startOutsideWorld(b *testing.B, which string) string {
 	b.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -185,8 +185,9 @@ func startOutsideWorld(b *testing.B, which string) string {
 }
 
 // BenchmarkColdRun runs bootstrap from its start to the answer of a first sync
-// of three groups with the published file, and reports the processor time and
-// the memory of its process.
+// of three groups with the published file, in turn with a program that makes the
+// same calls to AWS and does nothing else. It reports the processor time and the
+// memory of both, and how many times as much bootstrap takes.
 func BenchmarkColdRun(b *testing.B) {
 	if _, err := readPublishedFile(); err != nil {
 		b.Skip("the published file is not here: ", err)
@@ -195,22 +196,28 @@ func BenchmarkColdRun(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	floor := buildFloor(b)
 	world := startOutsideWorld(b, oneAccount)
+	empty := func() {
+		res, err := http.Post(world+"/empty", "", nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		res.Body.Close()
+	}
 	env := map[string]string{
 		"IP_RANGES_URL": world + "/ip-ranges.json", "AWS_ENDPOINT_URL": world,
 		// As in the smallest function: see
 		// https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
 	}
-	var starting, whole, resident float64
+	var starting, whole, resident, floorWhole, floorResident float64
 	for b.Loop() {
-		b.StopTimer()
-		res, err := http.Post(world+"/empty", "", nil)
-		if err != nil {
-			b.Fatal(err)
-		}
-		res.Body.Close()
-		b.StartTimer()
+		empty()
+		cpu, memory := runFloor(b, floor, world)
+		floorWhole += cpu
+		floorResident += memory
+		empty()
 		r := startRuntime(b, env)
 		<-r.ready
 		starting += cpuTime(b, r.cmd.Process.Pid)
@@ -222,7 +229,50 @@ func BenchmarkColdRun(b *testing.B) {
 	}
 	b.ReportMetric(starting/float64(b.N), "start-cpu-ms")
 	b.ReportMetric(whole/float64(b.N), "cpu-ms")
+	b.ReportMetric(whole/floorWhole, "cpu/floor")
 	b.ReportMetric(resident/float64(b.N), "peak-MiB")
+	b.ReportMetric(resident/floorResident, "peak/floor")
+}
+
+// buildFloor builds the program that makes the calls of a first sync and nothing
+// else, as bootstrap is built, and returns its path.
+func buildFloor(b *testing.B) string {
+	b.Helper()
+	floor := filepath.Join(b.TempDir(), "floor")
+	build := exec.Command("go", "build", "-ldflags", "-s -w", "-tags", "nethttpomithttp2", "-o", floor, "./testdata/floor")
+	if out, err := build.CombinedOutput(); err != nil {
+		b.Fatalf("go build: %v\n%s", err, out)
+	}
+	return floor
+}
+
+// runFloor runs that program and returns its processor time in milliseconds and
+// its memory in MiB.
+func runFloor(b *testing.B, floor, world string) (cpu, resident float64) {
+	b.Helper()
+	cmd := exec.Command(floor)
+	cmd.Env = []string{"AWS_ENDPOINT_URL=" + world, "AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY=secret"}
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil {
+		b.Fatalf("the floor printed %q: %v", line, err)
+	}
+	resident = peakResident(b, cmd.Process.Pid)
+	_ = stdin.Close()
+	if err := cmd.Wait(); err != nil {
+		b.Fatal(err)
+	}
+	return (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds() * 1000, resident
 }
 
 // BenchmarkManyAccounts runs bootstrap for a first sync of 3,000 groups in 200
