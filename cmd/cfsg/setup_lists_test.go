@@ -117,7 +117,7 @@ func TestSetupByList(t *testing.T) {
 // A controller's group is not closed here, even where CloudFront gets in by the
 // lists: it would come back.
 func TestSetupByListClosesNothingOfAController(t *testing.T) {
-	o := newOriginSite(t, clusterShop)
+	o := newOriginSite(t, otherShop(`"elbv2.k8s.aws/cluster": "prod"`)) // the group itself carries no tag
 	o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes")
 	o.refer(false)
 	o.ResetCalls()
