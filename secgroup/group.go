@@ -1,8 +1,33 @@
-// Package secgroup keeps tagged EC2 security groups equal to a set of IP
-// ranges: it discovers the groups, plans the steps that make them equal, and
-// applies the steps.
+// Package secgroup keeps tagged EC2 security groups equal to a set of IP ranges, such as those that package iprange
+// returns. It also keeps tagged prefix lists equal to them.
 //
-// [NewPlan] is a pure function. Only [Discover], [Describe] and [Apply] talk to EC2.
+// The tags of a group say which ports to open, see [ParseSettings]. A sync has three parts. [Discover] describes the groups
+// that carry the tag. [NewPlan] compares them with the wanted ranges and returns the steps that make them equal, in an order
+// in which no address that is open and still wanted is closed on the way. [Apply] takes one step:
+//
+//	groups, err := secgroup.Discover(ctx, client, "cloudfront-ingress")
+//	…
+//	plan, err := secgroup.NewPlan(ctx, groups, secgroup.Request{
+//		Stamp:            secgroup.Stamp{TagKey: "cloudfront-ingress", Services: services, Published: published},
+//		Ranges:           ranges,
+//		RulesPerGroup:    60,
+//		MaxRevokePercent: 50,
+//	})
+//	…
+//	for _, pool := range plan.Pools {
+//		for _, step := range pool.Steps {
+//			if err := secgroup.Apply(ctx, client, step); err != nil {
+//				break // no step of a pool may follow one that failed
+//			}
+//		}
+//	}
+//
+// A rule belongs to this package if its description is a [Stamp] with the tag key; it changes no other rule. With the
+// [Attachments] of the groups, a plan also keeps every network interface open that is open now.
+//
+// For prefix lists, the three parts are [DiscoverLists], [PlanLists] and [Modify].
+//
+// The plans are pure functions of what was discovered. Only the functions that take a client talk to EC2.
 package secgroup
 
 import (
@@ -103,6 +128,20 @@ func (id RuleID) OpensTCP(p PortRange) bool {
 		return true
 	}
 	return false
+}
+
+// Within reports whether the rule opens TCP ports, and none but those listed, which are sorted.
+func (id RuleID) Within(ports []PortRange) bool {
+	if id.Protocol != "tcp" || id.From < 0 {
+		return false
+	}
+	next := id.From // the first port of the rule not yet found to be listed
+	for _, p := range ports {
+		if int32(p.From) <= next && next <= int32(p.To) {
+			next = int32(p.To) + 1
+		}
+	}
+	return next > id.To
 }
 
 // compare orders rules by protocol, ports and source.

@@ -1,0 +1,79 @@
+package secgroup_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net/netip"
+	"time"
+
+	"cloudfront-sg-sync/secgroup"
+)
+
+// A group has one range of an earlier publication. The plan adds the new ones before it revokes the old one, and leaves the
+// office's rule alone.
+func ExampleNewPlan() {
+	stamp := secgroup.Stamp{TagKey: "cloudfront-ingress", Services: []string{"CLOUDFRONT"}, Published: time.Date(2026, 8, 22, 15, 17, 5, 0, time.UTC)}
+	rule := func(source, description string) secgroup.Rule {
+		return secgroup.Rule{
+			RuleID:      secgroup.RuleID{Protocol: "tcp", From: 443, To: 443, Source: secgroup.Source{Prefix: netip.MustParsePrefix(source)}},
+			Description: description,
+		}
+	}
+	groups := []secgroup.Group{{
+		ID: "sg-1", Name: "web", VPC: "vpc-1",
+		Tags:    map[string]string{"cloudfront-ingress": "443"},
+		Ingress: []secgroup.Rule{rule("192.0.2.0/24", "office"), rule("13.32.0.0/15", stamp.String())},
+	}}
+	plan, err := secgroup.NewPlan(context.Background(), groups, secgroup.Request{
+		Stamp:            stamp,
+		Ranges:           []netip.Prefix{netip.MustParsePrefix("18.64.0.0/14"), netip.MustParsePrefix("2600:9000::/28")},
+		RulesPerGroup:    60,
+		MaxRevokePercent: 100,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, step := range plan.Pools[0].Steps {
+		fmt.Println(step)
+		for _, r := range step.Rules {
+			fmt.Println("  ", r.RuleID)
+		}
+	}
+	// Output:
+	// authorize 2 rules in sg-1
+	//    tcp 443 from 18.64.0.0/14
+	//    tcp 443 from 2600:9000::/28
+	// revoke 1 rule in sg-1
+	//    tcp 443 from 13.32.0.0/15
+}
+
+func ExampleParseSettings() {
+	settings, err := secgroup.ParseSettings("cloudfront-ingress", map[string]string{
+		"cloudfront-ingress":      "http, https 8000-8080",
+		"cloudfront-ingress-pool": "edge",
+	})
+	fmt.Println(settings.Ports, settings.Pool, err)
+
+	_, err = secgroup.ParseSettings("cloudfront-ingress", map[string]string{"cloudfront-ingress": "433x"})
+	fmt.Println(err)
+	// Output:
+	// [80 443 8000-8080] edge <nil>
+	// tag cloudfront-ingress="433x": "433x" is not a port; use a number from 1 to 65535, a range such as 8000-8080, http or https
+}
+
+func ExampleStamp() {
+	stamp := secgroup.Stamp{
+		TagKey: "cloudfront-ingress", Services: []string{"CLOUDFRONT_ORIGIN_FACING"}, Within: []string{"CLOUDFRONT"},
+		Published: time.Date(2026, 8, 22, 15, 17, 5, 0, time.UTC),
+	}
+	fmt.Println(stamp)
+	read, ok := secgroup.ParseStamp("cloudfront-ingress", stamp.String())
+	fmt.Println(read.Services, read.Within, ok)
+	_, ok = secgroup.ParseStamp("cloudfront-ingress", "office")
+	fmt.Println(ok)
+	// Output:
+	// cloudfront-ingress: CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT 2026-08-22T15:17:05Z
+	// [CLOUDFRONT_ORIGIN_FACING] [CLOUDFRONT] true
+	// false
+}
