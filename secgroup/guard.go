@@ -164,7 +164,7 @@ func (p *pool) hold(wanted *ipspace.Set) {
 		for k := range p.world.Holders[i].Rules {
 			r := &p.world.Holders[i].Rules[k]
 			rule := p.groups[i].Group.Ingress[k]
-			loses := rule.Protocol != "tcp" || !listed(p.ports, rule.RuleID) || !rule.Source.Prefix.IsValid() || !wanted.ContainsPrefix(rule.Source.Prefix)
+			loses := !rule.Within(p.ports) || !rule.Source.Prefix.IsValid() || !wanted.ContainsPrefix(rule.Source.Prefix)
 			r.Held = r.Owned && (loses || p.countsAlone(rule, before))
 		}
 	}

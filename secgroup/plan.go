@@ -272,18 +272,7 @@ func owned(tagKey string, s Settings, r Rule) bool {
 	if stamped(tagKey, r.Description) {
 		return true
 	}
-	return s.Exclusive && r.Protocol == "tcp" && r.Source.Prefix.IsValid() && listed(s.Ports, r.RuleID)
-}
-
-// listed reports whether every port of a TCP rule is one of the ports.
-func listed(ports []PortRange, r RuleID) bool {
-	next := r.From // the first port of the rule not yet found to be listed
-	for _, p := range ports {
-		if int32(p.From) <= next && next <= int32(p.To) {
-			next = int32(p.To) + 1
-		}
-	}
-	return next > r.To
+	return s.Exclusive && r.Source.Prefix.IsValid() && r.Within(s.Ports)
 }
 
 // SameSteps reports whether both plans take the same steps, and make the same

@@ -292,25 +292,11 @@ func (j revocation) advice(x exposure, here []coverage.Subject) string {
 		return fmt.Sprintf("Do not revoke it yet: at %s it may be all that lets part of %s in. %s", fewNames(shut), j.services, order)
 	}
 	for _, subject := range here {
-		if !within(x.Rule, portsAt(subject, j.ports)) {
+		if !x.Rule.Within(portsAt(subject, j.ports)) {
 			return fmt.Sprintf("%s gets in without it, but it opens more than the managed ports (%s). Find out what else needs that and give it a rule of its own, before you revoke this one.", j.services, x.Rule.RuleID)
 		}
 	}
 	return ""
-}
-
-// within reports whether a rule opens nothing but the ports.
-func within(r secgroup.Rule, ports []secgroup.PortRange) bool {
-	if r.Protocol != "tcp" || r.From < 0 {
-		return false
-	}
-	next := r.From // the first port of the rule not yet found to be listed
-	for _, p := range ports {
-		if int32(p.From) <= next && next <= int32(p.To) {
-			next = int32(p.To) + 1
-		}
-	}
-	return next > r.To
 }
 
 // letsIn reports whether all wanted ranges get in at a network interface, on the

@@ -46,7 +46,7 @@ func (s *Setup) Openings(ctx context.Context, state *State) ([]Opening, error) {
 			case !s.wants(secgroup.FamilyOf(x.Rule.Source.Prefix)):
 				o.Advice = fmt.Sprintf("It is of %s, and no %[1]s range is wanted here, so it is not known who of CloudFront gets in by it: "+
 					"ask for both families and for a service that has ranges of it.", secgroup.FamilyOf(x.Rule.Source.Prefix))
-			case !within(x.Rule, s.Ports):
+			case !x.Rule.Within(s.Ports):
 				o.Advice = fmt.Sprintf("It opens more than port %s, and to close it closes that too. Find out what else needs it, give that a rule of its own, and revoke this one; "+
 					"or name all its ports with --port.", portList(s.Ports))
 				if x.Rule.Protocol != "tcp" {
@@ -100,20 +100,6 @@ func (s *Setup) shutOut(state *State, subjects []coverage.Subject, group string)
 		}
 	}
 	return shut
-}
-
-// within reports whether a rule opens nothing but the ports.
-func within(r secgroup.Rule, ports []secgroup.PortRange) bool {
-	if r.Protocol != "tcp" || r.From < 0 {
-		return false
-	}
-	next := r.From // the first port of the rule not yet found to be listed
-	for _, p := range ports {
-		if int32(p.From) <= next && next <= int32(p.To) {
-			next = int32(p.To) + 1
-		}
-	}
-	return next > r.To
 }
 
 // Closing returns the steps that close those of the approved openings that can
