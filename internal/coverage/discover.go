@@ -55,10 +55,10 @@ type lookup struct {
 	filter string
 	values []string
 	// names are what must be found, of says what an interface is found as, and
-	// missing is the error for a name that is not.
+	// unknown is the error for a name that no interface has.
 	names   []string
 	of      func(types.NetworkInterface) []string
-	missing string
+	unknown string
 }
 
 // lookups returns what finds the interfaces that a selector means.
@@ -68,8 +68,8 @@ func lookups(s Selector) []lookup {
 		{"attachment.instance-id", s.Instances, s.Instances, instanceOf, "instance %s has no network interface; check the ID and the region, and whether it was terminated"},
 	}
 	// one finds what has one name only.
-	one := func(filter string, values []string, name, missing string) {
-		all = append(all, lookup{filter, values, []string{name}, func(types.NetworkInterface) []string { return []string{name} }, missing})
+	one := func(filter string, values []string, name, unknown string) {
+		all = append(all, lookup{filter, values, []string{name}, func(types.NetworkInterface) []string { return []string{name} }, unknown})
 	}
 	for _, name := range s.LoadBalancers {
 		one("description", descriptionsOf(name), name, "there is no network interface of a load balancer %s; check the name and the region")
@@ -97,7 +97,7 @@ func interfacesOf(ctx context.Context, api API, s Selector) ([]types.NetworkInte
 		if err != nil {
 			return nil, err
 		}
-		errs = append(errs, missing(l.names, collect(some, l.of), l.missing)...)
+		errs = append(errs, notFound(l.names, collect(some, l.of), l.unknown)...)
 		for _, i := range some {
 			if id := aws.ToString(i.NetworkInterfaceId); !known[id] {
 				known[id] = true
@@ -214,7 +214,7 @@ func groupsOf(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, s Se
 			errs = append(errs, fmt.Errorf("%s: %w", g.ID, g.Err))
 		}
 	}
-	return groups, joined(append(errs, missing(ids, found, "there is no security group %s; check the ID, the account and the region")...))
+	return groups, joined(append(errs, notFound(ids, found, "there is no security group %s; check the ID, the account and the region")...))
 }
 
 // pick returns the groups with the given IDs, each once, in their order.

@@ -55,9 +55,9 @@ type NotFoundError struct{ text string }
 
 func (e *NotFoundError) Error() string { return e.text }
 
-// missing returns an error for each of the wanted that is not among the found,
+// notFound returns an error for each of the wanted that is not among the found,
 // in words that format says.
-func missing(wanted, found []string, format string) []error {
+func notFound(wanted, found []string, format string) []error {
 	var errs []error
 	for _, name := range wanted {
 		if !slices.Contains(found, name) {

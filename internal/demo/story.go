@@ -80,7 +80,7 @@ func (s *story) firstNotification(ctx context.Context) error {
 	for range r.Summary.Changed {
 		calls = append(calls, authorize)
 	}
-	return s.verify(r, s.original, outcome{added: ipv4 + ipv6, calls: calls, feed: http.StatusOK})
+	return s.verify(r, s.original, expectation{added: ipv4 + ipv6, calls: calls, feed: http.StatusOK})
 }
 
 // publishedChange is step 3.
@@ -94,7 +94,7 @@ func (s *story) publishedChange(ctx context.Context) error {
 		"addresses, so its rule stays.", s.change.recut)
 	s.showRun(r)
 	s.showGroups(s.list(webPool), "change", r)
-	return s.verify(r, s.revised, outcome{
+	return s.verify(r, s.revised, expectation{
 		added: 1, revoked: 1, calls: []string{describe, look, authorize, revoke}, feed: http.StatusOK,
 	})
 }
@@ -108,7 +108,7 @@ func (s *story) repeatedNotification(ctx context.Context) error {
 	s.step("SNS delivers the same notification a second time")
 	s.page.Say("The file is still the same, says the feed, and the groups are right: one look is all it takes.")
 	s.showRun(r)
-	return s.verify(r, s.revised, outcome{calls: []string{describe}, feed: http.StatusNotModified})
+	return s.verify(r, s.revised, expectation{calls: []string{describe}, feed: http.StatusNotModified})
 }
 
 // repair is step 5.
@@ -126,7 +126,7 @@ func (s *story) repair(ctx context.Context) error {
 		"of the office alone.", damage.lost, damage.stray)
 	s.showRun(r)
 	s.showGroups(s.list(webPool), "change", r)
-	return s.verify(r, s.revised, outcome{
+	return s.verify(r, s.revised, expectation{
 		added: 1, revoked: 1, calls: []string{describe, look, authorize, revoke}, feed: http.StatusNotModified,
 	})
 }
@@ -147,7 +147,7 @@ func (s *story) dryRun(ctx context.Context) error {
 	s.showRun(r)
 	s.showGroups(groups, "would change", r)
 	ipv4, ipv6 := s.revised.rules()
-	if err := s.verify(r, s.revised, outcome{
+	if err := s.verify(r, s.revised, expectation{
 		added: ipv4 + ipv6, calls: []string{describe}, feed: http.StatusNotModified,
 	}); err != nil {
 		return err

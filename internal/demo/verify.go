@@ -17,8 +17,8 @@ const (
 	revoke    = "RevokeSecurityGroupIngress"
 )
 
-// An outcome is what the demo has said a run would do.
-type outcome struct {
+// An expectation is what the demo has said a run would do.
+type expectation struct {
 	added, revoked int
 	calls          []string
 	feed           int // the HTTP status of its answer
@@ -26,7 +26,7 @@ type outcome struct {
 
 // verify compares a run and its effects with what they should be: the answer,
 // the calls, the rules of the pool, the foreign rules, and all states between.
-func (s *story) verify(r *run, d *document, want outcome) error {
+func (s *story) verify(r *run, d *document, want expectation) error {
 	if r.Summary.Added != want.added || r.Summary.Revoked != want.revoked {
 		return fmt.Errorf("step %d: %d rules were added and %d revoked, instead of %d and %d",
 			s.steps, r.Summary.Added, r.Summary.Revoked, want.added, want.revoked)

@@ -79,26 +79,26 @@ const (
 func (e *Engine) Run(ctx context.Context, req Request) (*Report, error) {
 	report := NewReport(req.DryRun)
 	fetch := e.startFetch(ctx, req)
-	outcomes := make([]*outcome, len(e.Targets))
+	results := make([]*targetReport, len(e.Targets))
 	var running errgroup.Group
 	running.SetLimit(targetsAtOnce)
 	for i, t := range e.Targets {
 		running.Go(func() error {
-			o := &outcome{target: t}
-			outcomes[i] = o
-			if err := e.guard(ctx, func() { e.sync(ctx, o, fetch, req) }); err != nil {
-				o.fail(err)
+			tr := &targetReport{target: t}
+			results[i] = tr
+			if err := e.guard(ctx, func() { e.sync(ctx, tr, fetch, req) }); err != nil {
+				tr.fail(err)
 			}
 			return nil
 		})
 	}
-	_ = running.Wait() // failures are in the outcomes
+	_ = running.Wait() // failures are in the results
 	publication, err := fetch()
 	var errs []error
 	if err != nil {
 		errs = append(errs, err)
-		for _, o := range outcomes {
-			errs = append(errs, o.errs...)
+		for _, tr := range results {
+			errs = append(errs, tr.errs...)
 		}
 		return report, report.fail(errs)
 	}
@@ -109,19 +109,19 @@ func (e *Engine) Run(ctx context.Context, req Request) (*Report, error) {
 		}
 	}
 	report.Looked = req.Look
-	for _, o := range outcomes {
-		report.add(o)
-		report.Looked = report.Looked && o.planned && !o.blind
-		errs = append(errs, o.errs...)
+	for _, tr := range results {
+		report.add(tr)
+		report.Looked = report.Looked && tr.planned && !tr.blind
+		errs = append(errs, tr.errs...)
 	}
-	if !slices.ContainsFunc(outcomes, func(o *outcome) bool { return !o.planned }) {
+	if !slices.ContainsFunc(results, func(tr *targetReport) bool { return !tr.planned }) {
 		errs = append(errs, e.unknownGroups(req.GroupIDs, report.has)...)
 	}
 	return report, report.fail(errs)
 }
 
 // startFetch starts to fetch the file, while the groups are described, and
-// returns a function that waits for the outcome.
+// returns a function that waits for it.
 func (e *Engine) startFetch(ctx context.Context, req Request) func() (*iprange.Publication, error) {
 	var (
 		publication = &iprange.Publication{} // no file is needed to close

@@ -232,13 +232,13 @@ func listFailures(pool secgroup.ListPool, only []string) []error {
 
 // beginLists returns the reports of a pool's lists, by ID, with what is known of
 // them before the first change.
-func (o *outcome) beginLists(pool secgroup.ListPool, only []string) map[string]*PrefixListReport {
+func (tr *targetReport) beginLists(pool secgroup.ListPool, only []string) map[string]*PrefixListReport {
 	reports := map[string]*PrefixListReport{}
 	for _, l := range pool.Lists {
 		if !wanted(l.List.ID, only) {
 			continue
 		}
-		r := o.list(l)
+		r := tr.list(l)
 		reports[l.List.ID] = r
 		r.Version, r.MaxEntries, r.Error = l.List.Version, l.List.MaxEntries, ""
 		if err := errors.Join(l.Err, pool.Err); err != nil {
@@ -249,13 +249,13 @@ func (o *outcome) beginLists(pool secgroup.ListPool, only []string) map[string]*
 }
 
 // list returns the report of a list, making it if it is the first.
-func (o *outcome) list(l secgroup.ListPlan) *PrefixListReport {
-	if i := slices.IndexFunc(o.lists, func(r *PrefixListReport) bool { return r.PrefixListID == l.List.ID }); i >= 0 {
-		return o.lists[i]
+func (tr *targetReport) list(l secgroup.ListPlan) *PrefixListReport {
+	if i := slices.IndexFunc(tr.lists, func(r *PrefixListReport) bool { return r.PrefixListID == l.List.ID }); i >= 0 {
+		return tr.lists[i]
 	}
 	r := &PrefixListReport{
-		Account:      o.target.Account,
-		Region:       o.target.Region,
+		Account:      tr.target.Account,
+		Region:       tr.target.Region,
 		PrefixListID: l.List.ID,
 		Name:         l.List.Name,
 		Pool:         l.Settings.Pool,
@@ -263,6 +263,6 @@ func (o *outcome) list(l secgroup.ListPlan) *PrefixListReport {
 		Kept:         l.Kept,
 		Foreign:      l.Foreign,
 	}
-	o.lists = append(o.lists, r)
+	tr.lists = append(tr.lists, r)
 	return r
 }

@@ -105,20 +105,20 @@ func (r *Report) published(p *iprange.Publication) {
 }
 
 // add takes over what became of one account and region.
-func (r *Report) add(o *outcome) {
-	r.Capacity.add(o.capacity)
-	if o.described {
+func (r *Report) add(tr *targetReport) {
+	r.Capacity.add(tr.capacity)
+	if tr.described {
 		r.Described++
 	}
-	r.Warnings = append(r.Warnings, o.warnings...)
-	r.Incomplete += o.incomplete
-	r.Denied = r.Denied || o.target.Account == "" && slices.ContainsFunc(o.errs, awserr.IsDenied)
-	for _, g := range o.groups {
+	r.Warnings = append(r.Warnings, tr.warnings...)
+	r.Incomplete += tr.incomplete
+	r.Denied = r.Denied || tr.target.Account == "" && slices.ContainsFunc(tr.errs, awserr.IsDenied)
+	for _, g := range tr.groups {
 		r.Groups = append(r.Groups, *g)
 		r.Summary.Count(g.Added, g.Revoked, g.Error != "")
 	}
 	r.Changed = r.Changed || r.Summary.Changed > 0
-	for _, l := range o.lists {
+	for _, l := range tr.lists {
 		r.PrefixLists = append(r.PrefixLists, *l)
 		r.Changed = r.Changed || l.Added+l.Removed > 0
 	}
@@ -158,8 +158,8 @@ func (r *Report) fail(errs []error) error {
 	return errors.Join(errs...)
 }
 
-// outcome is what became of one target.
-type outcome struct {
+// targetReport is what became of one target, before it goes into the Report of all.
+type targetReport struct {
 	target *Target
 	groups []*GroupReport      // in the order of the plan
 	lists  []*PrefixListReport // as well
@@ -183,35 +183,35 @@ type outcome struct {
 
 // restart forgets what an earlier plan failed with, and the groups that it
 // changed nothing of: they may be gone.
-func (o *outcome) restart() {
-	o.errs, o.warnings, o.incomplete = nil, nil, 0
-	for _, g := range o.shared {
-		o.warnings = append(o.warnings, fmt.Sprintf("%v: %s is shared by account %s: it is left alone; its owner has to sync it", o.target, g.ID, g.Owner))
+func (tr *targetReport) restart() {
+	tr.errs, tr.warnings, tr.incomplete = nil, nil, 0
+	for _, g := range tr.shared {
+		tr.warnings = append(tr.warnings, fmt.Sprintf("%v: %s is shared by account %s: it is left alone; its owner has to sync it", tr.target, g.ID, g.Owner))
 	}
-	o.groups = slices.DeleteFunc(o.groups, func(r *GroupReport) bool { return r.Added+r.Revoked == 0 })
-	for _, r := range o.groups {
+	tr.groups = slices.DeleteFunc(tr.groups, func(r *GroupReport) bool { return r.Added+r.Revoked == 0 })
+	for _, r := range tr.groups {
 		r.Error = ""
 	}
-	o.lists = slices.DeleteFunc(o.lists, func(r *PrefixListReport) bool { return r.Added+r.Removed == 0 })
-	for _, r := range o.lists {
+	tr.lists = slices.DeleteFunc(tr.lists, func(r *PrefixListReport) bool { return r.Added+r.Removed == 0 })
+	for _, r := range tr.lists {
 		r.Error = ""
 	}
-	if o.look.err != nil {
-		o.fail(o.look.err)
+	if tr.look.err != nil {
+		tr.fail(tr.look.err)
 	}
-	if o.look.warning != "" {
-		o.warnings = append(o.warnings, o.look.warning)
+	if tr.look.warning != "" {
+		tr.warnings = append(tr.warnings, tr.look.warning)
 	}
 }
 
 // group returns the report of a group, making it if it is the first.
-func (o *outcome) group(g secgroup.GroupPlan) *GroupReport {
-	if i := slices.IndexFunc(o.groups, func(r *GroupReport) bool { return r.GroupID == g.Group.ID }); i >= 0 {
-		return o.groups[i]
+func (tr *targetReport) group(g secgroup.GroupPlan) *GroupReport {
+	if i := slices.IndexFunc(tr.groups, func(r *GroupReport) bool { return r.GroupID == g.Group.ID }); i >= 0 {
+		return tr.groups[i]
 	}
 	r := &GroupReport{
-		Account: o.target.Account,
-		Region:  o.target.Region,
+		Account: tr.target.Account,
+		Region:  tr.target.Region,
 		GroupID: g.Group.ID,
 		Name:    g.Group.Name,
 		Pool:    g.Settings.Pool,
@@ -222,61 +222,63 @@ func (o *outcome) group(g secgroup.GroupPlan) *GroupReport {
 	for _, p := range g.Settings.Ports {
 		r.Ports = append(r.Ports, p.String())
 	}
-	o.groups = append(o.groups, r)
+	tr.groups = append(tr.groups, r)
 	return r
 }
 
 // notePlan notes that the target is planned, and what the plan could not see.
-func (o *outcome) notePlan(plan *secgroup.Plan) {
-	o.planned, o.blind = true, plan.Blind
+func (tr *targetReport) notePlan(plan *secgroup.Plan) {
+	tr.planned, tr.blind = true, plan.Blind
 	if plan.Blind {
-		o.warnings = append(o.warnings, fmt.Sprintf("%v: nobody may see which network interfaces have the groups, so no rule is revoked that another group has replaced: grant ec2:DescribeNetworkInterfaces", o.target))
+		tr.warnings = append(tr.warnings, fmt.Sprintf("%v: nobody may see which network interfaces have the groups, so no rule is revoked that another group has replaced: grant ec2:DescribeNetworkInterfaces", tr.target))
 	}
 }
 
 // conclude notes what became of a pool. It reports whether planning again may help.
-func (o *outcome) conclude(pool secgroup.PoolPlan, failed error, only []string, r *refusals) (again bool) {
+func (tr *targetReport) conclude(pool secgroup.PoolPlan, failed error, only []string, r *refusals) (again bool) {
 	for _, err := range failuresOf(pool, only) {
-		o.fail(err)
+		tr.fail(err)
 	}
-	o.warn(pool)
+	tr.warn(pool)
 	if failed == nil {
 		return false
 	}
-	o.fail(failed)
+	tr.fail(failed)
 	if secgroup.IsConflict(failed) {
-		o.target.forgetQuota(failed)
+		tr.target.forgetQuota(failed)
 	}
 	return r.note(failed, pool)
 }
 
 // concludeLists does for a pool of prefix lists what conclude does for one of groups.
-func (o *outcome) concludeLists(pool secgroup.ListPool, failed error, only []string, r *refusals) (again bool) {
+func (tr *targetReport) concludeLists(pool secgroup.ListPool, failed error, only []string, r *refusals) (again bool) {
 	for _, err := range listFailures(pool, only) {
-		o.fail(err)
+		tr.fail(err)
 	}
 	for _, w := range pool.Warnings {
-		o.warnings = append(o.warnings, fmt.Sprintf("%v: %s", o.target, w))
+		tr.warnings = append(tr.warnings, fmt.Sprintf("%v: %s", tr.target, w))
 	}
 	if failed == nil {
 		return false
 	}
-	o.fail(failed)
+	tr.fail(failed)
 	return r.noteChange(failed, pool)
 }
 
 // warn notes what needs a person although the pool does not fail.
-func (o *outcome) warn(pool secgroup.PoolPlan) {
+func (tr *targetReport) warn(pool secgroup.PoolPlan) {
 	for _, w := range pool.Warnings {
-		o.warnings = append(o.warnings, fmt.Sprintf("%v: %s", o.target, w))
+		tr.warnings = append(tr.warnings, fmt.Sprintf("%v: %s", tr.target, w))
 	}
 	for _, eni := range pool.Interfaces {
 		if eni.Lacks > 0 {
-			o.incomplete++
-			o.warnings = append(o.warnings, fmt.Sprintf("%v: %v", o.target, eni))
+			tr.incomplete++
+			tr.warnings = append(tr.warnings, fmt.Sprintf("%v: %v", tr.target, eni))
 		}
 	}
 }
 
 // fail notes an error of the target.
-func (o *outcome) fail(err error) { o.errs = append(o.errs, fmt.Errorf("%v: %w", o.target, err)) }
+func (tr *targetReport) fail(err error) {
+	tr.errs = append(tr.errs, fmt.Errorf("%v: %w", tr.target, err))
+}

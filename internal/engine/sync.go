@@ -28,19 +28,19 @@ const (
 	firstPause = time.Second
 )
 
-// sync makes the target of an outcome equal to the published ranges. Where
+// sync makes the target of a report equal to the published ranges. Where
 // someone else changes a group meanwhile, it looks again and plans again. Where
 // EC2 refuses a change of a group for good, that group is left alone and the
 // rest of its pool is planned without it.
-func (e *Engine) sync(ctx context.Context, o *outcome, fetch func() (*iprange.Publication, error), req Request) {
-	t := o.target
+func (e *Engine) sync(ctx context.Context, tr *targetReport, fetch func() (*iprange.Publication, error), req Request) {
+	t := tr.target
 	t.askedNow = false
 	began := time.Now()
-	groups, lists, err := e.discover(ctx, o)
+	groups, lists, err := e.discover(ctx, tr)
 	publication, fetchErr := fetch()
 	if fetchErr != nil {
 		if err != nil {
-			o.fail(err)
+			tr.fail(err)
 		}
 		return // the run fails as a whole
 	}
@@ -48,14 +48,14 @@ func (e *Engine) sync(ctx context.Context, o *outcome, fetch func() (*iprange.Pu
 	pause := cmp.Or(e.pause, firstPause)
 	for n := 1; ; n++ {
 		if err == nil && time.Since(began) > staleAfter {
-			groups, lists, err = e.discover(ctx, o)
+			groups, lists, err = e.discover(ctx, tr)
 		}
 		if err != nil {
-			o.fail(err)
+			tr.fail(err)
 			return
 		}
-		o.described = true
-		again := e.once(ctx, o, groups, lists, publication, req, r)
+		tr.described = true
+		again := e.once(ctx, tr, groups, lists, publication, req, r)
 		// What was approved was one plan, and no other.
 		if !again || n >= maxPlans || req.Approved != nil {
 			return
@@ -65,7 +65,7 @@ func (e *Engine) sync(ctx context.Context, o *outcome, fetch func() (*iprange.Pu
 			if !sleep(ctx, pause) {
 				return
 			}
-			groups, lists, err = e.discover(ctx, o)
+			groups, lists, err = e.discover(ctx, tr)
 			began = time.Now()
 			if err != nil || n >= maxPlans || !r.unexplained(groups) {
 				break
@@ -93,13 +93,13 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // discover describes the groups and the prefix lists of a target, and leaves out
 // those that other accounts share with it.
-func (e *Engine) discover(ctx context.Context, o *outcome) ([]secgroup.Group, []secgroup.PrefixList, error) {
-	groups, lists, err := e.look(ctx, o.target)
+func (e *Engine) discover(ctx context.Context, tr *targetReport) ([]secgroup.Group, []secgroup.PrefixList, error) {
+	groups, lists, err := e.look(ctx, tr.target)
 	if err != nil {
 		return nil, nil, err
 	}
-	o.look = lists
-	groups, o.shared, err = o.target.own(ctx, groups)
+	tr.look = lists
+	groups, tr.shared, err = tr.target.own(ctx, groups)
 	return groups, lists.found, err
 }
 
@@ -168,27 +168,27 @@ func (r *refusals) repeated(plan *secgroup.Plan) bool {
 
 // once plans a target and applies the plan. It reports whether planning again
 // may help.
-func (e *Engine) once(ctx context.Context, o *outcome, groups []secgroup.Group, lists []secgroup.PrefixList, publication *iprange.Publication, req Request, r *refusals) (again bool) {
-	o.restart()
-	plan, err := e.planTarget(ctx, o.target, groups, lists, publication, req, r)
+func (e *Engine) once(ctx context.Context, tr *targetReport, groups []secgroup.Group, lists []secgroup.PrefixList, publication *iprange.Publication, req Request, r *refusals) (again bool) {
+	tr.restart()
+	plan, err := e.planTarget(ctx, tr.target, groups, lists, publication, req, r)
 	if err == nil && req.Approved != nil {
-		if approved := req.Approved[o.target]; approved == nil || !plan.SameSteps(approved) {
+		if approved := req.Approved[tr.target]; approved == nil || !plan.SameSteps(approved) {
 			err = ErrOutdated
 		}
 	}
 	if err != nil {
-		o.fail(err)
+		tr.fail(err)
 		return false
 	}
-	o.notePlan(plan)
+	tr.notePlan(plan)
 	pools, listPools := concerned(plan.Pools, req.GroupIDs), concernedLists(plan.Lists, req.GroupIDs)
-	o.capacity = capacityOf(pools, publication.Merged())
-	failed, listFailed := e.applyAll(ctx, o, pools, listPools, req)
+	tr.capacity = capacityOf(pools, publication.Merged())
+	failed, listFailed := e.applyAll(ctx, tr, pools, listPools, req)
 	for i, pool := range listPools {
-		again = o.concludeLists(pool, listFailed[i], req.GroupIDs, r) || again
+		again = tr.concludeLists(pool, listFailed[i], req.GroupIDs, r) || again
 	}
 	for i, pool := range pools {
-		again = o.conclude(pool, failed[i], req.GroupIDs, r) || again
+		again = tr.conclude(pool, failed[i], req.GroupIDs, r) || again
 	}
 	return again
 }
@@ -212,21 +212,21 @@ func (e *Engine) planTarget(ctx context.Context, t *Target, groups []secgroup.Gr
 }
 
 // applyAll applies the plans of all pools, some at a time. It returns what failed, in the order of the pools.
-func (e *Engine) applyAll(ctx context.Context, o *outcome, pools []secgroup.PoolPlan, listPools []secgroup.ListPool, req Request) (failed, listFailed []error) {
+func (e *Engine) applyAll(ctx context.Context, tr *targetReport, pools []secgroup.PoolPlan, listPools []secgroup.ListPool, req Request) (failed, listFailed []error) {
 	failed, listFailed = make([]error, len(pools)), make([]error, len(listPools))
 	var running errgroup.Group
 	running.SetLimit(poolsAtOnce)
 	for i, pool := range pools {
-		reports := o.begin(pool, req.GroupIDs)
+		reports := tr.begin(pool, req.GroupIDs)
 		running.Go(func() error {
-			failed[i] = e.alone(ctx, pool.Name, reportErrors(reports), func() error { return e.apply(ctx, o.target, pool, reports, req) })
+			failed[i] = e.alone(ctx, pool.Name, reportErrors(reports), func() error { return e.apply(ctx, tr.target, pool, reports, req) })
 			return nil
 		})
 	}
 	for i, pool := range listPools {
-		reports := o.beginLists(pool, req.GroupIDs)
+		reports := tr.beginLists(pool, req.GroupIDs)
 		running.Go(func() error {
-			listFailed[i] = e.alone(ctx, pool.Name, reportErrors(reports), func() error { return e.modify(ctx, o.target, pool, reports, req) })
+			listFailed[i] = e.alone(ctx, pool.Name, reportErrors(reports), func() error { return e.modify(ctx, tr.target, pool, reports, req) })
 			return nil
 		})
 	}
@@ -280,13 +280,13 @@ func (e *Engine) request(publication *iprange.Publication, req Request) secgroup
 
 // begin returns the reports of a pool's groups, by ID, with what is known of
 // them before the first step.
-func (o *outcome) begin(pool secgroup.PoolPlan, only []string) map[string]*GroupReport {
+func (tr *targetReport) begin(pool secgroup.PoolPlan, only []string) map[string]*GroupReport {
 	reports := map[string]*GroupReport{}
 	for _, g := range pool.Groups {
 		if !wanted(g.Group.ID, only) {
 			continue
 		}
-		r := o.group(g)
+		r := tr.group(g)
 		reports[g.Group.ID] = r
 		r.Error = ""
 		if err := errors.Join(g.Err, pool.Err); err != nil {
