@@ -297,7 +297,7 @@ resource "aws_sqs_queue_policy" "failed_events" {
 # ---- Who is told ---------------------------------------------------------------------------------------------------
 
 locals {
-  # What an alarm has where it says nothing else.
+  # What each alarm has unless it says otherwise.
   usual_alarm = {
     namespace           = var.metrics_namespace
     dimensions          = { FunctionName = aws_lambda_function.sync.function_name }
@@ -352,7 +352,7 @@ locals {
   }
 }
 
-# Without metrics of the function's own there are only the alarms on AWS's.
+# With metrics_namespace = "none" only the alarms that name a namespace of AWS's are made.
 resource "aws_cloudwatch_metric_alarm" "sync" {
   for_each = { for name, alarm in local.alarms : name => merge(local.usual_alarm, alarm) if local.emits_metrics || can(alarm.namespace) }
 

@@ -71,12 +71,11 @@ func (r release) functionZip(arch string) string {
 	return fmt.Sprintf("%s_%s_lambda_%s.zip", name, r.version, arch)
 }
 
-// known are the names that people know what Go calls otherwise by.
-var known = map[string]string{"amd64": "x86_64", "darwin": "macos"}
+// everyday are the usual names of what Go calls otherwise.
+var everyday = map[string]string{"amd64": "x86_64", "darwin": "macos"}
 
-// nameKnown returns the name that people know an operating system or an
-// architecture of Go by.
-func nameKnown(goName string) string { return cmp.Or(known[goName], goName) }
+// usualName returns the usual name of an operating system or an architecture of Go.
+func usualName(goName string) string { return cmp.Or(everyday[goName], goName) }
 
 // packFunctions packs the function as Lambda takes it. See
 // https://docs.aws.amazon.com/lambda/latest/dg/golang-package.html
@@ -91,7 +90,7 @@ func (r release) packFunctions() error {
 		if err != nil {
 			return err
 		}
-		if err := writeZip(r.path(r.functionZip(nameKnown(arch))), []entry{{"bootstrap", program, 0o755}}); err != nil {
+		if err := writeZip(r.path(r.functionZip(usualName(arch))), []entry{{"bootstrap", program, 0o755}}); err != nil {
 			return err
 		}
 	}
@@ -116,7 +115,7 @@ func (r release) packCommands() error {
 	accompanying = append(accompanying, entry{"LICENSE", license, 0o644})
 	for _, folder := range folders {
 		system, arch, _ := strings.Cut(strings.TrimPrefix(filepath.Base(folder), "cfsg-"), "-")
-		archive := r.path(strings.Join([]string{"cfsg", r.version, nameKnown(system), nameKnown(arch)}, "_"))
+		archive := r.path(strings.Join([]string{"cfsg", r.version, usualName(system), usualName(arch)}, "_"))
 		program, write, suffix := "cfsg", writeTarGz, ".tar.gz"
 		if system == "windows" {
 			program, write, suffix = "cfsg.exe", writeZip, ".zip"

@@ -57,6 +57,8 @@ func pack(t *testing.T) (dist string, files map[string][]byte) {
 func TestRelease(t *testing.T) {
 	t.Chdir("../..")
 	dist, files := pack(t)
+	t.Run("templates", func(t *testing.T) { checkTemplates(t, dist, files) })
+	t.Run("notes", func(t *testing.T) { checkNotes(t, files) })
 
 	// Packed twice, in folders that have other names, it is the same.
 	if _, again := pack(t); !maps.EqualFunc(files, again, bytes.Equal) {
@@ -104,9 +106,8 @@ func TestRelease(t *testing.T) {
 // The templates say where the code is, and need no building; the plain one needs
 // no SAM either, as a service-managed StackSet asks for. See
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStackSet.html
-func TestReleasedTemplates(t *testing.T) {
-	t.Chdir("../..")
-	dist, files := pack(t)
+func checkTemplates(t *testing.T, dist string, files map[string][]byte) {
+	t.Helper()
 	for _, want := range []string{"SemanticVersion: 1.2.3\n", "CodeUri: ./cloudfront-sg-sync_v1.2.3_lambda_arm64.zip\n", "LicenseUrl: LICENSE\n"} {
 		if !strings.Contains(string(files["cloudfront-sg-sync_v1.2.3.sam.yaml"]), want) {
 			t.Errorf("the SAM template lacks %q", want)
@@ -177,8 +178,8 @@ func checkPlain(t *testing.T, text []byte) {
 	}
 }
 
-// The page of a release says what is new, and names no file that there is none of.
-func TestNotes(t *testing.T) {
+// The page of a release says what is new.
+func TestChanges(t *testing.T) {
 	const changelog = "# Changelog\n\n## [Unreleased]\n\n- next\n\n## [1.2.3] - 2026-11-30\n\n- this\n\n## [1.2.2]\n\n- last\n"
 	for version, want := range map[string]string{"v1.2.3": "- this", "v1.2.2": "- last", "v2.0.0": "- next"} {
 		if got, ok := (release{version: version}).changes(changelog); strings.TrimSpace(got) != want || !ok {
@@ -188,8 +189,12 @@ func TestNotes(t *testing.T) {
 	if got, ok := (release{version: "v1.0.0"}).changes("# Changelog\n"); ok {
 		t.Errorf("an empty changelog has %q", got)
 	}
-	t.Chdir("../..")
-	dist, _ := pack(t)
+}
+
+// checkNotes finds files of cfsg that the page of a release does not name, and
+// files that it names and there are none of.
+func checkNotes(t *testing.T, files map[string][]byte) {
+	t.Helper()
 	makefile, err := os.ReadFile("Makefile")
 	if err != nil {
 		t.Fatal(err)
@@ -198,17 +203,18 @@ func TestNotes(t *testing.T) {
 	platforms, _, _ = strings.Cut(platforms, "\n")
 	for platform := range strings.FieldsSeq(platforms) {
 		system, arch, _ := strings.Cut(platform, "-")
-		if file := "cfsg_VERSION_" + nameKnown(system) + "_" + nameKnown(arch) + "."; strings.Count(whichFile, file) != 1 {
+		if file := "cfsg_VERSION_" + usualName(system) + "_" + usualName(arch) + "."; strings.Count(whichFile, file) != 1 {
 			t.Errorf("the notes do not name %s", file)
 		}
 	}
-	if packed := strings.Count(whichFile, "cfsg_VERSION_"); packed != len(strings.Fields(platforms)) {
-		t.Errorf("the notes name %d files of cfsg, the Makefile has %q", packed, platforms)
+	if named := strings.Count(whichFile, "cfsg_VERSION_"); named != len(strings.Fields(platforms)) {
+		t.Errorf("the notes name %d files of cfsg, the Makefile has %q", named, platforms)
 	}
 	for _, file := range regexp.MustCompile(`(cloudfront-sg-sync_\S+|member-role\S+)\b`).FindAllString(whichFile, -1) {
 		file = strings.ReplaceAll(file, "VERSION", "v1.2.3")
-		if _, err := os.Stat(filepath.Join(dist, file)); err != nil && !strings.HasSuffix(file, ".cdx.json") && !strings.HasSuffix(file, ".template.json") {
-			t.Errorf("the notes name a file that is none of the release: %v", err)
+		// The one is of cyclonedx-gomod, the other of SAM's translator, which need not be here.
+		if files[file] == nil && !strings.HasSuffix(file, ".cdx.json") && !strings.HasSuffix(file, ".template.json") {
+			t.Errorf("the notes name %s, which is none of the release", file)
 		}
 	}
 }
