@@ -281,8 +281,12 @@ func TestSetupRefusedAtEveryCall(t *testing.T) {
 			switch {
 			case c.Service == "servicequotas":
 				told, code = stdout, code+exitError // it is reckoned with the default
-			case c.Action == "DescribeManagedPrefixLists" && code == exitOK:
-				return // it is for lists that nobody asks for here
+			case c.Action == "DescribeManagedPrefixLists":
+				if code != exitOK { // it is for lists, and there are none
+					t.Errorf("exit code %d, %s", code, told)
+				}
+				o.closed(3)
+				return
 			}
 			if code != exitError || !strings.Contains(told, c.Service+":"+c.Action) {
 				t.Errorf("exit code %d, %s", code, told)

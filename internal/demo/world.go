@@ -96,12 +96,17 @@ type run struct {
 func (w *world) invoke(ctx context.Context, event []byte) (*run, error) {
 	w.endpoint.ResetCalls()
 	answer, err := w.handler.Invoke(ctx, event)
-	// The look for prefix lists goes on beside that for groups, and here there are none.
-	calls := slices.DeleteFunc(w.endpoint.ResetCalls(), func(c ec2sim.Call) bool { return c.Action == "DescribeManagedPrefixLists" })
+	// The look for prefix lists goes on beside that for groups, and finds none: the
+	// story is about groups.
+	all := w.endpoint.ResetCalls()
+	calls := slices.DeleteFunc(slices.Clone(all), func(c ec2sim.Call) bool { return c.Action == "DescribeManagedPrefixLists" })
 	r := &run{calls: calls, feed: w.feed.lastStatus()}
 	w.calls += len(r.calls)
 	if err != nil {
 		return nil, fmt.Errorf("the function: %w", err)
+	}
+	if n := len(all) - len(calls); n != 1 {
+		return nil, fmt.Errorf("the function looked for prefix lists %d times instead of once", n)
 	}
 	if err := json.Unmarshal(answer, &r.Report); err != nil {
 		return nil, fmt.Errorf("the function's answer: %w", err)
