@@ -14,6 +14,7 @@ import (
 )
 
 func main() {
+	collectLate()
 	log := lambdacontext.NewLogger()
 	handler, err := newHandler(log)
 	if err != nil {
