@@ -21,17 +21,17 @@ type planDocument struct {
 
 // wantedRanges say what a proposal is made from.
 type wantedRanges struct {
-	SyncToken   string            `json:"syncToken"`
-	PublishedAt time.Time         `json:"publishedAt"`
-	Services    []string          `json:"services"`
-	Within      []string          `json:"within"`
-	Ranges      engine.RangeCount `json:"ranges"`
+	SyncToken   string           `json:"syncToken"`
+	PublishedAt time.Time        `json:"publishedAt"`
+	Services    []string         `json:"services"`
+	Within      []string         `json:"within"`
+	Ranges      engine.PerFamily `json:"ranges"`
 }
 
 func (p *proposal) wanted() wantedRanges {
 	return wantedRanges{
 		p.publication.SyncToken, p.publication.Published, p.engine.Services, append([]string{}, p.engine.Within...),
-		engine.RangeCount{IPv4: len(p.publication.IPv4), IPv6: len(p.publication.IPv6)},
+		engine.PerFamily{IPv4: len(p.publication.IPv4), IPv6: len(p.publication.IPv6)},
 	}
 }
 
@@ -64,16 +64,16 @@ type planInterface struct {
 }
 
 type planGroup struct {
-	GroupID string            `json:"groupId"`
-	Name    string            `json:"name"`
-	VPC     string            `json:"vpc"`
-	Ports   []string          `json:"ports"`
-	Added   int               `json:"added"`
-	Revoked int               `json:"revoked"`
-	Kept    int               `json:"kept"`
-	Foreign int               `json:"foreign"`
-	Free    engine.RangeCount `json:"freeAfter"`
-	Error   string            `json:"error"`
+	GroupID string           `json:"groupId"`
+	Name    string           `json:"name"`
+	VPC     string           `json:"vpc"`
+	Ports   []string         `json:"ports"`
+	Added   int              `json:"added"`
+	Revoked int              `json:"revoked"`
+	Kept    int              `json:"kept"`
+	Foreign int              `json:"foreign"`
+	Free    engine.PerFamily `json:"freeAfter"`
+	Error   string           `json:"error"`
 }
 
 type planStep struct {
@@ -123,7 +123,7 @@ func poolDocument(pool secgroup.PoolPlan) planPool {
 		d.Groups = append(d.Groups, planGroup{
 			GroupID: g.Group.ID, Name: g.Group.Name, VPC: g.Group.VPC, Ports: portNames(g.Settings.Ports),
 			Added: g.Added, Revoked: g.Revoked, Kept: g.Kept, Foreign: g.Foreign,
-			Free:  engine.RangeCount{IPv4: g.Free[secgroup.IPv4], IPv6: g.Free[secgroup.IPv6]},
+			Free:  engine.PerFamily{IPv4: g.Free[secgroup.IPv4], IPv6: g.Free[secgroup.IPv6]},
 			Error: message(g.Err),
 		})
 	}

@@ -80,8 +80,8 @@ type rangesDocument struct {
 	Groups      int          `json:"groupsNeeded"`
 	// Compact counts the rules of each port that the compact cover of CloudFront
 	// takes; it is nil where that is not to be offered.
-	Compact *engine.RangeCount `json:"compactCover"`
-	Ranges  []netip.Prefix     `json:"ranges"`
+	Compact *engine.PerFamily `json:"compactCover"`
+	Ranges  []netip.Prefix    `json:"ranges"`
 
 	strangers string
 }
@@ -116,7 +116,7 @@ func newRangesDocument(r ipRanges, selection iprange.Selection, prefixes []netip
 	}
 	if compact := r.Compact(); len(compact) > 0 {
 		ipv4, ipv6 := ipspace.Split(compact)
-		d.Compact = &engine.RangeCount{IPv4: len(ipv4), IPv6: len(ipv6)}
+		d.Compact = &engine.PerFamily{IPv4: len(ipv4), IPv6: len(ipv6)}
 	}
 	d.Groups = d.groupsFor(d.IPv4.Rules, d.IPv6.Rules)
 	return d

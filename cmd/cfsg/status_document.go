@@ -50,11 +50,11 @@ type statusGroup struct {
 	VPC     string   `json:"vpc"`
 	Ports   []string `json:"ports"`
 	// Rules counts this tool's rules, and Free the slots that the quota leaves.
-	Rules    int               `json:"rules"`
-	Free     engine.RangeCount `json:"free"`
-	Missing  int               `json:"missing"`
-	LeftOver int               `json:"leftOver"`
-	Foreign  int               `json:"foreign"`
+	Rules    int              `json:"rules"`
+	Free     engine.PerFamily `json:"free"`
+	Missing  int              `json:"missing"`
+	LeftOver int              `json:"leftOver"`
+	Foreign  int              `json:"foreign"`
 	// AppliedPublication is nil where no rule says what it was made from.
 	AppliedPublication *time.Time `json:"appliedPublication"`
 	Error              string     `json:"error"`
@@ -118,7 +118,7 @@ func (d *statusTarget) add(pool secgroup.PoolPlan) {
 		status := statusGroup{
 			GroupID: g.Group.ID, Name: g.Group.Name, VPC: g.Group.VPC, Ports: portNames(g.Settings.Ports),
 			Rules:   g.Owned,
-			Free:    engine.RangeCount{IPv4: g.FreeNow[secgroup.IPv4], IPv6: g.FreeNow[secgroup.IPv6]},
+			Free:    engine.PerFamily{IPv4: g.FreeNow[secgroup.IPv4], IPv6: g.FreeNow[secgroup.IPv6]},
 			Missing: g.Added, LeftOver: g.Revoked, Foreign: g.Foreign, Error: message(g.Err),
 		}
 		if !g.Applied.IsZero() {

@@ -60,7 +60,7 @@ func TestCompactCoverOfToday(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if report.Ranges != (RangeCount{IPv4: 19, IPv6: 3}) || report.Summary.Added != 66 || report.Capacity.Free != 3 {
+	if report.Ranges != (PerFamily{IPv4: 19, IPv6: 3}) || report.Summary.Added != 66 || report.Capacity.Free != 3 {
 		t.Errorf("%+v", report)
 	}
 	authorizes := 0

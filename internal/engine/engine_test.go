@@ -128,7 +128,7 @@ func TestRun(t *testing.T) {
 	}
 	want := &Report{
 		SyncToken: "1790000000", PublishedAt: time.Unix(1790000000, 0).UTC(), Changed: true,
-		Ranges:   RangeCount{IPv4: 2},
+		Ranges:   PerFamily{IPv4: 2},
 		Summary:  Summary{Groups: 1, Changed: 1, Added: 2},
 		Groups:   []GroupReport{{Region: "us-east-1", GroupID: web, Name: "web", Ports: []string{"443"}, Added: 2}},
 		Warnings: []string{}, Errors: []string{}, PrefixLists: []PrefixListReport{},

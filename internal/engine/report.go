@@ -19,7 +19,7 @@ type Report struct {
 	DryRun      bool      `json:"dryRun"`
 	// Changed tells whether any rule or entry was added or removed.
 	Changed bool          `json:"changed"`
-	Ranges  RangeCount    `json:"ranges"`
+	Ranges  PerFamily     `json:"ranges"`
 	Summary Summary       `json:"summary"`
 	Groups  []GroupReport `json:"groups"`
 	// PrefixLists are no part of Summary; see [Report.Lists].
@@ -44,8 +44,8 @@ type Report struct {
 	Denied bool `json:"-"`
 }
 
-// RangeCount counts the wanted ranges, merged.
-type RangeCount struct {
+// PerFamily is a count of each address family: of ranges, or of free slots.
+type PerFamily struct {
 	IPv4 int `json:"ipv4"`
 	IPv6 int `json:"ipv6"`
 }
@@ -101,7 +101,7 @@ func NewReport(dryRun bool) *Report {
 func (r *Report) published(p *iprange.Publication) {
 	r.SyncToken = p.SyncToken
 	r.PublishedAt = p.Published
-	r.Ranges = RangeCount{IPv4: len(p.IPv4), IPv6: len(p.IPv6)}
+	r.Ranges = PerFamily{IPv4: len(p.IPv4), IPv6: len(p.IPv6)}
 }
 
 // add takes over what became of one account and region.
