@@ -1,5 +1,5 @@
-// Package ipspace reckons with address space: what one list of prefixes covers
-// and another does not, and how much that is.
+// Package ipspace works with address space: what one list of prefixes covers and another does not, how much that is, and
+// what is reserved.
 package ipspace
 
 import (
