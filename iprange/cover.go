@@ -6,8 +6,8 @@ import (
 	"go4.org/netipx"
 )
 
-// Services of ip-ranges.json that are named here. CloudFront holds all of CloudFront's servers, and CloudFrontOriginFacing
-// those that connect to origins; EC2 holds what AWS's customers run. See
+// Services of ip-ranges.json that are named here. CloudFront holds all of CloudFront's servers, and
+// CloudFrontOriginFacing those that connect to origins; EC2 holds what AWS's customers run. See
 // https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/LocationsOfEdgeServers.html and
 // https://docs.aws.amazon.com/vpc/latest/userguide/aws-ip-syntax.html
 const (
@@ -29,10 +29,10 @@ const (
 //
 // No smaller cover exists. Two prefixes are either disjoint or one is within the other, so every prefix that both lists
 // together cover lies in exactly one merged prefix: of those that contain it, the widest that is covered whole. So no
-// prefix of a cover can serve two merged ones, and each that holds an address of services needs one of its own. Nor does a
-// cover of as few reach further: it has just one prefix in each of these, and none is wider than the whole. That one is
-// taken as it changes least: whatever servers AWS adds to services, or withdraws, within a block of within leaves its
-// rule as it is.
+// prefix of a cover can serve two merged ones, and each that holds an address of services needs one of its own. Nor
+// does a cover of as few reach further: it has just one prefix in each of these, and none is wider than the whole. That
+// one is taken as it changes least: whatever servers AWS adds to services, or withdraws, within a block of within
+// leaves its rule as it is.
 func Cover(services, within []netip.Prefix) []netip.Prefix {
 	wanted := setOf(services)
 	var cover []netip.Prefix

@@ -42,8 +42,8 @@ func TestCover(t *testing.T) {
 	}
 }
 
-// TestCoverIsSmallest holds Cover against all covers there are of any addresses among eight, within any others: it is one of
-// the smallest, and reaches as far as any of these.
+// TestCoverIsSmallest holds Cover against all covers there are of any addresses among eight, within any others: it is
+// one of the smallest, and reaches as far as any of these.
 func TestCoverIsSmallest(t *testing.T) {
 	for _, block := range prefixes("52.1.2.8/29 2600:9000::ff08/125") {
 		t.Run(block.String(), func(t *testing.T) {

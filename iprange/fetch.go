@@ -16,8 +16,8 @@ import (
 const userAgent = "cloudfront-sg-sync"
 
 // Fetcher fetches the published ranges and remembers the last ones, so that the next fetch only has to ask whether they
-// have changed. All fields but Selection may be left zero. They are read at the first Fetch: a later change has no effect.
-// A Fetcher must not be used by several goroutines at once.
+// have changed. All fields but Selection may be left zero. They are read at the first Fetch: a later change has no
+// effect. A Fetcher must not be used by several goroutines at once.
 type Fetcher struct {
 	URL       string // of the file; DefaultURL if empty
 	Selection Selection

@@ -32,8 +32,8 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-// TestMergeProperties merges prefixes within two blocks of 256 addresses, small enough for a twin that works on
-// every single address.
+// TestMergeProperties merges prefixes within two blocks of 256 addresses, small enough for a twin that works on every
+// single address.
 func TestMergeProperties(t *testing.T) {
 	blocks := prefixes("52.1.2.0/24 2600:9000::ff00/120")
 	rapid.Check(t, func(t *rapid.T) {

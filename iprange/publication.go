@@ -1,22 +1,22 @@
-// Package iprange fetches the IP ranges that AWS publishes in ip-ranges.json, and turns them into prefixes that a firewall
-// can rely on: verified, validated, selected by service and address family, and merged without loss.
+// Package iprange fetches the IP ranges that AWS publishes in ip-ranges.json, and turns them into prefixes that a
+// firewall can rely on: verified, validated, selected by service and address family, and merged without loss.
 //
-// A [Selection] says which ranges are wanted. A [Fetcher] gets the file, tries again when a request fails, and returns the
-// selected ranges as a [Publication]:
+// A [Selection] says which ranges are wanted. A [Fetcher] gets the file, tries again when a request fails, and returns
+// the selected ranges as a [Publication]:
 //
 //	fetcher := &iprange.Fetcher{Selection: iprange.Selection{Services: []string{iprange.CloudFront}, IPv4: true, IPv6: true}}
 //	publication, err := fetcher.Fetch(ctx, nil)
 //	for _, prefix := range publication.Merged() { … }
 //
-// AWS announces each new file on an SNS topic. With the announcement, which [ParseNotice] reads, the fetcher waits until the
-// caches serve that file, and checks its MD5:
+// AWS announces each new file on an SNS topic. With the announcement, which [ParseNotice] reads, the fetcher waits
+// until the caches serve that file, and checks its MD5:
 //
 //	notice, err := iprange.ParseNotice(message)
 //	publication, err = fetcher.Fetch(ctx, &notice)
 //
 // A file from elsewhere is read by [Decode]. Either way the result is a whole publication or an error, never a part: a
-// file that is truncated, malformed or implausible is refused. [Services] lists what a file holds; [Merge] and [Cover] reduce
-// the number of prefixes.
+// file that is truncated, malformed or implausible is refused. [Services] lists what a file holds; [Merge] and [Cover]
+// reduce the number of prefixes.
 package iprange
 
 import (
@@ -29,20 +29,20 @@ import (
 // https://docs.aws.amazon.com/vpc/latest/userguide/aws-ip-ranges.html
 const DefaultURL = "https://ip-ranges.amazonaws.com/ip-ranges.json"
 
-// Publication is one published state of ip-ranges.json, reduced to a [Selection]. It is not changed once made:
-// whoever receives one must treat it as read-only.
+// Publication is one published state of ip-ranges.json, reduced to a [Selection]. It is not changed once made: whoever
+// receives one must treat it as read-only.
 type Publication struct {
 	SyncToken string         // as published: the time of publication in Unix seconds
 	Published time.Time      // SyncToken as a time, in UTC
 	MD5       [md5.Size]byte // of the whole file, as AWS announces it
 	Prefixes  []netip.Prefix // the prefixes of the selected services as published, in the order of the file
 
-	// IPv4 and IPv6 are the wanted ranges, sorted: Prefixes merged without loss or, where the Selection has Within, their
-	// [Cover].
+	// IPv4 and IPv6 are the wanted ranges, sorted: Prefixes merged without loss or, where the Selection has Within,
+	// their [Cover].
 	IPv4, IPv6 []netip.Prefix
 
-	// Beyond is what a cover holds beyond Prefixes, merged, IPv4 first. BeyondEC2 is the part of it that is published for
-	// EC2 as well: machines of any customer of AWS are there. Both are empty where the Selection has no Within.
+	// Beyond is what a cover holds beyond Prefixes, merged, IPv4 first. BeyondEC2 is the part of it that is published
+	// for EC2 as well: machines of any customer of AWS are there. Both are empty where the Selection has no Within.
 	Beyond, BeyondEC2 []netip.Prefix
 
 	// OriginFacing are the prefixes of CLOUDFRONT_ORIGIN_FACING, not merged, where CLOUDFRONT alone is selected: what
@@ -50,9 +50,9 @@ type Publication struct {
 	OriginFacing []netip.Prefix
 }
 
-// Compact returns the ranges that would be wanted of CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT, by which all servers that
-// connect to origins get in with a fraction of the rules. It is there to be offered: it returns nothing unless CLOUDFRONT
-// alone is selected and takes more ranges.
+// Compact returns the ranges that would be wanted of CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT, by which all servers
+// that connect to origins get in with a fraction of the rules. It is there to be offered: it returns nothing unless
+// CLOUDFRONT alone is selected and takes more ranges.
 func (p *Publication) Compact() []netip.Prefix {
 	if len(p.OriginFacing) == 0 {
 		return nil

@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	// MaxSize is the size of a document, after decompression, beyond which it is refused: a dozen times that of today's.
+	// MaxSize is the size of a document, after decompression, beyond which it is refused: a dozen times that of
+	// today's.
 	MaxSize = 32 << 20
 
 	// maxEntry is how far the decoder may read without coming to the end of a token or an entry. It keeps the memory

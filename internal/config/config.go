@@ -1,5 +1,5 @@
-// Package config is what a user may set: the environment of the function, which cfsg's flags override. [Read] is the one
-// place that reads it, and the only one that knows the names of the variables.
+// Package config is what a user may set: the environment of the function, which cfsg's flags override. [Read] is the
+// one place that reads it, and the only one that knows the names of the variables.
 package config
 
 import (

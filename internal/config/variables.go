@@ -12,7 +12,8 @@ import (
 	"cloudfront-sg-sync/iprange"
 )
 
-// A variable is an environment variable: parse checks its value, or fallback where it is empty, and sets it in a Config.
+// A variable is an environment variable: parse checks its value, or fallback where it is empty, and sets it in a
+// Config.
 type variable struct {
 	name, fallback string
 	parse          func(*Config, string) error

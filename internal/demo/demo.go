@@ -1,6 +1,5 @@
-// Package demo shows the function at work: its real handler goes through an
-// eventful life on an embedded EC2 endpoint and a local feed, and what it did
-// is printed and verified step by step. It needs no AWS account and no network.
+// Package demo shows the function at work: its real handler goes through an eventful life on an embedded EC2 endpoint
+// and a local feed, and what it did is printed and verified step by step. It needs no AWS account and no network.
 package demo
 
 import (
@@ -29,9 +28,8 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Run shows the demo. It fails at the first thing that does not turn out as
-// the demo tells it: every number shown comes from the function's answer or
-// from the endpoint.
+// Run shows the demo. It fails at the first thing that does not turn out as the demo tells it: every number shown comes
+// from the function's answer or from the endpoint.
 func Run(ctx context.Context, o Options) error {
 	if o.Document == nil {
 		o.Document = sample

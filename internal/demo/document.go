@@ -110,8 +110,7 @@ func withPrefix(entry any, prefix netip.Prefix) map[string]any {
 
 var errTooSmall = errors.New("the demo needs a document with at least four " + service + " IPv4 ranges that stand alone; leave --ip-ranges out for the built-in one")
 
-// chooseRevision chooses ranges to change such that one rule comes, one goes,
-// and no other changes.
+// chooseRevision chooses ranges to change such that one rule comes, one goes, and no other changes.
 func (d *document) chooseRevision() (revision, error) {
 	var alone []netip.Prefix // ranges that are a rule each
 	for _, p := range d.publication.Prefixes {
@@ -131,8 +130,8 @@ func (d *document) chooseRevision() (revision, error) {
 	return revision{}, errTooSmall
 }
 
-// standsAlone reports whether a prefix is published by itself, neither merged
-// with others nor together with a part of it.
+// standsAlone reports whether a prefix is published by itself, neither merged with others nor together with a part of
+// it.
 func (d *document) standsAlone(p netip.Prefix) bool {
 	overlapping := 0
 	for _, q := range d.publication.Prefixes {
@@ -143,8 +142,7 @@ func (d *document) standsAlone(p netip.Prefix) bool {
 	return overlapping == 1 && slices.Contains(d.publication.IPv4, p)
 }
 
-// yieldsOneRule reports whether the change adds the rule of one range, removes
-// that of the other, and no more.
+// yieldsOneRule reports whether the change adds the rule of one range, removes that of the other, and no more.
 func (d *document) yieldsOneRule(change revision) bool {
 	if !change.added.Addr().IsGlobalUnicast() || change.added.Addr().IsPrivate() {
 		return false

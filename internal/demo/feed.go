@@ -5,8 +5,7 @@ import (
 	"sync"
 )
 
-// A feed serves what AWS has published last to clients that may have it
-// already.
+// A feed serves what AWS has published last to clients that may have it already.
 type feed struct {
 	mu      sync.Mutex
 	current *document

@@ -33,8 +33,8 @@ var (
 	}
 )
 
-// groupsNeeded returns how many groups hold the rules of the document for one
-// port beside one foreign rule, with room to add a range before another goes.
+// groupsNeeded returns how many groups hold the rules of the document for one port beside one foreign rule, with room
+// to add a range before another goes.
 func groupsNeeded(d *document) int {
 	ipv4, ipv6 := d.rules()
 	const others = 2
@@ -102,8 +102,7 @@ func (w *world) nameOf(id string) string {
 // owned reports whether a rule says that it is the function's.
 func owned(r ec2sim.Rule) bool { return strings.HasPrefix(r.Description, tagPorts+":") }
 
-// count returns how many rules a group has of each family, and how many of
-// them are not the function's.
+// count returns how many rules a group has of each family, and how many of them are not the function's.
 func count(g ec2sim.Group) (ipv4, ipv6, foreign int) {
 	for _, r := range g.Ingress {
 		if r.Source.Prefix.Addr().Is4() {
@@ -118,8 +117,8 @@ func count(g ec2sim.Group) (ipv4, ipv6, foreign int) {
 	return ipv4, ipv6, foreign
 }
 
-// ownedRanges returns the ranges of the function's own rules for a port of a
-// pool, sorted, each as often as there is a rule.
+// ownedRanges returns the ranges of the function's own rules for a port of a pool, sorted, each as often as there is a
+// rule.
 func (w *world) ownedRanges(pool string, port int32) []netip.Prefix {
 	var ranges []netip.Prefix
 	for _, g := range w.list(pool) {

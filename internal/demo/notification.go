@@ -10,8 +10,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 )
 
-// notification returns the event with which Lambda tells the function of a
-// message on the topic. See
+// notification returns the event with which Lambda tells the function of a message on the topic. See
 // https://docs.aws.amazon.com/vpc/latest/userguide/subscribe-notifications.html
 func notification(d *document) ([]byte, error) {
 	message, err := json.Marshal(map[string]string{

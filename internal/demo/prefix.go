@@ -12,8 +12,7 @@ func halves(p netip.Prefix) (low, high netip.Prefix) {
 	return low, next(low)
 }
 
-// next returns the prefix of the same size that follows p, or an invalid one
-// at the end of the address space.
+// next returns the prefix of the same size that follows p, or an invalid one at the end of the address space.
 func next(p netip.Prefix) netip.Prefix {
 	after := netipx.PrefixLastIP(p).Next()
 	if !after.IsValid() {

@@ -10,8 +10,8 @@ import (
 // strayRange is one for documentation, RFC 5737, which AWS never publishes.
 var strayRange = netip.MustParsePrefix("198.51.100.0/24")
 
-// damage is what a person has done by hand: one of the function's rules is
-// lost, and one that looks like it stands in its place.
+// damage is what a person has done by hand: one of the function's rules is lost, and one that looks like it stands in
+// its place.
 type damage struct {
 	group       string
 	lost, stray netip.Prefix

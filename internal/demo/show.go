@@ -45,8 +45,7 @@ func (s *story) describeCall(c ec2sim.Call) string {
 	return name
 }
 
-// showGroups shows groups as they are, and what the run, if any, has changed of
-// each.
+// showGroups shows groups as they are, and what the run, if any, has changed of each.
 func (s *story) showGroups(groups []ec2sim.Group, changes string, r *run) {
 	var rows [][]string
 	for _, g := range groups {

@@ -10,8 +10,7 @@ import (
 	"cloudfront-sg-sync/internal/page"
 )
 
-// A story is the demo's: what happens, step by step, and what the function
-// makes of it.
+// A story is the demo's: what happens, step by step, and what the function makes of it.
 type story struct {
 	*world
 	page              *page.Page

@@ -24,8 +24,8 @@ type expectation struct {
 	feed           int // the HTTP status of its answer
 }
 
-// verify compares a run and its effects with what they should be: the answer,
-// the calls, the rules of the pool, the foreign rules, and all states between.
+// verify compares a run and its effects with what they should be: the answer, the calls, the rules of the pool, the
+// foreign rules, and all states between.
 func (s *story) verify(r *run, d *document, want expectation) error {
 	if r.Summary.Added != want.added || r.Summary.Revoked != want.revoked {
 		return fmt.Errorf("step %d: %d rules were added and %d revoked, instead of %d and %d",

@@ -11,8 +11,7 @@ import (
 	"go4.org/netipx"
 )
 
-// A witness sees the groups between any two calls, and objects to a call that
-// closes an address CloudFront still uses.
+// A witness sees the groups between any two calls, and objects to a call that closes an address CloudFront still uses.
 type witness struct {
 	mu     sync.Mutex
 	groups map[string]ec2sim.Group
@@ -63,8 +62,8 @@ func (w *witness) open() *netipx.IPSet {
 	return ipspace.Of(ranges)
 }
 
-// verdict returns what the witness has to say: how many states it has seen,
-// and an error if an address was closed, or one that is wanted is not open now.
+// verdict returns what the witness has to say: how many states it has seen, and an error if an address was closed, or
+// one that is wanted is not open now.
 func (w *witness) verdict() (states int, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -22,8 +22,7 @@ import (
 // region is where the function and its groups are.
 const region = "us-east-1"
 
-// A world is what the function lives in: an EC2 endpoint, a feed, and someone
-// who watches both.
+// A world is what the function lives in: an EC2 endpoint, a feed, and someone who watches both.
 type world struct {
 	endpoint *ec2sim.Server
 	groups   ec2sim.Region
@@ -84,8 +83,7 @@ func (w *world) close() {
 	}
 }
 
-// A run is one invocation of the function: what it answered, and what endpoint
-// and feed have seen of it.
+// A run is one invocation of the function: what it answered, and what endpoint and feed have seen of it.
 type run struct {
 	engine.Report
 	calls []ec2sim.Call

@@ -45,8 +45,8 @@ var cipherSuites = []uint16{
 // curves are those that CloudFront offers to origins. See [pageCiphers].
 var curves = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384}
 
-// clientConfig speaks TLS as CloudFront does: from TLS 1.0 (SSLv3, which it knows as well, is not in Go) to TLS 1.3,
-// of which only a post of AWS tells so far. Certificates are judged apart, so that all that is wrong with one is told.
+// clientConfig speaks TLS as CloudFront does: from TLS 1.0 (SSLv3, which it knows as well, is not in Go) to TLS 1.3, of
+// which only a post of AWS tells so far. Certificates are judged apart, so that all that is wrong with one is told.
 // https://aws.amazon.com/blogs/networking-and-content-delivery/amazon-cloudfront-delivering-millisecond-performance-to-global-audiences
 func clientConfig(serverName string) *tls.Config {
 	return &tls.Config{

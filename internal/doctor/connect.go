@@ -143,8 +143,8 @@ func (w *walk) unconnected(c Connection) Finding {
 	return f
 }
 
-// unanswering is a port that does not answer this machine. An origin that lets in CloudFront alone should not, so it is a
-// failure only where this machine ought to be let in.
+// unanswering is a port that does not answer this machine. An origin that lets in CloudFront alone should not, so it is
+// a failure only where this machine ought to be let in.
 func (w *walk) unanswering(c Connection) Finding {
 	const suspects = "the network ACL, the host's own firewall (cfsg export), the route to the internet, and whether the host is up."
 	f := Finding{

@@ -80,8 +80,8 @@ func TestConnectAdvice(t *testing.T) {
 	}
 }
 
-// No answer is what a broken origin gives, and what one that is closed to everyone but CloudFront gives a machine that is
-// not to be let in. Which of them it is depends on who is let in.
+// No answer is what a broken origin gives, and what one that is closed to everyone but CloudFront gives a machine that
+// is not to be let in. Which of them it is depends on who is let in.
 func TestNoAnswer(t *testing.T) {
 	const (
 		a, b = "52.95.128.10", "52.95.128.11"

@@ -136,9 +136,9 @@ type Settings struct {
 // then waits twice as long each time. See RFC 6298, 2.1 and 5.5.
 const retransmission = time.Second
 
-// slowConnect is how long connecting may not take. A connection that needs a second is one whose packet got lost, or met
-// a full backlog. CloudFront's default timeout leaves it three more packets, but the timeout can be as short as that
-// second. See "Connection timeout" in [pageOrigin].
+// slowConnect is how long connecting may not take. A connection that needs a second is one whose packet got lost, or
+// met a full backlog. CloudFront's default timeout leaves it three more packets, but the timeout can be as short as
+// that second. See "Connection timeout" in [pageOrigin].
 func (s Settings) slowConnect() time.Duration { return min(retransmission, s.ConnectionTimeout/2) }
 
 // DefaultSettings are CloudFront's.

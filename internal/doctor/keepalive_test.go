@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Interim answers are no answer: what comes after them says whether the
-// connection is kept. What comes after the answer is no idle connection.
+// Interim answers are no answer: what comes after them says whether the connection is kept. What comes after the answer
+// is no idle connection.
 func TestKeepAliveAfterInterimAnswers(t *testing.T) {
 	for _, c := range []struct{ name, answer, want string }{
 		{"closes", "HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok", "keep-alive:not-kept:warn"},

@@ -17,16 +17,15 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// An event is what the function is invoked for: a run, or what CloudFormation
-// wants to be made of the stack's custom resource.
+// An event is what the function is invoked for: a run, or what CloudFormation wants to be made of the stack's custom
+// resource.
 type event struct {
 	run      engine.Request
 	resource *resourceRequest // nil for a run
 }
 
-// parseEvent reads an event of any of the four kinds: an SNS notification of
-// the topic, a schedule of EventBridge, a request of CloudFormation, or a manual
-// invocation.
+// parseEvent reads an event of any of the four kinds: an SNS notification of the topic, a schedule of EventBridge, a
+// request of CloudFormation, or a manual invocation.
 func parseEvent(payload []byte, topicARN string) (event, error) {
 	if len(bytes.TrimSpace(payload)) == 0 {
 		return event{}, errors.New("event is empty; send {} for a resync")
@@ -54,8 +53,8 @@ func parseRun(event map[string]jsontext.Value, topicARN string) (engine.Request,
 	if !isNotification && !isSchedule {
 		return parseManual(event)
 	}
-	// Of the other kinds AWS decides on the members, but an option of a manual
-	// event beside them must not be passed over.
+	// Of the other kinds AWS decides on the members, but an option of a manual event beside them must not be passed
+	// over.
 	for name := range event {
 		for _, option := range manualOptions {
 			if strings.EqualFold(name, option) {
@@ -72,8 +71,8 @@ func parseRun(event map[string]jsontext.Value, topicARN string) (engine.Request,
 // manualOptions are the members that a manual event may have.
 var manualOptions = []string{"dryRun", "force", "groupIds"}
 
-// members returns the members of a JSON object. Unlike encoding/json it tells
-// dryRun from dryrun, and refuses what stands there twice.
+// members returns the members of a JSON object. Unlike encoding/json it tells dryRun from dryrun, and refuses what
+// stands there twice.
 func members(payload []byte) (map[string]jsontext.Value, error) {
 	dec := jsontext.NewDecoder(bytes.NewReader(payload))
 	if kind := dec.PeekKind(); kind != '{' && kind != 0 {
@@ -104,8 +103,7 @@ func members(payload []byte) (map[string]jsontext.Value, error) {
 	return object, nil
 }
 
-// parseNotification returns the request of an SNS event: of several records
-// the newest counts. See
+// parseNotification returns the request of an SNS event: of several records the newest counts. See
 // https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html
 func parseNotification(list jsontext.Value, topicARN string) (engine.Request, error) {
 	var records []jsontext.Value
@@ -142,8 +140,8 @@ func parseNotification(list jsontext.Value, topicARN string) (engine.Request, er
 // A snsRecord is what SNS says in an event.
 type snsRecord struct{ source, topicARN, message string }
 
-// parseRecord reads a record, whose members count only as they are spelt: what
-// decides on a message's topic is not to be given twice, in two spellings.
+// parseRecord reads a record, whose members count only as they are spelt: what decides on a message's topic is not to
+// be given twice, in two spellings.
 func parseRecord(value jsontext.Value) (r snsRecord, err error) {
 	top, err := members(value)
 	if err != nil {
@@ -176,8 +174,8 @@ func text(value jsontext.Value, s *string) error {
 	return json.Unmarshal(value, s)
 }
 
-// parseSchedule returns the request of an EventBridge schedule. It is there to
-// find what went wrong unseen, so it looks at the network interfaces too. See
+// parseSchedule returns the request of an EventBridge schedule. It is there to find what went wrong unseen, so it looks
+// at the network interfaces too. See
 // https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-run-lambda-schedule.html
 func parseSchedule(detailType jsontext.Value) (engine.Request, error) {
 	var name string
@@ -189,8 +187,8 @@ func parseSchedule(detailType jsontext.Value) (engine.Request, error) {
 
 var groupIDPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^sg-[0-9a-f]+$`) })
 
-// parseManual returns the request of a manual invocation. An unknown member is
-// an error: a mistyped dryrun must not apply.
+// parseManual returns the request of a manual invocation. An unknown member is an error: a mistyped dryrun must not
+// apply.
 func parseManual(event map[string]jsontext.Value) (engine.Request, error) {
 	var req engine.Request
 	fields := map[string]any{"dryRun": &req.DryRun, "force": &req.Force, "groupIds": &req.GroupIDs}

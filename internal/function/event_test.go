@@ -270,8 +270,8 @@ func TestSampleEvents(t *testing.T) {
 	}
 }
 
-// Whatever is accepted is an object, a manual event has known members only, and
-// a request asks for no more and no less than they say.
+// Whatever is accepted is an object, a manual event has known members only, and a request asks for no more and no less
+// than they say.
 func FuzzParseEvent(f *testing.F) {
 	for _, payload := range samples(f) {
 		f.Add(payload)

@@ -1,5 +1,5 @@
-// Package function is the Lambda function but for its main: it reads the
-// configuration and the events, and has the engine do what they ask for.
+// Package function is the Lambda function but for its main: it reads the configuration and the events, and has the
+// engine do what they ask for.
 package function
 
 import (
@@ -19,14 +19,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// A Handler handles the function's events, one at a time as Lambda hands them
-// out. It implements lambda.Handler.
+// A Handler handles the function's events, one at a time as Lambda hands them out. It implements lambda.Handler.
 type Handler struct {
 	fetcher  *iprange.Fetcher
 	engine   *engine.Engine
 	topicARN string
-	// The others may be told of what a run did: a topic, CloudWatch,
-	// CloudFormation.
+	// The others may be told of what a run did: a topic, CloudWatch, CloudFormation.
 	notifier  *notifier // nil where no topic is to be told
 	metrics   *metrics  // nil where there are none
 	responder *responder
@@ -35,8 +33,7 @@ type Handler struct {
 	log    *slog.Logger
 }
 
-// New returns a handler that works with the credentials, the region and the
-// endpoints of cfg.
+// New returns a handler that works with the credentials, the region and the endpoints of cfg.
 func New(c config.Config, cfg aws.Config, log *slog.Logger) (*Handler, error) {
 	fetcher := &iprange.Fetcher{URL: c.URL, Selection: c.Selection, Log: log}
 	e, err := engine.New(c, cfg, fetcher.Fetch, log)
@@ -55,16 +52,14 @@ func New(c config.Config, cfg aws.Config, log *slog.Logger) (*Handler, error) {
 	return h, nil
 }
 
-// NewBroken returns a handler for a function whose configuration cannot be read,
-// as cause says. It answers every event with cause and does nothing. A function
-// that would not start instead would leave CloudFormation waiting for an answer,
-// and then again when it rolls back.
+// NewBroken returns a handler for a function whose configuration cannot be read, as cause says. It answers every event
+// with cause and does nothing. A function that would not start instead would leave CloudFormation waiting for an
+// answer, and then again when it rolls back.
 func NewBroken(cause error, getenv func(string) string, log *slog.Logger) *Handler {
 	return &Handler{broken: cause, responder: newResponder(isLoopbackURL(getenv("IP_RANGES_URL"))), log: log}
 }
 
-// bounded returns an error whose text is not longer than a log can bear,
-// whatever the event was that it quotes.
+// bounded returns an error whose text is not longer than a log can bear, whatever the event was that it quotes.
 func bounded(err error) error {
 	const most = 1000
 	if text := err.Error(); len(text) > most {
@@ -73,12 +68,11 @@ func bounded(err error) error {
 	return err
 }
 
-// reportReserve is how long before the time is up a run ends by itself, to
-// report what it did.
+// reportReserve is how long before the time is up a run ends by itself, to report what it did.
 const reportReserve = 3 * time.Second
 
-// Invoke handles one event and returns the answer in JSON. The answer is
-// logged as well: with an error Lambda returns none.
+// Invoke handles one event and returns the answer in JSON. The answer is logged as well: with an error Lambda returns
+// none.
 func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	event, err := parseEvent(payload, h.topicARN)
 	switch {
@@ -96,15 +90,15 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	return answer, nil
 }
 
-// refuse logs that an event is not handled. That is no failed run: an alarm is
-// for what Lambda then counts as an error, and keeps in the dead-letter queue.
+// refuse logs that an event is not handled. That is no failed run: an alarm is for what Lambda then counts as an error,
+// and keeps in the dead-letter queue.
 func (h *Handler) refuse(ctx context.Context, err error) ([]byte, error) {
 	h.log.ErrorContext(ctx, "event refused, nothing is changed", "error", err)
 	return nil, err
 }
 
-// run has the engine do what is asked, and tells the topic, CloudWatch and the
-// log what became of it. It always returns a report, and the same in JSON.
+// run has the engine do what is asked, and tells the topic, CloudWatch and the log what became of it. It always returns
+// a report, and the same in JSON.
 func (h *Handler) run(ctx context.Context, req engine.Request) (report *engine.Report, answer []byte, err error) {
 	began := time.Now()
 	var made changes
@@ -141,8 +135,8 @@ func (h *Handler) logReport(ctx context.Context, report *engine.Report, answer [
 	}
 }
 
-// runEngine runs the engine until shortly before the time is up. A panic is a
-// failure like others, to be reported the same way.
+// runEngine runs the engine until shortly before the time is up. A panic is a failure like others, to be reported the
+// same way.
 func (h *Handler) runEngine(ctx context.Context, req engine.Request) (report *engine.Report, err error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc

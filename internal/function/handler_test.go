@@ -157,8 +157,7 @@ func TestNotifiedFile(t *testing.T) {
 	}
 }
 
-// An event that is refused changes nothing, and the error is bounded however
-// long the event is.
+// An event that is refused changes nothing, and the error is bounded however long the event is.
 func TestRefusedEvent(t *testing.T) {
 	long := strings.Repeat("x", 1<<20)
 	for name, payload := range map[string]string{
@@ -191,8 +190,7 @@ type switchable struct{ feed http.HandlerFunc }
 
 func (s *switchable) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.feed(w, r) }
 
-// newTestHandler returns a handler that works on the endpoint with the feed,
-// and the ID of a group tagged 443.
+// newTestHandler returns a handler that works on the endpoint with the feed, and the ID of a group tagged 443.
 func newTestHandler(t *testing.T, sim *ec2sim.Server, feed http.Handler) (h *Handler, group string) {
 	t.Helper()
 	endpoint := httptest.NewServer(sim)

@@ -20,15 +20,15 @@ const MetricsDimension = "FunctionName"
 type Metric struct {
 	Name string
 	Unit string // as CloudWatch names units
-	// OfAll marks what speaks of all groups. A run for some of them does not tell it: it would clear, or cause, an alarm
-	// for groups that it has not seen.
+	// OfAll marks what speaks of all groups. A run for some of them does not tell it: it would clear, or cause, an
+	// alarm for groups that it has not seen.
 	OfAll bool `json:"-"`
 }
 
-// Metrics are all that a run may tell. A prefix list counts as a group, and its entries as
-// rules: each metric costs, and who has both watches them as one. FreeSlots is missing where there is no pool, InterfacesIncomplete where nobody
-// looked at all interfaces, PublicationAge where there is no publication: a run that failed to fetch it, or that withdraws
-// the rules.
+// Metrics are all that a run may tell. A prefix list counts as a group, and its entries as rules: each metric costs,
+// and who has both watches them as one. FreeSlots is missing where there is no pool, InterfacesIncomplete where nobody
+// looked at all interfaces, PublicationAge where there is no publication: a run that failed to fetch it, or that
+// withdraws the rules.
 var Metrics = []Metric{
 	{"RulesAdded", "Count", false},
 	{"RulesRevoked", "Count", false},
@@ -54,9 +54,9 @@ type metrics struct {
 	level     string // of the log
 }
 
-// newMetrics returns metrics for a namespace. Lambda drops lines of the log below the level that the function is set to,
-// and takes a line without a level for one of level INFO. So that no metric is lost by it, they have that very level,
-// which Lambda tells the function. See
+// newMetrics returns metrics for a namespace. Lambda drops lines of the log below the level that the function is set
+// to, and takes a line without a level for one of level INFO. So that no metric is lost by it, they have that very
+// level, which Lambda tells the function. See
 // https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
 func newMetrics(namespace string) *metrics {
 	return &metrics{out: os.Stdout, namespace: namespace, level: cmp.Or(os.Getenv("AWS_LAMBDA_LOG_LEVEL"), "INFO")}

@@ -19,8 +19,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 )
 
-// changes notes what a run adds and revokes, as far as a message can tell it. It may be told of it by several goroutines
-// at a time.
+// changes notes what a run adds and revokes, as far as a message can tell it. It may be told of it by several
+// goroutines at a time.
 type changes struct {
 	mu     sync.Mutex
 	groups map[group][]change
@@ -39,8 +39,8 @@ type change struct {
 	rule fmt.Stringer
 }
 
-// maxChanges is more than a message has room for, at some 25 bytes each. What is beyond is counted in the report, and not
-// kept: in many accounts together it would be most of the memory that a run takes.
+// maxChanges is more than a message has room for, at some 25 bytes each. What is beyond is counted in the report, and
+// not kept: in many accounts together it would be most of the memory that a run takes.
 const maxChanges = maxMessage / 25
 
 // add notes a step that adds or revokes rules. Marking a rule as this tool's opens and closes nothing.
@@ -106,9 +106,8 @@ func newNotifier(cfg aws.Config, c config.Config) *notifier {
 }
 
 const (
-	// publishTimeout bounds how long a run waits for the topic, and
-	// publishReserve how much of its time is left then for the metrics and the
-	// answer in the log.
+	// publishTimeout bounds how long a run waits for the topic, and publishReserve how much of its time is left then
+	// for the metrics and the answer in the log.
 	publishTimeout = 10 * time.Second
 	publishReserve = time.Second
 )
@@ -232,8 +231,7 @@ func (m *message) String() string {
 	return m.text.String() + fmt.Sprintf("\n%s more did not fit; the log has the counts of all groups.\n", words.Count(more, "line"))
 }
 
-// groups adds what was done in an account and region, group by group and list by
-// list.
+// groups adds what was done in an account and region, group by group and list by list.
 func (m *message) groups(t *engine.Target, c *changes, report *engine.Report) {
 	for _, g := range report.Groups {
 		if made, changed := c.groups[group{t, g.GroupID}]; changed && g.Account == t.Account && g.Region == t.Region {
@@ -257,8 +255,7 @@ func named(id, name, pool string) string {
 	return text
 }
 
-// changes adds a line for each of the changes of a group or list that were noted,
-// of all that there were.
+// changes adds a line for each of the changes of a group or list that were noted, of all that there were.
 func (m *message) changes(made []change, all int) {
 	for _, change := range made {
 		sign := "+"

@@ -263,8 +263,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// What was done to prefix lists is told beside what was done to groups, and
-// counted with it.
+// What was done to prefix lists is told beside what was done to groups, and counted with it.
 func TestPrefixListsAreTold(t *testing.T) {
 	sim := ec2sim.New(ec2sim.Options{})
 	h, group := newTestHandler(t, sim, serve(goodDocument))

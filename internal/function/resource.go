@@ -23,9 +23,9 @@ const answerReserve = 20 * time.Second
 // not serve here: it puts the answer to any URL, follows redirects, tries once, waits for ever, and shows the URL in
 // its errors.
 //
-// CloudFormation invokes asynchronously, so an error makes Lambda count it, for the alarm, and hand the event over twice
-// more. That is right where the answer could not be delivered, and where it was a success although something failed:
-// the run is repeated then, as those of other events are, and the second answer is for nobody. A failure that
+// CloudFormation invokes asynchronously, so an error makes Lambda count it, for the alarm, and hand the event over
+// twice more. That is right where the answer could not be delivered, and where it was a success although something
+// failed: the run is repeated then, as those of other events are, and the second answer is for nobody. A failure that
 // CloudFormation was told is its to deal with.
 func (h *Handler) handleResource(ctx context.Context, r *resourceRequest) ([]byte, error) {
 	if err := h.responder.check(r.responseURL); err != nil {
@@ -58,8 +58,8 @@ type leftError struct{ error }
 
 func (e *leftError) Unwrap() error { return e.error }
 
-// leave marks the failure of a run that no deployment can cure. One can cure a file that could not be had, as its URL is
-// a parameter, the permissions of the function's own role, and what keeps it from seeing anything at all.
+// leave marks the failure of a run that no deployment can cure. One can cure a file that could not be had, as its URL
+// is a parameter, the permissions of the function's own role, and what keeps it from seeing anything at all.
 func leave(report *engine.Report, err error) error {
 	if err == nil || report.PublishedAt.IsZero() || report.Denied || report.Described == 0 {
 		return err

@@ -1,5 +1,5 @@
-// Package page writes what a person reads on a terminal: paragraphs, facts and
-// tables, no wider than the terminal, with colours where they are wanted.
+// Package page writes what a person reads on a terminal: paragraphs, facts and tables, no wider than the terminal, with
+// colours where they are wanted.
 package page
 
 import (
@@ -14,8 +14,8 @@ import (
 	"golang.org/x/term"
 )
 
-// Width is the most that a paragraph takes, in characters: longer lines are hard
-// to read. A file or a pipe has pages of this width, and tables may be wider.
+// Width is the most that a paragraph takes, in characters: longer lines are hard to read. A file or a pipe has pages of
+// this width, and tables may be wider.
 const Width = 100
 
 // usualColumns is the width of a terminal that does not tell its own.
@@ -42,8 +42,7 @@ type Page struct {
 	err     error // the first of writing
 }
 
-// New returns a page written to out, with colours if colored is set. It fits the
-// terminal that out is.
+// New returns a page written to out, with colours if colored is set. It fits the terminal that out is.
 func New(out io.Writer, colored bool) *Page {
 	return &Page{out: out, colored: colored, columns: Columns(out)}
 }
@@ -56,8 +55,7 @@ func (p *Page) Width() int {
 	return Width
 }
 
-// Err returns the first error of writing. What was to be written after it is
-// lost.
+// Err returns the first error of writing. What was to be written after it is lost.
 func (p *Page) Err() error { return p.err }
 
 // Indent sets how many spaces stand before the lines that follow.
@@ -95,8 +93,8 @@ func (p *Page) style(s, style string) string {
 	return style + s + plain
 }
 
-// Line writes one line, without trailing spaces. One that is wider than the
-// terminal goes on in the next, so that no word is broken.
+// Line writes one line, without trailing spaces. One that is wider than the terminal goes on in the next, so that no
+// word is broken.
 func (p *Page) Line(parts ...string) {
 	line := strings.TrimRight(strings.Repeat(" ", p.indent)+strings.Join(parts, ""), " ")
 	if p.columns == 0 || widthOf(line) <= p.columns {
@@ -119,9 +117,8 @@ func (p *Page) write(line string) {
 	}
 }
 
-// Command writes what may be pasted into a shell, given as words that are quoted
-// where they have to be. Where it is wider than the terminal it still is one
-// command.
+// Command writes what may be pasted into a shell, given as words that are quoted where they have to be. Where it is
+// wider than the terminal it still is one command.
 func (p *Page) Command(words ...string) {
 	width := Width * Width // as one line
 	if p.columns > 0 {
@@ -155,9 +152,8 @@ func (p *Page) Fact(label string, width int, separator string, words ...string) 
 	}
 }
 
-// Table writes rows below a header, in columns. Columns of numbers are aligned
-// to the right. Where the table is wider than the terminal, each row becomes a
-// list of what its columns hold.
+// Table writes rows below a header, in columns. Columns of numbers are aligned to the right. Where the table is wider
+// than the terminal, each row becomes a list of what its columns hold.
 func (p *Page) Table(header []string, rows [][]string) {
 	t := table.NewWriter()
 	t.SetStyle(table.Style{Box: table.BoxStyle{PaddingRight: "   "}})
@@ -257,8 +253,8 @@ var entry = regexp.MustCompile(`^( +)(\S.*?)( {2,})(\S.*)$`)
 // token is a word of a help text; what is quoted stays together.
 var token = regexp.MustCompile(`('[^']*'|\S)+`)
 
-// Reflow fits a text of paragraphs, of entries in two columns, and of commands
-// that are indented, to a width, if it is wider.
+// Reflow fits a text of paragraphs, of entries in two columns, and of commands that are indented, to a width, if it is
+// wider.
 func Reflow(text string, width int) string {
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	if !wider(lines, width) {
@@ -282,8 +278,7 @@ func wider(lines []string, width int) bool {
 	return false
 }
 
-// block returns how many lines, from the first on, are one paragraph, entry or
-// command.
+// block returns how many lines, from the first on, are one paragraph, entry or command.
 func block(lines []string) int {
 	more := func(string) bool { return false }
 	if m := entry.FindStringSubmatch(lines[0]); m != nil {
