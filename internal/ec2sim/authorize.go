@@ -23,8 +23,7 @@ type simpleForm struct {
 	SourceOwner string `query:"SourceSecurityGroupOwnerId"`
 }
 
-// listed returns the simple form as a list. A source group's name alone stands
-// for all of TCP, UDP and ICMP.
+// listed returns the simple form as a list. A source group's name alone stands for all of TCP, UDP and ICMP.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AuthorizeSecurityGroupIngress.html
 func (f simpleForm) listed() []ipPermission {
@@ -106,9 +105,8 @@ func (g *Group) rules(egress bool) *[]Rule {
 	return &g.Ingress
 }
 
-// checkQuota refuses rules that would bring a group over its quota in a family
-// that they take of. The quotas of the two are enforced apart: a group that
-// holds too many IPv6 rules, because its quota was lowered, still takes IPv4.
+// checkQuota refuses rules that would bring a group over its quota in a family that they take of. The quotas of the two
+// are enforced apart: a group that holds too many IPv6 rules, because its quota was lowered, still takes IPv4.
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
 func (s *site) checkQuota(have, add []Rule) error {
@@ -138,9 +136,8 @@ type revokeOutput struct {
 	Revoked []revokedXML   `xml:"revokedSecurityGroupRuleSet>item"`
 }
 
-// revoke removes rules. One that is not there is an error that leaves all of
-// them standing, but for a group in a default VPC: there it is named in the
-// answer, and the others are removed.
+// revoke removes rules. One that is not there is an error that leaves all of them standing, but for a group in a
+// default VPC: there it is named in the answer, and the others are removed.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokeSecurityGroupIngress.html
 func (s *site) revoke(c *call, in revokeInput, egress bool) (*revokeOutput, error) {

@@ -12,8 +12,8 @@ import (
 	"cloudfront-sg-sync/internal/ec2sim"
 )
 
-// BenchmarkCalls shows what a call costs that fills a group with 60 rules, and
-// one that describes 1,000 groups; most of it is the SDK's own.
+// BenchmarkCalls shows what a call costs that fills a group with 60 rules, and one that describes 1,000 groups; most of
+// it is the SDK's own.
 func BenchmarkCalls(b *testing.B) {
 	s := ec2sim.New(ec2sim.Options{})
 	server := httptest.NewServer(s)

@@ -7,15 +7,14 @@ import (
 	"strings"
 )
 
-// A kind is a kind of resource: what its IDs look like, what the errors about
-// them are, and how a caller has it described.
+// A kind is a kind of resource: what its IDs look like, what the errors about them are, and how a caller has it
+// described.
 type kind[T any] struct {
 	prefix    string // of an ID, such as "sg-"
 	malformed string // error code of an ID that does not begin with it
 	notFound  string // error code of an ID that does not exist
 	message   string // of that error, with a %s for the ID
-	// parameter is the list of IDs in a describe call, as messages spell it. It
-	// excludes pages, unless it is empty.
+	// parameter is the list of IDs in a describe call, as messages spell it. It excludes pages, unless it is empty.
 	parameter         string
 	resourceType      string // in tag specifications, empty for what cannot be tagged
 	smallest, largest int    // MaxResults; zero for [minResults] and [maxResults]
@@ -33,8 +32,7 @@ func (k *kind[T]) absent(id string) error {
 	return errorf(k.notFound, k.message, id)
 }
 
-// A table holds the resources of a kind by ID, and lists them in the order of
-// their IDs.
+// A table holds the resources of a kind by ID, and lists them in the order of their IDs.
 type table[T any] struct {
 	*kind[T]
 	byID map[string]T
@@ -94,8 +92,8 @@ type describeInput struct {
 	Filters []filter `query:"Filter"`
 }
 
-// describe returns the resources a caller named, or all of them if it named
-// none, reduced to those that match its filters and to the page it asked for.
+// describe returns the resources a caller named, or all of them if it named none, reduced to those that match its
+// filters and to the page it asked for.
 func (t *table[T]) describe(in describeInput, ids []string) (part []T, next string, err error) {
 	if t.parameter != "" {
 		if err := in.alone(ids, t.parameter); err != nil {

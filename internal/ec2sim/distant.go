@@ -5,12 +5,10 @@ import (
 	"time"
 )
 
-// A distant ResponseWriter keeps a long answer back for a moment, as the real
-// EC2 does by being far away.
+// A distant ResponseWriter keeps a long answer back for a moment, as the real EC2 does by being far away.
 //
-// When an answer begins, the SDK for Go closes the body of its request. If its
-// transport has not looked for the body's end by then, it takes that for a
-// failure and closes the connection, under what is left of the answer to read.
+// When an answer begins, the SDK for Go closes the body of its request. If its transport has not looked for the body's
+// end by then, it takes that for a failure and closes the connection, under what is left of the answer to read.
 // https://github.com/aws/aws-sdk-go-v2/issues/1825
 type distant struct{ http.ResponseWriter }
 

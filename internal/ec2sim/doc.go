@@ -1,22 +1,18 @@
-// Package ec2sim is an EC2 endpoint in memory, for tests, demonstrations and
-// trying things out. It speaks the EC2 Query protocol, version 2016-11-15, as
-// the AWS SDKs and the AWS CLI use it: what talks to it cannot tell that it is
-// not AWS, as far as security groups, what they are attached to and what they
-// refer to are concerned. Elastic Load Balancing (version 2015-12-01), STS and
-// Service Quotas are answered where the work on security groups needs them.
+// Package ec2sim is an EC2 endpoint in memory, for tests, demonstrations and trying things out. It speaks the EC2 Query
+// protocol, version 2016-11-15, as the AWS SDKs and the AWS CLI use it: what talks to it cannot tell that it is not
+// AWS, as far as security groups, what they are attached to and what they refer to are concerned. Elastic Load
+// Balancing (version 2015-12-01), STS and Service Quotas are answered where the work on security groups needs them.
 //
-// A [Server] is an [net/http.Handler]. It records every call, injects the
-// faults a test asks for, and shows the state between any two calls.
+// A [Server] is an [net/http.Handler]. It records every call, injects the faults a test asks for, and shows the state
+// between any two calls.
 //
-// The region of a call is that of its signature's credential scope. The
-// account is that of the role whose access key signed it, if STS here has issued
-// that key, and otherwise the home account. Signatures are not verified.
+// The region of a call is that of its signature's credential scope. The account is that of the role whose access key
+// signed it, if STS here has issued that key, and otherwise the home account. Signatures are not verified.
 //
 // # Seeds
 //
-// [Server.Seed] reads a JSON document that says what there is at the start. A
-// member it does not know is an error. All members may be left out, but for
-// the name of a group; without a region, a resource is in us-east-1, without an
+// [Server.Seed] reads a JSON document that says what there is at the start. A member it does not know is an error. All
+// members may be left out, but for the name of a group; without a region, a resource is in us-east-1, without an
 // account in the home account, without a vpc in the default VPC.
 //
 //	{
@@ -53,12 +49,10 @@
 //	  }]
 //	}
 //
-// The vpc of a group, interface or load balancer is "default", "other", or the name of one of
-// the vpcs, which becomes that VPC's Name tag. A source is an IP range without
-// host bits, "group:" and the name of a group of the same VPC, or "list:" and the
-// name of a prefix list of the region, which may be one that another account
-// shares. The family of a list is that of its entries, or IPv4. Ports are left out for protocols that
-// have none, and for all types of ICMP. The rules may be more than the quota allows.
-// The interfaces of a load balancer, one if none are named, have its groups and
-// a description such as "ELB app/shop/50dc6c495c0c9188".
+// The vpc of a group, interface or load balancer is "default", "other", or the name of one of the vpcs, which becomes
+// that VPC's Name tag. A source is an IP range without host bits, "group:" and the name of a group of the same VPC, or
+// "list:" and the name of a prefix list of the region, which may be one that another account shares. The family of a
+// list is that of its entries, or IPv4. Ports are left out for protocols that have none, and for all types of ICMP. The
+// rules may be more than the quota allows. The interfaces of a load balancer, one if none are named, have its groups
+// and a description such as "ELB app/shop/50dc6c495c0c9188".
 package ec2sim

@@ -13,8 +13,8 @@ import (
 	"cloudfront-sg-sync/internal/ec2sim"
 )
 
-// What the AWS documentation says of the calls that this project makes, sent as
-// the bare requests it describes. Each case cites its page.
+// What the AWS documentation says of the calls that this project makes, sent as the bare requests it describes. Each
+// case cites its page.
 func TestDocumented(t *testing.T) {
 	const (
 		api        = "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/"
@@ -124,8 +124,8 @@ func TestDocumented(t *testing.T) {
 	}
 }
 
-// The buckets of https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html:
-// how many calls pass at once, and how many more for each second of waiting.
+// The buckets of https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html: how many calls pass at once,
+// and how many more for each second of waiting.
 func TestDocumentedThrottling(t *testing.T) {
 	for query, want := range map[string][2]int{
 		"Action=AuthorizeSecurityGroupIngress&GroupId=sg-1":    {50, 5},
@@ -154,8 +154,7 @@ func TestDocumentedThrottling(t *testing.T) {
 	}
 }
 
-// many returns n CIDR blocks as the ranges of a permission, the first without
-// its parameter's name.
+// many returns n CIDR blocks as the ranges of a permission, the first without its parameter's name.
 func many(n int) string {
 	var b strings.Builder
 	for i, cidr := range v4(n) {

@@ -33,8 +33,7 @@ const (
 // Forever is a Count that no number of calls uses up.
 const Forever = -1
 
-// A Fault makes calls fail. Several may be armed; of those that match a call,
-// the one injected first strikes.
+// A Fault makes calls fail. Several may be armed; of those that match a call, the one injected first strikes.
 type Fault struct {
 	Kind   FaultKind
 	Action string // a name such as "DescribeSecurityGroups", [AnyAction] or [AnyMutating]
@@ -66,8 +65,7 @@ func (s *Server) Inject(faults ...Fault) {
 	}
 }
 
-// ClearFaults disarms all faults, those of [Server.Deny] included, and reports
-// how many were still to strike.
+// ClearFaults disarms all faults, those of [Server.Deny] included, and reports how many were still to strike.
 func (s *Server) ClearFaults() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

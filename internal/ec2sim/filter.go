@@ -7,8 +7,7 @@ import (
 	"strings"
 )
 
-// A filter is a condition on a resource: one of its values matches one of the
-// filter's.
+// A filter is a condition on a resource: one of its values matches one of the filter's.
 type filter struct {
 	Name   string   `query:"Name"`
 	Values []string `query:"Value"`
@@ -23,9 +22,8 @@ type attributes[T any] map[string]func(T) []string
 // https://github.com/gjbae1212/gossm/issues/31 (the error, and that it is for all filters together)
 const maxFilterValues = 200
 
-// compileFilters returns a function that reports whether a resource matches
-// all filters. The filters tag:KEY, tag-key and tag-value are known for every
-// kind of resource that can be tagged.
+// compileFilters returns a function that reports whether a resource matches all filters. The filters tag:KEY, tag-key
+// and tag-value are known for every kind of resource that can be tagged.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
 func compileFilters[T any](filters []filter, k *kind[T]) (func(T) bool, error) {
@@ -77,9 +75,8 @@ func tagAttribute[T any](name string, tags func(T) map[string]string) (values fu
 	return nil, false
 }
 
-// anyPattern returns a function that reports whether one of the patterns
-// matches a string. An asterisk matches zero or more characters, a question
-// mark zero or one, and a backslash takes the meaning from the character after it.
+// anyPattern returns a function that reports whether one of the patterns matches a string. An asterisk matches zero or
+// more characters, a question mark zero or one, and a backslash takes the meaning from the character after it.
 func anyPattern(patterns []string) func(string) bool {
 	literals := make([]string, 0, len(patterns))
 	var wild []*regexp.Regexp

@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// A Group is a security group as it is at one moment. What is given out shares
-// its rules and tags with the endpoint, which never changes them in place: it
-// must only be read.
+// A Group is a security group as it is at one moment. What is given out shares its rules and tags with the endpoint,
+// which never changes them in place: it must only be read.
 type Group struct {
 	Account, Region string
 	ID              string // sg-…
@@ -25,8 +24,7 @@ func arn(region, account, resource string) string {
 	return "arn:aws:ec2:" + region + ":" + account + ":" + resource
 }
 
-// update replaces a group by what change makes of it as it is now, and has
-// observers told.
+// update replaces a group by what change makes of it as it is now, and has observers told.
 func (s *site) update(g *Group, change func(*Group)) {
 	next := *s.groups.byID[g.ID]
 	change(&next)
@@ -97,8 +95,7 @@ func (s *site) createSecurityGroup(_ *call, in createGroupInput) (*createGroupOu
 	return &createGroupOutput{Return: true, ID: g.ID, Tags: tagList(g.Tags), ARN: g.arn()}, nil
 }
 
-// addGroup creates a group, in the default VPC where it names none. A new
-// group lets everything out.
+// addGroup creates a group, in the default VPC where it names none. A new group lets everything out.
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/creating-security-groups.html
 func (s *site) addGroup(g Group) (*Group, error) {

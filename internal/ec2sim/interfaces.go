@@ -7,9 +7,8 @@ import (
 	"strings"
 )
 
-// An Interface is a network interface as it is at one moment: of an instance,
-// or of a load balancer or another service, which its description then names.
-// Like a [Group] it must only be read.
+// An Interface is a network interface as it is at one moment: of an instance, or of a load balancer or another service,
+// which its description then names. Like a [Group] it must only be read.
 type Interface struct {
 	Account, Region string
 	ID              string // eni-…
@@ -31,9 +30,8 @@ type Interface struct {
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSecurityGroups.html
 var groupless = map[string]bool{"network_load_balancer": true, "gateway_load_balancer": true}
 
-// addInterface creates a network interface. Without a subnet it is put into
-// that of its first group's VPC, or of the default VPC; without groups it gets the
-// VPC's default one, unless its type needs none.
+// addInterface creates a network interface. Without a subnet it is put into that of its first group's VPC, or of the
+// default VPC; without groups it gets the VPC's default one, unless its type needs none.
 func (s *site) addInterface(i Interface) (*Interface, error) {
 	n, err := s.subnetFor(i)
 	if err != nil {
@@ -92,8 +90,8 @@ func (s *site) defaultGroups(vpc string) []string {
 	return nil
 }
 
-// groupErrors are what a call says of groups that an interface may not have:
-// one that does not exist, and one of another VPC.
+// groupErrors are what a call says of groups that an interface may not have: one that does not exist, and one of
+// another VPC.
 type groupErrors struct{ notFound, otherVPC func(id string) error }
 
 // What differs between creating an interface and changing one.
@@ -215,8 +213,8 @@ type modifyInterfaceInput struct {
 	} `query:"Description"`
 }
 
-// modifyInterface replaces an interface's groups or its description. Those of
-// a service, such as a load balancer's, cannot be changed this way.
+// modifyInterface replaces an interface's groups or its description. Those of a service, such as a load balancer's,
+// cannot be changed this way.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyNetworkInterfaceAttribute.html
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/requester-managed-eni.html

@@ -14,15 +14,14 @@ import (
 // loadBalancing is who has the network interfaces of load balancers.
 const loadBalancing = "amazon-elb"
 
-// groupsPerLoadBalancer is how many security groups a load balancer may have,
-// whatever the quota of an interface.
+// groupsPerLoadBalancer is how many security groups a load balancer may have, whatever the quota of an interface.
 //
 // https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/4789 (how many)
 // https://github.com/boto/boto3/issues/177 (the error)
 const groupsPerLoadBalancer = 5
 
-// A LoadBalancer is an Application, Network or Gateway Load Balancer. Its
-// network interfaces have its security groups, always.
+// A LoadBalancer is an Application, Network or Gateway Load Balancer. Its network interfaces have its security groups,
+// always.
 type LoadBalancer struct {
 	Account, Region string
 	ARN             string
@@ -46,8 +45,8 @@ type Listener struct {
 	Port     int32
 }
 
-// Addresses are those of one network interface of a load balancer. The zero
-// Addr stands for none, and for a private address that the endpoint chooses.
+// Addresses are those of one network interface of a load balancer. The zero Addr stands for none, and for a private
+// address that the endpoint chooses.
 type Addresses struct {
 	PrivateIP netip.Addr `json:"privateIp"`
 	PublicIP  netip.Addr `json:"publicIp"`
@@ -68,8 +67,7 @@ var balancerTypes = map[string]balancerType{
 	"gateway":     {"gwy", "gateway_load_balancer"},
 }
 
-// addLoadBalancer creates a load balancer with a network interface for each of
-// the addresses.
+// addLoadBalancer creates a load balancer with a network interface for each of the addresses.
 func (s *site) addLoadBalancer(lb LoadBalancer, addresses []Addresses) (*LoadBalancer, error) {
 	lb.Type = cmp.Or(lb.Type, "application")
 	kind, ok := balancerTypes[lb.Type]
@@ -121,9 +119,8 @@ func invalidConfiguration(format string, args ...any) *apiError {
 	return errorf("InvalidConfigurationRequest", format, args...)
 }
 
-// elb makes an action of Elastic Load Balancing of a function from
-// its decoded parameters to its answer. Its protocol calls the elements of a
-// list member.1, member.2 and so on, and sends an empty list as an empty string.
+// elb makes an action of Elastic Load Balancing of a function from its decoded parameters to its answer. Its protocol
+// calls the elements of a list member.1, member.2 and so on, and sends an empty list as an empty string.
 //
 // https://smithy.io/2.0/aws/protocols/aws-query-protocol.html
 func elb[In, Out any](do func(*site, In) (Out, error)) action {
@@ -360,9 +357,8 @@ type setGroupsOutput struct {
 	Groups []string `xml:"SecurityGroupIds>member"`
 }
 
-// setSecurityGroups replaces the groups of a load balancer, and so those of
-// each of its network interfaces. A Network Load Balancer that was created
-// without groups stays without.
+// setSecurityGroups replaces the groups of a load balancer, and so those of each of its network interfaces. A Network
+// Load Balancer that was created without groups stays without.
 //
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSecurityGroups.html
 func (s *site) setSecurityGroups(in setGroupsInput) (*setGroupsOutput, error) {
@@ -390,9 +386,8 @@ func (s *site) setSecurityGroups(in setGroupsInput) (*setGroupsOutput, error) {
 	return &setGroupsOutput{Groups: in.Groups}, nil
 }
 
-// CreateLoadBalancer creates a load balancer of the given name, type, scheme,
-// state, VPC, groups, listeners and tags, with one network interface for each of
-// the addresses, or one without a public address if there are none.
+// CreateLoadBalancer creates a load balancer of the given name, type, scheme, state, VPC, groups, listeners and tags,
+// with one network interface for each of the addresses, or one without a public address if there are none.
 func (r Region) CreateLoadBalancer(lb LoadBalancer, interfaces ...Addresses) (created LoadBalancer, err error) {
 	err = r.change(func(s *site) error {
 		lb.Groups, lb.Listeners, lb.Tags = slices.Clone(lb.Groups), slices.Clone(lb.Listeners), maps.Clone(lb.Tags)

@@ -16,9 +16,8 @@ import (
 	"cloudfront-sg-sync/internal/moto"
 )
 
-// The same requests, sent to this endpoint and to moto, an EC2 that others
-// have written (https://docs.getmoto.org). Where the two differ, the case says
-// what moto does, and which page says that AWS does what this endpoint does.
+// The same requests, sent to this endpoint and to moto, an EC2 that others have written (https://docs.getmoto.org).
+// Where the two differ, the case says what moto does, and which page says that AWS does what this endpoint does.
 func TestMoto(t *testing.T) {
 	theirServer := moto.Start(t)
 	server := httptest.NewServer(ec2sim.New(ec2sim.Options{}))

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// A VPC is a virtual private cloud. Whether it is an account's default decides
-// what revoking a rule that does not exist does.
+// A VPC is a virtual private cloud. Whether it is an account's default decides what revoking a rule that does not exist
+// does.
 type VPC struct {
 	Account, Region string
 	ID              string // vpc-…
@@ -22,8 +22,7 @@ type subnet struct {
 	tags          map[string]string
 }
 
-// addVPC creates a VPC with a subnet and the group "default", whose members
-// may reach each other.
+// addVPC creates a VPC with a subnet and the group "default", whose members may reach each other.
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/default-security-group.html
 func (s *site) addVPC(cidr netip.Prefix, isDefault bool) *VPC {

@@ -26,9 +26,8 @@ func (p paging) alone(ids []string, parameter string) error {
 // Limits of MaxResults.
 const minResults, maxResults = 5, 1000
 
-// page cuts the asked part out of items, which are in the order of their IDs.
-// The token carries the ID of the last item given out: whatever has come or
-// gone since, the next page goes on behind it.
+// page cuts the asked part out of items, which are in the order of their IDs. The token carries the ID of the last item
+// given out: whatever has come or gone since, the next page goes on behind it.
 //
 // Without MaxResults all items are given at once.
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html

@@ -10,15 +10,14 @@ import (
 	"sync"
 )
 
-// decodeQuery fills the struct that into points to from the parameters of the
-// EC2 Query protocol, in which lists and structures are spelled out:
+// decodeQuery fills the struct that into points to from the parameters of the EC2 Query protocol, in which lists and
+// structures are spelled out:
 //
 //	Filter.1.Name=tag-key&Filter.1.Value.1=a&Filter.1.Value.2=b
 //
-// A field takes the parameter its tag `query:"…"` names. Fields may be
-// strings, booleans, integers, structs, pointers to and slices of these; the
-// fields of an embedded struct count as the outer one's. A parameter that has
-// no field is refused, so nothing a caller asks for is silently ignored.
+// A field takes the parameter its tag `query:"…"` names. Fields may be strings, booleans, integers, structs, pointers
+// to and slices of these; the fields of an embedded struct count as the outer one's. A parameter that has no field is
+// refused, so nothing a caller asks for is silently ignored.
 //
 // https://docs.aws.amazon.com/ec2/latest/devguide/Query-Requests.html
 func decodeQuery(params url.Values, into any) error {
@@ -109,8 +108,7 @@ func (p *param) decodeStruct(v reflect.Value, name string) error {
 	return nil
 }
 
-// decodeList decodes the children 1, 2, … in the order of their numbers, which
-// need not be without gaps.
+// decodeList decodes the children 1, 2, … in the order of their numbers, which need not be without gaps.
 func (p *param) decodeList(v reflect.Value, name string) error {
 	if p.value != nil {
 		return errorf("InvalidParameterValue", "The parameter %s is a list: its elements are %s.1, %s.2 and so on", name, name, name)

@@ -10,8 +10,8 @@ const (
 	quotaGroupsPerInterface = "L-2AFB9258"
 )
 
-// DefaultGroupsPerInterface is how many security groups a network interface
-// may have in an account that never asked for more.
+// DefaultGroupsPerInterface is how many security groups a network interface may have in an account that never asked for
+// more.
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
 const DefaultGroupsPerInterface = 5
@@ -24,8 +24,8 @@ const mostGroupsPerInterface = 16
 // https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
 const mostRulesPerInterface = 1000
 
-// groupsPerInterface returns how many security groups an interface may have:
-// fewer than were granted where the rules per group have been raised too far.
+// groupsPerInterface returns how many security groups an interface may have: fewer than were granted where the rules
+// per group have been raised too far.
 func (s *site) groupsPerInterface() int {
 	return min(s.groupQuota, max(1, mostRulesPerInterface/s.quota))
 }

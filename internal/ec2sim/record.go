@@ -16,19 +16,17 @@ type Call struct {
 	Fault           FaultKind // the fault that hit it
 }
 
-// A Change is what an effective call has done to security groups and to what
-// decides who gets in by them.
+// A Change is what an effective call has done to security groups and to what decides who gets in by them.
 type Change struct {
 	// Call is the zero value for a change made by hand, see [Region].
 	Call Call
 	// Groups are the groups it created or changed, as they are now.
 	Groups []Group
-	// Interfaces are the network interfaces it created or changed, as they are
-	// now. Those of a load balancer are changed by one call.
+	// Interfaces are the network interfaces it created or changed, as they are now. Those of a load balancer are
+	// changed by one call.
 	Interfaces []Interface
-	// PrefixLists are the prefix lists it created or changed, as they are now.
-	// A change that takes time shows once more when it is complete, with the
-	// zero Call.
+	// PrefixLists are the prefix lists it created or changed, as they are now. A change that takes time shows once more
+	// when it is complete, with the zero Call.
 	PrefixLists []PrefixList
 	// Deleted are the IDs of what it deleted.
 	Deleted []string
@@ -37,8 +35,8 @@ type Change struct {
 // maxCalls bounds how many calls are kept.
 const maxCalls = 100_000
 
-// Calls returns the recorded calls in the order they took effect: all since
-// the start or the last [Server.ResetCalls], but no more than the last 100,000.
+// Calls returns the recorded calls in the order they took effect: all since the start or the last [Server.ResetCalls],
+// but no more than the last 100,000.
 func (s *Server) Calls() []Call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -54,10 +52,9 @@ func (s *Server) ResetCalls() []Call {
 	return calls
 }
 
-// Observe has f called after every effective mutating call and every change by
-// hand, before the next call takes effect: what f gets is the state between
-// the two. f must not use the Server. What f has written may be read after any
-// method of the Server has returned, which waits for f.
+// Observe has f called after every effective mutating call and every change by hand, before the next call takes effect:
+// what f gets is the state between the two. f must not use the Server. What f has written may be read after any method
+// of the Server has returned, which waits for f.
 func (s *Server) Observe(f func(Change)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,16 +9,14 @@ import (
 	"strings"
 )
 
-// A Region is one account's resources in one region, seen and changed without
-// a call: nothing is recorded, no fault strikes and no quota holds. What would
-// make no sense on EC2 either is an error.
+// A Region is one account's resources in one region, seen and changed without a call: nothing is recorded, no fault
+// strikes and no quota holds. What would make no sense on EC2 either is an error.
 type Region struct {
 	server          *Server
 	account, region string
 }
 
-// Region returns an account's resources in a region. The empty account is the
-// one that callers have by default.
+// Region returns an account's resources in a region. The empty account is the one that callers have by default.
 func (s *Server) Region(account, region string) Region {
 	return Region{s, cmp.Or(account, s.home), region}
 }
@@ -119,8 +117,8 @@ func (r Region) Groups() (groups []Group) {
 	return groups
 }
 
-// CreateGroup creates a security group with the name, description, VPC, tags
-// and ingress rules of g. Without a VPC it is put into the default one.
+// CreateGroup creates a security group with the name, description, VPC, tags and ingress rules of g. Without a VPC it
+// is put into the default one.
 func (r Region) CreateGroup(g Group) (created Group, err error) {
 	err = r.change(func(s *site) error {
 		rules, err := s.checkRules(g.Ingress)
@@ -184,8 +182,8 @@ func (r Region) RemoveRules(groupID string, permissions ...Permission) error {
 	})
 }
 
-// SetRules replaces all ingress rules of a group. A rule that has the id of
-// one before it stays that one, whatever else of it changes.
+// SetRules replaces all ingress rules of a group. A rule that has the id of one before it stays that one, whatever else
+// of it changes.
 func (r Region) SetRules(groupID string, rules ...Rule) error {
 	return r.editRules(groupID, func([]Rule) []Rule { return rules })
 }
@@ -253,8 +251,8 @@ func distinct(rules []Rule) error {
 	return nil
 }
 
-// CreateInterface creates a network interface. Without a subnet it is put into
-// the VPC it names, or its first group's, or the default one.
+// CreateInterface creates a network interface. Without a subnet it is put into the VPC it names, or its first group's,
+// or the default one.
 func (r Region) CreateInterface(i Interface) (created Interface, err error) {
 	err = r.change(func(s *site) error {
 		i.Groups, i.Tags = slices.Clone(i.Groups), maps.Clone(i.Tags)
@@ -313,8 +311,8 @@ func (r Region) prefixList(name string) (PrefixList, bool) {
 	return PrefixList{}, false
 }
 
-// CreatePrefixList creates a prefix list of the account with the name, family,
-// size, entries and tags of l. Without a size it has room for its entries.
+// CreatePrefixList creates a prefix list of the account with the name, family, size, entries and tags of l. Without a
+// size it has room for its entries.
 func (r Region) CreatePrefixList(l PrefixList) (created PrefixList, err error) {
 	err = r.change(func(s *site) error {
 		l.Owner, l.MaxEntries = s.account, cmp.Or(l.MaxEntries, len(l.Entries))
@@ -381,9 +379,8 @@ func (r Region) SharePrefixList(prefixListID string, accounts ...string) error {
 	})
 }
 
-// PutPrefixList creates a prefix list of the account with entries that have no
-// description, or replaces those of the list that has the name already, which
-// may be AWS's.
+// PutPrefixList creates a prefix list of the account with entries that have no description, or replaces those of the
+// list that has the name already, which may be AWS's.
 func (r Region) PutPrefixList(name string, maxEntries int, prefixes ...netip.Prefix) (PrefixList, error) {
 	return r.putPrefixList(PrefixList{Name: name, MaxEntries: maxEntries}, prefixes)
 }

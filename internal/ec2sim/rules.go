@@ -17,20 +17,19 @@ type Rule struct {
 	Tags        map[string]string
 }
 
-// A Permission is what identifies a rule within its group: the description
-// does not count.
+// A Permission is what identifies a rule within its group: the description does not count.
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html
 type Permission struct {
 	Protocol string // "tcp", "udp", "icmp", "icmpv6", a protocol number, or "-1" for all
-	// From and To are the first and the last port, or for ICMP the type and
-	// code; both are -1 for all of them and where a protocol has none.
+	// From and To are the first and the last port, or for ICMP the type and code; both are -1 for all of them and where
+	// a protocol has none.
 	From, To int32
 	Source   Source
 }
 
-// A Source is where traffic comes from (or, for an egress rule, goes to): an IP
-// range, or a security group or prefix list.
+// A Source is where traffic comes from (or, for an egress rule, goes to): an IP range, or a security group or prefix
+// list.
 type Source struct {
 	Prefix    netip.Prefix // valid for an IP range
 	Reference string       // "sg-…" or "pl-…", empty for an IP range
@@ -73,11 +72,10 @@ func (l *load) add(o load) {
 // weight returns what a source counts against the quota of rules per group.
 //
 // An IP range counts once in its own family, a security group once in both
-// (https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html),
-// a prefix list as often as it may have entries, or what AWS has fixed for its own
-// (https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html#security-group-size).
-// That a prefix list counts in both families whatever its own has been
-// measured: https://github.com/jantman/awslimitchecker/pull/447.
+// (https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html), a prefix list as often as it may have
+// entries, or what AWS has fixed for its own
+// (https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html#security-group-size). That a prefix list
+// counts in both families whatever its own has been measured: https://github.com/jantman/awslimitchecker/pull/447.
 func (s *site) weight(src Source) load {
 	switch {
 	case src.Prefix.IsValid() && src.Prefix.Addr().Is4():
@@ -116,8 +114,7 @@ func reference(r Rule, prefix string) string {
 	return ""
 }
 
-// An ipPermission is how requests and answers write rules: all sources that
-// share a protocol and ports together.
+// An ipPermission is how requests and answers write rules: all sources that share a protocol and ports together.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html
 type ipPermission struct {
@@ -197,8 +194,7 @@ func hasPorts(protocol string) bool {
 	return slices.Contains([]string{"tcp", "udp", "icmp", "icmpv6"}, protocol)
 }
 
-// parseRules returns the rules a request lists, for a group of the given VPC.
-// A rule that is listed twice is refused:
+// parseRules returns the rules a request lists, for a group of the given VPC. A rule that is listed twice is refused:
 // https://github.com/hashicorp/terraform-provider-aws/issues/29492.
 func (s *site) parseRules(vpc string, perms []ipPermission) ([]Rule, error) {
 	var rules []Rule
@@ -277,8 +273,8 @@ func invalidDescription() error {
 // https://www.iana.org/assignments/protocol-numbers/protocol-numbers.xhtml
 var protocolNames = map[string]string{"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6"}
 
-// parsePorts reads protocol and ports. All protocols but TCP, UDP and ICMP
-// are allowed on all ports, whatever ports are given.
+// parsePorts reads protocol and ports. All protocols but TCP, UDP and ICMP are allowed on all ports, whatever ports are
+// given.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html
 func parsePorts(protocol string, from, to *int32) (Permission, error) {

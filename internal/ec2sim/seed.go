@@ -98,9 +98,8 @@ type (
 	}
 )
 
-// Seed creates what a JSON document lists; the package comment describes it.
-// It stops at the first thing that is wrong with the document, and says what
-// and where. Use it on a fresh Server, before the first call.
+// Seed creates what a JSON document lists; the package comment describes it. It stops at the first thing that is wrong
+// with the document, and says what and where. Use it on a fresh Server, before the first call.
 func (s *Server) Seed(r io.Reader) error {
 	var doc seed
 	if err := json.UnmarshalRead(r, &doc, json.RejectUnknownMembers(true)); err != nil {

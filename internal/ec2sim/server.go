@@ -12,12 +12,11 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// DefaultAccount is the account of a caller whose access key the endpoint did
-// not issue, unless [Options] names another.
+// DefaultAccount is the account of a caller whose access key the endpoint did not issue, unless [Options] names
+// another.
 const DefaultAccount = "111122223333"
 
-// DefaultRulesPerGroup is the quota of inbound rules per security group of an
-// account that never asked for another.
+// DefaultRulesPerGroup is the quota of inbound rules per security group of an account that never asked for another.
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
 const DefaultRulesPerGroup = 60
@@ -25,18 +24,15 @@ const DefaultRulesPerGroup = 60
 // maxRequestBytes bounds a request's body.
 const maxRequestBytes = 4 << 20
 
-// Options say how an endpoint differs from a freshly opened AWS account. The
-// zero value is ready for use.
+// Options say how an endpoint differs from a freshly opened AWS account. The zero value is ready for use.
 type Options struct {
-	// RulesPerGroup is the quota L-0EA8095F, counted apart for IPv4 and IPv6;
-	// [DefaultRulesPerGroup] if zero. [Region.SetQuota] changes it for one region.
+	// RulesPerGroup is the quota L-0EA8095F, counted apart for IPv4 and IPv6; [DefaultRulesPerGroup] if zero.
+	// [Region.SetQuota] changes it for one region.
 	RulesPerGroup int
-	// GroupsPerInterface is the quota L-2AFB9258, [DefaultGroupsPerInterface] if
-	// zero. Multiplied by RulesPerGroup it comes to 1,000 at most, and is less if
-	// it would not.
+	// GroupsPerInterface is the quota L-2AFB9258, [DefaultGroupsPerInterface] if zero. Multiplied by RulesPerGroup it
+	// comes to 1,000 at most, and is less if it would not.
 	GroupsPerInterface int
-	// Account owns every access key the endpoint did not issue itself;
-	// [DefaultAccount] if empty.
+	// Account owns every access key the endpoint did not issue itself; [DefaultAccount] if empty.
 	Account string
 	// Roles may be assumed; any other is refused.
 	Roles []Role
@@ -44,17 +40,15 @@ type Options struct {
 	Deny []string
 	// Throttle limits how fast EC2 may be called, see [EC2Throttle]; nil for no limit.
 	Throttle Throttle
-	// PrefixListDelay is how long a prefix list is in progress of being created,
-	// modified, restored or deleted; not at all if zero.
+	// PrefixListDelay is how long a prefix list is in progress of being created, modified, restored or deleted; not at
+	// all if zero.
 	PrefixListDelay time.Duration
-	// Now is the clock of throttling, of prefix lists and of expiry times;
-	// [time.Now] if nil.
+	// Now is the clock of throttling, of prefix lists and of expiry times; [time.Now] if nil.
 	Now func() time.Time
 }
 
-// A Server is an EC2 endpoint with its own accounts and regions. It also
-// answers for Elastic Load Balancing, STS and Service Quotas. It is safe for concurrent use: calls
-// take effect one after the other.
+// A Server is an EC2 endpoint with its own accounts and regions. It also answers for Elastic Load Balancing, STS and
+// Service Quotas. It is safe for concurrent use: calls take effect one after the other.
 type Server struct {
 	home          string
 	rulesPerGroup int
@@ -78,8 +72,7 @@ type Server struct {
 	touched   []string      // IDs of what the call under way has changed
 }
 
-// New returns an endpoint on which every account has, in every region, one
-// default and one other VPC.
+// New returns an endpoint on which every account has, in every region, one default and one other VPC.
 func New(o Options) *Server {
 	s := &Server{
 		home:          cmp.Or(o.Account, DefaultAccount),
@@ -103,8 +96,8 @@ func New(o Options) *Server {
 	return s
 }
 
-// ServeHTTP answers one call of EC2, Elastic Load Balancing, STS or Service
-// Quotas; which one, the credential scope of the request's signature says.
+// ServeHTTP answers one call of EC2, Elastic Load Balancing, STS or Service Quotas; which one, the credential scope of
+// the request's signature says.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxRequestBytes)
 	if r.Context().Value(http.ServerContextKey) != nil { // over a network, see [Server.RoundTrip]
@@ -154,9 +147,8 @@ func (s *Server) refuse(w http.ResponseWriter, p protocol, err error) {
 	p.writeError(w, id, asAPIError(err))
 }
 
-// execute runs a call with s.mu held, and records it. The fault that hit the
-// call, if any, has already been taken into account but for its delay and its
-// cutting of the connection.
+// execute runs a call with s.mu held, and records it. The fault that hit the call, if any, has already been taken into
+// account but for its delay and its cutting of the connection.
 func (s *Server) execute(c *call) (answer any, fault Fault, err error) {
 	s.settle()
 	record := Call{
@@ -233,8 +225,7 @@ func (c *call) resource() string {
 	return ""
 }
 
-// newID returns an id that sorts after every one before it, so that the order
-// of ids is the order of creation.
+// newID returns an id that sorts after every one before it, so that the order of ids is the order of creation.
 func (s *Server) newID(prefix string) string {
 	s.lastID++
 	return fmt.Sprintf("%s-0%016x", prefix, s.lastID*0x9e3779b97)

@@ -52,9 +52,8 @@ func awsConfig(region string) aws.Config {
 	}
 }
 
-// patient is a transport that takes no harm from the SDK closing the body of
-// a request early, see distant. Slowed down by the race detector, even this
-// endpoint's distance is not enough for the SDK.
+// patient is a transport that takes no harm from the SDK closing the body of a request early, see distant. Slowed down
+// by the race detector, even this endpoint's distance is not enough for the SDK.
 type patient struct{}
 
 func (patient) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -123,8 +122,7 @@ func rule(port int32, cidr, description string) ec2sim.Rule {
 	return ec2sim.Rule{Permission: ec2sim.TCP(port, port, netip.MustParsePrefix(cidr)), Description: description}
 }
 
-// wantCode fails the test unless err is an API error of the given code, or nil
-// for the empty code.
+// wantCode fails the test unless err is an API error of the given code, or nil for the empty code.
 func wantCode(t *testing.T, err error, code string) {
 	t.Helper()
 	if got := codeOf(err); got != code {

@@ -8,8 +8,7 @@ import (
 // A siteKey names a site.
 type siteKey struct{ account, region string }
 
-// A site is what one account has in one region. Its methods expect the
-// server's lock to be held.
+// A site is what one account has in one region. Its methods expect the server's lock to be held.
 type site struct {
 	server *Server
 	siteKey
@@ -28,8 +27,7 @@ type site struct {
 	attached map[string]int    // interfaces a security group is attached to
 }
 
-// site returns an account's resources in a region, opened at the first use
-// with a default and one other VPC.
+// site returns an account's resources in a region, opened at the first use with a default and one other VPC.
 func (s *Server) site(account, region string) *site {
 	key := siteKey{account, region}
 	if st := s.sites[key]; st != nil {

@@ -7,8 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// A tag is a tag in a request or an answer. The value is nil only in a request
-// that leaves it out.
+// A tag is a tag in a request or an answer. The value is nil only in a request that leaves it out.
 type tag struct {
 	Key   string  `query:"Key" xml:"key"`
 	Value *string `query:"Value" xml:"value"`
@@ -140,8 +139,7 @@ type tagsInput struct {
 	Tags      []tag    `query:"Tag"`
 }
 
-// createTags adds tags to all resources or, where one does not exist or has
-// too many, to none.
+// createTags adds tags to all resources or, where one does not exist or has too many, to none.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateTags.html
 func (s *site) createTags(_ *call, in tagsInput) (*done, error) {
@@ -157,8 +155,7 @@ func (s *site) createTags(_ *call, in tagsInput) (*done, error) {
 	return s.retag(in.Resources, func(tags map[string]string) map[string]string { return merged(tags, add) })
 }
 
-// deleteTags removes the tags whose key, and value where one is given, match.
-// Without any tag, all are removed.
+// deleteTags removes the tags whose key, and value where one is given, match. Without any tag, all are removed.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteTags.html
 func (s *site) deleteTags(_ *call, in tagsInput) (*done, error) {

@@ -6,20 +6,17 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// A Bucket is a token bucket: how many tokens it holds, and how many a second
-// flow into it. A call takes one.
+// A Bucket is a token bucket: how many tokens it holds, and how many a second flow into it. A call takes one.
 type Bucket struct {
 	Capacity int
 	Refill   float64
 }
 
-// A Throttle says how fast an action of EC2 may be called. Every account has a
-// bucket for each action in each region, and one more for a describe action
-// that asks for everything: without an id, a filter or pages.
+// A Throttle says how fast an action of EC2 may be called. Every account has a bucket for each action in each region,
+// and one more for a describe action that asks for everything: without an id, a filter or pages.
 type Throttle func(action string, everything bool) Bucket
 
-// EC2Throttle holds a caller to the limits of an account that never asked for
-// others.
+// EC2Throttle holds a caller to the limits of an account that never asked for others.
 //
 // https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 func EC2Throttle(action string, everything bool) Bucket {

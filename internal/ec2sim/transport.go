@@ -6,8 +6,8 @@ import (
 	"net/http/httptest"
 )
 
-// RoundTrip answers a request in this process, without a network: as the
-// Transport of an [http.Client] the endpoint needs no listener.
+// RoundTrip answers a request in this process, without a network: as the Transport of an [http.Client] the endpoint
+// needs no listener.
 func (s *Server) RoundTrip(req *http.Request) (res *http.Response, err error) {
 	defer func() {
 		switch cut := recover(); cut {
