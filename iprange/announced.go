@@ -10,10 +10,10 @@ import (
 )
 
 var (
-	// ErrStale is the error of a file that is older than the one a notice announced, for longer than the patience.
+	// ErrStale says that the file was older than the announced one for longer than StalePatience.
 	ErrStale = errors.New("stale copy")
 
-	// ErrCorrupt is the error of a file that has the sync token of the one a notice announced, and another MD5.
+	// ErrCorrupt says that the file has the sync token of the announced one, but another MD5.
 	ErrCorrupt = errors.New("corrupt copy")
 )
 

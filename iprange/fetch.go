@@ -53,11 +53,11 @@ type copyOfFile struct {
 	lastModified string
 }
 
-// Fetch returns the ranges as published now or, with a notice, those it announced or newer ones. If they did not change
-// since the last call, that is the publication returned then.
+// Fetch returns the ranges as published now or, with a notice, the announced ones or newer. If they have not changed
+// since the last call, it returns the same publication.
 //
-// It tries again on whatever may pass by itself, for as long as the context allows. The error is ErrStale or ErrCorrupt
-// if the file is not what the notice announced.
+// It retries after failures that may be temporary, for as long as the context allows. The error is ErrStale or
+// ErrCorrupt if the file is not what the notice announced.
 func (f *Fetcher) Fetch(ctx context.Context, n *Notice) (*Publication, error) {
 	if f.begun == nil {
 		f.begun = newDownloader(*f)
@@ -130,7 +130,7 @@ type request struct {
 	noCache       bool       // ask caches to look for a newer copy
 }
 
-// download gets the file, again where an attempt fails of what may pass by itself.
+// download gets the file. It retries after a failure that may be temporary.
 func (f *downloader) download(ctx context.Context, r request) (copyOfFile, error) {
 	var before error // of the attempt before
 	for attempt := 1; ; attempt++ {

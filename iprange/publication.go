@@ -29,8 +29,8 @@ import (
 // https://docs.aws.amazon.com/vpc/latest/userguide/aws-ip-ranges.html
 const DefaultURL = "https://ip-ranges.amazonaws.com/ip-ranges.json"
 
-// Publication is one published state of ip-ranges.json, reduced to a [Selection]. It is not changed once made: whoever
-// receives one must treat it as read-only.
+// Publication is one published state of ip-ranges.json, reduced to a [Selection]. Treat it as read-only: others share
+// it.
 type Publication struct {
 	SyncToken string         // as published: the time of publication in Unix seconds
 	Published time.Time      // SyncToken as a time, in UTC
@@ -42,7 +42,7 @@ type Publication struct {
 	IPv4, IPv6 []netip.Prefix
 
 	// Beyond is what a cover holds beyond Prefixes, merged, IPv4 first. BeyondEC2 is the part of it that is published
-	// for EC2 as well: machines of any customer of AWS are there. Both are empty where the Selection has no Within.
+	// for EC2 as well, where any customer of AWS can have machines. Both are empty where the Selection has no Within.
 	Beyond, BeyondEC2 []netip.Prefix
 
 	// OriginFacing are the prefixes of CLOUDFRONT_ORIGIN_FACING, not merged, where CLOUDFRONT alone is selected: what

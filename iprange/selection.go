@@ -11,8 +11,8 @@ import (
 type Selection struct {
 	Services []string // as AWS writes them, for example CLOUDFRONT; a range of any of them is selected
 
-	// Within are services whose ranges may be taken in as well, so that fewer ranges are needed: what is wanted is the
-	// [Cover] of Services within these, and not their ranges as they are.
+	// Within are services whose ranges may be included to need fewer ranges: the result is then the [Cover] of Services
+	// within these.
 	Within []string
 
 	IPv4 bool
@@ -54,7 +54,7 @@ func (s Selection) families() string {
 }
 
 // MissingServiceError reports wanted services for which a published file has no range in the selected families. The
-// file is otherwise in order: most often the name is mistyped.
+// file itself is fine: most likely the name is misspelled.
 type MissingServiceError struct {
 	Services []string
 	Families string // in prose, for example "IPv4 or IPv6"

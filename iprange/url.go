@@ -12,8 +12,8 @@ import (
 // maxRedirects is how many redirects are followed. The file has never needed one.
 const maxRedirects = 3
 
-// ValidateURL reports why the file should not be fetched from a URL. It must be https, so that nobody on the way can
-// open a security group to himself; plain http is for a server on this machine only.
+// ValidateURL reports why the file should not be fetched from a URL. Only https keeps anyone on the way from adding
+// ranges of their own; plain http is allowed for a server on this machine.
 func ValidateURL(s string) error {
 	u, err := url.Parse(s)
 	if err != nil {

@@ -45,7 +45,7 @@ type ShortageError struct {
 	TagKey   string
 	GroupIDs []string
 	// Compact, where it is set, counts the rules of each port that the compact
-	// cover of CloudFront would need instead. Whoever knows it may set it.
+	// cover of CloudFront would need instead. The caller may set it.
 	Compact Weight
 }
 

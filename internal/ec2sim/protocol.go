@@ -96,7 +96,7 @@ func writeXML(w http.ResponseWriter, status int, root, namespace string, body an
 	}
 	w.Header().Set("Content-Type", "text/xml;charset=UTF-8")
 	w.WriteHeader(status)
-	_, _ = w.Write(doc.Bytes()) // the caller has gone: nobody is left to tell
+	_, _ = w.Write(doc.Bytes()) // the caller is gone
 }
 
 // queryProtocol is the AWS Query protocol, which STS and Elastic Load Balancing speak.

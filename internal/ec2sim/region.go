@@ -276,7 +276,7 @@ func (r Region) Interfaces() (interfaces []Interface) {
 	return interfaces
 }
 
-// Attach replaces the security groups of a network interface, whoever manages it.
+// Attach replaces the security groups of a network interface, even of one that belongs to a service.
 func (r Region) Attach(interfaceID string, groups ...string) error {
 	return r.change(func(s *site) error {
 		i, err := s.interfaces.find(interfaceID)

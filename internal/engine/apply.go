@@ -84,9 +84,9 @@ func (e *Engine) take(ctx context.Context, t *Target, pool secgroup.PoolPlan, st
 	return len(steps), nil
 }
 
-// close sees to it that a gap is closed whose closing step failed: it tries that
-// again and, where it is in vain, puts back what opened the gap. If nothing
-// helps, the error names what is closed.
+// close closes a gap whose closing step failed. It retries the step and, if that
+// does not help, authorizes again what was revoked. If that fails too, the error
+// names what is closed.
 func (e *Engine) close(ctx context.Context, t *Target, opened, step secgroup.Step, err error) error {
 	if err == nil {
 		return nil

@@ -47,7 +47,7 @@ func (r *PrefixListReport) count(c secgroup.Change) {
 // time. What the lists fail with is not what the groups do.
 //
 // Where the run may not look for lists, there is none that it could change. That
-// is a warning, so that it does not fail for who has groups alone.
+// is a warning, so that a run does not fail for those who only have groups.
 func (e *Engine) look(ctx context.Context, t *Target) (groups []secgroup.Group, lists lookedUp, err error) {
 	var running errgroup.Group
 	running.Go(func() error {

@@ -103,7 +103,7 @@ func (e *Engine) discover(ctx context.Context, tr *targetReport) ([]secgroup.Gro
 	return groups, lists.found, err
 }
 
-// refusals are what EC2 refused in a run: what not to try again.
+// refusals are the steps that EC2 refused in a run, so that they are not tried again.
 type refusals struct {
 	leave map[string]error // by group ID: why it is left alone
 	tried []refusal        // conflicts, which a new look may explain
@@ -263,7 +263,7 @@ var ErrOutdated = errors.New("the security groups are not, or no longer, as the 
 func (e *Engine) request(publication *iprange.Publication, req Request) secgroup.Request {
 	rulesPerGroup := e.RulesPerGroup
 	if req.Withdraw {
-		rulesPerGroup = DefaultRulesPerGroup // no room is needed to close, so nobody is asked how much there is
+		rulesPerGroup = DefaultRulesPerGroup // closing needs no room, so there is no need to ask for the quota
 	}
 	return secgroup.Request{
 		Stamp:            secgroup.Stamp{TagKey: e.TagKey, Services: e.Services, Within: e.Within, Published: publication.Published},

@@ -68,7 +68,7 @@ func bounded(err error) error {
 	return err
 }
 
-// reportReserve is how long before the time is up a run ends by itself, to report what it did.
+// reportReserve is how long before the deadline a run stops, to have time to report what it did.
 const reportReserve = 3 * time.Second
 
 // Invoke handles one event and returns the answer in JSON. The answer is logged as well: with an error Lambda returns

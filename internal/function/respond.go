@@ -24,7 +24,7 @@ var s3Host = sync.OnceValue(func() *regexp.Regexp {
 })
 
 // A responder puts answers to response URLs, the only URLs of an event that are ever used. They are presigned, so
-// whoever has one can answer: they are in no error and no log.
+// anyone who has one can answer: they appear in no error and no log.
 type responder struct {
 	client *http.Client
 	// onLoopback allows URLs of this machine, for tests. Elsewhere an event must not make the function talk to it: the

@@ -93,8 +93,7 @@ func (p *Page) style(s, style string) string {
 	return style + s + plain
 }
 
-// Line writes one line, without trailing spaces. One that is wider than the terminal goes on in the next, so that no
-// word is broken.
+// Line writes one line, without trailing spaces. A line wider than the terminal is wrapped between words.
 func (p *Page) Line(parts ...string) {
 	line := strings.TrimRight(strings.Repeat(" ", p.indent)+strings.Join(parts, ""), " ")
 	if p.columns == 0 || widthOf(line) <= p.columns {
