@@ -6,8 +6,8 @@ import (
 	"go4.org/netipx"
 )
 
-// Services of ip-ranges.json that are named here. CloudFront holds all of CloudFront's servers, and
-// CloudFrontOriginFacing those that connect to origins; EC2 holds what AWS's customers run. See
+// Some services of ip-ranges.json. CLOUDFRONT holds all servers of CloudFront, CLOUDFRONT_ORIGIN_FACING those that
+// connect to origins, and EC2 what AWS's customers run. See
 // https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/LocationsOfEdgeServers.html and
 // https://docs.aws.amazon.com/vpc/latest/userguide/aws-ip-syntax.html
 const (
@@ -17,8 +17,8 @@ const (
 )
 
 // Cover returns the fewest prefixes that hold every address of services, and no address but those of services and
-// within: IPv4 first, sorted. Invalid prefixes are left out. A range of services that touches none of within is a
-// prefix of its own, and without any the result is that of [Merge].
+// within: IPv4 first, sorted. Invalid prefixes are left out. A range of services that touches none of within stays as
+// it is; if within is empty, the result is that of [Merge].
 //
 // The prefixes are the merged ones of both lists, less those that hold nothing of services:
 //
@@ -27,12 +27,10 @@ const (
 //	merged            ├──────────────┤├──────┤├──┤
 //	cover             ├──────────────┤        ├──┤
 //
-// No smaller cover exists. Two prefixes are either disjoint or one is within the other, so every prefix that both lists
-// together cover lies in exactly one merged prefix: of those that contain it, the widest that is covered whole. So no
-// prefix of a cover can serve two merged ones, and each that holds an address of services needs one of its own. Nor
-// does a cover of as few reach further: it has just one prefix in each of these, and none is wider than the whole. That
-// one is taken as it changes least: whatever servers AWS adds to services, or withdraws, within a block of within
-// leaves its rule as it is.
+// No smaller cover exists. Two prefixes are either disjoint or one contains the other, so every prefix that both lists
+// together cover lies in exactly one merged prefix. Hence no prefix of a cover can serve two merged ones, and each that
+// holds an address of services needs one of its own. Among the smallest covers this is the one that changes least
+// often: its prefix stays the same when AWS adds servers of services within it, or withdraws them.
 func Cover(services, within []netip.Prefix) []netip.Prefix {
 	wanted := setOf(services)
 	var cover []netip.Prefix
