@@ -96,18 +96,16 @@ func IsConflict(err error) bool {
 	return false
 }
 
-// IsOverQuota reports whether EC2 refused a step because the group holds as many
-// rules as its quota lets it.
+// IsOverQuota reports whether EC2 refused a step because the group already holds
+// as many rules as its quota allows.
 func IsOverQuota(err error) bool { return awserr.Code(err) == "RulesPerSecurityGroupLimitExceeded" }
 
-// IsDuplicate reports whether EC2 refused to authorize a rule that is there. It
-// may be there by the very call, if an answer was lost on the way and the call
-// was made again.
+// IsDuplicate reports whether EC2 refused to authorize a rule that exists. The
+// same call may have created it, if its answer was lost and it was made again.
 func IsDuplicate(err error) bool { return awserr.Code(err) == "InvalidPermission.Duplicate" }
 
-// IsRefusal reports whether EC2 refused a step for good: whatever else is done,
-// it will refuse it again. Throttling, faults of EC2, conflicts and answers that
-// never came are none. See
+// IsRefusal reports whether EC2 refused a step for good: it would refuse it again.
+// Throttling, faults of EC2, conflicts and lost answers are not refusals. See
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 func IsRefusal(err error) bool {
 	e, ok := errors.AsType[smithy.APIError](err)

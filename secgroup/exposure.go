@@ -2,12 +2,12 @@ package secgroup
 
 import "cloudfront-sg-sync/internal/ipspace"
 
-// An Exposure is a rule that opens a managed port far beyond any published
-// range: what this tool keeps closed, the rule leaves open.
+// An Exposure is a rule that opens a managed port to far more than any published
+// range, which defeats the rules that this package writes.
 type Exposure struct {
 	GroupID string
 	Rule    Rule
-	// Ports are the managed ports that the rule opens, or opens in part.
+	// Ports are the managed ports that the rule opens, wholly or in part.
 	Ports []PortRange
 }
 

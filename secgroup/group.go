@@ -42,13 +42,13 @@ type Group struct {
 	ID   string // sg-…
 	Name string
 	VPC  string // vpc-…
-	// Owner is the account that the group belongs to. It may be another one that
-	// shares its VPC or the group.
+	// Owner is the account that owns the group: another one if it shares the group
+	// or its VPC.
 	Owner string
 	Tags  map[string]string
 	// Ingress holds the group's inbound rules, one per source.
 	Ingress []Rule
-	// Err says why the rules could not be read; the group is left alone.
+	// Err says why the rules could not be read; a plan does not change such a group.
 	Err error
 }
 

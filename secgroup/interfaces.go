@@ -17,8 +17,8 @@ import (
 // Attachments tell which network interfaces groups are attached to.
 type Attachments struct {
 	Interfaces []Interface
-	// Unknown is true where nobody may look. Then a rule can be counted on only
-	// in its own group.
+	// Unknown is true without the permission to look. Then a rule only counts in
+	// its own group.
 	Unknown bool
 }
 
@@ -30,7 +30,7 @@ type Interface struct {
 	Groups      []string // IDs of the groups attached to it
 }
 
-// An InterfacePlan is what a network interface has of a pool after the steps.
+// An InterfacePlan says what a network interface gets from a pool once the steps are taken.
 type InterfacePlan struct {
 	*Interface
 	// Lacks counts the wanted rules, on ports that its groups list, that no

@@ -18,8 +18,8 @@ type Request struct {
 	Stamp
 	// Ranges are the wanted sources: canonical, sorted, none inside another.
 	Ranges []netip.Prefix
-	// Families are those that ranges are wanted of; none means both. The rules
-	// of another family are surplus by the operator's own word.
+	// Families are the wanted address families; none means both. Rules of the
+	// other family are surplus.
 	Families []Family
 	// RulesPerGroup is the quota L-0EA8095F: the inbound rules that a group
 	// may hold of each family, at least one.
@@ -32,18 +32,18 @@ type Request struct {
 	Force bool
 	// GroupIDs names the only groups that may be changed; empty means all.
 	GroupIDs []string
-	// Leave names groups that are left as they are, and says why, such as that EC2
-	// refuses to change them.
+	// Leave names groups not to change, with the reason, such as that EC2 refuses
+	// to change them.
 	Leave map[string]error
-	// Withdraw revokes every owned rule of the groups, as if each were tagged
-	// "none" and in no pool, however many there are and whatever they were
-	// made from. Ranges and the time of the stamp count for nothing then.
+	// Withdraw revokes every owned rule of the groups, however many there are, as
+	// if each group were tagged "none" and in no pool. It ignores Ranges and the
+	// time of the stamp.
 	Withdraw bool
-	// Now is the time of the run, for telling what is from the future. The zero
-	// value believes everything.
+	// Now is the time of the run: a file that was published later is refused. The
+	// zero value accepts any.
 	Now time.Time
-	// Attachments tell at which network interfaces the groups are seen. Without
-	// them each pool is taken as one that is attached as a whole.
+	// Attachments say which network interfaces have the groups. If nil, the groups
+	// of a pool are assumed to be attached together.
 	Attachments *Attachments
 }
 
@@ -52,8 +52,8 @@ type Request struct {
 type Plan struct {
 	// Pools are sorted by name; a group of its own is a pool named by its ID.
 	Pools []PoolPlan
-	// Blind is true where the plan had to do without knowing what interfaces the
-	// groups are attached to, as nobody may look.
+	// Blind is true if the plan was made without the permission to see which
+	// interfaces the groups are attached to.
 	Blind bool
 	// Lists are those of prefix lists, which [PlanLists] plans.
 	Lists []ListPool
@@ -71,11 +71,11 @@ type PoolPlan struct {
 	// revokes are held back, an *[OlderError] where its rules are from a newer
 	// file. Where there are several, they are joined.
 	Err error
-	// Warnings is what does not keep the pool from being equal to the request
-	// but needs a person.
+	// Warnings are problems that a person has to solve, though they do not keep
+	// the pool from being equal to the request.
 	Warnings []string
-	// Interfaces tell what network interfaces have of the pool after the steps.
-	// There are none where Request.Attachments were not given.
+	// Interfaces say what each network interface gets from the pool. They are
+	// empty without Request.Attachments.
 	Interfaces []InterfacePlan
 }
 
@@ -86,14 +86,14 @@ type GroupPlan struct {
 	// Added and Revoked count the rules that the steps add to the group and remove from it, Kept the owned rules that
 	// are there already and stay, Foreign the rules that are not this tool's.
 	Added, Revoked, Kept, Foreign int
-	// Owned counts the owned rules there are, and FreeNow is what the quota
-	// leaves beside all rules there are; Free is what it leaves after the plan.
+	// Owned counts the owned rules that the group has now. FreeNow is the room that the quota leaves now, Free the room
+	// after the plan.
 	Owned         int
 	FreeNow, Free Weight
 	// Applied is when the newest file was published that an owned rule was
 	// made from; it is zero where there is none.
 	Applied time.Time
-	// Err is a problem of this group alone; its rules are left as they are.
+	// Err is a problem of this group alone. Its rules stay as they are.
 	Err error
 	// unread is true where its tags or rules could not be read.
 	unread bool
@@ -119,8 +119,8 @@ type Step struct {
 	// Gap lists wanted ranges that this revoke closes until the next steps open
 	// them again. It is empty wherever an order without a gap exists.
 	Gap []netip.Prefix
-	// Closes tells of a step that it ends a gap: it belongs right behind the one
-	// before it.
+	// Closes is true for a step that ends a gap: it must follow the one before it
+	// immediately.
 	Closes bool
 }
 
