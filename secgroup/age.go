@@ -8,8 +8,7 @@ import (
 // clockSkew is how far ahead of the clock here a file or a stamp may be.
 const clockSkew = time.Hour
 
-// refuseFuture fails where the file is from the future. It would be believed
-// newer than all true ones to come.
+// refuseFuture fails where the file is from the future. It would be believed newer than all true ones to come.
 func refuseFuture(req Request) error {
 	if !req.Now.IsZero() && req.Published.After(req.Now.Add(clockSkew)) {
 		return &FutureError{Published: req.Published, Now: req.Now}
@@ -17,8 +16,8 @@ func refuseFuture(req Request) error {
 	return nil
 }
 
-// refuseOlder fails where a rule of the pool was made from a newer publication
-// than the one asked for, with an *[OlderError].
+// refuseOlder fails where a rule of the pool was made from a newer publication than the one asked for, with an
+// *[OlderError].
 func refuseOlder(groups []GroupPlan, req Request) error {
 	if req.Withdraw || req.Force {
 		return nil
@@ -36,9 +35,8 @@ func refuseOlder(groups []GroupPlan, req Request) error {
 	return nil
 }
 
-// believed returns when the file was published that an owned rule says it was
-// made from. It fails where no file can have made the rule: where someone has
-// edited the description, or it is from the future.
+// believed returns when the file was published that an owned rule says it was made from. It fails where no file can
+// have made the rule: where someone has edited the description, or it is from the future.
 func believed(r Rule, req Request) (time.Time, error) {
 	s, ok := ParseStamp(req.TagKey, r.Description)
 	if !ok {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A stamp from the future, or one that someone has edited, is told of once a
-// group and counts for nothing. The rules get a true one.
+// A stamp from the future, or one that someone has edited, is told of once a group and counts for nothing. The rules
+// get a true one.
 func TestPlanDoesNotBelieve(t *testing.T) {
 	now := testStamp.Published.Add(time.Minute)
 	stampAt := func(d time.Duration) string {
@@ -75,9 +75,8 @@ func TestPlanRefusesFuture(t *testing.T) {
 	}
 }
 
-// A run that only removes leaves its date, first of all, so that an older file
-// is refused however the run ends. Force goes back, after which all is of one
-// mind again.
+// A run that only removes leaves its date, first of all, so that an older file is refused however the run ends. Force
+// goes back, after which all is of one mind again.
 func TestPlanLeavesTheDate(t *testing.T) {
 	older, newer := prefixes("13.32.0.0/15", "18.64.0.0/14", "52.84.0.0/15"), prefixes("13.32.0.0/15", "18.64.0.0/14")
 	at := func(hours int, force bool) func(*Request) {

@@ -14,9 +14,8 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// Apply takes one step of a plan, by one call. If it fails, EC2 has changed
-// nothing, or an answer was lost on the way; the steps after it must not be
-// taken. Where [IsConflict] holds for the error, a new plan may succeed.
+// Apply takes one step of a plan, by one call. If it fails, EC2 has changed nothing, or an answer was lost on the way;
+// the steps after it must not be taken. Where [IsConflict] holds for the error, a new plan may succeed.
 func Apply(ctx context.Context, api API, step Step) error {
 	var err error
 	action, group, rules := "", aws.String(step.GroupID), permissions(step.Rules)
@@ -25,8 +24,7 @@ func Apply(ctx context.Context, api API, step Step) error {
 		action = "AuthorizeSecurityGroupIngress"
 		_, err = api.AuthorizeSecurityGroupIngress(ctx, &ec2.AuthorizeSecurityGroupIngressInput{GroupId: group, IpPermissions: rules})
 	case Revoke:
-		// In a default VPC EC2 ignores a rule that is not there, elsewhere it
-		// answers InvalidPermission.NotFound.
+		// In a default VPC EC2 ignores a rule that is not there, elsewhere it answers InvalidPermission.NotFound.
 		action = "RevokeSecurityGroupIngress"
 		_, err = api.RevokeSecurityGroupIngress(ctx, &ec2.RevokeSecurityGroupIngressInput{GroupId: group, IpPermissions: rules})
 	case Redescribe:
@@ -39,8 +37,7 @@ func Apply(ctx context.Context, api API, step Step) error {
 	return nil
 }
 
-// permissions returns rules as EC2 takes them: one permission for each
-// protocol and ports, with all their sources.
+// permissions returns rules as EC2 takes them: one permission for each protocol and ports, with all their sources.
 func permissions(rules []Rule) []types.IpPermission {
 	type key struct {
 		protocol string
@@ -83,9 +80,9 @@ func addSource(p *types.IpPermission, r Rule) {
 	}
 }
 
-// IsConflict reports whether EC2 refused a step or a change because the group or
-// prefix list was not as the plan had it: someone else changed it, or an answer was lost and the call
-// made again. Looking again and planning again is the way out. See
+// IsConflict reports whether EC2 refused a step or a change because the group or prefix list was not as the plan had
+// it: someone else changed it, or an answer was lost and the call made again. Looking again and planning again is the
+// way out. See
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 func IsConflict(err error) bool {
 	switch awserr.Code(err) {
@@ -96,25 +93,23 @@ func IsConflict(err error) bool {
 	return false
 }
 
-// IsOverQuota reports whether EC2 refused a step because the group already holds
-// as many rules as its quota allows.
+// IsOverQuota reports whether EC2 refused a step because the group already holds as many rules as its quota allows.
 func IsOverQuota(err error) bool { return awserr.Code(err) == "RulesPerSecurityGroupLimitExceeded" }
 
-// IsDuplicate reports whether EC2 refused to authorize a rule that exists. The
-// same call may have created it, if its answer was lost and it was made again.
+// IsDuplicate reports whether EC2 refused to authorize a rule that exists. The same call may have created it, if its
+// answer was lost and it was made again.
 func IsDuplicate(err error) bool { return awserr.Code(err) == "InvalidPermission.Duplicate" }
 
-// IsRefusal reports whether EC2 refused a step for good: it would refuse it again.
-// Throttling, faults of EC2, conflicts and lost answers are not refusals. See
+// IsRefusal reports whether EC2 refused a step for good: it would refuse it again. Throttling, faults of EC2, conflicts
+// and lost answers are not refusals. See
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 func IsRefusal(err error) bool {
 	e, ok := errors.AsType[smithy.APIError](err)
 	return ok && e.ErrorFault() != smithy.FaultServer && !IsConflict(err) && !passing[e.ErrorCode()]
 }
 
-// passing are the codes of failures that have nothing to do with the group: calls
-// that came too fast, faults of EC2, and credentials that nobody knows or that
-// have expired.
+// passing are the codes of failures that have nothing to do with the group: calls that came too fast, faults of EC2,
+// and credentials that nobody knows or that have expired.
 var passing = map[string]bool{
 	"RequestLimitExceeded": true, "Throttling": true, "ThrottlingException": true,
 	"InternalError": true, "InternalFailure": true, "ServerInternal": true, "ServiceUnavailable": true, "Unavailable": true,

@@ -11,8 +11,8 @@ import (
 	"cloudfront-sg-sync/iprange"
 )
 
-// realRanges returns the CLOUDFRONT ranges of the published file that lies
-// beside the repository; without it the test or benchmark is skipped.
+// realRanges returns the CLOUDFRONT ranges of the published file that lies beside the repository; without it the test
+// or benchmark is skipped.
 func realRanges(tb testing.TB) []netip.Prefix {
 	tb.Helper()
 	f, err := os.Open(filepath.Join("..", "..", "shared", "data", "ip-ranges-2026-08-22.json.gz"))
@@ -31,8 +31,8 @@ func realRanges(tb testing.TB) []netip.Prefix {
 	return p.Merged()
 }
 
-// BenchmarkNewPlan plans pools of three groups: from nothing, with nothing to
-// do, and with one range of the list cut in two, one gone and one new.
+// BenchmarkNewPlan plans pools of three groups: from nothing, with nothing to do, and with one range of the list cut in
+// two, one gone and one new.
 func BenchmarkNewPlan(b *testing.B) {
 	ranges := realRanges(b)
 	req := Request{Stamp: testStamp, Ranges: ranges, RulesPerGroup: 60, MaxRevokePercent: 50}
@@ -72,9 +72,8 @@ func BenchmarkNewPlan(b *testing.B) {
 	}
 }
 
-// BenchmarkFullPools plans the dearest change there is: every block of the list
-// is cut anew, {0-1, 2} becoming {1, 2-3}, on one port and on more, in pools
-// that are full to the last slot.
+// BenchmarkFullPools plans the dearest change there is: every block of the list is cut anew, {0-1, 2} becoming {1,
+// 2-3}, on one port and on more, in pools that are full to the last slot.
 func BenchmarkFullPools(b *testing.B) {
 	for _, c := range []struct {
 		name          string
@@ -124,8 +123,7 @@ func BenchmarkFullPools(b *testing.B) {
 	}
 }
 
-// canonicalChange replaces the first range by its upper half and the last by
-// its neighbour.
+// canonicalChange replaces the first range by its upper half and the last by its neighbour.
 func canonicalChange(ranges []netip.Prefix) []netip.Prefix {
 	out := append([]netip.Prefix(nil), ranges...)
 	out[0] = netip.PrefixFrom(out[0].Addr(), out[0].Bits()+1)

@@ -35,8 +35,7 @@ const groupsPerPage = 1000
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
 const valuesPerFilter = 200
 
-// Discover returns the groups that carry the tag, with their rules and what
-// these weigh.
+// Discover returns the groups that carry the tag, with their rules and what these weigh.
 func Discover(ctx context.Context, api API, tagKey string) ([]Group, error) {
 	groups, err := describe(ctx, api, "tagged "+tagKey, types.Filter{Name: aws.String("tag-key"), Values: []string{escapeFilter(tagKey)}})
 	if err != nil {
@@ -48,8 +47,8 @@ func Discover(ctx context.Context, api API, tagKey string) ([]Group, error) {
 	return groups, nil
 }
 
-// Describe returns the groups with the given IDs, with their rules but not what
-// these weigh. An ID that no group has is not an error.
+// Describe returns the groups with the given IDs, with their rules but not what these weigh. An ID that no group has is
+// not an error.
 func Describe(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, ids []string) ([]Group, error) {
 	var groups []Group
 	for some := range slices.Chunk(ids, valuesPerFilter) {
@@ -81,8 +80,8 @@ func describe(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, what
 	return groups, nil
 }
 
-// escapeFilter makes a filter's value match itself alone: * and ? are wildcards
-// there, and \ makes a character plain. See "Filter" in
+// escapeFilter makes a filter's value match itself alone: * and ? are wildcards there, and \ makes a character plain.
+// See "Filter" in
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
 func escapeFilter(value string) string {
 	var escaped []rune

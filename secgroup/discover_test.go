@@ -93,8 +93,7 @@ var compareSDK = cmpopts.IgnoreUnexported(
 	types.Filter{}, types.IpPermission{}, types.IpRange{}, types.Ipv6Range{}, types.PrefixListId{}, types.UserIdGroupPair{}, types.Tag{},
 )
 
-// Groups are described by their IDs whatever their tags, to the last page, and
-// in one call for each page.
+// Groups are described by their IDs whatever their tags, to the last page, and in one call for each page.
 func TestDescribe(t *testing.T) {
 	api := &fakeEC2{pages: [][]types.SecurityGroup{
 		{{GroupId: aws.String("sg-1"), GroupName: aws.String("web"), IpPermissions: []types.IpPermission{{
@@ -245,8 +244,7 @@ func TestDiscoverFails(t *testing.T) {
 	}
 }
 
-// A group with a rule that cannot be read fails alone: the others are planned,
-// and none of its rules is touched.
+// A group with a rule that cannot be read fails alone: the others are planned, and none of its rules is touched.
 func TestDiscoverUnreadableRule(t *testing.T) {
 	for name, p := range map[string]types.IpPermission{
 		"IPv4 source": {IpRanges: []types.IpRange{{CidrIp: aws.String("13.32.0.0")}}},
@@ -274,8 +272,7 @@ func TestDiscoverUnreadableRule(t *testing.T) {
 	}
 }
 
-// A prefix list weighs as many rules as it may have entries; those of AWS weigh
-// what the user guide says.
+// A prefix list weighs as many rules as it may have entries; those of AWS weigh what the user guide says.
 func TestDiscoverWeighsPrefixLists(t *testing.T) {
 	permission := func(ids ...string) types.IpPermission {
 		p := types.IpPermission{IpProtocol: aws.String("tcp"), FromPort: aws.Int32(443), ToPort: aws.Int32(443)}

@@ -17,8 +17,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// endpoint is the embedded EC2 endpoint with the groups of a scene, reached by
-// the real SDK, and watched by the oracle between any two calls.
+// endpoint is the embedded EC2 endpoint with the groups of a scene, reached by the real SDK, and watched by the oracle
+// between any two calls.
 type endpoint struct {
 	t     *rapid.T
 	sim   *ec2sim.Server
@@ -79,9 +79,8 @@ func (e *endpoint) rule(r Rule) ec2sim.Rule {
 	return out
 }
 
-// observe checks the state after a change: nothing wanted is closed that was
-// open before the change, no foreign rule is gone, and no group is fuller than
-// its quota allows unless it was before.
+// observe checks the state after a change: nothing wanted is closed that was open before the change, no foreign rule is
+// gone, and no group is fuller than its quota allows unless it was before.
 func (e *endpoint) observe(c ec2sim.Change) {
 	for _, g := range c.Groups {
 		mine := e.model.groups[e.names[g.ID]]
@@ -110,8 +109,7 @@ func (e *endpoint) observe(c ec2sim.Change) {
 	e.open = open
 }
 
-// sync discovers, plans and applies once, as the engine does, and returns the
-// first failure of a step.
+// sync discovers, plans and applies once, as the engine does, and returns the first failure of a step.
 func (e *endpoint) sync(req Request) (plan *Plan, err error) {
 	groups, err := Discover(context.Background(), e.api, testKey)
 	if err != nil {
@@ -167,8 +165,8 @@ func TestPromisesOnEndpoint(t *testing.T) {
 	})
 }
 
-// A fault at a random call, before or after its effect, and then run after run
-// until one succeeds: the state is exact, and nothing was closed on the way.
+// A fault at a random call, before or after its effect, and then run after run until one succeeds: the state is exact,
+// and nothing was closed on the way.
 func TestPromisesUnderFaults(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		groups, req := genScene(t)

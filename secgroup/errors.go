@@ -30,22 +30,19 @@ func (e *FutureError) Error() string {
 		e.Published.UTC().Format(time.RFC3339), e.Now.UTC().Format(time.RFC3339))
 }
 
-// A ShortageError says that a pool has no room for all the rules it should
-// hold.
+// A ShortageError says that a pool has no room for all the rules it should hold.
 type ShortageError struct {
 	Pool  string
 	Ports []PortShortage
-	// MoreGroups in the same pool would make room; so would a quota of
-	// RulesPerGroup.
+	// MoreGroups in the same pool would make room; so would a quota of RulesPerGroup.
 	MoreGroups, RulesPerGroup int
-	// Cause, where it is set, is why there is no room although the pool may be
-	// large enough.
+	// Cause, where it is set, is why there is no room although the pool may be large enough.
 	Cause string
 	// TagKey is that of the run, and GroupIDs are the groups of the pool as it is.
 	TagKey   string
 	GroupIDs []string
-	// Compact, where it is set, counts the rules of each port that the compact
-	// cover of CloudFront would need instead. The caller may set it.
+	// Compact, where it is set, counts the rules of each port that the compact cover of CloudFront would need instead.
+	// The caller may set it.
 	Compact Weight
 }
 
@@ -90,9 +87,8 @@ func (e *ShortageError) Error() string {
 	return text + ": " + strings.Join(ways, "; or ")
 }
 
-// What a network interface takes. An Application Load Balancer takes as many
-// groups as an interface does by default, and the rules of one group times the
-// groups of an interface may not pass maxInterfaceRules. See
+// What a network interface takes. An Application Load Balancer takes as many groups as an interface does by default,
+// and the rules of one group times the groups of an interface may not pass maxInterfaceRules. See
 // https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
 const (
 	interfaceGroups    = 5
@@ -100,8 +96,7 @@ const (
 	maxInterfaceRules  = 1000
 )
 
-// fewerRules says how the same servers are let in with fewer rules, if there is
-// a way.
+// fewerRules says how the same servers are let in with fewer rules, if there is a way.
 func (e *ShortageError) fewerRules() string {
 	if e.Compact == (Weight{}) {
 		return ""
@@ -110,8 +105,8 @@ func (e *ShortageError) fewerRules() string {
 		e.Compact[IPv4], e.Compact[IPv6])
 }
 
-// moreGroups says which groups to make, how to tag all of them, and where to
-// attach them, if they can be attached anywhere.
+// moreGroups says which groups to make, how to tag all of them, and where to attach them, if they can be attached
+// anywhere.
 func (e *ShortageError) moreGroups() string {
 	total := len(e.GroupIDs) + e.MoreGroups
 	if total > maxInterfaceGroups {

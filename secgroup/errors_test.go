@@ -19,8 +19,8 @@ func consecutive(n int) []netip.Prefix {
 	return ranges
 }
 
-// What a shortage tells to do, done to the letter, makes room: each tag that is
-// named, and no other, on the groups that it is named for.
+// What a shortage tells to do, done to the letter, makes room: each tag that is named, and no other, on the groups that
+// it is named for.
 func TestShortageDoneLiterally(t *testing.T) {
 	made := regexp.MustCompile(`make (\d+) more groups?, attach .* and then tag (?:it|them) (\S+?)=("[^"]*"|\S+) and ([^ =]+)=([^ =,]+)`)
 	retagged := regexp.MustCompile(`, and (sg-\d+) (\S+?)=(\S+) as well`)
@@ -76,8 +76,8 @@ func TestShortageDoneLiterally(t *testing.T) {
 	}
 }
 
-// The ways out are those there are: no more groups than can be attached
-// together, no quota that AWS does not grant, and no cover for another service.
+// The ways out are those there are: no more groups than can be attached together, no quota that AWS does not grant, and
+// no cover for another service.
 func TestShortageNamesWhatIsPossible(t *testing.T) {
 	const cover = "SERVICES=CLOUDFRONT_ORIGIN_FACING and WITHIN=CLOUDFRONT (cfsg --service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT): 19 IPv4 and 3 IPv6 rules a port"
 	short := func(change func(*ShortageError)) *ShortageError {

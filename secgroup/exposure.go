@@ -2,8 +2,8 @@ package secgroup
 
 import "cloudfront-sg-sync/internal/ipspace"
 
-// An Exposure is a rule that opens a managed port to far more than any published
-// range, which defeats the rules that this package writes.
+// An Exposure is a rule that opens a managed port to far more than any published range, which defeats the rules that
+// this package writes.
 type Exposure struct {
 	GroupID string
 	Rule    Rule
@@ -11,9 +11,8 @@ type Exposure struct {
 	Ports []PortRange
 }
 
-// Exposures returns the rules of the pool's groups that open one of the pool's
-// ports to the world, as they are before the first step. The groups of a pool
-// are attached together, so that each opens what the others keep closed.
+// Exposures returns the rules of the pool's groups that open one of the pool's ports to the world, as they are before
+// the first step. The groups of a pool are attached together, so that each opens what the others keep closed.
 func (pp PoolPlan) Exposures() []Exposure {
 	var ports []PortRange
 	for _, g := range pp.Groups {
@@ -26,8 +25,7 @@ func (pp PoolPlan) Exposures() []Exposure {
 	return exposures
 }
 
-// ExposuresOn returns the rules of a group that open one of the ports to the
-// world.
+// ExposuresOn returns the rules of a group that open one of the ports to the world.
 func ExposuresOn(g Group, ports []PortRange) []Exposure {
 	var exposures []Exposure
 	for _, r := range g.Ingress {

@@ -1,9 +1,9 @@
 // Package secgroup keeps tagged EC2 security groups equal to a set of IP ranges, such as those that package iprange
 // returns. It also keeps tagged prefix lists equal to them.
 //
-// The tags of a group say which ports to open, see [ParseSettings]. A sync has three parts. [Discover] describes the groups
-// that carry the tag. [NewPlan] compares them with the wanted ranges and returns the steps that make them equal, in an order
-// in which no address that is open and still wanted is closed on the way. [Apply] takes one step:
+// The tags of a group say which ports to open, see [ParseSettings]. A sync has three parts. [Discover] describes the
+// groups that carry the tag. [NewPlan] compares them with the wanted ranges and returns the steps that make them equal,
+// in an order in which no address that is open and still wanted is closed on the way. [Apply] takes one step:
 //
 //	groups, err := secgroup.Discover(ctx, client, "cloudfront-ingress")
 //	…
@@ -42,8 +42,7 @@ type Group struct {
 	ID   string // sg-…
 	Name string
 	VPC  string // vpc-…
-	// Owner is the account that owns the group: another one if it shares the group
-	// or its VPC.
+	// Owner is the account that owns the group: another one if it shares the group or its VPC.
 	Owner string
 	Tags  map[string]string
 	// Ingress holds the group's inbound rules, one per source.
@@ -54,22 +53,20 @@ type Group struct {
 
 // A Rule is one ingress rule: a protocol, its ports and one source.
 //
-// EC2 tells rules of a group apart by these three; the description is not
-// part of a rule's identity. See "Security group rules" in the Amazon VPC
-// User Guide: https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html
+// EC2 tells rules of a group apart by these three; the description is not part of a rule's identity. See "Security
+// group rules" in the Amazon VPC User Guide: https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html
 type Rule struct {
 	RuleID
 	Description string
-	// Weight is what the rule counts against the quota of rules per group.
-	// The zero value stands for [WeightOf] its source.
+	// Weight is what the rule counts against the quota of rules per group. The zero value stands for [WeightOf] its
+	// source.
 	Weight Weight
 }
 
 // A RuleID is what identifies an ingress rule within its group.
 type RuleID struct {
 	Protocol string // "tcp", "udp", "icmp", "icmpv6", a protocol number, or "-1" for all
-	// From and To are the first and last port, or for ICMP the type and
-	// code; both are -1 where a rule has none.
+	// From and To are the first and last port, or for ICMP the type and code; both are -1 where a rule has none.
 	From, To int32
 	Source   Source
 }
@@ -77,8 +74,8 @@ type RuleID struct {
 // A Source is where a rule lets traffic in from: an IP range, or a reference.
 type Source struct {
 	Prefix netip.Prefix // valid for an IP range
-	// Reference is "pl-…" for a prefix list and "OWNER/sg-…" for a security
-	// group of the account OWNER; it is empty for an IP range.
+	// Reference is "pl-…" for a prefix list and "OWNER/sg-…" for a security group of the account OWNER; it is empty for
+	// an IP range.
 	Reference string
 }
 

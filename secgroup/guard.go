@@ -11,15 +11,13 @@ import (
 	"cloudfront-sg-sync/internal/planner"
 )
 
-// A HeldError says that nothing of a pool is closed, because the published list
-// would take too much away from it: addresses of too many of its rules, or too
-// many of its addresses of one family.
+// A HeldError says that nothing of a pool is closed, because the published list would take too much away from it:
+// addresses of too many of its rules, or too many of its addresses of one family.
 type HeldError struct {
 	Pool string
 	// Losing of the Owned rules that the pool had before would lose addresses.
 	Losing, Owned int
-	// Families are those that would lose more of their addresses than allowed,
-	// and Percent how much.
+	// Families are those that would lose more of their addresses than allowed, and Percent how much.
 	Families []Family
 	Percent  []int
 	// Lost are the addresses that would be closed on some port.
@@ -52,14 +50,11 @@ func (e *HeldError) Error() string {
 		e.Pool, strings.Join(taken, ", and "), e.MaxPercent, strings.Join(lost, ", "))
 }
 
-// guard holds the pool, and returns a *[HeldError], where the published list
-// would take too much away from it.
+// guard holds the pool, and returns a *[HeldError], where the published list would take too much away from it.
 //
-// It counts what the pool had before: its owned rules, less those that were
-// made while it was held, so that neither a retry nor a further publication
-// changes the verdict. What the operator takes away counts for nothing: rules on
-// ports that no group lists any more, made for other services, or of a family
-// that is not asked for.
+// It counts what the pool had before: its owned rules, less those that were made while it was held, so that neither a
+// retry nor a further publication changes the verdict. What the operator takes away counts for nothing: rules on ports
+// that no group lists any more, made for other services, or of a family that is not asked for.
 func (p *pool) guard() error {
 	if p.req.Withdraw || p.req.Force {
 		return nil
@@ -100,8 +95,7 @@ func (p *pool) guard() error {
 	return e
 }
 
-// counts reports whether a rule is one that only the published list can take
-// away from the pool.
+// counts reports whether a rule is one that only the published list can take away from the pool.
 func (p *pool) counts(r Rule) bool {
 	if !stamped(p.req.TagKey, r.Description) || r.Protocol != "tcp" || !r.Source.Prefix.IsValid() {
 		return false
@@ -117,8 +111,7 @@ func (p *pool) counts(r Rule) bool {
 	})
 }
 
-// measure finds the families that lose too many of their addresses, summed over
-// the ports.
+// measure finds the families that lose too many of their addresses, summed over the ports.
 func (e *HeldError) measure(had map[PortRange][]netip.Prefix, wanted *ipspace.Set) {
 	var total, lost [2]float64
 	for _, prefixes := range had {
@@ -153,10 +146,9 @@ func lostOf(had map[PortRange][]netip.Prefix, wanted *ipspace.Set) []netip.Prefi
 	return ipspace.Minus(ipspace.Of(all), wanted).Prefixes()
 }
 
-// hold keeps every owned rule of the pool where it is that would lose an
-// address or a port. Others may still be replaced by wider or narrower ones; but
-// not where the wider one also opens what is new and so is marked: what the pool
-// had before must not be forgotten.
+// hold keeps every owned rule of the pool where it is that would lose an address or a port. Others may still be
+// replaced by wider or narrower ones; but not where the wider one also opens what is new and so is marked: what the
+// pool had before must not be forgotten.
 func (p *pool) hold(wanted *ipspace.Set) {
 	p.held = true
 	before := p.addressesBefore()
@@ -170,8 +162,8 @@ func (p *pool) hold(wanted *ipspace.Set) {
 	}
 }
 
-// countsAlone reports whether a rule counts for what the pool had before, and
-// the wanted rule that replaces it would not.
+// countsAlone reports whether a rule counts for what the pool had before, and the wanted rule that replaces it would
+// not.
 func (p *pool) countsAlone(r Rule, before map[PortRange]*ipspace.Set) bool {
 	if s, ok := ParseStamp(p.req.TagKey, r.Description); !p.counts(r) || ok && s.Held {
 		return false
@@ -182,9 +174,8 @@ func (p *pool) countsAlone(r Rule, before map[PortRange]*ipspace.Set) bool {
 	})
 }
 
-// plan returns what the planner makes of the pool. In one that is held nothing is
-// closed for a moment either: where a rule could be replaced only with a gap,
-// all stay.
+// plan returns what the planner makes of the pool. In one that is held nothing is closed for a moment either: where a
+// rule could be replaced only with a gap, all stay.
 func (p *pool) plan(ctx context.Context) *planner.Plan {
 	plan := planner.Make(ctx, p.world)
 	if !p.held || plan.Gaps() == 0 {

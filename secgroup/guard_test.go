@@ -16,8 +16,8 @@ import (
 	"cloudfront-sg-sync/internal/ipspace"
 )
 
-// publish plans for a file that was published some hours after testStamp, takes
-// the steps, and returns the groups then and what failed.
+// publish plans for a file that was published some hours after testStamp, takes the steps, and returns the groups then
+// and what failed.
 func publish(t *testing.T, groups []Group, hours int, ranges []netip.Prefix, change func(*Request)) ([]Group, error) {
 	t.Helper()
 	plan := newPlan(t, groups, ranges, func(r *Request) {
@@ -35,8 +35,8 @@ func isHeld(err error) bool {
 	return errors.As(err, &held)
 }
 
-// sources returns the sources of the rules of groups, sorted, and how many of
-// them are marked as added while the pool was held.
+// sources returns the sources of the rules of groups, sorted, and how many of them are marked as added while the pool
+// was held.
 func sources(groups []Group) (all []netip.Prefix, marked int) {
 	for _, g := range groups {
 		for _, r := range g.Ingress {
@@ -59,8 +59,8 @@ func others(n int) []netip.Prefix {
 	return all
 }
 
-// However often it runs and whatever is published in between, nothing is closed
-// that a list takes away from what the pool had before.
+// However often it runs and whatever is published in between, nothing is closed that a list takes away from what the
+// pool had before.
 func TestGuardHolds(t *testing.T) {
 	old := prefixes(manyCIDRs(40)...)
 	bad := others(40)
@@ -217,8 +217,8 @@ func TestGuardCounts(t *testing.T) {
 	}
 }
 
-// Rules that lose nothing are replaced in a held pool as well. What takes their
-// place counts as they did; what is new does not.
+// Rules that lose nothing are replaced in a held pool as well. What takes their place counts as they did; what is new
+// does not.
 func TestGuardRecuts(t *testing.T) {
 	groups := []Group{group("sg-1", "443", nil, ours("443", "1.0.0.0/24", "1.0.1.0/24", "2.0.0.0/24", "3.0.0.0/24", "4.0.0.0/24"))}
 	plan := newPlan(t, groups, prefixes("1.0.0.0/23", "5.0.0.0/24"), nil)
@@ -282,8 +282,8 @@ func TestGuardAuthorizesNothingTwice(t *testing.T) {
 	take(t, plan) // fails where what is authorized is there
 }
 
-// Publications are drawn at random. As long as each takes too many addresses of
-// what the pool had at the start, nothing that it had is closed.
+// Publications are drawn at random. As long as each takes too many addresses of what the pool had at the start, nothing
+// that it had is closed.
 func TestPlanHoldsWhateverIsPublished(t *testing.T) {
 	heldRuns := 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -337,8 +337,7 @@ func TestPlanHoldsWhateverIsPublished(t *testing.T) {
 	t.Logf("%d runs were held", heldRuns)
 }
 
-// takesTooMuch reports whether a list takes more than the percentage of the
-// addresses of a family.
+// takesTooMuch reports whether a list takes more than the percentage of the addresses of a family.
 func takesTooMuch(had, list []netip.Prefix, percent int) bool {
 	var total, lost [2]int
 	for _, p := range had {

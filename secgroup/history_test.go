@@ -18,8 +18,8 @@ import (
 	"cloudfront-sg-sync/iprange"
 )
 
-// history returns the ranges of a service in every state that was published
-// since 2017, from the documents that lie beside the repository.
+// history returns the ranges of a service in every state that was published since 2017, from the documents that lie
+// beside the repository.
 func history(t *testing.T, service string) (states [][]netip.Prefix) {
 	t.Helper()
 	f, err := os.Open(filepath.Join("..", "..", "shared", "data", "cloudfront-history-2017-2024.jsonl.gz"))
@@ -71,10 +71,9 @@ func needed(ports []string, ranges []netip.Prefix) int {
 	}
 }
 
-// Every state since 2017, one after the other, in pools whose groups list
-// different ports. With a slot to spare in each group there is never a gap.
-// Where a state, or the one before, fills the pool to the last slot, each gap is
-// told, and the next call makes it good.
+// Every state since 2017, one after the other, in pools whose groups list different ports. With a slot to spare in each
+// group there is never a gap. Where a state, or the one before, fills the pool to the last slot, each gap is told, and
+// the next call makes it good.
 func TestHistory(t *testing.T) {
 	for _, service := range []string{"CLOUDFRONT", "CLOUDFRONT_ORIGIN_FACING"} {
 		states := history(t, service)
@@ -120,9 +119,8 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-// followSteps takes steps, and returns the groups then and how many gaps there
-// were. It fails where a step closes what it does not tell, or the next one does
-// not open that again.
+// followSteps takes steps, and returns the groups then and how many gaps there were. It fails where a step closes what
+// it does not tell, or the next one does not open that again.
 func followSteps(t *testing.T, groups []Group, steps []Step, ranges []netip.Prefix, quota int) ([]Group, int) {
 	t.Helper()
 	groups = slices.Clone(groups)
@@ -169,8 +167,7 @@ func openOn(groups []Group) map[PortRange][]netip.Prefix {
 	return open
 }
 
-// checkHolds fails unless the groups have each range on each port once, in a
-// group that lists it, and nothing else.
+// checkHolds fails unless the groups have each range on each port once, in a group that lists it, and nothing else.
 func checkHolds(t *testing.T, groups []Group, ranges []netip.Prefix) {
 	t.Helper()
 	ports := map[PortRange]bool{}

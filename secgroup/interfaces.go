@@ -17,8 +17,7 @@ import (
 // Attachments tell which network interfaces groups are attached to.
 type Attachments struct {
 	Interfaces []Interface
-	// Unknown is true without the permission to look. Then a rule only counts in
-	// its own group.
+	// Unknown is true without the permission to look. Then a rule only counts in its own group.
 	Unknown bool
 }
 
@@ -33,8 +32,7 @@ type Interface struct {
 // An InterfacePlan says what a network interface gets from a pool once the steps are taken.
 type InterfacePlan struct {
 	*Interface
-	// Lacks counts the wanted rules, on ports that its groups list, that no
-	// group of the interface has.
+	// Lacks counts the wanted rules, on ports that its groups list, that no group of the interface has.
 	Lacks int
 	// Attach lists the groups of the pool that have them.
 	Attach []string
@@ -49,9 +47,8 @@ func (p InterfacePlan) String() string {
 	return text + fmt.Sprintf(": attach %s to it as well, beside %s%s: %s", strings.Join(p.Attach, " and "), strings.Join(p.Groups, ", "), p.limit(), p.command())
 }
 
-// command returns the command that attaches what is missing. It names the groups
-// that the interface has as well, as they are all replaced. Those of a load
-// balancer are changed through it alone. See
+// command returns the command that attaches what is missing. It names the groups that the interface has as well, as
+// they are all replaced. Those of a load balancer are changed through it alone. See
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSecurityGroups.html
 func (p InterfacePlan) command() string {
 	groups := strings.Join(slices.Concat(p.Groups, p.Attach), " ")
@@ -77,9 +74,8 @@ func (p InterfacePlan) limit() string {
 	return ""
 }
 
-// DescribeAttachments finds the network interfaces that any of the groups is
-// attached to, by a call for each 200 groups. Without the permission to look it
-// returns attachments that are unknown.
+// DescribeAttachments finds the network interfaces that any of the groups is attached to, by a call for each 200
+// groups. Without the permission to look it returns attachments that are unknown.
 func DescribeAttachments(ctx context.Context, api ec2.DescribeNetworkInterfacesAPIClient, groupIDs []string) (*Attachments, error) {
 	a := &Attachments{}
 	seen := map[string]bool{} // an interface with groups of two calls comes with both
@@ -125,8 +121,8 @@ type views struct {
 	view       []int // by interface: its set
 }
 
-// viewsOf returns the views of a pool. Where nothing of it is attached, there
-// are none: it is taken as one that will be attached as a whole.
+// viewsOf returns the views of a pool. Where nothing of it is attached, there are none: it is taken as one that will be
+// attached as a whole.
 func viewsOf(groups []GroupPlan, a *Attachments) views {
 	var v views
 	if a == nil {
@@ -184,8 +180,8 @@ func (p *pool) interfaces(steps []Step) []InterfacePlan {
 	return plans
 }
 
-// lacks counts what a set of groups lacks of the rules wanted on the ports that
-// they list, and says which groups have it.
+// lacks counts what a set of groups lacks of the rules wanted on the ports that they list, and says which groups have
+// it.
 func (p *pool) lacks(set []int, has []map[RuleID]bool) InterfacePlan {
 	var plan InterfacePlan
 	for _, port := range p.ports {

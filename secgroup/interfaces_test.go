@@ -10,8 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A rule is revoked where the interfaces that have it have what replaces it,
-// whatever the pool as a whole has.
+// A rule is revoked where the interfaces that have it have what replaces it, whatever the pool as a whole has.
 func TestPlanAtInterfaces(t *testing.T) {
 	web := []string{"pool=web"}
 	together := Interface{ID: "eni-1", Groups: []string{"sg-1", "sg-2"}}
@@ -60,8 +59,8 @@ func TestPlanAtInterfaces(t *testing.T) {
 	}
 }
 
-// What a plan says of the interfaces, against a count by hand: of each wanted
-// rule on each port that the interface's groups list, does one of them have it?
+// What a plan says of the interfaces, against a count by hand: of each wanted rule on each port that the interface's
+// groups list, does one of them have it?
 func TestInterfacePlansAgainstOracle(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		groups, req := genScene(t)
@@ -105,8 +104,7 @@ func TestInterfacePlansAgainstOracle(t *testing.T) {
 	})
 }
 
-// lackedBy counts what an interface lacks of a pool, and lists the groups that
-// have any of it.
+// lackedBy counts what an interface lacks of a pool, and lists the groups that have any of it.
 func lackedBy(m *model, pool PoolPlan, eni *Interface, req Request) (lacks int, attach []string) {
 	wanted := map[RuleID]bool{}
 	for _, g := range pool.Groups {
@@ -135,8 +133,8 @@ func lackedBy(m *model, pool PoolPlan, eni *Interface, req Request) (lacks int, 
 	return lacks, slices.Compact(attach)
 }
 
-// The command that attaches what is missing names all groups, as it replaces
-// those that there are, and goes through the load balancer if there is one.
+// The command that attaches what is missing names all groups, as it replaces those that there are, and goes through the
+// load balancer if there is one.
 func TestInterfacePlanCommand(t *testing.T) {
 	for description, want := range map[string]string{
 		"ELB app/shop/50dc6c495c0c9188": `aws elbv2 set-security-groups --load-balancer-arn "$(aws elbv2 describe-load-balancers --names shop --query 'LoadBalancers[0].LoadBalancerArn' --output text)" --security-groups sg-1 sg-2 sg-3`,

@@ -7,13 +7,11 @@ import (
 	"cloudfront-sg-sync/internal/planner"
 )
 
-// labels returns a function that gives the description of a wanted rule which
-// is authorized.
+// labels returns a function that gives the description of a wanted rule which is authorized.
 //
-// What is authorized in a pool that is held says so: it must not count for what
-// the pool had before, or the next publications would let the guard go. A rule
-// that opens only what others opened already that may go, a re-cut, takes their
-// place and counts as they did. Beside one that is held it would count twice.
+// What is authorized in a pool that is held says so: it must not count for what the pool had before, or the next
+// publications would let the guard go. A rule that opens only what others opened already that may go, a re-cut, takes
+// their place and counts as they did. Beside one that is held it would count twice.
 func (p *pool) labels() func(planner.Wanted) string {
 	stamp := p.req.Stamp
 	plain := stamp.String()
@@ -32,8 +30,8 @@ func (p *pool) labels() func(planner.Wanted) string {
 	}
 }
 
-// addressesBefore returns, by port, the addresses that the pool's owned rules
-// open, but for those that are held and those made while the pool was.
+// addressesBefore returns, by port, the addresses that the pool's owned rules open, but for those that are held and
+// those made while the pool was.
 func (p *pool) addressesBefore() map[PortRange]*ipspace.Set {
 	sources := map[PortRange][]Rule{}
 	for i, g := range p.groups {
@@ -51,13 +49,12 @@ func (p *pool) addressesBefore() map[PortRange]*ipspace.Set {
 	return sets
 }
 
-// relabel adds the steps that make the descriptions of rules true which are
-// there and stay: of rules taken over in exclusive groups, of those made for
-// other services or while the pool was held, and of those that no file before
-// this one can have made.
+// relabel adds the steps that make the descriptions of rules true which are there and stay: of rules taken over in
+// exclusive groups, of those made for other services or while the pool was held, and of those that no file before this
+// one can have made.
 //
-// A plan that only revokes leaves the date of its file on one rule, and does so
-// first: an older file is then refused, whatever becomes of the run.
+// A plan that only revokes leaves the date of its file on one rule, and does so first: an older file is then refused,
+// whatever becomes of the run.
 func (p *pool) relabel(steps []Step) []Step {
 	if p.req.Withdraw || p.held {
 		return steps

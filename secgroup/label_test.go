@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// What the operator changes in a full pool needs no force, closes nothing that
-// is wanted before and after, and leaves a second run with nothing to do.
+// What the operator changes in a full pool needs no force, closes nothing that is wanted before and after, and leaves a
+// second run with nothing to do.
 func TestPlanChangesOfSettings(t *testing.T) {
 	const quota = 4
 	stamp := func(service string, within ...string) Stamp {
@@ -61,8 +61,8 @@ func TestPlanChangesOfSettings(t *testing.T) {
 	}
 }
 
-// A group that is taken over keeps open what is wanted, gets true descriptions,
-// and is then at rest. No force is needed, whatever is taken away.
+// A group that is taken over keeps open what is wanted, gets true descriptions, and is then at rest. No force is
+// needed, whatever is taken away.
 func TestPlanTakesOver(t *testing.T) {
 	for _, test := range []struct {
 		name  string

@@ -7,9 +7,8 @@ import (
 	"strings"
 )
 
-// partition reads the groups' tags and sorts the groups into pools. A group
-// whose tags cannot be read stays in its pool, untouched: what it opens still
-// counts.
+// partition reads the groups' tags and sorts the groups into pools. A group whose tags cannot be read stays in its
+// pool, untouched: what it opens still counts.
 func partition(groups []Group, req Request) [][]GroupPlan {
 	byName := map[string][]GroupPlan{}
 	for i := range groups {

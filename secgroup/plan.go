@@ -13,69 +13,56 @@ import (
 
 // A Request is what a plan is asked for.
 type Request struct {
-	// Stamp is the tag key, the services and the publication that the rules
-	// are made from.
+	// Stamp is the tag key, the services and the publication that the rules are made from.
 	Stamp
 	// Ranges are the wanted sources: canonical, sorted, none inside another.
 	Ranges []netip.Prefix
-	// Families are the wanted address families; none means both. Rules of the
-	// other family are surplus.
+	// Families are the wanted address families; none means both. Rules of the other family are surplus.
 	Families []Family
-	// RulesPerGroup is the quota L-0EA8095F: the inbound rules that a group
-	// may hold of each family, at least one.
+	// RulesPerGroup is the quota L-0EA8095F: the inbound rules that a group may hold of each family, at least one.
 	RulesPerGroup int
-	// MaxRevokePercent bounds what a published list may take away from a pool
-	// in one go, see [HeldError].
+	// MaxRevokePercent bounds what a published list may take away from a pool in one go, see [HeldError].
 	MaxRevokePercent int
-	// Force lifts MaxRevokePercent, and plans for a file that is older than what
-	// rules were made from.
+	// Force lifts MaxRevokePercent, and plans for a file that is older than what rules were made from.
 	Force bool
 	// GroupIDs names the only groups that may be changed; empty means all.
 	GroupIDs []string
-	// Leave names groups not to change, with the reason, such as that EC2 refuses
-	// to change them.
+	// Leave names groups not to change, with the reason, such as that EC2 refuses to change them.
 	Leave map[string]error
-	// Withdraw revokes every owned rule of the groups, however many there are, as
-	// if each group were tagged "none" and in no pool. It ignores Ranges and the
-	// time of the stamp.
+	// Withdraw revokes every owned rule of the groups, however many there are, as if each group were tagged "none" and
+	// in no pool. It ignores Ranges and the time of the stamp.
 	Withdraw bool
-	// Now is the time of the run: a file that was published later is refused. The
-	// zero value accepts any.
+	// Now is the time of the run: a file that was published later is refused. The zero value accepts any.
 	Now time.Time
-	// Attachments say which network interfaces have the groups. If nil, the groups
-	// of a pool are assumed to be attached together.
+	// Attachments say which network interfaces have the groups. If nil, the groups of a pool are assumed to be attached
+	// together.
 	Attachments *Attachments
 }
 
-// A Plan is what makes the groups of one account and region equal to a
-// request.
+// A Plan is what makes the groups of one account and region equal to a request.
 type Plan struct {
 	// Pools are sorted by name; a group of its own is a pool named by its ID.
 	Pools []PoolPlan
-	// Blind is true if the plan was made without the permission to see which
-	// interfaces the groups are attached to.
+	// Blind is true if the plan was made without the permission to see which interfaces the groups are attached to.
 	Blind bool
 	// Lists are those of prefix lists, which [PlanLists] plans.
 	Lists []ListPool
 }
 
-// A PoolPlan is the part of a plan for one pool. No step of a pool depends on
-// another pool.
+// A PoolPlan is the part of a plan for one pool. No step of a pool depends on another pool.
 type PoolPlan struct {
 	Name   string
 	Groups []GroupPlan // sorted by ID
 	// Steps are to be taken in this order, and none after one that failed.
 	Steps []Step
-	// Err says why the pool cannot be made equal to the request, or not
-	// wholly: a *[ShortageError] where it is too small, a *[HeldError] where
-	// revokes are held back, an *[OlderError] where its rules are from a newer
-	// file. Where there are several, they are joined.
+	// Err says why the pool cannot be made equal to the request, or not wholly: a *[ShortageError] where it is too
+	// small, a *[HeldError] where revokes are held back, an *[OlderError] where its rules are from a newer file. Where
+	// there are several, they are joined.
 	Err error
-	// Warnings are problems that a person has to solve, though they do not keep
-	// the pool from being equal to the request.
+	// Warnings are problems that a person has to solve, though they do not keep the pool from being equal to the
+	// request.
 	Warnings []string
-	// Interfaces say what each network interface gets from the pool. They are
-	// empty without Request.Attachments.
+	// Interfaces say what each network interface gets from the pool. They are empty without Request.Attachments.
 	Interfaces []InterfacePlan
 }
 
@@ -90,8 +77,7 @@ type GroupPlan struct {
 	// after the plan.
 	Owned         int
 	FreeNow, Free Weight
-	// Applied is when the newest file was published that an owned rule was
-	// made from; it is zero where there is none.
+	// Applied is when the newest file was published that an owned rule was made from; it is zero where there is none.
 	Applied time.Time
 	// Err is a problem of this group alone. Its rules stay as they are.
 	Err error
@@ -116,11 +102,10 @@ type Step struct {
 	Op      Op
 	GroupID string
 	Rules   []Rule
-	// Gap lists wanted ranges that this revoke closes until the next steps open
-	// them again. It is empty wherever an order without a gap exists.
+	// Gap lists wanted ranges that this revoke closes until the next steps open them again. It is empty wherever an
+	// order without a gap exists.
 	Gap []netip.Prefix
-	// Closes is true for a step that ends a gap: it must follow the one before it
-	// immediately.
+	// Closes is true for a step that ends a gap: it must follow the one before it immediately.
 	Closes bool
 }
 
@@ -143,10 +128,9 @@ func (s Step) equal(o Step) bool {
 	return s.Op == o.Op && s.GroupID == o.GroupID && slices.Equal(s.Rules, o.Rules) && slices.Equal(s.Gap, o.Gap)
 }
 
-// NewPlan returns the steps that make the groups of one account and region equal
-// to the request. It fails where the file is from the future, with a
-// *[FutureError]. Planning ends early where the context does: what it has by
-// then is a plan that is safe, if perhaps with a gap that more time would avoid.
+// NewPlan returns the steps that make the groups of one account and region equal to the request. It fails where the
+// file is from the future, with a *[FutureError]. Planning ends early where the context does: what it has by then is a
+// plan that is safe, if perhaps with a gap that more time would avoid.
 //
 // For each wanted rule (a port of the pool, a range) and each rule there is:
 //
@@ -192,8 +176,7 @@ func planPool(ctx context.Context, groups []GroupPlan, req Request) PoolPlan {
 	return pp
 }
 
-// survey counts what there is in the group, and returns warnings of what is odd
-// there.
+// survey counts what there is in the group, and returns warnings of what is odd there.
 func (g *GroupPlan) survey(req Request) (warnings []string) {
 	for _, r := range g.Group.Ingress {
 		if !stamped(req.TagKey, r.Description) {
@@ -265,9 +248,8 @@ func (g *GroupPlan) sum(steps []Step, req Request) {
 	}
 }
 
-// owned reports whether a rule is this tool's to change: its description says
-// so, or its group is exclusive and it lets an IP range in on listed ports
-// and no others.
+// owned reports whether a rule is this tool's to change: its description says so, or its group is exclusive and it lets
+// an IP range in on listed ports and no others.
 func owned(tagKey string, s Settings, r Rule) bool {
 	if stamped(tagKey, r.Description) {
 		return true
@@ -275,8 +257,7 @@ func owned(tagKey string, s Settings, r Rule) bool {
 	return s.Exclusive && r.Source.Prefix.IsValid() && r.Within(s.Ports)
 }
 
-// SameSteps reports whether both plans take the same steps, and make the same
-// changes, in each pool.
+// SameSteps reports whether both plans take the same steps, and make the same changes, in each pool.
 func (plan *Plan) SameSteps(o *Plan) bool {
 	return slices.EqualFunc(plan.Pools, o.Pools, func(a, b PoolPlan) bool {
 		return a.Name == b.Name && slices.EqualFunc(a.Steps, b.Steps, Step.equal)

@@ -13,9 +13,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The properties run plans on a model of EC2 in a tiny world, 16 addresses of
-// each family and a few ports, where an oracle can look at every address after
-// every step. The oracle shares no code with the planner: it asks each rule of
+// The properties run plans on a model of EC2 in a tiny world, 16 addresses of each family and a few ports, where an
+// oracle can look at every address after every step. The oracle shares no code with the planner: it asks each rule of
 // each group whether it opens an address.
 
 const testKey = "cloudfront-ingress"
@@ -100,8 +99,8 @@ func (m *model) open() map[point]bool {
 	return m.openBy(func(string) bool { return true })
 }
 
-// openAt returns every point that is open at an interface: some rule of its pool
-// opens it, in a group that is attached there.
+// openAt returns every point that is open at an interface: some rule of its pool opens it, in a group that is attached
+// there.
 func (m *model) openAt(eni Interface) map[point]bool {
 	return m.openBy(func(id string) bool { return slices.Contains(eni.Groups, id) })
 }
@@ -161,8 +160,7 @@ func genRanges(t *rapid.T, most int) []netip.Prefix {
 	return canonical(ranges)
 }
 
-// canonical merges prefixes by brute force: it takes the widest prefixes of the
-// world whose addresses are all in.
+// canonical merges prefixes by brute force: it takes the widest prefixes of the world whose addresses are all in.
 func canonical(prefixes []netip.Prefix) []netip.Prefix {
 	in := map[netip.Addr]bool{}
 	for _, p := range prefixes {
@@ -252,8 +250,7 @@ func genScene(t *rapid.T) ([]Group, Request) {
 	return groups, req
 }
 
-// genAttachments draws network interfaces that have any of the groups, or that
-// nobody looked at them.
+// genAttachments draws network interfaces that have any of the groups, or that nobody looked at them.
 func genAttachments(t *rapid.T, groups []Group) *Attachments {
 	switch rapid.IntRange(0, 5).Draw(t, "attachments") {
 	case 0, 1, 2:
@@ -274,9 +271,8 @@ func genAttachments(t *rapid.T, groups []Group) *Attachments {
 	return a
 }
 
-// interfacesOf returns the interfaces at which no wanted address may be closed.
-// Where nobody may look, that is one for each group; where nothing of a pool is
-// attached, it is one that has all of it.
+// interfacesOf returns the interfaces at which no wanted address may be closed. Where nobody may look, that is one for
+// each group; where nothing of a pool is attached, it is one that has all of it.
 func interfacesOf(groups []Group, a *Attachments) []Interface {
 	whole := Interface{ID: "whole"}
 	var each []Interface
@@ -324,8 +320,8 @@ func wantedPoints(groups []Group, ranges []netip.Prefix) map[point]bool {
 	return want
 }
 
-// Promise 0, and with it promise 1: at no interface does a step close what was
-// open there and is wanted, unless it says so; what a step says, it does.
+// Promise 0, and with it promise 1: at no interface does a step close what was open there and is wanted, unless it says
+// so; what a step says, it does.
 func TestPlanKeepsItsPromises(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		groups, req := genScene(t)
@@ -377,8 +373,8 @@ func TestPlanKeepsItsPromises(t *testing.T) {
 				}
 			}
 		}
-		// Where interfaces have only some of the groups, a rule may have to stay until
-		// what replaces it is attached there.
+		// Where interfaces have only some of the groups, a rule may have to stay until what replaces it is attached
+		// there.
 		clean := plan.Failures() == nil && req.Attachments == nil
 		if clean && len(req.GroupIDs) == 0 {
 			checkExact(t, m, req)
@@ -387,8 +383,8 @@ func TestPlanKeepsItsPromises(t *testing.T) {
 	})
 }
 
-// checkRest fails unless a second run has nothing to do. Where a run could not
-// do all, what it did may let the next one do a little more, but not for ever.
+// checkRest fails unless a second run has nothing to do. Where a run could not do all, what it did may let the next one
+// do a little more, but not for ever.
 func checkRest(t *rapid.T, m *model, req Request, clean bool) {
 	for range 5 {
 		again, err := NewPlan(context.Background(), m.list(), req)
@@ -412,8 +408,7 @@ func checkRest(t *rapid.T, m *model, req Request, clean bool) {
 	t.Fatal("run after run has steps")
 }
 
-// checkOwnership fails where a step revokes what is not the tool's, or touches
-// a group it shall leave alone.
+// checkOwnership fails where a step revokes what is not the tool's, or touches a group it shall leave alone.
 func checkOwnership(t *rapid.T, m *model, s Step, req Request) {
 	g := m.groups[s.GroupID]
 	if g.Tags[testKey] == "bad," {
@@ -433,8 +428,7 @@ func checkOwnership(t *rapid.T, m *model, s Step, req Request) {
 	}
 }
 
-// checkExact fails unless each wanted rule is in each pool once, and no other
-// owned rule.
+// checkExact fails unless each wanted rule is in each pool once, and no other owned rule.
 func checkExact(t *rapid.T, m *model, req Request) {
 	type poolRule struct {
 		pool string
@@ -478,8 +472,8 @@ func checkExact(t *rapid.T, m *model, req Request) {
 	}
 }
 
-// Where no group lacks room for the new rules beside the old, a group takes one
-// authorize and one revoke at most, the authorizes first.
+// Where no group lacks room for the new rules beside the old, a group takes one authorize and one revoke at most, the
+// authorizes first.
 func TestPlanTakesFewestCalls(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		groups, req := genScene(t)
@@ -502,10 +496,9 @@ func TestPlanTakesFewestCalls(t *testing.T) {
 	})
 }
 
-// In a pool whose groups list the same ports, a gap is opened only where every
-// order has one. The twin searches all
-// states that can be reached by authorizing wanted rules where they are listed
-// and revoking owned ones, one at a time, without a gap.
+// In a pool whose groups list the same ports, a gap is opened only where every order has one. The twin searches all
+// states that can be reached by authorizing wanted rules where they are listed and revoking owned ones, one at a time,
+// without a gap.
 func TestPlanOpensGapOnlyIfThereIsNoOtherWay(t *testing.T) {
 	gaps := 0
 	rapid.Check(t, func(t *rapid.T) {

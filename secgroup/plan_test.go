@@ -18,8 +18,7 @@ import (
 // olderStamp is what rules say that an earlier run has made.
 var olderStamp = Stamp{TagKey: testKey, Services: []string{"CLOUDFRONT"}, Published: testStamp.Published.Add(-48 * time.Hour)}
 
-// group returns a group with the tags, given as the ports and then, each
-// optional, "pool=NAME" and "mode=MODE".
+// group returns a group with the tags, given as the ports and then, each optional, "pool=NAME" and "mode=MODE".
 func group(id, ports string, options []string, rules ...[]Rule) Group {
 	g := Group{ID: id, Name: "web", VPC: "vpc-1", Tags: map[string]string{testKey: ports}, Ingress: slices.Concat(rules...)}
 	for _, o := range options {
@@ -305,8 +304,8 @@ func TestPlanOneGroup(t *testing.T) {
 	}
 }
 
-// In a full group a range that replaces its two halves costs one gap: the first
-// revoke closes one half, and the authorize that follows it opens the whole.
+// In a full group a range that replaces its two halves costs one gap: the first revoke closes one half, and the
+// authorize that follows it opens the whole.
 func TestPlanReplacesHalvesInFullGroup(t *testing.T) {
 	plan := newPlan(t, []Group{group("sg-1", "443", nil, ours("443", "13.32.0.0/16", "13.33.0.0/16"))}, prefixes("13.32.0.0/15"), func(r *Request) { r.RulesPerGroup = 2 })
 	taken := plan.Pools[0].Steps
@@ -450,8 +449,7 @@ func TestPlanBadTag(t *testing.T) {
 	})
 }
 
-// A pool with a rule from a newer file is left as it is, in whichever of its
-// groups that is; the other pools go on.
+// A pool with a rule from a newer file is left as it is, in whichever of its groups that is; the other pools go on.
 func TestPlanRefusesOlderPublication(t *testing.T) {
 	at := func(d time.Duration, services ...string) string {
 		return Stamp{TagKey: testKey, Services: services, Published: testStamp.Published.Add(d)}.String()
@@ -619,8 +617,7 @@ func TestPlanHold(t *testing.T) {
 	})
 }
 
-// The rules that a held run has added do not make room for the revokes of the
-// next one.
+// The rules that a held run has added do not make room for the revokes of the next one.
 func TestPlanHoldLasts(t *testing.T) {
 	news := []string{"19.0.0.0/16", "19.2.0.0/16", "19.4.0.0/16", "19.6.0.0/16", "19.8.0.0/16", "19.10.0.0/16"}
 	groups := []Group{group("sg-1", "443", nil, ours("443", manyCIDRs(10)...))}
@@ -830,8 +827,7 @@ func shortage(plan *Plan) *ShortageError {
 	return short
 }
 
-// Tight pools in which the obvious order opens a gap, or the obvious place is
-// taken, and another does not and is not.
+// Tight pools in which the obvious order opens a gap, or the obvious place is taken, and another does not and is not.
 func TestPlanFindsTheWay(t *testing.T) {
 	all := rulesFor(olderStamp.String(), "443", "8.8.8.0/29")
 	all[0].RuleID = RuleID{"-1", -1, -1, all[0].Source}
@@ -877,8 +873,8 @@ func TestPlanFindsTheWay(t *testing.T) {
 	}
 }
 
-// Failures returns everything that keeps the plan from being whole, joined, in
-// order: of the plan, of its pools, of its groups.
+// Failures returns everything that keeps the plan from being whole, joined, in order: of the plan, of its pools, of its
+// groups.
 func (plan *Plan) Failures() error {
 	var errs []error
 	for _, pool := range plan.Pools {

@@ -105,8 +105,8 @@ func (p *pool) steps(plan *planner.Plan) []Step {
 	return steps
 }
 
-// stays returns warnings of rules that are not revoked although nobody wants
-// them, as something wanted would be closed where they are.
+// stays returns warnings of rules that are not revoked although nobody wants them, as something wanted would be closed
+// where they are.
 func (p *pool) stays(plan *planner.Plan) []string {
 	if len(plan.Stays) == 0 || len(plan.Unplaced) > 0 || p.req.Attachments == nil || p.req.Attachments.Unknown {
 		return nil // something else says it, or there is nothing

@@ -39,8 +39,8 @@ func (p *pool) shortage(plan *planner.Plan) error {
 	return e
 }
 
-// lacking returns how many more rules each group would have to hold so that all
-// wanted rules have a place; most is enough in any case.
+// lacking returns how many more rules each group would have to hold so that all wanted rules have a place; most is
+// enough in any case.
 func (p *pool) lacking(most int) int {
 	low, high := 1, most
 	for low < high {

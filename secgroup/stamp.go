@@ -8,22 +8,20 @@ import (
 	"time"
 )
 
-// A Stamp is what the description of an owned rule says: who made the rule
-// and what from.
+// A Stamp is what the description of an owned rule says: who made the rule and what from.
 type Stamp struct {
 	TagKey   string
 	Services []string
-	// Within are the services whose ranges the rules may take in as well; none
-	// where the rules open the ranges of Services and nothing else.
+	// Within are the services whose ranges the rules may take in as well; none where the rules open the ranges of
+	// Services and nothing else.
 	Within    []string
 	Published time.Time // when the file was published the rule was made from
-	// Held marks a rule that was authorized while the guard held its pool, see
-	// [HeldError].
+	// Held marks a rule that was authorized while the guard held its pool, see [HeldError].
 	Held bool
 }
 
-// maxDescription is the length of a rule's description in characters, and
-// descriptionChars are the ones it may hold beside letters and digits. See
+// maxDescription is the length of a rule's description in characters, and descriptionChars are the ones it may hold
+// beside letters and digits. See
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html
 const (
 	maxDescription   = 255
@@ -46,8 +44,7 @@ func (s Stamp) String() string {
 	return text
 }
 
-// Cover returns what the rules are made for, such as "CLOUDFRONT" or
-// "CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT".
+// Cover returns what the rules are made for, such as "CLOUDFRONT" or "CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT".
 func (s Stamp) Cover() string {
 	made := strings.Join(s.Services, ",")
 	if len(s.Within) > 0 {
@@ -56,17 +53,14 @@ func (s Stamp) Cover() string {
 	return made
 }
 
-// held ends the description of a rule that was authorized while its pool was
-// held.
+// held ends the description of a rule that was authorized while its pool was held.
 const held = " held"
 
-// within stands between the services and those whose ranges their rules may
-// take in.
+// within stands between the services and those whose ranges their rules may take in.
 const within = " within "
 
-// ParseStamp returns the stamp that a description is. It fails for any
-// description that [Stamp.String] does not return for a stamp of the tag key: for
-// one that is not owned, and for an owned one that someone has edited.
+// ParseStamp returns the stamp that a description is. It fails for any description that [Stamp.String] does not return
+// for a stamp of the tag key: for one that is not owned, and for an owned one that someone has edited.
 func ParseStamp(tagKey, description string) (s Stamp, ok bool) {
 	made, owned := strings.CutPrefix(description, tagKey+": ")
 	made, marked := strings.CutSuffix(made, held)
@@ -90,12 +84,10 @@ func ParseStamp(tagKey, description string) (s Stamp, ok bool) {
 	return s, true
 }
 
-// unreadable reports whether a service's name could not be told from what
-// stands beside it in a description.
+// unreadable reports whether a service's name could not be told from what stands beside it in a description.
 func unreadable(service string) bool { return service == "" || strings.ContainsAny(service, " ,") }
 
-// Validate reports whether EC2 takes the stamp as a description, and
-// [ParseStamp] can read it there.
+// Validate reports whether EC2 takes the stamp as a description, and [ParseStamp] can read it there.
 func (s Stamp) Validate() error {
 	for _, service := range slices.Concat(s.Services, s.Within) {
 		if unreadable(service) {

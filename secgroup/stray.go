@@ -13,13 +13,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
-// A StrayTag is a tag that was meant for this tool, and does nothing: its key is
-// mistyped, or its group lacks the tag that lists the ports.
+// A StrayTag is a tag that was meant for this tool, and does nothing: its key is mistyped, or its group lacks the tag
+// that lists the ports.
 type StrayTag struct {
 	GroupID, GroupName string
 	Key, Value         string
-	// Meant is the key that Key was most likely meant to be. It is Key itself
-	// where that is right, and the group lacks the tag that lists the ports.
+	// Meant is the key that Key was most likely meant to be. It is Key itself where that is right, and the group lacks
+	// the tag that lists the ports.
 	Meant  string
 	tagKey string
 }
@@ -32,8 +32,7 @@ func (s StrayTag) String() string {
 	return fmt.Sprintf("%s: the tag %s=%q does nothing, because its key is not %s: correct it, or remove it", s.GroupID, s.Key, s.Value, s.Meant)
 }
 
-// FindStrayTags finds the groups with stray tags of a tag key, by one describe
-// of what is like it.
+// FindStrayTags finds the groups with stray tags of a tag key, by one describe of what is like it.
 func FindStrayTags(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, tagKey string) ([]StrayTag, error) {
 	var groups []Group
 	for patterns := range slices.Chunk(patternsLike(tagKey), valuesPerFilter) {
@@ -63,8 +62,8 @@ func StrayTags(tagKey string, groups []Group) []StrayTag {
 	return slices.Compact(stray)
 }
 
-// servesAnother reports whether a key that is like ours is that of another
-// deployment, which has made rules in the group.
+// servesAnother reports whether a key that is like ours is that of another deployment, which has made rules in the
+// group.
 func servesAnother(g Group, key string) bool {
 	return slices.ContainsFunc([]string{key, strings.TrimSuffix(key, poolSuffix), strings.TrimSuffix(key, modeSuffix)}, func(key string) bool {
 		_, tagged := g.Tags[key]
@@ -72,8 +71,7 @@ func servesAnother(g Group, key string) bool {
 	})
 }
 
-// meantKey returns which of the keys that this tool reads a key is, or was
-// likely meant to be.
+// meantKey returns which of the keys that this tool reads a key is, or was likely meant to be.
 func meantKey(tagKey, key string) string {
 	keys := []string{tagKey, tagKey + poolSuffix, tagKey + modeSuffix}
 	if slices.Contains(keys, key) {
@@ -87,8 +85,8 @@ func meantKey(tagKey, key string) string {
 	return ""
 }
 
-// shortestMistyped is the length of a tag key from which on a letter more or less
-// is taken for a mistake. Short keys are like one another.
+// shortestMistyped is the length of a tag key from which on a letter more or less is taken for a mistake. Short keys
+// are like one another.
 const shortestMistyped = 5
 
 // folded makes keys equal that differ in case, or in what stands between words.
@@ -101,8 +99,7 @@ func folded(key string) string {
 	}, strings.ToLower(key))
 }
 
-// oneLetterOff reports whether one letter was left out, put in or replaced, or
-// two neighbours were swapped.
+// oneLetterOff reports whether one letter was left out, put in or replaced, or two neighbours were swapped.
 func oneLetterOff(a, b string) bool {
 	if len(a) < len(b) {
 		a, b = b, a
@@ -121,14 +118,14 @@ func oneLetterOff(a, b string) bool {
 	return swapped || a[i+1:] == b[i+1:]
 }
 
-// patternsLike returns patterns of EC2's filters that match the keys of stray
-// tags, and not many others. In them ? stands for one character or none; see
+// patternsLike returns patterns of EC2's filters that match the keys of stray tags, and not many others. In them ?
+// stands for one character or none; see
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
 func patternsLike(tagKey string) []string {
 	patterns := []string{strings.ToUpper(tagKey) + "*", strings.ToLower(tagKey) + "*"}
 	letters := []rune(tagKey)
-	// with returns the pattern that has ? for the letters from i to j, and where
-	// initials is set for the first of each word, as they may be capital.
+	// with returns the pattern that has ? for the letters from i to j, and where initials is set for the first of each
+	// word, as they may be capital.
 	with := func(i, j int, question string, initials bool) string {
 		var p strings.Builder
 		for k, r := range letters {

@@ -147,8 +147,7 @@ func TestPatternsFindEveryMistake(t *testing.T) {
 	})
 }
 
-// matches reports whether EC2's filter has the pattern match a key: * is any
-// characters, ? one or none.
+// matches reports whether EC2's filter has the pattern match a key: * is any characters, ? one or none.
 func matches(pattern, key string) bool {
 	expression := strings.NewReplacer(`\?`, ".?", `\*`, ".*").Replace(regexp.QuoteMeta(pattern))
 	return regexp.MustCompile(`^` + expression + `$`).MatchString(key)

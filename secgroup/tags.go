@@ -16,14 +16,11 @@ const (
 
 // Settings are what the tags of a group ask for.
 type Settings struct {
-	// Ports are the TCP ports to open, sorted, each once. There is none where
-	// every owned rule is to be withdrawn.
+	// Ports are the TCP ports to open, sorted, each once. There is none where every owned rule is to be withdrawn.
 	Ports []PortRange
-	// Pool names the groups of one VPC that share their rules; it is empty
-	// for a group of its own.
+	// Pool names the groups of one VPC that share their rules; it is empty for a group of its own.
 	Pool string
-	// Exclusive makes every IP-range rule on the listed ports belong to this
-	// tool, whatever its description.
+	// Exclusive makes every IP-range rule on the listed ports belong to this tool, whatever its description.
 	Exclusive bool
 }
 
@@ -47,9 +44,8 @@ func SortPorts(ports []PortRange) []PortRange {
 	return slices.Compact(ports)
 }
 
-// ParseSettings reads the settings of a group from its tags. The tag named
-// key lists the ports; key-pool and key-mode are optional. An error names the
-// tag, its value and what it may hold.
+// ParseSettings reads the settings of a group from its tags. The tag named key lists the ports; key-pool and key-mode
+// are optional. An error names the tag, its value and what it may hold.
 func ParseSettings(key string, tags map[string]string) (Settings, error) {
 	var s Settings
 	ports, err := ParsePorts(tags[key])
@@ -72,9 +68,8 @@ func ParseSettings(key string, tags map[string]string) (Settings, error) {
 	return s, nil
 }
 
-// ParsePorts reads a list of TCP ports, separated by spaces or commas: port
-// numbers, ranges such as 8000-8080, and the names http and https. The value
-// "none" is an empty list.
+// ParsePorts reads a list of TCP ports, separated by spaces or commas: port numbers, ranges such as 8000-8080, and the
+// names http and https. The value "none" is an empty list.
 func ParsePorts(value string) ([]PortRange, error) {
 	if strings.TrimSpace(value) == "none" {
 		return nil, nil

@@ -13,8 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
-// Weight is a number of rules for each [Family]: what a rule takes of a
-// group's quota, or what a group has left of it.
+// Weight is a number of rules for each [Family]: what a rule takes of a group's quota, or what a group has left of it.
 type Weight [2]int
 
 func (w *Weight) add(o Weight, n int) {
@@ -23,9 +22,8 @@ func (w *Weight) add(o Weight, n int) {
 	}
 }
 
-// WeightOf returns what a rule from the source counts: one rule in the family
-// of its IP range, and for a reference to a security group one rule in both.
-// A prefix list weighs more, see [Rule.Weight].
+// WeightOf returns what a rule from the source counts: one rule in the family of its IP range, and for a reference to a
+// security group one rule in both. A prefix list weighs more, see [Rule.Weight].
 //
 // See "Security groups" in Amazon VPC quotas:
 // https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
@@ -46,9 +44,8 @@ func (r Rule) weight() Weight {
 	return r.Weight
 }
 
-// managedWeights are the weights of the prefix lists that AWS manages, by the
-// end of their names. EC2 tells them nowhere; those that are not here count as
-// one. See "AWS-managed prefix list weight" in
+// managedWeights are the weights of the prefix lists that AWS manages, by the end of their names. EC2 tells them
+// nowhere; those that are not here count as one. See "AWS-managed prefix list weight" in
 // https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html
 var managedWeights = map[string]int{
 	".cloudfront.origin-facing": 55,
@@ -59,10 +56,9 @@ var managedWeights = map[string]int{
 	".vpc-lattice":              10,
 }
 
-// weighPrefixLists sets the weight of the rules that refer to prefix lists. It
-// asks EC2 only if there are any. A prefix list counts, in both families, as
-// many rules as it may have entries. Without the permission to ask each counts
-// as one: EC2 will refuse what does not fit.
+// weighPrefixLists sets the weight of the rules that refer to prefix lists. It asks EC2 only if there are any. A prefix
+// list counts, in both families, as many rules as it may have entries. Without the permission to ask each counts as
+// one: EC2 will refuse what does not fit.
 func weighPrefixLists(ctx context.Context, api ec2.DescribeManagedPrefixListsAPIClient, groups []Group) error {
 	var ids []string
 	for _, g := range groups {

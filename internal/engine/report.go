@@ -11,8 +11,7 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// A Report says what a run did, or in a dry run what it would do. Its JSON
-// form is the function's answer.
+// A Report says what a run did, or in a dry run what it would do. Its JSON form is the function's answer.
 type Report struct {
 	SyncToken   string    `json:"syncToken"`
 	PublishedAt time.Time `json:"publishedAt"`
@@ -26,19 +25,15 @@ type Report struct {
 	PrefixLists []PrefixListReport `json:"prefixLists"`
 	// Warnings is what did not fail but needs a person.
 	Warnings []string `json:"warnings"`
-	// Errors names each thing that failed: the file, an account and region, a
-	// pool, a group.
+	// Errors names each thing that failed: the file, an account and region, a pool, a group.
 	Errors []string `json:"errors"`
-	// The others are no part of the answer. Capacity is what the plans say of
-	// the pools.
+	// The others are no part of the answer. Capacity is what the plans say of the pools.
 	Capacity Capacity `json:"-"`
 	// Described counts the accounts and regions whose groups were described.
 	Described int `json:"-"`
-	// Incomplete counts the network interfaces that lack wanted ranges, of those
-	// that were looked at.
+	// Incomplete counts the network interfaces that lack wanted ranges, of those that were looked at.
 	Incomplete int `json:"-"`
-	// Looked tells whether all network interfaces of managed groups were looked
-	// at.
+	// Looked tells whether all network interfaces of managed groups were looked at.
 	Looked bool `json:"-"`
 	// Denied tells whether an action was denied in the run's own account.
 	Denied bool `json:"-"`
@@ -83,8 +78,8 @@ type GroupReport struct {
 	Ports   []string `json:"ports"`
 	Added   int      `json:"added"`
 	Revoked int      `json:"revoked"`
-	// Kept counts this tool's rules that were there before and stay, Foreign
-	// the rules of the group that are not this tool's.
+	// Kept counts this tool's rules that were there before and stay, Foreign the rules of the group that are not this
+	// tool's.
 	Kept    int    `json:"kept"`
 	Foreign int    `json:"foreign"`
 	Error   string `json:"error"`
@@ -164,8 +159,7 @@ type targetReport struct {
 	groups []*GroupReport      // in the order of the plan
 	lists  []*PrefixListReport // as well
 	errs   []error
-	// described tells whether the groups of the target were described, planned
-	// whether they were planned for as well.
+	// described tells whether the groups of the target were described, planned whether they were planned for as well.
 	described, planned bool
 	// capacity is that of the last plan.
 	capacity Capacity
@@ -175,14 +169,12 @@ type targetReport struct {
 	look lookedUp
 	// warnings are those of the last plan.
 	warnings []string
-	// incomplete counts the network interfaces that lack something; blind is
-	// true where nobody may look at them.
+	// incomplete counts the network interfaces that lack something; blind is true where nobody may look at them.
 	incomplete int
 	blind      bool
 }
 
-// restart forgets what an earlier plan failed with, and the groups that it
-// changed nothing of: they may be gone.
+// restart forgets what an earlier plan failed with, and the groups that it changed nothing of: they may be gone.
 func (tr *targetReport) restart() {
 	tr.errs, tr.warnings, tr.incomplete = nil, nil, 0
 	for _, g := range tr.shared {

@@ -15,23 +15,19 @@ import (
 )
 
 const (
-	// maxPlans is how often a target is planned before a conflict with someone
-	// else's changes counts as a failure.
+	// maxPlans is how often a target is planned before a conflict with someone else's changes counts as a failure.
 	maxPlans = 5
-	// staleAfter is the age at which groups described before a long fetch are
-	// described anew.
+	// staleAfter is the age at which groups described before a long fetch are described anew.
 	staleAfter = 5 * time.Second
-	// firstPause is how long to wait before the groups are described again after
-	// a conflict, twice as long each time: what EC2 describes may lag behind what
-	// it has done. See
+	// firstPause is how long to wait before the groups are described again after a conflict, twice as long each time:
+	// what EC2 describes may lag behind what it has done. See
 	// https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
 	firstPause = time.Second
 )
 
-// sync makes the target of a report equal to the published ranges. Where
-// someone else changes a group meanwhile, it looks again and plans again. Where
-// EC2 refuses a change of a group for good, that group is left alone and the
-// rest of its pool is planned without it.
+// sync makes the target of a report equal to the published ranges. Where someone else changes a group meanwhile, it
+// looks again and plans again. Where EC2 refuses a change of a group for good, that group is left alone and the rest of
+// its pool is planned without it.
 func (e *Engine) sync(ctx context.Context, tr *targetReport, fetch func() (*iprange.Publication, error), req Request) {
 	t := tr.target
 	t.askedNow = false
@@ -91,8 +87,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// discover describes the groups and the prefix lists of a target, and leaves out
-// those that other accounts share with it.
+// discover describes the groups and the prefix lists of a target, and leaves out those that other accounts share with
+// it.
 func (e *Engine) discover(ctx context.Context, tr *targetReport) ([]secgroup.Group, []secgroup.PrefixList, error) {
 	groups, lists, err := e.look(ctx, tr.target)
 	if err != nil {
@@ -109,15 +105,14 @@ type refusals struct {
 	tried []refusal        // conflicts, which a new look may explain
 }
 
-// A refusal is a step that met a conflict, and the rules that its group had in
-// the plan.
+// A refusal is a step that met a conflict, and the rules that its group had in the plan.
 type refusal struct {
 	*stepError
 	rules []secgroup.Rule
 }
 
-// note notes the failure of a step, and reports whether planning again may
-// help: after a conflict, and after a refusal for the other groups of the pool.
+// note notes the failure of a step, and reports whether planning again may help: after a conflict, and after a refusal
+// for the other groups of the pool.
 func (r *refusals) note(err error, pool secgroup.PoolPlan) bool {
 	failed, ok := errors.AsType[*stepError](err)
 	if !ok {
@@ -135,9 +130,8 @@ func (r *refusals) note(err error, pool secgroup.PoolPlan) bool {
 	return false
 }
 
-// unexplained reports whether a group that met a conflict is still described as
-// it was: what EC2 describes may lag behind what it has done. That a group has
-// more rules than its quota allows is no matter of what is described.
+// unexplained reports whether a group that met a conflict is still described as it was: what EC2 describes may lag
+// behind what it has done. That a group has more rules than its quota allows is no matter of what is described.
 func (r *refusals) unexplained(groups []secgroup.Group) bool {
 	return slices.ContainsFunc(groups, func(g secgroup.Group) bool {
 		return slices.ContainsFunc(r.tried, func(t refusal) bool {
@@ -146,9 +140,8 @@ func (r *refusals) unexplained(groups []secgroup.Group) bool {
 	})
 }
 
-// repeated leaves the groups alone for which a plan has a step that EC2 has
-// refused already, for a group that is still as it was. It reports whether there
-// is any.
+// repeated leaves the groups alone for which a plan has a step that EC2 has refused already, for a group that is still
+// as it was. It reports whether there is any.
 func (r *refusals) repeated(plan *secgroup.Plan) bool {
 	found := false
 	for _, pool := range plan.Pools {
@@ -166,8 +159,7 @@ func (r *refusals) repeated(plan *secgroup.Plan) bool {
 	return found
 }
 
-// once plans a target and applies the plan. It reports whether planning again
-// may help.
+// once plans a target and applies the plan. It reports whether planning again may help.
 func (e *Engine) once(ctx context.Context, tr *targetReport, groups []secgroup.Group, lists []secgroup.PrefixList, publication *iprange.Publication, req Request, r *refusals) (again bool) {
 	tr.restart()
 	plan, err := e.planTarget(ctx, tr.target, groups, lists, publication, req, r)
@@ -278,8 +270,7 @@ func (e *Engine) request(publication *iprange.Publication, req Request) secgroup
 	}
 }
 
-// begin returns the reports of a pool's groups, by ID, with what is known of
-// them before the first step.
+// begin returns the reports of a pool's groups, by ID, with what is known of them before the first step.
 func (tr *targetReport) begin(pool secgroup.PoolPlan, only []string) map[string]*GroupReport {
 	reports := map[string]*GroupReport{}
 	for _, g := range pool.Groups {
@@ -303,8 +294,7 @@ func concerned(pools []secgroup.PoolPlan, only []string) []secgroup.PoolPlan {
 	})
 }
 
-// failuresOf returns what keeps a pool's plan from being whole, but for
-// problems of groups that were not asked for.
+// failuresOf returns what keeps a pool's plan from being whole, but for problems of groups that were not asked for.
 func failuresOf(pool secgroup.PoolPlan, only []string) []error {
 	var errs []error
 	if pool.Err != nil {

@@ -1,5 +1,5 @@
-// Package ipspace works with address space: what one list of prefixes covers and another does not, how much that is, and
-// what is reserved.
+// Package ipspace works with address space: what one list of prefixes covers and another does not, how much that is,
+// and what is reserved.
 package ipspace
 
 import (
@@ -58,11 +58,9 @@ func Split(prefixes []netip.Prefix) (ipv4, ipv6 []netip.Prefix) {
 	return ipv4, ipv6
 }
 
-// Size returns how many addresses prefixes of IPv4 have, or how many /64
-// networks those of IPv6 touch: one is what an IPv6 host has to itself, and the
-// smallest that networks are counted in. Prefixes of one family are expected,
-// sorted and none overlapping, as merged ones are. The largest number there is
-// stands for all of IPv6.
+// Size returns how many addresses prefixes of IPv4 have, or how many /64 networks those of IPv6 touch: one is what an
+// IPv6 host has to itself, and the smallest that networks are counted in. Prefixes of one family are expected, sorted
+// and none overlapping, as merged ones are. The largest number there is stands for all of IPv6.
 func Size(prefixes []netip.Prefix) uint64 {
 	var size uint64
 	var last netip.Prefix // the /64 that was counted last for a part of it
@@ -87,8 +85,8 @@ func Size(prefixes []netip.Prefix) uint64 {
 	return size
 }
 
-// Change compares two lists of prefixes as they are written: it returns those
-// that only the new one has, and those that only the old one has, sorted.
+// Change compares two lists of prefixes as they are written: it returns those that only the new one has, and those that
+// only the old one has, sorted.
 func Change(before, after []netip.Prefix) (added, removed []netip.Prefix) {
 	return without(after, before), without(before, after)
 }

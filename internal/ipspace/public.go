@@ -15,8 +15,8 @@ type Reserved struct {
 	Use    string
 }
 
-// reserved are the blocks whose addresses do not identify a host on the Internet: those of the two IANA registries
-// that RFC 6890 set up which are not globally reachable as a whole, and multicast. Small exceptions within a block
+// reserved are the blocks whose addresses do not identify a host on the Internet: those of the two IANA registries that
+// RFC 6890 set up which are not globally reachable as a whole, and multicast. Small exceptions within a block
 // (192.0.0.9/32, 2001:20::/28, …) are anycast services and identifiers that AWS cannot be assigned.
 // https://www.iana.org/assignments/iana-ipv4-special-registry
 // https://www.iana.org/assignments/iana-ipv6-special-registry
@@ -51,8 +51,8 @@ var localIPv6 = []Reserved{
 	{netip.MustParsePrefix("ff00::/8"), "multicast, RFC 4291"},
 }
 
-// ReservedFor returns what an address is reserved for, such as "private use, RFC 1918". It returns nothing for an address
-// that can belong to a host on the Internet.
+// ReservedFor returns what an address is reserved for, such as "private use, RFC 1918". It returns nothing for an
+// address that can belong to a host on the Internet.
 func ReservedFor(addr netip.Addr) (use string) {
 	addr = addr.Unmap().WithZone("")
 	for _, block := range slices.Concat(reserved, localIPv6) {
