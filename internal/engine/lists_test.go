@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/google/go-cmp/cmp"
+	"go4.org/netipx"
 )
 
 // list makes a tagged prefix list of IPv4 ranges.
@@ -396,4 +398,97 @@ func BenchmarkChangeForThousandGroups(b *testing.B) {
 			b.ReportMetric(float64(calls)/float64(b.N), "calls/change")
 		})
 	}
+}
+
+// TestHistoryOfLists replays on pools of lists what AWS published over seven
+// years: exact after each state, nothing closed in between, and a list changed by
+// one call, or by two where a state only takes away.
+func TestHistoryOfLists(t *testing.T) {
+	states := history(t)
+	for _, service := range []string{"CLOUDFRONT", "CLOUDFRONT_ORIGIN_FACING"} {
+		for _, spare := range []int{0, 1, 60} {
+			t.Run(fmt.Sprintf("%s/%d to spare", service, spare), func(t *testing.T) {
+				t.Parallel()
+				replayOnLists(t, states, service, spare)
+			})
+		}
+	}
+}
+
+func replayOnLists(t *testing.T, states []string, service string, spare int) {
+	publications, most := decodeAll(t, states, service)
+	s := newScene(t, ec2sim.Options{}, []string{"us-east-1"}, nil)
+	ids := []string{
+		s.pooled(s.here, "web", "IPv4", most[0]/2+1), s.pooled(s.here, "web", "IPv4", most[0]-most[0]/2-1+spare),
+		s.pooled(s.here, "web", "IPv6", max(1, most[1]+spare)),
+	}
+	w := &listWatch{t: t, lists: map[string]ec2sim.PrefixList{}}
+	s.sim.Observe(w.observe)
+	s.fetcher.Selection.Services = []string{service}
+	s.Services = s.fetcher.Selection.Services
+	var current string
+	s.fetcher.Transport = transport(func() string { return current })
+	calls, changed := 0, 0
+	for i, p := range publications {
+		if p == nil {
+			continue // the service is not in this state
+		}
+		current = states[i]
+		w.wanted = setOf(p.Merged())
+		s.sim.ResetCalls()
+		report, err := s.Run(t.Context(), Request{Force: true})
+		if err != nil {
+			t.Fatalf("state %d: %v", i, err)
+		}
+		n := s.mutations()
+		if calls += n; report.Changed {
+			changed++
+		}
+		if most := 2 * len(ids); n > most && calls > n { // but for the first fill
+			t.Errorf("state %d: %d changes of %d lists", i, n, len(ids))
+		}
+		var entries []string
+		for _, id := range ids {
+			entries = append(entries, strings.Fields(s.entries(s.here, id))...)
+		}
+		slices.Sort(entries)
+		want := prefixStrings(p.Merged())
+		slices.Sort(want)
+		if diff := cmp.Diff(want, entries); diff != "" {
+			t.Fatalf("state %d: %s", i, diff)
+		}
+	}
+	t.Logf("%d states changed the lists, in %d calls", changed, calls)
+}
+
+// listWatch checks every state between two calls: no wanted address that was open
+// by the lists is closed.
+type listWatch struct {
+	t      *testing.T
+	lists  map[string]ec2sim.PrefixList
+	open   *netipx.IPSet
+	wanted *netipx.IPSet
+}
+
+func (w *listWatch) observe(c ec2sim.Change) {
+	for _, l := range c.PrefixLists {
+		w.lists[l.ID] = l
+	}
+	var now netipx.IPSetBuilder
+	for _, l := range w.lists {
+		for _, e := range l.Entries {
+			now.AddPrefix(e.Prefix)
+		}
+	}
+	open, _ := now.IPSet()
+	if w.open != nil {
+		var lost netipx.IPSetBuilder
+		lost.AddSet(w.open)
+		lost.RemoveSet(open)
+		lost.Intersect(w.wanted)
+		if set, _ := lost.IPSet(); len(set.Prefixes()) > 0 {
+			w.t.Errorf("%s closes %v", c.Call.Resource, set.Prefixes())
+		}
+	}
+	w.open = open
 }
