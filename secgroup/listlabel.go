@@ -36,10 +36,9 @@ func (p *pool) redescribe(lists []ListPlan, changes []Change) (all []Change, unt
 	})
 	closes := len(changes) > 0 && !dated && !slices.ContainsFunc(changes, func(c Change) bool { return len(c.Add) > 0 })
 	if closes && !slices.ContainsFunc(wrong, func(rules []Rule) bool { return len(rules) > 0 }) {
-		if !p.chooseDated(lists, changes, wrong, stays) {
-			return p.moveDated(lists, changes, stays), untrue
-		}
+		p.chooseDated(lists, changes, wrong, stays)
 	}
+	made := false
 	for i, l := range lists {
 		if len(wrong[i]) == 0 {
 			continue
@@ -50,14 +49,17 @@ func (p *pool) redescribe(lists []ListPlan, changes []Change) (all []Change, unt
 		if changes, rest = s.split(changes, wrong[i], closes); rest > 0 {
 			untrue[i] = rest
 		}
+		made = made || rest < len(wrong[i])
+	}
+	if closes && !made {
+		return p.moveDated(lists, changes, wrong, stays, untrue), untrue
 	}
 	return changes, untrue
 }
 
 // chooseDated chooses the entry that is described anew only for the date: one in
-// a list that is changed anyway, if there is any. It reports whether it has found
-// one.
-func (p *pool) chooseDated(lists []ListPlan, changes []Change, wrong, stays [][]Rule) bool {
+// a list that is changed anyway, if there is any.
+func (p *pool) chooseDated(lists []ListPlan, changes []Change, wrong, stays [][]Rule) {
 	for _, changed := range []bool{true, false} {
 		for i, l := range lists {
 			free := l.List.MaxEntries - len(l.entriesAfter(changes))
@@ -67,26 +69,28 @@ func (p *pool) chooseDated(lists []ListPlan, changes []Change, wrong, stays [][]
 			for _, r := range stays[i] {
 				if !r.Source.Prefix.IsSingleIP() {
 					wrong[i] = []Rule{r}
-					return true
+					return
 				}
 			}
 		}
 	}
-	return false
 }
 
 // moveDated moves an entry to another list of the pool for the date, where the
 // lists that hold any have no room to describe one anew.
-func (p *pool) moveDated(lists []ListPlan, changes []Change, stays [][]Rule) []Change {
+func (p *pool) moveDated(lists []ListPlan, changes []Change, wrong, stays [][]Rule, untrue map[int]int) []Change {
 	for i, l := range lists {
 		there := l.entriesAfter(changes)
 		if p.frozen(i) || !l.Settings.Filled || l.List.MaxEntries == len(there) {
 			continue
 		}
 		for k, from := range lists {
-			for _, r := range stays[k] {
+			for _, r := range slices.Concat(wrong[k], stays[k]) {
 				if there[r.Source.Prefix] || k == i {
 					continue
+				}
+				if slices.Contains(wrong[k], r) {
+					untrue[k]--
 				}
 				to, out := Change{ListID: l.List.ID}, Change{ListID: from.List.ID}
 				to.add(Entry{r.Source.Prefix, p.req.Stamp.String()})

@@ -106,6 +106,27 @@ func TestListIsDatedWhateverBecomesOfTheRun(t *testing.T) {
 	}
 }
 
+// Where the lists with what stays have no place to spare, an entry moves to the one
+// that has lost some.
+func TestListIsDatedByAMove(t *testing.T) {
+	for _, description := range []string{oldEntry, oldEntry + " held"} {
+		w := newListWorld(ec2sim.Options{})
+		full := w.create(t, "ranges", "web", 1, entriesFrom(cut("18.64.0.0/24", 1), description)...)
+		roomy := w.create(t, "ranges", "web", 1, entriesFrom(cut("18.70.0.0/24", 1), oldEntry)...)
+		req := fileOf(1, cut("18.64.0.0/24", 1))
+		req.Force = true
+		if pools := w.run(t, req, 2); len(pools[0].Warnings) > 0 {
+			t.Error(pools[0].Warnings)
+		}
+		if len(w.owned(full)) != 0 || w.described(roomy)[req.Stamp.String()] != 1 {
+			t.Errorf("%q: they have %v and %v", description, w.lists[full].Entries, w.lists[roomy].Entries)
+		}
+		if pools := w.run(t, fileOf(0, cut("18.64.0.0/24", 1)), 0); pools[0].Err == nil {
+			t.Errorf("%q: an older file is taken", description)
+		}
+	}
+}
+
 // After a run with force on an older file, others on that file are welcome.
 func TestListGoesBackByForce(t *testing.T) {
 	w := newListWorld(ec2sim.Options{})
