@@ -4,55 +4,66 @@ package iprange
 // AWS publishes: an object of strings without escape sequences, in ASCII. Of these a look tells that they are valid JSON,
 // and whether a name is in them. It returns 0 where anything else comes, for a decoder to judge, and -1 where b ends first.
 func plainEntry(b []byte) int {
-	c := cursor{b: b}
-	ok := c.take(',') && c.take('{')
+	at, ok := pass(b, 0, ',')
+	if ok {
+		at, ok = pass(b, at, '{')
+	}
 	for ok {
-		if ok = c.text() && c.take(':') && c.text(); ok && !c.take(',') {
-			if ok = c.take('}'); ok {
-				return c.at
+		if at, ok = passString(b, at); !ok {
+			break
+		}
+		if at, ok = pass(b, at, ':'); !ok {
+			break
+		}
+		if at, ok = passString(b, at); !ok {
+			break
+		}
+		if at, ok = pass(b, at, ','); !ok {
+			if at, ok = pass(b, at, '}'); ok {
+				return at
 			}
 		}
 	}
-	if c.at == len(b) {
+	if at == len(b) {
 		return -1
 	}
 	return 0
 }
 
-// cursor is a place in a text, which is moved on by what is there.
-type cursor struct {
-	b  []byte
-	at int
+// pass passes over white space from a place on, and over a character if it is the one that follows. It returns where it
+// is then.
+func pass(b []byte, at int, want byte) (int, bool) {
+	for at < len(b) && isSpace(b[at]) {
+		at++
+	}
+	if at < len(b) && b[at] == want {
+		return at + 1, true
+	}
+	return at, false
 }
 
-// take passes over white space and a character, if it is the one that follows.
-func (c *cursor) take(want byte) bool {
-	for c.at < len(c.b) && isSpace(c.b[c.at]) {
-		c.at++
+// passString passes over white space and a plain string in the same way.
+func passString(b []byte, at int) (int, bool) {
+	at, ok := pass(b, at, '"')
+	if !ok {
+		return at, false
 	}
-	if c.at < len(c.b) && c.b[c.at] == want {
-		c.at++
-		return true
+	for at < len(b) && isPlain[b[at]] {
+		at++
 	}
-	return false
+	if at < len(b) && b[at] == '"' {
+		return at + 1, true
+	}
+	return at, false
 }
 
-// text passes over white space and a plain string.
-func (c *cursor) text() bool {
-	if !c.take('"') {
-		return false
+// isPlain has the characters that stand for themselves within a string.
+var isPlain = func() (plain [256]bool) {
+	for char := byte(' '); char <= '~'; char++ {
+		plain[char] = char != '"' && char != '\\'
 	}
-	for ; c.at < len(c.b); c.at++ {
-		switch char := c.b[c.at]; {
-		case char == '"':
-			c.at++
-			return true
-		case char < ' ' || char == '\\' || char > '~':
-			return false
-		}
-	}
-	return false
-}
+	return plain
+}()
 
 // isSpace reports whether a character is white space in JSON. See https://www.rfc-editor.org/rfc/rfc8259#section-2
 func isSpace(char byte) bool { return char == ' ' || char == '\n' || char == '\r' || char == '\t' }

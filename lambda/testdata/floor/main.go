@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -15,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/aws-sdk-go-v2/service/servicequotas"
+	"github.com/aws/smithy-go"
 )
 
 func main() {
@@ -59,7 +61,12 @@ func sync(ctx context.Context) error {
 				CidrIpv6: aws.String(fmt.Sprintf("2600:9000:%x::/48", 16*i+n)), Description: aws.String("cloudfront-ingress: CLOUDFRONT 2026-08-22T15:17:05Z"),
 			})
 		}
-		if _, err := client.AuthorizeSecurityGroupIngress(ctx, &ec2.AuthorizeSecurityGroupIngressInput{GroupId: g.GroupId, IpPermissions: []types.IpPermission{permission}}); err != nil {
+		_, err := client.AuthorizeSecurityGroupIngress(ctx, &ec2.AuthorizeSecurityGroupIngressInput{GroupId: g.GroupId, IpPermissions: []types.IpPermission{permission}})
+		// The SDK's own HTTP client makes a call again that has taken effect, now and then: see plainBody in internal/engine.
+		if refusal, ok := errors.AsType[smithy.APIError](err); ok && refusal.ErrorCode() == "InvalidPermission.Duplicate" {
+			err = nil
+		}
+		if err != nil {
 			return err
 		}
 	}
