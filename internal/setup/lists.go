@@ -32,7 +32,7 @@ type List struct {
 // EC2 takes them: aws_ec2_managed_prefix_lists of Terraform relies on them.
 // https://registry.terraform.io/providers/hashicorp/aws/latest/docs/data-sources/ec2_managed_prefix_lists
 func (s *Setup) madeLists(ctx context.Context) ([]List, error) {
-	pages := ec2.NewDescribeManagedPrefixListsPaginator(s.EC2, &ec2.DescribeManagedPrefixListsInput{
+	pages := ec2.NewDescribeManagedPrefixListsPaginator(s.api(), &ec2.DescribeManagedPrefixListsInput{
 		Filters: []types.Filter{{Name: aws.String("tag:" + s.markKey()), Values: []string{s.Origin.mark()}}},
 	})
 	var lists []List
@@ -198,11 +198,19 @@ func (s *Setup) tagList(ctx context.Context, id string) error {
 	return nil
 }
 
+// associations is the one operation that a paginator of associations calls; see [listeners].
+type associations func(context.Context, *ec2.GetManagedPrefixListAssociationsInput, ...func(*ec2.Options)) (*ec2.GetManagedPrefixListAssociationsOutput, error)
+
+// GetManagedPrefixListAssociations implements ec2.GetManagedPrefixListAssociationsAPIClient.
+func (f associations) GetManagedPrefixListAssociations(ctx context.Context, in *ec2.GetManagedPrefixListAssociationsInput, opts ...func(*ec2.Options)) (*ec2.GetManagedPrefixListAssociationsOutput, error) {
+	return f(ctx, in, opts...)
+}
+
 // referred refuses to take back lists that groups refer to: what these let in by
 // them would be let in no longer, and EC2 deletes no such list.
 func (s *Setup) referred(ctx context.Context, lists []List) error {
 	for _, l := range lists {
-		pages := ec2.NewGetManagedPrefixListAssociationsPaginator(s.EC2, &ec2.GetManagedPrefixListAssociationsInput{PrefixListId: aws.String(l.ID)})
+		pages := ec2.NewGetManagedPrefixListAssociationsPaginator(associations(s.EC2.GetManagedPrefixListAssociations), &ec2.GetManagedPrefixListAssociationsInput{PrefixListId: aws.String(l.ID)})
 		var groups []string
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
