@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// perAddress collects findings about single addresses, so that each is told once.
+// perAddress collects findings about single addresses, so that each is reported once.
 type perAddress struct {
 	w     *walk
 	order []Finding
@@ -17,8 +17,8 @@ func (w *walk) perAddress() *perAddress {
 	return &perAddress{w: w, where: map[Finding][]netip.Addr{}}
 }
 
-// add notes a finding. What fails over IPv6, or may, is no failure of an origin that has IPv4 as well, as CloudFront
-// connects over IPv6 only if told to. See [pageIPv6].
+// add notes a finding. A failure, or a possible one, over IPv6 is only a warning for an origin that has IPv4 as well,
+// because CloudFront connects over IPv6 only if told to. See [pageIPv6].
 func (p *perAddress) add(addr netip.Addr, f Finding) {
 	if (f.Verdict == Fail || f.Verdict == Unknown) && addr.Is6() && p.w.hasIPv4() {
 		f.Verdict = Warn
@@ -32,8 +32,8 @@ func (p *perAddress) add(addr netip.Addr, f Finding) {
 	}
 }
 
-// tell adds the findings to a step, with the addresses they are about. A finding that is about the only address there
-// is goes without it.
+// tell adds the findings to a step, with the addresses they are about. If the origin has
+// only one address, it is not repeated.
 func (p *perAddress) tell(step *Step, addresses int) {
 	for _, f := range p.order {
 		if where := p.where[f]; addresses > 1 {

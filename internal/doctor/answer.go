@@ -104,33 +104,33 @@ func (w *walk) unanswered(s sample) Finding {
 		f.Message = fmt.Sprintf("the answer stops after %s of the body: nothing more within %s", bytesOf(s.bytes), patience)
 		f.Advice = "CloudFront drops such a connection. Find out what the application waits for."
 	case s.response != nil:
-		f.Code, f.Message = "answer-cut", fmt.Sprintf("the connection ends after %s of the body, before its end", bytesOf(s.bytes))
-		f.Verdict, f.CloudFrontStatus = Warn, 0 // CloudFront passes on what it got: see "Dropped TCP connections" there
-		f.Source, f.Advice = pageBehavior, "Viewers get an incomplete object. Look into the log of the server for why."
+		f.Code, f.Message = "answer-cut", fmt.Sprintf("the connection ends after %s, in the middle of the body", bytesOf(s.bytes))
+		f.Verdict, f.CloudFrontStatus = Warn, 0 // CloudFront passes on what it has received: see "Dropped TCP connections" there
+		f.Source, f.Advice = pageBehavior, "Viewers get an incomplete object. The log of the server may say why."
 	case s.failure == timedOut && s.firstByte > 0:
 		f.Code, f.Source = "header-slow", page504
 		f.Message = "the header of the answer is not complete within " + patience
 		f.Advice = "The server sends its header in pieces. Find out what the application waits for."
 	case s.failure == timedOut && !s.sent:
 		f.Code, f.Source = "reconnect-timeout", page504
-		f.Message = "a second connection cannot be made in time"
+		f.Message = "a second connection times out"
 		f.Advice = "The server accepts too few connections: raise its backlog and number of workers."
 	case s.failure == timedOut:
 		f.Code, f.Source = "response-timeout", page504
-		f.Message = fmt.Sprintf("no answer within %s; CloudFront asks %d times, so that viewers wait %s for their error",
+		f.Message = fmt.Sprintf("no answer within %s; CloudFront asks %d times, so viewers wait %s for their error",
 			patience, w.Settings.ConnectionAttempts, Format(time.Duration(w.Settings.ConnectionAttempts)*w.Settings.ResponseTimeout))
-		f.Advice = "The connection is made, but the application does not answer: look at its log and at what it waits for (a database, another service). " +
+		f.Advice = "The connection succeeds, but the application does not answer: look at its log and at what it waits for (a database, another service). " +
 			"If it legitimately takes this long, raise the origin's response timeout (1 to 120 s, more on request) and look again with --response-timeout."
 	case strings.Contains(s.err.Error(), "headers exceeded"):
 		f.Code, f.Source = "header-too-long", pageQuotas
-		f.Message = fmt.Sprintf("the header of the answer is longer than %s; CloudFront takes %s", bytesOf(mostHeader), bytesOf(maxHeaderBytes))
+		f.Message = fmt.Sprintf("the header of the answer is longer than %s; CloudFront accepts %s", bytesOf(mostHeader), bytesOf(maxHeaderBytes))
 		f.Advice = "Send fewer or shorter headers; cookies are the usual reason."
 	case s.failure == closed:
 		f.Code, f.Message = "answer-closed", "the connection is closed without an answer"
-		f.Advice = "The server or a proxy in front of it gives up: look into its log. A server that speaks TLS on a plain port, or the reverse, does so as well."
+		f.Advice = "The server or a proxy in front of it gives up: look at its log. A server that expects TLS on a plain port, or the reverse, also does this."
 	default:
-		f.Code, f.Message = "answer-invalid", "what comes back is no HTTP answer: "+rootCause(s.err).Error()
-		f.Advice = "Is there a web server on this port, and does the URL's scheme fit?"
+		f.Code, f.Message = "answer-invalid", "what comes back is not an HTTP answer: "+rootCause(s.err).Error()
+		f.Advice = "Is there a web server on this port, and does it match the URL's scheme?"
 	}
 	return f
 }
@@ -147,48 +147,48 @@ func (w *walk) judgeAnswer(s sample) []Finding {
 	if n := headerBytes(s.response); n > maxHeaderBytes {
 		findings = append(findings, Finding{
 			Code: "header-too-long", Verdict: Fail, CloudFrontStatus: 502, Source: pageQuotas,
-			Message: fmt.Sprintf("the header of the answer has %s; CloudFront takes %s", bytesOf(int64(n)), bytesOf(maxHeaderBytes)),
+			Message: fmt.Sprintf("the header of the answer has %s; CloudFront accepts %s", bytesOf(int64(n)), bytesOf(maxHeaderBytes)),
 			Advice:  "Send fewer or shorter headers; cookies are the usual reason.",
 		})
 	}
 	if s.endless {
 		findings = append(findings, Finding{
 			Code: "answer-endless", Verdict: Warn, Source: pageOrigin,
-			Message: fmt.Sprintf("the body had not ended after %s and %s, and was read no further", bytesOf(s.bytes), s.total),
-			Advice: "CloudFront waits for as long as something comes, however little, unless the origin has a response completion timeout. " +
-				"For the timing, take a URL with a short answer.",
+			Message: fmt.Sprintf("the body had not ended after %s and %s, so the rest was not read", bytesOf(s.bytes), s.total),
+			Advice: "CloudFront waits as long as any data keeps coming, unless the origin has a response completion timeout. " +
+				"To measure the timing, use a URL with a short answer.",
 		})
 	}
 	return findings
 }
 
-// judgeStatus returns what a status means, if it is not that all is well.
+// judgeStatus returns what a status means, unless it means that all is well.
 func judgeStatus(status int) (f Finding, ok bool) {
 	f = Finding{Message: fmt.Sprintf("the origin itself answers %d %s", status, http.StatusText(status)), Source: pageBehavior}
 	switch {
 	case status == http.StatusGatewayTimeout:
 		f.Code, f.Verdict, f.Source = "status-504", Fail, page504
-		f.Advice = "CloudFront only passes it on. A proxy or load balancer in front of the application did not get an answer in time: look at its targets, and at its own timeout towards them."
+		f.Advice = "CloudFront only passes it on. A proxy or load balancer in front of the application did not get an answer in time: look at its targets and at the timeout that it uses for them."
 	case status == http.StatusBadGateway:
 		f.Code, f.Verdict, f.Source = "status-502", Fail, page502
 		f.Advice = "CloudFront only passes it on. A proxy or load balancer in front of the application cannot talk to it: is the application running, and on the port that the proxy expects?"
 	case status >= 500:
 		f.Code, f.Verdict = "status-5xx", Warn
-		f.Advice = "CloudFront passes it on. It is no reason for a 504; look into the log of the application."
+		f.Advice = "CloudFront passes it on. It does not cause a 504; look at the log of the application."
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		f.Code, f.Verdict = "status-denied", Warn
-		f.Advice = "If the origin wants a secret header that CloudFront adds, give it with --header. Otherwise the timing is that of a refusal."
+		f.Advice = "If the origin expects a secret header from CloudFront, pass it with --header. Otherwise only refusals are timed."
 	case status >= 400:
 		f.Code, f.Verdict = "status-4xx", Warn
-		f.Advice = "Take a URL that exists: the timing of an error page says little."
+		f.Advice = "Use a URL that exists: the timing of an error page says little."
 	default:
 		return Finding{}, true
 	}
 	return f, false
 }
 
-// judgeRedirect returns what is wrong with a redirect: CloudFront follows none, but passes them on. See "Redirects" in
-// [pageBehavior].
+// judgeRedirect returns what is wrong with a redirect. CloudFront does not follow redirects, but passes them on.
+// See "Redirects" in [pageBehavior].
 func (w *walk) judgeRedirect(response *http.Response) (f Finding, ok bool) {
 	location := response.Header.Get("Location")
 	if response.StatusCode < 300 || response.StatusCode > 399 || location == "" {
@@ -199,23 +199,23 @@ func (w *walk) judgeRedirect(response *http.Response) (f Finding, ok bool) {
 	f.Source = pageBehavior
 	switch {
 	case err != nil:
-		f.Code, f.Verdict, f.Message = "redirect-invalid", Warn, "the answer redirects to what is no URL: "+location
+		f.Code, f.Verdict, f.Message = "redirect-invalid", Warn, "the answer redirects to something that is not a URL: "+location
 	case w.isSame(target) && target.Scheme == base.Scheme:
 		f.Code, f.Verdict = "redirect-loop", Fail
 		f.Message = fmt.Sprintf("the answer redirects to the same URL (%s): viewers go round in circles", target)
-		f.Advice = "CloudFront passes the redirect on and follows none. Look at the rules of the server and of the application that add or strip a slash, a host or a scheme."
+		f.Advice = "CloudFront does not follow redirects, but passes them on. Look at the rules of the server and of the application that add or strip a slash, a host or a scheme."
 	case w.isSame(target) && target.Scheme == "https":
 		f.Code, f.Verdict = "redirect-to-https", Warn
-		f.Message = "the answer redirects to the same URL by https"
-		f.Advice = "If the origin's protocol policy is http-only, viewers go round in circles: set it to https-only, or let the server redirect by X-Forwarded-Proto or not at all."
+		f.Message = "the answer redirects to the same URL over https"
+		f.Advice = "If the origin's protocol policy is http-only, viewers go round in circles: set it to https-only, or have the server look at X-Forwarded-Proto before it redirects, or not redirect at all."
 	default:
 		f.Code, f.Verdict = "redirect", OK
-		f.Message = fmt.Sprintf("the answer redirects to %s, which was not followed, as CloudFront follows none", target)
+		f.Message = fmt.Sprintf("the answer redirects to %s, which was not followed, because CloudFront does not follow redirects", target)
 	}
 	return f, false
 }
 
-// isSame reports whether a URL is the origin's but for the scheme, with either name that the origin goes by.
+// isSame reports whether a URL is the origin's, whatever its scheme and whichever of the origin's names it uses.
 func (w *walk) isSame(target *url.URL) bool {
 	own := w.Origin.URL
 	path := target.EscapedPath()
@@ -235,7 +235,7 @@ func portOf(u *url.URL) string {
 	return u.Port()
 }
 
-// headerBytes is how long an answer is without its body, as far as what was parsed tells.
+// headerBytes is how long an answer is without its body, as far as the parsed answer shows.
 func headerBytes(response *http.Response) int {
 	n := len(response.Proto) + len(response.Status) + len(" \r\n\r\n")
 	for key, values := range response.Header {

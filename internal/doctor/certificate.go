@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// soon is when a certificate that has not been renewed needs a look: automatic renewal has failed by then, as ACM
-// renews 60 days and Let's Encrypt's clients 30 days ahead.
+// soon is how close to its end a certificate needs attention if it has not been renewed. Automatic renewal must have
+// failed by then: ACM renews 60 days ahead, and Let's Encrypt's clients 30.
 const soon = 14 * 24 * time.Hour
 
-// A Certificate is what a server shows of itself.
+// A Certificate is the certificate that a server presents.
 type Certificate struct {
 	Subject   string    `json:"subject"`
 	Names     []string  `json:"names"`
@@ -40,8 +40,8 @@ func describe(chain []*x509.Certificate) *Certificate {
 }
 
 // judgeCertificate checks, one by one, what CloudFront demands of a certificate: the name, the dates, and a complete
-// chain, in order, to an authority that it trusts. It trusts those of Mozilla; here, this machine's are asked. See
-// [pageCertificates] and [page502].
+// chain, in order, to an authority that it trusts. CloudFront trusts Mozilla's list; here, this machine's list stands in for it.
+// See [pageCertificates] and [page502].
 func (w *walk) judgeCertificate(chain []*x509.Certificate, now time.Time) []Finding {
 	leaf := chain[0]
 	var findings []Finding
@@ -53,7 +53,7 @@ func (w *walk) judgeCertificate(chain []*x509.Certificate, now time.Time) []Find
 		find(Finding{
 			Code: "certificate-name", Verdict: Fail,
 			Message: fmt.Sprintf("the certificate is for %s, not for %s", namesOf(leaf), w.namesWanted()),
-			Advice:  "Get a certificate with the origin domain name of the distribution in it, or with the viewers' name if the distribution forwards the Host header (then look with --host).",
+			Advice:  "Get a certificate for the distribution's origin domain name, or for the viewers' host name if the distribution forwards the Host header (then use --host here).",
 		})
 	}
 	switch {
@@ -66,14 +66,14 @@ func (w *walk) judgeCertificate(chain []*x509.Certificate, now time.Time) []Find
 	case now.Before(leaf.NotBefore):
 		find(Finding{
 			Code: "certificate-not-yet-valid", Verdict: Fail,
-			Message: fmt.Sprintf("the certificate is valid from %s on only", leaf.NotBefore.UTC().Format(time.RFC3339)),
-			Advice:  "Check the clock of the machine that made it, and of this one.",
+			Message: fmt.Sprintf("the certificate is not valid before %s", leaf.NotBefore.UTC().Format(time.RFC3339)),
+			Advice:  "Check the clock of the machine that issued it, and of this one.",
 		})
 	case leaf.NotAfter.Sub(now) < soon:
 		find(Finding{
 			Code: "certificate-expires-soon", Verdict: Warn,
 			Message: fmt.Sprintf("the certificate expires on %s, in %s", leaf.NotAfter.Format(time.DateOnly), days(leaf.NotAfter.Sub(now))),
-			Advice:  "Renew it. If that should happen by itself, find out why it did not.",
+			Advice:  "Renew it. If it should renew itself, find out why it did not.",
 		})
 	}
 	if f, ok := w.judgeChain(chain, now); !ok {
@@ -82,14 +82,14 @@ func (w *walk) judgeCertificate(chain []*x509.Certificate, now time.Time) []Find
 	return findings
 }
 
-// judgeChain returns what is wrong with the way from the certificate to a trusted authority, if anything is.
+// judgeChain returns what is wrong with the chain from the certificate to a trusted authority, if anything is.
 func (w *walk) judgeChain(chain []*x509.Certificate, now time.Time) (f Finding, ok bool) {
 	leaf := chain[0]
 	intermediates := x509.NewCertPool()
 	for _, c := range chain[1:] {
 		intermediates.AddCert(c)
 	}
-	// The date of the leaf is judged apart, and must not hide what else is wrong.
+	// The dates of the leaf are judged separately, and must not hide what else is wrong.
 	if now.After(leaf.NotAfter) {
 		now = leaf.NotAfter
 	} else if now.Before(leaf.NotBefore) {
@@ -108,18 +108,18 @@ func (w *walk) judgeChain(chain []*x509.Certificate, now time.Time) (f Finding, 
 		f.Code, f.Message, f.Advice = "certificate-invalid", "the certificate is not valid: "+rootCause(err).Error(), "Get a new one."
 	case isSelfSigned(leaf):
 		f.Code, f.Message = "certificate-self-signed", "the certificate is self-signed"
-		f.Advice = "CloudFront accepts none but those of a public authority (Mozilla's list): get one, such as from Let's Encrypt, or from ACM for a load balancer."
+		f.Advice = "CloudFront accepts only certificates from a public authority (Mozilla's list): get one, for example from Let's Encrypt, or from ACM for a load balancer."
 	case len(chain) == 1:
-		f.Code, f.Message = "chain-incomplete", fmt.Sprintf("the server sends no intermediate certificate, so that nothing leads from %s to a trusted authority", issuerOf(leaf))
+		f.Code, f.Message = "chain-incomplete", fmt.Sprintf("the server sends no intermediate certificate, so nothing leads from %s to a trusted authority", issuerOf(leaf))
 		f.Advice = install
 	default:
 		f.Code, f.Message = "chain-untrusted", fmt.Sprintf("the chain ends at %s, which this machine does not trust", issuerOf(chain[len(chain)-1]))
-		f.Advice = "CloudFront trusts the authorities on Mozilla's list: get a certificate of one of them. If this one is, the chain lacks a certificate, or this machine's list is out of date."
+		f.Advice = "CloudFront trusts the authorities on Mozilla's list: get a certificate from one of them. If this one is, then a certificate is missing from the chain, or this machine's list is out of date."
 	}
 	return f, false
 }
 
-// isInOrder reports whether each certificate is followed by that of its issuer.
+// isInOrder reports whether each certificate is followed by its issuer's.
 func isInOrder(chain []*x509.Certificate) bool {
 	for i, c := range chain[1:] {
 		if !bytes.Equal(chain[i].RawIssuer, c.RawSubject) {
@@ -133,14 +133,14 @@ func isSelfSigned(c *x509.Certificate) bool {
 	return bytes.Equal(c.RawIssuer, c.RawSubject) && c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) == nil
 }
 
-// isNamed reports whether a certificate is for the origin's name, or for that of the Host header: CloudFront takes
+// isNamed reports whether a certificate is for the origin's name, or for that in the Host header: CloudFront accepts
 // either.
 func (w *walk) isNamed(leaf *x509.Certificate) bool {
 	for _, name := range []string{w.Origin.Name(), w.serverName()} {
 		if leaf.VerifyHostname(name) == nil {
 			return true
 		}
-		// CloudFront's documentation counts the common name, which Go ignores.
+		// CloudFront's documentation accepts the common name too, which Go ignores.
 		if len(leaf.DNSNames) == 0 && strings.EqualFold(leaf.Subject.CommonName, name) {
 			return true
 		}

@@ -2,7 +2,7 @@ package doctor
 
 import "crypto/tls"
 
-// What CloudFront expects of an origin, and where its documentation says so.
+// What CloudFront expects from an origin, and where its documentation says so.
 const (
 	guide = "https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/"
 
@@ -21,7 +21,7 @@ const (
 // maxHeaderBytes is how long an origin's response may be without its body. See [pageQuotas].
 const maxHeaderBytes = 20_480
 
-// isPermitted reports whether CloudFront can be given a port as that of an origin. See [pageOrigin].
+// isPermitted reports whether CloudFront accepts a port as an origin's. See [pageOrigin].
 func isPermitted(port uint16) bool { return port == 80 || port == 443 || port >= 1024 }
 
 // cipherSuites are those that CloudFront offers to origins up to TLS 1.2 and Go knows. Go lacks
@@ -45,8 +45,9 @@ var cipherSuites = []uint16{
 // curves are those that CloudFront offers to origins. See [pageCiphers].
 var curves = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384}
 
-// clientConfig speaks TLS as CloudFront does: from TLS 1.0 (SSLv3, which it knows as well, is not in Go) to TLS 1.3, of
-// which only a post of AWS tells so far. Certificates are judged apart, so that all that is wrong with one is told.
+// clientConfig speaks TLS as CloudFront does: from TLS 1.0 (CloudFront also knows SSLv3, but Go does not) to TLS 1.3,
+// which only a blog post of AWS mentions so far. Certificates are judged separately, to report everything that is wrong
+// with one.
 // https://aws.amazon.com/blogs/networking-and-content-delivery/amazon-cloudfront-delivering-millisecond-performance-to-global-audiences
 func clientConfig(serverName string) *tls.Config {
 	return &tls.Config{

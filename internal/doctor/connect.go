@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A Connection is a try to connect to one address.
+// A Connection is an attempt to connect to one address.
 type Connection struct {
 	IP      netip.Addr `json:"ip"`
 	Port    uint16     `json:"port"`
@@ -50,15 +50,15 @@ func (w *walk) connect(ctx context.Context) Step {
 	if len(w.reachable) == 0 && worse(step.Verdict, Warn) == Warn && !slices.ContainsFunc(w.report.Connections, w.isShutOut) {
 		step.find(Finding{
 			Code: "not-examined", Verdict: Unknown,
-			Message: "no connection can be made from here, so that nothing else of the origin was looked at",
+			Message: "no connection can be made from here, so nothing else about the origin was checked",
 			Advice:  "Run cfsg doctor on a machine that can reach it.",
 		})
 	}
 	if !isPermitted(w.Origin.Port) {
 		step.find(Finding{
 			Code: "port-not-permitted", Verdict: Warn, Source: pageOrigin,
-			Message: fmt.Sprintf("CloudFront does not connect to port %d: an origin may have 80, 443, and 1024 to 65535", w.Origin.Port),
-			Advice:  "Let the origin listen on one of these as well.",
+			Message: fmt.Sprintf("CloudFront does not connect to port %d: an origin may use 80, 443, and 1024 to 65535", w.Origin.Port),
+			Advice:  "Let the origin listen on one of these too.",
 		})
 	}
 	return step
@@ -109,13 +109,13 @@ func (w *walk) judge(step *Step, tries []Connection) {
 	findings.tell(step, len(w.addresses))
 }
 
-// connectSlow is about connections that come, but late.
+// connectSlow is about connections that succeed, but late.
 func (w *walk) connectSlow(what string) Finding {
 	return Finding{
 		Code: "connect-slow", Verdict: Warn, Source: pageOrigin,
 		Message: fmt.Sprintf("%s; CloudFront waits %s for a connection", what, Format(w.Settings.ConnectionTimeout)),
-		Advice: "On a sound network, connecting takes one round trip, and a packet that nobody answers is sent again after 1 s. " +
-			"So the server's backlog is full, the host has no CPU left, or the way to it loses packets. With more traffic, connections fail.",
+		Advice: "On a healthy network, connecting takes one round trip, and a packet that nobody answers is sent again after 1 s. " +
+			"So the server's backlog is full, the host has no CPU left, or packets get lost on the way. With more traffic, connections will fail.",
 	}
 }
 
@@ -126,7 +126,7 @@ func (w *walk) unconnected(c Connection) Finding {
 	case refused:
 		f.Code, f.Source = "connect-refused", page502
 		f.Message = fmt.Sprintf("port %d refuses connections", c.Port)
-		f.Advice = "The host is there, but nothing listens on this port, or a firewall rejects: start the server, let it listen on all addresses rather than on loopback, and compare the port with the origin's settings in the distribution."
+		f.Advice = "The host is up, but nothing listens on this port, or a firewall rejects connections: start the server, let it listen on all addresses and not just on loopback, and compare the port with the origin's settings in the distribution."
 	case timedOut:
 		return w.unanswering(c)
 	case noRoute:
@@ -135,7 +135,7 @@ func (w *walk) unconnected(c Connection) Finding {
 			f.Verdict = OK
 		}
 		f.Message = "this machine has no route there, which says nothing about the origin"
-		f.Advice = "Run cfsg doctor where there is one, if CloudFront is to use this address."
+		f.Advice = "If CloudFront is to use this address, run cfsg doctor on a machine that has a route."
 	default:
 		f.Code, f.Source = "connect-failed", page502
 		f.Message = fmt.Sprintf("port %d: %s", c.Port, c.Error)
@@ -143,48 +143,48 @@ func (w *walk) unconnected(c Connection) Finding {
 	return f
 }
 
-// unanswering is a port that does not answer this machine. An origin that lets in CloudFront alone should not, so it is
-// a failure only where this machine ought to be let in.
+// unanswering is a port that does not answer this machine. An origin that lets in only CloudFront should not answer, so
+// it is a failure only if this machine ought to be let in.
 func (w *walk) unanswering(c Connection) Finding {
 	const suspects = "the network ACL, the host's own firewall (cfsg export), the route to the internet, and whether the host is up."
 	f := Finding{
 		Code: "connect-timeout", Verdict: Fail, CloudFrontStatus: timedOut.status(), Source: page504,
 		Message: fmt.Sprintf("port %d does not answer within %s", c.Port, Format(w.Settings.ConnectionTimeout)),
 	}
-	viewersWait := fmt.Sprintf("; CloudFront tries %d times, so that viewers wait %s for their error",
+	viewersWait := fmt.Sprintf("; CloudFront tries %d times, so viewers wait %s for their error",
 		w.Settings.ConnectionAttempts, Format(time.Duration(w.Settings.ConnectionAttempts)*w.Settings.ConnectionTimeout))
 	switch access := w.access[c.IP]; {
 	case access == OnlyCloudFront:
 		f.Code, f.Verdict, f.CloudFrontStatus = "connect-closed", OK, 0
-		f.Message = fmt.Sprintf("port %d does not answer this machine, as it should be: the security groups let in CloudFront and nobody else", c.Port)
-		f.Advice = "To see what lies behind them, run cfsg doctor on the origin itself."
+		f.Message = fmt.Sprintf("port %d does not answer this machine, and should not: the security groups let in CloudFront and nobody else", c.Port)
+		f.Advice = "To check what is behind them, run cfsg doctor on the origin itself."
 	case access == Everyone:
 		f.Message += viewersWait
 		f.Advice = "The security groups let everyone in, so something else drops the packets: look at " + suspects
 	case len(w.reachable) > 0:
-		f.Message += ", while another address of the name does" + viewersWait
+		f.Message += ", although another address of the name does" + viewersWait
 		f.Advice = "Something drops the packets: look at the security group (cfsg check), " + suspects
 	default:
 		f.Verdict, f.CloudFrontStatus = Unknown, 0
-		f.Message += ". From here that says nothing yet: an origin that rightly lets in only CloudFront looks the same"
+		f.Message += ". From here that proves nothing: an origin that rightly lets in only CloudFront looks the same"
 		f.Advice = w.whoIsLetIn(access) + " If CloudFront gets no answer either, viewers get a 504: look at the security group (cfsg check), " + suspects
 	}
 	return f
 }
 
-// whoIsLetIn says how to find out whether this machine is one of those that are let in.
+// whoIsLetIn says how to find out whether this machine is let in.
 func (w *walk) whoIsLetIn(access Access) string {
 	const there = "run cfsg doctor on the origin itself."
 	switch {
 	case access == SomeOthers:
-		return "The security groups do not let everyone in (cfsg check shows whom they do). If this machine is not among those they let in, " + there
+		return "The security groups do not let everyone in (cfsg check shows who gets in). If this machine is not among them, " + there
 	case len(w.Guards) > 0:
-		return "Who is let in could not be found out: " + there
+		return "Could not find out who is let in: " + there
 	}
-	return "To tell, add --check, which asks AWS whether the security groups let in CloudFront and nobody else, or " + there
+	return "To find out, add --check, which asks AWS whether the security groups let in CloudFront and nobody else, or " + there
 }
 
-// isShutOut reports whether a connection was not to be made from here.
+// isShutOut reports whether this machine is rightly kept from connecting.
 func (w *walk) isShutOut(c Connection) bool {
 	return c.failure == timedOut && c.Port == w.Origin.Port && w.access[c.IP] == OnlyCloudFront
 }
@@ -200,7 +200,7 @@ func (w *walk) noteOther(step *Step, tries []Connection) {
 	}
 	step.find(Finding{
 		Code: "other-port-closed", Verdict: OK, Source: pageOrigin,
-		Message: fmt.Sprintf("port %d (%s) is closed, which is right as long as the origin's protocol policy is %s", w.Origin.Other, scheme, policy),
+		Message: fmt.Sprintf("port %d (%s) is closed, which is fine as long as the origin's protocol policy is %s", w.Origin.Other, scheme, policy),
 	})
 }
 

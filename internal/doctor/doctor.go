@@ -1,4 +1,4 @@
-// Package doctor looks at an origin the way CloudFront does, and says which of the reasons for a 504 apply to it.
+// Package doctor looks at an origin the way CloudFront does, and says which of the causes of a 504 apply to it.
 package doctor
 
 import (
@@ -12,44 +12,44 @@ import (
 	"time"
 )
 
-// Options say what is looked at.
+// Options say what to look at.
 type Options struct {
 	Origin   Origin
-	Host     string      // the Host header, if it is not the origin's own name: the Host that CloudFront forwards
+	Host     string      // the Host header that CloudFront forwards, if it is not the origin's own name
 	Header   http.Header // sent with each request, such as the secret header that CloudFront adds; never reported
 	Settings Settings
 
-	// Requests are sent, Concurrency at a time, beyond the few of the other checks. None if Requests is 0.
+	// Requests is how many requests to send, Concurrency at a time, on top of the few of the other checks.
 	Requests, Concurrency int
 
-	// Guards are checks of what stands before the origin, such as its security groups. They follow the name, as packets
-	// meet them before the host.
+	// Guards are checks of what stands in front of the origin, such as its security groups. They come right after the
+	// name, because packets meet them before the host.
 	Guards []Check
 
-	// Progress, if not nil, is told what is under way, again and again. Stepped is told of each step when it is done.
+	// Progress, if not nil, is called again and again with what is under way, and Stepped with each step that is done.
 	Progress func(what string)
 	Stepped  func(Step)
 
-	// What tests replace: how names are resolved, connections made and roots found (nil: as the system does).
+	// Tests replace how names are resolved, connections made and roots found (nil: as the system does).
 	lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 	dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	roots  *x509.CertPool
 }
 
-// A Check looks at one thing, and may go by what the checks before it have found. Its name is the step's.
+// A Check looks at one thing, and may rely on what earlier checks found. Its name is the step's.
 type Check struct {
 	Name string
 	Run  func(ctx context.Context, known *Report) Step
 }
 
-// Bounds of what may be asked for.
+// The most that may be asked for.
 const (
 	MaxRequests    = 10_000
 	MaxConcurrency = 100
 )
 
-// Run walks the reasons for a 504 in the order in which a request meets them. Every wait is bounded by what CloudFront
-// waits for. If the context ends, the report says what was found until then, and what was not looked at.
+// Run walks through the causes of a 504 in the order in which a request meets them. It waits no longer for anything than
+// CloudFront does. If the context ends, the report says what was found until then, and what was not checked.
 func Run(ctx context.Context, o Options) *Report {
 	w := newWalk(o)
 	for _, c := range w.checks() {
@@ -68,15 +68,15 @@ func Run(ctx context.Context, o Options) *Report {
 	return w.report
 }
 
-// A walk is one run, with what its steps have to know of those before them.
+// A walk is one run, with what its steps need to know from earlier ones.
 type walk struct {
 	Options
 	report    *Report
-	addresses []netip.Addr          // all that the name resolves to
-	access    map[netip.Addr]Access // who gets in there, where a guard tells
+	addresses []netip.Addr          // everything the name resolves to
+	access    map[netip.Addr]Access // who gets in there, if a guard knows
 	reachable []netip.AddrPort      // where a connection was made, on the URL's port
 	answered  []netip.AddrPort      // where an HTTP answer came from
-	broken    bool                  // TLS cannot be had at all
+	broken    bool                  // TLS does not work at any address
 }
 
 func newWalk(o Options) *walk {
@@ -112,7 +112,7 @@ func (w *walk) checks() []Check {
 	})
 }
 
-// serverName is the name that TLS asks for: that of the Host header, if it is forwarded.
+// serverName is the name that TLS asks for: the Host header's, if it is forwarded.
 // https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/http-502-bad-gateway.html
 func (w *walk) serverName() string {
 	if w.Host == "" {
@@ -132,13 +132,13 @@ type Settings struct {
 	KeepAliveTimeout   time.Duration
 }
 
-// retransmission is how long TCP waits for an answer to the first packet of a connection before it sends it again. It
-// then waits twice as long each time. See RFC 6298, 2.1 and 5.5.
+// retransmission is how long TCP waits for an answer to the first packet of a connection before it sends it again. After
+// that, it waits twice as long each time. See RFC 6298, 2.1 and 5.5.
 const retransmission = time.Second
 
-// slowConnect is how long connecting may not take. A connection that needs a second is one whose packet got lost, or
-// met a full backlog. CloudFront's default timeout leaves it three more packets, but the timeout can be as short as
-// that second. See "Connection timeout" in [pageOrigin].
+// slowConnect is how long is too long for connecting. If it takes a second, a packet got lost or met a full backlog.
+// CloudFront's default timeout leaves time for three more packets, but the timeout can be as short as that second. See
+// "Connection timeout" in [pageOrigin].
 func (s Settings) slowConnect() time.Duration { return min(retransmission, s.ConnectionTimeout/2) }
 
 // DefaultSettings are CloudFront's.

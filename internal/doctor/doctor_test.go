@@ -182,7 +182,7 @@ func TestName(t *testing.T) {
 		{"private IPv6 beside IPv4", "", []string{"fd00::1", public.String()}, "name:address-not-public:warn", "unique local, RFC 4193"},
 		{"IPv6 only", "", []string{ipv6}, "name:ipv6-only:warn", "has no IPv4 address"},
 		{"both, twice, mapped", "", []string{ipv6, "::ffff:" + public.String(), public.String()}, "", ""},
-		{"an address", "http://" + public.String() + ":80/", nil, "name:ip-literal:warn", "takes only a DNS name"},
+		{"an address", "http://" + public.String() + ":80/", nil, "name:ip-literal:warn", "accepts only a DNS name"},
 		{"loopback", "http://" + loopback + ":80/", nil, "name:ip-literal:warn name:address-not-public:fail", "loopback, RFC 1122"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

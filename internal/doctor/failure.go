@@ -15,11 +15,11 @@ type failure string
 
 const (
 	none     failure = ""
-	refused  failure = "refused"  // the host says that nothing listens, or a firewall rejects
+	refused  failure = "refused"  // nothing listens there, or a firewall rejects the connection
 	timedOut failure = "timeout"  // no answer at all
 	noRoute  failure = "no-route" // this machine cannot send there, which says nothing about the origin
 	closed   failure = "closed"   // the connection ended before its answer
-	failed   failure = "error"    // anything else: what came back is not what was asked for
+	failed   failure = "error"    // anything else, such as an answer that makes no sense
 )
 
 // failureOf classifies an error of the network.
@@ -48,7 +48,7 @@ func (f failure) status() int {
 	return 502
 }
 
-// rootCause returns what an error is about, without addresses and system calls.
+// rootCause returns what is behind an error, without addresses and system calls.
 func rootCause(err error) error {
 	for {
 		var next error

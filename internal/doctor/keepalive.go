@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// KeepAlive is what becomes of a connection after an answer.
+// KeepAlive is what happens to a connection after an answer.
 type KeepAlive struct {
-	Kept        bool     `json:"kept"`               // the server lets it be used again
+	Kept        bool     `json:"kept"`               // the server lets CloudFront reuse it
 	ClosedAfter *Seconds `json:"closedAfterSeconds"` // of being idle; null if it was still open in the end
 	Watched     Seconds  `json:"watchedSeconds"`
 }
 
-// keepAlive looks at whether the server keeps a connection for as long as CloudFront would like to use it again. That
-// takes this long, and a bit more, as a server whose timeout is the same as CloudFront's is a race as well.
+// keepAlive checks whether the server keeps a connection open for as long as CloudFront wants to reuse it. That takes
+// this long, and a bit more: a server with the same timeout as CloudFront loses requests too.
 func (w *walk) keepAlive(ctx context.Context) Step {
 	if len(w.answered) == 0 {
 		return skipped(w.noAnswer())
@@ -36,21 +36,21 @@ func (w *walk) keepAlive(ctx context.Context) Step {
 	}
 	w.report.KeepAlive = k
 	timeout := Format(w.Settings.KeepAliveTimeout)
-	step := Step{Verdict: OK, Summary: fmt.Sprintf("an idle connection is kept for longer than the %s of CloudFront", timeout)}
+	step := Step{Verdict: OK, Summary: fmt.Sprintf("an idle connection is kept longer than CloudFront's %s", timeout)}
 	switch {
 	case !k.Kept:
 		step.Summary = "the connection is closed after each answer"
 		step.find(Finding{
 			Code: "not-kept", Verdict: Warn, Source: pageOrigin,
-			Message: "the server closes the connection after each answer, so that every request of CloudFront pays for a new one",
+			Message: "the server closes the connection after each answer, so every request of CloudFront has to open a new one",
 			Advice:  "Allow persistent connections (HTTP/1.1 keep-alive) in the server.",
 		})
 	case k.ClosedAfter != nil:
 		step.Summary = fmt.Sprintf("an idle connection is closed after %s", *k.ClosedAfter)
 		step.find(Finding{
 			Code: "closed-early", Verdict: Warn, CloudFrontStatus: 502, Source: pageOrigin,
-			Message: fmt.Sprintf("the server closes idle connections after %s, while CloudFront uses them again for %s: a request that is under way at that moment is lost", *k.ClosedAfter, timeout),
-			Advice:  "Let the server keep connections for longer than CloudFront does (Node.js and Apache close after 5 s unless told otherwise), or lower the origin's keep-alive timeout.",
+			Message: fmt.Sprintf("the server closes idle connections after %s, while CloudFront reuses them for %s: a request sent at that moment is lost", *k.ClosedAfter, timeout),
+			Advice:  "Let the server keep connections longer than CloudFront does (Node.js and Apache close after 5 s unless told otherwise), or lower the origin's keep-alive timeout.",
 		})
 	}
 	return step
@@ -80,7 +80,7 @@ func (w *walk) idle(ctx context.Context, watch time.Duration) (*KeepAlive, error
 		return nil, err
 	}
 	if _, err = reader.ReadByte(); err == nil {
-		return nil, errors.New("it sends more than its answer")
+		return nil, errors.New("it sends more than one answer")
 	}
 	k := &KeepAlive{Kept: true, Watched: Seconds(time.Since(start))}
 	if timeout, ok := errors.AsType[net.Error](err); !ok || !timeout.Timeout() {

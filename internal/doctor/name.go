@@ -15,17 +15,17 @@ import (
 
 const (
 	lookupTimeout = 10 * time.Second // for the resolution of the name
-	maxAddresses  = 16               // of the name that are looked at
+	maxAddresses  = 16               // of the name that are checked
 )
 
 // An Address is one that the origin's name resolves to.
 type Address struct {
 	IP     netip.Addr `json:"ip"`
 	Public bool       `json:"public"`
-	Use    string     `json:"use,omitempty"` // what it is set aside for, if it is not public
+	Use    string     `json:"use,omitempty"` // what it is reserved for, if it is not public
 }
 
-// resolve looks at where the origin's name leads: CloudFront needs a name, which leads to public addresses.
+// resolve checks where the origin's name leads: CloudFront needs a name that resolves to public addresses.
 func (w *walk) resolve(ctx context.Context) Step {
 	step := Step{Verdict: OK}
 	name := w.Origin.Name()
@@ -33,8 +33,8 @@ func (w *walk) resolve(ctx context.Context) Step {
 		w.addresses = []netip.Addr{addr}
 		step.find(Finding{
 			Code: "ip-literal", Verdict: Warn, Source: pageOrigin,
-			Message: "the URL holds an address; CloudFront takes only a DNS name as origin domain",
-			Advice:  "To look at the origin as CloudFront sees it, give the name that the distribution has.",
+			Message: "the URL has an IP address; CloudFront accepts only a DNS name as origin domain",
+			Advice:  "To see the origin as CloudFront does, use the name from the distribution.",
 		})
 	} else if !w.lookUp(ctx, &step, name) {
 		return step
@@ -49,7 +49,7 @@ func (w *walk) resolve(ctx context.Context) Step {
 	}
 	local.tell(&step, len(w.addresses))
 	if len(w.addresses) > maxAddresses {
-		step.find(Finding{Code: "many-addresses", Verdict: OK, Message: fmt.Sprintf("of %d addresses the first %d are looked at", len(w.addresses), maxAddresses)})
+		step.find(Finding{Code: "many-addresses", Verdict: OK, Message: fmt.Sprintf("of %d addresses, only the first %d were checked", len(w.addresses), maxAddresses)})
 		w.addresses = w.addresses[:maxAddresses]
 	}
 	if !w.hasIPv4() {
@@ -88,13 +88,13 @@ func (w *walk) lookUp(ctx context.Context, step *Step, name string) bool {
 	return false
 }
 
-// unresolved is a name without addresses, or one about which nobody answers here, which may be this machine's fault.
+// unresolved is a name without addresses, or one that could not be looked up, which may be this machine's fault.
 func unresolved(name string, err error) Finding {
 	f := Finding{
 		Code: "name-not-resolved", Verdict: Fail, CloudFrontStatus: 502, Source: page502,
-		Message: fmt.Sprintf("%s does not resolve: it has no A and no AAAA record", name),
-		Advice: fmt.Sprintf("Check the spelling, and that the zone's name servers answer: dig NS on its zone, then dig %s @ each of them. "+
-			"CloudFront resolves the name on the internet: one of a private zone does not exist for it.", name),
+		Message: fmt.Sprintf("%s does not resolve: it has neither an A nor an AAAA record", name),
+		Advice: fmt.Sprintf("Check the spelling, and whether the zone's name servers answer: dig NS on its zone, then dig %s @ each of them. "+
+			"CloudFront resolves names on the internet: it does not see a private zone.", name),
 	}
 	if err == nil {
 		return f
@@ -102,16 +102,16 @@ func unresolved(name string, err error) Finding {
 	f.Message = fmt.Sprintf("%s does not resolve: %v", name, rootCause(err))
 	if dns, ok := errors.AsType[*net.DNSError](err); !ok || !dns.IsNotFound {
 		f.Code, f.CloudFrontStatus = "name-lookup-failed", 0
-		f.Advice = fmt.Sprintf("No answer came, which may be the fault of this machine's resolver: ask another one (dig %s @1.1.1.1). If that fails as well, so does CloudFront.", name)
+		f.Advice = fmt.Sprintf("No answer came, which may be this machine's resolver: ask another one (dig %s @1.1.1.1). If that fails too, CloudFront fails as well.", name)
 	}
 	return f
 }
 
-// unreachable is an address that only exists where this machine is.
+// unreachable is an address that exists only on this machine's network.
 func unreachable(name, use string) Finding {
 	f := Finding{
 		Code: "address-not-public", Verdict: Fail, CloudFrontStatus: 504, Source: page504,
-		Message: fmt.Sprintf("not a public address (%s): CloudFront cannot reach it, as it connects over the internet", use),
+		Message: fmt.Sprintf("not a public address (%s): CloudFront connects over the internet and cannot reach it", use),
 		Advice:  fmt.Sprintf("Give the origin a public address, or make it a VPC origin (%s).", pageVPCOrigins),
 	}
 	if _, err := netip.ParseAddr(name); err != nil {

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// An Origin is where CloudFront sends requests to.
+// An Origin is where CloudFront sends its requests.
 type Origin struct {
 	URL  *url.URL // with a host in lower case, and a path
 	Port uint16   // that of the URL
@@ -28,7 +28,7 @@ func ParseOrigin(text string) (Origin, error) {
 	}
 	u, err := url.Parse(text)
 	if err != nil {
-		// The error of Parse quotes the URL, and with it a password.
+		// The error of Parse quotes the URL, including a password.
 		if e, ok := errors.AsType[*url.Error](err); ok && !strings.Contains(text, "@") {
 			err = e.Err
 		} else {
@@ -38,7 +38,7 @@ func ParseOrigin(text string) (Origin, error) {
 	}
 	switch {
 	case u.User != nil:
-		return Origin{}, errors.New("the URL holds credentials: leave them out (they are not needed to look at an origin, and would end up in its log)")
+		return Origin{}, errors.New("the URL contains credentials: leave them out (the checks do not need them, and they would end up in the origin's log)")
 	case u.Scheme != "http" && u.Scheme != "https":
 		return Origin{}, fmt.Errorf("%s is not a scheme that CloudFront speaks to origins: use http or https", u.Scheme)
 	case u.Hostname() == "":
@@ -83,7 +83,7 @@ func (o Origin) Name() string { return o.URL.Hostname() }
 // isSecure reports whether TLS is spoken.
 func (o Origin) isSecure() bool { return o.URL.Scheme == "https" }
 
-// CheckHost reports what cannot be a Host header.
+// CheckHost refuses what cannot be a Host header.
 func CheckHost(host string) error {
 	name := host
 	if h, port, err := net.SplitHostPort(host); err == nil {

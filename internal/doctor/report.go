@@ -14,11 +14,11 @@ type Verdict string
 
 // The verdicts, from the least to the worst.
 const (
-	Skipped Verdict = "skipped" // not looked at
+	Skipped Verdict = "skipped" // not checked
 	OK      Verdict = "ok"
-	Warn    Verdict = "warn"    // no reason for an error by itself, or only with some settings of the distribution
-	Unknown Verdict = "unknown" // what is seen from here is seen of a healthy origin as well as of a broken one
-	Fail    Verdict = "fail"    // viewers get errors for it
+	Warn    Verdict = "warn"    // causes no error by itself, or only with some settings of the distribution
+	Unknown Verdict = "unknown" // a healthy origin looks the same from here as a broken one
+	Fail    Verdict = "fail"    // viewers get errors because of it
 )
 
 func worse(a, b Verdict) Verdict {
@@ -26,7 +26,7 @@ func worse(a, b Verdict) Verdict {
 	return order[max(slices.Index(order, a), slices.Index(order, b))]
 }
 
-// A Report is what was found out about an origin: the verdicts, step by step, and the figures behind them.
+// A Report is what was found about an origin: the verdicts, step by step, and the figures behind them.
 type Report struct {
 	URL         string   `json:"url"`
 	Host        string   `json:"host"` // the Host header
@@ -60,7 +60,7 @@ func (r *Report) StepsWith(v Verdict) []string {
 	return names
 }
 
-// A Step is one reason for a 504, looked at.
+// A Step is the check of one cause of a 504.
 type Step struct {
 	Name     string    `json:"name"`
 	Verdict  Verdict   `json:"verdict"`
@@ -71,14 +71,14 @@ type Step struct {
 	Access map[netip.Addr]Access `json:"-"`
 }
 
-// An Access says who can connect to an address on the origin's port, as far as what stands before it decides.
+// An Access says who can connect to an address on the origin's port, as far as what stands in front of it decides that.
 type Access int
 
 // Who can connect.
 const (
 	AccessUnknown  Access = iota
-	OnlyCloudFront        // all of it, and nobody else
-	SomeOthers            // some others as well, or CloudFront not at all
+	OnlyCloudFront        // all of CloudFront, and nobody else
+	SomeOthers            // others as well, or not all of CloudFront
 	Everyone
 )
 
@@ -93,7 +93,7 @@ type Finding struct {
 	Source           string `json:"source,omitempty"` // the page that says so
 }
 
-// find adds a finding, which can only make the verdict worse.
+// find adds a finding. It can only make the verdict worse.
 func (s *Step) find(f Finding) {
 	f.Message, f.Advice = printable(f.Message), printable(f.Advice)
 	s.Findings = append(s.Findings, f)
@@ -102,14 +102,14 @@ func (s *Step) find(f Finding) {
 
 func skipped(reason string) Step { return Step{Verdict: Skipped, Summary: reason} }
 
-// MarshalJSON writes lists that are empty as such.
+// MarshalJSON writes empty lists as [], not as null.
 func (s Step) MarshalJSON() ([]byte, error) {
 	type plain Step
 	s.Findings = append([]Finding{}, s.Findings...)
 	return json.Marshal(plain(s))
 }
 
-// MarshalJSON writes lists that are empty as such.
+// MarshalJSON writes empty lists as [], not as null.
 func (r Report) MarshalJSON() ([]byte, error) {
 	type plain Report
 	r.Addresses = append([]Address{}, r.Addresses...)
@@ -129,17 +129,17 @@ func (s Settings) MarshalJSON() ([]byte, error) {
 	})
 }
 
-// Seconds is a time taken. In JSON it is a number of seconds.
+// Seconds is a measured time. In JSON it is a number of seconds.
 type Seconds time.Duration
 
-// MarshalJSON writes microseconds as the last digits, which is what clocks can be trusted with.
+// MarshalJSON rounds to microseconds: clocks are not to be trusted beyond that.
 func (s Seconds) MarshalJSON() ([]byte, error) {
 	return json.Marshal(time.Duration(s).Round(time.Microsecond).Seconds())
 }
 
 func (s Seconds) String() string { return Format(time.Duration(s)) }
 
-// Format writes a time taken with the digits that matter: 1.2 ms, 340 ms, 2.5 s.
+// Format writes a measured time with the digits that matter: 1.2 ms, 340 ms, 2.5 s.
 func Format(d time.Duration) string {
 	switch {
 	case d < 10*time.Millisecond:
@@ -152,7 +152,7 @@ func Format(d time.Duration) string {
 	return trim(d.Round(100*time.Millisecond), time.Second, "s")
 }
 
-// printable makes text of the origin harmless on a terminal, and short.
+// printable makes text from the origin short, and harmless on a terminal.
 func printable(text string) string {
 	const most = 600
 	text = strings.Map(func(r rune) rune {

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// Bounds of what is read of an answer, whatever the origin sends.
+// The most that is read of an answer, whatever the origin sends.
 const (
-	mostHeader = 64 << 10 // bytes, beyond what CloudFront takes
+	mostHeader = 64 << 10 // bytes, more than CloudFront accepts
 	mostBody   = 10 << 20 // bytes; what follows is not read
 )
 
@@ -25,8 +25,8 @@ var errStalled = errors.New("the answer stops: nothing more came within the resp
 type sample struct {
 	connect, tls Seconds // 0 on a kept connection
 	firstByte    Seconds // from the request being sent to the first byte of the answer
-	total        Seconds // with connecting, to the last byte
-	kept         bool    // a connection of an earlier request was used
+	total        Seconds // from connecting to the last byte
+	kept         bool    // an earlier request's connection was reused
 	sent         bool    // the request was
 
 	response *http.Response // with its body read
@@ -36,14 +36,14 @@ type sample struct {
 	failure  failure
 }
 
-// dialTo connects to one address of the origin, for at most as long as CloudFront tries.
+// dialTo connects to one address of the origin, and tries no longer than CloudFront does.
 func (w *walk) dialTo(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, w.Settings.ConnectionTimeout)
 	defer cancel()
 	return w.dial(ctx, "tcp", to.String())
 }
 
-// transport returns one that connects to one address only, and knows of no proxy.
+// transport returns a transport that connects to one address only, and uses no proxy.
 func (w *walk) transport(to netip.AddrPort) *http.Transport {
 	return &http.Transport{
 		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return w.dialTo(ctx, to) },
@@ -69,7 +69,7 @@ func (w *walk) request(ctx context.Context) *http.Request {
 	return r.WithContext(ctx)
 }
 
-// get sends a request and reads the answer. A redirect is an answer, and not followed.
+// get sends a request and reads the answer. A redirect is an answer like any other; it is not followed.
 func (w *walk) get(ctx context.Context, transport *http.Transport) (s sample) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -113,7 +113,7 @@ func (w *walk) read(body io.Reader, cancel context.CancelCauseFunc) (n int64, en
 	return n, true, nil
 }
 
-// A clock takes the times of a request. Its events may come late, and from other goroutines.
+// A clock measures the times of a request. Its events may come late, and from other goroutines.
 type clock struct {
 	mu                                             sync.Mutex
 	dialing, dialed, shaking, shaken, sent, answer time.Time

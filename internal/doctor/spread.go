@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A Spread is how times taken are spread.
+// A Spread is the distribution of measured times.
 type Spread struct {
 	Min    Seconds `json:"minSeconds"`
 	Median Seconds `json:"medianSeconds"`
@@ -17,7 +17,7 @@ type Spread struct {
 	Max    Seconds `json:"maxSeconds"`
 }
 
-// spreadOf returns nil if there is nothing to spread.
+// spreadOf returns nil if nothing was measured.
 func spreadOf(times []Seconds) *Spread {
 	if len(times) == 0 {
 		return nil
@@ -28,8 +28,7 @@ func spreadOf(times []Seconds) *Spread {
 	}
 }
 
-// percentile returns the least time that p percent of all do not exceed (the nearest rank), which is one that was
-// measured.
+// percentile returns the smallest measured time that p percent of all do not exceed (the nearest rank).
 func percentile(sorted []Seconds, p float64) Seconds {
 	rank := int(math.Ceil(p / 100 * float64(len(sorted))))
 	return sorted[max(rank, 1)-1]

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	fewRequests = 5                // are sent without being asked for
+	fewRequests = 5                // are sent even if no load test is asked for
 	loadTimeout = 10 * time.Minute // ends a load test, whatever the origin does
 )
 
@@ -77,8 +77,8 @@ type measurement struct {
 	failure                        failure
 }
 
-// measure sends requests to the addresses that answer, in turn. Each of the senders has a connection of its own, which
-// is used again if keep is set. What the end of the context cuts off is not counted.
+// measure sends requests to the addresses that answer, in turn. Each sender has a connection of its own, which it reuses
+// if keep is set. Requests that the end of the context cuts off are not counted.
 func (w *walk) measure(ctx context.Context, what string, requests, concurrency int, keep bool) *Timing {
 	var (
 		mu      sync.Mutex
@@ -163,7 +163,7 @@ func newTiming(results []measurement, requests, concurrency int, elapsed time.Du
 	return t
 }
 
-// judgeTiming holds the figures against what CloudFront waits for.
+// judgeTiming compares the figures with how long CloudFront waits.
 func (w *walk) judgeTiming(ctx context.Context, t *Timing) Step {
 	step := Step{Verdict: OK, Summary: t.summary()}
 	if t.Completed == 0 {
@@ -191,7 +191,7 @@ func (w *walk) judgeTiming(ctx context.Context, t *Timing) Step {
 		step.find(Finding{
 			Code: "response-slow", Verdict: Warn, Source: page504,
 			Message: fmt.Sprintf("the slowest first byte took %s, more than half of the %s that CloudFront waits", slowest.Max, Format(w.Settings.ResponseTimeout)),
-			Advice:  "Under more load it comes too late. Make the application faster, or raise the origin's response timeout.",
+			Advice:  "Under more load it will come too late. Make the application faster, or raise the origin's response timeout.",
 		})
 	}
 	return step
@@ -208,18 +208,18 @@ func (w *walk) failures(t *Timing) Finding {
 		}
 	}
 	f.Message = fmt.Sprintf("%d of %d requests got no answer (%s)", t.Failed, t.Completed, strings.Join(kinds, ", "))
-	f.Advice = fmt.Sprintf("CloudFront tries a GET up to %d times, other methods once. Look for a limit that is met now and then: workers, connections, file descriptors, the backlog, connections to the database.", w.Settings.ConnectionAttempts)
+	f.Advice = fmt.Sprintf("CloudFront tries a GET up to %d times, other methods once. Look for a limit that is hit now and then: workers, connections, file descriptors, the backlog, connections to the database.", w.Settings.ConnectionAttempts)
 	return f
 }
 
-// statusesFound are answers that say that something is wrong.
+// statusesFound are answers whose status says that something is wrong.
 func statusesFound(status int, t *Timing) Finding {
 	f := Finding{Code: "error-answers", Verdict: Warn, Source: pageBehavior}
 	if status == http.StatusBadGateway || status == http.StatusGatewayTimeout {
 		f.Verdict, f.Source = Fail, page504
 	}
 	f.Message = fmt.Sprintf("%d of %d answers were %d %s", t.Statuses[status], t.Completed, status, http.StatusText(status))
-	f.Advice = "CloudFront passes them on. Look into the log of the server, and of the proxy in front of it, for what they have in common."
+	f.Advice = "CloudFront passes them on. Look at the logs of the server and of the proxy in front of it for what they have in common."
 	return f
 }
 
@@ -248,7 +248,7 @@ func (t *Timing) summary() string {
 	return fmt.Sprintf("%s, %s; first byte %s, at most %s", requests, failed, t.FirstByte.Median, t.FirstByte.Max)
 }
 
-// errors counts the answers that say that something is wrong.
+// errors counts the answers whose status says that something is wrong.
 func (t *Timing) errors() (n int) {
 	for status, count := range t.Statuses {
 		if status >= 500 {

@@ -28,7 +28,7 @@ type Handshake struct {
 	err     error
 }
 
-// handshake looks at TLS as CloudFront demands it: a protocol and a cipher that it knows, and a certificate that it
+// handshake checks TLS as CloudFront requires it: a protocol and a cipher that it knows, and a certificate that it
 // accepts.
 func (w *walk) handshake(ctx context.Context) Step {
 	switch {
@@ -109,7 +109,7 @@ func (w *walk) unshaken(h Handshake) Finding {
 		f.Advice = "The server hangs or is overloaded, or it waits for something else on this port, such as a PROXY protocol header."
 	case closed:
 		f.Code, f.Message = "tls-closed", "the connection is closed in the middle of the TLS handshake"
-		f.Advice = fmt.Sprintf("Many servers do so for a name that they do not know: is there a virtual host %s?", w.serverName())
+		f.Advice = fmt.Sprintf("Many servers do this for a name that they do not know: is there a virtual host %s?", w.serverName())
 	default:
 		f.Code, f.Message = "tls-handshake-failed", "the TLS handshake fails: "+h.Error
 		f.Advice = "Let the server accept TLS 1.2 or 1.3 and one of the ciphers that CloudFront offers: " + pageCiphers
@@ -123,8 +123,8 @@ func (w *walk) judgeTLS(h Handshake) []Finding {
 	if h.state.Version < tls.VersionTLS12 {
 		findings = append(findings, Finding{
 			Code: "tls-old-protocol", Verdict: Warn, CloudFrontStatus: 502, Source: pageOrigin,
-			Message: fmt.Sprintf("the server speaks nothing newer than %s", h.Version),
-			Advice:  "It works only if the origin's minimum protocol in the distribution is that low. Set up TLS 1.2 or 1.3.",
+			Message: fmt.Sprintf("the server supports nothing newer than %s", h.Version),
+			Advice:  "This works only if the minimum protocol of the origin in the distribution is that low. Set up TLS 1.2 or 1.3.",
 		})
 	}
 	if h.ClientCertificate {
@@ -137,7 +137,7 @@ func (w *walk) judgeTLS(h Handshake) []Finding {
 	return findings
 }
 
-// summarizeTLS says in a line what was agreed upon first, and until when the certificates are valid.
+// summarizeTLS says in a line what the first handshake agreed on, and how long the certificates are valid.
 func summarizeTLS(shakes []Handshake) string {
 	var words []string
 	var expiry time.Time
@@ -158,7 +158,7 @@ func summarizeTLS(shakes []Handshake) string {
 	return strings.Join(append(words, "certificate until "+expiry.Format(time.DateOnly)), ", ")
 }
 
-// issuerOf names who signed a certificate.
+// issuerOf returns who signed a certificate.
 func issuerOf(c *x509.Certificate) string {
 	return cmp.Or(c.Issuer.CommonName, strings.Join(c.Issuer.Organization, " "), "an issuer without a name")
 }

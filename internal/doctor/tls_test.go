@@ -36,7 +36,7 @@ func TestCertificate(t *testing.T) {
 		{"healthy, with the root", tls.Certificate{Certificate: append(healthy.Certificate[:2:2], authority.root.Raw), PrivateKey: healthy.PrivateKey}, "", "", ""},
 		{"expired", issue(expired), "", "tls:certificate-expired:fail", "3 days ago"},
 		{"expired, and for another name", issue(func(c *x509.Certificate) { expired(c); c.DNSNames = []string{"other.example.com"} }), "", "tls:certificate-name:fail tls:certificate-expired:fail", "3 days ago"},
-		{"not yet valid", issue(func(c *x509.Certificate) { c.NotBefore = time.Now().AddDate(0, 0, 2) }), "", "tls:certificate-not-yet-valid:fail", "valid from"},
+		{"not yet valid", issue(func(c *x509.Certificate) { c.NotBefore = time.Now().AddDate(0, 0, 2) }), "", "tls:certificate-not-yet-valid:fail", "not valid before"},
 		{"expires soon", issue(func(c *x509.Certificate) { c.NotAfter = time.Now().Add(49 * time.Hour) }), "", "tls:certificate-expires-soon:warn", "in 2 days"},
 		{"for another name", issue(func(c *x509.Certificate) { c.DNSNames = []string{"www.example.com"} }), "", "tls:certificate-name:fail", "is for www.example.com, not for origin.example.com"},
 		{"for the forwarded name", issue(func(c *x509.Certificate) { c.DNSNames = []string{"www.example.com"} }), "www.example.com:443", "", ""},
