@@ -148,16 +148,16 @@ func TestApplyFails(t *testing.T) {
 		code string
 		want string // at the end of the error, what to do
 	}{
-		{Authorize, "UnauthorizedOperation", "; grant the permission ec2:AuthorizeSecurityGroupIngress on it"},
-		{Revoke, "UnauthorizedOperation", "; grant the permission ec2:RevokeSecurityGroupIngress on it"},
-		{Redescribe, "UnauthorizedOperation", "; grant the permission ec2:UpdateSecurityGroupRuleDescriptionsIngress on it"},
-		{Revoke, "AccessDenied", "; grant the permission ec2:RevokeSecurityGroupIngress on it"},
+		{Authorize, "UnauthorizedOperation", "; grant the permission ec2:AuthorizeSecurityGroupIngress"},
+		{Revoke, "UnauthorizedOperation", "; grant the permission ec2:RevokeSecurityGroupIngress"},
+		{Redescribe, "UnauthorizedOperation", "; grant the permission ec2:UpdateSecurityGroupRuleDescriptionsIngress"},
+		{Revoke, "AccessDenied", "; grant the permission ec2:RevokeSecurityGroupIngress"},
 		{Authorize, "AuthFailure", "; check the credentials and the clock"},
 		{Authorize, "ExpiredToken", "; check the credentials and the clock"},
 		{Authorize, "RequestExpired", "; check the credentials and the clock"},
 		{Authorize, "InvalidClientTokenId", "; check the credentials and the clock"},
 		{Authorize, "UnrecognizedClientException", "; check the credentials and the clock"},
-		{Authorize, "RequestLimitExceeded", "; EC2 is throttling this account; run again later"},
+		{Authorize, "RequestLimitExceeded", "; AWS is throttling this account: run again later"},
 		{Authorize, "RulesPerSecurityGroupLimitExceeded", "add a group to its pool (all groups of a pool carry the same pool tag), or raise quota L-0EA8095F"},
 		{Authorize, "InvalidPermission.Duplicate", "InvalidPermission.Duplicate: of EC2"},
 		{Revoke, "InvalidPermission.NotFound", "InvalidPermission.NotFound: of EC2"},

@@ -38,7 +38,7 @@ func TestCheckWithoutPermissions(t *testing.T) {
 			if code != c.code || !strings.Contains(strings.Join(strings.Fields(stdout), " "), strings.Join(strings.Fields(c.stdout), " ")) || !strings.Contains(stderr, c.stderr) {
 				t.Errorf("exit code %d, stderr %q, stdout %s", code, stderr, stdout)
 			}
-			if c.stderr == "" && stderr != "" || strings.Count(stderr, "\n") > 1 {
+			if c.stderr == "" && stderr != "" || strings.Count(stderr, "\ncfsg: ") > 0 {
 				t.Errorf("stderr %q", stderr)
 			}
 			for _, call := range o.Calls() {

@@ -105,10 +105,10 @@ func TestPermissionsAreNamed(t *testing.T) {
 		action, command, want string
 		code                  int
 	}{
-		{"DescribeSecurityGroups", "plan", "grant the permission ec2:DescribeSecurityGroups on it", exitError},
-		{"DescribeSecurityGroups", "status", "grant the permission ec2:DescribeSecurityGroups on it", exitError},
-		{"AuthorizeSecurityGroupIngress", "apply", "grant the permission ec2:AuthorizeSecurityGroupIngress on it (0 of 3 steps taken)", exitError},
-		{"RevokeSecurityGroupIngress", "apply", "grant the permission ec2:RevokeSecurityGroupIngress on it (1 of 3 steps taken)", exitError},
+		{"DescribeSecurityGroups", "plan", "grant the permission ec2:DescribeSecurityGroups", exitError},
+		{"DescribeSecurityGroups", "status", "grant the permission ec2:DescribeSecurityGroups", exitError},
+		{"AuthorizeSecurityGroupIngress", "apply", "(0 of 3 steps taken)\nhint: grant the permission ec2:AuthorizeSecurityGroupIngress\n", exitError},
+		{"RevokeSecurityGroupIngress", "apply", "(1 of 3 steps taken)\nhint: grant the permission ec2:RevokeSecurityGroupIngress\n", exitError},
 		{"GetServiceQuota", "plan", "reckoning with 60; grant servicequotas:GetServiceQuota or use --rules-per-group", exitOK},
 	}
 	for _, c := range cases {

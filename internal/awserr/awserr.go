@@ -1,16 +1,17 @@
-// Package awserr tells what an error of AWS means, and what to do about it.
+// Package awserr says what an error from AWS means, and what to do about it.
 package awserr
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"strings"
+
+	"cloudfront-sg-sync/internal/hint"
 
 	"github.com/aws/smithy-go"
 )
 
-// Code returns AWS's code of an error. It is empty for an error that AWS did not answer with.
+// Code returns AWS's code of an error. It is empty if the error is not an answer from AWS.
 func Code(err error) string {
 	if e, ok := errors.AsType[smithy.APIError](err); ok {
 		return e.ErrorCode()
@@ -25,31 +26,31 @@ func IsDenied(err error) bool {
 	return code == "UnauthorizedOperation" || strings.HasPrefix(code, "AccessDenied")
 }
 
-// Explain adds to an error what to do about it, where AWS does not say. The call needs the permission.
+// Explain adds to an error what to do about it, where AWS does not say. The permission is the one that the call needs.
 func Explain(err error, permission string) error {
-	var hint string
+	var do string
 	switch Code(err) {
 	case "UnauthorizedOperation", "AccessDenied":
-		hint = "grant the permission " + permission + " on it"
+		do = "grant the permission " + permission
 	case "AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException", "ExpiredToken", "RequestExpired":
-		hint = "check the credentials and the clock, and that the region is enabled for the account"
-	case "RequestLimitExceeded":
-		hint = "EC2 is throttling this account; run again later"
+		do = "check the credentials and the clock, and that the region is enabled for the account"
+	case "RequestLimitExceeded", "Throttling":
+		do = "AWS is throttling this account: run again later"
 	case "RulesPerSecurityGroupLimitExceeded":
-		hint = "the group's quota is lower than RULES_PER_GROUP says, or a prefix list in the group weighs more than one rule; add a group to its pool (all groups of a pool carry the same pool tag), or raise quota L-0EA8095F"
+		do = "the group's quota is lower than RULES_PER_GROUP, or a rule of the group refers to a prefix list, which counts as many rules: add a group to its pool (all groups of a pool carry the same pool tag), or raise quota L-0EA8095F"
 	case "":
 		_, unknown := errors.AsType[*net.DNSError](err)
 		lost, ok := errors.AsType[*net.OpError](err)
 		switch {
 		case unknown:
-			hint = "check the name of the region"
+			do = "check the name of the region"
 		case ok && lost.Op == "dial":
-			hint = "check the network, and the endpoint if one is set"
+			do = "check the network, and the endpoint if one is set"
 		default:
 			return err
 		}
 	default:
 		return err
 	}
-	return fmt.Errorf("%w; %s", err, hint)
+	return hint.With(err, do)
 }

@@ -12,7 +12,7 @@ import (
 
 func TestExplain(t *testing.T) {
 	for code, want := range map[string]string{
-		"UnauthorizedOperation":              "grant the permission ec2:X on it",
+		"UnauthorizedOperation":              "grant the permission ec2:X",
 		"ExpiredToken":                       "check the credentials",
 		"RequestLimitExceeded":               "run again later",
 		"RulesPerSecurityGroupLimitExceeded": "raise quota L-0EA8095F",
@@ -30,7 +30,7 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%v, want %q", got, want)
 		}
 	}
-	if err := errors.New("x"); Explain(err, "ec2:X") != err {
+	if err := errors.New("x"); Explain(err, "ec2:X") != err { //nolint:errorlint // the very error
 		t.Error("an error that needs no hint is changed")
 	}
 }
