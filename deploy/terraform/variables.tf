@@ -109,8 +109,8 @@ variable "member_role_name" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9+=,.@_/-]{1,512}$", var.member_role_name))
-    error_message = "The name of an IAM role."
+    condition     = can(regex("^[A-Za-z0-9+=,.@_-]([A-Za-z0-9+=,.@_/-]{0,510}[A-Za-z0-9+=,.@_-])?$", var.member_role_name))
+    error_message = "The name of an IAM role, such as cloudfront-sg-sync or net/cloudfront-sg-sync."
   }
 }
 

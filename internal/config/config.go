@@ -1,14 +1,14 @@
-// Package config is what a user may set: the environment of the function, which cfsg's flags override. [Read] is the
-// one place that reads it, and the only one that knows the names of the variables.
+// Package config holds what a user may set: the environment of the function, which cfsg's flags override. Only [Read]
+// reads it and knows the names of the variables.
 package config
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 )
@@ -25,8 +25,8 @@ type Config struct {
 	TagKey    string
 	Regions   []string // empty means the region the function runs in
 	RoleARNs  []string // of other accounts to sync as well
-	// MemberAccounts are other accounts to sync, each through its role named MemberRoleName unless RoleARNs has a role
-	// of that account.
+	// MemberAccounts are other accounts to sync, each through its role MemberRoleName, unless RoleARNs has a role of that
+	// account.
 	MemberAccounts []string
 	MemberRoleName string
 	// ExternalID is what the trust policies of the roles ask for; empty if they ask for none.
@@ -45,8 +45,8 @@ func FromEnv(getenv func(string) string) (Config, error) {
 	return Read(func(variable string) (place, value string) { return variable, getenv(variable) })
 }
 
-// Read reads the settings. For each variable, lookup returns its value and the place that the value is from, such as a
-// flag, for the error to name. The error names every place with a bad value, in one line.
+// Read reads the settings. For each variable, lookup returns its value and where that comes from, such as a flag, so that
+// the error can name it. The error names every place with a bad value, in one line.
 func Read(lookup func(variable string) (place, value string)) (Config, error) {
 	var c Config
 	found := map[string]*setting{}
@@ -59,33 +59,46 @@ func Read(lookup func(variable string) (place, value string)) (Config, error) {
 		s.err = v.parse(&c, s.value)
 		found[v.name] = s
 	}
-	// What settings demand of each other is checked when all of them are read.
+	// Settings that depend on each other are checked once all of them are read.
 	for _, k := range checks {
 		if s := found[k.variable]; s.err == nil {
 			s.err = k.check(c)
 		}
 	}
-	var bad []string
+	var bad []error
 	for _, v := range variables {
 		if s := found[v.name]; s.err != nil {
-			bad = append(bad, fmt.Sprintf("%s=%q: %v", s.place, withoutPassword(s.value), s.err))
+			bad = append(bad, fmt.Errorf("%s=%q: %w", s.place, withoutPassword(s.value), s.err))
 		}
 	}
 	if len(bad) > 0 {
-		return Config{}, errors.New("configuration: " + strings.Join(bad, "; "))
+		return Config{}, fmt.Errorf("configuration: %w", inOneLine(bad))
 	}
 	return c, nil
 }
 
-// A setting is a variable as it was found.
+// inOneLine is [errors.Join] on one line.
+type inOneLine []error
+
+func (errs inOneLine) Error() string {
+	var text []string
+	for _, err := range errs {
+		text = append(text, err.Error())
+	}
+	return strings.Join(text, "; ")
+}
+
+func (errs inOneLine) Unwrap() []error { return errs }
+
+// A setting is what was found for a variable.
 type setting struct {
 	place, value string
 	err          error
 }
 
-// checks hold settings against others. A setting that cannot be read is empty here, so that the rest is checked anyway.
+// checks compare settings with others. A setting that could not be read is empty here, so the rest is still checked.
 var checks = []struct {
-	variable string // to blame
+	variable string // the one to blame
 	check    func(Config) error
 }{
 	{"SERVICES", func(c Config) error {
@@ -101,8 +114,8 @@ var checks = []struct {
 		}
 		for _, service := range c.Selection.Within {
 			if slices.Contains(c.Selection.Services, service) {
-				return fmt.Errorf("%s is one of SERVICES, so it is let in whole and makes no rule fewer; for the compact cover of CloudFront set SERVICES=%s WITHIN=%s",
-					service, iprange.CloudFrontOriginFacing, iprange.CloudFront)
+				return hint.New(service+" is one of SERVICES, so all of it is let in and no rules are saved",
+					fmt.Sprintf("for the compact cover of CloudFront set SERVICES=%s WITHIN=%s", iprange.CloudFrontOriginFacing, iprange.CloudFront))
 			}
 		}
 		return fitsDescription(c)
@@ -114,7 +127,7 @@ func fitsDescription(c Config) error {
 	return secgroup.Stamp{TagKey: c.TagKey, Services: c.Selection.Services, Within: c.Selection.Within, Published: time.Unix(0, 0)}.Validate()
 }
 
-// withoutPassword leaves out of a URL what stands before its @.
+// withoutPassword cuts from a URL what stands before its @.
 func withoutPassword(value string) string {
 	scheme, rest, isURL := strings.Cut(value, "://")
 	if i := strings.LastIndexByte(rest, '@'); isURL && i >= 0 {

@@ -82,6 +82,8 @@ func TestFromEnv(t *testing.T) {
 			func(c *Config) { c.MemberAccounts = []string{"111122223333", "444455556666"} },
 		},
 		{"role with a path", "MEMBER_ROLE_NAME", "net/sync@x", func(c *Config) { c.MemberRoleName = "net/sync@x" }},
+		{"shortest role", "MEMBER_ROLE_NAME", "r", func(c *Config) { c.MemberRoleName = "r" }},
+		{"longest role", "MEMBER_ROLE_NAME", strings.Repeat("r", 512), func(c *Config) { c.MemberRoleName = strings.Repeat("r", 512) }},
 
 		{"topic to tell", "NOTIFY_TOPIC_ARN", "arn:aws-cn:sns:cn-north-1:111122223333:ops", func(c *Config) { c.NotifyTopicARN = "arn:aws-cn:sns:cn-north-1:111122223333:ops" }},
 		{"no topic to tell", "NOTIFY_TOPIC_ARN", " ", func(*Config) {}},
@@ -169,7 +171,7 @@ func TestFromEnvRefused(t *testing.T) {
 		"WITHIN": {
 			"cloudfront":               `"cloudfront" is not a service as ip-ranges.json names it`,
 			",":                        "the list is empty",
-			"CLOUDFRONT":               "CLOUDFRONT is one of SERVICES, so it is let in whole and makes no rule fewer; for the compact cover of CloudFront set SERVICES=CLOUDFRONT_ORIGIN_FACING WITHIN=CLOUDFRONT",
+			"CLOUDFRONT":               "CLOUDFRONT is one of SERVICES, so all of it is let in and no rules are saved; for the compact cover of CloudFront set SERVICES=CLOUDFRONT_ORIGIN_FACING WITHIN=CLOUDFRONT",
 			"S3 CLOUDFRONT":            "CLOUDFRONT is one of SERVICES",
 			strings.Join(tooMany, ","): "list fewer services",
 		},
@@ -212,6 +214,9 @@ func TestFromEnvRefused(t *testing.T) {
 		},
 		"MEMBER_ROLE_NAME": {
 			"role*":                  "is not the name of a role such as cloudfront-sg-sync",
+			"/net/role":              "is not the name of a role",
+			"net/role/":              "is not the name of a role",
+			"/":                      "is not the name of a role",
 			"two names":              "is not the name of a role",
 			strings.Repeat("r", 513): "is not the name of a role",
 		},
@@ -234,9 +239,9 @@ func TestFromEnvRefused(t *testing.T) {
 		},
 		"METRICS_NAMESPACE": {
 			"AWS/Lambda":             "are Amazon's own",
-			"a namespace":            "is not a namespace of CloudWatch",
-			"a\nb":                   "is not a namespace",
-			strings.Repeat("n", 256): "is not a namespace of CloudWatch of at most 255",
+			"a namespace":            "is not a CloudWatch namespace",
+			"a\nb":                   "is not a CloudWatch namespace",
+			strings.Repeat("n", 256): "is not a CloudWatch namespace of at most 255",
 		},
 		"EXTERNAL_ID": {
 			"x":      `"x" is not an external ID of two or more letters`,

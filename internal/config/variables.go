@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -9,17 +8,17 @@ import (
 	"strings"
 	"sync"
 
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/iprange"
 )
 
-// A variable is an environment variable: parse checks its value, or fallback where it is empty, and sets it in a
-// Config.
+// A variable is an environment variable: parse checks its value, or fallback if that is empty, and sets it in a Config.
 type variable struct {
 	name, fallback string
 	parse          func(*Config, string) error
 }
 
-// variables are all there are. An error lists them in this order.
+// variables are all the variables. An error lists them in this order.
 var variables = []variable{
 	{"IP_RANGES_URL", iprange.DefaultURL, func(c *Config, s string) error {
 		c.URL = s
@@ -57,7 +56,7 @@ var variables = []variable{
 	}},
 	{"MEMBER_ROLE_NAME", "cloudfront-sg-sync", func(c *Config, s string) error {
 		c.MemberRoleName = s
-		return match(s, roleNamePattern, "the name of a role such as cloudfront-sg-sync")
+		return match(s, roleNamePattern, "the name of a role such as cloudfront-sg-sync or net/cloudfront-sg-sync")
 	}},
 	{"EXTERNAL_ID", "", func(c *Config, s string) error {
 		c.ExternalID = s
@@ -83,15 +82,15 @@ var variables = []variable{
 const aService = "a service as ip-ranges.json names it, such as CLOUDFRONT"
 
 // The patterns are compiled when a value needs them: most runs need few, and compiling all of them would be the largest
-// part of a cold start that is ours.
+// part of our own share of a cold start.
 var (
 	servicePattern = pattern(`^[A-Z0-9_]+$`)
 	familyPattern  = pattern(`^ipv[46]$`)
 	regionPattern  = pattern(`^[a-z]{2,}(-[a-z]+)+-\d+$`)
 	rolePattern    = pattern(`^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$`)
 	accountPattern = pattern(`^\d{12}$`)
-	// A role's name may come with its path.
-	roleNamePattern = pattern(`^[\w+=,.@/-]{1,512}$`)
+	// A role's name may come with its path. An ARN already has the slash before the path.
+	roleNamePattern = pattern(`^[\w+=,.@-]([\w+=,.@/-]{0,510}[\w+=,.@-])?$`)
 	topicPattern    = pattern(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+$`)
 	// https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html
 	namespacePattern = pattern(`^[A-Za-z0-9._/#:-]{1,255}$`)
@@ -104,7 +103,7 @@ func pattern(expression string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
 }
 
-// maxTagKey leaves room for what is added to the tag key: the suffixes in the 128 characters of a tag's key, and the
+// maxTagKey leaves room for what is added to the tag key: suffixes in a tag's key, which may have 128 characters, and the
 // services and a time in a rule's description.
 const maxTagKey = 100
 
@@ -124,9 +123,9 @@ func parseNamespace(c *Config, s string) error {
 	}
 	c.MetricsNamespace = s
 	if strings.HasPrefix(s, "AWS/") {
-		return errors.New("namespaces that begin with AWS/ are Amazon's own; name another, or none")
+		return hint.New("namespaces that begin with AWS/ are Amazon's own", "name another, or none")
 	}
-	return match(s, namespacePattern, "a namespace of CloudWatch of at most 255 letters, digits and ._/#:-, nor none")
+	return match(s, namespacePattern, "a CloudWatch namespace of at most 255 letters, digits and ._/#:-, nor none")
 }
 
 func match(s string, pattern func() *regexp.Regexp, what string) error {
@@ -156,7 +155,7 @@ func list(s string, pattern func() *regexp.Regexp, what string) ([]string, error
 		}
 	}
 	if len(items) == 0 && s != "" {
-		return nil, errors.New("the list is empty; name " + what)
+		return nil, hint.New("the list is empty", "name "+what)
 	}
 	return items, nil
 }
