@@ -121,7 +121,7 @@ func TestSetupByListClosesNothingOfAController(t *testing.T) {
 	o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes")
 	o.refer(false)
 	o.ResetCalls()
-	if stdout := o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes", "--close-world"); len(o.mutating()) > 0 || !strings.Contains(stdout, "The Kubernetes cluster prod would bring it back") {
+	if stdout := o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes", "--close-world"); len(o.mutating()) > 0 || !strings.Contains(stdout, "The Kubernetes cluster prod would restore it") {
 		t.Errorf("calls %v\n%s", o.mutating(), stdout)
 	}
 }
@@ -137,7 +137,7 @@ func TestSetupByListKeepsWhatShutsOut(t *testing.T) {
 	o = newOriginSite(t, strings.Replace(clusterShop, `["HTTPS:443"]`, `["HTTPS:443", "HTTP:80"]`, 1))
 	o.here().SetQuota(19)
 	code, _, stderr := o.shop("--yes")
-	if code != exitError || len(o.mutating()) > 0 || !strings.Contains(stderr, "a rule for each list on 2 ports counts as 20 rules, and a security group of load balancer shop can have 19: raise quota L-0EA8095F") {
+	if code != exitError || len(o.mutating()) > 0 || !strings.Contains(stderr, "a rule for each list on 2 ports counts as 20 rules, and a security group of load balancer shop can have 19\nhint: raise quota L-0EA8095F") {
 		t.Errorf("exit code %d, calls %v, %s", code, o.mutating(), stderr)
 	}
 }
@@ -279,7 +279,7 @@ func TestSetupByListUndo(t *testing.T) {
 	}
 	o := set(t)
 	o.refer(true)
-	if code, _, stderr := o.shop("--undo", "--yes"); code != exitError || len(o.mutating()) > 0 || !strings.Contains(stderr, "is referred to by sg-") || !strings.Contains(stderr, "first let CloudFront in by other rules") {
+	if code, _, stderr := o.shop("--undo", "--yes"); code != exitError || len(o.mutating()) > 0 || !strings.Contains(stderr, "is still referred to by sg-") || !strings.Contains(stderr, "first let CloudFront in through other rules") {
 		t.Errorf("exit code %d, calls %v, %s", code, o.mutating(), stderr)
 	}
 	reference := set(t)

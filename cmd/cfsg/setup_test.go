@@ -427,7 +427,7 @@ func TestSetupRefuses(t *testing.T) {
 		},
 		{
 			"a Network Load Balancer without groups", shop("", `"type": "network", "interfaces": [{"publicIp": "198.51.100.8"}]`), nil,
-			[]string{"has no security group", "create it anew with one", "--instance"},
+			[]string{"has no security group", "create it again with one", "--instance"},
 		},
 		{"a Gateway Load Balancer", shop("", `"type": "gateway"`), nil, []string{"is a Gateway Load Balancer"}},
 		{"internal", shop(`{"name": "a"}`, `"groups": ["a"], "scheme": "internal"`), nil, []string{"VPC origin", "CloudFront-VPCOrigins-Service-SG"}},
@@ -445,7 +445,7 @@ func TestSetupRefuses(t *testing.T) {
 		},
 		{
 			"the name is taken", shop(`{"name": "a", `+world+`}, {"name": "cloudfront-ingress-shop-1"}`, `"groups": ["a"], "interfaces": [{"publicIp": "198.51.100.8"}]`), nil,
-			[]string{"there is one of this name that cfsg setup has not made"},
+			[]string{"a group of this name exists that cfsg setup did not create"},
 		},
 	}
 	for _, c := range cases {
@@ -493,11 +493,11 @@ func TestSetupDoesNotClose(t *testing.T) {
 		{"half the world", `{"protocol": "tcp", "ports": "0-65535", "source": "128.0.0.0/1"}`, "", "", "It opens more than port 443", nil},
 		{
 			"Kubernetes", `{"protocol": "tcp", "ports": "443", "source": "0.0.0.0/0"}`, `"tags": {"kubernetes.io/cluster/prod": "owned"}, `, "",
-			"The Kubernetes cluster prod would bring it back", nil,
+			"The Kubernetes cluster prod would restore it", nil,
 		},
 		{
 			"another interface", `{"protocol": "tcp", "ports": "443", "source": "0.0.0.0/0"}`, "", `"interfaces": [{"groups": ["web"], "publicIp": "198.51.100.77"}], `,
-			"set that up first", nil,
+			"set up that origin first", nil,
 		},
 		{"another family", `{"protocol": "tcp", "ports": "443", "source": "::/0"}`, "", "", "no IPv6 range is wanted here", []string{"--family", "ipv4"}},
 	}
@@ -655,7 +655,7 @@ func TestSetupClosesNothingUnlessVerified(t *testing.T) {
 	code, _, stderr := o.shop("--yes", "--close-world")
 	last := o.here().Interfaces()[1].ID
 	if code != exitError || slices.Contains(o.mutating(), "RevokeSecurityGroupIngress") || len(o.shut) > 0 ||
-		!strings.Contains(stderr, "not all of CloudFront is known to get in at "+last+", so these are left as they are") {
+		!strings.Contains(stderr, "at "+last+", CloudFront may not get in completely without the rules that are open to the world, so they stay") {
 		t.Errorf("exit code %d, calls %v, shut %v, %s", code, o.mutating(), o.shut, stderr)
 	}
 	o.before = func() {}

@@ -10,6 +10,7 @@ import (
 
 	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
 
@@ -18,7 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
-// A List is a prefix list that a setup has made.
+// A List is a prefix list that a setup has created.
 type List struct {
 	ID, Name   string
 	Family     secgroup.Family
@@ -27,9 +28,9 @@ type List struct {
 	tagged bool // to be kept equal to the ranges
 }
 
-// madeLists returns the prefix lists that a setup has made for the origin, IPv4
-// first. Filters for tags are not on the page of DescribeManagedPrefixLists, but
-// EC2 takes them: aws_ec2_managed_prefix_lists of Terraform relies on them.
+// madeLists returns the prefix lists that a setup has created for the origin, IPv4 first. The page of
+// DescribeManagedPrefixLists does not mention tag filters, but EC2 accepts them: Terraform's aws_ec2_managed_prefix_lists
+// relies on them.
 // https://registry.terraform.io/providers/hashicorp/aws/latest/docs/data-sources/ec2_managed_prefix_lists
 func (s *Setup) madeLists(ctx context.Context) ([]List, error) {
 	pages := ec2.NewDescribeManagedPrefixListsPaginator(s.api(), &ec2.DescribeManagedPrefixListsInput{
@@ -61,8 +62,8 @@ func (s *Setup) madeLists(ctx context.Context) ([]List, error) {
 	return lists, nil
 }
 
-// proposeLists plans a prefix list for each address family, to which the tool
-// that owns the groups refers in rules of its own.
+// proposeLists plans a prefix list for each address family. The tool that owns the groups refers to them in rules of its
+// own.
 func (s *Setup) proposeLists(ctx context.Context, state *State, plan *Plan) error {
 	var names []string
 	var sizes []int
@@ -103,9 +104,8 @@ func (s *Setup) proposeLists(ctx context.Context, state *State, plan *Plan) erro
 	return nil
 }
 
-// weigh refuses lists for which a group has no room. A controller writes a rule
-// for each listener, whichever ports are asked for here, and where one finds no
-// room it may take away others first.
+// weigh refuses lists for which a group has no room. A controller writes a rule for each listener, whichever ports are
+// asked for here, and if it finds no room, it may remove other rules first.
 func (s *Setup) weigh(state *State, plan *Plan, sizes []int) error {
 	ports := len(s.Ports)
 	if state.Owner.Cluster != "" {
@@ -117,17 +117,17 @@ func (s *Setup) weigh(state *State, plan *Plan, sizes []int) error {
 	}
 	sum := fmt.Sprintf("a rule for each list on %s counts as %d rules", words.Count(ports, "port"), weight)
 	if weight <= s.RulesPerGroup {
-		plan.Notes = append(plan.Notes, fmt.Sprintf("In each group that refers to the lists, %s of %d (quota L-0EA8095F), because a list counts with its size, not its entries.", sum, s.RulesPerGroup))
+		plan.Notes = append(plan.Notes, fmt.Sprintf("In each group that refers to the lists, %s of %d (quota L-0EA8095F), because the size of a list counts, not the number of its entries.", sum, s.RulesPerGroup))
 		return nil
 	}
 	ways := "raise quota L-0EA8095F (rules per security group)"
 	if !slices.Equal(s.Engine.Services, []string{"CLOUDFRONT_ORIGIN_FACING"}) || len(s.Engine.Within) == 0 {
-		ways = "let in the compact cover, which takes fewer entries (--service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT), or " + ways
+		ways = "let in the compact cover, which needs fewer entries (--service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT), or " + ways
 	}
-	return fmt.Errorf("%s, and a security group of %s can have %d: %s", sum, s.Origin, s.RulesPerGroup, ways)
+	return hint.New(fmt.Sprintf("%s, and a security group of %s can have %d", sum, s.Origin, s.RulesPerGroup), ways)
 }
 
-// listRequest asks the engine for a run on prefix lists and nothing else.
+// listRequest asks the engine for a run on prefix lists alone.
 func listRequest(lists []List) engine.Request {
 	var req engine.Request
 	for _, l := range lists {
@@ -136,8 +136,8 @@ func listRequest(lists []List) engine.Request {
 	return req
 }
 
-// createList creates a prefix list with all its tags by one call, so that one
-// that is there is always found again, and waits until it is. See
+// createList creates a prefix list with all its tags in one call, so that a list that exists is always found again, and
+// waits until it exists. See
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateManagedPrefixList.html
 func (s *Setup) createList(ctx context.Context, l List) error {
 	var tags []types.Tag
@@ -162,7 +162,7 @@ func (s *Setup) createList(ctx context.Context, l List) error {
 	return err
 }
 
-// describeList returns a prefix list, or nil where there is none.
+// describeList returns a prefix list, or nil if there is none.
 func (s *Setup) describeList(ctx context.Context, id string) (*types.ManagedPrefixList, error) {
 	out, err := s.EC2.DescribeManagedPrefixLists(ctx, &ec2.DescribeManagedPrefixListsInput{
 		Filters: []types.Filter{{Name: aws.String("prefix-list-id"), Values: []string{id}}},
@@ -176,20 +176,20 @@ func (s *Setup) describeList(ctx context.Context, id string) (*types.ManagedPref
 	return &out.PrefixLists[0], nil
 }
 
-// fill has the engine make the lists equal to the ranges, and nothing else.
+// fill has the engine make the lists equal to the ranges, and change nothing else.
 func (s *Setup) fill(ctx context.Context) error {
 	lists, err := s.madeLists(ctx)
 	if err != nil {
 		return err
 	}
-	if len(lists) == 0 { // the engine would take that for all groups and lists there are
+	if len(lists) == 0 { // to the engine, that would mean all groups and lists
 		return fmt.Errorf("no prefix list is tagged %s=%s any more", s.markKey(), s.Origin.mark())
 	}
 	_, err = s.Engine.Run(ctx, listRequest(lists))
 	return err
 }
 
-// tagList has the engine take a list for one that it keeps.
+// tagList makes a list one that the engine keeps up to date.
 func (s *Setup) tagList(ctx context.Context, id string) error {
 	_, err := s.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: []string{id}, Tags: []types.Tag{{Key: aws.String(s.Engine.TagKey), Value: aws.String("ranges")}}})
 	if err != nil {
@@ -206,8 +206,8 @@ func (f associations) GetManagedPrefixListAssociations(ctx context.Context, in *
 	return f(ctx, in, opts...)
 }
 
-// referred refuses to take back lists that groups refer to: what these let in by
-// them would be let in no longer, and EC2 deletes no such list.
+// referred refuses to remove lists that groups refer to: those groups would no longer let in what is on the lists, and
+// EC2 does not delete such a list.
 func (s *Setup) referred(ctx context.Context, lists []List) error {
 	for _, l := range lists {
 		pages := ec2.NewGetManagedPrefixListAssociationsPaginator(associations(s.EC2.GetManagedPrefixListAssociations), &ec2.GetManagedPrefixListAssociationsInput{PrefixListId: aws.String(l.ID)})
@@ -222,18 +222,19 @@ func (s *Setup) referred(ctx context.Context, lists []List) error {
 			}
 		}
 		if len(groups) > 0 {
-			return fmt.Errorf("%s %s is referred to by %s, so nothing is taken back: first let CloudFront in by other rules, then remove these references where they were made, and run this again", l.ID, l.Name, few(groups))
+			return hint.New(fmt.Sprintf("%s %s is still referred to by %s, so nothing was undone", l.ID, l.Name, few(groups)),
+				"first let CloudFront in through other rules, then remove these references where they were made, and run this again")
 		}
 	}
 	return nil
 }
 
-// removeList deletes a prefix list. EC2 answers before it has; where a group
-// refers to the list it says so afterwards. See
+// removeList deletes a prefix list. EC2 answers before the list is gone; if a group refers to the list, EC2 says so only
+// afterwards. See
 // https://github.com/hashicorp/terraform-provider-aws/issues/20991
 func (s *Setup) removeList(ctx context.Context, id string) error {
 	_, err := s.EC2.DeleteManagedPrefixList(ctx, &ec2.DeleteManagedPrefixListInput{PrefixListId: aws.String(id)})
-	if strings.EqualFold(awserr.Code(err), "InvalidPrefixListID.NotFound") { // an answer was lost on the way
+	if strings.EqualFold(awserr.Code(err), "InvalidPrefixListID.NotFound") { // it was deleted, but the answer got lost
 		return nil
 	}
 	if err != nil {
@@ -252,7 +253,7 @@ func (s *Setup) removeList(ctx context.Context, id string) error {
 		return false, nil
 	})
 	if err == nil && !gone {
-		err = errors.New("EC2 has not yet said that it is done")
+		err = errors.New("EC2 has not yet confirmed it")
 	}
 	if err != nil {
 		return fmt.Errorf("delete prefix list %s: %w", id, err)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/secgroup"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -18,24 +19,24 @@ import (
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 )
 
-// A State is an origin as it is.
+// A State is an origin as it is now.
 type State struct {
 	// Scene has the origin's network interfaces with all their groups.
 	Scene *coverage.Scene
 	// Places are where groups are attached: the load balancer, or each
 	// network interface.
 	Places []Place
-	// Made are the groups that a setup has made for the origin, by name.
+	// Made are the groups that a setup has created for the origin, by name.
 	Made []Group
-	// Owner is the tool that owns the load balancer, or else one that owns a group.
+	// Owner is the tool that owns the load balancer, or if none does, one that owns a group.
 	Owner Owner
-	// ByList is set where CloudFront is to get in by prefix lists that the owner's
-	// rules refer to, and Lists are those that a setup has made.
+	// ByList is set if CloudFront is to get in through prefix lists that the owner's rules refer to. Lists are those that a
+	// setup has created.
 	ByList bool
 	Lists  []List
-	// VPC is that of the interfaces.
+	// VPC is the interfaces' VPC.
 	VPC string
-	// Notes is what a person needs to know, in prose.
+	// Notes are what a person needs to know, in sentences.
 	Notes []string
 
 	listening []string // the ports of the listeners
@@ -44,21 +45,21 @@ type State struct {
 // A Place has security groups attached to it.
 type Place struct {
 	Name string // such as "load balancer shop" or "eni-…"
-	// Groups are the IDs of those attached.
+	// Groups are the IDs of the attached groups.
 	Groups []string
 
 	balancer string // its ARN, or empty
 }
 
-// A Group is a security group that a setup has made.
+// A Group is a security group that a setup has created.
 type Group struct {
 	ID, Name, VPC string
 	Ports         []secgroup.PortRange
-	// egress is what the group lets out.
+	// egress is the outbound traffic that the group allows.
 	egress []types.IpPermission
 }
 
-// Look finds an origin, what guards it, and who else writes there.
+// Look finds an origin, the groups that guard it, and who else manages them.
 func (s *Setup) Look(ctx context.Context) (*State, error) {
 	state := &State{}
 	var err error
@@ -79,12 +80,12 @@ func (s *Setup) Look(ctx context.Context) (*State, error) {
 		}
 		for _, g := range subject.Groups {
 			if state.VPC = cmp.Or(state.VPC, g.VPC); state.VPC != g.VPC {
-				return nil, fmt.Errorf("%s has interfaces in the VPCs %s and %s, and a group belongs to one: set up each with --interface", s.Origin, state.VPC, g.VPC)
+				return nil, hint.New(fmt.Sprintf("%s has interfaces in the VPCs %s and %s, and a group belongs to one VPC", s.Origin, state.VPC, g.VPC), "set up each interface with --interface")
 			}
 		}
 	}
 	if state.VPC == "" {
-		return nil, fmt.Errorf("%s has no security group, so nobody is kept out and there is no telling what it needs: attach one first", s.Origin)
+		return nil, hint.New(fmt.Sprintf("%s has no security group, so nobody is kept out, and setup cannot tell what it needs", s.Origin), "attach one first")
 	}
 	if state.Made, err = s.made(ctx); err != nil {
 		return nil, err
@@ -97,7 +98,7 @@ func (s *Setup) Look(ctx context.Context) (*State, error) {
 	return state, nil
 }
 
-// changeable refuses an interface that AWS lets nobody but a service change.
+// changeable refuses an interface that only an AWS service can change.
 // See https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/requester-managed-eni.html
 func changeable(i *coverage.Interface) error {
 	if !i.RequesterManaged {
@@ -105,14 +106,14 @@ func changeable(i *coverage.Interface) error {
 	}
 	if _, name, ok := strings.Cut(i.Description, "ELB "); ok {
 		if parts := strings.Split(name, "/"); len(parts) == 3 {
-			return fmt.Errorf("%s belongs to load balancer %s, whose groups are attached to all its interfaces: use --load-balancer %s", i.ID, parts[1], parts[1])
+			return hint.New(fmt.Sprintf("%s belongs to load balancer %s, whose groups are attached to all its interfaces", i.ID, parts[1]), "use --load-balancer "+parts[1])
 		}
 	}
-	return fmt.Errorf("%s (%s) is managed by an AWS service, and only that can attach groups to it: attach them there, and tag them as the README says", i.ID, i.Description)
+	return hint.New(fmt.Sprintf("%s (%s) is managed by an AWS service, and only that service can attach groups to it", i.ID, i.Description), "attach them there, and tag them as the README says")
 }
 
-// lookAtBalancer finds a load balancer and refuses one that groups cannot be
-// attached to, or whose groups would not stay.
+// lookAtBalancer finds a load balancer. It refuses one that cannot have groups, or that CloudFront does not reach by its
+// published ranges.
 func (s *Setup) lookAtBalancer(ctx context.Context, state *State) error {
 	name := s.Origin.Name
 	found, err := s.ELB.DescribeLoadBalancers(ctx, &elb.DescribeLoadBalancersInput{Names: []string{name}})
@@ -126,13 +127,14 @@ func (s *Setup) lookAtBalancer(ctx context.Context, state *State) error {
 	arn := aws.ToString(lb.LoadBalancerArn)
 	switch {
 	case lb.Type == elbtypes.LoadBalancerTypeEnumGateway:
-		return fmt.Errorf("%s is a Gateway Load Balancer, which has no security groups and is no origin", s.Origin)
+		return fmt.Errorf("%s is a Gateway Load Balancer, which has no security groups and cannot be an origin", s.Origin)
 	case lb.Scheme == elbtypes.LoadBalancerSchemeEnumInternal:
 		// https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-vpc-origins.html
-		return fmt.Errorf("%s is internal: CloudFront reaches it only as a VPC origin, from private addresses and none of the published ranges; let in the security group CloudFront-VPCOrigins-Service-SG instead", s.Origin)
+		return hint.New(fmt.Sprintf("%s is internal: CloudFront reaches it only as a VPC origin, from private addresses and not from the published ranges", s.Origin), "let in the security group CloudFront-VPCOrigins-Service-SG instead")
 	case len(lb.SecurityGroups) == 0:
 		// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSecurityGroups.html
-		return fmt.Errorf("%s has no security group, and AWS attaches none to a Network Load Balancer that was created without: create it anew with one, or set up the instances behind it with --instance, where it hands on the addresses of clients", s.Origin)
+		return hint.New(fmt.Sprintf("%s has no security group, and AWS attaches none to a Network Load Balancer that was created without one", s.Origin),
+			"create it again with one, or, if it preserves client addresses, set up the instances behind it with --instance")
 	}
 	tags, err := s.ELB.DescribeTags(ctx, &elb.DescribeTagsInput{ResourceArns: []string{arn}})
 	if err != nil {
@@ -146,21 +148,21 @@ func (s *Setup) lookAtBalancer(ctx context.Context, state *State) error {
 	}
 	switch state.Owner = ownerOf(owned); {
 	case state.Owner.Cluster != "":
-		state.Notes = append(state.Notes, fmt.Sprintf("%s belongs to the Kubernetes cluster %s, whose load balancer controller takes away groups and rules that it has not made. "+
-			"So CloudFront gets in by prefix lists, to which the controller's own rules refer.", s.Origin, state.Owner.Cluster))
+		state.Notes = append(state.Notes, fmt.Sprintf("%s belongs to the Kubernetes cluster %s, whose load balancer controller removes groups and rules that it did not create. "+
+			"So CloudFront gets in through prefix lists, to which the controller's own rules refer.", s.Origin, state.Owner.Cluster))
 	case s.ByList:
 	case state.Owner.Stack != "":
-		state.Notes = append(state.Notes, fmt.Sprintf("%s belongs to CloudFormation stack %s: name the group in its template as well, or the next update that sets the groups detaches it. "+
+		state.Notes = append(state.Notes, fmt.Sprintf("%s belongs to CloudFormation stack %s: add the group to its template as well, or the next update that sets the groups will detach it. "+
 			"With --prefix-list no group is attached, and a rule in the template refers to a list instead.", s.Origin, state.Owner.Stack))
 	case state.Owner.Terraform:
-		state.Notes = append(state.Notes, fmt.Sprintf("By its tags %s belongs to Terraform. With --prefix-list no group is attached, and a rule in the configuration refers to a list instead.", s.Origin))
+		state.Notes = append(state.Notes, fmt.Sprintf("According to its tags, %s belongs to Terraform. With --prefix-list no group is attached, and a rule in the configuration refers to a list instead.", s.Origin))
 	}
 	state.Places = []Place{{Name: s.Origin.String(), Groups: lb.SecurityGroups, balancer: arn}}
 	return s.lookAtListeners(ctx, state, arn)
 }
 
-// listeners is the one operation that a paginator of listeners calls. That it holds
-// no client keeps the program small; see [engine.Narrow].
+// listeners is the only operation that a paginator of listeners calls. Holding no whole client keeps the program small;
+// see [engine.Narrow].
 type listeners func(context.Context, *elb.DescribeListenersInput, ...func(*elb.Options)) (*elb.DescribeListenersOutput, error)
 
 // DescribeListeners implements elb.DescribeListenersAPIClient.
@@ -168,7 +170,7 @@ func (f listeners) DescribeListeners(ctx context.Context, in *elb.DescribeListen
 	return f(ctx, in, opts...)
 }
 
-// lookAtListeners notes ports on which nobody listens.
+// lookAtListeners notes ports without a listener.
 func (s *Setup) lookAtListeners(ctx context.Context, state *State, arn string) error {
 	pages := elb.NewDescribeListenersPaginator(listeners(s.ELB.DescribeListeners), &elb.DescribeListenersInput{LoadBalancerArn: &arn})
 	heard := make([]bool, len(s.Ports))
@@ -193,12 +195,12 @@ func (s *Setup) lookAtListeners(ctx context.Context, state *State, arn string) e
 	return nil
 }
 
-// A NotFoundError says that an origin is not there.
+// A NotFoundError says that an origin does not exist.
 type NotFoundError struct{ text string }
 
 func (e *NotFoundError) Error() string { return e.text }
 
-// notes says who else writes in the groups there are, and what else is odd.
+// notes says who else manages the groups, and what else is odd.
 func (s *Setup) notes(state *State) []string {
 	var notes []string
 	for _, g := range state.groups() {
@@ -207,19 +209,19 @@ func (s *Setup) notes(state *State) []string {
 			state.Owner = Owner{Stack: owner.Stack, Terraform: owner.Terraform}
 		}
 		switch cluster, stack := owner.Cluster, owner.Stack; {
-		case state.has(g.ID) || state.ByList: // of ours, or left alone
+		case state.has(g.ID) || state.ByList: // ours, or left alone
 		case cluster != "":
-			notes = append(notes, fmt.Sprintf("%s %s belongs to the Kubernetes cluster %s, which brings back rules that are revoked: its rules are left as they are; see docs/prefix-lists.md.", g.ID, g.Name, cluster))
+			notes = append(notes, fmt.Sprintf("%s %s belongs to the Kubernetes cluster %s, which restores rules that are revoked, so setup leaves its rules alone; see docs/prefix-lists.md.", g.ID, g.Name, cluster))
 		case stack != "":
-			notes = append(notes, fmt.Sprintf("%s %s belongs to CloudFormation stack %s: a rule that is closed here has to go from its template as well, or a later update may bring it back.", g.ID, g.Name, stack))
+			notes = append(notes, fmt.Sprintf("%s %s belongs to CloudFormation stack %s: remove a rule that is closed here from its template as well, or a later update may restore it.", g.ID, g.Name, stack))
 		case owner.Terraform:
-			notes = append(notes, fmt.Sprintf("By its tags %s %s belongs to Terraform: a rule that is closed here has to go from the configuration as well, or the next apply may bring it back. "+
+			notes = append(notes, fmt.Sprintf("According to its tags, %s %s belongs to Terraform: remove a rule that is closed here from the configuration as well, or the next apply may restore it. "+
 				"With --prefix-list no group is attached, and a rule in the configuration refers to a list instead.", g.ID, g.Name))
 		}
 	}
 	public := slices.ContainsFunc(state.Scene.Subjects, func(subject coverage.Subject) bool { return subject.Interface.Public() })
 	if s.Origin.Kind != LoadBalancer && !public {
-		notes = append(notes, fmt.Sprintf("%s has no public address: CloudFront does not connect to it. What is in front of it, such as a load balancer, is what to set up, unless that hands on the addresses of clients.", s.Origin))
+		notes = append(notes, fmt.Sprintf("%s has no public address, so CloudFront does not connect to it directly. Set up what is in front of it, such as a load balancer, unless that preserves client addresses.", s.Origin))
 	}
 	return notes
 }
@@ -237,12 +239,12 @@ func (state *State) groups() []secgroup.Group {
 	return all
 }
 
-// has reports whether a group was made by a setup.
+// has reports whether a setup created the group.
 func (state *State) has(id string) bool {
 	return slices.ContainsFunc(state.Made, func(g Group) bool { return g.ID == id })
 }
 
-// made returns the groups that a setup has made for the origin, by name.
+// made returns the groups that a setup has created for the origin, by name.
 func (s *Setup) made(ctx context.Context) ([]Group, error) {
 	pages := ec2.NewDescribeSecurityGroupsPaginator(s.api(), &ec2.DescribeSecurityGroupsInput{
 		Filters: []types.Filter{{Name: aws.String("tag:" + s.markKey()), Values: []string{s.Origin.mark()}}},
@@ -257,7 +259,7 @@ func (s *Setup) made(ctx context.Context) ([]Group, error) {
 			group := Group{ID: aws.ToString(g.GroupId), Name: aws.ToString(g.GroupName), VPC: aws.ToString(g.VpcId), egress: g.IpPermissionsEgress}
 			for _, tag := range g.Tags {
 				if aws.ToString(tag.Key) == s.Engine.TagKey {
-					// What cannot be read is set anew.
+					// A tag that cannot be read is written again.
 					group.Ports, _ = secgroup.ParsePorts(aws.ToString(tag.Value))
 				}
 			}

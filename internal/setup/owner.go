@@ -9,18 +9,18 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// An Owner is the tool that owns an origin's groups, as far as tags tell.
+// An Owner is the tool that owns an origin's groups, as far as tags show.
 type Owner struct {
 	Cluster string // the Kubernetes cluster whose load balancer controller it is
-	// Kind is what the controller made the load balancer for: ingress, service,
+	// Kind is what the controller created the load balancer for: ingress, service,
 	// gateway, or empty. Object is its NAMESPACE/NAME, or the name of a group of
 	// Ingresses.
 	Kind, Object string
 	Stack        string // the CloudFormation stack
-	Terraform    bool   // a tag says so, by habit
+	Terraform    bool   // a tag that many people set says so
 }
 
-// The tags by which others mark what they own. See
+// The tags with which other tools mark what they own. See
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-resource-tags.html,
 // https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/deploy/security_groups/ and
 // https://github.com/kubernetes-sigs/aws-load-balancer-controller (pkg/deploy/tracking, pkg/gateway/constants)
@@ -37,7 +37,7 @@ var kindKeys = []struct{ key, kind string }{
 	{"gateway.k8s.aws.nlb/stack", "gateway"},
 }
 
-// ownerOf returns who owns what carries the tags.
+// ownerOf returns the owner that the tags name.
 func ownerOf(tags map[string]string) Owner {
 	o := Owner{Cluster: kubernetes(tags), Stack: tags[stackKey]}
 	for _, k := range kindKeys {
@@ -52,7 +52,7 @@ func ownerOf(tags map[string]string) Owner {
 	return o
 }
 
-// kubernetes returns the name of the cluster that tags say owns something.
+// kubernetes returns the name of the cluster that owns something according to its tags.
 func kubernetes(tags map[string]string) string {
 	if cluster := tags[clusterKey]; cluster != "" {
 		return cluster
@@ -65,28 +65,26 @@ func kubernetes(tags map[string]string) string {
 	return ""
 }
 
-// A Handover is what the owner of the groups has to do, so that CloudFront gets
-// in by the lists.
+// A Handover is what the owner of the groups has to do to let CloudFront in through the lists.
 type Handover struct {
 	Text string `json:"text"`
-	// Paste is to be pasted, as it is. It is empty where that could shut
-	// CloudFront out.
+	// Paste is to be pasted as it is. It is empty if that could shut CloudFront out.
 	Paste []string `json:"paste"`
 }
 
-// Handover returns what the owner has to do once the lists are filled.
+// Handover returns what the owner has to do once the lists are full.
 func (s *Setup) Handover(state *State) Handover {
 	ids := idsOfLists(state.Lists)
 	if state.Owner.Cluster == "" {
 		if state.Owner.Stack != "" {
-			return Handover{fmt.Sprintf("Add these rules to the template of stack %s, with the group's name there. Keep all other rules until this, run again, says that CloudFront gets in.", state.Owner.Stack), s.cloudFormation(state)}
+			return Handover{fmt.Sprintf("Add these rules to the template of stack %s, with the group's name there. Keep all other rules until you have run this again and it says that CloudFront gets in.", state.Owner.Stack), s.cloudFormation(state)}
 		}
-		return Handover{"Add this rule to the Terraform configuration that has the group, with the group's name there. Keep all other rules until this, run again, says that CloudFront gets in.", s.terraformRules(state)}
+		return Handover{"Add this rule to the Terraform configuration that has the group, with the group's name there. Keep all other rules until you have run this again and it says that CloudFront gets in.", s.terraformRules(state)}
 	}
 	if f := s.uncovered(state); f != "" {
 		return Handover{Text: fmt.Sprintf("Do not refer to the lists yet: the controller would then close what is open to the world, and the load balancer has %s addresses, for which there is no list. Run this again for both families.", f)}
 	}
-	const only = "The controller then lets in the lists instead of everyone, unless source ranges are named as well."
+	const only = "The controller then lets in the lists instead of everyone, unless you name source ranges as well."
 	namespace, name, named := strings.Cut(state.Owner.Object, "/")
 	switch {
 	case state.Owner.Kind == "ingress" && named:
@@ -98,19 +96,18 @@ func (s *Setup) Handover(state *State) Handover {
 			fmt.Sprintf("kubectl annotate service --namespace %s %s service.beta.kubernetes.io/aws-load-balancer-security-group-prefix-lists=%s", namespace, name, ids),
 		}}
 	case state.Owner.Kind == "gateway":
-		// Some versions leave their default for sourceRanges, the whole world, beside the lists:
+		// Some versions keep their default for sourceRanges, the whole world, along with the lists:
 		// https://github.com/kubernetes-sigs/aws-load-balancer-controller/blob/main/pkg/gateway/model/model_build_security_group.go
-		return Handover{fmt.Sprintf("Add this to the LoadBalancerConfiguration of Gateway %s. Add an empty sourceRanges only when this, run again, says that CloudFront gets in.", state.Owner.Object), []string{
+		return Handover{fmt.Sprintf("Add this to the LoadBalancerConfiguration of Gateway %s. Add an empty sourceRanges only when you have run this again and it says that CloudFront gets in.", state.Owner.Object), []string{
 			"spec:", "  securityGroupPrefixes: [" + strings.ReplaceAll(ids, ",", ", ") + "]",
 		}}
 	}
-	return Handover{fmt.Sprintf("Have the controller of cluster %s refer to the lists: docs/prefix-lists.md has it for Ingress, Service and Gateway. For an Ingress it is this annotation. %s", state.Owner.Cluster, only), []string{
+	return Handover{fmt.Sprintf("Have the controller of cluster %s refer to the lists: docs/prefix-lists.md shows how for Ingress, Service and Gateway. For an Ingress, add this annotation. %s", state.Owner.Cluster, only), []string{
 		"alb.ingress.kubernetes.io/security-group-prefix-lists: " + ids,
 	}}
 }
 
-// uncovered names a family that an interface has addresses of, and for which
-// there is no list.
+// uncovered returns a family for which there is no list, although an interface has addresses of it.
 func (s *Setup) uncovered(state *State) string {
 	for _, subject := range state.Scene.Subjects {
 		for _, f := range []secgroup.Family{secgroup.IPv4, secgroup.IPv6} {
@@ -137,7 +134,7 @@ func idsOfLists(lists []List) string {
 	return strings.Join(ids, ",")
 }
 
-// terraformRules are what lets the lists in, in Terraform.
+// terraformRules are the lines for Terraform that let the lists in.
 func (s *Setup) terraformRules(state *State) []string {
 	var lines []string
 	for _, p := range s.Ports {
@@ -156,7 +153,7 @@ func (s *Setup) terraformRules(state *State) []string {
 	return lines
 }
 
-// cloudFormation are what lets the lists in, in a template.
+// cloudFormation are the lines for a template that let the lists in.
 func (s *Setup) cloudFormation(state *State) []string {
 	var lines []string
 	for _, p := range s.Ports {

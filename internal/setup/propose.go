@@ -8,6 +8,7 @@ import (
 
 	"cloudfront-sg-sync/internal/coverage"
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
@@ -19,22 +20,22 @@ type Action string
 // The actions, in the order in which they are taken.
 const (
 	Create    Action = "create"    // a group, with its tags
-	Tag       Action = "tag"       // a group there is, with more ports
+	Tag       Action = "tag"       // an existing group, with more ports
 	Seal      Action = "seal"      // a group, so that it lets nothing out
 	Authorize Action = "authorize" // the ranges, by a run of the engine
-	Attach    Action = "attach"    // the groups, beside those there are
+	Attach    Action = "attach"    // the groups, along with the existing ones
 	Close     Action = "close"     // a rule that is open to the world
-	Detach    Action = "detach"    // the groups that were made
-	Delete    Action = "delete"    // such a group, or a list
+	Detach    Action = "detach"    // the groups that were created
+	Delete    Action = "delete"    // a group that was created, or a list
 	Fill      Action = "fill"      // prefix lists, by a run of the engine
 )
 
 // A Step is one change of an origin.
 type Step struct {
 	Action Action `json:"action"`
-	// On is what is changed: a group or a list, or where groups are attached.
+	// On is what is changed: a group, a list, or the place where groups are attached.
 	On string `json:"on"`
-	// Detail says how, in prose.
+	// Detail says how, in words.
 	Detail string `json:"detail"`
 
 	place Place
@@ -47,12 +48,11 @@ type Plan struct {
 	Steps []Step
 	// Rules counts the rules that are needed for each port.
 	Rules secgroup.Weight
-	// Notes is what a person needs to know, in prose.
+	// Notes are what a person needs to know, in sentences.
 	Notes []string
 }
 
-// Propose plans what lets CloudFront in, beside everything that is there. It
-// changes nothing.
+// Propose plans what lets CloudFront in, in addition to everything that exists. It changes nothing.
 func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
 	plan := &Plan{}
 	if !state.ByList {
@@ -62,7 +62,7 @@ func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
 		plan.Rules[secgroup.FamilyOf(p)]++
 	}
 	if len(state.Made)+len(state.Lists) == 0 && s.letsIn(s.keptOnly(state.Scene)) {
-		plan.Notes = append(plan.Notes, "CloudFront gets in already by groups that are kept up to date, so no group is made.")
+		plan.Notes = append(plan.Notes, "CloudFront already gets in through groups that are kept up to date, so no group is created.")
 		return plan, nil
 	}
 	if state.ByList {
@@ -70,7 +70,7 @@ func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
 	}
 	for _, g := range state.Made {
 		if g.VPC != state.VPC {
-			return nil, fmt.Errorf("%s %s was made for another %s, in %s and not in %s: take it back with --undo, and run this again", g.ID, g.Name, s.Origin, g.VPC, state.VPC)
+			return nil, hint.New(fmt.Sprintf("%s %s was created for another %s, in %s and not in %s", g.ID, g.Name, s.Origin, g.VPC, state.VPC), "remove it with --undo, and run this again")
 		}
 	}
 	ports := s.allPorts(state)
@@ -111,21 +111,21 @@ func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
 	for _, p := range state.Places {
 		missing := slices.DeleteFunc(slices.Clone(state.Made), func(g Group) bool { return slices.Contains(p.Groups, g.ID) })
 		if len(missing) > 0 || made < n {
-			plan.Steps = append(plan.Steps, Step{Action: Attach, On: p.Name, Detail: fmt.Sprintf("%s, beside %s", few(names), strings.Join(p.others(state), ", ")), place: p})
+			plan.Steps = append(plan.Steps, Step{Action: Attach, On: p.Name, Detail: fmt.Sprintf("%s, along with %s", few(names), strings.Join(p.others(state), ", ")), place: p})
 		}
 	}
 	return plan, nil
 }
 
-// terraform is what has to be known by those who have the origin in Terraform. See
+// terraform is what those who manage the origin with Terraform have to know. See
 // https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/security_group
-const terraform = "Terraform cannot be seen from here. If it has the origin, add the group there too (security_groups, vpc_security_group_ids), " +
-	"or the next apply detaches it; inline ingress blocks there bring back a rule that is closed here."
+const terraform = "Setup cannot see Terraform. If it manages the origin, add the group there too (security_groups, vpc_security_group_ids), " +
+	"or the next apply will detach it; inline ingress blocks there will restore a rule that is closed here."
 
 // sealed says what sealing a group is for.
-const sealed = "revoke its outbound rules: what may go out is for your own groups to say"
+const sealed = "revoke its outbound rules: your own groups decide what may go out"
 
-// onPorts names ports in prose.
+// onPorts lists ports in words.
 func onPorts(ports []secgroup.PortRange) string {
 	if len(ports) == 1 {
 		return "port " + portList(ports)
@@ -137,7 +137,7 @@ func (p *Plan) add(action Action, on, detail string) {
 	p.Steps = append(p.Steps, Step{Action: action, On: on, Detail: detail})
 }
 
-// others returns the groups of a place that no setup has made.
+// others returns the groups of a place that no setup has created.
 func (p Place) others(state *State) []string {
 	return slices.DeleteFunc(slices.Clone(p.Groups), state.has)
 }
@@ -147,7 +147,7 @@ func (state *State) attached(id string) bool {
 	return slices.ContainsFunc(state.Places, func(p Place) bool { return slices.Contains(p.Groups, id) })
 }
 
-// names returns the names of the groups that were made.
+// names returns the names of the groups that were created.
 func (s *Setup) names(state *State) []string {
 	var names []string
 	for _, g := range state.Made {
@@ -156,8 +156,8 @@ func (s *Setup) names(state *State) []string {
 	return names
 }
 
-// allPorts returns the ports asked for, and those that earlier runs were asked
-// for: to ask for another one does not close these.
+// allPorts returns the ports asked for now and those asked for in earlier runs: asking for another port does not close
+// them.
 func (s *Setup) allPorts(state *State) []secgroup.PortRange {
 	ports := slices.Clone(s.Ports)
 	for _, g := range state.Made {
@@ -166,9 +166,8 @@ func (s *Setup) allPorts(state *State) []secgroup.PortRange {
 	return secgroup.SortPorts(ports)
 }
 
-// size returns how many groups hold the rules: with a slot to spare for each
-// port, so that a range that replaces another can be authorized before that is
-// revoked, where as many can be attached.
+// size returns how many groups to hold the rules in. If that many can be attached, there is a slot to spare for each
+// port, so that a range can be authorized before the one that it replaces is revoked.
 func (s *Setup) size(state *State, plan *Plan, ports []secgroup.PortRange) (int, error) {
 	groups := func(spare int) int {
 		n := 1
@@ -188,13 +187,13 @@ func (s *Setup) size(state *State, plan *Plan, ports []secgroup.PortRange) (int,
 	case best <= room:
 		return best, nil
 	case least <= room:
-		plan.Notes = append(plan.Notes, fmt.Sprintf("The rules fill %s to the last slot, and there is no room for one more: a range that is replaced may be closed for a moment.", words.Count(least, "group")))
+		plan.Notes = append(plan.Notes, fmt.Sprintf("The rules fill %s completely, so a range that is replaced may be closed for a moment.", words.Count(least, "group")))
 		return least, nil
 	}
 	return 0, s.tooMany(state, plan, least, ports)
 }
 
-// tooMany says that more groups are needed than can be attached, and what to do.
+// tooMany says that more groups are needed than can be attached, and what to do about it.
 func (s *Setup) tooMany(state *State, plan *Plan, need int, ports []secgroup.PortRange) error {
 	var errs []string
 	for _, p := range state.Places {
@@ -205,18 +204,18 @@ func (s *Setup) tooMany(state *State, plan *Plan, need int, ports []secgroup.Por
 	}
 	ways := []string{
 		"detach a group that is not needed, or move its rules into another first",
-		fmt.Sprintf("if no other tool writes in one of these groups and it has room for %s a port, tag it %s=%q, let in the ranges with cfsg apply%s, and run this again", ruleCount(plan.Rules), s.Engine.TagKey, portList(ports), s.flags()),
+		fmt.Sprintf("if no other tool writes to one of these groups and it has room for %s a port, tag it %s=%q, let the ranges in with cfsg apply%s, and run this again", ruleCount(plan.Rules), s.Engine.TagKey, portList(ports), s.flags()),
 	}
 	if need > 1 {
-		ways = append(ways, "let in the compact cover, which takes fewer rules (--service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT)")
+		ways = append(ways, "let in the compact cover, which needs fewer rules (--service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT)")
 	}
 	if s.Origin.Kind != LoadBalancer {
 		ways = append(ways, "raise quota L-2AFB9258 (security groups per network interface)")
 	}
-	return fmt.Errorf("%s: %s", strings.Join(errs, "; "), strings.Join(ways, "; or "))
+	return hint.New(strings.Join(errs, "; "), strings.Join(ways, "; or "))
 }
 
-// flags are those of cfsg that ask for the same ranges.
+// flags are the flags with which cfsg asks for the same ranges.
 func (s *Setup) flags() string {
 	var flags strings.Builder
 	for _, service := range s.Engine.Services {
@@ -235,8 +234,7 @@ func needs(n int) string {
 	return fmt.Sprintf("%d more have", n)
 }
 
-// unsynced reports whether the engine has something to do in the groups or lists
-// that it is asked for, or cannot do it.
+// unsynced reports whether the groups or lists of a request are not up to date, or the engine cannot tell.
 func (s *Setup) unsynced(ctx context.Context, req engine.Request) (bool, error) {
 	_, previews, err := s.Engine.Preview(ctx, req)
 	if err != nil {
@@ -260,7 +258,7 @@ func (s *Setup) unsynced(ctx context.Context, req engine.Request) (bool, error) 
 	return false, nil
 }
 
-// request asks the engine for a run on groups and no others.
+// request asks the engine for a run on these groups alone.
 func (s *Setup) request(groups []Group) engine.Request {
 	var req engine.Request
 	for _, g := range groups {
@@ -269,13 +267,13 @@ func (s *Setup) request(groups []Group) engine.Request {
 	return req
 }
 
-// letsIn reports whether all that is wanted gets in at every interface.
+// letsIn reports whether everything that is wanted gets in at every interface.
 func (s *Setup) letsIn(scene *coverage.Scene) bool {
 	return coverage.Judge(scene, s.Question).Verdict == coverage.Open
 }
 
-// keptOnly returns a scene with nothing but rules that somebody keeps up to
-// date: this tool's own in tagged groups, and those that refer to prefix lists.
+// keptOnly returns a scene with only those rules that are kept up to date: this tool's own in tagged groups, and those that
+// refer to prefix lists.
 func (s *Setup) keptOnly(scene *coverage.Scene) *coverage.Scene {
 	return only(scene, func(g secgroup.Group, r secgroup.Rule) bool {
 		_, tagged := g.Tags[s.Engine.TagKey]
@@ -288,7 +286,7 @@ func withoutWorld(scene *coverage.Scene) *coverage.Scene {
 	return only(scene, func(_ secgroup.Group, r secgroup.Rule) bool { return !ipspace.IsWorld(r.Source.Prefix) })
 }
 
-// only returns a scene with those rules that keep holds for.
+// only returns a scene with only the rules that keep approves.
 func only(scene *coverage.Scene, keep func(secgroup.Group, secgroup.Rule) bool) *coverage.Scene {
 	part := *scene
 	part.Subjects = nil

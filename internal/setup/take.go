@@ -10,6 +10,7 @@ import (
 
 	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/secgroup"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -18,16 +19,15 @@ import (
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 )
 
-// Take takes steps in their order, up to the first that fails, and tells of each
-// that it has taken. One that has begun is finished when the context ends: of a
-// call that is given up nobody knows whether it took effect.
+// Take takes the steps in order, up to the first that fails, and calls taken after each. When the context ends, it finishes
+// the step under way: if a call is given up, nobody knows whether it took effect.
 func (s *Setup) Take(ctx context.Context, state *State, steps []Step, taken func(Step)) error {
 	for i, step := range steps {
 		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("stopped between two steps (%d of %d taken); run it again to go on: %w", i, len(steps), err)
+			return hint.With(fmt.Errorf("stopped between two steps (%d of %d taken): %w", i, len(steps), err), "run it again to continue")
 		}
 		if err := s.take(context.WithoutCancel(ctx), state, step); err != nil {
-			return fmt.Errorf("%w (%d of %d steps taken); run it again to go on", err, i, len(steps))
+			return hint.With(fmt.Errorf("%w (%d of %d steps taken)", err, i, len(steps)), "run it again to continue")
 		}
 		taken(step)
 	}
@@ -79,21 +79,20 @@ func (s *Setup) take(ctx context.Context, state *State, step Step) error {
 	return fmt.Errorf("there is no step %q", step.Action)
 }
 
-// authorize has the engine make the groups equal to the ranges, and no other.
+// authorize has the engine make these groups, and no others, equal to the ranges.
 func (s *Setup) authorize(ctx context.Context) error {
 	made, err := s.made(ctx)
 	if err != nil {
 		return err
 	}
-	if len(made) == 0 { // the engine would take that for all groups there are
+	if len(made) == 0 { // to the engine, that would mean all groups
 		return fmt.Errorf("no security group is tagged %s=%s any more", s.markKey(), s.Origin.mark())
 	}
 	_, err = s.Engine.Run(ctx, s.request(made))
 	return err
 }
 
-// create creates a group with all its tags, by one call, so that a group that is
-// there is always found again. See
+// create creates a group with all its tags in one call, so that a group that exists is always found again. See
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
 func (s *Setup) create(ctx context.Context, state *State, name string) error {
 	var tags []types.Tag
@@ -114,8 +113,7 @@ func (s *Setup) create(ctx context.Context, state *State, name string) error {
 	if err != nil && awserr.Code(err) != "InvalidGroup.Duplicate" {
 		return explain(fmt.Errorf("create security group %s: %w", name, err), "ec2:CreateSecurityGroup and, for its tags, ec2:CreateTags")
 	}
-	// Where the answer was lost on the way and the call made again, the duplicate
-	// is ours. EC2 may show a new group only after a while.
+	// If the answer got lost and the call was repeated, the duplicate is ours. EC2 may show a new group only after a while.
 	found, lookErr := s.await(ctx, func() (bool, error) {
 		_, err := s.named(ctx, name)
 		if _, none := errors.AsType[*NotFoundError](err); none {
@@ -127,14 +125,15 @@ func (s *Setup) create(ctx context.Context, state *State, name string) error {
 	case lookErr != nil:
 		return lookErr
 	case !found && err != nil:
-		return fmt.Errorf("create security group %s: there is one of this name that cfsg setup has not made, or that has lost its tag %s=%s: give it that tag, or rename or delete it", name, s.markKey(), s.Origin.mark())
+		return hint.New(fmt.Sprintf("create security group %s: a group of this name exists that cfsg setup did not create, or that has lost its tag %s=%s", name, s.markKey(), s.Origin.mark()),
+			"give it that tag, or rename or delete it")
 	case !found:
-		return fmt.Errorf("security group %s was created, but EC2 does not show it yet: wait a little", name)
+		return hint.New(fmt.Sprintf("security group %s was created, but EC2 does not show it yet", name), "wait a little")
 	}
 	return nil
 }
 
-// named returns the group of a name that a setup has made.
+// named returns the group with a name that a setup has created.
 func (s *Setup) named(ctx context.Context, name string) (Group, error) {
 	made, err := s.made(ctx)
 	if err != nil {
@@ -147,7 +146,7 @@ func (s *Setup) named(ctx context.Context, name string) (Group, error) {
 	return made[i], nil
 }
 
-// await asks until the answer is yes, or the patience is at an end.
+// await asks until the answer is yes, or the patience runs out.
 func (s *Setup) await(ctx context.Context, ask func() (bool, error)) (bool, error) {
 	const pause = 2 * time.Second
 	for until := time.Now().Add(s.Patience); ; {
@@ -163,7 +162,7 @@ func (s *Setup) await(ctx context.Context, ask func() (bool, error)) (bool, erro
 	}
 }
 
-// tag gives a group that was made the ports and the pool.
+// tag tags a group that was created with the ports and the pool.
 func (s *Setup) tag(ctx context.Context, state *State, id string) error {
 	_, err := s.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: []string{id}, Tags: []types.Tag{
 		{Key: aws.String(s.Engine.TagKey), Value: aws.String(portList(s.allPorts(state)))},
@@ -175,8 +174,8 @@ func (s *Setup) tag(ctx context.Context, state *State, id string) error {
 	return nil
 }
 
-// seal revokes what a new group lets out, which by default is everything: what
-// the origin's own groups keep in would get out by it. See
+// seal revokes the outbound rules of a new group, which by default let everything out, even what the origin's own groups
+// do not. See
 // https://docs.aws.amazon.com/vpc/latest/userguide/creating-security-groups.html
 func (s *Setup) seal(ctx context.Context, name string) error {
 	g, err := s.named(ctx, name)
@@ -189,8 +188,7 @@ func (s *Setup) seal(ctx context.Context, name string) error {
 	return nil
 }
 
-// attach changes the groups of a place. Both calls replace the whole list, so it
-// is read right before. See
+// attach changes the groups of a place. Both calls replace the whole list, so it is read right before. See
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSecurityGroups.html and
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyNetworkInterfaceAttribute.html
 func (s *Setup) attach(ctx context.Context, place Place, change func(groups []string, made []Group) []string) error {
@@ -207,7 +205,7 @@ func (s *Setup) attach(ctx context.Context, place Place, change func(groups []st
 		return nil
 	}
 	if len(after) == 0 {
-		return fmt.Errorf("%s would be left without a security group, which AWS does not allow: attach another first", place.Name)
+		return hint.New(fmt.Sprintf("%s would be left without a security group, which AWS does not allow", place.Name), "attach another first")
 	}
 	what := fmt.Sprintf("set the security groups of %s to %s", place.Name, strings.Join(after, ", "))
 	if place.balancer != "" {
@@ -241,9 +239,8 @@ func (s *Setup) groupsAt(ctx context.Context, place Place) ([]string, error) {
 	return idsOf(scene.Subjects[0].Groups), nil
 }
 
-// Verify holds the origin against what is wanted as it would be without any rule
-// that is open to the world: whether these can go is what is to be known. It
-// waits for the groups that were made to be seen at the interfaces.
+// Verify checks what the origin lets in without any rule that is open to the world, because the question is whether these
+// can go. It waits until the groups that were created are visible at the interfaces.
 func (s *Setup) Verify(ctx context.Context) (*coverage.Report, *State, error) {
 	var state *State
 	_, err := s.await(ctx, func() (seen bool, err error) {
@@ -258,7 +255,7 @@ func (s *Setup) Verify(ctx context.Context) (*coverage.Report, *State, error) {
 	return coverage.Judge(withoutWorld(state.Scene), s.Question), state, nil
 }
 
-// seen reports whether all that is attached is seen at all interfaces.
+// seen reports whether everything that is attached is visible at all interfaces.
 func (state *State) seen() bool {
 	for _, subject := range state.Scene.Subjects {
 		for _, g := range state.Made {

@@ -9,25 +9,24 @@ import (
 
 	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/secgroup"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 )
 
-// An UndoPlan takes back what setups have made.
+// An UndoPlan undoes what setups have done.
 type UndoPlan struct {
 	Steps []Step
-	// ShutOut are the interfaces at which part of what is wanted gets in now,
-	// and does not any more when the groups are detached.
+	// ShutOut are the interfaces at which part of what is wanted gets in now, and no longer would without the groups.
 	ShutOut []string
 }
 
-// ProposeUndo plans to detach and delete the groups that setups have made. It
-// changes nothing. An origin that is gone leaves its groups behind, which can be
-// deleted all the same.
+// ProposeUndo plans to detach and delete the groups that setups have created. It changes nothing. If the origin is gone,
+// the groups that it left behind are deleted all the same.
 //
-// Without ports it is about those of the groups.
+// Without ports, the ports of the groups count.
 func (s *Setup) ProposeUndo(ctx context.Context) (*State, *UndoPlan, error) {
 	if len(s.Ports) == 0 {
 		made, err := s.made(ctx)
@@ -81,7 +80,7 @@ func (s *Setup) ProposeUndo(ctx context.Context) (*State, *UndoPlan, error) {
 	return state, plan, nil
 }
 
-// elsewhere refuses to take back groups that somebody has attached to more.
+// elsewhere refuses to undo groups that somebody has attached elsewhere too.
 func (s *Setup) elsewhere(ctx context.Context, state *State) error {
 	var groups []secgroup.Group
 	for _, g := range state.Made {
@@ -98,13 +97,13 @@ func (s *Setup) elsewhere(ctx context.Context, state *State) error {
 		}
 	}
 	if len(more) > 0 {
-		return fmt.Errorf("the groups of %s are attached to %s as well, which no setup of %[1]s has done: nothing is taken back; detach them there first, once CloudFront gets in by other groups", s.Origin, few(more))
+		return hint.New(fmt.Sprintf("the groups of %s are attached to %s as well, which setup of %[1]s did not do: nothing was undone", s.Origin, few(more)),
+			"detach them there first, once CloudFront gets in through other groups")
 	}
 	return nil
 }
 
-// without returns the interfaces at which less gets in without the groups that
-// were made.
+// without returns the interfaces at which less gets in without the groups that were created.
 func (s *Setup) without(state *State) []string {
 	now := coverage.Judge(state.Scene, s.Question)
 	then := coverage.Judge(only(state.Scene, func(g secgroup.Group, _ secgroup.Rule) bool { return !state.has(g.ID) }), s.Question)
@@ -130,8 +129,7 @@ func blocked(subject coverage.SubjectReport) string {
 	return strings.Join(parts, "\n")
 }
 
-// remove deletes a group that a setup has made. AWS may take a while to see that
-// it is attached nowhere any more.
+// remove deletes a group that a setup has created. AWS may take a while to see that it is no longer attached anywhere.
 func (s *Setup) remove(ctx context.Context, id string) error {
 	var last error
 	done, err := s.await(ctx, func() (bool, error) {
@@ -139,7 +137,7 @@ func (s *Setup) remove(ctx context.Context, id string) error {
 		switch awserr.Code(last) {
 		case "DependencyViolation":
 			return false, nil
-		case "InvalidGroup.NotFound": // an answer was lost on the way
+		case "InvalidGroup.NotFound": // it was deleted, but the answer got lost
 			return true, nil
 		}
 		return last == nil, last

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/secgroup"
 )
 
@@ -14,8 +15,7 @@ import (
 type Opening struct {
 	secgroup.Exposure
 	GroupName string
-	// Advice says why a setup does not close the rule, and what to do. It is
-	// empty for one that can be closed.
+	// Advice says why setup does not close the rule, and what to do. It is empty if the rule can be closed.
 	Advice string
 }
 
@@ -27,8 +27,8 @@ func (o Opening) String() string {
 	return text
 }
 
-// Openings returns the rules that open the ports to the world, of an origin at
-// which all that is wanted gets in without them.
+// Openings returns the rules that open the ports to the world, of an origin at which everything that is wanted gets in
+// without them.
 func (s *Setup) Openings(ctx context.Context, state *State) ([]Opening, error) {
 	var openings []Opening
 	var exposed []secgroup.Group
@@ -42,15 +42,15 @@ func (s *Setup) Openings(ctx context.Context, state *State) ([]Opening, error) {
 			o := Opening{Exposure: x, GroupName: g.Name}
 			switch cluster := cmp.Or(kubernetes(g.Tags), state.Owner.Cluster); {
 			case cluster != "":
-				o.Advice = fmt.Sprintf("The Kubernetes cluster %s would bring it back: narrow it there once CloudFront gets in by prefix lists, see docs/prefix-lists.md.", cluster)
+				o.Advice = fmt.Sprintf("The Kubernetes cluster %s would restore it: narrow it there once CloudFront gets in through prefix lists, see docs/prefix-lists.md.", cluster)
 			case !s.wants(secgroup.FamilyOf(x.Rule.Source.Prefix)):
-				o.Advice = fmt.Sprintf("It is of %s, and no %[1]s range is wanted here, so it is not known who of CloudFront gets in by it: "+
-					"ask for both families and for a service that has ranges of it.", secgroup.FamilyOf(x.Rule.Source.Prefix))
+				o.Advice = fmt.Sprintf("It is a rule for %s, and no %[1]s range is wanted here, so setup cannot tell whether CloudFront uses it: "+
+					"ask for both families, and for a service that has such ranges.", secgroup.FamilyOf(x.Rule.Source.Prefix))
 			case !x.Rule.Within(s.Ports):
-				o.Advice = fmt.Sprintf("It opens more than port %s, and to close it closes that too. Find out what else needs it, give that a rule of its own, and revoke this one; "+
+				o.Advice = fmt.Sprintf("It opens more than port %s, and closing it would close the rest too. Find out what else needs it, give that a rule of its own, and revoke this one; "+
 					"or name all its ports with --port.", portList(s.Ports))
 				if x.Rule.Protocol != "tcp" {
-					o.Advice = "It opens every protocol and port, and to close it closes all of them. Find out what else needs it, give that a rule of its own, and revoke this one."
+					o.Advice = "It opens every protocol and port, and closing it would close them all. Find out what else needs it, give that a rule of its own, and revoke this one."
 				}
 			}
 			openings = append(openings, o)
@@ -68,14 +68,13 @@ func (s *Setup) Openings(ctx context.Context, state *State) ([]Opening, error) {
 			continue
 		}
 		if shut := s.shutOut(state, subjects, o.GroupID); len(shut) > 0 {
-			openings[i].Advice = fmt.Sprintf("The group is attached to %s as well, where it may be all that lets CloudFront in: set that up first, then run this again.", few(shut))
+			openings[i].Advice = fmt.Sprintf("The group is attached to %s as well, where it may be all that lets CloudFront in: set up that origin first, then run this again.", few(shut))
 		}
 	}
 	return openings, nil
 }
 
-// wants reports whether ranges of a family are wanted: of another one it is not
-// known whether CloudFront connects by it.
+// wants reports whether ranges of a family are wanted. Whether CloudFront connects over another family is not known.
 func (s *Setup) wants(f secgroup.Family) bool {
 	ranges := s.Question.Wanted.IPv4
 	if f == secgroup.IPv6 {
@@ -84,8 +83,8 @@ func (s *Setup) wants(f secgroup.Family) bool {
 	return slices.Contains(s.Question.Families, f) && len(ranges) > 0
 }
 
-// shutOut returns the interfaces besides the origin's at which not all that is
-// wanted gets in without the rules of a group that are open to the world.
+// shutOut returns the interfaces, other than the origin's, at which part of what is wanted gets in only through rules of
+// the group that are open to the world.
 func (s *Setup) shutOut(state *State, subjects []coverage.Subject, group string) []string {
 	var shut []string
 	for _, subject := range subjects {
@@ -94,7 +93,7 @@ func (s *Setup) shutOut(state *State, subjects []coverage.Subject, group string)
 		if !slices.ContainsFunc(subject.Groups, here) || slices.ContainsFunc(state.Scene.Subjects, ours) {
 			continue
 		}
-		// The prefix lists of others are not read: what they let in is not counted.
+		// Other people's prefix lists are not read: what they let in does not count.
 		if !s.letsIn(withoutWorld(&coverage.Scene{Subjects: []coverage.Subject{subject}})) {
 			shut = append(shut, subject.Interface.ID)
 		}
@@ -102,9 +101,8 @@ func (s *Setup) shutOut(state *State, subjects []coverage.Subject, group string)
 	return shut
 }
 
-// Closing returns the steps that close those of the approved openings that can
-// be closed, as things are now. All that is wanted has to get in without them at
-// every interface, or there is an error.
+// Closing returns the steps that close the approved openings, as far as they can be closed now. It is an error if not
+// everything that is wanted gets in without them at every interface.
 func (s *Setup) Closing(ctx context.Context, approved []Opening) (*State, []Step, error) {
 	report, state, err := s.Verify(ctx)
 	if err != nil {
@@ -131,8 +129,7 @@ func (s *Setup) Closing(ctx context.Context, approved []Opening) (*State, []Step
 	return state, steps, nil
 }
 
-// NotOpen says where not all that is wanted gets in without the rules that are
-// open to the world.
+// NotOpen says where part of what is wanted may get in only through the rules that are open to the world.
 func (s *Setup) NotOpen(report *coverage.Report) error {
 	var where []string
 	for _, subject := range report.Subjects {
@@ -140,5 +137,5 @@ func (s *Setup) NotOpen(report *coverage.Report) error {
 			where = append(where, subject.Interface.ID)
 		}
 	}
-	return fmt.Errorf("without the rules that are open to the world, not all of CloudFront is known to get in at %s, so these are left as they are: cfsg check shows what is missing", few(where))
+	return hint.New(fmt.Sprintf("at %s, CloudFront may not get in completely without the rules that are open to the world, so they stay", few(where)), "cfsg check shows what is missing")
 }
