@@ -25,8 +25,8 @@ type Config struct {
 	TagKey    string
 	Regions   []string // empty means the region the function runs in
 	RoleARNs  []string // of other accounts to sync as well
-	// MemberAccounts are other accounts to sync, each through its role MemberRoleName, unless RoleARNs has a role of that
-	// account.
+	// MemberAccounts are other accounts to sync, each through its role MemberRoleName, unless RoleARNs has a role of
+	// that account.
 	MemberAccounts []string
 	MemberRoleName string
 	// ExternalID is what the trust policies of the roles ask for; empty if they ask for none.
@@ -45,8 +45,8 @@ func FromEnv(getenv func(string) string) (Config, error) {
 	return Read(func(variable string) (place, value string) { return variable, getenv(variable) })
 }
 
-// Read reads the settings. For each variable, lookup returns its value and where that comes from, such as a flag, so that
-// the error can name it. The error names every place with a bad value, in one line.
+// Read reads the settings. For each variable, lookup returns its value and where that comes from, such as a flag, so
+// that the error can name it. The error names every place with a bad value, in one line.
 func Read(lookup func(variable string) (place, value string)) (Config, error) {
 	var c Config
 	found := map[string]*setting{}

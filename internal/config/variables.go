@@ -103,8 +103,8 @@ func pattern(expression string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
 }
 
-// maxTagKey leaves room for what is added to the tag key: suffixes in a tag's key, which may have 128 characters, and the
-// services and a time in a rule's description.
+// maxTagKey leaves room for what is added to the tag key: suffixes in a tag's key, which may have 128 characters, and
+// the services and a time in a rule's description.
 const maxTagKey = 100
 
 func parseTagKey(c *Config, s string) error {

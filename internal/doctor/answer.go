@@ -187,8 +187,8 @@ func judgeStatus(status int) (f Finding, ok bool) {
 	return f, false
 }
 
-// judgeRedirect returns what is wrong with a redirect. CloudFront does not follow redirects, but passes them on.
-// See "Redirects" in [pageBehavior].
+// judgeRedirect returns what is wrong with a redirect. CloudFront does not follow redirects, but passes them on. See
+// "Redirects" in [pageBehavior].
 func (w *walk) judgeRedirect(response *http.Response) (f Finding, ok bool) {
 	location := response.Header.Get("Location")
 	if response.StatusCode < 300 || response.StatusCode > 399 || location == "" {

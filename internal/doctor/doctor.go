@@ -48,8 +48,8 @@ const (
 	MaxConcurrency = 100
 )
 
-// Run walks through the causes of a 504 in the order in which a request meets them. It waits no longer for anything than
-// CloudFront does. If the context ends, the report says what was found until then, and what was not checked.
+// Run walks through the causes of a 504 in the order in which a request meets them. It waits no longer for anything
+// than CloudFront does. If the context ends, the report says what was found until then, and what was not checked.
 func Run(ctx context.Context, o Options) *Report {
 	w := newWalk(o)
 	for _, c := range w.checks() {
@@ -132,8 +132,8 @@ type Settings struct {
 	KeepAliveTimeout   time.Duration
 }
 
-// retransmission is how long TCP waits for an answer to the first packet of a connection before it sends it again. After
-// that, it waits twice as long each time. See RFC 6298, 2.1 and 5.5.
+// retransmission is how long TCP waits for an answer to the first packet of a connection before it sends it again.
+// After that, it waits twice as long each time. See RFC 6298, 2.1 and 5.5.
 const retransmission = time.Second
 
 // slowConnect is how long is too long for connecting. If it takes a second, a packet got lost or met a full backlog.

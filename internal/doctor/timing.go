@@ -77,8 +77,8 @@ type measurement struct {
 	failure                        failure
 }
 
-// measure sends requests to the addresses that answer, in turn. Each sender has a connection of its own, which it reuses
-// if keep is set. Requests that the end of the context cuts off are not counted.
+// measure sends requests to the addresses that answer, in turn. Each sender has a connection of its own, which it
+// reuses if keep is set. Requests that the end of the context cuts off are not counted.
 func (w *walk) measure(ctx context.Context, what string, requests, concurrency int, keep bool) *Timing {
 	var (
 		mu      sync.Mutex

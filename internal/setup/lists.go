@@ -29,8 +29,8 @@ type List struct {
 }
 
 // madeLists returns the prefix lists that a setup has created for the origin, IPv4 first. The page of
-// DescribeManagedPrefixLists does not mention tag filters, but EC2 accepts them: Terraform's aws_ec2_managed_prefix_lists
-// relies on them.
+// DescribeManagedPrefixLists does not mention tag filters, but EC2 accepts them: Terraform's
+// aws_ec2_managed_prefix_lists relies on them.
 // https://registry.terraform.io/providers/hashicorp/aws/latest/docs/data-sources/ec2_managed_prefix_lists
 func (s *Setup) madeLists(ctx context.Context) ([]List, error) {
 	pages := ec2.NewDescribeManagedPrefixListsPaginator(s.api(), &ec2.DescribeManagedPrefixListsInput{
@@ -62,8 +62,8 @@ func (s *Setup) madeLists(ctx context.Context) ([]List, error) {
 	return lists, nil
 }
 
-// proposeLists plans a prefix list for each address family. The tool that owns the groups refers to them in rules of its
-// own.
+// proposeLists plans a prefix list for each address family. The tool that owns the groups refers to them in rules of
+// its own.
 func (s *Setup) proposeLists(ctx context.Context, state *State, plan *Plan) error {
 	var names []string
 	var sizes []int
@@ -229,8 +229,8 @@ func (s *Setup) referred(ctx context.Context, lists []List) error {
 	return nil
 }
 
-// removeList deletes a prefix list. EC2 answers before the list is gone; if a group refers to the list, EC2 says so only
-// afterwards. See
+// removeList deletes a prefix list. EC2 answers before the list is gone; if a group refers to the list, EC2 says so
+// only afterwards. See
 // https://github.com/hashicorp/terraform-provider-aws/issues/20991
 func (s *Setup) removeList(ctx context.Context, id string) error {
 	_, err := s.EC2.DeleteManagedPrefixList(ctx, &ec2.DeleteManagedPrefixListInput{PrefixListId: aws.String(id)})

@@ -23,15 +23,14 @@ import (
 type State struct {
 	// Scene has the origin's network interfaces with all their groups.
 	Scene *coverage.Scene
-	// Places are where groups are attached: the load balancer, or each
-	// network interface.
+	// Places are where groups are attached: the load balancer, or each network interface.
 	Places []Place
 	// Made are the groups that a setup has created for the origin, by name.
 	Made []Group
 	// Owner is the tool that owns the load balancer, or if none does, one that owns a group.
 	Owner Owner
-	// ByList is set if CloudFront is to get in through prefix lists that the owner's rules refer to. Lists are those that a
-	// setup has created.
+	// ByList is set if CloudFront is to get in through prefix lists that the owner's rules refer to. Lists are those
+	// that a setup has created.
 	ByList bool
 	Lists  []List
 	// VPC is the interfaces' VPC.
@@ -98,8 +97,8 @@ func (s *Setup) Look(ctx context.Context) (*State, error) {
 	return state, nil
 }
 
-// changeable refuses an interface that only an AWS service can change.
-// See https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/requester-managed-eni.html
+// changeable refuses an interface that only an AWS service can change. See
+// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/requester-managed-eni.html
 func changeable(i *coverage.Interface) error {
 	if !i.RequesterManaged {
 		return nil
@@ -112,8 +111,8 @@ func changeable(i *coverage.Interface) error {
 	return hint.New(fmt.Sprintf("%s (%s) is managed by an AWS service, and only that service can attach groups to it", i.ID, i.Description), "attach them there, and tag them as the README says")
 }
 
-// lookAtBalancer finds a load balancer. It refuses one that cannot have groups, or that CloudFront does not reach by its
-// published ranges.
+// lookAtBalancer finds a load balancer. It refuses one that cannot have groups, or that CloudFront does not reach by
+// its published ranges.
 func (s *Setup) lookAtBalancer(ctx context.Context, state *State) error {
 	name := s.Origin.Name
 	found, err := s.ELB.DescribeLoadBalancers(ctx, &elb.DescribeLoadBalancersInput{Names: []string{name}})

@@ -12,9 +12,8 @@ import (
 // An Owner is the tool that owns an origin's groups, as far as tags show.
 type Owner struct {
 	Cluster string // the Kubernetes cluster whose load balancer controller it is
-	// Kind is what the controller created the load balancer for: ingress, service,
-	// gateway, or empty. Object is its NAMESPACE/NAME, or the name of a group of
-	// Ingresses.
+	// Kind is what the controller created the load balancer for: ingress, service, gateway, or empty. Object is its
+	// NAMESPACE/NAME, or the name of a group of Ingresses.
 	Kind, Object string
 	Stack        string // the CloudFormation stack
 	Terraform    bool   // a tag that many people set says so

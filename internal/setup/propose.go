@@ -272,8 +272,8 @@ func (s *Setup) letsIn(scene *coverage.Scene) bool {
 	return coverage.Judge(scene, s.Question).Verdict == coverage.Open
 }
 
-// keptOnly returns a scene with only those rules that are kept up to date: this tool's own in tagged groups, and those that
-// refer to prefix lists.
+// keptOnly returns a scene with only those rules that are kept up to date: this tool's own in tagged groups, and those
+// that refer to prefix lists.
 func (s *Setup) keptOnly(scene *coverage.Scene) *coverage.Scene {
 	return only(scene, func(g secgroup.Group, r secgroup.Rule) bool {
 		_, tagged := g.Tags[s.Engine.TagKey]

@@ -1,9 +1,9 @@
 // Package setup turns an origin into one that lets in CloudFront and nobody else, and back.
 //
-// It looks at the origin ([Setup.Look]), proposes steps as values ([Setup.Propose]), takes them ([Setup.Take]), verifies
-// the result at every network interface ([Setup.Verify]), and only then finds out which rules that are open to the world
-// can go ([Setup.Openings]). Each part starts from what AWS shows and not from what an earlier part did, so you can stop
-// anywhere and start again.
+// It looks at the origin ([Setup.Look]), proposes steps as values ([Setup.Propose]), takes them ([Setup.Take]),
+// verifies the result at every network interface ([Setup.Verify]), and only then finds out which rules that are open to
+// the world can go ([Setup.Openings]). Each part starts from what AWS shows and not from what an earlier part did, so
+// you can stop anywhere and start again.
 package setup
 
 import (
@@ -36,8 +36,7 @@ type Setup struct {
 	Question coverage.Question
 	// Ranges are what the engine's rules let in.
 	Ranges []netip.Prefix
-	// RulesPerGroup and GroupsPerInterface are the quotas L-0EA8095F and
-	// L-2AFB9258.
+	// RulesPerGroup and GroupsPerInterface are the quotas L-0EA8095F and L-2AFB9258.
 	RulesPerGroup, GroupsPerInterface int
 	// Patience is how long to wait until AWS shows everywhere what was done.
 	Patience time.Duration
@@ -84,14 +83,14 @@ func (o Origin) selector() coverage.Selector {
 	}
 }
 
-// markKey is the key of the tag that marks groups created by a setup. A later run continues with these groups, and an undo
-// removes them.
+// markKey is the key of the tag that marks groups created by a setup. A later run continues with these groups, and an
+// undo removes them.
 func (s *Setup) markKey() string { return s.Engine.TagKey + "-setup" }
 
 // most is how many security groups an origin can have.
 //
-// The groups of an interface times the rules of a group may not exceed 1,000, and a load balancer can have five groups at
-// most, whatever the quota of an interface. See
+// The groups of an interface times the rules of a group may not exceed 1,000, and a load balancer can have five groups
+// at most, whatever the quota of an interface. See
 // https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html and
 // https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/4789
 func (s *Setup) most() int {

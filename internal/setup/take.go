@@ -19,8 +19,8 @@ import (
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 )
 
-// Take takes the steps in order, up to the first that fails, and calls taken after each. When the context ends, it finishes
-// the step under way: if a call is given up, nobody knows whether it took effect.
+// Take takes the steps in order, up to the first that fails, and calls taken after each. When the context ends, it
+// finishes the step under way: if a call is given up, nobody knows whether it took effect.
 func (s *Setup) Take(ctx context.Context, state *State, steps []Step, taken func(Step)) error {
 	for i, step := range steps {
 		if err := ctx.Err(); err != nil {
@@ -113,7 +113,8 @@ func (s *Setup) create(ctx context.Context, state *State, name string) error {
 	if err != nil && awserr.Code(err) != "InvalidGroup.Duplicate" {
 		return explain(fmt.Errorf("create security group %s: %w", name, err), "ec2:CreateSecurityGroup and, for its tags, ec2:CreateTags")
 	}
-	// If the answer got lost and the call was repeated, the duplicate is ours. EC2 may show a new group only after a while.
+	// If the answer got lost and the call was repeated, the duplicate is ours. EC2 may show a new group only after a
+	// while.
 	found, lookErr := s.await(ctx, func() (bool, error) {
 		_, err := s.named(ctx, name)
 		if _, none := errors.AsType[*NotFoundError](err); none {
@@ -174,8 +175,8 @@ func (s *Setup) tag(ctx context.Context, state *State, id string) error {
 	return nil
 }
 
-// seal revokes the outbound rules of a new group, which by default let everything out, even what the origin's own groups
-// do not. See
+// seal revokes the outbound rules of a new group, which by default let everything out, even what the origin's own
+// groups do not. See
 // https://docs.aws.amazon.com/vpc/latest/userguide/creating-security-groups.html
 func (s *Setup) seal(ctx context.Context, name string) error {
 	g, err := s.named(ctx, name)
@@ -239,8 +240,8 @@ func (s *Setup) groupsAt(ctx context.Context, place Place) ([]string, error) {
 	return idsOf(scene.Subjects[0].Groups), nil
 }
 
-// Verify checks what the origin lets in without any rule that is open to the world, because the question is whether these
-// can go. It waits until the groups that were created are visible at the interfaces.
+// Verify checks what the origin lets in without any rule that is open to the world, because the question is whether
+// these can go. It waits until the groups that were created are visible at the interfaces.
 func (s *Setup) Verify(ctx context.Context) (*coverage.Report, *State, error) {
 	var state *State
 	_, err := s.await(ctx, func() (seen bool, err error) {

@@ -23,8 +23,8 @@ type UndoPlan struct {
 	ShutOut []string
 }
 
-// ProposeUndo plans to detach and delete the groups that setups have created. It changes nothing. If the origin is gone,
-// the groups that it left behind are deleted all the same.
+// ProposeUndo plans to detach and delete the groups that setups have created. It changes nothing. If the origin is
+// gone, the groups that it left behind are deleted all the same.
 //
 // Without ports, the ports of the groups count.
 func (s *Setup) ProposeUndo(ctx context.Context) (*State, *UndoPlan, error) {

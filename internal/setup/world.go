@@ -83,8 +83,8 @@ func (s *Setup) wants(f secgroup.Family) bool {
 	return slices.Contains(s.Question.Families, f) && len(ranges) > 0
 }
 
-// shutOut returns the interfaces, other than the origin's, at which part of what is wanted gets in only through rules of
-// the group that are open to the world.
+// shutOut returns the interfaces, other than the origin's, at which part of what is wanted gets in only through rules
+// of the group that are open to the world.
 func (s *Setup) shutOut(state *State, subjects []coverage.Subject, group string) []string {
 	var shut []string
 	for _, subject := range subjects {
