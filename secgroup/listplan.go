@@ -284,11 +284,12 @@ func (e *ListShortageError) Error() string {
 		ways = append(ways, fmt.Sprintf("enlarge %s with aws ec2 modify-managed-prefix-list --prefix-list-id %[1]s --max-entries %d, for which each security group that refers to it must have room in its quota of rules (L-0EA8095F)",
 			e.ListID, e.MaxEntries))
 	}
-	more := fmt.Sprintf("make one more list of %s, tag it %s and %s, ", e.Family, tag(e.TagKey, "ranges"), tag(e.TagKey+poolSuffix, e.Pool))
+	more := fmt.Sprintf("make one more list of %s, ", e.Family)
+	tags := tag(e.TagKey, "ranges") + " and " + tag(e.TagKey+poolSuffix, e.Pool)
 	if e.Own { // without the tag it would not share with the new one
-		more += fmt.Sprintf("refer to it wherever %s is referred to, and only then tag %[1]s %s as well", e.ListID, tag(e.TagKey+poolSuffix, e.Pool))
-	} else {
-		more += "and refer to it wherever the others of the pool are referred to"
+		more += fmt.Sprintf("tag it %s, refer to it wherever %s is referred to, and only then tag %[2]s %s as well", tags, e.ListID, tag(e.TagKey+poolSuffix, e.Pool))
+	} else { // a run that comes first may move entries to it
+		more += fmt.Sprintf("refer to it wherever the others of the pool are referred to, and only then tag it %s", tags)
 	}
 	return text + ": " + strings.Join(append(ways, more), "; or ")
 }

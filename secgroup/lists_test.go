@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
@@ -610,5 +611,47 @@ func TestUnreadableListFailsAlone(t *testing.T) {
 	}
 	if len(w.owned(bad)) != 1 || len(w.owned(good)) != 2 {
 		t.Errorf("they hold %v and %v", w.owned(bad), w.owned(good))
+	}
+}
+
+// Whoever follows what a shortage in a pool says shuts nobody out, whichever run
+// comes in between: a list that holds entries is referred to.
+func TestListShortageOfAPoolIsMendedWithoutAGap(t *testing.T) {
+	w := newListWorld(ec2sim.Options{})
+	wide, halves := cut("18.64.0.0/24", 1), cut("18.64.0.0/25", 1)
+	halves = append(halves, cut("18.64.0.128/26", 2)...)
+	full := w.create(t, "ranges", "web", 1, entriesFrom(wide, oldEntry)...)
+	w.wants(halves)
+	req := listRequest(halves)
+	pools, err := w.sync(t.Context(), t, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, ok := errors.AsType[*ListShortageError](pools[0].Err)
+	if want := "make one more list of IPv4, refer to it wherever the others of the pool are referred to, and only then tag it " +
+		testKey + "=ranges and " + testKey + "-pool=web"; !ok || !strings.HasSuffix(short.Error(), want) {
+		t.Fatalf("got %v", pools[0].Err)
+	}
+	more, err := w.here.CreatePrefixList(ec2sim.PrefixList{Name: "more", Family: "IPv4", MaxEntries: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = w.sync(t.Context(), t, req); err != nil || len(w.lists[more.ID].Entries) > 0 || len(w.owned(full)) != 1 {
+		t.Fatalf("before it is tagged: %v, they have %v and %v", err, w.owned(full), w.lists[more.ID].Entries)
+	}
+	for _, tag := range []string{testKey, testKey + poolSuffix} { // one after the other, and a run in between
+		value := map[string]string{testKey: "ranges", testKey + poolSuffix: "web"}[tag]
+		if _, err := w.api.CreateTags(t.Context(), &ec2.CreateTagsInput{Resources: []string{more.ID}, Tags: []types.Tag{{Key: &tag, Value: &value}}}); err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range w.here.PrefixLists() { // with the tag
+			w.lists[l.ID] = l
+		}
+		if pools, err = w.sync(t.Context(), t, req); err != nil || len(w.wrong)+len(w.gaps) > 0 {
+			t.Fatal(err, w.wrong, w.gaps)
+		}
+	}
+	if pools[0].Err != nil || len(w.owned(full))+len(w.owned(more.ID)) != 3 {
+		t.Errorf("%v, they have %v and %v", pools[0].Err, w.owned(full), w.owned(more.ID))
 	}
 }
