@@ -226,6 +226,7 @@ func (r *setupRun) setup(ctx context.Context) error {
 		if err := r.closeWorld(ctx); err != nil {
 			return err
 		}
+		r.doc.ForOwner = r.Narrowing(state, r.world)
 	}
 	r.doc.leave(r)
 	return r.showEnd()

@@ -40,8 +40,9 @@ type setupDocument struct {
 	OpenToWorld []worldRule      `json:"openToWorld"`
 	// ShutOut are the interfaces at which an undo shuts CloudFront out.
 	ShutOut []string `json:"shutOut"`
-	// ForOwner is what the tool that owns the groups has to do so that CloudFront
-	// gets in by the lists; null where there is nothing to do.
+	// ForOwner is what the owner of the groups has to do next, so that CloudFront
+	// gets in by the lists and then nobody else does; null where there is nothing
+	// to do.
 	ForOwner *setup.Handover `json:"forOwner"`
 	Left     []string        `json:"left"`
 }

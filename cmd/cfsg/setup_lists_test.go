@@ -94,7 +94,7 @@ func TestSetupByList(t *testing.T) {
 	}
 	o.filled()
 	lists := o.made()
-	annotate := "\n    kubectl annotate ingress --namespace shop web alb.ingress.kubernetes.io/security-group-prefix-lists=" + lists[0].ID + "," + lists[1].ID + "\n"
+	annotate := "\n    kubectl annotate ingress --namespace shop web alb.ingress.kubernetes.io/security-group-prefix-lists=" + lists[0].ID + "," + lists[1].ID + " alb.ingress.kubernetes.io/inbound-cidrs=0.0.0.0/0,::/0\n"
 	if !strings.Contains(stdout, annotate) || strings.Contains(stdout, "no rule opens that to the world") {
 		t.Errorf("%q is not in\n%s", annotate, stdout)
 	}
@@ -102,7 +102,14 @@ func TestSetupByList(t *testing.T) {
 	if again := o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes", "--close-world"); len(o.mutating()) > 0 || !strings.Contains(again, annotate) {
 		t.Errorf("again: calls %v\n%s", o.mutating(), again)
 	}
-	// The controller does what it was told to: nobody else gets in, and CloudFront always has.
+	// The controller does what it was told to, and adds rules. Only then is it told to
+	// take others away: whichever it does first, CloudFront gets in.
+	o.refer(false)
+	o.ResetCalls()
+	stdout = o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes", "--close-world")
+	if narrow := "\n    kubectl annotate ingress --namespace shop web alb.ingress.kubernetes.io/inbound-cidrs-\n"; len(o.mutating()) > 0 || !strings.Contains(stdout, narrow) || strings.Contains(stdout, annotate) {
+		t.Errorf("calls %v, %q is not in\n%s", o.mutating(), narrow, stdout)
+	}
 	o.refer(true)
 	stdout = o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes", "--close-world")
 	if len(o.mutating()) > 0 || strings.Contains(stdout, "kubectl") || !strings.Contains(stdout, "no rule opens that to the world") {
@@ -135,10 +142,16 @@ func TestSetupByListKeepsWhatShutsOut(t *testing.T) {
 	}
 	// A controller writes a rule for each listener, and has no room for these.
 	o = newOriginSite(t, strings.Replace(clusterShop, `["HTTPS:443"]`, `["HTTPS:443", "HTTP:80"]`, 1))
-	o.here().SetQuota(19)
+	o.here().SetQuota(10)
 	code, _, stderr := o.shop("--yes")
-	if code != exitError || len(o.mutating()) > 0 || !strings.Contains(stderr, "a rule for each list on 2 ports counts as 20 rules, and a security group of load balancer shop can have 19\nhint: raise quota L-0EA8095F") {
+	if code != exitError || len(o.mutating()) > 0 || !strings.Contains(stderr, "a rule for each list on 2 ports counts as 10 rules, next to the 1 it has, and a security group of load balancer shop can have 10\nhint: raise quota L-0EA8095F") {
 		t.Errorf("exit code %d, calls %v, %s", code, o.mutating(), stderr)
+	}
+	// Lists with one place to spare find room beside what there is.
+	o.here().SetQuota(20)
+	o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes")
+	if lists := o.made(); len(lists) != 2 || lists[0].MaxEntries != 3 || lists[1].MaxEntries != 2 {
+		t.Errorf("they are %+v", lists)
 	}
 }
 
@@ -146,8 +159,8 @@ func TestSetupByListKeepsWhatShutsOut(t *testing.T) {
 func TestSetupByListForEachOwner(t *testing.T) {
 	cases := []struct{ name, tags, text, paste string }{
 		{"Service", `"elbv2.k8s.aws/cluster": "prod", "service.k8s.aws/stack": "shop/web"`, "Service shop/web", "kubectl annotate service --namespace shop web service.beta.kubernetes.io/aws-load-balancer-security-group-prefix-lists=pl-"},
-		{"Gateway", `"elbv2.k8s.aws/cluster": "prod", "gateway.k8s.aws.alb/stack": "shop/web"`, "LoadBalancerConfiguration of Gateway shop/web", "spec:\n  securityGroupPrefixes: [pl-"},
-		{"group of Ingresses", `"elbv2.k8s.aws/cluster": "prod", "ingress.k8s.aws/stack": "web"`, "cluster prod", "alb.ingress.kubernetes.io/security-group-prefix-lists: pl-"},
+		{"Gateway", `"elbv2.k8s.aws/cluster": "prod", "gateway.k8s.aws.alb/stack": "shop/web"`, "LoadBalancerConfiguration of Gateway shop/web", "]\n  sourceRanges: [\"0.0.0.0/0\", \"::/0\"]"},
+		{"group of Ingresses", `"elbv2.k8s.aws/cluster": "prod", "ingress.k8s.aws/stack": "web"`, "cluster prod", "alb.ingress.kubernetes.io/inbound-cidrs: \"0.0.0.0/0,::/0\""},
 		{"another controller", `"kubernetes.io/cluster/prod": "owned"`, "cluster prod", "alb.ingress.kubernetes.io/security-group-prefix-lists: pl-"},
 		{"CloudFormation", `"aws:cloudformation:stack-name": "edge"`, "stack edge", "    SourcePrefixListId: pl-"},
 		{"Terraform", `"ManagedBy": "terraform"`, "Terraform configuration", "  prefix_list_id    = \"pl-"},

@@ -68,13 +68,14 @@ func (s *Setup) proposeLists(ctx context.Context, state *State, plan *Plan) erro
 	var names []string
 	var sizes []int
 	stale := false
+	size := s.listSize(state, plan)
 	for _, f := range []secgroup.Family{secgroup.IPv4, secgroup.IPv6} {
 		if plan.Rules[f] == 0 {
 			continue
 		}
 		i := slices.IndexFunc(state.Lists, func(l List) bool { return l.Family == f })
 		if i < 0 {
-			l := List{Name: fmt.Sprintf("%s-%s-%s", s.Engine.TagKey, s.Origin.Name, strings.ToLower(f.String())), Family: f, MaxEntries: secgroup.ListSize(plan.Rules[f])}
+			l := List{Name: fmt.Sprintf("%s-%s-%s", s.Engine.TagKey, s.Origin.Name, strings.ToLower(f.String())), Family: f, MaxEntries: size(plan.Rules[f])}
 			plan.Steps = append(plan.Steps, Step{
 				Action: Create, On: l.Name, list: &l,
 				Detail: fmt.Sprintf("a prefix list of up to %d %s entries, %d of them now, tagged %s=ranges", l.MaxEntries, f, plan.Rules[f], s.Engine.TagKey),
@@ -104,20 +105,16 @@ func (s *Setup) proposeLists(ctx context.Context, state *State, plan *Plan) erro
 	return nil
 }
 
-// weigh refuses lists for which a group has no room. A controller writes a rule for each listener, whichever ports are
-// asked for here, and if it finds no room, it may remove other rules first.
+// weigh refuses lists for which a group has no room next to the rules that it has, because those stay until CloudFront
+// gets in by the lists.
 func (s *Setup) weigh(state *State, plan *Plan, sizes []int) error {
-	ports := len(s.Ports)
-	if state.Owner.Cluster != "" {
-		ports = max(ports, len(state.listening))
-	}
-	weight := 0
+	ports, beside, weight := s.listPorts(state), s.besides(state), 0
 	for _, size := range sizes {
 		weight += ports * size
 	}
-	sum := fmt.Sprintf("a rule for each list on %s counts as %d rules", words.Count(ports, "port"), weight)
-	if weight <= s.RulesPerGroup {
-		plan.Notes = append(plan.Notes, fmt.Sprintf("In each group that refers to the lists, %s of %d (quota L-0EA8095F), because the size of a list counts, not the number of its entries.", sum, s.RulesPerGroup))
+	sum := fmt.Sprintf("a rule for each list on %s counts as %d rules, next to the %d it has", words.Count(ports, "port"), weight, beside)
+	if weight+beside <= s.RulesPerGroup {
+		plan.Notes = append(plan.Notes, fmt.Sprintf("In each group that refers to the lists, %s, of %d (quota L-0EA8095F), because the size of a list counts, not the number of its entries.", sum, s.RulesPerGroup))
 		return nil
 	}
 	ways := "raise quota L-0EA8095F (rules per security group)"
@@ -125,6 +122,56 @@ func (s *Setup) weigh(state *State, plan *Plan, sizes []int) error {
 		ways = "let in the compact cover, which needs fewer entries (--service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT), or " + ways
 	}
 	return hint.New(fmt.Sprintf("%s, and a security group of %s can have %d", sum, s.Origin, s.RulesPerGroup), ways)
+}
+
+// listSize returns how large to make a list of so many entries: of the usual size or, if a group has no room for that,
+// with one place to spare.
+func (s *Setup) listSize(state *State, plan *Plan) func(entries int) int {
+	weight := 0
+	for _, n := range plan.Rules {
+		if n > 0 {
+			weight += s.listPorts(state) * secgroup.ListSize(n)
+		}
+	}
+	if weight+s.besides(state) <= s.RulesPerGroup {
+		return secgroup.ListSize
+	}
+	return func(entries int) int { return entries + 1 }
+}
+
+// listPorts returns on how many ports each list is referred to. A controller writes a rule for each listener, whichever
+// ports are asked for here.
+func (s *Setup) listPorts(state *State) int {
+	if state.Owner.Cluster != "" {
+		return max(len(s.Ports), len(state.listening))
+	}
+	return len(s.Ports)
+}
+
+// besides returns how many rules the group that will refer to the lists has already, not counting those that refer to
+// them. Nobody says which group that is: it is taken to be one that is open to the world and, of several, the emptiest.
+func (s *Setup) besides(state *State) int {
+	groups := state.groups()
+	if open := slices.DeleteFunc(slices.Clone(groups), func(g secgroup.Group) bool { return len(s.worldOf(g)) == 0 }); len(open) > 0 {
+		groups = open
+	}
+	least := -1
+	for _, g := range groups {
+		var rules secgroup.Weight
+		for _, r := range g.Ingress {
+			if slices.ContainsFunc(state.Lists, func(l List) bool { return l.ID == r.Source.Reference }) {
+				continue
+			}
+			weight := secgroup.WeightOf(r.Source)
+			for f := range rules {
+				rules[f] += weight[f] * max(1, len(state.Scene.Lists[r.Source.Reference].Entries))
+			}
+		}
+		if n := max(rules[secgroup.IPv4], rules[secgroup.IPv6]); least < 0 || n < least {
+			least = n
+		}
+	}
+	return max(0, least)
 }
 
 // listRequest asks the engine for a run on prefix lists alone.

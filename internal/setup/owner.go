@@ -83,27 +83,75 @@ func (s *Setup) Handover(state *State) Handover {
 	if f := s.uncovered(state); f != "" {
 		return Handover{Text: fmt.Sprintf("Do not refer to the lists yet: the controller would then close what is open to the world, and the load balancer has %s addresses, for which there is no list. Run this again for both families.", f)}
 	}
-	const only = "The controller then lets in the lists instead of everyone, unless you name source ranges as well."
-	namespace, name, named := strings.Cut(state.Owner.Object, "/")
+	// The controller may remove rules before it adds others: up to v2.9 it always does, and later versions do if the
+	// group is nearly full. So everyone is let in until CloudFront gets in by the lists.
+	// https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/3639
+	world, keep := s.worldOf(state.groups()...), ""
+	if len(world) > 0 {
+		keep = " Everyone is let in as before: the controller may remove the old rules before it adds the new ones. Run this again: once CloudFront gets in by the lists, it prints the command that keeps everyone else out."
+	}
+	kind, object, lists, sources := state.Owner.annotations()
 	switch {
-	case state.Owner.Kind == "ingress" && named:
-		return Handover{fmt.Sprintf("Have Ingress %s refer to the lists, and put the annotation into its manifest as well. %s", state.Owner.Object, only), []string{
-			fmt.Sprintf("kubectl annotate ingress --namespace %s %s alb.ingress.kubernetes.io/security-group-prefix-lists=%s", namespace, name, ids),
-		}}
-	case state.Owner.Kind == "service" && named:
-		return Handover{fmt.Sprintf("Have Service %s refer to the lists, and put the annotation into its manifest as well. %s", state.Owner.Object, only), []string{
-			fmt.Sprintf("kubectl annotate service --namespace %s %s service.beta.kubernetes.io/aws-load-balancer-security-group-prefix-lists=%s", namespace, name, ids),
-		}}
+	case object != "":
+		command := fmt.Sprintf("kubectl annotate %s %s%s", kind, object, lists+"="+ids)
+		if len(world) > 0 {
+			command += " " + sources + "=" + strings.Join(world, ",")
+		}
+		return Handover{fmt.Sprintf("Have %s %s refer to the lists, and add the same annotations to its manifest.%s", strings.ToUpper(kind[:1])+kind[1:], state.Owner.Object, keep), []string{command}}
 	case state.Owner.Kind == "gateway":
 		// Some versions keep their default for sourceRanges, the whole world, along with the lists:
 		// https://github.com/kubernetes-sigs/aws-load-balancer-controller/blob/main/pkg/gateway/model/model_build_security_group.go
-		return Handover{fmt.Sprintf("Add this to the LoadBalancerConfiguration of Gateway %s. Add an empty sourceRanges only when you have run this again and it says that CloudFront gets in.", state.Owner.Object), []string{
-			"spec:", "  securityGroupPrefixes: [" + strings.ReplaceAll(ids, ",", ", ") + "]",
-		}}
+		paste := []string{"spec:", "  securityGroupPrefixes: [" + strings.ReplaceAll(ids, ",", ", ") + "]"}
+		if len(world) > 0 {
+			paste = append(paste, `  sourceRanges: ["`+strings.Join(world, `", "`)+`"]`)
+		}
+		return Handover{fmt.Sprintf("Add this to the LoadBalancerConfiguration of Gateway %s. Make sourceRanges empty only when you have run this again and it says that CloudFront gets in.", state.Owner.Object), paste}
 	}
-	return Handover{fmt.Sprintf("Have the controller of cluster %s refer to the lists: docs/prefix-lists.md shows how for Ingress, Service and Gateway. For an Ingress, add this annotation. %s", state.Owner.Cluster, only), []string{
-		"alb.ingress.kubernetes.io/security-group-prefix-lists: " + ids,
+	paste := []string{lists + ": " + ids}
+	if len(world) > 0 {
+		paste = append(paste, sources+`: "`+strings.Join(world, ",")+`"`)
+	}
+	return Handover{fmt.Sprintf("Have the controller of cluster %s refer to the lists: docs/prefix-lists.md shows how for Ingress, Service and Gateway. For an Ingress, add this.%s", state.Owner.Cluster, keep), paste}
+}
+
+// Narrowing returns how the owner of the groups closes what is open to the world, once CloudFront gets in without it. It
+// returns nil if there is nothing to close, or no command that closes it.
+func (s *Setup) Narrowing(state *State, open []Opening) *Handover {
+	kind, object, _, sources := state.Owner.annotations()
+	if len(open) == 0 || object == "" {
+		return nil
+	}
+	return &Handover{fmt.Sprintf("CloudFront gets in by the lists now. Remove the annotation that lets in everyone from %s %s, and from its manifest.", kind, state.Owner.Object), []string{
+		fmt.Sprintf("kubectl annotate %s %s%s-", kind, object, sources),
 	}}
+}
+
+// annotations returns how a command names the object of a controller, empty if it cannot, and the keys of the
+// annotations for prefix lists and source ranges. They are those of an Ingress unless the object is a Service. See
+// https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/ingress/annotations/ and
+// https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/service/annotations/
+func (o Owner) annotations() (kind, object, lists, sources string) {
+	kind, lists, sources = "ingress", "alb.ingress.kubernetes.io/security-group-prefix-lists", "alb.ingress.kubernetes.io/inbound-cidrs"
+	if o.Kind == "service" {
+		kind, lists, sources = "service", "service.beta.kubernetes.io/aws-load-balancer-security-group-prefix-lists", "service.beta.kubernetes.io/load-balancer-source-ranges"
+	}
+	if namespace, name, named := strings.Cut(o.Object, "/"); named && kind == o.Kind {
+		object = fmt.Sprintf("--namespace %s %s ", namespace, name)
+	}
+	return kind, object, lists, sources
+}
+
+// worldOf returns all of IPv4 or IPv6, or both, if rules of the groups open the ports to the world by them.
+func (s *Setup) worldOf(groups ...secgroup.Group) []string {
+	all := map[secgroup.Family]string{secgroup.IPv4: "0.0.0.0/0", secgroup.IPv6: "::/0"}
+	var sources []string
+	for _, g := range groups {
+		for _, x := range secgroup.ExposuresOn(g, s.Ports) {
+			sources = append(sources, all[secgroup.FamilyOf(x.Rule.Source.Prefix)])
+		}
+	}
+	slices.Sort(sources)
+	return slices.Compact(sources)
 }
 
 // uncovered returns a family for which there is no list, although an interface has addresses of it.
