@@ -33,10 +33,12 @@ func Decode(r io.Reader, sel Selection) (*Publication, error) {
 func newSelector(r io.Reader, sel Selection) *decoder {
 	d := newDecoder(r)
 	d.sel, d.found, d.each = sel, make(map[string]bool), d.entry
-	d.mark(sel.Services...)
-	d.mark(sel.Within...)
-	if len(sel.Within) > 0 {
-		d.mark(EC2)
+	d.plain.services = slices.Concat(sel.Services, sel.Within)
+	switch {
+	case len(sel.Within) > 0:
+		d.plain.services = append(d.plain.services, EC2)
+	case d.notesOriginFacing():
+		d.plain.services = append(d.plain.services, CloudFrontOriginFacing)
 	}
 	return d
 }
@@ -58,7 +60,7 @@ type decoder struct {
 	src   *source
 	dec   *jsontext.Decoder
 	sel   Selection
-	marks [][]byte // a part of the name of each service whose entries are looked into
+	plain plainEntries // which entries are passed over; none where it names no services
 
 	each        func(family, jsontext.Value) error // is handed each entry
 	entryReader bytes.Reader                       // both are for one entry at a time
@@ -191,8 +193,8 @@ func (d *decoder) list(f family) error {
 		if err := d.each(f, entry); err != nil {
 			return fmt.Errorf("%s entry %d: %w", f.list, i, err)
 		}
-		if len(d.marks) > 0 {
-			i += d.src.skip(d.mayBeWanted)
+		if len(d.plain.services) > 0 {
+			i += d.src.skip(&d.plain)
 		}
 	}
 }
@@ -208,32 +210,8 @@ func inEntry(err error, i int) error {
 	return err
 }
 
-// mark has the entries of services looked into. A name that holds one that is marked already needs no mark of its own.
-func (d *decoder) mark(services ...string) {
-	for _, service := range services {
-		marked := func(mark []byte) bool { return strings.Contains(service, string(mark)) }
-		if !slices.ContainsFunc(d.marks, marked) {
-			d.marks = append(d.marks, []byte(service))
-		}
-	}
-}
-
-// mayBeWanted reports whether an entry can be one of a wanted service. Nearly all are not, and need not be looked into:
-// they neither contain its name nor an escape sequence that could spell it.
-func (d *decoder) mayBeWanted(entry []byte) bool {
-	for _, mark := range d.marks {
-		if bytes.Contains(entry, mark) {
-			return true
-		}
-	}
-	return bytes.IndexByte(entry, '\\') >= 0
-}
-
 // entry reads an entry, and keeps its prefix if it is wanted or may be taken in.
 func (d *decoder) entry(f family, raw jsontext.Value) error {
-	if !d.mayBeWanted(raw) {
-		return nil
-	}
 	service, text, err := d.serviceAndPrefix(f, raw)
 	if err != nil {
 		return err
@@ -275,12 +253,16 @@ func (d *decoder) note(f family, service, text string) {
 		if p, err := netip.ParsePrefix(text); err == nil {
 			d.ec2 = append(d.ec2, p.Masked())
 		}
-	case service == CloudFrontOriginFacing && len(d.sel.Within) == 0 && slices.Equal(d.sel.Services, []string{CloudFront}):
-		// Among the entries that are looked into because of CLOUDFRONT.
+	case service == CloudFrontOriginFacing && d.notesOriginFacing():
 		if p, err := f.parsePrefix(text); err == nil {
 			d.pub.OriginFacing = append(d.pub.OriginFacing, p)
 		}
 	}
+}
+
+// notesOriginFacing reports whether the ranges of CLOUDFRONT_ORIGIN_FACING are told beside those that are selected.
+func (d *decoder) notesOriginFacing() bool {
+	return len(d.sel.Within) == 0 && slices.Equal(d.sel.Services, []string{CloudFront})
 }
 
 // serviceAndPrefix returns two members of an entry as they are, empty where they are missing or not strings.

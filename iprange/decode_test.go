@@ -551,7 +551,7 @@ func FuzzDecode(f *testing.F) {
 func compareStrictly(t *testing.T, file []byte, p *Publication, err error) {
 	t.Helper()
 	strict := newSelector(bytes.NewReader(file), cloudfront)
-	strict.mark("") // is in every name
+	strict.plain.services = nil // passes over nothing
 	want, strictErr := strict.decode()
 	switch {
 	case strictErr != nil && err == nil && strings.Contains(strictErr.Error(), "duplicate"):

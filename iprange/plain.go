@@ -1,8 +1,74 @@
 package iprange
 
+import "bytes"
+
+// plainEntries finds the entries of a list that no JSON decoder has to see, because they are plain and of other services.
+//
+// A program writes all entries of a list alike: they differ in their values alone. So the text around the values is
+// remembered. Where the next entry has the same, only its values have to be read a byte at a time.
+type plainEntries struct {
+	services []string // whose entries are not passed over
+	last     []byte   // the last entry that was scanned from end to end
+	around   [][]byte // of it: the text up to the first value, between each two, and behind the last
+}
+
+// next returns the length of a comma and the entry behind it at the start of b, if this entry can be passed over. It
+// returns 0 where anything else comes, for a decoder to judge, and -1 where b ends first.
+func (p *plainEntries) next(b []byte) int {
+	if length, alike := p.likeLast(b); alike {
+		return length
+	}
+	length := plainEntry(b)
+	if length > 0 {
+		p.remember(b[:length])
+		length, _ = p.likeLast(b)
+	}
+	return length
+}
+
+// likeLast reports whether b starts with an entry that differs from the last in its values alone, and returns its length,
+// or 0 if a value is the name of one of the services.
+func (p *plainEntries) likeLast(b []byte) (length int, alike bool) {
+	rest := b
+	for i, text := range p.around {
+		if i > 0 {
+			value := rest[:plainLength(rest)]
+			for _, service := range p.services {
+				if service == string(value) {
+					return 0, true
+				}
+			}
+			rest = rest[len(value):]
+		}
+		if !bytes.HasPrefix(rest, text) {
+			return 0, false
+		}
+		rest = rest[len(text):]
+	}
+	return len(b) - len(rest), len(p.around) > 0
+}
+
+// remember keeps a plain entry, and finds the text around its values.
+func (p *plainEntries) remember(entry []byte) {
+	p.last, p.around = append(p.last[:0], entry...), p.around[:0]
+	begin, quotes := 0, 0
+	for at, char := range p.last {
+		if char != '"' {
+			continue
+		}
+		switch quotes++; quotes % 4 { // two for each name, two for its value
+		case 3:
+			p.around = append(p.around, p.last[begin:at+1])
+		case 0:
+			begin = at
+		}
+	}
+	p.around = append(p.around, p.last[begin:])
+}
+
 // plainEntry returns the length of a comma and the entry behind it at the start of b, if the entry is as plain as all that
-// AWS publishes: an object of strings without escape sequences, in ASCII. Of these a look tells that they are valid JSON,
-// and whether a name is in them. It returns 0 where anything else comes, for a decoder to judge, and -1 where b ends first.
+// AWS publishes: an object of strings without escape sequences, in ASCII. Of these a look tells that they are valid JSON.
+// It returns 0 where anything else comes, and -1 where b ends first.
 func plainEntry(b []byte) int {
 	at, ok := pass(b, 0, ',')
 	if ok {
@@ -48,13 +114,21 @@ func passString(b []byte, at int) (int, bool) {
 	if !ok {
 		return at, false
 	}
-	for at < len(b) && isPlain[b[at]] {
-		at++
-	}
+	at += plainLength(b[at:])
 	if at < len(b) && b[at] == '"' {
 		return at + 1, true
 	}
 	return at, false
+}
+
+// plainLength returns how many characters at the start of b stand for themselves within a string.
+func plainLength(b []byte) int {
+	for i, char := range b {
+		if !isPlain[char] {
+			return i
+		}
+	}
+	return len(b)
 }
 
 // isPlain has the characters that stand for themselves within a string.

@@ -94,17 +94,16 @@ func (s *source) more() {
 	}
 }
 
-// skip passes over the plain entries behind the one that the decoder has read, up to one that is wanted. It returns how
-// many there are.
-func (s *source) skip(wanted func(entry []byte) bool) int {
+// skip passes over the plain entries behind the one that the decoder has read, and returns how many there are.
+func (s *source) skip(plain *plainEntries) int {
 	if s.handed != s.consumed() {
 		return 0
 	}
 	for n := 0; ; {
-		switch length := plainEntry(s.next); {
+		switch length := plain.next(s.next); {
 		case length < 0 && !s.ended && s.err == nil && len(s.next) <= maxEntry:
 			s.more()
-		case length <= 0 || wanted(s.next[:length]):
+		case length <= 0:
 			return n
 		default:
 			s.next = s.next[length:]
