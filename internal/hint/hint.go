@@ -46,11 +46,11 @@ func Lines(err error) []Line {
 	for text := range strings.SplitSeq(err.Error(), "\n") {
 		line := Line{Problem: text}
 		for _, hint := range hints {
-			before, after, ok := strings.Cut(line.Problem, "; "+hint)
-			if !ok {
+			problem := strings.ReplaceAll(line.Problem, "; "+hint, "")
+			if problem == line.Problem {
 				continue
 			}
-			line.Problem = before + after
+			line.Problem = problem
 			line.Hints = append(line.Hints, hint)
 			for i := range lines {
 				lines[i].Hints = slices.DeleteFunc(lines[i].Hints, func(h string) bool { return h == hint })

@@ -27,6 +27,11 @@ func TestLines(t *testing.T) {
 			hint.With(denied, "ask your administrator"), "access denied; grant ec2:DescribeRegions; ask your administrator",
 			[]hint.Line{{"access denied", []string{"grant ec2:DescribeRegions", "ask your administrator"}}},
 		},
+		"twice on a line": {
+			fmt.Errorf("%w; %w", denied, hint.With(errors.New("no answer"), "grant ec2:DescribeRegions")),
+			"access denied; grant ec2:DescribeRegions; no answer; grant ec2:DescribeRegions",
+			[]hint.Line{{"access denied; no answer", []string{"grant ec2:DescribeRegions"}}},
+		},
 		"joined, the same hint twice": {
 			errors.Join(fmt.Errorf("one: %w", denied), errors.New("other"), fmt.Errorf("two: %w", denied)),
 			"one: access denied; grant ec2:DescribeRegions\nother\ntwo: access denied; grant ec2:DescribeRegions",
