@@ -12,6 +12,7 @@ import (
 
 	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/loopback"
 	"cloudfront-sg-sync/internal/version"
 	"cloudfront-sg-sync/iprange"
@@ -128,23 +129,19 @@ func (f placeFlags) awsConfig(ctx context.Context, c config.Config) (aws.Config,
 	}
 	cfg, err := awsconfig.LoadDefaultConfig(ctx, options...)
 	if err != nil {
-		return cfg, fmt.Errorf("read the AWS configuration: %w; check --profile and the AWS_* variables", err)
+		return cfg, hint.With(fmt.Errorf("read the AWS configuration: %w", err), "check --profile and the AWS_* variables")
 	}
 	if len(c.Regions) == 0 && cfg.Region == "" {
-		return cfg, &noRegionError{}
+		return cfg, errNoRegion
 	}
 	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
-		return cfg, fmt.Errorf("no AWS credentials: %w; sign in as for the AWS CLI (aws configure, AWS_PROFILE, --profile), or try cfsg sim and --endpoint-url", err)
+		return cfg, hint.With(fmt.Errorf("no AWS credentials: %w", err), "sign in as for the AWS CLI (aws configure, AWS_PROFILE, --profile), or try cfsg sim and --endpoint-url")
 	}
 	return cfg, nil
 }
 
-// A noRegionError says that nothing names a region.
-type noRegionError struct{}
-
-func (*noRegionError) Error() string {
-	return "no region: name one with --region, AWS_REGION or a profile that has one"
-}
+// errNoRegion says that nothing names a region.
+var errNoRegion = hint.New("no region", "name one with --region, AWS_REGION or a profile that has one")
 
 // isLoopback reports whether a URL's host is this machine.
 func isLoopback(endpoint string) (bool, error) {
@@ -153,7 +150,7 @@ func isLoopback(endpoint string) (bool, error) {
 		return false, errors.New("this is not a URL such as http://127.0.0.1:4566")
 	}
 	if u.User != nil {
-		return false, errors.New("the URL holds credentials; leave them out, requests are signed")
+		return false, hint.New("the URL holds credentials", "leave them out: requests are signed")
 	}
 	return loopback.Is(u.Hostname()), nil
 }

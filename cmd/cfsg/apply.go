@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/page"
 	"cloudfront-sg-sync/secgroup"
 )
@@ -21,8 +21,10 @@ type applyCommand struct {
 
 // Run shows what a sync would do and, if that is wanted, does it.
 func (c *applyCommand) Run(ctx context.Context, t terminal) error {
-	if err := c.canAsk(t); err != nil {
-		return err
+	if !c.Yes {
+		if err := canAsk(t, c.outputFlags, c.rangeFlags, "use --yes; cfsg plan shows what would be done"); err != nil {
+			return err
+		}
 	}
 	o, err := c.operation(ctx, t, c.given())
 	if err != nil {
@@ -39,10 +41,10 @@ func (c *applyCommand) Run(ctx context.Context, t terminal) error {
 	}
 	if p.steps() > 0 && !c.Yes {
 		for _, err := range p.failures() {
-			fmt.Fprintf(t.err, "cfsg: %v\n", err)
+			tell(t, err)
 		}
-		if err := p.ask(t); err != nil {
-			return err
+		if !ask(t, bufio.NewReader(t.in), "Apply %s?", countOf(p.steps(), "step", "steps")) {
+			return errDeclined
 		}
 	}
 	report, err := p.apply(ctx, t)
@@ -55,36 +57,8 @@ func (c *applyCommand) Run(ctx context.Context, t terminal) error {
 	return err
 }
 
-// canAsk fails where nobody can say yes.
-func (c *applyCommand) canAsk(t terminal) error {
-	switch {
-	case c.Yes:
-		return nil
-	case c.json():
-		return errors.New("-o json asks nothing: use --yes as well")
-	case c.IPRanges == "-":
-		return errors.New("stdin is the ranges, so nobody can be asked: use --yes, or name a file")
-	case !isTerminal(t.in):
-		return errors.New("stdin is no terminal, so nobody can be asked: use --yes; cfsg plan shows what would be done")
-	}
-	return nil
-}
-
 // errDeclined says that the answer was no.
-var errDeclined = errors.New("not applied, nothing is changed")
-
-// ask asks whether to go on.
-func (p *proposal) ask(t terminal) error {
-	fmt.Fprintf(t.out, "\nApply %s? Only yes is taken for yes: ", countOf(p.steps(), "step", "steps"))
-	answer, err := bufio.NewReader(t.in).ReadString('\n')
-	if err != nil {
-		fmt.Fprintln(t.out)
-	}
-	if strings.TrimSpace(answer) != "yes" {
-		return errDeclined
-	}
-	return nil
-}
+var errDeclined = errors.New("not applied: nothing was changed")
 
 // apply takes the steps of the proposal, tells of each on stderr, and returns
 // the report of the run.
@@ -111,7 +85,7 @@ func (p *proposal) apply(ctx context.Context, t terminal) (*engine.Report, error
 	}
 	report, err := p.engine.Run(ctx, req)
 	if ctx.Err() != nil && taken < steps {
-		err = errors.Join(err, fmt.Errorf("stopped: %d of %s taken, each of them whole; cfsg apply goes on with the rest", taken, countOf(steps, "step", "steps")))
+		err = errors.Join(err, hint.New(fmt.Sprintf("stopped after %d of %s", taken, countOf(steps, "step", "steps")), "run cfsg apply again for the rest"))
 	}
 	return report, err
 }

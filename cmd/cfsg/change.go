@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 )
@@ -66,8 +67,9 @@ func (p *proposal) untagged(ctx context.Context, o *operation) error {
 	if len(places) < len(p.previews) {
 		return nil
 	}
-	errs := []error{fmt.Errorf("no security group is tagged %s in %s; tag one: aws ec2 create-tags --region %s --resources sg-… --tags Key=%s,Value=443",
-		p.engine.TagKey, strings.Join(places, ", "), p.previews[0].Target.Region, p.engine.TagKey)}
+	errs := []error{hint.New(
+		fmt.Sprintf("no security group is tagged %s in %s", p.engine.TagKey, strings.Join(places, ", ")),
+		fmt.Sprintf("tag one: aws ec2 create-tags --region %s --resources sg-… --tags Key=%s,Value=443", p.previews[0].Target.Region, p.engine.TagKey))}
 	for _, s := range p.look(ctx, o) {
 		for _, tag := range s.stray {
 			errs = append(errs, errors.New(tag.String()))
@@ -138,7 +140,7 @@ func (p *proposal) atOrigin() []string {
 	var notes []string
 	for _, v := range p.previews {
 		if v.Plan != nil && v.Plan.Blind {
-			notes = append(notes, fmt.Sprintf("%v: nobody may see which network interfaces have the groups, so no rule is revoked that another group has replaced: grant ec2:DescribeNetworkInterfaces", v.Target))
+			notes = append(notes, fmt.Sprintf("%v: without ec2:DescribeNetworkInterfaces it is not known which network interfaces have the groups, so rules that another group has replaced are not revoked: grant it", v.Target))
 		}
 		for _, pool := range v.Pools {
 			notes = append(notes, pool.Warnings...)
@@ -157,7 +159,7 @@ func (p *proposal) quotaNotes() []string {
 	var notes []string
 	for _, v := range p.previews {
 		if v.QuotaErr != nil {
-			notes = append(notes, fmt.Sprintf("%v: the quota of rules per group is not known, reckoning with %d; grant servicequotas:GetServiceQuota or use --rules-per-group (%v)",
+			notes = append(notes, fmt.Sprintf("%v: the quota of rules per group is not known, assuming %d; grant servicequotas:GetServiceQuota or use --rules-per-group (%v)",
 				v.Target, v.RulesPerGroup, v.QuotaErr))
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/coverage"
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 )
@@ -104,10 +105,10 @@ func (c *checkCommand) check(ctx context.Context, t terminal) (*checkDocument, e
 // name or an address, and so is in one of them.
 func onePlace(who string, c config.Config) error {
 	if len(c.Regions) > 1 {
-		return fmt.Errorf("%s in one region, not in %s: name it with --region", who, strings.Join(c.Regions, ", "))
+		return hint.New(fmt.Sprintf("%s in one region, not in %s", who, strings.Join(c.Regions, ", ")), "name it with --region")
 	}
 	if accounts := len(engine.Roles(c, "")); accounts > 1 {
-		return fmt.Errorf("%s in one account, not in %d: name its role with --role-arn", who, accounts)
+		return hint.New(fmt.Sprintf("%s in one account, not in %d", who, accounts), "name its role with --role-arn")
 	}
 	return nil
 }
@@ -169,7 +170,7 @@ func (d *checkDocument) outcome() error {
 	}
 	for _, l := range d.PrefixLists {
 		if unread[l.ID] {
-			errs = append(errs, fmt.Errorf("what %s lets in is not known: %s", l.ID, l.Error))
+			errs = append(errs, fmt.Errorf("cannot tell what %s lets in: %s", l.ID, l.Error))
 		}
 	}
 	for _, s := range d.Subjects {
@@ -184,7 +185,7 @@ func (d *checkDocument) outcome() error {
 func (d *checkDocument) blocked() error {
 	services := strings.Join(d.Services, ", ")
 	if d.beyondOriginFacing() {
-		return fmt.Errorf("not all of %s is let in, though all its servers that connect to origins today are: --service %s asks for these alone", services, originFacing)
+		return hint.New(fmt.Sprintf("part of %s is not let in, but all of its servers that connect to origins today are", services), "to check only those, use --service "+originFacing)
 	}
 	var where []string
 	for _, s := range d.Subjects {
@@ -198,7 +199,11 @@ func (d *checkDocument) blocked() error {
 			}
 		}
 	}
-	return fmt.Errorf("%s is blocked at %s: %s", services, strings.Join(where, ", "), strings.Join(d.advice(), "; "))
+	err := fmt.Errorf("%s is blocked at %s", services, strings.Join(where, ", "))
+	for _, way := range d.advice() {
+		err = hint.With(err, way)
+	}
+	return err
 }
 
 // advice says what lets in what is blocked: entries in the tagged prefix lists

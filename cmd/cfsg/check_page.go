@@ -53,7 +53,7 @@ func (d *checkDocument) write(t terminal) error {
 	case d.Verdict == coverage.Open:
 		w.Line(w.Good("✓"), fmt.Sprintf(" All of %s is let in.", w.services))
 	}
-	w.Line(w.Quiet("Only inbound rules are looked at: no network ACLs, routes or firewalls on the host."))
+	w.Line(w.Quiet("Only inbound rules were checked, not network ACLs, routes or firewalls on the host."))
 	return w.Err()
 }
 
@@ -225,7 +225,7 @@ func (w checkPage) world(port string, o coverage.Opening) {
 		how += fmt.Sprintf(" (%q)", o.Description)
 	}
 	w.Line(w.Bad("OPEN TO THE WORLD"), ": ", how)
-	w.Line("Whoever finds the origin passes CloudFront and its WAF by.")
+	w.Line("Anyone who finds the origin can bypass CloudFront and its WAF.")
 }
 
 // source names what a rule lets in from.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/internal/page"
 
@@ -30,7 +31,7 @@ type diffCommand struct {
 func (c *diffCommand) Run(ctx context.Context, t terminal) error {
 	switch {
 	case c.Old == "" || c.New == "":
-		return errors.New("one of the two files has no name; is a shell variable empty?")
+		return hint.New("one of the two files has no name", "check whether a shell variable is empty")
 	case c.Old == "-" && c.New == "-":
 		return errors.New("only one of the two files can be stdin")
 	}
@@ -164,7 +165,7 @@ func (l diffLists) count() string {
 
 func (d diffDocument) verdictOnRules() string {
 	if len(d.Published.Added)+len(d.Published.Removed) > 0 && len(d.Rules.Added)+len(d.Rules.Removed) == 0 {
-		return "the same: AWS only cut its blocks anew, merged they are what they were"
+		return "the same: AWS only redrew its blocks; merged, they are unchanged"
 	}
 	return d.Rules.count()
 }

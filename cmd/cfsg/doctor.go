@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"cloudfront-sg-sync/internal/doctor"
+	"cloudfront-sg-sync/internal/hint"
 )
 
 type doctorCommand struct {
@@ -52,7 +53,7 @@ func (s seconds) duration() time.Duration { return time.Duration(s) * time.Secon
 // https://repost.aws/knowledge-center/cloudfront-custom-origin-response
 func (c *doctorCommand) Validate() error {
 	if c.URL == "" {
-		return errors.New("no URL: give the origin's, such as https://origin.example.com/")
+		return hint.New("no URL", "give the origin's, such as https://origin.example.com/")
 	}
 	var err error
 	if c.origin, err = doctor.ParseOrigin(c.URL); err != nil {
@@ -82,7 +83,7 @@ func (c *doctorCommand) Validate() error {
 		}
 	}
 	if c.Concurrency > 0 && c.Requests == 0 {
-		return errors.New("--concurrency needs --requests: how many to send in all")
+		return hint.New("--concurrency needs --requests", "say with --requests how many to send in all")
 	}
 	return nil
 }
@@ -97,7 +98,7 @@ func parseHeaders(lines []string) (http.Header, error) {
 		case !found || name == "" || strings.ContainsFunc(name, isNoToken) || strings.ContainsFunc(value, unicode.IsControl):
 			return nil, errors.New("--header wants 'NAME: VALUE'")
 		case strings.EqualFold(name, "Host"):
-			return nil, errors.New("--header: give the Host header with --host")
+			return nil, hint.New("--header cannot set Host", "give it with --host")
 		}
 		header.Add(name, value)
 	}
@@ -120,7 +121,7 @@ func (e unhealthyError) Error() string {
 type undecidedError struct{ steps []string }
 
 func (e undecidedError) Error() string {
-	return "from here it cannot be told whether viewers get errors from this origin: " + strings.Join(e.steps, ", ")
+	return "cannot tell from here whether viewers get errors from this origin: " + strings.Join(e.steps, ", ")
 }
 
 // Run looks at the origin.
@@ -163,7 +164,7 @@ func verdictOf(report *doctor.Report) error {
 	case report.Interrupted && len(failed) > 0:
 		return fmt.Errorf("interrupted; %w", unhealthyError{failed})
 	case report.Interrupted:
-		return errors.New("interrupted: not all was looked at")
+		return errors.New("interrupted: some checks were not made")
 	case len(failed) > 0:
 		return unhealthyError{failed}
 	case len(undecided) > 0:

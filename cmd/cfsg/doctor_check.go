@@ -73,7 +73,7 @@ func (d *checkDocument) step() doctor.Step {
 	}
 	if d.world() {
 		find(doctor.Finding{
-			Code: "groups-open", Verdict: doctor.Warn, Message: "everyone else is let in as well: CloudFront and its WAF can be passed by",
+			Code: "groups-open", Verdict: doctor.Warn, Message: "everyone else is let in as well: CloudFront and its WAF can be bypassed",
 			Advice: "cfsg check --address with what stands at name shows the rule. Before you revoke it, cfsg status says whether CloudFront gets in without it.",
 		})
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"cloudfront-sg-sync/internal/export"
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/page"
 	"cloudfront-sg-sync/secgroup"
 )
@@ -64,16 +65,16 @@ func formatOf(name string) (export.Format, error) {
 	if i := slices.Index(names, name); i >= 0 {
 		return export.Formats[i], nil
 	}
-	guess := ""
+	err := fmt.Errorf("%q is not a format", name)
 	if near := nearest(name, names); near != "" {
-		guess = fmt.Sprintf("; did you mean %s", near)
+		err = hint.With(err, fmt.Sprintf("did you mean %s?", near))
 	}
-	return export.Format{}, fmt.Errorf("%q is not a format%s; the formats are %s", name, guess, strings.Join(names, ", "))
+	return export.Format{}, hint.With(err, "the formats are "+strings.Join(names, ", "))
 }
 
 func (c *exportCommand) ports(f export.Format) ([]secgroup.PortRange, error) {
 	if !f.HasPorts && c.Port != nil {
-		return nil, fmt.Errorf("--port=%s: %s is not about ports; leave --port out", strings.Join(c.Port, " "), f.Name)
+		return nil, hint.New(fmt.Sprintf("--port=%s: %s is not about ports", strings.Join(c.Port, " "), f.Name), "leave --port out")
 	}
 	ports, err := parsePorts(c.Port)
 	if ports == nil {

@@ -105,5 +105,5 @@ func parsePorts(flag []string) ([]secgroup.PortRange, error) {
 	return ports, nil
 }
 
-// https is what a command reckons with where no port is named.
+// https stands for the ports where none is named.
 var https = []secgroup.PortRange{{From: 443, To: 443}}

@@ -135,7 +135,7 @@ func (p *proposal) listSummary() string {
 	case len(changed) == 0 && len(p.failures()) > 0:
 		return fmt.Sprintf(" Nothing is to be changed in %s.", countOf(n, "prefix list", "prefix lists"))
 	case len(changed) == 0:
-		return fmt.Sprintf(" %s right.", countOf(n, "prefix list is", "prefix lists are"))
+		return fmt.Sprintf(" %s up to date.", countOf(n, "prefix list is", "prefix lists are"))
 	default:
 		return fmt.Sprintf(" Prefix lists: %s to add, %d to remove, in %d of %d.", countOf(added, "entry", "entries"), removed, len(changed), n)
 	}
@@ -159,7 +159,7 @@ func writeLists(w *page.Page, v engine.Preview) {
 			case l.Err != nil:
 				note = w.Bad("failed, see the errors")
 			case pool.Err != nil:
-				note = w.Bad("not whole, see the errors")
+				note = w.Bad("incomplete, see the errors")
 			}
 			rows = append(rows, []string{
 				l.List.ID, l.List.Name, l.Settings.Pool, pool.Family.String(),

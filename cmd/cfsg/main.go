@@ -126,13 +126,18 @@ func emptyFlag(chosen *kong.Context) error {
 	return nil
 }
 
-// fail says what failed, and what to do about it, and returns the exit code of a failure.
+// fail tells of an error and returns the exit code of a failure.
 func fail(t terminal, err error) int {
+	tell(t, err)
+	return exitError
+}
+
+// tell says on stderr what failed, and what to do about it.
+func tell(t terminal, err error) {
 	for _, line := range hint.Lines(err) {
 		fmt.Fprintf(t.err, "cfsg: %s\n", line.Problem)
 		for _, h := range line.Hints {
 			fmt.Fprintf(t.err, "hint: %s\n", h)
 		}
 	}
-	return exitError
 }

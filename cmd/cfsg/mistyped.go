@@ -16,32 +16,32 @@ import (
 // not among them, the parser's own is shown.
 var phrases = []struct {
 	parser string // a pattern, compiled where it is needed
-	plain  func(m []string) string
+	plain  func(m []string) error
 }{
-	{`^(-\S+): (?:expected \w+ value but got "EOL"|missing value).*$`, func(m []string) string {
-		return m[1] + " needs a value"
+	{`^(-\S+): (?:expected \w+ value but got "EOL"|missing value).*$`, func(m []string) error {
+		return fmt.Errorf("%s needs a value", m[1])
 	}},
-	{`^(-\S+) must be one of (\S+) but got "(.*)"$`, func(m []string) string {
-		return fmt.Sprintf("%s is %s, not %q", m[1], oneOf(m[2]), m[3])
+	{`^(-\S+) must be one of (\S+) but got "(.*)"$`, func(m []string) error {
+		return fmt.Errorf("%s is %s, not %q", m[1], oneOf(m[2]), m[3])
 	}},
-	{`^\[?<\w+>\]? must be one of (\S+) but got "(.*)"$`, func(m []string) string {
-		return fmt.Sprintf("%q is not known: use %s", m[2], oneOf(m[1]))
+	{`^\[?<\w+>\]? must be one of (\S+) but got "(.*)"$`, func(m []string) error {
+		return hint.New(fmt.Sprintf("%q is not known", m[2]), "use "+oneOf(m[1]))
 	}},
-	{`^(-\S+): bool value must be .* but got "(.*)"$`, func(m []string) string {
-		return fmt.Sprintf("%s is true or false, not %q; alone it is true", m[1], m[2])
+	{`^(-\S+): bool value must be .* but got "(.*)"$`, func(m []string) error {
+		return fmt.Errorf("%s is true or false, not %q; alone it is true", m[1], m[2])
 	}},
-	{`^(-\S+): expected a valid \d+ bit int but got "(.*)"$`, func(m []string) string {
-		return fmt.Sprintf("%s: %q is not a whole number", m[1], m[2])
+	{`^(-\S+): expected a valid \d+ bit int but got "(.*)"$`, func(m []string) error {
+		return fmt.Errorf("%s: %q is not a whole number", m[1], m[2])
 	}},
-	{`^expected "(.*)"$`, func(m []string) string {
-		return "missing argument: " + strings.ToUpper(strings.NewReplacer("<", "", ">", "").Replace(m[1]))
+	{`^expected "(.*)"$`, func(m []string) error {
+		return fmt.Errorf("missing argument: %s", strings.ToUpper(strings.NewReplacer("<", "", ">", "").Replace(m[1])))
 	}},
-	{`^unknown flag (--\S+?), did you mean "(--\S+)"\?$`, func(m []string) string {
-		return fmt.Sprintf("unknown flag %s: did you mean %s?", m[1], m[2])
+	{`^unknown flag (--\S+?), did you mean "(--\S+)"\?$`, func(m []string) error {
+		return hint.New("unknown flag "+m[1], "did you mean "+m[2]+"?")
 	}},
-	{`^unknown flag (-\S+?)(?:,.*)?$`, func(m []string) string { return "unknown flag " + m[1] }},
-	{`^unexpected argument (\S+?)(?:,.*)?$`, func(m []string) string {
-		return fmt.Sprintf("unexpected argument %q", m[1])
+	{`^unknown flag (-\S+?)(?:,.*)?$`, func(m []string) error { return fmt.Errorf("unknown flag %s", m[1]) }},
+	{`^unexpected argument (\S+?)(?:,.*)?$`, func(m []string) error {
+		return fmt.Errorf("unexpected argument %q", m[1])
 	}},
 }
 
@@ -52,36 +52,35 @@ func mistyped(err error, args []string, model *kong.Application) error {
 	if parse, ok := errors.AsType[*kong.ParseError](err); ok && parse.Context.Selected() != nil {
 		command = parse.Context.Selected().Name
 	}
-	text := err.Error()
 	for _, p := range phrases {
-		if m := regexp.MustCompile(p.parser).FindStringSubmatch(text); m != nil {
-			text = p.plain(m)
+		if m := regexp.MustCompile(p.parser).FindStringSubmatch(err.Error()); m != nil {
+			err = p.plain(m)
 			break
 		}
 	}
 	if command == "" {
-		text = mistypedCommand(text, args[0], model)
+		err = mistypedCommand(err, args[0], model)
 	}
-	return seeHelp(errors.New(text), command)
+	return seeHelp(err, command)
 }
 
 // mistypedCommand says what is wrong where no command was understood.
-func mistypedCommand(text, word string, model *kong.Application) string {
+func mistypedCommand(err error, word string, model *kong.Application) error {
 	if strings.HasPrefix(word, "-") {
-		return text + ": flags come after a command"
+		return hint.With(err, "flags come after a command")
 	}
 	var names []string
 	for _, node := range model.Children {
 		names = append(names, node.Name)
 	}
 	if slices.Contains(names, word) {
-		return text
+		return err
 	}
-	text = fmt.Sprintf("there is no command %q", word)
+	err = fmt.Errorf("there is no command %q", word)
 	if guess := nearest(word, names); guess != "" {
-		text += fmt.Sprintf(": did you mean %s?", guess)
+		err = hint.With(err, fmt.Sprintf("did you mean %s?", guess))
 	}
-	return text
+	return err
 }
 
 // seeHelp adds where to read what may be typed.

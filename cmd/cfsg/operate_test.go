@@ -81,7 +81,7 @@ func TestApplyStopsBetweenTwoSteps(t *testing.T) {
 	for _, want := range []string{
 		"1 of 3: authorized 4 rules in ",
 		`cfsg: us-east-1: pool "web": stopped between two steps, run again to go on: context canceled (1 of 3 steps taken)`,
-		"cfsg: stopped: 1 of 3 steps taken, each of them whole; cfsg apply goes on with the rest",
+		"cfsg: stopped after 1 of 3 steps\nhint: run cfsg apply again for the rest",
 	} {
 		if code != exitError || !strings.Contains(stderr, want) {
 			t.Errorf("exit code %d, stderr %q, want %q", code, stderr, want)
@@ -109,7 +109,7 @@ func TestPermissionsAreNamed(t *testing.T) {
 		{"DescribeSecurityGroups", "status", "grant the permission ec2:DescribeSecurityGroups", exitError},
 		{"AuthorizeSecurityGroupIngress", "apply", "(0 of 3 steps taken)\nhint: grant the permission ec2:AuthorizeSecurityGroupIngress\n", exitError},
 		{"RevokeSecurityGroupIngress", "apply", "(1 of 3 steps taken)\nhint: grant the permission ec2:RevokeSecurityGroupIngress\n", exitError},
-		{"GetServiceQuota", "plan", "reckoning with 60; grant servicequotas:GetServiceQuota or use --rules-per-group", exitOK},
+		{"GetServiceQuota", "plan", "assuming 60; grant servicequotas:GetServiceQuota or use --rules-per-group", exitOK},
 	}
 	for _, c := range cases {
 		t.Run(c.action+" "+c.command, func(t *testing.T) {

@@ -46,7 +46,7 @@ func (p *proposal) write(t terminal, all bool) error {
 	}
 	if p.folded() && !all {
 		w.Line()
-		w.Line(fmt.Sprintf("These are %s: --verbose shows each, and each step.", countOf(len(w.names), "group", "groups")))
+		w.Line(fmt.Sprintf("There are %s: --verbose shows each one and every step.", countOf(len(w.names), "group", "groups")))
 	}
 	w.Line()
 	w.Line(p.summary(w.Page))
@@ -106,7 +106,7 @@ func (w planPage) folded(pools []secgroup.PoolPlan) {
 		note := ""
 		switch {
 		case failed(pool):
-			note = w.Bad("not whole, see the errors")
+			note = w.Bad("incomplete, see the errors")
 		case gaps > 0:
 			note = w.Warn(fmt.Sprintf("no room to avoid a gap of %s", countOf(gaps, "range", "ranges")))
 		}
@@ -129,7 +129,7 @@ func failed(pool secgroup.PoolPlan) bool {
 func (w planPage) exposures(pool secgroup.PoolPlan) {
 	for _, x := range pool.Exposures() {
 		if !revokes(pool, x) {
-			w.Line(w.Bad("! "), fmt.Sprintf("%s lets %s in on port %s by a rule that this plan leaves: see cfsg status",
+			w.Line(w.Bad("! "), fmt.Sprintf("%s lets %s in on port %s through a rule that this plan leaves in place: see cfsg status",
 				x.GroupID, x.Rule.Source, strings.Join(portNames(x.Ports), " ")))
 		}
 	}
@@ -151,11 +151,11 @@ func (w planPage) origin(pool secgroup.PoolPlan) {
 	}
 	switch n := len(pool.Interfaces); {
 	case n == 0:
-		w.Line(w.Quiet("attached to no network interface that can be seen: it opens nothing yet"))
+		w.Line(w.Quiet("attached to no network interface that cfsg can see, so it opens nothing yet"))
 	case whole == n:
-		w.Line(w.Quiet(fmt.Sprintf("serves %s, all of them wholly: %s", countOf(n, "network interface", "network interfaces"), strings.Join(owners, ", "))))
+		w.Line(w.Quiet(fmt.Sprintf("attached to %s, each with the whole pool: %s", countOf(n, "network interface", "network interfaces"), strings.Join(owners, ", "))))
 	default:
-		w.Line(w.Warn("! "), fmt.Sprintf("serves %s, %d of them wholly: %s", countOf(n, "network interface", "network interfaces"), whole, strings.Join(owners, ", ")))
+		w.Line(w.Warn("! "), fmt.Sprintf("attached to %s, %d of them with the whole pool: %s", countOf(n, "network interface", "network interfaces"), whole, strings.Join(owners, ", ")))
 	}
 }
 
@@ -166,7 +166,7 @@ func (w planPage) pool(pool secgroup.PoolPlan, quota int) {
 	defer w.Indent(0)
 	mark := ""
 	if pool.Err != nil {
-		mark = w.Bad("  not whole, see the errors")
+		mark = w.Bad("  incomplete, see the errors")
 	}
 	kind := "pool "
 	if pool.Groups[0].Settings.Pool == "" {
@@ -179,7 +179,7 @@ func (w planPage) pool(pool secgroup.PoolPlan, quota int) {
 	if len(pool.Steps) == 0 {
 		what := "nothing to do"
 		if slices.ContainsFunc(pool.Groups, func(g secgroup.GroupPlan) bool { return g.Err != nil }) {
-			what = "no step, see the errors"
+			what = "no steps, see the errors"
 		}
 		w.Line("  ", what)
 	}
@@ -252,9 +252,9 @@ func (p *proposal) summary(w *page.Page) string {
 	d := p.document()
 	if !d.Changes {
 		if len(p.failures()) > 0 {
-			return "No step can be taken: see the errors."
+			return "No step is possible: see the errors."
 		}
-		return w.Good("✓") + fmt.Sprintf(" Nothing to do: %s right.", countOf(d.Summary.Groups, "group is", "groups are")) + p.listSummary()
+		return w.Good("✓") + fmt.Sprintf(" Nothing to do: %s up to date.", countOf(d.Summary.Groups, "group is", "groups are")) + p.listSummary()
 	}
 	taken := 0
 	for step := range p.allSteps {
@@ -264,7 +264,7 @@ func (p *proposal) summary(w *page.Page) string {
 	}
 	more := ""
 	if taken > 0 {
-		more = fmt.Sprintf(", %d to take over by description", taken)
+		more = fmt.Sprintf(", %d to take over", taken)
 	}
 	return fmt.Sprintf("Plan: %s to add, %d to revoke%s, in %d of %s.",
 		countOf(d.Summary.Added, "rule", "rules"), d.Summary.Revoked, more, d.Summary.Changed, countOf(d.Summary.Groups, "group", "groups")) + p.listSummary()

@@ -156,7 +156,7 @@ func (d rangesDocument) writeSummary(t terminal) error {
 	if d.Compact != nil {
 		ipv4, ipv6 := d.Compact.IPv4*len(d.Ports), d.Compact.IPv6*len(d.Ports)
 		w.Line()
-		w.Say("The compact cover lets in all servers that connect to origins, and nobody but CloudFront, by %d IPv4 and %d IPv6 rules, which take %s:",
+		w.Say("The compact cover lets in all servers that connect to origins, and nobody but CloudFront, with %d IPv4 and %d IPv6 rules, which take %s:",
 			ipv4, ipv6, countOf(d.groupsFor(ipv4, ipv6), "group", "groups"))
 		w.Line("  cfsg ranges --service ", iprange.CloudFrontOriginFacing, " --within ", iprange.CloudFront)
 	}
@@ -169,7 +169,7 @@ func networks(n uint64) string  { return thousands(n) + " /64 networks" }
 // list prints all services.
 func (c *rangesCommand) list(ctx context.Context, t terminal) error {
 	if c.Raw || c.RulesPerGroup > 0 || len(c.Service)+len(c.Within)+len(c.Family)+len(c.Port) > 0 {
-		return errors.New("list takes no flags but --ip-ranges and --output: it names all services, with both families")
+		return errors.New("list takes only --ip-ranges and --output: it lists all services, with both families")
 	}
 	_, r, err := c.load(ctx, t)
 	if _, missing := errors.AsType[*iprange.MissingServiceError](err); err != nil && !missing {

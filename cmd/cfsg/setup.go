@@ -14,6 +14,7 @@ import (
 	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/coverage"
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/setup"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
@@ -48,20 +49,20 @@ func (c *setupCommand) Validate() error {
 		}
 	}
 	if len(named) != 1 {
-		return errors.New("name one origin: --load-balancer, --instance or --interface")
+		return hint.New("no origin, or more than one", "name one with --load-balancer, --instance or --interface")
 	}
 	c.origin = named[0]
 	if err := c.origin.Validate(); err != nil {
 		return err
 	}
 	if c.Port == nil && !c.Undo {
-		return errors.New("--port is missing: name the ports that CloudFront connects to, such as --port 443")
+		return hint.New("--port is missing", "name the ports that CloudFront connects to, such as --port 443")
 	}
 	if c.Undo && c.PrefixList {
-		return errors.New("--undo takes back lists and groups alike: leave out --prefix-list")
+		return hint.New("--undo undoes lists and groups alike", "leave out --prefix-list")
 	}
 	if c.Undo && c.CloseWorld {
-		return errors.New("--undo closes nothing: leave out --close-world")
+		return hint.New("--undo closes nothing", "leave out --close-world")
 	}
 	var err error
 	c.ports, err = parsePorts(c.Port)
@@ -81,8 +82,10 @@ func (c *setupCommand) given() map[string]given {
 
 // Run sets an origin up, or takes that back.
 func (c *setupCommand) Run(ctx context.Context, t terminal) error {
-	if err := c.canAsk(t); err != nil {
-		return err
+	if !c.DryRun && !c.Yes {
+		if err := canAsk(t, c.outputFlags, c.rangeFlags, "use --dry-run to see the steps or --yes to take them, with --close-world to close what is open to the world"); err != nil {
+			return err
+		}
 	}
 	r, err := c.prepare(ctx, t)
 	if err != nil {
@@ -97,21 +100,6 @@ func (c *setupCommand) Run(ctx context.Context, t terminal) error {
 		return errors.Join(err, writeJSON(t.out, r.doc))
 	}
 	return err
-}
-
-// canAsk fails where nobody can say yes.
-func (c *setupCommand) canAsk(t terminal) error {
-	switch {
-	case c.DryRun || c.Yes:
-		return nil
-	case c.json():
-		return errors.New("-o json asks nothing: use --dry-run, or --yes, and --close-world to close what is open to the world")
-	case c.IPRanges == "-":
-		return errors.New("stdin is the ranges, so nobody can be asked: name a file, or use --yes")
-	case !isTerminal(t.in):
-		return errors.New("stdin is no terminal, so nobody can be asked: use --yes, and --close-world to close what is open to the world; --dry-run shows what would be done")
-	}
-	return nil
 }
 
 // A setupRun is a setup under way.
@@ -186,13 +174,13 @@ func (r *setupRun) askQuotas(ctx context.Context, config config.Config, groupsPe
 	if config.RulesPerGroup == 0 {
 		if r.Setup.RulesPerGroup, err = r.Engine.Targets[0].Quota(ctx); err != nil {
 			r.Setup.RulesPerGroup = engine.DefaultRulesPerGroup
-			r.doc.note("The quota of rules per group is not known, reckoning with %d: grant servicequotas:GetServiceQuota or use --rules-per-group (%v).", r.Setup.RulesPerGroup, err)
+			r.doc.note("The quota of rules per group is not known, assuming %d: grant servicequotas:GetServiceQuota or use --rules-per-group (%v).", r.Setup.RulesPerGroup, err)
 		}
 	}
 	if r.origin.Kind != setup.LoadBalancer { // that has five, whatever the quota
 		var groups int
 		if groups, err = groupsPerInterface(); err != nil {
-			r.doc.note("The quota of groups per network interface is not known, reckoning with %d: grant servicequotas:GetServiceQuota (%v).", r.GroupsPerInterface, err)
+			r.doc.note("The quota of groups per network interface is not known, assuming %d: grant servicequotas:GetServiceQuota (%v).", r.GroupsPerInterface, err)
 			return
 		}
 		r.GroupsPerInterface = groups
@@ -213,7 +201,7 @@ func (r *setupRun) setup(ctx context.Context) error {
 	if err := r.show(plan.Steps); err != nil || r.DryRun {
 		return err
 	}
-	if len(plan.Steps) > 0 && !r.Yes && !r.ask("Apply %s? Only yes is taken for yes: ", countOf(len(plan.Steps), "step", "steps")) {
+	if len(plan.Steps) > 0 && !r.Yes && !ask(r.t, r.in, "Apply %s?", countOf(len(plan.Steps), "step", "steps")) {
 		return errSetupDeclined
 	}
 	if err := r.take(ctx, state, plan.Steps); err != nil {
@@ -249,7 +237,7 @@ func (r *setupRun) look(ctx context.Context) (*setup.State, *setup.Plan, error) 
 }
 
 // errSetupDeclined says that the answer was no.
-var errSetupDeclined = errors.New("nothing is changed")
+var errSetupDeclined = errors.New("nothing was changed")
 
 // take takes steps and tells of each on stderr.
 func (r *setupRun) take(ctx context.Context, state *setup.State, steps []setup.Step) error {
@@ -259,16 +247,6 @@ func (r *setupRun) take(ctx context.Context, state *setup.State, steps []setup.S
 		r.doc.taken(step)
 		fmt.Fprintf(r.t.err, "%d of %d: %s %s: %s\n", taken, len(steps), step.Action, step.On, step.Detail)
 	})
-}
-
-// ask asks whether to go on.
-func (r *setupRun) ask(question string, args ...any) bool {
-	fmt.Fprintf(r.t.out, "\n"+question, args...)
-	answer, err := r.in.ReadString('\n')
-	if err != nil {
-		fmt.Fprintln(r.t.out)
-	}
-	return strings.TrimSpace(answer) == "yes"
 }
 
 // verify holds each interface against what is wanted.
@@ -306,7 +284,7 @@ func (r *setupRun) closeWorld(ctx context.Context) error {
 	if len(closable) == 0 {
 		return nil
 	}
-	if !r.CloseWorld && (r.Yes || !r.ask("Close %s? CloudFront gets in without. Only yes is taken for yes: ", countOf(len(closable), "rule that is open to the world", "rules that are open to the world"))) {
+	if !r.CloseWorld && (r.Yes || !ask(r.t, r.in, "Close %s? CloudFront gets in without.", countOf(len(closable), "rule that is open to the world", "rules that are open to the world"))) {
 		return nil
 	}
 	// An answer may take an hour: it is looked again.
@@ -340,14 +318,15 @@ func (r *setupRun) undo(ctx context.Context) error {
 	if len(plan.ShutOut) > 0 {
 		r.warnShutOut(plan.ShutOut)
 		if r.Yes {
-			return fmt.Errorf("nothing is taken back: it would shut CloudFront out at %s, and --yes does not answer for that; let CloudFront in by another group first, or answer on a terminal", fewNames(plan.ShutOut))
+			return hint.New(fmt.Sprintf("nothing was undone: it would shut CloudFront out at %s, and --yes does not confirm that", fewNames(plan.ShutOut)),
+				"let CloudFront in through another group first, or answer on a terminal")
 		}
-		if !r.ask("Shut CloudFront out? Only yes is taken for yes: ") {
+		if !ask(r.t, r.in, "Shut CloudFront out?") {
 			return errSetupDeclined
 		}
 	}
 	if len(plan.Steps) > 0 && !r.Yes {
-		if !r.ask("Take back what setup has made, in %s? Only yes is taken for yes: ", countOf(len(plan.Steps), "step", "steps")) {
+		if !ask(r.t, r.in, "Undo what setup did, in %s?", countOf(len(plan.Steps), "step", "steps")) {
 			return errSetupDeclined
 		}
 		// An answer may take an hour: it is looked again.
@@ -356,7 +335,7 @@ func (r *setupRun) undo(ctx context.Context) error {
 			return err
 		}
 		if !slices.Equal(now.ShutOut, plan.ShutOut) {
-			return errors.New("the origin has changed meanwhile, and to take this back may shut CloudFront out: nothing is changed; run it again")
+			return hint.New("the origin has changed in the meantime, and undoing this may shut CloudFront out: nothing was changed", "run it again")
 		}
 	}
 	if err := r.take(ctx, state, plan.Steps); err != nil {

@@ -166,9 +166,9 @@ func (d *setupDocument) leave(r *setupRun) {
 			break // that comes first
 		}
 		if o.Advice != "" {
-			d.Left = append(d.Left, fmt.Sprintf("%s is open to the world still. %s", o, o.Advice))
+			d.Left = append(d.Left, fmt.Sprintf("%s is still open to the world. %s", o, o.Advice))
 		} else {
-			d.Left = append(d.Left, fmt.Sprintf("%s is open to the world still: run this again and answer yes, or use --close-world.", o))
+			d.Left = append(d.Left, fmt.Sprintf("%s is still open to the world: run this again and answer yes, or use --close-world.", o))
 		}
 	}
 	settings := "Services=" + strings.Join(d.Services, ",")
@@ -180,8 +180,8 @@ func (d *setupDocument) leave(r *setupRun) {
 		d.Left = append(d.Left, fmt.Sprintf("CloudFront's ranges change: deploy the function, which follows them (see \"Deploy\" in the README), with %s. "+
 			"If it is deployed already, run this again with --stack and the name of its stack: that takes its settings.", settings))
 	case own:
-		d.Left = append(d.Left, fmt.Sprintf("The function of stack %s has to have the settings that the flags name: %s.", r.Stack, settings))
+		d.Left = append(d.Left, fmt.Sprintf("Give the function of stack %s the settings that you passed as flags: %s.", r.Stack, settings))
 	default:
-		d.Left = append(d.Left, fmt.Sprintf("Nothing to deploy: the function of stack %s has these settings, and keeps the groups as they should be if it works in %s.", r.Stack, d.Region))
+		d.Left = append(d.Left, fmt.Sprintf("Nothing to deploy: the function of stack %s has these settings and keeps the groups up to date, if its regions include %s.", r.Stack, d.Region))
 	}
 }

@@ -62,7 +62,7 @@ func (r *setupRun) show(steps []setup.Step) error {
 func (r *setupRun) showSteps(w checkPage, steps []setup.Step) {
 	switch {
 	case len(steps) == 0 && r.Undo:
-		w.Line(w.Good("✓"), " Setup has made nothing here, so there is nothing to take back.")
+		w.Line(w.Good("✓"), " Setup has created nothing here, so there is nothing to undo.")
 		return
 	case len(steps) == 0:
 		w.Line(w.Good("✓"), " What setup has made is as it should be.")
@@ -75,7 +75,7 @@ func (r *setupRun) showSteps(w checkPage, steps []setup.Step) {
 	w.Table([]string{"", "step", "on", ""}, rows)
 	if !r.Undo {
 		w.Line()
-		w.Say("Nothing is closed by these steps. Then each network interface is checked.")
+		w.Say("These steps close nothing. After them, each network interface is checked.")
 	}
 }
 
@@ -85,7 +85,7 @@ func (r *setupRun) showWorld(w checkPage) {
 		return
 	}
 	w.Line()
-	w.Line(w.Bad("OPEN TO THE WORLD"), ": whoever finds the origin passes CloudFront and its WAF by.")
+	w.Line(w.Bad("OPEN TO THE WORLD"), ": anyone who finds the origin can bypass CloudFront and its WAF.")
 	w.Indent(2)
 	for _, o := range r.world {
 		w.Line(o.String())
@@ -95,7 +95,7 @@ func (r *setupRun) showWorld(w checkPage) {
 	}
 	w.Indent(0)
 	if r.doc.Verdict == "" {
-		w.Say("Whether to close what can be closed is asked once CloudFront gets in without it.")
+		w.Say("Once CloudFront gets in without them, you are asked whether to close those that can be closed.")
 	}
 }
 
@@ -103,7 +103,7 @@ func (r *setupRun) showWorld(w checkPage) {
 func (r *setupRun) showVerified() error {
 	w := r.page()
 	w.Line()
-	w.Line(w.Good("✓"), fmt.Sprintf(" All of %s gets in at %s, by rules that are not open to the world.", strings.Join(r.doc.Services, ", "),
+	w.Line(w.Good("✓"), fmt.Sprintf(" All of %s gets in at %s through rules that are not open to the world.", strings.Join(r.doc.Services, ", "),
 		countOf(len(r.doc.Interfaces), "network interface", "network interfaces")))
 	r.showWorld(w)
 	return w.Err()
@@ -122,7 +122,7 @@ func (r *setupRun) showEnd() error {
 	if r.Undo {
 		if len(r.doc.Steps) > 0 {
 			w.Line()
-			w.Line(w.Good("✓"), " What setup has made is taken back. Rules that it closed stay closed.")
+			w.Line(w.Good("✓"), " What setup created is gone again. Rules that it closed stay closed.")
 		}
 		return w.Err()
 	}

@@ -197,7 +197,7 @@ func TestSetup(t *testing.T) {
 		t.Errorf("dry run: exit code %d, calls %v\n%s", code, o.mutating(), stdout)
 	}
 	code, stdout, stderr := o.shop("--yes")
-	if code != exitOK || !strings.Contains(stdout, "is open to the world still: run this again") {
+	if code != exitOK || !strings.Contains(stdout, "is still open to the world: run this again") {
 		t.Errorf("exit code %d, %s%s", code, stdout, stderr)
 	}
 	want := "CreateSecurityGroup RevokeSecurityGroupEgress AuthorizeSecurityGroupIngress SetSecurityGroups"
@@ -314,7 +314,7 @@ func TestSetupUndo(t *testing.T) {
 		t.Error(o.shut)
 	}
 	o.ResetCalls()
-	if code, stdout, _ := o.cfsg(t.Context(), "setup", "--load-balancer", "shop", "--undo", "--yes"); code != exitOK || len(o.mutating()) > 0 || !strings.Contains(stdout, "nothing to take back") {
+	if code, stdout, _ := o.cfsg(t.Context(), "setup", "--load-balancer", "shop", "--undo", "--yes"); code != exitOK || len(o.mutating()) > 0 || !strings.Contains(stdout, "nothing to undo") {
 		t.Errorf("again: exit code %d, %v, %s", code, o.mutating(), stdout)
 	}
 }

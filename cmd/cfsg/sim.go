@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cloudfront-sg-sync/internal/ec2sim"
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/loopback"
 )
 
@@ -47,7 +48,7 @@ func (c *simCommand) Validate() error {
 		return fmt.Errorf("--listen=%s: %q is not a port from 0 to 65535", c.Listen, port)
 	}
 	if !loopback.Is(host) {
-		return fmt.Errorf("--listen=%s is not a loopback address, and others could reach the endpoint, which verifies no signatures: use 127.0.0.1:%s", c.Listen, port)
+		return hint.New(fmt.Sprintf("--listen=%s is not a loopback address, and others could reach the endpoint, which verifies no signatures", c.Listen), "use 127.0.0.1:"+port)
 	}
 	return nil
 }
@@ -61,10 +62,10 @@ func (c *simCommand) Run(ctx context.Context, t terminal) error {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", c.Listen)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%s is in use; stop what listens there, or choose another address with --listen", c.Listen)
+		return hint.New(c.Listen+" is in use", "stop what listens there, or choose another address with --listen")
 	}
 	if err != nil {
-		return fmt.Errorf("%w; choose another address with --listen", err)
+		return hint.With(err, "choose another address with --listen")
 	}
 	url := "http://" + listener.Addr().String()
 	// It asks for no account, but the AWS CLI does not call without credentials and
@@ -85,11 +86,11 @@ func (c *simCommand) endpoint() (*ec2sim.Server, error) {
 	}
 	f, err := os.Open(c.Seed)
 	if err != nil {
-		return nil, fmt.Errorf("read the seed: %w; check --seed", err)
+		return nil, hint.With(fmt.Errorf("read the seed: %w", err), "check --seed")
 	}
 	defer f.Close()
 	if err := endpoint.Seed(f); err != nil {
-		return nil, fmt.Errorf("read %s: %w; cfsg sim --help shows an example", c.Seed, err)
+		return nil, hint.With(fmt.Errorf("read %s: %w", c.Seed, err), "cfsg sim --help shows an example")
 	}
 	return endpoint, nil
 }

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"time"
 
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/iprange"
 )
 
@@ -36,20 +37,20 @@ func readIPRanges(ctx context.Context, src string, sel iprange.Selection, stdin 
 	switch {
 	case isURL(src):
 		if r, err = fetchIPRanges(ctx, src, sel); err != nil && len(r.document) == 0 {
-			err = fmt.Errorf("%w; --ip-ranges may also name a file", err)
+			err = hint.With(err, "--ip-ranges may also name a file")
 		}
 	case src == "-":
 		r, err = decodeIPRanges("stdin", stdin, sel)
 	default:
 		f, openErr := os.Open(src)
 		if openErr != nil {
-			return r, fmt.Errorf("%w; name a file, a URL, or - for stdin", openErr)
+			return r, hint.With(openErr, "name a file, a URL, or - for stdin")
 		}
 		defer f.Close()
 		r, err = decodeIPRanges(src, f, sel)
 	}
 	if missing, ok := errors.AsType[*iprange.MissingServiceError](err); ok {
-		err = fmt.Errorf("%w; %s", err, suggestServices(missing.Services, r.document))
+		err = hint.With(err, suggestServices(missing.Services, r.document))
 	}
 	return r, err
 }

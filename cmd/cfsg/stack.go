@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"cloudfront-sg-sync/internal/config"
+	"cloudfront-sg-sync/internal/hint"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
@@ -92,7 +93,7 @@ func (f placeFlags) stackConfig(ctx context.Context) (aws.Config, error) {
 		c.Regions = []string{id.Region}
 	}
 	cfg, err := f.awsConfig(ctx, c)
-	if _, none := errors.AsType[*noRegionError](err); none && len(f.Region) > 0 {
+	if errors.Is(err, errNoRegion) && len(f.Region) > 0 {
 		c.Regions = f.Region[:1]
 		cfg, err = f.awsConfig(ctx, c)
 	}
@@ -106,9 +107,9 @@ func explainStack(err error, permission, region string) error {
 	case !ok:
 		return err
 	case strings.HasPrefix(api.ErrorCode(), "AccessDenied"):
-		return fmt.Errorf("%w; grant the permission %s", err, permission)
+		return hint.With(err, "grant the permission "+permission)
 	case api.ErrorCode() == "ValidationError" && strings.Contains(api.ErrorMessage(), "does not exist"):
-		return fmt.Errorf("there is none in %s: check the name, and name its region with AWS_REGION or the stack by its ARN", region)
+		return hint.New("there is none in "+region, "check the name, and name its region with AWS_REGION or the stack by its ARN")
 	}
 	return err
 }

@@ -149,7 +149,7 @@ func TestOnePlaceCountsMembers(t *testing.T) {
 	t.Setenv("AWS_REGION", "us-west-2")
 	t.Setenv("AWS_ENDPOINT_URL", o.flags[1])
 	o.flags = o.flags[4:6] // the ranges
-	want := "a check looks in one account, not in 2: name its role with --role-arn"
+	want := "a check looks in one account, not in 2\nhint: name its role with --role-arn"
 	if code, _, stderr := o.cfsg(t.Context(), "check", "--group", "sg-0000000808d12e6ab", "--stack", "edge"); code != exitError || !strings.Contains(stderr, want) {
 		t.Errorf("exit code %d, stderr %q, want %q", code, stderr, want)
 	}
@@ -163,7 +163,7 @@ func TestStackFails(t *testing.T) {
 		d           deployment
 		want        string
 	}{
-		{"another name", "other", deployment{}, "read the settings of --stack other: there is none in us-east-1: check the name, and name its region with AWS_REGION or the stack by its ARN"},
+		{"another name", "other", deployment{}, "read the settings of --stack other: there is none in us-east-1\nhint: check the name, and name its region with AWS_REGION or the stack by its ARN"},
 		{"no permission for the stack", "edge", deployment{denyStack: true}, "grant the permission cloudformation:DescribeStacks"},
 		{"no permission for the function", "edge", deployment{deny: true, output: "FunctionName"}, "grant the permission lambda:GetFunctionConfiguration"},
 		{"another stack", "edge", deployment{output: "BucketName"}, "the stack has no output FunctionName: it is not a stack of cloudfront-sg-sync, or its deployment is not complete"},

@@ -171,10 +171,10 @@ func age(d time.Duration) string {
 // rule is shown only where nobody who is wanted is shut out by it.
 func (x statusExposure) write(w *page.Page, alarm func(name, format string, args ...any), d statusTarget, f placeFlags) {
 	alarm("OPEN TO THE WORLD", "%s lets %s in on port %s%s", x.GroupID, x.Source, strings.Join(x.Ports, " "), quoted(x.Description))
-	const why = "Whoever finds the origin passes CloudFront and its WAF by."
+	const why = "Anyone who finds the origin can bypass CloudFront and its WAF."
 	beside := ""
 	if !x.Managed {
-		beside = fmt.Sprintf(" The group is not tagged, but is attached to %s beside managed ones.", fewNames(x.Interfaces))
+		beside = fmt.Sprintf(" The group is not tagged, but it is attached to %s along with managed groups.", fewNames(x.Interfaces))
 	}
 	switch {
 	case x.Owned:
@@ -186,7 +186,7 @@ func (x statusExposure) write(w *page.Page, alarm func(name, format string, args
 		if d.Account != "" {
 			account = ", with credentials of account " + d.Account
 		}
-		w.Say("%s%s The rule is not this tool's, and nobody who is wanted needs it; revoke it%s:", why, beside, account)
+		w.Say("%s%s The rule is not this tool's, and CloudFront gets in without it; revoke it%s:", why, beside, account)
 		w.Indent(4)
 		w.Command(x.revokeCommand(d.Region, f)...)
 		w.Indent(2)

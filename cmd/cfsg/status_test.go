@@ -173,12 +173,12 @@ func TestStatusSaysTheOrder(t *testing.T) {
 		want       string
 		commands   int
 	}{
-		{name: "all is well", seed: groups(launch) + attached, apply: true, want: "nobody who is wanted needs it; revoke it:", commands: 1},
+		{name: "all is well", seed: groups(launch) + attached, apply: true, want: "CloudFront gets in without it; revoke it:", commands: 1},
 		{name: "never applied", seed: groups(launch) + attached, want: order},
 		{name: "too small", seed: `"rulesPerGroup": 2, ` + groups(launch) + attached, apply: true, want: order},
-		{name: "not attached", seed: groups(launch), apply: true, want: "is attached to no network interface, so it cannot be told whether CLOUDFRONT gets in without it. " + order},
+		{name: "not attached", seed: groups(launch), apply: true, want: "is attached to no network interface, so there is no way to tell whether CLOUDFRONT gets in without it. " + order},
 		{
-			name: "attached in part", apply: true, want: "it may be all that lets part of CLOUDFRONT in. " + order,
+			name: "attached in part", apply: true, want: "it may be the only rule that lets part of CLOUDFRONT in. " + order,
 			seed: `"rulesPerGroup": 5, ` + groups(launch) + `, "interfaces": [{"groups": ["web-2"]}]`,
 		},
 		{name: "not known", seed: groups(launch) + attached, apply: true, deny: "DescribeNetworkInterfaces", want: "because the network interfaces could not be read. " + order},
@@ -192,10 +192,10 @@ func TestStatusSaysTheOrder(t *testing.T) {
 		},
 		{
 			name: "beside the pool", seed: groups("") + `, "interfaces": [{"groups": ["web-1", "web-2", "wide-lb"]}]`, apply: true,
-			want: "beside managed ones. The rule is not this tool's, and nobody who is wanted needs it; revoke it:", commands: 1,
+			want: "along with managed groups. The rule is not this tool's, and CloudFront gets in without it; revoke it:", commands: 1,
 		},
 		{
-			name: "beside the pool, and elsewhere alone", apply: true, want: "beside managed ones. The rule is not this tool's. Do not revoke it yet: at eni-",
+			name: "beside the pool, and elsewhere alone", apply: true, want: "along with managed groups. The rule is not this tool's. Do not revoke it yet: at eni-",
 			seed: groups("") + `, "interfaces": [{"groups": ["web-1", "web-2", "wide-lb"]}, {"groups": ["wide-lb"]}]`,
 		},
 	} {

@@ -280,7 +280,7 @@ func (j revocation) advice(x exposure, here []coverage.Subject) string {
 		return fmt.Sprintf("Do not revoke it yet: whether %s gets in without it is not known, because the network interfaces could not be read. %s", j.services, order)
 	}
 	if len(here) == 0 {
-		return fmt.Sprintf("Do not revoke it yet: %s is attached to no network interface, so it cannot be told whether %s gets in without it. %s", x.GroupID, j.services, order)
+		return fmt.Sprintf("Do not revoke it yet: %s is attached to no network interface, so there is no way to tell whether %s gets in without it. %s", x.GroupID, j.services, order)
 	}
 	var shut []string
 	for _, subject := range here {
@@ -289,11 +289,11 @@ func (j revocation) advice(x exposure, here []coverage.Subject) string {
 		}
 	}
 	if len(shut) > 0 {
-		return fmt.Sprintf("Do not revoke it yet: at %s it may be all that lets part of %s in. %s", fewNames(shut), j.services, order)
+		return fmt.Sprintf("Do not revoke it yet: at %s it may be the only rule that lets part of %s in. %s", fewNames(shut), j.services, order)
 	}
 	for _, subject := range here {
 		if !x.Rule.Within(portsAt(subject, j.ports)) {
-			return fmt.Sprintf("%s gets in without it, but it opens more than the managed ports (%s). Find out what else needs that and give it a rule of its own, before you revoke this one.", j.services, x.Rule.RuleID)
+			return fmt.Sprintf("%s gets in without it, but it opens more than the managed ports (%s). Find out what else needs those ports and give it a rule of its own before you revoke this one.", j.services, x.Rule.RuleID)
 		}
 	}
 	return ""

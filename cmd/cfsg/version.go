@@ -2,10 +2,10 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"runtime/debug"
 
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/version"
 )
 
@@ -15,7 +15,7 @@ type versionCommand struct{}
 func (versionCommand) Run(t terminal) error {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return errors.New("this binary does not say what it was built from; build it with Go's own tools")
+		return hint.New("this binary does not say what it was built from", "build it with Go's own tools")
 	}
 	_, err := fmt.Fprintln(t.out, describeBuild(info))
 	return err

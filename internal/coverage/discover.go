@@ -54,32 +54,32 @@ func Discover(ctx context.Context, api API, s Selector) (*Scene, error) {
 type lookup struct {
 	filter string
 	values []string
-	// names are what must be found, of says what an interface is found as, and
-	// unknown is the error for a name that no interface has.
-	names   []string
-	of      func(types.NetworkInterface) []string
-	unknown string
+	// names are what must be found, and of says what an interface is found as.
+	names []string
+	of    func(types.NetworkInterface) []string
+	// unknown is the error for a name that no interface has, and hint where to look.
+	unknown, hint string
 }
 
 // lookups returns what finds the interfaces that a selector means.
 func lookups(s Selector) []lookup {
 	all := []lookup{
-		{"network-interface-id", s.Interfaces, s.Interfaces, idOf, "there is no network interface %s; check the ID and the region"},
-		{"attachment.instance-id", s.Instances, s.Instances, instanceOf, "instance %s has no network interface; check the ID and the region, and whether it was terminated"},
+		{"network-interface-id", s.Interfaces, s.Interfaces, idOf, "there is no network interface %s", "check the ID and the region"},
+		{"attachment.instance-id", s.Instances, s.Instances, instanceOf, "instance %s has no network interface", "check the ID and the region, and whether it was terminated"},
 	}
 	// one finds what has one name only.
-	one := func(filter string, values []string, name, unknown string) {
-		all = append(all, lookup{filter, values, []string{name}, func(types.NetworkInterface) []string { return []string{name} }, unknown})
+	one := func(filter string, values []string, name, unknown, hint string) {
+		all = append(all, lookup{filter, values, []string{name}, func(types.NetworkInterface) []string { return []string{name} }, unknown, hint})
 	}
 	for _, name := range s.LoadBalancers {
-		one("description", descriptionsOf(name), name, "there is no network interface of a load balancer %s; check the name and the region")
+		one("description", descriptionsOf(name), name, "there is no network interface of a load balancer %s", "check the name and the region")
 	}
 	for _, addr := range s.Addresses {
 		filter := "association.public-ip"
 		if addr.Is6() {
 			filter = "ipv6-addresses.ipv6-address"
 		}
-		one(filter, []string{addr.String()}, addr.String(), "there is no network interface with the address %s; check the address, the account and the region")
+		one(filter, []string{addr.String()}, addr.String(), "there is no network interface with the address %s", "check the address, the account and the region")
 	}
 	return all
 }
@@ -97,7 +97,7 @@ func interfacesOf(ctx context.Context, api API, s Selector) ([]types.NetworkInte
 		if err != nil {
 			return nil, err
 		}
-		errs = append(errs, notFound(l.names, collect(some, l.of), l.unknown)...)
+		errs = append(errs, notFound(l.names, collect(some, l.of), l.unknown, l.hint)...)
 		for _, i := range some {
 			if id := aws.ToString(i.NetworkInterfaceId); !known[id] {
 				known[id] = true
@@ -214,7 +214,7 @@ func groupsOf(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, s Se
 			errs = append(errs, fmt.Errorf("%s: %w", g.ID, g.Err))
 		}
 	}
-	return groups, joined(append(errs, notFound(ids, found, "there is no security group %s; check the ID, the account and the region")...))
+	return groups, joined(append(errs, notFound(ids, found, "there is no security group %s", "check the ID, the account and the region")...))
 }
 
 // pick returns the groups with the given IDs, each once, in their order.

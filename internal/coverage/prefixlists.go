@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"cloudfront-sg-sync/internal/awserr"
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/secgroup"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -54,7 +55,7 @@ func readLists(ctx context.Context, api API, groups []secgroup.Group) (lists map
 // https://docs.aws.amazon.com/vpc/latest/userguide/work-with-shared-prefixes.html
 func explain(err error) error {
 	if api, ok := errors.AsType[smithy.APIError](err); ok && strings.EqualFold(api.ErrorCode(), "InvalidPrefixListID.NotFound") {
-		return fmt.Errorf("%w; it is not shared with this account: ask the account that owns it to share it again (AWS RAM), or check with that account's credentials (--profile)", err)
+		return hint.With(fmt.Errorf("%w: it is not shared with this account", err), "ask the account that owns it to share it again (AWS RAM), or check with that account's credentials (--profile)")
 	}
 	return awserr.Explain(err, "ec2:GetManagedPrefixListEntries")
 }

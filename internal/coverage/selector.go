@@ -1,11 +1,12 @@
 package coverage
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"regexp"
 	"slices"
+
+	"cloudfront-sg-sync/internal/hint"
 )
 
 // A Selector says whose groups are judged. The groups it names itself are
@@ -44,24 +45,27 @@ func (s Selector) Validate() error {
 		selected += len(kind.of(s))
 	}
 	if selected == 0 {
-		return errors.New("nothing to check: name a security group, instance, network interface, load balancer or public address")
+		return hint.New("nothing to check", "name a security group, instance, network interface, load balancer or public address")
 	}
 	return nil
 }
 
 // A NotFoundError says that something a selector names is not there, in the
 // account and the region that were asked.
-type NotFoundError struct{ text string }
+type NotFoundError struct{ problem, hint string }
 
-func (e *NotFoundError) Error() string { return e.text }
+func (e *NotFoundError) Error() string { return e.problem + "; " + e.hint }
 
-// notFound returns an error for each of the wanted that is not among the found,
-// in words that format says.
-func notFound(wanted, found []string, format string) []error {
+// Hint returns where to look.
+func (e *NotFoundError) Hint() string { return e.hint }
+
+// notFound returns an error for each of the wanted that is not among the found. The problem is a format that takes the
+// name.
+func notFound(wanted, found []string, problem, hint string) []error {
 	var errs []error
 	for _, name := range wanted {
 		if !slices.Contains(found, name) {
-			errs = append(errs, &NotFoundError{fmt.Sprintf(format, name)})
+			errs = append(errs, &NotFoundError{fmt.Sprintf(problem, name), hint})
 		}
 	}
 	return errs
