@@ -16,7 +16,6 @@ import (
 	"cloudfront-sg-sync/internal/loopback"
 	"cloudfront-sg-sync/internal/version"
 	"cloudfront-sg-sync/iprange"
-	"cloudfront-sg-sync/secgroup"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
@@ -60,29 +59,9 @@ func (f accountFlags) given() map[string]given {
 	return values
 }
 
-// An operation is an engine, and what it takes to look at more than it does.
-type operation struct {
-	*engine.Engine
-	config config.Config
-	aws    aws.Config
-}
-
-// ec2 returns a client for a target of the engine.
-func (o *operation) ec2(t *engine.Target) secgroup.API {
-	cfg := o.aws.Copy()
-	cfg.Region = t.Region
-	role := ""
-	for _, arn := range engine.Roles(o.config, o.aws.Region) {
-		if engine.AccountOf(arn) == t.Account {
-			role = arn
-		}
-	}
-	return engine.Narrow(engine.NewEC2(cfg, role, o.config.ExternalID))
-}
-
-// operation returns the engine that the flags, and the stack or the environment
+// engine returns the engine that the flags, and the stack or the environment
 // ask for. It reads the ranges once, however often it runs.
-func (f accountFlags) operation(ctx context.Context, t terminal, flags map[string]given) (*operation, error) {
+func (f accountFlags) engine(ctx context.Context, t terminal, flags map[string]given) (*engine.Engine, error) {
 	c, err := f.readConfig(ctx, t, flags)
 	if err != nil {
 		return nil, err
@@ -99,8 +78,7 @@ func (f accountFlags) operation(ctx context.Context, t terminal, flags map[strin
 	if f.Verbose {
 		log = slog.New(slog.NewTextHandler(t.err, nil))
 	}
-	e, err := engine.New(c, cfg, func(context.Context, *iprange.Notice) (*iprange.Publication, error) { return read() }, log)
-	return &operation{e, c, cfg}, err
+	return engine.New(c, cfg, func(context.Context, *iprange.Notice) (*iprange.Publication, error) { return read() }, log)
 }
 
 // awsConfig returns credentials, region and endpoint.

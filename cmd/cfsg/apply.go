@@ -26,32 +26,32 @@ func (c *applyCommand) Run(ctx context.Context, t terminal) error {
 			return err
 		}
 	}
-	o, err := c.operation(ctx, t, c.given())
+	e, err := c.engine(ctx, t, c.given())
 	if err != nil {
 		return err
 	}
-	p, err := propose(ctx, t, o, c.request())
+	p, err := propose(ctx, t, e, c.request())
 	if err != nil {
 		return err
 	}
 	if !c.json() {
-		if err := p.write(t, c.Verbose); err != nil {
+		if err := writePlan(t, p, c.Verbose); err != nil {
 			return err
 		}
 	}
-	if p.steps() > 0 && !c.Yes {
-		for _, err := range p.failures() {
+	if p.Count() > 0 && !c.Yes {
+		for _, err := range p.Failures() {
 			tell(t, err)
 		}
-		if !ask(t, bufio.NewReader(t.in), "Apply %s?", countOf(p.steps(), "step", "steps")) {
+		if !ask(t, bufio.NewReader(t.in), "Apply %s?", countOf(p.Count(), "step", "steps")) {
 			return errDeclined
 		}
 	}
-	report, err := p.apply(ctx, t)
+	report, err := apply(ctx, t, e, p)
 	if c.json() {
 		return errors.Join(err, writeJSON(t.out, report))
 	}
-	if p.steps() > 0 {
+	if p.Count() > 0 {
 		err = errors.Join(err, writeReport(t, report, c.Verbose))
 	}
 	return err
@@ -62,13 +62,9 @@ var errDeclined = errors.New("not applied: nothing was changed")
 
 // apply takes the steps of the proposal, tells of each on stderr, and returns
 // the report of the run.
-func (p *proposal) apply(ctx context.Context, t terminal) (*engine.Report, error) {
-	req := p.request
-	req.Approved = map[*engine.Target]*secgroup.Plan{}
-	for _, v := range p.previews {
-		req.Approved[v.Target] = v.Plan
-	}
-	steps, names := p.steps(), p.groupNames()
+func apply(ctx context.Context, t terminal, e *engine.Engine, p *engine.Proposal) (*engine.Report, error) {
+	req := p.Approved()
+	steps, names := p.Count(), groupNames(p)
 	var mu sync.Mutex // pools and targets go on side by side
 	taken := 0
 	req.OnStep = func(_ *engine.Target, step secgroup.Step) {
@@ -83,7 +79,7 @@ func (p *proposal) apply(ctx context.Context, t terminal) (*engine.Report, error
 		taken++
 		fmt.Fprintf(t.err, "%d of %d: %s added to %s, %d removed\n", taken, steps, countOf(len(change.Add), "entry", "entries"), change.ListID, len(change.Remove))
 	}
-	report, err := p.engine.Run(ctx, req)
+	report, err := e.Run(ctx, req)
 	if ctx.Err() != nil && taken < steps {
 		err = errors.Join(err, hint.New(fmt.Sprintf("stopped after %d of %s", taken, countOf(steps, "step", "steps")), "run cfsg apply again for the rest"))
 	}

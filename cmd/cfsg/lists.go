@@ -48,7 +48,7 @@ func listDocument(v engine.Preview) []listPool {
 	for _, pool := range v.Lists {
 		d := listPool{Name: pool.Name, Family: pool.Family.String(), Changes: []listChange{}, Error: message(pool.Err)}
 		for _, l := range pool.Lists {
-			added, removed := listChanges(pool, l.List.ID)
+			added, removed := engine.EntryCounts(pool, l.List.ID)
 			d.Lists = append(d.Lists, planList{
 				PrefixListID: l.List.ID, Name: l.List.Name, MaxEntries: l.List.MaxEntries,
 				Added: added, Removed: removed, Kept: l.Kept, Foreign: l.Foreign, Free: l.Free, Error: message(l.Err),
@@ -70,74 +70,18 @@ func entryDocuments(entries []secgroup.Entry) []listEntry {
 	return documents
 }
 
-// listChanges counts the entries that a plan adds to a list and removes from it.
-func listChanges(pool secgroup.ListPool, id string) (added, removed int) {
-	for _, c := range pool.Changes {
-		if c.ListID == id {
-			added += len(c.Added())
-			removed += len(c.Removed())
-		}
-	}
-	return added, removed
-}
-
-// allChanges yields the changes of prefix lists of all plans.
-func (p *proposal) allChanges(yield func(secgroup.Change) bool) {
-	for _, v := range p.previews {
-		for _, pool := range v.Lists {
-			for _, c := range pool.Changes {
-				if !yield(c) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// listCount counts the prefix lists of all plans.
-func (p *proposal) listCount() int {
-	n := 0
-	for _, v := range p.previews {
-		for _, pool := range v.Lists {
-			n += len(pool.Lists)
-		}
-	}
-	return n
-}
-
-// listNotes tells what needs a person at the prefix lists.
-func (p *proposal) listNotes() []string {
-	var notes []string
-	for _, v := range p.previews {
-		if v.ListWarning != "" {
-			notes = append(notes, v.ListWarning)
-		}
-		for _, pool := range v.Lists {
-			notes = append(notes, pool.Warnings...)
-		}
-	}
-	return notes
-}
-
 // listSummary says in a sentence what is to be done to prefix lists, or nothing
 // where there are none.
-func (p *proposal) listSummary() string {
-	added, removed := 0, 0
-	changed := map[string]bool{}
-	for c := range p.allChanges {
-		added += len(c.Added())
-		removed += len(c.Removed())
-		changed[c.ListID] = true
-	}
-	switch n := p.listCount(); {
-	case n == 0:
+func listSummary(p *engine.Proposal) string {
+	switch sum := p.Lists(); {
+	case sum.Lists == 0:
 		return ""
-	case len(changed) == 0 && len(p.failures()) > 0:
-		return fmt.Sprintf(" Nothing is to be changed in %s.", countOf(n, "prefix list", "prefix lists"))
-	case len(changed) == 0:
-		return fmt.Sprintf(" %s up to date.", countOf(n, "prefix list is", "prefix lists are"))
+	case sum.Changed == 0 && len(p.Failures()) > 0:
+		return fmt.Sprintf(" Nothing is to be changed in %s.", countOf(sum.Lists, "prefix list", "prefix lists"))
+	case sum.Changed == 0:
+		return fmt.Sprintf(" %s up to date.", countOf(sum.Lists, "prefix list is", "prefix lists are"))
 	default:
-		return fmt.Sprintf(" Prefix lists: %s to add, %d to remove, in %d of %d.", countOf(added, "entry", "entries"), removed, len(changed), n)
+		return fmt.Sprintf(" Prefix lists: %s to add, %d to remove, in %d of %d.", countOf(sum.Added, "entry", "entries"), sum.Removed, sum.Changed, sum.Lists)
 	}
 }
 
@@ -153,7 +97,7 @@ func writeLists(w *page.Page, v engine.Preview) {
 			gaps += len(c.Gap)
 		}
 		for _, l := range pool.Lists {
-			added, removed := listChanges(pool, l.List.ID)
+			added, removed := engine.EntryCounts(pool, l.List.ID)
 			note := ""
 			switch {
 			case l.Err != nil:

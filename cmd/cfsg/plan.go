@@ -17,26 +17,26 @@ var errChanges = errors.New("there are changes")
 
 // Run shows what a sync would do.
 func (c *planCommand) Run(ctx context.Context, t terminal) error {
-	o, err := c.operation(ctx, t, c.given())
+	e, err := c.engine(ctx, t, c.given())
 	if err != nil {
 		return err
 	}
-	p, err := propose(ctx, t, o, c.request())
+	p, err := propose(ctx, t, e, c.request())
 	if err != nil {
 		return err
 	}
 	if c.json() {
-		err = writeJSON(t.out, p.document())
+		err = writeJSON(t.out, newPlanDocument(p))
 	} else {
-		err = p.write(t, c.Verbose)
+		err = writePlan(t, p, c.Verbose)
 	}
 	if err != nil {
 		return err
 	}
-	if errs := p.failures(); len(errs) > 0 {
+	if errs := p.Failures(); len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	if c.DetailedExitcode && p.steps() > 0 {
+	if c.DetailedExitcode && p.Count() > 0 {
 		return errChanges
 	}
 	return nil

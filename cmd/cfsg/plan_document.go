@@ -28,10 +28,10 @@ type wantedRanges struct {
 	Ranges      engine.PerFamily `json:"ranges"`
 }
 
-func (p *proposal) wanted() wantedRanges {
+func newWantedRanges(p *engine.Proposal) wantedRanges {
 	return wantedRanges{
-		p.publication.SyncToken, p.publication.Published, p.engine.Services, append([]string{}, p.engine.Within...),
-		engine.PerFamily{IPv4: len(p.publication.IPv4), IPv6: len(p.publication.IPv6)},
+		p.Publication.SyncToken, p.Publication.Published, p.Services, append([]string{}, p.Within...),
+		engine.PerFamily{IPv4: len(p.Publication.IPv4), IPv6: len(p.Publication.IPv6)},
 	}
 }
 
@@ -91,27 +91,18 @@ type planRule struct {
 	Description string `json:"description"`
 }
 
-func (p *proposal) document() planDocument {
-	d := planDocument{wantedRanges: p.wanted(), Changes: p.steps() > 0, Targets: []planTarget{}, Warnings: append(append(p.warnings(), p.atOrigin()...), p.listNotes()...), Errors: messages(p.failures())}
-	for _, v := range p.previews {
+func newPlanDocument(p *engine.Proposal) planDocument {
+	d := planDocument{wantedRanges: newWantedRanges(p), Changes: p.Count() > 0, Summary: p.Summary(), Targets: []planTarget{}, Warnings: append(append(p.OtherRanges(), p.AtInterfaces()...), p.AtLists()...), Errors: messages(p.Failures())}
+	for _, v := range p.Previews {
 		target := planTarget{
 			Account: v.Target.Account, Region: v.Target.Region, RulesPerGroup: v.RulesPerGroup, Pools: []planPool{}, PrefixLists: listDocument(v), Error: message(v.Err),
 		}
 		for _, pool := range v.Pools {
-			document := poolDocument(pool)
-			d.count(document)
-			target.Pools = append(target.Pools, document)
+			target.Pools = append(target.Pools, poolDocument(pool))
 		}
 		d.Targets = append(d.Targets, target)
 	}
 	return d
-}
-
-// count adds a pool to the summary.
-func (d *planDocument) count(pool planPool) {
-	for _, g := range pool.Groups {
-		d.Summary.Count(g.Added, g.Revoked, g.Error != "" || pool.Error != "")
-	}
 }
 
 func poolDocument(pool secgroup.PoolPlan) planPool {

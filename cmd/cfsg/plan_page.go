@@ -24,18 +24,18 @@ type planPage struct {
 const mostShown = 20
 
 // folded reports whether there are so many groups that pools are counted.
-func (p *proposal) folded() bool { return len(p.groupNames()) > mostShown }
+func folded(p *engine.Proposal) bool { return len(groupNames(p)) > mostShown }
 
-// write shows what would be done, step by step, or with many groups pool by pool.
-func (p *proposal) write(t terminal, all bool) error {
-	w := planPage{page.New(t.out, colorful(t.out)), p.groupNames()}
-	p.headline(w.Page)
-	for _, v := range p.previews {
+// writePlan shows what would be done, step by step, or with many groups pool by pool.
+func writePlan(t terminal, p *engine.Proposal, all bool) error {
+	w := planPage{page.New(t.out, colorful(t.out)), groupNames(p)}
+	headline(w.Page, p)
+	for _, v := range p.Previews {
 		if v.Err != nil {
 			continue // told at the end, with the other failures
 		}
 		targetHeadline(w.Page, v)
-		if p.folded() && !all {
+		if folded(p) && !all {
 			w.folded(v.Pools)
 		} else {
 			for _, pool := range v.Pools {
@@ -44,24 +44,24 @@ func (p *proposal) write(t terminal, all bool) error {
 		}
 		writeLists(w.Page, v)
 	}
-	if p.folded() && !all {
+	if folded(p) && !all {
 		w.Line()
 		w.Line(fmt.Sprintf("There are %s: --verbose shows each one and every step.", countOf(len(w.names), "group", "groups")))
 	}
 	w.Line()
-	w.Line(p.summary(w.Page))
+	w.Line(w.summary(p))
 	return w.Err()
 }
 
 // headline says what the wanted ranges are.
-func (p *proposal) headline(w *page.Page) {
-	selection := iprange.Selection{Services: p.engine.Services, Within: p.engine.Within}
+func headline(w *page.Page, p *engine.Proposal) {
+	selection := iprange.Selection{Services: p.Services, Within: p.Within}
 	w.Line(w.Strong(selection.String()), fmt.Sprintf(" as published %s: %d IPv4 and %d IPv6 ranges, merged",
-		p.publication.Published.Format(time.RFC3339), len(p.publication.IPv4), len(p.publication.IPv6)))
-	if note := engine.Strangers(p.publication); note != "" {
+		p.Publication.Published.Format(time.RFC3339), len(p.Publication.IPv4), len(p.Publication.IPv6)))
+	if note := engine.Strangers(p.Publication); note != "" {
 		w.Line(w.Warn("! "), note)
 	}
-	for _, note := range slices.Concat(p.warnings(), p.atOrigin(), p.listNotes(), p.quotaNotes()) {
+	for _, note := range slices.Concat(p.OtherRanges(), p.AtInterfaces(), p.AtLists(), p.Quotas()) {
 		w.Line(w.Warn("! "), note)
 	}
 }
@@ -72,9 +72,9 @@ func targetHeadline(w *page.Page, v engine.Preview) {
 	w.Line(w.Strong(v.Target.String()), w.Quiet(fmt.Sprintf("  quota: %d rules per group and family", v.RulesPerGroup)))
 }
 
-func (p *proposal) groupNames() map[string]string {
+func groupNames(p *engine.Proposal) map[string]string {
 	names := map[string]string{}
-	for _, v := range p.previews {
+	for _, v := range p.Previews {
 		for _, g := range v.Groups {
 			names[g.ID] = g.Name
 		}
@@ -248,16 +248,16 @@ func (w planPage) change(added, revoked int) string {
 }
 
 // summary says in a line what all plans come to.
-func (p *proposal) summary(w *page.Page) string {
-	d := p.document()
-	if !d.Changes {
-		if len(p.failures()) > 0 {
+func (w planPage) summary(p *engine.Proposal) string {
+	sum := p.Summary()
+	if p.Count() == 0 {
+		if len(p.Failures()) > 0 {
 			return "No step is possible: see the errors."
 		}
-		return w.Good("✓") + fmt.Sprintf(" Nothing to do: %s up to date.", countOf(d.Summary.Groups, "group is", "groups are")) + p.listSummary()
+		return w.Good("✓") + fmt.Sprintf(" Nothing to do: %s up to date.", countOf(sum.Groups, "group is", "groups are")) + listSummary(p)
 	}
 	taken := 0
-	for step := range p.allSteps {
+	for step := range p.Steps() {
 		if step.Op == secgroup.Redescribe {
 			taken += len(step.Rules)
 		}
@@ -267,7 +267,7 @@ func (p *proposal) summary(w *page.Page) string {
 		more = fmt.Sprintf(", %d to take over", taken)
 	}
 	return fmt.Sprintf("Plan: %s to add, %d to revoke%s, in %d of %s.",
-		countOf(d.Summary.Added, "rule", "rules"), d.Summary.Revoked, more, d.Summary.Changed, countOf(d.Summary.Groups, "group", "groups")) + p.listSummary()
+		countOf(sum.Added, "rule", "rules"), sum.Revoked, more, sum.Changed, countOf(sum.Groups, "group", "groups")) + listSummary(p)
 }
 
 // A socket is what rules with the same protocol and ports are listed under.

@@ -20,28 +20,28 @@ type statusCommand struct {
 
 // Run shows how all managed groups are.
 func (c *statusCommand) Run(ctx context.Context, t terminal) error {
-	o, err := c.operation(ctx, t, c.given())
+	e, err := c.engine(ctx, t, c.given())
 	if err != nil {
 		return err
 	}
 	// Forced, as what is left over is left over, whether a sync would hold it
 	// back or not.
-	p, err := propose(ctx, t, o, engine.Request{Force: true})
+	p, err := propose(ctx, t, e, engine.Request{Force: true})
 	if err != nil {
 		return err
 	}
 	done := t.progress("looking at what stands around the security groups …")
-	status := p.status(p.look(ctx, o))
+	status := newStatusDocument(p, look(ctx, p))
 	done()
 	if c.json() {
 		err = writeJSON(t.out, status)
 	} else {
-		err = p.writeStatus(t, status, c.placeFlags, time.Now())
+		err = writeStatus(t, p, status, c.placeFlags, time.Now())
 	}
 	if err != nil {
 		return err
 	}
-	if errs := p.failures(); len(errs) > 0 {
+	if errs := p.Failures(); len(errs) > 0 {
 		return errors.Join(errs...)
 	}
 	if c.DetailedExitcode && status.calls(p) {
@@ -51,22 +51,22 @@ func (c *statusCommand) Run(ctx context.Context, t terminal) error {
 }
 
 // calls reports whether something is to be done: by a sync, or by a person.
-func (d *statusDocument) calls(p *proposal) bool {
-	return p.steps() > 0 || len(d.Warnings) > 0 || slices.ContainsFunc(d.Targets, func(target statusTarget) bool {
+func (d *statusDocument) calls(p *engine.Proposal) bool {
+	return p.Count() > 0 || len(d.Warnings) > 0 || slices.ContainsFunc(d.Targets, func(target statusTarget) bool {
 		return len(target.Exposures)+len(target.StrayTags)+len(target.PartialPools) > 0
 	})
 }
 
 // writeStatus shows pools and groups at a glance.
-func (p *proposal) writeStatus(t terminal, status statusDocument, f placeFlags, now time.Time) error {
+func writeStatus(t terminal, p *engine.Proposal, status statusDocument, f placeFlags, now time.Time) error {
 	w := page.New(t.out, colorful(t.out))
-	p.headline(w)
-	for i, v := range p.previews {
+	headline(w, p)
+	for i, v := range p.Previews {
 		if v.Err != nil {
 			continue // told at the end, with the other failures
 		}
 		targetHeadline(w, v)
-		status.Targets[i].write(w, p.engine.TagKey, f, now)
+		status.Targets[i].write(w, p.TagKey, f, now)
 		w.Indent(0)
 		writeLists(w, v)
 	}

@@ -94,9 +94,9 @@ type statusStrayTag struct {
 	text    string
 }
 
-func (p *proposal) status(around []surroundings) statusDocument {
-	d := statusDocument{wantedRanges: p.wanted(), Targets: []statusTarget{}, Warnings: append(p.warnings(), p.listNotes()...), Errors: messages(p.failures())}
-	for i, v := range p.previews {
+func newStatusDocument(p *engine.Proposal, around []surroundings) statusDocument {
+	d := statusDocument{wantedRanges: newWantedRanges(p), Targets: []statusTarget{}, Warnings: append(p.OtherRanges(), p.AtLists()...), Errors: messages(p.Failures())}
+	for i, v := range p.Previews {
 		target := statusTarget{
 			Account: v.Target.Account, Region: v.Target.Region, RulesPerGroup: v.RulesPerGroup, Pools: []statusPool{}, PrefixLists: listDocument(v), Error: message(v.Err),
 		}

@@ -58,16 +58,16 @@ const targetsAtOnce = 8
 
 // look finds what stands around the managed groups of each target that could be
 // read.
-func (p *proposal) look(ctx context.Context, o *operation) []surroundings {
-	found := make([]surroundings, len(p.previews))
+func look(ctx context.Context, p *engine.Proposal) []surroundings {
+	found := make([]surroundings, len(p.Previews))
 	var running errgroup.Group
 	running.SetLimit(targetsAtOnce)
-	for i, v := range p.previews {
+	for i, v := range p.Previews {
 		if v.Err != nil {
 			continue
 		}
 		running.Go(func() error {
-			found[i] = p.lookAt(ctx, o, v)
+			found[i] = lookAt(ctx, p, v)
 			return nil
 		})
 	}
@@ -75,10 +75,10 @@ func (p *proposal) look(ctx context.Context, o *operation) []surroundings {
 	return found
 }
 
-func (p *proposal) lookAt(ctx context.Context, o *operation, v engine.Preview) surroundings {
+func lookAt(ctx context.Context, p *engine.Proposal, v engine.Preview) surroundings {
 	var s surroundings
-	api := o.ec2(v.Target)
-	s.stray, s.strayErr = secgroup.FindStrayTags(ctx, api, p.engine.TagKey)
+	api := v.Target.EC2
+	s.stray, s.strayErr = secgroup.FindStrayTags(ctx, api, p.TagKey)
 	ports := managedPorts(v.Pools)
 	if s.subjects, s.err = coverage.Attached(ctx, api, v.Groups); s.err != nil {
 		s.exposures = exposures(v, nil, ports)
@@ -87,7 +87,7 @@ func (p *proposal) lookAt(ctx context.Context, o *operation, v engine.Preview) s
 		s.err = s.addInterfaces(ctx, api)
 	}
 	s.partial = partialPools(s.subjects, v.Pools)
-	s.judge(p, o, v, ports)
+	s.judge(p, v, ports)
 	return s
 }
 
@@ -214,16 +214,10 @@ func (p partialPool) String() string {
 }
 
 // judge finds out which of the exposures can be revoked.
-func (s *surroundings) judge(p *proposal, o *operation, v engine.Preview, ports map[string][]secgroup.PortRange) {
+func (s *surroundings) judge(p *engine.Proposal, v engine.Preview, ports map[string][]secgroup.PortRange) {
 	j := revocation{
-		services: strings.Join(p.engine.Services, ", "), whole: wholePools(v), ports: ports, err: s.err, partial: map[string]bool{},
-		question: coverage.Question{Wanted: p.publication, TagKey: p.engine.TagKey},
-	}
-	if o.config.Selection.IPv4 {
-		j.question.Families = append(j.question.Families, secgroup.IPv4)
-	}
-	if o.config.Selection.IPv6 {
-		j.question.Families = append(j.question.Families, secgroup.IPv6)
+		services: strings.Join(p.Services, ", "), whole: wholePools(v), ports: ports, err: s.err, partial: map[string]bool{},
+		question: coverage.Question{Wanted: p.Publication, TagKey: p.TagKey, Families: p.Families},
 	}
 	for _, pool := range s.partial {
 		for _, id := range pool.interfaces {

@@ -99,7 +99,7 @@ func TestApprovedPlanMeetsAChange(t *testing.T) {
 	s := newScene(t, ec2sim.Options{}, []string{"us-east-1"}, nil, rangeA, rangeB)
 	s.group(s.here, "a", "443")
 	b := s.group(s.here, "b", "443")
-	_, previews, err := s.Preview(t.Context(), Request{})
+	_, previews, err := s.previews(t.Context(), Request{})
 	if err != nil {
 		t.Fatal(err)
 	}

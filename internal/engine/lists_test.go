@@ -176,22 +176,20 @@ func TestListChangesMeanwhile(t *testing.T) {
 	}
 	// What was approved is one plan and no other.
 	list = s.list(s.here, "ranges", 5)
-	_, previews, err := s.Preview(t.Context(), Request{})
+	p, err := s.Propose(t.Context(), Request{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := s.here.SetEntries(list, entry(rangeA, "by hand")); err != nil {
 		t.Fatal(err)
 	}
-	approved := map[*Target]*secgroup.Plan{previews[0].Target: previews[0].Plan}
-	if _, err := s.Run(t.Context(), Request{Approved: approved}); !errors.Is(err, ErrOutdated) || s.entries(s.here, list) != rangeA {
+	if _, err := s.Run(t.Context(), p.Approved()); !errors.Is(err, ErrOutdated) || s.entries(s.here, list) != rangeA {
 		t.Error(err, s.entries(s.here, list))
 	}
-	if _, previews, err = s.Preview(t.Context(), Request{}); err != nil {
+	if p, err = s.Propose(t.Context(), Request{}); err != nil {
 		t.Fatal(err)
 	}
-	approved = map[*Target]*secgroup.Plan{previews[0].Target: previews[0].Plan}
-	if _, err := s.Run(t.Context(), Request{Approved: approved}); err != nil || s.entries(s.here, list) != rangeA+" "+rangeB {
+	if _, err := s.Run(t.Context(), p.Approved()); err != nil || s.entries(s.here, list) != rangeA+" "+rangeB {
 		t.Error(err, s.entries(s.here, list))
 	}
 }

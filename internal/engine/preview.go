@@ -33,9 +33,9 @@ type Preview struct {
 	QuotaErr      error
 }
 
-// Preview plans all targets and changes nothing. It fails as a whole only
-// where there are no ranges to plan with, or no group with an ID asked for.
-func (e *Engine) Preview(ctx context.Context, req Request) (*iprange.Publication, []Preview, error) {
+// previews plans all targets and changes nothing. It fails as a whole only if there are no ranges to plan with, or no
+// group with an ID asked for.
+func (e *Engine) previews(ctx context.Context, req Request) (*iprange.Publication, []Preview, error) {
 	publication, err := e.Fetch(ctx, req.Notice)
 	if err != nil {
 		return nil, nil, err
@@ -68,9 +68,8 @@ func (e *Engine) Preview(ctx context.Context, req Request) (*iprange.Publication
 	return publication, previews, nil
 }
 
-// Failures returns what a run on the same request would fail with before it
-// takes a step.
-func (p Preview) Failures(req Request) []error {
+// failures returns what a run on the same request would fail with before it takes a step.
+func (p Preview) failures(req Request) []error {
 	if p.Err != nil {
 		return []error{p.Err}
 	}

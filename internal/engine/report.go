@@ -222,7 +222,7 @@ func (tr *targetReport) group(g secgroup.GroupPlan) *GroupReport {
 func (tr *targetReport) notePlan(plan *secgroup.Plan) {
 	tr.planned, tr.blind = true, plan.Blind
 	if plan.Blind {
-		tr.warnings = append(tr.warnings, fmt.Sprintf("%v: nobody may see which network interfaces have the groups, so no rule is revoked that another group has replaced: grant ec2:DescribeNetworkInterfaces", tr.target))
+		tr.warnings = append(tr.warnings, blind(tr.target))
 	}
 }
 

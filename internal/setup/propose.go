@@ -236,26 +236,11 @@ func needs(n int) string {
 
 // unsynced reports whether the groups or lists of a request are not up to date, or the engine cannot tell.
 func (s *Setup) unsynced(ctx context.Context, req engine.Request) (bool, error) {
-	_, previews, err := s.Engine.Preview(ctx, req)
+	p, err := s.Engine.Propose(ctx, req)
 	if err != nil {
 		return false, err
 	}
-	for _, v := range previews {
-		if len(v.Failures(req)) > 0 {
-			return true, nil
-		}
-		for _, pool := range v.Pools {
-			if len(pool.Steps) > 0 {
-				return true, nil
-			}
-		}
-		for _, pool := range v.Lists {
-			if len(pool.Changes) > 0 {
-				return true, nil
-			}
-		}
-	}
-	return false, nil
+	return len(p.Failures()) > 0 || p.Count() > 0, nil
 }
 
 // request asks the engine for a run on these groups alone.
