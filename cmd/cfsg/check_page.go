@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"net/netip"
 	"reflect"
 	"slices"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 
 	"cloudfront-sg-sync/internal/coverage"
 	"cloudfront-sg-sync/internal/page"
+	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/iprange"
 )
 
@@ -233,7 +233,7 @@ func (w checkPage) source(o coverage.Opening) string {
 	if o.PrefixList != "" {
 		return strings.TrimSpace(o.PrefixList + " " + w.lists[o.PrefixList].Name)
 	}
-	return few(o.Sources)
+	return words.Few(prefixNames(o.Sources))
 }
 
 // others shows who else gets in.
@@ -291,13 +291,4 @@ func amount(n uint64, unit string) string {
 		unit = map[string]string{"addresses": "address", "/64 networks": "/64 network"}[unit]
 	}
 	return thousands(n) + " " + unit
-}
-
-// few names the first of some ranges.
-func few(prefixes []netip.Prefix) string {
-	const most = 3
-	if len(prefixes) <= most {
-		return joinPrefixes(prefixes)
-	}
-	return fmt.Sprintf("%s and %d more", joinPrefixes(prefixes[:most]), len(prefixes)-most)
 }

@@ -43,7 +43,7 @@ func (w doctorPage) step(s doctor.Step) {
 		summary = w.Quiet(summary)
 	}
 	prefix := w.mark(s.Verdict) + " " + fmt.Sprintf("%-*s", labelWidth, s.Name)
-	for _, line := range page.Wrap(words(summary), " ", page.Width-2-labelWidth) {
+	for _, line := range page.Wrap(unbroken(summary), " ", page.Width-2-labelWidth) {
 		w.Line(prefix, line)
 		prefix = strings.Repeat(" ", 2+labelWidth)
 	}
@@ -123,8 +123,8 @@ func (w doctorPage) times(how string, t *doctor.Timing) {
 	w.Indent(0)
 }
 
-// words splits a text where a line may end: not between a number and its unit.
-func words(text string) []string {
+// unbroken splits a text where a line may end: not between a number and its unit.
+func unbroken(text string) []string {
 	var words []string
 	for word := range strings.FieldsSeq(text) {
 		unit := strings.TrimRight(word, ".,;:)")
@@ -164,7 +164,7 @@ func (w doctorPage) finding(s doctor.Step, f doctor.Finding) {
 		if text == "" {
 			continue
 		}
-		for _, line := range page.Wrap(words(text), " ", page.Width-2-labelWidth) {
+		for _, line := range page.Wrap(unbroken(text), " ", page.Width-2-labelWidth) {
 			w.Line(prefix, style(line))
 			prefix = strings.Repeat(" ", 2+labelWidth)
 		}

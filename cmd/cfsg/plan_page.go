@@ -9,6 +9,7 @@ import (
 
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/page"
+	"cloudfront-sg-sync/internal/status"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 )
@@ -128,7 +129,7 @@ func failed(pool secgroup.PoolPlan) bool {
 // exposures warns of what a plan leaves open to the world.
 func (w planPage) exposures(pool secgroup.PoolPlan) {
 	for _, x := range pool.Exposures() {
-		if !revokes(pool, x) {
+		if !status.Revokes(pool, x) {
 			w.Line(w.Bad("! "), fmt.Sprintf("%s lets %s in on port %s through a rule that this plan leaves in place: see cfsg status",
 				x.GroupID, x.Rule.Source, strings.Join(portNames(x.Ports), " ")))
 		}

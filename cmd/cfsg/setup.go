@@ -16,6 +16,7 @@ import (
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/setup"
+	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 
@@ -318,7 +319,7 @@ func (r *setupRun) undo(ctx context.Context) error {
 	if len(plan.ShutOut) > 0 {
 		r.warnShutOut(plan.ShutOut)
 		if r.Yes {
-			return hint.New(fmt.Sprintf("nothing was undone: it would shut CloudFront out at %s, and --yes does not confirm that", fewNames(plan.ShutOut)),
+			return hint.New(fmt.Sprintf("nothing was undone: it would shut CloudFront out at %s, and --yes does not confirm that", words.Few(plan.ShutOut)),
 				"let CloudFront in through another group first, or answer on a terminal")
 		}
 		if !ask(r.t, r.in, "Shut CloudFront out?") {

@@ -7,6 +7,7 @@ import (
 
 	"cloudfront-sg-sync/internal/page"
 	"cloudfront-sg-sync/internal/setup"
+	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/iprange"
 )
 
@@ -113,7 +114,7 @@ func (r *setupRun) showVerified() error {
 func (r *setupRun) warnShutOut(interfaces []string) {
 	w := r.page()
 	w.Line()
-	w.note(w.Bad("! "), fmt.Sprintf("Without these groups part of CloudFront, or all of it, is shut out at %s: viewers get 504.", fewNames(interfaces)))
+	w.note(w.Bad("! "), fmt.Sprintf("Without these groups part of CloudFront, or all of it, is shut out at %s: viewers get 504.", words.Few(interfaces)))
 }
 
 // showEnd shows what came of it, and what is left to do.

@@ -10,6 +10,8 @@ import (
 
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/page"
+	"cloudfront-sg-sync/internal/status"
+	"cloudfront-sg-sync/internal/words"
 )
 
 type statusCommand struct {
@@ -31,12 +33,12 @@ func (c *statusCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	done := t.progress("looking at what stands around the security groups …")
-	status := newStatusDocument(p, look(ctx, p))
+	doc := newStatusDocument(p, status.Look(ctx, p))
 	done()
 	if c.json() {
-		err = writeJSON(t.out, status)
+		err = writeJSON(t.out, doc)
 	} else {
-		err = writeStatus(t, p, status, c.placeFlags, time.Now())
+		err = writeStatus(t, p, doc, c.placeFlags, time.Now())
 	}
 	if err != nil {
 		return err
@@ -44,7 +46,7 @@ func (c *statusCommand) Run(ctx context.Context, t terminal) error {
 	if errs := p.Failures(); len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	if c.DetailedExitcode && status.calls(p) {
+	if c.DetailedExitcode && doc.calls(p) {
 		return errChanges
 	}
 	return nil
@@ -58,7 +60,7 @@ func (d *statusDocument) calls(p *engine.Proposal) bool {
 }
 
 // writeStatus shows pools and groups at a glance.
-func writeStatus(t terminal, p *engine.Proposal, status statusDocument, f placeFlags, now time.Time) error {
+func writeStatus(t terminal, p *engine.Proposal, doc statusDocument, f placeFlags, now time.Time) error {
 	w := page.New(t.out, colorful(t.out))
 	headline(w, p)
 	for i, v := range p.Previews {
@@ -66,7 +68,7 @@ func writeStatus(t terminal, p *engine.Proposal, status statusDocument, f placeF
 			continue // told at the end, with the other failures
 		}
 		targetHeadline(w, v)
-		status.Targets[i].write(w, p.TagKey, f, now)
+		doc.Targets[i].write(w, p.TagKey, f, now)
 		w.Indent(0)
 		writeLists(w, v)
 	}
@@ -174,7 +176,7 @@ func (x statusExposure) write(w *page.Page, alarm func(name, format string, args
 	const why = "Anyone who finds the origin can bypass CloudFront and its WAF."
 	beside := ""
 	if !x.Managed {
-		beside = fmt.Sprintf(" The group is not tagged, but it is attached to %s along with managed groups.", fewNames(x.Interfaces))
+		beside = fmt.Sprintf(" The group is not tagged, but it is attached to %s along with managed groups.", words.Few(x.Interfaces))
 	}
 	switch {
 	case x.Owned:

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/status"
 	"cloudfront-sg-sync/secgroup"
 )
 
@@ -94,7 +94,7 @@ type statusStrayTag struct {
 	text    string
 }
 
-func newStatusDocument(p *engine.Proposal, around []surroundings) statusDocument {
+func newStatusDocument(p *engine.Proposal, around []status.Surroundings) statusDocument {
 	d := statusDocument{wantedRanges: newWantedRanges(p), Targets: []statusTarget{}, Warnings: append(p.OtherRanges(), p.AtLists()...), Errors: messages(p.Failures())}
 	for i, v := range p.Previews {
 		target := statusTarget{
@@ -115,16 +115,16 @@ func (d *statusTarget) add(pool secgroup.PoolPlan) {
 		s.NoRoomFor = short.Missing()
 	}
 	for _, g := range pool.Groups {
-		status := statusGroup{
+		group := statusGroup{
 			GroupID: g.Group.ID, Name: g.Group.Name, VPC: g.Group.VPC, Ports: portNames(g.Settings.Ports),
 			Rules:   g.Owned,
 			Free:    engine.PerFamily{IPv4: g.FreeNow[secgroup.IPv4], IPv6: g.FreeNow[secgroup.IPv6]},
 			Missing: g.Added, LeftOver: g.Revoked, Foreign: g.Foreign, Error: message(g.Err),
 		}
 		if !g.Applied.IsZero() {
-			status.AppliedPublication = &g.Applied
+			group.AppliedPublication = &g.Applied
 		}
-		s.Groups = append(s.Groups, status)
+		s.Groups = append(s.Groups, group)
 		s.Missing += g.Added
 	}
 	s.Missing += s.NoRoomFor
@@ -132,38 +132,31 @@ func (d *statusTarget) add(pool secgroup.PoolPlan) {
 }
 
 // surround adds what stands around the pools.
-func (d *statusTarget) surround(s surroundings) {
+func (d *statusTarget) surround(s status.Surroundings) {
 	d.Exposures, d.PartialPools, d.StrayTags, d.Notes = []statusExposure{}, []statusPartial{}, []statusStrayTag{}, []string{}
-	for _, x := range s.exposures {
+	for _, x := range s.Exposures {
 		d.Exposures = append(d.Exposures, statusExposure{
 			GroupID: x.GroupID, Protocol: x.Rule.Protocol, FromPort: x.Rule.From, ToPort: x.Rule.To,
 			Source: x.Rule.Source.String(), Description: x.Rule.Description, Ports: portNames(x.Ports),
-			Owned: x.owned, Managed: x.managed, Interfaces: append([]string{}, x.interfaces...), Revocable: x.revocable, Advice: x.advice,
+			Owned: x.Owned, Managed: x.Managed, Interfaces: append([]string{}, x.Interfaces...), Revocable: x.Revocable, Advice: x.Advice,
 		})
 	}
-	for _, partial := range s.partial {
-		document := statusPartial{Pool: partial.pool, Interfaces: partial.interfaces, text: partial.String()}
-		for _, g := range partial.missing {
+	for _, partial := range s.Partial {
+		document := statusPartial{Pool: partial.Pool, Interfaces: partial.Interfaces, text: partial.String()}
+		for _, g := range partial.Missing {
 			document.Missing = append(document.Missing, g.ID)
 		}
 		d.PartialPools = append(d.PartialPools, document)
 	}
-	for _, tag := range s.stray {
+	for _, tag := range s.Stray {
 		d.StrayTags = append(d.StrayTags, statusStrayTag{tag.GroupID, tag.GroupName, tag.Key, tag.Value, tag.Meant, tag.String()})
 	}
-	if s.strayErr != nil {
-		d.Notes = append(d.Notes, fmt.Sprintf("mistyped tags are not looked for: %v", s.strayErr))
+	if s.StrayErr != nil {
+		d.Notes = append(d.Notes, fmt.Sprintf("mistyped tags are not looked for: %v", s.StrayErr))
 	}
-	if s.err != nil {
-		d.Notes = append(d.Notes, fmt.Sprintf("where the groups are attached, and what is open beside them, is not known: %v", s.err))
+	if s.Err != nil {
+		d.Notes = append(d.Notes, fmt.Sprintf("where the groups are attached, and what is open beside them, is not known: %v", s.Err))
 	}
-}
-
-// revokes reports whether a plan takes the exposure away.
-func revokes(pool secgroup.PoolPlan, x secgroup.Exposure) bool {
-	return slices.ContainsFunc(pool.Steps, func(s secgroup.Step) bool {
-		return s.Op == secgroup.Revoke && s.GroupID == x.GroupID && slices.Contains(s.Rules, x.Rule)
-	})
 }
 
 // revokeCommand is what to type to revoke the rule where it was found, as words

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"cloudfront-sg-sync/internal/awserr"
+	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -129,20 +130,11 @@ func describeInterfaces(ctx context.Context, api ec2.DescribeNetworkInterfacesAP
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, awserr.Explain(fmt.Errorf("describe the network interfaces with %s %s: %w", filter, few(values), err), "ec2:DescribeNetworkInterfaces")
+			return nil, awserr.Explain(fmt.Errorf("describe the network interfaces with %s %s: %w", filter, words.Few(values), err), "ec2:DescribeNetworkInterfaces")
 		}
 		found = append(found, page.NetworkInterfaces...)
 	}
 	return found, nil
-}
-
-// few names the first of many values.
-func few(values []string) string {
-	const most = 3
-	if len(values) <= most {
-		return strings.Join(values, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(values[:most], ", "), len(values)-most)
 }
 
 func newInterface(i types.NetworkInterface) *Interface {

@@ -18,6 +18,15 @@ func Count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
+// Few names the first three of some things, and says how many more there are.
+func Few(names []string) string {
+	const most = 3
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
 // Shorten cuts a text after a number of bytes, at the end of a character.
 func Shorten(text string, most int) string {
 	if len(text) <= most {
