@@ -48,7 +48,7 @@ func (d *checkDocument) write(t terminal) error {
 	}
 	w.Line()
 	switch {
-	case d.Verdict == coverage.Open && d.world():
+	case d.Verdict == coverage.Open && d.World():
 		w.Line(w.Warn("!"), fmt.Sprintf(" All of %s is let in, and so is everyone else.", w.services))
 	case d.Verdict == coverage.Open:
 		w.Line(w.Good("✓"), fmt.Sprintf(" All of %s is let in.", w.services))
@@ -57,18 +57,8 @@ func (d *checkDocument) write(t terminal) error {
 	return w.Err()
 }
 
-// world reports whether a port is open to the world.
-func (d *checkDocument) world() bool {
-	for _, f := range d.families() {
-		if f.World {
-			return true
-		}
-	}
-	return false
-}
-
 // alike returns how many of the subjects, from the first on, are interfaces
-// with the same outcome, as those of a load balancer have.
+// with the same result, as those of a load balancer have.
 func alike(subjects []coverage.SubjectReport) int {
 	first := subjects[0]
 	n := slices.IndexFunc(subjects, func(s coverage.SubjectReport) bool {

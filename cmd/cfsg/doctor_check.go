@@ -49,7 +49,7 @@ func unchecked(err error) doctor.Step {
 func (d *checkDocument) step() doctor.Step {
 	services := strings.Join(d.Services, ", ")
 	step := doctor.Step{Verdict: doctor.OK, Summary: fmt.Sprintf("all of %s is let in by the security groups", services), Access: d.access()}
-	if d.closedToOthers() {
+	if d.OnlyWanted() {
 		step.Summary += ", and nobody else"
 	}
 	find := func(f doctor.Finding) {
@@ -58,11 +58,11 @@ func (d *checkDocument) step() doctor.Step {
 			step.Verdict = f.Verdict
 		}
 	}
-	if err := d.outcome(); err != nil {
+	if err := d.Failure(d.Services); err != nil {
 		f := doctor.Finding{Code: "groups-unknown", Verdict: doctor.Warn, Message: err.Error()}
 		step.Summary = "it is not known who is let in"
 		switch {
-		case d.beyondOriginFacing():
+		case d.BeyondOriginFacing():
 			f.Code, step.Summary = "groups-origin-facing", "all servers that connect to origins today are let in"
 		case d.Verdict == coverage.Blocked:
 			f.Code, f.Verdict, step.Summary = "groups-block", doctor.Fail, fmt.Sprintf("part of %s is blocked", services)
@@ -71,18 +71,13 @@ func (d *checkDocument) step() doctor.Step {
 		}
 		find(f)
 	}
-	if d.world() {
+	if d.World() {
 		find(doctor.Finding{
 			Code: "groups-open", Verdict: doctor.Warn, Message: "everyone else is let in as well: CloudFront and its WAF can be bypassed",
 			Advice: "cfsg check --address with what stands at name shows the rule. Before you revoke it, cfsg status says whether CloudFront gets in without it.",
 		})
 	}
 	return step
-}
-
-// closedToOthers reports whether no other address is let in.
-func (d *checkDocument) closedToOthers() bool {
-	return !slices.ContainsFunc(d.families(), func(f coverage.FamilyReport) bool { return len(f.Others) > 0 || len(f.Unread) > 0 })
 }
 
 // access says who gets in at each address of the interfaces.

@@ -83,8 +83,8 @@ func question() coverage.Question {
 	}
 }
 
-// outcome renders the subjects of a report, such as "eni-1 open".
-func (o *origin) outcome(t *testing.T, s coverage.Selector) []string {
+// verdicts renders the subjects of a report, such as "eni-1 open".
+func (o *origin) verdicts(t *testing.T, s coverage.Selector) []string {
 	t.Helper()
 	report, err := coverage.Check(t.Context(), o.api, s, question())
 	if err != nil {
@@ -136,7 +136,7 @@ func TestSelectors(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			if diff := cmp.Diff(c.want, o.outcome(t, c.s)); diff != "" {
+			if diff := cmp.Diff(c.want, o.verdicts(t, c.s)); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -203,7 +203,7 @@ func TestPrefixListsAreRead(t *testing.T) {
 	}
 	o.group(t, "managed", ec2sim.Permission{Protocol: "tcp", From: 443, To: 443, Source: ec2sim.Source{Reference: list.ID}})
 	s := coverage.Selector{Groups: []string{o.groups["managed"]}}
-	if diff := cmp.Diff([]string{"groups managed open"}, o.outcome(t, s)); diff != "" {
+	if diff := cmp.Diff([]string{"groups managed open"}, o.verdicts(t, s)); diff != "" {
 		t.Error(diff)
 	}
 	calls := 0

@@ -25,7 +25,7 @@ func worse(a, b Verdict) Verdict {
 	return Open
 }
 
-// A Report is the outcome of a check. Its verdict, like that of each part, is
+// A Report is the result of a check. Its verdict, like that of each part, is
 // the worst of those below it.
 type Report struct {
 	SyncToken   string    `json:"syncToken"`
@@ -37,7 +37,7 @@ type Report struct {
 	PrefixLists []PrefixListReport `json:"prefixLists"`
 }
 
-// A SubjectReport is the outcome for an interface, or for groups named
+// A SubjectReport is the result for an interface, or for groups named
 // together.
 type SubjectReport struct {
 	Interface *Interface `json:"interface"` // null for named groups
@@ -54,7 +54,7 @@ type GroupID struct {
 	Name string `json:"name"`
 }
 
-// A PortReport is the outcome for a port, or for a range of ports that the
+// A PortReport is the result for a port, or for a range of ports that the
 // rules treat alike.
 type PortReport struct {
 	Port     string         `json:"port"` // such as 443 or 8000-8080
@@ -65,7 +65,7 @@ type PortReport struct {
 	References []Reference `json:"references"`
 }
 
-// A FamilyReport is the outcome for one address family on a port.
+// A FamilyReport is the result for one address family on a port.
 type FamilyReport struct {
 	Family string `json:"family"` // ipv4 or ipv6
 	// Unit is what sizes of the family count: addresses, or /64 networks.

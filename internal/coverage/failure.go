@@ -1,0 +1,142 @@
+package coverage
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"cloudfront-sg-sync/internal/hint"
+	"cloudfront-sg-sync/iprange"
+)
+
+// Failure returns the error of a check whose verdict is not good, or nil. The services are those that were asked for.
+func (r *Report) Failure(services []string) error {
+	var errs []error
+	if r.Verdict == Blocked {
+		errs = append(errs, r.blocked(strings.Join(services, ", ")))
+	}
+	unread := map[string]bool{}
+	for _, f := range r.families() {
+		for _, id := range f.Unread {
+			unread[id] = unread[id] || f.Verdict == Unknown
+		}
+	}
+	for _, l := range r.PrefixLists {
+		if unread[l.ID] {
+			errs = append(errs, fmt.Errorf("cannot tell what %s lets in: %s", l.ID, l.Error))
+		}
+	}
+	for _, s := range r.Subjects {
+		if s.Verdict == Unknown && len(s.Ports) == 0 {
+			errs = append(errs, fmt.Errorf("%s: %s", s.Interface.ID, strings.Join(s.Notes, "; ")))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// blocked says where the services are blocked, and what to do.
+func (r *Report) blocked(services string) error {
+	if r.BeyondOriginFacing() {
+		return hint.New(fmt.Sprintf("part of %s is not let in, but all of its servers that connect to origins today are", services), "to check only those, use --service "+iprange.CloudFrontOriginFacing)
+	}
+	var where []string
+	for _, s := range r.Subjects {
+		switch {
+		case s.Verdict != Blocked:
+		case s.Interface != nil:
+			where = append(where, s.Interface.ID)
+		default:
+			for _, g := range s.Groups {
+				where = append(where, g.ID)
+			}
+		}
+	}
+	err := fmt.Errorf("%s is blocked at %s", services, strings.Join(where, ", "))
+	for _, way := range r.advice() {
+		err = hint.With(err, way)
+	}
+	return err
+}
+
+// advice says what lets in what is blocked: entries in the tagged prefix lists
+// that rules refer to, a list of the other family beside one, or rules.
+func (r *Report) advice() []string {
+	var ways []string
+	for _, s := range r.Subjects {
+		for _, p := range s.Ports {
+			var tagged []PrefixListReport // of all families
+			for _, f := range p.Families {
+				tagged = append(tagged, r.taggedLists(f)...)
+			}
+			for _, f := range p.Families {
+				if f.Verdict != Blocked {
+					continue
+				}
+				way := "tag the groups and run cfsg apply, or authorize what is missing"
+				if own := r.taggedLists(f); len(own) > 0 {
+					way = "run cfsg apply with the credentials of " + owners(own)
+				} else if len(tagged) > 0 {
+					way = fmt.Sprintf("no rule refers to a list of %s ranges: tag one, run cfsg apply, and refer to it beside %s", f.Family, tagged[0].ID)
+				}
+				if !slices.Contains(ways, way) {
+					ways = append(ways, way)
+				}
+			}
+		}
+	}
+	return ways
+}
+
+// taggedLists returns the lists that are kept in sync and that a family's rules
+// refer to.
+func (r *Report) taggedLists(f FamilyReport) []PrefixListReport {
+	var tagged []PrefixListReport
+	for _, l := range r.PrefixLists {
+		if l.Tagged && slices.Contains(f.PrefixLists, l.ID) {
+			tagged = append(tagged, l)
+		}
+	}
+	return tagged
+}
+
+// owners says whose credentials can fill prefix lists.
+func owners(lists []PrefixListReport) string {
+	var names []string
+	for _, l := range lists {
+		name := fmt.Sprintf("account %s, which fills prefix list %s", l.Owner, l.ID)
+		if l.Pool != "" {
+			name += fmt.Sprintf(", and refer to every list of pool %s", l.Pool)
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, "; of ")
+}
+
+// BeyondOriginFacing reports whether everything that is blocked is servers that do not connect to origins.
+func (r *Report) BeyondOriginFacing() bool {
+	return r.Verdict == Blocked && !slices.ContainsFunc(r.families(), func(f FamilyReport) bool {
+		return f.Verdict == Blocked && !f.BeyondOriginFacing()
+	})
+}
+
+// families returns the report on each subject, port and address family.
+func (r *Report) families() []FamilyReport {
+	var all []FamilyReport
+	for _, s := range r.Subjects {
+		for _, p := range s.Ports {
+			all = append(all, p.Families...)
+		}
+	}
+	return all
+}
+
+// World reports whether a port is open to the world.
+func (r *Report) World() bool {
+	return slices.ContainsFunc(r.families(), func(f FamilyReport) bool { return f.World })
+}
+
+// OnlyWanted reports whether no other address is let in than the wanted ones, and those that may be.
+func (r *Report) OnlyWanted() bool {
+	return !slices.ContainsFunc(r.families(), func(f FamilyReport) bool { return len(f.Others) > 0 || len(f.Unread) > 0 })
+}
