@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/page"
@@ -49,7 +50,7 @@ func (c *applyCommand) Run(ctx context.Context, t terminal) error {
 	}
 	report, err := apply(ctx, t, e, p)
 	if c.json() {
-		return errors.Join(err, writeJSON(t.out, report))
+		return errors.Join(err, document.Write(t.out, report))
 	}
 	if p.Count() > 0 {
 		err = errors.Join(err, writeReport(t, report, c.Verbose))

@@ -11,6 +11,7 @@ import (
 
 	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/iprange"
@@ -56,9 +57,9 @@ func (c *checkCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	if c.json() {
-		err = writeJSON(t.out, doc)
+		err = document.Write(t.out, doc)
 	} else {
-		err = doc.write(t)
+		err = writeCheck(t, doc)
 	}
 	if err != nil {
 		return err
@@ -66,16 +67,7 @@ func (c *checkCommand) Run(ctx context.Context, t terminal) error {
 	return doc.Failure(doc.Services)
 }
 
-// A checkDocument is what a check prints in JSON.
-type checkDocument struct {
-	Services []string `json:"services"`
-	Within   []string `json:"within"`
-	Account  string   `json:"account"` // empty for that of the credentials
-	Region   string   `json:"region"`
-	*coverage.Report
-}
-
-func (c *checkCommand) check(ctx context.Context, t terminal) (*checkDocument, error) {
+func (c *checkCommand) check(ctx context.Context, t terminal) (*document.Check, error) {
 	config, err := c.readConfig(ctx, t, c.given())
 	if err != nil {
 		return nil, err
@@ -98,7 +90,10 @@ func (c *checkCommand) check(ctx context.Context, t terminal) (*checkDocument, e
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", &target, err)
 	}
-	return &checkDocument{config.Selection.Services, append([]string{}, config.Selection.Within...), target.Account, target.Region, report}, nil
+	return &document.Check{
+		Services: config.Selection.Services, Within: append([]string{}, config.Selection.Within...),
+		Account: target.Account, Region: target.Region, Report: report,
+	}, nil
 }
 
 // onePlace refuses several regions and accounts: what is looked at has an ID, a

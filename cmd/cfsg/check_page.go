@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/page"
 	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/iprange"
@@ -23,8 +24,8 @@ type checkPage struct {
 	lists    map[string]coverage.PrefixListReport
 }
 
-// write shows who gets in, subject by subject.
-func (d *checkDocument) write(t terminal) error {
+// writeCheck shows who gets in, subject by subject.
+func writeCheck(t terminal, d *document.Check) error {
 	w := checkPage{page.New(t.out, colorful(t.out)), strings.Join(d.Services, ", "), strings.Join(d.Within, ", "), map[string]coverage.PrefixListReport{}}
 	for _, l := range d.PrefixLists {
 		w.lists[l.ID] = l
@@ -223,7 +224,7 @@ func (w checkPage) source(o coverage.Opening) string {
 	if o.PrefixList != "" {
 		return strings.TrimSpace(o.PrefixList + " " + w.lists[o.PrefixList].Name)
 	}
-	return words.Few(prefixNames(o.Sources))
+	return words.Few(document.PrefixNames(o.Sources))
 }
 
 // others shows who else gets in.

@@ -9,11 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/hint"
-	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/internal/page"
-
-	"go4.org/netipx"
 )
 
 type diffCommand struct {
@@ -43,11 +41,11 @@ func (c *diffCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
-	d := newDiff(before, after)
+	d := document.NewDiff(before.Publication, after.Publication)
 	if c.json() {
-		err = writeJSON(t.out, d)
+		err = document.Write(t.out, d)
 	} else {
-		err = d.write(t)
+		err = writeDiff(t, d)
 	}
 	if err == nil && c.DetailedExitcode && len(d.Rules.Added)+len(d.Rules.Removed) > 0 {
 		return errChanges
@@ -60,77 +58,8 @@ func (c *diffCommand) load(ctx context.Context, t terminal, src string) (ipRange
 	return r, err
 }
 
-// A diffDocument is what differs between two files, in JSON:
-// docs/schema/diff.schema.json.
-type diffDocument struct {
-	Old       diffSide   `json:"old"`
-	New       diffSide   `json:"new"`
-	Published diffLists  `json:"published"`
-	Rules     diffLists  `json:"rules"`
-	Addresses diffSpaces `json:"addresses"`
-}
-
-type diffSide struct {
-	SyncToken   string    `json:"syncToken"`
-	PublishedAt time.Time `json:"publishedAt"`
-	Published   int       `json:"published"`
-	Rules       int       `json:"rules"`
-}
-
-// diffLists compares lists of ranges as they are written.
-type diffLists struct {
-	Added   []netip.Prefix `json:"added"`
-	Removed []netip.Prefix `json:"removed"`
-}
-
-// diffSpaces compares the addresses that are covered.
-type diffSpaces struct {
-	Opened diffSpace `json:"opened"`
-	Closed diffSpace `json:"closed"`
-}
-
-type diffSpace struct {
-	Ranges []netip.Prefix `json:"ranges"`
-	// IPv4 counts addresses, IPv6 counts /64 networks.
-	IPv4 uint64 `json:"ipv4Addresses"`
-	IPv6 uint64 `json:"ipv6Networks"`
-}
-
-func newDiff(before, after ipRanges) diffDocument {
-	rulesBefore, rulesAfter := before.Merged(), after.Merged()
-	return diffDocument{
-		Old:       side(before),
-		New:       side(after),
-		Published: lists(before.published(), after.published()),
-		Rules:     lists(rulesBefore, rulesAfter),
-		Addresses: diffSpaces{
-			Opened: space(ipspace.Minus(ipspace.Of(rulesAfter), ipspace.Of(rulesBefore))),
-			Closed: space(ipspace.Minus(ipspace.Of(rulesBefore), ipspace.Of(rulesAfter))),
-		},
-	}
-}
-
-func side(r ipRanges) diffSide {
-	return diffSide{r.SyncToken, r.Published, len(r.published()), len(r.IPv4) + len(r.IPv6)}
-}
-
-func lists(before, after []netip.Prefix) diffLists {
-	added, removed := ipspace.Change(before, after)
-	return diffLists{notNil(added), notNil(removed)}
-}
-
-func space(set *netipx.IPSet) diffSpace {
-	prefixes := set.Prefixes()
-	ipv4, ipv6 := ipspace.Split(prefixes)
-	return diffSpace{notNil(prefixes), ipspace.Size(ipv4), ipspace.Size(ipv6)}
-}
-
-// notNil makes an empty list of none, as JSON has it.
-func notNil(prefixes []netip.Prefix) []netip.Prefix {
-	return append([]netip.Prefix{}, prefixes...)
-}
-
-func (d diffDocument) write(t terminal) error {
+// writeDiff shows what differs.
+func writeDiff(t terminal, d document.Diff) error {
 	w := page.New(t.out, colorful(t.out))
 	w.Table([]string{"", "published", "sync token", "ranges", "merged"}, [][]string{
 		{"old", d.Old.PublishedAt.Format(time.RFC3339), d.Old.SyncToken, fmt.Sprint(d.Old.Published), fmt.Sprint(d.Old.Rules)},
@@ -140,11 +69,11 @@ func (d diffDocument) write(t terminal) error {
 		w.Line(w.Warn("! "), "the new file is older than the old one")
 	}
 	w.Line()
-	w.Line(w.Strong("Published"), "  ", d.Published.count())
-	w.Line(w.Strong("Rules"), "      ", d.verdictOnRules())
+	w.Line(w.Strong("Published"), "  ", counts(d.Published))
+	w.Line(w.Strong("Rules"), "      ", verdictOnRules(d))
 	writeChange(w, "+ ", d.Rules.Added, w.Good)
 	writeChange(w, "- ", d.Rules.Removed, w.Bad)
-	w.Line(w.Strong("Addresses"), "  ", d.verdictOnAddresses())
+	w.Line(w.Strong("Addresses"), "  ", verdictOnAddresses(d))
 	// Most often the rules have said it.
 	if !slices.Equal(d.Rules.Added, d.Addresses.Opened.Ranges) {
 		writeChange(w, "+ ", d.Addresses.Opened.Ranges, w.Good)
@@ -155,31 +84,31 @@ func (d diffDocument) write(t terminal) error {
 	return w.Err()
 }
 
-// count says how many ranges there are on each side only.
-func (l diffLists) count() string {
+// counts says how many ranges there are on each side only.
+func counts(l document.DiffLists) string {
 	if len(l.Added)+len(l.Removed) == 0 {
 		return "the same"
 	}
 	return fmt.Sprintf("%d added, %d removed", len(l.Added), len(l.Removed))
 }
 
-func (d diffDocument) verdictOnRules() string {
+func verdictOnRules(d document.Diff) string {
 	if len(d.Published.Added)+len(d.Published.Removed) > 0 && len(d.Rules.Added)+len(d.Rules.Removed) == 0 {
 		return "the same: AWS only redrew its blocks; merged, they are unchanged"
 	}
-	return d.Rules.count()
+	return counts(d.Rules)
 }
 
-func (d diffDocument) verdictOnAddresses() string {
+func verdictOnAddresses(d document.Diff) string {
 	opened, closed := d.Addresses.Opened, d.Addresses.Closed
 	if len(opened.Ranges)+len(closed.Ranges) == 0 {
 		return "the same"
 	}
-	return fmt.Sprintf("%s new, %s gone", opened.size(), closed.size())
+	return fmt.Sprintf("%s new, %s gone", size(opened), size(closed))
 }
 
 // size says how much address space it is.
-func (s diffSpace) size() string {
+func size(s document.DiffSpace) string {
 	var parts []string
 	if s.IPv4 > 0 {
 		parts = append(parts, addresses(s.IPv4))

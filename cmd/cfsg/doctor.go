@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"cloudfront-sg-sync/internal/doctor"
+	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/hint"
 )
 
@@ -142,7 +143,7 @@ func (c *doctorCommand) Run(ctx context.Context, t terminal) error {
 	if c.json() {
 		options.Stepped = func(doctor.Step) { live.clear() }
 		report := doctor.Run(ctx, options)
-		return errors.Join(writeJSON(t.out, report), verdictOf(report))
+		return errors.Join(document.Write(t.out, report), verdictOf(report))
 	}
 	w := newDoctorPage(t)
 	w.begin(options)

@@ -11,6 +11,7 @@ import (
 
 	"cloudfront-sg-sync/internal/coverage"
 	"cloudfront-sg-sync/internal/doctor"
+	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/secgroup"
 )
 
@@ -32,7 +33,7 @@ func (c *doctorCommand) securityGroups(t terminal) doctor.Check {
 		if err != nil {
 			return unchecked(err)
 		}
-		return doc.step()
+		return groupsStep(doc)
 	}}
 }
 
@@ -45,10 +46,10 @@ func unchecked(err error) doctor.Step {
 	return doctor.Step{Verdict: doctor.Warn, Summary: "not looked at", Findings: []doctor.Finding{f}}
 }
 
-// step is the check in doctor's words.
-func (d *checkDocument) step() doctor.Step {
+// groupsStep is the check in doctor's words.
+func groupsStep(d *document.Check) doctor.Step {
 	services := strings.Join(d.Services, ", ")
-	step := doctor.Step{Verdict: doctor.OK, Summary: fmt.Sprintf("all of %s is let in by the security groups", services), Access: d.access()}
+	step := doctor.Step{Verdict: doctor.OK, Summary: fmt.Sprintf("all of %s is let in by the security groups", services), Access: accessAt(d)}
 	if d.OnlyWanted() {
 		step.Summary += ", and nobody else"
 	}
@@ -80,8 +81,8 @@ func (d *checkDocument) step() doctor.Step {
 	return step
 }
 
-// access says who gets in at each address of the interfaces.
-func (d *checkDocument) access() map[netip.Addr]doctor.Access {
+// accessAt says who gets in at each address of the interfaces.
+func accessAt(d *document.Check) map[netip.Addr]doctor.Access {
 	all := map[netip.Addr]doctor.Access{}
 	for _, s := range d.Subjects {
 		for _, p := range s.Ports { // one, as one is asked for

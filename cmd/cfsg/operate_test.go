@@ -25,7 +25,7 @@ type operator struct {
 
 func newOperator(t *testing.T, seed string) *operator {
 	t.Helper()
-	o := newOperatorWith(t, seed, document)
+	o := newOperatorWith(t, seed, sample)
 	o.flags = append(o.flags, "--family", "ipv4")
 	return o
 }

@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
+
+	"cloudfront-sg-sync/internal/document"
 )
 
 type planCommand struct {
@@ -26,7 +26,7 @@ func (c *planCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	if c.json() {
-		err = writeJSON(t.out, newPlanDocument(p))
+		err = document.Write(t.out, document.NewPlan(p))
 	} else {
 		err = writePlan(t, p, c.Verbose)
 	}
@@ -38,17 +38,6 @@ func (c *planCommand) Run(ctx context.Context, t terminal) error {
 	}
 	if c.DetailedExitcode && p.Count() > 0 {
 		return errChanges
-	}
-	return nil
-}
-
-// writeJSON writes a document that people may read as well.
-func writeJSON(out interface{ Write([]byte) (int, error) }, document any) error {
-	encoder := json.NewEncoder(out)
-	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(document); err != nil {
-		return fmt.Errorf("write the result: %w", err)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/page"
 	"cloudfront-sg-sync/internal/status"
@@ -131,7 +132,7 @@ func (w planPage) exposures(pool secgroup.PoolPlan) {
 	for _, x := range pool.Exposures() {
 		if !status.Revokes(pool, x) {
 			w.Line(w.Bad("! "), fmt.Sprintf("%s lets %s in on port %s through a rule that this plan leaves in place: see cfsg status",
-				x.GroupID, x.Rule.Source, strings.Join(portNames(x.Ports), " ")))
+				x.GroupID, x.Rule.Source, strings.Join(document.PortNames(x.Ports), " ")))
 		}
 	}
 }
@@ -191,7 +192,7 @@ func (w planPage) pool(pool secgroup.PoolPlan, quota int) {
 	var rows [][]string
 	for _, g := range pool.Groups {
 		rows = append(rows, []string{
-			g.Group.ID, g.Group.Name, ports(w.Page, portNames(g.Settings.Ports), message(g.Err)),
+			g.Group.ID, g.Group.Name, ports(w.Page, document.PortNames(g.Settings.Ports), document.Message(g.Err)),
 			fmt.Sprintf("%d of %d", quota-g.Free[secgroup.IPv4], quota),
 			fmt.Sprintf("%d of %d", quota-g.Free[secgroup.IPv6], quota),
 			fmt.Sprint(g.Foreign), w.change(g.Added, g.Revoked),

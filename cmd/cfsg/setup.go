@@ -13,6 +13,7 @@ import (
 
 	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/setup"
@@ -98,7 +99,7 @@ func (c *setupCommand) Run(ctx context.Context, t terminal) error {
 		err = r.setup(ctx)
 	}
 	if c.json() {
-		return errors.Join(err, writeJSON(t.out, r.doc))
+		return errors.Join(err, document.Write(t.out, r.doc))
 	}
 	return err
 }
@@ -109,7 +110,7 @@ type setupRun struct {
 	*setup.Setup
 	t     terminal
 	in    *bufio.Reader
-	doc   *setupDocument
+	doc   *document.Setup
 	world []setup.Opening
 }
 
@@ -152,8 +153,9 @@ func (c *setupCommand) prepare(ctx context.Context, t terminal) (*setupRun, erro
 			Question: question, Ranges: ranges.Merged(), Patience: setupPatience, ByList: c.PrefixList,
 			RulesPerGroup: config.RulesPerGroup, GroupsPerInterface: engine.DefaultGroupsPerInterface,
 		},
-		doc: newSetupDocument(c, config, e.Targets[0], ranges.Published),
+		doc: document.NewSetup(c.origin, c.ports, config.Selection, e.Targets[0], ranges.Published),
 	}
+	r.doc.Undo, r.doc.DryRun = c.Undo, c.DryRun
 	if c.Undo {
 		r.Setup.RulesPerGroup = engine.DefaultRulesPerGroup // no room is needed to take something back
 		return r, nil
@@ -175,13 +177,13 @@ func (r *setupRun) askQuotas(ctx context.Context, config config.Config, groupsPe
 	if config.RulesPerGroup == 0 {
 		if r.Setup.RulesPerGroup, err = r.Engine.Targets[0].Quota(ctx); err != nil {
 			r.Setup.RulesPerGroup = engine.DefaultRulesPerGroup
-			r.doc.note("The quota of rules per group is not known, assuming %d: grant servicequotas:GetServiceQuota or use --rules-per-group (%v).", r.Setup.RulesPerGroup, err)
+			r.doc.Note("The quota of rules per group is not known, assuming %d: grant servicequotas:GetServiceQuota or use --rules-per-group (%v).", r.Setup.RulesPerGroup, err)
 		}
 	}
 	if r.origin.Kind != setup.LoadBalancer { // that has five, whatever the quota
 		var groups int
 		if groups, err = groupsPerInterface(); err != nil {
-			r.doc.note("The quota of groups per network interface is not known, assuming %d: grant servicequotas:GetServiceQuota (%v).", r.GroupsPerInterface, err)
+			r.doc.Note("The quota of groups per network interface is not known, assuming %d: grant servicequotas:GetServiceQuota (%v).", r.GroupsPerInterface, err)
 			return
 		}
 		r.GroupsPerInterface = groups
@@ -195,10 +197,10 @@ func (r *setupRun) setup(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.doc.planned(plan.Steps)
-	r.doc.RulesPerPort = &ruleCounts{plan.Rules[secgroup.IPv4], plan.Rules[secgroup.IPv6]}
+	r.doc.Planned(plan.Steps)
+	r.doc.CountRules(plan.Rules[secgroup.IPv4], plan.Rules[secgroup.IPv6])
 	r.doc.Notes = append(r.doc.Notes, plan.Notes...)
-	r.doc.opened(r.world)
+	r.doc.Opened(r.world)
 	if err := r.show(plan.Steps); err != nil || r.DryRun {
 		return err
 	}
@@ -217,7 +219,7 @@ func (r *setupRun) setup(ctx context.Context) error {
 		}
 		r.doc.ForOwner = r.Narrowing(state, r.world)
 	}
-	r.doc.leave(r)
+	r.doc.Leave(r.world, r.Stack, len(r.Service)+len(r.Within)+len(r.Family) > 0 || r.TagKey != "")
 	return r.showEnd()
 }
 
@@ -228,7 +230,7 @@ func (r *setupRun) look(ctx context.Context) (*setup.State, *setup.Plan, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	r.doc.see(state)
+	r.doc.See(state)
 	plan, err := r.Propose(ctx, state)
 	if err != nil {
 		return nil, nil, err
@@ -245,7 +247,7 @@ func (r *setupRun) take(ctx context.Context, state *setup.State, steps []setup.S
 	taken := 0
 	return r.Take(ctx, state, steps, func(step setup.Step) {
 		taken++
-		r.doc.taken(step)
+		r.doc.Taken(step)
 		fmt.Fprintf(r.t.err, "%d of %d: %s %s: %s\n", taken, len(steps), step.Action, step.On, step.Detail)
 	})
 }
@@ -257,7 +259,7 @@ func (r *setupRun) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.doc.see(state)
+	r.doc.See(state)
 	switch r.doc.Verdict = report.Verdict; {
 	case report.Verdict == coverage.Open:
 	case state.ByList && len(state.Lists) > 0: // they are filled, and the rest is for the owner to do
@@ -272,7 +274,7 @@ func (r *setupRun) verify(ctx context.Context) error {
 
 // closeWorld closes what is open to the world, after a question of its own.
 func (r *setupRun) closeWorld(ctx context.Context) error {
-	r.doc.opened(r.world)
+	r.doc.Opened(r.world)
 	if err := r.showVerified(); err != nil {
 		return err
 	}
@@ -300,8 +302,8 @@ func (r *setupRun) closeWorld(ctx context.Context) error {
 	if err := r.verify(ctx); err != nil {
 		return err
 	}
-	r.doc.opened(r.world)
-	r.doc.closed(closed)
+	r.doc.Opened(r.world)
+	r.doc.Closed(closed)
 	return nil
 }
 
@@ -311,7 +313,7 @@ func (r *setupRun) undo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.doc.planned(plan.Steps)
+	r.doc.Planned(plan.Steps)
 	r.doc.ShutOut = append([]string{}, plan.ShutOut...)
 	if err := r.show(plan.Steps); err != nil || r.DryRun {
 		return err
@@ -349,8 +351,8 @@ func (r *setupRun) proposeUndo(ctx context.Context) (*setup.State, *setup.UndoPl
 	defer r.t.progress("looking at the origin …")()
 	state, plan, err := r.ProposeUndo(ctx)
 	if err == nil {
-		r.doc.Ports = portNames(r.Ports)
-		r.doc.see(state)
+		r.doc.Ports = document.PortNames(r.Ports)
+		r.doc.See(state)
 	}
 	return state, plan, err
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/ec2sim"
 
 	"github.com/hashicorp/hcl/v2"
@@ -169,7 +170,7 @@ func TestSetupByListForEachOwner(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			o := newOriginSite(t, otherShop(c.tags))
-			var doc setupDocument
+			var doc document.Setup
 			if err := json.Unmarshal([]byte(o.must("setup", "--load-balancer", "shop", "--port", "443,8000-8080", "--yes", "--prefix-list", "-o", "json")), &doc); err != nil {
 				t.Fatal(err)
 			}

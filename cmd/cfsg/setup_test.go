@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/ec2sim"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -530,7 +531,7 @@ func TestSetupOfTwoOrigins(t *testing.T) {
 		return o.must("setup", "--instance", instance, "--port", "443", "--yes", "--close-world", "-o", "json")
 	}
 	for i, instance := range []string{"i-0123456789abcdef0", "i-0123456789abcdef1"} {
-		var doc setupDocument
+		var doc document.Setup
 		if err := json.Unmarshal([]byte(setUp(instance)), &doc); err != nil {
 			t.Fatal(err)
 		}

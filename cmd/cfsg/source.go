@@ -9,9 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"os"
-	"slices"
 	"time"
 
 	"cloudfront-sg-sync/internal/hint"
@@ -22,12 +20,6 @@ import (
 type ipRanges struct {
 	*iprange.Publication
 	document []byte
-}
-
-// published returns the selected ranges as published, sorted. One that two
-// services share comes once.
-func (r ipRanges) published() []netip.Prefix {
-	return slices.Compact(slices.SortedFunc(slices.Values(r.Prefixes), netip.Prefix.Compare)) // IPv4 first
 }
 
 // readIPRanges reads the ip-ranges.json that src names: a URL, a file, or - for

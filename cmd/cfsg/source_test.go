@@ -11,16 +11,16 @@ import (
 	"testing"
 )
 
-const document = `{"syncToken":"1767323045","prefixes":[{"ip_prefix":"18.64.0.0/14","service":"CLOUDFRONT"}],"ipv6_prefixes":[]}`
+const sample = `{"syncToken":"1767323045","prefixes":[{"ip_prefix":"18.64.0.0/14","service":"CLOUDFRONT"}],"ipv6_prefixes":[]}`
 
 // A document is the same wherever it comes from, packed or not.
 func TestReadIPRanges(t *testing.T) {
 	var packed bytes.Buffer
 	zw := gzip.NewWriter(&packed)
-	_, _ = zw.Write([]byte(document))
+	_, _ = zw.Write([]byte(sample))
 	zw.Close()
 	plainFile, packedFile := filepath.Join(t.TempDir(), "plain"), filepath.Join(t.TempDir(), "packed")
-	for name, data := range map[string][]byte{plainFile: []byte(document), packedFile: packed.Bytes()} {
+	for name, data := range map[string][]byte{plainFile: []byte(sample), packedFile: packed.Bytes()} {
 		if err := os.WriteFile(name, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -41,14 +41,14 @@ func TestReadIPRanges(t *testing.T) {
 	cases := []struct{ name, src, stdin string }{
 		{"file", plainFile, ""},
 		{"gzip file", packedFile, ""},
-		{"stdin", "-", document},
+		{"stdin", "-", sample},
 		{"gzip stdin", "-", packed.String()},
 		{"URL", feed.URL, ""},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			data, err := readIPRanges(t.Context(), c.src, demoConfig.Selection, strings.NewReader(c.stdin))
-			if err != nil || string(data.document) != document {
+			if err != nil || string(data.document) != sample {
 				t.Errorf("got %q, error %v", data.document, err)
 			}
 		})
@@ -60,7 +60,7 @@ func TestReadIPRangesFails(t *testing.T) {
 		{"nothing", "", "stdin: the file is empty"},
 		{"cut gzip", "\x1f\x8b\x08\x00\x00", "unexpected EOF"},
 		{"too large", strings.Repeat(" ", 33<<20), "larger than 32 MiB"},
-		{"another service", strings.ReplaceAll(document, "CLOUDFRONT", "S3"), "CLOUDFRONT"},
+		{"another service", strings.ReplaceAll(sample, "CLOUDFRONT", "S3"), "CLOUDFRONT"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

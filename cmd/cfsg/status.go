@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
+	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/page"
 	"cloudfront-sg-sync/internal/status"
@@ -33,10 +35,10 @@ func (c *statusCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	done := t.progress("looking at what stands around the security groups …")
-	doc := newStatusDocument(p, status.Look(ctx, p))
+	doc := document.NewStatus(p, status.Look(ctx, p))
 	done()
 	if c.json() {
-		err = writeJSON(t.out, doc)
+		err = document.Write(t.out, doc)
 	} else {
 		err = writeStatus(t, p, doc, c.placeFlags, time.Now())
 	}
@@ -46,21 +48,21 @@ func (c *statusCommand) Run(ctx context.Context, t terminal) error {
 	if errs := p.Failures(); len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	if c.DetailedExitcode && doc.calls(p) {
+	if c.DetailedExitcode && callsForAction(p, doc) {
 		return errChanges
 	}
 	return nil
 }
 
-// calls reports whether something is to be done: by a sync, or by a person.
-func (d *statusDocument) calls(p *engine.Proposal) bool {
-	return p.Count() > 0 || len(d.Warnings) > 0 || slices.ContainsFunc(d.Targets, func(target statusTarget) bool {
+// callsForAction reports whether something is to be done: by a sync, or by a person.
+func callsForAction(p *engine.Proposal, d document.Status) bool {
+	return p.Count() > 0 || len(d.Warnings) > 0 || slices.ContainsFunc(d.Targets, func(target document.StatusTarget) bool {
 		return len(target.Exposures)+len(target.StrayTags)+len(target.PartialPools) > 0
 	})
 }
 
 // writeStatus shows pools and groups at a glance.
-func writeStatus(t terminal, p *engine.Proposal, doc statusDocument, f placeFlags, now time.Time) error {
+func writeStatus(t terminal, p *engine.Proposal, doc document.Status, f placeFlags, now time.Time) error {
 	w := page.New(t.out, colorful(t.out))
 	headline(w, p)
 	for i, v := range p.Previews {
@@ -68,15 +70,15 @@ func writeStatus(t terminal, p *engine.Proposal, doc statusDocument, f placeFlag
 			continue // told at the end, with the other failures
 		}
 		targetHeadline(w, v)
-		doc.Targets[i].write(w, p.TagKey, f, now)
+		writeTarget(w, doc.Targets[i], p.TagKey, f, now)
 		w.Indent(0)
 		writeLists(w, v)
 	}
 	return w.Err()
 }
 
-// write shows one account and region.
-func (d statusTarget) write(w *page.Page, tagKey string, f placeFlags, now time.Time) {
+// writeTarget shows one account and region.
+func writeTarget(w *page.Page, d document.StatusTarget, tagKey string, f placeFlags, now time.Time) {
 	w.Line()
 	w.Indent(2)
 	var rows [][]string
@@ -104,13 +106,13 @@ func (d statusTarget) write(w *page.Page, tagKey string, f placeFlags, now time.
 		}
 	}
 	for _, partial := range d.PartialPools {
-		alarm("PARTLY ATTACHED", "%s", partial.text)
+		alarm("PARTLY ATTACHED", "%s", partial.Text)
 	}
 	for _, x := range d.Exposures {
-		x.write(w, alarm, d, f)
+		writeExposure(w, x, alarm, d, f)
 	}
 	for _, tag := range d.StrayTags {
-		alarm("STRAY TAG", "%s", tag.text)
+		alarm("STRAY TAG", "%s", tag.Text)
 	}
 	for _, note := range d.Notes {
 		w.Line()
@@ -119,14 +121,14 @@ func (d statusTarget) write(w *page.Page, tagKey string, f placeFlags, now time.
 }
 
 // poolOf names the pool of a group; one of its own has no name.
-func poolOf(pool statusPool) string {
+func poolOf(pool document.StatusPool) string {
 	if len(pool.Groups) == 1 && pool.Name == pool.Groups[0].GroupID {
 		return ""
 	}
 	return pool.Name
 }
 
-func statusRow(w *page.Page, pool statusPool, g statusGroup, now time.Time) []string {
+func statusRow(w *page.Page, pool document.StatusPool, g document.StatusGroup, now time.Time) []string {
 	return []string{
 		poolOf(pool), g.GroupID, g.Name, ports(w, g.Ports, g.Error), fmt.Sprint(g.Rules),
 		free(w, g.Free.IPv4), free(w, g.Free.IPv6),
@@ -169,9 +171,9 @@ func age(d time.Duration) string {
 	return countOf(int(d/day), "day", "days")
 }
 
-// write says loudly what makes all the effort pointless. A command to revoke the
+// writeExposure says loudly what makes all the effort pointless. A command to revoke the
 // rule is shown only where nobody who is wanted is shut out by it.
-func (x statusExposure) write(w *page.Page, alarm func(name, format string, args ...any), d statusTarget, f placeFlags) {
+func writeExposure(w *page.Page, x document.StatusExposure, alarm func(name, format string, args ...any), d document.StatusTarget, f placeFlags) {
 	alarm("OPEN TO THE WORLD", "%s lets %s in on port %s%s", x.GroupID, x.Source, strings.Join(x.Ports, " "), quoted(x.Description))
 	const why = "Anyone who finds the origin can bypass CloudFront and its WAF."
 	beside := ""
@@ -190,7 +192,7 @@ func (x statusExposure) write(w *page.Page, alarm func(name, format string, args
 		}
 		w.Say("%s%s The rule is not this tool's, and CloudFront gets in without it; revoke it%s:", why, beside, account)
 		w.Indent(4)
-		w.Command(x.revokeCommand(d.Region, f)...)
+		w.Command(revokeCommand(x, d.Region, f)...)
 		w.Indent(2)
 	}
 }
@@ -200,4 +202,26 @@ func quoted(description string) string {
 		return ""
 	}
 	return fmt.Sprintf(" (%q)", description)
+}
+
+// revokeCommand is what to type to revoke the rule where it was found, as words
+// for a shell.
+func revokeCommand(x document.StatusExposure, region string, f placeFlags) []string {
+	ranges := "IpRanges=[{CidrIp=" + x.Source + "}]"
+	if prefix, err := netip.ParsePrefix(x.Source); err == nil && prefix.Addr().Is6() {
+		ranges = "Ipv6Ranges=[{CidrIpv6=" + x.Source + "}]"
+	}
+	ports := ""
+	if x.FromPort >= 0 {
+		ports = fmt.Sprintf("FromPort=%d,ToPort=%d,", x.FromPort, x.ToPort)
+	}
+	words := []string{"aws ec2 revoke-security-group-ingress"}
+	if f.Profile != "" {
+		words = append(words, "--profile "+shellQuoted(f.Profile))
+	}
+	if f.EndpointURL != "" {
+		words = append(words, "--endpoint-url "+shellQuoted(f.EndpointURL))
+	}
+	return append(words, "--region "+region, "--group-id "+x.GroupID,
+		fmt.Sprintf("--ip-permissions 'IpProtocol=%s,%s%s'", x.Protocol, ports, ranges))
 }

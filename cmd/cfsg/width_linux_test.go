@@ -67,7 +67,7 @@ func TestFitsTheTerminal(t *testing.T) {
 	  {"name": "api", "tags": {"cloudfront-ingress": "8443 9443"}}, {"name": "mistyped", "tags": {"cloudfront-ingres": "443"}}
 	], "interfaces": [{"groups": ["web-1", "web-2"], "ipv6": "2600:1f18::7", "description": "ELB app/shop/0123456789abcdef"}, {"groups": ["web-2", "api"]}]}`)
 	old := o.flags[5] + ".old"
-	if err := os.WriteFile(old, []byte(document), 0o600); err != nil {
+	if err := os.WriteFile(old, []byte(sample), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	ranges := o.flags[4:]

@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"cloudfront-sg-sync/internal/document"
 )
 
 // The figures of README's first screen are what cfsg ranges says of the file of that day.
@@ -31,7 +33,7 @@ func TestReadmeFigures(t *testing.T) {
 		if code := run(t.Context(), args, terminal{strings.NewReader(""), &out, &errs}); code != exitOK {
 			t.Fatalf("%s: %s", test.flags, errs.String())
 		}
-		var d rangesDocument
+		var d document.Ranges
 		if err := json.Unmarshal(out.Bytes(), &d); err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"cloudfront-sg-sync/internal/document"
 )
 
 // countOf says how many there are of something.
@@ -23,7 +25,7 @@ func shellQuoted(word string) string {
 }
 
 func joinPrefixes(prefixes []netip.Prefix) string {
-	return strings.Join(prefixNames(prefixes), ", ")
+	return strings.Join(document.PrefixNames(prefixes), ", ")
 }
 
 // thousands writes a number in groups of three digits.

@@ -1,4 +1,4 @@
-package main
+package document
 
 import (
 	"bufio"
@@ -27,31 +27,31 @@ func TestDiffHistory(t *testing.T) {
 	}
 	scanner := bufio.NewScanner(lines)
 	scanner.Buffer(nil, iprange.MaxSize)
-	var before ipRanges
-	states, recut := 0, 0
+	all := iprange.Selection{Services: []string{iprange.CloudFront}, IPv4: true, IPv6: true}
+	var before *iprange.Publication
+	states, redrawn := 0, 0
 	for scanner.Scan() {
-		p, err := iprange.Decode(bytes.NewReader(scanner.Bytes()), demoConfig.Selection)
+		after, err := iprange.Decode(bytes.NewReader(scanner.Bytes()), all)
 		if err != nil {
 			t.Fatal(err)
 		}
-		after := ipRanges{Publication: p}
 		if states++; states > 1 {
-			d := newDiff(before, after)
+			d := NewDiff(before, after)
 			if got := patched(before.Merged(), d.Rules.Added, d.Rules.Removed); !slices.Equal(got, after.Merged()) {
-				t.Errorf("%s: the rules become %v, want %v", p.SyncToken, got, after.Merged())
+				t.Errorf("%s: the rules become %v, want %v", after.SyncToken, got, after.Merged())
 			}
 			opened := slices.Concat(before.Merged(), d.Addresses.Opened.Ranges)
 			if got := ipspace.Minus(ipspace.Of(opened), ipspace.Of(d.Addresses.Closed.Ranges)).Prefixes(); !slices.Equal(got, after.Merged()) {
-				t.Errorf("%s: the addresses become %v, want %v", p.SyncToken, got, after.Merged())
+				t.Errorf("%s: the addresses become %v, want %v", after.SyncToken, got, after.Merged())
 			}
 			if len(d.Published.Added) > 0 && len(d.Rules.Added)+len(d.Rules.Removed) == 0 {
-				recut++
+				redrawn++
 			}
 		}
 		before = after
 	}
-	if states != 110 || recut == 0 {
-		t.Errorf("%d states, in %d of which AWS only cut its blocks anew", states, recut)
+	if states != 110 || redrawn == 0 {
+		t.Errorf("%d states, in %d of which AWS only redrew its blocks", states, redrawn)
 	}
 }
 

@@ -1,16 +1,15 @@
-package main
+package document
 
 import (
-	"net/netip"
 	"time"
 
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/secgroup"
 )
 
-// A planDocument is a proposal in JSON: docs/schema/plan.schema.json.
-type planDocument struct {
-	wantedRanges
+// A Plan is a proposal in JSON: docs/schema/plan.schema.json.
+type Plan struct {
+	wanted
 	Changes bool           `json:"changes"`
 	Summary engine.Summary `json:"summary"`
 	Targets []planTarget   `json:"targets"`
@@ -19,8 +18,8 @@ type planDocument struct {
 	Errors   []string `json:"errors"`
 }
 
-// wantedRanges say what a proposal is made from.
-type wantedRanges struct {
+// wanted says what a proposal is made from.
+type wanted struct {
 	SyncToken   string           `json:"syncToken"`
 	PublishedAt time.Time        `json:"publishedAt"`
 	Services    []string         `json:"services"`
@@ -28,8 +27,8 @@ type wantedRanges struct {
 	Ranges      engine.PerFamily `json:"ranges"`
 }
 
-func newWantedRanges(p *engine.Proposal) wantedRanges {
-	return wantedRanges{
+func newWanted(p *engine.Proposal) wanted {
+	return wanted{
 		p.Publication.SyncToken, p.Publication.Published, p.Services, append([]string{}, p.Within...),
 		engine.PerFamily{IPv4: len(p.Publication.IPv4), IPv6: len(p.Publication.IPv6)},
 	}
@@ -91,70 +90,40 @@ type planRule struct {
 	Description string `json:"description"`
 }
 
-func newPlanDocument(p *engine.Proposal) planDocument {
-	d := planDocument{wantedRanges: newWantedRanges(p), Changes: p.Count() > 0, Summary: p.Summary(), Targets: []planTarget{}, Warnings: append(append(p.OtherRanges(), p.AtInterfaces()...), p.AtLists()...), Errors: messages(p.Failures())}
+// NewPlan returns the document of a proposal.
+func NewPlan(p *engine.Proposal) Plan {
+	d := Plan{wanted: newWanted(p), Changes: p.Count() > 0, Summary: p.Summary(), Targets: []planTarget{}, Warnings: append(append(p.OtherRanges(), p.AtInterfaces()...), p.AtLists()...), Errors: messages(p.Failures())}
 	for _, v := range p.Previews {
 		target := planTarget{
-			Account: v.Target.Account, Region: v.Target.Region, RulesPerGroup: v.RulesPerGroup, Pools: []planPool{}, PrefixLists: listDocument(v), Error: message(v.Err),
+			Account: v.Target.Account, Region: v.Target.Region, RulesPerGroup: v.RulesPerGroup, Pools: []planPool{}, PrefixLists: newListPools(v), Error: Message(v.Err),
 		}
 		for _, pool := range v.Pools {
-			target.Pools = append(target.Pools, poolDocument(pool))
+			target.Pools = append(target.Pools, newPlanPool(pool))
 		}
 		d.Targets = append(d.Targets, target)
 	}
 	return d
 }
 
-func poolDocument(pool secgroup.PoolPlan) planPool {
-	d := planPool{Name: pool.Name, Steps: []planStep{}, Interfaces: []planInterface{}, Error: message(pool.Err)}
+func newPlanPool(pool secgroup.PoolPlan) planPool {
+	d := planPool{Name: pool.Name, Steps: []planStep{}, Interfaces: []planInterface{}, Error: Message(pool.Err)}
 	for _, eni := range pool.Interfaces {
 		d.Interfaces = append(d.Interfaces, planInterface{eni.ID, eni.Description, eni.Lacks, append([]string{}, eni.Attach...)})
 	}
 	for _, g := range pool.Groups {
 		d.Groups = append(d.Groups, planGroup{
-			GroupID: g.Group.ID, Name: g.Group.Name, VPC: g.Group.VPC, Ports: portNames(g.Settings.Ports),
+			GroupID: g.Group.ID, Name: g.Group.Name, VPC: g.Group.VPC, Ports: PortNames(g.Settings.Ports),
 			Added: g.Added, Revoked: g.Revoked, Kept: g.Kept, Foreign: g.Foreign,
 			Free:  engine.PerFamily{IPv4: g.Free[secgroup.IPv4], IPv6: g.Free[secgroup.IPv6]},
-			Error: message(g.Err),
+			Error: Message(g.Err),
 		})
 	}
 	for _, step := range pool.Steps {
-		s := planStep{Operation: step.Op.String(), GroupID: step.GroupID, Rules: []planRule{}, Gap: prefixNames(step.Gap)}
+		s := planStep{Operation: step.Op.String(), GroupID: step.GroupID, Rules: []planRule{}, Gap: PrefixNames(step.Gap)}
 		for _, r := range step.Rules {
 			s.Rules = append(s.Rules, planRule{r.Protocol, r.From, r.To, r.Source.String(), r.Description})
 		}
 		d.Steps = append(d.Steps, s)
 	}
 	return d
-}
-
-func prefixNames(prefixes []netip.Prefix) []string {
-	names := []string{}
-	for _, p := range prefixes {
-		names = append(names, p.String())
-	}
-	return names
-}
-
-func portNames(ports []secgroup.PortRange) []string {
-	names := []string{}
-	for _, p := range ports {
-		names = append(names, p.String())
-	}
-	return names
-}
-
-func message(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
-}
-
-func messages(errs []error) []string {
-	texts := []string{}
-	for _, err := range errs {
-		texts = append(texts, err.Error())
-	}
-	return texts
 }

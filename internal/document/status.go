@@ -1,9 +1,8 @@
-package main
+package document
 
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"cloudfront-sg-sync/internal/engine"
@@ -11,22 +10,23 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// A statusDocument says how all managed groups are: docs/schema/status.schema.json.
-type statusDocument struct {
-	wantedRanges
-	Targets []statusTarget `json:"targets"`
+// A Status says how all managed groups are: docs/schema/status.schema.json.
+type Status struct {
+	wanted
+	Targets []StatusTarget `json:"targets"`
 	// Warnings is what needs a person, beside what the targets say.
 	Warnings []string `json:"warnings"`
 	Errors   []string `json:"errors"`
 }
 
-type statusTarget struct {
+// A StatusTarget is one account and region.
+type StatusTarget struct {
 	Account       string           `json:"account"`
 	Region        string           `json:"region"`
 	RulesPerGroup int              `json:"rulesPerGroup"`
-	Pools         []statusPool     `json:"pools"`
+	Pools         []StatusPool     `json:"pools"`
 	PrefixLists   []listPool       `json:"prefixLists"`
-	Exposures     []statusExposure `json:"exposures"`
+	Exposures     []StatusExposure `json:"exposures"`
 	PartialPools  []statusPartial  `json:"partialPools"`
 	StrayTags     []statusStrayTag `json:"strayTags"`
 	// Notes say what could not be looked at beside the groups.
@@ -34,9 +34,10 @@ type statusTarget struct {
 	Error string   `json:"error"`
 }
 
-type statusPool struct {
+// A StatusPool is a pool of groups.
+type StatusPool struct {
 	Name   string        `json:"name"`
-	Groups []statusGroup `json:"groups"`
+	Groups []StatusGroup `json:"groups"`
 	// Missing counts the rules that are missing, those included that a group
 	// would get and NoRoomFor, those that have no room.
 	Missing   int    `json:"missing"`
@@ -44,7 +45,8 @@ type statusPool struct {
 	Error     string `json:"error"`
 }
 
-type statusGroup struct {
+// A StatusGroup is a managed group.
+type StatusGroup struct {
 	GroupID string   `json:"groupId"`
 	Name    string   `json:"name"`
 	VPC     string   `json:"vpc"`
@@ -60,8 +62,8 @@ type statusGroup struct {
 	Error              string     `json:"error"`
 }
 
-// A statusExposure is a rule that opens a managed port to the world.
-type statusExposure struct {
+// A StatusExposure is a rule that opens a managed port to the world.
+type StatusExposure struct {
 	GroupID     string   `json:"groupId"`
 	Protocol    string   `json:"protocol"`
 	FromPort    int32    `json:"fromPort"`
@@ -81,7 +83,7 @@ type statusPartial struct {
 	Pool       string   `json:"pool"`
 	Interfaces []string `json:"interfaces"`
 	Missing    []string `json:"missing"`
-	text       string
+	Text       string   `json:"-"` // all of it in a sentence
 }
 
 // A statusStrayTag is a tag that was meant for this tool, and does nothing.
@@ -91,14 +93,15 @@ type statusStrayTag struct {
 	Key     string `json:"key"`
 	Value   string `json:"value"`
 	Meant   string `json:"meant"`
-	text    string
+	Text    string `json:"-"` // all of it in a sentence
 }
 
-func newStatusDocument(p *engine.Proposal, around []status.Surroundings) statusDocument {
-	d := statusDocument{wantedRanges: newWantedRanges(p), Targets: []statusTarget{}, Warnings: append(p.OtherRanges(), p.AtLists()...), Errors: messages(p.Failures())}
+// NewStatus returns the document of a proposal and of what stands around the groups of its targets.
+func NewStatus(p *engine.Proposal, around []status.Surroundings) Status {
+	d := Status{wanted: newWanted(p), Targets: []StatusTarget{}, Warnings: append(p.OtherRanges(), p.AtLists()...), Errors: messages(p.Failures())}
 	for i, v := range p.Previews {
-		target := statusTarget{
-			Account: v.Target.Account, Region: v.Target.Region, RulesPerGroup: v.RulesPerGroup, Pools: []statusPool{}, PrefixLists: listDocument(v), Error: message(v.Err),
+		target := StatusTarget{
+			Account: v.Target.Account, Region: v.Target.Region, RulesPerGroup: v.RulesPerGroup, Pools: []StatusPool{}, PrefixLists: newListPools(v), Error: Message(v.Err),
 		}
 		for _, pool := range v.Pools {
 			target.add(pool)
@@ -109,17 +112,17 @@ func newStatusDocument(p *engine.Proposal, around []status.Surroundings) statusD
 	return d
 }
 
-func (d *statusTarget) add(pool secgroup.PoolPlan) {
-	s := statusPool{Name: pool.Name, Error: message(pool.Err)}
+func (d *StatusTarget) add(pool secgroup.PoolPlan) {
+	s := StatusPool{Name: pool.Name, Error: Message(pool.Err)}
 	if short, ok := errors.AsType[*secgroup.ShortageError](pool.Err); ok {
 		s.NoRoomFor = short.Missing()
 	}
 	for _, g := range pool.Groups {
-		group := statusGroup{
-			GroupID: g.Group.ID, Name: g.Group.Name, VPC: g.Group.VPC, Ports: portNames(g.Settings.Ports),
+		group := StatusGroup{
+			GroupID: g.Group.ID, Name: g.Group.Name, VPC: g.Group.VPC, Ports: PortNames(g.Settings.Ports),
 			Rules:   g.Owned,
 			Free:    engine.PerFamily{IPv4: g.FreeNow[secgroup.IPv4], IPv6: g.FreeNow[secgroup.IPv6]},
-			Missing: g.Added, LeftOver: g.Revoked, Foreign: g.Foreign, Error: message(g.Err),
+			Missing: g.Added, LeftOver: g.Revoked, Foreign: g.Foreign, Error: Message(g.Err),
 		}
 		if !g.Applied.IsZero() {
 			group.AppliedPublication = &g.Applied
@@ -132,17 +135,17 @@ func (d *statusTarget) add(pool secgroup.PoolPlan) {
 }
 
 // surround adds what stands around the pools.
-func (d *statusTarget) surround(s status.Surroundings) {
-	d.Exposures, d.PartialPools, d.StrayTags, d.Notes = []statusExposure{}, []statusPartial{}, []statusStrayTag{}, []string{}
+func (d *StatusTarget) surround(s status.Surroundings) {
+	d.Exposures, d.PartialPools, d.StrayTags, d.Notes = []StatusExposure{}, []statusPartial{}, []statusStrayTag{}, []string{}
 	for _, x := range s.Exposures {
-		d.Exposures = append(d.Exposures, statusExposure{
+		d.Exposures = append(d.Exposures, StatusExposure{
 			GroupID: x.GroupID, Protocol: x.Rule.Protocol, FromPort: x.Rule.From, ToPort: x.Rule.To,
-			Source: x.Rule.Source.String(), Description: x.Rule.Description, Ports: portNames(x.Ports),
+			Source: x.Rule.Source.String(), Description: x.Rule.Description, Ports: PortNames(x.Ports),
 			Owned: x.Owned, Managed: x.Managed, Interfaces: append([]string{}, x.Interfaces...), Revocable: x.Revocable, Advice: x.Advice,
 		})
 	}
 	for _, partial := range s.Partial {
-		document := statusPartial{Pool: partial.Pool, Interfaces: partial.Interfaces, text: partial.String()}
+		document := statusPartial{Pool: partial.Pool, Interfaces: partial.Interfaces, Text: partial.String()}
 		for _, g := range partial.Missing {
 			document.Missing = append(document.Missing, g.ID)
 		}
@@ -157,26 +160,4 @@ func (d *statusTarget) surround(s status.Surroundings) {
 	if s.Err != nil {
 		d.Notes = append(d.Notes, fmt.Sprintf("where the groups are attached, and what is open beside them, is not known: %v", s.Err))
 	}
-}
-
-// revokeCommand is what to type to revoke the rule where it was found, as words
-// for a shell.
-func (x statusExposure) revokeCommand(region string, f placeFlags) []string {
-	ranges := "IpRanges=[{CidrIp=" + x.Source + "}]"
-	if prefix, err := netip.ParsePrefix(x.Source); err == nil && prefix.Addr().Is6() {
-		ranges = "Ipv6Ranges=[{CidrIpv6=" + x.Source + "}]"
-	}
-	ports := ""
-	if x.FromPort >= 0 {
-		ports = fmt.Sprintf("FromPort=%d,ToPort=%d,", x.FromPort, x.ToPort)
-	}
-	words := []string{"aws ec2 revoke-security-group-ingress"}
-	if f.Profile != "" {
-		words = append(words, "--profile "+shellQuoted(f.Profile))
-	}
-	if f.EndpointURL != "" {
-		words = append(words, "--endpoint-url "+shellQuoted(f.EndpointURL))
-	}
-	return append(words, "--region "+region, "--group-id "+x.GroupID,
-		fmt.Sprintf("--ip-permissions 'IpProtocol=%s,%s%s'", x.Protocol, ports, ranges))
 }

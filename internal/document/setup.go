@@ -1,18 +1,19 @@
-package main
+package document
 
 import (
 	"fmt"
 	"strings"
 	"time"
 
-	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/coverage"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/setup"
+	"cloudfront-sg-sync/iprange"
+	"cloudfront-sg-sync/secgroup"
 )
 
-// A setupDocument is what a setup prints in JSON.
-type setupDocument struct {
+// A Setup says what was found, done and left to do at an origin: docs/schema/setup.schema.json.
+type Setup struct {
 	Services    []string  `json:"services"`
 	Within      []string  `json:"within"`
 	PublishedAt time.Time `json:"publishedAt"`
@@ -80,23 +81,26 @@ type worldRule struct {
 	Advice      string           `json:"advice"` // why it was not closed
 }
 
-func newSetupDocument(c *setupCommand, config config.Config, target *engine.Target, published time.Time) *setupDocument {
-	d := &setupDocument{
-		Services: config.Selection.Services, Within: append([]string{}, config.Selection.Within...), PublishedAt: published,
-		Account: target.Account, Region: target.Region, Ports: portNames(c.ports), Undo: c.Undo, DryRun: c.DryRun,
-		Interfaces: []setupInterface{}, PrefixLists: []setupList{}, Notes: []string{}, Steps: []setupStep{}, OpenToWorld: []worldRule{}, ShutOut: []string{}, Left: []string{},
+// NewSetup returns the document of a setup that has done nothing yet.
+func NewSetup(origin setup.Origin, ports []secgroup.PortRange, selection iprange.Selection, target *engine.Target, published time.Time) *Setup {
+	d := &Setup{
+		Services: selection.Services, Within: append([]string{}, selection.Within...), PublishedAt: published,
+		Account: target.Account, Region: target.Region, Ports: PortNames(ports),
+		Interfaces: []setupInterface{}, PrefixLists: []setupList{}, Notes: []string{}, Steps: []setupStep{},
+		OpenToWorld: []worldRule{}, ShutOut: []string{}, Left: []string{},
 	}
-	d.Origin.Kind, d.Origin.Name = c.origin.Kind, c.origin.Name
+	d.Origin.Kind, d.Origin.Name = origin.Kind, origin.Name
 	return d
 }
 
-func (d *setupDocument) note(format string, args ...any) {
+// Note adds a note.
+func (d *Setup) Note(format string, args ...any) {
 	d.Notes = append(d.Notes, fmt.Sprintf(format, args...))
 }
 
-// see takes over what the origin is like. What is to be known of it does not
+// See takes over what the origin is like. What is to be known of it does not
 // change while it is set up.
-func (d *setupDocument) see(state *setup.State) {
+func (d *Setup) See(state *setup.State) {
 	if len(d.Interfaces) == 0 {
 		d.Notes = append(d.Notes, state.Notes...)
 	}
@@ -114,14 +118,18 @@ func (d *setupDocument) see(state *setup.State) {
 	}
 }
 
-func (d *setupDocument) planned(steps []setup.Step) {
+// Planned adds steps that are not taken yet.
+func (d *Setup) Planned(steps []setup.Step) {
 	for _, step := range steps {
 		d.Steps = append(d.Steps, setupStep{step, false})
 	}
 }
 
-// taken notes that a step was taken, which was planned unless it closes a rule.
-func (d *setupDocument) taken(step setup.Step) {
+// CountRules says how many rules each port needs.
+func (d *Setup) CountRules(ipv4, ipv6 int) { d.RulesPerPort = &ruleCounts{ipv4, ipv6} }
+
+// Taken notes that a step was taken, which was planned unless it closes a rule.
+func (d *Setup) Taken(step setup.Step) {
 	for i := range d.Steps {
 		if s := &d.Steps[i]; s.Action == step.Action && s.On == step.On && s.Detail == step.Detail {
 			s.Done = true
@@ -131,8 +139,8 @@ func (d *setupDocument) taken(step setup.Step) {
 	d.Steps = append(d.Steps, setupStep{step, true})
 }
 
-// opened takes over the rules that are open to the world.
-func (d *setupDocument) opened(openings []setup.Opening) {
+// Opened takes over the rules that are open to the world.
+func (d *Setup) Opened(openings []setup.Opening) {
 	d.OpenToWorld = []worldRule{}
 	for _, o := range openings {
 		d.OpenToWorld = append(d.OpenToWorld, worldRule{
@@ -142,8 +150,8 @@ func (d *setupDocument) opened(openings []setup.Opening) {
 	}
 }
 
-// closed adds the rules that were open before, and are not any more.
-func (d *setupDocument) closed(before []worldRule) {
+// Closed adds the rules that were open before, and are not any more.
+func (d *Setup) Closed(before []worldRule) {
 	for _, r := range before {
 		if r.Advice != "" {
 			continue
@@ -159,9 +167,10 @@ func (d *setupDocument) closed(before []worldRule) {
 	}
 }
 
-// leave says what is left to do.
-func (d *setupDocument) leave(r *setupRun) {
-	for _, o := range r.world {
+// Leave says what is left to do: about rules that are open to the world, and about the function that keeps the groups up
+// to date. The stack is the function's, if its settings were used, and own is set if flags say otherwise.
+func (d *Setup) Leave(world []setup.Opening, stack string, own bool) {
+	for _, o := range world {
 		if d.ForOwner != nil {
 			break // that comes first
 		}
@@ -175,13 +184,13 @@ func (d *setupDocument) leave(r *setupRun) {
 	if len(d.Within) > 0 {
 		settings += " Within=" + strings.Join(d.Within, ",")
 	}
-	switch own := len(r.Service)+len(r.Within)+len(r.Family) > 0 || r.TagKey != ""; {
-	case r.Stack == "":
+	switch {
+	case stack == "":
 		d.Left = append(d.Left, fmt.Sprintf("CloudFront's ranges change: deploy the function, which follows them (see \"Deploy\" in the README), with %s. "+
 			"If it is deployed already, run this again with --stack and the name of its stack: that takes its settings.", settings))
 	case own:
-		d.Left = append(d.Left, fmt.Sprintf("Give the function of stack %s the settings that you passed as flags: %s.", r.Stack, settings))
+		d.Left = append(d.Left, fmt.Sprintf("Give the function of stack %s the settings that you passed as flags: %s.", stack, settings))
 	default:
-		d.Left = append(d.Left, fmt.Sprintf("Nothing to deploy: the function of stack %s has these settings and keeps the groups up to date, if its regions include %s.", r.Stack, d.Region))
+		d.Left = append(d.Left, fmt.Sprintf("Nothing to deploy: the function of stack %s has these settings and keeps the groups up to date, if its regions include %s.", stack, d.Region))
 	}
 }

@@ -1,0 +1,12 @@
+package document
+
+import "cloudfront-sg-sync/internal/coverage"
+
+// A Check says who gets in at an origin: docs/schema/check.schema.json.
+type Check struct {
+	Services []string `json:"services"`
+	Within   []string `json:"within"`
+	Account  string   `json:"account"` // empty for that of the credentials
+	Region   string   `json:"region"`
+	*coverage.Report
+}

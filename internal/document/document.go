@@ -1,0 +1,57 @@
+// Package document holds what cfsg prints with -o json: a value for each command, made from what was found. It knows
+// nothing of the pages that a person reads.
+package document
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/netip"
+
+	"cloudfront-sg-sync/secgroup"
+)
+
+// Write writes a document that people may read as well.
+func Write(out io.Writer, document any) error {
+	encoder := json.NewEncoder(out)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(document); err != nil {
+		return fmt.Errorf("write the result: %w", err)
+	}
+	return nil
+}
+
+// PrefixNames writes prefixes as JSON has them: none are an empty list.
+func PrefixNames(prefixes []netip.Prefix) []string {
+	names := []string{}
+	for _, p := range prefixes {
+		names = append(names, p.String())
+	}
+	return names
+}
+
+// PortNames writes port ranges as a group's tag lists them.
+func PortNames(ports []secgroup.PortRange) []string {
+	names := []string{}
+	for _, p := range ports {
+		names = append(names, p.String())
+	}
+	return names
+}
+
+// Message is what an error says, or nothing.
+func Message(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func messages(errs []error) []string {
+	texts := []string{}
+	for _, err := range errs {
+		texts = append(texts, err.Error())
+	}
+	return texts
+}

@@ -1,0 +1,78 @@
+package document
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/ipspace"
+	"cloudfront-sg-sync/iprange"
+	"cloudfront-sg-sync/secgroup"
+)
+
+// Ranges is what cfsg ranges knows, in JSON: docs/schema/ranges.schema.json.
+type Ranges struct {
+	SyncToken   string       `json:"syncToken"`
+	PublishedAt time.Time    `json:"publishedAt"`
+	Services    []string     `json:"services"`
+	Within      []string     `json:"within"`
+	IPv4        rangesFamily `json:"ipv4"`
+	IPv6        rangesFamily `json:"ipv6"`
+	Ports       []string     `json:"ports"`
+	Quota       int          `json:"rulesPerGroup"`
+	Groups      int          `json:"groupsNeeded"`
+	// Compact counts the rules of each port that the compact cover of CloudFront
+	// takes; it is nil where that is not to be offered.
+	Compact *engine.PerFamily `json:"compactCover"`
+	Ranges  []netip.Prefix    `json:"ranges"`
+}
+
+// A rangesFamily is what there is of an address family.
+type rangesFamily struct {
+	Published int `json:"published"`
+	Merged    int `json:"merged"`
+	// Size counts addresses of IPv4, and /64 networks of IPv6.
+	Size  uint64 `json:"size"`
+	Rules int    `json:"rules"` // for all ports
+	// Beyond is the part of Size that is not of the services, but taken in, and
+	// BeyondEC2 the part of that which is in ranges of EC2.
+	Beyond    uint64 `json:"beyond"`
+	BeyondEC2 uint64 `json:"beyondEc2"`
+}
+
+// NewRanges returns the document of a publication, of which prefixes are shown, with the rules that ports take.
+func NewRanges(p *iprange.Publication, selection iprange.Selection, prefixes []netip.Prefix, ports []secgroup.PortRange, quota int) *Ranges {
+	published4, published6 := ipspace.Split(Published(p))
+	beyond4, beyond6 := ipspace.Split(p.Beyond)
+	ec2v4, ec2v6 := ipspace.Split(p.BeyondEC2)
+	family := func(published, merged, beyond, ec2 []netip.Prefix) rangesFamily {
+		return rangesFamily{
+			len(published), len(merged), ipspace.Size(merged), len(merged) * len(ports), ipspace.Size(beyond), ipspace.Size(ec2),
+		}
+	}
+	d := &Ranges{
+		SyncToken: p.SyncToken, PublishedAt: p.Published,
+		Services: selection.Services, Within: append([]string{}, selection.Within...),
+		IPv4: family(published4, p.IPv4, beyond4, ec2v4), IPv6: family(published6, p.IPv6, beyond6, ec2v6),
+		Ports: PortNames(ports), Quota: quota, Ranges: prefixes,
+	}
+	if compact := p.Compact(); len(compact) > 0 {
+		ipv4, ipv6 := ipspace.Split(compact)
+		d.Compact = &engine.PerFamily{IPv4: len(ipv4), IPv6: len(ipv6)}
+	}
+	d.Groups = d.GroupsFor(d.IPv4.Rules, d.IPv6.Rules)
+	return d
+}
+
+// GroupsFor returns how many groups hold that many rules of each family. The
+// quota holds for each apart, and a pool's groups share the rules of all ports.
+func (d *Ranges) GroupsFor(ipv4, ipv6 int) int {
+	return (max(ipv4, ipv6) + d.Quota - 1) / d.Quota
+}
+
+// Published returns the selected ranges as published, sorted. One that two
+// services share comes once.
+func Published(p *iprange.Publication) []netip.Prefix {
+	return slices.Compact(slices.SortedFunc(slices.Values(p.Prefixes), netip.Prefix.Compare)) // IPv4 first
+}
