@@ -2,10 +2,8 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"cloudfront-sg-sync/internal/doctor"
@@ -171,62 +169,5 @@ func (w doctorPage) finding(s doctor.Step, f doctor.Finding) {
 	}
 	if f.Source != "" && f.Verdict != doctor.OK {
 		w.Line(prefix, w.Quiet(f.Source))
-	}
-}
-
-// A liveLine is the last line of stderr, which says what is under way, if a person is there to read it.
-type liveLine struct {
-	out io.Writer // nil if nobody reads
-
-	mu    sync.Mutex
-	text  string
-	shown bool
-	timer *time.Timer
-}
-
-func (t terminal) liveLine() *liveLine {
-	if !isTerminal(t.err) {
-		return &liveLine{}
-	}
-	return &liveLine{out: t.err}
-}
-
-// set changes what is under way. It is shown if it takes long, and not more often than eyes can follow.
-func (l *liveLine) set(text string) {
-	if l.out == nil {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.text = text
-	if l.timer != nil {
-		return
-	}
-	wait := patience
-	if l.shown {
-		wait /= 10
-	}
-	l.timer = time.AfterFunc(wait, func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if l.timer == nil {
-			return // cleared meanwhile
-		}
-		l.timer, l.shown = nil, true
-		fmt.Fprint(l.out, "\r\x1b[K"+l.text) // erase the line: ECMA-48, EL
-	})
-}
-
-// clear wipes the line away.
-func (l *liveLine) clear() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.timer != nil {
-		l.timer.Stop()
-		l.timer = nil
-	}
-	if l.shown {
-		fmt.Fprint(l.out, "\r\x1b[K")
-		l.shown = false
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"slices"
@@ -41,12 +40,6 @@ type commands struct {
 
 	Completion completionCommand `cmd:"" help:"Print what a shell needs to complete cfsg."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
-}
-
-// A terminal is where a command reads and writes.
-type terminal struct {
-	in       io.Reader
-	out, err io.Writer
 }
 
 func main() {
