@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"cloudfront-sg-sync/internal/config"
@@ -107,3 +108,18 @@ func parsePorts(flag []string) ([]secgroup.PortRange, error) {
 
 // https stands for the ports where none is named.
 var https = []secgroup.PortRange{{From: 443, To: 443}}
+
+// A quota is a number of rules per security group.
+type quota int
+
+// UnmarshalText reads a quota as AWS may grant it. See
+// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+func (q *quota) UnmarshalText(text []byte) error {
+	const most = 1000
+	n, err := strconv.Atoi(string(text))
+	if err != nil || n < 1 || n > most {
+		return fmt.Errorf("%q is not a number from 1 to %d", text, most)
+	}
+	*q = quota(n)
+	return nil
+}

@@ -23,21 +23,6 @@ type simCommand struct {
 	Throttle      bool   `help:"Refuse calls that come too fast, as EC2 does."`
 }
 
-// A quota is a number of rules per security group.
-type quota int
-
-// UnmarshalText reads a quota as AWS may grant it. See
-// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
-func (q *quota) UnmarshalText(text []byte) error {
-	const most = 1000
-	n, err := strconv.Atoi(string(text))
-	if err != nil || n < 1 || n > most {
-		return fmt.Errorf("%q is not a number from 1 to %d", text, most)
-	}
-	*q = quota(n)
-	return nil
-}
-
 // Validate reports flags that make no sense.
 func (c *simCommand) Validate() error {
 	host, port, err := net.SplitHostPort(c.Listen)

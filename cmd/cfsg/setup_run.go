@@ -1,0 +1,193 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/document"
+	"cloudfront-sg-sync/internal/hint"
+	"cloudfront-sg-sync/internal/setup"
+	"cloudfront-sg-sync/internal/words"
+	"cloudfront-sg-sync/secgroup"
+)
+
+// A setupRun is a setup under way.
+type setupRun struct {
+	*setupCommand
+	*setup.Setup
+	t     terminal
+	in    *bufio.Reader
+	doc   *document.Setup
+	world []setup.Opening
+}
+
+// setup lets CloudFront in, verifies that, and closes what is open to the world
+// if that is wanted.
+func (r *setupRun) setup(ctx context.Context) error {
+	state, plan, err := r.look(ctx)
+	if err != nil {
+		return err
+	}
+	r.doc.Planned(plan.Steps)
+	r.doc.CountRules(plan.Rules[secgroup.IPv4], plan.Rules[secgroup.IPv6])
+	r.doc.Notes = append(r.doc.Notes, plan.Notes...)
+	r.doc.Opened(r.world)
+	if err := r.show(plan.Steps); err != nil || r.DryRun {
+		return err
+	}
+	if len(plan.Steps) > 0 && !r.Yes && !ask(r.t, r.in, "Apply %s?", countOf(len(plan.Steps), "step", "steps")) {
+		return errSetupDeclined
+	}
+	if err := r.take(ctx, state, plan.Steps); err != nil {
+		return err
+	}
+	if err := r.verify(ctx); err != nil {
+		return err
+	}
+	if r.doc.ForOwner == nil {
+		if err := r.closeWorld(ctx); err != nil {
+			return err
+		}
+		r.doc.ForOwner = r.Narrowing(state, r.world)
+	}
+	r.doc.Leave(r.world, r.Stack, len(r.Service)+len(r.Within)+len(r.Family) > 0 || r.TagKey != "")
+	return r.showEnd()
+}
+
+// look finds out what there is and what is to be done.
+func (r *setupRun) look(ctx context.Context) (*setup.State, *setup.Plan, error) {
+	defer r.t.progress("looking at the origin …")()
+	state, err := r.Look(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	r.doc.See(state)
+	plan, err := r.Propose(ctx, state)
+	if err != nil {
+		return nil, nil, err
+	}
+	r.world, err = r.Openings(ctx, state)
+	return state, plan, err
+}
+
+// errSetupDeclined says that the answer was no.
+var errSetupDeclined = errors.New("nothing was changed")
+
+// take takes steps and tells of each on stderr.
+func (r *setupRun) take(ctx context.Context, state *setup.State, steps []setup.Step) error {
+	taken := 0
+	return r.Take(ctx, state, steps, func(step setup.Step) {
+		taken++
+		r.doc.Taken(step)
+		fmt.Fprintf(r.t.err, "%d of %d: %s %s: %s\n", taken, len(steps), step.Action, step.On, step.Detail)
+	})
+}
+
+// verify holds each interface against what is wanted.
+func (r *setupRun) verify(ctx context.Context) error {
+	defer r.t.progress("checking each network interface …")()
+	report, state, err := r.Verify(ctx)
+	if err != nil {
+		return err
+	}
+	r.doc.See(state)
+	switch r.doc.Verdict = report.Verdict; {
+	case report.Verdict == coverage.Open:
+	case state.ByList && len(state.Lists) > 0: // they are filled, and the rest is for the owner to do
+		handover := r.Handover(state)
+		r.doc.ForOwner = &handover
+	default:
+		return r.NotOpen(report)
+	}
+	r.world, err = r.Openings(ctx, state)
+	return err
+}
+
+// closeWorld closes what is open to the world, after a question of its own.
+func (r *setupRun) closeWorld(ctx context.Context) error {
+	r.doc.Opened(r.world)
+	if err := r.showVerified(); err != nil {
+		return err
+	}
+	var closable []setup.Opening
+	for _, o := range r.world {
+		if o.Advice == "" {
+			closable = append(closable, o)
+		}
+	}
+	if len(closable) == 0 {
+		return nil
+	}
+	if !r.CloseWorld && (r.Yes || !ask(r.t, r.in, "Close %s? CloudFront gets in without.", countOf(len(closable), "rule that is open to the world", "rules that are open to the world"))) {
+		return nil
+	}
+	// An answer may take an hour: it is looked again.
+	state, steps, err := r.Closing(ctx, closable)
+	if err != nil {
+		return err
+	}
+	if err := r.take(ctx, state, steps); err != nil {
+		return err
+	}
+	closed := r.doc.OpenToWorld
+	if err := r.verify(ctx); err != nil {
+		return err
+	}
+	r.doc.Opened(r.world)
+	r.doc.Closed(closed)
+	return nil
+}
+
+// undo takes back what setups have made.
+func (r *setupRun) undo(ctx context.Context) error {
+	state, plan, err := r.proposeUndo(ctx)
+	if err != nil {
+		return err
+	}
+	r.doc.Planned(plan.Steps)
+	r.doc.ShutOut = append([]string{}, plan.ShutOut...)
+	if err := r.show(plan.Steps); err != nil || r.DryRun {
+		return err
+	}
+	if len(plan.ShutOut) > 0 {
+		r.warnShutOut(plan.ShutOut)
+		if r.Yes {
+			return hint.New(fmt.Sprintf("nothing was undone: it would shut CloudFront out at %s, and --yes does not confirm that", words.Few(plan.ShutOut)),
+				"let CloudFront in through another group first, or answer on a terminal")
+		}
+		if !ask(r.t, r.in, "Shut CloudFront out?") {
+			return errSetupDeclined
+		}
+	}
+	if len(plan.Steps) > 0 && !r.Yes {
+		if !ask(r.t, r.in, "Undo what setup did, in %s?", countOf(len(plan.Steps), "step", "steps")) {
+			return errSetupDeclined
+		}
+		// An answer may take an hour: it is looked again.
+		_, now, err := r.proposeUndo(ctx)
+		if err != nil {
+			return err
+		}
+		if !slices.Equal(now.ShutOut, plan.ShutOut) {
+			return hint.New("the origin has changed in the meantime, and undoing this may shut CloudFront out: nothing was changed", "run it again")
+		}
+	}
+	if err := r.take(ctx, state, plan.Steps); err != nil {
+		return err
+	}
+	return r.showEnd()
+}
+
+func (r *setupRun) proposeUndo(ctx context.Context) (*setup.State, *setup.UndoPlan, error) {
+	defer r.t.progress("looking at the origin …")()
+	state, plan, err := r.ProposeUndo(ctx)
+	if err == nil {
+		r.doc.Ports = document.PortNames(r.Ports)
+		r.doc.See(state)
+	}
+	return state, plan, err
+}

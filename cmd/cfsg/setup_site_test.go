@@ -1,0 +1,190 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"cloudfront-sg-sync/internal/ec2sim"
+)
+
+// originFacingRanges is an ip-ranges.json whose compact cover is the first and
+// the third of its IPv4 ranges, and the IPv6 range.
+const originFacingRanges = `{"syncToken": "1767323045", "createDate": "2026-01-02-03-04-05", "prefixes": [
+  {"ip_prefix": "18.64.0.0/14", "region": "GLOBAL", "service": "CLOUDFRONT", "network_border_group": "GLOBAL"},
+  {"ip_prefix": "52.84.0.0/15", "region": "GLOBAL", "service": "CLOUDFRONT", "network_border_group": "GLOBAL"},
+  {"ip_prefix": "99.84.0.0/16", "region": "GLOBAL", "service": "CLOUDFRONT", "network_border_group": "GLOBAL"},
+  {"ip_prefix": "18.65.0.0/16", "region": "GLOBAL", "service": "CLOUDFRONT_ORIGIN_FACING", "network_border_group": "GLOBAL"},
+  {"ip_prefix": "99.84.4.0/24", "region": "GLOBAL", "service": "CLOUDFRONT_ORIGIN_FACING", "network_border_group": "GLOBAL"}
+], "ipv6_prefixes": [
+  {"ipv6_prefix": "2600:9000::/28", "region": "GLOBAL", "service": "CLOUDFRONT", "network_border_group": "GLOBAL"},
+  {"ipv6_prefix": "2600:9000:1000::/36", "region": "GLOBAL", "service": "CLOUDFRONT_ORIGIN_FACING", "network_border_group": "GLOBAL"}
+]}`
+
+// wantedAtOrigins are what of it connects to origins.
+var wantedAtOrigins = []netip.Prefix{
+	netip.MustParsePrefix("18.65.0.0/16"), netip.MustParsePrefix("99.84.4.0/24"), netip.MustParsePrefix("2600:9000:1000::/36"),
+}
+
+// openShop is a load balancer that is open to the world, with a second group.
+const openShop = `{"groups": [
+  {"name": "web", "ingress": [
+    {"protocol": "tcp", "ports": "443", "source": "0.0.0.0/0", "description": "launch day"},
+    {"protocol": "tcp", "ports": "443", "source": "::/0"}]},
+  {"name": "ssh", "ingress": [{"protocol": "tcp", "ports": "22", "source": "198.51.100.0/24"}]}
+],
+ "loadBalancers": [{"name": "shop", "groups": ["web", "ssh"], "listeners": ["HTTPS:443"],
+  "interfaces": [{"publicIp": "198.51.100.8", "ipv6": "2001:db8::8"}, {"publicIp": "198.51.100.9", "ipv6": "2001:db8::9"}]}]}`
+
+// An originSite is an endpoint with an origin that somebody sets up, and a
+// witness who looks at each interface between any two calls.
+type originSite struct {
+	*operator
+	t *testing.T
+	// shut is what the witness has seen to be shut out.
+	shut []string
+
+	groups     map[string]ec2sim.Group
+	interfaces map[string]ec2sim.Interface
+	lists      map[string]ec2sim.PrefixList
+	let        map[string]bool
+}
+
+func newOriginSite(t *testing.T, seed string) *originSite {
+	t.Helper()
+	o := &originSite{
+		operator: newOperatorWith(t, seed, originFacingRanges), t: t,
+		groups: map[string]ec2sim.Group{}, interfaces: map[string]ec2sim.Interface{}, lists: map[string]ec2sim.PrefixList{},
+	}
+	for _, g := range o.here().Groups() {
+		o.groups[g.ID] = g
+	}
+	for _, i := range o.here().Interfaces() {
+		o.interfaces[i.ID] = i
+	}
+	for _, l := range o.here().PrefixLists() {
+		o.lists[l.ID] = l
+	}
+	o.let = o.letIn()
+	o.Observe(o.witness)
+	return o
+}
+
+func (o *originSite) here() ec2sim.Region { return o.Region("", "us-east-1") }
+
+// shop sets the load balancer shop up.
+func (o *originSite) shop(args ...string) (code int, stdout, stderr string) {
+	return o.cfsg(o.t.Context(), append([]string{"setup", "--load-balancer", "shop", "--port", "443"}, args...)...)
+}
+
+// must is a command that has to end well.
+func (o *originSite) must(args ...string) string {
+	o.t.Helper()
+	code, stdout, stderr := o.cfsg(o.t.Context(), args...)
+	if code != exitOK {
+		o.t.Fatalf("%v: exit code %d, %s", args, code, stderr)
+	}
+	return stdout
+}
+
+// letIn returns which wanted ranges get in at which interfaces.
+func (o *originSite) letIn() map[string]bool {
+	let := map[string]bool{}
+	for id, i := range o.interfaces {
+		for _, g := range i.Groups {
+			for _, r := range o.groups[g].Ingress {
+				for _, p := range wantedAtOrigins {
+					sources := []netip.Prefix{r.Source.Prefix}
+					for _, e := range o.lists[r.Source.Reference].Entries {
+						sources = append(sources, e.Prefix)
+					}
+					port := r.Protocol == "-1" || r.Protocol == "tcp" && r.From <= 443 && 443 <= r.To
+					for _, s := range sources {
+						if port && s.IsValid() && s.Bits() <= p.Bits() && s.Contains(p.Addr()) {
+							let[fmt.Sprint(id, " ", p)] = true
+						}
+					}
+				}
+			}
+		}
+	}
+	return let
+}
+
+// witness notes what was let in before a change and is not any more.
+func (o *originSite) witness(c ec2sim.Change) {
+	for _, g := range c.Groups {
+		o.groups[g.ID] = g
+	}
+	for _, i := range c.Interfaces {
+		o.interfaces[i.ID] = i
+	}
+	for _, l := range c.PrefixLists {
+		o.lists[l.ID] = l
+	}
+	for _, id := range c.Deleted {
+		delete(o.groups, id)
+		delete(o.interfaces, id)
+	}
+	now := o.letIn()
+	for what := range o.let {
+		if !now[what] {
+			o.shut = append(o.shut, fmt.Sprintf("%s of %s shut out %s", c.Call.Action, c.Call.Resource, what))
+		}
+	}
+	o.let = now
+}
+
+// mutating returns the calls that have changed something, or were to.
+func (o *originSite) mutating() []string {
+	var calls []string
+	for _, c := range o.Calls() {
+		if c.Mutating {
+			calls = append(calls, c.Action)
+		}
+	}
+	return calls
+}
+
+// closed checks that all that is wanted gets in at every interface of the load
+// balancer, nobody does from anywhere, and nothing is left to do.
+func (o *originSite) closed(groups int) {
+	o.t.Helper()
+	for id, i := range o.interfaces {
+		for _, p := range wantedAtOrigins {
+			if !o.let[fmt.Sprint(id, " ", p)] {
+				o.t.Errorf("%s does not get in at %s", p, id)
+			}
+		}
+		if len(i.Groups) != groups {
+			o.t.Errorf("%s has the groups %v, want %d", id, i.Groups, groups)
+		}
+	}
+	for _, g := range o.here().Groups() {
+		for _, r := range g.Ingress {
+			if r.Source.Prefix.IsValid() && r.Source.Prefix.Bits() == 0 {
+				o.t.Errorf("%s is open to the world: %+v", g.Name, r)
+			}
+		}
+		if strings.HasPrefix(g.Name, "cloudfront-ingress-") && len(g.Egress) > 0 {
+			o.t.Errorf("%s lets out %+v", g.Name, g.Egress)
+		}
+	}
+	if len(o.shut) > 0 {
+		o.t.Errorf("at some moment: %s", strings.Join(o.shut, "; "))
+	}
+	o.ResetCalls()
+	if code, stdout, stderr := o.shop("--yes", "--close-world"); code != exitOK || len(o.mutating()) > 0 {
+		o.t.Errorf("run again: exit code %d, calls %v, %s%s", code, o.mutating(), stdout, stderr)
+	}
+}
+
+// setSetupPatience has a setup wait for nothing, which an endpoint here shows at
+// once.
+func setSetupPatience(t *testing.T) {
+	t.Helper()
+	before := setupPatience
+	setupPatience = 0
+	t.Cleanup(func() { setupPatience = before })
+}
