@@ -10,6 +10,7 @@ import (
 	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
+	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
 )
 
@@ -42,7 +43,7 @@ func (c *applyCommand) Run(ctx context.Context, t terminal) error {
 		for _, err := range p.Failures() {
 			tell(t, err)
 		}
-		if !ask(t, bufio.NewReader(t.in), "Apply %s?", countOf(p.Count(), "step", "steps")) {
+		if !ask(t, bufio.NewReader(t.in), "Apply %s?", words.Count(p.Count(), "step")) {
 			return errDeclined
 		}
 	}
@@ -70,17 +71,17 @@ func apply(ctx context.Context, t terminal, e *engine.Engine, p *engine.Proposal
 		mu.Lock()
 		defer mu.Unlock()
 		taken++
-		fmt.Fprintf(t.err, "%d of %d: %sd %s in %s %s\n", taken, steps, step.Op, countOf(len(step.Rules), "rule", "rules"), step.GroupID, names[step.GroupID])
+		fmt.Fprintf(t.err, "%d of %d: %sd %s in %s %s\n", taken, steps, step.Op, words.Count(len(step.Rules), "rule"), step.GroupID, names[step.GroupID])
 	}
 	req.OnChange = func(_ *engine.Target, change secgroup.Change) {
 		mu.Lock()
 		defer mu.Unlock()
 		taken++
-		fmt.Fprintf(t.err, "%d of %d: %s added to %s, %d removed\n", taken, steps, countOf(len(change.Add), "entry", "entries"), change.ListID, len(change.Remove))
+		fmt.Fprintf(t.err, "%d of %d: %s added to %s, %d removed\n", taken, steps, words.Count(len(change.Add), "entry"), change.ListID, len(change.Remove))
 	}
 	report, err := e.Run(ctx, req)
 	if ctx.Err() != nil && taken < steps {
-		err = errors.Join(err, hint.New(fmt.Sprintf("stopped after %d of %s", taken, countOf(steps, "step", "steps")), "run cfsg apply again for the rest"))
+		err = errors.Join(err, hint.New(fmt.Sprintf("stopped after %d of %s", taken, words.Count(steps, "step")), "run cfsg apply again for the rest"))
 	}
 	return report, err
 }

@@ -6,6 +6,7 @@ import (
 
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/page"
+	"cloudfront-sg-sync/internal/words"
 )
 
 // writeReport shows the function's report to a person.
@@ -13,9 +14,9 @@ func writeReport(t terminal, r *engine.Report, all bool) error {
 	w := page.New(t.out, colorful(t.out))
 	w.Line()
 	w.Line(fmt.Sprintf("Applied, as published %s: %s added, %d revoked, in %d of %s.", r.PublishedAt.Format(time.RFC3339),
-		countOf(r.Summary.Added, "rule", "rules"), r.Summary.Revoked, r.Summary.Changed, countOf(r.Summary.Groups, "group", "groups")))
+		words.Count(r.Summary.Added, "rule"), r.Summary.Revoked, r.Summary.Changed, words.Count(r.Summary.Groups, "group")))
 	if lists := r.Lists(); lists.Lists > 0 {
-		w.Line(fmt.Sprintf("Prefix lists: %s added, %d removed, in %d of %d.", countOf(lists.Added, "entry", "entries"), lists.Removed, lists.Changed, lists.Lists))
+		w.Line(fmt.Sprintf("Prefix lists: %s added, %d removed, in %d of %d.", words.Count(lists.Added, "entry"), lists.Removed, lists.Changed, lists.Lists))
 	}
 	if len(r.Groups)+len(r.PrefixLists) > mostShown && !all {
 		return w.Err() // -o json has them, and --verbose

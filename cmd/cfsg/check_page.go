@@ -157,16 +157,16 @@ func (w checkPage) family(f coverage.FamilyReport) {
 	case f.Wanted.Ranges == 0:
 		w.verdict(w.Quiet("– "+name), "nothing is published")
 	case f.Verdict == coverage.Open:
-		w.verdict(w.Good("✓ "+name), fmt.Sprintf("all of %s: %s", w.services, countOf(f.Wanted.Ranges, "range", "ranges")))
+		w.verdict(w.Good("✓ "+name), fmt.Sprintf("all of %s: %s", w.services, words.Count(f.Wanted.Ranges, "range")))
 	case f.Verdict == coverage.Unknown:
 		w.verdict(w.Warn("? "+name), fmt.Sprintf("not known: the entries of %s could not be read, and no other rule lets in %s of %s",
-			strings.Join(f.Unread, ", "), countOf(blocked, "range", "ranges"), w.services))
+			strings.Join(f.Unread, ", "), words.Count(blocked, "range"), w.services))
 		w.ranges(f.Blocked)
 	case f.BeyondOriginFacing():
 		w.verdict(w.Warn("! "+name), fmt.Sprintf("all servers that connect to origins today are let in; of the others of %s %s (-o json lists them)",
 			w.services, blockedOf(f)))
 	case f.Blocked.Size == f.Wanted.Size:
-		w.verdict(w.Bad("✗ "+name), fmt.Sprintf("nothing of %s is let in: %s", w.services, countOf(f.Wanted.Ranges, "range", "ranges")))
+		w.verdict(w.Bad("✗ "+name), fmt.Sprintf("nothing of %s is let in: %s", w.services, words.Count(f.Wanted.Ranges, "range")))
 	default:
 		text := blockedOf(f)
 		if part := f.OriginFacingBlocked; part != nil {
@@ -202,7 +202,7 @@ func (w checkPage) ranges(r coverage.Ranges) {
 
 // blockedOf says how much is blocked of how much.
 func blockedOf(f coverage.FamilyReport) string {
-	return fmt.Sprintf("%s, %s of %s", countOf(len(f.Blocked.Prefixes), "range is blocked", "ranges are blocked"),
+	return fmt.Sprintf("%s, %s of %s", words.CountAs(len(f.Blocked.Prefixes), "range is blocked", "ranges are blocked"),
 		thousands(f.Blocked.Size), amount(f.Wanted.Size, f.Unit))
 }
 

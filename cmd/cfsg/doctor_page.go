@@ -8,6 +8,7 @@ import (
 
 	"cloudfront-sg-sync/internal/doctor"
 	"cloudfront-sg-sync/internal/page"
+	"cloudfront-sg-sync/internal/words"
 )
 
 // labelWidth is what the names of the steps take.
@@ -29,7 +30,7 @@ func (w doctorPage) begin(o doctor.Options) {
 	}
 	w.Line(line)
 	w.Line(w.Quiet(fmt.Sprintf("as CloudFront sees it: %s to connect (%s), %s to answer, idle connections kept for %s",
-		doctor.Format(s.ConnectionTimeout), countOf(s.ConnectionAttempts, "attempt", "attempts"),
+		doctor.Format(s.ConnectionTimeout), words.Count(s.ConnectionAttempts, "attempt"),
 		doctor.Format(s.ResponseTimeout), doctor.Format(s.KeepAliveTimeout))))
 	w.Line()
 }

@@ -5,6 +5,7 @@ import (
 
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/page"
+	"cloudfront-sg-sync/internal/words"
 )
 
 // listSummary says in a sentence what is to be done to prefix lists, or nothing
@@ -14,11 +15,11 @@ func listSummary(p *engine.Proposal) string {
 	case sum.Lists == 0:
 		return ""
 	case sum.Changed == 0 && len(p.Failures()) > 0:
-		return fmt.Sprintf(" Nothing is to be changed in %s.", countOf(sum.Lists, "prefix list", "prefix lists"))
+		return fmt.Sprintf(" Nothing is to be changed in %s.", words.Count(sum.Lists, "prefix list"))
 	case sum.Changed == 0:
-		return fmt.Sprintf(" %s up to date.", countOf(sum.Lists, "prefix list is", "prefix lists are"))
+		return fmt.Sprintf(" %s up to date.", words.CountAs(sum.Lists, "prefix list is", "prefix lists are"))
 	default:
-		return fmt.Sprintf(" Prefix lists: %s to add, %d to remove, in %d of %d.", countOf(sum.Added, "entry", "entries"), sum.Removed, sum.Changed, sum.Lists)
+		return fmt.Sprintf(" Prefix lists: %s to add, %d to remove, in %d of %d.", words.Count(sum.Added, "entry"), sum.Removed, sum.Changed, sum.Lists)
 	}
 }
 
@@ -53,6 +54,6 @@ func writeLists(w *page.Page, v engine.Preview) {
 	defer w.Indent(0)
 	w.Table([]string{"prefix list", "name", "pool", "family", "entries after", "foreign", "change", ""}, rows)
 	if gaps > 0 {
-		w.Line(w.Warn("! "), fmt.Sprintf("no room to avoid a gap: %s closed until a later change opens them again", countOf(gaps, "range is", "ranges are")))
+		w.Line(w.Warn("! "), fmt.Sprintf("no room to avoid a gap: %s closed until a later change opens them again", words.CountAs(gaps, "range is", "ranges are")))
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/page"
 	"cloudfront-sg-sync/internal/status"
+	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 )
@@ -48,7 +49,7 @@ func writePlan(t terminal, p *engine.Proposal, all bool) error {
 	}
 	if folded(p) && !all {
 		w.Line()
-		w.Line(fmt.Sprintf("There are %s: --verbose shows each one and every step.", countOf(len(w.names), "group", "groups")))
+		w.Line(fmt.Sprintf("There are %s: --verbose shows each one and every step.", words.Count(len(w.names), "group")))
 	}
 	w.Line()
 	w.Line(w.summary(p))
@@ -110,7 +111,7 @@ func (w planPage) folded(pools []secgroup.PoolPlan) {
 		case failed(pool):
 			note = w.Bad("incomplete, see the errors")
 		case gaps > 0:
-			note = w.Warn(fmt.Sprintf("no room to avoid a gap of %s", countOf(gaps, "range", "ranges")))
+			note = w.Warn(fmt.Sprintf("no room to avoid a gap of %s", words.Count(gaps, "range")))
 		}
 		rows = append(rows, []string{pool.Name, fmt.Sprint(len(pool.Groups)), fmt.Sprint(len(pool.Steps)), w.change(added, revoked), note})
 	}
@@ -118,7 +119,7 @@ func (w planPage) folded(pools []secgroup.PoolPlan) {
 		w.Table([]string{"pool", "groups", "steps", "change", ""}, rows)
 	}
 	if right > 0 {
-		w.Line(fmt.Sprintf("nothing to do in %s of %s", countOf(right, "pool", "pools"), countOf(rightGroups, "group", "groups")))
+		w.Line(fmt.Sprintf("nothing to do in %s of %s", words.Count(right, "pool"), words.Count(rightGroups, "group")))
 	}
 }
 
@@ -155,9 +156,9 @@ func (w planPage) origin(pool secgroup.PoolPlan) {
 	case n == 0:
 		w.Line(w.Quiet("attached to no network interface that cfsg can see, so it opens nothing yet"))
 	case whole == n:
-		w.Line(w.Quiet(fmt.Sprintf("attached to %s, each with the whole pool: %s", countOf(n, "network interface", "network interfaces"), strings.Join(owners, ", "))))
+		w.Line(w.Quiet(fmt.Sprintf("attached to %s, each with the whole pool: %s", words.Count(n, "network interface"), strings.Join(owners, ", "))))
 	default:
-		w.Line(w.Warn("! "), fmt.Sprintf("attached to %s, %d of them with the whole pool: %s", countOf(n, "network interface", "network interfaces"), whole, strings.Join(owners, ", ")))
+		w.Line(w.Warn("! "), fmt.Sprintf("attached to %s, %d of them with the whole pool: %s", words.Count(n, "network interface"), whole, strings.Join(owners, ", ")))
 	}
 }
 
@@ -256,7 +257,7 @@ func (w planPage) summary(p *engine.Proposal) string {
 		if len(p.Failures()) > 0 {
 			return "No step is possible: see the errors."
 		}
-		return w.Good("✓") + fmt.Sprintf(" Nothing to do: %s up to date.", countOf(sum.Groups, "group is", "groups are")) + listSummary(p)
+		return w.Good("✓") + fmt.Sprintf(" Nothing to do: %s up to date.", words.CountAs(sum.Groups, "group is", "groups are")) + listSummary(p)
 	}
 	taken := 0
 	for step := range p.Steps() {
@@ -269,5 +270,5 @@ func (w planPage) summary(p *engine.Proposal) string {
 		more = fmt.Sprintf(", %d to take over", taken)
 	}
 	return fmt.Sprintf("Plan: %s to add, %d to revoke%s, in %d of %s.",
-		countOf(sum.Added, "rule", "rules"), sum.Revoked, more, sum.Changed, countOf(sum.Groups, "group", "groups")) + listSummary(p)
+		words.Count(sum.Added, "rule"), sum.Revoked, more, sum.Changed, words.Count(sum.Groups, "group")) + listSummary(p)
 }

@@ -9,6 +9,7 @@ import (
 
 	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/page"
+	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/iprange"
 )
 
@@ -42,7 +43,7 @@ func writeSummary(t terminal, d *document.Ranges, strangers string) error {
 	w.Table(head, rows)
 	w.Line()
 	w.Say("For port %s: %d IPv4 and %d IPv6 rules, which take %s of %d rules per family.", strings.Join(d.Ports, " "),
-		d.IPv4.Rules, d.IPv6.Rules, countOf(d.Groups, "group", "groups"), d.Quota)
+		d.IPv4.Rules, d.IPv6.Rules, words.Count(d.Groups, "group"), d.Quota)
 	if strangers != "" {
 		w.Say("%s%s", w.Warn("! "), strangers)
 	}
@@ -50,7 +51,7 @@ func writeSummary(t terminal, d *document.Ranges, strangers string) error {
 		ipv4, ipv6 := d.Compact.IPv4*len(d.Ports), d.Compact.IPv6*len(d.Ports)
 		w.Line()
 		w.Say("The compact cover lets in all servers that connect to origins, and nobody but CloudFront, with %d IPv4 and %d IPv6 rules, which take %s:",
-			ipv4, ipv6, countOf(d.GroupsFor(ipv4, ipv6), "group", "groups"))
+			ipv4, ipv6, words.Count(d.GroupsFor(ipv4, ipv6), "group"))
 		w.Line("  cfsg ranges --service ", iprange.CloudFrontOriginFacing, " --within ", iprange.CloudFront)
 	}
 	return w.Err()

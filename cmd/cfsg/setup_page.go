@@ -105,7 +105,7 @@ func (r *setupRun) showVerified() error {
 	w := r.page()
 	w.Line()
 	w.Line(w.Good("✓"), fmt.Sprintf(" All of %s gets in at %s through rules that are not open to the world.", strings.Join(r.doc.Services, ", "),
-		countOf(len(r.doc.Interfaces), "network interface", "network interfaces")))
+		words.Count(len(r.doc.Interfaces), "network interface")))
 	r.showWorld(w)
 	return w.Err()
 }

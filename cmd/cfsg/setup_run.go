@@ -39,7 +39,7 @@ func (r *setupRun) setup(ctx context.Context) error {
 	if err := r.show(plan.Steps); err != nil || r.DryRun {
 		return err
 	}
-	if len(plan.Steps) > 0 && !r.Yes && !ask(r.t, r.in, "Apply %s?", countOf(len(plan.Steps), "step", "steps")) {
+	if len(plan.Steps) > 0 && !r.Yes && !ask(r.t, r.in, "Apply %s?", words.Count(len(plan.Steps), "step")) {
 		return errSetupDeclined
 	}
 	if err := r.take(ctx, state, plan.Steps); err != nil {
@@ -122,7 +122,7 @@ func (r *setupRun) closeWorld(ctx context.Context) error {
 	if len(closable) == 0 {
 		return nil
 	}
-	if !r.CloseWorld && (r.Yes || !ask(r.t, r.in, "Close %s? CloudFront gets in without.", countOf(len(closable), "rule that is open to the world", "rules that are open to the world"))) {
+	if !r.CloseWorld && (r.Yes || !ask(r.t, r.in, "Close %s? CloudFront gets in without.", words.CountAs(len(closable), "rule that is open to the world", "rules that are open to the world"))) {
 		return nil
 	}
 	// An answer may take an hour: it is looked again.
@@ -164,7 +164,7 @@ func (r *setupRun) undo(ctx context.Context) error {
 		}
 	}
 	if len(plan.Steps) > 0 && !r.Yes {
-		if !ask(r.t, r.in, "Undo what setup did, in %s?", countOf(len(plan.Steps), "step", "steps")) {
+		if !ask(r.t, r.in, "Undo what setup did, in %s?", words.Count(len(plan.Steps), "step")) {
 			return errSetupDeclined
 		}
 		// An answer may take an hour: it is looked again.

@@ -53,7 +53,7 @@ func writeTarget(w *page.Page, d document.StatusTarget, tagKey string, f placeFl
 	}
 	for _, pool := range d.Pools {
 		if pool.NoRoomFor > 0 {
-			alarm("TOO SMALL", "%s has no room for %s: part of CloudFront is shut out", pool.Name, countOf(pool.NoRoomFor, "rule", "rules"))
+			alarm("TOO SMALL", "%s has no room for %s: part of CloudFront is shut out", pool.Name, words.Count(pool.NoRoomFor, "rule"))
 		}
 	}
 	for _, partial := range d.PartialPools {
@@ -119,7 +119,7 @@ func age(d time.Duration) string {
 	case d < day:
 		return fmt.Sprintf("%d h", d/time.Hour)
 	}
-	return countOf(int(d/day), "day", "days")
+	return words.CountAs(int(d/day), "day", "days")
 }
 
 // writeExposure says loudly what makes all the effort pointless. A command to revoke the

@@ -8,14 +8,6 @@ import (
 	"cloudfront-sg-sync/internal/document"
 )
 
-// countOf says how many there are of something.
-func countOf(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}
-
 // shellQuoted writes a word as a shell reads it.
 func shellQuoted(word string) string {
 	if word != "" && strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:@=+,") == "" {

@@ -24,12 +24,8 @@ func (p *Proposal) OtherRanges() []string {
 	}
 	warnings := []string{}
 	for _, made := range slices.Sorted(maps.Keys(others)) {
-		were := "were"
-		if others[made] == 1 {
-			were = "was"
-		}
-		warnings = append(warnings, fmt.Sprintf("%s %s made for %s, and this run is for %s: is a flag such as --service missing? --stack NAME takes the settings of the deployed function",
-			words.Count(others[made], "rule"), were, made, wanted))
+		warnings = append(warnings, fmt.Sprintf("%s made for %s, and this run is for %s: is a flag such as --service missing? --stack NAME takes the settings of the deployed function",
+			words.CountAs(others[made], "rule was", "rules were"), made, wanted))
 	}
 	return warnings
 }

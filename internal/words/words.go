@@ -9,13 +9,20 @@ import (
 
 // Count returns a number of things, such as "1 rule" or "2 entries". The noun is given in the singular.
 func Count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
+	plural := noun + "s"
 	if stem, ok := strings.CutSuffix(noun, "y"); ok {
-		return fmt.Sprintf("%d %sies", n, stem)
+		plural = stem + "ies"
 	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return CountAs(n, noun, plural)
+}
+
+// CountAs returns a number of things with the words for one and for any other number, such as "1 rule was" or "2 rules
+// were".
+func CountAs(n int, one, other string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, other)
 }
 
 // Few names the first three of some things, and says how many more there are.
