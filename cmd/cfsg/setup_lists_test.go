@@ -156,6 +156,38 @@ func TestSetupByListKeepsWhatShutsOut(t *testing.T) {
 	}
 }
 
+// A run for one address family does not close the other, whose ranges an earlier run has let in.
+func TestSetupClosesNoFamily(t *testing.T) {
+	for name, seed := range map[string]string{"by lists": clusterShop, "by groups": openShop} {
+		t.Run(name, func(t *testing.T) {
+			o := newOriginSite(t, seed)
+			o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes")
+			if name == "by lists" {
+				o.refer(true)
+			}
+			for _, more := range []string{"443", "80"} {
+				o.ResetCalls()
+				code, stdout, stderr := o.cfsg(t.Context(), "setup", "--load-balancer", "shop", "--port", more, "--family", "ipv4", "--yes")
+				if code != exitError || len(o.mutating()) > 0 || len(o.shut) > 0 || !strings.Contains(stderr, "lets in IPv6, of which no range is wanted now") {
+					t.Errorf("port %s: exit code %d, calls %v, shut out %v\n%s%s", more, code, o.mutating(), o.shut, stdout, stderr)
+				}
+			}
+		})
+	}
+}
+
+// Where an owner has been quicker, the command that leaves the lists alone is told only if they let in each address
+// family that CloudFront may connect by.
+func TestSetupByListNarrowsNoFamily(t *testing.T) {
+	o := newOriginSite(t, clusterShop)
+	o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes", "--family", "ipv4")
+	o.refer(false)
+	stdout := o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes", "--family", "ipv4")
+	if strings.Contains(stdout, "kubectl") || !strings.Contains(stdout, "is still open to the world") {
+		t.Errorf("got %s", stdout)
+	}
+}
+
 // Each owner is told in its own words, and these can be read by its tools.
 func TestSetupByListForEachOwner(t *testing.T) {
 	cases := []struct{ name, tags, text, paste string }{

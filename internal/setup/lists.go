@@ -93,11 +93,12 @@ func (s *Setup) proposeLists(ctx context.Context, state *State, plan *Plan) erro
 	if err := s.weigh(state, plan, sizes); err != nil {
 		return err
 	}
-	if !stale {
-		var err error
-		if stale, err = s.unsynced(ctx, listRequest(state.Lists)); err != nil {
+	if len(state.Lists) > 0 {
+		unsynced, err := s.unsynced(ctx, listRequest(state.Lists))
+		if err != nil {
 			return err
 		}
+		stale = stale || unsynced
 	}
 	if stale {
 		plan.add(Fill, few(names), fmt.Sprintf("%d IPv4 and %d IPv6 entries", plan.Rules[secgroup.IPv4], plan.Rules[secgroup.IPv6]))

@@ -118,7 +118,7 @@ func (s *Setup) Handover(state *State) Handover {
 // returns nil if there is nothing to close, or no command that closes it.
 func (s *Setup) Narrowing(state *State, open []Opening) *Handover {
 	kind, object, _, sources := state.Owner.annotations()
-	if len(open) == 0 || object == "" {
+	if len(open) == 0 || object == "" || s.uncovered(state) != "" {
 		return nil
 	}
 	return &Handover{fmt.Sprintf("CloudFront gets in by the lists now. Remove the annotation that lets in everyone from %s %s, and from its manifest.", kind, state.Owner.Object), []string{
@@ -154,11 +154,12 @@ func (s *Setup) worldOf(groups ...secgroup.Group) []string {
 	return slices.Compact(sources)
 }
 
-// uncovered returns a family for which there is no list, although an interface has addresses of it.
+// uncovered returns a family for which there is no list that is filled, although an interface has addresses of it.
 func (s *Setup) uncovered(state *State) string {
 	for _, subject := range state.Scene.Subjects {
 		for _, f := range []secgroup.Family{secgroup.IPv4, secgroup.IPv6} {
-			if reaches(subject, f) && !slices.ContainsFunc(state.Lists, func(l List) bool { return l.Family == f }) {
+			listed := s.wants(f) && slices.ContainsFunc(state.Lists, func(l List) bool { return l.Family == f })
+			if reaches(subject, f) && !listed {
 				return f.String()
 			}
 		}

@@ -3,6 +3,7 @@ package setup
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -99,13 +100,13 @@ func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
 			plan.add(Seal, g.Name, sealed)
 		}
 	}
-	sync := tagged || made < n
-	if !sync {
+	sync := false
+	if made > 0 {
 		if sync, err = s.unsynced(ctx, s.request(state.Made)); err != nil {
 			return nil, err
 		}
 	}
-	if sync {
+	if sync || tagged || made < n {
 		plan.add(Authorize, few(names), fmt.Sprintf("%s on %s", ruleCount(plan.Rules), onPorts(ports)))
 	}
 	for _, p := range state.Places {
@@ -240,7 +241,43 @@ func (s *Setup) unsynced(ctx context.Context, req engine.Request) (bool, error) 
 	if err != nil {
 		return false, err
 	}
+	for _, v := range p.Previews {
+		if err := s.keepsFamilies(v.Pools, v.Lists); err != nil {
+			return false, err
+		}
+	}
 	return len(p.Failures()) > 0 || p.Count() > 0, nil
+}
+
+// keepsFamilies fails if plans take away ranges of an address family of which no range is wanted: CloudFront may connect
+// by it, and is let in by what an earlier run has made.
+func (s *Setup) keepsFamilies(pools []secgroup.PoolPlan, lists []secgroup.ListPool) error {
+	refuse := func(where string, p netip.Prefix) error {
+		if f := secgroup.FamilyOf(p); p.IsValid() && !s.wants(f) {
+			return hint.New(fmt.Sprintf("%s lets in %s, of which no range is wanted now, and would be closed to it", where, f),
+				"ask for both families and for a service that has ranges of them, or take back with --undo what setup has made")
+		}
+		return nil
+	}
+	for _, pool := range pools {
+		for _, step := range pool.Steps {
+			for _, r := range step.Rules {
+				if err := refuse(step.GroupID, r.Source.Prefix); err != nil && step.Op == secgroup.Revoke {
+					return err
+				}
+			}
+		}
+	}
+	for _, pool := range lists {
+		for _, c := range pool.Changes {
+			for _, e := range c.Removed() {
+				if err := refuse(c.ListID, e.Prefix); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // request asks the engine for a run on these groups alone.
