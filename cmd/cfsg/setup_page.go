@@ -76,7 +76,7 @@ func (r *setupRun) showSteps(w checkPage, steps []setup.Step) {
 	w.Table([]string{"", "step", "on", ""}, rows)
 	if !r.Undo {
 		w.Line()
-		w.Say("These steps close nothing. After them, each network interface is checked.")
+		w.Say("These steps close nothing that is wanted. After them, each network interface is checked.")
 	}
 }
 
