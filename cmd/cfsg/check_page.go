@@ -156,6 +156,9 @@ func (w checkPage) family(f coverage.FamilyReport) {
 	switch {
 	case f.Wanted.Ranges == 0:
 		w.verdict(w.Quiet("– "+name), "nothing is published")
+	case f.Verdict == coverage.Open && f.OnlyByWorld != nil && len(f.OnlyByWorld.Prefixes) > 0:
+		w.verdict(w.Warn("! "+name), fmt.Sprintf("all of %s, but %s only by what is open to the world: without that CloudFront is shut out",
+			w.services, words.Count(len(f.OnlyByWorld.Prefixes), "range")))
 	case f.Verdict == coverage.Open:
 		w.verdict(w.Good("✓ "+name), fmt.Sprintf("all of %s: %s", w.services, words.Count(f.Wanted.Ranges, "range")))
 	case f.Verdict == coverage.Unknown:

@@ -239,6 +239,11 @@ func (j *judge) family(f family, rules []rule) FamilyReport {
 	}
 	r.Others = j.others(f, rules)
 	r.World = slices.ContainsFunc(r.Others, func(o Opening) bool { return o.World })
+	if slices.ContainsFunc(r.Others, func(o Opening) bool { return o.World && o.Group.ID != "" }) { // there is a rule to close
+		narrow := setOf(f.Family, slices.DeleteFunc(sources, ipspace.IsWorld))
+		part := rangesOf(ipspace.Minus(ipspace.Minus(f.wanted, blocked), narrow))
+		r.OnlyByWorld = &part
+	}
 	return r
 }
 

@@ -133,7 +133,7 @@ func TestJudge(t *testing.T) {
 			"a range of ports is cut where a rule begins or ends",
 			[][]string{{"tcp 8000-8010 18.64.0.0/14", "tcp 8000-8010 52.84.0.0/15", "tcp 8006-9000 0.0.0.0/0 all", "-1 all 2600:9000::/28"}},
 			"8000-8020",
-			[]string{"8000-8005 ipv4 open", "8000-8005 ipv6 open", "8006-8020 ipv4 open other:all=world", "8006-8020 ipv6 open"},
+			[]string{"8000-8005 ipv4 open", "8000-8005 ipv6 open", "8006-8010 ipv4 open other:all=world", "8006-8010 ipv6 open", "8011-8020 ipv4 open other:all=world", "8011-8020 ipv6 open"},
 		},
 		{
 			"and only there",
@@ -291,6 +291,32 @@ func TestUnfilteredIsTheWorld(t *testing.T) {
 	for _, f := range r.Ports[0].Families {
 		if !f.World || f.Verdict != Open || len(f.Others) != 1 || f.Others[0].Group != (GroupID{}) {
 			t.Errorf("%+v", f)
+		}
+	}
+}
+
+// What gets in only by rules that are open to the world is shut out when these are closed.
+func TestOnlyByWorld(t *testing.T) {
+	lists := map[string]PrefixList{"pl-4": {ID: "pl-4", Family: secgroup.IPv4, Entries: prefixes("18.64.0.0/14", "0.0.0.0/0")}}
+	cases := []struct {
+		rules []string
+		want  string // of IPv4
+	}{
+		{[]string{"tcp 443 18.64.0.0/14", "tcp 443 52.84.0.0/15"}, "none"},
+		{[]string{"tcp 443 0.0.0.0/0", "tcp 443 18.64.0.0/14", "tcp 443 52.84.0.0/15"}, "[]"},
+		{[]string{"tcp 443 0.0.0.0/0", "tcp 443 18.64.0.0/15"}, "[18.66.0.0/15 52.84.0.0/15]"},
+		{[]string{"tcp 443 pl-4"}, "[52.84.0.0/15]"},
+		{[]string{"tcp 443 0.0.0.0/1", "tcp 443 18.64.0.0/14"}, "[52.84.0.0/15]"},
+		{[]string{"tcp 443 0.0.0.0/2", "tcp 443 ::/0"}, "[18.64.0.0/14 52.84.0.0/15]"},
+	}
+	for _, c := range cases {
+		groups := []secgroup.Group{{ID: "sg-1", Ingress: ingress(t, c.rules...)}}
+		got, f := "none", Judge(&Scene{Lists: lists, Subjects: []Subject{{Groups: groups}}}, both()).Subjects[0].Ports[0].Families[0]
+		if f.OnlyByWorld != nil {
+			got = fmt.Sprint(f.OnlyByWorld.Prefixes)
+		}
+		if got != c.want {
+			t.Errorf("%v: %s, want %s", c.rules, got, c.want)
 		}
 	}
 }
