@@ -126,8 +126,12 @@ func (e *ShortageError) moreGroups() string {
 		return fmt.Sprintf("make %s, attach %s wherever %s is (%s), and then tag %s %s and %s, and %s %s as well",
 			words.Count(e.MoreGroups, "more group"), them, there, limit, them, tag(e.TagKey, e.portList()), pool, there, pool)
 	}
-	return fmt.Sprintf("make %s, attach %s wherever %s are (%s), and then tag %s %s and %s as the others of the pool are",
-		words.Count(e.MoreGroups, "more group"), them, there, limit, them, tag(e.TagKey, e.portList()), pool)
+	verb := "are"
+	if len(e.GroupIDs) == 1 {
+		verb = "is"
+	}
+	return fmt.Sprintf("make %s, attach %s wherever %s %s (%s), and then tag %s %s and %s as the others of the pool are",
+		words.Count(e.MoreGroups, "more group"), them, there, verb, limit, them, tag(e.TagKey, e.portList()), pool)
 }
 
 // higherQuota says which quota makes room, if it can be raised so far.
