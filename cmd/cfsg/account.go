@@ -23,8 +23,8 @@ import (
 	"github.com/aws/smithy-go/logging"
 )
 
-// placeFlags say where a command looks, and for what. Credentials, profile and
-// region are found as the AWS CLI finds them.
+// placeFlags say where a command looks, and for what. Credentials, profile and region are found as the AWS CLI finds
+// them.
 type placeFlags struct {
 	rangeFlags
 	TagKey      string   `placeholder:"KEY" help:"The tag that marks the groups (default cloudfront-ingress)."`
@@ -34,8 +34,7 @@ type placeFlags struct {
 	EndpointURL string   `name:"endpoint-url" placeholder:"URL" help:"The endpoint to talk to instead of AWS."`
 }
 
-// accountFlags say in which accounts and regions a command works, and on which
-// groups.
+// accountFlags say in which accounts and regions a command works, and on which groups.
 type accountFlags struct {
 	placeFlags
 	RulesPerGroup string `placeholder:"N" help:"The quota of rules per group (default auto: ask Service Quotas)."`
@@ -59,8 +58,8 @@ func (f accountFlags) given() map[string]given {
 	return values
 }
 
-// engine returns the engine that the flags, and the stack or the environment
-// ask for. It reads the ranges once, however often it runs.
+// engine returns the engine that the flags, and the stack or the environment ask for. It reads the ranges once, however
+// often it runs.
 func (f accountFlags) engine(ctx context.Context, t terminal, flags map[string]given) (*engine.Engine, error) {
 	c, err := f.readConfig(ctx, t, flags)
 	if err != nil {
@@ -83,8 +82,7 @@ func (f accountFlags) engine(ctx context.Context, t terminal, flags map[string]g
 
 // awsConfig returns credentials, region and endpoint.
 func (f placeFlags) awsConfig(ctx context.Context, c config.Config) (aws.Config, error) {
-	// What the SDK logs, such as how it looks for credentials, is in the errors as
-	// far as it matters.
+	// What the SDK logs, such as how it looks for credentials, is in the errors as far as it matters.
 	options := []func(*awsconfig.LoadOptions) error{awsconfig.WithLogger(logging.Nop{}), awsconfig.WithAPIOptions(version.UserAgent())}
 	if f.Profile != "" {
 		options = append(options, awsconfig.WithSharedConfigProfile(f.Profile))

@@ -60,8 +60,7 @@ func (c *applyCommand) Run(ctx context.Context, t terminal) error {
 // errDeclined says that the answer was no.
 var errDeclined = errors.New("not applied: nothing was changed")
 
-// apply takes the steps of the proposal, tells of each on stderr, and returns
-// the report of the run.
+// apply takes the steps of the proposal, tells of each on stderr, and returns the report of the run.
 func apply(ctx context.Context, t terminal, e *engine.Engine, p *engine.Proposal) (*engine.Report, error) {
 	req := p.Approved()
 	steps, names := p.Count(), groupNames(p)

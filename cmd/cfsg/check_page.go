@@ -58,8 +58,8 @@ func writeCheck(t terminal, d *document.Check) error {
 	return w.Err()
 }
 
-// alike returns how many of the subjects, from the first on, are interfaces
-// with the same result, as those of a load balancer have.
+// alike returns how many of the subjects, from the first on, are interfaces with the same result, as those of a load
+// balancer have.
 func alike(subjects []coverage.SubjectReport) int {
 	first := subjects[0]
 	n := slices.IndexFunc(subjects, func(s coverage.SubjectReport) bool {
@@ -255,8 +255,7 @@ func (w checkPage) others(p coverage.PortReport) {
 	w.Table([]string{"who else gets in", "beyond " + cmp.Or(w.within, w.services), "by group", "ports", "description"}, rows)
 }
 
-// unreadOn returns the prefix lists that a port is open to, and that could not be
-// read.
+// unreadOn returns the prefix lists that a port is open to, and that could not be read.
 func unreadOn(p coverage.PortReport) []string {
 	var ids []string
 	for _, f := range p.Families {

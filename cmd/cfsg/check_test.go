@@ -14,8 +14,7 @@ const oneOrigin = `{
   "interfaces": [{"groups": ["web"], "instance": "i-0123456789abcdef0", "publicIp": "198.51.100.7"}]
 }`
 
-// What a check may not ask for is named, and where the verdict needs it there
-// is none.
+// What a check may not ask for is named, and where the verdict needs it there is none.
 func TestCheckWithoutPermissions(t *testing.T) {
 	cases := []struct {
 		action         string

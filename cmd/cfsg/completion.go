@@ -16,8 +16,7 @@ func (c *completionCommand) Run(ctx *kong.Context) error {
 	return code.Run(ctx)
 }
 
-// registerCompletion answers a shell that asks how to complete what is typed.
-// The parser then exits.
+// registerCompletion answers a shell that asks how to complete what is typed. The parser then exits.
 func registerCompletion(parser *kong.Kong) {
 	kongcompletion.Register(parser,
 		kongcompletion.WithPredictor("file", complete.PredictFiles("*")),

@@ -18,8 +18,8 @@ import (
 // pageBlocked says that a security group makes CloudFront answer 504.
 const pageBlocked = "https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/http-504-gateway-timeout.html"
 
-// securityGroups is what doctor looks at before it connects, with AWS access:
-// whether the security groups of the origin's addresses let all of CloudFront in.
+// securityGroups is what doctor looks at before it connects, with AWS access: whether the security groups of the
+// origin's addresses let all of CloudFront in.
 func (c *doctorCommand) securityGroups(t terminal) doctor.Check {
 	return doctor.Check{Name: "groups", Run: func(ctx context.Context, known *doctor.Report) doctor.Step {
 		check := checkCommand{placeFlags: c.placeFlags, ports: []secgroup.PortRange{{From: c.origin.Port, To: c.origin.Port}}}
@@ -114,8 +114,8 @@ func accessOf(f coverage.FamilyReport) doctor.Access {
 	return doctor.SomeOthers
 }
 
-// opensToAll reports whether an opening is to every address of its family, and
-// not only to so many that it counts as the world.
+// opensToAll reports whether an opening is to every address of its family, and not only to so many that it counts as
+// the world.
 func opensToAll(o coverage.Opening) bool {
 	return slices.ContainsFunc(o.Sources, func(p netip.Prefix) bool { return p.Bits() == 0 })
 }

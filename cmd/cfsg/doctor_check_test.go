@@ -9,8 +9,7 @@ import (
 	"cloudfront-sg-sync/internal/doctor"
 )
 
-// What the security groups of an origin's addresses let in becomes a step of
-// doctor's.
+// What the security groups of an origin's addresses let in becomes a step of doctor's.
 func TestDoctorChecksGroups(t *testing.T) {
 	const (
 		all   = `{"protocol": "tcp", "ports": "443", "source": "18.64.0.0/14"}`

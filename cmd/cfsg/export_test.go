@@ -27,8 +27,8 @@ func textOf(t *testing.T, e hcl.Expression) string {
 	return value.AsString()
 }
 
-// The lists that Terraform makes of an export are right, as a run has it, and the
-// next run takes their entries for its own.
+// The lists that Terraform makes of an export are right, as a run has it, and the next run takes their entries for its
+// own.
 func TestExportedListsAreKept(t *testing.T) {
 	o := newOriginSite(t, `{}`)
 	compact := []string{"--service", "CLOUDFRONT_ORIGIN_FACING", "--within", "CLOUDFRONT"}

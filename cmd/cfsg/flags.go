@@ -12,9 +12,8 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// rangeFlags say which ranges a command works on. What they leave out is read
-// from the deployed function of --stack, or from the environment variables that
-// the function has.
+// rangeFlags say which ranges a command works on. What they leave out is read from the deployed function of --stack, or
+// from the environment variables that the function has.
 type rangeFlags struct {
 	IPRanges string   `name:"ip-ranges" placeholder:"SRC" predictor:"file" help:"The ip-ranges.json: a URL, a file, or - for stdin."`
 	Service  []string `placeholder:"NAME" predictor:"service" help:"A service of ip-ranges.json (default CLOUDFRONT)."`
@@ -57,8 +56,7 @@ func give(values map[string]given, variable, flag string, items ...string) {
 	}
 }
 
-// readConfig reads the function's configuration from the flags, and what they
-// leave out from where lookup finds it.
+// readConfig reads the function's configuration from the flags, and what they leave out from where lookup finds it.
 func readConfig(flags map[string]given, lookup func(variable string) (place, value string)) (config.Config, error) {
 	return config.Read(func(variable string) (string, string) {
 		if g, ok := flags[variable]; ok {
@@ -89,8 +87,8 @@ func (f rangeFlags) read(ctx context.Context, t terminal, c config.Config) (ipRa
 
 func isURL(src string) bool { return strings.Contains(src, "://") }
 
-// parsePorts reads what --port says, as a group's tag lists ports. There is at
-// least one, or none where the flag was not given.
+// parsePorts reads what --port says, as a group's tag lists ports. There is at least one, or none where the flag was
+// not given.
 func parsePorts(flag []string) ([]secgroup.PortRange, error) {
 	if flag == nil {
 		return nil, nil

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// manyGroups are 300 groups in pools of three. One pool is right already, one has
-// a mistyped tag, and one is open to the world.
+// manyGroups are 300 groups in pools of three. One pool is right already, one has a mistyped tag, and one is open to
+// the world.
 func manyGroups() string {
 	var groups []string
 	for i := range 300 {
@@ -26,8 +26,7 @@ func manyGroups() string {
 	return `{"groups": [` + strings.Join(groups, ",") + `]}`
 }
 
-// A plan for hundreds of groups is counted pool by pool, with what needs a look;
-// --verbose shows each group and step.
+// A plan for hundreds of groups is counted pool by pool, with what needs a look; --verbose shows each group and step.
 func TestPlanOfManyGroupsIsFolded(t *testing.T) {
 	o := newOperator(t, manyGroups())
 	code, stdout, _ := o.cfsg(t.Context(), "plan")

@@ -10,14 +10,12 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// helpTexts are written by hand, each to fit a screen: cfsg.txt, and one for
-// each command.
+// helpTexts are written by hand, each to fit a screen: cfsg.txt, and one for each command.
 //
 //go:embed help
 var helpTexts embed.FS
 
-// helpOf returns the help of a command, or of cfsg for an empty name, or
-// nothing if there is no such command.
+// helpOf returns the help of a command, or of cfsg for an empty name, or nothing if there is no such command.
 func helpOf(command string) string {
 	if command == "" {
 		command = "cfsg"

@@ -22,8 +22,8 @@ func realCLI(t *testing.T) string {
 	return ""
 }
 
-// The command that a list's shortage comes with, pasted as it is, makes room and
-// changes no entry; the next apply does the rest. It needs no version of the list:
+// The command that a list's shortage comes with, pasted as it is, makes room and changes no entry; the next apply does
+// the rest. It needs no version of the list:
 // https://docs.aws.amazon.com/cli/latest/reference/ec2/modify-managed-prefix-list.html
 func TestPastedCommandEnlargesAList(t *testing.T) {
 	if testing.Short() {

@@ -16,8 +16,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// Exit codes. Whatever was typed wrongly is an error like any other, so that 2
-// means one thing, as it does with Terraform's -detailed-exitcode.
+// Exit codes. Whatever was typed wrongly is an error like any other, so that 2 means one thing, as it does with
+// Terraform's -detailed-exitcode.
 const (
 	exitOK      = 0
 	exitError   = 1
@@ -98,8 +98,8 @@ func run(ctx context.Context, args []string, t terminal) int {
 	}
 }
 
-// emptyFlag refuses flags that were given nothing, as by a variable of a shell
-// that is not set: for --group that would mean all groups.
+// emptyFlag refuses flags that were given nothing, as by a variable of a shell that is not set: for --group that would
+// mean all groups.
 func emptyFlag(chosen *kong.Context) error {
 	for _, flag := range chosen.Flags() {
 		if !flag.Set {

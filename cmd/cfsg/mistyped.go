@@ -12,8 +12,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// phrases are what the parser says, and how a person would. Where a message is
-// not among them, the parser's own is shown.
+// phrases are what the parser says, and how a person would. Where a message is not among them, the parser's own is
+// shown.
 var phrases = []struct {
 	parser string // a pattern, compiled where it is needed
 	plain  func(m []string) error
@@ -45,8 +45,7 @@ var phrases = []struct {
 	}},
 }
 
-// mistyped says what is wrong with what was typed, and where to read what is
-// right.
+// mistyped says what is wrong with what was typed, and where to read what is right.
 func mistyped(err error, args []string, model *kong.Application) error {
 	command := ""
 	if parse, ok := errors.AsType[*kong.ParseError](err); ok && parse.Context.Selected() != nil {

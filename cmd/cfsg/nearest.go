@@ -9,8 +9,8 @@ import (
 	"cloudfront-sg-sync/iprange"
 )
 
-// suggestServices says of services without a selected range in a document what
-// it has of them, and of those that it does not know which are most like them.
+// suggestServices says of services without a selected range in a document what it has of them, and of those that it
+// does not know which are most like them.
 func suggestServices(missing []string, document []byte) string {
 	hint := "cfsg ranges list names all services"
 	services, err := iprange.Services(bytes.NewReader(document))
@@ -53,9 +53,8 @@ func nearest(word string, names []string) string {
 	return found
 }
 
-// distance returns how many letters have to be inserted, deleted or replaced to
-// make one word the other: the Levenshtein distance, by the algorithm of Wagner
-// and Fischer with one row of its table at a time.
+// distance returns how many letters have to be inserted, deleted or replaced to make one word the other: the
+// Levenshtein distance, by the algorithm of Wagner and Fischer with one row of its table at a time.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -71,8 +71,7 @@ const fourGroups = `{"groups": [
    "ingress": [{"protocol": "tcp", "ports": "443", "source": "13.32.0.0/15", "description": "cloudfront-ingress: CLOUDFRONT 2026-01-01T00:00:00Z"}]}
 ]}`
 
-// Ctrl-C lets the call under way finish, says what is done, and the next apply
-// does the rest.
+// Ctrl-C lets the call under way finish, says what is done, and the next apply does the rest.
 func TestApplyStopsBetweenTwoSteps(t *testing.T) {
 	o := newOperator(t, fourGroups)
 	ctx, interrupt := context.WithCancel(t.Context())

@@ -22,8 +22,7 @@ type planPage struct {
 	names map[string]string // of groups, by ID
 }
 
-// mostShown is the most groups that are shown one by one, unless more are asked
-// for: what is longer, nobody reads.
+// mostShown is the most groups that are shown one by one, unless more are asked for: what is longer, nobody reads.
 const mostShown = 20
 
 // folded reports whether there are so many groups that pools are counted.
@@ -85,8 +84,7 @@ func groupNames(p *engine.Proposal) map[string]string {
 	return names
 }
 
-// folded counts what becomes of each pool, and of those that have nothing to do
-// how many there are.
+// folded counts what becomes of each pool, and of those that have nothing to do how many there are.
 func (w planPage) folded(pools []secgroup.PoolPlan) {
 	w.Indent(2)
 	defer w.Indent(0)
@@ -138,8 +136,7 @@ func (w planPage) exposures(pool secgroup.PoolPlan) {
 	}
 }
 
-// origin says which network interfaces a pool serves, and whether each has all
-// of it after the steps.
+// origin says which network interfaces a pool serves, and whether each has all of it after the steps.
 func (w planPage) origin(pool secgroup.PoolPlan) {
 	whole := 0
 	var owners []string

@@ -16,9 +16,8 @@ import (
 // simURL is where docs/cfsg.md has the endpoint.
 const simURL = "http://127.0.0.1:4566"
 
-// What the documents show of cfsg is what it prints: the commands of all console
-// blocks of one are run in order, on one endpoint. A line "…" stands for any
-// lines.
+// What the documents show of cfsg is what it prints: the commands of all console blocks of one are run in order, on one
+// endpoint. A line "…" stands for any lines.
 func TestReadme(t *testing.T) {
 	t.Chdir("../..")
 	for _, document := range []string{"docs/cfsg.md", "docs/check.md", "docs/export.md"} {
@@ -85,8 +84,7 @@ func consoleCommands(markdown string) []consoleCommand {
 	return commands
 }
 
-// matchesElided reports whether a text is as shown, with any lines in place of
-// each line of dots.
+// matchesElided reports whether a text is as shown, with any lines in place of each line of dots.
 func matchesElided(got, shown string) bool {
 	var pattern strings.Builder
 	for line := range strings.Lines(strings.Trim(shown, "\n") + "\n") {

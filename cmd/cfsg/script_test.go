@@ -28,8 +28,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"cfsg": main, "origin": origin, "aws": awsCLI})
 }
 
-// awsCLI stands in for the AWS CLI's "aws --endpoint-url URL --region NAME ec2
-// describe-security-groups": without credentials or a region it fails, as that does.
+// awsCLI stands in for the AWS CLI's "aws --endpoint-url URL --region NAME ec2 describe-security-groups": without
+// credentials or a region it fails, as that does.
 func awsCLI() {
 	flags := flag.NewFlagSet("aws", flag.ExitOnError)
 	endpoint, region := flags.String("endpoint-url", "", ""), flags.String("region", os.Getenv("AWS_DEFAULT_REGION"), "")
@@ -57,9 +57,8 @@ var schemas, _ = filepath.Abs("../../docs/schema")
 // internet is a script that runs commands on a network of its own.
 var internet, _ = filepath.Abs("testdata/internet.sh")
 
-// TestScripts runs the scripts in testdata, which are what users type and what
-// they get to see. $ADDR is a free address. With UPDATE_SCRIPTS=1 what is printed
-// becomes what is wanted.
+// TestScripts runs the scripts in testdata, which are what users type and what they get to see. $ADDR is a free
+// address. With UPDATE_SCRIPTS=1 what is printed becomes what is wanted.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata",
@@ -99,8 +98,7 @@ func hasNamespaces() bool {
 	return err == nil && exec.Command("unshare", "--net", "--mount", "true").Run() == nil
 }
 
-// exits is the command "exits CODE PROGRAM ARG...": it runs a program, which
-// must end with the exit code.
+// exits is the command "exits CODE PROGRAM ARG...": it runs a program, which must end with the exit code.
 func exits(ts *testscript.TestScript, _ bool, args []string) {
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
@@ -130,16 +128,15 @@ func ready(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("nothing listens on %s", args[0])
 }
 
-// terminate is the command "term": it sends SIGTERM to all programs in the
-// background, which kill cannot.
+// terminate is the command "term": it sends SIGTERM to all programs in the background, which kill cannot.
 func terminate(ts *testscript.TestScript, _ bool, _ []string) {
 	for _, program := range ts.BackgroundCmds() {
 		ts.Check(program.Process.Signal(syscall.SIGTERM))
 	}
 }
 
-// call is the command "call ADDR [TIMES]": it describes the security groups
-// with the SDK, without any retry, and prints their ids, names and tags.
+// call is the command "call ADDR [TIMES]": it describes the security groups with the SDK, without any retry, and prints
+// their ids, names and tags.
 func call(ts *testscript.TestScript, neg bool, args []string) {
 	url := "http://" + args[0]
 	client := ec2.NewFromConfig(aws.Config{
@@ -176,8 +173,8 @@ func call(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// schema is the command "schema NAME": what the last program printed must be a
-// document as docs/schema/NAME.schema.json describes it.
+// schema is the command "schema NAME": what the last program printed must be a document as docs/schema/NAME.schema.json
+// describes it.
 func schema(ts *testscript.TestScript, neg bool, args []string) {
 	compiler := jsonschema.NewCompiler()
 	compiler.AssertFormat()

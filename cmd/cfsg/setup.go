@@ -68,8 +68,8 @@ func (c *setupCommand) Validate() error {
 	return err
 }
 
-// given returns what the flags say. Where nobody says which ranges are wanted, it
-// is the compact cover: it takes one group.
+// given returns what the flags say. Where nobody says which ranges are wanted, it is the compact cover: it takes one
+// group.
 func (c *setupCommand) given() map[string]given {
 	values := c.placeFlags.given()
 	give(values, "RULES_PER_GROUP", "--rules-per-group", c.RulesPerGroup)
@@ -153,12 +153,11 @@ func (c *setupCommand) prepare(ctx context.Context, t terminal) (*setupRun, erro
 	return r, nil
 }
 
-// setupPatience is how long a setup waits for AWS to show what was done: groups
-// are attached to the interfaces of a load balancer one after the other.
+// setupPatience is how long a setup waits for AWS to show what was done: groups are attached to the interfaces of a
+// load balancer one after the other.
 var setupPatience = time.Minute
 
-// askQuotas asks for the quotas, as far as they matter, and notes those that
-// cannot be asked for.
+// askQuotas asks for the quotas, as far as they matter, and notes those that cannot be asked for.
 func (r *setupRun) askQuotas(ctx context.Context, config config.Config, groupsPerInterface func() (int, error)) {
 	var err error
 	if config.RulesPerGroup == 0 {

@@ -18,8 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// clusterShop is a load balancer that a controller in Kubernetes owns, with its
-// group.
+// clusterShop is a load balancer that a controller in Kubernetes owns, with its group.
 const clusterShop = `{"groups": [
   {"name": "k8s-shop", "tags": {"elbv2.k8s.aws/cluster": "prod"}, "ingress": [
     {"protocol": "tcp", "ports": "443", "source": "0.0.0.0/0"},
@@ -46,8 +45,7 @@ func (o *originSite) made() []ec2sim.PrefixList {
 	return made
 }
 
-// filled checks that there is one list of each family, with all that is wanted,
-// and that nothing else was touched.
+// filled checks that there is one list of each family, with all that is wanted, and that nothing else was touched.
 func (o *originSite) filled() {
 	o.t.Helper()
 	var got []string
@@ -62,8 +60,7 @@ func (o *originSite) filled() {
 	}
 }
 
-// refer has the group refer to the lists as its owner does, and let in nobody
-// else if only is set.
+// refer has the group refer to the lists as its owner does, and let in nobody else if only is set.
 func (o *originSite) refer(only bool) {
 	o.t.Helper()
 	for _, g := range o.here().Groups() {
@@ -80,8 +77,8 @@ func (o *originSite) refer(only bool) {
 	}
 }
 
-// Where a controller owns the groups, lists are made and filled, and the one line
-// that its owner has to run is told only when it does not shut CloudFront out.
+// Where a controller owns the groups, lists are made and filled, and the one line that its owner has to run is told
+// only when it does not shut CloudFront out.
 func TestSetupByList(t *testing.T) {
 	o := newOriginSite(t, clusterShop)
 	if code, stdout, stderr := o.shop("--dry-run"); code != exitOK || len(o.mutating()) > 0 || strings.Contains(stdout, "kubectl") ||
@@ -103,8 +100,8 @@ func TestSetupByList(t *testing.T) {
 	if again := o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes", "--close-world"); len(o.mutating()) > 0 || !strings.Contains(again, annotate) {
 		t.Errorf("again: calls %v\n%s", o.mutating(), again)
 	}
-	// The controller does what it was told to, and adds rules. Only then is it told to
-	// take others away: whichever it does first, CloudFront gets in.
+	// The controller does what it was told to, and adds rules. Only then is it told to take others away: whichever it
+	// does first, CloudFront gets in.
 	o.refer(false)
 	o.ResetCalls()
 	stdout = o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes", "--close-world")
@@ -122,8 +119,7 @@ func TestSetupByList(t *testing.T) {
 	o.must(append([]string{"status"}, compact...)...)
 }
 
-// A controller's group is not closed here, even where CloudFront gets in by the
-// lists: it would come back.
+// A controller's group is not closed here, even where CloudFront gets in by the lists: it would come back.
 func TestSetupByListClosesNothingOfAController(t *testing.T) {
 	o := newOriginSite(t, otherShop(`"elbv2.k8s.aws/cluster": "prod"`)) // the group itself carries no tag
 	o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes")
@@ -234,8 +230,8 @@ func TestSetupByListForEachOwner(t *testing.T) {
 	}
 }
 
-// Where tags say that another tool owns the load balancer or its group, and nothing
-// asks for lists, a group is attached as ever, and lists are said to be the other way.
+// Where tags say that another tool owns the load balancer or its group, and nothing asks for lists, a group is attached
+// as ever, and lists are said to be the other way.
 func TestSetupTellsOfLists(t *testing.T) {
 	group := strings.Replace(openShop, `"name": "web",`, `"name": "web", "tags": {"terraform": "true"},`, 1)
 	for name, seed := range map[string]string{
@@ -249,8 +245,7 @@ func TestSetupTellsOfLists(t *testing.T) {
 	}
 }
 
-// A setup by lists that is cut short at any call, in any way, is finished by the
-// next, which makes no list twice.
+// A setup by lists that is cut short at any call, in any way, is finished by the next, which makes no list twice.
 func TestSetupByListKilledAtEveryCall(t *testing.T) {
 	setSetupPatience(t)
 	reference := newOriginSite(t, clusterShop)
@@ -313,8 +308,7 @@ func TestSetupByListRefusedAtEveryCall(t *testing.T) {
 	}
 }
 
-// An undo deletes the lists, wherever an earlier one was cut short, and none that
-// a group refers to.
+// An undo deletes the lists, wherever an earlier one was cut short, and none that a group refers to.
 func TestSetupByListUndo(t *testing.T) {
 	setSetupPatience(t)
 	set := func(t *testing.T) *originSite {

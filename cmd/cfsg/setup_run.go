@@ -25,8 +25,7 @@ type setupRun struct {
 	world []setup.Opening
 }
 
-// setup lets CloudFront in, verifies that, and closes what is open to the world
-// if that is wanted.
+// setup lets CloudFront in, verifies that, and closes what is open to the world if that is wanted.
 func (r *setupRun) setup(ctx context.Context) error {
 	state, plan, err := r.look(ctx)
 	if err != nil {

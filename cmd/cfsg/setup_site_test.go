@@ -9,8 +9,8 @@ import (
 	"cloudfront-sg-sync/internal/ec2sim"
 )
 
-// originFacingRanges is an ip-ranges.json whose compact cover is the first and
-// the third of its IPv4 ranges, and the IPv6 range.
+// originFacingRanges is an ip-ranges.json whose compact cover is the first and the third of its IPv4 ranges, and the
+// IPv6 range.
 const originFacingRanges = `{"syncToken": "1767323045", "createDate": "2026-01-02-03-04-05", "prefixes": [
   {"ip_prefix": "18.64.0.0/14", "region": "GLOBAL", "service": "CLOUDFRONT", "network_border_group": "GLOBAL"},
   {"ip_prefix": "52.84.0.0/15", "region": "GLOBAL", "service": "CLOUDFRONT", "network_border_group": "GLOBAL"},
@@ -37,8 +37,8 @@ const openShop = `{"groups": [
  "loadBalancers": [{"name": "shop", "groups": ["web", "ssh"], "listeners": ["HTTPS:443"],
   "interfaces": [{"publicIp": "198.51.100.8", "ipv6": "2001:db8::8"}, {"publicIp": "198.51.100.9", "ipv6": "2001:db8::9"}]}]}`
 
-// An originSite is an endpoint with an origin that somebody sets up, and a
-// witness who looks at each interface between any two calls.
+// An originSite is an endpoint with an origin that somebody sets up, and a witness who looks at each interface between
+// any two calls.
 type originSite struct {
 	*operator
 	t *testing.T
@@ -147,8 +147,8 @@ func (o *originSite) mutating() []string {
 	return calls
 }
 
-// closed checks that all that is wanted gets in at every interface of the load
-// balancer, nobody does from anywhere, and nothing is left to do.
+// closed checks that all that is wanted gets in at every interface of the load balancer, nobody does from anywhere, and
+// nothing is left to do.
 func (o *originSite) closed(groups int) {
 	o.t.Helper()
 	for id, i := range o.interfaces {
@@ -180,8 +180,7 @@ func (o *originSite) closed(groups int) {
 	}
 }
 
-// setSetupPatience has a setup wait for nothing, which an endpoint here shows at
-// once.
+// setSetupPatience has a setup wait for nothing, which an endpoint here shows at once.
 func setSetupPatience(t *testing.T) {
 	t.Helper()
 	before := setupPatience

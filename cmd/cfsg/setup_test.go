@@ -14,8 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 )
 
-// One command, and a second one that has nothing to do; the rules of others stay,
-// and what is open to the world does without --close-world.
+// One command, and a second one that has nothing to do; the rules of others stay, and what is open to the world does
+// without --close-world.
 func TestSetup(t *testing.T) {
 	o := newOriginSite(t, openShop)
 	before := o.here().Groups()
@@ -75,8 +75,8 @@ func TestSetupOfTwoOrigins(t *testing.T) {
 	}
 }
 
-// Where more is wanted than a group holds there are several, of one pool; ports
-// that are asked for later are opened besides the first.
+// Where more is wanted than a group holds there are several, of one pool; ports that are asked for later are opened
+// besides the first.
 func TestSetupPool(t *testing.T) {
 	o := newOriginSite(t, openShop)
 	o.here().SetQuota(2)
@@ -104,8 +104,7 @@ func TestSetupPool(t *testing.T) {
 	o.must("check", "--load-balancer", "shop", "--port", "443,8443")
 }
 
-// Without a group of its own the engine would be asked for all groups: a setup
-// changes none but those it has made.
+// Without a group of its own the engine would be asked for all groups: a setup changes none but those it has made.
 func TestSetupLeavesOtherGroupsAlone(t *testing.T) {
 	o := newOriginSite(t, strings.Replace(openShop, `{"name": "ssh",`, `{"name": "other", "tags": {"cloudfront-ingress": "80"}}, {"name": "ssh",`, 1))
 	var marks map[string]string
@@ -140,8 +139,8 @@ func TestSetupLeavesOtherGroupsAlone(t *testing.T) {
 	o.closed(3)
 }
 
-// An interface takes as many groups as its quota says, and an origin that is gone
-// leaves a group behind that can be taken back.
+// An interface takes as many groups as its quota says, and an origin that is gone leaves a group behind that can be
+// taken back.
 func TestSetupOfAnInterface(t *testing.T) {
 	o := newOriginSite(t, `{"groups": [{"name": "a", "ingress": [{"protocol": "tcp", "ports": "443", "source": "0.0.0.0/0"}]}, {"name": "b"}, {"name": "c"}, {"name": "d"}, {"name": "e"}],
 	  "interfaces": [{"groups": ["a", "b", "c", "d", "e"], "publicIp": "198.51.100.7"}]}`)

@@ -14,8 +14,7 @@ import (
 	"cloudfront-sg-sync/internal/ec2sim"
 )
 
-// A setup that is cut short at any call, in any way, leaves CloudFront in, and
-// the next one goes on to the end.
+// A setup that is cut short at any call, in any way, leaves CloudFront in, and the next one goes on to the end.
 func TestSetupKilledAtEveryCall(t *testing.T) {
 	reference := newOriginSite(t, openShop)
 	if code, _, stderr := reference.shop("--yes", "--close-world"); code != exitOK {
@@ -56,8 +55,7 @@ func TestSetupKilledAtEveryCall(t *testing.T) {
 	}
 }
 
-// A call that is refused is told with the permission that it needs; CloudFront
-// stays in, and what was open does too.
+// A call that is refused is told with the permission that it needs; CloudFront stays in, and what was open does too.
 func TestSetupRefusedAtEveryCall(t *testing.T) {
 	reference := newOriginSite(t, openShop)
 	reference.must("setup", "--load-balancer", "shop", "--port", "443", "--yes", "--close-world")
@@ -88,8 +86,8 @@ func TestSetupRefusedAtEveryCall(t *testing.T) {
 	}
 }
 
-// The story that shut CloudFront out by hand: whatever the mode of the old group
-// and the order of the commands, it stays in.
+// The story that shut CloudFront out by hand: whatever the mode of the old group and the order of the commands, it
+// stays in.
 func TestSetupInAnyOrder(t *testing.T) {
 	compact := []string{"--service", "CLOUDFRONT_ORIGIN_FACING", "--within", "CLOUDFRONT"}
 	commands := map[string][]string{
@@ -191,8 +189,7 @@ func TestSetupRefuses(t *testing.T) {
 	}
 }
 
-// The permissions that docs/setup.md lists are those that setups need, and no
-// others.
+// The permissions that docs/setup.md lists are those that setups need, and no others.
 func TestSetupPermissions(t *testing.T) {
 	page, err := os.ReadFile("../../docs/setup.md")
 	if err != nil {

@@ -48,8 +48,8 @@ func TestSetupUndoThatShutsOut(t *testing.T) {
 	}
 }
 
-// An undo that is cut short goes on the next time, also where the load balancer
-// is gone, and refuses where somebody has attached the group elsewhere.
+// An undo that is cut short goes on the next time, also where the load balancer is gone, and refuses where somebody has
+// attached the group elsewhere.
 func TestSetupUndoKilledAtEveryCall(t *testing.T) {
 	set := func(t *testing.T) *originSite {
 		o := newOriginSite(t, openShop)

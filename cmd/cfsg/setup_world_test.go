@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// What is open to the world beyond the ports, where another tool brings it back,
-// or is needed elsewhere, is left open, and told.
+// What is open to the world beyond the ports, where another tool brings it back, or is needed elsewhere, is left open,
+// and told.
 func TestSetupDoesNotClose(t *testing.T) {
 	cases := []struct {
 		name, ingress, tags, more, want string
@@ -44,8 +44,8 @@ func TestSetupDoesNotClose(t *testing.T) {
 	}
 }
 
-// Where the group is not seen at every interface, as while AWS is attaching it or
-// where another tool has taken it away, nothing is closed.
+// Where the group is not seen at every interface, as while AWS is attaching it or where another tool has taken it away,
+// nothing is closed.
 func TestSetupClosesNothingUnlessVerified(t *testing.T) {
 	setSetupPatience(t)
 	o := newOriginSite(t, openShop)

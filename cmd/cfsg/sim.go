@@ -53,8 +53,7 @@ func (c *simCommand) Run(ctx context.Context, t terminal) error {
 		return hint.With(err, "choose another address with --listen")
 	}
 	url := "http://" + listener.Addr().String()
-	// It asks for no account, but the AWS CLI does not call without credentials and
-	// a region.
+	// It asks for no account, but the AWS CLI does not call without credentials and a region.
 	fmt.Fprintf(t.out, "cfsg sim: ready on %s; try: AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any aws --endpoint-url %s --region us-east-1 ec2 describe-security-groups\n", url, url)
 	return serve(ctx, listener, endpoint)
 }

@@ -22,9 +22,8 @@ type ipRanges struct {
 	document []byte
 }
 
-// readIPRanges reads the ip-ranges.json that src names: a URL, a file, or - for
-// stdin, plain or gzip. A service that the document does not have is an error
-// that names the nearest there is.
+// readIPRanges reads the ip-ranges.json that src names: a URL, a file, or - for stdin, plain or gzip. A service that
+// the document does not have is an error that names the nearest there is.
 func readIPRanges(ctx context.Context, src string, sel iprange.Selection, stdin io.Reader) (r ipRanges, err error) {
 	switch {
 	case isURL(src):
@@ -75,8 +74,7 @@ func readPlain(r io.Reader) ([]byte, error) {
 	return data, explainGzip(err)
 }
 
-// explainGzip says what the end of gzip data in their midst means. Data that
-// are not packed just end.
+// explainGzip says what the end of gzip data in their midst means. Data that are not packed just end.
 func explainGzip(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("the gzip file is cut short: %w", err)
@@ -84,8 +82,7 @@ func explainGzip(err error) error {
 	return err
 }
 
-// fetchIPRanges fetches the document from a URL, by the rules the function has
-// for it.
+// fetchIPRanges fetches the document from a URL, by the rules the function has for it.
 func fetchIPRanges(ctx context.Context, url string, sel iprange.Selection) (r ipRanges, err error) {
 	body := recorder{last: new(bytes.Buffer)}
 	fetcher := iprange.Fetcher{URL: url, Selection: sel, Transport: &body, Attempts: 2, Timeout: 20 * time.Second}

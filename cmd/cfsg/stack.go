@@ -19,8 +19,8 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// readConfig reads the configuration from the flags, and what they leave out
-// from the deployed function of --stack or, without one, from the environment.
+// readConfig reads the configuration from the flags, and what they leave out from the deployed function of --stack or,
+// without one, from the environment.
 func (f placeFlags) readConfig(ctx context.Context, t terminal, flags map[string]given) (config.Config, error) {
 	if f.Stack == "" {
 		return readConfig(flags, func(variable string) (string, string) { return variable, os.Getenv(variable) })
@@ -46,8 +46,8 @@ func items(list string) string {
 	return strings.Join(strings.Fields(strings.ReplaceAll(list, ",", " ")), " ")
 }
 
-// deployed returns the environment variables of the function that a stack made.
-// The stack names it in its output FunctionName. See
+// deployed returns the environment variables of the function that a stack made. The stack names it in its output
+// FunctionName. See
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html and
 // https://docs.aws.amazon.com/lambda/latest/api/API_GetFunctionConfiguration.html
 func (f placeFlags) deployed(ctx context.Context) (map[string]string, error) {
@@ -84,9 +84,8 @@ func (f placeFlags) deployed(ctx context.Context) (map[string]string, error) {
 	return env.Variables, nil
 }
 
-// stackConfig returns credentials, endpoint and the region that a stack is in:
-// that of its ARN, or that of the profile, which need not be one whose groups are
-// asked for with --region.
+// stackConfig returns credentials, endpoint and the region that a stack is in: that of its ARN, or that of the profile,
+// which need not be one whose groups are asked for with --region.
 func (f placeFlags) stackConfig(ctx context.Context) (aws.Config, error) {
 	var c config.Config
 	if id, err := arn.Parse(f.Stack); err == nil {

@@ -64,8 +64,8 @@ func newDeployment(t *testing.T, variables map[string]string) *deployment {
 	return d
 }
 
-// --stack has a command work with the settings of the deployed function: with
-// none of this process's own, and with a flag where there is one, which is said.
+// --stack has a command work with the settings of the deployed function: with none of this process's own, and with a
+// flag where there is one, which is said.
 func TestStackSettings(t *testing.T) {
 	const groups = `{"groups": [
 	  {"name": "a", "tags": {"edge": "8443"}}, {"name": "b", "tags": {"cloudfront-ingress": "443"}},
@@ -107,8 +107,8 @@ func TestStackSettings(t *testing.T) {
 	}
 }
 
-// --role-arn names every role there is to assume: neither the roles nor the
-// accounts of the stack or the environment come on top, and who named a stack is told.
+// --role-arn names every role there is to assume: neither the roles nor the accounts of the stack or the environment
+// come on top, and who named a stack is told.
 func TestRoleFlagReplacesMembers(t *testing.T) {
 	members := map[string]string{"MEMBER_ACCOUNTS": "222233334444,333344445555", "ROLE_ARNS": "arn:aws:iam::444455556666:role/a"}
 	newDeployment(t, members)

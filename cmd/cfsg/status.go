@@ -23,8 +23,7 @@ func (c *statusCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
-	// Forced, as what is left over is left over, whether a sync would hold it
-	// back or not.
+	// Forced, as what is left over is left over, whether a sync would hold it back or not.
 	p, err := propose(ctx, t, e, engine.Request{Force: true})
 	if err != nil {
 		return err

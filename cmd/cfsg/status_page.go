@@ -122,8 +122,8 @@ func age(d time.Duration) string {
 	return words.CountAs(int(d/day), "day", "days")
 }
 
-// writeExposure says loudly what makes all the effort pointless. A command to revoke the
-// rule is shown only where nobody who is wanted is shut out by it.
+// writeExposure says loudly what makes all the effort pointless. A command to revoke the rule is shown only where
+// nobody who is wanted is shut out by it.
 func writeExposure(w *page.Page, x document.StatusExposure, alarm func(name, format string, args ...any), d document.StatusTarget, f placeFlags) {
 	alarm("OPEN TO THE WORLD", "%s lets %s in on port %s%s", x.GroupID, x.Source, strings.Join(x.Ports, " "), quoted(x.Description))
 	const why = "Anyone who finds the origin can bypass CloudFront and its WAF."
@@ -155,8 +155,7 @@ func quoted(description string) string {
 	return fmt.Sprintf(" (%q)", description)
 }
 
-// revokeCommand is what to type to revoke the rule where it was found, as words
-// for a shell.
+// revokeCommand is what to type to revoke the rule where it was found, as words for a shell.
 func revokeCommand(x document.StatusExposure, region string, f placeFlags) []string {
 	ranges := "IpRanges=[{CidrIp=" + x.Source + "}]"
 	if prefix, err := netip.ParsePrefix(x.Source); err == nil && prefix.Addr().Is6() {

@@ -77,8 +77,7 @@ func (o *operator) paste(t *testing.T, output string) int {
 	return len(all)
 }
 
-// blocked returns how much of the published ranges does not get in, by network
-// interface, port and family.
+// blocked returns how much of the published ranges does not get in, by network interface, port and family.
 func (o *operator) blocked(t *testing.T) map[string]uint64 {
 	t.Helper()
 	publication, err := iprange.Decode(strings.NewReader(twoFamilies), iprange.Selection{Services: []string{"CLOUDFRONT"}, IPv4: true, IPv6: true})
@@ -107,9 +106,8 @@ func (o *operator) blocked(t *testing.T) map[string]uint64 {
 	return blocked
 }
 
-// Whatever the state in which cfsg status is run, what it offers for pasting
-// shuts nobody out anywhere who is wanted, and closes no port that is not
-// managed.
+// Whatever the state in which cfsg status is run, what it offers for pasting shuts nobody out anywhere who is wanted,
+// and closes no port that is not managed.
 func TestStatusOffersNothingHarmful(t *testing.T) {
 	offered := 0
 	for seed := range 120 {
@@ -152,9 +150,8 @@ func TestStatusOffersNothingHarmful(t *testing.T) {
 	}
 }
 
-// The states in which the rule is all that lets CloudFront in, or may be, or
-// opens something else as well: none of them gets a command, each says what comes
-// first.
+// The states in which the rule is all that lets CloudFront in, or may be, or opens something else as well: none of them
+// gets a command, each says what comes first.
 func TestStatusSaysTheOrder(t *testing.T) {
 	const (
 		launch   = `{"protocol": "tcp", "ports": "443", "source": "0.0.0.0/0", "description": "launch day"}`
@@ -228,8 +225,7 @@ func TestStatusPartialPool(t *testing.T) {
 	}
 }
 
-// A script is told what is to be done by the exit code, and by nothing else; and
-// rules without room are missing.
+// A script is told what is to be done by the exit code, and by nothing else; and rules without room are missing.
 func TestStatusExitCode(t *testing.T) {
 	const right = `{"name": "web", "tags": {"cloudfront-ingress": "443"}}`
 	for _, c := range []struct {

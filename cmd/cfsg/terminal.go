@@ -19,8 +19,8 @@ func isTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// colorful reports whether what is written there may have colours: on a
-// terminal, unless its user does not want any. See https://no-color.org
+// colorful reports whether what is written there may have colours: on a terminal, unless its user does not want any.
+// See https://no-color.org
 func colorful(out io.Writer) bool {
 	return isTerminal(out) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }

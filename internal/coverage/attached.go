@@ -21,9 +21,8 @@ type AttachmentAPI interface {
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
 const valuesPerFilter = 200
 
-// Attached finds the network interfaces that any of the groups is attached to,
-// each with all groups that are attached there. The groups that are not among
-// the given ones are described; the rules of the others are taken as given.
+// Attached finds the network interfaces that any of the groups is attached to, each with all groups that are attached
+// there. The groups that are not among the given ones are described; the rules of the others are taken as given.
 func Attached(ctx context.Context, api AttachmentAPI, groups []secgroup.Group) ([]Subject, error) {
 	known := map[string]secgroup.Group{}
 	var ids []string

@@ -12,8 +12,8 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// Each interface comes once, with the rules of all its groups, also of those
-// that nobody asked for; an interface without one of the groups does not come.
+// Each interface comes once, with the rules of all its groups, also of those that nobody asked for; an interface
+// without one of the groups does not come.
 func TestAttached(t *testing.T) {
 	o := newOrigin(t)
 	o.group(t, "ssh", ec2sim.TCP(22, 22, netip.MustParsePrefix("198.51.100.0/24")))

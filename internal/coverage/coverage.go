@@ -1,8 +1,7 @@
-// Package coverage answers whether security groups let all of CloudFront in,
-// and who else they let in.
+// Package coverage answers whether security groups let all of CloudFront in, and who else they let in.
 //
-// [Discover] asks EC2 which groups guard an origin; [Judge] holds what these let
-// in against the wanted ranges, and is a pure function; [Check] does both.
+// [Discover] asks EC2 which groups guard an origin; [Judge] holds what these let in against the wanted ranges, and is a
+// pure function; [Check] does both.
 package coverage
 
 import (
@@ -17,15 +16,14 @@ import (
 type Question struct {
 	// Wanted holds the ranges that are to be let in.
 	Wanted *iprange.Publication
-	// OriginFacing holds the ranges from which CloudFront connects to origins;
-	// nil if that is not known, or not what Wanted is about.
+	// OriginFacing holds the ranges from which CloudFront connects to origins; nil if that is not known, or not what
+	// Wanted is about.
 	OriginFacing *iprange.Publication
-	// Within holds the ranges that may be let in as well, so that fewer rules
-	// are needed; nil if there are none.
+	// Within holds the ranges that may be let in as well, so that fewer rules are needed; nil if there are none.
 	Within   *iprange.Publication
 	Families []secgroup.Family
-	// Ports are asked for; empty stands for those in the groups' tags and those of
-	// the rules that refer to tagged prefix lists, or 443 where there are none.
+	// Ports are asked for; empty stands for those in the groups' tags and those of the rules that refer to tagged
+	// prefix lists, or 443 where there are none.
 	Ports  []secgroup.PortRange
 	TagKey string
 }
@@ -39,9 +37,8 @@ type Scene struct {
 	ListsErr error
 }
 
-// A Subject is what is judged as one: a network interface with all groups that
-// are attached to it, or groups that are named together. Traffic comes in if
-// any rule of any group lets it in. See
+// A Subject is what is judged as one: a network interface with all groups that are attached to it, or groups that are
+// named together. Traffic comes in if any rule of any group lets it in. See
 // https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html
 type Subject struct {
 	Interface *Interface // nil for named groups
@@ -58,12 +55,10 @@ type Interface struct {
 	PublicIPv4  []netip.Addr `json:"publicIpv4"`
 	IPv6        []netip.Addr `json:"ipv6"`
 
-	// RequesterManaged is set for an interface that belongs to a service, and
-	// that nobody else can change.
+	// RequesterManaged is set for an interface that belongs to a service, and that nobody else can change.
 	RequesterManaged bool `json:"-"`
 
-	// needsNoGroup is set for an interface that everyone reaches where no group
-	// is attached to it.
+	// needsNoGroup is set for an interface that everyone reaches where no group is attached to it.
 	needsNoGroup bool
 }
 
@@ -71,8 +66,8 @@ type Interface struct {
 type PrefixList struct {
 	ID   string // pl-…
 	Name string // empty where it is not known
-	// Owner is the account that it belongs to, or "AWS", and Tags are those that
-	// EC2 shows. Both are empty where that is not known.
+	// Owner is the account that it belongs to, or "AWS", and Tags are those that EC2 shows. Both are empty where that
+	// is not known.
 	Owner string
 	Tags  map[string]string
 	// Family is the only one its entries are of, -1 where that is not known.
@@ -82,8 +77,7 @@ type PrefixList struct {
 	Err error
 }
 
-// Check discovers the groups that a selector means, and judges them. What is not
-// there is a [NotFoundError].
+// Check discovers the groups that a selector means, and judges them. What is not there is a [NotFoundError].
 func Check(ctx context.Context, api API, s Selector, q Question) (*Report, error) {
 	scene, err := Discover(ctx, api, s)
 	if err != nil {

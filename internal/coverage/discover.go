@@ -16,8 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
-// API is the part of the EC2 client that this package calls. It changes
-// nothing.
+// API is the part of the EC2 client that this package calls. It changes nothing.
 type API interface {
 	ec2.DescribeSecurityGroupsAPIClient
 	ec2.DescribeNetworkInterfacesAPIClient
@@ -25,9 +24,8 @@ type API interface {
 	ec2.GetManagedPrefixListEntriesAPIClient
 }
 
-// Discover finds what a selector means, with the rules of its groups and the
-// entries of the prefix lists that these refer to. Entries that cannot be read
-// are no error here, as they may not matter; the list says why.
+// Discover finds what a selector means, with the rules of its groups and the entries of the prefix lists that these
+// refer to. Entries that cannot be read are no error here, as they may not matter; the list says why.
 func Discover(ctx context.Context, api API, s Selector) (*Scene, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
@@ -109,9 +107,8 @@ func interfacesOf(ctx context.Context, api API, s Selector) ([]types.NetworkInte
 	return found, joined(errs)
 }
 
-// descriptionsOf returns patterns for the descriptions that Elastic Load
-// Balancing gives the interfaces of a load balancer, be it an Application,
-// Network or Classic one. See
+// descriptionsOf returns patterns for the descriptions that Elastic Load Balancing gives the interfaces of a load
+// balancer, be it an Application, Network or Classic one. See
 // https://repost.aws/knowledge-center/elb-find-load-balancer-ip
 func descriptionsOf(loadBalancer string) []string {
 	return []string{"ELB app/" + loadBalancer + "/*", "ELB net/" + loadBalancer + "/*", "ELB " + loadBalancer}

@@ -31,8 +31,8 @@ type origin struct {
 	groups map[string]string // IDs by name
 }
 
-// newOrigin has a group "web" that lets all of 18.64.0.0/14 in on port 443 and
-// the groups "half-1" and "half-2" that do together.
+// newOrigin has a group "web" that lets all of 18.64.0.0/14 in on port 443 and the groups "half-1" and "half-2" that do
+// together.
 func newOrigin(t *testing.T) *origin {
 	t.Helper()
 	o := &origin{Server: ec2sim.New(ec2sim.Options{}), groups: map[string]string{}}
@@ -233,8 +233,7 @@ func TestPrefixListsAreRead(t *testing.T) {
 	}
 }
 
-// A call that is refused names the permission, and where a verdict needs it
-// there is none.
+// A call that is refused names the permission, and where a verdict needs it there is none.
 func TestDenied(t *testing.T) {
 	setup := func(t *testing.T) (*origin, coverage.Selector) {
 		o := newOrigin(t)
@@ -281,8 +280,8 @@ func TestDenied(t *testing.T) {
 	}
 }
 
-// A list of another account is read where it is shared. Where it is not any more,
-// nobody guesses: the verdict is unknown, and the error says what is lacking.
+// A list of another account is read where it is shared. Where it is not any more, nobody guesses: the verdict is
+// unknown, and the error says what is lacking.
 func TestListOfAnotherAccount(t *testing.T) {
 	o := newOrigin(t)
 	hub := o.Region("444455556666", "us-east-1")

@@ -59,8 +59,8 @@ func (r *Report) blocked(services string) error {
 	return err
 }
 
-// advice says what lets in what is blocked: entries in the tagged prefix lists
-// that rules refer to, a list of the other family beside one, or rules.
+// advice says what lets in what is blocked: entries in the tagged prefix lists that rules refer to, a list of the other
+// family beside one, or rules.
 func (r *Report) advice() []string {
 	var ways []string
 	for _, s := range r.Subjects {
@@ -88,8 +88,7 @@ func (r *Report) advice() []string {
 	return ways
 }
 
-// taggedLists returns the lists that are kept in sync and that a family's rules
-// refer to.
+// taggedLists returns the lists that are kept in sync and that a family's rules refer to.
 func (r *Report) taggedLists(f FamilyReport) []PrefixListReport {
 	var tagged []PrefixListReport
 	for _, l := range r.PrefixLists {

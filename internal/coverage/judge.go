@@ -135,8 +135,7 @@ var unfiltered = []rule{
 	{Rule: secgroup.Rule{RuleID: secgroup.RuleID{Protocol: "-1", From: -1, To: -1, Source: secgroup.Source{Prefix: netip.MustParsePrefix("::/0")}}}},
 }
 
-// reachable returns the families that an interface has an address of, and notes
-// on those it has none of.
+// reachable returns the families that an interface has an address of, and notes on those it has none of.
 func reachable(families []family, i *Interface) (found []family, notes []string) {
 	notes = []string{}
 	for _, f := range families {
@@ -152,15 +151,13 @@ func reachable(families []family, i *Interface) (found []family, notes []string)
 	return found, notes
 }
 
-// Public reports whether an interface has an address that CloudFront can connect
-// to.
+// Public reports whether an interface has an address that CloudFront can connect to.
 func (i *Interface) Public() bool {
 	public := func(addr netip.Addr) bool { return addr.IsGlobalUnicast() && !addr.IsPrivate() }
 	return len(i.PublicIPv4) > 0 || slices.ContainsFunc(i.IPv6, public)
 }
 
-// ports judges the ports of a range, and reports those together that come out
-// alike.
+// ports judges the ports of a range, and reports those together that come out alike.
 func (j *judge) ports(asked secgroup.PortRange, rules []rule, families []family) []PortReport {
 	var reports []PortReport
 	var since uint16 // the first port of the last report
@@ -255,8 +252,8 @@ func (j *judge) sources(r rule) []netip.Prefix {
 	return j.lists[r.Source.Reference].Entries
 }
 
-// others returns the rules that let in more than is wanted or may be, those that differ
-// in nothing but their sources as one.
+// others returns the rules that let in more than is wanted or may be, those that differ in nothing but their sources as
+// one.
 func (j *judge) others(f family, rules []rule) []Opening {
 	type key struct {
 		RuleOf

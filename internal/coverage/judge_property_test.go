@@ -14,9 +14,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// drawPrefix draws a prefix within one /24 of IPv4, or one /56 of IPv6 that is
-// not cut finer than /66, or now and then something that holds these. There are
-// few enough, so that they overlap, touch and repeat.
+// drawPrefix draws a prefix within one /24 of IPv4, or one /56 of IPv6 that is not cut finer than /66, or now and then
+// something that holds these. There are few enough, so that they overlap, touch and repeat.
 func drawPrefix(t *rapid.T, label string) netip.Prefix {
 	last := byte(rapid.IntRange(0, 255).Draw(t, label+" address"))
 	if rapid.Bool().Draw(t, label+" IPv6") {
@@ -33,8 +32,7 @@ func drawPrefixes(t *rapid.T, label string) []netip.Prefix {
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) netip.Prefix { return drawPrefix(t, label) }), 0, 8).Draw(t, label)
 }
 
-// landmarks are the addresses where anything can change: the first and the last
-// of each prefix, and those next to them.
+// landmarks are the addresses where anything can change: the first and the last of each prefix, and those next to them.
 func landmarks(lists ...[]netip.Prefix) []netip.Addr {
 	var all []netip.Addr
 	for _, list := range lists {
@@ -54,8 +52,7 @@ func holds(list []netip.Prefix, addr netip.Addr) bool {
 	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
-// What is judged with sets is, address by address and port by port, what the
-// rules say one by one.
+// What is judged with sets is, address by address and port by port, what the rules say one by one.
 func TestJudgeAgreesWithEachAddress(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		wanted, list := drawPrefixes(t, "wanted"), drawPrefixes(t, "list")
@@ -154,8 +151,8 @@ func TestJudgeAgreesWithEachAddress(t *testing.T) {
 	})
 }
 
-// A rule that refers to a prefix list is what a rule for each of its entries is,
-// and where nobody names ports, those of rules that refer to a tagged list count.
+// A rule that refers to a prefix list is what a rule for each of its entries is, and where nobody names ports, those of
+// rules that refer to a tagged list count.
 func TestListIsJudgedByItsEntries(t *testing.T) {
 	const key = "cloudfront-ingress"
 	rapid.Check(t, func(t *rapid.T) {

@@ -35,8 +35,7 @@ func both(ports ...secgroup.PortRange) Question {
 	}
 }
 
-// ingress reads rules such as "tcp 443 18.64.0.0/14 description". A source that
-// is no IP range is a reference.
+// ingress reads rules such as "tcp 443 18.64.0.0/14 description". A source that is no IP range is a reference.
 func ingress(t *testing.T, rules ...string) []secgroup.Rule {
 	t.Helper()
 	var list []secgroup.Rule

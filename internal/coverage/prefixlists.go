@@ -18,14 +18,12 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// readLists reads the prefix lists that rules of the groups refer to. AWS's own
-// for CloudFront, com.amazonaws.global.cloudfront.origin-facing and
-// com.amazonaws.global.ipv6.cloudfront.origin-facing, are read like any other:
-// their entries say what they let in. See
+// readLists reads the prefix lists that rules of the groups refer to. AWS's own for CloudFront,
+// com.amazonaws.global.cloudfront.origin-facing and com.amazonaws.global.ipv6.cloudfront.origin-facing, are read like
+// any other: their entries say what they let in. See
 // https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html
 //
-// It fails only where it is told to stop. Names that cannot be read come back
-// as namesErr, entries as the list's Err.
+// It fails only where it is told to stop. Names that cannot be read come back as namesErr, entries as the list's Err.
 func readLists(ctx context.Context, api API, groups []secgroup.Group) (lists map[string]PrefixList, namesErr, err error) {
 	lists = map[string]PrefixList{}
 	var ids []string
@@ -49,9 +47,8 @@ func readLists(ctx context.Context, api API, groups []secgroup.Group) (lists map
 	return lists, namesErr, ctx.Err()
 }
 
-// explain says what to do about entries that cannot be read. A list that is not
-// there for this account may be one that another has ceased to share: rules that
-// refer to it stay. See
+// explain says what to do about entries that cannot be read. A list that is not there for this account may be one that
+// another has ceased to share: rules that refer to it stay. See
 // https://docs.aws.amazon.com/vpc/latest/userguide/work-with-shared-prefixes.html
 func explain(err error) error {
 	if api, ok := errors.AsType[smithy.APIError](err); ok && strings.EqualFold(api.ErrorCode(), "InvalidPrefixListID.NotFound") {

@@ -53,8 +53,8 @@ func rulesFrom(ranges []netip.Prefix) []secgroup.Rule {
 	return rules
 }
 
-// A pool with all of CLOUDFRONT lets all of it in and nobody else; without any
-// one of its rules exactly this rule's range is blocked.
+// A pool with all of CLOUDFRONT lets all of it in and nobody else; without any one of its rules exactly this rule's
+// range is blocked.
 func TestEachRealRangeMatters(t *testing.T) {
 	q := both()
 	q.Wanted, q.OriginFacing = realRanges(t, "CLOUDFRONT"), realRanges(t, "CLOUDFRONT_ORIGIN_FACING")
@@ -83,8 +83,8 @@ func TestEachRealRangeMatters(t *testing.T) {
 	}
 }
 
-// The servers that connect to origins are a part of CLOUDFRONT. Who lets only
-// these in, as AWS's prefix list does, blocks none of them.
+// The servers that connect to origins are a part of CLOUDFRONT. Who lets only these in, as AWS's prefix list does,
+// blocks none of them.
 func TestRealOriginFacingServers(t *testing.T) {
 	q := both()
 	q.Wanted, q.OriginFacing = realRanges(t, "CLOUDFRONT"), realRanges(t, "CLOUDFRONT_ORIGIN_FACING")
@@ -96,8 +96,7 @@ func TestRealOriginFacingServers(t *testing.T) {
 	}
 }
 
-// The compact cover lets in all servers that connect to origins, and what it
-// lets in beyond is CloudFront's own.
+// The compact cover lets in all servers that connect to origins, and what it lets in beyond is CloudFront's own.
 func TestRealCompactCover(t *testing.T) {
 	q := both()
 	q.Wanted, q.Within = realRanges(t, "CLOUDFRONT_ORIGIN_FACING"), realRanges(t, "CLOUDFRONT")

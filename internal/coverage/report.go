@@ -25,8 +25,7 @@ func worse(a, b Verdict) Verdict {
 	return Open
 }
 
-// A Report is the result of a check. Its verdict, like that of each part, is
-// the worst of those below it.
+// A Report is the result of a check. Its verdict, like that of each part, is the worst of those below it.
 type Report struct {
 	SyncToken   string    `json:"syncToken"`
 	PublishedAt time.Time `json:"publishedAt"`
@@ -37,8 +36,7 @@ type Report struct {
 	PrefixLists []PrefixListReport `json:"prefixLists"`
 }
 
-// A SubjectReport is the result for an interface, or for groups named
-// together.
+// A SubjectReport is the result for an interface, or for groups named together.
 type SubjectReport struct {
 	Interface *Interface `json:"interface"` // null for named groups
 	Groups    []GroupID  `json:"groups"`
@@ -54,14 +52,13 @@ type GroupID struct {
 	Name string `json:"name"`
 }
 
-// A PortReport is the result for a port, or for a range of ports that the
-// rules treat alike.
+// A PortReport is the result for a port, or for a range of ports that the rules treat alike.
 type PortReport struct {
 	Port     string         `json:"port"` // such as 443 or 8000-8080
 	Verdict  Verdict        `json:"verdict"`
 	Families []FamilyReport `json:"families"`
-	// References are the rules that let members of security groups in. They
-	// open the port to no address of the Internet.
+	// References are the rules that let members of security groups in. They open the port to no address of the
+	// Internet.
 	References []Reference `json:"references"`
 }
 
@@ -73,17 +70,15 @@ type FamilyReport struct {
 	Verdict Verdict `json:"verdict"`
 	// Wanted says how much is to be let in.
 	Wanted Amount `json:"wanted"`
-	// Blocked is what no rule lets in, or where the verdict is unknown no rule
-	// that could be read.
+	// Blocked is what no rule lets in, or where the verdict is unknown no rule that could be read.
 	Blocked Ranges `json:"blocked"`
-	// OriginFacingBlocked is the part of Blocked from which CloudFront connects
-	// to origins; null where that is not known.
+	// OriginFacingBlocked is the part of Blocked from which CloudFront connects to origins; null where that is not
+	// known.
 	OriginFacingBlocked *Ranges `json:"originFacingBlocked"`
-	// TakenIn is what is let in beyond the wanted ranges of those that may be
-	// let in as well; null where there are none of these.
+	// TakenIn is what is let in beyond the wanted ranges of those that may be let in as well; null where there are none
+	// of these.
 	TakenIn *Ranges `json:"takenIn"`
-	// World says that one of the others opens the port to the world, so that
-	// CloudFront and its WAF can be bypassed.
+	// World says that one of the others opens the port to the world, so that CloudFront and its WAF can be bypassed.
 	World bool `json:"world"`
 	// OnlyByWorld is what of the wanted ranges gets in by rules that are open to
 	// the world and by no other: to close those shuts it out. It is null where no
@@ -92,14 +87,14 @@ type FamilyReport struct {
 	// Others are the rules that let in more than the wanted ranges, and those
 	// that may be let in as well.
 	Others []Opening `json:"others"`
-	// PrefixLists are those of the family that rules which open the port refer to,
-	// and Unread those of them whose entries could not be read.
+	// PrefixLists are those of the family that rules which open the port refer to, and Unread those of them whose
+	// entries could not be read.
 	PrefixLists []string `json:"prefixLists"`
 	Unread      []string `json:"unread"`
 }
 
-// BeyondOriginFacing reports whether CloudFront's servers that connect to
-// origins are all let in, though not all of the wanted ranges are.
+// BeyondOriginFacing reports whether CloudFront's servers that connect to origins are all let in, though not all of the
+// wanted ranges are.
 func (f FamilyReport) BeyondOriginFacing() bool {
 	return f.Verdict == Blocked && f.OriginFacingBlocked != nil && len(f.OriginFacingBlocked.Prefixes) == 0
 }
@@ -116,8 +111,7 @@ type Ranges struct {
 	Prefixes []netip.Prefix `json:"ranges"`
 }
 
-// A RuleOf names a rule of a group, or several that differ in their sources
-// only.
+// A RuleOf names a rule of a group, or several that differ in their sources only.
 type RuleOf struct {
 	Group       GroupID `json:"group"` // empty where no group is attached
 	Protocol    string  `json:"protocol"`

@@ -9,8 +9,7 @@ import (
 	"cloudfront-sg-sync/internal/hint"
 )
 
-// A Selector says whose groups are judged. The groups it names itself are
-// judged together, each interface on its own.
+// A Selector says whose groups are judged. The groups it names itself are judged together, each interface on its own.
 type Selector struct {
 	Groups        []string     // sg-…
 	Instances     []string     // i-…, all of whose interfaces are meant
@@ -32,8 +31,7 @@ var names = []struct {
 	{func(s Selector) []string { return s.LoadBalancers }, regexp.MustCompile(`^[A-Za-z0-9-]{1,32}$`), "a load balancer's name, which has at most 32 letters, digits and hyphens"},
 }
 
-// Validate reports a selector that selects nothing, or that EC2 would not
-// understand.
+// Validate reports a selector that selects nothing, or that EC2 would not understand.
 func (s Selector) Validate() error {
 	selected := len(s.Addresses)
 	for _, kind := range names {
@@ -50,8 +48,7 @@ func (s Selector) Validate() error {
 	return nil
 }
 
-// A NotFoundError says that something a selector names is not there, in the
-// account and the region that were asked.
+// A NotFoundError says that something a selector names is not there, in the account and the region that were asked.
 type NotFoundError struct{ problem, hint string }
 
 func (e *NotFoundError) Error() string { return e.problem + "; " + e.hint }

@@ -13,8 +13,8 @@ import (
 	"cloudfront-sg-sync/iprange"
 )
 
-// What a diff adds to the old rules and takes from them makes the new ones, and
-// so with the addresses, for all that AWS published in seven years.
+// What a diff adds to the old rules and takes from them makes the new ones, and so with the addresses, for all that AWS
+// published in seven years.
 func TestDiffHistory(t *testing.T) {
 	f, err := os.Open("../../../shared/data/cloudfront-history-2017-2024.jsonl.gz")
 	if err != nil {
@@ -55,8 +55,7 @@ func TestDiffHistory(t *testing.T) {
 	}
 }
 
-// patched returns a list with what is added and without what is removed,
-// sorted.
+// patched returns a list with what is added and without what is removed, sorted.
 func patched(list, added, removed []netip.Prefix) []netip.Prefix {
 	list = slices.DeleteFunc(slices.Clone(list), func(p netip.Prefix) bool { return slices.Contains(removed, p) })
 	list = append(list, added...)

@@ -56,8 +56,8 @@ type planPool struct {
 type planInterface struct {
 	ID          string `json:"interfaceId"`
 	Description string `json:"description"`
-	// Lacks counts the wanted rules that none of its groups has after the steps,
-	// and Attach lists the groups that have them.
+	// Lacks counts the wanted rules that none of its groups has after the steps, and Attach lists the groups that have
+	// them.
 	Lacks  int      `json:"lacks"`
 	Attach []string `json:"attach"`
 }

@@ -22,8 +22,8 @@ type Ranges struct {
 	Ports       []string     `json:"ports"`
 	Quota       int          `json:"rulesPerGroup"`
 	Groups      int          `json:"groupsNeeded"`
-	// Compact counts the rules of each port that the compact cover of CloudFront
-	// takes; it is nil where that is not to be offered.
+	// Compact counts the rules of each port that the compact cover of CloudFront takes; it is nil where that is not to
+	// be offered.
 	Compact *engine.PerFamily `json:"compactCover"`
 	Ranges  []netip.Prefix    `json:"ranges"`
 }
@@ -35,8 +35,8 @@ type rangesFamily struct {
 	// Size counts addresses of IPv4, and /64 networks of IPv6.
 	Size  uint64 `json:"size"`
 	Rules int    `json:"rules"` // for all ports
-	// Beyond is the part of Size that is not of the services, but taken in, and
-	// BeyondEC2 the part of that which is in ranges of EC2.
+	// Beyond is the part of Size that is not of the services, but taken in, and BeyondEC2 the part of that which is in
+	// ranges of EC2.
 	Beyond    uint64 `json:"beyond"`
 	BeyondEC2 uint64 `json:"beyondEc2"`
 }
@@ -65,14 +65,13 @@ func NewRanges(p *iprange.Publication, selection iprange.Selection, prefixes []n
 	return d
 }
 
-// GroupsFor returns how many groups hold that many rules of each family. The
-// quota holds for each apart, and a pool's groups share the rules of all ports.
+// GroupsFor returns how many groups hold that many rules of each family. The quota holds for each apart, and a pool's
+// groups share the rules of all ports.
 func (d *Ranges) GroupsFor(ipv4, ipv6 int) int {
 	return (max(ipv4, ipv6) + d.Quota - 1) / d.Quota
 }
 
-// Published returns the selected ranges as published, sorted. One that two
-// services share comes once.
+// Published returns the selected ranges as published, sorted. One that two services share comes once.
 func Published(p *iprange.Publication) []netip.Prefix {
 	return slices.Compact(slices.SortedFunc(slices.Values(p.Prefixes), netip.Prefix.Compare)) // IPv4 first
 }

@@ -7,8 +7,7 @@ import (
 	"cloudfront-sg-sync/iprange"
 )
 
-// A Services names all services of a file, in JSON:
-// docs/schema/services.schema.json.
+// A Services names all services of a file, in JSON: docs/schema/services.schema.json.
 type Services struct {
 	Services []serviceCount `json:"services"`
 }

@@ -34,16 +34,14 @@ type Setup struct {
 	RulesPerPort *ruleCounts `json:"rulesPerPort"`
 	Notes        []string    `json:"notes"`
 	Steps        []setupStep `json:"steps"`
-	// Verdict says whether all that is wanted gets in at each interface, by
-	// rules that are not open to the world. It is empty where that was not
-	// looked at.
+	// Verdict says whether all that is wanted gets in at each interface, by rules that are not open to the world. It is
+	// empty where that was not looked at.
 	Verdict     coverage.Verdict `json:"verdict"`
 	OpenToWorld []worldRule      `json:"openToWorld"`
 	// ShutOut are the interfaces at which an undo shuts CloudFront out.
 	ShutOut []string `json:"shutOut"`
-	// ForOwner is what the owner of the groups has to do next, so that CloudFront
-	// gets in by the lists and then nobody else does; null where there is nothing
-	// to do.
+	// ForOwner is what the owner of the groups has to do next, so that CloudFront gets in by the lists and then nobody
+	// else does; null where there is nothing to do.
 	ForOwner *setup.Handover `json:"forOwner"`
 	Left     []string        `json:"left"`
 }
@@ -98,8 +96,7 @@ func (d *Setup) Note(format string, args ...any) {
 	d.Notes = append(d.Notes, fmt.Sprintf(format, args...))
 }
 
-// See takes over what the origin is like. What is to be known of it does not
-// change while it is set up.
+// See takes over what the origin is like. What is to be known of it does not change while it is set up.
 func (d *Setup) See(state *setup.State) {
 	if len(d.Interfaces) == 0 {
 		d.Notes = append(d.Notes, state.Notes...)
@@ -167,8 +164,8 @@ func (d *Setup) Closed(before []worldRule) {
 	}
 }
 
-// Leave says what is left to do: about rules that are open to the world, and about the function that keeps the groups up
-// to date. The stack is the function's, if its settings were used, and own is set if flags say otherwise.
+// Leave says what is left to do: about rules that are open to the world, and about the function that keeps the groups
+// up to date. The stack is the function's, if its settings were used, and own is set if flags say otherwise.
 func (d *Setup) Leave(world []setup.Opening, stack string, own bool) {
 	for _, o := range world {
 		if d.ForOwner != nil {

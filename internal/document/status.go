@@ -38,8 +38,8 @@ type StatusTarget struct {
 type StatusPool struct {
 	Name   string        `json:"name"`
 	Groups []StatusGroup `json:"groups"`
-	// Missing counts the rules that are missing, those included that a group
-	// would get and NoRoomFor, those that have no room.
+	// Missing counts the rules that are missing, those included that a group would get and NoRoomFor, those that have
+	// no room.
 	Missing   int    `json:"missing"`
 	NoRoomFor int    `json:"noRoomFor"`
 	Error     string `json:"error"`

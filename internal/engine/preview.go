@@ -27,8 +27,8 @@ type Preview struct {
 	Pools []secgroup.PoolPlan
 	// Lists are those of its pools of prefix lists that have one asked for.
 	Lists []secgroup.ListPool
-	// RulesPerGroup is the quota that the plan assumes. It is the default if
-	// Service Quotas gave no answer; QuotaErr says why.
+	// RulesPerGroup is the quota that the plan assumes. It is the default if Service Quotas gave no answer; QuotaErr
+	// says why.
 	RulesPerGroup int
 	QuotaErr      error
 }

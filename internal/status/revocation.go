@@ -39,8 +39,8 @@ func (s *Surroundings) judge(p *engine.Proposal, v engine.Preview, ports map[str
 	}
 }
 
-// A revocation decides whether a rule that opens a port to the world can be
-// revoked without shutting out anyone who is wanted.
+// A revocation decides whether a rule that opens a port to the world can be revoked without shutting out anyone who is
+// wanted.
 type revocation struct {
 	services string
 	whole    map[string]bool                 // by the IDs of managed groups: their pool is as it should be
@@ -50,8 +50,8 @@ type revocation struct {
 	question coverage.Question
 }
 
-// wholePools returns, by the IDs of their groups, the pools that are as they
-// should be: nothing fails, and nothing is left to do.
+// wholePools returns, by the IDs of their groups, the pools that are as they should be: nothing fails, and nothing is
+// left to do.
 func wholePools(v engine.Preview) map[string]bool {
 	whole := map[string]bool{}
 	for _, pool := range v.Pools {
@@ -64,9 +64,8 @@ func wholePools(v engine.Preview) map[string]bool {
 	return whole
 }
 
-// advice says what is to be done before the rule of an exposure is revoked, or
-// nothing where it can be revoked now, by someone who pastes a command and knows
-// no more than what is read here.
+// advice says what is to be done before the rule of an exposure is revoked, or nothing where it can be revoked now, by
+// someone who pastes a command and knows no more than what is read here.
 func (j revocation) advice(x Exposure, here []coverage.Subject) string {
 	order := fmt.Sprintf("First run cfsg apply and attach all groups of the pool to the origin. Then run cfsg status again: it says when %s gets in without this rule.", j.services)
 	if j.err != nil {
@@ -92,9 +91,8 @@ func (j revocation) advice(x Exposure, here []coverage.Subject) string {
 	return ""
 }
 
-// letsIn reports whether all wanted ranges get in at a network interface, on the
-// ports of an exposure, without any rule that opens these to the world, as all of
-// these may be revoked one after the other.
+// letsIn reports whether all wanted ranges get in at a network interface, on the ports of an exposure, without any rule
+// that opens these to the world, as all of these may be revoked one after the other.
 func (j revocation) letsIn(x Exposure, subject coverage.Subject) bool {
 	if j.partial[subject.Interface.ID] {
 		return false // what gets in now may be in a group that is missing there after the next sync

@@ -1,5 +1,5 @@
-// Package status finds out what stands around managed groups: what a plan does not need to know, and what decides whether
-// CloudFront gets in, and who else.
+// Package status finds out what stands around managed groups: what a plan does not need to know, and what decides
+// whether CloudFront gets in, and who else.
 package status
 
 import (
