@@ -64,7 +64,7 @@ var errDeclined = errors.New("not applied: nothing was changed")
 func apply(ctx context.Context, t terminal, e *engine.Engine, p *engine.Proposal) (*engine.Report, error) {
 	req := p.Approved()
 	steps, names := p.Count(), groupNames(p)
-	var mu sync.Mutex // pools and targets go on side by side
+	var mu sync.Mutex // pools and targets are applied side by side
 	taken := 0
 	req.OnStep = func(_ *engine.Target, step secgroup.Step) {
 		mu.Lock()

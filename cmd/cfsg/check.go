@@ -91,7 +91,7 @@ func (c *checkCommand) check(ctx context.Context, t terminal) (*document.Check, 
 	}, nil
 }
 
-// question returns what the groups are held against.
+// question returns what the groups are judged by.
 func (c *checkCommand) question(ctx context.Context, t terminal, config config.Config) (coverage.Question, error) {
 	ranges, err := c.read(ctx, t, config)
 	if err != nil {

@@ -48,7 +48,7 @@ func (s *seconds) UnmarshalText(text []byte) error {
 
 func (s seconds) duration() time.Duration { return time.Duration(s) * time.Second }
 
-// Validate reports what cannot be looked at. The bounds of the settings are those of CloudFront; its quotas for the
+// Validate reports flags that make no sense. The bounds of the settings are those of CloudFront; its quotas for the
 // response and the keep-alive timeout are 120 s, and can be raised to 180 s. See
 // https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html and
 // https://repost.aws/knowledge-center/cloudfront-custom-origin-response
@@ -118,7 +118,7 @@ func (e unhealthyError) Error() string {
 	return "viewers get errors from this origin: " + strings.Join(e.steps, ", ")
 }
 
-// undecidedError is about an origin that may be as it should be, or not.
+// undecidedError is about an origin that may be healthy or not.
 type undecidedError struct{ steps []string }
 
 func (e undecidedError) Error() string {

@@ -37,7 +37,7 @@ func (c *doctorCommand) securityGroups(t terminal) doctor.Check {
 	}}
 }
 
-// unchecked says why the groups could not be looked at.
+// unchecked says why the groups could not be checked.
 func unchecked(err error) doctor.Step {
 	f := doctor.Finding{Code: "groups-unknown", Verdict: doctor.Warn, Message: err.Error()}
 	if _, ok := errors.AsType[*coverage.NotFoundError](err); ok {

@@ -21,7 +21,7 @@ func newDoctorPage(t terminal) doctorPage {
 	return doctorPage{page.New(t.out, colorful(t.out))}
 }
 
-// begin says what is looked at, and what it is held against.
+// begin names the origin, and the settings of CloudFront that it is judged by.
 func (w doctorPage) begin(o doctor.Options) {
 	s := o.Settings
 	line := w.Strong(o.Origin.String())
@@ -77,7 +77,7 @@ func (w doctorPage) end(r *doctor.Report) error {
 			}
 		}
 	}
-	if verdictOf(r) == nil { // which is told on stderr otherwise
+	if verdictOf(r) == nil { // otherwise stderr says it
 		w.Line()
 		w.Line(w.Good("Nothing "+seen(r)+" makes CloudFront answer 504"), w.reservation(r))
 	}

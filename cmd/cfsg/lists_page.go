@@ -8,7 +8,7 @@ import (
 	"cloudfront-sg-sync/internal/words"
 )
 
-// listSummary says in a sentence what is to be done to prefix lists, or nothing where there are none.
+// listSummary says in a sentence what would become of the prefix lists, or nothing if there are none.
 func listSummary(p *engine.Proposal) string {
 	switch sum := p.Lists(); {
 	case sum.Lists == 0:

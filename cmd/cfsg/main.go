@@ -21,7 +21,7 @@ import (
 const (
 	exitOK      = 0
 	exitError   = 1
-	exitChanges = 2 // with --detailed-exitcode: something is to be done
+	exitChanges = 2 // with --detailed-exitcode: there is something to do
 )
 
 // commands are what cfsg can do. The help texts stand in the folder help.

@@ -34,7 +34,7 @@ func writePlan(t terminal, p *engine.Proposal, all bool) error {
 	headline(w.Page, p)
 	for _, v := range p.Previews {
 		if v.Err != nil {
-			continue // told at the end, with the other failures
+			continue // shown at the end, with the other failures
 		}
 		targetHeadline(w.Page, v)
 		if folded(p) && !all {
@@ -121,7 +121,7 @@ func (w planPage) folded(pools []secgroup.PoolPlan) {
 	}
 }
 
-// failed reports whether a pool cannot be made right, or not wholly.
+// failed reports whether part of a pool cannot be synced.
 func failed(pool secgroup.PoolPlan) bool {
 	return pool.Err != nil || slices.ContainsFunc(pool.Groups, func(g secgroup.GroupPlan) bool { return g.Err != nil })
 }

@@ -15,8 +15,7 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// onePlace refuses several regions and accounts: what is looked at has an ID, a name or an address, and so is in one of
-// them.
+// onePlace refuses several regions and accounts: an ID, a name or an address is in one of them.
 func onePlace(who string, c config.Config) error {
 	if len(c.Regions) > 1 {
 		return hint.New(fmt.Sprintf("%s in one region, not in %s", who, strings.Join(c.Regions, ", ")), "name it with --region")
@@ -29,7 +28,7 @@ func onePlace(who string, c config.Config) error {
 
 const originFacing = iprange.CloudFrontOriginFacing
 
-// questionOf returns what groups are held against: the ranges that a configuration wants, on ports.
+// questionOf returns what groups are judged by: whether they let in the ranges of a configuration, on ports.
 func questionOf(config config.Config, ranges ipRanges, ports []secgroup.PortRange) (q coverage.Question, err error) {
 	q = coverage.Question{Ports: ports, TagKey: config.TagKey, Families: config.Families()}
 	of := func(services []string) (*iprange.Publication, error) {

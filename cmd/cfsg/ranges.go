@@ -17,8 +17,8 @@ type rangesCommand struct {
 	rangeFlags
 	outputFlags
 	Raw           bool     `help:"The ranges as published, not merged."`
-	Port          []string `placeholder:"PORTS" help:"Reckon with these ports (default 443)."`
-	RulesPerGroup quota    `placeholder:"N" help:"Reckon with this quota (default 60)."`
+	Port          []string `placeholder:"PORTS" help:"The ports to count for (default 443)."`
+	RulesPerGroup quota    `placeholder:"N" help:"The quota to count with (default 60)."`
 }
 
 // Run prints the ranges, and what they take.

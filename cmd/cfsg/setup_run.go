@@ -57,7 +57,7 @@ func (r *setupRun) setup(ctx context.Context) error {
 	return r.showEnd()
 }
 
-// look finds out what there is and what is to be done.
+// look finds out what there is, and proposes what to do.
 func (r *setupRun) look(ctx context.Context) (*setup.State, *setup.Plan, error) {
 	defer r.t.progress("looking at the origin …")()
 	state, err := r.Look(ctx)
@@ -141,7 +141,7 @@ func (r *setupRun) closeWorld(ctx context.Context) error {
 	return nil
 }
 
-// undo takes back what setups have made.
+// undo undoes what setups did.
 func (r *setupRun) undo(ctx context.Context) error {
 	state, plan, err := r.proposeUndo(ctx)
 	if err != nil {

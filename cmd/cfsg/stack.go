@@ -29,7 +29,7 @@ func (f placeFlags) readConfig(ctx context.Context, t terminal, flags map[string
 	if err != nil {
 		return config.Config{}, fmt.Errorf("read the settings of --stack %s: %w", f.Stack, err)
 	}
-	// Who asks for the stack's settings is told where they are not what is used.
+	// The stack's settings were asked for: say where a flag is used instead.
 	for _, variable := range slices.Sorted(maps.Keys(flags)) {
 		g, deployed := flags[variable], variables[variable]
 		if g.flag != "" && deployed != "" && items(g.value) != items(deployed) {

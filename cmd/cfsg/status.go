@@ -48,7 +48,7 @@ func (c *statusCommand) Run(ctx context.Context, t terminal) error {
 	return nil
 }
 
-// callsForAction reports whether something is to be done: by a sync, or by a person.
+// callsForAction reports whether there is something to do, for a sync or for a person.
 func callsForAction(p *engine.Proposal, d document.Status) bool {
 	return p.Count() > 0 || len(d.Warnings) > 0 || slices.ContainsFunc(d.Targets, func(target document.StatusTarget) bool {
 		return len(target.Exposures)+len(target.StrayTags)+len(target.PartialPools) > 0

@@ -18,7 +18,7 @@ func writeStatus(t terminal, p *engine.Proposal, doc document.Status, f placeFla
 	headline(w, p)
 	for i, v := range p.Previews {
 		if v.Err != nil {
-			continue // told at the end, with the other failures
+			continue // shown at the end, with the other failures
 		}
 		targetHeadline(w, v)
 		writeTarget(w, doc.Targets[i], p.TagKey, f, now)

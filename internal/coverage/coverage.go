@@ -12,9 +12,9 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// A Question is what the groups are held against.
+// A Question says what the groups are judged by.
 type Question struct {
-	// Wanted holds the ranges that are to be let in.
+	// Wanted holds the ranges that should be let in.
 	Wanted *iprange.Publication
 	// OriginFacing holds the ranges from which CloudFront connects to origins; nil if that is not known, or not what
 	// Wanted is about.

@@ -34,7 +34,7 @@ func portsOf(groups []secgroup.Group, lists map[string]PrefixList, q Question) (
 	return secgroup.SortPorts(ports), notes
 }
 
-// intervals cuts a port range where a rule begins or ends.
+// intervals splits a port range where a rule begins or ends.
 func intervals(p secgroup.PortRange, rules []rule) []secgroup.PortRange {
 	first, last := int32(p.From), int32(p.To)
 	cuts := []int32{first, last + 1}

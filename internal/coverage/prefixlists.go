@@ -23,7 +23,8 @@ import (
 // any other: their entries say what they let in. See
 // https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html
 //
-// It fails only where it is told to stop. Names that cannot be read come back as namesErr, entries as the list's Err.
+// It fails only if the context ends. If names cannot be read, namesErr says why; if entries cannot, the Err of their
+// list does.
 func readLists(ctx context.Context, api API, groups []secgroup.Group) (lists map[string]PrefixList, namesErr, err error) {
 	lists = map[string]PrefixList{}
 	var ids []string

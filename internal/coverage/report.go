@@ -30,7 +30,7 @@ type Report struct {
 	SyncToken   string    `json:"syncToken"`
 	PublishedAt time.Time `json:"publishedAt"`
 	Verdict     Verdict   `json:"verdict"`
-	// Notes say in prose what else is to be known.
+	// Notes say in prose what else there is to know.
 	Notes       []string           `json:"notes"`
 	Subjects    []SubjectReport    `json:"subjects"`
 	PrefixLists []PrefixListReport `json:"prefixLists"`
@@ -41,7 +41,7 @@ type SubjectReport struct {
 	Interface *Interface `json:"interface"` // null for named groups
 	Groups    []GroupID  `json:"groups"`
 	Verdict   Verdict    `json:"verdict"`
-	// Notes say in prose what else is to be known.
+	// Notes say in prose what else there is to know.
 	Notes []string     `json:"notes"`
 	Ports []PortReport `json:"ports"`
 }
@@ -68,7 +68,7 @@ type FamilyReport struct {
 	// Unit is what sizes of the family count: addresses, or /64 networks.
 	Unit    string  `json:"unit"`
 	Verdict Verdict `json:"verdict"`
-	// Wanted says how much is to be let in.
+	// Wanted says how much should be let in.
 	Wanted Amount `json:"wanted"`
 	// Blocked is what no rule lets in, or where the verdict is unknown no rule that could be read.
 	Blocked Ranges `json:"blocked"`

@@ -35,7 +35,7 @@ type Setup struct {
 	Notes        []string    `json:"notes"`
 	Steps        []setupStep `json:"steps"`
 	// Verdict says whether all that is wanted gets in at each interface, by rules that are not open to the world. It is
-	// empty where that was not looked at.
+	// empty if that was not checked.
 	Verdict     coverage.Verdict `json:"verdict"`
 	OpenToWorld []worldRule      `json:"openToWorld"`
 	// ShutOut are the interfaces at which an undo shuts CloudFront out.
@@ -96,7 +96,7 @@ func (d *Setup) Note(format string, args ...any) {
 	d.Notes = append(d.Notes, fmt.Sprintf(format, args...))
 }
 
-// See takes over what the origin is like. What is to be known of it does not change while it is set up.
+// See takes over what the origin is like. Its notes do not change while it is set up.
 func (d *Setup) See(state *setup.State) {
 	if len(d.Interfaces) == 0 {
 		d.Notes = append(d.Notes, state.Notes...)

@@ -14,7 +14,7 @@ import (
 type Status struct {
 	wanted
 	Targets []StatusTarget `json:"targets"`
-	// Warnings is what needs a person, beside what the targets say.
+	// Warnings is what needs a person, apart from what the targets say.
 	Warnings []string `json:"warnings"`
 	Errors   []string `json:"errors"`
 }
@@ -29,7 +29,7 @@ type StatusTarget struct {
 	Exposures     []StatusExposure `json:"exposures"`
 	PartialPools  []statusPartial  `json:"partialPools"`
 	StrayTags     []statusStrayTag `json:"strayTags"`
-	// Notes say what could not be looked at beside the groups.
+	// Notes say what could not be checked apart from the groups.
 	Notes []string `json:"notes"`
 	Error string   `json:"error"`
 }
@@ -78,7 +78,7 @@ type StatusExposure struct {
 	Advice      string   `json:"advice"`
 }
 
-// A statusPartial says where groups of a pool are not attached beside the others.
+// A statusPartial says where groups of a pool are not attached along with the others.
 type statusPartial struct {
 	Pool       string   `json:"pool"`
 	Interfaces []string `json:"interfaces"`

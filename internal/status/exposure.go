@@ -50,8 +50,8 @@ func portsAt(s coverage.Subject, managed map[string][]secgroup.PortRange) []secg
 	return secgroup.SortPorts(ports)
 }
 
-// exposures returns the rules of managed groups, and of groups that are attached beside them, that open a managed port
-// to the world: each rule once, with all ports that it opens where its group is attached.
+// exposures returns the rules of managed groups, and of groups that are attached along with them, that open a managed
+// port to the world: each rule once, with all ports that it opens where its group is attached.
 func exposures(v engine.Preview, subjects []coverage.Subject, managed map[string][]secgroup.PortRange) []Exposure {
 	ports, beside := maps.Clone(managed), map[string]secgroup.Group{}
 	for _, s := range subjects {
@@ -79,8 +79,8 @@ func exposures(v engine.Preview, subjects []coverage.Subject, managed map[string
 	return found
 }
 
-// addInterfaces adds the network interfaces of the groups beside the managed ones that have exposures, as these may be
-// attached elsewhere too.
+// addInterfaces adds the network interfaces of the other groups that have exposures, as these may be attached elsewhere
+// too.
 func (s *Surroundings) addInterfaces(ctx context.Context, api coverage.AttachmentAPI) error {
 	var groups []secgroup.Group
 	for _, x := range s.Exposures {

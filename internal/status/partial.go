@@ -17,7 +17,7 @@ type PartialPool struct {
 	Missing    []secgroup.Group
 }
 
-// partialPools returns where groups of a pool are not attached beside the others.
+// partialPools returns where groups of a pool are not attached along with the others.
 func partialPools(subjects []coverage.Subject, pools []secgroup.PoolPlan) []PartialPool {
 	var partial []PartialPool
 	for _, pool := range pools {

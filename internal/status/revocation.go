@@ -43,7 +43,7 @@ func (s *Surroundings) judge(p *engine.Proposal, v engine.Preview, ports map[str
 // wanted.
 type revocation struct {
 	services string
-	whole    map[string]bool                 // by the IDs of managed groups: their pool is as it should be
+	whole    map[string]bool                 // by the IDs of managed groups: their pool needs no step
 	ports    map[string][]secgroup.PortRange // by the same: those of their pool
 	partial  map[string]bool                 // network interfaces that have only part of a pool
 	err      error                           // why the network interfaces are not known
@@ -64,8 +64,8 @@ func wholePools(v engine.Preview) map[string]bool {
 	return whole
 }
 
-// advice says what is to be done before the rule of an exposure is revoked, or nothing where it can be revoked now, by
-// someone who pastes a command and knows no more than what is read here.
+// advice says what to do before the rule of an exposure is revoked, or nothing if it can be revoked now, by someone who
+// pastes a command and knows no more than what is read here.
 func (j revocation) advice(x Exposure, here []coverage.Subject) string {
 	order := fmt.Sprintf("First run cfsg apply and attach all groups of the pool to the origin. Then run cfsg status again: it says when %s gets in without this rule.", j.services)
 	if j.err != nil {

@@ -28,7 +28,7 @@ type Surroundings struct {
 	subjects []coverage.Subject
 }
 
-// targetsAtOnce bounds the targets that are looked at at a time.
+// targetsAtOnce bounds how many targets are looked at at the same time.
 const targetsAtOnce = 8
 
 // Look finds what stands around the managed groups of each target that could be read, in the order of the proposal's
