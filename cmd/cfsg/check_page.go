@@ -149,79 +149,6 @@ func (w checkPage) port(p coverage.PortReport) {
 	}
 }
 
-// family shows the verdict on an address family.
-func (w checkPage) family(f coverage.FamilyReport) {
-	name := map[string]string{"ipv4": "IPv4", "ipv6": "IPv6"}[f.Family]
-	blocked := len(f.Blocked.Prefixes)
-	switch {
-	case f.Wanted.Ranges == 0:
-		w.verdict(w.Quiet("– "+name), "nothing is published")
-	case f.Verdict == coverage.Open && f.OnlyByWorld != nil && len(f.OnlyByWorld.Prefixes) > 0:
-		w.verdict(w.Warn("! "+name), fmt.Sprintf("all of %s, but %s only by what is open to the world: without that CloudFront is shut out",
-			w.services, words.Count(len(f.OnlyByWorld.Prefixes), "range")))
-	case f.Verdict == coverage.Open:
-		w.verdict(w.Good("✓ "+name), fmt.Sprintf("all of %s: %s", w.services, words.Count(f.Wanted.Ranges, "range")))
-	case f.Verdict == coverage.Unknown:
-		w.verdict(w.Warn("? "+name), fmt.Sprintf("not known: the entries of %s could not be read, and no other rule lets in %s of %s",
-			strings.Join(f.Unread, ", "), words.Count(blocked, "range"), w.services))
-		w.ranges(f.Blocked)
-	case f.BeyondOriginFacing():
-		w.verdict(w.Warn("! "+name), fmt.Sprintf("all servers that connect to origins today are let in; of the others of %s %s (-o json lists them)",
-			w.services, blockedOf(f)))
-	case f.Blocked.Size == f.Wanted.Size:
-		w.verdict(w.Bad("✗ "+name), fmt.Sprintf("nothing of %s is let in: %s", w.services, words.Count(f.Wanted.Ranges, "range")))
-	default:
-		text := blockedOf(f)
-		if part := f.OriginFacingBlocked; part != nil {
-			text += fmt.Sprintf(", %s of them of servers that connect to origins", thousands(part.Size))
-		}
-		w.verdict(w.Bad("✗ "+name), text)
-		w.ranges(f.Blocked)
-	}
-	if f.TakenIn != nil && f.TakenIn.Size > 0 && !f.World {
-		w.verdict(strings.Repeat(" ", verdictWidth-2), fmt.Sprintf("also let in: %s of %s", amount(f.TakenIn.Size, f.Unit), w.within))
-	}
-}
-
-// verdictWidth is the room for a mark and the name of a family.
-const verdictWidth = 8
-
-func (w checkPage) verdict(mark, text string) {
-	for i, line := range page.Wrap(strings.Fields(text), " ", w.Width()-4-verdictWidth) {
-		if i > 0 {
-			mark = "      "
-		}
-		w.Line(mark, "  ", line)
-	}
-}
-
-func (w checkPage) ranges(r coverage.Ranges) {
-	var words []string
-	for _, p := range r.Prefixes {
-		words = append(words, p.String())
-	}
-	w.Fact("", verdictWidth, "  ", words...)
-}
-
-// blockedOf says how much is blocked of how much.
-func blockedOf(f coverage.FamilyReport) string {
-	return fmt.Sprintf("%s, %s of %s", words.CountAs(len(f.Blocked.Prefixes), "range is blocked", "ranges are blocked"),
-		thousands(f.Blocked.Size), amount(f.Wanted.Size, f.Unit))
-}
-
-// world says loudly that everyone gets in.
-func (w checkPage) world(port string, o coverage.Opening) {
-	how := fmt.Sprintf("%s lets %s in on port %s", o.Group.ID, w.source(o), port)
-	switch {
-	case o.Group.ID == "":
-		how = fmt.Sprintf("without a security group %s gets in on port %s", w.source(o), port)
-	case o.Description != "":
-		how += fmt.Sprintf(" (%q)", o.Description)
-	}
-	w.Line(w.Bad("OPEN TO THE WORLD"), ": ", how)
-	w.Line("Anyone who finds the origin can bypass CloudFront and its WAF.")
-}
-
 // source names what a rule lets in from.
 func (w checkPage) source(o coverage.Opening) string {
 	if o.PrefixList != "" {
@@ -278,10 +205,15 @@ func (w checkPage) prefixLists(lists []coverage.PrefixListReport) {
 	w.Table([]string{"prefix list", "name", "ranges"}, rows)
 }
 
-// amount says how many addresses or networks there are.
-func amount(n uint64, unit string) string {
-	if n == 1 {
-		unit = map[string]string{"addresses": "address", "/64 networks": "/64 network"}[unit]
+// world says loudly that everyone gets in.
+func (w checkPage) world(port string, o coverage.Opening) {
+	how := fmt.Sprintf("%s lets %s in on port %s", o.Group.ID, w.source(o), port)
+	switch {
+	case o.Group.ID == "":
+		how = fmt.Sprintf("without a security group %s gets in on port %s", w.source(o), port)
+	case o.Description != "":
+		how += fmt.Sprintf(" (%q)", o.Description)
 	}
-	return thousands(n) + " " + unit
+	w.Line(w.Bad("OPEN TO THE WORLD"), ": ", how)
+	w.Line("Anyone who finds the origin can bypass CloudFront and its WAF.")
 }

@@ -10,6 +10,8 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"cloudfront-sg-sync/internal/hint"
@@ -105,4 +107,37 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 		io.Closer
 	}{io.TeeReader(res.Body, r.last), res.Body}
 	return res, nil
+}
+
+// suggestServices says of services without a selected range in a document what it has of them, and of those that it
+// does not know which are most like them.
+func suggestServices(missing []string, document []byte) string {
+	hint := "cfsg ranges list names all services"
+	services, err := iprange.Services(bytes.NewReader(document))
+	if err != nil {
+		return hint
+	}
+	var names, guesses []string
+	for _, s := range services {
+		names = append(names, s.Name)
+	}
+	for _, name := range missing {
+		if i := slices.Index(names, name); i >= 0 {
+			hint = fmt.Sprintf("%s has %s ranges only; %s", name, familyOf(services[i]), hint)
+		} else if guess := nearest(name, names); guess != "" {
+			guesses = append(guesses, guess)
+		}
+	}
+	if len(guesses) == 0 {
+		return hint
+	}
+	return fmt.Sprintf("did you mean %s? %s", strings.Join(guesses, " and "), hint)
+}
+
+// familyOf names the family of a service that has ranges of one only.
+func familyOf(s iprange.Service) string {
+	if len(s.IPv4) > 0 {
+		return "IPv4"
+	}
+	return "IPv6"
 }
