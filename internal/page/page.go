@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 	"golang.org/x/term"
 )
@@ -154,21 +153,7 @@ func (p *Page) Fact(label string, width int, separator string, words ...string) 
 // Table writes rows below a header, in columns. Columns of numbers are aligned to the right. Where the table is wider
 // than the terminal, each row becomes a list of what its columns hold.
 func (p *Page) Table(header []string, rows [][]string) {
-	t := table.NewWriter()
-	t.SetStyle(table.Style{Box: table.BoxStyle{PaddingRight: "   "}})
-	t.SuppressTrailingSpaces()
-	t.AppendHeader(tableRow(header))
-	var columns []table.ColumnConfig
-	for i := range header {
-		if isNumeric(rows, i) {
-			columns = append(columns, table.ColumnConfig{Number: i + 1, Align: text.AlignRight, AlignHeader: text.AlignRight})
-		}
-	}
-	t.SetColumnConfigs(columns)
-	for _, row := range rows {
-		t.AppendRow(tableRow(row))
-	}
-	lines := strings.Split(t.Render(), "\n")
+	lines := table(header, rows)
 	for _, line := range lines {
 		if p.columns > 0 && p.indent+widthOf(line) > p.columns {
 			p.lists(header, rows)
@@ -177,7 +162,7 @@ func (p *Page) Table(header []string, rows [][]string) {
 	}
 	for i, line := range lines {
 		if i == 0 {
-			line = p.Quiet(strings.TrimRight(line, " "))
+			line = p.Quiet(line)
 		}
 		p.Line(line)
 	}
@@ -204,30 +189,6 @@ func (p *Page) lists(header []string, rows [][]string) {
 
 // widthOf returns how many columns a line takes.
 func widthOf(line string) int { return text.StringWidthWithoutEscSequences(line) }
-
-func tableRow(cells []string) table.Row {
-	row := make(table.Row, len(cells))
-	for i, cell := range cells {
-		row[i] = cell
-	}
-	return row
-}
-
-// isNumeric reports whether the cells of a column are numbers, or empty.
-func isNumeric(rows [][]string, column int) bool {
-	found := false
-	for _, row := range rows {
-		if column >= len(row) || row[column] == "" {
-			continue
-		}
-		cell := text.StripEscape(row[column])
-		if strings.Trim(cell, "0123456789,.%+-") != "" {
-			return false
-		}
-		found = true
-	}
-	return found
-}
 
 // Wrap joins words to lines of at most width characters.
 func Wrap(words []string, separator string, width int) []string {
