@@ -15,9 +15,10 @@ REPOSITORY =
 
 # Reproducible: one source and one Go release give the same bytes, whatever the folder, the clone or the machine.
 # lambda.norpc leaves out the RPC mode of the retired go1.x runtime, nethttpomithttp2 the HTTP/2 of net/http: 0.4 MB
-# that nothing here needs, as every endpoint answers HTTP/1.1 as well.
+# that nothing here needs, as every endpoint answers HTTP/1.1 as well. Functions start at every 16 bytes, as they do for
+# arm64 anyway, and not at every 32: 0.2 MB less for amd64.
 BUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags lambda.norpc,nethttpomithttp2 \
-	-ldflags '-s -w -buildid= -X cloudfront-sg-sync/internal/version.release=$(VERSION)'
+	-ldflags '-s -w -buildid= -funcalign=16 -X cloudfront-sg-sync/internal/version.release=$(VERSION)'
 
 # Where `build` leaves the function, and `cfsg` the command.
 BOOTSTRAP = build/bootstrap
