@@ -90,17 +90,24 @@ var (
 	rolePattern    = pattern(`^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$`)
 	accountPattern = pattern(`^\d{12}$`)
 	// A role's name may come with its path. An ARN already has the slash before the path.
-	roleNamePattern = pattern(`^[\w+=,.@-]([\w+=,.@/-]{0,510}[\w+=,.@-])?$`)
+	roleNamePattern = atMost(512, pattern(`^[\w+=,.@-]([\w+=,.@/-]*[\w+=,.@-])?$`))
 	topicPattern    = pattern(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+$`)
 	// https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html
-	namespacePattern = pattern(`^[A-Za-z0-9._/#:-]{1,255}$`)
+	namespacePattern = atMost(255, pattern(`^[A-Za-z0-9._/#:-]+$`))
 	// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 	externalIDPattern = pattern(`^[\w+=,.@:/-]{2,}$`)
 	tagKeyPattern     = pattern(`^[A-Za-z0-9._/=+@-]+$`)
 )
 
-func pattern(expression string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
+func pattern(expression string) func(string) bool {
+	compiled := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
+	return func(s string) bool { return compiled().MatchString(s) }
+}
+
+// atMost limits how long a value may be. A repetition such as {1,255} would do so too, but it is compiled to as many parts,
+// each within the one before: two of them took more CPU than all else that a cold start does with its configuration.
+func atMost(length int, pattern func(string) bool) func(string) bool {
+	return func(s string) bool { return len(s) <= length && pattern(s) }
 }
 
 // maxTagKey leaves room for what is added to the tag key: suffixes in a tag's key, which may have 128 characters, and
@@ -108,7 +115,7 @@ func pattern(expression string) func() *regexp.Regexp {
 const maxTagKey = 100
 
 func parseTagKey(c *Config, s string) error {
-	if len(s) > maxTagKey || !tagKeyPattern().MatchString(s) {
+	if len(s) > maxTagKey || !tagKeyPattern(s) {
 		return fmt.Errorf("%q is not a tag key of at most %d letters, digits and ._/=+@-", s, maxTagKey)
 	}
 	c.TagKey = s
@@ -128,15 +135,15 @@ func parseNamespace(c *Config, s string) error {
 	return match(s, namespacePattern, "a CloudWatch namespace of at most 255 letters, digits and ._/#:-, nor none")
 }
 
-func match(s string, pattern func() *regexp.Regexp, what string) error {
-	if !pattern().MatchString(s) {
+func match(s string, pattern func(string) bool, what string) error {
+	if !pattern(s) {
 		return fmt.Errorf("%q is not %s", s, what)
 	}
 	return nil
 }
 
 // matchIfSet is match for a setting that may be empty.
-func matchIfSet(s string, pattern func() *regexp.Regexp, what string) error {
+func matchIfSet(s string, pattern func(string) bool, what string) error {
 	if s == "" {
 		return nil
 	}
@@ -144,7 +151,7 @@ func matchIfSet(s string, pattern func() *regexp.Regexp, what string) error {
 }
 
 // list splits a list at spaces and commas, and drops repetitions. An empty string is an empty list.
-func list(s string, pattern func() *regexp.Regexp, what string) ([]string, error) {
+func list(s string, pattern func(string) bool, what string) ([]string, error) {
 	var items []string
 	for _, item := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' }) {
 		if err := match(item, pattern, what); err != nil {
