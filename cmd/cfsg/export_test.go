@@ -104,7 +104,7 @@ func TestExportOfListsTooLarge(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, stdout, stderr := o.cfsg(t.Context(), "export", "terraform-lists", "--family", "ipv4")
-	if code != exitError || stdout != "" || !strings.Contains(stderr, "and there are 101 IPv4 ranges: export the compact cover") {
+	if code != exitError || stdout != "" || !strings.Contains(stderr, "and there are 101 IPv4 ranges\nhint: export the compact cover") {
 		t.Errorf("exit code %d, %s%s", code, stdout, stderr)
 	}
 }

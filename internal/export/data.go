@@ -8,12 +8,12 @@ import (
 	"net/netip"
 	"strings"
 
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 )
 
-// writeJSON writes a document. JSON has no comments: its members say where it
-// comes from.
+// writeJSON writes a document. JSON has no comments, so its members say where it comes from.
 func (in Input) writeJSON(w io.Writer) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
@@ -31,23 +31,21 @@ func (in Input) writeJSON(w io.Writer) error {
 	})
 }
 
-// mostAtOnce is how many entries a prefix list can be created with; the provider
-// creates one by a single call. See
+// mostAtOnce is how many entries a prefix list can be created with: Terraform's provider creates it in a single call. See
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateManagedPrefixList.html
 const mostAtOnce = 100
 
-// fitsLists refuses more ranges than lists can be created with. A list that is
-// created without them lets nobody in.
+// fitsLists refuses more ranges than lists can be created with. A list created without its entries would let nobody in.
 func (in Input) fitsLists() error {
 	for _, list := range in.Lists() {
 		if n := len(list.Ranges); n > mostAtOnce {
-			return fmt.Errorf("a prefix list can be created with %d entries, and there are %d %s ranges: export the compact cover (--service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT)", mostAtOnce, n, list.Family)
+			return hint.New(fmt.Sprintf("a prefix list can be created with %d entries, and there are %d %s ranges", mostAtOnce, n, list.Family), "export the compact cover (--service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT)")
 		}
 	}
 	return nil
 }
 
-// A PrefixList is a prefix list to be created.
+// A PrefixList is a prefix list to create.
 type PrefixList struct {
 	Family string
 	Size   int
@@ -65,7 +63,7 @@ func (in Input) Lists() []PrefixList {
 	return lists
 }
 
-// Weight is what references to the lists on all ports count as, in rules.
+// Weight is how many rules the references to the lists count as, on all ports.
 func (in Input) Weight() int {
 	weight := 0
 	for _, l := range in.Lists() {
@@ -74,16 +72,15 @@ func (in Input) Weight() int {
 	return weight
 }
 
-// Description is that of an entry, by which the function knows it as its own.
+// Description is the description of an entry, by which the function knows it as its own.
 func (in Input) Description() string {
 	return fmt.Sprintf("%s: %s %s", in.TagKey, iprange.Selection{Services: in.Services, Within: in.Within}, in.Time())
 }
 
-// writeCSV writes a line for each range (RFC 4180). CSV has no comments: each
-// line says where it comes from.
+// writeCSV writes a line for each range (RFC 4180). CSV has no comments, so each line says where it comes from.
 func (in Input) writeCSV(w io.Writer) error {
 	lines := csv.NewWriter(w)
-	_ = lines.Write([]string{"range", "family", "services", "published_at", "sync_token", "within"}) // Error returns what fails
+	_ = lines.Write([]string{"range", "family", "services", "published_at", "sync_token", "within"}) // Error returns any error
 	for _, p := range in.All() {
 		family := "ipv4"
 		if p.Addr().Is6() {

@@ -1,5 +1,4 @@
-// Package export writes the ranges for firewalls and servers that are not
-// security groups.
+// Package export writes the ranges for firewalls and servers other than security groups.
 package export
 
 import (
@@ -21,31 +20,27 @@ import (
 // An Input is what is exported.
 type Input struct {
 	Services []string
-	// Within are the services whose ranges may be among the exported ones as
-	// well; none where these are the ranges of Services and no others.
+	// Within are the services whose ranges may be exported as well. Without any, only the ranges of Services are.
 	Within    []string
 	SyncToken string
 	Published time.Time
-	// IPv4 and IPv6 are merged and sorted. A family without ranges is one that
-	// nobody is let in by.
+	// IPv4 and IPv6 are merged and sorted. Over a family without ranges, nobody is let in.
 	IPv4, IPv6 []netip.Prefix
-	// TagKey is the key of the tag by which the function knows what it keeps.
+	// TagKey is the key of the tag by which the function knows what to keep up to date.
 	TagKey string
-	// Ports are the TCP ports that are opened to the ranges and to nobody else.
-	// Only formats with HasPorts look at them.
+	// Ports are the TCP ports that are opened to the ranges and to nobody else. Only formats with HasPorts use them.
 	Ports []secgroup.PortRange
 }
 
-// A Format is what one kind of firewall or server reads.
+// A Format is the input of one kind of firewall or server.
 type Format struct {
 	Name    string
 	Summary string // in a few words
-	// HasPorts says that the format is about ports. The others are for a server
-	// that has its own.
+	// HasPorts says that the format is about ports. The others are for a server that has its own.
 	HasPorts bool
 }
 
-// Formats lists all formats. Their texts rest on:
+// Formats lists all formats. Their texts are based on:
 //
 //   - nft(8), and https://wiki.nftables.org/wiki-nftables/index.php/Atomic_rule_replacement
 //   - ipset(8), iptables-restore(8), iptables-extensions(8), ufw(8), firewall-cmd(1)
@@ -59,21 +54,20 @@ type Format struct {
 var Formats = []Format{
 	{"nftables", "a table of its own, replaced in one transaction", true},
 	{"iptables", "a script: an ipset for each family, swapped, and a chain of its own", true},
-	{"ufw", "a script of ufw commands: what is new first, then what is gone", true},
+	{"ufw", "a script of ufw commands: first the new rules, then the old ones", true},
 	{"firewalld", "a script of firewall-cmd commands: ipsets, and rich rules that come first", true},
 	{"windows", "PowerShell: one rule of Windows Defender Firewall, set at once", true},
-	{"nginx", "a geo block that tells CloudFront from others", false},
+	{"nginx", "a geo block that tells CloudFront from everyone else", false},
 	{"apache", "Require directives", false},
 	{"haproxy", "a file for an acl", false},
 	{"caddy", "a snippet to import", false},
 	{"terraform", "locals with both lists", false},
-	{"terraform-lists", "prefix lists that the function keeps, and rules that refer to them", true},
+	{"terraform-lists", "prefix lists that the function keeps up to date, and rules that refer to them", true},
 	{"json", "a document with both lists", false},
 	{"csv", "a line for each range", false},
 }
 
-// The texts are templates named by their format, but for those that a library
-// writes.
+// The texts are templates named after their format, except those that a library writes.
 //
 //go:embed formats
 var files embed.FS
@@ -82,14 +76,14 @@ var texts = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("").Funcs(template.FuncMap{"portsWith": portsWith, "lower": strings.ToLower}).ParseFS(files, "formats/*.tmpl"))
 })
 
-// plainName matches the names of services that can stand in any text.
+// plainName matches the names of services that are harmless in any text.
 var plainName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
 // Write writes the input in the format of that name.
 func Write(w io.Writer, format string, in Input) error {
 	for _, service := range slices.Concat(in.Services, in.Within) {
 		if !plainName.MatchString(service) {
-			return fmt.Errorf("service %q: an export names its services in comments and scripts, so they may have letters, digits, _ and - only", service)
+			return fmt.Errorf("service %q: an export names its services in comments and scripts, so only letters, digits, _ and - are allowed", service)
 		}
 	}
 	switch format {
@@ -135,8 +129,7 @@ func (in Input) All() []netip.Prefix {
 	return append(append(make([]netip.Prefix, 0, len(in.IPv4)+len(in.IPv6)), in.IPv4...), in.IPv6...)
 }
 
-// Left says what becomes of a family without ranges, for the comment; it is
-// empty if there is none.
+// Left is a comment on a family without ranges; it is empty if there is none.
 func (in Input) Left() string {
 	switch {
 	case len(in.IPv4) == 0:
@@ -147,17 +140,16 @@ func (in Input) Left() string {
 	return ""
 }
 
-// OnlySSH warns of a list that has SSH's port, for the comment of a format that shuts everyone else out; it is empty if
-// there is nothing to warn of.
+// OnlySSH is a warning, in the comment of a format that shuts everyone else out, that SSH's port is on the list. It is
+// empty if there is nothing to warn of.
 func (in Input) OnlySSH() string {
 	if slices.ContainsFunc(in.Ports, func(p secgroup.PortRange) bool { return p.From <= 22 && 22 <= p.To }) {
-		return "Port 22 is one of them: once this is loaded, nobody but these ranges reaches SSH, and you neither."
+		return "Port 22 is one of them: once this is loaded, only these ranges reach SSH, and you do not."
 	}
 	return ""
 }
 
-// portsWith lists ports, with what stands between the ends of a range and
-// between ports.
+// portsWith lists ports with the given separators, between the ends of a range and between ports.
 func portsWith(ports []secgroup.PortRange, dash, separator string) string {
 	var words []string
 	for _, p := range ports {

@@ -48,7 +48,7 @@ func TestWindowsTakeOut(t *testing.T) {
 		t.Errorf("it takes out by %s, want %s", command, want)
 	}
 	before, _, _ := strings.Cut(text, command)
-	if !strings.Contains(before, "and CloudFront neither: allow them first") {
+	if !strings.Contains(before, "not even CloudFront: allow them first") {
 		t.Errorf("it does not say whom taking it out may shut out:\n%s", text)
 	}
 }
