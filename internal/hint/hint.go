@@ -11,7 +11,7 @@ import (
 // An Error is an error that says what to do about it. Its text is what went wrong and the hint, with "; " between them.
 type Error interface {
 	error
-	// Hint returns what to do.
+	// Hint returns what to do. It may be empty.
 	Hint() string
 }
 
@@ -64,7 +64,7 @@ func Lines(err error) []Line {
 
 // collect adds the different hints of an error and of those that it wraps.
 func collect(err error, hints []string) []string {
-	if e, ok := err.(Error); ok && !slices.Contains(hints, e.Hint()) { //nolint:errorlint // each error of the tree is looked at
+	if e, ok := err.(Error); ok && e.Hint() != "" && !slices.Contains(hints, e.Hint()) { //nolint:errorlint // each error of the tree is looked at
 		hints = append(hints, e.Hint())
 	}
 	switch e := err.(type) { //nolint:errorlint // as above

@@ -37,6 +37,9 @@ func TestLines(t *testing.T) {
 			"one: access denied; grant ec2:DescribeRegions\nother\ntwo: access denied; grant ec2:DescribeRegions",
 			[]hint.Line{{Problem: "one: access denied", Hints: []string{}}, {Problem: "other"}, {"two: access denied", []string{"grant ec2:DescribeRegions"}}},
 		},
+		"an empty hint": {
+			silent{errors.New("broken; twice")}, "broken; twice", []hint.Line{{Problem: "broken; twice"}},
+		},
 		"hidden by a text of its own": {
 			fmt.Errorf("cannot look: %w", renamed{denied}), "cannot look: no", []hint.Line{{Problem: "cannot look: no"}},
 		},
@@ -60,3 +63,8 @@ type renamed struct{ inner error }
 
 func (renamed) Error() string   { return "no" }
 func (r renamed) Unwrap() error { return r.inner }
+
+// A silent error does not always know what to do.
+type silent struct{ error }
+
+func (silent) Hint() string { return "" }
