@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"cloudfront-sg-sync/internal/hint"
 )
 
 var (
@@ -45,13 +47,13 @@ func (f *downloader) fetchAnnounced(ctx context.Context, n Notice) (copyOfFile, 
 			return fetched, nil
 		case errors.Is(verdict, ErrCorrupt):
 			if refetches++; refetches > corruptRefetches {
-				return copyOfFile{}, fmt.Errorf("%w; fetched %d times; nothing of it was used, run again later", verdict, refetches)
+				return copyOfFile{}, hint.With(fmt.Errorf("%w; fetched %d times; none of it was used", verdict, refetches), "run again later")
 			}
 			ask.ifChangedFrom = copyOfFile{}
 			pause = f.Pause
 		case time.Since(start)+pause > f.StalePatience:
-			return copyOfFile{}, fmt.Errorf("%w; waited %s; run again in some minutes, when the new file has reached this cache",
-				verdict, time.Since(start).Round(time.Second))
+			return copyOfFile{}, hint.With(fmt.Errorf("%w; waited %s", verdict, time.Since(start).Round(time.Second)),
+				"run again in a few minutes, when the new file has reached this cache")
 		}
 		f.Log.WarnContext(ctx, "not the announced file, fetching again", "url", f.URL, "pause", pause, "error", verdict)
 		if stop := sleep(ctx, pause); stop != nil {

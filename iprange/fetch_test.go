@@ -346,7 +346,7 @@ func TestFetchStale(t *testing.T) {
 			t.Fatalf("%v, %v", p, err)
 		}
 		checkError(t, err, "fetch "+feedURL, "2026-08-22T15:17:05Z (sync token 1787411825)",
-			"2026-08-22T15:20:00Z (sync token 1787412000)", "waited", "run again in some minutes")
+			"2026-08-22T15:20:00Z (sync token 1787412000)", "waited", "run again in a few minutes")
 		if took := time.Since(start); took < 90*time.Second || took > 2*time.Minute {
 			t.Errorf("waited %s", took)
 		}
@@ -416,7 +416,7 @@ func TestFetchCorrupt(t *testing.T) {
 		if !errors.Is(err, ErrCorrupt) || errors.Is(err, ErrStale) || p != nil {
 			t.Fatalf("%v, %v", p, err)
 		}
-		checkError(t, err, md5Of(document(newFile)), "2026-08-22T15:20:00Z", "fetched 3 times", "nothing of it was used")
+		checkError(t, err, md5Of(document(newFile)), "2026-08-22T15:20:00Z", "fetched 3 times", "none of it was used")
 		if len(feed.requests) != 3 {
 			t.Errorf("%d requests", len(feed.requests))
 		}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/loopback"
 )
 
@@ -27,9 +28,9 @@ func validateURL(u *url.URL) error {
 	case u.Scheme == "" || u.Hostname() == "":
 		return errors.New("not a URL like " + DefaultURL)
 	case u.Scheme == "http" && !loopback.Is(u.Hostname()):
-		return errors.New("plain http is for loopback addresses only: use https")
+		return hint.New("plain http is for loopback addresses only", "use https")
 	case u.Scheme != "http" && u.Scheme != "https":
-		return fmt.Errorf("scheme %s is not supported: use https", quote(u.Scheme))
+		return hint.New(fmt.Sprintf("scheme %s is not supported", quote(u.Scheme)), "use https")
 	case u.User != nil:
 		return errors.New("credentials in a URL are not supported, and would be logged")
 	}

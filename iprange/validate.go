@@ -43,7 +43,7 @@ func (f family) parsePrefix(text string) (netip.Prefix, error) {
 // checkPrefix reports a prefix that must never be let in.
 func checkPrefix(p netip.Prefix) error {
 	if widest := ipspace.Widest(p.Addr()); p.Bits() < widest {
-		return fmt.Errorf("too wide: nothing wider than /%d is believed", widest)
+		return fmt.Errorf("too wide: wider than /%d", widest)
 	}
 	if block, ok := ipspace.ReservedWithin(p); ok {
 		return fmt.Errorf("not a public range: %s is %s", block.Prefix, block.Use)

@@ -283,7 +283,7 @@ func TestFunctionOnPublishedFileInPool(t *testing.T) {
 			fn := w.start(nil)
 			if groups == 3 {
 				fn.succeed(sample(t, "sns.json"))
-			} else if msg := fn.fail(sample(t, "sns.json")); !strings.Contains(msg, `pool "web" is too small: port 443 needs 180 IPv4 rules, room for 120: `) {
+			} else if msg := fn.fail(sample(t, "sns.json")); !strings.Contains(msg, `pool "web" is too small: port 443 needs 180 IPv4 rules, room for 120; `) {
 				t.Errorf("error %s", msg)
 			}
 			if got := strings.Count(w.calls(), "AuthorizeSecurityGroupIngress"); got != groups {

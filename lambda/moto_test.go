@@ -252,7 +252,7 @@ func (w *motoWorld) shortage() {
 	message := w.f.fail("{}")
 	for _, says := range []string{
 		`pool "web" is too small: port 443 needs 4 IPv4 rules, room for 3`,
-		fmt.Sprintf(`pool "web" is too small: its prefix lists need 4 IPv4 entries, room for 3: enlarge %s with aws ec2 modify-managed-prefix-list --prefix-list-id %[1]s --max-entries 4`, w.lists[0]),
+		fmt.Sprintf(`pool "web" is too small: its prefix lists need 4 IPv4 entries, room for 3; enlarge %s with aws ec2 modify-managed-prefix-list --region us-east-1 --prefix-list-id %[1]s --max-entries 4`, w.lists[0]),
 	} {
 		if !strings.Contains(message, says) {
 			w.t.Errorf("shortage: it lacks %q: %s", says, message)

@@ -8,7 +8,7 @@ import (
 // clockSkew is how far ahead of the clock here a file or a stamp may be.
 const clockSkew = time.Hour
 
-// refuseFuture fails where the file is from the future. It would be believed newer than all true ones to come.
+// refuseFuture fails if the file is dated in the future. It would count as newer than all true ones to come.
 func refuseFuture(req Request) error {
 	if !req.Now.IsZero() && req.Published.After(req.Now.Add(clockSkew)) {
 		return &FutureError{Published: req.Published, Now: req.Now}
@@ -16,8 +16,7 @@ func refuseFuture(req Request) error {
 	return nil
 }
 
-// refuseOlder fails where a rule of the pool was made from a newer publication than the one asked for, with an
-// *[OlderError].
+// refuseOlder fails with an *[OlderError] if a rule of the pool was made from a newer publication than the one asked for.
 func refuseOlder(groups []GroupPlan, req Request) error {
 	if req.Withdraw || req.Force {
 		return nil
@@ -35,15 +34,15 @@ func refuseOlder(groups []GroupPlan, req Request) error {
 	return nil
 }
 
-// believed returns when the file was published that an owned rule says it was made from. It fails where no file can
-// have made the rule: where someone has edited the description, or it is from the future.
+// believed returns when the file was published that an owned rule was made from, according to its description. It fails
+// if that cannot be true: if someone has edited the description, or the date is in the future.
 func believed(r Rule, req Request) (time.Time, error) {
 	s, ok := ParseStamp(req.TagKey, r.Description)
 	if !ok {
-		return time.Time{}, fmt.Errorf("the description %q of %s is none that this tool writes, so its date counts for nothing", r.Description, r.what())
+		return time.Time{}, fmt.Errorf("the description %q of %s is not one that this tool writes, so its date is ignored", r.Description, r.what())
 	}
 	if !req.Now.IsZero() && s.Published.After(req.Now.Add(clockSkew)) {
-		return time.Time{}, fmt.Errorf("the description %q of %s is from the future, so its date counts for nothing", r.Description, r.what())
+		return time.Time{}, fmt.Errorf("the description %q of %s is dated in the future, so its date is ignored", r.Description, r.what())
 	}
 	return s.Published, nil
 }

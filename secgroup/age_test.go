@@ -18,10 +18,10 @@ func TestPlanDoesNotBelieve(t *testing.T) {
 	for _, test := range []struct {
 		name, description, warning string
 	}{
-		{"far ahead", stampAt(365 * 24 * time.Hour), "is from the future, so its date counts for nothing"},
-		{"more than a clock may be wrong", stampAt(clockSkew + time.Second), "is from the future, so its date counts for nothing"},
-		{"edited", testKey + ": CLOUDFRONT 2126-08-22T15:17:05Z, do not touch", "is none that this tool writes, so its date counts for nothing"},
-		{"no date", testKey + ": by hand", "is none that this tool writes, so its date counts for nothing"},
+		{"far ahead", stampAt(365 * 24 * time.Hour), "is dated in the future, so its date is ignored"},
+		{"more than a clock may be wrong", stampAt(clockSkew + time.Second), "is dated in the future, so its date is ignored"},
+		{"edited", testKey + ": CLOUDFRONT 2126-08-22T15:17:05Z, do not touch", "is not one that this tool writes, so its date is ignored"},
+		{"no date", testKey + ": by hand", "is not one that this tool writes, so its date is ignored"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			groups := []Group{group("sg-1", "443", nil, rulesFor(test.description, "443", "13.32.0.0/15", "18.64.0.0/14"))}

@@ -18,17 +18,25 @@ type OlderError struct {
 }
 
 func (e *OlderError) Error() string {
-	return fmt.Sprintf("the file was published at %s, but %s of %s was made from a newer one (%q): its pool is left as it is; fetch the newer file, or run with force to go back to this one",
-		e.Published.UTC().Format(time.RFC3339), e.Rule.what(), e.GroupID, e.Rule.Description)
+	return fmt.Sprintf("the file was published at %s, but %s of %s was made from a newer one (%q), so its pool was left as it is; %s",
+		e.Published.UTC().Format(time.RFC3339), e.Rule.what(), e.GroupID, e.Rule.Description, e.Hint())
+}
+
+// Hint returns what to do about it.
+func (e *OlderError) Hint() string {
+	return "fetch the newer file, or run with force to go back to this one"
 }
 
 // A FutureError says that the file was published later than now.
 type FutureError struct{ Published, Now time.Time }
 
 func (e *FutureError) Error() string {
-	return fmt.Sprintf("the file says it was published at %s, but now it is %s: it is not believed and nothing is changed; check the file, and the clock here",
-		e.Published.UTC().Format(time.RFC3339), e.Now.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("the file says it was published at %s, but now it is %s, so nothing was changed; %s",
+		e.Published.UTC().Format(time.RFC3339), e.Now.UTC().Format(time.RFC3339), e.Hint())
 }
+
+// Hint returns what to do about it.
+func (e *FutureError) Hint() string { return "check the file, and the clock of this machine" }
 
 // A ShortageError says that a pool has no room for all the rules it should hold.
 type ShortageError struct {
@@ -36,12 +44,12 @@ type ShortageError struct {
 	Ports []PortShortage
 	// MoreGroups in the same pool would make room; so would a quota of RulesPerGroup.
 	MoreGroups, RulesPerGroup int
-	// Cause, where it is set, is why there is no room although the pool may be large enough.
+	// Cause, if set, is why there is no room although the pool may be large enough.
 	Cause string
-	// TagKey is that of the run, and GroupIDs are the groups of the pool as it is.
+	// TagKey is the run's, and GroupIDs are the groups that the pool has now.
 	TagKey   string
 	GroupIDs []string
-	// Compact, where it is set, counts the rules of each port that the compact cover of CloudFront would need instead.
+	// Compact, if set, counts the rules that each port would need for CloudFront's compact cover instead.
 	// The caller may set it.
 	Compact Weight
 }
@@ -80,15 +88,23 @@ func (e *ShortageError) Error() string {
 	if e.Cause != "" {
 		return text + ": " + e.Cause
 	}
+	return text + "; " + e.Hint()
+}
+
+// Hint returns the ways to make room. It is empty if there is a Cause, which says what to do.
+func (e *ShortageError) Hint() string {
+	if e.Cause != "" {
+		return ""
+	}
 	ways := slices.DeleteFunc([]string{e.fewerRules(), e.moreGroups(), e.higherQuota()}, func(way string) bool { return way == "" })
 	if len(ways) == 0 {
 		ways = []string{"open fewer ports, or ask for fewer services"}
 	}
-	return text + ": " + strings.Join(ways, "; or ")
+	return strings.Join(ways, "; or ")
 }
 
-// What a network interface takes. An Application Load Balancer takes as many groups as an interface does by default,
-// and the rules of one group times the groups of an interface may not pass maxInterfaceRules. See
+// The limits of a network interface. An Application Load Balancer takes as many groups as an interface does by default,
+// and the rules of a group times the groups of an interface may not exceed maxInterfaceRules. See
 // https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
 const (
 	interfaceGroups    = 5
@@ -96,17 +112,16 @@ const (
 	maxInterfaceRules  = 1000
 )
 
-// fewerRules says how the same servers are let in with fewer rules, if there is a way.
+// fewerRules says how to let in the same servers with fewer rules, if there is a way.
 func (e *ShortageError) fewerRules() string {
 	if e.Compact == (Weight{}) {
 		return ""
 	}
-	return fmt.Sprintf("let in only those blocks of CLOUDFRONT that connect to origins, with SERVICES=CLOUDFRONT_ORIGIN_FACING and WITHIN=CLOUDFRONT (cfsg --service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT): %d IPv4 and %d IPv6 rules a port",
+	return fmt.Sprintf("let in only the blocks of CLOUDFRONT with servers that connect to origins: set SERVICES=CLOUDFRONT_ORIGIN_FACING and WITHIN=CLOUDFRONT (cfsg --service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT): %d IPv4 and %d IPv6 rules a port",
 		e.Compact[IPv4], e.Compact[IPv6])
 }
 
-// moreGroups says which groups to make, how to tag all of them, and where to attach them, if they can be attached
-// anywhere.
+// moreGroups says how many groups to create, how to tag them and where to attach them, if so many can be attached.
 func (e *ShortageError) moreGroups() string {
 	total := len(e.GroupIDs) + e.MoreGroups
 	if total > maxInterfaceGroups {
@@ -134,7 +149,7 @@ func (e *ShortageError) moreGroups() string {
 		words.Count(e.MoreGroups, "more group"), them, there, verb, limit, them, tag(e.TagKey, e.portList()), pool)
 }
 
-// higherQuota says which quota makes room, if it can be raised so far.
+// higherQuota says which quota makes room, if it can be raised that far.
 func (e *ShortageError) higherQuota() string {
 	if e.RulesPerGroup > maxInterfaceRules {
 		return ""

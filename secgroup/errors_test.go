@@ -109,7 +109,7 @@ func TestShortageNamesWhatIsPossible(t *testing.T) {
 		{"without a cover", short(func(e *ShortageError) { e.Compact = Weight{} }), []string{"2 more groups"}, []string{"WITHIN"}},
 		{
 			"no way but less", short(func(e *ShortageError) { e.Compact, e.MoreGroups, e.RulesPerGroup = Weight{}, 99, 9999 }),
-			[]string{"room for 60: open fewer ports, or ask for fewer services"},
+			[]string{"room for 60; open fewer ports, or ask for fewer services"},
 			nil,
 		},
 	} {

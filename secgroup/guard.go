@@ -46,8 +46,13 @@ func (e *HeldError) Error() string {
 	if more := len(e.Lost) - len(lost); more > 0 {
 		lost = append(lost, fmt.Sprintf("%d more", more))
 	}
-	return fmt.Sprintf("pool %q is held: the published list takes %s, more than MAX_REVOKE_PERCENT=%d allows: nothing is closed, what is new is authorized; compare the published list with what would be lost, and if it is right run once with force; lost would be %s",
-		e.Pool, strings.Join(taken, ", and "), e.MaxPercent, strings.Join(lost, ", "))
+	return fmt.Sprintf("pool %q is held: the published list takes %s, more than MAX_REVOKE_PERCENT=%d allows, so nothing is closed and only new ranges are authorized; this would be lost: %s; %s",
+		e.Pool, strings.Join(taken, ", and "), e.MaxPercent, strings.Join(lost, ", "), e.Hint())
+}
+
+// Hint returns what to do about it.
+func (e *HeldError) Hint() string {
+	return "compare the published list with what would be lost, and if the list is right, run once with force"
 }
 
 // guard holds the pool, and returns a *[HeldError], where the published list would take too much away from it.

@@ -40,7 +40,7 @@ type InterfacePlan struct {
 
 // String says what the interface lacks and what to do.
 func (p InterfacePlan) String() string {
-	text := fmt.Sprintf("%s%s lacks %s of what its groups should open", p.ID, p.owner(), words.Count(p.Lacks, "rule"))
+	text := fmt.Sprintf("%s%s is missing %s that its groups should open", p.ID, p.owner(), words.Count(p.Lacks, "rule"))
 	if len(p.Attach) == 0 {
 		return text + ", as no group of the pool has them: make room in the pool"
 	}

@@ -259,12 +259,13 @@ type ListShortageError struct {
 	// ListID is the list to enlarge, and MaxEntries the size that it needs.
 	ListID     string
 	MaxEntries int
-	// Cause, where it is set, is why there is no room although the pool may be
-	// large enough.
+	// Cause, if set, is why there is no room although the pool may be large enough.
 	Cause string
-	// TagKey is that of the run. Own is true for a list that is a pool of its own.
+	// TagKey is the run's. Own is true for a list that is a pool of its own.
 	TagKey string
 	Own    bool
+	// Region, if set, is where the list is. The caller may set it.
+	Region string
 }
 
 // mostEntries is how large a list may be made. See
@@ -279,10 +280,22 @@ func (e *ListShortageError) Error() string {
 	if e.Cause != "" {
 		return text + ": " + e.Cause
 	}
+	return text + "; " + e.Hint()
+}
+
+// Hint returns the ways to make room. It is empty if there is a Cause, which says what to do.
+func (e *ListShortageError) Hint() string {
+	if e.Cause != "" {
+		return ""
+	}
 	var ways []string
 	if e.MaxEntries <= mostEntries {
-		ways = append(ways, fmt.Sprintf("enlarge %s with aws ec2 modify-managed-prefix-list --prefix-list-id %[1]s --max-entries %d, for which each security group that refers to it must have room in its quota of rules (L-0EA8095F)",
-			e.ListID, e.MaxEntries))
+		command := "aws ec2 modify-managed-prefix-list"
+		if e.Region != "" {
+			command += " --region " + e.Region
+		}
+		ways = append(ways, fmt.Sprintf("enlarge %s with %s --prefix-list-id %[1]s --max-entries %[3]d, for which each security group that refers to it must have room in its quota of rules (L-0EA8095F)",
+			e.ListID, command, e.MaxEntries))
 	}
 	more := fmt.Sprintf("make one more list of %s, ", e.Family)
 	tags := tag(e.TagKey, "ranges") + " and " + tag(e.TagKey+poolSuffix, e.Pool)
@@ -291,7 +304,7 @@ func (e *ListShortageError) Error() string {
 	} else { // a run that comes first may move entries to it
 		more += fmt.Sprintf("refer to it wherever the others of the pool are referred to, and only then tag it %s", tags)
 	}
-	return text + ": " + strings.Join(append(ways, more), "; or ")
+	return strings.Join(append(ways, more), "; or ")
 }
 
 // shortage returns a *[ListShortageError] if not all wanted entries have a place.

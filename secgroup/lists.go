@@ -2,12 +2,12 @@ package secgroup
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
 
 	"cloudfront-sg-sync/internal/awserr"
+	"cloudfront-sg-sync/internal/hint"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -147,11 +147,11 @@ func ParseListSettings(key string, tags map[string]string) (ListSettings, error)
 	}
 	if pool, ok := tags[key+poolSuffix]; ok {
 		if s.Pool = strings.TrimSpace(pool); s.Pool == "" {
-			return s, fmt.Errorf("tag %s%s is empty: give the pool a name, or remove the tag", key, poolSuffix)
+			return s, hint.New(fmt.Sprintf("tag %s%s is empty", key, poolSuffix), "give the pool a name, or remove the tag")
 		}
 	}
 	if mode, ok := tags[key+modeSuffix]; ok && mode != "owned" {
-		return s, errors.New("tag " + key + modeSuffix + " is for security groups: remove it from the prefix list, of which only owned entries are ever changed")
+		return s, hint.New("tag "+key+modeSuffix+" is for security groups", "remove it from the prefix list, of which only owned entries are ever changed")
 	}
 	return s, nil
 }

@@ -497,7 +497,7 @@ func TestListShortage(t *testing.T) {
 		t.Fatal(err)
 	}
 	short, ok := errors.AsType[*ListShortageError](pools[0].Err)
-	want := id + " is too small: it needs 5 IPv4 entries, room for 3: enlarge " + id +
+	want := id + " is too small: it needs 5 IPv4 entries, room for 3; enlarge " + id +
 		" with aws ec2 modify-managed-prefix-list --prefix-list-id " + id + " --max-entries 5, for which each security group that refers to it must have room in its quota of rules (L-0EA8095F)" +
 		"; or make one more list of IPv4, tag it " + testKey + "=ranges and " + testKey + "-pool=" + id + ", refer to it wherever " + id + " is referred to, and only then tag " + id + " " + testKey + "-pool=" + id + " as well"
 	if !ok || short.Error() != want {

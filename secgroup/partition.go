@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"cloudfront-sg-sync/internal/hint"
 )
 
 // partition reads the groups' tags and sorts the groups into pools. A group whose tags cannot be read stays in its
@@ -51,8 +53,8 @@ func checkPool(members []GroupPlan) error {
 	first := members[0]
 	for _, m := range members[1:] {
 		if m.Group.VPC != first.Group.VPC {
-			return fmt.Errorf("pool %q has groups in two VPCs, %s in %s and %s in %s: a pool lies in one VPC; give each VPC a pool name of its own",
-				poolName(first), first.Group.ID, first.Group.VPC, m.Group.ID, m.Group.VPC)
+			return hint.New(fmt.Sprintf("pool %q has groups in two VPCs, %s in %s and %s in %s, but a pool belongs to one VPC",
+				poolName(first), first.Group.ID, first.Group.VPC, m.Group.ID, m.Group.VPC), "give each VPC a pool name of its own")
 		}
 	}
 	var active []GroupPlan
@@ -66,8 +68,8 @@ func checkPool(members []GroupPlan) error {
 	}
 	for i, m := range active {
 		if !slices.ContainsFunc(active, func(o GroupPlan) bool { return o.Group != m.Group && commonPort(o, m) }) {
-			return fmt.Errorf("pool %q: %s has no port in common with the other groups of the pool (its ports are %v); give it one of theirs, or another pool",
-				poolName(first), active[i].Group.ID, m.Settings.Ports)
+			return hint.New(fmt.Sprintf("pool %q: %s has no port in common with the other groups of the pool (its ports are %v)",
+				poolName(first), active[i].Group.ID, m.Settings.Ports), "give it one of theirs, or another pool")
 		}
 	}
 	return nil

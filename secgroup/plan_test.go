@@ -497,7 +497,7 @@ func TestPlanRefusesOlderPublication(t *testing.T) {
 					return
 				}
 				checkSteps(t, &Plan{Pools: plan.Pools[1:]})
-				checkError(t, plan.Pools[1].Err, "the file was published at 2026-08-22T15:17:05Z", "rule tcp 443 from 18.64.0.0/14 of sg-2 was made from a newer one", test.description, "its pool is left as it is", "run with force")
+				checkError(t, plan.Pools[1].Err, "the file was published at 2026-08-22T15:17:05Z", "rule tcp 443 from 18.64.0.0/14 of sg-2 was made from a newer one", test.description, "its pool was left as it is", "run with force")
 				if older.GroupID != "sg-2" || older.Rule.Description != test.description || !older.Newest.After(older.Published) {
 					t.Errorf("%+v", older)
 				}
@@ -588,8 +588,8 @@ func TestPlanHold(t *testing.T) {
 			Pool: "web", Losing: 2, Owned: 3, MaxPercent: 50,
 			Families: []Family{IPv6}, Percent: []int{97}, Lost: prefixes(manyCIDRs(maxNamed + 2)...),
 		}
-		checkError(t, e, `pool "web" is held`, "takes addresses from 2 of its 3 rules, and 97 % of its IPv6 addresses", "MAX_REVOKE_PERCENT=50", "nothing is closed, what is new is authorized", "run once with force",
-			"lost would be 18.0.0.0/16, 18.2.0.0/16, ", ", 18.38.0.0/16, 2 more")
+		checkError(t, e, `pool "web" is held`, "takes addresses from 2 of its 3 rules, and 97 % of its IPv6 addresses", "MAX_REVOKE_PERCENT=50", "nothing is closed and only new ranges are authorized", "run once with force",
+			"this would be lost: 18.0.0.0/16, 18.2.0.0/16, ", ", 18.38.0.0/16, 2 more")
 	})
 	t.Run("each pool counts for itself", func(t *testing.T) {
 		groups := []Group{
@@ -753,17 +753,17 @@ func TestPlanCloudFront(t *testing.T) {
 		{
 			name: "two groups", ports: "443", groups: 2, quota: 60, rules4: 120,
 			short: &ShortageError{Pool: "web", Ports: []PortShortage{{tcp443, IPv4, 180, 120}}, MoreGroups: 1, RulesPerGroup: 90},
-			text:  `pool "web" is too small: port 443 needs 180 IPv4 rules, room for 120: make 1 more group`,
+			text:  `pool "web" is too small: port 443 needs 180 IPv4 rules, room for 120; make 1 more group`,
 		},
 		{
 			name: "one group", ports: "443", groups: 1, quota: 60, rules4: 60,
 			short: &ShortageError{Pool: "web", Ports: []PortShortage{{tcp443, IPv4, 180, 60}}, MoreGroups: 2, RulesPerGroup: 180},
-			text:  `pool "web" is too small: port 443 needs 180 IPv4 rules, room for 60: make 2 more groups`,
+			text:  `pool "web" is too small: port 443 needs 180 IPv4 rules, room for 60; make 2 more groups`,
 		},
 		{
 			name: "one group with room for neither family", ports: "443", groups: 1, quota: 20, rules4: 20,
 			short: &ShortageError{Pool: "web", Ports: []PortShortage{{tcp443, IPv4, 180, 20}, {tcp443, IPv6, 31, 20}}, MoreGroups: 8, RulesPerGroup: 180},
-			text:  `pool "web" is too small: port 443 needs 180 IPv4 rules, room for 20; port 443 needs 31 IPv6 rules, room for 20: make 8 more groups`,
+			text:  `pool "web" is too small: port 443 needs 180 IPv4 rules, room for 20; port 443 needs 31 IPv6 rules, room for 20; make 8 more groups`,
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -120,7 +120,7 @@ func (p *pool) stays(plan *planner.Plan) []string {
 		switch n := count[i]; {
 		case n == 0:
 		default:
-			warnings = append(warnings, fmt.Sprintf("%s: %s stay that other groups of the pool have replaced, because an interface of this group lacks those: attach the whole pool there", g.Group.ID, words.Count(n, "rule")))
+			warnings = append(warnings, fmt.Sprintf("%s: %s stay although other groups of the pool replace them, because an interface with this group lacks those groups: attach the whole pool there", g.Group.ID, words.Count(n, "rule")))
 		}
 	}
 	return warnings

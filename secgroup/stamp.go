@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"cloudfront-sg-sync/internal/hint"
 )
 
 // A Stamp is what the description of an owned rule says: who made the rule and what from.
@@ -99,11 +101,11 @@ func (s Stamp) Validate() error {
 	}
 	text := s.String()
 	if len(text) > maxDescription {
-		return fmt.Errorf("a rule's description %q would have %d characters, EC2 takes %d; shorten the tag key or list fewer services", text, len(text), maxDescription)
+		return hint.New(fmt.Sprintf("a rule's description %q would have %d characters, but EC2 accepts %d", text, len(text), maxDescription), "shorten the tag key, or list fewer services")
 	}
 	for _, r := range text {
 		if !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune(descriptionChars, r)) {
-			return fmt.Errorf("a rule's description cannot hold %q; use letters, digits and any of %s", r, descriptionChars)
+			return hint.New(fmt.Sprintf("a rule's description cannot contain %q", r), "use letters, digits and any of "+descriptionChars)
 		}
 	}
 	return nil

@@ -26,10 +26,10 @@ type StrayTag struct {
 
 func (s StrayTag) String() string {
 	if s.Key == s.Meant {
-		return fmt.Sprintf("%s: the tag %s=%q does nothing, because the group has no tag %s: add that one, with the ports, or remove this one",
+		return fmt.Sprintf("%s: the tag %s=%q has no effect, because the group has no tag %s: add that tag, with the ports, or remove this one",
 			s.GroupID, s.Key, s.Value, s.tagKey)
 	}
-	return fmt.Sprintf("%s: the tag %s=%q does nothing, because its key is not %s: correct it, or remove it", s.GroupID, s.Key, s.Value, s.Meant)
+	return fmt.Sprintf("%s: the tag %s=%q has no effect, because its key is not %s: correct it or remove it", s.GroupID, s.Key, s.Value, s.Meant)
 }
 
 // FindStrayTags finds the groups with stray tags of a tag key, by one describe of what is like it.

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"cloudfront-sg-sync/internal/hint"
 )
 
 // The tags that configure a group are the tag key and these suffixes of it.
@@ -16,7 +18,7 @@ const (
 
 // Settings are what the tags of a group ask for.
 type Settings struct {
-	// Ports are the TCP ports to open, sorted, each once. There is none where every owned rule is to be withdrawn.
+	// Ports are the TCP ports to open, sorted, each once. There is none if every owned rule is to be withdrawn.
 	Ports []PortRange
 	// Pool names the groups of one VPC that share their rules; it is empty for a group of its own.
 	Pool string
@@ -55,7 +57,7 @@ func ParseSettings(key string, tags map[string]string) (Settings, error) {
 	s.Ports = ports
 	if pool, ok := tags[key+poolSuffix]; ok {
 		if s.Pool = strings.TrimSpace(pool); s.Pool == "" {
-			return s, fmt.Errorf("tag %s%s is empty: give the pool a name, or remove the tag", key, poolSuffix)
+			return s, hint.New(fmt.Sprintf("tag %s%s is empty", key, poolSuffix), "give the pool a name, or remove the tag")
 		}
 	}
 	switch mode := tags[key+modeSuffix]; mode {
@@ -63,7 +65,7 @@ func ParseSettings(key string, tags map[string]string) (Settings, error) {
 	case "exclusive":
 		s.Exclusive = true
 	default:
-		return s, fmt.Errorf("tag %s%s=%q: unknown mode; it may be \"owned\" or \"exclusive\"", key, modeSuffix, mode)
+		return s, hint.New(fmt.Sprintf("tag %s%s=%q: unknown mode", key, modeSuffix, mode), `set it to "owned" or "exclusive"`)
 	}
 	return s, nil
 }
@@ -78,7 +80,7 @@ func ParsePorts(value string) ([]PortRange, error) {
 	for list := range strings.SplitSeq(value, ",") {
 		words := strings.Fields(list)
 		if len(words) == 0 {
-			return nil, fmt.Errorf("a port is missing; list ports such as %q, or %q to withdraw the rules", "80 443", "none")
+			return nil, hint.New("a port is missing", `list ports such as "80 443", or "none" to withdraw the rules`)
 		}
 		for _, word := range words {
 			p, err := parsePortRange(word)
@@ -98,7 +100,7 @@ func parsePortRange(word string) (PortRange, error) {
 	case "https":
 		return PortRange{443, 443}, nil
 	case "none":
-		return PortRange{}, fmt.Errorf("%q goes alone; remove it or the ports beside it", word)
+		return PortRange{}, hint.New(fmt.Sprintf("%q has to stand alone", word), "remove it, or the ports next to it")
 	}
 	first, last, isRange := strings.Cut(word, "-")
 	from, err := parsePort(first, word)
@@ -113,7 +115,7 @@ func parsePortRange(word string) (PortRange, error) {
 		return PortRange{}, err
 	}
 	if from > to {
-		return PortRange{}, fmt.Errorf("port range %q runs backwards; write %d-%d", word, to, from)
+		return PortRange{}, hint.New(fmt.Sprintf("port range %q runs backwards", word), fmt.Sprintf("write %d-%d", to, from))
 	}
 	return PortRange{from, to}, nil
 }
@@ -122,7 +124,7 @@ func parsePortRange(word string) (PortRange, error) {
 func parsePort(s, word string) (uint16, error) {
 	n, err := strconv.ParseUint(s, 10, 16)
 	if err != nil || n == 0 {
-		return 0, fmt.Errorf("%q is not a port; use a number from 1 to 65535, a range such as 8000-8080, http or https", word)
+		return 0, hint.New(fmt.Sprintf("%q is not a port", word), "use a number from 1 to 65535, a range such as 8000-8080, http or https")
 	}
 	return uint16(n), nil
 }

@@ -89,10 +89,10 @@ func TestParsePortsRefused(t *testing.T) {
 		{"0-443", `"0-443" is not a port`},
 		{"443-70000", `"443-70000" is not a port`},
 		{"http-https", `"http-https" is not a port`},
-		{"none 443", `"none" goes alone`},
-		{"443 none", `"none" goes alone`},
-		{"443,none", `"none" goes alone`},
-		{"none none", `"none" goes alone`},
+		{"none 443", `"none" has to stand alone`},
+		{"443 none", `"none" has to stand alone`},
+		{"443,none", `"none" has to stand alone`},
+		{"none none", `"none" has to stand alone`},
 	} {
 		t.Run(test.value, func(t *testing.T) {
 			got, err := ParsePorts(test.value)
@@ -188,9 +188,9 @@ func TestParseSettingsRefused(t *testing.T) {
 		{"no tag", nil, `tag k="": a port is missing`},
 		{"ports", map[string]string{"k": "https,"}, `tag k="https,": a port is missing`},
 		{"range", map[string]string{"k": "90-80", "k-pool": "web"}, `tag k="90-80": port range "90-80" runs backwards`},
-		{"pool empty", map[string]string{"k": "443", "k-pool": ""}, "tag k-pool is empty: give the pool a name, or remove the tag"},
+		{"pool empty", map[string]string{"k": "443", "k-pool": ""}, "tag k-pool is empty; give the pool a name, or remove the tag"},
 		{"pool blank", map[string]string{"k": "443", "k-pool": " "}, "tag k-pool is empty"},
-		{"mode unknown", map[string]string{"k": "443", "k-mode": "all"}, `tag k-mode="all": unknown mode; it may be "owned" or "exclusive"`},
+		{"mode unknown", map[string]string{"k": "443", "k-mode": "all"}, `tag k-mode="all": unknown mode; set it to "owned" or "exclusive"`},
 		{"mode in capitals", map[string]string{"k": "443", "k-mode": "Exclusive"}, `tag k-mode="Exclusive": unknown mode`},
 		{"mode of none", map[string]string{"k": "none", "k-mode": "no"}, `tag k-mode="no": unknown mode`},
 	} {

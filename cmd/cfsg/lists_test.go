@@ -33,7 +33,7 @@ func TestPastedCommandEnlargesAList(t *testing.T) {
 	o := newOriginSite(t, `{"prefixLists": [{"name": "edge", "family": "IPv4", "maxEntries": 2, "tags": {"cloudfront-ingress": "ranges"}}]}`)
 	o.flags = append(o.flags, "--family", "ipv4")
 	code, _, stderr := o.cfsg(t.Context(), "apply", "--yes")
-	pasted := regexp.MustCompile(`aws (ec2 modify-managed-prefix-list --prefix-list-id pl-[0-9a-f]+ --max-entries \d+)\b`).FindStringSubmatch(stderr)
+	pasted := regexp.MustCompile(`aws (ec2 modify-managed-prefix-list --region us-east-1 --prefix-list-id pl-[0-9a-f]+ --max-entries \d+)\b`).FindStringSubmatch(stderr)
 	if code != exitError || pasted == nil {
 		t.Fatalf("exit code %d, %s", code, stderr)
 	}
@@ -48,7 +48,7 @@ func TestPastedCommandEnlargesAList(t *testing.T) {
 	before, _ := edge()
 	t.Setenv("AWS_CONFIG_FILE", "/dev/null")
 	t.Setenv("AWS_PAGER", "")
-	args := append(strings.Fields(pasted[1]), "--endpoint-url", o.url, "--region", "us-east-1")
+	args := append(strings.Fields(pasted[1]), "--endpoint-url", o.url)
 	if out, err := exec.CommandContext(t.Context(), cli, args...).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

@@ -79,7 +79,8 @@ func TestApplyStopsBetweenTwoSteps(t *testing.T) {
 	code, stdout, stderr := o.cfsg(ctx, "apply", "--yes", "--force")
 	for _, want := range []string{
 		"1 of 3: authorized 4 rules in ",
-		`cfsg: us-east-1: pool "web": stopped between two steps, run again to go on: context canceled (1 of 3 steps taken)`,
+		`cfsg: us-east-1: pool "web": stopped between two steps: context canceled (1 of 3 steps taken)`,
+		"hint: run again to continue\n",
 		"cfsg: stopped after 1 of 3 steps\nhint: run cfsg apply again for the rest",
 	} {
 		if code != exitError || !strings.Contains(stderr, want) {
@@ -143,7 +144,7 @@ func TestApplyDoesOnlyWhatWasShown(t *testing.T) {
 		}
 	}
 	code, _, stderr := o.cfsg(t.Context(), "apply", "--yes", "--force")
-	if code != exitError || !strings.Contains(stderr, "cfsg: us-east-1: the security groups are not, or no longer, as the plan was made for: nothing is done here; plan again") {
+	if code != exitError || !strings.Contains(stderr, "cfsg: us-east-1: the security groups have changed since the plan was made: nothing was done here\nhint: plan again") {
 		t.Errorf("exit code %d, stderr %q", code, stderr)
 	}
 	for _, c := range o.Calls() {

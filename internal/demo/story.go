@@ -105,7 +105,7 @@ func (s *story) repeatedNotification(ctx context.Context) error {
 		return err
 	}
 	s.step("SNS delivers the same notification a second time")
-	s.page.Say("The file is still the same, says the feed, and the groups are right: one look is all it takes.")
+	s.page.Say("The file has not changed, and the groups are right: one look is all it takes.")
 	s.showRun(r)
 	return s.verify(r, s.revised, expectation{calls: []string{describe}, feed: http.StatusNotModified})
 }
@@ -141,8 +141,8 @@ func (s *story) dryRun(ctx context.Context) error {
 		return err
 	}
 	groups := s.list(apiPool)
-	s.step(fmt.Sprintf("You tag %s with port %d, and first try it dry", enumerate(apiPool, len(groups)), apiPort))
-	s.page.Say(`{"dryRun":true} tells what a run would do, and changes nothing.`)
+	s.step(fmt.Sprintf("You tag %s with port %d, and start with a dry run", enumerate(apiPool, len(groups)), apiPort))
+	s.page.Say(`{"dryRun":true} says what a run would do and changes nothing.`)
 	s.showRun(r)
 	s.showGroups(groups, "would change", r)
 	ipv4, ipv6 := s.revised.rules()

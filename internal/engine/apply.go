@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/secgroup"
 )
 
@@ -110,7 +111,7 @@ func (e *Engine) close(ctx context.Context, t *Target, opened, step secgroup.Ste
 		return fmt.Errorf("%w; what was revoked for it is authorized again, so nothing is closed", err)
 	}
 	e.Log.ErrorContext(ctx, "a gap is left open", "target", t.String(), "groupId", opened.GroupID, "ranges", opened.Gap)
-	return fmt.Errorf("%w; CLOSED until the next run opens it: %s", err, listOf(opened.Gap))
+	return fmt.Errorf("%w; CLOSED until the next run reopens it: %s", err, listOf(opened.Gap))
 }
 
 func listOf(prefixes []netip.Prefix) string {
@@ -148,10 +149,10 @@ func takeStep(ctx context.Context, api secgroup.API, step secgroup.Step) error {
 // outOfTime fails where too little time is left.
 func outOfTime(ctx context.Context, need time.Duration) error {
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("stopped between two steps, run again to go on: %w", err)
+		return hint.With(fmt.Errorf("stopped between two steps: %w", err), "run again to continue")
 	}
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < need {
-		return errors.New("stopped between two steps for want of time; the next run goes on")
+		return errors.New("out of time between two steps; the next run continues")
 	}
 	return nil
 }

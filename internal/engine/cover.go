@@ -18,7 +18,7 @@ func Strangers(p *iprange.Publication) string {
 	if len(p.BeyondEC2) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("WITHIN takes in %s beyond SERVICES, %s of them in ranges of EC2, where every customer of AWS can have machines: name a narrower service, or none",
+	return fmt.Sprintf("WITHIN adds %s beyond SERVICES, %s of them in EC2's ranges, where any AWS customer can run machines: name a narrower service, or none",
 		sizeOf(p.Beyond), sizeOf(p.BeyondEC2))
 }
 

@@ -183,7 +183,7 @@ func TestStrangers(t *testing.T) {
 	for _, c := range []struct{ name, within, want string }{
 		{"nothing is taken in", "", ""},
 		{"CloudFront's own", "CLOUDFRONT", ""},
-		{"all of Amazon", "AMAZON", "WITHIN takes in 524032 IPv4 addresses beyond SERVICES, 256 IPv4 addresses of them in ranges of EC2, where every customer"},
+		{"all of Amazon", "AMAZON", "WITHIN adds 524032 IPv4 addresses beyond SERVICES, 256 IPv4 addresses of them in EC2's ranges, where any AWS customer"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newScene(t, ec2sim.Options{}, []string{"us-east-1"}, nil)

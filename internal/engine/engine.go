@@ -165,7 +165,7 @@ func (e *Engine) guard(ctx context.Context, f func()) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			e.Log.ErrorContext(ctx, "panic", "panic", p, "stack", string(debug.Stack()))
-			err = fmt.Errorf("panic: %v; this is a defect of cloudfront-sg-sync, please report it with the stack in the log", p)
+			err = fmt.Errorf("panic: %v; this is a bug in cloudfront-sg-sync: please report it with the stack trace from the log", p)
 		}
 	}()
 	f()

@@ -332,7 +332,7 @@ func TestOutOfTime(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), stepReserve)
 	defer cancel()
 	_, err := s.Run(ctx, Request{})
-	if err == nil || !strings.Contains(err.Error(), "the next run goes on (0 of 1 steps taken)") {
+	if err == nil || !strings.Contains(err.Error(), "the next run continues (0 of 1 steps taken)") {
 		t.Errorf("error %v", err)
 	}
 	if n := s.mutations(); n != 0 {

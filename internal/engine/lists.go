@@ -62,7 +62,7 @@ func (e *Engine) look(ctx context.Context, t *Target) (groups []secgroup.Group, 
 	case err != nil:
 		return nil, lookedUp{}, err
 	case awserr.IsDenied(lists.err):
-		lists = lookedUp{warning: fmt.Sprintf("%v: whether there are prefix lists to sync is not known: %v", t, lists.err)}
+		lists = lookedUp{warning: fmt.Sprintf("%v: cannot tell whether there are prefix lists to sync: %v", t, lists.err)}
 	case lists.err == nil:
 		lists.found, lists.err = t.ownLists(ctx, lists.found, groups)
 	}
@@ -186,7 +186,7 @@ func (e *Engine) takeBack(ctx context.Context, t *Target, changes []secgroup.Cha
 		version, undo := e.change(ctx, t, change.Inverse(), report.Version, true)
 		if undo != nil {
 			e.Log.ErrorContext(ctx, "a gap is left open", "target", t.String(), "prefixListId", change.ListID, "ranges", changes[0].Gap)
-			return i + 1, fmt.Errorf("%w; CLOSED until the next run opens it: %s", err, listOf(changes[0].Gap))
+			return i + 1, fmt.Errorf("%w; CLOSED until the next run reopens it: %s", err, listOf(changes[0].Gap))
 		}
 		report.Version = version
 	}
@@ -206,6 +206,17 @@ func (r *refusals) noteChange(err error, pool secgroup.ListPool) bool {
 		return len(pool.Lists) > 1
 	}
 	return false
+}
+
+// planLists plans the pools of prefix lists. One that is too small says in which region to enlarge a list.
+func (t *Target) planLists(ctx context.Context, lists []secgroup.PrefixList, req secgroup.Request) ([]secgroup.ListPool, error) {
+	pools, err := secgroup.PlanLists(ctx, lists, req)
+	for _, pool := range pools {
+		if short, ok := errors.AsType[*secgroup.ListShortageError](pool.Err); ok {
+			short.Region = t.Region
+		}
+	}
+	return pools, err
 }
 
 // concernedLists returns the pools that have a list asked for.

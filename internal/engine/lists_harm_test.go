@@ -204,7 +204,7 @@ func TestListsOutOfTime(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), stepReserve/2)
 	defer cancel()
 	if err := s.modify(ctx, s.Targets[0], secgroup.ListPool{Name: "web", Changes: []secgroup.Change{{ListID: list}}},
-		map[string]*PrefixListReport{list: {Version: 1}}, Request{}); err == nil || !strings.Contains(err.Error(), "for want of time; the next run goes on") {
+		map[string]*PrefixListReport{list: {Version: 1}}, Request{}); err == nil || !strings.Contains(err.Error(), "out of time between two steps; the next run continues") {
 		t.Errorf("got %v", err)
 	}
 	if n := s.mutations(); n != 0 {

@@ -218,8 +218,8 @@ func TestGapOfListsIsNeverLeftOpen(t *testing.T) {
 		}, want: rangeA + " " + rangeB, fails: "is added again, so nothing is closed"},
 		{name: "nothing may be changed any more", arrange: func(s *scene, _ context.CancelFunc) {
 			s.sim.Inject(ec2sim.Fault{Kind: ec2sim.ErrorBefore, Action: modify, After: 1, Count: ec2sim.Forever, Code: "UnauthorizedOperation"})
-		}, want: rangeB + " " + rangeB, fails: "CLOSED until the next run opens it: " + rangeA},
-		{name: "no time for both", arrange: func(*scene, context.CancelFunc) {}, limit: 3 * time.Second, want: rangeA + " " + rangeB, fails: "want of time"},
+		}, want: rangeB + " " + rangeB, fails: "CLOSED until the next run reopens it: " + rangeA},
+		{name: "no time for both", arrange: func(*scene, context.CancelFunc) {}, limit: 3 * time.Second, want: rangeA + " " + rangeB, fails: "out of time"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newScene(t, ec2sim.Options{}, []string{"us-east-1"}, nil)

@@ -40,7 +40,7 @@ func newPaced(api secgroup.API) *paced {
 
 func wait(ctx context.Context, l *rate.Limiter) error {
 	if err := l.Wait(ctx); err != nil {
-		return fmt.Errorf("no time is left at the pace that EC2 allows; the next run goes on: %w", err)
+		return fmt.Errorf("out of time at the pace that EC2 allows; the next run continues: %w", err)
 	}
 	return nil
 }

@@ -102,7 +102,7 @@ func (e *Engine) preview(ctx context.Context, t *Target, publication *iprange.Pu
 		p.Plan, p.Err = t.plan(ctx, e.Log, p.Groups, e.request(publication, req), req.Look)
 	}
 	if p.Err == nil {
-		p.Plan.Lists, p.Err = secgroup.PlanLists(ctx, lists.found, e.request(publication, req))
+		p.Plan.Lists, p.Err = t.planLists(ctx, lists.found, e.request(publication, req))
 		p.ListsErr, p.ListWarning = lists.err, lists.warning
 	}
 	if p.Err != nil {

@@ -104,8 +104,8 @@ func TestGapIsNeverLeftOpen(t *testing.T) {
 		}, want: []string{"18.64.0.0/14"}, fails: "is authorized again, so nothing is closed"},
 		{name: "nothing may be authorized any more", arrange: func(s *scene, _ context.CancelFunc) {
 			s.sim.Inject(ec2sim.Fault{Kind: ec2sim.ErrorBefore, Action: "AuthorizeSecurityGroupIngress", After: 1, Count: ec2sim.Forever, Code: "UnauthorizedOperation"})
-		}, fails: "CLOSED until the next run opens it: 18.6"},
-		{name: "no time for both", arrange: func(*scene, context.CancelFunc) {}, limit: 3 * time.Second, want: []string{"18.64.0.0/14"}, fails: "want of time"},
+		}, fails: "CLOSED until the next run reopens it: 18.6"},
+		{name: "no time for both", arrange: func(*scene, context.CancelFunc) {}, limit: 3 * time.Second, want: []string{"18.64.0.0/14"}, fails: "out of time"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, web := fullPool(t)

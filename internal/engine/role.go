@@ -23,10 +23,17 @@ func (e *RoleError) Error() string {
 		// trust the caller, asks for another external ID, or the caller may not
 		// assume it. See
 		// https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_roles.html
-		return fmt.Sprintf("role %s cannot be assumed: %v; most likely its trust policy does not name the caller, or asks for another external ID than EXTERNAL_ID; check also that the role is there and that the caller may sts:AssumeRole it",
-			e.RoleARN, refusal)
+		return fmt.Sprintf("role %s cannot be assumed: %v; %s", e.RoleARN, refusal, e.Hint())
 	}
 	return fmt.Sprintf("role %s cannot be assumed: %v", e.RoleARN, e.Err)
+}
+
+// Hint returns what to do about a refusal by STS; it is empty for other errors.
+func (e *RoleError) Hint() string {
+	if _, ok := e.refusal(); !ok {
+		return ""
+	}
+	return "most likely its trust policy does not name the caller, or asks for another external ID than EXTERNAL_ID; check also that the role exists and that the caller may sts:AssumeRole it"
 }
 
 // Unwrap hides a refusal by STS: its code would be taken for one of the service

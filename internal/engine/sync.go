@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 
@@ -196,7 +197,7 @@ func (e *Engine) planTarget(ctx context.Context, t *Target, groups []secgroup.Gr
 	if err != nil {
 		return nil, err
 	}
-	if plan.Lists, err = secgroup.PlanLists(ctx, lists, ask); err != nil {
+	if plan.Lists, err = t.planLists(ctx, lists, ask); err != nil {
 		return nil, err
 	}
 	offerCompact(plan, publication)
@@ -249,7 +250,7 @@ func reportErrors[R interface{ failure() *string }](reports map[string]R) []*str
 }
 
 // ErrOutdated says that an approved plan is not what would be done now.
-var ErrOutdated = errors.New("the security groups are not, or no longer, as the plan was made for: nothing is done here; plan again")
+var ErrOutdated = hint.New("the security groups have changed since the plan was made: nothing was done here", "plan again")
 
 // request returns what a target's plan is asked for.
 func (e *Engine) request(publication *iprange.Publication, req Request) secgroup.Request {

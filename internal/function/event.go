@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/iprange"
 
@@ -202,7 +203,7 @@ func parseManual(event map[string]jsontext.Value) (engine.Request, error) {
 		}
 	}
 	if _, ok := event["groupIds"]; ok && len(req.GroupIDs) == 0 {
-		return engine.Request{}, errors.New("event's groupIds is empty; name a group, or leave groupIds out for all")
+		return engine.Request{}, hint.New("event's groupIds is empty", "name a group, or leave groupIds out for all")
 	}
 	for _, id := range req.GroupIDs {
 		if !groupIDPattern().MatchString(id) {

@@ -12,6 +12,7 @@ import (
 
 	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
 
@@ -126,7 +127,7 @@ func (n *notifier) publish(ctx context.Context, c *changes, report *engine.Repor
 		Message:  aws.String(n.message(c, report, withdrawn)),
 	})
 	if err != nil {
-		return fmt.Errorf("tell topic %s what has changed: %w; the rules are as reported; check that the topic is there and that the function may sns:Publish to it", n.topicARN, err)
+		return hint.With(fmt.Errorf("tell topic %s what has changed: %w; the rules are as reported", n.topicARN, err), "check that the topic exists and that the function may sns:Publish to it")
 	}
 	return nil
 }
