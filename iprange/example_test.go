@@ -3,7 +3,6 @@ package iprange_test
 import (
 	"context"
 	"fmt"
-	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -38,7 +37,8 @@ func ExampleFetcher() {
 	}
 	publication, err := fetcher.Fetch(context.Background(), nil)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	fmt.Println(publication.Published)
 	fmt.Println(publication.IPv4)

@@ -22,7 +22,7 @@ func Start(t *testing.T) string {
 	if err != nil {
 		t.Skip("skipped: moto_server is not installed, so nothing was tried on it")
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,11 +40,11 @@ func run(args []string) error {
 		return tidyBills(args[1:])
 	}
 	if len(args) != 3 {
-		return errors.New("usage: release VERSION BUILT DIST, or release bill FILE...")
+		return errors.New("usage: release VERSION BUILT DIST, or release bill FILE…")
 	}
 	r := release{version: args[0], built: args[1], dist: args[2]}
 	if !semantic.MatchString(r.version) {
-		return fmt.Errorf("%q is not a version such as v1.0.0: make release VERSION=v1.0.0", r.version)
+		return fmt.Errorf("%q is not a version such as v1.0.0: run make release VERSION=v1.0.0", r.version)
 	}
 	if err := os.RemoveAll(r.dist); err != nil {
 		return err
