@@ -16,7 +16,8 @@ func refuseFuture(req Request) error {
 	return nil
 }
 
-// refuseOlder fails with an *[OlderError] if a rule of the pool was made from a newer publication than the one asked for.
+// refuseOlder fails with an *[OlderError] if a rule of the pool was made from a newer publication than the one asked
+// for.
 func refuseOlder(groups []GroupPlan, req Request) error {
 	if req.Withdraw || req.Force {
 		return nil

@@ -49,8 +49,8 @@ type ShortageError struct {
 	// TagKey is the run's, and GroupIDs are the groups that the pool has now.
 	TagKey   string
 	GroupIDs []string
-	// Compact, if set, counts the rules that each port would need for CloudFront's compact cover instead.
-	// The caller may set it.
+	// Compact, if set, counts the rules that each port would need for CloudFront's compact cover instead. The caller
+	// may set it.
 	Compact Weight
 }
 

@@ -14,19 +14,18 @@ import (
 	"cloudfront-sg-sync/internal/words"
 )
 
-// A ListPool is the part of a plan for the prefix lists of one pool: those of one
-// family that share its ranges. A list of its own is a pool named by its ID.
+// A ListPool is the part of a plan for the prefix lists of one pool: those of one family that share its ranges. A list
+// of its own is a pool named by its ID.
 type ListPool struct {
 	Name   string
 	Family Family
 	Lists  []ListPlan // sorted by ID
 	// Changes are to be made in this order, and none after one that failed.
 	Changes []Change
-	// Err says why the pool cannot be made equal to the request, or not wholly, as
-	// that of a [PoolPlan] does; where it is too small it is a *[ListShortageError].
+	// Err says why the pool cannot be made equal to the request, or not wholly, as that of a [PoolPlan] does; where it
+	// is too small it is a *[ListShortageError].
 	Err error
-	// Warnings is what does not keep the pool from being equal to the request
-	// but needs a person.
+	// Warnings is what does not keep the pool from being equal to the request but needs a person.
 	Warnings []string
 }
 
@@ -34,20 +33,18 @@ type ListPool struct {
 type ListPlan struct {
 	List     *PrefixList
 	Settings ListSettings
-	// Kept counts the owned entries that are there already and stay, Foreign the
-	// entries that are not this tool's, and Owned all that are.
+	// Kept counts the owned entries that are there already and stay, Foreign the entries that are not this tool's, and
+	// Owned all that are.
 	Kept, Foreign, Owned int
 	// Free is how many more entries the list takes after the plan.
 	Free int
-	// Applied is when the newest file was published that an owned entry was made
-	// from; it is zero where there is none.
+	// Applied is when the newest file was published that an owned entry was made from; it is zero where there is none.
 	Applied time.Time
 	// Err is a problem of this list alone; its entries are left as they are.
 	Err error
 }
 
-// A Change is one call to EC2 that adds entries to a prefix list and removes
-// others, all at once or none.
+// A Change is one call to EC2 that adds entries to a prefix list and removes others, all at once or none.
 type Change struct {
 	ListID string
 	Add    []Entry
@@ -81,16 +78,14 @@ func (c Change) equal(o Change) bool {
 	return c.ListID == o.ListID && slices.Equal(c.Add, o.Add) && slices.Equal(c.Remove, o.Remove) && slices.Equal(c.Gap, o.Gap)
 }
 
-// PlanLists returns the changes that make the prefix lists of one account and
-// region equal to a request, pools sorted by name and family. It fails as
-// [NewPlan] does.
+// PlanLists returns the changes that make the prefix lists of one account and region equal to a request, pools sorted
+// by name and family. It fails as [NewPlan] does.
 //
-// Each wanted range of a list's family is to be an entry of one list of its pool.
-// What is wanted and what is owned is as [NewPlan] has it. An entry is described
-// anew by two changes, see redescribe.
+// Each wanted range of a list's family is to be an entry of one list of its pool. What is wanted and what is owned is
+// as [NewPlan] has it. An entry is described anew by two changes, see redescribe.
 //
-// What has a list is not looked at: groups of other accounts may, which nobody
-// sees from here. The lists of a pool are taken to be referred to together.
+// What has a list is not looked at: groups of other accounts may, which nobody sees from here. The lists of a pool are
+// taken to be referred to together.
 func PlanLists(ctx context.Context, lists []PrefixList, req Request) ([]ListPool, error) {
 	if req.Withdraw {
 		req.Ranges = nil
@@ -104,8 +99,8 @@ func PlanLists(ctx context.Context, lists []PrefixList, req Request) ([]ListPool
 	return pools, nil
 }
 
-// partitionLists reads the lists' tags and sorts the lists into pools. One whose
-// tags cannot be read stays in its pool, untouched.
+// partitionLists reads the lists' tags and sorts the lists into pools. One whose tags cannot be read stays in its pool,
+// untouched.
 func partitionLists(lists []PrefixList, req Request) []ListPool {
 	type key struct {
 		pool, id string // one of them
@@ -141,15 +136,13 @@ func partitionLists(lists []PrefixList, req Request) []ListPool {
 	return pools
 }
 
-// listPorts stand for the ports of a list's entries: which they are is said by
-// the rules that refer to the list, and is the same for all of its entries.
+// listPorts stand for the ports of a list's entries: which they are is said by the rules that refer to the list, and is
+// the same for all of its entries.
 //
-// No rule of a group is taken for an entry: they begin at port 0, which the tag
-// of a group cannot list.
+// No rule of a group is taken for an entry: they begin at port 0, which the tag of a group cannot list.
 var listPorts = PortRange{From: 0, To: 65535}
 
-// group returns the list as a group that opens its entries on listPorts, for
-// what is the same of both.
+// group returns the list as a group that opens its entries on listPorts, for what is the same of both.
 func (l *ListPlan) group() GroupPlan {
 	g := &Group{ID: l.List.ID, Name: l.List.Name, Ingress: make([]Rule, len(l.List.Entries))}
 	for i, e := range l.List.Entries {
@@ -250,8 +243,7 @@ func (lp *ListPool) sum(req Request) {
 	}
 }
 
-// A ListShortageError says that the prefix lists of a pool are too small for the
-// entries that they should hold.
+// A ListShortageError says that the prefix lists of a pool are too small for the entries that they should hold.
 type ListShortageError struct {
 	Pool              string
 	Family            Family

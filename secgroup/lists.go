@@ -14,19 +14,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
-// A PrefixList is a customer-managed prefix list as EC2 describes it. Security
-// groups of this and other accounts refer to it; whoever writes those rules
-// decides on the ports, and what is written here are the list's entries.
+// A PrefixList is a customer-managed prefix list as EC2 describes it. Security groups of this and other accounts refer
+// to it; whoever writes those rules decides on the ports, and what is written here are the list's entries.
 type PrefixList struct {
 	ID     string // pl-…
 	Name   string
 	Owner  string // the account that it belongs to; others may share it
 	Family Family
-	// Version is that of the entries. A change names the version that it is
-	// made for, and makes the next one.
+	// Version is that of the entries. A change names the version that it is made for, and makes the next one.
 	Version int64
-	// MaxEntries is how many entries it may have, and what a rule that refers to
-	// it weighs.
+	// MaxEntries is how many entries it may have, and what a rule that refers to it weighs.
 	MaxEntries int
 	Tags       map[string]string
 	Entries    []Entry
@@ -44,13 +41,11 @@ type Entry struct {
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetManagedPrefixListEntries.html
 const listsPerPage = 100
 
-// DiscoverLists returns the prefix lists that carry the tag, with their entries,
-// by one describe and one look at the entries of each list. Lists that another
-// account shares are among them where EC2 shows their tags.
+// DiscoverLists returns the prefix lists that carry the tag, with their entries, by one describe and one look at the
+// entries of each list. Lists that another account shares are among them where EC2 shows their tags.
 //
-// The page of DescribeManagedPrefixLists names no filter for tags. It takes
-// tag-key all the same, as the data source aws_ec2_managed_prefix_lists of
-// Terraform relies on:
+// The page of DescribeManagedPrefixLists names no filter for tags. It takes tag-key all the same, as the data source
+// aws_ec2_managed_prefix_lists of Terraform relies on:
 // https://registry.terraform.io/providers/hashicorp/aws/latest/docs/data-sources/ec2_managed_prefix_lists
 func DiscoverLists(ctx context.Context, api API, tagKey string) ([]PrefixList, error) {
 	pages := ec2.NewDescribeManagedPrefixListsPaginator(api, &ec2.DescribeManagedPrefixListsInput{
@@ -99,8 +94,8 @@ func newPrefixList(described types.ManagedPrefixList) PrefixList {
 	return l
 }
 
-// entriesOf returns the entries of a version of a list. By the version, what is
-// read belongs to what the next change says it is made for.
+// entriesOf returns the entries of a version of a list. By the version, what is read belongs to what the next change
+// says it is made for.
 func entriesOf(ctx context.Context, api API, id string, version int64) ([]Entry, error) {
 	pages := ec2.NewGetManagedPrefixListEntriesPaginator(api, &ec2.GetManagedPrefixListEntriesInput{
 		PrefixListId:  aws.String(id),
@@ -128,13 +123,12 @@ func entriesOf(ctx context.Context, api API, id string, version int64) ([]Entry,
 type ListSettings struct {
 	// Filled lists hold the ranges; of others every owned entry is withdrawn.
 	Filled bool
-	// Pool names the lists that share the ranges of a family; it is empty for a
-	// list of its own.
+	// Pool names the lists that share the ranges of a family; it is empty for a list of its own.
 	Pool string
 }
 
-// ParseListSettings reads the settings of a prefix list from its tags. An error
-// names the tag, its value and what it may hold.
+// ParseListSettings reads the settings of a prefix list from its tags. An error names the tag, its value and what it
+// may hold.
 func ParseListSettings(key string, tags map[string]string) (ListSettings, error) {
 	var s ListSettings
 	switch value := strings.TrimSpace(tags[key]); value {

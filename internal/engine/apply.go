@@ -18,8 +18,8 @@ const (
 	// closingTries is how often the step that ends a gap is tried.
 	closingTries = 3
 	closingPause = 200 * time.Millisecond
-	// closingTime is what the steps that end a gap are given beyond the deadline of
-	// the run: a range that the run itself has closed is not left so.
+	// closingTime is what the steps that end a gap are given beyond the deadline of the run: a range that the run
+	// itself has closed is not left so.
 	closingTime = 10 * time.Second
 )
 
@@ -85,9 +85,8 @@ func (e *Engine) take(ctx context.Context, t *Target, pool secgroup.PoolPlan, st
 	return len(steps), nil
 }
 
-// close closes a gap whose closing step failed. It retries the step and, if that
-// does not help, authorizes again what was revoked. If that fails too, the error
-// names what is closed.
+// close closes a gap whose closing step failed. It retries the step and, if that does not help, authorizes again what
+// was revoked. If that fails too, the error names what is closed.
 func (e *Engine) close(ctx context.Context, t *Target, opened, step secgroup.Step, err error) error {
 	if err == nil {
 		return nil
@@ -129,9 +128,8 @@ func (r *GroupReport) count(step secgroup.Step) {
 	r.Revoked += revoked
 }
 
-// takeStep applies a step. One that has begun is finished when the run is
-// stopped: of a call that is given up nobody knows whether it took effect. One
-// that ends a gap is not held to the run's deadline either.
+// takeStep applies a step. One that has begun is finished when the run is stopped: of a call that is given up nobody
+// knows whether it took effect. One that ends a gap is not held to the run's deadline either.
 func takeStep(ctx context.Context, api secgroup.API, step secgroup.Step) error {
 	call := context.WithoutCancel(ctx)
 	deadline, ok := ctx.Deadline()

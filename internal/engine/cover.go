@@ -11,9 +11,8 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// Strangers says whom else than its services a cover lets in, if these may be
-// anyone: machines that AWS's customers run in EC2. It returns nothing where
-// there are none.
+// Strangers says whom else than its services a cover lets in, if these may be anyone: machines that AWS's customers run
+// in EC2. It returns nothing where there are none.
 func Strangers(p *iprange.Publication) string {
 	if len(p.BeyondEC2) == 0 {
 		return ""
@@ -35,8 +34,8 @@ func sizeOf(prefixes []netip.Prefix) string {
 	return strings.Join(parts, " and ")
 }
 
-// offerCompact has the plan's pools that are too small for every range of
-// CloudFront say how few rules its compact cover needs.
+// offerCompact has the plan's pools that are too small for every range of CloudFront say how few rules its compact
+// cover needs.
 func offerCompact(plan *secgroup.Plan, p *iprange.Publication) {
 	for _, pool := range plan.Pools {
 		if short, ok := errors.AsType[*secgroup.ShortageError](pool.Err); ok {

@@ -22,14 +22,13 @@ type PrefixListReport struct {
 	Name         string `json:"name"`
 	Pool         string `json:"pool"`
 	Family       string `json:"family"`
-	// Version is that of the entries after the run, and MaxEntries how many there
-	// may be.
+	// Version is that of the entries after the run, and MaxEntries how many there may be.
 	Version    int64 `json:"version"`
 	MaxEntries int   `json:"maxEntries"`
 	Added      int   `json:"added"`
 	Removed    int   `json:"removed"`
-	// Kept counts this tool's entries that were there before and stay, Foreign
-	// the entries of the list that are not this tool's.
+	// Kept counts this tool's entries that were there before and stay, Foreign the entries of the list that are not
+	// this tool's.
 	Kept    int    `json:"kept"`
 	Foreign int    `json:"foreign"`
 	Error   string `json:"error"`
@@ -43,11 +42,11 @@ func (r *PrefixListReport) count(c secgroup.Change) {
 	r.Removed += len(c.Removed())
 }
 
-// look describes the tagged groups and the tagged prefix lists of a target, at a
-// time. What the lists fail with is not what the groups do.
+// look describes the tagged groups and the tagged prefix lists of a target, at a time. What the lists fail with is not
+// what the groups do.
 //
-// Where the run may not look for lists, there is none that it could change. That
-// is a warning, so that a run does not fail for those who only have groups.
+// Where the run may not look for lists, there is none that it could change. That is a warning, so that a run does not
+// fail for those who only have groups.
 func (e *Engine) look(ctx context.Context, t *Target) (groups []secgroup.Group, lists lookedUp, err error) {
 	var running errgroup.Group
 	running.Go(func() error {
@@ -77,8 +76,8 @@ type lookedUp struct {
 	warning string
 }
 
-// ownLists returns the lists that belong to the account itself. Others cannot be
-// changed from here; their owners have to sync them.
+// ownLists returns the lists that belong to the account itself. Others cannot be changed from here; their owners have
+// to sync them.
 func (t *Target) ownLists(ctx context.Context, lists []secgroup.PrefixList, groups []secgroup.Group) ([]secgroup.PrefixList, error) {
 	if len(lists) == 0 {
 		return nil, nil
@@ -130,8 +129,8 @@ func (e *Engine) modify(ctx context.Context, t *Target, pool secgroup.ListPool, 
 	return nil
 }
 
-// makeChanges makes a change, or all that a gap is about. It returns how many are
-// made, without those that it has taken back.
+// makeChanges makes a change, or all that a gap is about. It returns how many are made, without those that it has taken
+// back.
 func (e *Engine) makeChanges(ctx context.Context, t *Target, pool secgroup.ListPool, changes []secgroup.Change, reports map[string]*PrefixListReport, req Request) (int, error) {
 	gap := changes[0].Gap
 	if len(gap) > 0 {
@@ -163,8 +162,8 @@ func (e *Engine) makeChanges(ctx context.Context, t *Target, pool secgroup.ListP
 	return len(changes), nil
 }
 
-// change makes a change. One that opens or ends a gap is neither held to the
-// run's deadline nor stopped with it, and one that ends it is tried again.
+// change makes a change. One that opens or ends a gap is neither held to the run's deadline nor stopped with it, and
+// one that ends it is tried again.
 func (e *Engine) change(ctx context.Context, t *Target, change secgroup.Change, version int64, gap bool) (int64, error) {
 	if !gap {
 		return secgroup.Modify(ctx, t.EC2, change, version)
@@ -178,8 +177,8 @@ func (e *Engine) change(ctx context.Context, t *Target, change secgroup.Change, 
 	return made, err
 }
 
-// takeBack takes changes back, as what was to end the gap that they opened has
-// failed. It returns how many of them stay.
+// takeBack takes changes back, as what was to end the gap that they opened has failed. It returns how many of them
+// stay.
 func (e *Engine) takeBack(ctx context.Context, t *Target, changes []secgroup.Change, reports map[string]*PrefixListReport, err error) (int, error) {
 	for i, change := range slices.Backward(changes) {
 		report := reports[change.ListID]
@@ -226,8 +225,7 @@ func concernedLists(pools []secgroup.ListPool, only []string) []secgroup.ListPoo
 	})
 }
 
-// listFailures returns what keeps a pool's plan from being whole, as failuresOf
-// does.
+// listFailures returns what keeps a pool's plan from being whole, as failuresOf does.
 func listFailures(pool secgroup.ListPool, only []string) []error {
 	var errs []error
 	if pool.Err != nil {
@@ -241,8 +239,7 @@ func listFailures(pool secgroup.ListPool, only []string) []error {
 	return errs
 }
 
-// beginLists returns the reports of a pool's lists, by ID, with what is known of
-// them before the first change.
+// beginLists returns the reports of a pool's lists, by ID, with what is known of them before the first change.
 func (tr *targetReport) beginLists(pool secgroup.ListPool, only []string) map[string]*PrefixListReport {
 	reports := map[string]*PrefixListReport{}
 	for _, l := range pool.Lists {

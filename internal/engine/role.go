@@ -10,8 +10,7 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// A RoleError says that the role of another account cannot be assumed. That is
-// so in all regions of the account alike.
+// A RoleError says that the role of another account cannot be assumed. That is so in all regions of the account alike.
 type RoleError struct {
 	RoleARN string
 	Err     error
@@ -19,9 +18,8 @@ type RoleError struct {
 
 func (e *RoleError) Error() string {
 	if refusal, ok := e.refusal(); ok {
-		// STS answers with this one code whether the role is not there, does not
-		// trust the caller, asks for another external ID, or the caller may not
-		// assume it. See
+		// STS answers with this one code whether the role is not there, does not trust the caller, asks for another
+		// external ID, or the caller may not assume it. See
 		// https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_roles.html
 		return fmt.Sprintf("role %s cannot be assumed: %v; %s", e.RoleARN, refusal, e.Hint())
 	}
@@ -36,8 +34,7 @@ func (e *RoleError) Hint() string {
 	return "most likely its trust policy does not name the caller, or asks for another external ID than EXTERNAL_ID; check also that the role exists and that the caller may sts:AssumeRole it"
 }
 
-// Unwrap hides a refusal by STS: its code would be taken for one of the service
-// that the credentials are for.
+// Unwrap hides a refusal by STS: its code would be taken for one of the service that the credentials are for.
 func (e *RoleError) Unwrap() error {
 	if _, ok := e.refusal(); ok {
 		return nil
@@ -65,8 +62,8 @@ func (p roleProvider) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	return c, nil
 }
 
-// OncePerRole tells that a role cannot be assumed once for its account, instead
-// of once for each of its regions. The other errors are left as they are.
+// OncePerRole tells that a role cannot be assumed once for its account, instead of once for each of its regions. The
+// other errors are left as they are.
 func OncePerRole(errs []error) []error {
 	var told []string
 	var once []error

@@ -31,7 +31,8 @@ func (in Input) writeJSON(w io.Writer) error {
 	})
 }
 
-// mostAtOnce is how many entries a prefix list can be created with: Terraform's provider creates it in a single call. See
+// mostAtOnce is how many entries a prefix list can be created with: Terraform's provider creates it in a single call.
+// See
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateManagedPrefixList.html
 const mostAtOnce = 100
 

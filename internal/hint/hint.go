@@ -1,5 +1,5 @@
-// Package hint keeps apart what went wrong and what to do about it. In a log both stand on one line; a person at a terminal
-// reads them on two.
+// Package hint keeps apart what went wrong and what to do about it. In a log both stand on one line; a person at a
+// terminal reads them on two.
 package hint
 
 import (
@@ -36,8 +36,8 @@ type Line struct {
 	Hints   []string // what to do about it
 }
 
-// Lines returns the lines of an error's text with their hints taken out. A hint that several lines have is returned with the
-// last of them.
+// Lines returns the lines of an error's text with their hints taken out. A hint that several lines have is returned
+// with the last of them.
 func Lines(err error) []Line {
 	hints := collect(err, nil)
 	// The longest first, as one may begin as another does.
