@@ -699,3 +699,23 @@ func TestShortageKeepsWhatFits(t *testing.T) {
 		}
 	})
 }
+
+// A rule that refers to a security group takes room of both families. Once it is revoked, both have that room.
+func TestReferenceMakesRoomInBothFamilies(t *testing.T) {
+	for _, wanted := range []string{"2600:9000::/125", "3.0.0.0/23"} {
+		narrower := map[string]string{"2600:9000::/125": "2600:9000::/126", "3.0.0.0/23": "3.0.0.0/24"}[wanted]
+		g := group("sg-1", "443", nil, ours("443", narrower))
+		g.Ingress = append(g.Ingress, Rule{RuleID: RuleID{"tcp", 443, 443, Source{Reference: "111122223333/sg-0123"}}, Description: testStamp.String()})
+		plan := newPlan(t, []Group{g}, prefixes(wanted), func(r *Request) { r.RulesPerGroup = 2; r.Force = true })
+		var steps []string
+		for _, s := range plan.Pools[0].Steps {
+			steps = append(steps, s.Op.String())
+			if len(s.Gap) > 0 {
+				t.Errorf("%s: %v closes %v", wanted, s, s.Gap)
+			}
+		}
+		if want := []string{"revoke", "authorize", "revoke"}; !slices.Equal(steps, want) {
+			t.Errorf("%s: the steps are %v, want %v", wanted, steps, want)
+		}
+	}
+}

@@ -23,6 +23,7 @@ type move struct {
 	item   int // a wanted rule, or ^s for surplus s
 	span   span
 	weight int
+	spare  int // the room that a removal makes in the other family
 	adds   bool
 	// gap marks a removal that closes something, and then the additions after
 	// it that open that again.
@@ -64,7 +65,7 @@ func (b *board) remove(w, h int) {
 
 // retire removes a surplus rule.
 func (b *board) retire(s int) {
-	b.moves = append(b.moves, move{family: b.family, holder: b.surplus[s].holder, item: ^s, span: b.surplus[s].span, weight: b.surplus[s].weight, rule: b.surplus[s].rule})
+	b.moves = append(b.moves, move{family: b.family, holder: b.surplus[s].holder, item: ^s, span: b.surplus[s].span, weight: b.surplus[s].weight, spare: b.surplus[s].spare, rule: b.surplus[s].rule})
 	b.drop(s)
 }
 

@@ -25,8 +25,10 @@ type schedule struct {
 func calls(problems [2]*problem, moves []move) []Call {
 	s := &schedule{holders: len(problems[0].world.Holders)}
 	for f, p := range problems {
-		s.free[f] = slices.Clone(p.free)
 		s.now[f] = p.start.clone()
+		for _, h := range problems[0].world.Holders {
+			s.free[f] = append(s.free[f], h.Room[f])
+		}
 	}
 	for len(moves) > 0 {
 		n := slices.IndexFunc(moves, func(m move) bool { return m.gap })
@@ -201,6 +203,7 @@ func (s *schedule) count(m move) {
 		s.now[m.family].add(m.span, m.holder, 1)
 	} else {
 		s.free[m.family][m.holder] += m.weight
+		s.free[1-m.family][m.holder] += m.spare
 		s.now[m.family].add(m.span, m.holder, -1)
 	}
 }

@@ -22,6 +22,7 @@ package planner
 import (
 	"context"
 	"net/netip"
+	"slices"
 )
 
 // A World is a pool as it is, and what is wanted of it.
@@ -127,7 +128,8 @@ func Make(ctx context.Context, w World) *Plan {
 	var problems [2]*problem
 	var moves []move
 	for f := range problems {
-		p := survey(&w, f)
+		world := w
+		p := survey(&world, f)
 		p.settle()
 		if w.swaps() {
 			plan.Calls = append(plan.Calls, p.swaps(ctx)...)
@@ -143,9 +145,19 @@ func Make(ctx context.Context, w World) *Plan {
 			}
 		}
 		problems[f] = p
+		w = roomier(w, moves)
 	}
 	plan.Calls = append(plan.Calls, calls(problems, moves)...)
 	return plan
+}
+
+// roomier returns a world with the room that the first family's moves make for the second.
+func roomier(w World, moves []move) World {
+	w.Holders = slices.Clone(w.Holders)
+	for _, m := range moves {
+		w.Holders[m.holder].Room[1-m.family] += m.spare
+	}
+	return w
 }
 
 // Unplaced counts the wanted rules that no holder of the world will have room
@@ -153,9 +165,14 @@ func Make(ctx context.Context, w World) *Plan {
 func Unplaced(w World) int {
 	n := 0
 	for f := range 2 {
-		p := survey(&w, f)
+		world := w
+		p := survey(&world, f)
 		p.settle()
 		n += len(p.unplaced)
+		w.Holders = slices.Clone(w.Holders)
+		for _, s := range p.surplus {
+			w.Holders[s.holder].Room[1-f] += s.spare
+		}
 	}
 	return n
 }

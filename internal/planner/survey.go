@@ -48,6 +48,7 @@ type surplus struct {
 	holder int
 	rule   int // its index in the holder
 	weight int
+	spare  int // what it takes of the other family's room: a reference may count in both
 	bits   int // of its prefix
 	// opaque rules let in what nobody here knows, by a reference.
 	opaque bool
@@ -178,6 +179,7 @@ func (p *problem) sort(h int) {
 				holder: h,
 				rule:   i,
 				weight: r.Weight[p.family],
+				spare:  r.Weight[1-p.family],
 				bits:   r.Prefix.Bits(),
 				opaque: !r.Prefix.IsValid() && r.First <= r.Last,
 			})
