@@ -99,6 +99,7 @@ func (s Stamp) Validate() error {
 	if len(s.Services) == 0 {
 		return errors.New("a rule's description names a service, and none is given")
 	}
+	s.Held = true // the longest that a run may write
 	text := s.String()
 	if len(text) > maxDescription {
 		return hint.New(fmt.Sprintf("a rule's description %q would have %d characters, but EC2 accepts %d", text, len(text), maxDescription), "shorten the tag key, or list fewer services")

@@ -47,8 +47,8 @@ func TestStampString(t *testing.T) {
 }
 
 func TestStampValidate(t *testing.T) {
-	// ": ", " " and the time are 23 characters.
-	longest := strings.Repeat("S", maxDescription-23-len("key"))
+	// ": ", " ", the time and " held", which a run may add, are 28 characters.
+	longest := strings.Repeat("S", maxDescription-28-len("key"))
 	for _, test := range []struct {
 		name    string
 		key     string
@@ -87,8 +87,8 @@ func TestStampValidateWithin(t *testing.T) {
 	if err := s.Validate(); err == nil || !strings.Contains(err.Error(), `"B C" cannot be a service`) {
 		t.Errorf("error %v", err)
 	}
-	// "key: A within ", " " and the time are 35 characters.
-	s.Within = []string{strings.Repeat("B", maxDescription-35)}
+	// "key: A within ", " ", the time and " held" are 40 characters.
+	s.Within = []string{strings.Repeat("B", maxDescription-40)}
 	if err := s.Validate(); err != nil {
 		t.Error(err)
 	}

@@ -37,8 +37,8 @@ variable "services" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[A-Z0-9_]+([ ,]+[A-Z0-9_]+)*$", var.services)) && length(var.services) <= 128
-    error_message = "Names of services as in ip-ranges.json, separated by spaces or commas, at most 128 characters."
+    condition     = can(regex("^[A-Z0-9_]+([ ,]+[A-Z0-9_]+)*$", var.services)) && length(var.services) <= 72
+    error_message = "Names of services as in ip-ranges.json, separated by spaces or commas, at most 72 characters."
   }
 }
 
@@ -49,8 +49,8 @@ variable "within" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^([A-Z0-9_]+([ ,]+[A-Z0-9_]+)*)?$", var.within)) && length(var.within) <= 128
-    error_message = "Names of services as in ip-ranges.json, separated by spaces or commas, at most 128 characters."
+    condition     = can(regex("^([A-Z0-9_]+([ ,]+[A-Z0-9_]+)*)?$", var.within)) && length(var.within) <= 47
+    error_message = "Names of services as in ip-ranges.json, separated by spaces or commas, at most 47 characters."
   }
 }
 

@@ -125,7 +125,7 @@ func TestWithin(t *testing.T) {
 	// A description holds both lists.
 	services := strings.Repeat("S", 120)
 	_, err = FromEnv(environ(map[string]string{"SERVICES": services, "WITHIN": services[1:], "TAG_KEY": "k"}))
-	if err == nil || !strings.Contains(err.Error(), "would have 271 characters, but EC2 accepts 255") {
+	if err == nil || !strings.Contains(err.Error(), "would have 276 characters, but EC2 accepts 255") {
 		t.Errorf("error %v", err)
 	}
 }

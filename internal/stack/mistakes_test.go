@@ -18,7 +18,7 @@ var mistakes = []struct{ check, name, file, old, new, want string }{
 	{"parameters", "too lax", mainFile, "^([a-z]{2,}(-[a-z]+)+-[0-9]+(,", "^([a-z]{2,}(-[a-z]+)+-[0-9]+[a-z]?(,", `Regions accepts "eu-west-1a": true`},
 	{"parameters", "too strict", mainFile, "^([a-z]{2,}(-[a-z]+)+-[0-9]+(,", "^([a-z]{2}(-[a-z]+)-[0-9]+(,", `Regions accepts "us-gov-west-1": false`},
 	{"parameters", "no bound", mainFile, "^(0|[1-9][0-9]?|100)$", "^(0|[1-9][0-9]{0,2})$", `MaxRevokePercent accepts "101": true`},
-	{"parameters", "no length", mainFile, "    MaxLength: 128\n", "", `Services accepts "SERVICE_0,`},
+	{"parameters", "no length", mainFile, "    MaxLength: 72\n", "", `Services accepts "SERVICE_0,`},
 	{"parameters", "another parameter", mainFile, "SERVICES: !Ref Services", "SERVICES: !Ref TagKey", "SERVICES is not set from parameter Services"},
 
 	{
