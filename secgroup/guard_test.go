@@ -253,6 +253,25 @@ func TestGuardHoldsBesideARecut(t *testing.T) {
 	}
 }
 
+// Rules made for another service do not count for what the pool had, and neither does the one that replaces them while
+// the pool is held: otherwise one rule of two would lose addresses in the next run, and that would be let go.
+func TestGuardHoldsBesideAnotherService(t *testing.T) {
+	other := ours("443", "2.0.0.0/25", "2.0.0.128/25")
+	for i := range other {
+		other[i].Description = testKey + ": OTHER 2026-01-01T00:00:00Z"
+	}
+	groups := []Group{group("sg-1", "443", nil, append(ours("443", "1.0.0.0/24"), other...))}
+	for n := range 3 {
+		var err error
+		if groups, err = publish(t, groups, n, prefixes("2.0.0.0/24"), nil); !isHeld(err) {
+			t.Errorf("run %d: the group is let go: %v", n, err)
+		}
+	}
+	if all, _ := sources(groups); !slices.Contains(all, netip.MustParsePrefix("1.0.0.0/24")) {
+		t.Errorf("the group opens %v", all)
+	}
+}
+
 // In a held pool no address is closed for a moment, not even where a rule could
 // be replaced by a wider one if that were done.
 func TestGuardClosesNothingInFullGroup(t *testing.T) {

@@ -30,13 +30,13 @@ func (p *pool) labels() func(planner.Wanted) string {
 	}
 }
 
-// addressesBefore returns, by port, the addresses that the pool's owned rules open, but for those that are held and
-// those made while the pool was.
+// addressesBefore returns, by port, the addresses that the rules open which count for what the pool had, but for those
+// that are held and those made while the pool was.
 func (p *pool) addressesBefore() map[PortRange]*ipspace.Set {
 	sources := map[PortRange][]Rule{}
 	for i, g := range p.groups {
 		for k, r := range g.Group.Ingress {
-			if s, ok := ParseStamp(p.req.TagKey, r.Description); ok && !s.Held && !p.world.Holders[i].Rules[k].Held && r.Protocol == "tcp" && r.Source.Prefix.IsValid() {
+			if s, ok := ParseStamp(p.req.TagKey, r.Description); ok && !s.Held && !p.world.Holders[i].Rules[k].Held && p.counts(r) {
 				port := PortRange{uint16(r.From), uint16(r.To)}
 				sources[port] = append(sources[port], r)
 			}
