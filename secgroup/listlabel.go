@@ -162,7 +162,7 @@ func sibling(p netip.Prefix) netip.Prefix {
 // older file is then refused, whatever becomes of the run.
 func (s *splitting) split(changes []Change, rules []Rule, first bool) (all []Change, left int) {
 	before := len(rules)
-	rules = slices.DeleteFunc(rules, func(r Rule) bool { return r.Source.Prefix.IsSingleIP() })
+	rules = slices.DeleteFunc(slices.Clone(rules), func(r Rule) bool { return r.Source.Prefix.IsSingleIP() })
 	left = before - len(rules)
 	size := min(s.free, planner.MaxSwapped/2)
 	if len(rules) > size { // calls follow on one another

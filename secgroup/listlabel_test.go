@@ -193,3 +193,18 @@ func TestEntryIsDescribedAnewBesideAForeignHalf(t *testing.T) {
 		t.Errorf("it holds %v", got)
 	}
 }
+
+// A single address has no halves, so that its entry is not described anew where it is. For the date it moves to another
+// list of the pool.
+func TestSingleAddressMovesForTheDate(t *testing.T) {
+	w := newListWorld(ec2sim.Options{})
+	surplus := w.create(t, "ranges", "a", 2, entriesFrom(prefixes("1.0.0.0/24"), oldEntry)...)
+	single := w.create(t, "ranges", "a", 1, entriesFrom(prefixes("2.0.0.1/32"), testKey+": OTHER 2026-01-01T00:00:00Z")...)
+	request := fileOf(1, prefixes("2.0.0.1/32"))
+	request.Force = true
+	w.run(t, request, 2)
+	if a, b := w.owned(surplus), w.owned(single); !slices.Equal(a, prefixes("2.0.0.1/32")) || len(b) > 0 {
+		t.Errorf("the lists hold %v and %v", a, b)
+	}
+	w.run(t, request, 0)
+}
