@@ -1,6 +1,9 @@
 package iprange
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // plainEntries finds the entries of a list that no JSON decoder has to see, because they are plain and of other services.
 //
@@ -33,10 +36,8 @@ func (p *plainEntries) likeLast(b []byte) (length int, alike bool) {
 	for i, text := range p.around {
 		if i > 0 {
 			value := rest[:plainLength(rest)]
-			for _, service := range p.services {
-				if service == string(value) {
-					return 0, true
-				}
+			if slices.ContainsFunc(p.services, func(service string) bool { return service == string(value) }) {
+				return 0, true
 			}
 			rest = rest[len(value):]
 		}

@@ -35,7 +35,7 @@ func (p *pool) redescribe(lists []ListPlan, changes []Change) (all []Change, unt
 		})
 	})
 	closes := len(changes) > 0 && !dated && !slices.ContainsFunc(changes, func(c Change) bool { return len(c.Add) > 0 })
-	if closes && !slices.ContainsFunc(wrong, func(rules []Rule) bool { return len(rules) > 0 }) {
+	if closes && !slices.ContainsFunc(wrong, func(rules []Rule) bool { return slices.ContainsFunc(rules, hasHalves) }) {
 		p.chooseDated(lists, changes, wrong, stays)
 	}
 	made := false
@@ -67,8 +67,8 @@ func (p *pool) chooseDated(lists []ListPlan, changes []Change, wrong, stays [][]
 				continue
 			}
 			for _, r := range stays[i] {
-				if !r.Source.Prefix.IsSingleIP() {
-					wrong[i] = []Rule{r}
+				if hasHalves(r) {
+					wrong[i] = append(wrong[i], r)
 					return
 				}
 			}
@@ -148,6 +148,9 @@ func (s *splitting) halves(p netip.Prefix) (halves []netip.Prefix) {
 	return halves
 }
 
+// hasHalves reports whether an entry can be described anew where it is.
+func hasHalves(r Rule) bool { return !r.Source.Prefix.IsSingleIP() }
+
 // sibling returns the other half of what a range is the first half of.
 func sibling(p netip.Prefix) netip.Prefix {
 	bytes := p.Addr().AsSlice()
@@ -162,7 +165,7 @@ func sibling(p netip.Prefix) netip.Prefix {
 // older file is then refused, whatever becomes of the run.
 func (s *splitting) split(changes []Change, rules []Rule, first bool) (all []Change, left int) {
 	before := len(rules)
-	rules = slices.DeleteFunc(slices.Clone(rules), func(r Rule) bool { return r.Source.Prefix.IsSingleIP() })
+	rules = slices.DeleteFunc(slices.Clone(rules), func(r Rule) bool { return !hasHalves(r) })
 	left = before - len(rules)
 	size := min(s.free, planner.MaxSwapped/2)
 	if len(rules) > size { // calls follow on one another

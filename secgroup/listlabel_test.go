@@ -208,3 +208,15 @@ func TestSingleAddressMovesForTheDate(t *testing.T) {
 	}
 	w.run(t, request, 0)
 }
+
+// Beside a single address that cannot be described anew, another entry carries the date.
+func TestListIsDatedBesideASingleAddress(t *testing.T) {
+	w := newListWorld(ec2sim.Options{})
+	entries := entriesFrom(prefixes("1.0.0.0/24", "3.0.0.0/24"), oldEntry)
+	entries = append(entries, entriesFrom(prefixes("2.0.0.1/32"), testKey+": OTHER 2026-01-01T00:00:00Z")...)
+	w.create(t, "ranges", "", 4, entries...)
+	w.run(t, fileOf(1, prefixes("1.0.0.0/24", "2.0.0.1/32")), 2)
+	if pools := w.run(t, fileOf(0, prefixes("1.0.0.0/24", "2.0.0.1/32", "3.0.0.0/24")), 0); pools[0].Err == nil {
+		t.Error("an older file is taken")
+	}
+}

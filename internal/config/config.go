@@ -72,15 +72,15 @@ func Read(lookup func(variable string) (place, value string)) (Config, error) {
 		}
 	}
 	if len(bad) > 0 {
-		return Config{}, fmt.Errorf("configuration: %w", inOneLine(bad))
+		return Config{}, fmt.Errorf("configuration: %w", joinedErrors(bad))
 	}
 	return c, nil
 }
 
-// inOneLine is [errors.Join] on one line.
-type inOneLine []error
+// joinedErrors is [errors.Join] on one line.
+type joinedErrors []error
 
-func (errs inOneLine) Error() string {
+func (errs joinedErrors) Error() string {
 	var text []string
 	for _, err := range errs {
 		text = append(text, err.Error())
@@ -88,7 +88,7 @@ func (errs inOneLine) Error() string {
 	return strings.Join(text, "; ")
 }
 
-func (errs inOneLine) Unwrap() []error { return errs }
+func (errs joinedErrors) Unwrap() []error { return errs }
 
 // A setting is what was found for a variable.
 type setting struct {
