@@ -77,9 +77,11 @@ func (p *pool) chooseDated(lists []ListPlan, changes []Change, wrong, stays [][]
 }
 
 // moveDated moves an entry to another list of the pool for the date, where the
-// lists that hold any have no room to describe one anew.
+// lists that hold any have no room to describe one anew. It goes to a list that
+// is in use, if there is one with room: nobody may refer to an empty list yet.
 func (p *pool) moveDated(lists []ListPlan, changes []Change, wrong, stays [][]Rule, untrue map[int]int) []Change {
-	for i, l := range lists {
+	for _, i := range p.inUseFirst(lists) {
+		l := lists[i]
 		there := l.entriesAfter(changes)
 		if p.frozen(i) || !l.Settings.Filled || l.List.MaxEntries == len(there) {
 			continue
@@ -101,6 +103,19 @@ func (p *pool) moveDated(lists []ListPlan, changes []Change, wrong, stays [][]Ru
 		}
 	}
 	return changes
+}
+
+// inUseFirst returns the indexes of lists, first of those that hold entries of ours.
+func (p *pool) inUseFirst(lists []ListPlan) (order []int) {
+	var empty []int
+	for i, l := range lists {
+		if slices.ContainsFunc(l.List.Entries, func(e Entry) bool { return stamped(p.req.TagKey, e.Description) }) {
+			order = append(order, i)
+		} else {
+			empty = append(empty, i)
+		}
+	}
+	return append(order, empty...)
 }
 
 // entriesAfter returns the ranges that a list holds once the changes are made.

@@ -220,3 +220,17 @@ func TestListIsDatedBesideASingleAddress(t *testing.T) {
 		t.Error("an older file is taken")
 	}
 }
+
+// For the date an entry moves to a list that is in use rather than to an empty one, to which nobody may refer yet.
+func TestEntryMovesToAListInUse(t *testing.T) {
+	w := newListWorld(ec2sim.Options{})
+	empty := w.create(t, "ranges", "a", 2)
+	used := w.create(t, "ranges", "a", 2, entriesFrom(prefixes("1.0.0.0/24", "3.0.0.1/32"), oldEntry)...)
+	w.create(t, "ranges", "a", 1, entriesFrom(prefixes("2.0.0.1/32"), oldEntry)...)
+	request := fileOf(1, prefixes("2.0.0.1/32", "3.0.0.1/32"))
+	request.Force = true
+	w.run(t, request, 2)
+	if e, u := w.owned(empty), w.owned(used); len(e) > 0 || !slices.Equal(u, prefixes("2.0.0.1/32", "3.0.0.1/32")) {
+		t.Errorf("the empty list holds %v, the other %v", e, u)
+	}
+}
