@@ -241,8 +241,8 @@ func (d *decoder) entry(f family, raw jsontext.Value) error {
 	return nil
 }
 
-// note keeps a prefix that is reckoned with, though nobody is let in because of it. So one that is wrong is passed over, as
-// those of all other services are.
+// note keeps a prefix that is reckoned with, though nobody is let in because of it. So one that is wrong is passed
+// over, as those of all other services are.
 func (d *decoder) note(f family, service, text string) {
 	if !d.selected(f) {
 		return

@@ -218,7 +218,8 @@ func TestDecodeRefused(t *testing.T) {
 // passedOver are two entries, of which the second is not handed to the JSON decoder.
 const passedOver = `{"ip_prefix":"52.0.0.0/15","service":"EC2"},{"ip_prefix":"52.2.0.0/15","service":"EC2"}`
 
-// TestDecodeBehindPassedOver has what is wrong behind entries that are passed over: it is found, and said to be where it is.
+// TestDecodeBehindPassedOver has what is wrong behind entries that are passed over: it is found, and said to be where
+// it is.
 func TestDecodeBehindPassedOver(t *testing.T) {
 	const good = `{"ip_prefix":"13.32.0.0/15","service":"CLOUDFRONT"}`
 	if _, err := Decode(strings.NewReader(lists(passedOver+`,{"service":"S3","service":"S3"},`+good, "")), cloudfront); err != nil {

@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// plainEntries finds the entries of a list that no JSON decoder has to see, because they are plain and of other services.
+// plainEntries finds the entries of a list that no JSON decoder has to see, because they are plain and of other
+// services.
 //
 // A program writes all entries of a list alike: they differ in their values alone. So the text around the values is
 // remembered. Where the next entry has the same, only its values have to be read a byte at a time.
@@ -29,8 +30,8 @@ func (p *plainEntries) next(b []byte) int {
 	return length
 }
 
-// likeLast reports whether b starts with an entry that differs from the last in its values alone, and returns its length,
-// or 0 if a value is the name of one of the services.
+// likeLast reports whether b starts with an entry that differs from the last in its values alone, and returns its
+// length, or 0 if a value is the name of one of the services.
 func (p *plainEntries) likeLast(b []byte) (length int, alike bool) {
 	rest := b
 	for i, text := range p.around {
@@ -67,9 +68,9 @@ func (p *plainEntries) remember(entry []byte) {
 	p.around = append(p.around, p.last[begin:])
 }
 
-// plainEntry returns the length of a comma and the entry behind it at the start of b, if the entry is as plain as all that
-// AWS publishes: an object of strings without escape sequences, in ASCII. Of these a look tells that they are valid JSON.
-// It returns 0 where anything else comes, and -1 where b ends first.
+// plainEntry returns the length of a comma and the entry behind it at the start of b, if the entry is as plain as all
+// that AWS publishes: an object of strings without escape sequences, in ASCII. Of these a look tells that they are
+// valid JSON. It returns 0 where anything else comes, and -1 where b ends first.
 func plainEntry(b []byte) int {
 	at, ok := pass(b, 0, ',')
 	if ok {

@@ -29,8 +29,8 @@ func TestPlainEntry(t *testing.T) {
 	}
 }
 
-// TestPlainEntries has the entry behind a plain one, with each of its bytes replaced by each other, and cut anywhere: it is
-// judged as it is without one before it.
+// TestPlainEntries has the entry behind a plain one, with each of its bytes replaced by each other, and cut anywhere:
+// it is judged as it is without one before it.
 func TestPlainEntries(t *testing.T) {
 	const before, entry = ",\n {\"a\": \"b\", \"c\" :\"d\" }", ",\n {\"a\": \"long\", \"c\" :\"\" },"
 	judge := func(text string) {

@@ -25,8 +25,8 @@ const (
 var ErrTooLarge = fmt.Errorf("the file is larger than %d MiB", MaxSize>>20)
 
 // source hashes and counts what is read through it, and remembers enough to explain what went wrong. It hands the
-// decoder no more at a time than one object, or what leads up to a list: so nothing of a list is with the decoder but the
-// entry that it reads, and those behind that can be passed over.
+// decoder no more at a time than one object, or what leads up to a list: so nothing of a list is with the decoder but
+// the entry that it reads, and those behind that can be passed over.
 type source struct {
 	r        io.Reader
 	hash     hash.Hash

@@ -19,12 +19,11 @@ import (
 	"cloudfront-sg-sync/iprange"
 )
 
-// asOutsideWorld is the environment variable that makes this test binary the
-// outside world of cold runs, so that what it costs is not counted as theirs.
+// asOutsideWorld is the environment variable that makes this test binary the outside world of cold runs, so that what
+// it costs is not counted as theirs.
 const asOutsideWorld = "CFSG_TEST_OUTSIDE_WORLD"
 
-// The outside worlds there are: one account and region, many of them, and one
-// with many pools.
+// The outside worlds there are: one account and region, many of them, and one with many pools.
 const (
 	oneAccount   = "one account"
 	manyAccounts = "many accounts"
@@ -46,9 +45,8 @@ func fleetRoles() []string {
 	return roles
 }
 
-// serveOutsideWorld serves the published file, SNS, and EC2 with three groups
-// that share its ranges in each account and region. It prints its URL and ends
-// with its standard input.
+// serveOutsideWorld serves the published file, SNS, and EC2 with three groups that share its ranges in each account and
+// region. It prints its URL and ends with its standard input.
 func serveOutsideWorld(which string) error {
 	file, err := readPublishedFile()
 	if err != nil {
@@ -99,8 +97,7 @@ func serveOutsideWorld(which string) error {
 	return nil
 }
 
-// fillPools makes pools of three groups that are full with all ranges of the file
-// but one, and with one that is gone.
+// fillPools makes pools of three groups that are full with all ranges of the file but one, and with one that is gone.
 func fillPools(at ec2sim.Region, file []byte) error {
 	p, err := iprange.Decode(bytes.NewReader(file), iprange.Selection{Services: []string{"CLOUDFRONT"}, IPv4: true, IPv6: true})
 	if err != nil {
@@ -124,9 +121,8 @@ func fillPools(at ec2sim.Region, file []byte) error {
 	return nil
 }
 
-// BenchmarkManyPools runs bootstrap for a change of 5,001 groups in full pools of
-// three, in a dry run so that EC2's pace counts for nothing, and for one whose
-// pools are all too small. It reports the memory of its process.
+// BenchmarkManyPools runs bootstrap for a change of 5,001 groups in full pools of three, in a dry run so that EC2's
+// pace counts for nothing, and for one whose pools are all too small. It reports the memory of its process.
 func BenchmarkManyPools(b *testing.B) {
 	if _, err := readPublishedFile(); err != nil {
 		b.Skip("the published file is not here: ", err)
@@ -155,8 +151,7 @@ func BenchmarkManyPools(b *testing.B) {
 	}
 }
 
-// startOutsideWorld starts an outside world in a process of its own and returns
-// its URL.
+// startOutsideWorld starts an outside world in a process of its own and returns its URL.
 func startOutsideWorld(b *testing.B, which string) string {
 	b.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -184,9 +179,8 @@ func startOutsideWorld(b *testing.B, which string) string {
 	return strings.TrimSpace(url)
 }
 
-// BenchmarkColdRun runs bootstrap from its start to the answer of a first sync
-// of three groups with the published file, in turn with a program that makes the
-// same calls to AWS and does nothing else. It reports the processor time and the
+// BenchmarkColdRun runs bootstrap from its start to the answer of a first sync of three groups with the published file,
+// in turn with a program that makes the same calls to AWS and does nothing else. It reports the processor time and the
 // memory of both, and how many times as much bootstrap takes.
 func BenchmarkColdRun(b *testing.B) {
 	if _, err := readPublishedFile(); err != nil {
@@ -234,8 +228,8 @@ func BenchmarkColdRun(b *testing.B) {
 	b.ReportMetric(resident/floorResident, "peak/floor")
 }
 
-// buildFloor builds the program that makes the calls of a first sync and nothing
-// else, as bootstrap is built, and returns its path.
+// buildFloor builds the program that makes the calls of a first sync and nothing else, as bootstrap is built, and
+// returns its path.
 func buildFloor(b *testing.B) string {
 	b.Helper()
 	floor := filepath.Join(b.TempDir(), "floor")
@@ -246,8 +240,7 @@ func buildFloor(b *testing.B) string {
 	return floor
 }
 
-// runFloor runs that program and returns its processor time in milliseconds and
-// its memory in MiB.
+// runFloor runs that program and returns its processor time in milliseconds and its memory in MiB.
 func runFloor(b *testing.B, floor, world string) (cpu, resident float64) {
 	b.Helper()
 	cmd := exec.Command(floor)
@@ -275,9 +268,8 @@ func runFloor(b *testing.B, floor, world string) (cpu, resident float64) {
 	return (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds() * 1000, resident
 }
 
-// BenchmarkManyAccounts runs bootstrap for a first sync of 3,000 groups in 200
-// accounts and five regions, with a topic to tell and without, and reports the
-// memory of its process.
+// BenchmarkManyAccounts runs bootstrap for a first sync of 3,000 groups in 200 accounts and five regions, with a topic
+// to tell and without, and reports the memory of its process.
 func BenchmarkManyAccounts(b *testing.B) {
 	if _, err := readPublishedFile(); err != nil {
 		b.Skip("the published file is not here: ", err)
@@ -306,8 +298,8 @@ func BenchmarkManyAccounts(b *testing.B) {
 	}
 }
 
-// cpuTime returns the processor time that a process has used so far, in
-// milliseconds. See https://docs.kernel.org/scheduler/sched-stats.html
+// cpuTime returns the processor time that a process has used so far, in milliseconds. See
+// https://docs.kernel.org/scheduler/sched-stats.html
 func cpuTime(b *testing.B, pid int) float64 {
 	b.Helper()
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
@@ -329,9 +321,8 @@ func cpuTime(b *testing.B, pid int) float64 {
 	return float64(sum) / 1e6
 }
 
-// peakResident returns the most memory that a process has had resident, in MiB.
-// The maximum of wait4 is of no use: a child starts with that of its parent.
-// See VmHWM in https://man7.org/linux/man-pages/man5/proc_pid_status.5.html
+// peakResident returns the most memory that a process has had resident, in MiB. The maximum of wait4 is of no use: a
+// child starts with that of its parent. See VmHWM in https://man7.org/linux/man-pages/man5/proc_pid_status.5.html
 func peakResident(b *testing.B, pid int) float64 {
 	b.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -346,8 +337,7 @@ func peakResident(b *testing.B, pid int) float64 {
 	return kib / 1024
 }
 
-// stop ends bootstrap, as Lambda ends an environment it no longer needs, and
-// returns the processor time it has used.
+// stop ends bootstrap, as Lambda ends an environment it no longer needs, and returns the processor time it has used.
 func (r *runtime) stop() time.Duration {
 	r.t.Helper()
 	_ = r.cmd.Process.Kill()

@@ -9,8 +9,7 @@ import (
 	"cloudfront-sg-sync/internal/ec2sim"
 )
 
-// The log of every kind of run holds no credential and no whole file, and is
-// bounded whatever the event is.
+// The log of every kind of run holds no credential and no whole file, and is bounded whatever the event is.
 func TestLogIsDiscreetAndBounded(t *testing.T) {
 	const (
 		secret   = "wJalrXUtnFEMI-K7MDENG-planted"
@@ -60,8 +59,7 @@ func TestLogIsDiscreetAndBounded(t *testing.T) {
 	}
 }
 
-// A run that is out of time ends by itself, with an answer that says so, before
-// Lambda would end it.
+// A run that is out of time ends by itself, with an answer that says so, before Lambda would end it.
 func TestFunctionEndsBeforeItsTimeIsUp(t *testing.T) {
 	const limit = 6 * time.Second
 	w := newWorld(t, ec2sim.Options{}, document)
@@ -82,8 +80,8 @@ func TestFunctionEndsBeforeItsTimeIsUp(t *testing.T) {
 	}
 }
 
-// Every line of the log is an entry in JSON, and an error is logged once: the runtime library, which logs it as well, has
-// no say in it. What only the library knows is logged too.
+// Every line of the log is an entry in JSON, and an error is logged once: the runtime library, which logs it as well,
+// has no say in it. What only the library knows is logged too.
 func TestErrorsAreLoggedOnce(t *testing.T) {
 	w := newWorld(t, ec2sim.Options{}, document)
 	w.group("bad", map[string]string{"cloudfront-ingress": "44three"})

@@ -1,5 +1,5 @@
-// Command lambda is the AWS Lambda function that keeps tagged security groups
-// equal to the published CloudFront ranges. It is built as bootstrap.
+// Command lambda is the AWS Lambda function that keeps tagged security groups equal to the published CloudFront ranges.
+// It is built as bootstrap.
 package main
 
 import (

@@ -83,8 +83,7 @@ func (w *world) group(name string, tags map[string]string) string {
 	return *out.GroupId
 }
 
-// owned counts a group's rules on a port by family, and fails on one whose
-// description is not want.
+// owned counts a group's rules on a port by family, and fails on one whose description is not want.
 func (w *world) owned(id string, port int32, want string) (ipv4, ipv6 int) {
 	w.t.Helper()
 	out, err := w.ec2.DescribeSecurityGroups(context.Background(), &ec2.DescribeSecurityGroupsInput{GroupIds: []string{id}})
@@ -220,8 +219,8 @@ func sample(t *testing.T, name string) string {
 	return string(b)
 }
 
-// publishedFile returns the file that AWS published on 2026-08-22. Without the
-// data beside the repository the test is skipped.
+// publishedFile returns the file that AWS published on 2026-08-22. Without the data beside the repository the test is
+// skipped.
 func publishedFile(t *testing.T) string {
 	t.Helper()
 	published, err := readPublishedFile()
@@ -269,8 +268,8 @@ func TestFunctionOnPublishedFile(t *testing.T) {
 	}
 }
 
-// At the default quota of 60 a pool of three groups holds the whole list, each
-// rule once; a pool of two is filled and says what it lacks.
+// At the default quota of 60 a pool of three groups holds the whole list, each rule once; a pool of two is filled and
+// says what it lacks.
 func TestFunctionOnPublishedFileInPool(t *testing.T) {
 	for groups, want := range map[int][2]int{3: {180, 31}, 2: {120, 31}} {
 		t.Run(fmt.Sprint(groups, " groups"), func(t *testing.T) {

@@ -19,13 +19,12 @@ import (
 
 var updateSizes = flag.Bool("update-sizes", false, "record how much code of each module is in bootstrap, in testdata/sizes.json")
 
-// sizesFile holds the bytes of code of each module in bootstrap as they were when they
-// were last looked at: go test ./lambda -run BootstrapIsSmall -update-sizes.
+// sizesFile holds the bytes of code of each module in bootstrap as they were when they were last looked at: go test
+// ./lambda -run BootstrapIsSmall -update-sizes.
 var sizesFile = filepath.Join("testdata", "sizes.json")
 
-// moduleSizes returns the bytes of code that each module brings into bootstrap,
-// built for this machine with its symbols. Data and the tables of the runtime,
-// which grow with the code, are not told apart by module.
+// moduleSizes returns the bytes of code that each module brings into bootstrap, built for this machine with its
+// symbols. Data and the tables of the runtime, which grow with the code, are not told apart by module.
 func moduleSizes(t *testing.T) map[string]int64 {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "bootstrap")

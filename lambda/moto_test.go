@@ -135,9 +135,8 @@ func (w *motoWorld) tag(id string, tags ...string) {
 	w.must(err)
 }
 
-// The function on an EC2 that nobody here has written, with groups and lists:
-// first sync, nothing to do, a published change, drift, shortage, resync once
-// that is mended, and none.
+// The function on an EC2 that nobody here has written, with groups and lists: first sync, nothing to do, a published
+// change, drift, shortage, resync once that is mended, and none.
 //
 // Where moto is not as the embedded endpoint, AWS is as that one is:
 //   - moto forgets the name of a list that is changed without giving it. "Name: A
@@ -190,8 +189,7 @@ func TestFunctionOnMoto(t *testing.T) {
 	}
 }
 
-// check checks what groups and lists let in, and that one more run changes
-// nothing.
+// check checks what groups and lists let in, and that one more run changes nothing.
 func (w *motoWorld) check(when, want string) {
 	w.t.Helper()
 	if got := w.sources(443, w.groups...); got != want {
@@ -210,8 +208,7 @@ func (w *motoWorld) check(when, want string) {
 	}
 }
 
-// withdraw publishes a file that only takes away; a copy of the file before it is
-// refused then.
+// withdraw publishes a file that only takes away; a copy of the file before it is refused then.
 func (w *motoWorld) withdraw() {
 	w.t.Helper()
 	before := *w.document.Load()

@@ -16,8 +16,7 @@ import (
 	"cloudfront-sg-sync/internal/ec2sim"
 )
 
-// The zip of a release, unpacked as Lambda does, syncs a group, and says to AWS
-// which release it is.
+// The zip of a release, unpacked as Lambda does, syncs a group, and says to AWS which release it is.
 func TestReleasedZip(t *testing.T) {
 	if testing.Short() || goruntime.GOOS != "linux" {
 		t.Skip("compiles the function as it is released, for linux")

@@ -122,7 +122,8 @@ func (c *cloudFormation) answer() stackAnswer {
 	return a
 }
 
-// deliver invokes the function with a request, which must leave nothing for Lambda to try again, and returns its answer.
+// deliver invokes the function with a request, which must leave nothing for Lambda to try again, and returns its
+// answer.
 func (c *cloudFormation) deliver(f *runtime, request string) stackAnswer {
 	c.t.Helper()
 	if a := f.invoke(request); a.failed {

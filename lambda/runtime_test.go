@@ -44,8 +44,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// A runtime runs bootstrap as Lambda does: bootstrap asks it for the next
-// event and posts what became of it. See
+// A runtime runs bootstrap as Lambda does: bootstrap asks it for the next event and posts what became of it. See
 // https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 type runtime struct {
 	t       testing.TB
@@ -203,8 +202,7 @@ func (r *runtime) fail(event string) string {
 	return e.ErrorMessage
 }
 
-// report is the answer as DESIGN.md's section 8 has it, written down here anew
-// so that a change of the contract shows.
+// report is the answer as DESIGN.md's section 8 has it, written down here anew so that a change of the contract shows.
 type report struct {
 	SyncToken   string `json:"syncToken"`
 	PublishedAt string `json:"publishedAt"`

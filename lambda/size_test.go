@@ -15,8 +15,8 @@ const (
 	maxZip       = 4 << 20
 )
 
-// maxCfsg is what the operator's command may have for linux/amd64. Once the EC2 client is in an interface it has
-// 30 MB more: see engine.Narrow.
+// maxCfsg is what the operator's command may have for linux/amd64. Once the EC2 client is in an interface it has 30 MB
+// more: see engine.Narrow.
 const maxCfsg = 20_000_000
 
 func TestCfsgIsSmall(t *testing.T) {

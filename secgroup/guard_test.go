@@ -232,9 +232,8 @@ func TestGuardRecuts(t *testing.T) {
 	}
 }
 
-// A rule that is held because half of it was withdrawn stays, and the other half
-// comes beside it. It does not count beside it: otherwise one rule of two would
-// lose addresses in the next run, and that would be let go.
+// A rule that is held because half of it was withdrawn stays, and the other half comes beside it. It does not count
+// beside it: otherwise one rule of two would lose addresses in the next run, and that would be let go.
 func TestGuardHoldsBesideARecut(t *testing.T) {
 	groups := []Group{group("sg-1", "443", nil, ours("443", "1.0.0.0/23"))}
 	w := newListWorld(ec2sim.Options{})
@@ -272,8 +271,8 @@ func TestGuardHoldsBesideAnotherService(t *testing.T) {
 	}
 }
 
-// In a held pool no address is closed for a moment, not even where a rule could
-// be replaced by a wider one if that were done.
+// In a held pool no address is closed for a moment, not even where a rule could be replaced by a wider one if that were
+// done.
 func TestGuardClosesNothingInFullGroup(t *testing.T) {
 	groups := []Group{group("sg-1", "443", nil, ours("443", "1.0.0.0/24", "1.0.1.0/24", "2.0.0.0/24", "3.0.0.0/24", "4.0.0.0/24"))}
 	plan := newPlan(t, groups, prefixes("1.0.0.0/23"), func(r *Request) { r.RulesPerGroup = 5 })

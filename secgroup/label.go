@@ -71,8 +71,7 @@ func (p *pool) relabel(steps []Step) []Step {
 	return append(wrong, steps...)
 }
 
-// redescriptions returns the steps that describe rules anew, given by group: all
-// of them, or the first so many.
+// redescriptions returns the steps that describe rules anew, given by group: all of them, or the first so many.
 func (p *pool) redescriptions(rules [][]Rule, most int) (steps []Step) {
 	for i, g := range p.groups {
 		step := Step{Op: Redescribe, GroupID: g.Group.ID}
@@ -89,10 +88,9 @@ func (p *pool) redescriptions(rules [][]Rule, most int) (steps []Step) {
 	return steps
 }
 
-// descriptions returns, by group, the wanted rules of those that no step of a plan
-// is about: the ones whose descriptions are not true, and the ones whose
-// descriptions are, but for an older date. It reports whether one has the date of
-// the file.
+// descriptions returns, by group, the wanted rules of those that no step of a plan is about: the ones whose
+// descriptions are not true, and the ones whose descriptions are, but for an older date. It reports whether one has the
+// date of the file.
 func (p *pool) descriptions(untouched func(*Group) []Rule) (wrong, stays [][]Rule, dated bool) {
 	wrong, stays = make([][]Rule, len(p.groups)), make([][]Rule, len(p.groups))
 	for i, g := range p.groups {

@@ -14,19 +14,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
-// EC2 answers a change of a prefix list before it has made it. These are the
-// pauses between looks at whether it has, the first and the longest.
+// EC2 answers a change of a prefix list before it has made it. These are the pauses between looks at whether it has,
+// the first and the longest.
 const (
 	firstLook = 100 * time.Millisecond
 	lastLook  = 5 * time.Second
 )
 
-// Modify makes one change of a plan to a version of a prefix list, by one call,
-// and waits until it is made. It returns the version that the change has made.
-// If it fails, no later change of the plan may be made; EC2 has changed all of
-// the entries or none. A call that has begun is finished when the context is
-// canceled, as nobody knows what became of one that is given up; the wait ends. Where [IsConflict] holds for the error, a new plan may
-// succeed.
+// Modify makes one change of a plan to a version of a prefix list, by one call, and waits until it is made. It returns
+// the version that the change has made. If it fails, no later change of the plan may be made; EC2 has changed all of
+// the entries or none. A call that has begun is finished when the context is canceled, as nobody knows what became of
+// one that is given up; the wait ends. Where [IsConflict] holds for the error, a new plan may succeed.
 func Modify(ctx context.Context, api API, change Change, version int64) (int64, error) {
 	in := &ec2.ModifyManagedPrefixListInput{PrefixListId: aws.String(change.ListID), CurrentVersion: aws.Int64(version)}
 	for _, e := range change.Add {
@@ -58,10 +56,9 @@ func Modify(ctx context.Context, api API, change Change, version int64) (int64, 
 	return made, nil
 }
 
-// settled waits until no change of a list is under way, and one past a version
-// is made. It returns the version there is then. What EC2 describes may lag
-// behind what it was asked for, so an old version does not mean that the change
-// has failed. See
+// settled waits until no change of a list is under way, and one past a version is made. It returns the version there is
+// then. What EC2 describes may lag behind what it was asked for, so an old version does not mean that the change has
+// failed. See
 // https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
 func settled(ctx context.Context, api API, id string, past int64) (int64, error) {
 	for pause := firstLook; ; pause = min(2*pause, lastLook) {

@@ -9,21 +9,17 @@ import (
 	"cloudfront-sg-sync/internal/words"
 )
 
-// redescribe adds what makes the descriptions of entries true, as relabel does
-// for rules, and returns how many entries of each list keep an untrue one for
-// want of room.
+// redescribe adds what makes the descriptions of entries true, as relabel does for rules, and returns how many entries
+// of each list keep an untrue one for want of room.
 //
-// EC2 neither describes an entry anew nor removes and adds the same range in one
-// call. See
+// EC2 neither describes an entry anew nor removes and adds the same range in one call. See
 // https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/ec2/vpc_managed_prefix_list.go
-// So one call puts the halves of the range in its place, and the next one puts it
-// back:
+// So one call puts the halves of the range in its place, and the next one puts it back:
 //
 //	18.64.0.0/14 (old)  →  18.64.0.0/15, 18.66.0.0/15 (new)  →  18.64.0.0/14 (new)
 //
-// Nothing is closed on the way, and a run that ends between the two calls leaves
-// what the next run makes exact. The first of the two goes into a call that is
-// made anyway, if one has room for it.
+// Nothing is closed on the way, and a run that ends between the two calls leaves what the next run makes exact. The
+// first of the two goes into a call that is made anyway, if one has room for it.
 func (p *pool) redescribe(lists []ListPlan, changes []Change) (all []Change, untrue map[int]int) {
 	untrue = map[int]int{}
 	if p.req.Withdraw || p.held {
@@ -57,8 +53,8 @@ func (p *pool) redescribe(lists []ListPlan, changes []Change) (all []Change, unt
 	return changes, untrue
 }
 
-// chooseDated chooses the entry that is described anew only for the date: one in
-// a list that is changed anyway, if there is any.
+// chooseDated chooses the entry that is described anew only for the date: one in a list that is changed anyway, if
+// there is any.
 func (p *pool) chooseDated(lists []ListPlan, changes []Change, wrong, stays [][]Rule) {
 	for _, changed := range []bool{true, false} {
 		for i, l := range lists {
@@ -76,9 +72,9 @@ func (p *pool) chooseDated(lists []ListPlan, changes []Change, wrong, stays [][]
 	}
 }
 
-// moveDated moves an entry to another list of the pool for the date, where the
-// lists that hold any have no room to describe one anew. It goes to a list that
-// is in use, if there is one with room: nobody may refer to an empty list yet.
+// moveDated moves an entry to another list of the pool for the date, where the lists that hold any have no room to
+// describe one anew. It goes to a list that is in use, if there is one with room: nobody may refer to an empty list
+// yet.
 func (p *pool) moveDated(lists []ListPlan, changes []Change, wrong, stays [][]Rule, untrue map[int]int) []Change {
 	for _, i := range p.inUseFirst(lists) {
 		l := lists[i]
@@ -175,9 +171,8 @@ func sibling(p netip.Prefix) netip.Prefix {
 	return netip.PrefixFrom(addr, p.Bits())
 }
 
-// split adds the changes that describe entries anew, and returns how many it
-// leaves. Where the others only close, what carries the new date comes first: an
-// older file is then refused, whatever becomes of the run.
+// split adds the changes that describe entries anew, and returns how many it leaves. Where the others only close, what
+// carries the new date comes first: an older file is then refused, whatever becomes of the run.
 func (s *splitting) split(changes []Change, rules []Rule, first bool) (all []Change, left int) {
 	before := len(rules)
 	rules = slices.DeleteFunc(slices.Clone(rules), func(r Rule) bool { return !hasHalves(r) })
@@ -226,9 +221,8 @@ func (s *splitting) putBack(c *Change, back []Entry, halves []netip.Prefix) {
 func (c *Change) add(e Entry)    { c.Add, c.anew = append(c.Add, e), append(c.anew, e.Prefix) }
 func (c *Change) remove(e Entry) { c.Remove, c.anew = append(c.Remove, e), append(c.anew, e.Prefix) }
 
-// merge puts changes behind others, the first of them into one of the others that
-// is about the same list if that can take it: the last of them or, where all of
-// them only close, any, which is then made before the rest.
+// merge puts changes behind others, the first of them into one of the others that is about the same list if that can
+// take it: the last of them or, where all of them only close, any, which is then made before the rest.
 func (s *splitting) merge(changes, made []Change, first bool) []Change {
 	if len(made) == 0 {
 		return changes
@@ -269,8 +263,7 @@ func (s *splitting) own(changes []Change) (own []int) {
 	return own
 }
 
-// takes reports whether one of the changes can do what another does as well, be
-// it as the first of them.
+// takes reports whether one of the changes can do what another does as well, be it as the first of them.
 func (s *splitting) takes(changes []Change, i int, o *Change, first bool) bool {
 	c := changes[i]
 	free := s.free
@@ -292,8 +285,8 @@ func (c *Change) sort() {
 	}
 }
 
-// Added returns the entries that the change adds, and Removed those that it
-// removes, without those that only serve to describe entries anew.
+// Added returns the entries that the change adds, and Removed those that it removes, without those that only serve to
+// describe entries anew.
 func (c Change) Added() []Entry { return c.lasting(c.Add) }
 
 // Removed is described at [Change.Added].

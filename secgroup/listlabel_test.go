@@ -11,8 +11,7 @@ import (
 	"cloudfront-sg-sync/internal/ec2sim"
 )
 
-// fileOf returns a request for a file that is published some hours after the one
-// of listRequest.
+// fileOf returns a request for a file that is published some hours after the one of listRequest.
 func fileOf(hours int, ranges []netip.Prefix) Request {
 	req := listRequest(ranges)
 	req.Published = req.Published.Add(time.Duration(hours) * time.Hour)
@@ -46,8 +45,8 @@ func (w *listWorld) described(id string) map[string]int {
 	return count
 }
 
-// A file that only took ranges away leaves its date, in a list without any room
-// to spare too, and the ones before it are refused from then on.
+// A file that only took ranges away leaves its date, in a list without any room to spare too, and the ones before it
+// are refused from then on.
 func TestListNeverGoesBackAfterAFileThatOnlyRemoved(t *testing.T) {
 	for name, size := range map[string]int{"full": 5, "roomy": 60} {
 		t.Run(name, func(t *testing.T) {
@@ -67,8 +66,8 @@ func TestListNeverGoesBackAfterAFileThatOnlyRemoved(t *testing.T) {
 	}
 }
 
-// The date comes with the first call that takes anything away: a run that dies
-// right behind it has left it, and the next one makes the lists exact.
+// The date comes with the first call that takes anything away: a run that dies right behind it has left it, and the
+// next one makes the lists exact.
 func TestListIsDatedWhateverBecomesOfTheRun(t *testing.T) {
 	for made := 1; made <= 3; made++ {
 		w := newListWorld(ec2sim.Options{})
@@ -106,8 +105,7 @@ func TestListIsDatedWhateverBecomesOfTheRun(t *testing.T) {
 	}
 }
 
-// Where the lists with what stays have no place to spare, an entry moves to the one
-// that has lost some.
+// Where the lists with what stays have no place to spare, an entry moves to the one that has lost some.
 func TestListIsDatedByAMove(t *testing.T) {
 	for _, description := range []string{oldEntry, oldEntry + " held"} {
 		w := newListWorld(ec2sim.Options{})
@@ -163,8 +161,8 @@ func TestListIsHeldAgain(t *testing.T) {
 	}
 }
 
-// Entries that stay from other services are described anew, as many at a time as
-// there is room for; without any room they are left, and the run says so.
+// Entries that stay from other services are described anew, as many at a time as there is room for; without any room
+// they are left, and the run says so.
 func TestEntriesAreDescribedAnew(t *testing.T) {
 	stamp := testKey + ": OTHER 2026-01-01T00:00:00Z"
 	for _, test := range []struct{ size, entries, calls int }{{200, 50, 2}, {130, 60, 3}, {101, 100, 101}, {100, 100, 0}} {
@@ -182,8 +180,7 @@ func TestEntriesAreDescribedAnew(t *testing.T) {
 	}
 }
 
-// A half of the range may be there already as somebody else's entry; that one
-// stays as it is.
+// A half of the range may be there already as somebody else's entry; that one stays as it is.
 func TestEntryIsDescribedAnewBesideAForeignHalf(t *testing.T) {
 	w := newListWorld(ec2sim.Options{})
 	office := ec2sim.PrefixListEntry{Prefix: netip.MustParsePrefix("18.64.0.128/25"), Description: "office"}

@@ -23,8 +23,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// listWorld is the embedded endpoint with prefix lists, reached by the real SDK.
-// It keeps what is wrong of what it sees between any two calls.
+// listWorld is the embedded endpoint with prefix lists, reached by the real SDK. It keeps what is wrong of what it sees
+// between any two calls.
 type listWorld struct {
 	sim   *ec2sim.Server
 	here  ec2sim.Region
@@ -72,8 +72,8 @@ func (w *listWorld) open() map[string]map[netip.Addr]bool {
 	return open
 }
 
-// observe checks a change: nothing wanted is closed that was open, but for gaps
-// that were announced, and no entry is gone that is not this tool's.
+// observe checks a change: nothing wanted is closed that was open, but for gaps that were announced, and no entry is
+// gone that is not this tool's.
 func (w *listWorld) observe(c ec2sim.Change) {
 	before := w.open()
 	for _, l := range c.PrefixLists {
@@ -238,8 +238,8 @@ func genListWorld(t *rapid.T) (*listWorld, Request) {
 	return w, req
 }
 
-// checkExact checks that each pool that is planned whole holds the wanted
-// ranges of its family, each once, and no other owned entry.
+// checkExact checks that each pool that is planned whole holds the wanted ranges of its family, each once, and no other
+// owned entry.
 func (w *listWorld) checkExact(t *rapid.T, pools []ListPool, req Request) {
 	for _, pool := range pools {
 		if pool.Err != nil {
@@ -268,8 +268,7 @@ func (w *listWorld) checkExact(t *rapid.T, pools []ListPool, req Request) {
 	}
 }
 
-// checkFewest checks that a list of its own is changed by one call, or by two
-// where entries are described anew.
+// checkFewest checks that a list of its own is changed by one call, or by two where entries are described anew.
 func (w *listWorld) checkFewest(t *rapid.T, pool ListPool) {
 	most := 1
 	for _, c := range pool.Changes {
@@ -282,8 +281,8 @@ func (w *listWorld) checkFewest(t *rapid.T, pool ListPool) {
 	}
 }
 
-// checkDescriptions checks that what owned entries say of themselves is true, but
-// where a warning says that they do not.
+// checkDescriptions checks that what owned entries say of themselves is true, but where a warning says that they do
+// not.
 func (w *listWorld) checkDescriptions(t *rapid.T, pools []ListPool, req Request) {
 	for _, pool := range pools {
 		for _, l := range pool.Lists {
@@ -300,8 +299,7 @@ func (w *listWorld) checkDescriptions(t *rapid.T, pools []ListPool, req Request)
 	}
 }
 
-// checkNeverBack checks that pools which a run has changed refuse any older file
-// from then on.
+// checkNeverBack checks that pools which a run has changed refuse any older file from then on.
 func (w *listWorld) checkNeverBack(t *rapid.T, pools []ListPool, req Request) {
 	lists, err := DiscoverLists(t.Context(), w.api, testKey)
 	if err != nil {
@@ -352,8 +350,8 @@ func TestListsKeepThePromises(t *testing.T) {
 	})
 }
 
-// A fault at a random call, before or after its effect, and then run after run
-// until one succeeds: the state is exact, and nothing was closed on the way.
+// A fault at a random call, before or after its effect, and then run after run until one succeeds: the state is exact,
+// and nothing was closed on the way.
 func TestListsUnderFaults(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, req := genListWorld(t)
@@ -400,8 +398,7 @@ func TestFullListIsChangedInOneCall(t *testing.T) {
 	}
 }
 
-// No call adds or removes more than 100 entries, and the list never holds more
-// than it may.
+// No call adds or removes more than 100 entries, and the list never holds more than it may.
 func TestManyChangesOfAList(t *testing.T) {
 	for _, size := range []int{300, 330, 600} {
 		w := newListWorld(ec2sim.Options{})
@@ -614,8 +611,8 @@ func TestUnreadableListFailsAlone(t *testing.T) {
 	}
 }
 
-// Whoever follows what a shortage in a pool says shuts nobody out, whichever run
-// comes in between: a list that holds entries is referred to.
+// Whoever follows what a shortage in a pool says shuts nobody out, whichever run comes in between: a list that holds
+// entries is referred to.
 func TestListShortageOfAPoolIsMendedWithoutAGap(t *testing.T) {
 	w := newListWorld(ec2sim.Options{})
 	wide, halves := cut("18.64.0.0/24", 1), cut("18.64.0.0/25", 1)

@@ -104,8 +104,9 @@ func pattern(expression string) func(string) bool {
 	return func(s string) bool { return compiled().MatchString(s) }
 }
 
-// atMost limits how long a value may be. A repetition such as {1,255} would do so too, but it is compiled to as many parts,
-// each within the one before: two of them took more CPU than all else that a cold start does with its configuration.
+// atMost limits how long a value may be. A repetition such as {1,255} would do so too, but it is compiled to as many
+// parts, each within the one before: two of them took more CPU than all else that a cold start does with its
+// configuration.
 func atMost(length int, pattern func(string) bool) func(string) bool {
 	return func(s string) bool { return len(s) <= length && pattern(s) }
 }

@@ -80,12 +80,10 @@ type FamilyReport struct {
 	TakenIn *Ranges `json:"takenIn"`
 	// World says that one of the others opens the port to the world, so that CloudFront and its WAF can be bypassed.
 	World bool `json:"world"`
-	// OnlyByWorld is what of the wanted ranges gets in by rules that are open to
-	// the world and by no other: to close those shuts it out. It is null where no
-	// rule of a group opens the port to the world.
+	// OnlyByWorld is what of the wanted ranges gets in by rules that are open to the world and by no other: to close
+	// those shuts it out. It is null where no rule of a group opens the port to the world.
 	OnlyByWorld *Ranges `json:"onlyByWorld"`
-	// Others are the rules that let in more than the wanted ranges, and those
-	// that may be let in as well.
+	// Others are the rules that let in more than the wanted ranges, and those that may be let in as well.
 	Others []Opening `json:"others"`
 	// PrefixLists are those of the family that rules which open the port refer to, and Unread those of them whose
 	// entries could not be read.

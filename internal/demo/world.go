@@ -94,8 +94,7 @@ type run struct {
 func (w *world) invoke(ctx context.Context, event []byte) (*run, error) {
 	w.endpoint.ResetCalls()
 	answer, err := w.handler.Invoke(ctx, event)
-	// The look for prefix lists goes on beside that for groups, and finds none: the
-	// story is about groups.
+	// The look for prefix lists goes on beside that for groups, and finds none: the story is about groups.
 	all := w.endpoint.ResetCalls()
 	calls := slices.DeleteFunc(slices.Clone(all), func(c ec2sim.Call) bool { return c.Action == "DescribeManagedPrefixLists" })
 	r := &run{calls: calls, feed: w.feed.lastStatus()}

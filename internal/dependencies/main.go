@@ -1,5 +1,5 @@
-// Command dependencies writes the table of docs/dependencies.md: the modules that
-// packages are linked from, with their licences.
+// Command dependencies writes the table of docs/dependencies.md: the modules that packages are linked from, with their
+// licences.
 //
 //	dependencies PACKAGE...
 package main
@@ -45,8 +45,7 @@ func writeTable(w io.Writer, packages []string) error {
 	return nil
 }
 
-// modulesOf returns the modules that packages are linked from, but for the main
-// module, in the order of their paths.
+// modulesOf returns the modules that packages are linked from, but for the main module, in the order of their paths.
 func modulesOf(packages []string) ([]module, error) {
 	args := append([]string{"list", "-deps", "-f", "{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}}{{end}}{{end}}"}, packages...)
 	out, err := goCommand("linux", args...)
@@ -102,8 +101,8 @@ func licenseOf(path, version string) (string, error) {
 	return id, nil
 }
 
-// identify tells a licence by sentences that only it has. It returns its SPDX
-// identifier, see https://spdx.org/licenses/, or nothing.
+// identify tells a licence by sentences that only it has. It returns its SPDX identifier, see
+// https://spdx.org/licenses/, or nothing.
 func identify(text []byte) string {
 	words := []byte(strings.Join(strings.Fields(string(text)), " "))
 	has := func(s string) bool { return bytes.Contains(words, []byte(s)) }

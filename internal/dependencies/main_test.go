@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// What the function and the command are linked from is listed with its licence
-// in docs/dependencies.md, as `make dependencies` writes it.
+// What the function and the command are linked from is listed with its licence in docs/dependencies.md, as `make
+// dependencies` writes it.
 func TestDependenciesAreListed(t *testing.T) {
 	listed, err := os.ReadFile("../../docs/dependencies.md")
 	if err != nil {

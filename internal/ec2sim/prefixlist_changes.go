@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// ownList returns a list that the account may change: its own. Others, to whom
-// it is shared, may describe it and refer to it; nobody changes AWS's.
+// ownList returns a list that the account may change: its own. Others, to whom it is shared, may describe it and refer
+// to it; nobody changes AWS's.
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/sharing-managed-prefix-lists.html#sharing-perms
 // https://docs.aws.amazon.com/ram/latest/userguide/security-ram-permissions.html (what sharing permits is IAM's to refuse)
@@ -35,9 +35,8 @@ func (s *site) changeable(id string) (*PrefixList, error) {
 	return l, nil
 }
 
-// alter begins a change of a list and answers with the list as it was before,
-// but for its state: what the change does shows when it is complete, at once
-// unless [Options] say that it takes time.
+// alter begins a change of a list and answers with the list as it was before, but for its state: what the change does
+// shows when it is complete, at once unless [Options] say that it takes time.
 func (s *site) alter(l *PrefixList, verb string, finish func() string) *prefixListOutput {
 	l.State, l.StateMessage = verb+"-in-progress", ""
 	l.under = change{verb: verb, due: s.server.now().Add(s.server.listDelay), finish: finish}
@@ -61,8 +60,7 @@ func (l *PrefixList) settle() {
 	l.under = change{}
 }
 
-// settle ends the changes of prefix lists whose time has come, between two
-// calls, and shows observers.
+// settle ends the changes of prefix lists whose time has come, between two calls, and shows observers.
 func (s *Server) settle() {
 	s.unsettled = slices.DeleteFunc(s.unsettled, func(l *PrefixList) bool {
 		if s.now().Before(l.under.due) {
@@ -85,8 +83,8 @@ type modifyPrefixListInput struct {
 	MaxEntries *int              `query:"MaxEntries"`
 }
 
-// modifyPrefixList renames a list, and changes its entries or its size. It
-// adds and removes all entries of the request at once, or none.
+// modifyPrefixList renames a list, and changes its entries or its size. It adds and removes all entries of the request
+// at once, or none.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyManagedPrefixList.html
 func (s *site) modifyPrefixList(c *call, in modifyPrefixListInput) (*prefixListOutput, error) {
@@ -148,9 +146,8 @@ func tooManyChanges() error {
 	return errorf("InvalidParameterValue", "Request cannot contain more than %d entry additions or removals.", mostChanges)
 }
 
-// modified returns the entries of a list after a change. One that is there
-// already cannot be added, not with another description either; that takes two
-// changes, since one cannot both remove and add a range.
+// modified returns the entries of a list after a change. One that is there already cannot be added, not with another
+// description either; that takes two changes, since one cannot both remove and add a range.
 //
 // https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/ec2/vpc_managed_prefix_list.go
 // https://github.com/hashicorp/terraform-provider-aws/issues/29204 (an entry that is there already)
@@ -189,8 +186,8 @@ func (l *PrefixList) modified(add, remove []prefixListEntry) ([]PrefixListEntry,
 	return next, l.checkSize(l.MaxEntries, len(next))
 }
 
-// resize gives a list another size, if the groups that refer to it have room
-// for it, and otherwise names those that have not, up to ten.
+// resize gives a list another size, if the groups that refer to it have room for it, and otherwise names those that
+// have not, up to ten.
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/work-with-cust-managed-prefix-lists.html#modify-managed-prefix-list
 func (s *Server) resize(l *PrefixList, size int) (refused string) {
@@ -251,8 +248,7 @@ type deletePrefixListInput struct {
 	ID string `query:"PrefixListId"`
 }
 
-// deletePrefixList deletes a list, for those too to whom it is shared, unless a
-// group refers to it.
+// deletePrefixList deletes a list, for those too to whom it is shared, unless a group refers to it.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteManagedPrefixList.html
 // https://github.com/hashicorp/terraform-provider-aws/issues/20991 (the call succeeds, the state is delete-failed)

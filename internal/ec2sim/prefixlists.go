@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// The prefix lists AWS maintains for CloudFront: the addresses of the servers
-// that connect to origins.
+// The prefix lists AWS maintains for CloudFront: the addresses of the servers that connect to origins.
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html
 const (
@@ -22,9 +21,8 @@ const cloudFrontWeight = 55
 // ownedByAWS is the owner of the lists that AWS maintains.
 const ownedByAWS = "AWS"
 
-// A PrefixList is a managed prefix list as it is at one moment. In a rule it
-// counts as often as it may have entries, however many it has. Like a [Group]
-// it must only be read.
+// A PrefixList is a managed prefix list as it is at one moment. In a rule it counts as often as it may have entries,
+// however many it has. Like a [Group] it must only be read.
 type PrefixList struct {
 	Owner        string // an account, or "AWS"
 	Region       string
@@ -75,8 +73,7 @@ func (s *site) putPrefixList(l PrefixList) *PrefixList {
 	return &l
 }
 
-// enter makes entries the next version of a list. The oldest version gives way
-// to one that is too many.
+// enter makes entries the next version of a list. The oldest version gives way to one that is too many.
 func (l *PrefixList) enter(entries []PrefixListEntry) {
 	if l.versions == nil {
 		l.versions = map[int][]PrefixListEntry{}
@@ -134,8 +131,7 @@ func (l *PrefixList) xml() prefixListXML {
 	return x
 }
 
-// createPrefixList creates a list, or finds the one that the same request has
-// created before.
+// createPrefixList creates a list, or finds the one that the same request has created before.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateManagedPrefixList.html
 // https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
@@ -237,9 +233,8 @@ type describePrefixListsInput struct {
 	IDs []string `query:"PrefixListId"`
 }
 
-// prefixListKind has the filters of DescribeManagedPrefixLists. Its page names
-// none for tags, which it takes all the same: aws_ec2_managed_prefix_lists of
-// Terraform relies on them.
+// prefixListKind has the filters of DescribeManagedPrefixLists. Its page names none for tags, which it takes all the
+// same: aws_ec2_managed_prefix_lists of Terraform relies on them.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeManagedPrefixLists.html
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
@@ -323,8 +318,7 @@ var associationKind = kind[associationOfListXML]{
 	largest: 255,
 }
 
-// prefixListAssociations gives the owner of a list the security groups that
-// refer to it, whoever they belong to.
+// prefixListAssociations gives the owner of a list the security groups that refer to it, whoever they belong to.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetManagedPrefixListAssociations.html
 func (s *site) prefixListAssociations(_ *call, in prefixListAssociationsInput) (*listing[associationOfListXML], error) {
@@ -339,8 +333,7 @@ func (s *site) prefixListAssociations(_ *call, in prefixListAssociationsInput) (
 	return list("prefixListAssociationSet", tableOf(&associationKind, all), describeInput{paging: in.paging}, nil, itself)
 }
 
-// referringTo returns the groups of all accounts that refer to a list, in the
-// order of their IDs.
+// referringTo returns the groups of all accounts that refer to a list, in the order of their IDs.
 func (s *Server) referringTo(l *PrefixList) (groups []*Group) {
 	for key, at := range s.sites {
 		if key.region != l.Region {

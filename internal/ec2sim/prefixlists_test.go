@@ -126,8 +126,7 @@ func (s *sim) entries(id string, version int64) (list []string) {
 	return list
 }
 
-// One call adds and removes, and makes a new version; a version before can be
-// looked at and restored.
+// One call adds and removes, and makes a new version; a version before can be looked at and restored.
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/work-with-cust-managed-prefix-lists.html
 func TestPrefixListVersions(t *testing.T) {
@@ -244,8 +243,7 @@ func TestModifyPrefixListRefuses(t *testing.T) {
 	}
 }
 
-// A change that takes time shows when it is complete, and until then there can
-// be no other.
+// A change that takes time shows when it is complete, and until then there can be no other.
 func TestPrefixListStates(t *testing.T) {
 	now := time.Date(2026, 8, 22, 0, 0, 0, 0, time.UTC)
 	var mu sync.Mutex
@@ -280,8 +278,8 @@ func TestPrefixListStates(t *testing.T) {
 	}
 }
 
-// The size of a list weighs on each group that refers to it, in both families.
-// Where one has no room, the size stays, and the list says where.
+// The size of a list weighs on each group that refers to it, in both families. Where one has no room, the size stays,
+// and the list says where.
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/work-with-cust-managed-prefix-lists.html#modify-managed-prefix-list
 func TestPrefixListSize(t *testing.T) {
@@ -398,8 +396,7 @@ func (s *sim) assume(account string) *ec2.Client {
 	return ec2.NewFromConfig(config, func(o *ec2.Options) { o.BaseEndpoint = &s.url })
 }
 
-// A client that does not know whether its list was created asks again with the
-// same token, and gets the same list.
+// A client that does not know whether its list was created asks again with the same token, and gets the same list.
 //
 // https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 func TestCreatePrefixListOnce(t *testing.T) {

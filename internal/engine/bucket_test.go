@@ -28,10 +28,9 @@ func fetcherOf(document string) FetchFunc {
 // latency is about what a call to EC2 takes.
 const latency = 100 * time.Millisecond
 
-// A thousand groups at EC2's pace: the first sync and a change of every group
-// take at most 1.1 times what the bucket itself dictates, no call is throttled,
-// and there is one describe, one authorize and one revoke for a group. The
-// clock is a fake one, so the times are exact.
+// A thousand groups at EC2's pace: the first sync and a change of every group take at most 1.1 times what the bucket
+// itself dictates, no call is throttled, and there is one describe, one authorize and one revoke for a group. The clock
+// is a fake one, so the times are exact.
 func TestThousandGroupsAtTheBucketsPace(t *testing.T) {
 	const groups = 1000
 	// The bucket is full at first; each further call waits for its token.
@@ -85,8 +84,8 @@ func TestThousandGroupsAtTheBucketsPace(t *testing.T) {
 	})
 }
 
-// BenchmarkIdleRun runs with nothing to do. What is allocated for a group does
-// not depend on how many there are: the memory is that of the groups.
+// BenchmarkIdleRun runs with nothing to do. What is allocated for a group does not depend on how many there are: the
+// memory is that of the groups.
 func BenchmarkIdleRun(b *testing.B) {
 	for _, groups := range []int{1000, 5000} {
 		b.Run(fmt.Sprint(groups), func(b *testing.B) {
@@ -118,8 +117,7 @@ func BenchmarkIdleRun(b *testing.B) {
 	}
 }
 
-// keepingAPI answers a describe as it was answered first, so that neither the
-// endpoint nor the SDK is measured.
+// keepingAPI answers a describe as it was answered first, so that neither the endpoint nor the SDK is measured.
 type keepingAPI struct {
 	secgroup.API
 	pages map[string]*ec2.DescribeSecurityGroupsOutput // by token

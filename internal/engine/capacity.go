@@ -8,14 +8,11 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// A Capacity says how much the pools of a run have to hold, and what room they
-// have left after it.
+// A Capacity says how much the pools of a run have to hold, and what room they have left after it.
 type Capacity struct {
-	// Wanted counts the rules that there should be: each range once for each
-	// port of each pool.
+	// Wanted counts the rules that there should be: each range once for each port of each pool.
 	Wanted int
-	// Measured counts the pools whose room is known; Free is the number of
-	// free slots of the tightest of them.
+	// Measured counts the pools whose room is known; Free is the number of free slots of the tightest of them.
 	Measured, Free int
 	// Short counts the pools that are too small.
 	Short int
@@ -49,8 +46,8 @@ func capacityOf(pools []secgroup.PoolPlan, ranges []netip.Prefix) Capacity {
 	return c
 }
 
-// freeSlots returns how many more rules a pool surely holds: of its ports and
-// of the families of the ranges, those that have the least room.
+// freeSlots returns how many more rules a pool surely holds: of its ports and of the families of the ranges, those that
+// have the least room.
 func freeSlots(pool secgroup.PoolPlan, ranges []netip.Prefix) int {
 	least, ports := -1, portsOf(pool)
 	for _, f := range []secgroup.Family{secgroup.IPv4, secgroup.IPv6} {

@@ -25,8 +25,7 @@ func (s *scene) within(services, within string) {
 	s.Services, s.Within = s.fetcher.Selection.Services, s.fetcher.Selection.Within
 }
 
-// realFile is the ip-ranges.json of 2026-08-22. Without the data beside the
-// repository the test is skipped.
+// realFile is the ip-ranges.json of 2026-08-22. Without the data beside the repository the test is skipped.
 func realFile(t *testing.T) string {
 	t.Helper()
 	f, err := os.Open("../../../shared/data/ip-ranges-2026-08-22.json.gz")
@@ -48,8 +47,7 @@ func realFile(t *testing.T) string {
 	return string(data)
 }
 
-// One default group has three ports opened to all servers that connect to
-// origins, by one call.
+// One default group has three ports opened to all servers that connect to origins, by one call.
 func TestCompactCoverOfToday(t *testing.T) {
 	file := realFile(t)
 	s := newScene(t, ec2sim.Options{}, []string{"us-east-1"}, nil)
@@ -89,9 +87,8 @@ func TestCompactCoverOfToday(t *testing.T) {
 	}
 }
 
-// TestCompactCoverHistory replays what AWS published over seven years with one
-// default group and three ports: exact after each state, no gap within any, no
-// force, and at most one authorize and one revoke a change. States from before
+// TestCompactCoverHistory replays what AWS published over seven years with one default group and three ports: exact
+// after each state, no gap within any, no force, and at most one authorize and one revoke a change. States from before
 // AWS published which servers connect to origins change nothing.
 func TestCompactCoverHistory(t *testing.T) {
 	states := history(t)

@@ -19,8 +19,8 @@ import (
 	"go4.org/netipx"
 )
 
-// A killer lets a run die at one of its calls: neither that call's answer nor
-// anything after it reaches the run, and nothing of it the outside.
+// A killer lets a run die at one of its calls: neither that call's answer nor anything after it reaches the run, and
+// nothing of it the outside.
 type killer struct {
 	world  http.RoundTripper
 	kill   context.CancelFunc
@@ -40,8 +40,7 @@ func newKiller(t testing.TB, world http.RoundTripper, at int, effect bool) (*kil
 
 var errDead = errors.New("the run is dead")
 
-// RoundTrip implements http.RoundTripper. Calls go one after the other, so that
-// the run dies at exactly one place.
+// RoundTrip implements http.RoundTripper. Calls go one after the other, so that the run dies at exactly one place.
 func (k *killer) RoundTrip(req *http.Request) (*http.Response, error) {
 	n := <-k.calls + 1
 	defer func() { k.calls <- n }()
@@ -64,8 +63,8 @@ func (k *killer) count() int {
 	return n
 }
 
-// crashScene is everything at once: pools, moves between groups, a pool without
-// a slot to spare, a take-over, a withdrawal, and rules of others among it all.
+// crashScene is everything at once: pools, moves between groups, a pool without a slot to spare, a take-over, a
+// withdrawal, and rules of others among it all.
 type crashScene struct {
 	*scene
 	pools   map[string][]string // group IDs
@@ -102,8 +101,8 @@ func newCrashScene(t *testing.T) *crashScene {
 	}
 	halves := parts(ranges[7].String(), ranges[7].Bits()+1)
 
-	// A list that has moved on: some ranges gone, one joined, the rest to come.
-	// A range that somebody else opens already counts as satisfied.
+	// A list that has moved on: some ranges gone, one joined, the rest to come. A range that somebody else opens
+	// already counts as satisfied.
 	s.pool("web", "443", slices.Concat(old(443, ranges[:3]...), old(443, gone[:2]...), theirs(2)))
 	s.pool("web", "443", slices.Concat(old(443, halves...), theirs(1),
 		[]ec2sim.Rule{{Permission: ec2sim.TCP(443, 443, ranges[4]), Description: "mine"}}))
@@ -161,8 +160,7 @@ func (s *crashScene) pool(name, ports string, rules []ec2sim.Rule, tags ...strin
 	}
 }
 
-// observe shows each pool's watch the groups of the pool, and checks that the
-// rules of others are as they were.
+// observe shows each pool's watch the groups of the pool, and checks that the rules of others are as they were.
 func (s *crashScene) observe(c ec2sim.Change) {
 	for label, ids := range s.pools {
 		mine := c
@@ -185,8 +183,8 @@ func (s *crashScene) observe(c ec2sim.Change) {
 	}
 }
 
-// run runs a new engine, as a new process would, and dies at a call if at is
-// not zero. It returns how many calls were made.
+// run runs a new engine, as a new process would, and dies at a call if at is not zero. It returns how many calls were
+// made.
 func (s *crashScene) run(at int, effect bool) (calls int, report *Report, err error) {
 	s.t.Helper()
 	s.runs++
@@ -231,8 +229,8 @@ func (s *crashScene) state() map[string][]string {
 	return state
 }
 
-// finish runs until the end, checks that the state is that of a run that was
-// never killed, and that nothing is left to do.
+// finish runs until the end, checks that the state is that of a run that was never killed, and that nothing is left to
+// do.
 func (s *crashScene) finish(want map[string][]string) {
 	s.t.Helper()
 	if _, _, err := s.run(0, false); err != nil {
@@ -250,8 +248,8 @@ func (s *crashScene) finish(want map[string][]string) {
 	}
 }
 
-// The run is killed at every single one of its calls, before and after the
-// effect, and started again; and that run killed at every single call as well.
+// The run is killed at every single one of its calls, before and after the effect, and started again; and that run
+// killed at every single call as well.
 func TestKilledAtEveryCall(t *testing.T) {
 	undisturbed := newCrashScene(t)
 	calls, report, err := undisturbed.run(0, false)

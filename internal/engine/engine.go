@@ -1,6 +1,5 @@
-// Package engine runs a synchronisation from end to end: it fetches the
-// published ranges, plans each account and region, and applies the plans. The
-// function and the operator's command both drive it.
+// Package engine runs a synchronisation from end to end: it fetches the published ranges, plans each account and
+// region, and applies the plans. The function and the operator's command both drive it.
 package engine
 
 import (
@@ -18,12 +17,10 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// An Engine makes tagged security groups equal to the published ranges. It is
-// not safe for concurrent runs.
+// An Engine makes tagged security groups equal to the published ranges. It is not safe for concurrent runs.
 type Engine struct {
 	Fetch FetchFunc
-	// Services are the services that Fetch selects, and Within those that it
-	// takes in, for the rules' descriptions.
+	// Services are the services that Fetch selects, and Within those that it takes in, for the rules' descriptions.
 	Services, Within []string
 	Targets          []*Target
 	TagKey           string
@@ -37,8 +34,7 @@ type Engine struct {
 	pause time.Duration // before a first look after a conflict; zero means firstPause
 }
 
-// A FetchFunc gets the published ranges: with a notice those it announced, or
-// newer ones.
+// A FetchFunc gets the published ranges: with a notice those it announced, or newer ones.
 type FetchFunc func(context.Context, *iprange.Notice) (*iprange.Publication, error)
 
 // A Request is what a run is asked for.
@@ -51,20 +47,18 @@ type Request struct {
 	Force bool
 	// GroupIDs names the only groups that may be changed; empty means all.
 	GroupIDs []string
-	// Withdraw revokes every owned rule of the tagged groups, whatever is
-	// published and however many there are: no range is wanted any more.
+	// Withdraw revokes every owned rule of the tagged groups, whatever is published and however many there are: no
+	// range is wanted any more.
 	Withdraw bool
-	// Approved, if not nil, holds the only plans that may be applied. A target
-	// whose groups have changed since its plan was made is left as it is.
+	// Approved, if not nil, holds the only plans that may be applied. A target whose groups have changed since its plan
+	// was made is left as it is.
 	Approved map[*Target]*secgroup.Plan
-	// Look asks for the network interfaces of all groups even where nothing is
-	// revoked, so that the report tells which of them lack something.
+	// Look asks for the network interfaces of all groups even where nothing is revoked, so that the report tells which
+	// of them lack something.
 	Look bool
-	// OnStep, if set, is told of each step that the run has taken. It may be
-	// called by several goroutines at a time.
+	// OnStep, if set, is told of each step that the run has taken. It may be called by several goroutines at a time.
 	OnStep func(*Target, secgroup.Step)
-	// OnChange, if set, is told of each change of a prefix list that the run has
-	// made, in the same way.
+	// OnChange, if set, is told of each change of a prefix list that the run has made, in the same way.
 	OnChange func(*Target, secgroup.Change)
 }
 
@@ -74,8 +68,8 @@ const (
 	poolsAtOnce   = 4
 )
 
-// Run synchronises all targets. It always returns a report; the error names
-// everything that failed, each in a line of its own.
+// Run synchronises all targets. It always returns a report; the error names everything that failed, each in a line of
+// its own.
 func (e *Engine) Run(ctx context.Context, req Request) (*Report, error) {
 	report := NewReport(req.DryRun)
 	fetch := e.startFetch(ctx, req)
@@ -120,8 +114,7 @@ func (e *Engine) Run(ctx context.Context, req Request) (*Report, error) {
 	return report, report.fail(errs)
 }
 
-// startFetch starts to fetch the file, while the groups are described, and
-// returns a function that waits for it.
+// startFetch starts to fetch the file, while the groups are described, and returns a function that waits for it.
 func (e *Engine) startFetch(ctx context.Context, req Request) func() (*iprange.Publication, error) {
 	var (
 		publication = &iprange.Publication{} // no file is needed to close
@@ -143,8 +136,8 @@ func (e *Engine) startFetch(ctx context.Context, req Request) func() (*iprange.P
 	}
 }
 
-// unknownGroups returns an error for each of the groups asked for that there
-// is not. That can be said only where every target was looked at.
+// unknownGroups returns an error for each of the groups asked for that there is not. That can be said only where every
+// target was looked at.
 func (e *Engine) unknownGroups(ids []string, has func(id string) bool) []error {
 	var errs []error
 	for _, id := range ids {
@@ -159,8 +152,8 @@ func (e *Engine) unknownGroups(ids []string, has func(id string) bool) []error {
 	return errs
 }
 
-// guard calls f. A panic in it becomes an error, so that it fails alone: the
-// other targets go on, and the run still reports what it did.
+// guard calls f. A panic in it becomes an error, so that it fails alone: the other targets go on, and the run still
+// reports what it did.
 func (e *Engine) guard(ctx context.Context, f func()) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

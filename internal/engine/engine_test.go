@@ -210,8 +210,7 @@ func TestUnknownRegion(t *testing.T) {
 	}
 }
 
-// Someone else adds the very rule between the describe and the authorize: the
-// run looks again and plans again.
+// Someone else adds the very rule between the describe and the authorize: the run looks again and plans again.
 func TestConflictIsPlannedAgain(t *testing.T) {
 	s := newScene(t, ec2sim.Options{}, []string{"us-east-1"}, nil, rangeA, rangeB)
 	web := s.group(s.here, "web", "443")
@@ -248,8 +247,7 @@ func (i *interloper) AuthorizeSecurityGroupIngress(ctx context.Context, in *ec2.
 	return i.API.AuthorizeSecurityGroupIngress(ctx, in, opts...)
 }
 
-// A conflict that no look explains is an error after a bounded number of looks,
-// and the call is not made again.
+// A conflict that no look explains is an error after a bounded number of looks, and the call is not made again.
 func TestConflictThatStays(t *testing.T) {
 	s := newScene(t, ec2sim.Options{}, []string{"us-east-1"}, nil, rangeA)
 	s.group(s.here, "web", "443")
@@ -264,8 +262,8 @@ func TestConflictThatStays(t *testing.T) {
 	}
 }
 
-// The run is killed at each call in turn, before and after its effect, and
-// started again: the second run brings the exact state.
+// The run is killed at each call in turn, before and after its effect, and started again: the second run brings the
+// exact state.
 func TestRunIsResumable(t *testing.T) {
 	for _, kind := range []ec2sim.FaultKind{ec2sim.CutBefore, ec2sim.CutAfter, ec2sim.ErrorAfter} {
 		for call := range 6 {
@@ -340,8 +338,8 @@ func TestOutOfTime(t *testing.T) {
 	}
 }
 
-// RULES_PER_GROUP=auto: Service Quotas is asked once, and only if there is
-// something to do; where it may not be asked, 60 holds.
+// RULES_PER_GROUP=auto: Service Quotas is asked once, and only if there is something to do; where it may not be asked,
+// 60 holds.
 func TestQuota(t *testing.T) {
 	quotaCalls := func(s *scene) int {
 		n := 0

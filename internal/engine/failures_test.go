@@ -56,8 +56,7 @@ func TestPrefixListIsGone(t *testing.T) {
 	}
 }
 
-// Where Service Quotas fails for once, it is asked again; where it may not be
-// asked, it is not.
+// Where Service Quotas fails for once, it is asked again; where it may not be asked, it is not.
 func TestQuotaIsAskedAgain(t *testing.T) {
 	for _, test := range []struct {
 		err   error
@@ -93,8 +92,8 @@ func TestQuotaIsAskedAgain(t *testing.T) {
 	}
 }
 
-// What was approved is applied as far as it goes: where a step runs into someone
-// else's change, the run says so, and plans nothing of its own.
+// What was approved is applied as far as it goes: where a step runs into someone else's change, the run says so, and
+// plans nothing of its own.
 func TestApprovedPlanMeetsAChange(t *testing.T) {
 	s := newScene(t, ec2sim.Options{}, []string{"us-east-1"}, nil, rangeA, rangeB)
 	s.group(s.here, "a", "443")
@@ -181,8 +180,8 @@ func TestLooksAreBounded(t *testing.T) {
 	}
 }
 
-// Where a target could not be looked at, nobody knows that a group asked for is
-// not there; where all were looked at, a run says so.
+// Where a target could not be looked at, nobody knows that a group asked for is not there; where all were looked at, a
+// run says so.
 func TestUnknownGroupIsToldOnlyAfterALook(t *testing.T) {
 	const says = "has this ID"
 	for _, test := range []struct {
@@ -225,8 +224,8 @@ func (f failing) DescribeSecurityGroups(context.Context, *ec2.DescribeSecurityGr
 	return nil, f.err
 }
 
-// A report tells whose permissions were in the way, and how much was seen at
-// all: what a deployment of the stack could cure, and what it could not.
+// A report tells whose permissions were in the way, and how much was seen at all: what a deployment of the stack could
+// cure, and what it could not.
 func TestReportTellsWhatWasDenied(t *testing.T) {
 	const member = "222233334444"
 	for _, test := range []struct {

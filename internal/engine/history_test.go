@@ -20,9 +20,8 @@ import (
 	"go4.org/netipx"
 )
 
-// history returns the real states of the CloudFront services from 2017 to
-// 2024, oldest first. Without the data beside the repository the test is
-// skipped.
+// history returns the real states of the CloudFront services from 2017 to 2024, oldest first. Without the data beside
+// the repository the test is skipped.
 func history(t *testing.T) []string {
 	t.Helper()
 	f, err := os.Open(filepath.Join("..", "..", "..", "shared", "data", "cloudfront-history-2017-2024.jsonl.gz"))
@@ -50,8 +49,8 @@ func history(t *testing.T) []string {
 	}
 }
 
-// watch checks every state between two calls: no wanted address that was open
-// on a port is closed, unless the run said so beforehand.
+// watch checks every state between two calls: no wanted address that was open on a port is closed, unless the run said
+// so beforehand.
 type watch struct {
 	t      testing.TB
 	ports  []int32
@@ -111,9 +110,8 @@ func (l gapLog) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// TestHistory replays what AWS published over seven years: exact after each
-// state, no gap within any, and no more than one authorize and one revoke for
-// a group but where the pool is full.
+// TestHistory replays what AWS published over seven years: exact after each state, no gap within any, and no more than
+// one authorize and one revoke for a group but where the pool is full.
 func TestHistory(t *testing.T) {
 	states := history(t)
 	for _, service := range []string{"CLOUDFRONT", "CLOUDFRONT_ORIGIN_FACING"} {
@@ -131,8 +129,8 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-// replay runs the engine on each state with a pool that has, for the largest
-// of them, the given number of spare slots in each family.
+// replay runs the engine on each state with a pool that has, for the largest of them, the given number of spare slots
+// in each family.
 func replay(t *testing.T, states []string, service, ports string, spare int) {
 	publications, most := decodeAll(t, states, service)
 	s := newScene(t, ec2sim.Options{}, []string{"us-east-1"}, nil)
@@ -170,8 +168,7 @@ func replay(t *testing.T, states []string, service, ports string, spare int) {
 	}
 }
 
-// decodeAll decodes the states and returns the most ranges of each family that
-// any of them has.
+// decodeAll decodes the states and returns the most ranges of each family that any of them has.
 func decodeAll(t *testing.T, states []string, service string) (publications []*iprange.Publication, most [2]int) {
 	t.Helper()
 	for i, state := range states {
@@ -187,8 +184,7 @@ func decodeAll(t *testing.T, states []string, service string) (publications []*i
 	return publications, most
 }
 
-// pool makes a pool with just the given numbers of free slots. Somebody else's
-// rules take the slots that are too many.
+// pool makes a pool with just the given numbers of free slots. Somebody else's rules take the slots that are too many.
 func (s *scene) pool(ports string, ipv4, ipv6 int) []string {
 	s.t.Helper()
 	n := (max(ipv4, ipv6) + DefaultRulesPerGroup - 1) / DefaultRulesPerGroup
@@ -257,8 +253,8 @@ func (s *scene) checkExact(ids []string, p *iprange.Publication, ports []int32, 
 	}
 }
 
-// checkCalls fails on a second describe, and where the pool has plenty of room
-// on a second authorize or revoke of a group. It returns the mutating calls.
+// checkCalls fails on a second describe, and where the pool has plenty of room on a second authorize or revoke of a
+// group. It returns the mutating calls.
 func (s *scene) checkCalls(state, spare int) int {
 	s.t.Helper()
 	n := 0

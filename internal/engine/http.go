@@ -10,23 +10,19 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 )
 
-// plainBody is an HTTP client that hands request bodies on as plain readers, and
-// ends attempts that take too long.
+// plainBody is an HTTP client that hands request bodies on as plain readers, and ends attempts that take too long.
 //
-// The SDK closes the body as soon as an answer begins. Where net/http is still
-// about to see the end of the body, its WriteTo then returns io.EOF, net/http
-// takes that for a failed write and closes the connection under the answer,
-// and a call that has taken effect is made again. See
+// The SDK closes the body as soon as an answer begins. Where net/http is still about to see the end of the body, its
+// WriteTo then returns io.EOF, net/http takes that for a failed write and closes the connection under the answer, and a
+// call that has taken effect is made again. See
 // https://github.com/aws/aws-sdk-go-v2/issues/1825
 type plainBody struct{ aws.HTTPClient }
 
-// attemptTime is how long an attempt at a call may take. A page of 1,000 groups
-// takes seconds; an endpoint that never answers would keep the targets that wait
-// for their turn from theirs.
+// attemptTime is how long an attempt at a call may take. A page of 1,000 groups takes seconds; an endpoint that never
+// answers would keep the targets that wait for their turn from theirs.
 const attemptTime = 20 * time.Second
 
-// newHTTPClient returns client, or the SDK's own if there is none, with plain
-// bodies.
+// newHTTPClient returns client, or the SDK's own if there is none, with plain bodies.
 func newHTTPClient(client aws.HTTPClient) aws.HTTPClient {
 	if client == nil {
 		client = awshttp.NewBuildableClient()

@@ -12,8 +12,8 @@ import (
 	"cloudfront-sg-sync/internal/ec2sim"
 )
 
-// No goroutine outlives a run, however it ends: a bubble of synctest panics
-// where one does. And a run ends when its time is up, whatever hangs.
+// No goroutine outlives a run, however it ends: a bubble of synctest panics where one does. And a run ends when its
+// time is up, whatever hangs.
 func TestNothingOutlivesARun(t *testing.T) {
 	const long = time.Hour // for which something hangs
 	hanging := roundTripper(func(req *http.Request) (*http.Response, error) {

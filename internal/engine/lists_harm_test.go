@@ -140,8 +140,8 @@ func TestSharedListIsLeftAlone(t *testing.T) {
 	}
 }
 
-// Lists of both families may have one name of a pool: each family is shared by
-// its own, and what fails in one leaves the other alone.
+// Lists of both families may have one name of a pool: each family is shared by its own, and what fails in one leaves
+// the other alone.
 func TestFamiliesOfAListPool(t *testing.T) {
 	s := newScene(t, ec2sim.Options{}, []string{"us-east-1"}, nil)
 	s.fetcher.Transport = transport(func() string {
@@ -157,9 +157,8 @@ func TestFamiliesOfAListPool(t *testing.T) {
 	}
 }
 
-// Where one list of a pool cannot be changed, the other takes what it can, and
-// neither promise is forgotten: nothing is closed, an older file is refused, and
-// what the published list takes away too much of is held.
+// Where one list of a pool cannot be changed, the other takes what it can, and neither promise is forgotten: nothing is
+// closed, an older file is refused, and what the published list takes away too much of is held.
 func TestOneListOfAPoolFails(t *testing.T) {
 	s := newScene(t, ec2sim.Options{}, []string{"us-east-1"}, nil, rangeA, rangeB)
 	stuck := s.pooled(s.here, "web", "IPv4", 5, entry("18.64.0.0/15", oldEntry), entry("18.80.0.0/16", oldEntry))
@@ -176,8 +175,8 @@ func TestOneListOfAPoolFails(t *testing.T) {
 	if got := report.Lists(); got.Failed != 1 || got.Lists != 2 {
 		t.Errorf("report %+v", report.PrefixLists)
 	}
-	// An older file is refused by what the other list was made from, and a list that
-	// has lost most is held, whichever of the two has it.
+	// An older file is refused by what the other list was made from, and a list that has lost most is held, whichever
+	// of the two has it.
 	s.Fetch = fetcherOf(document(1780000000, rangeA, rangeB))
 	if _, err := s.Run(t.Context(), Request{}); err == nil || !strings.Contains(err.Error(), "of "+other+" was made from a newer one") {
 		t.Errorf("an older file: %v", err)

@@ -100,8 +100,8 @@ func TestRunWithList(t *testing.T) {
 	}
 }
 
-// Where nothing is tagged, a list costs one describe, and where nobody may look
-// for one the groups are synced all the same.
+// Where nothing is tagged, a list costs one describe, and where nobody may look for one the groups are synced all the
+// same.
 func TestNoLists(t *testing.T) {
 	s := newScene(t, ec2sim.Options{}, []string{"us-east-1"}, nil, rangeA)
 	s.group(s.here, "web", "443")
@@ -194,9 +194,9 @@ func TestListChangesMeanwhile(t *testing.T) {
 	}
 }
 
-// What one change closes, the next one opens, come what may; and where it cannot,
-// the first is taken back. The planner has not been seen to ask for such changes
-// of a pool with room for all, but of calls of 100 entries nobody can be sure.
+// What one change closes, the next one opens, come what may; and where it cannot, the first is taken back. The planner
+// has not been seen to ask for such changes of a pool with room for all, but of calls of 100 entries nobody can be
+// sure.
 func TestGapOfListsIsNeverLeftOpen(t *testing.T) {
 	const modify = "ModifyManagedPrefixList"
 	for _, c := range []struct {
@@ -278,8 +278,7 @@ func TestTwoRunsAtOnceOnLists(t *testing.T) {
 	}
 }
 
-// ownTargets returns targets for an engine of its own: what one has learnt of a
-// target is not shared.
+// ownTargets returns targets for an engine of its own: what one has learnt of a target is not shared.
 func ownTargets(targets []*Target) []*Target {
 	var own []*Target
 	for _, t := range targets {
@@ -308,8 +307,8 @@ func (s *scene) watchList(id string, ranges ...string) *int {
 	return closed
 }
 
-// The run is killed at each call in turn, before and after its effect, and
-// started again: the second run brings the exact state, and nothing is closed.
+// The run is killed at each call in turn, before and after its effect, and started again: the second run brings the
+// exact state, and nothing is closed.
 func TestKilledAtEveryCallToAList(t *testing.T) {
 	for _, effect := range []bool{false, true} {
 		for call := 1; ; call++ {
@@ -352,8 +351,7 @@ func TestKilledAtEveryCallToAList(t *testing.T) {
 	}
 }
 
-// What a list costs where a thousand groups refer to it, beside a thousand groups
-// of their own.
+// What a list costs where a thousand groups refer to it, beside a thousand groups of their own.
 func BenchmarkChangeForThousandGroups(b *testing.B) {
 	const groups = 1000
 	for _, shared := range []bool{true, false} {
@@ -398,9 +396,8 @@ func BenchmarkChangeForThousandGroups(b *testing.B) {
 	}
 }
 
-// TestHistoryOfLists replays on pools of lists what AWS published over seven
-// years: exact after each state, nothing closed in between, and a list changed by
-// one call, or by two where a state only takes away.
+// TestHistoryOfLists replays on pools of lists what AWS published over seven years: exact after each state, nothing
+// closed in between, and a list changed by one call, or by two where a state only takes away.
 func TestHistoryOfLists(t *testing.T) {
 	states := history(t)
 	for _, service := range []string{"CLOUDFRONT", "CLOUDFRONT_ORIGIN_FACING"} {
@@ -459,8 +456,7 @@ func replayOnLists(t *testing.T, states []string, service string, spare int) {
 	t.Logf("%d states changed the lists, in %d calls", changed, calls)
 }
 
-// listWatch checks every state between two calls: no wanted address that was open
-// by the lists is closed.
+// listWatch checks every state between two calls: no wanted address that was open by the lists is closed.
 type listWatch struct {
 	t      *testing.T
 	lists  map[string]ec2sim.PrefixList

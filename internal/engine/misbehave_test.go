@@ -17,8 +17,7 @@ import (
 	"go4.org/netipx"
 )
 
-// changing is a scene with a pool, whose list changes from run to run, under
-// the eyes of a watch.
+// changing is a scene with a pool, whose list changes from run to run, under the eyes of a watch.
 type changing struct {
 	*scene
 	*watch
@@ -61,8 +60,8 @@ func (c *changing) putUp(token int, ranges []netip.Prefix) {
 	c.sim.ResetCalls()
 }
 
-// next publishes a newer file, which must not fail, and checks that the groups
-// are exact. It returns the number of mutating calls.
+// next publishes a newer file, which must not fail, and checks that the groups are exact. It returns the number of
+// mutating calls.
 func (c *changing) next(ranges []netip.Prefix) int {
 	c.scene.t.Helper()
 	c.token++
@@ -101,8 +100,8 @@ func spread(n int) []netip.Prefix {
 	return out
 }
 
-// AWS splits a block and joins it again: the same addresses make no call, and
-// when half of the pieces are gone for one version no other address is closed.
+// AWS splits a block and joins it again: the same addresses make no call, and when half of the pieces are gone for one
+// version no other address is closed.
 func TestListIsSplitAndJoined(t *testing.T) {
 	c := newChanging(t, 2)
 	others := spread(10)
@@ -120,8 +119,8 @@ func TestListIsSplitAndJoined(t *testing.T) {
 	c.next(append(parts("2600:9000::/36", 36), others...))
 }
 
-// Tenfold growth for one version, and back: the way back would close most of
-// what there is, so it takes force, and stays held without.
+// Tenfold growth for one version, and back: the way back would close most of what there is, so it takes force, and
+// stays held without.
 func TestListGrowsTenfold(t *testing.T) {
 	c := newChanging(t, 4)
 	c.next(spread(20))
@@ -141,8 +140,8 @@ func TestListGrowsTenfold(t *testing.T) {
 	c.exact(spread(20))
 }
 
-// The list is replaced: what is new is opened at once, what is gone is closed
-// only by force, however often the run is repeated.
+// The list is replaced: what is new is opened at once, what is gone is closed only by force, however often the run is
+// repeated.
 func TestListIsReplaced(t *testing.T) {
 	c := newChanging(t, 4)
 	c.next(spread(40)[:20])

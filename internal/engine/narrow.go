@@ -8,16 +8,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 )
 
-// Narrow returns client as an API that holds functions and no client. It keeps
-// the rest of the SDK's EC2 client out of a program: 700 operations, 30 MB.
+// Narrow returns client as an API that holds functions and no client. It keeps the rest of the SDK's EC2 client out of
+// a program: 700 operations, 30 MB.
 //
-// A program that looks up methods by name at run time, as cfsg's parser of flags
-// and text/template do, keeps every exported method of each type that it
-// converts to an interface, and of the types of such a type's fields. See the
+// A program that looks up methods by name at run time, as cfsg's parser of flags and text/template do, keeps every
+// exported method of each type that it converts to an interface, and of the types of such a type's fields. See the
 // third of the conditions in
 // https://github.com/golang/go/blob/go1.26.0/src/cmd/link/internal/ld/deadcode.go
-// So a *ec2.Client must not become an interface anywhere. A function does not
-// show what it is a method of.
+// So a *ec2.Client must not become an interface anywhere. A function does not show what it is a method of.
 func Narrow(client *ec2.Client) secgroup.API {
 	return &narrow{
 		client.DescribeSecurityGroups, client.DescribeManagedPrefixLists, client.GetManagedPrefixListEntries,

@@ -24,8 +24,8 @@ func TestNewTakesServices(t *testing.T) {
 	}
 }
 
-// The roles of member accounts are of one name, in the partition of the region,
-// and give way to a role that is named for the account.
+// The roles of member accounts are of one name, in the partition of the region, and give way to a role that is named
+// for the account.
 func TestRoles(t *testing.T) {
 	c := config.Config{
 		RoleARNs:       []string{"arn:aws:iam::222233334444:role/net/own"},

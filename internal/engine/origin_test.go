@@ -11,8 +11,8 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// origin is a network interface and what gets in there, seen from outside: at
-// every change of the endpoint each address that is wanted is tried.
+// origin is a network interface and what gets in there, seen from outside: at every change of the endpoint each address
+// that is wanted is tried.
 type origin struct {
 	s      *scene
 	id     string
@@ -64,10 +64,9 @@ func (o *origin) check(when string) {
 	o.open = now
 }
 
-// A load balancer with its old group, open to everyone and full, and three new
-// groups that are tagged as one exclusive pool with it but are attached to
-// nothing yet. In whatever order somebody syncs, attaches and syncs again,
-// CloudFront gets in all the while, and in the end nobody else does.
+// A load balancer with its old group, open to everyone and full, and three new groups that are tagged as one exclusive
+// pool with it but are attached to nothing yet. In whatever order somebody syncs, attaches and syncs again, CloudFront
+// gets in all the while, and in the end nobody else does.
 func TestPoolThatIsNotAttachedYet(t *testing.T) {
 	ranges := []string{"13.32.0.0/16", "18.64.0.0/16", "52.222.0.0/16", "99.84.0.0/16", "108.138.0.0/16", "143.204.0.0/16"}
 	for _, order := range []string{"sync attach sync", "attach sync", "sync sync attach sync", "sync attach-one sync attach sync"} {
@@ -125,8 +124,8 @@ func (s *scene) onEveryStep(o *origin) func(*Target, secgroup.Step) {
 	return func(_ *Target, step secgroup.Step) { o.check(step.String()) }
 }
 
-// Without the permission to see interfaces, nothing is revoked that another
-// group has replaced, and the run says so; what its own group replaces goes.
+// Without the permission to see interfaces, nothing is revoked that another group has replaced, and the run says so;
+// what its own group replaces goes.
 func TestInterfacesMayNotBeSeen(t *testing.T) {
 	s := newScene(t, ec2sim.Options{RulesPerGroup: 2}, []string{"us-east-1"}, nil, "18.64.0.0/16", "18.65.0.0/16")
 	one := s.group(s.here, "one", "443", "-pool", "web")

@@ -13,21 +13,19 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// EC2 throttles each mutating action of an account and region by a bucket of
-// 50 tokens that is refilled with 5 a second. See
+// EC2 throttles each mutating action of an account and region by a bucket of 50 tokens that is refilled with 5 a
+// second. See
 // https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 const (
 	mutatingBurst = 50
 	mutatingRate  = 5
-	// onTheWay is how many tokens of the burst are left alone. EC2 reckons from
-	// when calls arrive: the bucket here may think a token there that is not
-	// yet, by as much as the first calls took longer than those that follow.
+	// onTheWay is how many tokens of the burst are left alone. EC2 reckons from when calls arrive: the bucket here may
+	// think a token there that is not yet, by as much as the first calls took longer than those that follow.
 	onTheWay = 2
 )
 
-// paced is an EC2 client that does not call faster than EC2 allows, so that no
-// call is wasted on being throttled. A call that would have to wait past the
-// context's deadline fails at once.
+// paced is an EC2 client that does not call faster than EC2 allows, so that no call is wasted on being throttled. A
+// call that would have to wait past the context's deadline fails at once.
 type paced struct {
 	secgroup.API
 	authorize, revoke, redescribe *rate.Limiter
@@ -72,8 +70,8 @@ func (p *paced) UpdateSecurityGroupRuleDescriptionsIngress(ctx context.Context, 
 const (
 	// maxAttempts is how often a call is made that fails for a passing reason.
 	maxAttempts = 3
-	// maxThrottled is how often a call is made that is throttled because others
-	// use up the bucket. With pauses of up to 20 s that is some two minutes.
+	// maxThrottled is how often a call is made that is throttled because others use up the bucket. With pauses of up to
+	// 20 s that is some two minutes.
 	maxThrottled = 12
 )
 

@@ -17,8 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
-// One group of five may not be changed: the other four are filled, and the
-// message names the one that was left alone.
+// One group of five may not be changed: the other four are filled, and the message names the one that was left alone.
 func TestRefusedGroupIsLeftAlone(t *testing.T) {
 	for code, says := range map[string]string{
 		"UnauthorizedOperation":              "grant the permission ec2:AuthorizeSecurityGroupIngress",
@@ -61,8 +60,7 @@ func spread40() []string {
 	return all
 }
 
-// fullPool is a group that is full to its last slot with a rule that is cut in
-// two: there is no way without a gap.
+// fullPool is a group that is full to its last slot with a rule that is cut in two: there is no way without a gap.
 func fullPool(t *testing.T) (*scene, string) {
 	s := newScene(t, ec2sim.Options{RulesPerGroup: 2}, []string{"us-east-1"}, nil, "18.64.0.0/16", "18.66.0.0/16")
 	web := s.group(s.here, "web", "443")
@@ -77,9 +75,8 @@ func fullPool(t *testing.T) (*scene, string) {
 	return s, web
 }
 
-// A gap that a run has opened is closed: after Ctrl-C and at the end of its
-// time, when the call that closes it fails in passing, and when it fails for
-// good, by what was there before.
+// A gap that a run has opened is closed: after Ctrl-C and at the end of its time, when the call that closes it fails in
+// passing, and when it fails for good, by what was there before.
 func TestGapIsNeverLeftOpen(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -131,8 +128,8 @@ func TestGapIsNeverLeftOpen(t *testing.T) {
 	}
 }
 
-// Eight regions whose endpoints never answer do not keep the ninth from its
-// turn: each attempt has its own time. The clock is a fake one.
+// Eight regions whose endpoints never answer do not keep the ninth from its turn: each attempt has its own time. The
+// clock is a fake one.
 func TestEndpointsThatHangStarveNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScene(t, ec2sim.Options{}, nil, nil, rangeA)
@@ -184,8 +181,8 @@ func (s sharing) DescribeSecurityGroups(ctx context.Context, in *ec2.DescribeSec
 	return out, err
 }
 
-// A quota that was raised or lowered is learnt by the next run of a warm
-// instance: where a pool is too small, and where EC2 refuses for it.
+// A quota that was raised or lowered is learnt by the next run of a warm instance: where a pool is too small, and where
+// EC2 refuses for it.
 func TestQuotaThatChanges(t *testing.T) {
 	s := newScene(t, ec2sim.Options{RulesPerGroup: 20}, []string{"us-east-1"}, nil, spread40()...)
 	web := s.group(s.here, "web", "443")

@@ -11,8 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// A role that may not be assumed is told by its name, with the likely cause, and
-// once for the account; the other accounts are synchronised.
+// A role that may not be assumed is told by its name, with the likely cause, and once for the account; the other
+// accounts are synchronised.
 func TestRoleIsRefused(t *testing.T) {
 	const (
 		member = "arn:aws:iam::222233334444:role/sync"
@@ -39,8 +39,7 @@ func TestRoleIsRefused(t *testing.T) {
 	}
 }
 
-// What keeps a role from being assumed without being a refusal is told as such,
-// and can be told from others.
+// What keeps a role from being assumed without being a refusal is told as such, and can be told from others.
 func TestRoleIsNotReached(t *testing.T) {
 	cause := &aws.RequestCanceledError{Err: context.DeadlineExceeded}
 	provider := roleProvider{aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return aws.Credentials{}, cause }), "arn:aws:iam::222233334444:role/sync"}

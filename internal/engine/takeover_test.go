@@ -7,10 +7,9 @@ import (
 	"cloudfront-sg-sync/internal/ec2sim"
 )
 
-// The groups of AWS's sample function, one with the GLOBAL ranges and one with
-// the regional ones, unmerged and without descriptions, are taken over by the
-// tags that docs/migration.md names: nothing is closed on the way, rules that are wanted
-// as they stand are kept, and other ports are left alone.
+// The groups of AWS's sample function, one with the GLOBAL ranges and one with the regional ones, unmerged and without
+// descriptions, are taken over by the tags that docs/migration.md names: nothing is closed on the way, rules that are
+// wanted as they stand are kept, and other ports are left alone.
 func TestTakeOverFromSample(t *testing.T) {
 	c := newChanging(t, 0)
 	for i := range 3 {

@@ -29,8 +29,7 @@ type Target struct {
 	// Quota asks for the inbound rules a group may hold.
 	Quota func(context.Context) (int, error)
 
-	// AccountID asks for the ID of the account; it is asked only where groups of
-	// different owners are seen.
+	// AccountID asks for the ID of the account; it is asked only where groups of different owners are seen.
 	AccountID func(context.Context) (string, error)
 
 	knownQuota int // the last answer
@@ -46,9 +45,8 @@ func (t *Target) String() string {
 	return "account " + t.Account + " in " + t.Region
 }
 
-// Targets returns a target for each region in the account of cfg and in the
-// account of each role. The roles are assumed with the external ID, if there is
-// one. Calls are retried as cfg says, or if it does not, with more patience for
+// Targets returns a target for each region in the account of cfg and in the account of each role. The roles are assumed
+// with the external ID, if there is one. Calls are retried as cfg says, or if it does not, with more patience for
 // throttling than the SDK has.
 func Targets(cfg aws.Config, regions, roleARNs []string, externalID string) []*Target {
 	cfg = hardened(cfg)
@@ -65,14 +63,14 @@ func Targets(cfg aws.Config, regions, roleARNs []string, externalID string) []*T
 	return targets
 }
 
-// NewEC2 returns a client for EC2 that retries as that of a target does. It
-// acts in the account of the role, or without one in that of cfg.
+// NewEC2 returns a client for EC2 that retries as that of a target does. It acts in the account of the role, or without
+// one in that of cfg.
 func NewEC2(cfg aws.Config, roleARN, externalID string) *ec2.Client {
 	return ec2.NewFromConfig(Config(cfg, roleARN, externalID))
 }
 
-// Config returns what a client for any service needs to retry as that of a
-// target does, in the account of the role or without one in that of cfg.
+// Config returns what a client for any service needs to retry as that of a target does, in the account of the role or
+// without one in that of cfg.
 func Config(cfg aws.Config, roleARN, externalID string) aws.Config {
 	cfg = hardened(cfg)
 	if roleARN != "" {
@@ -90,8 +88,8 @@ func hardened(cfg aws.Config) aws.Config {
 	return cfg
 }
 
-// assuming returns cfg with the credentials of a role. The external ID is for
-// roles that ask for one in their trust policies, and empty for others.
+// assuming returns cfg with the credentials of a role. The external ID is for roles that ask for one in their trust
+// policies, and empty for others.
 func assuming(cfg aws.Config, roleARN, externalID string) aws.Config {
 	role := cfg.Copy()
 	provider := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), roleARN, func(o *stscreds.AssumeRoleOptions) {
@@ -120,8 +118,8 @@ func askAccount(ctx context.Context, cfg aws.Config) (string, error) {
 	return aws.ToString(out.Account), nil
 }
 
-// own returns the groups that belong to the account itself. Groups that others
-// share with it cannot be changed from here; they are returned apart.
+// own returns the groups that belong to the account itself. Groups that others share with it cannot be changed from
+// here; they are returned apart.
 func (t *Target) own(ctx context.Context, groups []secgroup.Group) (own, shared []secgroup.Group, err error) {
 	if !slices.ContainsFunc(groups, func(g secgroup.Group) bool { return g.Owner != groups[0].Owner }) {
 		return groups, nil, nil
@@ -142,8 +140,7 @@ func (t *Target) own(ctx context.Context, groups []secgroup.Group) (own, shared 
 	return own, shared, nil
 }
 
-// AccountOf returns the account ID in arn:PARTITION:iam::ACCOUNT:role/NAME.
-// It is empty for no role.
+// AccountOf returns the account ID in arn:PARTITION:iam::ACCOUNT:role/NAME. It is empty for no role.
 func AccountOf(roleARN string) string {
 	if roleARN == "" {
 		return ""
@@ -158,13 +155,12 @@ const DefaultRulesPerGroup = 60
 // quotaCode is "Inbound or outbound rules per security group" of the service vpc.
 const quotaCode = "L-0EA8095F"
 
-// DefaultGroupsPerInterface is the security groups that a network interface may
-// have in an account that has not raised that quota. See
+// DefaultGroupsPerInterface is the security groups that a network interface may have in an account that has not raised
+// that quota. See
 // https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
 const DefaultGroupsPerInterface = 5
 
-// GroupsPerInterface asks Service Quotas for the security groups that a network
-// interface may have.
+// GroupsPerInterface asks Service Quotas for the security groups that a network interface may have.
 func GroupsPerInterface(ctx context.Context, cfg aws.Config) (int, error) {
 	return askQuota(ctx, cfg, "L-2AFB9258")
 }
@@ -183,9 +179,8 @@ func askQuota(ctx context.Context, cfg aws.Config, quotaCode string) (int, error
 	return int(*out.Quota.Value), nil
 }
 
-// plan plans the target. Service Quotas is asked only if there is something to
-// do, and EC2 for network interfaces only if something is to be revoked, or the
-// report is to tell what they lack.
+// plan plans the target. Service Quotas is asked only if there is something to do, and EC2 for network interfaces only
+// if something is to be revoked, or the report is to tell what they lack.
 func (t *Target) plan(ctx context.Context, log *slog.Logger, groups []secgroup.Group, req secgroup.Request, look bool) (*secgroup.Plan, error) {
 	configured := req.RulesPerGroup
 	req.RulesPerGroup = t.quota(configured)
@@ -216,8 +211,7 @@ func (t *Target) plan(ctx context.Context, log *slog.Logger, groups []secgroup.G
 	return secgroup.NewPlan(ctx, groups, req)
 }
 
-// revoking returns the IDs of the groups in pools that revoke something, or of
-// all groups.
+// revoking returns the IDs of the groups in pools that revoke something, or of all groups.
 func revoking(plan *secgroup.Plan, all bool) []string {
 	var ids []string
 	for _, pool := range plan.Pools {
@@ -230,12 +224,11 @@ func revoking(plan *secgroup.Plan, all bool) []string {
 	return ids
 }
 
-// quotaLasts is how long an answer of Service Quotas is believed without a reason
-// for doubt.
+// quotaLasts is how long an answer of Service Quotas is believed without a reason for doubt.
 const quotaLasts = 24 * time.Hour
 
-// quotaIsOld reports whether the quota is to be asked for: where it never was, a
-// day ago, or where a pool is too small, as it may have been raised since.
+// quotaIsOld reports whether the quota is to be asked for: where it never was, a day ago, or where a pool is too small,
+// as it may have been raised since.
 func (t *Target) quotaIsOld(plan *secgroup.Plan) bool {
 	if t.knownQuota == 0 || time.Since(t.quotaAsked) > quotaLasts {
 		t.knownQuota = 0
@@ -259,8 +252,8 @@ func (t *Target) forgetQuota(err error) {
 	}
 }
 
-// learnQuota asks Service Quotas, unless it has been asked. With an error it
-// returns the default, for this time only if the error may pass.
+// learnQuota asks Service Quotas, unless it has been asked. With an error it returns the default, for this time only if
+// the error may pass.
 func (t *Target) learnQuota(ctx context.Context) (int, error) {
 	if t.knownQuota > 0 {
 		return t.knownQuota, nil
@@ -283,8 +276,7 @@ func (t *Target) quota(configured int) int {
 	return cmp.Or(configured, t.knownQuota, DefaultRulesPerGroup)
 }
 
-// idle reports whether a plan has nothing to do that a quota could stand
-// against.
+// idle reports whether a plan has nothing to do that a quota could stand against.
 func idle(plan *secgroup.Plan) bool {
 	for _, pool := range plan.Pools {
 		if len(pool.Steps) > 0 || pool.Err != nil {

@@ -7,8 +7,7 @@ import (
 	"cloudfront-sg-sync/internal/ec2sim"
 )
 
-// A role whose trust policy asks for an external ID is assumed with it, and
-// with no other.
+// A role whose trust policy asks for an external ID is assumed with it, and with no other.
 func TestExternalID(t *testing.T) {
 	const member = "arn:aws:iam::222233334444:role/sync"
 	for _, test := range []struct {

@@ -13,8 +13,8 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// syncThrottled synchronises n groups of their own on an endpoint that
-// throttles, and returns how many calls were throttled.
+// syncThrottled synchronises n groups of their own on an endpoint that throttles, and returns how many calls were
+// throttled.
 func syncThrottled(s *scene, n int) (throttled int) {
 	s.t.Helper()
 	s.cfg.Retryer = nil // the engine's own
@@ -35,9 +35,8 @@ func syncThrottled(s *scene, n int) (throttled int) {
 	return throttled
 }
 
-// More groups than EC2's bucket has tokens: the run keeps to the bucket's pace,
-// and no call is throttled, though the first ones take longer to arrive than
-// those that follow. The clock is a fake one.
+// More groups than EC2's bucket has tokens: the run keeps to the bucket's pace, and no call is throttled, though the
+// first ones take longer to arrive than those that follow. The clock is a fake one.
 func TestNoCallIsWastedOnThrottling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScene(t, ec2sim.Options{Throttle: ec2sim.EC2Throttle}, nil, nil, rangeA)

@@ -15,8 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// changed is the sample after a change of the list, in which a block is cut
-// anew: what stays of it overlaps what was.
+// changed is the sample after a change of the list, in which a block is cut anew: what stays of it overlaps what was.
 func changed() Input {
 	in := sample()
 	in.IPv4 = prefixes("15.158.0.7/32", "52.84.0.0/16", "99.84.0.0/16")
@@ -94,8 +93,7 @@ func with(more int, in Input) Input {
 	return in
 }
 
-// check loads an export and loads a changed one, while clients connect all the
-// time, and takes it out.
+// check loads an export and loads a changed one, while clients connect all the time, and takes it out.
 func (o *origin) check(f firewall) {
 	t := o.t
 	load := func(e exported) { f.paste(t, e, e.load) }
@@ -273,8 +271,7 @@ func TestIptables(t *testing.T) {
 	}
 }
 
-// Ports that a container publishes are filtered as they are reached, before
-// destination NAT.
+// Ports that a container publishes are filtered as they are reached, before destination NAT.
 func TestPublishedPorts(t *testing.T) {
 	for _, format := range []string{"nftables", "iptables"} {
 		t.Run(format, func(t *testing.T) {
@@ -360,8 +357,8 @@ const bus = `<busconfig>
 	</policy>
 </busconfig>`
 
-// startFirewalld runs firewalld for the host, on a message bus and with a
-// configuration of its own. It returns what runs a program that talks to it, and where the configuration is.
+// startFirewalld runs firewalld for the host, on a message bus and with a configuration of its own. It returns what
+// runs a program that talks to it, and where the configuration is.
 func startFirewalld(o *origin) (run func(args ...string) (string, error), etc string) {
 	t := o.t
 	dir, etc := t.TempDir(), copyOf(t, "/etc/firewalld")
@@ -439,8 +436,8 @@ func TestFirewalld(t *testing.T) {
 	o.expect("kept", true, 443, kept4, kept6)
 	o.expect("kept", false, 443, other4, other6)
 
-	// Taken out, it is gone from other zones as well: firewalld does not start with rules that refer to no set. Where no
-	// other rule opens the ports, as in that zone, it is not taken out by mistake.
+	// Taken out, it is gone from other zones as well: firewalld does not start with rules that refer to no set. Where
+	// no other rule opens the ports, as in that zone, it is not taken out by mistake.
 	f.paste(t, e, "ZONE=work "+e.load)
 	f.shut = true
 	f.takeOut(t, e)

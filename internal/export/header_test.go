@@ -8,7 +8,8 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// A header is what the comment of an export says to type. The export is in the file FILE of the folder where it is typed.
+// A header is what the comment of an export says to type. The export is in the file FILE of the folder where it is
+// typed.
 type header struct{ load, takeOut string }
 
 var printedCommands = map[string]*regexp.Regexp{

@@ -18,8 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An origin is a host in a network namespace of its own, with a server on some
-// ports, and the whole Internet at the other end of a cable.
+// An origin is a host in a network namespace of its own, with a server on some ports, and the whole Internet at the
+// other end of a cable.
 type origin struct {
 	t              *testing.T
 	host, internet string // network namespaces
@@ -42,8 +42,7 @@ var (
 	sources = []netip.Addr{kept4, kept6, gone4, gone6, next4, next6, other4, other6}
 )
 
-// newOrigin makes the namespaces, or skips the test where that cannot be done or
-// a program is not there.
+// newOrigin makes the namespaces, or skips the test where that cannot be done or a program is not there.
 func newOrigin(t *testing.T, programs ...string) *origin {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -126,8 +125,7 @@ func enter(ns string, f func()) error {
 	return <-done
 }
 
-// serve answers on all ports of the host, until the test ends: it sends back what
-// it is sent.
+// serve answers on all ports of the host, until the test ends: it sends back what it is sent.
 func (o *origin) serve() {
 	err := enter(o.host, func() {
 		for _, port := range ports {
@@ -156,17 +154,17 @@ func (o *origin) serve() {
 	}
 }
 
-// A packet that is dropped is never answered, and on this cable the others are at
-// once. So patience is short where nothing shall answer; where something shall, it
-// is long, for a machine that is busy, and a packet sent twice counts as dropped.
+// A packet that is dropped is never answered, and on this cable the others are at once. So patience is short where
+// nothing shall answer; where something shall, it is long, for a machine that is busy, and a packet sent twice counts
+// as dropped.
 const (
 	short = 400 * time.Millisecond
 	hasty = 50 * time.Millisecond // tries often, to find a short opening
 	long  = 5 * time.Second
 )
 
-// dial connects from an address to a port of the host, in a namespace. The
-// connection is nil where nothing answers, or only at the second packet.
+// dial connects from an address to a port of the host, in a namespace. The connection is nil where nothing answers, or
+// only at the second packet.
 func (o *origin) dial(ns string, from netip.Addr, port uint16, patience time.Duration) net.Conn {
 	to := o.addr4
 	if from.Is6() {

@@ -23,8 +23,8 @@ eval "$(sed -n 's/^Environment=/export /p' "$unit")"
 sed -n 's/^ExecReload=//p' "$unit" | while read -r command; do eval "$command"; done
 `
 
-// Servers do with their exports what the comment says, by the lines and commands that are printed there: CloudFront gets
-// in all the time, nobody else does while it is loaded, and all is as before when it is taken out.
+// Servers do with their exports what the comment says, by the lines and commands that are printed there: CloudFront
+// gets in all the time, nobody else does while it is loaded, and all is as before when it is taken out.
 func TestServersReload(t *testing.T) {
 	cases := []struct {
 		format, folder, file string
@@ -190,8 +190,8 @@ func kill(t *testing.T, file string) {
 	_ = syscall.Kill(pid, syscall.SIGKILL)
 }
 
-// answers fails the test where the web server answers an address or not, other than wanted. A reload takes effect a moment
-// after the command that asks for it.
+// answers fails the test where the web server answers an address or not, other than wanted. A reload takes effect a
+// moment after the command that asks for it.
 func (o *origin) answers(when string, wanted bool, from ...netip.Addr) {
 	o.t.Helper()
 	for _, a := range from {

@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// Each server takes its export, where the comment says to put it, and refuses
-// one that is spoilt.
+// Each server takes its export, where the comment says to put it, and refuses one that is spoilt.
 func TestServersTakeThem(t *testing.T) {
 	cases := []struct {
 		format string

@@ -1,5 +1,4 @@
-// Package moto starts moto_server for tests: an EC2 that others have written, in
-// Python. See https://docs.getmoto.org
+// Package moto starts moto_server for tests: an EC2 that others have written, in Python. See https://docs.getmoto.org
 package moto
 
 import (
@@ -11,8 +10,7 @@ import (
 	"time"
 )
 
-// Start starts moto_server on a free loopback port and returns its URL. Where it is
-// not installed, the test is skipped.
+// Start starts moto_server on a free loopback port and returns its URL. Where it is not installed, the test is skipped.
 func Start(t *testing.T) string {
 	t.Helper()
 	if testing.Short() {

@@ -7,7 +7,8 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 )
 
-// table returns rows below a header as lines, without trailing spaces. Each column is as wide as the widest of its cells.
+// table returns rows below a header as lines, without trailing spaces. Each column is as wide as the widest of its
+// cells.
 func table(header []string, rows [][]string) []string {
 	all := slices.Insert(slices.Clone(rows), 0, header)
 	lines := make([]string, len(all))

@@ -50,8 +50,9 @@ func newScale(lists []list) scale {
 	return s
 }
 
-// head says in words what the drawing shows, for those who cannot see it, and has its colours for a light and a dark page. An image
-// of a page follows the setting of the reader's system. See https://www.w3.org/TR/mediaqueries-5/#prefers-color-scheme
+// head says in words what the drawing shows, for those who cannot see it, and has its colours for a light and a dark
+// page. An image of a page follows the setting of the reader's system. See
+// https://www.w3.org/TR/mediaqueries-5/#prefers-color-scheme
 const head = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %[1]d %[2]d" width="%[1]d" height="%[2]d" role="img" aria-labelledby="title desc">
 <title id="title">IPv4 rules that one port needs</title>
 <desc id="desc">%[3]s</desc>

@@ -1,4 +1,5 @@
-// Command picture draws how many rules a port has needed over the years, from the files that AWS has published: docs/rules.svg.
+// Command picture draws how many rules a port has needed over the years, from the files that AWS has published:
+// docs/rules.svg.
 package main
 
 import (
@@ -52,8 +53,8 @@ type list struct {
 	points     []point
 }
 
-// A point is how many IPv4 rules a port needed from a time on. IPv4 is what a group runs out of: the quota holds for each
-// family apart.
+// A point is how many IPv4 rules a port needed from a time on. IPv4 is what a group runs out of: the quota holds for
+// each family apart.
 type point struct {
 	at    time.Time
 	rules int

@@ -10,8 +10,8 @@ type board struct {
 	copies [][]int // by wanted rule: the holders that have one
 	gone   []bool  // by surplus rule
 	moves  []move
-	// settling is true while the places of the end are sought, whatever the way
-	// there; awaits are then the views where a missing rule has to be.
+	// settling is true while the places of the end are sought, whatever the way there; awaits are then the views where
+	// a missing rule has to be.
 	settling bool
 	awaits   map[int][]int
 }
@@ -25,14 +25,12 @@ type move struct {
 	weight int
 	spare  int // the room that a removal makes in the other family
 	adds   bool
-	// gap marks a removal that closes something, and then the additions after
-	// it that open that again.
+	// gap marks a removal that closes something, and then the additions after it that open that again.
 	gap bool
 	// names for the plan
 	wanted Wanted
 	rule   int
-	// closed are the pieces that a removal with a gap closes, and size how many
-	// addresses that are.
+	// closed are the pieces that a removal with a gap closes, and size how many addresses that are.
 	closed map[int]bool
 	size   float64
 }
@@ -115,9 +113,8 @@ func (b *board) dispensable(s int) bool {
 	return b.cover.dispensable(b.surplus[s].span, b.surplus[s].holder)
 }
 
-// spare returns a holder whose copy of a wanted rule can go: another has one,
-// or a fixed rule is equal, and nothing is closed. Of several it is the one
-// that the fewest views have.
+// spare returns a holder whose copy of a wanted rule can go: another has one, or a fixed rule is equal, and nothing is
+// closed. Of several it is the one that the fewest views have.
 func (b *board) spare(w int) int {
 	at := b.copies[w]
 	if len(at) == 0 || len(at) == 1 && !b.satisfied[w] {
@@ -132,9 +129,8 @@ func (b *board) spare(w int) int {
 	return best
 }
 
-// clear removes all that can go without closing anything: surplus rules, the
-// narrow ones first, which frees the most room, and then spare copies, one of
-// which may be what a surplus rule leaves an interface with.
+// clear removes all that can go without closing anything: surplus rules, the narrow ones first, which frees the most
+// room, and then spare copies, one of which may be what a surplus rule leaves an interface with.
 func (b *board) clear() {
 	for s := range b.surplus {
 		if b.goes(s) && !b.surplus[s].opaque && b.dispensable(s) {
@@ -148,9 +144,8 @@ func (b *board) clear() {
 	}
 }
 
-// clearOpaque removes the rules of which nobody knows what they let in. They go
-// when all else is done, or there is no other room. It reports whether there
-// were any.
+// clearOpaque removes the rules of which nobody knows what they let in. They go when all else is done, or there is no
+// other room. It reports whether there were any.
 func (b *board) clearOpaque() bool {
 	n := len(b.moves)
 	for s := range b.surplus {

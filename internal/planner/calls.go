@@ -5,14 +5,13 @@ import "slices"
 // maxRules is the most rules that go into one call.
 const maxRules = 1000
 
-// A schedule turns moves into calls, as few as it can: it takes moves of one
-// holder together, and those of both families, where nothing stands against it.
+// A schedule turns moves into calls, as few as it can: it takes moves of one holder together, and those of both
+// families, where nothing stands against it.
 //
-// The moves as they come are one order that works. Moves change places only as
-// follows, so that whatever is left can always be done in the order it came in:
-// additions to a holder keep their order, and are made while there is room; a
-// removal is made if what opens its cells stays to the end, or else if nothing
-// is closed and no removal before it is about the same cells.
+// The moves as they come are one order that works. Moves change places only as follows, so that whatever is left can
+// always be done in the order it came in: additions to a holder keep their order, and are made while there is room; a
+// removal is made if what opens its cells stays to the end, or else if nothing is closed and no removal before it is
+// about the same cells.
 type schedule struct {
 	holders int
 	free    [2][]int
@@ -46,9 +45,8 @@ func calls(problems [2]*problem, moves []move) []Call {
 
 // arrange makes all moves there are to do.
 //
-// Adding all that a holder is to get comes before anything else, removing after
-// all of that. Where a holder has no room, what it can spare goes first; then it
-// gets a part; then the other holders give up what they can spare.
+// Adding all that a holder is to get comes before anything else, removing after all of that. Where a holder has no
+// room, what it can spare goes first; then it gets a part; then the other holders give up what they can spare.
 func (s *schedule) arrange() {
 	for f := range s.now {
 		s.lasting[f] = s.now[f].clone()
@@ -87,8 +85,7 @@ func (s *schedule) each(f func(holder int) bool) bool {
 	return did
 }
 
-// additions returns what there is room for of what is to be added to a holder,
-// in order, and whether that is all.
+// additions returns what there is room for of what is to be added to a holder, in order, and whether that is all.
 func (s *schedule) additions(holder int) (moves []int, all bool) {
 	room := [2]int{s.free[0][holder], s.free[1][holder]}
 	var blocked [2]bool
@@ -158,8 +155,8 @@ func (s *schedule) lasts(m move) bool {
 	return lasts
 }
 
-// removesBefore reports whether a removal that comes before number i, and is
-// not one of those that are made with it, is about the same cells.
+// removesBefore reports whether a removal that comes before number i, and is not one of those that are made with it, is
+// about the same cells.
 func (s *schedule) removesBefore(i int, with []int) bool {
 	for j, m := range s.todo[:i] {
 		if !m.adds && m.family == s.todo[i].family && m.span.meets(s.todo[i].span) && !slices.Contains(with, j) {

@@ -70,8 +70,8 @@ func TestFewestCalls(t *testing.T) {
 	}
 }
 
-// With room for all that is to be added beside what there is, a holder gets one
-// call that adds and one that removes at most, and those that add come first.
+// With room for all that is to be added beside what there is, a holder gets one call that adds and one that removes at
+// most, and those that add come first.
 func TestFewestCallsWithRoom(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := genTiny(t)
@@ -95,8 +95,8 @@ func TestFewestCallsWithRoom(t *testing.T) {
 	})
 }
 
-// Moves that can be made in the order they come in, and close nothing but where
-// they say so, can be made as they are scheduled as well, and lead to the same.
+// Moves that can be made in the order they come in, and close nothing but where they say so, can be made as they are
+// scheduled as well, and lead to the same.
 func TestScheduleKeepsMovesValid(t *testing.T) {
 	moved := 0
 	rapid.Check(t, func(t *rapid.T) {

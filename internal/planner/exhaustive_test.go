@@ -35,8 +35,8 @@ func subsets(rules []Rule, n int, f func([]Rule)) {
 	choose(0, nil)
 }
 
-// tinyHolders calls f for every holder with the ports and the quota: all owned
-// rules it may have on its ports, beside up to one of somebody else's.
+// tinyHolders calls f for every holder with the ports and the quota: all owned rules it may have on its ports, beside
+// up to one of somebody else's.
 func tinyHolders(lists []bool, quota int, f func(Holder)) {
 	var owned []Rule
 	for k, on := range lists {
@@ -64,9 +64,8 @@ func tinyHolders(lists []bool, quota int, f func(Holder)) {
 	})
 }
 
-// judge returns an error where the plan of a world opens a gap that could be
-// avoided, or a larger one than need be, or does not come to the exact end
-// although there is a way. It reports whether there was a gap.
+// judge returns an error where the plan of a world opens a gap that could be avoided, or a larger one than need be, or
+// does not come to the exact end although there is a way. It reports whether there was a gap.
 func judge(ctx context.Context, w World) (gap bool, err error) {
 	plan := Make(ctx, w)
 	o := newOracle(w)
@@ -87,8 +86,8 @@ func judge(ctx context.Context, w World) (gap bool, err error) {
 			return fail("the plan closes %d cells in a pool that is too small", lost)
 		}
 	}
-	// Where interfaces have only some of the groups, what one of them needs may
-	// stand in the way of others: then no more is asked than that nothing is closed.
+	// Where interfaces have only some of the groups, what one of them needs may stand in the way of others: then no
+	// more is asked than that nothing is closed.
 	if len(w.Views) == 0 && !o.settled(state) {
 		least := o.least(o.settled)
 		if least >= 0 {
@@ -103,9 +102,8 @@ func judge(ctx context.Context, w World) (gap bool, err error) {
 	return lost > 0, nil
 }
 
-// ofLists returns the world with prefix lists for groups: each rule is an entry,
-// and they are all on the one port. It is none where a list would hold an entry
-// twice.
+// ofLists returns the world with prefix lists for groups: each rule is an entry, and they are all on the one port. It
+// is none where a list would hold an entry twice.
 func ofLists(w World) (World, bool) {
 	if len(w.Ports) == 0 {
 		return w, false
@@ -124,8 +122,7 @@ func ofLists(w World) (World, bool) {
 	return w, true
 }
 
-// judgeBoth judges a world of groups and, where there is one, that of lists in
-// their place.
+// judgeBoth judges a world of groups and, where there is one, that of lists in their place.
 func judgeBoth(ctx context.Context, w World) (worlds, gaps int, err error) {
 	for _, of := range []func(World) (World, bool){func(w World) (World, bool) { return w, true }, ofLists} {
 		world, ok := of(w)
@@ -176,8 +173,8 @@ func TestExhaustiveTwoHolders(t *testing.T) {
 	t.Logf("%d worlds, %d with a gap that cannot be avoided", worlds, gaps)
 }
 
-// genTiny draws a world that is too large to go through all of its kind: three
-// holders with any ports, frozen ones, rules that are held, and interfaces.
+// genTiny draws a world that is too large to go through all of its kind: three holders with any ports, frozen ones,
+// rules that are held, and interfaces.
 func genTiny(t *rapid.T) World {
 	w := World{Ports: tinyPorts, Ranges: rapid.SampledFrom(tinyWanted).Draw(t, "wanted")}
 	prefix := rapid.SampledFrom([]netip.Prefix{

@@ -10,11 +10,9 @@ import (
 	"strings"
 )
 
-// The oracle knows tiny worlds of four addresses and two ports. It is written
-// from the words of the promises and shares no code with the planner: a state is
-// the set of rules that the holders have, a call adds a rule or removes one (or,
-// of a prefix list, adds and removes at once), and what is open is asked of every
-// address on every port at every view.
+// The oracle knows tiny worlds of four addresses and two ports. It is written from the words of the promises and shares
+// no code with the planner: a state is the set of rules that the holders have, a call adds a rule or removes one (or,
+// of a prefix list, adds and removes at once), and what is open is asked of every address on every port at every view.
 
 const (
 	tinyBase = "18.64.0.0"
@@ -45,8 +43,7 @@ func (r tinyRule) opens() (cells uint8) {
 	return cells
 }
 
-// tinyPrefix returns a prefix of the tiny world by its first address and its
-// number of addresses.
+// tinyPrefix returns a prefix of the tiny world by its first address and its number of addresses.
 func tinyPrefix(first, n int) netip.Prefix {
 	a := netip.MustParseAddr(tinyBase)
 	for range first {
@@ -73,8 +70,8 @@ type oracle struct {
 	start uint32
 	want  uint8 // cells
 	fixed []uint8
-	// needs are the wanted rules, each as the slots that could hold it; one that a
-	// rule of somebody else's satisfies at every view is none.
+	// needs are the wanted rules, each as the slots that could hold it; one that a rule of somebody else's satisfies at
+	// every view is none.
 	needs []uint32
 }
 
@@ -192,9 +189,8 @@ func (o *oracle) exact(state uint32) bool {
 	return left == 0
 }
 
-// settled reports whether each wanted rule is there and every other owned rule,
-// or second copy, is one without which a view would lack something. Without views
-// that is exact.
+// settled reports whether each wanted rule is there and every other owned rule, or second copy, is one without which a
+// view would lack something. Without views that is exact.
 func (o *oracle) settled(state uint32) bool {
 	if len(o.world.Views) == 0 {
 		return o.exact(state)
@@ -245,9 +241,8 @@ func (q *paths) Pop() any {
 	return p
 }
 
-// least returns the least number of cells that have to be closed for one call on
-// the way to a state for which goal holds, or -1 if there is no way. A gap is a
-// removal that the very next call makes good.
+// least returns the least number of cells that have to be closed for one call on the way to a state for which goal
+// holds, or -1 if there is no way. A gap is a removal that the very next call makes good.
 func (o *oracle) least(goal func(uint32) bool) int {
 	best := map[uint32]int{o.start: 0}
 	q := &paths{{o.start, 0}}
@@ -282,9 +277,8 @@ func (o *oracle) least(goal func(uint32) bool) int {
 	return -1
 }
 
-// calls yields the states that one call leads to. A call adds a rule or removes
-// one; to a holder that swaps, it does any of both at once, and what is there
-// then has to fit.
+// calls yields the states that one call leads to. A call adds a rule or removes one; to a holder that swaps, it does
+// any of both at once, and what is there then has to fit.
 func (o *oracle) calls(state uint32) iter.Seq[uint32] {
 	return func(yield func(uint32) bool) {
 		for h, holder := range o.world.Holders {
@@ -301,8 +295,8 @@ func (o *oracle) calls(state uint32) iter.Seq[uint32] {
 	}
 }
 
-// changes yields the states that differ in nothing but what a holder has: it may
-// get what is wanted and lose what is there.
+// changes yields the states that differ in nothing but what a holder has: it may get what is wanted and lose what is
+// there.
 func (o *oracle) changes(state uint32, h int) iter.Seq[uint32] {
 	var free uint32
 	for n, s := range o.slots {
@@ -319,8 +313,7 @@ func (o *oracle) changes(state uint32, h int) iter.Seq[uint32] {
 	}
 }
 
-// fewest returns the least number of calls to a state without closing anything,
-// or -1 if there is no such way.
+// fewest returns the least number of calls to a state without closing anything, or -1 if there is no such way.
 func (o *oracle) fewest(end uint32) int {
 	reached := map[uint32]bool{o.start: true}
 	for n, edge := 0, []uint32{o.start}; len(edge) > 0; n++ {
@@ -342,9 +335,8 @@ func (o *oracle) fewest(end uint32) int {
 	return -1
 }
 
-// follow makes the calls of a plan, and returns the state they lead to and how
-// many cells were closed on the way, each call that it lasts. It fails where a
-// call cannot be made, or closes what it does not tell.
+// follow makes the calls of a plan, and returns the state they lead to and how many cells were closed on the way, each
+// call that it lasts. It fails where a call cannot be made, or closes what it does not tell.
 func (o *oracle) follow(plan *Plan) (state uint32, gap int, err error) {
 	state = o.start
 	first := o.open(state)

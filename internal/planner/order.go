@@ -7,16 +7,15 @@ import (
 	"slices"
 )
 
-// maxVictims is how many rules are tried as the one that a gap is opened for,
-// where there is no way without one.
-// With more than maxGaps gaps, which is the last one makes no difference.
+// maxVictims is how many rules are tried as the one that a gap is opened for, where there is no way without one. With
+// more than maxGaps gaps, which is the last one makes no difference.
 const (
 	maxVictims = 16
 	maxGaps    = 3
 )
 
-// order returns the moves that lead from the start to what is settled. Any of
-// them that closes something wanted is marked as a gap.
+// order returns the moves that lead from the start to what is settled. Any of them that closes something wanted is
+// marked as a gap.
 func (p *problem) order(ctx context.Context) []move {
 	b := p.board()
 	if b.quick() {
@@ -38,9 +37,8 @@ func (p *problem) order(ctx context.Context) []move {
 	return b.moves
 }
 
-// keep lets the surplus stay that moves would open a gap for, and settles the
-// rest anew. That is for a pool that is too small: it comes to no good end
-// anyway, so that no gap is opened for it. It reports whether there is any.
+// keep lets the surplus stay that moves would open a gap for, and settles the rest anew. That is for a pool that is too
+// small: it comes to no good end anyway, so that no gap is opened for it. It reports whether there is any.
 func (p *problem) keep(moves []move) bool {
 	kept := false
 	for _, m := range moves {
@@ -54,9 +52,8 @@ func (p *problem) keep(moves []move) bool {
 	return kept
 }
 
-// quick adds all that is missing and then removes all surplus, where there is
-// room for both at a time, or as soon as that is gone which nothing replaces.
-// It reports whether that was possible.
+// quick adds all that is missing and then removes all surplus, where there is room for both at a time, or as soon as
+// that is gone which nothing replaces. It reports whether that was possible.
 func (b *board) quick() bool {
 	for _, fill := range []func() bool{
 		func() bool { return b.fillAll(false) },
@@ -89,8 +86,7 @@ func (b *board) room() int {
 	return room
 }
 
-// fillSettled places all that is missing, and what moves out of its way, where
-// it was settled, or nothing.
+// fillSettled places all that is missing, and what moves out of its way, where it was settled, or nothing.
 func (b *board) fillSettled() bool {
 	n := len(b.moves)
 	for w, at := range b.settled {
@@ -135,9 +131,8 @@ func (b *board) absent() []int {
 	return slices.DeleteFunc(slices.Clone(b.missing), func(w int) bool { return len(b.copies[w]) > 0 })
 }
 
-// careful returns a board after moves that lead to what is settled in any case,
-// one surplus rule after another. Where no order without a gap is found, it
-// tries which rule is the best to open the gap for.
+// careful returns a board after moves that lead to what is settled in any case, one surplus rule after another. Where
+// no order without a gap is found, it tries which rule is the best to open the gap for.
 func (p *problem) careful(ctx context.Context) *board {
 	best := p.board()
 	best.replaceAll(ctx, nil)
@@ -162,8 +157,7 @@ func (p *problem) careful(ctx context.Context) *board {
 	return best
 }
 
-// replaceAll replaces one surplus rule after another, the one that the needs
-// belong to at the end.
+// replaceAll replaces one surplus rule after another, the one that the needs belong to at the end.
 func (b *board) replaceAll(ctx context.Context, last []need) {
 	for ctx.Err() == nil {
 		b.clear()
@@ -184,8 +178,8 @@ func (b *board) replaceAll(ctx context.Context, last []need) {
 	b.clear()
 }
 
-// A need is a wanted rule that a surplus rule waits for: it opens cells that
-// only the surplus rule opens now, in some views.
+// A need is a wanted rule that a surplus rule waits for: it opens cells that only the surplus rule opens now, in some
+// views.
 type need struct {
 	wanted int
 	size   float64 // of these cells
@@ -204,9 +198,8 @@ func (j job) smallest() float64 {
 	return slices.MinFunc(j.needs, func(a, b need) int { return cmp.Compare(a.size, b.size) }).size
 }
 
-// jobs returns what is to be done, in the order in which it asks for the least
-// room: first what frees as much as it takes, the smallest first; then what
-// frees the most. Among equals the one with the smallest need comes last.
+// jobs returns what is to be done, in the order in which it asks for the least room: first what frees as much as it
+// takes, the smallest first; then what frees the most. Among equals the one with the smallest need comes last.
 func (b *board) jobs() []job {
 	var jobs []job
 	index := map[string]int{}
@@ -229,8 +222,7 @@ func (b *board) jobs() []job {
 			jobs = append(jobs, job{surplus: s, needs: needs})
 		}
 		jobs[i].frees += b.surplus[s].weight
-		// Of several that wait for the same, the one that opens the least is the
-		// first to go.
+		// Of several that wait for the same, the one that opens the least is the first to go.
 		if total(needs) < total(jobs[i].needs) {
 			jobs[i].surplus, jobs[i].needs = s, needs
 		}
@@ -284,8 +276,8 @@ func (b *board) needs(s int) []need {
 	return needs
 }
 
-// opener returns the wanted rule that opens a range on an interval of ports. Of
-// several, whose ports overlap, it is one that has a place.
+// opener returns the wanted rule that opens a range on an interval of ports. Of several, whose ports overlap, it is one
+// that has a place.
 func (b *board) opener(interval, rng int) int {
 	first := nowhere
 	for k, port := range b.world.Ports {
@@ -308,8 +300,8 @@ func (b *board) seen(h int, views []int) bool {
 	return !slices.ContainsFunc(views, func(v int) bool { return !slices.Contains(b.cover.views[h], v) })
 }
 
-// replaceOne finds a job that there is room for, and does it. The one with the
-// last needs is left alone as long as there is any other.
+// replaceOne finds a job that there is room for, and does it. The one with the last needs is left alone as long as
+// there is any other.
 func (b *board) replaceOne(last []need) bool {
 	if b.room() == 0 {
 		return false
@@ -338,8 +330,7 @@ func sameNeeds(a, b []need) bool {
 	return slices.EqualFunc(a, b, func(x, y need) bool { return x.wanted == y.wanted })
 }
 
-// meet gives the views of each need a rule, and reports whether there was room
-// for all.
+// meet gives the views of each need a rule, and reports whether there was room for all.
 func (b *board) meet(needs []need) bool {
 	for _, n := range needs {
 		if !b.squeeze(n.wanted, func(h int) bool { return b.seen(h, n.views) }) {
@@ -349,9 +340,8 @@ func (b *board) meet(needs []need) bool {
 	return true
 }
 
-// openGap removes one surplus rule before all that it waits for is there, and at
-// once adds in its place what is not. It takes the smallest gap that one call
-// opens and the next one closes. Where there is none, the gap lasts longer.
+// openGap removes one surplus rule before all that it waits for is there, and at once adds in its place what is not. It
+// takes the smallest gap that one call opens and the next one closes. Where there is none, the gap lasts longer.
 func (b *board) openGap() bool {
 	type option struct {
 		job

@@ -5,14 +5,12 @@ import (
 	"slices"
 )
 
-// settle finds what has a place in the end, when all surplus is gone: the
-// missing rules, the rest being unplaced. Where the room is too short for all, a
-// surplus rule may be all that opens something wanted. Such a rule stays, its
-// slot is taken, and the rest is settled anew.
+// settle finds what has a place in the end, when all surplus is gone: the missing rules, the rest being unplaced. Where
+// the room is too short for all, a surplus rule may be all that opens something wanted. Such a rule stays, its slot is
+// taken, and the rest is settled anew.
 //
-// What replaces a surplus rule goes to where the same interfaces have it. Where
-// that leaves others without a place, places count more: then the surplus rule
-// stays, and somebody has to attach the group that has the rest.
+// What replaces a surplus rule goes to where the same interfaces have it. Where that leaves others without a place,
+// places count more: then the surplus rule stays, and somebody has to attach the group that has the rest.
 func (p *problem) settle() {
 	stays := make([]bool, len(p.surplus))
 	for s := range p.surplus {
@@ -59,9 +57,8 @@ func (p *problem) settleWhere(awaited bool) {
 	}
 }
 
-// keepNeeded lets the surplus stay that nothing replaces, the widest first, and
-// reports whether there is any. Interfaces that have different groups ask for
-// different things of the same rules, so then it is one holder at a time.
+// keepNeeded lets the surplus stay that nothing replaces, the widest first, and reports whether there is any.
+// Interfaces that have different groups ask for different things of the same rules, so then it is one holder at a time.
 func (b *board) keepNeeded() bool {
 	var kept []int
 	for s := len(b.surplus) - 1; s >= 0; s-- {
@@ -84,8 +81,8 @@ func (b *board) keepNeeded() bool {
 	return len(kept) > 0
 }
 
-// awaited returns, by wanted rule, the views in which something was open at the
-// start that only this rule can open once the surplus is gone.
+// awaited returns, by wanted rule, the views in which something was open at the start that only this rule can open once
+// the surplus is gone.
 func (b *board) awaited() map[int][]int {
 	awaited := map[int][]int{}
 	for s := range b.surplus {
@@ -105,9 +102,8 @@ func (b *board) awaited() map[int][]int {
 	return awaited
 }
 
-// fillAwaited places all lacking rules, the awaited ones first, and these where the
-// views have them if there is such a place. A rule that is there, but not where
-// it is awaited, moves.
+// fillAwaited places all lacking rules, the awaited ones first, and these where the views have them if there is such a
+// place. A rule that is there, but not where it is awaited, moves.
 func (b *board) fillAwaited() (placed, unplaced []int) {
 	awaited := b.awaits
 	var first, rest []int
@@ -140,8 +136,7 @@ func (b *board) fillAwaited() (placed, unplaced []int) {
 	return placed, unplaced
 }
 
-// opensAgain reports whether a rule that was taken away would open a wanted
-// cell that was open at the start.
+// opensAgain reports whether a rule that was taken away would open a wanted cell that was open at the start.
 func (c *cover) opensAgain(start *cover, sp span, holder int) bool {
 	found := false
 	c.each(sp, holder, 0, func(v, k, i int) bool {
@@ -177,9 +172,8 @@ func (p *problem) lacking() []int {
 	return all
 }
 
-// fill places rules one after another, first those that open the most, so that
-// where the room ends the fewest addresses are left out. If it may squeeze,
-// other rules move out of the way where need be.
+// fill places rules one after another, first those that open the most, so that where the room ends the fewest addresses
+// are left out. If it may squeeze, other rules move out of the way where need be.
 func (b *board) fill(rules []int, squeeze bool) (placed, unplaced []int) {
 	opens := make(map[int]float64, len(rules))
 	for _, w := range rules {
@@ -212,8 +206,7 @@ func (b *board) fill(rules []int, squeeze bool) (placed, unplaced []int) {
 		case squeeze && !full[k] && (b.squeeze(w, nil) || b.relieve(w)):
 			placed = append(placed, w)
 		default:
-			// For good, as room is only ever taken here; but where a rule is taken,
-			// another may have room.
+			// For good, as room is only ever taken here; but where a rule is taken, another may have room.
 			full[k] = full[k] || len(b.taken[w]) == 0
 			unplaced = append(unplaced, w)
 		}
@@ -221,10 +214,9 @@ func (b *board) fill(rules []int, squeeze bool) (placed, unplaced []int) {
 	return placed, unplaced
 }
 
-// choose returns a holder with room for a missing rule, one of n on its port,
-// or nowhere. It prefers a holder that more views have, so that more interfaces
-// have the rule; then one that is touched anyway; then the tightest that takes
-// all n, or else the roomiest, so that few are touched.
+// choose returns a holder with room for a missing rule, one of n on its port, or nowhere. It prefers a holder that more
+// views have, so that more interfaces have the rule; then one that is touched anyway; then the tightest that takes all
+// n, or else the roomiest, so that few are touched.
 func (b *board) choose(w, n int) int {
 	best, bestRank := nowhere, [4]int{}
 	for h := range b.world.Holders {
@@ -251,9 +243,8 @@ func (b *board) touched(h int) bool {
 		slices.ContainsFunc(b.surplus, func(s surplus) bool { return s.holder == h && !s.stays })
 }
 
-// relieve places a wanted rule in a holder that is over its quota, as one may be
-// whose quota was lowered: it moves so many of its rules elsewhere that there is
-// room again. It reports whether that was possible.
+// relieve places a wanted rule in a holder that is over its quota, as one may be whose quota was lowered: it moves so
+// many of its rules elsewhere that there is room again. It reports whether that was possible.
 func (b *board) relieve(w int) bool {
 	for h := range b.world.Holders {
 		if b.free[h] >= 0 || !b.canHold(h, w) {
@@ -281,18 +272,16 @@ func (b *board) relieve(w int) bool {
 	return false
 }
 
-// mayMove reports whether a rule can move to another holder without closing
-// anything: every view that has it must have it still, or other rules open the
-// same. While it is only being
-// settled where missing rules go, nobody has those yet, and it is enough that
-// they are where they are awaited.
+// mayMove reports whether a rule can move to another holder without closing anything: every view that has it must have
+// it still, or other rules open the same. While it is only being settled where missing rules go, nobody has those yet,
+// and it is enough that they are where they are awaited.
 func (b *board) mayMove(w, from, to int) bool {
 	return b.within[from][to] || b.cover.dispensable(b.spans[w], from) ||
 		b.settling && len(b.problem.copies[w]) == 0 && b.seen(to, b.awaits[w])
 }
 
-// follow makes the moves of a chain, from its end. Where two rules that move
-// each counted on the other, it makes none and returns false.
+// follow makes the moves of a chain, from its end. Where two rules that move each counted on the other, it makes none
+// and returns false.
 func (b *board) follow(h int, back func(h int) (rule, from int)) bool {
 	n := len(b.moves)
 	for h != nowhere {
@@ -310,12 +299,10 @@ func (b *board) follow(h int, back func(h int) (rule, from int)) bool {
 	return true
 }
 
-// squeeze places a wanted rule in a holder for which ok holds, moving other
-// rules out of the way if need be: from a holder that can have the rule to one
-// that cannot, and so on to one that has room. It reports whether there is such
-// a chain, and takes the shortest. This is an augmenting path of bipartite
-// matching; each of its moves adds a copy before it removes one, and goes only
-// to where every view that had the rule has it still.
+// squeeze places a wanted rule in a holder for which ok holds, moving other rules out of the way if need be: from a
+// holder that can have the rule to one that cannot, and so on to one that has room. It reports whether there is such a
+// chain, and takes the shortest. This is an augmenting path of bipartite matching; each of its moves adds a copy before
+// it removes one, and goes only to where every view that had the rule has it still.
 func (b *board) squeeze(w int, ok func(h int) bool) bool {
 	type hop struct{ from, rule int } // rule comes from a holder to the one reached
 	reached := make([]*hop, len(b.world.Holders))

@@ -1,15 +1,12 @@
-// Package planner decides in which order rules are added to the holders of a
-// pool and removed from them, so that nothing is closed on the way that was
-// open and is still wanted.
+// Package planner decides in which order rules are added to the holders of a pool and removed from them, so that
+// nothing is closed on the way that was open and is still wanted.
 //
-// It knows holders (a security group, with a quota and the ports it lists),
-// rules (ports open to a prefix) and views (a network interface, seen as the
-// holders attached to it). It knows nothing of EC2 or of tags: package secgroup
+// It knows holders (a security group, with a quota and the ports it lists), rules (ports open to a prefix) and views (a
+// network interface, seen as the holders attached to it). It knows nothing of EC2 or of tags: package secgroup
 // translates.
 //
-// [Make] is a pure function. It goes through a pool in four stages, each in a
-// file of its own, for IPv4 and IPv6 apart, as neither takes room from the
-// other:
+// [Make] is a pure function. It goes through a pool in four stages, each in a file of its own, for IPv4 and IPv6 apart,
+// as neither takes room from the other:
 //
 //	survey.go  which rules are wanted, missing or surplus, who holds what
 //	place.go   what finds room in the end, and by which moves it gets there
@@ -27,31 +24,27 @@ import (
 
 // A World is a pool as it is, and what is wanted of it.
 type World struct {
-	// Ports and Ranges are what is wanted: each range on each port, in one
-	// holder that lists the port. Both are sorted; no range lies in another.
+	// Ports and Ranges are what is wanted: each range on each port, in one holder that lists the port. Both are sorted;
+	// no range lies in another.
 	Ports   []Ports
 	Ranges  []netip.Prefix
 	Holders []Holder
-	// Views are the different sets of holders that network interfaces have,
-	// each by the holders' indexes. A rule is open at an interface if one of
-	// its holders has it. Without any view, one has them all.
+	// Views are the different sets of holders that network interfaces have, each by the holders' indexes. A rule is
+	// open at an interface if one of its holders has it. Without any view, one has them all.
 	Views [][]int
 }
 
 // A Holder holds rules.
 type Holder struct {
-	// Lists tells, by the index of World.Ports, which ports the holder may be
-	// given rules for.
+	// Lists tells, by the index of World.Ports, which ports the holder may be given rules for.
 	Lists []bool
 	Rules []Rule
-	// Room is how many more rules the holder takes, for each family. It is
-	// negative where a quota was lowered.
+	// Room is how many more rules the holder takes, for each family. It is negative where a quota was lowered.
 	Room [2]int
 	// Frozen holders are left as they are.
 	Frozen bool
-	// Swaps is true if a call adds and removes rules at once, as for a prefix
-	// list; otherwise a call does one of the two. All holders of a world are
-	// of one kind; a world of those that swap has one port, and rules weigh one.
+	// Swaps is true if a call adds and removes rules at once, as for a prefix list; otherwise a call does one of the
+	// two. All holders of a world are of one kind; a world of those that swap has one port, and rules weigh one.
 	Swaps bool
 }
 
@@ -68,9 +61,8 @@ type Rule struct {
 	Held bool
 }
 
-// Ports are an inclusive range of TCP ports. A rule for all protocols has
-// ports from 0 to 65535. A rule that opens no TCP port has a Last before its
-// First.
+// Ports are an inclusive range of TCP ports. A rule for all protocols has ports from 0 to 65535. A rule that opens no
+// TCP port has a Last before its First.
 type Ports struct{ First, Last int }
 
 func (p Ports) contain(o Ports) bool { return p.First <= o.First && o.Last <= p.Last }
@@ -81,8 +73,8 @@ type Plan struct {
 	Calls []Call
 	// Unplaced are the wanted rules that no holder has room for.
 	Unplaced []Wanted
-	// Stays are the owned rules that are not wanted, or not there, but without
-	// which something wanted would be closed at a view for good.
+	// Stays are the owned rules that are not wanted, or not there, but without which something wanted would be closed
+	// at a view for good.
 	Stays []Item
 }
 
@@ -100,29 +92,27 @@ func (p *Plan) Gaps() int {
 // Wanted names a wanted rule by the indexes of its port and its range.
 type Wanted struct{ Port, Range int }
 
-// An Item is a rule of a holder: the one there is with this index or, if that is
-// negative, a wanted rule that the plan has added.
+// An Item is a rule of a holder: the one there is with this index or, if that is negative, a wanted rule that the plan
+// has added.
 type Item struct {
 	Holder, Rule int
 	Wanted       Wanted
 }
 
-// A Call is one call about one holder. It adds rules or removes some; if the
-// holder swaps, it may do both at once.
+// A Call is one call about one holder. It adds rules or removes some; if the holder swaps, it may do both at once.
 type Call struct {
 	Holder int
 	Add    []Wanted
 	Remove []Item
-	// Gap lists wanted ranges that this call closes until the next calls open
-	// them again. It is empty wherever the planner found an order without.
+	// Gap lists wanted ranges that this call closes until the next calls open them again. It is empty wherever the
+	// planner found an order without.
 	Gap []netip.Prefix
-	// Closes is true for a call that ends a gap: it belongs right behind the
-	// call before it.
+	// Closes is true for a call that ends a gap: it belongs right behind the call before it.
 	Closes bool
 }
 
-// Make plans a world. Planning ends early where the context does; what it has
-// found by then is a plan all the same, if perhaps with a gap more.
+// Make plans a world. Planning ends early where the context does; what it has found by then is a plan all the same, if
+// perhaps with a gap more.
 func Make(ctx context.Context, w World) *Plan {
 	plan := &Plan{}
 	var problems [2]*problem
@@ -160,8 +150,7 @@ func roomier(w World, moves []move) World {
 	return w
 }
 
-// Unplaced counts the wanted rules that no holder of the world will have room
-// for in the end.
+// Unplaced counts the wanted rules that no holder of the world will have room for in the end.
 func Unplaced(w World) int {
 	n := 0
 	for f := range 2 {

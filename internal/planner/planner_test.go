@@ -8,8 +8,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A context that is done at once, or after some questions, makes a plan that
-// closes nothing without saying so, if perhaps one that does less.
+// A context that is done at once, or after some questions, makes a plan that closes nothing without saying so, if
+// perhaps one that does less.
 func TestMakeWithoutTime(t *testing.T) {
 	cancelled, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -54,8 +54,8 @@ func TestMakeIsDeterministic(t *testing.T) {
 	})
 }
 
-// What somebody else's rule opens at some of the interfaces is added for the
-// others, but in no group that has that rule.
+// What somebody else's rule opens at some of the interfaces is added for the others, but in no group that has that
+// rule.
 func TestMakeAddsNothingTwice(t *testing.T) {
 	foreign := Rule{Ports: Ports{443, 443}, Prefix: tinyPrefix(0, 4), Weight: [2]int{1, 0}}
 	for _, test := range []struct {

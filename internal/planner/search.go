@@ -15,9 +15,8 @@ const (
 	maxStates = 20000
 )
 
-// A finder looks for the order of moves with the smallest gap by going through
-// all states that there are. That is for pools of a few rules, in which every
-// slot counts and a rule of somebody else's may have to serve in between; in
+// A finder looks for the order of moves with the smallest gap by going through all states that there are. That is for
+// pools of a few rules, in which every slot counts and a rule of somebody else's may have to serve in between; in
 // larger ones there is always some other rule to move.
 type finder struct {
 	*problem
@@ -31,16 +30,14 @@ type finder struct {
 	best   map[place]*trail
 }
 
-// A place is where a search has come to: a state and, where holders swap, the
-// one that the last call is about. That one may have more than it has room for,
-// as long as the call goes on.
+// A place is where a search has come to: a state and, where holders swap, the one that the last call is about. That one
+// may have more than it has room for, as long as the call goes on.
 type place struct {
 	state  uint64
 	holder int
 }
 
-// A slot is a rule in a holder, which a state has or has not: a wanted rule, or
-// surplus s as ^s.
+// A slot is a rule in a holder, which a state has or has not: a wanted rule, or surplus s as ^s.
 type slot struct {
 	holder int
 	item   int
@@ -63,8 +60,7 @@ type trail struct {
 	gap   float64
 	steps int // moves or, where holders swap, calls
 	last  *trail
-	// slots are those that the last step changes: one or, where the first opens a
-	// gap that the second closes, two.
+	// slots are those that the last step changes: one or, where the first opens a gap that the second closes, two.
 	slots [2]int
 }
 
@@ -86,8 +82,8 @@ func (q *trails) Pop() any {
 	return t
 }
 
-// search returns a board after moves with a gap below the given one, or nil if
-// there are none, or it is too much to look for them.
+// search returns a board after moves with a gap below the given one, or nil if there are none, or it is too much to
+// look for them.
 func (p *problem) search(ctx context.Context, below float64) *board {
 	f := &finder{problem: p, best: map[place]*trail{}}
 	if !f.lay() {
@@ -216,9 +212,8 @@ func (f *finder) rooms(state uint64) []int {
 	return room
 }
 
-// expand goes to all states that one move leads to, and to those that a removal
-// with a gap and the addition that closes it lead to. Where holders swap, moves
-// of one holder are one call, which adds before it removes; the call about the
+// expand goes to all states that one move leads to, and to those that a removal with a gap and the addition that closes
+// it lead to. Where holders swap, moves of one holder are one call, which adds before it removes; the call about the
 // last holder is whole if that has room for what it has.
 func (f *finder) expand(t *trail, room []int, whole bool) {
 	swaps := f.world.swaps()
@@ -270,8 +265,7 @@ func (f *finder) expand(t *trail, room []int, whole bool) {
 	}
 }
 
-// open returns what is open in a state, and for each slot that it has what is
-// open without that.
+// open returns what is open in a state, and for each slot that it has what is open without that.
 func (f *finder) open(state uint64) (open cells, without []cells) {
 	without = make([]cells, len(f.slots))
 	open = f.fixed
@@ -291,8 +285,7 @@ func (f *finder) open(state uint64) (open cells, without []cells) {
 	return open, without
 }
 
-// closed returns how many addresses are open in the first set and not in the
-// second, at any view.
+// closed returns how many addresses are open in the first set and not in the second, at any view.
 func (f *finder) closed(before, after cells) float64 {
 	var sum float64
 	var seen []int
@@ -308,9 +301,8 @@ func (f *finder) closed(before, after cells) float64 {
 	return sum
 }
 
-// done reports whether a state is one where the moves may end: each wanted rule
-// is there once, and more than once only where a view would lack it else; no
-// surplus is left.
+// done reports whether a state is one where the moves may end: each wanted rule is there once, and more than once only
+// where a view would lack it else; no surplus is left.
 func (f *finder) done(state uint64) bool {
 	for n, s := range f.slots {
 		if s.item < 0 && state>>n&1 == 1 {
@@ -366,8 +358,7 @@ func (f *finder) replay(end *trail) *board {
 	return b
 }
 
-// turn adds the rule of a slot, or removes it if it is there. If that opens a
-// gap, it notes which pieces are closed.
+// turn adds the rule of a slot, or removes it if it is there. If that opens a gap, it notes which pieces are closed.
 func (b *board) turn(s slot, gap bool) {
 	var closed map[int]bool
 	if gap {

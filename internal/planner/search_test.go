@@ -8,8 +8,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The search finds the order with the smallest gap that the oracle knows of, or
-// none where there is none, by moves that can be made.
+// The search finds the order with the smallest gap that the oracle knows of, or none where there is none, by moves that
+// can be made.
 func TestSearchAgainstOracle(t *testing.T) {
 	found := 0
 	rapid.Check(t, func(t *rapid.T) {

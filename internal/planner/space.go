@@ -8,11 +8,10 @@ import (
 	"go4.org/netipx"
 )
 
-// space cuts the addresses of one family, and the wanted ports, into cells that
-// no rule opens in part.
+// space cuts the addresses of one family, and the wanted ports, into cells that no rule opens in part.
 //
-// Prefixes either nest or lie apart, so sorted by address and then by length
-// they are a forest in preorder, and what lies below a prefix is one run:
+// Prefixes either nest or lie apart, so sorted by address and then by length they are a forest in preorder, and what
+// lies below a prefix is one run:
 //
 //	i  prefixes[i]         end[i]
 //	0  13.32.0.0/14        4       13.32.0.0/14 ─┬─ 13.32.0.0/15 ─── 13.33.0.0/16
@@ -20,8 +19,7 @@ import (
 //	2      13.33.0.0/16    3
 //	3    13.35.0.0/16      4
 //
-// Piece i is prefixes[i] without the prefixes below it. A cell is a piece on an
-// interval of ports.
+// Piece i is prefixes[i] without the prefixes below it. A cell is a piece on an interval of ports.
 type space struct {
 	prefixes  []netip.Prefix
 	end       []int
@@ -51,8 +49,7 @@ func newSpace(ports []Ports, ranges []netip.Prefix, rules []Rule) *space {
 	return s
 }
 
-// preorder returns where the run of each prefix ends and how many addresses
-// each piece has.
+// preorder returns where the run of each prefix ends and how many addresses each piece has.
 func preorder(prefixes []netip.Prefix) (end []int, size []float64) {
 	end = make([]int, len(prefixes))
 	size = make([]float64, len(prefixes))
@@ -132,8 +129,7 @@ func (s *space) spanOf(ports Ports, p netip.Prefix) span {
 		return sp
 	}
 	sp.firstPiece, sp.endPiece = s.run(p)
-	// The intervals are sorted and cut where the ports end, so that those
-	// inside are one run.
+	// The intervals are sorted and cut where the ports end, so that those inside are one run.
 	sp.firstInterval = slices.IndexFunc(s.intervals, ports.contain)
 	if sp.firstInterval < 0 {
 		return span{}
@@ -211,8 +207,8 @@ func (c *cover) add(sp span, holder int, n int32) {
 	}
 }
 
-// each calls f for every wanted cell of a span, in every view that has the
-// holder, which exactly n rules open; it ends where f returns false.
+// each calls f for every wanted cell of a span, in every view that has the holder, which exactly n rules open; it ends
+// where f returns false.
 func (c *cover) each(sp span, holder int, n int32, f func(view, interval, piece int) bool) {
 	for _, v := range c.views[holder] {
 		for k := sp.firstInterval; k < sp.endInterval; k++ {
@@ -226,8 +222,7 @@ func (c *cover) each(sp span, holder int, n int32, f func(view, interval, piece 
 	}
 }
 
-// dispensable reports whether a rule that counts can be taken away without
-// closing a wanted cell in any view.
+// dispensable reports whether a rule that counts can be taken away without closing a wanted cell in any view.
 func (c *cover) dispensable(sp span, holder int) bool {
 	closes := false
 	c.each(sp, holder, 1, func(int, int, int) bool {
@@ -237,9 +232,8 @@ func (c *cover) dispensable(sp span, holder int) bool {
 	return !closes
 }
 
-// alone returns how many addresses, summed over the intervals of ports, exactly
-// n rules open in some view of the holder: with 1 what taking the rule away
-// closes, with 0 what adding it opens.
+// alone returns how many addresses, summed over the intervals of ports, exactly n rules open in some view of the
+// holder: with 1 what taking the rule away closes, with 0 what adding it opens.
 func (c *cover) alone(sp span, holder int, n int32) float64 {
 	views := c.views[holder]
 	if len(views) == 1 { // the usual case

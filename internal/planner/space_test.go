@@ -74,8 +74,8 @@ func TestPreorder(t *testing.T) {
 // oneView returns a cover of a space that one view sees all of.
 func oneView(s *space) *cover { return newCover(s, [][]int{{0}}, 1) }
 
-// An IPv6 prefix has more addresses than a float64 tells apart, so their number
-// is not exact; but one address is never mistaken for none, nor none for one.
+// An IPv6 prefix has more addresses than a float64 tells apart, so their number is not exact; but one address is never
+// mistaken for none, nor none for one.
 func TestCoverCountsTheLastAddress(t *testing.T) {
 	port := Ports{443, 443}
 	whole := netip.MustParsePrefix("2600:9000::/28")
@@ -144,8 +144,8 @@ func TestIntervals(t *testing.T) {
 	}
 }
 
-// A twin keeps a counter for each port of each address of a small world, the
-// addresses of 18.64.0.0/28 on ports 78 to 84, at each view.
+// A twin keeps a counter for each port of each address of a small world, the addresses of 18.64.0.0/28 on ports 78 to
+// 84, at each view.
 type twin struct {
 	ports []Ports
 	want  map[netip.Addr]bool
@@ -184,9 +184,8 @@ func (w *twin) add(holder int, r Rule, n int) {
 	}
 }
 
-// alone returns how many points of a rule exactly n rules open in some view of
-// the holder. The cover counts each interval once, however many ports that has;
-// so does this, by looking at the intervals' first ports only.
+// alone returns how many points of a rule exactly n rules open in some view of the holder. The cover counts each
+// interval once, however many ports that has; so does this, by looking at the intervals' first ports only.
 func (w *twin) alone(holder int, r Rule, n int, intervals []Ports) float64 {
 	found := map[point]bool{}
 	for _, v := range w.views[holder] {
@@ -284,8 +283,7 @@ func TestCoverAgainstTwin(t *testing.T) {
 			w.add(i.holder, rules[i.rule], n)
 			checkAll()
 		}
-		// Any part of a wanted port lies in one interval: nothing goes unseen, nothing
-		// is counted twice.
+		// Any part of a wanted port lies in one interval: nothing goes unseen, nothing is counted twice.
 		for port := 78; port <= 84; port++ {
 			holds := func(p Ports) bool { return p.First <= port && port <= p.Last }
 			seen := 0
@@ -301,8 +299,8 @@ func TestCoverAgainstTwin(t *testing.T) {
 	})
 }
 
-// Two spans meet wherever their rules open a point in common. What the pieces
-// of a span are called is what its rule opens.
+// Two spans meet wherever their rules open a point in common. What the pieces of a span are called is what its rule
+// opens.
 func TestSpans(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		gen := rapid.Custom(func(t *rapid.T) Rule {

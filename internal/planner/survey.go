@@ -6,10 +6,9 @@ import (
 	"slices"
 )
 
-// problem is one family of a world: which rules are wanted, which of them are
-// there, and which rules are surplus. Wanted rules are numbered: rule w is
-// ports[w/len(ranges)] open to ranges[w%len(ranges)]. Surplus rules are
-// numbered as well; where both meet, surplus s is item ^s.
+// problem is one family of a world: which rules are wanted, which of them are there, and which rules are surplus.
+// Wanted rules are numbered: rule w is ports[w/len(ranges)] open to ranges[w%len(ranges)]. Surplus rules are numbered
+// as well; where both meet, surplus s is item ^s.
 //
 // A rule that is there is one of three:
 //
@@ -22,8 +21,8 @@ type problem struct {
 	ranges []netip.Prefix
 	first  int // index of ranges[0] in World.Ranges
 	free   []int
-	// within tells of two holders whether every view that has the first has
-	// the second as well; reach counts the views that a holder is in.
+	// within tells of two holders whether every view that has the first has the second as well; reach counts the views
+	// that a holder is in.
 	within [][]bool
 	reach  []int
 
@@ -33,8 +32,8 @@ type problem struct {
 	taken     [][]int   // by wanted rule: the holders where a fixed rule is equal
 	surplus   []surplus // the narrow ones first
 	start     *cover    // of all rules there are
-	// What settle finds: the missing rules that have a place in the end, those
-	// that have none, and which surplus has to stay.
+	// What settle finds: the missing rules that have a place in the end, those that have none, and which surplus has to
+	// stay.
 	missing, unplaced []int
 	settled           [][]int // by wanted rule: the holders that have it in the end
 	hasPlace          []bool  // by wanted rule: it is there, or one of missing
@@ -150,8 +149,8 @@ func (p *problem) measure(views [][]int) {
 // mine reports whether a rule opens addresses of the family.
 func (p *problem) mine(r Rule) bool { return r.Prefix.IsValid() && familyOf(r.Prefix) == p.family }
 
-// weighs reports whether it is here that a rule is removed: in its own family,
-// or if it opens no range, in the first that it takes room in.
+// weighs reports whether it is here that a rule is removed: in its own family, or if it opens no range, in the first
+// that it takes room in.
 func (p *problem) weighs(r Rule) bool {
 	if r.Prefix.IsValid() {
 		return p.mine(r)
@@ -159,8 +158,8 @@ func (p *problem) weighs(r Rule) bool {
 	return (p.family == 0) == (r.Weight[0] > 0)
 }
 
-// sort puts the rules of a holder in their class. A rule that is somebody
-// else's satisfies a want only if every view has it.
+// sort puts the rules of a holder in their class. A rule that is somebody else's satisfies a want only if every view
+// has it.
 func (p *problem) sort(h int) {
 	holder := p.world.Holders[h]
 	for i, r := range holder.Rules {
@@ -187,8 +186,7 @@ func (p *problem) sort(h int) {
 	}
 }
 
-// equal returns the wanted rule that a rule of a holder is equal to, if the
-// holder lists its port.
+// equal returns the wanted rule that a rule of a holder is equal to, if the holder lists its port.
 func (p *problem) equal(h int, r Rule) int {
 	if !p.mine(r) {
 		return nowhere
@@ -204,8 +202,8 @@ func (p *problem) equal(h int, r Rule) int {
 func (p *problem) portOf(w int) int  { return w / len(p.ranges) }
 func (p *problem) rangeOf(w int) int { return w % len(p.ranges) }
 
-// canHold reports whether a holder may be given a wanted rule. It takes none
-// that is equal to one that it has, whosever that is.
+// canHold reports whether a holder may be given a wanted rule. It takes none that is equal to one that it has, whosever
+// that is.
 func (p *problem) canHold(h, w int) bool {
 	return p.lists(h, p.portOf(w)) && !slices.Contains(p.taken[w], h)
 }

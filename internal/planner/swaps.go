@@ -7,8 +7,7 @@ import (
 	"slices"
 )
 
-// MaxSwapped is the most rules that one call adds to a holder that swaps, and
-// the most that it removes. See
+// MaxSwapped is the most rules that one call adds to a holder that swaps, and the most that it removes. See
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyManagedPrefixList.html
 const MaxSwapped = 100
 
@@ -17,9 +16,8 @@ func (w *World) swaps() bool {
 	return len(w.Holders) > 0 && !slices.ContainsFunc(w.Holders, func(h Holder) bool { return !h.Swaps })
 }
 
-// swaps returns the calls that lead from the start to what is settled, for
-// holders that swap. Where the room is short, what is placed without a look at the
-// way there may open a gap; then it is placed on the way, and in a small pool
+// swaps returns the calls that lead from the start to what is settled, for holders that swap. Where the room is short,
+// what is placed without a look at the way there may open a gap; then it is placed on the way, and in a small pool
 // every way is tried.
 func (p *problem) swaps(ctx context.Context) []Call {
 	room, surplus := slices.Clone(p.free), slices.Clone(p.surplus)
@@ -58,10 +56,9 @@ func (p *problem) swaps(ctx context.Context) []Call {
 // tooLong reports whether a call does more than one may.
 func tooLong(c Call) bool { return len(c.Add) > MaxSwapped || len(c.Remove) > MaxSwapped }
 
-// swapAll replaces all surplus without a gap, and reports whether that was possible.
-// What can be replaced where it is goes first, and makes the room that the rest
-// needs elsewhere. At the ends of moves that it returns, every holder has room for
-// what it has.
+// swapAll replaces all surplus without a gap, and reports whether that was possible. What can be replaced where it is
+// goes first, and makes the room that the rest needs elsewhere. At the ends of moves that it returns, every holder has
+// room for what it has.
 func (b *board) swapAll() (ends map[int]bool, ok bool) {
 	ends = map[int]bool{}
 	each := func(f func()) { // of the moves that f makes
@@ -80,9 +77,8 @@ func (b *board) swapAll() (ends map[int]bool, ok bool) {
 	return ends, b.complete()
 }
 
-// swapOne replaces the surplus rules of a holder that wait for the same: as far as
-// there is room there once they are gone, and then elsewhere. It takes those that
-// ask for the least room elsewhere, and make the most.
+// swapOne replaces the surplus rules of a holder that wait for the same: as far as there is room there once they are
+// gone, and then elsewhere. It takes those that ask for the least room elsewhere, and make the most.
 func (b *board) swapOne() bool {
 	type swap struct {
 		job
@@ -122,8 +118,7 @@ func (b *board) swapOne() bool {
 	return false
 }
 
-// swapWith adds what surplus rules of a holder wait for, so many of it elsewhere,
-// and removes them.
+// swapWith adds what surplus rules of a holder wait for, so many of it elsewhere, and removes them.
 func (b *board) swapWith(h, elsewhere int, needs []need, goes []int) bool {
 	var here []int
 	for _, n := range needs {
@@ -158,8 +153,8 @@ func (b *board) swapWith(h, elsewhere int, needs []need, goes []int) bool {
 	return b.free[h] >= 0 && slices.ContainsFunc(goes, func(s int) bool { return b.gone[s] })
 }
 
-// vacate takes the surplus for gone as far as room is concerned: where a holder
-// swaps, what replaces it needs no room beside it.
+// vacate takes the surplus for gone as far as room is concerned: where a holder swaps, what replaces it needs no room
+// beside it.
 func (p *problem) vacate() {
 	for i := range p.surplus {
 		if s := &p.surplus[i]; !s.stays {
@@ -169,8 +164,8 @@ func (p *problem) vacate() {
 	}
 }
 
-// swapped returns the calls that moves are, those of one holder together as far as
-// one call goes. It may end where the holder has room for what it has: at ends.
+// swapped returns the calls that moves are, those of one holder together as far as one call goes. It may end where the
+// holder has room for what it has: at ends.
 func (b *board) swapped(ends map[int]bool) []Call {
 	var calls []Call
 	for i, m := range b.moves {
@@ -192,8 +187,7 @@ func (b *board) swapped(ends map[int]bool) []Call {
 	return calls
 }
 
-// tooMany reports whether a call cannot do as well what the moves from number i to
-// the next end do.
+// tooMany reports whether a call cannot do as well what the moves from number i to the next end do.
 func (b *board) tooMany(c *Call, i int, ends map[int]bool) bool {
 	adds, removes := len(c.Add), len(c.Remove)
 	for n, m := range b.moves[i:] {
@@ -209,9 +203,9 @@ func (b *board) tooMany(c *Call, i int, ends map[int]bool) bool {
 	return adds > MaxSwapped || removes > MaxSwapped
 }
 
-// A swapping turns moves into calls about holders that swap, as few as it can. It
-// takes of the moves only what they come to, and finds an order of its own: in
-// each call the holder gets what fits and gives up what is open elsewhere then.
+// A swapping turns moves into calls about holders that swap, as few as it can. It takes of the moves only what they
+// come to, and finds an order of its own: in each call the holder gets what fits and gives up what is open elsewhere
+// then.
 type swapping struct {
 	now     *cover // of the rules there are
 	free    []int
@@ -265,8 +259,7 @@ func (s *swapping) holders() map[int]bool {
 	return holders
 }
 
-// step makes one call: about a holder of which nothing is left to do then, if
-// there is any, or as little as can be.
+// step makes one call: about a holder of which nothing is left to do then, if there is any, or as little as can be.
 func (s *swapping) step() bool {
 	best, least := nowhere, 0
 	var adds, removes []int
@@ -292,9 +285,8 @@ func (s *swapping) step() bool {
 	return busy != nowhere
 }
 
-// next returns which additions to a holder and which removals go into a call
-// now, by their indexes: nothing wanted is closed by it, and what is there then
-// fits.
+// next returns which additions to a holder and which removals go into a call now, by their indexes: nothing wanted is
+// closed by it, and what is there then fits.
 func (s *swapping) next(h int) (adds, removes []int) {
 	for n := min(len(s.adds[h]), MaxSwapped); ; {
 		s.count(s.adds[h][:n], 1)
@@ -308,8 +300,7 @@ func (s *swapping) next(h int) (adds, removes []int) {
 	}
 }
 
-// dispensable returns which removals from a holder close nothing wanted, taken
-// together.
+// dispensable returns which removals from a holder close nothing wanted, taken together.
 func (s *swapping) dispensable(h int) (removes []int) {
 	for i, m := range s.removes[h] {
 		if len(removes) < MaxSwapped && s.now.dispensable(m.span, h) {
@@ -323,8 +314,8 @@ func (s *swapping) dispensable(h int) (removes []int) {
 	return removes
 }
 
-// force makes a call although it closes something, as nothing else is left: it
-// removes one rule, and adds what fits then.
+// force makes a call although it closes something, as nothing else is left: it removes one rule, and adds what fits
+// then.
 func (s *swapping) force(h int) {
 	for o := range s.removes { // a holder that has something to give up
 		if len(s.removes[o]) > 0 {
@@ -401,8 +392,7 @@ func indexes(n int) []int {
 	return all
 }
 
-// without returns the moves that are not among those with the indexes, which are
-// in order.
+// without returns the moves that are not among those with the indexes, which are in order.
 func without(moves []move, indexes []int) []move {
 	var rest []move
 	for i, m := range moves {

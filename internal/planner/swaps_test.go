@@ -9,8 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// genLists draws a pool of lists that is too large to be searched: ranges that
-// AWS splits, joins, withdraws and adds, in lists with hardly any room.
+// genLists draws a pool of lists that is too large to be searched: ranges that AWS splits, joins, withdraws and adds,
+// in lists with hardly any room.
 func genLists(t *rapid.T) World {
 	w := World{Ports: []Ports{{0, 65535}}}
 	w.Holders = make([]Holder, rapid.IntRange(1, 4).Draw(t, "lists"))
@@ -50,8 +50,8 @@ func genLists(t *rapid.T) World {
 	return w
 }
 
-// A pool of lists that is large enough never needs a gap: what shrinks in its
-// list comes first, and makes the room that the rest needs.
+// A pool of lists that is large enough never needs a gap: what shrinks in its list comes first, and makes the room that
+// the rest needs.
 func TestListsNeedNoGap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := genLists(t)

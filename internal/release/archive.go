@@ -24,8 +24,8 @@ type entry struct {
 	mode fs.FileMode
 }
 
-// epoch is when each file of an archive was changed: the first moment that the
-// zip format knows, so that an archive does not tell when it was made.
+// epoch is when each file of an archive was changed: the first moment that the zip format knows, so that an archive
+// does not tell when it was made.
 var epoch = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func writeZip(path string, entries []entry) error {
@@ -73,9 +73,8 @@ func writeTarGz(path string, entries []entry) error {
 	return os.WriteFile(path, out.Bytes(), 0o644)
 }
 
-// completions returns what each shell has to read to complete cfsg, from one that
-// runs on this machine. It names the path of that one, instead of which the shell
-// is to run the cfsg that it finds.
+// completions returns what each shell has to read to complete cfsg, from one that runs on this machine. It names the
+// path of that one, instead of which the shell is to run the cfsg that it finds.
 func completions(cfsg string) ([]entry, error) {
 	cfsg, err := filepath.Abs(cfsg)
 	if err != nil {

@@ -8,10 +8,9 @@ import (
 	"strings"
 )
 
-// tidyBill makes a bill of materials of cyclonedx-gomod the same on every machine,
-// by leaving out the hashes of the cyclonedx-gomod that wrote it, and adds the
-// licences of docs/dependencies.md. Those that cyclonedx-gomod detects are wrong
-// for golang.org/x, BSD-Source-Code, and missing for the standard library. See
+// tidyBill makes a bill of materials of cyclonedx-gomod the same on every machine, by leaving out the hashes of the
+// cyclonedx-gomod that wrote it, and adds the licences of docs/dependencies.md. Those that cyclonedx-gomod detects are
+// wrong for golang.org/x, BSD-Source-Code, and missing for the standard library. See
 // https://cyclonedx.org/docs/1.6/json/
 func tidyBill(bill []byte, licenses map[string]string) ([]byte, error) {
 	var document map[string]any
@@ -43,8 +42,7 @@ func tidyBill(bill []byte, licenses map[string]string) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// readLicenses returns the licence of each module in the table of a page, and that
-// of Go's standard library.
+// readLicenses returns the licence of each module in the table of a page, and that of Go's standard library.
 func readLicenses(path string) (map[string]string, error) {
 	page, err := os.ReadFile(path)
 	if err != nil {

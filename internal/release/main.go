@@ -1,12 +1,11 @@
-// Command release packs what `make release` has built, for people who have
-// neither Go nor a clone:
+// Command release packs what `make release` has built, for people who have neither Go nor a clone:
 //
 //	release VERSION BUILT DIST
 //	release bill FILE...
 //
-// BUILT holds the programs, in folders named function-ARCH and cfsg-OS-ARCH, and
-// their bills of materials; the text for the page of the release, notes.md, is left
-// there. DIST is made anew. The same programs give the same files, byte by byte. The second form tidies bills of materials in place.
+// BUILT holds the programs, in folders named function-ARCH and cfsg-OS-ARCH, and their bills of materials; the text for
+// the page of the release, notes.md, is left there. DIST is made anew. The same programs give the same files, byte by
+// byte. The second form tidies bills of materials in place.
 package main
 
 import (
@@ -31,8 +30,8 @@ func main() {
 // name is what the files of a release begin with, but for those of cfsg.
 const name = "cloudfront-sg-sync"
 
-// semantic matches a version as https://semver.org has it, with the v of Go. The
-// part behind a + is left out: it would be one of a URL.
+// semantic matches a version as https://semver.org has it, with the v of Go. The part behind a + is left out: it would
+// be one of a URL.
 var semantic = regexp.MustCompile(`^v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$`)
 
 func run(args []string) error {
@@ -97,8 +96,7 @@ func (r release) packFunctions() error {
 	return nil
 }
 
-// packCommands packs cfsg for each platform, with the licence and what shells
-// need to complete it.
+// packCommands packs cfsg for each platform, with the licence and what shells need to complete it.
 func (r release) packCommands() error {
 	folders, err := filepath.Glob(filepath.Join(r.built, "cfsg-*-*"))
 	if err != nil || len(folders) == 0 {
@@ -131,8 +129,8 @@ func (r release) packCommands() error {
 	return nil
 }
 
-// others are files of the repository that people need to install the function,
-// and to publish it in the AWS Serverless Application Repository.
+// others are files of the repository that people need to install the function, and to publish it in the AWS Serverless
+// Application Repository.
 var others = []string{"LICENSE", "README.md", "CHANGELOG.md", "docs/member-role.yaml", "docs/starter-groups.yaml", "docs/deployer-policy.json"}
 
 // packOthers copies the other files, and the bills of materials that were written.

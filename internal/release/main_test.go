@@ -103,8 +103,8 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-// The templates say where the code is, and need no building; the plain one needs
-// no SAM either, as a service-managed StackSet asks for. See
+// The templates say where the code is, and need no building; the plain one needs no SAM either, as a service-managed
+// StackSet asks for. See
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStackSet.html
 func checkTemplates(t *testing.T, dist string, files map[string][]byte) {
 	t.Helper()
@@ -191,8 +191,8 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-// checkNotes finds files of cfsg that the page of a release does not name, and
-// files that it names and there are none of.
+// checkNotes finds files of cfsg that the page of a release does not name, and files that it names and there are none
+// of.
 func checkNotes(t *testing.T, files map[string][]byte) {
 	t.Helper()
 	makefile, err := os.ReadFile("Makefile")
@@ -219,8 +219,8 @@ func checkNotes(t *testing.T, files map[string][]byte) {
 	}
 }
 
-// A bill of materials names a licence for each component, and does not depend on
-// the machine that cyclonedx-gomod was built for.
+// A bill of materials names a licence for each component, and does not depend on the machine that cyclonedx-gomod was
+// built for.
 func TestTidyBill(t *testing.T) {
 	t.Chdir("../..")
 	licenses, err := readLicenses("docs/dependencies.md")

@@ -7,8 +7,7 @@ import (
 	"strings"
 )
 
-// whichFile tells who reads the page of a release which file to take. VERSION
-// stands for the release.
+// whichFile tells who reads the page of a release which file to take. VERSION stands for the release.
 const whichFile = `
 ### Which file to take
 
@@ -28,8 +27,7 @@ Check what you took: sha256sum --ignore-missing -c SHA256SUMS, or shasum -a 256 
 only after xattr -d com.apple.quarantine cfsg, because it is not notarized.
 `
 
-// writeNotes writes the text for the page of the release: what CHANGELOG.md says of
-// it, and which file is for whom.
+// writeNotes writes the text for the page of the release: what CHANGELOG.md says of it, and which file is for whom.
 func (r release) writeNotes() error {
 	changelog, err := os.ReadFile("CHANGELOG.md")
 	if err != nil {
@@ -43,8 +41,7 @@ func (r release) writeNotes() error {
 	return os.WriteFile(filepath.Join(r.built, "notes.md"), []byte(text), 0o644)
 }
 
-// changes returns the section of a changelog on the release or, where there is
-// none yet, on what is not released.
+// changes returns the section of a changelog on the release or, where there is none yet, on what is not released.
 func (r release) changes(changelog string) (string, bool) {
 	for _, heading := range []string{"\n## [" + strings.TrimPrefix(r.version, "v") + "]", "\n## [Unreleased]"} {
 		if _, section, ok := strings.Cut(changelog, heading); ok {

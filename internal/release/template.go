@@ -14,8 +14,8 @@ import (
 //go:embed transform.py
 var transform string
 
-// packTemplates writes template.yaml as the AWS Serverless Application Repository
-// takes it, and as CloudFormation does without SAM.
+// packTemplates writes template.yaml as the AWS Serverless Application Repository takes it, and as CloudFormation does
+// without SAM.
 func (r release) packTemplates() error {
 	source, err := os.ReadFile("template.yaml")
 	if err != nil {
@@ -46,8 +46,8 @@ func (r release) packTemplates() error {
 	return os.WriteFile(r.path(fmt.Sprintf("%s_%s.template.json", name, r.version)), plain, 0o644)
 }
 
-// findTranslator returns a Python that has SAM's translator: that of cfn-lint,
-// which brings it along, or the one there is.
+// findTranslator returns a Python that has SAM's translator: that of cfn-lint, which brings it along, or the one there
+// is.
 func findTranslator() (string, error) {
 	var candidates []string
 	if linter, err := exec.LookPath("cfn-lint"); err == nil {
@@ -84,8 +84,7 @@ func withCode(template, uri string) (string, error) {
 	return replaced(template, code, properties+"      CodeUri: "+uri+"\n")
 }
 
-// publishable returns the template for `sam package` and `sam publish`, which is
-// to stand beside the zip. See
+// publishable returns the template for `sam package` and `sam publish`, which is to stand beside the zip. See
 // https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/serverless-sam-template-publishing-applications-metadata-properties.html
 func (r release) publishable(template string) (string, error) {
 	application := `Metadata:
@@ -109,9 +108,9 @@ func (r release) publishable(template string) (string, error) {
 	return withCode(template, "./"+r.functionZip("arm64"))
 }
 
-// fromBucket returns the template with parameters for the bucket that the zip is
-// in and for the architecture. The zip's name is no parameter: a stack that is updated
-// keeps the values of its parameters, and would keep the code of the release before.
+// fromBucket returns the template with parameters for the bucket that the zip is in and for the architecture. The zip's
+// name is no parameter: a stack that is updated keeps the values of its parameters, and would keep the code of the
+// release before.
 func (r release) fromBucket(template string) (string, error) {
 	for _, change := range [][2]string{
 		{"    ParameterGroups:\n", `    ParameterGroups:

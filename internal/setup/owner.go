@@ -114,8 +114,8 @@ func (s *Setup) Handover(state *State) Handover {
 	return Handover{fmt.Sprintf("Have the controller of cluster %s refer to the lists: docs/prefix-lists.md shows how for Ingress, Service and Gateway. For an Ingress, add this.%s", state.Owner.Cluster, keep), paste}
 }
 
-// Narrowing returns how the owner of the groups closes what is open to the world, once CloudFront gets in without it. It
-// returns nil if there is nothing to close, or no command that closes it.
+// Narrowing returns how the owner of the groups closes what is open to the world, once CloudFront gets in without it.
+// It returns nil if there is nothing to close, or no command that closes it.
 func (s *Setup) Narrowing(state *State, open []Opening) *Handover {
 	kind, object, _, sources := state.Owner.annotations()
 	if len(open) == 0 || object == "" || s.uncovered(state) != "" {

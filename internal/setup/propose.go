@@ -249,8 +249,8 @@ func (s *Setup) unsynced(ctx context.Context, req engine.Request) (bool, error) 
 	return len(p.Failures()) > 0 || p.Count() > 0, nil
 }
 
-// keepsFamilies fails if plans take away ranges of an address family of which no range is wanted: CloudFront may connect
-// by it, and is let in by what an earlier run has made.
+// keepsFamilies fails if plans take away ranges of an address family of which no range is wanted: CloudFront may
+// connect by it, and is let in by what an earlier run has made.
 func (s *Setup) keepsFamilies(pools []secgroup.PoolPlan, lists []secgroup.ListPool) error {
 	refuse := func(where string, p netip.Prefix) error {
 		if f := secgroup.FamilyOf(p); p.IsValid() && !s.wants(f) {

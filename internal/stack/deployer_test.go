@@ -84,8 +84,8 @@ func lintPolicy(t *testing.T, linter, document string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// checkDeployer finds resources that the documented policy does not let a deployer make, what it allows to a service
-// of which the template has nothing, and what it allows beyond the stack's own resources.
+// checkDeployer finds resources that the documented policy does not let a deployer make, what it allows to a service of
+// which the template has nothing, and what it allows beyond the stack's own resources.
 func checkDeployer(t *testing.T, f files, report func(string, ...any)) {
 	var policy any
 	if err := json.Unmarshal([]byte(f[deployerFile]), &policy); err != nil {

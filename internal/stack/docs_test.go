@@ -15,8 +15,8 @@ import (
 // setting matches a parameter that a page tells the reader to set, such as AlarmEmail=….
 var setting = regexp.MustCompile(`\b([A-Z][a-z]+(?:[A-Z][a-z0-9]+)*)=`)
 
-// checkDocs finds what the pages say of the stack that is not so: alarms that point to no heading, parameters that there
-// are none of, and costs that do not add up.
+// checkDocs finds what the pages say of the stack that is not so: alarms that point to no heading, parameters that
+// there are none of, and costs that do not add up.
 func checkDocs(t *testing.T, f files, report func(string, ...any)) {
 	s := f.template(t, mainFile)
 	alarms := s.ofType("AWS::CloudWatch::Alarm")
@@ -46,7 +46,8 @@ func checkDocs(t *testing.T, f files, report func(string, ...any)) {
 	checkCosts(report, f[operationsFile], len(alarms))
 }
 
-// checkVariables compares the table of variables with the template: each has a parameter of its name, with that default.
+// checkVariables compares the table of variables with the template: each has a parameter of its name, with that
+// default.
 func checkVariables(t *testing.T, f files, report func(string, ...any)) {
 	listed := map[string]string{}
 	for _, found := range regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\| `?([^|`]*)`? \\|").FindAllStringSubmatch(f[configurationFile], -1) {

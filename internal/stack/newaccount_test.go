@@ -2,8 +2,8 @@ package stack
 
 import "testing"
 
-// A first deployment with all defaults works in a new account: Lambda lets it reserve no execution, as it wants 100 left
-// for other functions and new accounts have fewer in all.
+// A first deployment with all defaults works in a new account: Lambda lets it reserve no execution, as it wants 100
+// left for other functions and new accounts have fewer in all.
 // https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
 // https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 func TestNewAccount(t *testing.T) {

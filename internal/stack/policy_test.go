@@ -140,7 +140,8 @@ func checkStatements(t *testing.T, f files, report func(string, ...any)) {
 // ofTagged are the statements on what carries the tag.
 var ofTagged = map[string]bool{"ChangeInboundRulesOfTaggedGroups": true, "ReadAndChangeEntriesOfTaggedPrefixLists": true}
 
-// checkEC2Statements checks the statements on security groups and prefix lists, of the function's role and of a member's.
+// checkEC2Statements checks the statements on security groups and prefix lists, of the function's role and of a
+// member's.
 func checkEC2Statements(t *testing.T, d *deployment, role string, report func(string, ...any)) {
 	t.Helper()
 	regions := []any{"us-east-1", "eu-west-1"}

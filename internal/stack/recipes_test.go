@@ -37,8 +37,7 @@ func fenced(t *testing.T, page, language string) []string {
 
 // arguments are what the resources of the recipes take: those they need first. See
 // https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/ with
-// ec2_managed_prefix_list, vpc_security_group_ingress_rule, security_group and
-// vpc_security_group_rules_exclusive.
+// ec2_managed_prefix_list, vpc_security_group_ingress_rule, security_group and vpc_security_group_rules_exclusive.
 var arguments = map[string]struct{ needed, more, blocks []string }{
 	"aws_ec2_managed_prefix_list":            {[]string{"name", "address_family", "max_entries"}, []string{"tags"}, []string{"lifecycle"}},
 	"aws_vpc_security_group_ingress_rule":    {[]string{"security_group_id", "ip_protocol", "from_port", "to_port", "prefix_list_id"}, []string{"description"}, nil},
@@ -46,8 +45,7 @@ var arguments = map[string]struct{ needed, more, blocks []string }{
 	"aws_vpc_security_group_rules_exclusive": {[]string{"security_group_id", "ingress_rule_ids", "egress_rule_ids"}, nil, nil},
 }
 
-// The Terraform recipes can be read, and their resources have what they need and
-// nothing that does not exist.
+// The Terraform recipes can be read, and their resources have what they need and nothing that does not exist.
 func TestTerraformRecipes(t *testing.T) {
 	found := map[string]bool{}
 	for _, text := range fenced(t, "docs/prefix-lists.md", "hcl") {
@@ -99,8 +97,7 @@ func TestTerraformRecipes(t *testing.T) {
 	}
 }
 
-// prefixListFields are where the AWS Load Balancer Controller looks for prefix
-// lists, by the kind of what has them. See
+// prefixListFields are where the AWS Load Balancer Controller looks for prefix lists, by the kind of what has them. See
 // https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/ with
 // ingress/annotations, service/annotations and gateway/loadbalancerconfig.
 var prefixListFields = map[string][]string{
@@ -109,8 +106,7 @@ var prefixListFields = map[string][]string{
 	"LoadBalancerConfiguration": {"spec", "securityGroupPrefixes"},
 }
 
-// The Kubernetes recipes can be read, and each names a list of both families
-// where the controller looks for them.
+// The Kubernetes recipes can be read, and each names a list of both families where the controller looks for them.
 func TestKubernetesRecipes(t *testing.T) {
 	found := 0
 	for _, text := range fenced(t, "docs/prefix-lists.md", "yaml") {

@@ -187,10 +187,10 @@ var samples = map[string][]string{
 }
 
 // checkParameters tries each sample on the parameter and on the function: the template must not let pass what the
-// function cannot start with, nor refuse what it can. What is stricter in the template by intention is no sample: there a
-// tag key has no characters that would be special in a condition key, a topic is no FIFO topic, to which a function cannot
-// subscribe, a URL is not plain HTTP of loopback, a list has no spaces and no empty item, and a namespace does not begin
-// with AWS even without a slash.
+// function cannot start with, nor refuse what it can. What is stricter in the template by intention is no sample: there
+// a tag key has no characters that would be special in a condition key, a topic is no FIFO topic, to which a function
+// cannot subscribe, a URL is not plain HTTP of loopback, a list has no spaces and no empty item, and a namespace does
+// not begin with AWS even without a slash.
 func checkParameters(t *testing.T, f files, report func(string, ...any)) {
 	s := f.template(t, mainFile)
 	read := map[string]bool{}
@@ -220,8 +220,8 @@ func checkParameters(t *testing.T, f files, report func(string, ...any)) {
 	}
 }
 
-// Lambda takes 4 KB of environment, names and values together, so that a hub has
-// room for the 280 accounts that docs/organization.md promises. See
+// Lambda takes 4 KB of environment, names and values together, so that a hub has room for the 280 accounts that
+// docs/organization.md promises. See
 // https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 func TestHubHoldsManyAccounts(t *testing.T) {
 	var accounts []string

@@ -6,8 +6,8 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// checkStarterGroups finds starter groups that are not a pool as the function understands it, that are too few, or whose
-// inbound rules CloudFormation would mind.
+// checkStarterGroups finds starter groups that are not a pool as the function understands it, that are too few, or
+// whose inbound rules CloudFormation would mind.
 func checkStarterGroups(t *testing.T, f files, report func(string, ...any)) {
 	s := f.template(t, starterFile)
 	for _, test := range []struct {

@@ -65,8 +65,7 @@ func (m module) text(body *hclsyntax.Body, name string) string {
 	return strings.Trim(string(r.SliceBytes(m.sources[r.Filename])), `"`)
 }
 
-// inner returns the blocks of a type within a body, and those that a dynamic block
-// makes.
+// inner returns the blocks of a type within a body, and those that a dynamic block makes.
 func inner(body *hclsyntax.Body, kind string) []*hclsyntax.Body {
 	var found []*hclsyntax.Body
 	for _, b := range body.Blocks {
@@ -98,8 +97,8 @@ func snake(name string) string {
 	return strings.ToLower(strings.TrimPrefix(regexp.MustCompile(`[A-Z]`).ReplaceAllString(name, "_$0"), "_"))
 }
 
-// notInModule are the parameters of what the module does not make: a topic with
-// an address, a dashboard, and the sync at deployment.
+// notInModule are the parameters of what the module does not make: a topic with an address, a dashboard, and the sync
+// at deployment.
 var notInModule = []string{"AlarmEmail", "Dashboard", "OnDelete", "Release"}
 
 // The module's variables have the template's defaults, and take the same values.
@@ -147,8 +146,7 @@ func keys(m map[string]any) []string {
 	return names
 }
 
-// The module's function has the template's environment and settings, its role
-// the template's statements.
+// The module's function has the template's environment and settings, its role the template's statements.
 func TestModuleFunction(t *testing.T) {
 	m, s := readModule(t), readFiles(t).template(t, mainFile)
 	variables := s.resource("SyncFunction", "Properties", "Environment", "Variables").(map[string]any)
@@ -189,8 +187,7 @@ func TestModuleFunction(t *testing.T) {
 	}
 }
 
-// evaluate returns what a local value of the module is, with names for what is not
-// known before it is applied.
+// evaluate returns what a local value of the module is, with names for what is not known before it is applied.
 func (m module) evaluate(t *testing.T, name string) map[string]cty.Value {
 	t.Helper()
 	variables := map[string]cty.Value{}

@@ -1,4 +1,5 @@
-// Package terminal draws what a program prints on a terminal, as an SVG of text that can be searched, copied and read aloud.
+// Package terminal draws what a program prints on a terminal, as an SVG of text that can be searched, copied and read
+// aloud.
 package terminal
 
 import (
@@ -20,7 +21,8 @@ const (
 // Colors are those of a page, light or dark, that the drawing is to be seen on.
 type Colors struct{ page, border, text, faint, red, green, yellow string }
 
-// The colours of GitHub's two themes (https://primer.style/primitives/colors): each has a contrast of at least 4.5 with the page.
+// The colours of GitHub's two themes (https://primer.style/primitives/colors): each has a contrast of at least 4.5 with
+// the page.
 var (
 	Light = Colors{"#f6f8fa", "#d1d9e0", "#1f2328", "#59636e", "#cf222e", "#1a7f37", "#8a6100"}
 	Dark  = Colors{"#0d1117", "#3d444d", "#f0f6fc", "#9198a1", "#ff7b72", "#3fb950", "#d29922"}

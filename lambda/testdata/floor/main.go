@@ -62,7 +62,8 @@ func sync(ctx context.Context) error {
 			})
 		}
 		_, err := client.AuthorizeSecurityGroupIngress(ctx, &ec2.AuthorizeSecurityGroupIngressInput{GroupId: g.GroupId, IpPermissions: []types.IpPermission{permission}})
-		// The SDK's own HTTP client makes a call again that has taken effect, now and then: see plainBody in internal/engine.
+		// The SDK's own HTTP client makes a call again that has taken effect, now and then: see plainBody in
+		// internal/engine.
 		if refusal, ok := errors.AsType[smithy.APIError](err); ok && refusal.ErrorCode() == "InvalidPermission.Duplicate" {
 			err = nil
 		}
