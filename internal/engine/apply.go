@@ -36,24 +36,35 @@ func (e *stepError) Unwrap() error { return e.Err }
 
 // apply takes the steps of a pool, up to the first that fails.
 func (e *Engine) apply(ctx context.Context, t *Target, pool secgroup.PoolPlan, reports map[string]*GroupReport, req Request) error {
-	for i := 0; i < len(pool.Steps); {
-		// A gap and the steps that end it are one.
-		end := i + 1
-		for end < len(pool.Steps) && pool.Steps[end].Closes {
-			end++
-		}
-		taken, err := e.take(ctx, t, pool, pool.Steps[i:end], req)
-		for _, step := range pool.Steps[i : i+taken] {
+	taken, err := inTurn(pool.Steps, func(s secgroup.Step) bool { return s.Closes }, func(steps []secgroup.Step) (int, error) {
+		taken, err := e.take(ctx, t, pool, steps, req)
+		for _, step := range steps[:taken] {
 			reports[step.GroupID].count(step)
 		}
-		if err != nil {
-			failed := pool.Steps[i+taken]
-			reports[failed.GroupID].Error = err.Error()
-			return &stepError{failed, pool.Name, err, fmt.Sprintf("%d of %d steps taken", i+taken, len(pool.Steps))}
+		return taken, err
+	})
+	if err == nil {
+		return nil
+	}
+	failed := pool.Steps[taken]
+	reports[failed.GroupID].Error = err.Error()
+	return &stepError{failed, pool.Name, err, fmt.Sprintf("%d of %d steps taken", taken, len(pool.Steps))}
+}
+
+// inTurn takes steps, up to the first that fails, and returns how many were taken. A gap and the steps that close it are
+// taken as one.
+func inTurn[S any](steps []S, closes func(S) bool, take func([]S) (int, error)) (int, error) {
+	for i := 0; i < len(steps); {
+		end := i + 1
+		for end < len(steps) && closes(steps[end]) {
+			end++
+		}
+		if taken, err := take(steps[i:end]); err != nil {
+			return i + taken, err
 		}
 		i = end
 	}
-	return nil
+	return len(steps), nil
 }
 
 // take takes a step, or a gap whole. It returns how many steps were taken.

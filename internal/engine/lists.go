@@ -109,24 +109,19 @@ func (e *changeError) Unwrap() error { return e.Err }
 
 // modify makes the changes of a pool of prefix lists, up to the first that fails.
 func (e *Engine) modify(ctx context.Context, t *Target, pool secgroup.ListPool, reports map[string]*PrefixListReport, req Request) error {
-	for i := 0; i < len(pool.Changes); {
-		// A gap and the changes that end it are one.
-		end := i + 1
-		for end < len(pool.Changes) && pool.Changes[end].Closes {
-			end++
-		}
-		made, err := e.makeChanges(ctx, t, pool, pool.Changes[i:end], reports, req)
-		for _, change := range pool.Changes[i : i+made] {
+	made, err := inTurn(pool.Changes, func(c secgroup.Change) bool { return c.Closes }, func(changes []secgroup.Change) (int, error) {
+		made, err := e.makeChanges(ctx, t, pool, changes, reports, req)
+		for _, change := range changes[:made] {
 			reports[change.ListID].count(change)
 		}
-		if err != nil {
-			failed := pool.Changes[i+made]
-			reports[failed.ListID].Error = err.Error()
-			return &changeError{failed, pool.Name, err, fmt.Sprintf("%d of %d changes made", i+made, len(pool.Changes))}
-		}
-		i = end
+		return made, err
+	})
+	if err == nil {
+		return nil
 	}
-	return nil
+	failed := pool.Changes[made]
+	reports[failed.ListID].Error = err.Error()
+	return &changeError{failed, pool.Name, err, fmt.Sprintf("%d of %d changes made", made, len(pool.Changes))}
 }
 
 // makeChanges makes a change, or all that a gap is about. It returns how many are made, without those that it has taken
