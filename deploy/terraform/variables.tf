@@ -152,7 +152,7 @@ variable "rules_per_group" {
 
 variable "max_revoke_percent" {
   type        = string
-  description = "A run that would close addresses of more than this part of a region's managed rules opens what is new, closes nothing and fails."
+  description = "If a published list would take addresses from more than this share of a pool's rules, or more than this share of its addresses, the run adds what is new, closes nothing in that pool, and fails."
   default     = "50"
   nullable    = false
 
