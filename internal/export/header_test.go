@@ -62,7 +62,7 @@ func TestSSHIsWarnedOf(t *testing.T) {
 			in.Ports = []secgroup.PortRange{ports}
 			text := write(t, format, in)
 			comment, _, _ := strings.Cut(text, "# Load")
-			if got := strings.Contains(comment, "nobody but these ranges reaches SSH"); got != warned {
+			if got := strings.Contains(comment, "only these ranges reach SSH"); got != warned {
 				t.Errorf("%s for port %s warns: %t, want %t", format, ports, got, warned)
 			}
 		}
