@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -124,31 +125,41 @@ func fillPools(at ec2sim.Region, file []byte) error {
 // BenchmarkManyPools runs bootstrap for a change of 5,001 groups in full pools of three, in a dry run so that EC2's
 // pace counts for nothing, and for one whose pools are all too small. It reports the memory of its process.
 func BenchmarkManyPools(b *testing.B) {
+	for _, test := range []struct{ name, quota string }{{"full", "60"}, {"short", "59"}} {
+		benchmarkPeak(b, test.name, manyPools, map[string]string{"RULES_PER_GROUP": test.quota}, func(b *testing.B, r *runtime) {
+			if test.name == "short" {
+				r.fail(`{"dryRun":true}`)
+			} else if rep := r.succeed(`{"dryRun":true}`); rep.Summary.Added != poolsInOneRegion+211 || rep.Summary.Revoked != poolsInOneRegion {
+				b.Fatalf("summary %+v", rep.Summary)
+			}
+		})
+	}
+}
+
+// benchmarkPeak runs bootstrap in 256 MB, in a world of its own each time, and reports the memory of its process.
+func benchmarkPeak(b *testing.B, name, world string, env map[string]string, run func(*testing.B, *runtime)) {
+	b.Helper()
 	if _, err := readPublishedFile(); err != nil {
 		b.Skip("the published file is not here: ", err)
 	}
-	for _, test := range []struct{ name, quota string }{{"full", "60"}, {"short", "59"}} {
-		b.Run(test.name, func(b *testing.B) {
-			var resident float64
-			for b.Loop() {
-				b.StopTimer()
-				world := startOutsideWorld(b, manyPools)
-				b.StartTimer()
-				r := startRuntime(b, map[string]string{
-					"IP_RANGES_URL": world + "/ip-ranges.json", "AWS_ENDPOINT_URL": world, "RULES_PER_GROUP": test.quota, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
-				})
-				r.timeout, r.patience = 15*time.Minute, 15*time.Minute
-				if test.name == "short" {
-					r.fail(`{"dryRun":true}`)
-				} else if rep := r.succeed(`{"dryRun":true}`); rep.Summary.Added != poolsInOneRegion+211 || rep.Summary.Revoked != poolsInOneRegion {
-					b.Fatalf("summary %+v", rep.Summary)
-				}
-				resident += peakResident(b, r.cmd.Process.Pid)
-				r.stop()
-			}
-			b.ReportMetric(resident/float64(b.N), "peak-MiB")
-		})
-	}
+	b.Run(name, func(b *testing.B) {
+		var resident float64
+		for b.Loop() {
+			b.StopTimer()
+			url := startOutsideWorld(b, world)
+			b.StartTimer()
+			env := maps.Clone(env)
+			maps.Copy(env, map[string]string{
+				"IP_RANGES_URL": url + "/ip-ranges.json", "AWS_ENDPOINT_URL": url, "AWS_ENDPOINT_URL_SNS": url + "/sns/", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
+			})
+			r := startRuntime(b, env)
+			r.timeout, r.patience = 15*time.Minute, 15*time.Minute
+			run(b, r)
+			resident += peakResident(b, r.cmd.Process.Pid)
+			r.stop()
+		}
+		b.ReportMetric(resident/float64(b.N), "peak-MiB")
+	})
 }
 
 // startOutsideWorld starts an outside world in a process of its own and returns its URL.
@@ -271,29 +282,14 @@ func runFloor(b *testing.B, floor, world string) (cpu, resident float64) {
 // BenchmarkManyAccounts runs bootstrap for a first sync of 3,000 groups in 200 accounts and five regions, with a topic
 // to tell and without, and reports the memory of its process.
 func BenchmarkManyAccounts(b *testing.B) {
-	if _, err := readPublishedFile(); err != nil {
-		b.Skip("the published file is not here: ", err)
-	}
 	for _, test := range []struct{ name, topic string }{{"untold", ""}, {"told", "arn:aws:sns:us-east-1:111122223333:changes"}} {
-		b.Run(test.name, func(b *testing.B) {
-			var resident float64
-			for b.Loop() {
-				b.StopTimer()
-				world := startOutsideWorld(b, manyAccounts)
-				b.StartTimer()
-				r := startRuntime(b, map[string]string{
-					"IP_RANGES_URL": world + "/ip-ranges.json", "AWS_ENDPOINT_URL": world, "AWS_ENDPOINT_URL_SNS": world + "/sns/",
-					"REGIONS": strings.Join(fleetRegions, ","), "ROLE_ARNS": strings.Join(fleetRoles(), ","),
-					"NOTIFY_TOPIC_ARN": test.topic, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
-				})
-				r.timeout, r.patience = 15*time.Minute, 15*time.Minute
-				if rep := r.succeed(`{}`); rep.Summary.Added != 200*5*211 {
-					b.Fatalf("summary %+v", rep.Summary)
-				}
-				resident += peakResident(b, r.cmd.Process.Pid)
-				r.stop()
+		env := map[string]string{
+			"REGIONS": strings.Join(fleetRegions, ","), "ROLE_ARNS": strings.Join(fleetRoles(), ","), "NOTIFY_TOPIC_ARN": test.topic,
+		}
+		benchmarkPeak(b, test.name, manyAccounts, env, func(b *testing.B, r *runtime) {
+			if rep := r.succeed(`{}`); rep.Summary.Added != 200*5*211 {
+				b.Fatalf("summary %+v", rep.Summary)
 			}
-			b.ReportMetric(resident/float64(b.N), "peak-MiB")
 		})
 	}
 }
