@@ -250,34 +250,13 @@ func TestSetupByListKilledAtEveryCall(t *testing.T) {
 	setSetupPatience(t)
 	reference := newOriginSite(t, clusterShop)
 	reference.must("setup", "--load-balancer", "shop", "--port", "443", "--yes")
-	for n, c := range reference.Calls() {
-		for _, kind := range []ec2sim.FaultKind{ec2sim.ErrorBefore, ec2sim.ErrorAfter, ec2sim.CutAfter, "interrupt"} {
-			if !c.Mutating && (kind == ec2sim.ErrorAfter || kind == ec2sim.CutAfter) {
-				continue // as before the effect
-			}
-			t.Run(fmt.Sprintf("%d %s %s", n, c.Action, kind), func(t *testing.T) {
-				o := newOriginSite(t, clusterShop)
-				ctx, interrupt := context.WithCancel(t.Context())
-				defer interrupt()
-				if kind == "interrupt" {
-					seen := 0
-					o.before = func() {
-						if seen == n {
-							interrupt()
-						}
-						seen++
-					}
-				} else {
-					o.Inject(ec2sim.Fault{Kind: kind, Action: ec2sim.AnyAction, After: n, Code: "Boom", Status: http.StatusBadRequest})
-				}
-				o.cfsg(ctx, "setup", "--load-balancer", "shop", "--port", "443", "--yes")
-				if stdout := o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes"); !strings.Contains(stdout, "kubectl annotate") {
-					t.Errorf("got %s", stdout)
-				}
-				o.filled()
-			})
+	cutAtEveryCall(t, clusterShop, reference.Calls(), func(ctx context.Context, t *testing.T, o *originSite, _ ec2sim.Call, _ ec2sim.FaultKind) {
+		o.cfsg(ctx, "setup", "--load-balancer", "shop", "--port", "443", "--yes")
+		if stdout := o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes"); !strings.Contains(stdout, "kubectl annotate") {
+			t.Errorf("got %s", stdout)
 		}
-	}
+		o.filled()
+	})
 }
 
 // A call that is refused is told with the permission that it needs.

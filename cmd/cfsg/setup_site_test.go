@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"strings"
 	"testing"
@@ -186,4 +188,37 @@ func setSetupPatience(t *testing.T) {
 	before := setupPatience
 	setupPatience = 0
 	t.Cleanup(func() { setupPatience = before })
+}
+
+// interrupted stands beside the kinds of faults: whoever runs the setup stops it.
+const interrupted ec2sim.FaultKind = "interrupt"
+
+// cutAtEveryCall runs a test for each call of a setup and each way to be cut short there: a fault before or after the
+// call's effect, or an interrupt, which ends the context.
+func cutAtEveryCall(t *testing.T, seed string, calls []ec2sim.Call, test func(ctx context.Context, t *testing.T, o *originSite, c ec2sim.Call, kind ec2sim.FaultKind)) {
+	t.Helper()
+	for n, c := range calls {
+		for _, kind := range []ec2sim.FaultKind{ec2sim.ErrorBefore, ec2sim.ErrorAfter, ec2sim.CutAfter, interrupted} {
+			if !c.Mutating && (kind == ec2sim.ErrorAfter || kind == ec2sim.CutAfter) {
+				continue // as before the effect
+			}
+			t.Run(fmt.Sprintf("%d %s %s", n, c.Action, kind), func(t *testing.T) {
+				o := newOriginSite(t, seed)
+				ctx, interrupt := context.WithCancel(t.Context())
+				defer interrupt()
+				if kind == interrupted {
+					seen := 0
+					o.before = func() {
+						if seen == n {
+							interrupt()
+						}
+						seen++
+					}
+				} else {
+					o.Inject(ec2sim.Fault{Kind: kind, Action: ec2sim.AnyAction, After: n, Code: "Boom", Status: http.StatusBadRequest})
+				}
+				test(ctx, t, o, c, kind)
+			})
+		}
+	}
 }

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"net/http"
 	"net/netip"
 	"os"
 	"slices"
@@ -20,39 +18,16 @@ func TestSetupKilledAtEveryCall(t *testing.T) {
 	if code, _, stderr := reference.shop("--yes", "--close-world"); code != exitOK {
 		t.Fatal(stderr)
 	}
-	calls := reference.Calls()
-	kinds := []ec2sim.FaultKind{ec2sim.ErrorBefore, ec2sim.ErrorAfter, ec2sim.CutAfter, "interrupt"}
-	for n, c := range calls {
-		for _, kind := range kinds {
-			if !c.Mutating && (kind == ec2sim.ErrorAfter || kind == ec2sim.CutAfter) {
-				continue // as before the effect
-			}
-			t.Run(fmt.Sprintf("%d %s %s", n, c.Action, kind), func(t *testing.T) {
-				o := newOriginSite(t, openShop)
-				ctx, interrupt := context.WithCancel(t.Context())
-				defer interrupt()
-				if kind == "interrupt" {
-					seen := 0
-					o.before = func() {
-						if seen == n {
-							interrupt()
-						}
-						seen++
-					}
-				} else {
-					o.Inject(ec2sim.Fault{Kind: kind, Action: ec2sim.AnyAction, After: n, Code: "Boom", Status: http.StatusBadRequest})
-				}
-				code, _, stderr := o.cfsg(ctx, "setup", "--load-balancer", "shop", "--port", "443", "--yes", "--close-world")
-				if code == exitOK && kind != ec2sim.CutAfter && kind != "interrupt" && c.Service != "servicequotas" {
-					t.Errorf("nothing is said of %s at %s: %s", kind, c.Action, stderr)
-				}
-				if code, _, stderr := o.shop("--yes", "--close-world"); code != exitOK {
-					t.Fatalf("the next run: %s", stderr)
-				}
-				o.closed(3)
-			})
+	cutAtEveryCall(t, openShop, reference.Calls(), func(ctx context.Context, t *testing.T, o *originSite, c ec2sim.Call, kind ec2sim.FaultKind) {
+		code, _, stderr := o.cfsg(ctx, "setup", "--load-balancer", "shop", "--port", "443", "--yes", "--close-world")
+		if code == exitOK && kind != ec2sim.CutAfter && kind != interrupted && c.Service != "servicequotas" {
+			t.Errorf("nothing is said of %s at %s: %s", kind, c.Action, stderr)
 		}
-	}
+		if code, _, stderr := o.shop("--yes", "--close-world"); code != exitOK {
+			t.Fatalf("the next run: %s", stderr)
+		}
+		o.closed(3)
+	})
 }
 
 // A call that is refused is told with the permission that it needs; CloudFront stays in, and what was open does too.
