@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 
@@ -146,7 +147,7 @@ func (e *Engine) unknownGroups(ids []string, has func(id string) bool) []error {
 			for _, t := range e.Targets {
 				places = append(places, t.String())
 			}
-			errs = append(errs, fmt.Errorf("%s: no security group tagged %s has this ID in %s; tag it, or check the ID", id, e.TagKey, strings.Join(places, ", ")))
+			errs = append(errs, hint.New(fmt.Sprintf("%s: no security group tagged %s has this ID in %s", id, e.TagKey, strings.Join(places, ", ")), "tag it, or check the ID"))
 		}
 	}
 	return errs
