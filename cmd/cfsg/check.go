@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"cloudfront-sg-sync/internal/config"
-	"cloudfront-sg-sync/internal/coverage"
 	"cloudfront-sg-sync/internal/document"
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/secgroup"
 )
@@ -23,13 +23,13 @@ type checkCommand struct {
 	Address      []string `placeholder:"IP" help:"A public address: the network interface that has it."`
 	Port         []string `placeholder:"PORTS" help:"The ports (default: those in the groups' tags, or 443)."`
 
-	selector coverage.Selector
+	selector door.Selector
 	ports    []secgroup.PortRange
 }
 
 // Validate reports flags that make no sense.
 func (c *checkCommand) Validate() error {
-	c.selector = coverage.Selector{Groups: c.Group, Instances: c.Instance, Interfaces: c.Interface, LoadBalancers: c.LoadBalancer}
+	c.selector = door.Selector{Groups: c.Group, Instances: c.Instance, Interfaces: c.Interface, LoadBalancers: c.LoadBalancer}
 	for _, text := range c.Address {
 		addr, err := netip.ParseAddr(text)
 		if err != nil {
@@ -81,7 +81,7 @@ func (c *checkCommand) check(ctx context.Context, t terminal) (*document.Check, 
 	}
 	role := strings.Join(engine.Roles(config, cfg.Region), "") // there is at most one
 	target := engine.Target{Account: engine.AccountOf(role), Region: cfg.Region}
-	report, err := coverage.Check(ctx, engine.Narrow(engine.NewEC2(cfg, role, config.ExternalID)), c.selector, question)
+	report, err := door.Check(ctx, engine.Narrow(engine.NewEC2(cfg, role, config.ExternalID)), c.selector, question)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", &target, err)
 	}
@@ -92,10 +92,10 @@ func (c *checkCommand) check(ctx context.Context, t terminal) (*document.Check, 
 }
 
 // question returns what the groups are judged by.
-func (c *checkCommand) question(ctx context.Context, t terminal, config config.Config) (coverage.Question, error) {
+func (c *checkCommand) question(ctx context.Context, t terminal, config config.Config) (door.Question, error) {
 	ranges, err := c.read(ctx, t, config)
 	if err != nil {
-		return coverage.Question{}, err
+		return door.Question{}, err
 	}
 	return questionOf(config, ranges, c.ports)
 }

@@ -4,24 +4,24 @@ import (
 	"fmt"
 	"strings"
 
-	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/page"
 	"cloudfront-sg-sync/internal/words"
 )
 
 // family shows the verdict on an address family.
-func (w checkPage) family(f coverage.FamilyReport) {
+func (w checkPage) family(f door.FamilyReport) {
 	name := map[string]string{"ipv4": "IPv4", "ipv6": "IPv6"}[f.Family]
 	blocked := len(f.Blocked.Prefixes)
 	switch {
 	case f.Wanted.Ranges == 0:
 		w.verdict(w.Quiet("– "+name), "nothing is published")
-	case f.Verdict == coverage.Open && f.OnlyByWorld != nil && len(f.OnlyByWorld.Prefixes) > 0:
+	case f.Verdict == door.Open && f.OnlyByWorld != nil && len(f.OnlyByWorld.Prefixes) > 0:
 		w.verdict(w.Warn("! "+name), fmt.Sprintf("all of %s, but %s only by what is open to the world: without that CloudFront is shut out",
 			w.services, words.Count(len(f.OnlyByWorld.Prefixes), "range")))
-	case f.Verdict == coverage.Open:
+	case f.Verdict == door.Open:
 		w.verdict(w.Good("✓ "+name), fmt.Sprintf("all of %s: %s", w.services, words.Count(f.Wanted.Ranges, "range")))
-	case f.Verdict == coverage.Unknown:
+	case f.Verdict == door.Unknown:
 		w.verdict(w.Warn("? "+name), fmt.Sprintf("not known: the entries of %s could not be read, and no other rule lets in %s of %s",
 			strings.Join(f.Unread, ", "), words.Count(blocked, "range"), w.services))
 		w.ranges(f.Blocked)
@@ -55,7 +55,7 @@ func (w checkPage) verdict(mark, text string) {
 	}
 }
 
-func (w checkPage) ranges(r coverage.Ranges) {
+func (w checkPage) ranges(r door.Ranges) {
 	var words []string
 	for _, p := range r.Prefixes {
 		words = append(words, p.String())
@@ -64,7 +64,7 @@ func (w checkPage) ranges(r coverage.Ranges) {
 }
 
 // blockedOf says how much is blocked of how much.
-func blockedOf(f coverage.FamilyReport) string {
+func blockedOf(f door.FamilyReport) string {
 	return fmt.Sprintf("%s, %s of %s", words.CountAs(len(f.Blocked.Prefixes), "range is blocked", "ranges are blocked"),
 		thousands(f.Blocked.Size), amount(f.Wanted.Size, f.Unit))
 }

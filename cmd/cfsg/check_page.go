@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"cloudfront-sg-sync/internal/coverage"
 	"cloudfront-sg-sync/internal/document"
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/page"
 	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/iprange"
@@ -21,12 +21,12 @@ type checkPage struct {
 	*page.Page
 	services string
 	within   string // the services that may be let in as well, or empty
-	lists    map[string]coverage.PrefixListReport
+	lists    map[string]door.PrefixListReport
 }
 
 // writeCheck shows who gets in, subject by subject.
 func writeCheck(t terminal, d *document.Check) error {
-	w := checkPage{page.New(t.out, colorful(t.out)), strings.Join(d.Services, ", "), strings.Join(d.Within, ", "), map[string]coverage.PrefixListReport{}}
+	w := checkPage{page.New(t.out, colorful(t.out)), strings.Join(d.Services, ", "), strings.Join(d.Within, ", "), map[string]door.PrefixListReport{}}
 	for _, l := range d.PrefixLists {
 		w.lists[l.ID] = l
 	}
@@ -49,9 +49,9 @@ func writeCheck(t terminal, d *document.Check) error {
 	}
 	w.Line()
 	switch {
-	case d.Verdict == coverage.Open && d.World():
+	case d.Verdict == door.Open && d.World():
 		w.Line(w.Warn("!"), fmt.Sprintf(" All of %s is let in, and so is everyone else.", w.services))
-	case d.Verdict == coverage.Open:
+	case d.Verdict == door.Open:
 		w.Line(w.Good("✓"), fmt.Sprintf(" All of %s is let in.", w.services))
 	}
 	w.Line(w.Quiet("Only inbound rules were checked, not network ACLs, routes or firewalls on the host."))
@@ -60,9 +60,9 @@ func writeCheck(t terminal, d *document.Check) error {
 
 // alike returns how many of the subjects, from the first on, are interfaces with the same result, as those of a load
 // balancer have.
-func alike(subjects []coverage.SubjectReport) int {
+func alike(subjects []door.SubjectReport) int {
 	first := subjects[0]
-	n := slices.IndexFunc(subjects, func(s coverage.SubjectReport) bool {
+	n := slices.IndexFunc(subjects, func(s door.SubjectReport) bool {
 		s.Interface = first.Interface
 		return !reflect.DeepEqual(s, first)
 	})
@@ -73,7 +73,7 @@ func alike(subjects []coverage.SubjectReport) int {
 }
 
 // subjects shows interfaces, or named groups, and what became of them.
-func (w checkPage) subjects(subjects []coverage.SubjectReport) {
+func (w checkPage) subjects(subjects []door.SubjectReport) {
 	w.Line()
 	s := subjects[0]
 	var groups []string
@@ -101,7 +101,7 @@ func (w checkPage) subjects(subjects []coverage.SubjectReport) {
 	w.Indent(0)
 }
 
-func (w checkPage) networkInterface(i *coverage.Interface) {
+func (w checkPage) networkInterface(i *door.Interface) {
 	addresses := slices.Concat(i.PublicIPv4, i.IPv6)
 	if len(addresses) == 0 {
 		addresses = i.PrivateIPv4
@@ -123,7 +123,7 @@ func (w checkPage) note(mark, text string) {
 }
 
 // port shows who gets in on a port.
-func (w checkPage) port(p coverage.PortReport) {
+func (w checkPage) port(p door.PortReport) {
 	w.Line()
 	w.Indent(2)
 	word := "port "
@@ -143,14 +143,14 @@ func (w checkPage) port(p coverage.PortReport) {
 		}
 	}
 	w.others(p)
-	if p.Verdict == coverage.Blocked && len(p.References) > 0 {
+	if p.Verdict == door.Blocked && len(p.References) > 0 {
 		w.Line()
 		w.note(w.Warn("! "), "Members of a security group come in by their private addresses. That lets CloudFront in only at a VPC origin, if the group is CloudFront-VPCOrigins-Service-SG.")
 	}
 }
 
 // source names what a rule lets in from.
-func (w checkPage) source(o coverage.Opening) string {
+func (w checkPage) source(o door.Opening) string {
 	if o.PrefixList != "" {
 		return strings.TrimSpace(o.PrefixList + " " + w.lists[o.PrefixList].Name)
 	}
@@ -158,7 +158,7 @@ func (w checkPage) source(o coverage.Opening) string {
 }
 
 // others shows who else gets in.
-func (w checkPage) others(p coverage.PortReport) {
+func (w checkPage) others(p door.PortReport) {
 	var rows [][]string
 	for _, f := range p.Families {
 		for _, o := range f.Others {
@@ -183,7 +183,7 @@ func (w checkPage) others(p coverage.PortReport) {
 }
 
 // unreadOn returns the prefix lists that a port is open to, and that could not be read.
-func unreadOn(p coverage.PortReport) []string {
+func unreadOn(p door.PortReport) []string {
 	var ids []string
 	for _, f := range p.Families {
 		ids = append(ids, f.Unread...)
@@ -192,7 +192,7 @@ func unreadOn(p coverage.PortReport) []string {
 	return slices.Compact(ids)
 }
 
-func (w checkPage) prefixLists(lists []coverage.PrefixListReport) {
+func (w checkPage) prefixLists(lists []door.PrefixListReport) {
 	var rows [][]string
 	for _, l := range lists {
 		entries := strconv.Itoa(l.Entries)
@@ -206,7 +206,7 @@ func (w checkPage) prefixLists(lists []coverage.PrefixListReport) {
 }
 
 // world says loudly that everyone gets in.
-func (w checkPage) world(port string, o coverage.Opening) {
+func (w checkPage) world(port string, o door.Opening) {
 	how := fmt.Sprintf("%s lets %s in on port %s", o.Group.ID, w.source(o), port)
 	switch {
 	case o.Group.ID == "":

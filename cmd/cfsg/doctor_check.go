@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strings"
 
-	"cloudfront-sg-sync/internal/coverage"
 	"cloudfront-sg-sync/internal/doctor"
 	"cloudfront-sg-sync/internal/document"
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/secgroup"
 )
 
@@ -40,7 +40,7 @@ func (c *doctorCommand) securityGroups(t terminal) doctor.Check {
 // unchecked says why the groups could not be checked.
 func unchecked(err error) doctor.Step {
 	f := doctor.Finding{Code: "groups-unknown", Verdict: doctor.Warn, Message: err.Error()}
-	if _, ok := errors.AsType[*coverage.NotFoundError](err); ok {
+	if _, ok := errors.AsType[*door.NotFoundError](err); ok {
 		f.Advice = "If the origin is a load balancer, name it: cfsg check --load-balancer NAME. If it is in another account or region, say so with --profile or --region."
 	}
 	return doctor.Step{Verdict: doctor.Warn, Summary: "not looked at", Findings: []doctor.Finding{f}}
@@ -65,7 +65,7 @@ func groupsStep(d *document.Check) doctor.Step {
 		switch {
 		case d.BeyondOriginFacing():
 			f.Code, step.Summary = "groups-origin-facing", "all servers that connect to origins today are let in"
-		case d.Verdict == coverage.Blocked:
+		case d.Verdict == door.Blocked:
 			f.Code, f.Verdict, step.Summary = "groups-block", doctor.Fail, fmt.Sprintf("part of %s is blocked", services)
 			f.Advice = "cfsg check --address with what stands at name shows which ranges."
 			f.CloudFrontStatus, f.Source = 504, pageBlocked
@@ -101,8 +101,8 @@ func accessAt(d *document.Check) map[netip.Addr]doctor.Access {
 }
 
 // accessOf says who gets in over an address family.
-func accessOf(f coverage.FamilyReport) doctor.Access {
-	letsCloudFrontIn := f.Wanted.Ranges > 0 && (f.Verdict == coverage.Open || f.BeyondOriginFacing())
+func accessOf(f door.FamilyReport) doctor.Access {
+	letsCloudFrontIn := f.Wanted.Ranges > 0 && (f.Verdict == door.Open || f.BeyondOriginFacing())
 	switch {
 	case slices.ContainsFunc(f.Others, opensToAll):
 		return doctor.Everyone
@@ -116,6 +116,6 @@ func accessOf(f coverage.FamilyReport) doctor.Access {
 
 // opensToAll reports whether an opening is to every address of its family, and not only to so many that it counts as
 // the world.
-func opensToAll(o coverage.Opening) bool {
+func opensToAll(o door.Opening) bool {
 	return slices.ContainsFunc(o.Sources, func(p netip.Prefix) bool { return p.Bits() == 0 })
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"cloudfront-sg-sync/internal/config"
-	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/iprange"
@@ -29,8 +29,8 @@ func onePlace(who string, c config.Config) error {
 const originFacing = iprange.CloudFrontOriginFacing
 
 // questionOf returns what groups are judged by: whether they let in the ranges of a configuration, on ports.
-func questionOf(config config.Config, ranges ipRanges, ports []secgroup.PortRange) (q coverage.Question, err error) {
-	q = coverage.Question{Ports: ports, TagKey: config.TagKey, Families: config.Families()}
+func questionOf(config config.Config, ranges ipRanges, ports []secgroup.PortRange) (q door.Question, err error) {
+	q = door.Question{Ports: ports, TagKey: config.TagKey, Families: config.Families()}
 	of := func(services []string) (*iprange.Publication, error) {
 		selection := config.Selection
 		selection.Services, selection.Within = services, nil

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"slices"
 
-	"cloudfront-sg-sync/internal/coverage"
 	"cloudfront-sg-sync/internal/document"
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/setup"
 	"cloudfront-sg-sync/internal/words"
@@ -95,7 +95,7 @@ func (r *setupRun) verify(ctx context.Context) error {
 	}
 	r.doc.See(state)
 	switch r.doc.Verdict = report.Verdict; {
-	case report.Verdict == coverage.Open:
+	case report.Verdict == door.Open:
 	case state.ByList && len(state.Lists) > 0: // they are filled, and the rest is for the owner to do
 		handover := r.Handover(state)
 		r.doc.ForOwner = &handover

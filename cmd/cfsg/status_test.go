@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
@@ -91,7 +91,7 @@ func (o *operator) blocked(t *testing.T) map[string]uint64 {
 	}
 	for _, i := range interfaces.NetworkInterfaces {
 		id := aws.ToString(i.NetworkInterfaceId)
-		report, err := coverage.Check(t.Context(), o.client(), coverage.Selector{Interfaces: []string{id}}, coverage.Question{
+		report, err := door.Check(t.Context(), o.client(), door.Selector{Interfaces: []string{id}}, door.Question{
 			Wanted: publication, Families: []secgroup.Family{secgroup.IPv4, secgroup.IPv6}, Ports: []secgroup.PortRange{{From: 443, To: 443}, {From: 8443, To: 8443}},
 		})
 		if err != nil {

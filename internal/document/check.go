@@ -1,6 +1,6 @@
 package document
 
-import "cloudfront-sg-sync/internal/coverage"
+import "cloudfront-sg-sync/internal/door"
 
 // A Check says who gets in at an origin: docs/schema/check.schema.json.
 type Check struct {
@@ -8,5 +8,5 @@ type Check struct {
 	Within   []string `json:"within"`
 	Account  string   `json:"account"` // empty for that of the credentials
 	Region   string   `json:"region"`
-	*coverage.Report
+	*door.Report
 }

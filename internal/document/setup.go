@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/setup"
 	"cloudfront-sg-sync/iprange"
@@ -36,8 +36,8 @@ type Setup struct {
 	Steps        []setupStep `json:"steps"`
 	// Verdict says whether all that is wanted gets in at each interface, by rules that are not open to the world. It is
 	// empty if that was not checked.
-	Verdict     coverage.Verdict `json:"verdict"`
-	OpenToWorld []worldRule      `json:"openToWorld"`
+	Verdict     door.Verdict `json:"verdict"`
+	OpenToWorld []worldRule  `json:"openToWorld"`
 	// ShutOut are the interfaces at which an undo shuts CloudFront out.
 	ShutOut []string `json:"shutOut"`
 	// ForOwner is what the owner of the groups has to do next, so that CloudFront gets in by the lists and then nobody
@@ -47,8 +47,8 @@ type Setup struct {
 }
 
 type setupInterface struct {
-	*coverage.Interface
-	Groups []coverage.GroupID `json:"groups"`
+	*door.Interface
+	Groups []door.GroupID `json:"groups"`
 }
 
 type setupList struct {
@@ -70,13 +70,13 @@ type setupStep struct {
 
 // A worldRule is one that opens a port to the world, or did.
 type worldRule struct {
-	Group       coverage.GroupID `json:"group"`
-	Protocol    string           `json:"protocol"`
-	Ports       string           `json:"ports"`
-	Source      string           `json:"source"`
-	Description string           `json:"description"`
-	Closed      bool             `json:"closed"`
-	Advice      string           `json:"advice"` // why it was not closed
+	Group       door.GroupID `json:"group"`
+	Protocol    string       `json:"protocol"`
+	Ports       string       `json:"ports"`
+	Source      string       `json:"source"`
+	Description string       `json:"description"`
+	Closed      bool         `json:"closed"`
+	Advice      string       `json:"advice"` // why it was not closed
 }
 
 // NewSetup returns the document of a setup that has done nothing yet.
@@ -107,9 +107,9 @@ func (d *Setup) See(state *setup.State) {
 	}
 	d.Interfaces = []setupInterface{}
 	for _, subject := range state.Scene.Subjects {
-		i := setupInterface{subject.Interface, []coverage.GroupID{}}
+		i := setupInterface{subject.Interface, []door.GroupID{}}
 		for _, g := range subject.Groups {
-			i.Groups = append(i.Groups, coverage.GroupID{ID: g.ID, Name: g.Name})
+			i.Groups = append(i.Groups, door.GroupID{ID: g.ID, Name: g.Name})
 		}
 		d.Interfaces = append(d.Interfaces, i)
 	}
@@ -141,7 +141,7 @@ func (d *Setup) Opened(openings []setup.Opening) {
 	d.OpenToWorld = []worldRule{}
 	for _, o := range openings {
 		d.OpenToWorld = append(d.OpenToWorld, worldRule{
-			Group: coverage.GroupID{ID: o.GroupID, Name: o.GroupName}, Protocol: o.Rule.Protocol, Ports: o.Rule.Ports(),
+			Group: door.GroupID{ID: o.GroupID, Name: o.GroupName}, Protocol: o.Rule.Protocol, Ports: o.Rule.Ports(),
 			Source: o.Rule.Source.String(), Description: o.Rule.Description, Advice: o.Advice,
 		})
 	}

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/secgroup"
 
@@ -22,7 +22,7 @@ import (
 // A State is an origin as it is now.
 type State struct {
 	// Scene has the origin's network interfaces with all their groups.
-	Scene *coverage.Scene
+	Scene *door.Scene
 	// Places are where groups are attached: the load balancer, or each network interface.
 	Places []Place
 	// Made are the groups that a setup has created for the origin, by name.
@@ -67,7 +67,7 @@ func (s *Setup) Look(ctx context.Context) (*State, error) {
 			return nil, err
 		}
 	}
-	if state.Scene, err = coverage.Discover(ctx, s.api(), s.Origin.selector()); err != nil {
+	if state.Scene, err = door.Discover(ctx, s.api(), s.Origin.selector()); err != nil {
 		return nil, err
 	}
 	for _, subject := range state.Scene.Subjects {
@@ -99,7 +99,7 @@ func (s *Setup) Look(ctx context.Context) (*State, error) {
 
 // changeable refuses an interface that only an AWS service can change. See
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/requester-managed-eni.html
-func changeable(i *coverage.Interface) error {
+func changeable(i *door.Interface) error {
 	if !i.RequesterManaged {
 		return nil
 	}
@@ -218,7 +218,7 @@ func (s *Setup) notes(state *State) []string {
 				"With --prefix-list no group is attached, and a rule in the configuration refers to a list instead.", g.ID, g.Name))
 		}
 	}
-	public := slices.ContainsFunc(state.Scene.Subjects, func(subject coverage.Subject) bool { return subject.Interface.Public() })
+	public := slices.ContainsFunc(state.Scene.Subjects, func(subject door.Subject) bool { return subject.Interface.Public() })
 	if s.Origin.Kind != LoadBalancer && !public {
 		notes = append(notes, fmt.Sprintf("%s has no public address, so CloudFront does not connect to it directly. Set up what is in front of it, such as a load balancer, unless that preserves client addresses.", s.Origin))
 	}

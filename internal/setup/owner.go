@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/secgroup"
 )
 
@@ -167,7 +167,7 @@ func (s *Setup) uncovered(state *State) string {
 	return ""
 }
 
-func reaches(subject coverage.Subject, f secgroup.Family) bool {
+func reaches(subject door.Subject, f secgroup.Family) bool {
 	if f == secgroup.IPv6 {
 		return len(subject.Interface.IPv6) > 0
 	}

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/ipspace"
@@ -290,13 +290,13 @@ func (s *Setup) request(groups []Group) engine.Request {
 }
 
 // letsIn reports whether everything that is wanted gets in at every interface.
-func (s *Setup) letsIn(scene *coverage.Scene) bool {
-	return coverage.Judge(scene, s.Question).Verdict == coverage.Open
+func (s *Setup) letsIn(scene *door.Scene) bool {
+	return door.Judge(scene, s.Question).Verdict == door.Open
 }
 
 // keptOnly returns a scene with only those rules that are kept up to date: this tool's own in tagged groups, and those
 // that refer to prefix lists.
-func (s *Setup) keptOnly(scene *coverage.Scene) *coverage.Scene {
+func (s *Setup) keptOnly(scene *door.Scene) *door.Scene {
 	return only(scene, func(g secgroup.Group, r secgroup.Rule) bool {
 		_, tagged := g.Tags[s.Engine.TagKey]
 		return tagged && strings.HasPrefix(r.Description, s.Engine.TagKey+":") || strings.HasPrefix(r.Source.Reference, "pl-")
@@ -304,12 +304,12 @@ func (s *Setup) keptOnly(scene *coverage.Scene) *coverage.Scene {
 }
 
 // withoutWorld returns a scene without the rules that are open to the world.
-func withoutWorld(scene *coverage.Scene) *coverage.Scene {
+func withoutWorld(scene *door.Scene) *door.Scene {
 	return only(scene, func(_ secgroup.Group, r secgroup.Rule) bool { return !ipspace.IsWorld(r.Source.Prefix) })
 }
 
 // only returns a scene with only the rules that keep approves.
-func only(scene *coverage.Scene, keep func(secgroup.Group, secgroup.Rule) bool) *coverage.Scene {
+func only(scene *door.Scene, keep func(secgroup.Group, secgroup.Rule) bool) *door.Scene {
 	part := *scene
 	part.Subjects = nil
 	for _, subject := range scene.Subjects {

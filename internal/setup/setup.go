@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"cloudfront-sg-sync/internal/awserr"
-	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/secgroup"
@@ -33,7 +33,7 @@ type Setup struct {
 	// Engine authorizes. Its only target is where the origin is.
 	Engine *engine.Engine
 	// Question is what the origin is checked for. It asks for Ports.
-	Question coverage.Question
+	Question door.Question
 	// Ranges are what the engine's rules let in.
 	Ranges []netip.Prefix
 	// RulesPerGroup and GroupsPerInterface are the quotas L-0EA8095F and L-2AFB9258.
@@ -72,14 +72,14 @@ func (o Origin) mark() string { return strings.ReplaceAll(string(o.Kind), " ", "
 // pool is the pool that the groups created for an origin share. Nobody else is likely to use its name.
 func (o Origin) pool() string { return "setup-" + o.Name }
 
-func (o Origin) selector() coverage.Selector {
+func (o Origin) selector() door.Selector {
 	switch names := []string{o.Name}; o.Kind {
 	case LoadBalancer:
-		return coverage.Selector{LoadBalancers: names}
+		return door.Selector{LoadBalancers: names}
 	case Instance:
-		return coverage.Selector{Instances: names}
+		return door.Selector{Instances: names}
 	default:
-		return coverage.Selector{Interfaces: names}
+		return door.Selector{Interfaces: names}
 	}
 }
 

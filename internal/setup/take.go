@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"cloudfront-sg-sync/internal/awserr"
-	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/secgroup"
 
@@ -233,7 +233,7 @@ func (s *Setup) groupsAt(ctx context.Context, place Place) ([]string, error) {
 		}
 		return nil, fmt.Errorf("%s is gone", place.Name)
 	}
-	scene, err := coverage.Discover(ctx, s.api(), coverage.Selector{Interfaces: []string{place.Name}})
+	scene, err := door.Discover(ctx, s.api(), door.Selector{Interfaces: []string{place.Name}})
 	if err != nil {
 		return nil, err
 	}
@@ -242,7 +242,7 @@ func (s *Setup) groupsAt(ctx context.Context, place Place) ([]string, error) {
 
 // Verify checks what the origin lets in without any rule that is open to the world, because the question is whether
 // these can go. It waits until the groups that were created are visible at the interfaces.
-func (s *Setup) Verify(ctx context.Context) (*coverage.Report, *State, error) {
+func (s *Setup) Verify(ctx context.Context) (*door.Report, *State, error) {
 	var state *State
 	_, err := s.await(ctx, func() (seen bool, err error) {
 		if state, err = s.Look(ctx); err != nil {
@@ -253,7 +253,7 @@ func (s *Setup) Verify(ctx context.Context) (*coverage.Report, *State, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return coverage.Judge(withoutWorld(state.Scene), s.Question), state, nil
+	return door.Judge(withoutWorld(state.Scene), s.Question), state, nil
 }
 
 // seen reports whether everything that is attached is visible at all interfaces.

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"cloudfront-sg-sync/internal/awserr"
-	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/secgroup"
 
@@ -38,7 +38,7 @@ func (s *Setup) ProposeUndo(ctx context.Context) (*State, *UndoPlan, error) {
 	}
 	state, err := s.Look(ctx)
 	_, noBalancer := errors.AsType[*NotFoundError](err)
-	_, noInterface := errors.AsType[*coverage.NotFoundError](err)
+	_, noInterface := errors.AsType[*door.NotFoundError](err)
 	if gone := noBalancer || noInterface; gone {
 		made, lookErr := s.made(ctx)
 		if lookErr != nil {
@@ -51,7 +51,7 @@ func (s *Setup) ProposeUndo(ctx context.Context) (*State, *UndoPlan, error) {
 		if len(made)+len(lists) == 0 {
 			return nil, nil, err
 		}
-		state, err = &State{Scene: &coverage.Scene{}, Made: made, Lists: lists, Notes: []string{fmt.Sprintf("%s is gone.", s.Origin)}}, nil
+		state, err = &State{Scene: &door.Scene{}, Made: made, Lists: lists, Notes: []string{fmt.Sprintf("%s is gone.", s.Origin)}}, nil
 	}
 	if err != nil {
 		return nil, nil, err
@@ -86,13 +86,13 @@ func (s *Setup) elsewhere(ctx context.Context, state *State) error {
 	for _, g := range state.Made {
 		groups = append(groups, secgroup.Group{ID: g.ID})
 	}
-	subjects, err := coverage.Attached(ctx, s.api(), groups)
+	subjects, err := door.Attached(ctx, s.api(), groups)
 	if err != nil {
 		return err
 	}
 	var more []string
 	for _, subject := range subjects {
-		if !slices.ContainsFunc(state.Scene.Subjects, func(o coverage.Subject) bool { return o.Interface.ID == subject.Interface.ID }) {
+		if !slices.ContainsFunc(state.Scene.Subjects, func(o door.Subject) bool { return o.Interface.ID == subject.Interface.ID }) {
 			more = append(more, strings.TrimSpace(subject.Interface.ID+" "+subject.Interface.Description))
 		}
 	}
@@ -105,8 +105,8 @@ func (s *Setup) elsewhere(ctx context.Context, state *State) error {
 
 // without returns the interfaces at which less gets in without the groups that were created.
 func (s *Setup) without(state *State) []string {
-	now := coverage.Judge(state.Scene, s.Question)
-	then := coverage.Judge(only(state.Scene, func(g secgroup.Group, _ secgroup.Rule) bool { return !state.has(g.ID) }), s.Question)
+	now := door.Judge(state.Scene, s.Question)
+	then := door.Judge(only(state.Scene, func(g secgroup.Group, _ secgroup.Rule) bool { return !state.has(g.ID) }), s.Question)
 	var shut []string
 	for i, subject := range now.Subjects {
 		if blocked(then.Subjects[i]) != blocked(subject) {
@@ -117,7 +117,7 @@ func (s *Setup) without(state *State) []string {
 }
 
 // blocked says what no rule of an interface lets in.
-func blocked(subject coverage.SubjectReport) string {
+func blocked(subject door.SubjectReport) string {
 	var parts []string
 	for _, p := range subject.Ports {
 		for _, f := range p.Families {

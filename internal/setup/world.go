@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 
-	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/secgroup"
 )
@@ -59,7 +59,7 @@ func (s *Setup) Openings(ctx context.Context, state *State) ([]Opening, error) {
 	if len(exposed) == 0 {
 		return nil, nil
 	}
-	subjects, err := coverage.Attached(ctx, s.api(), exposed)
+	subjects, err := door.Attached(ctx, s.api(), exposed)
 	if err != nil {
 		return nil, err
 	}
@@ -85,16 +85,16 @@ func (s *Setup) wants(f secgroup.Family) bool {
 
 // shutOut returns the interfaces, other than the origin's, at which part of what is wanted gets in only through rules
 // of the group that are open to the world.
-func (s *Setup) shutOut(state *State, subjects []coverage.Subject, group string) []string {
+func (s *Setup) shutOut(state *State, subjects []door.Subject, group string) []string {
 	var shut []string
 	for _, subject := range subjects {
 		here := func(g secgroup.Group) bool { return g.ID == group }
-		ours := func(o coverage.Subject) bool { return o.Interface.ID == subject.Interface.ID }
+		ours := func(o door.Subject) bool { return o.Interface.ID == subject.Interface.ID }
 		if !slices.ContainsFunc(subject.Groups, here) || slices.ContainsFunc(state.Scene.Subjects, ours) {
 			continue
 		}
 		// Other people's prefix lists are not read: what they let in does not count.
-		if !s.letsIn(withoutWorld(&coverage.Scene{Subjects: []coverage.Subject{subject}})) {
+		if !s.letsIn(withoutWorld(&door.Scene{Subjects: []door.Subject{subject}})) {
 			shut = append(shut, subject.Interface.ID)
 		}
 	}
@@ -108,7 +108,7 @@ func (s *Setup) Closing(ctx context.Context, approved []Opening) (*State, []Step
 	if err != nil {
 		return nil, nil, err
 	}
-	if report.Verdict != coverage.Open {
+	if report.Verdict != door.Open {
 		return nil, nil, s.NotOpen(report)
 	}
 	openings, err := s.Openings(ctx, state)
@@ -130,10 +130,10 @@ func (s *Setup) Closing(ctx context.Context, approved []Opening) (*State, []Step
 }
 
 // NotOpen says where part of what is wanted may get in only through the rules that are open to the world.
-func (s *Setup) NotOpen(report *coverage.Report) error {
+func (s *Setup) NotOpen(report *door.Report) error {
 	var where []string
 	for _, subject := range report.Subjects {
-		if subject.Verdict != coverage.Open {
+		if subject.Verdict != door.Open {
 			where = append(where, subject.Interface.ID)
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"maps"
 	"slices"
 
-	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/secgroup"
 )
@@ -42,7 +42,7 @@ func managedPorts(pools []secgroup.PoolPlan) map[string][]secgroup.PortRange {
 }
 
 // portsAt returns the managed ports of a network interface.
-func portsAt(s coverage.Subject, managed map[string][]secgroup.PortRange) []secgroup.PortRange {
+func portsAt(s door.Subject, managed map[string][]secgroup.PortRange) []secgroup.PortRange {
 	var ports []secgroup.PortRange
 	for _, g := range s.Groups {
 		ports = append(ports, managed[g.ID]...)
@@ -52,7 +52,7 @@ func portsAt(s coverage.Subject, managed map[string][]secgroup.PortRange) []secg
 
 // exposures returns the rules of managed groups, and of groups that are attached along with them, that open a managed
 // port to the world: each rule once, with all ports that it opens where its group is attached.
-func exposures(v engine.Preview, subjects []coverage.Subject, managed map[string][]secgroup.PortRange) []Exposure {
+func exposures(v engine.Preview, subjects []door.Subject, managed map[string][]secgroup.PortRange) []Exposure {
 	ports, beside := maps.Clone(managed), map[string]secgroup.Group{}
 	for _, s := range subjects {
 		here := portsAt(s, managed)
@@ -81,7 +81,7 @@ func exposures(v engine.Preview, subjects []coverage.Subject, managed map[string
 
 // addInterfaces adds the network interfaces of the other groups that have exposures, as these may be attached elsewhere
 // too.
-func (s *Surroundings) addInterfaces(ctx context.Context, api coverage.AttachmentAPI) error {
+func (s *Surroundings) addInterfaces(ctx context.Context, api door.AttachmentAPI) error {
 	var groups []secgroup.Group
 	for _, x := range s.Exposures {
 		if !x.Managed && !slices.ContainsFunc(groups, func(g secgroup.Group) bool { return g.ID == x.GroupID }) {
@@ -91,12 +91,12 @@ func (s *Surroundings) addInterfaces(ctx context.Context, api coverage.Attachmen
 	if len(groups) == 0 {
 		return nil
 	}
-	more, err := coverage.Attached(ctx, api, groups)
+	more, err := door.Attached(ctx, api, groups)
 	if err != nil {
 		return err
 	}
 	for _, m := range more {
-		if !slices.ContainsFunc(s.subjects, func(s coverage.Subject) bool { return s.Interface.ID == m.Interface.ID }) {
+		if !slices.ContainsFunc(s.subjects, func(s door.Subject) bool { return s.Interface.ID == m.Interface.ID }) {
 			s.subjects = append(s.subjects, m)
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
 )
@@ -18,7 +18,7 @@ type PartialPool struct {
 }
 
 // partialPools returns where groups of a pool are not attached along with the others.
-func partialPools(subjects []coverage.Subject, pools []secgroup.PoolPlan) []PartialPool {
+func partialPools(subjects []door.Subject, pools []secgroup.PoolPlan) []PartialPool {
 	var partial []PartialPool
 	for _, pool := range pools {
 		for _, s := range subjects {

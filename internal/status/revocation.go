@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/internal/words"
@@ -16,7 +16,7 @@ import (
 func (s *Surroundings) judge(p *engine.Proposal, v engine.Preview, ports map[string][]secgroup.PortRange) {
 	j := revocation{
 		services: strings.Join(p.Services, ", "), whole: wholePools(v), ports: ports, err: s.Err, partial: map[string]bool{},
-		question: coverage.Question{Wanted: p.Publication, TagKey: p.TagKey, Families: p.Families},
+		question: door.Question{Wanted: p.Publication, TagKey: p.TagKey, Families: p.Families},
 	}
 	for _, pool := range s.Partial {
 		for _, id := range pool.Interfaces {
@@ -25,7 +25,7 @@ func (s *Surroundings) judge(p *engine.Proposal, v engine.Preview, ports map[str
 	}
 	for i := range s.Exposures {
 		x := &s.Exposures[i]
-		var here []coverage.Subject
+		var here []door.Subject
 		for _, subject := range s.subjects {
 			if slices.ContainsFunc(subject.Groups, func(g secgroup.Group) bool { return g.ID == x.GroupID }) {
 				here = append(here, subject)
@@ -47,7 +47,7 @@ type revocation struct {
 	ports    map[string][]secgroup.PortRange // by the same: those of their pool
 	partial  map[string]bool                 // network interfaces that have only part of a pool
 	err      error                           // why the network interfaces are not known
-	question coverage.Question
+	question door.Question
 }
 
 // wholePools returns, by the IDs of their groups, the pools that are as they should be: nothing fails, and nothing is
@@ -66,7 +66,7 @@ func wholePools(v engine.Preview) map[string]bool {
 
 // advice says what to do before the rule of an exposure is revoked, or nothing if it can be revoked now, by someone who
 // pastes a command and knows no more than what is read here.
-func (j revocation) advice(x Exposure, here []coverage.Subject) string {
+func (j revocation) advice(x Exposure, here []door.Subject) string {
 	order := fmt.Sprintf("First run cfsg apply and attach all groups of the pool to the origin. Then run cfsg status again: it says when %s gets in without this rule.", j.services)
 	if j.err != nil {
 		return fmt.Sprintf("Do not revoke it yet: whether %s gets in without it is not known, because the network interfaces could not be read. %s", j.services, order)
@@ -93,7 +93,7 @@ func (j revocation) advice(x Exposure, here []coverage.Subject) string {
 
 // letsIn reports whether all wanted ranges get in at a network interface, on the ports of an exposure, without any rule
 // that opens these to the world, as all of these may be revoked one after the other.
-func (j revocation) letsIn(x Exposure, subject coverage.Subject) bool {
+func (j revocation) letsIn(x Exposure, subject door.Subject) bool {
 	if j.partial[subject.Interface.ID] {
 		return false // what gets in now may be in a group that is missing there after the next sync
 	}
@@ -110,6 +110,6 @@ func (j revocation) letsIn(x Exposure, subject coverage.Subject) bool {
 	}
 	question := j.question
 	question.Ports = x.Ports
-	scene := &coverage.Scene{Subjects: []coverage.Subject{{Interface: subject.Interface, Groups: guards}}}
-	return coverage.Judge(scene, question).Verdict == coverage.Open
+	scene := &door.Scene{Subjects: []door.Subject{{Interface: subject.Interface, Groups: guards}}}
+	return door.Judge(scene, question).Verdict == door.Open
 }

@@ -5,7 +5,7 @@ package status
 import (
 	"context"
 
-	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/secgroup"
 
@@ -25,7 +25,7 @@ type Surroundings struct {
 
 	// subjects are the network interfaces of the managed groups, and of the other groups there that open a managed port
 	// to the world, each with all its groups.
-	subjects []coverage.Subject
+	subjects []door.Subject
 }
 
 // targetsAtOnce bounds how many targets are looked at at the same time.
@@ -55,7 +55,7 @@ func lookAt(ctx context.Context, p *engine.Proposal, v engine.Preview) Surroundi
 	api := v.Target.EC2
 	s.Stray, s.StrayErr = secgroup.FindStrayTags(ctx, api, p.TagKey)
 	ports := managedPorts(v.Pools)
-	if s.subjects, s.Err = coverage.Attached(ctx, api, v.Groups); s.Err != nil {
+	if s.subjects, s.Err = door.Attached(ctx, api, v.Groups); s.Err != nil {
 		s.Exposures = exposures(v, nil, ports)
 	} else {
 		s.Exposures = exposures(v, s.subjects, ports)

@@ -1,4 +1,4 @@
-package coverage_test
+package door_test
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/ec2sim"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/iprange"
@@ -76,17 +76,17 @@ func (o *origin) attach(t *testing.T, i ec2sim.Interface, groups ...string) stri
 	return created.ID
 }
 
-func question() coverage.Question {
-	return coverage.Question{
+func question() door.Question {
+	return door.Question{
 		Wanted:   &iprange.Publication{IPv4: []netip.Prefix{netip.MustParsePrefix("18.64.0.0/14")}},
 		Families: []secgroup.Family{secgroup.IPv4}, TagKey: "cloudfront-ingress",
 	}
 }
 
 // verdicts renders the subjects of a report, such as "eni-1 open".
-func (o *origin) verdicts(t *testing.T, s coverage.Selector) []string {
+func (o *origin) verdicts(t *testing.T, s door.Selector) []string {
 	t.Helper()
-	report, err := coverage.Check(t.Context(), o.api, s, question())
+	report, err := door.Check(t.Context(), o.api, s, question())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,19 +118,19 @@ func TestSelectors(t *testing.T) {
 	o.attach(t, ec2sim.Interface{Description: "ELB shopping", Requester: "amazon-elb"}, "half-1")
 	cases := []struct {
 		name string
-		s    coverage.Selector
+		s    door.Selector
 		want []string
 	}{
-		{"groups together", coverage.Selector{Groups: []string{o.groups["half-1"], o.groups["half-2"], o.groups["half-1"]}}, []string{"groups half-1 half-2 open"}},
-		{"one of them", coverage.Selector{Groups: []string{o.groups["half-1"]}}, []string{"groups half-1 blocked"}},
-		{"instance", coverage.Selector{Instances: []string{"i-0123456789abcdef0"}}, []string{first + " half-1 half-2 open", second + " half-1 blocked"}},
-		{"interface", coverage.Selector{Interfaces: []string{first}}, []string{first + " half-1 half-2 open"}},
-		{"load balancers of each kind", coverage.Selector{LoadBalancers: []string{"shop"}}, []string{alb + " web open", nlb + " open", classic + " half-2 blocked"}},
-		{"public address", coverage.Selector{Addresses: []netip.Addr{public}}, []string{first + " half-1 half-2 open"}},
-		{"IPv6 address", coverage.Selector{Addresses: []netip.Addr{ipv6}}, []string{first + " half-1 half-2 open"}},
+		{"groups together", door.Selector{Groups: []string{o.groups["half-1"], o.groups["half-2"], o.groups["half-1"]}}, []string{"groups half-1 half-2 open"}},
+		{"one of them", door.Selector{Groups: []string{o.groups["half-1"]}}, []string{"groups half-1 blocked"}},
+		{"instance", door.Selector{Instances: []string{"i-0123456789abcdef0"}}, []string{first + " half-1 half-2 open", second + " half-1 blocked"}},
+		{"interface", door.Selector{Interfaces: []string{first}}, []string{first + " half-1 half-2 open"}},
+		{"load balancers of each kind", door.Selector{LoadBalancers: []string{"shop"}}, []string{alb + " web open", nlb + " open", classic + " half-2 blocked"}},
+		{"public address", door.Selector{Addresses: []netip.Addr{public}}, []string{first + " half-1 half-2 open"}},
+		{"IPv6 address", door.Selector{Addresses: []netip.Addr{ipv6}}, []string{first + " half-1 half-2 open"}},
 		{
 			"several, each once",
-			coverage.Selector{Groups: []string{o.groups["web"]}, Interfaces: []string{second}, Instances: []string{"i-0123456789abcdef0"}, Addresses: []netip.Addr{public, ipv6}},
+			door.Selector{Groups: []string{o.groups["web"]}, Interfaces: []string{second}, Instances: []string{"i-0123456789abcdef0"}, Addresses: []netip.Addr{public, ipv6}},
 			[]string{"groups web open", second + " half-1 blocked", first + " half-1 half-2 open"},
 		},
 	}
@@ -149,7 +149,7 @@ func TestInterfaceIsDescribed(t *testing.T) {
 		Description: "Primary network interface", Instance: "i-0123456789abcdef0", PrivateIP: netip.MustParseAddr("172.31.0.77"),
 		PublicIP: netip.MustParseAddr("198.51.100.7"), IPv6: netip.MustParseAddr("2600:1f18::7"),
 	}, "web")
-	report, err := coverage.Check(t.Context(), o.api, coverage.Selector{Interfaces: []string{id}}, question())
+	report, err := door.Check(t.Context(), o.api, door.Selector{Interfaces: []string{id}}, question())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,27 +164,27 @@ func TestInterfaceIsDescribed(t *testing.T) {
 func TestNotFound(t *testing.T) {
 	o := newOrigin(t)
 	cases := []struct {
-		s    coverage.Selector
+		s    door.Selector
 		want []string
 	}{
-		{coverage.Selector{}, []string{"nothing to check"}},
-		{coverage.Selector{Groups: []string{"web"}}, []string{`"web" is not a security group's ID such as sg-`}},
-		{coverage.Selector{Instances: []string{"i-1"}}, []string{`"i-1" is not an instance's ID`}},
-		{coverage.Selector{Interfaces: []string{"sg-0123456789abcdef0"}}, []string{`"sg-0123456789abcdef0" is not a network interface's ID`}},
-		{coverage.Selector{LoadBalancers: []string{"app/*"}}, []string{`"app/*" is not a load balancer's name`}},
-		{coverage.Selector{Groups: []string{"sg-0123456789abcdef0", o.groups["web"], "sg-01234567"}}, []string{"no security group sg-01234567;", "no security group sg-0123456789abcdef0;"}},
-		{coverage.Selector{Instances: []string{"i-01234567"}, Interfaces: []string{"eni-01234567"}}, []string{"no network interface eni-01234567;", "instance i-01234567 has no network interface;"}},
-		{coverage.Selector{LoadBalancers: []string{"shop"}}, []string{"no network interface of a load balancer shop;"}},
-		{coverage.Selector{Addresses: []netip.Addr{netip.MustParseAddr("198.51.100.7")}}, []string{"no network interface with the address 198.51.100.7;"}},
+		{door.Selector{}, []string{"nothing to check"}},
+		{door.Selector{Groups: []string{"web"}}, []string{`"web" is not a security group's ID such as sg-`}},
+		{door.Selector{Instances: []string{"i-1"}}, []string{`"i-1" is not an instance's ID`}},
+		{door.Selector{Interfaces: []string{"sg-0123456789abcdef0"}}, []string{`"sg-0123456789abcdef0" is not a network interface's ID`}},
+		{door.Selector{LoadBalancers: []string{"app/*"}}, []string{`"app/*" is not a load balancer's name`}},
+		{door.Selector{Groups: []string{"sg-0123456789abcdef0", o.groups["web"], "sg-01234567"}}, []string{"no security group sg-01234567;", "no security group sg-0123456789abcdef0;"}},
+		{door.Selector{Instances: []string{"i-01234567"}, Interfaces: []string{"eni-01234567"}}, []string{"no network interface eni-01234567;", "instance i-01234567 has no network interface;"}},
+		{door.Selector{LoadBalancers: []string{"shop"}}, []string{"no network interface of a load balancer shop;"}},
+		{door.Selector{Addresses: []netip.Addr{netip.MustParseAddr("198.51.100.7")}}, []string{"no network interface with the address 198.51.100.7;"}},
 	}
 	for _, c := range cases {
-		_, err := coverage.Check(t.Context(), o.api, c.s, question())
+		_, err := door.Check(t.Context(), o.api, c.s, question())
 		for _, want := range c.want {
 			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%+v: %v, want %q", c.s, err, want)
 			}
 		}
-		if _, notFound := errors.AsType[*coverage.NotFoundError](err); notFound != strings.Contains(err.Error(), "; check the ") {
+		if _, notFound := errors.AsType[*door.NotFoundError](err); notFound != strings.Contains(err.Error(), "; check the ") {
 			t.Errorf("%+v: %T", c.s, err)
 		}
 	}
@@ -202,7 +202,7 @@ func TestPrefixListsAreRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.group(t, "managed", ec2sim.Permission{Protocol: "tcp", From: 443, To: 443, Source: ec2sim.Source{Reference: list.ID}})
-	s := coverage.Selector{Groups: []string{o.groups["managed"]}}
+	s := door.Selector{Groups: []string{o.groups["managed"]}}
 	if diff := cmp.Diff([]string{"groups managed open"}, o.verdicts(t, s)); diff != "" {
 		t.Error(diff)
 	}
@@ -219,7 +219,7 @@ func TestPrefixListsAreRead(t *testing.T) {
 	if _, err := o.here.PutPrefixList(ec2sim.CloudFrontIPv4, 0, slices.Delete(entries, 100, 101)...); err != nil {
 		t.Fatal(err)
 	}
-	report, err := coverage.Check(t.Context(), o.api, s, question())
+	report, err := door.Check(t.Context(), o.api, s, question())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,55 +227,55 @@ func TestPrefixListsAreRead(t *testing.T) {
 	if got := fmt.Sprint(f.Verdict, f.Blocked); got != "blocked{1024 [18.65.144.0/22]}" {
 		t.Errorf("got %s", got)
 	}
-	want := coverage.PrefixListReport{ID: list.ID, Name: ec2sim.CloudFrontIPv4, Owner: "AWS", Entries: 255}
-	if diff := cmp.Diff([]coverage.PrefixListReport{want}, report.PrefixLists); diff != "" {
+	want := door.PrefixListReport{ID: list.ID, Name: ec2sim.CloudFrontIPv4, Owner: "AWS", Entries: 255}
+	if diff := cmp.Diff([]door.PrefixListReport{want}, report.PrefixLists); diff != "" {
 		t.Error(diff)
 	}
 }
 
 // A call that is refused names the permission, and where a verdict needs it there is none.
 func TestDenied(t *testing.T) {
-	setup := func(t *testing.T) (*origin, coverage.Selector) {
+	setup := func(t *testing.T) (*origin, door.Selector) {
 		o := newOrigin(t)
 		list, err := o.here.PutPrefixList("office", 10, netip.MustParsePrefix("18.64.0.0/14"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		o.group(t, "listed", ec2sim.Permission{Protocol: "tcp", From: 443, To: 443, Source: ec2sim.Source{Reference: list.ID}})
-		return o, coverage.Selector{Interfaces: []string{o.attach(t, ec2sim.Interface{}, "listed")}}
+		return o, door.Selector{Interfaces: []string{o.attach(t, ec2sim.Interface{}, "listed")}}
 	}
 	for _, action := range []string{"DescribeNetworkInterfaces", "DescribeSecurityGroups"} {
 		o, s := setup(t)
 		o.Deny(action)
-		if _, err := coverage.Check(t.Context(), o.api, s, question()); err == nil || !strings.Contains(err.Error(), "grant the permission ec2:"+action) {
+		if _, err := door.Check(t.Context(), o.api, s, question()); err == nil || !strings.Contains(err.Error(), "grant the permission ec2:"+action) {
 			t.Errorf("%s: %v", action, err)
 		}
 	}
 	o, s := setup(t)
 	o.Deny("GetManagedPrefixListEntries")
-	report, err := coverage.Check(t.Context(), o.api, s, question())
+	report, err := door.Check(t.Context(), o.api, s, question())
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := report.Subjects[0].Ports[0].Families[0]
-	if report.Verdict != coverage.Unknown || len(f.Unread) != 1 || len(f.Blocked.Prefixes) != 1 || !strings.Contains(report.PrefixLists[0].Error, "grant the permission ec2:GetManagedPrefixListEntries") {
+	if report.Verdict != door.Unknown || len(f.Unread) != 1 || len(f.Blocked.Prefixes) != 1 || !strings.Contains(report.PrefixLists[0].Error, "grant the permission ec2:GetManagedPrefixListEntries") {
 		t.Errorf("got %+v", report)
 	}
 	// It is known to be of the other family, and to let no IPv6 in.
 	q := question()
 	q.Families = []secgroup.Family{secgroup.IPv6}
 	q.Wanted.IPv6 = []netip.Prefix{netip.MustParsePrefix("2600:9000::/28")}
-	if report, err = coverage.Check(t.Context(), o.api, coverage.Selector{Groups: []string{o.groups["listed"]}}, q); err != nil || report.Verdict != coverage.Blocked {
+	if report, err = door.Check(t.Context(), o.api, door.Selector{Groups: []string{o.groups["listed"]}}, q); err != nil || report.Verdict != door.Blocked {
 		t.Errorf("got %+v, %v", report, err)
 	}
 	// The list's name is not needed.
 	o, s = setup(t)
 	o.Deny("DescribeManagedPrefixLists")
-	report, err = coverage.Check(t.Context(), o.api, s, question())
+	report, err = door.Check(t.Context(), o.api, s, question())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if report.Verdict != coverage.Open || len(report.Notes) != 1 || !strings.Contains(report.Notes[0], "ec2:DescribeManagedPrefixLists") {
+	if report.Verdict != door.Open || len(report.Notes) != 1 || !strings.Contains(report.Notes[0], "ec2:DescribeManagedPrefixLists") {
 		t.Errorf("got %+v", report)
 	}
 }
@@ -297,8 +297,8 @@ func TestListOfAnotherAccount(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.group(t, "listed", ec2sim.Permission{Protocol: "tcp", From: 443, To: 443, Source: ec2sim.Source{Reference: list.ID}})
-	s := coverage.Selector{Groups: []string{o.groups["listed"]}}
-	report, err := coverage.Check(t.Context(), o.api, s, question())
+	s := door.Selector{Groups: []string{o.groups["listed"]}}
+	report, err := door.Check(t.Context(), o.api, s, question())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,8 +314,8 @@ func TestListOfAnotherAccount(t *testing.T) {
 		"UnauthorizedOperation":        "grant the permission ec2:GetManagedPrefixListEntries",
 	} {
 		o.Inject(ec2sim.Fault{Kind: ec2sim.ErrorBefore, Action: "GetManagedPrefixListEntries", Code: code, Status: 400})
-		report, err := coverage.Check(t.Context(), o.api, s, question())
-		if err != nil || report.Verdict != coverage.Unknown || !strings.Contains(report.PrefixLists[0].Error, want) {
+		report, err := door.Check(t.Context(), o.api, s, question())
+		if err != nil || report.Verdict != door.Unknown || !strings.Contains(report.PrefixLists[0].Error, want) {
 			t.Errorf("%s: %v, %+v", code, err, report)
 		}
 	}
@@ -325,7 +325,7 @@ func TestStops(t *testing.T) {
 	o := newOrigin(t)
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	if _, err := coverage.Check(ctx, o.api, coverage.Selector{Groups: []string{o.groups["web"]}}, question()); err == nil {
+	if _, err := door.Check(ctx, o.api, door.Selector{Groups: []string{o.groups["web"]}}, question()); err == nil {
 		t.Error("it went on")
 	}
 }
@@ -346,7 +346,7 @@ func (d damaged) DescribeSecurityGroups(context.Context, *ec2.DescribeSecurityGr
 // No verdict is given on rules that cannot be read.
 func TestUnreadableRule(t *testing.T) {
 	o := newOrigin(t)
-	_, err := coverage.Check(t.Context(), damaged{o.api}, coverage.Selector{Groups: []string{"sg-01234567"}}, question())
+	_, err := door.Check(t.Context(), damaged{o.api}, door.Selector{Groups: []string{"sg-01234567"}}, question())
 	if err == nil || !strings.Contains(err.Error(), "sg-01234567: EC2 returned a rule whose source cannot be read") {
 		t.Errorf("got %v", err)
 	}

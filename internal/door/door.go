@@ -1,8 +1,8 @@
-// Package coverage answers whether security groups let all of CloudFront in, and who else they let in.
+// Package door answers whether security groups let all of CloudFront in, and who else they let in.
 //
 // [Discover] asks EC2 which groups guard an origin; [Judge] holds what these let in against the wanted ranges, and is a
 // pure function; [Check] does both.
-package coverage
+package door
 
 import (
 	"context"

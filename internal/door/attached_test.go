@@ -1,4 +1,4 @@
-package coverage_test
+package door_test
 
 import (
 	"fmt"
@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"cloudfront-sg-sync/internal/coverage"
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/ec2sim"
 	"cloudfront-sg-sync/secgroup"
 )
@@ -25,7 +25,7 @@ func TestAttached(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.ResetCalls()
-	subjects, err := coverage.Attached(t.Context(), o.api, groups)
+	subjects, err := door.Attached(t.Context(), o.api, groups)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestAttachedManyGroups(t *testing.T) {
 		t.Fatalf("%d groups, %v", len(groups), err)
 	}
 	o.ResetCalls()
-	subjects, err := coverage.Attached(t.Context(), o.api, groups)
+	subjects, err := door.Attached(t.Context(), o.api, groups)
 	if err != nil || len(subjects) != 1 || subjects[0].Interface.ID != id || len(subjects[0].Groups) != 2 {
 		t.Errorf("got %+v, %v", subjects, err)
 	}
@@ -73,7 +73,7 @@ func TestAttachedManyGroups(t *testing.T) {
 		t.Errorf("%d calls for 201 groups", n)
 	}
 	o.Deny("DescribeNetworkInterfaces")
-	_, err = coverage.Attached(t.Context(), o.api, groups)
+	_, err = door.Attached(t.Context(), o.api, groups)
 	if err == nil || !strings.Contains(err.Error(), "grant the permission ec2:DescribeNetworkInterfaces") || len(err.Error()) > 500 {
 		t.Errorf("got %v", err)
 	}
