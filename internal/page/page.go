@@ -142,6 +142,14 @@ func (p *Page) Say(format string, args ...any) {
 	}
 }
 
+// Marked writes a paragraph after a mark.
+func (p *Page) Marked(mark, text string) {
+	for _, line := range Wrap(strings.Fields(text), " ", p.Width()-p.indent-len("! ")) {
+		p.Line(mark, " ", line)
+		mark = " "
+	}
+}
+
 // Fact writes words after a label, which takes width characters.
 func (p *Page) Fact(label string, width int, separator string, words ...string) {
 	for _, line := range Wrap(words, separator, p.Width()-p.indent-width) {

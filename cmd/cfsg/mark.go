@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"cloudfront-sg-sync/internal/document"
+	"cloudfront-sg-sync/internal/page"
+
+	"github.com/alecthomas/kong"
+)
+
+// writeJudgement ends the page of a command that judges: a mark and its cause, and the command to run next.
+func writeJudgement(w *page.Page, j document.Judgement) {
+	w.Indent(0)
+	w.Line()
+	w.Marked(markOf(w, j.Mark), j.Cause)
+	if len(j.Next) == 0 {
+		return
+	}
+	w.Indent(2)
+	w.Command(shellWords(j.Next)...)
+	w.Indent(0)
+}
+
+// markOf returns the sign of a mark, in its colour.
+func markOf(w *page.Page, m document.Mark) string {
+	switch m {
+	case document.OK:
+		return w.Good("✓")
+	case document.Attention:
+		return w.Warn("!")
+	}
+	return w.Bad("✗")
+}
+
+// shellWords writes the words of a command as a shell reads them. A flag and its value are one, so that no line breaks
+// between them.
+func shellWords(command []string) []string {
+	var quoted []string
+	for i, word := range command {
+		if i > 0 && strings.HasPrefix(command[i-1], "--") && !strings.HasPrefix(word, "--") {
+			quoted[len(quoted)-1] += " " + shellQuoted(word)
+			continue
+		}
+		quoted = append(quoted, shellQuoted(word))
+	}
+	return quoted
+}
+
+// mannersOf are the flags that say how a run is done, not what it is about. The next command does not inherit them.
+var mannersOf = []string{"help", "output", "yes", "dry-run", "close-world", "undo", "verbose", "detailed-exitcode"}
+
+// next returns the command to run next: its name, every flag that this run was given and that the command has as well,
+// and more words. A flag among these is used instead of the one given; --service takes the place of --within too, as
+// the two go together.
+func next(k *kong.Context, command string, more ...string) []string {
+	line := []string{"cfsg", command}
+	given := func(name string) bool { return slices.Contains(more, "--"+name) }
+	for _, f := range k.Flags() {
+		if !f.Set || given(f.Name) || f.Name == "within" && given("service") || slices.Contains(mannersOf, f.Name) || !hasFlag(k, command, f.Name) {
+			continue
+		}
+		switch v := f.Target.Interface().(type) {
+		case bool:
+			if v {
+				line = append(line, "--"+f.Name)
+			}
+		case []string:
+			for _, item := range v {
+				line = append(line, "--"+f.Name, item)
+			}
+		default:
+			line = append(line, "--"+f.Name, fmt.Sprint(v))
+		}
+	}
+	return append(line, more...)
+}
+
+// hasFlag reports whether a command has a flag.
+func hasFlag(k *kong.Context, command, flag string) bool {
+	for _, node := range k.Model.Children {
+		if node.Name == command {
+			return slices.ContainsFunc(node.Flags, func(f *kong.Flag) bool { return f.Name == flag })
+		}
+	}
+	return false
+}
