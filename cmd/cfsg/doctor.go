@@ -36,13 +36,23 @@ type doctorCommand struct {
 // seconds is a timeout as CloudFront has it, in whole seconds.
 type seconds int
 
-// UnmarshalText reads a number, with or without its unit.
+// UnmarshalText reads a number, with or without its unit, as cfsg itself writes it ("8 s") or as Go does ("1m30s").
 func (s *seconds) UnmarshalText(text []byte) error {
-	n, err := strconv.Atoi(strings.TrimSuffix(string(text), "s"))
-	if err != nil || n < 1 {
+	plain := strings.ToLower(strings.Join(strings.Fields(string(text)), ""))
+	for _, unit := range []string{"seconds", "second", "secs", "sec"} {
+		if number, found := strings.CutSuffix(plain, unit); found {
+			plain = number + "s"
+			break
+		}
+	}
+	if _, err := strconv.Atoi(plain); err == nil {
+		plain += "s"
+	}
+	d, err := time.ParseDuration(plain)
+	if err != nil || d < time.Second || d%time.Second != 0 || d > time.Hour {
 		return fmt.Errorf("%q is not a number of seconds", text)
 	}
-	*s = seconds(n)
+	*s = seconds(d / time.Second)
 	return nil
 }
 

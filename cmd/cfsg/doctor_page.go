@@ -153,6 +153,7 @@ func (w doctorPage) finding(s doctor.Step, f doctor.Finding) {
 	if f.CloudFrontStatus != 0 && f.Verdict == doctor.Fail {
 		message += fmt.Sprintf(" (CloudFront answers %d)", f.CloudFrontStatus)
 	}
+	message += fmt.Sprintf(" [%s]", f.Code)
 	label := fmt.Sprintf("%-*s", labelWidth, s.Name)
 	style := func(line string) string { return line }
 	prefix := w.mark(f.Verdict) + " " + w.Strong(label)

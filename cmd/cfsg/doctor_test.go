@@ -41,13 +41,13 @@ func TestDoctorInterrupted(t *testing.T) {
 
 // A number of seconds may have its unit.
 func TestSeconds(t *testing.T) {
-	for text, want := range map[string]seconds{"1": 1, "30": 30, "30s": 30} {
+	for text, want := range map[string]seconds{"1": 1, "30": 30, "30s": 30, "8 s": 8, "10sec": 10, "5 Seconds": 5, "1m30s": 90, "2000ms": 2} {
 		var s seconds
 		if err := s.UnmarshalText([]byte(text)); err != nil || s != want {
 			t.Errorf("%s: %d, %v", text, s, err)
 		}
 	}
-	for _, text := range []string{"", "0", "-1", "1.5", "1m", "s", "99999999999999999999"} {
+	for _, text := range []string{"", "0", "-1", "1.5", "500ms", "s", "99999999999999999999"} {
 		if err := new(seconds).UnmarshalText([]byte(text)); err == nil {
 			t.Errorf("%q is accepted", text)
 		}

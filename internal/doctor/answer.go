@@ -125,6 +125,8 @@ func (w *walk) unanswered(s sample) Finding {
 		f.Code, f.Source = "header-too-long", pageQuotas
 		f.Message = fmt.Sprintf("the header of the answer is longer than %s; CloudFront accepts %s", bytesOf(mostHeader), bytesOf(maxHeaderBytes))
 		f.Advice = "Send fewer or shorter headers; cookies are the usual reason."
+	case s.failure == reset:
+		f.Code, f.Message, f.Advice = "answer-reset", "the connection is reset instead of an answer", resetAdvice
 	case s.failure == closed:
 		f.Code, f.Message = "answer-closed", "the connection is closed without an answer"
 		f.Advice = "The server or a proxy in front of it gives up: look at its log. A server that expects TLS on a plain port, or the reverse, also does this."
@@ -135,10 +137,14 @@ func (w *walk) unanswered(s sample) Finding {
 	return f
 }
 
+// resetAdvice is about a connection that was accepted and then cut.
+const resetAdvice = "Something cuts a connection that it accepted: a process that crashes or is killed (look at the server's log and the kernel's), a proxy or load balancer whose idle timeout is over, " +
+	"a firewall or an intrusion prevention system on the way, or a server that expects something else on this port, such as TLS or a PROXY protocol header."
+
 // judgeAnswer looks at an answer that came.
 func (w *walk) judgeAnswer(s sample) []Finding {
 	var findings []Finding
-	if f, ok := judgeStatus(s.response.StatusCode); !ok {
+	if f, ok := w.judgeStatus(s.response.StatusCode); !ok {
 		findings = append(findings, f)
 	}
 	if f, ok := w.judgeRedirect(s.response); !ok {
@@ -162,30 +168,49 @@ func (w *walk) judgeAnswer(s sample) []Finding {
 	return findings
 }
 
-// judgeStatus returns what a status means, unless it means that all is well.
-func judgeStatus(status int) (f Finding, ok bool) {
-	f = Finding{Message: fmt.Sprintf("the origin itself answers %d %s", status, http.StatusText(status)), Source: pageBehavior}
+// judgeStatus returns what a status means, unless it means that all is well. CloudFront passes every status on.
+func (w *walk) judgeStatus(status int) (f Finding, ok bool) {
+	f = Finding{Verdict: Warn, Message: fmt.Sprintf("the origin itself answers %d %s", status, http.StatusText(status)), Source: pageBehavior}
 	switch {
+	case status < 400:
+		return Finding{}, true
 	case status == http.StatusGatewayTimeout:
 		f.Code, f.Verdict, f.Source = "status-504", Fail, page504
 		f.Advice = "CloudFront only passes it on. A proxy or load balancer in front of the application did not get an answer in time: look at its targets and at the timeout that it uses for them."
 	case status == http.StatusBadGateway:
 		f.Code, f.Verdict, f.Source = "status-502", Fail, page502
 		f.Advice = "CloudFront only passes it on. A proxy or load balancer in front of the application cannot talk to it: is the application running, and on the port that the proxy expects?"
+	case status == http.StatusServiceUnavailable:
+		f.Code, f.Source = "status-5xx", page503
+		f.Advice = "CloudFront passes it on. The server is overloaded or in maintenance, or its load balancer has no healthy target: look at the health checks, and at the host's CPU, memory and disk."
 	case status >= 500:
-		f.Code, f.Verdict = "status-5xx", Warn
-		f.Advice = "CloudFront passes it on. It does not cause a 504; look at the log of the application."
+		f.Code = "status-5xx"
+		f.Advice = "CloudFront passes it on. The application fails: its log says why. If only this path fails, so does only this path for viewers."
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		f.Code, f.Verdict = "status-denied", Warn
-		f.Advice = "If the origin expects a secret header from CloudFront, pass it with --header. Otherwise only refusals are timed."
-	case status >= 400:
-		f.Code, f.Verdict = "status-4xx", Warn
+		f.Code = "status-denied"
+		f.Advice = "If the origin expects a secret header from CloudFront, pass it with --header. Otherwise it may admit only some connecting addresses (cfsg export writes CloudFront's) or " +
+			"Host headers (--host), or a web ACL blocks the request. Until then only refusals are timed."
+	case status == http.StatusBadRequest || status == http.StatusMisdirectedRequest:
+		// RFC 9110, 15.5.20: a 421 comes from a server that does not answer for this name, by TLS or in the header.
+		f.Code = fmt.Sprint("status-", status)
+		f.Advice = fmt.Sprintf("The server does not accept the name %s, which it got as Host header and by TLS (SNI): pass the name that the distribution forwards with --host, "+
+			"or let the server answer for this one. If this is a port for TLS, the URL has to say https.", w.serverName())
+	case status == http.StatusTooManyRequests:
+		f.Code = "status-429"
+		f.Advice = limitsByAddress
+	case status == http.StatusNotFound || status == http.StatusGone:
+		f.Code = "status-4xx"
 		f.Advice = "Use a URL that exists: the timing of an error page says little."
 	default:
-		return Finding{}, true
+		f.Code = "status-4xx"
+		f.Advice = "Use a path, and headers (--host, --header), for which the origin answers a GET: the timing of an error page says little."
 	}
 	return f, false
 }
+
+// limitsByAddress is about limits that count, or ban, what connects. Behind CloudFront, that is not the viewer.
+const limitsByAddress = "Limits and bans by connecting address (limit_req, mod_evasive, fail2ban, a rate-based rule) take all viewers behind CloudFront for a few: " +
+	"let them count the viewer's address, from X-Forwarded-For of trusted proxies, or exempt CloudFront's ranges (cfsg export)."
 
 // judgeRedirect returns what is wrong with a redirect. CloudFront does not follow redirects, but passes them on. See
 // "Redirects" in [pageBehavior].

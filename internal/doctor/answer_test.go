@@ -38,9 +38,15 @@ func TestAnswer(t *testing.T) {
 		{"an empty answer", serve(t, answering(204, "")), patient.ResponseTimeout, "", ""},
 		{"504 of its own", serve(t, answering(504, "")), patient.ResponseTimeout, "answer:status-504:fail timing:error-answers:fail", "answers 504 Gateway Timeout"},
 		{"502 of its own", serve(t, answering(502, "")), patient.ResponseTimeout, "answer:status-502:fail timing:error-answers:fail", "502"},
-		{"503 of its own", serve(t, answering(503, "")), patient.ResponseTimeout, "answer:status-5xx:warn timing:error-answers:warn", "503"},
-		{"403", serve(t, answering(403, "")), patient.ResponseTimeout, "answer:status-denied:warn", "403"},
-		{"404", serve(t, answering(404, "")), patient.ResponseTimeout, "answer:status-4xx:warn", "404"},
+		{"503 of its own", serve(t, answering(503, "")), patient.ResponseTimeout, "answer:status-5xx:warn timing:error-answers:warn", "no healthy target"},
+		{"403", serve(t, answering(403, "")), patient.ResponseTimeout, "answer:status-denied:warn", "admit only some connecting addresses"},
+		{"400", serve(t, answering(400, "")), patient.ResponseTimeout, "answer:status-400:warn", "does not accept the name www.example.com, which it got as Host header and by TLS (SNI): pass the name that the distribution forwards with --host"},
+		{"421", serve(t, answering(421, "")), patient.ResponseTimeout, "answer:status-421:warn", "with --host"},
+		{"429", serve(t, answering(429, "")), patient.ResponseTimeout, "answer:status-429:warn", "take all viewers behind CloudFront for a few"},
+		{"405", serve(t, answering(405, "")), patient.ResponseTimeout, "answer:status-4xx:warn", "for which the origin answers a GET"},
+		{"500", serve(t, answering(500, "")), patient.ResponseTimeout, "answer:status-5xx:warn timing:error-answers:warn", "The application fails: its log says why"},
+		{"resets", raw(resetting), patient.ResponseTimeout, "answer:answer-reset:fail", "a process that crashes or is killed"},
+		{"404", serve(t, answering(404, "")), patient.ResponseTimeout, "answer:status-4xx:warn", "Use a URL that exists"},
 		{"redirect to itself", serve(t, redirecting("http://"+name+":80/a?b=c")), patient.ResponseTimeout, "answer:redirect-loop:fail", "round in circles"},
 		{"redirect to itself, relative", serve(t, redirecting("/a?b=c")), patient.ResponseTimeout, "answer:redirect-loop:fail", "round in circles"},
 		{"redirect to itself, without port", serve(t, redirecting("http://"+strings.ToUpper(name)+"/a?b=c")), patient.ResponseTimeout, "answer:redirect-loop:fail", "round in circles"},
@@ -69,8 +75,8 @@ func TestAnswer(t *testing.T) {
 			report := s.examine(t.Context(), "http://"+name+":80/a?b=c")
 			wants(t, report, c.want)
 			findings := step(t, report, "answer").Findings
-			if c.want != "" && !strings.Contains(findings[0].Message, c.message) {
-				t.Errorf("says %q, want %q", findings[0].Message, c.message)
+			if c.want != "" && !strings.Contains(findings[0].Message+" "+findings[0].Advice, c.message) {
+				t.Errorf("says %+v, want %q", findings[0], c.message)
 			}
 			for _, f := range findings {
 				if strings.ContainsRune(f.Message, '\x1b') {

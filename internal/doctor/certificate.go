@@ -14,6 +14,11 @@ import (
 // failed by then: ACM renews 60 days ahead, and Let's Encrypt's clients 30.
 const soon = 14 * 24 * time.Hour
 
+// renewal is about automatic renewal at an origin that lets in only CloudFront. An ACME authority checks HTTP-01 and
+// TLS-ALPN-01 from addresses that it does not publish, and several of them. See
+// https://letsencrypt.org/docs/challenge-types/ and https://letsencrypt.org/docs/faq/
+const renewal = "An origin that lets in only CloudFront shuts out the ACME authority's checks by HTTP-01 and TLS-ALPN-01: renew by DNS-01, or use ACM on a load balancer."
+
 // A Certificate is the certificate that a server presents.
 type Certificate struct {
 	Subject   string    `json:"subject"`
@@ -61,7 +66,7 @@ func (w *walk) judgeCertificate(chain []*x509.Certificate, now time.Time) []Find
 		find(Finding{
 			Code: "certificate-expired", Verdict: Fail,
 			Message: fmt.Sprintf("the certificate expired on %s, %s ago", leaf.NotAfter.Format(time.DateOnly), days(now.Sub(leaf.NotAfter))),
-			Advice:  "Renew it, and let the server load the new one: many keep the old one until they are reloaded.",
+			Advice:  "Renew it, and let the server load the new one: many keep the old one until they are reloaded. " + renewal,
 		})
 	case now.Before(leaf.NotBefore):
 		find(Finding{
@@ -73,7 +78,7 @@ func (w *walk) judgeCertificate(chain []*x509.Certificate, now time.Time) []Find
 		find(Finding{
 			Code: "certificate-expires-soon", Verdict: Warn,
 			Message: fmt.Sprintf("the certificate expires on %s, in %s", leaf.NotAfter.Format(time.DateOnly), days(leaf.NotAfter.Sub(now))),
-			Advice:  "Renew it. If it should renew itself, find out why it did not.",
+			Advice:  "Renew it. If it should renew itself, find out why it did not. " + renewal,
 		})
 	}
 	if f, ok := w.judgeChain(chain, now); !ok {
@@ -98,6 +103,7 @@ func (w *walk) judgeChain(chain []*x509.Certificate, now time.Time) (f Finding, 
 	_, err := leaf.Verify(x509.VerifyOptions{Roots: w.roots, Intermediates: intermediates, CurrentTime: now})
 	f.Verdict = Fail
 	const install = "Install the certificate together with all its intermediates, the one that signed it first (fullchain.pem, not cert.pem)."
+	const private = "A private authority (your own, AWS Private CA, a CDN's origin authority) will not do: CloudFront trusts only Mozilla's list. Get a certificate from Let's Encrypt, say, or from ACM for a load balancer."
 	var unknown x509.UnknownAuthorityError
 	switch {
 	case err == nil && isInOrder(chain):
@@ -111,10 +117,10 @@ func (w *walk) judgeChain(chain []*x509.Certificate, now time.Time) (f Finding, 
 		f.Advice = "CloudFront accepts only certificates from a public authority (Mozilla's list): get one, for example from Let's Encrypt, or from ACM for a load balancer."
 	case len(chain) == 1:
 		f.Code, f.Message = "chain-incomplete", fmt.Sprintf("the server sends no intermediate certificate, so nothing leads from %s to a trusted authority", issuerOf(leaf))
-		f.Advice = install
+		f.Advice = fmt.Sprintf("If %s is a public authority: %s %s", issuerOf(leaf), install, private)
 	default:
 		f.Code, f.Message = "chain-untrusted", fmt.Sprintf("the chain ends at %s, which this machine does not trust", issuerOf(chain[len(chain)-1]))
-		f.Advice = "CloudFront trusts the authorities on Mozilla's list: get a certificate from one of them. If this one is, then a certificate is missing from the chain, or this machine's list is out of date."
+		f.Advice = private + " If it is a public one, a certificate is missing from the chain, or this machine's list is out of date."
 	}
 	return f, false
 }

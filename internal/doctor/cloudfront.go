@@ -9,13 +9,15 @@ const (
 	pageOrigin       = guide + "DownloadDistValuesOrigin.html"
 	pageBehavior     = guide + "RequestAndResponseBehaviorCustomOrigin.html"
 	page504          = guide + "http-504-gateway-timeout.html"
+	page503          = guide + "http-503-service-unavailable.html"
 	page502          = guide + "http-502-bad-gateway.html"
 	pageCertificates = guide + "cnames-and-https-requirements.html"
 	pageCiphers      = guide + "secure-connections-supported-ciphers-cloudfront-to-origin.html"
-	pageMutualTLS    = guide + "mtls-authentication.html"
+	pageMutualTLS    = guide + "origin-mtls-authentication.html" // mtls-authentication.html is about viewers
 	pageIPv6         = guide + "cloudfront-enable-ipv6.html"
 	pageVPCOrigins   = guide + "private-content-vpc-origins.html"
 	pageQuotas       = guide + "cloudfront-limits.html"
+	pageSecret       = guide + "restrict-access-to-load-balancer.html"
 )
 
 // maxHeaderBytes is how long an origin's response may be without its body. See [pageQuotas].

@@ -136,9 +136,13 @@ func (w *walk) unconnected(c Connection) Finding {
 		}
 		f.Message = "this machine has no route there, which says nothing about the origin"
 		f.Advice = "If CloudFront is to use this address, run cfsg doctor on a machine that has a route."
+	case reset:
+		f.Code, f.Source = "connect-reset", page502
+		f.Message, f.Advice = fmt.Sprintf("port %d resets connections", c.Port), resetAdvice
 	default:
 		f.Code, f.Source = "connect-failed", page502
 		f.Message = fmt.Sprintf("port %d: %s", c.Port, c.Error)
+		f.Advice = "This machine could not connect, by an error of its own: try another one, or the origin's host itself."
 	}
 	return f
 }

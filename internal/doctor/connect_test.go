@@ -46,6 +46,7 @@ func TestConnect(t *testing.T) {
 		{"no way there", "http://" + name + ":80/", []string{a}, map[string]error{a + ":80": syscall.ENETUNREACH}, "connect:connect-no-route:warn connect:not-examined:unknown", "port 80: no-route"},
 		{"no IPv6 here", "http://" + name + ":80/", []string{a, six}, map[string]error{"[" + six + "]:80": syscall.ENETUNREACH}, "connect:connect-no-route:ok", ", no-route"},
 		{"refused over IPv6", "http://" + name + ":80/", []string{a, six}, map[string]error{"[" + six + "]:80": syscall.ECONNREFUSED}, "connect:connect-refused:warn", ", refused"},
+		{"reset", "http://" + name + ":80/", []string{a}, map[string]error{a + ":80": syscall.ECONNRESET}, "connect:connect-reset:fail", "port 80: reset"},
 		{"something else", "http://" + name + ":80/", []string{a}, map[string]error{a + ":80": syscall.EACCES}, "connect:connect-failed:fail", "port 80: error"},
 		{"the other port is closed", "http://" + name + "/", []string{a}, map[string]error{a + ":443": syscall.ECONNREFUSED}, "connect:other-port-closed:ok", "; port 443: refused"},
 		{"both ports are open", "http://" + name + "/", []string{a}, nil, "", "; port 443: "},

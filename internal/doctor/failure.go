@@ -19,6 +19,7 @@ const (
 	timedOut failure = "timeout"  // no answer at all
 	noRoute  failure = "no-route" // this machine cannot send there, which says nothing about the origin
 	closed   failure = "closed"   // the connection ended before its answer
+	reset    failure = "reset"    // the connection was cut before its answer, by the server or on the way
 	failed   failure = "error"    // anything else, such as an answer that makes no sense
 )
 
@@ -34,7 +35,9 @@ func failureOf(err error) failure {
 		return noRoute
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return timedOut
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, syscall.ECONNRESET):
+		return reset
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.EPIPE):
 		return closed
 	}
 	return failed

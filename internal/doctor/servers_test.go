@@ -52,6 +52,9 @@ func afterRequest(t *testing.T, answer func(net.Conn)) (address string) {
 	})
 }
 
+// resetting cuts a connection: without lingering, closing sends a reset.
+func resetting(conn net.Conn) { _ = conn.(*net.TCPConn).SetLinger(0) }
+
 // drip writes the same again and again, for as long as anyone listens.
 func drip(conn net.Conn, text string, pause time.Duration) {
 	for {

@@ -187,14 +187,32 @@ func (w *walk) judgeTiming(ctx context.Context, t *Timing) Step {
 	if c, limit := t.Connect, w.Settings.slowConnect(); c != nil && time.Duration(c.P95) >= limit {
 		step.find(w.connectSlow(fmt.Sprintf("connecting takes %s at p95 of %s", c.P95, connections(t.Connections))))
 	}
-	if slowest := t.FirstByte; slowest != nil && time.Duration(slowest.Max) > w.Settings.ResponseTimeout/2 {
-		step.find(Finding{
-			Code: "response-slow", Verdict: Warn, Source: page504,
-			Message: fmt.Sprintf("the slowest first byte took %s, more than half of the %s that CloudFront waits", slowest.Max, Format(w.Settings.ResponseTimeout)),
-			Advice:  "Under more load it will come too late. Make the application faster, or raise the origin's response timeout.",
-		})
+	if f, slow := w.firstByteSlow(t.FirstByte); slow {
+		step.find(f)
 	}
 	return step
+}
+
+// slowFirstByte is how long is too long for a first byte, as AWS puts it: milliseconds are reasonable, seconds are not.
+// See [page504], "Measure typical and high-load latency".
+const slowFirstByte = time.Second
+
+// firstByteSlow is about first bytes that come late. A single one of seconds among many fast ones does not count, but
+// one that is nearly too late does.
+func (w *walk) firstByteSlow(s *Spread) (f Finding, slow bool) {
+	f = Finding{Code: "response-slow", Verdict: Warn, Source: page504}
+	switch {
+	case s == nil:
+	case time.Duration(s.Max) > w.Settings.ResponseTimeout/2:
+		f.Message = fmt.Sprintf("the slowest first byte took %s, more than half of the %s that CloudFront waits", s.Max, Format(w.Settings.ResponseTimeout))
+		f.Advice = "Under more load it will come too late. Make the application faster, or raise the origin's response timeout."
+		return f, true
+	case time.Duration(s.P95) >= slowFirstByte:
+		f.Message = fmt.Sprintf("the first byte took %s at p95 (%s at the median); AWS calls milliseconds reasonable, seconds not", s.P95, s.Median)
+		f.Advice = "Viewers wait for it, and under more load it comes too late: look at the queries and services that the application waits for, and at the host's CPU and memory."
+		return f, true
+	}
+	return Finding{}, false
 }
 
 // failures are the requests that got no answer.
@@ -208,7 +226,7 @@ func (w *walk) failures(t *Timing) Finding {
 		}
 	}
 	f.Message = fmt.Sprintf("%d of %d requests got no answer (%s)", t.Failed, t.Completed, strings.Join(kinds, ", "))
-	f.Advice = fmt.Sprintf("CloudFront tries a GET up to %d times, other methods once. Look for a limit that is hit now and then: workers, connections, file descriptors, the backlog, connections to the database.", w.Settings.ConnectionAttempts)
+	f.Advice = fmt.Sprintf("CloudFront tries a GET up to %d times, other methods once. Look for a limit that is hit now and then: workers, connections, file descriptors, the backlog, connections to the database. %s", w.Settings.ConnectionAttempts, limitsByAddress)
 	return f
 }
 

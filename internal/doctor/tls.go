@@ -110,6 +110,9 @@ func (w *walk) unshaken(h Handshake) Finding {
 	case closed:
 		f.Code, f.Message = "tls-closed", "the connection is closed in the middle of the TLS handshake"
 		f.Advice = fmt.Sprintf("Many servers do this for a name that they do not know: is there a virtual host %s?", w.serverName())
+	case reset:
+		f.Code, f.Message = "tls-reset", "the connection is reset in the middle of the TLS handshake"
+		f.Advice = fmt.Sprintf("If the server does not know the name %s, give it a virtual host of this name. %s", w.serverName(), resetAdvice)
 	default:
 		f.Code, f.Message = "tls-handshake-failed", "the TLS handshake fails: "+h.Error
 		f.Advice = "Let the server accept TLS 1.2 or 1.3 and one of the ciphers that CloudFront offers: " + pageCiphers

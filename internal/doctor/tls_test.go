@@ -35,9 +35,10 @@ func TestCertificate(t *testing.T) {
 		{"healthy", healthy, "", "", ""},
 		{"healthy, with the root", tls.Certificate{Certificate: append(healthy.Certificate[:2:2], authority.root.Raw), PrivateKey: healthy.PrivateKey}, "", "", ""},
 		{"expired", issue(expired), "", "tls:certificate-expired:fail", "3 days ago"},
+		{"expired, and the origin lets in only CloudFront", issue(expired), "", "tls:certificate-expired:fail", "renew by DNS-01, or use ACM"},
 		{"expired, and for another name", issue(func(c *x509.Certificate) { expired(c); c.DNSNames = []string{"other.example.com"} }), "", "tls:certificate-name:fail tls:certificate-expired:fail", "3 days ago"},
 		{"not yet valid", issue(func(c *x509.Certificate) { c.NotBefore = time.Now().AddDate(0, 0, 2) }), "", "tls:certificate-not-yet-valid:fail", "not valid before"},
-		{"expires soon", issue(func(c *x509.Certificate) { c.NotAfter = time.Now().Add(49 * time.Hour) }), "", "tls:certificate-expires-soon:warn", "in 2 days"},
+		{"expires soon", issue(func(c *x509.Certificate) { c.NotAfter = time.Now().Add(49 * time.Hour) }), "", "tls:certificate-expires-soon:warn", "renew by DNS-01, or use ACM"},
 		{"for another name", issue(func(c *x509.Certificate) { c.DNSNames = []string{"www.example.com"} }), "", "tls:certificate-name:fail", "is for www.example.com, not for origin.example.com"},
 		{"for the forwarded name", issue(func(c *x509.Certificate) { c.DNSNames = []string{"www.example.com"} }), "www.example.com:443", "", ""},
 		{"for the origin's name", healthy, "www.example.com", "", ""},
@@ -45,9 +46,9 @@ func TestCertificate(t *testing.T) {
 		{"by a wildcard", issue(func(c *x509.Certificate) { c.DNSNames = []string{"*.example.com"} }), "", "", ""},
 		{"by the common name", issue(func(c *x509.Certificate) { c.DNSNames = nil }), "", "", ""},
 		{"self-signed", selfSigned(t, template(name)), "", "tls:certificate-self-signed:fail", "self-signed"},
-		{"without intermediate", alone, "", "tls:chain-incomplete:fail", "Test Intermediate"},
+		{"without intermediate", alone, "", "tls:chain-incomplete:fail", "A private authority (your own, AWS Private CA, a CDN's origin authority) will not do"},
 		{"in the wrong order", disordered, "", "tls:chain-order:fail", "wrong order"},
-		{"of an unknown authority", newAuthority(t).chain(t, template(name)), "", "tls:chain-untrusted:fail", "Test Root"},
+		{"of an unknown authority", newAuthority(t).chain(t, template(name)), "", "tls:chain-untrusted:fail", "A private authority"},
 		{"not for servers", issue(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }), "", "tls:certificate-invalid:fail", "incompatible key usage"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -57,8 +58,8 @@ func TestCertificate(t *testing.T) {
 			report := s.examine(t.Context(), "https://"+name+":443/")
 			wants(t, report, c.want)
 			findings := step(t, report, "tls").Findings
-			if c.want != "" && !strings.Contains(findings[len(findings)-1].Message, c.message) {
-				t.Errorf("says %q, want %q", findings[len(findings)-1].Message, c.message)
+			if c.want != "" && !strings.Contains(findings[len(findings)-1].Message+" "+findings[len(findings)-1].Advice, c.message) {
+				t.Errorf("says %+v, want %q", findings[len(findings)-1], c.message)
 			}
 			if len(report.Answers) != 1 || report.Answers[0].Status != 200 {
 				t.Errorf("the walk does not go on: %+v", report.Answers)
@@ -88,7 +89,7 @@ func TestProtocol(t *testing.T) {
 		{"a curve that CloudFront lacks", with(func(c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.CurveP521} }), patient, "tls:tls-handshake-failed:fail", false},
 		{"asks for a client certificate", with(func(c *tls.Config) { c.ClientAuth = tls.RequestClientCert }), patient, "tls:tls-client-certificate:warn", true},
 		{"plain HTTP", serve(t, answering(200, "hello")), patient, "tls:tls-not-spoken:fail", false},
-		{"closes", listen(t, func(net.Conn) {}), patient, "tls:tls-closed:fail", false},
+		{"resets after the hello", afterRequest(t, resetting), patient, "tls:tls-reset:fail", false},
 		{"closes after the hello", afterRequest(t, func(net.Conn) {}), patient, "tls:tls-closed:fail", false},
 		{"says nothing", listen(t, func(net.Conn) { <-t.Context().Done() }), hurried, "tls:tls-timeout:fail", false},
 		{"a byte at a time", afterRequest(t, func(c net.Conn) {
