@@ -140,9 +140,16 @@ reproduce: ## Make a release in two other folders and compare: one source, the s
 build-SyncFunction: build
 	cp '$(BOOTSTRAP)' '$(ARTIFACTS_DIR)'
 
-deploy: ## Build and deploy with SAM (STACK=NAME, PARAMETERS="TagKey=… AlarmEmail=…")
+# The SAM CLI reads Name=value pairs by patterns of its own and drops in silence what they leave over: of Name=one two it
+# takes "one". So it gets the text as it was typed, quotes included, and only if nothing would be left over.
+# https://github.com/aws/aws-sam-cli/blob/develop/samcli/cli/types.py
+deploy: export OVERRIDES = $(PARAMETERS)
+deploy: export PAIRS = ( +[A-Za-z0-9]+=("([^"\\]|\\.)*"|'([^'\\]|\\.)*'|([^ "'\\]|\\.)+))* *
+deploy: ## Build and deploy with SAM (STACK=NAME, PARAMETERS='TagKey=… Regions=eu-west-1,us-east-1')
+	@printf ' %s\n' "$$OVERRIDES" | grep -Eqx "$$PAIRS" || \
+		{ echo "PARAMETERS: quote a value that has spaces or quotes: PARAMETERS='Name=value Other=\"a value\"'" >&2; exit 1; }
 	sam build
-	sam deploy --stack-name '$(STACK)' $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
+	sam deploy --stack-name '$(STACK)' $(if $(PARAMETERS),--parameter-overrides "$$OVERRIDES")
 
 invoke: ## Resync now, by the deployed function (STACK=NAME, DRY_RUN=1, FORCE=1)
 	@mkdir -p build && echo '$(EVENT)' > build/event.json

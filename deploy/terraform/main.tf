@@ -6,8 +6,8 @@ data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
 locals {
-  regions       = var.regions == "" ? [data.aws_region.current.name] : split(",", var.regions)
-  role_arns     = var.role_arns == "" ? [] : split(",", var.role_arns)
+  regions       = var.regions == "" ? [data.aws_region.current.name] : compact(split(",", replace(var.regions, " ", ",")))
+  role_arns     = compact(split(",", replace(var.role_arns, " ", ",")))
   emits_metrics = var.metrics_namespace != "none"
   alarm_actions = var.alarm_topic_arn == "" ? [] : [var.alarm_topic_arn]
 
@@ -127,6 +127,18 @@ data "aws_iam_policy_document" "sync" {
   }
 
   statement {
+    sid       = "ReadEntriesOfPrefixLists"
+    actions   = ["ec2:GetManagedPrefixListEntries"]
+    resources = ["arn:${data.aws_partition.current.partition}:ec2:*:*:prefix-list/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestedRegion"
+      values   = local.regions
+    }
+  }
+
+  statement {
     sid       = "ChangeInboundRulesOfTaggedGroups"
     actions   = ["ec2:AuthorizeSecurityGroupIngress", "ec2:RevokeSecurityGroupIngress", "ec2:UpdateSecurityGroupRuleDescriptionsIngress"]
     resources = ["arn:${data.aws_partition.current.partition}:ec2:*:${data.aws_caller_identity.current.account_id}:security-group/*"]
@@ -145,8 +157,8 @@ data "aws_iam_policy_document" "sync" {
   }
 
   statement {
-    sid       = "ReadAndChangeEntriesOfTaggedPrefixLists"
-    actions   = ["ec2:GetManagedPrefixListEntries", "ec2:ModifyManagedPrefixList"]
+    sid       = "ChangeEntriesOfTaggedPrefixLists"
+    actions   = ["ec2:ModifyManagedPrefixList"]
     resources = ["arn:${data.aws_partition.current.partition}:ec2:*:${data.aws_caller_identity.current.account_id}:prefix-list/*"]
 
     condition {

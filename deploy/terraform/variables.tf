@@ -38,7 +38,7 @@ variable "services" {
 
   validation {
     condition     = can(regex("^[A-Z0-9_]+([ ,]+[A-Z0-9_]+)*$", var.services)) && length(var.services) <= 72
-    error_message = "Names of services as in ip-ranges.json, separated by spaces or commas, at most 72 characters."
+    error_message = "Names of services as in ip-ranges.json, separated by commas, at most 72 characters."
   }
 }
 
@@ -50,19 +50,19 @@ variable "within" {
 
   validation {
     condition     = can(regex("^([A-Z0-9_]+([ ,]+[A-Z0-9_]+)*)?$", var.within)) && length(var.within) <= 47
-    error_message = "Names of services as in ip-ranges.json, separated by spaces or commas, at most 47 characters."
+    error_message = "Names of services as in ip-ranges.json, separated by commas, at most 47 characters."
   }
 }
 
 variable "ip_families" {
   type        = string
   description = "Families of addresses that are let in."
-  default     = "ipv4 ipv6"
+  default     = "ipv4,ipv6"
   nullable    = false
 
   validation {
-    condition     = contains(["ipv4 ipv6", "ipv4", "ipv6"], var.ip_families)
-    error_message = "One of ipv4 ipv6, ipv4, ipv6."
+    condition     = can(regex("^ipv[46]([ ,]+ipv[46])*$", var.ip_families))
+    error_message = "ipv4, ipv6, or both, separated by a comma."
   }
 }
 
@@ -85,8 +85,8 @@ variable "regions" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^([a-z]{2,}(-[a-z]+)+-[0-9]+(,[a-z]{2,}(-[a-z]+)+-[0-9]+)*)?$", var.regions))
-    error_message = "Region codes such as eu-west-1, separated by commas, without spaces."
+    condition     = can(regex("^([a-z]{2,}(-[a-z]+)+-[0-9]+((, ?| )[a-z]{2,}(-[a-z]+)+-[0-9]+)*)?$", var.regions))
+    error_message = "Region codes such as eu-west-1, separated by commas."
   }
 }
 
@@ -97,8 +97,8 @@ variable "member_accounts" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^([0-9]{12}(,[0-9]{12})*)?$", var.member_accounts))
-    error_message = "IDs of accounts, 12 digits each, separated by commas, without spaces."
+    condition     = can(regex("^([0-9]{12}((, ?| )[0-9]{12})*)?$", var.member_accounts))
+    error_message = "IDs of accounts, 12 digits each, separated by commas."
   }
 }
 
@@ -121,8 +121,8 @@ variable "role_arns" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^(arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=.@_/-]+(,arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=.@_/-]+)*)?$", var.role_arns))
-    error_message = "ARNs of IAM roles, separated by commas, without spaces."
+    condition     = can(regex("^(arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=.@_/-]+((, ?| )arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=.@_/-]+)*)?$", var.role_arns))
+    error_message = "ARNs of IAM roles, separated by commas."
   }
 }
 

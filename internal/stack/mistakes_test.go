@@ -15,14 +15,14 @@ var mistakes = []struct{ check, name, file, old, new, want string }{
 	{"environment", "change unnoticed", mainFile, "      ExternalId: !Ref ExternalId\n", "", "does not notice a change of ExternalId"},
 	{"environment", "no choice at deletion", mainFile, "      OnDelete: !Ref OnDelete\n", "", "no property OnDelete"},
 
-	{"parameters", "too lax", mainFile, "^([a-z]{2,}(-[a-z]+)+-[0-9]+(,", "^([a-z]{2,}(-[a-z]+)+-[0-9]+[a-z]?(,", `Regions accepts "eu-west-1a": true`},
-	{"parameters", "too strict", mainFile, "^([a-z]{2,}(-[a-z]+)+-[0-9]+(,", "^([a-z]{2}(-[a-z]+)-[0-9]+(,", `Regions accepts "us-gov-west-1": false`},
+	{"parameters", "too lax", mainFile, "^([a-z]{2,}(-[a-z]+)+-[0-9]+((,", "^([a-z]{2,}(-[a-z]+)+-[0-9]+[a-z]?((,", `Regions accepts "eu-west-1a": true`},
+	{"parameters", "too strict", mainFile, "^([a-z]{2,}(-[a-z]+)+-[0-9]+((,", "^([a-z]{2}(-[a-z]+)-[0-9]+((,", `Regions accepts "us-gov-west-1": false`},
 	{"parameters", "no bound", mainFile, "^(0|[1-9][0-9]?|100)$", "^(0|[1-9][0-9]{0,2})$", `MaxRevokePercent accepts "101": true`},
 	{"parameters", "no length", mainFile, "    MaxLength: 72\n", "", `Services accepts "SERVICE_0,`},
 	{"parameters", "another parameter", mainFile, "SERVICES: !Ref Services", "SERVICES: !Ref TagKey", "SERVICES is not set from parameter Services"},
 
 	{
-		"actions", "called and not allowed", mainFile, "Action: [ec2:DescribeSecurityGroups, ec2:DescribeManagedPrefixLists,", "Action: [ec2:DescribeSecurityGroups,",
+		"actions", "called and not allowed", mainFile, `["ec2:DescribeSecurityGroups", "ec2:DescribeManagedPrefixLists",`, `["ec2:DescribeSecurityGroups",`,
 		"the function's role does not allow ec2:DescribeManagedPrefixLists",
 	},
 	{
@@ -36,13 +36,13 @@ var mistakes = []struct{ check, name, file, old, new, want string }{
 	{"actions", "queue forgotten", mainFile, "Action: sqs:SendMessage", "Action: sqs:GetQueueUrl", "does not allow sqs:SendMessage"},
 
 	{"statements", "every log", mainFile, "Resource: !GetAtt SyncLogGroup.Arn", "Resource: \"*\"", "WriteOwnLog has other resources"},
-	{"statements", "every role", mainFile, "Resource: !Split [\",\", !Ref RoleArns]", "Resource: \"*\"", "AssumeListedRolesOnly has other resources"},
+	{"statements", "every role", mainFile, "Resource: !Split [\",\", !Join [\",\", !Split [\" \", !Join [\",\", !Split [\", \", !Ref RoleArns]]]]]", "Resource: \"*\"", "AssumeListedRolesOnly has other resources"},
 	{"statements", "every account", mainFile, "ec2:*:${AWS::AccountId}:", "ec2:*:*:", "ChangeInboundRulesOfTaggedGroups has other resources"},
-	{"statements", "other lists", mainFile, ":prefix-list/*", ":*", "ReadAndChangeEntriesOfTaggedPrefixLists has other resources"},
+	{"statements", "other lists", mainFile, ":${AWS::AccountId}:prefix-list/*", ":*:*", "ChangeEntriesOfTaggedPrefixLists has other resources"},
 	{"statements", "untagged groups", mainFile, `"aws:ResourceTag/${TagKey}": "false"`, `"aws:ResourceTag/${TagKey}": "true"`, "another condition"},
 	{"statements", "another tag", mainFile, "aws:ResourceTag/${TagKey}", "aws:ResourceTag/Name", "another condition"},
 	{"statements", "every region", mainFile, `["${SyncedRegions}"]`, `["*"]`, "another condition"},
-	{"statements", "mutation elsewhere", mainFile, "Action: [ec2:DescribeSecurityGroups,", "Action: [ec2:DeleteSecurityGroup,", "allows ec2:DeleteSecurityGroup on other groups"},
+	{"statements", "mutation elsewhere", mainFile, `["ec2:DescribeSecurityGroups",`, `["ec2:DeleteSecurityGroup",`, "allows ec2:DeleteSecurityGroup on other groups"},
 	{"statements", "role without need", mainFile, "HasRoles: !Not [!Equals [!Ref RoleArns, \"\"]]", "HasRoles: !Not [!Equals [!Ref RoleArns, x]]", "AssumeListedRolesOnly is there without a need"},
 	{"statements", "anyone's role", mainFile, "Principal: { Service: lambda.amazonaws.com }", "Principal: { AWS: \"*\" }", "others may assume the role"},
 

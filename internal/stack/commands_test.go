@@ -1,0 +1,223 @@
+package stack
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The patterns by which the SAM CLI finds settings in each argument of --parameter-overrides, the first that matches at
+// all counting alone. https://github.com/aws/aws-sam-cli/blob/develop/samcli/cli/types.py
+const (
+	samKey   = `([A-Za-z0-9\\"']+)`
+	samValue = `("(?:\\.|[^"\\]+)*"|'(?:\\.|[^'\\]+)*'|(?:\\.|[^ "\\]+)+)`
+)
+
+var samPairs = []*regexp.Regexp{
+	regexp.MustCompile("(?s)ParameterKey=" + samKey + ",ParameterValue=" + samValue),
+	regexp.MustCompile("(?s) " + samKey + "=" + samValue),
+}
+
+// samOverrides returns the settings that SAM finds in the arguments, and what it drops in silence.
+func samOverrides(arguments ...string) (settings map[string]string, dropped string) {
+	unquote := func(s string) string {
+		if len(s) > 1 && (s[0] == '"' || s[0] == '\'') && s[0] == s[len(s)-1] {
+			s = s[1 : len(s)-1]
+		}
+		return strings.NewReplacer(`\ `, " ", `\"`, `"`, `\'`, "'").Replace(s)
+	}
+	settings = map[string]string{}
+	for _, argument := range arguments {
+		argument = " " + strings.TrimSpace(argument)
+		pair := samPairs[1]
+		if samPairs[0].MatchString(argument) {
+			pair = samPairs[0]
+		}
+		for _, found := range pair.FindAllStringSubmatch(argument, -1) {
+			settings[unquote(found[1])] = unquote(found[2])
+		}
+		dropped += strings.TrimSpace(pair.ReplaceAllString(argument, ""))
+	}
+	return settings, dropped
+}
+
+// A shell has the programs that the documented commands call, except that they only note what they are called with.
+type shell struct{ folder, called string }
+
+func newShell(t *testing.T) shell {
+	t.Helper()
+	s := shell{folder: t.TempDir()}
+	s.called = filepath.Join(s.folder, "called")
+	for name, script := range map[string]string{
+		"sam":     `[ "$1" = deploy ] && printf '%s\0' "$@" > '` + s.called + `'`,
+		"aws":     `printf '%s\0' "$@" > '` + s.called + `'`,
+		"git":     "echo 0123abc",
+		"openssl": "echo 0123abc",
+	} {
+		if err := os.WriteFile(filepath.Join(s.folder, name), []byte("#!/bin/sh\n"+script+"\nexit 0\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// overrides runs a command from the root of the project and returns the arguments after --parameter-overrides that SAM,
+// or the AWS CLI, is called with.
+func (s shell) overrides(t *testing.T, command string) (arguments []string, output string, err error) {
+	t.Helper()
+	_ = os.Remove(s.called)
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", command)
+	cmd.Dir = filepath.Join("..", "..")
+	cmd.Env = append(os.Environ(), "PATH="+s.folder+":"+os.Getenv("PATH"), "MAKEFLAGS=")
+	out, err := cmd.CombinedOutput()
+	called, _ := os.ReadFile(s.called)
+	after := false
+	for argument := range strings.SplitSeq(strings.TrimSuffix(string(called), "\x00"), "\x00") {
+		switch {
+		case argument == "--parameter-overrides":
+			after = true
+		case strings.HasPrefix(argument, "--"):
+			after = false
+		case after:
+			arguments = append(arguments, argument)
+		}
+	}
+	return arguments, string(out), err
+}
+
+// What is given to make arrives at SAM whole, or nothing is deployed.
+func TestMakeDeployParameters(t *testing.T) {
+	s := newShell(t)
+	for _, test := range []struct {
+		parameters string
+		want       map[string]string // nil where it is refused
+	}{
+		{`Services="CLOUDFRONT ROUTE53_HEALTHCHECKS" IpFamilies="ipv4 ipv6"`, map[string]string{"Services": "CLOUDFRONT ROUTE53_HEALTHCHECKS", "IpFamilies": "ipv4 ipv6"}},
+		{`ScheduleExpression='rate(1 hour)' Within=""`, map[string]string{"ScheduleExpression": "rate(1 hour)", "Within": ""}},
+		{`  Regions=eu-west-1,us-east-1   TagKey=a `, map[string]string{"Regions": "eu-west-1,us-east-1", "TagKey": "a"}},
+		{`Release="it's \"it\"" OnDelete=keep`, map[string]string{"Release": `it's "it"`, "OnDelete": "keep"}},
+		{`Release=two\ words`, map[string]string{"Release": "two words"}},
+		{`Services=CLOUDFRONT ROUTE53_HEALTHCHECKS`, nil},
+		{`ScheduleExpression=rate(1 hour)`, nil},
+		{`Regions=eu-west-1, us-east-1`, nil},
+		{`Release="one"TagKey=a`, nil},
+		{`Release="one`, nil},
+		{`Within= TagKey=a`, nil},
+		{`CLOUDFRONT`, nil},
+	} {
+		quoted := "'" + strings.ReplaceAll(test.parameters, "'", `'\''`) + "'"
+		arguments, output, err := s.overrides(t, "make deploy PARAMETERS="+quoted)
+		if test.want == nil {
+			if err == nil || arguments != nil || !strings.Contains(output, "quote a value") {
+				t.Errorf("%s: not refused: %q, %v\n%s", test.parameters, arguments, err, output)
+			}
+			continue
+		}
+		got, dropped := samOverrides(arguments...)
+		if diff := cmp.Diff(test.want, got); err != nil || diff != "" || dropped != "" {
+			t.Errorf("%s: error %v, SAM drops %q, -want +got\n%s%s", test.parameters, err, dropped, diff, output)
+		}
+	}
+}
+
+var (
+	codeSpan  = regexp.MustCompile("`([^`\n]+)`")
+	deploying = regexp.MustCompile(`^(make deploy|sam deploy|aws cloudformation deploy)\b`)
+	mentioned = regexp.MustCompile(`\b([A-Z][a-z]+(?:[A-Z][a-z0-9]+)*)=` + samValue)
+)
+
+// documentedCommands returns the commands on a page, in its blocks and between backquotes.
+func documentedCommands(page string) []string {
+	var commands []string
+	for _, block := range fence.FindAllString(page, -1) {
+		for line := range strings.Lines(strings.ReplaceAll(block, "\\\n", "")) {
+			commands = append(commands, strings.TrimSpace(line))
+		}
+	}
+	for _, span := range codeSpan.FindAllStringSubmatch(fence.ReplaceAllString(page, ""), -1) {
+		commands = append(commands, span[1])
+	}
+	return commands
+}
+
+// Every command line of the pages that sets parameters sets them to values that arrive whole and that the template
+// takes, and so does every parameter that a page or a template tells a person to set.
+func TestDocumentedParameters(t *testing.T) {
+	s, f, commands := newShell(t), readFiles(t), 0
+	parameters := []template{f.template(t, mainFile), f.template(t, memberFile), f.template(t, starterFile)}
+	takes := func(name, value string) (known, accepted bool) {
+		known = notParameters[name]
+		accepted = known
+		for _, s := range parameters {
+			has := s.section("Parameters")[name] != nil
+			known, accepted = known || has, accepted || has && s.accepts(name, strings.ReplaceAll(value, "…", "x"))
+		}
+		return known, accepted
+	}
+	for name := range readPages(t, os.DirFS("../..")) {
+		text, err := fs.ReadFile(os.DirFS("../.."), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, command := range documentedCommands(string(text)) {
+			if deploying.MatchString(command) && strings.Contains(command, "=") {
+				commands++
+				arguments, output, err := s.overrides(t, command)
+				got, dropped := samOverrides(arguments...)
+				if err != nil || len(got) == 0 || dropped != "" {
+					t.Errorf("%s: %s\nerror %v, SAM takes %q, drops %q\n%s", name, command, err, got, dropped, output)
+				}
+				for parameter, value := range got {
+					if _, ok := takes(parameter, value); !ok {
+						t.Errorf("%s: %s\nno template takes %s=%q", name, command, parameter, value)
+					}
+				}
+			}
+		}
+		f[name] = string(text)
+	}
+	if commands < 8 {
+		t.Errorf("only %d commands were found", commands)
+	}
+	for name, text := range f {
+		for _, span := range append(documentedCommands(text), descriptions(t, name, text)...) {
+			if deploying.MatchString(span) || strings.HasPrefix(span, "aws ") || strings.HasPrefix(name, "Makefile") {
+				continue // above, or not for SAM
+			}
+			for _, found := range mentioned.FindAllStringSubmatch(span, -1) {
+				got, _ := samOverrides(found[0])
+				known, ok := takes(found[1], got[found[1]])
+				if _, withoutStop := takes(found[1], strings.TrimRight(got[found[1]], ".,;)")); known && !ok && !withoutStop {
+					t.Errorf("%s: no template takes %s", name, found[0])
+				}
+			}
+		}
+	}
+}
+
+// descriptions returns what a template says to people.
+func descriptions(t *testing.T, name, text string) []string {
+	t.Helper()
+	if filepath.Ext(name) != ".yaml" {
+		return nil
+	}
+	s, err := parseTemplate(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	walk(map[string]any(s), func(v any) {
+		for _, key := range []string{"Description", "AssertDescription", "ConstraintDescription"} {
+			if text, ok := get(v, key).(string); ok {
+				found = append(found, text)
+			}
+		}
+	})
+	return found
+}
