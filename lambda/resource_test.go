@@ -180,6 +180,9 @@ func TestStackWithoutGroups(t *testing.T) {
 	}
 }
 
+// noTimeForARefusal is a timeout of the function within which it does not try again where its role is refused.
+const noTimeForARefusal = 15 * time.Second
+
 // What goes wrong with a request is answered too. Deleting always succeeds, and after a create that failed it touches
 // nothing.
 func TestStackFailures(t *testing.T) {
@@ -203,8 +206,8 @@ func TestStackFailures(t *testing.T) {
 		left    bool   // whether there are rules left of a withdrawal
 	}{
 		{"EC2 is down", down, 0, "describe the security groups", true},
-		{"access is denied", denied("DescribeSecurityGroups"), 0, "grant the permission ec2:DescribeSecurityGroups", true},
-		{"changes are denied", denied("RevokeSecurityGroupIngress"), 0, "grant the permission ec2:RevokeSecurityGroupIngress", true},
+		{"access is denied", denied("DescribeSecurityGroups"), noTimeForARefusal, "grant the permission ec2:DescribeSecurityGroups", true},
+		{"changes are denied", denied("RevokeSecurityGroupIngress"), noTimeForARefusal, "grant the permission ec2:RevokeSecurityGroupIngress", true},
 		{"no ranges to be had", feed("<html>"), 0, "this is not ip-ranges.json", false},
 		{"out of time", slow, 5 * time.Second, "deadline exceeded", true},
 	} {
@@ -274,6 +277,7 @@ func TestStackIsNotFailedByData(t *testing.T) {
 			made := c.deliver(w.start(nil), c.request("Create", "", "keep"))
 			test.trouble(w)
 			f := w.start(test.env)
+			f.timeout = noTimeForARefusal
 			for _, request := range []string{c.request("Create", "", "keep"), c.request("Update", made.PhysicalResourceID, "keep")} {
 				if msg := f.fail(request); !strings.Contains(msg, test.reason) {
 					t.Errorf("error %s", msg)

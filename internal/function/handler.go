@@ -28,6 +28,10 @@ type Handler struct {
 	notifier  *notifier // nil where no topic is to be told
 	metrics   *metrics  // nil where there are none
 	responder *responder
+	refusals  refusals
+	// now and sleep are the clock by which a deployment waits for its role.
+	now   func() time.Time
+	sleep func(context.Context, time.Duration) error
 	// broken is why nothing can be done but say so; the engine is nil then.
 	broken error
 	log    *slog.Logger
@@ -36,11 +40,11 @@ type Handler struct {
 // New returns a handler that works with the credentials, the region and the endpoints of cfg.
 func New(c config.Config, cfg aws.Config, log *slog.Logger) (*Handler, error) {
 	fetcher := &iprange.Fetcher{URL: c.URL, Selection: c.Selection, Log: log}
-	e, err := engine.New(c, cfg, fetcher.Fetch, log)
-	if err != nil {
+	h := &Handler{fetcher: fetcher, topicARN: c.TopicARN, now: time.Now, sleep: sleep, log: log}
+	var err error
+	if h.engine, err = engine.New(c, h.refusals.watch(context.Background(), cfg), fetcher.Fetch, log); err != nil {
 		return nil, err
 	}
-	h := &Handler{fetcher: fetcher, engine: e, topicARN: c.TopicARN, log: log}
 	if c.NotifyTopicARN != "" {
 		h.notifier = newNotifier(cfg, c)
 	}
@@ -83,7 +87,7 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	case err != nil:
 		return h.refuse(ctx, bounded(err))
 	}
-	_, answer, err := h.run(ctx, event.run)
+	_, answer, err := h.run(ctx, event.run, h.runEngine)
 	if err != nil {
 		return nil, err
 	}
@@ -97,15 +101,18 @@ func (h *Handler) refuse(ctx context.Context, err error) ([]byte, error) {
 	return nil, err
 }
 
+// A runner runs the engine: runEngine, or runDeployed.
+type runner func(context.Context, engine.Request) (*engine.Report, error)
+
 // run has the engine do what is asked, and tells the topic, CloudWatch and the log what became of it. It always returns
 // a report, and the same in JSON.
-func (h *Handler) run(ctx context.Context, req engine.Request) (report *engine.Report, answer []byte, err error) {
+func (h *Handler) run(ctx context.Context, req engine.Request, runEngine runner) (report *engine.Report, answer []byte, err error) {
 	began := time.Now()
 	var made changes
 	if h.notifier != nil {
 		req.OnStep, req.OnChange = made.add, made.addEntries
 	}
-	report, err = h.runEngine(ctx, req)
+	report, err = runEngine(ctx, req)
 	if h.notifier != nil && !made.empty() {
 		if failed := h.notifier.publish(ctx, &made, report, req.Withdraw); failed != nil {
 			report.Errors = append(report.Errors, failed.Error())

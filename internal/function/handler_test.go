@@ -209,6 +209,7 @@ func newTestHandler(t *testing.T, sim *ec2sim.Server, feed http.Handler) (h *Han
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.sleep = func(context.Context, time.Duration) error { return nil }
 	h.fetcher.Attempts = 2
 	h.fetcher.Pause = time.Millisecond
 	h.fetcher.StalePatience = 50 * time.Millisecond
@@ -262,7 +263,7 @@ func TestReportOfPanicHasNoNull(t *testing.T) {
 	h.engine = &engine.Engine{Log: h.log, Fetch: func(context.Context, *iprange.Notice) (*iprange.Publication, error) {
 		return nil, nil //nolint:nilnil // what no fetch returns, for the engine to stumble over
 	}}
-	_, answer, err := h.run(t.Context(), engine.Request{})
+	_, answer, err := h.run(t.Context(), engine.Request{}, h.runEngine)
 	if err == nil || strings.Contains(string(answer), "null") || !strings.Contains(string(answer), `"errors":["panic: `) {
 		t.Errorf("error %v, answer %s", err, answer)
 	}

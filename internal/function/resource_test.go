@@ -1,11 +1,16 @@
 package function
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +18,9 @@ import (
 	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/ec2sim"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -256,6 +264,90 @@ func TestHandleResource(t *testing.T) {
 				t.Errorf("the response URL is in the log:\n%s", log.String())
 			}
 		})
+	}
+}
+
+// A role that is refused for a while does not fail a deployment, nor is anything left out that it is refused for a
+// warning only. A refusal that stays is reported after two minutes, or when there is no more time.
+func TestDeploymentWaitsForItsRole(t *testing.T) {
+	const forever = ec2sim.Forever
+	for _, test := range []struct {
+		name    string
+		refused string // an action
+		service string
+		times   int
+		kind    string
+		limit   time.Duration // of the function
+		status  string
+		pauses  string
+	}{
+		{"at once", "", "", 0, "Create", 0, "SUCCESS", "[]"},
+		{"groups", "DescribeSecurityGroups", "ec2", 3, "Create", 0, "SUCCESS", "[2s 4s 8s]"},
+		{"rules", "AuthorizeSecurityGroupIngress", "ec2", 2, "Update", 0, "SUCCESS", "[2s 4s]"},
+		{"lists, which would only be a warning", "DescribeManagedPrefixLists", "ec2", 2, "Update", 0, "SUCCESS", "[2s 4s]"},
+		{"quota, which would be guessed", "GetServiceQuota", "servicequotas", 1, "Create", 0, "SUCCESS", "[2s]"},
+		{"for good", "DescribeSecurityGroups", "ec2", forever, "Create", 0, "FAILED", "[2s 4s 8s 16s 32s 58s]"},
+		{"no time", "DescribeSecurityGroups", "ec2", forever, "Create", 60 * time.Second, "FAILED", "[2s 4s 8s]"},
+		{"deletion", "RevokeSecurityGroupIngress", "ec2", forever, "Delete", 0, "SUCCESS", "[]"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			sim := ec2sim.New(ec2sim.Options{})
+			h, group := newTestHandler(t, sim, serve(goodDocument))
+			region := sim.Region("", "us-east-1")
+			list, err := region.CreatePrefixList(ec2sim.PrefixList{Name: "web", Family: "IPv4", MaxEntries: 5, Tags: map[string]string{"cloudfront-ingress": "ranges"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if test.refused != "" {
+				sim.Inject(ec2sim.Fault{Kind: ec2sim.Refused, Service: test.service, Action: test.refused, Count: test.times})
+			}
+			began, pauses := time.Now(), []time.Duration{}
+			clock := began
+			h.now = func() time.Time { return clock }
+			h.sleep = func(_ context.Context, d time.Duration) error {
+				clock, pauses = clock.Add(d), append(pauses, d)
+				return nil
+			}
+			ctx := t.Context()
+			if test.limit > 0 {
+				limited, cancel := context.WithDeadline(ctx, began.Add(test.limit))
+				defer cancel()
+				ctx = limited
+			}
+			changes := map[string]any{"RequestType": test.kind, "ResponseURL": newBucket(t).url(t).String(), "ResourceProperties": properties("withdraw")}
+			if test.kind != "Create" {
+				changes["PhysicalResourceId"] = physicalID
+			}
+			answer, err := h.Invoke(ctx, []byte(request(changes)))
+			if err != nil || !strings.Contains(string(answer), test.status) || fmt.Sprint(pauses) != test.pauses {
+				t.Errorf("answer %s, error %v, pauses %v", answer, err, pauses)
+			}
+			found := slices.IndexFunc(region.PrefixLists(), func(l ec2sim.PrefixList) bool { return l.ID == list.ID && len(l.Entries) == 1 })
+			if synced := rulesOf(t, sim, group) == 2 && found >= 0; synced != (test.status == "SUCCESS" && test.kind != "Delete") {
+				t.Errorf("%d rules, list in sync: %t", rulesOf(t, sim, group), found >= 0)
+			}
+		})
+	}
+}
+
+// What another account refuses is for that account to mend, and no reason to wait.
+func TestDeploymentDoesNotWaitForOtherAccounts(t *testing.T) {
+	r := refusals{}
+	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, "<Response><Errors><Error><Code>UnauthorizedOperation</Code></Error></Errors></Response>")
+	}))
+	defer endpoint.Close()
+	own := r.watch(t.Context(), aws.Config{Region: "us-east-1", BaseEndpoint: &endpoint.URL, Credentials: credentials.NewStaticCredentialsProvider("OWN", "secret", "")})
+	theirs := own.Copy()
+	theirs.Credentials = credentials.NewStaticCredentialsProvider("THEIRS", "secret", "")
+	for _, test := range []struct {
+		cfg  aws.Config
+		want int64
+	}{{theirs, 0}, {own, 1}} {
+		if _, err := ec2.NewFromConfig(test.cfg).DescribeSecurityGroups(t.Context(), nil); err == nil || r.count.Load() != test.want {
+			t.Errorf("%d refusals, want %d; error %v", r.count.Load(), test.want, err)
+		}
 	}
 }
 
