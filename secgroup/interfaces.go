@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"cloudfront-sg-sync/internal/awserr"
+	"cloudfront-sg-sync/internal/planner"
 	"cloudfront-sg-sync/internal/words"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -154,6 +155,15 @@ func viewsOf(groups []GroupPlan, a *Attachments) views {
 		v.view = append(v.view, k)
 	}
 	return v
+}
+
+// planned returns the views as the planner sees them: each wants all ports of the pool.
+func (p *pool) planned() []planner.View {
+	all := make([]planner.View, len(p.views.sets))
+	for v, set := range p.views.sets {
+		all[v] = planner.View{Holders: set, Wants: slices.Repeat([]bool{true}, len(p.ports))}
+	}
+	return all
 }
 
 // interfaces returns what each interface has of the pool after the steps.

@@ -26,10 +26,11 @@ func newPool(groups []GroupPlan, req Request) *pool {
 	}
 	p.ports = SortPorts(p.ports)
 	p.views = viewsOf(groups, req.Attachments)
-	p.world = planner.World{Ranges: req.Ranges, Views: p.views.sets}
+	p.world = planner.World{Ranges: req.Ranges}
 	for _, port := range p.ports {
 		p.world.Ports = append(p.world.Ports, planner.Ports{First: int(port.From), Last: int(port.To)})
 	}
+	p.world.Views = p.planned()
 	for _, g := range groups {
 		p.world.Holders = append(p.world.Holders, p.holder(g))
 	}

@@ -108,7 +108,10 @@ func ofLists(w World) (World, bool) {
 	if len(w.Ports) == 0 {
 		return w, false
 	}
-	w.Ports, w.Holders = tinyPorts[1:], slices.Clone(w.Holders)
+	w.Ports, w.Holders, w.Views = tinyPorts[1:], slices.Clone(w.Holders), slices.Clone(w.Views)
+	for v := range w.Views {
+		w.Views[v].Wants = []bool{true}
+	}
 	for i := range w.Holders {
 		h := &w.Holders[i]
 		h.Swaps, h.Lists, h.Rules = true, []bool{slices.Contains(h.Lists, true)}, slices.Clone(h.Rules)
@@ -214,10 +217,13 @@ func genTiny(t *rapid.T) World {
 	if rapid.Bool().Draw(t, "interfaces") {
 		sets := rapid.SliceOfNDistinct(rapid.IntRange(1, 1<<len(w.Holders)-1), 1, 3, rapid.ID[int]).Draw(t, "views")
 		for _, set := range sets {
-			var view []int
+			view := View{Wants: make([]bool, len(w.Ports))}
 			for h := range w.Holders {
 				if set>>h&1 == 1 {
-					view = append(view, h)
+					view.Holders = append(view.Holders, h)
+					for k, lists := range w.Holders[h].Lists {
+						view.Wants[k] = view.Wants[k] || lists
+					}
 				}
 			}
 			w.Views = append(w.Views, view)

@@ -66,9 +66,9 @@ type oracle struct {
 	world World
 	slots []tinySlot
 	room  []int // of each holder, without any slot taken
-	views [][]int
+	views []View
 	start uint32
-	want  uint8 // cells
+	want  []uint8 // cells by view
 	fixed []uint8
 	// needs are the wanted rules, each as the slots that could hold it; one that a rule of somebody else's satisfies at
 	// every view is none.
@@ -78,11 +78,21 @@ type oracle struct {
 func newOracle(w World) *oracle {
 	o := &oracle{world: w, views: w.Views}
 	if len(o.views) == 0 {
-		var all []int
+		all := View{Wants: slices.Repeat([]bool{true}, len(w.Ports))}
 		for h := range w.Holders {
-			all = append(all, h)
+			all.Holders = append(all.Holders, h)
 		}
-		o.views = [][]int{all}
+		o.views = []View{all}
+	}
+	o.want = make([]uint8, len(o.views))
+	for v, view := range o.views {
+		for k, p := range w.Ports {
+			for _, rng := range w.Ranges {
+				if view.Wants[k] {
+					o.want[v] |= tinyRule{rng, p}.opens()
+				}
+			}
+		}
 	}
 	o.room = make([]int, len(w.Holders))
 	o.fixed = make([]uint8, len(w.Holders))
@@ -96,7 +106,7 @@ func newOracle(w World) *oracle {
 				o.fixed[h] |= rule.opens()
 				for k, p := range w.Ports {
 					for i, rng := range w.Ranges {
-						if p == r.Ports && rng == r.Prefix && holder.Lists[k] && (r.Owned || o.everywhere(h)) {
+						if p == r.Ports && rng == r.Prefix && holder.Lists[k] && (r.Owned || o.everywhere(h, k)) {
 							satisfied[Wanted{k, i}] = true
 						}
 					}
@@ -117,7 +127,6 @@ func newOracle(w World) *oracle {
 				if holder.Frozen || !holder.Lists[k] {
 					continue
 				}
-				o.want |= rule.opens()
 				if slices.ContainsFunc(holder.Rules, func(r Rule) bool { return (!r.Owned || r.Held) && r.Ports == p && r.Prefix == rng }) {
 					continue // EC2 would not add what is there
 				}
@@ -129,11 +138,6 @@ func newOracle(w World) *oracle {
 				o.slots[n].wanted = true
 				could |= 1 << n
 			}
-			for _, holder := range w.Holders {
-				if holder.Lists[k] && holder.Frozen {
-					o.want |= rule.opens()
-				}
-			}
 			if could != 0 && !satisfied[Wanted{k, i}] {
 				o.needs = append(o.needs, could)
 			}
@@ -142,9 +146,9 @@ func newOracle(w World) *oracle {
 	return o
 }
 
-func (o *oracle) everywhere(h int) bool {
+func (o *oracle) everywhere(h, class int) bool {
 	for _, v := range o.views {
-		if !slices.Contains(v, h) {
+		if v.Wants[class] && !slices.Contains(v.Holders, h) {
 			return false
 		}
 	}
@@ -153,16 +157,16 @@ func (o *oracle) everywhere(h int) bool {
 
 // open returns the wanted cells that are open in a state, by view.
 func (o *oracle) open(state uint32) (open [4]uint8) {
-	for v, holders := range o.views {
-		for _, h := range holders {
+	for v, view := range o.views {
+		for _, h := range view.Holders {
 			open[v] |= o.fixed[h]
 		}
 		for n, s := range o.slots {
-			if state>>n&1 == 1 && slices.Contains(holders, s.holder) {
+			if state>>n&1 == 1 && slices.Contains(view.Holders, s.holder) {
 				open[v] |= s.rule.opens()
 			}
 		}
-		open[v] &= o.want
+		open[v] &= o.want[v]
 	}
 	return open
 }

@@ -258,7 +258,7 @@ func (b *board) needs(s int) []need {
 	type cell struct{ interval, piece int }
 	counted := map[cell]bool{} // whatever the view
 	b.cover.each(sur.span, sur.holder, 1, func(v, k, i int) bool {
-		w := b.opener(k, b.cover.rangeOf[i])
+		w := b.opener(v, k, b.cover.rangeOf[i])
 		n := slices.IndexFunc(needs, func(n need) bool { return n.wanted == w })
 		if n < 0 {
 			n = len(needs)
@@ -276,16 +276,23 @@ func (b *board) needs(s int) []need {
 	return needs
 }
 
-// opener returns the wanted rule that opens a range on an interval of ports. Of several, whose ports overlap, it is one
-// that has a place.
-func (b *board) opener(interval, rng int) int {
-	first := nowhere
+// opener returns the wanted rule that opens a range on an interval of ports in a view. Of several, it is one that has a
+// place, if it can be of a class that a holder there lists.
+func (b *board) opener(view, interval, rng int) int {
+	first, listed := nowhere, false
 	for k, port := range b.world.Ports {
 		if !port.contain(b.cover.intervals[interval]) {
 			continue
 		}
 		w := k*len(b.ranges) + rng
-		if b.hasPlace == nil && len(b.copies[w]) == 0 || b.hasPlace != nil && b.hasPlace[w] {
+		here := len(b.world.Views) == 0 || slices.ContainsFunc(b.world.Views[view].Holders, func(h int) bool { return b.lists(h, k) })
+		if here && !listed {
+			first, listed = w, true
+		}
+		if !here && listed {
+			continue
+		}
+		if here && (b.hasPlace == nil && len(b.copies[w]) == 0 || b.hasPlace != nil && b.hasPlace[w]) {
 			return w
 		}
 		if first == nowhere {

@@ -91,7 +91,7 @@ func (b *board) awaited() map[int][]int {
 		}
 		b.cover.each(b.surplus[s].span, b.surplus[s].holder, 0, func(v, k, i int) bool {
 			if b.start.count[v][k*len(b.cover.prefixes)+i] > 0 {
-				w := b.opener(k, b.cover.rangeOf[i])
+				w := b.opener(v, k, b.cover.rangeOf[i])
 				if !slices.Contains(awaited[w], v) {
 					awaited[w] = append(awaited[w], v)
 				}

@@ -22,21 +22,29 @@ import (
 	"slices"
 )
 
-// A World is a pool as it is, and what is wanted of it.
+// A World is what there is, and what is wanted of it: a pool, or several that share network interfaces.
 type World struct {
-	// Ports and Ranges are what is wanted: each range on each port, in one holder that lists the port. Both are sorted;
-	// no range lies in another.
+	// Ports and Ranges are what is wanted: each range on each port, in one holder that lists the port. The index of a
+	// port is a class: a port of one pool. Pools that list the same port have a class each, with equal Ports. Ranges
+	// are sorted, and none lies in another.
 	Ports   []Ports
 	Ranges  []netip.Prefix
 	Holders []Holder
-	// Views are the different sets of holders that network interfaces have, each by the holders' indexes. A rule is
-	// open at an interface if one of its holders has it. Without any view, one has them all.
-	Views [][]int
+	// Views are the network interfaces that have different holders. Without any view, one has all holders and wants
+	// all classes.
+	Views []View
+}
+
+// A View is a network interface, seen as the holders attached to it. A rule is open there if one of them has it.
+type View struct {
+	Holders []int // by index
+	// Wants tells by class whether the interface wants its port: its cells are the ports it wants on all ranges.
+	Wants []bool
 }
 
 // A Holder holds rules.
 type Holder struct {
-	// Lists tells, by the index of World.Ports, which ports the holder may be given rules for.
+	// Lists tells by class which rules the holder may be given: those of one pool.
 	Lists []bool
 	Rules []Rule
 	// Room is how many more rules the holder takes, for each family. It is negative where a quota was lowered.

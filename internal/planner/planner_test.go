@@ -60,14 +60,17 @@ func TestMakeAddsNothingTwice(t *testing.T) {
 	foreign := Rule{Ports: Ports{443, 443}, Prefix: tinyPrefix(0, 4), Weight: [2]int{1, 0}}
 	for _, test := range []struct {
 		name  string
-		views [][]int
+		views []View
 		want  [][3]int // holder, added, removed
 	}{
-		{"attached together", [][]int{{0, 1}}, nil},
-		{"attached apart", [][]int{{0}, {1}}, [][3]int{{1, 1, 0}}},
-		{"one without it", [][]int{{0, 1}, {1}}, [][3]int{{1, 1, 0}}},
+		{"attached together", []View{{Holders: []int{0, 1}}}, nil},
+		{"attached apart", []View{{Holders: []int{0}}, {Holders: []int{1}}}, [][3]int{{1, 1, 0}}},
+		{"one without it", []View{{Holders: []int{0, 1}}, {Holders: []int{1}}}, [][3]int{{1, 1, 0}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			for v := range test.views {
+				test.views[v].Wants = []bool{true}
+			}
 			w := World{
 				Ports: []Ports{{443, 443}}, Ranges: tinyWanted[0], Views: test.views,
 				Holders: []Holder{

@@ -174,7 +174,7 @@ func (f *finder) layCells() bool {
 		for _, v := range c.views[s.holder] {
 			for k := sp.firstInterval; k < sp.endInterval; k++ {
 				for i := sp.firstPiece; i < sp.endPiece; i++ {
-					if c.rangeOf[i] >= 0 && c.size[i] > 0 {
+					if c.wants[v][k] && c.rangeOf[i] >= 0 && c.size[i] > 0 {
 						m := number(v, k, i)
 						s.opens[m/64] |= 1 << (m % 64)
 					}

@@ -172,19 +172,22 @@ func (s *space) ranges(pieces map[int]bool) []netip.Prefix {
 // cover counts, for each cell and each view, the rules that open it.
 type cover struct {
 	*space
-	views [][]int // by holder: the views that have it
+	views [][]int  // by holder: the views that have it
+	wants [][]bool // by view and interval
 	count [][]int32
 }
 
+// newCover returns a cover without any rule. The views want all ports.
 func newCover(s *space, views [][]int, nViews int) *cover {
-	c := &cover{space: s, views: views, count: make([][]int32, nViews)}
+	c := &cover{space: s, views: views, wants: make([][]bool, nViews), count: make([][]int32, nViews)}
+	for v := range c.wants {
+		c.wants[v] = slices.Repeat([]bool{true}, len(s.intervals))
+	}
 	for v := range c.count {
 		c.count[v] = make([]int32, len(s.prefixes)*len(s.intervals))
 	}
 	return c
 }
-
-func (c *cover) nViews() int { return len(c.count) }
 
 func (c *cover) clone() *cover {
 	d := *c
@@ -212,6 +215,9 @@ func (c *cover) add(sp span, holder int, n int32) {
 func (c *cover) each(sp span, holder int, n int32, f func(view, interval, piece int) bool) {
 	for _, v := range c.views[holder] {
 		for k := sp.firstInterval; k < sp.endInterval; k++ {
+			if !c.wants[v][k] {
+				continue
+			}
 			row := c.count[v][k*len(c.prefixes):]
 			for i := sp.firstPiece; i < sp.endPiece; i++ {
 				if row[i] == n && c.rangeOf[i] >= 0 && c.size[i] > 0 && !f(v, k, i) {

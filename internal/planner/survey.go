@@ -100,8 +100,8 @@ func (p *problem) look() [][]int {
 			views[h] = []int{0}
 		}
 	}
-	for v, holders := range w.Views {
-		for _, h := range holders {
+	for v, view := range w.Views {
+		for _, h := range view.Holders {
 			views[h] = append(views[h], v)
 		}
 	}
@@ -132,6 +132,11 @@ func (p *problem) measure(views [][]int) {
 	}
 	s := newSpace(w.Ports, p.ranges, rules)
 	p.start = newCover(s, views, max(1, len(w.Views)))
+	for v, view := range w.Views {
+		for k, interval := range s.intervals {
+			p.start.wants[v][k] = slices.ContainsFunc(classes(view.Wants), func(c int) bool { return w.Ports[c].contain(interval) })
+		}
+	}
 	for h, holder := range w.Holders {
 		for _, r := range holder.Rules {
 			if p.mine(r) {
@@ -167,7 +172,7 @@ func (p *problem) sort(h int) {
 		fixed := holder.Frozen || r.Held || !r.Owned
 		switch {
 		case fixed && w != nowhere:
-			p.satisfied[w] = p.satisfied[w] || r.Owned || p.reach[h] == p.start.nViews()
+			p.satisfied[w] = p.satisfied[w] || r.Owned || p.everywhere(h, p.portOf(w))
 			p.taken[w] = append(p.taken[w], h)
 		case fixed:
 		case w != nowhere:
@@ -192,11 +197,32 @@ func (p *problem) equal(h int, r Rule) int {
 		return nowhere
 	}
 	i, found := slices.BinarySearchFunc(p.ranges, r.Prefix, netip.Prefix.Compare)
-	k := slices.Index(p.world.Ports, r.Ports)
-	if !found || k < 0 || !p.world.Holders[h].Lists[k] {
-		return nowhere
+	for _, k := range classes(p.world.Holders[h].Lists) {
+		if found && p.world.Ports[k] == r.Ports {
+			return k*len(p.ranges) + i
+		}
 	}
-	return k*len(p.ranges) + i
+	return nowhere
+}
+
+// classes returns the indexes that are true.
+func classes(is []bool) (all []int) {
+	for k, yes := range is {
+		if yes {
+			all = append(all, k)
+		}
+	}
+	return all
+}
+
+// everywhere reports whether every view that wants a class has the holder.
+func (p *problem) everywhere(h, class int) bool {
+	for _, view := range p.world.Views {
+		if view.Wants[class] && !slices.Contains(view.Holders, h) {
+			return false
+		}
+	}
+	return true
 }
 
 func (p *problem) portOf(w int) int  { return w / len(p.ranges) }
