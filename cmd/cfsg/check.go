@@ -11,6 +11,8 @@ import (
 	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/secgroup"
+
+	"github.com/alecthomas/kong"
 )
 
 type checkCommand struct {
@@ -46,11 +48,12 @@ func (c *checkCommand) Validate() error {
 }
 
 // Run shows whether the groups let all of CloudFront in.
-func (c *checkCommand) Run(ctx context.Context, t terminal) error {
+func (c *checkCommand) Run(ctx context.Context, t terminal, k *kong.Context) error {
 	doc, err := c.check(ctx, t)
 	if err != nil {
 		return err
 	}
+	doc.Judgement = document.Judge(doc.Report.Mark, doc.Report.Cause, c.next(k, doc.Report)...)
 	if c.json() {
 		err = document.Write(t.out, doc)
 	} else {
@@ -60,6 +63,42 @@ func (c *checkCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	return doc.Failure(doc.Services)
+}
+
+// next returns the command that makes the verdict better. What setup can set up it sets up; else the pages about tagged
+// groups say what is missing.
+func (c *checkCommand) next(k *kong.Context, r *door.Report) []string {
+	switch {
+	case r.Mark == door.OK:
+		return nil
+	case r.BeyondOriginFacing():
+		return next(k, "check", "--service", originFacing)
+	}
+	var more []string
+	if ports := r.SetupPorts(); len(ports) > 0 {
+		more = []string{"--port", strings.Join(document.PortNames(ports), ",")}
+	}
+	for _, s := range r.Subjects {
+		if flag, name := setupFlag(s.Interface); s.Judgement == r.Judgement && flag != "" && !s.Tagged {
+			return next(k, "setup", append([]string{flag, name}, more...)...)
+		}
+	}
+	return next(k, "status")
+}
+
+// setupFlag returns the flag of setup, and its value, that means the origin with an interface.
+func setupFlag(i *door.Interface) (flag, value string) {
+	switch {
+	case i == nil:
+		return "", ""
+	case i.LoadBalancer() != "":
+		return "--load-balancer", i.LoadBalancer()
+	case i.RequesterManaged:
+		return "", ""
+	case i.Instance != "":
+		return "--instance", i.Instance
+	}
+	return "--interface", i.ID
 }
 
 func (c *checkCommand) check(ctx context.Context, t terminal) (*document.Check, error) {

@@ -41,20 +41,15 @@ func writeCheck(t terminal, d *document.Check) error {
 	}
 	for i := 0; i < len(d.Subjects); {
 		n := alike(d.Subjects[i:])
-		w.subjects(d.Subjects[i : i+n])
+		w.subjects(d.Subjects[i:i+n], d.Subjects[i].OpenToWorld(d.Report))
 		i += n
 	}
 	if len(d.PrefixLists) > 0 {
 		w.prefixLists(d.PrefixLists)
 	}
 	w.Line()
-	switch {
-	case d.Verdict == door.Open && d.World():
-		w.Line(w.Warn("!"), fmt.Sprintf(" All of %s is let in, and so is everyone else.", w.services))
-	case d.Verdict == door.Open:
-		w.Line(w.Good("✓"), fmt.Sprintf(" All of %s is let in.", w.services))
-	}
 	w.Line(w.Quiet("Only inbound rules were checked, not network ACLs, routes or firewalls on the host."))
+	writeJudgement(w.Page, d.Judgement)
 	return w.Err()
 }
 
@@ -73,7 +68,7 @@ func alike(subjects []door.SubjectReport) int {
 }
 
 // subjects shows interfaces, or named groups, and what became of them.
-func (w checkPage) subjects(subjects []door.SubjectReport) {
+func (w checkPage) subjects(subjects []door.SubjectReport, world []door.WorldRule) {
 	w.Line()
 	s := subjects[0]
 	var groups []string
@@ -98,6 +93,8 @@ func (w checkPage) subjects(subjects []door.SubjectReport) {
 	for _, p := range s.Ports {
 		w.port(p)
 	}
+	w.Indent(2)
+	w.world(world)
 	w.Indent(0)
 }
 
@@ -134,13 +131,6 @@ func (w checkPage) port(p door.PortReport) {
 	w.Indent(4)
 	for _, f := range p.Families {
 		w.family(f)
-	}
-	for _, f := range p.Families {
-		for _, o := range f.Others {
-			if o.World {
-				w.world(p.Port, o)
-			}
-		}
 	}
 	w.others(p)
 	if p.Verdict == door.Blocked && len(p.References) > 0 {
@@ -205,15 +195,12 @@ func (w checkPage) prefixLists(lists []door.PrefixListReport) {
 	w.Table([]string{"prefix list", "name", "ranges"}, rows)
 }
 
-// world says loudly that everyone gets in.
-func (w checkPage) world(port string, o door.Opening) {
-	how := fmt.Sprintf("%s lets %s in on port %s", o.Group.ID, w.source(o), port)
-	switch {
-	case o.Group.ID == "":
-		how = fmt.Sprintf("without a security group %s gets in on port %s", w.source(o), port)
-	case o.Description != "":
-		how += fmt.Sprintf(" (%q)", o.Description)
+// world says loudly where everyone gets in.
+func (w checkPage) world(rules []door.WorldRule) {
+	if len(rules) > 0 {
+		w.Line()
 	}
-	w.Line(w.Bad("OPEN TO THE WORLD"), ": ", how)
-	w.Line("Anyone who finds the origin can bypass CloudFront and its WAF.")
+	for _, r := range rules {
+		w.Say("%s: %s", w.Bad("OPEN TO THE WORLD"), r)
+	}
 }

@@ -21,7 +21,7 @@ func TestCheckWithoutPermissions(t *testing.T) {
 		code           int
 		stdout, stderr string
 	}{
-		{"", exitOK, "office in on port 443 (\"everyone\")", ""},
+		{"", exitOK, "in on port 443 (\"everyone\")", ""},
 		{"DescribeNetworkInterfaces", exitError, "", "grant the permission ec2:DescribeNetworkInterfaces"},
 		{"DescribeSecurityGroups", exitError, "", "grant the permission ec2:DescribeSecurityGroups"},
 		{"DescribeManagedPrefixLists", exitOK, "grant the permission ec2:DescribeManagedPrefixLists", ""},

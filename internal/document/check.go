@@ -8,5 +8,6 @@ type Check struct {
 	Within   []string `json:"within"`
 	Account  string   `json:"account"` // empty for that of the credentials
 	Region   string   `json:"region"`
+	Judgement
 	*door.Report
 }

@@ -1,16 +1,15 @@
 package document
 
+import "cloudfront-sg-sync/internal/door"
+
 // A Mark says how something stands.
-type Mark string
+type Mark = door.Mark
 
 // The marks, from best to worst.
 const (
-	// OK: all that is wanted gets in, nobody else does, and everything was seen.
-	OK Mark = "ok"
-	// Attention: it works, or something could not be seen. A person is needed.
-	Attention Mark = "attention"
-	// Failed: part of CloudFront is shut out, or the run failed.
-	Failed Mark = "failed"
+	OK        = door.OK
+	Attention = door.Attention
+	Failed    = door.Failed
 )
 
 // A Judgement is how a command that judges ends, in JSON and as the last line of its page.
@@ -30,10 +29,9 @@ func Judge(mark Mark, cause string, next ...string) Judgement {
 
 // Worst returns the worst of judgements, the first of several that are equally bad.
 func Worst(first Judgement, others ...Judgement) Judgement {
-	rank := map[Mark]int{OK: 0, Attention: 1, Failed: 2}
 	worst := first
 	for _, j := range others {
-		if rank[j.Mark] > rank[worst.Mark] {
+		if j.Mark.WorseThan(worst.Mark) {
 			worst = j
 		}
 	}

@@ -14,6 +14,8 @@ import (
 
 // A Question says what the groups are judged by.
 type Question struct {
+	// Services names what is wanted, in the words of ip-ranges.json.
+	Services []string
 	// Wanted holds the ranges that should be let in.
 	Wanted *iprange.Publication
 	// OriginFacing holds the ranges from which CloudFront connects to origins; nil if that is not known, or not what

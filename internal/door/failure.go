@@ -8,6 +8,7 @@ import (
 
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/iprange"
+	"cloudfront-sg-sync/secgroup"
 )
 
 // Failure returns the error of a check whose verdict is not good, or nil. The services are those that were asked for.
@@ -130,9 +131,64 @@ func (r *Report) families() []FamilyReport {
 	return all
 }
 
-// World reports whether a port is open to the world.
-func (r *Report) World() bool {
-	return slices.ContainsFunc(r.families(), func(f FamilyReport) bool { return f.World })
+// World reports whether a port that counts is open to the world.
+func (r *Report) World() bool { return len(r.OpenToWorld) > 0 }
+
+// judge sums up each subject, and all of them: whether the services get in, and whether anyone else does.
+func (r *Report) judge(services string) {
+	r.Judgement = Judgement{OK, fmt.Sprintf("all of %s gets in, and no port that counts is open to the world", services)}
+	for i := range r.Subjects {
+		s := &r.Subjects[i]
+		part := &Report{Verdict: s.Verdict, Subjects: []SubjectReport{*s}}
+		in, world := r.Judgement, r.Judgement
+		switch {
+		case part.BeyondOriginFacing():
+			in = Judgement{Attention, fmt.Sprintf("part of %s is not let in, but all of its servers that connect to origins today are", services)}
+		case s.Verdict == Blocked:
+			in = Judgement{Failed, fmt.Sprintf("part of %s is shut out", services)}
+		case s.Verdict == Unknown:
+			in = Judgement{Attention, fmt.Sprintf("cannot tell whether all of %s gets in", services)}
+		}
+		if ports := worldPorts(s.OpenToWorld(r)); len(ports) > 0 {
+			world = Judgement{Attention, onPorts(ports, "is open", "are open") + " to the world: anyone who finds the origin can bypass CloudFront and its WAF"}
+		}
+		s.Judgement = Worst(in, world)
+	}
+	for _, s := range r.Subjects {
+		r.Judgement = Worst(r.Judgement, s.Judgement)
+	}
+}
+
+// OpenToWorld returns the rules of a report that open ports to the world at a subject of it.
+func (s SubjectReport) OpenToWorld(r *Report) []WorldRule {
+	return slices.DeleteFunc(slices.Clone(r.OpenToWorld), func(w WorldRule) bool {
+		if s.Interface == nil {
+			return !slices.Contains(s.Groups, w.Group)
+		}
+		return !slices.Contains(w.Interfaces, s.Interface.ID)
+	})
+}
+
+// SetupPorts returns the ports that an origin has to be set up on: those that were judged, and those that are open to
+// the world.
+func (r *Report) SetupPorts() []secgroup.PortRange {
+	ports := worldPorts(r.OpenToWorld)
+	for _, s := range r.Subjects {
+		for _, p := range s.Ports {
+			judged, _ := secgroup.ParsePorts(p.Port) // as it was written
+			ports = append(ports, judged...)
+		}
+	}
+	return mergePorts(ports)
+}
+
+// worldPorts returns the ports that count and are open to the world.
+func worldPorts(rules []WorldRule) []secgroup.PortRange {
+	var ports []secgroup.PortRange
+	for _, w := range rules {
+		ports = append(ports, w.opens...)
+	}
+	return mergePorts(ports)
 }
 
 // OnlyWanted reports whether no other address is let in than the wanted ones, and those that may be.

@@ -18,21 +18,30 @@ import (
 
 // Judge holds what the groups of each subject let in against the question.
 func Judge(scene *Scene, q Question) *Report {
-	j := judge{lists: scene.Lists}
+	j := judge{lists: scene.Lists, tagKey: q.TagKey}
 	for _, f := range q.Families {
 		j.families = append(j.families, newFamily(f, q))
 	}
 	report := &Report{
 		SyncToken: q.Wanted.SyncToken, PublishedAt: q.Wanted.Published, Verdict: Open,
-		Notes: []string{}, Subjects: []SubjectReport{}, PrefixLists: []PrefixListReport{},
+		Notes: []string{}, Subjects: []SubjectReport{}, PrefixLists: []PrefixListReport{}, OpenToWorld: []WorldRule{},
 	}
 	if scene.ListsErr != nil {
 		report.Notes = append(report.Notes, fmt.Sprintf("prefix lists are shown without their names: %v", scene.ListsErr))
 	}
+	var judged []secgroup.PortRange
 	for _, s := range scene.Subjects {
-		r := j.subject(s, q)
+		r, ports := j.subject(s, q)
 		report.Verdict = worse(report.Verdict, r.Verdict)
 		report.Subjects = append(report.Subjects, r)
+		judged = append(judged, ports...)
+	}
+	for _, w := range World(scene, q.TagKey, judged) {
+		if len(w.Opens) > 0 {
+			report.OpenToWorld = append(report.OpenToWorld, w)
+		} else {
+			report.Notes = append(report.Notes, fmt.Sprintf("also open to the world, on a port that nobody asked about: %s", w))
+		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(scene.Lists)) {
 		l := scene.Lists[id]
@@ -46,6 +55,7 @@ func Judge(scene *Scene, q Question) *Report {
 		}
 		report.PrefixLists = append(report.PrefixLists, r)
 	}
+	report.judge(strings.Join(q.Services, ", "))
 	return report
 }
 
@@ -53,6 +63,7 @@ func Judge(scene *Scene, q Question) *Report {
 type judge struct {
 	families []family
 	lists    map[string]PrefixList
+	tagKey   string
 }
 
 // A family is what is wanted of one address family.
@@ -89,25 +100,37 @@ func newFamily(f secgroup.Family, q Question) family {
 type rule struct {
 	secgroup.Rule
 	group GroupID
+	tags  map[string]string // of the group
 }
 
-func (j *judge) subject(s Subject, q Question) SubjectReport {
-	r := SubjectReport{Interface: s.Interface, Groups: []GroupID{}, Verdict: Open, Notes: []string{}, Ports: []PortReport{}}
+// rules returns the rules that decide who gets in at a subject.
+func (s Subject) rules() []rule {
+	if s.Interface != nil && len(s.Groups) == 0 && s.Interface.needsNoGroup {
+		return unfiltered
+	}
 	var rules []rule
 	for _, g := range s.Groups {
-		id := GroupID{g.ID, g.Name}
-		r.Groups = append(r.Groups, id)
 		for _, in := range g.Ingress {
-			rules = append(rules, rule{in, id})
+			rules = append(rules, rule{in, GroupID{g.ID, g.Name}, g.Tags})
 		}
 	}
-	families := j.families
+	return rules
+}
+
+// subject judges a subject, and returns the ports that it was judged on.
+func (j *judge) subject(s Subject, q Question) (r SubjectReport, ports []secgroup.PortRange) {
+	r = SubjectReport{Interface: s.Interface, Groups: []GroupID{}, Verdict: Open, Notes: []string{}, Ports: []PortReport{}}
+	for _, g := range s.Groups {
+		r.Groups = append(r.Groups, GroupID{g.ID, g.Name})
+		_, tagged := g.Tags[q.TagKey]
+		r.Tagged = r.Tagged || tagged
+	}
+	rules, families := s.rules(), j.families
 	if s.Interface != nil {
 		families, r.Notes = reachable(families, s.Interface)
 		switch {
 		case len(s.Groups) > 0:
 		case s.Interface.needsNoGroup:
-			rules = unfiltered
 			r.Notes = append(r.Notes, "no security group is attached to this Network Load Balancer, so everyone reaches it; groups can only be attached to one that was created with some")
 		default:
 			families = nil
@@ -116,7 +139,7 @@ func (j *judge) subject(s Subject, q Question) SubjectReport {
 	}
 	if len(families) == 0 {
 		r.Verdict = Unknown
-		return r
+		return r, nil
 	}
 	ports, notes := portsOf(s.Groups, j.lists, q)
 	r.Notes = append(r.Notes, notes...)
@@ -126,7 +149,7 @@ func (j *judge) subject(s Subject, q Question) SubjectReport {
 	for _, p := range r.Ports {
 		r.Verdict = worse(r.Verdict, p.Verdict)
 	}
-	return r
+	return r, ports
 }
 
 // unfiltered stands for the rules of an interface that everyone reaches.
@@ -151,10 +174,25 @@ func reachable(families []family, i *Interface) (found []family, notes []string)
 	return found, notes
 }
 
+// LoadBalancer returns the name of the Application or Network Load Balancer that an interface belongs to, or nothing.
+func (i *Interface) LoadBalancer() string {
+	if _, name, ok := strings.Cut(i.Description, "ELB "); ok {
+		if parts := strings.Split(name, "/"); len(parts) == 3 && (parts[0] == "app" || parts[0] == "net") {
+			return parts[1]
+		}
+	}
+	return ""
+}
+
 // Public reports whether an interface has an address that CloudFront can connect to.
-func (i *Interface) Public() bool {
-	public := func(addr netip.Addr) bool { return addr.IsGlobalUnicast() && !addr.IsPrivate() }
-	return len(i.PublicIPv4) > 0 || slices.ContainsFunc(i.IPv6, public)
+func (i *Interface) Public() bool { return i.PublicOver(secgroup.IPv4) || i.PublicOver(secgroup.IPv6) }
+
+// PublicOver reports whether an interface has an address of a family that can be reached from the Internet.
+func (i *Interface) PublicOver(f secgroup.Family) bool {
+	if f == secgroup.IPv4 {
+		return len(i.PublicIPv4) > 0
+	}
+	return slices.ContainsFunc(i.IPv6, func(addr netip.Addr) bool { return addr.IsGlobalUnicast() && !addr.IsPrivate() })
 }
 
 // ports judges the ports of a range, and reports those together that come out alike.
@@ -189,7 +227,7 @@ func (j *judge) port(p secgroup.PortRange, rules []rule, families []family) Port
 		}
 	}
 	for _, f := range families {
-		fr := j.family(f, open)
+		fr := j.family(f, open, p)
 		r.Verdict = worse(r.Verdict, fr.Verdict)
 		r.Families = append(r.Families, fr)
 	}
@@ -197,7 +235,7 @@ func (j *judge) port(p secgroup.PortRange, rules []rule, families []family) Port
 }
 
 // family judges the rules that open a port.
-func (j *judge) family(f family, rules []rule) FamilyReport {
+func (j *judge) family(f family, rules []rule, ports secgroup.PortRange) FamilyReport {
 	r := FamilyReport{
 		Family: strings.ToLower(f.String()), Unit: "addresses", Verdict: Open,
 		Wanted: Amount{f.ranges, ipspace.Size(f.wanted.Prefixes())}, Others: []Opening{}, PrefixLists: []string{}, Unread: []string{},
@@ -214,7 +252,7 @@ func (j *judge) family(f family, rules []rule) FamilyReport {
 				r.Unread = append(r.Unread, list.ID)
 			}
 		}
-		sources = append(sources, j.sources(in)...)
+		sources = append(sources, sourcesOf(in.Rule, j.lists)...)
 	}
 	let := setOf(f.Family, sources)
 	blocked := ipspace.Minus(f.wanted, let)
@@ -234,7 +272,7 @@ func (j *judge) family(f family, rules []rule) FamilyReport {
 		part := rangesOf(ipspace.Common(let, f.within))
 		r.TakenIn = &part
 	}
-	r.Others = j.others(f, rules)
+	r.Others = j.others(f, rules, ports)
 	r.World = slices.ContainsFunc(r.Others, func(o Opening) bool { return o.World })
 	if slices.ContainsFunc(r.Others, func(o Opening) bool { return o.World && o.Group.ID != "" }) { // there is a rule to close
 		narrow := setOf(f.Family, slices.DeleteFunc(sources, ipspace.IsWorld))
@@ -244,17 +282,17 @@ func (j *judge) family(f family, rules []rule) FamilyReport {
 	return r
 }
 
-// sources returns the IP ranges a rule lets in.
-func (j *judge) sources(r rule) []netip.Prefix {
+// sourcesOf returns the IP ranges a rule lets in.
+func sourcesOf(r secgroup.Rule, lists map[string]PrefixList) []netip.Prefix {
 	if r.Source.Prefix.IsValid() {
 		return []netip.Prefix{r.Source.Prefix}
 	}
-	return j.lists[r.Source.Reference].Entries
+	return lists[r.Source.Reference].Entries
 }
 
 // others returns the rules that let in more than is wanted or may be, those that differ in nothing but their sources as
 // one.
-func (j *judge) others(f family, rules []rule) []Opening {
+func (j *judge) others(f family, rules []rule, ports secgroup.PortRange) []Opening {
 	type key struct {
 		RuleOf
 		list string
@@ -262,13 +300,13 @@ func (j *judge) others(f family, rules []rule) []Opening {
 	openings := map[key]*Opening{}
 	order := []*Opening{}
 	for _, in := range rules {
-		for _, p := range j.sources(in) {
+		for _, p := range sourcesOf(in.Rule, j.lists) {
 			if secgroup.FamilyOf(p) != f.Family || f.allowed.ContainsPrefix(p) {
 				continue
 			}
 			k := key{in.of(), in.Source.Reference}
 			if openings[k] == nil {
-				openings[k] = &Opening{RuleOf: k.RuleOf, PrefixList: k.list}
+				openings[k] = &Opening{RuleOf: k.RuleOf, PrefixList: k.list, meant: len(withoutPorts([]secgroup.PortRange{ports}, publicPorts(in.tags, j.tagKey))) == 0}
 				order = append(order, openings[k])
 			}
 			openings[k].Sources = append(openings[k].Sources, p)
@@ -276,7 +314,7 @@ func (j *judge) others(f family, rules []rule) []Opening {
 	}
 	others := make([]Opening, 0, len(order))
 	for _, o := range order {
-		o.World = slices.ContainsFunc(o.Sources, ipspace.IsWorld)
+		o.World = !o.meant && slices.ContainsFunc(o.Sources, ipspace.IsWorld)
 		o.Beyond = rangesOf(ipspace.Minus(setOf(f.Family, o.Sources), f.allowed))
 		others = append(others, *o)
 	}

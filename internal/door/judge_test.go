@@ -231,9 +231,9 @@ func TestPortsOfTags(t *testing.T) {
 		note   string
 	}{
 		{[]secgroup.Group{group("8443"), {ID: "sg-1", Ingress: ingress(t, "tcp 9443 pl-tagged", "tcp 22 pl-other", "udp 53 pl-tagged")}}, "8443 9443", ""},
-		{nil, "443", ""},
-		{[]secgroup.Group{{ID: "sg-1"}}, "443", ""},
-		{[]secgroup.Group{group("none")}, "443", ""},
+		{nil, "443", "443 is a guess"},
+		{[]secgroup.Group{{ID: "sg-1"}}, "443", "443 is a guess"},
+		{[]secgroup.Group{group("none")}, "443", "443 is a guess"},
 		{[]secgroup.Group{group("8443 80"), {ID: "sg-1"}, group("80,8000-8080"), group("none")}, "80 8000-8080 8443", ""},
 		{[]secgroup.Group{group("80"), group("70000")}, "80", `tag cloudfront-ingress="70000" of sg-70000 names no ports: "70000" is not a port`},
 	}
@@ -270,7 +270,7 @@ func TestInterfaces(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			q := both()
+			q := both(secgroup.PortRange{From: 443, To: 443})
 			if c.families != nil {
 				q.Families = c.families
 			}

@@ -29,7 +29,10 @@ func worse(a, b Verdict) Verdict {
 type Report struct {
 	SyncToken   string    `json:"syncToken"`
 	PublishedAt time.Time `json:"publishedAt"`
-	Verdict     Verdict   `json:"verdict"`
+	Judgement
+	Verdict Verdict `json:"verdict"`
+	// OpenToWorld are the rules that open ports which count to the world.
+	OpenToWorld []WorldRule `json:"openToWorld"`
 	// Notes say in prose what else there is to know.
 	Notes       []string           `json:"notes"`
 	Subjects    []SubjectReport    `json:"subjects"`
@@ -40,10 +43,13 @@ type Report struct {
 type SubjectReport struct {
 	Interface *Interface `json:"interface"` // null for named groups
 	Groups    []GroupID  `json:"groups"`
-	Verdict   Verdict    `json:"verdict"`
+	Judgement
+	Verdict Verdict `json:"verdict"`
 	// Notes say in prose what else there is to know.
 	Notes []string     `json:"notes"`
 	Ports []PortReport `json:"ports"`
+	// Tagged says that a group is kept in sync by its tag.
+	Tagged bool `json:"-"`
 }
 
 // A GroupID names a security group.
@@ -78,7 +84,8 @@ type FamilyReport struct {
 	// TakenIn is what is let in beyond the wanted ranges of those that may be let in as well; null where there are none
 	// of these.
 	TakenIn *Ranges `json:"takenIn"`
-	// World says that one of the others opens the port to the world, so that CloudFront and its WAF can be bypassed.
+	// World says that one of the others opens the port to the world, so that CloudFront and its WAF can be bypassed, and
+	// that no tag says this is meant.
 	World bool `json:"world"`
 	// OnlyByWorld is what of the wanted ranges gets in by rules that are open to the world and by no other: to close
 	// those shuts it out. It is null where no rule of a group opens the port to the world.
@@ -127,6 +134,8 @@ type Opening struct {
 	World bool `json:"world"`
 	// Beyond is what of the sources is not wanted.
 	Beyond Ranges `json:"beyond"`
+
+	meant bool // a tag says that the port is meant to be open to the world
 }
 
 // A Reference is a rule that lets members of a security group in.

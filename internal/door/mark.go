@@ -1,0 +1,39 @@
+package door
+
+import "slices"
+
+// A Mark says how something stands, in one of three signs.
+type Mark string
+
+// The marks, from best to worst.
+const (
+	// OK (✓): all that is wanted gets in, nobody else does, and everything was seen.
+	OK Mark = "ok"
+	// Attention (!): it works, or something could not be seen. A person is needed.
+	Attention Mark = "attention"
+	// Failed (✗): part of CloudFront is shut out, or the run failed.
+	Failed Mark = "failed"
+)
+
+// WorseThan reports whether a mark is worse than another.
+func (m Mark) WorseThan(o Mark) bool {
+	rank := []Mark{OK, Attention, Failed}
+	return slices.Index(rank, m) > slices.Index(rank, o)
+}
+
+// A Judgement is a mark, and why in one clause.
+type Judgement struct {
+	Mark  Mark   `json:"mark"`
+	Cause string `json:"cause"`
+}
+
+// Worst returns the worst of judgements, the first of several that are equally bad.
+func Worst(first Judgement, others ...Judgement) Judgement {
+	worst := first
+	for _, j := range others {
+		if j.Mark.WorseThan(worst.Mark) {
+			worst = j
+		}
+	}
+	return worst
+}

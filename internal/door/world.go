@@ -1,0 +1,115 @@
+package door
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"cloudfront-sg-sync/internal/ipspace"
+	"cloudfront-sg-sync/secgroup"
+)
+
+// publicSuffix makes the key of the tag that lists ports which are meant to be open to the world, such as port 80 for
+// ACME.
+const publicSuffix = "-public"
+
+// alwaysCount are ports that count on every origin, whether anybody asks for them or not: CloudFront's defaults, which
+// are what someone who looks for an origin tries first.
+var alwaysCount = []secgroup.PortRange{{From: 80, To: 80}, {From: 443, To: 443}}
+
+// A WorldRule is an inbound rule that opens ports to the world: an IP range, or an entry of a prefix list, that is wider
+// than anything AWS publishes ([ipspace.IsWorld]).
+type WorldRule struct {
+	RuleOf
+	Source string `json:"source"` // an IP range, or pl-…
+	// Opens are the ports that count which the rule opens: managed ones, 80, 443, and those with a listener.
+	Opens []string `json:"opens"`
+	// Interfaces are the IDs of those at which it does.
+	Interfaces []string `json:"interfaces"`
+
+	// Rule is the rule itself. It is empty for a Network Load Balancer without groups, as [WorldRule.Group] is.
+	Rule secgroup.Rule `json:"-"`
+	// Beside are the ports that it opens to the world and that do not count.
+	Beside []secgroup.PortRange `json:"-"`
+	opens  []secgroup.PortRange
+}
+
+// String says which group lets whom in on which ports.
+func (w WorldRule) String() string {
+	ports := w.opens
+	if len(ports) == 0 {
+		ports = w.Beside
+	}
+	on := onPorts(ports, "", "")
+	if w.Group.ID == "" {
+		return fmt.Sprintf("without a security group %s gets in on %s", w.Source, on)
+	}
+	text := fmt.Sprintf("%s lets %s in on %s", strings.TrimSpace(w.Group.ID+" "+w.Group.Name), w.Source, on)
+	if w.Description != "" {
+		text += fmt.Sprintf(" (%q)", w.Description)
+	}
+	return text
+}
+
+// World returns the rules of a scene that open ports to the world, each once, with the ports that count at any of its
+// interfaces and the IDs of these. At an interface the ports count that are asked for, those that the tags of its groups
+// list, 80, 443, and those with a listener. A group's tag TagKey-public silences ports of its own rules.
+func World(scene *Scene, tagKey string, asked []secgroup.PortRange) []WorldRule {
+	var found []WorldRule
+	for _, s := range scene.Subjects {
+		for _, w := range s.world(scene.Lists, tagKey, asked) {
+			i := slices.IndexFunc(found, func(o WorldRule) bool { return o.Group == w.Group && o.Rule.RuleID == w.Rule.RuleID })
+			if i < 0 {
+				found = append(found, w)
+				continue
+			}
+			found[i].opens = mergePorts(slices.Concat(found[i].opens, w.opens))
+			found[i].Opens = portNames(found[i].opens)
+			found[i].Beside = withoutPorts(mergePorts(slices.Concat(found[i].Beside, w.Beside)), found[i].opens)
+			found[i].Interfaces = append(found[i].Interfaces, w.Interfaces...)
+		}
+	}
+	return found
+}
+
+// world returns the rules that open ports to the world at a subject.
+func (s Subject) world(lists map[string]PrefixList, tagKey string, asked []secgroup.PortRange) []WorldRule {
+	count := slices.Concat(asked, alwaysCount)
+	for _, g := range s.Groups {
+		managed, _ := secgroup.ParsePorts(g.Tags[tagKey]) // what cannot be read is noted where ports are chosen
+		count = append(count, managed...)
+	}
+	count = mergePorts(count)
+	var found []WorldRule
+	for _, r := range s.rules() {
+		if !s.isWorld(r.Rule, lists) {
+			continue
+		}
+		opened := withoutPorts(tcpPorts(r.RuleID), publicPorts(r.tags, tagKey))
+		w := WorldRule{RuleOf: r.of(), Source: r.Source.String(), Interfaces: []string{}, Rule: r.Rule, opens: commonPorts(count, opened), Beside: withoutPorts(opened, count)}
+		if w.Opens = portNames(w.opens); len(w.opens)+len(w.Beside) == 0 {
+			continue
+		}
+		if s.Interface != nil {
+			w.Interfaces = append(w.Interfaces, s.Interface.ID)
+		}
+		found = append(found, w)
+	}
+	return found
+}
+
+// isWorld reports whether a rule lets the world in over an address family that the subject can be reached by from the
+// Internet. Named groups may be attached anywhere.
+func (s Subject) isWorld(r secgroup.Rule, lists map[string]PrefixList) bool {
+	return slices.ContainsFunc(sourcesOf(r, lists), func(p netip.Prefix) bool {
+		return ipspace.IsWorld(p) && (s.Interface == nil || s.Interface.PublicOver(secgroup.FamilyOf(p)))
+	})
+}
+
+// publicPorts returns the ports that a group's tag says are meant to be open to the world. One that cannot be read
+// silences nothing.
+func publicPorts(tags map[string]string, tagKey string) []secgroup.PortRange {
+	ports, _ := secgroup.ParsePorts(tags[tagKey+publicSuffix])
+	return mergePorts(ports)
+}
