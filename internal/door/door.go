@@ -1,7 +1,17 @@
-// Package door answers whether security groups let all of CloudFront in, and who else they let in.
+// Package door is the model of an origin's door: whether CloudFront gets in at a network interface, who else does, and
+// what could not be seen. Every verdict on that, of any command and of the function, comes from here.
 //
-// [Discover] asks EC2 which groups guard an origin; [Judge] holds what these let in against the wanted ranges, and is a
-// pure function; [Check] does both.
+// A [Scene] is what AWS says of the door: interfaces with their groups, prefix lists, the way from the Internet
+// ([Network]) and what is behind load balancers ([Balancer]). [Discover] reads one. Two pure functions judge it:
+//
+//   - [Judge] answers a [Question] with a [Report]: for each interface, port and address family the wanted ranges that get
+//     in, by which kind of rule, and where on the way the others are lost; a [Mark] and its cause at each level, of which
+//     the worst counts; and who else gets in, [Report.OpenToWorld].
+//   - [World] is that last part alone: the rules that open a port to the world. It needs no question.
+//
+// A scene may lack parts: groups that are named have no interface, and Network and Balancers are nil where nobody looked.
+// These parts are left out of the verdict. A part that somebody wanted to look at and could not is unknown, and then the
+// mark is not ✓.
 package door
 
 import (
@@ -37,6 +47,10 @@ type Scene struct {
 	Lists map[string]PrefixList
 	// ListsErr is why the lists have no names, where they have none.
 	ListsErr error
+	// Network is the way from the Internet to the subjects' interfaces; nil if nobody looked at it.
+	Network *Network
+	// Balancers are the load balancers that the subjects' interfaces belong to, by name, if somebody looked at them.
+	Balancers map[string]*Balancer
 }
 
 // A Subject is what is judged as one: a network interface with all groups that are attached to it, or groups that are
@@ -57,6 +71,8 @@ type Interface struct {
 	PublicIPv4  []netip.Addr `json:"publicIpv4"`
 	IPv6        []netip.Addr `json:"ipv6"`
 
+	VPC    string `json:"-"`
+	Subnet string `json:"-"`
 	// RequesterManaged is set for an interface that belongs to a service, and that nobody else can change.
 	RequesterManaged bool `json:"-"`
 

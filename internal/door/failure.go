@@ -134,29 +134,58 @@ func (r *Report) families() []FamilyReport {
 // World reports whether a port that counts is open to the world.
 func (r *Report) World() bool { return len(r.OpenToWorld) > 0 }
 
-// judge sums up each subject, and all of them: whether the services get in, and whether anyone else does.
+// judge sums up each port, each subject, and all of them: whether the services get in, and whether anyone else does.
 func (r *Report) judge(services string) {
 	r.Judgement = Judgement{OK, fmt.Sprintf("all of %s gets in, and no port that counts is open to the world", services)}
 	for i := range r.Subjects {
 		s := &r.Subjects[i]
-		part := &Report{Verdict: s.Verdict, Subjects: []SubjectReport{*s}}
-		in, world := r.Judgement, r.Judgement
-		switch {
-		case part.BeyondOriginFacing():
-			in = Judgement{Attention, fmt.Sprintf("part of %s is not let in, but all of its servers that connect to origins today are", services)}
-		case s.Verdict == Blocked:
-			in = Judgement{Failed, fmt.Sprintf("part of %s is shut out", services)}
-		case s.Verdict == Unknown:
-			in = Judgement{Attention, fmt.Sprintf("cannot tell whether all of %s gets in", services)}
+		s.Judgement = r.Judgement
+		if len(s.Ports) == 0 {
+			s.Judgement = Judgement{Attention, fmt.Sprintf("cannot tell whether all of %s gets in: %s", services, strings.Join(s.Notes, "; "))}
+		}
+		for k := range s.Ports {
+			p := &s.Ports[k]
+			p.Judgement = r.Judgement
+			for _, f := range p.Families {
+				p.Judgement = Worst(p.Judgement, f.judgement(services))
+			}
+			s.Judgement = Worst(s.Judgement, p.Judgement)
+		}
+		if s.Interface != nil && !s.Interface.Public() {
+			s.Judgement = Worst(s.Judgement, Judgement{Attention, "no public address: CloudFront connects to it only as a VPC origin"})
 		}
 		if ports := worldPorts(s.OpenToWorld(r)); len(ports) > 0 {
-			world = Judgement{Attention, onPorts(ports, "is open", "are open") + " to the world: anyone who finds the origin can bypass CloudFront and its WAF"}
+			s.Judgement = Worst(s.Judgement, Judgement{Attention, onPorts(ports, "is open", "are open") + " to the world: anyone who finds the origin can bypass CloudFront and its WAF"})
 		}
-		s.Judgement = Worst(in, world)
 	}
 	for _, s := range r.Subjects {
 		r.Judgement = Worst(r.Judgement, s.Judgement)
 	}
+}
+
+// judgement says whether the services get in over an address family.
+func (f FamilyReport) judgement(services string) Judgement {
+	cause := func(v Verdict) string {
+		if i := slices.IndexFunc(f.Findings, func(x Finding) bool { return x.Verdict == v }); i >= 0 {
+			return ": " + f.Findings[i].Cause
+		}
+		return ""
+	}
+	part := "part of " + services
+	if f.Blocked.Size == f.Wanted.Size {
+		part = services
+	}
+	switch {
+	case f.BeyondOriginFacing():
+		return Judgement{Attention, fmt.Sprintf("part of %s is not let in, but all of its servers that connect to origins today are", services)}
+	case f.Verdict == Blocked:
+		return Judgement{Failed, fmt.Sprintf("%s is shut out%s", part, cause(Blocked))}
+	case f.Verdict == Unknown:
+		return Judgement{Attention, fmt.Sprintf("cannot tell whether all of %s gets in%s", services, cause(Unknown))}
+	case len(f.Findings) > 0:
+		return Judgement{Attention, f.Findings[0].Cause}
+	}
+	return Judgement{Mark: OK}
 }
 
 // OpenToWorld returns the rules of a report that open ports to the world at a subject of it.

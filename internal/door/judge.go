@@ -18,7 +18,7 @@ import (
 
 // Judge holds what the groups of each subject let in against the question.
 func Judge(scene *Scene, q Question) *Report {
-	j := judge{lists: scene.Lists, tagKey: q.TagKey}
+	j := judge{Scene: scene, tagKey: q.TagKey}
 	for _, f := range q.Families {
 		j.families = append(j.families, newFamily(f, q))
 	}
@@ -61,8 +61,8 @@ func Judge(scene *Scene, q Question) *Report {
 
 // A judge knows what is wanted.
 type judge struct {
+	*Scene
 	families []family
-	lists    map[string]PrefixList
 	tagKey   string
 }
 
@@ -141,10 +141,10 @@ func (j *judge) subject(s Subject, q Question) (r SubjectReport, ports []secgrou
 		r.Verdict = Unknown
 		return r, nil
 	}
-	ports, notes := portsOf(s.Groups, j.lists, q)
+	ports, notes := j.portsOf(s, q)
 	r.Notes = append(r.Notes, notes...)
 	for _, p := range ports {
-		r.Ports = append(r.Ports, j.ports(p, rules, families)...)
+		r.Ports = append(r.Ports, j.ports(p, s, rules, families)...)
 	}
 	for _, p := range r.Ports {
 		r.Verdict = worse(r.Verdict, p.Verdict)
@@ -196,11 +196,11 @@ func (i *Interface) PublicOver(f secgroup.Family) bool {
 }
 
 // ports judges the ports of a range, and reports those together that come out alike.
-func (j *judge) ports(asked secgroup.PortRange, rules []rule, families []family) []PortReport {
+func (j *judge) ports(asked secgroup.PortRange, s Subject, rules []rule, families []family) []PortReport {
 	var reports []PortReport
 	var since uint16 // the first port of the last report
-	for _, p := range intervals(asked, rules) {
-		r := j.port(p, rules, families)
+	for _, p := range cut(asked, slices.Concat(edges(rules), j.edges(s.Interface))) {
+		r := j.port(p, s, rules, families)
 		if n := len(reports); n > 0 {
 			if r.Port = reports[n-1].Port; reflect.DeepEqual(r, reports[n-1]) {
 				reports[n-1].Port = secgroup.PortRange{From: since, To: p.To}.String()
@@ -213,8 +213,42 @@ func (j *judge) ports(asked secgroup.PortRange, rules []rule, families []family)
 	return reports
 }
 
+// edges returns the ports at which something on the way to an interface begins, and those behind which it ends.
+func (j *judge) edges(i *Interface) []int32 {
+	var edges []int32
+	if i == nil {
+		return nil
+	}
+	if j.Network != nil {
+		edges = aclEdges(j.Network.Subnets[i.Subnet].ACLRules, false)
+	}
+	if b := j.Balancers[i.LoadBalancer()]; b != nil {
+		for _, l := range b.Listeners {
+			edges = append(edges, int32(l.Port), int32(l.Port)+1)
+		}
+	}
+	return edges
+}
+
+// wayIn judges what stands before the security groups of an interface, and behind its load balancer.
+func (j *judge) wayIn(r *FamilyReport, f family, i *Interface, p secgroup.PortRange) {
+	if i == nil {
+		return
+	}
+	if j.Network != nil {
+		r.Findings = j.Network.path(i, f.Family, p, f.wanted)
+	}
+	if b := j.Balancers[i.LoadBalancer()]; b != nil {
+		r.Findings = append(r.Findings, b.behind(f.Family, p, f.wanted, j.Lists)...)
+	}
+	for _, finding := range r.Findings {
+		r.Verdict = worse(r.Verdict, finding.Verdict)
+		r.shut = r.shut || finding.Verdict == Blocked && (f.originFacing == nil || !isEmpty(ipspace.Common(finding.set, f.originFacing)))
+	}
+}
+
 // port judges ports that no rule opens in part.
-func (j *judge) port(p secgroup.PortRange, rules []rule, families []family) PortReport {
+func (j *judge) port(p secgroup.PortRange, s Subject, rules []rule, families []family) PortReport {
 	r := PortReport{Port: p.String(), Verdict: Open, Families: []FamilyReport{}, References: []Reference{}}
 	var open []rule
 	for _, in := range rules {
@@ -228,6 +262,7 @@ func (j *judge) port(p secgroup.PortRange, rules []rule, families []family) Port
 	}
 	for _, f := range families {
 		fr := j.family(f, open, p)
+		j.wayIn(&fr, f, s.Interface, p)
 		r.Verdict = worse(r.Verdict, fr.Verdict)
 		r.Families = append(r.Families, fr)
 	}
@@ -238,21 +273,25 @@ func (j *judge) port(p secgroup.PortRange, rules []rule, families []family) Port
 func (j *judge) family(f family, rules []rule, ports secgroup.PortRange) FamilyReport {
 	r := FamilyReport{
 		Family: strings.ToLower(f.String()), Unit: "addresses", Verdict: Open,
-		Wanted: Amount{f.ranges, ipspace.Size(f.wanted.Prefixes())}, Others: []Opening{}, PrefixLists: []string{}, Unread: []string{},
+		Wanted: Amount{f.ranges, ipspace.Size(f.wanted.Prefixes())}, Others: []Opening{}, PrefixLists: []string{}, Unread: []string{}, Through: []Through{}, Findings: []Finding{},
 	}
 	if f.Family == secgroup.IPv6 {
 		r.Unit = "/64 networks"
 	}
 	var sources []netip.Prefix
 	for _, in := range rules {
-		list, isList := j.lists[in.Source.Reference]
+		list, isList := j.Lists[in.Source.Reference]
 		if isList && (list.Family == f.Family || list.Family < 0) && !slices.Contains(r.PrefixLists, list.ID) {
 			r.PrefixLists = append(r.PrefixLists, list.ID)
 			if list.Err != nil {
 				r.Unread = append(r.Unread, list.ID)
 			}
 		}
-		sources = append(sources, sourcesOf(in.Rule, j.lists)...)
+		opened := sourcesOf(in.Rule, j.Lists)
+		if by := j.through(in); !slices.Contains(r.Through, by) && slices.ContainsFunc(opened, f.wanted.OverlapsPrefix) {
+			r.Through = append(r.Through, by)
+		}
+		sources = append(sources, opened...)
 	}
 	let := setOf(f.Family, sources)
 	blocked := ipspace.Minus(f.wanted, let)
@@ -282,6 +321,23 @@ func (j *judge) family(f family, rules []rule, ports secgroup.PortRange) FamilyR
 	return r
 }
 
+// through says what kind of rule a rule is.
+func (j *judge) through(r rule) Through {
+	list := j.Lists[r.Source.Reference]
+	_, tagged := list.Tags[j.tagKey]
+	switch {
+	case slices.ContainsFunc(sourcesOf(r.Rule, j.Lists), ipspace.IsWorld):
+		return ByWorld
+	case tagged, strings.HasPrefix(r.Description, j.tagKey+":"):
+		return ByOwn
+	case list.Owner == "AWS":
+		return ByAWSList
+	case list.ID != "":
+		return ByList
+	}
+	return ByOthers
+}
+
 // sourcesOf returns the IP ranges a rule lets in.
 func sourcesOf(r secgroup.Rule, lists map[string]PrefixList) []netip.Prefix {
 	if r.Source.Prefix.IsValid() {
@@ -300,7 +356,7 @@ func (j *judge) others(f family, rules []rule, ports secgroup.PortRange) []Openi
 	openings := map[key]*Opening{}
 	order := []*Opening{}
 	for _, in := range rules {
-		for _, p := range sourcesOf(in.Rule, j.lists) {
+		for _, p := range sourcesOf(in.Rule, j.Lists) {
 			if secgroup.FamilyOf(p) != f.Family || f.allowed.ContainsPrefix(p) {
 				continue
 			}

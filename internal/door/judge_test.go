@@ -238,7 +238,7 @@ func TestPortsOfTags(t *testing.T) {
 		{[]secgroup.Group{group("80"), group("70000")}, "80", `tag cloudfront-ingress="70000" of sg-70000 names no ports: "70000" is not a port`},
 	}
 	for _, c := range cases {
-		ports, notes := portsOf(c.groups, lists, both())
+		ports, notes := (&Scene{Lists: lists}).portsOf(Subject{Groups: c.groups}, both())
 		if got := strings.Trim(fmt.Sprint(ports), "[]"); got != c.want || !strings.Contains(strings.Join(notes, " "), c.note) || (c.note == "") != (len(notes) == 0) {
 			t.Errorf("%v: ports %s, notes %q", c.groups, got, notes)
 		}

@@ -8,49 +8,70 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// portsOf returns the ports to judge.
-func portsOf(groups []secgroup.Group, lists map[string]PrefixList, q Question) (ports []secgroup.PortRange, notes []string) {
-	for _, g := range groups {
+// portsOf returns the ports to judge: those asked for, those in tags and of rules that refer to tagged lists, those with
+// a listener, or else 443.
+func (s *Scene) portsOf(at Subject, q Question) (ports []secgroup.PortRange, notes []string) {
+	for _, g := range at.Groups {
 		for _, r := range g.Ingress {
-			if _, tagged := lists[r.Source.Reference].Tags[q.TagKey]; tagged && r.Protocol == "tcp" && r.From >= 0 {
+			if _, tagged := s.Lists[r.Source.Reference].Tags[q.TagKey]; tagged && r.Protocol == "tcp" && r.From >= 0 {
 				ports = append(ports, secgroup.PortRange{From: uint16(r.From), To: uint16(r.To)})
 			}
 		}
-		if value, tagged := g.Tags[q.TagKey+publicSuffix]; tagged {
-			if _, err := secgroup.ParsePorts(value); err != nil {
-				notes = append(notes, fmt.Sprintf("tag %s%s=%q of %s silences no port: %v", q.TagKey, publicSuffix, value, g.ID, err))
+		read := func(key, unread string) []secgroup.PortRange {
+			value, tagged := g.Tags[key]
+			if !tagged {
+				return nil
 			}
+			list, err := secgroup.ParsePorts(value)
+			if err != nil {
+				notes = append(notes, fmt.Sprintf("tag %s=%q of %s %s: %v", key, value, g.ID, unread, err))
+			}
+			return list
 		}
-		value, tagged := g.Tags[q.TagKey]
-		if !tagged {
-			continue
-		}
-		list, err := secgroup.ParsePorts(value)
-		if err != nil {
-			notes = append(notes, fmt.Sprintf("tag %s=%q of %s names no ports: %v", q.TagKey, value, g.ID, err))
-		}
-		ports = append(ports, list...)
+		ports = append(ports, read(q.TagKey, "names no ports")...)
+		read(q.TagKey+publicSuffix, "silences no port")
 	}
-	if len(q.Ports) > 0 {
+	listening := s.listening(at.Interface)
+	switch {
+	case len(q.Ports) > 0:
 		return q.Ports, notes
+	case len(ports) > 0:
+		return secgroup.SortPorts(ports), notes
+	case len(listening) > 0:
+		return listening, notes
 	}
-	if len(ports) == 0 {
-		return []secgroup.PortRange{{From: 443, To: 443}}, append(notes, "no tag names a port: 443 is a guess, and --port names others")
-	}
-	return secgroup.SortPorts(ports), notes
+	return []secgroup.PortRange{{From: 443, To: 443}}, append(notes, "no tag or listener names a port: 443 is a guess, and --port names others")
 }
 
-// intervals splits a port range where a rule begins or ends.
-func intervals(p secgroup.PortRange, rules []rule) []secgroup.PortRange {
-	first, last := int32(p.From), int32(p.To)
-	cuts := []int32{first, last + 1}
+// listening returns the ports with a listener of the load balancer that an interface belongs to, as far as is known.
+func (s *Scene) listening(i *Interface) []secgroup.PortRange {
+	if i == nil || s.Balancers[i.LoadBalancer()] == nil {
+		return nil
+	}
+	var ports []secgroup.PortRange
+	for _, l := range s.Balancers[i.LoadBalancer()].Listeners {
+		ports = append(ports, secgroup.PortRange{From: l.Port, To: l.Port})
+	}
+	return secgroup.SortPorts(ports)
+}
+
+// edges returns the ports at which rules begin, and those behind which they end.
+func edges(rules []rule) []int32 {
+	var edges []int32
 	for _, r := range rules {
 		if r.Protocol == "tcp" {
-			for _, cut := range []int32{r.From, r.To + 1} {
-				if first < cut && cut <= last {
-					cuts = append(cuts, cut)
-				}
-			}
+			edges = append(edges, r.From, r.To+1)
+		}
+	}
+	return edges
+}
+
+// cut splits a port range at edges.
+func cut(p secgroup.PortRange, edges []int32) []secgroup.PortRange {
+	cuts := []int32{int32(p.From), int32(p.To) + 1}
+	for _, e := range edges {
+		if int32(p.From) < e && e <= int32(p.To) {
+			cuts = append(cuts, e)
 		}
 	}
 	slices.Sort(cuts)

@@ -60,7 +60,8 @@ type GroupID struct {
 
 // A PortReport is the result for a port, or for a range of ports that the rules treat alike.
 type PortReport struct {
-	Port     string         `json:"port"` // such as 443 or 8000-8080
+	Port string `json:"port"` // such as 443 or 8000-8080
+	Judgement
 	Verdict  Verdict        `json:"verdict"`
 	Families []FamilyReport `json:"families"`
 	// References are the rules that let members of security groups in. They open the port to no address of the
@@ -81,6 +82,8 @@ type FamilyReport struct {
 	// OriginFacingBlocked is the part of Blocked from which CloudFront connects to origins; null where that is not
 	// known.
 	OriginFacingBlocked *Ranges `json:"originFacingBlocked"`
+	// Through says what lets the wanted ranges in, as far as they are: see [Through].
+	Through []Through `json:"through"`
 	// TakenIn is what is let in beyond the wanted ranges of those that may be let in as well; null where there are none
 	// of these.
 	TakenIn *Ranges `json:"takenIn"`
@@ -96,12 +99,28 @@ type FamilyReport struct {
 	// entries could not be read.
 	PrefixLists []string `json:"prefixLists"`
 	Unread      []string `json:"unread"`
+	// Findings are the places before and behind the interface where something that is wanted is lost, or may be.
+	Findings []Finding `json:"findings"`
+
+	shut bool // a finding shuts out servers that connect to origins, or others if these are not known
 }
+
+// Through is a kind of rule that lets wanted ranges in.
+type Through string
+
+// The kinds of rules.
+const (
+	ByOwn     Through = "own"     // rules that this tool keeps, or a prefix list that it does
+	ByAWSList Through = "awsList" // references to a prefix list of AWS
+	ByList    Through = "list"    // references to other prefix lists
+	ByOthers  Through = "others"  // rules of other people that are not open to the world
+	ByWorld   Through = "world"   // rules that are open to the world
+)
 
 // BeyondOriginFacing reports whether CloudFront's servers that connect to origins are all let in, though not all of the
 // wanted ranges are.
 func (f FamilyReport) BeyondOriginFacing() bool {
-	return f.Verdict == Blocked && f.OriginFacingBlocked != nil && len(f.OriginFacingBlocked.Prefixes) == 0
+	return f.Verdict == Blocked && !f.shut && f.OriginFacingBlocked != nil && len(f.OriginFacingBlocked.Prefixes) == 0
 }
 
 // An Amount is how much address space some ranges are.

@@ -58,7 +58,7 @@ func (w WorldRule) String() string {
 func World(scene *Scene, tagKey string, asked []secgroup.PortRange) []WorldRule {
 	var found []WorldRule
 	for _, s := range scene.Subjects {
-		for _, w := range s.world(scene.Lists, tagKey, asked) {
+		for _, w := range s.world(scene, tagKey, asked) {
 			i := slices.IndexFunc(found, func(o WorldRule) bool { return o.Group == w.Group && o.Rule.RuleID == w.Rule.RuleID })
 			if i < 0 {
 				found = append(found, w)
@@ -74,8 +74,8 @@ func World(scene *Scene, tagKey string, asked []secgroup.PortRange) []WorldRule 
 }
 
 // world returns the rules that open ports to the world at a subject.
-func (s Subject) world(lists map[string]PrefixList, tagKey string, asked []secgroup.PortRange) []WorldRule {
-	count := slices.Concat(asked, alwaysCount)
+func (s Subject) world(scene *Scene, tagKey string, asked []secgroup.PortRange) []WorldRule {
+	count := slices.Concat(asked, alwaysCount, scene.listening(s.Interface))
 	for _, g := range s.Groups {
 		managed, _ := secgroup.ParsePorts(g.Tags[tagKey]) // what cannot be read is noted where ports are chosen
 		count = append(count, managed...)
@@ -83,7 +83,7 @@ func (s Subject) world(lists map[string]PrefixList, tagKey string, asked []secgr
 	count = mergePorts(count)
 	var found []WorldRule
 	for _, r := range s.rules() {
-		if !s.isWorld(r.Rule, lists) {
+		if !s.isWorld(r.Rule, scene.Lists) {
 			continue
 		}
 		opened := withoutPorts(tcpPorts(r.RuleID), publicPorts(r.tags, tagKey))

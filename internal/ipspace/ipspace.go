@@ -30,6 +30,14 @@ func Minus(a, b *netipx.IPSet) *netipx.IPSet {
 	return built(&s)
 }
 
+// Union returns the addresses that are in a or b, or both.
+func Union(a, b *netipx.IPSet) *netipx.IPSet {
+	var s netipx.IPSetBuilder
+	s.AddSet(a)
+	s.AddSet(b)
+	return built(&s)
+}
+
 // Common returns the addresses that are in both a and b.
 func Common(a, b *netipx.IPSet) *netipx.IPSet {
 	var s netipx.IPSetBuilder

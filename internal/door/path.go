@@ -1,0 +1,308 @@
+package door
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"cloudfront-sg-sync/internal/ipspace"
+	"cloudfront-sg-sync/secgroup"
+)
+
+// A Network is what stands between the Internet and interfaces besides their security groups. What may not be read has
+// an error: then it may shut anyone out.
+type Network struct {
+	Block   BlockPublicAccess
+	Subnets map[string]Subnet // by ID
+}
+
+// BlockPublicAccess is VPC Block Public Access of an account and region. It blocks VPC origins as well. See
+// https://docs.aws.amazon.com/vpc/latest/userguide/security-vpc-bpa.html
+type BlockPublicAccess struct {
+	On         bool // block-ingress or block-bidirectional
+	Changing   bool // from or to off
+	Exclusions []Exclusion
+	Err        error
+}
+
+// An Exclusion exempts a VPC or a subnet.
+type Exclusion struct {
+	On      string // vpc-… or subnet-…
+	Ingress bool   // allow-bidirectional: allow-egress lets nobody in
+	// InForce and Changing come from its state. One that is neither has ended, or has failed.
+	InForce, Changing bool
+}
+
+// A Subnet has a network ACL and a route table: that of its VPC where it has none of its own.
+type Subnet struct {
+	ID, VPC  string
+	ACL      string // acl-…
+	ACLRules []ACLRule
+	ACLErr   error
+	Table    string // rtb-…
+	Routes   []Route
+	RouteErr error
+}
+
+// An ACLRule is a rule of a network ACL. Rules are read in the order of their numbers, and the first that matches
+// decides. See https://docs.aws.amazon.com/vpc/latest/userguide/nacl-rules.html
+type ACLRule struct {
+	Number   int32
+	Egress   bool
+	Allow    bool
+	Protocol string // -1 for all, 6 for TCP
+	From, To uint16 // 0 to 65535 for all ports
+	Prefix   netip.Prefix
+}
+
+// A Route says where packets to its destinations go: the longest prefix decides, and among equal ones a static route
+// before a prefix list's before one that was propagated. See
+// https://docs.aws.amazon.com/vpc/latest/userguide/VPC_Route_Tables.html
+type Route struct {
+	To         []netip.Prefix // several for a prefix list
+	List       string         // pl-…
+	Propagated bool
+	Target     string // igw-…, nat-…, local, …
+	Blackhole  bool
+	Err        error // why the entries of the list are not known
+}
+
+// verdict says what becomes of packets to the Internet by a route's target. CloudFront's requests, and the answers to
+// them, come through an internet gateway and not through one for connections from the inside. Behind a firewall's
+// endpoint, an appliance or a transit gateway nobody sees from here what lets them through.
+func (r Route) verdict() Verdict {
+	if r.Blackhole {
+		return Blocked
+	}
+	for prefix, v := range map[string]Verdict{"igw-": Open, "nat-": Blocked, "eigw-": Blocked, "local": Blocked} {
+		if strings.HasPrefix(r.Target, prefix) {
+			return v
+		}
+	}
+	return Unknown
+}
+
+func (r Route) String() string {
+	if r.Blackhole {
+		return "a black hole (" + r.Target + ")"
+	}
+	return r.Target
+}
+
+// A Finding is a place on the way in where packets are lost, or may be.
+type Finding struct {
+	// Verdict is [Blocked] where they are lost, [Unknown] where that could not be seen, and [Open] where only some are.
+	Verdict Verdict `json:"verdict"`
+	Cause   string  `json:"cause"`
+	// Ranges are what is concerned of what is wanted, and Witness is an address of these.
+	Ranges  Ranges     `json:"ranges"`
+	Witness netip.Addr `json:"witness"`
+
+	set *ipspace.Set
+}
+
+// find returns a finding on a set of addresses, or none if there are no such addresses.
+func find(v Verdict, set *ipspace.Set, cause func(witness netip.Addr) string) []Finding {
+	if isEmpty(set) {
+		return nil
+	}
+	ranges := rangesOf(set)
+	witness := ranges.Prefixes[0].Addr()
+	return []Finding{{v, cause(witness), ranges, witness, set}}
+}
+
+// path returns what the way from the Internet to a port of an interface does to addresses that are wanted.
+func (n *Network) path(i *Interface, f secgroup.Family, port secgroup.PortRange, wanted *ipspace.Set) []Finding {
+	always := func(text string) func(netip.Addr) string { return func(netip.Addr) string { return text } }
+	var found []Finding
+	if v, why := n.Block.at(i); v != Open {
+		found = append(found, find(v, wanted, always(why))...)
+	}
+	if !i.PublicOver(f) {
+		return found // a VPC origin is reached within the VPC
+	}
+	subnet, known := n.Subnets[i.Subnet]
+	if !known {
+		subnet.ACLErr = fmt.Errorf("subnet %s is not visible", cmp.Or(i.Subnet, "of "+i.ID))
+		subnet.RouteErr = subnet.ACLErr
+	}
+	if subnet.RouteErr != nil {
+		found = append(found, find(Unknown, wanted, always(fmt.Sprintf("cannot see routes: %v", subnet.RouteErr)))...)
+	} else {
+		found = append(found, subnet.routed(f, wanted)...)
+	}
+	if subnet.ACLErr != nil {
+		return append(found, find(Unknown, wanted, always(fmt.Sprintf("cannot see network ACLs: %v", subnet.ACLErr)))...)
+	}
+	return append(found, subnet.filtered(port, wanted)...)
+}
+
+// at says whether anyone from the Internet reaches an interface.
+func (b BlockPublicAccess) at(i *Interface) (v Verdict, why string) {
+	if b.Err != nil {
+		return Unknown, fmt.Sprintf("cannot see VPC Block Public Access: %v", b.Err)
+	}
+	if !b.On && !b.Changing {
+		return Open, ""
+	}
+	changing := b.Changing
+	for _, e := range b.Exclusions {
+		if !e.Ingress || e.On != i.VPC && e.On != i.Subnet {
+			continue
+		}
+		if e.InForce {
+			return Open, ""
+		}
+		changing = changing || e.Changing
+	}
+	if changing {
+		return Unknown, fmt.Sprintf("VPC Block Public Access is changing at %s", i.VPC)
+	}
+	return Blocked, fmt.Sprintf("VPC Block Public Access is on, and no exclusion that lets in is in force for %s or %s", i.VPC, i.Subnet)
+}
+
+// routed sorts addresses by where the answers to them go.
+func (s Subnet) routed(f secgroup.Family, wanted *ipspace.Set) []Finding {
+	type hop struct {
+		to    netip.Prefix
+		route Route
+	}
+	var hops []hop
+	for _, r := range s.Routes {
+		for _, p := range r.To {
+			if secgroup.FamilyOf(p) == f {
+				hops = append(hops, hop{p, r})
+			}
+		}
+	}
+	rank := func(r Route) int { // what is applied later wins
+		switch {
+		case r.Propagated:
+			return 0
+		case r.List != "":
+			return 1
+		}
+		return 2
+	}
+	slices.SortStableFunc(hops, func(a, b hop) int {
+		return cmp.Or(cmp.Compare(a.to.Bits(), b.to.Bits()), cmp.Compare(rank(a.route), rank(b.route)))
+	})
+	by := map[Verdict]*ipspace.Set{Open: ipspace.Of(nil), Unknown: ipspace.Of(nil), Blocked: wanted}
+	for _, h := range hops {
+		region := within(wanted, h.to)
+		if isEmpty(region) {
+			continue
+		}
+		for v := range by {
+			by[v] = ipspace.Minus(by[v], region)
+		}
+		by[h.route.verdict()] = ipspace.Union(by[h.route.verdict()], region)
+	}
+	via := func(addr netip.Addr) string {
+		for _, h := range slices.Backward(hops) {
+			if h.to.Contains(addr) {
+				return fmt.Sprintf("answers to %s go to %s by route table %s, not to an internet gateway", addr, h.route, s.Table)
+			}
+		}
+		return fmt.Sprintf("no route to an internet gateway over %s in route table %s", f, s.Table)
+	}
+	var found []Finding
+	for _, r := range s.Routes {
+		if r.Err == nil {
+			continue
+		}
+		for _, v := range []Verdict{Open, Blocked} { // what may go another way than it seems
+			if v == r.verdict() {
+				continue
+			}
+			found = append(found, find(Unknown, by[v], func(netip.Addr) string {
+				return fmt.Sprintf("cannot see which addresses %s in route table %s takes to %s: %v", r.List, s.Table, r, r.Err)
+			})...)
+			by[v] = ipspace.Of(nil)
+		}
+	}
+	return slices.Concat(find(Blocked, by[Blocked], via), find(Unknown, by[Unknown], via), found)
+}
+
+// answers are the ports that clients connect from, and that answers go to. See
+// https://docs.aws.amazon.com/vpc/latest/userguide/custom-network-acl.html#nacl-ephemeral-ports
+var answers = secgroup.PortRange{From: 1024, To: 65535}
+
+// filtered returns what the network ACL denies: requests to a port, and answers to the ports that they came from.
+func (s Subnet) filtered(port secgroup.PortRange, wanted *ipspace.Set) []Finding {
+	rules := slices.Clone(s.ACLRules)
+	slices.SortStableFunc(rules, func(a, b ACLRule) int { return cmp.Compare(a.Number, b.Number) })
+	in := ipspace.Minus(wanted, allowed(rules, false, port, wanted))
+	found := find(Blocked, in, func(a netip.Addr) string {
+		return fmt.Sprintf("network ACL %s denies requests from %s to port %s (%s)", s.ACL, a, port, decides(rules, false, port, a))
+	})
+	all, some := wanted, ipspace.Of(nil) // by whether all ports, or some, can be answered
+	for _, p := range cut(answers, aclEdges(rules, true)) {
+		out := allowed(rules, true, p, wanted)
+		all, some = ipspace.Common(all, out), ipspace.Union(some, out)
+	}
+	found = append(found, find(Blocked, ipspace.Minus(wanted, some), func(a netip.Addr) string {
+		return fmt.Sprintf("network ACL %s denies answers to %s on all ports from 1024 to 65535 (%s)", s.ACL, a, decides(rules, true, answers, a))
+	})...)
+	return append(found, find(Open, ipspace.Minus(some, all), func(a netip.Addr) string {
+		return fmt.Sprintf("network ACL %s denies answers to %s on some of the ports from 1024 to 65535", s.ACL, a)
+	})...)
+}
+
+// allowed returns what a network ACL allows of addresses, on ports that no rule splits. The rules are in order.
+func allowed(rules []ACLRule, egress bool, ports secgroup.PortRange, addresses *ipspace.Set) *ipspace.Set {
+	open, rest := ipspace.Of(nil), addresses
+	for _, r := range rules {
+		if !r.matches(egress, ports) {
+			continue
+		}
+		hit := within(rest, r.Prefix)
+		if isEmpty(hit) {
+			continue
+		}
+		if rest = ipspace.Minus(rest, hit); r.Allow {
+			open = ipspace.Union(open, hit)
+		}
+	}
+	return open // without a rule that matches, traffic is denied
+}
+
+func (r ACLRule) matches(egress bool, ports secgroup.PortRange) bool {
+	return r.Egress == egress && (r.Protocol == "-1" || r.Protocol == "6") && r.From <= ports.From && ports.To <= r.To
+}
+
+// decides names the rule that decides about an address.
+func decides(rules []ACLRule, egress bool, ports secgroup.PortRange, addr netip.Addr) string {
+	for _, r := range rules {
+		if r.matches(egress, ports) && r.Prefix.Contains(addr) {
+			return fmt.Sprintf("rule %d", r.Number)
+		}
+	}
+	return "no rule allows them"
+}
+
+// aclEdges returns the ports at which rules for TCP begin, and those behind which they end.
+func aclEdges(rules []ACLRule, egress bool) []int32 {
+	var edges []int32
+	for _, r := range rules {
+		if r.Egress == egress && r.Protocol == "6" {
+			edges = append(edges, int32(r.From), int32(r.To)+1)
+		}
+	}
+	return edges
+}
+
+// within returns the addresses of a set, which are of one family, that a prefix holds.
+func within(set *ipspace.Set, p netip.Prefix) *ipspace.Set {
+	if !set.OverlapsPrefix(p) {
+		return ipspace.Of(nil)
+	}
+	if p.Bits() == 0 {
+		return set
+	}
+	return ipspace.Common(set, ipspace.Of([]netip.Prefix{p}))
+}
+
+func isEmpty(set *ipspace.Set) bool { return len(set.Ranges()) == 0 }

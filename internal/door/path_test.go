@@ -1,0 +1,149 @@
+package door
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"cloudfront-sg-sync/secgroup"
+)
+
+// wide allows everything, in and out, as the default network ACL does.
+func wide() []ACLRule {
+	return []ACLRule{acl(100, false, true, "-1", 0, 65535, "0.0.0.0/0"), acl(100, true, true, "-1", 0, 65535, "0.0.0.0/0")}
+}
+
+func acl(number int32, egress, allow bool, protocol string, from, to uint16, cidr string) ACLRule {
+	return ACLRule{number, egress, allow, protocol, from, to, netip.MustParsePrefix(cidr)}
+}
+
+func route(target string, to ...string) Route { return Route{To: prefixes(to...), Target: target} }
+
+// The way in is judged for all addresses, and names one that is lost.
+func TestPath(t *testing.T) {
+	igw := []Route{route("local", "10.0.0.0/16"), route("igw-1", "0.0.0.0/0")}
+	on := BlockPublicAccess{On: true}
+	exclude := func(e ...Exclusion) BlockPublicAccess { return BlockPublicAccess{On: true, Exclusions: e} }
+	denied := errors.New("denied")
+	cases := []struct {
+		name   string
+		block  BlockPublicAccess
+		subnet Subnet
+		want   Verdict
+		cause  string // of the first finding, or nothing if there is none
+	}{
+		{"all open", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: igw}, Open, ""},
+
+		{"public access blocked", on, Subnet{ACLRules: wide(), Routes: igw}, Blocked, "VPC Block Public Access is on"},
+		{"with an exclusion of the subnet", exclude(Exclusion{"subnet-1", true, true, false}), Subnet{ACLRules: wide(), Routes: igw}, Open, ""},
+		{"with an exclusion of the VPC", exclude(Exclusion{"vpc-1", true, true, false}), Subnet{ACLRules: wide(), Routes: igw}, Open, ""},
+		{"with one of another subnet", exclude(Exclusion{"subnet-2", true, true, false}), Subnet{ACLRules: wide(), Routes: igw}, Blocked, "VPC Block Public Access"},
+		{"with one for what goes out", exclude(Exclusion{"vpc-1", false, true, false}), Subnet{ACLRules: wide(), Routes: igw}, Blocked, "VPC Block Public Access"},
+		{"with one that has failed", exclude(Exclusion{"vpc-1", true, false, false}), Subnet{ACLRules: wide(), Routes: igw}, Blocked, "VPC Block Public Access"},
+		{"with one that is being made", exclude(Exclusion{"vpc-1", true, false, true}), Subnet{ACLRules: wide(), Routes: igw}, Unknown, "is changing"},
+		{"public access may not be read", BlockPublicAccess{Err: denied}, Subnet{ACLRules: wide(), Routes: igw}, Unknown, "cannot see VPC Block Public Access: denied"},
+
+		{"no route", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: igw[:1]}, Blocked, "no route to an internet gateway over IPv4"},
+		{"a route over the other family", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: []Route{route("igw-1", "::/0")}}, Blocked, "no route"},
+		{"a NAT gateway", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: []Route{route("nat-1", "0.0.0.0/0")}}, Blocked, "go to nat-1"},
+		{"a black hole", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: []Route{{To: prefixes("0.0.0.0/0"), Target: "igw-1", Blackhole: true}}}, Blocked, "a black hole (igw-1)"},
+		{"a firewall", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: []Route{route("vpce-1", "0.0.0.0/0")}}, Unknown, "go to vpce-1"},
+		{"a transit gateway", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: []Route{route("tgw-1", "0.0.0.0/0")}}, Unknown, "go to tgw-1"},
+		{"one block elsewhere, the longest match", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: append(igw[:2:2], route("nat-1", "18.64.0.0/16"))}, Blocked, "answers to 18.64.0.0 go to nat-1"},
+		{"one block back, the longest match", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: []Route{route("igw-1", "18.64.0.0/14", "52.84.0.0/15"), route("nat-1", "0.0.0.0/0")}}, Open, ""},
+		{"a static route before one that was propagated", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: append([]Route{{To: prefixes("0.0.0.0/0"), Target: "vgw-1", Propagated: true}}, igw...)}, Open, ""},
+		{"a static route before one that was propagated, the other way round", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: append(igw[:2:2], Route{To: prefixes("0.0.0.0/0"), Target: "vgw-1", Propagated: true})}, Open, ""},
+		{"a list that may not be read", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: append(igw[:2:2], Route{List: "pl-1", Target: "vpce-1", Err: denied})}, Unknown, "which addresses pl-1"},
+		{"routes may not be read", BlockPublicAccess{}, Subnet{ACLRules: wide(), RouteErr: denied}, Unknown, "cannot see routes: denied"},
+
+		{"requests denied", BlockPublicAccess{}, Subnet{Routes: igw, ACLRules: append(wide(), acl(50, false, false, "6", 400, 500, "0.0.0.0/0"))}, Blocked, "denies requests from 18.64.0.0 to port 443 (rule 50)"},
+		{"requests to another port denied", BlockPublicAccess{}, Subnet{Routes: igw, ACLRules: append(wide(), acl(50, false, false, "6", 444, 500, "0.0.0.0/0"))}, Open, ""},
+		{"UDP denied", BlockPublicAccess{}, Subnet{Routes: igw, ACLRules: append(wide(), acl(50, false, false, "17", 0, 65535, "0.0.0.0/0"))}, Open, ""},
+		{"denied by a rule behind the one that allows", BlockPublicAccess{}, Subnet{Routes: igw, ACLRules: append(wide(), acl(150, false, false, "6", 443, 443, "0.0.0.0/0"))}, Open, ""},
+		{"one block denied", BlockPublicAccess{}, Subnet{Routes: igw, ACLRules: append(wide(), acl(50, false, false, "-1", 0, 65535, "52.85.7.0/24"))}, Blocked, "denies requests from 52.85.7.0 to port 443"},
+		{"no rule allows requests", BlockPublicAccess{}, Subnet{Routes: igw, ACLRules: wide()[1:]}, Blocked, "(no rule allows them)"},
+		{"answers denied", BlockPublicAccess{}, Subnet{Routes: igw, ACLRules: append(wide(), acl(50, true, false, "6", 1024, 65535, "0.0.0.0/0"))}, Blocked, "denies answers to 18.64.0.0 on all ports"},
+		{"answers denied in two parts", BlockPublicAccess{}, Subnet{Routes: igw, ACLRules: append(wide(), acl(50, true, false, "6", 1, 5000, "0.0.0.0/0"), acl(51, true, false, "6", 5001, 65535, "0.0.0.0/0"))}, Blocked, "on all ports"},
+		{"some answers denied", BlockPublicAccess{}, Subnet{Routes: igw, ACLRules: append(wide(), acl(50, true, false, "6", 1024, 32767, "0.0.0.0/0"))}, Open, "denies answers to 18.64.0.0 on some of the ports"},
+		{"answers from low ports denied", BlockPublicAccess{}, Subnet{Routes: igw, ACLRules: append(wide(), acl(50, true, false, "6", 1, 1023, "0.0.0.0/0"))}, Open, ""},
+		{"ACLs may not be read", BlockPublicAccess{}, Subnet{Routes: igw, ACLErr: denied}, Unknown, "cannot see network ACLs: denied"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			i := Interface{ID: "eni-1", VPC: "vpc-1", Subnet: "subnet-1", PrivateIPv4: prefixAddrs("10.0.0.7"), PublicIPv4: prefixAddrs("198.51.100.7")}
+			all := []secgroup.Group{{ID: "sg-1", Ingress: ingress(t, "tcp 443 18.64.0.0/14", "tcp 443 52.84.0.0/15")}}
+			scene := &Scene{Subjects: []Subject{{Interface: &i, Groups: all}}, Network: &Network{c.block, map[string]Subnet{"subnet-1": c.subnet}}}
+			r := Judge(scene, both(secgroup.PortRange{From: 443, To: 443}))
+			f := r.Subjects[0].Ports[0].Families[0]
+			cause := ""
+			if len(f.Findings) > 0 {
+				cause = f.Findings[0].Cause
+			}
+			if r.Verdict != c.want || !strings.Contains(cause, c.cause) || (c.cause == "") != (cause == "") {
+				t.Errorf("%s, findings %+v", r.Verdict, f.Findings)
+			}
+			mark := map[Verdict]Mark{Open: OK, Unknown: Attention, Blocked: Failed}[c.want]
+			if c.want == Open && c.cause != "" {
+				mark = Attention // some answers are lost
+			}
+			if r.Mark != mark || !strings.Contains(r.Cause, c.cause) {
+				t.Errorf("%s: %s", r.Mark, r.Cause)
+			}
+		})
+	}
+}
+
+// Targets are a second door where they see the client's address, and must let in the load balancer where they do not.
+func TestTargets(t *testing.T) {
+	group := func(id string, rules ...string) []secgroup.Group {
+		return []secgroup.Group{{ID: id, Ingress: ingress(t, rules...)}}
+	}
+	vpc, cloudFront := group("sg-t", "tcp 8080 10.0.0.0/16"), group("sg-t", "tcp 8080 18.64.0.0/14", "tcp 8080 52.84.0.0/15")
+	reference, unread := group("sg-t", "tcp 8080 111122223333/sg-lb"), group("sg-t", "tcp 8080 pl-denied")
+	cases := []struct {
+		name      string
+		kind      string
+		preserves bool
+		family    secgroup.Family
+		groups    []secgroup.Group // of a target, or nil if it is not visible
+		want      Mark
+		cause     string
+	}{
+		{"preserved, only the VPC", "instance", true, secgroup.IPv4, vpc, Failed, "does not let 18.64.0.0 in on port 8080 from client addresses"},
+		{"preserved, CloudFront", "instance", true, secgroup.IPv4, cloudFront, OK, ""},
+		{"preserved, a reference to the load balancer's group", "instance", true, secgroup.IPv4, reference, OK, ""},
+		{"preserved, a list that may not be read", "instance", true, secgroup.IPv4, unread, Attention, "the entries of pl-denied could not be read"},
+		{"not preserved, only the VPC", "ip", false, secgroup.IPv4, vpc, OK, ""},
+		{"not preserved, only CloudFront", "ip", false, secgroup.IPv4, cloudFront, Failed, "from the load balancer's address"},
+		{"not preserved, a reference", "ip", false, secgroup.IPv4, reference, OK, ""},
+		{"preserved, but the target has IPv6 only", "ip", true, secgroup.IPv6, group("sg-t", "tcp 8080 fd00::/8"), OK, ""},
+		{"another load balancer", "alb", true, secgroup.IPv4, nil, Attention, "its target is another load balancer"},
+		{"a function", "lambda", false, secgroup.IPv4, nil, OK, ""},
+		{"not visible", "ip", false, secgroup.IPv4, nil, Attention, "cannot see the security groups of t-1"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			tg := &TargetGroup{Name: "web", Type: c.kind, Preserves: c.preserves, Family: c.family, Targets: []Target{{ID: "t-1", Port: 8080, Serving: true}, {ID: "t-2", Port: 8080, Subject: &Subject{}}}}
+			if c.groups != nil {
+				tg.Targets[0].Subject = &Subject{Interface: &Interface{ID: "eni-t"}, Groups: c.groups}
+			}
+			i := Interface{ID: "eni-1", Description: "ELB net/shop/1", PrivateIPv4: prefixAddrs("10.0.0.7"), PublicIPv4: prefixAddrs("198.51.100.7")}
+			scene := &Scene{
+				Subjects: []Subject{{Interface: &i, Groups: group("sg-lb", "tcp 80-443 18.64.0.0/14", "tcp 80-443 52.84.0.0/15")}},
+				Lists:    map[string]PrefixList{"pl-denied": {ID: "pl-denied", Family: -1, Err: errors.New("denied")}},
+				Balancers: map[string]*Balancer{"shop": {
+					Name: "shop", Groups: []string{"sg-lb"}, Addresses: prefixAddrs("10.0.0.7", "fd00::7"),
+					Listeners: []Listener{{443, []*TargetGroup{tg}}, {9443, []*TargetGroup{{Err: errors.New("of another listener")}}}},
+				}},
+			}
+			r := Judge(scene, both(secgroup.PortRange{From: 443, To: 443}))
+			if r.Mark != c.want || !strings.Contains(r.Cause, c.cause) {
+				t.Errorf("%s: %s", r.Mark, r.Cause)
+			}
+			if by := Judge(scene, both()).Subjects[0].Ports; by[0].Port != "443" || by[1].Port != "9443" {
+				t.Errorf("not judged on the ports of the listeners: %v", by)
+			}
+		})
+	}
+}
