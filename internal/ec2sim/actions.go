@@ -9,44 +9,55 @@ type action func(*site, *call) (any, error)
 var actions = map[string]map[string]action{
 	"ec2": {
 		"CreateVpc":       ec2((*site).createVPC),
-		"DescribeVpcs":    ec2((*site).describeVPCs),
+		"DescribeVpcs":    describe(func(s *site) *table[*VPC] { return &s.vpcs }, (*site).vpcXML),
 		"CreateSubnet":    ec2((*site).createSubnet),
-		"DescribeSubnets": ec2((*site).describeSubnets),
+		"DescribeSubnets": describe(func(s *site) *table[*subnet] { return &s.subnets }, (*site).subnetXML),
+
+		"DescribeNetworkAcls":                    describe(func(s *site) *table[*NetworkACL] { return &s.acls }, itself),
+		"DescribeRouteTables":                    describe(func(s *site) *table[*RouteTable] { return &s.routeTables }, itself),
+		"DescribeInternetGateways":               describe(func(s *site) *table[*internetGateway] { return &s.gateways }, itself),
+		"DescribeVpcBlockPublicAccessOptions":    ec2((*site).publicAccess),
+		"DescribeVpcBlockPublicAccessExclusions": describe(func(s *site) *table[*Exclusion] { return &s.exclusions }, itself),
 
 		"CreateSecurityGroup":    ec2((*site).createSecurityGroup),
 		"DeleteSecurityGroup":    ec2((*site).deleteSecurityGroup),
-		"DescribeSecurityGroups": ec2((*site).describeSecurityGroups),
+		"DescribeSecurityGroups": describe(func(s *site) *table[*Group] { return &s.groups }, (*site).groupXML),
 
 		"AuthorizeSecurityGroupIngress":              ec2(oneWay((*site).authorize, ingress)),
 		"AuthorizeSecurityGroupEgress":               ec2(oneWay((*site).authorize, egress)),
 		"RevokeSecurityGroupIngress":                 ec2(oneWay((*site).revoke, ingress)),
 		"RevokeSecurityGroupEgress":                  ec2(oneWay((*site).revoke, egress)),
-		"DescribeSecurityGroupRules":                 ec2((*site).describeRules),
+		"DescribeSecurityGroupRules":                 describe((*site).rules, (*site).ruleXML),
 		"ModifySecurityGroupRules":                   ec2((*site).modifyRules),
 		"UpdateSecurityGroupRuleDescriptionsIngress": ec2((*site).updateDescriptions),
 
 		"CreateTags":   ec2((*site).createTags),
 		"DeleteTags":   ec2((*site).deleteTags),
-		"DescribeTags": ec2((*site).describeTags),
+		"DescribeTags": describe((*site).tags, itself),
 
 		"CreateNetworkInterface":          ec2((*site).createInterface),
 		"DeleteNetworkInterface":          ec2((*site).deleteInterface),
-		"DescribeNetworkInterfaces":       ec2((*site).describeInterfaces),
+		"DescribeNetworkInterfaces":       describe(func(s *site) *table[*Interface] { return &s.interfaces }, (*site).interfaceXML),
 		"ModifyNetworkInterfaceAttribute": ec2((*site).modifyInterface),
 
 		"CreateManagedPrefixList":          ec2((*site).createPrefixList),
 		"DeleteManagedPrefixList":          ec2((*site).deletePrefixList),
-		"DescribeManagedPrefixLists":       ec2((*site).describePrefixLists),
+		"DescribeManagedPrefixLists":       describe(func(s *site) *table[*PrefixList] { return &s.prefixLists }, (*site).prefixListXML),
 		"GetManagedPrefixListAssociations": ec2((*site).prefixListAssociations),
 		"GetManagedPrefixListEntries":      ec2((*site).prefixListEntries),
 		"ModifyManagedPrefixList":          ec2((*site).modifyPrefixList),
 		"RestoreManagedPrefixListVersion":  ec2((*site).restorePrefixList),
 	},
 	"elasticloadbalancing": {
-		"DescribeLoadBalancers": elb((*site).describeLoadBalancers),
-		"DescribeListeners":     elb((*site).describeListeners),
-		"DescribeTags":          elb((*site).describeBalancerTags),
-		"SetSecurityGroups":     elb((*site).setSecurityGroups),
+		"DescribeLoadBalancers":          describeELB(func(s *site) *table[*LoadBalancer] { return &s.loadBalancers }, (*site).loadBalancerXML),
+		"DescribeLoadBalancerAttributes": elb("", (*site).loadBalancerAttributes),
+		"DescribeListeners":              describeELB((*site).listeners, itself),
+		"DescribeRules":                  describeELB((*site).listenerRules, itself),
+		"DescribeTags":                   elb("ResourceArns", (*site).describeBalancerTags),
+		"DescribeTargetGroups":           describeELB(func(s *site) *table[*TargetGroup] { return &s.targetGroups }, itself),
+		"DescribeTargetGroupAttributes":  elb("", (*site).targetGroupAttributes),
+		"DescribeTargetHealth":           elb("", (*site).targetHealth),
+		"SetSecurityGroups":              elb("", (*site).setSecurityGroups),
 	},
 	"sts": {
 		"AssumeRole":        (*site).assumeRole,
@@ -76,9 +87,14 @@ func (d dryRun) dry() bool { return d.DryRun }
 
 // ec2 makes an action of a function from its decoded parameters to its answer.
 func ec2[In interface{ dry() bool }, Out any](do func(*site, *call, In) (Out, error)) action {
+	return ec2WithIDs("", do)
+}
+
+// ec2WithIDs does so for an action whose list of IDs, the field "*" of In, is the parameter ids.
+func ec2WithIDs[In interface{ dry() bool }, Out any](ids string, do func(*site, *call, In) (Out, error)) action {
 	return func(s *site, c *call) (any, error) {
 		var in In
-		if err := decodeQuery(c.params, &in); err != nil {
+		if err := decodeQuery(c.params, ids, &in); err != nil {
 			return nil, err
 		}
 		// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonParameters.html

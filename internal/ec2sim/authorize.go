@@ -56,11 +56,6 @@ func (in rulesInput) target(s *site) (*Group, []Rule, error) {
 	return g, rules, err
 }
 
-type authorizeInput struct {
-	rulesInput
-	TagSpecs tagSpecs `query:"TagSpecification"`
-}
-
 type authorizeOutput struct {
 	done
 	Rules []ruleXML `xml:"securityGroupRuleSet>item"`
@@ -69,7 +64,7 @@ type authorizeOutput struct {
 // authorize adds all rules of a request or none.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AuthorizeSecurityGroupIngress.html
-func (s *site) authorize(c *call, in authorizeInput, egress bool) (*authorizeOutput, error) {
+func (s *site) authorize(c *call, in rulesInput, egress bool) (*authorizeOutput, error) {
 	g, rules, err := in.target(s)
 	if err != nil {
 		return nil, err
@@ -77,10 +72,6 @@ func (s *site) authorize(c *call, in authorizeInput, egress bool) (*authorizeOut
 	c.rules = len(rules)
 	if len(rules) == 0 {
 		return nil, missing("ipPermissions")
-	}
-	tags, err := in.TagSpecs.tagsFor(ruleKind.resourceType)
-	if err != nil {
-		return nil, err
 	}
 	if err := distinct(slices.Concat(*g.rules(egress), rules)); err != nil {
 		return nil, err
@@ -90,8 +81,8 @@ func (s *site) authorize(c *call, in authorizeInput, egress bool) (*authorizeOut
 	}
 	out := &authorizeOutput{done: done{Return: true}}
 	for i := range rules {
-		rules[i].ID, rules[i].Tags = s.server.newID("sgr"), tags
-		out.Rules = append(out.Rules, s.ruleXML(g, rules[i], egress))
+		rules[i].ID = s.server.newID("sgr")
+		out.Rules = append(out.Rules, s.ruleXML(placedRule{rules[i], g, egress}))
 	}
 	s.update(g, func(g *Group) { *g.rules(egress) = slices.Concat(*g.rules(egress), rules) })
 	return out, nil
@@ -216,7 +207,6 @@ type ruleXML struct {
 	PrefixList  string           `xml:"prefixListId,omitempty"`
 	Referenced  *referencedGroup `xml:"referencedGroupInfo"`
 	Description string           `xml:"description,omitempty"`
-	Tags        []tag            `xml:"tagSet>item"`
 	ARN         string           `xml:"securityGroupRuleArn"`
 }
 
@@ -226,13 +216,14 @@ type referencedGroup struct {
 	VPC  string `xml:"vpcId"`
 }
 
-func (s *site) ruleXML(g *Group, r Rule, egress bool) ruleXML {
+func (s *site) ruleXML(placed placedRule) ruleXML {
+	r, g := placed.Rule, placed.group
 	x := ruleXML{
-		ID: r.ID, Group: g.ID, Owner: g.Account, Egress: egress,
+		ID: r.ID, Group: g.ID, Owner: g.Account, Egress: placed.egress,
 		Protocol: r.Protocol, From: r.From, To: r.To,
 		IPv4: familyCIDR(r, true), IPv6: familyCIDR(r, false), PrefixList: reference(r, "pl-"),
-		Description: r.Description, Tags: tagList(r.Tags),
-		ARN: arn(s.region, s.account, "security-group-rule/"+r.ID),
+		Description: r.Description,
+		ARN:         arn(s.region, s.account, "security-group-rule/"+r.ID),
 	}
 	if id := reference(r, "sg-"); id != "" {
 		x.Referenced = &referencedGroup{ID: id, User: g.Account, VPC: g.VPC}

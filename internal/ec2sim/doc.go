@@ -21,6 +21,14 @@
 //	  "quotas": [{"region": "eu-west-1", "rulesPerGroup": 120, "groupsPerInterface": 8}],
 //	  "roles": [{"arn": "arn:aws:iam::444455556666:role/sync", "externalId": "x"}],
 //	  "vpcs": [{"name": "shop", "region": "eu-west-1", "cidr": "10.1.0.0/16"}],
+//	  "subnets": [{"vpc": "shop", "name": "a", "region": "eu-west-1", "cidr": "10.1.16.0/24"}],
+//	  "networkAcls": [{"vpc": "shop", "subnets": ["a"], "region": "eu-west-1", "entries": [
+//	    {"number": 90, "protocol": "tcp", "ports": "443", "cidr": "13.32.0.0/15", "deny": true},
+//	    {"number": 100, "cidr": "0.0.0.0/0"},
+//	    {"number": 100, "egress": true, "cidr": "0.0.0.0/0"}
+//	  ]}],
+//	  "routeTables": [{"vpc": "shop", "subnets": ["a"], "region": "eu-west-1", "routes": [{"to": "0.0.0.0/0", "via": "igw"}]}],
+//	  "blockPublicAccess": [{"region": "eu-west-1", "mode": "block-ingress", "exclusions": [{"vpc": "shop", "subnet": "a"}]}],
 //	  "prefixLists": [{
 //	    "name": "office", "family": "IPv4", "maxEntries": 10, "entries": ["192.0.2.0/24"],
 //	    "tags": {"team": "network"}, "sharedWith": ["444455556666"]
@@ -45,7 +53,12 @@
 //	    "name": "shop", "type": "application", "scheme": "internet-facing", "region": "eu-west-1", "vpc": "shop",
 //	    "groups": ["web"], "listeners": ["HTTP:80", "HTTPS:443"],
 //	    "interfaces": [{"publicIp": "198.51.100.8"}, {"publicIp": "198.51.100.9", "ipv6": "2001:db8::9"}],
-//	    "tags": {"elbv2.k8s.aws/cluster": "prod"}
+//	    "attributes": {"ipv6.deny_all_igw_traffic": "true"}, "tags": {"elbv2.k8s.aws/cluster": "prod"}
+//	  }],
+//	  "targetGroups": [{
+//	    "name": "app", "protocol": "HTTP", "port": 8080, "type": "instance", "region": "eu-west-1", "vpc": "shop",
+//	    "listeners": ["shop:443"], "targets": [{"id": "i-0123456789abcdef0", "port": 80, "state": "unhealthy"}],
+//	    "attributes": {"preserve_client_ip.enabled": "false"}
 //	  }]
 //	}
 //
@@ -55,4 +68,10 @@
 // list is that of its entries, or IPv4. Ports are left out for protocols that have none, and for all types of ICMP. The
 // rules may be more than the quota allows. The interfaces of a load balancer, one if none are named, have its groups
 // and a description such as "ELB app/shop/50dc6c495c0c9188".
+//
+// Every VPC begins with a subnet, a network ACL that allows everything, and a main route table with a route to its
+// internet gateway for each family. A network ACL named here replaces that of its subnets; entries without a protocol
+// are for all of them. A route table replaces that of its subnets or, without any, the main one; "igw" stands for the
+// VPC's internet gateway, and anything else is the ID of a target, such as "nat-0123456789abcdef0". A listener is known
+// by its load balancer's name and its port; the first target group of a listener is that of its default rule.
 package ec2sim

@@ -57,10 +57,10 @@ func compileFilters[T any](filters []filter, k *kind[T]) (func(T) bool, error) {
 }
 
 // tagAttribute returns what the filters tag:KEY, tag-key and tag-value are held against.
-func tagAttribute[T any](name string, tags func(T) map[string]string) (values func(T) []string, ok bool) {
+func tagAttribute[T any](name string, tags func(T) *Tags) (values func(T) []string, ok bool) {
 	if key, ok := strings.CutPrefix(name, "tag:"); ok {
 		return func(t T) []string {
-			if v, ok := tags(t)[key]; ok {
+			if v, ok := (*tags(t))[key]; ok {
 				return []string{v}
 			}
 			return nil
@@ -68,9 +68,9 @@ func tagAttribute[T any](name string, tags func(T) map[string]string) (values fu
 	}
 	switch name {
 	case "tag-key":
-		return func(t T) []string { return slices.Collect(maps.Keys(tags(t))) }, true
+		return func(t T) []string { return slices.Collect(maps.Keys(*tags(t))) }, true
 	case "tag-value":
-		return func(t T) []string { return slices.Collect(maps.Values(tags(t))) }, true
+		return func(t T) []string { return slices.Collect(maps.Values(*tags(t))) }, true
 	}
 	return nil, false
 }

@@ -14,7 +14,7 @@ type Group struct {
 	Name            string
 	Description     string
 	VPC             string // vpc-…
-	Tags            map[string]string
+	Tags            Tags
 	Ingress, Egress []Rule // in the order they were authorized
 }
 
@@ -32,9 +32,11 @@ func (s *site) update(g *Group, change func(*Group)) {
 	s.touch(g.ID)
 }
 
-// touch notes that a call has changed a resource.
+// touch notes that a call has changed a resource, if it is of a kind that observers are told about.
 func (s *site) touch(id string) {
-	if !slices.Contains(s.server.touched, id) {
+	watched := slices.ContainsFunc([]string{groupKind.prefix, interfaceKind.prefix, prefixListKind.prefix},
+		func(prefix string) bool { return strings.HasPrefix(id, prefix) })
+	if watched && !slices.Contains(s.server.touched, id) {
 		s.server.touched = append(s.server.touched, id)
 	}
 }
@@ -79,7 +81,7 @@ type createGroupOutput struct {
 	reply
 	Return bool   `xml:"return"`
 	ID     string `xml:"groupId"`
-	Tags   []tag  `xml:"tagSet>item"`
+	Tags   Tags   `xml:"tagSet"`
 	ARN    string `xml:"securityGroupArn"`
 }
 
@@ -92,7 +94,7 @@ func (s *site) createSecurityGroup(_ *call, in createGroupInput) (*createGroupOu
 	if err != nil {
 		return nil, err
 	}
-	return &createGroupOutput{Return: true, ID: g.ID, Tags: tagList(g.Tags), ARN: g.arn()}, nil
+	return &createGroupOutput{Return: true, ID: g.ID, Tags: g.Tags, ARN: g.arn()}, nil
 }
 
 // addGroup creates a group, in the default VPC where it names none. A new group lets everything out.
@@ -176,12 +178,6 @@ func refersTo(rules []Rule, reference string) bool {
 	return slices.ContainsFunc(rules, func(r Rule) bool { return r.Source.Reference == reference })
 }
 
-type describeGroupsInput struct {
-	describeInput
-	IDs   []string `query:"GroupId"`
-	Names []string `query:"GroupName"`
-}
-
 type groupXML struct {
 	Owner       string         `xml:"ownerId"`
 	ID          string         `xml:"groupId"`
@@ -190,7 +186,7 @@ type groupXML struct {
 	VPC         string         `xml:"vpcId"`
 	Ingress     []ipPermission `xml:"ipPermissions>item"`
 	Egress      []ipPermission `xml:"ipPermissionsEgress>item"`
-	Tags        []tag          `xml:"tagSet>item"`
+	Tags        Tags           `xml:"tagSet"`
 	ARN         string         `xml:"securityGroupArn"`
 }
 
@@ -199,9 +195,9 @@ type groupXML struct {
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html
 var groupKind = kind[*Group]{
 	prefix: "sg-", malformed: "InvalidGroupId.Malformed", notFound: "InvalidGroup.NotFound", message: "The security group '%s' does not exist",
-	parameter: "groupIds", resourceType: "security-group",
+	set: "securityGroupInfo", ids: "GroupId", resourceType: "security-group",
 	id:   func(g *Group) string { return g.ID },
-	tags: func(g *Group) map[string]string { return g.Tags },
+	tags: func(g *Group) *Tags { return &g.Tags },
 	filters: attributes[*Group]{
 		"description": func(g *Group) []string { return []string{g.Description} },
 		"group-id":    func(g *Group) []string { return []string{g.ID} },
@@ -228,22 +224,10 @@ func eachRule(rules []Rule, of func(Rule) string) []string {
 	return values
 }
 
-func (s *site) describeSecurityGroups(_ *call, in describeGroupsInput) (*listing[groupXML], error) {
-	ids := slices.Clone(in.IDs)
-	for _, name := range in.Names {
-		g, err := s.named("", name)
-		if err != nil {
-			return nil, err
-		}
-		ids = append(ids, g.ID)
-	}
-	return list("securityGroupInfo", &s.groups, in.describeInput, ids, s.groupXML)
-}
-
 func (s *site) groupXML(g *Group) groupXML {
 	return groupXML{
 		Owner: g.Account, ID: g.ID, Name: g.Name, Description: g.Description, VPC: g.VPC,
 		Ingress: s.permissions(g.Ingress), Egress: s.permissions(g.Egress),
-		Tags: tagList(g.Tags), ARN: g.arn(),
+		Tags: g.Tags, ARN: g.arn(),
 	}
 }

@@ -21,7 +21,7 @@ type Interface struct {
 	PrivateIP       netip.Addr
 	PublicIP        netip.Addr // the zero Addr for none
 	IPv6            netip.Addr // the zero Addr for none
-	Tags            map[string]string
+	Tags            Tags
 }
 
 // groupless are the types of interfaces that may have no security group.
@@ -245,20 +245,15 @@ func (s *site) modifyInterface(_ *call, in modifyInterfaceInput) (*done, error) 
 	return &done{Return: true}, nil
 }
 
-type describeInterfacesInput struct {
-	describeInput
-	IDs []string `query:"NetworkInterfaceId"`
-}
-
 // interfaceKind has the filters of DescribeNetworkInterfaces that apply here.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeNetworkInterfaces.html
 var interfaceKind = kind[*Interface]{
 	prefix: "eni-", malformed: "InvalidNetworkInterfaceId.Malformed",
 	notFound: "InvalidNetworkInterfaceID.NotFound", message: "The networkInterface ID '%s' does not exist",
-	parameter: "networkInterfaceIds", resourceType: "network-interface",
+	set: "networkInterfaceSet", ids: "NetworkInterfaceId", resourceType: "network-interface",
 	id:   func(i *Interface) string { return i.ID },
-	tags: func(i *Interface) map[string]string { return i.Tags },
+	tags: func(i *Interface) *Tags { return &i.Tags },
 	filters: attributes[*Interface]{
 		"addresses.private-ip-address": func(i *Interface) []string { return []string{i.PrivateIP.String()} },
 		"association.public-ip":        func(i *Interface) []string { return address(i.PublicIP) },
@@ -299,10 +294,6 @@ func (i *Interface) status() string {
 	return "in-use"
 }
 
-func (s *site) describeInterfaces(_ *call, in describeInterfacesInput) (*listing[interfaceXML], error) {
-	return list("networkInterfaceSet", &s.interfaces, in.describeInput, in.IDs, s.interfaceXML)
-}
-
 type interfaceXML struct {
 	ID               string              `xml:"networkInterfaceId"`
 	Subnet           string              `xml:"subnetId"`
@@ -320,7 +311,7 @@ type interfaceXML struct {
 	Groups           []groupIdentifier   `xml:"groupSet>item"`
 	Attachment       *attachmentXML      `xml:"attachment"`
 	Association      *associationXML     `xml:"association"`
-	Tags             []tag               `xml:"tagSet>item"`
+	Tags             Tags                `xml:"tagSet"`
 }
 
 type groupIdentifier struct {
@@ -354,7 +345,7 @@ func (s *site) interfaceXML(i *Interface) interfaceXML {
 	x := interfaceXML{
 		ID: i.ID, Subnet: i.Subnet, VPC: i.VPC, Zone: s.subnets.byID[i.Subnet].zone, Description: i.Description,
 		Owner: i.Account, Requester: i.Requester, RequesterManaged: i.Requester != "", Status: i.status(), Type: i.Type,
-		PrivateIP: i.PrivateIP.String(), Tags: tagList(i.Tags),
+		PrivateIP: i.PrivateIP.String(), Tags: i.Tags,
 	}
 	for _, id := range i.Groups {
 		x.Groups = append(x.Groups, groupIdentifier{id, s.groups.byID[id].Name})

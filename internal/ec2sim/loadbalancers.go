@@ -21,7 +21,7 @@ const loadBalancing = "amazon-elb"
 const groupsPerLoadBalancer = 5
 
 // A LoadBalancer is an Application, Network or Gateway Load Balancer. Its network interfaces have its security groups,
-// always.
+// always; without any, which only a Network Load Balancer can be, everybody gets in.
 type LoadBalancer struct {
 	Account, Region string
 	ARN             string
@@ -32,7 +32,8 @@ type LoadBalancer struct {
 	VPC             string
 	Groups          []string // IDs of its security groups
 	Listeners       []Listener
-	Tags            map[string]string
+	Attributes      map[string]string // those that differ from what AWS sets
+	Tags            Tags
 
 	interfaces []string // IDs
 	created    time.Time
@@ -48,6 +49,7 @@ type Listener struct {
 // Addresses are those of one network interface of a load balancer. The zero Addr stands for none, and for a private
 // address that the endpoint chooses.
 type Addresses struct {
+	Subnet    string     `json:"subnet"` // its ID, or its name in a seed; one of the VPC's if empty
 	PrivateIP netip.Addr `json:"privateIp"`
 	PublicIP  netip.Addr `json:"publicIp"`
 	IPv6      netip.Addr `json:"ipv6"`
@@ -92,7 +94,7 @@ func (s *site) addLoadBalancer(lb LoadBalancer, addresses []Addresses) (*LoadBal
 	}
 	for _, a := range addresses {
 		i, err := s.addInterface(Interface{
-			VPC: lb.VPC, Groups: lb.Groups, Description: "ELB " + resource, Requester: loadBalancing,
+			VPC: lb.VPC, Subnet: a.Subnet, Groups: lb.Groups, Description: "ELB " + resource, Requester: loadBalancing,
 			Type: kind.interfaceType, PrivateIP: a.PrivateIP, PublicIP: a.PublicIP, IPv6: a.IPv6,
 		})
 		if err != nil {
@@ -123,7 +125,7 @@ func invalidConfiguration(format string, args ...any) *apiError {
 // calls the elements of a list member.1, member.2 and so on, and sends an empty list as an empty string.
 //
 // https://smithy.io/2.0/aws/protocols/aws-query-protocol.html
-func elb[In, Out any](do func(*site, In) (Out, error)) action {
+func elb[In, Out any](ids string, do func(*site, In) (Out, error)) action {
 	return func(s *site, c *call) (any, error) {
 		params := url.Values{}
 		for name, values := range c.params {
@@ -132,47 +134,92 @@ func elb[In, Out any](do func(*site, In) (Out, error)) action {
 			}
 		}
 		var in In
-		if err := decodeQuery(params, &in); err != nil {
+		if err := decodeQuery(params, ids, &in); err != nil {
 			return nil, validationError("%s", asAPIError(err).message)
 		}
 		return do(s, in)
 	}
 }
 
-// markers is how callers of Elastic Load Balancing ask for a part of a list.
-type markers struct {
-	Marker   string `query:"Marker"`
-	PageSize *int   `query:"PageSize"`
-}
-
-// maxPageSize is the longest page of Elastic Load Balancing, and the usual one.
+// Limits of Elastic Load Balancing: the longest page, which is the usual one, and how many resources a call may name.
 //
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeLoadBalancers.html
-const maxPageSize = 400
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeTags.html
+const (
+	maxPageSize = 400
+	mostARNs    = 20
+)
 
-func (m markers) page() (describeInput, error) {
+// describeELBInput is common to the calls that describe resources of Elastic Load Balancing: they name them by ARN, by
+// name, or by the resource they belong to.
+type describeELBInput struct {
+	Marker       string   `query:"Marker"`
+	PageSize     *int     `query:"PageSize"`
+	ARNs         []string `query:"*"`
+	Names        []string `query:"Names"`
+	LoadBalancer string   `query:"LoadBalancerArn"`
+	Listener     string   `query:"ListenerArn"`
+}
+
+// describeELB makes the action that describes the resources of a table, each in the form that x gives it. Where the
+// kind has filters for them, callers may name the resources otherwise than by ARN.
+func describeELB[T, X any](of func(*site) *table[T], x func(*site, T) X) action {
+	return func(s *site, c *call) (any, error) {
+		return elb(of(s).ids, func(s *site, in describeELBInput) (*listing[X], error) {
+			t := of(s)
+			ask, err := in.ask(t.filters["name"] == nil)
+			if err != nil {
+				return nil, err
+			}
+			if _, err := s.loadBalancers.find(in.LoadBalancer); in.LoadBalancer != "" && err != nil {
+				return nil, err
+			}
+			for _, name := range in.Names {
+				i := slices.IndexFunc(t.order, func(arn string) bool { return slices.Contains(t.filters["name"](t.byID[arn]), name) })
+				if i < 0 {
+					return nil, t.absent(name)
+				}
+				ask.IDs = append(ask.IDs, t.order[i])
+			}
+			out, err := list(s, t, ask, x)
+			if out != nil {
+				out.item, out.token = "member", "NextMarker"
+			}
+			return out, err
+		})(s, c)
+	}
+}
+
+// ask returns the request in the form of EC2's.
+func (in describeELBInput) ask(mustName bool) (describeInput, error) {
 	size := maxPageSize
-	if m.PageSize != nil {
-		size = *m.PageSize
+	if in.PageSize != nil {
+		size = *in.PageSize
 	}
-	if size < 1 || size > maxPageSize {
+	named := 0
+	for _, given := range []bool{len(in.ARNs) > 0, len(in.Names) > 0, in.LoadBalancer != "", in.Listener != ""} {
+		if given {
+			named++
+		}
+	}
+	switch {
+	case size < 1 || size > maxPageSize:
 		return describeInput{}, validationError("Value '%d' at 'pageSize' failed to satisfy constraint: Member must have value between 1 and %d", size, maxPageSize)
+	case len(in.ARNs) > mostARNs:
+		return describeInput{}, validationError("Up to %d ARNs can be specified", mostARNs)
+	case named > 1:
+		return describeInput{}, validationError("Names, ARNs and the resource they belong to cannot be specified at the same time")
+	case named == 0 && mustName:
+		return describeInput{}, validationError("You must specify either ARNs or the resource they belong to")
 	}
-	return describeInput{paging: paging{MaxResults: &size, NextToken: m.Marker}}, nil
-}
-
-// mostARNs is how many resources a call may name.
-const mostARNs = 20
-
-type describeLoadBalancersInput struct {
-	markers
-	ARNs  []string `query:"LoadBalancerArns"`
-	Names []string `query:"Names"`
-}
-
-type describeLoadBalancersOutput struct {
-	LoadBalancers []loadBalancerXML `xml:"LoadBalancers>member"`
-	NextMarker    string            `xml:",omitempty"`
+	ask := describeInput{paging: paging{MaxResults: &size, NextToken: in.Marker}, IDs: in.ARNs}
+	if in.LoadBalancer != "" {
+		ask.Filters = []filter{{"load-balancer", []string{in.LoadBalancer}}}
+	}
+	if in.Listener != "" {
+		ask.Filters = []filter{{"listener", []string{in.Listener}}}
+	}
+	return ask, nil
 }
 
 type loadBalancerXML struct {
@@ -194,40 +241,13 @@ type balancerZoneXML struct {
 	Subnet string `xml:"SubnetId"`
 }
 
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeLoadBalancers.html
 var loadBalancerKind = kind[*LoadBalancer]{
 	notFound: "LoadBalancerNotFound", message: "Load balancer '%s' not found",
-	id:       func(lb *LoadBalancer) string { return lb.ARN },
-	smallest: 1, largest: maxPageSize,
-}
-
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeLoadBalancers.html
-func (s *site) describeLoadBalancers(in describeLoadBalancersInput) (*describeLoadBalancersOutput, error) {
-	ask, err := in.page()
-	switch {
-	case err != nil:
-		return nil, err
-	case len(in.ARNs) > 0 && len(in.Names) > 0:
-		return nil, validationError("Load balancer names and load balancer ARNs cannot be specified at the same time")
-	case len(in.ARNs) > mostARNs:
-		return nil, validationError("Up to %d load balancer ARNs can be specified", mostARNs)
-	}
-	arns := in.ARNs
-	for _, name := range in.Names {
-		i := slices.IndexFunc(s.loadBalancers.ids, func(arn string) bool { return s.loadBalancers.byID[arn].Name == name })
-		if i < 0 {
-			return nil, loadBalancerKind.absent(name)
-		}
-		arns = append(arns, s.loadBalancers.ids[i])
-	}
-	found, next, err := s.loadBalancers.describe(ask, arns)
-	if err != nil {
-		return nil, err
-	}
-	out := &describeLoadBalancersOutput{NextMarker: next}
-	for _, lb := range found {
-		out.LoadBalancers = append(out.LoadBalancers, s.loadBalancerXML(lb))
-	}
-	return out, nil
+	set: "LoadBalancers", ids: "LoadBalancerArns", pagesOfIDs: true, smallest: 1, largest: maxPageSize,
+	id:      func(lb *LoadBalancer) string { return lb.ARN },
+	tags:    func(lb *LoadBalancer) *Tags { return &lb.Tags },
+	filters: attributes[*LoadBalancer]{"name": func(lb *LoadBalancer) []string { return []string{lb.Name} }},
 }
 
 func (s *site) loadBalancerXML(lb *LoadBalancer) loadBalancerXML {
@@ -248,61 +268,35 @@ func (s *site) loadBalancerXML(lb *LoadBalancer) loadBalancerXML {
 	return x
 }
 
-type describeListenersInput struct {
-	markers
-	LoadBalancer string   `query:"LoadBalancerArn"`
-	ARNs         []string `query:"ListenerArns"`
-}
-
-type describeListenersOutput struct {
-	Listeners  []listenerXML `xml:"Listeners>member"`
-	NextMarker string        `xml:",omitempty"`
-}
-
 type listenerXML struct {
 	ARN          string `xml:"ListenerArn"`
 	LoadBalancer string `xml:"LoadBalancerArn"`
 	Port         int32
 	Protocol     string
-}
-
-var listenerKind = kind[listenerXML]{
-	notFound: "ListenerNotFound", message: "One or more listeners not found: %s",
-	id:       func(l listenerXML) string { return l.ARN },
-	smallest: 1, largest: maxPageSize,
+	Actions      []actionXML `xml:"DefaultActions>member"`
 }
 
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeListeners.html
-func (s *site) describeListeners(in describeListenersInput) (*describeListenersOutput, error) {
-	ask, err := in.page()
-	if err != nil {
-		return nil, err
-	}
-	if (in.LoadBalancer == "") == (len(in.ARNs) == 0) {
-		return nil, validationError("You must specify either listener ARNs or a load balancer ARN")
-	}
-	if in.LoadBalancer != "" {
-		if _, err := s.loadBalancers.find(in.LoadBalancer); err != nil {
-			return nil, err
-		}
-	}
+var listenerKind = kind[listenerXML]{
+	notFound: "ListenerNotFound", message: "One or more listeners not found: %s",
+	set: "Listeners", ids: "ListenerArns", pagesOfIDs: true, smallest: 1, largest: maxPageSize,
+	id:      func(l listenerXML) string { return l.ARN },
+	filters: attributes[listenerXML]{"load-balancer": func(l listenerXML) []string { return []string{l.LoadBalancer} }},
+}
+
+// listeners returns those of all load balancers.
+func (s *site) listeners() *table[listenerXML] {
 	var all []listenerXML
 	for lb := range s.loadBalancers.all {
 		for _, l := range lb.Listeners {
-			if in.LoadBalancer == "" || in.LoadBalancer == lb.ARN {
-				all = append(all, listenerXML{l.ARN, lb.ARN, l.Port, l.Protocol})
-			}
+			all = append(all, listenerXML{l.ARN, lb.ARN, l.Port, l.Protocol, s.rulesOf(lb, l)[0].Actions})
 		}
 	}
-	found, next, err := tableOf(&listenerKind, all).describe(ask, in.ARNs)
-	if err != nil {
-		return nil, err
-	}
-	return &describeListenersOutput{Listeners: found, NextMarker: next}, nil
+	return tableOf(&listenerKind, all)
 }
 
 type describeBalancerTagsInput struct {
-	ARNs []string `query:"ResourceArns"`
+	ARNs []string `query:"*"`
 }
 
 type describeBalancerTagsOutput struct {
@@ -310,13 +304,21 @@ type describeBalancerTagsOutput struct {
 }
 
 type tagDescriptionXML struct {
-	ARN  string           `xml:"ResourceArn"`
-	Tags []balancerTagXML `xml:"Tags>member"`
+	ARN  string         `xml:"ResourceArn"`
+	Tags []attributeXML `xml:"Tags>member"`
 }
 
-type balancerTagXML struct{ Key, Value string }
+// An attributeXML is an attribute or a tag.
+type attributeXML struct{ Key, Value string }
 
-// describeBalancerTags gives the tags of load balancers.
+func attributeList[M ~map[string]string](m M) (list []attributeXML) {
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		list = append(list, attributeXML{key, m[key]})
+	}
+	return list
+}
+
+// describeBalancerTags gives the tags of load balancers and target groups.
 //
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeTags.html
 func (s *site) describeBalancerTags(in describeBalancerTagsInput) (*describeBalancerTagsOutput, error) {
@@ -325,15 +327,15 @@ func (s *site) describeBalancerTags(in describeBalancerTagsInput) (*describeBala
 	}
 	out := &describeBalancerTagsOutput{}
 	for _, arn := range in.ARNs {
-		lb, err := s.loadBalancers.find(arn)
-		if err != nil {
+		var tags Tags
+		if tg := s.targetGroups.byID[arn]; tg != nil {
+			tags = tg.Tags
+		} else if lb, err := s.loadBalancers.find(arn); err != nil {
 			return nil, err
+		} else {
+			tags = lb.Tags
 		}
-		d := tagDescriptionXML{ARN: arn}
-		for _, key := range slices.Sorted(maps.Keys(lb.Tags)) {
-			d.Tags = append(d.Tags, balancerTagXML{key, lb.Tags[key]})
-		}
-		out.Descriptions = append(out.Descriptions, d)
+		out.Descriptions = append(out.Descriptions, tagDescriptionXML{arn, attributeList(tags)})
 	}
 	return out, nil
 }
@@ -403,10 +405,6 @@ func (r Region) CreateLoadBalancer(lb LoadBalancer, interfaces ...Addresses) (cr
 
 // LoadBalancers returns all load balancers as they are now.
 func (r Region) LoadBalancers() (balancers []LoadBalancer) {
-	r.look(func(s *site) {
-		for lb := range s.loadBalancers.all {
-			balancers = append(balancers, *lb)
-		}
-	})
+	r.look(func(s *site) { balancers = copies(&s.loadBalancers) })
 	return balancers
 }

@@ -5,11 +5,6 @@ import (
 	"strings"
 )
 
-type describeRulesInput struct {
-	describeInput
-	IDs []string `query:"SecurityGroupRuleId"`
-}
-
 // A placedRule is a rule and where it is.
 type placedRule struct {
 	Rule
@@ -23,9 +18,8 @@ type placedRule struct {
 var ruleKind = kind[placedRule]{
 	prefix: "sgr-", malformed: "InvalidSecurityGroupRuleId.Malformed",
 	notFound: "InvalidSecurityGroupRuleId.NotFound", message: "The security group rule ID '%s' does not exist",
-	parameter: "securityGroupRuleIds", resourceType: "security-group-rule",
-	id:   func(r placedRule) string { return r.ID },
-	tags: func(r placedRule) map[string]string { return r.Tags },
+	set: "securityGroupRuleSet", ids: "SecurityGroupRuleId",
+	id: func(r placedRule) string { return r.ID },
 	filters: attributes[placedRule]{
 		"group-id":               func(r placedRule) []string { return []string{r.group.ID} },
 		"security-group-rule-id": func(r placedRule) []string { return []string{r.ID} },
@@ -43,10 +37,6 @@ func (s *site) rules() *table[placedRule] {
 		}
 	}
 	return tableOf(&ruleKind, rules)
-}
-
-func (s *site) describeRules(_ *call, in describeRulesInput) (*listing[ruleXML], error) {
-	return list("securityGroupRuleSet", s.rules(), in.describeInput, in.IDs, func(r placedRule) ruleXML { return s.ruleXML(r.group, r.Rule, r.egress) })
 }
 
 type modifyRulesInput struct {
@@ -138,7 +128,7 @@ func (s *site) replacement(g *Group, old Rule, request ruleRequest) (Rule, error
 	if len(rules) != 1 || kindOf(old.Source) != kindOf(next.Source) {
 		return Rule{}, errorf("InvalidParameterValue", "You may not change the type of the source of rule %s", old.ID)
 	}
-	next.ID, next.Tags = old.ID, old.Tags
+	next.ID = old.ID
 	return next, nil
 }
 

@@ -29,6 +29,45 @@ type motoCase struct {
 }
 
 var motoCases = []motoCase{
+	// Networks.
+	{name: "the network ACL of a new subnet", want: "4 map[false 100 allow -1 0.0.0.0/0:true false 32767 deny -1 0.0.0.0/0:true true 100 allow -1 0.0.0.0/0:true true 32767 deny -1 0.0.0.0/0:true]", ask: func(o *other) string {
+		out, err := o.DescribeNetworkAcls(o.t.Context(), &ec2.DescribeNetworkAclsInput{Filters: filtered("association.subnet-id", o.subnet)})
+		o.must(err)
+		entries := map[string]bool{}
+		for _, e := range out.NetworkAcls[0].Entries {
+			entries[fmt.Sprint(*e.Egress, " ", *e.RuleNumber, " ", e.RuleAction, " ", *e.Protocol, " ", *e.CidrBlock)] = true
+		}
+		return all(len(entries), entries)
+	}},
+	{name: "the routes of a new VPC", want: "10.9.0.0/16 local active CreateRouteTable true", ask: func(o *other) string {
+		out, err := o.DescribeRouteTables(o.t.Context(), &ec2.DescribeRouteTablesInput{Filters: append(filtered("vpc-id", o.vpc), filtered("association.main", "true")...)})
+		o.must(err)
+		r := out.RouteTables[0].Routes[0]
+		return all(*r.DestinationCidrBlock, *r.GatewayId, r.State, r.Origin, *out.RouteTables[0].Associations[0].Main)
+	}},
+	{name: "a new VPC has no internet gateway", want: "ok 0", ask: func(o *other) string {
+		out, err := o.DescribeInternetGateways(o.t.Context(), &ec2.DescribeInternetGatewaysInput{Filters: filtered("attachment.vpc-id", o.vpc)})
+		return all(said(err), len(out.InternetGateways))
+	}},
+	{
+		name: "a network ACL that does not exist",
+		want: "InvalidNetworkAclID.NotFound",
+		moto: "InvalidRouteTableID.NotFound",
+		page: errorsPage,
+		ask: func(o *other) string {
+			_, err := o.DescribeNetworkAcls(o.t.Context(), &ec2.DescribeNetworkAclsInput{NetworkAclIds: []string{"acl-0123456789abcdef0"}})
+			return said(err)
+		},
+	},
+	{name: "a route table that does not exist", want: "InvalidRouteTableID.NotFound", ask: func(o *other) string {
+		_, err := o.DescribeRouteTables(o.t.Context(), &ec2.DescribeRouteTablesInput{RouteTableIds: []string{"rtb-0123456789abcdef0"}})
+		return said(err)
+	}},
+	{name: "an internet gateway that does not exist", want: "InvalidInternetGatewayID.NotFound", ask: func(o *other) string {
+		_, err := o.DescribeInternetGateways(o.t.Context(), &ec2.DescribeInternetGatewaysInput{InternetGatewayIds: []string{"igw-0123456789abcdef0"}})
+		return said(err)
+	}},
+
 	// Security groups.
 	{name: "a group is created and described", want: "ok web 0 1", ask: func(o *other) string {
 		id := o.group("web")

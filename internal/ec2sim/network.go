@@ -1,6 +1,7 @@
 package ec2sim
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 )
@@ -12,22 +13,25 @@ type VPC struct {
 	ID              string // vpc-…
 	CIDR            netip.Prefix
 	Default         bool
-	Tags            map[string]string
+	Tags            Tags
 }
 
 type subnet struct {
 	id, vpc, zone string
 	cidr          netip.Prefix
 	next          netip.Addr // the next free address
-	tags          map[string]string
+	tags          Tags
 }
 
-// addVPC creates a VPC with a subnet and the group "default", whose members may reach each other.
+// addVPC creates a VPC with a subnet, the network ACL and route table that subnets have without another, and the group
+// "default", whose members may reach each other.
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/default-security-group.html
 func (s *site) addVPC(cidr netip.Prefix, isDefault bool) *VPC {
 	v := &VPC{Account: s.account, Region: s.region, ID: s.server.newID("vpc"), CIDR: cidr, Default: isDefault}
 	s.vpcs.put(v)
+	s.addACL(NetworkACL{VPC: v.ID, Default: true, Entries: allowAll(anyIPv4)})
+	s.addRouteTable(v, nil)
 	s.addSubnet(v, netip.PrefixFrom(cidr.Addr(), max(cidr.Bits(), 20)), s.region+"a")
 	g, err := s.addGroup(Group{Name: "default", Description: "default VPC security group", VPC: v.ID})
 	if err != nil {
@@ -46,6 +50,11 @@ func (s *site) addSubnet(v *VPC, cidr netip.Prefix, zone string) *subnet {
 	// https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html
 	n.next = cidr.Addr().Next().Next().Next().Next()
 	s.subnets.put(n)
+	for a := range s.acls.all {
+		if a.VPC == v.ID && a.Default {
+			s.associateACL(a, n.id)
+		}
+	}
 	return n
 }
 
@@ -77,11 +86,11 @@ type vpcXML struct {
 	CIDR    string `xml:"cidrBlock"`
 	Default bool   `xml:"isDefault"`
 	Tenancy string `xml:"instanceTenancy"`
-	Tags    []tag  `xml:"tagSet>item"`
+	Tags    Tags   `xml:"tagSet"`
 }
 
-func (v *VPC) xml() vpcXML {
-	return vpcXML{v.ID, v.Account, "available", v.CIDR.String(), v.Default, "default", tagList(v.Tags)}
+func (*site) vpcXML(v *VPC) vpcXML {
+	return vpcXML{v.ID, v.Account, "available", v.CIDR.String(), v.Default, "default", v.Tags}
 }
 
 func (s *site) createVPC(_ *call, in createVPCInput) (*createVPCOutput, error) {
@@ -95,7 +104,7 @@ func (s *site) createVPC(_ *call, in createVPCInput) (*createVPCOutput, error) {
 	}
 	v := s.addVPC(cidr, false)
 	v.Tags = tags
-	return &createVPCOutput{VPC: v.xml()}, nil
+	return &createVPCOutput{VPC: s.vpcXML(v)}, nil
 }
 
 // parseBlock reads the IPv4 range of a VPC or subnet, between /16 and /28.
@@ -112,19 +121,14 @@ func parseBlock(cidr string) (netip.Prefix, error) {
 	return src.Prefix, nil
 }
 
-type describeVPCsInput struct {
-	describeInput
-	IDs []string `query:"VpcId"`
-}
-
 // vpcKind has the filters of DescribeVpcs that apply here.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeVpcs.html
 var vpcKind = kind[*VPC]{
 	prefix: "vpc-", malformed: "InvalidVpcID.Malformed", notFound: "InvalidVpcID.NotFound", message: "The vpc ID '%s' does not exist",
-	parameter: "vpcIds", resourceType: "vpc",
+	set: "vpcSet", ids: "VpcId", resourceType: "vpc",
 	id:   func(v *VPC) string { return v.ID },
-	tags: func(v *VPC) map[string]string { return v.Tags },
+	tags: func(v *VPC) *Tags { return &v.Tags },
 	filters: attributes[*VPC]{
 		"cidr":       func(v *VPC) []string { return []string{v.CIDR.String()} },
 		"is-default": func(v *VPC) []string { return boolean(v.Default) },
@@ -140,10 +144,6 @@ func boolean(b bool) []string {
 		return []string{"true"}
 	}
 	return []string{"false"}
-}
-
-func (s *site) describeVPCs(_ *call, in describeVPCsInput) (*listing[vpcXML], error) {
-	return list("vpcSet", &s.vpcs, in.describeInput, in.IDs, (*VPC).xml)
 }
 
 type createSubnetInput struct {
@@ -168,13 +168,13 @@ type subnetXML struct {
 	CIDR    string `xml:"cidrBlock"`
 	Zone    string `xml:"availabilityZone"`
 	Default bool   `xml:"defaultForAz"`
-	Tags    []tag  `xml:"tagSet>item"`
+	Tags    Tags   `xml:"tagSet"`
 }
 
 func (s *site) subnetXML(n *subnet) subnetXML {
 	return subnetXML{
 		ID: n.id, ARN: arn(s.region, s.account, "subnet/"+n.id), VPC: n.vpc, Owner: s.account, State: "available",
-		CIDR: n.cidr.String(), Zone: n.zone, Default: s.vpcs.byID[n.vpc].Default, Tags: tagList(n.tags),
+		CIDR: n.cidr.String(), Zone: n.zone, Default: s.vpcs.byID[n.vpc].Default, Tags: n.tags,
 	}
 }
 
@@ -183,11 +183,26 @@ func (s *site) createSubnet(_ *call, in createSubnetInput) (*createSubnetOutput,
 	if err != nil {
 		return nil, err
 	}
-	v, err := s.vpcs.find(in.VPC)
+	if in.Zone == "" {
+		in.Zone = s.region + "a"
+	}
+	if !slices.Contains(s.zones(), in.Zone) {
+		return nil, errorf("InvalidParameterValue", "Value (%s) for parameter availabilityZone is invalid.", in.Zone)
+	}
+	n, err := s.newSubnet(in.VPC, in.CIDR, in.Zone, tags)
 	if err != nil {
 		return nil, err
 	}
-	cidr, err := parseBlock(in.CIDR)
+	return &createSubnetOutput{Subnet: s.subnetXML(n)}, nil
+}
+
+// newSubnet creates a subnet with a free range of its VPC.
+func (s *site) newSubnet(vpc, block, zone string, tags Tags) (*subnet, error) {
+	v, err := s.vpcs.find(vpc)
+	if err != nil {
+		return nil, err
+	}
+	cidr, err := parseBlock(block)
 	if err != nil {
 		return nil, err
 	}
@@ -199,20 +214,22 @@ func (s *site) createSubnet(_ *call, in createSubnetInput) (*createSubnetOutput,
 			return nil, errorf("InvalidSubnet.Conflict", "The CIDR '%s' conflicts with another subnet", cidr)
 		}
 	}
-	if in.Zone == "" {
-		in.Zone = s.region + "a"
-	}
-	if !slices.Contains(s.zones(), in.Zone) {
-		return nil, errorf("InvalidParameterValue", "Value (%s) for parameter availabilityZone is invalid.", in.Zone)
-	}
-	n := s.addSubnet(v, cidr, in.Zone)
+	n := s.addSubnet(v, cidr, zone)
 	n.tags = tags
-	return &createSubnetOutput{Subnet: s.subnetXML(n)}, nil
+	return n, nil
 }
 
-type describeSubnetsInput struct {
-	describeInput
-	IDs []string `query:"SubnetId"`
+// CreateSubnet creates a subnet of a VPC, in a zone of its own as far as there are any.
+func (r Region) CreateSubnet(vpc string, cidr netip.Prefix, tags Tags) (id string, err error) {
+	err = r.change(func(s *site) error {
+		zones := s.zones()
+		n, err := s.newSubnet(vpc, cidr.String(), zones[len(s.subnets.order)%len(zones)], maps.Clone(tags))
+		if err == nil {
+			id = n.id
+		}
+		return err
+	})
+	return id, err
 }
 
 // subnetKind has the filters of DescribeSubnets that apply here.
@@ -220,9 +237,9 @@ type describeSubnetsInput struct {
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSubnets.html
 var subnetKind = kind[*subnet]{
 	prefix: "subnet-", malformed: "InvalidSubnetID.Malformed", notFound: "InvalidSubnetID.NotFound", message: "The subnet ID '%s' does not exist",
-	parameter: "subnetIds", resourceType: "subnet",
+	set: "subnetSet", ids: "SubnetId", resourceType: "subnet",
 	id:   func(n *subnet) string { return n.id },
-	tags: func(n *subnet) map[string]string { return n.tags },
+	tags: func(n *subnet) *Tags { return &n.tags },
 	filters: attributes[*subnet]{
 		"availability-zone": func(n *subnet) []string { return []string{n.zone} },
 		"cidr-block":        func(n *subnet) []string { return []string{n.cidr.String()} },
@@ -230,8 +247,4 @@ var subnetKind = kind[*subnet]{
 		"subnet-id":         func(n *subnet) []string { return []string{n.id} },
 		"vpc-id":            func(n *subnet) []string { return []string{n.vpc} },
 	},
-}
-
-func (s *site) describeSubnets(_ *call, in describeSubnetsInput) (*listing[subnetXML], error) {
-	return list("subnetSet", &s.subnets, in.describeInput, in.IDs, s.subnetXML)
 }

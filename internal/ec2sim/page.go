@@ -12,17 +12,6 @@ type paging struct {
 	NextToken  string `query:"NextToken"`
 }
 
-// asked reports whether the caller wants pages at all.
-func (p paging) asked() bool { return p.MaxResults != nil }
-
-// alone refuses to mix pages with a list of ids.
-func (p paging) alone(ids []string, parameter string) error {
-	if len(ids) > 0 && p.asked() {
-		return errorf("InvalidParameterCombination", "The parameter %s cannot be used with the parameter maxResults", parameter)
-	}
-	return nil
-}
-
 // Limits of MaxResults.
 const minResults, maxResults = 5, 1000
 

@@ -40,7 +40,7 @@ func (s *site) changeable(id string) (*PrefixList, error) {
 func (s *site) alter(l *PrefixList, verb string, finish func() string) *prefixListOutput {
 	l.State, l.StateMessage = verb+"-in-progress", ""
 	l.under = change{verb: verb, due: s.server.now().Add(s.server.listDelay), finish: finish}
-	out := &prefixListOutput{List: l.xml()}
+	out := &prefixListOutput{List: s.prefixListXML(l)}
 	if s.server.listDelay == 0 {
 		l.settle()
 	} else {

@@ -34,7 +34,7 @@ type PrefixList struct {
 	State        string // such as "modify-complete"
 	StateMessage string // why a change has failed
 	Entries      []PrefixListEntry
-	Tags         map[string]string
+	Tags         Tags
 
 	versions map[int][]PrefixListEntry // those that can be restored, with the current one
 	under    change                    // the change under way, if State says that there is one
@@ -113,16 +113,16 @@ type prefixListXML struct {
 	Message    string `xml:"stateMessage,omitempty"`
 	Version    *int   `xml:"version"`
 	Owner      string `xml:"ownerId"`
-	Tags       []tag  `xml:"tagSet>item"`
+	Tags       Tags   `xml:"tagSet"`
 }
 
-// xml leaves out what of AWS's own lists nobody is shown.
+// prefixListXML leaves out what of AWS's own lists nobody is shown.
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/managed-prefix-lists.html
-func (l *PrefixList) xml() prefixListXML {
+func (*site) prefixListXML(l *PrefixList) prefixListXML {
 	x := prefixListXML{
 		ID: l.ID, ARN: arn(l.Region, strings.ToLower(l.Owner), "prefix-list/"+l.ID), Name: l.Name,
-		Family: l.Family, State: l.State, Message: l.StateMessage, Owner: l.Owner, Tags: tagList(l.Tags),
+		Family: l.Family, State: l.State, Message: l.StateMessage, Owner: l.Owner, Tags: l.Tags,
 	}
 	if l.Owner != ownedByAWS {
 		maxEntries, version := l.MaxEntries, l.Version
@@ -137,7 +137,7 @@ func (l *PrefixList) xml() prefixListXML {
 // https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 func (s *site) createPrefixList(_ *call, in createPrefixListInput) (*prefixListOutput, error) {
 	if l := s.prefixLists.byID[s.tokens[in.ClientToken]]; l != nil {
-		return &prefixListOutput{List: l.xml()}, nil
+		return &prefixListOutput{List: s.prefixListXML(l)}, nil
 	}
 	tags, err := in.TagSpecs.tagsFor(prefixListKind.resourceType)
 	if err != nil {
@@ -228,11 +228,6 @@ func (l *PrefixList) checkSize(size, entries int) error {
 	return nil
 }
 
-type describePrefixListsInput struct {
-	describeInput
-	IDs []string `query:"PrefixListId"`
-}
-
 // prefixListKind has the filters of DescribeManagedPrefixLists. Its page names none for tags, which it takes all the
 // same: aws_ec2_managed_prefix_lists of Terraform relies on them.
 //
@@ -241,9 +236,10 @@ type describePrefixListsInput struct {
 // https://registry.terraform.io/providers/hashicorp/aws/latest/docs/data-sources/ec2_managed_prefix_lists
 var prefixListKind = kind[*PrefixList]{
 	prefix: "pl-", malformed: "InvalidPrefixListId.Malformed", notFound: "InvalidPrefixListID.NotFound", message: "The prefix list ID '%s' does not exist",
+	set: "prefixListSet", ids: "PrefixListId", pagesOfIDs: true,
 	resourceType: "prefix-list", smallest: 1, largest: maxPrefixListResults,
 	id:   func(l *PrefixList) string { return l.ID },
-	tags: func(l *PrefixList) map[string]string { return l.Tags },
+	tags: func(l *PrefixList) *Tags { return &l.Tags },
 	filters: attributes[*PrefixList]{
 		"owner-id":         func(l *PrefixList) []string { return []string{l.Owner} },
 		"prefix-list-id":   func(l *PrefixList) []string { return []string{l.ID} },
@@ -254,10 +250,6 @@ var prefixListKind = kind[*PrefixList]{
 // maxPrefixListResults is the longest page of the calls about prefix lists.
 const maxPrefixListResults = 100
 
-func (s *site) describePrefixLists(_ *call, in describePrefixListsInput) (*listing[prefixListXML], error) {
-	return list("prefixListSet", &s.prefixLists, in.describeInput, in.IDs, (*PrefixList).xml)
-}
-
 type prefixListEntriesInput struct {
 	dryRun
 	paging
@@ -266,6 +258,7 @@ type prefixListEntriesInput struct {
 }
 
 var entryKind = kind[prefixListEntry]{
+	set:      "entrySet",
 	id:       func(e prefixListEntry) string { return e.CIDR },
 	smallest: 1, largest: maxPrefixListResults,
 }
@@ -288,7 +281,7 @@ func (s *site) prefixListEntries(_ *call, in prefixListEntriesInput) (*listing[p
 	for _, e := range stored {
 		entries = append(entries, prefixListEntry{e.Prefix.String(), e.Description})
 	}
-	return list("entrySet", tableOf(&entryKind, entries), describeInput{paging: in.paging}, nil, itself)
+	return list(s, tableOf(&entryKind, entries), describeInput{paging: in.paging}, itself)
 }
 
 // stored returns the entries of a version that is still kept.
@@ -314,6 +307,7 @@ type associationOfListXML struct {
 }
 
 var associationKind = kind[associationOfListXML]{
+	set:     "prefixListAssociationSet",
 	id:      func(a associationOfListXML) string { return a.Resource },
 	largest: 255,
 }
@@ -330,7 +324,7 @@ func (s *site) prefixListAssociations(_ *call, in prefixListAssociationsInput) (
 	for _, g := range s.server.referringTo(l) {
 		all = append(all, associationOfListXML{g.ID, g.Account})
 	}
-	return list("prefixListAssociationSet", tableOf(&associationKind, all), describeInput{paging: in.paging}, nil, itself)
+	return list(s, tableOf(&associationKind, all), describeInput{paging: in.paging}, itself)
 }
 
 // referringTo returns the groups of all accounts that refer to a list, in the order of their IDs.

@@ -17,10 +17,10 @@ import (
 //
 // A field takes the parameter its tag `query:"…"` names. Fields may be strings, booleans, integers, structs, pointers
 // to and slices of these; the fields of an embedded struct count as the outer one's. A parameter that has no field is
-// refused, so nothing a caller asks for is silently ignored.
+// refused, so nothing a caller asks for is silently ignored. Ids is the parameter that stands for the field "*", if any.
 //
 // https://docs.aws.amazon.com/ec2/latest/devguide/Query-Requests.html
-func decodeQuery(params url.Values, into any) error {
+func decodeQuery(params url.Values, ids string, into any) error {
 	var root param
 	for name, values := range params {
 		if name == "Action" || name == "Version" {
@@ -28,6 +28,11 @@ func decodeQuery(params url.Values, into any) error {
 		}
 		if len(values) != 1 {
 			return errorf("InvalidQueryParameter", "The parameter %s appears more than once", name)
+		}
+		if first, rest, dots := strings.Cut(name, "."); first == ids && dots {
+			name = "*." + rest
+		} else if first == ids {
+			name = "*"
 		}
 		root.insert(name, values[0])
 	}

@@ -46,7 +46,7 @@ func TestDecodeQuery(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got request
-		err = decodeQuery(params, &got)
+		err = decodeQuery(params, "", &got)
 		if e, ok := errors.AsType[*apiError](err); err != nil && (!ok || e.code != c.code) || err == nil && c.code != "" {
 			t.Errorf("%s: got error %v, want %q", c.query, err, c.code)
 		}
@@ -71,8 +71,8 @@ func FuzzDecodeQuery(f *testing.F) {
 		if err != nil {
 			return
 		}
-		var in authorizeInput
-		if err := decodeQuery(params, &in); err != nil {
+		var in rulesInput
+		if err := decodeQuery(params, "", &in); err != nil {
 			if _, ok := errors.AsType[*apiError](err); !ok {
 				t.Fatalf("not an error of EC2's: %v", err)
 			}

@@ -82,7 +82,7 @@ func (r Region) OtherVPC() (id string) {
 	return id
 }
 
-// CreateVPC creates a VPC that is not the default.
+// CreateVPC creates a VPC that is not the default, with a route to the internet.
 func (r Region) CreateVPC(cidr netip.Prefix, tags map[string]string) (v VPC, err error) {
 	err = r.change(func(s *site) error {
 		block, err := parseBlock(cidr.String())
@@ -90,6 +90,7 @@ func (r Region) CreateVPC(cidr netip.Prefix, tags map[string]string) (v VPC, err
 			return err
 		}
 		added := s.addVPC(block, false)
+		s.openToInternet(added)
 		added.Tags = maps.Clone(tags)
 		v = *added
 		return nil
@@ -126,9 +127,10 @@ func (r Region) CreateGroup(g Group) (created Group, err error) {
 			return err
 		}
 		g.Description, g.Ingress = cmp.Or(g.Description, g.Name), rules
-		if g.Tags, err = parseTags(tagList(g.Tags)); err != nil {
+		if err := g.Tags.check(); err != nil {
 			return err
 		}
+		g.Tags = maps.Clone(g.Tags)
 		added, err := s.addGroup(g)
 		if err != nil {
 			return err
@@ -153,15 +155,15 @@ func (r Region) DeleteGroup(id string) error {
 // SetTags replaces all tags of a resource.
 func (r Region) SetTags(id string, tags map[string]string) error {
 	return r.change(func(s *site) error {
-		_, replace, err := s.tagged(id)
+		old, err := s.tagsOf(id)
 		if err != nil {
 			return err
 		}
-		tags, err := parseTags(tagList(tags))
-		if err != nil {
+		if err := Tags(tags).check(); err != nil {
 			return err
 		}
-		replace(tags)
+		*old = maps.Clone(tags)
+		s.touch(id)
 		return nil
 	})
 }

@@ -14,7 +14,6 @@ type Rule struct {
 	ID string // sgr-…
 	Permission
 	Description string
-	Tags        map[string]string
 }
 
 // A Permission is what identifies a rule within its group: the description does not count.

@@ -17,13 +17,18 @@ import (
 type (
 	seed struct {
 		quotas
-		Quotas        []seedQuota      `json:"quotas"`
-		Roles         []seedRole       `json:"roles"`
-		VPCs          []seedVPC        `json:"vpcs"`
-		PrefixLists   []seedPrefixList `json:"prefixLists"`
-		Groups        []seedGroup      `json:"groups"`
-		Interfaces    []seedInterface  `json:"interfaces"`
-		LoadBalancers []seedBalancer   `json:"loadBalancers"`
+		Quotas        []seedQuota       `json:"quotas"`
+		Roles         []seedRole        `json:"roles"`
+		VPCs          []seedVPC         `json:"vpcs"`
+		Subnets       []seedSubnet      `json:"subnets"`
+		NetworkACLs   []seedACL         `json:"networkAcls"`
+		RouteTables   []seedRouteTable  `json:"routeTables"`
+		Blocks        []seedBlock       `json:"blockPublicAccess"`
+		PrefixLists   []seedPrefixList  `json:"prefixLists"`
+		Groups        []seedGroup       `json:"groups"`
+		Interfaces    []seedInterface   `json:"interfaces"`
+		LoadBalancers []seedBalancer    `json:"loadBalancers"`
+		TargetGroups  []seedTargetGroup `json:"targetGroups"`
 	}
 	// seedPlace is where a resource is.
 	seedPlace struct {
@@ -44,26 +49,68 @@ type (
 	}
 	seedVPC struct {
 		seedPlace
-		Name string            `json:"name"`
-		CIDR netip.Prefix      `json:"cidr"`
-		Tags map[string]string `json:"tags"`
+		Name string       `json:"name"`
+		CIDR netip.Prefix `json:"cidr"`
+		Tags Tags         `json:"tags"`
+	}
+	seedSubnet struct {
+		seedPlace
+		VPC  string       `json:"vpc"`
+		Name string       `json:"name"`
+		CIDR netip.Prefix `json:"cidr"`
+	}
+	seedACL struct {
+		seedPlace
+		VPC     string         `json:"vpc"`
+		Subnets []string       `json:"subnets"`
+		Entries []seedACLEntry `json:"entries"`
+	}
+	seedACLEntry struct {
+		Number   int          `json:"number"`
+		Egress   bool         `json:"egress"`
+		Protocol string       `json:"protocol"`
+		Ports    string       `json:"ports"`
+		Prefix   netip.Prefix `json:"cidr"`
+		Deny     bool         `json:"deny"`
+	}
+	seedRouteTable struct {
+		seedPlace
+		VPC     string      `json:"vpc"`
+		Subnets []string    `json:"subnets"`
+		Routes  []seedRoute `json:"routes"`
+	}
+	seedRoute struct {
+		To        string `json:"to"`
+		Via       string `json:"via"`
+		Blackhole bool   `json:"blackhole"`
+	}
+	seedBlock struct {
+		seedPlace
+		Mode       string          `json:"mode"`
+		Exclusions []seedExclusion `json:"exclusions"`
+	}
+	seedExclusion struct {
+		VPC    string `json:"vpc"`
+		Subnet string `json:"subnet"`
+		Mode   string `json:"mode"`
+		State  string `json:"state"`
 	}
 	seedPrefixList struct {
 		seedPlace
-		Name       string            `json:"name"`
-		Family     string            `json:"family"`
-		MaxEntries int               `json:"maxEntries"`
-		Entries    []netip.Prefix    `json:"entries"`
-		Tags       map[string]string `json:"tags"`
-		SharedWith []string          `json:"sharedWith"`
+		Name       string         `json:"name"`
+		Family     string         `json:"family"`
+		MaxEntries int            `json:"maxEntries"`
+		Entries    []netip.Prefix `json:"entries"`
+		Tags       Tags           `json:"tags"`
+		SharedWith []string       `json:"sharedWith"`
 	}
 	seedGroup struct {
 		seedPlace
-		VPC         string            `json:"vpc"`
-		Name        string            `json:"name"`
-		Description string            `json:"description"`
-		Tags        map[string]string `json:"tags"`
-		Ingress     []seedRule        `json:"ingress"`
+		VPC         string     `json:"vpc"`
+		Name        string     `json:"name"`
+		Description string     `json:"description"`
+		Tags        Tags       `json:"tags"`
+		Ingress     []seedRule `json:"ingress"`
 	}
 	seedRule struct {
 		Protocol    string `json:"protocol"`
@@ -73,16 +120,17 @@ type (
 	}
 	seedInterface struct {
 		seedPlace
-		VPC         string            `json:"vpc"`
-		Groups      []string          `json:"groups"`
-		Description string            `json:"description"`
-		Instance    string            `json:"instance"`
-		Requester   string            `json:"requester"`
-		Type        string            `json:"type"`
-		PrivateIP   netip.Addr        `json:"privateIp"`
-		PublicIP    netip.Addr        `json:"publicIp"`
-		IPv6        netip.Addr        `json:"ipv6"`
-		Tags        map[string]string `json:"tags"`
+		VPC         string     `json:"vpc"`
+		Subnet      string     `json:"subnet"`
+		Groups      []string   `json:"groups"`
+		Description string     `json:"description"`
+		Instance    string     `json:"instance"`
+		Requester   string     `json:"requester"`
+		Type        string     `json:"type"`
+		PrivateIP   netip.Addr `json:"privateIp"`
+		PublicIP    netip.Addr `json:"publicIp"`
+		IPv6        netip.Addr `json:"ipv6"`
+		Tags        Tags       `json:"tags"`
 	}
 	seedBalancer struct {
 		seedPlace
@@ -94,7 +142,26 @@ type (
 		Groups     []string          `json:"groups"`
 		Listeners  []string          `json:"listeners"`
 		Interfaces []Addresses       `json:"interfaces"`
-		Tags       map[string]string `json:"tags"`
+		Attributes map[string]string `json:"attributes"`
+		Tags       Tags              `json:"tags"`
+	}
+	seedTargetGroup struct {
+		seedPlace
+		VPC         string            `json:"vpc"`
+		Name        string            `json:"name"`
+		Protocol    string            `json:"protocol"`
+		Port        int32             `json:"port"`
+		Type        string            `json:"type"`
+		AddressType string            `json:"addressType"`
+		Listeners   []string          `json:"listeners"`
+		Targets     []seedTarget      `json:"targets"`
+		Attributes  map[string]string `json:"attributes"`
+		Tags        Tags              `json:"tags"`
+	}
+	seedTarget struct {
+		ID    string `json:"id"`
+		Port  int32  `json:"port"`
+		State string `json:"state"`
 	}
 )
 
@@ -105,7 +172,7 @@ func (s *Server) Seed(r io.Reader) error {
 	if err := json.UnmarshalRead(r, &doc, json.RejectUnknownMembers(true)); err != nil {
 		return fmt.Errorf("seed: %w", err)
 	}
-	sow := sower{server: s, vpcs: map[string]string{}, groups: map[string]string{}}
+	sow := sower{server: s, vpcs: map[string]string{}, names: map[string]string{}}
 	if err := sow.all(doc); err != nil {
 		return fmt.Errorf("seed: %w", err)
 	}
@@ -115,8 +182,8 @@ func (s *Server) Seed(r io.Reader) error {
 // A sower creates what a seed lists, and remembers what the names in it stand for.
 type sower struct {
 	server *Server
-	vpcs   map[string]string // place and name to id
-	groups map[string]string // VPC's id and name to id
+	vpcs   map[string]string // place and name to ID
+	names  map[string]string // VPC's ID and name of a group or "subnet:" and name to ID
 }
 
 func (w sower) all(doc seed) error {
@@ -139,11 +206,16 @@ func (w sower) all(doc seed) error {
 	for _, step := range []func() error{
 		func() error { return each("quotas", doc.Quotas, w.quota) },
 		func() error { return each("vpcs", doc.VPCs, w.vpc) },
+		func() error { return each("subnets", doc.Subnets, w.subnet) },
+		func() error { return each("networkAcls", doc.NetworkACLs, w.networkACL) },
+		func() error { return each("routeTables", doc.RouteTables, w.routeTable) },
+		func() error { return each("blockPublicAccess", doc.Blocks, w.block) },
 		func() error { return each("prefixLists", doc.PrefixLists, w.prefixList) },
 		func() error { return each("groups", doc.Groups, w.group) },
 		func() error { return each("groups", doc.Groups, w.rules) },
 		func() error { return each("interfaces", doc.Interfaces, w.networkInterface) },
 		func() error { return each("loadBalancers", doc.LoadBalancers, w.loadBalancer) },
+		func() error { return each("targetGroups", doc.TargetGroups, w.targetGroup) },
 	} {
 		if err := step(); err != nil {
 			return err
@@ -225,7 +297,7 @@ func (w sower) vpc(v seedVPC) error {
 	if !cidr.IsValid() {
 		cidr = netip.MustParsePrefix("10.0.0.0/16")
 	}
-	created, err := at.CreateVPC(cidr, merged(v.Tags, map[string]string{"Name": v.Name}))
+	created, err := at.CreateVPC(cidr, merged(v.Tags, Tags{"Name": v.Name}))
 	if err != nil {
 		return fmt.Errorf("vpc %q: %w", v.Name, err)
 	}
@@ -283,7 +355,7 @@ func (w sower) group(g seedGroup) error {
 	if err != nil {
 		return fmt.Errorf("group %q: %w", g.Name, err)
 	}
-	w.groups[vpc+"/"+g.Name] = created.ID
+	w.names[vpc+"/"+g.Name] = created.ID
 	return nil
 }
 
@@ -300,30 +372,22 @@ func (w sower) rules(g seedGroup) error {
 		}
 		rules = append(rules, Rule{Permission: perm, Description: r.Description})
 	}
-	if err := at.AddRules(w.groups[vpc+"/"+g.Name], rules...); err != nil {
+	if err := at.AddRules(w.names[vpc+"/"+g.Name], rules...); err != nil {
 		return fmt.Errorf("group %q: %w", g.Name, err)
 	}
 	return nil
 }
 
 func (w sower) permission(at Region, vpc string, r seedRule) (Permission, error) {
-	p := Permission{Protocol: r.Protocol, From: -1, To: -1}
-	if r.Ports != "" {
-		first, last, isRange := strings.Cut(r.Ports, "-")
-		if !isRange {
-			last = first
-		}
-		from, err1 := strconv.ParseUint(first, 10, 16)
-		to, err2 := strconv.ParseUint(last, 10, 16)
-		if errors.Join(err1, err2) != nil {
-			return p, fmt.Errorf("ports: %q is not a port or a range of ports", r.Ports)
-		}
-		p.From, p.To = int32(from), int32(to)
+	from, to, err := parseSeedPorts(r.Ports)
+	p := Permission{Protocol: r.Protocol, From: from, To: to}
+	if err != nil {
+		return p, err
 	}
 	kind, name, _ := strings.Cut(r.Source, ":")
 	switch kind {
 	case "group":
-		if p.Source.Reference = w.groups[vpc+"/"+name]; p.Source.Reference == "" {
+		if p.Source.Reference = w.names[vpc+"/"+name]; p.Source.Reference == "" {
 			return p, fmt.Errorf("source: there is no group %q in the same VPC", name)
 		}
 		return p, nil
@@ -343,32 +407,148 @@ func (w sower) permission(at Region, vpc string, r seedRule) (Permission, error)
 	return p, nil
 }
 
+// parseSeedPorts reads a port or a range of ports, both -1 if there is none.
+func parseSeedPorts(ports string) (from, to int32, err error) {
+	if ports == "" {
+		return -1, -1, nil
+	}
+	first, last, isRange := strings.Cut(ports, "-")
+	if !isRange {
+		last = first
+	}
+	low, err1 := strconv.ParseUint(first, 10, 16)
+	high, err2 := strconv.ParseUint(last, 10, 16)
+	if errors.Join(err1, err2) != nil {
+		return 0, 0, fmt.Errorf("ports: %q is not a port or a range of ports", ports)
+	}
+	return int32(low), int32(high), nil
+}
+
 func (w sower) networkInterface(i seedInterface) error {
 	at, vpc, err := w.inVPC(i.seedPlace, i.VPC)
 	if err != nil {
 		return err
 	}
-	ids, err := w.groupIDs(vpc, i.Groups)
+	ids, err := w.ids(vpc, "", "group", i.Groups)
+	if err != nil {
+		return err
+	}
+	subnet, err := w.subnetID(vpc, i.Subnet)
 	if err != nil {
 		return err
 	}
 	_, err = at.CreateInterface(Interface{
-		VPC: vpc, Groups: ids, Description: i.Description, Instance: i.Instance, Requester: i.Requester,
+		VPC: vpc, Subnet: subnet, Groups: ids, Description: i.Description, Instance: i.Instance, Requester: i.Requester,
 		Type: i.Type, PrivateIP: i.PrivateIP, PublicIP: i.PublicIP, IPv6: i.IPv6, Tags: i.Tags,
 	})
 	return err
 }
 
-// groupIDs returns the IDs of groups of a VPC.
-func (w sower) groupIDs(vpc string, names []string) (ids []string, err error) {
+// ids returns the IDs of groups or, with the key "subnet:", of subnets of a VPC.
+func (w sower) ids(vpc, key, noun string, names []string) (ids []string, err error) {
 	for _, name := range names {
-		id := w.groups[vpc+"/"+name]
+		id := w.names[vpc+"/"+key+name]
 		if id == "" {
-			return nil, fmt.Errorf("groups: there is no group %q in the VPC", name)
+			return nil, fmt.Errorf("%ss: there is no %s %q in the VPC", noun, noun, name)
 		}
 		ids = append(ids, id)
 	}
 	return ids, nil
+}
+
+// subnetID returns the ID of a subnet, empty for none.
+func (w sower) subnetID(vpc, name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	ids, err := w.ids(vpc, "subnet:", "subnet", []string{name})
+	return strings.Join(ids, ""), err
+}
+
+func (w sower) subnet(n seedSubnet) error {
+	at, vpc, err := w.inVPC(n.seedPlace, n.VPC)
+	if err != nil {
+		return err
+	}
+	id, err := at.CreateSubnet(vpc, n.CIDR, Tags{"Name": n.Name})
+	if err != nil {
+		return fmt.Errorf("subnet %q: %w", n.Name, err)
+	}
+	w.names[vpc+"/subnet:"+n.Name] = id
+	return nil
+}
+
+func (w sower) networkACL(a seedACL) error {
+	at, vpc, err := w.inVPC(a.seedPlace, a.VPC)
+	if err != nil {
+		return err
+	}
+	subnets, err := w.ids(vpc, "subnet:", "subnet", a.Subnets)
+	if err != nil {
+		return err
+	}
+	var entries []ACLEntry
+	for i, e := range a.Entries {
+		from, to, err := parseSeedPorts(e.Ports)
+		protocol, ok := map[string]string{"tcp": "6", "udp": "17", "icmp": "1", "icmpv6": "58", "": "-1"}[e.Protocol]
+		if err != nil || !ok || !e.Prefix.IsValid() {
+			return fmt.Errorf("entries[%d]: %w", i, cmp.Or(err, errors.New("an entry has a cidr, and a protocol: tcp, udp, icmp, icmpv6 or none for all")))
+		}
+		if from < 0 {
+			from, to = 0, 65535
+		}
+		entries = append(entries, ACLEntry{e.Number, e.Egress, protocol, from, to, e.Prefix, e.Deny})
+	}
+	_, err = at.CreateNetworkACL(vpc, entries, subnets...)
+	return err
+}
+
+func (w sower) routeTable(t seedRouteTable) error {
+	at, vpc, err := w.inVPC(t.seedPlace, t.VPC)
+	if err != nil {
+		return err
+	}
+	subnets, err := w.ids(vpc, "subnet:", "subnet", t.Subnets)
+	if err != nil {
+		return err
+	}
+	var routes []Route
+	for _, r := range t.Routes {
+		route := Route{Target: r.Via, Blackhole: r.Blackhole}
+		if r.Via == "igw" {
+			route.Target = at.InternetGateway(vpc)
+		}
+		if route.Prefix, err = netip.ParsePrefix(r.To); err != nil {
+			return fmt.Errorf("routes: to: %q is not an IP range", r.To)
+		}
+		routes = append(routes, route)
+	}
+	_, err = at.CreateRouteTable(vpc, routes, subnets...)
+	return err
+}
+
+func (w sower) block(b seedBlock) error {
+	at, err := w.at(b.seedPlace)
+	if err != nil {
+		return err
+	}
+	if err := at.BlockPublicAccess(b.Mode); err != nil {
+		return err
+	}
+	for _, e := range b.Exclusions {
+		vpc, err := w.vpcID(at, e.VPC)
+		if err != nil {
+			return err
+		}
+		subnet, err := w.subnetID(vpc, e.Subnet)
+		if err != nil {
+			return err
+		}
+		if _, err := at.ExcludeFromBlock(Exclusion{Resource: cmp.Or(subnet, vpc), Mode: e.Mode, State: e.State}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w sower) loadBalancer(b seedBalancer) error {
@@ -376,11 +556,18 @@ func (w sower) loadBalancer(b seedBalancer) error {
 	if err != nil {
 		return err
 	}
-	ids, err := w.groupIDs(vpc, b.Groups)
+	ids, err := w.ids(vpc, "", "group", b.Groups)
 	if err != nil {
 		return err
 	}
-	lb := LoadBalancer{Name: b.Name, Type: b.Type, Scheme: b.Scheme, State: b.State, VPC: vpc, Groups: ids, Tags: b.Tags}
+	for i := range b.Interfaces {
+		if b.Interfaces[i].Subnet, err = w.subnetID(vpc, b.Interfaces[i].Subnet); err != nil {
+			return err
+		}
+	}
+	lb := LoadBalancer{
+		Name: b.Name, Type: b.Type, Scheme: b.Scheme, State: b.State, VPC: vpc, Groups: ids, Attributes: b.Attributes, Tags: b.Tags,
+	}
 	for i, listener := range b.Listeners {
 		protocol, number, _ := strings.Cut(listener, ":")
 		port, err := strconv.ParseUint(number, 10, 16)
@@ -393,4 +580,39 @@ func (w sower) loadBalancer(b seedBalancer) error {
 		return fmt.Errorf("load balancer %q: %w", b.Name, err)
 	}
 	return nil
+}
+
+func (w sower) targetGroup(g seedTargetGroup) error {
+	at, vpc, err := w.inVPC(g.seedPlace, g.VPC)
+	if err != nil {
+		return err
+	}
+	group := TargetGroup{
+		Name: g.Name, Protocol: g.Protocol, Port: g.Port, VPC: vpc, Type: g.Type, AddressType: g.AddressType,
+		Attributes: g.Attributes, Tags: g.Tags,
+	}
+	for _, t := range g.Targets {
+		group.Targets = append(group.Targets, Target(t))
+	}
+	for _, name := range g.Listeners {
+		arn, ok := at.listener(name)
+		if !ok {
+			return fmt.Errorf("target group %q: listeners: there is no listener %q, such as shop:443", g.Name, name)
+		}
+		group.Listeners = append(group.Listeners, arn)
+	}
+	_, err = at.CreateTargetGroup(group)
+	return err
+}
+
+// listener finds a listener by the name of its load balancer and its port, such as shop:443.
+func (r Region) listener(name string) (arn string, ok bool) {
+	for _, lb := range r.LoadBalancers() {
+		for _, l := range lb.Listeners {
+			if name == lb.Name+":"+strconv.Itoa(int(l.Port)) {
+				return l.ARN, true
+			}
+		}
+	}
+	return "", false
 }

@@ -57,19 +57,20 @@ type Server struct {
 	throttle      Throttle
 	now           func() time.Time
 
-	mu        sync.Mutex
-	lastID    uint64
-	requests  int
-	seq       int
-	sites     map[siteKey]*site
-	roles     map[string]Role
-	keys      map[string]session
-	limiters  map[limiterKey]*rate.Limiter
-	faults    []*armedFault
-	calls     []Call
-	observers []func(Change)
-	unsettled []*PrefixList // that a change is under way to
-	touched   []string      // IDs of what the call under way has changed
+	mu         sync.Mutex
+	lastID     uint64
+	lastPathID uint64
+	requests   int
+	seq        int
+	sites      map[siteKey]*site
+	roles      map[string]Role
+	keys       map[string]session
+	limiters   map[limiterKey]*rate.Limiter
+	faults     []*armedFault
+	calls      []Call
+	observers  []func(Change)
+	unsettled  []*PrefixList // that a change is under way to
+	touched    []string      // IDs of what the call under way has changed
 }
 
 // New returns an endpoint on which every account has, in every region, one default and one other VPC.
@@ -228,8 +229,16 @@ func (c *call) resource() string {
 // newID returns an id that sorts after every one before it, so that the order of ids is the order of creation.
 func (s *Server) newID(prefix string) string {
 	s.lastID++
-	return fmt.Sprintf("%s-0%016x", prefix, s.lastID*0x9e3779b97)
+	return formatID(prefix, s.lastID)
 }
+
+// newPathID does so for what a VPC has without being asked for, so that it does not shift the other IDs.
+func (s *Server) newPathID(prefix string) string {
+	s.lastPathID++
+	return formatID(prefix, s.lastPathID)
+}
+
+func formatID(prefix string, n uint64) string { return fmt.Sprintf("%s-0%016x", prefix, n*0x9e3779b97) }
 
 func requestID(n int) string {
 	return fmt.Sprintf("00000000-0000-4000-8000-%012x", n)

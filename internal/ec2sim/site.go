@@ -21,7 +21,14 @@ type site struct {
 	interfaces  table[*Interface]
 	prefixLists table[*PrefixList]
 
+	acls        table[*NetworkACL]
+	routeTables table[*RouteTable]
+	gateways    table[*internetGateway]
+	exclusions  table[*Exclusion]
+	blockMode   string // of VPC Block Public Access, empty if never set
+
 	loadBalancers table[*LoadBalancer]
+	targetGroups  table[*TargetGroup]
 
 	tokens   map[string]string // client tokens to IDs of what they created
 	attached map[string]int    // interfaces a security group is attached to
@@ -37,20 +44,22 @@ func (s *Server) site(account, region string) *site {
 		server: s, siteKey: key, quota: s.rulesPerGroup, groupQuota: s.groupQuota,
 		vpcs: table[*VPC]{kind: &vpcKind}, subnets: table[*subnet]{kind: &subnetKind}, groups: table[*Group]{kind: &groupKind},
 		interfaces: table[*Interface]{kind: &interfaceKind}, prefixLists: table[*PrefixList]{kind: &prefixListKind},
-		loadBalancers: table[*LoadBalancer]{kind: &loadBalancerKind},
-		tokens:        map[string]string{}, attached: map[string]int{},
+		acls: table[*NetworkACL]{kind: &aclKind}, routeTables: table[*RouteTable]{kind: &routeTableKind},
+		gateways: table[*internetGateway]{kind: &gatewayKind}, exclusions: table[*Exclusion]{kind: &exclusionKind},
+		loadBalancers: table[*LoadBalancer]{kind: &loadBalancerKind}, targetGroups: table[*TargetGroup]{kind: &targetGroupKind},
+		tokens: map[string]string{}, attached: map[string]int{},
 	}
 	s.sites[key] = st
 	defer func(before []string) { s.touched = before }(s.touched) // no call made these
-	st.addVPC(netip.MustParsePrefix("172.31.0.0/16"), true)
-	st.addVPC(netip.MustParsePrefix("10.0.0.0/16"), false)
+	st.openToInternet(st.addVPC(netip.MustParsePrefix("172.31.0.0/16"), true))
+	st.openToInternet(st.addVPC(netip.MustParsePrefix("10.0.0.0/16"), false))
 	st.addManagedPrefixLists()
 	return st
 }
 
 // merged returns a map that holds both; where they differ, over wins.
-func merged(base, over map[string]string) map[string]string {
-	m := make(map[string]string, len(base)+len(over))
+func merged[M ~map[string]string](base, over M) M {
+	m := make(M, len(base)+len(over))
 	maps.Copy(m, base)
 	maps.Copy(m, over)
 	return m

@@ -1,11 +1,27 @@
 package ec2sim
 
 import (
+	"encoding/xml"
 	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
 )
+
+// Tags are the tags of a resource.
+type Tags map[string]string
+
+// MarshalXML writes tags in the order of their keys.
+func (t Tags) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
+	var set struct {
+		Items []tag `xml:"item"`
+	}
+	for _, key := range slices.Sorted(maps.Keys(t)) {
+		value := t[key]
+		set.Items = append(set.Items, tag{key, &value})
+	}
+	return e.EncodeElement(set, start)
+}
 
 // A tag is a tag in a request or an answer. The value is nil only in a request that leaves it out.
 type tag struct {
@@ -13,46 +29,42 @@ type tag struct {
 	Value *string `query:"Value" xml:"value"`
 }
 
-// tagList returns tags in the order of their keys.
-func tagList(tags map[string]string) []tag {
-	list := make([]tag, 0, len(tags))
-	for _, key := range slices.Sorted(maps.Keys(tags)) {
-		value := tags[key]
-		list = append(list, tag{key, &value})
-	}
-	return list
-}
-
 // maxTags is how many tags a resource may have.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions
 const maxTags = 50
 
-// parseTags checks the tags of a request. A tag without a value has an empty one.
-func parseTags(list []tag) (map[string]string, error) {
-	tags := make(map[string]string, len(list))
+// parseTags reads the tags of a request. A tag without a value has an empty one.
+func parseTags(list []tag) (Tags, error) {
+	tags := make(Tags, len(list))
 	for _, t := range list {
-		var value string
-		if t.Value != nil {
-			value = *t.Value
-		}
-		switch {
-		case t.Key == "" || utf8.RuneCountInString(t.Key) > 128:
-			return nil, errorf("InvalidParameterValue", "Tag key must have between 1 and 128 characters: %q", t.Key)
-		case utf8.RuneCountInString(value) > 256:
-			return nil, errorf("InvalidParameterValue", "Tag value exceeds the maximum length of 256 characters")
-		case strings.HasPrefix(strings.ToLower(t.Key), "aws:"):
-			return nil, errorf("InvalidParameterValue", "Value ( %s ) for parameter key is invalid. Tag keys starting with 'aws:' are reserved for internal use", t.Key)
-		}
 		if _, twice := tags[t.Key]; twice {
 			return nil, errorf("InvalidParameterValue", "Duplicate tag key '%s' specified.", t.Key)
 		}
-		tags[t.Key] = value
+		tags[t.Key] = ""
+		if t.Value != nil {
+			tags[t.Key] = *t.Value
+		}
 	}
-	if len(tags) > maxTags {
-		return nil, tooManyTags()
+	return tags, tags.check()
+}
+
+// check refuses tags that no resource may have.
+func (t Tags) check() error {
+	for key, value := range t {
+		switch {
+		case key == "" || utf8.RuneCountInString(key) > 128:
+			return errorf("InvalidParameterValue", "Tag key must have between 1 and 128 characters: %q", key)
+		case utf8.RuneCountInString(value) > 256:
+			return errorf("InvalidParameterValue", "Tag value exceeds the maximum length of 256 characters")
+		case strings.HasPrefix(strings.ToLower(key), "aws:"):
+			return errorf("InvalidParameterValue", "Value ( %s ) for parameter key is invalid. Tag keys starting with 'aws:' are reserved for internal use", key)
+		}
 	}
-	return tags, nil
+	if len(t) > maxTags {
+		return tooManyTags()
+	}
+	return nil
 }
 
 func tooManyTags() error {
@@ -66,7 +78,7 @@ type tagSpecs []struct {
 }
 
 // tagsFor returns the tags, all of which must be for the given type of resource.
-func (specs tagSpecs) tagsFor(resourceType string) (map[string]string, error) {
+func (specs tagSpecs) tagsFor(resourceType string) (Tags, error) {
 	var list []tag
 	for _, spec := range specs {
 		if spec.Type != resourceType {
@@ -77,60 +89,41 @@ func (specs tagSpecs) tagsFor(resourceType string) (map[string]string, error) {
 	return parseTags(list)
 }
 
-// tagged returns the tags of a resource, and a function that replaces them.
-func (s *site) tagged(id string) (tags map[string]string, replace func(map[string]string), err error) {
-	kind, _, _ := strings.Cut(id, "-")
-	switch kind {
-	case "sg":
-		g, err := s.groups.find(id)
-		if err != nil {
-			return nil, nil, err
+// A taggedTable is a table of resources that may have tags.
+type taggedTable interface {
+	// tagsAt returns the tags of the resource of an ID, if the ID is of the table's kind.
+	tagsAt(id string) (tags *Tags, mine bool, err error)
+	listTags() []tagXML
+}
+
+func (s *site) taggedTables() []taggedTable {
+	return []taggedTable{&s.vpcs, &s.subnets, &s.groups, &s.interfaces, &s.prefixLists, &s.acls, &s.routeTables, &s.gateways, &s.exclusions}
+}
+
+func (t *table[T]) tagsAt(id string) (tags *Tags, mine bool, err error) {
+	if !strings.HasPrefix(id, t.prefix) {
+		return nil, false, nil
+	}
+	v, err := t.find(id)
+	if err != nil {
+		return nil, true, err
+	}
+	return t.tags(v), true, nil
+}
+
+// tagsOf returns the tags of a resource that the account may tag.
+func (s *site) tagsOf(id string) (*Tags, error) {
+	if strings.HasPrefix(id, prefixListKind.prefix) {
+		if _, err := s.ownList(id); err != nil {
+			return nil, err
 		}
-		return g.Tags, func(t map[string]string) { s.update(g, func(g *Group) { g.Tags = t }) }, nil
-	case "sgr":
-		return s.taggedRule(id)
-	case "vpc":
-		v, err := s.vpcs.find(id)
-		return tagsOf(v, err, func(v *VPC) *map[string]string { return &v.Tags })
-	case "subnet":
-		n, err := s.subnets.find(id)
-		return tagsOf(n, err, func(n *subnet) *map[string]string { return &n.tags })
-	case "eni":
-		i, err := s.interfaces.find(id)
-		return tagsOf(i, err, func(i *Interface) *map[string]string { return &i.Tags })
-	case "pl":
-		l, err := s.ownList(id)
-		return tagsOf(l, err, func(l *PrefixList) *map[string]string { return &l.Tags })
 	}
-	return nil, nil, errorf("InvalidID", "The ID '%s' is not valid", id)
-}
-
-// tagsOf returns the tags of a resource that was looked up, as tagged does.
-func tagsOf[T any](v T, err error, field func(T) *map[string]string) (map[string]string, func(map[string]string), error) {
-	if err != nil {
-		return nil, nil, err
+	for _, t := range s.taggedTables() {
+		if tags, mine, err := t.tagsAt(id); mine {
+			return tags, err
+		}
 	}
-	tags := field(v)
-	return *tags, func(t map[string]string) { *tags = t }, nil
-}
-
-// taggedRule does for a security group rule what tagged does for the rest.
-func (s *site) taggedRule(id string) (map[string]string, func(map[string]string), error) {
-	r, err := s.rules().find(id)
-	if err != nil {
-		return nil, nil, err
-	}
-	return r.Tags, func(t map[string]string) {
-		s.update(r.group, func(g *Group) {
-			rules := slices.Clone(*g.rules(r.egress))
-			for i := range rules {
-				if rules[i].ID == id {
-					rules[i].Tags = t
-				}
-			}
-			*g.rules(r.egress) = rules
-		})
-	}, nil
+	return nil, errorf("InvalidID", "The ID '%s' is not valid", id)
 }
 
 type tagsInput struct {
@@ -152,7 +145,7 @@ func (s *site) createTags(_ *call, in tagsInput) (*done, error) {
 	case len(add) == 0:
 		return nil, missing("tagSet")
 	}
-	return s.retag(in.Resources, func(tags map[string]string) map[string]string { return merged(tags, add) })
+	return s.retag(in.Resources, func(tags Tags) Tags { return merged(tags, add) })
 }
 
 // deleteTags removes the tags whose key, and value where one is given, match. Without any tag, all are removed.
@@ -162,7 +155,7 @@ func (s *site) deleteTags(_ *call, in tagsInput) (*done, error) {
 	if len(in.Resources) == 0 {
 		return nil, missing("resourceIdSet")
 	}
-	return s.retag(in.Resources, func(tags map[string]string) map[string]string {
+	return s.retag(in.Resources, func(tags Tags) Tags {
 		rest := maps.Clone(tags)
 		if len(in.Tags) == 0 {
 			clear(rest)
@@ -177,26 +170,27 @@ func (s *site) deleteTags(_ *call, in tagsInput) (*done, error) {
 }
 
 // retag replaces the tags of all resources, if it can.
-func (s *site) retag(ids []string, change func(map[string]string) map[string]string) (*done, error) {
+func (s *site) retag(ids []string, change func(Tags) Tags) (*done, error) {
 	var apply []func()
 	for _, id := range ids {
-		tags, replace, err := s.tagged(id)
+		tags, err := s.tagsOf(id)
 		if err != nil {
 			return nil, err
 		}
-		next := change(tags)
+		next := change(*tags)
 		if len(next) > maxTags {
 			return nil, tooManyTags()
 		}
-		apply = append(apply, func() { replace(next) })
+		apply = append(apply, func() {
+			*tags = next
+			s.touch(id)
+		})
 	}
 	for _, f := range apply {
 		f()
 	}
 	return &done{Return: true}, nil
 }
-
-type describeTagsInput struct{ describeInput }
 
 type tagXML struct {
 	Resource string `xml:"resourceId"`
@@ -209,8 +203,9 @@ type tagXML struct {
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeTags.html
 var tagKind = kind[tagXML]{
+	set:  "tagSet",
 	id:   func(t tagXML) string { return t.Resource + "\x00" + t.Key },
-	tags: func(t tagXML) map[string]string { return map[string]string{t.Key: t.Value} },
+	tags: func(t tagXML) *Tags { return &Tags{t.Key: t.Value} },
 	filters: attributes[tagXML]{
 		"key":           func(t tagXML) []string { return []string{t.Key} },
 		"resource-id":   func(t tagXML) []string { return []string{t.Resource} },
@@ -219,18 +214,19 @@ var tagKind = kind[tagXML]{
 	},
 }
 
-func (s *site) describeTags(_ *call, in describeTagsInput) (*listing[tagXML], error) {
-	all := slices.Concat(
-		s.vpcs.listTags(), s.subnets.listTags(), s.groups.listTags(), s.rules().listTags(),
-		s.interfaces.listTags(), s.prefixLists.listTags(),
-	)
-	return list("tagSet", tableOf(&tagKind, all), in.describeInput, nil, itself)
+// tags returns the tags of all resources.
+func (s *site) tags() *table[tagXML] {
+	var all []tagXML
+	for _, t := range s.taggedTables() {
+		all = append(all, t.listTags()...)
+	}
+	return tableOf(&tagKind, all)
 }
 
 // listTags returns the tags of all resources of a table.
 func (t *table[T]) listTags() (list []tagXML) {
 	for v := range t.all {
-		for key, value := range t.tags(v) {
+		for key, value := range *t.tags(v) {
 			list = append(list, tagXML{t.id(v), t.resourceType, key, value})
 		}
 	}
