@@ -28,6 +28,7 @@ type Interface struct {
 	// Description says what it belongs to: "ELB app/shop/50dc6c495c0c9188".
 	Description string
 	Groups      []string // IDs of the groups attached to it
+	Region      string   // where it is; empty if the reader knows
 }
 
 // An InterfacePlan says what a network interface gets from a pool once the steps are taken.
@@ -50,14 +51,22 @@ func (p InterfacePlan) String() string {
 
 // command returns the command that attaches what is missing. It names the groups that the interface has as well, as
 // they are all replaced. Those of a load balancer are changed through it alone. See
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSecurityGroups.html
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSecurityGroups.html and, for a Classic one,
+// https://docs.aws.amazon.com/elasticloadbalancing/2012-06-01/APIReference/API_ApplySecurityGroupsToLoadBalancer.html
 func (p InterfacePlan) command() string {
 	groups := strings.Join(slices.Concat(p.Groups, p.Attach), " ")
-	parts := strings.Split(strings.TrimPrefix(p.Description, "ELB "), "/") // ELB app/shop/50dc6c495c0c9188
-	if strings.HasPrefix(p.Description, "ELB ") && len(parts) == 3 {
-		return fmt.Sprintf(`aws elbv2 set-security-groups --load-balancer-arn "$(aws elbv2 describe-load-balancers --names %s --query 'LoadBalancers[0].LoadBalancerArn' --output text)" --security-groups %s`, parts[1], groups)
+	region := ""
+	if p.Region != "" {
+		region = " --region " + p.Region
 	}
-	return fmt.Sprintf("aws ec2 modify-network-interface-attribute --network-interface-id %s --groups %s", p.ID, groups)
+	name, balancer := strings.CutPrefix(p.Description, "ELB ") // ELB app/shop/50dc6c495c0c9188, or of a Classic one ELB shop
+	switch parts := strings.Split(name, "/"); {
+	case balancer && len(parts) == 3:
+		return fmt.Sprintf(`aws elbv2 set-security-groups%s --load-balancer-arn "$(aws elbv2 describe-load-balancers%[1]s --names %s --query 'LoadBalancers[0].LoadBalancerArn' --output text)" --security-groups %s`, region, parts[1], groups)
+	case balancer && len(parts) == 1:
+		return fmt.Sprintf("aws elb apply-security-groups-to-load-balancer%s --load-balancer-name %s --security-groups %s", region, name, groups)
+	}
+	return fmt.Sprintf("aws ec2 modify-network-interface-attribute%s --network-interface-id %s --groups %s", region, p.ID, groups)
 }
 
 func (p InterfacePlan) owner() string {

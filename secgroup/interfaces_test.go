@@ -137,11 +137,12 @@ func lackedBy(m *model, pool PoolPlan, eni *Interface, req Request) (lacks int, 
 // load balancer if there is one.
 func TestInterfacePlanCommand(t *testing.T) {
 	for description, want := range map[string]string{
-		"ELB app/shop/50dc6c495c0c9188": `aws elbv2 set-security-groups --load-balancer-arn "$(aws elbv2 describe-load-balancers --names shop --query 'LoadBalancers[0].LoadBalancerArn' --output text)" --security-groups sg-1 sg-2 sg-3`,
-		"i-0123456789abcdef0":           "aws ec2 modify-network-interface-attribute --network-interface-id eni-1 --groups sg-1 sg-2 sg-3",
-		"":                              "aws ec2 modify-network-interface-attribute --network-interface-id eni-1 --groups sg-1 sg-2 sg-3",
+		"ELB app/shop/50dc6c495c0c9188": `aws elbv2 set-security-groups --region eu-west-1 --load-balancer-arn "$(aws elbv2 describe-load-balancers --region eu-west-1 --names shop --query 'LoadBalancers[0].LoadBalancerArn' --output text)" --security-groups sg-1 sg-2 sg-3`,
+		"i-0123456789abcdef0":           "aws ec2 modify-network-interface-attribute --region eu-west-1 --network-interface-id eni-1 --groups sg-1 sg-2 sg-3",
+		"ELB classic":                   "aws elb apply-security-groups-to-load-balancer --region eu-west-1 --load-balancer-name classic --security-groups sg-1 sg-2 sg-3",
+		"":                              "aws ec2 modify-network-interface-attribute --region eu-west-1 --network-interface-id eni-1 --groups sg-1 sg-2 sg-3",
 	} {
-		p := InterfacePlan{Interface: &Interface{ID: "eni-1", Description: description, Groups: []string{"sg-1"}}, Lacks: 3, Attach: []string{"sg-2", "sg-3"}}
+		p := InterfacePlan{Interface: &Interface{ID: "eni-1", Region: "eu-west-1", Description: description, Groups: []string{"sg-1"}}, Lacks: 3, Attach: []string{"sg-2", "sg-3"}}
 		if !strings.HasSuffix(p.String(), ": "+want) || !strings.Contains(p.String(), "attach sg-2 and sg-3 to it as well, beside sg-1") {
 			t.Errorf("%q: %s", description, p)
 		}

@@ -121,7 +121,7 @@ func (p *pool) stays(plan *planner.Plan) []string {
 		switch n := count[i]; {
 		case n == 0:
 		default:
-			warnings = append(warnings, fmt.Sprintf("%s: %s stay although other groups of the pool replace them, because an interface with this group lacks those groups: attach the whole pool there", g.Group.ID, words.Count(n, "rule")))
+			warnings = append(warnings, fmt.Sprintf("%s: %s although other groups of the pool replace %s, because an interface with this group lacks those groups: attach the whole pool there", g.Group.ID, words.CountAs(n, "rule stays", "rules stay"), map[bool]string{true: "it", false: "them"}[n == 1]))
 		}
 	}
 	return warnings

@@ -147,7 +147,11 @@ func (e *Engine) unknownGroups(ids []string, has func(id string) bool) []error {
 			for _, t := range e.Targets {
 				places = append(places, t.String())
 			}
-			errs = append(errs, hint.New(fmt.Sprintf("%s: no security group tagged %s has this ID in %s", id, e.TagKey, strings.Join(places, ", ")), "tag it, or check the ID"))
+			kind := "security group"
+			if strings.HasPrefix(id, "pl-") {
+				kind = "prefix list"
+			}
+			errs = append(errs, hint.New(fmt.Sprintf("%s: no %s tagged %s has this ID in %s", id, kind, e.TagKey, strings.Join(places, ", ")), "tag it, or check the ID"))
 		}
 	}
 	return errs

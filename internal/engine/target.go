@@ -208,6 +208,9 @@ func (t *Target) plan(ctx context.Context, log *slog.Logger, groups []secgroup.G
 	if req.Attachments, err = secgroup.DescribeAttachments(ctx, t.EC2, ids); err != nil {
 		return nil, err
 	}
+	for i := range req.Attachments.Interfaces {
+		req.Attachments.Interfaces[i].Region = t.Region
+	}
 	return secgroup.NewPlan(ctx, groups, req)
 }
 
