@@ -5,8 +5,12 @@ import (
 	"log/slog"
 	"sync"
 
+	"cloudfront-sg-sync/internal/config"
+	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/iprange"
+
+	"github.com/alecthomas/kong"
 )
 
 // placeFlags say where a command looks, and for what. Credentials, profile and region are found as the AWS CLI finds
@@ -44,9 +48,18 @@ func (f accountFlags) given() map[string]given {
 	return values
 }
 
-// engine returns the engine that the flags, and the stack or the environment ask for. It reads the ranges once, however
-// often it runs.
-func (f accountFlags) engine(ctx context.Context, t terminal, flags map[string]given) (*engine.Engine, error) {
+// A managed engine is one with the settings that it works with.
+type managed struct {
+	*engine.Engine
+	config   config.Config
+	settings document.Settings
+	// ranges reads the ranges once.
+	ranges func() (ipRanges, error)
+}
+
+// managed returns the engine that the flags, and the stack or the environment ask for. Settings that nobody names are
+// those that all rules were made with.
+func (f accountFlags) managed(ctx context.Context, t terminal, flags map[string]given) (*managed, error) {
 	c, err := f.readConfig(ctx, t, flags)
 	if err != nil {
 		return nil, err
@@ -55,13 +68,26 @@ func (f accountFlags) engine(ctx context.Context, t terminal, flags map[string]g
 	if err != nil {
 		return nil, err
 	}
-	read := sync.OnceValues(func() (*iprange.Publication, error) {
-		ranges, err := f.read(ctx, t, c)
-		return ranges.Publication, err
-	})
 	log := slog.New(slog.DiscardHandler)
 	if f.Verbose {
 		log = slog.New(slog.NewTextHandler(t.err, nil))
 	}
-	return engine.New(c, cfg, func(context.Context, *iprange.Notice) (*iprange.Publication, error) { return read() }, log)
+	m := &managed{config: c, settings: f.settings(c)}
+	m.ranges = sync.OnceValues(func() (ipRanges, error) { return f.read(ctx, t, m.config) })
+	m.Engine, err = engine.New(c, cfg, func(context.Context, *iprange.Notice) (*iprange.Publication, error) {
+		ranges, err := m.ranges()
+		return ranges.Publication, err
+	}, log)
+	if err == nil && m.settings.From == document.FromDefault {
+		defer t.progress("reading what the rules were made with …")()
+		made, _ := m.Made(ctx) // what cannot be read, the plan tells
+		settle(&m.config, &m.settings, made)
+		m.Services, m.Within = m.settings.Services, m.settings.Within
+	}
+	return m, err
+}
+
+// next returns what names the next command after this run.
+func (placeFlags) next(k *kong.Context) document.Next {
+	return func(command string, more ...string) []string { return next(k, command, more...) }
 }

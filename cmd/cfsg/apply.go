@@ -12,6 +12,8 @@ import (
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
+
+	"github.com/alecthomas/kong"
 )
 
 type applyCommand struct {
@@ -20,50 +22,86 @@ type applyCommand struct {
 }
 
 // Run shows what a sync would do and, if that is wanted, does it.
-func (c *applyCommand) Run(ctx context.Context, t terminal) error {
+func (c *applyCommand) Run(ctx context.Context, t terminal, k *kong.Context) error {
 	if !c.Yes {
 		if err := canAsk(t, c.outputFlags, c.rangeFlags, "use --yes; cfsg plan shows what would be done"); err != nil {
 			return err
 		}
 	}
-	e, err := c.engine(ctx, t, c.given())
+	m, err := c.managed(ctx, t, c.given())
 	if err != nil {
 		return err
 	}
-	p, err := propose(ctx, t, e, c.request())
+	p, around, err := m.propose(ctx, t, c.request())
 	if err != nil {
 		return err
+	}
+	plan := document.NewPlan(p, around, m.settings, c.next(k))
+	if plan.Settings.Disagree() != "" && !plan.Settings.Asked() {
+		return c.refuse(t, p, plan, k)
 	}
 	if !c.json() {
-		if err := writePlan(t, p, c.Verbose); err != nil {
+		if err := writePlan(t, plan, c.Verbose); err != nil {
 			return err
 		}
 	}
-	if p.Count() > 0 && !c.Yes {
+	if plan.Changes && !c.Yes {
 		for _, err := range p.Failures() {
 			tell(t, err)
 		}
-		if !ask(t, bufio.NewReader(t.in), "Apply %s?", words.Count(p.Count(), "step")) {
-			return errDeclined
+		if err := ask(ctx, t, bufio.NewReader(t.in), "Apply %s?", words.Count(p.Count(), "step")); err != nil {
+			return err
 		}
 	}
-	report, err := apply(ctx, t, e, p)
+	report, err := m.apply(ctx, t, p)
+	doc := document.NewApply(report, p, around, m.settings, err, c.next(k))
 	if c.json() {
-		return errors.Join(err, document.Write(t.out, report))
+		return errors.Join(err, document.Write(t.out, doc))
 	}
-	if p.Count() > 0 {
+	if plan.Changes {
 		err = errors.Join(err, writeReport(t, report, c.Verbose))
 	}
-	return err
+	return errors.Join(err, endPage(t, doc.Judgement))
 }
 
-// errDeclined says that the answer was no.
-var errDeclined = errors.New("not applied: nothing was changed")
+// refuse changes nothing, because rules were made with other settings and nobody has named those of this run.
+func (c *applyCommand) refuse(t terminal, p *engine.Proposal, plan document.Plan, k *kong.Context) error {
+	err := hint.New(fmt.Sprintf("%s (%s): nothing was changed", plan.Settings.Disagree(), plan.Settings.Origin()),
+		"name the settings with --service and --within, or with --stack, which takes those of the deployed function")
+	report := engine.NewReport(false)
+	report.SyncToken, report.PublishedAt = p.Publication.SyncToken, p.Publication.Published
+	doc := document.NewApply(report, p, nil, plan.Settings, err, c.next(k))
+	doc.Next = c.next(k)("plan", plan.Settings.Flags()...)
+	if c.json() {
+		return errors.Join(err, document.Write(t.out, doc))
+	}
+	return errors.Join(err, endPage(t, doc.Judgement))
+}
+
+// apply takes the steps of a proposal. If it fails, but somebody else such as the function has meanwhile done all that
+// there was to do, that is as good.
+func (m *managed) apply(ctx context.Context, t terminal, p *engine.Proposal) (*engine.Report, error) {
+	report, err := apply(ctx, t, m.Engine, p)
+	if err == nil || ctx.Err() != nil {
+		return report, err
+	}
+	now, lookErr := m.Propose(ctx, p.Request)
+	if lookErr != nil || now.Count() > 0 || len(now.Failures()) > 0 {
+		return report, err
+	}
+	fmt.Fprintln(t.err, "cfsg: somebody else, such as the function, did the rest in the meantime")
+	return m.Run(ctx, now.Approved())
+}
 
 // apply takes the steps of the proposal, tells of each on stderr, and returns the report of the run.
 func apply(ctx context.Context, t terminal, e *engine.Engine, p *engine.Proposal) (*engine.Report, error) {
 	req := p.Approved()
-	steps, names := p.Count(), groupNames(p)
+	steps, names := p.Count(), map[string]string{}
+	for _, v := range p.Previews {
+		for _, g := range v.Groups {
+			names[g.ID] = g.Name
+		}
+	}
 	var mu sync.Mutex // pools and targets are applied side by side
 	taken := 0
 	req.OnStep = func(_ *engine.Target, step secgroup.Step) {
@@ -80,7 +118,7 @@ func apply(ctx context.Context, t terminal, e *engine.Engine, p *engine.Proposal
 	}
 	report, err := e.Run(ctx, req)
 	if ctx.Err() != nil && taken < steps {
-		err = errors.Join(err, hint.New(fmt.Sprintf("stopped after %d of %s", taken, words.Count(steps, "step")), "run cfsg apply again for the rest"))
+		err = hint.New(fmt.Sprintf("stopped after %d of %s", taken, words.Count(steps, "step")), "run cfsg apply again for the rest")
 	}
 	return report, err
 }

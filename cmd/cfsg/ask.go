@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -22,12 +24,32 @@ func canAsk(t terminal, output outputFlags, ranges rangeFlags, instead string) e
 	return nil
 }
 
-// ask asks a question and reports whether the answer is yes.
-func ask(t terminal, answers *bufio.Reader, format string, args ...any) bool {
-	fmt.Fprintf(t.out, "\n%s Only yes is taken for yes: ", fmt.Sprintf(format, args...))
-	answer, err := answers.ReadString('\n')
-	if err != nil {
-		fmt.Fprintln(t.out) // as Enter would have
+var (
+	// errDeclined says that the answer was no.
+	errDeclined = errors.New("not applied: nothing was changed")
+	// errInterrupted says that Ctrl-C was the answer, or came before anything was done.
+	errInterrupted = errors.New("interrupted: nothing was changed")
+)
+
+// ask asks a question. It returns nil if the answer is yes, and does not wait for one once the context ends.
+func ask(ctx context.Context, t terminal, answers *bufio.Reader, format string, args ...any) error {
+	fmt.Fprintf(t.out, "\n%s Type yes to continue: ", fmt.Sprintf(format, args...))
+	read := make(chan string, 1)
+	go func() {
+		answer, err := answers.ReadString('\n')
+		if err != nil {
+			fmt.Fprintln(t.out) // as Enter would have
+		}
+		read <- strings.TrimSpace(answer)
+	}()
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(t.out)
+		return errInterrupted
+	case answer := <-read:
+		if answer != "yes" {
+			return errDeclined
+		}
+		return nil
 	}
-	return strings.TrimSpace(answer) == "yes"
 }

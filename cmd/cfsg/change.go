@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/status"
 )
 
 // changeFlags say what to change, and how far.
@@ -25,12 +26,21 @@ func (f changeFlags) request() engine.Request {
 	return engine.Request{Force: f.Force, GroupIDs: f.Group, Look: true}
 }
 
-// propose plans what a request asks for, and changes nothing. It fails if there is no group to work on.
-func propose(ctx context.Context, t terminal, e *engine.Engine, req engine.Request) (*engine.Proposal, error) {
+// propose plans what a request asks for, looks at what stands around the groups, and changes nothing. It fails if there
+// is no group to work on.
+func (m *managed) propose(ctx context.Context, t terminal, req engine.Request) (*engine.Proposal, []status.Surroundings, error) {
 	defer t.progress("reading the ranges and the security groups …")()
-	p, err := e.Propose(ctx, req)
+	p, err := m.Propose(ctx, req)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return p, p.Untagged(ctx)
+	ranges, err := m.ranges()
+	if err != nil {
+		return nil, nil, err
+	}
+	question, err := questionOf(m.config, ranges, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	return p, status.Look(ctx, p, question), p.Untagged(ctx)
 }

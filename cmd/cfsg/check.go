@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"strings"
 
-	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
@@ -53,7 +52,7 @@ func (c *checkCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 	if err != nil {
 		return err
 	}
-	doc.Judgement = document.Judge(doc.Report.Mark, doc.Report.Cause, c.next(k, doc.Report)...)
+	doc.Judgement = document.Judge(doc.Report.Mark, doc.Report.Cause, c.better(k, doc.Report)...)
 	if c.json() {
 		err = document.Write(t.out, doc)
 	} else {
@@ -65,9 +64,9 @@ func (c *checkCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 	return doc.Failure(doc.Services)
 }
 
-// next returns the command that makes the verdict better. What setup can set up it sets up; else the pages about tagged
+// better returns the command that makes the verdict better. What setup can set up it sets up; else the pages about tagged
 // groups say what is missing.
-func (c *checkCommand) next(k *kong.Context, r *door.Report) []string {
+func (c *checkCommand) better(k *kong.Context, r *door.Report) []string {
 	switch {
 	case r.Mark == door.OK:
 		return nil
@@ -79,26 +78,14 @@ func (c *checkCommand) next(k *kong.Context, r *door.Report) []string {
 		more = []string{"--port", strings.Join(document.PortNames(ports), ",")}
 	}
 	for _, s := range r.Subjects {
-		if flag, name := setupFlag(s.Interface); s.Judgement == r.Judgement && flag != "" && !s.Tagged {
-			return next(k, "setup", append([]string{flag, name}, more...)...)
+		if s.Judgement != r.Judgement || s.Interface == nil || s.Tagged {
+			continue
+		}
+		if origin := s.Interface.Origin(); origin != nil {
+			return next(k, "setup", append(origin, more...)...)
 		}
 	}
 	return next(k, "status")
-}
-
-// setupFlag returns the flag of setup, and its value, that means the origin with an interface.
-func setupFlag(i *door.Interface) (flag, value string) {
-	switch {
-	case i == nil:
-		return "", ""
-	case i.LoadBalancer() != "":
-		return "--load-balancer", i.LoadBalancer()
-	case i.RequesterManaged:
-		return "", ""
-	case i.Instance != "":
-		return "--instance", i.Instance
-	}
-	return "--interface", i.ID
 }
 
 func (c *checkCommand) check(ctx context.Context, t terminal) (*document.Check, error) {
@@ -114,27 +101,24 @@ func (c *checkCommand) check(ctx context.Context, t terminal) (*document.Check, 
 		return nil, err
 	}
 	defer t.progress("looking at the security groups …")()
-	question, err := c.question(ctx, t, config)
-	if err != nil {
-		return nil, err
-	}
 	role := strings.Join(engine.Roles(config, cfg.Region), "") // there is at most one
 	target := engine.Target{Account: engine.AccountOf(role), Region: cfg.Region}
-	report, err := door.Check(ctx, engine.Narrow(engine.NewEC2(cfg, role, config.ExternalID)), c.selector, question)
+	scene, err := door.Discover(ctx, engine.Narrow(engine.NewEC2(cfg, role, config.ExternalID)), c.selector)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", &target, err)
 	}
-	return &document.Check{
-		Services: config.Selection.Services, Within: append([]string{}, config.Selection.Within...),
-		Account: target.Account, Region: target.Region, Report: report,
-	}, nil
-}
-
-// question returns what the groups are judged by.
-func (c *checkCommand) question(ctx context.Context, t terminal, config config.Config) (door.Question, error) {
+	settings := c.settings(config)
+	settle(&config, &settings, engine.MadeFrom(config.TagKey, scene.Descriptions()))
 	ranges, err := c.read(ctx, t, config)
 	if err != nil {
-		return door.Question{}, err
+		return nil, err
 	}
-	return questionOf(config, ranges, c.ports)
+	question, err := questionOf(config, ranges, c.ports)
+	if err != nil {
+		return nil, err
+	}
+	return &document.Check{
+		Settings: settings, Services: settings.Services, Within: settings.Within,
+		Account: target.Account, Region: target.Region, Report: door.Judge(scene, question),
+	}, nil
 }

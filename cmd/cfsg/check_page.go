@@ -36,6 +36,7 @@ func writeCheck(t terminal, d *document.Check) error {
 	}
 	selection := iprange.Selection{Services: d.Services, Within: d.Within}
 	w.Line(w.Strong(selection.String()), fmt.Sprintf(" as published %s, security groups in %s", d.PublishedAt.Format(time.RFC3339), place))
+	w.Line(w.Quiet("settings: " + d.Settings.Origin()))
 	for _, note := range d.Notes {
 		w.note(w.Warn("! "), note)
 	}

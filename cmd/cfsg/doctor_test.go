@@ -26,7 +26,7 @@ func TestDoctorInterrupted(t *testing.T) {
 	defer server.Close()
 	var out, errs bytes.Buffer
 	code := run(ctx, []string{"doctor", server.URL}, terminal{strings.NewReader(""), &out, &errs})
-	if code != exitError {
+	if code != exitInterrupted {
 		t.Errorf("exit code %d", code)
 	}
 	for _, line := range []string{"✓ connect     port ", "- answer      interrupted", "- keep-alive  interrupted"} {

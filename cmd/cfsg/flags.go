@@ -5,10 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 
 	"cloudfront-sg-sync/internal/config"
+	"cloudfront-sg-sync/internal/document"
+	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/secgroup"
 )
 
@@ -47,6 +50,38 @@ func (f rangeFlags) given() map[string]given {
 		values["IP_RANGES_URL"] = given{} // not used
 	}
 	return values
+}
+
+// source says where SERVICES and WITHIN come from, as far as that can be said before EC2 is asked.
+func (f rangeFlags) source() document.Source {
+	switch {
+	case len(f.Service)+len(f.Within) > 0:
+		return document.FromFlags
+	case os.Getenv("SERVICES")+os.Getenv("WITHIN") != "":
+		return document.FromEnvironment
+	case f.Stack != "":
+		return document.FromStack
+	}
+	return document.FromDefault
+}
+
+// settings are the settings of a configuration, with where they come from.
+func (f rangeFlags) settings(c config.Config) document.Settings {
+	return document.Settings{
+		Services: c.Selection.Services, Within: append([]string{}, c.Selection.Within...), From: f.source(), Others: []document.OtherSettings{},
+	}
+}
+
+// settle takes the settings that all rules were made with, where nobody has named any, and compares them with what the
+// rules were made with. It reports whether it has changed them.
+func settle(c *config.Config, s *document.Settings, made []engine.Made) (changed bool) {
+	if s.From == document.FromDefault && len(made) == 1 {
+		s.From, s.Services, s.Within = document.FromRules, made[0].Services, append([]string{}, made[0].Within...)
+		c.Selection.Services, c.Selection.Within = s.Services, s.Within
+		changed = true
+	}
+	s.Compare(made)
+	return changed
 }
 
 // give notes what a flag says of a variable, if it was given.

@@ -33,7 +33,7 @@ func TestPlanOfManyGroupsIsFolded(t *testing.T) {
 	for _, want := range []string{
 		`(?m)^  pool-000 +3 +\d +\+1 +incomplete, see the errors$`,
 		`(?m)^  pool-099 +3 +1 +\+1$`,
-		`(?m)^  ! sg-\w+ lets 0\.0\.0\.0/0 in on port 443 through a rule that this plan leaves in place: see cfsg status$`,
+		`(?m)^! sg-\w+ lets 0\.0\.0\.0/0 in on port 443 through a rule that this plan leaves in place: see cfsg status$`,
 		`(?m)^  nothing to do in 1 pool of 3 groups$`,
 		`(?m)^There are 300 groups: --verbose shows each one and every step\.$`,
 		`(?m)^Plan: 99 rules to add, 0 to revoke, in 99 of 300 groups\.$`,

@@ -22,6 +22,10 @@ const (
 	exitOK      = 0
 	exitError   = 1
 	exitChanges = 2 // with --detailed-exitcode: there is something to do
+
+	// exitInterrupted is what a shell says of a program that SIGINT ended: 128 and its number. See
+	// https://www.gnu.org/software/bash/manual/html_node/Exit-Status.html
+	exitInterrupted = 130
 )
 
 // commands are what cfsg can do. The help texts stand in the folder help.
@@ -93,6 +97,14 @@ func run(ctx context.Context, args []string, t terminal) int {
 		return exitOK
 	case errors.Is(err, errChanges):
 		return exitChanges
+	case errors.Is(err, errJudged):
+		return exitError
+	case ctx.Err() != nil:
+		if errors.Is(err, context.Canceled) { // a call was given up: whoever takes steps says so otherwise
+			err = errInterrupted
+		}
+		fail(t, err)
+		return exitInterrupted
 	default:
 		return fail(t, err)
 	}

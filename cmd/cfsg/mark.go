@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,17 +12,27 @@ import (
 	"github.com/alecthomas/kong"
 )
 
+// errJudged is a failure that the judgement has told.
+var errJudged = errors.New("the mark is ✗")
+
 // writeJudgement ends the page of a command that judges: a mark and its cause, and the command to run next.
 func writeJudgement(w *page.Page, j document.Judgement) {
 	w.Indent(0)
 	w.Line()
-	w.Marked(markOf(w, j.Mark), j.Cause)
+	w.Line(markOf(w, j.Mark), " ", j.Cause)
 	if len(j.Next) == 0 {
 		return
 	}
 	w.Indent(2)
 	w.Command(shellWords(j.Next)...)
 	w.Indent(0)
+}
+
+// endPage ends the text of a command with a judgement.
+func endPage(t terminal, j document.Judgement) error {
+	w := page.New(t.out, colorful(t.out))
+	writeJudgement(w, j)
+	return w.Err()
 }
 
 // markOf returns the sign of a mark, in its colour.

@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"cloudfront-sg-sync/internal/document"
+
+	"github.com/alecthomas/kong"
 )
 
 type planCommand struct {
@@ -16,27 +18,28 @@ type planCommand struct {
 var errChanges = errors.New("there are changes")
 
 // Run shows what a sync would do.
-func (c *planCommand) Run(ctx context.Context, t terminal) error {
-	e, err := c.engine(ctx, t, c.given())
+func (c *planCommand) Run(ctx context.Context, t terminal, k *kong.Context) error {
+	m, err := c.managed(ctx, t, c.given())
 	if err != nil {
 		return err
 	}
-	p, err := propose(ctx, t, e, c.request())
+	p, around, err := m.propose(ctx, t, c.request())
 	if err != nil {
 		return err
 	}
+	doc := document.NewPlan(p, around, m.settings, c.next(k))
 	if c.json() {
-		err = document.Write(t.out, document.NewPlan(p))
+		err = document.Write(t.out, doc)
 	} else {
-		err = writePlan(t, p, c.Verbose)
+		err = errors.Join(writePlan(t, doc, c.Verbose), endPage(t, doc.Judgement))
 	}
 	if err != nil {
 		return err
 	}
-	if errs := p.Failures(); len(errs) > 0 {
+	if errs := doc.Failures(p); len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	if c.DetailedExitcode && p.Count() > 0 {
+	if c.DetailedExitcode && (doc.Changes || len(doc.Settings.Others) > 0) {
 		return errChanges
 	}
 	return nil

@@ -10,13 +10,11 @@ import (
 	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/page"
-	"cloudfront-sg-sync/internal/status"
 	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/iprange"
-	"cloudfront-sg-sync/secgroup"
 )
 
-// A planPage shows a proposal to a person.
+// A planPage shows a plan to a person.
 type planPage struct {
 	*page.Page
 	names map[string]string // of groups, by ID
@@ -25,73 +23,83 @@ type planPage struct {
 // mostShown is the most groups that are shown one by one, unless more are asked for: what is longer, nobody reads.
 const mostShown = 20
 
-// folded reports whether there are so many groups that pools are counted.
-func folded(p *engine.Proposal) bool { return len(groupNames(p)) > mostShown }
-
 // writePlan shows what would be done, step by step, or with many groups pool by pool.
-func writePlan(t terminal, p *engine.Proposal, all bool) error {
-	w := planPage{page.New(t.out, colorful(t.out)), groupNames(p)}
-	headline(w.Page, p)
-	for _, v := range p.Previews {
-		if v.Err != nil {
-			continue // shown at the end, with the other failures
-		}
-		targetHeadline(w.Page, v)
-		if folded(p) && !all {
-			w.folded(v.Pools)
-		} else {
-			for _, pool := range v.Pools {
-				w.pool(pool, v.RulesPerGroup)
+func writePlan(t terminal, d document.Plan, all bool) error {
+	w := planPage{page.New(t.out, colorful(t.out)), map[string]string{}}
+	for _, target := range d.Targets {
+		for _, pool := range target.Pools {
+			for _, g := range pool.Groups {
+				w.names[g.GroupID] = g.Name
 			}
 		}
-		writeLists(w.Page, v)
 	}
-	if folded(p) && !all {
+	folded := len(w.names) > mostShown && !all
+	headline(w.Page, d.Wanted)
+	notes(w.Page, d.Warnings)
+	for _, target := range d.Targets {
+		if target.Error != "" {
+			continue // shown at the end, with the other failures
+		}
+		targetHeadline(w.Page, target.Account, target.Region, target.RulesPerGroup)
+		if folded {
+			w.folded(target.Pools)
+		} else {
+			for _, pool := range target.Pools {
+				w.pool(pool, target.RulesPerGroup)
+			}
+		}
+		writeLists(w.Page, target.PrefixLists)
+	}
+	for _, x := range d.OpenToWorld {
+		if !d.Revokes(x) {
+			w.Line()
+			w.Line(w.Bad("! "), fmt.Sprintf("%s lets %s in on port %s through a rule that this plan leaves in place: see cfsg status", x.Group.ID, x.Source, strings.Join(x.Opens, " ")))
+		}
+	}
+	if folded {
 		w.Line()
 		w.Line(fmt.Sprintf("There are %s: --verbose shows each one and every step.", words.Count(len(w.names), "group")))
 	}
 	w.Line()
-	w.Line(w.summary(p))
+	w.Line(summary(d))
 	return w.Err()
 }
 
-// headline says what the wanted ranges are.
-func headline(w *page.Page, p *engine.Proposal) {
-	selection := iprange.Selection{Services: p.Services, Within: p.Within}
-	w.Line(w.Strong(selection.String()), fmt.Sprintf(" as published %s: %d IPv4 and %d IPv6 ranges, merged",
-		p.Publication.Published.Format(time.RFC3339), len(p.Publication.IPv4), len(p.Publication.IPv6)))
-	if note := engine.Strangers(p.Publication); note != "" {
-		w.Line(w.Warn("! "), note)
+// headline says which ranges are wanted, and where the settings come from.
+func headline(w *page.Page, d document.Wanted) {
+	w.Line(w.Strong(iprange.Selection{Services: d.Services, Within: d.Within}.String()), fmt.Sprintf(" as published %s: %d IPv4 and %d IPv6 ranges, merged",
+		d.PublishedAt.Format(time.RFC3339), d.Ranges.IPv4, d.Ranges.IPv6))
+	w.Line(w.Quiet("settings: " + d.Settings.Origin()))
+	if text := d.Settings.Disagree(); text != "" {
+		w.Line(w.Warn("! "), text)
 	}
-	for _, note := range slices.Concat(p.OtherRanges(), p.AtInterfaces(), p.AtLists(), p.Quotas()) {
+}
+
+func notes(w *page.Page, notes []string) {
+	for _, note := range notes {
 		w.Line(w.Warn("! "), note)
 	}
 }
 
 // targetHeadline says where the pools are that follow.
-func targetHeadline(w *page.Page, v engine.Preview) {
+func targetHeadline(w *page.Page, account, region string, quota int) {
 	w.Line()
-	w.Line(w.Strong(v.Target.String()), w.Quiet(fmt.Sprintf("  quota: %d rules per group and family", v.RulesPerGroup)))
-}
-
-func groupNames(p *engine.Proposal) map[string]string {
-	names := map[string]string{}
-	for _, v := range p.Previews {
-		for _, g := range v.Groups {
-			names[g.ID] = g.Name
-		}
-	}
-	return names
+	w.Line(w.Strong(place(account, region)), w.Quiet(fmt.Sprintf("  quota: %d rules per group and family", quota)))
 }
 
 // folded counts what becomes of each pool, and of those that have nothing to do how many there are.
-func (w planPage) folded(pools []secgroup.PoolPlan) {
+func (w planPage) folded(pools []document.PlanPool) {
 	w.Indent(2)
 	defer w.Indent(0)
 	w.Line()
 	var rows [][]string
 	right, rightGroups := 0, 0
 	for _, pool := range pools {
+		if len(pool.Steps) == 0 && !pool.Failed() {
+			right++
+			rightGroups += len(pool.Groups)
+			continue
+		}
 		added, revoked, gaps := 0, 0, 0
 		for _, g := range pool.Groups {
 			added, revoked = added+g.Added, revoked+g.Revoked
@@ -99,19 +107,14 @@ func (w planPage) folded(pools []secgroup.PoolPlan) {
 		for _, step := range pool.Steps {
 			gaps += len(step.Gap)
 		}
-		if w.exposures(pool); len(pool.Steps) == 0 && !failed(pool) {
-			right++
-			rightGroups += len(pool.Groups)
-			continue
-		}
 		note := ""
 		switch {
-		case failed(pool):
+		case pool.Failed():
 			note = w.Bad("incomplete, see the errors")
 		case gaps > 0:
 			note = w.Warn(fmt.Sprintf("no room to avoid a gap of %s", words.Count(gaps, "range")))
 		}
-		rows = append(rows, []string{pool.Name, fmt.Sprint(len(pool.Groups)), fmt.Sprint(len(pool.Steps)), w.change(added, revoked), note})
+		rows = append(rows, []string{pool.Name, fmt.Sprint(len(pool.Groups)), fmt.Sprint(len(pool.Steps)), change(w.Page, added, revoked), note})
 	}
 	if len(rows) > 0 {
 		w.Table([]string{"pool", "groups", "steps", "change", ""}, rows)
@@ -121,23 +124,11 @@ func (w planPage) folded(pools []secgroup.PoolPlan) {
 	}
 }
 
-// failed reports whether part of a pool cannot be synced.
-func failed(pool secgroup.PoolPlan) bool {
-	return pool.Err != nil || slices.ContainsFunc(pool.Groups, func(g secgroup.GroupPlan) bool { return g.Err != nil })
-}
-
-// exposures warns of what a plan leaves open to the world.
-func (w planPage) exposures(pool secgroup.PoolPlan) {
-	for _, x := range pool.Exposures() {
-		if !status.Revokes(pool, x) {
-			w.Line(w.Bad("! "), fmt.Sprintf("%s lets %s in on port %s through a rule that this plan leaves in place: see cfsg status",
-				x.GroupID, x.Rule.Source, strings.Join(document.PortNames(x.Ports), " ")))
-		}
+// origin says which network interfaces a pool serves, and whether each has all that it needs after the steps.
+func (w planPage) origin(pool document.PlanPool) {
+	if pool.Error != "" && len(pool.Interfaces) == 0 {
+		return // the plan ended before it came to them
 	}
-}
-
-// origin says which network interfaces a pool serves, and whether each has all of it after the steps.
-func (w planPage) origin(pool secgroup.PoolPlan) {
 	whole := 0
 	var owners []string
 	for _, eni := range pool.Interfaces {
@@ -153,23 +144,24 @@ func (w planPage) origin(pool secgroup.PoolPlan) {
 	case n == 0:
 		w.Line(w.Quiet("attached to no network interface that cfsg can see, so it opens nothing yet"))
 	case whole == n:
-		w.Line(w.Quiet(fmt.Sprintf("attached to %s, each with the whole pool: %s", words.Count(n, "network interface"), strings.Join(owners, ", "))))
+		w.Line(w.Quiet(fmt.Sprintf("attached to %s: %s", words.Count(n, "network interface"), words.Few(owners))))
 	default:
-		w.Line(w.Warn("! "), fmt.Sprintf("attached to %s, %d of them with the whole pool: %s", words.Count(n, "network interface"), whole, strings.Join(owners, ", ")))
+		w.Marked(w.Warn("!"), fmt.Sprintf("attached to %s, and %s all rules: %s", words.Count(n, "network interface"),
+			words.CountAs(n-whole, "of them lacks some of", "of them lack some of"), words.Few(owners)))
 	}
 }
 
 // pool shows the steps of a pool and what its groups hold after them.
-func (w planPage) pool(pool secgroup.PoolPlan, quota int) {
+func (w planPage) pool(pool document.PlanPool, quota int) {
 	w.Line()
 	w.Indent(2)
 	defer w.Indent(0)
 	mark := ""
-	if pool.Err != nil {
+	if pool.Error != "" {
 		mark = w.Bad("  incomplete, see the errors")
 	}
 	kind := "pool "
-	if pool.Groups[0].Settings.Pool == "" {
+	if len(pool.Groups) == 1 && pool.Groups[0].GroupID == pool.Name {
 		kind = "group " // of its own
 	}
 	w.Line(kind, w.Strong(pool.Name), mark)
@@ -178,49 +170,51 @@ func (w planPage) pool(pool secgroup.PoolPlan, quota int) {
 	}
 	if len(pool.Steps) == 0 {
 		what := "nothing to do"
-		if slices.ContainsFunc(pool.Groups, func(g secgroup.GroupPlan) bool { return g.Err != nil }) {
+		if pool.Failed() {
 			what = "no steps, see the errors"
 		}
 		w.Line("  ", what)
 	}
 	w.Indent(4)
 	w.origin(pool)
-	w.exposures(pool)
 	w.Line()
 	var rows [][]string
 	for _, g := range pool.Groups {
 		rows = append(rows, []string{
-			g.Group.ID, g.Group.Name, ports(w.Page, document.PortNames(g.Settings.Ports), document.Message(g.Err)),
-			fmt.Sprintf("%d of %d", quota-g.Free[secgroup.IPv4], quota),
-			fmt.Sprintf("%d of %d", quota-g.Free[secgroup.IPv6], quota),
-			fmt.Sprint(g.Foreign), w.change(g.Added, g.Revoked),
+			g.GroupID, g.Name, ports(w.Page, g.Ports, g.Error),
+			fmt.Sprintf("%d of %d", quota-g.Free.IPv4, quota), fmt.Sprintf("%d of %d", quota-g.Free.IPv6, quota),
+			fmt.Sprint(g.Foreign), change(w.Page, g.Added, g.Revoked),
 		})
 	}
-	w.Indent(4)
 	w.Table([]string{"group", "name", "ports", "IPv4 after", "IPv6 after", "foreign", "change"}, rows)
 }
 
 // step shows a call and its rules.
-func (w planPage) step(number int, step secgroup.Step) {
+func (w planPage) step(number int, step document.PlanStep) {
 	style, sign := w.Good, "+"
-	switch step.Op {
-	case secgroup.Revoke:
+	switch step.Operation {
+	case "revoke":
 		style, sign = w.Bad, "-"
-	case secgroup.Redescribe:
+	case "redescribe":
 		style, sign = w.Warn, "~"
 	}
 	w.Indent(2)
-	w.Line(fmt.Sprintf("%3d  %s", number, step), " ", w.Quiet(w.names[step.GroupID]))
+	w.Line(fmt.Sprintf("%3d  %s %s in %s", number, step.Operation, words.Count(len(step.Rules), "rule"), step.GroupID), " ", w.Quiet(w.names[step.GroupID]))
 	w.Indent(7)
-	for _, s := range bySocket(step.Rules) {
-		label := sign + " " + s.socket + "  "
-		for _, line := range page.Wrap(s.sources, "  ", w.Width()-7-len(label)) {
+	for i := 0; i < len(step.Rules); {
+		socket := step.Rules[i].Protocol + " " + step.Rules[i].Ports()
+		var sources []string
+		for ; i < len(step.Rules) && step.Rules[i].Protocol+" "+step.Rules[i].Ports() == socket; i++ {
+			sources = append(sources, step.Rules[i].Source)
+		}
+		label := sign + " " + socket + "  "
+		for _, line := range page.Wrap(sources, "  ", w.Width()-7-len(label)) {
 			w.Line(style(label + line))
 			label = strings.Repeat(" ", len(label))
 		}
 	}
 	if len(step.Gap) > 0 {
-		w.Say("%s", w.Warn(fmt.Sprintf("! no room to avoid a gap: closes %s until a later step opens it again", joinPrefixes(step.Gap))))
+		w.Say("%s", w.Warn(fmt.Sprintf("! no room to avoid a gap: closes %s until a later step opens it again", strings.Join(step.Gap, ", "))))
 	}
 	w.Indent(2)
 }
@@ -236,30 +230,34 @@ func ports(w *page.Page, names []string, problem string) string {
 	return "none"
 }
 
-func (w planPage) change(added, revoked int) string {
+// change shows how many rules or entries come and go.
+func change(w *page.Page, added, removed int) string {
 	var signs []string
 	if added > 0 {
 		signs = append(signs, w.Good(fmt.Sprintf("+%d", added)))
 	}
-	if revoked > 0 {
-		signs = append(signs, w.Bad(fmt.Sprintf("-%d", revoked)))
+	if removed > 0 {
+		signs = append(signs, w.Bad(fmt.Sprintf("-%d", removed)))
 	}
 	return strings.Join(signs, " ")
 }
 
 // summary says in a line what all plans come to.
-func (w planPage) summary(p *engine.Proposal) string {
-	sum := p.Summary()
-	if p.Count() == 0 {
-		if len(p.Failures()) > 0 {
+func summary(d document.Plan) string {
+	if !d.Changes {
+		if len(d.Errors) > 0 {
 			return "No step is possible: see the errors."
 		}
-		return w.Good("✓") + fmt.Sprintf(" Nothing to do: %s up to date.", words.CountAs(sum.Groups, "group is", "groups are")) + listSummary(p)
+		return fmt.Sprintf("Nothing to do: %s up to date.", words.CountAs(d.Summary.Groups, "group is", "groups are")) + listSummary(d)
 	}
 	taken := 0
-	for step := range p.Steps() {
-		if step.Op == secgroup.Redescribe {
-			taken += len(step.Rules)
+	for _, target := range d.Targets {
+		for _, pool := range target.Pools {
+			for _, step := range pool.Steps {
+				if step.Operation == "redescribe" {
+					taken += len(step.Rules)
+				}
+			}
 		}
 	}
 	more := ""
@@ -267,5 +265,54 @@ func (w planPage) summary(p *engine.Proposal) string {
 		more = fmt.Sprintf(", %d to take over", taken)
 	}
 	return fmt.Sprintf("Plan: %s to add, %d to revoke%s, in %d of %s.",
-		words.Count(sum.Added, "rule"), sum.Revoked, more, sum.Changed, words.Count(sum.Groups, "group")) + listSummary(p)
+		words.Count(d.Summary.Added, "rule"), d.Summary.Revoked, more, d.Summary.Changed, words.Count(d.Summary.Groups, "group")) + listSummary(d)
+}
+
+// listSummary says in a sentence what would become of the prefix lists, or nothing if there are none.
+func listSummary(d document.Plan) string {
+	switch sum := d.ListSummary; {
+	case sum == engine.ListSummary{}:
+		return ""
+	case sum.Changed == 0 && len(d.Errors) > 0:
+		return fmt.Sprintf(" Nothing is to be changed in %s.", words.Count(sum.Lists, "prefix list"))
+	case sum.Changed == 0:
+		return fmt.Sprintf(" %s up to date.", words.CountAs(sum.Lists, "prefix list is", "prefix lists are"))
+	default:
+		return fmt.Sprintf(" Prefix lists: %s to add, %d to remove, in %d of %d.", words.Count(sum.Added, "entry"), sum.Removed, sum.Changed, sum.Lists)
+	}
+}
+
+// writeLists shows what becomes of a target's prefix lists.
+func writeLists(w *page.Page, pools []document.ListPool) {
+	if len(pools) == 0 {
+		return
+	}
+	var rows [][]string
+	gaps := 0
+	for _, pool := range pools {
+		for _, c := range pool.Changes {
+			gaps += len(c.Gap)
+		}
+		for _, l := range pool.Lists {
+			note := ""
+			switch {
+			case l.Error != "":
+				note = w.Bad("failed, see the errors")
+			case strings.Contains(pool.Error, " is held: "):
+				note = w.Warn("held")
+			case pool.Error != "":
+				note = w.Bad("incomplete, see the errors")
+			}
+			rows = append(rows, []string{
+				l.PrefixListID, l.Name, pool.Family, fmt.Sprintf("%d of %d", l.MaxEntries-l.Free, l.MaxEntries), fmt.Sprint(l.Foreign), change(w, l.Added, l.Removed), note,
+			})
+		}
+	}
+	w.Line()
+	w.Indent(2)
+	defer w.Indent(0)
+	w.Table([]string{"prefix list", "name", "family", "entries after", "foreign", "change", ""}, rows)
+	if gaps > 0 {
+		w.Marked(w.Warn("!"), fmt.Sprintf("no room to avoid a gap: %s closed until a later change opens them again", words.CountAs(gaps, "range is", "ranges are")))
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"slices"
@@ -15,9 +16,11 @@ import (
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/setup"
+	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 
+	"github.com/alecthomas/kong"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 )
 
@@ -80,7 +83,7 @@ func (c *setupCommand) given() map[string]given {
 }
 
 // Run sets an origin up, or takes that back.
-func (c *setupCommand) Run(ctx context.Context, t terminal) error {
+func (c *setupCommand) Run(ctx context.Context, t terminal, k *kong.Context) error {
 	if !c.DryRun && !c.Yes {
 		if err := canAsk(t, c.outputFlags, c.rangeFlags, "use --dry-run to see the steps or --yes to take them, with --close-world to close what is open to the world"); err != nil {
 			return err
@@ -95,10 +98,17 @@ func (c *setupCommand) Run(ctx context.Context, t terminal) error {
 	} else {
 		err = r.setup(ctx)
 	}
+	if errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled) {
+		err = errInterrupted
+		if n := r.doc.Done(); n > 0 {
+			err = hint.New(fmt.Sprintf("interrupted: %s taken, and nothing else was changed", words.CountAs(n, "step was", "steps were")), "run it again to continue")
+		}
+	}
+	r.doc.Conclude(r.world, err, c.next(k))
 	if c.json() {
 		return errors.Join(err, document.Write(t.out, r.doc))
 	}
-	return err
+	return errors.Join(err, endPage(t, r.doc.Judgement))
 }
 
 // prepare reads the configuration and the ranges.
@@ -115,14 +125,7 @@ func (c *setupCommand) prepare(ctx context.Context, t terminal) (*setupRun, erro
 		return nil, err
 	}
 	defer t.progress("reading the ranges and the quotas …")()
-	ranges, err := c.read(ctx, t, config)
-	if err != nil {
-		return nil, err
-	}
-	question, err := questionOf(config, ranges, c.ports)
-	if err != nil {
-		return nil, err
-	}
+	var ranges ipRanges
 	fetch := func(context.Context, *iprange.Notice) (*iprange.Publication, error) { return ranges.Publication, nil }
 	e, err := engine.New(config, cfg, fetch, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -132,6 +135,22 @@ func (c *setupCommand) prepare(ctx context.Context, t terminal) (*setupRun, erro
 	account := engine.AccountOf(role)
 	e.Targets = slices.DeleteFunc(e.Targets, func(target *engine.Target) bool { return target.Account != account })
 	cfg.Region = e.Targets[0].Region
+	settings := c.settings(config)
+	if settings.From == document.FromDefault && !c.Undo {
+		made, err := e.Made(ctx)
+		if err != nil {
+			return nil, err
+		}
+		settle(&config, &settings, made)
+		e.Services, e.Within = settings.Services, settings.Within
+	}
+	if ranges, err = c.read(ctx, t, config); err != nil {
+		return nil, err
+	}
+	question, err := questionOf(config, ranges, c.ports)
+	if err != nil {
+		return nil, err
+	}
 	r := &setupRun{
 		setupCommand: c, t: t, in: bufio.NewReader(t.in),
 		Setup: &setup.Setup{
@@ -140,7 +159,7 @@ func (c *setupCommand) prepare(ctx context.Context, t terminal) (*setupRun, erro
 			Question: question, Ranges: ranges.Merged(), Patience: setupPatience, ByList: c.PrefixList,
 			RulesPerGroup: config.RulesPerGroup, GroupsPerInterface: engine.DefaultGroupsPerInterface,
 		},
-		doc: document.NewSetup(c.origin, c.ports, config.Selection, e.Targets[0], ranges.Published),
+		doc: document.NewSetup(c.origin, c.ports, settings, e.Targets[0], ranges.Published),
 	}
 	r.doc.Undo, r.doc.DryRun = c.Undo, c.DryRun
 	if c.Undo {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -63,10 +64,10 @@ func (r *setupRun) show(steps []setup.Step) error {
 func (r *setupRun) showSteps(w checkPage, steps []setup.Step) {
 	switch {
 	case len(steps) == 0 && r.Undo:
-		w.Line(w.Good("✓"), " Setup has created nothing here, so there is nothing to undo.")
+		w.Line("Setup has created nothing here, so there is nothing to undo.")
 		return
 	case len(steps) == 0:
-		w.Line(w.Good("✓"), " What setup has made is as it should be.")
+		w.Line("What setup has made is as it should be.")
 		return
 	}
 	var rows [][]string
@@ -95,19 +96,46 @@ func (r *setupRun) showWorld(w checkPage) {
 		}
 	}
 	w.Indent(0)
+	if closable := slices.ContainsFunc(r.world, func(o setup.Opening) bool { return o.Advice == "" }); closable {
+		w.note(w.Warn("! "), acme)
+	}
 	if r.doc.Verdict == "" {
 		w.Say("Once CloudFront gets in without them, you are asked whether to close those that can be closed.")
 	}
 }
 
+// acme warns of certificates that are renewed through the door that is about to be closed. See
+// https://letsencrypt.org/docs/challenge-types/
+const acme = "If the origin renews a certificate by ACME (Let's Encrypt) over port 80 (HTTP-01) or 443 (TLS-ALPN-01), closing stops that, " +
+	"and weeks later every request is a 502: use DNS-01 or a certificate of ACM first."
+
 // showVerified shows that everything wanted gets in, and what else does.
 func (r *setupRun) showVerified() error {
 	w := r.page()
 	w.Line()
-	w.Line(w.Good("✓"), fmt.Sprintf(" All of %s gets in at %s through rules that are not open to the world.", strings.Join(r.doc.Services, ", "),
+	w.Line(fmt.Sprintf("All of %s gets in at %s through rules that are not open to the world.", strings.Join(r.doc.Services, ", "),
 		words.Count(len(r.doc.Interfaces), "network interface")))
 	r.showWorld(w)
 	return w.Err()
+}
+
+// showReopen shows how to open again what was closed.
+func (r *setupRun) showReopen() {
+	w := r.page()
+	shown := false
+	for _, rule := range r.doc.OpenToWorld {
+		if !rule.Closed {
+			continue
+		}
+		if !shown {
+			w.Line()
+			w.Say("Setup has closed what was open to the world. To open it again:")
+			shown = true
+		}
+		w.Indent(2)
+		w.Command(shellWords(rule.Reopen)...)
+		w.Indent(0)
+	}
 }
 
 // warnShutOut says what an undo does to CloudFront.
@@ -123,13 +151,9 @@ func (r *setupRun) showEnd() error {
 	if r.Undo {
 		if len(r.doc.Steps) > 0 {
 			w.Line()
-			w.Line(w.Good("✓"), " What setup created is gone again. Rules that it closed stay closed.")
+			w.Line("What setup created is gone again. Rules that it closed stay closed.")
 		}
 		return w.Err()
-	}
-	if r.doc.ForOwner == nil && len(r.world) == 0 {
-		w.Line()
-		w.Line(w.Good("✓"), fmt.Sprintf(" CloudFront gets in on port %s, and no rule opens that to the world.", strings.Join(r.doc.Ports, ", ")))
 	}
 	w.Line()
 	w.Line("Left to do:")

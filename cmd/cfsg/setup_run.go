@@ -9,6 +9,7 @@ import (
 
 	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/door"
+	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/setup"
 	"cloudfront-sg-sync/internal/words"
@@ -34,12 +35,20 @@ func (r *setupRun) setup(ctx context.Context) error {
 	r.doc.Planned(plan.Steps)
 	r.doc.CountRules(plan.Rules[secgroup.IPv4], plan.Rules[secgroup.IPv6])
 	r.doc.Notes = append(r.doc.Notes, plan.Notes...)
+	if state.VPCOrigin != "" {
+		r.doc.Notes = slices.Insert(r.doc.Notes, 0, state.VPCOrigin)
+	}
 	r.doc.Opened(r.world)
+	if err := r.otherSettings(state, plan); err != nil {
+		return err
+	}
 	if err := r.show(plan.Steps); err != nil || r.DryRun {
 		return err
 	}
-	if len(plan.Steps) > 0 && !r.Yes && !ask(r.t, r.in, "Apply %s?", words.Count(len(plan.Steps), "step")) {
-		return errSetupDeclined
+	if len(plan.Steps) > 0 && !r.Yes {
+		if err := ask(ctx, r.t, r.in, "Apply %s?", words.Count(len(plan.Steps), "step")); err != nil {
+			return err
+		}
 	}
 	if err := r.take(ctx, state, plan.Steps); err != nil {
 		return err
@@ -53,8 +62,18 @@ func (r *setupRun) setup(ctx context.Context) error {
 		}
 		r.doc.ForOwner = r.Narrowing(state, r.world)
 	}
-	r.doc.Leave(r.world, r.Stack, len(r.Service)+len(r.Within)+len(r.Family) > 0 || r.TagKey != "")
+	r.doc.Leave(r.world, r.Stack, len(r.Service)+len(r.Within)+len(r.Family) > 0 || r.TagKey != "", state.OwnerNote)
 	return r.showEnd()
+}
+
+// otherSettings refuses to change rules that an earlier setup of this origin has made to settings that nobody has named.
+func (r *setupRun) otherSettings(state *setup.State, plan *setup.Plan) error {
+	r.doc.Settings.Compare(engine.MadeFrom(r.Engine.TagKey, state.Descriptions()))
+	if text := r.doc.Settings.Disagree(); text != "" && !r.doc.Settings.Asked() && len(plan.Steps) > 0 {
+		return hint.New(fmt.Sprintf("%s (%s): nothing was changed", text, r.doc.Settings.Origin()),
+			"name the settings with --service and --within, or with --stack, which takes those of the deployed function")
+	}
+	return nil
 }
 
 // look finds out what there is, and proposes what to do.
@@ -72,9 +91,6 @@ func (r *setupRun) look(ctx context.Context) (*setup.State, *setup.Plan, error) 
 	r.world, err = r.Openings(ctx, state)
 	return state, plan, err
 }
-
-// errSetupDeclined says that the answer was no.
-var errSetupDeclined = errors.New("nothing was changed")
 
 // take takes steps and tells of each on stderr.
 func (r *setupRun) take(ctx context.Context, state *setup.State, steps []setup.Step) error {
@@ -121,24 +137,41 @@ func (r *setupRun) closeWorld(ctx context.Context) error {
 	if len(closable) == 0 {
 		return nil
 	}
-	if !r.CloseWorld && (r.Yes || !ask(r.t, r.in, "Close %s? CloudFront gets in without.", words.CountAs(len(closable), "rule that is open to the world", "rules that are open to the world"))) {
-		return nil
+	if !r.CloseWorld {
+		if r.Yes {
+			return nil
+		}
+		switch err := ask(ctx, r.t, r.in, "Close %s? CloudFront gets in without.", words.CountAs(len(closable), "rule that is open to the world", "rules that are open to the world")); {
+		case errors.Is(err, errDeclined):
+			return nil
+		case err != nil:
+			return err
+		}
 	}
 	// An answer may take an hour: it is looked again.
 	state, steps, err := r.Closing(ctx, closable)
 	if err != nil {
 		return err
 	}
-	if err := r.take(ctx, state, steps); err != nil {
-		return err
-	}
-	closed := r.doc.OpenToWorld
-	if err := r.verify(ctx); err != nil {
+	closed, openings := r.doc.OpenToWorld, r.world
+	takeErr := r.take(ctx, state, steps)
+	if err := r.verify(ctx); err != nil && takeErr == nil {
 		return err
 	}
 	r.doc.Opened(r.world)
-	r.doc.Closed(closed)
-	return nil
+	r.doc.Closed(closed, func(rule document.WorldRule) []string {
+		i := slices.IndexFunc(openings, func(o setup.Opening) bool {
+			return o.Group == rule.Group && o.Ports == rule.Ports && o.Source == rule.Source
+		})
+		return r.reopen(rule.Group.ID, openings[i].Rule)
+	})
+	r.showReopen()
+	return takeErr
+}
+
+// reopen is the command that opens a rule again.
+func (r *setupRun) reopen(group string, rule secgroup.Rule) []string {
+	return r.ruleCommand("authorize", r.doc.Region, group, rule.RuleID, rule.Description)
 }
 
 // undo undoes what setups did.
@@ -152,19 +185,21 @@ func (r *setupRun) undo(ctx context.Context) error {
 	if err := r.show(plan.Steps); err != nil || r.DryRun {
 		return err
 	}
+	r.doc.Undone(state.Closed, r.reopen)
+	r.showReopen()
 	if len(plan.ShutOut) > 0 {
 		r.warnShutOut(plan.ShutOut)
 		if r.Yes {
 			return hint.New(fmt.Sprintf("nothing was undone: it would shut CloudFront out at %s, and --yes does not confirm that", words.Few(plan.ShutOut)),
 				"let CloudFront in through another group first, or answer on a terminal")
 		}
-		if !ask(r.t, r.in, "Shut CloudFront out?") {
-			return errSetupDeclined
+		if err := ask(ctx, r.t, r.in, "Shut CloudFront out?"); err != nil {
+			return err
 		}
 	}
 	if len(plan.Steps) > 0 && !r.Yes {
-		if !ask(r.t, r.in, "Undo what setup did, in %s?", words.Count(len(plan.Steps), "step")) {
-			return errSetupDeclined
+		if err := ask(ctx, r.t, r.in, "Undo what setup did, in %s?", words.Count(len(plan.Steps), "step")); err != nil {
+			return err
 		}
 		// An answer may take an hour: it is looked again.
 		_, now, err := r.proposeUndo(ctx)

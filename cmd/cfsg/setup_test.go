@@ -36,7 +36,7 @@ func TestSetup(t *testing.T) {
 		}
 	}
 	o.ResetCalls()
-	if code, _, stderr := o.shop("--yes", "--close-world"); code != exitOK || strings.Join(o.mutating(), " ") != "RevokeSecurityGroupIngress RevokeSecurityGroupIngress" {
+	if code, _, stderr := o.shop("--yes", "--close-world"); code != exitOK || strings.Join(o.mutating(), " ") != "CreateTags RevokeSecurityGroupIngress CreateTags RevokeSecurityGroupIngress" {
 		t.Errorf("exit code %d, calls %v, %s", code, o.mutating(), stderr)
 	}
 	o.closed(3)

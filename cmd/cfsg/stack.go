@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"cloudfront-sg-sync/internal/config"
+	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/hint"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -19,8 +20,8 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// readConfig reads the configuration from the flags, and what they leave out from the deployed function of --stack or,
-// without one, from the environment.
+// readConfig reads the configuration from the flags, and settings that no flag gives from the deployed function of
+// --stack or, without one, from the environment. SERVICES and WITHIN in the environment go before those of a stack.
 func (f placeFlags) readConfig(ctx context.Context, t terminal, flags map[string]given) (config.Config, error) {
 	if f.Stack == "" {
 		return readConfig(flags, func(variable string) (string, string) { return variable, os.Getenv(variable) })
@@ -29,7 +30,14 @@ func (f placeFlags) readConfig(ctx context.Context, t terminal, flags map[string
 	if err != nil {
 		return config.Config{}, fmt.Errorf("read the settings of --stack %s: %w", f.Stack, err)
 	}
-	// The stack's settings were asked for: say where a flag is used instead.
+	if f.source() == document.FromEnvironment {
+		for _, variable := range []string{"SERVICES", "WITHIN"} {
+			if os.Getenv("SERVICES") != "" || os.Getenv(variable) != "" { // WITHIN goes with the SERVICES beside it
+				flags[variable] = given{"the environment's " + variable, os.Getenv(variable)}
+			}
+		}
+	}
+	// The stack's settings were asked for: say where something else is used instead.
 	for _, variable := range slices.Sorted(maps.Keys(flags)) {
 		g, deployed := flags[variable], variables[variable]
 		if g.flag != "" && deployed != "" && items(g.value) != items(deployed) {

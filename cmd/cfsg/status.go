@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/engine"
-	"cloudfront-sg-sync/internal/status"
+
+	"github.com/alecthomas/kong"
 )
 
 type statusCommand struct {
@@ -18,39 +18,30 @@ type statusCommand struct {
 }
 
 // Run shows how all managed groups are.
-func (c *statusCommand) Run(ctx context.Context, t terminal) error {
-	e, err := c.engine(ctx, t, c.given())
+func (c *statusCommand) Run(ctx context.Context, t terminal, k *kong.Context) error {
+	m, err := c.managed(ctx, t, c.given())
 	if err != nil {
 		return err
 	}
-	// Forced, as what is left over is left over, whether a sync would hold it back or not.
-	p, err := propose(ctx, t, e, engine.Request{Force: true})
+	p, around, err := m.propose(ctx, t, engine.Request{Look: true})
 	if err != nil {
 		return err
 	}
-	done := t.progress("looking at what stands around the security groups …")
-	doc := document.NewStatus(p, status.Look(ctx, p))
-	done()
+	doc := document.NewStatus(p, around, m.settings, c.next(k))
 	if c.json() {
 		err = document.Write(t.out, doc)
 	} else {
-		err = writeStatus(t, p, doc, c.placeFlags, time.Now())
+		err = writeStatus(t, doc, c.placeFlags, time.Now())
 	}
-	if err != nil {
+	switch failures := doc.Failures(p); {
+	case err != nil:
 		return err
-	}
-	if errs := p.Failures(); len(errs) > 0 {
-		return errors.Join(errs...)
-	}
-	if c.DetailedExitcode && callsForAction(p, doc) {
+	case len(failures) > 0:
+		return errors.Join(failures...)
+	case c.DetailedExitcode && doc.Mark != document.OK:
 		return errChanges
+	case doc.Mark == document.Failed:
+		return errJudged // the page and the document say why
 	}
 	return nil
-}
-
-// callsForAction reports whether there is something to do, for a sync or for a person.
-func callsForAction(p *engine.Proposal, d document.Status) bool {
-	return p.Count() > 0 || len(d.Warnings) > 0 || slices.ContainsFunc(d.Targets, func(target document.StatusTarget) bool {
-		return len(target.Exposures)+len(target.StrayTags)+len(target.PartialPools) > 0
-	})
 }

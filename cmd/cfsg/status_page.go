@@ -7,53 +7,106 @@ import (
 	"time"
 
 	"cloudfront-sg-sync/internal/document"
-	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/page"
 	"cloudfront-sg-sync/internal/words"
+	"cloudfront-sg-sync/secgroup"
 )
 
 // writeStatus shows pools and groups at a glance.
-func writeStatus(t terminal, p *engine.Proposal, doc document.Status, f placeFlags, now time.Time) error {
+func writeStatus(t terminal, d document.Status, f placeFlags, now time.Time) error {
 	w := page.New(t.out, colorful(t.out))
-	headline(w, p)
-	for i, v := range p.Previews {
-		if v.Err != nil {
+	headline(w, d.Wanted)
+	notes(w, d.Warnings)
+	for _, target := range d.Targets {
+		if target.Error != "" {
 			continue // shown at the end, with the other failures
 		}
-		targetHeadline(w, v)
-		writeTarget(w, doc.Targets[i], p.TagKey, f, now)
-		w.Indent(0)
-		writeLists(w, v)
+		targetHeadline(w, target.Account, target.Region, target.RulesPerGroup)
+		for _, pool := range target.Pools {
+			writeStatusPool(w, pool, len(d.Settings.Others) == 0, now)
+		}
+		if len(target.Pools)+len(target.PrefixLists) == 0 {
+			w.Line("  nothing is tagged here")
+		}
+		writeAlarms(w, target, f)
+		writeLists(w, target.PrefixLists)
 	}
+	writeJudgement(w, d.Judgement)
 	return w.Err()
 }
 
-// writeTarget shows one account and region.
-func writeTarget(w *page.Page, d document.StatusTarget, tagKey string, f placeFlags, now time.Time) {
+// longestName is how much is shown of the name of a group, so that the table fits 80 columns.
+const longestName = 16
+
+// writeStatusPool shows how a pool stands, and its groups. Columns in which all is zero go. Rules that are missing or
+// left over are counted only if they were made with the settings of this run.
+func writeStatusPool(w *page.Page, pool document.StatusPool, counted bool, now time.Time) {
 	w.Line()
 	w.Indent(2)
+	defer w.Indent(0)
 	var rows [][]string
-	for _, pool := range d.Pools {
-		for _, g := range pool.Groups {
-			rows = append(rows, statusRow(w, pool, g, now))
+	var newest time.Time
+	for _, g := range pool.Groups {
+		if g.AppliedPublication != nil && g.AppliedPublication.After(newest) {
+			newest = *g.AppliedPublication
 		}
-		if pool.NoRoomFor > 0 {
-			rows = append(rows, []string{poolOf(pool), "no room", "", "", "", "", "", w.Bad(fmt.Sprint(pool.NoRoomFor)), "", "", ""})
+		row := []string{
+			g.GroupID, words.Shorten(g.Name, longestName), ports(w, g.Ports, g.Error), fmt.Sprint(g.Rules),
+			free(w, g.Free.IPv4) + "/" + free(w, g.Free.IPv6), "", "",
 		}
+		if counted && g.Missing > 0 {
+			row[5] = w.Bad(fmt.Sprint(g.Missing))
+		}
+		if counted && g.LeftOver > 0 {
+			row[6] = w.Warn(fmt.Sprint(g.LeftOver))
+		}
+		rows = append(rows, row)
 	}
-	if len(rows) == 0 {
-		w.Line("no group is tagged ", tagKey)
+	w.Marked(markOf(w, pool.Mark), fmt.Sprintf("%s: %s", w.Strong(pool.Name), pool.Cause))
+	w.Indent(4)
+	if newest.IsZero() {
+		w.Line(w.Quiet("never synced"))
 	} else {
-		w.Table([]string{"pool", "group", "name", "ports", "rules", "free v4", "free v6", "missing", "left over", "foreign", "applied"}, rows)
+		w.Line(w.Quiet(fmt.Sprintf("ranges of %s (%s)", newest.Format(time.DateOnly), age(now.Sub(newest)))))
 	}
-	// alarm begins with what is wrong, loudly.
+	w.Table(page.WithoutEmpty([]string{"group", "name", "ports", "rules", "free v4/v6", "missing", "left over"}, rows))
+}
+
+// free marks a family that has no slot to spare.
+func free(w *page.Page, n int) string {
+	if n <= 0 {
+		return w.Warn(fmt.Sprint(n))
+	}
+	return fmt.Sprint(n)
+}
+
+func age(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d < time.Hour:
+		return "now"
+	case d < day:
+		return fmt.Sprintf("%d h", d/time.Hour)
+	}
+	return words.CountAs(int(d/day), "day", "days")
+}
+
+// writeAlarms shows what is wrong around the groups of an account and region, loudly.
+func writeAlarms(w *page.Page, d document.StatusTarget, f placeFlags) {
+	w.Indent(2)
+	defer w.Indent(0)
 	alarm := func(name, format string, args ...any) {
 		w.Line()
 		w.Say("%s: %s", w.Bad(w.Strong(name)), fmt.Sprintf(format, args...))
 	}
 	for _, pool := range d.Pools {
-		if pool.NoRoomFor > 0 {
-			alarm("TOO SMALL", "%s has no room for %s: part of CloudFront is shut out", pool.Name, words.Count(pool.NoRoomFor, "rule"))
+		if strings.Contains(pool.Error, " is held: ") {
+			alarm("HELD", "%s", pool.Error)
+		}
+	}
+	for _, pool := range d.PrefixLists {
+		if strings.Contains(pool.Error, " is held: ") {
+			alarm("HELD", "%s", pool.Error)
 		}
 	}
 	for _, partial := range d.PartialPools {
@@ -67,59 +120,8 @@ func writeTarget(w *page.Page, d document.StatusTarget, tagKey string, f placeFl
 	}
 	for _, note := range d.Notes {
 		w.Line()
-		w.Say("%s %s", w.Warn("!"), note)
+		w.Line(w.Warn("! "), note)
 	}
-}
-
-// poolOf names the pool of a group; one of its own has no name.
-func poolOf(pool document.StatusPool) string {
-	if len(pool.Groups) == 1 && pool.Name == pool.Groups[0].GroupID {
-		return ""
-	}
-	return pool.Name
-}
-
-func statusRow(w *page.Page, pool document.StatusPool, g document.StatusGroup, now time.Time) []string {
-	return []string{
-		poolOf(pool), g.GroupID, g.Name, ports(w, g.Ports, g.Error), fmt.Sprint(g.Rules),
-		free(w, g.Free.IPv4), free(w, g.Free.IPv6),
-		orQuiet(w, g.Missing, w.Bad), orQuiet(w, g.LeftOver, w.Warn), fmt.Sprint(g.Foreign), applied(g.AppliedPublication, now),
-	}
-}
-
-// free marks a family that has no slot to spare.
-func free(w *page.Page, n int) string {
-	if n <= 0 {
-		return w.Warn(fmt.Sprint(n))
-	}
-	return fmt.Sprint(n)
-}
-
-// orQuiet shows a number that had better be zero.
-func orQuiet(w *page.Page, n int, style func(string) string) string {
-	if n == 0 {
-		return w.Quiet("0")
-	}
-	return style(fmt.Sprint(n))
-}
-
-// applied says how old the newest publication is that a rule was made from.
-func applied(published *time.Time, now time.Time) string {
-	if published == nil {
-		return "never"
-	}
-	return fmt.Sprintf("%s (%s)", published.Format(time.DateOnly), age(now.Sub(*published)))
-}
-
-func age(d time.Duration) string {
-	const day = 24 * time.Hour
-	switch {
-	case d < time.Hour:
-		return "now"
-	case d < day:
-		return fmt.Sprintf("%d h", d/time.Hour)
-	}
-	return words.CountAs(int(d/day), "day", "days")
 }
 
 // writeExposure says loudly what makes all the effort pointless. A command to revoke the rule is shown only where
@@ -143,7 +145,9 @@ func writeExposure(w *page.Page, x document.StatusExposure, alarm func(name, for
 		}
 		w.Say("%s%s The rule is not this tool's, and CloudFront gets in without it; revoke it%s:", why, beside, account)
 		w.Indent(4)
-		w.Command(revokeCommand(x, d.Region, f)...)
+		id := secgroup.RuleID{Protocol: x.Protocol, From: x.FromPort, To: x.ToPort}
+		id.Source.Prefix, _ = netip.ParsePrefix(x.Source) // as it was written
+		w.Command(shellWords(f.ruleCommand("revoke", d.Region, x.GroupID, id, ""))...)
 		w.Indent(2)
 	}
 }
@@ -153,25 +157,4 @@ func quoted(description string) string {
 		return ""
 	}
 	return fmt.Sprintf(" (%q)", description)
-}
-
-// revokeCommand is what to type to revoke the rule where it was found, as words for a shell.
-func revokeCommand(x document.StatusExposure, region string, f placeFlags) []string {
-	ranges := "IpRanges=[{CidrIp=" + x.Source + "}]"
-	if prefix, err := netip.ParsePrefix(x.Source); err == nil && prefix.Addr().Is6() {
-		ranges = "Ipv6Ranges=[{CidrIpv6=" + x.Source + "}]"
-	}
-	ports := ""
-	if x.FromPort >= 0 {
-		ports = fmt.Sprintf("FromPort=%d,ToPort=%d,", x.FromPort, x.ToPort)
-	}
-	words := []string{"aws ec2 revoke-security-group-ingress"}
-	if f.Profile != "" {
-		words = append(words, "--profile "+shellQuoted(f.Profile))
-	}
-	if f.EndpointURL != "" {
-		words = append(words, "--endpoint-url "+shellQuoted(f.EndpointURL))
-	}
-	return append(words, "--region "+region, "--group-id "+x.GroupID,
-		fmt.Sprintf("--ip-permissions 'IpProtocol=%s,%s%s'", x.Protocol, ports, ranges))
 }

@@ -5,8 +5,8 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// A listPool is a pool of prefix lists in JSON, in plan and status.
-type listPool struct {
+// A ListPool is a pool of prefix lists, in plan and status.
+type ListPool struct {
 	Name    string       `json:"name"`
 	Family  string       `json:"family"`
 	Lists   []planList   `json:"lists"`
@@ -40,10 +40,10 @@ type listEntry struct {
 }
 
 // newListPools returns what becomes of a target's prefix lists.
-func newListPools(v engine.Preview) []listPool {
-	pools := []listPool{}
+func newListPools(v engine.Preview) []ListPool {
+	pools := []ListPool{}
 	for _, pool := range v.Lists {
-		d := listPool{Name: pool.Name, Family: pool.Family.String(), Changes: []listChange{}, Error: Message(pool.Err)}
+		d := ListPool{Name: pool.Name, Family: pool.Family.String(), Changes: []listChange{}, Error: Message(pool.Err)}
 		for _, l := range pool.Lists {
 			added, removed := engine.EntryCounts(pool, l.List.ID)
 			d.Lists = append(d.Lists, planList{

@@ -1,59 +1,91 @@
 package document
 
 import (
+	"slices"
 	"time"
 
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/status"
 	"cloudfront-sg-sync/secgroup"
 )
 
 // A Plan is a proposal in JSON: docs/schema/plan.schema.json.
 type Plan struct {
-	wanted
+	Wanted
+	Judgement
 	Changes bool           `json:"changes"`
 	Summary engine.Summary `json:"summary"`
-	Targets []planTarget   `json:"targets"`
+	Targets []PlanTarget   `json:"targets"`
+	// OpenToWorld are the rules that open managed ports to the world before the steps.
+	OpenToWorld []door.WorldRule `json:"openToWorld"`
 	// Warnings is what needs a person, though it keeps no step from being taken.
 	Warnings []string `json:"warnings"`
 	Errors   []string `json:"errors"`
+	// ListSummary counts the prefix lists, and what becomes of their entries.
+	ListSummary engine.ListSummary `json:"-"`
 }
 
-// wanted says what a proposal is made from.
-type wanted struct {
+// Failures returns what a run would fail with before it takes a step. Where rules were made with other settings, that
+// these do not fit says nothing about the rules that there are.
+func (d Plan) Failures(p *engine.Proposal) []error { return failures(p, len(d.Settings.Others) > 0) }
+
+// Revokes reports whether a step takes a rule away.
+func (d Plan) Revokes(x door.WorldRule) bool {
+	for _, target := range d.Targets {
+		for _, pool := range target.Pools {
+			for _, step := range pool.Steps {
+				same := func(r PlanRule) bool { return r.Protocol == x.Protocol && r.Ports() == x.Ports && r.Source == x.Source }
+				if step.Operation == "revoke" && step.GroupID == x.Group.ID && slices.ContainsFunc(step.Rules, same) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// Wanted says which ranges are wanted.
+type Wanted struct {
 	SyncToken   string           `json:"syncToken"`
 	PublishedAt time.Time        `json:"publishedAt"`
 	Services    []string         `json:"services"`
 	Within      []string         `json:"within"`
 	Ranges      engine.PerFamily `json:"ranges"`
+	Settings    Settings         `json:"settings"`
 }
 
-func newWanted(p *engine.Proposal) wanted {
-	return wanted{
+func newWanted(p *engine.Proposal, settings Settings) Wanted {
+	settings.Compare(p.Made())
+	return Wanted{
 		p.Publication.SyncToken, p.Publication.Published, p.Services, append([]string{}, p.Within...),
 		engine.PerFamily{IPv4: len(p.Publication.IPv4), IPv6: len(p.Publication.IPv6)},
+		settings,
 	}
 }
 
-type planTarget struct {
+// A PlanTarget is one account and region.
+type PlanTarget struct {
 	Account       string     `json:"account"`
 	Region        string     `json:"region"`
 	RulesPerGroup int        `json:"rulesPerGroup"`
-	Pools         []planPool `json:"pools"`
-	PrefixLists   []listPool `json:"prefixLists"`
+	Pools         []PlanPool `json:"pools"`
+	PrefixLists   []ListPool `json:"prefixLists"`
 	Error         string     `json:"error"`
 }
 
-type planPool struct {
+// A PlanPool is what becomes of a pool.
+type PlanPool struct {
 	Name   string      `json:"name"`
-	Groups []planGroup `json:"groups"`
-	Steps  []planStep  `json:"steps"`
+	Groups []PlanGroup `json:"groups"`
+	Steps  []PlanStep  `json:"steps"`
 	// Interfaces are those that have a group of the pool.
-	Interfaces []planInterface `json:"interfaces"`
+	Interfaces []PlanInterface `json:"interfaces"`
 	Error      string          `json:"error"`
 }
 
-// A planInterface is a network interface that a pool serves.
-type planInterface struct {
+// A PlanInterface is a network interface that a pool serves.
+type PlanInterface struct {
 	ID          string `json:"interfaceId"`
 	Description string `json:"description"`
 	// Lacks counts the wanted rules that none of its groups has after the steps, and Attach lists the groups that have
@@ -62,7 +94,8 @@ type planInterface struct {
 	Attach []string `json:"attach"`
 }
 
-type planGroup struct {
+// A PlanGroup is what becomes of a group.
+type PlanGroup struct {
 	GroupID string           `json:"groupId"`
 	Name    string           `json:"name"`
 	VPC     string           `json:"vpc"`
@@ -75,14 +108,26 @@ type planGroup struct {
 	Error   string           `json:"error"`
 }
 
-type planStep struct {
+// A PlanStep is one call.
+type PlanStep struct {
 	Operation string     `json:"operation"`
 	GroupID   string     `json:"groupId"`
-	Rules     []planRule `json:"rules"`
+	Rules     []PlanRule `json:"rules"`
 	Gap       []string   `json:"gap"`
 }
 
-type planRule struct {
+// Failed reports whether part of the pool cannot be synced.
+func (p PlanPool) Failed() bool {
+	return p.Error != "" || slices.ContainsFunc(p.Groups, func(g PlanGroup) bool { return g.Error != "" })
+}
+
+// Ports lists the ports of a rule.
+func (r PlanRule) Ports() string {
+	return secgroup.RuleID{Protocol: r.Protocol, From: r.FromPort, To: r.ToPort}.Ports()
+}
+
+// A PlanRule is a rule of a step.
+type PlanRule struct {
 	Protocol    string `json:"protocol"`
 	FromPort    int32  `json:"fromPort"`
 	ToPort      int32  `json:"toPort"`
@@ -90,28 +135,31 @@ type planRule struct {
 	Description string `json:"description"`
 }
 
-// NewPlan returns the document of a proposal.
-func NewPlan(p *engine.Proposal) Plan {
-	d := Plan{wanted: newWanted(p), Changes: p.Count() > 0, Summary: p.Summary(), Targets: []planTarget{}, Warnings: append(append(p.OtherRanges(), p.AtInterfaces()...), p.AtLists()...), Errors: messages(p.Failures())}
+// NewPlan returns the document of a proposal and of what stands around the groups of its targets.
+func NewPlan(p *engine.Proposal, around []status.Surroundings, settings Settings, next Next) Plan {
+	d := Plan{Wanted: newWanted(p, settings), Changes: p.Count() > 0, Summary: p.Summary(), Targets: []PlanTarget{}, Warnings: warnings(p), ListSummary: p.Lists()}
+	d.Errors = messages(d.Failures(p))
+	j := judge{settings: d.Settings, next: next}
 	for _, v := range p.Previews {
-		target := planTarget{
-			Account: v.Target.Account, Region: v.Target.Region, RulesPerGroup: v.RulesPerGroup, Pools: []planPool{}, PrefixLists: newListPools(v), Error: Message(v.Err),
+		target := PlanTarget{
+			Account: v.Target.Account, Region: v.Target.Region, RulesPerGroup: v.RulesPerGroup, Pools: []PlanPool{}, PrefixLists: newListPools(v), Error: Message(v.Err),
 		}
 		for _, pool := range v.Pools {
 			target.Pools = append(target.Pools, newPlanPool(pool))
 		}
 		d.Targets = append(d.Targets, target)
 	}
+	d.Judgement, d.OpenToWorld = j.all(p, around, j.pools(p, around)), worldOf(around)
 	return d
 }
 
-func newPlanPool(pool secgroup.PoolPlan) planPool {
-	d := planPool{Name: pool.Name, Steps: []planStep{}, Interfaces: []planInterface{}, Error: Message(pool.Err)}
+func newPlanPool(pool secgroup.PoolPlan) PlanPool {
+	d := PlanPool{Name: pool.Name, Steps: []PlanStep{}, Interfaces: []PlanInterface{}, Error: Message(pool.Err)}
 	for _, eni := range pool.Interfaces {
-		d.Interfaces = append(d.Interfaces, planInterface{eni.ID, eni.Description, eni.Lacks, append([]string{}, eni.Attach...)})
+		d.Interfaces = append(d.Interfaces, PlanInterface{eni.ID, eni.Description, eni.Lacks, append([]string{}, eni.Attach...)})
 	}
 	for _, g := range pool.Groups {
-		d.Groups = append(d.Groups, planGroup{
+		d.Groups = append(d.Groups, PlanGroup{
 			GroupID: g.Group.ID, Name: g.Group.Name, VPC: g.Group.VPC, Ports: PortNames(g.Settings.Ports),
 			Added: g.Added, Revoked: g.Revoked, Kept: g.Kept, Foreign: g.Foreign,
 			Free:  engine.PerFamily{IPv4: g.Free[secgroup.IPv4], IPv6: g.Free[secgroup.IPv6]},
@@ -119,9 +167,9 @@ func newPlanPool(pool secgroup.PoolPlan) planPool {
 		})
 	}
 	for _, step := range pool.Steps {
-		s := planStep{Operation: step.Op.String(), GroupID: step.GroupID, Rules: []planRule{}, Gap: PrefixNames(step.Gap)}
+		s := PlanStep{Operation: step.Op.String(), GroupID: step.GroupID, Rules: []PlanRule{}, Gap: PrefixNames(step.Gap)}
 		for _, r := range step.Rules {
-			s.Rules = append(s.Rules, planRule{r.Protocol, r.From, r.To, r.Source.String(), r.Description})
+			s.Rules = append(s.Rules, PlanRule{r.Protocol, r.From, r.To, r.Source.String(), r.Description})
 		}
 		d.Steps = append(d.Steps, s)
 	}

@@ -2,18 +2,22 @@ package document
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/setup"
-	"cloudfront-sg-sync/iprange"
+	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
 )
 
 // A Setup says what was found, done and left to do at an origin: docs/schema/setup.schema.json.
 type Setup struct {
+	Judgement
+	Settings    Settings  `json:"settings"`
 	Services    []string  `json:"services"`
 	Within      []string  `json:"within"`
 	PublishedAt time.Time `json:"publishedAt"`
@@ -37,7 +41,7 @@ type Setup struct {
 	// Verdict says whether all that is wanted gets in at each interface, by rules that are not open to the world. It is
 	// empty if that was not checked.
 	Verdict     door.Verdict `json:"verdict"`
-	OpenToWorld []worldRule  `json:"openToWorld"`
+	OpenToWorld []WorldRule  `json:"openToWorld"`
 	// ShutOut are the interfaces at which an undo shuts CloudFront out.
 	ShutOut []string `json:"shutOut"`
 	// ForOwner is what the owner of the groups has to do next, so that CloudFront gets in by the lists and then nobody
@@ -68,24 +72,13 @@ type setupStep struct {
 	Done bool `json:"done"`
 }
 
-// A worldRule is one that opens a port to the world, or did.
-type worldRule struct {
-	Group       door.GroupID `json:"group"`
-	Protocol    string       `json:"protocol"`
-	Ports       string       `json:"ports"`
-	Source      string       `json:"source"`
-	Description string       `json:"description"`
-	Closed      bool         `json:"closed"`
-	Advice      string       `json:"advice"` // why it was not closed
-}
-
 // NewSetup returns the document of a setup that has done nothing yet.
-func NewSetup(origin setup.Origin, ports []secgroup.PortRange, selection iprange.Selection, target *engine.Target, published time.Time) *Setup {
+func NewSetup(origin setup.Origin, ports []secgroup.PortRange, settings Settings, target *engine.Target, published time.Time) *Setup {
 	d := &Setup{
-		Services: selection.Services, Within: append([]string{}, selection.Within...), PublishedAt: published,
+		Settings: settings, Services: settings.Services, Within: settings.Within, PublishedAt: published,
 		Account: target.Account, Region: target.Region, Ports: PortNames(ports),
 		Interfaces: []setupInterface{}, PrefixLists: []setupList{}, Notes: []string{}, Steps: []setupStep{},
-		OpenToWorld: []worldRule{}, ShutOut: []string{}, Left: []string{},
+		Judgement: Judge(Failed, "not finished"), OpenToWorld: []WorldRule{}, ShutOut: []string{}, Left: []string{},
 	}
 	d.Origin.Kind, d.Origin.Name = origin.Kind, origin.Name
 	return d
@@ -136,19 +129,70 @@ func (d *Setup) Taken(step setup.Step) {
 	d.Steps = append(d.Steps, setupStep{step, true})
 }
 
+// Conclude judges what came of it. What is still open to the world can be closed by a next run with more flags, unless
+// something has to be done first.
+func (d *Setup) Conclude(world []setup.Opening, err error, next Next) {
+	var open, beside []string
+	for _, o := range world {
+		if o.Beside {
+			beside = append(beside, o.Opens...)
+		} else {
+			open = append(open, o.Opens...)
+		}
+	}
+	ports := strings.Join(slices.Concat(d.Ports, beside), ",")
+	var undo []string
+	if d.Undo {
+		undo = []string{"--undo"}
+	}
+	switch {
+	case err != nil:
+		d.Judgement = Judge(Failed, hint.Problem(err), next("setup", undo...)...)
+	case d.DryRun && len(d.Steps) > 0:
+		d.Judgement = Judge(Attention, fmt.Sprintf("a dry run: %s not taken", words.CountAs(len(d.Steps), "step is", "steps are")), next("setup", undo...)...)
+	case d.Undo:
+		d.Judgement = Judge(OK, "setup has left nothing here")
+	case d.ForOwner != nil:
+		d.Judgement = Judge(Attention, "the owner of the security groups has something to do, see above", next("setup")...)
+	case len(open) > 0:
+		d.Judgement = Judge(Attention, fmt.Sprintf("CloudFront gets in, and port %s is open to the world", strings.Join(open, ", ")), next("setup", "--close-world")...)
+	case len(beside) > 0:
+		d.Judgement = Judge(Attention, fmt.Sprintf("CloudFront gets in, and port %s is open to the world", strings.Join(beside, ", ")), next("setup", "--port", ports, "--close-world")...)
+	case !d.public():
+		d.Judgement = Judge(Attention, "no interface has a public address, so CloudFront does not connect to it directly", next("check")...)
+	default:
+		d.Judgement = Judge(OK, fmt.Sprintf("CloudFront gets in on port %s, and no rule opens that to the world", strings.Join(d.Ports, ", ")))
+	}
+}
+
+// public reports whether each interface has a public address.
+func (d *Setup) public() bool {
+	return !slices.ContainsFunc(d.Interfaces, func(i setupInterface) bool { return !i.Public() })
+}
+
+// Done counts the steps that were taken.
+func (d *Setup) Done() int {
+	n := 0
+	for _, s := range d.Steps {
+		if s.Done {
+			n++
+		}
+	}
+	return n
+}
+
 // Opened takes over the rules that are open to the world.
 func (d *Setup) Opened(openings []setup.Opening) {
-	d.OpenToWorld = []worldRule{}
+	d.OpenToWorld = []WorldRule{}
 	for _, o := range openings {
-		d.OpenToWorld = append(d.OpenToWorld, worldRule{
-			Group: door.GroupID{ID: o.GroupID, Name: o.GroupName}, Protocol: o.Rule.Protocol, Ports: o.Rule.Ports(),
-			Source: o.Rule.Source.String(), Description: o.Rule.Description, Advice: o.Advice,
+		d.OpenToWorld = append(d.OpenToWorld, WorldRule{
+			Group: o.Group, Protocol: o.Protocol, Ports: o.Ports, Source: o.Source, Description: o.Description, Advice: o.Advice, Reopen: []string{},
 		})
 	}
 }
 
-// Closed adds the rules that were open before, and are not any more.
-func (d *Setup) Closed(before []worldRule) {
+// Closed adds the rules that were open before, and are not any more, each with the command that opens it again.
+func (d *Setup) Closed(before []WorldRule, reopen func(WorldRule) []string) {
 	for _, r := range before {
 		if r.Advice != "" {
 			continue
@@ -158,15 +202,26 @@ func (d *Setup) Closed(before []worldRule) {
 		for _, now := range d.OpenToWorld {
 			open = open || now.Group == r.Group && now.Protocol == r.Protocol && now.Ports == r.Ports && now.Source == r.Source
 		}
-		if !open {
+		if r.Reopen = reopen(r); !open {
 			d.OpenToWorld = append(d.OpenToWorld, r)
 		}
 	}
 }
 
+// Undone notes the rules that a setup has closed before it is undone, each with the command that opens it again.
+func (d *Setup) Undone(closed []setup.Closed, reopen func(group string, rule secgroup.Rule) []string) {
+	for _, c := range closed {
+		d.OpenToWorld = append(d.OpenToWorld, WorldRule{
+			Group: door.GroupID{ID: c.GroupID}, Protocol: c.Rule.Protocol, Ports: c.Rule.Ports(), Source: c.Rule.Source.String(),
+			Description: c.Rule.Description, Closed: true, Reopen: reopen(c.GroupID, c.Rule),
+		})
+	}
+}
+
 // Leave says what is left to do: about rules that are open to the world, and about the function that keeps the groups
-// up to date. The stack is the function's, if its settings were used, and own is set if flags say otherwise.
-func (d *Setup) Leave(world []setup.Opening, stack string, own bool) {
+// up to date. The stack is the function's, if its settings were used, and own is set if flags say otherwise. ownerNote
+// says what the owner of a group has to know about a rule that was closed.
+func (d *Setup) Leave(world []setup.Opening, stack string, own bool, ownerNote func(group string) string) {
 	for _, o := range world {
 		if d.ForOwner != nil {
 			break // that comes first
@@ -177,6 +232,12 @@ func (d *Setup) Leave(world []setup.Opening, stack string, own bool) {
 			d.Left = append(d.Left, fmt.Sprintf("%s is still open to the world: run this again and answer yes, or use --close-world.", o))
 		}
 	}
+	for _, r := range d.OpenToWorld {
+		if note := ownerNote(r.Group.ID); r.Closed && note != "" {
+			d.Left = append(d.Left, note)
+		}
+	}
+	d.Left = append(d.Left, "Any AWS customer's distribution comes from the same addresses: have the origin verify a secret header or a client certificate (origin mTLS) as well.")
 	settings := "Services=" + strings.Join(d.Services, ",")
 	if len(d.Within) > 0 {
 		settings += " Within=" + strings.Join(d.Within, ",")

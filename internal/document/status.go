@@ -3,8 +3,10 @@ package document
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/status"
 	"cloudfront-sg-sync/secgroup"
@@ -12,8 +14,11 @@ import (
 
 // A Status says how all managed groups are: docs/schema/status.schema.json.
 type Status struct {
-	wanted
+	Wanted
+	Judgement
 	Targets []StatusTarget `json:"targets"`
+	// OpenToWorld are the rules that open managed ports to the world.
+	OpenToWorld []door.WorldRule `json:"openToWorld"`
 	// Warnings is what needs a person, apart from what the targets say.
 	Warnings []string `json:"warnings"`
 	Errors   []string `json:"errors"`
@@ -25,7 +30,7 @@ type StatusTarget struct {
 	Region        string           `json:"region"`
 	RulesPerGroup int              `json:"rulesPerGroup"`
 	Pools         []StatusPool     `json:"pools"`
-	PrefixLists   []listPool       `json:"prefixLists"`
+	PrefixLists   []ListPool       `json:"prefixLists"`
 	Exposures     []StatusExposure `json:"exposures"`
 	PartialPools  []statusPartial  `json:"partialPools"`
 	StrayTags     []statusStrayTag `json:"strayTags"`
@@ -36,6 +41,7 @@ type StatusTarget struct {
 
 // A StatusPool is a pool of groups.
 type StatusPool struct {
+	Judgement
 	Name   string        `json:"name"`
 	Groups []StatusGroup `json:"groups"`
 	// Missing counts the rules that are missing, those included that a group would get and NoRoomFor, those that have
@@ -97,23 +103,55 @@ type statusStrayTag struct {
 }
 
 // NewStatus returns the document of a proposal and of what stands around the groups of its targets.
-func NewStatus(p *engine.Proposal, around []status.Surroundings) Status {
-	d := Status{wanted: newWanted(p), Targets: []StatusTarget{}, Warnings: append(p.OtherRanges(), p.AtLists()...), Errors: messages(p.Failures())}
+func NewStatus(p *engine.Proposal, around []status.Surroundings, settings Settings, next Next) Status {
+	d := Status{Wanted: newWanted(p, settings), Targets: []StatusTarget{}, Warnings: warnings(p)}
+	d.Errors = messages(d.Failures(p))
+	j := judge{settings: d.Settings, next: next}
 	for i, v := range p.Previews {
 		target := StatusTarget{
 			Account: v.Target.Account, Region: v.Target.Region, RulesPerGroup: v.RulesPerGroup, Pools: []StatusPool{}, PrefixLists: newListPools(v), Error: Message(v.Err),
 		}
 		for _, pool := range v.Pools {
-			target.add(pool)
+			target.add(pool, j.pool(pool, around[i]))
 		}
 		target.surround(around[i])
 		d.Targets = append(d.Targets, target)
 	}
+	d.Judgement, d.OpenToWorld = j.all(p, around, j.pools(p, around)), worldOf(around)
 	return d
 }
 
-func (d *StatusTarget) add(pool secgroup.PoolPlan) {
-	s := StatusPool{Name: pool.Name, Error: Message(pool.Err)}
+// Failures returns what keeps cfsg status from saying how all is. A pool that is held, or newer than the file, is no
+// failure of a command that changes nothing.
+func (d Status) Failures(p *engine.Proposal) []error {
+	return slices.DeleteFunc(failures(p, len(d.Settings.Others) > 0), func(err error) bool {
+		_, older := errors.AsType[*secgroup.OlderError](err)
+		_, held := errors.AsType[*secgroup.HeldError](err)
+		_, short := errors.AsType[*secgroup.ShortageError](err)
+		return older || held && !short
+	})
+}
+
+// failures returns what a run on a proposal would fail with before it takes a step. What does not fit is left out if
+// the rules were made with other settings.
+func failures(p *engine.Proposal, others bool) []error {
+	return slices.DeleteFunc(p.Failures(), func(err error) bool {
+		_, short := errors.AsType[*secgroup.ShortageError](err)
+		return short && others
+	})
+}
+
+// warnings are what needs a person, though it keeps no step from being taken.
+func warnings(p *engine.Proposal) []string {
+	all := append([]string{}, p.AtLists()...)
+	if note := engine.Strangers(p.Publication); note != "" {
+		all = append(all, note)
+	}
+	return append(append(all, p.AtInterfaces()...), p.Quotas()...)
+}
+
+func (d *StatusTarget) add(pool secgroup.PoolPlan, j Judgement) {
+	s := StatusPool{Judgement: j, Name: pool.Name, Error: Message(pool.Err)}
 	if short, ok := errors.AsType[*secgroup.ShortageError](pool.Err); ok {
 		s.NoRoomFor = short.Missing()
 	}

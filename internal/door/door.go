@@ -53,6 +53,23 @@ type Scene struct {
 	Balancers map[string]*Balancer
 }
 
+// Descriptions are those of the rules of all groups.
+func (s *Scene) Descriptions() []string {
+	var all []string
+	seen := map[string]bool{}
+	for _, subject := range s.Subjects {
+		for _, g := range subject.Groups {
+			for _, r := range g.Ingress {
+				if !seen[g.ID] {
+					all = append(all, r.Description)
+				}
+			}
+			seen[g.ID] = true
+		}
+	}
+	return all
+}
+
 // A Subject is what is judged as one: a network interface with all groups that are attached to it, or groups that are
 // named together. Traffic comes in if any rule of any group lets it in. See
 // https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html
@@ -102,4 +119,18 @@ func Check(ctx context.Context, api API, s Selector, q Question) (*Report, error
 		return nil, err
 	}
 	return Judge(scene, q), nil
+}
+
+// Origin returns the flag with which a command names what the interface belongs to, and its value: the load balancer,
+// the instance or the interface itself. It returns nothing where an AWS service owns the interface otherwise.
+func (i *Interface) Origin() []string {
+	switch {
+	case i.LoadBalancer() != "":
+		return []string{"--load-balancer", i.LoadBalancer()}
+	case i.RequesterManaged:
+		return nil
+	case i.Instance != "":
+		return []string{"--instance", i.Instance}
+	}
+	return []string{"--interface", i.ID}
 }

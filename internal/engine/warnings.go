@@ -2,33 +2,7 @@ package engine
 
 import (
 	"fmt"
-	"maps"
-	"slices"
-
-	"cloudfront-sg-sync/internal/words"
-	"cloudfront-sg-sync/secgroup"
 )
-
-// OtherRanges warns of rules that were made for other ranges than the proposal's, as by a run with other settings.
-func (p *Proposal) OtherRanges() []string {
-	wanted := secgroup.Stamp{Services: p.Services, Within: p.Within}.Cover()
-	others := map[string]int{}
-	for _, v := range p.Previews {
-		for _, g := range v.Groups {
-			for _, r := range g.Ingress {
-				if stamp, ok := secgroup.ParseStamp(p.TagKey, r.Description); ok && stamp.Cover() != wanted {
-					others[stamp.Cover()]++
-				}
-			}
-		}
-	}
-	warnings := []string{}
-	for _, made := range slices.Sorted(maps.Keys(others)) {
-		warnings = append(warnings, fmt.Sprintf("%s made for %s, and this run is for %s: is a flag such as --service missing? --stack NAME takes the settings of the deployed function",
-			words.CountAs(others[made], "rule was", "rules were"), made, wanted))
-	}
-	return warnings
-}
 
 // AtInterfaces warns of network interfaces that lack something, of rules that have to stay for their sake, and where
 // they could not be looked at.

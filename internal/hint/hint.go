@@ -62,6 +62,9 @@ func Lines(err error) []Line {
 	return lines
 }
 
+// Problem returns what went wrong first, without what to do about it.
+func Problem(err error) string { return Lines(err)[0].Problem }
+
 // collect adds the different hints of an error and of those that it wraps.
 func collect(err error, hints []string) []string {
 	if e, ok := err.(Error); ok && e.Hint() != "" && !slices.Contains(hints, e.Hint()) { //nolint:errorlint // each error of the tree is looked at

@@ -144,7 +144,7 @@ func (s *Setup) listSize(state *State, plan *Plan) func(entries int) int {
 // ports are asked for here.
 func (s *Setup) listPorts(state *State) int {
 	if state.Owner.Cluster != "" {
-		return max(len(s.Ports), len(state.listening))
+		return max(len(s.Ports), len(state.Listening))
 	}
 	return len(s.Ports)
 }

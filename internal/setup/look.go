@@ -38,7 +38,12 @@ type State struct {
 	// Notes are what a person needs to know, in sentences.
 	Notes []string
 
-	listening []string // the ports of the listeners
+	// Listening are the ports of the listeners.
+	Listening []secgroup.PortRange
+	// VPCOrigin says what may serve better than any rule, if it would do for this origin.
+	VPCOrigin string
+	// Closed are the rules that setups have closed, as far as they are still closed.
+	Closed []Closed
 }
 
 // A Place has security groups attached to it.
@@ -56,6 +61,7 @@ type Group struct {
 	Ports         []secgroup.PortRange
 	// egress is the outbound traffic that the group allows.
 	egress []types.IpPermission
+	closed map[string]string // the tags that record what a setup has closed
 }
 
 // Look finds an origin, the groups that guard it, and who else manages them.
@@ -92,6 +98,7 @@ func (s *Setup) Look(ctx context.Context) (*State, error) {
 	if state.Lists, err = s.madeLists(ctx); err != nil {
 		return nil, err
 	}
+	state.Closed = s.closed(state)
 	state.ByList = s.ByList || state.Owner.Cluster != "" || len(state.Lists) > 0
 	state.Notes = append(state.Notes, s.notes(state)...)
 	return state, nil
@@ -145,19 +152,16 @@ func (s *Setup) lookAtBalancer(ctx context.Context, state *State) error {
 			owned[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
 		}
 	}
-	switch state.Owner = ownerOf(owned); {
-	case state.Owner.Cluster != "":
-		state.Notes = append(state.Notes, fmt.Sprintf("%s belongs to the Kubernetes cluster %s, whose load balancer controller removes groups and rules that it did not create. "+
-			"So CloudFront gets in through prefix lists, to which the controller's own rules refer.", s.Origin, state.Owner.Cluster))
-	case s.ByList:
-	case state.Owner.Stack != "":
-		state.Notes = append(state.Notes, fmt.Sprintf("%s belongs to CloudFormation stack %s: add the group to its template as well, or the next update that sets the groups will detach it. "+
-			"With --prefix-list no group is attached, and a rule in the template refers to a list instead.", s.Origin, state.Owner.Stack))
-	case state.Owner.Terraform:
-		state.Notes = append(state.Notes, fmt.Sprintf("According to its tags, %s belongs to Terraform. With --prefix-list no group is attached, and a rule in the configuration refers to a list instead.", s.Origin))
+	state.Owner = ownerOf(owned)
+	if note := s.ownerNote(state); note != "" {
+		state.Notes = append(state.Notes, note)
 	}
 	state.Places = []Place{{Name: s.Origin.String(), Groups: lb.SecurityGroups, balancer: arn}}
-	return s.lookAtListeners(ctx, state, arn)
+	protocols, err := s.lookAtListeners(ctx, state, arn)
+	if err == nil && (lb.Type != elbtypes.LoadBalancerTypeEnumNetwork || lb.IpAddressType == elbtypes.IpAddressTypeIpv4 && !slices.Contains(protocols, elbtypes.ProtocolEnumTls)) {
+		state.VPCOrigin = vpcOrigin
+	}
+	return err
 }
 
 // listeners is the only operation that a paginator of listeners calls. Holding no whole client keeps the program small;
@@ -169,29 +173,37 @@ func (f listeners) DescribeListeners(ctx context.Context, in *elb.DescribeListen
 	return f(ctx, in, opts...)
 }
 
-// lookAtListeners notes ports without a listener.
-func (s *Setup) lookAtListeners(ctx context.Context, state *State, arn string) error {
+// vpcOrigin names what may be better than any rule, and what it does not do. See
+// https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-vpc-origins.html
+// and, on VPC Block Public Access, https://docs.aws.amazon.com/vpc/latest/userguide/security-vpc-bpa-basics.html
+const vpcOrigin = "Consider a VPC origin first: CloudFront then comes in from inside the VPC, and the load balancer needs no public address and no list of ranges. " +
+	"It wants a private subnet with a free IPv4 address in a VPC with an internet gateway; it does not do gRPC or Lambda@Edge on origin requests and responses, " +
+	"and VPC Block Public Access blocks it as well. " +
+	"https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-vpc-origins.html"
+
+// lookAtListeners notes ports without a listener, and returns the protocols of the listeners.
+func (s *Setup) lookAtListeners(ctx context.Context, state *State, arn string) ([]elbtypes.ProtocolEnum, error) {
 	pages := elb.NewDescribeListenersPaginator(listeners(s.ELB.DescribeListeners), &elb.DescribeListenersInput{LoadBalancerArn: &arn})
-	heard := make([]bool, len(s.Ports))
+	var protocols []elbtypes.ProtocolEnum
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return explain(fmt.Errorf("describe the listeners of %s: %w", s.Origin, err), "elasticloadbalancing:DescribeListeners")
+			return nil, explain(fmt.Errorf("describe the listeners of %s: %w", s.Origin, err), "elasticloadbalancing:DescribeListeners")
 		}
 		for _, l := range page.Listeners {
-			port := aws.ToInt32(l.Port)
-			state.listening = append(state.listening, fmt.Sprint(port))
-			for i, p := range s.Ports {
-				heard[i] = heard[i] || int32(p.From) <= port && port <= int32(p.To)
-			}
+			port := uint16(aws.ToInt32(l.Port))
+			state.Listening = append(state.Listening, secgroup.PortRange{From: port, To: port})
+			protocols = append(protocols, l.Protocol)
 		}
 	}
-	for i, p := range s.Ports {
-		if !heard[i] {
-			state.Notes = append(state.Notes, fmt.Sprintf("%s has no listener on port %s; it listens on: %s.", s.Origin, p, cmp.Or(strings.Join(state.listening, ", "), "none")))
+	state.Listening = secgroup.SortPorts(state.Listening)
+	for _, p := range s.Ports {
+		heard := func(l secgroup.PortRange) bool { return p.From <= l.From && l.From <= p.To }
+		if !slices.ContainsFunc(state.Listening, heard) {
+			state.Notes = append(state.Notes, fmt.Sprintf("%s has no listener on port %s; it listens on: %s.", s.Origin, p, cmp.Or(portList(state.Listening), "none")))
 		}
 	}
-	return nil
+	return protocols, nil
 }
 
 // A NotFoundError says that an origin does not exist.
@@ -205,17 +217,10 @@ func (s *Setup) notes(state *State) []string {
 	for _, g := range state.groups() {
 		owner := ownerOf(g.Tags)
 		if state.Owner == (Owner{}) {
-			state.Owner = Owner{Stack: owner.Stack, Terraform: owner.Terraform}
+			state.Owner = Owner{Stack: owner.Stack, Beanstalk: owner.Beanstalk, Terraform: owner.Terraform}
 		}
-		switch cluster, stack := owner.Cluster, owner.Stack; {
-		case state.has(g.ID) || state.ByList: // ours, or left alone
-		case cluster != "":
-			notes = append(notes, fmt.Sprintf("%s %s belongs to the Kubernetes cluster %s, which restores rules that are revoked, so setup leaves its rules alone; see docs/prefix-lists.md.", g.ID, g.Name, cluster))
-		case stack != "":
-			notes = append(notes, fmt.Sprintf("%s %s belongs to CloudFormation stack %s: remove a rule that is closed here from its template as well, or a later update may restore it.", g.ID, g.Name, stack))
-		case owner.Terraform:
-			notes = append(notes, fmt.Sprintf("According to its tags, %s %s belongs to Terraform: remove a rule that is closed here from the configuration as well, or the next apply may restore it. "+
-				"With --prefix-list no group is attached, and a rule in the configuration refers to a list instead.", g.ID, g.Name))
+		if note := owner.ofGroup(g.ID + " " + g.Name); note != "" && !state.has(g.ID) && !state.ByList { // ours, or left alone
+			notes = append(notes, note)
 		}
 	}
 	public := slices.ContainsFunc(state.Scene.Subjects, func(subject door.Subject) bool { return subject.Interface.Public() })
@@ -232,6 +237,19 @@ func (state *State) groups() []secgroup.Group {
 		for _, g := range subject.Groups {
 			if !slices.ContainsFunc(all, func(o secgroup.Group) bool { return o.ID == g.ID }) {
 				all = append(all, g)
+			}
+		}
+	}
+	return all
+}
+
+// Descriptions are those of the rules of the groups that setups have created.
+func (state *State) Descriptions() []string {
+	var all []string
+	for _, g := range state.groups() {
+		for _, r := range g.Ingress {
+			if state.has(g.ID) {
+				all = append(all, r.Description)
 			}
 		}
 	}
@@ -255,8 +273,11 @@ func (s *Setup) made(ctx context.Context) ([]Group, error) {
 			return nil, explain(fmt.Errorf("describe the security groups tagged %s=%s: %w", s.markKey(), s.Origin.mark(), err), "ec2:DescribeSecurityGroups")
 		}
 		for _, g := range page.SecurityGroups {
-			group := Group{ID: aws.ToString(g.GroupId), Name: aws.ToString(g.GroupName), VPC: aws.ToString(g.VpcId), egress: g.IpPermissionsEgress}
+			group := Group{ID: aws.ToString(g.GroupId), Name: aws.ToString(g.GroupName), VPC: aws.ToString(g.VpcId), egress: g.IpPermissionsEgress, closed: map[string]string{}}
 			for _, tag := range g.Tags {
+				if strings.HasPrefix(aws.ToString(tag.Key), s.closedKey()) {
+					group.closed[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+				}
 				if aws.ToString(tag.Key) == s.Engine.TagKey {
 					// A tag that cannot be read is written again.
 					group.Ports, _ = secgroup.ParsePorts(aws.ToString(tag.Value))

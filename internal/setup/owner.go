@@ -16,6 +16,7 @@ type Owner struct {
 	// NAMESPACE/NAME, or the name of a group of Ingresses.
 	Kind, Object string
 	Stack        string // the CloudFormation stack
+	Beanstalk    string // the environment of Elastic Beanstalk, which makes that stack
 	Terraform    bool   // a tag that many people set says so
 }
 
@@ -27,6 +28,8 @@ const (
 	stackKey      = "aws:cloudformation:stack-name"
 	clusterKey    = "elbv2.k8s.aws/cluster"
 	clusterPrefix = "kubernetes.io/cluster/"
+	// https://docs.aws.amazon.com/elasticbeanstalk/latest/dg/applications-tagging-resources.html
+	beanstalkKey = "elasticbeanstalk:environment-name"
 )
 
 var kindKeys = []struct{ key, kind string }{
@@ -38,7 +41,7 @@ var kindKeys = []struct{ key, kind string }{
 
 // ownerOf returns the owner that the tags name.
 func ownerOf(tags map[string]string) Owner {
-	o := Owner{Cluster: kubernetes(tags), Stack: tags[stackKey]}
+	o := Owner{Cluster: kubernetes(tags), Stack: tags[stackKey], Beanstalk: tags[beanstalkKey]}
 	for _, k := range kindKeys {
 		if object := tags[k.key]; object != "" {
 			o.Kind, o.Object = k.kind, object
@@ -49,6 +52,53 @@ func ownerOf(tags map[string]string) Owner {
 		o.Terraform = o.Terraform || habit == "terraform" && value != "false" || habit == "managedby" && strings.EqualFold(value, "terraform")
 	}
 	return o
+}
+
+// ownerNote says what to do so that the owner of a load balancer does not detach what is attached to it. See, on Elastic
+// Beanstalk, https://docs.aws.amazon.com/elasticbeanstalk/latest/dg/command-options-general.html
+func (s *Setup) ownerNote(state *State) string {
+	switch o := state.Owner; {
+	case o.Cluster != "":
+		return fmt.Sprintf("%s belongs to the Kubernetes cluster %s, whose load balancer controller removes groups and rules that it did not create. "+
+			"So CloudFront gets in through prefix lists, to which the controller's own rules refer.", s.Origin, o.Cluster)
+	case s.ByList:
+	case o.Beanstalk != "":
+		return fmt.Sprintf("%s belongs to the Elastic Beanstalk environment %s: add the group to SecurityGroups of aws:elbv2:loadbalancer in .ebextensions as well, "+
+			"beside the group that ManagedSecurityGroup names, or the next deployment detaches it. Its CloudFormation stack is Beanstalk's own: do not edit that.", s.Origin, o.Beanstalk)
+	case o.Stack != "":
+		return fmt.Sprintf("%s belongs to CloudFormation stack %s: add the group to its template as well, or the next update that sets the groups will detach it. "+
+			"With --prefix-list no group is attached, and a rule in the template refers to a list instead.", s.Origin, o.Stack)
+	case o.Terraform:
+		return fmt.Sprintf("According to its tags, %s belongs to Terraform. With --prefix-list no group is attached, and a rule in the configuration refers to a list instead.", s.Origin)
+	}
+	return ""
+}
+
+// OwnerNote says what the owner of one of the origin's groups has to know about a rule that was closed there.
+func (state *State) OwnerNote(group string) string {
+	for _, g := range state.groups() {
+		if g.ID == group {
+			return ownerOf(g.Tags).ofGroup(g.ID + " " + g.Name)
+		}
+	}
+	return ""
+}
+
+// ofGroup says what to do so that the owner of a group does not open again what is closed there.
+func (o Owner) ofGroup(group string) string {
+	switch {
+	case o.Cluster != "":
+		return fmt.Sprintf("%s belongs to the Kubernetes cluster %s, which restores rules that are revoked, so setup leaves its rules alone; see docs/prefix-lists.md.", group, o.Cluster)
+	case o.Beanstalk != "":
+		return fmt.Sprintf("%s belongs to the Elastic Beanstalk environment %s, which may restore a rule that is closed here: "+
+			"name a group of your own with ManagedSecurityGroup and SecurityGroups of aws:elbv2:loadbalancer in .ebextensions.", group, o.Beanstalk)
+	case o.Stack != "":
+		return fmt.Sprintf("%s belongs to CloudFormation stack %s: remove a rule that is closed here from its template as well, or a later update may restore it.", group, o.Stack)
+	case o.Terraform:
+		return fmt.Sprintf("According to its tags, %s belongs to Terraform: remove a rule that is closed here from the configuration as well, or the next apply may restore it. "+
+			"With --prefix-list no group is attached, and a rule in the configuration refers to a list instead.", group)
+	}
+	return ""
 }
 
 // kubernetes returns the name of the cluster that owns something according to its tags.
@@ -76,7 +126,11 @@ func (s *Setup) Handover(state *State) Handover {
 	ids := idsOfLists(state.Lists)
 	if state.Owner.Cluster == "" {
 		if state.Owner.Stack != "" {
-			return Handover{fmt.Sprintf("Add these rules to the template of stack %s, with the group's name there. Keep all other rules until you have run this again and it says that CloudFront gets in.", state.Owner.Stack), s.cloudFormation(state)}
+			where := fmt.Sprintf("the template of stack %s, with the group's name there", state.Owner.Stack)
+			if state.Owner.Beanstalk != "" {
+				where = "Resources in .ebextensions, as the stack is Elastic Beanstalk's own, with the group's name (AWSEBLoadBalancerSecurityGroup of a load balancer)"
+			}
+			return Handover{fmt.Sprintf("Add these rules to %s. Keep all other rules until you have run this again and it says that CloudFront gets in.", where), s.cloudFormation(state)}
 		}
 		return Handover{"Add this rule to the Terraform configuration that has the group, with the group's name there. Keep all other rules until you have run this again and it says that CloudFront gets in.", s.terraformRules(state)}
 	}

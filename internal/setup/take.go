@@ -23,8 +23,8 @@ import (
 // finishes the step under way: if a call is given up, nobody knows whether it took effect.
 func (s *Setup) Take(ctx context.Context, state *State, steps []Step, taken func(Step)) error {
 	for i, step := range steps {
-		if err := ctx.Err(); err != nil {
-			return hint.With(fmt.Errorf("stopped between two steps (%d of %d taken): %w", i, len(steps), err), "run it again to continue")
+		if ctx.Err() != nil {
+			return hint.New(fmt.Sprintf("stopped between two steps (%d of %d taken)", i, len(steps)), "run it again to continue")
 		}
 		if err := s.take(context.WithoutCancel(ctx), state, step); err != nil {
 			return hint.With(fmt.Errorf("%w (%d of %d steps taken)", err, i, len(steps)), "run it again to continue")
@@ -63,6 +63,9 @@ func (s *Setup) take(ctx context.Context, state *State, step Step) error {
 			return groups
 		})
 	case Close:
+		if err := s.record(ctx, state, step.close); err != nil {
+			return err
+		}
 		return secgroup.Apply(ctx, s.api(), step.close)
 	case Detach:
 		return s.attach(ctx, step.place, func(groups []string, made []Group) []string {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/hint"
@@ -13,51 +14,42 @@ import (
 
 // An Opening is a rule that opens a port of the origin to the world.
 type Opening struct {
-	secgroup.Exposure
-	GroupName string
+	door.WorldRule
 	// Advice says why setup does not close the rule, and what to do. It is empty if the rule can be closed.
 	Advice string
+	// Beside is set for a rule on other ports than those that are set up.
+	Beside bool
 }
 
 func (o Opening) String() string {
-	text := fmt.Sprintf("%s %s: %s", o.GroupID, o.GroupName, o.Rule.RuleID)
-	if o.Rule.Description != "" {
-		text += fmt.Sprintf(" (%q)", o.Rule.Description)
+	text := fmt.Sprintf("%s %s: %s", o.Group.ID, o.Group.Name, o.Rule.RuleID)
+	if o.Description != "" {
+		text += fmt.Sprintf(" (%q)", o.Description)
 	}
 	return text
 }
 
-// Openings returns the rules that open the ports to the world, of an origin at which everything that is wanted gets in
+// Openings returns the rules that open ports which count to the world: those asked for, 80, 443, and those that the
+// origin listens on. Which of them can be closed is said of an origin at which everything that is wanted gets in
 // without them.
 func (s *Setup) Openings(ctx context.Context, state *State) ([]Opening, error) {
 	var openings []Opening
 	var exposed []secgroup.Group
-	for _, g := range state.groups() {
-		exposures := secgroup.ExposuresOn(g, s.Ports)
-		if len(exposures) == 0 {
+	for _, w := range door.World(state.Scene, s.Engine.TagKey, slices.Concat(s.Ports, state.Listening)) {
+		if len(w.Opens) == 0 {
 			continue
 		}
-		exposed = append(exposed, g)
-		for _, x := range exposures {
-			o := Opening{Exposure: x, GroupName: g.Name}
-			switch cluster := cmp.Or(kubernetes(g.Tags), state.Owner.Cluster); {
-			case cluster != "":
-				o.Advice = fmt.Sprintf("The Kubernetes cluster %s would restore it: narrow it there once CloudFront gets in through prefix lists, see docs/prefix-lists.md.", cluster)
-			case !s.wants(secgroup.FamilyOf(x.Rule.Source.Prefix)):
-				o.Advice = fmt.Sprintf("It is a rule for %s, and no %[1]s range is wanted here, so setup cannot tell whether CloudFront uses it: "+
-					"ask for both families, and for a service that has such ranges.", secgroup.FamilyOf(x.Rule.Source.Prefix))
-			case !x.Rule.Within(s.Ports):
-				o.Advice = fmt.Sprintf("It opens more than port %s, and closing it would close the rest too. Find out what else needs it, give that a rule of its own, and revoke this one; "+
-					"or name all its ports with --port.", portList(s.Ports))
-				if x.Rule.Protocol != "tcp" {
-					o.Advice = "It opens every protocol and port, and closing it would close them all. Find out what else needs it, give that a rule of its own, and revoke this one."
-				}
+		o := Opening{WorldRule: w}
+		o.Advice, o.Beside = s.advice(state, w)
+		openings = append(openings, o)
+		for _, g := range state.groups() {
+			if g.ID == w.Group.ID {
+				exposed = append(exposed, g)
 			}
-			openings = append(openings, o)
 		}
 	}
 	if len(exposed) == 0 {
-		return nil, nil
+		return openings, nil
 	}
 	subjects, err := door.Attached(ctx, s.api(), exposed)
 	if err != nil {
@@ -67,11 +59,60 @@ func (s *Setup) Openings(ctx context.Context, state *State) ([]Opening, error) {
 		if o.Advice != "" {
 			continue
 		}
-		if shut := s.shutOut(state, subjects, o.GroupID); len(shut) > 0 {
+		if shut := s.shutOut(state, subjects, o.Group.ID); len(shut) > 0 {
 			openings[i].Advice = fmt.Sprintf("The group is attached to %s as well, where it may be all that lets CloudFront in: set up that origin first, then run this again.", few(shut))
 		}
 	}
 	return openings, nil
+}
+
+// advice says why a rule cannot be closed, as far as the rule and the origin show, and whether it is on other ports
+// than those that are set up.
+func (s *Setup) advice(state *State, w door.WorldRule) (advice string, beside bool) {
+	group := secgroup.Group{Ingress: []secgroup.Rule{w.Rule}}
+	if i := slices.IndexFunc(state.groups(), func(g secgroup.Group) bool { return g.ID == w.Group.ID }); i >= 0 {
+		group.Tags = state.groups()[i].Tags
+	}
+	source := w.Rule.Source.Prefix
+	cluster := cmp.Or(kubernetes(group.Tags), state.Owner.Cluster)
+	opensOurs := slices.ContainsFunc(s.Ports, func(p secgroup.PortRange) bool {
+		return w.Rule.Protocol == "-1" || w.Rule.From <= int32(p.To) && int32(p.From) <= w.Rule.To
+	})
+	switch {
+	case w.Group.ID == "":
+		return "No security group is attached, so there is no rule to close.", false
+	case !opensOurs:
+		return fmt.Sprintf("Set that up too, with --port %s; or, if it is meant to be open, tag the group %s-public=%q.",
+			strings.ReplaceAll(portList(s.Ports), " ", ",")+","+strings.Join(w.Opens, ","), s.Engine.TagKey, strings.Join(w.Opens, " ")), true
+	case cluster != "":
+		return fmt.Sprintf("The Kubernetes cluster %s would restore it: narrow it there once CloudFront gets in through prefix lists, see docs/prefix-lists.md.", cluster), false
+	case !source.IsValid():
+		return fmt.Sprintf("It refers to prefix list %s, which has an entry as wide as the world: narrow that.", w.Source), false
+	case !s.wants(secgroup.FamilyOf(source)):
+		return fmt.Sprintf("It is a rule for %s, and no %[1]s range is wanted here, so setup cannot tell whether CloudFront uses it: "+
+			"ask for both families, and for a service that has such ranges.", secgroup.FamilyOf(source)), false
+	case w.Rule.Protocol != "tcp":
+		return "It opens every protocol and port, and closing it would close them all. Find out what else needs it, give that a rule of its own, and revoke this one.", false
+	case !w.Rule.Within(s.Ports):
+		return fmt.Sprintf("It opens more than port %s, and closing it would close the rest too. Find out what else needs it, give that a rule of its own, and revoke this one; "+
+			"or name all its ports with --port.", portList(s.Ports)), false
+	}
+	if private := s.privateAt(state, w.Group.ID, secgroup.FamilyOf(source)); len(private) > 0 {
+		return fmt.Sprintf("The group is attached to %s too, which the Internet does not reach: there the rule may be what lets a load balancer in. Give that a rule of its own first.", few(private)), false
+	}
+	return "", false
+}
+
+// privateAt returns the interfaces of the origin with a group that have addresses of a family, but none that the
+// Internet reaches. What comes in there is not CloudFront, and nobody has checked that it gets in otherwise.
+func (s *Setup) privateAt(state *State, group string, f secgroup.Family) []string {
+	var private []string
+	for _, subject := range state.Scene.Subjects {
+		if slices.Contains(idsOf(subject.Groups), group) && reaches(subject, f) && !subject.Interface.PublicOver(f) {
+			private = append(private, subject.Interface.ID)
+		}
+	}
+	return private
 }
 
 // wants reports whether ranges of a family are wanted. Whether CloudFront connects over another family is not known.
@@ -117,13 +158,13 @@ func (s *Setup) Closing(ctx context.Context, approved []Opening) (*State, []Step
 	}
 	var steps []Step
 	for _, o := range openings {
-		same := func(a Opening) bool { return a.GroupID == o.GroupID && a.Rule.RuleID == o.Rule.RuleID }
+		same := func(a Opening) bool { return a.Group.ID == o.Group.ID && a.Rule.RuleID == o.Rule.RuleID }
 		if o.Advice != "" || !slices.ContainsFunc(approved, same) {
 			continue
 		}
 		steps = append(steps, Step{
-			Action: Close, On: o.GroupID, Detail: o.Rule.RuleID.String(),
-			close: secgroup.Step{Op: secgroup.Revoke, GroupID: o.GroupID, Rules: []secgroup.Rule{o.Rule}},
+			Action: Close, On: o.Group.ID, Detail: o.Rule.RuleID.String(),
+			close: secgroup.Step{Op: secgroup.Revoke, GroupID: o.Group.ID, Rules: []secgroup.Rule{o.Rule}},
 		})
 	}
 	return state, steps, nil

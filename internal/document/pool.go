@@ -1,0 +1,199 @@
+package document
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"cloudfront-sg-sync/internal/door"
+	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/hint"
+	"cloudfront-sg-sync/internal/status"
+	"cloudfront-sg-sync/internal/words"
+	"cloudfront-sg-sync/iprange"
+	"cloudfront-sg-sync/secgroup"
+)
+
+// A Next returns a command of cfsg to run next, with every flag that this run was given, and more.
+type Next func(command string, more ...string) []string
+
+// A judge says how the pools and lists of a proposal stand.
+type judge struct {
+	settings Settings
+	next     Next
+	done     bool // all steps were taken
+}
+
+// pools says how the pools of a proposal stand, each with its name.
+func (j judge) pools(p *engine.Proposal, around []status.Surroundings) []Judgement {
+	var all []Judgement
+	for i, v := range p.Previews {
+		for _, pool := range v.Pools {
+			judged := j.pool(pool, around[i])
+			judged.Cause = pool.Name + ": " + judged.Cause
+			all = append(all, judged)
+		}
+	}
+	return all
+}
+
+// pool says how a pool stands, by what matters most: what fails, what shuts CloudFront out, what is to be done, and who
+// else gets in.
+func (j judge) pool(pool secgroup.PoolPlan, around status.Surroundings) Judgement {
+	var shut []string
+	what := ""
+	for _, at := range around.At(pool) {
+		if at.Mark == Failed {
+			shut, what = append(shut, at.Interface.ID), cmp.Or(what, at.Cause)
+		}
+	}
+	worse := func(cause string, next []string) Judgement { // ✗ where it shuts CloudFront out, ! where it does not
+		if len(shut) == 0 {
+			return Judge(Attention, cause, next...)
+		}
+		return Judge(Failed, fmt.Sprintf("%s at %s: %s", what, words.Few(shut), cause), next...)
+	}
+	for _, g := range pool.Groups {
+		if g.Err != nil {
+			return Judge(Failed, fmt.Sprintf("%s: %s", g.Group.ID, hint.Problem(g.Err)), j.next("status")...)
+		}
+	}
+	if j.settings.Disagree() != "" {
+		return Judge(Attention, "made with other settings", j.next("plan", j.settings.Flags()...)...)
+	}
+	if short, ok := errors.AsType[*secgroup.ShortageError](pool.Err); ok {
+		return worse(fmt.Sprintf("too small, no room for %s", words.Count(short.Missing(), "rule")), j.roomier())
+	}
+	if i := slices.IndexFunc(around.Partial, func(p status.PartialPool) bool { return p.Pool == pool.Name }); i >= 0 {
+		return worse("partly attached, "+around.Partial[i].String(), j.next("plan"))
+	}
+	if j.done {
+		return j.others(pool, around)
+	}
+	added, revoked := 0, 0
+	for _, step := range pool.Steps {
+		a, r := step.Counts()
+		added, revoked = added+a, revoked+r
+	}
+	older, isOlder := errors.AsType[*secgroup.OlderError](pool.Err)
+	switch _, held := errors.AsType[*secgroup.HeldError](pool.Err); {
+	case isOlder:
+		return worse(fmt.Sprintf("the file is older than these rules, which are from %s", older.Newest.UTC().Format(time.DateOnly)), j.next("status"))
+	case held:
+		return worse("held, because the published list would close too much at once", j.next("plan", "--force"))
+	case pool.Err != nil:
+		return Judge(Failed, hint.Problem(pool.Err), j.next("status")...)
+	case added > 0:
+		return worse(words.CountAs(added, "rule is missing", "rules are missing"), j.next("apply"))
+	case len(shut) > 0:
+		return worse("no rule of its groups is missing", j.next("plan"))
+	case len(pool.Steps) > 0:
+		return Judge(Attention, fmt.Sprintf("%s to revoke or describe again", words.CountAs(revoked, "rule", "rules")), j.next("apply")...)
+	}
+	return j.others(pool, around)
+}
+
+// others says who else gets in at a pool that is up to date, as far as that can be seen.
+func (j judge) others(pool secgroup.PoolPlan, around status.Surroundings) Judgement {
+	at := around.At(pool)
+	for _, subject := range at {
+		for _, w := range subject.OpenToWorld(around.Door) {
+			if !revokes(pool, w) {
+				return Judge(Attention, "open to the world: "+w.String(), j.closing(subject, w)...)
+			}
+		}
+		if subject.Mark == Attention && len(subject.OpenToWorld(around.Door)) == 0 {
+			return Judge(Attention, fmt.Sprintf("%s: %s", subject.Interface.ID, subject.Cause), j.next("status")...)
+		}
+	}
+	for _, x := range around.Exposures {
+		if len(at) == 0 && !x.Owned && slices.ContainsFunc(pool.Groups, func(g secgroup.GroupPlan) bool { return g.Group.ID == x.GroupID }) {
+			return Judge(Attention, fmt.Sprintf("open to the world: %s lets %s in on port %s", x.GroupID, x.Rule.Source, strings.Join(PortNames(x.Ports), " ")), j.next("status")...)
+		}
+	}
+	switch {
+	case around.Err != nil:
+		return Judge(Attention, "cannot see the network interfaces", j.next("status")...)
+	case len(at) == 0:
+		return Judge(OK, "up to date, and attached to no network interface")
+	}
+	return Judge(OK, "up to date")
+}
+
+// revokes reports whether a step of a pool takes a rule away.
+func revokes(pool secgroup.PoolPlan, w door.WorldRule) bool {
+	return status.Revokes(pool, secgroup.Exposure{GroupID: w.Group.ID, Rule: w.Rule})
+}
+
+// closing is the command that closes a rule which is open to the world, if CloudFront gets in without it: a setup of
+// the origin that it was found at.
+func (j judge) closing(subject door.SubjectReport, w door.WorldRule) []string {
+	origin := subject.Interface.Origin()
+	if origin == nil {
+		return j.next("status")
+	}
+	return j.next("setup", append(origin, "--port", strings.Join(w.Opens, ","))...)
+}
+
+// roomier is the command that shows how a pool gets room: with the compact cover of CloudFront or, if that is wanted
+// already, the plan, whose error names the ways.
+func (j judge) roomier() []string {
+	if slices.Equal(j.settings.Services, []string{iprange.CloudFront}) {
+		return j.next("plan", "--service", iprange.CloudFrontOriginFacing, "--within", iprange.CloudFront)
+	}
+	return j.next("plan")
+}
+
+// all says how everything stands: the worst there is.
+func (j judge) all(p *engine.Proposal, around []status.Surroundings, pools []Judgement) Judgement {
+	groups, interfaces := p.Summary().Groups, 0
+	var found []Judgement
+	for i, v := range p.Previews {
+		if v.Err != nil {
+			found = append(found, Judge(Failed, hint.Problem(v.Err), j.next("status")...))
+			continue
+		}
+		interfaces += around[i].Managed()
+		if len(around[i].Stray) > 0 {
+			found = append(found, Judge(Attention, around[i].Stray[0].String(), j.next("status")...))
+		}
+		if around[i].Err != nil || around[i].StrayErr != nil || v.ListWarning != "" {
+			found = append(found, Judge(Attention, "not everything could be seen", j.next("status")...))
+		}
+		if v.ListsErr != nil {
+			found = append(found, Judge(Failed, hint.Problem(v.ListsErr), j.next("status")...))
+		}
+	}
+	lists := p.Lists()
+	text := "nothing is managed here"
+	switch {
+	case groups > 0 && lists.Lists > 0:
+		text = fmt.Sprintf("%s and %s are up to date", words.Count(groups, "group"), words.Count(lists.Lists, "prefix list"))
+	case groups > 0:
+		text = words.CountAs(groups, "group is", "groups are") + " up to date"
+	case lists.Lists > 0:
+		text = words.CountAs(lists.Lists, "prefix list is", "prefix lists are") + " up to date"
+	}
+	if interfaces > 0 {
+		text += fmt.Sprintf(", and CloudFront gets in at %s", words.Count(interfaces, "network interface"))
+	}
+	if d := j.settings.Disagree(); d != "" {
+		found = append(found, Judge(Attention, d, j.next("plan", j.settings.Flags()...)...))
+	}
+	for _, v := range p.Previews {
+		for _, pool := range v.Lists {
+			if _, held := errors.AsType[*secgroup.HeldError](pool.Err); held {
+				found = append(found, Judge(Attention, pool.Name+": held, because the published list would close too much at once", j.next("plan", "--force")...))
+			}
+		}
+	}
+	if lists.Failed > 0 {
+		found = append(found, Judge(Attention, words.CountAs(lists.Failed, "prefix list is", "prefix lists are")+" not up to date", j.next("plan")...))
+	} else if lists.Changed > 0 && !j.done {
+		found = append(found, Judge(Attention, fmt.Sprintf("%s to change", words.Count(lists.Changed, "prefix list")), j.next("apply")...))
+	}
+	return Worst(Judge(OK, text), append(found, pools...)...)
+}

@@ -1,0 +1,82 @@
+package document
+
+import (
+	"fmt"
+	"strings"
+
+	"cloudfront-sg-sync/internal/engine"
+)
+
+// A Source says where the settings of a run come from.
+type Source string
+
+// The sources, in the order in which they are asked.
+const (
+	FromFlags       Source = "flags"
+	FromEnvironment Source = "environment"
+	FromStack       Source = "stack"
+	FromRules       Source = "rules" // what the descriptions of rules and entries say, if all agree
+	FromDefault     Source = "default"
+)
+
+// Settings say which ranges are wanted, where that comes from, and whether the rules agree.
+type Settings struct {
+	Services []string `json:"services"`
+	Within   []string `json:"within"`
+	From     Source   `json:"from"`
+	// Others are what rules and entries were made for that were made with other settings.
+	Others []OtherSettings `json:"others"`
+}
+
+// OtherSettings are what some rules and entries were made for.
+type OtherSettings struct {
+	Services []string `json:"services"`
+	Within   []string `json:"within"`
+	Rules    int      `json:"rules"`
+}
+
+// Compare notes which of the rules were made with other settings. Names are compared as sets.
+func (s *Settings) Compare(made []engine.Made) {
+	s.Others = []OtherSettings{}
+	for _, m := range made {
+		if m.String() != engine.MadeFor(s.Services, s.Within).String() {
+			s.Others = append(s.Others, OtherSettings{m.Services, append([]string{}, m.Within...), m.Rules})
+		}
+	}
+}
+
+// Origin says where the settings come from.
+func (s Settings) Origin() string {
+	return map[Source]string{
+		FromFlags: "--service and --within", FromEnvironment: "SERVICES and WITHIN in the environment", FromStack: "the function of --stack",
+		FromRules: "what the descriptions of the rules say", FromDefault: "the default",
+	}[s.From]
+}
+
+// Asked reports whether whoever runs the command has named the settings in it, so that rules may be changed to them.
+func (s Settings) Asked() bool { return s.From == FromFlags || s.From == FromStack }
+
+// Disagree says that rules were made with other settings, or nothing.
+func (s Settings) Disagree() string {
+	if len(s.Others) == 0 {
+		return ""
+	}
+	var made []string
+	for _, o := range s.Others {
+		made = append(made, engine.Made{Services: o.Services, Within: o.Within}.String())
+	}
+	return fmt.Sprintf("these rules were made with other settings: %s, and this run is for %s", strings.Join(made, " and "), engine.MadeFor(s.Services, s.Within))
+}
+
+// Flags are the flags that name the settings which most of the rules were made with.
+func (s Settings) Flags() []string {
+	o := s.Others[0]
+	var flags []string
+	for _, name := range o.Services {
+		flags = append(flags, "--service", name)
+	}
+	for _, name := range o.Within {
+		flags = append(flags, "--within", name)
+	}
+	return flags
+}

@@ -1,0 +1,98 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+
+	"cloudfront-sg-sync/secgroup"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Made says what rules and entries were made for, by their descriptions.
+type Made struct {
+	Services, Within []string // sorted
+	Rules            int      // how many, entries included
+}
+
+// String returns the settings as a description has them, with the names in order.
+func (m Made) String() string {
+	return secgroup.Stamp{Services: m.Services, Within: m.Within}.Cover()
+}
+
+// MadeFor returns the settings of a run, to compare with those that rules were made for: the order of the names does
+// not matter.
+func MadeFor(services, within []string) Made {
+	sorted := func(names []string) []string { return slices.Compact(slices.Sorted(slices.Values(names))) }
+	return Made{Services: sorted(services), Within: sorted(within)}
+}
+
+// MadeFrom sorts descriptions by what their rules were made for, most rules first.
+func MadeFrom(tagKey string, descriptions []string) []Made {
+	var all []Made
+	for _, d := range descriptions {
+		stamp, ok := secgroup.ParseStamp(tagKey, d)
+		if !ok {
+			continue
+		}
+		made := MadeFor(stamp.Services, stamp.Within)
+		i := slices.IndexFunc(all, func(m Made) bool { return m.String() == made.String() })
+		if i < 0 {
+			i = len(all)
+			all = append(all, made)
+		}
+		all[i].Rules++
+	}
+	slices.SortStableFunc(all, func(a, b Made) int { return cmp.Or(cmp.Compare(b.Rules, a.Rules), cmp.Compare(a.String(), b.String())) })
+	return all
+}
+
+// Made says what the rules and entries in all targets were made for, as far as they can be read.
+func (e *Engine) Made(ctx context.Context) ([]Made, error) {
+	found := make([][]string, len(e.Targets))
+	var running errgroup.Group
+	running.SetLimit(targetsAtOnce)
+	for i, t := range e.Targets {
+		running.Go(func() error {
+			groups, lists, err := e.look(ctx, t)
+			found[i] = descriptionsOf(groups, lists.found)
+			return errors.Join(err, lists.err)
+		})
+	}
+	err := running.Wait()
+	return MadeFrom(e.TagKey, slices.Concat(found...)), err
+}
+
+// Made says what the rules and entries that the proposal has seen were made for.
+func (p *Proposal) Made() []Made {
+	var descriptions []string
+	for _, v := range p.Previews {
+		var lists []secgroup.PrefixList
+		if v.Plan != nil {
+			for _, pool := range v.Plan.Lists {
+				for _, l := range pool.Lists {
+					lists = append(lists, *l.List)
+				}
+			}
+		}
+		descriptions = append(descriptions, descriptionsOf(v.Groups, lists)...)
+	}
+	return MadeFrom(p.TagKey, descriptions)
+}
+
+func descriptionsOf(groups []secgroup.Group, lists []secgroup.PrefixList) []string {
+	var all []string
+	for _, g := range groups {
+		for _, r := range g.Ingress {
+			all = append(all, r.Description)
+		}
+	}
+	for _, l := range lists {
+		for _, e := range l.Entries {
+			all = append(all, e.Description)
+		}
+	}
+	return all
+}
