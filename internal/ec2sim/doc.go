@@ -58,7 +58,7 @@
 //	  "targetGroups": [{
 //	    "name": "app", "protocol": "HTTP", "port": 8080, "type": "instance", "region": "eu-west-1", "vpc": "shop",
 //	    "listeners": ["shop:443"], "targets": [{"id": "i-0123456789abcdef0", "port": 80, "state": "unhealthy"}],
-//	    "attributes": {"preserve_client_ip.enabled": "false"}
+//	    "attributes": {"deregistration_delay.timeout_seconds": "30"}
 //	  }]
 //	}
 //
