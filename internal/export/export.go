@@ -43,7 +43,7 @@ type Format struct {
 // Formats lists all formats. Their texts are based on:
 //
 //   - nft(8), and https://wiki.nftables.org/wiki-nftables/index.php/Atomic_rule_replacement
-//   - ipset(8), iptables-restore(8), iptables-extensions(8), ufw(8), firewall-cmd(1)
+//   - iptables-restore(8), iptables-extensions(8), ufw(8), firewall-cmd(1)
 //   - https://learn.microsoft.com/en-us/powershell/module/netsecurity/new-netfirewallrule
 //   - https://nginx.org/en/docs/http/ngx_http_geo_module.html and ngx_http_realip_module.html
 //   - https://httpd.apache.org/docs/2.4/mod/mod_authz_host.html
@@ -53,7 +53,7 @@ type Format struct {
 //   - https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/ec2_managed_prefix_list
 var Formats = []Format{
 	{"nftables", "a table of its own, replaced in one transaction", true},
-	{"iptables", "a script: an ipset for each family, swapped, and a chain of its own", true},
+	{"iptables", "a script: two chains of its own for each family, replaced in one commit", true},
 	{"ufw", "a script of ufw commands: first the new rules, then the old ones", true},
 	{"firewalld", "a script of firewall-cmd commands: ipsets, and rich rules that come first", true},
 	{"windows", "PowerShell: one rule of Windows Defender Firewall, set at once", true},

@@ -78,6 +78,9 @@ func TestGolden(t *testing.T) {
 			if f.Name != "json" && f.Name != "csv" {
 				mentions = append(mentions, "Made by cfsg export "+f.Name, "ake out:")
 			}
+			if data := f.Name == "json" || f.Name == "csv" || strings.HasPrefix(f.Name, "terraform"); !data {
+				mentions = append(mentions, "The connecting address has to be CloudFront's own.", "cfsg check --instance ID")
+			}
 			if f.HasPorts {
 				mentions = append(mentions, "TCP port 443 8000-8080")
 			}

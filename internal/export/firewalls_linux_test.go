@@ -229,15 +229,13 @@ func TestNftables(t *testing.T) {
 }
 
 func TestIptables(t *testing.T) {
-	o := newOrigin(t, "iptables", "ip6tables", "iptables-restore", "ip6tables-restore", "ipset")
+	o := newOrigin(t, "iptables", "ip6tables", "iptables-restore", "ip6tables-restore")
 	o.in(o.host, "iptables", "-t", "mangle", "-A", "PREROUTING", "-p", "tcp", "--dport", "8443", "-j", "ACCEPT")
-	o.in(o.host, "ipset", "create", "mine", "hash:net")
 	f := firewall{
 		format: "iptables",
 		shell:  o.shell,
 		state: func() string {
-			return o.in(o.host, "iptables", "-t", "mangle", "-S") + o.in(o.host, "ip6tables", "-t", "mangle", "-S") +
-				o.in(o.host, "sh", "-c", "ipset save -sorted | sed 's/ initval [^ ]*//'")
+			return o.in(o.host, "iptables", "-t", "mangle", "-S") + o.in(o.host, "ip6tables", "-t", "mangle", "-S")
 		},
 		rounds: 10,
 		more:   2000,
@@ -250,7 +248,7 @@ func TestIptables(t *testing.T) {
 	before := f.state()
 	e := f.write(t, sample())
 	for _, interrupted := range []string{
-		"ipset create cloudfront-ipv4-new hash:net family inet",
+		"iptables -t mangle -N CLOUDFRONT-RANGES",
 		e.load + " && iptables -t mangle -D PREROUTING -j CLOUDFRONT-INGRESS",
 		e.load + " && iptables -t mangle -D PREROUTING -j CLOUDFRONT-INGRESS && iptables -t mangle -F CLOUDFRONT-INGRESS",
 		e.load + " && ip6tables -t mangle -I PREROUTING -j CLOUDFRONT-INGRESS",
@@ -275,7 +273,7 @@ func TestIptables(t *testing.T) {
 func TestPublishedPorts(t *testing.T) {
 	for _, format := range []string{"nftables", "iptables"} {
 		t.Run(format, func(t *testing.T) {
-			o := newOrigin(t, "nft", "iptables", "ip6tables", "ipset")
+			o := newOrigin(t, "nft", "iptables", "ip6tables")
 			o.in(o.host, "nft", "add table inet nat; add chain inet nat prerouting { type nat hook prerouting priority dstnat; }; add rule inet nat prerouting tcp dport 8000 redirect to :8443")
 			f := firewall{format: format, shell: o.shell}
 			e := f.write(t, sample())
@@ -287,7 +285,7 @@ func TestPublishedPorts(t *testing.T) {
 	}
 }
 
-// copyOf copies a folder of the system, so that a test changes the copy.
+// copyOf copies a file or folder of the system, so that a test changes the copy.
 func copyOf(t *testing.T, folder string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "etc")
@@ -297,30 +295,38 @@ func copyOf(t *testing.T, folder string) string {
 	return dir
 }
 
-func TestUfw(t *testing.T) {
-	o := newOrigin(t, "ufw", "unshare", "mount", "iptables")
-	etc := copyOf(t, "/etc/ufw")
-	f := firewall{
+// newUfw makes a host with ufw, which has no rules and is not active, and returns what runs a script there.
+func newUfw(t *testing.T) (f firewall, o *origin, sh func(script string) string) {
+	t.Helper()
+	o = newOrigin(t, "ufw", "unshare", "mount", "iptables")
+	etc, settings := copyOf(t, "/etc/ufw"), copyOf(t, "/etc/default/ufw")
+	f = firewall{
 		format: "ufw",
-		// A mount namespace of its own, in which the copy is in the place of what it was copied from.
+		// A mount namespace of its own, in which the copies are in the places of what they were copied from.
 		shell: func(script string) (string, error) {
-			return o.try(o.host, "unshare", "-m", "sh", "-c", `mount --bind "$0" /etc/ufw && `+script, etc)
+			return o.try(o.host, "unshare", "-m", "sh", "-c", `mount --bind "$0" /etc/ufw && mount --bind "$1" /etc/default/ufw && `+script, etc, settings)
 		},
 		shut: true,
 	}
-	sh := func(script string) string {
+	sh = func(script string) string {
 		t.Helper()
 		return f.paste(t, exported{folder: "/"}, script)
 	}
 	f.state = func() string { return sh("ufw status numbered") }
-	sh("ufw --force reset && rm -f /etc/ufw/*.rules.2* && ufw allow 22/tcp && ufw allow from 198.51.100.0/24 to any port 443 proto tcp && ufw --force enable")
+	sh("ufw --force reset && rm -f /etc/ufw/*.rules.2*")
+	return f, o, sh
+}
+
+func TestUfw(t *testing.T) {
+	f, o, sh := newUfw(t)
+	sh("ufw allow 22/tcp && ufw allow from 198.51.100.0/24 to any port 443 proto tcp && ufw --force enable")
 	o.check(f)
 	o.expect("taken out", false, 443, kept4, kept6)
 
 	// With a rule of the user's that lets everyone in, it can be taken out, but does not keep anyone out.
 	e := f.write(t, sample())
 	sh("ufw allow 443 && ufw allow 80,8000:8080/tcp")
-	if out := f.paste(t, e, e.load+" 2>&1"); !strings.Contains(out, "let everyone in") || !strings.Contains(out, "\n443 ") {
+	if out := f.paste(t, e, e.load+" 2>&1"); !strings.Contains(out, "let everyone in") || strings.Contains(out, "22") || !strings.Contains(out, "\n  allow from any to any port 443\n") {
 		t.Errorf("the script does not tell of a rule that opens the port to everyone: %s", out)
 	}
 	f.paste(t, e, e.takeOut)
@@ -445,4 +451,21 @@ func TestFirewalld(t *testing.T) {
 		t.Errorf("taken out, it leaves %s", state)
 	}
 	sh("firewall-cmd --reload && firewall-cmd --check-config")
+
+	// Packets come in by the default zone, by that of the device, or by that of their source.
+	sh("firewall-cmd --set-default-zone=work && firewall-cmd --permanent --zone=work --add-service=https && firewall-cmd --permanent --zone=dmz --add-service=https && firewall-cmd --reload")
+	f.loads(t, "a zone that nothing comes in by", e, "ZONE=dmz ", true, "come in by the zone work, so these rules have no effect")
+	f.loads(t, "the default zone", e, "", false)
+	o.expect("the default zone", true, 443, kept4, kept6, gone4)
+	o.expect("the default zone", false, 443, other4, other6)
+	sh("firewall-cmd --permanent --zone=home --add-source=52.84.0.0/24 && firewall-cmd --permanent --zone=dmz --add-interface=eth0 && firewall-cmd --reload")
+	o.expect("a zone of its own", false, 443, kept4)
+	f.loads(t, "a zone of its own", f.write(t, changed()), "", false)
+	o.expect("a zone of its own", true, 443, kept4, kept6, next4, next6)
+	o.expect("a zone of its own", false, 443, gone4, other4, other6)
+
+	// What is refused is told, and who got in before still does.
+	sh("firewall-cmd --zone=dmz --add-rich-rule='rule priority=-30000 family=ipv4 source address=52.84.0.0/16 reject' && " + fail2ban)
+	f.loads(t, "refused", e, refusing(t, "firewall-cmd", "--add-entries-from-file"), true, "firewalld refused this", "ERROR: no ", `zone dmz: rule priority="-30000" family="ipv4" source address="52.84.0.0/16" reject`, "-A f2b-nginx -s 52.84.0.10/32")
+	o.expect("refused", true, 443, kept6, next4, next6)
 }
