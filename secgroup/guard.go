@@ -25,6 +25,8 @@ type HeldError struct {
 	MaxPercent int
 	// Entries is true for a pool of prefix lists, whose rules are their entries.
 	Entries bool
+	// Frozen are groups of the pool that this run may not change, if only their rules make it held.
+	Frozen []string
 }
 
 // maxNamed is how many ranges a message names.
@@ -39,6 +41,10 @@ func (e *HeldError) Error() string {
 	for i, f := range e.Families {
 		taken = append(taken, fmt.Sprintf("%d %% of its %s addresses", e.Percent[i], f))
 	}
+	counted := ""
+	if len(e.Frozen) > 0 {
+		counted = fmt.Sprintf(" (counting the rules of %s, which this run may not change)", strings.Join(e.Frozen, ", "))
+	}
 	var lost []string
 	for _, p := range e.Lost[:min(len(e.Lost), maxNamed)] {
 		lost = append(lost, p.String())
@@ -46,8 +52,8 @@ func (e *HeldError) Error() string {
 	if more := len(e.Lost) - len(lost); more > 0 {
 		lost = append(lost, fmt.Sprintf("%d more", more))
 	}
-	return fmt.Sprintf("pool %q is held: the published list takes %s, more than MAX_REVOKE_PERCENT=%d allows, so nothing is closed and only new ranges are authorized; this would be lost: %s; %s",
-		e.Pool, strings.Join(taken, ", and "), e.MaxPercent, strings.Join(lost, ", "), e.Hint())
+	return fmt.Sprintf("pool %q is held: the published list takes %s%s, more than MAX_REVOKE_PERCENT=%d allows, so nothing is closed and only new ranges are authorized; this would be lost: %s; %s",
+		e.Pool, strings.Join(taken, ", and "), counted, e.MaxPercent, strings.Join(lost, ", "), e.Hint())
 }
 
 // Hint returns what to do about it.
@@ -58,29 +64,43 @@ func (e *HeldError) Hint() string {
 // guard holds the pool, and returns a *[HeldError], where the published list would take too much away from it.
 //
 // It counts what the pool had before: its owned rules, less those that were made while it was held, so that neither a
-// retry nor a further publication changes the verdict. What the operator takes away counts for nothing: rules on ports
+// retry nor a further publication changes the verdict. It counts twice, with and without the groups that this run may
+// not change, and holds if either share is too large. What the operator takes away counts for nothing: rules on ports
 // that no group lists any more, made for other services, or of a family that is not asked for.
 func (p *pool) guard() error {
 	if p.req.Withdraw || p.req.Force {
 		return nil
 	}
-	e := &HeldError{Pool: poolName(p.groups[0]), MaxPercent: p.req.MaxRevokePercent}
 	wanted := ipspace.Of(p.req.Ranges)
+	e := p.loses(wanted, false)
+	if e == nil {
+		if e = p.loses(wanted, true); e == nil {
+			return nil
+		}
+		for i, g := range p.groups {
+			if p.frozen(i) {
+				e.Frozen = append(e.Frozen, g.Group.ID)
+			}
+		}
+	}
+	p.hold(wanted)
+	return e
+}
+
+// loses returns what the pool would lose if that is too much, counted with or without the groups that this run may not
+// change.
+func (p *pool) loses(wanted *ipspace.Set, withFrozen bool) *HeldError {
+	e := &HeldError{Pool: poolName(p.groups[0]), MaxPercent: p.req.MaxRevokePercent}
 	had := map[PortRange][]netip.Prefix{}
-	all := map[PortRange][]netip.Prefix{}
 	for i, g := range p.groups {
-		if p.frozen(i) {
+		if p.frozen(i) && !withFrozen {
 			continue
 		}
 		for _, r := range g.Group.Ingress {
-			if !p.counts(r) {
+			if s, ok := ParseStamp(p.req.TagKey, r.Description); !p.counts(r) || ok && s.Held {
 				continue
 			}
 			port := PortRange{uint16(r.From), uint16(r.To)}
-			all[port] = append(all[port], r.Source.Prefix)
-			if s, ok := ParseStamp(p.req.TagKey, r.Description); ok && s.Held {
-				continue
-			}
 			had[port] = append(had[port], r.Source.Prefix)
 			e.Owned++
 			if !wanted.ContainsPrefix(r.Source.Prefix) {
@@ -96,7 +116,6 @@ func (p *pool) guard() error {
 		return nil
 	}
 	e.Lost = lostOf(had, wanted)
-	p.hold(wanted)
 	return e
 }
 

@@ -3,6 +3,7 @@ package secgroup
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -368,4 +369,30 @@ func takesTooMuch(had, list []netip.Prefix, percent int) bool {
 		}
 	}
 	return lost[IPv4]*100 > total[IPv4]*percent || lost[IPv6]*100 > total[IPv6]*percent
+}
+
+// A pool is held whether or not this run may change all of its groups: in whatever part it is asked for, and whichever
+// group EC2 refuses to change.
+func TestGuardCountsFrozenGroups(t *testing.T) {
+	groups := []Group{
+		group("sg-1", "443", []string{"pool=web"}, ours("443", "1.0.0.0/24", "1.0.2.0/24", "1.0.4.0/24", "1.0.6.0/24", "1.0.8.0/24")),
+		group("sg-2", "443", []string{"pool=web"}, ours("443", "2.0.0.0/24", "2.0.2.0/24", "2.0.4.0/24", "2.0.6.0/24", "2.0.8.0/24")),
+	}
+	// Two of the first and four of the second go, which is 60 % of the pool and 40 % of the first.
+	ranges := prefixes("1.0.0.0/24", "1.0.2.0/24", "1.0.4.0/24", "2.0.0.0/24")
+	for name, change := range map[string]func(*Request){
+		"all":           nil,
+		"refused":       func(r *Request) { r.Leave = map[string]error{"sg-2": errors.New("refused")} },
+		"not asked for": func(r *Request) { r.GroupIDs = []string{"sg-1"} },
+		"the other":     func(r *Request) { r.GroupIDs = []string{"sg-2"} },
+	} {
+		plan := newPlan(t, groups, ranges, change)
+		if !isHeld(plan.Failures()) {
+			t.Errorf("%s: not held: %v", name, plan.Failures())
+		}
+		checkSteps(t, plan)
+		if counted := strings.Contains(fmt.Sprint(plan.Failures()), "counting the rules of sg-2"); counted != (name == "refused" || name == "not asked for") {
+			t.Errorf("%s: %v", name, plan.Failures())
+		}
+	}
 }
