@@ -80,27 +80,34 @@ func (e *Engine) take(ctx context.Context, t *Target, pool secgroup.PoolPlan, st
 	if err := outOfTime(ctx, time.Duration(len(steps))*stepReserve); err != nil {
 		return 0, err
 	}
+	taken, err := len(steps), error(nil)
 	for i, step := range steps {
-		err := takeStep(ctx, t.EC2, step)
+		err = takeStep(ctx, t.EC2, step)
+		undone := false
 		if i > 0 {
-			err = e.close(ctx, t, steps[0], step, err)
+			undone, err = e.close(ctx, t, steps[0], step, err)
 		}
 		if err != nil {
-			return i, err
+			if taken = i; undone {
+				taken = 0
+			}
+			break
 		}
 		e.Log.InfoContext(ctx, step.Op.String()+"d", "target", t.String(), "groupId", step.GroupID, "rules", len(step.Rules))
+	}
+	for _, step := range steps[:taken] { // only now is it known what stays
 		if req.OnStep != nil {
 			req.OnStep(t, step)
 		}
 	}
-	return len(steps), nil
+	return taken, err
 }
 
 // close closes a gap whose closing step failed. It retries the step and, if that does not help, authorizes again what
-// was revoked. If that fails too, the error names what is closed.
-func (e *Engine) close(ctx context.Context, t *Target, opened, step secgroup.Step, err error) error {
+// was revoked: then the gap is undone. If that fails too, the error names what is closed.
+func (e *Engine) close(ctx context.Context, t *Target, opened, step secgroup.Step, err error) (undone bool, _ error) {
 	if err == nil {
-		return nil
+		return false, nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closingTime)
 	defer cancel()
@@ -111,17 +118,17 @@ func (e *Engine) close(ctx context.Context, t *Target, opened, step secgroup.Ste
 		err = secgroup.Apply(ctx, t.EC2, step)
 	}
 	if err == nil {
-		return nil
+		return false, nil
 	}
 	if secgroup.IsDuplicate(err) { // an answer was lost on the way
-		return err // the run looks again
+		return false, err // the run looks again
 	}
 	back := secgroup.Step{Op: secgroup.Authorize, GroupID: opened.GroupID, Rules: opened.Rules}
 	if undo := secgroup.Apply(ctx, t.EC2, back); undo == nil {
-		return fmt.Errorf("%w; what was revoked for it is authorized again, so nothing is closed", err)
+		return true, fmt.Errorf("%w; what was revoked for it is authorized again, so nothing is closed", err)
 	}
 	e.Log.ErrorContext(ctx, "a gap is left open", "target", t.String(), "groupId", opened.GroupID, "ranges", opened.Gap)
-	return fmt.Errorf("%w; CLOSED until the next run reopens it: %s", err, listOf(opened.Gap))
+	return false, fmt.Errorf("%w; CLOSED until the next run reopens it: %s", err, listOf(opened.Gap))
 }
 
 func listOf(prefixes []netip.Prefix) string {

@@ -142,7 +142,9 @@ func (e *Engine) makeChanges(ctx context.Context, t *Target, pool secgroup.ListP
 		report := reports[change.ListID]
 		version, err := e.change(ctx, t, change, report.Version, len(gap) > 0)
 		if err != nil && i > 0 {
-			return e.takeBack(ctx, t, changes[:i], reports, err)
+			stay, err := e.takeBack(ctx, t, changes[:i], reports, err)
+			tellChanges(t, changes[:stay], req)
+			return stay, err
 		}
 		if err != nil {
 			return i, err
@@ -150,11 +152,18 @@ func (e *Engine) makeChanges(ctx context.Context, t *Target, pool secgroup.ListP
 		report.Version = version
 		e.Log.InfoContext(ctx, "modified", "target", t.String(), "prefixListId", change.ListID,
 			"added", len(change.Add), "removed", len(change.Remove), "version", version)
+	}
+	tellChanges(t, changes, req)
+	return len(changes), nil
+}
+
+// tellChanges tells of changes once it is known that they stay.
+func tellChanges(t *Target, changes []secgroup.Change, req Request) {
+	for _, change := range changes {
 		if req.OnChange != nil {
 			req.OnChange(t, change)
 		}
 	}
-	return len(changes), nil
 }
 
 // change makes a change. One that opens or ends a gap is neither held to the run's deadline nor stopped with it, and

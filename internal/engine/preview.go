@@ -17,6 +17,8 @@ type Preview struct {
 	Target *Target
 	// Groups are the tagged groups as they are.
 	Groups []secgroup.Group
+	// Shared are tagged groups of other accounts, which a run leaves alone.
+	Shared []secgroup.Group
 	// ListsErr and ListWarning say why no prefix list was found.
 	ListsErr    error
 	ListWarning string
@@ -96,6 +98,9 @@ func (e *Engine) preview(ctx context.Context, t *Target, publication *iprange.Pu
 	t.askedNow = false
 	var lists lookedUp
 	if p.Groups, lists, p.Err = e.look(ctx, t); p.Err == nil {
+		p.Groups, p.Shared, p.Err = t.own(ctx, p.Groups)
+	}
+	if p.Err == nil {
 		if e.RulesPerGroup == 0 && len(p.Groups) > 0 {
 			_, p.QuotaErr = t.learnQuota(ctx) // though the plan may not need it, a reader does
 		}

@@ -115,7 +115,14 @@ func TestGapIsNeverLeftOpen(t *testing.T) {
 				ctx, cancel = context.WithTimeout(ctx, c.limit)
 				defer cancel()
 			}
-			_, err := s.Run(ctx, Request{})
+			told := map[secgroup.Op]int{}
+			before := strings.Count(s.sources(s.here, web), "/")
+			report, err := s.Run(ctx, Request{OnStep: func(_ *Target, step secgroup.Step) { told[step.Op] += len(step.Rules) }})
+			// What was taken back is not reported as done.
+			now := strings.Count(s.sources(s.here, web), "/")
+			if sum := report.Summary; sum.Added-sum.Revoked != now-before || told[secgroup.Authorize] != sum.Added || told[secgroup.Revoke] != sum.Revoked {
+				t.Errorf("the group had %d rules and has %d, the report says %+v, and told was %v", before, now, sum, told)
+			}
 			if c.fails == "" && err != nil && !strings.Contains(err.Error(), "stopped between two steps") || c.fails != "" && (err == nil || !strings.Contains(err.Error(), c.fails)) {
 				t.Errorf("error %v, want one with %q", err, c.fails)
 			}
@@ -151,6 +158,23 @@ func TestEndpointsThatHangStarveNobody(t *testing.T) {
 			t.Errorf("error %v, summary %+v", err, report.Summary)
 		}
 	})
+}
+
+// A plan leaves out what another account shares, as a run does, so that it can be applied.
+func TestPlanBesideSharedGroupIsApplied(t *testing.T) {
+	s := newScene(t, ec2sim.Options{}, []string{"us-east-1"}, nil, rangeA)
+	s.group(s.here, "web", "443")
+	s.Targets[0].EC2 = sharing{s.Targets[0].EC2}
+	p, err := s.Propose(t.Context(), Request{})
+	if err != nil || p.Count() != 1 {
+		t.Fatalf("%d steps, %v", p.Count(), err)
+	}
+	if warnings := p.AtInterfaces(); len(warnings) != 1 || !strings.Contains(warnings[0], "is shared by account 999988887777") {
+		t.Errorf("warnings %q", warnings)
+	}
+	if report, err := s.Run(t.Context(), p.Approved()); err != nil || report.Summary.Added != 1 {
+		t.Errorf("error %v, summary %+v", err, report.Summary)
+	}
 }
 
 // Groups that another account shares are left alone, and told.

@@ -178,7 +178,7 @@ type targetReport struct {
 func (tr *targetReport) restart() {
 	tr.errs, tr.warnings, tr.incomplete = nil, nil, 0
 	for _, g := range tr.shared {
-		tr.warnings = append(tr.warnings, fmt.Sprintf("%v: %s is shared by account %s: it is left alone; its owner has to sync it", tr.target, g.ID, g.Owner))
+		tr.warnings = append(tr.warnings, sharedGroup(tr.target, g))
 	}
 	tr.groups = slices.DeleteFunc(tr.groups, func(r *GroupReport) bool { return r.Added+r.Revoked == 0 })
 	for _, r := range tr.groups {

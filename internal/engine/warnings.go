@@ -2,6 +2,8 @@ package engine
 
 import (
 	"fmt"
+
+	"cloudfront-sg-sync/secgroup"
 )
 
 // AtInterfaces warns of network interfaces that lack something, of rules that have to stay for their sake, and where
@@ -9,6 +11,9 @@ import (
 func (p *Proposal) AtInterfaces() []string {
 	var warnings []string
 	for _, v := range p.Previews {
+		for _, g := range v.Shared {
+			warnings = append(warnings, sharedGroup(v.Target, g))
+		}
 		if v.Plan != nil && v.Plan.Blind {
 			warnings = append(warnings, blind(v.Target))
 		}
@@ -22,6 +27,11 @@ func (p *Proposal) AtInterfaces() []string {
 		}
 	}
 	return warnings
+}
+
+// sharedGroup says why a group of another account is left alone.
+func sharedGroup(t *Target, g secgroup.Group) string {
+	return fmt.Sprintf("%v: %s is shared by account %s: it is left alone; its owner has to sync it", t, g.ID, g.Owner)
 }
 
 // blind says what follows where the network interfaces of a target could not be looked at.
