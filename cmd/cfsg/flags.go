@@ -73,15 +73,13 @@ func (f rangeFlags) settings(c config.Config) document.Settings {
 }
 
 // settle takes the settings that all rules were made with, where nobody has named any, and compares them with what the
-// rules were made with. It reports whether it has changed them.
-func settle(c *config.Config, s *document.Settings, made []engine.Made) (changed bool) {
+// rules were made with.
+func settle(c *config.Config, s *document.Settings, made []engine.Made) {
 	if s.From == document.FromDefault && len(made) == 1 {
 		s.From, s.Services, s.Within = document.FromRules, made[0].Services, append([]string{}, made[0].Within...)
 		c.Selection.Services, c.Selection.Within = s.Services, s.Within
-		changed = true
 	}
 	s.Compare(made)
-	return changed
 }
 
 // give notes what a flag says of a variable, if it was given.

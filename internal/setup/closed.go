@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -87,9 +88,7 @@ func (s *Setup) closed(state *State) []Closed {
 		}
 	}
 	for _, g := range state.Made {
-		for key, value := range g.closed {
-			tags[key] = value
-		}
+		maps.Copy(tags, g.closed)
 	}
 	var closed []Closed
 	for _, value := range tags {
