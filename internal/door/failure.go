@@ -172,16 +172,17 @@ func (f FamilyReport) judgement(services string) Judgement {
 		return ""
 	}
 	part := "part of " + services
-	if f.Blocked.Size == f.Wanted.Size {
+	if f.Blocked.Size == f.Wanted.Size || slices.ContainsFunc(f.Findings, func(x Finding) bool { return x.Verdict == Blocked && x.Ranges.Size == f.Wanted.Size }) {
 		part = services
 	}
+	over := map[string]string{"ipv4": "IPv4", "ipv6": "IPv6"}[f.Family]
 	switch {
 	case f.BeyondOriginFacing():
 		return Judgement{Attention, fmt.Sprintf("part of %s is not let in, but all of its servers that connect to origins today are", services)}
 	case f.Verdict == Blocked:
-		return Judgement{Failed, fmt.Sprintf("%s is shut out%s", part, cause(Blocked))}
+		return Judgement{Failed, fmt.Sprintf("%s is shut out over %s%s", part, over, cause(Blocked))}
 	case f.Verdict == Unknown:
-		return Judgement{Attention, fmt.Sprintf("cannot tell whether all of %s gets in%s", services, cause(Unknown))}
+		return Judgement{Attention, fmt.Sprintf("cannot tell whether all of %s gets in over %s%s", services, over, cause(Unknown))}
 	case len(f.Findings) > 0:
 		return Judgement{Attention, f.Findings[0].Cause}
 	}
