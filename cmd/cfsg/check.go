@@ -12,6 +12,7 @@ import (
 	"cloudfront-sg-sync/secgroup"
 
 	"github.com/alecthomas/kong"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 )
 
 type checkCommand struct {
@@ -103,7 +104,12 @@ func (c *checkCommand) check(ctx context.Context, t terminal) (*document.Check, 
 	defer t.progress("looking at the security groups …")()
 	role := strings.Join(engine.Roles(config, cfg.Region), "") // there is at most one
 	target := engine.Target{Account: engine.AccountOf(role), Region: cfg.Region}
-	scene, err := door.Discover(ctx, engine.Narrow(engine.NewEC2(cfg, role, config.ExternalID)), c.selector)
+	client := engine.NewEC2(cfg, role, config.ExternalID)
+	api := engine.Narrow(client)
+	scene, err := door.Discover(ctx, api, c.selector)
+	if err == nil {
+		err = scene.Look(ctx, door.NewClient(api, client, elb.NewFromConfig(engine.Config(cfg, role, config.ExternalID))))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", &target, err)
 	}

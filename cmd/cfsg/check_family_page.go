@@ -16,12 +16,14 @@ func (w checkPage) family(f door.FamilyReport) {
 	switch {
 	case f.Wanted.Ranges == 0:
 		w.verdict(w.Quiet("– "+name), "nothing is published")
-	case f.Verdict == door.Open && f.OnlyByWorld != nil && len(f.OnlyByWorld.Prefixes) > 0:
+	case blocked == 0 && f.OnlyByWorld != nil && len(f.OnlyByWorld.Prefixes) > 0:
 		w.verdict(w.Warn("! "+name), fmt.Sprintf("all of %s, but %s only by what is open to the world: without that CloudFront is shut out",
 			w.services, words.Count(len(f.OnlyByWorld.Prefixes), "range")))
-	case f.Verdict == door.Open:
+	case blocked == 0 && len(f.Findings) > 0:
+		w.verdict(w.Quiet("  "+name), fmt.Sprintf("the security groups let all of %s in", w.services))
+	case blocked == 0:
 		w.verdict(w.Good("✓ "+name), fmt.Sprintf("all of %s: %s", w.services, words.Count(f.Wanted.Ranges, "range")))
-	case f.Verdict == door.Unknown:
+	case len(f.Unread) > 0:
 		w.verdict(w.Warn("? "+name), fmt.Sprintf("not known: the entries of %s could not be read, and no other rule lets in %s of %s",
 			strings.Join(f.Unread, ", "), words.Count(blocked, "range"), w.services))
 		w.ranges(f.Blocked)
@@ -37,6 +39,10 @@ func (w checkPage) family(f door.FamilyReport) {
 		}
 		w.verdict(w.Bad("✗ "+name), text)
 		w.ranges(f.Blocked)
+	}
+	for _, x := range f.Findings {
+		mark := map[door.Verdict]string{door.Blocked: w.Bad("✗ " + name), door.Unknown: w.Warn("? " + name), door.Open: w.Warn("! " + name)}[x.Verdict]
+		w.verdict(mark, fmt.Sprintf("%s (%s of %s)", x.Cause, thousands(x.Ranges.Size), amount(f.Wanted.Size, f.Unit)))
 	}
 	if f.TakenIn != nil && f.TakenIn.Size > 0 && !f.World {
 		w.verdict(strings.Repeat(" ", verdictWidth-2), fmt.Sprintf("also let in: %s of %s", amount(f.TakenIn.Size, f.Unit), w.within))

@@ -49,7 +49,11 @@ func writeCheck(t terminal, d *document.Check) error {
 		w.prefixLists(d.PrefixLists)
 	}
 	w.Line()
-	w.Line(w.Quiet("Only inbound rules were checked, not network ACLs, routes or firewalls on the host."))
+	unchecked := "Firewalls on the host were not checked."
+	if slices.ContainsFunc(d.Subjects, func(s door.SubjectReport) bool { return s.Interface == nil }) {
+		unchecked = "Of groups only inbound rules were checked: routes, network ACLs and targets belong to interfaces."
+	}
+	w.Line(w.Quiet(unchecked))
 	writeJudgement(w.Page, d.Judgement)
 	return w.Err()
 }

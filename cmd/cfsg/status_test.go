@@ -91,12 +91,13 @@ func (o *operator) blocked(t *testing.T) map[string]uint64 {
 	}
 	for _, i := range interfaces.NetworkInterfaces {
 		id := aws.ToString(i.NetworkInterfaceId)
-		report, err := door.Check(t.Context(), o.client(), door.Selector{Interfaces: []string{id}}, door.Question{
-			Wanted: publication, Families: []secgroup.Family{secgroup.IPv4, secgroup.IPv6}, Ports: []secgroup.PortRange{{From: 443, To: 443}, {From: 8443, To: 8443}},
-		})
+		scene, err := door.Discover(t.Context(), o.client(), door.Selector{Interfaces: []string{id}})
 		if err != nil {
 			t.Fatal(err)
 		}
+		report := door.Judge(scene, door.Question{
+			Wanted: publication, Families: []secgroup.Family{secgroup.IPv4, secgroup.IPv6}, Ports: []secgroup.PortRange{{From: 443, To: 443}, {From: 8443, To: 8443}},
+		})
 		for _, p := range report.Subjects[0].Ports {
 			for _, f := range p.Families {
 				blocked[id+" "+p.Port+" "+f.Family] = f.Blocked.Size

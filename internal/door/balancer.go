@@ -38,6 +38,8 @@ type TargetGroup struct {
 	Preserves bool
 	Targets   []Target
 	Err       error // why its targets, or whether it preserves addresses, are not known
+
+	vpc string
 }
 
 // A Target is a port of an interface.

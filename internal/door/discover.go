@@ -138,6 +138,7 @@ func newInterface(i types.NetworkInterface) *Interface {
 	n := &Interface{
 		ID: aws.ToString(i.NetworkInterfaceId), Description: aws.ToString(i.Description), Instance: strings.Join(instanceOf(i), ""),
 		PrivateIPv4: []netip.Addr{}, PublicIPv4: []netip.Addr{}, IPv6: []netip.Addr{},
+		VPC: aws.ToString(i.VpcId), Subnet: aws.ToString(i.SubnetId),
 		RequesterManaged: aws.ToBool(i.RequesterManaged),
 		needsNoGroup:     i.InterfaceType == types.NetworkInterfaceTypeNetworkLoadBalancer,
 	}

@@ -86,7 +86,7 @@ func question() door.Question {
 // verdicts renders the subjects of a report, such as "eni-1 open".
 func (o *origin) verdicts(t *testing.T, s door.Selector) []string {
 	t.Helper()
-	report, err := door.Check(t.Context(), o.api, s, question())
+	report, err := check(t.Context(), o.api, s, question())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestInterfaceIsDescribed(t *testing.T) {
 		Description: "Primary network interface", Instance: "i-0123456789abcdef0", PrivateIP: netip.MustParseAddr("172.31.0.77"),
 		PublicIP: netip.MustParseAddr("198.51.100.7"), IPv6: netip.MustParseAddr("2600:1f18::7"),
 	}, "web")
-	report, err := door.Check(t.Context(), o.api, door.Selector{Interfaces: []string{id}}, question())
+	report, err := check(t.Context(), o.api, door.Selector{Interfaces: []string{id}}, question())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestNotFound(t *testing.T) {
 		{door.Selector{Addresses: []netip.Addr{netip.MustParseAddr("198.51.100.7")}}, []string{"no network interface with the address 198.51.100.7;"}},
 	}
 	for _, c := range cases {
-		_, err := door.Check(t.Context(), o.api, c.s, question())
+		_, err := check(t.Context(), o.api, c.s, question())
 		for _, want := range c.want {
 			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%+v: %v, want %q", c.s, err, want)
@@ -219,7 +219,7 @@ func TestPrefixListsAreRead(t *testing.T) {
 	if _, err := o.here.PutPrefixList(ec2sim.CloudFrontIPv4, 0, slices.Delete(entries, 100, 101)...); err != nil {
 		t.Fatal(err)
 	}
-	report, err := door.Check(t.Context(), o.api, s, question())
+	report, err := check(t.Context(), o.api, s, question())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,13 +247,13 @@ func TestDenied(t *testing.T) {
 	for _, action := range []string{"DescribeNetworkInterfaces", "DescribeSecurityGroups"} {
 		o, s := setup(t)
 		o.Deny(action)
-		if _, err := door.Check(t.Context(), o.api, s, question()); err == nil || !strings.Contains(err.Error(), "grant the permission ec2:"+action) {
+		if _, err := check(t.Context(), o.api, s, question()); err == nil || !strings.Contains(err.Error(), "grant the permission ec2:"+action) {
 			t.Errorf("%s: %v", action, err)
 		}
 	}
 	o, s := setup(t)
 	o.Deny("GetManagedPrefixListEntries")
-	report, err := door.Check(t.Context(), o.api, s, question())
+	report, err := check(t.Context(), o.api, s, question())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,13 +265,13 @@ func TestDenied(t *testing.T) {
 	q := question()
 	q.Families = []secgroup.Family{secgroup.IPv6}
 	q.Wanted.IPv6 = []netip.Prefix{netip.MustParsePrefix("2600:9000::/28")}
-	if report, err = door.Check(t.Context(), o.api, door.Selector{Groups: []string{o.groups["listed"]}}, q); err != nil || report.Verdict != door.Blocked {
+	if report, err = check(t.Context(), o.api, door.Selector{Groups: []string{o.groups["listed"]}}, q); err != nil || report.Verdict != door.Blocked {
 		t.Errorf("got %+v, %v", report, err)
 	}
 	// The list's name is not needed.
 	o, s = setup(t)
 	o.Deny("DescribeManagedPrefixLists")
-	report, err = door.Check(t.Context(), o.api, s, question())
+	report, err = check(t.Context(), o.api, s, question())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,7 +298,7 @@ func TestListOfAnotherAccount(t *testing.T) {
 	}
 	o.group(t, "listed", ec2sim.Permission{Protocol: "tcp", From: 443, To: 443, Source: ec2sim.Source{Reference: list.ID}})
 	s := door.Selector{Groups: []string{o.groups["listed"]}}
-	report, err := door.Check(t.Context(), o.api, s, question())
+	report, err := check(t.Context(), o.api, s, question())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +314,7 @@ func TestListOfAnotherAccount(t *testing.T) {
 		"UnauthorizedOperation":        "grant the permission ec2:GetManagedPrefixListEntries",
 	} {
 		o.Inject(ec2sim.Fault{Kind: ec2sim.ErrorBefore, Action: "GetManagedPrefixListEntries", Code: code, Status: 400})
-		report, err := door.Check(t.Context(), o.api, s, question())
+		report, err := check(t.Context(), o.api, s, question())
 		if err != nil || report.Verdict != door.Unknown || !strings.Contains(report.PrefixLists[0].Error, want) {
 			t.Errorf("%s: %v, %+v", code, err, report)
 		}
@@ -325,7 +325,7 @@ func TestStops(t *testing.T) {
 	o := newOrigin(t)
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	if _, err := door.Check(ctx, o.api, door.Selector{Groups: []string{o.groups["web"]}}, question()); err == nil {
+	if _, err := check(ctx, o.api, door.Selector{Groups: []string{o.groups["web"]}}, question()); err == nil {
 		t.Error("it went on")
 	}
 }
@@ -346,8 +346,17 @@ func (d damaged) DescribeSecurityGroups(context.Context, *ec2.DescribeSecurityGr
 // No verdict is given on rules that cannot be read.
 func TestUnreadableRule(t *testing.T) {
 	o := newOrigin(t)
-	_, err := door.Check(t.Context(), damaged{o.api}, door.Selector{Groups: []string{"sg-01234567"}}, question())
+	_, err := check(t.Context(), damaged{o.api}, door.Selector{Groups: []string{"sg-01234567"}}, question())
 	if err == nil || !strings.Contains(err.Error(), "sg-01234567: EC2 returned a rule whose source cannot be read") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// check discovers and judges.
+func check(ctx context.Context, api door.API, s door.Selector, q door.Question) (*door.Report, error) {
+	scene, err := door.Discover(ctx, api, s)
+	if err != nil {
+		return nil, err
+	}
+	return door.Judge(scene, q), nil
 }

@@ -15,7 +15,6 @@
 package door
 
 import (
-	"context"
 	"net/netip"
 
 	"cloudfront-sg-sync/iprange"
@@ -110,15 +109,6 @@ type PrefixList struct {
 	Entries []netip.Prefix
 	// Err is why the entries could not be read.
 	Err error
-}
-
-// Check discovers the groups that a selector means, and judges them. What is not there is a [NotFoundError].
-func Check(ctx context.Context, api API, s Selector, q Question) (*Report, error) {
-	scene, err := Discover(ctx, api, s)
-	if err != nil {
-		return nil, err
-	}
-	return Judge(scene, q), nil
 }
 
 // Origin returns the flag with which a command names what the interface belongs to, and its value: the load balancer,

@@ -21,6 +21,7 @@ type Network struct {
 // BlockPublicAccess is VPC Block Public Access of an account and region. It blocks VPC origins as well. See
 // https://docs.aws.amazon.com/vpc/latest/userguide/security-vpc-bpa.html
 type BlockPublicAccess struct {
+	Account    string
 	On         bool // block-ingress or block-bidirectional
 	Changing   bool // from or to off
 	Exclusions []Exclusion
@@ -38,12 +39,14 @@ type Exclusion struct {
 // A Subnet has a network ACL and a route table: that of its VPC where it has none of its own.
 type Subnet struct {
 	ID, VPC  string
+	Owner    string // the account that the VPC belongs to, or nothing
 	ACL      string // acl-…
 	ACLRules []ACLRule
 	ACLErr   error
 	Table    string // rtb-…
 	Routes   []Route
 	RouteErr error
+	Edge     []Route // of the internet gateway: by these requests come in
 }
 
 // An ACLRule is a rule of a network ACL. Rules are read in the order of their numbers, and the first that matches
@@ -117,13 +120,13 @@ func find(v Verdict, set *ipspace.Set, cause func(witness netip.Addr) string) []
 func (n *Network) path(i *Interface, f secgroup.Family, port secgroup.PortRange, wanted *ipspace.Set) []Finding {
 	always := func(text string) func(netip.Addr) string { return func(netip.Addr) string { return text } }
 	var found []Finding
-	if v, why := n.Block.at(i); v != Open {
+	subnet, known := n.Subnets[i.Subnet]
+	if v, why := n.Block.at(i, subnet.Owner); v != Open {
 		found = append(found, find(v, wanted, always(why))...)
 	}
 	if !i.PublicOver(f) {
 		return found // a VPC origin is reached within the VPC
 	}
-	subnet, known := n.Subnets[i.Subnet]
 	if !known {
 		subnet.ACLErr = fmt.Errorf("subnet %s is not visible", cmp.Or(i.Subnet, "of "+i.ID))
 		subnet.RouteErr = subnet.ACLErr
@@ -132,6 +135,11 @@ func (n *Network) path(i *Interface, f secgroup.Family, port secgroup.PortRange,
 		found = append(found, find(Unknown, wanted, always(fmt.Sprintf("cannot see routes: %v", subnet.RouteErr)))...)
 	} else {
 		found = append(found, subnet.routed(f, wanted)...)
+		for _, a := range slices.Concat(i.PrivateIPv4, i.IPv6) {
+			if r, ok := match(hopsOf(subnet.Edge, f), a); ok && r.Target != "local" {
+				found = append(found, find(Unknown, wanted, always(fmt.Sprintf("requests to %s come in through %s, by the route table of the internet gateway", a, r)))...)
+			}
+		}
 	}
 	if subnet.ACLErr != nil {
 		return append(found, find(Unknown, wanted, always(fmt.Sprintf("cannot see network ACLs: %v", subnet.ACLErr)))...)
@@ -140,9 +148,12 @@ func (n *Network) path(i *Interface, f secgroup.Family, port secgroup.PortRange,
 }
 
 // at says whether anyone from the Internet reaches an interface.
-func (b BlockPublicAccess) at(i *Interface) (v Verdict, why string) {
-	if b.Err != nil {
+func (b BlockPublicAccess) at(i *Interface, owner string) (v Verdict, why string) {
+	switch {
+	case b.Err != nil:
 		return Unknown, fmt.Sprintf("cannot see VPC Block Public Access: %v", b.Err)
+	case owner != "" && b.Account != "" && owner != b.Account:
+		return Unknown, fmt.Sprintf("cannot see VPC Block Public Access of account %s, which shares %s", owner, i.VPC)
 	}
 	if !b.On && !b.Changing {
 		return Open, ""
@@ -163,21 +174,23 @@ func (b BlockPublicAccess) at(i *Interface) (v Verdict, why string) {
 	return Blocked, fmt.Sprintf("VPC Block Public Access is on, and no exclusion that lets in is in force for %s or %s", i.VPC, i.Subnet)
 }
 
-// routed sorts addresses by where the answers to them go.
-func (s Subnet) routed(f secgroup.Family, wanted *ipspace.Set) []Finding {
-	type hop struct {
-		to    netip.Prefix
-		route Route
-	}
+// A hop is where packets to a prefix go.
+type hop struct {
+	to    netip.Prefix
+	route Route
+}
+
+// hopsOf returns the hops of routes over an address family. Of several that match, the last decides.
+func hopsOf(routes []Route, f secgroup.Family) []hop {
 	var hops []hop
-	for _, r := range s.Routes {
+	for _, r := range routes {
 		for _, p := range r.To {
 			if secgroup.FamilyOf(p) == f {
 				hops = append(hops, hop{p, r})
 			}
 		}
 	}
-	rank := func(r Route) int { // what is applied later wins
+	rank := func(r Route) int {
 		switch {
 		case r.Propagated:
 			return 0
@@ -189,6 +202,22 @@ func (s Subnet) routed(f secgroup.Family, wanted *ipspace.Set) []Finding {
 	slices.SortStableFunc(hops, func(a, b hop) int {
 		return cmp.Or(cmp.Compare(a.to.Bits(), b.to.Bits()), cmp.Compare(rank(a.route), rank(b.route)))
 	})
+	return hops
+}
+
+// match returns the route of an address.
+func match(hops []hop, addr netip.Addr) (r Route, ok bool) {
+	for _, h := range slices.Backward(hops) {
+		if h.to.Contains(addr) {
+			return h.route, true
+		}
+	}
+	return r, false
+}
+
+// routed sorts addresses by where the answers to them go.
+func (s Subnet) routed(f secgroup.Family, wanted *ipspace.Set) []Finding {
+	hops := hopsOf(s.Routes, f)
 	by := map[Verdict]*ipspace.Set{Open: ipspace.Of(nil), Unknown: ipspace.Of(nil), Blocked: wanted}
 	for _, h := range hops {
 		region := within(wanted, h.to)
@@ -201,10 +230,8 @@ func (s Subnet) routed(f secgroup.Family, wanted *ipspace.Set) []Finding {
 		by[h.route.verdict()] = ipspace.Union(by[h.route.verdict()], region)
 	}
 	via := func(addr netip.Addr) string {
-		for _, h := range slices.Backward(hops) {
-			if h.to.Contains(addr) {
-				return fmt.Sprintf("answers to %s go to %s by route table %s, not to an internet gateway", addr, h.route, s.Table)
-			}
+		if r, ok := match(hops, addr); ok {
+			return fmt.Sprintf("answers to %s go to %s by route table %s, not to an internet gateway", addr, r, s.Table)
 		}
 		return fmt.Sprintf("no route to an internet gateway over %s in route table %s", f, s.Table)
 	}

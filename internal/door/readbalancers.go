@@ -1,0 +1,204 @@
+package door
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"cloudfront-sg-sync/secgroup"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+)
+
+// readBalancers reads what is behind load balancers, and the groups of their targets.
+func (s *Scene) readBalancers(ctx context.Context, c Client, names []string) {
+	s.Balancers = map[string]*Balancer{}
+	var all []*TargetGroup
+	for _, name := range names {
+		b := &Balancer{Name: name}
+		for _, subject := range s.Subjects {
+			if i := subject.Interface; i != nil && i.LoadBalancer() == name {
+				b.Addresses = slices.Concat(b.Addresses, i.PrivateIPv4, i.IPv6)
+			}
+		}
+		s.Balancers[name] = b
+		groups, err := c.readBalancer(ctx, b)
+		b.Err = err
+		all = append(all, groups...)
+	}
+	s.placeTargets(ctx, c, all)
+}
+
+// readBalancer reads the listeners of a load balancer, and the target groups that these pass requests on to.
+func (c Client) readBalancer(ctx context.Context, b *Balancer) ([]*TargetGroup, error) {
+	out, err := c.loadBalancers(ctx, &elb.DescribeLoadBalancersInput{Names: []string{b.Name}})
+	if err != nil {
+		return nil, unseen(err, "elasticloadbalancing:DescribeLoadBalancers")
+	}
+	if len(out.LoadBalancers) != 1 {
+		return nil, fmt.Errorf("there are %d load balancers %s", len(out.LoadBalancers), b.Name)
+	}
+	lb := out.LoadBalancers[0]
+	b.Groups = lb.SecurityGroups
+	described, err := c.targetGroups.pages(ctx, &elb.DescribeTargetGroupsInput{LoadBalancerArn: lb.LoadBalancerArn},
+		func(out *elb.DescribeTargetGroupsOutput) *string { return out.NextMarker },
+		func(in *elb.DescribeTargetGroupsInput, next *string) { in.Marker = next })
+	if err != nil {
+		return nil, unseen(err, "elasticloadbalancing:DescribeTargetGroups")
+	}
+	network := lb.Type == elbtypes.LoadBalancerTypeEnumNetwork
+	byARN := map[string]*TargetGroup{}
+	var all []*TargetGroup
+	for _, page := range described {
+		for _, g := range page.TargetGroups {
+			tg := c.readTargetGroup(ctx, g, network)
+			byARN[aws.ToString(g.TargetGroupArn)] = tg
+			all = append(all, tg)
+		}
+	}
+	listeners, err := c.listeners.pages(ctx, &elb.DescribeListenersInput{LoadBalancerArn: lb.LoadBalancerArn},
+		func(out *elb.DescribeListenersOutput) *string { return out.NextMarker },
+		func(in *elb.DescribeListenersInput, next *string) { in.Marker = next })
+	if err != nil {
+		return nil, unseen(err, "elasticloadbalancing:DescribeListeners")
+	}
+	for _, page := range listeners {
+		for _, l := range page.Listeners {
+			if slices.Contains([]string{"UDP", "QUIC", "GENEVE"}, string(l.Protocol)) {
+				continue // CloudFront connects by TCP
+			}
+			listener := Listener{Port: uint16(aws.ToInt32(l.Port)), Targets: all} // rules may pass on to any
+			if network {
+				listener.Targets = forwarded(l, byARN)
+			}
+			b.Listeners = append(b.Listeners, listener)
+		}
+	}
+	return all, nil
+}
+
+// forwarded returns the target groups of a listener of a Network Load Balancer, which has no rules.
+func forwarded(l elbtypes.Listener, byARN map[string]*TargetGroup) []*TargetGroup {
+	var arns []string
+	for _, a := range l.DefaultActions {
+		arns = add(arns, aws.ToString(a.TargetGroupArn))
+		if a.ForwardConfig != nil {
+			for _, tg := range a.ForwardConfig.TargetGroups {
+				arns = add(arns, aws.ToString(tg.TargetGroupArn))
+			}
+		}
+	}
+	var groups []*TargetGroup
+	for _, arn := range arns {
+		if tg := byARN[arn]; tg != nil {
+			groups = append(groups, tg)
+		}
+	}
+	return groups
+}
+
+// readTargetGroup reads the targets of a group, and for a Network Load Balancer whether they see clients' addresses.
+func (c Client) readTargetGroup(ctx context.Context, g elbtypes.TargetGroup, network bool) *TargetGroup {
+	tg := &TargetGroup{Name: aws.ToString(g.TargetGroupName), Type: string(g.TargetType), vpc: aws.ToString(g.VpcId)}
+	if g.IpAddressType == elbtypes.TargetGroupIpAddressTypeEnumIpv6 {
+		tg.Family = secgroup.IPv6
+	}
+	if network {
+		out, err := c.attributes(ctx, &elb.DescribeTargetGroupAttributesInput{TargetGroupArn: g.TargetGroupArn})
+		if err != nil {
+			tg.Err = unseen(err, "elasticloadbalancing:DescribeTargetGroupAttributes")
+			return tg
+		}
+		tg.Preserves = g.TargetType == elbtypes.TargetTypeEnumInstance || slices.Contains([]string{"UDP", "TCP_UDP"}, string(g.Protocol))
+		for _, a := range out.Attributes {
+			if aws.ToString(a.Key) == "preserve_client_ip.enabled" {
+				tg.Preserves = aws.ToString(a.Value) == "true"
+			}
+		}
+	}
+	out, err := c.targetHealth(ctx, &elb.DescribeTargetHealthInput{TargetGroupArn: g.TargetGroupArn})
+	if err != nil {
+		tg.Err = unseen(err, "elasticloadbalancing:DescribeTargetHealth")
+		return tg
+	}
+	for _, t := range out.TargetHealthDescriptions {
+		state := elbtypes.TargetHealthStateEnumHealthy
+		if t.TargetHealth != nil {
+			state = t.TargetHealth.State
+		}
+		if state == elbtypes.TargetHealthStateEnumDraining || state == elbtypes.TargetHealthStateEnumUnused {
+			continue // they get no requests
+		}
+		tg.Targets = append(tg.Targets, Target{ID: aws.ToString(t.Target.Id), Port: uint16(aws.ToInt32(t.Target.Port)), Serving: state == elbtypes.TargetHealthStateEnumHealthy})
+	}
+	return tg
+}
+
+// placeTargets finds the interfaces of targets, with their groups.
+func (s *Scene) placeTargets(ctx context.Context, c Client, all []*TargetGroup) {
+	ids := map[string][]string{} // by filter
+	each := func(do func(tg *TargetGroup, t *Target, filter string)) {
+		for _, tg := range all {
+			filter := "attachment.instance-id"
+			if tg.Type == string(elbtypes.TargetTypeEnumIp) {
+				filter = "addresses.private-ip-address"
+				if tg.Family == secgroup.IPv6 {
+					filter = "ipv6-addresses.ipv6-address"
+				}
+			}
+			for i := range tg.Targets {
+				do(tg, &tg.Targets[i], filter)
+			}
+		}
+	}
+	each(func(tg *TargetGroup, t *Target, filter string) {
+		if tg.Type == "instance" || tg.Type == "ip" {
+			ids[filter] = add(ids[filter], t.ID)
+		}
+	})
+	var interfaces []types.NetworkInterface
+	for filter, values := range ids {
+		for some := range slices.Chunk(values, valuesPerFilter) {
+			found, err := describeInterfaces(ctx, c, filter, some)
+			if err != nil {
+				each(func(tg *TargetGroup, _ *Target, f string) {
+					if f == filter {
+						tg.Err = err
+					}
+				})
+			}
+			interfaces = append(interfaces, found...)
+		}
+	}
+	groups, err := groupsOf(ctx, c, Selector{}, interfaces)
+	lists, _, _ := readLists(ctx, c, groups) // those that may not be read say so
+	for id, list := range lists {
+		if _, known := s.Lists[id]; !known {
+			s.Lists[id] = list
+		}
+	}
+	each(func(tg *TargetGroup, t *Target, _ string) {
+		if err != nil {
+			tg.Err = err
+		}
+		for _, i := range interfaces {
+			if at := newInterface(i); at.VPC == tg.vpc && isTarget(i, at, t.ID) {
+				t.Subject = &Subject{at, pick(groups, groupIDs(i))}
+			}
+		}
+	})
+}
+
+// isTarget reports whether an ID is that of an interface's instance, whose first interface gets the requests, or one of
+// its addresses.
+func isTarget(i types.NetworkInterface, at *Interface, id string) bool {
+	if at.Instance == id {
+		return i.Attachment == nil || aws.ToInt32(i.Attachment.DeviceIndex) == 0
+	}
+	addr, err := netip.ParseAddr(id)
+	return err == nil && slices.Contains(slices.Concat(at.PrivateIPv4, at.IPv6), addr)
+}
