@@ -79,7 +79,13 @@ func (c *checkCommand) better(k *kong.Context, r *door.Report) []string {
 		more = []string{"--port", strings.Join(document.PortNames(ports), ",")}
 	}
 	for _, s := range r.Subjects {
-		if s.Judgement != r.Judgement || s.Interface == nil || s.Tagged {
+		if s.Judgement != r.Judgement || s.Interface == nil {
+			continue
+		}
+		if s.Beyond() {
+			return next(k, "check") // once a person has done what the cause says
+		}
+		if s.Tagged {
 			continue
 		}
 		if origin := s.Interface.Origin(); origin != nil {

@@ -20,6 +20,7 @@ type Balancer struct {
 	Groups    []string
 	Addresses []netip.Addr
 	Err       error // why its listeners are not known
+	Gone      bool  // its interface is there, and it is not: it is being deleted, or belongs to another account
 }
 
 // A Listener passes on what comes in on a port.

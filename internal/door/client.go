@@ -3,12 +3,14 @@ package door
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"cloudfront-sg-sync/internal/awserr"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/aws/smithy-go"
 )
 
 // A Client holds the operations that [Scene.Look] calls, none of which changes anything. They are functions and not
@@ -80,6 +82,9 @@ func (s *Scene) Look(ctx context.Context, c Client) error {
 func unseen(err error, permission string) error {
 	if awserr.IsDenied(err) {
 		return errors.New("grant the permission " + permission)
+	}
+	if answer, ok := errors.AsType[smithy.APIError](err); ok {
+		return fmt.Errorf("%s: %s", answer.ErrorCode(), answer.ErrorMessage())
 	}
 	return err
 }

@@ -189,6 +189,16 @@ func (f FamilyReport) judgement(services string) Judgement {
 	return Judgement{Mark: OK}
 }
 
+// Beyond reports whether the subject's judgement comes from beyond its security groups: from the way to it, or from
+// targets behind it.
+func (s SubjectReport) Beyond() bool {
+	return slices.ContainsFunc(s.Ports, func(p PortReport) bool {
+		return slices.ContainsFunc(p.Families, func(f FamilyReport) bool {
+			return slices.ContainsFunc(f.Findings, func(x Finding) bool { return strings.HasSuffix(s.Cause, x.Cause) })
+		})
+	})
+}
+
 // OpenToWorld returns the rules of a report that open ports to the world at a subject of it.
 func (s SubjectReport) OpenToWorld(r *Report) []WorldRule {
 	return slices.DeleteFunc(slices.Clone(r.OpenToWorld), func(w WorldRule) bool {

@@ -141,6 +141,9 @@ func (j *judge) subject(s Subject, q Question) (r SubjectReport, ports []secgrou
 		r.Verdict = Unknown
 		return r, nil
 	}
+	if b := j.balancerOf(s.Interface); b != nil && b.Gone {
+		r.Notes = append(r.Notes, fmt.Sprintf("this account has no load balancer %s any more, so its listeners and targets were not looked at", b.Name))
+	}
 	ports, notes := j.portsOf(s, q)
 	r.Notes = append(r.Notes, notes...)
 	for _, p := range ports {
@@ -222,7 +225,7 @@ func (j *judge) edges(i *Interface) []int32 {
 	if j.Network != nil {
 		edges = aclEdges(j.Network.Subnets[i.Subnet].ACLRules, false)
 	}
-	if b := j.Balancers[i.LoadBalancer()]; b != nil {
+	if b := j.balancerOf(i); b != nil {
 		for _, l := range b.Listeners {
 			edges = append(edges, int32(l.Port), int32(l.Port)+1)
 		}
@@ -238,7 +241,7 @@ func (j *judge) wayIn(r *FamilyReport, f family, i *Interface, p secgroup.PortRa
 	if j.Network != nil {
 		r.Findings = j.Network.path(i, f.Family, p, f.wanted)
 	}
-	if b := j.Balancers[i.LoadBalancer()]; b != nil {
+	if b := j.balancerOf(i); b != nil {
 		r.Findings = append(r.Findings, b.behind(f.Family, p, f.wanted, j.Lists)...)
 	}
 	for _, finding := range r.Findings {

@@ -43,13 +43,22 @@ func (s *Scene) portsOf(at Subject, q Question) (ports []secgroup.PortRange, not
 	return []secgroup.PortRange{{From: 443, To: 443}}, append(notes, "no tag or listener names a port: 443 is a guess, and --port names others")
 }
 
+// balancerOf returns the load balancer that an interface belongs to, if somebody looked at it.
+func (s *Scene) balancerOf(i *Interface) *Balancer {
+	if i == nil {
+		return nil
+	}
+	return s.Balancers[i.LoadBalancer()]
+}
+
 // listening returns the ports with a listener of the load balancer that an interface belongs to, as far as is known.
 func (s *Scene) listening(i *Interface) []secgroup.PortRange {
-	if i == nil || s.Balancers[i.LoadBalancer()] == nil {
+	b := s.balancerOf(i)
+	if b == nil {
 		return nil
 	}
 	var ports []secgroup.PortRange
-	for _, l := range s.Balancers[i.LoadBalancer()].Listeners {
+	for _, l := range b.Listeners {
 		ports = append(ports, secgroup.PortRange{From: l.Port, To: l.Port})
 	}
 	return secgroup.SortPorts(ports)

@@ -2,7 +2,7 @@ package door
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"net/netip"
 	"slices"
 
@@ -36,11 +36,12 @@ func (s *Scene) readBalancers(ctx context.Context, c Client, names []string) {
 // readBalancer reads the listeners of a load balancer, and the target groups that these pass requests on to.
 func (c Client) readBalancer(ctx context.Context, b *Balancer) ([]*TargetGroup, error) {
 	out, err := c.loadBalancers(ctx, &elb.DescribeLoadBalancersInput{Names: []string{b.Name}})
+	if _, none := errors.AsType[*elbtypes.LoadBalancerNotFoundException](err); none || err == nil && len(out.LoadBalancers) == 0 {
+		b.Gone = true
+		return nil, nil
+	}
 	if err != nil {
 		return nil, unseen(err, "elasticloadbalancing:DescribeLoadBalancers")
-	}
-	if len(out.LoadBalancers) != 1 {
-		return nil, fmt.Errorf("there are %d load balancers %s", len(out.LoadBalancers), b.Name)
 	}
 	lb := out.LoadBalancers[0]
 	b.Groups = lb.SecurityGroups
