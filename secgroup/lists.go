@@ -63,6 +63,9 @@ func DiscoverLists(ctx context.Context, api API, tagKey string) ([]PrefixList, e
 				continue // EC2 still shows it for a while
 			}
 			l := newPrefixList(described)
+			if _, tagged := l.Tags[tagKey]; !tagged {
+				continue // an endpoint that does not know the filter returns every list
+			}
 			if l.Err == nil {
 				l.Entries, l.Err = entriesOf(ctx, api, l.ID, l.Version)
 			}

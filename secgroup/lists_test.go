@@ -446,12 +446,51 @@ func TestWaitForListEndsWhenStopped(t *testing.T) {
 	w := newListWorld(ec2sim.Options{PrefixListDelay: time.Hour})
 	w.create(t, "ranges", "", 10)
 	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(20*time.Millisecond, cancel)
+	w.sim.Observe(func(c ec2sim.Change) {
+		if c.Call.Action == "ModifyManagedPrefixList" {
+			cancel()
+		}
+	})
 	if _, err := w.sync(ctx, t, listRequest(cut("18.64.0.0/24", 1))); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	if n := w.mutations(); n != 1 {
 		t.Errorf("%d calls", n)
+	}
+}
+
+// unfiltered is an EC2 that ignores filters when it describes prefix lists.
+type unfiltered struct {
+	API
+	read map[string]bool // lists whose entries were asked for
+}
+
+func (u unfiltered) DescribeManagedPrefixLists(ctx context.Context, in *ec2.DescribeManagedPrefixListsInput, opts ...func(*ec2.Options)) (*ec2.DescribeManagedPrefixListsOutput, error) {
+	all := *in
+	all.Filters = nil
+	return u.API.DescribeManagedPrefixLists(ctx, &all, opts...)
+}
+
+func (u unfiltered) GetManagedPrefixListEntries(ctx context.Context, in *ec2.GetManagedPrefixListEntriesInput, opts ...func(*ec2.Options)) (*ec2.GetManagedPrefixListEntriesOutput, error) {
+	u.read[aws.ToString(in.PrefixListId)] = true
+	return u.API.GetManagedPrefixListEntries(ctx, in, opts...)
+}
+
+// Only tagged lists are read, even if EC2 does not know the filter.
+func TestUntaggedListIsNotRead(t *testing.T) {
+	w := newListWorld(ec2sim.Options{})
+	tagged := w.create(t, "ranges", "", 10)
+	other, err := w.here.CreatePrefixList(ec2sim.PrefixList{Name: "office", Family: "IPv4", MaxEntries: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	api := unfiltered{w.api, map[string]bool{}}
+	lists, err := DiscoverLists(t.Context(), api, testKey)
+	if err != nil || len(lists) != 1 || lists[0].ID != tagged {
+		t.Errorf("found %v, %v", lists, err)
+	}
+	if api.read[other.ID] || !api.read[tagged] {
+		t.Errorf("the entries of %v were read", api.read)
 	}
 }
 
