@@ -37,6 +37,9 @@ RACE = $(shell go build -race runtime/cgo >/dev/null 2>&1 && echo -race)
 # How many random cases `soak` tries of each property.
 CASES = 200000
 
+# How many seeds of the simulation `soak` runs.
+SEEDS = 10000
+
 # How long `fuzz` tries each target.
 FUZZTIME = 30s
 
@@ -71,9 +74,10 @@ vulnerabilities: ## Look for known vulnerabilities in what is linked (asks the G
 fmt: ## Format the code
 	$(TOOL) gofumpt -w .
 
-soak: ## Check the promises on 200,000 random cases each (CASES=N)
+soak: ## Check the promises on 200,000 random cases each (CASES=N), and 10,000 seeds of the simulation (SEEDS=N)
 	go test -count 1 -timeout 240m ./internal/planner -run 'Tiny|Twin|Spans|Calls|Schedule|Search|Make' -rapid.checks=$(CASES)
 	go test -count 1 -timeout 240m ./secgroup -run 'Plan|Promises|Shortage' -rapid.checks=$(CASES)
+	go test -count 1 -timeout 240m ./internal/engine -run Simulation -seeds $(SEEDS)
 
 # go test fuzzes one target of one package at a time.
 fuzz: ## Fuzz everything that reads what others wrote, 30 s each (FUZZTIME=5m, or 1000x)

@@ -27,8 +27,12 @@
 //	    {"number": 100, "cidr": "0.0.0.0/0"},
 //	    {"number": 100, "egress": true, "cidr": "0.0.0.0/0"}
 //	  ]}],
-//	  "routeTables": [{"vpc": "shop", "subnets": ["a"], "region": "eu-west-1", "routes": [{"to": "0.0.0.0/0", "via": "igw"}]}],
-//	  "blockPublicAccess": [{"region": "eu-west-1", "mode": "block-ingress", "exclusions": [{"vpc": "shop", "subnet": "a"}]}],
+//	  "routeTables": [{"vpc": "shop", "subnets": ["a"], "region": "eu-west-1", "routes": [
+//	    {"to": "0.0.0.0/0", "via": "igw"}
+//	  ]}],
+//	  "blockPublicAccess": [{
+//	    "region": "eu-west-1", "mode": "block-ingress", "exclusions": [{"vpc": "shop", "subnet": "a"}]
+//	  }],
 //	  "prefixLists": [{
 //	    "name": "office", "family": "IPv4", "maxEntries": 10, "entries": ["192.0.2.0/24"],
 //	    "tags": {"team": "network"}, "sharedWith": ["444455556666"]
@@ -56,7 +60,7 @@
 //	    "attributes": {"ipv6.deny_all_igw_traffic": "true"}, "tags": {"elbv2.k8s.aws/cluster": "prod"}
 //	  }],
 //	  "targetGroups": [{
-//	    "name": "app", "protocol": "HTTP", "port": 8080, "type": "instance", "region": "eu-west-1", "vpc": "shop",
+//	    "name": "app", "protocol": "TCP", "port": 8080, "type": "instance", "region": "eu-west-1", "vpc": "shop",
 //	    "listeners": ["shop:443"], "targets": [{"id": "i-0123456789abcdef0", "port": 80, "state": "unhealthy"}],
 //	    "attributes": {"deregistration_delay.timeout_seconds": "30"}
 //	  }]

@@ -22,6 +22,10 @@ const (
 	CutAfter FaultKind = "connection cut after the effect"
 	// Slow does what was asked and answers after the delay.
 	Slow FaultKind = "slow answer"
+	// Stale answers a call that changes nothing as it would have before the last changes, see [Options].
+	//
+	// https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
+	Stale FaultKind = "stale answer"
 )
 
 // What the Action of a [Fault] may be besides the name of an action.
@@ -48,6 +52,7 @@ type Fault struct {
 	Status  int // HTTP status, the usual one of the code if zero
 
 	Delay time.Duration // before the answer, with any kind
+	Back  int           // how many changes before now a [Stale] answer is from: one if zero
 }
 
 // An armedFault is a fault with what is left of its counts.

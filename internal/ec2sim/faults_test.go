@@ -91,3 +91,21 @@ func TestSlowAnswer(t *testing.T) {
 		t.Error("the group is still there")
 	}
 }
+
+// A stale answer is from before the last changes, by hand or by calls, and the next one is from now.
+func TestStaleAnswers(t *testing.T) {
+	for back, want := range []int{1, 1, 0, 0} {
+		s := start(t, ec2sim.Options{Remember: 3})
+		id := s.group("", "web")
+		wantCode(t, s.authorize(id, tcp(443, "192.0.2.0/24")), "")
+		wantCode(t, s.authorize(id, tcp(80, "192.0.2.0/24")), "")
+		s.Inject(ec2sim.Fault{Kind: ec2sim.Stale, Action: "DescribeSecurityGroups", Back: back})
+		for _, want := range []int{want, 2} {
+			out, err := s.DescribeSecurityGroups(t.Context(), &ec2.DescribeSecurityGroupsInput{GroupIds: []string{id}})
+			wantCode(t, err, "")
+			if got := len(out.SecurityGroups[0].IpPermissions); got != want {
+				t.Errorf("%d changes back: got %d permissions, want %d", back, got, want)
+			}
+		}
+	}
+}

@@ -30,6 +30,17 @@ type Change struct {
 	PrefixLists []PrefixList
 	// Deleted are the IDs of what it deleted.
 	Deleted []string
+
+	at *site
+}
+
+// All returns the groups, by ID, and the network interfaces of the region that has changed, as they are now.
+func (c Change) All() (groups map[string]Group, interfaces []Interface) {
+	groups = map[string]Group{}
+	for g := range c.at.groups.all {
+		groups[g.ID] = *g
+	}
+	return groups, copies(&c.at.interfaces)
 }
 
 // maxCalls bounds how many calls are kept.
@@ -76,7 +87,7 @@ func (s *Server) record(c Call) {
 
 // notify shows observers what of a site was touched.
 func (s *Server) notify(c Call, at *site) {
-	change := Change{Call: c}
+	change := Change{Call: c, at: at}
 	for _, id := range s.touched {
 		if g := at.groups.byID[id]; g != nil {
 			change.Groups = append(change.Groups, *g)
@@ -89,6 +100,7 @@ func (s *Server) notify(c Call, at *site) {
 		}
 	}
 	s.touched = nil
+	at.remember()
 	for _, f := range s.observers {
 		f(change)
 	}

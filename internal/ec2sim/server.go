@@ -43,6 +43,8 @@ type Options struct {
 	// PrefixListDelay is how long a prefix list is in progress of being created, modified, restored or deleted; not at
 	// all if zero.
 	PrefixListDelay time.Duration
+	// Remember is how many states of a region a [Stale] answer may reach back.
+	Remember int
 	// Now is the clock of throttling, of prefix lists and of expiry times; [time.Now] if nil.
 	Now func() time.Time
 }
@@ -55,6 +57,7 @@ type Server struct {
 	groupQuota    int           // security groups per network interface
 	listDelay     time.Duration // how long a change of a prefix list takes
 	throttle      Throttle
+	remembered    int
 	now           func() time.Time
 
 	mu         sync.Mutex
@@ -81,6 +84,7 @@ func New(o Options) *Server {
 		groupQuota:    cmp.Or(o.GroupsPerInterface, DefaultGroupsPerInterface),
 		listDelay:     o.PrefixListDelay,
 		throttle:      o.Throttle,
+		remembered:    o.Remember,
 		now:           o.Now,
 		sites:         map[siteKey]*site{},
 		roles:         map[string]Role{},
@@ -165,6 +169,9 @@ func (s *Server) execute(c *call) (answer any, fault Fault, err error) {
 	case fault.Kind == CutBefore:
 		err = errCut
 	default:
+		if fault.Kind == Stale && !record.Mutating {
+			defer s.site(c.caller.account, c.caller.region).rewind(max(fault.Back, 1))()
+		}
 		answer, err = s.perform(c)
 		record.Effective = err == nil && record.Mutating
 		record.Rules = c.rules

@@ -30,6 +30,7 @@ type site struct {
 	loadBalancers table[*LoadBalancer]
 	targetGroups  table[*TargetGroup]
 
+	past     []state           // what there was after each of the last changes, the last one is now
 	tokens   map[string]string // client tokens to IDs of what they created
 	attached map[string]int    // interfaces a security group is attached to
 }
@@ -54,6 +55,7 @@ func (s *Server) site(account, region string) *site {
 	st.openToInternet(st.addVPC(netip.MustParsePrefix("172.31.0.0/16"), true))
 	st.openToInternet(st.addVPC(netip.MustParsePrefix("10.0.0.0/16"), false))
 	st.addManagedPrefixLists()
+	st.remember()
 	return st
 }
 
