@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
@@ -153,21 +154,21 @@ func (w *world) live() {
 		switch w.IntN(8) {
 		case 0, 1:
 			w.publish()
-			w.run("run after a publication", true, 0)
+			_, _ = w.run("run after a publication", true, 0)
 		case 2:
 			w.people()
-			w.run("run after people", true, 0)
+			_, _ = w.run("run after people", true, 0)
 		case 3:
-			w.run("run among failures", true, 0, w.faults()...)
+			_, _ = w.run("run among failures", true, 0, w.faults()...)
 		case 4:
 			w.publish()
-			w.run("run that is killed", true, 1+w.IntN(12))
+			_, _ = w.run("run that is killed", true, 1+w.IntN(12))
 		case 5:
-			w.run("run on stale describes", false, 0, ec2sim.Fault{Kind: ec2sim.Stale, Action: "DescribeSecurityGroups", Back: 1 + w.IntN(4)})
+			_, _ = w.run("run on stale describes", false, 0, ec2sim.Fault{Kind: ec2sim.Stale, Action: "DescribeSecurityGroups", Back: 1 + w.IntN(4)})
 		case 6:
 			w.people()
 			w.publish()
-			w.run("run", true, 0)
+			_, _ = w.run("run", true, 0)
 		case 7:
 			w.sideBySide()
 		}
@@ -190,9 +191,7 @@ func (w *world) people() {
 		err = w.here.AddRules(id, ec2sim.Rule{Permission: ec2sim.TCP(22, 22, p), Description: "ssh"})
 	case 2:
 		tags := map[string]string{}
-		for key, value := range g.Tags {
-			tags[key] = value
-		}
+		maps.Copy(tags, g.Tags)
 		tags[simulationKey] = w.ports()
 		err = w.here.SetTags(id, tags)
 	default:
