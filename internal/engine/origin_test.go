@@ -148,3 +148,34 @@ func TestInterfacesMayNotBeSeen(t *testing.T) {
 		t.Errorf("group one has %v", got)
 	}
 }
+
+// A pool that the first plan closes nothing of is planned again with what was seen of the interfaces, because another
+// pool revokes something. Its own interfaces count then as well: here its wide rule has to stay, as the pool has become
+// too small for what replaces it, and the group that has a part of that is attached elsewhere.
+func TestInterfacesOfAllPoolsCount(t *testing.T) {
+	for _, other := range []bool{false, true} {
+		ranges := []string{"18.64.0.0/18", "18.64.128.0/18", "18.65.0.0/18"}
+		s := newScene(t, ec2sim.Options{RulesPerGroup: 1}, []string{"us-east-1"}, nil, ranges...)
+		s.RulesPerGroup = 1
+		made := key + ": CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT 2026-01-01T00:00:00Z"
+		add := func(id, cidr string) {
+			if err := s.here.AddRules(id, ec2sim.Rule{Permission: ec2sim.TCP(443, 443, netip.MustParsePrefix(cidr)), Description: made}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		first, second := s.group(s.here, "b1", "443", "-pool", "b"), s.group(s.here, "b2", "443", "-pool", "b")
+		add(first, "18.64.0.0/15")
+		if other {
+			a := s.group(s.here, "a", "none")
+			add(a, "52.222.128.0/17")
+			newOrigin(s, nil, a, second)
+		}
+		o := newOrigin(s, ranges, first)
+		if _, err := s.Run(t.Context(), Request{}); err == nil || !strings.Contains(err.Error(), "too small") {
+			t.Errorf("got %v, want that the pool is too small", err)
+		}
+		if n := len(o.now()); n != len(ranges) {
+			t.Errorf("with another pool %t: %d of %d ranges are open at the interface", other, n, len(ranges))
+		}
+	}
+}

@@ -201,7 +201,7 @@ func (t *Target) plan(ctx context.Context, log *slog.Logger, groups []secgroup.G
 			}
 		}
 	}
-	ids := revoking(plan, look)
+	ids := attachedTo(plan, look)
 	if len(ids) == 0 || req.Withdraw {
 		return plan, nil
 	}
@@ -214,15 +214,20 @@ func (t *Target) plan(ctx context.Context, log *slog.Logger, groups []secgroup.G
 	return secgroup.NewPlan(ctx, groups, req)
 }
 
-// revoking returns the IDs of the groups in pools that revoke something, or of all groups.
-func revoking(plan *secgroup.Plan, all bool) []string {
+// attachedTo returns the IDs of all groups if any pool revokes something, or if asked for. All pools are planned again
+// with what is seen of the interfaces, and may revoke more then: a group that was not looked at would count as attached
+// nowhere.
+func attachedTo(plan *secgroup.Plan, asked bool) []string {
 	var ids []string
+	revokes := asked
 	for _, pool := range plan.Pools {
-		if all || slices.ContainsFunc(pool.Steps, func(s secgroup.Step) bool { return s.Op == secgroup.Revoke }) {
-			for _, g := range pool.Groups {
-				ids = append(ids, g.Group.ID)
-			}
+		revokes = revokes || slices.ContainsFunc(pool.Steps, func(s secgroup.Step) bool { return s.Op == secgroup.Revoke })
+		for _, g := range pool.Groups {
+			ids = append(ids, g.Group.ID)
 		}
+	}
+	if !revokes {
+		return nil
 	}
 	return ids
 }
