@@ -27,13 +27,5 @@ func Judge(mark Mark, cause string, next ...string) Judgement {
 	return Judgement{mark, cause, append([]string{}, next...)}
 }
 
-// Worst returns the worst of judgements, the first of several that are equally bad.
-func Worst(first Judgement, others ...Judgement) Judgement {
-	worst := first
-	for _, j := range others {
-		if j.Mark.WorseThan(worst.Mark) {
-			worst = j
-		}
-	}
-	return worst
-}
+// Marked returns the mark, for [door.Worst].
+func (j Judgement) Marked() Mark { return j.Mark }

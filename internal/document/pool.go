@@ -195,5 +195,5 @@ func (j judge) all(p *engine.Proposal, around []status.Surroundings, pools []Jud
 	} else if lists.Changed > 0 && !j.done {
 		found = append(found, Judge(Attention, fmt.Sprintf("%s to change", words.Count(lists.Changed, "prefix list")), j.next("apply")...))
 	}
-	return Worst(Judge(OK, text), append(found, pools...)...)
+	return door.Worst(Judge(OK, text), append(found, pools...)...)
 }

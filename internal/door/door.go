@@ -5,8 +5,8 @@
 // ([Network]) and what is behind load balancers ([Balancer]). [Discover] reads one. Two pure functions judge it:
 //
 //   - [Judge] answers a [Question] with a [Report]: for each interface, port and address family the wanted ranges that get
-//     in, by which kind of rule, and where on the way the others are lost; a [Mark] and its cause at each level, of which
-//     the worst counts; and who else gets in, [Report.OpenToWorld].
+//     in, by which kind of rule, and where on the way the others are lost; a [Mark] and its cause at each level, the worst
+//     of the level below; and who else gets in, [Report.OpenToWorld].
 //   - [World] is that last part alone: the rules that open a port to the world. It needs no question.
 //
 // A scene may lack parts: groups that are named have no interface, and Network and Balancers are nil where nobody looked.

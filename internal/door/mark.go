@@ -27,11 +27,14 @@ type Judgement struct {
 	Cause string `json:"cause"`
 }
 
-// Worst returns the worst of judgements, the first of several that are equally bad.
-func Worst(first Judgement, others ...Judgement) Judgement {
+// Marked returns the mark.
+func (j Judgement) Marked() Mark { return j.Mark }
+
+// Worst returns the one with the worst mark, the first of several that are equally bad.
+func Worst[J interface{ Marked() Mark }](first J, others ...J) J {
 	worst := first
 	for _, j := range others {
-		if j.Mark.WorseThan(worst.Mark) {
+		if j.Marked().WorseThan(worst.Marked()) {
 			worst = j
 		}
 	}

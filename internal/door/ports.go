@@ -116,7 +116,7 @@ func mergePorts(ports []secgroup.PortRange) []secgroup.PortRange {
 	return merged
 }
 
-// commonPorts returns the ports that are in both lists, of which no two overlap.
+// commonPorts returns the ports that are in both lists. The ports of a list do not overlap.
 func commonPorts(a, b []secgroup.PortRange) []secgroup.PortRange {
 	var common []secgroup.PortRange
 	for _, p := range a {
