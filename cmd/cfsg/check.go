@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 
 	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/secgroup"
 
 	"github.com/alecthomas/kong"
@@ -16,6 +18,7 @@ import (
 )
 
 type checkCommand struct {
+	Name []string `arg:"" optional:"" help:"What to check: any of what the flags name."`
 	placeFlags
 	outputFlags
 	Group        []string `placeholder:"ID" help:"A security group; several are judged together."`
@@ -26,20 +29,26 @@ type checkCommand struct {
 	Port         []string `placeholder:"PORTS" help:"The ports (default: those in the groups' tags, or 443)."`
 
 	selector door.Selector
+	hosts    []string // names to look up
 	ports    []secgroup.PortRange
 }
 
 // Validate reports flags that make no sense.
 func (c *checkCommand) Validate() error {
 	c.selector = door.Selector{Groups: c.Group, Instances: c.Instance, Interfaces: c.Interface, LoadBalancers: c.LoadBalancer}
-	for _, text := range c.Address {
-		addr, err := netip.ParseAddr(text)
-		if err != nil {
-			return fmt.Errorf("--address=%s is not an IP address", text)
-		}
-		c.selector.Addresses = append(c.selector.Addresses, addr.Unmap())
+	for _, name := range c.Name {
+		c.named(name)
 	}
-	if err := c.selector.Validate(); err != nil {
+	for _, text := range c.Address {
+		c.named(text)
+	}
+	for i, text := range c.selector.LoadBalancers {
+		name, region := door.ParseBalancer(text)
+		if c.selector.LoadBalancers[i] = name; len(c.Region) == 0 && region != "" {
+			c.Region = []string{region}
+		}
+	}
+	if err := c.selector.Validate(); err != nil && len(c.hosts) == 0 {
 		return err
 	}
 	var err error
@@ -47,8 +56,48 @@ func (c *checkCommand) Validate() error {
 	return err
 }
 
+// named adds something to check that is named without saying what it is.
+func (c *checkCommand) named(text string) {
+	name, region := door.ParseBalancer(text)
+	addr, err := netip.ParseAddr(text)
+	switch s := &c.selector; {
+	case err == nil:
+		s.Addresses = append(s.Addresses, addr.Unmap())
+	case strings.HasPrefix(text, "sg-"):
+		s.Groups = append(s.Groups, text)
+	case strings.HasPrefix(text, "i-"):
+		s.Instances = append(s.Instances, text)
+	case strings.HasPrefix(text, "eni-"):
+		s.Interfaces = append(s.Interfaces, text)
+	case region == "" && name == text && strings.Contains(text, "."):
+		c.hosts = append(c.hosts, text)
+	default:
+		s.LoadBalancers = append(s.LoadBalancers, text)
+	}
+}
+
+// lookup asks DNS; a test does not.
+var lookup = net.DefaultResolver.LookupNetIP
+
+// resolve finds the addresses of the hosts that are named.
+func (c *checkCommand) resolve(ctx context.Context) error {
+	for _, host := range c.hosts {
+		found, err := lookup(ctx, "ip", host)
+		if err != nil {
+			return hint.With(fmt.Errorf("%s is neither an IP address nor a name that has one: %w", host, err), "name the load balancer, the instance or the address")
+		}
+		for _, addr := range found {
+			c.selector.Addresses = append(c.selector.Addresses, addr.Unmap())
+		}
+	}
+	return nil
+}
+
 // Run shows whether the groups let all of CloudFront in.
 func (c *checkCommand) Run(ctx context.Context, t terminal, k *kong.Context) error {
+	if err := c.resolve(ctx); err != nil {
+		return err
+	}
 	doc, err := c.check(ctx, t)
 	if err != nil {
 		return err

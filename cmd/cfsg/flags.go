@@ -27,7 +27,16 @@ type rangeFlags struct {
 
 // outputFlags say how a command writes its result.
 type outputFlags struct {
-	Output string `short:"o" enum:"text,json" default:"text" placeholder:"FORMAT" help:"text or json."`
+	Output lower `short:"o" enum:"text,json" default:"text" placeholder:"FORMAT" help:"text or json."`
+}
+
+// lower is a word in lower case, however it is typed.
+type lower string
+
+// UnmarshalText reads a word.
+func (l *lower) UnmarshalText(text []byte) error {
+	*l = lower(strings.ToLower(string(text)))
+	return nil
 }
 
 func (f outputFlags) json() bool { return f.Output == "json" }
@@ -37,12 +46,13 @@ type given struct{ flag, value string }
 
 func (f rangeFlags) given() map[string]given {
 	values := map[string]given{}
-	give(values, "SERVICES", "--service", f.Service...)
+	// The names are typed in any case.
+	give(values, "SERVICES", "--service", strings.Fields(strings.ToUpper(strings.Join(f.Service, " ")))...)
 	if len(f.Service) > 0 {
 		values["WITHIN"] = given{} // one in the environment goes with the services there
 	}
-	give(values, "WITHIN", "--within", f.Within...)
-	give(values, "IP_FAMILIES", "--family", f.Family...)
+	give(values, "WITHIN", "--within", strings.Fields(strings.ToUpper(strings.Join(f.Within, " ")))...)
+	give(values, "IP_FAMILIES", "--family", strings.Fields(strings.ToLower(strings.Join(f.Family, " ")))...)
 	switch {
 	case isURL(f.IPRanges):
 		give(values, "IP_RANGES_URL", "--ip-ranges", f.IPRanges)

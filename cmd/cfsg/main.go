@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"cloudfront-sg-sync/internal/hint"
+	"cloudfront-sg-sync/internal/page"
 
 	"github.com/alecthomas/kong"
 )
@@ -137,12 +138,13 @@ func fail(t terminal, err error) int {
 	return exitError
 }
 
-// tell says on stderr what failed, and what to do about it.
+// tell says on stderr what failed, and what to do about it. On a terminal it fits the width; elsewhere a line is a line.
 func tell(t terminal, err error) {
+	w := page.New(t.err, false)
 	for _, line := range hint.Lines(err) {
-		fmt.Fprintf(t.err, "cfsg: %s\n", line.Problem)
+		w.Line("cfsg: ", line.Problem)
 		for _, h := range line.Hints {
-			fmt.Fprintf(t.err, "hint: %s\n", h)
+			w.Line("hint: ", h)
 		}
 	}
 }

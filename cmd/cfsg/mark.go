@@ -70,7 +70,7 @@ func next(k *kong.Context, command string, more ...string) []string {
 	line := []string{"cfsg", command}
 	given := func(name string) bool { return slices.Contains(more, "--"+name) }
 	for _, f := range k.Flags() {
-		if !f.Set || given(f.Name) || f.Name == "within" && given("service") || slices.Contains(mannersOf, f.Name) || !hasFlag(k, command, f.Name) {
+		if !f.Set && (f.Default != "" || f.Target.IsZero()) || given(f.Name) || f.Name == "within" && given("service") || slices.Contains(mannersOf, f.Name) || !hasFlag(k, command, f.Name) {
 			continue
 		}
 		switch v := f.Target.Interface().(type) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/document"
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/setup"
@@ -25,6 +27,7 @@ import (
 )
 
 type setupCommand struct {
+	Name string `arg:"" optional:"" help:"A load balancer, an instance or a network interface."`
 	placeFlags
 	outputFlags
 	LoadBalancer  string   `placeholder:"NAME" help:"An Application or Network Load Balancer."`
@@ -44,6 +47,16 @@ type setupCommand struct {
 
 // Validate reports flags that make no sense.
 func (c *setupCommand) Validate() error {
+	name, region := door.ParseBalancer(cmp.Or(c.LoadBalancer, c.Name))
+	if c.LoadBalancer, c.Name = name, ""; len(c.Region) == 0 && region != "" {
+		c.Region = []string{region}
+	}
+	switch {
+	case strings.HasPrefix(name, "i-"):
+		c.LoadBalancer, c.Instance = "", cmp.Or(c.Instance, name)
+	case strings.HasPrefix(name, "eni-"):
+		c.LoadBalancer, c.Interface = "", cmp.Or(c.Interface, name)
+	}
 	var named []setup.Origin
 	for _, o := range []setup.Origin{{Kind: setup.LoadBalancer, Name: c.LoadBalancer}, {Kind: setup.Instance, Name: c.Instance}, {Kind: setup.Interface, Name: c.Interface}} {
 		if o.Name != "" {
@@ -57,7 +70,7 @@ func (c *setupCommand) Validate() error {
 	if err := c.origin.Validate(); err != nil {
 		return err
 	}
-	if c.Port == nil && !c.Undo {
+	if c.Port == nil && !c.Undo && c.origin.Kind != setup.LoadBalancer { // whose listeners are named
 		return hint.New("--port is missing", "name the ports that CloudFront connects to, such as --port 443")
 	}
 	if c.Undo && c.PrefixList {
@@ -93,9 +106,12 @@ func (c *setupCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 	if err != nil {
 		return err
 	}
-	if c.Undo {
+	switch {
+	case c.Undo:
 		err = r.undo(ctx)
-	} else {
+	case c.ports == nil:
+		err = r.portMissing(ctx)
+	default:
 		err = r.setup(ctx)
 	}
 	if errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled) {

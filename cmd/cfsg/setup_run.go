@@ -2,10 +2,12 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/door"
@@ -64,6 +66,16 @@ func (r *setupRun) setup(ctx context.Context) error {
 	}
 	r.doc.Leave(r.world, r.Stack, len(r.Service)+len(r.Within)+len(r.Family) > 0 || r.TagKey != "", state.OwnerNote)
 	return r.showEnd()
+}
+
+// portMissing names the ports that the load balancer listens on.
+func (r *setupRun) portMissing(ctx context.Context) error {
+	state, err := r.Look(ctx)
+	if err != nil {
+		return err
+	}
+	ports := strings.Join(document.PortNames(state.Listening), ",")
+	return hint.New("--port is missing", fmt.Sprintf("%s listens on %s: name the ports that CloudFront connects to, such as --port %s", r.Origin, cmp.Or(ports, "no port"), cmp.Or(ports, "443")))
 }
 
 // otherSettings refuses to change rules that an earlier setup of this origin has made to settings that nobody has named.

@@ -70,6 +70,7 @@ func readPlain(r io.Reader) ([]byte, error) {
 		r = unpacked
 	}
 	data, err := io.ReadAll(io.LimitReader(r, iprange.MaxSize+1))
+	data = bytes.TrimPrefix(data, []byte("\uFEFF")) // editors on Windows put one there
 	if err == nil && len(data) > iprange.MaxSize {
 		err = iprange.ErrTooLarge
 	}

@@ -233,8 +233,7 @@ func (s *Setup) fill(ctx context.Context) error {
 	if len(lists) == 0 { // to the engine, that would mean all groups and lists
 		return fmt.Errorf("no prefix list is tagged %s=%s any more", s.markKey(), s.Origin.mark())
 	}
-	_, err = s.Engine.Run(ctx, listRequest(lists))
-	return err
+	return s.sync(ctx, listRequest(lists))
 }
 
 // tagList makes a list one that the engine keeps up to date.

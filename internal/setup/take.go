@@ -10,6 +10,7 @@ import (
 
 	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/internal/door"
+	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/secgroup"
 
@@ -91,8 +92,20 @@ func (s *Setup) authorize(ctx context.Context) error {
 	if len(made) == 0 { // to the engine, that would mean all groups
 		return fmt.Errorf("no security group is tagged %s=%s any more", s.markKey(), s.Origin.mark())
 	}
-	_, err = s.Engine.Run(ctx, s.request(made))
-	return err
+	return s.sync(ctx, s.request(made))
+}
+
+// sync has the engine do what a request asks for. If it fails, but somebody else such as the function has meanwhile done
+// all that there was to do, that is as good.
+func (s *Setup) sync(ctx context.Context, req engine.Request) error {
+	_, err := s.Engine.Run(ctx, req)
+	if err == nil {
+		return nil
+	}
+	if unsynced, lookErr := s.unsynced(ctx, req); lookErr != nil || unsynced {
+		return err
+	}
+	return nil
 }
 
 // create creates a group with all its tags in one call, so that a group that exists is always found again. See
