@@ -71,7 +71,7 @@ func ParseSettings(key string, tags map[string]string) (Settings, error) {
 }
 
 // ParsePorts reads a list of TCP ports, separated by spaces or commas: port numbers, ranges such as 8000-8080, and the
-// names http and https. The value "none" is an empty list.
+// names http and https, in any case. The value "none" is an empty list.
 func ParsePorts(value string) ([]PortRange, error) {
 	if strings.EqualFold(strings.TrimSpace(value), "none") {
 		return nil, nil
@@ -94,7 +94,7 @@ func ParsePorts(value string) ([]PortRange, error) {
 }
 
 func parsePortRange(word string) (PortRange, error) {
-	switch word = strings.ToLower(word); word {
+	switch strings.ToLower(word) {
 	case "http":
 		return PortRange{80, 80}, nil
 	case "https":
