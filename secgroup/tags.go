@@ -36,6 +36,15 @@ func (p PortRange) String() string {
 	return fmt.Sprintf("%d-%d", p.From, p.To)
 }
 
+// PortNames writes port ranges as a group's tag lists them. The result is never nil.
+func PortNames(ports []PortRange) []string {
+	names := make([]string, 0, len(ports))
+	for _, p := range ports {
+		names = append(names, p.String())
+	}
+	return names
+}
+
 func (p PortRange) compare(o PortRange) int {
 	return cmp.Or(cmp.Compare(p.From, o.From), cmp.Compare(p.To, o.To))
 }

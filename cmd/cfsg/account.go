@@ -7,6 +7,7 @@ import (
 
 	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/document"
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/iprange"
 
@@ -40,6 +41,15 @@ func (f placeFlags) given() map[string]given {
 		values["MEMBER_ACCOUNTS"] = given{flag: "--role-arn"} // the roles that are named are all there are
 	}
 	return values
+}
+
+// parse returns the name or ID in what somebody typed. If that says a region too, it is the region to look in.
+func (f *placeFlags) parse(text string) string {
+	name, region := door.ParseName(text)
+	if region != "" && len(f.Region) == 0 {
+		f.Region = []string{region}
+	}
+	return name
 }
 
 func (f accountFlags) given() map[string]given {

@@ -33,19 +33,28 @@ type checkCommand struct {
 	ports    []secgroup.PortRange
 }
 
-// Validate reports flags that make no sense.
+// Validate reports flags that make no sense. What is named without a flag becomes the value of the flag for its kind.
 func (c *checkCommand) Validate() error {
+	for _, text := range c.Name {
+		c.named(c.parse(text))
+	}
+	c.Name = nil
+	for _, flag := range []*[]string{&c.Group, &c.Instance, &c.Interface, &c.LoadBalancer} {
+		for i, text := range *flag {
+			(*flag)[i] = c.parse(text)
+		}
+	}
 	c.selector = door.Selector{Groups: c.Group, Instances: c.Instance, Interfaces: c.Interface, LoadBalancers: c.LoadBalancer}
-	for _, name := range c.Name {
-		c.named(name)
-	}
 	for _, text := range c.Address {
-		c.named(text)
-	}
-	for i, text := range c.selector.LoadBalancers {
-		name, region := door.ParseBalancer(text)
-		if c.selector.LoadBalancers[i] = name; len(c.Region) == 0 && region != "" {
-			c.Region = []string{region}
+		name := c.parse(text)
+		addr, err := netip.ParseAddr(name)
+		switch {
+		case err == nil:
+			c.selector.Addresses = append(c.selector.Addresses, addr.Unmap())
+		case strings.Contains(name, "."):
+			c.hosts = append(c.hosts, name)
+		default: // the DNS name of a load balancer
+			c.selector.LoadBalancers = append(c.selector.LoadBalancers, name)
 		}
 	}
 	if err := c.selector.Validate(); err != nil && len(c.hosts) == 0 {
@@ -56,24 +65,21 @@ func (c *checkCommand) Validate() error {
 	return err
 }
 
-// named adds something to check that is named without saying what it is.
-func (c *checkCommand) named(text string) {
-	name, region := door.ParseBalancer(text)
-	addr, err := netip.ParseAddr(text)
-	switch s := &c.selector; {
-	case err == nil:
-		s.Addresses = append(s.Addresses, addr.Unmap())
-	case strings.HasPrefix(text, "sg-"):
-		s.Groups = append(s.Groups, text)
-	case strings.HasPrefix(text, "i-"):
-		s.Instances = append(s.Instances, text)
-	case strings.HasPrefix(text, "eni-"):
-		s.Interfaces = append(s.Interfaces, text)
-	case region == "" && name == text && strings.Contains(text, "."):
-		c.hosts = append(c.hosts, text)
-	default:
-		s.LoadBalancers = append(s.LoadBalancers, text)
+// named adds something to check to the flag for its kind.
+func (c *checkCommand) named(name string) {
+	_, notAddress := netip.ParseAddr(name)
+	flag := &c.LoadBalancer
+	switch {
+	case notAddress == nil, strings.Contains(name, "."): // or a host
+		flag = &c.Address
+	case strings.HasPrefix(name, "sg-"):
+		flag = &c.Group
+	case strings.HasPrefix(name, "i-"):
+		flag = &c.Instance
+	case strings.HasPrefix(name, "eni-"):
+		flag = &c.Interface
 	}
+	*flag = append(*flag, name)
 }
 
 // lookup asks DNS; a test does not.
@@ -84,7 +90,7 @@ func (c *checkCommand) resolve(ctx context.Context) error {
 	for _, host := range c.hosts {
 		found, err := lookup(ctx, "ip", host)
 		if err != nil {
-			return hint.With(fmt.Errorf("%s is neither an IP address nor a name that has one: %w", host, err), "name the load balancer, the instance or the address")
+			return hint.With(fmt.Errorf("%s is neither an IP address nor a name that has one: %w", host, err), "name the load balancer, the instance or the address instead")
 		}
 		for _, addr := range found {
 			c.selector.Addresses = append(c.selector.Addresses, addr.Unmap())
@@ -125,7 +131,7 @@ func (c *checkCommand) better(k *kong.Context, r *door.Report) []string {
 	}
 	var more []string
 	if ports := r.SetupPorts(); len(ports) > 0 {
-		more = []string{"--port", strings.Join(document.PortNames(ports), ",")}
+		more = []string{"--port", strings.Join(secgroup.PortNames(ports), ",")}
 	}
 	for _, s := range r.Subjects {
 		if s.Judgement != r.Judgement || s.Interface == nil {

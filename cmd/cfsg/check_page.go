@@ -49,6 +49,9 @@ func writeCheck(t terminal, d *document.Check) error {
 		w.prefixLists(d.PrefixLists)
 	}
 	w.Line()
+	if d.Judgement.Mark == document.OK {
+		w.Say("%s", document.NotAuthentication)
+	}
 	unchecked := "Firewalls on the host were not checked."
 	if slices.ContainsFunc(d.Subjects, func(s door.SubjectReport) bool { return s.Interface == nil }) {
 		unchecked = "Of groups only inbound rules were checked: routes, network ACLs and targets belong to interfaces."

@@ -36,8 +36,8 @@ var phrases = []struct {
 	{`^expected "(.*)"$`, func(m []string) error {
 		return fmt.Errorf("missing argument: %s", strings.ToUpper(strings.NewReplacer("<", "", ">", "").Replace(m[1])))
 	}},
-	{`^unknown flag --dry-run(?:,.*)?$`, func([]string) error {
-		return hint.New("unknown flag --dry-run", "cfsg plan shows what apply would do, and cfsg setup has --dry-run")
+	{`^unknown flag (-n|--dry-?run)(?:,.*)?$`, func(m []string) error {
+		return hint.New("unknown flag "+m[1], "cfsg plan shows what apply would do, and cfsg setup has --dry-run")
 	}},
 	{`^(-\S+): expected \w+ value but got "(-.*)" \(.*$`, func(m []string) error {
 		return hint.New(fmt.Sprintf("%s is not %s", m[1], m[2]), "give it a value that does not begin with -")

@@ -53,7 +53,7 @@ func writePlan(t terminal, d document.Plan, all bool) error {
 	for _, x := range d.OpenToWorld {
 		if !d.Revokes(x) {
 			w.Line()
-			w.Line(w.Bad("! "), fmt.Sprintf("%s lets %s in on port %s through a rule that this plan leaves in place: see cfsg status", x.Group.ID, x.Source, strings.Join(x.Opens, " ")))
+			w.Line(w.Bad("! "), fmt.Sprintf("%s lets %s in on %s through a rule that this plan leaves in place: see cfsg status", x.Group.ID, x.Source, words.Ports(x.Opens)))
 		}
 	}
 	if folded {

@@ -10,6 +10,8 @@ import (
 	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/iprange"
+
+	"github.com/alecthomas/kong"
 )
 
 type rangesCommand struct {
@@ -22,7 +24,7 @@ type rangesCommand struct {
 }
 
 // Run prints the ranges, and what they take.
-func (c *rangesCommand) Run(ctx context.Context, t terminal) error {
+func (c *rangesCommand) Run(ctx context.Context, t terminal, k *kong.Context) error {
 	if c.What == "list" {
 		return c.list(ctx, t)
 	}
@@ -48,7 +50,7 @@ func (c *rangesCommand) Run(ctx context.Context, t terminal) error {
 	if err := writeLines(t, prefixes); err != nil {
 		return err
 	}
-	return writeSummary(t, d, engine.Strangers(r.Publication))
+	return writeSummary(t, d, engine.Strangers(r.Publication), next(k, "ranges", "--service", iprange.CloudFrontOriginFacing, "--within", iprange.CloudFront))
 }
 
 // list prints all services.

@@ -22,8 +22,9 @@ func writeLines(t terminal, prefixes []netip.Prefix) error {
 	return w.Flush()
 }
 
-// writeSummary says on stderr what the ranges take: stdout is for the ranges.
-func writeSummary(t terminal, d *document.Ranges, strangers string) error {
+// writeSummary says on stderr how many rules the ranges take: stdout is for the ranges. The command compact shows those
+// of the compact cover.
+func writeSummary(t terminal, d *document.Ranges, strangers string, compact []string) error {
 	w := page.New(t.err, colorful(t.err))
 	w.Line()
 	selection := iprange.Selection{Services: d.Services, Within: d.Within}
@@ -42,7 +43,7 @@ func writeSummary(t terminal, d *document.Ranges, strangers string) error {
 	}
 	w.Table(head, rows)
 	w.Line()
-	w.Say("For port %s: %d IPv4 and %d IPv6 rules, which take %s of %d rules per family.", strings.Join(d.Ports, " "),
+	w.Say("For %s: %d IPv4 and %d IPv6 rules, which take %s of %d rules per family.", words.Ports(d.Ports),
 		d.IPv4.Rules, d.IPv6.Rules, words.Count(d.Groups, "group"), d.Quota)
 	if strangers != "" {
 		w.Say("%s%s", w.Warn("! "), strangers)
@@ -52,7 +53,8 @@ func writeSummary(t terminal, d *document.Ranges, strangers string) error {
 		w.Line()
 		w.Say("The compact cover lets in all servers that connect to origins, and nobody but CloudFront, with %d IPv4 and %d IPv6 rules, which take %s:",
 			ipv4, ipv6, words.Count(d.GroupsFor(ipv4, ipv6), "group"))
-		w.Line("  cfsg ranges --service ", iprange.CloudFrontOriginFacing, " --within ", iprange.CloudFront)
+		w.Indent(2)
+		w.Command(shellWords(compact)...)
 	}
 	return w.Err()
 }

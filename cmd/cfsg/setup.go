@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +13,6 @@ import (
 
 	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/document"
-	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/setup"
@@ -47,26 +45,9 @@ type setupCommand struct {
 
 // Validate reports flags that make no sense.
 func (c *setupCommand) Validate() error {
-	name, region := door.ParseBalancer(cmp.Or(c.LoadBalancer, c.Name))
-	if c.LoadBalancer, c.Name = name, ""; len(c.Region) == 0 && region != "" {
-		c.Region = []string{region}
+	if err := c.nameOrigin(); err != nil {
+		return err
 	}
-	switch {
-	case strings.HasPrefix(name, "i-"):
-		c.LoadBalancer, c.Instance = "", cmp.Or(c.Instance, name)
-	case strings.HasPrefix(name, "eni-"):
-		c.LoadBalancer, c.Interface = "", cmp.Or(c.Interface, name)
-	}
-	var named []setup.Origin
-	for _, o := range []setup.Origin{{Kind: setup.LoadBalancer, Name: c.LoadBalancer}, {Kind: setup.Instance, Name: c.Instance}, {Kind: setup.Interface, Name: c.Interface}} {
-		if o.Name != "" {
-			named = append(named, o)
-		}
-	}
-	if len(named) != 1 {
-		return hint.New("no origin, or more than one", "name one with --load-balancer, --instance or --interface")
-	}
-	c.origin = named[0]
 	if err := c.origin.Validate(); err != nil {
 		return err
 	}
@@ -82,6 +63,33 @@ func (c *setupCommand) Validate() error {
 	var err error
 	c.ports, err = parsePorts(c.Port)
 	return err
+}
+
+// nameOrigin finds the one origin that is named. A name without a flag becomes the value of the flag for its kind.
+func (c *setupCommand) nameOrigin() error {
+	named := strings.Fields(strings.Join([]string{c.Name, c.LoadBalancer, c.Instance, c.Interface}, " "))
+	if len(named) != 1 {
+		return hint.New("no origin, or more than one", "name one with --load-balancer, --instance or --interface")
+	}
+	name := c.parse(named[0])
+	switch {
+	case c.Name == "":
+	case strings.HasPrefix(name, "i-"):
+		c.Instance = name
+	case strings.HasPrefix(name, "eni-"):
+		c.Interface = name
+	case strings.HasPrefix(name, "sg-") || strings.ContainsAny(name, ".:"):
+		return hint.New(fmt.Sprintf("%s is not a load balancer, an instance or a network interface", name), "name one; cfsg check shows which it belongs to")
+	default:
+		c.LoadBalancer = name
+	}
+	c.Name = ""
+	for kind, flag := range map[setup.Kind]*string{setup.LoadBalancer: &c.LoadBalancer, setup.Instance: &c.Instance, setup.Interface: &c.Interface} {
+		if *flag != "" {
+			*flag, c.origin = name, setup.Origin{Kind: kind, Name: name}
+		}
+	}
+	return nil
 }
 
 // given returns what the flags say. Where nobody says which ranges are wanted, it is the compact cover: it takes one

@@ -27,7 +27,7 @@ func (r *setupRun) show(steps []setup.Step) error {
 	if d.Account != "" {
 		place = "account " + d.Account + " in " + d.Region
 	}
-	w.Line(w.Strong(r.origin.String()), fmt.Sprintf(", port %s, in %s", strings.Join(d.Ports, ", "), place))
+	w.Line(w.Strong(r.origin.String()), fmt.Sprintf(", %s, in %s", words.Ports(d.Ports), place))
 	for _, l := range d.PrefixLists {
 		w.Line(fmt.Sprintf("  prefix list  %s %s, up to %d %s entries", l.PrefixListID, l.Name, l.MaxEntries, l.Family))
 	}

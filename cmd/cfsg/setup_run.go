@@ -74,8 +74,9 @@ func (r *setupRun) portMissing(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ports := strings.Join(document.PortNames(state.Listening), ",")
-	return hint.New("--port is missing", fmt.Sprintf("%s listens on %s: name the ports that CloudFront connects to, such as --port %s", r.Origin, cmp.Or(ports, "no port"), cmp.Or(ports, "443")))
+	ports := strings.Join(secgroup.PortNames(state.Listening), ",")
+	r.Port = []string{cmp.Or(ports, "443")} // for the next command
+	return hint.New("--port is missing", fmt.Sprintf("%s listens on %s: name the ports that CloudFront connects to, such as --port %s", r.Origin, cmp.Or(ports, "no port"), r.Port[0]))
 }
 
 // otherSettings refuses to change rules that an earlier setup of this origin has made to settings that nobody has named.
@@ -232,7 +233,7 @@ func (r *setupRun) proposeUndo(ctx context.Context) (*setup.State, *setup.UndoPl
 	defer r.t.progress("looking at the origin …")()
 	state, plan, err := r.ProposeUndo(ctx)
 	if err == nil {
-		r.doc.Ports = document.PortNames(r.Ports)
+		r.doc.Ports = secgroup.PortNames(r.Ports)
 		r.doc.See(state)
 	}
 	return state, plan, err

@@ -71,7 +71,11 @@ func readPlain(r io.Reader) ([]byte, error) {
 	}
 	data, err := io.ReadAll(io.LimitReader(r, iprange.MaxSize+1))
 	data = bytes.TrimPrefix(data, []byte("\uFEFF")) // editors on Windows put one there
-	if err == nil && len(data) > iprange.MaxSize {
+	switch {
+	case err != nil:
+	case bytes.HasPrefix(data, []byte("\xFF\xFE")) || bytes.HasPrefix(data, []byte("\xFE\xFF")):
+		err = hint.New("this is UTF-16, which PowerShell writes for >", "download the file with curl.exe -o FILE")
+	case len(data) > iprange.MaxSize:
 		err = iprange.ErrTooLarge
 	}
 	return data, explainGzip(err)

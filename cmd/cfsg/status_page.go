@@ -127,7 +127,7 @@ func writeAlarms(w *page.Page, d document.StatusTarget, f placeFlags) {
 // writeExposure says loudly what makes all the effort pointless. A command to revoke the rule is shown only where
 // nobody who is wanted is shut out by it.
 func writeExposure(w *page.Page, x document.StatusExposure, alarm func(name, format string, args ...any), d document.StatusTarget, f placeFlags) {
-	alarm("OPEN TO THE WORLD", "%s lets %s in on port %s%s", x.GroupID, x.Source, strings.Join(x.Ports, " "), quoted(x.Description))
+	alarm("OPEN TO THE WORLD", "%s lets %s in on %s%s", x.GroupID, x.Source, words.Ports(x.Ports), quoted(x.Description))
 	const why = "Anyone who finds the origin can bypass CloudFront and its WAF."
 	beside := ""
 	if !x.Managed {

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-
-	"cloudfront-sg-sync/secgroup"
 )
 
 // Write writes a document that people may read as well.
@@ -26,15 +24,6 @@ func Write(out io.Writer, document any) error {
 func PrefixNames(prefixes []netip.Prefix) []string {
 	names := []string{}
 	for _, p := range prefixes {
-		names = append(names, p.String())
-	}
-	return names
-}
-
-// PortNames writes port ranges as a group's tag lists them.
-func PortNames(ports []secgroup.PortRange) []string {
-	names := []string{}
-	for _, p := range ports {
 		names = append(names, p.String())
 	}
 	return names

@@ -22,6 +22,10 @@ type Judgement struct {
 	Next []string `json:"next"`
 }
 
+// NotAuthentication is said where CloudFront gets in and nobody else does. See
+// https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/restrict-access-to-load-balancer.html
+const NotAuthentication = "Any AWS customer's distribution comes from the same addresses: have the origin verify a secret header or a client certificate (origin mTLS) as well."
+
 // Judge returns a judgement.
 func Judge(mark Mark, cause string, next ...string) Judgement {
 	return Judgement{mark, cause, append([]string{}, next...)}

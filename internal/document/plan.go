@@ -160,7 +160,7 @@ func newPlanPool(pool secgroup.PoolPlan) PlanPool {
 	}
 	for _, g := range pool.Groups {
 		d.Groups = append(d.Groups, PlanGroup{
-			GroupID: g.Group.ID, Name: g.Group.Name, VPC: g.Group.VPC, Ports: PortNames(g.Settings.Ports),
+			GroupID: g.Group.ID, Name: g.Group.Name, VPC: g.Group.VPC, Ports: secgroup.PortNames(g.Settings.Ports),
 			Added: g.Added, Revoked: g.Revoked, Kept: g.Kept, Foreign: g.Foreign,
 			Free:  engine.PerFamily{IPv4: g.Free[secgroup.IPv4], IPv6: g.Free[secgroup.IPv6]},
 			Error: Message(g.Err),

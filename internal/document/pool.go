@@ -111,7 +111,7 @@ func (j judge) others(pool secgroup.PoolPlan, around status.Surroundings) Judgem
 	}
 	for _, x := range around.Exposures {
 		if len(at) == 0 && !x.Owned && slices.ContainsFunc(pool.Groups, func(g secgroup.GroupPlan) bool { return g.Group.ID == x.GroupID }) {
-			return Judge(Attention, fmt.Sprintf("open to the world: %s lets %s in on port %s", x.GroupID, x.Rule.Source, strings.Join(PortNames(x.Ports), " ")), j.next("status")...)
+			return Judge(Attention, fmt.Sprintf("open to the world: %s lets %s in on %s", x.GroupID, x.Rule.Source, words.Ports(secgroup.PortNames(x.Ports))), j.next("status")...)
 		}
 	}
 	switch {

@@ -55,7 +55,7 @@ func NewRanges(p *iprange.Publication, selection iprange.Selection, prefixes []n
 		SyncToken: p.SyncToken, PublishedAt: p.Published,
 		Services: selection.Services, Within: append([]string{}, selection.Within...),
 		IPv4: family(published4, p.IPv4, beyond4, ec2v4), IPv6: family(published6, p.IPv6, beyond6, ec2v6),
-		Ports: PortNames(ports), Quota: quota, Ranges: prefixes,
+		Ports: secgroup.PortNames(ports), Quota: quota, Ranges: prefixes,
 	}
 	if compact := p.Compact(); len(compact) > 0 {
 		ipv4, ipv6 := ipspace.Split(compact)

@@ -76,7 +76,7 @@ type setupStep struct {
 func NewSetup(origin setup.Origin, ports []secgroup.PortRange, settings Settings, target *engine.Target, published time.Time) *Setup {
 	d := &Setup{
 		Settings: settings, Services: settings.Services, Within: settings.Within, PublishedAt: published,
-		Account: target.Account, Region: target.Region, Ports: PortNames(ports),
+		Account: target.Account, Region: target.Region, Ports: secgroup.PortNames(ports),
 		Interfaces: []setupInterface{}, PrefixLists: []setupList{}, Notes: []string{}, Steps: []setupStep{},
 		Judgement: Judge(Failed, "not finished"), OpenToWorld: []WorldRule{}, ShutOut: []string{}, Left: []string{},
 	}
@@ -155,13 +155,13 @@ func (d *Setup) Conclude(world []setup.Opening, err error, next Next) {
 	case d.ForOwner != nil:
 		d.Judgement = Judge(Attention, "the owner of the security groups has something to do, see above", next("setup")...)
 	case len(open) > 0:
-		d.Judgement = Judge(Attention, fmt.Sprintf("CloudFront gets in, and port %s is open to the world", strings.Join(open, ", ")), next("setup", "--close-world")...)
+		d.Judgement = Judge(Attention, fmt.Sprintf("CloudFront gets in, and %s open to the world", words.PortsAre(open)), next("setup", "--close-world")...)
 	case len(beside) > 0:
-		d.Judgement = Judge(Attention, fmt.Sprintf("CloudFront gets in, and port %s is open to the world", strings.Join(beside, ", ")), next("setup", "--port", ports, "--close-world")...)
+		d.Judgement = Judge(Attention, fmt.Sprintf("CloudFront gets in, and %s open to the world", words.PortsAre(beside)), next("setup", "--port", ports, "--close-world")...)
 	case !d.public():
 		d.Judgement = Judge(Attention, "no interface has a public address, so CloudFront does not connect to it directly", next("check")...)
 	default:
-		d.Judgement = Judge(OK, fmt.Sprintf("CloudFront gets in on port %s, and no rule opens that to the world", strings.Join(d.Ports, ", ")))
+		d.Judgement = Judge(OK, fmt.Sprintf("CloudFront gets in on %s, and no rule opens that to the world", words.Ports(d.Ports)))
 	}
 }
 
@@ -237,7 +237,7 @@ func (d *Setup) Leave(world []setup.Opening, stack string, own bool, ownerNote f
 			d.Left = append(d.Left, note)
 		}
 	}
-	d.Left = append(d.Left, "Any AWS customer's distribution comes from the same addresses: have the origin verify a secret header or a client certificate (origin mTLS) as well.")
+	d.Left = append(d.Left, NotAuthentication)
 	settings := "Services=" + strings.Join(d.Services, ",")
 	if len(d.Within) > 0 {
 		settings += " Within=" + strings.Join(d.Within, ",")

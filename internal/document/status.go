@@ -157,7 +157,7 @@ func (d *StatusTarget) add(pool secgroup.PoolPlan, j Judgement) {
 	}
 	for _, g := range pool.Groups {
 		group := StatusGroup{
-			GroupID: g.Group.ID, Name: g.Group.Name, VPC: g.Group.VPC, Ports: PortNames(g.Settings.Ports),
+			GroupID: g.Group.ID, Name: g.Group.Name, VPC: g.Group.VPC, Ports: secgroup.PortNames(g.Settings.Ports),
 			Rules:   g.Owned,
 			Free:    engine.PerFamily{IPv4: g.FreeNow[secgroup.IPv4], IPv6: g.FreeNow[secgroup.IPv6]},
 			Missing: g.Added, LeftOver: g.Revoked, Foreign: g.Foreign, Error: Message(g.Err),
@@ -178,7 +178,7 @@ func (d *StatusTarget) surround(s status.Surroundings) {
 	for _, x := range s.Exposures {
 		d.Exposures = append(d.Exposures, StatusExposure{
 			GroupID: x.GroupID, Protocol: x.Rule.Protocol, FromPort: x.Rule.From, ToPort: x.Rule.To,
-			Source: x.Rule.Source.String(), Description: x.Rule.Description, Ports: PortNames(x.Ports),
+			Source: x.Rule.Source.String(), Description: x.Rule.Description, Ports: secgroup.PortNames(x.Ports),
 			Owned: x.Owned, Managed: x.Managed, Interfaces: append([]string{}, x.Interfaces...), Revocable: x.Revocable, Advice: x.Advice,
 		})
 	}

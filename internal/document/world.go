@@ -5,6 +5,7 @@ import (
 
 	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/status"
+	"cloudfront-sg-sync/secgroup"
 )
 
 // A WorldRule is one that opens a port of an origin to the world, or did.
@@ -32,7 +33,7 @@ func worldOf(around []status.Surroundings) []door.WorldRule {
 			if x.Managed && !slices.ContainsFunc(rules, known) {
 				rules = append(rules, door.WorldRule{
 					RuleOf: door.RuleOf{Group: door.GroupID{ID: x.GroupID}, Protocol: x.Rule.Protocol, Ports: x.Rule.Ports(), Description: x.Rule.Description},
-					Source: x.Rule.Source.String(), Opens: PortNames(x.Ports), Interfaces: append([]string{}, x.Interfaces...), Rule: x.Rule,
+					Source: x.Rule.Source.String(), Opens: secgroup.PortNames(x.Ports), Interfaces: append([]string{}, x.Interfaces...), Rule: x.Rule,
 				})
 			}
 		}

@@ -150,18 +150,9 @@ func withoutPorts(a, b []secgroup.PortRange) []secgroup.PortRange {
 	return rest
 }
 
-// portNames returns ports as a group's tag lists them.
-func portNames(ports []secgroup.PortRange) []string {
-	names := make([]string, 0, len(ports))
-	for _, p := range ports {
-		names = append(names, p.String())
-	}
-	return names
-}
-
 // onPorts makes a sentence of ports and what is or are so.
 func onPorts(ports []secgroup.PortRange, is, are string) string {
-	if names := portNames(ports); len(names) != 1 || ports[0].From != ports[0].To {
+	if names := secgroup.PortNames(ports); len(names) != 1 || ports[0].From != ports[0].To {
 		return strings.TrimSpace(fmt.Sprintf("ports %s %s", strings.Join(names, ", "), are))
 	}
 	return strings.TrimSpace(fmt.Sprintf("port %s %s", ports[0], is))

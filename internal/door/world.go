@@ -65,7 +65,7 @@ func World(scene *Scene, tagKey string, asked []secgroup.PortRange) []WorldRule 
 				continue
 			}
 			found[i].opens = mergePorts(slices.Concat(found[i].opens, w.opens))
-			found[i].Opens = portNames(found[i].opens)
+			found[i].Opens = secgroup.PortNames(found[i].opens)
 			found[i].Beside = withoutPorts(mergePorts(slices.Concat(found[i].Beside, w.Beside)), found[i].opens)
 			found[i].Interfaces = append(found[i].Interfaces, w.Interfaces...)
 		}
@@ -88,7 +88,7 @@ func (s Subject) world(scene *Scene, tagKey string, asked []secgroup.PortRange) 
 		}
 		opened := withoutPorts(tcpPorts(r.RuleID), publicPorts(r.tags, tagKey))
 		w := WorldRule{RuleOf: r.of(), Source: r.Source.String(), Interfaces: []string{}, Rule: r.Rule, opens: commonPorts(count, opened), Beside: withoutPorts(opened, count)}
-		if w.Opens = portNames(w.opens); len(w.opens)+len(w.Beside) == 0 {
+		if w.Opens = secgroup.PortNames(w.opens); len(w.opens)+len(w.Beside) == 0 {
 			continue
 		}
 		if s.Interface != nil {

@@ -218,8 +218,8 @@ func Wrap(words []string, separator string, width int) []string {
 // entry is a line of a help text that explains something, in two columns.
 var entry = regexp.MustCompile(`^( +)(\S.*?)( {2,})(\S.*)$`)
 
-// token is a word of a help text; what is quoted stays together.
-var token = regexp.MustCompile(`('[^']*'|\S)+`)
+// token is a word of a help text, or several that are quoted for a shell.
+var token = regexp.MustCompile(`'[^']*'\S*|\S+`)
 
 // Reflow fits a text of paragraphs, of entries in two columns, and of commands that are indented, to a width, if it is
 // wider.

@@ -101,7 +101,7 @@ func (s *Setup) proposeLists(ctx context.Context, state *State, plan *Plan) erro
 		stale = stale || unsynced
 	}
 	if stale {
-		plan.add(Fill, few(names), fmt.Sprintf("%d IPv4 and %d IPv6 entries", plan.Rules[secgroup.IPv4], plan.Rules[secgroup.IPv6]))
+		plan.add(Fill, words.Few(names), fmt.Sprintf("%d IPv4 and %d IPv6 entries", plan.Rules[secgroup.IPv4], plan.Rules[secgroup.IPv6]))
 	}
 	return nil
 }
@@ -269,7 +269,7 @@ func (s *Setup) referred(ctx context.Context, lists []List) error {
 			}
 		}
 		if len(groups) > 0 {
-			return hint.New(fmt.Sprintf("%s %s is still referred to by %s, so nothing was undone", l.ID, l.Name, few(groups)),
+			return hint.New(fmt.Sprintf("%s %s is still referred to by %s, so nothing was undone", l.ID, l.Name, words.Few(groups)),
 				"first let CloudFront in through other rules, then remove these references where they were made, and run this again")
 		}
 	}

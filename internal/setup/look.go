@@ -200,7 +200,7 @@ func (s *Setup) lookAtListeners(ctx context.Context, state *State, arn string) (
 	for _, p := range s.Ports {
 		heard := func(l secgroup.PortRange) bool { return p.From <= l.From && l.From <= p.To }
 		if !slices.ContainsFunc(state.Listening, heard) {
-			state.Notes = append(state.Notes, fmt.Sprintf("%s has no listener on port %s; it listens on: %s.", s.Origin, p, cmp.Or(portList(state.Listening), "none")))
+			state.Notes = append(state.Notes, fmt.Sprintf("%s has no listener on port %s; it listens on: %s.", s.Origin, p, cmp.Or(strings.Join(secgroup.PortNames(state.Listening), " "), "none")))
 		}
 	}
 	return protocols, nil

@@ -83,7 +83,7 @@ func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
 	for _, g := range state.Made {
 		if !slices.Equal(g.Ports, ports) {
 			tagged = true
-			plan.add(Tag, g.ID, s.Engine.TagKey+"="+portList(ports))
+			plan.add(Tag, g.ID, s.Engine.TagKey+"="+strings.Join(secgroup.PortNames(ports), " "))
 		}
 	}
 	made := len(names)
@@ -91,7 +91,7 @@ func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
 		name := fmt.Sprintf("%s-%s-%d", s.Engine.TagKey, s.Origin.Name, i)
 		if !slices.Contains(names, name) {
 			names = append(names, name)
-			plan.add(Create, name, fmt.Sprintf("in %s, tagged %s=%s", state.VPC, s.Engine.TagKey, portList(ports)))
+			plan.add(Create, name, fmt.Sprintf("in %s, tagged %s=%s", state.VPC, s.Engine.TagKey, strings.Join(secgroup.PortNames(ports), " ")))
 			plan.add(Seal, name, sealed)
 		}
 	}
@@ -107,12 +107,12 @@ func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
 		}
 	}
 	if sync || tagged || made < n {
-		plan.add(Authorize, few(names), fmt.Sprintf("%s on %s", ruleCount(plan.Rules), onPorts(ports)))
+		plan.add(Authorize, words.Few(names), fmt.Sprintf("%s on %s", ruleCount(plan.Rules), onPorts(ports)))
 	}
 	for _, p := range state.Places {
 		missing := slices.DeleteFunc(slices.Clone(state.Made), func(g Group) bool { return slices.Contains(p.Groups, g.ID) })
 		if len(missing) > 0 || made < n {
-			plan.Steps = append(plan.Steps, Step{Action: Attach, On: p.Name, Detail: fmt.Sprintf("%s, along with %s", few(names), strings.Join(p.others(state), ", ")), place: p})
+			plan.Steps = append(plan.Steps, Step{Action: Attach, On: p.Name, Detail: fmt.Sprintf("%s, along with %s", words.Few(names), strings.Join(p.others(state), ", ")), place: p})
 		}
 	}
 	return plan, nil
@@ -129,9 +129,9 @@ const sealed = "revoke its outbound rules: your own groups decide what may go ou
 // onPorts lists ports in words.
 func onPorts(ports []secgroup.PortRange) string {
 	if len(ports) == 1 {
-		return "port " + portList(ports)
+		return "port " + ports[0].String()
 	}
-	return "each of the ports " + portList(ports)
+	return "each of the ports " + strings.Join(secgroup.PortNames(ports), ", ")
 }
 
 func (p *Plan) add(action Action, on, detail string) {
@@ -205,7 +205,7 @@ func (s *Setup) tooMany(state *State, plan *Plan, need int, ports []secgroup.Por
 	}
 	ways := []string{
 		"detach a group that is not needed, or move its rules into another first",
-		fmt.Sprintf("if no other tool writes to one of these groups and it has room for %s a port, tag it %s=%q, let the ranges in with cfsg apply%s, and run this again", ruleCount(plan.Rules), s.Engine.TagKey, portList(ports), s.flags()),
+		fmt.Sprintf("if no other tool writes to one of these groups and it has room for %s a port, tag it %s=%q, let the ranges in with cfsg apply%s, and run this again", ruleCount(plan.Rules), s.Engine.TagKey, strings.Join(secgroup.PortNames(ports), " "), s.flags()),
 	}
 	if need > 1 {
 		ways = append(ways, "let in the compact cover, which needs fewer rules (--service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT)")

@@ -7,7 +7,6 @@
 package setup
 
 import (
-	"fmt"
 	"net/netip"
 	"strings"
 	"time"
@@ -108,22 +107,4 @@ func explain(err error, permission string) error {
 		return hint.With(err, "detach a group that is not needed, or raise quota L-2AFB9258 (security groups per network interface)")
 	}
 	return awserr.Explain(err, permission)
-}
-
-// portList writes ports as a group's tag does.
-func portList(ports []secgroup.PortRange) string {
-	var words []string
-	for _, p := range ports {
-		words = append(words, p.String())
-	}
-	return strings.Join(words, " ")
-}
-
-// few lists the first few names.
-func few(names []string) string {
-	const most = 3
-	if len(names) <= most {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }

@@ -114,7 +114,7 @@ func (s *Setup) create(ctx context.Context, state *State, name string) error {
 	var tags []types.Tag
 	for _, tag := range [][2]string{
 		{"Name", name},
-		{s.Engine.TagKey, portList(s.allPorts(state))},
+		{s.Engine.TagKey, strings.Join(secgroup.PortNames(s.allPorts(state)), " ")},
 		{s.Engine.TagKey + "-pool", s.Origin.pool()},
 		{s.markKey(), s.Origin.mark()},
 	} {
@@ -182,7 +182,7 @@ func (s *Setup) await(ctx context.Context, ask func() (bool, error)) (bool, erro
 // tag tags a group that was created with the ports and the pool.
 func (s *Setup) tag(ctx context.Context, state *State, id string) error {
 	_, err := s.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: []string{id}, Tags: []types.Tag{
-		{Key: aws.String(s.Engine.TagKey), Value: aws.String(portList(s.allPorts(state)))},
+		{Key: aws.String(s.Engine.TagKey), Value: aws.String(strings.Join(secgroup.PortNames(s.allPorts(state)), " "))},
 		{Key: aws.String(s.Engine.TagKey + "-pool"), Value: aws.String(s.Origin.pool())},
 	}})
 	if err != nil {

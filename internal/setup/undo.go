@@ -10,6 +10,7 @@ import (
 	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/hint"
+	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -97,7 +98,7 @@ func (s *Setup) elsewhere(ctx context.Context, state *State) error {
 		}
 	}
 	if len(more) > 0 {
-		return hint.New(fmt.Sprintf("the groups of %s are attached to %s as well, which setup of %[1]s did not do: nothing was undone", s.Origin, few(more)),
+		return hint.New(fmt.Sprintf("the groups of %s are attached to %s as well, which setup of %[1]s did not do: nothing was undone", s.Origin, words.Few(more)),
 			"detach them there first, once CloudFront gets in through other groups")
 	}
 	return nil

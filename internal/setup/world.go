@@ -9,6 +9,7 @@ import (
 
 	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/hint"
+	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
 )
 
@@ -60,7 +61,7 @@ func (s *Setup) Openings(ctx context.Context, state *State) ([]Opening, error) {
 			continue
 		}
 		if shut := s.shutOut(state, subjects, o.Group.ID); len(shut) > 0 {
-			openings[i].Advice = fmt.Sprintf("The group is attached to %s as well, where it may be all that lets CloudFront in: set up that origin first, then run this again.", few(shut))
+			openings[i].Advice = fmt.Sprintf("The group is attached to %s as well, where it may be all that lets CloudFront in: set up that origin first, then run this again.", words.Few(shut))
 		}
 	}
 	return openings, nil
@@ -83,7 +84,7 @@ func (s *Setup) advice(state *State, w door.WorldRule) (advice string, beside bo
 		return "No security group is attached, so there is no rule to close.", false
 	case !opensOurs:
 		return fmt.Sprintf("Set that up too, with --port %s; or, if it is meant to be open, tag the group %s-public=%q.",
-			strings.ReplaceAll(portList(s.Ports), " ", ",")+","+strings.Join(w.Opens, ","), s.Engine.TagKey, strings.Join(w.Opens, " ")), true
+			strings.Join(secgroup.PortNames(s.Ports), ",")+","+strings.Join(w.Opens, ","), s.Engine.TagKey, strings.Join(w.Opens, " ")), true
 	case cluster != "":
 		return fmt.Sprintf("The Kubernetes cluster %s would restore it: narrow it there once CloudFront gets in through prefix lists, see docs/prefix-lists.md.", cluster), false
 	case !source.IsValid():
@@ -94,11 +95,11 @@ func (s *Setup) advice(state *State, w door.WorldRule) (advice string, beside bo
 	case w.Rule.Protocol != "tcp":
 		return "It opens every protocol and port, and closing it would close them all. Find out what else needs it, give that a rule of its own, and revoke this one.", false
 	case !w.Rule.Within(s.Ports):
-		return fmt.Sprintf("It opens more than port %s, and closing it would close the rest too. Find out what else needs it, give that a rule of its own, and revoke this one; "+
-			"or name all its ports with --port.", portList(s.Ports)), false
+		return fmt.Sprintf("It opens more than %s, and closing it would close the rest too. Find out what else needs it, give that a rule of its own, and revoke this one; "+
+			"or name all its ports with --port.", words.Ports(secgroup.PortNames(s.Ports))), false
 	}
 	if private := s.privateAt(state, w.Group.ID, secgroup.FamilyOf(source)); len(private) > 0 {
-		return fmt.Sprintf("The group is attached to %s too, which the Internet does not reach: there the rule may be what lets a load balancer in. Give that a rule of its own first.", few(private)), false
+		return fmt.Sprintf("The group is attached to %s too, which the Internet does not reach: there the rule may be what lets a load balancer in. Give that a rule of its own first.", words.Few(private)), false
 	}
 	return "", false
 }
@@ -178,5 +179,5 @@ func (s *Setup) NotOpen(report *door.Report) error {
 			where = append(where, subject.Interface.ID)
 		}
 	}
-	return hint.New(fmt.Sprintf("at %s, CloudFront may not get in completely without the rules that are open to the world, so they stay", few(where)), "cfsg check shows what is missing")
+	return hint.New(fmt.Sprintf("at %s, CloudFront may not get in completely without the rules that are open to the world, so they stay", words.Few(where)), "cfsg check shows what is missing")
 }

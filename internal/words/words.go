@@ -34,6 +34,24 @@ func Few(names []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
+// Ports names port ranges, such as "port 443" or "ports 80, 8000-8080".
+func Ports(ranges []string) string {
+	list := strings.Join(ranges, ", ")
+	if strings.ContainsAny(list, ",-") {
+		return "ports " + list
+	}
+	return "port " + list
+}
+
+// PortsAre returns port ranges as the subject of a sentence, such as "port 443 is".
+func PortsAre(ranges []string) string {
+	subject := Ports(ranges)
+	if strings.HasPrefix(subject, "ports") {
+		return subject + " are"
+	}
+	return subject + " is"
+}
+
 // Shorten cuts a text after a number of bytes, at the end of a character.
 func Shorten(text string, most int) string {
 	if len(text) <= most {

@@ -24,6 +24,14 @@ func TestCount(t *testing.T) {
 	}
 }
 
+func TestPorts(t *testing.T) {
+	for want, ports := range map[string][]string{"port 443 is": {"443"}, "ports 80, 443 are": {"80", "443"}, "ports 8000-8080 are": {"8000-8080"}} {
+		if got := PortsAre(ports); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 func TestFew(t *testing.T) {
 	for want, names := range map[string][]string{
 		"":                   nil,
