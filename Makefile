@@ -23,13 +23,13 @@ BUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags lambda.norpc,neth
 # Where `build` leaves the function, and `cfsg` the command.
 BOOTSTRAP = build/bootstrap
 CFSG = build/cfsg
-# What cfsg is released for.
-PLATFORMS = linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 windows-amd64 windows-arm64
-# Where `release` leaves what people install.
-DIST = dist
+# The tools of a release have one as well, so that nobody compiles them for the tests or the linters.
+GORELEASER = go tool -modfile=go.release.mod goreleaser
+LICENSES = go tool -modfile=go.release.mod go-licenses report ./lambda ./cmd/cfsg
 
-# A CycloneDX bill of what a program is linked from. It says neither when it was made nor where.
-SBOM = GOFLAGS='$(GOFLAGS) -trimpath' $(TOOL) cyclonedx-gomod bin -json -std -noserial -notimestamp
+# The program that `bill` writes a bill of materials of, and where.
+PROGRAM = $(BOOTSTRAP)
+BILL = build/sbom.json
 
 # The race detector needs cgo and a C compiler that works; compiling the one package that proves it is cheap.
 RACE = $(shell go build -race runtime/cgo >/dev/null 2>&1 && echo -race)
@@ -46,8 +46,13 @@ FUZZTIME = 30s
 # The event of a manual resync.
 EVENT = {"dryRun":$(if $(DRY_RUN),true,false),"force":$(if $(FORCE),true,false)}
 
+# GoReleaser asks git for the remote, also where it publishes nothing and a clone has none.
+NO_REMOTE = $(if $(shell git remote),,GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=remote.origin.url GIT_CONFIG_VALUE_0=https://localhost/x/x)
+comma = ,
+space = $() $()
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak fuzz lint vulnerabilities fmt bench build cfsg sbom release dependencies picture terminal reproduce build-SyncFunction deploy invoke clean
+.PHONY: help demo test soak fuzz lint vulnerabilities fmt bench build cfsg sbom bill release release-files dependencies picture terminal reproduce build-SyncFunction deploy invoke clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-15s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -95,31 +100,43 @@ build: ## Build build/bootstrap, the function, for linux/arm64 (ARCH=amd64: for 
 cfsg: ## Build build/cfsg, the operator's command, for this machine
 	$(BUILD) -o '$(CFSG)' ./cmd/cfsg
 
-sbom: build ## Write build/sbom.json, what the function is linked from (CycloneDX)
-	$(SBOM) -output build/sbom.json '$(BOOTSTRAP)' 2>build/sbom.log || { cat build/sbom.log; exit 1; }
-	go run ./internal/release bill build/sbom.json
+sbom: build bill ## Write build/sbom.json, what the function is linked from (CycloneDX)
+
+# A bill says neither when it was made nor where.
+bill:
+	@mkdir -p build
+	@GOFLAGS='$(GOFLAGS) -trimpath' $(TOOL) cyclonedx-gomod bin -json -std -noserial -notimestamp \
+		$(if $(VERSION),-version '$(VERSION)') -output '$(BILL)' '$(PROGRAM)' 2>'$(BILL).log' || { cat '$(BILL).log'; exit 1; }
+	@rm '$(BILL).log'
+	@go run ./internal/release bill '$(BILL)'
 
 release: ## Make dist/, what people install (VERSION=v1.0.0)
 	@echo '$(VERSION)' | grep -Eq '^v[0-9]+[.][0-9]+[.][0-9]+' || { echo 'name the version: make release VERSION=v1.0.0'; exit 1; }
-	rm -rf build/release
-	@for arch in arm64 amd64; do \
-		$(MAKE) build ARCH=$$arch BOOTSTRAP=build/release/function-$$arch/bootstrap || exit 1; \
-	done
-	$(BUILD) -o build/release/cfsg ./cmd/cfsg
-	@for platform in $(PLATFORMS); do \
-		echo "cfsg for $$platform" && \
-		GOOS=$${platform%-*} GOARCH=$${platform#*-} $(BUILD) -o build/release/cfsg-$$platform/ ./cmd/cfsg || exit 1; \
-	done
-	$(SBOM) -version '$(VERSION)' -output build/release/cloudfront-sg-sync_$(VERSION)_lambda.cdx.json \
-		build/release/function-arm64/bootstrap 2>build/sbom.log || { cat build/sbom.log; exit 1; }
-	$(SBOM) -version '$(VERSION)' -output build/release/cfsg_$(VERSION).cdx.json \
-		build/release/cfsg-$(firstword $(PLATFORMS))/cfsg 2>build/sbom.log || { cat build/sbom.log; exit 1; }
-	REPOSITORY='$(REPOSITORY)' go run ./internal/release '$(VERSION)' build/release '$(DIST)'
-	@ls -l '$(DIST)'
+	@echo 'goreleaser release (the first run compiles GoReleaser, some minutes)'
+	@$(NO_REMOTE) GORELEASER_CURRENT_TAG='$(VERSION)' $(if $(REPOSITORY),REPOSITORY='$(REPOSITORY)') $(GORELEASER) release --clean \
+		--release-notes build/release/notes.md --skip '$(subst $(space),$(comma),$(strip \
+		$(if $(PUBLISH),,publish announce validate) $(if $(REPOSITORY),,homebrew scoop winget) $(if $(LINUX_ONLY),homebrew scoop winget)))'
+	@cp build/release/files/* dist/
+	@cd dist && sha256sum --quiet -c SHA256SUMS && cut -c67- SHA256SUMS
 
-dependencies: ## Write the table of docs/dependencies.md anew
-	@sed -i '/^|/d' docs/dependencies.md
-	@go run ./internal/dependencies ./lambda ./cmd/cfsg >> docs/dependencies.md
+# What GoReleaser packs besides programs: templates, notes, licences, completions and the manual page.
+release-files:
+	@rm -rf build/release && mkdir -p build/release/completion
+	@$(BUILD) -o build/release/cfsg ./cmd/cfsg
+	@go run ./internal/release files '$(VERSION)' build/release
+	@for shell in bash fish zsh; do \
+		build/release/cfsg completion $$shell | sed 's|$(CURDIR)/build/release/cfsg|cfsg|' > build/release/completion/cfsg.$$shell || exit 1; \
+	done
+	@{ echo '#compdef cfsg'; cat build/release/completion/cfsg.zsh; echo '_bash_complete -o default -o bashdefault -C cfsg'; } \
+		> build/release/completion/_cfsg && rm build/release/completion/cfsg.zsh
+	@gzip -9nk build/release/cfsg.1
+	@$(LICENSES) --template internal/release/third-party.tmpl > build/release/THIRD-PARTY-LICENSES.txt 2>build/release/licenses.log || \
+		{ cat build/release/licenses.log; exit 1; }
+
+dependencies: ## Write the table of docs/dependencies.md again
+	@mkdir -p build && $(LICENSES) --template internal/release/dependencies.tmpl > build/dependencies.md 2>build/licenses.log || \
+		{ cat build/licenses.log; exit 1; }
+	@mv build/dependencies.md docs/dependencies.md
 
 picture: ## Draw docs/rules.svg anew, from published documents (HISTORY="FILE â€¦", oldest first)
 	go run ./internal/picture $(HISTORY) > docs/rules.svg.new || { rm -f docs/rules.svg.new; exit 1; }
@@ -128,15 +145,21 @@ picture: ## Draw docs/rules.svg anew, from published documents (HISTORY="FILE â€
 terminal: ## Draw docs/terminal-*.svg anew, what cfsg shows (on Linux)
 	go test ./cmd/cfsg -run TestTerminalPicture -count 1 -update
 
-# One platform of cfsg stands for all: each is linked by the same command.
+# Linux stands for all: each platform is built by the same command. Files of GoReleaser's own say when they were made.
 reproduce: ## Make a release in two other folders and compare: one source, the same bytes
 	@rm -rf build/reproduce
 	@for folder in one another/folder; do \
 		mkdir -p build/reproduce/$$folder && \
 		git ls-files -z | xargs -0 cp --parents -t build/reproduce/$$folder && \
-		$(MAKE) -s -C build/reproduce/$$folder release VERSION=v0.0.0 PLATFORMS=linux-$$(go env GOHOSTARCH) || exit 1; \
+		git -C build/reproduce/$$folder init --quiet && \
+		git -C build/reproduce/$$folder -c user.name=x -c user.email=x@localhost commit --quiet --allow-empty -m x && \
+		$(MAKE) -s -C build/reproduce/$$folder release VERSION=v0.0.0 LINUX_ONLY=1 || exit 1; \
 	done
-	@cd build/reproduce && cat one/dist/SHA256SUMS && diff -r one/dist another/folder/dist
+	@cd build/reproduce && cat one/dist/SHA256SUMS && diff one/dist/SHA256SUMS another/folder/dist/SHA256SUMS
+	@RELEASED_DIST='$(CURDIR)/build/reproduce/one/dist' go test -count 1 ./lambda -run ReleasedFunction
+	@if command -v dpkg >/dev/null; then cd build/reproduce && \
+		dpkg -x one/dist/cfsg_v0.0.0_linux_$$(go env GOHOSTARCH | sed s/amd64/x86_64/).deb deb && deb/usr/bin/cfsg doctor --help >/dev/null && \
+		deb/usr/bin/cfsg --version; else echo 'the .deb is not tried: dpkg is not here'; fi
 	@rm -rf build/reproduce
 
 # `sam build` calls this one, because of the function's BuildMethod in template.yaml.

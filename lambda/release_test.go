@@ -16,24 +16,28 @@ import (
 	"cloudfront-sg-sync/internal/ec2sim"
 )
 
-// The zip of a release, unpacked as Lambda does, syncs a group, and says to AWS which release it is.
-func TestReleasedZip(t *testing.T) {
+// The function as it is released syncs a group, and says to AWS which release it is. `make reproduce` names the folder of
+// a release, whose zip is unpacked as Lambda does; else the function is built in the same way.
+func TestReleasedFunction(t *testing.T) {
 	if testing.Short() || goruntime.GOOS != "linux" {
 		t.Skip("compiles the function as it is released, for linux")
 	}
-	built, dist, deployed := t.TempDir(), filepath.Join(t.TempDir(), "dist"), t.TempDir()
-	arch := goruntime.GOARCH
-	for _, args := range [][]string{
-		{"make", "build", "VERSION=v1.2.3", "ARCH=" + arch, "BOOTSTRAP=" + filepath.Join(built, "function-"+arch, "bootstrap")},
-		{"go", "run", "./internal/release", "v1.2.3", built, dist},
-	} {
-		cmd := exec.Command(args[0], args[1:]...)
+	deployed, version := t.TempDir(), "v1.2.3"
+	if dist := os.Getenv("RELEASED_DIST"); dist != "" {
+		arch := strings.ReplaceAll(goruntime.GOARCH, "amd64", "x86_64")
+		zips, err := filepath.Glob(filepath.Join(dist, "cloudfront-sg-sync_*_lambda_"+arch+".zip"))
+		if err != nil || len(zips) != 1 {
+			t.Fatalf("%s has the zips %q, %v", dist, zips, err)
+		}
+		version = strings.Split(filepath.Base(zips[0]), "_")[1]
+		unpack(t, zips[0], deployed)
+	} else {
+		cmd := exec.Command("make", "build", "VERSION="+version, "ARCH="+goruntime.GOARCH, "BOOTSTRAP="+filepath.Join(deployed, "bootstrap"))
 		cmd.Dir = ".."
 		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
+			t.Fatalf("make build: %v\n%s", err, out)
 		}
 	}
-	unpack(t, filepath.Join(dist, "cloudfront-sg-sync_v1.2.3_lambda_"+map[string]string{"amd64": "x86_64", "arm64": "arm64"}[arch]+".zip"), deployed)
 	defer func(own string) { bootstrap = own }(bootstrap)
 	bootstrap = filepath.Join(deployed, "bootstrap")
 
@@ -49,7 +53,7 @@ func TestReleasedZip(t *testing.T) {
 	if rep.Summary.Changed != 1 || rep.Groups[0].GroupID != id {
 		t.Errorf("the released function answers %+v", rep)
 	}
-	if got, _ := agent.Load().(string); !strings.Contains(got, "cloudfront-sg-sync/v1.2.3") {
+	if got, _ := agent.Load().(string); !strings.Contains(got, "cloudfront-sg-sync/"+version) {
 		t.Errorf("the user agent is %q", got)
 	}
 }

@@ -5,14 +5,29 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 )
 
 // tidyBill makes a bill of materials of cyclonedx-gomod the same on every machine, by leaving out the hashes of the
-// cyclonedx-gomod that wrote it, and adds the licences of docs/dependencies.md. Those that cyclonedx-gomod detects are
-// wrong for golang.org/x, BSD-Source-Code, and missing for the standard library. See
-// https://cyclonedx.org/docs/1.6/json/
-func tidyBill(bill []byte, licenses map[string]string) ([]byte, error) {
+// cyclonedx-gomod that wrote it, and adds the licences of docs/dependencies.md: cyclonedx-gomod finds few of them, and
+// takes golang.org/x for BSD-Source-Code. See https://cyclonedx.org/docs/1.6/json/
+func tidyBill(file string) error {
+	bill, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	page, err := os.ReadFile("docs/dependencies.md")
+	if err != nil {
+		return err
+	}
+	if bill, err = tidied(bill, string(page)); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return os.WriteFile(file, bill, 0o644)
+}
+
+func tidied(bill []byte, page string) ([]byte, error) {
 	var document map[string]any
 	if err := json.Unmarshal(bill, &document); err != nil {
 		return nil, err
@@ -25,14 +40,23 @@ func tidyBill(bill []byte, licenses map[string]string) ([]byte, error) {
 		}
 	}
 	components, _ := document["components"].([]any)
+	modules := map[string]map[string]any{}
 	for _, c := range components {
 		component, _ := c.(map[string]any)
 		name, _ := component["name"].(string)
-		id, ok := licenses[name]
-		if !ok {
+		modules[name] = component
+		delete(component, "licenses")
+	}
+	addLicense(modules["std"], "BSD-3-Clause") // https://go.dev/LICENSE
+	for line := range strings.Lines(page) {
+		if cells := strings.Split(strings.Trim(line, "| \n"), " | "); len(cells) == 3 {
+			addLicense(modules[moduleOf(modules, cells[0])], cells[2])
+		}
+	}
+	for name, component := range modules {
+		if component["licenses"] == nil {
 			return nil, fmt.Errorf("docs/dependencies.md lists no licence of %q: run make dependencies", name)
 		}
-		component["licenses"] = []any{map[string]any{"license": map[string]any{"id": id}}}
 	}
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
@@ -42,38 +66,25 @@ func tidyBill(bill []byte, licenses map[string]string) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// readLicenses returns the licence of each module in the table of a page, and that of Go's standard library.
-func readLicenses(path string) (map[string]string, error) {
-	page, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	licenses := map[string]string{"std": "BSD-3-Clause"} // https://go.dev/LICENSE
-	for line := range strings.Lines(string(page)) {
-		if cells := strings.Split(line, " | "); len(cells) == 3 {
-			licenses[strings.TrimPrefix(cells[0], "| ")] = strings.TrimSuffix(strings.TrimSpace(cells[2]), " |")
+// moduleOf returns the module that a package is part of, the longest that begins its path, or "".
+func moduleOf(modules map[string]map[string]any, path string) string {
+	longest := ""
+	for name := range modules {
+		if len(name) > len(longest) && strings.HasPrefix(path+"/", name+"/") {
+			longest = name
 		}
 	}
-	return licenses, nil
+	return longest
 }
 
-// tidyBills tidies the bills of materials in files.
-func tidyBills(files []string) error {
-	licenses, err := readLicenses("docs/dependencies.md")
-	if err != nil {
-		return err
+// addLicense adds a licence to a component, if there is one and it has not got it yet.
+func addLicense(component map[string]any, id string) {
+	if component == nil {
+		return
 	}
-	for _, file := range files {
-		bill, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		if bill, err = tidyBill(bill, licenses); err != nil {
-			return fmt.Errorf("%s: %w", file, err)
-		}
-		if err := os.WriteFile(file, bill, 0o644); err != nil {
-			return err
-		}
+	licenses, _ := component["licenses"].([]any)
+	license := map[string]any{"license": map[string]any{"id": id}}
+	if !slices.ContainsFunc(licenses, func(l any) bool { return fmt.Sprint(l) == fmt.Sprint(license) }) {
+		component["licenses"] = append(licenses, license)
 	}
-	return nil
 }

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"archive/zip"
 	"bytes"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -14,92 +12,80 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 )
 
-// pack packs a release of programs that are none, and returns its files.
-func pack(t *testing.T) (dist string, files map[string][]byte) {
+// makeFiles makes the files of a release, and returns them with their folder.
+func makeFiles(t *testing.T) (folder string, files map[string][]byte) {
 	t.Helper()
-	built := t.TempDir()
-	dist = filepath.Join(t.TempDir(), "dist")
-	for name, text := range map[string]string{
-		"function-arm64/bootstrap":    "function for arm64",
-		"function-amd64/bootstrap":    "function for amd64",
-		"cfsg-linux-amd64/cfsg":       "command for linux",
-		"cfsg-windows-arm64/cfsg.exe": "command for windows",
-		"cfsg-darwin-arm64/cfsg":      "command for macOS",
-		"cfsg_v1.2.3.cdx.json":        "{}",
-		"cfsg":                        "#!/bin/sh\necho complete -C \"$0\" cfsg in $2\n",
-	} {
-		path := filepath.Join(built, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := run([]string{"v1.2.3", built, dist}); err != nil {
+	folder = t.TempDir()
+	if err := run([]string{"files", "v1.2.3", folder}); err != nil {
 		t.Fatal(err)
 	}
-	entries, err := os.ReadDir(dist)
+	folder = filepath.Join(folder, "files")
+	entries, err := os.ReadDir(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
 	files = map[string][]byte{}
 	for _, e := range entries {
-		if files[e.Name()], err = os.ReadFile(filepath.Join(dist, e.Name())); err != nil {
+		if files[e.Name()], err = os.ReadFile(filepath.Join(folder, e.Name())); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return dist, files
+	return folder, files
 }
 
-func TestRelease(t *testing.T) {
+func TestFiles(t *testing.T) {
 	t.Chdir("../..")
-	dist, files := pack(t)
-	t.Run("templates", func(t *testing.T) { checkTemplates(t, dist, files) })
+	folder, files := makeFiles(t)
+	t.Run("templates", func(t *testing.T) { checkTemplates(t, folder, files) })
 	t.Run("notes", func(t *testing.T) { checkNotes(t, files) })
-
-	// Packed twice, in folders that have other names, it is the same.
-	if _, again := pack(t); !maps.EqualFunc(files, again, bytes.Equal) {
-		t.Error("packed twice, the files differ")
+	if _, again := makeFiles(t); !maps.EqualFunc(files, again, bytes.Equal) {
+		t.Error("made twice, the files differ")
 	}
-	for _, name := range []string{
-		"cloudfront-sg-sync_v1.2.3_lambda_arm64.zip", "cloudfront-sg-sync_v1.2.3_lambda_x86_64.zip", "cloudfront-sg-sync_v1.2.3.sam.yaml",
-		"cfsg_v1.2.3_linux_x86_64.tar.gz", "cfsg_v1.2.3_macos_arm64.tar.gz", "cfsg_v1.2.3_windows_arm64.zip", "cfsg_v1.2.3.cdx.json",
-		"member-role.yaml", "LICENSE", "README.md",
-	} {
+	for _, name := range []string{"member-role.yaml", "starter-groups.yaml", "deployer-policy.json", "LICENSE", "README.md"} {
 		if files[name] == nil {
 			t.Errorf("there is no %s among %q", name, slices.Sorted(maps.Keys(files)))
 		}
-		if sum := fmt.Sprintf("%x  %s\n", sha256.Sum256(files[name]), name); !strings.Contains(string(files["SHA256SUMS"]), sum) {
-			t.Errorf("the checksums lack %s", sum)
+	}
+}
+
+// The manual page shows each command's help word for word.
+func TestManual(t *testing.T) {
+	t.Chdir("../..")
+	man, err := exec.LookPath("man")
+	if err != nil {
+		t.Skip("man is not installed")
+	}
+	folder := t.TempDir()
+	if err := (release{version: "v1.2.3", folder: folder}).writeManual(); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(man, "--warnings", "-l", filepath.Join(folder, "cfsg.1"))
+	cmd.Env = append(os.Environ(), "MANWIDTH=120", "LC_ALL=C.UTF-8", "MAN_KEEP_FORMATTING=", "GROFF_NO_SGR=1")
+	shown, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, shown)
+	}
+	words := func(text string) string { return strings.Join(strings.Fields(text), " ") }
+	page := words(regexp.MustCompile(`.\x08`).ReplaceAllString(string(shown), ""))
+	if strings.Contains(page, "warning:") {
+		t.Errorf("man warns: %s", page[:400])
+	}
+	helps, err := filepath.Glob("cmd/cfsg/help/*.txt")
+	if err != nil || len(helps) < 10 {
+		t.Fatalf("%d help texts, %v", len(helps), err)
+	}
+	for _, file := range helps {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-
-	// Lambda starts the one file of the zip, which it has to be able to.
-	function, err := zip.OpenReader(filepath.Join(dist, "cloudfront-sg-sync_v1.2.3_lambda_arm64.zip"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer function.Close()
-	if len(function.File) != 1 || function.File[0].Name != "bootstrap" || function.File[0].Mode() != 0o755 {
-		t.Errorf("the function's zip has %v", function.File)
-	}
-
-	// What a shell is to run is the cfsg it finds, not the one that was built.
-	command, err := zip.OpenReader(filepath.Join(dist, "cfsg_v1.2.3_windows_arm64.zip"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer command.Close()
-	completion, err := command.Open("completion/cfsg.bash")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var text bytes.Buffer
-	if _, err := text.ReadFrom(completion); err != nil || text.String() != "complete -C cfsg cfsg in bash\n" {
-		t.Errorf("the completion is %q, %v", &text, err)
+		if !strings.Contains(page, words(string(text))) {
+			t.Errorf("the manual page does not show %s", file)
+		}
 	}
 }
 
@@ -191,56 +177,104 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-// checkNotes finds files of cfsg that the page of a release does not name, and files that it names and there are none
-// of.
-func checkNotes(t *testing.T, files map[string][]byte) {
+// packed returns what .goreleaser.yaml packs, by the extensions of archives and packages.
+func packed(t *testing.T) []string {
 	t.Helper()
-	makefile, err := os.ReadFile("Makefile")
+	text, err := os.ReadFile(".goreleaser.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, platforms, _ := strings.Cut(string(makefile), "\nPLATFORMS = ")
-	platforms, _, _ = strings.Cut(platforms, "\n")
-	for platform := range strings.FieldsSeq(platforms) {
-		system, arch, _ := strings.Cut(platform, "-")
-		if file := "cfsg_VERSION_" + usualName(system) + "_" + usualName(arch) + "."; strings.Count(whichFile, file) != 1 {
+	var config struct {
+		Builds []struct {
+			ID      string
+			Targets []string
+		}
+		Nfpms []struct{ Formats []string }
+	}
+	if err := yaml.Unmarshal(text, &config); err != nil {
+		t.Fatal(err)
+	}
+	var files []string
+	for _, build := range config.Builds {
+		for _, target := range build.Targets {
+			system, arch, _ := strings.Cut(strings.NewReplacer("darwin", "macos", "amd64", "x86_64").Replace(target), "_")
+			switch {
+			case build.ID == "function":
+				files = append(files, "cloudfront-sg-sync_VERSION_lambda_"+arch+".zip")
+			case system == "windows":
+				files = append(files, "cfsg_VERSION_windows_"+arch+".zip")
+			default:
+				files = append(files, "cfsg_VERSION_"+system+"_"+arch+".tar.gz")
+			}
+			if build.ID == "cfsg" {
+				for _, format := range config.Nfpms[0].Formats {
+					files = append(files, "cfsg_VERSION_"+system+"_"+arch+"."+format)
+				}
+			}
+		}
+	}
+	return files
+}
+
+// checkNotes compares the files that the page of a release names with those that there are.
+func checkNotes(t *testing.T, files map[string][]byte) {
+	t.Helper()
+	archives := packed(t)
+	for _, file := range archives {
+		if !strings.Contains(whichFile, file) {
 			t.Errorf("the notes do not name %s", file)
 		}
 	}
-	if named := strings.Count(whichFile, "cfsg_VERSION_"); named != len(strings.Fields(platforms)) {
-		t.Errorf("the notes name %d files of cfsg, the Makefile has %q", named, platforms)
-	}
-	for _, file := range regexp.MustCompile(`(cloudfront-sg-sync_\S+|member-role\S+)\b`).FindAllString(whichFile, -1) {
-		file = strings.ReplaceAll(file, "VERSION", "v1.2.3")
-		// The one is of cyclonedx-gomod, the other of SAM's translator, which need not be here.
-		if files[file] == nil && !strings.HasSuffix(file, ".cdx.json") && !strings.HasSuffix(file, ".template.json") {
+	for _, file := range regexp.MustCompile(`(cfsg_|cloudfront-sg-sync_|member-role)[\w.-]+\w`).FindAllString(whichFile, -1) {
+		// SAM's translator, which makes the plain template, need not be here.
+		if name := strings.ReplaceAll(file, "VERSION", "v1.2.3"); files[name] == nil && !slices.Contains(archives, file) && !strings.HasSuffix(file, ".template.json") {
 			t.Errorf("the notes name %s, which is none of the release", file)
 		}
 	}
 }
 
-// A bill of materials names a licence for each component, and does not depend on the machine that cyclonedx-gomod was
-// built for.
-func TestTidyBill(t *testing.T) {
+// A release is built as `make build` builds.
+func TestFlags(t *testing.T) {
 	t.Chdir("../..")
-	licenses, err := readLicenses("docs/dependencies.md")
+	makefile, err := os.ReadFile("Makefile")
 	if err != nil {
 		t.Fatal(err)
 	}
-	const bill = `{"metadata": {"tools": [{"name": "cyclonedx-gomod", "hashes": [{"alg": "MD5"}]}]},
-		"components": [{"name": "std"}, {"name": "golang.org/x/sync", "purl": "pkg:a?b&c"}]}`
-	const want = `{"components":[{"licenses":[{"license":{"id":"BSD-3-Clause"}}],"name":"std"},` +
-		`{"licenses":[{"license":{"id":"BSD-3-Clause"}}],"name":"golang.org/x/sync","purl":"pkg:a?b&c"}],"metadata":{"tools":[{"name":"cyclonedx-gomod"}]}}`
-	tidied, err := tidyBill([]byte(bill), licenses)
-	var got bytes.Buffer
-	if err != nil || json.Compact(&got, tidied) != nil || got.String() != want {
-		t.Errorf("the bill is %s, %v", tidied, err)
+	config, err := os.ReadFile(".goreleaser.yaml")
+	if err != nil {
+		t.Fatal(err)
 	}
-	again, err := tidyBill(tidied, licenses)
-	if err != nil || !bytes.Equal(again, tidied) {
+	_, built, _ := strings.Cut(string(makefile), "\nBUILD = CGO_ENABLED=0 go build ")
+	built, _, _ = strings.Cut(strings.ReplaceAll(built, "\\\n\t", ""), "\n")
+	for want, flag := range map[string]string{
+		`flags: [-trimpath, -buildvcs=false, "-tags=lambda.norpc,nethttpomithttp2"]`: "-trimpath -buildvcs=false -tags lambda.norpc,nethttpomithttp2 ",
+		`ldflags: -s -w -buildid= -funcalign=16 -X cloudfront-sg-sync/internal/version.release={{ .Tag }}`: `-ldflags '-s -w -buildid= -funcalign=16 -X cloudfront-sg-sync/internal/version.release=$(VERSION)'`,
+	} {
+		if !strings.Contains(string(config), want) || !strings.Contains(built, flag) {
+			t.Errorf("the Makefile builds with %s; .goreleaser.yaml should have %s", built, want)
+		}
+	}
+}
+
+// A bill of materials names the licences of each component, those of its parts too, and does not depend on the machine
+// that cyclonedx-gomod was built for.
+func TestTidied(t *testing.T) {
+	const page = "| module | version | licence |\n|---|---|---|\n| example.com/x/sync/errgroup | v1 | BSD-3-Clause |\n" +
+		"| example.com/x | v2 | Apache-2.0 |\n| example.com/x/part | v2 | MIT |\n| example.com/xy | v2 | ISC |\n"
+	const bill = `{"metadata": {"tools": [{"name": "cyclonedx-gomod", "hashes": [{"alg": "MD5"}]}]},
+		"components": [{"name": "std"}, {"name": "example.com/x/sync", "purl": "pkg:a?b&c"}, {"name": "example.com/x"}]}`
+	const want = `{"components":[{"licenses":[{"license":{"id":"BSD-3-Clause"}}],"name":"std"},` +
+		`{"licenses":[{"license":{"id":"BSD-3-Clause"}}],"name":"example.com/x/sync","purl":"pkg:a?b&c"},` +
+		`{"licenses":[{"license":{"id":"Apache-2.0"}},{"license":{"id":"MIT"}}],"name":"example.com/x"}],"metadata":{"tools":[{"name":"cyclonedx-gomod"}]}}`
+	first, err := tidied([]byte(bill), page)
+	var got bytes.Buffer
+	if err != nil || json.Compact(&got, first) != nil || got.String() != want {
+		t.Errorf("the bill is %s, %v", first, err)
+	}
+	if again, err := tidied(first, page); err != nil || !bytes.Equal(again, first) {
 		t.Errorf("tidied twice, the bill is %s, %v", again, err)
 	}
-	if _, err := tidyBill([]byte(`{"components": [{"name": "example.com/new"}]}`), licenses); err == nil || !strings.Contains(err.Error(), "make dependencies") {
+	if _, err := tidied([]byte(`{"components": [{"name": "example.com/new"}]}`), page); err == nil || !strings.Contains(err.Error(), "make dependencies") {
 		t.Errorf("a component without a known licence: %v", err)
 	}
 }

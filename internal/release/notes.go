@@ -15,13 +15,15 @@ const whichFile = `
 |---|---|
 | cfsg on a Mac with Apple silicon, or with an Intel processor | cfsg_VERSION_macos_arm64.tar.gz, cfsg_VERSION_macos_x86_64.tar.gz |
 | cfsg on Windows, or on Windows on Arm | cfsg_VERSION_windows_x86_64.zip, cfsg_VERSION_windows_arm64.zip |
-| cfsg on Linux, or on Linux on Arm | cfsg_VERSION_linux_x86_64.tar.gz, cfsg_VERSION_linux_arm64.tar.gz |
+| cfsg on Debian and Ubuntu, or on Arm | cfsg_VERSION_linux_x86_64.deb, cfsg_VERSION_linux_arm64.deb |
+| cfsg on Fedora, RHEL and Amazon Linux, or on Arm | cfsg_VERSION_linux_x86_64.rpm, cfsg_VERSION_linux_arm64.rpm |
+| cfsg on another Linux, or on Arm | cfsg_VERSION_linux_x86_64.tar.gz, cfsg_VERSION_linux_arm64.tar.gz |
 | the function, by CloudFormation | cloudfront-sg-sync_VERSION.template.json, and cloudfront-sg-sync_VERSION_lambda_arm64.zip in a bucket of yours |
 | the function, by SAM or for the Serverless Application Repository | cloudfront-sg-sync_VERSION.sam.yaml beside cloudfront-sg-sync_VERSION_lambda_arm64.zip |
 | the function, by Terraform | cloudfront-sg-sync_VERSION_lambda_arm64.zip |
 | the function on x86_64 | cloudfront-sg-sync_VERSION_lambda_x86_64.zip instead |
 | the role in other accounts | member-role.yaml |
-| what each program is linked from (CycloneDX) | cloudfront-sg-sync_VERSION_lambda.cdx.json, cfsg_VERSION.cdx.json |
+| a list of the modules in a program (CycloneDX) | the file of the same name that ends with .cdx.json |
 
 Check what you took: sha256sum --ignore-missing -c SHA256SUMS, or shasum -a 256 on a Mac. A Mac runs cfsg from a browser's download
 only after xattr -d com.apple.quarantine cfsg, because it is not notarized.
@@ -38,7 +40,7 @@ func (r release) writeNotes() error {
 		return fmt.Errorf("CHANGELOG.md has neither a section [%s] nor [Unreleased]", strings.TrimPrefix(r.version, "v"))
 	}
 	text := strings.TrimSpace(changes) + "\n" + strings.ReplaceAll(whichFile, "VERSION", r.version)
-	return os.WriteFile(filepath.Join(r.built, "notes.md"), []byte(text), 0o644)
+	return os.WriteFile(filepath.Join(r.folder, "notes.md"), []byte(text), 0o644)
 }
 
 // changes returns the section of a changelog on the release or, where there is none yet, on what is not released.

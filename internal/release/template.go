@@ -14,9 +14,9 @@ import (
 //go:embed transform.py
 var transform string
 
-// packTemplates writes template.yaml as the AWS Serverless Application Repository takes it, and as CloudFormation does
+// writeTemplates writes template.yaml as the AWS Serverless Application Repository takes it, and as CloudFormation does
 // without SAM.
-func (r release) packTemplates() error {
+func (r release) writeTemplates() error {
 	source, err := os.ReadFile("template.yaml")
 	if err != nil {
 		return err
@@ -25,7 +25,7 @@ func (r release) packTemplates() error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(r.path(fmt.Sprintf("%s_%s.sam.yaml", name, r.version)), []byte(published), 0o644); err != nil {
+	if err := r.write("cloudfront-sg-sync_"+r.version+".sam.yaml", []byte(published)); err != nil {
 		return err
 	}
 	fromBucket, err := r.fromBucket(string(source))
@@ -43,7 +43,7 @@ func (r release) packTemplates() error {
 	if err != nil {
 		return fmt.Errorf("transform template.yaml: %w", err)
 	}
-	return os.WriteFile(r.path(fmt.Sprintf("%s_%s.template.json", name, r.version)), plain, 0o644)
+	return r.write("cloudfront-sg-sync_"+r.version+".template.json", plain)
 }
 
 // findTranslator returns a Python that has SAM's translator: that of cfn-lint, which brings it along, or the one there

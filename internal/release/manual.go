@@ -1,0 +1,46 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// writeManual writes the manual page of cfsg: the help texts, as they stand. See man-pages(7).
+func (r release) writeManual() error {
+	files, err := filepath.Glob("cmd/cfsg/help/*.txt")
+	if err != nil {
+		return err
+	}
+	// The page begins with cfsg itself.
+	slices.SortStableFunc(files, func(a, b string) int { return strings.Count(b, "/cfsg.txt") - strings.Count(a, "/cfsg.txt") })
+	var page strings.Builder
+	page.WriteString(".TH CFSG 1 \"\" \"" + r.version + "\"\n.SH NAME\ncfsg \\- let CloudFront in at an origin on AWS, and tell who else gets in\n")
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		heading := strings.ToUpper(strings.TrimSuffix(filepath.Base(file), ".txt"))
+		if heading == "CFSG" {
+			heading = "DESCRIPTION"
+		}
+		page.WriteString(".SH " + heading + "\n.nf\n" + roff(string(text)) + ".fi\n")
+	}
+	return os.WriteFile(filepath.Join(r.folder, "cfsg.1"), []byte(page.String()), 0o644)
+}
+
+// roff escapes text, so that a backslash, a hyphen and a dot or quote at the start of a line are shown as they are. See
+// groff_char(7).
+func roff(text string) string {
+	text = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "^", `\(ha`, "~", `\(ti`).Replace(text)
+	var escaped strings.Builder
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, ".") {
+			line = `\&` + line
+		}
+		escaped.WriteString(line)
+	}
+	return escaped.String()
+}
