@@ -138,9 +138,8 @@ dependencies: ## Write the table of docs/dependencies.md again
 		{ cat build/licenses.log; exit 1; }
 	@mv build/dependencies.md docs/dependencies.md
 
-picture: ## Draw docs/rules.svg anew, from published documents (HISTORY="FILE …", oldest first)
-	go run ./internal/picture $(HISTORY) > docs/rules.svg.new || { rm -f docs/rules.svg.new; exit 1; }
-	@mv docs/rules.svg.new docs/rules.svg
+picture: ## Draw docs/rules-*.svg from published documents, and print README's numbers (HISTORY="FILE …")
+	@go run ./internal/picture docs/rules $(HISTORY)
 
 terminal: ## Draw docs/terminal-*.svg anew, what cfsg shows (on Linux)
 	go test ./cmd/cfsg -run TestTerminalPicture -count 1 -update

@@ -42,49 +42,47 @@ func newScale(lists []list) scale {
 		if last.After(s.to) {
 			s.to = last
 		}
-		for _, p := range append(l.points, point{rules: quota}) {
-			s.most = max(s.most, (p.rules+step-1)/step*step)
+		for _, p := range l.points {
+			s.most = max(s.most, quota, (p.rules()+step-1)/step*step)
 		}
 	}
 	s.from = time.Date(s.from.Year(), 1, 1, 0, 0, 0, 0, time.UTC)
 	return s
 }
 
-// head says in words what the drawing shows, for those who cannot see it, and has its colours for a light and a dark
-// page. An image of a page follows the setting of the reader's system. See
-// https://www.w3.org/TR/mediaqueries-5/#prefers-color-scheme
+// colors are those of a page that the drawing is to be seen on. A page picks one by <picture>: GitHub makes that follow
+// the theme that the reader has chosen there, and a media query inside of the image would follow the system's.
+type colors struct{ theme, text, quiet, grid, every, exact, compact, quota string }
+
+var (
+	light = colors{"light", "#1f2328", "#59636e", "#d1d9e0", "#0969da", "#bc4c00", "#1a7f37", "#cf222e"}
+	dark  = colors{"dark", "#f0f6fc", "#9198a1", "#3d444d", "#4493f8", "#f0883e", "#3fb950", "#f85149"}
+)
+
+// head says in words what the drawing shows, for those who cannot see it.
 const head = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %[1]d %[2]d" width="%[1]d" height="%[2]d" role="img" aria-labelledby="title desc">
 <title id="title">IPv4 rules that one port needs</title>
 <desc id="desc">%[3]s</desc>
 <style>
-text { font: 13px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; fill: #1f2328 }
+text { font: 13px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; fill: %[4]s }
 .heading { font-size: 15px; font-weight: 600 }
-.quiet { fill: #59636e }
-.grid { stroke: #d1d9e0; stroke-width: 1 }
+.quiet { fill: %[5]s }
+.grid { stroke: %[6]s; stroke-width: 1 }
 .line { fill: none; stroke-width: 2.5; stroke-linejoin: round }
 .unknown { stroke-dasharray: 2 5 }
-.every { stroke: #0969da } text.every { fill: #0969da; stroke: none }
-.exact { stroke: #bc4c00 } text.exact { fill: #bc4c00; stroke: none }
-.compact { stroke: #1a7f37 } text.compact { fill: #1a7f37; stroke: none }
-.quota { stroke: #cf222e; stroke-width: 1.5; stroke-dasharray: 7 4 } text.quota { fill: #cf222e; stroke: none }
+.every { stroke: %[7]s } text.every { fill: %[7]s; stroke: none }
+.exact { stroke: %[8]s } text.exact { fill: %[8]s; stroke: none }
+.compact { stroke: %[9]s } text.compact { fill: %[9]s; stroke: none }
+.quota { stroke: %[10]s; stroke-width: 1.5; stroke-dasharray: 7 4 } text.quota { fill: %[10]s; stroke: none }
 .name { font-weight: 600 }
-@media (prefers-color-scheme: dark) {
-  text { fill: #f0f6fc }
-  .quiet { fill: #9198a1 }
-  .grid { stroke: #3d444d }
-  .every { stroke: #4493f8 } text.every { fill: #4493f8 }
-  .exact { stroke: #f0883e } text.exact { fill: #f0883e }
-  .compact { stroke: #3fb950 } text.compact { fill: #3fb950 }
-  .quota { stroke: #f85149 } text.quota { fill: #f85149 }
-}
 </style>
 `
 
 // draw returns the picture.
-func draw(lists []list) []byte {
+func draw(lists []list, c colors) []byte {
 	s := newScale(lists)
 	var b bytes.Buffer
-	fmt.Fprintf(&b, head, width, height, inWords(lists))
+	fmt.Fprintf(&b, head, width, height, inWords(lists), c.text, c.quiet, c.grid, c.every, c.exact, c.compact, c.quota)
 	fmt.Fprintf(&b, "<text class=\"heading\" x=\"%d\" y=\"20\">IPv4 rules that one port needs, merged without loss</text>\n", left-32)
 	for n := 0; n <= s.most; n += step {
 		if n != quota {
@@ -114,7 +112,7 @@ func drawList(b *bytes.Buffer, s scale, l list) {
 	line := func(class string, d string) {
 		fmt.Fprintf(b, "<path class=\"line %s%s\" d=\"%s\"/>\n", l.class, class, d)
 	}
-	at := func(p point) string { return fmt.Sprintf("M%.1f %.1f", s.x(p.at), s.y(p.rules)) }
+	at := func(p point) string { return fmt.Sprintf("M%.1f %.1f", s.x(p.at), s.y(p.rules())) }
 	var d strings.Builder
 	last := l.points[0]
 	d.WriteString(at(last))
@@ -122,19 +120,19 @@ func drawList(b *bytes.Buffer, s scale, l list) {
 		switch {
 		case p.at.Sub(last.at) > longestGap:
 			line("", d.String())
-			line(" unknown", fmt.Sprintf("%sL%.1f %.1f", at(last), s.x(p.at), s.y(p.rules)))
+			line(" unknown", fmt.Sprintf("%sL%.1f %.1f", at(last), s.x(p.at), s.y(p.rules())))
 			d.Reset()
 			d.WriteString(at(p))
-		case p.rules != last.rules:
-			fmt.Fprintf(&d, "H%.1fV%.1f", s.x(p.at), s.y(p.rules))
+		case p.rules() != last.rules():
+			fmt.Fprintf(&d, "H%.1fV%.1f", s.x(p.at), s.y(p.rules()))
 		default:
 			fmt.Fprintf(&d, "H%.1f", s.x(p.at))
 		}
 		last = p
 	}
 	line("", d.String()+"h3") // so that a last point by itself is seen
-	y := s.y(last.rules)
-	fmt.Fprintf(b, "<text class=\"%s name\" x=\"%d\" y=\"%.1f\">%d  %s</text>\n", l.class, width-right+12, y+2, last.rules, l.name)
+	y := s.y(last.rules())
+	fmt.Fprintf(b, "<text class=\"%s name\" x=\"%d\" y=\"%.1f\">%d  %s</text>\n", l.class, width-right+12, y+2, last.rules(), l.name)
 	for i, words := range wrap(l.note) {
 		fmt.Fprintf(b, "<text class=\"quiet\" x=\"%d\" y=\"%.1f\">%s</text>\n", width-right+12, y+17+15*float64(i), words)
 	}
@@ -155,10 +153,10 @@ func inWords(lists []list) string {
 		first, last := l.points[0], l.points[len(l.points)-1]
 		most := 0
 		for _, p := range l.points {
-			most = max(most, p.rules)
+			most = max(most, p.rules())
 		}
 		words = append(words, fmt.Sprintf("%s: %d in %s, %d in %s, at most %d.",
-			l.name, first.rules, first.at.Format("January 2006"), last.rules, last.at.Format("January 2006"), most))
+			l.name, first.rules(), first.at.Format("January 2006"), last.rules(), last.at.Format("January 2006"), most))
 	}
 	return strings.Join(words, " ") + fmt.Sprintf(" A security group holds %d by default. Lines are dotted where publications are missing from the files that this is drawn from.", quota)
 }

@@ -1,5 +1,5 @@
-// Command picture draws how many rules a port has needed over the years, from the files that AWS has published:
-// docs/rules.svg.
+// Command picture draws how many rules a port has needed over the years, from the files that AWS has published, for
+// light and dark pages: docs/rules-light.svg and docs/rules-dark.svg. It prints the numbers of README.md as well.
 package main
 
 import (
@@ -12,6 +12,8 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
+	"text/tabwriter"
 	"time"
 
 	"cloudfront-sg-sync/iprange"
@@ -24,13 +26,13 @@ func main() {
 	}
 }
 
-// run draws the history that files hold.
-func run(files []string, out io.Writer) error {
-	if len(files) == 0 {
+// run draws the history that files hold, into files that begin with the first argument.
+func run(args []string, out io.Writer) error {
+	if len(args) < 2 {
 		return errors.New("name the files with the published documents: make picture HISTORY='FILE …'")
 	}
 	lists := newLists()
-	for _, name := range files {
+	for _, name := range args[1:] {
 		if err := addFile(lists, name); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -41,8 +43,37 @@ func run(files []string, out io.Writer) error {
 		}
 		slices.SortStableFunc(lists[i].points, func(a, b point) int { return a.at.Compare(b.at) })
 	}
-	_, err := out.Write(draw(lists))
-	return err
+	for _, c := range []colors{light, dark} {
+		if err := os.WriteFile(args[0]+"-"+c.theme+".svg", draw(lists, c), 0o644); err != nil {
+			return err
+		}
+	}
+	return printNumbers(out, lists)
+}
+
+// printNumbers prints what README.md says of each list. Changes count from when all lists are known.
+func printNumbers(out io.Writer, lists []list) error {
+	var from time.Time
+	for _, l := range lists {
+		if first := l.points[0].at; first.After(from) {
+			from = first
+		}
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "list\tIPv4 rules\tat most\tIPv6 rules\tat most\tIPv4 addresses\tchanges a year")
+	for _, l := range lists {
+		last := l.points[len(l.points)-1]
+		most, most6, addresses := 0, 0, uint64(0)
+		for _, p := range l.points {
+			most, most6 = max(most, p.rules()), max(most6, len(p.ranges.IPv6))
+		}
+		for _, prefix := range last.ranges.IPv4 {
+			addresses += 1 << (32 - prefix.Bits())
+		}
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%s\n", l.name, last.rules(), most, len(last.ranges.IPv6), most6, addresses, l.changes(from))
+	}
+	fmt.Fprintf(table, "changes: from %s on, without times of more than %d days between two files\n", from.Format(time.DateOnly), longestGap/(24*time.Hour))
+	return table.Flush()
 }
 
 // A list is one of the lists that an origin can let in, and what it took.
@@ -53,12 +84,34 @@ type list struct {
 	points     []point
 }
 
-// A point is how many IPv4 rules a port needed from a time on. IPv4 is what a group runs out of: the quota holds for
-// each family apart.
-type point struct {
-	at    time.Time
-	rules int
+// changes returns how often the rules changed in a year since a time: changes between two files that are too far apart
+// are not known, and that time does not count.
+func (l list) changes(from time.Time) string {
+	n, known := 0, time.Duration(0)
+	for i, p := range l.points[1:] {
+		before := l.points[i]
+		if before.at.Before(from) || p.at.Sub(before.at) > longestGap {
+			continue
+		}
+		known += p.at.Sub(before.at)
+		if !slices.Equal(p.ranges.IPv4, before.ranges.IPv4) || !slices.Equal(p.ranges.IPv6, before.ranges.IPv6) {
+			n++
+		}
+	}
+	if known == 0 {
+		return "unknown"
+	}
+	return strconv.FormatFloat(float64(n)/(known.Hours()/24/365.25), 'f', 1, 64)
 }
+
+// A point is what a port needed from a time on.
+type point struct {
+	at     time.Time
+	ranges *iprange.Publication
+}
+
+// rules counts IPv4 rules. IPv4 is what a group runs out of: the quota holds for each family apart.
+func (p point) rules() int { return len(p.ranges.IPv4) }
 
 func newLists() []list {
 	return []list{
@@ -108,7 +161,7 @@ func addFile(lists []list, name string) error {
 // add adds what one document says. It may be from before AWS published the service.
 func (l *list) add(document []byte) error {
 	selection := l.selection
-	selection.IPv4 = true
+	selection.IPv4, selection.IPv6 = true, true
 	p, err := iprange.Decode(bytes.NewReader(document), selection)
 	if _, missing := errors.AsType[*iprange.MissingServiceError](err); missing {
 		return nil
@@ -116,6 +169,6 @@ func (l *list) add(document []byte) error {
 	if err != nil {
 		return err
 	}
-	l.points = append(l.points, point{p.Published, len(p.IPv4)})
+	l.points = append(l.points, point{p.Published, p})
 	return nil
 }
