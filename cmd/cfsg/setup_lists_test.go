@@ -179,7 +179,7 @@ func TestSetupByListNarrowsNoFamily(t *testing.T) {
 	o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes", "--family", "ipv4")
 	o.refer(false)
 	stdout := o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes", "--family", "ipv4")
-	if strings.Contains(stdout, "kubectl") || !strings.Contains(stdout, "is still open to the world") {
+	if strings.Contains(stdout, "kubectl") || !strings.Contains(stdout, "Still open to the world") {
 		t.Errorf("got %s", stdout)
 	}
 }

@@ -23,7 +23,7 @@ func TestSetup(t *testing.T) {
 		t.Errorf("dry run: exit code %d, calls %v\n%s", code, o.mutating(), stdout)
 	}
 	code, stdout, stderr := o.shop("--yes")
-	if code != exitOK || !strings.Contains(stdout, "is still open to the world: run this again") {
+	if code != exitOK || !strings.Contains(stdout, "Still open to the world: ") {
 		t.Errorf("exit code %d, %s%s", code, stdout, stderr)
 	}
 	want := "CreateSecurityGroup RevokeSecurityGroupEgress AuthorizeSecurityGroupIngress SetSecurityGroups"

@@ -81,7 +81,7 @@ func (j judge) pool(pool secgroup.PoolPlan, around status.Surroundings) Judgemen
 	older, isOlder := errors.AsType[*secgroup.OlderError](pool.Err)
 	switch _, held := errors.AsType[*secgroup.HeldError](pool.Err); {
 	case isOlder:
-		return worse(fmt.Sprintf("the file is older than these rules, which are from %s", older.Newest.UTC().Format(time.DateOnly)), j.next("status"))
+		return worse(fmt.Sprintf("the file is older than these rules, which are from %s", older.Newest.UTC().Format(time.DateOnly)), j.next("plan", "--force"))
 	case held:
 		return worse("held, because the published list would close too much at once", j.next("plan", "--force"))
 	case pool.Err != nil:

@@ -1,6 +1,7 @@
 package document
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -133,7 +134,9 @@ func (d *Setup) Taken(step setup.Step) {
 // something has to be done first.
 func (d *Setup) Conclude(world []setup.Opening, err error, next Next) {
 	var open, beside []string
+	closable := false
 	for _, o := range world {
+		closable = closable || o.Advice == ""
 		if o.Beside {
 			beside = append(beside, o.Opens...)
 		} else {
@@ -154,6 +157,8 @@ func (d *Setup) Conclude(world []setup.Opening, err error, next Next) {
 		d.Judgement = Judge(OK, "setup has left nothing here")
 	case d.ForOwner != nil:
 		d.Judgement = Judge(Attention, "the owner of the security groups has something to do, see above", next("setup")...)
+	case len(open) > 0 && !closable: // a person has to do something first
+		d.Judgement = Judge(Attention, fmt.Sprintf("CloudFront gets in, and %s open to the world, see above", words.PortsAre(open)), next("check")...)
 	case len(open) > 0:
 		d.Judgement = Judge(Attention, fmt.Sprintf("CloudFront gets in, and %s open to the world", words.PortsAre(open)), next("setup", "--close-world")...)
 	case len(beside) > 0:
@@ -226,14 +231,11 @@ func (d *Setup) Leave(world []setup.Opening, stack string, own bool, ownerNote f
 		if d.ForOwner != nil {
 			break // that comes first
 		}
-		if o.Advice != "" {
-			d.Left = append(d.Left, fmt.Sprintf("%s is still open to the world. %s", o, o.Advice))
-		} else {
-			d.Left = append(d.Left, fmt.Sprintf("%s is still open to the world: run this again and answer yes, or use --close-world.", o))
-		}
+		advice := cmp.Or(o.Advice, "Run this again and answer yes, or use --close-world.")
+		d.Left = append(d.Left, fmt.Sprintf("Still open to the world: %s. %s", o, advice))
 	}
 	for _, r := range d.OpenToWorld {
-		if note := ownerNote(r.Group.ID); r.Closed && note != "" {
+		if note := ownerNote(r.Group.ID); r.Closed && note != "" && !slices.Contains(d.Left, note) {
 			d.Left = append(d.Left, note)
 		}
 	}

@@ -22,14 +22,6 @@ type Opening struct {
 	Beside bool
 }
 
-func (o Opening) String() string {
-	text := fmt.Sprintf("%s %s: %s", o.Group.ID, o.Group.Name, o.Rule.RuleID)
-	if o.Description != "" {
-		text += fmt.Sprintf(" (%q)", o.Description)
-	}
-	return text
-}
-
 // Openings returns the rules that open ports which count to the world: those asked for, 80, 443, and those that the
 // origin listens on. Which of them can be closed is said of an origin at which everything that is wanted gets in
 // without them.
