@@ -27,6 +27,7 @@ locals {
     MAX_REVOKE_PERCENT = var.max_revoke_percent
     METRICS_NAMESPACE  = var.metrics_namespace
     NOTIFY_TOPIC_ARN   = var.notify_topic_arn
+    EVENT_QUEUE_ARN    = aws_sqs_queue.changes.arn
   }
 }
 
@@ -112,6 +113,12 @@ data "aws_iam_policy_document" "sync" {
     sid       = "SendFailedEvents"
     actions   = ["sqs:SendMessage"]
     resources = [aws_sqs_queue.failed_events.arn]
+  }
+
+  statement {
+    sid       = "ReceiveChanges"
+    actions   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
+    resources = [aws_sqs_queue.changes.arn]
   }
 
   statement {
@@ -283,6 +290,99 @@ resource "aws_lambda_permission" "schedule" {
   source_arn    = aws_cloudwatch_event_rule.schedule.arn
 }
 
+# What starts a run besides: changed tags, and if wanted changed rules and entries, through a queue that lets no two of
+# these runs meet.
+locals {
+  changes = {
+    tag-change = {
+      description = "Somebody changed a tag that says which ports to open."
+      pattern = jsonencode({
+        source        = ["aws.tag"]
+        "detail-type" = ["Tag Change on Resource"]
+        detail = {
+          service            = ["ec2"]
+          "changed-tag-keys" = [var.tag_key, "${var.tag_key}-pool", "${var.tag_key}-mode", "${var.tag_key}-public"]
+        }
+      })
+    }
+    api-call = {
+      description = "Somebody else changed inbound rules or the entries of a prefix list."
+      pattern = jsonencode({
+        source        = ["aws.ec2"]
+        "detail-type" = ["AWS API Call via CloudTrail"]
+        detail = {
+          eventSource = ["ec2.amazonaws.com"]
+          eventName = [
+            "AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress", "ModifySecurityGroupRules",
+            "ModifyManagedPrefixList", "RestoreManagedPrefixListVersion",
+          ]
+          errorCode = [{ exists = false }]
+          "$or" = [
+            { userIdentity = { sessionContext = { sessionIssuer = { arn = [{ "anything-but" = aws_iam_role.sync.arn }] } } } },
+            { userIdentity = { sessionContext = { sessionIssuer = { arn = [{ exists = false }] } } } },
+          ]
+        }
+      })
+    }
+  }
+}
+
+resource "aws_cloudwatch_event_rule" "changes" {
+  for_each = { for name, change in local.changes : name => change if name != "api-call" || var.watch_changes }
+
+  name          = "${var.name}-${each.key}"
+  description   = each.value.description
+  event_pattern = each.value.pattern
+}
+
+resource "aws_cloudwatch_event_target" "changes" {
+  for_each = aws_cloudwatch_event_rule.changes
+
+  rule = each.value.name
+  arn  = aws_sqs_queue.changes.arn
+
+  sqs_target {
+    message_group_id = "changes"
+  }
+
+  dead_letter_config {
+    arn = aws_sqs_queue.failed_events.arn
+  }
+}
+
+resource "aws_sqs_queue" "changes" {
+  name                        = "${var.name}-changes.fifo"
+  fifo_queue                  = true
+  content_based_deduplication = true
+  delay_seconds               = 60
+  visibility_timeout_seconds  = 960
+  message_retention_seconds   = 10800
+  sqs_managed_sse_enabled     = var.queue_key_arn == "" ? true : null
+  kms_master_key_id           = var.queue_key_arn == "" ? null : var.queue_key_arn
+}
+
+resource "aws_sqs_queue_policy" "changes" {
+  queue_url = aws_sqs_queue.changes.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "RulesSendChanges"
+      Effect    = "Allow"
+      Principal = { Service = "events.amazonaws.com" }
+      Action    = "sqs:SendMessage"
+      Resource  = aws_sqs_queue.changes.arn
+      Condition = { ArnEquals = { "aws:SourceArn" = values(aws_cloudwatch_event_rule.changes)[*].arn } }
+    }]
+  })
+}
+
+resource "aws_lambda_event_source_mapping" "changes" {
+  event_source_arn = aws_sqs_queue.changes.arn
+  function_name    = aws_lambda_function.sync.arn
+  batch_size       = 10
+}
+
 resource "aws_sqs_queue" "failed_events" {
   name                      = "${var.name}-failed-events"
   message_retention_seconds = 1209600
@@ -296,12 +396,12 @@ resource "aws_sqs_queue_policy" "failed_events" {
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{
-      Sid       = "ScheduleSendsWhatItCouldNotDeliver"
+      Sid       = "RulesSendWhatTheyCouldNotDeliver"
       Effect    = "Allow"
       Principal = { Service = "events.amazonaws.com" }
       Action    = "sqs:SendMessage"
       Resource  = aws_sqs_queue.failed_events.arn
-      Condition = { ArnEquals = { "aws:SourceArn" = aws_cloudwatch_event_rule.schedule.arn } }
+      Condition = { ArnEquals = { "aws:SourceArn" = concat([aws_cloudwatch_event_rule.schedule.arn], values(aws_cloudwatch_event_rule.changes)[*].arn) } }
     }]
   })
 }
@@ -324,10 +424,11 @@ locals {
 
   alarms = {
     run-failed = {
-      alarm_description  = "A run failed. The function's log says what failed and what to do; Lambda tries twice more. See docs/operations.md, \"A run failed\"."
+      alarm_description  = "A run failed. The function's log says what failed and what to do; what can be tried again is. See docs/operations.md, \"A run failed\"."
       namespace          = "AWS/Lambda"
       metric_name        = "Errors"
       statistic          = "Sum"
+      plus               = local.emits_metrics ? ["RunFailed"] : []
       treat_missing_data = "notBreaching"
       ok_actions         = []
     }
@@ -345,6 +446,21 @@ locals {
     interface-incomplete = {
       alarm_description = "A network interface has only part of a pool: part of the published ranges is not let in there. The function's log says which groups to attach. See docs/operations.md, \"An interface is incomplete\"."
       metric_name       = "InterfacesIncomplete"
+    }
+    open-to-world = {
+      alarm_description  = "A managed port, 80 or 443 is open to the whole internet, past CloudFront and its WAF. The function's log says which rule to remove. See docs/operations.md, \"The world gets in\"."
+      metric_name        = "OpenToWorld"
+      treat_missing_data = "notBreaching"
+      ok_actions         = []
+    }
+    drift = {
+      alarm_description  = "Somebody undoes the function's work again and again, and the function theirs. See docs/operations.md, \"Two tools undo each other\"."
+      metric_name        = "DriftRepaired"
+      statistic          = "Sum"
+      period             = 3600
+      threshold          = 3
+      treat_missing_data = "notBreaching"
+      ok_actions         = []
     }
     pool-nearly-full = {
       alarm_description   = "The tightest pool has little room left; the next published ranges may not fit. See docs/operations.md, \"A pool is nearly full\"."
@@ -366,19 +482,49 @@ locals {
 
 # With metrics_namespace = "none" only the alarms that name a namespace of AWS's are made.
 resource "aws_cloudwatch_metric_alarm" "sync" {
-  for_each = { for name, alarm in local.alarms : name => merge(local.usual_alarm, alarm) if local.emits_metrics || can(alarm.namespace) }
+  for_each = {
+    for name, alarm in local.alarms : name => merge(local.usual_alarm, alarm)
+    if(local.emits_metrics || can(alarm.namespace)) && (var.watch_changes || name != "drift")
+  }
 
   alarm_name          = "${var.name}-${each.key}"
   alarm_description   = each.value.alarm_description
-  namespace           = each.value.namespace
-  metric_name         = each.value.metric_name
-  dimensions          = each.value.dimensions
-  statistic           = each.value.statistic
-  period              = each.value.period
+  namespace           = can(each.value.plus) ? null : each.value.namespace
+  metric_name         = can(each.value.plus) ? null : each.value.metric_name
+  dimensions          = can(each.value.plus) ? null : each.value.dimensions
+  statistic           = can(each.value.plus) ? null : each.value.statistic
+  period              = can(each.value.plus) ? null : each.value.period
   evaluation_periods  = each.value.evaluation_periods
   threshold           = each.value.threshold
   comparison_operator = each.value.comparison_operator
   treat_missing_data  = each.value.treat_missing_data
   alarm_actions       = local.alarm_actions
   ok_actions          = each.value.ok_actions
+
+  # The sum of a metric of AWS's and of the function's own.
+  dynamic "metric_query" {
+    for_each = can(each.value.plus) ? concat([each.value.metric_name], each.value.plus) : []
+
+    content {
+      id = lower(metric_query.value)
+
+      metric {
+        namespace   = metric_query.key == 0 ? each.value.namespace : var.metrics_namespace
+        metric_name = metric_query.value
+        dimensions  = each.value.dimensions
+        stat        = each.value.statistic
+        period      = each.value.period
+      }
+    }
+  }
+
+  dynamic "metric_query" {
+    for_each = can(each.value.plus) ? [concat([each.value.metric_name], each.value.plus)] : []
+
+    content {
+      id          = "failures"
+      return_data = true
+      expression  = join(" + ", [for metric in metric_query.value : "FILL(${lower(metric)}, 0)"])
+    }
+  }
 }

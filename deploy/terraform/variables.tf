@@ -68,7 +68,7 @@ variable "ip_families" {
 
 variable "tag_key" {
   type        = string
-  description = "Key of the tag that a security group carries to be managed; its value is the list of ports. The tags KEY-pool and KEY-mode go with it."
+  description = "Key of the tag that a security group carries to be managed; its value is the list of ports. The tags KEY-pool, KEY-mode and KEY-public go with it."
   default     = "cloudfront-ingress"
   nullable    = false
 
@@ -164,7 +164,7 @@ variable "max_revoke_percent" {
 
 variable "schedule_expression" {
   type        = string
-  description = "When to run besides after an announcement. It finds new groups and tags, rules changed by hand, and announcements that were lost."
+  description = "When to run, apart from announcements and changes of tags. A scheduled run finds whatever no event told: rules that were changed by hand, lost announcements, and what is open to the world."
   default     = "rate(1 day)"
   nullable    = false
 
@@ -178,6 +178,13 @@ variable "announcements" {
   type        = bool
   description = "Subscribe to the topic of the announcements. false only where SNS cannot deliver them: in regions that have to be enabled first, in China and in GovCloud. There run the schedule hourly."
   default     = true
+  nullable    = false
+}
+
+variable "watch_changes" {
+  type        = bool
+  description = "Also run when somebody else changes inbound rules or prefix lists, and put back what is wanted. EventBridge hears of such changes only where the account has a CloudTrail trail."
+  default     = false
   nullable    = false
 }
 

@@ -4,7 +4,7 @@ terraform {
   required_providers {
     aws = {
       source  = "hashicorp/aws"
-      version = ">= 5.0"
+      version = ">= 5.0, < 7.0"
       # Of the region of the topic of the announcements, us-east-1.
       configuration_aliases = [aws.topic]
     }

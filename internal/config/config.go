@@ -36,6 +36,8 @@ type Config struct {
 	MaxRevokePercent int
 	// NotifyTopicARN is the topic to tell when rules have changed; empty for none.
 	NotifyTopicARN string
+	// EventQueueARN is the queue whose records are accepted; empty for none.
+	EventQueueARN string
 	// MetricsNamespace is where CloudWatch shows the metrics of the runs; empty for no metrics.
 	MetricsNamespace string
 }

@@ -77,6 +77,10 @@ var variables = []variable{
 		return matchIfSet(s, topicPattern, "an SNS topic such as arn:aws:sns:eu-west-1:111122223333:origin-changes")
 	}},
 	{"METRICS_NAMESPACE", "CloudFrontSGSync", parseNamespace},
+	{"EVENT_QUEUE_ARN", "", func(c *Config, s string) error {
+		c.EventQueueARN = s
+		return matchIfSet(s, queuePattern, "an SQS queue such as arn:aws:sqs:eu-west-1:111122223333:changes.fifo")
+	}},
 }
 
 const aService = "a service as ip-ranges.json names it, such as CLOUDFRONT"
@@ -91,6 +95,7 @@ var (
 	accountPattern = pattern(`^\d{12}$`)
 	// A role's name may come with its path. An ARN already has the slash before the path.
 	roleNamePattern = atMost(512, pattern(`^[\w+=,.@-]([\w+=,.@/-]*[\w+=,.@-])?$`))
+	queuePattern    = pattern(`^arn:aws[a-z-]*:sqs:[a-z0-9-]+:\d{12}:[\w.-]+$`)
 	topicPattern    = pattern(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+$`)
 	// https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html
 	namespacePattern = atMost(255, pattern(`^[A-Za-z0-9._/#:-]+$`))

@@ -35,6 +35,9 @@ type Report struct {
 	Incomplete int `json:"-"`
 	// Looked tells whether all network interfaces of managed groups were looked at.
 	Looked bool `json:"-"`
+	// OpenToWorld counts the distinct rules that are open to the world on managed ports; nil where not all network
+	// interfaces were looked at.
+	OpenToWorld *int `json:"-"`
 	// Denied tells whether an action was denied in the run's own account.
 	Denied bool `json:"-"`
 }

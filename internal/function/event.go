@@ -23,11 +23,22 @@ import (
 type event struct {
 	run      engine.Request
 	resource *resourceRequest // nil for a run
+	// ignored says why there is nothing to do.
+	ignored string
+	// queued tells whether the event came by the queue, drift whether somebody else changed rules or entries.
+	queued, drift bool
 }
 
-// parseEvent reads an event of any of the four kinds: an SNS notification of the topic, a schedule of EventBridge, a
-// request of CloudFormation, or a manual invocation.
-func parseEvent(payload []byte, topicARN string) (event, error) {
+// sources are where events may come from, and what they are about.
+type sources struct {
+	topicARN, queueARN string
+	tagKey             string
+	isOwn              func(roleARN string) bool
+}
+
+// parseEvent reads an event of any kind: an SNS notification of the topic, an event of EventBridge, which may come by the
+// queue, a request of CloudFormation, or a manual invocation.
+func parseEvent(payload []byte, from sources) (event, error) {
 	if len(bytes.TrimSpace(payload)) == 0 {
 		return event{}, errors.New("event is empty; send {} for a resync")
 	}
@@ -43,30 +54,30 @@ func parseEvent(payload []byte, topicARN string) (event, error) {
 		resource, err := parseResourceRequest(object)
 		return event{resource: resource}, err // nil where it cannot be answered
 	}
-	run, err := parseRun(object, topicARN)
-	return event{run: run}, err
+	return parseRun(object, from)
 }
 
-// parseRun returns what an event asks the engine for.
-func parseRun(event map[string]jsontext.Value, topicARN string) (engine.Request, error) {
-	records, isNotification := event["Records"]
-	detailType, isSchedule := event["detail-type"]
-	if !isNotification && !isSchedule {
-		return parseManual(event)
+// parseRun reads an event that asks for a run.
+func parseRun(object map[string]jsontext.Value, from sources) (event, error) {
+	records, hasRecords := object["Records"]
+	_, isBus := object["detail-type"]
+	if !hasRecords && !isBus {
+		run, err := parseManual(object)
+		return event{run: run}, err
 	}
 	// Of the other kinds AWS decides on the members, but an option of a manual event beside them must not be passed
 	// over.
-	for name := range event {
+	for name := range object {
 		for _, option := range manualOptions {
 			if strings.EqualFold(name, option) {
-				return engine.Request{}, fmt.Errorf("event has %q beside what AWS sends; invoke the function with that alone", name)
+				return event{}, fmt.Errorf("event has %q beside what AWS sends; invoke the function with that alone", name)
 			}
 		}
 	}
-	if isNotification {
-		return parseNotification(records, topicARN)
+	if hasRecords {
+		return parseRecords(records, from)
 	}
-	return parseSchedule(detailType)
+	return parseBus(object, from, false)
 }
 
 // manualOptions are the members that a manual event may have.
@@ -104,67 +115,82 @@ func members(payload []byte) (map[string]jsontext.Value, error) {
 	return object, nil
 }
 
-// parseNotification returns the request of an SNS event: of several records the newest counts. See
-// https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html
-func parseNotification(list jsontext.Value, topicARN string) (engine.Request, error) {
-	var records []jsontext.Value
-	if err := json.Unmarshal(list, &records); err != nil {
-		return engine.Request{}, fmt.Errorf("event's Records: %w", err)
+// parseRecords reads records that are all of SNS or all of SQS. Their members count only as they are spelt: what decides
+// on a message's source is not to be given twice, in two spellings.
+func parseRecords(list jsontext.Value, from sources) (event, error) {
+	var values []jsontext.Value
+	if err := json.Unmarshal(list, &values); err != nil {
+		return event{}, fmt.Errorf("event's Records: %w", err)
 	}
-	if len(records) == 0 {
-		return engine.Request{}, errors.New("event has no record; subscribe the function to the topic " + topicARN)
+	if len(values) == 0 {
+		return event{}, errors.New("event has no record; subscribe the function to the topic " + from.topicARN)
 	}
-	var newest iprange.Notice
-	for i, record := range records {
-		r, err := parseRecord(record)
+	var records []map[string]jsontext.Value
+	var first string
+	for i, value := range values {
+		record, err := members(value)
+		var sns, sqs string
+		if err == nil {
+			err = errors.Join(text(record["EventSource"], &sns), text(record["eventSource"], &sqs))
+		}
+		source := sns + sqs
 		switch {
 		case err != nil:
-			return engine.Request{}, fmt.Errorf("event's record %d: %w", i, err)
-		case r.source != "aws:sns":
-			return engine.Request{}, fmt.Errorf("event's record %d comes from %q, not from SNS; only SNS notifications have records here", i, r.source)
-		case r.topicARN != topicARN:
-			return engine.Request{}, fmt.Errorf("event's record %d comes from topic %q, refused; only notifications of TOPIC_ARN=%s count", i, r.topicARN, topicARN)
-		case r.message == "":
-			return engine.Request{}, fmt.Errorf("event's record %d has no message", i)
+			return event{}, fmt.Errorf("event's record %d: %w", i, err)
+		case sns != "aws:sns" && sqs != "aws:sqs" || sns != "" && sqs != "":
+			return event{}, fmt.Errorf("event's record %d comes from %q, not from SNS or SQS", i, source)
+		case i > 0 && source != first:
+			return event{}, fmt.Errorf("event's record %d comes from %q, those before it from %q; only records of one source count", i, source, first)
 		}
-		notice, err := iprange.ParseNotice([]byte(r.message))
+		records, first = append(records, record), source
+	}
+	if first == "aws:sqs" {
+		return parseMessages(records, from)
+	}
+	return parseNotification(records, from.topicARN)
+}
+
+// parseNotification reads the records of SNS, of which the newest counts. See
+// https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html
+func parseNotification(records []map[string]jsontext.Value, topicARN string) (event, error) {
+	var newest iprange.Notice
+	for i, record := range records {
+		topic, message, err := parseSNS(record["Sns"])
+		switch {
+		case err != nil:
+			return event{}, fmt.Errorf("event's record %d: %w", i, err)
+		case topic != topicARN:
+			return event{}, fmt.Errorf("event's record %d comes from topic %q, refused; only notifications of TOPIC_ARN=%s count", i, topic, topicARN)
+		case message == "":
+			return event{}, fmt.Errorf("event's record %d has no message", i)
+		}
+		notice, err := iprange.ParseNotice([]byte(message))
 		if err != nil {
-			return engine.Request{}, fmt.Errorf("event's record %d: %w", i, err)
+			return event{}, fmt.Errorf("event's record %d: %w", i, err)
 		}
 		if notice.Newer(newest) {
 			newest = notice
 		}
 	}
-	return engine.Request{Notice: &newest}, nil
+	return event{run: engine.Request{Notice: &newest}}, nil
 }
 
-// A snsRecord is what SNS says in an event.
-type snsRecord struct{ source, topicARN, message string }
-
-// parseRecord reads a record, whose members count only as they are spelt: what decides on a message's topic is not to
-// be given twice, in two spellings.
-func parseRecord(value jsontext.Value) (r snsRecord, err error) {
-	top, err := members(value)
+// parseSNS reads what a record says of a notification.
+func parseSNS(value jsontext.Value) (topic, message string, err error) {
+	if len(value) == 0 {
+		return "", "", nil
+	}
+	sns, err := members(value)
 	if err != nil {
-		return r, err
+		return "", "", fmt.Errorf("its Sns: %w", err)
 	}
-	if err := text(top["EventSource"], &r.source); err != nil {
-		return r, fmt.Errorf("its EventSource: %w", err)
+	if err := text(sns["TopicArn"], &topic); err != nil {
+		return "", "", fmt.Errorf("its TopicArn: %w", err)
 	}
-	if len(top["Sns"]) == 0 {
-		return r, nil
+	if err := text(sns["Message"], &message); err != nil {
+		return "", "", fmt.Errorf("its Message: %w", err)
 	}
-	sns, err := members(top["Sns"])
-	if err != nil {
-		return r, fmt.Errorf("its Sns: %w", err)
-	}
-	if err := text(sns["TopicArn"], &r.topicARN); err != nil {
-		return r, fmt.Errorf("its TopicArn: %w", err)
-	}
-	if err := text(sns["Message"], &r.message); err != nil {
-		return r, fmt.Errorf("its Message: %w", err)
-	}
-	return r, nil
+	return topic, message, nil
 }
 
 // text reads a string, if there is a value.
@@ -173,17 +199,6 @@ func text(value jsontext.Value, s *string) error {
 		return nil
 	}
 	return json.Unmarshal(value, s)
-}
-
-// parseSchedule returns the request of an EventBridge schedule. It is there to find what went wrong unseen, so it looks
-// at the network interfaces too. See
-// https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-run-lambda-schedule.html
-func parseSchedule(detailType jsontext.Value) (engine.Request, error) {
-	var name string
-	if err := json.Unmarshal(detailType, &name); err != nil || name != "Scheduled Event" {
-		return engine.Request{}, fmt.Errorf("event's detail-type is %s; of EventBridge only \"Scheduled Event\" is handled", excerpt(detailType))
-	}
-	return engine.Request{Look: true}, nil
 }
 
 var groupIDPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^sg-[0-9a-f]+$`) })

@@ -26,6 +26,76 @@ const (
 	scheduled = `{"version":"0","id":"1","detail-type":"Scheduled Event","source":"aws.events","time":"2026-08-23T06:00:00Z","detail":{}}`
 )
 
+const queueARN = "arn:aws:sqs:us-east-1:111122223333:changes.fifo"
+
+// accepted is what the events of the tests come from.
+var accepted = sources{
+	topicARN: config.DefaultTopicARN, queueARN: queueARN, tagKey: "cloudfront-ingress",
+	isOwn: func(role string) bool { return role == "arn:aws:iam::111122223333:role/sync" },
+}
+
+// tagged returns the event of changed tags, called that of a call of EC2 by a user or, where an issuer is given, by a role.
+func tagged(keys ...string) string {
+	b, _ := json.Marshal(keys)
+	return `{"detail-type":"Tag Change on Resource","source":"aws.tag","detail":{"service":"ec2","resource-type":"security-group","changed-tag-keys":` + string(b) + `}}`
+}
+
+func called(name, errorCode, issuer string) string {
+	return fmt.Sprintf(`{"detail-type":"AWS API Call via CloudTrail","source":"aws.ec2","detail":{"eventSource":"ec2.amazonaws.com","eventName":%q,"errorCode":%q,"userIdentity":{"sessionContext":{"sessionIssuer":{"arn":%q}}}}}`, name, errorCode, issuer)
+}
+
+// queued returns the event of a queue with a record for each body.
+func queued(queue string, bodies ...string) string {
+	var records []string
+	for _, body := range bodies {
+		records = append(records, fmt.Sprintf(`{"messageId":"1","eventSource":"aws:sqs","eventSourceARN":%q,"body":%s}`, queue, strconv.Quote(body)))
+	}
+	return `{"Records":[` + strings.Join(records, ",") + `]}`
+}
+
+// Changes start a run, unless they are none of ours; of several in one batch, one that does is enough.
+func TestParseChange(t *testing.T) {
+	const authorize, byOthers, bySync = "AuthorizeSecurityGroupIngress", "arn:aws:iam::111122223333:role/ops", "arn:aws:iam::111122223333:role/sync"
+	ours, foreign, drift := tagged("Name", "cloudfront-ingress-pool"), tagged("Name", "cloudfront-ingress-pools"), called(authorize, "", byOthers)
+	for _, test := range []struct {
+		name, payload string
+		want          event // of what is ignored, a part of the reason
+	}{
+		{"tag", tagged("cloudfront-ingress"), event{}},
+		{"pool", ours, event{}},
+		{"mode", tagged("cloudfront-ingress-mode"), event{}},
+		{"public", tagged("cloudfront-ingress-public"), event{}},
+		{"foreign tag", foreign, event{ignored: "none of the changed tags"}},
+		{"no tag", tagged(), event{ignored: "none of the changed tags"}},
+		{"call by a role", drift, event{drift: true}},
+		{"call by a user", called(authorize, "", ""), event{drift: true}},
+		{"call of its own", called(authorize, "", bySync), event{ignored: "of the function itself"}},
+		{"call that failed", called(authorize, "Client.UnauthorizedOperation", byOthers), event{ignored: "failed"}},
+		{"call that does not count", called("RevokeSecurityGroupEgress", "", byOthers), event{ignored: "RevokeSecurityGroupEgress"}},
+		{"call on a list", called("RestoreManagedPrefixListVersion", "", byOthers), event{drift: true}},
+		{"sample of a tag", string(samples(t)["tag-change.json"]), event{}},
+		{"sample of a call", string(samples(t)["api-call.json"]), event{drift: true}},
+		{"sample of the queue", string(samples(t)["queue.json"]), event{queued: true}},
+		{"tag by the queue", queued(queueARN, ours), event{queued: true}},
+		{"batch", queued(queueARN, ours, drift, foreign), event{queued: true, drift: true}},
+		{"batch with one of ours in front", queued(queueARN, ours, foreign), event{queued: true}},
+		{"batch with none of ours", queued(queueARN, foreign, called(authorize, "", bySync)), event{queued: true, ignored: "of the function itself"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := parseEvent([]byte(test.payload), accepted)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if test.want.ignored != "" && strings.Contains(got.ignored, test.want.ignored) {
+				test.want.ignored = got.ignored
+			}
+			if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(event{})); diff != "" {
+				t.Errorf("-want +got\n%s", diff)
+			}
+		})
+	}
+}
+
 // record returns a record of SNS with a message.
 func record(topic, message string) string {
 	return fmt.Sprintf(`{"EventSource":"aws:sns","EventVersion":"1.0","Sns":{"Type":"Notification","TopicArn":%s,"Message":%s}}`,
@@ -74,7 +144,7 @@ func TestParseEvent(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := parseEvent([]byte(test.payload), config.DefaultTopicARN)
+			got, err := parseEvent([]byte(test.payload), accepted)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -155,8 +225,16 @@ func TestParseEventRefused(t *testing.T) {
 		{"record null", `{"Records":[null]}`, "record 0: it starts with null"},
 		{"record a string", `{"Records":["x"]}`, "record 0: it starts with string"},
 		{"record without Sns", `{"Records":[{"EventSource":"aws:sns"}]}`, `record 0 comes from topic ""`},
-		{"record of S3", `{"Records":[{"EventSource":"aws:s3","s3":{}}]}`, "not from SNS"},
-		{"record of SQS", `{"Records":[{"eventSource":"aws:sqs","body":"{}"}]}`, "not from SNS"},
+		{"record of S3", `{"Records":[{"EventSource":"aws:s3","s3":{}}]}`, "not from SNS or SQS"},
+		{"record of both", `{"Records":[{"EventSource":"aws:sns","eventSource":"aws:sqs"}]}`, "not from SNS or SQS"},
+		{"record of no queue", `{"Records":[{"eventSource":"aws:sqs","body":"{}"}]}`, `comes from queue "", refused`},
+		{"record of another queue", queued(queueARN+"2", tagged("cloudfront-ingress")), "only records of EVENT_QUEUE_ARN=" + queueARN + " count"},
+		{"SNS behind SQS", strings.TrimSuffix(queued(queueARN, tagged("cloudfront-ingress")), "]}") + "," + record(config.DefaultTopicARN, newMessage) + "]}", "only records of one source count"},
+		{"SQS behind SNS", strings.TrimSuffix(notification(newMessage), "]}") + `,{"eventSource":"aws:sqs"}]}`, "only records of one source count"},
+		{"a body that is no event", queued(queueARN, "{}x"), "record 0: its body is not an event"},
+		{"a notification in the queue", queued(queueARN, notification(newMessage)), "record 0: event has the detail-type"},
+		{"a schedule in the queue", queued(queueARN, scheduled), "record 0: event has the detail-type"},
+		{"a manual event in the queue", queued(queueARN, `{"force":true}`), "record 0: event has the detail-type"},
 		{"Sns null", `{"Records":[{"EventSource":"aws:sns","Sns":null}]}`, "record 0: its Sns: it starts with null"},
 		{"Sns a list", `{"Records":[{"EventSource":"aws:sns","Sns":[]}]}`, "record 0: its Sns: it starts with ["},
 		{"topic a number", `{"Records":[{"EventSource":"aws:sns","Sns":{"TopicArn":1}}]}`, "record 0: its TopicArn: "},
@@ -184,12 +262,19 @@ func TestParseEventRefused(t *testing.T) {
 		{"message with a short MD5", notification(`{"synctoken":"1787411825","md5":"63431d35"}`), "32 hexadecimal digits"},
 		{"a bad record behind a good one", notification(newMessage, "{}"), "record 1: read notification"},
 
-		{"detail-type null", `{"detail-type":null}`, "detail-type is"},
-		{"detail-type a number", `{"detail-type":1}`, "detail-type is"},
-		{"another event of EventBridge", `{"detail-type":"EC2 Instance State-change Notification","detail":{}}`, `only "Scheduled Event" is handled`},
+		{"detail-type null", `{"detail-type":null}`, "detail-type"},
+		{"detail-type a number", `{"detail-type":1}`, "detail-type"},
+		{"source a number", `{"detail-type":"Scheduled Event","source":1}`, "source"},
+		{"no source", `{"detail-type":"Scheduled Event"}`, "scheduled events, changes of tags and calls of EC2 are handled"},
+		{"another event of EventBridge", `{"detail-type":"EC2 Instance State-change Notification","source":"aws.ec2","detail":{}}`, "scheduled events, changes of tags"},
+		{"a tag change of somebody else", strings.Replace(tagged("cloudfront-ingress"), "aws.tag", "acme", 1), `the source "acme"`},
+		{"a call of another service", strings.Replace(called("AuthorizeSecurityGroupIngress", "", ""), "aws.ec2", "aws.s3", 1), `the source "aws.s3"`},
+		{"a tag change without detail", `{"detail-type":"Tag Change on Resource","source":"aws.tag"}`, "detail"},
+		{"a tag change with a list for a detail", `{"detail-type":"Tag Change on Resource","source":"aws.tag","detail":[]}`, "detail"},
+		{"an option beside a tag change", strings.Replace(tagged("cloudfront-ingress"), "{", `{"force":true,`, 1), "beside what AWS sends"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := parseEvent([]byte(test.payload), config.DefaultTopicARN)
+			got, err := parseEvent([]byte(test.payload), accepted)
 			checkOneLine(t, err, "event", test.word)
 			if diff := cmp.Diff(engine.Request{}, got.run); diff != "" || got.resource != nil {
 				t.Errorf("a request is returned with the error\n%s", diff)
@@ -217,7 +302,7 @@ func TestParseEventErrorIsBounded(t *testing.T) {
 		"synctoken":             notification(`{"synctoken":"` + huge + `"}`),
 		"member of the message": notification(`{"` + huge + `":1}`),
 	} {
-		_, err := parseEvent([]byte(payload), config.DefaultTopicARN)
+		_, err := parseEvent([]byte(payload), accepted)
 		if err == nil {
 			t.Errorf("%s: no error", name)
 		} else if len(err.Error()) > 2000 {
@@ -255,9 +340,13 @@ func TestSampleEvents(t *testing.T) {
 	}
 	got := map[string]engine.Request{}
 	for name, payload := range samples(t) {
-		event, err := parseEvent(payload, config.DefaultTopicARN)
+		event, err := parseEvent(payload, accepted)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+		switch name {
+		case "tag-change.json", "api-call.json", "queue.json":
+			continue // by TestParseChange
 		}
 		if strings.HasPrefix(name, "custom-resource-") {
 			checkSampleRequest(t, name, event.resource)
@@ -278,12 +367,13 @@ func FuzzParseEvent(f *testing.F) {
 	}
 	for _, seed := range []string{
 		``, `null`, `[]`, `{"dryrun":true}`, `{"dryRun":true,"dryRun":false}`, `{"dryRun":null}`, `{"groupIds":[]}`, `{} {}`,
+		tagged("cloudfront-ingress"), called("RevokeSecurityGroupIngress", "", ""), queued(queueARN, tagged("a"), called("x", "y", "z")),
 		`{"dry\u0052un":true}`, `{"Records":[null]}`, `{"detail-type":"Scheduled Event"}`, notification(oldMessage, newMessage),
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		event, err := parseEvent(payload, config.DefaultTopicARN)
+		event, err := parseEvent(payload, accepted)
 		req := event.run
 		if err != nil {
 			if diff := cmp.Diff(engine.Request{}, req); diff != "" || event.resource != nil {
@@ -301,6 +391,7 @@ func FuzzParseEvent(f *testing.F) {
 			if event.resource == nil || event.resource.responseURL == nil || event.resource.stackID == "" || event.resource.id() == "" {
 				t.Fatalf("accepted, but it cannot be answered: %+v", event.resource)
 			}
+		case event.ignored != "" || event.drift || event.queued || strings.Contains(string(members["detail-type"]), "Tag"):
 		case members["Records"] != nil:
 			if req.Notice == nil || req.Notice.SyncToken == "" || req.Notice.MD5 == "" {
 				t.Fatalf("a notification says nothing of the file: %+v", req.Notice)

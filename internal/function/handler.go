@@ -21,9 +21,9 @@ import (
 
 // A Handler handles the function's events, one at a time as Lambda hands them out. It implements lambda.Handler.
 type Handler struct {
-	fetcher  *iprange.Fetcher
-	engine   *engine.Engine
-	topicARN string
+	fetcher *iprange.Fetcher
+	engine  *engine.Engine
+	sources sources
 	// The others may be told of what a run did: a topic, CloudWatch, CloudFormation.
 	notifier  *notifier // nil where no topic is to be told
 	metrics   *metrics  // nil where there are none
@@ -40,7 +40,8 @@ type Handler struct {
 // New returns a handler that works with the credentials, the region and the endpoints of cfg.
 func New(c config.Config, cfg aws.Config, log *slog.Logger) (*Handler, error) {
 	fetcher := &iprange.Fetcher{URL: c.URL, Selection: c.Selection, Log: log}
-	h := &Handler{fetcher: fetcher, topicARN: c.TopicARN, now: time.Now, sleep: sleep, log: log}
+	h := &Handler{fetcher: fetcher, now: time.Now, sleep: sleep, log: log}
+	h.sources = sources{topicARN: c.TopicARN, queueARN: c.EventQueueARN, tagKey: c.TagKey, isOwn: ownRole(c, cfg)}
 	var err error
 	if h.engine, err = engine.New(c, h.refusals.watch(context.Background(), cfg), fetcher.Fetch, log); err != nil {
 		return nil, err
@@ -78,7 +79,7 @@ const reportReserve = 3 * time.Second
 // Invoke handles one event and returns the answer in JSON. The answer is logged as well: with an error Lambda returns
 // none.
 func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
-	event, err := parseEvent(payload, h.topicARN)
+	event, err := parseEvent(payload, h.sources)
 	switch {
 	case event.resource != nil:
 		return h.handleResource(ctx, event.resource)
@@ -86,9 +87,14 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		return h.refuse(ctx, h.broken)
 	case err != nil:
 		return h.refuse(ctx, bounded(err))
+	case event.ignored != "":
+		h.log.InfoContext(ctx, "event ignored", "reason", event.ignored)
+		return marshal(map[string]string{"ignored": event.ignored})
 	}
-	_, answer, err := h.run(ctx, event.run, h.runEngine)
-	if err != nil {
+	_, answer, err := h.run(ctx, task{Request: event.run, drift: event.drift})
+	// A message that comes again holds up those behind it. So it comes again only if that may help, or if there is no
+	// metric by which the alarm for failed runs would know. The schedule tries again anyway.
+	if err != nil && (!event.queued || h.metrics == nil || mayPass(err)) {
 		return nil, err
 	}
 	return answer, nil
@@ -101,18 +107,28 @@ func (h *Handler) refuse(ctx context.Context, err error) ([]byte, error) {
 	return nil, err
 }
 
-// A runner runs the engine: runEngine, or runDeployed.
-type runner func(context.Context, engine.Request) (*engine.Report, error)
+// A task is a run to be made, and what for.
+type task struct {
+	engine.Request
+	// deployed tells whether it is for a deployment, whose role may be refused for a while.
+	deployed bool
+	// drift tells whether somebody else has changed something.
+	drift bool
+}
 
 // run has the engine do what is asked, and tells the topic, CloudWatch and the log what became of it. It always returns
 // a report, and the same in JSON.
-func (h *Handler) run(ctx context.Context, req engine.Request, runEngine runner) (report *engine.Report, answer []byte, err error) {
+func (h *Handler) run(ctx context.Context, req task) (report *engine.Report, answer []byte, err error) {
 	began := time.Now()
 	var made changes
 	if h.notifier != nil {
 		req.OnStep, req.OnChange = made.add, made.addEntries
 	}
-	report, err = runEngine(ctx, req)
+	if req.deployed {
+		report, err = h.runDeployed(ctx, req.Request)
+	} else {
+		report, err = h.runEngine(ctx, req.Request)
+	}
 	if h.notifier != nil && !made.empty() {
 		if failed := h.notifier.publish(ctx, &made, report, req.Withdraw); failed != nil {
 			report.Errors = append(report.Errors, failed.Error())
@@ -120,7 +136,7 @@ func (h *Handler) run(ctx context.Context, req engine.Request, runEngine runner)
 		}
 	}
 	if h.metrics != nil && !req.DryRun {
-		if failed := h.metrics.emit(report, err, len(req.GroupIDs) == 0, began, time.Now()); failed != nil {
+		if failed := h.metrics.emit(report, err, req, began, time.Now()); failed != nil {
 			h.log.WarnContext(ctx, "the metrics of this run are lost", "error", failed)
 		}
 	}

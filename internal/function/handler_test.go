@@ -263,7 +263,7 @@ func TestReportOfPanicHasNoNull(t *testing.T) {
 	h.engine = &engine.Engine{Log: h.log, Fetch: func(context.Context, *iprange.Notice) (*iprange.Publication, error) {
 		return nil, nil //nolint:nilnil // what no fetch returns, for the engine to stumble over
 	}}
-	_, answer, err := h.run(t.Context(), engine.Request{}, h.runEngine)
+	_, answer, err := h.run(t.Context(), task{})
 	if err == nil || strings.Contains(string(answer), "null") || !strings.Contains(string(answer), `"errors":["panic: `) {
 		t.Errorf("error %v, answer %s", err, answer)
 	}

@@ -26,8 +26,8 @@ type Metric struct {
 }
 
 // Metrics are all that a run may tell. A prefix list counts as a group, and its entries as rules: each metric costs,
-// and who has both watches them as one. FreeSlots is missing where there is no pool, InterfacesIncomplete where nobody
-// looked at all interfaces, PublicationAge where there is no publication: a run that failed to fetch it, or that
+// and who has both watches them as one. FreeSlots is missing where there is no pool, InterfacesIncomplete and
+// OpenToWorld where nobody looked at all interfaces, PublicationAge where there is no publication: a run that failed to fetch it, or that
 // withdraws the rules.
 var Metrics = []Metric{
 	{"RulesAdded", "Count", false},
@@ -39,6 +39,8 @@ var Metrics = []Metric{
 	{"FreeSlots", "Count", true}, // of the tightest pool, in the family and on the port that has the fewest
 	{"PoolsShort", "Count", true},
 	{"InterfacesIncomplete", "Count", true}, // network interfaces that lack wanted ranges; of runs that look at all, the scheduled ones
+	{"OpenToWorld", "Count", true},          // rules that are open to the world on managed ports; as well
+	{"DriftRepaired", "Count", false},       // 1 for a run that somebody else's change started and that undid it; else nothing
 	{"PublicationAge", "Seconds", true},
 	{"Duration", "Milliseconds", false},
 	{"RunSucceeded", "Count", true}, // 1 or 0, and RunFailed 0 or 1
@@ -62,12 +64,15 @@ func newMetrics(namespace string) *metrics {
 	return &metrics{out: os.Stdout, namespace: namespace, level: cmp.Or(os.Getenv("AWS_LAMBDA_LOG_LEVEL"), "INFO")}
 }
 
-// emit writes the metrics of a run that ended with err, and that was for all groups or for some.
-func (m *metrics) emit(report *engine.Report, err error, all bool, began, ended time.Time) error {
+// emit writes the metrics of a run that ended with err.
+func (m *metrics) emit(report *engine.Report, err error, req task, began, ended time.Time) error {
 	values := valuesOf(report, err, ended)
 	values["Duration"] = float64(ended.Sub(began).Milliseconds())
+	if req.drift && report.Changed {
+		values["DriftRepaired"] = 1
+	}
 	for _, metric := range Metrics {
-		if metric.OfAll && !all {
+		if metric.OfAll && len(req.GroupIDs) > 0 {
 			delete(values, metric.Name)
 		}
 	}
@@ -100,6 +105,9 @@ func valuesOf(report *engine.Report, err error, now time.Time) map[string]float6
 	}
 	if report.Looked {
 		values["InterfacesIncomplete"] = float64(report.Incomplete)
+	}
+	if report.OpenToWorld != nil {
+		values["OpenToWorld"] = float64(*report.OpenToWorld)
 	}
 	if report.Capacity.Measured > 0 {
 		values["FreeSlots"] = float64(report.Capacity.Free)

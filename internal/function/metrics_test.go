@@ -88,41 +88,66 @@ func TestMetrics(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		report *engine.Report
-		some   bool // of the groups
+		req    task
 		err    error
 		want   map[string]float64
 	}{
-		{"success", report(func(*engine.Report) {}), false, nil, values(func(map[string]float64) {})},
-		{"failure", report(func(*engine.Report) {}), false, errors.New("x"), values(func(v map[string]float64) { v["RunSucceeded"], v["RunFailed"] = 0, 1 })},
+		{"success", report(func(*engine.Report) {}), task{}, nil, values(func(map[string]float64) {})},
+		{"failure", report(func(*engine.Report) {}), task{}, errors.New("x"), values(func(v map[string]float64) { v["RunSucceeded"], v["RunFailed"] = 0, 1 })},
 		{
-			"some groups", report(func(*engine.Report) {}), true, errors.New("x"),
+			"some groups", report(func(*engine.Report) {}),
+			task{Request: engine.Request{GroupIDs: []string{"sg-1"}}},
+			errors.New("x"),
 			map[string]float64{"RulesAdded": 211, "RulesRevoked": 7, "GroupsChanged": 3, "Duration": 1500},
 		},
 		{
-			"no pool", report(func(r *engine.Report) { r.Capacity = engine.Capacity{} }), false, nil,
+			"no pool", report(func(r *engine.Report) { r.Capacity = engine.Capacity{} }),
+			task{},
+			nil,
 			values(func(v map[string]float64) { v["RulesWanted"], v["PoolsShort"] = 0, 0; delete(v, "FreeSlots") }),
 		},
 		{
-			"interfaces were looked at", report(func(r *engine.Report) { r.Looked, r.Incomplete = true, 2 }), false, nil,
+			"interfaces were looked at", report(func(r *engine.Report) { r.Looked, r.Incomplete = true, 2 }),
+			task{},
+			nil,
 			values(func(v map[string]float64) { v["InterfacesIncomplete"] = 2 }),
 		},
 		{
-			"full pool", report(func(r *engine.Report) { r.Capacity.Free = 0 }), false, nil,
+			"full pool", report(func(r *engine.Report) { r.Capacity.Free = 0 }),
+			task{},
+			nil,
 			values(func(v map[string]float64) { v["FreeSlots"] = 0 }),
 		},
 		{
-			"nothing fetched", report(func(r *engine.Report) { r.PublishedAt = time.Time{} }), false, nil,
+			"nothing fetched", report(func(r *engine.Report) { r.PublishedAt = time.Time{} }),
+			task{},
+			nil,
 			values(func(v map[string]float64) { delete(v, "PublicationAge") }),
 		},
 		{
-			"clocks that differ", report(func(r *engine.Report) { r.PublishedAt = now.Add(time.Second) }), false, nil,
+			"clocks that differ", report(func(r *engine.Report) { r.PublishedAt = now.Add(time.Second) }),
+			task{},
+			nil,
 			values(func(v map[string]float64) { v["PublicationAge"] = 0 }),
+		},
+		{
+			"the world was looked for", report(func(r *engine.Report) { r.OpenToWorld = new(int) }),
+			task{},
+			nil,
+			values(func(v map[string]float64) { v["OpenToWorld"] = 0 }),
+		},
+		{"drift that changed nothing", report(func(*engine.Report) {}), task{drift: true}, nil, values(func(map[string]float64) {})},
+		{
+			"drift", report(func(r *engine.Report) { r.Changed = true }),
+			task{drift: true},
+			nil,
+			values(func(v map[string]float64) { v["DriftRepaired"] = 1 }),
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var out bytes.Buffer
 			m := &metrics{out: &out, namespace: "Edge", level: "INFO"}
-			if err := m.emit(test.report, test.err, !test.some, now.Add(-1500*time.Millisecond), now); err != nil {
+			if err := m.emit(test.report, test.err, test.req, now.Add(-1500*time.Millisecond), now); err != nil {
 				t.Fatal(err)
 			}
 			if n := bytes.Count(out.Bytes(), []byte("\n")); n != 1 || !bytes.HasSuffix(out.Bytes(), []byte("}\n")) {
@@ -206,7 +231,7 @@ func TestMetricsHaveTheLevelOfTheLog(t *testing.T) {
 		var out bytes.Buffer
 		m := newMetrics("Edge")
 		m.out = &out
-		if err := m.emit(&engine.Report{}, nil, true, time.Now(), time.Now()); err != nil {
+		if err := m.emit(&engine.Report{}, nil, task{}, time.Now(), time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		if !strings.Contains(out.String(), `"level":"`+want+`"`) {

@@ -154,7 +154,7 @@ func TestNotifyWithdrawal(t *testing.T) {
 	}
 	s := &topic{}
 	h.notifier = newTestNotifier(t, s)
-	if _, _, err := h.run(t.Context(), engine.Request{Withdraw: true}, h.runEngine); err != nil || rulesOf(t, sim, group) != 0 {
+	if _, _, err := h.run(t.Context(), task{Request: engine.Request{Withdraw: true}}); err != nil || rulesOf(t, sim, group) != 0 {
 		t.Fatalf("error %v, %d rules", err, rulesOf(t, sim, group))
 	}
 	if got := s.published[0].Get("Message"); !strings.HasPrefix(got, "The rules of the tagged security groups were withdrawn") || !strings.Contains(got, "- tcp 443 from 18.64.0.0/14") {

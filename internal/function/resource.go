@@ -90,7 +90,7 @@ func (h *Handler) fulfil(ctx context.Context, r *resourceRequest) (reason string
 	case r.err != nil:
 		return "", r.err
 	case r.kind != requestDelete:
-		report, _, err := h.run(ctx, engine.Request{}, h.runDeployed)
+		report, _, err := h.run(ctx, task{deployed: true})
 		err = leave(report, err)
 		lists := report.Lists().Lists
 		switch {
@@ -107,7 +107,7 @@ func (h *Handler) fulfil(ctx context.Context, r *resourceRequest) (reason string
 	case !r.wasMade():
 		return "this resource was never made, so the rules are left as they are", nil
 	}
-	report, _, err := h.run(ctx, engine.Request{Withdraw: true}, h.runEngine)
+	report, _, err := h.run(ctx, task{Request: engine.Request{Withdraw: true}})
 	withdrawn := words.Count(report.Summary.Revoked, "rule")
 	if removed := report.Lists().Removed; removed > 0 {
 		withdrawn += fmt.Sprintf(" and %d entries of prefix lists", removed)

@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/ec2sim"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -92,7 +91,7 @@ func TestParseResourceRequest(t *testing.T) {
 		{"another request type", map[string]any{"RequestType": "Replace"}, false, `RequestType "Replace" is none of Create, Update and Delete`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			event, err := parseEvent([]byte(request(test.changes)), config.DefaultTopicARN)
+			event, err := parseEvent([]byte(request(test.changes)), accepted)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -125,7 +124,7 @@ func TestParseResourceRequestRefused(t *testing.T) {
 		{"trailing data", request(nil) + "{}", "more data follows"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := parseEvent([]byte(test.payload), config.DefaultTopicARN)
+			_, err := parseEvent([]byte(test.payload), accepted)
 			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), signature) {
 				t.Errorf("error %v, want one with %q", err, test.want)
 			}

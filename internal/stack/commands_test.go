@@ -150,7 +150,7 @@ func documentedCommands(page string) []string {
 // takes, and so does every parameter that a page or a template tells a person to set.
 func TestDocumentedParameters(t *testing.T) {
 	s, f, commands := newShell(t), readFiles(t), 0
-	parameters := []template{f.template(t, mainFile), f.template(t, memberFile), f.template(t, starterFile)}
+	parameters := []template{f.template(t, mainFile), f.template(t, memberFile), f.template(t, starterFile), f.template(t, forwardFile)}
 	takes := func(name, value string) (known, accepted bool) {
 		known = notParameters[name]
 		accepted = known

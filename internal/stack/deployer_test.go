@@ -32,20 +32,25 @@ var makes = map[string][]string{
 		"logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:DescribeLogGroups", "logs:PutRetentionPolicy",
 		"logs:AssociateKmsKey", "logs:DisassociateKmsKey", "logs:TagResource",
 	},
-	"AWS::SQS::Queue":            {"sqs:CreateQueue", "sqs:DeleteQueue", "sqs:GetQueueAttributes", "sqs:SetQueueAttributes", "sqs:TagQueue"},
-	"AWS::SQS::QueuePolicy":      {"sqs:SetQueueAttributes"},
-	"AWS::Events::Rule":          {"events:PutRule", "events:DeleteRule", "events:DescribeRule", "events:PutTargets", "events:RemoveTargets"},
-	"AWS::SNS::Subscription":     {"sns:Subscribe", "sns:Unsubscribe", "sns:GetSubscriptionAttributes"},
-	"AWS::SNS::Topic":            {"sns:CreateTopic", "sns:DeleteTopic", "sns:GetTopicAttributes", "sns:SetTopicAttributes", "sns:Subscribe", "sns:TagResource"},
-	"AWS::CloudWatch::Alarm":     {"cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms"},
-	"AWS::CloudWatch::Dashboard": {"cloudwatch:PutDashboard", "cloudwatch:DeleteDashboards", "cloudwatch:GetDashboard"},
-	"Custom::Sync":               {"lambda:InvokeFunction"},
+	"AWS::SQS::Queue":       {"sqs:CreateQueue", "sqs:DeleteQueue", "sqs:GetQueueAttributes", "sqs:SetQueueAttributes", "sqs:TagQueue"},
+	"AWS::SQS::QueuePolicy": {"sqs:SetQueueAttributes"},
+	"AWS::Lambda::EventSourceMapping": {
+		"lambda:CreateEventSourceMapping", "lambda:GetEventSourceMapping", "lambda:UpdateEventSourceMapping", "lambda:DeleteEventSourceMapping",
+	},
+	"AWS::Events::EventBusPolicy": {"events:PutPermission", "events:RemovePermission", "events:DescribeEventBus"},
+	"AWS::Events::Rule":           {"events:PutRule", "events:DeleteRule", "events:DescribeRule", "events:PutTargets", "events:RemoveTargets"},
+	"AWS::SNS::Subscription":      {"sns:Subscribe", "sns:Unsubscribe", "sns:GetSubscriptionAttributes"},
+	"AWS::SNS::Topic":             {"sns:CreateTopic", "sns:DeleteTopic", "sns:GetTopicAttributes", "sns:SetTopicAttributes", "sns:Subscribe", "sns:TagResource"},
+	"AWS::CloudWatch::Alarm":      {"cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms"},
+	"AWS::CloudWatch::Dashboard":  {"cloudwatch:PutDashboard", "cloudwatch:DeleteDashboards", "cloudwatch:GetDashboard"},
+	"Custom::Sync":                {"lambda:InvokeFunction"},
 }
 
 // anywhere are the actions that the policy allows on everything, because they take no resource, or one whose name is
 // not known before: https://docs.aws.amazon.com/service-authorization/latest/reference/
 var anywhere = []string{
 	"cloudformation:GetTemplateSummary", "cloudformation:ValidateTemplate", "logs:DescribeLogGroups",
+	"lambda:CreateEventSourceMapping", "lambda:GetEventSourceMapping", "lambda:UpdateEventSourceMapping", "lambda:DeleteEventSourceMapping", "lambda:ListTags",
 	"sns:Unsubscribe", "sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes",
 }
 

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"strconv"
 	"strings"
@@ -28,6 +29,7 @@ func checkDocs(t *testing.T, f files, report func(string, ...any)) {
 		}
 	}
 	members := f.template(t, memberFile).section("Parameters")
+	maps.Copy(members, f.template(t, forwardFile).section("Parameters"))
 	for _, page := range []string{operationsFile, organizationFile} {
 		for _, found := range setting.FindAllStringSubmatch(f[page], -1) {
 			name := found[1]
@@ -43,7 +45,11 @@ func checkDocs(t *testing.T, f files, report func(string, ...any)) {
 		}
 	}
 	checkVariables(t, f, report)
-	checkCosts(report, f[operationsFile], len(alarms))
+	watched := 0
+	for _, id := range alarms {
+		watched += len(metricsOf(withEverything(s).property(id)))
+	}
+	checkCosts(report, f[operationsFile], watched)
 }
 
 // checkVariables compares the table of variables with the template: each has a parameter of its name, with that
@@ -63,7 +69,7 @@ func checkVariables(t *testing.T, f files, report func(string, ...any)) {
 		switch {
 		case name == "REGIONS":
 			want[name] = "the function's own"
-		case want[name] == "":
+		case want[name] == "" || name == "EVENT_QUEUE_ARN":
 			want[name] = "none"
 		}
 	}
@@ -75,10 +81,10 @@ func checkVariables(t *testing.T, f files, report func(string, ...any)) {
 // notParameters are what the AWS CLI sets in the same way, and the parameters of a release's plain template alone.
 var notParameters = map[string]bool{
 	"CodeBucket": true, "CodePrefix": true, "Architecture": true,
-	"ParameterKey": true, "ParameterValue": true, "Enabled": true, "OrganizationalUnitIds": true, "RetainStacksOnAccountRemoval": true,
+	"ParameterKey": true, "ParameterValue": true, "Enabled": true, "AttributeKey": true, "AttributeValue": true, "OrganizationalUnitIds": true, "RetainStacksOnAccountRemoval": true,
 }
 
-// checkCosts adds up the table of costs.
+// checkCosts adds up the table of costs. An alarm costs as much as the metrics that it watches.
 func checkCosts(report func(string, ...any), page string, alarms int) {
 	for _, row := range []string{
 		fmt.Sprintf("| Metrics | %d × $0.30, ", len(function.Metrics)),

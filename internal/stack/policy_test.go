@@ -18,6 +18,7 @@ func withEverything(s template) *deployment {
 		"AlarmEmail":     "ops@example.com",
 		"MemberAccounts": "444455556666",
 		"QueueKeyArn":    "arn:aws:kms:us-east-1:111122223333:key/0123",
+		"WatchChanges":   "true",
 	})
 }
 
@@ -96,6 +97,7 @@ func checkStatements(t *testing.T, f files, report func(string, ...any)) {
 	for sid, want := range map[string][]string{
 		"WriteOwnLog":                      {"<SyncLogGroup.Arn>"},
 		"SendFailedEvents":                 {"<FailedEvents.Arn>"},
+		"ReceiveChanges":                   {"<Changes.Arn>"},
 		"DescribeGroupsAndWhatTheyMeet":    {"*"},
 		"ChangeInboundRulesOfTaggedGroups": {"arn:aws:ec2:*:111122223333:security-group/*"},
 		"ReadEntriesOfPrefixLists":         {"arn:aws:ec2:*:*:prefix-list/*"},

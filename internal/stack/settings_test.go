@@ -22,9 +22,15 @@ func (d *deployment) variables() map[string]string {
 	return variables
 }
 
+// changesARN is the queue of changes, as the function has to have it.
+const changesARN = "arn:aws:sqs:us-east-1:111122223333:changes.fifo"
+
 // configuration returns what the function makes of a deployment's environment, and notes which variables it reads.
 func (d *deployment) configuration(read map[string]bool) (config.Config, error) {
 	variables := d.variables()
+	if variables["EVENT_QUEUE_ARN"] == "<Changes.Arn>" {
+		variables["EVENT_QUEUE_ARN"] = changesARN
+	}
 	return config.FromEnv(func(name string) string {
 		read[name] = true
 		return variables[name]
@@ -76,6 +82,7 @@ func checkEnvironment(t *testing.T, f files, report func(string, ...any)) {
 		report("the function cannot start without an environment: %v", err)
 	}
 	bare.Regions = []string{"us-east-1"} // which AWS_REGION says
+	bare.EventQueueARN = changesARN      // the stack's
 	if diff := cmp.Diff(bare, byDefault); diff != "" {
 		report("the template's defaults are not the function's: -function +template\n%s", diff)
 	}
@@ -195,6 +202,7 @@ func checkParameters(t *testing.T, f files, report func(string, ...any)) {
 	s := f.template(t, mainFile)
 	read := map[string]bool{}
 	_, _ = deploy(s, nil).configuration(read)
+	delete(read, "EVENT_QUEUE_ARN") // which no parameter sets
 	for _, variable := range slices.Sorted(maps.Keys(read)) {
 		parameter := parameterOf[variable]
 		if parameter == "" || len(samples[variable]) == 0 {

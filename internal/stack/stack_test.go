@@ -15,6 +15,7 @@ const (
 	mainFile    = "template.yaml"
 	memberFile  = "docs/member-role.yaml"
 	starterFile = "docs/starter-groups.yaml"
+	forwardFile = "docs/forward-changes.yaml"
 	makeFile    = "Makefile"
 	samFile     = "samconfig.toml"
 
@@ -39,7 +40,7 @@ func (f files) template(t *testing.T, name string) template {
 func readFiles(t *testing.T) files {
 	t.Helper()
 	f := files{}
-	for _, name := range []string{mainFile, memberFile, starterFile, makeFile, samFile, configurationFile, operationsFile, organizationFile, deployerFile} {
+	for _, name := range []string{mainFile, memberFile, starterFile, forwardFile, makeFile, samFile, configurationFile, operationsFile, organizationFile, deployerFile} {
 		data, err := os.ReadFile(filepath.Join("..", "..", name))
 		if err != nil {
 			t.Fatal(err)

@@ -1,11 +1,14 @@
 package stack
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"cloudfront-sg-sync/internal/config"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // checkTriggers finds sources of events that do not reach the function, or reach it with what it refuses.
@@ -45,6 +48,7 @@ func checkTriggers(t *testing.T, f files, report func(string, ...any)) {
 	if len(permissions) != 2 {
 		report("the permissions to invoke the function are %v", permissions)
 	}
+	checkChanges(t, f, report)
 	if input := get(d.property("Schedule", "Targets").([]any)[0], "Input"); input != nil {
 		report("the schedule sends an input of its own, %v", input)
 	}
@@ -68,6 +72,63 @@ func checkTriggers(t *testing.T, f files, report func(string, ...any)) {
 	}
 	if token := d.property("SyncAtDeploy", "ServiceToken"); token != functionARN {
 		report("the sync at deployment is done by %v", token)
+	}
+}
+
+// patternOf returns the pattern of a rule, as JSON has it.
+func patternOf(d *deployment, id string) any {
+	pattern := d.property(id, "EventPattern")
+	walk(pattern, func(v any) {
+		if object, ok := v.(map[string]any); ok && object["exists"] == "false" {
+			object["exists"] = false
+		}
+	})
+	return pattern
+}
+
+// checkChanges finds events of changed tags and rules that do not reach the function by its queue.
+func checkChanges(t *testing.T, f files, report func(string, ...any)) {
+	s, forward := f.template(t, mainFile), deploy(f.template(t, forwardFile), map[string]string{"WatchChanges": "true"})
+	d, without := withEverything(s), deploy(s, nil)
+	const queue = "<Changes.Arn>"
+	rules := map[string]bool{"TagChange": true, "ApiCall": false}
+	for id, always := range rules {
+		target := d.property(id, "Targets").([]any)[0]
+		if get(target, "Arn") != queue || get(target, "SqsParameters", "MessageGroupId") == nil || get(target, "InputTransformer") != nil || get(target, "Input") != nil {
+			report("%s sends something else than whole events to the queue: %v", id, target)
+		}
+		if get(target, "DeadLetterConfig", "Arn") != "<FailedEvents.Arn>" {
+			report("what %s could not send is lost", id)
+		}
+		if without.exists(s.resource(id)) != always || without.exists(s.resource("DriftAlarm")) {
+			report("%s is made without WatchChanges: %t", id, !always)
+		}
+		// Where they are forwarded, no role of the function's is known.
+		theirs, own := patternOf(forward, id), patternOf(d, id)
+		if id == "ApiCall" {
+			delete(get(own, "detail").(map[string]any), "$or")
+		}
+		if diff := cmp.Diff(own, theirs); diff != "" {
+			report("%s of %s has another pattern: -hub +forwarded\n%s", id, forwardFile, diff)
+		}
+	}
+	for d, want := range map[*deployment][]string{d: {"<TagChange.Arn>", "<ApiCall.Arn>"}, without: {"<TagChange.Arn>"}} {
+		statement := d.property("ChangesPolicy", "PolicyDocument", "Statement").([]any)[0]
+		if got := texts(get(statement, "Condition", "ArnEquals", "aws:SourceArn")); !slices.Equal(got, want) || get(statement, "Resource") != queue {
+			report("%v may send to the queue %v, want %v", got, get(statement, "Resource"), want)
+		}
+		statement = d.property("FailedEventsPolicy", "PolicyDocument", "Statement").([]any)[0]
+		if got := texts(get(statement, "Condition", "ArnEquals", "aws:SourceArn")); !slices.Equal(got, append([]string{"<Schedule.Arn>"}, want...)) {
+			report("%v may send what they could not deliver, want the schedule and %v", got, want)
+		}
+	}
+	mapping := d.property("ChangesToFunction")
+	if get(mapping, "EventSourceArn") != queue || get(mapping, "FunctionName") != "<SyncFunction.Arn>" || d.variables()["EVENT_QUEUE_ARN"] != queue {
+		report("the function is not given what is in its queue: %v", mapping)
+	}
+	bus := d.property("MembersForward", "Statement")
+	if got := texts(get(bus, "Principal", "AWS")); !slices.Equal(got, []string{"444455556666"}) || without.exists(s.resource("MembersForward")) {
+		report("%v may forward events, want the members", got)
 	}
 }
 
@@ -107,6 +168,10 @@ func checkOrder(t *testing.T, f files, report func(string, ...any)) {
 		{"Announcement", "SyncAtDeploy"},
 		{"Announcement", "AnnouncementPermission"},
 		{"Schedule", "SyncAtDeploy"},
+		{"TagChange", "SyncAtDeploy"},
+		{"ApiCall", "SyncAtDeploy"},
+		{"ChangesToFunction", "SyncAtDeploy"},
+		{"MembersForward", "SyncAtDeploy"},
 		{"NoSuccessAlarm", "SyncAtDeploy"},
 	} {
 		if !after(order.later, order.earlier, map[string]bool{}) {
@@ -133,6 +198,10 @@ func checkPatience(t *testing.T, f files, report func(string, ...any)) {
 	}
 	if kept, tried := number("FailedEvents", "MessageRetentionPeriod"), number("SyncFunction", "EventInvokeConfig", "MaximumEventAgeInSeconds"); kept <= tried {
 		report("failed events are kept for %d s, less than the %d s they are tried", kept, tried)
+	}
+	// A message whose run still goes on must not come again, and one that failed has to have another try.
+	if visible, kept := number("Changes", "VisibilityTimeout"), number("Changes", "MessageRetentionPeriod"); visible < timeout || kept < 2*visible {
+		report("a change comes again after %d s and is kept for %d s; a run may take %d s", visible, kept, timeout)
 	}
 	// https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
 	most := 0

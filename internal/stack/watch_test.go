@@ -37,22 +37,33 @@ func checkAlarms(t *testing.T, f files, report func(string, ...any)) {
 	s := f.template(t, mainFile)
 	d := withEverything(s)
 	watched := map[string]string{}
+	none := deploy(s, map[string]string{"MetricsNamespace": "none", "WatchChanges": "true"})
 	for _, id := range s.ofType("AWS::CloudWatch::Alarm") {
-		p := d.property(id)
-		namespace, name := get(p, "Namespace").(string), get(p, "MetricName").(string)
-		dimension := get(p, "Dimensions").([]any)[0]
-		checkMetric(report, d, "alarm "+id, namespace, name, get(dimension, "Name").(string), get(dimension, "Value").(string))
-		watched[name] = strings.Join([]string{
-			get(p, "Statistic").(string), get(p, "ComparisonOperator").(string), get(p, "Threshold").(string), get(p, "TreatMissingData").(string),
-		}, " ")
+		p, isOwn := d.property(id), false
+		for _, m := range metricsOf(p) {
+			namespace, name, dimension := get(m, "Namespace").(string), get(m, "MetricName").(string), get(m, "Dimensions").([]any)[0]
+			checkMetric(report, d, "alarm "+id, namespace, name, get(dimension, "Name").(string), get(dimension, "Value").(string))
+			watched[name] = strings.Join([]string{
+				get(m, "Statistic").(string), get(p, "ComparisonOperator").(string), get(p, "Threshold").(string), get(p, "TreatMissingData").(string),
+			}, " ")
+			isOwn = !strings.HasPrefix(namespace, "AWS/")
+		}
 		checkTold(report, s, id)
-		none := deploy(s, map[string]string{"MetricsNamespace": "none"})
-		if isOwn := !strings.HasPrefix(namespace, "AWS/"); none.exists(s.resource(id)) == isOwn {
-			report("alarm %s, on a metric of %s, is made without the function's metrics: %t", id, namespace, isOwn)
+		if expressions := get(p, "Metrics"); expressions != nil {
+			// Those of the function's own are left out.
+			for _, m := range metricsOf(none.property(id)) {
+				isOwn = !strings.HasPrefix(get(m, "Namespace").(string), "AWS/")
+			}
+		}
+		if none.exists(s.resource(id)) == isOwn {
+			report("alarm %s is made without the function's metrics: %t", id, isOwn)
 		}
 	}
 	for name, want := range map[string]string{
 		"Errors":                             "Sum GreaterThanOrEqualToThreshold 1 notBreaching",
+		"RunFailed":                          "Sum GreaterThanOrEqualToThreshold 1 notBreaching",
+		"OpenToWorld":                        "Maximum GreaterThanOrEqualToThreshold 1 notBreaching",
+		"DriftRepaired":                      "Sum GreaterThanOrEqualToThreshold 3 notBreaching",
 		"ApproximateNumberOfMessagesVisible": "Maximum GreaterThanOrEqualToThreshold 1 notBreaching",
 		"PoolsShort":                         "Maximum GreaterThanOrEqualToThreshold 1 ignore",
 		"InterfacesIncomplete":               "Maximum GreaterThanOrEqualToThreshold 1 ignore",
@@ -63,6 +74,27 @@ func checkAlarms(t *testing.T, f files, report func(string, ...any)) {
 			report("the alarm on %s is %q, want %q", name, watched[name], want)
 		}
 	}
+}
+
+// metricsOf returns the metrics that an alarm watches: its one, or those of its expression, which adds them up.
+func metricsOf(alarm any) []any {
+	queries, ok := get(alarm, "Metrics").([]any)
+	if !ok {
+		return []any{alarm}
+	}
+	var metrics []any
+	var sum []string
+	for _, q := range queries {
+		if metric, ok := get(q, "MetricStat", "Metric").(map[string]any); ok {
+			metric["Statistic"] = get(q, "MetricStat", "Stat")
+			metrics = append(metrics, metric)
+			sum = append(sum, "FILL("+get(q, "Id").(string)+", 0)")
+		}
+	}
+	if get(queries[0], "Expression") != strings.Join(sum, " + ") {
+		return nil
+	}
+	return metrics
 }
 
 // checkTold checks whom an alarm tells.
@@ -90,7 +122,7 @@ func checkTold(report func(string, ...any), s template, id string) {
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
 func checkDashboard(t *testing.T, f files, report func(string, ...any)) {
 	s := f.template(t, mainFile)
-	d := deploy(s, map[string]string{"MetricsNamespace": "Edge/Origins#1", "FreeSlotsThreshold": "0"})
+	d := deploy(s, map[string]string{"MetricsNamespace": "Edge/Origins#1", "FreeSlotsThreshold": "0", "WatchChanges": "true"})
 	var body struct {
 		Widgets []struct {
 			Type                string
