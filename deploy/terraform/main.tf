@@ -6,7 +6,12 @@ data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
 locals {
-  regions       = var.regions == "" ? [data.aws_region.current.name] : compact(split(",", replace(var.regions, " ", ",")))
+  regions = var.regions == "" ? [data.aws_region.current.name] : compact(split(",", replace(var.regions, " ", ",")))
+  announced_regions = [ # The template says where they come from.
+    "us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1", "sa-east-1",
+    "eu-central-1", "eu-west-1", "eu-west-2", "eu-west-3", "eu-north-1",
+    "ap-northeast-1", "ap-northeast-2", "ap-south-1", "ap-southeast-1", "ap-southeast-2",
+  ]
   role_arns     = compact(split(",", replace(var.role_arns, " ", ",")))
   emits_metrics = var.metrics_namespace != "none"
   alarm_actions = var.alarm_topic_arn == "" ? [] : [var.alarm_topic_arn]
@@ -28,6 +33,7 @@ locals {
     METRICS_NAMESPACE  = var.metrics_namespace
     NOTIFY_TOPIC_ARN   = var.notify_topic_arn
     EVENT_QUEUE_ARN    = aws_sqs_queue.changes.arn
+    HTTPS_PROXY        = var.https_proxy
   }
 }
 
@@ -45,6 +51,17 @@ resource "aws_lambda_function" "sync" {
   timeout                        = 900
   reserved_concurrent_executions = var.one_run_at_a_time ? 1 : -1
   role                           = aws_iam_role.sync.arn
+  kms_key_arn                    = var.environment_key_arn == "" ? null : var.environment_key_arn
+  code_signing_config_arn        = var.code_signing_config_arn == "" ? null : var.code_signing_config_arn
+
+  dynamic "vpc_config" {
+    for_each = var.subnet_ids == "" ? [] : [true]
+
+    content {
+      subnet_ids         = compact(split(",", replace(var.subnet_ids, " ", ",")))
+      security_group_ids = compact(split(",", replace(var.security_group_ids, " ", ",")))
+    }
+  }
 
   logging_config {
     log_format = "JSON"
@@ -59,6 +76,11 @@ resource "aws_lambda_function" "sync" {
     precondition {
       condition     = var.within == "" || var.within != var.services
       error_message = "within is the same as services, so it makes no rule fewer. For the compact cover of CloudFront set services=CLOUDFRONT_ORIGIN_FACING and within=CLOUDFRONT."
+    }
+
+    precondition {
+      condition     = (var.subnet_ids == "") == (var.security_group_ids == "")
+      error_message = "Give subnet_ids and security_group_ids, or neither."
     }
   }
 
@@ -182,6 +204,46 @@ data "aws_iam_policy_document" "sync" {
   }
 
   dynamic "statement" {
+    for_each = var.subnet_ids == "" ? [] : [true]
+
+    content {
+      sid = "LambdaConnectsFunction"
+      actions = [
+        "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses",
+        "ec2:DescribeSubnets", "ec2:DescribeNetworkInterfaces",
+      ]
+      resources = ["*"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.subnet_ids == "" ? [] : [true]
+
+    content {
+      sid       = "CodeConnectsNothing"
+      effect    = "Deny"
+      actions   = ["ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"]
+      resources = ["*"]
+
+      condition {
+        test     = "ArnLike"
+        variable = "lambda:SourceFunctionArn"
+        values   = ["arn:${data.aws_partition.current.partition}:lambda:*:${data.aws_caller_identity.current.account_id}:function:*"]
+      }
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.environment_key_arn == "" ? [] : [true]
+
+    content {
+      sid       = "DecryptEnvironment"
+      actions   = ["kms:Decrypt"]
+      resources = [var.environment_key_arn]
+    }
+  }
+
+  dynamic "statement" {
     for_each = var.rules_per_group == "auto" ? [true] : []
 
     content {
@@ -250,6 +312,13 @@ resource "aws_sns_topic_subscription" "announcement" {
   endpoint  = aws_lambda_function.sync.arn
 
   depends_on = [aws_lambda_permission.announcement]
+
+  lifecycle {
+    precondition {
+      condition     = var.topic_arn != "arn:aws:sns:us-east-1:806199016981:AmazonIpSpaceChanged" || contains(local.announced_regions, data.aws_region.current.name)
+      error_message = "SNS does not deliver the announcements of new ranges to this region. Use a region that is enabled by default, such as us-east-1, and name this one in regions; or set announcements = false and schedule_expression = \"rate(1 hour)\"."
+    }
+  }
 }
 
 resource "aws_lambda_permission" "announcement" {

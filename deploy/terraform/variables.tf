@@ -293,13 +293,73 @@ variable "log_key_arn" {
 
 variable "queue_key_arn" {
   type        = string
-  description = "KMS key that encrypts the queue of failed events; its policy has to let EventBridge use it. Empty for SQS's own."
+  description = "KMS key that encrypts the queues; its policy has to let EventBridge use it. Empty for SQS's own."
   default     = ""
   nullable    = false
 
   validation {
     condition     = can(regex("^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+)?$", var.queue_key_arn))
     error_message = "The ARN of a KMS key."
+  }
+}
+
+variable "subnet_ids" {
+  type        = string
+  description = "Subnets to connect the function to, with a way out to the internet, where the ranges are. Empty to connect it to no VPC."
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^(subnet-[0-9a-f]+((, ?| )subnet-[0-9a-f]+)*)?$", var.subnet_ids))
+    error_message = "IDs of subnets, separated by commas."
+  }
+}
+
+variable "security_group_ids" {
+  type        = string
+  description = "Security groups of the function in these subnets. They need no inbound rule."
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^(sg-[0-9a-f]+((, ?| )sg-[0-9a-f]+)*)?$", var.security_group_ids))
+    error_message = "IDs of security groups, separated by commas."
+  }
+}
+
+variable "https_proxy" {
+  type        = string
+  description = "Proxy for all of the function's requests, such as http://proxy.example.com:3128. Empty for none."
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^(https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?)?$", var.https_proxy))
+    error_message = "The URL of a proxy, without user and password."
+  }
+}
+
+variable "environment_key_arn" {
+  type        = string
+  description = "KMS key that encrypts the function's environment variables. Empty for AWS's own."
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+)?$", var.environment_key_arn))
+    error_message = "The ARN of a KMS key."
+  }
+}
+
+variable "code_signing_config_arn" {
+  type        = string
+  description = "Code signing configuration that the code has to satisfy. The zip of a release is not signed; sign it with AWS Signer first."
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^(arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:code-signing-config:csc-[a-z0-9]+)?$", var.code_signing_config_arn))
+    error_message = "The ARN of a code signing configuration."
   }
 }
 

@@ -83,6 +83,8 @@ func addActions(actions map[string]bool, source string) error {
 var byLambda = []string{
 	"logs:CreateLogStream", "logs:PutLogEvents", // https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html
 	"kms:GenerateDataKey", "kms:Decrypt", // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
+	"ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses", // https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
+	"ec2:UnassignPrivateIpAddresses", "ec2:DescribeSubnets",
 	"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 	"sqs:SendMessage", // https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
 }

@@ -20,7 +20,9 @@ var makes = map[string][]string{
 	"AWS::Serverless::Function": {
 		"lambda:CreateFunction", "lambda:DeleteFunction", "lambda:GetFunction", "lambda:UpdateFunctionCode",
 		"lambda:UpdateFunctionConfiguration", "lambda:PutFunctionConcurrency", "lambda:DeleteFunctionConcurrency",
-		"lambda:TagResource", "iam:PassRole", "s3:GetObject",
+		"lambda:TagResource", "iam:PassRole", "s3:GetObject", "lambda:GetFunctionCodeSigningConfig", "lambda:GetFunctionRecursionConfig",
+		"lambda:GetRuntimeManagementConfig", "lambda:PutFunctionCodeSigningConfig", "lambda:DeleteFunctionCodeSigningConfig",
+		"ec2:DescribeSubnets", "ec2:DescribeSecurityGroups", "ec2:DescribeVpcs", // VpcConfig
 		"lambda:PutFunctionEventInvokeConfig", "lambda:UpdateFunctionEventInvokeConfig", "lambda:DeleteFunctionEventInvokeConfig",
 	},
 	"AWS::Lambda::Permission": {"lambda:AddPermission", "lambda:RemovePermission", "lambda:GetPolicy"},
@@ -30,7 +32,7 @@ var makes = map[string][]string{
 	},
 	"AWS::Logs::LogGroup": {
 		"logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:DescribeLogGroups", "logs:PutRetentionPolicy",
-		"logs:AssociateKmsKey", "logs:DisassociateKmsKey", "logs:TagResource",
+		"logs:AssociateKmsKey", "logs:DisassociateKmsKey", "logs:TagResource", "logs:DescribeIndexPolicies", "logs:GetDataProtectionPolicy",
 	},
 	"AWS::SQS::Queue":       {"sqs:CreateQueue", "sqs:DeleteQueue", "sqs:GetQueueAttributes", "sqs:SetQueueAttributes", "sqs:TagQueue"},
 	"AWS::SQS::QueuePolicy": {"sqs:SetQueueAttributes"},
@@ -49,6 +51,7 @@ var makes = map[string][]string{
 // anywhere are the actions that the policy allows on everything, because they take no resource, or one whose name is
 // not known before: https://docs.aws.amazon.com/service-authorization/latest/reference/
 var anywhere = []string{
+	"ec2:DescribeSubnets", "ec2:DescribeSecurityGroups", "ec2:DescribeVpcs", "ec2:DescribeNetworkInterfaces",
 	"cloudformation:GetTemplateSummary", "cloudformation:ValidateTemplate", "logs:DescribeLogGroups",
 	"lambda:CreateEventSourceMapping", "lambda:GetEventSourceMapping", "lambda:UpdateEventSourceMapping", "lambda:DeleteEventSourceMapping", "lambda:ListTags",
 	"sns:Unsubscribe", "sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes",

@@ -44,6 +44,7 @@ var mistakes = []struct{ check, name, file, old, new, want string }{
 	{"statements", "every region", mainFile, `["${SyncedRegions}"]`, `["*"]`, "another condition"},
 	{"statements", "mutation elsewhere", mainFile, `["ec2:DescribeSecurityGroups",`, `["ec2:DeleteSecurityGroup",`, "allows ec2:DeleteSecurityGroup on other groups"},
 	{"statements", "role without need", mainFile, "HasRoles: !Not [!Equals [!Ref RoleArns, \"\"]]", "HasRoles: !Not [!Equals [!Ref RoleArns, x]]", "AssumeListedRolesOnly is there without a need"},
+	{"statements", "code in the network", mainFile, "                    - ec2:UnassignPrivateIpAddresses\n                  Resource: \"*\"\n                  Condition", "                  Resource: \"*\"\n                  Condition", "may do [ec2:UnassignPrivateIpAddresses]"},
 	{"statements", "anyone's role", mainFile, "Principal: { Service: lambda.amazonaws.com }", "Principal: { AWS: \"*\" }", "others may assume the role"},
 
 	{"member role", "any external ID", memberFile, "                sts:ExternalId: !Ref ExternalId\n", "                aws:PrincipalType: AssumedRole\n", "others may assume the role"},
@@ -81,6 +82,7 @@ var mistakes = []struct{ check, name, file, old, new, want string }{
 	{"rules", "opt-in region", mainFile, "              - eu-north-1\n", "              - eu-north-1\n              - eu-south-1\n", `in eu-south-1 with map[] the refusal is ""`},
 	{"rules", "region forgotten", mainFile, "              - eu-central-1\n", "", "in eu-central-1"},
 	{"rules", "both", mainFile, "Assert: !Or [!Equals [!Ref AlarmEmail, \"\"], !Equals [!Ref AlarmTopicArn, \"\"]]", "Assert: !Equals [!Ref Announcements, \"true\"]", "not both"},
+	{"rules", "half a network", mainFile, "!And [!Equals [!Ref SubnetIds, \"\"], !Equals", "!Or [!Equals [!Ref SubnetIds, \"\"], !Equals", "or neither"},
 	{"rules", "nobody", mainFile, "RuleCondition: !Equals [!Ref NotifyTopicArn, alarms]", "RuleCondition: !Equals [!Ref NotifyTopicArn, alarm]", "needs AlarmEmail"},
 
 	{"alarms", "metric of nobody", mainFile, "MetricName: FreeSlots", "MetricName: SlotsFree", "alarm PoolNearlyFullAlarm uses CloudFrontSGSync SlotsFree"},

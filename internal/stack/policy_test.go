@@ -19,6 +19,10 @@ func withEverything(s template) *deployment {
 		"MemberAccounts": "444455556666",
 		"QueueKeyArn":    "arn:aws:kms:us-east-1:111122223333:key/0123",
 		"WatchChanges":   "true",
+
+		"SubnetIds": "subnet-1", "SecurityGroupIds": "sg-1", "HttpsProxy": "http://proxy:3128",
+		"EnvironmentKeyArn":    "arn:aws:kms:us-east-1:111122223333:key/4567",
+		"CodeSigningConfigArn": "arn:aws:lambda:us-east-1:111122223333:code-signing-config:csc-0123",
 	})
 }
 
@@ -54,6 +58,9 @@ func statements(t *testing.T, d *deployment, role string) map[string]statement {
 			t.Errorf("policy %s has version %v", name, version)
 		}
 		for _, s := range get(document, "Statement").([]any) {
+			if get(s, "Effect") == "Deny" {
+				continue // it allows nothing
+			}
 			sid, _ := get(s, "Sid").(string)
 			if _, ok := found[sid]; ok || sid == "" || get(s, "Effect") != "Allow" || get(s, "NotAction") != nil || get(s, "NotResource") != nil {
 				t.Errorf("policy %s has a statement without a Sid of its own, or one that is not a plain Allow: %v", name, s)
@@ -98,6 +105,8 @@ func checkStatements(t *testing.T, f files, report func(string, ...any)) {
 		"WriteOwnLog":                      {"<SyncLogGroup.Arn>"},
 		"SendFailedEvents":                 {"<FailedEvents.Arn>"},
 		"ReceiveChanges":                   {"<Changes.Arn>"},
+		"LambdaConnectsFunction":           {"*"},
+		"DecryptEnvironment":               {"arn:aws:kms:us-east-1:111122223333:key/4567"},
 		"DescribeGroupsAndWhatTheyMeet":    {"*"},
 		"ChangeInboundRulesOfTaggedGroups": {"arn:aws:ec2:*:111122223333:security-group/*"},
 		"ReadEntriesOfPrefixLists":         {"arn:aws:ec2:*:*:prefix-list/*"},
@@ -117,10 +126,11 @@ func checkStatements(t *testing.T, f files, report func(string, ...any)) {
 		report("there is a statement %s, whose resources are not looked at here", sid)
 	}
 	checkEC2Statements(t, d, "SyncRole", report)
+	checkNetwork(d, report)
 
 	// What is not asked for is not allowed.
 	least := statements(t, deploy(s, map[string]string{"RulesPerGroup": "60"}), "SyncRole")
-	for _, sid := range []string{"ReadQuotas", "AssumeListedRolesOnly", "AssumeRolesOfThatName", "UseKeyOfQueue", "PublishChanges"} {
+	for _, sid := range []string{"LambdaConnectsFunction", "DecryptEnvironment", "ReadQuotas", "AssumeListedRolesOnly", "AssumeRolesOfThatName", "UseKeyOfQueue", "PublishChanges"} {
 		if _, ok := least[sid]; ok {
 			report("statement %s is there without a need", sid)
 		}
@@ -138,6 +148,25 @@ func checkStatements(t *testing.T, f files, report func(string, ...any)) {
 		}
 	}
 	checkTrust(report, d.property("SyncRole", "AssumeRolePolicyDocument"), map[string]any{"Service": "lambda.amazonaws.com"}, nil)
+}
+
+// checkNetwork finds what Lambda may do to connect the function to subnets and the function's own code could do too.
+func checkNetwork(d *deployment, report func(string, ...any)) {
+	for _, policy := range d.property("SyncRole", "Policies").([]any) {
+		if get(policy, "PolicyName") != "ConnectToSubnets" {
+			continue
+		}
+		list := get(policy, "PolicyDocument", "Statement").([]any)
+		left := slices.DeleteFunc(texts(get(list[0], "Action")), func(action string) bool {
+			return strings.HasPrefix(action, "ec2:Describe") || slices.Contains(texts(get(list[1], "Action")), action)
+		})
+		byCode := map[string]any{"ArnLike": map[string]any{"lambda:SourceFunctionArn": "arn:aws:lambda:*:111122223333:function:*"}}
+		if len(left) > 0 || get(list[1], "Effect") != "Deny" || !cmp.Equal(get(list[1], "Condition"), any(byCode)) {
+			report("the function's code may do %v, denied is %v", left, list[1])
+		}
+		return
+	}
+	report("Lambda may not connect the function to subnets")
 }
 
 // ofTagged are the statements on what carries the tag.
@@ -165,7 +194,7 @@ func checkEC2Statements(t *testing.T, d *deployment, role string, report func(st
 	}
 	for _, s := range all {
 		for _, action := range s.actions {
-			if !ofTagged[s.sid] && strings.HasPrefix(action, "ec2:") && !strings.HasPrefix(action, "ec2:Describe") && !strings.HasPrefix(action, "ec2:Get") {
+			if !ofTagged[s.sid] && s.sid != "LambdaConnectsFunction" && strings.HasPrefix(action, "ec2:") && !strings.HasPrefix(action, "ec2:Describe") && !strings.HasPrefix(action, "ec2:Get") {
 				report("%s of %s allows %s on other groups or lists than tagged ones", s.sid, role, action)
 			}
 			if strings.Contains(action, "*") {

@@ -219,6 +219,15 @@ func checkPatience(t *testing.T, f files, report func(string, ...any)) {
 	}
 }
 
+// Announcement has to keep its logical ID, for the reason that the template gives. Nothing but this test would notice: a
+// new ID makes a green stack without a subscription.
+func TestAnnouncementKeepsItsLogicalID(t *testing.T) {
+	s := readFiles(t).template(t, mainFile)
+	if got := s.ofType("AWS::SNS::Subscription"); !slices.Equal(got, []string{"Announcement"}) {
+		t.Errorf("the subscriptions are %v: under another logical ID the stack loses it when it is updated", got)
+	}
+}
+
 // checkRules finds deployments that are refused wrongly, or not refused.
 func checkRules(t *testing.T, f files, report func(string, ...any)) {
 	s := f.template(t, mainFile)
@@ -242,6 +251,9 @@ func checkRules(t *testing.T, f files, report func(string, ...any)) {
 		{"us-east-1", map[string]string{"NotifyTopicArn": "alarms", "AlarmEmail": "ops@example.com"}, ""},
 		{"us-east-1", map[string]string{"NotifyTopicArn": "alarms", "AlarmTopicArn": ops}, ""},
 		{"us-east-1", map[string]string{"NotifyTopicArn": ops}, ""},
+		{"us-east-1", map[string]string{"SubnetIds": "subnet-0a,subnet-0b", "SecurityGroupIds": "sg-0a"}, ""},
+		{"us-east-1", map[string]string{"SubnetIds": "subnet-0a"}, "or neither"},
+		{"us-east-1", map[string]string{"SecurityGroupIds": "sg-0a"}, "or neither"},
 	} {
 		d := deploy(s, test.parameters)
 		d.region = test.region
