@@ -35,16 +35,24 @@ const groupsPerPage = 1000
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
 const valuesPerFilter = 200
 
-// Discover returns the groups that carry the tag, with their rules and what these weigh.
-func Discover(ctx context.Context, api API, tagKey string) ([]Group, error) {
-	groups, err := describe(ctx, api, "tagged "+tagKey, types.Filter{Name: aws.String("tag-key"), Values: []string{escapeFilter(tagKey)}})
+// Discover returns the groups that carry the tag, with their rules and what these weigh. The same describe shows stray
+// tags: those of the groups, and groups that lack the tag and carry another of its keys. [FindStrayTags] finds mistyped
+// ones as well.
+func Discover(ctx context.Context, api API, tagKey string) (groups []Group, stray []StrayTag, err error) {
+	var keys []string
+	for _, suffix := range []string{"", poolSuffix, modeSuffix} {
+		keys = append(keys, escapeFilter(tagKey+suffix))
+	}
+	described, err := describe(ctx, api, "tagged "+tagKey, types.Filter{Name: aws.String("tag-key"), Values: keys})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if err := weighPrefixLists(ctx, api, groups); err != nil {
-		return nil, err
-	}
-	return groups, nil
+	stray = StrayTags(tagKey, described)
+	groups = slices.DeleteFunc(described, func(g Group) bool {
+		_, tagged := g.Tags[tagKey]
+		return !tagged
+	})
+	return groups, stray, weighPrefixLists(ctx, api, groups)
 }
 
 // Describe returns the groups with the given IDs, with their rules but not what these weigh. An ID that no group has is

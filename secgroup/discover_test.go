@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,6 +87,8 @@ func ec2Error(code string) error {
 	return &smithy.OperationError{ServiceID: "EC2", OperationName: "Call", Err: &smithy.GenericAPIError{Code: code, Message: "of EC2"}}
 }
 
+var testTags = []types.Tag{{Key: aws.String(testKey), Value: aws.String("443")}}
+
 // compareSDK compares inputs of the SDK.
 var compareSDK = cmpopts.IgnoreUnexported(
 	ec2.AuthorizeSecurityGroupIngressInput{}, ec2.RevokeSecurityGroupIngressInput{}, ec2.UpdateSecurityGroupRuleDescriptionsIngressInput{},
@@ -146,9 +149,9 @@ func TestDiscover(t *testing.T) {
 			IpPermissionsEgress: []types.IpPermission{{IpProtocol: aws.String("-1"), IpRanges: []types.IpRange{{CidrIp: aws.String("0.0.0.0/0")}}}},
 		}},
 		{},
-		{{GroupId: aws.String("sg-2")}, {GroupId: aws.String("sg-3")}},
+		{{GroupId: aws.String("sg-2"), Tags: testTags}, {GroupId: aws.String("sg-3"), Tags: []types.Tag{{Key: aws.String("cloudfront-ingress-pool")}}}},
 	}}
-	groups, err := Discover(t.Context(), api, "cloudfront-ingress")
+	groups, stray, err := Discover(t.Context(), api, "cloudfront-ingress")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,13 +173,15 @@ func TestDiscover(t *testing.T) {
 				rule("-1", -1, -1, ip("::/0"), ""),
 			},
 		},
-		{ID: "sg-2"},
-		{ID: "sg-3"},
+		{ID: "sg-2", Tags: map[string]string{testKey: "443"}},
 	}
 	if diff := cmp.Diff(want, groups, compare); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	filter := []types.Filter{{Name: aws.String("tag-key"), Values: []string{"cloudfront-ingress"}}}
+	if len(stray) != 1 || stray[0].GroupID != "sg-3" {
+		t.Errorf("stray tags: %v", stray)
+	}
+	filter := []types.Filter{{Name: aws.String("tag-key"), Values: []string{"cloudfront-ingress", "cloudfront-ingress-pool", "cloudfront-ingress-mode"}}}
 	wantCalls := []*ec2.DescribeSecurityGroupsInput{
 		{Filters: filter, MaxResults: aws.Int32(1000)},
 		{Filters: filter, MaxResults: aws.Int32(1000), NextToken: aws.String("page 1")},
@@ -192,8 +197,8 @@ func TestDiscover(t *testing.T) {
 
 // A thousand groups take one call.
 func TestDiscoverTakesOneCallAPage(t *testing.T) {
-	api := &fakeEC2{pages: [][]types.SecurityGroup{make([]types.SecurityGroup, 1000)}}
-	groups, err := Discover(t.Context(), api, "cloudfront-ingress")
+	api := &fakeEC2{pages: [][]types.SecurityGroup{slices.Repeat([]types.SecurityGroup{{Tags: testTags}}, 1000)}}
+	groups, _, err := Discover(t.Context(), api, "cloudfront-ingress")
 	if err != nil || len(groups) != 1000 || len(api.describes) != 1 || len(api.listIDs) != 0 {
 		t.Errorf("%d groups by %d and %d calls, %v", len(groups), len(api.describes), len(api.listIDs), err)
 	}
@@ -211,10 +216,10 @@ func TestDiscoverEscapesTheTagKey(t *testing.T) {
 		"é*":                 `é\*`,
 	} {
 		api := &fakeEC2{pages: [][]types.SecurityGroup{nil}}
-		if _, err := Discover(t.Context(), api, key); err != nil {
+		if _, _, err := Discover(t.Context(), api, key); err != nil {
 			t.Fatal(err)
 		}
-		want := []types.Filter{{Name: aws.String("tag-key"), Values: []string{want}}}
+		want := []types.Filter{{Name: aws.String("tag-key"), Values: []string{want, want + "-pool", want + "-mode"}}}
 		if diff := cmp.Diff(want, api.describes[0].Filters, compareSDK); diff != "" {
 			t.Errorf("%s: -want +got\n%s", key, diff)
 		}
@@ -235,7 +240,7 @@ func TestDiscoverFails(t *testing.T) {
 		{"no answer", &fakeEC2{err: errors.New("connection reset")}, []string{"describe the security groups tagged cloudfront-ingress: connection reset"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := Discover(t.Context(), test.api, "cloudfront-ingress")
+			_, _, err := Discover(t.Context(), test.api, "cloudfront-ingress")
 			checkError(t, err, test.words...)
 			if test.api.err != nil && !errors.Is(err, test.api.err) {
 				t.Errorf("%v does not wrap what EC2 said", err)
@@ -251,12 +256,11 @@ func TestDiscoverUnreadableRule(t *testing.T) {
 		"IPv6 source": {Ipv6Ranges: []types.Ipv6Range{{}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tags := []types.Tag{{Key: aws.String(testKey), Value: aws.String("443")}}
 			api := &fakeEC2{pages: [][]types.SecurityGroup{{
-				{GroupId: aws.String("sg-1"), Tags: tags, IpPermissions: []types.IpPermission{p}},
-				{GroupId: aws.String("sg-2"), Tags: tags},
+				{GroupId: aws.String("sg-1"), Tags: testTags, IpPermissions: []types.IpPermission{p}},
+				{GroupId: aws.String("sg-2"), Tags: testTags},
 			}}}
-			groups, err := Discover(t.Context(), api, testKey)
+			groups, _, err := Discover(t.Context(), api, testKey)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -282,8 +286,8 @@ func TestDiscoverWeighsPrefixLists(t *testing.T) {
 		return p
 	}
 	groups := []types.SecurityGroup{
-		{GroupId: aws.String("sg-1"), IpPermissions: []types.IpPermission{permission("pl-own", "pl-cloudfront", "pl-s3", "pl-fake", "pl-hidden")}},
-		{GroupId: aws.String("sg-2"), IpPermissions: []types.IpPermission{
+		{GroupId: aws.String("sg-1"), Tags: testTags, IpPermissions: []types.IpPermission{permission("pl-own", "pl-cloudfront", "pl-s3", "pl-fake", "pl-hidden")}},
+		{GroupId: aws.String("sg-2"), Tags: testTags, IpPermissions: []types.IpPermission{
 			permission("pl-own"),
 			{IpProtocol: aws.String("-1"), UserIdGroupPairs: []types.UserIdGroupPair{{UserId: aws.String("111122223333"), GroupId: aws.String("sg-9")}}},
 		}},
@@ -308,7 +312,7 @@ func TestDiscoverWeighsPrefixLists(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			api := &prefixListError{fakeEC2{pages: [][]types.SecurityGroup{groups}, lists: lists}, test.err}
-			discovered, err := Discover(t.Context(), api, "cloudfront-ingress")
+			discovered, _, err := Discover(t.Context(), api, "cloudfront-ingress")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -328,7 +332,7 @@ func TestDiscoverWeighsPrefixLists(t *testing.T) {
 	}
 	t.Run("throttled", func(t *testing.T) {
 		api := &prefixListError{fakeEC2{pages: [][]types.SecurityGroup{groups}}, ec2Error("RequestLimitExceeded")}
-		_, err := Discover(t.Context(), api, "cloudfront-ingress")
+		_, _, err := Discover(t.Context(), api, "cloudfront-ingress")
 		checkError(t, err, "describe the prefix lists that rules refer to: ", "run again later")
 	})
 }

@@ -111,7 +111,7 @@ func (e *endpoint) observe(c ec2sim.Change) {
 
 // sync discovers, plans and applies once, as the engine does, and returns the first failure of a step.
 func (e *endpoint) sync(req Request) (plan *Plan, err error) {
-	groups, err := Discover(context.Background(), e.api, testKey)
+	groups, _, err := Discover(context.Background(), e.api, testKey)
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,7 @@
 // groups that carry the tag. [NewPlan] compares them with the wanted ranges and returns the steps that make them equal,
 // in an order in which no address that is open and still wanted is closed on the way. [Apply] takes one step:
 //
-//	groups, err := secgroup.Discover(ctx, client, "cloudfront-ingress")
+//	groups, _, err := secgroup.Discover(ctx, client, "cloudfront-ingress")
 //	…
 //	plan, err := secgroup.NewPlan(ctx, groups, secgroup.Request{
 //		Stamp:            secgroup.Stamp{TagKey: "cloudfront-ingress", Services: services, Published: published},

@@ -1,6 +1,7 @@
 package secgroup
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -10,9 +11,7 @@ import (
 	"cloudfront-sg-sync/internal/planner"
 	"cloudfront-sg-sync/internal/words"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
-	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
 // Attachments tell which network interfaces groups are attached to.
@@ -20,15 +19,6 @@ type Attachments struct {
 	Interfaces []Interface
 	// Unknown is true without the permission to look. Then a rule only counts in its own group.
 	Unknown bool
-}
-
-// An Interface is a network interface.
-type Interface struct {
-	ID string // eni-…
-	// Description says what it belongs to: "ELB app/shop/50dc6c495c0c9188".
-	Description string
-	Groups      []string // IDs of the groups attached to it
-	Region      string   // where it is; empty if the reader knows
 }
 
 // An InterfacePlan says what a network interface gets from a pool once the steps are taken.
@@ -70,10 +60,10 @@ func (p InterfacePlan) command() string {
 }
 
 func (p InterfacePlan) owner() string {
-	if p.Description == "" {
-		return ""
+	if owner := cmp.Or(p.Description, p.Instance); owner != "" {
+		return " (" + owner + ")"
 	}
-	return " (" + p.Description + ")"
+	return ""
 }
 
 // limit warns of the number of groups that an interface takes.
@@ -87,41 +77,14 @@ func (p InterfacePlan) limit() string {
 // DescribeAttachments finds the network interfaces that any of the groups is attached to, by a call for each 200
 // groups. Without the permission to look it returns attachments that are unknown.
 func DescribeAttachments(ctx context.Context, api ec2.DescribeNetworkInterfacesAPIClient, groupIDs []string) (*Attachments, error) {
-	a := &Attachments{}
-	seen := map[string]bool{} // an interface with groups of two calls comes with both
-	for ids := range slices.Chunk(groupIDs, valuesPerFilter) {
-		pages := ec2.NewDescribeNetworkInterfacesPaginator(api, &ec2.DescribeNetworkInterfacesInput{
-			Filters:    []types.Filter{{Name: aws.String("group-id"), Values: ids}},
-			MaxResults: aws.Int32(groupsPerPage),
-		})
-		for pages.HasMorePages() {
-			page, err := pages.NextPage(ctx)
-			if awserr.IsDenied(err) {
-				return &Attachments{Unknown: true}, nil
-			}
-			if err != nil {
-				return nil, awserr.Explain(fmt.Errorf("describe the network interfaces of %s: %w", words.Count(len(groupIDs), "security group"), err), "ec2:DescribeNetworkInterfaces")
-			}
-			for _, eni := range page.NetworkInterfaces {
-				if id := aws.ToString(eni.NetworkInterfaceId); !seen[id] {
-					seen[id] = true
-					a.Interfaces = append(a.Interfaces, newInterface(eni))
-				}
-			}
-		}
+	interfaces, err := DescribeInterfaces(ctx, api, "group-id", groupIDs)
+	switch {
+	case awserr.IsDenied(err):
+		return &Attachments{Unknown: true}, nil
+	case err != nil:
+		return nil, err
 	}
-	return a, nil
-}
-
-func newInterface(eni types.NetworkInterface) Interface {
-	i := Interface{ID: aws.ToString(eni.NetworkInterfaceId), Description: aws.ToString(eni.Description)}
-	if i.Description == "" && eni.Attachment != nil {
-		i.Description = aws.ToString(eni.Attachment.InstanceId)
-	}
-	for _, g := range eni.Groups {
-		i.Groups = append(i.Groups, aws.ToString(g.GroupId))
-	}
-	return i
+	return &Attachments{Interfaces: interfaces}, nil
 }
 
 // views are the different sets of a pool's groups that interfaces have.

@@ -45,6 +45,8 @@ type Plan struct {
 	Pools []PoolPlan
 	// Blind is true if the plan was made without the permission to see which interfaces the groups are attached to.
 	Blind bool
+	// Attachments are those of the request.
+	Attachments *Attachments
 	// Lists are those of prefix lists, which [PlanLists] plans.
 	Lists []ListPool
 }
@@ -146,7 +148,7 @@ func NewPlan(ctx context.Context, groups []Group, req Request) (*Plan, error) {
 	} else if err := refuseFuture(req); err != nil {
 		return nil, err
 	}
-	plan := &Plan{Blind: req.Attachments != nil && req.Attachments.Unknown}
+	plan := &Plan{Attachments: req.Attachments, Blind: req.Attachments != nil && req.Attachments.Unknown}
 	for _, members := range partition(groups, req) {
 		plan.Pools = append(plan.Pools, planPool(ctx, members, req))
 	}

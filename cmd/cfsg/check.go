@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"cloudfront-sg-sync/internal/approach"
 	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
@@ -169,7 +170,7 @@ func (c *checkCommand) check(ctx context.Context, t terminal) (*document.Check, 
 	api := engine.Narrow(client)
 	scene, err := door.Discover(ctx, api, c.selector)
 	if err == nil {
-		err = scene.Look(ctx, door.NewClient(api, client, elb.NewFromConfig(engine.Config(cfg, role, config.ExternalID))))
+		err = approach.Look(ctx, scene, approach.NewClient(api, client, elb.NewFromConfig(engine.Config(cfg, role, config.ExternalID))))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", &target, err)

@@ -2,13 +2,13 @@ package door
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"slices"
 
 	"cloudfront-sg-sync/secgroup"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
-	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
 // AttachmentAPI is the part of the EC2 client that [Attached] calls.
@@ -17,56 +17,85 @@ type AttachmentAPI interface {
 	ec2.DescribeNetworkInterfacesAPIClient
 }
 
-// valuesPerFilter is the most values that a filter may have. See
-// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
-const valuesPerFilter = 200
-
 // Attached finds the network interfaces that any of the groups is attached to, each with all groups that are attached
 // there. The groups that are not among the given ones are described; the rules of the others are taken as given.
 func Attached(ctx context.Context, api AttachmentAPI, groups []secgroup.Group) ([]Subject, error) {
-	known := map[string]secgroup.Group{}
 	var ids []string
 	for _, g := range groups {
-		known[g.ID] = g
 		ids = append(ids, g.ID)
 	}
-	// An interface with groups of two calls comes with both.
-	interfaces := map[string]types.NetworkInterface{}
-	var found, others []string
-	for some := range slices.Chunk(ids, valuesPerFilter) {
-		described, err := describeInterfaces(ctx, api, "group-id", some)
-		if err != nil {
-			return nil, err
-		}
-		for _, i := range described {
-			id := aws.ToString(i.NetworkInterfaceId)
-			if _, again := interfaces[id]; !again {
-				interfaces[id] = i
-				found = append(found, id)
-			}
-		}
-	}
-	for _, id := range found {
-		for _, group := range groupIDs(interfaces[id]) {
-			if _, ok := known[group]; !ok && !slices.Contains(others, group) {
-				others = append(others, group)
-			}
-		}
-	}
-	described, err := groupsOf(ctx, api, Selector{Groups: others}, nil)
+	interfaces, err := secgroup.DescribeInterfaces(ctx, api, "group-id", ids)
 	if err != nil {
 		return nil, err
 	}
-	for _, g := range described {
+	subjects, _, err := SubjectsAt(ctx, api, interfaces, groups, true)
+	return subjects, err
+}
+
+// SubjectsAt returns interfaces with the groups that are attached there, and all these groups. Those that are not among
+// the given ones are described if that is asked for, and otherwise left out, as they are where that fails.
+func SubjectsAt(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, interfaces []Interface, groups []secgroup.Group, describe bool) (subjects []Subject, all []secgroup.Group, err error) {
+	known := map[string]secgroup.Group{}
+	for _, g := range groups {
 		known[g.ID] = g
 	}
-	var subjects []Subject
-	for _, id := range found {
-		s := Subject{Interface: newInterface(interfaces[id])}
-		for _, group := range groupIDs(interfaces[id]) {
-			s.Groups = append(s.Groups, known[group])
+	if describe {
+		var others []string
+		for _, i := range interfaces {
+			for _, id := range i.Groups {
+				if _, ok := known[id]; !ok {
+					others = append(others, id)
+				}
+			}
+		}
+		var described []secgroup.Group
+		described, err = groupsOf(ctx, api, others, nil)
+		for _, g := range described {
+			known[g.ID] = g
+		}
+		groups = slices.Concat(groups, described)
+	}
+	for i := range interfaces {
+		s := Subject{Interface: &interfaces[i]}
+		for _, id := range s.Interface.Groups {
+			if g, ok := known[id]; ok {
+				s.Groups = append(s.Groups, g)
+			}
 		}
 		subjects = append(subjects, s)
 	}
-	return subjects, nil
+	return subjects, groups, err
+}
+
+// Around returns the scene at the network interfaces of pools of groups. If nobody looked at the interfaces, the groups
+// of each pool are taken to be attached together. The rules of the groups and the entries of the lists are taken as
+// given. With complete set, it also describes the other groups of the interfaces, and reads the other prefix lists that
+// rules refer to; without, it calls nothing. If a call fails, the scene holds what is known without it.
+func Around(ctx context.Context, api API, pools [][]secgroup.Group, at *secgroup.Attachments, lists map[string]PrefixList, complete bool) (*Scene, error) {
+	scene, groups := &Scene{Lists: lists}, slices.Concat(pools...)
+	if at == nil || at.Unknown {
+		for _, pool := range pools {
+			scene.Subjects = append(scene.Subjects, Subject{Groups: pool})
+		}
+	} else {
+		var err error
+		if scene.Subjects, groups, err = SubjectsAt(ctx, api, at.Interfaces, groups, complete); err != nil {
+			return scene, err
+		}
+	}
+	if !complete {
+		return scene, nil
+	}
+	return scene, scene.ReadLists(ctx, api, groups)
+}
+
+// Unread says of each prefix list whose entries could not be read that it may open a port to the world.
+func (s *Scene) Unread() []string {
+	var unread []string
+	for _, id := range slices.Sorted(maps.Keys(s.Lists)) {
+		if err := s.Lists[id].Err; err != nil {
+			unread = append(unread, fmt.Sprintf("cannot tell whether rules that refer to %s are open to the world: %v", id, err))
+		}
+	}
+	return unread
 }

@@ -33,14 +33,13 @@ type Listener struct {
 type TargetGroup struct {
 	Name   string
 	Type   string // instance, ip, lambda or alb
+	VPC    string
 	Family secgroup.Family
 	// Preserves says that targets see the client's address, where it is of their family. See
 	// https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html
 	Preserves bool
 	Targets   []Target
 	Err       error // why its targets, or whether it preserves addresses, are not known
-
-	vpc string
 }
 
 // A Target is a port of an interface.

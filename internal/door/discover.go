@@ -3,17 +3,11 @@ package door
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
-	"strings"
 
-	"cloudfront-sg-sync/internal/awserr"
-	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
-	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
 // API is the part of the EC2 client that this package calls. It changes nothing.
@@ -34,7 +28,7 @@ func Discover(ctx context.Context, api API, s Selector) (*Scene, error) {
 	if err != nil {
 		return nil, err
 	}
-	groups, err := groupsOf(ctx, api, s, interfaces)
+	groups, err := groupsOf(ctx, api, s.Groups, interfaces)
 	if err != nil {
 		return nil, err
 	}
@@ -43,10 +37,9 @@ func Discover(ctx context.Context, api API, s Selector) (*Scene, error) {
 		scene.Subjects = append(scene.Subjects, Subject{Groups: pick(groups, s.Groups)})
 	}
 	for _, i := range interfaces {
-		scene.Subjects = append(scene.Subjects, Subject{Interface: newInterface(i), Groups: pick(groups, groupIDs(i))})
+		scene.Subjects = append(scene.Subjects, Subject{&i, pick(groups, i.Groups)})
 	}
-	scene.Lists, scene.ListsErr, err = readLists(ctx, api, groups)
-	return scene, err
+	return scene, scene.ReadLists(ctx, api, groups)
 }
 
 // A lookup finds interfaces by one filter.
@@ -55,7 +48,7 @@ type lookup struct {
 	values []string
 	// names are what must be found, and of says what an interface is found as.
 	names []string
-	of    func(types.NetworkInterface) []string
+	of    func(Interface) string
 	// unknown is the error for a name that no interface has, and hint where to look.
 	unknown, hint string
 }
@@ -63,12 +56,12 @@ type lookup struct {
 // lookups returns what finds the interfaces that a selector means.
 func lookups(s Selector) []lookup {
 	all := []lookup{
-		{"network-interface-id", s.Interfaces, s.Interfaces, idOf, "there is no network interface %s", "check the ID and the region"},
-		{"attachment.instance-id", s.Instances, s.Instances, instanceOf, "instance %s has no network interface", "check the ID and the region, and whether it was terminated"},
+		{"network-interface-id", s.Interfaces, s.Interfaces, func(i Interface) string { return i.ID }, "there is no network interface %s", "check the ID and the region"},
+		{"attachment.instance-id", s.Instances, s.Instances, func(i Interface) string { return i.Instance }, "instance %s has no network interface", "check the ID and the region, and whether it was terminated"},
 	}
 	// one finds what has one name only.
 	one := func(filter string, values []string, name, unknown, hint string) {
-		all = append(all, lookup{filter, values, []string{name}, func(types.NetworkInterface) []string { return []string{name} }, unknown, hint})
+		all = append(all, lookup{filter, values, []string{name}, func(Interface) string { return name }, unknown, hint})
 	}
 	for _, name := range s.LoadBalancers {
 		one("description", descriptionsOf(name), name, "there is no network interface of a load balancer %s", "check the name and the region")
@@ -84,25 +77,22 @@ func lookups(s Selector) []lookup {
 }
 
 // interfacesOf returns the interfaces that a selector means, each once.
-func interfacesOf(ctx context.Context, api API, s Selector) ([]types.NetworkInterface, error) {
-	var found []types.NetworkInterface
+func interfacesOf(ctx context.Context, api API, s Selector) ([]Interface, error) {
+	var found []Interface
 	var errs []error
-	known := map[string]bool{}
 	for _, l := range lookups(s) {
-		if len(l.values) == 0 {
-			continue
-		}
-		some, err := describeInterfaces(ctx, api, l.filter, l.values)
+		some, err := secgroup.DescribeInterfaces(ctx, api, l.filter, l.values)
 		if err != nil {
 			return nil, err
 		}
-		errs = append(errs, notFound(l.names, collect(some, l.of), l.unknown, l.hint)...)
+		var as []string
 		for _, i := range some {
-			if id := aws.ToString(i.NetworkInterfaceId); !known[id] {
-				known[id] = true
+			as = append(as, l.of(i))
+			if !slices.ContainsFunc(found, func(o Interface) bool { return o.ID == i.ID }) {
 				found = append(found, i)
 			}
 		}
+		errs = append(errs, notFound(l.names, as, l.unknown, l.hint)...)
 	}
 	return found, joined(errs)
 }
@@ -114,80 +104,12 @@ func descriptionsOf(loadBalancer string) []string {
 	return []string{"ELB app/" + loadBalancer + "/*", "ELB net/" + loadBalancer + "/*", "ELB " + loadBalancer}
 }
 
-// interfacesPerPage is the most interfaces that one describe returns. See
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeNetworkInterfaces.html
-const interfacesPerPage = 1000
-
-func describeInterfaces(ctx context.Context, api ec2.DescribeNetworkInterfacesAPIClient, filter string, values []string) ([]types.NetworkInterface, error) {
-	pages := ec2.NewDescribeNetworkInterfacesPaginator(api, &ec2.DescribeNetworkInterfacesInput{
-		Filters:    []types.Filter{{Name: aws.String(filter), Values: values}},
-		MaxResults: aws.Int32(interfacesPerPage),
-	})
-	var found []types.NetworkInterface
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return nil, awserr.Explain(fmt.Errorf("describe the network interfaces with %s %s: %w", filter, words.Few(values), err), "ec2:DescribeNetworkInterfaces")
-		}
-		found = append(found, page.NetworkInterfaces...)
-	}
-	return found, nil
-}
-
-func newInterface(i types.NetworkInterface) *Interface {
-	n := &Interface{
-		ID: aws.ToString(i.NetworkInterfaceId), Description: aws.ToString(i.Description), Instance: strings.Join(instanceOf(i), ""),
-		PrivateIPv4: []netip.Addr{}, PublicIPv4: []netip.Addr{}, IPv6: []netip.Addr{},
-		VPC: aws.ToString(i.VpcId), Subnet: aws.ToString(i.SubnetId),
-		RequesterManaged: aws.ToBool(i.RequesterManaged),
-		needsNoGroup:     i.InterfaceType == types.NetworkInterfaceTypeNetworkLoadBalancer,
-	}
-	add := func(list *[]netip.Addr, text *string) {
-		if addr, err := netip.ParseAddr(aws.ToString(text)); err == nil {
-			*list = append(*list, addr)
-		}
-	}
-	for _, a := range i.PrivateIpAddresses {
-		add(&n.PrivateIPv4, a.PrivateIpAddress)
-		if a.Association != nil {
-			add(&n.PublicIPv4, a.Association.PublicIp)
-		}
-	}
-	for _, a := range i.Ipv6Addresses {
-		add(&n.IPv6, a.Ipv6Address)
-	}
-	return n
-}
-
-func idOf(i types.NetworkInterface) []string { return []string{aws.ToString(i.NetworkInterfaceId)} }
-
-// instanceOf returns the instance an interface is attached to, if any.
-func instanceOf(i types.NetworkInterface) []string {
-	if i.Attachment == nil || i.Attachment.InstanceId == nil {
-		return nil
-	}
-	return []string{*i.Attachment.InstanceId}
-}
-
-func groupIDs(i types.NetworkInterface) []string {
-	var ids []string
-	for _, g := range i.Groups {
-		ids = append(ids, aws.ToString(g.GroupId))
-	}
-	return ids
-}
-
-func collect(interfaces []types.NetworkInterface, of func(types.NetworkInterface) []string) []string {
-	var all []string
+// groupsOf returns the groups with the given IDs and those of interfaces.
+func groupsOf(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, named []string, interfaces []Interface) ([]secgroup.Group, error) {
+	ids := slices.Clone(named)
 	for _, i := range interfaces {
-		all = append(all, of(i)...)
+		ids = append(ids, i.Groups...)
 	}
-	return all
-}
-
-// groupsOf returns all groups of a selector and of interfaces.
-func groupsOf(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, s Selector, interfaces []types.NetworkInterface) ([]secgroup.Group, error) {
-	ids := append(slices.Clone(s.Groups), collect(interfaces, groupIDs)...)
 	slices.Sort(ids)
 	if ids = slices.Compact(ids); len(ids) == 0 {
 		return nil, nil

@@ -77,24 +77,8 @@ type Subject struct {
 	Groups    []secgroup.Group
 }
 
-// An Interface is a network interface, reduced to what tells it from others.
-type Interface struct {
-	ID          string `json:"id"`          // eni-…
-	Description string `json:"description"` // of a load balancer's it has the name
-	Instance    string `json:"instance"`    // i-…, or empty
-	// PrivateIPv4, PublicIPv4 and IPv6 are its addresses.
-	PrivateIPv4 []netip.Addr `json:"privateIpv4"`
-	PublicIPv4  []netip.Addr `json:"publicIpv4"`
-	IPv6        []netip.Addr `json:"ipv6"`
-
-	VPC    string `json:"-"`
-	Subnet string `json:"-"`
-	// RequesterManaged is set for an interface that belongs to a service, and that nobody else can change.
-	RequesterManaged bool `json:"-"`
-
-	// needsNoGroup is set for an interface that everyone reaches where no group is attached to it.
-	needsNoGroup bool
-}
+// An Interface is a network interface.
+type Interface = secgroup.Interface
 
 // A PrefixList is a managed prefix list.
 type PrefixList struct {
@@ -109,18 +93,4 @@ type PrefixList struct {
 	Entries []netip.Prefix
 	// Err is why the entries could not be read.
 	Err error
-}
-
-// Origin returns the flag with which a command names what the interface belongs to, and its value: the load balancer,
-// the instance or the interface itself. It returns nothing where an AWS service owns the interface otherwise.
-func (i *Interface) Origin() []string {
-	switch {
-	case i.LoadBalancer() != "":
-		return []string{"--load-balancer", i.LoadBalancer()}
-	case i.RequesterManaged:
-		return nil
-	case i.Instance != "":
-		return []string{"--instance", i.Instance}
-	}
-	return []string{"--interface", i.ID}
 }

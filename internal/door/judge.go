@@ -105,7 +105,7 @@ type rule struct {
 
 // rules returns the rules that decide who gets in at a subject.
 func (s Subject) rules() []rule {
-	if s.Interface != nil && len(s.Groups) == 0 && s.Interface.needsNoGroup {
+	if s.Interface != nil && len(s.Groups) == 0 && s.Interface.NeedsNoGroup {
 		return unfiltered
 	}
 	var rules []rule
@@ -130,7 +130,7 @@ func (j *judge) subject(s Subject, q Question) (r SubjectReport, ports []secgrou
 		families, r.Notes = reachable(families, s.Interface)
 		switch {
 		case len(s.Groups) > 0:
-		case s.Interface.needsNoGroup:
+		case s.Interface.NeedsNoGroup:
 			r.Notes = append(r.Notes, "no security group is attached to this Network Load Balancer, so everyone reaches it; groups can only be attached to one that was created with some")
 		default:
 			families = nil
@@ -175,27 +175,6 @@ func reachable(families []family, i *Interface) (found []family, notes []string)
 		notes = append(notes, "it has no public address: CloudFront does not connect to it, unless it is a VPC origin; check the load balancer in front of it")
 	}
 	return found, notes
-}
-
-// LoadBalancer returns the name of the Application or Network Load Balancer that an interface belongs to, or nothing.
-func (i *Interface) LoadBalancer() string {
-	if _, name, ok := strings.Cut(i.Description, "ELB "); ok {
-		if parts := strings.Split(name, "/"); len(parts) == 3 && (parts[0] == "app" || parts[0] == "net") {
-			return parts[1]
-		}
-	}
-	return ""
-}
-
-// Public reports whether an interface has an address that CloudFront can connect to.
-func (i *Interface) Public() bool { return i.PublicOver(secgroup.IPv4) || i.PublicOver(secgroup.IPv6) }
-
-// PublicOver reports whether an interface has an address of a family that can be reached from the Internet.
-func (i *Interface) PublicOver(f secgroup.Family) bool {
-	if f == secgroup.IPv4 {
-		return len(i.PublicIPv4) > 0
-	}
-	return slices.ContainsFunc(i.IPv6, func(addr netip.Addr) bool { return addr.IsGlobalUnicast() && !addr.IsPrivate() })
 }
 
 // ports judges the ports of a range, and reports those together that come out alike.

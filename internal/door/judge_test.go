@@ -265,8 +265,8 @@ func TestInterfaces(t *testing.T) {
 		{"IPv6 asked for and none there", Interface{PrivateIPv4: []netip.Addr{private}, PublicIPv4: []netip.Addr{public}}, open, []secgroup.Family{secgroup.IPv6}, Unknown, 0, "no IPv6 address"},
 		{"private", Interface{PrivateIPv4: []netip.Addr{private}, IPv6: []netip.Addr{local}}, open, nil, Blocked, 2, "no public address"},
 		{"no group", Interface{PrivateIPv4: []netip.Addr{private}, PublicIPv4: []netip.Addr{public}}, nil, nil, Unknown, 0, "no security group"},
-		{"nothing to reach, and no group needed", Interface{PrivateIPv4: []netip.Addr{private}, PublicIPv4: []netip.Addr{public}, needsNoGroup: true}, nil, []secgroup.Family{secgroup.IPv6}, Unknown, 0, "no IPv6 address"},
-		{"no group, and none needed", Interface{PrivateIPv4: []netip.Addr{private}, PublicIPv4: []netip.Addr{public}, needsNoGroup: true}, nil, nil, Open, 1, "everyone reaches it"},
+		{"nothing to reach, and no group needed", Interface{PrivateIPv4: []netip.Addr{private}, PublicIPv4: []netip.Addr{public}, NeedsNoGroup: true}, nil, []secgroup.Family{secgroup.IPv6}, Unknown, 0, "no IPv6 address"},
+		{"no group, and none needed", Interface{PrivateIPv4: []netip.Addr{private}, PublicIPv4: []netip.Addr{public}, NeedsNoGroup: true}, nil, nil, Open, 1, "everyone reaches it"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -285,7 +285,7 @@ func TestInterfaces(t *testing.T) {
 
 // Without a group attached the whole world is let in, and it is said.
 func TestUnfilteredIsTheWorld(t *testing.T) {
-	i := Interface{PrivateIPv4: prefixAddrs("10.0.0.7"), IPv6: prefixAddrs("2600:1f18::7"), needsNoGroup: true}
+	i := Interface{PrivateIPv4: prefixAddrs("10.0.0.7"), IPv6: prefixAddrs("2600:1f18::7"), NeedsNoGroup: true}
 	r := Judge(&Scene{Subjects: []Subject{{Interface: &i}}}, both()).Subjects[0]
 	for _, f := range r.Ports[0].Families {
 		if !f.World || f.Verdict != Open || len(f.Others) != 1 || f.Others[0].Group != (GroupID{}) {

@@ -18,34 +18,41 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// readLists reads the prefix lists that rules of the groups refer to. AWS's own for CloudFront,
+// ValuesPerFilter is the most values that a filter may have. See
+// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
+const ValuesPerFilter = 200
+
+// ReadLists reads the prefix lists that rules of the groups refer to, except those that are known. AWS's own for CloudFront,
 // com.amazonaws.global.cloudfront.origin-facing and com.amazonaws.global.ipv6.cloudfront.origin-facing, are read like
 // any other: their entries say what they let in. See
 // https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html
 //
-// It fails only if the context ends. If names cannot be read, namesErr says why; if entries cannot, the Err of their
+// It fails only if the context ends. If names cannot be read, ListsErr says why; if entries cannot, the Err of their
 // list does.
-func readLists(ctx context.Context, api API, groups []secgroup.Group) (lists map[string]PrefixList, namesErr, err error) {
-	lists = map[string]PrefixList{}
+func (s *Scene) ReadLists(ctx context.Context, api API, groups []secgroup.Group) error {
+	if s.Lists == nil {
+		s.Lists = map[string]PrefixList{}
+	}
 	var ids []string
 	for _, g := range groups {
 		for _, r := range g.Ingress {
-			if id := r.Source.Reference; strings.HasPrefix(id, "pl-") && !slices.Contains(ids, id) {
+			if id := r.Source.Reference; strings.HasPrefix(id, "pl-") && s.Lists[id].ID == "" {
 				ids = append(ids, id)
-				lists[id] = PrefixList{ID: id, Family: -1}
+				s.Lists[id] = PrefixList{ID: id, Family: -1}
 			}
 		}
 	}
-	if len(ids) == 0 {
-		return lists, nil, nil
+	for some := range slices.Chunk(ids, ValuesPerFilter) {
+		if err := nameLists(ctx, api, some, s.Lists); err != nil {
+			s.ListsErr = err
+		}
 	}
-	namesErr = nameLists(ctx, api, ids, lists)
 	for _, id := range ids {
-		l := lists[id]
-		l.Entries, l.Err = entriesOf(ctx, api, id)
-		lists[id] = l
+		l := s.Lists[id]
+		l.Entries, l.Err = EntriesOf(ctx, api, id)
+		s.Lists[id] = l
 	}
-	return lists, namesErr, ctx.Err()
+	return ctx.Err()
 }
 
 // explain says what to do about entries that cannot be read. A list that is not there for this account may be one that
@@ -94,7 +101,8 @@ func nameLists(ctx context.Context, api ec2.DescribeManagedPrefixListsAPIClient,
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetManagedPrefixListEntries.html
 const entriesPerPage = 100
 
-func entriesOf(ctx context.Context, api ec2.GetManagedPrefixListEntriesAPIClient, id string) ([]netip.Prefix, error) {
+// EntriesOf returns the entries of a prefix list.
+func EntriesOf(ctx context.Context, api ec2.GetManagedPrefixListEntriesAPIClient, id string) ([]netip.Prefix, error) {
 	pages := ec2.NewGetManagedPrefixListEntriesPaginator(api, &ec2.GetManagedPrefixListEntriesInput{
 		PrefixListId: aws.String(id), MaxResults: aws.Int32(entriesPerPage),
 	})

@@ -57,6 +57,9 @@ type Request struct {
 	// Look asks for the network interfaces of all groups even where nothing is revoked, so that the report tells which
 	// of them lack something.
 	Look bool
+	// Watch asks for warnings of stray tags, and of rules that are open to the world once the run is over. A run that also
+	// looks finds mistyped tags too, and what is open in other groups at the same network interfaces.
+	Watch bool
 	// OnStep, if set, is told of each step that the run has taken. It may be called by several goroutines at a time.
 	OnStep func(*Target, secgroup.Step)
 	// OnChange, if set, is told of each change of a prefix list that the run has made, in the same way.
@@ -81,7 +84,7 @@ func (e *Engine) Run(ctx context.Context, req Request) (*Report, error) {
 		running.Go(func() error {
 			tr := &targetReport{target: t}
 			results[i] = tr
-			if err := e.guard(ctx, func() { e.sync(ctx, tr, fetch, req) }); err != nil {
+			if err := e.guard(ctx, func() { e.syncAndWatch(ctx, tr, fetch, req) }); err != nil {
 				tr.fail(err)
 			}
 			return nil
@@ -109,6 +112,7 @@ func (e *Engine) Run(ctx context.Context, req Request) (*Report, error) {
 		report.Looked = report.Looked && tr.planned && !tr.blind
 		errs = append(errs, tr.errs...)
 	}
+	report.countWorld(results)
 	if !slices.ContainsFunc(results, func(tr *targetReport) bool { return !tr.planned }) {
 		errs = append(errs, e.unknownGroups(req.GroupIDs, report.has)...)
 	}

@@ -55,7 +55,7 @@ func (e *Engine) look(ctx context.Context, t *Target) (groups []secgroup.Group, 
 		}
 		return nil
 	})
-	groups, err = secgroup.Discover(ctx, t.EC2, e.TagKey)
+	groups, stray, err := secgroup.Discover(ctx, t.EC2, e.TagKey)
 	_ = running.Wait() // its failure is in lists
 	switch {
 	case err != nil:
@@ -65,11 +65,13 @@ func (e *Engine) look(ctx context.Context, t *Target) (groups []secgroup.Group, 
 	case lists.err == nil:
 		lists.found, lists.err = t.ownLists(ctx, lists.found, groups)
 	}
+	lists.stray = stray
 	return groups, lists, nil
 }
 
-// lookedUp is what a look for prefix lists has found.
+// lookedUp is what a look has found besides groups.
 type lookedUp struct {
+	stray []secgroup.StrayTag
 	found []secgroup.PrefixList
 	// err and warning say why it has found none.
 	err     error

@@ -164,6 +164,8 @@ type targetReport struct {
 	errs   []error
 	// described tells whether the groups of the target were described, planned whether they were planned for as well.
 	described, planned bool
+	plan               *secgroup.Plan // the last
+	watched
 	// capacity is that of the last plan.
 	capacity Capacity
 	// shared are groups of other accounts, which are left alone.
@@ -223,7 +225,7 @@ func (tr *targetReport) group(g secgroup.GroupPlan) *GroupReport {
 
 // notePlan notes that the target is planned, and what the plan could not see.
 func (tr *targetReport) notePlan(plan *secgroup.Plan) {
-	tr.planned, tr.blind = true, plan.Blind
+	tr.plan, tr.planned, tr.blind = plan, true, plan.Blind
 	if plan.Blind {
 		tr.warnings = append(tr.warnings, blind(tr.target))
 	}

@@ -124,6 +124,7 @@ func (h *Handler) run(ctx context.Context, req task) (report *engine.Report, ans
 	if h.notifier != nil {
 		req.OnStep, req.OnChange = made.add, made.addEntries
 	}
+	req.Watch = !req.Withdraw
 	if req.deployed {
 		report, err = h.runDeployed(ctx, req.Request)
 	} else {

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -154,6 +155,27 @@ func TestNotifiedFile(t *testing.T) {
 				t.Errorf("error %v, %d rules", err, rulesOf(t, sim, group))
 			}
 		})
+	}
+}
+
+// The schedule's answer warns of what is open to the world, also in groups that the function does not manage.
+func TestAnswerWarnsOfWorld(t *testing.T) {
+	sim := ec2sim.New(ec2sim.Options{})
+	h, group := newTestHandler(t, sim, serve(goodDocument))
+	here := sim.Region("", "us-east-1")
+	other, err := here.CreateGroup(ec2sim.Group{Name: "other"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := here.AddRules(other.ID, ec2sim.Rule{Permission: ec2sim.Permission{Protocol: "tcp", From: 80, To: 80, Source: ec2sim.Source{Prefix: netip.MustParsePrefix("0.0.0.0/0")}}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := here.CreateInterface(ec2sim.Interface{Groups: []string{group, other.ID}, PublicIP: netip.MustParseAddr("198.51.100.8")}); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := h.Invoke(t.Context(), []byte(scheduled))
+	if err != nil || !strings.Contains(string(answer), `"warnings":["us-east-1: open to the world: `+other.ID+` other lets 0.0.0.0/0 in on port 80;`) {
+		t.Errorf("answer %s, error %v", answer, err)
 	}
 }
 

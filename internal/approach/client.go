@@ -1,4 +1,6 @@
-package door
+// Package approach reads what else decides who gets in at a network interface, besides its security groups: the way from
+// the Internet, and the targets behind a load balancer.
+package approach
 
 import (
 	"context"
@@ -7,18 +9,19 @@ import (
 	"slices"
 
 	"cloudfront-sg-sync/internal/awserr"
+	"cloudfront-sg-sync/internal/door"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/smithy-go"
 )
 
-// A Client holds the operations that [Scene.Look] calls, none of which changes anything. They are functions and not
+// A Client holds the operations that [Look] calls, none of which changes anything. They are functions and not
 // clients, so that a program does not get all operations of these: see [engine.Narrow].
 //
 // [engine.Narrow]: https://pkg.go.dev/cloudfront-sg-sync/internal/engine#Narrow
 type Client struct {
-	API
+	door.API
 	networkACLs  operation[ec2.DescribeNetworkAclsInput, ec2.DescribeNetworkAclsOutput, ec2.Options]
 	routeTables  operation[ec2.DescribeRouteTablesInput, ec2.DescribeRouteTablesOutput, ec2.Options]
 	publicAccess operation[ec2.DescribeVpcBlockPublicAccessOptionsInput, ec2.DescribeVpcBlockPublicAccessOptionsOutput, ec2.Options]
@@ -35,7 +38,7 @@ type Client struct {
 type operation[In, Out, Options any] func(context.Context, *In, ...func(*Options)) (*Out, error)
 
 // NewClient returns the operations of clients. The narrowed one is that of EC2 as well.
-func NewClient(narrowed API, e *ec2.Client, l *elb.Client) Client {
+func NewClient(narrowed door.API, e *ec2.Client, l *elb.Client) Client {
 	return Client{
 		narrowed, e.DescribeNetworkAcls, e.DescribeRouteTables, e.DescribeVpcBlockPublicAccessOptions, e.DescribeVpcBlockPublicAccessExclusions,
 		l.DescribeLoadBalancers, l.DescribeListeners, l.DescribeTargetGroups, l.DescribeTargetGroupAttributes, l.DescribeTargetHealth,
@@ -61,7 +64,7 @@ func (call operation[In, Out, Options]) pages(ctx context.Context, in *In, token
 
 // Look adds to a scene the way from the Internet to its interfaces, and what is behind their load balancers. What may not
 // be read is noted where it is missing, and is no error here; it fails only if the context ends.
-func (s *Scene) Look(ctx context.Context, c Client) error {
+func Look(ctx context.Context, s *door.Scene, c Client) error {
 	var vpcs, subnets, balancers []string
 	for _, subject := range s.Subjects {
 		if i := subject.Interface; i != nil {
@@ -70,10 +73,10 @@ func (s *Scene) Look(ctx context.Context, c Client) error {
 		}
 	}
 	if len(subnets) > 0 {
-		s.Network = &Network{c.readBlock(ctx), c.readSubnets(ctx, vpcs, subnets, s.Subjects)}
+		s.Network = &door.Network{Block: c.readBlock(ctx), Subnets: c.readSubnets(ctx, vpcs, subnets, s.Subjects)}
 	}
 	if len(balancers) > 0 {
-		s.readBalancers(ctx, c, balancers)
+		c.readBalancers(ctx, s, balancers)
 	}
 	return ctx.Err()
 }

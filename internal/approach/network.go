@@ -1,4 +1,4 @@
-package door
+package approach
 
 import (
 	"cmp"
@@ -9,15 +9,17 @@ import (
 	"slices"
 	"strings"
 
+	"cloudfront-sg-sync/internal/door"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
 // readBlock reads VPC Block Public Access.
-func (c Client) readBlock(ctx context.Context) BlockPublicAccess {
-	failed := func(err error, permission string) BlockPublicAccess {
-		return BlockPublicAccess{Err: unseen(err, permission)}
+func (c Client) readBlock(ctx context.Context) door.BlockPublicAccess {
+	failed := func(err error, permission string) door.BlockPublicAccess {
+		return door.BlockPublicAccess{Err: unseen(err, permission)}
 	}
 	out, err := c.publicAccess(ctx, &ec2.DescribeVpcBlockPublicAccessOptionsInput{})
 	if err == nil && out.VpcBlockPublicAccessOptions == nil {
@@ -27,7 +29,7 @@ func (c Client) readBlock(ctx context.Context) BlockPublicAccess {
 		return failed(err, "ec2:DescribeVpcBlockPublicAccessOptions")
 	}
 	options := out.VpcBlockPublicAccessOptions
-	b := BlockPublicAccess{
+	b := door.BlockPublicAccess{
 		Account: aws.ToString(options.AwsAccountId), On: options.InternetGatewayBlockMode != types.InternetGatewayBlockModeOff,
 		Changing: options.State == types.VpcBlockPublicAccessStateUpdateInProgress,
 	}
@@ -43,7 +45,7 @@ func (c Client) readBlock(ctx context.Context) BlockPublicAccess {
 	for _, page := range pages {
 		for _, e := range page.VpcBlockPublicAccessExclusions {
 			arn := aws.ToString(e.ResourceArn)
-			b.Exclusions = append(b.Exclusions, Exclusion{
+			b.Exclusions = append(b.Exclusions, door.Exclusion{
 				On: arn[strings.LastIndex(arn, "/")+1:], Ingress: e.InternetGatewayExclusionMode == types.InternetGatewayExclusionModeAllowBidirectional,
 				InForce:  slices.Contains([]string{"create-complete", "update-complete"}, string(e.State)),
 				Changing: strings.HasSuffix(string(e.State), "-in-progress") || e.State == types.VpcBlockPublicAccessExclusionStateUpdateFailed,
@@ -54,18 +56,18 @@ func (c Client) readBlock(ctx context.Context) BlockPublicAccess {
 }
 
 // readSubnets reads the network ACLs and the route tables of subnets.
-func (c Client) readSubnets(ctx context.Context, vpcs, ids []string, subjects []Subject) map[string]Subnet {
-	subnets := map[string]Subnet{}
+func (c Client) readSubnets(ctx context.Context, vpcs, ids []string, subjects []door.Subject) map[string]door.Subnet {
+	subnets := map[string]door.Subnet{}
 	for _, subject := range subjects {
 		if i := subject.Interface; i != nil && i.Subnet != "" {
-			subnets[i.Subnet] = Subnet{ID: i.Subnet, VPC: i.VPC, RouteErr: errors.New("EC2 shows no route table"), ACLErr: errors.New("EC2 shows no network ACL")}
+			subnets[i.Subnet] = door.Subnet{ID: i.Subnet, VPC: i.VPC, RouteErr: errors.New("EC2 shows no route table"), ACLErr: errors.New("EC2 shows no network ACL")}
 		}
 	}
 	aclErr := c.readACLs(ctx, ids, subnets)
 	tables, tableErr := c.readTables(ctx, vpcs)
 	for id, s := range subnets {
 		s.ACLErr = cmp.Or(aclErr, s.ACLErr)
-		s.takeTables(tables)
+		takeTables(&s, tables)
 		s.RouteErr = cmp.Or(tableErr, s.RouteErr)
 		subnets[id] = s
 	}
@@ -73,8 +75,8 @@ func (c Client) readSubnets(ctx context.Context, vpcs, ids []string, subjects []
 }
 
 // readACLs reads the network ACLs of subnets.
-func (c Client) readACLs(ctx context.Context, ids []string, subnets map[string]Subnet) error {
-	for some := range slices.Chunk(ids, valuesPerFilter) {
+func (c Client) readACLs(ctx context.Context, ids []string, subnets map[string]door.Subnet) error {
+	for some := range slices.Chunk(ids, door.ValuesPerFilter) {
 		pages, err := c.networkACLs.pages(ctx,
 			&ec2.DescribeNetworkAclsInput{Filters: []types.Filter{{Name: aws.String("association.subnet-id"), Values: some}}},
 			func(out *ec2.DescribeNetworkAclsOutput) *string { return out.NextToken },
@@ -98,14 +100,17 @@ func (c Client) readACLs(ctx context.Context, ids []string, subnets map[string]S
 }
 
 // aclRules reads the rules of a network ACL.
-func aclRules(a types.NetworkAcl) ([]ACLRule, error) {
-	var rules []ACLRule
+func aclRules(a types.NetworkAcl) ([]door.ACLRule, error) {
+	var rules []door.ACLRule
 	for _, e := range a.Entries {
 		prefix, err := netip.ParsePrefix(aws.ToString(cmp.Or(e.CidrBlock, e.Ipv6CidrBlock)))
 		if err != nil {
 			return nil, fmt.Errorf("rule %d of %s cannot be read: %w", aws.ToInt32(e.RuleNumber), aws.ToString(a.NetworkAclId), err)
 		}
-		r := ACLRule{aws.ToInt32(e.RuleNumber), aws.ToBool(e.Egress), e.RuleAction == types.RuleActionAllow, aws.ToString(e.Protocol), 0, 65535, prefix}
+		r := door.ACLRule{
+			Number: aws.ToInt32(e.RuleNumber), Egress: aws.ToBool(e.Egress), Allow: e.RuleAction == types.RuleActionAllow,
+			Protocol: aws.ToString(e.Protocol), To: 65535, Prefix: prefix,
+		}
 		if e.PortRange != nil {
 			r.From, r.To = uint16(aws.ToInt32(e.PortRange.From)), uint16(aws.ToInt32(e.PortRange.To))
 		}
@@ -119,7 +124,7 @@ type table struct {
 	id, vpc, owner string
 	on             []string // the subnets and gateways that it is associated with
 	main           bool
-	routes         []Route
+	routes         []door.Route
 }
 
 // readTables reads the route tables of VPCs, and the entries of the prefix lists that routes go by.
@@ -131,7 +136,7 @@ func (c Client) readTables(ctx context.Context, vpcs []string) ([]table, error) 
 	if err != nil {
 		return nil, unseen(err, "ec2:DescribeRouteTables")
 	}
-	lists := map[string]Route{}
+	lists := map[string]door.Route{}
 	var tables []table
 	for _, page := range pages {
 		for _, t := range page.RouteTables {
@@ -152,8 +157,8 @@ func (c Client) readTables(ctx context.Context, vpcs []string) ([]table, error) 
 }
 
 // route reads a route. Each list is read once.
-func (c Client) route(ctx context.Context, r types.Route, lists map[string]Route) Route {
-	found := Route{
+func (c Client) route(ctx context.Context, r types.Route, lists map[string]door.Route) door.Route {
+	found := door.Route{
 		List: aws.ToString(r.DestinationPrefixListId), Propagated: r.Origin == types.RouteOriginEnableVgwRoutePropagation, Blackhole: r.State == types.RouteStateBlackhole,
 		Target: aws.ToString(cmp.Or(r.GatewayId, r.NatGatewayId, r.EgressOnlyInternetGatewayId, r.TransitGatewayId, r.NetworkInterfaceId, r.InstanceId,
 			r.VpcPeeringConnectionId, r.LocalGatewayId, r.CarrierGatewayId, r.CoreNetworkArn, r.OdbNetworkArn)),
@@ -165,7 +170,7 @@ func (c Client) route(ctx context.Context, r types.Route, lists map[string]Route
 	}
 	list, known := lists[found.List]
 	if !known {
-		list.To, list.Err = entriesOf(ctx, c, found.List)
+		list.To, list.Err = door.EntriesOf(ctx, c, found.List)
 		lists[found.List] = list
 	}
 	found.To, found.Err = list.To, list.Err
@@ -175,7 +180,7 @@ func (c Client) route(ctx context.Context, r types.Route, lists map[string]Route
 // takeTables takes over the route table of a subnet, or else the main one of its VPC, and that of the internet gateway,
 // by which requests may come in through a firewall. See
 // https://docs.aws.amazon.com/vpc/latest/userguide/gateway-route-tables.html
-func (s *Subnet) takeTables(tables []table) {
+func takeTables(s *door.Subnet, tables []table) {
 	for _, main := range []bool{true, false} { // its own comes last and wins
 		for _, t := range tables {
 			if t.vpc == s.VPC && (main && t.main || !main && slices.Contains(t.on, s.ID)) {

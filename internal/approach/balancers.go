@@ -1,4 +1,4 @@
-package door
+package approach
 
 import (
 	"context"
@@ -6,20 +6,20 @@ import (
 	"net/netip"
 	"slices"
 
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/secgroup"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 )
 
 // readBalancers reads what is behind load balancers, and the groups of their targets.
-func (s *Scene) readBalancers(ctx context.Context, c Client, names []string) {
-	s.Balancers = map[string]*Balancer{}
-	var all []*TargetGroup
+func (c Client) readBalancers(ctx context.Context, s *door.Scene, names []string) {
+	s.Balancers = map[string]*door.Balancer{}
+	var all []*door.TargetGroup
 	for _, name := range names {
-		b := &Balancer{Name: name}
+		b := &door.Balancer{Name: name}
 		for _, subject := range s.Subjects {
 			if i := subject.Interface; i != nil && i.LoadBalancer() == name {
 				b.Addresses = slices.Concat(b.Addresses, i.PrivateIPv4, i.IPv6)
@@ -30,11 +30,11 @@ func (s *Scene) readBalancers(ctx context.Context, c Client, names []string) {
 		b.Err = err
 		all = append(all, groups...)
 	}
-	s.placeTargets(ctx, c, all)
+	c.placeTargets(ctx, s, all)
 }
 
 // readBalancer reads the listeners of a load balancer, and the target groups that these pass requests on to.
-func (c Client) readBalancer(ctx context.Context, b *Balancer) ([]*TargetGroup, error) {
+func (c Client) readBalancer(ctx context.Context, b *door.Balancer) ([]*door.TargetGroup, error) {
 	out, err := c.loadBalancers(ctx, &elb.DescribeLoadBalancersInput{Names: []string{b.Name}})
 	if _, none := errors.AsType[*elbtypes.LoadBalancerNotFoundException](err); none || err == nil && len(out.LoadBalancers) == 0 {
 		b.Gone = true
@@ -52,8 +52,8 @@ func (c Client) readBalancer(ctx context.Context, b *Balancer) ([]*TargetGroup, 
 		return nil, unseen(err, "elasticloadbalancing:DescribeTargetGroups")
 	}
 	network := lb.Type == elbtypes.LoadBalancerTypeEnumNetwork
-	byARN := map[string]*TargetGroup{}
-	var all []*TargetGroup
+	byARN := map[string]*door.TargetGroup{}
+	var all []*door.TargetGroup
 	for _, page := range described {
 		for _, g := range page.TargetGroups {
 			tg := c.readTargetGroup(ctx, g, network)
@@ -72,7 +72,7 @@ func (c Client) readBalancer(ctx context.Context, b *Balancer) ([]*TargetGroup, 
 			if slices.Contains([]string{"UDP", "QUIC", "GENEVE"}, string(l.Protocol)) {
 				continue // CloudFront connects by TCP
 			}
-			listener := Listener{Port: uint16(aws.ToInt32(l.Port)), Targets: all} // rules may pass on to any
+			listener := door.Listener{Port: uint16(aws.ToInt32(l.Port)), Targets: all} // rules may pass on to any
 			if network {
 				listener.Targets = forwarded(l, byARN)
 			}
@@ -83,7 +83,7 @@ func (c Client) readBalancer(ctx context.Context, b *Balancer) ([]*TargetGroup, 
 }
 
 // forwarded returns the target groups of a listener of a Network Load Balancer, which has no rules.
-func forwarded(l elbtypes.Listener, byARN map[string]*TargetGroup) []*TargetGroup {
+func forwarded(l elbtypes.Listener, byARN map[string]*door.TargetGroup) []*door.TargetGroup {
 	var arns []string
 	for _, a := range l.DefaultActions {
 		arns = add(arns, aws.ToString(a.TargetGroupArn))
@@ -93,7 +93,7 @@ func forwarded(l elbtypes.Listener, byARN map[string]*TargetGroup) []*TargetGrou
 			}
 		}
 	}
-	var groups []*TargetGroup
+	var groups []*door.TargetGroup
 	for _, arn := range arns {
 		if tg := byARN[arn]; tg != nil {
 			groups = append(groups, tg)
@@ -103,8 +103,8 @@ func forwarded(l elbtypes.Listener, byARN map[string]*TargetGroup) []*TargetGrou
 }
 
 // readTargetGroup reads the targets of a group, and for a Network Load Balancer whether they see clients' addresses.
-func (c Client) readTargetGroup(ctx context.Context, g elbtypes.TargetGroup, network bool) *TargetGroup {
-	tg := &TargetGroup{Name: aws.ToString(g.TargetGroupName), Type: string(g.TargetType), vpc: aws.ToString(g.VpcId)}
+func (c Client) readTargetGroup(ctx context.Context, g elbtypes.TargetGroup, network bool) *door.TargetGroup {
+	tg := &door.TargetGroup{Name: aws.ToString(g.TargetGroupName), Type: string(g.TargetType), VPC: aws.ToString(g.VpcId)}
 	if g.IpAddressType == elbtypes.TargetGroupIpAddressTypeEnumIpv6 {
 		tg.Family = secgroup.IPv6
 	}
@@ -134,15 +134,15 @@ func (c Client) readTargetGroup(ctx context.Context, g elbtypes.TargetGroup, net
 		if state == elbtypes.TargetHealthStateEnumDraining || state == elbtypes.TargetHealthStateEnumUnused {
 			continue // they get no requests
 		}
-		tg.Targets = append(tg.Targets, Target{ID: aws.ToString(t.Target.Id), Port: uint16(aws.ToInt32(t.Target.Port)), Serving: state == elbtypes.TargetHealthStateEnumHealthy})
+		tg.Targets = append(tg.Targets, door.Target{ID: aws.ToString(t.Target.Id), Port: uint16(aws.ToInt32(t.Target.Port)), Serving: state == elbtypes.TargetHealthStateEnumHealthy})
 	}
 	return tg
 }
 
 // placeTargets finds the interfaces of targets, with their groups.
-func (s *Scene) placeTargets(ctx context.Context, c Client, all []*TargetGroup) {
+func (c Client) placeTargets(ctx context.Context, s *door.Scene, all []*door.TargetGroup) {
 	ids := map[string][]string{} // by filter
-	each := func(do func(tg *TargetGroup, t *Target, filter string)) {
+	each := func(do func(tg *door.TargetGroup, t *door.Target, filter string)) {
 		for _, tg := range all {
 			filter := "attachment.instance-id"
 			if tg.Type == string(elbtypes.TargetTypeEnumIp) {
@@ -156,39 +156,32 @@ func (s *Scene) placeTargets(ctx context.Context, c Client, all []*TargetGroup) 
 			}
 		}
 	}
-	each(func(tg *TargetGroup, t *Target, filter string) {
+	each(func(tg *door.TargetGroup, t *door.Target, filter string) {
 		if tg.Type == "instance" || tg.Type == "ip" {
 			ids[filter] = add(ids[filter], t.ID)
 		}
 	})
-	var interfaces []types.NetworkInterface
+	var interfaces []door.Interface
 	for filter, values := range ids {
-		for some := range slices.Chunk(values, valuesPerFilter) {
-			found, err := describeInterfaces(ctx, c, filter, some)
-			if err != nil {
-				each(func(tg *TargetGroup, _ *Target, f string) {
-					if f == filter {
-						tg.Err = err
-					}
-				})
-			}
-			interfaces = append(interfaces, found...)
+		found, err := secgroup.DescribeInterfaces(ctx, c, filter, values)
+		if err != nil {
+			each(func(tg *door.TargetGroup, _ *door.Target, f string) {
+				if f == filter {
+					tg.Err = err
+				}
+			})
 		}
+		interfaces = append(interfaces, found...)
 	}
-	groups, err := groupsOf(ctx, c, Selector{}, interfaces)
-	lists, _, _ := readLists(ctx, c, groups) // those that may not be read say so
-	for id, list := range lists {
-		if _, known := s.Lists[id]; !known {
-			s.Lists[id] = list
-		}
-	}
-	each(func(tg *TargetGroup, t *Target, _ string) {
+	subjects, groups, err := door.SubjectsAt(ctx, c, interfaces, nil, true)
+	_ = s.ReadLists(ctx, c, groups) // those that may not be read say so
+	each(func(tg *door.TargetGroup, t *door.Target, _ string) {
 		if err != nil {
 			tg.Err = err
 		}
-		for _, i := range interfaces {
-			if at := newInterface(i); at.VPC == tg.vpc && isTarget(i, at, t.ID) {
-				t.Subject = &Subject{at, pick(groups, groupIDs(i))}
+		for i := range subjects {
+			if at := subjects[i].Interface; at.VPC == tg.VPC && isTarget(at, t.ID) {
+				t.Subject = &subjects[i]
 			}
 		}
 	})
@@ -196,10 +189,10 @@ func (s *Scene) placeTargets(ctx context.Context, c Client, all []*TargetGroup) 
 
 // isTarget reports whether an ID is that of an interface's instance, whose first interface gets the requests, or one of
 // its addresses.
-func isTarget(i types.NetworkInterface, at *Interface, id string) bool {
-	if at.Instance == id {
-		return i.Attachment == nil || aws.ToInt32(i.Attachment.DeviceIndex) == 0
+func isTarget(i *door.Interface, id string) bool {
+	if i.Instance == id {
+		return !i.Secondary
 	}
 	addr, err := netip.ParseAddr(id)
-	return err == nil && slices.Contains(slices.Concat(at.PrivateIPv4, at.IPv6), addr)
+	return err == nil && slices.Contains(slices.Concat(i.PrivateIPv4, i.IPv6), addr)
 }
