@@ -66,45 +66,6 @@ func TestListNeverGoesBackAfterAFileThatOnlyRemoved(t *testing.T) {
 	}
 }
 
-// The date comes with the first call that takes anything away: a run that dies right behind it has left it, and the
-// next one makes the lists exact.
-func TestListIsDatedWhateverBecomesOfTheRun(t *testing.T) {
-	for made := 1; made <= 3; made++ {
-		w := newListWorld(ec2sim.Options{})
-		kept, gone := cut("18.64.0.0/24", 5), cut("18.70.0.0/24", 130)
-		first := w.create(t, "ranges", "web", 200, entriesFrom(kept, fileOf(0, nil).Stamp.String())...)
-		second := w.create(t, "ranges", "web", 200, entriesFrom(gone, fileOf(0, nil).Stamp.String())...)
-		req := fileOf(2, kept)
-		req.Force = true
-		w.wants(kept)
-		lists, err := DiscoverLists(t.Context(), w.api, testKey)
-		if err != nil {
-			t.Fatal(err)
-		}
-		pools, err := PlanLists(t.Context(), lists, req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		versions := map[string]int64{first: 1, second: 1}
-		for _, c := range pools[0].Changes[:made] {
-			if versions[c.ListID], err = Modify(t.Context(), w.api, c, versions[c.ListID]); err != nil {
-				t.Fatal(err)
-			}
-		}
-		pools = w.run(t, fileOf(1, append(kept, gone...)), 0)
-		if _, ok := errors.AsType[*OlderError](pools[0].Err); !ok {
-			t.Errorf("an older file after %d changes: %v", made, pools[0].Err)
-		}
-		w.wants(kept)
-		if _, err := w.sync(t.Context(), t, req); err != nil || len(w.wrong) > 0 {
-			t.Fatal(err, w.wrong)
-		}
-		if len(w.owned(first)) != 5 || len(w.owned(second)) != 0 {
-			t.Errorf("%v and %v", w.owned(first), w.owned(second))
-		}
-	}
-}
-
 // Where the lists with what stays have no place to spare, an entry moves to the one that has lost some.
 func TestListIsDatedByAMove(t *testing.T) {
 	for _, description := range []string{oldEntry, oldEntry + " held"} {

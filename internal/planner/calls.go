@@ -5,28 +5,43 @@ import "slices"
 // maxRules is the most rules that go into one call.
 const maxRules = 1000
 
-// A schedule turns moves into calls, as few as it can: it takes moves of one holder together, and those of both
-// families, where nothing stands against it.
+// A packer turns moves into calls, as few as it can: it takes moves of one holder together, and those of both families,
+// where nothing stands against it.
 //
 // The moves as they come are one order that works. Moves change places only as follows, so that whatever is left can
 // always be done in the order it came in: additions to a holder keep their order, and are made while there is room; a
 // removal is made if what opens its cells stays to the end, or else if nothing is closed and no removal before it is
 // about the same cells.
-type schedule struct {
-	holders int
+type packer struct {
+	drifts  [2]*drift
 	free    [2][]int
-	now     [2]*cover // of the rules there are
-	lasting [2]*cover // of those that are not to be removed
-	todo    []move
-	calls   []Call
+	now     [2]*tally // of the rules there are
+	lasting [2]*tally // of those that are not to be removed
+	adds    [][]queued
+	removes []queued
+	// turns are the moves about a rule that several are about, in order.
+	turns map[turn][]int
+	calls []Call
 }
 
-func calls(problems [2]*problem, moves []move) []Call {
-	s := &schedule{holders: len(problems[0].world.Holders)}
-	for f, p := range problems {
-		s.now[f] = p.start.clone()
-		for _, h := range problems[0].world.Holders {
-			s.free[f] = append(s.free[f], h.Room[f])
+// queued is a move with its number in the order that works.
+type queued struct {
+	move
+	number int
+}
+
+// turn is the rule that a move is about.
+type turn struct {
+	family int
+	place
+}
+
+func pack(drifts [2]*drift, moves []move) []Call {
+	p := &packer{drifts: drifts}
+	for f, d := range drifts {
+		p.now[f] = d.start.clone()
+		for _, h := range drifts[0].world.Holders {
+			p.free[f] = append(p.free[f], h.Room[f])
 		}
 	}
 	for len(moves) > 0 {
@@ -34,199 +49,165 @@ func calls(problems [2]*problem, moves []move) []Call {
 		if n < 0 {
 			n = len(moves)
 		}
-		s.todo = slices.Clone(moves[:n])
-		s.arrange()
+		p.arrange(moves[:n])
 		for moves = moves[n:]; len(moves) > 0 && moves[0].gap; moves = moves[1:] {
-			s.gap(moves[0])
+			p.gap(moves[0])
 		}
 	}
-	return s.calls
+	return p.calls
 }
 
-// arrange makes all moves there are to do.
+// queue queues moves. Rules that are there and not removed last.
+func (p *packer) queue(moves []move) {
+	p.adds, p.removes, p.turns = make([][]queued, len(p.free[0])), nil, map[turn][]int{}
+	for f := range p.now {
+		p.lasting[f] = p.now[f].clone()
+	}
+	for i, m := range moves {
+		about := turn{m.family, m.place}
+		p.turns[about] = append(p.turns[about], i)
+		if m.adds {
+			p.adds[m.holder] = append(p.adds[m.holder], queued{m, i})
+			continue
+		}
+		p.removes = append(p.removes, queued{m, i})
+		if len(p.turns[about]) == 1 {
+			p.lasting[m.family].add(p.span(m), m.holder, -1)
+		}
+	}
+}
+
+// arrange makes moves.
 //
 // Adding all that a holder is to get comes before anything else, removing after all of that. Where a holder has no
-// room, what it can spare goes first; then it gets a part; then the other holders give up what they can spare.
-func (s *schedule) arrange() {
-	for f := range s.now {
-		s.lasting[f] = s.now[f].clone()
-	}
-	added := map[rule]bool{}
-	for _, m := range s.todo {
-		if m.adds {
-			added[m.about()] = true
-		} else if !added[m.about()] {
-			s.lasting[m.family].add(m.span, m.holder, -1)
+// room, what it need not keep goes first; then it gets a part; then the other holders give up what they need not keep.
+func (p *packer) arrange(moves []move) {
+	p.queue(moves)
+	for n := 0; n < len(moves); {
+		before := n
+		for h := range p.adds {
+			if add := p.additions(h); len(add) == len(p.adds[h]) {
+				n += p.add(h, len(add))
+			}
 		}
-	}
-	for len(s.todo) > 0 {
-		switch {
-		case s.each(s.addAll):
-		case s.each(s.removeForRoom):
-		case s.each(s.addPart):
-		case s.each(s.remove):
-		default:
-			s.make([]int{0}) // always possible
+		if n == before {
+			n += p.remove(func(m move) bool { return len(p.adds[m.holder]) > 0 })
+		}
+		if n == before {
+			for h := range p.adds {
+				n += p.add(h, len(p.additions(h)))
+			}
+		}
+		if n == before {
+			n += p.remove(func(move) bool { return true })
+		}
+		if n == before {
+			panic("planner: the moves cannot be made in the order they came in")
 		}
 	}
 }
 
-// rule is what a move adds or removes.
-type rule struct{ family, holder, item int }
+func (p *packer) span(m move) span { return p.drifts[m.family].spanOf(m.item) }
 
-func (m move) about() rule { return rule{m.family, m.holder, m.item} }
+// isNext reports whether no other move about the same rule comes before.
+func (p *packer) isNext(m queued) bool { return p.turns[turn{m.family, m.place}][0] == m.number }
 
-// each calls f for every holder and reports whether any of them did something.
-func (s *schedule) each(f func(holder int) bool) bool {
-	did := false
-	for h := range s.holders {
-		did = f(h) || did
-	}
-	return did
-}
-
-// additions returns what there is room for of what is to be added to a holder, in order, and whether that is all.
-func (s *schedule) additions(holder int) (moves []int, all bool) {
-	room := [2]int{s.free[0][holder], s.free[1][holder]}
-	var blocked [2]bool
-	removed := map[rule]bool{}
-	for i, m := range s.todo {
-		switch {
-		case m.holder != holder:
-		case !m.adds:
-			removed[m.about()] = true
-		case blocked[m.family] || room[m.family] <= 0 || removed[m.about()]:
-			blocked[m.family] = true
-		default:
-			room[m.family]--
-			moves = append(moves, i)
+// additions returns what there is room for of what is to be added to a holder, in order.
+func (p *packer) additions(h int) []queued {
+	room := [2]int{p.free[0][h], p.free[1][h]}
+	for i, m := range p.adds[h] {
+		if room[m.family] <= 0 || !p.isNext(m) {
+			return p.adds[h][:i]
 		}
+		room[m.family]--
 	}
-	return moves, !blocked[0] && !blocked[1]
+	return p.adds[h]
 }
 
-func (s *schedule) addAll(holder int) bool {
-	moves, all := s.additions(holder)
-	return all && s.make(moves)
-}
-
-func (s *schedule) addPart(holder int) bool {
-	moves, _ := s.additions(holder)
-	return s.make(moves)
-}
-
-// removeForRoom removes what it can from a holder that waits for room.
-func (s *schedule) removeForRoom(holder int) bool {
-	return slices.ContainsFunc(s.todo, func(m move) bool { return m.holder == holder && m.adds }) && s.remove(holder)
-}
-
-func (s *schedule) remove(holder int) bool {
-	var moves []int
-	added := map[rule]bool{}
-	for i, m := range s.todo {
-		if m.holder != holder {
-			continue
+// add makes the first n additions to a holder.
+func (p *packer) add(h, n int) int {
+	for i, m := range p.adds[h][:n] {
+		about := turn{m.family, m.place}
+		p.turns[about] = p.turns[about][1:]
+		if len(p.turns[about]) == 0 {
+			p.lasting[m.family].add(p.span(m.move), h, 1)
 		}
-		if m.adds {
-			added[m.about()] = true
-			continue
-		}
-		if added[m.about()] {
-			continue // it is not there yet
-		}
-		if s.lasts(m) || s.now[m.family].dispensable(m.span, holder) && !s.removesBefore(i, moves) {
-			moves = append(moves, i)
-			s.now[m.family].add(m.span, holder, -1)
-		}
+		p.make(m.move, i == 0)
 	}
-	for _, i := range moves { // they count until they are made
-		s.now[s.todo[i].family].add(s.todo[i].span, holder, 1)
-	}
-	return s.make(moves)
+	p.adds[h] = p.adds[h][n:]
+	return n
 }
 
-// lasts reports whether what opens the cells of a removal is there to stay.
-func (s *schedule) lasts(m move) bool {
-	lasts := true
-	s.lasting[m.family].each(m.span, m.holder, 0, func(int, int, int) bool {
-		lasts = false
-		return false
-	})
-	return lasts
-}
-
-// removesBefore reports whether a removal that comes before number i, and is not one of those that are made with it, is
-// about the same cells.
-func (s *schedule) removesBefore(i int, with []int) bool {
-	for j, m := range s.todo[:i] {
-		if !m.adds && m.family == s.todo[i].family && m.span.meets(s.todo[i].span) && !slices.Contains(with, j) {
-			return true
-		}
-	}
-	return false
-}
-
-// make makes moves of one holder and one kind, and takes them off the list.
-func (s *schedule) make(moves []int) bool {
-	if len(moves) == 0 {
-		return false
-	}
-	for _, i := range moves {
-		m := s.todo[i]
-		if m.adds && !slices.ContainsFunc(s.todo[i+1:], func(o move) bool { return o.about() == m.about() }) {
-			s.lasting[m.family].add(m.span, m.holder, 1)
-		}
-		s.count(m)
-		s.note(m, len(moves) > 0 && i == moves[0])
-	}
-	made := moves
+// remove makes all removals that can be made now and are asked for, and returns how many.
+func (p *packer) remove(asked func(move) bool) int {
+	ready := make([][]queued, len(p.adds))
+	var waiting [2][]span
 	n := 0
-	for i, m := range s.todo {
-		if len(made) > 0 && made[0] == i {
-			made = made[1:]
+	rest := p.removes[:0:0]
+	for _, m := range p.removes {
+		sp := p.span(m.move)
+		now := p.now[m.family]
+		can := asked(m.move) && p.isNext(m) && (!p.lasting[m.family].any(sp, m.holder, 0) ||
+			now.dispensable(sp, m.holder) && !slices.ContainsFunc(waiting[m.family], sp.meets))
+		if !can {
+			waiting[m.family] = append(waiting[m.family], sp)
+			rest = append(rest, m)
 			continue
 		}
-		s.todo[n] = m
+		now.add(sp, m.holder, -1)
+		ready[m.holder] = append(ready[m.holder], m)
 		n++
 	}
-	s.todo = s.todo[:n]
-	return true
-}
-
-// count counts what a move changes.
-func (s *schedule) count(m move) {
-	if m.adds {
-		s.free[m.family][m.holder]--
-		s.now[m.family].add(m.span, m.holder, 1)
-	} else {
-		s.free[m.family][m.holder] += m.weight
-		s.free[1-m.family][m.holder] += m.spare
-		s.now[m.family].add(m.span, m.holder, -1)
+	p.removes = rest
+	for _, moves := range ready {
+		for i, m := range moves {
+			p.now[m.family].add(p.span(m.move), m.holder, 1) // make takes it away
+			about := turn{m.family, m.place}
+			p.turns[about] = p.turns[about][1:]
+			p.make(m.move, i == 0)
+		}
 	}
+	return n
 }
 
 // gap makes a move that opens or closes a gap; it keeps its place.
-func (s *schedule) gap(m move) {
-	s.count(m)
-	s.note(m, true)
-	call := &s.calls[len(s.calls)-1]
-	if len(m.closed) > 0 {
-		call.Gap = s.now[m.family].ranges(m.closed)
-	} else {
+func (p *packer) gap(m move) {
+	p.make(m, true)
+	call := &p.calls[len(p.calls)-1]
+	if m.adds {
 		call.Closes = true
+	} else {
+		call.Gap = p.now[m.family].ranges(m.closed)
 	}
 }
 
-// note adds a move to the last call or, if asked for or needed, to a new one.
-func (s *schedule) note(m move, anew bool) {
-	last := len(s.calls) - 1
-	if anew || len(s.calls[last].Add)+len(s.calls[last].Remove) == maxRules {
-		s.calls = append(s.calls, Call{Holder: m.holder})
+// make makes a move, in the last call or, if asked for or needed, in a new one.
+func (p *packer) make(m move, another bool) {
+	last := len(p.calls) - 1
+	most := maxRules
+	if p.drifts[0].world.Holders[m.holder].Swaps {
+		most = MaxSwapped // lists of one pool
+	}
+	if another || len(p.calls[last].Add)+len(p.calls[last].Remove) == most {
+		p.calls = append(p.calls, Call{Holder: m.holder})
 		last++
 	}
-	if m.adds {
-		s.calls[last].Add = append(s.calls[last].Add, m.wanted)
-	} else {
-		s.calls[last].Remove = append(s.calls[last].Remove, Item{Holder: m.holder, Rule: m.rule, Wanted: m.wanted})
+	d, call := p.drifts[m.family], &p.calls[last]
+	switch {
+	case m.adds:
+		p.now[m.family].add(p.span(m), m.holder, 1)
+		p.free[m.family][m.holder]--
+		call.Add = append(call.Add, d.wanted(m.item))
+		return
+	case m.item >= 0:
+		p.free[m.family][m.holder]++
+		call.Remove = append(call.Remove, Item{Holder: m.holder, Rule: nowhere, Wanted: d.wanted(m.item)})
+	default:
+		st := d.stale[^m.item]
+		for f, weight := range st.weight {
+			p.free[f][m.holder] += weight
+		}
+		call.Remove = append(call.Remove, Item{Holder: m.holder, Rule: st.rule})
 	}
+	p.now[m.family].add(p.span(m), m.holder, -1)
 }

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"go4.org/netipx"
 )
 
 // The oracle knows tiny worlds of four addresses and two ports. It is written from the words of the promises and shares
@@ -191,6 +193,53 @@ func (o *oracle) exact(state uint32) bool {
 		left &^= could
 	}
 	return left == 0
+}
+
+// fits reports whether there is room for every wanted rule that is nowhere beside all rules that are there, and for all
+// that the interfaces need in place of those that are to go.
+func (o *oracle) fits() bool {
+	var wanted uint32
+	for n, s := range o.slots {
+		if s.wanted {
+			wanted |= 1 << n
+		}
+	}
+	before := o.open(o.start)
+	var place func(n int, state uint32) bool
+	place = func(n int, state uint32) bool {
+		if n == len(o.slots) {
+			return closed(before, o.open(state&wanted)) == 0 &&
+				!slices.ContainsFunc(o.needs, func(could uint32) bool { return could&state == 0 })
+		}
+		s := o.slots[n]
+		adds := s.wanted && state>>n&1 == 0 && o.used(state, s.holder) < o.room[s.holder]
+		return adds && place(n+1, state|1<<n) || place(n+1, state)
+	}
+	return place(0, o.start)
+}
+
+// uniform reports whether every interface has all groups of a pool or none of them.
+func (o *oracle) uniform() bool {
+	for k := range o.world.Ports {
+		var pool []int
+		for h, holder := range o.world.Holders {
+			if holder.Lists[k] {
+				pool = append(pool, h)
+			}
+		}
+		for _, v := range o.views {
+			n := 0
+			for _, h := range pool {
+				if slices.Contains(v.Holders, h) {
+					n++
+				}
+			}
+			if n > 0 && n < len(pool) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // settled reports whether each wanted rule is there and every other owned rule, or second copy, is one without which a
@@ -388,6 +437,91 @@ func (o *oracle) follow(plan *Plan) (state uint32, gap int, err error) {
 
 func (o *oracle) slot(h int, r tinyRule) int {
 	return slices.IndexFunc(o.slots, func(s tinySlot) bool { return s.holder == h && s.rule == r })
+}
+
+// replay makes the calls of a plan in a world of any size without views, and returns how many of them close a wanted
+// range in part. It asks the first and the last address of each range and of each rule. It fails where a call cannot
+// be made.
+func replay(w World, plan *Plan) (gaps int, err error) {
+	type rule struct {
+		holder int
+		Ports
+		netip.Prefix
+		owned bool
+	}
+	type cell struct {
+		netip.Addr
+		port int
+	}
+	there, room := map[rule]bool{}, make([]int, len(w.Holders))
+	open, was := map[cell]int{}, map[cell]bool{} // rules by wanted cell
+	ask := func(p netip.Prefix) {
+		for _, a := range []netip.Addr{p.Addr(), netipx.PrefixLastIP(p)} {
+			for _, port := range w.Ports {
+				if slices.ContainsFunc(w.Ranges, func(r netip.Prefix) bool { return r.Contains(a) }) {
+					open[cell{a, port.First}] = 0
+				}
+			}
+		}
+	}
+	turn := func(r rule, n int) {
+		there[r] = n > 0
+		for c := range open {
+			if r.First <= c.port && c.port <= r.Last && r.Contains(c.Addr) {
+				open[c] += n
+			}
+		}
+	}
+	for _, r := range w.Ranges {
+		ask(r)
+	}
+	for h, holder := range w.Holders {
+		room[h] = holder.Room[0]
+		for _, r := range holder.Rules {
+			ask(r.Prefix)
+		}
+	}
+	for h, holder := range w.Holders {
+		for _, r := range holder.Rules {
+			turn(rule{h, r.Ports, r.Prefix, r.Owned}, 1)
+		}
+	}
+	closes := func() bool {
+		closed := false
+		for c, n := range open {
+			closed = closed || n == 0 && was[c]
+			was[c] = was[c] || n > 0
+		}
+		return closed
+	}
+	closes()
+	for i, c := range plan.Calls {
+		for _, a := range c.Add {
+			r := rule{c.Holder, w.Ports[a.Port], w.Ranges[a.Range], true}
+			room[c.Holder]--
+			if there[r] || there[rule{r.holder, r.Ports, r.Prefix, false}] || room[c.Holder] < 0 {
+				return gaps, fmt.Errorf("call %d cannot add %v", i, r)
+			}
+			turn(r, 1)
+		}
+		for _, item := range c.Remove {
+			r := rule{holder: c.Holder, owned: true}
+			if item.Rule >= 0 {
+				r.Ports, r.Prefix = w.Holders[c.Holder].Rules[item.Rule].Ports, w.Holders[c.Holder].Rules[item.Rule].Prefix
+			} else {
+				r.Ports, r.Prefix = w.Ports[item.Wanted.Port], w.Ranges[item.Wanted.Range]
+			}
+			if !there[r] {
+				return gaps, fmt.Errorf("call %d removes %v, which is not there or not owned", i, r)
+			}
+			turn(r, -1)
+			room[c.Holder]++
+		}
+		if closes() {
+			gaps++
+		}
+	}
+	return gaps, nil
 }
 
 // String writes the world for a person who wants to know why.

@@ -3,194 +3,63 @@ package planner
 import (
 	"cmp"
 	"context"
-	"math"
+	"encoding/binary"
 	"slices"
 )
 
-// maxVictims is how many rules are tried as the one that a gap is opened for, where there is no way without one. With
-// more than maxGaps gaps, which is the last one makes no difference.
-const (
-	maxVictims = 16
-	maxGaps    = 3
-)
-
-// order returns the moves that lead from the start to what is settled. Any of them that closes something wanted is
-// marked as a gap.
-func (p *problem) order(ctx context.Context) []move {
-	b := p.board()
-	if b.quick() {
-		return b.moves
-	}
-	b = p.careful(ctx)
-	if below := b.gap(); below > 0 || !b.complete() {
-		if !b.complete() {
-			below = math.Inf(1)
-		}
-		if found := p.search(ctx, below); found != nil {
-			b = found
-		}
-	}
-	if b.gap() > 0 && (len(p.unplaced) > 0 || !b.complete()) && p.keep(b.moves) {
-		return p.order(ctx)
-	}
-	p.unplaced = append(p.unplaced, b.absent()...)
-	return b.moves
-}
-
-// keep lets the surplus stay that moves would open a gap for, and settles the rest anew. That is for a pool that is too
-// small: it comes to no good end anyway, so that no gap is opened for it. It reports whether there is any.
-func (p *problem) keep(moves []move) bool {
-	kept := false
-	for _, m := range moves {
-		if m.gap && m.item < 0 {
-			p.surplus[^m.item].stays, kept = true, true
-		}
-	}
-	if kept {
-		p.settle()
-	}
-	return kept
-}
-
-// quick adds all that is missing and then removes all surplus, where there is room for both at a time, or as soon as
-// that is gone which nothing replaces. It reports whether that was possible.
-func (b *board) quick() bool {
-	for _, fill := range []func() bool{
-		func() bool { return b.fillAll(false) },
-		func() bool { b.clear(); return b.fillAll(false) },
-		func() bool { return b.fillAll(true) },
-		func() bool { b.clear(); return b.fillAll(true) },
-		b.fillSettled,
-		func() bool { b.clear(); return b.fillSettled() },
-	} {
-		if fill() {
-			b.clear()
-			b.clearOpaque()
-			if b.left() == 0 {
-				return true
+// order returns a state whose moves lead from the start to what is desired, or as far as they can. Those that close
+// something wanted are marked as a gap. A pool that is too small comes to no good end anyway, so that no gap is opened
+// for it.
+func (d *drift) order(ctx context.Context) *state {
+	for {
+		s := d.state()
+		s.converge(ctx)
+		again := false
+		for _, m := range s.moves {
+			if m.gap && m.adds && !d.short[d.poolOf(m.item)] && len(s.absent(d.poolOf(m.item))) > 0 {
+				d.short[d.poolOf(m.item)], again = true, true
 			}
 		}
-		b.undo(0)
-	}
-	return false
-}
-
-// room returns how many more rules the holders take together.
-func (b *board) room() int {
-	room := 0
-	for h, free := range b.free {
-		if !b.world.Holders[h].Frozen {
-			room += max(free, 0)
+		if !again {
+			return s
 		}
 	}
-	return room
 }
 
-// fillSettled places all that is missing, and what moves out of its way, where it was settled, or nothing.
-func (b *board) fillSettled() bool {
-	n := len(b.moves)
-	for w, at := range b.settled {
-		for _, h := range at {
-			if slices.Contains(b.copies[w], h) {
-				continue
-			}
-			if b.free[h] <= 0 {
-				b.undo(n)
-				return false
-			}
-			before := slices.Clone(b.copies[w])
-			b.add(w, h)
-			for _, from := range before {
-				if !slices.Contains(at, from) && b.cover.dispensable(b.spans[w], from) {
-					b.remove(w, from)
-				}
-			}
-		}
-	}
-	return true
-}
-
-// fillAll places all that is missing, or nothing.
-func (b *board) fillAll(squeeze bool) bool {
-	missing, n := b.absent(), len(b.moves)
-	if b.room() < len(missing) {
-		return false
-	}
-	if _, unplaced := b.fill(missing, squeeze); len(unplaced) > 0 {
-		b.undo(n)
-		return false
-	}
-	return true
-}
-
-// complete reports whether nothing is left to do.
-func (b *board) complete() bool { return b.left() == 0 && len(b.absent()) == 0 }
-
-// absent returns the missing rules that have a place but are not there yet.
-func (b *board) absent() []int {
-	return slices.DeleteFunc(slices.Clone(b.missing), func(w int) bool { return len(b.copies[w]) > 0 })
-}
-
-// careful returns a board after moves that lead to what is settled in any case, one surplus rule after another. Where
-// no order without a gap is found, it tries which rule is the best to open the gap for.
-func (p *problem) careful(ctx context.Context) *board {
-	best := p.board()
-	best.replaceAll(ctx, nil)
-	if best.gap() == 0 || best.gaps() > maxGaps {
-		return best
-	}
-	// The rule that is left for the end is the one that there is no room for.
-	start := p.board()
-	start.clear()
-	jobs := start.jobs()
-	slices.SortStableFunc(jobs, func(a, c job) int { return cmp.Compare(a.smallest(), c.smallest()) })
-	for n, last := range jobs {
-		if n == maxVictims || last.smallest() >= best.gap() || ctx.Err() != nil {
-			break
-		}
-		b := p.board()
-		b.replaceAll(ctx, last.needs)
-		if b.gap() < best.gap() && len(b.absent()) <= len(best.absent()) {
-			best = b
-		}
-	}
-	return best
-}
-
-// replaceAll replaces one surplus rule after another, the one that the needs belong to at the end.
-func (b *board) replaceAll(ctx context.Context, last []need) {
+// converge is the loop: fill what fits, revoke what nothing needs, replace what needs least and frees most, and where
+// nothing of that is possible, open the smallest gap. What is left then has no room, and what opens it stays.
+func (s *state) converge(ctx context.Context) {
 	for ctx.Err() == nil {
-		b.clear()
-		n := len(b.moves)
-		if b.fillAll(true) || b.fillSettled() {
-			b.clear()
-			b.clearOpaque()
-			if b.left() == 0 {
-				return
-			}
-			b.undo(n) // what is surplus needs the room more
+		jobs := s.jobs()
+		filled := s.fillPools(jobs)
+		if s.revokeUnneeded() || filled || s.replace(ctx, jobs) || s.revokeOpaque() {
+			continue
 		}
-		if !b.replaceOne(last) && !b.clearOpaque() && !b.openGap() {
+		if !s.lend(ctx, jobs) && !s.openGap(ctx, jobs) {
 			break
 		}
 	}
-	b.fill(b.absent(), true)
-	b.clear()
+	if ctx.Err() != nil {
+		return
+	}
+	for pool := range s.missing {
+		s.fill(s.absent(pool), nil)
+	}
+	s.revokeUnneeded()
 }
 
-// A need is a wanted rule that a surplus rule waits for: it opens cells that only the surplus rule opens now, in some
-// views.
+// A need is a wanted rule that a stale rule waits for: it opens cells that only the stale rule opens now, in some views.
 type need struct {
 	wanted int
 	size   float64 // of these cells
 	views  []int
 }
 
-// A job is a surplus rule and what it waits for.
+// A job is a stale rule and what it waits for.
 type job struct {
-	surplus int
-	needs   []need
-	frees   int // how many surplus rules wait for exactly this
+	stale int
+	needs []need
+	frees int // the room of all stale rules that wait for exactly this
 }
 
 // smallest returns how much the smallest of the needs opens.
@@ -199,32 +68,33 @@ func (j job) smallest() float64 {
 }
 
 // jobs returns what is to be done, in the order in which it asks for the least room: first what frees as much as it
-// takes, the smallest first; then what frees the most. Among equals the one with the smallest need comes last.
-func (b *board) jobs() []job {
+// takes, the smallest first; then what frees the most, holder by holder. The one with the smallest need comes last, as
+// that need is the one that there may be no room for.
+func (s *state) jobs() []job {
 	var jobs []job
 	index := map[string]int{}
-	for s := range b.surplus {
-		if !b.goes(s) || b.surplus[s].opaque {
+	for i := range s.stale {
+		if s.gone[i] || s.stale[i].opaque {
 			continue
 		}
-		needs := b.needs(s)
+		needs := s.needs(i)
 		if len(needs) == 0 {
-			continue // dispensable, once something else is gone
+			continue // dispensable
 		}
-		key := make([]byte, 0, 4*len(needs))
+		var key []byte
 		for _, n := range needs {
-			key = append(key, byte(n.wanted), byte(n.wanted>>8), byte(n.wanted>>16), byte(len(n.views)))
+			key = binary.AppendVarint(binary.AppendVarint(key, int64(n.wanted)), int64(len(n.views)))
 		}
-		i, ok := index[string(key)]
+		at, ok := index[string(key)]
 		if !ok {
-			i = len(jobs)
-			index[string(key)] = i
-			jobs = append(jobs, job{surplus: s, needs: needs})
+			at = len(jobs)
+			index[string(key)] = at
+			jobs = append(jobs, job{stale: i, needs: needs})
 		}
-		jobs[i].frees += b.surplus[s].weight
+		jobs[at].frees += s.stale[i].weight[s.family]
 		// Of several that wait for the same, the one that opens the least is the first to go.
-		if total(needs) < total(jobs[i].needs) {
-			jobs[i].surplus, jobs[i].needs = s, needs
+		if total(needs) < total(jobs[at].needs) {
+			jobs[at].stale, jobs[at].needs = i, needs
 		}
 	}
 	slices.SortStableFunc(jobs, func(a, c job) int {
@@ -232,14 +102,22 @@ func (b *board) jobs() []job {
 		switch {
 		case aGains && cGains:
 			return cmp.Compare(len(a.needs), len(c.needs))
-		case aGains != cGains:
-			if aGains {
-				return -1
-			}
+		case aGains:
+			return -1
+		case cGains:
 			return 1
 		}
-		return cmp.Or(cmp.Compare(c.frees, a.frees), cmp.Compare(len(a.needs), len(c.needs)), cmp.Compare(c.smallest(), a.smallest()))
+		return cmp.Or(cmp.Compare(c.frees, a.frees), cmp.Compare(len(a.needs), len(c.needs)), cmp.Compare(s.stale[a.stale].holder, s.stale[c.stale].holder))
 	})
+	last := len(jobs) - 1
+	for i, j := range jobs {
+		if j.frees < len(j.needs) && j.smallest() < jobs[last].smallest() {
+			last = i
+		}
+	}
+	if last >= 0 {
+		jobs = append(slices.Delete(slices.Clone(jobs), last, last+1), jobs[last])
+	}
 	return jobs
 }
 
@@ -251,14 +129,13 @@ func total(needs []need) float64 {
 	return sum
 }
 
-// needs returns what a surplus rule waits for.
-func (b *board) needs(s int) []need {
-	sur := &b.surplus[s]
+// needs returns what a stale rule waits for.
+func (s *state) needs(i int) []need {
 	var needs []need
-	type cell struct{ interval, piece int }
-	counted := map[cell]bool{} // whatever the view
-	b.cover.each(sur.span, sur.holder, 1, func(v, k, i int) bool {
-		w := b.opener(v, k, b.cover.rangeOf[i])
+	lastInterval, lastPiece := -1, -1
+	var counted []int // the needs that the cell counts for, whatever the view
+	s.open.each(s.stale[i].span, s.stale[i].holder, 1, func(v, k, piece int) bool {
+		w := s.opener(v, k, s.open.rangeOf[piece])
 		n := slices.IndexFunc(needs, func(n need) bool { return n.wanted == w })
 		if n < 0 {
 			n = len(needs)
@@ -267,184 +144,235 @@ func (b *board) needs(s int) []need {
 		if !slices.Contains(needs[n].views, v) {
 			needs[n].views = append(needs[n].views, v)
 		}
-		if !counted[cell{k, i}] {
-			counted[cell{k, i}] = true
-			needs[n].size += b.cover.size[i]
+		if k != lastInterval || piece != lastPiece {
+			lastInterval, lastPiece, counted = k, piece, counted[:0]
+		}
+		if !slices.Contains(counted, n) {
+			counted = append(counted, n)
+			needs[n].size += s.open.size[piece]
 		}
 		return true
 	})
 	return needs
 }
 
-// opener returns the wanted rule that opens a range on an interval of ports in a view. Of several, it is one that has a
-// place, if it can be of a class that a holder there lists.
-func (b *board) opener(view, interval, rng int) int {
-	first, listed := nowhere, false
-	for k, port := range b.world.Ports {
-		if !port.contain(b.cover.intervals[interval]) {
-			continue
+// opener returns the wanted rule that opens a range on an interval of ports in a view. Of several, it is one that a
+// holder there has room for, or else one that is missing.
+func (s *state) opener(view, interval, rng int) int {
+	best, bestRank := nowhere, -1
+	for _, classes := range [][]int{s.classesAt[view], s.classes(s.views[view].Wants)} {
+		for _, k := range classes {
+			if !s.world.Ports[k].contain(s.open.intervals[interval]) {
+				continue
+			}
+			w, rank := k*len(s.ranges)+rng, 0
+			if len(s.copies[w]) == 0 {
+				rank++
+			}
+			if slices.ContainsFunc(s.givers[k], func(h int) bool {
+				return s.free[h] > 0 && !s.taken[place{w, h}] && s.seen(h, []int{view})
+			}) {
+				rank += 2
+			}
+			if rank > bestRank {
+				best, bestRank = w, rank
+			}
 		}
-		w := k*len(b.ranges) + rng
-		here := len(b.world.Views) == 0 || slices.ContainsFunc(b.world.Views[view].Holders, func(h int) bool { return b.lists(h, k) })
-		if here && !listed {
-			first, listed = w, true
-		}
-		if !here && listed {
-			continue
-		}
-		if here && (b.hasPlace == nil && len(b.copies[w]) == 0 || b.hasPlace != nil && b.hasPlace[w]) {
-			return w
-		}
-		if first == nowhere {
-			first = w
+		if best != nowhere {
+			return best
 		}
 	}
-	return first
+	return best
 }
 
-// seen reports whether a holder is in all of some views.
-func (b *board) seen(h int, views []int) bool {
-	return !slices.ContainsFunc(views, func(v int) bool { return !slices.Contains(b.cover.views[h], v) })
-}
-
-// replaceOne finds a job that there is room for, and does it. The one with the last needs is left alone as long as
-// there is any other.
-func (b *board) replaceOne(last []need) bool {
-	if b.room() == 0 {
-		return false
-	}
-	jobs := b.jobs()
-	if len(last) > 0 && len(jobs) > 1 {
-		jobs = slices.DeleteFunc(jobs, func(j job) bool { return sameNeeds(j.needs, last) })
-	}
-	room := b.room()
+// fillPools fills every pool that has room for all that it lacks, unless what is stale needs that room more. It reports
+// whether there was any.
+func (s *state) fillPools(jobs []job) bool {
+	awaits := map[int][]int{}
+	jobsOf := map[int][]job{}
 	for _, j := range jobs {
-		if len(j.needs) > room {
+		for _, n := range j.needs {
+			for _, v := range n.views {
+				if !slices.Contains(awaits[n.wanted], v) {
+					awaits[n.wanted] = append(awaits[n.wanted], v)
+				}
+			}
+			jobsOf[s.poolOf(n.wanted)] = append(jobsOf[s.poolOf(n.wanted)], j)
+		}
+	}
+	filled := false
+	for pool := range s.missing {
+		absent := s.absent(pool)
+		if len(absent) == 0 || s.room(pool) < len(absent) {
 			continue
 		}
-		n := len(b.moves)
-		// A rule that moved for a later need may have counted on the surplus rule.
-		if b.meet(j.needs) && b.dispensable(j.surplus) {
-			b.retire(j.surplus)
-			return true
+		n := len(s.moves)
+		waits := func(j job) bool {
+			return slices.ContainsFunc(s.needs(j.stale), func(n need) bool { return s.poolOf(n.wanted) == pool })
 		}
-		b.undo(n)
+		if s.fill(absent, awaits) && !slices.ContainsFunc(jobsOf[pool], waits) {
+			filled = true
+		} else {
+			s.undo(n)
+		}
 	}
-	return false
+	return filled
 }
 
-func sameNeeds(a, b []need) bool {
-	return slices.EqualFunc(a, b, func(x, y need) bool { return x.wanted == y.wanted })
+// replace does as many jobs as there is room for now, and reports whether there was any. The room that they leave is
+// for the next round, so that a round takes few calls.
+func (s *state) replace(ctx context.Context, jobs []job) bool {
+	did := false
+	for _, j := range jobs {
+		if ctx.Err() != nil {
+			break
+		}
+		n := len(s.moves)
+		needs := s.needs(j.stale)
+		// A rule that moved for a later need may have counted on the stale rule.
+		if s.roomFor(needs) && s.meet(needs) && s.dispensable(j.stale) {
+			s.retire(j.stale)
+			did = true
+		} else {
+			s.undo(n)
+		}
+	}
+	s.endRound()
+	return did
 }
 
-// meet gives the views of each need a rule, and reports whether there was room for all.
-func (b *board) meet(needs []need) bool {
+// roomFor reports whether the pools have room for needs, wherever that is.
+func (s *state) roomFor(needs []need) bool {
+	count := map[int]int{}
 	for _, n := range needs {
-		if !b.squeeze(n.wanted, func(h int) bool { return b.seen(h, n.views) }) {
+		count[s.poolOf(n.wanted)]++
+	}
+	for pool, n := range count {
+		if s.room(pool) < n {
 			return false
 		}
 	}
 	return true
 }
 
-// openGap removes one surplus rule before all that it waits for is there, and at once adds in its place what is not. It
-// takes the smallest gap that one call opens and the next one closes. Where there is none, the gap lasts longer.
-func (b *board) openGap() bool {
-	type option struct {
-		job
-		left int // the need that is not met before
-	}
-	var options []option
-	for _, j := range b.jobs() {
-		for i := range j.needs {
-			options = append(options, option{j, i})
+// meet gives the views of each need a rule, one for all or several, and reports whether there was room.
+func (s *state) meet(needs []need) bool {
+	for _, n := range needs {
+		if s.makeRoom(n.wanted, n.views) {
+			continue
+		}
+		for i := range n.views {
+			view := n.views[i : i+1]
+			has := func(h int) bool { return s.seen(h, view) }
+			if !slices.ContainsFunc(s.copies[n.wanted], has) && !s.makeRoom(n.wanted, view) {
+				return false
+			}
 		}
 	}
-	slices.SortStableFunc(options, func(x, y option) int { return cmp.Compare(x.needs[x.left].size, y.needs[y.left].size) })
-	room, opened := b.room(), false
-	for _, lasting := range []bool{false, true} {
-		for _, o := range options {
-			if len(o.needs)-1 > room || !b.goes(o.surplus) {
-				continue
-			}
-			n := len(b.moves)
-			met := b.meet(slices.Concat(o.needs[:o.left], o.needs[o.left+1:]))
-			rest := b.needs(o.surplus)
-			if !met || len(rest) != 1 || !b.gapFor(o.surplus, rest[0], lasting) {
-				b.undo(n)
-				continue
-			}
-			opened = true
-			// In a full pool a gap leaves no room: the next smallest is the next.
-			if b.clear(); lasting || room > 0 || b.room() > 0 {
-				return true
-			}
+	return true
+}
+
+// lend does a job with the room of a wanted rule that other rules open for the time being, and puts that rule back where
+// there is room then. It reports whether there is such a rule.
+func (s *state) lend(ctx context.Context, jobs []job) bool {
+	for w, at := range s.copies {
+		if len(at) != 1 || !s.open.dispensable(s.spans[w], at[0]) {
+			continue
 		}
-		if opened {
-			return true
+		h := at[0]
+		for _, j := range jobs {
+			if ctx.Err() != nil {
+				return false
+			}
+			n := len(s.moves)
+			s.remove(w, h)
+			needs := s.needs(j.stale)
+			if s.roomFor(needs) && s.meet(needs) && s.dispensable(j.stale) {
+				s.retire(j.stale)
+				s.endRound()
+				if s.makeRoom(w, nil) {
+					return true
+				}
+			}
+			s.undo(n)
+			s.endRound()
 		}
 	}
 	return false
 }
 
-// gapFor removes a surplus rule and adds what it leaves closed.
-func (b *board) gapFor(s int, left need, lasting bool) bool {
-	before := len(b.moves)
-	closed := b.closes(b.surplus[s].span, b.surplus[s].holder)
-	b.retire(s)
-	b.moves[before].gap = true
-	b.moves[before].closed = closed
-	b.moves[before].size = left.size
-	seen := func(h int) bool { return b.seen(h, left.views) }
-	for h := range b.world.Holders {
-		if b.canHold(h, left.wanted) && b.free[h] > 0 && seen(h) && !slices.Contains(b.copies[left.wanted], h) {
-			b.add(left.wanted, h)
-			b.moves[len(b.moves)-1].gap = true
+// openGap removes one stale rule before all that it waits for is there, and at once adds in its place what is not. It
+// takes the smallest gap that one call opens and the next one closes; in a pool that is full still, the next smallest is
+// the next. It reports whether there is any.
+func (s *state) openGap(ctx context.Context, jobs []job) bool {
+	type option struct {
+		job
+		left int // the need that is not met before
+	}
+	var options []option
+	for _, j := range jobs {
+		for i := range j.needs {
+			options = append(options, option{j, i})
+		}
+	}
+	slices.SortStableFunc(options, func(x, y option) int { return cmp.Compare(x.needs[x.left].size, y.needs[y.left].size) })
+	opened := false
+	for _, o := range options {
+		if ctx.Err() != nil {
+			break
+		}
+		n, pool := len(s.moves), s.poolOf(o.needs[o.left].wanted)
+		others := slices.Concat(o.needs[:o.left], o.needs[o.left+1:])
+		if s.gone[o.stale] || s.tooSmall(pool) || !s.roomFor(others) {
+			continue
+		}
+		if s.meet(others) {
+			if rest := s.needs(o.stale); len(rest) == 1 && s.gapFor(o.stale, rest[0]) {
+				opened = true
+				if s.revokeUnneeded(); s.room(pool) > 0 {
+					break
+				}
+				continue
+			}
+		}
+		s.undo(n)
+	}
+	return opened
+}
+
+// tooSmall reports whether a pool is too small for all that it lacks. It looks once.
+func (s *state) tooSmall(pool int) bool {
+	if !s.looked {
+		s.looked = true
+		for _, u := range s.withoutStale().allAbsent() {
+			s.short[s.poolOf(u)] = true
+		}
+	}
+	return s.short[pool]
+}
+
+// gapFor removes a stale rule and adds what it leaves closed, and reports whether there is room for that then.
+func (s *state) gapFor(i int, left need) bool {
+	st := s.stale[i]
+	for _, h := range s.givers[s.class(left.wanted)] {
+		room := s.free[h]
+		if h == st.holder {
+			room += st.weight[s.family]
+		}
+		if room <= 0 || s.taken[place{left.wanted, h}] || !s.seen(h, left.views) || slices.Contains(s.copies[left.wanted], h) {
+			continue
+		}
+		closed := map[int]bool{}
+		s.open.each(st.span, st.holder, 1, func(_, _, piece int) bool {
+			closed[piece] = true
 			return true
-		}
-	}
-	if !lasting {
-		b.undo(before)
-		return false
-	}
-	n := len(b.moves)
-	if !b.squeeze(left.wanted, seen) {
-		b.undo(before)
-		return false
-	}
-	for i := range b.moves[n:] {
-		b.moves[n+i].gap = true
-	}
-	b.moves[before].size *= float64(len(b.moves) - n) // for so many calls
-	return true
-}
-
-// closes returns the pieces that taking a rule away closes.
-func (b *board) closes(sp span, holder int) map[int]bool {
-	closed := map[int]bool{}
-	b.cover.each(sp, holder, 1, func(_, _, i int) bool {
-		closed[i] = true
+		})
+		s.retire(i)
+		s.moves[len(s.moves)-1].gap = true
+		s.moves[len(s.moves)-1].closed = closed
+		s.add(left.wanted, h)
+		s.moves[len(s.moves)-1].gap = true
 		return true
-	})
-	return closed
-}
-
-// gaps counts the gaps that the moves open.
-func (b *board) gaps() int {
-	n := 0
-	for _, m := range b.moves {
-		if m.size > 0 {
-			n++
-		}
 	}
-	return n
-}
-
-// gap returns how much the moves close for the time being.
-func (b *board) gap() float64 {
-	var sum float64
-	for _, m := range b.moves {
-		sum += m.size
-	}
-	return sum
+	return false
 }

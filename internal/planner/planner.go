@@ -1,19 +1,18 @@
-// Package planner decides in which order rules are added to the holders of a pool and removed from them, so that
-// nothing is closed on the way that was open and is still wanted.
+// Package planner decides in which order rules are added to holders and removed from them, so that nothing is closed on
+// the way that was open and is still wanted.
 //
 // It knows holders (a security group, with a quota and the ports it lists), rules (ports open to a prefix) and views (a
 // network interface, seen as the holders attached to it). It knows nothing of EC2 or of tags: package secgroup
 // translates.
 //
-// [Make] is a pure function. It goes through a pool in four stages, each in a file of its own, for IPv4 and IPv6 apart,
-// as neither takes room from the other:
+// [Make] is a pure function. It plans IPv4 and IPv6 apart, as neither takes room from the other, in these steps, each in
+// a file of its own:
 //
-//	survey.go  which rules are wanted, missing or surplus, who holds what
-//	place.go   what finds room in the end, and by which moves it gets there
-//	order.go   an order without a gap: the quick one for the many, a careful
-//	           one where room is short; search.go tries everything for the few
-//	calls.go   the fewest calls that keep that order; swaps.go those for holders
-//	           that add and remove at once, and so need no room beside
+//	drift.go  compares what is there with what is desired: what is missing, what is stale
+//	order.go  one loop: fill what fits, revoke what nothing needs, replace what can be replaced, open the smallest gap
+//	place.go  finds a place for a rule, moving others out of the way where need be
+//	calls.go  packs the moves into the fewest calls that keep their order
+//	list.go   does all of that for a prefix list, where one call adds and removes
 package planner
 
 import (
@@ -52,7 +51,7 @@ type Holder struct {
 	// Frozen holders are left as they are.
 	Frozen bool
 	// Swaps is true if a call adds and removes rules at once, as for a prefix list; otherwise a call does one of the
-	// two. All holders of a world are of one kind; a world of those that swap has one port, and rules weigh one.
+	// two. Such a holder is alone in its world, which has one port and no views, and its rules weigh one.
 	Swaps bool
 }
 
@@ -120,55 +119,50 @@ type Call struct {
 }
 
 // Make plans a world. Planning ends early where the context does; what it has found by then is a plan all the same, if
-// perhaps with a gap more.
+// one that leaves more undone.
 func Make(ctx context.Context, w World) *Plan {
 	plan := &Plan{}
-	var problems [2]*problem
+	var drifts [2]*drift
 	var moves []move
-	for f := range problems {
+	for f := range drifts {
 		world := w
-		p := survey(&world, f)
-		p.settle()
-		if w.swaps() {
-			plan.Calls = append(plan.Calls, p.swaps(ctx)...)
-		} else {
-			moves = append(moves, p.order(ctx)...)
+		d := newDrift(&world, f)
+		drifts[f] = d
+		if len(w.Holders) == 1 && w.Holders[0].Swaps {
+			d.planList(ctx, plan)
+			continue
 		}
-		for _, u := range p.unplaced {
-			plan.Unplaced = append(plan.Unplaced, p.wanted(u))
+		s := d.order(ctx)
+		moves = append(moves, s.moves...)
+		for _, u := range s.allAbsent() {
+			plan.Unplaced = append(plan.Unplaced, d.wanted(u))
 		}
-		for _, s := range p.surplus {
-			if s.stays {
-				plan.Stays = append(plan.Stays, Item{Holder: s.holder, Rule: s.rule})
+		for i, st := range s.stale {
+			if !s.gone[i] {
+				plan.Stays = append(plan.Stays, Item{Holder: st.holder, Rule: st.rule})
 			}
 		}
-		problems[f] = p
-		w = roomier(w, moves)
+		w.Holders = slices.Clone(w.Holders)
+		for i, st := range s.stale {
+			if s.gone[i] {
+				w.Holders[st.holder].Room[1-f] += st.weight[1-f]
+			}
+		}
 	}
-	plan.Calls = append(plan.Calls, calls(problems, moves)...)
+	plan.Calls = append(plan.Calls, pack(drifts, moves)...)
 	return plan
 }
 
-// roomier returns a world with the room that the first family's moves make for the second.
-func roomier(w World, moves []move) World {
-	w.Holders = slices.Clone(w.Holders)
-	for _, m := range moves {
-		w.Holders[m.holder].Room[1-m.family] += m.spare
-	}
-	return w
-}
-
-// Unplaced counts the wanted rules that no holder of the world will have room for in the end.
+// Unplaced counts the wanted rules that no holder has room for even once all that is stale is gone.
 func Unplaced(w World) int {
 	n := 0
 	for f := range 2 {
 		world := w
-		p := survey(&world, f)
-		p.settle()
-		n += len(p.unplaced)
+		d := newDrift(&world, f)
+		n += len(d.withoutStale().allAbsent())
 		w.Holders = slices.Clone(w.Holders)
-		for _, s := range p.surplus {
-			w.Holders[s.holder].Room[1-f] += s.spare
+		for _, st := range d.stale {
+			w.Holders[st.holder].Room[1-f] += st.weight[1-f]
 		}
 	}
 	return n

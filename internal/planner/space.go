@@ -169,40 +169,40 @@ func (s *space) ranges(pieces map[int]bool) []netip.Prefix {
 	return set.Prefixes()
 }
 
-// cover counts, for each cell and each view, the rules that open it.
-type cover struct {
+// A tally counts, for each cell and each view, the rules that open it.
+type tally struct {
 	*space
 	views [][]int  // by holder: the views that have it
 	wants [][]bool // by view and interval
 	count [][]int32
 }
 
-// newCover returns a cover without any rule. The views want all ports.
-func newCover(s *space, views [][]int, nViews int) *cover {
-	c := &cover{space: s, views: views, wants: make([][]bool, nViews), count: make([][]int32, nViews)}
-	for v := range c.wants {
-		c.wants[v] = slices.Repeat([]bool{true}, len(s.intervals))
+// newTally returns a tally without any rule. The views want all ports.
+func newTally(s *space, views [][]int, nViews int) *tally {
+	t := &tally{space: s, views: views, wants: make([][]bool, nViews), count: make([][]int32, nViews)}
+	for v := range t.wants {
+		t.wants[v] = slices.Repeat([]bool{true}, len(s.intervals))
 	}
-	for v := range c.count {
-		c.count[v] = make([]int32, len(s.prefixes)*len(s.intervals))
+	for v := range t.count {
+		t.count[v] = make([]int32, len(s.prefixes)*len(s.intervals))
 	}
-	return c
+	return t
 }
 
-func (c *cover) clone() *cover {
-	d := *c
-	d.count = make([][]int32, len(c.count))
-	for v := range c.count {
-		d.count[v] = slices.Clone(c.count[v])
+func (t *tally) clone() *tally {
+	c := *t
+	c.count = make([][]int32, len(t.count))
+	for v := range t.count {
+		c.count[v] = slices.Clone(t.count[v])
 	}
-	return &d
+	return &c
 }
 
 // add counts a rule of a holder n times more, or fewer.
-func (c *cover) add(sp span, holder int, n int32) {
-	for _, v := range c.views[holder] {
+func (t *tally) add(sp span, holder int, n int32) {
+	for _, v := range t.views[holder] {
 		for k := sp.firstInterval; k < sp.endInterval; k++ {
-			row := c.count[v][k*len(c.prefixes):]
+			row := t.count[v][k*len(t.prefixes):]
 			for i := sp.firstPiece; i < sp.endPiece; i++ {
 				row[i] += n
 			}
@@ -212,15 +212,14 @@ func (c *cover) add(sp span, holder int, n int32) {
 
 // each calls f for every wanted cell of a span, in every view that has the holder, which exactly n rules open; it ends
 // where f returns false.
-func (c *cover) each(sp span, holder int, n int32, f func(view, interval, piece int) bool) {
-	for _, v := range c.views[holder] {
-		for k := sp.firstInterval; k < sp.endInterval; k++ {
-			if !c.wants[v][k] {
+func (t *tally) each(sp span, holder int, n int32, f func(view, interval, piece int) bool) {
+	for k := sp.firstInterval; k < sp.endInterval; k++ {
+		for i := sp.firstPiece; i < sp.endPiece; i++ {
+			if t.rangeOf[i] < 0 || t.size[i] == 0 {
 				continue
 			}
-			row := c.count[v][k*len(c.prefixes):]
-			for i := sp.firstPiece; i < sp.endPiece; i++ {
-				if row[i] == n && c.rangeOf[i] >= 0 && c.size[i] > 0 && !f(v, k, i) {
+			for _, v := range t.views[holder] {
+				if t.wants[v][k] && t.count[v][k*len(t.prefixes)+i] == n && !f(v, k, i) {
 					return
 				}
 			}
@@ -228,35 +227,28 @@ func (c *cover) each(sp span, holder int, n int32, f func(view, interval, piece 
 	}
 }
 
-// dispensable reports whether a rule that counts can be taken away without closing a wanted cell in any view.
-func (c *cover) dispensable(sp span, holder int) bool {
-	closes := false
-	c.each(sp, holder, 1, func(int, int, int) bool {
-		closes = true
+// any reports whether exactly n rules open a wanted cell of a span in some view of the holder.
+func (t *tally) any(sp span, holder int, n int32) bool {
+	found := false
+	t.each(sp, holder, n, func(int, int, int) bool {
+		found = true
 		return false
 	})
-	return !closes
+	return found
 }
 
-// alone returns how many addresses, summed over the intervals of ports, exactly n rules open in some view of the
+// dispensable reports whether a rule that counts can be taken away without closing a wanted cell in any view.
+func (t *tally) dispensable(sp span, holder int) bool { return !t.any(sp, holder, 1) }
+
+// addresses returns how many addresses, summed over the intervals of ports, exactly n rules open in some view of the
 // holder: with 1 what taking the rule away closes, with 0 what adding it opens.
-func (c *cover) alone(sp span, holder int, n int32) float64 {
-	views := c.views[holder]
-	if len(views) == 1 { // the usual case
-		var sum float64
-		c.each(sp, holder, n, func(_, _, i int) bool {
-			sum += c.size[i]
-			return true
-		})
-		return sum
-	}
-	type cell struct{ interval, piece int }
+func (t *tally) addresses(sp span, holder int, n int32) float64 {
 	var sum float64
-	seen := map[cell]bool{}
-	c.each(sp, holder, n, func(_, k, i int) bool {
-		if !seen[cell{k, i}] {
-			seen[cell{k, i}] = true
-			sum += c.size[i]
+	lastInterval, lastPiece := -1, -1
+	t.each(sp, holder, n, func(_, k, i int) bool {
+		if k != lastInterval || i != lastPiece {
+			lastInterval, lastPiece = k, i
+			sum += t.size[i]
 		}
 		return true
 	})

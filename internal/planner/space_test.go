@@ -71,12 +71,12 @@ func TestPreorder(t *testing.T) {
 	}
 }
 
-// oneView returns a cover of a space that one view sees all of.
-func oneView(s *space) *cover { return newCover(s, [][]int{{0}}, 1) }
+// oneView returns a tally of a space that one view sees all of.
+func oneView(s *space) *tally { return newTally(s, [][]int{{0}}, 1) }
 
 // An IPv6 prefix has more addresses than a float64 tells apart, so their number is not exact; but one address is never
 // mistaken for none, nor none for one.
-func TestCoverCountsTheLastAddress(t *testing.T) {
+func TestTallyCountsTheLastAddress(t *testing.T) {
 	port := Ports{443, 443}
 	whole := netip.MustParsePrefix("2600:9000::/28")
 	for _, test := range []struct {
@@ -106,7 +106,7 @@ func TestCoverCountsTheLastAddress(t *testing.T) {
 				c.add(c.spanOf(r.Ports, r.Prefix), 0, 1)
 			}
 			sp := c.spanOf(port, whole)
-			if got := c.alone(sp, 0, 1); (got > 0) != test.alone || got < 0 || c.dispensable(sp, 0) == test.alone {
+			if got := c.addresses(sp, 0, 1); (got > 0) != test.alone || got < 0 || c.dispensable(sp, 0) == test.alone {
 				t.Errorf("%g addresses of %s have no other rule, want any: %t", got, whole, test.alone)
 			}
 		})
@@ -184,7 +184,7 @@ func (w *twin) add(holder int, r Rule, n int) {
 	}
 }
 
-// alone returns how many points of a rule exactly n rules open in some view of the holder. The cover counts each
+// alone returns how many points of a rule exactly n rules open in some view of the holder. The tally counts each
 // interval once, however many ports that has; so does this, by looking at the intervals' first ports only.
 func (w *twin) alone(holder int, r Rule, n int, intervals []Ports) float64 {
 	found := map[point]bool{}
@@ -220,7 +220,7 @@ func genSmallRanges(t *rapid.T, most int) []netip.Prefix {
 	return set.Prefixes()
 }
 
-func TestCoverAgainstTwin(t *testing.T) {
+func TestTallyAgainstTwin(t *testing.T) {
 	genRule := rapid.Custom(func(t *rapid.T) Rule {
 		r := Rule{Ports: Ports{0, 65535}, Prefix: genSmallPrefix(t)}
 		switch rapid.IntRange(0, 9).Draw(t, "kind") {
@@ -238,7 +238,7 @@ func TestCoverAgainstTwin(t *testing.T) {
 		views := rapid.SampledFrom([][][]int{{{0}}, {{0}, {0}}, {{0, 1}, {1}}, {{0}, {0, 1, 2}, {2}}}).Draw(t, "views")
 		ranges := genSmallRanges(t, 6)
 		rules := rapid.SliceOfN(genRule, 1, 8).Draw(t, "rules")
-		c := newCover(newSpace(ports, ranges, rules), views, 3)
+		c := newTally(newSpace(ports, ranges, rules), views, 3)
 		w := &twin{ports: ports, want: map[netip.Addr]bool{}, views: views, count: map[point]int{}}
 		for _, r := range ranges {
 			for a := r.Addr(); r.Contains(a); a = a.Next() {
@@ -250,7 +250,7 @@ func TestCoverAgainstTwin(t *testing.T) {
 			sp := c.spanOf(r.Ports, r.Prefix)
 			for h := range views {
 				for n := range 3 {
-					if got, want := c.alone(sp, h, int32(n)), w.alone(h, r, n, c.intervals); got != want {
+					if got, want := c.addresses(sp, h, int32(n)), w.alone(h, r, n, c.intervals); got != want {
 						t.Fatalf("%d rules open %g addresses of %v at holder %d, want %g", n, got, r, h, want)
 					}
 				}

@@ -1,0 +1,112 @@
+package planner
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+)
+
+// splitting returns a pool of groups with rules for n ranges, the first so many of which split in two. The rules fill
+// one group after the other, or as they are dealt.
+func splitting(groups, quota, n, split int, deal func(i int) int) World {
+	w := World{Ports: []Ports{{443, 443}}}
+	for range groups {
+		w.Holders = append(w.Holders, Holder{Lists: []bool{true}, Room: [2]int{quota, quota}})
+	}
+	for i := range n {
+		var a [4]byte
+		binary.BigEndian.PutUint32(a[:], 18<<24|uint32(i)<<9)
+		whole := netip.PrefixFrom(netip.AddrFrom4(a), 24)
+		h := &w.Holders[deal(i)]
+		h.Rules = append(h.Rules, Rule{Ports: w.Ports[0], Prefix: whole, Weight: [2]int{1, 0}, Owned: true})
+		h.Room[0]--
+		if i >= split {
+			w.Ranges = append(w.Ranges, whole)
+			continue
+		}
+		half := netip.PrefixFrom(whole.Addr(), 25)
+		a[3] = 128
+		w.Ranges = append(w.Ranges, half, netip.PrefixFrom(netip.AddrFrom4(a), 25))
+	}
+	return w
+}
+
+// connected returns pools, each of which splits ranges and shares an interface with the next.
+func connected(pools, groups, quota, n, split int) World {
+	one := splitting(groups, quota, n, split, func(i int) int { return i % groups })
+	w := World{Ranges: one.Ranges}
+	for p := range pools {
+		w.Ports = append(w.Ports, one.Ports[0])
+		for _, h := range one.Holders {
+			h.Lists = make([]bool, pools)
+			h.Lists[p] = true
+			w.Holders = append(w.Holders, h)
+		}
+		v := View{Wants: make([]bool, pools)}
+		for q := p; q < min(p+2, pools); q++ {
+			v.Wants[q] = true
+			for g := range groups {
+				v.Holders = append(v.Holders, q*groups+g)
+			}
+		}
+		w.Views = append(w.Views, v)
+	}
+	return w
+}
+
+// BenchmarkMake plans a list of 1,000 entries, half of which come from one that splits, and 1,000 groups that are all
+// connected by interfaces.
+func BenchmarkMake(b *testing.B) {
+	list := splitting(1, 1000, 500, 500, func(int) int { return 0 })
+	list.Holders[0].Swaps = true
+	for name, w := range map[string]World{
+		"list": list, "1000 pools": connected(1000, 1, 30, 20, 10), "250 pools of 4": connected(250, 4, 60, 180, 59),
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				plan := Make(b.Context(), w)
+				b.ReportMetric(float64(len(plan.Calls)), "calls")
+				b.ReportMetric(float64(plan.Gaps()), "gaps")
+			}
+		})
+	}
+}
+
+// rounds counts the authorizing and revoking calls of a plan as if those of different groups were made at once.
+func rounds(p *Plan) int {
+	n := 0
+	for i, c := range p.Calls {
+		if i == 0 || (len(c.Add) > 0) != (len(p.Calls[i-1].Add) > 0) {
+			n++
+		}
+	}
+	return n
+}
+
+// What splits in a pool with little room takes few rounds, however the rules lie. Where the end fills the pool, the last
+// range that splits has no room for both halves, and opens a gap.
+func TestRounds(t *testing.T) {
+	for _, test := range []struct{ groups, quota, n, split, most, gaps int }{
+		{3, 60, 120, 60, 26, 1}, {3, 60, 170, 10, 18, 1}, {5, 60, 200, 100, 36, 1}, {5, 180, 445, 445, 36, 0},
+	} {
+		perm := rand.New(rand.NewPCG(1, 2)).Perm(test.n)
+		for name, deal := range map[string]func(int) int{
+			"filled": func(i int) int { return i / test.quota },
+			"dealt":  func(i int) int { return i % test.groups },
+			"random": func(i int) int { return perm[i] / test.quota },
+		} {
+			t.Run(fmt.Sprint(test, name), func(t *testing.T) {
+				w := splitting(test.groups, test.quota, test.n, test.split, deal)
+				plan := Make(t.Context(), w)
+				if n := rounds(plan); n > test.most || plan.Gaps() > test.gaps || len(plan.Unplaced) > 0 {
+					t.Errorf("%d rounds, %d gaps, %d unplaced", n, plan.Gaps(), len(plan.Unplaced))
+				}
+				if gaps, err := replay(w, plan); err != nil || gaps != plan.Gaps() {
+					t.Errorf("%d gaps, %d told: %v", gaps, plan.Gaps(), err)
+				}
+			})
+		}
+	}
+}
