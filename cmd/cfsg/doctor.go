@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +15,8 @@ import (
 	"cloudfront-sg-sync/internal/doctor"
 	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/hint"
+
+	"github.com/alecthomas/kong"
 )
 
 type doctorCommand struct {
@@ -21,11 +25,13 @@ type doctorCommand struct {
 	Header            []string `placeholder:"'NAME: VALUE'" sep:"none" help:"A header to send."`
 	Requests          int      `placeholder:"N" help:"Send a load of N requests."`
 	Concurrency       int      `placeholder:"N" help:"How many of them at a time."`
-	ConnectionTimeout seconds  `placeholder:"S" default:"10" help:"The origin's connection timeout."`
-	ConnectionAttempt int      `name:"connection-attempts" placeholder:"N" default:"3" help:"The origin's connection attempts."`
-	ResponseTimeout   seconds  `placeholder:"S" default:"30" help:"The origin's response timeout."`
-	KeepAliveTimeout  seconds  `name:"keepalive-timeout" placeholder:"S" default:"5" help:"The origin's keep-alive timeout."`
+	ConnectionTimeout seconds  `placeholder:"S" help:"The origin's connection timeout."`
+	ConnectionAttempt int      `name:"connection-attempts" placeholder:"N" help:"The origin's connection attempts."`
+	ResponseTimeout   seconds  `placeholder:"S" help:"The origin's response timeout."`
+	KeepAliveTimeout  seconds  `name:"keepalive-timeout" placeholder:"S" help:"The origin's keep-alive timeout."`
 	Check             bool     `help:"Look at the security groups of the addresses as well."`
+	Distribution      string   `placeholder:"ID" help:"Examine the origins of a distribution: its ID, domain name or an alias."`
+	Path              []string `placeholder:"PATH" help:"A path to ask a distribution's origins for."`
 	placeFlags
 	outputFlags
 
@@ -63,12 +69,19 @@ func (s seconds) duration() time.Duration { return time.Duration(s) * time.Secon
 // https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html and
 // https://repost.aws/knowledge-center/cloudfront-custom-origin-response
 func (c *doctorCommand) Validate() error {
-	if c.URL == "" {
-		return hint.New("no URL", "give the origin's, such as https://origin.example.com/")
+	switch {
+	case c.URL == "" && c.Distribution == "":
+		return hint.New("no URL", "give the origin's, such as https://origin.example.com/, or name its distribution with --distribution")
+	case c.URL != "" && c.Distribution != "":
+		return hint.New("a URL and --distribution", "give one of them; --path says what to ask a distribution's origins for")
+	case c.URL != "" && len(c.Path) > 0:
+		return hint.New("--path needs --distribution", "put the path into the URL")
 	}
 	var err error
-	if c.origin, err = doctor.ParseOrigin(c.URL); err != nil {
-		return err
+	if c.URL != "" {
+		if c.origin, err = doctor.ParseOrigin(c.URL); err != nil {
+			return err
+		}
 	}
 	if c.Host != "" {
 		if err := doctor.CheckHost(c.Host); err != nil {
@@ -84,10 +97,10 @@ func (c *doctorCommand) Validate() error {
 	}{
 		{"--requests", c.Requests, 0, doctor.MaxRequests},
 		{"--concurrency", c.Concurrency, 0, doctor.MaxConcurrency},
-		{"--connection-timeout", int(c.ConnectionTimeout), 1, 10},
-		{"--connection-attempts", c.ConnectionAttempt, 1, 3},
-		{"--response-timeout", int(c.ResponseTimeout), 1, 180},
-		{"--keepalive-timeout", int(c.KeepAliveTimeout), 1, 180},
+		{"--connection-timeout", int(c.ConnectionTimeout), 0, 10},
+		{"--connection-attempts", c.ConnectionAttempt, 0, 3},
+		{"--response-timeout", int(c.ResponseTimeout), 0, 180},
+		{"--keepalive-timeout", int(c.KeepAliveTimeout), 0, 180},
 	} {
 		if bound.value < bound.min || bound.value > bound.most {
 			return fmt.Errorf("%s=%d is not from %d to %d", bound.flag, bound.value, max(bound.min, 1), bound.most)
@@ -121,65 +134,70 @@ func isNoToken(r rune) bool {
 	return r >= unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
 }
 
-// unhealthyError is about an origin for which viewers get errors.
-type unhealthyError struct{ steps []string }
-
-func (e unhealthyError) Error() string {
-	return "viewers get errors from this origin: " + strings.Join(e.steps, ", ")
-}
-
-// undecidedError is about an origin that may be healthy or not.
-type undecidedError struct{ steps []string }
-
-func (e undecidedError) Error() string {
-	return "cannot tell from here whether viewers get errors from this origin: " + strings.Join(e.steps, ", ")
-}
-
-// Run looks at the origin.
-func (c *doctorCommand) Run(ctx context.Context, t terminal) error {
+// Run looks at the origin, or at those of a distribution.
+func (c *doctorCommand) Run(ctx context.Context, t terminal, k *kong.Context) error {
+	if c.Distribution != "" {
+		return c.examineDistribution(ctx, t, k)
+	}
+	options := doctor.Options{Origin: c.origin, Settings: doctor.DefaultSettings}
+	c.override(&options)
 	live := t.liveLine()
-	options := doctor.Options{
-		Origin: c.origin, Host: c.Host, Header: c.header,
-		Settings: doctor.Settings{
-			ConnectionTimeout: c.ConnectionTimeout.duration(), ConnectionAttempts: c.ConnectionAttempt,
-			ResponseTimeout: c.ResponseTimeout.duration(), KeepAliveTimeout: c.KeepAliveTimeout.duration(),
-		},
-		Requests: c.Requests, Concurrency: c.Concurrency,
-		Progress: live.set,
-	}
-	if c.Check {
-		options.Guards = []doctor.Check{c.securityGroups(t)}
-	}
-	if c.json() {
-		options.Stepped = func(doctor.Step) { live.clear() }
-		report := doctor.Run(ctx, options)
-		return errors.Join(document.Write(t.out, report), verdictOf(report))
-	}
+	options.Progress = live.set
+	options.Stepped = func(doctor.Step) { live.clear() }
 	w := newDoctorPage(t)
-	w.begin(options)
-	options.Stepped = func(s doctor.Step) {
-		live.clear()
-		w.step(s)
+	if !c.json() {
+		w.begin(&doctor.Report{URL: c.origin.String(), Host: cmp.Or(c.Host, c.origin.URL.Host), Settings: options.Settings})
+		w.Line()
+		options.Stepped = func(s doctor.Step) {
+			live.clear()
+			w.step(s)
+		}
 	}
-	report := doctor.Run(ctx, options)
-	if err := w.end(report); err != nil {
-		return err
+	report, check := c.examine(ctx, t, options)
+	d := document.NewDoctor(report, check)
+	d.Next = c.nextOf(k, d, c.origin)
+	var err error
+	if c.json() {
+		err = document.Write(t.out, d)
+	} else {
+		err = w.end(d)
 	}
-	return verdictOf(report)
+	return cmp.Or(err, endOf(d.Judgement, report.Interrupted, c.json(), report.StepsWith(doctor.Unknown)...))
 }
 
-// verdictOf returns what makes the command fail.
-func verdictOf(report *doctor.Report) error {
-	failed, undecided := report.StepsWith(doctor.Fail), report.StepsWith(doctor.Unknown)
-	switch {
-	case report.Interrupted && len(failed) > 0:
-		return fmt.Errorf("interrupted; %w", unhealthyError{failed})
-	case report.Interrupted:
-		return errors.New("interrupted: some checks were not made")
-	case len(failed) > 0:
-		return unhealthyError{failed}
-	case len(undecided) > 0:
-		return undecidedError{undecided}
+// examine looks at an origin, and at its door where that is asked for.
+func (c *doctorCommand) examine(ctx context.Context, t terminal, o doctor.Options) (*doctor.Report, *document.Check) {
+	var check *document.Check
+	if c.Check || c.Distribution != "" {
+		o.Guards = []doctor.Check{c.securityGroups(t, o, &check)}
 	}
-	return nil
+	return doctor.Run(ctx, o), check
+}
+
+// nextOf returns the command that shows more of what was found, or shows whether it is better once somebody has done
+// what the causes say.
+func (c *doctorCommand) nextOf(k *kong.Context, d document.Doctor, at doctor.Origin) []string {
+	worst := d.StepsWith(d.Verdict)
+	switch {
+	case d.Mark == document.OK:
+		return []string{}
+	case slices.Contains(worst, "groups") && len(d.Addresses) > 0:
+		return next(k, "check", append(doorOf(at, d.Addresses), "--port", strconv.Itoa(int(at.Port)))...)
+	case c.Distribution != "":
+		return next(k, "doctor")
+	}
+	return next(k, "doctor", "--check", c.URL)
+}
+
+// endOf returns what makes the command fail. The text has told it.
+func endOf(j document.Judgement, interrupted, asJSON bool, undecided ...string) error {
+	switch {
+	case interrupted:
+		return errors.New(j.Cause)
+	case j.Mark != document.Failed && len(undecided) == 0:
+		return nil
+	case asJSON:
+		return errors.New(j.Cause)
+	}
+	return errJudged
 }

@@ -7,34 +7,54 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"cloudfront-sg-sync/internal/doctor"
 	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/door"
-	"cloudfront-sg-sync/secgroup"
 )
 
 // pageBlocked says that a security group makes CloudFront answer 504.
 const pageBlocked = "https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/http-504-gateway-timeout.html"
 
-// securityGroups is what doctor looks at before it connects, with AWS access: whether the security groups of the
-// origin's addresses let all of CloudFront in.
-func (c *doctorCommand) securityGroups(t terminal) doctor.Check {
+// securityGroups is what doctor looks at before it connects, with AWS access: whether all of CloudFront gets in at the
+// origin's addresses, by the model of the door. What it found goes to where found points.
+func (c *doctorCommand) securityGroups(t terminal, o doctor.Options, found **document.Check) doctor.Check {
 	return doctor.Check{Name: "groups", Run: func(ctx context.Context, known *doctor.Report) doctor.Step {
-		check := checkCommand{placeFlags: c.placeFlags, ports: []secgroup.PortRange{{From: c.origin.Port, To: c.origin.Port}}}
-		for _, a := range known.Addresses {
-			check.selector.Addresses = append(check.selector.Addresses, a.IP)
-		}
-		if len(check.selector.Addresses) == 0 {
+		if len(known.Addresses) == 0 {
 			return doctor.Step{Verdict: doctor.Skipped, Summary: "no address"}
 		}
-		doc, err := check.check(ctx, terminal{t.in, t.out, io.Discard}) // doctor itself tells what is under way
+		check := checkCommand{placeFlags: c.placeFlags, Port: []string{strconv.Itoa(int(o.Origin.Port))}}
+		check.Region = slices.Clone(check.Region)
+		check.Name = doorOf(o.Origin, known.Addresses)
+		err := check.Validate()
+		if err == nil {
+			*found, err = check.check(ctx, terminal{t.in, t.out, io.Discard}) // doctor itself tells what is under way
+		}
 		if err != nil {
 			return unchecked(err)
 		}
-		return groupsStep(doc)
+		return groupsStep(*found)
 	}}
+}
+
+// doorOf names the door of an origin: its load balancer, if its name is that of one, or else its addresses.
+func doorOf(o doctor.Origin, addresses []doctor.Address) []string {
+	if name := o.Name(); isBalancer(name) {
+		return []string{name}
+	}
+	var all []string
+	for _, a := range addresses {
+		all = append(all, a.IP.String())
+	}
+	return all
+}
+
+// isBalancer reports whether a host is a load balancer's.
+func isBalancer(host string) bool {
+	_, region := door.ParseName(host)
+	return region != ""
 }
 
 // unchecked says why the groups could not be checked.
@@ -59,23 +79,24 @@ func groupsStep(d *document.Check) doctor.Step {
 			step.Verdict = f.Verdict
 		}
 	}
-	if err := d.Failure(d.Services); err != nil {
-		f := doctor.Finding{Code: "groups-unknown", Verdict: doctor.Warn, Message: err.Error()}
-		step.Summary = "it is not known who is let in"
-		switch {
-		case d.BeyondOriginFacing():
-			f.Code, step.Summary = "groups-origin-facing", "all servers that connect to origins today are let in"
-		case d.Verdict == door.Blocked:
-			f.Code, f.Verdict, step.Summary = "groups-block", doctor.Fail, fmt.Sprintf("part of %s is blocked", services)
-			f.Advice = "cfsg check --address with what stands at name shows which ranges."
-			f.CloudFrontStatus, f.Source = 504, pageBlocked
-		}
+	f := doctor.Finding{Verdict: doctor.Warn, Message: d.Report.Cause}
+	switch {
+	case d.Report.Mark == door.Failed:
+		f.Code, f.Verdict, step.Summary = "groups-block", doctor.Fail, fmt.Sprintf("part of %s is blocked", services)
+		f.Advice = "cfsg check shows which ranges, and what lets them in."
+		f.CloudFrontStatus, f.Source = 504, pageBlocked
+		find(f)
+	case d.BeyondOriginFacing():
+		f.Code, step.Summary = "groups-origin-facing", "all servers that connect to origins today are let in"
+		find(f)
+	case d.Report.Mark == door.Attention && !d.World():
+		f.Code, step.Summary = "groups-unknown", "cannot tell who is let in"
 		find(f)
 	}
 	if d.World() {
 		find(doctor.Finding{
-			Code: "groups-open", Verdict: doctor.Warn, Message: "everyone else is let in as well: CloudFront and its WAF can be bypassed",
-			Advice: "cfsg check --address with what stands at name shows the rule. Before you revoke it, cfsg status says whether CloudFront gets in without it.",
+			Code: "groups-open", Verdict: doctor.Warn, Message: "everyone else is let in as well, so CloudFront and its WAF can be bypassed: " + d.OpenToWorld[0].String(),
+			Advice: "Before you revoke it, cfsg check says whether CloudFront gets in without it.",
 		})
 	}
 	return step

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"cloudfront-sg-sync/internal/doctor"
+	"cloudfront-sg-sync/internal/document"
 )
 
 // What the security groups of an origin's addresses let in becomes a step of doctor's.
@@ -29,7 +30,7 @@ func TestDoctorChecksGroups(t *testing.T) {
 		access                 doctor.Access
 	}{
 		{"let in", all, "198.51.100.7", "", doctor.OK, "", "all of CLOUDFRONT is let in by the security groups, and nobody else", doctor.OnlyCloudFront},
-		{"blocked", "", "198.51.100.7", "", doctor.Fail, "groups-block", "CLOUDFRONT is blocked at eni-", doctor.SomeOthers},
+		{"blocked", "", "198.51.100.7", "", doctor.Fail, "groups-block", "CLOUDFRONT is shut out over IPv4", doctor.SomeOthers},
 		{"open", all + "," + world, "198.51.100.7", "", doctor.Warn, "groups-open", "everyone else is let in", doctor.Everyone},
 		{"an office", all + "," + office, "198.51.100.7", "", doctor.OK, "", "all of CLOUDFRONT is let in by the security groups", doctor.SomeOthers},
 		{"half the internet", all + "," + half, "198.51.100.7", "", doctor.Warn, "groups-open", "everyone else is let in", doctor.SomeOthers},
@@ -47,7 +48,11 @@ func TestDoctorChecksGroups(t *testing.T) {
 			if c.deny != "" {
 				o.Deny(c.deny)
 			}
-			command := doctorCommand{origin: doctor.Origin{Port: 443}}
+			at, err := doctor.ParseOrigin("https://origin.example.com/")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var command doctorCommand
 			command.EndpointURL, command.Region = o.flags[1], []string{"us-east-1"}
 			command.IPRanges, command.Family = o.flags[5], []string{"ipv4"}
 			known := &doctor.Report{}
@@ -55,7 +60,7 @@ func TestDoctorChecksGroups(t *testing.T) {
 				known.Addresses = []doctor.Address{{IP: netip.MustParseAddr(c.address)}}
 			}
 			var out bytes.Buffer
-			step := command.securityGroups(terminal{strings.NewReader(""), &out, &out}).Run(t.Context(), known)
+			step := command.securityGroups(terminal{strings.NewReader(""), &out, &out}, doctor.Options{Origin: at}, new(*document.Check)).Run(t.Context(), known)
 			text := step.Summary
 			for _, f := range step.Findings {
 				text += "; " + f.Code + ": " + f.Message

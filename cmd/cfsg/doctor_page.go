@@ -2,11 +2,13 @@ package main
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"cloudfront-sg-sync/internal/doctor"
+	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/page"
 	"cloudfront-sg-sync/internal/words"
 )
@@ -22,17 +24,16 @@ func newDoctorPage(t terminal) doctorPage {
 }
 
 // begin names the origin, and the settings of CloudFront that it is judged by.
-func (w doctorPage) begin(o doctor.Options) {
-	s := o.Settings
-	line := w.Strong(o.Origin.String())
-	if o.Host != "" {
-		line += w.Quiet("  Host: " + o.Host)
+func (w doctorPage) begin(r *doctor.Report) {
+	s := r.Settings
+	line := w.Strong(r.URL)
+	if u, err := url.Parse(r.URL); err == nil && u.Host != r.Host {
+		line += w.Quiet("  Host: " + r.Host)
 	}
 	w.Line(line)
 	w.Line(w.Quiet(fmt.Sprintf("as CloudFront sees it: %s to connect (%s), %s to answer, idle connections kept for %s",
 		doctor.Format(s.ConnectionTimeout), words.Count(s.ConnectionAttempts, "attempt"),
 		doctor.Format(s.ResponseTimeout), doctor.Format(s.KeepAliveTimeout))))
-	w.Line()
 }
 
 // step writes a line.
@@ -62,13 +63,20 @@ func (w doctorPage) mark(v doctor.Verdict) string {
 	return w.Quiet("-")
 }
 
-// end writes the figures, and what was found.
-func (w doctorPage) end(r *doctor.Report) error {
-	w.times("ms, one at a time", r.Timing)
-	if r.Load != nil {
-		w.times(fmt.Sprintf("ms, %d at a time, %.0f/s", r.Load.Concurrency, r.Load.Rate), r.Load)
+// end writes the figures, what was found, and the judgement.
+func (w doctorPage) end(d document.Doctor) error {
+	w.times("ms, one at a time", d.Timing)
+	if d.Load != nil {
+		w.times(fmt.Sprintf("ms, %d at a time, %.0f/s", d.Load.Concurrency, d.Load.Rate), d.Load)
 	}
-	for _, v := range []doctor.Verdict{doctor.Fail, doctor.Unknown, doctor.Warn, doctor.OK} {
+	w.findings(d.Report, doctor.Fail, doctor.Unknown, doctor.Warn, doctor.OK)
+	writeJudgement(w.Page, d.Judgement)
+	return w.Err()
+}
+
+// findings writes what was found, in the order of the verdicts.
+func (w doctorPage) findings(r *doctor.Report, verdicts ...doctor.Verdict) {
+	for _, v := range verdicts {
 		for _, s := range r.Steps {
 			for _, f := range s.Findings {
 				if f.Verdict == v {
@@ -77,29 +85,6 @@ func (w doctorPage) end(r *doctor.Report) error {
 			}
 		}
 	}
-	if verdictOf(r) == nil { // otherwise stderr says it
-		w.Line()
-		w.Line(w.Good("Nothing "+seen(r)+" makes CloudFront answer 504"), w.reservation(r))
-	}
-	return w.Err()
-}
-
-// seen says what the last line is about.
-func seen(r *doctor.Report) string {
-	if len(r.Answers) == 0 {
-		return "that can be seen from here"
-	}
-	return "here"
-}
-
-func (w doctorPage) reservation(r *doctor.Report) string {
-	switch {
-	case r.Verdict == doctor.Warn:
-		return ", but there is something to look at."
-	case len(r.Answers) == 0:
-		return "; the origin itself was not asked."
-	}
-	return "."
 }
 
 // times writes a table of how long things took.

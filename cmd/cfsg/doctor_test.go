@@ -34,6 +34,9 @@ func TestDoctorInterrupted(t *testing.T) {
 			t.Errorf("%q is not in\n%s", line, out.String())
 		}
 	}
+	if !strings.Contains(out.String(), "\n✗ interrupted; viewers get errors from this origin: name\n") {
+		t.Errorf("no judgement in\n%s", out.String())
+	}
 	if got, want := errs.String(), "cfsg: interrupted; viewers get errors from this origin: name\n"; got != want {
 		t.Errorf("stderr %q, want %q", got, want)
 	}
@@ -89,8 +92,18 @@ func TestDoctorGuide(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, want := blurred(string(out)), blurred(c.output); got != want {
-			t.Errorf("the guide shows of %q what it does not print; - guide, + cfsg:\n%s", c.command, cmp.Diff(want, got))
+		shorter := strings.NewReplacer(" --connection-timeout 1", "", " --response-timeout 2", "", " --keepalive-timeout 1", "")
+		got, want := blurred(shorter.Replace(string(out))), blurred(c.output)
+		for i, piece := range strings.Split(want, "…") { // with anything in between
+			at := strings.Index(got, piece)
+			if at < 0 || i == 0 && at > 0 {
+				t.Errorf("the guide shows of %q what it does not print; - guide, + cfsg:\n%s", c.command, cmp.Diff(piece, got))
+				break
+			}
+			got = got[at+len(piece):]
+		}
+		if strings.TrimSpace(got) != "" && !strings.HasSuffix(want, "…") {
+			t.Errorf("the guide does not show the end of %q: %s", c.command, got)
 		}
 	}
 }

@@ -18,7 +18,8 @@ type Answer struct {
 	Status      int        `json:"status,omitempty"`
 	HeaderBytes int        `json:"headerBytes,omitempty"`
 	BodyBytes   int64      `json:"bodyBytes"`
-	Complete    bool       `json:"complete"` // the body was read to its end
+	Complete    bool       `json:"complete"`       // the body was read to its end
+	Path        string     `json:"path,omitempty"` // if it is not that of the URL
 	Location    string     `json:"location,omitempty"`
 	FirstByte   Seconds    `json:"firstByteSeconds"`
 	Total       Seconds    `json:"totalSeconds"`
@@ -34,13 +35,14 @@ func (w *walk) answer(ctx context.Context) Step {
 		return skipped("no TLS")
 	}
 	w.Progress(fmt.Sprintf("waiting for an answer (at most %s for its first byte)", Format(w.Settings.ResponseTimeout)))
-	samples := make([]sample, len(w.reachable))
+	w.samples = w.toAsk()
 	var group sync.WaitGroup
-	for i, to := range w.reachable {
+	for i := range w.samples {
 		group.Go(func() {
-			transport := w.transport(to)
+			a := &w.samples[i]
+			transport := w.transport(a.to)
 			defer transport.CloseIdleConnections()
-			samples[i] = w.get(ctx, transport)
+			a.sample = w.get(ctx, transport, a.url, w.headers(a.to.Addr()))
 		})
 	}
 	group.Wait()
@@ -50,21 +52,13 @@ func (w *walk) answer(ctx context.Context) Step {
 	step := Step{Verdict: OK}
 	findings := w.perAddress()
 	var summaries []string
-	for i, s := range samples {
-		to := w.reachable[i]
-		w.report.Answers = append(w.report.Answers, answerOf(to.Addr(), s))
+	for _, s := range w.samples {
+		w.report.Answers = append(w.report.Answers, answerOf(s))
 		if summary := s.summary(); !slices.Contains(summaries, summary) {
 			summaries = append(summaries, summary)
 		}
-		if s.err != nil {
-			findings.add(to.Addr(), w.unanswered(s))
-			continue
-		}
-		if !s.endless {
-			w.answered = append(w.answered, to)
-		}
-		for _, f := range w.judgeAnswer(s) {
-			findings.add(to.Addr(), f)
+		for _, f := range w.judgeAsked(s) {
+			findings.add(s.to.Addr(), f)
 		}
 	}
 	findings.tell(&step, len(w.addresses))
@@ -72,8 +66,63 @@ func (w *walk) answer(ctx context.Context) Step {
 	return step
 }
 
-func answerOf(addr netip.Addr, s sample) Answer {
-	a := Answer{IP: addr, BodyBytes: s.bytes, Complete: s.err == nil && !s.endless, FirstByte: s.firstByte, Total: s.total}
+// An asked is a request of the first ones, with its sample.
+type asked struct {
+	sample
+	to    netip.AddrPort
+	path  Path
+	url   *url.URL
+	extra bool // the URL is not that of the origin
+}
+
+// toAsk returns the first requests: that of the URL to each address, and one of each other path to one address.
+func (w *walk) toAsk() []asked {
+	paths := w.distribution().Paths
+	if len(paths) == 0 {
+		paths = []Path{{}}
+	}
+	var all []asked
+	for _, to := range w.reachable {
+		all = append(all, asked{to: to, path: paths[0], url: w.Origin.URL})
+	}
+	for _, p := range paths[1:] {
+		one := *w.Origin.URL
+		if u, err := url.ParseRequestURI(p.Path); err == nil {
+			one.Path, one.RawPath, one.RawQuery = u.Path, u.RawPath, u.RawQuery
+		}
+		all = append(all, asked{to: w.reachable[0], path: p, url: &one, extra: true})
+	}
+	return all
+}
+
+// judgeAsked looks at what came of a request.
+func (w *walk) judgeAsked(s asked) []Finding {
+	var findings []Finding
+	switch addr := s.to.Addr(); {
+	case w.demandsCertificate(addr, s.sample):
+		w.demanding[addr] = true
+		return []Finding{w.certificateDemanded()}
+	case s.err != nil:
+		findings = []Finding{w.unanswered(s.sample)}
+	default:
+		if !s.endless && !s.extra {
+			w.answered = append(w.answered, s.to)
+		}
+		findings = w.judgeAnswer(s)
+	}
+	if s.path.Pattern != "" {
+		for i := range findings {
+			findings[i].Message = fmt.Sprintf("%s (behavior %s): %s", s.path.Path, s.path.Pattern, findings[i].Message)
+		}
+	}
+	return findings
+}
+
+func answerOf(s asked) Answer {
+	a := Answer{IP: s.to.Addr(), BodyBytes: s.bytes, Complete: s.err == nil && !s.endless, FirstByte: s.firstByte, Total: s.total}
+	if s.extra {
+		a.Path = printable(s.path.Path)
+	}
 	if s.response != nil {
 		a.Status, a.HeaderBytes, a.Location = s.response.StatusCode, headerBytes(s.response), printable(s.response.Header.Get("Location"))
 	}
@@ -142,12 +191,15 @@ const resetAdvice = "Something cuts a connection that it accepted: a process tha
 	"a firewall or an intrusion prevention system on the way, or a server that expects something else on this port, such as TLS or a PROXY protocol header."
 
 // judgeAnswer looks at an answer that came.
-func (w *walk) judgeAnswer(s sample) []Finding {
+func (w *walk) judgeAnswer(s asked) []Finding {
 	var findings []Finding
 	if f, ok := w.judgeStatus(s.response.StatusCode); !ok {
+		if f.Code == "status-4xx" && s.path.Guessed {
+			f.Verdict, f.Advice = OK, "The path is a guess: name one of the behavior's with --path."
+		}
 		findings = append(findings, f)
 	}
-	if f, ok := w.judgeRedirect(s.response); !ok {
+	if f, ok := w.judgeRedirect(s.url, s.response); !ok {
 		findings = append(findings, f)
 	}
 	if n := headerBytes(s.response); n > maxHeaderBytes {
@@ -214,23 +266,25 @@ const limitsByAddress = "Limits and bans by connecting address (limit_req, mod_e
 
 // judgeRedirect returns what is wrong with a redirect. CloudFront does not follow redirects, but passes them on. See
 // "Redirects" in [pageBehavior].
-func (w *walk) judgeRedirect(response *http.Response) (f Finding, ok bool) {
+func (w *walk) judgeRedirect(base *url.URL, response *http.Response) (f Finding, ok bool) {
 	location := response.Header.Get("Location")
 	if response.StatusCode < 300 || response.StatusCode > 399 || location == "" {
 		return Finding{}, true
 	}
-	base := *w.Origin.URL
 	target, err := base.Parse(location)
 	f.Source = pageBehavior
 	switch {
 	case err != nil:
 		f.Code, f.Verdict, f.Message = "redirect-invalid", Warn, "the answer redirects to something that is not a URL: "+location
-	case w.isSame(target) && target.Scheme == base.Scheme:
+	case w.isSame(base, target) && target.Scheme == base.Scheme:
 		f.Code, f.Verdict = "redirect-loop", Fail
 		f.Message = fmt.Sprintf("the answer redirects to the same URL (%s): viewers go round in circles", target)
 		f.Advice = "CloudFront does not follow redirects, but passes them on. Look at the rules of the server and of the application that add or strip a slash, a host or a scheme."
-	case w.isSame(target) && target.Scheme == "https":
-		f.Code, f.Verdict = "redirect-to-https", Warn
+	case w.isSame(base, target) && target.Scheme == "https":
+		f.Code, f.Verdict = "redirect-to-https", map[string]Verdict{"": Warn, "http-only": Fail}[w.distribution().Protocol]
+		if f.Verdict == "" { // with match-viewer, viewers come again by HTTPS, and so does CloudFront
+			f.Verdict = OK
+		}
 		f.Message = "the answer redirects to the same URL over https"
 		f.Advice = "If the origin's protocol policy is http-only, viewers go round in circles: set it to https-only, or have the server look at X-Forwarded-Proto before it redirects, or not redirect at all."
 	default:
@@ -241,8 +295,7 @@ func (w *walk) judgeRedirect(response *http.Response) (f Finding, ok bool) {
 }
 
 // isSame reports whether a URL is the origin's, whatever its scheme and whichever of the origin's names it uses.
-func (w *walk) isSame(target *url.URL) bool {
-	own := w.Origin.URL
+func (w *walk) isSame(own, target *url.URL) bool {
 	path := target.EscapedPath()
 	if path == "" {
 		path = "/"

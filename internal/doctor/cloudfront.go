@@ -1,6 +1,13 @@
 package doctor
 
-import "crypto/tls"
+import (
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"slices"
+	"time"
+)
 
 // What CloudFront expects from an origin, and where its documentation says so.
 const (
@@ -18,6 +25,7 @@ const (
 	pageVPCOrigins   = guide + "private-content-vpc-origins.html"
 	pageQuotas       = guide + "cloudfront-limits.html"
 	pageSecret       = guide + "restrict-access-to-load-balancer.html"
+	pageRotation     = "https://aws.amazon.com/blogs/security/how-to-enhance-amazon-cloudfront-origin-security-with-aws-waf-and-aws-secrets-manager/"
 )
 
 // maxHeaderBytes is how long an origin's response may be without its body. See [pageQuotas].
@@ -47,18 +55,41 @@ var cipherSuites = []uint16{
 // curves are those that CloudFront offers to origins. See [pageCiphers].
 var curves = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384}
 
+// TLSVersions are the protocols that an origin's settings name, except SSLv3, which Go does not speak. The lowest of
+// them is the minimum; CloudFront uses the highest that the origin supports.
+var TLSVersions = map[string]uint16{"TLSv1": tls.VersionTLS10, "TLSv1.1": tls.VersionTLS11, "TLSv1.2": tls.VersionTLS12}
+
 // clientConfig speaks TLS as CloudFront does: from TLS 1.0 (CloudFront also knows SSLv3, but Go does not) to TLS 1.3,
 // which only a blog post of AWS mentions so far. Certificates are judged separately, to report everything that is wrong
 // with one.
 // https://aws.amazon.com/blogs/networking-and-content-delivery/amazon-cloudfront-delivering-millisecond-performance-to-global-audiences
-func clientConfig(serverName string) *tls.Config {
+func (w *walk) clientConfig() *tls.Config {
 	return &tls.Config{
-		ServerName:         serverName,
-		MinVersion:         tls.VersionTLS10,
+		ServerName:         w.serverName(),
+		MinVersion:         cmp.Or(w.distribution().MinTLS, tls.VersionTLS10),
 		MaxVersion:         tls.VersionTLS13,
 		CipherSuites:       cipherSuites,
 		CurvePreferences:   curves,
 		NextProtos:         []string{"http/1.1"}, // the version CloudFront speaks to origins: see [pageBehavior]
 		InsecureSkipVerify: true,
 	}
+}
+
+// secretConfig is for connections that carry secrets: it ends those whose certificate CloudFront would not accept.
+func (w *walk) secretConfig() *tls.Config {
+	c := w.clientConfig()
+	c.VerifyConnection = func(s tls.ConnectionState) error {
+		if !w.isValid(s.PeerCertificates) {
+			return errUnverified
+		}
+		return nil
+	}
+	return c
+}
+
+var errUnverified = errors.New("the certificate is not valid, and no secret is sent")
+
+// isValid reports whether CloudFront accepts a certificate.
+func (w *walk) isValid(chain []*x509.Certificate) bool {
+	return !slices.ContainsFunc(w.judgeCertificate(chain, time.Now()), func(f Finding) bool { return f.Verdict == Fail })
 }

@@ -1,7 +1,9 @@
-// Package doctor looks at an origin the way CloudFront does, and says which of the causes of a 504 apply to it.
+// Package doctor looks at an origin the way CloudFront does. It says which causes of a 502, 503 or 504 apply to it, and
+// whether it demands a proof that a request comes from one distribution and not from any other.
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"maps"
@@ -16,8 +18,11 @@ import (
 type Options struct {
 	Origin   Origin
 	Host     string      // the Host header that CloudFront forwards, if it is not the origin's own name
-	Header   http.Header // sent with each request, such as the secret header that CloudFront adds; never reported
+	Header   http.Header // perhaps secrets: sent by HTTPS where the certificate is valid, and never reported
 	Settings Settings
+
+	// Distribution is what its distribution says of the origin; nil if that is not known.
+	Distribution *Distribution
 
 	// Requests is how many requests to send, Concurrency at a time, on top of the few of the other checks.
 	Requests, Concurrency int
@@ -35,6 +40,34 @@ type Options struct {
 	dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	roots  *x509.CertPool
 }
+
+// A Distribution is how a distribution talks to the origin, beside its settings.
+type Distribution struct {
+	Protocol          string   // the protocol policy
+	Families          Families // in which CloudFront connects
+	MinTLS            uint16
+	ClientCertificate bool        // CloudFront presents one
+	Headers           http.Header // CloudFront adds them, and their values are secrets: see [Options.Header]
+	Paths             []Path      // to ask for; the first is that of the URL
+}
+
+// A Path is one that a cache behavior leads to the origin.
+type Path struct {
+	Path    string
+	Pattern string // of the behavior
+	Guessed bool   // from the pattern
+}
+
+// Families are the address families in which CloudFront connects, in the words of its API. See "Origin IP address type"
+// in [pageOrigin].
+type Families string
+
+// The families.
+const (
+	AnyFamily Families = "" // not known
+	OnlyIPv4  Families = "ipv4"
+	OnlyIPv6  Families = "ipv6"
+)
 
 // A Check looks at one thing, and may rely on what earlier checks found. Its name is the step's.
 type Check struct {
@@ -60,6 +93,7 @@ func Run(ctx context.Context, o Options) *Report {
 		}
 		w.report.add(step)
 		maps.Copy(w.access, step.Access)
+		w.rules = cmp.Or(step.Demands, w.rules)
 		if o.Stepped != nil {
 			o.Stepped(step)
 		}
@@ -77,6 +111,11 @@ type walk struct {
 	reachable []netip.AddrPort      // where a connection was made, on the URL's port
 	answered  []netip.AddrPort      // where an HTTP answer came from
 	broken    bool                  // TLS does not work at any address
+	verified  map[netip.Addr]bool   // the certificate there is one that CloudFront accepts
+	asks      map[netip.Addr]bool   // for a client certificate, in the handshake
+	demanding map[netip.Addr]bool   // a client certificate: without one there is no answer
+	samples   []asked               // the answers to the first requests
+	rules     *SecondLayer          // what the listener rules demand, if a guard knows
 }
 
 func newWalk(o Options) *walk {
@@ -91,11 +130,25 @@ func newWalk(o Options) *walk {
 	if o.Progress == nil {
 		o.Progress = func(string) {}
 	}
-	w := &walk{Options: o, access: map[netip.Addr]Access{}, report: &Report{URL: o.Origin.String(), Host: o.Host, Settings: o.Settings}}
+	w := &walk{
+		Options: o, access: map[netip.Addr]Access{}, verified: map[netip.Addr]bool{}, asks: map[netip.Addr]bool{}, demanding: map[netip.Addr]bool{},
+		report: &Report{
+			URL: o.Origin.String(), Host: o.Host, Settings: o.Settings,
+			Addresses: []Address{}, Connections: []Connection{}, TLS: []Handshake{}, Answers: []Answer{},
+		},
+	}
 	if w.Host == "" {
 		w.report.Host = o.Origin.URL.Host
 	}
 	return w
+}
+
+// distribution is what is known of the distribution, perhaps nothing.
+func (w *walk) distribution() Distribution {
+	if w.Distribution == nil {
+		return Distribution{}
+	}
+	return *w.Distribution
 }
 
 func (w *walk) checks() []Check {
@@ -106,6 +159,7 @@ func (w *walk) checks() []Check {
 		own("connect", w.connect),
 		own("tls", w.handshake),
 		own("answer", w.answer),
+		own("auth", w.auth),
 		own("timing", w.timing),
 		own("load", w.load),
 		own("keep-alive", w.keepAlive),

@@ -66,7 +66,7 @@ func (w *walk) idle(ctx context.Context, watch time.Duration) (*KeepAlive, error
 	raw := conn
 	defer context.AfterFunc(ctx, func() { raw.Close() })()
 	if w.Origin.isSecure() {
-		conn = tls.Client(conn, clientConfig(w.serverName()))
+		conn = tls.Client(conn, w.tlsConfig(w.answered[0].Addr()))
 	}
 	reader, closing, err := w.ask(ctx, conn)
 	if err != nil {
@@ -94,7 +94,7 @@ func (w *walk) ask(ctx context.Context, conn net.Conn) (reader *bufio.Reader, cl
 	if err := conn.SetDeadline(time.Now().Add(w.Settings.ConnectionTimeout + 2*w.Settings.ResponseTimeout)); err != nil {
 		return nil, false, err
 	}
-	request := w.request(ctx)
+	request := w.request(ctx, w.Origin.URL, w.headers(w.answered[0].Addr()))
 	if err := request.Write(conn); err != nil {
 		return nil, false, err
 	}

@@ -39,6 +39,9 @@ func (w *walk) resolve(ctx context.Context) Step {
 	} else if !w.lookUp(ctx, &step, name) {
 		return step
 	}
+	if !w.selectFamily(&step, name) {
+		return step
+	}
 	local := w.perAddress()
 	for _, addr := range w.addresses {
 		use := ipspace.ReservedFor(addr)
@@ -52,7 +55,7 @@ func (w *walk) resolve(ctx context.Context) Step {
 		step.find(Finding{Code: "many-addresses", Verdict: OK, Message: fmt.Sprintf("of %d addresses, only the first %d were checked", len(w.addresses), maxAddresses)})
 		w.addresses = w.addresses[:maxAddresses]
 	}
-	if !w.hasIPv4() {
+	if !w.hasIPv4() && w.distribution().Families == AnyFamily {
 		step.find(Finding{
 			Code: "ipv6-only", Verdict: Warn, Source: pageIPv6, CloudFrontStatus: 502,
 			Message: name + " has no IPv4 address",
@@ -61,6 +64,30 @@ func (w *walk) resolve(ctx context.Context) Step {
 	}
 	step.Summary = joinAddresses(w.addresses)
 	return step
+}
+
+// selectFamily keeps the addresses that CloudFront uses, and reports whether there are any.
+func (w *walk) selectFamily(step *Step, name string) bool {
+	var unused func(netip.Addr) bool
+	families := w.distribution().Families
+	switch families {
+	case OnlyIPv4:
+		unused = netip.Addr.Is6
+	case OnlyIPv6:
+		unused = netip.Addr.Is4
+	default:
+		return true
+	}
+	if w.addresses = slices.DeleteFunc(w.addresses, unused); len(w.addresses) > 0 {
+		return true
+	}
+	step.Summary = "no address that CloudFront uses"
+	step.find(Finding{
+		Code: "family-missing", Verdict: Fail, Source: pageOrigin, CloudFrontStatus: 502,
+		Message: fmt.Sprintf("%s has no address of the origin's IP address type, %s", name, families),
+		Advice:  "Add a record of this family, or change the origin's IP address type in the distribution.",
+	})
+	return false
 }
 
 // lookUp finds the addresses of the name, IPv4 first, and reports whether there are any.

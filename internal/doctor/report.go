@@ -42,6 +42,7 @@ type Report struct {
 	Timing      *Timing      `json:"timing"` // of single requests, each on a new connection
 	Load        *Timing      `json:"load"`   // of concurrent requests, on kept connections
 	KeepAlive   *KeepAlive   `json:"keepAlive"`
+	SecondLayer *SecondLayer `json:"secondLayer"`
 }
 
 func (r *Report) add(s Step) {
@@ -69,6 +70,8 @@ type Step struct {
 
 	// Access says who gets in at the origin's addresses, if the step was about that.
 	Access map[netip.Addr]Access `json:"-"`
+	// Demands is what the rules in front of the origin demand of a request, if the step was about that.
+	Demands *SecondLayer `json:"-"`
 }
 
 // An Access says who can connect to an address on the origin's port, as far as what stands in front of it decides that.
@@ -107,16 +110,6 @@ func (s Step) MarshalJSON() ([]byte, error) {
 	type plain Step
 	s.Findings = append([]Finding{}, s.Findings...)
 	return json.Marshal(plain(s))
-}
-
-// MarshalJSON writes empty lists as [], not as null.
-func (r Report) MarshalJSON() ([]byte, error) {
-	type plain Report
-	r.Addresses = append([]Address{}, r.Addresses...)
-	r.Connections = append([]Connection{}, r.Connections...)
-	r.TLS = append([]Handshake{}, r.TLS...)
-	r.Answers = append([]Answer{}, r.Answers...)
-	return json.Marshal(plain(r))
 }
 
 // MarshalJSON writes durations in seconds, as CloudFront's settings have them.

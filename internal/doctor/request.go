@@ -5,10 +5,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/netip"
+	"net/url"
 	"sync"
 	"time"
 )
@@ -43,11 +45,31 @@ func (w *walk) dialTo(ctx context.Context, to netip.AddrPort) (net.Conn, error) 
 	return w.dial(ctx, "tcp", to.String())
 }
 
+// headers are those that a request to an address has beside the usual ones. They may be secrets, which go only where a
+// certificate proves who is there.
+func (w *walk) headers(to netip.Addr) http.Header {
+	all := http.Header{}
+	if w.verified[to] {
+		maps.Copy(all, w.distribution().Headers)
+		maps.Copy(all, w.Header)
+	}
+	return all
+}
+
+// tlsConfig is that of a connection to an address. Where headers are sent, the connection has to prove itself as well: the
+// handshake was an earlier one.
+func (w *walk) tlsConfig(to netip.Addr) *tls.Config {
+	if len(w.headers(to)) > 0 {
+		return w.secretConfig()
+	}
+	return w.clientConfig()
+}
+
 // transport returns a transport that connects to one address only, and uses no proxy.
 func (w *walk) transport(to netip.AddrPort) *http.Transport {
 	return &http.Transport{
 		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return w.dialTo(ctx, to) },
-		TLSClientConfig:        clientConfig(w.serverName()),
+		TLSClientConfig:        w.tlsConfig(to.Addr()),
 		TLSHandshakeTimeout:    w.Settings.ConnectionTimeout,
 		ResponseHeaderTimeout:  w.Settings.ResponseTimeout,
 		MaxResponseHeaderBytes: mostHeader,
@@ -57,25 +79,21 @@ func (w *walk) transport(to netip.AddrPort) *http.Transport {
 }
 
 // request returns the GET that CloudFront would send.
-func (w *walk) request(ctx context.Context) *http.Request {
-	header := w.Header.Clone()
-	if header == nil {
-		header = http.Header{}
-	}
+func (w *walk) request(ctx context.Context, to *url.URL, header http.Header) *http.Request {
 	if header.Get("User-Agent") == "" {
 		header.Set("User-Agent", "cfsg-doctor")
 	}
-	r := &http.Request{Method: http.MethodGet, URL: w.Origin.URL, Header: header, Host: w.report.Host}
+	r := &http.Request{Method: http.MethodGet, URL: to, Header: header, Host: w.report.Host}
 	return r.WithContext(ctx)
 }
 
 // get sends a request and reads the answer. A redirect is an answer like any other; it is not followed.
-func (w *walk) get(ctx context.Context, transport *http.Transport) (s sample) {
+func (w *walk) get(ctx context.Context, transport *http.Transport, to *url.URL, header http.Header) (s sample) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var clock clock
 	start := time.Now()
-	response, err := transport.RoundTrip(w.request(httptrace.WithClientTrace(ctx, clock.trace())))
+	response, err := transport.RoundTrip(w.request(httptrace.WithClientTrace(ctx, clock.trace()), to, header))
 	if err == nil {
 		s.response = response
 		s.bytes, s.endless, err = w.read(response.Body, cancel)

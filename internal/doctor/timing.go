@@ -117,7 +117,7 @@ func (w *walk) measure(ctx context.Context, what string, requests, concurrency i
 					transport.CloseIdleConnections()
 					transport = w.transport(w.answered[turn%len(w.answered)])
 				}
-				note(measurementOf(w.get(ctx, transport)))
+				note(measurementOf(w.get(ctx, transport, w.Origin.URL, w.headers(w.answered[turn%len(w.answered)].Addr()))))
 			}
 			transport.CloseIdleConnections()
 		})

@@ -53,10 +53,12 @@ func (w *walk) handshake(ctx context.Context) Step {
 	w.broken = true
 	for _, h := range shakes {
 		if h.err != nil {
+			w.demanding[h.IP] = h.ClientCertificate && isAlert(h.err)
 			findings.add(h.IP, w.unshaken(h))
 			continue
 		}
 		w.broken = false
+		w.asks[h.IP], w.verified[h.IP] = h.ClientCertificate, w.isValid(h.state.PeerCertificates)
 		for _, f := range w.judgeTLS(h) {
 			findings.add(h.IP, f)
 		}
@@ -72,7 +74,7 @@ func (w *walk) shake(ctx context.Context, to netip.AddrPort) Handshake {
 	conn, err := w.dialTo(ctx, to)
 	if err == nil {
 		defer conn.Close()
-		config := clientConfig(w.serverName())
+		config := w.clientConfig()
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			h.ClientCertificate = true
 			return new(tls.Certificate), nil
@@ -97,6 +99,9 @@ func (w *walk) shake(ctx context.Context, to netip.AddrPort) Handshake {
 // unshaken is a handshake that failed.
 func (w *walk) unshaken(h Handshake) Finding {
 	f := Finding{Verdict: Fail, CloudFrontStatus: h.failure.status(), Source: page502}
+	if w.demanding[h.IP] {
+		return w.certificateDemanded()
+	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](h.err); ok {
 		f.Code, f.Message = "tls-not-spoken", fmt.Sprintf("what answers on port %d does not speak TLS", w.Origin.Port)
 		f.Advice = "Set up TLS on this port, or let the distribution connect by HTTP (protocol policy http-only)."
@@ -123,14 +128,14 @@ func (w *walk) unshaken(h Handshake) Finding {
 // judgeTLS looks at a handshake that succeeded.
 func (w *walk) judgeTLS(h Handshake) []Finding {
 	findings := w.judgeCertificate(h.state.PeerCertificates, time.Now())
-	if h.state.Version < tls.VersionTLS12 {
+	if h.state.Version < tls.VersionTLS12 && w.distribution().MinTLS == 0 {
 		findings = append(findings, Finding{
 			Code: "tls-old-protocol", Verdict: Warn, CloudFrontStatus: 502, Source: pageOrigin,
 			Message: fmt.Sprintf("the server supports nothing newer than %s", h.Version),
 			Advice:  "This works only if the minimum protocol of the origin in the distribution is that low. Set up TLS 1.2 or 1.3.",
 		})
 	}
-	if h.ClientCertificate {
+	if h.ClientCertificate && !w.distribution().ClientCertificate {
 		findings = append(findings, Finding{
 			Code: "tls-client-certificate", Verdict: Warn, CloudFrontStatus: 502, Source: pageMutualTLS,
 			Message: "the server asks for a client certificate, which CloudFront presents only if the origin is set up for mutual TLS",

@@ -1,6 +1,7 @@
 # internet.sh COMMAND...: runs a command where some names have public addresses that only exist there:
 #   unshare --net --mount sh internet.sh COMMAND...
 set -e
+here=$(cd "$(dirname "$0")" && pwd)
 dir=$(mktemp -d)
 trap 'kill $origins 2>/dev/null; rm -r "$dir"' EXIT
 cat >"$dir/hosts" <<HOSTS
@@ -9,6 +10,7 @@ cat >"$dir/hosts" <<HOSTS
 52.95.128.12 slow.example.com
 52.95.128.13 expired.example.com
 52.95.128.14 busy.example.com
+52.95.128.15 secret.example.com
 52.95.129.7 blocked.example.com
 52.95.129.8 closed.example.com
 52.95.129.9 open.example.com
@@ -19,7 +21,7 @@ HOSTS
 mount --bind "$dir/hosts" /etc/hosts
 
 ip link set lo up
-for address in 52.95.128.10 52.95.128.11 52.95.128.12 52.95.128.13 52.95.128.14 10.0.3.17; do
+for address in 52.95.128.10 52.95.128.11 52.95.128.12 52.95.128.13 52.95.128.14 52.95.128.15 10.0.3.17; do
     ip address add $address/32 dev lo
 done
 ip -6 address add 2600:1f18:1234::10/128 dev lo nodad
@@ -44,6 +46,8 @@ serve 10.0.3.17:80 200
 serve 52.95.128.12:80 silence
 serve 52.95.128.13:443 expired
 serve 52.95.128.14:80 busy
+export SSL_CERT_FILE="$dir/authorities.pem"
+serve 52.95.128.15:443 secret
 
 # AWS, with the security groups of those that do not answer.
 cat >"$dir/ip-ranges.json" <<RANGES
@@ -61,7 +65,9 @@ cat >"$dir/groups.json" <<GROUPS
 ], "interfaces": [
   {"groups": ["closed"], "publicIp": "52.95.129.8"},
   {"groups": ["closed", "open"], "publicIp": "52.95.129.9"},
-  {"groups": ["blocked"], "publicIp": "52.95.129.7"}
+  {"groups": ["blocked"], "publicIp": "52.95.129.7"},
+  {"groups": ["closed"], "publicIp": "52.95.128.15"},
+  {"groups": ["closed", "open"], "publicIp": "52.95.128.13"}
 ]}
 GROUPS
 cfsg sim --seed "$dir/groups.json" >"$dir/ready" &
@@ -71,5 +77,7 @@ rm "$dir/ready"
 export AWS_ENDPOINT_URL=http://127.0.0.1:4566 AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any
 serve 127.0.0.1:8080 "$dir/ip-ranges.json"
 export IP_RANGES_URL=http://127.0.0.1:8080/
+serve 127.0.0.1:8081 "$here/cloudfront"
+export AWS_ENDPOINT_URL_CLOUDFRONT=http://127.0.0.1:8081
 
 "$@"

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"strings"
+	"sync"
+
+	"cloudfront-sg-sync/internal/distribution"
+	"cloudfront-sg-sync/internal/doctor"
+	"cloudfront-sg-sync/internal/document"
+	"cloudfront-sg-sync/internal/door"
+	"cloudfront-sg-sync/internal/engine"
+
+	"github.com/alecthomas/kong"
+	"github.com/aws/aws-sdk-go-v2/service/cloudfront"
+)
+
+// examineDistribution looks at each origin of a distribution as CloudFront asks it.
+func (c *doctorCommand) examineDistribution(ctx context.Context, t terminal, k *kong.Context) error {
+	read, err := c.readDistribution(ctx, t)
+	if err != nil {
+		return err
+	}
+	d := document.Distribution{Distribution: read, OpenToWorld: []door.WorldRule{}, Origins: make([]document.DistributionOrigin, len(read.Origins))}
+	live := t.liveLine()
+	var group sync.WaitGroup
+	for i, o := range read.Origins {
+		group.Go(func() { d.Origins[i] = c.examineOrigin(ctx, t, k, o, live) })
+	}
+	group.Wait()
+	live.clear()
+	d.Judge()
+	if c.json() {
+		err = document.Write(t.out, d)
+	} else {
+		err = writeDistribution(t, d)
+	}
+	return cmp.Or(err, endOf(d.Judgement, ctx.Err() != nil, c.json()))
+}
+
+func (c *doctorCommand) readDistribution(ctx context.Context, t terminal) (*distribution.Distribution, error) {
+	config, err := c.readConfig(ctx, t, c.given())
+	if err != nil {
+		return nil, err
+	}
+	if err := onePlace("a distribution's origins are looked at", config); err != nil {
+		return nil, err
+	}
+	cfg, err := c.awsConfig(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	defer t.progress("reading the distribution …")()
+	role := strings.Join(engine.Roles(config, cfg.Region), "") // there is at most one
+	client := cloudfront.NewFromConfig(engine.Config(cfg, role, config.ExternalID))
+	return distribution.Read(ctx, distribution.Narrow(client), c.Distribution, c.Path)
+}
+
+// examineOrigin looks at one origin, in each way in which CloudFront asks it.
+func (c *doctorCommand) examineOrigin(ctx context.Context, t terminal, k *kong.Context, o distribution.Origin, live *liveLine) document.DistributionOrigin {
+	d := document.DistributionOrigin{ID: o.ID, DomainName: o.DomainName, LeftOut: o.LeftOut, Notes: []string{}, Examinations: []document.Doctor{}}
+	if o.LeftOut == "" {
+		all, notes, err := o.Examinations()
+		if err != nil {
+			d.LeftOut = err.Error()
+		}
+		d.Notes = append(d.Notes, notes...)
+		for _, options := range all {
+			c.override(&options)
+			options.Progress = live.set
+			report, check := c.examine(ctx, t, options)
+			one := document.NewDoctor(report, check)
+			one.Next = c.nextOf(k, one, options.Origin)
+			d.Examinations = append(d.Examinations, one)
+		}
+	}
+	d.Judge()
+	return d
+}
+
+// override takes what flags say for what the distribution says.
+func (c *doctorCommand) override(o *doctor.Options) {
+	s := &o.Settings
+	s.ConnectionTimeout = cmp.Or(c.ConnectionTimeout.duration(), s.ConnectionTimeout)
+	s.ConnectionAttempts = cmp.Or(c.ConnectionAttempt, s.ConnectionAttempts)
+	s.ResponseTimeout = cmp.Or(c.ResponseTimeout.duration(), s.ResponseTimeout)
+	s.KeepAliveTimeout = cmp.Or(c.KeepAliveTimeout.duration(), s.KeepAliveTimeout)
+	o.Host, o.Header = cmp.Or(c.Host, o.Host), c.header
+	o.Requests, o.Concurrency = c.Requests, c.Concurrency
+}
+
+// writeDistribution shows the origins, the causes of errors first.
+func writeDistribution(t terminal, d document.Distribution) error {
+	w := newDoctorPage(t)
+	w.Line(w.Strong(d.ID), "  ", strings.TrimSpace(d.DomainName+" "+strings.Join(d.Aliases, " ")))
+	if !d.Enabled {
+		w.Line(w.Warn("! "), "the distribution is disabled: viewers get no answer at all")
+	}
+	if d.WebACL != "" {
+		w.Line(w.Quiet("its web ACL sees the requests of viewers, not those of other distributions: " + d.WebACL))
+	}
+	for _, o := range d.Origins {
+		w.Line()
+		w.Line(w.Strong("origin "+o.ID), "  ", o.DomainName)
+		if o.LeftOut != "" {
+			w.Line(w.Quiet("- left out: " + o.LeftOut))
+		}
+		for _, note := range o.Notes {
+			w.Line(w.Warn("! "), note)
+		}
+		for _, e := range o.Examinations {
+			w.Line()
+			w.begin(e.Report)
+			w.findings(e.Report, doctor.Fail, doctor.Unknown, doctor.Warn)
+			w.Line()
+			for _, s := range e.Steps {
+				w.step(s)
+			}
+			w.findings(e.Report, doctor.OK)
+		}
+	}
+	writeJudgement(w.Page, d.Judgement)
+	return w.Err()
+}

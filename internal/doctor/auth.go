@@ -1,0 +1,199 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// A SecondLayer says whether an origin demands a proof that a request comes from its own distribution. The first layer,
+// which lets in CloudFront's addresses only, lets in every distribution of every AWS customer.
+type SecondLayer struct {
+	Demanded Demanded `json:"demanded"`
+	Cause    string   `json:"cause"`
+}
+
+// Demanded is an answer to whether a proof is demanded.
+type Demanded string
+
+// The answers.
+const (
+	Yes   Demanded = "yes"
+	No    Demanded = "no"
+	Maybe Demanded = "unknown"
+)
+
+// auth finds out whether the origin demands a proof: it asks once more, without the headers that are one. If nobody
+// said which headers these are, the answer is a remark.
+func (w *walk) auth(ctx context.Context) Step {
+	w.Progress("asking without the headers that CloudFront adds")
+	layer := w.demanded(ctx)
+	if ctx.Err() != nil {
+		return skipped("interrupted")
+	}
+	if w.rules != nil {
+		layer = combine(layer, *w.rules)
+	}
+	w.report.SecondLayer = &layer
+	step := Step{Verdict: OK, Summary: layer.Cause}
+	if layer.Demanded != Yes && w.Distribution == nil && len(w.secrets()) == 0 && w.rules == nil {
+		return skipped(layer.Cause)
+	}
+	switch layer.Demanded {
+	case No:
+		step.Summary = "nothing is demanded that only this distribution has"
+		step.find(Finding{
+			Code: "auth-missing", Verdict: Warn, Source: pageSecret,
+			Message: layer.Cause + ": any AWS customer's distribution connects from the same addresses, and gets in past the rules and the WAF of this one",
+			Advice: "Let the distribution add a secret header, and the load balancer or server refuse requests without it; rotate it (" + pageRotation + "). " +
+				"Or demand the client certificate of origin mTLS, which rules out WebSocket, gRPC and Lambda@Edge at the origin (" + pageMutualTLS + ").",
+		})
+	case Maybe:
+		if step.Summary = "cannot tell whether a proof is demanded"; len(w.samples) == 0 && w.rules == nil {
+			return skipped(layer.Cause)
+		}
+		step.find(Finding{
+			Code: "auth-unknown", Verdict: Warn, Source: pageSecret,
+			Message: layer.Cause, Advice: "Look at what the load balancer, its web ACL and the server demand of a request.",
+		})
+	}
+	if names := w.withheld(); len(names) > 0 {
+		f := Finding{
+			Code: "headers-withheld", Verdict: Warn, Source: pageSecret,
+			Message: strings.Join(names, ", ") + " was not sent, as it may be a secret: cfsg sends it only by HTTPS, to an origin whose certificate is valid",
+			Advice:  "CloudFront sends it by HTTP, for others to read on the way: set the origin's protocol policy to https-only.",
+		}
+		if w.Origin.isSecure() {
+			f.Advice = "CloudFront sends nothing, either, before the certificate is valid."
+		}
+		step.find(f)
+	}
+	return step
+}
+
+// combine holds the answer of the network against that of the rules. A refusal is seen for single paths, and the rules
+// speak for all; a request that was answered needs no rule.
+func combine(network, rules SecondLayer) SecondLayer {
+	switch {
+	case network.Demanded == No, rules.Demanded == Maybe && network.Demanded == Yes:
+		return network
+	case network.Demanded == Yes && rules.Demanded == No:
+		return SecondLayer{Maybe, network.Cause + ", but " + rules.Cause + ": on other paths, only a web ACL or the application may demand it"}
+	case rules.Demanded == No:
+		return SecondLayer{Maybe, rules.Cause + "; a web ACL of the load balancer, or the application, may demand it"}
+	}
+	return rules
+}
+
+// demanded returns what the answers say, the worst of several.
+func (w *walk) demanded(ctx context.Context) SecondLayer {
+	if slices.ContainsFunc(w.reachable, func(to netip.AddrPort) bool { return w.demanding[to.Addr()] }) {
+		return SecondLayer{Yes, "a connection without a client certificate is refused"}
+	}
+	if len(w.samples) == 0 {
+		return SecondLayer{Maybe, "the origin was not asked from here"}
+	}
+	var worst SecondLayer
+	for _, first := range w.samples {
+		one := w.compare(ctx, first)
+		if worst.Demanded == "" || one.Demanded == No || one.Demanded == Maybe && worst.Demanded == Yes {
+			worst = one
+		}
+	}
+	return worst
+}
+
+// compare asks again without the headers, and holds the answer against that to a request with them.
+func (w *walk) compare(ctx context.Context, first asked) SecondLayer {
+	bare, sent := first.sample, len(w.headers(first.to.Addr())) > 0
+	if sent {
+		transport := w.transport(first.to)
+		defer transport.CloseIdleConnections()
+		bare = w.get(ctx, transport, first.url, http.Header{})
+	}
+	request := "a request without " + cmp.Or(strings.Join(w.secrets(), ", "), "a secret header")
+	if first.path.Pattern != "" {
+		request += " for " + first.path.Path
+	}
+	welcome := first.err == nil && first.response.StatusCode < 400
+	switch {
+	case bare.err == nil && bare.response.StatusCode < 400:
+		return SecondLayer{No, fmt.Sprintf("%s is answered (%s)", request, bare.outcome())}
+	case sent && welcome && (bare.isRefusal() || bare.err == nil && bare.response.StatusCode < 500):
+		return SecondLayer{Yes, fmt.Sprintf("%s is refused (%s)", request, bare.outcome())}
+	case bare.isRefusal() && !sent:
+		return SecondLayer{Maybe, fmt.Sprintf("%s is refused (%s), and cannot be held against one with it", request, bare.outcome())}
+	}
+	return SecondLayer{Maybe, fmt.Sprintf("%s does not show it (%s)", request, bare.outcome())}
+}
+
+// isRefusal reports whether an answer refuses a request: by its status, or by ending the connection.
+func (s sample) isRefusal() bool {
+	if s.err != nil {
+		return s.failure == closed || s.failure == reset
+	}
+	return s.response.StatusCode == http.StatusUnauthorized || s.response.StatusCode == http.StatusForbidden
+}
+
+func (s sample) outcome() string {
+	if s.err != nil {
+		return string(s.failure)
+	}
+	return fmt.Sprint(s.response.StatusCode)
+}
+
+// secrets are the names of the headers whose values are the proof.
+func (w *walk) secrets() []string {
+	names := slices.AppendSeq(slices.Collect(maps.Keys(w.Header)), maps.Keys(w.distribution().Headers))
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// withheld are those that were not sent to an address that was asked.
+func (w *walk) withheld() []string {
+	if slices.ContainsFunc(w.samples, func(a asked) bool { return len(w.headers(a.to.Addr())) == 0 }) {
+		return w.secrets()
+	}
+	return nil
+}
+
+// demandsCertificate reports whether an origin that asks for a client certificate ends a connection without one: by an
+// alert, by closing it, or as nginx does, by a status.
+func (w *walk) demandsCertificate(addr netip.Addr, s sample) bool {
+	if !w.asks[addr] {
+		return false
+	}
+	if s.err == nil {
+		return s.response.StatusCode == http.StatusBadRequest
+	}
+	return s.isRefusal() || isAlert(s.err)
+}
+
+// isAlert reports whether the other side of TLS says why it ends a connection.
+func isAlert(err error) bool {
+	e, ok := errors.AsType[*net.OpError](err)
+	return ok && e.Op == "remote error"
+}
+
+// certificateDemanded is about an origin that does not talk without a client certificate.
+func (w *walk) certificateDemanded() Finding {
+	f := Finding{Code: "client-certificate", Source: pageMutualTLS, Message: "the server demands a client certificate, which cfsg has not, so what is behind it was not examined"}
+	switch {
+	case w.Distribution == nil:
+		f.Verdict = Unknown
+		f.Advice = "If the distribution has origin mTLS for this origin, all may be well; else CloudFront answers 502. cfsg doctor --distribution looks it up."
+	case w.Distribution.ClientCertificate:
+		f.Verdict, f.Advice = OK, "CloudFront presents one. Whether the server accepts it, its log says."
+	default:
+		f.Verdict, f.CloudFrontStatus = Fail, 502
+		f.Advice = "Set up origin mTLS in the distribution, or do not demand one."
+	}
+	return f
+}

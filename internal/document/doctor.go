@@ -1,0 +1,107 @@
+package document
+
+import (
+	"fmt"
+	"strings"
+
+	"cloudfront-sg-sync/internal/distribution"
+	"cloudfront-sg-sync/internal/doctor"
+	"cloudfront-sg-sync/internal/door"
+)
+
+// A Doctor is what was found out about an origin: docs/schema/doctor.schema.json.
+type Doctor struct {
+	Judgement
+	// OpenToWorld are the rules of its interfaces that open ports which count to the world, as far as somebody looked.
+	OpenToWorld []door.WorldRule `json:"openToWorld"`
+	*doctor.Report
+}
+
+// NewDoctor judges a report. The check is that of the origin's door, nil if nobody looked at it.
+func NewDoctor(r *doctor.Report, check *Check) Doctor {
+	d := Doctor{Report: r, OpenToWorld: []door.WorldRule{}}
+	if check != nil {
+		d.OpenToWorld = append(d.OpenToWorld, check.OpenToWorld...)
+	}
+	failed, undecided, warned := r.StepsWith(doctor.Fail), r.StepsWith(doctor.Unknown), r.StepsWith(doctor.Warn)
+	list := func(steps []string) string { return strings.Join(steps, ", ") }
+	switch {
+	case len(failed) > 0 && r.Interrupted:
+		d.Judgement = Judge(Failed, "interrupted; viewers get errors from this origin: "+list(failed))
+	case len(failed) > 0:
+		d.Judgement = Judge(Failed, "viewers get errors from this origin: "+list(failed))
+	case r.Interrupted:
+		d.Judgement = Judge(Attention, "interrupted: some checks were not made")
+	case len(undecided) > 0:
+		d.Judgement = Judge(Attention, "cannot tell from here whether viewers get errors from this origin: "+list(undecided))
+	case len(warned) > 0:
+		d.Judgement = Judge(Attention, "nothing here makes CloudFront answer 502, 503 or 504, but there is something to look at: "+list(warned))
+	case check == nil:
+		d.Judgement = Judge(Attention, "nothing here makes CloudFront answer 502, 503 or 504; who else gets in was not looked at")
+	case len(r.Answers) == 0:
+		d.Judgement = Judge(OK, "all of CloudFront gets in, and the world does not; the origin itself was not asked from here")
+	case r.SecondLayer != nil && r.SecondLayer.Demanded == doctor.No:
+		d.Judgement = Judge(Attention, "nothing here makes CloudFront answer 502, 503 or 504, but any distribution gets an answer, not only yours")
+	default:
+		d.Judgement = Judge(OK, "all of CloudFront gets in, and the world does not; nothing here makes it answer 502, 503 or 504")
+	}
+	return d
+}
+
+// A Distribution is what was found out about a distribution's origins: docs/schema/distribution.schema.json.
+type Distribution struct {
+	Judgement
+	OpenToWorld []door.WorldRule `json:"openToWorld"`
+	*distribution.Distribution
+	Origins []DistributionOrigin `json:"origins"`
+}
+
+// A DistributionOrigin is an origin, with a report for each way in which CloudFront asks it.
+type DistributionOrigin struct {
+	Judgement
+	ID         string `json:"id"`
+	DomainName string `json:"domainName"`
+	// LeftOut says why it was not examined, or is empty.
+	LeftOut      string   `json:"leftOut"`
+	Notes        []string `json:"notes"`
+	Examinations []Doctor `json:"examinations"`
+}
+
+// Judge sums up an origin. What could not be known of it takes its check mark away.
+func (o *DistributionOrigin) Judge() {
+	switch {
+	case o.LeftOut != "":
+		o.Judgement = Judge(OK, "left out: "+o.LeftOut)
+		return
+	case len(o.Notes) > 0:
+		o.Judgement = Judge(Attention, o.Notes[0])
+	default:
+		o.Judgement = Judge(OK, o.Examinations[0].Cause)
+	}
+	for _, d := range o.Examinations {
+		o.Judgement = door.Worst(o.Judgement, d.Judgement)
+	}
+}
+
+// Judge sums up the origins.
+func (d *Distribution) Judge() {
+	examined := 0
+	d.Judgement = Judge(OK, "")
+	for _, o := range d.Origins {
+		if o.LeftOut == "" {
+			examined++
+		}
+		one := o.Judgement
+		one.Cause = fmt.Sprintf("origin %s: %s", o.ID, one.Cause)
+		d.Judgement = door.Worst(d.Judgement, one)
+		for _, e := range o.Examinations {
+			d.OpenToWorld = append(d.OpenToWorld, e.OpenToWorld...)
+		}
+	}
+	switch {
+	case examined == 0:
+		d.Judgement = Judge(Attention, "none of its origins can be examined from here")
+	case d.Mark == OK:
+		d.Cause = "all of CloudFront gets in at every origin that was examined, and the world does not; nothing makes it answer 502, 503 or 504"
+	}
+}
