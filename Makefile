@@ -17,8 +17,9 @@ REPOSITORY =
 # lambda.norpc leaves out the RPC mode of the retired go1.x runtime, nethttpomithttp2 the HTTP/2 of net/http: 0.4 MB
 # that nothing here needs, as every endpoint answers HTTP/1.1 as well. Functions start at every 16 bytes, as they do for
 # arm64 anyway, and not at every 32: 0.2 MB less for amd64.
-BUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags lambda.norpc,nethttpomithttp2 \
-	-ldflags '-s -w -buildid= -funcalign=16 -X cloudfront-sg-sync/internal/version.release=$(VERSION)'
+LINK = -s -w -buildid= -funcalign=16 -X cloudfront-sg-sync/internal/version.release=$(VERSION)
+FLAGS = -trimpath -buildvcs=false -tags=lambda.norpc,nethttpomithttp2
+BUILD = CGO_ENABLED=0 go build $(FLAGS) -ldflags '$(LINK)'
 
 # Where `build` leaves the function, and `cfsg` the command.
 BOOTSTRAP = build/bootstrap
@@ -113,7 +114,8 @@ bill:
 release: ## Make dist/, what people install (VERSION=v1.0.0)
 	@echo '$(VERSION)' | grep -Eq '^v[0-9]+[.][0-9]+[.][0-9]+' || { echo 'name the version: make release VERSION=v1.0.0'; exit 1; }
 	@echo 'goreleaser release (the first run compiles GoReleaser, some minutes)'
-	@$(NO_REMOTE) GORELEASER_CURRENT_TAG='$(VERSION)' $(if $(REPOSITORY),REPOSITORY='$(REPOSITORY)') $(GORELEASER) release --clean \
+	@$(NO_REMOTE) GORELEASER_CURRENT_TAG='$(VERSION)' REPOSITORY='$(REPOSITORY)' \
+		BUILD_FLAGS='$(FLAGS)' LINK_FLAGS='$(LINK)' $(GORELEASER) release --clean \
 		--release-notes build/release/notes.md --skip '$(subst $(space),$(comma),$(strip \
 		$(if $(PUBLISH),,publish announce validate) $(if $(REPOSITORY),,homebrew scoop winget) $(if $(LINUX_ONLY),homebrew scoop winget)))'
 	@cp build/release/files/* dist/
@@ -156,9 +158,10 @@ reproduce: ## Make a release in two other folders and compare: one source, the s
 	done
 	@cd build/reproduce && cat one/dist/SHA256SUMS && diff one/dist/SHA256SUMS another/folder/dist/SHA256SUMS
 	@RELEASED_DIST='$(CURDIR)/build/reproduce/one/dist' go test -count 1 ./lambda -run ReleasedFunction
-	@if command -v dpkg >/dev/null; then cd build/reproduce && \
-		dpkg -x one/dist/cfsg_v0.0.0_linux_$$(go env GOHOSTARCH | sed s/amd64/x86_64/).deb deb && deb/usr/bin/cfsg doctor --help >/dev/null && \
-		deb/usr/bin/cfsg --version; else echo 'the .deb is not tried: dpkg is not here'; fi
+	@if command -v dpkg >/dev/null; then cd build/reproduce && mkdir -p root/var/lib/dpkg/info root/var/lib/dpkg/updates && \
+		touch root/var/lib/dpkg/status && dpkg --root=root --force-not-root --log=/dev/null \
+		-i one/dist/cfsg_v0.0.0_linux_$$(go env GOHOSTARCH | sed s/amd64/x86_64/).deb && root/usr/bin/cfsg version && \
+		{ root/usr/bin/cfsg doctor http://127.0.0.1:1 2>&1 | grep -F connect-refused; }; else echo 'the .deb is not tried: dpkg is not here'; fi
 	@rm -rf build/reproduce
 
 # `sam build` calls this one, because of the function's BuildMethod in template.yaml.

@@ -5,13 +5,18 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path"
+	"regexp"
 	"slices"
-	"strings"
 )
 
-// tidyBill makes a bill of materials of cyclonedx-gomod the same on every machine, by leaving out the hashes of the
-// cyclonedx-gomod that wrote it, and adds the licences of docs/dependencies.md: cyclonedx-gomod finds few of them, and
-// takes golang.org/x for BSD-Source-Code. See https://cyclonedx.org/docs/1.6/json/
+// A row of docs/dependencies.md is a package, its version and its licence.
+var row = regexp.MustCompile(`(?m)^\| (\S+) \| \S+ \| (\S+) \|$`)
+
+// tidyBill makes a bill of materials of cyclonedx-gomod the same on every machine: it leaves out the hashes of the
+// cyclonedx-gomod that wrote it, and the platform of each component, which is that of this machine. It adds the licences
+// of docs/dependencies.md: cyclonedx-gomod finds few of them, and takes golang.org/x for BSD-Source-Code. See
+// https://cyclonedx.org/docs/1.6/json/
 func tidyBill(file string) error {
 	bill, err := os.ReadFile(file)
 	if err != nil {
@@ -28,6 +33,7 @@ func tidyBill(file string) error {
 }
 
 func tidied(bill []byte, page string) ([]byte, error) {
+	bill = regexp.MustCompile(`goarch=\w+(&|\\u0026)goos=\w+(&|\\u0026)`).ReplaceAll(bill, nil)
 	var document map[string]any
 	if err := json.Unmarshal(bill, &document); err != nil {
 		return nil, err
@@ -45,18 +51,24 @@ func tidied(bill []byte, page string) ([]byte, error) {
 		component, _ := c.(map[string]any)
 		name, _ := component["name"].(string)
 		modules[name] = component
-		delete(component, "licenses")
 	}
-	addLicense(modules["std"], "BSD-3-Clause") // https://go.dev/LICENSE
-	for line := range strings.Lines(page) {
-		if cells := strings.Split(strings.Trim(line, "| \n"), " | "); len(cells) == 3 {
-			addLicense(modules[moduleOf(modules, cells[0])], cells[2])
+	licenses := map[string][]string{"std": {"BSD-3-Clause"}} // https://go.dev/LICENSE
+	for _, cells := range row.FindAllStringSubmatch(page, -1) {
+		module := cells[1] // the longest path of a module that begins that of the package
+		for modules[module] == nil && module != "." {
+			module = path.Dir(module)
 		}
+		licenses[module] = append(licenses[module], cells[2])
 	}
 	for name, component := range modules {
-		if component["licenses"] == nil {
+		if licenses[name] == nil {
 			return nil, fmt.Errorf("docs/dependencies.md lists no licence of %q: run make dependencies", name)
 		}
+		var list []any
+		for _, id := range slices.Compact(slices.Sorted(slices.Values(licenses[name]))) {
+			list = append(list, map[string]any{"license": map[string]any{"id": id}})
+		}
+		component["licenses"] = list
 	}
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
@@ -64,27 +76,4 @@ func tidied(bill []byte, page string) ([]byte, error) {
 	encoder.SetIndent("", "  ")
 	err := encoder.Encode(document)
 	return out.Bytes(), err
-}
-
-// moduleOf returns the module that a package is part of, the longest that begins its path, or "".
-func moduleOf(modules map[string]map[string]any, path string) string {
-	longest := ""
-	for name := range modules {
-		if len(name) > len(longest) && strings.HasPrefix(path+"/", name+"/") {
-			longest = name
-		}
-	}
-	return longest
-}
-
-// addLicense adds a licence to a component, if there is one and it has not got it yet.
-func addLicense(component map[string]any, id string) {
-	if component == nil {
-		return
-	}
-	licenses, _ := component["licenses"].([]any)
-	license := map[string]any{"license": map[string]any{"id": id}}
-	if !slices.ContainsFunc(licenses, func(l any) bool { return fmt.Sprint(l) == fmt.Sprint(license) }) {
-		component["licenses"] = append(licenses, license)
-	}
 }

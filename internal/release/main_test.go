@@ -233,38 +233,15 @@ func checkNotes(t *testing.T, files map[string][]byte) {
 	}
 }
 
-// A release is built as `make build` builds.
-func TestFlags(t *testing.T) {
-	t.Chdir("../..")
-	makefile, err := os.ReadFile("Makefile")
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := os.ReadFile(".goreleaser.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, built, _ := strings.Cut(string(makefile), "\nBUILD = CGO_ENABLED=0 go build ")
-	built, _, _ = strings.Cut(strings.ReplaceAll(built, "\\\n\t", ""), "\n")
-	for want, flag := range map[string]string{
-		`flags: [-trimpath, -buildvcs=false, "-tags=lambda.norpc,nethttpomithttp2"]`: "-trimpath -buildvcs=false -tags lambda.norpc,nethttpomithttp2 ",
-		`ldflags: -s -w -buildid= -funcalign=16 -X cloudfront-sg-sync/internal/version.release={{ .Tag }}`: `-ldflags '-s -w -buildid= -funcalign=16 -X cloudfront-sg-sync/internal/version.release=$(VERSION)'`,
-	} {
-		if !strings.Contains(string(config), want) || !strings.Contains(built, flag) {
-			t.Errorf("the Makefile builds with %s; .goreleaser.yaml should have %s", built, want)
-		}
-	}
-}
-
 // A bill of materials names the licences of each component, those of its parts too, and does not depend on the machine
 // that cyclonedx-gomod was built for.
 func TestTidied(t *testing.T) {
 	const page = "| module | version | licence |\n|---|---|---|\n| example.com/x/sync/errgroup | v1 | BSD-3-Clause |\n" +
 		"| example.com/x | v2 | Apache-2.0 |\n| example.com/x/part | v2 | MIT |\n| example.com/xy | v2 | ISC |\n"
 	const bill = `{"metadata": {"tools": [{"name": "cyclonedx-gomod", "hashes": [{"alg": "MD5"}]}]},
-		"components": [{"name": "std"}, {"name": "example.com/x/sync", "purl": "pkg:a?b&c"}, {"name": "example.com/x"}]}`
+		"components": [{"name": "std"}, {"name": "example.com/x/sync", "purl": "pkg:a?goarch=amd64&goos=linux&type=module"}, {"name": "example.com/x"}]}`
 	const want = `{"components":[{"licenses":[{"license":{"id":"BSD-3-Clause"}}],"name":"std"},` +
-		`{"licenses":[{"license":{"id":"BSD-3-Clause"}}],"name":"example.com/x/sync","purl":"pkg:a?b&c"},` +
+		`{"licenses":[{"license":{"id":"BSD-3-Clause"}}],"name":"example.com/x/sync","purl":"pkg:a?type=module"},` +
 		`{"licenses":[{"license":{"id":"Apache-2.0"}},{"license":{"id":"MIT"}}],"name":"example.com/x"}],"metadata":{"tools":[{"name":"cyclonedx-gomod"}]}}`
 	first, err := tidied([]byte(bill), page)
 	var got bytes.Buffer
