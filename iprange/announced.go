@@ -25,39 +25,39 @@ const corruptRefetches = 2
 
 // fetchAnnounced gets the file that a notice announced, or a newer one. AWS sends a notification when a file is
 // published, which may be before the caches that serve it know.
-func (f *downloader) fetchAnnounced(ctx context.Context, n Notice) (copyOfFile, error) {
+func (f *downloader) fetchAnnounced(ctx context.Context, n Notice) (Copy, error) {
 	var (
 		start = time.Now()
 		pause = f.StalePause
-		ask   = request{ifChangedFrom: f.held}
+		ask   = request{ifChangedFrom: f.Held}
 	)
 	var verdict error // on the file fetched last
 	for refetches := 0; ; {
 		fetched, err := f.download(ctx, ask)
 		if err != nil && verdict != nil {
-			return copyOfFile{}, fmt.Errorf("%w (before that: %w)", err, verdict)
+			return Copy{}, fmt.Errorf("%w (before that: %w)", err, verdict)
 		}
 		if err != nil {
-			return copyOfFile{}, err
+			return Copy{}, err
 		}
-		verdict = n.check(fetched.publication)
+		verdict = n.check(fetched.Publication)
 		ask.noCache = true
 		switch {
 		case verdict == nil:
 			return fetched, nil
 		case errors.Is(verdict, ErrCorrupt):
 			if refetches++; refetches > corruptRefetches {
-				return copyOfFile{}, hint.With(fmt.Errorf("%w; fetched %d times; none of it was used", verdict, refetches), "run again later")
+				return Copy{}, hint.With(fmt.Errorf("%w; fetched %d times; none of it was used", verdict, refetches), "run again later")
 			}
-			ask.ifChangedFrom = copyOfFile{}
+			ask.ifChangedFrom = Copy{}
 			pause = f.Pause
 		case time.Since(start)+pause > f.StalePatience:
-			return copyOfFile{}, hint.With(fmt.Errorf("%w; waited %s", verdict, time.Since(start).Round(time.Second)),
+			return Copy{}, hint.With(fmt.Errorf("%w; waited %s", verdict, time.Since(start).Round(time.Second)),
 				"run again in a few minutes, when the new file has reached this cache")
 		}
 		f.Log.WarnContext(ctx, "not the announced file, fetching again", "url", f.URL, "pause", pause, "error", verdict)
 		if stop := sleep(ctx, pause); stop != nil {
-			return copyOfFile{}, fmt.Errorf("%w; no time to fetch it again: %w", verdict, stop)
+			return Copy{}, fmt.Errorf("%w; no time to fetch it again: %w", verdict, stop)
 		}
 		pause = min(2*pause, f.StalePatience/5)
 	}

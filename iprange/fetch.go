@@ -21,6 +21,7 @@ const userAgent = "cloudfront-sg-sync"
 type Fetcher struct {
 	URL       string // of the file; DefaultURL if empty
 	Selection Selection
+	Held      Copy // of the file with this Selection, kept since an earlier process; the first Fetch asks for changes to it
 
 	Transport http.RoundTripper // if nil, one with a timeout for each phase of a request
 	Log       *slog.Logger      // for a line about every retry; none if nil
@@ -43,14 +44,21 @@ type Fetcher struct {
 type downloader struct {
 	Fetcher
 	client *http.Client
-	held   copyOfFile
 }
 
-// copyOfFile is a publication with what the server calls the file it was read from.
-type copyOfFile struct {
-	publication  *Publication
-	etag         string
-	lastModified string
+// Copy is a publication with the validators of the file it was read from (RFC 9110, section 8.8).
+type Copy struct {
+	Publication  *Publication
+	ETag         string
+	LastModified string
+}
+
+// Last returns what the last Fetch that succeeded returned, with its validators.
+func (f *Fetcher) Last() Copy {
+	if f.begun == nil {
+		return f.Held
+	}
+	return f.begun.Held
 }
 
 // Fetch returns the ranges as published now or, with a notice, the announced ones or newer. If they have not changed
@@ -69,19 +77,19 @@ func (f *Fetcher) Fetch(ctx context.Context, n *Notice) (*Publication, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fetch %s: %w", d.URL, err)
 	}
-	d.held = fetched
-	return fetched.publication, nil
+	d.Held = fetched
+	return fetched.Publication, nil
 }
 
-func (f *downloader) fetch(ctx context.Context, n *Notice) (copyOfFile, error) {
+func (f *downloader) fetch(ctx context.Context, n *Notice) (Copy, error) {
 	if err := ValidateURL(f.URL); err != nil {
-		return copyOfFile{}, err
+		return Copy{}, err
 	}
 	if n == nil {
-		return f.download(ctx, request{ifChangedFrom: f.held})
+		return f.download(ctx, request{ifChangedFrom: f.Held})
 	}
 	if err := n.validate(); err != nil {
-		return copyOfFile{}, fmt.Errorf("the notice: %w", err)
+		return Copy{}, fmt.Errorf("the notice: %w", err)
 	}
 	return f.fetchAnnounced(ctx, *n)
 }
@@ -126,12 +134,12 @@ func newTransport() *http.Transport {
 
 // request is what an attempt asks for.
 type request struct {
-	ifChangedFrom copyOfFile // zero: unconditionally
+	ifChangedFrom Copy // zero: unconditionally
 	noCache       bool       // ask caches to look for a newer copy
 }
 
 // download gets the file. It retries after a failure that may be temporary.
-func (f *downloader) download(ctx context.Context, r request) (copyOfFile, error) {
+func (f *downloader) download(ctx context.Context, r request) (Copy, error) {
 	var before error // of the attempt before
 	for attempt := 1; ; attempt++ {
 		fetched, err := f.attempt(ctx, r)
@@ -139,11 +147,11 @@ func (f *downloader) download(ctx context.Context, r request) (copyOfFile, error
 		case err == nil:
 			return fetched, nil
 		case ctx.Err() != nil && before != nil:
-			return copyOfFile{}, fmt.Errorf("%w (attempt %d; the one before: %w)", err, attempt, before)
+			return Copy{}, fmt.Errorf("%w (attempt %d; the one before: %w)", err, attempt, before)
 		case ctx.Err() != nil || !mayPass(err):
-			return copyOfFile{}, err
+			return Copy{}, err
 		case attempt >= f.Attempts:
-			return copyOfFile{}, fmt.Errorf("%w (attempt %d, the last)", err, attempt)
+			return Copy{}, fmt.Errorf("%w (attempt %d, the last)", err, attempt)
 		}
 		before = err
 		// Exponential backoff with full jitter.
@@ -151,13 +159,13 @@ func (f *downloader) download(ctx context.Context, r request) (copyOfFile, error
 		pause := rand.N(min(f.Pause<<min(attempt-1, 16), f.MaxPause)) + 1
 		f.Log.WarnContext(ctx, "fetch failed, trying again", "url", f.URL, "attempt", attempt, "pause", pause, "error", err)
 		if stop := sleep(ctx, pause); stop != nil {
-			return copyOfFile{}, fmt.Errorf("%w (attempt %d, no time for another: %w)", err, attempt, stop)
+			return Copy{}, fmt.Errorf("%w (attempt %d, no time for another: %w)", err, attempt, stop)
 		}
 	}
 }
 
 // attempt gets the file once, in the time an attempt may take.
-func (f *downloader) attempt(ctx context.Context, r request) (copyOfFile, error) {
+func (f *downloader) attempt(ctx context.Context, r request) (Copy, error) {
 	limited, cancel := context.WithTimeout(ctx, f.Timeout)
 	defer cancel()
 	fetched, err := f.get(limited, r)
@@ -168,42 +176,42 @@ func (f *downloader) attempt(ctx context.Context, r request) (copyOfFile, error)
 }
 
 // get gets the file.
-func (f *downloader) get(ctx context.Context, r request) (copyOfFile, error) {
+func (f *downloader) get(ctx context.Context, r request) (Copy, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.URL, nil)
 	if err != nil {
-		return copyOfFile{}, err
+		return Copy{}, err
 	}
 	req.Header.Set("User-Agent", userAgent)
 	if r.noCache {
 		req.Header.Set("Cache-Control", "no-cache")
 	}
-	if r.ifChangedFrom.etag != "" {
-		req.Header.Set("If-None-Match", r.ifChangedFrom.etag)
+	if r.ifChangedFrom.ETag != "" {
+		req.Header.Set("If-None-Match", r.ifChangedFrom.ETag)
 	}
-	if r.ifChangedFrom.lastModified != "" {
-		req.Header.Set("If-Modified-Since", r.ifChangedFrom.lastModified)
+	if r.ifChangedFrom.LastModified != "" {
+		req.Header.Set("If-Modified-Since", r.ifChangedFrom.LastModified)
 	}
 	res, err := f.client.Do(req)
 	if err != nil {
-		return copyOfFile{}, &networkError{cause(err)}
+		return Copy{}, &networkError{cause(err)}
 	}
 	defer res.Body.Close()
 	switch {
-	case res.StatusCode == http.StatusNotModified && r.ifChangedFrom.publication != nil:
+	case res.StatusCode == http.StatusNotModified && r.ifChangedFrom.Publication != nil:
 		return r.ifChangedFrom, nil
 	case res.StatusCode != http.StatusOK:
-		return copyOfFile{}, &statusError{code: res.StatusCode, status: res.Status}
+		return Copy{}, &statusError{code: res.StatusCode, status: res.Status}
 	case res.ContentLength > MaxSize:
-		return copyOfFile{}, ErrTooLarge
+		return Copy{}, ErrTooLarge
 	}
 	publication, err := Decode(res.Body, f.Selection)
 	if err != nil {
-		return copyOfFile{}, err
+		return Copy{}, err
 	}
-	return copyOfFile{
-		publication:  publication,
-		etag:         res.Header.Get("ETag"),
-		lastModified: res.Header.Get("Last-Modified"),
+	return Copy{
+		Publication:  publication,
+		ETag:         res.Header.Get("ETag"),
+		LastModified: res.Header.Get("Last-Modified"),
 	}, nil
 }
 

@@ -93,6 +93,41 @@ func Size(prefixes []netip.Prefix) uint64 {
 	return size
 }
 
+// A Loss is what a list of prefixes loses to another: how many of them lose addresses, which addresses go, and how many
+// per cent of the addresses of IPv4, and of IPv6, that is.
+type Loss struct {
+	Losing  int
+	Lost    []netip.Prefix
+	Percent [2]float64
+}
+
+// Lose returns what the list before loses where after takes its place.
+func Lose(before, after []netip.Prefix) Loss {
+	var l Loss
+	kept := Of(after)
+	for _, p := range before {
+		if !kept.ContainsPrefix(p) {
+			l.Losing++
+		}
+	}
+	had := Of(before)
+	l.Lost = Minus(had, kept).Prefixes()
+	all4, all6 := Split(had.Prefixes())
+	lost4, lost6 := Split(l.Lost)
+	for i, share := range [2][2][]netip.Prefix{{lost4, all4}, {lost6, all6}} {
+		if len(share[1]) > 0 {
+			l.Percent[i] = float64(Size(share[0])) * 100 / float64(Size(share[1]))
+		}
+	}
+	return l
+}
+
+// Exceeds reports whether more than so many per cent are lost: of the prefixes, of which there were so many, or of the
+// addresses of a family.
+func (l Loss) Exceeds(percent, prefixes int) bool {
+	return l.Losing*100 > prefixes*percent || max(l.Percent[0], l.Percent[1]) > float64(percent)
+}
+
 // Change compares two lists of prefixes as they are written: it returns those that only the new one has, and those that
 // only the old one has, sorted.
 func Change(before, after []netip.Prefix) (added, removed []netip.Prefix) {
