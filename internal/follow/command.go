@@ -1,0 +1,39 @@
+package follow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"time"
+)
+
+// patience is how long a command may take.
+const patience = 10 * time.Minute
+
+// shell has a shell run a command, if there is one.
+func (r *run) shell(command string) error {
+	if command == "" {
+		return nil
+	}
+	return r.execute(shell[0], append(shell[1:], command)...)
+}
+
+// execute runs a program to its end, also when cfsg is told to stop meanwhile.
+func (r *run) execute(program string, args ...string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	command := exec.CommandContext(ctx, program, args...)
+	command.Stdout, command.Stderr = &r.output, &r.output
+	command.WaitDelay = 5 * time.Second // for a server that it starts and that keeps the output open
+	ofItsOwn(command)
+	err := command.Run()
+	r.did()
+	if err == nil || errors.Is(err, exec.ErrWaitDelay) && ctx.Err() == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		err = fmt.Errorf("not done after %s", patience)
+	}
+	return fmt.Errorf("%s: %w", args[len(args)-1], err)
+}

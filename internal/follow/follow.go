@@ -1,0 +1,341 @@
+// Package follow keeps a file on a host equal to the published ranges. It replaces the file, has the server check and
+// reload it, and puts the old one back where either fails.
+package follow
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"cloudfront-sg-sync/internal/hint"
+	"cloudfront-sg-sync/internal/ipspace"
+	"cloudfront-sg-sync/internal/words"
+	"cloudfront-sg-sync/iprange"
+
+	"github.com/rogpeppe/go-internal/lockedfile"
+)
+
+// An Outcome says how a run ended.
+type Outcome string
+
+// The outcomes. After the first two the file is current; after the others the one before is in force.
+const (
+	Unchanged    Outcome = "unchanged"
+	Updated      Outcome = "updated"
+	Held         Outcome = "held"
+	Older        Outcome = "older"
+	FetchFailed  Outcome = "fetch-failed"
+	CheckFailed  Outcome = "check-failed"
+	ReloadFailed Outcome = "reload-failed"
+	Interrupted  Outcome = "interrupted"
+)
+
+// A Follower keeps one file up to date. Beside it are its state, in FILE.state, and a lock; while the file is being
+// replaced, the one before as well.
+type Follower struct {
+	File     string
+	URL      string // of the published file, empty where it is read from elsewhere
+	Settings string // the selected services and families; only lists of the same are compared
+	// Fetch gets the published ranges, those that are held if they have not changed.
+	Fetch func(ctx context.Context, held iprange.Copy) (iprange.Copy, error)
+	// Render writes the text of the file.
+	Render func(*iprange.Publication) (string, error)
+
+	Check, Reload    string // commands for a shell, if not empty
+	Script           bool   // the file is a script, which is run before Reload
+	Volatile         bool   // a restart of the host forgets what was loaded
+	Force            bool   // take an older list, and one that takes too much away
+	MaxRevokePercent int
+
+	changed func() // for tests: called after each change on disk, and after each command
+}
+
+// A Report says how a run ended.
+type Report struct {
+	Outcome        Outcome
+	Publication    *iprange.Publication // in force; nil if nothing is
+	Added, Removed []netip.Prefix       // in the file, or that a list which is held would change
+	Loaded         bool                 // the server, or the script, was told to take the file
+	Output         string               // of the commands
+}
+
+// clockSkew is how far ahead of the clock here a list may be dated.
+const clockSkew = time.Hour
+
+// Once brings the file up to date. Whatever the error, the file in force is whole, and either the old or the new one.
+// An interrupt ends it between two steps, not within one.
+func (f *Follower) Once(ctx context.Context) (Report, error) {
+	r := &run{Follower: f}
+	unlock, err := f.lock(ctx)
+	if err != nil {
+		return r.report, err
+	}
+	defer unlock()
+	if r.target, err = filepath.EvalSymlinks(f.File); err != nil {
+		r.target = f.File // it is not there yet
+	}
+	if err = r.readState(); err == nil {
+		err = r.once(ctx)
+	}
+	if r.state.SHA256 != "" {
+		r.report.Publication = r.state.held().Publication
+	}
+	r.report.Output = r.output.String()
+	return r.report, err
+}
+
+// lock waits until no other run is at work on the file.
+func (f *Follower) lock(ctx context.Context) (unlock func(), err error) {
+	locked := make(chan error, 1)
+	go func() {
+		var err error
+		unlock, err = lockedfile.MutexAt(f.File + ".lock").Lock()
+		locked <- err
+	}()
+	select {
+	case err := <-locked:
+		return unlock, err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// A run is a Follower at work.
+type run struct {
+	*Follower
+	state  state
+	saved  []byte // the state as it is on disk
+	target string // the file itself, where File is a symbolic link
+	report Report
+	output bytes.Buffer
+}
+
+// fails ends a run.
+func (r *run) fails(o Outcome, err error) error {
+	r.report.Outcome = o
+	return err
+}
+
+func (r *run) once(ctx context.Context) error {
+	if r.state.Pending != "" {
+		if err := r.undo(); err != nil {
+			return r.fails(ReloadFailed, fmt.Errorf("undo a run that was interrupted: %w", err))
+		}
+	}
+	if err := r.afterRestart(); err != nil {
+		return r.fails(ReloadFailed, err)
+	}
+	held := r.state.held()
+	if r.URL != r.state.URL || r.Settings != r.state.Settings {
+		held = iprange.Copy{}
+	}
+	fetched, err := r.Fetch(ctx, held)
+	switch {
+	case ctx.Err() != nil:
+		return r.fails(Interrupted, context.Cause(ctx))
+	case err != nil:
+		return r.fails(FetchFailed, err)
+	case fetched.Publication.Published.After(time.Now().Add(clockSkew)):
+		return r.fails(FetchFailed, hint.New(fmt.Sprintf("the list is from the future: %s", fetched.Publication.Published.Format(time.RFC3339)), "check the clock of this host"))
+	}
+	if o, err := r.refuse(fetched.Publication); err != nil {
+		return r.fails(o, err)
+	}
+	next := newState(fetched)
+	next.URL, next.Settings, next.SHA256, next.Boot = r.URL, r.Settings, r.state.SHA256, r.boot()
+	now, err := sum(r.target)
+	if err != nil {
+		return err
+	}
+	// Only the date differs in most new lists: there is nothing to load then.
+	dated := *fetched.Publication
+	dated.SyncToken, dated.Published = r.state.SyncToken, r.state.Published
+	if text, err := r.Render(&dated); err != nil {
+		return err
+	} else if sumOf(text) == now && now == r.state.SHA256 {
+		r.report.Outcome = Unchanged
+		return r.save(next)
+	}
+	text, err := r.Render(fetched.Publication)
+	if err != nil {
+		return err
+	}
+	next.SHA256 = sumOf(text)
+	return r.replace(next, text)
+}
+
+// afterRestart loads the file again if the host has restarted since. That takes no list from the network.
+func (r *run) afterRestart() error {
+	now, err := sum(r.target)
+	if err != nil || r.state.Boot == r.boot() || r.state.SHA256 == "" || now != r.state.SHA256 {
+		return err
+	}
+	if err := r.load(); err != nil {
+		return fmt.Errorf("load the file again after a restart: %w", err)
+	}
+	loaded := r.state
+	loaded.Boot = r.boot()
+	return r.save(loaded)
+}
+
+// refuse refuses a list that is older than the one in force, or takes too much of it away.
+func (r *run) refuse(p *iprange.Publication) (Outcome, error) {
+	before, of := r.state.held().Publication.Merged(), r.state.Published
+	if r.state.SHA256 == "" || r.Force {
+		return "", nil
+	}
+	if p.Published.Before(of) && !of.After(time.Now().Add(clockSkew)) {
+		return Older, hint.New(fmt.Sprintf("the list of %s is older than that of %s, which the file has", p.Published.Format(time.RFC3339), of.Format(time.RFC3339)),
+			"run again later: a cache may have served an old copy; --force takes it")
+	}
+	if r.Settings != r.state.Settings {
+		return "", nil // whoever changed the settings takes those away
+	}
+	loss := ipspace.Lose(before, p.Merged())
+	if !loss.Exceeds(r.MaxRevokePercent, len(before)) {
+		return "", nil
+	}
+	r.report.Added, r.report.Removed = ipspace.Change(before, p.Merged())
+	return Held, hint.New(fmt.Sprintf("the list of %s takes addresses from %d of %s (%.0f%% of IPv4, %.0f%% of IPv6), more than MAX_REVOKE_PERCENT=%d allows; this would be lost: %s",
+		p.Published.Format(time.RFC3339), loss.Losing, words.Count(len(before), "range"), loss.Percent[0], loss.Percent[1], r.MaxRevokePercent, named(loss.Lost)),
+		"compare the published list with what would be lost, and if the list is right, run once with --force")
+}
+
+// named lists prefixes for a message.
+func named(prefixes []netip.Prefix) string {
+	const most = 20
+	var names []string
+	for _, p := range prefixes[:min(len(prefixes), most)] {
+		names = append(names, p.String())
+	}
+	if more := len(prefixes) - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(names, ", ")
+}
+
+// replace puts a new file in force. The state says from the start that this has begun, so that a run which is killed
+// leaves enough to undo it.
+func (r *run) replace(next state, text string) error {
+	_ = os.Remove(r.old())
+	_, err := os.Stat(r.target)
+	begun := r.state
+	begun.Pending, begun.Old = replacing, err == nil
+	if err := r.save(begun); err != nil {
+		return err
+	}
+	if err := r.putInPlace(text); err != nil {
+		return errors.Join(err, r.undo())
+	}
+	if err := r.shell(r.Check); err != nil {
+		return r.fails(CheckFailed, errors.Join(err, r.undo()))
+	}
+	begun.Pending = loading
+	if err := r.save(begun); err != nil {
+		return errors.Join(err, r.undo())
+	}
+	if err := r.load(); err != nil {
+		return r.fails(ReloadFailed, errors.Join(err, r.undo()))
+	}
+	added, removed := ipspace.Change(r.state.held().Publication.Merged(), next.held().Publication.Merged())
+	if err := r.save(next); err != nil {
+		return errors.Join(err, r.undo())
+	}
+	_ = os.Remove(r.old())
+	r.report.Outcome, r.report.Added, r.report.Removed = Updated, added, removed
+	return nil
+}
+
+func (r *run) old() string { return r.target + ".cfsg-old" }
+
+// putInPlace renames a new file in. The old one keeps its name as well as another, so that at no moment there is none.
+func (r *run) putInPlace(text string) error {
+	if r.state.Old {
+		if err := os.Link(r.target, r.old()); err != nil {
+			return fmt.Errorf("keep the old file: %w", err)
+		}
+		r.did()
+	}
+	if err := writeFile(r.target, []byte(text)); err != nil {
+		return err
+	}
+	r.did()
+	return nil
+}
+
+// undo takes back a replacement that failed or was interrupted.
+func (r *run) undo() error {
+	switch {
+	case r.state.Old:
+		if err := os.Rename(r.old(), r.target); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("put the old file back: %w", err)
+		}
+		r.did()
+		_ = os.Remove(r.old()) // rename(2) keeps two names of one file
+	case !r.Script:
+		if err := os.Remove(r.target); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("take the new file away: %w", err)
+		}
+	}
+	r.did()
+	if r.state.Pending == loading {
+		if r.Script && !r.state.Old {
+			fmt.Fprintf(&r.output, "There is no earlier script to go back to. To take out what this one did:   sh %s remove\n", r.File)
+		} else if err := r.load(); err != nil {
+			return fmt.Errorf("load the old file again: %w", err)
+		}
+	}
+	undone := r.state
+	undone.Pending, undone.Old = "", false
+	return r.save(undone)
+}
+
+// load has the server take the file, or runs the script that it is.
+func (r *run) load() error {
+	if r.Script {
+		if err := r.execute("sh", r.target); err != nil {
+			return err
+		}
+	}
+	r.report.Loaded = r.Script || r.Reload != ""
+	return r.shell(r.Reload)
+}
+
+// did tells a test how far the run has come.
+func (r *run) did() {
+	if r.changed != nil {
+		r.changed()
+	}
+}
+
+// sum returns the SHA-256 of a file, or nothing if there is none.
+func sum(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return sumOf(string(text)), err
+}
+
+func sumOf(text string) string {
+	hash := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(hash[:])
+}
+
+// boot tells one start of the host from another, where that matters and Linux says so: see random(4).
+func (r *run) boot() string {
+	if !r.Volatile {
+		return ""
+	}
+	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(id))
+}

@@ -1,0 +1,30 @@
+//go:build unix
+
+package follow
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+var shell = []string{"sh", "-c"}
+
+// sameOwner gives a file the owner and group of another, if there is one.
+func sameOwner(f *os.File, other fs.FileInfo) error {
+	if other == nil {
+		return nil
+	}
+	owner := other.Sys().(*syscall.Stat_t)
+	if own, err := f.Stat(); err == nil && own.Sys().(*syscall.Stat_t).Uid == owner.Uid && own.Sys().(*syscall.Stat_t).Gid == owner.Gid {
+		return nil
+	}
+	return f.Chown(int(owner.Uid), int(owner.Gid))
+}
+
+// ofItsOwn keeps the Ctrl-C of a terminal from a command, and ends all that it has started when its time is over.
+func ofItsOwn(command *exec.Cmd) {
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
+}
