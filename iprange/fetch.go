@@ -135,7 +135,7 @@ func newTransport() *http.Transport {
 // request is what an attempt asks for.
 type request struct {
 	ifChangedFrom Copy // zero: unconditionally
-	noCache       bool       // ask caches to look for a newer copy
+	noCache       bool // ask caches to look for a newer copy
 }
 
 // download gets the file. It retries after a failure that may be temporary.

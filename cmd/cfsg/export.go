@@ -9,13 +9,17 @@ import (
 	"cloudfront-sg-sync/internal/export"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/page"
-	"cloudfront-sg-sync/secgroup"
 )
+
+// hostFlags say what a firewall or a server reads.
+type hostFlags struct {
+	rangeFlags
+	Port []string `placeholder:"PORTS" help:"The ports that are opened to the ranges, and to nobody else (default 443)."`
+}
 
 type exportCommand struct {
 	Format string `arg:"" optional:"" predictor:"format" help:"What the firewall or server reads."`
-	rangeFlags
-	Port []string `placeholder:"PORTS" help:"The ports that are opened to the ranges, and to nobody else (default 443)."`
+	hostFlags
 }
 
 // Run writes the ranges for a firewall or a server.
@@ -23,11 +27,7 @@ func (c *exportCommand) Run(ctx context.Context, t terminal) error {
 	if c.Format == "" {
 		return listFormats(t)
 	}
-	format, err := formatOf(c.Format)
-	if err != nil {
-		return err
-	}
-	ports, err := c.ports(format)
+	format, in, err := c.input(c.Format)
 	if err != nil {
 		return err
 	}
@@ -35,9 +35,25 @@ func (c *exportCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
-	return export.Write(t.out, format.Name, export.Input{
-		Services: config.Selection.Services, Within: config.Selection.Within, SyncToken: r.SyncToken, Published: r.Published, IPv4: r.IPv4, IPv6: r.IPv6, Ports: ports, TagKey: config.TagKey,
-	})
+	return export.Write(t.out, format.Name, in.With(config, r.Publication))
+}
+
+// input returns a format, and what the flags say of it.
+func (f hostFlags) input(name string) (export.Format, export.Input, error) {
+	format, err := formatOf(name)
+	if err != nil {
+		return format, export.Input{}, err
+	}
+	ports, err := parsePorts(f.Port)
+	switch {
+	case err != nil:
+		return format, export.Input{}, err
+	case ports == nil:
+		ports = https
+	case !format.HasPorts:
+		return format, export.Input{}, hint.New(fmt.Sprintf("--port=%s: %s is not about ports", strings.Join(f.Port, " "), format.Name), "leave --port out")
+	}
+	return format, export.Input{Ports: ports}, nil
 }
 
 // listFormats prints all formats.
@@ -70,15 +86,4 @@ func formatOf(name string) (export.Format, error) {
 		err = hint.With(err, fmt.Sprintf("did you mean %s?", near))
 	}
 	return export.Format{}, hint.With(err, "the formats are "+strings.Join(names, ", "))
-}
-
-func (c *exportCommand) ports(f export.Format) ([]secgroup.PortRange, error) {
-	if !f.HasPorts && c.Port != nil {
-		return nil, hint.New(fmt.Sprintf("--port=%s: %s is not about ports", strings.Join(c.Port, " "), f.Name), "leave --port out")
-	}
-	ports, err := parsePorts(c.Port)
-	if ports == nil {
-		ports = https
-	}
-	return ports, err
 }

@@ -39,6 +39,7 @@ type commands struct {
 	Status statusCommand `cmd:"" help:"Show how the managed groups are."`
 	Check  checkCommand  `cmd:"" help:"Show whether security groups let all of CloudFront in."`
 	Export exportCommand `cmd:"" help:"Write the ranges for another firewall, or a server."`
+	Follow followCommand `cmd:"" help:"Keep a file on this host equal to the published ranges."`
 	Doctor doctorCommand `cmd:"" help:"Find out why CloudFront answers 504."`
 	Sim    simCommand    `cmd:"" help:"Run an EC2 endpoint on this machine."`
 	Demo   demoCommand   `cmd:"" help:"Watch the function work."`

@@ -13,6 +13,7 @@ import (
 	"text/template"
 	"time"
 
+	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 )
@@ -32,12 +33,25 @@ type Input struct {
 	Ports []secgroup.PortRange
 }
 
+// With returns the input with the ranges of a publication.
+func (in Input) With(c config.Config, p *iprange.Publication) Input {
+	in.Services, in.Within, in.TagKey = c.Selection.Services, c.Selection.Within, c.TagKey
+	in.SyncToken, in.Published, in.IPv4, in.IPv6 = p.SyncToken, p.Published, p.IPv4, p.IPv6
+	return in
+}
+
 // A Format is the input of one kind of firewall or server.
 type Format struct {
 	Name    string
 	Summary string // in a few words
 	// HasPorts says that the format is about ports. The others are for a server that has its own.
 	HasPorts bool
+	// Script says that the export is run by sh, and Volatile that a restart forgets what was loaded.
+	Script, Volatile bool
+	// Check and Reload are how the server checks its configuration, and takes the file when it has changed.
+	Check, Reload string
+	// Writes are folders that the script writes to, as systemd.exec(5) has them.
+	Writes []string
 }
 
 // Formats lists all formats. Their texts are based on:
@@ -52,19 +66,19 @@ type Format struct {
 //   - https://developer.hashicorp.com/terraform/language/values/locals
 //   - https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/ec2_managed_prefix_list
 var Formats = []Format{
-	{"nftables", "a table of its own, replaced in one transaction", true},
-	{"iptables", "a script: two chains of its own for each family, replaced in one commit", true},
-	{"ufw", "a script of ufw commands: first the new rules, then the old ones", true},
-	{"firewalld", "a script of firewall-cmd commands: ipsets, and rich rules that come first", true},
-	{"windows", "PowerShell: one rule of Windows Defender Firewall, set at once", true},
-	{"nginx", "a geo block that tells CloudFront from everyone else", false},
-	{"apache", "Require directives", false},
-	{"haproxy", "a file for an acl", false},
-	{"caddy", "a snippet to import", false},
-	{"terraform", "locals with both lists", false},
-	{"terraform-lists", "prefix lists that the function keeps up to date, and rules that refer to them", true},
-	{"json", "a document with both lists", false},
-	{"csv", "a line for each range", false},
+	{Name: "nftables", Summary: "a table of its own, replaced in one transaction", HasPorts: true, Volatile: true, Check: "nft -c -f FILE", Reload: "nft -f FILE"},
+	{Name: "iptables", Summary: "a script: two chains of its own for each family, replaced in one commit", HasPorts: true, Volatile: true, Script: true},
+	{Name: "ufw", Summary: "a script of ufw commands: first the new rules, then the old ones", HasPorts: true, Script: true, Writes: []string{"-/etc/ufw"}},
+	{Name: "firewalld", Summary: "a script of firewall-cmd commands: ipsets, and rich rules that come first", HasPorts: true, Script: true},
+	{Name: "windows", Summary: "PowerShell: one rule of Windows Defender Firewall, set at once", HasPorts: true, Reload: `.\FILE.ps1`},
+	{Name: "nginx", Summary: "a geo block that tells CloudFront from everyone else", Check: "nginx -t", Reload: "nginx -s reload"},
+	{Name: "apache", Summary: "Require directives", Check: "apachectl configtest", Reload: "apachectl graceful"},
+	{Name: "haproxy", Summary: "a file for an acl", Check: "haproxy -c -f /etc/haproxy/haproxy.cfg", Reload: "systemctl reload haproxy"},
+	{Name: "caddy", Summary: "a snippet to import", Check: "caddy validate --config /etc/caddy/Caddyfile", Reload: "systemctl reload caddy"},
+	{Name: "terraform", Summary: "locals with both lists"},
+	{Name: "terraform-lists", Summary: "prefix lists that the function keeps up to date, and rules that refer to them", HasPorts: true},
+	{Name: "json", Summary: "a document with both lists"},
+	{Name: "csv", Summary: "a line for each range"},
 }
 
 // The texts are templates named after their format, except those that a library writes.

@@ -5,18 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"time"
 )
 
 // patience is how long a command may take.
 const patience = 10 * time.Minute
 
-// shell has a shell run a command, if there is one.
+// shell has a shell run a command, if there is one. What it says counts only if it fails.
 func (r *run) shell(command string) error {
 	if command == "" {
 		return nil
 	}
-	return r.execute(shell[0], append(shell[1:], command)...)
+	before := r.output.Len()
+	err := r.execute(shell[0], append(slices.Clone(shell[1:]), command)...)
+	if err == nil {
+		r.output.Truncate(before)
+	}
+	return err
 }
 
 // execute runs a program to its end, also when cfsg is told to stop meanwhile.

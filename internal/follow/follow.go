@@ -4,6 +4,7 @@ package follow
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -64,8 +65,20 @@ type Report struct {
 	Outcome        Outcome
 	Publication    *iprange.Publication // in force; nil if nothing is
 	Added, Removed []netip.Prefix       // in the file, or that a list which is held would change
-	Loaded         bool                 // the server, or the script, was told to take the file
-	Output         string               // of the commands
+	Loaded         bool                 // the script was run, or the server told to take the file
+	Output         string               // of commands that failed, and of the script
+}
+
+// Changes counts and names what was added and removed.
+func (r Report) Changes() string {
+	var parts []string
+	if len(r.Added) > 0 {
+		parts = append(parts, fmt.Sprintf("%d added (%s)", len(r.Added), named(r.Added)))
+	}
+	if len(r.Removed) > 0 {
+		parts = append(parts, fmt.Sprintf("%d removed (%s)", len(r.Removed), named(r.Removed)))
+	}
+	return cmp.Or(strings.Join(parts, ", "), "the same ranges")
 }
 
 // clockSkew is how far ahead of the clock here a list may be dated.

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"cloudfront-sg-sync/internal/config"
+	"cloudfront-sg-sync/internal/document"
+	"cloudfront-sg-sync/internal/export"
+	"cloudfront-sg-sync/internal/follow"
+	"cloudfront-sg-sync/internal/hint"
+	"cloudfront-sg-sync/iprange"
+
+	"github.com/alecthomas/kong"
+)
+
+type followCommand struct {
+	Format string `arg:"" predictor:"format" help:"What the firewall or server reads."`
+	hostFlags
+	outputFlags
+	Write            string        `required:"" placeholder:"FILE" predictor:"file" help:"The file to keep up to date."`
+	Check            string        `placeholder:"CMD" help:"A command that checks the configuration with the new file."`
+	Reload           string        `placeholder:"CMD" help:"A command by which the server takes the new file."`
+	Every            time.Duration `placeholder:"TIME" help:"Go on, and look again each time this has passed."`
+	MaxRevokePercent string        `placeholder:"N" help:"Hold a list that takes addresses from more than N% of the ranges (default 50)."`
+	Force            bool          `help:"Take an older list, and one that takes too much away."`
+	PrintUnit        bool          `help:"Print a service and a timer of systemd that do this."`
+	DetailedExitcode bool          `help:"Exit with 2 if the file has changed, 0 if not."`
+}
+
+// Run keeps a file up to date.
+func (c *followCommand) Run(ctx context.Context, t terminal, k *kong.Context) error {
+	format, in, err := c.input(c.Format)
+	if err != nil {
+		return err
+	}
+	if c.IPRanges == "-" && (c.Every != 0 || c.PrintUnit) {
+		return hint.New("stdin can be read once only", "name a URL or a file")
+	}
+	if c.Every < 0 {
+		return hint.New(fmt.Sprintf("--every=%s is negative", c.Every), "use a time such as 6h")
+	}
+	flags := c.given()
+	give(flags, "MAX_REVOKE_PERCENT", "--max-revoke-percent", c.MaxRevokePercent)
+	config, err := (placeFlags{rangeFlags: c.rangeFlags}).readConfig(ctx, t, flags)
+	if err != nil {
+		return err
+	}
+	if c.PrintUnit {
+		return c.printUnit(t, format, config)
+	}
+	f := c.follower(t, format, in, config)
+	for {
+		changed, err := c.once(ctx, t, k, f, format, config)
+		switch {
+		case c.Every == 0 && err == nil && changed && c.DetailedExitcode:
+			return errChanges
+		case c.Every == 0:
+			return err
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			tell(t, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(c.Every):
+		}
+	}
+}
+
+// follower returns what keeps the file up to date.
+func (c *followCommand) follower(t terminal, format export.Format, in export.Input, config config.Config) *follow.Follower {
+	f := &follow.Follower{
+		File: c.Write, Check: c.Check, Reload: c.Reload, Script: format.Script, Volatile: format.Volatile, Force: c.Force, MaxRevokePercent: config.MaxRevokePercent,
+		Settings: iprange.Selection{Services: sorted(config.Selection.Services), Within: sorted(config.Selection.Within)}.String() + ", " + strings.Join(families(config), " "),
+		Fetch: func(ctx context.Context, _ iprange.Copy) (iprange.Copy, error) {
+			r, err := c.read(ctx, t, config)
+			return iprange.Copy{Publication: r.Publication}, err
+		},
+		Render: func(p *iprange.Publication) (string, error) {
+			var text bytes.Buffer
+			err := export.Write(&text, format.Name, in.With(config, p))
+			return text.String(), err
+		},
+	}
+	if url := cmp.Or(c.IPRanges, config.URL); isURL(url) {
+		f.URL = url
+		f.Fetch = func(ctx context.Context, held iprange.Copy) (iprange.Copy, error) {
+			fetcher := iprange.Fetcher{URL: url, Selection: config.Selection, Held: held}
+			_, err := fetcher.Fetch(ctx, nil)
+			return fetcher.Last(), err
+		}
+	}
+	return f
+}
+
+func sorted(names []string) []string { return slices.Sorted(slices.Values(names)) }
+
+func families(c config.Config) []string {
+	var names []string
+	for name, selected := range map[string]bool{"ipv4": c.Selection.IPv4, "ipv6": c.Selection.IPv6} {
+		if selected {
+			names = append(names, name)
+		}
+	}
+	return sorted(names)
+}
+
+// once brings the file up to date, and says how that ended.
+func (c *followCommand) once(ctx context.Context, t terminal, k *kong.Context, f *follow.Follower, format export.Format, config config.Config) (changed bool, err error) {
+	r, err := f.Once(ctx)
+	switch {
+	case r.Outcome == follow.Interrupted:
+		err = errInterrupted
+	case r.Outcome == "":
+		return false, err // wrong usage, or a disk that is full
+	}
+	fmt.Fprint(t.err, r.Output)
+	d := document.NewFollow(format.Name, c.Write, c.settings(config), r, err, strings.ReplaceAll(format.Reload, "FILE", c.Write), placeFlags{}.next(k))
+	if c.json() {
+		return r.Outcome == follow.Updated, errors.Join(err, document.Write(t.out, d))
+	}
+	return r.Outcome == follow.Updated, errors.Join(err, endPage(t, d.Judgement))
+}
+
+// printUnit prints what has systemd do this from time to time. All settings are in it, as systemd has another
+// environment and another folder.
+func (c *followCommand) printUnit(t terminal, format export.Format, config config.Config) error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	file, err := filepath.Abs(c.Write)
+	if err != nil {
+		return err
+	}
+	source := cmp.Or(c.IPRanges, config.URL)
+	if !isURL(source) {
+		if source, err = filepath.Abs(source); err != nil {
+			return err
+		}
+	}
+	command := []string{program, "follow", format.Name, "--write", file, "--ip-ranges", source, "--max-revoke-percent", fmt.Sprint(config.MaxRevokePercent)}
+	for _, given := range []struct {
+		flag   string
+		values []string
+	}{
+		{"--service", config.Selection.Services},
+		{"--within", config.Selection.Within},
+		{"--family", families(config)},
+		{"--port", c.Port},
+		{"--check", []string{c.Check}},
+		{"--reload", []string{c.Reload}},
+	} {
+		for _, value := range given.values {
+			if value != "" {
+				command = append(command, given.flag, value)
+			}
+		}
+	}
+	name := follow.UnitName(file)
+	fmt.Fprint(t.out, follow.Unit{
+		Name: name, File: file, Command: command, Every: cmp.Or(c.Every, 6*time.Hour),
+		Writable: append([]string{filepath.Dir(file)}, format.Writes...),
+	})
+	fmt.Fprintf(t.err, "To install it, as root:   cfsg follow … --print-unit | awk '/^# \\/etc\\/systemd\\/system\\// { f = $2 } { print > f }' && systemctl daemon-reload && systemctl enable --now %s.timer\n", name)
+	return nil
+}
