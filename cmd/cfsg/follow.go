@@ -17,6 +17,7 @@ import (
 	"cloudfront-sg-sync/internal/export"
 	"cloudfront-sg-sync/internal/follow"
 	"cloudfront-sg-sync/internal/hint"
+	"cloudfront-sg-sync/internal/page"
 	"cloudfront-sg-sync/iprange"
 
 	"github.com/alecthomas/kong"
@@ -130,7 +131,11 @@ func (c *followCommand) once(ctx context.Context, t terminal, k *kong.Context, f
 	if c.json() {
 		return r.Outcome == follow.Updated, errors.Join(err, document.Write(t.out, d))
 	}
-	return r.Outcome == follow.Updated, errors.Join(err, endPage(t, d.Judgement))
+	w := page.New(t.out, colorful(t.out))
+	w.Line(config.Selection.String(), " in ", c.Write, ", for ", format.Name)
+	w.Line(w.Quiet("settings: " + d.Settings.Origin()))
+	writeJudgement(w, d.Judgement)
+	return r.Outcome == follow.Updated, errors.Join(err, w.Err())
 }
 
 // printUnit prints what has systemd do this from time to time. All settings are in it, as systemd has another

@@ -88,7 +88,7 @@ const clockSkew = time.Hour
 // An interrupt ends it between two steps, not within one.
 func (f *Follower) Once(ctx context.Context) (Report, error) {
 	r := &run{Follower: f}
-	unlock, err := f.lock(ctx)
+	unlock, err := r.lock(ctx)
 	if err != nil {
 		return r.report, err
 	}
@@ -97,6 +97,7 @@ func (f *Follower) Once(ctx context.Context) (Report, error) {
 		r.target = f.File // it is not there yet
 	}
 	if err = r.readState(); err == nil {
+		r.tidy()
 		err = r.once(ctx)
 	}
 	if r.state.SHA256 != "" {
@@ -107,18 +108,23 @@ func (f *Follower) Once(ctx context.Context) (Report, error) {
 }
 
 // lock waits until no other run is at work on the file.
-func (f *Follower) lock(ctx context.Context) (unlock func(), err error) {
+func (r *run) lock(ctx context.Context) (unlock func(), err error) {
 	locked := make(chan error, 1)
 	go func() {
 		var err error
-		unlock, err = lockedfile.MutexAt(f.File + ".lock").Lock()
+		unlock, err = lockedfile.MutexAt(r.File + ".lock").Lock()
 		locked <- err
 	}()
 	select {
 	case err := <-locked:
 		return unlock, err
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		go func() { // the lock may still come, and is for the next run then
+			if err := <-locked; err == nil {
+				unlock()
+			}
+		}()
+		return nil, r.fails(Interrupted, context.Cause(ctx))
 	}
 }
 
@@ -239,7 +245,6 @@ func named(prefixes []netip.Prefix) string {
 // replace puts a new file in force. The state says from the start that this has begun, so that a run which is killed
 // leaves enough to undo it.
 func (r *run) replace(next state, text string) error {
-	_ = os.Remove(r.old())
 	_, err := os.Stat(r.target)
 	begun := r.state
 	begun.Pending, begun.Old = replacing, err == nil
@@ -266,6 +271,16 @@ func (r *run) replace(next state, text string) error {
 	_ = os.Remove(r.old())
 	r.report.Outcome, r.report.Added, r.report.Removed = Updated, added, removed
 	return nil
+}
+
+// tidy removes what a run that was killed left and nobody needs.
+func (r *run) tidy() {
+	for _, path := range []string{r.File + ".state", r.target} {
+		_ = os.Remove(path + ".cfsg-new")
+	}
+	if r.state.Pending == "" {
+		_ = os.Remove(r.old())
+	}
 }
 
 func (r *run) old() string { return r.target + ".cfsg-old" }
