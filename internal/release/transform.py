@@ -11,12 +11,12 @@ from samtranslator.yaml_helper import yaml_parse
 
 def write(value, indent=""):
     """Writes JSON with what is short on one line, since --template-body takes no more than 51,200 bytes."""
-    text = json.dumps(value)
-    if len(indent) + len(text) <= 110 or not isinstance(value, (dict, list)):
+    text = json.dumps(value, separators=(",", ":"))
+    if len(text) <= 300 or not isinstance(value, (dict, list)):
         return text
     inner = indent + " "
     if isinstance(value, dict):
-        items = [json.dumps(key) + ": " + write(item, inner) for key, item in value.items()]
+        items = [json.dumps(key) + ":" + write(item, inner) for key, item in value.items()]
     else:
         items = [write(item, inner) for item in value]
     return text[0] + "\n" + inner + (",\n" + inner).join(items) + "\n" + indent + text[-1]
