@@ -59,7 +59,9 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-15s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Watch the function work, without AWS and without a network (IP_RANGES=FILE|URL: on a real file)
-	@go run ./cmd/cfsg demo $(if $(IP_RANGES),--ip-ranges '$(IP_RANGES)')
+	@[ -x '$(CFSG)' ] || echo 'compiling $(CFSG), which takes some minutes the first time'
+	@$(MAKE) -s cfsg
+	@'$(CFSG)' demo $(if $(IP_RANGES),--ip-ranges '$(IP_RANGES)')
 
 test: ## Run all tests, with the race detector where there is a C compiler
 	go test $(RACE) -timeout 30m ./...

@@ -174,5 +174,10 @@ func TestPictureIsCurrent(t *testing.T) {
 		}
 		checkDrawing(t, checkedIn)
 	}
-	t.Log(out.String())
+	readme := read(t, "../../README.md")
+	for _, number := range regexp.MustCompile(`(?m)[\d.]+$`).FindAllString(strings.TrimSpace(out.String()), -1) {
+		if !strings.Contains(readme, " | "+number+" | ") {
+			t.Errorf("README.md does not have %s changes a year:\n%s", number, out.String())
+		}
+	}
 }

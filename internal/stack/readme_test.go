@@ -1,0 +1,48 @@
+package stack
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// Each command of the README is run here or in .ci/run, or says that it needs AWS. TestDocumentedParameters checks what
+// those set.
+func TestReadmeCommands(t *testing.T) {
+	text := func(name string) string {
+		data, err := os.ReadFile("../../" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	checked := text(".ci/run") + text("Makefile")[strings.Index(text("Makefile"), "\nreproduce:"):]
+	var commands []string
+	for _, block := range fence.FindAllString(text("README.md"), -1) {
+		if !strings.Contains(block, "\n# needs AWS\n") {
+			lines := strings.Split(block, "\n")
+			commands = append(commands, lines[1:len(lines)-1]...)
+		}
+	}
+	for _, span := range codeSpan.FindAllStringSubmatch(fence.ReplaceAllString(text("README.md"), ""), -1) {
+		if strings.HasPrefix(span[1], "make ") {
+			commands = append(commands, span[1])
+		}
+	}
+	for _, command := range commands {
+		target := strings.Fields(command + " ?")[1]
+		if command == "make demo" || command == "make help" {
+			cmd := exec.CommandContext(t.Context(), "sh", "-c", command+" CFSG="+t.TempDir()+"/cfsg")
+			cmd.Dir, cmd.Env = "../..", append(os.Environ(), "MAKEFLAGS=")
+			if out, err := cmd.CombinedOutput(); err != nil || len(out) < 500 {
+				t.Errorf("%s: %v\n%s", command, err, out)
+			}
+		} else if !strings.HasPrefix(command, "make picture ") && !strings.Contains(checked, "make "+target) && !strings.Contains(checked, " "+target+" VERSION=") {
+			t.Errorf("nothing runs %q, and it does not say that it needs AWS", command)
+		}
+	}
+	if len(commands) < 4 {
+		t.Errorf("only the commands %q were found", commands)
+	}
+}
