@@ -1,6 +1,10 @@
 package ec2sim
 
-import "strings"
+import (
+	"net/url"
+	"slices"
+	"strings"
+)
 
 // An action carries out a call for one account in one region.
 type action func(*site, *call) (any, error)
@@ -8,16 +12,13 @@ type action func(*site, *call) (any, error)
 // actions lists what each service can do. Anything else is an InvalidAction.
 var actions = map[string]map[string]action{
 	"ec2": {
-		"CreateVpc":       ec2((*site).createVPC),
-		"DescribeVpcs":    describe(func(s *site) *table[*VPC] { return &s.vpcs }, (*site).vpcXML),
-		"CreateSubnet":    ec2((*site).createSubnet),
-		"DescribeSubnets": describe(func(s *site) *table[*subnet] { return &s.subnets }, (*site).subnetXML),
+		"DescribeVpcs":    describe(func(s *site) *table[*vpc] { return &s.vpcs }, itself),
+		"DescribeSubnets": describe(func(s *site) *table[*subnet] { return &s.subnets }, itself),
 
-		"DescribeNetworkAcls":                    describe(func(s *site) *table[*NetworkACL] { return &s.acls }, itself),
-		"DescribeRouteTables":                    describe(func(s *site) *table[*RouteTable] { return &s.routeTables }, itself),
-		"DescribeInternetGateways":               describe(func(s *site) *table[*internetGateway] { return &s.gateways }, itself),
+		"DescribeNetworkAcls":                    describe(func(s *site) *table[*networkACL] { return &s.acls }, itself),
+		"DescribeRouteTables":                    describe(func(s *site) *table[*routeTable] { return &s.routeTables }, itself),
 		"DescribeVpcBlockPublicAccessOptions":    ec2((*site).publicAccess),
-		"DescribeVpcBlockPublicAccessExclusions": describe(func(s *site) *table[*Exclusion] { return &s.exclusions }, itself),
+		"DescribeVpcBlockPublicAccessExclusions": describe(func(s *site) *table[*exclusion] { return &s.exclusions }, itself),
 
 		"CreateSecurityGroup":    ec2((*site).createSecurityGroup),
 		"DeleteSecurityGroup":    ec2((*site).deleteSecurityGroup),
@@ -27,15 +28,11 @@ var actions = map[string]map[string]action{
 		"AuthorizeSecurityGroupEgress":               ec2(oneWay((*site).authorize, egress)),
 		"RevokeSecurityGroupIngress":                 ec2(oneWay((*site).revoke, ingress)),
 		"RevokeSecurityGroupEgress":                  ec2(oneWay((*site).revoke, egress)),
-		"DescribeSecurityGroupRules":                 describe((*site).rules, (*site).ruleXML),
-		"ModifySecurityGroupRules":                   ec2((*site).modifyRules),
 		"UpdateSecurityGroupRuleDescriptionsIngress": ec2((*site).updateDescriptions),
 
-		"CreateTags":   ec2((*site).createTags),
-		"DeleteTags":   ec2((*site).deleteTags),
-		"DescribeTags": describe((*site).tags, itself),
+		"CreateTags": ec2((*site).createTags),
+		"DeleteTags": ec2((*site).deleteTags),
 
-		"CreateNetworkInterface":          ec2((*site).createInterface),
 		"DeleteNetworkInterface":          ec2((*site).deleteInterface),
 		"DescribeNetworkInterfaces":       describe(func(s *site) *table[*Interface] { return &s.interfaces }, (*site).interfaceXML),
 		"ModifyNetworkInterfaceAttribute": ec2((*site).modifyInterface),
@@ -49,15 +46,13 @@ var actions = map[string]map[string]action{
 		"RestoreManagedPrefixListVersion":  ec2((*site).restorePrefixList),
 	},
 	"elasticloadbalancing": {
-		"DescribeLoadBalancers":          describeELB(func(s *site) *table[*LoadBalancer] { return &s.loadBalancers }, (*site).loadBalancerXML),
-		"DescribeLoadBalancerAttributes": elb("", (*site).loadBalancerAttributes),
-		"DescribeListeners":              describeELB((*site).listeners, itself),
-		"DescribeRules":                  describeELB((*site).listenerRules, itself),
-		"DescribeTags":                   elb("ResourceArns", (*site).describeBalancerTags),
-		"DescribeTargetGroups":           describeELB(func(s *site) *table[*TargetGroup] { return &s.targetGroups }, itself),
-		"DescribeTargetGroupAttributes":  elb("", (*site).targetGroupAttributes),
-		"DescribeTargetHealth":           elb("", (*site).targetHealth),
-		"SetSecurityGroups":              elb("", (*site).setSecurityGroups),
+		"DescribeLoadBalancers":         describeELB(func(s *site) *table[*loadBalancer] { return &s.loadBalancers }, (*site).loadBalancerXML),
+		"DescribeListeners":             describeELB((*site).listeners, itself),
+		"DescribeTags":                  elb("ResourceArns", (*site).describeBalancerTags),
+		"DescribeTargetGroups":          describeELB(func(s *site) *table[*targetGroup] { return &s.targetGroups }, itself),
+		"DescribeTargetGroupAttributes": elb("", (*site).targetGroupAttributes),
+		"DescribeTargetHealth":          elb("", (*site).targetHealth),
+		"SetSecurityGroups":             elb("", (*site).setSecurityGroups),
 	},
 	"sts": {
 		"AssumeRole":        (*site).assumeRole,
@@ -78,30 +73,46 @@ func mutating(name string) bool {
 	return true
 }
 
-// dryRun is the parameter by which a caller asks whether a call would be permitted.
-type dryRun struct {
-	DryRun bool `query:"DryRun"`
-}
-
-func (d dryRun) dry() bool { return d.DryRun }
-
 // ec2 makes an action of a function from its decoded parameters to its answer.
-func ec2[In interface{ dry() bool }, Out any](do func(*site, *call, In) (Out, error)) action {
-	return ec2WithIDs("", do)
-}
+func ec2[In any](do func(*site, *call, In) (body, error)) action { return ec2WithIDs("", do) }
 
-// ec2WithIDs does so for an action whose list of IDs, the field "*" of In, is the parameter ids.
-func ec2WithIDs[In interface{ dry() bool }, Out any](ids string, do func(*site, *call, In) (Out, error)) action {
+// ec2WithIDs does so for an action whose list of IDs, the field "*" of In, is the parameter ids. Every action takes the
+// parameter by which a caller asks whether the call would be permitted.
+//
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonParameters.html
+func ec2WithIDs[In any](ids string, do func(*site, *call, In) (body, error)) action {
 	return func(s *site, c *call) (any, error) {
 		var in In
 		if err := decodeQuery(c.params, ids, &in); err != nil {
 			return nil, err
 		}
-		// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonParameters.html
-		if in.dry() {
+		switch c.params.Get("DryRun") {
+		case "true":
 			return nil, errorf("DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
+		case "", "false":
+			return do(s, c, in)
 		}
-		return do(s, c, in)
+		return nil, errorf("InvalidParameterValue", "Value (%s) for parameter DryRun is invalid. It must be true or false.", c.params.Get("DryRun"))
+	}
+}
+
+// elb makes an action of Elastic Load Balancing. Its protocol calls the elements of a list member.1, member.2 and so on,
+// and sends an empty list as an empty string.
+//
+// https://smithy.io/2.0/aws/protocols/aws-query-protocol.html
+func elb[In any](ids string, do func(*site, In) (body, error)) action {
+	return func(s *site, c *call) (any, error) {
+		params := url.Values{}
+		for name, values := range c.params {
+			if !slices.Equal(values, []string{""}) {
+				params[strings.ReplaceAll(name, ".member.", ".")] = values
+			}
+		}
+		var in In
+		if err := decodeQuery(params, ids, &in); err != nil {
+			return nil, validationError("%s", asAPIError(err).message)
+		}
+		return do(s, in)
 	}
 }
 
@@ -112,6 +123,6 @@ const (
 )
 
 // oneWay makes, of a function for both directions, the one for rules of a direction.
-func oneWay[In, Out any](do func(*site, *call, In, bool) (Out, error), direction bool) func(*site, *call, In) (Out, error) {
-	return func(s *site, c *call, in In) (Out, error) { return do(s, c, in, direction) }
+func oneWay[In any](do func(*site, *call, In, bool) (body, error), direction bool) func(*site, *call, In) (body, error) {
+	return func(s *site, c *call, in In) (body, error) { return do(s, c, in, direction) }
 }

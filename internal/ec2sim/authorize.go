@@ -1,77 +1,32 @@
 package ec2sim
 
-import (
-	"slices"
-)
+import "slices"
 
-// rulesInput is what the calls that authorize and revoke rules have in common.
+// rulesInput is what the calls that change rules have in common.
 type rulesInput struct {
-	dryRun
-	simpleForm
 	Group       string         `query:"GroupId"`
 	GroupName   string         `query:"GroupName"`
 	Permissions []ipPermission `query:"IpPermissions"`
 }
 
-// simpleForm is the older way to name one rule, without a list.
-type simpleForm struct {
-	CIDR        string `query:"CidrIp"`
-	Protocol    string `query:"IpProtocol"`
-	From        *int32 `query:"FromPort"`
-	To          *int32 `query:"ToPort"`
-	SourceName  string `query:"SourceSecurityGroupName"`
-	SourceOwner string `query:"SourceSecurityGroupOwnerId"`
-}
-
-// listed returns the simple form as a list. A source group's name alone stands for all of TCP, UDP and ICMP.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AuthorizeSecurityGroupIngress.html
-func (f simpleForm) listed() []ipPermission {
-	switch {
-	case f.SourceName != "":
-		source := []groupPair{{Name: f.SourceName, User: f.SourceOwner}}
-		var first, last, all int32 = 0, 65535, -1
-		return []ipPermission{
-			{Protocol: "tcp", From: &first, To: &last, Groups: source},
-			{Protocol: "udp", From: &first, To: &last, Groups: source},
-			{Protocol: "icmp", From: &all, To: &all, Groups: source},
-		}
-	case f.CIDR != "" || f.Protocol != "":
-		return []ipPermission{{Protocol: f.Protocol, From: f.From, To: f.To, IPv4: []ipv4Range{{CIDR: f.CIDR}}}}
-	}
-	return nil
-}
-
 // target returns the group a request is about, and the rules it lists.
-func (in rulesInput) target(s *site) (*Group, []Rule, error) {
+func (in rulesInput) target(s *site, c *call) (*Group, []Rule, error) {
 	g, err := s.named(in.Group, in.GroupName)
 	if err != nil {
 		return nil, nil, err
 	}
-	perms := slices.Concat(in.Permissions, in.listed())
-	if len(in.Permissions) > 0 && len(perms) > len(in.Permissions) {
-		return nil, nil, errorf("InvalidParameterCombination", "The parameter ipPermissions cannot be used with the parameter cidrIp or sourceSecurityGroupName")
-	}
-	rules, err := s.parseRules(g.VPC, perms)
+	rules, err := s.parseRules(g.VPC, in.Permissions)
+	c.rules = len(rules)
 	return g, rules, err
-}
-
-type authorizeOutput struct {
-	done
-	Rules []ruleXML `xml:"securityGroupRuleSet>item"`
 }
 
 // authorize adds all rules of a request or none.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AuthorizeSecurityGroupIngress.html
-func (s *site) authorize(c *call, in rulesInput, egress bool) (*authorizeOutput, error) {
-	g, rules, err := in.target(s)
+func (s *site) authorize(c *call, in rulesInput, egress bool) (body, error) {
+	g, rules, err := in.target(s, c)
 	if err != nil {
 		return nil, err
-	}
-	c.rules = len(rules)
-	if len(rules) == 0 {
-		return nil, missing("ipPermissions")
 	}
 	if err := distinct(slices.Concat(*g.rules(egress), rules)); err != nil {
 		return nil, err
@@ -79,13 +34,9 @@ func (s *site) authorize(c *call, in rulesInput, egress bool) (*authorizeOutput,
 	if err := s.checkQuota(*g.rules(egress), rules); err != nil {
 		return nil, err
 	}
-	out := &authorizeOutput{done: done{Return: true}}
-	for i := range rules {
-		rules[i].ID = s.server.newID("sgr")
-		out.Rules = append(out.Rules, s.ruleXML(placedRule{rules[i], g, egress}))
-	}
+	rules = s.withIDs(rules)
 	s.update(g, func(g *Group) { *g.rules(egress) = slices.Concat(*g.rules(egress), rules) })
-	return out, nil
+	return append(slices.Clone(done), element{"securityGroupRuleSet", list("item", rulesXML(g, rules, egress))}), nil
 }
 
 // rules returns the group's rules of one direction.
@@ -101,13 +52,7 @@ func (g *Group) rules(egress bool) *[]Rule {
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
 func (s *site) checkQuota(have, add []Rule) error {
-	var used, more load
-	for _, r := range have {
-		used.add(s.weight(r.Source))
-	}
-	for _, r := range add {
-		more.add(s.weight(r.Source))
-	}
+	used, more := s.load(have), s.load(add)
 	for family := range used {
 		if more[family] > 0 && used[family]+more[family] > s.quota {
 			return errorf("RulesPerSecurityGroupLimitExceeded", "The maximum number of rules per security group has been reached.")
@@ -116,125 +61,96 @@ func (s *site) checkQuota(have, add []Rule) error {
 	return nil
 }
 
-type revokeInput struct {
-	rulesInput
-	RuleIDs []string `query:"SecurityGroupRuleId"`
-}
-
-type revokeOutput struct {
-	done
-	Unknown []ipPermission `xml:"unknownIpPermissionSet>item"`
-	Revoked []revokedXML   `xml:"revokedSecurityGroupRuleSet>item"`
+// load returns what rules count against the quota of rules per group, for IPv4 and IPv6 apart.
+//
+// An IP range counts once in its own family, a security group once in both
+// (https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html), a prefix list as often as it may have
+// entries, or what AWS has fixed for its own
+// (https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html#security-group-size). That a prefix list
+// counts in both families whatever its own has been measured: https://github.com/jantman/awslimitchecker/pull/447.
+func (s *site) load(rules []Rule) (n [2]int) {
+	for _, r := range rules {
+		weight := 1
+		if l := s.prefixLists.byID[r.Source.Reference]; l != nil {
+			weight = l.MaxEntries
+		}
+		ipv4, ipv6 := r.Source.byFamily()
+		if ipv6 == "" {
+			n[0] += weight
+		}
+		if ipv4 == "" {
+			n[1] += weight
+		}
+	}
+	return n
 }
 
 // revoke removes rules. One that is not there is an error that leaves all of them standing, but for a group in a
 // default VPC: there it is named in the answer, and the others are removed.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokeSecurityGroupIngress.html
-func (s *site) revoke(c *call, in revokeInput, egress bool) (*revokeOutput, error) {
-	g, rules, err := in.target(s)
+func (s *site) revoke(c *call, in rulesInput, egress bool) (body, error) {
+	g, rules, err := in.target(s, c)
 	if err != nil {
 		return nil, err
 	}
-	c.rules = len(rules) + len(in.RuleIDs)
-	if c.rules == 0 {
-		return nil, missing("ipPermissions")
-	}
-	doomed := make(map[string]bool, c.rules) // by rule id
-	for _, id := range in.RuleIDs {
-		if _, err := findRule(*g.rules(egress), id); err != nil {
-			return nil, err
-		}
-		doomed[id] = true
-	}
-	unknown := find(*g.rules(egress), rules, doomed)
-	if vpc := s.vpcs.byID[g.VPC]; len(unknown) > 0 && !vpc.Default {
-		return nil, errorf("InvalidPermission.NotFound", "The specified rule does not exist in this security group.")
-	}
-	out := &revokeOutput{done: done{Return: true}, Unknown: s.permissions(unknown)}
-	var kept []Rule
+	var revoked, kept, unknown []Rule
 	for _, r := range *g.rules(egress) {
-		if doomed[r.ID] {
-			out.Revoked = append(out.Revoked, revoked(g, r, egress))
+		if ruleOf(rules, r.Permission) >= 0 {
+			revoked = append(revoked, r)
 		} else {
 			kept = append(kept, r)
 		}
 	}
-	if len(out.Revoked) > 0 {
-		s.update(g, func(g *Group) { *g.rules(egress) = kept })
-	}
-	return out, nil
-}
-
-// find marks the ids of the wanted rules, and returns those that are not there.
-func find(have, wanted []Rule, found map[string]bool) (unknown []Rule) {
-	ids := make(map[Permission]string, len(have))
-	for _, r := range have {
-		ids[r.Permission] = r.ID
-	}
-	for _, r := range wanted {
-		if id, ok := ids[r.Permission]; ok {
-			found[id] = true
-		} else {
+	for _, r := range rules {
+		if ruleOf(revoked, r.Permission) < 0 {
 			unknown = append(unknown, r)
 		}
 	}
-	return unknown
-}
-
-// findRule returns the position of the rule with an id.
-func findRule(rules []Rule, id string) (int, error) {
-	i := slices.IndexFunc(rules, func(r Rule) bool { return r.ID == id })
-	if i < 0 {
-		return 0, ruleKind.absent(id)
+	if len(unknown) > 0 && !s.vpcs.byID[g.VPC].Default {
+		return nil, noSuchRule()
 	}
-	return i, nil
+	if len(revoked) > 0 {
+		s.update(g, func(g *Group) { *g.rules(egress) = kept })
+	}
+	return append(slices.Clone(done), element{"unknownIpPermissionSet", list("item", s.permissions(unknown))},
+		element{"revokedSecurityGroupRuleSet", list("item", rulesXML(g, revoked, egress))}), nil
 }
 
-// A ruleXML is a rule in an answer.
+// ruleOf returns where the rule of a permission is, -1 if it is not there.
+func ruleOf(rules []Rule, p Permission) int {
+	return slices.IndexFunc(rules, func(r Rule) bool { return r.Permission == p })
+}
+
+func noSuchRule() error {
+	return errorf("InvalidPermission.NotFound", "The specified rule does not exist in this security group.")
+}
+
+// updateDescriptions replaces descriptions; one that is left out is removed.
+//
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_UpdateSecurityGroupRuleDescriptionsIngress.html
+func (s *site) updateDescriptions(c *call, in rulesInput) (body, error) {
+	g, wanted, err := in.target(s, c)
+	if err != nil {
+		return nil, err
+	}
+	rules := slices.Clone(g.Ingress)
+	for _, w := range wanted {
+		i := ruleOf(rules, w.Permission)
+		if i < 0 {
+			return nil, noSuchRule()
+		}
+		rules[i].Description = w.Description
+	}
+	s.update(g, func(g *Group) { g.Ingress = rules })
+	return done, nil
+}
+
+// A ruleXML is a rule in an answer, or one that was revoked.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SecurityGroupRule.html
-type ruleXML struct {
-	ID          string           `xml:"securityGroupRuleId"`
-	Group       string           `xml:"groupId"`
-	Owner       string           `xml:"groupOwnerId"`
-	Egress      bool             `xml:"isEgress"`
-	Protocol    string           `xml:"ipProtocol"`
-	From        int32            `xml:"fromPort"`
-	To          int32            `xml:"toPort"`
-	IPv4        string           `xml:"cidrIpv4,omitempty"`
-	IPv6        string           `xml:"cidrIpv6,omitempty"`
-	PrefixList  string           `xml:"prefixListId,omitempty"`
-	Referenced  *referencedGroup `xml:"referencedGroupInfo"`
-	Description string           `xml:"description,omitempty"`
-	ARN         string           `xml:"securityGroupRuleArn"`
-}
-
-type referencedGroup struct {
-	ID   string `xml:"groupId"`
-	User string `xml:"userId"`
-	VPC  string `xml:"vpcId"`
-}
-
-func (s *site) ruleXML(placed placedRule) ruleXML {
-	r, g := placed.Rule, placed.group
-	x := ruleXML{
-		ID: r.ID, Group: g.ID, Owner: g.Account, Egress: placed.egress,
-		Protocol: r.Protocol, From: r.From, To: r.To,
-		IPv4: familyCIDR(r, true), IPv6: familyCIDR(r, false), PrefixList: reference(r, "pl-"),
-		Description: r.Description,
-		ARN:         arn(s.region, s.account, "security-group-rule/"+r.ID),
-	}
-	if id := reference(r, "sg-"); id != "" {
-		x.Referenced = &referencedGroup{ID: id, User: g.Account, VPC: g.VPC}
-	}
-	return x
-}
-
-// A revokedXML is a rule that was.
-//
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokedSecurityGroupRule.html
-type revokedXML struct {
+type ruleXML struct {
 	ID          string `xml:"securityGroupRuleId"`
 	Group       string `xml:"groupId"`
 	Egress      bool   `xml:"isEgress"`
@@ -244,14 +160,16 @@ type revokedXML struct {
 	IPv4        string `xml:"cidrIpv4,omitempty"`
 	IPv6        string `xml:"cidrIpv6,omitempty"`
 	PrefixList  string `xml:"prefixListId,omitempty"`
-	Referenced  string `xml:"referencedGroupId,omitempty"`
+	Referenced  string `xml:"referencedGroupInfo>groupId,omitempty"`
 	Description string `xml:"description,omitempty"`
 }
 
-func revoked(g *Group, r Rule, egress bool) revokedXML {
-	return revokedXML{
-		ID: r.ID, Group: g.ID, Egress: egress, Protocol: r.Protocol, From: r.From, To: r.To,
-		IPv4: familyCIDR(r, true), IPv6: familyCIDR(r, false),
-		PrefixList: reference(r, "pl-"), Referenced: reference(r, "sg-"), Description: r.Description,
+func rulesXML(g *Group, rules []Rule, egress bool) (forms []ruleXML) {
+	for _, r := range rules {
+		ipv4, ipv6 := r.Source.byFamily()
+		forms = append(forms, ruleXML{
+			r.ID, g.ID, egress, r.Protocol, r.From, r.To, ipv4, ipv6, r.Source.reference("pl-"), r.Source.reference("sg-"), r.Description,
+		})
 	}
+	return forms
 }

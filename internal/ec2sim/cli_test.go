@@ -75,7 +75,7 @@ func TestCLI(t *testing.T) {
 	if err == nil || !strings.Contains(string(out), "(InvalidPermission.Duplicate)") {
 		t.Errorf("a duplicate answered %v\n%s", err, out)
 	}
-	if _, err := s.here.CreateLoadBalancer(ec2sim.LoadBalancer{Name: "shop", Listeners: []ec2sim.Listener{{Protocol: "HTTPS", Port: 443}}}); err != nil {
+	if err := s.Seed(strings.NewReader(`{"loadBalancers": [{"name": "shop", "listeners": ["HTTPS:443"]}]}`)); err != nil {
 		t.Fatal(err)
 	}
 	var balancers struct {

@@ -57,7 +57,7 @@
 //	    "name": "shop", "type": "application", "scheme": "internet-facing", "region": "eu-west-1", "vpc": "shop",
 //	    "groups": ["web"], "listeners": ["HTTP:80", "HTTPS:443"],
 //	    "interfaces": [{"publicIp": "198.51.100.8"}, {"publicIp": "198.51.100.9", "ipv6": "2001:db8::9"}],
-//	    "attributes": {"ipv6.deny_all_igw_traffic": "true"}, "tags": {"elbv2.k8s.aws/cluster": "prod"}
+//	    "tags": {"elbv2.k8s.aws/cluster": "prod"}
 //	  }],
 //	  "targetGroups": [{
 //	    "name": "app", "protocol": "TCP", "port": 8080, "type": "instance", "region": "eu-west-1", "vpc": "shop",

@@ -109,18 +109,26 @@ func TestDocumented(t *testing.T) {
 			var status int
 			var body string
 			for _, query := range c.calls {
-				status, body = post(t, sim, ids.Replace(query))
+				status, body = post(t, sim, "ec2", ids.Replace(query))
 			}
-			if status != c.status {
-				t.Errorf("status %d, not %d: %s; see %s", status, c.status, body, c.page)
-			}
-			for _, want := range c.want {
-				want, absent := strings.CutPrefix(ids.Replace(want), "!")
-				if strings.Contains(body, want) == absent {
-					t.Errorf("%q in the answer: %t; see %s\n%s", want, !absent, c.page, body)
-				}
+			if checkAnswer(t, status, body, c.status, ids, c.want); t.Failed() {
+				t.Log("see", c.page)
 			}
 		})
+	}
+}
+
+// checkAnswer compares an answer with its status and with what should be in it or, after a !, should not.
+func checkAnswer(t *testing.T, status int, answer string, wantStatus int, ids *strings.Replacer, wants []string) {
+	t.Helper()
+	if status != wantStatus {
+		t.Errorf("status %d, not %d: %s", status, wantStatus, answer)
+	}
+	for _, want := range wants {
+		want, absent := strings.CutPrefix(ids.Replace(want), "!")
+		if strings.Contains(answer, want) == absent {
+			t.Errorf("%q in the answer: %t\n%s", want, !absent, answer)
+		}
 	}
 }
 
@@ -139,7 +147,7 @@ func TestDocumentedThrottling(t *testing.T) {
 		sim := ec2sim.New(ec2sim.Options{Throttle: ec2sim.EC2Throttle, Now: func() time.Time { return now }})
 		passing := func() (n int) {
 			for {
-				if _, body := post(t, sim, query); strings.Contains(body, "<Code>RequestLimitExceeded</Code>") {
+				if _, body := post(t, sim, "ec2", query); strings.Contains(body, "<Code>RequestLimitExceeded</Code>") {
 					return n
 				}
 				n++
@@ -193,7 +201,7 @@ func newGroup(t *testing.T, here ec2sim.Region, vpc string, tags map[string]stri
 }
 
 // post sends a request of the Query protocol.
-func post(t *testing.T, sim *ec2sim.Server, query string) (status int, body string) {
+func post(t *testing.T, sim *ec2sim.Server, service, query string) (status int, body string) {
 	t.Helper()
 	params, err := url.ParseQuery(query)
 	if err != nil {
@@ -204,7 +212,7 @@ func post(t *testing.T, sim *ec2sim.Server, query string) (status int, body stri
 		t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260822/us-east-1/ec2/aws4_request, SignedHeaders=host, Signature=0")
+	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260822/us-east-1/"+service+"/aws4_request, SignedHeaders=host, Signature=0")
 	res, err := sim.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)

@@ -3,7 +3,6 @@ package ec2sim_test
 import (
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
@@ -44,13 +43,9 @@ func TestDoors(t *testing.T) {
 		{"nlb-without-groups", theDef, routes, "off", "TCP:443 forward app instance preserved=true i-0123456789abcdef0:8443 healthy"},
 	} {
 		t.Run(c.seed, func(t *testing.T) {
-			s, elb := balancing(t, ec2sim.Options{})
-			file, err := os.Open("testdata/doors/" + c.seed + ".json")
+			seed, err := os.ReadFile("testdata/doors/" + c.seed + ".json")
 			wantCode(t, err, "")
-			defer file.Close()
-			if err := s.Seed(file); err != nil {
-				t.Fatal(err)
-			}
+			s, elb := balancing(t, ec2sim.Options{}, string(seed))
 			interfaces, err := s.DescribeNetworkInterfaces(t.Context(), &ec2.DescribeNetworkInterfacesInput{})
 			wantCode(t, err, "")
 			i := interfaces.NetworkInterfaces[len(interfaces.NetworkInterfaces)-1]
@@ -144,12 +139,7 @@ func behind(t *testing.T, elb *elasticloadbalancingv2.Client) string {
 		listeners, err := elb.DescribeListeners(t.Context(), &elasticloadbalancingv2.DescribeListenersInput{LoadBalancerArn: lb.LoadBalancerArn})
 		wantCode(t, err, "")
 		for _, l := range listeners.Listeners {
-			rules, err := elb.DescribeRules(t.Context(), &elasticloadbalancingv2.DescribeRulesInput{ListenerArn: l.ListenerArn})
-			wantCode(t, err, "")
-			action := rules.Rules[0].Actions[0]
-			if !*rules.Rules[0].IsDefault || aws.ToString(action.TargetGroupArn) != aws.ToString(l.DefaultActions[0].TargetGroupArn) {
-				t.Errorf("the default rule is %+v", rules.Rules[0])
-			}
+			action := l.DefaultActions[0]
 			line := fmt.Sprintf("%s:%d %s", l.Protocol, *l.Port, action.Type)
 			if action.TargetGroupArn != nil {
 				line += " " + targets(t, elb, *lb.LoadBalancerArn)
@@ -179,58 +169,4 @@ func targets(t *testing.T, elb *elasticloadbalancingv2.Client, balancer string) 
 		line += fmt.Sprintf(" %s:%d %s", *h.Target.Id, *h.Target.Port, h.TargetHealth.State)
 	}
 	return line
-}
-
-// Target groups are found by ARN, by name and by load balancer; attributes are those that AWS sets, unless others are.
-func TestTargetGroups(t *testing.T) {
-	s, elb := balancing(t, ec2sim.Options{})
-	lb := s.balancer(ec2sim.LoadBalancer{Name: "shop", Listeners: []ec2sim.Listener{{Protocol: "HTTPS", Port: 443}}, Attributes: map[string]string{"idle_timeout.timeout_seconds": "120"}})
-	var arns []string
-	for _, name := range []string{"web", "api"} {
-		g, err := s.here.CreateTargetGroup(ec2sim.TargetGroup{Name: name, Protocol: "HTTP", Port: 80, Listeners: []string{lb.Listeners[0].ARN}})
-		wantCode(t, err, "")
-		arns = append(arns, g.ARN)
-	}
-	for _, c := range []struct {
-		in   elasticloadbalancingv2.DescribeTargetGroupsInput
-		want []string
-		code string
-	}{
-		{in: elasticloadbalancingv2.DescribeTargetGroupsInput{}, want: []string{"api", "web"}},
-		{in: elasticloadbalancingv2.DescribeTargetGroupsInput{Names: []string{"api"}}, want: []string{"api"}},
-		{in: elasticloadbalancingv2.DescribeTargetGroupsInput{TargetGroupArns: arns[:1]}, want: []string{"web"}},
-		{in: elasticloadbalancingv2.DescribeTargetGroupsInput{LoadBalancerArn: &lb.ARN}, want: []string{"api", "web"}},
-		{in: elasticloadbalancingv2.DescribeTargetGroupsInput{Names: []string{"db"}}, code: "TargetGroupNotFound"},
-		{in: elasticloadbalancingv2.DescribeTargetGroupsInput{LoadBalancerArn: &arns[0]}, code: "LoadBalancerNotFound"},
-		{in: elasticloadbalancingv2.DescribeTargetGroupsInput{Names: []string{"api"}, TargetGroupArns: arns}, code: "ValidationError"},
-	} {
-		out, err := elb.DescribeTargetGroups(t.Context(), &c.in)
-		wantCode(t, err, c.code)
-		var got []string
-		if err == nil {
-			for _, g := range out.TargetGroups {
-				got = append(got, *g.TargetGroupName)
-			}
-		}
-		if slices.Sort(got); !slices.Equal(got, c.want) {
-			t.Errorf("got %q, want %q", got, c.want)
-		}
-	}
-	rules, err := elb.DescribeRules(t.Context(), &elasticloadbalancingv2.DescribeRulesInput{ListenerArn: &lb.Listeners[0].ARN})
-	wantCode(t, err, "")
-	if r := rules.Rules; len(r) != 2 || *r[1].IsDefault == *r[0].IsDefault {
-		t.Errorf("got %+v", r)
-	}
-	attributes, err := elb.DescribeLoadBalancerAttributes(t.Context(), &elasticloadbalancingv2.DescribeLoadBalancerAttributesInput{LoadBalancerArn: &lb.ARN})
-	wantCode(t, err, "")
-	var got []string
-	for _, a := range attributes.Attributes {
-		got = append(got, *a.Key+"="+*a.Value)
-	}
-	if want := []string{"deletion_protection.enabled=false", "idle_timeout.timeout_seconds=120", "ipv6.deny_all_igw_traffic=false", "load_balancing.cross_zone.enabled=true"}; !slices.Equal(got, want) {
-		t.Errorf("got %q", got)
-	}
-	if _, err := s.here.CreateTargetGroup(ec2sim.TargetGroup{Name: "dns", Protocol: "UDP", Attributes: map[string]string{"preserve_client_ip.enabled": "false"}}); err == nil {
-		t.Error("UDP without the addresses of clients")
-	}
 }

@@ -1,7 +1,9 @@
 package ec2sim
 
 import (
+	"fmt"
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,72 +15,107 @@ type filter struct {
 	Values []string `query:"Value"`
 }
 
-// attributes says, for each filter a resource has, what values it is held against.
-type attributes[T any] map[string]func(T) []string
-
 // maxFilterValues is how many values the filters of a call may have.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
 // https://github.com/gjbae1212/gossm/issues/31 (the error, and that it is for all filters together)
 const maxFilterValues = 200
 
-// compileFilters returns a function that reports whether a resource matches all filters. The filters tag:KEY, tag-key
-// and tag-value are known for every kind of resource that can be tagged.
+// compileFilters returns a function that reports whether a resource matches all filters.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
-func compileFilters[T any](filters []filter, k *kind[T]) (func(T) bool, error) {
-	conditions := make([]func(T) bool, 0, len(filters))
+func compileFilters(filters []filter, resource reflect.Type) (func(reflect.Value) bool, error) {
+	var conditions []func(reflect.Value) bool
 	var given int
 	for _, f := range filters {
 		if given += len(f.Values); given > maxFilterValues {
 			return nil, errorf("FilterLimitExceeded", "The maximum number of filter values specified on a single call is %d", maxFilterValues)
 		}
-		values, ok := k.filters[f.Name]
-		if !ok && k.tags != nil {
-			values, ok = tagAttribute(f.Name, k.tags)
-		}
-		if !ok {
+		values := attribute(resource, f.Name)
+		switch {
+		case values == nil:
 			return nil, errorf("InvalidParameterValue", "The filter '%s' is invalid", f.Name)
-		}
-		if len(f.Values) == 0 {
+		case len(f.Values) == 0:
 			return nil, errorf("InvalidParameterValue", "The filter '%s' has no values", f.Name)
 		}
 		match := anyPattern(f.Values)
-		conditions = append(conditions, func(t T) bool { return slices.ContainsFunc(values(t), match) })
+		conditions = append(conditions, func(v reflect.Value) bool { return slices.ContainsFunc(values(v), match) })
 	}
-	return func(t T) bool {
-		for _, holds := range conditions {
-			if !holds(t) {
-				return false
-			}
-		}
-		return true
+	return func(v reflect.Value) bool {
+		return !slices.ContainsFunc(conditions, func(holds func(reflect.Value) bool) bool { return !holds(v) })
 	}, nil
 }
 
-// tagAttribute returns what the filters tag:KEY, tag-key and tag-value are held against.
-func tagAttribute[T any](name string, tags func(T) *Tags) (values func(T) []string, ok bool) {
+// attribute returns a function from a resource to the values that a filter is held against, nil if there is no such
+// filter. The tag `filter:"…"` of a field names its filters. The name of a list of structs stands before those of their
+// fields, with a dot between. Every resource with Tags has the filters tag:KEY, tag-key and tag-value.
+func attribute(t reflect.Type, name string) func(reflect.Value) []string {
+	if t.Kind() == reflect.Pointer {
+		if of := attribute(t.Elem(), name); of != nil {
+			return func(v reflect.Value) []string { return of(v.Elem()) }
+		}
+		return nil
+	}
+	for _, f := range reflect.VisibleFields(t) {
+		for known := range strings.SplitSeq(f.Tag.Get("filter"), ",") {
+			if known == name {
+				return func(v reflect.Value) []string { return texts(v.FieldByIndex(f.Index)) }
+			}
+			rest, ok := strings.CutPrefix(name, known+".")
+			if !ok || known == "" {
+				continue
+			}
+			if of := attribute(f.Type.Elem(), rest); of != nil {
+				return func(v reflect.Value) (values []string) {
+					for _, member := range v.FieldByIndex(f.Index).Seq2() {
+						values = append(values, of(member)...)
+					}
+					return values
+				}
+			}
+		}
+	}
+	if _, ok := t.FieldByName("Tags"); ok {
+		return tagAttribute(name)
+	}
+	return nil
+}
+
+// texts returns a field as filters see it: nothing for the zero value, except that false is false.
+func texts(v reflect.Value) []string {
+	if list, ok := v.Interface().([]string); ok {
+		return list
+	}
+	if v.IsZero() && v.Kind() != reflect.Bool {
+		return nil
+	}
+	return []string{fmt.Sprint(v.Interface())}
+}
+
+// tagAttribute is attribute for the filters on tags.
+func tagAttribute(name string) func(reflect.Value) []string {
+	tags := func(v reflect.Value) Tags { return v.FieldByName("Tags").Interface().(Tags) }
 	if key, ok := strings.CutPrefix(name, "tag:"); ok {
-		return func(t T) []string {
-			if v, ok := (*tags(t))[key]; ok {
-				return []string{v}
+		return func(v reflect.Value) []string {
+			if value, ok := tags(v)[key]; ok {
+				return []string{value}
 			}
 			return nil
-		}, true
+		}
 	}
 	switch name {
 	case "tag-key":
-		return func(t T) []string { return slices.Collect(maps.Keys(*tags(t))) }, true
+		return func(v reflect.Value) []string { return slices.Collect(maps.Keys(tags(v))) }
 	case "tag-value":
-		return func(t T) []string { return slices.Collect(maps.Values(*tags(t))) }, true
+		return func(v reflect.Value) []string { return slices.Collect(maps.Values(tags(v))) }
 	}
-	return nil, false
+	return nil
 }
 
 // anyPattern returns a function that reports whether one of the patterns matches a string. An asterisk matches zero or
 // more characters, a question mark zero or one, and a backslash takes the meaning from the character after it.
 func anyPattern(patterns []string) func(string) bool {
-	literals := make([]string, 0, len(patterns))
+	var literals []string
 	var wild []*regexp.Regexp
 	for _, p := range patterns {
 		if strings.ContainsAny(p, `*?\`) {
@@ -94,27 +131,23 @@ func anyPattern(patterns []string) func(string) bool {
 }
 
 func wildcard(pattern string) *regexp.Regexp {
-	var expr strings.Builder
-	expr.WriteString(`(?s)\A`)
-	escaped := false
+	expr, escaped := `(?s)\A`, false
 	for _, c := range pattern {
 		switch {
 		case escaped:
-			expr.WriteString(regexp.QuoteMeta(string(c)))
-			escaped = false
+			expr, escaped = expr+regexp.QuoteMeta(string(c)), false
 		case c == '\\':
 			escaped = true
 		case c == '*':
-			expr.WriteString(`.*`)
+			expr += `.*`
 		case c == '?':
-			expr.WriteString(`.?`)
+			expr += `.?`
 		default:
-			expr.WriteString(regexp.QuoteMeta(string(c)))
+			expr += regexp.QuoteMeta(string(c))
 		}
 	}
 	if escaped {
-		expr.WriteString(`\\`)
+		expr += `\\`
 	}
-	expr.WriteString(`\z`)
-	return regexp.MustCompile(expr.String())
+	return regexp.MustCompile(expr + `\z`)
 }

@@ -1,6 +1,7 @@
 package ec2sim
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -8,17 +9,21 @@ import (
 
 // A Group is a security group as it is at one moment. What is given out shares its rules and tags with the endpoint,
 // which never changes them in place: it must only be read.
+//
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SecurityGroup.html
 type Group struct {
-	Account, Region string
-	ID              string // sg-…
-	Name            string
-	Description     string
-	VPC             string // vpc-…
-	Tags            Tags
-	Ingress, Egress []Rule // in the order they were authorized
+	Account     string `json:"account" xml:"ownerId" filter:"owner-id"`
+	Region      string `json:"region" xml:"-"`
+	ID          string `json:"-" xml:"groupId" filter:"group-id"` // sg-…
+	Name        string `json:"name" xml:"groupName" filter:"group-name"`
+	Description string `json:"description" xml:"groupDescription" filter:"description"`
+	VPC         string `json:"vpc" xml:"vpcId" filter:"vpc-id"` // vpc-…
+	Tags        Tags   `json:"tags" xml:"tagSet"`
+	Ingress     []Rule `json:"ingress" xml:"-"` // in the order they were authorized
+	Egress      []Rule `json:"-" xml:"-"`
 }
 
-func (g *Group) arn() string { return arn(g.Region, g.Account, "security-group/"+g.ID) }
+func (g *Group) key() string { return g.ID }
 
 func arn(region, account, resource string) string {
 	return "arn:aws:ec2:" + region + ":" + account + ":" + resource
@@ -49,13 +54,20 @@ func (s *site) named(id, name string) (*Group, error) {
 	case name == "":
 		return nil, missing("GroupName or GroupId")
 	}
-	vpc := s.defaultVPC()
-	for g := range s.groups.all {
-		if g.Name == name && vpc != nil && g.VPC == vpc.ID {
-			return g, nil
-		}
+	if g := s.groupNamed(s.vpc(true), name); g != nil {
+		return g, nil
 	}
 	return nil, errorf("InvalidGroup.NotFound", "The security group '%s' does not exist in default VPC", name)
+}
+
+// groupNamed returns the group of a name in a VPC, nil if there is none.
+func (s *site) groupNamed(vpc, name string) *Group {
+	for g := range s.groups.all {
+		if g.VPC == vpc && g.Name == name {
+			return g
+		}
+	}
+	return nil
 }
 
 // allowedText reports whether a name or a description of a group or a rule consists of what it may.
@@ -70,23 +82,14 @@ func allowedText(s string) bool {
 var allowedCharacters = regexp.MustCompile(`^[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]*$`)
 
 type createGroupInput struct {
-	dryRun
 	Name        string   `query:"GroupName"`
 	Description string   `query:"GroupDescription"`
 	VPC         string   `query:"VpcId"`
 	TagSpecs    tagSpecs `query:"TagSpecification"`
 }
 
-type createGroupOutput struct {
-	reply
-	Return bool   `xml:"return"`
-	ID     string `xml:"groupId"`
-	Tags   Tags   `xml:"tagSet"`
-	ARN    string `xml:"securityGroupArn"`
-}
-
-func (s *site) createSecurityGroup(_ *call, in createGroupInput) (*createGroupOutput, error) {
-	tags, err := in.TagSpecs.tagsFor(groupKind.resourceType)
+func (s *site) createSecurityGroup(_ *call, in createGroupInput) (body, error) {
+	tags, err := in.TagSpecs.tagsFor(groupKind)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +97,7 @@ func (s *site) createSecurityGroup(_ *call, in createGroupInput) (*createGroupOu
 	if err != nil {
 		return nil, err
 	}
-	return &createGroupOutput{Return: true, ID: g.ID, Tags: g.Tags, ARN: g.arn()}, nil
+	return append(slices.Clone(done), element{"groupId", g.ID}, element{"tagSet", g.Tags}), nil
 }
 
 // addGroup creates a group, in the default VPC where it names none. A new group lets everything out.
@@ -111,13 +114,7 @@ func (s *site) addGroup(g Group) (*Group, error) {
 	case !allowedText(g.Description):
 		return nil, errorf("InvalidParameterValue", "Value (%s) for parameter GroupDescription is invalid. Character sets beyond ASCII are not supported.", g.Description)
 	}
-	if g.VPC == "" {
-		vpc := s.defaultVPC()
-		if vpc == nil {
-			return nil, errorf("VPCIdNotSpecified", "No default VPC for this user")
-		}
-		g.VPC = vpc.ID
-	}
+	g.VPC = cmp.Or(g.VPC, s.vpc(true))
 	if _, err := s.vpcs.find(g.VPC); err != nil {
 		return nil, err
 	}
@@ -127,32 +124,23 @@ func (s *site) addGroup(g Group) (*Group, error) {
 		}
 	}
 	g.Account, g.Region, g.ID = s.account, s.region, s.server.newID("sg")
-	g.Egress = []Rule{{ID: s.server.newID("sgr"), Permission: everythingOut}}
+	g.Egress = []Rule{{ID: s.server.newID("sgr"), Permission: everythingFrom(Source{Prefix: anyIPv4})}}
 	s.groups.put(&g)
 	s.touch(g.ID)
 	return &g, nil
 }
 
 type deleteGroupInput struct {
-	dryRun
 	ID   string `query:"GroupId"`
 	Name string `query:"GroupName"`
 }
 
-type deleteGroupOutput struct {
-	done
-	ID string `xml:"groupId"`
-}
-
-func (s *site) deleteSecurityGroup(_ *call, in deleteGroupInput) (*deleteGroupOutput, error) {
+func (s *site) deleteSecurityGroup(_ *call, in deleteGroupInput) (body, error) {
 	g, err := s.named(in.ID, in.Name)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.dropGroup(g); err != nil {
-		return nil, err
-	}
-	return &deleteGroupOutput{done: done{Return: true}, ID: g.ID}, nil
+	return append(slices.Clone(done), element{"groupId", g.ID}), s.dropGroup(g)
 }
 
 // dropGroup deletes a group nothing depends on.
@@ -179,55 +167,11 @@ func refersTo(rules []Rule, reference string) bool {
 }
 
 type groupXML struct {
-	Owner       string         `xml:"ownerId"`
-	ID          string         `xml:"groupId"`
-	Name        string         `xml:"groupName"`
-	Description string         `xml:"groupDescription"`
-	VPC         string         `xml:"vpcId"`
-	Ingress     []ipPermission `xml:"ipPermissions>item"`
-	Egress      []ipPermission `xml:"ipPermissionsEgress>item"`
-	Tags        Tags           `xml:"tagSet"`
-	ARN         string         `xml:"securityGroupArn"`
-}
-
-// groupKind has the filters of DescribeSecurityGroups.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html
-var groupKind = kind[*Group]{
-	prefix: "sg-", malformed: "InvalidGroupId.Malformed", notFound: "InvalidGroup.NotFound", message: "The security group '%s' does not exist",
-	set: "securityGroupInfo", ids: "GroupId", resourceType: "security-group",
-	id:   func(g *Group) string { return g.ID },
-	tags: func(g *Group) *Tags { return &g.Tags },
-	filters: attributes[*Group]{
-		"description": func(g *Group) []string { return []string{g.Description} },
-		"group-id":    func(g *Group) []string { return []string{g.ID} },
-		"group-name":  func(g *Group) []string { return []string{g.Name} },
-		"owner-id":    func(g *Group) []string { return []string{g.Account} },
-		"vpc-id":      func(g *Group) []string { return []string{g.VPC} },
-	},
-}
-
-func init() {
-	for name, of := range ruleFilters {
-		groupKind.filters["ip-permission."+name] = func(g *Group) []string { return eachRule(g.Ingress, of) }
-		groupKind.filters["egress.ip-permission."+name] = func(g *Group) []string { return eachRule(g.Egress, of) }
-	}
-}
-
-func eachRule(rules []Rule, of func(Rule) string) []string {
-	values := make([]string, 0, len(rules))
-	for _, r := range rules {
-		if v := of(r); v != "" {
-			values = append(values, v)
-		}
-	}
-	return values
+	*Group
+	Ingress []*ipPermission `xml:"ipPermissions>item"`
+	Egress  []*ipPermission `xml:"ipPermissionsEgress>item"`
 }
 
 func (s *site) groupXML(g *Group) groupXML {
-	return groupXML{
-		Owner: g.Account, ID: g.ID, Name: g.Name, Description: g.Description, VPC: g.VPC,
-		Ingress: s.permissions(g.Ingress), Egress: s.permissions(g.Egress),
-		Tags: g.Tags, ARN: g.arn(),
-	}
+	return groupXML{g, s.permissions(g.Ingress), s.permissions(g.Egress)}
 }

@@ -9,20 +9,27 @@ import (
 
 // An Interface is a network interface as it is at one moment: of an instance, or of a load balancer or another service,
 // which its description then names. Like a [Group] it must only be read.
+//
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_NetworkInterface.html
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeNetworkInterfaces.html
 type Interface struct {
-	Account, Region string
-	ID              string // eni-…
-	VPC, Subnet     string
-	Description     string
-	Groups          []string // ids of its security groups
-	Instance        string   // the instance it is attached to, empty for none
-	Requester       string   // the service that made it, such as "amazon-elb"; empty for a user
-	Type            string   // "interface" unless it says otherwise
-	PrivateIP       netip.Addr
-	PublicIP        netip.Addr // the zero Addr for none
-	IPv6            netip.Addr // the zero Addr for none
-	Tags            Tags
+	Account     string     `json:"account" xml:"ownerId" filter:"owner-id"`
+	Region      string     `json:"region" xml:"-"`
+	ID          string     `json:"-" xml:"networkInterfaceId" filter:"network-interface-id"` // eni-…
+	VPC         string     `json:"vpc" xml:"vpcId" filter:"vpc-id"`
+	Subnet      string     `json:"subnet" xml:"subnetId" filter:"subnet-id"`
+	Description string     `json:"description" xml:"description" filter:"description"`
+	Groups      []string   `json:"groups" xml:"-" filter:"group-id"`                            // IDs of its security groups
+	Instance    string     `json:"instance" xml:"-" filter:"attachment.instance-id"`            // the instance it is attached to, empty for none
+	Requester   string     `json:"requester" xml:"requesterId,omitempty" filter:"requester-id"` // the service that made it, such as "amazon-elb"; empty for a user
+	Type        string     `json:"type" xml:"interfaceType" filter:"interface-type"`            // "interface" unless it says otherwise
+	PrivateIP   netip.Addr `json:"privateIp" xml:"privateIpAddress" filter:"private-ip-address,addresses.private-ip-address"`
+	PublicIP    netip.Addr `json:"publicIp" xml:"-" filter:"association.public-ip"`   // the zero Addr for none
+	IPv6        netip.Addr `json:"ipv6" xml:"-" filter:"ipv6-addresses.ipv6-address"` // the zero Addr for none
+	Tags        Tags       `json:"tags" xml:"tagSet"`
 }
+
+func (i *Interface) key() string { return i.ID }
 
 // groupless are the types of interfaces that may have no security group.
 //
@@ -37,18 +44,18 @@ func (s *site) addInterface(i Interface) (*Interface, error) {
 	if err != nil {
 		return nil, err
 	}
-	i.Account, i.Region, i.VPC, i.Subnet = s.account, s.region, n.vpc, n.id
+	i.Account, i.Region, i.VPC, i.Subnet = s.account, s.region, n.VPC, n.ID
 	if len(i.Groups) == 0 && !groupless[i.Type] {
-		i.Groups = s.defaultGroups(n.vpc)
+		i.Groups = []string{s.groupNamed(n.VPC, "default").ID}
 	}
-	if err := s.checkGroups(n.vpc, i.Groups, newInterface); err != nil {
+	if err := s.checkGroups(n.VPC, i.Groups, ofInterface); err != nil {
 		return nil, err
 	}
 	if !i.PrivateIP.IsValid() {
 		i.PrivateIP = n.next
 		n.next = n.next.Next()
 	}
-	if !n.cidr.Contains(i.PrivateIP) {
+	if !n.CIDR.Contains(i.PrivateIP) {
 		return nil, errorf("InvalidParameterValue", "Address %s does not fall within the subnet's address range", i.PrivateIP)
 	}
 	i.ID, i.Type = s.server.newID("eni"), cmp.Or(i.Type, "interface")
@@ -62,58 +69,34 @@ func (s *site) subnetFor(i Interface) (*subnet, error) {
 	if i.Subnet != "" {
 		return s.subnets.find(i.Subnet)
 	}
-	vpc := i.VPC
-	if vpc == "" && len(i.Groups) > 0 {
+	vpc := cmp.Or(i.VPC, s.vpc(true))
+	if i.VPC == "" && len(i.Groups) > 0 {
 		g, err := s.groups.find(i.Groups[0])
 		if err != nil {
 			return nil, err
 		}
 		vpc = g.VPC
 	}
-	if vpc == "" {
-		vpc = s.defaultVPC().ID
-	}
 	for n := range s.subnets.all {
-		if n.vpc == vpc {
+		if n.VPC == vpc {
 			return n, nil
 		}
 	}
 	return nil, vpcKind.absent(vpc)
 }
 
-func (s *site) defaultGroups(vpc string) []string {
-	for g := range s.groups.all {
-		if g.VPC == vpc && g.Name == "default" {
-			return []string{g.ID}
-		}
-	}
-	return nil
-}
-
 // groupErrors are what a call says of groups that an interface may not have: one that does not exist, and one of
 // another VPC.
 type groupErrors struct{ notFound, otherVPC func(id string) error }
 
-// What differs between creating an interface and changing one.
-//
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
-// https://github.com/kubernetes-sigs/cluster-api-provider-aws/issues/3943 (another VPC, changing)
-var (
-	newInterface = groupErrors{
-		notFound: func(id string) error {
-			return errorf("InvalidSecurityGroupID.NotFound", "The securityGroup ID '%s' does not exist", id)
-		},
-		otherVPC: func(id string) error {
-			return errorf("InvalidParameter", "Security group %s and the subnet belong to different networks.", id)
-		},
-	}
-	knownInterface = groupErrors{
-		notFound: groupKind.absent,
-		otherVPC: func(string) error {
-			return errorf("InvalidGroup.NotFound", "You have specified two resources that belong to different networks.")
-		},
-	}
-)
+// https://github.com/kubernetes-sigs/cluster-api-provider-aws/issues/3943 (another VPC)
+var ofInterface = groupErrors{
+	notFound: groupKind.absent,
+	otherVPC: func(string) error {
+		return errorf("InvalidGroup.NotFound", "You have specified two resources that belong to different networks.")
+	},
+}
 
 // checkGroups refuses groups an interface in a VPC may not have.
 func (s *site) checkGroups(vpc string, ids []string, refuse groupErrors) error {
@@ -146,51 +129,12 @@ func (s *site) attach(groups []string, n int) {
 	}
 }
 
-type createInterfaceInput struct {
-	dryRun
-	Subnet      string   `query:"SubnetId"`
-	Description string   `query:"Description"`
-	PrivateIP   string   `query:"PrivateIpAddress"`
-	Groups      []string `query:"SecurityGroupId"`
-	Type        string   `query:"InterfaceType"`
-	TagSpecs    tagSpecs `query:"TagSpecification"`
-	ClientToken string   `query:"ClientToken"`
-}
-
-type createInterfaceOutput struct {
-	reply
-	Interface interfaceXML `xml:"networkInterface"`
-}
-
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateNetworkInterface.html
-func (s *site) createInterface(_ *call, in createInterfaceInput) (*createInterfaceOutput, error) {
-	if in.Subnet == "" {
-		return nil, missing("subnetId")
-	}
-	tags, err := in.TagSpecs.tagsFor(interfaceKind.resourceType)
-	if err != nil {
-		return nil, err
-	}
-	i := Interface{Subnet: in.Subnet, Description: in.Description, Groups: in.Groups, Type: in.Type, Tags: tags}
-	if in.PrivateIP != "" {
-		if i.PrivateIP, err = netip.ParseAddr(in.PrivateIP); err != nil {
-			return nil, errorf("InvalidParameterValue", "Value (%s) for parameter privateIpAddress is invalid.", in.PrivateIP)
-		}
-	}
-	added, err := s.addInterface(i)
-	if err != nil {
-		return nil, err
-	}
-	return &createInterfaceOutput{Interface: s.interfaceXML(added)}, nil
-}
-
 type deleteInterfaceInput struct {
-	dryRun
 	ID string `query:"NetworkInterfaceId"`
 }
 
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteNetworkInterface.html
-func (s *site) deleteInterface(_ *call, in deleteInterfaceInput) (*done, error) {
+func (s *site) deleteInterface(_ *call, in deleteInterfaceInput) (body, error) {
 	i, err := s.interfaces.find(in.ID)
 	if err != nil {
 		return nil, err
@@ -201,11 +145,10 @@ func (s *site) deleteInterface(_ *call, in deleteInterfaceInput) (*done, error) 
 	s.interfaces.drop(i.ID)
 	s.touch(i.ID)
 	s.attach(i.Groups, -1)
-	return &done{Return: true}, nil
+	return done, nil
 }
 
 type modifyInterfaceInput struct {
-	dryRun
 	ID          string   `query:"NetworkInterfaceId"`
 	Groups      []string `query:"SecurityGroupId"`
 	Description *struct {
@@ -219,7 +162,7 @@ type modifyInterfaceInput struct {
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyNetworkInterfaceAttribute.html
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/requester-managed-eni.html
 // https://github.com/cloud-custodian/cloud-custodian/issues/3406 (the error)
-func (s *site) modifyInterface(_ *call, in modifyInterfaceInput) (*done, error) {
+func (s *site) modifyInterface(_ *call, in modifyInterfaceInput) (body, error) {
 	i, err := s.interfaces.find(in.ID)
 	if err != nil {
 		return nil, err
@@ -237,134 +180,47 @@ func (s *site) modifyInterface(_ *call, in modifyInterfaceInput) (*done, error) 
 	case len(in.Groups) == 0:
 		return nil, errorf("InvalidParameterCombination", "No attributes specified.")
 	default:
-		if err := s.checkGroups(i.VPC, in.Groups, knownInterface); err != nil {
+		if err := s.checkGroups(i.VPC, in.Groups, ofInterface); err != nil {
 			return nil, err
 		}
 		s.setGroups(i, in.Groups)
 	}
-	return &done{Return: true}, nil
-}
-
-// interfaceKind has the filters of DescribeNetworkInterfaces that apply here.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeNetworkInterfaces.html
-var interfaceKind = kind[*Interface]{
-	prefix: "eni-", malformed: "InvalidNetworkInterfaceId.Malformed",
-	notFound: "InvalidNetworkInterfaceID.NotFound", message: "The networkInterface ID '%s' does not exist",
-	set: "networkInterfaceSet", ids: "NetworkInterfaceId", resourceType: "network-interface",
-	id:   func(i *Interface) string { return i.ID },
-	tags: func(i *Interface) *Tags { return &i.Tags },
-	filters: attributes[*Interface]{
-		"addresses.private-ip-address": func(i *Interface) []string { return []string{i.PrivateIP.String()} },
-		"association.public-ip":        func(i *Interface) []string { return address(i.PublicIP) },
-		"attachment.instance-id":       func(i *Interface) []string { return optional(i.Instance) },
-		"description":                  func(i *Interface) []string { return []string{i.Description} },
-		"group-id":                     func(i *Interface) []string { return i.Groups },
-		"interface-type":               func(i *Interface) []string { return []string{i.Type} },
-		"ipv6-addresses.ipv6-address":  func(i *Interface) []string { return address(i.IPv6) },
-		"network-interface-id":         func(i *Interface) []string { return []string{i.ID} },
-		"owner-id":                     func(i *Interface) []string { return []string{i.Account} },
-		"private-ip-address":           func(i *Interface) []string { return []string{i.PrivateIP.String()} },
-		"requester-id":                 func(i *Interface) []string { return optional(i.Requester) },
-		"requester-managed":            func(i *Interface) []string { return boolean(i.Requester != "") },
-		"status":                       func(i *Interface) []string { return []string{i.status()} },
-		"subnet-id":                    func(i *Interface) []string { return []string{i.Subnet} },
-		"vpc-id":                       func(i *Interface) []string { return []string{i.VPC} },
-	},
-}
-
-func optional(s string) []string {
-	if s == "" {
-		return nil
-	}
-	return []string{s}
-}
-
-func address(a netip.Addr) []string {
-	if !a.IsValid() {
-		return nil
-	}
-	return []string{a.String()}
-}
-
-func (i *Interface) status() string {
-	if i.Instance == "" && i.Requester == "" {
-		return "available"
-	}
-	return "in-use"
+	return done, nil
 }
 
 type interfaceXML struct {
-	ID               string              `xml:"networkInterfaceId"`
-	Subnet           string              `xml:"subnetId"`
-	VPC              string              `xml:"vpcId"`
-	Zone             string              `xml:"availabilityZone"`
-	Description      string              `xml:"description"`
-	Owner            string              `xml:"ownerId"`
-	Requester        string              `xml:"requesterId,omitempty"`
-	RequesterManaged bool                `xml:"requesterManaged"`
-	Status           string              `xml:"status"`
-	Type             string              `xml:"interfaceType"`
-	PrivateIP        string              `xml:"privateIpAddress"`
-	PrivateIPs       []privateAddressXML `xml:"privateIpAddressesSet>item"`
-	IPv6             []ipv6AddressXML    `xml:"ipv6AddressesSet>item"`
-	Groups           []groupIdentifier   `xml:"groupSet>item"`
-	Attachment       *attachmentXML      `xml:"attachment"`
-	Association      *associationXML     `xml:"association"`
-	Tags             Tags                `xml:"tagSet"`
-}
-
-type groupIdentifier struct {
-	ID   string `xml:"groupId"`
-	Name string `xml:"groupName"`
-}
-
-type attachmentXML struct {
-	ID       string `xml:"attachmentId"`
-	Instance string `xml:"instanceId,omitempty"`
-	Owner    string `xml:"instanceOwnerId"`
-	Status   string `xml:"status"`
-}
-
-type associationXML struct {
-	PublicIP string `xml:"publicIp"`
-	Owner    string `xml:"ipOwnerId"`
-}
-
-type privateAddressXML struct {
-	Address     string          `xml:"privateIpAddress"`
-	Primary     bool            `xml:"primary"`
-	Association *associationXML `xml:"association"`
-}
-
-type ipv6AddressXML struct {
-	Address string `xml:"ipv6Address"`
+	*Interface
+	Zone             string `xml:"availabilityZone"`
+	RequesterManaged bool   `xml:"requesterManaged" filter:"requester-managed"`
+	Status           string `xml:"status" filter:"status"`
+	Groups           []body `xml:"groupSet>item"`
+	PrivateIPs       []body `xml:"privateIpAddressesSet>item"`
+	IPv6             []body `xml:"ipv6AddressesSet>item"`
+	Attachment       body   `xml:"attachment"`
+	Association      body   `xml:"association"`
 }
 
 func (s *site) interfaceXML(i *Interface) interfaceXML {
-	x := interfaceXML{
-		ID: i.ID, Subnet: i.Subnet, VPC: i.VPC, Zone: s.subnets.byID[i.Subnet].zone, Description: i.Description,
-		Owner: i.Account, Requester: i.Requester, RequesterManaged: i.Requester != "", Status: i.status(), Type: i.Type,
-		PrivateIP: i.PrivateIP.String(), Tags: i.Tags,
-	}
+	x := interfaceXML{Interface: i, Zone: s.subnets.byID[i.Subnet].Zone, RequesterManaged: i.Requester != "", Status: "available"}
 	for _, id := range i.Groups {
-		x.Groups = append(x.Groups, groupIdentifier{id, s.groups.byID[id].Name})
+		x.Groups = append(x.Groups, body{{"groupId", id}, {"groupName", s.groups.byID[id].Name}})
 	}
-	if i.status() == "in-use" {
-		x.Attachment = &attachmentXML{
-			ID: "eni-attach-" + strings.TrimPrefix(i.ID, "eni-"), Instance: i.Instance,
-			Owner: cmp.Or(i.Requester, i.Account), Status: "attached",
-		}
-		if i.Requester == loadBalancing {
-			x.Attachment.ID = "ela" + strings.TrimPrefix(x.Attachment.ID, "eni")
+	owner := cmp.Or(i.Requester, i.Account)
+	if i.Instance != "" || i.Requester != "" {
+		x.Status = "in-use"
+		x.Attachment = body{{"attachmentId", "eni-attach-" + strings.TrimPrefix(i.ID, "eni-")}, {"instanceOwnerId", owner}, {"status", "attached"}}
+		if i.Instance != "" {
+			x.Attachment = append(x.Attachment, element{"instanceId", i.Instance})
 		}
 	}
+	private := body{{"privateIpAddress", i.PrivateIP}, {"primary", true}}
 	if i.PublicIP.IsValid() {
-		x.Association = &associationXML{i.PublicIP.String(), cmp.Or(i.Requester, i.Account)}
+		x.Association = body{{"publicIp", i.PublicIP}, {"ipOwnerId", owner}}
+		private = append(private, element{"association", x.Association})
 	}
-	for _, addr := range address(i.IPv6) {
-		x.IPv6 = append(x.IPv6, ipv6AddressXML{addr})
+	x.PrivateIPs = []body{private}
+	if i.IPv6.IsValid() {
+		x.IPv6 = []body{{{"ipv6Address", i.IPv6}}}
 	}
-	x.PrivateIPs = []privateAddressXML{{x.PrivateIP, true, x.Association}}
 	return x
 }

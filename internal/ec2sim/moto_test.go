@@ -3,7 +3,6 @@ package ec2sim_test
 import (
 	"cmp"
 	"fmt"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -20,11 +19,9 @@ import (
 // Where the two differ, the case says what moto does, and which page says that AWS does what this endpoint does.
 func TestMoto(t *testing.T) {
 	theirServer := moto.Start(t)
-	server := httptest.NewServer(ec2sim.New(ec2sim.Options{}))
-	t.Cleanup(server.Close)
 	for i, c := range motoCases {
 		t.Run(c.name, func(t *testing.T) {
-			ours := c.ask(newOther(t, server.URL, i))
+			ours := c.ask(newOurs(t, i))
 			theirs := c.ask(newOther(t, theirServer, i))
 			if ours != c.want {
 				t.Errorf("this endpoint answers %q, want %q; see %s", ours, c.want, c.page)
@@ -45,25 +42,35 @@ func TestMoto(t *testing.T) {
 type other struct {
 	*ec2.Client
 	t      *testing.T
+	here   *ec2sim.Region // of this one
 	vpc    string
 	subnet string
 	names  map[string]string // IDs to what a case calls them
 	suffix string
 }
 
+// newOther returns moto with a new VPC, or this endpoint, where VPCs, subnets and interfaces are not created by calls.
 func newOther(t *testing.T, url string, i int) *other {
 	t.Helper()
 	o := &other{Client: client(url, region), t: t, names: map[string]string{}, suffix: fmt.Sprintf("-%d", i)}
 	vpc, err := o.CreateVpc(t.Context(), &ec2.CreateVpcInput{CidrBlock: aws.String("10.9.0.0/16")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	o.must(err)
 	o.vpc = *vpc.Vpc.VpcId
 	subnet, err := o.CreateSubnet(t.Context(), &ec2.CreateSubnetInput{VpcId: &o.vpc, CidrBlock: aws.String("10.9.128.0/24")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	o.must(err)
 	o.subnet = *subnet.Subnet.SubnetId
+	return o
+}
+
+// newOurs returns an endpoint of this kind.
+func newOurs(t *testing.T, i int) *other {
+	t.Helper()
+	s := start(t, ec2sim.Options{})
+	o := &other{Client: s.Client, t: t, here: &s.here, names: map[string]string{}, suffix: fmt.Sprintf("-%d", i)}
+	o.must(s.Seed(strings.NewReader(`{"vpcs": [{"name": "v", "cidr": "10.9.0.0/16"}], "subnets": [{"vpc": "v", "name": "s", "cidr": "10.9.128.0/24"}]}`)))
+	subnets, err := o.DescribeSubnets(t.Context(), &ec2.DescribeSubnetsInput{Filters: filtered("cidr-block", "10.9.128.0/24")})
+	o.must(err)
+	o.vpc, o.subnet = *subnets.Subnets[0].VpcId, *subnets.Subnets[0].SubnetId
 	return o
 }
 
@@ -147,6 +154,10 @@ func (o *other) rules(group string) string {
 }
 
 func (o *other) networkInterface(groups ...string) (string, error) {
+	if o.here != nil {
+		i, err := o.here.CreateInterface(ec2sim.Interface{Subnet: o.subnet, Groups: groups, Description: "interface" + o.suffix})
+		return i.ID, err
+	}
 	out, err := o.CreateNetworkInterface(o.t.Context(), &ec2.CreateNetworkInterfaceInput{SubnetId: &o.subnet, Groups: groups, Description: aws.String("interface" + o.suffix)})
 	if err != nil {
 		return "", err

@@ -35,6 +35,9 @@ var motoCases = []motoCase{
 		o.must(err)
 		entries := map[string]bool{}
 		for _, e := range out.NetworkAcls[0].Entries {
+			if e.CidrBlock == nil {
+				continue // this endpoint's new VPCs have IPv6 as well
+			}
 			entries[fmt.Sprint(*e.Egress, " ", *e.RuleNumber, " ", e.RuleAction, " ", *e.Protocol, " ", *e.CidrBlock)] = true
 		}
 		return all(len(entries), entries)
@@ -44,10 +47,6 @@ var motoCases = []motoCase{
 		o.must(err)
 		r := out.RouteTables[0].Routes[0]
 		return all(*r.DestinationCidrBlock, *r.GatewayId, r.State, r.Origin, *out.RouteTables[0].Associations[0].Main)
-	}},
-	{name: "a new VPC has no internet gateway", want: "ok 0", ask: func(o *other) string {
-		out, err := o.DescribeInternetGateways(o.t.Context(), &ec2.DescribeInternetGatewaysInput{Filters: filtered("attachment.vpc-id", o.vpc)})
-		return all(said(err), len(out.InternetGateways))
 	}},
 	{
 		name: "a network ACL that does not exist",
@@ -61,10 +60,6 @@ var motoCases = []motoCase{
 	},
 	{name: "a route table that does not exist", want: "InvalidRouteTableID.NotFound", ask: func(o *other) string {
 		_, err := o.DescribeRouteTables(o.t.Context(), &ec2.DescribeRouteTablesInput{RouteTableIds: []string{"rtb-0123456789abcdef0"}})
-		return said(err)
-	}},
-	{name: "an internet gateway that does not exist", want: "InvalidInternetGatewayID.NotFound", ask: func(o *other) string {
-		_, err := o.DescribeInternetGateways(o.t.Context(), &ec2.DescribeInternetGatewaysInput{InternetGatewayIds: []string{"igw-0123456789abcdef0"}})
 		return said(err)
 	}},
 
@@ -336,16 +331,6 @@ var motoCases = []motoCase{
 		_, err := o.UpdateSecurityGroupRuleDescriptionsIngress(o.t.Context(), &ec2.UpdateSecurityGroupRuleDescriptionsIngressInput{GroupId: &id, IpPermissions: []types.IpPermission{p}})
 		return all(said(err), o.rules(id))
 	}},
-	{name: "a rule is modified", want: "ok [tcp 80-80 192.0.2.0/24]", ask: func(o *other) string {
-		id := o.group("web")
-		out, err := o.AuthorizeSecurityGroupIngress(o.t.Context(), &ec2.AuthorizeSecurityGroupIngressInput{GroupId: &id, IpPermissions: []types.IpPermission{tcp(443, "192.0.2.0/24")}})
-		o.must(err)
-		_, err = o.ModifySecurityGroupRules(o.t.Context(), &ec2.ModifySecurityGroupRulesInput{GroupId: &id, SecurityGroupRules: []types.SecurityGroupRuleUpdate{{
-			SecurityGroupRuleId: out.SecurityGroupRules[0].SecurityGroupRuleId,
-			SecurityGroupRule:   &types.SecurityGroupRuleRequest{IpProtocol: aws.String("tcp"), FromPort: aws.Int32(80), ToPort: aws.Int32(80), CidrIpv4: aws.String("192.0.2.0/24")},
-		}}})
-		return all(said(err), o.rules(id))
-	}},
 	{name: "a dry run", want: "DryRunOperation", ask: func(o *other) string {
 		id := o.group("web")
 		_, err := o.AuthorizeSecurityGroupIngress(o.t.Context(), &ec2.AuthorizeSecurityGroupIngressInput{GroupId: &id, IpPermissions: []types.IpPermission{tcp(443, "192.0.2.0/24")}, DryRun: aws.Bool(true)})
@@ -420,16 +405,6 @@ var motoCases = []motoCase{
 			id, err := o.networkInterface(o.group("web"))
 			o.must(err)
 			return said(o.attach(id, o.groupIn(o.defaultVPC(), "far")))
-		},
-	},
-	{
-		name: "an interface is created with a group that does not exist",
-		want: "InvalidSecurityGroupID.NotFound",
-		moto: "ok",
-		page: errorsPage,
-		ask: func(o *other) string {
-			_, err := o.networkInterface(absentGroup)
-			return said(err)
 		},
 	},
 	{name: "no interface", want: "InvalidNetworkInterfaceID.NotFound", ask: func(o *other) string {

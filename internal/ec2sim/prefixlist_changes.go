@@ -37,10 +37,10 @@ func (s *site) changeable(id string) (*PrefixList, error) {
 
 // alter begins a change of a list and answers with the list as it was before, but for its state: what the change does
 // shows when it is complete, at once unless [Options] say that it takes time.
-func (s *site) alter(l *PrefixList, verb string, finish func() string) *prefixListOutput {
+func (s *site) alter(l *PrefixList, verb string, finish func() string) body {
 	l.State, l.StateMessage = verb+"-in-progress", ""
 	l.under = change{verb: verb, due: s.server.now().Add(s.server.listDelay), finish: finish}
-	out := &prefixListOutput{List: s.prefixListXML(l)}
+	out := body{{"prefixList", s.prefixListXML(l)}}
 	if s.server.listDelay == 0 {
 		l.settle()
 	} else {
@@ -74,7 +74,6 @@ func (s *Server) settle() {
 }
 
 type modifyPrefixListInput struct {
-	dryRun
 	ID         string            `query:"PrefixListId"`
 	Version    *int              `query:"CurrentVersion"`
 	Name       string            `query:"PrefixListName"`
@@ -87,7 +86,7 @@ type modifyPrefixListInput struct {
 // at once, or none.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyManagedPrefixList.html
-func (s *site) modifyPrefixList(c *call, in modifyPrefixListInput) (*prefixListOutput, error) {
+func (s *site) modifyPrefixList(c *call, in modifyPrefixListInput) (body, error) {
 	l, err := s.changeable(in.ID)
 	if err != nil {
 		return nil, err
@@ -211,7 +210,6 @@ func (s *Server) resize(l *PrefixList, size int) (refused string) {
 }
 
 type restorePrefixListInput struct {
-	dryRun
 	ID       string `query:"PrefixListId"`
 	Previous *int   `query:"PreviousVersion"`
 	Current  *int   `query:"CurrentVersion"`
@@ -220,7 +218,7 @@ type restorePrefixListInput struct {
 // restorePrefixList makes the entries of a version before the next version.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RestoreManagedPrefixListVersion.html
-func (s *site) restorePrefixList(_ *call, in restorePrefixListInput) (*prefixListOutput, error) {
+func (s *site) restorePrefixList(_ *call, in restorePrefixListInput) (body, error) {
 	l, err := s.changeable(in.ID)
 	switch {
 	case err != nil:
@@ -244,7 +242,6 @@ func (s *site) restorePrefixList(_ *call, in restorePrefixListInput) (*prefixLis
 }
 
 type deletePrefixListInput struct {
-	dryRun
 	ID string `query:"PrefixListId"`
 }
 
@@ -252,7 +249,7 @@ type deletePrefixListInput struct {
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteManagedPrefixList.html
 // https://github.com/hashicorp/terraform-provider-aws/issues/20991 (the call succeeds, the state is delete-failed)
-func (s *site) deletePrefixList(_ *call, in deletePrefixListInput) (*prefixListOutput, error) {
+func (s *site) deletePrefixList(_ *call, in deletePrefixListInput) (body, error) {
 	l, err := s.changeable(in.ID)
 	if err != nil {
 		return nil, err

@@ -23,28 +23,40 @@ const ownedByAWS = "AWS"
 
 // A PrefixList is a managed prefix list as it is at one moment. In a rule it counts as often as it may have entries,
 // however many it has. Like a [Group] it must only be read.
+//
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ManagedPrefixList.html
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeManagedPrefixLists.html, whose page names no filters
+// for tags, which it takes all the same: aws_ec2_managed_prefix_lists of Terraform relies on them, see
+// https://registry.terraform.io/providers/hashicorp/aws/latest/docs/data-sources/ec2_managed_prefix_lists
 type PrefixList struct {
-	Owner        string // an account, or "AWS"
-	Region       string
-	ID           string // pl-…
-	Name         string
-	Family       string // "IPv4" or "IPv6"
-	MaxEntries   int
-	Version      int    // of the entries, counts from 1
-	State        string // such as "modify-complete"
-	StateMessage string // why a change has failed
-	Entries      []PrefixListEntry
-	Tags         Tags
+	Owner        string            `json:"account" xml:"ownerId" filter:"owner-id"` // an account, or "AWS"
+	Region       string            `json:"region" xml:"-"`
+	ID           string            `json:"-" xml:"prefixListId" filter:"prefix-list-id"` // pl-…
+	Name         string            `json:"name" xml:"prefixListName" filter:"prefix-list-name"`
+	Family       string            `json:"family" xml:"addressFamily"` // "IPv4" or "IPv6"
+	MaxEntries   int               `json:"maxEntries" xml:"maxEntries,omitempty"`
+	Version      int               `json:"-" xml:"version,omitempty"`      // of the entries, counts from 1
+	State        string            `json:"-" xml:"state"`                  // such as "modify-complete"
+	StateMessage string            `json:"-" xml:"stateMessage,omitempty"` // why a change has failed
+	Entries      []PrefixListEntry `json:"entries" xml:"-"`
+	Tags         Tags              `json:"tags" xml:"tagSet"`
 
 	versions map[int][]PrefixListEntry // those that can be restored, with the current one
 	under    change                    // the change under way, if State says that there is one
 }
 
+func (l *PrefixList) key() string { return l.ID }
+
 // A PrefixListEntry is an IP range of a prefix list.
 type PrefixListEntry struct {
-	Prefix      netip.Prefix
-	Description string
+	Prefix      netip.Prefix `xml:"cidr"`
+	Description string       `xml:"description,omitempty"`
 }
+
+func (e PrefixListEntry) key() string { return e.Prefix.String() }
+
+// UnmarshalText reads an entry of a seed.
+func (e *PrefixListEntry) UnmarshalText(text []byte) error { return e.Prefix.UnmarshalText(text) }
 
 // Limits of prefix lists.
 //
@@ -60,13 +72,12 @@ const (
 const mostChanges = 100
 
 func (s *site) addManagedPrefixLists() {
-	for _, l := range []PrefixList{{Name: CloudFrontIPv4, Family: "IPv4"}, {Name: CloudFrontIPv6, Family: "IPv6"}} {
-		l.Owner, l.MaxEntries, l.State = ownedByAWS, cloudFrontWeight, "create-complete"
-		s.putPrefixList(l)
+	for _, l := range [][2]string{{CloudFrontIPv4, "IPv4"}, {CloudFrontIPv6, "IPv6"}} {
+		s.enterPrefixList(PrefixList{Name: l[0], Family: l[1], Owner: ownedByAWS, MaxEntries: cloudFrontWeight, State: "create-complete"})
 	}
 }
 
-func (s *site) putPrefixList(l PrefixList) *PrefixList {
+func (s *site) enterPrefixList(l PrefixList) *PrefixList {
 	l.Region, l.ID = s.region, s.server.newID("pl")
 	l.enter(l.Entries)
 	s.prefixLists.put(&l)
@@ -84,12 +95,11 @@ func (l *PrefixList) enter(entries []PrefixListEntry) {
 }
 
 type prefixListEntry struct {
-	CIDR        string `query:"Cidr" xml:"cidr"`
-	Description string `query:"Description" xml:"description,omitempty"`
+	CIDR        string `query:"Cidr"`
+	Description string `query:"Description"`
 }
 
 type createPrefixListInput struct {
-	dryRun
 	Name        string            `query:"PrefixListName"`
 	Family      string            `query:"AddressFamily"`
 	MaxEntries  int               `query:"MaxEntries"`
@@ -98,48 +108,26 @@ type createPrefixListInput struct {
 	ClientToken string            `query:"ClientToken"`
 }
 
-type prefixListOutput struct {
-	reply
-	List prefixListXML `xml:"prefixList"`
-}
-
-type prefixListXML struct {
-	ID         string `xml:"prefixListId"`
-	ARN        string `xml:"prefixListArn"`
-	Name       string `xml:"prefixListName"`
-	Family     string `xml:"addressFamily"`
-	MaxEntries *int   `xml:"maxEntries"`
-	State      string `xml:"state"`
-	Message    string `xml:"stateMessage,omitempty"`
-	Version    *int   `xml:"version"`
-	Owner      string `xml:"ownerId"`
-	Tags       Tags   `xml:"tagSet"`
-}
-
 // prefixListXML leaves out what of AWS's own lists nobody is shown.
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/managed-prefix-lists.html
-func (*site) prefixListXML(l *PrefixList) prefixListXML {
-	x := prefixListXML{
-		ID: l.ID, ARN: arn(l.Region, strings.ToLower(l.Owner), "prefix-list/"+l.ID), Name: l.Name,
-		Family: l.Family, State: l.State, Message: l.StateMessage, Owner: l.Owner, Tags: l.Tags,
+func (*site) prefixListXML(l *PrefixList) PrefixList {
+	shown := *l
+	if l.Owner == ownedByAWS {
+		shown.MaxEntries, shown.Version = 0, 0
 	}
-	if l.Owner != ownedByAWS {
-		maxEntries, version := l.MaxEntries, l.Version
-		x.MaxEntries, x.Version = &maxEntries, &version
-	}
-	return x
+	return shown
 }
 
 // createPrefixList creates a list, or finds the one that the same request has created before.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateManagedPrefixList.html
 // https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
-func (s *site) createPrefixList(_ *call, in createPrefixListInput) (*prefixListOutput, error) {
+func (s *site) createPrefixList(_ *call, in createPrefixListInput) (body, error) {
 	if l := s.prefixLists.byID[s.tokens[in.ClientToken]]; l != nil {
-		return &prefixListOutput{List: s.prefixListXML(l)}, nil
+		return body{{"prefixList", s.prefixListXML(l)}}, nil
 	}
-	tags, err := in.TagSpecs.tagsFor(prefixListKind.resourceType)
+	tags, err := in.TagSpecs.tagsFor(prefixListKind)
 	if err != nil {
 		return nil, err
 	}
@@ -168,15 +156,26 @@ func (l *PrefixList) parseEntries(request []prefixListEntry) ([]PrefixListEntry,
 		if err != nil {
 			return nil, err
 		}
-		if entryOf(entries, src.Prefix) >= 0 {
-			return nil, errorf("InvalidParameterValue", "Request cannot contain Cidr %s twice", src.Prefix)
-		}
-		if len(e.Description) > 255 {
-			return nil, errorf("InvalidParameterValue", "The description of %s has more than 255 characters", src.Prefix)
-		}
 		entries = append(entries, PrefixListEntry{src.Prefix, e.Description})
 	}
-	return entries, nil
+	return entries, l.checkEntries(entries)
+}
+
+// checkEntries refuses entries that no list of the family can have.
+func (l *PrefixList) checkEntries(entries []PrefixListEntry) error {
+	for i, e := range entries {
+		switch p := e.Prefix; {
+		case !p.IsValid() || p.Addr().Is4() != (l.Family == "IPv4"):
+			return errorf("InvalidParameterValue", "entry %s is not %s", p, l.Family)
+		case p != p.Masked():
+			return errorf("InvalidParameterValue", "entry %s has host bits", p)
+		case entryOf(entries, p) < i:
+			return errorf("InvalidParameterValue", "Request cannot contain Cidr %s twice", p)
+		case len(e.Description) > 255:
+			return errorf("InvalidParameterValue", "The description of %s has more than 255 characters", p)
+		}
+	}
+	return nil
 }
 
 // entryOf returns where the entry of a prefix is, -1 if it is not there.
@@ -198,7 +197,7 @@ func (s *site) addPrefixList(l PrefixList) (*PrefixList, error) {
 		return nil, err
 	}
 	l.State = "create-complete"
-	added := s.putPrefixList(l)
+	added := s.enterPrefixList(l)
 	s.touch(added.ID)
 	return added, nil
 }
@@ -228,60 +227,27 @@ func (l *PrefixList) checkSize(size, entries int) error {
 	return nil
 }
 
-// prefixListKind has the filters of DescribeManagedPrefixLists. Its page names none for tags, which it takes all the
-// same: aws_ec2_managed_prefix_lists of Terraform relies on them.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeManagedPrefixLists.html
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
-// https://registry.terraform.io/providers/hashicorp/aws/latest/docs/data-sources/ec2_managed_prefix_lists
-var prefixListKind = kind[*PrefixList]{
-	prefix: "pl-", malformed: "InvalidPrefixListId.Malformed", notFound: "InvalidPrefixListID.NotFound", message: "The prefix list ID '%s' does not exist",
-	set: "prefixListSet", ids: "PrefixListId", pagesOfIDs: true,
-	resourceType: "prefix-list", smallest: 1, largest: maxPrefixListResults,
-	id:   func(l *PrefixList) string { return l.ID },
-	tags: func(l *PrefixList) *Tags { return &l.Tags },
-	filters: attributes[*PrefixList]{
-		"owner-id":         func(l *PrefixList) []string { return []string{l.Owner} },
-		"prefix-list-id":   func(l *PrefixList) []string { return []string{l.ID} },
-		"prefix-list-name": func(l *PrefixList) []string { return []string{l.Name} },
-	},
-}
-
-// maxPrefixListResults is the longest page of the calls about prefix lists.
-const maxPrefixListResults = 100
-
-type prefixListEntriesInput struct {
-	dryRun
+type prefixListInput struct {
 	paging
 	ID      string `query:"PrefixListId"`
 	Version *int   `query:"TargetVersion"`
 }
 
-var entryKind = kind[prefixListEntry]{
-	set:      "entrySet",
-	id:       func(e prefixListEntry) string { return e.CIDR },
-	smallest: 1, largest: maxPrefixListResults,
-}
-
 // prefixListEntries gives the entries of a version, the current one if none is asked for.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetManagedPrefixListEntries.html
-func (s *site) prefixListEntries(_ *call, in prefixListEntriesInput) (*listing[prefixListEntry], error) {
+func (s *site) prefixListEntries(_ *call, in prefixListInput) (body, error) {
 	l, err := s.prefixLists.find(in.ID)
 	if err != nil {
 		return nil, err
 	}
-	stored := l.Entries
+	entries := l.Entries
 	if in.Version != nil {
-		if stored, err = l.stored(*in.Version); err != nil {
+		if entries, err = l.stored(*in.Version); err != nil {
 			return nil, err
 		}
 	}
-	entries := make([]prefixListEntry, 0, len(stored))
-	for _, e := range stored {
-		entries = append(entries, prefixListEntry{e.Prefix.String(), e.Description})
-	}
-	return list(s, tableOf(&entryKind, entries), describeInput{paging: in.paging}, itself)
+	return answer(s, tableOf(&entryKind, entries), describeInput{paging: in.paging}, "item", "nextToken", itself)
 }
 
 // stored returns the entries of a version that is still kept.
@@ -295,36 +261,26 @@ func (l *PrefixList) stored(version int) ([]PrefixListEntry, error) {
 	return entries, nil
 }
 
-type prefixListAssociationsInput struct {
-	dryRun
-	paging
-	ID string `query:"PrefixListId"`
-}
-
-type associationOfListXML struct {
+type association struct {
 	Resource string `xml:"resourceId"`
 	Owner    string `xml:"resourceOwner"`
 }
 
-var associationKind = kind[associationOfListXML]{
-	set:     "prefixListAssociationSet",
-	id:      func(a associationOfListXML) string { return a.Resource },
-	largest: 255,
-}
+func (a association) key() string { return a.Resource }
 
 // prefixListAssociations gives the owner of a list the security groups that refer to it, whoever they belong to.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetManagedPrefixListAssociations.html
-func (s *site) prefixListAssociations(_ *call, in prefixListAssociationsInput) (*listing[associationOfListXML], error) {
+func (s *site) prefixListAssociations(_ *call, in prefixListInput) (body, error) {
 	l, err := s.ownList(in.ID)
 	if err != nil {
 		return nil, err
 	}
-	var all []associationOfListXML
+	var all []association
 	for _, g := range s.server.referringTo(l) {
-		all = append(all, associationOfListXML{g.ID, g.Account})
+		all = append(all, association{g.ID, g.Account})
 	}
-	return list(s, tableOf(&associationKind, all), describeInput{paging: in.paging}, itself)
+	return answer(s, tableOf(&associationKind, all), describeInput{paging: in.paging}, "item", "nextToken", itself)
 }
 
 // referringTo returns the groups of all accounts that refer to a list, in the order of their IDs.

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -31,16 +32,45 @@ func protocolOf(service string) protocol {
 	}
 }
 
+// A body is an XML element's children: what the answers of the XML protocols are made of.
+type body []element
+
+type element struct {
+	name  string
+	value any // left out if nil
+}
+
+// MarshalXML writes the children in their order.
+func (b body) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
+	if err := e.EncodeToken(start); err != nil {
+		return err
+	}
+	for _, child := range b {
+		if err := e.EncodeElement(child.value, xml.StartElement{Name: xml.Name{Local: child.name}}); err != nil {
+			return err
+		}
+	}
+	return e.EncodeToken(start.End())
+}
+
+// list makes an element of each value.
+func list[T any](name string, values []T) body {
+	elements := make(body, 0, len(values))
+	for _, v := range values {
+		elements = append(elements, element{name, v})
+	}
+	return elements
+}
+
+// done is the answer of actions that have nothing else to say.
+var done = body{{"return", true}}
+
 // ec2Protocol is the EC2 Query protocol: a form in, XML out.
 //
 // https://docs.aws.amazon.com/ec2/latest/devguide/Query-Requests.html
 type ec2Protocol struct{}
 
-const ec2Namespace = "http://ec2.amazonaws.com/doc/2016-11-15/"
-
-func (ec2Protocol) decode(r *http.Request) (*call, error) { return decodeForm(r) }
-
-func decodeForm(r *http.Request) (*call, error) {
+func (ec2Protocol) decode(r *http.Request) (*call, error) {
 	if err := r.ParseForm(); err != nil {
 		return nil, errorf("MalformedQueryString", "The query string contains a syntax error: %v", err)
 	}
@@ -51,93 +81,58 @@ func decodeForm(r *http.Request) (*call, error) {
 	return &call{action: action, params: r.Form}, nil
 }
 
-// A reply is what every answer of EC2 begins with.
-type reply struct {
-	RequestID string `xml:"requestId"`
-}
-
-func (r *reply) stamp(requestID string) { r.RequestID = requestID }
-
-// done is the answer of actions that have nothing else to say.
-type done struct {
-	reply
-	Return bool `xml:"return"`
-}
-
 func (ec2Protocol) write(w http.ResponseWriter, c *call, answer any) {
-	if a, ok := answer.(interface{ stamp(string) }); ok {
-		a.stamp(c.requestID)
-	}
-	writeXML(w, http.StatusOK, c.action+"Response", ec2Namespace, answer)
+	content := slices.Concat(body{{"requestId", c.requestID}}, answer.(body))
+	writeXML(w, http.StatusOK, c.action+"Response", "http://ec2.amazonaws.com/doc/2016-11-15/", content)
 }
 
 func (ec2Protocol) writeError(w http.ResponseWriter, requestID string, e *apiError) {
-	type detail struct {
-		Code    string
-		Message string
-	}
-	writeXML(w, e.status, "Response", "", struct {
-		Errors    []detail `xml:"Errors>Error"`
-		RequestID string
-	}{[]detail{{e.code, e.message}}, requestID})
+	detail := body{{"Code", e.code}, {"Message", e.message}}
+	writeXML(w, e.status, "Response", "", body{{"Errors", body{{"Error", detail}}}, {"RequestID", requestID}})
 }
 
 // writeXML writes a document whose root has the given name and namespace.
-func writeXML(w http.ResponseWriter, status int, root, namespace string, body any) {
+func writeXML(w http.ResponseWriter, status int, root, namespace string, content body) {
 	start := xml.StartElement{Name: xml.Name{Local: root}}
 	if namespace != "" {
 		start.Attr = []xml.Attr{{Name: xml.Name{Local: "xmlns"}, Value: namespace}}
 	}
 	var doc bytes.Buffer
 	doc.WriteString(xml.Header)
-	if err := xml.NewEncoder(&doc).EncodeElement(body, start); err != nil {
+	err := xml.NewEncoder(&doc).EncodeElement(content, start)
+	send(w, status, "text/xml;charset=UTF-8", doc.Bytes(), err)
+}
+
+func send(w http.ResponseWriter, status int, contentType string, doc []byte, err error) {
+	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Type", "text/xml;charset=UTF-8")
+	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
-	_, _ = w.Write(doc.Bytes()) // the caller is gone
+	_, _ = w.Write(doc) // an error means that the caller is gone
 }
 
-// queryProtocol is the AWS Query protocol, which STS and Elastic Load Balancing speak.
+// queryProtocol is the AWS Query protocol, which STS and Elastic Load Balancing speak. The requests are as EC2's; an
+// answer is wrapped in an element of its own.
 //
 // https://smithy.io/2.0/aws/protocols/aws-query-protocol.html
 type queryProtocol struct{ namespace string }
 
-func (queryProtocol) decode(r *http.Request) (*call, error) { return decodeForm(r) }
+func (queryProtocol) decode(r *http.Request) (*call, error) { return ec2Protocol{}.decode(r) }
 
-// write wraps the answer in an element of its own.
 func (p queryProtocol) write(w http.ResponseWriter, c *call, answer any) {
-	writeXML(w, http.StatusOK, c.action+"Response", p.namespace, struct {
-		Result    named
-		RequestID string `xml:"ResponseMetadata>RequestId"`
-	}{named{c.action + "Result", answer}, c.requestID})
-}
-
-// named is an element whose name is known at run time only.
-type named struct {
-	name  string
-	value any
-}
-
-func (n named) MarshalXML(e *xml.Encoder, _ xml.StartElement) error {
-	return e.EncodeElement(n.value, xml.StartElement{Name: xml.Name{Local: n.name}})
+	metadata := body{{"RequestId", c.requestID}}
+	writeXML(w, http.StatusOK, c.action+"Response", p.namespace, body{{c.action + "Result", answer}, {"ResponseMetadata", metadata}})
 }
 
 func (p queryProtocol) writeError(w http.ResponseWriter, requestID string, e *apiError) {
-	type detail struct {
-		Type    string
-		Code    string
-		Message string
-	}
 	blame := "Sender"
 	if e.status >= 500 {
 		blame = "Receiver"
 	}
-	writeXML(w, e.status, "ErrorResponse", p.namespace, struct {
-		Error     detail
-		RequestID string `xml:"RequestId"`
-	}{detail{blame, e.code, e.message}, requestID})
+	detail := body{{"Type", blame}, {"Code", e.code}, {"Message", e.message}}
+	writeXML(w, e.status, "ErrorResponse", p.namespace, body{{"Error", detail}, {"RequestId", requestID}})
 }
 
 // jsonProtocol is AWS JSON 1.1, which Service Quotas speaks.
@@ -162,20 +157,11 @@ func (p jsonProtocol) write(w http.ResponseWriter, c *call, answer any) {
 }
 
 func (p jsonProtocol) writeError(w http.ResponseWriter, requestID string, e *apiError) {
-	p.send(w, e.status, requestID, struct {
-		Type    string `json:"__type"`
-		Message string
-	}{e.code, e.message})
+	p.send(w, e.status, requestID, map[string]string{"__type": e.code, "Message": e.message})
 }
 
-func (jsonProtocol) send(w http.ResponseWriter, status int, requestID string, body any) {
-	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+func (jsonProtocol) send(w http.ResponseWriter, status int, requestID string, answer any) {
 	w.Header().Set("X-Amzn-RequestId", requestID)
-	doc, err := json.Marshal(body)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.WriteHeader(status)
-	_, _ = w.Write(doc) // as in writeXML
+	doc, err := json.Marshal(answer)
+	send(w, status, "application/x-amz-json-1.1", doc, err)
 }

@@ -21,120 +21,78 @@ import (
 //
 // https://docs.aws.amazon.com/ec2/latest/devguide/Query-Requests.html
 func decodeQuery(params url.Values, ids string, into any) error {
-	var root param
-	for name, values := range params {
-		if name == "Action" || name == "Version" {
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		values := params[name]
+		if name == "Action" || name == "Version" || name == "DryRun" { // which are for all actions
 			continue
 		}
 		if len(values) != 1 {
 			return errorf("InvalidQueryParameter", "The parameter %s appears more than once", name)
 		}
-		if first, rest, dots := strings.Cut(name, "."); first == ids && dots {
-			name = "*." + rest
-		} else if first == ids {
-			name = "*"
+		path := strings.Split(name, ".")
+		if path[0] == ids {
+			path[0] = "*"
 		}
-		root.insert(name, values[0])
+		if err := setParameter(reflect.ValueOf(into).Elem(), path, name, values[0]); err != nil {
+			return err
+		}
 	}
-	return root.decode(reflect.ValueOf(into).Elem(), "")
+	return nil
 }
 
-// A param is a node of the tree that the dots in parameter names make.
-type param struct {
-	value    *string // nil where only longer names exist
-	children map[string]*param
+// maxListIndex bounds the number of an element of a list, and so the memory that a request can ask for.
+const maxListIndex = 2000
+
+// setParameter stores the value of a parameter where the rest of its path leads from v.
+func setParameter(v reflect.Value, path []string, name, value string) error {
+	switch {
+	case v.Kind() == reflect.Pointer:
+		if v.IsNil() {
+			v.Set(reflect.New(v.Type().Elem()))
+		}
+		return setParameter(v.Elem(), path, name, value)
+	case v.Kind() != reflect.Struct && v.Kind() != reflect.Slice:
+		if len(path) > 0 {
+			return unknownParameter(name)
+		}
+		return setScalar(v, name, value)
+	case len(path) == 0:
+		return errorf("InvalidParameterValue", "The parameter %s is a structure or a list, not a value", name)
+	case v.Kind() == reflect.Struct:
+		index, ok := fieldsOf(v.Type())[path[0]]
+		if !ok {
+			return unknownParameter(name)
+		}
+		return setParameter(v.FieldByIndex(index), path[1:], name, value)
+	}
+	n, err := strconv.Atoi(path[0])
+	if err != nil || n < 1 || n > maxListIndex || strconv.Itoa(n) != path[0] {
+		return unknownParameter(name)
+	}
+	if n > v.Len() {
+		v.Grow(n - v.Len())
+		v.SetLen(n)
+	}
+	return setParameter(v.Index(n-1), path[1:], name, value)
 }
 
-func (p *param) insert(name, value string) {
-	for part := range strings.SplitSeq(name, ".") {
-		if p.children == nil {
-			p.children = map[string]*param{}
-		}
-		child := p.children[part]
-		if child == nil {
-			child = new(param)
-			p.children[part] = child
-		}
-		p = child
-	}
-	p.value = &value
-}
-
-// decode stores what is at and below p in v; name is the parameter's full name.
-func (p *param) decode(v reflect.Value, name string) error {
-	switch v.Kind() {
-	case reflect.Struct:
-		return p.decodeStruct(v, name)
-	case reflect.Slice:
-		return p.decodeList(v, name)
-	case reflect.Pointer:
-		v.Set(reflect.New(v.Type().Elem()))
-		return p.decode(v.Elem(), name)
-	}
-	for part := range p.children {
-		return unknownParameter(name + "." + part)
-	}
+func setScalar(v reflect.Value, name, value string) error {
 	switch v.Kind() {
 	case reflect.String:
-		v.SetString(*p.value)
+		v.SetString(value)
 	case reflect.Bool:
-		b, err := strconv.ParseBool(*p.value)
+		b, err := strconv.ParseBool(value)
 		if err != nil {
-			return errorf("InvalidParameterValue", "Value (%s) for parameter %s is invalid. It must be true or false.", *p.value, name)
+			return errorf("InvalidParameterValue", "Value (%s) for parameter %s is invalid. It must be true or false.", value, name)
 		}
 		v.SetBool(b)
-	case reflect.Int, reflect.Int32:
-		n, err := strconv.ParseInt(*p.value, 10, 32)
+	default:
+		n, err := strconv.ParseInt(value, 10, 32)
 		if err != nil {
-			return errorf("InvalidParameterValue", "Value (%s) for parameter %s is invalid. It must be an integer.", *p.value, name)
+			return errorf("InvalidParameterValue", "Value (%s) for parameter %s is invalid. It must be an integer.", value, name)
 		}
 		v.SetInt(n)
-	default:
-		panic("ec2sim: no parameter decodes into " + v.Type().String())
 	}
-	return nil
-}
-
-func (p *param) decodeStruct(v reflect.Value, name string) error {
-	if p.value != nil {
-		return errorf("InvalidParameterValue", "The parameter %s is a structure, not a value", name)
-	}
-	fields := fieldsOf(v.Type())
-	for _, part := range slices.Sorted(maps.Keys(p.children)) {
-		full := strings.TrimPrefix(name+"."+part, ".")
-		index, ok := fields[part]
-		if !ok {
-			return unknownParameter(full)
-		}
-		if err := p.children[part].decode(v.FieldByIndex(index), full); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// decodeList decodes the children 1, 2, … in the order of their numbers, which need not be without gaps.
-func (p *param) decodeList(v reflect.Value, name string) error {
-	if p.value != nil {
-		return errorf("InvalidParameterValue", "The parameter %s is a list: its elements are %s.1, %s.2 and so on", name, name, name)
-	}
-	numbers := make([]int, 0, len(p.children))
-	for part := range p.children {
-		n, err := strconv.Atoi(part)
-		if err != nil || n < 1 || strconv.Itoa(n) != part {
-			return unknownParameter(name + "." + part)
-		}
-		numbers = append(numbers, n)
-	}
-	slices.Sort(numbers)
-	list := reflect.MakeSlice(v.Type(), len(numbers), len(numbers))
-	for i, n := range numbers {
-		part := strconv.Itoa(n)
-		if err := p.children[part].decode(list.Index(i), name+"."+part); err != nil {
-			return err
-		}
-	}
-	v.Set(list)
 	return nil
 }
 

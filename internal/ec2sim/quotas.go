@@ -30,19 +30,6 @@ func (s *site) groupsPerInterface() int {
 	return min(s.groupQuota, max(1, mostRulesPerInterface/s.quota))
 }
 
-type quotaJSON struct {
-	ARN         string `json:"QuotaArn"`
-	Code        string `json:"QuotaCode"`
-	Name        string `json:"QuotaName"`
-	Service     string `json:"ServiceCode"`
-	ServiceName string
-	Unit        string
-	Value       float64
-	Adjustable  bool
-	Global      bool   `json:"GlobalQuota"`
-	Level       string `json:"QuotaAppliedAtLevel"`
-}
-
 // getServiceQuota answers for the quotas that concern security groups.
 //
 // https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetServiceQuota.html
@@ -53,19 +40,12 @@ func (s *site) getServiceQuota(c *call) (any, error) {
 	if err := json.Unmarshal(c.body, &in, json.MatchCaseInsensitiveNames(true)); err != nil {
 		return nil, errorf("SerializationException", "The request body is not valid: %v", err)
 	}
-	var name string
-	var value int
-	switch {
-	case in.ServiceCode == "vpc" && in.QuotaCode == quotaRulesPerGroup:
-		name, value = "Inbound or outbound rules per security group", s.quota
-	case in.ServiceCode == "vpc" && in.QuotaCode == quotaGroupsPerInterface:
-		name, value = "Security groups per network interface", s.groupsPerInterface()
-	default:
+	value := map[string]int{quotaRulesPerGroup: s.quota, quotaGroupsPerInterface: s.groupsPerInterface()}[in.QuotaCode]
+	if in.ServiceCode != "vpc" || value == 0 {
 		return nil, errorf("NoSuchResourceException", "The request failed because the specified service quota %s of %s does not exist.", in.QuotaCode, in.ServiceCode)
 	}
-	return struct{ Quota quotaJSON }{quotaJSON{
-		ARN:  "arn:aws:servicequotas:" + s.region + ":" + s.account + ":vpc/" + in.QuotaCode,
-		Code: in.QuotaCode, Name: name, Service: "vpc", ServiceName: "Amazon Virtual Private Cloud (Amazon VPC)",
-		Unit: "None", Value: float64(value), Adjustable: true, Level: "ACCOUNT",
+	return map[string]any{"Quota": map[string]any{
+		"QuotaCode": in.QuotaCode, "ServiceCode": "vpc", "ServiceName": "Amazon Virtual Private Cloud (Amazon VPC)",
+		"Unit": "None", "Value": float64(value), "Adjustable": true, "QuotaAppliedAtLevel": "ACCOUNT",
 	}}, nil
 }

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 )
 
 // A Region is one account's resources in one region, seen and changed without a call: nothing is recorded, no fault
@@ -53,49 +52,16 @@ func (r Region) SetGroupsPerInterface(groups int) {
 	r.look(func(s *site) { s.groupQuota = groups })
 }
 
-// VPCs returns the VPCs.
-func (r Region) VPCs() (vpcs []VPC) {
-	r.look(func(s *site) {
-		for v := range s.vpcs.all {
-			vpcs = append(vpcs, *v)
-		}
-	})
-	return vpcs
-}
-
-// DefaultVPC returns the id of the default VPC.
+// DefaultVPC returns the ID of the default VPC.
 func (r Region) DefaultVPC() (id string) {
-	r.look(func(s *site) { id = s.defaultVPC().ID })
+	r.look(func(s *site) { id = s.vpc(true) })
 	return id
 }
 
-// OtherVPC returns the id of the VPC that is not the default and was there first.
+// OtherVPC returns the ID of the VPC that is not the default and was there first.
 func (r Region) OtherVPC() (id string) {
-	r.look(func(s *site) {
-		for v := range s.vpcs.all {
-			if !v.Default {
-				id = v.ID
-				return
-			}
-		}
-	})
+	r.look(func(s *site) { id = s.vpc(false) })
 	return id
-}
-
-// CreateVPC creates a VPC that is not the default, with a route to the internet.
-func (r Region) CreateVPC(cidr netip.Prefix, tags map[string]string) (v VPC, err error) {
-	err = r.change(func(s *site) error {
-		block, err := parseBlock(cidr.String())
-		if err != nil {
-			return err
-		}
-		added := s.addVPC(block, false)
-		s.openToInternet(added)
-		added.Tags = maps.Clone(tags)
-		v = *added
-		return nil
-	})
-	return v, err
 }
 
 // Group returns a security group as it is now.
@@ -110,33 +76,34 @@ func (r Region) Group(id string) (g Group, ok bool) {
 
 // Groups returns all security groups as they are now, in the order of their creation.
 func (r Region) Groups() (groups []Group) {
-	r.look(func(s *site) {
-		for g := range s.groups.all {
-			groups = append(groups, *g)
-		}
-	})
+	r.look(func(s *site) { groups = copies(&s.groups) })
 	return groups
 }
 
 // CreateGroup creates a security group with the name, description, VPC, tags and ingress rules of g. Without a VPC it
 // is put into the default one.
-func (r Region) CreateGroup(g Group) (created Group, err error) {
-	err = r.change(func(s *site) error {
+func (r Region) CreateGroup(g Group) (Group, error) {
+	return create(r, func(s *site) (*Group, error) {
 		rules, err := s.checkRules(g.Ingress)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		g.Description, g.Ingress = cmp.Or(g.Description, g.Name), rules
+		g.Description, g.Ingress, g.Tags = cmp.Or(g.Description, g.Name), s.withIDs(rules), maps.Clone(g.Tags)
 		if err := g.Tags.check(); err != nil {
-			return err
+			return nil, err
 		}
-		g.Tags = maps.Clone(g.Tags)
-		added, err := s.addGroup(g)
-		if err != nil {
-			return err
+		return s.addGroup(g)
+	})
+}
+
+// create adds a resource, and returns a copy of it.
+func create[T any](r Region, add func(*site) (*T, error)) (created T, err error) {
+	err = r.change(func(s *site) error {
+		added, err := add(s)
+		if err == nil {
+			created = *added
 		}
-		created = *added
-		return nil
+		return err
 	})
 	return created, err
 }
@@ -196,85 +163,33 @@ func (r Region) editRules(groupID string, edit func([]Rule) []Rule) error {
 		if err != nil {
 			return err
 		}
-		rules, err := s.checkRules(edit(g.Ingress))
-		if err != nil {
-			return fmt.Errorf("rules of %s: %w", groupID, err)
-		}
-		s.update(g, func(g *Group) { g.Ingress = rules })
-		return nil
+		return s.setRules(g, edit(g.Ingress))
 	})
 }
 
-// checkRules returns a copy of rules with an id each, if a group may have them.
-func (s *site) checkRules(rules []Rule) ([]Rule, error) {
-	rules = slices.Clone(rules)
-	if err := distinct(rules); err != nil {
-		return nil, err
+// setRules replaces the ingress rules of a group, without regard to its quota.
+func (s *site) setRules(g *Group, rules []Rule) error {
+	rules, err := s.checkRules(rules)
+	if err != nil {
+		return fmt.Errorf("rules of %s: %w", g.ID, err)
 	}
-	for i, r := range rules {
-		canonical, err := parsePorts(r.Protocol, &r.From, &r.To)
-		if err != nil {
-			return nil, fmt.Errorf("rule %q: %w", r.Permission, err)
-		}
-		canonical.Source = r.Source
-		p := r.Source.Prefix
-		switch {
-		case !p.IsValid() && r.Source.Reference == "":
-			return nil, fmt.Errorf("rule %q: no source", r.Permission)
-		case p.IsValid() && p != p.Masked():
-			return nil, fmt.Errorf("rule %q: %s has host bits", r.Permission, p)
-		case !allowedText(r.Description):
-			return nil, fmt.Errorf("rule %q: %w", r.Permission, invalidDescription())
-		}
-		if strings.HasPrefix(r.Source.Reference, "pl-") {
-			if _, err := s.prefixLists.find(r.Source.Reference); err != nil {
-				return nil, err
-			}
-		}
-		if strings.HasPrefix(r.Source.Reference, "sg-") {
-			if _, err := s.groups.find(r.Source.Reference); err != nil {
-				return nil, err
-			}
-		}
-		rules[i].ID, rules[i].Permission = cmp.Or(r.ID, s.server.newID("sgr")), canonical
-	}
-	return rules, nil
-}
-
-// distinct refuses rules two of which have the same permission. Their descriptions do not make them different.
-func distinct(rules []Rule) error {
-	seen := make(map[Permission]bool, len(rules))
-	for _, r := range rules {
-		if seen[r.Permission] {
-			return errorf("InvalidPermission.Duplicate", "the specified rule %q already exists", r.Permission.String())
-		}
-		seen[r.Permission] = true
-	}
+	rules = s.withIDs(rules)
+	s.update(g, func(g *Group) { g.Ingress = rules })
 	return nil
 }
 
 // CreateInterface creates a network interface. Without a subnet it is put into the VPC it names, or its first group's,
 // or the default one.
-func (r Region) CreateInterface(i Interface) (created Interface, err error) {
-	err = r.change(func(s *site) error {
+func (r Region) CreateInterface(i Interface) (Interface, error) {
+	return create(r, func(s *site) (*Interface, error) {
 		i.Groups, i.Tags = slices.Clone(i.Groups), maps.Clone(i.Tags)
-		added, err := s.addInterface(i)
-		if err != nil {
-			return err
-		}
-		created = *added
-		return nil
+		return s.addInterface(i)
 	})
-	return created, err
 }
 
 // Interfaces returns all network interfaces as they are now, in the order of their creation.
 func (r Region) Interfaces() (interfaces []Interface) {
-	r.look(func(s *site) {
-		for i := range s.interfaces.all {
-			interfaces = append(interfaces, *i)
-		}
-	})
+	r.look(func(s *site) { interfaces = copies(&s.interfaces) })
 	return interfaces
 }
 
@@ -285,7 +200,7 @@ func (r Region) Attach(interfaceID string, groups ...string) error {
 		if err != nil {
 			return err
 		}
-		if err := s.checkGroups(i.VPC, groups, knownInterface); err != nil {
+		if err := s.checkGroups(i.VPC, groups, ofInterface); err != nil {
 			return err
 		}
 		s.setGroups(i, slices.Clone(groups))
@@ -295,41 +210,25 @@ func (r Region) Attach(interfaceID string, groups ...string) error {
 
 // PrefixLists returns the managed prefix lists, those of AWS included.
 func (r Region) PrefixLists() (lists []PrefixList) {
-	r.look(func(s *site) {
-		for l := range s.prefixLists.all {
-			lists = append(lists, *l)
-		}
-	})
+	r.look(func(s *site) { lists = copies(&s.prefixLists) })
 	return lists
-}
-
-// prefixList returns the first prefix list of a name.
-func (r Region) prefixList(name string) (PrefixList, bool) {
-	for _, l := range r.PrefixLists() {
-		if l.Name == name {
-			return l, true
-		}
-	}
-	return PrefixList{}, false
 }
 
 // CreatePrefixList creates a prefix list of the account with the name, family, size, entries and tags of l. Without a
 // size it has room for its entries.
-func (r Region) CreatePrefixList(l PrefixList) (created PrefixList, err error) {
-	err = r.change(func(s *site) error {
-		l.Owner, l.MaxEntries = s.account, cmp.Or(l.MaxEntries, len(l.Entries))
+func (r Region) CreatePrefixList(l PrefixList) (PrefixList, error) {
+	return create(r, func(s *site) (*PrefixList, error) {
 		l.Entries, l.Tags = slices.Clone(l.Entries), maps.Clone(l.Tags)
-		if err := l.checkEntries(); err != nil {
-			return err
-		}
-		added, err := s.addPrefixList(l)
-		if err != nil {
-			return err
-		}
-		created = *added
-		return nil
+		return s.newPrefixList(l)
 	})
-	return created, err
+}
+
+func (s *site) newPrefixList(l PrefixList) (*PrefixList, error) {
+	l.Owner, l.MaxEntries = s.account, cmp.Or(l.MaxEntries, len(l.Entries))
+	if err := l.checkEntries(l.Entries); err != nil {
+		return nil, err
+	}
+	return s.addPrefixList(l)
 }
 
 // SetEntries replaces the entries of a prefix list, which may be AWS's, by a new version.
@@ -339,69 +238,72 @@ func (r Region) SetEntries(prefixListID string, entries ...PrefixListEntry) erro
 		if err != nil {
 			return err
 		}
-		next := *l
-		next.Entries = slices.Clone(entries)
-		if err := next.checkEntries(); err != nil {
-			return err
-		}
-		l.enter(next.Entries)
-		s.touch(l.ID)
-		return nil
+		return s.setEntries(l, slices.Clone(entries))
 	})
 }
 
-// checkEntries refuses entries that no list of the family can have.
-func (l *PrefixList) checkEntries() error {
-	for i, e := range l.Entries {
-		switch {
-		case !e.Prefix.IsValid() || e.Prefix.Addr().Is4() != (l.Family == "IPv4"):
-			return fmt.Errorf("entry %s is not %s", e.Prefix, l.Family)
-		case e.Prefix != e.Prefix.Masked():
-			return fmt.Errorf("entry %s has host bits", e.Prefix)
-		case entryOf(l.Entries, e.Prefix) < i:
-			return fmt.Errorf("entry %s is there twice", e.Prefix)
+func (s *site) setEntries(l *PrefixList, entries []PrefixListEntry) error {
+	if err := l.checkEntries(entries); err != nil {
+		return err
+	}
+	l.enter(entries)
+	s.touch(l.ID)
+	return nil
+}
+
+// PutPrefixList creates a prefix list of the account with entries that have no description, or replaces those of the
+// list that has the name already, which may be AWS's.
+func (r Region) PutPrefixList(name string, maxEntries int, prefixes ...netip.Prefix) (PrefixList, error) {
+	return create(r, func(s *site) (*PrefixList, error) {
+		l := PrefixList{Name: name, MaxEntries: maxEntries}
+		for _, p := range prefixes {
+			l.Entries = append(l.Entries, PrefixListEntry{Prefix: p})
+		}
+		return s.putPrefixList(l)
+	})
+}
+
+// putPrefixList creates a prefix list, or replaces the entries of the one that has its name. Without a family it has that
+// of its entries, or IPv4.
+func (s *site) putPrefixList(l PrefixList) (*PrefixList, error) {
+	if known := s.prefixListNamed(l.Name); known != nil {
+		return known, s.setEntries(known, l.Entries)
+	}
+	if l.Family == "" {
+		l.Family = "IPv4"
+		if len(l.Entries) > 0 && l.Entries[0].Prefix.Addr().Is6() {
+			l.Family = "IPv6"
+		}
+	}
+	return s.newPrefixList(l)
+}
+
+// prefixListNamed returns the first prefix list of a name, nil if there is none.
+func (s *site) prefixListNamed(name string) *PrefixList {
+	for l := range s.prefixLists.all {
+		if l.Name == name {
+			return l
 		}
 	}
 	return nil
 }
 
 // SharePrefixList lets other accounts see a prefix list and refer to it.
-//
-// https://docs.aws.amazon.com/vpc/latest/userguide/sharing-managed-prefix-lists.html
 func (r Region) SharePrefixList(prefixListID string, accounts ...string) error {
 	return r.change(func(s *site) error {
 		l, err := s.ownList(prefixListID)
-		if err != nil {
-			return err
+		if err == nil {
+			s.share(l, accounts...)
 		}
-		for _, account := range accounts {
-			s.server.site(account, s.region).prefixLists.put(l)
-		}
-		return nil
+		return err
 	})
 }
 
-// PutPrefixList creates a prefix list of the account with entries that have no description, or replaces those of the
-// list that has the name already, which may be AWS's.
-func (r Region) PutPrefixList(name string, maxEntries int, prefixes ...netip.Prefix) (PrefixList, error) {
-	return r.putPrefixList(PrefixList{Name: name, MaxEntries: maxEntries}, prefixes)
-}
-
-func (r Region) putPrefixList(l PrefixList, prefixes []netip.Prefix) (PrefixList, error) {
-	if l.Family == "" {
-		l.Family = "IPv4"
-		if len(prefixes) > 0 && prefixes[0].Addr().Is6() {
-			l.Family = "IPv6"
-		}
+// share has the list in the regions of other accounts as well.
+//
+// https://docs.aws.amazon.com/vpc/latest/userguide/sharing-managed-prefix-lists.html
+func (s *site) share(l *PrefixList, accounts ...string) {
+	for _, account := range accounts {
+		s.server.site(account, s.region).prefixLists.put(l)
 	}
-	for _, p := range prefixes {
-		l.Entries = append(l.Entries, PrefixListEntry{Prefix: p})
-	}
-	known, ok := r.prefixList(l.Name)
-	if !ok {
-		return r.CreatePrefixList(l)
-	}
-	err := r.SetEntries(known.ID, l.Entries...)
-	known.Entries = l.Entries
-	return known, err
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/go-json-experiment/json"
 )
 
 // A Rule is one rule of a security group.
@@ -14,6 +16,50 @@ type Rule struct {
 	ID string // sgr-…
 	Permission
 	Description string
+}
+
+// UnmarshalJSON reads a rule of a seed. A source that is no IP range becomes the reference as it is written.
+func (r *Rule) UnmarshalJSON(data []byte) error {
+	var in struct {
+		Protocol    string    `json:"protocol"`
+		Ports       portRange `json:"ports"`
+		Source      string    `json:"source"`
+		Description string    `json:"description"`
+	}
+	in.Ports = noPorts
+	if err := json.Unmarshal(data, &in, json.RejectUnknownMembers(true)); err != nil {
+		return err
+	}
+	r.Description, r.Permission = in.Description, Permission{Protocol: in.Protocol, From: in.Ports.From, To: in.Ports.To}
+	if prefix, err := netip.ParsePrefix(in.Source); err == nil {
+		r.Source.Prefix = prefix
+	} else {
+		r.Source.Reference = in.Source
+	}
+	return nil
+}
+
+// A portRange is how seeds write ports, such as "443" or "8000-8080".
+type portRange struct {
+	From int32 `xml:"from"`
+	To   int32 `xml:"to"`
+}
+
+var noPorts = portRange{-1, -1}
+
+// UnmarshalText reads a port or a range of ports.
+func (r *portRange) UnmarshalText(text []byte) error {
+	first, last, isRange := strings.Cut(string(text), "-")
+	if !isRange {
+		last = first
+	}
+	low, err1 := strconv.ParseUint(first, 10, 16)
+	high, err2 := strconv.ParseUint(last, 10, 16)
+	if err1 != nil || err2 != nil {
+		return fmt.Errorf("%q is not a port or a range of ports", text)
+	}
+	r.From, r.To = int32(low), int32(high)
+	return nil
 }
 
 // A Permission is what identifies a rule within its group: the description does not count.
@@ -41,6 +87,25 @@ func (s Source) String() string {
 	return s.Reference
 }
 
+// byFamily returns an IP range in the place of its family.
+func (s Source) byFamily() (ipv4, ipv6 string) {
+	switch {
+	case !s.Prefix.IsValid():
+		return "", ""
+	case s.Prefix.Addr().Is4():
+		return s.Prefix.String(), ""
+	}
+	return "", s.Prefix.String()
+}
+
+// reference returns the ID that a source refers to, if it has the given prefix.
+func (s Source) reference(prefix string) string {
+	if strings.HasPrefix(s.Reference, prefix) {
+		return s.Reference
+	}
+	return ""
+}
+
 // String returns the permission as EC2's messages spell it.
 func (p Permission) String() string {
 	switch {
@@ -57,60 +122,9 @@ func TCP(from, to int32, prefix netip.Prefix) Permission {
 	return Permission{Protocol: "tcp", From: from, To: to, Source: Source{Prefix: prefix}}
 }
 
-// everythingOut is the egress rule every group starts with.
-var everythingOut = Permission{Protocol: "-1", From: -1, To: -1, Source: Source{Prefix: netip.MustParsePrefix("0.0.0.0/0")}}
-
-// A load counts rules for IPv4 and IPv6 apart, as the quota does.
-type load [2]int
-
-func (l *load) add(o load) {
-	l[0] += o[0]
-	l[1] += o[1]
-}
-
-// weight returns what a source counts against the quota of rules per group.
-//
-// An IP range counts once in its own family, a security group once in both
-// (https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html), a prefix list as often as it may have
-// entries, or what AWS has fixed for its own
-// (https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html#security-group-size). That a prefix list
-// counts in both families whatever its own has been measured: https://github.com/jantman/awslimitchecker/pull/447.
-func (s *site) weight(src Source) load {
-	switch {
-	case src.Prefix.IsValid() && src.Prefix.Addr().Is4():
-		return load{1, 0}
-	case src.Prefix.IsValid():
-		return load{0, 1}
-	}
-	if l := s.prefixLists.byID[src.Reference]; l != nil {
-		return load{l.MaxEntries, l.MaxEntries}
-	}
-	return load{1, 1}
-}
-
-// ruleFilters are the filters on a group's rules, without their prefix.
-var ruleFilters = map[string]func(Rule) string{
-	"cidr":           func(r Rule) string { return familyCIDR(r, true) },
-	"ipv6-cidr":      func(r Rule) string { return familyCIDR(r, false) },
-	"from-port":      func(r Rule) string { return strconv.Itoa(int(r.From)) },
-	"to-port":        func(r Rule) string { return strconv.Itoa(int(r.To)) },
-	"protocol":       func(r Rule) string { return r.Protocol },
-	"group-id":       func(r Rule) string { return reference(r, "sg-") },
-	"prefix-list-id": func(r Rule) string { return reference(r, "pl-") },
-}
-
-func familyCIDR(r Rule, v4 bool) string {
-	if p := r.Source.Prefix; p.IsValid() && p.Addr().Is4() == v4 {
-		return p.String()
-	}
-	return ""
-}
-
-func reference(r Rule, prefix string) string {
-	if strings.HasPrefix(r.Source.Reference, prefix) {
-		return r.Source.Reference
-	}
-	return ""
+// everythingFrom returns the permission of all traffic of a source.
+func everythingFrom(s Source) Permission {
+	return Permission{Protocol: "-1", From: -1, To: -1, Source: s}
 }
 
 // An ipPermission is how requests and answers write rules: all sources that share a protocol and ports together.
@@ -150,52 +164,43 @@ type prefixListRef struct {
 }
 
 // permissions groups rules by protocol and ports.
-func (s *site) permissions(rules []Rule) []ipPermission {
+func (s *site) permissions(rules []Rule) []*ipPermission {
 	type ports struct {
 		protocol string
 		from, to int32
 	}
-	index := map[ports]int{}
-	var list []ipPermission
+	index := map[ports]*ipPermission{}
+	var all []*ipPermission
 	for _, r := range rules {
 		key := ports{r.Protocol, r.From, r.To}
-		i, ok := index[key]
-		if !ok {
-			i = len(list)
-			index[key] = i
-			p := ipPermission{Protocol: r.Protocol}
-			if hasPorts(r.Protocol) {
+		p := index[key]
+		if p == nil {
+			p = &ipPermission{Protocol: r.Protocol}
+			if slices.Contains([]string{"tcp", "udp", "icmp", "icmpv6"}, r.Protocol) {
 				p.From, p.To = &key.from, &key.to
 			}
-			list = append(list, p)
+			all, index[key] = append(all, p), p
 		}
-		s.addSource(&list[i], r)
+		switch ipv4, ipv6 := r.Source.byFamily(); {
+		case ipv4 != "":
+			p.IPv4 = append(p.IPv4, ipv4Range{ipv4, r.Description})
+		case ipv6 != "":
+			p.IPv6 = append(p.IPv6, ipv6Range{ipv6, r.Description})
+		case r.Source.reference("pl-") != "":
+			p.PrefixLists = append(p.PrefixLists, prefixListRef{r.Source.Reference, r.Description})
+		default:
+			p.Groups = append(p.Groups, groupPair{User: s.account, ID: r.Source.Reference, Description: r.Description})
+		}
 	}
-	return list
-}
-
-// addSource adds a rule's source to the permission it belongs to.
-func (s *site) addSource(p *ipPermission, r Rule) {
-	switch src := r.Source; {
-	case src.Prefix.IsValid() && src.Prefix.Addr().Is4():
-		p.IPv4 = append(p.IPv4, ipv4Range{src.Prefix.String(), r.Description})
-	case src.Prefix.IsValid():
-		p.IPv6 = append(p.IPv6, ipv6Range{src.Prefix.String(), r.Description})
-	case strings.HasPrefix(src.Reference, "pl-"):
-		p.PrefixLists = append(p.PrefixLists, prefixListRef{src.Reference, r.Description})
-	default:
-		p.Groups = append(p.Groups, groupPair{User: s.account, ID: src.Reference, Description: r.Description})
-	}
-}
-
-// hasPorts reports whether rules of a protocol have ports, or types and codes.
-func hasPorts(protocol string) bool {
-	return slices.Contains([]string{"tcp", "udp", "icmp", "icmpv6"}, protocol)
+	return all
 }
 
 // parseRules returns the rules a request lists, for a group of the given VPC. A rule that is listed twice is refused:
 // https://github.com/hashicorp/terraform-provider-aws/issues/29492.
 func (s *site) parseRules(vpc string, perms []ipPermission) ([]Rule, error) {
+	if len(perms) == 0 {
+		return nil, missing("ipPermissions")
+	}
 	var rules []Rule
 	for _, p := range perms {
 		parsed, err := s.parsePermission(vpc, p)
@@ -204,14 +209,10 @@ func (s *site) parseRules(vpc string, perms []ipPermission) ([]Rule, error) {
 		}
 		rules = append(rules, parsed...)
 	}
-	seen := make(map[Permission]bool, len(rules))
-	for _, r := range rules {
-		if seen[r.Permission] {
-			return nil, errorf("InvalidParameterValue", "The same permission must not appear multiple times")
-		}
-		seen[r.Permission] = true
+	if distinct(rules) != nil {
+		return nil, errorf("InvalidParameterValue", "The same permission must not appear multiple times")
 	}
-	return rules, nil
+	return s.checkRules(rules)
 }
 
 func (s *site) parsePermission(vpc string, p ipPermission) ([]Rule, error) {
@@ -220,51 +221,83 @@ func (s *site) parsePermission(vpc string, p ipPermission) ([]Rule, error) {
 		return nil, err
 	}
 	var rules []Rule
-	add := func(src Source, err error, description string) error {
-		if err != nil {
-			return err
-		}
-		if !allowedText(description) {
-			return invalidDescription()
-		}
-		perm := base
-		perm.Source = src
-		rules = append(rules, Rule{Permission: perm, Description: description})
-		return nil
+	add := func(description string, src Source, failed error) {
+		rule := Rule{Permission: base, Description: description}
+		rule.Source = src
+		rules, err = append(rules, rule), cmp.Or(err, failed)
 	}
 	for _, r := range p.IPv4 {
 		src, err := parseCIDR(r.CIDR, true)
-		if err := add(src, err, r.Description); err != nil {
-			return nil, err
-		}
+		add(r.Description, src, err)
 	}
 	for _, r := range p.IPv6 {
 		src, err := parseCIDR(r.CIDR, false)
-		if err := add(src, err, r.Description); err != nil {
-			return nil, err
-		}
+		add(r.Description, src, err)
 	}
 	for _, l := range p.PrefixLists {
-		_, err := s.prefixLists.find(l.ID)
-		if err := add(Source{Reference: l.ID}, err, l.Description); err != nil {
-			return nil, err
-		}
+		add(l.Description, Source{Reference: l.ID}, nil)
 	}
 	for _, g := range p.Groups {
 		src, err := s.parseGroupPair(vpc, g)
-		if err := add(src, err, g.Description); err != nil {
-			return nil, err
-		}
+		add(g.Description, src, err)
 	}
 	if len(rules) == 0 {
 		// https://github.com/boto/boto3/issues/1078
 		return nil, errorf("MissingParameter", "Missing source specification: include source security group or CIDR information")
 	}
+	return rules, err
+}
+
+// checkRules returns rules as a group would have them, if it may.
+func (s *site) checkRules(rules []Rule) ([]Rule, error) {
+	rules = slices.Clone(rules)
+	if err := distinct(rules); err != nil {
+		return nil, err
+	}
+	for i, r := range rules {
+		canonical, err := parsePorts(r.Protocol, &r.From, &r.To)
+		canonical.Source = r.Source
+		switch p := r.Source.Prefix; {
+		case err != nil:
+		case p.IsValid() && p != p.Masked():
+			err = fmt.Errorf("%s has host bits", p)
+		case r.Source.reference("pl-") != "":
+			_, err = s.prefixLists.find(r.Source.Reference)
+		case !p.IsValid():
+			_, err = s.groups.find(r.Source.Reference)
+		}
+		if err == nil && !allowedText(r.Description) {
+			err = errorf("InvalidParameterValue", "Invalid rule description. Valid descriptions are strings less than 256 characters from the following set:  a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("rule %q: %w", r.Permission, err)
+		}
+		rules[i].Permission = canonical
+	}
 	return rules, nil
 }
 
-func invalidDescription() error {
-	return errorf("InvalidParameterValue", "Invalid rule description. Valid descriptions are strings less than 256 characters from the following set:  a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*")
+// withIDs gives those rules an ID that have none.
+func (s *site) withIDs(rules []Rule) []Rule {
+	rules = slices.Clone(rules)
+	for i, r := range rules {
+		if r.ID == "" {
+			rules[i].ID = s.server.newID("sgr")
+		}
+	}
+	return rules
+}
+
+// distinct refuses rules two of which have the same permission. Their descriptions do not make them different.
+func distinct(rules []Rule) error {
+	seen := make(map[Permission]bool, len(rules))
+	for _, r := range rules {
+		if seen[r.Permission] {
+			return errorf("InvalidPermission.Duplicate", "the specified rule %q already exists", r.Permission.String())
+		}
+		seen[r.Permission] = true
+	}
+	return nil
 }
 
 // protocolNames are the protocols that have a name, by their numbers.

@@ -197,47 +197,10 @@ func TestRevoke(t *testing.T) {
 		_, err := revoke(id, tcpRange(443, 444, "192.0.2.0/24"))
 		wantCode(t, err, "InvalidPermission.NotFound")
 	})
-	t.Run("by rule id", func(t *testing.T) {
-		id := s.group(s.here.OtherVPC(), "ids", rules...)
-		byID := func(ids ...string) error {
-			_, err := s.RevokeSecurityGroupIngress(t.Context(), &ec2.RevokeSecurityGroupIngressInput{GroupId: &id, SecurityGroupRuleIds: ids})
-			return err
-		}
-		wantCode(t, byID(s.rules(id)[0].ID, "sgr-00000000000000000"), "InvalidSecurityGroupRuleId.NotFound")
-		wantCode(t, byID(s.rules(id)[0].ID), "")
-		if got := s.rules(id); len(got) != 1 || got[0].Source.String() != "198.51.100.0/24" {
-			t.Errorf("%v stands", got)
-		}
-	})
 	t.Run("nothing", func(t *testing.T) {
 		_, err := revoke(s.group("", "nothing"))
 		wantCode(t, err, "MissingParameter")
 	})
-}
-
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AuthorizeSecurityGroupIngress.html
-func TestSimpleForm(t *testing.T) {
-	s := start(t, ec2sim.Options{})
-	id := s.group("", "web")
-	_, err := s.AuthorizeSecurityGroupIngress(t.Context(), &ec2.AuthorizeSecurityGroupIngressInput{
-		GroupName: aws.String("web"), IpProtocol: aws.String("tcp"), FromPort: aws.Int32(22), ToPort: aws.Int32(22), CidrIp: aws.String("192.0.2.0/24"),
-	})
-	wantCode(t, err, "")
-	if got := s.rules(id)[0].Permission.String(); got != "peer: 192.0.2.0/24, TCP, from port: 22, to port: 22, ALLOW" {
-		t.Errorf("got %s", got)
-	}
-	_, err = s.AuthorizeSecurityGroupIngress(t.Context(), &ec2.AuthorizeSecurityGroupIngressInput{GroupId: &id, SourceSecurityGroupName: aws.String("default")})
-	wantCode(t, err, "")
-	if got := s.rules(id); len(got) != 4 {
-		t.Errorf("got %v", got)
-	}
-	_, err = s.RevokeSecurityGroupIngress(t.Context(), &ec2.RevokeSecurityGroupIngressInput{
-		GroupId: &id, IpProtocol: aws.String("tcp"), FromPort: aws.Int32(22), ToPort: aws.Int32(22), CidrIp: aws.String("192.0.2.0/24"),
-	})
-	wantCode(t, err, "")
-	if got := s.rules(id); len(got) != 3 {
-		t.Errorf("got %v", got)
-	}
 }
 
 // A reference to a group of another VPC is refused.
@@ -280,29 +243,6 @@ func TestEgress(t *testing.T) {
 	}
 }
 
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifySecurityGroupRules.html
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SecurityGroupRuleRequest.html
-func TestModifyRules(t *testing.T) {
-	s := start(t, ec2sim.Options{})
-	id := s.group("", "web", rule(443, "192.0.2.0/24", "old"), rule(443, "198.51.100.0/24", ""))
-	sgr := s.rules(id)[0].ID
-	modify := func(r types.SecurityGroupRuleRequest) error {
-		r.IpProtocol, r.FromPort, r.ToPort = aws.String("tcp"), aws.Int32(443), aws.Int32(443)
-		_, err := s.ModifySecurityGroupRules(t.Context(), &ec2.ModifySecurityGroupRulesInput{
-			GroupId: &id, SecurityGroupRules: []types.SecurityGroupRuleUpdate{{SecurityGroupRuleId: &sgr, SecurityGroupRule: &r}},
-		})
-		return err
-	}
-	wantCode(t, modify(types.SecurityGroupRuleRequest{CidrIpv4: aws.String("203.0.113.0/24"), Description: aws.String("new")}), "")
-	if got := s.rules(id)[0]; got.ID != sgr || got.Description != "new" || got.Source.String() != "203.0.113.0/24" {
-		t.Errorf("got %+v", got)
-	}
-	wantCode(t, modify(types.SecurityGroupRuleRequest{CidrIpv6: aws.String("2001:db8::/32")}), "InvalidParameterValue")
-	wantCode(t, modify(types.SecurityGroupRuleRequest{CidrIpv4: aws.String("198.51.100.0/24")}), "InvalidPermission.Duplicate")
-	sgr = "sgr-00000000000000000"
-	wantCode(t, modify(types.SecurityGroupRuleRequest{CidrIpv4: aws.String("203.0.113.0/24")}), "InvalidSecurityGroupRuleId.NotFound")
-}
-
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_UpdateSecurityGroupRuleDescriptionsIngress.html
 func TestUpdateDescriptions(t *testing.T) {
 	s := start(t, ec2sim.Options{})
@@ -321,39 +261,4 @@ func TestUpdateDescriptions(t *testing.T) {
 	if got := s.rules(id)[0].Description; got != "" {
 		t.Errorf("got %q, want none", got)
 	}
-	_, err := s.UpdateSecurityGroupRuleDescriptionsIngress(t.Context(), &ec2.UpdateSecurityGroupRuleDescriptionsIngressInput{
-		GroupId:                       &id,
-		SecurityGroupRuleDescriptions: []types.SecurityGroupRuleDescription{{SecurityGroupRuleId: aws.String(s.rules(id)[0].ID), Description: aws.String("by id")}},
-	})
-	wantCode(t, err, "")
-	if got := s.rules(id)[0].Description; got != "by id" {
-		t.Errorf("got %q", got)
-	}
-}
-
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroupRules.html
-func TestDescribeRules(t *testing.T) {
-	s := start(t, ec2sim.Options{})
-	id := s.group("", "web", rule(443, "192.0.2.0/24", ""), rule(443, "198.51.100.0/24", ""), rule(80, "198.51.100.0/24", ""), rule(8080, "198.51.100.0/24", ""))
-	s.group("", "other", rule(443, "192.0.2.0/24", ""))
-	ofGroup := []types.Filter{{Name: aws.String("group-id"), Values: []string{id}}}
-	pages := ec2.NewDescribeSecurityGroupRulesPaginator(s.Client, &ec2.DescribeSecurityGroupRulesInput{Filters: ofGroup, MaxResults: aws.Int32(5)})
-	var rules []types.SecurityGroupRule
-	for pages.HasMorePages() {
-		p, err := pages.NextPage(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		rules = append(rules, p.SecurityGroupRules...)
-	}
-	if len(rules) != 5 { // one of them is the egress rule
-		t.Errorf("got %d rules, want 5", len(rules))
-	}
-	out, err := s.DescribeSecurityGroupRules(t.Context(), &ec2.DescribeSecurityGroupRulesInput{SecurityGroupRuleIds: []string{s.rules(id)[2].ID}})
-	wantCode(t, err, "")
-	if len(out.SecurityGroupRules) != 1 || *out.SecurityGroupRules[0].FromPort != 80 {
-		t.Errorf("got %+v", out.SecurityGroupRules)
-	}
-	_, err = s.DescribeSecurityGroupRules(t.Context(), &ec2.DescribeSecurityGroupRulesInput{SecurityGroupRuleIds: []string{"sgr-00000000000000000"}})
-	wantCode(t, err, "InvalidSecurityGroupRuleId.NotFound")
 }

@@ -6,269 +6,186 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
 )
 
-// The document [Server.Seed] reads; the package comment explains it.
-type (
-	seed struct {
-		quotas
-		Quotas        []seedQuota       `json:"quotas"`
-		Roles         []seedRole        `json:"roles"`
-		VPCs          []seedVPC         `json:"vpcs"`
-		Subnets       []seedSubnet      `json:"subnets"`
-		NetworkACLs   []seedACL         `json:"networkAcls"`
-		RouteTables   []seedRouteTable  `json:"routeTables"`
-		Blocks        []seedBlock       `json:"blockPublicAccess"`
-		PrefixLists   []seedPrefixList  `json:"prefixLists"`
-		Groups        []seedGroup       `json:"groups"`
-		Interfaces    []seedInterface   `json:"interfaces"`
-		LoadBalancers []seedBalancer    `json:"loadBalancers"`
-		TargetGroups  []seedTargetGroup `json:"targetGroups"`
-	}
-	// seedPlace is where a resource is.
-	seedPlace struct {
-		Account string `json:"account"`
-		Region  string `json:"region"`
-	}
-	quotas struct {
-		RulesPerGroup      int `json:"rulesPerGroup"`
-		GroupsPerInterface int `json:"groupsPerInterface"`
-	}
-	seedQuota struct {
-		seedPlace
-		quotas
-	}
-	seedRole struct {
-		ARN        string `json:"arn"`
-		ExternalID string `json:"externalId"`
-	}
-	seedVPC struct {
-		seedPlace
-		Name string       `json:"name"`
-		CIDR netip.Prefix `json:"cidr"`
-		Tags Tags         `json:"tags"`
-	}
-	seedSubnet struct {
-		seedPlace
-		VPC  string       `json:"vpc"`
-		Name string       `json:"name"`
-		CIDR netip.Prefix `json:"cidr"`
-	}
-	seedACL struct {
-		seedPlace
-		VPC     string         `json:"vpc"`
-		Subnets []string       `json:"subnets"`
-		Entries []seedACLEntry `json:"entries"`
-	}
-	seedACLEntry struct {
-		Number   int          `json:"number"`
-		Egress   bool         `json:"egress"`
-		Protocol string       `json:"protocol"`
-		Ports    string       `json:"ports"`
-		Prefix   netip.Prefix `json:"cidr"`
-		Deny     bool         `json:"deny"`
-	}
-	seedRouteTable struct {
-		seedPlace
-		VPC     string      `json:"vpc"`
-		Subnets []string    `json:"subnets"`
-		Routes  []seedRoute `json:"routes"`
-	}
-	seedRoute struct {
-		To        string `json:"to"`
-		Via       string `json:"via"`
-		Blackhole bool   `json:"blackhole"`
-	}
-	seedBlock struct {
-		seedPlace
-		Mode       string          `json:"mode"`
-		Exclusions []seedExclusion `json:"exclusions"`
-	}
-	seedExclusion struct {
-		VPC    string `json:"vpc"`
-		Subnet string `json:"subnet"`
-		Mode   string `json:"mode"`
-		State  string `json:"state"`
-	}
-	seedPrefixList struct {
-		seedPlace
-		Name       string         `json:"name"`
-		Family     string         `json:"family"`
-		MaxEntries int            `json:"maxEntries"`
-		Entries    []netip.Prefix `json:"entries"`
-		Tags       Tags           `json:"tags"`
-		SharedWith []string       `json:"sharedWith"`
-	}
-	seedGroup struct {
-		seedPlace
-		VPC         string     `json:"vpc"`
-		Name        string     `json:"name"`
-		Description string     `json:"description"`
-		Tags        Tags       `json:"tags"`
-		Ingress     []seedRule `json:"ingress"`
-	}
-	seedRule struct {
-		Protocol    string `json:"protocol"`
-		Ports       string `json:"ports"`
-		Source      string `json:"source"`
-		Description string `json:"description"`
-	}
-	seedInterface struct {
-		seedPlace
-		VPC         string     `json:"vpc"`
-		Subnet      string     `json:"subnet"`
-		Groups      []string   `json:"groups"`
-		Description string     `json:"description"`
-		Instance    string     `json:"instance"`
-		Requester   string     `json:"requester"`
-		Type        string     `json:"type"`
-		PrivateIP   netip.Addr `json:"privateIp"`
-		PublicIP    netip.Addr `json:"publicIp"`
-		IPv6        netip.Addr `json:"ipv6"`
-		Tags        Tags       `json:"tags"`
-	}
-	seedBalancer struct {
-		seedPlace
-		Name       string            `json:"name"`
-		Type       string            `json:"type"`
-		Scheme     string            `json:"scheme"`
-		State      string            `json:"state"`
-		VPC        string            `json:"vpc"`
-		Groups     []string          `json:"groups"`
-		Listeners  []string          `json:"listeners"`
-		Interfaces []Addresses       `json:"interfaces"`
-		Attributes map[string]string `json:"attributes"`
-		Tags       Tags              `json:"tags"`
-	}
-	seedTargetGroup struct {
-		seedPlace
-		VPC         string            `json:"vpc"`
-		Name        string            `json:"name"`
-		Protocol    string            `json:"protocol"`
-		Port        int32             `json:"port"`
-		Type        string            `json:"type"`
-		AddressType string            `json:"addressType"`
-		Listeners   []string          `json:"listeners"`
-		Targets     []seedTarget      `json:"targets"`
-		Attributes  map[string]string `json:"attributes"`
-		Tags        Tags              `json:"tags"`
-	}
-	seedTarget struct {
-		ID    string `json:"id"`
-		Port  int32  `json:"port"`
-		State string `json:"state"`
-	}
-)
+// A seed is the document [Server.Seed] reads; the package comment explains it. In it, resources name others where EC2 has
+// their IDs.
+type seed struct {
+	quotas
+	Quotas        []seedQuota      `json:"quotas"`
+	Roles         []Role           `json:"roles"`
+	VPCs          []vpc            `json:"vpcs"`
+	Subnets       []subnet         `json:"subnets"`
+	NetworkACLs   []networkACL     `json:"networkAcls"`
+	RouteTables   []routeTable     `json:"routeTables"`
+	Blocks        []seedBlock      `json:"blockPublicAccess"`
+	PrefixLists   []seedPrefixList `json:"prefixLists"`
+	Groups        []Group          `json:"groups"`
+	Interfaces    []Interface      `json:"interfaces"`
+	LoadBalancers []loadBalancer   `json:"loadBalancers"`
+	TargetGroups  []targetGroup    `json:"targetGroups"`
+}
+
+type quotas struct {
+	RulesPerGroup      int `json:"rulesPerGroup"`
+	GroupsPerInterface int `json:"groupsPerInterface"`
+}
+
+type seedQuota struct {
+	Account string `json:"account"`
+	Region  string `json:"region"`
+	quotas
+}
+
+type seedBlock struct {
+	Account    string      `json:"account"`
+	Region     string      `json:"region"`
+	Mode       string      `json:"mode"`
+	Exclusions []exclusion `json:"exclusions"`
+}
+
+type seedPrefixList struct {
+	PrefixList
+	SharedWith []string `json:"sharedWith"`
+}
 
 // Seed creates what a JSON document lists; the package comment describes it. It stops at the first thing that is wrong
 // with the document, and says what and where. Use it on a fresh Server, before the first call.
 func (s *Server) Seed(r io.Reader) error {
 	var doc seed
-	if err := json.UnmarshalRead(r, &doc, json.RejectUnknownMembers(true)); err != nil {
-		return fmt.Errorf("seed: %w", err)
+	err := json.UnmarshalRead(r, &doc, json.RejectUnknownMembers(true))
+	if e, ok := errors.AsType[*json.SemanticError](err); ok && e.Err != nil && !errors.Is(err, json.ErrUnknownName) {
+		err = fmt.Errorf("%s: %w", e.JSONPointer, e.Err) // without the types of Go
 	}
-	sow := sower{server: s, vpcs: map[string]string{}, names: map[string]string{}}
-	if err := sow.all(doc); err != nil {
+	if err == nil {
+		err = (&sower{server: s, ids: map[string]string{}}).all(doc)
+	}
+	if err != nil {
 		return fmt.Errorf("seed: %w", err)
 	}
 	return nil
 }
 
-// A sower creates what a seed lists, and remembers what the names in it stand for.
+// A sower creates what a seed lists, and remembers the IDs of what it has created by kind, place and name.
 type sower struct {
 	server *Server
-	vpcs   map[string]string // place and name to ID
-	names  map[string]string // VPC's ID and name of a group or "subnet:" and name to ID
+	ids    map[string]string
+	err    error // the first
 }
 
-func (w sower) all(doc seed) error {
-	if err := doc.quotas.check(); err != nil {
+func (w *sower) all(doc seed) error {
+	if err := w.server.limit(doc.quotas, doc.Roles); err != nil {
 		return err
 	}
-	w.server.mu.Lock()
-	w.server.rulesPerGroup = cmp.Or(doc.RulesPerGroup, w.server.rulesPerGroup)
-	w.server.groupQuota = cmp.Or(doc.GroupsPerInterface, w.server.groupQuota)
-	w.server.mu.Unlock()
-	for _, r := range doc.Roles {
-		if !roleARN.MatchString(r.ARN) {
-			return fmt.Errorf("roles: %q is not the ARN of a role", r.ARN)
-		}
-		w.server.mu.Lock()
-		w.server.roles[r.ARN] = Role(r)
-		w.server.mu.Unlock()
-	}
 	// Groups come before their rules, so that these may refer to any of them.
-	for _, step := range []func() error{
-		func() error { return each("quotas", doc.Quotas, w.quota) },
-		func() error { return each("vpcs", doc.VPCs, w.vpc) },
-		func() error { return each("subnets", doc.Subnets, w.subnet) },
-		func() error { return each("networkAcls", doc.NetworkACLs, w.networkACL) },
-		func() error { return each("routeTables", doc.RouteTables, w.routeTable) },
-		func() error { return each("blockPublicAccess", doc.Blocks, w.block) },
-		func() error { return each("prefixLists", doc.PrefixLists, w.prefixList) },
-		func() error { return each("groups", doc.Groups, w.group) },
-		func() error { return each("groups", doc.Groups, w.rules) },
-		func() error { return each("interfaces", doc.Interfaces, w.networkInterface) },
-		func() error { return each("loadBalancers", doc.LoadBalancers, w.loadBalancer) },
-		func() error { return each("targetGroups", doc.TargetGroups, w.targetGroup) },
-	} {
-		if err := step(); err != nil {
-			return err
-		}
-	}
-	return nil
+	sow(w, "quotas", doc.Quotas, w.quota)
+	sow(w, "vpcs", doc.VPCs, w.vpc)
+	sow(w, "subnets", doc.Subnets, w.subnet)
+	sow(w, "networkAcls", doc.NetworkACLs, w.networkACL)
+	sow(w, "routeTables", doc.RouteTables, w.routeTable)
+	sow(w, "blockPublicAccess", doc.Blocks, w.block)
+	sow(w, "prefixLists", doc.PrefixLists, w.prefixList)
+	sow(w, "groups", doc.Groups, w.group)
+	sow(w, "groups", doc.Groups, w.rules)
+	sow(w, "interfaces", doc.Interfaces, func(s *site, i *Interface) error { _, err := s.addInterface(*i); return err })
+	sow(w, "loadBalancers", doc.LoadBalancers, w.loadBalancer)
+	sow(w, "targetGroups", doc.TargetGroups, func(s *site, g *targetGroup) error { return s.addTargetGroup(*g) })
+	return w.err
 }
 
-// each calls f with every element of a list, and says of which one it failed.
-func each[T any](name string, list []T, f func(T) error) error {
-	for i, v := range list {
-		if err := f(v); err != nil {
-			return fmt.Errorf("%s[%d]: %w", name, i, err)
+// sow creates the resources of a list, as long as nothing has failed, and says of which one that did.
+func sow[T any](w *sower, name string, resources []T, create func(*site, *T) error) {
+	for i, r := range resources {
+		if w.err != nil {
+			return
+		}
+		at, err := w.place(reflect.ValueOf(r))
+		if err == nil {
+			err = at.change(func(s *site) error {
+				if err := w.resolve(s, reflect.ValueOf(&r).Elem()); err != nil {
+					return err
+				}
+				return create(s, &r)
+			})
+		}
+		if err != nil {
+			w.err = fmt.Errorf("%s[%d]: %w", name, i, err)
 		}
 	}
-	return nil
 }
 
-// at returns the region of a place.
-func (w sower) at(p seedPlace) (Region, error) {
-	region := cmp.Or(p.Region, "us-east-1")
+// place returns the region that the fields Account and Region of a resource name.
+func (w *sower) place(r reflect.Value) (Region, error) {
+	owner := r.FieldByName("Account")
+	if !owner.IsValid() {
+		owner = r.FieldByName("Owner") // of a prefix list
+	}
+	account, region := owner.String(), cmp.Or(r.FieldByName("Region").String(), "us-east-1")
 	if !regionExists(region) {
 		return Region{}, fmt.Errorf("there is no region %q", region)
 	}
-	if p.Account != "" && !isAccount(p.Account) {
-		return Region{}, fmt.Errorf("account %q does not have 12 digits", p.Account)
+	if account != "" && !isAccount(account) {
+		return Region{}, fmt.Errorf("account %q does not have 12 digits", account)
 	}
-	return w.server.Region(p.Account, region), nil
+	return w.server.Region(account, region), nil
 }
 
 func isAccount(id string) bool {
 	return len(id) == 12 && strings.Trim(id, "0123456789") == ""
 }
 
-func (w sower) quota(q seedQuota) error {
-	at, err := w.at(q.seedPlace)
-	if err != nil {
-		return err
+// resolve puts IDs in the place of the names in those fields of a resource that refer to others.
+func (w *sower) resolve(s *site, r reflect.Value) error {
+	field := r.FieldByName("VPC")
+	if !field.IsValid() {
+		return nil
 	}
-	if err := q.check(); err != nil {
-		return err
+	switch name := field.String(); name {
+	case "", "default":
+		field.SetString(s.vpc(true))
+	case "other":
+		field.SetString(s.vpc(false))
+	default:
+		id := w.ids[vpcName(s, name)]
+		if id == "" {
+			return fmt.Errorf("there is no VPC %q in %s", name, s.region)
+		}
+		field.SetString(id)
 	}
-	if q.quotas == (quotas{}) {
-		return errors.New("neither rulesPerGroup nor groupsPerInterface is given")
-	}
-	if q.RulesPerGroup > 0 {
-		at.SetQuota(q.RulesPerGroup)
-	}
-	if q.GroupsPerInterface > 0 {
-		at.SetGroupsPerInterface(q.GroupsPerInterface)
+	vpc := field.String()
+	for name, kind := range map[string]string{"Subnet": "subnet", "Subnets": "subnet", "Groups": "group"} {
+		switch field := r.FieldByName(name); field.Kind() {
+		case reflect.String:
+			if err := w.resolveName(vpc, kind, field); err != nil {
+				return err
+			}
+		case reflect.Slice:
+			for i := range field.Len() {
+				if err := w.resolveName(vpc, kind, field.Index(i)); err != nil {
+					return err
+				}
+			}
+		}
 	}
 	return nil
 }
+
+// resolveName puts an ID in the place of the name of a group or subnet of a VPC, if there is a name.
+func (w *sower) resolveName(vpc, kind string, name reflect.Value) error {
+	id := w.ids[kind+" "+vpc+"/"+name.String()]
+	if id == "" && name.String() != "" {
+		return fmt.Errorf("there is no %s %q in the VPC", kind, name)
+	}
+	name.SetString(id)
+	return nil
+}
+
+func vpcName(s *site, name string) string { return "vpc " + s.account + "/" + s.region + "/" + name }
 
 // check refuses what is no quota. One that is not given is zero.
 func (q quotas) check() error {
@@ -281,338 +198,155 @@ func (q quotas) check() error {
 	return nil
 }
 
-func (w sower) vpc(v seedVPC) error {
-	at, err := w.at(v.seedPlace)
-	if err != nil {
-		return err
+// limit sets the quotas of regions that have no others, and the roles.
+func (s *Server) limit(q quotas, roles []Role) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rulesPerGroup = cmp.Or(q.RulesPerGroup, s.rulesPerGroup)
+	s.groupQuota = cmp.Or(q.GroupsPerInterface, s.groupQuota)
+	for _, r := range roles {
+		if !roleARN.MatchString(r.ARN) {
+			return fmt.Errorf("roles: %q is not the ARN of a role", r.ARN)
+		}
+		s.roles[r.ARN] = r
 	}
+	return q.check()
+}
+
+func (w *sower) quota(s *site, q *seedQuota) error {
+	if q.quotas == (quotas{}) {
+		return errors.New("neither rulesPerGroup nor groupsPerInterface is given")
+	}
+	s.quota, s.groupQuota = cmp.Or(q.RulesPerGroup, s.quota), cmp.Or(q.GroupsPerInterface, s.groupQuota)
+	return q.check()
+}
+
+func (w *sower) vpc(s *site, v *vpc) error {
 	if v.Name == "" || v.Name == "default" || v.Name == "other" {
 		return fmt.Errorf("name: a VPC cannot have the name %q", v.Name)
 	}
-	key := placeKey(at, v.Name)
-	if w.vpcs[key] != "" {
-		return fmt.Errorf("name: there already is a VPC %q in %s", v.Name, at.region)
+	name := vpcName(s, v.Name)
+	if w.ids[name] != "" {
+		return fmt.Errorf("name: there already is a VPC %q in %s", v.Name, s.region)
 	}
-	cidr := v.CIDR
-	if !cidr.IsValid() {
-		cidr = netip.MustParsePrefix("10.0.0.0/16")
+	if !v.CIDR.IsValid() {
+		v.CIDR = netip.MustParsePrefix("10.0.0.0/16")
 	}
-	created, err := at.CreateVPC(cidr, merged(v.Tags, Tags{"Name": v.Name}))
-	if err != nil {
+	if err := checkBlock(v.CIDR); err != nil {
 		return fmt.Errorf("vpc %q: %w", v.Name, err)
 	}
-	w.vpcs[key] = created.ID
+	w.ids[name] = s.addVPC(v.CIDR, false, merged(v.Tags, Tags{"Name": v.Name})).ID
 	return nil
 }
 
-func placeKey(at Region, name string) string { return at.account + "/" + at.region + "/" + name }
-
-// inVPC returns the region of a resource and the VPC it names.
-func (w sower) inVPC(p seedPlace, name string) (at Region, vpc string, err error) {
-	if at, err = w.at(p); err == nil {
-		vpc, err = w.vpcID(at, name)
-	}
-	return at, vpc, err
-}
-
-func (w sower) vpcID(at Region, name string) (string, error) {
-	switch name {
-	case "", "default":
-		return at.DefaultVPC(), nil
-	case "other":
-		return at.OtherVPC(), nil
-	}
-	if id := w.vpcs[placeKey(at, name)]; id != "" {
-		return id, nil
-	}
-	return "", fmt.Errorf("there is no VPC %q in %s", name, at.region)
-}
-
-func (w sower) prefixList(l seedPrefixList) error {
-	at, err := w.at(l.seedPlace)
-	if err != nil {
-		return err
-	}
-	if i := slices.IndexFunc(l.SharedWith, func(account string) bool { return !isAccount(account) }); i >= 0 {
-		return fmt.Errorf("sharedWith: account %q does not have 12 digits", l.SharedWith[i])
-	}
-	created, err := at.putPrefixList(PrefixList{Name: l.Name, Family: l.Family, MaxEntries: l.MaxEntries, Tags: l.Tags}, l.Entries)
-	if err == nil && len(l.SharedWith) > 0 {
-		err = at.SharePrefixList(created.ID, l.SharedWith...)
-	}
-	if err != nil {
-		return fmt.Errorf("prefix list %q: %w", l.Name, err)
-	}
-	return nil
-}
-
-func (w sower) group(g seedGroup) error {
-	at, vpc, err := w.inVPC(g.seedPlace, g.VPC)
-	if err != nil {
-		return err
-	}
-	created, err := at.CreateGroup(Group{Name: g.Name, Description: g.Description, VPC: vpc, Tags: g.Tags})
-	if err != nil {
-		return fmt.Errorf("group %q: %w", g.Name, err)
-	}
-	w.names[vpc+"/"+g.Name] = created.ID
-	return nil
-}
-
-func (w sower) rules(g seedGroup) error {
-	at, vpc, err := w.inVPC(g.seedPlace, g.VPC)
-	if err != nil {
-		return err
-	}
-	var rules []Rule
-	for i, r := range g.Ingress {
-		perm, err := w.permission(at, vpc, r)
-		if err != nil {
-			return fmt.Errorf("group %q: ingress[%d]: %w", g.Name, i, err)
-		}
-		rules = append(rules, Rule{Permission: perm, Description: r.Description})
-	}
-	if err := at.AddRules(w.names[vpc+"/"+g.Name], rules...); err != nil {
-		return fmt.Errorf("group %q: %w", g.Name, err)
-	}
-	return nil
-}
-
-func (w sower) permission(at Region, vpc string, r seedRule) (Permission, error) {
-	from, to, err := parseSeedPorts(r.Ports)
-	p := Permission{Protocol: r.Protocol, From: from, To: to}
-	if err != nil {
-		return p, err
-	}
-	kind, name, _ := strings.Cut(r.Source, ":")
-	switch kind {
-	case "group":
-		if p.Source.Reference = w.names[vpc+"/"+name]; p.Source.Reference == "" {
-			return p, fmt.Errorf("source: there is no group %q in the same VPC", name)
-		}
-		return p, nil
-	case "list":
-		l, ok := at.prefixList(name)
-		if !ok {
-			return p, fmt.Errorf("source: there is no prefix list %q", name)
-		}
-		p.Source.Reference = l.ID
-		return p, nil
-	}
-	prefix, err := netip.ParsePrefix(r.Source)
-	if err != nil {
-		return p, fmt.Errorf("source: %q is neither an IP range nor group:NAME nor list:NAME", r.Source)
-	}
-	p.Source.Prefix = prefix
-	return p, nil
-}
-
-// parseSeedPorts reads a port or a range of ports, both -1 if there is none.
-func parseSeedPorts(ports string) (from, to int32, err error) {
-	if ports == "" {
-		return -1, -1, nil
-	}
-	first, last, isRange := strings.Cut(ports, "-")
-	if !isRange {
-		last = first
-	}
-	low, err1 := strconv.ParseUint(first, 10, 16)
-	high, err2 := strconv.ParseUint(last, 10, 16)
-	if errors.Join(err1, err2) != nil {
-		return 0, 0, fmt.Errorf("ports: %q is not a port or a range of ports", ports)
-	}
-	return int32(low), int32(high), nil
-}
-
-func (w sower) networkInterface(i seedInterface) error {
-	at, vpc, err := w.inVPC(i.seedPlace, i.VPC)
-	if err != nil {
-		return err
-	}
-	ids, err := w.ids(vpc, "", "group", i.Groups)
-	if err != nil {
-		return err
-	}
-	subnet, err := w.subnetID(vpc, i.Subnet)
-	if err != nil {
-		return err
-	}
-	_, err = at.CreateInterface(Interface{
-		VPC: vpc, Subnet: subnet, Groups: ids, Description: i.Description, Instance: i.Instance, Requester: i.Requester,
-		Type: i.Type, PrivateIP: i.PrivateIP, PublicIP: i.PublicIP, IPv6: i.IPv6, Tags: i.Tags,
-	})
-	return err
-}
-
-// ids returns the IDs of groups or, with the key "subnet:", of subnets of a VPC.
-func (w sower) ids(vpc, key, noun string, names []string) (ids []string, err error) {
-	for _, name := range names {
-		id := w.names[vpc+"/"+key+name]
-		if id == "" {
-			return nil, fmt.Errorf("%ss: there is no %s %q in the VPC", noun, noun, name)
-		}
-		ids = append(ids, id)
-	}
-	return ids, nil
-}
-
-// subnetID returns the ID of a subnet, empty for none.
-func (w sower) subnetID(vpc, name string) (string, error) {
-	if name == "" {
-		return "", nil
-	}
-	ids, err := w.ids(vpc, "subnet:", "subnet", []string{name})
-	return strings.Join(ids, ""), err
-}
-
-func (w sower) subnet(n seedSubnet) error {
-	at, vpc, err := w.inVPC(n.seedPlace, n.VPC)
-	if err != nil {
-		return err
-	}
-	id, err := at.CreateSubnet(vpc, n.CIDR, Tags{"Name": n.Name})
+func (w *sower) subnet(s *site, n *subnet) error {
+	n.Tags = Tags{"Name": n.Name}
+	created, err := s.newSubnet(*n)
 	if err != nil {
 		return fmt.Errorf("subnet %q: %w", n.Name, err)
 	}
-	w.names[vpc+"/subnet:"+n.Name] = id
+	w.ids["subnet "+n.VPC+"/"+n.Name] = created.ID
 	return nil
 }
 
-func (w sower) networkACL(a seedACL) error {
-	at, vpc, err := w.inVPC(a.seedPlace, a.VPC)
-	if err != nil {
-		return err
-	}
-	subnets, err := w.ids(vpc, "subnet:", "subnet", a.Subnets)
-	if err != nil {
-		return err
-	}
-	var entries []ACLEntry
+func (w *sower) networkACL(s *site, a *networkACL) error {
 	for i, e := range a.Entries {
-		from, to, err := parseSeedPorts(e.Ports)
-		protocol, ok := map[string]string{"tcp": "6", "udp": "17", "icmp": "1", "icmpv6": "58", "": "-1"}[e.Protocol]
-		if err != nil || !ok || !e.Prefix.IsValid() {
-			return fmt.Errorf("entries[%d]: %w", i, cmp.Or(err, errors.New("an entry has a cidr, and a protocol: tcp, udp, icmp, icmpv6 or none for all")))
+		if err := e.check(); err != nil {
+			return fmt.Errorf("entries[%d]: %w", i, err)
 		}
-		if from < 0 {
-			from, to = 0, 65535
-		}
-		entries = append(entries, ACLEntry{e.Number, e.Egress, protocol, from, to, e.Prefix, e.Deny})
 	}
-	_, err = at.CreateNetworkACL(vpc, entries, subnets...)
-	return err
+	a.Entries = slices.Concat(a.Entries, aclEnd)
+	s.addACL(*a, a.Subnets...)
+	return nil
 }
 
-func (w sower) routeTable(t seedRouteTable) error {
-	at, vpc, err := w.inVPC(t.seedPlace, t.VPC)
-	if err != nil {
-		return err
-	}
-	subnets, err := w.ids(vpc, "subnet:", "subnet", t.Subnets)
-	if err != nil {
-		return err
-	}
-	var routes []Route
-	for _, r := range t.Routes {
-		route := Route{Target: r.Via, Blackhole: r.Blackhole}
+func (w *sower) routeTable(s *site, t *routeTable) error {
+	v := s.vpcs.byID[t.VPC]
+	for i, r := range t.Routes {
+		if !r.To.IsValid() {
+			return fmt.Errorf("routes[%d]: to: a route has a destination", i)
+		}
 		if r.Via == "igw" {
-			route.Target = at.InternetGateway(vpc)
+			t.Routes[i].Via = v.gateway
 		}
-		if route.Prefix, err = netip.ParsePrefix(r.To); err != nil {
-			return fmt.Errorf("routes: to: %q is not an IP range", r.To)
-		}
-		routes = append(routes, route)
 	}
-	_, err = at.CreateRouteTable(vpc, routes, subnets...)
-	return err
+	s.addRouteTable(v, t.Routes, t.Subnets...)
+	return nil
 }
 
-func (w sower) block(b seedBlock) error {
-	at, err := w.at(b.seedPlace)
-	if err != nil {
-		return err
+func (w *sower) block(s *site, b *seedBlock) error {
+	if !slices.Contains([]string{"off", "block-ingress", "block-bidirectional"}, b.Mode) {
+		return fmt.Errorf("mode: %q is not off, block-ingress or block-bidirectional", b.Mode)
 	}
-	if err := at.BlockPublicAccess(b.Mode); err != nil {
-		return err
-	}
+	s.blockMode = b.Mode
 	for _, e := range b.Exclusions {
-		vpc, err := w.vpcID(at, e.VPC)
-		if err != nil {
+		if err := w.resolve(s, reflect.ValueOf(&e).Elem()); err != nil {
 			return err
 		}
-		subnet, err := w.subnetID(vpc, e.Subnet)
-		if err != nil {
-			return err
-		}
-		if _, err := at.ExcludeFromBlock(Exclusion{Resource: cmp.Or(subnet, vpc), Mode: e.Mode, State: e.State}); err != nil {
-			return err
-		}
+		s.exclude(e, cmp.Or(e.Subnet, e.VPC))
 	}
 	return nil
 }
 
-func (w sower) loadBalancer(b seedBalancer) error {
-	at, vpc, err := w.inVPC(b.seedPlace, b.VPC)
+func (w *sower) prefixList(s *site, l *seedPrefixList) error {
+	if i := slices.IndexFunc(l.SharedWith, func(account string) bool { return !isAccount(account) }); i >= 0 {
+		return fmt.Errorf("sharedWith: account %q does not have 12 digits", l.SharedWith[i])
+	}
+	created, err := s.putPrefixList(l.PrefixList)
 	if err != nil {
-		return err
+		return fmt.Errorf("prefix list %q: %w", l.Name, err)
 	}
-	ids, err := w.ids(vpc, "", "group", b.Groups)
-	if err != nil {
-		return err
-	}
-	for i := range b.Interfaces {
-		if b.Interfaces[i].Subnet, err = w.subnetID(vpc, b.Interfaces[i].Subnet); err != nil {
-			return err
-		}
-	}
-	lb := LoadBalancer{
-		Name: b.Name, Type: b.Type, Scheme: b.Scheme, State: b.State, VPC: vpc, Groups: ids, Attributes: b.Attributes, Tags: b.Tags,
-	}
-	for i, listener := range b.Listeners {
-		protocol, number, _ := strings.Cut(listener, ":")
-		port, err := strconv.ParseUint(number, 10, 16)
-		if err != nil || protocol == "" {
-			return fmt.Errorf("listeners[%d]: %q is not a protocol and a port, such as HTTPS:443", i, listener)
-		}
-		lb.Listeners = append(lb.Listeners, Listener{Protocol: protocol, Port: int32(port)})
-	}
-	if _, err := at.CreateLoadBalancer(lb, b.Interfaces...); err != nil {
-		return fmt.Errorf("load balancer %q: %w", b.Name, err)
-	}
+	s.share(created, l.SharedWith...)
 	return nil
 }
 
-func (w sower) targetGroup(g seedTargetGroup) error {
-	at, vpc, err := w.inVPC(g.seedPlace, g.VPC)
+func (w *sower) group(s *site, g *Group) error {
+	g.Ingress, g.Description = nil, cmp.Or(g.Description, g.Name)
+	err := g.Tags.check()
+	var created *Group
+	if err == nil {
+		created, err = s.addGroup(*g)
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("group %q: %w", g.Name, err)
 	}
-	group := TargetGroup{
-		Name: g.Name, Protocol: g.Protocol, Port: g.Port, VPC: vpc, Type: g.Type, AddressType: g.AddressType,
-		Attributes: g.Attributes, Tags: g.Tags,
-	}
-	for _, t := range g.Targets {
-		group.Targets = append(group.Targets, Target(t))
-	}
-	for _, name := range g.Listeners {
-		arn, ok := at.listener(name)
-		if !ok {
-			return fmt.Errorf("target group %q: listeners: there is no listener %q, such as shop:443", g.Name, name)
-		}
-		group.Listeners = append(group.Listeners, arn)
-	}
-	_, err = at.CreateTargetGroup(group)
-	return err
+	w.ids["group "+g.VPC+"/"+g.Name] = created.ID
+	return nil
 }
 
-// listener finds a listener by the name of its load balancer and its port, such as shop:443.
-func (r Region) listener(name string) (arn string, ok bool) {
-	for _, lb := range r.LoadBalancers() {
-		for _, l := range lb.Listeners {
-			if name == lb.Name+":"+strconv.Itoa(int(l.Port)) {
-				return l.ARN, true
+func (w *sower) rules(s *site, g *Group) error {
+	rules := slices.Clone(g.Ingress)
+	for i, r := range rules {
+		kind, name, _ := strings.Cut(r.Source.Reference, ":")
+		switch rules[i].Source.Reference = w.ids["group "+g.VPC+"/"+name]; {
+		case r.Source.Prefix.IsValid():
+			rules[i].Source = r.Source
+		case kind == "list":
+			l := s.prefixListNamed(name)
+			if l == nil {
+				return fmt.Errorf("group %q: ingress[%d]: source: there is no prefix list %q", g.Name, i, name)
 			}
+			rules[i].Source.Reference = l.ID
+		case kind != "group":
+			return fmt.Errorf("group %q: ingress[%d]: source: %q is neither an IP range nor group:NAME nor list:NAME", g.Name, i, r.Source)
+		case rules[i].Source.Reference == "":
+			return fmt.Errorf("group %q: ingress[%d]: source: there is no group %q in the same VPC", g.Name, i, name)
 		}
 	}
-	return "", false
+	if err := s.setRules(s.groups.byID[w.ids["group "+g.VPC+"/"+g.Name]], rules); err != nil {
+		return fmt.Errorf("group %q: %w", g.Name, err)
+	}
+	return nil
+}
+
+func (w *sower) loadBalancer(s *site, lb *loadBalancer) error {
+	for i := range lb.Interfaces {
+		if err := w.resolveName(lb.VPC, "subnet", reflect.ValueOf(&lb.Interfaces[i].Subnet).Elem()); err != nil {
+			return err
+		}
+	}
+	if err := s.addLoadBalancer(*lb); err != nil {
+		return fmt.Errorf("load balancer %q: %w", lb.Name, err)
+	}
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -238,6 +239,9 @@ func (s *Server) newID(prefix string) string {
 	s.lastID++
 	return formatID(prefix, s.lastID)
 }
+
+// newHexID returns the end of an ARN of Elastic Load Balancing: hexadecimal digits, in the order of creation.
+func (s *Server) newHexID() string { return strings.TrimPrefix(s.newID("x"), "x-0") }
 
 // newPathID does so for what a VPC has without being asked for, so that it does not shift the other IDs.
 func (s *Server) newPathID(prefix string) string {

@@ -41,6 +41,7 @@ func TestRefusals(t *testing.T) {
 		{"unknown action", signed, "Action=RunInstances", 400, "InvalidAction"},
 		{"unknown parameter", signed, "Action=DescribeVpcs&Colour=red", 400, "UnknownParameter"},
 		{"unknown member", signed, "Action=DescribeVpcs&Filter.1.Colour=red", 400, "UnknownParameter"},
+		{"neither a dry run nor none", signed, "Action=DescribeVpcs&DryRun=perhaps", 400, "InvalidParameterValue"},
 		{"not a number", signed, "Action=DescribeVpcs&MaxResults=many", 400, "InvalidParameterValue"},
 		{"not a list", signed, "Action=DescribeVpcs&VpcId=vpc-1", 400, "InvalidParameterValue"},
 		{"twice", signed, "Action=DescribeVpcs&NextToken=1&NextToken=2", 400, "InvalidQueryParameter"},
@@ -288,9 +289,6 @@ func TestByHand(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	if vpcs := s.here.VPCs(); len(vpcs) != 2 || vpcs[0].ID != s.here.DefaultVPC() || vpcs[1].ID != s.here.OtherVPC() {
-		t.Errorf("got %+v", vpcs)
-	}
 	if calls := s.Calls(); len(calls) != 0 {
 		t.Errorf("recorded %+v", calls)
 	}
@@ -304,7 +302,7 @@ func TestSnapshotsStay(t *testing.T) {
 	_ = s.authorize(id, tcp(80, v4(2)...))
 	_, err := s.CreateTags(t.Context(), &ec2.CreateTagsInput{Resources: []string{id}, Tags: []types.Tag{{Key: aws.String("a"), Value: aws.String("b")}}})
 	wantCode(t, err, "")
-	_, err = s.RevokeSecurityGroupIngress(t.Context(), &ec2.RevokeSecurityGroupIngressInput{GroupId: &id, SecurityGroupRuleIds: []string{before.Ingress[0].ID}})
+	_, err = s.RevokeSecurityGroupIngress(t.Context(), &ec2.RevokeSecurityGroupIngressInput{GroupId: &id, IpPermissions: []types.IpPermission{tcp(443, "192.0.2.0/24")}})
 	wantCode(t, err, "")
 	if len(before.Ingress) != 2 || before.Ingress[0].Description != "a" || len(before.Tags) != 0 {
 		t.Errorf("the snapshot has become %+v", before)

@@ -3,6 +3,8 @@ package ec2sim
 import (
 	"maps"
 	"net/netip"
+	"slices"
+	"strings"
 )
 
 // A siteKey names a site.
@@ -15,20 +17,19 @@ type site struct {
 
 	quota       int // rules per security group
 	groupQuota  int // security groups per network interface
-	vpcs        table[*VPC]
+	vpcs        table[*vpc]
 	subnets     table[*subnet]
 	groups      table[*Group]
 	interfaces  table[*Interface]
 	prefixLists table[*PrefixList]
 
-	acls        table[*NetworkACL]
-	routeTables table[*RouteTable]
-	gateways    table[*internetGateway]
-	exclusions  table[*Exclusion]
+	acls        table[*networkACL]
+	routeTables table[*routeTable]
+	exclusions  table[*exclusion]
 	blockMode   string // of VPC Block Public Access, empty if never set
 
-	loadBalancers table[*LoadBalancer]
-	targetGroups  table[*TargetGroup]
+	loadBalancers table[*loadBalancer]
+	targetGroups  table[*targetGroup]
 
 	past     []state           // what there was after each of the last changes, the last one is now
 	tokens   map[string]string // client tokens to IDs of what they created
@@ -43,17 +44,17 @@ func (s *Server) site(account, region string) *site {
 	}
 	st := &site{
 		server: s, siteKey: key, quota: s.rulesPerGroup, groupQuota: s.groupQuota,
-		vpcs: table[*VPC]{kind: &vpcKind}, subnets: table[*subnet]{kind: &subnetKind}, groups: table[*Group]{kind: &groupKind},
+		vpcs: table[*vpc]{kind: &vpcKind}, subnets: table[*subnet]{kind: &subnetKind}, groups: table[*Group]{kind: &groupKind},
 		interfaces: table[*Interface]{kind: &interfaceKind}, prefixLists: table[*PrefixList]{kind: &prefixListKind},
-		acls: table[*NetworkACL]{kind: &aclKind}, routeTables: table[*RouteTable]{kind: &routeTableKind},
-		gateways: table[*internetGateway]{kind: &gatewayKind}, exclusions: table[*Exclusion]{kind: &exclusionKind},
-		loadBalancers: table[*LoadBalancer]{kind: &loadBalancerKind}, targetGroups: table[*TargetGroup]{kind: &targetGroupKind},
+		acls: table[*networkACL]{kind: &aclKind}, routeTables: table[*routeTable]{kind: &routeTableKind},
+		exclusions:    table[*exclusion]{kind: &exclusionKind},
+		loadBalancers: table[*loadBalancer]{kind: &loadBalancerKind}, targetGroups: table[*targetGroup]{kind: &targetGroupKind},
 		tokens: map[string]string{}, attached: map[string]int{},
 	}
 	s.sites[key] = st
 	defer func(before []string) { s.touched = before }(s.touched) // no call made these
-	st.openToInternet(st.addVPC(netip.MustParsePrefix("172.31.0.0/16"), true))
-	st.openToInternet(st.addVPC(netip.MustParsePrefix("10.0.0.0/16"), false))
+	st.addVPC(netip.MustParsePrefix("172.31.0.0/16"), true, nil)
+	st.addVPC(netip.MustParsePrefix("10.0.0.0/16"), false, nil)
 	st.addManagedPrefixLists()
 	st.remember()
 	return st
@@ -66,3 +67,14 @@ func merged[M ~map[string]string](base, over M) M {
 	maps.Copy(m, over)
 	return m
 }
+
+// regions lists the regions that exist.
+//
+// https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html
+var regions = strings.Fields(`
+	af-south-1 ap-east-1 ap-east-2 ap-northeast-1 ap-northeast-2 ap-northeast-3 ap-south-1 ap-south-2
+	ap-southeast-1 ap-southeast-2 ap-southeast-3 ap-southeast-4 ap-southeast-5 ap-southeast-6 ap-southeast-7
+	ca-central-1 ca-west-1 eu-central-1 eu-central-2 eu-north-1 eu-south-1 eu-south-2 eu-west-1 eu-west-2 eu-west-3
+	il-central-1 me-central-1 me-south-1 mx-central-1 sa-east-1 us-east-1 us-east-2 us-west-1 us-west-2`)
+
+func regionExists(name string) bool { return slices.Contains(regions, name) }

@@ -8,8 +8,12 @@ type state struct {
 }
 
 // frozen returns a table whose resources no later call changes.
-func frozen[T any](t table[*T]) table[*T] {
-	was := table[*T]{kind: t.kind}
+func frozen[T any, P interface {
+	*T
+	resource
+}](t table[P],
+) table[P] {
+	was := table[P]{kind: t.kind}
 	for v := range t.all {
 		c := *v
 		was.put(&c)

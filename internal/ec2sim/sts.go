@@ -10,27 +10,14 @@ import (
 
 // A Role is an IAM role the endpoint lets its callers assume.
 type Role struct {
-	ARN        string // arn:aws:iam::ACCOUNT:role/NAME
-	ExternalID string // demanded of the caller, unless empty
+	ARN        string `json:"arn"`        // arn:aws:iam::ACCOUNT:role/NAME
+	ExternalID string `json:"externalId"` // demanded of the caller, unless empty
 }
 
 // A session is what an access key the endpoint issued stands for.
 type session struct {
 	account string
 	arn     string
-}
-
-type assumeRoleOutput struct {
-	Credentials struct {
-		AccessKey  string `xml:"AccessKeyId"`
-		SecretKey  string `xml:"SecretAccessKey"`
-		Token      string `xml:"SessionToken"`
-		Expiration string
-	}
-	User struct {
-		ARN string `xml:"Arn"`
-		ID  string `xml:"AssumedRoleId"`
-	} `xml:"AssumedRoleUser"`
 }
 
 var roleARN = regexp.MustCompile(`^arn:aws:iam::(\d{12}):role/(?:[\w+=,.@-]+/)*([\w+=,.@-]+)$`)
@@ -64,12 +51,15 @@ func (s *site) assumeRole(c *call) (any, error) {
 	user := fmt.Sprintf("arn:aws:sts::%s:assumed-role/%s/%s", account, parts[2], name)
 	s.server.keys[key] = session{account: account, arn: user}
 
-	out := &assumeRoleOutput{}
-	cred := &out.Credentials
-	cred.AccessKey, cred.SecretKey, cred.Token = key, strings.Repeat("s", 40), "session-"+key
-	cred.Expiration = s.server.now().Add(duration).UTC().Format(time.RFC3339)
-	out.User.ARN, out.User.ID = user, "AROA"+key[4:]+":"+name
-	return out, nil
+	return body{
+		{"Credentials", body{
+			{"AccessKeyId", key},
+			{"SecretAccessKey", strings.Repeat("s", 40)},
+			{"SessionToken", "session-" + key},
+			{"Expiration", s.server.now().Add(duration).UTC().Format(time.RFC3339)},
+		}},
+		{"AssumedRoleUser", body{{"Arn", user}, {"AssumedRoleId", "AROA" + key[4:] + ":" + name}}},
+	}, nil
 }
 
 // identity returns the ARN of a caller.
@@ -80,15 +70,9 @@ func (s *Server) identity(c caller) string {
 	return "arn:aws:iam::" + c.account + ":user/operator"
 }
 
-type callerIdentityOutput struct {
-	ARN     string `xml:"Arn"`
-	UserID  string `xml:"UserId"`
-	Account string
-}
-
 // callerIdentity says whose access key a request was signed with.
 //
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 func (s *site) callerIdentity(c *call) (any, error) {
-	return callerIdentityOutput{s.server.identity(c.caller), c.caller.accessKey, c.caller.account}, nil
+	return body{{"Arn", s.server.identity(c.caller)}, {"UserId", c.caller.accessKey}, {"Account", c.caller.account}}, nil
 }

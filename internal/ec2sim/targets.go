@@ -2,97 +2,89 @@ package ec2sim
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// A TargetGroup is where a load balancer passes connections on to.
+// A targetGroup is where a load balancer passes connections on to.
 //
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetGroup.html
-type TargetGroup struct {
-	ARN           string   `xml:"TargetGroupArn"`
-	Name          string   `xml:"TargetGroupName"`
-	Protocol      string   // such as "TCP" or "HTTP"
-	Port          int32    // of targets that name none
-	VPC           string   `xml:"VpcId"`
-	Type          string   `xml:"TargetType"` // "instance" unless it says "ip", "lambda" or "alb"
-	AddressType   string   `xml:"IpAddressType"`
-	LoadBalancers []string `xml:"LoadBalancerArns>member"`
+type targetGroup struct {
+	Account       string   `json:"account" xml:"-"`
+	Region        string   `json:"region" xml:"-"`
+	VPC           string   `json:"vpc" xml:"VpcId"`
+	ARN           string   `json:"-" xml:"TargetGroupArn"`
+	Name          string   `json:"name" xml:"TargetGroupName" filter:"name"`
+	Protocol      string   `json:"protocol"`              // such as "TCP" or "HTTP"
+	Port          int32    `json:"port"`                  // of targets that name none
+	Type          string   `json:"type" xml:"TargetType"` // "instance" unless it says "ip", "lambda" or "alb"
+	AddressType   string   `json:"addressType" xml:"IpAddressType"`
+	LoadBalancers []string `json:"-" xml:"LoadBalancerArns>member" filter:"load-balancer"`
 
-	Listeners  []string          `xml:"-"` // ARNs of the listeners that pass on to it
-	Targets    []Target          `xml:"-"`
-	Attributes map[string]string `xml:"-"` // those that differ from what AWS sets
-	Tags       Tags              `xml:"-"`
+	Listeners  []string `json:"listeners" xml:"-"` // those that pass on to it, such as shop:443
+	Targets    []target `json:"targets" xml:"-"`
+	Attributes Tags     `json:"attributes" xml:"-"` // those that differ from what AWS sets
+	Tags       Tags     `json:"tags" xml:"-"`
 }
 
-// A Target takes connections from a load balancer.
-type Target struct {
-	ID    string `xml:"Target>Id"` // of an instance, or an IP address, or an ARN
-	Port  int32  `xml:"Target>Port"`
-	State string `xml:"TargetHealth>State"` // "healthy" unless it says otherwise
+func (g *targetGroup) key() string { return g.ARN }
+
+// A target takes connections from a load balancer.
+type target struct {
+	ID    string `json:"id" xml:"Target>Id"` // of an instance, or an IP address, or an ARN
+	Port  int32  `json:"port" xml:"Target>Port"`
+	State string `json:"state" xml:"TargetHealth>State"` // "healthy" unless it says otherwise
 }
 
-// targetGroupKind has the ways to name target groups.
-//
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeTargetGroups.html
-var targetGroupKind = kind[*TargetGroup]{
-	notFound: "TargetGroupNotFound", message: "One or more target groups not found: %s",
-	set: "TargetGroups", ids: "TargetGroupArns", pagesOfIDs: true, smallest: 1, largest: maxPageSize,
-	id: func(g *TargetGroup) string { return g.ARN },
-	filters: attributes[*TargetGroup]{
-		"name":          func(g *TargetGroup) []string { return []string{g.Name} },
-		"load-balancer": func(g *TargetGroup) []string { return g.LoadBalancers },
-	},
-}
-
-// CreateTargetGroup creates a target group behind the listeners it names. The first target group of a listener is the
-// one of its default rule; each further one gets a rule of its own.
-func (r Region) CreateTargetGroup(g TargetGroup) (created TargetGroup, err error) {
-	err = r.change(func(s *site) error {
-		added, err := s.addTargetGroup(g)
-		if err != nil {
-			return fmt.Errorf("create the target group %s: %w", g.Name, err)
-		}
-		created = *added
-		return nil
-	})
-	return created, err
-}
-
-func (s *site) addTargetGroup(g TargetGroup) (*TargetGroup, error) {
-	g.Type, g.AddressType, g.VPC = cmp.Or(g.Type, "instance"), cmp.Or(g.AddressType, "ipv4"), cmp.Or(g.VPC, s.defaultVPC().ID)
-	g.Targets, g.Attributes, g.Tags = slices.Clone(g.Targets), maps.Clone(g.Attributes), maps.Clone(g.Tags)
+// addTargetGroup creates a target group behind the listeners it names. The first target group of a listener is the one
+// of its default rule; the rules of further ones are not shown.
+func (s *site) addTargetGroup(g targetGroup) error {
+	g.Type, g.AddressType = cmp.Or(g.Type, "instance"), cmp.Or(g.AddressType, "ipv4")
 	for i, t := range g.Targets {
 		g.Targets[i].Port, g.Targets[i].State = cmp.Or(t.Port, g.Port), cmp.Or(t.State, "healthy")
 	}
 	switch {
 	case g.Name == "" || g.Protocol == "":
-		return nil, validationError("A target group has a name and a protocol")
+		return validationError("A target group has a name and a protocol")
 	case !slices.Contains([]string{"instance", "ip", "lambda", "alb"}, g.Type):
-		return nil, validationError("Value '%s' at 'targetType' must be instance, ip, lambda or alb", g.Type)
+		return validationError("Value '%s' at 'targetType' must be instance, ip, lambda or alb", g.Type)
 	case g.Attributes[preserve] == "false" && !mayChangePreserve(g.Protocol):
-		return nil, invalidConfiguration("Client IP preservation cannot be disabled for protocol %s", g.Protocol)
+		return invalidConfiguration("Client IP preservation cannot be disabled for protocol %s", g.Protocol)
 	}
 	for other := range s.targetGroups.all {
 		if other.Name == g.Name {
-			return nil, errorf("DuplicateTargetGroupName", "A target group with the name '%s' exists", g.Name)
+			return errorf("DuplicateTargetGroupName", "A target group with the name '%s' exists", g.Name)
 		}
 	}
-	for _, arn := range g.Listeners {
-		l, err := s.listeners().find(arn)
-		if err != nil {
-			return nil, err
+	g.ARN = s.balancingARN("targetgroup/" + g.Name + "/" + s.server.newHexID())
+	for _, name := range g.Listeners {
+		l := s.listener(name)
+		if l == nil {
+			return validationError("There is no listener %q, such as shop:443", name)
 		}
-		if !slices.Contains(g.LoadBalancers, l.LoadBalancer) {
-			g.LoadBalancers = append(slices.Clone(g.LoadBalancers), l.LoadBalancer)
+		if !slices.Contains(g.LoadBalancers, l.Balancer) {
+			g.LoadBalancers = append(g.LoadBalancers, l.Balancer)
+		}
+		if len(l.Actions) == 0 || l.Actions[0][0].value != "forward" {
+			l.Actions = []body{{{"Type", "forward"}, {"TargetGroupArn", g.ARN}, {"Order", 1}}}
 		}
 	}
-	g.ARN = "arn:aws:elasticloadbalancing:" + s.region + ":" + s.account + ":targetgroup/" + g.Name + "/" + strings.TrimPrefix(s.server.newID("tg"), "tg-0")
 	s.targetGroups.put(&g)
-	return &g, nil
+	return nil
+}
+
+// listener finds a listener by the name of its load balancer and its port, such as shop:443.
+func (s *site) listener(name string) *listener {
+	for lb := range s.loadBalancers.all {
+		for _, l := range lb.Listeners {
+			if name == lb.Name+":"+strconv.Itoa(int(l.Port)) {
+				return l
+			}
+		}
+	}
+	return nil
 }
 
 // preserve is the attribute that says whether targets of a Network Load Balancer see the addresses of its clients.
@@ -107,128 +99,36 @@ type targetGroupInput struct {
 	ARN string `query:"TargetGroupArn"`
 }
 
-type attributesOutput struct {
-	Attributes []attributeXML `xml:"Attributes>member"`
-}
-
 // targetGroupAttributes gives the attributes that say what targets see.
 //
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetGroupAttribute.html
-func (s *site) targetGroupAttributes(in targetGroupInput) (*attributesOutput, error) {
+func (s *site) targetGroupAttributes(in targetGroupInput) (body, error) {
 	g, err := s.targetGroups.find(in.ARN)
 	if err != nil {
 		return nil, err
 	}
-	set := map[string]string{"deregistration_delay.timeout_seconds": "300", "stickiness.enabled": "false"}
+	set := Tags{"deregistration_delay.timeout_seconds": "300", "stickiness.enabled": "false"}
 	if !strings.HasPrefix(g.Protocol, "HTTP") { // of a Network Load Balancer
 		set[preserve] = strconv.FormatBool(g.Type != "ip" || !mayChangePreserve(g.Protocol))
 		set["proxy_protocol_v2.enabled"] = "false"
 	}
-	return &attributesOutput{attributeList(merged(set, g.Attributes))}, nil
+	return body{{"Attributes", pairs(merged(set, g.Attributes))}}, nil
 }
 
-type targetHealthOutput struct {
-	Targets []Target `xml:"TargetHealthDescriptions>member"`
+// pairs lists attributes or tags.
+func pairs(m Tags) body {
+	var all []body
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		all = append(all, body{{"Key", key}, {"Value", m[key]}})
+	}
+	return list("member", all)
 }
 
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeTargetHealth.html
-func (s *site) targetHealth(in targetGroupInput) (*targetHealthOutput, error) {
+func (s *site) targetHealth(in targetGroupInput) (body, error) {
 	g, err := s.targetGroups.find(in.ARN)
 	if err != nil {
 		return nil, err
 	}
-	return &targetHealthOutput{g.Targets}, nil
-}
-
-type loadBalancerInput struct {
-	ARN string `query:"LoadBalancerArn"`
-}
-
-// loadBalancerAttributes gives the attributes that say who gets in, and for how long.
-//
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_LoadBalancerAttribute.html
-func (s *site) loadBalancerAttributes(in loadBalancerInput) (*attributesOutput, error) {
-	lb, err := s.loadBalancers.find(in.ARN)
-	if err != nil {
-		return nil, err
-	}
-	set := map[string]string{
-		"deletion_protection.enabled":       "false",
-		"load_balancing.cross_zone.enabled": strconv.FormatBool(lb.Type == "application"),
-	}
-	if lb.Type == "application" {
-		set["idle_timeout.timeout_seconds"] = "60"
-	}
-	if lb.Type != "gateway" {
-		set["ipv6.deny_all_igw_traffic"] = strconv.FormatBool(lb.Scheme == "internal")
-	}
-	return &attributesOutput{attributeList(merged(set, lb.Attributes))}, nil
-}
-
-// A listenerRuleXML says what a listener does with which requests.
-//
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_Rule.html
-type listenerRuleXML struct {
-	ARN        string         `xml:"RuleArn"`
-	Priority   string         // a number, or "default"
-	Default    bool           `xml:"IsDefault"`
-	Conditions []conditionXML `xml:"Conditions>member"`
-	Actions    []actionXML    `xml:"Actions>member"`
-
-	listener string
-}
-
-type conditionXML struct {
-	Field  string
-	Values []string `xml:"Values>member"`
-}
-
-type actionXML struct {
-	Type        string
-	TargetGroup string `xml:"TargetGroupArn,omitempty"`
-	Order       int
-}
-
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeRules.html
-var listenerRuleKind = kind[listenerRuleXML]{
-	notFound: "RuleNotFound", message: "One or more rules not found: %s",
-	set: "Rules", ids: "RuleArns", pagesOfIDs: true, smallest: 1, largest: maxPageSize,
-	id:      func(r listenerRuleXML) string { return r.ARN },
-	filters: attributes[listenerRuleXML]{"listener": func(r listenerRuleXML) []string { return []string{r.listener} }},
-}
-
-// listenerRules returns those of all listeners.
-func (s *site) listenerRules() *table[listenerRuleXML] {
-	var all []listenerRuleXML
-	for lb := range s.loadBalancers.all {
-		for _, l := range lb.Listeners {
-			all = append(all, s.rulesOf(lb, l)...)
-		}
-	}
-	return tableOf(&listenerRuleKind, all)
-}
-
-// rulesOf returns the rules of a listener, the default one first. Without a target group, it answers by itself.
-func (s *site) rulesOf(lb *LoadBalancer, l Listener) (rules []listenerRuleXML) {
-	prefix := strings.Replace(l.ARN, ":listener/", ":listener-rule/", 1) + "/"
-	for g := range s.targetGroups.all {
-		if !slices.Contains(g.Listeners, l.ARN) {
-			continue
-		}
-		r := listenerRuleXML{ARN: prefix + g.ARN[strings.LastIndex(g.ARN, "/")+1:], Actions: []actionXML{{"forward", g.ARN, 1}}, listener: l.ARN}
-		if r.Priority = "default"; len(rules) > 0 {
-			r.Priority = strconv.Itoa(len(rules))
-			r.Conditions = []conditionXML{{"path-pattern", []string{"/" + g.Name + "/*"}}}
-		}
-		r.Default = len(rules) == 0
-		rules = append(rules, r)
-	}
-	if len(rules) == 0 {
-		r := listenerRuleXML{ARN: prefix + "0000000000000000", Priority: "default", Default: true, listener: l.ARN}
-		if lb.Type == "application" {
-			r.Actions = []actionXML{{"fixed-response", "", 1}}
-		}
-		rules = append(rules, r)
-	}
-	return rules
+	return body{{"TargetHealthDescriptions", list("member", g.Targets)}}, nil
 }
