@@ -104,12 +104,12 @@ func (e *ShortageError) Hint() string {
 }
 
 // The limits of a network interface. An Application Load Balancer takes as many groups as an interface does by default,
-// and the rules of a group times the groups of an interface may not exceed maxInterfaceRules. See
-// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+// and the rules of a group times the groups of an interface may not exceed MaxInterfaceRules, so that no group has more
+// either. See https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
 const (
-	interfaceGroups    = 5
+	InterfaceGroups    = 5
 	maxInterfaceGroups = 16
-	maxInterfaceRules  = 1000
+	MaxInterfaceRules  = 1000
 )
 
 // fewerRules says how to let in the same servers with fewer rules, if there is a way.
@@ -128,12 +128,12 @@ func (e *ShortageError) moreGroups() string {
 		return ""
 	}
 	pool := tag(e.TagKey+poolSuffix, e.Pool)
-	them, limit := "it", fmt.Sprintf("a network interface takes %d groups by default, an Application Load Balancer %[1]d", interfaceGroups)
+	them, limit := "it", fmt.Sprintf("a network interface takes %d groups by default, an Application Load Balancer %[1]d", InterfaceGroups)
 	if e.MoreGroups > 1 {
 		them = "them"
 	}
-	if total > interfaceGroups {
-		limit = fmt.Sprintf("%d groups in all, but a network interface takes %d by default (quota L-2AFB9258, at most %d), and an Application Load Balancer %[2]d", total, interfaceGroups, maxInterfaceGroups)
+	if total > InterfaceGroups {
+		limit = fmt.Sprintf("%d groups in all, but a network interface takes %d by default (quota L-2AFB9258, at most %d), and an Application Load Balancer %[2]d", total, InterfaceGroups, maxInterfaceGroups)
 	}
 	there := strings.Join(e.GroupIDs, ", ")
 	if len(e.GroupIDs) == 1 && e.Pool == e.GroupIDs[0] {
@@ -151,11 +151,11 @@ func (e *ShortageError) moreGroups() string {
 
 // higherQuota says which quota makes room, if it can be raised that far.
 func (e *ShortageError) higherQuota() string {
-	if e.RulesPerGroup > maxInterfaceRules {
+	if e.RulesPerGroup > MaxInterfaceRules {
 		return ""
 	}
 	text := fmt.Sprintf("raise quota L-0EA8095F (inbound rules per security group) to %d", e.RulesPerGroup)
-	if most := maxInterfaceRules / e.RulesPerGroup; most < interfaceGroups {
+	if most := MaxInterfaceRules / e.RulesPerGroup; most < InterfaceGroups {
 		text += fmt.Sprintf(", with which a network interface takes %s", words.Count(most, "group"))
 	}
 	return text

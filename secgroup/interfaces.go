@@ -68,8 +68,8 @@ func (p InterfacePlan) owner() string {
 
 // limit warns of the number of groups that an interface takes.
 func (p InterfacePlan) limit() string {
-	if n := len(p.Groups) + len(p.Attach); n > interfaceGroups {
-		return fmt.Sprintf("; that makes %d groups, and an interface takes %d by default (quota L-2AFB9258), an Application Load Balancer %[2]d", n, interfaceGroups)
+	if n := len(p.Groups) + len(p.Attach); n > InterfaceGroups {
+		return fmt.Sprintf("; that makes %d groups, and an interface takes %d by default (quota L-2AFB9258), an Application Load Balancer %[2]d", n, InterfaceGroups)
 	}
 	return ""
 }

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
+	"cloudfront-sg-sync/internal/page"
 	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
 
@@ -28,17 +30,13 @@ func (c *applyCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 			return err
 		}
 	}
-	m, err := c.managed(ctx, t, c.given())
+	p, err := c.propose(ctx, t, c.given(), c.request())
 	if err != nil {
 		return err
 	}
-	p, around, err := m.propose(ctx, t, c.request())
-	if err != nil {
-		return err
-	}
-	plan := document.NewPlan(p, around, m.settings, c.next(k))
+	plan := document.NewPlan(p.Proposal, p.around, p.settings, c.next(k))
 	if plan.Settings.Disagree() != "" && !plan.Settings.Asked() {
-		return c.refuse(t, p, plan, k)
+		return c.refuse(t, p.Proposal, plan, k)
 	}
 	if !c.json() {
 		if err := writePlan(t, plan, c.Verbose); err != nil {
@@ -53,8 +51,8 @@ func (c *applyCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 			return err
 		}
 	}
-	report, err := m.apply(ctx, t, p)
-	doc := document.NewApply(report, p, around, m.settings, err, c.next(k))
+	report, err := p.apply(ctx, t, p.Proposal)
+	doc := document.NewApply(report, p.Proposal, p.around, p.settings, err, c.next(k))
 	if c.json() {
 		return errors.Join(err, document.Write(t.out, doc))
 	}
@@ -121,4 +119,49 @@ func apply(ctx context.Context, t terminal, e *engine.Engine, p *engine.Proposal
 		err = hint.New(fmt.Sprintf("stopped after %d of %s", taken, words.Count(steps, "step")), "run cfsg apply again for the rest")
 	}
 	return report, err
+}
+
+// writeReport shows the function's report to a person.
+func writeReport(t terminal, r *engine.Report, all bool) error {
+	w := page.New(t.out, colorful(t.out))
+	w.Line()
+	w.Line(fmt.Sprintf("Applied, as published %s: %s added, %d revoked, in %d of %s.", r.PublishedAt.Format(time.RFC3339),
+		words.Count(r.Summary.Added, "rule"), r.Summary.Revoked, r.Summary.Changed, words.Count(r.Summary.Groups, "group")))
+	if lists := r.Lists(); lists.Lists > 0 {
+		w.Line(fmt.Sprintf("Prefix lists: %s added, %d removed, in %d of %d.", words.Count(lists.Added, "entry"), lists.Removed, lists.Changed, lists.Lists))
+	}
+	if len(r.Groups)+len(r.PrefixLists) > mostShown && !all {
+		return w.Err() // -o json has them, and --verbose
+	}
+	var rows [][]string
+	for _, g := range r.Groups {
+		rows = append(rows, []string{
+			place(g.Account, g.Region), g.GroupID, g.Name, ports(w, g.Ports, g.Error),
+			fmt.Sprint(g.Added), fmt.Sprint(g.Revoked), fmt.Sprint(g.Kept), fmt.Sprint(g.Foreign),
+		})
+	}
+	if len(rows) > 0 {
+		w.Line()
+		w.Table([]string{"region", "group", "name", "ports", "added", "revoked", "kept", "foreign"}, rows)
+	}
+	rows = nil
+	for _, l := range r.PrefixLists {
+		rows = append(rows, []string{
+			place(l.Account, l.Region), l.PrefixListID, l.Name, l.Family,
+			fmt.Sprint(l.Added), fmt.Sprint(l.Removed), fmt.Sprint(l.Kept), fmt.Sprint(l.Foreign),
+		})
+	}
+	if len(rows) > 0 {
+		w.Line()
+		w.Table([]string{"region", "prefix list", "name", "family", "added", "removed", "kept", "foreign"}, rows)
+	}
+	return w.Err()
+}
+
+// place names a region, and the account if it is another one's.
+func place(account, region string) string {
+	if account == "" {
+		return region
+	}
+	return account + " " + region
 }

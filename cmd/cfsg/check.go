@@ -15,7 +15,6 @@ import (
 	"cloudfront-sg-sync/secgroup"
 
 	"github.com/alecthomas/kong"
-	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 )
 
 type checkCommand struct {
@@ -152,41 +151,27 @@ func (c *checkCommand) better(k *kong.Context, r *door.Report) []string {
 }
 
 func (c *checkCommand) check(ctx context.Context, t terminal) (*document.Check, error) {
-	config, err := c.readConfig(ctx, t, c.given())
-	if err != nil {
-		return nil, err
-	}
-	if err := onePlace("a check looks", config); err != nil {
-		return nil, err
-	}
-	cfg, err := c.awsConfig(ctx, config)
+	at, err := c.locate(ctx, t, "a check looks", c.given())
 	if err != nil {
 		return nil, err
 	}
 	defer t.progress("looking at the security groups …")()
-	role := strings.Join(engine.Roles(config, cfg.Region), "") // there is at most one
-	target := engine.Target{Account: engine.AccountOf(role), Region: cfg.Region}
-	client := engine.NewEC2(cfg, role, config.ExternalID)
-	api := engine.Narrow(client)
+	target := engine.Target{Account: engine.AccountOf(at.role), Region: at.cfg.Region}
+	api := engine.Narrow(at.ec2)
 	scene, err := door.Discover(ctx, api, c.selector)
 	if err == nil {
-		err = approach.Look(ctx, scene, approach.NewClient(api, client, elb.NewFromConfig(engine.Config(cfg, role, config.ExternalID))))
+		err = approach.Look(ctx, scene, approach.NewClient(api, at.ec2, at.elb))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", &target, err)
 	}
-	settings := c.settings(config)
-	settle(&config, &settings, engine.MadeFrom(config.TagKey, scene.Descriptions()))
-	ranges, err := c.read(ctx, t, config)
-	if err != nil {
-		return nil, err
-	}
-	question, err := questionOf(config, ranges, c.ports)
+	settle(&at.config, &at.settings, engine.MadeFrom(at.config.TagKey, scene.Descriptions()))
+	_, question, err := c.question(ctx, t, at.config, c.ports)
 	if err != nil {
 		return nil, err
 	}
 	return &document.Check{
-		Settings: settings, Services: settings.Services, Within: settings.Within,
+		Settings: at.settings, Services: at.settings.Services, Within: at.settings.Within,
 		Account: target.Account, Region: target.Region, Report: door.Judge(scene, question),
 	}, nil
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 
 	"cloudfront-sg-sync/internal/config"
@@ -153,14 +152,9 @@ var https = []secgroup.PortRange{{From: 443, To: 443}}
 // A quota is a number of rules per security group.
 type quota int
 
-// UnmarshalText reads a quota as AWS may grant it. See
-// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+// UnmarshalText reads a quota as AWS may grant it.
 func (q *quota) UnmarshalText(text []byte) error {
-	const most = 1000
-	n, err := strconv.Atoi(string(text))
-	if err != nil || n < 1 || n > most {
-		return fmt.Errorf("%q is not a number from 1 to %d", text, most)
-	}
+	n, err := config.Number(string(text), 1, secgroup.MaxInterfaceRules)
 	*q = quota(n)
-	return nil
+	return err
 }

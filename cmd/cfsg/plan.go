@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"cloudfront-sg-sync/internal/document"
+	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/status"
 
 	"github.com/alecthomas/kong"
 )
@@ -19,15 +21,11 @@ var errChanges = errors.New("there are changes")
 
 // Run shows what a sync would do.
 func (c *planCommand) Run(ctx context.Context, t terminal, k *kong.Context) error {
-	m, err := c.managed(ctx, t, c.given())
+	p, err := c.propose(ctx, t, c.given(), c.request())
 	if err != nil {
 		return err
 	}
-	p, around, err := m.propose(ctx, t, c.request())
-	if err != nil {
-		return err
-	}
-	doc := document.NewPlan(p, around, m.settings, c.next(k))
+	doc := document.NewPlan(p.Proposal, p.around, p.settings, c.next(k))
 	if c.json() {
 		err = document.Write(t.out, doc)
 	} else {
@@ -36,11 +34,61 @@ func (c *planCommand) Run(ctx context.Context, t terminal, k *kong.Context) erro
 	if err != nil {
 		return err
 	}
-	if errs := doc.Failures(p); len(errs) > 0 {
+	if errs := doc.Failures(p.Proposal); len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	if c.DetailedExitcode && (doc.Changes || len(doc.Settings.Others) > 0) {
+	if c.DetailedExitcode && (doc.Changes || doc.Mark != document.OK) {
 		return errChanges
 	}
 	return nil
+}
+
+// changeFlags say what to change, and how far.
+type changeFlags struct {
+	accountFlags
+	outputFlags
+	MaxRevokePercent string   `placeholder:"N" help:"Hold all revokes back where more than N% of the rules would lose addresses (default 50)."`
+	Force            bool     `help:"Revoke, however many rules lose addresses."`
+	Group            []string `placeholder:"ID" help:"The only group to change; repeatable."`
+}
+
+func (f changeFlags) given() map[string]given {
+	values := f.accountFlags.given()
+	give(values, "MAX_REVOKE_PERCENT", "--max-revoke-percent", f.MaxRevokePercent)
+	return values
+}
+
+func (f changeFlags) request() engine.Request {
+	return engine.Request{Force: f.Force, GroupIDs: f.Group, Look: true}
+}
+
+// A proposal is one of an engine, with what stands around its groups.
+type proposal struct {
+	*managed
+	*engine.Proposal
+	around []status.Surroundings
+}
+
+// propose plans what a request asks for, looks at what stands around the groups, and changes nothing. It fails if there
+// is no group to work on.
+func (f accountFlags) propose(ctx context.Context, t terminal, flags map[string]given, req engine.Request) (*proposal, error) {
+	m, err := f.managed(ctx, t, flags)
+	if err != nil {
+		return nil, err
+	}
+	defer t.progress("reading the ranges and the security groups …")()
+	p := &proposal{managed: m}
+	if p.Proposal, err = m.Propose(ctx, req); err != nil {
+		return nil, err
+	}
+	ranges, err := m.ranges()
+	if err != nil {
+		return nil, err
+	}
+	question, err := questionOf(m.config, ranges, nil)
+	if err != nil {
+		return nil, err
+	}
+	p.around = status.Look(ctx, p.Proposal, question)
+	return p, p.Untagged(ctx)
 }

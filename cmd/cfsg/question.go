@@ -2,28 +2,66 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"cloudfront-sg-sync/internal/config"
+	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 )
 
-// onePlace refuses several regions and accounts: an ID, a name or an address is in one of them.
-func onePlace(who string, c config.Config) error {
+// A location is one account and region, with clients for it.
+type location struct {
+	config   config.Config
+	settings document.Settings
+	cfg      aws.Config
+	role     string // empty for the account of the credentials
+	ec2      *ec2.Client
+	elb      *elb.Client
+}
+
+// locate returns the location that flags name. It refuses several: an ID, a name or an address is in one of them.
+func (f placeFlags) locate(ctx context.Context, t terminal, who string, flags map[string]given) (*location, error) {
+	c, err := f.readConfig(ctx, t, flags)
+	if err != nil {
+		return nil, err
+	}
 	if len(c.Regions) > 1 {
-		return hint.New(fmt.Sprintf("%s in one region, not in %s", who, strings.Join(c.Regions, ", ")), "name it with --region")
+		return nil, hint.New(fmt.Sprintf("%s in one region, not in %s", who, strings.Join(c.Regions, ", ")), "name it with --region")
 	}
 	if accounts := len(engine.Roles(c, "")); accounts > 1 {
-		return hint.New(fmt.Sprintf("%s in one account, not in %d", who, accounts), "name its role with --role-arn")
+		return nil, hint.New(fmt.Sprintf("%s in one account, not in %d", who, accounts), "name its role with --role-arn")
 	}
-	return nil
+	cfg, err := f.awsConfig(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	role := strings.Join(engine.Roles(c, cfg.Region), "") // there is at most one
+	return &location{
+		config: c, settings: f.settings(c), cfg: cfg, role: role,
+		ec2: engine.NewEC2(cfg, role, c.ExternalID), elb: elb.NewFromConfig(engine.Config(cfg, role, c.ExternalID)),
+	}, nil
+}
+
+// question reads the ranges that the configuration asks for, and returns with them what groups are judged by.
+func (f placeFlags) question(ctx context.Context, t terminal, c config.Config, ports []secgroup.PortRange) (ipRanges, door.Question, error) {
+	ranges, err := f.read(ctx, t, c)
+	if err != nil {
+		return ranges, door.Question{}, err
+	}
+	question, err := questionOf(c, ranges, ports)
+	return ranges, question, err
 }
 
 const originFacing = iprange.CloudFrontOriginFacing

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/document"
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/setup"
@@ -21,7 +21,6 @@ import (
 	"cloudfront-sg-sync/secgroup"
 
 	"github.com/alecthomas/kong"
-	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 )
 
 type setupCommand struct {
@@ -128,7 +127,7 @@ func (c *setupCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 			err = hint.New(fmt.Sprintf("interrupted: %s taken, and nothing else was changed", words.CountAs(n, "step was", "steps were")), "run it again to continue")
 		}
 	}
-	r.doc.Conclude(r.world, err, c.next(k))
+	r.doc.Conclude(err, c.next(k))
 	if c.json() {
 		return errors.Join(err, document.Write(t.out, r.doc))
 	}
@@ -137,62 +136,46 @@ func (c *setupCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 
 // prepare reads the configuration and the ranges.
 func (c *setupCommand) prepare(ctx context.Context, t terminal) (*setupRun, error) {
-	config, err := c.readConfig(ctx, t, c.given())
-	if err != nil {
-		return nil, err
-	}
-	if err := onePlace("a setup works", config); err != nil {
-		return nil, err
-	}
-	cfg, err := c.awsConfig(ctx, config)
+	at, err := c.locate(ctx, t, "a setup works", c.given())
 	if err != nil {
 		return nil, err
 	}
 	defer t.progress("reading the ranges and the quotas …")()
 	var ranges ipRanges
 	fetch := func(context.Context, *iprange.Notice) (*iprange.Publication, error) { return ranges.Publication, nil }
-	e, err := engine.New(config, cfg, fetch, slog.New(slog.DiscardHandler))
+	e, err := engine.New(at.config, at.cfg, fetch, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
-	role := strings.Join(engine.Roles(config, cfg.Region), "") // there is at most one
-	account := engine.AccountOf(role)
+	account := engine.AccountOf(at.role)
 	e.Targets = slices.DeleteFunc(e.Targets, func(target *engine.Target) bool { return target.Account != account })
-	cfg.Region = e.Targets[0].Region
-	settings := c.settings(config)
-	if settings.From == document.FromDefault && !c.Undo {
+	if at.settings.From == document.FromDefault && !c.Undo {
 		made, err := e.Made(ctx)
 		if err != nil {
 			return nil, err
 		}
-		settle(&config, &settings, made)
-		e.Services, e.Within = settings.Services, settings.Within
+		settle(&at.config, &at.settings, made)
+		e.Services, e.Within = at.settings.Services, at.settings.Within
 	}
-	if ranges, err = c.read(ctx, t, config); err != nil {
-		return nil, err
-	}
-	question, err := questionOf(config, ranges, c.ports)
-	if err != nil {
+	var question door.Question
+	if ranges, question, err = c.question(ctx, t, at.config, c.ports); err != nil {
 		return nil, err
 	}
 	r := &setupRun{
 		setupCommand: c, t: t, in: bufio.NewReader(t.in),
 		Setup: &setup.Setup{
-			Origin: c.origin, Ports: c.ports, EC2: engine.NewEC2(cfg, role, config.ExternalID),
-			ELB: elb.NewFromConfig(engine.Config(cfg, role, config.ExternalID)), Engine: e,
+			Origin: c.origin, Ports: c.ports, EC2: at.ec2, ELB: at.elb, Engine: e,
 			Question: question, Ranges: ranges.Merged(), Patience: setupPatience, ByList: c.PrefixList,
-			RulesPerGroup: config.RulesPerGroup, GroupsPerInterface: engine.DefaultGroupsPerInterface,
+			RulesPerGroup: at.config.RulesPerGroup, GroupsPerInterface: secgroup.InterfaceGroups,
 		},
-		doc: document.NewSetup(c.origin, c.ports, settings, e.Targets[0], ranges.Published),
+		doc: document.NewSetup(c.origin, c.ports, at.settings, e.Targets[0], ranges.Published),
 	}
 	r.doc.Undo, r.doc.DryRun = c.Undo, c.DryRun
 	if c.Undo {
 		r.Setup.RulesPerGroup = engine.DefaultRulesPerGroup // no room is needed to take something back
 		return r, nil
 	}
-	r.askQuotas(ctx, config, func() (int, error) {
-		return engine.GroupsPerInterface(ctx, engine.Config(cfg, role, config.ExternalID))
-	})
+	r.askQuotas(ctx, at)
 	return r, nil
 }
 
@@ -201,9 +184,9 @@ func (c *setupCommand) prepare(ctx context.Context, t terminal) (*setupRun, erro
 var setupPatience = time.Minute
 
 // askQuotas asks for the quotas, as far as they matter, and notes those that cannot be asked for.
-func (r *setupRun) askQuotas(ctx context.Context, config config.Config, groupsPerInterface func() (int, error)) {
+func (r *setupRun) askQuotas(ctx context.Context, at *location) {
 	var err error
-	if config.RulesPerGroup == 0 {
+	if at.config.RulesPerGroup == 0 {
 		if r.Setup.RulesPerGroup, err = r.Engine.Targets[0].Quota(ctx); err != nil {
 			r.Setup.RulesPerGroup = engine.DefaultRulesPerGroup
 			r.doc.Note("The quota of rules per group is not known, assuming %d: grant servicequotas:GetServiceQuota or use --rules-per-group (%v).", r.Setup.RulesPerGroup, err)
@@ -211,7 +194,7 @@ func (r *setupRun) askQuotas(ctx context.Context, config config.Config, groupsPe
 	}
 	if r.origin.Kind != setup.LoadBalancer { // that has five, whatever the quota
 		var groups int
-		if groups, err = groupsPerInterface(); err != nil {
+		if groups, err = engine.GroupsPerInterface(ctx, engine.Config(at.cfg, at.role, at.config.ExternalID)); err != nil {
 			r.doc.Note("The quota of groups per network interface is not known, assuming %d: grant servicequotas:GetServiceQuota (%v).", r.GroupsPerInterface, err)
 			return
 		}

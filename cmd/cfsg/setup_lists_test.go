@@ -1,10 +1,8 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -81,72 +79,74 @@ func (o *originSite) refer(only bool) {
 // only when it does not shut CloudFront out.
 func TestSetupByList(t *testing.T) {
 	o := newOriginSite(t, clusterShop)
-	if code, stdout, stderr := o.shop("--dry-run"); code != exitOK || len(o.mutating()) > 0 || strings.Contains(stdout, "kubectl") ||
-		!strings.Contains(stdout, "a prefix list of up to 5 IPv4 entries, 2 of them now, tagged cloudfront-ingress=ranges") {
-		t.Errorf("dry run: exit code %d, calls %v\n%s%s", code, o.mutating(), stdout, stderr)
-	}
-	code, stdout, stderr := o.shop("--yes", "--close-world")
-	want := "CreateManagedPrefixList CreateManagedPrefixList ModifyManagedPrefixList ModifyManagedPrefixList"
-	if got := strings.Join(o.mutating(), " "); code != exitOK || got != want {
-		t.Errorf("exit code %d, it calls %s, want %s\n%s", code, got, want, stderr)
-	}
+	o.says(exitOK, "a prefix list of up to 5 IPv4 entries, 2 of them now, tagged cloudfront-ingress=ranges", shop("--dry-run")...)
+	o.changes("")
+	stdout := o.must(shop("--close-world")...)
+	o.changes("CreateManagedPrefixList CreateManagedPrefixList ModifyManagedPrefixList ModifyManagedPrefixList")
 	o.filled()
 	lists := o.made()
-	annotate := "\n    kubectl annotate ingress --namespace shop web alb.ingress.kubernetes.io/security-group-prefix-lists=" + lists[0].ID + "," + lists[1].ID + " alb.ingress.kubernetes.io/inbound-cidrs=0.0.0.0/0,::/0\n"
-	if !strings.Contains(stdout, annotate) || strings.Contains(stdout, "no rule opens that to the world") {
-		t.Errorf("%q is not in\n%s", annotate, stdout)
+	annotate := "kubectl annotate ingress --namespace shop web alb.ingress.kubernetes.io/security-group-prefix-lists=" + lists[0].ID + "," + lists[1].ID + " alb.ingress.kubernetes.io/inbound-cidrs=0.0.0.0/0,::/0 "
+	if strings.Contains(stdout, "no rule opens that to the world") {
+		t.Error(stdout)
 	}
-	o.ResetCalls()
-	if again := o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes", "--close-world"); len(o.mutating()) > 0 || !strings.Contains(again, annotate) {
-		t.Errorf("again: calls %v\n%s", o.mutating(), again)
-	}
+	o.says(exitOK, annotate, shop("--close-world")...)
+	o.changes("")
 	// The controller does what it was told to, and adds rules. Only then is it told to take others away: whichever it
 	// does first, CloudFront gets in.
 	o.refer(false)
 	o.ResetCalls()
-	stdout = o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes", "--close-world")
-	if narrow := "\n    kubectl annotate ingress --namespace shop web alb.ingress.kubernetes.io/inbound-cidrs-\n"; len(o.mutating()) > 0 || !strings.Contains(stdout, narrow) || strings.Contains(stdout, annotate) {
-		t.Errorf("calls %v, %q is not in\n%s", o.mutating(), narrow, stdout)
+	if stdout := o.says(exitOK, "kubectl annotate ingress --namespace shop web alb.ingress.kubernetes.io/inbound-cidrs- ", shop("--close-world")...); strings.Contains(stdout, "security-group-prefix-lists=") {
+		t.Error(stdout)
 	}
 	o.refer(true)
-	stdout = o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes", "--close-world")
-	if len(o.mutating()) > 0 || strings.Contains(stdout, "kubectl") || !strings.Contains(stdout, "no rule opens that to the world") {
-		t.Errorf("calls %v\n%s", o.mutating(), stdout)
+	if stdout := o.says(exitOK, "no rule opens that to the world", shop("--close-world")...); strings.Contains(stdout, "kubectl") {
+		t.Error(stdout)
 	}
+	o.changes("")
 	o.filled()
-	compact := []string{"--detailed-exitcode", "--service", "CLOUDFRONT_ORIGIN_FACING", "--within", "CLOUDFRONT"}
-	o.must(append([]string{"plan"}, compact...)...)
-	o.must(append([]string{"status"}, compact...)...)
+	o.must("plan", "--detailed-exitcode")
+	o.must("status", "--detailed-exitcode")
+	// An undo leaves lists that a group refers to.
+	o.says(exitError, "so nothing was undone hint: first let CloudFront in through other rules", undoShop...)
+	o.changes("")
+	// A list that somebody has emptied is put right.
+	if err := o.here().SetEntries(lists[0].ID, ec2sim.PrefixListEntry{Prefix: netip.MustParsePrefix("198.51.100.0/24")}); err != nil {
+		t.Fatal(err)
+	}
+	o.must(shop()...)
+	if now := o.made()[0]; len(now.Entries) != 3 {
+		t.Errorf("entries %v", now.Entries)
+	}
 }
 
 // A controller's group is not closed here, even where CloudFront gets in by the lists: it would come back.
 func TestSetupByListClosesNothingOfAController(t *testing.T) {
 	o := newOriginSite(t, otherShop(`"elbv2.k8s.aws/cluster": "prod"`)) // the group itself carries no tag
-	o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes")
+	o.must(shop()...)
 	o.refer(false)
 	o.ResetCalls()
-	if stdout := o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes", "--close-world"); len(o.mutating()) > 0 || !strings.Contains(stdout, "The Kubernetes cluster prod would restore it") {
-		t.Errorf("calls %v\n%s", o.mutating(), stdout)
-	}
+	o.says(exitOK, "The Kubernetes cluster prod would restore it", shop("--close-world")...)
+	o.changes("")
 }
 
-// What is to be pasted is left out where it would shut CloudFront out.
+// A command to paste is left out where it would shut CloudFront out: for want of a list of a family, even if the owner
+// has been quicker and refers to the other. Lists for which there is no room are refused.
 func TestSetupByListKeepsWhatShutsOut(t *testing.T) {
 	o := newOriginSite(t, clusterShop)
-	stdout := o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes", "--family", "ipv4")
-	if text := strings.Join(strings.Fields(stdout), " "); strings.Contains(text, "kubectl") || !strings.Contains(text, "the load balancer has IPv6 addresses, for which there is no list. Run this again for both families.") {
-		t.Errorf("got %s", stdout)
+	ipv4 := shop("--family", "ipv4")
+	stdout := o.says(exitOK, "the load balancer has IPv6 addresses, for which there is no list. Run this again for both families.", ipv4...)
+	o.refer(false)
+	if stdout += o.says(exitOK, "Still open to the world", ipv4...); strings.Contains(stdout, "kubectl") {
+		t.Error(stdout)
 	}
 	// A controller writes a rule for each listener, and has no room for these.
 	o = newOriginSite(t, strings.Replace(clusterShop, `["HTTPS:443"]`, `["HTTPS:443", "HTTP:80"]`, 1))
 	o.here().SetQuota(10)
-	code, _, stderr := o.shop("--yes")
-	if code != exitError || len(o.mutating()) > 0 || !strings.Contains(stderr, "a rule for each list on 2 ports counts as 10 rules, next to the 1 it has, and a security group of load balancer shop can have 10\nhint: raise quota L-0EA8095F") {
-		t.Errorf("exit code %d, calls %v, %s", code, o.mutating(), stderr)
-	}
+	o.says(exitError, "a rule for each list on 2 ports counts as 10 rules, next to the 1 it has, and a security group of load balancer shop can have 10 hint: raise quota L-0EA8095F", shop()...)
+	o.changes("")
 	// Lists with one place to spare find room beside what there is.
 	o.here().SetQuota(20)
-	o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes")
+	o.must(shop()...)
 	if lists := o.made(); len(lists) != 2 || lists[0].MaxEntries != 3 || lists[1].MaxEntries != 2 {
 		t.Errorf("they are %+v", lists)
 	}
@@ -157,30 +157,16 @@ func TestSetupClosesNoFamily(t *testing.T) {
 	for name, seed := range map[string]string{"by lists": clusterShop, "by groups": openShop} {
 		t.Run(name, func(t *testing.T) {
 			o := newOriginSite(t, seed)
-			o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes")
+			o.must(shop()...)
 			if name == "by lists" {
 				o.refer(true)
 			}
-			for _, more := range []string{"443", "80"} {
-				o.ResetCalls()
-				code, stdout, stderr := o.cfsg(t.Context(), "setup", "--load-balancer", "shop", "--port", more, "--family", "ipv4", "--yes")
-				if code != exitError || len(o.mutating()) > 0 || len(o.shut) > 0 || !strings.Contains(stderr, "lets in IPv6, of which no range is wanted now") {
-					t.Errorf("port %s: exit code %d, calls %v, shut out %v\n%s%s", more, code, o.mutating(), o.shut, stdout, stderr)
-				}
+			o.ResetCalls()
+			for _, port := range []string{"443", "80"} {
+				o.says(exitError, "lets in IPv6, of which no range is wanted now", "setup", "shop", "--port", port, "--family", "ipv4", "--yes")
+				o.changes("")
 			}
 		})
-	}
-}
-
-// Where an owner has been quicker, the command that leaves the lists alone is told only if they let in each address
-// family that CloudFront may connect by.
-func TestSetupByListNarrowsNoFamily(t *testing.T) {
-	o := newOriginSite(t, clusterShop)
-	o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes", "--family", "ipv4")
-	o.refer(false)
-	stdout := o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes", "--family", "ipv4")
-	if strings.Contains(stdout, "kubectl") || !strings.Contains(stdout, "Still open to the world") {
-		t.Errorf("got %s", stdout)
 	}
 }
 
@@ -199,7 +185,7 @@ func TestSetupByListForEachOwner(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			o := newOriginSite(t, otherShop(c.tags))
 			var doc document.Setup
-			if err := json.Unmarshal([]byte(o.must("setup", "--load-balancer", "shop", "--port", "443,8000-8080", "--yes", "--prefix-list", "-o", "json")), &doc); err != nil {
+			if err := json.Unmarshal([]byte(o.must("setup", "shop", "--port", "443,8000-8080", "--yes", "--prefix-list", "-o", "json")), &doc); err != nil {
 				t.Fatal(err)
 			}
 			o.filled()
@@ -234,100 +220,9 @@ func TestSetupByListForEachOwner(t *testing.T) {
 // as ever, and lists are said to be the other way.
 func TestSetupTellsOfLists(t *testing.T) {
 	group := strings.Replace(openShop, `"name": "web",`, `"name": "web", "tags": {"terraform": "true"},`, 1)
-	for name, seed := range map[string]string{
-		"CloudFormation": otherShop(`"aws:cloudformation:stack-name": "edge"`), "Terraform": otherShop(`"managed-by": "Terraform"`), "a group of Terraform": group,
-	} {
+	for _, seed := range []string{otherShop(`"aws:cloudformation:stack-name": "edge"`), otherShop(`"managed-by": "Terraform"`), group} {
 		o := newOriginSite(t, seed)
-		stdout := o.must("setup", "--load-balancer", "shop", "--port", "443", "--dry-run")
-		if text := strings.Join(strings.Fields(stdout), " "); !strings.Contains(text, "With --prefix-list no group is attached") || !strings.Contains(text, "attach load balancer shop") {
-			t.Errorf("%s: %s", name, stdout)
-		}
-	}
-}
-
-// A setup by lists that is cut short at any call, in any way, is finished by the next, which makes no list twice.
-func TestSetupByListKilledAtEveryCall(t *testing.T) {
-	setSetupPatience(t)
-	reference := newOriginSite(t, clusterShop)
-	reference.must("setup", "--load-balancer", "shop", "--port", "443", "--yes")
-	cutAtEveryCall(t, clusterShop, reference.Calls(), func(ctx context.Context, t *testing.T, o *originSite, _ ec2sim.Call, _ ec2sim.FaultKind) {
-		o.cfsg(ctx, "setup", "--load-balancer", "shop", "--port", "443", "--yes")
-		if stdout := o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes"); !strings.Contains(stdout, "kubectl annotate") {
-			t.Errorf("got %s", stdout)
-		}
-		o.filled()
-	})
-}
-
-// A call that is refused is told with the permission that it needs.
-func TestSetupByListRefusedAtEveryCall(t *testing.T) {
-	setUp := []string{"setup", "--load-balancer", "shop", "--port", "443", "--yes"}
-	undo := []string{"setup", "--load-balancer", "shop", "--undo", "--yes"}
-	for _, c := range []struct {
-		action string
-		before []string
-		args   []string
-	}{
-		{"CreateManagedPrefixList", nil, setUp},
-		{"DescribeManagedPrefixLists", nil, setUp},
-		{"ModifyManagedPrefixList", nil, setUp},
-		{"GetManagedPrefixListAssociations", setUp, undo},
-		{"DeleteManagedPrefixList", setUp, undo},
-	} {
-		t.Run(c.action, func(t *testing.T) {
-			o := newOriginSite(t, clusterShop)
-			if c.before != nil {
-				o.must(c.before...)
-			}
-			o.Deny(c.action)
-			if code, _, stderr := o.cfsg(t.Context(), c.args...); code != exitError || !strings.Contains(stderr, "ec2:"+c.action) {
-				t.Errorf("exit code %d, %s", code, stderr)
-			}
-		})
-	}
-}
-
-// An undo deletes the lists, wherever an earlier one was cut short, and none that a group refers to.
-func TestSetupByListUndo(t *testing.T) {
-	setSetupPatience(t)
-	set := func(t *testing.T) *originSite {
-		o := newOriginSite(t, clusterShop)
-		o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes")
-		o.ResetCalls()
-		return o
-	}
-	o := set(t)
-	o.refer(true)
-	if code, _, stderr := o.shop("--undo", "--yes"); code != exitError || len(o.mutating()) > 0 || !strings.Contains(stderr, "is still referred to by sg-") || !strings.Contains(stderr, "first let CloudFront in through other rules") {
-		t.Errorf("exit code %d, calls %v, %s", code, o.mutating(), stderr)
-	}
-	reference := set(t)
-	reference.must("setup", "--load-balancer", "shop", "--undo", "--yes")
-	for n, c := range reference.Calls() {
-		t.Run(fmt.Sprintf("%d %s", n, c.Action), func(t *testing.T) {
-			o := set(t)
-			o.Inject(ec2sim.Fault{Kind: ec2sim.ErrorAfter, Action: ec2sim.AnyAction, After: n, Code: "Boom", Status: http.StatusBadRequest})
-			if code, _, _ := o.cfsg(t.Context(), "setup", "--load-balancer", "shop", "--undo", "--yes"); code != exitError {
-				t.Errorf("nothing is said of an error at %s", c.Action)
-			}
-			o.must("setup", "--load-balancer", "shop", "--undo", "--yes")
-			if left := o.made(); len(left) > 0 || len(o.shut) > 0 {
-				t.Errorf("left %v, shut out %v", left, o.shut)
-			}
-		})
-	}
-}
-
-// A list that somebody has taken the tag off, or emptied, is put right.
-func TestSetupByListPutsRight(t *testing.T) {
-	o := newOriginSite(t, clusterShop)
-	o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes")
-	l := o.made()[0]
-	if err := o.here().SetEntries(l.ID, ec2sim.PrefixListEntry{Prefix: netip.MustParsePrefix("198.51.100.0/24")}); err != nil {
-		t.Fatal(err)
-	}
-	o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes")
-	if now := o.made()[0]; len(now.Entries) != 3 {
-		t.Errorf("entries %v", now.Entries)
+		o.says(exitOK, "With --prefix-list no group is attached", shop("--dry-run")...)
+		o.says(exitOK, "attach load balancer shop", shop("--dry-run")...)
 	}
 }

@@ -83,20 +83,20 @@ func (r *setupRun) showSteps(w checkPage, steps []setup.Step) {
 
 // showWorld shows what is open to the world.
 func (r *setupRun) showWorld(w checkPage) {
-	if len(r.world) == 0 {
+	if len(r.doc.OpenToWorld) == 0 {
 		return
 	}
 	w.Line()
 	w.Line(w.Bad("OPEN TO THE WORLD"), ": anyone who finds the origin can bypass CloudFront and its WAF.")
 	w.Indent(2)
-	for _, o := range r.world {
+	for _, o := range r.doc.OpenToWorld {
 		w.Line(o.String())
 		if o.Advice != "" {
 			w.note("  ", o.Advice)
 		}
 	}
 	w.Indent(0)
-	if closable := slices.ContainsFunc(r.world, func(o setup.Opening) bool { return o.Advice == "" }); closable {
+	if closable := slices.ContainsFunc(r.doc.OpenToWorld, func(o setup.Opening) bool { return o.Advice == "" }); closable {
 		w.note(w.Warn("! "), acme)
 	}
 	if r.doc.Verdict == "" {
@@ -123,8 +123,8 @@ func (r *setupRun) showVerified() error {
 func (r *setupRun) showReopen() {
 	w := r.page()
 	shown := false
-	for _, rule := range r.doc.OpenToWorld {
-		if !rule.Closed {
+	for _, o := range r.doc.OpenToWorld {
+		if !o.Closed {
 			continue
 		}
 		if !shown {
@@ -133,7 +133,7 @@ func (r *setupRun) showReopen() {
 			shown = true
 		}
 		w.Indent(2)
-		w.Command(shellWords(rule.Reopen)...)
+		w.Command(shellWords(o.Reopen)...)
 		w.Indent(0)
 	}
 }

@@ -22,10 +22,9 @@ import (
 type setupRun struct {
 	*setupCommand
 	*setup.Setup
-	t     terminal
-	in    *bufio.Reader
-	doc   *document.Setup
-	world []setup.Opening
+	t   terminal
+	in  *bufio.Reader
+	doc *document.Setup
 }
 
 // setup lets CloudFront in, verifies that, and closes what is open to the world if that is wanted.
@@ -40,7 +39,6 @@ func (r *setupRun) setup(ctx context.Context) error {
 	if state.VPCOrigin != "" {
 		r.doc.Notes = slices.Insert(r.doc.Notes, 0, state.VPCOrigin)
 	}
-	r.doc.Opened(r.world)
 	if err := r.otherSettings(state, plan); err != nil {
 		return err
 	}
@@ -62,9 +60,9 @@ func (r *setupRun) setup(ctx context.Context) error {
 		if err := r.closeWorld(ctx); err != nil {
 			return err
 		}
-		r.doc.ForOwner = r.Narrowing(state, r.world)
+		r.doc.ForOwner = r.Narrowing(state, r.doc.OpenToWorld)
 	}
-	r.doc.Leave(r.world, r.Stack, len(r.Service)+len(r.Within)+len(r.Family) > 0 || r.TagKey != "", state.OwnerNote)
+	r.doc.Leave(r.Stack, len(r.Service)+len(r.Within)+len(r.Family) > 0 || r.TagKey != "", state.OwnerNote)
 	return r.showEnd()
 }
 
@@ -101,7 +99,7 @@ func (r *setupRun) look(ctx context.Context) (*setup.State, *setup.Plan, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	r.world, err = r.Openings(ctx, state)
+	r.doc.OpenToWorld, err = r.Openings(ctx, state)
 	return state, plan, err
 }
 
@@ -131,18 +129,17 @@ func (r *setupRun) verify(ctx context.Context) error {
 	default:
 		return r.NotOpen(report)
 	}
-	r.world, err = r.Openings(ctx, state)
+	r.doc.OpenToWorld, err = r.Openings(ctx, state)
 	return err
 }
 
 // closeWorld closes what is open to the world, after a question of its own.
 func (r *setupRun) closeWorld(ctx context.Context) error {
-	r.doc.Opened(r.world)
 	if err := r.showVerified(); err != nil {
 		return err
 	}
 	var closable []setup.Opening
-	for _, o := range r.world {
+	for _, o := range r.doc.OpenToWorld {
 		if o.Advice == "" {
 			closable = append(closable, o)
 		}
@@ -166,25 +163,24 @@ func (r *setupRun) closeWorld(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	closed, openings := r.doc.OpenToWorld, r.world
+	before := r.doc.OpenToWorld
 	takeErr := r.take(ctx, state, steps)
 	if err := r.verify(ctx); err != nil && takeErr == nil {
 		return err
 	}
-	r.doc.Opened(r.world)
-	r.doc.Closed(closed, func(rule document.WorldRule) []string {
-		i := slices.IndexFunc(openings, func(o setup.Opening) bool {
-			return o.Group == rule.Group && o.Ports == rule.Ports && o.Source == rule.Source
-		})
-		return r.reopen(rule.Group.ID, openings[i].Rule)
-	})
-	r.showReopen()
+	r.closed(setup.AddClosed(r.doc.OpenToWorld, before))
 	return takeErr
 }
 
-// reopen is the command that opens a rule again.
-func (r *setupRun) reopen(group string, rule secgroup.Rule) []string {
-	return r.ruleCommand("authorize", r.doc.Region, group, rule.RuleID, rule.Description)
+// closed shows how to open again what is closed of these rules.
+func (r *setupRun) closed(rules []setup.Opening) {
+	for i, o := range rules {
+		if o.Closed {
+			rules[i].Reopen = r.ruleCommand("authorize", r.doc.Region, o.Group.ID, o.Rule.RuleID, o.Rule.Description)
+		}
+	}
+	r.doc.OpenToWorld = append([]setup.Opening{}, rules...)
+	r.showReopen()
 }
 
 // undo undoes what setups did.
@@ -198,8 +194,7 @@ func (r *setupRun) undo(ctx context.Context) error {
 	if err := r.show(plan.Steps); err != nil || r.DryRun {
 		return err
 	}
-	r.doc.Undone(state.Closed, r.reopen)
-	r.showReopen()
+	r.closed(state.Closed)
 	if len(plan.ShutOut) > 0 {
 		r.warnShutOut(plan.ShutOut)
 		if r.Yes {

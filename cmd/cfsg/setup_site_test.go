@@ -45,7 +45,8 @@ type originSite struct {
 	*operator
 	t *testing.T
 	// shut is what the witness has seen to be shut out.
-	shut []string
+	shut  []string
+	start int // how many groups there were
 
 	groups     map[string]ec2sim.Group
 	interfaces map[string]ec2sim.Interface
@@ -68,26 +69,44 @@ func newOriginSite(t *testing.T, seed string) *originSite {
 	for _, l := range o.here().PrefixLists() {
 		o.lists[l.ID] = l
 	}
-	o.let = o.letIn()
+	o.let, o.start = o.letIn(), len(o.groups)
 	o.Observe(o.witness)
 	return o
 }
 
 func (o *originSite) here() ec2sim.Region { return o.Region("", "us-east-1") }
 
-// shop sets the load balancer shop up.
-func (o *originSite) shop(args ...string) (code int, stdout, stderr string) {
-	return o.cfsg(o.t.Context(), append([]string{"setup", "--load-balancer", "shop", "--port", "443"}, args...)...)
+// shop is a command that sets the load balancer shop up.
+func shop(args ...string) []string {
+	return append([]string{"setup", "--load-balancer", "shop", "--port", "443", "--yes"}, args...)
+}
+
+// undoShop is one that undoes that.
+var undoShop = []string{"setup", "--load-balancer", "shop", "--undo", "--yes"}
+
+// says runs a command, which has to end with a code and to say something, wherever its lines break.
+func (o *originSite) says(code int, want string, args ...string) (stdout string) {
+	o.t.Helper()
+	got, stdout, stderr := o.cfsg(o.t.Context(), args...)
+	if got != code || !strings.Contains(strings.Join(strings.Fields(stdout+stderr), " "), want) {
+		o.t.Errorf("%v: exit code %d, want %d and %q in\n%s%s", args, got, code, want, stdout, stderr)
+	}
+	return stdout
 }
 
 // must is a command that has to end well.
-func (o *originSite) must(args ...string) string {
+func (o *originSite) must(args ...string) (stdout string) {
 	o.t.Helper()
-	code, stdout, stderr := o.cfsg(o.t.Context(), args...)
-	if code != exitOK {
-		o.t.Fatalf("%v: exit code %d, %s", args, code, stderr)
+	return o.says(exitOK, "", args...)
+}
+
+// changes checks which calls have changed something since the last look, and that nobody was shut out.
+func (o *originSite) changes(want string) {
+	o.t.Helper()
+	if got := strings.Join(o.mutating(), " "); got != want || len(o.shut) > 0 {
+		o.t.Errorf("it calls %q, want %q; shut out %v", got, want, o.shut)
 	}
-	return stdout
+	o.ResetCalls()
 }
 
 // letIn returns which wanted ranges get in at which interfaces.
@@ -177,9 +196,8 @@ func (o *originSite) closed(groups int) {
 		o.t.Errorf("at some moment: %s", strings.Join(o.shut, "; "))
 	}
 	o.ResetCalls()
-	if code, stdout, stderr := o.shop("--yes", "--close-world"); code != exitOK || len(o.mutating()) > 0 {
-		o.t.Errorf("run again: exit code %d, calls %v, %s%s", code, o.mutating(), stdout, stderr)
-	}
+	o.must(shop("--close-world")...)
+	o.changes("")
 }
 
 // setSetupPatience has a setup wait for nothing, which an endpoint here shows at once.
@@ -190,35 +208,71 @@ func setSetupPatience(t *testing.T) {
 	t.Cleanup(func() { setupPatience = before })
 }
 
+// A scenario is a setup or an undo that is cut short or refused, after another command went well.
+type scenario struct {
+	name, seed    string
+	first, second []string
+	done          func(*originSite) // checks that it is done
+}
+
+var scenarios = []scenario{
+	{"groups", openShop, nil, shop("--close-world"), func(o *originSite) { o.closed(3) }},
+	{"lists", clusterShop, nil, shop(), func(o *originSite) {
+		o.says(exitOK, "kubectl annotate", shop()...)
+		o.filled()
+	}},
+	{"undo of groups", openShop, shop(), undoShop, (*originSite).undone},
+	{"undo of lists", clusterShop, shop(), undoShop, (*originSite).undone},
+}
+
+// undone checks that nothing is left but the groups that there were.
+func (o *originSite) undone() {
+	o.t.Helper()
+	if n := len(o.here().Groups()); n != o.start || len(o.made()) > 0 || len(o.shut) > 0 {
+		o.t.Errorf("%d groups, were %d, lists %v, shut out %v", n, o.start, o.made(), o.shut)
+	}
+}
+
+// begin returns a site where the first command was run.
+func (s scenario) begin(t *testing.T) *originSite {
+	t.Helper()
+	setSetupPatience(t)
+	o := newOriginSite(t, s.seed)
+	if s.first != nil {
+		o.must(s.first...)
+	}
+	o.ResetCalls()
+	return o
+}
+
+// calls returns the calls of the second command.
+func (s scenario) calls(t *testing.T) []ec2sim.Call {
+	t.Helper()
+	o := s.begin(t)
+	o.must(s.second...)
+	return o.Calls()
+}
+
 // interrupted stands beside the kinds of faults: whoever runs the setup stops it.
 const interrupted ec2sim.FaultKind = "interrupt"
 
-// cutAtEveryCall runs a test for each call of a setup and each way to be cut short there: a fault before or after the
-// call's effect, or an interrupt, which ends the context.
-func cutAtEveryCall(t *testing.T, seed string, calls []ec2sim.Call, test func(ctx context.Context, t *testing.T, o *originSite, c ec2sim.Call, kind ec2sim.FaultKind)) {
+// cut returns a site where the call with a number fails, before or after its effect, or is the last before an interrupt,
+// which ends the context.
+func (s scenario) cut(t *testing.T, n int, kind ec2sim.FaultKind) (context.Context, *originSite) {
 	t.Helper()
-	for n, c := range calls {
-		for _, kind := range []ec2sim.FaultKind{ec2sim.ErrorBefore, ec2sim.ErrorAfter, ec2sim.CutAfter, interrupted} {
-			if !c.Mutating && (kind == ec2sim.ErrorAfter || kind == ec2sim.CutAfter) {
-				continue // as before the effect
-			}
-			t.Run(fmt.Sprintf("%d %s %s", n, c.Action, kind), func(t *testing.T) {
-				o := newOriginSite(t, seed)
-				ctx, interrupt := context.WithCancel(t.Context())
-				defer interrupt()
-				if kind == interrupted {
-					seen := 0
-					o.before = func() {
-						if seen == n {
-							interrupt()
-						}
-						seen++
-					}
-				} else {
-					o.Inject(ec2sim.Fault{Kind: kind, Action: ec2sim.AnyAction, After: n, Code: "Boom", Status: http.StatusBadRequest})
-				}
-				test(ctx, t, o, c, kind)
-			})
-		}
+	o := s.begin(t)
+	ctx, interrupt := context.WithCancel(t.Context())
+	t.Cleanup(interrupt)
+	if kind != interrupted {
+		o.Inject(ec2sim.Fault{Kind: kind, Action: ec2sim.AnyAction, After: n, Code: "Boom", Status: http.StatusBadRequest})
+		return ctx, o
 	}
+	seen := 0
+	o.before = func() {
+		if seen == n {
+			interrupt()
+		}
+		seen++
+	}
+	return ctx, o
 }

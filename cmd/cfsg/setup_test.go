@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -10,40 +12,219 @@ import (
 	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/ec2sim"
 
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 )
 
 // One command, and a second one that has nothing to do; the rules of others stay, and what is open to the world does
-// without --close-world.
+// without --close-world. An undo takes back what was made, and nothing else.
 func TestSetup(t *testing.T) {
 	o := newOriginSite(t, openShop)
-	before := o.here().Groups()
-	if code, stdout, _ := o.shop("--dry-run"); code != exitOK || len(o.mutating()) > 0 || !strings.Contains(stdout, "3   authorize   cloudfront-ingress-shop-1   2 IPv4 and 1 IPv6 rules on port 443") {
-		t.Errorf("dry run: exit code %d, calls %v\n%s", code, o.mutating(), stdout)
-	}
-	code, stdout, stderr := o.shop("--yes")
-	if code != exitOK || !strings.Contains(stdout, "Still open to the world: ") {
-		t.Errorf("exit code %d, %s%s", code, stdout, stderr)
-	}
-	want := "CreateSecurityGroup RevokeSecurityGroupEgress AuthorizeSecurityGroupIngress SetSecurityGroups"
-	if got := strings.Join(o.mutating(), " "); got != want {
-		t.Errorf("it calls %s, want %s", got, want)
-	}
+	before, interfaces := o.here().Groups(), o.here().Interfaces()
+	o.says(exitOK, "3 authorize cloudfront-ingress-shop-1 2 IPv4 and 1 IPv6 rules on port 443", shop("--dry-run")...)
+	o.changes("")
+	o.says(exitOK, "Still open to the world: ", shop()...)
+	o.changes("CreateSecurityGroup RevokeSecurityGroupEgress AuthorizeSecurityGroupIngress SetSecurityGroups")
 	for _, g := range before {
 		if now, _ := o.here().Group(g.ID); len(now.Ingress) != len(g.Ingress) {
 			t.Errorf("the rules of %s were %v, are %v", g.Name, g.Ingress, now.Ingress)
 		}
 	}
-	o.ResetCalls()
-	if code, _, stderr := o.shop("--yes", "--close-world"); code != exitOK || strings.Join(o.mutating(), " ") != "CreateTags RevokeSecurityGroupIngress CreateTags RevokeSecurityGroupIngress" {
-		t.Errorf("exit code %d, calls %v, %s", code, o.mutating(), stderr)
+	o.must(undoShop...)
+	o.undone()
+	for i, was := range interfaces {
+		if now := o.here().Interfaces()[i]; !slices.Equal(now.Groups, was.Groups) {
+			t.Errorf("%s has %v, had %v", was.ID, now.Groups, was.Groups)
+		}
 	}
+	o.ResetCalls()
+	o.says(exitOK, "nothing to undo", undoShop...)
+	o.changes("")
+	o.must(shop()...)
+	o.ResetCalls()
+	o.must(shop("--close-world")...)
+	o.changes("CreateTags RevokeSecurityGroupIngress CreateTags RevokeSecurityGroupIngress")
 	o.closed(3)
 	// The engine of the function takes the group for its own, and has nothing to do.
-	compact := []string{"--detailed-exitcode", "--service", "CLOUDFRONT_ORIGIN_FACING", "--within", "CLOUDFRONT"}
-	o.must(append([]string{"plan"}, compact...)...)
-	o.must(append([]string{"status"}, compact...)...)
+	o.must("plan", "--detailed-exitcode")
+	o.must("status", "--detailed-exitcode")
+	// --yes does not answer for shutting CloudFront out, with ports named or not.
+	o.ResetCalls()
+	for _, args := range [][]string{undoShop, shop("--undo")} {
+		if stdout := o.says(exitError, "it would shut CloudFront out at eni-", args...); !strings.Contains(stdout, "detach") {
+			t.Error(stdout)
+		}
+		o.changes("")
+	}
+}
+
+// A setup or an undo that is cut short at any call, in any way, leaves CloudFront in, and the next one goes on to the
+// end. One that ends well has done all.
+func TestSetupKilledAtEveryCall(t *testing.T) {
+	for _, s := range scenarios {
+		for n, c := range s.calls(t) {
+			for _, kind := range []ec2sim.FaultKind{ec2sim.ErrorBefore, ec2sim.ErrorAfter, ec2sim.CutAfter, interrupted} {
+				if !c.Mutating && (kind == ec2sim.ErrorAfter || kind == ec2sim.CutAfter) {
+					continue // as before the effect
+				}
+				if s.first != nil && (kind == ec2sim.CutAfter || kind == interrupted) {
+					continue // these take their time
+				}
+				t.Run(fmt.Sprintf("%s %d %s %s", s.name, n, c.Action, kind), func(t *testing.T) {
+					ctx, o := s.cut(t, n, kind)
+					if code, _, _ := o.cfsg(ctx, s.second...); code != exitOK {
+						o.must(s.second...)
+					}
+					s.done(o)
+				})
+			}
+		}
+	}
+}
+
+// A call that is refused is told with the permission that it needs; CloudFront stays in, and what was open does too.
+func TestSetupRefusedAtEveryCall(t *testing.T) {
+	for _, s := range scenarios {
+		refused := map[string]bool{}
+		for _, c := range s.calls(t) {
+			permission := c.Service + ":" + c.Action
+			if refused[permission] {
+				continue
+			}
+			refused[permission] = true
+			t.Run(s.name+" "+permission, func(t *testing.T) {
+				o := s.begin(t)
+				o.Inject(ec2sim.Fault{Kind: ec2sim.Refused, Service: c.Service, Action: c.Action, Count: ec2sim.Forever})
+				code := exitError
+				if c.Service == "servicequotas" {
+					code = exitOK // the default is assumed
+				}
+				o.says(code, permission, s.second...)
+				o.ClearFaults()
+				o.must(s.second...)
+				s.done(o)
+			})
+		}
+		if len(refused) < 6 {
+			t.Errorf("%s: only %v were refused", s.name, refused)
+		}
+	}
+}
+
+// The story that shut CloudFront out by hand: whatever the mode of the old group and the order of the commands, it
+// stays in.
+func TestSetupInAnyOrder(t *testing.T) {
+	commands := map[string][]string{
+		"apply": {"apply", "--yes", "--service", "CLOUDFRONT_ORIGIN_FACING", "--within", "CLOUDFRONT"}, "setup": shop(), "close": shop("--close-world"),
+	}
+	for _, mode := range []string{"", "owned", "exclusive"} {
+		for _, order := range []string{"apply setup close", "apply close setup", "setup apply close", "setup close apply", "close apply setup", "close setup apply"} {
+			t.Run(strings.TrimSpace(mode+" "+order), func(t *testing.T) {
+				seed, groups := openShop, 3
+				if mode != "" {
+					seed = strings.Replace(seed, `"name": "web",`, `"name": "web", "tags": {"cloudfront-ingress": "443", "cloudfront-ingress-mode": "`+mode+`"},`, 1)
+					if strings.HasPrefix(order, "apply") {
+						groups = 2 // the old group has the ranges, and no other is needed
+					}
+				}
+				o := newOriginSite(t, seed)
+				for command := range strings.FieldsSeq(order) {
+					// Before there is a tagged group there is nothing to apply.
+					if code, _, stderr := o.cfsg(t.Context(), commands[command]...); code != exitOK && !strings.Contains(stderr, "no security group is tagged") {
+						t.Fatalf("%s: %s", command, stderr)
+					}
+				}
+				o.closed(groups)
+			})
+		}
+	}
+}
+
+// What cannot be done is told with the way out, and nothing is changed.
+func TestSetupRefuses(t *testing.T) {
+	const world = `"ingress": [{"protocol": "tcp", "ports": "443", "source": "0.0.0.0/0"}]`
+	balancer := func(groups, balancer string) string {
+		return `{"groups": [` + groups + `], "loadBalancers": [{"name": "shop", "listeners": ["HTTPS:443"], ` + balancer + `}]}`
+	}
+	const five = `{"name": "a", ` + world + `}, {"name": "b"}, {"name": "c"}, {"name": "d"}, {"name": "e"}`
+	for _, c := range []struct{ name, seed, origin, want string }{
+		{"five groups", balancer(five, `"groups": ["a", "b", "c", "d", "e"], "interfaces": [{"publicIp": "198.51.100.8"}]`), "", "and can have 5 in all, but 1 more has to be attached hint: detach a group that is not needed"},
+		{"a Network Load Balancer without groups", balancer("", `"type": "network", "interfaces": [{"publicIp": "198.51.100.8"}]`), "", "create it again with one, or, if it preserves client addresses, set up the instances behind it with --instance"},
+		{"a Gateway Load Balancer", balancer("", `"type": "gateway"`), "", "is a Gateway Load Balancer"},
+		{"internal", balancer(`{"name": "a"}`, `"groups": ["a"], "scheme": "internal"`), "", "let in the security group CloudFront-VPCOrigins-Service-SG"},
+		{"no such load balancer", `{}`, "", "there is no Application or Network Load Balancer shop"},
+		{"no such instance", `{}`, "i-0123456789abcdef0", "i-0123456789abcdef0 has no network interface"},
+		{"an interface of a load balancer", balancer(`{"name": "a"}`, `"groups": ["a"]`), "INTERFACE", "belongs to load balancer shop, whose groups are attached to all its interfaces hint: use --load-balancer shop"},
+		{"an interface of a service", `{"interfaces": [{"description": "AWS Lambda VPC ENI", "requester": "amazon-lambda"}]}`, "INTERFACE", "is managed by an AWS service"},
+		{"the name is taken", balancer(`{"name": "a", `+world+`}, {"name": "cloudfront-ingress-shop-1"}`, `"groups": ["a"], "interfaces": [{"publicIp": "198.51.100.8"}]`), "", "a group of this name exists that cfsg setup did not create"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			setSetupPatience(t)
+			o := newOriginSite(t, c.seed)
+			origin := c.origin
+			for id := range o.interfaces {
+				origin = strings.ReplaceAll(origin, "INTERFACE", id)
+			}
+			if origin == "" {
+				origin = "shop"
+			}
+			o.says(exitError, c.want, "setup", origin, "--port", "443", "--yes", "--close-world")
+			if c.name == "the name is taken" {
+				return // it was tried
+			}
+			o.changes("")
+		})
+	}
+}
+
+// What is open to the world beyond the ports, where another tool brings it back, or is needed elsewhere, is left open,
+// and told.
+func TestSetupDoesNotClose(t *testing.T) {
+	const https = `{"protocol": "tcp", "ports": "443", "source": "0.0.0.0/0"}`
+	for _, c := range []struct{ name, ingress, tags, more, want, family string }{
+		{name: "every protocol", ingress: `{"protocol": "-1", "source": "0.0.0.0/0"}`, want: "It opens every protocol and port"},
+		{name: "more ports", ingress: `{"protocol": "tcp", "ports": "80-443", "source": "0.0.0.0/0"}`, want: "It opens more than port 443"},
+		{name: "half the world", ingress: `{"protocol": "tcp", "ports": "0-65535", "source": "128.0.0.0/1"}`, want: "It opens more than port 443"},
+		{name: "Kubernetes", ingress: https, tags: `"tags": {"kubernetes.io/cluster/prod": "owned"}, `, want: "The Kubernetes cluster prod would restore it"},
+		{name: "another interface", ingress: https, more: `"interfaces": [{"groups": ["web"], "publicIp": "198.51.100.77"}], `, want: "set up that origin first"},
+		{name: "another family", ingress: `{"protocol": "tcp", "ports": "443", "source": "::/0"}`, want: "no IPv6 range is wanted here", family: "ipv4"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := newOriginSite(t, `{"groups": [{"name": "web", `+c.tags+`"ingress": [`+c.ingress+`]}], `+c.more+`
+			  "loadBalancers": [{"name": "shop", "groups": ["web"], "listeners": ["HTTPS:443"], "interfaces": [{"publicIp": "198.51.100.8", "ipv6": "2001:db8::8"}]}]}`)
+			args := shop("--close-world")
+			if c.family != "" {
+				args = append(args, "--family", c.family)
+			}
+			stdout := o.says(exitOK, c.want, args...)
+			if slices.Contains(o.mutating(), "RevokeSecurityGroupIngress") || len(o.shut) > 0 || strings.Contains(stdout, "no rule opens that to the world") {
+				t.Errorf("calls %v, shut %v\n%s", o.mutating(), o.shut, stdout)
+			}
+		})
+	}
+}
+
+// Where the group is not seen at every interface, as while AWS is attaching it or where another tool has taken it away,
+// nothing is closed.
+func TestSetupClosesNothingUnlessVerified(t *testing.T) {
+	setSetupPatience(t)
+	o := newOriginSite(t, openShop)
+	o.before = func() {
+		if calls := o.mutating(); len(calls) > 0 && calls[len(calls)-1] == "SetSecurityGroups" {
+			i := o.here().Interfaces()[1]
+			if err := o.here().Attach(i.ID, i.Groups[:2]...); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	last := o.here().Interfaces()[1].ID
+	o.says(exitError, "at "+last+", CloudFront may not get in completely without the rules that are open to the world, so they stay", shop("--close-world")...)
+	o.changes("CreateSecurityGroup RevokeSecurityGroupEgress AuthorizeSecurityGroupIngress SetSecurityGroups")
+	o.before = func() {}
+	if err := o.here().Attach(last, o.here().Interfaces()[0].Groups...); err != nil {
+		t.Fatal(err)
+	}
+	o.must(shop("--close-world")...)
+	o.closed(3)
 }
 
 // A group that is attached to two origins is closed once both are set up.
@@ -53,12 +234,9 @@ func TestSetupOfTwoOrigins(t *testing.T) {
 	    {"groups": ["web"], "instance": "i-0123456789abcdef0", "publicIp": "198.51.100.7"},
 	    {"groups": ["web"], "instance": "i-0123456789abcdef0", "publicIp": "198.51.100.8"},
 	    {"groups": ["web"], "instance": "i-0123456789abcdef1", "publicIp": "198.51.100.9"}]}`)
-	setUp := func(instance string) string {
-		return o.must("setup", "--instance", instance, "--port", "443", "--yes", "--close-world", "-o", "json")
-	}
 	for i, instance := range []string{"i-0123456789abcdef0", "i-0123456789abcdef1"} {
 		var doc document.Setup
-		if err := json.Unmarshal([]byte(setUp(instance)), &doc); err != nil {
+		if err := json.Unmarshal([]byte(o.must("setup", "--instance", instance, "--port", "443", "--yes", "--close-world", "-o", "json")), &doc); err != nil {
 			t.Fatal(err)
 		}
 		if len(doc.Interfaces) != 2-i || len(doc.OpenToWorld) != 1 || doc.OpenToWorld[0].Closed != (i == 1) || doc.Verdict != "open" {
@@ -66,12 +244,9 @@ func TestSetupOfTwoOrigins(t *testing.T) {
 		}
 	}
 	for id, i := range o.interfaces {
-		if len(i.Groups) != 2 {
-			t.Errorf("%s has the groups %v", id, i.Groups)
+		if len(i.Groups) != 2 || len(o.shut) > 0 {
+			t.Errorf("%s has the groups %v; shut out %v", id, i.Groups, o.shut)
 		}
-	}
-	if len(o.shut) > 0 {
-		t.Error(o.shut)
 	}
 }
 
@@ -79,58 +254,51 @@ func TestSetupOfTwoOrigins(t *testing.T) {
 // besides the first.
 func TestSetupPool(t *testing.T) {
 	o := newOriginSite(t, openShop)
-	o.here().SetQuota(2)
-	o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes", "--close-world", "--service", "CLOUDFRONT")
-	made := func() (names []string) {
+	made := func(want string) {
+		t.Helper()
+		var got []string
 		for _, g := range o.here().Groups() {
 			if g.Tags["cloudfront-ingress-setup"] == "load-balancer/shop" && g.Tags["cloudfront-ingress-pool"] == "setup-shop" {
-				names = append(names, g.Name+" "+g.Tags["cloudfront-ingress"])
+				got = append(got, g.Name+" "+g.Tags["cloudfront-ingress"])
 			}
 		}
-		return names
+		if fmt.Sprint(got) != want || len(o.shut) > 0 {
+			t.Errorf("made %s, want %s; shut out %v", got, want, o.shut)
+		}
 	}
-	// Three IPv4 ranges, and a slot to spare.
-	if got, want := fmt.Sprint(made()), "[cloudfront-ingress-shop-1 443 cloudfront-ingress-shop-2 443]"; got != want {
-		t.Errorf("made %s, want %s", got, want)
-	}
+	o.here().SetQuota(2) // three IPv4 ranges, and a slot to spare
+	o.must(shop("--close-world", "--service", "CLOUDFRONT")...)
+	made("[cloudfront-ingress-shop-1 443 cloudfront-ingress-shop-2 443]")
 	o.here().SetQuota(60)
 	o.must("setup", "--load-balancer", "shop", "--port", "8443", "--yes", "--close-world", "--service", "CLOUDFRONT")
-	if got, want := fmt.Sprint(made()), "[cloudfront-ingress-shop-1 443 8443 cloudfront-ingress-shop-2 443 8443]"; got != want {
-		t.Errorf("made %s, want %s", got, want)
-	}
-	if len(o.shut) > 0 {
-		t.Error(o.shut)
-	}
+	made("[cloudfront-ingress-shop-1 443 8443 cloudfront-ingress-shop-2 443 8443]")
 	o.must("check", "--load-balancer", "shop", "--port", "443,8443")
 }
 
 // Without a group of its own the engine would be asked for all groups: a setup changes none but those it has made.
 func TestSetupLeavesOtherGroupsAlone(t *testing.T) {
 	o := newOriginSite(t, strings.Replace(openShop, `{"name": "ssh",`, `{"name": "other", "tags": {"cloudfront-ingress": "80"}}, {"name": "ssh",`, 1))
-	var marks map[string]string
-	var id string
+	var marked ec2sim.Group
 	// Somebody takes the mark off the group right before the ranges are authorized.
 	o.before = func() {
 		calls := o.mutating()
-		if len(calls) == 0 || calls[len(calls)-1] != "RevokeSecurityGroupEgress" || id != "" {
+		if len(calls) == 0 || calls[len(calls)-1] != "RevokeSecurityGroupEgress" || marked.ID != "" {
 			return
 		}
 		for _, g := range o.here().Groups() {
 			if g.Tags["cloudfront-ingress-setup"] != "" {
-				id, marks = g.ID, g.Tags
+				marked = g
 			}
 		}
-		if err := o.here().SetTags(id, nil); err != nil {
+		if err := o.here().SetTags(marked.ID, nil); err != nil {
 			t.Error(err)
 		}
 	}
-	if code, _, stderr := o.shop("--yes", "--close-world"); code != exitError || !strings.Contains(stderr, "no security group is tagged cloudfront-ingress-setup=load-balancer/shop any more") {
-		t.Errorf("exit code %d, %s", code, stderr)
-	}
-	if err := o.here().SetTags(id, marks); err != nil {
+	o.says(exitError, "no security group is tagged cloudfront-ingress-setup=load-balancer/shop any more", shop("--close-world")...)
+	if err := o.here().SetTags(marked.ID, marked.Tags); err != nil {
 		t.Fatal(err)
 	}
-	o.must("setup", "--load-balancer", "shop", "--port", "443", "--yes", "--close-world")
+	o.must(shop("--close-world")...)
 	for _, g := range o.here().Groups() {
 		if g.Name == "other" && len(g.Ingress) > 0 {
 			t.Errorf("setup has let %d ranges in at another group", len(g.Ingress))
@@ -140,27 +308,94 @@ func TestSetupLeavesOtherGroupsAlone(t *testing.T) {
 }
 
 // An interface takes as many groups as its quota says, and an origin that is gone leaves a group behind that can be
-// taken back.
+// taken back, unless somebody has attached it elsewhere.
 func TestSetupOfAnInterface(t *testing.T) {
 	o := newOriginSite(t, `{"groups": [{"name": "a", "ingress": [{"protocol": "tcp", "ports": "443", "source": "0.0.0.0/0"}]}, {"name": "b"}, {"name": "c"}, {"name": "d"}, {"name": "e"}],
 	  "interfaces": [{"groups": ["a", "b", "c", "d", "e"], "publicIp": "198.51.100.7"}]}`)
 	id := o.here().Interfaces()[0].ID
-	setUp := []string{"setup", "--interface", id, "--port", "443", "--yes", "--close-world"}
-	if code, _, stderr := o.cfsg(t.Context(), setUp...); code != exitError || len(o.mutating()) > 0 || !strings.Contains(stderr, "raise quota L-2AFB9258") {
-		t.Errorf("exit code %d, %v, %s", code, o.mutating(), stderr)
-	}
+	setUp, undo := []string{"setup", id, "--port", "443", "--yes", "--close-world"}, []string{"setup", id, "--undo", "--yes"}
+	o.says(exitError, "raise quota L-2AFB9258", setUp...)
+	o.changes("")
 	o.here().SetGroupsPerInterface(6)
 	o.must(setUp...)
-	if i := o.here().Interfaces()[0]; len(i.Groups) != 6 || len(o.shut) > 0 {
-		t.Errorf("%s has %v, %v", id, i.Groups, o.shut)
+	groups := o.here().Interfaces()[0].Groups
+	if len(groups) != 6 || len(o.shut) > 0 {
+		t.Errorf("%s has %v, %v", id, groups, o.shut)
 	}
 	o.Observe(func(ec2sim.Change) {})
-	api := ec2.New(ec2.Options{Region: "us-east-1", BaseEndpoint: &o.url, Credentials: credentials.NewStaticCredentialsProvider("any", "any", "")})
-	if _, err := api.DeleteNetworkInterface(t.Context(), &ec2.DeleteNetworkInterfaceInput{NetworkInterfaceId: &id}); err != nil {
+	other, err := o.here().CreateInterface(ec2sim.Interface{Groups: groups[5:], Description: "of somebody else"})
+	if err != nil {
 		t.Fatal(err)
 	}
-	stdout := o.must("setup", "--interface", id, "--undo", "--yes")
-	if !strings.Contains(stdout, "interface "+id+" is gone.") || slices.ContainsFunc(o.here().Groups(), func(g ec2sim.Group) bool { return strings.HasPrefix(g.Name, "cloudfront-ingress-") }) {
-		t.Errorf("the group is there still: %s", stdout)
+	o.ResetCalls()
+	o.says(exitError, "of somebody else", undo...)
+	o.changes("")
+	for _, gone := range []string{id, other.ID} {
+		if _, err := o.client().DeleteNetworkInterface(t.Context(), &ec2.DeleteNetworkInterfaceInput{NetworkInterfaceId: &gone}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o.says(exitOK, "interface "+id+" is gone.", undo...)
+	if slices.ContainsFunc(o.here().Groups(), func(g ec2sim.Group) bool { return g.ID == groups[5] }) {
+		t.Error("the group is there still")
+	}
+}
+
+// The permissions that docs/setup.md lists are those that setups need, and no others.
+func TestSetupPermissions(t *testing.T) {
+	page, err := os.ReadFile("../../docs/setup.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(page), "```json\n")
+	text, _, _ = strings.Cut(text, "```")
+	var policy struct{ Statement []struct{ Action []string } }
+	if err := json.Unmarshal([]byte(text), &policy); err != nil {
+		t.Fatal(err)
+	}
+	called := map[string]bool{}
+	note := func(o *originSite) {
+		for _, c := range o.Calls() {
+			called[c.Service+":"+c.Action] = true
+		}
+	}
+	list := `{"protocol": "tcp", "ports": "8080", "source": "list:com.amazonaws.global.cloudfront.origin-facing"}, `
+	site := newOriginSite(t, strings.Replace(openShop, `"ingress": [`, `"ingress": [`+list, 1))
+	site.must(shop("--close-world")...)
+	site.must("setup", "--load-balancer", "shop", "--port", "8443", "--yes") // a port more
+	// The rules are described again where the next file only takes away.
+	later := strings.NewReplacer("2026-01-02-03-04-05", "2026-01-03-03-04-05", "1767323045", "1767409445", `,
+  {"ip_prefix": "99.84.4.0/24", "region": "GLOBAL", "service": "CLOUDFRONT_ORIGIN_FACING", "network_border_group": "GLOBAL"}`, "").Replace(originFacingRanges)
+	if err := os.WriteFile(site.flags[len(site.flags)-1], []byte(later), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	site.must(shop()...)
+	note(site)
+	cluster := newOriginSite(t, clusterShop)
+	cluster.must(shop()...)
+	cluster.must(undoShop...)
+	note(cluster)
+	instance := newOriginSite(t, `{"interfaces": [{"instance": "i-0123456789abcdef0", "publicIp": "198.51.100.7"}]}`)
+	instance.must("setup", "i-0123456789abcdef0", "--port", "443", "--yes")
+	note(instance)
+	instance.ResetCalls()
+	// Nobody else lets CloudFront in there, so that it takes a group that does.
+	everyone := func(p string) ec2sim.Rule {
+		return ec2sim.Rule{Permission: ec2sim.TCP(443, 443, netip.MustParsePrefix(p))}
+	}
+	if err := instance.here().AddRules(instance.here().Interfaces()[0].Groups[0], everyone("0.0.0.0/0"), everyone("::/0")); err != nil {
+		t.Fatal(err)
+	}
+	instance.must("setup", "i-0123456789abcdef0", "--undo", "--yes")
+	note(instance)
+	for _, action := range policy.Statement[0].Action {
+		// With its tags in the same call, the creation of a group needs it too.
+		if !called[action] && action != "ec2:CreateTags" {
+			t.Errorf("%s is listed and not needed", action)
+		}
+		delete(called, action)
+	}
+	if len(called) > 0 {
+		t.Errorf("not listed: %v", called)
 	}
 }

@@ -3,10 +3,16 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
 	"time"
 
 	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/page"
+	"cloudfront-sg-sync/internal/words"
+	"cloudfront-sg-sync/secgroup"
 
 	"github.com/alecthomas/kong"
 )
@@ -19,21 +25,17 @@ type statusCommand struct {
 
 // Run shows how all managed groups are.
 func (c *statusCommand) Run(ctx context.Context, t terminal, k *kong.Context) error {
-	m, err := c.managed(ctx, t, c.given())
+	p, err := c.propose(ctx, t, c.given(), engine.Request{Look: true})
 	if err != nil {
 		return err
 	}
-	p, around, err := m.propose(ctx, t, engine.Request{Look: true})
-	if err != nil {
-		return err
-	}
-	doc := document.NewStatus(p, around, m.settings, c.next(k))
+	doc := document.NewStatus(p.Proposal, p.around, p.settings, c.next(k))
 	if c.json() {
 		err = document.Write(t.out, doc)
 	} else {
 		err = writeStatus(t, doc, c.placeFlags, time.Now())
 	}
-	switch failures := doc.Failures(p); {
+	switch failures := doc.Failures(p.Proposal); {
 	case err != nil:
 		return err
 	case len(failures) > 0:
@@ -44,4 +46,151 @@ func (c *statusCommand) Run(ctx context.Context, t terminal, k *kong.Context) er
 		return errJudged // the page and the document say why
 	}
 	return nil
+}
+
+// writeStatus shows pools and groups at a glance.
+func writeStatus(t terminal, d document.Status, f placeFlags, now time.Time) error {
+	w := page.New(t.out, colorful(t.out))
+	headline(w, d.Wanted)
+	notes(w, d.Warnings)
+	for _, target := range d.Targets {
+		if target.Error != "" {
+			continue // shown at the end, with the other failures
+		}
+		targetHeadline(w, target.Account, target.Region, target.RulesPerGroup)
+		for _, pool := range target.Pools {
+			writeStatusPool(w, pool, len(d.Settings.Others) == 0, now)
+		}
+		if len(target.Pools)+len(target.PrefixLists) == 0 {
+			w.Line("  nothing is tagged here")
+		}
+		writeAlarms(w, target, f)
+		writeLists(w, target.PrefixLists)
+	}
+	writeJudgement(w, d.Judgement)
+	return w.Err()
+}
+
+// longestName is how much is shown of the name of a group, so that the table fits 80 columns.
+const longestName = 16
+
+// writeStatusPool shows how a pool stands, and its groups. Columns in which all is zero go. Rules that are missing or
+// left over are counted only if they were made with the settings of this run.
+func writeStatusPool(w *page.Page, pool document.StatusPool, counted bool, now time.Time) {
+	w.Line()
+	w.Indent(2)
+	defer w.Indent(0)
+	var rows [][]string
+	var newest time.Time
+	for _, g := range pool.Groups {
+		if g.AppliedPublication != nil && g.AppliedPublication.After(newest) {
+			newest = *g.AppliedPublication
+		}
+		row := []string{
+			g.GroupID, words.Shorten(g.Name, longestName), ports(w, g.Ports, g.Error), fmt.Sprint(g.Rules),
+			free(w, g.Free.IPv4) + "/" + free(w, g.Free.IPv6), "", "",
+		}
+		if counted && g.Missing > 0 {
+			row[5] = w.Bad(fmt.Sprint(g.Missing))
+		}
+		if counted && g.LeftOver > 0 {
+			row[6] = w.Warn(fmt.Sprint(g.LeftOver))
+		}
+		rows = append(rows, row)
+	}
+	w.Marked(markOf(w, pool.Mark), fmt.Sprintf("%s: %s", w.Strong(pool.Name), pool.Cause))
+	w.Indent(4)
+	if newest.IsZero() {
+		w.Line(w.Quiet("never synced"))
+	} else {
+		w.Line(w.Quiet(fmt.Sprintf("ranges of %s (%s)", newest.Format(time.DateOnly), age(now.Sub(newest)))))
+	}
+	w.Table(page.WithoutEmpty([]string{"group", "name", "ports", "rules", "free v4/v6", "missing", "left over"}, rows))
+}
+
+// free marks a family that has no slot to spare.
+func free(w *page.Page, n int) string {
+	if n <= 0 {
+		return w.Warn(fmt.Sprint(n))
+	}
+	return fmt.Sprint(n)
+}
+
+func age(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d < time.Hour:
+		return "now"
+	case d < day:
+		return fmt.Sprintf("%d h", d/time.Hour)
+	}
+	return words.CountAs(int(d/day), "day", "days")
+}
+
+// writeAlarms shows what is wrong around the groups of an account and region, loudly.
+func writeAlarms(w *page.Page, d document.StatusTarget, f placeFlags) {
+	w.Indent(2)
+	defer w.Indent(0)
+	alarm := func(name, format string, args ...any) {
+		w.Line()
+		w.Say("%s: %s", w.Bad(w.Strong(name)), fmt.Sprintf(format, args...))
+	}
+	for _, pool := range d.Pools {
+		if strings.Contains(pool.Error, " is held: ") {
+			alarm("HELD", "%s", pool.Error)
+		}
+	}
+	for _, pool := range d.PrefixLists {
+		if strings.Contains(pool.Error, " is held: ") {
+			alarm("HELD", "%s", pool.Error)
+		}
+	}
+	for _, partial := range d.PartialPools {
+		alarm("PARTLY ATTACHED", "%s", partial.Text)
+	}
+	for _, x := range d.Exposures {
+		writeExposure(w, x, alarm, d, f)
+	}
+	for _, tag := range d.StrayTags {
+		alarm("STRAY TAG", "%s", tag.Text)
+	}
+	for _, note := range d.Notes {
+		w.Line()
+		w.Line(w.Warn("! "), note)
+	}
+}
+
+// writeExposure says loudly what makes all the effort pointless. A command to revoke the rule is shown only where
+// nobody who is wanted is shut out by it.
+func writeExposure(w *page.Page, x document.StatusExposure, alarm func(name, format string, args ...any), d document.StatusTarget, f placeFlags) {
+	alarm("OPEN TO THE WORLD", "%s lets %s in on %s%s", x.GroupID, x.Source, words.Ports(x.Ports), quoted(x.Description))
+	const why = "Anyone who finds the origin can bypass CloudFront and its WAF."
+	beside := ""
+	if !x.Managed {
+		beside = fmt.Sprintf(" The group is not tagged, but it is attached to %s along with managed groups.", words.Few(x.Interfaces))
+	}
+	switch {
+	case x.Owned:
+		w.Say("%s cfsg apply revokes the rule.", why)
+	case !x.Revocable:
+		w.Say("%s%s The rule is not this tool's. %s", why, beside, x.Advice)
+	default:
+		account := ""
+		if d.Account != "" {
+			account = ", with credentials of account " + d.Account
+		}
+		w.Say("%s%s The rule is not this tool's, and CloudFront gets in without it; revoke it%s:", why, beside, account)
+		w.Indent(4)
+		id := secgroup.RuleID{Protocol: x.Protocol, From: x.FromPort, To: x.ToPort}
+		id.Source.Prefix, _ = netip.ParsePrefix(x.Source) // as it was written
+		w.Command(shellWords(f.ruleCommand("revoke", d.Region, x.GroupID, id, ""))...)
+		w.Indent(2)
+	}
+}
+
+func quoted(description string) string {
+	if description == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (%q)", description)
 }

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
+	"sync"
+	"time"
 
 	"golang.org/x/term"
 )
@@ -23,4 +26,80 @@ func isTerminal(stream any) bool {
 // See https://no-color.org
 func colorful(out io.Writer) bool {
 	return isTerminal(out) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
+// patience is how long something may take before a person is told what it is.
+const patience = time.Second
+
+// eraseLine has a terminal erase the line that the cursor is on: ECMA-48, EL.
+const eraseLine = "\r\x1b[K"
+
+// A liveLine is the last line of stderr, which says what is under way, if a person is there to read it.
+type liveLine struct {
+	out io.Writer // nil if nobody reads
+
+	mu    sync.Mutex
+	text  string
+	shown bool
+	timer *time.Timer
+}
+
+func (t terminal) liveLine() *liveLine {
+	if !isTerminal(t.err) {
+		return &liveLine{}
+	}
+	return &liveLine{out: t.err}
+}
+
+// progress says what is under way until the function that it returns is called.
+func (t terminal) progress(what string) (done func()) {
+	l := t.liveLine()
+	l.set(what)
+	return l.clear
+}
+
+// set changes what is under way. It is shown if it takes long, and not more often than eyes can follow.
+func (l *liveLine) set(text string) {
+	if l.out == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = text
+	if l.timer != nil {
+		return
+	}
+	wait := patience
+	if l.shown {
+		wait /= 10
+	}
+	l.timer = time.AfterFunc(wait, l.show)
+}
+
+// show writes what is under way in the place of what was.
+func (l *liveLine) show() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.timer == nil {
+		return // cleared in the meantime
+	}
+	if l.shown {
+		fmt.Fprint(l.out, eraseLine)
+	}
+	fmt.Fprint(l.out, l.text)
+	l.timer, l.shown = nil, true
+}
+
+// clear wipes the line away.
+func (l *liveLine) clear() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.timer != nil {
+		l.timer.Stop()
+		l.timer = nil
+	}
+	if l.shown {
+		fmt.Fprint(l.out, eraseLine)
+		l.shown = false
+	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/iprange"
+	"cloudfront-sg-sync/secgroup"
 )
 
 // A variable is an environment variable: parse checks its value, or fallback if that is empty, and sets it in a Config.
@@ -64,12 +65,12 @@ var variables = []variable{
 	}},
 	{"RULES_PER_GROUP", "auto", func(c *Config, s string) (err error) {
 		if s != "auto" {
-			c.RulesPerGroup, err = number(s, 1, 1000)
+			c.RulesPerGroup, err = Number(s, 1, secgroup.MaxInterfaceRules)
 		}
 		return err
 	}},
 	{"MAX_REVOKE_PERCENT", "50", func(c *Config, s string) (err error) {
-		c.MaxRevokePercent, err = number(s, 0, 100)
+		c.MaxRevokePercent, err = Number(s, 0, 100)
 		return err
 	}},
 	{"NOTIFY_TOPIC_ARN", "", func(c *Config, s string) error {
@@ -173,7 +174,8 @@ func list(s string, pattern func(string) bool, what string) ([]string, error) {
 	return items, nil
 }
 
-func number(s string, least, most int) (int, error) {
+// Number reads a whole number between two others.
+func Number(s string, least, most int) (int, error) {
 	n, err := strconv.Atoi(s)
 	if err != nil || n < least || n > most {
 		return 0, fmt.Errorf("%q is not a whole number from %d to %d", s, least, most)

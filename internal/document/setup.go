@@ -41,8 +41,8 @@ type Setup struct {
 	Steps        []setupStep `json:"steps"`
 	// Verdict says whether all that is wanted gets in at each interface, by rules that are not open to the world. It is
 	// empty if that was not checked.
-	Verdict     door.Verdict `json:"verdict"`
-	OpenToWorld []WorldRule  `json:"openToWorld"`
+	Verdict     door.Verdict    `json:"verdict"`
+	OpenToWorld []setup.Opening `json:"openToWorld"`
 	// ShutOut are the interfaces at which an undo shuts CloudFront out.
 	ShutOut []string `json:"shutOut"`
 	// ForOwner is what the owner of the groups has to do next, so that CloudFront gets in by the lists and then nobody
@@ -79,7 +79,7 @@ func NewSetup(origin setup.Origin, ports []secgroup.PortRange, settings Settings
 		Settings: settings, Services: settings.Services, Within: settings.Within, PublishedAt: published,
 		Account: target.Account, Region: target.Region, Ports: secgroup.PortNames(ports),
 		Interfaces: []setupInterface{}, PrefixLists: []setupList{}, Notes: []string{}, Steps: []setupStep{},
-		Judgement: Judge(Failed, "not finished"), OpenToWorld: []WorldRule{}, ShutOut: []string{}, Left: []string{},
+		Judgement: Judge(Failed, "not finished"), OpenToWorld: []setup.Opening{}, ShutOut: []string{}, Left: []string{},
 	}
 	d.Origin.Kind, d.Origin.Name = origin.Kind, origin.Name
 	return d
@@ -132,10 +132,10 @@ func (d *Setup) Taken(step setup.Step) {
 
 // Conclude judges what came of it. What is still open to the world can be closed by a next run with more flags, unless
 // something has to be done first.
-func (d *Setup) Conclude(world []setup.Opening, err error, next Next) {
+func (d *Setup) Conclude(err error, next Next) {
 	var open, beside []string
 	closable := false
-	for _, o := range world {
+	for _, o := range d.open() {
 		closable = closable || o.Advice == ""
 		if o.Beside {
 			beside = append(beside, o.Opens...)
@@ -186,48 +186,16 @@ func (d *Setup) Done() int {
 	return n
 }
 
-// Opened takes over the rules that are open to the world.
-func (d *Setup) Opened(openings []setup.Opening) {
-	d.OpenToWorld = []WorldRule{}
-	for _, o := range openings {
-		d.OpenToWorld = append(d.OpenToWorld, WorldRule{
-			Group: o.Group, Protocol: o.Protocol, Ports: o.Ports, Source: o.Source, Description: o.Description, Advice: o.Advice, Reopen: []string{},
-		})
-	}
-}
-
-// Closed adds the rules that were open before, and are not any more, each with the command that opens it again.
-func (d *Setup) Closed(before []WorldRule, reopen func(WorldRule) []string) {
-	for _, r := range before {
-		if r.Advice != "" {
-			continue
-		}
-		r.Closed = true
-		open := false
-		for _, now := range d.OpenToWorld {
-			open = open || now.Group == r.Group && now.Protocol == r.Protocol && now.Ports == r.Ports && now.Source == r.Source
-		}
-		if r.Reopen = reopen(r); !open {
-			d.OpenToWorld = append(d.OpenToWorld, r)
-		}
-	}
-}
-
-// Undone notes the rules that a setup has closed before it is undone, each with the command that opens it again.
-func (d *Setup) Undone(closed []setup.Closed, reopen func(group string, rule secgroup.Rule) []string) {
-	for _, c := range closed {
-		d.OpenToWorld = append(d.OpenToWorld, WorldRule{
-			Group: door.GroupID{ID: c.GroupID}, Protocol: c.Rule.Protocol, Ports: c.Rule.Ports(), Source: c.Rule.Source.String(),
-			Description: c.Rule.Description, Closed: true, Reopen: reopen(c.GroupID, c.Rule),
-		})
-	}
+// open are the rules that are open to the world still.
+func (d *Setup) open() []setup.Opening {
+	return slices.DeleteFunc(slices.Clone(d.OpenToWorld), func(o setup.Opening) bool { return o.Closed })
 }
 
 // Leave says what is left to do: about rules that are open to the world, and about the function that keeps the groups
 // up to date. The stack is the function's, if its settings were used, and own is set if flags say otherwise. ownerNote
 // says what the owner of a group has to know about a rule that was closed.
-func (d *Setup) Leave(world []setup.Opening, stack string, own bool, ownerNote func(group string) string) {
-	for _, o := range world {
+func (d *Setup) Leave(stack string, own bool, ownerNote func(group string) string) {
+	for _, o := range d.open() {
 		if d.ForOwner != nil {
 			break // that comes first
 		}

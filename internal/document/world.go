@@ -8,19 +8,6 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// A WorldRule is one that opens a port of an origin to the world, or did.
-type WorldRule struct {
-	Group       door.GroupID `json:"group"`
-	Protocol    string       `json:"protocol"`
-	Ports       string       `json:"ports"`
-	Source      string       `json:"source"`
-	Description string       `json:"description"`
-	Closed      bool         `json:"closed"`
-	Advice      string       `json:"advice"` // why it was not closed
-	// Reopen is the command that opens it again; empty unless it was closed.
-	Reopen []string `json:"reopen"`
-}
-
 // worldOf returns the rules that open ports which count to the world, at the interfaces of managed groups.
 func worldOf(around []status.Surroundings) []door.WorldRule {
 	rules := []door.WorldRule{}

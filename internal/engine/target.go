@@ -155,11 +155,6 @@ const DefaultRulesPerGroup = 60
 // quotaCode is "Inbound or outbound rules per security group" of the service vpc.
 const quotaCode = "L-0EA8095F"
 
-// DefaultGroupsPerInterface is the security groups that a network interface may have in an account that has not raised
-// that quota. See
-// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
-const DefaultGroupsPerInterface = 5
-
 // GroupsPerInterface asks Service Quotas for the security groups that a network interface may have.
 func GroupsPerInterface(ctx context.Context, cfg aws.Config) (int, error) {
 	return askQuota(ctx, cfg, "L-2AFB9258")

@@ -188,10 +188,7 @@ func listRequest(lists []List) engine.Request {
 // waits until it exists. See
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateManagedPrefixList.html
 func (s *Setup) createList(ctx context.Context, l List) error {
-	var tags []types.Tag
-	for _, tag := range [][2]string{{"Name", l.Name}, {s.Engine.TagKey, "ranges"}, {s.markKey(), s.Origin.mark()}} {
-		tags = append(tags, types.Tag{Key: aws.String(tag[0]), Value: aws.String(tag[1])})
-	}
+	tags := []types.Tag{tag("Name", l.Name), s.listTag(), tag(s.markKey(), s.Origin.mark())}
 	out, err := s.EC2.CreateManagedPrefixList(ctx, &ec2.CreateManagedPrefixListInput{
 		PrefixListName: aws.String(l.Name), AddressFamily: aws.String(l.Family.String()), MaxEntries: aws.Int32(int32(l.MaxEntries)),
 		TagSpecifications: []types.TagSpecification{{ResourceType: types.ResourceTypePrefixList, Tags: tags}},
@@ -234,15 +231,6 @@ func (s *Setup) fill(ctx context.Context) error {
 		return fmt.Errorf("no prefix list is tagged %s=%s any more", s.markKey(), s.Origin.mark())
 	}
 	return s.sync(ctx, listRequest(lists))
-}
-
-// tagList makes a list one that the engine keeps up to date.
-func (s *Setup) tagList(ctx context.Context, id string) error {
-	_, err := s.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: []string{id}, Tags: []types.Tag{{Key: aws.String(s.Engine.TagKey), Value: aws.String("ranges")}}})
-	if err != nil {
-		return explain(fmt.Errorf("tag %s: %w", id, err), "ec2:CreateTags")
-	}
-	return nil
 }
 
 // associations is the one operation that a paginator of associations calls; see [listeners].

@@ -43,7 +43,7 @@ type State struct {
 	// VPCOrigin says what may serve better than any rule, if it would do for this origin.
 	VPCOrigin string
 	// Closed are the rules that setups have closed, as far as they are still closed.
-	Closed []Closed
+	Closed []Opening
 }
 
 // A Place has security groups attached to it.
@@ -110,10 +110,8 @@ func changeable(i *door.Interface) error {
 	if !i.RequesterManaged {
 		return nil
 	}
-	if _, name, ok := strings.Cut(i.Description, "ELB "); ok {
-		if parts := strings.Split(name, "/"); len(parts) == 3 {
-			return hint.New(fmt.Sprintf("%s belongs to load balancer %s, whose groups are attached to all its interfaces", i.ID, parts[1]), "use --load-balancer "+parts[1])
-		}
+	if name := i.LoadBalancer(); name != "" {
+		return hint.New(fmt.Sprintf("%s belongs to load balancer %s, whose groups are attached to all its interfaces", i.ID, name), "use --load-balancer "+name)
 	}
 	return hint.New(fmt.Sprintf("%s (%s) is managed by an AWS service, and only that service can attach groups to it", i.ID, i.Description), "attach them there, and tag them as the README says")
 }

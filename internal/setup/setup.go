@@ -88,15 +88,12 @@ func (s *Setup) markKey() string { return s.Engine.TagKey + "-setup" }
 
 // most is how many security groups an origin can have.
 //
-// The groups of an interface times the rules of a group may not exceed 1,000, and a load balancer can have five groups
-// at most, whatever the quota of an interface. See
-// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html and
+// A load balancer takes no more than the default, whatever the quota of an interface. See
 // https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/4789
 func (s *Setup) most() int {
-	const mostRules, mostOfLoadBalancer = 1000, 5
-	most := min(s.GroupsPerInterface, max(1, mostRules/s.RulesPerGroup))
+	most := min(s.GroupsPerInterface, max(1, secgroup.MaxInterfaceRules/s.RulesPerGroup))
 	if s.Origin.Kind == LoadBalancer {
-		return min(most, mostOfLoadBalancer)
+		return min(most, secgroup.InterfaceGroups)
 	}
 	return most
 }

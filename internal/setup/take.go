@@ -47,33 +47,20 @@ func (s *Setup) take(ctx context.Context, state *State, step Step) error {
 		return s.fill(ctx)
 	case Tag:
 		if list {
-			return s.tagList(ctx, step.On)
+			return s.createTags(ctx, step.On, s.listTag())
 		}
-		return s.tag(ctx, state, step.On)
+		return s.createTags(ctx, step.On, s.groupTags(state)...)
 	case Seal:
 		return s.seal(ctx, step.On)
 	case Authorize:
 		return s.authorize(ctx)
-	case Attach:
-		return s.attach(ctx, step.place, func(groups []string, made []Group) []string {
-			for _, g := range made {
-				if !slices.Contains(groups, g.ID) {
-					groups = append(groups, g.ID)
-				}
-			}
-			return groups
-		})
+	case Attach, Detach:
+		return s.attach(ctx, step.place, step.Action == Attach)
 	case Close:
 		if err := s.record(ctx, state, step.close); err != nil {
 			return err
 		}
 		return secgroup.Apply(ctx, s.api(), step.close)
-	case Detach:
-		return s.attach(ctx, step.place, func(groups []string, made []Group) []string {
-			return slices.DeleteFunc(groups, func(id string) bool {
-				return slices.ContainsFunc(made, func(g Group) bool { return g.ID == id })
-			})
-		})
 	case Delete:
 		if list {
 			return s.removeList(ctx, step.On)
@@ -111,15 +98,7 @@ func (s *Setup) sync(ctx context.Context, req engine.Request) error {
 // create creates a group with all its tags in one call, so that a group that exists is always found again. See
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
 func (s *Setup) create(ctx context.Context, state *State, name string) error {
-	var tags []types.Tag
-	for _, tag := range [][2]string{
-		{"Name", name},
-		{s.Engine.TagKey, strings.Join(secgroup.PortNames(s.allPorts(state)), " ")},
-		{s.Engine.TagKey + "-pool", s.Origin.pool()},
-		{s.markKey(), s.Origin.mark()},
-	} {
-		tags = append(tags, types.Tag{Key: aws.String(tag[0]), Value: aws.String(tag[1])})
-	}
+	tags := append(s.groupTags(state), tag("Name", name), tag(s.markKey(), s.Origin.mark()))
 	_, err := s.EC2.CreateSecurityGroup(ctx, &ec2.CreateSecurityGroupInput{
 		GroupName:         aws.String(name),
 		Description:       aws.String("Lets CloudFront in at " + s.Origin.String() + "; made by cfsg setup"),
@@ -179,13 +158,21 @@ func (s *Setup) await(ctx context.Context, ask func() (bool, error)) (bool, erro
 	}
 }
 
-// tag tags a group that was created with the ports and the pool.
-func (s *Setup) tag(ctx context.Context, state *State, id string) error {
-	_, err := s.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: []string{id}, Tags: []types.Tag{
-		{Key: aws.String(s.Engine.TagKey), Value: aws.String(strings.Join(secgroup.PortNames(s.allPorts(state)), " "))},
-		{Key: aws.String(s.Engine.TagKey + "-pool"), Value: aws.String(s.Origin.pool())},
-	}})
-	if err != nil {
+func tag(key, value string) types.Tag { return types.Tag{Key: &key, Value: &value} }
+
+// groupTags are the tags by which the engine keeps a group up to date: the ports and the pool.
+func (s *Setup) groupTags(state *State) []types.Tag {
+	return []types.Tag{
+		tag(s.Engine.TagKey, strings.Join(secgroup.PortNames(s.allPorts(state)), " ")), tag(s.Engine.TagKey+"-pool", s.Origin.pool()),
+	}
+}
+
+// listTag is the tag by which the engine keeps a list up to date.
+func (s *Setup) listTag() types.Tag { return tag(s.Engine.TagKey, "ranges") }
+
+// createTags tags a group or a list.
+func (s *Setup) createTags(ctx context.Context, id string, tags ...types.Tag) error {
+	if _, err := s.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: []string{id}, Tags: tags}); err != nil {
 		return explain(fmt.Errorf("tag %s: %w", id, err), "ec2:CreateTags")
 	}
 	return nil
@@ -205,10 +192,10 @@ func (s *Setup) seal(ctx context.Context, name string) error {
 	return nil
 }
 
-// attach changes the groups of a place. Both calls replace the whole list, so it is read right before. See
+// attach attaches the groups that were created to a place, or detaches them. Both calls replace the whole list, so it is read right before. See
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSecurityGroups.html and
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyNetworkInterfaceAttribute.html
-func (s *Setup) attach(ctx context.Context, place Place, change func(groups []string, made []Group) []string) error {
+func (s *Setup) attach(ctx context.Context, place Place, attached bool) error {
 	made, err := s.made(ctx)
 	if err != nil {
 		return err
@@ -217,7 +204,14 @@ func (s *Setup) attach(ctx context.Context, place Place, change func(groups []st
 	if err != nil {
 		return err
 	}
-	after := change(slices.Clone(before), made)
+	after := slices.DeleteFunc(slices.Clone(before), func(id string) bool {
+		return !attached && slices.ContainsFunc(made, func(g Group) bool { return g.ID == id })
+	})
+	for _, g := range made {
+		if attached && !slices.Contains(after, g.ID) {
+			after = append(after, g.ID)
+		}
+	}
 	if slices.Equal(before, after) {
 		return nil
 	}

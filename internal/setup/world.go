@@ -13,26 +13,45 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// An Opening is a rule that opens a port of the origin to the world.
+// An Opening is a rule that opens a port of the origin to the world, or did.
 type Opening struct {
 	door.WorldRule
 	// Advice says why setup does not close the rule, and what to do. It is empty if the rule can be closed.
-	Advice string
+	Advice string `json:"advice"`
+	Closed bool   `json:"closed"`
+	// Reopen is the command that opens the rule again, word by word. It is empty unless the rule was closed.
+	Reopen []string `json:"reopen"`
 	// Beside is set for a rule on other ports than those that are set up.
-	Beside bool
+	Beside bool `json:"-"`
+}
+
+// same reports whether two openings are one rule.
+func (o Opening) same(other Opening) bool {
+	return o.Group.ID == other.Group.ID && o.Rule.RuleID == other.Rule.RuleID
+}
+
+// AddClosed adds the rules that were open before, and have been closed since.
+func AddClosed(now, before []Opening) []Opening {
+	for _, o := range before {
+		if o.Advice == "" && !slices.ContainsFunc(now, o.same) {
+			o.Closed = true
+			now = append(now, o)
+		}
+	}
+	return now
 }
 
 // Openings returns the rules that open ports which count to the world: those asked for, 80, 443, and those that the
 // origin listens on. Which of them can be closed is said of an origin at which everything that is wanted gets in
 // without them.
 func (s *Setup) Openings(ctx context.Context, state *State) ([]Opening, error) {
-	var openings []Opening
+	openings := []Opening{}
 	var exposed []secgroup.Group
 	for _, w := range door.World(state.Scene, s.Engine.TagKey, slices.Concat(s.Ports, state.Listening)) {
 		if len(w.Opens) == 0 {
 			continue
 		}
-		o := Opening{WorldRule: w}
+		o := Opening{WorldRule: w, Reopen: []string{}}
 		o.Advice, o.Beside = s.advice(state, w)
 		openings = append(openings, o)
 		for _, g := range state.groups() {
@@ -151,8 +170,7 @@ func (s *Setup) Closing(ctx context.Context, approved []Opening) (*State, []Step
 	}
 	var steps []Step
 	for _, o := range openings {
-		same := func(a Opening) bool { return a.Group.ID == o.Group.ID && a.Rule.RuleID == o.Rule.RuleID }
-		if o.Advice != "" || !slices.ContainsFunc(approved, same) {
+		if o.Advice != "" || !slices.ContainsFunc(approved, o.same) {
 			continue
 		}
 		steps = append(steps, Step{
