@@ -40,20 +40,12 @@ func (c *doctorCommand) examineDistribution(ctx context.Context, t terminal, k *
 }
 
 func (c *doctorCommand) readDistribution(ctx context.Context, t terminal) (*distribution.Distribution, error) {
-	config, err := c.readConfig(ctx, t, c.given())
-	if err != nil {
-		return nil, err
-	}
-	if err := onePlace("a distribution's origins are looked at", config); err != nil {
-		return nil, err
-	}
-	cfg, err := c.awsConfig(ctx, config)
+	at, err := c.locate(ctx, t, "a distribution's origins are looked at", c.given())
 	if err != nil {
 		return nil, err
 	}
 	defer t.progress("reading the distribution …")()
-	role := strings.Join(engine.Roles(config, cfg.Region), "") // there is at most one
-	client := cloudfront.NewFromConfig(engine.Config(cfg, role, config.ExternalID))
+	client := cloudfront.NewFromConfig(engine.Config(at.cfg, at.role, at.config.ExternalID))
 	return distribution.Read(ctx, distribution.Narrow(client), c.Distribution, c.Path)
 }
 
