@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -14,7 +15,9 @@ import (
 // hostFlags say what a firewall or a server reads.
 type hostFlags struct {
 	rangeFlags
-	Port []string `placeholder:"PORTS" help:"The ports that are opened to the ranges, and to nobody else (default 443)."`
+	Port          []string `placeholder:"PORTS" help:"The ports that are opened to the ranges, and to nobody else (default 443)."`
+	Via           []string `placeholder:"CIDR" help:"Where the load balancer connects from that stands before the host."`
+	ProxyProtocol bool     `help:"The load balancer names CloudFront's address by the PROXY protocol."`
 }
 
 type exportCommand struct {
@@ -31,6 +34,9 @@ func (c *exportCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
+	if in.Admits(format) {
+		return export.Write(t.out, format.Name, in) // CloudFront's ranges are not in it
+	}
 	config, r, err := c.load(ctx, t)
 	if err != nil {
 		return err
@@ -45,15 +51,38 @@ func (f hostFlags) input(name string) (export.Format, export.Input, error) {
 		return format, export.Input{}, err
 	}
 	ports, err := parsePorts(f.Port)
+	if err != nil {
+		return format, export.Input{}, err
+	}
+	via, err := parseVia(f.Via)
 	switch {
 	case err != nil:
-		return format, export.Input{}, err
-	case ports == nil:
-		ports = https
-	case !format.HasPorts:
-		return format, export.Input{}, hint.New(fmt.Sprintf("--port=%s: %s is not about ports", strings.Join(f.Port, " "), format.Name), "leave --port out")
+	case ports != nil && !format.HasPorts:
+		err = hint.New(fmt.Sprintf("--port=%s: %s is not about ports", strings.Join(f.Port, " "), format.Name), "leave --port out")
+	case via != nil && !format.HasVia:
+		err = hint.New(fmt.Sprintf("--via: %s is not for a host behind a load balancer", format.Name), "leave --via out")
+	case f.ProxyProtocol && !format.HasProxy:
+		err = hint.New(fmt.Sprintf("--proxy-protocol: not for %s", format.Name), "nginx and haproxy have it; for others, --via lets in the load balancer")
 	}
-	return format, export.Input{Ports: ports}, nil
+	if ports == nil {
+		ports = https
+	}
+	return format, export.Input{Ports: ports, Via: via, ProxyProtocol: f.ProxyProtocol}, err
+}
+
+// parseVia reads where a load balancer connects from. The whole Internet is not a load balancer.
+func parseVia(flag []string) (via []netip.Prefix, err error) {
+	for _, word := range strings.FieldsFunc(strings.Join(flag, " "), func(r rune) bool { return r == ' ' || r == ',' }) {
+		p, err := netip.ParsePrefix(word)
+		if a, isAddress := netip.ParseAddr(word); isAddress == nil {
+			p, err = netip.PrefixFrom(a, a.BitLen()), nil
+		}
+		if err != nil || p != p.Masked() || p.Bits() == 0 {
+			return nil, hint.New(fmt.Sprintf("--via=%s: not a range of a load balancer", word), "name its subnets, such as 10.0.0.0/16")
+		}
+		via = append(via, p)
+	}
+	return via, nil
 }
 
 // listFormats prints all formats.

@@ -43,6 +43,9 @@ func (c *followCommand) Run(ctx context.Context, t terminal, k *kong.Context) er
 	if err != nil {
 		return err
 	}
+	if in.Admits(format) {
+		return hint.New("with --via the file has the load balancer's ranges, which do not follow CloudFront's", "write it once, by cfsg export")
+	}
 	if c.IPRanges == "-" && (c.Every != 0 || c.PrintUnit) {
 		return hint.New("stdin can be read once only", "name a URL or a file")
 	}
@@ -172,6 +175,9 @@ func (c *followCommand) printUnit(t terminal, format export.Format, config confi
 				command = append(command, given.flag, value)
 			}
 		}
+	}
+	if c.ProxyProtocol {
+		command = append(command, "--proxy-protocol")
 	}
 	name := follow.UnitName(file)
 	fmt.Fprint(t.out, follow.Unit{

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"cloudfront-sg-sync/internal/config"
+	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 )
@@ -31,6 +32,10 @@ type Input struct {
 	TagKey string
 	// Ports are the TCP ports that are opened to the ranges and to nobody else. Only formats with HasPorts use them.
 	Ports []secgroup.PortRange
+	// Via is where a load balancer connects from that stands between CloudFront and the host. Formats that let in let in
+	// that instead, unless the load balancer names CloudFront's address by the PROXY protocol.
+	Via           []netip.Prefix
+	ProxyProtocol bool
 }
 
 // With returns the input with the ranges of a publication.
@@ -46,6 +51,11 @@ type Format struct {
 	Summary string // in a few words
 	// HasPorts says that the format is about ports. The others are for a server that has its own.
 	HasPorts bool
+	// HasVia says that the format is for a host, which a load balancer may stand before; HasProxy that the server reads
+	// the address behind it from the PROXY protocol.
+	HasVia, HasProxy bool
+	// Trusts says that the format names whom the server believes, and lets everyone in.
+	Trusts bool
 	// Script says that the export is run by sh, and Volatile that a restart forgets what was loaded.
 	Script, Volatile bool
 	// Check and Reload are how the server checks its configuration, and takes the file when it has changed.
@@ -60,26 +70,39 @@ type Format struct {
 //   - iptables-restore(8), iptables-extensions(8), ufw(8), firewall-cmd(1)
 //   - https://learn.microsoft.com/en-us/powershell/module/netsecurity/new-netfirewallrule
 //   - https://nginx.org/en/docs/http/ngx_http_geo_module.html and ngx_http_realip_module.html
-//   - https://httpd.apache.org/docs/2.4/mod/mod_authz_host.html
-//   - https://docs.haproxy.org/2.8/configuration.html, section 7.1
-//   - https://caddyserver.com/docs/caddyfile/matchers#remote-ip
+//   - https://httpd.apache.org/docs/2.4/expr.html and mod/mod_remoteip.html
+//   - https://docs.haproxy.org/2.6/configuration.html, sections 4.2 (set-src, expect-proxy) and 7.1
+//   - https://caddyserver.com/docs/caddyfile/matchers#remote-ip and options#trusted-proxies
+//   - https://doc.traefik.io/traefik/routing/entrypoints/#forwarded-headers
 //   - https://developer.hashicorp.com/terraform/language/values/locals
 //   - https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/ec2_managed_prefix_list
 var Formats = []Format{
-	{Name: "nftables", Summary: "a table of its own, replaced in one transaction", HasPorts: true, Volatile: true, Check: "nft -c -f FILE", Reload: "nft -f FILE"},
-	{Name: "iptables", Summary: "a script: two chains of its own for each family, replaced in one commit", HasPorts: true, Volatile: true, Script: true},
-	{Name: "ufw", Summary: "a script of ufw commands: first the new rules, then the old ones", HasPorts: true, Script: true, Writes: []string{"-/etc/ufw"}},
-	{Name: "firewalld", Summary: "a script of firewall-cmd commands: ipsets, and rich rules that come first", HasPorts: true, Script: true},
-	{Name: "windows", Summary: "PowerShell: one rule of Windows Defender Firewall, set at once", HasPorts: true, Reload: `.\FILE.ps1`},
-	{Name: "nginx", Summary: "a geo block that tells CloudFront from everyone else", Check: "nginx -t", Reload: "nginx -s reload"},
-	{Name: "apache", Summary: "Require directives", Check: "apachectl configtest", Reload: "apachectl graceful"},
-	{Name: "haproxy", Summary: "a file for an acl", Check: "haproxy -c -f /etc/haproxy/haproxy.cfg", Reload: "systemctl reload haproxy"},
-	{Name: "caddy", Summary: "a snippet to import", Check: "caddy validate --config /etc/caddy/Caddyfile", Reload: "systemctl reload caddy"},
+	{Name: "nftables", Summary: "a table of its own, replaced in one transaction", HasPorts: true, HasVia: true, Volatile: true, Check: "nft -c -f FILE", Reload: "nft -f FILE"},
+	{Name: "iptables", Summary: "a script: two chains of its own for each family, replaced in one commit", HasPorts: true, HasVia: true, Volatile: true, Script: true},
+	{Name: "ufw", Summary: "a script of ufw commands: first the new rules, then the old ones", HasPorts: true, HasVia: true, Script: true, Writes: []string{"-/etc/ufw"}},
+	{Name: "firewalld", Summary: "a script of firewall-cmd commands: ipsets, and rich rules that come first", HasPorts: true, HasVia: true, Script: true},
+	{Name: "windows", Summary: "PowerShell: one rule of Windows Defender Firewall, set at once", HasPorts: true, HasVia: true, Reload: `.\FILE`},
+	{Name: "nginx", Summary: "a geo block that tells CloudFront from everyone else", HasVia: true, HasProxy: true, Check: nginxCheck, Reload: nginxReload},
+	{Name: "nginx-realip", Summary: "the proxies by which nginx believes X-Forwarded-For", HasVia: true, Trusts: true, Check: nginxCheck, Reload: nginxReload},
+	{Name: "apache", Summary: "Require directives", HasVia: true, Check: apacheCheck, Reload: apacheReload},
+	{Name: "apache-remoteip", Summary: "the same for Apache's mod_remoteip", HasVia: true, Trusts: true, Check: apacheCheck, Reload: apacheReload},
+	{Name: "haproxy", Summary: "a file for an acl", HasVia: true, HasProxy: true, Check: haproxyCheck, Reload: haproxyReload},
+	{Name: "haproxy-realip", Summary: "the same for HAProxy: a file, and the lines that use it", HasVia: true, Trusts: true, Check: haproxyCheck, Reload: haproxyReload},
+	{Name: "caddy", Summary: "a snippet to import", HasVia: true, Check: caddyCheck, Reload: caddyReload},
+	{Name: "caddy-trusted-proxies", Summary: "the same for Caddy, strict", HasVia: true, Trusts: true, Check: caddyCheck, Reload: caddyReload},
+	{Name: "traefik-trusted-ips", Summary: "the same for an entry point of Traefik", HasVia: true, Trusts: true, Reload: "systemctl restart traefik"},
 	{Name: "terraform", Summary: "locals with both lists"},
 	{Name: "terraform-lists", Summary: "prefix lists that the function keeps up to date, and rules that refer to them", HasPorts: true},
 	{Name: "json", Summary: "a document with both lists"},
 	{Name: "csv", Summary: "a line for each range"},
 }
+
+const (
+	nginxCheck, nginxReload     = "nginx -t", "nginx -s reload"
+	apacheCheck, apacheReload   = "apachectl configtest", "apachectl graceful"
+	haproxyCheck, haproxyReload = "haproxy -c -f /etc/haproxy/haproxy.cfg", "systemctl reload haproxy"
+	caddyCheck, caddyReload     = "caddy validate --config /etc/caddy/Caddyfile", "systemctl reload caddy"
+)
 
 // The texts are templates named after their format, except those that a library writes.
 //
@@ -110,24 +133,42 @@ func Write(w io.Writer, format string, in Input) error {
 	case "csv":
 		return in.writeCSV(w)
 	}
-	t := texts().Lookup(format + ".tmpl")
-	if t == nil {
+	i := slices.IndexFunc(Formats, func(f Format) bool { return f.Name == format })
+	if i < 0 {
 		return fmt.Errorf("there is no format %q", format)
 	}
 	var text strings.Builder
 	data := struct {
 		Input
-		Format string
-	}{in, format}
-	if err := t.Execute(&text, data); err != nil {
+		Format
+	}{in, Formats[i]}
+	if in.Admits(data.Format) {
+		data.IPv4, data.IPv6 = ipspace.Split(in.Via)
+	}
+	if err := texts().ExecuteTemplate(&text, format+".tmpl", data); err != nil {
 		return fmt.Errorf("write %s: %w", format, err)
 	}
 	_, err := io.WriteString(w, text.String())
 	return err
 }
 
-// Stamp says what the ranges are: services and publication.
+// Admits reports whether a format lets in the load balancer, and not CloudFront.
+func (in Input) Admits(f Format) bool { return len(in.Via) > 0 && !f.Trusts && !in.ProxyProtocol }
+
+// ViaList lists where the load balancer connects from.
+func (in Input) ViaList() string {
+	var words []string
+	for _, p := range in.Via {
+		words = append(words, p.String())
+	}
+	return strings.Join(words, " ")
+}
+
+// Stamp says what the ranges are: services and publication, or the load balancer's where there is none.
 func (in Input) Stamp() string {
+	if in.SyncToken == "" {
+		return in.ViaList() + ", which a load balancer connects from (--via)"
+	}
 	selection := iprange.Selection{Services: in.Services, Within: in.Within}
 	return fmt.Sprintf("%s as published %s (sync token %s)", selection, in.Time(), in.SyncToken)
 }

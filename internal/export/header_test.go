@@ -30,16 +30,6 @@ func headerOf(t *testing.T, export string) header {
 	return header{load: printed("load"), takeOut: printed("take out")}
 }
 
-// Every export says how to load it and how to take it out, but for those that have no comments.
-func TestHeaders(t *testing.T) {
-	for _, f := range Formats {
-		if f.Name == "json" || f.Name == "csv" {
-			continue
-		}
-		t.Run(f.Name, func(t *testing.T) { headerOf(t, write(t, f.Name, sample())) })
-	}
-}
-
 // What Windows is told to take out is the rule that is made, and that it may shut CloudFront out is said before. Where
 // these tests run there is no Windows Defender Firewall to try it on.
 func TestWindowsTakeOut(t *testing.T) {

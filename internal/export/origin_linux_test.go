@@ -39,7 +39,8 @@ var (
 	next6   = netip.MustParseAddr("2600:9000:2000::10")
 	other4  = netip.MustParseAddr("203.0.113.10") // never listed
 	other6  = netip.MustParseAddr("2001:db8:5::10")
-	sources = []netip.Addr{kept4, kept6, gone4, gone6, next4, next6, other4, other6}
+	lb4     = netip.MustParseAddr("10.0.0.10") // a load balancer's
+	sources = []netip.Addr{kept4, kept6, gone4, gone6, next4, next6, other4, other6, lb4}
 )
 
 // newOrigin makes the namespaces, or skips the test where that cannot be done or a program is not there.
