@@ -45,7 +45,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	w, err := newWorld(ctx, o.Log)
+	w, err := newWorld(o.Log)
 	if err != nil {
 		return fmt.Errorf("set up the demo: %w", err)
 	}

@@ -124,7 +124,7 @@ func newStory(t *testing.T) *story {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := newWorld(t.Context(), slog.New(slog.DiscardHandler))
+	w, err := newWorld(slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,11 @@ import (
 	"strconv"
 	"time"
 
+	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/iprange"
+
+	"github.com/aws/aws-lambda-go/events"
+	"go4.org/netipx"
 )
 
 // service is the one whose ranges the function is left to select by default.
@@ -27,12 +31,8 @@ type document struct {
 
 // parseDocument reads a document, by the rules the function has for it.
 func parseDocument(data []byte) (*document, error) {
-	selection := iprange.Selection{Services: []string{service}, IPv4: true, IPv6: true}
-	publication, err := iprange.Decode(bytes.NewReader(data), selection)
-	if err != nil {
-		return nil, err
-	}
-	return &document{bytes: data, publication: publication}, nil
+	publication, err := iprange.Decode(bytes.NewReader(data), iprange.Selection{Services: []string{service}, IPv4: true, IPv6: true})
+	return &document{bytes: data, publication: publication}, err
 }
 
 // rules returns how many rules a port needs, of each family.
@@ -46,6 +46,35 @@ func (d *document) md5() string {
 	return hex.EncodeToString(sum[:])
 }
 
+// notification returns the event with which Lambda tells the function of a message on the topic. See
+// https://docs.aws.amazon.com/vpc/latest/userguide/subscribe-notifications.html
+func (d *document) notification() string {
+	message := marshal(map[string]string{
+		"create-time": d.publication.Published.Format("2006-01-02T15:04:05-07:00"),
+		"synctoken":   d.publication.SyncToken,
+		"md5":         d.md5(),
+		"url":         iprange.DefaultURL,
+	})
+	return marshal(events.SNSEvent{Records: []events.SNSEventRecord{{
+		EventSource:          "aws:sns",
+		EventVersion:         "1.0",
+		EventSubscriptionArn: config.DefaultTopicARN + ":00000000-0000-0000-0000-000000000000",
+		SNS: events.SNSEntity{
+			Type: "Notification", MessageID: "00000000-0000-0000-0000-000000000000", TopicArn: config.DefaultTopicARN,
+			Subject: "IP Space Changed", Message: message, Timestamp: d.publication.Published.Add(36 * time.Second),
+		},
+	}}})
+}
+
+// marshal writes what JSON can always hold.
+func marshal(v any) string {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return string(data)
+}
+
 // A revision is what changes from a document to the next.
 type revision struct {
 	added, withdrawn netip.Prefix
@@ -56,56 +85,34 @@ type revision struct {
 func (d *document) revise() (*document, revision, error) {
 	change, err := d.chooseRevision()
 	if err != nil {
-		return nil, revision{}, err
+		return nil, change, err
 	}
 	var members map[string]any // whatever else there is stays as it is
 	if err := json.Unmarshal(d.bytes, &members); err != nil {
-		return nil, revision{}, err
+		return nil, change, err
 	}
-	low, high := halves(change.recut)
-	var entries []any
+	entries := []any{map[string]any{"ip_prefix": change.added.String(), "region": "GLOBAL", "service": service, "network_border_group": "GLOBAL"}}
 	for _, entry := range members["prefixes"].([]any) {
-		switch prefix := cloudFrontPrefix(entry); prefix {
-		case change.withdrawn.String():
-		case change.recut.String():
-			entries = append(entries, withPrefix(entry, low), withPrefix(entry, high))
+		low, high := halves(change.recut)
+		switch old, _ := entry.(map[string]any); {
+		case old["service"] == service && old["ip_prefix"] == change.withdrawn.String():
+		case old["service"] == service && old["ip_prefix"] == change.recut.String():
+			other := maps.Clone(old)
+			old["ip_prefix"], other["ip_prefix"] = low.String(), high.String()
+			entries = append(entries, old, other)
 		default:
 			entries = append(entries, entry)
 		}
 	}
-	entries = append(entries, map[string]any{
-		"ip_prefix": change.added.String(), "region": "GLOBAL", "service": service, "network_border_group": "GLOBAL",
-	})
 	published := d.publication.Published.Add(26 * time.Hour)
 	members["prefixes"] = entries
 	members["syncToken"] = strconv.FormatInt(published.Unix(), 10)
 	members["createDate"] = published.Format("2006-01-02-15-04-05")
-	data, err := json.MarshalIndent(members, "", "  ")
+	next, err := parseDocument([]byte(marshal(members)))
 	if err != nil {
-		return nil, revision{}, err
-	}
-	next, err := parseDocument(data)
-	if err != nil {
-		return nil, revision{}, fmt.Errorf("the changed document: %w", err)
+		return nil, change, fmt.Errorf("the changed document: %w", err)
 	}
 	return next, change, nil
-}
-
-// cloudFrontPrefix returns the IPv4 prefix of an entry of the service.
-func cloudFrontPrefix(entry any) string {
-	members, _ := entry.(map[string]any)
-	if members["service"] != service {
-		return ""
-	}
-	prefix, _ := members["ip_prefix"].(string)
-	return prefix
-}
-
-// withPrefix returns a copy of an entry with another prefix.
-func withPrefix(entry any, prefix netip.Prefix) map[string]any {
-	members := maps.Clone(entry.(map[string]any))
-	members["ip_prefix"] = prefix.String()
-	return members
 }
 
 var errTooSmall = errors.New("the demo needs a document with at least four " + service + " IPv4 ranges that stand alone; leave --ip-ranges out for the built-in one")
@@ -147,13 +154,22 @@ func (d *document) yieldsOneRule(change revision) bool {
 	if !change.added.Addr().IsGlobalUnicast() || change.added.Addr().IsPrivate() {
 		return false
 	}
-	var after []netip.Prefix
-	for _, p := range d.publication.IPv4 {
-		if p != change.withdrawn {
-			after = append(after, p)
-		}
-	}
+	after := slices.DeleteFunc(slices.Clone(d.publication.IPv4), func(p netip.Prefix) bool { return p == change.withdrawn })
 	after = append(after, change.added)
 	slices.SortFunc(after, netip.Prefix.Compare)
 	return slices.Equal(after, iprange.Merge(after))
+}
+
+// halves returns the two prefixes that a prefix consists of.
+func halves(p netip.Prefix) (low, high netip.Prefix) {
+	low = netip.PrefixFrom(p.Addr(), p.Bits()+1)
+	return low, next(low)
+}
+
+// next returns the prefix of the same size that follows p, or an invalid one at the end of the address space.
+func next(p netip.Prefix) netip.Prefix {
+	if after := netipx.PrefixLastIP(p).Next(); after.IsValid() {
+		return netip.PrefixFrom(after, p.Bits())
+	}
+	return netip.Prefix{}
 }

@@ -2,7 +2,9 @@ package demo
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"cloudfront-sg-sync/internal/ec2sim"
@@ -74,4 +76,57 @@ func (w *witness) verdict() (states int, err error) {
 		return w.states, fmt.Errorf("%v should be open, and is not", closed)
 	}
 	return w.states, nil
+}
+
+// An expectation is what the demo has said a run would do.
+type expectation struct {
+	added, revoked int
+	calls          []string
+	feed           int32 // the HTTP status of its answer
+}
+
+// verify compares a run and its effects with what they should be: the answer, the calls, the rules of the pool, the
+// foreign rules, and all states between.
+func (s *story) verify(r *run, want expectation) error {
+	var calls []string
+	for _, c := range r.calls {
+		calls = append(calls, c.Action)
+	}
+	if want.calls == nil { // of the first run: one call for each group
+		want.calls = append([]string{describe, getQuota}, slices.Repeat([]string{authorize}, r.Summary.Changed)...)
+	}
+	d := s.feed.Load()
+	switch rules := s.ownedRanges(); {
+	case r.Summary.Added != want.added || r.Summary.Revoked != want.revoked:
+		return s.wrong("%d rules were added and %d revoked, instead of %d and %d", r.Summary.Added, r.Summary.Revoked, want.added, want.revoked)
+	case !slices.Equal(calls, want.calls):
+		return s.wrong("the function called %v instead of %v", calls, want.calls)
+	case s.answered.Load() != want.feed:
+		return s.wrong("the feed answered %d instead of %d", s.answered.Load(), want.feed)
+	case !slices.Equal(rules, d.publication.Merged()):
+		return s.wrong("the rules are %v instead of %v", rules, d.publication.Merged())
+	case !maps.Equal(s.foreign, s.rules(foreign)):
+		return s.wrong("a rule that is not the function's was changed")
+	}
+	_, err := s.witness.verdict()
+	return err
+}
+
+func (s *story) wrong(format string, args ...any) error {
+	return fmt.Errorf("step %d: "+format, append([]any{s.steps}, args...)...)
+}
+
+// ownedRanges returns the ranges of the function's own rules for the port of the pool, sorted, each as often as there is
+// a rule.
+func (s *story) ownedRanges() []netip.Prefix {
+	var ranges []netip.Prefix
+	for _, g := range s.list(webPool) {
+		for _, r := range g.Ingress {
+			if owned(r) && r.Protocol == "tcp" && r.From == webPort && r.To == webPort {
+				ranges = append(ranges, r.Source.Prefix)
+			}
+		}
+	}
+	slices.SortFunc(ranges, netip.Prefix.Compare)
+	return ranges
 }

@@ -5,10 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
-	"time"
+	"strings"
+	"sync/atomic"
 
 	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/ec2sim"
@@ -27,104 +28,99 @@ type world struct {
 	endpoint *ec2sim.Server
 	groups   ec2sim.Region
 	witness  *witness
-	feed     *feed
+	feed     atomic.Pointer[document] // what AWS has published last
+	answered atomic.Int32             // the HTTP status of the feed's last answer
 	handler  *function.Handler
-	servers  []*http.Server
+	close    func()
 	calls    int // that the function has made
 }
 
-func newWorld(ctx context.Context, log *slog.Logger) (_ *world, err error) {
-	w := &world{endpoint: ec2sim.New(ec2sim.Options{}), witness: newWitness(), feed: &feed{}}
-	defer func() {
-		if err != nil {
-			w.close()
-		}
-	}()
+func newWorld(log *slog.Logger) (*world, error) {
+	w := &world{endpoint: ec2sim.New(ec2sim.Options{}), witness: newWitness()}
 	w.groups = w.endpoint.Region("", region)
 	w.endpoint.Observe(w.witness.see)
-	endpointURL, err := w.serve(ctx, w.endpoint)
-	if err != nil {
-		return nil, err
-	}
-	feedURL, err := w.serve(ctx, w.feed)
-	if err != nil {
-		return nil, err
-	}
+	endpoint, feed := httptest.NewServer(w.endpoint), httptest.NewServer(http.HandlerFunc(w.serveFeed))
+	w.close = func() { endpoint.Close(); feed.Close() }
 	// Only what differs from a deployed function, whose environment is empty.
-	environment := map[string]string{"IP_RANGES_URL": feedURL + "/ip-ranges.json", "METRICS_NAMESPACE": "none"}
+	environment := map[string]string{"IP_RANGES_URL": feed.URL + "/ip-ranges.json", "METRICS_NAMESPACE": "none"}
 	config, err := config.FromEnv(func(name string) string { return environment[name] })
-	if err != nil {
-		return nil, err
+	if err == nil {
+		w.handler, err = function.New(config, aws.Config{
+			Region:       region,
+			Credentials:  credentials.NewStaticCredentialsProvider("demo", "demo", ""),
+			BaseEndpoint: &endpoint.URL,
+		}, log)
 	}
-	w.handler, err = function.New(config, aws.Config{
-		Region:       region,
-		Credentials:  credentials.NewStaticCredentialsProvider("demo", "demo", ""),
-		BaseEndpoint: &endpointURL,
-	}, log)
+	if err != nil {
+		w.close()
+	}
 	return w, err
 }
 
-// serve serves h on a loopback port of its own and returns the URL.
-func (w *world) serve(ctx context.Context, h http.Handler) (string, error) {
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// serveFeed serves what AWS has published last to clients that may have it already.
+func (w *world) serveFeed(out http.ResponseWriter, r *http.Request) {
+	d, status := w.feed.Load(), http.StatusOK
+	if r.Header.Get("If-None-Match") == d.etag() {
+		status = http.StatusNotModified
 	}
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
-	w.servers = append(w.servers, server)
-	go func() { _ = server.Serve(listener) }() // it fails when it is closed
-	return "http://" + listener.Addr().String(), nil
-}
-
-func (w *world) close() {
-	for _, server := range w.servers {
-		_ = server.Close()
+	w.answered.Store(int32(status))
+	out.Header().Set("ETag", d.etag())
+	out.Header().Set("Content-Type", "application/json")
+	out.WriteHeader(status)
+	if status == http.StatusOK {
+		_, _ = out.Write(d.bytes)
 	}
 }
 
-// A run is one invocation of the function: what it answered, and what endpoint and feed have seen of it.
+// A run is one invocation of the function: what it answered, and the calls that the endpoint has seen.
 type run struct {
 	engine.Report
 	calls []ec2sim.Call
-	feed  int // the HTTP status of its last answer
 }
 
 // invoke has Lambda hand an event to the function.
 func (w *world) invoke(ctx context.Context, event []byte) (*run, error) {
 	w.endpoint.ResetCalls()
 	answer, err := w.handler.Invoke(ctx, event)
-	// The look for prefix lists goes on beside that for groups, and finds none: the story is about groups.
-	all := w.endpoint.ResetCalls()
-	calls := slices.DeleteFunc(slices.Clone(all), func(c ec2sim.Call) bool { return c.Action == "DescribeManagedPrefixLists" })
-	r := &run{calls: calls, feed: w.feed.lastStatus()}
-	w.calls += len(r.calls)
 	if err != nil {
 		return nil, fmt.Errorf("the function: %w", err)
 	}
-	if n := len(all) - len(calls); n != 1 {
+	// The look for prefix lists goes on beside that for groups, and finds none: the story is about groups.
+	all := w.endpoint.ResetCalls()
+	r := &run{calls: slices.DeleteFunc(slices.Clone(all), func(c ec2sim.Call) bool { return c.Action == "DescribeManagedPrefixLists" })}
+	if n := len(all) - len(r.calls); n != 1 {
 		return nil, fmt.Errorf("the function looked for prefix lists %d times instead of once", n)
 	}
+	w.calls += len(r.calls)
 	if err := json.Unmarshal(answer, &r.Report); err != nil {
 		return nil, fmt.Errorf("the function's answer: %w", err)
 	}
 	return r, nil
 }
 
-// actions returns the names of the calls, in their order.
-func (r *run) actions() []string {
-	var names []string
-	for _, c := range r.calls {
-		names = append(names, c.Action)
-	}
-	return names
+// list returns the groups whose name starts with one of the words.
+func (w *world) list(words ...string) []ec2sim.Group {
+	return slices.DeleteFunc(w.groups.Groups(), func(g ec2sim.Group) bool {
+		return !slices.ContainsFunc(words, func(word string) bool { return strings.HasPrefix(g.Name, word+"-") })
+	})
 }
 
-// kept returns how many of the tool's rules stay.
-func (r *run) kept() int {
-	n := 0
-	for _, g := range r.Groups {
-		n += g.Kept
+// rules returns the rules of the groups of both pools for which keep reports true, as text by group and ID.
+func (w *world) rules(keep func(ec2sim.Rule) bool) map[string]string {
+	rules := map[string]string{}
+	for _, g := range w.list(webPool, apiPool) {
+		for _, r := range g.Ingress {
+			if keep(r) {
+				rules[g.ID+r.ID] = r.Permission.String() + r.Description
+			}
+		}
 	}
-	return n
+	return rules
 }
+
+// owned reports whether a rule says that it is the function's.
+func owned(r ec2sim.Rule) bool { return strings.HasPrefix(r.Description, tagPorts+":") }
+
+func foreign(r ec2sim.Rule) bool { return !owned(r) }
+
+func anyRule(ec2sim.Rule) bool { return true }
