@@ -31,6 +31,8 @@ type checkCommand struct {
 	selector door.Selector
 	hosts    []string // names to look up
 	ports    []secgroup.PortRange
+	// also, if not nil, gets to see what was found, and may look further.
+	also func(context.Context, approach.Client, *door.Scene)
 }
 
 // Validate reports flags that make no sense. What is named without a flag becomes the value of the flag for its kind.
@@ -159,11 +161,15 @@ func (c *checkCommand) check(ctx context.Context, t terminal) (*document.Check, 
 	target := engine.Target{Account: engine.AccountOf(at.role), Region: at.cfg.Region}
 	api := engine.Narrow(at.ec2)
 	scene, err := door.Discover(ctx, api, c.selector)
+	further := approach.NewClient(api, at.ec2, at.elb)
 	if err == nil {
-		err = approach.Look(ctx, scene, approach.NewClient(api, at.ec2, at.elb))
+		err = approach.Look(ctx, scene, further)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", &target, err)
+	}
+	if c.also != nil {
+		c.also(ctx, further, scene)
 	}
 	settle(&at.config, &at.settings, engine.MadeFrom(at.config.TagKey, scene.Descriptions()))
 	_, question, err := c.question(ctx, t, at.config, c.ports)

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"cloudfront-sg-sync/internal/approach"
 	"cloudfront-sg-sync/internal/doctor"
 	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/door"
@@ -28,6 +29,10 @@ func (c *doctorCommand) securityGroups(t terminal, o doctor.Options, found **doc
 		check := checkCommand{placeFlags: c.placeFlags, Port: []string{strconv.Itoa(int(o.Origin.Port))}}
 		check.Region = slices.Clone(check.Region)
 		check.Name = doorOf(o.Origin, known.Addresses)
+		var demands *doctor.SecondLayer
+		check.also = func(ctx context.Context, client approach.Client, scene *door.Scene) {
+			demands = demandsOf(ctx, client, scene, o)
+		}
 		err := check.Validate()
 		if err == nil {
 			*found, err = check.check(ctx, terminal{t.in, t.out, io.Discard}) // doctor itself tells what is under way
@@ -35,8 +40,30 @@ func (c *doctorCommand) securityGroups(t terminal, o doctor.Options, found **doc
 		if err != nil {
 			return unchecked(err)
 		}
-		return groupsStep(*found)
+		step := groupsStep(*found)
+		step.Demands = demands
+		return step
 	}}
+}
+
+// demandsOf returns what the rules of the load balancer demand that is the origin's door, if there is one.
+func demandsOf(ctx context.Context, client approach.Client, scene *door.Scene, o doctor.Options) *doctor.SecondLayer {
+	for _, s := range scene.Subjects {
+		if s.Interface == nil || s.Interface.LoadBalancer() == "" {
+			continue
+		}
+		d := client.Demands(ctx, s.Interface.LoadBalancer(), o.Origin.Port, o.Secrets())
+		switch {
+		case d == nil:
+			return nil
+		case !d.Known:
+			return &doctor.SecondLayer{Demanded: doctor.Maybe, Cause: d.Cause}
+		case d.Demanded:
+			return &doctor.SecondLayer{Demanded: doctor.Yes, Cause: d.Cause}
+		}
+		return &doctor.SecondLayer{Demanded: doctor.No, Cause: d.Cause}
+	}
+	return nil
 }
 
 // doorOf names the door of an origin: its load balancer, if its name is that of one, or else its addresses.

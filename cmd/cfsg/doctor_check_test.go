@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"net/http"
 	"net/netip"
 	"strings"
 	"testing"
@@ -48,19 +49,7 @@ func TestDoctorChecksGroups(t *testing.T) {
 			if c.deny != "" {
 				o.Deny(c.deny)
 			}
-			at, err := doctor.ParseOrigin("https://origin.example.com/")
-			if err != nil {
-				t.Fatal(err)
-			}
-			var command doctorCommand
-			command.EndpointURL, command.Region = o.flags[1], []string{"us-east-1"}
-			command.IPRanges, command.Family = o.flags[5], []string{"ipv4"}
-			known := &doctor.Report{}
-			if c.address != "" {
-				known.Addresses = []doctor.Address{{IP: netip.MustParseAddr(c.address)}}
-			}
-			var out bytes.Buffer
-			step := command.securityGroups(terminal{strings.NewReader(""), &out, &out}, doctor.Options{Origin: at}, new(*document.Check)).Run(t.Context(), known)
+			step := groupsOf(t, o, doctor.Options{}, strings.Fields(c.address)...)
 			text := step.Summary
 			for _, f := range step.Findings {
 				text += "; " + f.Code + ": " + f.Message
@@ -71,9 +60,72 @@ func TestDoctorChecksGroups(t *testing.T) {
 			if step.Verdict != c.verdict || !strings.Contains(text, c.code) || !strings.Contains(text, c.says) {
 				t.Errorf("verdict %s, %s", step.Verdict, text)
 			}
-			if out.Len() > 0 {
-				t.Errorf("it prints %s", &out)
+		})
+	}
+}
+
+// The rules of a load balancer say whether every request needs the secret. They hold it themselves, and it is not told.
+func TestDoctorReadsRules(t *testing.T) {
+	const (
+		app    = `{"name": "app", "protocol": "HTTP", "port": 80, "listeners": ["shop:443"]}`
+		closed = `{"name": "app", "protocol": "HTTP", "port": 80, "listeners": ["shop:443"], "headers": {"X-Verify": "hunter2"}}`
+		other  = `{"name": "web", "protocol": "HTTP", "port": 80, "listeners": ["shop:443"]}`
+		any    = `{"name": "web", "protocol": "HTTP", "port": 80, "listeners": ["shop:443"], "headers": {"X-Verify": "*"}}`
+	)
+	for _, c := range []struct {
+		name, kind, targets, deny string
+		headers                   http.Header
+		want                      doctor.Demanded
+		says                      string
+	}{
+		{"all demand it", "application", closed, "", http.Header{"X-Verify": {"hunter2"}}, doctor.Yes, "each rule of listener 443 of load balancer shop that forwards demands X-Verify"},
+		{"nobody knows which", "application", closed, "", nil, doctor.Yes, "demands a secret header"},
+		{"all demand another", "application", closed, "", http.Header{"X-Other": {"hunter2"}}, doctor.No, "rule 1 of listener 443 of load balancer shop forwards without X-Other"},
+		{"none does", "application", app, "", nil, doctor.No, "rule default of listener 443 of load balancer shop forwards without a secret header"},
+		{"one does not", "application", closed + "," + other, "", nil, doctor.No, "of listener 443 of load balancer shop forwards without"},
+		{"one takes any value", "application", closed + "," + any, "", nil, doctor.No, "of listener 443 of load balancer shop forwards without"},
+		{"it may not be seen", "application", app, "DescribeRules", nil, doctor.Maybe, "grant the permission elasticloadbalancing:DescribeRules"},
+		{"no rules", "network", `{"name": "app", "protocol": "TCP", "port": 80, "listeners": ["shop:443"]}`, "", nil, "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			protocol := map[string]string{"application": "HTTPS", "network": "TLS"}[c.kind]
+			o := newOperator(t, `{"groups": [{"name": "web"}], "loadBalancers": [{"name": "shop", "type": "`+c.kind+`", "groups": ["web"],
+				"listeners": ["`+protocol+`:443"], "interfaces": [{"publicIp": "198.51.100.7"}]}], "targetGroups": [`+c.targets+`]}`)
+			if c.deny != "" {
+				o.Deny(c.deny)
+			}
+			step := groupsOf(t, o, doctor.Options{Header: c.headers}, "198.51.100.7")
+			if c.want == "" {
+				if step.Demands != nil {
+					t.Errorf("%+v", step.Demands)
+				}
+				return
+			}
+			if d := step.Demands; d == nil || d.Demanded != c.want || !strings.Contains(d.Cause, c.says) || strings.Contains(d.Cause, "hunter2") {
+				t.Errorf("%+v, want %s: %s", d, c.want, c.says)
 			}
 		})
 	}
+}
+
+// groupsOf runs the step that looks at the door of an origin with these addresses.
+func groupsOf(t *testing.T, o *operator, options doctor.Options, addresses ...string) doctor.Step {
+	t.Helper()
+	var err error
+	if options.Origin, err = doctor.ParseOrigin("https://origin.example.com/"); err != nil {
+		t.Fatal(err)
+	}
+	var command doctorCommand
+	command.EndpointURL, command.Region = o.flags[1], []string{"us-east-1"}
+	command.IPRanges, command.Family = o.flags[5], []string{"ipv4"}
+	known := &doctor.Report{}
+	for _, a := range addresses {
+		known.Addresses = append(known.Addresses, doctor.Address{IP: netip.MustParseAddr(a)})
+	}
+	var out bytes.Buffer
+	step := command.securityGroups(terminal{strings.NewReader(""), &out, &out}, options, new(*document.Check)).Run(t.Context(), known)
+	if out.Len() > 0 {
+		t.Errorf("it prints %s", &out)
+	}
+	return step
 }

@@ -61,25 +61,31 @@ func (c Client) readBalancer(ctx context.Context, b *door.Balancer) ([]*door.Tar
 			all = append(all, tg)
 		}
 	}
-	listeners, err := c.listeners.pages(ctx, &elb.DescribeListenersInput{LoadBalancerArn: lb.LoadBalancerArn},
-		func(out *elb.DescribeListenersOutput) *string { return out.NextMarker },
-		func(in *elb.DescribeListenersInput, next *string) { in.Marker = next })
+	listeners, err := c.readListeners(ctx, lb.LoadBalancerArn)
 	if err != nil {
 		return nil, unseen(err, "elasticloadbalancing:DescribeListeners")
 	}
-	for _, page := range listeners {
-		for _, l := range page.Listeners {
-			if slices.Contains([]string{"UDP", "QUIC", "GENEVE"}, string(l.Protocol)) {
-				continue // CloudFront connects by TCP
-			}
-			listener := door.Listener{Port: uint16(aws.ToInt32(l.Port)), Targets: all} // rules may pass on to any
-			if network {
-				listener.Targets = forwarded(l, byARN)
-			}
-			b.Listeners = append(b.Listeners, listener)
+	for _, l := range listeners {
+		if slices.Contains([]string{"UDP", "QUIC", "GENEVE"}, string(l.Protocol)) {
+			continue // CloudFront connects by TCP
 		}
+		listener := door.Listener{Port: uint16(aws.ToInt32(l.Port)), Targets: all} // rules may pass on to any
+		if network {
+			listener.Targets = forwarded(l, byARN)
+		}
+		b.Listeners = append(b.Listeners, listener)
 	}
 	return all, nil
+}
+
+func (c Client) readListeners(ctx context.Context, balancer *string) (all []elbtypes.Listener, err error) {
+	pages, err := c.listeners.pages(ctx, &elb.DescribeListenersInput{LoadBalancerArn: balancer},
+		func(out *elb.DescribeListenersOutput) *string { return out.NextMarker },
+		func(in *elb.DescribeListenersInput, next *string) { in.Marker = next })
+	for _, page := range pages {
+		all = append(all, page.Listeners...)
+	}
+	return all, err
 }
 
 // forwarded returns the target groups of a listener of a Network Load Balancer, which has no rules.

@@ -16,7 +16,7 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// A Client holds the operations that [Look] calls, none of which changes anything. They are functions and not
+// A Client holds the operations that [Look] and [Client.Demands] call, none of which changes anything. They are functions and not
 // clients, so that a program does not get all operations of these: see [engine.Narrow].
 //
 // [engine.Narrow]: https://pkg.go.dev/cloudfront-sg-sync/internal/engine#Narrow
@@ -32,6 +32,7 @@ type Client struct {
 	targetGroups  operation[elb.DescribeTargetGroupsInput, elb.DescribeTargetGroupsOutput, elb.Options]
 	attributes    operation[elb.DescribeTargetGroupAttributesInput, elb.DescribeTargetGroupAttributesOutput, elb.Options]
 	targetHealth  operation[elb.DescribeTargetHealthInput, elb.DescribeTargetHealthOutput, elb.Options]
+	rules         operation[elb.DescribeRulesInput, elb.DescribeRulesOutput, elb.Options]
 }
 
 // operation is an operation of a service.
@@ -41,7 +42,7 @@ type operation[In, Out, Options any] func(context.Context, *In, ...func(*Options
 func NewClient(narrowed door.API, e *ec2.Client, l *elb.Client) Client {
 	return Client{
 		narrowed, e.DescribeNetworkAcls, e.DescribeRouteTables, e.DescribeVpcBlockPublicAccessOptions, e.DescribeVpcBlockPublicAccessExclusions,
-		l.DescribeLoadBalancers, l.DescribeListeners, l.DescribeTargetGroups, l.DescribeTargetGroupAttributes, l.DescribeTargetHealth,
+		l.DescribeLoadBalancers, l.DescribeListeners, l.DescribeTargetGroups, l.DescribeTargetGroupAttributes, l.DescribeTargetHealth, l.DescribeRules,
 	}
 }
 

@@ -43,7 +43,7 @@ func (w *walk) auth(ctx context.Context) Step {
 	}
 	w.report.SecondLayer = &layer
 	step := Step{Verdict: OK, Summary: layer.Cause}
-	if layer.Demanded != Yes && w.Distribution == nil && len(w.secrets()) == 0 && w.rules == nil {
+	if layer.Demanded != Yes && w.Distribution == nil && len(w.Secrets()) == 0 && w.rules == nil {
 		return skipped(layer.Cause)
 	}
 	switch layer.Demanded {
@@ -118,7 +118,7 @@ func (w *walk) compare(ctx context.Context, first asked) SecondLayer {
 		defer transport.CloseIdleConnections()
 		bare = w.get(ctx, transport, first.url, http.Header{})
 	}
-	request := "a request without " + cmp.Or(strings.Join(w.secrets(), ", "), "a secret header")
+	request := "a request without " + cmp.Or(strings.Join(w.Secrets(), ", "), "a secret header")
 	if first.path.Pattern != "" {
 		request += " for " + first.path.Path
 	}
@@ -149,9 +149,12 @@ func (s sample) outcome() string {
 	return fmt.Sprint(s.response.StatusCode)
 }
 
-// secrets are the names of the headers whose values are the proof.
-func (w *walk) secrets() []string {
-	names := slices.AppendSeq(slices.Collect(maps.Keys(w.Header)), maps.Keys(w.distribution().Headers))
+// Secrets are the names of the headers whose values are the proof.
+func (o Options) Secrets() []string {
+	names := slices.Collect(maps.Keys(o.Header))
+	if o.Distribution != nil {
+		names = slices.AppendSeq(names, maps.Keys(o.Distribution.Headers))
+	}
 	slices.Sort(names)
 	return slices.Compact(names)
 }
@@ -159,7 +162,7 @@ func (w *walk) secrets() []string {
 // withheld are those that were not sent to an address that was asked.
 func (w *walk) withheld() []string {
 	if slices.ContainsFunc(w.samples, func(a asked) bool { return len(w.headers(a.to.Addr())) == 0 }) {
-		return w.secrets()
+		return w.Secrets()
 	}
 	return nil
 }

@@ -48,6 +48,7 @@ var actions = map[string]map[string]action{
 	"elasticloadbalancing": {
 		"DescribeLoadBalancers":         describeELB(func(s *site) *table[*loadBalancer] { return &s.loadBalancers }, (*site).loadBalancerXML),
 		"DescribeListeners":             describeELB((*site).listeners, itself),
+		"DescribeRules":                 elb("", (*site).rules),
 		"DescribeTags":                  elb("ResourceArns", (*site).describeBalancerTags),
 		"DescribeTargetGroups":          describeELB(func(s *site) *table[*targetGroup] { return &s.targetGroups }, itself),
 		"DescribeTargetGroupAttributes": elb("", (*site).targetGroupAttributes),

@@ -91,6 +91,7 @@ func TestDocumentedBalancing(t *testing.T) {
 		"by both":                       {describe + "&Names.member.1=shop&LoadBalancerArns.member.1=lb:shop", 400, []string{invalid}},
 		"by 21 ARNs":                    {describe + repeat("&LoadBalancerArns.member.", 21), 400, []string{invalid}},
 		"listeners of a load balancer":  {listeners + "&LoadBalancerArn=lb:shop", 200, []string{"<Port>80</Port>", "<Port>443</Port>", "<Type>fixed-response", "<TargetGroupArn>tg:web", "!8443"}},
+		"rules of none":                 {"Action=DescribeRules&ListenerArn=lb:shop", 400, []string{"<Code>ListenerNotFound</Code>"}},
 		"listeners of none":             {listeners + "&LoadBalancerArn=lb:shop0", 400, []string{"<Code>LoadBalancerNotFound</Code>"}},
 		"a listener that there is not":  {listeners + "&ListenerArns.member.1=lb:shop", 400, []string{"<Code>ListenerNotFound</Code>"}},
 		"listeners of nothing":          {listeners, 400, []string{invalid}},

@@ -62,7 +62,7 @@
 //	  "targetGroups": [{
 //	    "name": "app", "protocol": "TCP", "port": 8080, "type": "instance", "region": "eu-west-1", "vpc": "shop",
 //	    "listeners": ["shop:443"], "targets": [{"id": "i-0123456789abcdef0", "port": 80, "state": "unhealthy"}],
-//	    "attributes": {"deregistration_delay.timeout_seconds": "30"}
+//	    "attributes": {"deregistration_delay.timeout_seconds": "30"}, "headers": {"X-Origin-Verify": "a secret"}
 //	  }]
 //	}
 //
@@ -77,5 +77,6 @@
 // internet gateway for each family. A network ACL named here replaces that of its subnets; entries without a protocol
 // are for all of them. A route table replaces that of its subnets or, without any, the main one; "igw" stands for the
 // VPC's internet gateway, and anything else is the ID of a target, such as "nat-0123456789abcdef0". A listener is known
-// by its load balancer's name and its port; the first target group of a listener is that of its default rule.
+// by its load balancer's name and its port; the first target group of a listener is that of its default rule, unless it
+// has headers: the rules that lead to it demand them.
 package ec2sim

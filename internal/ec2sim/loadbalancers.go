@@ -52,6 +52,7 @@ type listener struct {
 	Port     int32
 	Protocol string // such as "HTTPS"
 	Actions  []body `xml:"DefaultActions>member"`
+	Rules    []body `xml:"-"` // the others
 }
 
 func (l *listener) key() string { return l.ARN }

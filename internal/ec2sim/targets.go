@@ -27,6 +27,7 @@ type targetGroup struct {
 	Targets    []target `json:"targets" xml:"-"`
 	Attributes Tags     `json:"attributes" xml:"-"` // those that differ from what AWS sets
 	Tags       Tags     `json:"tags" xml:"-"`
+	Headers    Tags     `json:"headers" xml:"-"` // that the rules which lead to it demand
 }
 
 func (g *targetGroup) key() string { return g.ARN }
@@ -39,7 +40,7 @@ type target struct {
 }
 
 // addTargetGroup creates a target group behind the listeners it names. The first target group of a listener is the one
-// of its default rule; the rules of further ones are not shown.
+// of its default rule, unless it has headers; the others have rules of their own.
 func (s *site) addTargetGroup(g targetGroup) error {
 	g.Type, g.AddressType = cmp.Or(g.Type, "instance"), cmp.Or(g.AddressType, "ipv4")
 	for i, t := range g.Targets {
@@ -67,12 +68,43 @@ func (s *site) addTargetGroup(g targetGroup) error {
 		if !slices.Contains(g.LoadBalancers, l.Balancer) {
 			g.LoadBalancers = append(g.LoadBalancers, l.Balancer)
 		}
-		if len(l.Actions) == 0 || l.Actions[0][0].value != "forward" {
-			l.Actions = []body{{{"Type", "forward"}, {"TargetGroupArn", g.ARN}, {"Order", 1}}}
+		forward := []body{{{"Type", "forward"}, {"TargetGroupArn", g.ARN}, {"Order", 1}}}
+		if len(g.Headers) == 0 && (len(l.Actions) == 0 || l.Actions[0][0].value != "forward") {
+			l.Actions = forward
+		} else {
+			l.Rules = append(l.Rules, listenerRule(l, strconv.Itoa(len(l.Rules)+1), g.conditions(), forward))
 		}
 	}
 	s.targetGroups.put(&g)
 	return nil
+}
+
+// conditions are those of a rule that leads to a group: its name in the path, and its headers.
+func (g *targetGroup) conditions() []body {
+	all := []body{{{"Field", "path-pattern"}, {"Values", list("member", []string{"/" + g.Name + "/*"})}}}
+	for _, name := range slices.Sorted(maps.Keys(g.Headers)) {
+		header := body{{"HttpHeaderName", name}, {"Values", list("member", []string{g.Headers[name]})}}
+		all = append(all, body{{"Field", "http-header"}, {"HttpHeaderConfig", header}})
+	}
+	return all
+}
+
+func listenerRule(l *listener, priority string, conditions, actions []body) body {
+	return body{
+		{"RuleArn", strings.Replace(l.ARN, ":listener/", ":listener-rule/", 1) + "/" + priority}, {"Priority", priority},
+		{"IsDefault", priority == "default"}, {"Conditions", list("member", conditions)}, {"Actions", list("member", actions)},
+	}
+}
+
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeRules.html
+func (s *site) rules(in struct {
+	Listener string `query:"ListenerArn"`
+}) (body, error) {
+	l, err := s.listeners().find(in.Listener)
+	if err != nil {
+		return nil, err
+	}
+	return body{{"Rules", list("member", append(slices.Clone(l.Rules), listenerRule(l, "default", nil, l.Actions)))}}, nil
 }
 
 // listener finds a listener by the name of its load balancer and its port, such as shop:443.
