@@ -128,6 +128,8 @@ release-files:
 	@rm -rf build/release && mkdir -p build/release/completion
 	@$(BUILD) -o build/release/cfsg ./cmd/cfsg
 	@go run ./internal/release files '$(VERSION)' build/release
+	@cp LICENSE README.md CHANGELOG.md docs/member-role.yaml docs/starter-groups.yaml docs/forward-changes.yaml docs/deployer-policy.json \
+		build/release/files
 	@for shell in bash fish zsh; do \
 		build/release/cfsg completion $$shell | sed 's|$(CURDIR)/build/release/cfsg|cfsg|' > build/release/completion/cfsg.$$shell || exit 1; \
 	done

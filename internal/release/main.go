@@ -4,7 +4,7 @@
 //	release bill FILE
 //
 // The first leaves in FOLDER the text for the page of the release, notes.md, the manual page of cfsg, cfsg.1, and in
-// its folder files what is published beside the programs. The second puts licences into a bill of materials, in place.
+// its folder files the templates. The second puts licences into a bill of materials, in place.
 package main
 
 import (
@@ -39,7 +39,7 @@ func run(args []string) error {
 	if err := os.MkdirAll(filepath.Join(r.folder, "files"), 0o755); err != nil {
 		return err
 	}
-	for _, write := range []func() error{r.writeTemplates, r.copyOthers, r.writeManual, r.writeNotes} {
+	for _, write := range []func() error{r.writeTemplates, r.writeManual, r.writeNotes} {
 		if err := write(); err != nil {
 			return err
 		}
@@ -58,21 +58,4 @@ func (r release) write(name string, data []byte) error {
 // functionZip names the zip of the function for an architecture, as Lambda names it and .goreleaser.yaml has it.
 func (r release) functionZip(arch string) string {
 	return fmt.Sprintf("cloudfront-sg-sync_%s_lambda_%s.zip", r.version, arch)
-}
-
-// copyOthers copies files of the repository that people need to install the function, and to publish it in the AWS
-// Serverless Application Repository.
-func (r release) copyOthers() error {
-	for _, file := range []string{
-		"LICENSE", "README.md", "CHANGELOG.md", "docs/member-role.yaml", "docs/starter-groups.yaml", "docs/deployer-policy.json",
-	} {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		if err := r.write(filepath.Base(file), data); err != nil {
-			return err
-		}
-	}
-	return nil
 }

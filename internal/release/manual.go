@@ -26,21 +26,10 @@ func (r release) writeManual() error {
 		if heading == "CFSG" {
 			heading = "DESCRIPTION"
 		}
-		page.WriteString(".SH " + heading + "\n.nf\n" + roff(string(text)) + ".fi\n")
+		page.WriteString(".SH " + heading + "\n.nf\n" + roff.Replace(string(text)) + ".fi\n")
 	}
 	return os.WriteFile(filepath.Join(r.folder, "cfsg.1"), []byte(page.String()), 0o644)
 }
 
-// roff escapes text, so that a backslash, a hyphen and a dot or quote at the start of a line are shown as they are. See
-// groff_char(7).
-func roff(text string) string {
-	text = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "^", `\(ha`, "~", `\(ti`).Replace(text)
-	var escaped strings.Builder
-	for line := range strings.Lines(text) {
-		if strings.HasPrefix(line, ".") {
-			line = `\&` + line
-		}
-		escaped.WriteString(line)
-	}
-	return escaped.String()
-}
+// roff shows a backslash, a hyphen and a dot at the start of a line as they are. See groff_char(7).
+var roff = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "^", `\(ha`, "~", `\(ti`, "\n.", "\n\\&.")

@@ -23,6 +23,7 @@ const whichFile = `
 | the function, by Terraform | cloudfront-sg-sync_VERSION_lambda_arm64.zip |
 | the function on x86_64 | cloudfront-sg-sync_VERSION_lambda_x86_64.zip instead |
 | the role in other accounts | member-role.yaml |
+| changes of tags and rules from other regions and accounts | forward-changes.yaml |
 | a list of the modules in a program (CycloneDX) | the file of the same name that ends with .cdx.json |
 
 Check what you took: sha256sum --ignore-missing -c SHA256SUMS, or shasum -a 256 on a Mac. A Mac runs cfsg from a browser's download

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	_ "embed"
 	"errors"
@@ -46,26 +45,14 @@ func (r release) writeTemplates() error {
 	return r.write("cloudfront-sg-sync_"+r.version+".template.json", plain)
 }
 
-// findTranslator returns a Python that has SAM's translator: that of cfn-lint, which brings it along, or the one there
-// is.
+// findTranslator returns a Python that has SAM's translator, which comes with cfn-lint.
 func findTranslator() (string, error) {
-	var candidates []string
-	if linter, err := exec.LookPath("cfn-lint"); err == nil {
-		script, err := os.ReadFile(linter)
-		if err != nil {
-			return "", err
-		}
-		line, _, _ := bytes.Cut(script, []byte("\n"))
-		if python, ok := bytes.CutPrefix(line, []byte("#!")); ok && bytes.Contains(python, []byte("python")) {
-			candidates = append(candidates, strings.TrimSpace(string(python)))
-		}
-	}
-	for _, python := range append(candidates, "python3") {
+	for _, python := range []string{"build/python/bin/python", "python3"} {
 		if exec.CommandContext(context.Background(), python, "-c", "import samtranslator").Run() == nil {
 			return python, nil
 		}
 	}
-	return "", errors.New("no Python here has SAM's translator; pip install cfn-lint brings it")
+	return "", errors.New("no Python here has SAM's translator: python3 -m venv build/python && build/python/bin/pip install -r .ci/requirements.txt")
 }
 
 // code is where template.yaml says what the function is, for SAM to build it.
