@@ -6,7 +6,6 @@ import (
 
 	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/engine"
-	"cloudfront-sg-sync/internal/status"
 
 	"github.com/alecthomas/kong"
 )
@@ -66,7 +65,7 @@ func (f changeFlags) request() engine.Request {
 type proposal struct {
 	*managed
 	*engine.Proposal
-	around []status.Surroundings
+	around []document.Surroundings
 }
 
 // propose plans what a request asks for, looks at what stands around the groups, and changes nothing. It fails if there
@@ -89,6 +88,6 @@ func (f accountFlags) propose(ctx context.Context, t terminal, flags map[string]
 	if err != nil {
 		return nil, err
 	}
-	p.around = status.Look(ctx, p.Proposal, question)
+	p.around = lookAround(ctx, p.Proposal, question)
 	return p, p.Untagged(ctx)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/document"
@@ -68,7 +69,7 @@ const originFacing = iprange.CloudFrontOriginFacing
 
 // questionOf returns what groups are judged by: whether they let in the ranges of a configuration, on ports.
 func questionOf(config config.Config, ranges ipRanges, ports []secgroup.PortRange) (q door.Question, err error) {
-	q = door.Question{Services: config.Selection.Services, Ports: ports, TagKey: config.TagKey, Families: config.Families()}
+	q = door.Question{Services: config.Selection.Services, Ports: ports, TagKey: config.TagKey, Families: config.Families(), Now: time.Now()}
 	of := func(services []string) (*iprange.Publication, error) {
 		selection := config.Selection
 		selection.Services, selection.Within = services, nil

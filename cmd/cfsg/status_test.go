@@ -126,8 +126,8 @@ func TestStatusOffersNothingHarmful(t *testing.T) {
 		  {"name": "api", "tags": {"cloudfront-ingress": "8443"}, "ingress": [%s]},
 		  {"name": "lb", "ingress": [%s]}`, world(), world(), world(), world())
 		var interfaces []string
-		for range random.IntN(4) {
-			interfaces = append(interfaces, fmt.Sprintf(`{"groups": [%s]%s}`,
+		for i := range random.IntN(4) {
+			interfaces = append(interfaces, fmt.Sprintf(`{"publicIp": "198.51.100.%d", "groups": [%s]%s}`, i,
 				some(`"web-1", "web-2"`, `"web-1", "web-2"`, `"web-1", "web-2", "lb"`, `"web-1", "lb"`, `"web-2"`, `"lb"`, `"api", "lb"`, `"api", "web-1", "web-2"`),
 				some("", `, "ipv6": "2600:1f18::7"`)))
 		}
@@ -156,7 +156,7 @@ func TestStatusOffersNothingHarmful(t *testing.T) {
 func TestStatusSaysTheOrder(t *testing.T) {
 	const (
 		launch   = `{"protocol": "tcp", "ports": "443", "source": "0.0.0.0/0", "description": "launch day"}`
-		attached = `, "interfaces": [{"groups": ["web-1", "web-2"], "ipv6": "2600:1f18::7"}]`
+		attached = `, "interfaces": [{"groups": ["web-1", "web-2"], "publicIp": "198.51.100.7", "ipv6": "2600:1f18::7"}]`
 		order    = "First run cfsg apply and attach all groups of the pool to the origin. Then run cfsg status again: it says when CLOUDFRONT gets in without this rule."
 	)
 	groups := func(rule string) string {
@@ -177,7 +177,7 @@ func TestStatusSaysTheOrder(t *testing.T) {
 		{name: "not attached", seed: groups(launch), apply: true, want: "is attached to no network interface, so there is no way to tell whether CLOUDFRONT gets in without it. " + order},
 		{
 			name: "attached in part", apply: true, want: "it may be the only rule that lets part of CLOUDFRONT in. " + order,
-			seed: `"rulesPerGroup": 5, ` + groups(launch) + `, "interfaces": [{"groups": ["web-2"]}]`,
+			seed: `"rulesPerGroup": 5, ` + groups(launch) + `, "interfaces": [{"groups": ["web-2"], "publicIp": "198.51.100.7"}]`,
 		},
 		{name: "not known", seed: groups(launch) + attached, apply: true, deny: "DescribeNetworkInterfaces", want: "because the network interfaces could not be read. " + order},
 		{
@@ -189,12 +189,12 @@ func TestStatusSaysTheOrder(t *testing.T) {
 			want: "it opens more than the managed ports (tcp 22-443 from 0.0.0.0/0).",
 		},
 		{
-			name: "beside the pool", seed: groups("") + `, "interfaces": [{"groups": ["web-1", "web-2", "wide-lb"]}]`, apply: true,
+			name: "beside the pool", seed: groups("") + `, "interfaces": [{"groups": ["web-1", "web-2", "wide-lb"], "publicIp": "198.51.100.7"}]`, apply: true,
 			want: "along with managed groups. The rule is not this tool's, and CloudFront gets in without it; revoke it:", commands: 1,
 		},
 		{
-			name: "beside the pool, and elsewhere alone", apply: true, want: "along with managed groups. The rule is not this tool's. Do not revoke it yet: at eni-",
-			seed: groups("") + `, "interfaces": [{"groups": ["web-1", "web-2", "wide-lb"]}, {"groups": ["wide-lb"]}]`,
+			name: "beside the pool, and elsewhere alone", apply: true, want: "along with managed groups. The rule is not this tool's. Do not revoke it yet: its group is also attached to eni-",
+			seed: groups("") + `, "interfaces": [{"groups": ["web-1", "web-2", "wide-lb"], "publicIp": "198.51.100.7"}, {"groups": ["wide-lb"]}]`,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

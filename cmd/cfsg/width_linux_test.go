@@ -102,7 +102,7 @@ func TestFitsTheTerminal(t *testing.T) {
 // A command that is offered for pasting stays one where it does not fit.
 func TestPastedOnNarrowTerminal(t *testing.T) {
 	o := newOriginOperator(t, `{"groups": [{"name": "web", "tags": {"cloudfront-ingress": "443"}, "ingress": [{"protocol": "tcp", "ports": "443", "source": "0.0.0.0/0"}]}],
-		"interfaces": [{"groups": ["web"]}]}`)
+		"interfaces": [{"groups": ["web"], "publicIp": "198.51.100.7"}]}`)
 	o.cfsg(t.Context(), "apply", "--yes")
 	s := newScreen(t, 60)
 	run(t.Context(), append([]string{"status"}, o.flags...), terminal{strings.NewReader(""), s.File, io.Discard})

@@ -3,7 +3,6 @@ package document
 import (
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
-	"cloudfront-sg-sync/internal/status"
 )
 
 // An Apply is the function's report of a run, and how that ended: docs/schema/report.schema.json.
@@ -14,7 +13,7 @@ type Apply struct {
 }
 
 // NewApply returns the document of a run on a proposal that ended with an error, or none.
-func NewApply(report *engine.Report, p *engine.Proposal, around []status.Surroundings, settings Settings, err error, next Next) Apply {
+func NewApply(report *engine.Report, p *engine.Proposal, around []Surroundings, settings Settings, err error, next Next) Apply {
 	settings.Compare(p.Made())
 	d := Apply{Report: report, Settings: settings}
 	j := judge{settings: settings, next: next}

@@ -6,7 +6,6 @@ import (
 
 	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
-	"cloudfront-sg-sync/internal/status"
 	"cloudfront-sg-sync/secgroup"
 )
 
@@ -136,7 +135,7 @@ type PlanRule struct {
 }
 
 // NewPlan returns the document of a proposal and of what stands around the groups of its targets.
-func NewPlan(p *engine.Proposal, around []status.Surroundings, settings Settings, next Next) Plan {
+func NewPlan(p *engine.Proposal, around []Surroundings, settings Settings, next Next) Plan {
 	d := Plan{Wanted: newWanted(p, settings), Changes: p.Count() > 0, Summary: p.Summary(), Targets: []PlanTarget{}, Warnings: warnings(p), ListSummary: p.Lists()}
 	d.Errors = messages(d.Failures(p))
 	j := judge{settings: d.Settings, next: next}
@@ -149,7 +148,7 @@ func NewPlan(p *engine.Proposal, around []status.Surroundings, settings Settings
 		}
 		d.Targets = append(d.Targets, target)
 	}
-	d.Judgement, d.OpenToWorld = j.all(p, around, j.pools(p, around)), worldOf(around)
+	d.Judgement, d.OpenToWorld = j.all(p, around, j.pools(p, around)), worldOf(p, around)
 	return d
 }
 

@@ -11,7 +11,6 @@ import (
 	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
-	"cloudfront-sg-sync/internal/status"
 	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
@@ -28,11 +27,12 @@ type judge struct {
 }
 
 // pools says how the pools of a proposal stand, each with its name.
-func (j judge) pools(p *engine.Proposal, around []status.Surroundings) []Judgement {
+func (j judge) pools(p *engine.Proposal, around []Surroundings) []Judgement {
 	var all []Judgement
 	for i, v := range p.Previews {
+		partial := partialPools(v)
 		for _, pool := range v.Pools {
-			judged := j.pool(pool, around[i])
+			judged := j.pool(pool, around[i], partial)
 			judged.Cause = pool.Name + ": " + judged.Cause
 			all = append(all, judged)
 		}
@@ -42,10 +42,10 @@ func (j judge) pools(p *engine.Proposal, around []status.Surroundings) []Judgeme
 
 // pool says how a pool stands, by what matters most: what fails, what shuts CloudFront out, what is to be done, and who
 // else gets in.
-func (j judge) pool(pool secgroup.PoolPlan, around status.Surroundings) Judgement {
+func (j judge) pool(pool secgroup.PoolPlan, around Surroundings, partial []partialPool) Judgement {
 	var shut []string
 	what := ""
-	for _, at := range around.At(pool) {
+	for _, at := range around.interfaces(&pool) {
 		if at.Mark == Failed {
 			shut, what = append(shut, at.Interface.ID), cmp.Or(what, at.Cause)
 		}
@@ -67,8 +67,8 @@ func (j judge) pool(pool secgroup.PoolPlan, around status.Surroundings) Judgemen
 	if short, ok := errors.AsType[*secgroup.ShortageError](pool.Err); ok {
 		return worse(fmt.Sprintf("too small, no room for %s", words.Count(short.Missing(), "rule")), j.roomier())
 	}
-	if i := slices.IndexFunc(around.Partial, func(p status.PartialPool) bool { return p.Pool == pool.Name }); i >= 0 {
-		return worse("partly attached, "+around.Partial[i].String(), j.next("plan"))
+	if i := slices.IndexFunc(partial, func(p partialPool) bool { return p.name == pool.Name }); i >= 0 {
+		return worse("partly attached, "+partial[i].String(), j.next("plan"))
 	}
 	if j.done {
 		return j.others(pool, around)
@@ -80,8 +80,8 @@ func (j judge) pool(pool secgroup.PoolPlan, around status.Surroundings) Judgemen
 	}
 	older, isOlder := errors.AsType[*secgroup.OlderError](pool.Err)
 	switch _, held := errors.AsType[*secgroup.HeldError](pool.Err); {
-	case isOlder:
-		return worse(fmt.Sprintf("the file is older than these rules, which are from %s", older.Newest.UTC().Format(time.DateOnly)), j.next("plan", "--force"))
+	case isOlder: // its ranges are no longer what is wanted
+		return Judge(Attention, fmt.Sprintf("the file is older than these rules, which are from %s", older.Newest.UTC().Format(time.DateOnly)), j.next("plan", "--force")...)
 	case held:
 		return worse("held, because the published list would close too much at once", j.next("plan", "--force"))
 	case pool.Err != nil:
@@ -97,8 +97,8 @@ func (j judge) pool(pool secgroup.PoolPlan, around status.Surroundings) Judgemen
 }
 
 // others says who else gets in at a pool that is up to date, as far as that can be seen.
-func (j judge) others(pool secgroup.PoolPlan, around status.Surroundings) Judgement {
-	at := around.At(pool)
+func (j judge) others(pool secgroup.PoolPlan, around Surroundings) Judgement {
+	at := around.interfaces(&pool)
 	for _, subject := range at {
 		for _, w := range subject.OpenToWorld(around.Door) {
 			if !revokes(pool, w) {
@@ -109,9 +109,11 @@ func (j judge) others(pool secgroup.PoolPlan, around status.Surroundings) Judgem
 			return Judge(Attention, fmt.Sprintf("%s: %s", subject.Interface.ID, subject.Cause), j.next("status")...)
 		}
 	}
-	for _, x := range around.Exposures {
-		if len(at) == 0 && !x.Owned && slices.ContainsFunc(pool.Groups, func(g secgroup.GroupPlan) bool { return g.Group.ID == x.GroupID }) {
-			return Judge(Attention, fmt.Sprintf("open to the world: %s lets %s in on %s", x.GroupID, x.Rule.Source, words.Ports(secgroup.PortNames(x.Ports))), j.next("status")...)
+	if len(at) == 0 && around.Door != nil {
+		for _, w := range around.Door.OpenToWorld {
+			if has(pool, w.Group.ID) && !revokes(pool, w) {
+				return Judge(Attention, "open to the world: "+w.String(), j.next("status")...)
+			}
 		}
 	}
 	switch {
@@ -121,11 +123,6 @@ func (j judge) others(pool secgroup.PoolPlan, around status.Surroundings) Judgem
 		return Judge(OK, "up to date, and attached to no network interface")
 	}
 	return Judge(OK, "up to date")
-}
-
-// revokes reports whether a step of a pool takes a rule away.
-func revokes(pool secgroup.PoolPlan, w door.WorldRule) bool {
-	return status.Revokes(pool, secgroup.Exposure{GroupID: w.Group.ID, Rule: w.Rule})
 }
 
 // closing is the command that closes a rule which is open to the world, if CloudFront gets in without it: a setup of
@@ -148,7 +145,7 @@ func (j judge) roomier() []string {
 }
 
 // all says how everything stands: the worst there is.
-func (j judge) all(p *engine.Proposal, around []status.Surroundings, pools []Judgement) Judgement {
+func (j judge) all(p *engine.Proposal, around []Surroundings, pools []Judgement) Judgement {
 	groups, interfaces := p.Summary().Groups, 0
 	var found []Judgement
 	for i, v := range p.Previews {
@@ -156,11 +153,14 @@ func (j judge) all(p *engine.Proposal, around []status.Surroundings, pools []Jud
 			found = append(found, Judge(Failed, hint.Problem(v.Err), j.next("status")...))
 			continue
 		}
-		interfaces += around[i].Managed()
+		interfaces += len(around[i].interfaces(nil))
 		if len(around[i].Stray) > 0 {
 			found = append(found, Judge(Attention, around[i].Stray[0].String(), j.next("status")...))
 		}
-		if around[i].Err != nil || around[i].StrayErr != nil || v.ListWarning != "" {
+		if err := around[i].Err; err != nil {
+			found = append(found, Judge(Attention, "cannot see the network interfaces: "+hint.Problem(err), j.next("status")...))
+		}
+		if around[i].StrayErr != nil || v.ListWarning != "" {
 			found = append(found, Judge(Attention, "not everything could be seen", j.next("status")...))
 		}
 		if v.ListsErr != nil {

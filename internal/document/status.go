@@ -8,7 +8,6 @@ import (
 
 	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
-	"cloudfront-sg-sync/internal/status"
 	"cloudfront-sg-sync/secgroup"
 )
 
@@ -68,22 +67,6 @@ type StatusGroup struct {
 	Error              string     `json:"error"`
 }
 
-// A StatusExposure is a rule that opens a managed port to the world.
-type StatusExposure struct {
-	GroupID     string   `json:"groupId"`
-	Protocol    string   `json:"protocol"`
-	FromPort    int32    `json:"fromPort"`
-	ToPort      int32    `json:"toPort"`
-	Source      string   `json:"source"`
-	Description string   `json:"description"`
-	Ports       []string `json:"ports"`
-	Owned       bool     `json:"owned"`
-	Managed     bool     `json:"managed"`
-	Interfaces  []string `json:"interfaces"`
-	Revocable   bool     `json:"revocable"`
-	Advice      string   `json:"advice"`
-}
-
 // A statusPartial says where groups of a pool are not attached along with the others.
 type statusPartial struct {
 	Pool       string   `json:"pool"`
@@ -103,7 +86,7 @@ type statusStrayTag struct {
 }
 
 // NewStatus returns the document of a proposal and of what stands around the groups of its targets.
-func NewStatus(p *engine.Proposal, around []status.Surroundings, settings Settings, next Next) Status {
+func NewStatus(p *engine.Proposal, around []Surroundings, settings Settings, next Next) Status {
 	d := Status{Wanted: newWanted(p, settings), Targets: []StatusTarget{}, Warnings: warnings(p)}
 	d.Errors = messages(d.Failures(p))
 	j := judge{settings: d.Settings, next: next}
@@ -112,12 +95,12 @@ func NewStatus(p *engine.Proposal, around []status.Surroundings, settings Settin
 			Account: v.Target.Account, Region: v.Target.Region, RulesPerGroup: v.RulesPerGroup, Pools: []StatusPool{}, PrefixLists: newListPools(v), Error: Message(v.Err),
 		}
 		for _, pool := range v.Pools {
-			target.add(pool, j.pool(pool, around[i]))
+			target.add(pool, j.pool(pool, around[i], partialPools(v)))
 		}
-		target.surround(around[i])
+		target.surround(p, v, around[i])
 		d.Targets = append(d.Targets, target)
 	}
-	d.Judgement, d.OpenToWorld = j.all(p, around, j.pools(p, around)), worldOf(around)
+	d.Judgement, d.OpenToWorld = j.all(p, around, j.pools(p, around)), worldOf(p, around)
 	return d
 }
 
@@ -173,18 +156,11 @@ func (d *StatusTarget) add(pool secgroup.PoolPlan, j Judgement) {
 }
 
 // surround adds what stands around the pools.
-func (d *StatusTarget) surround(s status.Surroundings) {
-	d.Exposures, d.PartialPools, d.StrayTags, d.Notes = []StatusExposure{}, []statusPartial{}, []statusStrayTag{}, []string{}
-	for _, x := range s.Exposures {
-		d.Exposures = append(d.Exposures, StatusExposure{
-			GroupID: x.GroupID, Protocol: x.Rule.Protocol, FromPort: x.Rule.From, ToPort: x.Rule.To,
-			Source: x.Rule.Source.String(), Description: x.Rule.Description, Ports: secgroup.PortNames(x.Ports),
-			Owned: x.Owned, Managed: x.Managed, Interfaces: append([]string{}, x.Interfaces...), Revocable: x.Revocable, Advice: x.Advice,
-		})
-	}
-	for _, partial := range s.Partial {
-		document := statusPartial{Pool: partial.Pool, Interfaces: partial.Interfaces, Text: partial.String()}
-		for _, g := range partial.Missing {
+func (d *StatusTarget) surround(p *engine.Proposal, v engine.Preview, s Surroundings) {
+	d.Exposures, d.PartialPools, d.StrayTags, d.Notes = exposures(p, v, s), []statusPartial{}, []statusStrayTag{}, []string{}
+	for _, partial := range partialPools(v) {
+		document := statusPartial{Pool: partial.name, Interfaces: partial.interfaces, Text: partial.String()}
+		for _, g := range partial.missing {
 			document.Missing = append(document.Missing, g.ID)
 		}
 		d.PartialPools = append(d.PartialPools, document)
@@ -193,9 +169,9 @@ func (d *StatusTarget) surround(s status.Surroundings) {
 		d.StrayTags = append(d.StrayTags, statusStrayTag{tag.GroupID, tag.GroupName, tag.Key, tag.Value, tag.Meant, tag.String()})
 	}
 	if s.StrayErr != nil {
-		d.Notes = append(d.Notes, fmt.Sprintf("mistyped tags are not looked for: %v", s.StrayErr))
+		d.Notes = append(d.Notes, fmt.Sprintf("cannot look for mistyped tags: %v", s.StrayErr))
 	}
 	if s.Err != nil {
-		d.Notes = append(d.Notes, fmt.Sprintf("where the groups are attached, and what is open beside them, is not known: %v", s.Err))
+		d.Notes = append(d.Notes, fmt.Sprintf("cannot see where the groups are attached, and what is open beside them: %v", s.Err))
 	}
 }

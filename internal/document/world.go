@@ -4,24 +4,23 @@ import (
 	"slices"
 
 	"cloudfront-sg-sync/internal/door"
-	"cloudfront-sg-sync/internal/status"
+	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/secgroup"
 )
 
-// worldOf returns the rules that open ports which count to the world, at the interfaces of managed groups.
-func worldOf(around []status.Surroundings) []door.WorldRule {
+// worldOf returns the rules that open ports which count to the world, at the pools asked for and beside them.
+func worldOf(p *engine.Proposal, around []Surroundings) []door.WorldRule {
 	rules := []door.WorldRule{}
-	for _, a := range around {
-		if a.Door != nil {
-			rules = append(rules, a.Door.OpenToWorld...)
+	for i, v := range p.Previews {
+		if around[i].Door == nil {
+			continue
 		}
-		for _, x := range a.Exposures { // of groups that are attached nowhere as well
-			known := func(w door.WorldRule) bool { return w.Group.ID == x.GroupID && w.Rule.RuleID == x.Rule.RuleID }
-			if x.Managed && !slices.ContainsFunc(rules, known) {
-				rules = append(rules, door.WorldRule{
-					RuleOf: door.RuleOf{Group: door.GroupID{ID: x.GroupID}, Protocol: x.Rule.Protocol, Ports: x.Rule.Ports(), Description: x.Rule.Description},
-					Source: x.Rule.Source.String(), Opens: secgroup.PortNames(x.Ports), Interfaces: append([]string{}, x.Interfaces...), Rule: x.Rule,
-				})
+		in := func(pools []secgroup.PoolPlan, id string) bool {
+			return slices.ContainsFunc(pools, func(pool secgroup.PoolPlan) bool { return has(pool, id) })
+		}
+		for _, w := range around[i].Door.OpenToWorld {
+			if in(v.Pools, w.Group.ID) || !in(v.Plan.Pools, w.Group.ID) {
+				rules = append(rules, w)
 			}
 		}
 	}

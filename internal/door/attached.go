@@ -67,26 +67,64 @@ func SubjectsAt(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, in
 	return subjects, groups, err
 }
 
-// Around returns the scene at the network interfaces of pools of groups. If nobody looked at the interfaces, the groups
-// of each pool are taken to be attached together. The rules of the groups and the entries of the lists are taken as
-// given. With complete set, it also describes the other groups of the interfaces, and reads the other prefix lists that
-// rules refer to; without, it calls nothing. If a call fails, the scene holds what is known without it.
-func Around(ctx context.Context, api API, pools [][]secgroup.Group, at *secgroup.Attachments, lists map[string]PrefixList, complete bool) (*Scene, error) {
-	scene, groups := &Scene{Lists: lists}, slices.Concat(pools...)
-	if at == nil || at.Unknown {
-		for _, pool := range pools {
-			scene.Subjects = append(scene.Subjects, Subject{Groups: pool})
+// Around returns the scene at the network interfaces of the groups of a plan, or if nobody looked at these, one in which
+// the groups of each pool are attached together. Rules and entries are those that the plan was made for, without what is
+// gone since. With complete set, it also describes the other groups of the interfaces, and reads the other prefix lists
+// that rules refer to; without, it calls nothing. If a call fails, the scene holds what is known without it.
+func Around(ctx context.Context, api API, plan *secgroup.Plan, gone func(holder string, id secgroup.RuleID) bool, complete bool) (scene *Scene, err error) {
+	scene = &Scene{Lists: map[string]PrefixList{}}
+	var groups []secgroup.Group
+	var pools []Subject
+	for _, pool := range plan.Pools {
+		var together Subject
+		for _, g := range pool.Groups {
+			group := *g.Group
+			group.Ingress = slices.DeleteFunc(slices.Clone(group.Ingress), func(r secgroup.Rule) bool { return gone(group.ID, r.RuleID) })
+			together.Groups = append(together.Groups, group)
 		}
-	} else {
-		var err error
-		if scene.Subjects, groups, err = SubjectsAt(ctx, api, at.Interfaces, groups, complete); err != nil {
-			return scene, err
+		pools, groups = append(pools, together), append(groups, together.Groups...)
+	}
+	for _, pool := range plan.Lists {
+		for _, l := range pool.Lists {
+			list := PrefixList{ID: l.List.ID, Name: l.List.Name, Owner: l.List.Owner, Tags: l.List.Tags, Family: l.List.Family, Err: l.List.Err}
+			for _, entry := range l.List.Entries {
+				if !gone(list.ID, secgroup.RuleID{Source: secgroup.Source{Prefix: entry.Prefix}}) {
+					list.Entries = append(list.Entries, entry.Prefix)
+				}
+			}
+			scene.Lists[list.ID] = list
 		}
 	}
-	if !complete {
-		return scene, nil
+	if at := plan.Attachments; at == nil || at.Unknown {
+		scene.Subjects = pools
+	} else if scene.Subjects, groups, err = SubjectsAt(ctx, api, at.Interfaces, groups, complete); err != nil {
+		return scene, err
 	}
-	return scene, scene.ReadLists(ctx, api, groups)
+	if complete {
+		err = scene.ReadLists(ctx, api, groups)
+	}
+	return scene, err
+}
+
+// AddUnattached adds the groups of each pool that no network interface of the scene has.
+func (s *Scene) AddUnattached(plan *secgroup.Plan) {
+	attached := map[string]bool{}
+	for _, subject := range s.Subjects {
+		for _, g := range subject.Groups {
+			attached[g.ID] = true
+		}
+	}
+	for _, pool := range plan.Pools {
+		var apart Subject
+		for _, g := range pool.Groups {
+			if !attached[g.Group.ID] {
+				apart.Groups = append(apart.Groups, *g.Group)
+			}
+		}
+		if len(apart.Groups) > 0 {
+			s.Subjects = append(s.Subjects, apart)
+		}
+	}
 }
 
 // Unread says of each prefix list whose entries could not be read that it may open a port to the world.

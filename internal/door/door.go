@@ -16,6 +16,7 @@ package door
 
 import (
 	"net/netip"
+	"time"
 
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
@@ -37,6 +38,8 @@ type Question struct {
 	// prefix lists, or 443 where there are none.
 	Ports  []secgroup.PortRange
 	TagKey string
+	// Now is the time: a later date in a description is not believed. The zero value believes all.
+	Now time.Time
 }
 
 // A Scene is what EC2 says of an origin's guards.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/iprange"
@@ -44,7 +45,7 @@ func (r *Report) blocked(services string) error {
 	var where []string
 	for _, s := range r.Subjects {
 		switch {
-		case s.Verdict != Blocked:
+		case s.Verdict != Blocked || !s.newer.IsZero(): // an older file says nothing of what is wanted now
 		case s.Interface != nil:
 			where = append(where, s.Interface.ID)
 		default:
@@ -52,6 +53,9 @@ func (r *Report) blocked(services string) error {
 				where = append(where, g.ID)
 			}
 		}
+	}
+	if len(where) == 0 {
+		return nil
 	}
 	err := fmt.Errorf("%s is blocked at %s", services, strings.Join(where, ", "))
 	for _, way := range r.advice() {
@@ -150,6 +154,9 @@ func (r *Report) judge(services string) {
 				p.Judgement = Worst(p.Judgement, f.judgement(services))
 			}
 			s.Judgement = Worst(s.Judgement, p.Judgement)
+		}
+		if !s.newer.IsZero() { // its ranges are no longer what is wanted
+			s.Judgement = Judgement{Attention, "the file is older than these rules, which are from " + s.newer.UTC().Format(time.DateOnly)}
 		}
 		if s.Interface != nil && !s.Interface.Public() {
 			s.Judgement = Worst(s.Judgement, Judgement{Attention, "no public address: CloudFront connects to it only as a VPC origin"})

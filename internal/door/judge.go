@@ -122,6 +122,12 @@ func (j *judge) subject(s Subject, q Question) (r SubjectReport, ports []secgrou
 	r = SubjectReport{Interface: s.Interface, Groups: []GroupID{}, Verdict: Open, Notes: []string{}, Ports: []PortReport{}}
 	for _, g := range s.Groups {
 		r.Groups = append(r.Groups, GroupID{g.ID, g.Name})
+		for _, in := range g.Ingress {
+			stamp, ok := secgroup.ParseStamp(q.TagKey, in.Description)
+			if ok && stamp.Published.After(q.Wanted.Published) && stamp.Published.After(r.newer) && (q.Now.IsZero() || !stamp.Published.After(q.Now)) {
+				r.newer = stamp.Published
+			}
+		}
 		_, tagged := g.Tags[q.TagKey]
 		r.Tagged = r.Tagged || tagged
 	}

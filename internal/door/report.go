@@ -50,6 +50,8 @@ type SubjectReport struct {
 	Ports []PortReport `json:"ports"`
 	// Tagged says that a group is kept in sync by its tag.
 	Tagged bool `json:"-"`
+
+	newer time.Time // when a newer file than the one asked about was published that a rule was made from; zero if none
 }
 
 // A GroupID names a security group.

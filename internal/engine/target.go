@@ -26,6 +26,8 @@ type Target struct {
 	Account string // empty for the account the credentials belong to
 	Region  string
 	EC2     secgroup.API
+	// Config is what clients for other services need to reach the account in the region.
+	Config aws.Config
 	// Quota asks for the inbound rules a group may hold.
 	Quota func(context.Context) (int, error)
 
@@ -104,7 +106,7 @@ func assuming(cfg aws.Config, roleARN, externalID string) aws.Config {
 
 func newTarget(cfg aws.Config, account, region string) *Target {
 	cfg.Region = region
-	t := &Target{Account: account, Region: region, EC2: newPaced(Narrow(ec2.NewFromConfig(cfg)))}
+	t := &Target{Account: account, Region: region, Config: cfg, EC2: newPaced(Narrow(ec2.NewFromConfig(cfg)))}
 	t.Quota = func(ctx context.Context) (int, error) { return askQuota(ctx, cfg, quotaCode) }
 	t.AccountID = func(ctx context.Context) (string, error) { return askAccount(ctx, cfg) }
 	return t

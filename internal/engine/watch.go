@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 
 	"cloudfront-sg-sync/internal/door"
@@ -82,8 +81,8 @@ func (e *Engine) warnOfStray(ctx context.Context, tr *targetReport, ask bool) {
 
 // warnOfWorld warns of rules that are open to the world.
 func (e *Engine) warnOfWorld(ctx context.Context, tr *targetReport, req Request) {
-	pools, lists := tr.remaining()
-	scene, err := door.Around(ctx, tr.target.EC2, pools, tr.plan.Attachments, lists, req.Look)
+	gone := func(holder string, id secgroup.RuleID) bool { return tr.removed[holder][id] }
+	scene, err := door.Around(ctx, tr.target.EC2, tr.plan, gone, req.Look)
 	tr.sawAll = err == nil
 	if err != nil {
 		tr.warnings = append(tr.warnings, fmt.Sprintf("%v: cannot see what is open to the world: %v", tr.target, err))
@@ -99,32 +98,6 @@ func (e *Engine) warnOfWorld(ctx context.Context, tr *targetReport, req Request)
 		tr.warnings = append(tr.warnings, fmt.Sprintf("%v: open to the world: %v; anyone who finds the origin can bypass CloudFront and its WAF: close it or, if that is meant, name the port in the tag %s-public",
 			tr.target, w, e.TagKey))
 	}
-}
-
-// remaining returns the groups of each pool and the prefix lists as the run leaves them.
-func (tr *targetReport) remaining() (pools [][]secgroup.Group, lists map[string]door.PrefixList) {
-	for _, pool := range tr.plan.Pools {
-		var groups []secgroup.Group
-		for _, g := range pool.Groups {
-			group := *g.Group
-			group.Ingress = slices.DeleteFunc(slices.Clone(group.Ingress), func(r secgroup.Rule) bool { return tr.removed[group.ID][r.RuleID] })
-			groups = append(groups, group)
-		}
-		pools = append(pools, groups)
-	}
-	lists = map[string]door.PrefixList{}
-	for _, pool := range tr.plan.Lists {
-		for _, l := range pool.Lists {
-			list := door.PrefixList{ID: l.List.ID, Name: l.List.Name, Owner: l.List.Owner, Tags: l.List.Tags, Family: l.List.Family, Err: l.List.Err}
-			for _, entry := range l.List.Entries {
-				if !tr.removed[list.ID][secgroup.RuleID{Source: secgroup.Source{Prefix: entry.Prefix}}] {
-					list.Entries = append(list.Entries, entry.Prefix)
-				}
-			}
-			lists[list.ID] = list
-		}
-	}
-	return pools, lists
 }
 
 // countWorld counts the rules that are open to the world, if all network interfaces were looked at.

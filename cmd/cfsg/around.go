@@ -1,0 +1,79 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+
+	"cloudfront-sg-sync/internal/approach"
+	"cloudfront-sg-sync/internal/document"
+	"cloudfront-sg-sync/internal/door"
+	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/secgroup"
+
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"golang.org/x/sync/errgroup"
+)
+
+// lookAround finds out who gets in at the managed groups of each target that could be read, in the order of the
+// proposal's previews.
+func lookAround(ctx context.Context, p *engine.Proposal, q door.Question) []document.Surroundings {
+	around := make([]document.Surroundings, len(p.Previews))
+	var running errgroup.Group
+	running.SetLimit(targetsAtOnce)
+	for i, v := range p.Previews {
+		if v.Err != nil {
+			continue
+		}
+		running.Go(func() error {
+			around[i] = lookAt(ctx, v, q)
+			return nil
+		})
+	}
+	_ = running.Wait() // failures are in what is found
+	return around
+}
+
+// targetsAtOnce bounds how many accounts and regions are looked at at the same time.
+const targetsAtOnce = 8
+
+// lookAt finds out who gets in at the managed groups of a target.
+func lookAt(ctx context.Context, v engine.Preview, q door.Question) document.Surroundings {
+	var s document.Surroundings
+	api := v.Target.EC2
+	s.Stray, s.StrayErr = secgroup.FindStrayTags(ctx, api, q.TagKey)
+	scene, err := door.Around(ctx, api, v.Plan, func(string, secgroup.RuleID) bool { return false }, true)
+	if v.Plan.Blind {
+		err = cmp.Or(err, errors.New("grant the permission ec2:DescribeNetworkInterfaces"))
+	} else {
+		scene.AddUnattached(v.Plan)
+	}
+	cfg := v.Target.Config
+	s.Err = cmp.Or(err, approach.Look(ctx, scene, approach.NewClient(api, ec2.NewFromConfig(cfg), elb.NewFromConfig(cfg))))
+	s.Door = door.Judge(scene, q)
+	s.Elsewhere, s.Err = elsewhere(ctx, api, v, s.Door, s.Err)
+	return s
+}
+
+// elsewhere returns, by the ID of a group that is not managed and opens a port to the world, the network interfaces that
+// it has where no managed group is. It passes on an error that there is already.
+func elsewhere(ctx context.Context, api door.AttachmentAPI, v engine.Preview, r *door.Report, err error) (map[string][]string, error) {
+	found, asked := map[string][]string{}, map[string]bool{}
+	for _, w := range r.OpenToWorld {
+		id := w.Group.ID
+		if err != nil || id == "" || asked[id] || slices.ContainsFunc(v.Groups, func(g secgroup.Group) bool { return g.ID == id }) {
+			continue
+		}
+		asked[id] = true
+		var all []secgroup.Interface
+		all, err = secgroup.DescribeInterfaces(ctx, api, "group-id", []string{id})
+		for _, i := range all {
+			if !slices.ContainsFunc(r.Subjects, func(s door.SubjectReport) bool { return s.Interface != nil && s.Interface.ID == i.ID }) {
+				found[id] = append(found[id], i.ID)
+			}
+		}
+	}
+	return found, err
+}
