@@ -26,14 +26,63 @@ func TestDocumented(t *testing.T) {
 		revoke     = "Action=RevokeSecurityGroupIngress&GroupId=OTHER" + rule
 		describe   = "Action=DescribeSecurityGroups"
 		modifyList = "Action=ModifyManagedPrefixList&PrefixListId=LIST&CurrentVersion=1"
+		next       = "Action=ModifyManagedPrefixList&PrefixListId=LIST&CurrentVersion=2"
+		addEntry   = "&AddEntry.1.Cidr=192.0.2.0/24"
+		all        = "Action=AuthorizeSecurityGroupIngress&GroupId=OTHER&IpPermissions.1.IpProtocol=-1&IpPermissions.1."
+		create     = "Action=CreateSecurityGroup&GroupName="
+		createList = "Action=CreateManagedPrefixList&PrefixListName=office&MaxEntries=5&AddressFamily="
+		tf         = "https://github.com/hashicorp/terraform-provider-aws"
+		modified   = tf + "/blob/main/internal/service/ec2/vpc_managed_prefix_list.go"
 		redescr    = "Action=UpdateSecurityGroupRuleDescriptionsIngress&GroupId=OTHER" + rule
 	)
+	inDefault := func(query string) string { return strings.Replace(query, "OTHER", "DEFAULT", 1) }
 	for _, c := range []struct {
 		name, page string
 		calls      []string // the last one counts
 		status     int
 		want       []string // in the last answer; after a ! not in it
 	}{
+		{"a rule that is there in canonical form", api + "API_IpRange.html", []string{authorize + "192.0.2.0/24", authorize + "192.0.2.77/24"}, 400, []string{"<Code>InvalidPermission.Duplicate</Code>"}},
+		{"one of many is there", errorsDoc, []string{authorize + "192.0.2.0/24", authorize + "198.51.100.0/24&IpPermissions.1.IpRanges.2.CidrIp=192.0.2.0/24"}, 400, []string{"<Code>InvalidPermission.Duplicate</Code>"}},
+		{"twice in one request", "https://github.com/aws/aws-sdk-go/issues/1340", []string{authorize + "192.0.2.0/24&IpPermissions.1.IpRanges.2.CidrIp=192.0.2.9/24"}, 400, []string{"<Code>InvalidParameterValue</Code>", "must not appear multiple times"}},
+		{"host bits are cleared", api + "API_IpRange.html", []string{authorize + "192.0.2.99/24"}, 200, []string{"<cidrIpv4>192.0.2.0/24</cidrIpv4>", "<fromPort>443</fromPort>", "<groupId>OTHER</groupId>", "<securityGroupRuleId>sgr-"}},
+		{"no range", api + "API_IpRange.html", []string{authorize + "everyone"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
+		{"an address", api + "API_IpRange.html", []string{authorize + "192.0.2.1"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
+		{"33 bits", api + "API_IpRange.html", []string{authorize + "192.0.2.1/33"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
+		{"an IPv6 range as IPv4", api + "API_IpRange.html", []string{authorize + "2001:db8::/32"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
+		{"port 70000", api + "API_IpPermission.html", []string{strings.ReplaceAll(authorize, "443", "70000") + "192.0.2.0/24"}, 400, []string{"out of range"}},
+		{"ports the wrong way round", api + "API_IpPermission.html", []string{strings.Replace(authorize, "443", "444", 1) + "192.0.2.0/24"}, 400, []string{"Invalid TCP/UDP port range (444:443)"}},
+		{"no ports", api + "API_IpPermission.html", []string{strings.Replace(all+"IpRanges.1.CidrIp=192.0.2.0/24", "-1", "tcp", 1)}, 400, []string{"Must specify both from and to ports"}},
+		{"an unknown protocol", api + "API_IpPermission.html", []string{strings.Replace(all+"IpRanges.1.CidrIp=192.0.2.0/24", "-1", "quic", 1)}, 400, []string{"Unknown protocol"}},
+		{"a character that descriptions may not have", api + "API_IpRange.html", []string{authorize + "18.64.0.0/14&IpPermissions.1.IpRanges.1.Description=naïve"}, 400, []string{"Invalid rule description"}},
+		{"the characters that they may have", api + "API_IpRange.html", []string{authorize + "18.64.0.0/14&IpPermissions.1.IpRanges.1.Description=" + url.QueryEscape("aZ0. _-:/()#,@[]+=&;{}!$*")}, 200, []string{"<description>aZ0. _-:/()#,@[]+=&amp;;{}!$*</description>"}},
+		{"an unknown group as a source", errorsDoc, []string{all + "Groups.1.GroupId=sg-00000000000000000"}, 400, []string{"<Code>InvalidGroup.NotFound</Code>"}},
+		{"an unknown prefix list as a source", errorsDoc, []string{all + "PrefixListIds.1.PrefixListId=pl-00000000000000000"}, 400, []string{"<Code>InvalidPrefixListID.NotFound</Code>"}},
+		{"a group of another VPC as a source", "https://github.com/ansible/ansible/issues/45782", []string{all + "Groups.1.GroupId=DEFAULT"}, 400, []string{"<Code>InvalidGroup.NotFound</Code>"}},
+		{"a group as a source", api + "API_IpPermission.html", []string{all + "Groups.1.GroupId=OTHER&IpPermissions.1.Groups.1.Description=peers", describe + "&GroupId.1=OTHER"}, 200, []string{"<userId>" + ec2sim.DefaultAccount + "</userId><groupId>OTHER</groupId><description>peers"}},
+		{"no source", api + "API_IpPermission.html", []string{strings.TrimSuffix(authorize, "&IpPermissions.1.IpRanges.1.CidrIp=")}, 400, []string{"<Code>MissingParameter</Code>"}},
+		{"no rule", errorsDoc, []string{"Action=AuthorizeSecurityGroupIngress&GroupId=OTHER"}, 400, []string{"<Code>MissingParameter</Code>"}},
+		{"revoke nothing", errorsDoc, []string{"Action=RevokeSecurityGroupIngress&GroupId=OTHER"}, 400, []string{"<Code>MissingParameter</Code>"}},
+		{"revoke on other ports", api + "API_RevokeSecurityGroupIngress.html", []string{authorize + "18.64.0.0/14", strings.Replace(revoke, "ToPort=443", "ToPort=444", 1) + "18.64.0.0/14"}, 400, []string{"<Code>InvalidPermission.NotFound</Code>"}},
+		{"revoke what is there and what is not, in the default VPC", api + "API_RevokeSecurityGroupIngress.html", []string{inDefault(authorize) + "18.64.0.0/14", inDefault(revoke) + "18.64.0.0/14&IpPermissions.1.IpRanges.2.CidrIp=52.84.0.0/15"}, 200, []string{"<unknownIpPermissionSet><item><ipProtocol>tcp", "<cidrIp>52.84.0.0/15", "<cidrIpv4>18.64.0.0/14"}},
+		{"a rule lets out", api + "API_AuthorizeSecurityGroupEgress.html", []string{strings.Replace(authorize, "Ingress", "Egress", 1) + "18.64.0.0/14"}, 200, []string{"<isEgress>true</isEgress>"}},
+		{"a group no longer lets everything out", api + "API_RevokeSecurityGroupEgress.html", []string{strings.Replace(strings.Replace(all, "Authorize", "Revoke", 1), "Ingress", "Egress", 1) + "IpRanges.1.CidrIp=0.0.0.0/0", describe + "&GroupId.1=OTHER"}, 200, []string{"<ipPermissionsEgress></ipPermissionsEgress>"}},
+		{"a group is created", api + "API_CreateSecurityGroup.html", []string{create + "new&GroupDescription=a&TagSpecification.1.ResourceType=security-group&TagSpecification.1.Tag.1.Key=team&TagSpecification.1.Tag.1.Value=shop", describe + "&Filter.1.Name=tag:team&Filter.1.Value.1=shop"}, 200, []string{"<groupName>new</groupName>", "<cidrIp>0.0.0.0/0</cidrIp>"}},
+		{"tags for something else", api + "API_CreateSecurityGroup.html", []string{create + "new&GroupDescription=a&TagSpecification.1.ResourceType=vpc&TagSpecification.1.Tag.1.Key=team"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
+		{"a name that differs in case", api + "API_CreateSecurityGroup.html", []string{create + "new&GroupDescription=a", create + "NEW&GroupDescription=a"}, 400, []string{"<Code>InvalidGroup.Duplicate</Code>"}},
+		{"the same name in another VPC", api + "API_CreateSecurityGroup.html", []string{create + "new&GroupDescription=a", create + "new&GroupDescription=a&VpcId=VPC"}, 200, []string{"<return>true</return>"}},
+		{"a name like an ID", api + "API_CreateSecurityGroup.html", []string{create + "sg-new&GroupDescription=a"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
+		{"a name beyond ASCII", api + "API_CreateSecurityGroup.html", []string{create + "wéb&GroupDescription=a"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
+		{"no description", api + "API_CreateSecurityGroup.html", []string{create + "new"}, 400, []string{"<Code>MissingParameter</Code>"}},
+		{"a long description", api + "API_CreateSecurityGroup.html", []string{create + "new&GroupDescription=" + strings.Repeat("a", 256)}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
+		{"no such VPC", errorsDoc, []string{create + "new&GroupDescription=a&VpcId=vpc-00000000000000000"}, 400, []string{"<Code>InvalidVpcID.NotFound</Code>"}},
+		{"a group that another refers to is not deleted", api + "API_DeleteSecurityGroup.html", []string{create + "new&GroupDescription=a", inDefault(all) + "Groups.1.GroupName=new", "Action=DeleteSecurityGroup&GroupName=new"}, 400, []string{"<Code>DependencyViolation</Code>"}},
+		{"a group is deleted twice", api + "API_DeleteSecurityGroup.html", []string{"Action=DeleteSecurityGroup&GroupId=OTHER", "Action=DeleteSecurityGroup&GroupId=OTHER"}, 400, []string{"<Code>InvalidGroup.NotFound</Code>"}},
+		{"the default group is not deleted", api + "API_DeleteSecurityGroup.html", []string{"Action=DeleteSecurityGroup&GroupName=default"}, 400, []string{"<Code>CannotDelete</Code>"}},
+		{"no ID", errorsDoc, []string{describe + "&GroupId.1=web"}, 400, []string{"<Code>InvalidGroupId.Malformed</Code>"}},
+		{"a filter that there is not", filtering, []string{describe + "&Filter.1.Name=colour&Filter.1.Value.1=red"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
+		{"a filter without values", filtering, []string{describe + "&Filter.1.Name=group-id"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
+		{"no such page", errorsDoc, []string{describe + "&MaxResults=5&NextToken=%25"}, 400, []string{"<Code>InvalidPaginationToken</Code>"}},
 		{
 			"authorize returns the rules it made", api + "API_AuthorizeSecurityGroupIngress.html",
 			[]string{authorize + "18.64.0.0/14"},
@@ -91,6 +140,29 @@ func TestDocumented(t *testing.T) {
 			400,
 			[]string{"<Code>RulesPerSecurityGroupLimitExceeded</Code>"},
 		},
+		{"a name, the version not being current", api + "API_ModifyManagedPrefixList.html", []string{strings.Replace(modifyList, "Version=1", "Version=2", 1) + "&PrefixListName=a"}, 400, []string{"<Code>PrefixListVersionMismatch</Code>"}},
+		{"no version", api + "API_ModifyManagedPrefixList.html", []string{strings.Replace(modifyList, "&CurrentVersion=1", "", 1) + entries("AddEntry", 1)}, 400, []string{"<Code>MissingParameter</Code>"}},
+		{"no change", errorsDoc, []string{modifyList}, 400, []string{"<Code>InvalidRequest</Code>"}},
+		{"101 entries fewer at once", api + "API_ModifyManagedPrefixList.html", []string{modifyList + entries("RemoveEntry", 101)}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
+		{"an entry that is there", tf + "/issues/29204", []string{modifyList + addEntry, next + addEntry}, 400, []string{"<Code>InvalidPrefixListModification</Code>"}},
+		{"an entry that is there, spelled otherwise", tf + "/issues/29204", []string{modifyList + addEntry, next + "&AddEntry.1.Cidr=192.0.2.7/24"}, 400, []string{"<Code>InvalidPrefixListModification</Code>"}},
+		{"an entry that is there, with another description", modified, []string{modifyList + addEntry, next + addEntry + "&AddEntry.1.Description=new"}, 400, []string{"<Code>InvalidRequest</Code>"}},
+		{"an entry removed and added", modified, []string{modifyList + addEntry, next + addEntry + "&RemoveEntry.1.Cidr=192.0.2.0/24"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
+		{"an entry twice", modified, []string{modifyList + addEntry + "&AddEntry.2.Cidr=192.0.2.0/24"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
+		{"an entry that is not there", modified, []string{modifyList + entries("RemoveEntry", 1)}, 400, []string{"<Code>InvalidPrefixListModification</Code>"}},
+		{"an entry of the other family", api + "API_ModifyManagedPrefixList.html", []string{modifyList + "&AddEntry.1.Cidr=2001:db8::/32"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
+		{"a long description of an entry", api + "API_AddPrefixListEntry.html", []string{modifyList + addEntry + "&AddEntry.1.Description=" + strings.Repeat("a", 256)}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
+		{"more entries than the size", api + "API_ModifyManagedPrefixList.html", []string{modifyList + entries("AddEntry", 100), next + addEntry + "&AddEntry.2.Cidr=198.51.100.0/24"}, 400, []string{"<Code>PrefixListMaxEntriesExceeded</Code>"}},
+		{"100 for 100 others", api + "API_ModifyManagedPrefixList.html", []string{modifyList + entries("AddEntry", 100), next + entries("RemoveEntry", 100) + addEntry + "&AddEntry.2.Cidr=198.51.100.0/24", "Action=GetManagedPrefixListEntries&PrefixListId=LIST"}, 200, []string{"<cidr>192.0.2.0/24</cidr>", "<cidr>198.51.100.0/24</cidr>", "!<cidr>10."}},
+		{"a size below the entries", api + "API_ModifyManagedPrefixList.html", []string{modifyList + entries("AddEntry", 100), next + "&MaxEntries=99"}, 400, []string{"<Code>PrefixListMaxEntriesExceeded</Code>"}},
+		{"no size", api + "API_ModifyManagedPrefixList.html", []string{modifyList + "&MaxEntries=0"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
+		{"a size above any", "https://github.com/awsdocs/amazon-vpc-user-guide/pull/65", []string{modifyList + "&MaxEntries=1001"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
+		{"a name of AWS", api + "API_ModifyManagedPrefixList.html", []string{modifyList + "&PrefixListName=com.amazonaws.a"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
+		{"a list of AWS", "https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html", []string{strings.Replace(modifyList, "LIST", "AWSLIST", 1) + addEntry}, 403, []string{"<Code>UnauthorizedOperation</Code>"}},
+		{"no list", errorsDoc, []string{strings.Replace(modifyList, "LIST", "pl-00000000000000000", 1)}, 400, []string{"<Code>InvalidPrefixListID.NotFound</Code>"}},
+		{"no ID of a list", errorsDoc, []string{strings.Replace(modifyList, "LIST", "sg-1", 1)}, 400, []string{"<Code>InvalidPrefixListId.Malformed</Code>"}},
+		{"an IPv6 list is created", api + "API_CreateManagedPrefixList.html", []string{createList + "IPv6&Entry.1.Cidr=2001:db8::/32", "Action=DescribeManagedPrefixLists&Filter.1.Name=prefix-list-name&Filter.1.Value.1=office"}, 200, []string{"<addressFamily>IPv6</addressFamily>", "<maxEntries>5</maxEntries>", "<state>create-complete</state>", "<ownerId>" + ec2sim.DefaultAccount}},
+		{"an IPv4 list of IPv6 ranges", api + "API_CreateManagedPrefixList.html", []string{createList + "IPv4&Entry.1.Cidr=2001:db8::/32"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
 		{"at most 100 lists a page", api + "API_DescribeManagedPrefixLists.html", []string{"Action=DescribeManagedPrefixLists&MaxResults=101"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
 		{"no version of AWS's lists", "https://docs.aws.amazon.com/vpc/latest/userguide/managed-prefix-lists.html", []string{"Action=DescribeManagedPrefixLists&Filter.1.Name=owner-id&Filter.1.Value.1=AWS"}, 200, []string{"!<version>", "!<maxEntries>"}},
 		{"the prefix list of CloudFront", "https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html", []string{"Action=DescribeManagedPrefixLists&Filter.1.Name=prefix-list-name&Filter.1.Value.1=com.amazonaws.global.cloudfront.origin-facing"}, 200, []string{"<ownerId>AWS</ownerId>"}},
@@ -103,19 +175,32 @@ func TestDocumented(t *testing.T) {
 				t.Fatal(err)
 			}
 			ids := strings.NewReplacer(
-				"LIST", list.ID,
+				"AWSLIST", here.PrefixLists()[0].ID, "LIST", list.ID, "VPC", here.OtherVPC(),
 				"OTHER", newGroup(t, here, here.OtherVPC(), map[string]string{"cloudfront-ingress": "443"}),
 				"DEFAULT", newGroup(t, here, here.DefaultVPC(), nil))
 			var status int
 			var body string
 			for _, query := range c.calls {
+				before := stateOf(here)
 				status, body = post(t, sim, "ec2", ids.Replace(query))
+				if status != 200 && stateOf(here) != before {
+					t.Errorf("%s was refused, and has changed something", query)
+				}
 			}
 			if checkAnswer(t, status, body, c.status, ids, c.want); t.Failed() {
 				t.Log("see", c.page)
 			}
 		})
 	}
+}
+
+// stateOf tells all groups and prefix lists of a region.
+func stateOf(here ec2sim.Region) string {
+	state := fmt.Sprint(here.Groups())
+	for _, l := range here.PrefixLists() {
+		state += fmt.Sprint(l.Name, l.Version, l.MaxEntries, l.State, l.Tags, l.Entries)
+	}
+	return state
 }
 
 // checkAnswer compares an answer with its status and with what should be in it or, after a !, should not.

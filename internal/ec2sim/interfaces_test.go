@@ -69,40 +69,6 @@ func TestDescribeInterfaces(t *testing.T) {
 	}
 }
 
-// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
-func TestGroupsOfInterfaces(t *testing.T) {
-	s := start(t, ec2sim.Options{})
-	var groups []string
-	for i := range 6 {
-		groups = append(groups, s.group("", fmt.Sprintf("group-%d", i)))
-	}
-	far := s.group(s.here.OtherVPC(), "far")
-	made, err := s.here.CreateInterface(ec2sim.Interface{})
-	if g, _ := s.here.Group(made.Groups[0]); err != nil || g.Name != "default" {
-		t.Errorf("without groups it got %q, %v", g.Name, err)
-	}
-	for _, kind := range []string{"network_load_balancer", "gateway_load_balancer"} {
-		lb, err := s.here.CreateInterface(ec2sim.Interface{Type: kind})
-		if err != nil || len(lb.Groups) != 0 {
-			t.Errorf("%s without groups got %q, %v", kind, lb.Groups, err)
-		}
-	}
-	modify := func(groups ...string) error {
-		_, err := s.ModifyNetworkInterfaceAttribute(t.Context(), &ec2.ModifyNetworkInterfaceAttributeInput{NetworkInterfaceId: &made.ID, Groups: groups})
-		return err
-	}
-	wantCode(t, modify(groups...), "SecurityGroupsPerInterfaceLimitExceeded")
-	wantCode(t, modify("sg-00000000000000000"), "InvalidGroup.NotFound")
-	wantCode(t, modify(far), "InvalidGroup.NotFound")
-	wantCode(t, modify(), "InvalidParameterCombination")
-	wantCode(t, modify(groups[:5]...), "")
-	wantCode(t, modify(groups[5]), "")
-	wantCode(t, s.here.DeleteGroup(groups[0]), "")
-	if err := s.here.DeleteGroup(groups[5]); err == nil {
-		t.Error("a group in use was deleted")
-	}
-}
-
 // The quotas of rules per group and groups per interface come to 1,000 at most.
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html

@@ -3,7 +3,6 @@ package ec2sim_test
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,44 +17,6 @@ import (
 
 	"cloudfront-sg-sync/internal/ec2sim"
 )
-
-// https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html
-func TestPrefixLists(t *testing.T) {
-	s := start(t, ec2sim.Options{})
-	byName := func(name string) types.ManagedPrefixList {
-		t.Helper()
-		out, err := s.DescribeManagedPrefixLists(t.Context(), &ec2.DescribeManagedPrefixListsInput{Filters: []types.Filter{{Name: aws.String("prefix-list-name"), Values: []string{name}}}})
-		if err != nil || len(out.PrefixLists) != 1 {
-			t.Fatalf("got %+v, %v", out, err)
-		}
-		return out.PrefixLists[0]
-	}
-	if _, err := s.here.PutPrefixList(ec2sim.CloudFrontIPv4, 0, netip.MustParsePrefix("120.52.22.96/27")); err != nil {
-		t.Fatal(err)
-	}
-	cloudFront := byName(ec2sim.CloudFrontIPv4)
-	if *cloudFront.OwnerId != "AWS" || *cloudFront.AddressFamily != "IPv4" || cloudFront.MaxEntries != nil {
-		t.Errorf("got %+v", cloudFront)
-	}
-	entries, err := s.GetManagedPrefixListEntries(t.Context(), &ec2.GetManagedPrefixListEntriesInput{PrefixListId: cloudFront.PrefixListId})
-	wantCode(t, err, "")
-	if len(entries.Entries) != 1 || *entries.Entries[0].Cidr != "120.52.22.96/27" {
-		t.Errorf("got %+v", entries.Entries)
-	}
-	_, err = s.CreateManagedPrefixList(t.Context(), &ec2.CreateManagedPrefixListInput{
-		PrefixListName: aws.String("office"), AddressFamily: aws.String("IPv6"), MaxEntries: aws.Int32(5),
-		Entries: []types.AddPrefixListEntry{{Cidr: aws.String("2001:db8::/32")}},
-	})
-	wantCode(t, err, "")
-	if office := byName("office"); *office.MaxEntries != 5 || *office.OwnerId != ec2sim.DefaultAccount {
-		t.Errorf("got %+v", office)
-	}
-	_, err = s.CreateManagedPrefixList(t.Context(), &ec2.CreateManagedPrefixListInput{
-		PrefixListName: aws.String("office"), AddressFamily: aws.String("IPv4"), MaxEntries: aws.Int32(5),
-		Entries: []types.AddPrefixListEntry{{Cidr: aws.String("2001:db8::/32")}},
-	})
-	wantCode(t, err, "InvalidParameterValue")
-}
 
 // added and removed are entries as requests write them.
 func added(cidrs ...string) (list []types.AddPrefixListEntry) {
@@ -182,65 +143,6 @@ func TestPrefixListVersions(t *testing.T) {
 	wantCode(t, err, "")
 	_, err = s.DescribeManagedPrefixLists(t.Context(), &ec2.DescribeManagedPrefixListsInput{PrefixListIds: []string{id}})
 	wantCode(t, err, "InvalidPrefixListID.NotFound")
-}
-
-// What is refused changes nothing; the comments of modified say who saw it.
-func TestModifyPrefixListRefuses(t *testing.T) {
-	s := start(t, ec2sim.Options{})
-	var had []string
-	for i := range 101 {
-		had = append(had, fmt.Sprintf("10.%d.0.0/16", i))
-	}
-	id := s.list(103, had...)
-	amazons := s.here.PrefixLists()[0].ID
-	full := make([]string, 101)
-	for i := range full {
-		full[i] = fmt.Sprintf("172.16.%d.0/24", i)
-	}
-	type in = ec2.ModifyManagedPrefixListInput
-	for _, c := range []struct {
-		name    string
-		id      string
-		version int64
-		in      in
-		code    string
-	}{
-		{"another version", id, 2, in{AddEntries: added("192.0.2.0/24")}, "PrefixListVersionMismatch"},
-		{"another version, and only a name", id, 2, in{PrefixListName: aws.String("a")}, "PrefixListVersionMismatch"},
-		{"no version", id, 0, in{AddEntries: added("192.0.2.0/24")}, "MissingParameter"},
-		{"nothing", id, 1, in{}, "InvalidRequest"},
-		{"entries and size", id, 1, in{AddEntries: added("192.0.2.0/24"), MaxEntries: aws.Int32(200)}, "InvalidParameterCombination"},
-		{"101 more", id, 1, in{AddEntries: added(full...)}, "InvalidParameterValue"},
-		{"101 fewer", id, 1, in{RemoveEntries: removed(had...)}, "InvalidParameterValue"},
-		{"there already", id, 1, in{AddEntries: added("10.0.0.0/16")}, "InvalidPrefixListModification"},
-		{"there already, with another description", id, 1, in{AddEntries: added("10.0.0.0/16 new")}, "InvalidRequest"},
-		{"there already, spelled otherwise", id, 1, in{AddEntries: added("10.0.7.0/16")}, "InvalidPrefixListModification"},
-		{"removed and added", id, 1, in{AddEntries: added("10.0.0.0/16 new"), RemoveEntries: removed("10.0.0.0/16")}, "InvalidParameterValue"},
-		{"twice", id, 1, in{AddEntries: added("192.0.2.0/24", "192.0.2.0/24 again")}, "InvalidParameterValue"},
-		{"not there", id, 1, in{RemoveEntries: removed("192.0.2.0/24")}, "InvalidPrefixListModification"},
-		{"of the other family", id, 1, in{AddEntries: added("2001:db8::/32")}, "InvalidParameterValue"},
-		{"a long description", id, 1, in{AddEntries: added("192.0.2.0/24 " + strings.Repeat("a", 256))}, "InvalidParameterValue"},
-		{"too many for the size", id, 1, in{AddEntries: added(full[:3]...)}, "PrefixListMaxEntriesExceeded"},
-		{"smaller than what it holds", id, 1, in{MaxEntries: aws.Int32(100)}, "PrefixListMaxEntriesExceeded"},
-		{"of no size", id, 1, in{MaxEntries: aws.Int32(0)}, "InvalidParameterValue"},
-		{"larger than any", id, 1, in{MaxEntries: aws.Int32(1001)}, "InvalidParameterValue"},
-		{"a name of AWS", id, 1, in{PrefixListName: aws.String("com.amazonaws.a")}, "InvalidParameterValue"},
-		{"AWS's", amazons, 1, in{AddEntries: added("192.0.2.0/24")}, "UnauthorizedOperation"},
-		{"no list", "pl-00000000000000000", 1, in{}, "InvalidPrefixListID.NotFound"},
-		{"no ID", "sg-1", 1, in{}, "InvalidPrefixListId.Malformed"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			wantCode(t, s.modify(c.id, c.version, c.in), c.code)
-			if l := s.described(id); *l.Version != 1 || *l.PrefixListName != "cloudfront" || len(s.entries(id, 0)) != len(had) {
-				t.Errorf("it has become %+v", l)
-			}
-		})
-	}
-	// As many as one call takes, which make room for each other.
-	wantCode(t, s.modify(id, 1, in{AddEntries: added(full[:100]...), RemoveEntries: removed(had[:100]...)}), "")
-	if got := s.entries(id, 0); len(got) != 101 || !slices.Contains(got, full[99]) || slices.Contains(got, had[0]) {
-		t.Errorf("it has %d entries", len(got))
-	}
 }
 
 // A change that takes time shows when it is complete, and until then there can be no other.

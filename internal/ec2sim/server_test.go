@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
@@ -61,19 +60,6 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("got %d: %s", w.Code, body)
 			}
 		})
-	}
-}
-
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonParameters.html
-func TestDryRun(t *testing.T) {
-	s := start(t, ec2sim.Options{})
-	id := s.group("", "web")
-	_, err := s.AuthorizeSecurityGroupIngress(t.Context(), &ec2.AuthorizeSecurityGroupIngressInput{
-		GroupId: &id, DryRun: aws.Bool(true), IpPermissions: []types.IpPermission{tcp(443, "192.0.2.0/24")},
-	})
-	wantCode(t, err, "DryRunOperation")
-	if statusOf(err) != 412 || len(s.rules(id)) != 0 {
-		t.Errorf("status %d, rules %v", statusOf(err), s.rules(id))
 	}
 }
 
@@ -140,70 +126,6 @@ func TestServiceQuotas(t *testing.T) {
 	s.Deny("GetServiceQuota")
 	_, err = get("L-0EA8095F")
 	wantCode(t, err, "AccessDeniedException")
-}
-
-func TestDeny(t *testing.T) {
-	s := start(t, ec2sim.Options{Deny: []string{"DescribeVpcs"}})
-	_, err := s.DescribeVpcs(t.Context(), nil)
-	wantCode(t, err, "UnauthorizedOperation")
-	if statusOf(err) != http.StatusForbidden {
-		t.Errorf("got status %d", statusOf(err))
-	}
-	s.ClearFaults()
-	_, err = s.DescribeVpcs(t.Context(), nil)
-	wantCode(t, err, "")
-}
-
-// https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
-func TestThrottle(t *testing.T) {
-	now := time.Date(2026, 8, 22, 0, 0, 0, 0, time.UTC)
-	var mu sync.Mutex
-	clock := func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
-	s := start(t, ec2sim.Options{Throttle: ec2sim.EC2Throttle, Now: clock})
-	id := s.group("", "web")
-	filtered := &ec2.DescribeSecurityGroupsInput{Filters: []types.Filter{{Name: aws.String("group-id"), Values: []string{id}}}}
-	calls := []struct {
-		name             string
-		call             func(*ec2.Client) error
-		capacity, refill int
-	}{
-		{"everything", func(c *ec2.Client) error { _, err := c.DescribeSecurityGroups(t.Context(), nil); return err }, 50, 10},
-		{"filtered", func(c *ec2.Client) error { _, err := c.DescribeSecurityGroups(t.Context(), filtered); return err }, 100, 20},
-		{"tag", func(c *ec2.Client) error {
-			_, err := c.CreateTags(t.Context(), &ec2.CreateTagsInput{Resources: []string{id}, Tags: []types.Tag{{Key: aws.String("a"), Value: aws.String("b")}}})
-			return err
-		}, 100, 10},
-		{"authorize", func(*ec2.Client) error {
-			if code := codeOf(s.authorize(id, tcp(443))); code == "MissingParameter" {
-				return nil // the token is taken all the same
-			}
-			return s.authorize(id, tcp(443))
-		}, 50, 5},
-	}
-	for _, c := range calls {
-		drain := func() int {
-			for n := 0; ; n++ {
-				if err := c.call(s.Client); err != nil {
-					wantCode(t, err, "RequestLimitExceeded")
-					if statusOf(err) != http.StatusServiceUnavailable {
-						t.Errorf("got status %d", statusOf(err))
-					}
-					return n
-				}
-			}
-		}
-		if n := drain(); n != c.capacity {
-			t.Errorf("%s: %d calls at once, want %d", c.name, n, c.capacity)
-		}
-		mu.Lock()
-		now = now.Add(time.Second)
-		mu.Unlock()
-		if n := drain(); n != c.refill {
-			t.Errorf("%s: %d calls a second later, want %d", c.name, n, c.refill)
-		}
-	}
-	_, err := client(s.url, "eu-west-1").DescribeSecurityGroups(t.Context(), nil)
-	wantCode(t, err, "") // another region has its own buckets
 }
 
 func TestCalls(t *testing.T) {
