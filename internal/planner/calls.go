@@ -2,8 +2,12 @@ package planner
 
 import "slices"
 
-// maxRules is the most rules that go into one call.
-const maxRules = 1000
+// maxRules is the most rules that go into one call, and MaxSwapped the most that a call adds to a holder that swaps, and
+// the most that it removes. See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyManagedPrefixList.html
+const (
+	maxRules   = 1000
+	MaxSwapped = 100
+)
 
 // A packer turns moves into calls, as few as it can: it takes moves of one holder together, and those of both families,
 // where nothing stands against it.
@@ -22,6 +26,7 @@ type packer struct {
 	// turns are the moves about a rule that several are about, in order.
 	turns map[turn][]int
 	calls []Call
+	most  int // rules that a call adds or removes
 }
 
 // queued is a move with its number in the order that works.
@@ -37,12 +42,19 @@ type turn struct {
 }
 
 func pack(drifts [2]*drift, moves []move) []Call {
-	p := &packer{drifts: drifts}
+	p := &packer{drifts: drifts, most: maxRules}
+	if slices.ContainsFunc(drifts[0].world.Holders, func(h Holder) bool { return h.Swaps }) {
+		p.most = MaxSwapped
+	}
 	for f, d := range drifts {
 		p.now[f] = d.start.clone()
 		for _, h := range drifts[0].world.Holders {
 			p.free[f] = append(p.free[f], h.Room[f])
 		}
+	}
+	if drifts[0].swaps() {
+		p.swap(moves)
+		return p.calls
 	}
 	for len(moves) > 0 {
 		n := slices.IndexFunc(moves, func(m move) bool { return m.gap })
@@ -55,6 +67,14 @@ func pack(drifts [2]*drift, moves []move) []Call {
 		}
 	}
 	return p.calls
+}
+
+// swap makes moves of a holder that adds and removes in one call, in the order they come in. A gap begins and ends in one
+// call, so it is none.
+func (p *packer) swap(moves []move) {
+	for i, m := range moves {
+		p.make(m, i == 0 || m.gap && !m.adds && len(p.calls[len(p.calls)-1].Add) == p.most)
+	}
 }
 
 // queue queues moves. Rules that are there and not removed last.
@@ -184,11 +204,7 @@ func (p *packer) gap(m move) {
 // make makes a move, in the last call or, if asked for or needed, in a new one.
 func (p *packer) make(m move, another bool) {
 	last := len(p.calls) - 1
-	most := maxRules
-	if p.drifts[0].world.Holders[m.holder].Swaps {
-		most = MaxSwapped // lists of one pool
-	}
-	if another || len(p.calls[last].Add)+len(p.calls[last].Remove) == most {
+	if another || m.adds && len(p.calls[last].Add) == p.most || !m.adds && len(p.calls[last].Remove) == p.most {
 		p.calls = append(p.calls, Call{Holder: m.holder})
 		last++
 	}

@@ -243,6 +243,9 @@ func (d *drift) equal(h int, r Rule) int {
 	return nowhere
 }
 
+// swaps reports whether the world is a holder that swaps.
+func (d *drift) swaps() bool { return len(d.world.Holders) == 1 && d.world.Holders[0].Swaps }
+
 func (d *drift) class(w int) int  { return w / len(d.ranges) }
 func (d *drift) poolOf(w int) int { return d.pool[d.class(w)] }
 

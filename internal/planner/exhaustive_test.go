@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"go4.org/netipx"
 	"pgregory.net/rapid"
 )
 
@@ -91,10 +92,11 @@ func judge(ctx context.Context, w World) (v verdict, err error) {
 	fail := func(format string, args ...any) (verdict, error) {
 		return v, fmt.Errorf(format+"\n%v\n%+v", append(args, w, plan)...)
 	}
-	state, lost, err := o.follow(plan)
+	there, lost, err := replay(w, plan, tinyAddrs)
 	if err != nil {
 		return fail("%w", err)
 	}
+	state := o.state(there)
 	v.worlds = 1
 	if lost > 0 {
 		v.gaps = 1
@@ -118,46 +120,25 @@ func judge(ctx context.Context, w World) (v verdict, err error) {
 	if o.uniform() && !o.settled(state) && o.least(o.settled) >= 0 {
 		v.worse = 1
 	}
-	if w.Holders[0].Swaps && lost == 0 {
-		if least := o.fewest(state); len(plan.Calls) > least {
-			return fail("%d calls, %d would do", len(plan.Calls), least)
-		}
-	}
 	return v, nil
 }
 
-// ofLists returns the world with prefix lists for groups: each rule is an entry, and they are all on the one port. It
-// is none where a list would hold an entry twice.
-func ofLists(w World) (World, bool) {
+// ofList returns the world with a prefix list for its only group: each rule is an entry, and they are all on one port.
+// It is none where the list would hold an entry twice.
+func ofList(w World) (World, bool) {
 	if len(w.Ports) == 0 || len(w.Holders) > 1 {
 		return w, false
 	}
-	w.Ports, w.Holders, w.Views = tinyPorts[1:], slices.Clone(w.Holders), nil
-	for i := range w.Holders {
-		h := &w.Holders[i]
-		h.Swaps, h.Lists, h.Rules = true, []bool{slices.Contains(h.Lists, true)}, slices.Clone(h.Rules)
-		for k := range h.Rules {
-			h.Rules[k].Ports = w.Ports[0]
-			if slices.ContainsFunc(h.Rules[:k], func(r Rule) bool { return r.Prefix == h.Rules[k].Prefix }) {
-				return w, false
-			}
+	h := w.Holders[0]
+	h.Swaps, h.Lists, h.Rules = true, []bool{slices.Contains(h.Lists, true)}, slices.Clone(h.Rules)
+	for k := range h.Rules {
+		h.Rules[k].Ports = tinyPorts[1]
+		if slices.ContainsFunc(h.Rules[:k], func(r Rule) bool { return r.Prefix == h.Rules[k].Prefix }) {
+			return w, false
 		}
 	}
+	w.Ports, w.Holders, w.Views = tinyPorts[1:], []Holder{h}, nil
 	return w, true
-}
-
-// judgeBoth judges a world of groups and, where there is one, that of a list in their place.
-func judgeBoth(ctx context.Context, w World) (v verdict, err error) {
-	for _, of := range []func(World) (World, bool){func(w World) (World, bool) { return w, true }, ofLists} {
-		if world, ok := of(w); ok {
-			one, err := judge(ctx, world)
-			if err != nil {
-				return v, err
-			}
-			v.add(one)
-		}
-	}
-	return v, nil
 }
 
 // twoHolders calls f for every world of two holders with at most two rules each.
@@ -215,6 +196,20 @@ func embed(w World) World {
 	return w
 }
 
+// endsOf returns the first and the last address of each wanted range and of each rule.
+func endsOf(w World) (all []netip.Addr) {
+	ends := func(p netip.Prefix) { all = append(all, p.Addr(), netipx.PrefixLastIP(p)) }
+	for _, r := range w.Ranges {
+		ends(r)
+	}
+	for _, h := range w.Holders {
+		for _, r := range h.Rules {
+			ends(r.Prefix)
+		}
+	}
+	return all
+}
+
 // What has an order without a gap has one in a pool of real size as well, and the planner finds it as often.
 func TestTinyWorldsInLargePools(t *testing.T) {
 	every, worlds, gaps := 23, 0, 0
@@ -230,11 +225,10 @@ func TestTinyWorldsInLargePools(t *testing.T) {
 		worlds++
 		large := embed(w)
 		plan := Make(t.Context(), large)
-		lost, err := replay(large, plan)
-		if err != nil || lost != plan.Gaps() {
-			t.Fatalf("%d gaps, %d told, %v\n%v\n%+v", lost, plan.Gaps(), err, w, plan)
+		if _, _, err := replay(large, plan, endsOf(large)); err != nil {
+			t.Fatalf("%v\n%v\n%+v", err, w, plan)
 		}
-		if lost > 0 {
+		if plan.Gaps() > 0 {
 			gaps++
 			t.Logf("a gap in\n%v", w)
 		}
@@ -310,13 +304,16 @@ func genTiny(t *rapid.T) World {
 func TestTinyWorlds(t *testing.T) {
 	var all verdict
 	rapid.Check(t, func(t *rapid.T) {
-		v, err := judgeBoth(context.Background(), genTiny(t))
+		w := genTiny(t)
+		v, err := judge(context.Background(), w)
+		all.add(v)
+		if list, ok := ofList(w); ok && err == nil {
+			_, err = judge(context.Background(), list)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		all.add(v)
 	})
-	t.Logf("%d worlds, %d with a gap; %d differ from the best order", all.worlds, all.gaps, all.worse)
 	if all.worlds > 1000 {
 		all.check(t)
 	}

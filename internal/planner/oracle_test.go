@@ -8,18 +8,15 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-
-	"go4.org/netipx"
 )
 
 // The oracle knows tiny worlds of four addresses and two ports. It is written from the words of the promises and shares
 // no code with the planner: a state is the set of rules that the holders have, a call adds a rule or removes one (or,
 // of a prefix list, adds and removes at once), and what is open is asked of every address on every port at every view.
 
-const (
-	tinyBase = "18.64.0.0"
-	tinyBits = 30 // four addresses
-)
+var tinyAddrs = []netip.Addr{
+	netip.MustParseAddr("18.64.0.0"), netip.MustParseAddr("18.64.0.1"), netip.MustParseAddr("18.64.0.2"), netip.MustParseAddr("18.64.0.3"),
+}
 
 var tinyPorts = []Ports{{80, 80}, {443, 443}}
 
@@ -34,12 +31,10 @@ func (r tinyRule) opens() (cells uint8) {
 		if p.First < r.ports.First || r.ports.Last < p.Last {
 			continue
 		}
-		a := netip.MustParseAddr(tinyBase)
-		for i := range 4 {
+		for i, a := range tinyAddrs {
 			if r.prefix.Contains(a) {
 				cells |= 1 << (4*k + i)
 			}
-			a = a.Next()
 		}
 	}
 	return cells
@@ -47,11 +42,7 @@ func (r tinyRule) opens() (cells uint8) {
 
 // tinyPrefix returns a prefix of the tiny world by its first address and its number of addresses.
 func tinyPrefix(first, n int) netip.Prefix {
-	a := netip.MustParseAddr(tinyBase)
-	for range first {
-		a = a.Next()
-	}
-	return netip.PrefixFrom(a, 32-bits.TrailingZeros(uint(n)))
+	return netip.PrefixFrom(tinyAddrs[first], 32-bits.TrailingZeros(uint(n)))
 }
 
 // tinySlot is one rule in one holder: something that can be there or not.
@@ -77,15 +68,20 @@ type oracle struct {
 	needs []uint32
 }
 
-func newOracle(w World) *oracle {
-	o := &oracle{world: w, views: w.Views}
-	if len(o.views) == 0 {
-		all := View{Wants: slices.Repeat([]bool{true}, len(w.Ports))}
-		for h := range w.Holders {
-			all.Holders = append(all.Holders, h)
-		}
-		o.views = []View{all}
+// viewsOf returns the views of a world, or the one that has all.
+func viewsOf(w World) []View {
+	if len(w.Views) > 0 {
+		return w.Views
 	}
+	all := View{Wants: slices.Repeat([]bool{true}, len(w.Ports))}
+	for h := range w.Holders {
+		all.Holders = append(all.Holders, h)
+	}
+	return []View{all}
+}
+
+func newOracle(w World) *oracle {
+	o := &oracle{world: w, views: viewsOf(w)}
 	o.want = make([]uint8, len(o.views))
 	for v, view := range o.views {
 		for k, p := range w.Ports {
@@ -181,6 +177,16 @@ func (o *oracle) used(state uint32, h int) int {
 		}
 	}
 	return n
+}
+
+// state returns the state that is what stands.
+func (o *oracle) state(there map[standing]bool) (state uint32) {
+	for n, s := range o.slots {
+		if there[standing{s.holder, s.rule.ports, s.rule.prefix, true}] {
+			state |= 1 << n
+		}
+	}
+	return state
 }
 
 // exact reports whether each wanted rule is there once and no other owned rule.
@@ -366,162 +372,98 @@ func (o *oracle) changes(state uint32, h int) iter.Seq[uint32] {
 	}
 }
 
-// fewest returns the least number of calls to a state without closing anything, or -1 if there is no such way.
-func (o *oracle) fewest(end uint32) int {
-	reached := map[uint32]bool{o.start: true}
-	for n, edge := 0, []uint32{o.start}; len(edge) > 0; n++ {
-		if reached[end] {
-			return n
-		}
-		var next []uint32
-		for _, state := range edge {
-			here := o.open(state)
-			for there := range o.calls(state) {
-				if !reached[there] && closed(here, o.open(there)) == 0 {
-					reached[there] = true
-					next = append(next, there)
-				}
-			}
-		}
-		edge = next
-	}
-	return -1
+// A standing is a rule that a holder has.
+type standing struct {
+	holder int
+	Ports
+	netip.Prefix
+	removable bool
 }
 
-// follow makes the calls of a plan, and returns the state they lead to and how many cells were closed on the way, each
-// call that it lasts. It fails where a call cannot be made, or closes what it does not tell.
-func (o *oracle) follow(plan *Plan) (state uint32, gap int, err error) {
-	state = o.start
-	first := o.open(state)
-	held := first // what was open and is wanted
-	for i, c := range plan.Calls {
-		before := o.open(state)
-		for _, w := range c.Add {
-			n := o.slot(c.Holder, tinyRule{o.world.Ranges[w.Range], o.world.Ports[w.Port]})
-			if n < 0 || !o.slots[n].wanted || state>>n&1 == 1 {
-				return 0, 0, fmt.Errorf("call %d adds %v, which cannot be", i, w)
-			}
-			state |= 1 << n
-		}
-		for _, item := range c.Remove {
-			var rule tinyRule
-			if item.Rule >= 0 {
-				r := o.world.Holders[c.Holder].Rules[item.Rule]
-				rule = tinyRule{r.Prefix, r.Ports}
-			} else {
-				rule = tinyRule{o.world.Ranges[item.Wanted.Range], o.world.Ports[item.Wanted.Port]}
-			}
-			n := o.slot(c.Holder, rule)
-			if n < 0 || state>>n&1 == 0 {
-				return 0, 0, fmt.Errorf("call %d removes %v, which is not there", i, rule)
-			}
-			state &^= 1 << n
-		}
-		if over := o.used(state, c.Holder) - o.room[c.Holder]; over > 0 && len(c.Add) > 0 {
-			return 0, 0, fmt.Errorf("call %d: holder %d is %d over its room", i, c.Holder, over)
-		}
-		after := o.open(state)
-		if (closed(before, after) > 0) != (len(c.Gap) > 0) {
-			return 0, 0, fmt.Errorf("call %d closes %d cells and tells of %v", i, closed(before, after), c.Gap)
-		}
-		gap += closed(held, after)
-		for v := range held {
-			held[v] |= after[v]
-		}
-	}
-	if n := closed(held, o.open(state)); n > 0 {
-		return 0, 0, fmt.Errorf("%d cells are closed in the end", n)
-	}
-	return state, gap, nil
-}
-
-func (o *oracle) slot(h int, r tinyRule) int {
-	return slices.IndexFunc(o.slots, func(s tinySlot) bool { return s.holder == h && s.rule == r })
-}
-
-// replay makes the calls of a plan in a world of any size without views, and returns how many of them close a wanted
-// range in part. It asks the first and the last address of each range and of each rule. It fails where a call cannot
-// be made.
-func replay(w World, plan *Plan) (gaps int, err error) {
-	type rule struct {
-		holder int
-		Ports
-		netip.Prefix
-		owned bool
-	}
+// replay makes the calls of a plan in a world of any size whose ports are single ones. It returns what stands in the end
+// and how many wanted cells, of some addresses on each port, were closed on the way, each for every call that it lasted.
+// It fails where a call cannot be made, closes what it does not tell, or leaves closed what was open.
+func replay(w World, plan *Plan, addrs []netip.Addr) (there map[standing]bool, lost int, err error) {
 	type cell struct {
-		netip.Addr
 		port int
+		netip.Addr
 	}
-	there, room := map[rule]bool{}, make([]int, len(w.Holders))
-	open, was := map[cell]int{}, map[cell]bool{} // rules by wanted cell
-	ask := func(p netip.Prefix) {
-		for _, a := range []netip.Addr{p.Addr(), netipx.PrefixLastIP(p)} {
-			for _, port := range w.Ports {
-				if slices.ContainsFunc(w.Ranges, func(r netip.Prefix) bool { return r.Contains(a) }) {
-					open[cell{a, port.First}] = 0
+	type seen struct {
+		view int
+		cell
+	}
+	views := viewsOf(w)
+	there = map[standing]bool{}
+	open, was := map[seen]int{}, map[seen]bool{} // the rules that open it; whether it was ever open
+	for v, view := range views {
+		for k, port := range w.Ports {
+			for _, a := range addrs {
+				if view.Wants[k] && slices.ContainsFunc(w.Ranges, func(r netip.Prefix) bool { return r.Contains(a) }) {
+					open[seen{v, cell{port.First, a}}] = 0
 				}
 			}
 		}
 	}
-	turn := func(r rule, n int) {
+	room := make([][2]int, len(w.Holders))
+	turn := func(r standing, n int) {
 		there[r] = n > 0
+		room[r.holder][familyOf(r.Prefix)] -= n
 		for c := range open {
-			if r.First <= c.port && c.port <= r.Last && r.Contains(c.Addr) {
+			if r.First <= c.port && c.port <= r.Last && r.Contains(c.Addr) && slices.Contains(views[c.view].Holders, r.holder) {
 				open[c] += n
 			}
 		}
 	}
-	for _, r := range w.Ranges {
-		ask(r)
-	}
-	for h, holder := range w.Holders {
-		room[h] = holder.Room[0]
-		for _, r := range holder.Rules {
-			ask(r.Prefix)
-		}
+	has := func(h int, r Rule) standing {
+		return standing{h, r.Ports, r.Prefix, r.Owned && !r.Held && !w.Holders[h].Frozen}
 	}
 	for h, holder := range w.Holders {
 		for _, r := range holder.Rules {
-			turn(rule{h, r.Ports, r.Prefix, r.Owned}, 1)
+			turn(has(h, r), 1)
 		}
+		room[h] = holder.Room
 	}
-	closes := func() bool {
-		closed := false
+	told := false
+	for i := -1; i < len(plan.Calls); i++ {
+		if i >= 0 {
+			c := plan.Calls[i]
+			told = len(c.Gap) > 0
+			for _, a := range c.Add {
+				r := standing{c.Holder, w.Ports[a.Port], w.Ranges[a.Range], true}
+				if there[r] || there[standing{r.holder, r.Ports, r.Prefix, false}] || !w.Holders[c.Holder].Lists[a.Port] || w.Holders[c.Holder].Frozen {
+					return there, lost, fmt.Errorf("call %d cannot add %v", i, r)
+				}
+				turn(r, 1)
+			}
+			for _, item := range c.Remove {
+				r := standing{c.Holder, Ports{}, netip.Prefix{}, true}
+				if item.Rule >= 0 {
+					r = has(c.Holder, w.Holders[c.Holder].Rules[item.Rule])
+				} else {
+					r.Ports, r.Prefix = w.Ports[item.Wanted.Port], w.Ranges[item.Wanted.Range]
+				}
+				if !there[r] || !r.removable {
+					return there, lost, fmt.Errorf("call %d cannot remove %v", i, r)
+				}
+				turn(r, -1)
+			}
+			if full := room[c.Holder]; len(c.Add) > 0 && (min(full[0], full[1]) < 0 || len(c.Remove) > 0 && !w.Holders[c.Holder].Swaps) {
+				return there, lost, fmt.Errorf("call %d does too much", i)
+			}
+		}
+		closed, closes := map[cell]bool{}, false
 		for c, n := range open {
-			closed = closed || n == 0 && was[c]
+			if n == 0 && was[c] {
+				closed[c.cell] = true
+			}
 			was[c] = was[c] || n > 0
 		}
-		return closed
-	}
-	closes()
-	for i, c := range plan.Calls {
-		for _, a := range c.Add {
-			r := rule{c.Holder, w.Ports[a.Port], w.Ranges[a.Range], true}
-			room[c.Holder]--
-			if there[r] || there[rule{r.holder, r.Ports, r.Prefix, false}] || room[c.Holder] < 0 {
-				return gaps, fmt.Errorf("call %d cannot add %v", i, r)
-			}
-			turn(r, 1)
-		}
-		for _, item := range c.Remove {
-			r := rule{holder: c.Holder, owned: true}
-			if item.Rule >= 0 {
-				r.Ports, r.Prefix = w.Holders[c.Holder].Rules[item.Rule].Ports, w.Holders[c.Holder].Rules[item.Rule].Prefix
-			} else {
-				r.Ports, r.Prefix = w.Ports[item.Wanted.Port], w.Ranges[item.Wanted.Range]
-			}
-			if !there[r] {
-				return gaps, fmt.Errorf("call %d removes %v, which is not there or not owned", i, r)
-			}
-			turn(r, -1)
-			room[c.Holder]++
-		}
-		if closes() {
-			gaps++
+		closes = len(closed) > 0
+		if lost += len(closed); closes != told || closes && i == len(plan.Calls)-1 {
+			return there, lost, fmt.Errorf("call %d leaves %v closed, and tells of it: %t", i, closed, told)
 		}
 	}
-	return gaps, nil
+	return there, lost, nil
 }
 
 // String writes the world for a person who wants to know why.

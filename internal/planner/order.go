@@ -16,7 +16,7 @@ func (d *drift) order(ctx context.Context) *state {
 		s.converge(ctx)
 		again := false
 		for _, m := range s.moves {
-			if m.gap && m.adds && !d.short[d.poolOf(m.item)] && len(s.absent(d.poolOf(m.item))) > 0 {
+			if m.gap && m.adds && !d.swaps() && !d.short[d.poolOf(m.item)] && len(s.absent(d.poolOf(m.item))) > 0 {
 				d.short[d.poolOf(m.item)], again = true, true
 			}
 		}
@@ -62,11 +62,6 @@ type job struct {
 	frees int // the room of all stale rules that wait for exactly this
 }
 
-// smallest returns how much the smallest of the needs opens.
-func (j job) smallest() float64 {
-	return slices.MinFunc(j.needs, func(a, b need) int { return cmp.Compare(a.size, b.size) }).size
-}
-
 // jobs returns what is to be done, in the order in which it asks for the least room: first what frees as much as it
 // takes, the smallest first; then what frees the most, holder by holder. The one with the smallest need comes last, as
 // that need is the one that there may be no room for.
@@ -92,41 +87,12 @@ func (s *state) jobs() []job {
 			jobs = append(jobs, job{stale: i, needs: needs})
 		}
 		jobs[at].frees += s.stale[i].weight[s.family]
-		// Of several that wait for the same, the one that opens the least is the first to go.
-		if total(needs) < total(jobs[at].needs) {
-			jobs[at].stale, jobs[at].needs = i, needs
-		}
 	}
 	slices.SortStableFunc(jobs, func(a, c job) int {
-		aGains, cGains := a.frees >= len(a.needs), c.frees >= len(c.needs)
-		switch {
-		case aGains && cGains:
-			return cmp.Compare(len(a.needs), len(c.needs))
-		case aGains:
-			return -1
-		case cGains:
-			return 1
-		}
-		return cmp.Or(cmp.Compare(c.frees, a.frees), cmp.Compare(len(a.needs), len(c.needs)), cmp.Compare(s.stale[a.stale].holder, s.stale[c.stale].holder))
+		return cmp.Or(cmp.Compare(len(a.needs)-a.frees, len(c.needs)-c.frees), cmp.Compare(len(a.needs), len(c.needs)),
+			cmp.Compare(s.stale[a.stale].holder, s.stale[c.stale].holder))
 	})
-	last := len(jobs) - 1
-	for i, j := range jobs {
-		if j.frees < len(j.needs) && j.smallest() < jobs[last].smallest() {
-			last = i
-		}
-	}
-	if last >= 0 {
-		jobs = append(slices.Delete(slices.Clone(jobs), last, last+1), jobs[last])
-	}
 	return jobs
-}
-
-func total(needs []need) float64 {
-	var sum float64
-	for _, n := range needs {
-		sum += n.size
-	}
-	return sum
 }
 
 // needs returns what a stale rule waits for.
@@ -188,16 +154,10 @@ func (s *state) opener(view, interval, rng int) int {
 // fillPools fills every pool that has room for all that it lacks, unless what is stale needs that room more. It reports
 // whether there was any.
 func (s *state) fillPools(jobs []job) bool {
-	awaits := map[int][]int{}
-	jobsOf := map[int][]job{}
+	awaits := map[int][]int{} // by wanted rule: the views that wait for it
 	for _, j := range jobs {
 		for _, n := range j.needs {
-			for _, v := range n.views {
-				if !slices.Contains(awaits[n.wanted], v) {
-					awaits[n.wanted] = append(awaits[n.wanted], v)
-				}
-			}
-			jobsOf[s.poolOf(n.wanted)] = append(jobsOf[s.poolOf(n.wanted)], j)
+			awaits[n.wanted] = append(awaits[n.wanted], n.views...)
 		}
 	}
 	filled := false
@@ -207,10 +167,11 @@ func (s *state) fillPools(jobs []job) bool {
 			continue
 		}
 		n := len(s.moves)
+		inPool := func(n need) bool { return s.poolOf(n.wanted) == pool }
 		waits := func(j job) bool {
-			return slices.ContainsFunc(s.needs(j.stale), func(n need) bool { return s.poolOf(n.wanted) == pool })
+			return slices.ContainsFunc(j.needs, inPool) && slices.ContainsFunc(s.needs(j.stale), inPool)
 		}
-		if s.fill(absent, awaits) && !slices.ContainsFunc(jobsOf[pool], waits) {
+		if s.fill(absent, awaits) && !slices.ContainsFunc(jobs, waits) {
 			filled = true
 		} else {
 			s.undo(n)
@@ -230,7 +191,7 @@ func (s *state) replace(ctx context.Context, jobs []job) bool {
 		n := len(s.moves)
 		needs := s.needs(j.stale)
 		// A rule that moved for a later need may have counted on the stale rule.
-		if s.roomFor(needs) && s.meet(needs) && s.dispensable(j.stale) {
+		if s.meet(needs) && s.dispensable(j.stale) {
 			s.retire(j.stale)
 			did = true
 		} else {
@@ -239,20 +200,6 @@ func (s *state) replace(ctx context.Context, jobs []job) bool {
 	}
 	s.endRound()
 	return did
-}
-
-// roomFor reports whether the pools have room for needs, wherever that is.
-func (s *state) roomFor(needs []need) bool {
-	count := map[int]int{}
-	for _, n := range needs {
-		count[s.poolOf(n.wanted)]++
-	}
-	for pool, n := range count {
-		if s.room(pool) < n {
-			return false
-		}
-	}
-	return true
 }
 
 // meet gives the views of each need a rule, one for all or several, and reports whether there was room.
@@ -276,7 +223,7 @@ func (s *state) meet(needs []need) bool {
 // there is room then. It reports whether there is such a rule.
 func (s *state) lend(ctx context.Context, jobs []job) bool {
 	for w, at := range s.copies {
-		if len(at) != 1 || !s.open.dispensable(s.spans[w], at[0]) {
+		if s.swaps() || len(at) != 1 || !s.open.dispensable(s.spans[w], at[0]) {
 			continue
 		}
 		h := at[0]
@@ -287,7 +234,7 @@ func (s *state) lend(ctx context.Context, jobs []job) bool {
 			n := len(s.moves)
 			s.remove(w, h)
 			needs := s.needs(j.stale)
-			if s.roomFor(needs) && s.meet(needs) && s.dispensable(j.stale) {
+			if s.meet(needs) && s.dispensable(j.stale) {
 				s.retire(j.stale)
 				s.endRound()
 				if s.makeRoom(w, nil) {
@@ -323,7 +270,7 @@ func (s *state) openGap(ctx context.Context, jobs []job) bool {
 		}
 		n, pool := len(s.moves), s.poolOf(o.needs[o.left].wanted)
 		others := slices.Concat(o.needs[:o.left], o.needs[o.left+1:])
-		if s.gone[o.stale] || s.tooSmall(pool) || !s.roomFor(others) {
+		if s.gone[o.stale] || !s.swaps() && s.tooSmall(pool) {
 			continue
 		}
 		if s.meet(others) {

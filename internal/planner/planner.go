@@ -12,7 +12,6 @@
 //	order.go  one loop: fill what fits, revoke what nothing needs, replace what can be replaced, open the smallest gap
 //	place.go  finds a place for a rule, moving others out of the way where need be
 //	calls.go  packs the moves into the fewest calls that keep their order
-//	list.go   does all of that for a prefix list, where one call adds and removes
 package planner
 
 import (
@@ -128,10 +127,6 @@ func Make(ctx context.Context, w World) *Plan {
 		world := w
 		d := newDrift(&world, f)
 		drifts[f] = d
-		if len(w.Holders) == 1 && w.Holders[0].Swaps {
-			d.planList(ctx, plan)
-			continue
-		}
 		s := d.order(ctx)
 		moves = append(moves, s.moves...)
 		for _, u := range s.allAbsent() {

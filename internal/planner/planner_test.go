@@ -17,7 +17,7 @@ func TestMakeWithoutTime(t *testing.T) {
 		w := genTiny(t)
 		for _, ctx := range []context.Context{cancelled, &patience{cancelled, rapid.IntRange(0, 20).Draw(t, "patience")}} {
 			plan := Make(ctx, w)
-			if _, _, err := newOracle(w).follow(plan); err != nil {
+			if _, _, err := replay(w, plan, tinyAddrs); err != nil {
 				t.Fatalf("%v\n%v\n%+v", err, w, plan)
 			}
 		}

@@ -113,37 +113,6 @@ func TestTallyCountsTheLastAddress(t *testing.T) {
 	}
 }
 
-func TestIntervals(t *testing.T) {
-	http, https := Ports{80, 80}, Ports{443, 443}
-	rule := func(first, last int) Rule {
-		return Rule{Ports: Ports{first, last}, Prefix: netip.MustParsePrefix("1.0.0.0/24")}
-	}
-	for _, test := range []struct {
-		name  string
-		ports []Ports
-		rules []Rule
-		want  []Ports
-	}{
-		{"no rule", []Ports{http, https}, nil, []Ports{http, https}},
-		{"same ports", []Ports{https}, []Rule{rule(443, 443)}, []Ports{https}},
-		{"wider rule", []Ports{http, https}, []Rule{rule(0, 65535)}, []Ports{http, https}},
-		{"rule across the end", []Ports{{80, 90}}, []Rule{rule(85, 100)}, []Ports{{80, 84}, {85, 90}}},
-		{"rule across the start", []Ports{{80, 90}}, []Rule{rule(1, 80)}, []Ports{{80, 80}, {81, 90}}},
-		{"rule inside", []Ports{{80, 90}}, []Rule{rule(85, 85)}, []Ports{{80, 84}, {85, 85}, {86, 90}}},
-		{"rule beside", []Ports{http}, []Rule{rule(81, 442)}, []Ports{http}},
-		{"ports that overlap", []Ports{{80, 90}, {85, 95}}, nil, []Ports{{80, 84}, {85, 90}, {91, 95}}},
-		{"last port", []Ports{{65000, 65535}}, []Rule{rule(65535, 65535)}, []Ports{{65000, 65534}, {65535, 65535}}},
-		{"a rule without ports", []Ports{{80, 90}}, []Rule{rule(0, -1)}, []Ports{{80, 90}}},
-		{"no ports", nil, []Rule{rule(443, 443)}, nil},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, intervals(test.ports, test.rules), compare); diff != "" {
-				t.Errorf("-want +got\n%s", diff)
-			}
-		})
-	}
-}
-
 // A twin keeps a counter for each port of each address of a small world, the addresses of 18.64.0.0/28 on ports 78 to
 // 84, at each view.
 type twin struct {
