@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -34,8 +35,12 @@ func (c *doctorCommand) securityGroups(t terminal, o doctor.Options, found **doc
 			demands = demandsOf(ctx, client, scene, o)
 		}
 		err := check.Validate()
+		in := t.in
+		if c.ranges != nil {
+			in = bytes.NewReader(c.ranges)
+		}
 		if err == nil {
-			*found, err = check.check(ctx, terminal{t.in, t.out, io.Discard}) // doctor itself tells what is under way
+			*found, err = check.check(ctx, terminal{in, t.out, io.Discard}) // doctor itself tells what is under way
 		}
 		if err != nil {
 			return unchecked(err)

@@ -3,6 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"io"
 	"strings"
 	"sync"
 
@@ -30,19 +32,32 @@ func (c *doctorCommand) examineDistribution(ctx context.Context, t terminal, k *
 	}
 	group.Wait()
 	live.clear()
-	d.Judge()
+	if d.Judge(); d.Mark != document.OK && len(d.Next) == 0 {
+		d.Next = next(k, "doctor")
+	}
+	var undecided []string
+	for _, o := range d.Origins {
+		for _, e := range o.Examinations {
+			undecided = append(undecided, e.StepsWith(doctor.Unknown)...)
+		}
+	}
 	if c.json() {
 		err = document.Write(t.out, d)
 	} else {
 		err = writeDistribution(t, d)
 	}
-	return cmp.Or(err, endOf(d.Judgement, ctx.Err() != nil, c.json()))
+	return cmp.Or(err, endOf(d.Judgement, ctx.Err() != nil, c.json(), undecided...))
 }
 
 func (c *doctorCommand) readDistribution(ctx context.Context, t terminal) (*distribution.Distribution, error) {
 	at, err := c.locate(ctx, t, "a distribution's origins are looked at", c.given())
 	if err != nil {
 		return nil, err
+	}
+	if c.IPRanges == "-" { // each origin is held against them
+		if c.ranges, err = io.ReadAll(t.in); err != nil {
+			return nil, fmt.Errorf("read the ranges: %w", err)
+		}
 	}
 	defer t.progress("reading the distribution …")()
 	client := cloudfront.NewFromConfig(engine.Config(at.cfg, at.role, at.config.ExternalID))
@@ -67,7 +82,9 @@ func (c *doctorCommand) examineOrigin(ctx context.Context, t terminal, k *kong.C
 			d.Examinations = append(d.Examinations, one)
 		}
 	}
-	d.Judge()
+	if d.Judge(); d.Mark != document.OK && len(d.Next) == 0 {
+		d.Next = next(k, "doctor")
+	}
 	return d
 }
 

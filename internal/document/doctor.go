@@ -86,7 +86,9 @@ func (o *DistributionOrigin) Judge() {
 // Judge sums up the origins.
 func (d *Distribution) Judge() {
 	examined := 0
-	d.Judgement = Judge(OK, "")
+	if d.Judgement = Judge(OK, ""); !d.Enabled {
+		d.Judgement = Judge(Attention, "the distribution is disabled")
+	}
 	for _, o := range d.Origins {
 		if o.LeftOut == "" {
 			examined++
@@ -99,7 +101,7 @@ func (d *Distribution) Judge() {
 		}
 	}
 	switch {
-	case examined == 0:
+	case examined == 0 && d.Enabled:
 		d.Judgement = Judge(Attention, "none of its origins can be examined from here")
 	case d.Mark == OK:
 		d.Cause = "all of CloudFront gets in at every origin that was examined, and the world does not; nothing makes it answer 502, 503 or 504"
