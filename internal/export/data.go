@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
@@ -72,6 +73,10 @@ func (in Input) Weight() int {
 	}
 	return weight
 }
+
+// TooHeavy reports whether a security group takes the rules only once its quota was raised. See
+// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+func (in Input) TooHeavy() bool { return in.Weight() > engine.DefaultRulesPerGroup }
 
 // Description is the description of an entry, by which the function knows it as its own.
 func (in Input) Description() string {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -48,4 +49,40 @@ func TestTerraform(t *testing.T) {
 		t.Fatal(err)
 	}
 	command("", "sh", "-c", says.takeOut)
+}
+
+// Terraform makes nothing where a security group does not take the rules, unless it is told that the quota was raised.
+func TestListsTooHeavy(t *testing.T) {
+	terraform, err := exec.LookPath("terraform")
+	if err != nil {
+		t.Skip("terraform is not installed")
+	}
+	in := with(70, sample())
+	in.Ports = in.Ports[:1]
+	text := write(t, "terraform-lists", in)
+	variable := regexp.MustCompile(`(?s)variable "cloudfront_rules_per_group" {.*?\n}`).FindString(text)
+	condition := regexp.MustCompile(`(?s)precondition {.*?\n    }`).FindString(text)
+	dir := t.TempDir()
+	config := variable + "\nresource \"terraform_data\" \"list\" {\nlifecycle {\n" + condition + "\n}\n}\n"
+	if err := os.WriteFile(filepath.Join(dir, "main.tf"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run := func(args ...string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), terraform, append([]string{"-chdir=" + dir}, args...)...)
+		cmd.Env = append(os.Environ(), "CHECKPOINT_DISABLE=1", "TF_CLI_CONFIG_FILE=/dev/null")
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := run("init"); err != nil {
+		t.Fatal(out)
+	}
+	if out, err := run("plan", "-no-color"); err == nil || !strings.Contains(out, "The rules count as 1") {
+		t.Errorf("it is planned, or the error does not say why:\n%s", out)
+	}
+	if out, err := run("plan", "-var=cloudfront_rules_per_group=300"); err != nil {
+		t.Errorf("with a quota that was raised:\n%s", out)
+	}
+	if strings.Contains(write(t, "terraform-lists", sample()), "precondition") {
+		t.Error("lists that fit are questioned")
+	}
 }
