@@ -145,11 +145,23 @@ func (r *run) fails(o Outcome, err error) error {
 }
 
 func (r *run) once(ctx context.Context) error {
-	if r.state.Pending != "" {
-		if err := r.undo(); err != nil {
-			return r.fails(ReloadFailed, fmt.Errorf("undo a run that was interrupted: %w", err))
-		}
+	if err := r.putBack(); err != nil {
+		return err
 	}
+	// Where the server cannot take the old file again, it may still take a new one.
+	stuck := r.loadOld()
+	err := r.follow(ctx)
+	if stuck != nil && r.state.Pending != "" {
+		if err == nil {
+			r.report.Outcome = ReloadFailed
+		}
+		err = errors.Join(err, stuck)
+	}
+	return err
+}
+
+// follow brings the file up to date, once no step is pending.
+func (r *run) follow(ctx context.Context) error {
 	if err := r.afterRestart(); err != nil {
 		return r.fails(ReloadFailed, err)
 	}
@@ -181,7 +193,7 @@ func (r *run) once(ctx context.Context) error {
 	if text, err := r.Render(&dated); err != nil {
 		return err
 	} else if sumOf(text) == now && now == r.state.SHA256 {
-		r.report.Outcome = Unchanged
+		r.report.Outcome, next.Pending, next.Old = Unchanged, r.state.Pending, r.state.Old
 		return r.save(next)
 	}
 	text, err := r.Render(fetched.Publication)
@@ -247,7 +259,7 @@ func named(prefixes []netip.Prefix) string {
 func (r *run) replace(next state, text string) error {
 	_, err := os.Stat(r.target)
 	begun := r.state
-	begun.Pending, begun.Old = replacing, err == nil
+	begun.Pending, begun.Old = cmp.Or(r.state.Pending, replacing), err == nil
 	if err := r.save(begun); err != nil {
 		return err
 	}
@@ -300,27 +312,46 @@ func (r *run) putInPlace(text string) error {
 	return nil
 }
 
-// undo takes back a replacement that failed or was interrupted.
+// undo takes back a replacement that failed.
 func (r *run) undo() error {
+	if err := r.putBack(); err != nil {
+		return err
+	}
+	return r.loadOld()
+}
+
+// putBack puts the old file back if a step is pending, and takes a new one away if there was none before. A script that
+// was run stays, as it can undo itself.
+func (r *run) putBack() (err error) {
 	switch {
+	case r.state.Pending == "":
+		return nil
 	case r.state.Old:
-		if err := os.Rename(r.old(), r.target); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("put the old file back: %w", err)
+		if err = os.Rename(r.old(), r.target); err == nil {
+			r.did()
+			_ = os.Remove(r.old()) // rename(2) keeps two names of one file
 		}
-		r.did()
-		_ = os.Remove(r.old()) // rename(2) keeps two names of one file
 	case !r.Script:
-		if err := os.Remove(r.target); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("take the new file away: %w", err)
-		}
+		err = os.Remove(r.target)
 	}
 	r.did()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("put the old file back: %w", err)
+	}
+	return nil
+}
+
+// loadOld has the server take what was put back, if it may have taken the new file. Then no step is pending any more.
+func (r *run) loadOld() error {
 	if r.state.Pending == loading {
 		if r.Script && !r.state.Old {
 			fmt.Fprintf(&r.output, "There is no earlier script to go back to. To take out what this one did:   sh %s remove\n", r.File)
 		} else if err := r.load(); err != nil {
 			return fmt.Errorf("load the old file again: %w", err)
 		}
+	}
+	if r.state.Pending == "" {
+		return nil
 	}
 	undone := r.state
 	undone.Pending, undone.Old = "", false

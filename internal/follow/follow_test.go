@@ -150,7 +150,13 @@ func TestOutcomes(t *testing.T) {
 	if h.read("ranges.conf") != in {
 		t.Error("the old file is not in force")
 	}
-	h.Reload = strings.SplitN(h.Reload, "&& ", 2)[1]
+	good := strings.SplitN(h.Reload, "&& ", 2)[1]
+	h.Reload = "false" // takes neither, so that it is not known what the server has
+	h.once("no reload", ReloadFailed)
+	h.publish(2, "52.84.0.0/16", "52.86.0.0/16", "52.88.0.0/16")
+	h.once("no reload, nothing new", ReloadFailed)
+	h.publish(3, "52.84.0.0/16", "52.86.0.0/16", "52.90.0.0/16")
+	h.Reload = good
 	if r := h.once("at last", Updated); r.Changes() != "1 added (52.90.0.0/16), 1 removed (52.88.0.0/16)" {
 		t.Errorf("it changes %s", r.Changes())
 	}
