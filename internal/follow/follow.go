@@ -241,17 +241,13 @@ func (r *run) refuse(p *iprange.Publication) (Outcome, error) {
 		"compare the published list with what would be lost, and if the list is right, run once with --force")
 }
 
-// named lists prefixes for a message.
+// named names some prefixes in a message; the report has all.
 func named(prefixes []netip.Prefix) string {
-	const most = 20
 	var names []string
-	for _, p := range prefixes[:min(len(prefixes), most)] {
+	for _, p := range prefixes {
 		names = append(names, p.String())
 	}
-	if more := len(prefixes) - len(names); more > 0 {
-		names = append(names, fmt.Sprintf("%d more", more))
-	}
-	return strings.Join(names, ", ")
+	return words.Few(names)
 }
 
 // replace puts a new file in force. The state says from the start that this has begun, so that a run which is killed

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -313,15 +312,5 @@ func TestUnit(t *testing.T) {
 	}
 	if want := `ExecStart=/bin/sh -c "echo \"$$HOME\" 100%% 'a\\b'"`; !strings.Contains(u.String(), want) {
 		t.Errorf("it does not have %s:\n%s", want, u)
-	}
-}
-
-func TestNamed(t *testing.T) {
-	var many []netip.Prefix
-	for i := range byte(22) {
-		many = append(many, netip.PrefixFrom(netip.AddrFrom4([4]byte{52, i, 0, 0}), 16))
-	}
-	if got := named(many); !strings.HasSuffix(got, "52.19.0.0/16, 2 more") {
-		t.Errorf("got %s", got)
 	}
 }

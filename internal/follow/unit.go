@@ -24,6 +24,7 @@ var unit = template.Must(template.New("unit").Funcs(template.FuncMap{"quoted": q
 
 // String returns the texts of the service and of the timer, each below its path as systemctl cat has it.
 func (u Unit) String() string {
+	u.File = strings.ReplaceAll(u.File, "%", "%%")
 	var text strings.Builder
 	if err := unit.Execute(&text, u); err != nil {
 		panic(err) // the template is part of the program
