@@ -20,6 +20,13 @@ func Start(t *testing.T) string {
 	if err != nil {
 		t.Skip("skipped: moto_server is not installed, so nothing was tried on it")
 	}
+	return Serve(t, path, func(port string) []string { return []string{"-H", "127.0.0.1", "-p", port} })
+}
+
+// Serve starts a program that serves moto on a port of the loopback, with the arguments for that port, and returns its
+// URL.
+func Serve(t *testing.T, path string, arguments func(port string) []string) string {
+	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -30,18 +37,23 @@ func Start(t *testing.T) string {
 	}
 	_, port, _ := net.SplitHostPort(address)
 	var log strings.Builder
-	server := exec.CommandContext(t.Context(), path, "-H", "127.0.0.1", "-p", port)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the log of moto ends:\n%s", log.String()[max(0, log.Len()-8000):])
+		}
+	})
+	server := exec.CommandContext(t.Context(), path, arguments(port)...)
 	server.Stdout, server.Stderr = &log, &log
 	server.WaitDelay = 5 * time.Second
 	if err := server.Start(); err != nil {
-		t.Skipf("skipped: %s does not start: %v", path, err)
+		t.Fatalf("%s does not start: %v", path, err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Wait() }()
 	for range 600 {
 		select {
 		case err := <-ended:
-			t.Skipf("skipped: %s ended: %v\n%s", path, err, log.String())
+			t.Fatalf("%s ended: %v\n%s", path, err, log.String())
 		case <-time.After(100 * time.Millisecond):
 		}
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/moto-api/data.json", nil)

@@ -101,6 +101,41 @@ func (d *deployment) eval(v any) any {
 	return v
 }
 
+// reduce evaluates nothing but conditions: what CloudFormation makes of a template first, and moto does not.
+func (d *deployment) reduce(v any) any {
+	switch v := v.(type) {
+	case []any:
+		list := []any{}
+		for _, item := range v {
+			if item := d.reduce(item); item != (noValue{}) {
+				list = append(list, item)
+			}
+		}
+		return list
+	case map[string]any:
+		if branches, ok := v["Fn::If"].([]any); ok {
+			if d.condition(branches[0].(string)) {
+				return d.reduce(branches[1])
+			}
+			return d.reduce(branches[2])
+		}
+		if v["Ref"] == "AWS::NoValue" {
+			return noValue{}
+		}
+		object := map[string]any{}
+		for name, item := range v {
+			if _, named := item.(string); !d.exists(item) || name == "Condition" && named {
+				continue
+			}
+			if item := d.reduce(item); item != (noValue{}) {
+				object[name] = item
+			}
+		}
+		return object
+	}
+	return v
+}
+
 // call evaluates a function.
 func (d *deployment) call(name string, argument any) any {
 	list, _ := argument.([]any)
