@@ -27,16 +27,23 @@ func TestInterruptAtAQuestion(t *testing.T) {
 	setSetupPatience(t)
 	for _, c := range []struct {
 		name, seed string
+		first      []string
 		args       []string
 		typed      string
 		at, want   string
 	}{
-		{"apply", fourGroups, []string{"apply", "--force"}, "", "Apply 3 steps?", "interrupted: nothing was changed"},
-		{"setup", openShop, []string{"setup", "--load-balancer", "shop", "--port", "443"}, "", "Apply 4 steps?", "interrupted: nothing was changed"},
-		{"setup's second question", openShop, []string{"setup", "--load-balancer", "shop", "--port", "443"}, "yes\n", "Close 2 rules", "interrupted: 4 steps were taken, and nothing else was changed\nhint: run it again to continue"},
+		{"apply", fourGroups, nil, []string{"apply", "--force"}, "", "Apply 3 steps?", "interrupted: nothing was changed"},
+		{"setup", openShop, nil, []string{"setup", "--load-balancer", "shop", "--port", "443"}, "", "Apply 4 steps?", "interrupted: nothing was changed"},
+		{"setup's second question", openShop, nil, []string{"setup", "--load-balancer", "shop", "--port", "443"}, "yes\n", "Close 2 rules", "interrupted: 4 steps were taken, and nothing else was changed\nhint: run it again to continue"},
+		{"undo", openShop, shop(), undoShop[:len(undoShop)-1], "", "Undo what setup did", "interrupted: nothing was changed"},
+		{"undo that shuts out", openShop, shop("--close-world"), undoShop[:len(undoShop)-1], "", "Shut CloudFront out?", "interrupted: nothing was changed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := newOperatorWith(t, c.seed, originFacingRanges)
+			if c.first != nil {
+				o.must(c.first...)
+				o.ResetCalls()
+			}
 			s := newScreen(t, 200) // what is typed comes from a terminal, where nobody types
 			defer func() {
 				fmt.Fprintln(s.master) // ends the read that nobody waits for any more
@@ -62,9 +69,7 @@ func TestInterruptAtAQuestion(t *testing.T) {
 // A plan that the function carries out while somebody reads it has been a success.
 func TestApplyAfterSomebodyElse(t *testing.T) {
 	twin := newOperator(t, fourGroups)
-	if code, _, stderr := twin.cfsg(t.Context(), "apply", "--yes", "--force"); code != exitOK {
-		t.Fatal(stderr)
-	}
+	twin.must("apply", "--yes", "--force")
 	o := newOperator(t, fourGroups)
 	planned := false
 	o.before = func() {

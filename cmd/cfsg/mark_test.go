@@ -1,12 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"strings"
 	"testing"
-
-	"cloudfront-sg-sync/internal/document"
-	"cloudfront-sg-sync/internal/page"
 
 	"github.com/alecthomas/kong"
 )
@@ -36,14 +32,5 @@ func TestNext(t *testing.T) {
 		if got := strings.Join(next(k, c.command, strings.Fields(c.more)...), " "); got != c.want {
 			t.Errorf("after %s: %s, want %s", c.typed, got, c.want)
 		}
-	}
-}
-
-// A judgement is one line of a mark and its cause, and a command to paste.
-func TestWriteJudgement(t *testing.T) {
-	var out bytes.Buffer
-	writeJudgement(page.New(&out, false), document.Judge(document.Attention, "port 80 is open to the world", "cfsg", "setup", "--port", "80 443", "--close-world"))
-	if want := "\n! port 80 is open to the world\n  cfsg setup --port '80 443' --close-world\n"; out.String() != want {
-		t.Errorf("%q, want %q", out.String(), want)
 	}
 }

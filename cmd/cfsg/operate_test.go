@@ -18,6 +18,7 @@ import (
 // An operator runs cfsg on an endpoint that may misbehave.
 type operator struct {
 	*ec2sim.Server
+	t      *testing.T
 	url    string
 	flags  []string
 	before func() // each request
@@ -33,7 +34,7 @@ func newOperator(t *testing.T, seed string) *operator {
 // newOperatorWith has the ranges of a file for all commands.
 func newOperatorWith(t *testing.T, seed, document string) *operator {
 	t.Helper()
-	o := &operator{Server: ec2sim.New(ec2sim.Options{}), before: func() {}}
+	o := &operator{Server: ec2sim.New(ec2sim.Options{}), t: t, before: func() {}}
 	if err := o.Seed(strings.NewReader(seed)); err != nil {
 		t.Fatal(err)
 	}
@@ -64,6 +65,22 @@ func (o *operator) cfsg(ctx context.Context, args ...string) (code int, stdout, 
 	return code, out.String(), err.String()
 }
 
+// says runs a command, which has to end with a code and to say something, wherever its lines break.
+func (o *operator) says(code int, want string, args ...string) (stdout string) {
+	o.t.Helper()
+	got, stdout, stderr := o.cfsg(o.t.Context(), args...)
+	if got != code || !strings.Contains(strings.Join(strings.Fields(stdout+stderr), " "), want) {
+		o.t.Errorf("%v: exit code %d, want %d and %q in\n%s%s", args, got, code, want, stdout, stderr)
+	}
+	return stdout
+}
+
+// must is a command that has to end well.
+func (o *operator) must(args ...string) (stdout string) {
+	o.t.Helper()
+	return o.says(exitOK, "", args...)
+}
+
 const fourGroups = `{"groups": [
   {"name": "a", "tags": {"cloudfront-ingress": "443 80 8080 8443", "cloudfront-ingress-pool": "web"},
    "ingress": [{"protocol": "tcp", "ports": "443", "source": "13.32.0.0/15", "description": "cloudfront-ingress: CLOUDFRONT 2026-01-01T00:00:00Z"}]},
@@ -89,12 +106,8 @@ func TestApplyStopsBetweenTwoSteps(t *testing.T) {
 		t.Errorf("the report is %s", stdout)
 	}
 	o.Observe(func(ec2sim.Change) {})
-	if code, _, stderr := o.cfsg(t.Context(), "apply", "--yes", "--force"); code != exitOK || !strings.Contains(stderr, "2 of 2: revoked 1 rule in ") {
-		t.Errorf("exit code %d, stderr %q", code, stderr)
-	}
-	if code, stdout, _ := o.cfsg(t.Context(), "plan", "--detailed-exitcode"); code != exitOK {
-		t.Errorf("exit code %d: %s", code, stdout)
-	}
+	o.says(exitOK, "2 of 2: revoked 1 rule in ", "apply", "--yes", "--force")
+	o.must("plan", "--detailed-exitcode")
 }
 
 // What EC2 refuses is said with the permission that is missing.
@@ -103,27 +116,17 @@ func TestPermissionsAreNamed(t *testing.T) {
 		action, command, want string
 		code                  int
 	}{
-		{"DescribeSecurityGroups", "plan", "grant the permission ec2:DescribeSecurityGroups", exitError},
+		{"DescribeSecurityGroups", "plan --force", "grant the permission ec2:DescribeSecurityGroups", exitError},
 		{"DescribeSecurityGroups", "status", "grant the permission ec2:DescribeSecurityGroups", exitError},
-		{"AuthorizeSecurityGroupIngress", "apply", "(0 of 3 steps taken)\nhint: grant the permission ec2:AuthorizeSecurityGroupIngress\n", exitError},
-		{"RevokeSecurityGroupIngress", "apply", "(1 of 3 steps taken)\nhint: grant the permission ec2:RevokeSecurityGroupIngress\n", exitError},
-		{"GetServiceQuota", "plan", "assuming 60; grant servicequotas:GetServiceQuota or use --rules-per-group", exitOK},
+		{"AuthorizeSecurityGroupIngress", "apply --force --yes", "(0 of 3 steps taken) hint: grant the permission ec2:AuthorizeSecurityGroupIngress", exitError},
+		{"RevokeSecurityGroupIngress", "apply --force --yes", "(1 of 3 steps taken) hint: grant the permission ec2:RevokeSecurityGroupIngress", exitError},
+		{"GetServiceQuota", "plan --force", "assuming 60; grant servicequotas:GetServiceQuota or use --rules-per-group", exitOK},
 	}
 	for _, c := range cases {
 		t.Run(c.action+" "+c.command, func(t *testing.T) {
 			o := newOperator(t, fourGroups)
 			o.Deny(c.action)
-			args := []string{c.command}
-			switch c.command {
-			case "plan":
-				args = append(args, "--force")
-			case "apply":
-				args = append(args, "--force", "--yes")
-			}
-			code, stdout, stderr := o.cfsg(t.Context(), args...)
-			if code != c.code || !strings.Contains(stderr+stdout, c.want) {
-				t.Errorf("exit code %d, stderr %q, stdout %s", code, stderr, stdout)
-			}
+			o.says(c.code, c.want, strings.Fields(c.command)...)
 		})
 	}
 }
@@ -141,10 +144,7 @@ func TestApplyDoesOnlyWhatWasShown(t *testing.T) {
 			}
 		}
 	}
-	code, _, stderr := o.cfsg(t.Context(), "apply", "--yes", "--force")
-	if code != exitError || !strings.Contains(stderr, "cfsg: us-east-1: the security groups have changed since the plan was made: nothing was done here\nhint: plan again") {
-		t.Errorf("exit code %d, stderr %q", code, stderr)
-	}
+	o.says(exitError, "cfsg: us-east-1: the security groups have changed since the plan was made: nothing was done here hint: plan again", "apply", "--yes", "--force")
 	for _, c := range o.Calls() {
 		if c.Mutating {
 			t.Errorf("it calls %s", c.Action)

@@ -43,7 +43,6 @@ const openShop = `{"groups": [
 // any two calls.
 type originSite struct {
 	*operator
-	t *testing.T
 	// shut is what the witness has seen to be shut out.
 	shut  []string
 	start int // how many groups there were
@@ -57,8 +56,8 @@ type originSite struct {
 func newOriginSite(t *testing.T, seed string) *originSite {
 	t.Helper()
 	o := &originSite{
-		operator: newOperatorWith(t, seed, originFacingRanges), t: t,
-		groups: map[string]ec2sim.Group{}, interfaces: map[string]ec2sim.Interface{}, lists: map[string]ec2sim.PrefixList{},
+		operator: newOperatorWith(t, seed, originFacingRanges),
+		groups:   map[string]ec2sim.Group{}, interfaces: map[string]ec2sim.Interface{}, lists: map[string]ec2sim.PrefixList{},
 	}
 	for _, g := range o.here().Groups() {
 		o.groups[g.ID] = g
@@ -83,22 +82,6 @@ func shop(args ...string) []string {
 
 // undoShop is one that undoes that.
 var undoShop = []string{"setup", "--load-balancer", "shop", "--undo", "--yes"}
-
-// says runs a command, which has to end with a code and to say something, wherever its lines break.
-func (o *originSite) says(code int, want string, args ...string) (stdout string) {
-	o.t.Helper()
-	got, stdout, stderr := o.cfsg(o.t.Context(), args...)
-	if got != code || !strings.Contains(strings.Join(strings.Fields(stdout+stderr), " "), want) {
-		o.t.Errorf("%v: exit code %d, want %d and %q in\n%s%s", args, got, code, want, stdout, stderr)
-	}
-	return stdout
-}
-
-// must is a command that has to end well.
-func (o *originSite) must(args ...string) (stdout string) {
-	o.t.Helper()
-	return o.says(exitOK, "", args...)
-}
 
 // changes checks which calls have changed something since the last look, and that nobody was shut out.
 func (o *originSite) changes(want string) {
