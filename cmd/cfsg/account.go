@@ -43,7 +43,7 @@ func (f placeFlags) given() map[string]given {
 	return values
 }
 
-// parse returns the name or ID in what somebody typed. If that says a region too, it is the region to look in.
+// parse returns the name or ID that somebody typed as a name, an ARN or a URL. A region in it is the one to look in.
 func (f *placeFlags) parse(text string) string {
 	name, region := door.ParseName(text)
 	if region != "" && len(f.Region) == 0 {

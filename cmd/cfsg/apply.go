@@ -23,7 +23,7 @@ type applyCommand struct {
 	Yes bool `short:"y" help:"Do not ask."`
 }
 
-// Run shows what a sync would do and, if that is wanted, does it.
+// Run shows the plan of a sync, asks, and applies it.
 func (c *applyCommand) Run(ctx context.Context, t terminal, k *kong.Context) error {
 	if !c.Yes {
 		if err := canAsk(t, c.outputFlags, c.rangeFlags, "use --yes; cfsg plan shows what would be done"); err != nil {

@@ -10,8 +10,8 @@ import (
 	"cloudfront-sg-sync/internal/hint"
 )
 
-// canAsk fails if nobody can answer a question: the result goes to a program, or stdin is not a person's. The hint says
-// what to do instead.
+// canAsk fails if nobody can answer a question: the result goes to a program, or stdin is not a terminal. The hint
+// names another way.
 func canAsk(t terminal, output outputFlags, ranges rangeFlags, instead string) error {
 	switch {
 	case output.json():

@@ -21,7 +21,7 @@ import (
 
 // awsConfig returns credentials, region and endpoint.
 func (f placeFlags) awsConfig(ctx context.Context, c config.Config) (aws.Config, error) {
-	// What the SDK logs, such as how it looks for credentials, is in the errors as far as it matters.
+	// The SDK's log of how it looks for credentials adds nothing to its errors.
 	options := []func(*awsconfig.LoadOptions) error{awsconfig.WithLogger(logging.Nop{}), awsconfig.WithAPIOptions(version.UserAgent())}
 	if f.Profile != "" {
 		options = append(options, awsconfig.WithSharedConfigProfile(f.Profile))

@@ -122,8 +122,8 @@ func (c *checkCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 	return doc.Failure(doc.Services)
 }
 
-// better returns the command that makes the verdict better. What setup can set up it sets up; else the pages about tagged
-// groups say what is missing.
+// better returns the command that makes the verdict better. What setup can set up it sets up; else the pages about
+// tagged groups say what is missing.
 func (c *checkCommand) better(k *kong.Context, r *door.Report) []string {
 	switch {
 	case r.Mark == door.OK:

@@ -221,7 +221,7 @@ func (w checkPage) family(f door.FamilyReport) {
 	case f.Wanted.Ranges == 0:
 		w.verdict(w.Quiet("– "+name), "nothing is published")
 	case blocked == 0 && f.OnlyByWorld != nil && len(f.OnlyByWorld.Prefixes) > 0:
-		w.verdict(w.Warn("! "+name), fmt.Sprintf("all of %s, but %s only by what is open to the world: without that CloudFront is shut out",
+		w.verdict(w.Warn("! "+name), fmt.Sprintf("all of %s, but %s only through rules open to the world: without them CloudFront is shut out",
 			w.services, words.Count(len(f.OnlyByWorld.Prefixes), "range")))
 	case blocked == 0 && len(f.Findings) > 0:
 		w.verdict(w.Quiet("  "+name), fmt.Sprintf("the security groups let all of %s in", w.services))

@@ -10,7 +10,7 @@ type completionCommand struct {
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
 }
 
-// Run prints what a shell has to read to complete what is typed.
+// Run prints the lines with which a shell completes commands and flags.
 func (c *completionCommand) Run(ctx *kong.Context) error {
 	code := kongcompletion.Completion{Shell: c.Shell, Code: true}
 	return code.Run(ctx)

@@ -14,7 +14,7 @@ type demoCommand struct {
 	Verbose  bool   `short:"v" help:"Show the function's log."`
 }
 
-// demoConfig selects what the demo is about.
+// demoConfig selects the ranges of the demo.
 var demoConfig = config.Config{Selection: iprange.Selection{Services: []string{"CLOUDFRONT"}, IPv4: true, IPv6: true}}
 
 // Run shows the demo.

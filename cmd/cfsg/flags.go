@@ -14,8 +14,8 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// rangeFlags say which ranges a command works on. What they leave out is read from the deployed function of --stack, or
-// from the environment variables that the function has.
+// rangeFlags say which ranges a command works on. Settings that nobody passes come from the deployed function of
+// --stack, or from the environment variables that the function has.
 type rangeFlags struct {
 	IPRanges string   `name:"ip-ranges" placeholder:"SRC" predictor:"file" help:"The ip-ranges.json: a URL, a file, or - for stdin."`
 	Service  []string `placeholder:"NAME" predictor:"service" help:"A service of ip-ranges.json (default CLOUDFRONT)."`
@@ -40,7 +40,7 @@ func (l *lower) UnmarshalText(text []byte) error {
 
 func (f outputFlags) json() bool { return f.Output == "json" }
 
-// A given value of a variable of the function is what a flag says.
+// A given value of one of the function's variables comes from a flag.
 type given struct{ flag, value string }
 
 func (f rangeFlags) given() map[string]given {
@@ -61,7 +61,7 @@ func (f rangeFlags) given() map[string]given {
 	return values
 }
 
-// source says where SERVICES and WITHIN come from, as far as that can be said before EC2 is asked.
+// source says where SERVICES and WITHIN come from before EC2 is asked.
 func (f rangeFlags) source() document.Source {
 	switch {
 	case len(f.Service)+len(f.Within) > 0:
@@ -81,8 +81,7 @@ func (f rangeFlags) settings(c config.Config) document.Settings {
 	}
 }
 
-// settle takes the settings that all rules were made with, where nobody has named any, and compares them with what the
-// rules were made with.
+// settle takes the settings of the rules if nobody names any and all rules agree, and compares both.
 func settle(c *config.Config, s *document.Settings, made []engine.Made) {
 	if s.From == document.FromDefault && len(made) == 1 {
 		s.From, s.Services, s.Within = document.FromRules, made[0].Services, append([]string{}, made[0].Within...)
@@ -91,14 +90,14 @@ func settle(c *config.Config, s *document.Settings, made []engine.Made) {
 	s.Compare(made)
 }
 
-// give notes what a flag says of a variable, if it was given.
+// give sets a variable to the value of a flag, if the flag was given.
 func give(values map[string]given, variable, flag string, items ...string) {
 	if value := strings.Join(items, " "); value != "" {
 		values[variable] = given{flag, value}
 	}
 }
 
-// readConfig reads the function's configuration from the flags, and what they leave out from where lookup finds it.
+// readConfig reads the function's configuration from the flags, and every other variable with lookup.
 func readConfig(flags map[string]given, lookup func(variable string) (place, value string)) (config.Config, error) {
 	return config.Read(func(variable string) (string, string) {
 		if g, ok := flags[variable]; ok {
@@ -129,8 +128,7 @@ func (f rangeFlags) read(ctx context.Context, t terminal, c config.Config) (ipRa
 
 func isURL(src string) bool { return strings.Contains(src, "://") }
 
-// parsePorts reads what --port says, as a group's tag lists ports. There is at least one, or none where the flag was
-// not given.
+// parsePorts reads --port, which lists ports as a group's tag does: at least one, or none if the flag was not given.
 func parsePorts(flag []string) ([]secgroup.PortRange, error) {
 	if flag == nil {
 		return nil, nil
@@ -146,7 +144,7 @@ func parsePorts(flag []string) ([]secgroup.PortRange, error) {
 	return ports, nil
 }
 
-// https stands for the ports where none is named.
+// https are the ports if none is named.
 var https = []secgroup.PortRange{{From: 443, To: 443}}
 
 // A quota is a number of rules per security group.

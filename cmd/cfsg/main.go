@@ -17,19 +17,19 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// Exit codes. Whatever was typed wrongly is an error like any other, so that 2 means one thing, as it does with
-// Terraform's -detailed-exitcode.
+// Exit codes. Wrong usage is an error like any other, so that 2 means one thing, as with Terraform's
+// -detailed-exitcode.
 const (
 	exitOK      = 0
 	exitError   = 1
 	exitChanges = 2 // with --detailed-exitcode: there is something to do
 
-	// exitInterrupted is what a shell says of a program that SIGINT ended: 128 and its number. See
+	// exitInterrupted is a shell's exit code for a program that SIGINT ended: 128 and its number. See
 	// https://www.gnu.org/software/bash/manual/html_node/Exit-Status.html
 	exitInterrupted = 130
 )
 
-// commands are what cfsg can do. The help texts stand in the folder help.
+// commands are cfsg's. Their help texts are in the folder help.
 type commands struct {
 	Ranges rangesCommand `cmd:"" help:"Print the ranges, and what they take."`
 	Diff   diffCommand   `cmd:"" help:"Compare two published files."`
@@ -112,8 +112,7 @@ func run(ctx context.Context, args []string, t terminal) int {
 	}
 }
 
-// emptyFlag refuses flags that were given nothing, as by a variable of a shell that is not set: for --group that would
-// mean all groups.
+// emptyFlag refuses empty flags, as an unset variable of a shell makes them: an empty --group would mean all groups.
 func emptyFlag(chosen *kong.Context) error {
 	for _, flag := range chosen.Flags() {
 		if !flag.Set {
@@ -139,7 +138,7 @@ func fail(t terminal, err error) int {
 	return exitError
 }
 
-// tell says on stderr what failed, and what to do about it. On a terminal it fits the width; elsewhere a line is a line.
+// tell writes an error and its hints to stderr. On a terminal it fits the width; elsewhere a line is a line.
 func tell(t terminal, err error) {
 	w := page.New(t.err, false)
 	for _, line := range hint.Lines(err) {

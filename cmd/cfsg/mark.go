@@ -62,8 +62,8 @@ func shellWords(command []string) []string {
 	return quoted
 }
 
-// mannersOf are the flags that say how a run is done, not what it is about, and those with secrets. The next command does
-// not inherit them.
+// mannersOf are the flags that say how a run is done, not what it is about, and those with secrets. The next command
+// does not inherit them.
 var mannersOf = []string{"header", "help", "output", "yes", "dry-run", "close-world", "undo", "verbose", "detailed-exitcode"}
 
 // next returns the command to run next: its name, every flag that this run was given and that the command has as well,
@@ -110,7 +110,7 @@ func shellQuoted(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-// ruleCommand is what authorizes or revokes a rule where it was found, word by word.
+// ruleCommand is the command that authorizes or revokes a rule where it was found, word by word.
 func (f placeFlags) ruleCommand(action, region, group string, id secgroup.RuleID, description string) []string {
 	list, source := "IpRanges", "CidrIp="+id.Source.String()
 	if secgroup.FamilyOf(id.Source.Prefix) == secgroup.IPv6 {

@@ -12,8 +12,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// phrases are what the parser says, and how a person would. Where a message is not among them, the parser's own is
-// shown.
+// phrases turn messages of the parser into those of a person. Other messages are shown as they are.
 var phrases = []struct {
 	parser string // a pattern, compiled where it is needed
 	plain  func(m []string) error
@@ -51,7 +50,7 @@ var phrases = []struct {
 	}},
 }
 
-// mistyped says what is wrong with what was typed, and where to read what is right.
+// mistyped explains a typing mistake, and says which help to read.
 func mistyped(err error, args []string, model *kong.Application) error {
 	command := ""
 	if parse, ok := errors.AsType[*kong.ParseError](err); ok && parse.Context.Selected() != nil {
@@ -69,7 +68,7 @@ func mistyped(err error, args []string, model *kong.Application) error {
 	return seeHelp(err, command)
 }
 
-// mistypedCommand says what is wrong where no command was understood.
+// mistypedCommand explains a command line without a command.
 func mistypedCommand(err error, word string, model *kong.Application) error {
 	if strings.HasPrefix(word, "-") {
 		return hint.With(err, "flags come after a command")
@@ -88,7 +87,7 @@ func mistypedCommand(err error, word string, model *kong.Application) error {
 	return err
 }
 
-// seeHelp adds where to read what may be typed.
+// seeHelp adds the help to read.
 func seeHelp(err error, command string) error {
 	return hint.With(err, "see "+strings.TrimSpace("cfsg "+command)+" --help")
 }

@@ -15,10 +15,10 @@ type planCommand struct {
 	DetailedExitcode bool `help:"Exit with 2 where there are changes, 0 where there is nothing to do."`
 }
 
-// errChanges is no failure: it is how --detailed-exitcode tells of changes.
+// errChanges makes --detailed-exitcode exit with 2. It is no failure.
 var errChanges = errors.New("there are changes")
 
-// Run shows what a sync would do.
+// Run shows the plan of a sync.
 func (c *planCommand) Run(ctx context.Context, t terminal, k *kong.Context) error {
 	p, err := c.propose(ctx, t, c.given(), c.request())
 	if err != nil {
@@ -61,15 +61,15 @@ func (f changeFlags) request() engine.Request {
 	return engine.Request{Force: f.Force, GroupIDs: f.Group, Look: true}
 }
 
-// A proposal is one of an engine, with what stands around its groups.
+// A proposal is an engine's, with the surroundings of its groups.
 type proposal struct {
 	*managed
 	*engine.Proposal
 	around []document.Surroundings
 }
 
-// propose plans what a request asks for, looks at what stands around the groups, and changes nothing. It fails if there
-// is no group to work on.
+// propose plans a request and looks at the surroundings of the groups. It changes nothing, and fails if there is no
+// group to work on.
 func (f accountFlags) propose(ctx context.Context, t terminal, flags map[string]given, req engine.Request) (*proposal, error) {
 	m, err := f.managed(ctx, t, flags)
 	if err != nil {

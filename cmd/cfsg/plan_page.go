@@ -20,10 +20,10 @@ type planPage struct {
 	names map[string]string // of groups, by ID
 }
 
-// mostShown is the most groups that are shown one by one, unless more are asked for: what is longer, nobody reads.
+// mostShown is the most groups that are shown one by one, unless more are asked for: nobody reads more.
 const mostShown = 20
 
-// writePlan shows what would be done, step by step, or with many groups pool by pool.
+// writePlan shows a plan step by step, or with many groups pool by pool.
 func writePlan(t terminal, d document.Plan, all bool) error {
 	w := planPage{page.New(t.out, colorful(t.out)), map[string]string{}}
 	for _, target := range d.Targets {
@@ -87,7 +87,7 @@ func targetHeadline(w *page.Page, account, region string, quota int) {
 	w.Line(w.Strong(place(account, region)), w.Quiet(fmt.Sprintf("  quota: %d rules per group and family", quota)))
 }
 
-// folded counts what becomes of each pool, and of those that have nothing to do how many there are.
+// folded counts the changes of each pool, and the pools that have nothing to do.
 func (w planPage) folded(pools []document.PlanPool) {
 	w.Indent(2)
 	defer w.Indent(0)
@@ -242,7 +242,7 @@ func change(w *page.Page, added, removed int) string {
 	return strings.Join(signs, " ")
 }
 
-// summary says in a line what all plans come to.
+// summary adds up all plans in a line.
 func summary(d document.Plan) string {
 	if !d.Changes {
 		if len(d.Errors) > 0 {
@@ -268,7 +268,7 @@ func summary(d document.Plan) string {
 		words.Count(d.Summary.Added, "rule"), d.Summary.Revoked, more, d.Summary.Changed, words.Count(d.Summary.Groups, "group")) + listSummary(d)
 }
 
-// listSummary says in a sentence what would become of the prefix lists, or nothing if there are none.
+// listSummary counts the changes of prefix lists in a sentence. It is empty if there are none.
 func listSummary(d document.Plan) string {
 	switch sum := d.ListSummary; {
 	case sum == engine.ListSummary{}:
@@ -282,7 +282,7 @@ func listSummary(d document.Plan) string {
 	}
 }
 
-// writeLists shows what becomes of a target's prefix lists.
+// writeLists shows the changes of a target's prefix lists.
 func writeLists(w *page.Page, pools []document.ListPool) {
 	if len(pools) == 0 {
 		return

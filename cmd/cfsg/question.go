@@ -55,7 +55,7 @@ func (f placeFlags) locate(ctx context.Context, t terminal, who string, flags ma
 	}, nil
 }
 
-// question reads the ranges that the configuration asks for, and returns with them what groups are judged by.
+// question reads the ranges of a configuration, and returns them with the question by which groups are judged.
 func (f placeFlags) question(ctx context.Context, t terminal, c config.Config, ports []secgroup.PortRange) (ipRanges, door.Question, error) {
 	ranges, err := f.read(ctx, t, c)
 	if err != nil {
@@ -67,7 +67,7 @@ func (f placeFlags) question(ctx context.Context, t terminal, c config.Config, p
 
 const originFacing = iprange.CloudFrontOriginFacing
 
-// questionOf returns what groups are judged by: whether they let in the ranges of a configuration, on ports.
+// questionOf asks whether groups let in the ranges of a configuration, on ports.
 func questionOf(config config.Config, ranges ipRanges, ports []secgroup.PortRange) (q door.Question, err error) {
 	q = door.Question{Services: config.Selection.Services, Ports: ports, TagKey: config.TagKey, Families: config.Families(), Now: time.Now()}
 	of := func(services []string) (*iprange.Publication, error) {
@@ -77,7 +77,7 @@ func questionOf(config config.Config, ranges ipRanges, ports []secgroup.PortRang
 	}
 	q.Wanted = ranges.Publication
 	if len(config.Selection.Within) > 0 {
-		// What has to get in are the services; the cover is one way to let them in.
+		// The services have to get in; the cover is one way to let them in.
 		if q.Wanted, err = of(config.Selection.Services); err != nil {
 			return q, fmt.Errorf("read the ranges: %w", err)
 		}

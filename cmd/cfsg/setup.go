@@ -33,7 +33,7 @@ type setupCommand struct {
 	Port          []string `placeholder:"PORTS" help:"The ports that CloudFront connects to."`
 	RulesPerGroup string   `placeholder:"N" help:"The quota of rules per group (default auto: ask Service Quotas)."`
 	PrefixList    bool     `help:"Attach no group: make prefix lists, for rules that another tool owns."`
-	Undo          bool     `help:"Take back what setup has made."`
+	Undo          bool     `help:"Undo setup."`
 	DryRun        bool     `help:"Show the steps, and take none."`
 	Yes           bool     `short:"y" help:"Do not ask before the steps; what is open to the world stays open."`
 	CloseWorld    bool     `help:"Close what is open to the world on these ports, without a question."`
@@ -91,8 +91,7 @@ func (c *setupCommand) nameOrigin() error {
 	return nil
 }
 
-// given returns what the flags say. Where nobody says which ranges are wanted, it is the compact cover: it takes one
-// group.
+// given returns the flags' settings. If nobody names ranges, they are the compact cover, which takes one group.
 func (c *setupCommand) given() map[string]given {
 	values := c.placeFlags.given()
 	give(values, "RULES_PER_GROUP", "--rules-per-group", c.RulesPerGroup)

@@ -163,7 +163,7 @@ func TestSetupClosesNoFamily(t *testing.T) {
 			}
 			o.ResetCalls()
 			for _, port := range []string{"443", "80"} {
-				o.says(exitError, "lets in IPv6, of which no range is wanted now", "setup", "shop", "--port", port, "--family", "ipv4", "--yes")
+				o.says(exitError, "lets in IPv6, but no IPv6 range is wanted now", "setup", "shop", "--port", port, "--family", "ipv4", "--yes")
 				o.changes("")
 			}
 		})

@@ -67,7 +67,7 @@ func (r *setupRun) showSteps(w checkPage, steps []setup.Step) {
 		w.Line("Setup has created nothing here, so there is nothing to undo.")
 		return
 	case len(steps) == 0:
-		w.Line("What setup has made is as it should be.")
+		w.Line("Nothing to do: all that setup created is up to date.")
 		return
 	}
 	var rows [][]string
@@ -81,7 +81,7 @@ func (r *setupRun) showSteps(w checkPage, steps []setup.Step) {
 	}
 }
 
-// showWorld shows what is open to the world.
+// showWorld shows the rules that are open to the world.
 func (r *setupRun) showWorld(w checkPage) {
 	if len(r.doc.OpenToWorld) == 0 {
 		return
@@ -109,7 +109,7 @@ func (r *setupRun) showWorld(w checkPage) {
 const acme = "If the origin renews a certificate by ACME (Let's Encrypt) over port 80 (HTTP-01) or 443 (TLS-ALPN-01), closing stops that, " +
 	"and weeks later every request is a 502: use DNS-01 or a certificate of ACM first."
 
-// showVerified shows that everything wanted gets in, and what else does.
+// showVerified shows that everything wanted gets in, and the rules that are open to the world.
 func (r *setupRun) showVerified() error {
 	w := r.page()
 	w.Line()
@@ -119,7 +119,7 @@ func (r *setupRun) showVerified() error {
 	return w.Err()
 }
 
-// showReopen shows how to open again what was closed.
+// showReopen shows the commands that open again the rules that were closed.
 func (r *setupRun) showReopen() {
 	w := r.page()
 	shown := false
@@ -129,7 +129,7 @@ func (r *setupRun) showReopen() {
 		}
 		if !shown {
 			w.Line()
-			w.Say("Setup has closed what was open to the world. To open it again:")
+			w.Say("Setup has closed rules that were open to the world. To open them again:")
 			shown = true
 		}
 		w.Indent(2)
@@ -138,20 +138,20 @@ func (r *setupRun) showReopen() {
 	}
 }
 
-// warnShutOut says what an undo does to CloudFront.
+// warnShutOut warns that an undo shuts CloudFront out.
 func (r *setupRun) warnShutOut(interfaces []string) {
 	w := r.page()
 	w.Line()
 	w.note(w.Bad("! "), fmt.Sprintf("Without these groups part of CloudFront, or all of it, is shut out at %s: viewers get 504.", words.Few(interfaces)))
 }
 
-// showEnd shows what came of it, and what is left to do.
+// showEnd shows the result, and the tasks that are left.
 func (r *setupRun) showEnd() error {
 	w := r.page()
 	if r.Undo {
 		if len(r.doc.Steps) > 0 {
 			w.Line()
-			w.Line("What setup created is gone again. Rules that it closed stay closed.")
+			w.Line("All that setup created is gone. Rules that it closed stay closed.")
 		}
 		return w.Err()
 	}

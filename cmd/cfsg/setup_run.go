@@ -27,7 +27,7 @@ type setupRun struct {
 	doc *document.Setup
 }
 
-// setup lets CloudFront in, verifies that, and closes what is open to the world if that is wanted.
+// setup lets CloudFront in, verifies that, and then closes rules that are open to the world, if that is wanted.
 func (r *setupRun) setup(ctx context.Context) error {
 	state, plan, err := r.look(ctx)
 	if err != nil {
@@ -77,7 +77,8 @@ func (r *setupRun) portMissing(ctx context.Context) error {
 	return hint.New("--port is missing", fmt.Sprintf("%s listens on %s: name the ports that CloudFront connects to, such as --port %s", r.Origin, cmp.Or(ports, "no port"), r.Port[0]))
 }
 
-// otherSettings refuses to change rules that an earlier setup of this origin has made to settings that nobody has named.
+// otherSettings refuses to change rules that an earlier setup of this origin has made to settings that nobody has
+// named.
 func (r *setupRun) otherSettings(state *setup.State, plan *setup.Plan) error {
 	r.doc.Settings.Compare(engine.MadeFrom(r.Engine.TagKey, state.Descriptions()))
 	if text := r.doc.Settings.Disagree(); text != "" && !r.doc.Settings.Asked() && len(plan.Steps) > 0 {
@@ -87,7 +88,7 @@ func (r *setupRun) otherSettings(state *setup.State, plan *setup.Plan) error {
 	return nil
 }
 
-// look finds out what there is, and proposes what to do.
+// look reads the origin, and proposes steps.
 func (r *setupRun) look(ctx context.Context) (*setup.State, *setup.Plan, error) {
 	defer r.t.progress("looking at the origin …")()
 	state, err := r.Look(ctx)
@@ -113,7 +114,7 @@ func (r *setupRun) take(ctx context.Context, state *setup.State, steps []setup.S
 	})
 }
 
-// verify holds each interface against what is wanted.
+// verify checks each interface.
 func (r *setupRun) verify(ctx context.Context) error {
 	defer r.t.progress("checking each network interface …")()
 	report, state, err := r.Verify(ctx)
@@ -133,7 +134,7 @@ func (r *setupRun) verify(ctx context.Context) error {
 	return err
 }
 
-// closeWorld closes what is open to the world, after a question of its own.
+// closeWorld closes the rules that are open to the world, after a question of its own.
 func (r *setupRun) closeWorld(ctx context.Context) error {
 	if err := r.showVerified(); err != nil {
 		return err
@@ -158,7 +159,7 @@ func (r *setupRun) closeWorld(ctx context.Context) error {
 			return err
 		}
 	}
-	// An answer may take an hour: it is looked again.
+	// An answer may take an hour, so look again.
 	state, steps, err := r.Closing(ctx, closable)
 	if err != nil {
 		return err
@@ -172,7 +173,7 @@ func (r *setupRun) closeWorld(ctx context.Context) error {
 	return takeErr
 }
 
-// closed shows how to open again what is closed of these rules.
+// closed shows how to open again those of the rules that were closed.
 func (r *setupRun) closed(rules []setup.Opening) {
 	for i, o := range rules {
 		if o.Closed {
@@ -183,7 +184,7 @@ func (r *setupRun) closed(rules []setup.Opening) {
 	r.showReopen()
 }
 
-// undo undoes what setups did.
+// undo undoes setups of the origin.
 func (r *setupRun) undo(ctx context.Context) error {
 	state, plan, err := r.proposeUndo(ctx)
 	if err != nil {
@@ -209,7 +210,7 @@ func (r *setupRun) undo(ctx context.Context) error {
 		if err := ask(ctx, r.t, r.in, "Undo what setup did, in %s?", words.Count(len(plan.Steps), "step")); err != nil {
 			return err
 		}
-		// An answer may take an hour: it is looked again.
+		// An answer may take an hour, so look again.
 		_, now, err := r.proposeUndo(ctx)
 		if err != nil {
 			return err

@@ -18,7 +18,7 @@ import (
 	"cloudfront-sg-sync/iprange"
 )
 
-// ipRanges is a document and what is selected of it.
+// ipRanges is a document and the ranges selected from it.
 type ipRanges struct {
 	*iprange.Publication
 	document []byte
@@ -58,7 +58,7 @@ func decodeIPRanges(name string, in io.Reader, sel iprange.Selection) (r ipRange
 	return r, err
 }
 
-// readPlain reads all there is, decompressed if it is gzip (RFC 1952).
+// readPlain reads everything, and decompresses gzip (RFC 1952).
 func readPlain(r io.Reader) ([]byte, error) {
 	in := bufio.NewReader(r)
 	r = in
@@ -81,7 +81,7 @@ func readPlain(r io.Reader) ([]byte, error) {
 	return data, explainGzip(err)
 }
 
-// explainGzip says what the end of gzip data in their midst means. Data that are not packed just end.
+// explainGzip explains gzip data that end in the middle. Data that are not packed just end.
 func explainGzip(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("the gzip file is cut short: %w", err)
@@ -98,7 +98,7 @@ func fetchIPRanges(ctx context.Context, url string, sel iprange.Selection) (r ip
 	return r, err
 }
 
-// A recorder is a transport that keeps what was read of the last answer.
+// A recorder is a transport that keeps the bytes read from the last answer.
 type recorder struct{ last *bytes.Buffer }
 
 func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -114,8 +114,8 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// suggestServices says of services without a selected range in a document what it has of them, and of those that it
-// does not know which are most like them.
+// suggestServices says which family of ranges a document has for services that lack a selected range, and which
+// services are most like those that it does not know.
 func suggestServices(missing []string, document []byte) string {
 	hint := "cfsg ranges list names all services"
 	services, err := iprange.Services(bytes.NewReader(document))

@@ -23,7 +23,7 @@ type statusCommand struct {
 	DetailedExitcode bool `help:"Exit with 2 where something is to be done, 0 where nothing is."`
 }
 
-// Run shows how all managed groups are.
+// Run shows the state of all managed groups.
 func (c *statusCommand) Run(ctx context.Context, t terminal, k *kong.Context) error {
 	p, err := c.propose(ctx, t, c.given(), engine.Request{Look: true})
 	if err != nil {
@@ -74,8 +74,8 @@ func writeStatus(t terminal, d document.Status, f placeFlags, now time.Time) err
 // longestName is how much is shown of the name of a group, so that the table fits 80 columns.
 const longestName = 16
 
-// writeStatusPool shows how a pool stands, and its groups. Columns in which all is zero go. Rules that are missing or
-// left over are counted only if they were made with the settings of this run.
+// writeStatusPool shows a pool's judgement, and its groups, without columns in which all is zero. It counts rules that
+// are missing or left over only if they were made with the settings of this run.
 func writeStatusPool(w *page.Page, pool document.StatusPool, counted bool, now time.Time) {
 	w.Line()
 	w.Indent(2)
@@ -127,7 +127,7 @@ func age(d time.Duration) string {
 	return words.CountAs(int(d/day), "day", "days")
 }
 
-// writeAlarms shows what is wrong around the groups of an account and region, loudly.
+// writeAlarms shows the problems around the groups of an account and region.
 func writeAlarms(w *page.Page, d document.StatusTarget, f placeFlags) {
 	w.Indent(2)
 	defer w.Indent(0)
@@ -160,8 +160,8 @@ func writeAlarms(w *page.Page, d document.StatusTarget, f placeFlags) {
 	}
 }
 
-// writeExposure says loudly what makes all the effort pointless. A command to revoke the rule is shown only where
-// nobody who is wanted is shut out by it.
+// writeExposure warns of a rule that is open to the world. It shows a command to revoke the rule only if that shuts out
+// nobody who is wanted.
 func writeExposure(w *page.Page, x document.StatusExposure, alarm func(name, format string, args ...any), d document.StatusTarget, f placeFlags) {
 	alarm("OPEN TO THE WORLD", "%s lets %s in on %s%s", x.GroupID, x.Source, words.Ports(x.Ports), quoted(x.Description))
 	const why = "Anyone who finds the origin can bypass CloudFront and its WAF."

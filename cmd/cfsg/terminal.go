@@ -22,19 +22,19 @@ func isTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// colorful reports whether what is written there may have colours: on a terminal, unless its user does not want any.
+// colorful reports whether output may have colours: on a terminal, unless its user does not want any.
 // See https://no-color.org
 func colorful(out io.Writer) bool {
 	return isTerminal(out) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
 
-// patience is how long something may take before a person is told what it is.
+// patience is how long a task may take before it is named.
 const patience = time.Second
 
 // eraseLine has a terminal erase the line that the cursor is on: ECMA-48, EL.
 const eraseLine = "\r\x1b[K"
 
-// A liveLine is the last line of stderr, which says what is under way, if a person is there to read it.
+// A liveLine is the last line of stderr, which names the task under way, if a person is there to read it.
 type liveLine struct {
 	out io.Writer // nil if nobody reads
 
@@ -51,14 +51,14 @@ func (t terminal) liveLine() *liveLine {
 	return &liveLine{out: t.err}
 }
 
-// progress says what is under way until the function that it returns is called.
+// progress names the task under way until done is called.
 func (t terminal) progress(what string) (done func()) {
 	l := t.liveLine()
 	l.set(what)
 	return l.clear
 }
 
-// set changes what is under way. It is shown if it takes long, and not more often than eyes can follow.
+// set names the task under way. It is shown if it takes long, and not more often than eyes can follow.
 func (l *liveLine) set(text string) {
 	if l.out == nil {
 		return
@@ -76,7 +76,7 @@ func (l *liveLine) set(text string) {
 	l.timer = time.AfterFunc(wait, l.show)
 }
 
-// show writes what is under way in the place of what was.
+// show writes the text in the place of the last one.
 func (l *liveLine) show() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -15,13 +15,13 @@ type versionCommand struct{}
 func (versionCommand) Run(t terminal) error {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return hint.New("this binary does not say what it was built from", "build it with Go's own tools")
+		return hint.New("this binary has no build information", "build it with Go's own tools")
 	}
 	_, err := fmt.Fprintln(t.out, describeBuild(info))
 	return err
 }
 
-// describeBuild says in a line what a binary was built from.
+// describeBuild names a binary's release, commit, Go version and platform in a line.
 func describeBuild(info *debug.BuildInfo) string {
 	setting := map[string]string{}
 	for _, s := range info.Settings {

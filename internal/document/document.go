@@ -1,5 +1,4 @@
-// Package document holds what cfsg prints with -o json: a value for each command, made from what was found. It knows
-// nothing of the pages that a person reads.
+// Package document holds the documents that cfsg prints with -o json, and pages render. Each command has one.
 package document
 
 import (

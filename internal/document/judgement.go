@@ -2,7 +2,7 @@ package document
 
 import "cloudfront-sg-sync/internal/door"
 
-// A Mark says how something stands.
+// A Mark is ✓, ! or ✗.
 type Mark = door.Mark
 
 // The marks, from best to worst.
@@ -12,7 +12,7 @@ const (
 	Failed    = door.Failed
 )
 
-// A Judgement is how a command that judges ends, in JSON and as the last line of its page.
+// A Judgement ends the output of a command that judges, in JSON and as the last line of its page.
 type Judgement struct {
 	Mark Mark `json:"mark"`
 	// Cause says why, in one line.
@@ -22,7 +22,7 @@ type Judgement struct {
 	Next []string `json:"next"`
 }
 
-// NotAuthentication is said where CloudFront gets in and nobody else does. See
+// NotAuthentication goes with every statement that CloudFront gets in and nobody else does. See
 // https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/restrict-access-to-load-balancer.html
 const NotAuthentication = "Any AWS customer's distribution comes from the same addresses: have the origin verify a secret header or a client certificate (origin mTLS) as well."
 

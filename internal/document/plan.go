@@ -18,15 +18,15 @@ type Plan struct {
 	Targets []PlanTarget   `json:"targets"`
 	// OpenToWorld are the rules that open managed ports to the world before the steps.
 	OpenToWorld []door.WorldRule `json:"openToWorld"`
-	// Warnings is what needs a person, though it keeps no step from being taken.
+	// Warnings need a person, and hold no step back.
 	Warnings []string `json:"warnings"`
 	Errors   []string `json:"errors"`
 	// ListSummary counts the prefix lists, and what becomes of their entries.
 	ListSummary engine.ListSummary `json:"-"`
 }
 
-// Failures returns what a run would fail with before it takes a step. Where rules were made with other settings, that
-// these do not fit says nothing about the rules that there are.
+// Failures returns the errors of a run before its first step. If rules were made with other settings, a pool that is
+// too small for this run's says nothing about them, and is left out.
 func (d Plan) Failures(p *engine.Proposal) []error { return failures(p, len(d.Settings.Others) > 0) }
 
 // Revokes reports whether a step takes a rule away.
@@ -73,7 +73,7 @@ type PlanTarget struct {
 	Error         string     `json:"error"`
 }
 
-// A PlanPool is what becomes of a pool.
+// A PlanPool has the steps of a pool.
 type PlanPool struct {
 	Name   string      `json:"name"`
 	Groups []PlanGroup `json:"groups"`
@@ -93,7 +93,7 @@ type PlanInterface struct {
 	Attach []string `json:"attach"`
 }
 
-// A PlanGroup is what becomes of a group.
+// A PlanGroup is a group after the steps.
 type PlanGroup struct {
 	GroupID string           `json:"groupId"`
 	Name    string           `json:"name"`
@@ -134,7 +134,7 @@ type PlanRule struct {
 	Description string `json:"description"`
 }
 
-// NewPlan returns the document of a proposal and of what stands around the groups of its targets.
+// NewPlan returns the document of a proposal and of the surroundings of its groups.
 func NewPlan(p *engine.Proposal, around []Surroundings, settings Settings, next Next) Plan {
 	d := Plan{Wanted: newWanted(p, settings), Changes: p.Count() > 0, Summary: p.Summary(), Targets: []PlanTarget{}, Warnings: warnings(p), ListSummary: p.Lists()}
 	d.Errors = messages(d.Failures(p))

@@ -19,14 +19,14 @@ import (
 // A Next returns a command of cfsg to run next, with every flag that this run was given, and more.
 type Next func(command string, more ...string) []string
 
-// A judge says how the pools and lists of a proposal stand.
+// A judge gives marks to the pools and lists of a proposal.
 type judge struct {
 	settings Settings
 	next     Next
 	done     bool // all steps were taken
 }
 
-// pools says how the pools of a proposal stand, each with its name.
+// pools judges the pools of a proposal, each with its name.
 func (j judge) pools(p *engine.Proposal, around []Surroundings) []Judgement {
 	var all []Judgement
 	for i, v := range p.Previews {
@@ -40,8 +40,8 @@ func (j judge) pools(p *engine.Proposal, around []Surroundings) []Judgement {
 	return all
 }
 
-// pool says how a pool stands, by what matters most: what fails, what shuts CloudFront out, what is to be done, and who
-// else gets in.
+// pool judges a pool by its gravest problem: a failure, CloudFront shut out, steps to take, or somebody else who gets
+// in.
 func (j judge) pool(pool secgroup.PoolPlan, around Surroundings, partial []partialPool) Judgement {
 	var shut []string
 	what := ""
@@ -144,7 +144,7 @@ func (j judge) roomier() []string {
 	return j.next("plan")
 }
 
-// all says how everything stands: the worst there is.
+// all returns the worst judgement there is.
 func (j judge) all(p *engine.Proposal, around []Surroundings, pools []Judgement) Judgement {
 	groups, interfaces := p.Summary().Groups, 0
 	var found []Judgement

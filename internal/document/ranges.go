@@ -11,7 +11,7 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// Ranges is what cfsg ranges knows, in JSON: docs/schema/ranges.schema.json.
+// Ranges is the document of cfsg ranges: docs/schema/ranges.schema.json.
 type Ranges struct {
 	SyncToken   string       `json:"syncToken"`
 	PublishedAt time.Time    `json:"publishedAt"`
@@ -28,7 +28,7 @@ type Ranges struct {
 	Ranges  []netip.Prefix    `json:"ranges"`
 }
 
-// A rangesFamily is what there is of an address family.
+// A rangesFamily counts the ranges of an address family.
 type rangesFamily struct {
 	Published int `json:"published"`
 	Merged    int `json:"merged"`
@@ -41,7 +41,7 @@ type rangesFamily struct {
 	BeyondEC2 uint64 `json:"beyondEc2"`
 }
 
-// NewRanges returns the document of a publication, of which prefixes are shown, with the rules that ports take.
+// NewRanges returns the document of a publication, with the prefixes to show and the rules that ports take.
 func NewRanges(p *iprange.Publication, selection iprange.Selection, prefixes []netip.Prefix, ports []secgroup.PortRange, quota int) *Ranges {
 	published4, published6 := ipspace.Split(Published(p))
 	beyond4, beyond6 := ipspace.Split(p.Beyond)

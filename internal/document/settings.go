@@ -24,11 +24,11 @@ type Settings struct {
 	Services []string `json:"services"`
 	Within   []string `json:"within"`
 	From     Source   `json:"from"`
-	// Others are what rules and entries were made for that were made with other settings.
+	// Others are the settings of rules and entries that were made with others.
 	Others []OtherSettings `json:"others"`
 }
 
-// OtherSettings are what some rules and entries were made for.
+// OtherSettings are those of some rules and entries.
 type OtherSettings struct {
 	Services []string `json:"services"`
 	Within   []string `json:"within"`

@@ -15,7 +15,7 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// A Setup says what was found, done and left to do at an origin: docs/schema/setup.schema.json.
+// A Setup is the document of cfsg setup: docs/schema/setup.schema.json.
 type Setup struct {
 	Judgement
 	Settings    Settings  `json:"settings"`
@@ -45,8 +45,8 @@ type Setup struct {
 	OpenToWorld []setup.Opening `json:"openToWorld"`
 	// ShutOut are the interfaces at which an undo shuts CloudFront out.
 	ShutOut []string `json:"shutOut"`
-	// ForOwner is what the owner of the groups has to do next, so that CloudFront gets in by the lists and then nobody
-	// else does; null where there is nothing to do.
+	// ForOwner is the next task of the groups' owner, so that CloudFront gets in by the lists and then nobody else
+	// does; null if there is none.
 	ForOwner *setup.Handover `json:"forOwner"`
 	Left     []string        `json:"left"`
 }
@@ -90,7 +90,7 @@ func (d *Setup) Note(format string, args ...any) {
 	d.Notes = append(d.Notes, fmt.Sprintf(format, args...))
 }
 
-// See takes over what the origin is like. Its notes do not change while it is set up.
+// See takes over the state of the origin. Its notes do not change while it is set up.
 func (d *Setup) See(state *setup.State) {
 	if len(d.Interfaces) == 0 {
 		d.Notes = append(d.Notes, state.Notes...)
@@ -130,8 +130,8 @@ func (d *Setup) Taken(step setup.Step) {
 	d.Steps = append(d.Steps, setupStep{step, true})
 }
 
-// Conclude judges what came of it. What is still open to the world can be closed by a next run with more flags, unless
-// something has to be done first.
+// Conclude judges the result. A next run with more flags closes rules that are still open to the world, unless a person
+// has to do something first.
 func (d *Setup) Conclude(err error, next Next) {
 	var open, beside []string
 	closable := false
@@ -191,9 +191,9 @@ func (d *Setup) open() []setup.Opening {
 	return slices.DeleteFunc(slices.Clone(d.OpenToWorld), func(o setup.Opening) bool { return o.Closed })
 }
 
-// Leave says what is left to do: about rules that are open to the world, and about the function that keeps the groups
-// up to date. The stack is the function's, if its settings were used, and own is set if flags say otherwise. ownerNote
-// says what the owner of a group has to know about a rule that was closed.
+// Leave lists the tasks that are left: about rules that are open to the world, and about the function that keeps the
+// groups up to date. The stack is the function's, if its settings were used, and own is set if flags say otherwise.
+// ownerNote says how to keep the owner of a group from opening a rule again.
 func (d *Setup) Leave(stack string, own bool, ownerNote func(group string) string) {
 	for _, o := range d.open() {
 		if d.ForOwner != nil {

@@ -62,7 +62,7 @@ type StatusGroup struct {
 	Missing  int              `json:"missing"`
 	LeftOver int              `json:"leftOver"`
 	Foreign  int              `json:"foreign"`
-	// AppliedPublication is nil where no rule says what it was made from.
+	// AppliedPublication is nil if no rule says from which file it was made.
 	AppliedPublication *time.Time `json:"appliedPublication"`
 	Error              string     `json:"error"`
 }
@@ -85,7 +85,7 @@ type statusStrayTag struct {
 	Text    string `json:"-"` // all of it in a sentence
 }
 
-// NewStatus returns the document of a proposal and of what stands around the groups of its targets.
+// NewStatus returns the document of a proposal and of the surroundings of its groups.
 func NewStatus(p *engine.Proposal, around []Surroundings, settings Settings, next Next) Status {
 	d := Status{Wanted: newWanted(p, settings), Targets: []StatusTarget{}, Warnings: warnings(p)}
 	d.Errors = messages(d.Failures(p))
@@ -124,7 +124,7 @@ func failures(p *engine.Proposal, others bool) []error {
 	})
 }
 
-// warnings are what needs a person, though it keeps no step from being taken.
+// warnings need a person, and hold no step back.
 func warnings(p *engine.Proposal) []string {
 	all := append([]string{}, p.AtLists()...)
 	if note := engine.Strangers(p.Publication); note != "" {
@@ -155,7 +155,7 @@ func (d *StatusTarget) add(pool secgroup.PoolPlan, j Judgement) {
 	d.Pools = append(d.Pools, s)
 }
 
-// surround adds what stands around the pools.
+// surround adds the surroundings of the pools.
 func (d *StatusTarget) surround(p *engine.Proposal, v engine.Preview, s Surroundings) {
 	d.Exposures, d.PartialPools, d.StrayTags, d.Notes = exposures(p, v, s), []statusPartial{}, []statusStrayTag{}, []string{}
 	for _, partial := range partialPools(v) {

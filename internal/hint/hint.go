@@ -1,5 +1,4 @@
-// Package hint keeps apart what went wrong and what to do about it. In a log both stand on one line; a person at a
-// terminal reads them on two.
+// Package hint keeps a problem and its remedy apart. A log has both on one line, a terminal on two.
 package hint
 
 import (
@@ -8,10 +7,10 @@ import (
 	"strings"
 )
 
-// An Error is an error that says what to do about it. Its text is what went wrong and the hint, with "; " between them.
+// An Error has a remedy. Its text is the problem and the hint, with "; " between them.
 type Error interface {
 	error
-	// Hint returns what to do. It may be empty.
+	// Hint returns the remedy. It may be empty.
 	Hint() string
 }
 
@@ -20,10 +19,10 @@ type hinted struct {
 	hint string
 }
 
-// New returns an error that says what went wrong, and what to do about it.
+// New returns an error with a problem and its remedy.
 func New(problem, hint string) error { return With(errors.New(problem), hint) }
 
-// With adds what to do to an error.
+// With adds a remedy to an error.
 func With(err error, hint string) error { return &hinted{err, hint} }
 
 func (h *hinted) Error() string { return h.error.Error() + "; " + h.hint }
@@ -33,7 +32,7 @@ func (h *hinted) Unwrap() error { return h.error }
 // A Line is one line of an error's text.
 type Line struct {
 	Problem string
-	Hints   []string // what to do about it
+	Hints   []string
 }
 
 // Lines returns the lines of an error's text with their hints taken out. A hint that several lines have is returned
@@ -62,7 +61,7 @@ func Lines(err error) []Line {
 	return lines
 }
 
-// Problem returns what went wrong first, without what to do about it.
+// Problem returns the first line of an error's text, without hints.
 func Problem(err error) string { return Lines(err)[0].Problem }
 
 // collect adds the different hints of an error and of those that it wraps.

@@ -1,4 +1,4 @@
-// Package page writes what a person reads on a terminal: paragraphs, facts and tables, no wider than the terminal, with
+// Package page writes pages for a terminal: paragraphs, facts and tables, no wider than the terminal, with
 // colours where they are wanted.
 package page
 
@@ -54,7 +54,7 @@ func (p *Page) Width() int {
 	return Width
 }
 
-// Err returns the first error of writing. What was to be written after it is lost.
+// Err returns the first error of writing. Later lines are lost.
 func (p *Page) Err() error { return p.err }
 
 // Indent sets how many spaces stand before the lines that follow.
@@ -63,16 +63,16 @@ func (p *Page) Indent(n int) { p.indent = n }
 // Strong returns s in bold.
 func (p *Page) Strong(s string) string { return p.style(s, bold) }
 
-// Quiet returns s as what need not be read.
+// Quiet returns s in faint letters.
 func (p *Page) Quiet(s string) string { return p.style(s, faint) }
 
-// Good returns s in the colour of what is as it should be, or is added.
+// Good returns s in the colour of success and of additions.
 func (p *Page) Good(s string) string { return p.style(s, green) }
 
-// Warn returns s in the colour of what needs a look.
+// Warn returns s in the colour of warnings.
 func (p *Page) Warn(s string) string { return p.style(s, yellow) }
 
-// Bad returns s in the colour of what is wrong, or is taken away.
+// Bad returns s in the colour of failure and of removals.
 func (p *Page) Bad(s string) string { return p.style(s, red) }
 
 // How a terminal is told to write what follows in another way (ECMA-48, Select Graphic Rendition), and to end that.
@@ -115,8 +115,8 @@ func (p *Page) write(line string) {
 	}
 }
 
-// Command writes what may be pasted into a shell, given as words that are quoted where they have to be. Where it is
-// wider than the terminal it still is one command.
+// Command writes a command to paste into a shell, given as quoted words. One that is wider than the terminal is
+// continued with backslashes.
 func (p *Page) Command(words ...string) {
 	width := Width * Width // as one line
 	if p.columns > 0 {
@@ -158,8 +158,8 @@ func (p *Page) Fact(label string, width int, separator string, words ...string) 
 	}
 }
 
-// Table writes rows below a header, in columns. Columns of numbers are aligned to the right. Where the table is wider
-// than the terminal, each row becomes a list of what its columns hold.
+// Table writes rows below a header, in columns. Columns of numbers are aligned to the right. If the table is wider
+// than the terminal, each row becomes a list of its cells.
 func (p *Page) Table(header []string, rows [][]string) {
 	lines := table(header, rows)
 	for _, line := range lines {
@@ -176,7 +176,7 @@ func (p *Page) Table(header []string, rows [][]string) {
 	}
 }
 
-// lists writes rows as lists of what their columns hold.
+// lists writes each row as a list of its cells.
 func (p *Page) lists(header []string, rows [][]string) {
 	const hanging = 2
 	for _, row := range rows {

@@ -52,8 +52,8 @@ func parseClosed(value string) (Opening, bool) {
 	}}, true
 }
 
-// record notes a rule in a tag before it is closed, so that whoever undoes the setup learns how to open it again. The tag
-// is on a group that the setup has created or, if there is none, on the group that has the rule.
+// record notes a rule in a tag before it is closed, so that whoever undoes the setup learns how to open it again. The
+// tag is on a group that the setup has created or, if there is none, on the group that has the rule.
 func (s *Setup) record(ctx context.Context, state *State, step secgroup.Step) error {
 	on := step.GroupID
 	if len(state.Made) > 0 {

@@ -35,12 +35,12 @@ type State struct {
 	Lists  []List
 	// VPC is the interfaces' VPC.
 	VPC string
-	// Notes are what a person needs to know, in sentences.
+	// Notes are sentences that a person needs to know.
 	Notes []string
 
 	// Listening are the ports of the listeners.
 	Listening []secgroup.PortRange
-	// VPCOrigin says what may serve better than any rule, if it would do for this origin.
+	// VPCOrigin advises to use a VPC origin, if that would do for this origin.
 	VPCOrigin string
 	// Closed are the rules that setups have closed, as far as they are still closed.
 	Closed []Opening
@@ -61,10 +61,10 @@ type Group struct {
 	Ports         []secgroup.PortRange
 	// egress is the outbound traffic that the group allows.
 	egress []types.IpPermission
-	closed map[string]string // the tags that record what a setup has closed
+	closed map[string]string // the tags that record rules that a setup has closed
 }
 
-// Look finds an origin, the groups that guard it, and who else manages them.
+// Look finds an origin, its groups, and the tools that manage them.
 func (s *Setup) Look(ctx context.Context) (*State, error) {
 	state := &State{}
 	var err error
@@ -171,7 +171,7 @@ func (f listeners) DescribeListeners(ctx context.Context, in *elb.DescribeListen
 	return f(ctx, in, opts...)
 }
 
-// vpcOrigin names what may be better than any rule, and what it does not do. See
+// vpcOrigin advises to use a VPC origin, and names its limits. See
 // https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-vpc-origins.html
 // and, on VPC Block Public Access, https://docs.aws.amazon.com/vpc/latest/userguide/security-vpc-bpa-basics.html
 const vpcOrigin = "Consider a VPC origin first: CloudFront then comes in from inside the VPC, and the load balancer needs no public address and no list of ranges. " +
@@ -209,7 +209,7 @@ type NotFoundError struct{ text string }
 
 func (e *NotFoundError) Error() string { return e.text }
 
-// notes says who else manages the groups, and what else is odd.
+// notes names the tools that manage the groups, and origins that CloudFront does not connect to.
 func (s *Setup) notes(state *State) []string {
 	var notes []string
 	for _, g := range state.groups() {

@@ -12,8 +12,8 @@ import (
 // An Owner is the tool that owns an origin's groups, as far as tags show.
 type Owner struct {
 	Cluster string // the Kubernetes cluster whose load balancer controller it is
-	// Kind is what the controller created the load balancer for: ingress, service, gateway, or empty. Object is its
-	// NAMESPACE/NAME, or the name of a group of Ingresses.
+	// Kind is the kind of object that the controller created the load balancer for: ingress, service, gateway, or
+	// empty. Object is its NAMESPACE/NAME, or the name of a group of Ingresses.
 	Kind, Object string
 	Stack        string // the CloudFormation stack
 	Beanstalk    string // the environment of Elastic Beanstalk, which makes that stack
@@ -54,8 +54,8 @@ func ownerOf(tags map[string]string) Owner {
 	return o
 }
 
-// ownerNote says what to do so that the owner of a load balancer does not detach what is attached to it. See, on Elastic
-// Beanstalk, https://docs.aws.amazon.com/elasticbeanstalk/latest/dg/command-options-general.html
+// ownerNote says how to keep the owner of a load balancer from detaching the group. See, on Elastic Beanstalk,
+// https://docs.aws.amazon.com/elasticbeanstalk/latest/dg/command-options-general.html
 func (s *Setup) ownerNote(state *State) string {
 	switch o := state.Owner; {
 	case o.Cluster != "":
@@ -74,7 +74,7 @@ func (s *Setup) ownerNote(state *State) string {
 	return ""
 }
 
-// OwnerNote says what the owner of one of the origin's groups has to know about a rule that was closed there.
+// OwnerNote says how to keep the owner of a group from opening a rule again that was closed there.
 func (state *State) OwnerNote(group string) string {
 	for _, g := range state.groups() {
 		if g.ID == group {
@@ -84,7 +84,7 @@ func (state *State) OwnerNote(group string) string {
 	return ""
 }
 
-// ofGroup says what to do so that the owner of a group does not open again what is closed there.
+// ofGroup says how to keep the owner of a group from opening a rule again that is closed there.
 func (o Owner) ofGroup(group string) string {
 	switch {
 	case o.Cluster != "":
@@ -114,14 +114,14 @@ func kubernetes(tags map[string]string) string {
 	return ""
 }
 
-// A Handover is what the owner of the groups has to do to let CloudFront in through the lists.
+// A Handover tells the owner of the groups how to let CloudFront in through the lists.
 type Handover struct {
 	Text string `json:"text"`
 	// Paste is to be pasted as it is. It is empty if that could shut CloudFront out.
 	Paste []string `json:"paste"`
 }
 
-// Handover returns what the owner has to do once the lists are full.
+// Handover returns the owner's task once the lists are full.
 func (s *Setup) Handover(state *State) Handover {
 	ids := idsOfLists(state.Lists)
 	if state.Owner.Cluster == "" {

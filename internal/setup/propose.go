@@ -15,7 +15,7 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// An Action is what a step does.
+// An Action is the kind of a step.
 type Action string
 
 // The actions, in the order in which they are taken.
@@ -34,7 +34,7 @@ const (
 // A Step is one change of an origin.
 type Step struct {
 	Action Action `json:"action"`
-	// On is what is changed: a group, a list, or the place where groups are attached.
+	// On names the group, the list, or the place where groups are attached.
 	On string `json:"on"`
 	// Detail says how, in words.
 	Detail string `json:"detail"`
@@ -44,16 +44,16 @@ type Step struct {
 	list  *List // to be created
 }
 
-// A Plan is what makes an origin let CloudFront in.
+// A Plan makes an origin let CloudFront in.
 type Plan struct {
 	Steps []Step
 	// Rules counts the rules that are needed for each port.
 	Rules secgroup.Weight
-	// Notes are what a person needs to know, in sentences.
+	// Notes are sentences that a person needs to know.
 	Notes []string
 }
 
-// Propose plans what lets CloudFront in, in addition to everything that exists. It changes nothing.
+// Propose plans how to let CloudFront in, in addition to everything that exists. It changes nothing.
 func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
 	plan := &Plan{}
 	if !state.ByList {
@@ -118,12 +118,12 @@ func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
 	return plan, nil
 }
 
-// terraform is what those who manage the origin with Terraform have to know. See
+// terraform tells those who manage the origin with Terraform about drift. See
 // https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/security_group
 const terraform = "Setup cannot see Terraform. If it manages the origin, add the group there too (security_groups, vpc_security_group_ids), " +
 	"or the next apply will detach it; inline ingress blocks there will restore a rule that is closed here."
 
-// sealed says what sealing a group is for.
+// sealed describes the step that seals a group.
 const sealed = "revoke its outbound rules: your own groups decide what may go out"
 
 // onPorts lists ports in words.
@@ -249,13 +249,13 @@ func (s *Setup) unsynced(ctx context.Context, req engine.Request) (bool, error) 
 	return len(p.Failures()) > 0 || p.Count() > 0, nil
 }
 
-// keepsFamilies fails if plans take away ranges of an address family of which no range is wanted: CloudFront may
-// connect by it, and is let in by what an earlier run has made.
+// keepsFamilies fails if plans take away ranges of a family that is not wanted now: CloudFront may connect by it, and
+// gets in through the rules of an earlier run.
 func (s *Setup) keepsFamilies(pools []secgroup.PoolPlan, lists []secgroup.ListPool) error {
 	refuse := func(where string, p netip.Prefix) error {
 		if f := secgroup.FamilyOf(p); p.IsValid() && !s.wants(f) {
-			return hint.New(fmt.Sprintf("%s lets in %s, of which no range is wanted now, and would be closed to it", where, f),
-				"ask for both families and for a service that has ranges of them, or take back with --undo what setup has made")
+			return hint.New(fmt.Sprintf("%s lets in %s, but no %[2]s range is wanted now, so this run would close it", where, f),
+				"ask for both families and for a service that has ranges of both, or undo setup with --undo")
 		}
 		return nil
 	}

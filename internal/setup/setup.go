@@ -31,20 +31,20 @@ type Setup struct {
 	ByList bool
 	// Engine authorizes. Its only target is where the origin is.
 	Engine *engine.Engine
-	// Question is what the origin is checked for. It asks for Ports.
+	// Question is asked of the origin's interfaces. It is about Ports.
 	Question door.Question
-	// Ranges are what the engine's rules let in.
+	// Ranges are those of the engine's rules.
 	Ranges []netip.Prefix
 	// RulesPerGroup and GroupsPerInterface are the quotas L-0EA8095F and L-2AFB9258.
 	RulesPerGroup, GroupsPerInterface int
-	// Patience is how long to wait until AWS shows everywhere what was done.
+	// Patience is how long to wait until AWS shows a change everywhere.
 	Patience time.Duration
 }
 
 // api returns the EC2 client, narrowed to what looks, opens and closes.
 func (s *Setup) api() secgroup.API { return engine.Narrow(s.EC2) }
 
-// A Kind is what an origin is.
+// A Kind is the kind of an origin.
 type Kind string
 
 // The kinds of origin.
@@ -54,7 +54,7 @@ const (
 	Interface    Kind = "interface"
 )
 
-// An Origin is what CloudFront connects to.
+// CloudFront connects to an Origin.
 type Origin struct {
 	Kind Kind
 	Name string // of a load balancer; otherwise the ID
@@ -98,7 +98,7 @@ func (s *Setup) most() int {
 	return most
 }
 
-// explain adds to the error of a call what to do about it. The permission is the one that the call needs.
+// explain adds a hint to the error of a call that needs a permission.
 func explain(err error, permission string) error {
 	if awserr.Code(err) == "SecurityGroupsPerInterfaceLimitExceeded" {
 		return hint.With(err, "detach a group that is not needed, or raise quota L-2AFB9258 (security groups per network interface)")

@@ -82,8 +82,8 @@ func (s *Setup) authorize(ctx context.Context) error {
 	return s.sync(ctx, s.request(made))
 }
 
-// sync has the engine do what a request asks for. If it fails, but somebody else such as the function has meanwhile done
-// all that there was to do, that is as good.
+// sync has the engine carry out a request. A failure does not matter if somebody else, such as the function, has
+// meanwhile done the rest.
 func (s *Setup) sync(ctx context.Context, req engine.Request) error {
 	_, err := s.Engine.Run(ctx, req)
 	if err == nil {
@@ -250,8 +250,8 @@ func (s *Setup) groupsAt(ctx context.Context, place Place) ([]string, error) {
 	return idsOf(scene.Subjects[0].Groups), nil
 }
 
-// Verify checks what the origin lets in without any rule that is open to the world, because the question is whether
-// these can go. It waits until the groups that were created are visible at the interfaces.
+// Verify checks the origin as if no rule were open to the world, to find out whether those rules can go. It waits until
+// the groups that were created are visible at the interfaces.
 func (s *Setup) Verify(ctx context.Context) (*door.Report, *State, error) {
 	var state *State
 	_, err := s.await(ctx, func() (seen bool, err error) {

@@ -16,7 +16,7 @@ import (
 // An Opening is a rule that opens a port of the origin to the world, or did.
 type Opening struct {
 	door.WorldRule
-	// Advice says why setup does not close the rule, and what to do. It is empty if the rule can be closed.
+	// Advice says why setup does not close the rule, and how to. It is empty if the rule can be closed.
 	Advice string `json:"advice"`
 	Closed bool   `json:"closed"`
 	// Reopen is the command that opens the rule again, word by word. It is empty unless the rule was closed.
@@ -116,7 +116,7 @@ func (s *Setup) advice(state *State, w door.WorldRule) (advice string, beside bo
 }
 
 // privateAt returns the interfaces of the origin with a group that have addresses of a family, but none that the
-// Internet reaches. What comes in there is not CloudFront, and nobody has checked that it gets in otherwise.
+// Internet reaches. Clients there are not CloudFront, and nobody has checked that they get in otherwise.
 func (s *Setup) privateAt(state *State, group string, f secgroup.Family) []string {
 	var private []string
 	for _, subject := range state.Scene.Subjects {
@@ -181,7 +181,7 @@ func (s *Setup) Closing(ctx context.Context, approved []Opening) (*State, []Step
 	return state, steps, nil
 }
 
-// NotOpen says where part of what is wanted may get in only through the rules that are open to the world.
+// NotOpen names the interfaces that part of CloudFront may reach only through rules that are open to the world.
 func (s *Setup) NotOpen(report *door.Report) error {
 	var where []string
 	for _, subject := range report.Subjects {
