@@ -20,7 +20,7 @@ const simURL = "http://127.0.0.1:4566"
 // endpoint. A line "…" stands for any lines.
 func TestReadme(t *testing.T) {
 	t.Chdir("../..")
-	for _, document := range []string{"docs/cfsg.md", "docs/check.md", "docs/export.md"} {
+	for _, document := range []string{"docs/cfsg.md", "docs/check.md"} {
 		t.Run(document, func(t *testing.T) { testConsole(t, document, "docs/example-groups.json") })
 	}
 	t.Run("docs/setup.md", func(t *testing.T) { testConsole(t, "docs/setup.md", "docs/example-origin.json") })
