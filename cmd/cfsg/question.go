@@ -14,6 +14,7 @@ import (
 	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
+	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 
@@ -86,6 +87,11 @@ func questionOf(config config.Config, ranges ipRanges, ports []secgroup.PortRang
 		}
 	}
 	if !slices.Contains(config.Selection.Services, iprange.CloudFront) {
+		return q, nil
+	}
+	if noted := ranges.OriginFacing; len(noted) > 0 { // the file is large: it is not read again
+		q.OriginFacing = &iprange.Publication{}
+		q.OriginFacing.IPv4, q.OriginFacing.IPv6 = ipspace.Split(noted)
 		return q, nil
 	}
 	q.OriginFacing, err = of([]string{originFacing})

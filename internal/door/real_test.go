@@ -22,6 +22,15 @@ const realFile = "../../../shared/data/ip-ranges-2026-08-22.json.gz"
 
 func realRanges(t testing.TB, services ...string) *iprange.Publication {
 	t.Helper()
+	p, err := iprange.Decode(bytes.NewReader(realDocument(t)), iprange.Selection{Services: services, IPv4: true, IPv6: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func realDocument(t testing.TB) []byte {
+	t.Helper()
 	f, err := os.Open(realFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		t.Skipf("%v: the real file is not there", err)
@@ -38,11 +47,7 @@ func realRanges(t testing.TB, services ...string) *iprange.Publication {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := iprange.Decode(bytes.NewReader(data), iprange.Selection{Services: services, IPv4: true, IPv6: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return data
 }
 
 func rulesFrom(ranges []netip.Prefix) []secgroup.Rule {
@@ -108,38 +113,5 @@ func TestRealCompactCover(t *testing.T) {
 		if f.Verdict != Open || len(f.Others) > 0 || f.Wanted.Ranges != want.Ranges || f.TakenIn.Size != want.Size {
 			t.Errorf("%s: %s of %d ranges, %d others, %d taken in", f.Family, f.Verdict, f.Wanted.Ranges, len(f.Others), f.TakenIn.Size)
 		}
-	}
-}
-
-// The arithmetic of cfsg check on a door of real size takes less than 50 ms beside the calls: two interfaces of a load
-// balancer, five groups with all of CLOUDFRONT, and a network ACL with twenty entries.
-func BenchmarkJudgeRealDoor(b *testing.B) {
-	q := both()
-	q.Services, q.TagKey = []string{"CLOUDFRONT"}, "cloudfront-ingress"
-	q.Wanted, q.OriginFacing = realRanges(b, "CLOUDFRONT"), realRanges(b, "CLOUDFRONT_ORIGIN_FACING")
-	var groups []secgroup.Group
-	for some := range slices.Chunk(rulesFrom(q.Wanted.Merged()), 45) {
-		groups = append(groups, secgroup.Group{ID: fmt.Sprint("sg-", len(groups)), Tags: map[string]string{q.TagKey: "443"}, Ingress: some})
-	}
-	subnet := Subnet{ID: "subnet-1", VPC: "vpc-1", Routes: []Route{
-		{To: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}, Target: "igw-1"}, {To: []netip.Prefix{netip.MustParsePrefix("::/0")}, Target: "igw-1"},
-	}}
-	for i := range 16 { // each denies somebody else, in and out
-		subnet.ACLRules = append(subnet.ACLRules, ACLRule{Number: int32(100 + i), Egress: i%2 == 1, Protocol: "6", To: 65535, Prefix: netip.MustParsePrefix(fmt.Sprintf("203.0.%d.0/24", i))})
-	}
-	for i, all := range []string{"0.0.0.0/0", "::/0", "0.0.0.0/0", "::/0"} {
-		subnet.ACLRules = append(subnet.ACLRules, ACLRule{Number: int32(200 + i), Egress: i > 1, Allow: true, Protocol: "-1", To: 65535, Prefix: netip.MustParsePrefix(all)})
-	}
-	scene := &Scene{Network: &Network{Subnets: map[string]Subnet{subnet.ID: subnet}}}
-	for i := range 2 {
-		scene.Subjects = append(scene.Subjects, Subject{Groups: groups, Interface: &Interface{
-			ID: fmt.Sprint("eni-", i), VPC: subnet.VPC, Subnet: subnet.ID, PrivateIPv4: prefixAddrs("10.0.0.7"), PublicIPv4: prefixAddrs("198.51.100.7"), IPv6: prefixAddrs("2600:1f18::7"),
-		}})
-	}
-	if r := Judge(scene, q); len(groups) != 5 || r.Mark != OK {
-		b.Fatalf("%d groups, %s: %s", len(groups), r.Mark, r.Cause)
-	}
-	for b.Loop() {
-		Judge(scene, q)
 	}
 }
