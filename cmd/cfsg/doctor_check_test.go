@@ -70,7 +70,7 @@ func TestDoctorReadsRules(t *testing.T) {
 		app    = `{"name": "app", "protocol": "HTTP", "port": 80, "listeners": ["shop:443"]}`
 		closed = `{"name": "app", "protocol": "HTTP", "port": 80, "listeners": ["shop:443"], "headers": {"X-Verify": "hunter2"}}`
 		other  = `{"name": "web", "protocol": "HTTP", "port": 80, "listeners": ["shop:443"]}`
-		any    = `{"name": "web", "protocol": "HTTP", "port": 80, "listeners": ["shop:443"], "headers": {"X-Verify": "*"}}`
+		lax    = `{"name": "web", "protocol": "HTTP", "port": 80, "listeners": ["shop:443"], "headers": {"X-Verify": "*"}}`
 	)
 	for _, c := range []struct {
 		name, kind, targets, deny string
@@ -83,7 +83,7 @@ func TestDoctorReadsRules(t *testing.T) {
 		{"all demand another", "application", closed, "", http.Header{"X-Other": {"hunter2"}}, doctor.No, "rule 1 of listener 443 of load balancer shop forwards without X-Other"},
 		{"none does", "application", app, "", nil, doctor.No, "rule default of listener 443 of load balancer shop forwards without a secret header"},
 		{"one does not", "application", closed + "," + other, "", nil, doctor.No, "of listener 443 of load balancer shop forwards without"},
-		{"one takes any value", "application", closed + "," + any, "", nil, doctor.No, "of listener 443 of load balancer shop forwards without"},
+		{"one takes any value", "application", closed + "," + lax, "", nil, doctor.No, "of listener 443 of load balancer shop forwards without"},
 		{"it may not be seen", "application", app, "DescribeRules", nil, doctor.Maybe, "grant the permission elasticloadbalancing:DescribeRules"},
 		{"no rules", "network", `{"name": "app", "protocol": "TCP", "port": 80, "listeners": ["shop:443"]}`, "", nil, "", ""},
 	} {

@@ -80,8 +80,8 @@ type Behavior struct {
 
 var idPattern = regexp.MustCompile(`^E[0-9A-Z]{5,20}$`)
 
-// Read reads a distribution, named by its ID, its ARN, its domain name, or an alias. Paths are asked for instead of those that the
-// patterns of behaviors suggest, each at the behavior that it matches.
+// Read reads a distribution, named by its ID, its ARN, its domain name, or an alias. Each path is asked for at the first
+// behavior that it matches, instead of the path that the behavior's pattern suggests.
 func Read(ctx context.Context, api API, name string, paths []string) (*Distribution, error) {
 	d := &Distribution{ID: name[strings.LastIndex(name, "/")+1:]} // of an ARN, as of an ID
 	if !idPattern.MatchString(d.ID) {

@@ -78,8 +78,8 @@ func (w *walk) auth(ctx context.Context) Step {
 	return step
 }
 
-// combine holds the answer of the network against that of the rules. A refusal is seen for single paths, and the rules
-// speak for all; a request that was answered needs no rule.
+// combine returns what the network and the rules say together. The network shows a refusal on single paths only, and the
+// rules cover all of them; one request that is answered proves that nothing is demanded.
 func combine(network, rules SecondLayer) SecondLayer {
 	switch {
 	case network.Demanded == No, rules.Demanded == Maybe && network.Demanded == Yes:
@@ -110,7 +110,7 @@ func (w *walk) demanded(ctx context.Context) SecondLayer {
 	return worst
 }
 
-// compare asks again without the headers, and holds the answer against that to a request with them.
+// compare asks again without the headers, and compares the answer with that to a request with them.
 func (w *walk) compare(ctx context.Context, first asked) SecondLayer {
 	bare, sent := first.sample, len(w.headers(first.to.Addr())) > 0
 	if sent {
@@ -129,9 +129,9 @@ func (w *walk) compare(ctx context.Context, first asked) SecondLayer {
 	case sent && welcome && (bare.isRefusal() || bare.err == nil && bare.response.StatusCode < 500):
 		return SecondLayer{Yes, fmt.Sprintf("%s is refused (%s)", request, bare.outcome())}
 	case bare.isRefusal() && !sent:
-		return SecondLayer{Maybe, fmt.Sprintf("%s is refused (%s), and cannot be held against one with it", request, bare.outcome())}
+		return SecondLayer{Maybe, fmt.Sprintf("%s is refused (%s), but none with it could be sent to compare", request, bare.outcome())}
 	}
-	return SecondLayer{Maybe, fmt.Sprintf("%s does not show it (%s)", request, bare.outcome())}
+	return SecondLayer{Maybe, fmt.Sprintf("%s fails as one with it does (%s)", request, bare.outcome())}
 }
 
 // isRefusal reports whether an answer refuses a request: by its status, or by ending the connection.
@@ -187,13 +187,13 @@ func isAlert(err error) bool {
 
 // certificateDemanded is about an origin that does not talk without a client certificate.
 func (w *walk) certificateDemanded() Finding {
-	f := Finding{Code: "client-certificate", Source: pageMutualTLS, Message: "the server demands a client certificate, which cfsg has not, so what is behind it was not examined"}
+	f := Finding{Code: "client-certificate", Source: pageMutualTLS, Message: "the server demands a client certificate, and cfsg has none, so nothing behind it was examined"}
 	switch {
 	case w.Distribution == nil:
 		f.Verdict = Unknown
 		f.Advice = "If the distribution has origin mTLS for this origin, all may be well; else CloudFront answers 502. cfsg doctor --distribution looks it up."
 	case w.Distribution.ClientCertificate:
-		f.Verdict, f.Advice = OK, "CloudFront presents one. Whether the server accepts it, its log says."
+		f.Verdict, f.Advice = OK, "CloudFront presents one. The server's log says whether it accepts that."
 	default:
 		f.Verdict, f.CloudFrontStatus = Fail, 502
 		f.Advice = "Set up origin mTLS in the distribution, or do not demand one."

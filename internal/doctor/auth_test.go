@@ -52,8 +52,8 @@ func TestSecondLayer(t *testing.T) {
 		{"a redirect is an answer", with(redirecting("https://www.example.com/")), &secret, nil, No, "answer:redirect:ok auth:auth-missing:warn", "is answered (301)"},
 		{"no header to add", with(answering(200, "")), &Distribution{}, nil, No, "auth:auth-missing:warn", "without a secret header is answered"},
 		{"nobody knows the distribution", with(answering(200, "")), nil, nil, No, "", "is answered (200)"},
-		{"refuses all", with(answering(403, "")), &secret, nil, Maybe, "answer:status-denied:warn auth:auth-unknown:warn", "does not show it (403)"},
-		{"there is no such page", with(answering(404, "")), &secret, nil, Maybe, "answer:status-4xx:warn auth:auth-unknown:warn", "does not show it (404)"},
+		{"refuses all", with(answering(403, "")), &secret, nil, Maybe, "answer:status-denied:warn auth:auth-unknown:warn", "fails as one with it does (403)"},
+		{"there is no such page", with(answering(404, "")), &secret, nil, Maybe, "answer:status-4xx:warn auth:auth-unknown:warn", "fails as one with it does (404)"},
 
 		{"every rule demands it", with(verifying(answering(403, ""))), &secret, &SecondLayer{Yes, "all rules"}, Yes, "", "all rules"},
 		{"one rule does not", with(verifying(answering(403, ""))), &secret, &SecondLayer{No, "one rule does not"}, Maybe, "auth:auth-unknown:warn", "on other paths, only a web ACL"},

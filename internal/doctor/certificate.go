@@ -8,6 +8,8 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"cloudfront-sg-sync/internal/words"
 )
 
 // soon is how close to its end a certificate needs attention if it has not been renewed. Automatic renewal must have
@@ -177,12 +179,8 @@ func namesOf(leaf *x509.Certificate) string {
 }
 
 func days(d time.Duration) string {
-	n := int(math.Floor(d.Hours() / 24))
-	switch n {
-	case 0:
-		return "less than a day"
-	case 1:
-		return "1 day"
+	if n := int(math.Floor(d.Hours() / 24)); n > 0 {
+		return words.CountAs(n, "day", "days")
 	}
-	return fmt.Sprintf("%d days", n)
+	return "less than a day"
 }

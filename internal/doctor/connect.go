@@ -131,7 +131,7 @@ func (w *walk) unconnected(c Connection) Finding {
 		return w.unanswering(c)
 	case noRoute:
 		f.Code, f.Verdict, f.CloudFrontStatus = "connect-no-route", Warn, 0
-		if c.IP.Is6() && w.hasIPv4() && w.distribution().Families == AnyFamily {
+		if w.isSpare(c.IP) {
 			f.Verdict = OK
 		}
 		f.Message = "this machine has no route there, which says nothing about the origin"

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -87,9 +88,8 @@ func isDocumented(t *testing.T, report *Report) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for key, value := range map[string]any{"mark": "ok", "cause": "", "next": []any{}, "openToWorld": []any{}} {
-		document.(map[string]any)[key] = value // what cfsg adds
-	}
+	added := map[string]any{"mark": "ok", "cause": "", "next": []any{}, "openToWorld": []any{}} // by cfsg
+	maps.Copy(document.(map[string]any), added)
 	if err := schema.Validate(document); err != nil {
 		t.Errorf("%v\n%s", err, text)
 	}

@@ -147,6 +147,11 @@ func unreachable(name, use string) Finding {
 	return f
 }
 
+// isSpare reports whether CloudFront does without an address, as far as anyone knows: one of IPv6 beside IPv4.
+func (w *walk) isSpare(addr netip.Addr) bool {
+	return addr.Is6() && w.hasIPv4() && w.distribution().Families == AnyFamily
+}
+
 // hasIPv4 reports whether CloudFront can connect over IPv4, which is its default.
 func (w *walk) hasIPv4() bool { return slices.ContainsFunc(w.addresses, netip.Addr.Is4) }
 

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"cloudfront-sg-sync/internal/words"
 )
 
 const (
@@ -185,7 +187,7 @@ func (w *walk) judgeTiming(ctx context.Context, t *Timing) Step {
 		}
 	}
 	if c, limit := t.Connect, w.Settings.slowConnect(); c != nil && time.Duration(c.P95) >= limit {
-		step.find(w.connectSlow(fmt.Sprintf("connecting takes %s at p95 of %s", c.P95, connections(t.Connections))))
+		step.find(w.connectSlow(fmt.Sprintf("connecting takes %s at p95 of %s", c.P95, words.Count(t.Connections, "connection"))))
 	}
 	if f, slow := w.firstByteSlow(t.FirstByte); slow {
 		step.find(f)
@@ -241,18 +243,8 @@ func statusesFound(status int, t *Timing) Finding {
 	return f
 }
 
-func connections(n int) string {
-	if n == 1 {
-		return "1 connection"
-	}
-	return fmt.Sprintf("%d connections", n)
-}
-
 func (t *Timing) summary() string {
-	requests := fmt.Sprintf("%d requests", t.Completed)
-	if t.Completed == 1 {
-		requests = "1 request"
-	}
+	requests := words.Count(t.Completed, "request")
 	if t.Concurrency > 1 {
 		requests += fmt.Sprintf(", %d at a time", t.Concurrency)
 	}
