@@ -123,7 +123,9 @@ func TestDocumentedBalancing(t *testing.T) {
 			s, _ := balancing(t, ec2sim.Options{GroupsPerInterface: 16}, balancers)
 			ids := s.resources()
 			status, answer := post(t, s.Server, "elasticloadbalancing", ids.Replace(c.query))
-			checkAnswer(t, status, answer, c.status, ids, c.want)
+			if problem := difference(status, answer, c.status, ids, c.want); problem != "" {
+				t.Errorf("%s: %s", problem, answer)
+			}
 		})
 	}
 }

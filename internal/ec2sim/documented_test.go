@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,9 +14,17 @@ import (
 	"cloudfront-sg-sync/internal/ec2sim"
 )
 
-// What the AWS documentation says of the calls that this project makes, sent as the bare requests it describes. Each
-// case cites its page.
-func TestDocumented(t *testing.T) {
+// A documented case is what the AWS documentation says of calls that this project makes, sent as the bare requests it
+// describes. In them, and in the answers, OTHER is a group in a VPC of one's own, DEFAULT one in the default VPC, and LIST
+// a prefix list.
+type documented struct {
+	name, page string
+	calls      []string // the last one counts
+	status     int
+	want       []string // in the last answer; after a ! not in it
+}
+
+func documentedCases() []documented {
 	const (
 		api        = "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/"
 		errorsDoc  = api + "errors-overview.html"
@@ -36,12 +45,7 @@ func TestDocumented(t *testing.T) {
 		redescr    = "Action=UpdateSecurityGroupRuleDescriptionsIngress&GroupId=OTHER" + rule
 	)
 	inDefault := func(query string) string { return strings.Replace(query, "OTHER", "DEFAULT", 1) }
-	for _, c := range []struct {
-		name, page string
-		calls      []string // the last one counts
-		status     int
-		want       []string // in the last answer; after a ! not in it
-	}{
+	return []documented{
 		{"a rule that is there in canonical form", api + "API_IpRange.html", []string{authorize + "192.0.2.0/24", authorize + "192.0.2.77/24"}, 400, []string{"<Code>InvalidPermission.Duplicate</Code>"}},
 		{"one of many is there", errorsDoc, []string{authorize + "192.0.2.0/24", authorize + "198.51.100.0/24&IpPermissions.1.IpRanges.2.CidrIp=192.0.2.0/24"}, 400, []string{"<Code>InvalidPermission.Duplicate</Code>"}},
 		{"twice in one request", "https://github.com/aws/aws-sdk-go/issues/1340", []string{authorize + "192.0.2.0/24&IpPermissions.1.IpRanges.2.CidrIp=192.0.2.9/24"}, 400, []string{"<Code>InvalidParameterValue</Code>", "must not appear multiple times"}},
@@ -52,8 +56,8 @@ func TestDocumented(t *testing.T) {
 		{"an IPv6 range as IPv4", api + "API_IpRange.html", []string{authorize + "2001:db8::/32"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
 		{"port 70000", api + "API_IpPermission.html", []string{strings.ReplaceAll(authorize, "443", "70000") + "192.0.2.0/24"}, 400, []string{"out of range"}},
 		{"ports the wrong way round", api + "API_IpPermission.html", []string{strings.Replace(authorize, "443", "444", 1) + "192.0.2.0/24"}, 400, []string{"Invalid TCP/UDP port range (444:443)"}},
-		{"no ports", api + "API_IpPermission.html", []string{strings.Replace(all+"IpRanges.1.CidrIp=192.0.2.0/24", "-1", "tcp", 1)}, 400, []string{"Must specify both from and to ports"}},
-		{"an unknown protocol", api + "API_IpPermission.html", []string{strings.Replace(all+"IpRanges.1.CidrIp=192.0.2.0/24", "-1", "quic", 1)}, 400, []string{"Unknown protocol"}},
+		{"no ports", api + "API_IpPermission.html", []string{strings.Replace(all+"IpRanges.1.CidrIp=192.0.2.0/24", "-1", "tcp", 1)}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
+		{"an unknown protocol", api + "API_IpPermission.html", []string{strings.Replace(all+"IpRanges.1.CidrIp=192.0.2.0/24", "-1", "quic", 1)}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
 		{"a character that descriptions may not have", api + "API_IpRange.html", []string{authorize + "18.64.0.0/14&IpPermissions.1.IpRanges.1.Description=naïve"}, 400, []string{"Invalid rule description"}},
 		{"the characters that they may have", api + "API_IpRange.html", []string{authorize + "18.64.0.0/14&IpPermissions.1.IpRanges.1.Description=" + url.QueryEscape("aZ0. _-:/()#,@[]+=&;{}!$*")}, 200, []string{"<description>aZ0. _-:/()#,@[]+=&amp;;{}!$*</description>"}},
 		{"an unknown group as a source", errorsDoc, []string{all + "Groups.1.GroupId=sg-00000000000000000"}, 400, []string{"<Code>InvalidGroup.NotFound</Code>"}},
@@ -62,21 +66,25 @@ func TestDocumented(t *testing.T) {
 		{"a group as a source", api + "API_IpPermission.html", []string{all + "Groups.1.GroupId=OTHER&IpPermissions.1.Groups.1.Description=peers", describe + "&GroupId.1=OTHER"}, 200, []string{"<userId>" + ec2sim.DefaultAccount + "</userId><groupId>OTHER</groupId><description>peers"}},
 		{"no source", api + "API_IpPermission.html", []string{strings.TrimSuffix(authorize, "&IpPermissions.1.IpRanges.1.CidrIp=")}, 400, []string{"<Code>MissingParameter</Code>"}},
 		{"no rule", errorsDoc, []string{"Action=AuthorizeSecurityGroupIngress&GroupId=OTHER"}, 400, []string{"<Code>MissingParameter</Code>"}},
+		{"a name twice", errorsDoc, []string{create + "NAME&GroupDescription=a", create + "NAME&GroupDescription=a"}, 400, []string{"<Code>InvalidGroup.Duplicate</Code>"}},
+		{"no group to authorize", errorsDoc, []string{strings.Replace(authorize, "OTHER", "sg-00000000000000000", 1) + "192.0.2.0/24"}, 400, []string{"<Code>InvalidGroup.NotFound</Code>"}},
+		{"a prefix list as a source", api + "API_IpPermission.html", []string{modifyList + "&MaxEntries=5", all + "PrefixListIds.1.PrefixListId=LIST", describe + "&GroupId.1=OTHER"}, 200, []string{"<prefixListId>LIST</prefixListId>"}},
+		{"revoke what is partly there, in a VPC of one's own", api + "API_RevokeSecurityGroupIngress.html", []string{authorize + "18.64.0.0/14", revoke + "18.64.0.0/14&IpPermissions.1.IpRanges.2.CidrIp=52.84.0.0/15"}, 400, []string{"<Code>InvalidPermission.NotFound</Code>"}},
 		{"revoke nothing", errorsDoc, []string{"Action=RevokeSecurityGroupIngress&GroupId=OTHER"}, 400, []string{"<Code>MissingParameter</Code>"}},
 		{"revoke on other ports", api + "API_RevokeSecurityGroupIngress.html", []string{authorize + "18.64.0.0/14", strings.Replace(revoke, "ToPort=443", "ToPort=444", 1) + "18.64.0.0/14"}, 400, []string{"<Code>InvalidPermission.NotFound</Code>"}},
 		{"revoke what is there and what is not, in the default VPC", api + "API_RevokeSecurityGroupIngress.html", []string{inDefault(authorize) + "18.64.0.0/14", inDefault(revoke) + "18.64.0.0/14&IpPermissions.1.IpRanges.2.CidrIp=52.84.0.0/15"}, 200, []string{"<unknownIpPermissionSet><item><ipProtocol>tcp", "<cidrIp>52.84.0.0/15", "<cidrIpv4>18.64.0.0/14"}},
 		{"a rule lets out", api + "API_AuthorizeSecurityGroupEgress.html", []string{strings.Replace(authorize, "Ingress", "Egress", 1) + "18.64.0.0/14"}, 200, []string{"<isEgress>true</isEgress>"}},
 		{"a group no longer lets everything out", api + "API_RevokeSecurityGroupEgress.html", []string{strings.Replace(strings.Replace(all, "Authorize", "Revoke", 1), "Ingress", "Egress", 1) + "IpRanges.1.CidrIp=0.0.0.0/0", describe + "&GroupId.1=OTHER"}, 200, []string{"<ipPermissionsEgress></ipPermissionsEgress>"}},
-		{"a group is created", api + "API_CreateSecurityGroup.html", []string{create + "new&GroupDescription=a&TagSpecification.1.ResourceType=security-group&TagSpecification.1.Tag.1.Key=team&TagSpecification.1.Tag.1.Value=shop", describe + "&Filter.1.Name=tag:team&Filter.1.Value.1=shop"}, 200, []string{"<groupName>new</groupName>", "<cidrIp>0.0.0.0/0</cidrIp>"}},
-		{"tags for something else", api + "API_CreateSecurityGroup.html", []string{create + "new&GroupDescription=a&TagSpecification.1.ResourceType=vpc&TagSpecification.1.Tag.1.Key=team"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
-		{"a name that differs in case", api + "API_CreateSecurityGroup.html", []string{create + "new&GroupDescription=a", create + "NEW&GroupDescription=a"}, 400, []string{"<Code>InvalidGroup.Duplicate</Code>"}},
-		{"the same name in another VPC", api + "API_CreateSecurityGroup.html", []string{create + "new&GroupDescription=a", create + "new&GroupDescription=a&VpcId=VPC"}, 200, []string{"<return>true</return>"}},
-		{"a name like an ID", api + "API_CreateSecurityGroup.html", []string{create + "sg-new&GroupDescription=a"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
+		{"a group is created", api + "API_CreateSecurityGroup.html", []string{create + "NAME&GroupDescription=a&TagSpecification.1.ResourceType=security-group&TagSpecification.1.Tag.1.Key=team&TagSpecification.1.Tag.1.Value=shop", describe + "&Filter.1.Name=tag:team&Filter.1.Value.1=shop"}, 200, []string{"<groupName>NAME</groupName>", "<cidrIp>0.0.0.0/0</cidrIp>"}},
+		{"tags for something else", api + "API_CreateSecurityGroup.html", []string{create + "NAME&GroupDescription=a&TagSpecification.1.ResourceType=vpc&TagSpecification.1.Tag.1.Key=team"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
+		{"a name that differs in case", api + "API_CreateSecurityGroup.html", []string{create + "x-NAME&GroupDescription=a", create + "X-NAME&GroupDescription=a"}, 400, []string{"<Code>InvalidGroup.Duplicate</Code>"}},
+		{"the same name in another VPC", api + "API_CreateSecurityGroup.html", []string{create + "NAME&GroupDescription=a", create + "NAME&GroupDescription=a&VpcId=VPC"}, 200, []string{"<groupId>sg-"}},
+		{"a name like an ID", api + "API_CreateSecurityGroup.html", []string{create + "sg-NAME&GroupDescription=a"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
 		{"a name beyond ASCII", api + "API_CreateSecurityGroup.html", []string{create + "wéb&GroupDescription=a"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
-		{"no description", api + "API_CreateSecurityGroup.html", []string{create + "new"}, 400, []string{"<Code>MissingParameter</Code>"}},
-		{"a long description", api + "API_CreateSecurityGroup.html", []string{create + "new&GroupDescription=" + strings.Repeat("a", 256)}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
-		{"no such VPC", errorsDoc, []string{create + "new&GroupDescription=a&VpcId=vpc-00000000000000000"}, 400, []string{"<Code>InvalidVpcID.NotFound</Code>"}},
-		{"a group that another refers to is not deleted", api + "API_DeleteSecurityGroup.html", []string{create + "new&GroupDescription=a", inDefault(all) + "Groups.1.GroupName=new", "Action=DeleteSecurityGroup&GroupName=new"}, 400, []string{"<Code>DependencyViolation</Code>"}},
+		{"no description", api + "API_CreateSecurityGroup.html", []string{create + "NAME"}, 400, []string{"<Code>MissingParameter</Code>"}},
+		{"a long description", api + "API_CreateSecurityGroup.html", []string{create + "NAME&GroupDescription=" + strings.Repeat("a", 256)}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
+		{"no such VPC", errorsDoc, []string{create + "NAME&GroupDescription=a&VpcId=vpc-00000000000000000"}, 400, []string{"<Code>InvalidVpcID.NotFound</Code>"}},
+		{"a group that another refers to is not deleted", api + "API_DeleteSecurityGroup.html", []string{create + "NAME&GroupDescription=a", inDefault(all) + "Groups.1.GroupName=NAME", "Action=DeleteSecurityGroup&GroupName=NAME"}, 400, []string{"<Code>DependencyViolation</Code>"}},
 		{"a group is deleted twice", api + "API_DeleteSecurityGroup.html", []string{"Action=DeleteSecurityGroup&GroupId=OTHER", "Action=DeleteSecurityGroup&GroupId=OTHER"}, 400, []string{"<Code>InvalidGroup.NotFound</Code>"}},
 		{"the default group is not deleted", api + "API_DeleteSecurityGroup.html", []string{"Action=DeleteSecurityGroup&GroupName=default"}, 400, []string{"<Code>CannotDelete</Code>"}},
 		{"no ID", errorsDoc, []string{describe + "&GroupId.1=web"}, 400, []string{"<Code>InvalidGroupId.Malformed</Code>"}},
@@ -161,12 +169,23 @@ func TestDocumented(t *testing.T) {
 		{"a list of AWS", "https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html", []string{strings.Replace(modifyList, "LIST", "AWSLIST", 1) + addEntry}, 403, []string{"<Code>UnauthorizedOperation</Code>"}},
 		{"no list", errorsDoc, []string{strings.Replace(modifyList, "LIST", "pl-00000000000000000", 1)}, 400, []string{"<Code>InvalidPrefixListID.NotFound</Code>"}},
 		{"no ID of a list", errorsDoc, []string{strings.Replace(modifyList, "LIST", "sg-1", 1)}, 400, []string{"<Code>InvalidPrefixListId.Malformed</Code>"}},
+		{"the state of a new list", "https://docs.aws.amazon.com/cli/latest/reference/ec2/create-managed-prefix-list.html", []string{createList + "IPv4&Entry.1.Cidr=192.0.2.0/24"}, 200, []string{"<state>create-in-progress</state>", "<version>1</version>"}},
+		{"a new list with more entries than its size", "https://docs.aws.amazon.com/vpc/latest/userguide/managed-prefix-lists.html", []string{createList + "IPv4" + entries("Entry", 6)}, 400, []string{"<Code>PrefixListMaxEntriesExceeded</Code>"}},
+		{"a size", api + "API_ModifyManagedPrefixList.html", []string{modifyList + "&MaxEntries=7", "Action=DescribeManagedPrefixLists&PrefixListId.1=LIST"}, 200, []string{"<maxEntries>7</maxEntries>", "<version>1</version>"}},
+		{"a version is restored", api + "API_RestoreManagedPrefixListVersion.html", []string{modifyList + addEntry, "Action=RestoreManagedPrefixListVersion&PrefixListId=LIST&CurrentVersion=2&PreviousVersion=1", "Action=GetManagedPrefixListEntries&PrefixListId=LIST"}, 200, []string{"<entrySet></entrySet>"}},
+		{"a list by its tag", tf, []string{"Action=CreateTags&ResourceId.1=LIST&Tag.1.Key=key-NAME&Tag.1.Value=ranges", "Action=DescribeManagedPrefixLists&Filter.1.Name=tag-key&Filter.1.Value.1=key-NAME"}, 200, []string{"LIST", "!AWSLIST"}},
+		{"a list is deleted", api + "API_DeleteManagedPrefixList.html", []string{"Action=DeleteManagedPrefixList&PrefixListId=LIST", "Action=DescribeManagedPrefixLists&Filter.1.Name=prefix-list-id&Filter.1.Value.1=LIST"}, 200, []string{"!create-complete", "!LIST"}},
+		{"who refers to a list", api + "API_GetManagedPrefixListAssociations.html", []string{modifyList + "&MaxEntries=5", all + "PrefixListIds.1.PrefixListId=LIST", "Action=GetManagedPrefixListAssociations&PrefixListId=LIST"}, 200, []string{"<resourceId>OTHER</resourceId>"}},
 		{"an IPv6 list is created", api + "API_CreateManagedPrefixList.html", []string{createList + "IPv6&Entry.1.Cidr=2001:db8::/32", "Action=DescribeManagedPrefixLists&Filter.1.Name=prefix-list-name&Filter.1.Value.1=office"}, 200, []string{"<addressFamily>IPv6</addressFamily>", "<maxEntries>5</maxEntries>", "<state>create-complete</state>", "<ownerId>" + ec2sim.DefaultAccount}},
 		{"an IPv4 list of IPv6 ranges", api + "API_CreateManagedPrefixList.html", []string{createList + "IPv4&Entry.1.Cidr=2001:db8::/32"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
 		{"at most 100 lists a page", api + "API_DescribeManagedPrefixLists.html", []string{"Action=DescribeManagedPrefixLists&MaxResults=101"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
 		{"no version of AWS's lists", "https://docs.aws.amazon.com/vpc/latest/userguide/managed-prefix-lists.html", []string{"Action=DescribeManagedPrefixLists&Filter.1.Name=owner-id&Filter.1.Value.1=AWS"}, 200, []string{"!<version>", "!<maxEntries>"}},
 		{"the prefix list of CloudFront", "https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html", []string{"Action=DescribeManagedPrefixLists&Filter.1.Name=prefix-list-name&Filter.1.Value.1=com.amazonaws.global.cloudfront.origin-facing"}, 200, []string{"<ownerId>AWS</ownerId>"}},
-	} {
+	}
+}
+
+func TestDocumented(t *testing.T) {
+	for _, c := range documentedCases() {
 		t.Run(c.name, func(t *testing.T) {
 			sim := ec2sim.New(ec2sim.Options{})
 			here := sim.Region("", "us-east-1")
@@ -175,23 +194,32 @@ func TestDocumented(t *testing.T) {
 				t.Fatal(err)
 			}
 			ids := strings.NewReplacer(
-				"AWSLIST", here.PrefixLists()[0].ID, "LIST", list.ID, "VPC", here.OtherVPC(),
+				"AWSLIST", here.PrefixLists()[0].ID, "LIST", list.ID, "VPC", here.OtherVPC(), "NAME", "web-servers",
 				"OTHER", newGroup(t, here, here.OtherVPC(), map[string]string{"cloudfront-ingress": "443"}),
 				"DEFAULT", newGroup(t, here, here.DefaultVPC(), nil))
-			var status int
-			var body string
-			for _, query := range c.calls {
+			problem := c.ask(ids, func(query string) (int, string) {
 				before := stateOf(here)
-				status, body = post(t, sim, "ec2", ids.Replace(query))
+				status, answer := post(t, sim, "ec2", query)
 				if status != 200 && stateOf(here) != before {
 					t.Errorf("%s was refused, and has changed something", query)
 				}
-			}
-			if checkAnswer(t, status, body, c.status, ids, c.want); t.Failed() {
-				t.Log("see", c.page)
+				return status, answer
+			})
+			if problem != "" {
+				t.Errorf("%s; see %s", problem, c.page)
 			}
 		})
 	}
+}
+
+// ask makes the calls of a case, and says how the last answer differs from what is documented.
+func (c documented) ask(ids *strings.Replacer, do func(query string) (status int, answer string)) string {
+	var status int
+	var answer string
+	for _, query := range c.calls {
+		status, answer = do(ids.Replace(query))
+	}
+	return difference(status, answer, c.status, ids, c.want)
 }
 
 // stateOf tells all groups and prefix lists of a region.
@@ -203,18 +231,27 @@ func stateOf(here ec2sim.Region) string {
 	return state
 }
 
-// checkAnswer compares an answer with its status and with what should be in it or, after a !, should not.
-func checkAnswer(t *testing.T, status int, answer string, wantStatus int, ids *strings.Replacer, wants []string) {
-	t.Helper()
-	if status != wantStatus {
-		t.Errorf("status %d, not %d: %s", status, wantStatus, answer)
+var errorCode = regexp.MustCompile(`<Code>([^<]*)`)
+
+// difference compares an answer with its status and with what should be in it or, after a !, should not.
+func difference(status int, answer string, wantStatus int, ids *strings.Replacer, wants []string) string {
+	if status != wantStatus && status == http.StatusOK {
+		return "it is allowed"
 	}
 	for _, want := range wants {
-		want, absent := strings.CutPrefix(ids.Replace(want), "!")
-		if strings.Contains(answer, want) == absent {
-			t.Errorf("%q in the answer: %t\n%s", want, !absent, answer)
+		want, absent := strings.CutPrefix(want, "!")
+		if strings.Contains(answer, ids.Replace(want)) != absent {
+			continue
 		}
+		if m := errorCode.FindStringSubmatch(answer); m != nil {
+			return "the code is " + m[1]
+		}
+		return fmt.Sprintf("%s in the answer: %t", want, absent)
 	}
+	if status != wantStatus {
+		return fmt.Sprintf("the status is %d", status)
+	}
+	return ""
 }
 
 // The buckets of https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html: how many calls pass at once,
@@ -288,17 +325,23 @@ func newGroup(t *testing.T, here ec2sim.Region, vpc string, tags map[string]stri
 // post sends a request of the Query protocol.
 func post(t *testing.T, sim *ec2sim.Server, service, query string) (status int, body string) {
 	t.Helper()
+	return postTo(t, "http://127.0.0.1", sim, service, query)
+}
+
+func postTo(t *testing.T, host string, transport http.RoundTripper, service, query string) (status int, body string) {
+	t.Helper()
 	params, err := url.ParseQuery(query)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://127.0.0.1/", strings.NewReader(params.Encode()))
+	params.Set("Version", "2016-11-15")
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, host+"/", strings.NewReader(params.Encode()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260822/us-east-1/"+service+"/aws4_request, SignedHeaders=host, Signature=0")
-	res, err := sim.RoundTrip(req)
+	res, err := transport.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
 	}

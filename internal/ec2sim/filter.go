@@ -83,7 +83,7 @@ func attribute(t reflect.Type, name string) func(reflect.Value) []string {
 
 // texts returns a field as filters see it: nothing for the zero value, except that false is false.
 func texts(v reflect.Value) []string {
-	if list, ok := v.Interface().([]string); ok {
+	if list, ok := reflect.TypeAssert[[]string](v); ok {
 		return list
 	}
 	if v.IsZero() && v.Kind() != reflect.Bool {

@@ -118,18 +118,6 @@ func (s *site) newSubnet(n subnet) (*subnet, error) {
 	return s.addSubnet(v, n), nil
 }
 
-// inVPC refuses subnets of other VPCs.
-func (s *site) inVPC(vpc string, subnets []string) error {
-	for _, id := range subnets {
-		if n, err := s.subnets.find(id); err != nil {
-			return err
-		} else if n.VPC != vpc {
-			return errorf("InvalidParameterValue", "The subnet %s is not in the VPC %s", id, vpc)
-		}
-	}
-	return nil
-}
-
 // An exclusion exempts a VPC or subnet from VPC Block Public Access.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_VpcBlockPublicAccessExclusion.html

@@ -90,11 +90,7 @@ func (s *sim) authorize(id string, perms ...types.IpPermission) error {
 
 // tcp is a permission of one port from IP ranges of either family.
 func tcp(port int32, cidrs ...string) types.IpPermission {
-	return tcpRange(port, port, cidrs...)
-}
-
-func tcpRange(from, to int32, cidrs ...string) types.IpPermission {
-	p := types.IpPermission{IpProtocol: aws.String("tcp"), FromPort: &from, ToPort: &to}
+	p := types.IpPermission{IpProtocol: aws.String("tcp"), FromPort: &port, ToPort: &port}
 	for _, c := range cidrs {
 		if prefix, err := netip.ParsePrefix(c); err == nil && prefix.Addr().Is6() {
 			p.Ipv6Ranges = append(p.Ipv6Ranges, types.Ipv6Range{CidrIpv6: aws.String(c)})

@@ -91,15 +91,19 @@ func (g *targetGroup) conditions() []body {
 
 func listenerRule(l *listener, priority string, conditions, actions []body) body {
 	return body{
-		{"RuleArn", strings.Replace(l.ARN, ":listener/", ":listener-rule/", 1) + "/" + priority}, {"Priority", priority},
-		{"IsDefault", priority == "default"}, {"Conditions", list("member", conditions)}, {"Actions", list("member", actions)},
+		{"RuleArn", strings.Replace(l.ARN, ":listener/", ":listener-rule/", 1) + "/" + priority},
+		{"Priority", priority},
+		{"IsDefault", priority == "default"},
+		{"Conditions", list("member", conditions)},
+		{"Actions", list("member", actions)},
 	}
 }
 
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeRules.html
 func (s *site) rules(in struct {
 	Listener string `query:"ListenerArn"`
-}) (body, error) {
+},
+) (body, error) {
 	l, err := s.listeners().find(in.Listener)
 	if err != nil {
 		return nil, err
