@@ -41,7 +41,8 @@ func (c *exportCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
-	return export.Write(t.out, format.Name, in.With(config, r.Publication))
+	in.Publication, in.Selection, in.TagKey = r.Publication, config.Selection, config.TagKey
+	return export.Write(t.out, format.Name, in)
 }
 
 // input returns a format, and what the flags say of it.

@@ -84,6 +84,7 @@ func (c *followCommand) Run(ctx context.Context, t terminal, k *kong.Context) er
 
 // follower returns what keeps the file up to date.
 func (c *followCommand) follower(t terminal, format export.Format, in export.Input, config config.Config) *follow.Follower {
+	in.Selection, in.TagKey = config.Selection, config.TagKey
 	f := &follow.Follower{
 		File: c.Write, Check: c.Check, Reload: c.Reload, Script: format.Script, Volatile: format.Volatile, Force: c.Force, MaxRevokePercent: config.MaxRevokePercent,
 		Settings: iprange.Selection{Services: sorted(config.Selection.Services), Within: sorted(config.Selection.Within)}.String() + ", " + strings.Join(families(config), " "),
@@ -93,7 +94,8 @@ func (c *followCommand) follower(t terminal, format export.Format, in export.Inp
 		},
 		Render: func(p *iprange.Publication) (string, error) {
 			var text bytes.Buffer
-			err := export.Write(&text, format.Name, in.With(config, p))
+			in.Publication = p
+			err := export.Write(&text, format.Name, in)
 			return text.String(), err
 		},
 	}

@@ -10,7 +10,6 @@ import (
 
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
-	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 )
 
@@ -27,7 +26,7 @@ func (in Input) writeJSON(w io.Writer) error {
 		IPv4        []netip.Prefix `json:"ipv4"`
 		IPv6        []netip.Prefix `json:"ipv6"`
 	}{
-		"cfsg export json (cloudfront-sg-sync)", in.Services, append([]string{}, in.Within...), in.SyncToken, in.Time(),
+		"cfsg export json (cloudfront-sg-sync)", in.Selection.Services, append([]string{}, in.Selection.Within...), in.SyncToken, in.Time(),
 		append([]netip.Prefix{}, in.IPv4...), append([]netip.Prefix{}, in.IPv6...),
 	})
 }
@@ -80,19 +79,19 @@ func (in Input) TooHeavy() bool { return in.Weight() > engine.DefaultRulesPerGro
 
 // Description is the description of an entry, by which the function knows it as its own.
 func (in Input) Description() string {
-	return fmt.Sprintf("%s: %s %s", in.TagKey, iprange.Selection{Services: in.Services, Within: in.Within}, in.Time())
+	return fmt.Sprintf("%s: %s %s", in.TagKey, in.Selection, in.Time())
 }
 
 // writeCSV writes a line for each range (RFC 4180). CSV has no comments, so each line says where it comes from.
 func (in Input) writeCSV(w io.Writer) error {
 	lines := csv.NewWriter(w)
 	_ = lines.Write([]string{"range", "family", "services", "published_at", "sync_token", "within"}) // Error returns any error
-	for _, p := range in.All() {
+	for _, p := range in.Merged() {
 		family := "ipv4"
 		if p.Addr().Is6() {
 			family = "ipv6"
 		}
-		_ = lines.Write([]string{p.String(), family, strings.Join(in.Services, " "), in.Time(), in.SyncToken, strings.Join(in.Within, " ")})
+		_ = lines.Write([]string{p.String(), family, strings.Join(in.Selection.Services, " "), in.Time(), in.SyncToken, strings.Join(in.Selection.Within, " ")})
 	}
 	lines.Flush()
 	return lines.Error()

@@ -13,21 +13,15 @@ import (
 	"text/template"
 	"time"
 
-	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 )
 
-// An Input is what is exported.
+// An Input is what is exported. Over a family without ranges, nobody is let in.
 type Input struct {
-	Services []string
-	// Within are the services whose ranges may be exported as well. Without any, only the ranges of Services are.
-	Within    []string
-	SyncToken string
-	Published time.Time
-	// IPv4 and IPv6 are merged and sorted. Over a family without ranges, nobody is let in.
-	IPv4, IPv6 []netip.Prefix
+	*iprange.Publication
+	Selection iprange.Selection // that the publication was made with
 	// TagKey is the key of the tag by which the function knows what to keep up to date.
 	TagKey string
 	// Ports are the TCP ports that are opened to the ranges and to nobody else. Only formats with HasPorts use them.
@@ -36,13 +30,6 @@ type Input struct {
 	// that instead, unless the load balancer names CloudFront's address by the PROXY protocol.
 	Via           []netip.Prefix
 	ProxyProtocol bool
-}
-
-// With returns the input with the ranges of a publication.
-func (in Input) With(c config.Config, p *iprange.Publication) Input {
-	in.Services, in.Within, in.TagKey = c.Selection.Services, c.Selection.Within, c.TagKey
-	in.SyncToken, in.Published, in.IPv4, in.IPv6 = p.SyncToken, p.Published, p.IPv4, p.IPv6
-	return in
 }
 
 // A Format is the input of one kind of firewall or server.
@@ -118,7 +105,7 @@ var plainName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
 // Write writes the input in the format of that name.
 func Write(w io.Writer, format string, in Input) error {
-	for _, service := range slices.Concat(in.Services, in.Within) {
+	for _, service := range slices.Concat(in.Selection.Services, in.Selection.Within) {
 		if !plainName.MatchString(service) {
 			return fmt.Errorf("service %q: an export names its services in comments and scripts, so only letters, digits, _ and - are allowed", service)
 		}
@@ -143,6 +130,7 @@ func Write(w io.Writer, format string, in Input) error {
 		Format
 	}{in, Formats[i]}
 	if in.Admits(data.Format) {
+		data.Publication = new(iprange.Publication)
 		data.IPv4, data.IPv6 = ipspace.Split(in.Via)
 	}
 	if err := texts().ExecuteTemplate(&text, format+".tmpl", data); err != nil {
@@ -169,8 +157,7 @@ func (in Input) Stamp() string {
 	if in.SyncToken == "" {
 		return in.ViaList() + ", which a load balancer connects from (--via)"
 	}
-	selection := iprange.Selection{Services: in.Services, Within: in.Within}
-	return fmt.Sprintf("%s as published %s (sync token %s)", selection, in.Time(), in.SyncToken)
+	return fmt.Sprintf("%s as published %s (sync token %s)", in.Selection, in.Time(), in.SyncToken)
 }
 
 // Time returns the time of publication (RFC 3339).
@@ -178,11 +165,6 @@ func (in Input) Time() string { return in.Published.UTC().Format(time.RFC3339) }
 
 // PortList lists the ports for a reader.
 func (in Input) PortList() string { return portsWith(in.Ports, "-", " ") }
-
-// All returns the ranges of both families, IPv4 first.
-func (in Input) All() []netip.Prefix {
-	return append(append(make([]netip.Prefix, 0, len(in.IPv4)+len(in.IPv6)), in.IPv4...), in.IPv6...)
-}
 
 // Left is a comment on a family without ranges; it is empty if there is none.
 func (in Input) Left() string {

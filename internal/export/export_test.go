@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 )
 
@@ -25,11 +26,11 @@ func prefixes(list ...string) []netip.Prefix {
 // sample is a small input.
 func sample() Input {
 	return Input{
-		Services:  []string{"CLOUDFRONT"},
-		SyncToken: "1787411825",
-		Published: time.Unix(1787411825, 0),
-		IPv4:      prefixes("18.64.0.0/14", "52.84.0.0/15"),
-		IPv6:      prefixes("2600:9000:1000::/36"),
+		Publication: &iprange.Publication{
+			SyncToken: "1787411825", Published: time.Unix(1787411825, 0),
+			IPv4: prefixes("18.64.0.0/14", "52.84.0.0/15"), IPv6: prefixes("2600:9000:1000::/36"),
+		},
+		Selection: iprange.Selection{Services: []string{"CLOUDFRONT"}},
 		Ports:     []secgroup.PortRange{{From: 443, To: 443}, {From: 8000, To: 8080}},
 		TagKey:    "cloudfront-ingress",
 	}
@@ -50,10 +51,10 @@ func TestFormats(t *testing.T) {
 		t.Run(f.Name, func(t *testing.T) {
 			data := f.Name == "json" || f.Name == "csv"
 			in := sample()
-			in.Services, in.Within = []string{"CLOUDFRONT_ORIGIN_FACING"}, []string{"CLOUDFRONT"}
+			in.Selection.Services, in.Selection.Within = []string{"CLOUDFRONT_ORIGIN_FACING"}, []string{"CLOUDFRONT"}
 			got := write(t, f.Name, in)
 			mentions := []string{"CLOUDFRONT_ORIGIN_FACING", "2026-08-22T15:17:05Z", "1787411825"}
-			for _, p := range in.All() {
+			for _, p := range in.Merged() {
 				mentions = append(mentions, p.String())
 			}
 			if !data {
@@ -96,14 +97,14 @@ func TestDataIsParsed(t *testing.T) {
 	if err := json.Unmarshal([]byte(write(t, "json", sample())), &document); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := slices.Concat(document.IPv4, document.IPv6), sample().All(); !slices.Equal(got, want) {
+	if got, want := slices.Concat(document.IPv4, document.IPv6), sample().Merged(); !slices.Equal(got, want) {
 		t.Errorf("json has %v, want %v", got, want)
 	}
 	lines, err := csv.NewReader(strings.NewReader(write(t, "csv", sample()))).ReadAll()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, want := range sample().All() {
+	for i, want := range sample().Merged() {
 		if got := lines[i+1][0]; got != want.String() {
 			t.Errorf("line %d of csv has %s, want %v", i+1, got, want)
 		}
@@ -114,8 +115,8 @@ func TestDataIsParsed(t *testing.T) {
 func TestStrangeService(t *testing.T) {
 	for _, name := range []string{"", "A\nreboot", "A'; reboot; '", "A B", "Ä"} {
 		wanted, within := sample(), sample()
-		wanted.Services = []string{"CLOUDFRONT", name}
-		within.Within = []string{name}
+		wanted.Selection.Services = []string{"CLOUDFRONT", name}
+		within.Selection.Within = []string{name}
 		for _, in := range []Input{wanted, within} {
 			for _, f := range Formats {
 				var out bytes.Buffer
