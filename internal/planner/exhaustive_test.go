@@ -74,11 +74,11 @@ func (v *verdict) add(o verdict) {
 	v.worse += o.worse
 }
 
-// check fails where more than half a percent of the plans are worse than need be.
-func (v *verdict) check(t *testing.T) {
+// check fails where more than so many percent of the plans are worse than need be.
+func (v *verdict) check(t *testing.T, most float64) {
 	t.Logf("%d worlds, %d with a gap; %d (%.2f %%) differ from the best order", v.worlds, v.gaps, v.worse, 100*float64(v.worse)/float64(max(v.worlds, 1)))
-	if v.worse*200 > v.worlds {
-		t.Error("more than half a percent")
+	if 100*float64(v.worse) > most*float64(v.worlds) {
+		t.Errorf("more than %g %%", most)
 	}
 }
 
@@ -176,7 +176,7 @@ func TestExhaustiveTwoHolders(t *testing.T) {
 		}
 		all.add(v)
 	})
-	all.check(t)
+	all.check(t, 0.1)
 }
 
 // embed returns the world in a pool of about 60 rules a group, all of which are there and stay.
@@ -225,8 +225,9 @@ func TestTinyWorldsInLargePools(t *testing.T) {
 		worlds++
 		large := embed(w)
 		plan := Make(t.Context(), large)
-		if _, _, err := replay(large, plan, endsOf(large)); err != nil {
-			t.Fatalf("%v\n%v\n%+v", err, w, plan)
+		there, _, err := replay(large, plan, endsOf(large))
+		if err != nil || !o.settled(o.state(there)) {
+			t.Fatalf("not exact, or %v\n%v\n%+v", err, w, plan)
 		}
 		if plan.Gaps() > 0 {
 			gaps++
@@ -315,6 +316,6 @@ func TestTinyWorlds(t *testing.T) {
 		}
 	})
 	if all.worlds > 1000 {
-		all.check(t)
+		all.check(t, 0.5)
 	}
 }
