@@ -15,7 +15,7 @@ type Plan struct {
 	Judgement
 	Changes bool           `json:"changes"`
 	Summary engine.Summary `json:"summary"`
-	Targets []PlanTarget   `json:"targets"`
+	Targets []planTarget   `json:"targets"`
 	// OpenToWorld are the rules that open managed ports to the world before the steps.
 	OpenToWorld []door.WorldRule `json:"openToWorld"`
 	// Warnings need a person, and hold no step back.
@@ -34,7 +34,7 @@ func (d Plan) Revokes(x door.WorldRule) bool {
 	for _, target := range d.Targets {
 		for _, pool := range target.Pools {
 			for _, step := range pool.Steps {
-				same := func(r PlanRule) bool { return r.Protocol == x.Protocol && r.Ports() == x.Ports && r.Source == x.Source }
+				same := func(r planRule) bool { return r.Protocol == x.Protocol && r.Ports() == x.Ports && r.Source == x.Source }
 				if step.Operation == "revoke" && step.GroupID == x.Group.ID && slices.ContainsFunc(step.Rules, same) {
 					return true
 				}
@@ -63,8 +63,8 @@ func newWanted(p *engine.Proposal, settings Settings) Wanted {
 	}
 }
 
-// A PlanTarget is one account and region.
-type PlanTarget struct {
+// A planTarget is one account and region.
+type planTarget struct {
 	Account       string     `json:"account"`
 	Region        string     `json:"region"`
 	RulesPerGroup int        `json:"rulesPerGroup"`
@@ -76,15 +76,15 @@ type PlanTarget struct {
 // A PlanPool has the steps of a pool.
 type PlanPool struct {
 	Name   string      `json:"name"`
-	Groups []PlanGroup `json:"groups"`
+	Groups []planGroup `json:"groups"`
 	Steps  []PlanStep  `json:"steps"`
 	// Interfaces are those that have a group of the pool.
-	Interfaces []PlanInterface `json:"interfaces"`
+	Interfaces []planInterface `json:"interfaces"`
 	Error      string          `json:"error"`
 }
 
-// A PlanInterface is a network interface that a pool serves.
-type PlanInterface struct {
+// A planInterface is a network interface that a pool serves.
+type planInterface struct {
 	ID          string `json:"interfaceId"`
 	Description string `json:"description"`
 	// Lacks counts the wanted rules that none of its groups has after the steps, and Attach lists the groups that have
@@ -93,8 +93,8 @@ type PlanInterface struct {
 	Attach []string `json:"attach"`
 }
 
-// A PlanGroup is a group after the steps.
-type PlanGroup struct {
+// A planGroup is a group after the steps.
+type planGroup struct {
 	GroupID string           `json:"groupId"`
 	Name    string           `json:"name"`
 	VPC     string           `json:"vpc"`
@@ -111,22 +111,22 @@ type PlanGroup struct {
 type PlanStep struct {
 	Operation string     `json:"operation"`
 	GroupID   string     `json:"groupId"`
-	Rules     []PlanRule `json:"rules"`
+	Rules     []planRule `json:"rules"`
 	Gap       []string   `json:"gap"`
 }
 
 // Failed reports whether part of the pool cannot be synced.
 func (p PlanPool) Failed() bool {
-	return p.Error != "" || slices.ContainsFunc(p.Groups, func(g PlanGroup) bool { return g.Error != "" })
+	return p.Error != "" || slices.ContainsFunc(p.Groups, func(g planGroup) bool { return g.Error != "" })
 }
 
 // Ports lists the ports of a rule.
-func (r PlanRule) Ports() string {
+func (r planRule) Ports() string {
 	return secgroup.RuleID{Protocol: r.Protocol, From: r.FromPort, To: r.ToPort}.Ports()
 }
 
-// A PlanRule is a rule of a step.
-type PlanRule struct {
+// A planRule is a rule of a step.
+type planRule struct {
 	Protocol    string `json:"protocol"`
 	FromPort    int32  `json:"fromPort"`
 	ToPort      int32  `json:"toPort"`
@@ -136,11 +136,11 @@ type PlanRule struct {
 
 // NewPlan returns the document of a proposal and of the surroundings of its groups.
 func NewPlan(p *engine.Proposal, around []Surroundings, settings Settings, next Next) Plan {
-	d := Plan{Wanted: newWanted(p, settings), Changes: p.Count() > 0, Summary: p.Summary(), Targets: []PlanTarget{}, Warnings: warnings(p), ListSummary: p.Lists()}
+	d := Plan{Wanted: newWanted(p, settings), Changes: p.Count() > 0, Summary: p.Summary(), Targets: []planTarget{}, Warnings: warnings(p), ListSummary: p.Lists()}
 	d.Errors = messages(d.Failures(p))
 	j := judge{settings: d.Settings, next: next}
 	for _, v := range p.Previews {
-		target := PlanTarget{
+		target := planTarget{
 			Account: v.Target.Account, Region: v.Target.Region, RulesPerGroup: v.RulesPerGroup, Pools: []PlanPool{}, PrefixLists: newListPools(v), Error: Message(v.Err),
 		}
 		for _, pool := range v.Pools {
@@ -153,12 +153,12 @@ func NewPlan(p *engine.Proposal, around []Surroundings, settings Settings, next 
 }
 
 func newPlanPool(pool secgroup.PoolPlan) PlanPool {
-	d := PlanPool{Name: pool.Name, Steps: []PlanStep{}, Interfaces: []PlanInterface{}, Error: Message(pool.Err)}
+	d := PlanPool{Name: pool.Name, Steps: []PlanStep{}, Interfaces: []planInterface{}, Error: Message(pool.Err)}
 	for _, eni := range pool.Interfaces {
-		d.Interfaces = append(d.Interfaces, PlanInterface{eni.ID, eni.Description, eni.Lacks, append([]string{}, eni.Attach...)})
+		d.Interfaces = append(d.Interfaces, planInterface{eni.ID, eni.Description, eni.Lacks, append([]string{}, eni.Attach...)})
 	}
 	for _, g := range pool.Groups {
-		d.Groups = append(d.Groups, PlanGroup{
+		d.Groups = append(d.Groups, planGroup{
 			GroupID: g.Group.ID, Name: g.Group.Name, VPC: g.Group.VPC, Ports: secgroup.PortNames(g.Settings.Ports),
 			Added: g.Added, Revoked: g.Revoked, Kept: g.Kept, Foreign: g.Foreign,
 			Free:  engine.PerFamily{IPv4: g.Free[secgroup.IPv4], IPv6: g.Free[secgroup.IPv6]},
@@ -166,9 +166,9 @@ func newPlanPool(pool secgroup.PoolPlan) PlanPool {
 		})
 	}
 	for _, step := range pool.Steps {
-		s := PlanStep{Operation: step.Op.String(), GroupID: step.GroupID, Rules: []PlanRule{}, Gap: PrefixNames(step.Gap)}
+		s := PlanStep{Operation: step.Op.String(), GroupID: step.GroupID, Rules: []planRule{}, Gap: PrefixNames(step.Gap)}
 		for _, r := range step.Rules {
-			s.Rules = append(s.Rules, PlanRule{r.Protocol, r.From, r.To, r.Source.String(), r.Description})
+			s.Rules = append(s.Rules, planRule{r.Protocol, r.From, r.To, r.Source.String(), r.Description})
 		}
 		d.Steps = append(d.Steps, s)
 	}

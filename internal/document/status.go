@@ -42,7 +42,7 @@ type StatusTarget struct {
 type StatusPool struct {
 	Judgement
 	Name   string        `json:"name"`
-	Groups []StatusGroup `json:"groups"`
+	Groups []statusGroup `json:"groups"`
 	// Missing counts the rules that are missing, those included that a group would get and NoRoomFor, those that have
 	// no room.
 	Missing   int    `json:"missing"`
@@ -50,8 +50,8 @@ type StatusPool struct {
 	Error     string `json:"error"`
 }
 
-// A StatusGroup is a managed group.
-type StatusGroup struct {
+// A statusGroup is a managed group.
+type statusGroup struct {
 	GroupID string   `json:"groupId"`
 	Name    string   `json:"name"`
 	VPC     string   `json:"vpc"`
@@ -139,7 +139,7 @@ func (d *StatusTarget) add(pool secgroup.PoolPlan, j Judgement) {
 		s.NoRoomFor = short.Missing()
 	}
 	for _, g := range pool.Groups {
-		group := StatusGroup{
+		group := statusGroup{
 			GroupID: g.Group.ID, Name: g.Group.Name, VPC: g.Group.VPC, Ports: secgroup.PortNames(g.Settings.Ports),
 			Rules:   g.Owned,
 			Free:    engine.PerFamily{IPv4: g.FreeNow[secgroup.IPv4], IPv6: g.FreeNow[secgroup.IPv6]},

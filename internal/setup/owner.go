@@ -130,9 +130,9 @@ func (s *Setup) Handover(state *State) Handover {
 			if state.Owner.Beanstalk != "" {
 				where = "Resources in .ebextensions, as the stack is Elastic Beanstalk's own, with the group's name (AWSEBLoadBalancerSecurityGroup of a load balancer)"
 			}
-			return Handover{fmt.Sprintf("Add these rules to %s. Keep all other rules until you have run this again and it says that CloudFront gets in.", where), s.cloudFormation(state)}
+			return Handover{fmt.Sprintf("Add these rules to %s. Keep all other rules until you have run this again and it says that CloudFront gets in.", where), s.rules(state, cloudFormationRule, "To")}
 		}
-		return Handover{"Add this rule to the Terraform configuration that has the group, with the group's name there. Keep all other rules until you have run this again and it says that CloudFront gets in.", s.terraformRules(state)}
+		return Handover{"Add this rule to the Terraform configuration that has the group, with the group's name there. Keep all other rules until you have run this again and it says that CloudFront gets in.", s.rules(state, terraformRule, "_")}
 	}
 	if f := s.uncovered(state); f != "" {
 		return Handover{Text: fmt.Sprintf("Do not refer to the lists yet: the controller would then close what is open to the world, and the load balancer has %s addresses, for which there is no list. Run this again for both families.", f)}
@@ -236,40 +236,34 @@ func idsOfLists(lists []List) string {
 	return strings.Join(ids, ",")
 }
 
-// terraformRules are the lines for Terraform that let the lists in.
-func (s *Setup) terraformRules(state *State) []string {
-	var lines []string
-	for _, p := range s.Ports {
-		for _, l := range state.Lists {
-			lines = append(lines,
-				fmt.Sprintf("resource \"aws_vpc_security_group_ingress_rule\" \"cloudfront_%s_%s\" {", strings.ReplaceAll(p.String(), "-", "_"), strings.ToLower(l.Family.String())),
-				"  security_group_id = aws_security_group.origin.id",
-				"  ip_protocol       = \"tcp\"",
-				fmt.Sprintf("  from_port         = %d", p.From),
-				fmt.Sprintf("  to_port           = %d", p.To),
-				fmt.Sprintf("  prefix_list_id    = %q", l.ID),
-				"}",
-			)
-		}
-	}
-	return lines
-}
+// Rules that let a list in on ports, as Terraform and CloudFormation have them.
+const (
+	terraformRule = `resource "aws_vpc_security_group_ingress_rule" "cloudfront_PORTS_family" {
+  security_group_id = aws_security_group.origin.id
+  ip_protocol       = "tcp"
+  from_port         = FROM
+  to_port           = TO
+  prefix_list_id    = "LIST"
+}`
+	cloudFormationRule = `CloudFrontPORTSFamily:
+  Type: AWS::EC2::SecurityGroupIngress
+  Properties:
+    GroupId: !GetAtt OriginGroup.GroupId
+    IpProtocol: tcp
+    FromPort: FROM
+    ToPort: TO
+    SourcePrefixListId: LIST`
+)
 
-// cloudFormation are the lines for a template that let the lists in.
-func (s *Setup) cloudFormation(state *State) []string {
+// rules are the lines of rules that let each list in on each port; dash is between the ports of a range in a name.
+func (s *Setup) rules(state *State, rule, dash string) []string {
 	var lines []string
 	for _, p := range s.Ports {
 		for _, l := range state.Lists {
-			lines = append(lines,
-				fmt.Sprintf("CloudFront%s%s:", strings.ReplaceAll(p.String(), "-", "To"), l.Family),
-				"  Type: AWS::EC2::SecurityGroupIngress",
-				"  Properties:",
-				"    GroupId: !GetAtt OriginGroup.GroupId",
-				"    IpProtocol: tcp",
-				fmt.Sprintf("    FromPort: %d", p.From),
-				fmt.Sprintf("    ToPort: %d", p.To),
-				"    SourcePrefixListId: "+l.ID,
-			)
+			family := l.Family.String()
+			r := strings.NewReplacer("PORTS", strings.ReplaceAll(p.String(), "-", dash), "family", strings.ToLower(family), "Family", family,
+				"FROM", fmt.Sprint(p.From), "TO", fmt.Sprint(p.To), "LIST", l.ID)
+			lines = append(lines, strings.Split(r.Replace(rule), "\n")...)
 		}
 	}
 	return lines
