@@ -116,8 +116,7 @@ func (s *story) wrong(format string, args ...any) error {
 	return fmt.Errorf("step %d: "+format, append([]any{s.steps}, args...)...)
 }
 
-// ownedRanges returns the ranges of the function's own rules for the port of the pool, sorted, each as often as there is
-// a rule.
+// ownedRanges returns the ranges of the function's own rules for the port of the pool, sorted, one for each rule.
 func (s *story) ownedRanges() []netip.Prefix {
 	var ranges []netip.Prefix
 	for _, g := range s.list(webPool) {

@@ -97,8 +97,8 @@ func ec2WithIDs[In any](ids string, do func(*site, *call, In) (body, error)) act
 	}
 }
 
-// elb makes an action of Elastic Load Balancing. Its protocol calls the elements of a list member.1, member.2 and so on,
-// and sends an empty list as an empty string.
+// elb makes an action of Elastic Load Balancing. Its protocol calls the elements of a list member.1, member.2 and so
+// on, and sends an empty list as an empty string.
 //
 // https://smithy.io/2.0/aws/protocols/aws-query-protocol.html
 func elb[In any](ids string, do func(*site, In) (body, error)) action {

@@ -85,8 +85,8 @@ func (s *site) load(rules []Rule) (n [2]int) {
 	return n
 }
 
-// revoke removes rules. One that is not there is an error that leaves all of them standing, but for a group in a
-// default VPC: there it is named in the answer, and the others are removed.
+// revoke removes rules. If one is not there, the call fails and removes none. For a group in a default VPC it succeeds:
+// the answer names that rule, and the others are removed.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokeSecurityGroupIngress.html
 func (s *site) revoke(c *call, in rulesInput, egress bool) (body, error) {

@@ -63,7 +63,7 @@ func (s *sim) resources() *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// What the AWS documentation says of the calls to Elastic Load Balancing, see [TestDocumented].
+// The calls to Elastic Load Balancing answer as the AWS documentation says, see [TestDocumented].
 func TestDocumentedBalancing(t *testing.T) {
 	const (
 		describe  = "Action=DescribeLoadBalancers"

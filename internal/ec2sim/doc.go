@@ -12,7 +12,7 @@
 // # Seeds
 //
 // [Server.Seed] reads a JSON document that says what there is at the start. A member it does not know is an error. All
-// members may be left out, but for the name of a group; without a region, a resource is in us-east-1, without an
+// members except the name of a group may be left out; without a region, a resource is in us-east-1, without an
 // account in the home account, without a vpc in the default VPC.
 //
 //	{

@@ -14,9 +14,8 @@ import (
 	"cloudfront-sg-sync/internal/ec2sim"
 )
 
-// A documented case is what the AWS documentation says of calls that this project makes, sent as the bare requests it
-// describes. In them, and in the answers, OTHER is a group in a VPC of one's own, DEFAULT one in the default VPC, and LIST
-// a prefix list.
+// A documented case has bare requests of calls that this project makes, and the answer to the last of them as the AWS
+// documentation has it. OTHER is a group in a VPC of one's own, DEFAULT one in the default VPC, and LIST a prefix list.
 type documented struct {
 	name, page string
 	calls      []string // the last one counts

@@ -28,7 +28,7 @@ const (
 	Stale FaultKind = "stale answer"
 )
 
-// What the Action of a [Fault] may be besides the name of an action.
+// Values that the Action of a [Fault] may have besides the name of an action.
 const (
 	AnyAction   = "*"
 	AnyMutating = "mutating"

@@ -29,7 +29,7 @@ func TestFilters(t *testing.T) {
 	}
 	for _, c := range []struct {
 		filters string // name=value|value, more after a space
-		want    string // names of groups, but for the default ones
+		want    string // names of groups, without the default ones
 	}{
 		{"group-name=a", "a"},
 		{"group-name=a|ab", "a ab"},

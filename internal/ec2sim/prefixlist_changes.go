@@ -35,8 +35,8 @@ func (s *site) changeable(id string) (*PrefixList, error) {
 	return l, nil
 }
 
-// alter begins a change of a list and answers with the list as it was before, but for its state: what the change does
-// shows when it is complete, at once unless [Options] say that it takes time.
+// alter begins a change of a list. The answer has the list as it was before, with the new state: the effect shows when
+// the change is complete, at once unless [Options] say that it takes time.
 func (s *site) alter(l *PrefixList, verb string, finish func() string) body {
 	l.State, l.StateMessage = verb+"-in-progress", ""
 	l.under = change{verb: verb, due: s.server.now().Add(s.server.listDelay), finish: finish}
@@ -220,13 +220,11 @@ type restorePrefixListInput struct {
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RestoreManagedPrefixListVersion.html
 func (s *site) restorePrefixList(_ *call, in restorePrefixListInput) (body, error) {
 	l, err := s.changeable(in.ID)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case in.Previous == nil:
-		return nil, missing("PreviousVersion")
-	case in.Current == nil:
-		return nil, missing("CurrentVersion")
+	}
+	if in.Previous == nil || in.Current == nil {
+		return nil, missing("PreviousVersion or CurrentVersion")
 	}
 	if err := l.checkVersion(in.Current); err != nil {
 		return nil, err

@@ -17,7 +17,7 @@ import (
 //
 // A field takes the parameter its tag `query:"…"` names. Fields may be strings, booleans, integers, structs, pointers
 // to and slices of these; the fields of an embedded struct count as the outer one's. A parameter that has no field is
-// refused, so nothing a caller asks for is silently ignored. Ids is the parameter that stands for the field "*", if any.
+// refused, so nothing a caller asks for is silently ignored. Ids is the parameter for the field "*", if any.
 //
 // https://docs.aws.amazon.com/ec2/latest/devguide/Query-Requests.html
 func decodeQuery(params url.Values, ids string, into any) error {

@@ -64,8 +64,8 @@ func (s *Server) ResetCalls() []Call {
 }
 
 // Observe has f called after every effective mutating call and every change by hand, before the next call takes effect:
-// what f gets is the state between the two. f must not use the Server. What f has written may be read after any method
-// of the Server has returned, which waits for f.
+// f gets the state between the two, and must not use the Server. Once any method of the Server has returned, f has
+// ended, and its results may be read.
 func (s *Server) Observe(f func(Change)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 )
 
 // A Region is one account's resources in one region, seen and changed without a call: nothing is recorded, no fault
-// strikes and no quota holds. What would make no sense on EC2 either is an error.
+// strikes and no quota holds. States that EC2 cannot have are an error.
 type Region struct {
 	server          *Server
 	account, region string
@@ -263,8 +263,8 @@ func (r Region) PutPrefixList(name string, maxEntries int, prefixes ...netip.Pre
 	})
 }
 
-// putPrefixList creates a prefix list, or replaces the entries of the one that has its name. Without a family it has that
-// of its entries, or IPv4.
+// putPrefixList creates a prefix list, or replaces the entries of the one that has its name. A list without a family gets
+// that of its entries, or IPv4.
 func (s *site) putPrefixList(l PrefixList) (*PrefixList, error) {
 	if known := s.prefixListNamed(l.Name); known != nil {
 		return known, s.setEntries(known, l.Entries)

@@ -154,7 +154,7 @@ func (s *Server) refuse(w http.ResponseWriter, p protocol, err error) {
 }
 
 // execute runs a call with s.mu held, and records it. The fault that hit the call, if any, has already been taken into
-// account but for its delay and its cutting of the connection.
+// account, except its delay and its cutting of the connection.
 func (s *Server) execute(c *call) (answer any, fault Fault, err error) {
 	s.settle()
 	record := Call{

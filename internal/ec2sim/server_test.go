@@ -21,7 +21,7 @@ import (
 	"cloudfront-sg-sync/internal/ec2sim"
 )
 
-// What never becomes a call is refused in EC2's own words.
+// EC2's own words refuse requests that never become a call.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 func TestRefusals(t *testing.T) {
@@ -216,7 +216,7 @@ func TestByHand(t *testing.T) {
 	}
 }
 
-// What an observer or a caller was given stays as it was.
+// The groups that an observer or a caller was given stay as they were.
 func TestSnapshotsStay(t *testing.T) {
 	s := start(t, ec2sim.Options{})
 	id := s.group("", "web", rule(443, "192.0.2.0/24", "a"), rule(443, "198.51.100.0/24", "b"))
