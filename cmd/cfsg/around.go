@@ -47,8 +47,6 @@ func lookAt(ctx context.Context, v engine.Preview, q door.Question) document.Sur
 	scene, err := door.Around(ctx, api, v.Plan, func(string, secgroup.RuleID) bool { return false }, true)
 	if v.Plan.Blind {
 		err = cmp.Or(err, errors.New("grant the permission ec2:DescribeNetworkInterfaces"))
-	} else {
-		scene.AddUnattached(v.Plan)
 	}
 	cfg := v.Target.Config
 	s.Err = cmp.Or(err, approach.Look(ctx, scene, approach.NewClient(api, ec2.NewFromConfig(cfg), elb.NewFromConfig(cfg))))

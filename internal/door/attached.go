@@ -67,8 +67,8 @@ func SubjectsAt(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, in
 	return subjects, groups, err
 }
 
-// Around returns the scene at the network interfaces of the groups of a plan, or if nobody looked at these, one in which
-// the groups of each pool are attached together. Rules and entries are those that the plan was made for, without what is
+// Around returns the scene at the network interfaces of the groups of a plan. The groups of a pool that none has, or that
+// nobody looked for, come as one. Rules and entries are those that the plan was made for, without what is
 // gone since. With complete set, it also describes the other groups of the interfaces, and reads the other prefix lists
 // that rules refer to; without, it calls nothing. If a call fails, the scene holds what is known without it.
 func Around(ctx context.Context, api API, plan *secgroup.Plan, gone func(holder string, id secgroup.RuleID) bool, complete bool) (scene *Scene, err error) {
@@ -95,36 +95,25 @@ func Around(ctx context.Context, api API, plan *secgroup.Plan, gone func(holder 
 			scene.Lists[list.ID] = list
 		}
 	}
-	if at := plan.Attachments; at == nil || at.Unknown {
-		scene.Subjects = pools
-	} else if scene.Subjects, groups, err = SubjectsAt(ctx, api, at.Interfaces, groups, complete); err != nil {
-		return scene, err
+	if at := plan.Attachments; at != nil && !at.Unknown {
+		scene.Subjects, groups, err = SubjectsAt(ctx, api, at.Interfaces, groups, complete)
 	}
-	if complete {
-		err = scene.ReadLists(ctx, api, groups)
-	}
-	return scene, err
-}
-
-// AddUnattached adds the groups of each pool that no network interface of the scene has.
-func (s *Scene) AddUnattached(plan *secgroup.Plan) {
 	attached := map[string]bool{}
-	for _, subject := range s.Subjects {
-		for _, g := range subject.Groups {
+	for _, s := range scene.Subjects {
+		for _, g := range s.Groups {
 			attached[g.ID] = true
 		}
 	}
-	for _, pool := range plan.Pools {
-		var apart Subject
-		for _, g := range pool.Groups {
-			if !attached[g.Group.ID] {
-				apart.Groups = append(apart.Groups, *g.Group)
-			}
-		}
-		if len(apart.Groups) > 0 {
-			s.Subjects = append(s.Subjects, apart)
+	for _, pool := range pools {
+		pool.Groups = slices.DeleteFunc(pool.Groups, func(g secgroup.Group) bool { return attached[g.ID] })
+		if len(pool.Groups) > 0 {
+			scene.Subjects = append(scene.Subjects, pool)
 		}
 	}
+	if complete && err == nil {
+		err = scene.ReadLists(ctx, api, groups)
+	}
+	return scene, err
 }
 
 // Unread says of each prefix list whose entries could not be read that it may open a port to the world.

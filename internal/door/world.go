@@ -52,6 +52,11 @@ func (w WorldRule) String() string {
 	return text
 }
 
+// Counts reports whether the rule opens a port of a range, and that port counts.
+func (w WorldRule) Counts(p secgroup.PortRange) bool {
+	return len(commonPorts(w.opens, []secgroup.PortRange{p})) > 0
+}
+
 // World returns the rules of a scene that open ports to the world, each once, with the ports that count at any of its
 // interfaces and the IDs of these. At an interface the ports count that are asked for, those that the tags of its groups
 // list, 80, 443, and those with a listener. A group's tag TagKey-public silences ports of its own rules.

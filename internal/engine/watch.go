@@ -90,8 +90,10 @@ func (e *Engine) warnOfWorld(ctx context.Context, tr *targetReport, req Request)
 	for _, unread := range scene.Unread() {
 		tr.warnings = append(tr.warnings, fmt.Sprintf("%v: %s", tr.target, unread))
 	}
+	at := tr.plan.Attachments
+	looked := at != nil && !at.Unknown
 	for _, w := range door.World(scene, e.TagKey, nil) {
-		if len(w.Opens) == 0 || !wanted(w.Group.ID, req.GroupIDs) {
+		if len(w.Opens) == 0 || looked && len(w.Interfaces) == 0 || !wanted(w.Group.ID, req.GroupIDs) {
 			continue
 		}
 		tr.world = append(tr.world, w)

@@ -19,7 +19,10 @@ func TestWatch(t *testing.T) {
 		world   = `{"protocol": "tcp", "ports": "443", "source": "0.0.0.0/0"}`
 	)
 	rule := func(protocol, ports, source string) string {
-		return fmt.Sprintf(`{"protocol": %q, "ports": %q, "source": %q, "description": "test"}`, protocol, ports, source)
+		if ports != "" {
+			ports = fmt.Sprintf(`"ports": %q, `, ports)
+		}
+		return fmt.Sprintf(`{"protocol": %q, %s"source": %q, "description": "test"}`, protocol, ports, source)
 	}
 	for _, c := range []struct {
 		name       string

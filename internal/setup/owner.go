@@ -197,11 +197,15 @@ func (o Owner) annotations() (kind, object, lists, sources string) {
 
 // worldOf returns all of IPv4 or IPv6, or both, if rules of the groups open the ports to the world by them.
 func (s *Setup) worldOf(groups ...secgroup.Group) []string {
-	all := map[secgroup.Family]string{secgroup.IPv4: "0.0.0.0/0", secgroup.IPv6: "::/0"}
 	var sources []string
-	for _, g := range groups {
-		for _, x := range secgroup.ExposuresOn(g, s.Ports) {
-			sources = append(sources, all[secgroup.FamilyOf(x.Rule.Source.Prefix)])
+	for _, w := range door.World(&door.Scene{Subjects: []door.Subject{{Groups: groups}}}, s.Engine.TagKey, s.Ports) {
+		if !slices.ContainsFunc(s.Ports, w.Counts) {
+			continue
+		}
+		if w.Rule.Source.Prefix.Addr().Is4() {
+			sources = append(sources, "0.0.0.0/0")
+		} else {
+			sources = append(sources, "::/0")
 		}
 	}
 	slices.Sort(sources)
