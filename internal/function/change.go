@@ -18,7 +18,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// parseBus reads an event of EventBridge, of whose kinds a queue hands over only changes.
+// parseBus reads an event of EventBridge. Only changes come by the queue, never the schedule.
 func parseBus(object map[string]jsontext.Value, from sources, queued bool) (event, error) {
 	var source, kind string
 	if err := errors.Join(text(object["source"], &source), text(object["detail-type"], &kind)); err != nil {
@@ -56,7 +56,7 @@ func parseTagChange(value jsontext.Value, from sources) (event, error) {
 	return event{}, nil
 }
 
-// parseCall reads what CloudTrail says of a call of EC2. See
+// parseCall reads CloudTrail's record of an EC2 call. See
 // https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
 func parseCall(value jsontext.Value, from sources) (event, error) {
 	var detail struct {
@@ -87,7 +87,7 @@ func parseCall(value jsontext.Value, from sources) (event, error) {
 	return event{drift: true}, nil
 }
 
-// parseMessages reads the records of the queue. One run is enough for all of them. See
+// parseMessages reads the queue's records. One run serves all of them. See
 // https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
 func parseMessages(records []map[string]jsontext.Value, from sources) (event, error) {
 	all := event{queued: true}
@@ -138,10 +138,9 @@ func ownRole(c config.Config, cfg aws.Config) func(roleARN string) bool {
 	}
 }
 
-// mayPass reports whether an error may be gone when the event comes again: a throttle, a failure of the network, a
-// stale copy of the file, too little time.
+// mayPass reports whether a retry may succeed: after throttling, a network failure, a stale copy of the file, a deadline.
 func mayPass(err error) bool {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the errors in it are looked at one by one
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { // each error counts by itself
 		return slices.ContainsFunc(joined.Unwrap(), mayPass)
 	}
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, iprange.ErrStale) || errors.Is(err, iprange.ErrCorrupt) ||

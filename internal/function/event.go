@@ -23,9 +23,9 @@ import (
 type event struct {
 	run      engine.Request
 	resource *resourceRequest // nil for a run
-	// ignored says why there is nothing to do.
+	// ignored is the reason why there is nothing to do.
 	ignored string
-	// queued tells whether the event came by the queue, drift whether somebody else changed rules or entries.
+	// queued: the event came by the queue. drift: somebody else changed rules or entries.
 	queued, drift bool
 }
 

@@ -107,12 +107,12 @@ func (h *Handler) refuse(ctx context.Context, err error) ([]byte, error) {
 	return nil, err
 }
 
-// A task is a run to be made, and what for.
+// A task is a run and the reason for it.
 type task struct {
 	engine.Request
-	// deployed tells whether it is for a deployment, whose role may be refused for a while.
+	// deployed: for a deployment, whose new role IAM may refuse for a while.
 	deployed bool
-	// drift tells whether somebody else has changed something.
+	// drift: because somebody else changed rules or entries.
 	drift bool
 }
 

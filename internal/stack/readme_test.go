@@ -17,7 +17,8 @@ func TestReadmeCommands(t *testing.T) {
 		}
 		return string(data)
 	}
-	checked := text(".ci/run") + text("Makefile")[strings.Index(text("Makefile"), "\nreproduce:"):]
+	_, reproduce, _ := strings.Cut(text("Makefile"), "\nreproduce:")
+	checked := text(".ci/run") + reproduce
 	var commands []string
 	for _, block := range fence.FindAllString(text("README.md"), -1) {
 		if !strings.Contains(block, "\n# needs AWS\n") {
