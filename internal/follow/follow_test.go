@@ -152,6 +152,9 @@ func TestOutcomes(t *testing.T) {
 	good := strings.SplitN(h.Reload, "&& ", 2)[1]
 	h.Reload = "false" // takes neither, so that it is not known what the server has
 	h.once("no reload", ReloadFailed)
+	h.Check = "false"
+	h.once("no reload, nor a check", CheckFailed)
+	h.Check = ""
 	h.publish(2, "52.84.0.0/16", "52.86.0.0/16", "52.88.0.0/16")
 	h.once("no reload, nothing new", ReloadFailed)
 	h.publish(3, "52.84.0.0/16", "52.86.0.0/16", "52.90.0.0/16")
@@ -175,19 +178,19 @@ func TestOutcomes(t *testing.T) {
 // Whoever owns the file, and whatever its name is a link to, that stays.
 func TestOwnerModeAndLinkStay(t *testing.T) {
 	h := newHost(t)
-	real := filepath.Join(h.dir, "real")
-	if err := errors.Join(os.WriteFile(real, nil, 0o640), os.Symlink(real, h.File)); err != nil {
+	kept := filepath.Join(h.dir, "real")
+	if err := errors.Join(os.WriteFile(kept, nil, 0o640), os.Symlink(kept, h.File)); err != nil {
 		t.Fatal(err)
 	}
 	want := "640 0"
 	if os.Geteuid() == 0 {
 		want = "640 1234"
-		if err := os.Chown(real, 1234, 1234); err != nil {
+		if err := os.Chown(kept, 1234, 1234); err != nil {
 			t.Fatal(err)
 		}
 	}
 	h.once("first", Updated)
-	out, err := exec.Command("stat", "-c", "%a %u", real).Output()
+	out, err := exec.Command("stat", "-c", "%a %u", kept).Output()
 	if info, lerr := os.Lstat(h.File); err != nil || lerr != nil || info.Mode()&os.ModeSymlink == 0 || os.Geteuid() == 0 && strings.TrimSpace(string(out)) != want {
 		t.Errorf("it has %s, want %s; errors %v %v", out, want, err, lerr)
 	}
@@ -282,7 +285,11 @@ func TestAfterRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.status = http.StatusNotFound
-	h.once("restarted", FetchFailed)
+	for _, loaded := range []bool{true, false} {
+		if r := h.once("restarted", FetchFailed); r.Loaded != loaded {
+			t.Errorf("it is loaded: %t, want %t", r.Loaded, loaded)
+		}
+	}
 }
 
 // A service and its timer are as systemd has it, whatever the names of files and commands are.
