@@ -64,14 +64,13 @@ func (c *followCommand) Run(ctx context.Context, t terminal, k *kong.Context) er
 	f := c.follower(t, format, in, config)
 	for {
 		changed, err := c.once(ctx, t, k, f, format, config)
-		switch {
-		case c.Every == 0 && err == nil && changed && c.DetailedExitcode:
-			return errChanges
-		case c.Every == 0:
+		if c.Every == 0 {
+			if err == nil && changed && c.DetailedExitcode {
+				err = errChanges
+			}
 			return err
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
+		}
+		if err != nil && ctx.Err() == nil {
 			tell(t, err)
 		}
 		select {

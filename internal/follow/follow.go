@@ -281,7 +281,7 @@ func (r *run) replace(next state, text string) error {
 	return nil
 }
 
-// tidy removes what a run that was killed left and nobody needs.
+// tidy removes files that a killed run left and nobody needs.
 func (r *run) tidy() {
 	for _, path := range []string{r.File + ".state", r.target} {
 		_ = os.Remove(path + ".cfsg-new")

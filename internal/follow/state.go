@@ -15,7 +15,7 @@ import (
 	"cloudfront-sg-sync/iprange"
 )
 
-// A state is what the last run left: which list the file was made from, and what is not finished.
+// A state is left by each run: the list that the file was made from, and a step that is not finished.
 type state struct {
 	URL          string         `json:"url"`
 	ETag         string         `json:"etag"`
