@@ -212,14 +212,10 @@ func endsOf(w World) (all []netip.Addr) {
 
 // What has an order without a gap has one in a pool of real size as well, and the planner finds it as often.
 func TestTinyWorldsInLargePools(t *testing.T) {
-	every, worlds, gaps := 23, 0, 0
-	if testing.Short() {
-		every *= 10
-	}
-	n := 0
+	n, worlds, gaps := 0, 0, 0 // one world of 23, as all take a minute
 	twoHolders(func(w World) {
 		o := newOracle(w)
-		if n++; n%every != 0 || o.least(o.settled) != 0 {
+		if n++; n%23 != 0 || o.least(o.settled) != 0 {
 			return
 		}
 		worlds++
@@ -231,7 +227,6 @@ func TestTinyWorldsInLargePools(t *testing.T) {
 		}
 		if plan.Gaps() > 0 {
 			gaps++
-			t.Logf("a gap in\n%v", w)
 		}
 	})
 	t.Logf("%d worlds, %d with a gap", worlds, gaps)

@@ -451,14 +451,14 @@ func replay(w World, plan *Plan, addrs []netip.Addr) (there map[standing]bool, l
 				return there, lost, fmt.Errorf("call %d does too much", i)
 			}
 		}
-		closed, closes := map[cell]bool{}, false
+		closed := map[cell]bool{}
 		for c, n := range open {
 			if n == 0 && was[c] {
 				closed[c.cell] = true
 			}
 			was[c] = was[c] || n > 0
 		}
-		closes = len(closed) > 0
+		closes := len(closed) > 0
 		if lost += len(closed); closes != told || closes && i == len(plan.Calls)-1 {
 			return there, lost, fmt.Errorf("call %d leaves %v closed, and tells of it: %t", i, closed, told)
 		}

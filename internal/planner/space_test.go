@@ -22,55 +22,6 @@ func prefixes(cidrs ...string) []netip.Prefix {
 	return out
 }
 
-func TestPreorder(t *testing.T) {
-	for _, test := range []struct {
-		name     string
-		prefixes []netip.Prefix
-		end      []int
-		size     []float64
-	}{
-		{
-			"the drawing of space",
-			prefixes("13.32.0.0/14", "13.32.0.0/15", "13.33.0.0/16", "13.35.0.0/16"),
-			[]int{4, 3, 3, 4},
-			[]float64{1 << 16, 1 << 16, 1 << 16, 1 << 16},
-		},
-		{"none", nil, nil, nil},
-		{"apart", prefixes("1.0.0.0/24", "1.0.1.0/24"), []int{1, 2}, []float64{256, 256}},
-		{"halves", prefixes("1.0.0.0/23", "1.0.0.0/24", "1.0.1.0/24"), []int{3, 2, 3}, []float64{0, 256, 256}},
-		{"lower half", prefixes("1.0.0.0/23", "1.0.0.0/24"), []int{2, 2}, []float64{256, 256}},
-		{"upper half", prefixes("1.0.0.0/23", "1.0.1.0/24"), []int{2, 2}, []float64{256, 256}},
-		{
-			"both sides of a hole", prefixes("1.0.0.0/22", "1.0.0.0/24", "1.0.2.0/23"),
-			[]int{3, 2, 3},
-			[]float64{256, 256, 512},
-		},
-		{
-			"tiled at two depths", prefixes("1.0.0.0/22", "1.0.0.0/23", "1.0.0.0/24", "1.0.1.0/24", "1.0.2.0/23"),
-			[]int{5, 4, 3, 4, 5},
-			[]float64{0, 0, 256, 256, 512},
-		},
-		{"a chain", prefixes("1.0.0.0/8", "1.0.0.0/9", "1.0.0.0/10"), []int{3, 3, 3}, []float64{1 << 23, 1 << 22, 1 << 22}},
-		{"both families", prefixes("1.0.0.0/32", "2600::/128"), []int{1, 2}, []float64{1, 1}},
-		{"end of the address space", prefixes("255.255.255.0/24", "255.255.255.128/25"), []int{2, 2}, []float64{128, 128}},
-		{"all of it, halved", prefixes("0.0.0.0/0", "0.0.0.0/1", "128.0.0.0/1"), []int{3, 2, 3}, []float64{0, 1 << 31, 1 << 31}},
-		{"one address in much of IPv6", prefixes("2600::/20", "2600::1/128"), []int{2, 2}, []float64{1 << 62 * (1 << 46), 1}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			if !slices.IsSortedFunc(test.prefixes, netip.Prefix.Compare) {
-				t.Fatal("the test's prefixes are not in preorder")
-			}
-			end, size := preorder(test.prefixes)
-			if diff := cmp.Diff(test.end, end, compare); diff != "" {
-				t.Errorf("end: -want +got\n%s", diff)
-			}
-			if diff := cmp.Diff(test.size, size, compare); diff != "" {
-				t.Errorf("size: -want +got\n%s", diff)
-			}
-		})
-	}
-}
-
 // oneView returns a tally of a space that one view sees all of.
 func oneView(s *space) *tally { return newTally(s, [][]int{{0}}, 1) }
 
