@@ -41,7 +41,6 @@ type situation struct {
 	then   string // the file that is published now
 	deny   string // actions that are denied
 	flags  string
-	origin string // for check
 	// The cells: the mark, and what the cause says. Plan, and apply where nothing changes, say the same as status. For
 	// the function it is what its warnings and errors say, or n/a for what it does not look at.
 	check, status, function string
@@ -54,7 +53,6 @@ const (
 	part     = "failed: part of CLOUDFRONT is shut out over IPv4"
 	shut6    = "failed: CLOUDFRONT is shut out over IPv6: "
 	noTell   = "attention: cannot tell whether all of CLOUDFRONT gets in over IPv4: "
-	toWorld  = "is open to the world"
 	world    = "attention: open to the world: "
 	na       = "n/a"
 	port80   = `"443"}}=>"443"}, "ingress": [{"protocol": "tcp", "ports": "80", "source": "0.0.0.0/0"}]};;`
