@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// A Group is a security group as it is at one moment. It shares its rules and tags with the endpoint, which never changes
-// them in place: callers must only read it.
+// A Group is a security group as it is at one moment. It shares its rules and tags with the endpoint, which never
+// changes them in place: callers must only read it.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SecurityGroup.html
 type Group struct {

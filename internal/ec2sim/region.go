@@ -263,8 +263,8 @@ func (r Region) PutPrefixList(name string, maxEntries int, prefixes ...netip.Pre
 	})
 }
 
-// putPrefixList creates a prefix list, or replaces the entries of the one that has its name. A list without a family gets
-// that of its entries, or IPv4.
+// putPrefixList creates a prefix list, or replaces the entries of the one that has its name. A list without a family
+// gets that of its entries, or IPv4.
 func (s *site) putPrefixList(l PrefixList) (*PrefixList, error) {
 	if known := s.prefixListNamed(l.Name); known != nil {
 		return known, s.setEntries(known, l.Entries)

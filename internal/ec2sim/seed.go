@@ -13,8 +13,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// A seed is the document [Server.Seed] reads; the package comment explains it. Its resources refer to each other by name
-// where EC2 has IDs.
+// A seed is the document [Server.Seed] reads; the package comment explains it. Its resources refer to each other by
+// name where EC2 has IDs.
 type seed struct {
 	quotas
 	Quotas        []seedQuota      `json:"quotas"`
