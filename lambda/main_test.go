@@ -117,9 +117,11 @@ func (w *world) calls() string {
 		actions = append(actions, c.Action)
 	}
 	w.sim.ResetCalls()
-	if len(actions) > 1 { // a run begins with both describes at a time
-		slices.SortFunc(actions[:2], func(a, b string) int { return strings.Compare(b, a) })
+	looks := 0 // a run begins with both describes side by side, the first one also with the account's ID
+	for looks < len(actions) && strings.Contains("GetCallerIdentity "+bothDescribes, actions[looks]) {
+		looks++
 	}
+	slices.SortFunc(actions[:looks], func(a, b string) int { return strings.Compare(b, a) })
 	return strings.Join(actions, " ")
 }
 
@@ -166,7 +168,7 @@ func TestFunction(t *testing.T) {
 	f := w.start(nil)
 
 	rep := f.succeed(notification(document, topic))
-	if got := w.calls(); got != bothDescribes+" GetServiceQuota AuthorizeSecurityGroupIngress" {
+	if got := w.calls(); got != "GetCallerIdentity "+bothDescribes+" GetServiceQuota AuthorizeSecurityGroupIngress" {
 		t.Errorf("first sync calls %s", got)
 	}
 	if rep.SyncToken != "1790000000" || rep.PublishedAt != "2026-09-21T14:13:20Z" || !rep.Changed || rep.Summary.Added != 3 || rep.Summary.Groups != 1 {

@@ -18,17 +18,17 @@ func refuseFuture(req Request) error {
 
 // refuseOlder fails with an *[OlderError] if a rule of the pool was made from a newer publication than the one asked
 // for.
-func refuseOlder(groups []GroupPlan, req Request) error {
+func refuseOlder(members []HolderPlan, req Request) error {
 	if req.Withdraw || req.Force {
 		return nil
 	}
-	for _, g := range groups {
-		for _, r := range g.Group.Ingress {
+	for _, h := range members {
+		for _, r := range h.Rules {
 			if !stamped(req.TagKey, r.Description) {
 				continue
 			}
 			if t, err := believed(r, req); err == nil && t.After(req.Published) {
-				return &OlderError{GroupID: g.Group.ID, Rule: r, Newest: t, Published: req.Published}
+				return &OlderError{Kind: h.Kind, HolderID: h.ID, Rule: r, Newest: t, Published: req.Published}
 			}
 		}
 	}
@@ -40,10 +40,18 @@ func refuseOlder(groups []GroupPlan, req Request) error {
 func believed(r Rule, req Request) (time.Time, error) {
 	s, ok := ParseStamp(req.TagKey, r.Description)
 	if !ok {
-		return time.Time{}, fmt.Errorf("the description %q of %s is not one that this tool writes, so its date is ignored", r.Description, r.what())
+		return time.Time{}, fmt.Errorf("the description %q of %s is not one that this tool writes, so its date is ignored", r.Description, r.name())
 	}
 	if !req.Now.IsZero() && s.Published.After(req.Now.Add(clockSkew)) {
-		return time.Time{}, fmt.Errorf("the description %q of %s is dated in the future, so its date is ignored", r.Description, r.what())
+		return time.Time{}, fmt.Errorf("the description %q of %s is dated in the future, so its date is ignored", r.Description, r.name())
 	}
 	return s.Published, nil
+}
+
+// name names the rule, or the entry of a list, in a message.
+func (r Rule) name() string {
+	if r.Protocol == "" {
+		return "entry " + r.Source.String()
+	}
+	return "rule " + r.RuleID.String()
 }

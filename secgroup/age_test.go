@@ -37,7 +37,7 @@ func TestPlanDoesNotBelieve(t *testing.T) {
 			} else {
 				checkError(t, errors.New(w[0]), "sg-1: ", test.description, "tcp 443 from 13.32.0.0/15", test.warning)
 			}
-			if applied := plan.Pools[0].Groups[0].Applied; !applied.IsZero() {
+			if applied := plan.Pools[0].Holders[0].Applied; !applied.IsZero() {
 				t.Errorf("the group says it is as of %v", applied)
 			}
 			again := newPlan(t, take(t, plan), ranges, change)
@@ -88,7 +88,7 @@ func TestPlanLeavesTheDate(t *testing.T) {
 	groups := []Group{group("sg-1", "443", web), group("sg-2", "443", web, theirs("22", "10.0.0.0/8"))}
 	groups = take(t, newPlan(t, groups, older, at(0, false)))
 	removes := newPlan(t, groups, newer, at(1, false))
-	if ops := removes.Pools[0].Steps; len(ops) != 2 || ops[0].Op != Redescribe || len(ops[0].Rules) != 1 || ops[1].Op != Revoke {
+	if ops := removes.Pools[0].Steps; len(ops) != 2 || len(ops[0].Describe) == 0 || len(ops[0].Rules()) != 1 || len(ops[1].Remove) == 0 {
 		t.Fatalf("steps %q", steps(removes))
 	}
 	cut := &Plan{Pools: slices.Clone(removes.Pools)}

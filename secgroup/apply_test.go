@@ -20,18 +20,18 @@ func TestApply(t *testing.T) {
 		IpRanges: []types.IpRange{{CidrIp: aws.String("13.32.0.0/15"), Description: aws.String("cloudfront-ingress: CLOUDFRONT 2026-08-22T15:17:05Z")}},
 	}}
 	for _, test := range []struct {
-		op          Op
+		op          string
 		authorizes  []*ec2.AuthorizeSecurityGroupIngressInput
 		revokes     []*ec2.RevokeSecurityGroupIngressInput
 		redescribes []*ec2.UpdateSecurityGroupRuleDescriptionsIngressInput
 	}{
-		{op: Authorize, authorizes: []*ec2.AuthorizeSecurityGroupIngressInput{{GroupId: aws.String("sg-1"), IpPermissions: perms}}},
-		{op: Revoke, revokes: []*ec2.RevokeSecurityGroupIngressInput{{GroupId: aws.String("sg-1"), IpPermissions: perms}}},
-		{op: Redescribe, redescribes: []*ec2.UpdateSecurityGroupRuleDescriptionsIngressInput{{GroupId: aws.String("sg-1"), IpPermissions: perms}}},
+		{op: authorize, authorizes: []*ec2.AuthorizeSecurityGroupIngressInput{{GroupId: aws.String("sg-1"), IpPermissions: perms}}},
+		{op: revoke, revokes: []*ec2.RevokeSecurityGroupIngressInput{{GroupId: aws.String("sg-1"), IpPermissions: perms}}},
+		{op: redescribe, redescribes: []*ec2.UpdateSecurityGroupRuleDescriptionsIngressInput{{GroupId: aws.String("sg-1"), IpPermissions: perms}}},
 	} {
-		t.Run(test.op.String(), func(t *testing.T) {
+		t.Run(test.op, func(t *testing.T) {
 			api := &fakeEC2{}
-			if err := Apply(t.Context(), api, Step{Op: test.op, GroupID: "sg-1", Rules: rules}); err != nil {
+			if err := applied(t.Context(), api, stepOf(test.op, "sg-1", rules...)); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(test.authorizes, api.authorizes, compareSDK); diff != "" {
@@ -144,30 +144,30 @@ func TestPermissions(t *testing.T) {
 
 func TestApplyFails(t *testing.T) {
 	for _, test := range []struct {
-		op   Op
+		op   string
 		code string
 		want string // at the end of the error, what to do
 	}{
-		{Authorize, "UnauthorizedOperation", "; grant the permission ec2:AuthorizeSecurityGroupIngress"},
-		{Revoke, "UnauthorizedOperation", "; grant the permission ec2:RevokeSecurityGroupIngress"},
-		{Redescribe, "UnauthorizedOperation", "; grant the permission ec2:UpdateSecurityGroupRuleDescriptionsIngress"},
-		{Revoke, "AccessDenied", "; grant the permission ec2:RevokeSecurityGroupIngress"},
-		{Authorize, "AuthFailure", "; check the credentials and the clock"},
-		{Authorize, "ExpiredToken", "; check the credentials and the clock"},
-		{Authorize, "RequestExpired", "; check the credentials and the clock"},
-		{Authorize, "InvalidClientTokenId", "; check the credentials and the clock"},
-		{Authorize, "UnrecognizedClientException", "; check the credentials and the clock"},
-		{Authorize, "RequestLimitExceeded", "; AWS is throttling this account: run again later"},
-		{Authorize, "RulesPerSecurityGroupLimitExceeded", "add a group to its pool (all groups of a pool carry the same pool tag), or raise quota L-0EA8095F"},
-		{Authorize, "InvalidPermission.Duplicate", "InvalidPermission.Duplicate: of EC2"},
-		{Revoke, "InvalidPermission.NotFound", "InvalidPermission.NotFound: of EC2"},
-		{Authorize, "InternalError", "InternalError: of EC2"},
+		{authorize, "UnauthorizedOperation", "; grant the permission ec2:AuthorizeSecurityGroupIngress"},
+		{revoke, "UnauthorizedOperation", "; grant the permission ec2:RevokeSecurityGroupIngress"},
+		{redescribe, "UnauthorizedOperation", "; grant the permission ec2:UpdateSecurityGroupRuleDescriptionsIngress"},
+		{revoke, "AccessDenied", "; grant the permission ec2:RevokeSecurityGroupIngress"},
+		{authorize, "AuthFailure", "; check the credentials and the clock"},
+		{authorize, "ExpiredToken", "; check the credentials and the clock"},
+		{authorize, "RequestExpired", "; check the credentials and the clock"},
+		{authorize, "InvalidClientTokenId", "; check the credentials and the clock"},
+		{authorize, "UnrecognizedClientException", "; check the credentials and the clock"},
+		{authorize, "RequestLimitExceeded", "; AWS is throttling this account: run again later"},
+		{authorize, "RulesPerSecurityGroupLimitExceeded", "add a group to its pool (all groups of a pool carry the same pool tag), or raise quota L-0EA8095F"},
+		{authorize, "InvalidPermission.Duplicate", "InvalidPermission.Duplicate: of EC2"},
+		{revoke, "InvalidPermission.NotFound", "InvalidPermission.NotFound: of EC2"},
+		{authorize, "InternalError", "InternalError: of EC2"},
 	} {
 		t.Run(fmt.Sprint(test.op, " ", test.code), func(t *testing.T) {
 			api := &fakeEC2{err: ec2Error(test.code)}
-			step := Step{Op: test.op, GroupID: "sg-1", Rules: []Rule{{RuleID: tcp(tcp443, "1.0.0.0/24")}, {RuleID: tcp(tcp443, "2.0.0.0/24")}}}
-			err := Apply(t.Context(), api, step)
-			checkError(t, err, test.op.String()+" 2 rules in sg-1: ", test.code, test.want)
+			step := stepOf(test.op, "sg-1", Rule{RuleID: tcp(tcp443, "1.0.0.0/24")}, Rule{RuleID: tcp(tcp443, "2.0.0.0/24")})
+			err := applied(t.Context(), api, step)
+			checkError(t, err, test.op+" 2 rules in sg-1: ", test.code, test.want)
 			if !errors.Is(err, api.err) {
 				t.Errorf("%v does not wrap what EC2 said", err)
 			}
@@ -178,7 +178,7 @@ func TestApplyFails(t *testing.T) {
 // A mistyped region is a host that does not resolve.
 func TestApplyToNoRegion(t *testing.T) {
 	api := &fakeEC2{err: &net.DNSError{Err: "no such host", Name: "ec2.us-esat-1.amazonaws.com", IsNotFound: true}}
-	err := Apply(t.Context(), api, Step{Op: Authorize, GroupID: "sg-1"})
+	err := applied(t.Context(), api, stepOf(authorize, "sg-1", Rule{RuleID: tcp(tcp443, "1.0.0.0/24")}))
 	checkError(t, err, "ec2.us-esat-1.amazonaws.com", "; check the name of the region")
 }
 
@@ -206,7 +206,7 @@ func TestIsConflict(t *testing.T) {
 	}
 	// What to do about a quota is said beside it, and hides it from nobody.
 	api := &fakeEC2{err: ec2Error("RulesPerSecurityGroupLimitExceeded")}
-	if err := Apply(t.Context(), api, Step{Op: Authorize, GroupID: "sg-1"}); !IsConflict(err) {
+	if err := applied(t.Context(), api, stepOf(authorize, "sg-1", Rule{RuleID: tcp(tcp443, "1.0.0.0/24")})); !IsConflict(err) {
 		t.Errorf("%v is no conflict", err)
 	}
 }

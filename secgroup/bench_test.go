@@ -49,9 +49,9 @@ func BenchmarkNewPlan(b *testing.B) {
 		}
 		full := make([]Group, 0, n)
 		for _, pool := range first.Pools {
-			for _, g := range pool.Groups {
-				synced := *g.Group
-				synced.Ingress = g.Group.after(pool.Steps)
+			for _, g := range pool.Holders {
+				synced := g.Group()
+				synced.Ingress = g.after(pool.Steps)
 				full = append(full, synced)
 			}
 		}
@@ -105,9 +105,9 @@ func BenchmarkFullPools(b *testing.B) {
 		}
 		var full []Group
 		for _, pool := range first.Pools {
-			for _, g := range pool.Groups {
-				synced := *g.Group
-				synced.Ingress = g.Group.after(pool.Steps)
+			for _, g := range pool.Holders {
+				synced := g.Group()
+				synced.Ingress = g.after(pool.Steps)
 				full = append(full, synced)
 			}
 		}

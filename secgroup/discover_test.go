@@ -319,7 +319,7 @@ func TestDiscoverWeighsPrefixLists(t *testing.T) {
 			got := map[string]Weight{}
 			for _, g := range discovered {
 				for _, r := range g.Ingress {
-					got[r.Source.String()] = r.weight()
+					got[r.Source.String()] = r.Weighs()
 				}
 			}
 			if diff := cmp.Diff(test.weights, got); diff != "" {

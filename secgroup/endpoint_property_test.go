@@ -121,7 +121,7 @@ func (e *endpoint) sync(req Request) (plan *Plan, err error) {
 	for _, pool := range plan.Pools {
 		for _, step := range pool.Steps {
 			e.gaps = append(e.gaps, step.Gap...)
-			if failed := Apply(context.Background(), e.api, step); failed != nil {
+			if failed := applied(context.Background(), e.api, step); failed != nil {
 				err = failed
 				break
 			}

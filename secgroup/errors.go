@@ -12,14 +12,19 @@ import (
 
 // An OlderError says that the file is older than what a rule was made from.
 type OlderError struct {
-	GroupID           string
+	Kind              Kind
+	HolderID          string
 	Rule              Rule
 	Newest, Published time.Time
 }
 
 func (e *OlderError) Error() string {
-	return fmt.Sprintf("the file was published at %s, but %s of %s was made from a newer one (%q), so its pool was left as it is; %s",
-		e.Published.UTC().Format(time.RFC3339), e.Rule.what(), e.GroupID, e.Rule.Description, e.Hint())
+	left := "its pool"
+	if e.Kind == ManagedPrefixList {
+		left = "the list"
+	}
+	return fmt.Sprintf("the file was published at %s, but %s of %s was made from a newer one (%q), so %s was left as it is; %s",
+		e.Published.UTC().Format(time.RFC3339), e.Rule.name(), e.HolderID, e.Rule.Description, left, e.Hint())
 }
 
 // Hint returns what to do about it.
@@ -38,29 +43,22 @@ func (e *FutureError) Error() string {
 // Hint returns what to do about it.
 func (e *FutureError) Hint() string { return "check the file, and the clock of this machine" }
 
-// A ShortageError says that a pool has no room for all the rules it should hold.
+// A ShortageError says that a pool or a prefix list has no room for all that it should hold.
 type ShortageError struct {
+	Kind  Kind
 	Pool  string
 	Ports []PortShortage
-	// MoreGroups in the same pool would make room; so would a quota of RulesPerGroup.
-	MoreGroups, RulesPerGroup int
+	// MoreGroups in the same pool would make room; so would a quota of RulesPerGroup. A list needs MaxEntries.
+	MoreGroups, RulesPerGroup, MaxEntries int
 	// Cause, if set, is why there is no room although the pool may be large enough.
 	Cause string
-	// TagKey is the run's, and GroupIDs are the groups that the pool has now.
-	TagKey   string
-	GroupIDs []string
+	// TagKey is the run's, and IDs are the groups that the pool has now.
+	TagKey string
+	IDs    []string
 	// Compact, if set, counts the rules that each port would need for CloudFront's compact cover instead. The caller
-	// may set it.
+	// may set it, and Region, which is where the pool is.
 	Compact Weight
-}
-
-// newShortage returns an error about a pool, without its figures.
-func newShortage(groups []GroupPlan, req Request) *ShortageError {
-	e := &ShortageError{Pool: poolName(groups[0]), TagKey: req.TagKey}
-	for _, g := range groups {
-		e.GroupIDs = append(e.GroupIDs, g.Group.ID)
-	}
-	return e
+	Region  string
 }
 
 // A PortShortage is the room a port lacks in one family.
@@ -85,6 +83,9 @@ func (e *ShortageError) Error() string {
 		ports = append(ports, fmt.Sprintf("port %s needs %d %s rules, room for %d", s.Port, s.Needed, s.Family, s.Available))
 	}
 	text := fmt.Sprintf("pool %q is too small: %s", e.Pool, strings.Join(ports, "; "))
+	if e.Kind == ManagedPrefixList {
+		text = fmt.Sprintf("%s is too small: it needs %s, room for %d", e.Pool, words.Count(e.Ports[0].Needed, e.Ports[0].Family.String()+" entry"), e.Ports[0].Available)
+	}
 	if e.Cause != "" {
 		return text + ": " + e.Cause
 	}
@@ -96,7 +97,13 @@ func (e *ShortageError) Hint() string {
 	if e.Cause != "" {
 		return ""
 	}
-	ways := slices.DeleteFunc([]string{e.fewerRules(), e.moreGroups(), e.higherQuota()}, func(way string) bool { return way == "" })
+	ways := []string{e.fewerRules()}
+	if e.Kind == ManagedPrefixList {
+		ways = append(ways, e.largerList())
+	} else {
+		ways = append(ways, e.moreGroups(), e.higherQuota())
+	}
+	ways = slices.DeleteFunc(ways, func(way string) bool { return way == "" })
 	if len(ways) == 0 {
 		ways = []string{"open fewer ports, or ask for fewer services"}
 	}
@@ -123,7 +130,7 @@ func (e *ShortageError) fewerRules() string {
 
 // moreGroups says how many groups to create, how to tag them and where to attach them, if so many can be attached.
 func (e *ShortageError) moreGroups() string {
-	total := len(e.GroupIDs) + e.MoreGroups
+	total := len(e.IDs) + e.MoreGroups
 	if total > maxInterfaceGroups {
 		return ""
 	}
@@ -135,14 +142,14 @@ func (e *ShortageError) moreGroups() string {
 	if total > InterfaceGroups {
 		limit = fmt.Sprintf("%d groups in all, but a network interface takes %d by default (quota L-2AFB9258, at most %d), and an Application Load Balancer %[2]d", total, InterfaceGroups, maxInterfaceGroups)
 	}
-	there := strings.Join(e.GroupIDs, ", ")
-	if len(e.GroupIDs) == 1 && e.Pool == e.GroupIDs[0] {
+	there := strings.Join(e.IDs, ", ")
+	if len(e.IDs) == 1 && e.Pool == e.IDs[0] {
 		// A group of its own: without the tag it would not share with the new ones.
 		return fmt.Sprintf("make %s, attach %s wherever %s is (%s), and then tag %s %s and %s, and %s %s as well",
 			words.Count(e.MoreGroups, "more group"), them, there, limit, them, tag(e.TagKey, e.portList()), pool, there, pool)
 	}
 	verb := "are"
-	if len(e.GroupIDs) == 1 {
+	if len(e.IDs) == 1 {
 		verb = "is"
 	}
 	return fmt.Sprintf("make %s, attach %s wherever %s %s (%s), and then tag %s %s and %s as the others of the pool are",
@@ -159,6 +166,23 @@ func (e *ShortageError) higherQuota() string {
 		text += fmt.Sprintf(", with which a network interface takes %s", words.Count(most, "group"))
 	}
 	return text
+}
+
+// mostEntries is how large a list may be made. See
+// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-quotas-managed-prefix-lists
+const mostEntries = 1000
+
+// largerList gives the command that makes the list large enough, if a list may be so large.
+func (e *ShortageError) largerList() string {
+	if e.MaxEntries > mostEntries {
+		return ""
+	}
+	command := "aws ec2 modify-managed-prefix-list"
+	if e.Region != "" {
+		command += " --region " + e.Region
+	}
+	return fmt.Sprintf("enlarge it: %s --prefix-list-id %s --max-entries %d. Each security group that refers to the list must have room for that in its quota of rules (L-0EA8095F)",
+		command, e.Pool, ListSize(e.MaxEntries))
 }
 
 // portList lists the ports that are short, as a tag does.

@@ -83,7 +83,7 @@ func TestShortageNamesWhatIsPossible(t *testing.T) {
 	short := func(change func(*ShortageError)) *ShortageError {
 		e := &ShortageError{
 			Pool: "web", Ports: []PortShortage{{tcp443, IPv4, 180, 60}}, MoreGroups: 2, RulesPerGroup: 180,
-			TagKey: testKey, GroupIDs: []string{"sg-1"}, Compact: Weight{19, 3},
+			TagKey: testKey, IDs: []string{"sg-1"}, Compact: Weight{19, 3},
 		}
 		change(e)
 		return e

@@ -36,7 +36,7 @@ func ExampleNewPlan() {
 	}
 	for _, step := range plan.Pools[0].Steps {
 		fmt.Println(step)
-		for _, r := range step.Rules {
+		for _, r := range step.Rules() {
 			fmt.Println("  ", r.RuleID)
 		}
 	}

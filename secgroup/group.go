@@ -105,15 +105,18 @@ func (id RuleID) String() string {
 	return fmt.Sprintf("%s %s from %s", id.Protocol, ports, id.Source)
 }
 
-// sourcesOf returns the IP ranges of rules.
-func sourcesOf(rules []Rule) []netip.Prefix {
-	var sources []netip.Prefix
-	for _, r := range rules {
-		if r.Source.Prefix.IsValid() {
-			sources = append(sources, r.Source.Prefix)
-		}
+// OpenPorts returns the first and the last TCP port that the rule opens, or a range that is empty. An entry of a prefix
+// list opens the ports of the rules that refer to the list, which port 0 stands for.
+func (id RuleID) OpenPorts() (first, last int) {
+	switch {
+	case id.Protocol == "": // an entry
+		return int(listPort.From), int(listPort.To)
+	case id.Protocol == "-1":
+		return 0, 65535
+	case id.Protocol == "tcp" && id.From >= 0:
+		return int(id.From), int(id.To)
 	}
-	return sources
+	return 0, -1
 }
 
 // OpensTCP reports whether the rule opens every port of p over TCP.

@@ -210,7 +210,7 @@ func TestGuardCounts(t *testing.T) {
 			if diff := cmp.Diff(test.held, held, compare); diff != "" {
 				t.Errorf("held: -want +got\n%s", diff)
 			}
-			closes := slices.ContainsFunc(plan.Pools[0].Steps, func(s Step) bool { return s.Op == Revoke })
+			closes := slices.ContainsFunc(plan.Pools[0].Steps, func(s Step) bool { return len(s.Remove) > 0 })
 			if closes == (test.held != nil) {
 				t.Errorf("steps %q", steps(plan))
 			}
@@ -218,17 +218,17 @@ func TestGuardCounts(t *testing.T) {
 	}
 }
 
-// Rules that lose nothing are replaced in a held pool as well. What takes their place counts as they did; what is new
-// does not.
+// Nothing is revoked in a held pool, not even a rule that a wider one replaces: the guard counts it as long as it is
+// held. What is authorized meanwhile is marked.
 func TestGuardRecuts(t *testing.T) {
 	groups := []Group{group("sg-1", "443", nil, ours("443", "1.0.0.0/24", "1.0.1.0/24", "2.0.0.0/24", "3.0.0.0/24", "4.0.0.0/24"))}
 	plan := newPlan(t, groups, prefixes("1.0.0.0/23", "5.0.0.0/24"), nil)
-	checkSteps(t, plan, "authorize sg-1: 443 1.0.0.0/23, 443 5.0.0.0/24", "revoke sg-1: 443 1.0.0.0/24, 443 1.0.1.0/24")
+	checkSteps(t, plan, "authorize sg-1: 443 1.0.0.0/23, 443 5.0.0.0/24")
 	if !isHeld(plan.Failures()) {
 		t.Errorf("not held: %v", plan.Failures())
 	}
-	want := []string{testStamp.String(), testStamp.String() + " held"}
-	if added := plan.Pools[0].Steps[0].Rules; added[0].Description != want[0] || added[1].Description != want[1] {
+	want := []string{testStamp.String() + " held", testStamp.String() + " held"}
+	if added := plan.Pools[0].Steps[0].Add; added[0].Description != want[0] || added[1].Description != want[1] {
 		t.Errorf("descriptions %q and %q, want %q", added[0].Description, added[1].Description, want)
 	}
 }
@@ -238,7 +238,7 @@ func TestGuardRecuts(t *testing.T) {
 func TestGuardHoldsBesideARecut(t *testing.T) {
 	groups := []Group{group("sg-1", "443", nil, ours("443", "1.0.0.0/23"))}
 	w := newListWorld(ec2sim.Options{})
-	id := w.create(t, "ranges", "", 10, entriesFrom(prefixes("1.0.0.0/23"), oldEntry)...)
+	id := w.create(t, "ranges", 10, entriesFrom(prefixes("1.0.0.0/23"), oldEntry)...)
 	for n := range 3 {
 		var err error
 		if groups, err = publish(t, groups, n, prefixes("1.0.0.0/24"), nil); !isHeld(err) {
@@ -281,7 +281,7 @@ func TestGuardClosesNothingInFullGroup(t *testing.T) {
 		t.Errorf("not held: %v", plan.Failures())
 	}
 	for _, s := range plan.Pools[0].Steps {
-		if s.Op == Revoke {
+		if len(s.Remove) > 0 {
 			t.Errorf("steps %q", steps(plan))
 		}
 	}
@@ -349,7 +349,7 @@ func TestPlanHoldsWhateverIsPublished(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, s := range again.Pools[0].Steps {
-				t.Fatalf("a second run of publication %d has steps: %v %v", i, s, s.Rules)
+				t.Fatalf("a second run of publication %d has steps: %v %v", i, s, s.Rules())
 			}
 		}
 	})

@@ -1,6 +1,7 @@
 package secgroup
 
 import (
+	"context"
 	"net/netip"
 
 	"github.com/google/go-cmp/cmp"
@@ -24,4 +25,54 @@ func prefixes(cidrs ...string) []netip.Prefix {
 // tcp returns what identifies a TCP rule.
 func tcp(ports PortRange, cidr string) RuleID {
 	return RuleID{"tcp", int32(ports.From), int32(ports.To), Source{Prefix: netip.MustParsePrefix(cidr)}}
+}
+
+// The operations of a step about a security group, as tests name them.
+const (
+	authorize  = "authorize"
+	revoke     = "revoke"
+	redescribe = "redescribe"
+)
+
+// stepOf returns a step about a group.
+func stepOf(operation, group string, rules ...Rule) Step {
+	step := Step{HolderID: group}
+	switch operation {
+	case authorize:
+		step.Add = rules
+	case revoke:
+		step.Remove = rules
+	default:
+		step.Describe = rules
+	}
+	return step
+}
+
+// after returns the rules of a group once the steps are taken.
+func after(g Group, steps []Step) []Rule {
+	h := g.Holder()
+	return h.after(steps)
+}
+
+// applied takes a step about a group.
+func applied(ctx context.Context, api API, step Step) error {
+	_, err := Apply(ctx, api, step, 0)
+	return err
+}
+
+// sourcesOf returns the IP ranges of rules.
+func sourcesOf(rules []Rule) []netip.Prefix {
+	var sources []netip.Prefix
+	for _, r := range rules {
+		if r.Source.Prefix.IsValid() {
+			sources = append(sources, r.Source.Prefix)
+		}
+	}
+	return sources
+}
+
+// owns reports whether a rule of a group with these settings is this tool's.
+func owns(s Settings, r Rule) bool {
+	h := HolderPlan{Settings: s, tagKey: testKey}
+	return h.Owns(r)
 }

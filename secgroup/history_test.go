@@ -62,10 +62,20 @@ func tagged(ports ...string) (groups []Group) {
 
 // needed returns the smallest quota with which a pool holds the ranges.
 func needed(ports []string, ranges []netip.Prefix) int {
-	listed := newPool(partition(tagged(ports...), Request{Stamp: testStamp})[0], Request{Stamp: testStamp}).ports
+	var holders []Holder
+	for _, g := range tagged(ports...) {
+		holders = append(holders, g.Holder())
+	}
+	listed := map[string]bool{}
+	for _, p := range ports {
+		for _, port := range strings.Fields(p) {
+			listed[port] = true
+		}
+	}
 	for quota := max(1, len(listed)*len(both(ranges)[IPv4])/len(ports)); ; quota++ {
-		p := newPool(partition(tagged(ports...), Request{Stamp: testStamp})[0], Request{Stamp: testStamp, Ranges: ranges, RulesPerGroup: quota})
-		if planner.Unplaced(p.world) == 0 {
+		req := Request{Stamp: testStamp, Ranges: ranges, RulesPerGroup: quota}
+		pools := partition(holders, req)
+		if planner.Unplaced(newUnit([]*PoolPlan{&pools[0]}, req).world) == 0 {
 			return quota
 		}
 	}
@@ -126,28 +136,28 @@ func followSteps(t *testing.T, groups []Group, steps []Step, ranges []netip.Pref
 	groups = slices.Clone(groups)
 	wanted, gaps := ipspace.Of(ranges), 0
 	for n, s := range steps {
-		i := slices.IndexFunc(groups, func(g Group) bool { return g.ID == s.GroupID })
+		i := slices.IndexFunc(groups, func(g Group) bool { return g.ID == s.HolderID })
 		before := openOn(groups)
-		groups[i].Ingress = groups[i].after([]Step{s})
+		groups[i].Ingress = after(groups[i], []Step{s})
 		for f, used := range both(sourcesOf(groups[i].Ingress)) {
-			if s.Op == Authorize && len(used) > quota {
+			if len(s.Add) > 0 && len(used) > quota {
 				t.Errorf("%v: %d %v rules of %d", s, len(used), Family(f), quota)
 			}
 		}
-		after := openOn(groups)
+		open := openOn(groups)
 		if len(s.Gap) > 0 {
 			gaps++
-			if n+1 == len(steps) || !steps[n+1].Closes {
+			if n+1 == len(steps) || !steps[n+1].Reopens {
 				t.Errorf("%v opens a gap that the next step does not close", s)
 				continue
 			}
 			next := slices.Clone(groups)
-			k := slices.IndexFunc(next, func(g Group) bool { return g.ID == steps[n+1].GroupID })
-			next[k].Ingress = next[k].after(steps[n+1 : n+2])
-			after = openOn(next)
+			k := slices.IndexFunc(next, func(g Group) bool { return g.ID == steps[n+1].HolderID })
+			next[k].Ingress = after(next[k], steps[n+1:n+2])
+			open = openOn(next)
 		}
 		for port, had := range before {
-			if lost := ipspace.Common(ipspace.Minus(ipspace.Of(had), ipspace.Of(after[port])), wanted).Prefixes(); len(lost) > 0 {
+			if lost := ipspace.Common(ipspace.Minus(ipspace.Of(had), ipspace.Of(open[port])), wanted).Prefixes(); len(lost) > 0 {
 				t.Errorf("%v closes %v on port %v", s, lost, port)
 			}
 		}

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"cloudfront-sg-sync/internal/awserr"
-	"cloudfront-sg-sync/internal/planner"
 	"cloudfront-sg-sync/internal/words"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -32,9 +31,9 @@ type InterfacePlan struct {
 
 // String says what the interface lacks and what to do.
 func (p InterfacePlan) String() string {
-	text := fmt.Sprintf("%s%s is missing %s that its groups should open", p.ID, p.owner(), words.Count(p.Lacks, "rule"))
+	text := fmt.Sprintf("%s%s lacks %s", p.ID, p.owner(), words.Count(p.Lacks, "rule"))
 	if len(p.Attach) == 0 {
-		return text + ", as no group of the pool has them: make room in the pool"
+		return text + " because the pool is full: make room in the pool"
 	}
 	return text + fmt.Sprintf(": attach %s to it as well, beside %s%s: %s", strings.Join(p.Attach, " and "), strings.Join(p.Groups, ", "), p.limit(), p.command())
 }
@@ -87,98 +86,55 @@ func DescribeAttachments(ctx context.Context, api ec2.DescribeNetworkInterfacesA
 	return &Attachments{Interfaces: interfaces}, nil
 }
 
-// views are the different sets of a pool's groups that interfaces have.
-type views struct {
-	sets       [][]int // for the planner
-	interfaces []*Interface
-	view       []int // by interface: its set
-}
-
-// viewsOf returns the views of a pool. Where nothing of it is attached, there are none: it is taken as one that will be
-// attached as a whole.
-func viewsOf(groups []GroupPlan, a *Attachments) views {
-	var v views
-	if a == nil {
-		return v
-	}
-	if a.Unknown {
-		for i := range groups {
-			v.sets = append(v.sets, []int{i})
-		}
-		return v
-	}
-	for i := range a.Interfaces {
-		eni := &a.Interfaces[i]
-		var set []int
-		for k, g := range groups {
-			if slices.Contains(eni.Groups, g.Group.ID) {
-				set = append(set, k)
-			}
-		}
-		if len(set) == 0 {
-			continue
-		}
-		k := slices.IndexFunc(v.sets, func(o []int) bool { return slices.Equal(o, set) })
-		if k < 0 {
-			k = len(v.sets)
-			v.sets = append(v.sets, set)
-		}
-		v.interfaces = append(v.interfaces, eni)
-		v.view = append(v.view, k)
-	}
-	return v
-}
-
-// planned returns the views as the planner sees them: each wants all ports of the pool.
-func (p *pool) planned() []planner.View {
-	all := make([]planner.View, len(p.views.sets))
-	for v, set := range p.views.sets {
-		all[v] = planner.View{Holders: set, Wants: slices.Repeat([]bool{true}, len(p.ports))}
-	}
-	return all
-}
-
-// interfaces returns what each interface has of the pool after the steps.
-func (p *pool) interfaces(steps []Step) []InterfacePlan {
-	if len(p.views.interfaces) == 0 {
+// interfaces returns what each interface has of a pool after the steps.
+func (u *unit) interfaces(pool int, steps []Step) []InterfacePlan {
+	if u.pools[pool].Kind == ManagedPrefixList {
 		return nil
 	}
-	has := make([]map[RuleID]bool, len(p.groups))
-	for i, g := range p.groups {
-		has[i] = map[RuleID]bool{}
-		for _, r := range g.Group.after(steps) {
-			has[i][r.RuleID] = true
+	has := map[int]map[RuleID]bool{}
+	for i, h := range u.holders {
+		if u.poolOf[i] == pool {
+			has[i] = map[RuleID]bool{}
+			for _, r := range h.after(steps) {
+				has[i][r.RuleID] = true
+			}
 		}
 	}
-	bySet := make([]InterfacePlan, len(p.views.sets))
-	for k, set := range p.views.sets {
-		bySet[k] = p.lacks(set, has)
-	}
-	plans := make([]InterfacePlan, len(p.views.interfaces))
-	for i, eni := range p.views.interfaces {
-		plans[i] = bySet[p.views.view[i]]
-		plans[i].Interface = eni
+	bySet := map[int]*InterfacePlan{}
+	var plans []InterfacePlan
+	for i, eni := range u.attached {
+		k := u.setOf[i]
+		if bySet[k] == nil {
+			p := u.lacks(pool, u.sets[k].Holders, has)
+			bySet[k] = &p
+		}
+		if !slices.ContainsFunc(u.sets[k].Holders, func(h int) bool { return u.poolOf[h] == pool }) {
+			continue
+		}
+		p := *bySet[k]
+		p.Interface = eni
+		plans = append(plans, p)
 	}
 	return plans
 }
 
-// lacks counts what a set of groups lacks of the rules wanted on the ports that they list, and says which groups have
-// it.
-func (p *pool) lacks(set []int, has []map[RuleID]bool) InterfacePlan {
+// lacks counts what a set of holders lacks of the rules wanted on the ports that they list, and says which groups of the
+// pool have it.
+func (u *unit) lacks(pool int, set []int, has map[int]map[RuleID]bool) InterfacePlan {
 	var plan InterfacePlan
-	for _, port := range p.ports {
-		if !slices.ContainsFunc(set, func(i int) bool { return slices.Contains(p.groups[i].Settings.Ports, port) }) {
+	for _, port := range u.pools[pool].Ports() {
+		if !slices.ContainsFunc(set, func(i int) bool { return u.poolOf[i] == pool && slices.Contains(u.holders[i].Settings.Ports, port) }) {
 			continue
 		}
-		for _, source := range p.req.Ranges {
+		for _, source := range u.ranges {
 			id := RuleID{Protocol: "tcp", From: int32(port.From), To: int32(port.To), Source: Source{Prefix: source}}
 			if slices.ContainsFunc(set, func(i int) bool { return has[i][id] }) {
 				continue
 			}
 			plan.Lacks++
-			for i, g := range p.groups {
-				if has[i][id] && !slices.Contains(plan.Attach, g.Group.ID) {
-					plan.Attach = append(plan.Attach, g.Group.ID)
+			for i, h := range u.holders {
+				if has[i][id] && !slices.Contains(plan.Attach, h.ID) {
+					plan.Attach = append(plan.Attach, h.ID)
 				}
 			}
 		}

@@ -84,7 +84,7 @@ func TestInterfacePlansAgainstOracle(t *testing.T) {
 			n := 0
 			for i := range req.Attachments.Interfaces {
 				eni := &req.Attachments.Interfaces[i]
-				if !slices.ContainsFunc(pool.Groups, func(g GroupPlan) bool { return slices.Contains(eni.Groups, g.Group.ID) }) {
+				if !slices.ContainsFunc(pool.Holders, func(g HolderPlan) bool { return slices.Contains(eni.Groups, g.ID) }) {
 					continue
 				}
 				if n == len(pool.Interfaces) {
@@ -107,10 +107,10 @@ func TestInterfacePlansAgainstOracle(t *testing.T) {
 // lackedBy counts what an interface lacks of a pool, and lists the groups that have any of it.
 func lackedBy(m *model, pool PoolPlan, eni *Interface, req Request) (lacks int, attach []string) {
 	wanted := map[RuleID]bool{}
-	for _, g := range pool.Groups {
+	for _, g := range pool.Holders {
 		for _, port := range g.Settings.Ports {
 			for _, r := range req.Ranges {
-				if slices.Contains(eni.Groups, g.Group.ID) {
+				if slices.Contains(eni.Groups, g.ID) {
 					wanted[tcp(port, r.String())] = true
 				}
 			}
@@ -118,9 +118,9 @@ func lackedBy(m *model, pool PoolPlan, eni *Interface, req Request) (lacks int, 
 	}
 	for id := range wanted {
 		var there []string
-		for _, g := range pool.Groups {
-			if m.groups[g.Group.ID].index(id) >= 0 {
-				there = append(there, g.Group.ID)
+		for _, g := range pool.Holders {
+			if slices.ContainsFunc(m.groups[g.ID].Ingress, func(r Rule) bool { return r.RuleID == id }) {
+				there = append(there, g.ID)
 			}
 		}
 		if slices.ContainsFunc(there, func(group string) bool { return slices.Contains(eni.Groups, group) }) {

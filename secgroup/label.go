@@ -1,129 +1,84 @@
 package secgroup
 
 import (
+	"net/netip"
 	"slices"
-
-	"cloudfront-sg-sync/internal/ipspace"
-	"cloudfront-sg-sync/internal/planner"
 )
 
-// labels returns a function that gives the description of a wanted rule which is authorized.
+// describe adds the steps that correct the descriptions of a pool's rules which stay: of rules taken over in exclusive
+// groups, of those made with other settings or while the pool was held, and of those that no file before this one can
+// have made.
 //
-// What is authorized in a pool that is held says so: it must not count for what the pool had before, or the next
-// publications would let the guard go. A rule that opens only what others opened already that may go, a re-cut, takes
-// their place and counts as they did. Beside one that is held it would count twice.
-func (p *pool) labels() func(planner.Wanted) string {
-	stamp := p.req.Stamp
-	plain := stamp.String()
-	if !p.held {
-		return func(planner.Wanted) string { return plain }
-	}
-	stamp.Held = true
-	marked := stamp.String()
-	before := p.addressesBefore()
-	return func(w planner.Wanted) string {
-		id := p.id(w)
-		if set := before[p.ports[w.Port]]; set != nil && set.ContainsPrefix(id.Source.Prefix) {
-			return plain
-		}
-		return marked
-	}
-}
-
-// addressesBefore returns, by port, the addresses that the rules open which count for what the pool had, but for those
-// that are held and those made while the pool was.
-func (p *pool) addressesBefore() map[PortRange]*ipspace.Set {
-	sources := map[PortRange][]Rule{}
-	for i, g := range p.groups {
-		for k, r := range g.Group.Ingress {
-			if s, ok := ParseStamp(p.req.TagKey, r.Description); ok && !s.Held && !p.world.Holders[i].Rules[k].Held && p.counts(r) {
-				port := PortRange{uint16(r.From), uint16(r.To)}
-				sources[port] = append(sources[port], r)
-			}
-		}
-	}
-	sets := map[PortRange]*ipspace.Set{}
-	for port, rules := range sources {
-		sets[port] = ipspace.Of(sourcesOf(rules))
-	}
-	return sets
-}
-
-// relabel adds the steps that make the descriptions of rules true which are there and stay: of rules taken over in
-// exclusive groups, of those made for other services or while the pool was held, and of those that no file before this
-// one can have made.
-//
-// A plan that only revokes leaves the date of its file on one rule, and does so first: an older file is then refused,
-// whatever becomes of the run.
-func (p *pool) relabel(steps []Step) []Step {
-	if p.req.Withdraw || p.held {
+// Steps that only remove leave no date behind. So one rule that stays gets the date of the file, and gets it first: an
+// older file is then refused, whatever becomes of the run. The entries of a prefix list cannot be described again.
+func (u *unit) describe(pool int, steps []Step) []Step {
+	if u.req.Withdraw || u.held[pool] || u.pools[pool].Kind == ManagedPrefixList {
 		return steps
 	}
-	mislabelled, stays, dated := p.descriptions(func(g *Group) []Rule { return g.untouched(steps) })
-	wrong := p.redescriptions(mislabelled, 0)
-	adds := slices.ContainsFunc(steps, func(s Step) bool { return s.Op == Authorize })
-	if dated || adds || len(steps) == 0 {
+	own := u.stepsOf(pool, steps)
+	wrong, stays, dated := u.descriptions(pool, own)
+	for _, s := range own {
+		dated = dated || len(s.Add) > 0
+	}
+	if dated || len(own) == 0 {
 		return append(steps, wrong...)
 	}
-	if len(wrong) == 0 {
-		wrong = p.redescriptions(stays, 1) // one does
+	if len(wrong) == 0 && len(stays) > 0 {
+		wrong = stays[:1]
+		wrong[0].Describe = wrong[0].Describe[:1] // one does
 	}
 	return append(wrong, steps...)
 }
 
-// redescriptions returns the steps that describe rules anew, given by group: all of them, or the first so many.
-func (p *pool) redescriptions(rules [][]Rule, most int) (steps []Step) {
-	for i, g := range p.groups {
-		step := Step{Op: Redescribe, GroupID: g.Group.ID}
-		for _, r := range rules[i] {
-			step.Rules = append(step.Rules, Rule{RuleID: r.RuleID, Description: p.req.Stamp.String()})
-			if len(step.Rules) == most {
-				return append(steps, step)
-			}
-		}
-		if len(step.Rules) > 0 {
-			steps = append(steps, step)
-		}
-	}
-	return steps
-}
-
-// descriptions returns, by group, the wanted rules of those that no step of a plan is about: the ones whose
-// descriptions are not true, and the ones whose descriptions are, but for an older date. It reports whether one has the
-// date of the file.
-func (p *pool) descriptions(untouched func(*Group) []Rule) (wrong, stays [][]Rule, dated bool) {
-	wrong, stays = make([][]Rule, len(p.groups)), make([][]Rule, len(p.groups))
-	for i, g := range p.groups {
-		if p.frozen(i) {
+// descriptions returns the steps that describe the wanted rules which no step is about, by group: those whose
+// descriptions are not true, and those whose descriptions are true except for an older date. It reports whether one has
+// the date of the file.
+func (u *unit) descriptions(pool int, steps []Step) (wrong, stays []Step, dated bool) {
+	for i, h := range u.holders {
+		if u.poolOf[i] != pool || h.frozen {
 			continue
 		}
-		for _, r := range untouched(g.Group) {
-			if !owned(p.req.TagKey, g.Settings, r) || !p.wants(g.Settings, r.RuleID) {
+		touched := map[RuleID]bool{}
+		for _, s := range steps {
+			if s.HolderID == h.ID {
+				for _, r := range s.Remove {
+					touched[r.RuleID] = true
+				}
+			}
+		}
+		bad, old := Step{HolderID: h.ID}, Step{HolderID: h.ID}
+		for _, r := range h.Rules {
+			if touched[r.RuleID] || !h.Owns(r) || !u.wants(h, r.RuleID) {
 				continue
 			}
-			stamp, ok := ParseStamp(p.req.TagKey, r.Description)
+			described := Rule{RuleID: r.RuleID, Description: u.req.Stamp.String()}
+			stamp, ok := ParseStamp(u.req.TagKey, r.Description)
 			switch {
-			case !ok || stamp.Held || stamp.Cover() != p.req.Cover() || stamp.Published.After(p.req.Published):
-				wrong[i] = append(wrong[i], r)
-			case stamp.Published.Equal(p.req.Published):
+			case !ok || stamp.Held || !stamp.SameSettings(u.req.Stamp) || stamp.Published.After(u.req.Published):
+				bad.Describe = append(bad.Describe, described)
+			case stamp.Published.Equal(u.req.Published):
 				dated = true
 			default:
-				stays[i] = append(stays[i], r)
+				old.Describe = append(old.Describe, described)
 			}
+		}
+		if len(bad.Describe) > 0 {
+			wrong = append(wrong, bad)
+		}
+		if len(old.Describe) > 0 {
+			stays = append(stays, old)
 		}
 	}
 	return wrong, stays, dated
 }
 
-// untouched returns the rules of the group that no step is about.
-func (g *Group) untouched(steps []Step) []Rule {
-	touched := map[RuleID]bool{}
-	for _, s := range steps {
-		if s.GroupID == g.ID {
-			for _, r := range s.Rules {
-				touched[r.RuleID] = true
-			}
-		}
+// wants reports whether a rule is equal to a wanted one that its group lists.
+func (u *unit) wants(h *HolderPlan, id RuleID) bool {
+	if id.Protocol != "tcp" {
+		return false
 	}
-	return slices.DeleteFunc(slices.Clone(g.Ingress), func(r Rule) bool { return touched[r.RuleID] })
+	_, found := slices.BinarySearchFunc(u.ranges, id.Source.Prefix, netip.Prefix.Compare)
+	return found && slices.ContainsFunc(h.Settings.Ports, func(port PortRange) bool {
+		return int32(port.From) == id.From && int32(port.To) == id.To
+	})
 }

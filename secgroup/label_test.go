@@ -105,8 +105,8 @@ func TestPlanRelabelsOncePerGroup(t *testing.T) {
 	plan := newPlan(t, groups, prefixes(manyCIDRs(9)...), nil)
 	calls := map[string]int{}
 	for _, s := range plan.Pools[0].Steps {
-		calls[fmt.Sprint(s.Op, s.GroupID)]++
-		if s.Op == Redescribe && len(s.Rules) != 3 || calls[fmt.Sprint(s.Op, s.GroupID)] > 1 {
+		calls[s.Operation()+s.HolderID]++
+		if len(s.Describe) > 0 && len(s.Rules()) != 3 || calls[s.Operation()+s.HolderID] > 1 {
 			t.Errorf("steps %q", steps(plan))
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"strings"
 
 	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/internal/hint"
@@ -41,17 +40,18 @@ type Entry struct {
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetManagedPrefixListEntries.html
 const listsPerPage = 100
 
-// DiscoverLists returns the prefix lists that carry the tag, with their entries, by one describe and one look at the
-// entries of each list. Lists that another account shares are among them where EC2 shows their tags.
+// DiscoverLists returns the prefix lists of an account that carry the tag, with their entries, by one describe and one
+// look at the entries of each list. The owner is the account's ID; if it is empty, lists that other accounts share and
+// whose tags EC2 shows are among them.
 //
-// The page of DescribeManagedPrefixLists names no filter for tags. It takes tag-key all the same, as the data source
-// aws_ec2_managed_prefix_lists of Terraform relies on:
-// https://registry.terraform.io/providers/hashicorp/aws/latest/docs/data-sources/ec2_managed_prefix_lists
-func DiscoverLists(ctx context.Context, api API, tagKey string) ([]PrefixList, error) {
-	pages := ec2.NewDescribeManagedPrefixListsPaginator(api, &ec2.DescribeManagedPrefixListsInput{
-		Filters:    []types.Filter{{Name: aws.String("tag-key"), Values: []string{escapeFilter(tagKey)}}},
-		MaxResults: aws.Int32(listsPerPage),
-	})
+// The page of DescribeManagedPrefixLists names no filter for tags, so they are checked here. See
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeManagedPrefixLists.html
+func DiscoverLists(ctx context.Context, api API, tagKey, owner string) ([]PrefixList, error) {
+	in := &ec2.DescribeManagedPrefixListsInput{MaxResults: aws.Int32(listsPerPage)}
+	if owner != "" {
+		in.Filters = []types.Filter{{Name: aws.String("owner-id"), Values: []string{owner}}}
+	}
+	pages := ec2.NewDescribeManagedPrefixListsPaginator(api, in)
 	var lists []PrefixList
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -59,12 +59,10 @@ func DiscoverLists(ctx context.Context, api API, tagKey string) ([]PrefixList, e
 			return nil, awserr.Explain(fmt.Errorf("describe the prefix lists tagged %s: %w", tagKey, err), "ec2:DescribeManagedPrefixLists")
 		}
 		for _, described := range page.PrefixLists {
-			if s := described.State; s == types.PrefixListStateDeleteInProgress || s == types.PrefixListStateDeleteComplete {
-				continue // EC2 still shows it for a while
-			}
 			l := newPrefixList(described)
-			if _, tagged := l.Tags[tagKey]; !tagged {
-				continue // an endpoint that does not know the filter returns every list
+			_, tagged := l.Tags[tagKey]
+			if s := described.State; !tagged || s == types.PrefixListStateDeleteInProgress || s == types.PrefixListStateDeleteComplete {
+				continue // EC2 still shows a deleted list for a while
 			}
 			if l.Err == nil {
 				l.Entries, l.Err = entriesOf(ctx, api, l.ID, l.Version)
@@ -94,6 +92,11 @@ func newPrefixList(described types.ManagedPrefixList) PrefixList {
 	default:
 		l.Err = fmt.Errorf("EC2 returned a prefix list of the address family %q, which is neither IPv4 nor IPv6", family)
 	}
+	// https://docs.aws.amazon.com/vpc/latest/ipam/automate-prefix-list-updates.html
+	if aws.ToBool(described.IpamPrefixListResolverSyncEnabled) {
+		l.Err = hint.New("an IPAM prefix list resolver manages the entries of this list, and EC2 refuses to change them otherwise",
+			"remove the tag from the list, or turn off its synchronization with the resolver")
+	}
 	return l
 }
 
@@ -120,35 +123,4 @@ func entriesOf(ctx context.Context, api API, id string, version int64) ([]Entry,
 		}
 	}
 	return entries, nil
-}
-
-// ListSettings are what the tags of a prefix list ask for.
-type ListSettings struct {
-	// Filled lists hold the ranges; of others every owned entry is withdrawn.
-	Filled bool
-	// Pool names the lists that share the ranges of a family; it is empty for a list of its own.
-	Pool string
-}
-
-// ParseListSettings reads the settings of a prefix list from its tags. An error names the tag, its value and what it
-// may hold.
-func ParseListSettings(key string, tags map[string]string) (ListSettings, error) {
-	var s ListSettings
-	switch value := strings.TrimSpace(tags[key]); value {
-	case "ranges":
-		s.Filled = true
-	case "none":
-	default:
-		return s, fmt.Errorf("tag %s=%q: on a prefix list it is %q, or %q to withdraw the entries; the ports are in the rules that refer to the list",
-			key, value, "ranges", "none")
-	}
-	if pool, ok := tags[key+poolSuffix]; ok {
-		if s.Pool = strings.TrimSpace(pool); s.Pool == "" {
-			return s, hint.New(fmt.Sprintf("tag %s%s is empty", key, poolSuffix), "give the pool a name, or remove the tag")
-		}
-	}
-	if mode, ok := tags[key+modeSuffix]; ok && mode != "owned" {
-		return s, hint.New("tag "+key+modeSuffix+" is for security groups", "remove it from the prefix list, of which only owned entries are ever changed")
-	}
-	return s, nil
 }

@@ -18,7 +18,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
-	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
@@ -48,24 +47,14 @@ func newListWorld(o ec2sim.Options) *listWorld {
 	return w
 }
 
-func listPoolOf(l ec2sim.PrefixList) string {
-	if name := l.Tags[testKey+poolSuffix]; name != "" {
-		return l.Family + " pool " + name
-	}
-	return l.ID
-}
-
-// open returns, by pool, the addresses that the tagged lists open.
+// open returns, by list, the addresses that the tagged lists open.
 func (w *listWorld) open() map[string]map[netip.Addr]bool {
 	open := map[string]map[netip.Addr]bool{}
 	for _, l := range w.lists {
-		pool := listPoolOf(l)
-		if open[pool] == nil {
-			open[pool] = map[netip.Addr]bool{}
-		}
+		open[l.ID] = map[netip.Addr]bool{}
 		for _, e := range l.Entries {
 			for a := e.Prefix.Addr(); e.Prefix.Contains(a); a = a.Next() {
-				open[pool][a] = true
+				open[l.ID][a] = true
 			}
 		}
 	}
@@ -87,19 +76,14 @@ func (w *listWorld) observe(c ec2sim.Change) {
 		}
 		w.lists[l.ID] = l
 	}
-	after, filled := w.open(), map[string]bool{}
-	for _, l := range w.lists {
-		if l.Tags[testKey] == "ranges" {
-			filled[listPoolOf(l)] = true
-		}
-	}
-	for pool, open := range before {
-		if !filled[pool] {
+	after := w.open()
+	for id, open := range before {
+		if w.lists[id].Tags[testKey] != "ranges" {
 			continue // nothing is wanted of it
 		}
 		for a := range open {
-			if w.want[a] && !after[pool][a] && !slices.ContainsFunc(w.gaps, func(p netip.Prefix) bool { return p.Contains(a) }) {
-				w.wrong = append(w.wrong, fmt.Sprintf("pool %s: %s is closed", pool, a))
+			if w.want[a] && !after[id][a] && !slices.ContainsFunc(w.gaps, func(p netip.Prefix) bool { return p.Contains(a) }) {
+				w.wrong = append(w.wrong, fmt.Sprintf("%s: %s is closed", id, a))
 			}
 		}
 	}
@@ -115,11 +99,8 @@ func (w *listWorld) wants(ranges []netip.Prefix) {
 	}
 }
 
-func (w *listWorld) create(t fataler, value, pool string, size int, entries ...ec2sim.PrefixListEntry) string {
+func (w *listWorld) create(t fataler, value string, size int, entries ...ec2sim.PrefixListEntry) string {
 	l := ec2sim.PrefixList{Name: "cloudfront", Family: "IPv4", MaxEntries: size, Entries: entries, Tags: map[string]string{testKey: value}}
-	if pool != "" {
-		l.Tags[testKey+poolSuffix] = pool
-	}
 	if len(entries) > 0 && entries[0].Prefix.Addr().Is6() {
 		l.Family = "IPv6"
 	}
@@ -134,34 +115,30 @@ func (w *listWorld) create(t fataler, value, pool string, size int, entries ...e
 type fataler interface{ Fatal(args ...any) }
 
 // sync discovers, plans and applies once, as the engine does.
-func (w *listWorld) sync(ctx context.Context, t fataler, req Request) ([]ListPool, error) {
-	lists, err := DiscoverLists(ctx, w.api, testKey)
+func (w *listWorld) sync(ctx context.Context, t fataler, req Request) ([]PoolPlan, error) {
+	lists, err := DiscoverLists(ctx, w.api, testKey, "")
 	if err != nil {
 		return nil, err
 	}
-	pools, err := PlanLists(ctx, lists, req)
+	plan, err := NewPlan(ctx, nil, req, lists...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, pool := range pools {
-		for _, l := range pool.Lists {
-			err = errors.Join(err, l.Err)
-		}
-		versions := map[string]int64{}
-		for _, l := range pool.Lists {
-			versions[l.List.ID] = l.List.Version
-		}
-		for _, c := range pool.Changes {
-			w.gaps = append(w.gaps, c.Gap...)
-			made, failed := Modify(ctx, w.api, c, versions[c.ListID])
+	for _, pool := range plan.Pools {
+		list := pool.Holders[0]
+		err = errors.Join(err, list.Problem)
+		version := list.Version
+		for _, step := range pool.Steps {
+			w.gaps = append(w.gaps, step.Gap...)
+			made, failed := Apply(ctx, w.api, step, version)
 			if failed != nil {
 				err = errors.Join(err, failed)
 				break
 			}
-			versions[c.ListID] = made
+			version = made
 		}
 	}
-	return pools, err
+	return plan.Pools, err
 }
 
 func (w *listWorld) mutations() int {
@@ -214,7 +191,7 @@ func listRequest(ranges []netip.Prefix) Request {
 	return Request{Stamp: testStamp, Ranges: ranges, RulesPerGroup: 60, MaxRevokePercent: 50}
 }
 
-// genListWorld makes lists of pools with entries of all kinds.
+// genListWorld makes lists with entries of all kinds.
 func genListWorld(t *rapid.T) (*listWorld, Request) {
 	w := newListWorld(ec2sim.Options{})
 	for i := range rapid.IntRange(1, 4).Draw(t, "lists") {
@@ -230,7 +207,7 @@ func genListWorld(t *rapid.T) (*listWorld, Request) {
 			}
 		}
 		w.create(t, rapid.SampledFrom([]string{"ranges", "ranges", "ranges", "none"}).Draw(t, "value"),
-			rapid.SampledFrom([]string{"", "a", "a", "b"}).Draw(t, "pool"), len(entries)+rapid.IntRange(0, 4).Draw(t, fmt.Sprint("room ", i))+1-min(len(entries), 1), entries...)
+			len(entries)+rapid.IntRange(0, 4).Draw(t, fmt.Sprint("room ", i))+1-min(len(entries), 1), entries...)
 	}
 	req := listRequest(genRanges(t, 6))
 	req.Force = rapid.IntRange(0, 3).Draw(t, "force") > 0
@@ -238,88 +215,47 @@ func genListWorld(t *rapid.T) (*listWorld, Request) {
 	return w, req
 }
 
-// checkExact checks that each pool that is planned whole holds the wanted ranges of its family, each once, and no other
-// owned entry.
-func (w *listWorld) checkExact(t *rapid.T, pools []ListPool, req Request) {
+// checkExact checks that each list that is planned whole holds the wanted ranges of its family, and no other owned
+// entry.
+func (w *listWorld) checkExact(t *rapid.T, pools []PoolPlan, req Request) {
 	for _, pool := range pools {
-		if pool.Err != nil {
+		list := pool.Holders[0]
+		if pool.Err != nil || list.Problem != nil {
 			continue
 		}
-		want := map[netip.Prefix]bool{}
-		filled := slices.ContainsFunc(pool.Lists, func(l ListPlan) bool { return l.Settings.Filled })
+		filled, want := len(list.Settings.Ports) > 0, map[netip.Prefix]bool{}
 		for _, p := range req.Ranges {
-			if filled && FamilyOf(p) == pool.Family {
+			if filled && FamilyOf(p) == list.Family {
 				want[p] = true
 			}
 		}
-		for _, l := range pool.Lists {
-			for _, e := range w.lists[l.List.ID].Entries {
-				switch {
-				case stamped(testKey, e.Description) && (!want[e.Prefix] || !l.Settings.Filled):
-					t.Fatalf("%s holds %v, which nobody wants there, or twice", l.List.ID, e)
-				case want[e.Prefix] && l.Settings.Filled:
-					delete(want, e.Prefix)
-				}
+		for _, e := range w.lists[list.ID].Entries {
+			if stamped(testKey, e.Description) && !want[e.Prefix] {
+				t.Fatalf("%s holds %v, which nobody wants there", list.ID, e)
 			}
+			delete(want, e.Prefix)
 		}
 		for p := range want {
-			t.Fatalf("pool %q of %s lacks %s", pool.Name, pool.Family, p)
+			t.Fatalf("%s lacks %s", list.ID, p)
 		}
 	}
 }
 
-// checkFewest checks that a list of its own is changed by one call, or by two where entries are described anew.
-func (w *listWorld) checkFewest(t *rapid.T, pool ListPool) {
-	most := 1
-	for _, c := range pool.Changes {
-		if len(c.anew) > 0 {
-			most = 2 + len(c.anew) // by room, one entry after another
-		}
-	}
-	if len(pool.Changes) > most && len(pool.Lists) == 1 {
-		t.Fatalf("%d changes of a list of its own: %v", len(pool.Changes), pool.Changes)
-	}
-}
-
-// checkDescriptions checks that what owned entries say of themselves is true, but where a warning says that they do
-// not.
-func (w *listWorld) checkDescriptions(t *rapid.T, pools []ListPool, req Request) {
-	for _, pool := range pools {
-		for _, l := range pool.Lists {
-			if pool.Err != nil || !l.Settings.Filled || slices.ContainsFunc(pool.Warnings, func(w string) bool { return strings.Contains(w, l.List.ID+" has no room") }) {
-				continue
-			}
-			for _, e := range w.lists[l.List.ID].Entries {
-				if s, ok := ParseStamp(testKey, e.Description); stamped(testKey, e.Description) &&
-					(!ok || s.Held || s.Cover() != req.Cover() || s.Published.After(req.Published)) && !e.Prefix.IsSingleIP() {
-					t.Fatalf("%s holds %s, described %q", l.List.ID, e.Prefix, e.Description)
-				}
-			}
-		}
-	}
-}
-
-// checkNeverBack checks that pools which a run has changed refuse any older file from then on.
-func (w *listWorld) checkNeverBack(t *rapid.T, pools []ListPool, req Request) {
-	lists, err := DiscoverLists(t.Context(), w.api, testKey)
+// checkNeverBack checks that a list to which a run has added entries refuses any older file from then on.
+func (w *listWorld) checkNeverBack(t *rapid.T, pools []PoolPlan, req Request) {
+	lists, err := DiscoverLists(t.Context(), w.api, testKey, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	req.Published, req.Force = req.Published.Add(-time.Second), false
-	after, err := PlanLists(t.Context(), lists, req)
+	after, err := NewPlan(t.Context(), nil, req, lists...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, pool := range pools {
-		some, changed := false, false // that can tell the date
-		for _, l := range after[i].Lists {
-			changed = changed || l.Settings.Filled && slices.ContainsFunc(pool.Changes, func(c Change) bool { return c.ListID == l.List.ID })
-			some = some || l.Settings.Filled && slices.ContainsFunc(l.List.Entries, func(e Entry) bool {
-				return stamped(testKey, e.Description) && !e.Prefix.IsSingleIP()
-			})
-		}
-		if _, ok := errors.AsType[*OlderError](after[i].Err); pool.Err == nil && changed && some && !ok {
-			t.Fatalf("pool %q of %s took %v and then an older file", pool.Name, pool.Family, pool.Changes)
+		added := slices.ContainsFunc(pool.Steps, func(s Step) bool { return len(s.Add) > 0 })
+		if _, ok := errors.AsType[*OlderError](after.Pools[i].Err); added && !ok {
+			t.Fatalf("%s took %v and then an older file", pool.Name, pool.Steps)
 		}
 	}
 }
@@ -336,9 +272,10 @@ func TestListsKeepThePromises(t *testing.T) {
 		}
 		w.checkExact(t, pools, req)
 		for _, pool := range pools {
-			w.checkFewest(t, pool)
+			if len(pool.Steps) > 1 { // none has more than 100 entries
+				t.Fatalf("%d changes of a list: %v", len(pool.Steps), pool.Steps)
+			}
 		}
-		w.checkDescriptions(t, pools, req)
 		w.checkNeverBack(t, pools, req)
 		w.mutations()
 		if _, err := w.sync(t.Context(), t, req); err != nil {
@@ -363,7 +300,7 @@ func TestListsUnderFaults(t *testing.T) {
 			After:  rapid.IntRange(0, 12).Draw(t, "after"),
 			Count:  rapid.IntRange(1, 3).Draw(t, "count"),
 		})
-		var pools []ListPool
+		var pools []PoolPlan
 		var err error
 		for range 8 {
 			if pools, err = w.sync(t.Context(), t, req); err == nil {
@@ -383,7 +320,7 @@ func TestListsUnderFaults(t *testing.T) {
 // A full list is changed by one call: what goes makes the room for what comes.
 func TestFullListIsChangedInOneCall(t *testing.T) {
 	w := newListWorld(ec2sim.Options{})
-	id := w.create(t, "ranges", "", 100, entriesFrom(cut("18.64.0.0/24", 100), oldEntry)...)
+	id := w.create(t, "ranges", 100, entriesFrom(cut("18.64.0.0/24", 100), oldEntry)...)
 	ranges := append(cut("18.64.0.0/24", 60), cut("18.65.0.0/24", 40)...)
 	w.wants(ranges)
 	w.sim.ResetCalls()
@@ -402,7 +339,7 @@ func TestFullListIsChangedInOneCall(t *testing.T) {
 func TestManyChangesOfAList(t *testing.T) {
 	for _, size := range []int{300, 330, 600} {
 		w := newListWorld(ec2sim.Options{})
-		id := w.create(t, "ranges", "", size, entriesFrom(cut("18.64.0.0/25", 300), oldEntry)...)
+		id := w.create(t, "ranges", size, entriesFrom(cut("18.64.0.0/25", 300), oldEntry)...)
 		ranges := cut("18.64.0.0/24", 150) // the same addresses
 		ranges = append(ranges, cut("18.70.0.0/24", 120)...)
 		w.wants(ranges)
@@ -414,7 +351,7 @@ func TestManyChangesOfAList(t *testing.T) {
 		if n := len(w.owned(id)); n != len(ranges) || len(w.lists[id].Entries) != n {
 			t.Errorf("size %d: %d entries", size, n)
 		}
-		if n := w.mutations(); n > 5 || n != len(pools[0].Changes) {
+		if n := w.mutations(); n > 5 || n != len(pools[0].Steps) {
 			t.Errorf("size %d: %d mutating calls", size, n)
 		}
 	}
@@ -423,7 +360,7 @@ func TestManyChangesOfAList(t *testing.T) {
 // EC2 answers before a change is made, with the version from before it.
 func TestListChangeTakesTime(t *testing.T) {
 	w := newListWorld(ec2sim.Options{PrefixListDelay: 150 * time.Millisecond})
-	id := w.create(t, "ranges", "", 300)
+	id := w.create(t, "ranges", 300)
 	ranges := cut("18.64.0.0/25", 250)
 	w.wants(ranges)
 	if _, err := w.sync(t.Context(), t, listRequest(ranges)); err != nil {
@@ -444,7 +381,7 @@ func TestListChangeTakesTime(t *testing.T) {
 // Who stops a run does not wait for EC2, and what was begun is finished.
 func TestWaitForListEndsWhenStopped(t *testing.T) {
 	w := newListWorld(ec2sim.Options{PrefixListDelay: time.Hour})
-	w.create(t, "ranges", "", 10)
+	w.create(t, "ranges", 10)
 	ctx, cancel := context.WithCancel(t.Context())
 	w.sim.Observe(func(c ec2sim.Change) {
 		if c.Call.Action == "ModifyManagedPrefixList" {
@@ -479,13 +416,13 @@ func (u unfiltered) GetManagedPrefixListEntries(ctx context.Context, in *ec2.Get
 // Only tagged lists are read, even if EC2 does not know the filter.
 func TestUntaggedListIsNotRead(t *testing.T) {
 	w := newListWorld(ec2sim.Options{})
-	tagged := w.create(t, "ranges", "", 10)
+	tagged := w.create(t, "ranges", 10)
 	other, err := w.here.CreatePrefixList(ec2sim.PrefixList{Name: "office", Family: "IPv4", MaxEntries: 5})
 	if err != nil {
 		t.Fatal(err)
 	}
 	api := unfiltered{w.api, map[string]bool{}}
-	lists, err := DiscoverLists(t.Context(), api, testKey)
+	lists, err := DiscoverLists(t.Context(), api, testKey, "")
 	if err != nil || len(lists) != 1 || lists[0].ID != tagged {
 		t.Errorf("found %v, %v", lists, err)
 	}
@@ -497,33 +434,34 @@ func TestUntaggedListIsNotRead(t *testing.T) {
 // A version that has moved on is a conflict, and so is a change under way.
 func TestListConflicts(t *testing.T) {
 	w := newListWorld(ec2sim.Options{PrefixListDelay: 50 * time.Millisecond})
-	id := w.create(t, "ranges", "", 10)
-	add := func(prefix string) Change {
-		return Change{ListID: id, Add: []Entry{{netip.MustParsePrefix(prefix), oldEntry}}}
+	id := w.create(t, "ranges", 10)
+	add := func(prefix string) Step {
+		r := Rule{RuleID: RuleID{Source: Source{Prefix: netip.MustParsePrefix(prefix)}}, Description: oldEntry}
+		return Step{Kind: ManagedPrefixList, HolderID: id, Add: []Rule{r}}
 	}
-	made, err := Modify(t.Context(), w.api, add("18.64.0.0/24"), 1)
+	made, err := Apply(t.Context(), w.api, add("18.64.0.0/24"), 1)
 	if err != nil || made != 2 {
 		t.Fatal(made, err)
 	}
-	if _, err := Modify(t.Context(), w.api, add("18.64.1.0/24"), 1); !IsConflict(err) || !strings.Contains(err.Error(), "PrefixListVersionMismatch") {
+	if _, err := Apply(t.Context(), w.api, add("18.64.1.0/24"), 1); !IsConflict(err) || !strings.Contains(err.Error(), "PrefixListVersionMismatch") {
 		t.Errorf("got %v", err)
 	}
 	_, err = w.api.ModifyManagedPrefixList(t.Context(), &ec2.ModifyManagedPrefixListInput{PrefixListId: &id, MaxEntries: aws.Int32(20)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Modify(t.Context(), w.api, add("18.64.1.0/24"), 2); !IsConflict(err) || !strings.Contains(err.Error(), "IncorrectState") {
+	if _, err := Apply(t.Context(), w.api, add("18.64.1.0/24"), 2); !IsConflict(err) || !strings.Contains(err.Error(), "IncorrectState") {
 		t.Errorf("got %v", err)
 	}
 	// The other change was waited for.
-	if made, err := Modify(t.Context(), w.api, add("18.64.1.0/24"), 2); err != nil || made != 3 {
+	if made, err := Apply(t.Context(), w.api, add("18.64.1.0/24"), 2); err != nil || made != 3 {
 		t.Error(made, err)
 	}
 }
 
 func TestListShortage(t *testing.T) {
 	w := newListWorld(ec2sim.Options{})
-	id := w.create(t, "ranges", "", 3, entriesFrom(cut("18.70.0.0/24", 1), oldEntry)...)
+	id := w.create(t, "ranges", 3, entriesFrom(cut("18.70.0.0/24", 1), oldEntry)...)
 	ranges := cut("18.64.0.0/24", 5)
 	w.wants(ranges)
 	req := listRequest(ranges)
@@ -532,10 +470,9 @@ func TestListShortage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	short, ok := errors.AsType[*ListShortageError](pools[0].Err)
-	want := id + " is too small: it needs 5 IPv4 entries, room for 3; enlarge " + id +
-		" with aws ec2 modify-managed-prefix-list --prefix-list-id " + id + " --max-entries 5, for which each security group that refers to it must have room in its quota of rules (L-0EA8095F)" +
-		"; or make one more list of IPv4, tag it " + testKey + "=ranges and " + testKey + "-pool=" + id + ", refer to it wherever " + id + " is referred to, and only then tag " + id + " " + testKey + "-pool=" + id + " as well"
+	short, ok := errors.AsType[*ShortageError](pools[0].Err)
+	want := id + " is too small: it needs 5 IPv4 entries, room for 3; enlarge it: aws ec2 modify-managed-prefix-list --prefix-list-id " + id +
+		" --max-entries 10. Each security group that refers to the list must have room for that in its quota of rules (L-0EA8095F)"
 	if !ok || short.Error() != want {
 		t.Errorf("got  %v\nwant %s", pools[0].Err, want)
 	}
@@ -556,7 +493,7 @@ func TestListShortage(t *testing.T) {
 func TestListIsHeld(t *testing.T) {
 	w := newListWorld(ec2sim.Options{})
 	before := cut("18.64.0.0/24", 10)
-	id := w.create(t, "ranges", "", 40, entriesFrom(before, oldEntry)...)
+	id := w.create(t, "ranges", 40, entriesFrom(before, oldEntry)...)
 	ranges := append(slices.Clone(before[:3]), cut("18.70.0.0/24", 9)...)
 	w.wants(ranges)
 	req := listRequest(ranges)
@@ -586,7 +523,7 @@ func TestListNeverGoesBack(t *testing.T) {
 	w := newListWorld(ec2sim.Options{})
 	newer := testStamp
 	newer.Published = newer.Published.Add(time.Hour)
-	id := w.create(t, "ranges", "", 10, entriesFrom(cut("18.64.0.0/24", 2), newer.String())...)
+	id := w.create(t, "ranges", 10, entriesFrom(cut("18.64.0.0/24", 2), newer.String())...)
 	pools, err := w.sync(t.Context(), t, listRequest(cut("18.64.0.0/24", 1)))
 	if err != nil {
 		t.Fatal(err)
@@ -603,7 +540,7 @@ func TestWithdrawFromLists(t *testing.T) {
 	for _, value := range []string{"none", "ranges", "nonsense"} {
 		w := newListWorld(ec2sim.Options{})
 		entries := append(entriesFrom(cut("18.64.0.0/24", 150), oldEntry), ec2sim.PrefixListEntry{Prefix: netip.MustParsePrefix("192.0.2.0/24"), Description: "office"})
-		id := w.create(t, value, "a", 200, entries...)
+		id := w.create(t, value, 200, entries...)
 		req := listRequest(cut("18.64.0.0/24", 150))
 		req.Withdraw = value != "none"
 		if _, err := w.sync(t.Context(), t, req); err != nil {
@@ -618,18 +555,17 @@ func TestWithdrawFromLists(t *testing.T) {
 func TestParseListSettings(t *testing.T) {
 	for _, test := range []struct {
 		tags map[string]string
-		want ListSettings
+		want []PortRange
 		err  string
 	}{
-		{map[string]string{"k": "ranges"}, ListSettings{Filled: true}, ""},
-		{map[string]string{"k": " none "}, ListSettings{}, ""},
-		{map[string]string{"k": "ranges", "k-pool": "web"}, ListSettings{Filled: true, Pool: "web"}, ""},
-		{map[string]string{"k": "443"}, ListSettings{}, `tag k="443": on a prefix list it is "ranges"`},
-		{map[string]string{"k": "ranges", "k-pool": " "}, ListSettings{}, "tag k-pool is empty"},
-		{map[string]string{"k": "ranges", "k-mode": "exclusive"}, ListSettings{}, "tag k-mode is for security groups"},
+		{map[string]string{"k": "ranges"}, []PortRange{listPort}, ""},
+		{map[string]string{"k": " none "}, nil, ""},
+		{map[string]string{"k": "ranges", "k-pool": "web"}, nil, "tag k-pool: prefix lists have no pools"},
+		{map[string]string{"k": "443"}, nil, `tag k="443": on a prefix list it is "ranges"`},
+		{map[string]string{"k": "ranges", "k-mode": "exclusive"}, nil, "tag k-mode is for security groups"},
 	} {
 		got, err := ParseListSettings("k", test.tags)
-		if test.err == "" && (err != nil || got != test.want) || test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) {
+		if test.err == "" && (err != nil || !slices.Equal(got.Ports, test.want)) || test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) {
 			t.Errorf("%v: got %+v, %v", maps.Collect(maps.All(test.tags)), got, err)
 		}
 	}
@@ -638,8 +574,8 @@ func TestParseListSettings(t *testing.T) {
 // A list whose tag cannot be read fails alone, its entries untouched.
 func TestUnreadableListFailsAlone(t *testing.T) {
 	w := newListWorld(ec2sim.Options{})
-	bad := w.create(t, "443", "", 10, entriesFrom(cut("18.70.0.0/24", 1), oldEntry)...)
-	good := w.create(t, "ranges", "", 10)
+	bad := w.create(t, "443", 10, entriesFrom(cut("18.70.0.0/24", 1), oldEntry)...)
+	good := w.create(t, "ranges", 10)
 	ranges := cut("18.64.0.0/24", 2)
 	w.wants(ranges)
 	if _, err := w.sync(t.Context(), t, listRequest(ranges)); err == nil || !strings.Contains(err.Error(), `tag cloudfront-ingress="443"`) {
@@ -650,44 +586,68 @@ func TestUnreadableListFailsAlone(t *testing.T) {
 	}
 }
 
-// Whoever follows what a shortage in a pool says shuts nobody out, whichever run comes in between: a list that holds
-// entries is referred to.
-func TestListShortageOfAPoolIsMendedWithoutAGap(t *testing.T) {
-	w := newListWorld(ec2sim.Options{})
-	wide, halves := cut("18.64.0.0/24", 1), cut("18.64.0.0/25", 1)
-	halves = append(halves, cut("18.64.0.128/26", 2)...)
-	full := w.create(t, "ranges", "web", 1, entriesFrom(wide, oldEntry)...)
-	w.wants(halves)
-	req := listRequest(halves)
+// fileOf returns a request for a file that is published some hours after the one of listRequest.
+func fileOf(hours int, ranges []netip.Prefix) Request {
+	req := listRequest(ranges)
+	req.Published = req.Published.Add(time.Duration(hours) * time.Hour)
+	return req
+}
+
+// run syncs, and fails unless that takes so many calls and closes nothing.
+func (w *listWorld) run(t *testing.T, req Request, calls int) []PoolPlan {
+	t.Helper()
+	w.wants(req.Ranges)
+	w.mutations()
 	pools, err := w.sync(t.Context(), t, req)
 	if err != nil {
 		t.Fatal(err)
 	}
-	short, ok := errors.AsType[*ListShortageError](pools[0].Err)
-	if want := "make one more list of IPv4, refer to it wherever the others of the pool are referred to, and only then tag it " +
-		testKey + "=ranges and " + testKey + "-pool=web"; !ok || !strings.HasSuffix(short.Error(), want) {
-		t.Fatalf("got %v", pools[0].Err)
+	if n := w.mutations(); n != calls {
+		t.Errorf("%d calls, want %d: %v", n, calls, pools[0].Steps)
 	}
-	more, err := w.here.CreatePrefixList(ec2sim.PrefixList{Name: "more", Family: "IPv4", MaxEntries: 5})
-	if err != nil {
-		t.Fatal(err)
+	if len(w.wrong)+len(w.gaps) > 0 {
+		t.Error(w.wrong, w.gaps)
 	}
-	if _, err = w.sync(t.Context(), t, req); err != nil || len(w.lists[more.ID].Entries) > 0 || len(w.owned(full)) != 1 {
-		t.Fatalf("before it is tagged: %v, they have %v and %v", err, w.owned(full), w.lists[more.ID].Entries)
+	return pools
+}
+
+// After force on an older file, each run needs force until a newer file comes: entries cannot be described again.
+func TestListGoesBackByForce(t *testing.T) {
+	w := newListWorld(ec2sim.Options{})
+	w.create(t, "ranges", 100)
+	w.run(t, fileOf(1, append(cut("18.64.0.0/24", 40), cut("18.70.0.0/24", 2)...)), 1)
+	older := fileOf(0, cut("18.64.0.0/24", 41))
+	older.Force = true
+	w.run(t, older, 1)
+	older.Force = false
+	if _, ok := errors.AsType[*OlderError](w.run(t, older, 0)[0].Err); !ok {
+		t.Error("the older file is taken without force")
 	}
-	for _, tag := range []string{testKey, testKey + poolSuffix} { // one after the other, and a run in between
-		value := map[string]string{testKey: "ranges", testKey + poolSuffix: "web"}[tag]
-		if _, err := w.api.CreateTags(t.Context(), &ec2.CreateTagsInput{Resources: []string{more.ID}, Tags: []types.Tag{{Key: &tag, Value: &value}}}); err != nil {
-			t.Fatal(err)
+	if pools := w.run(t, fileOf(2, cut("18.64.0.0/24", 42)), 1); pools[0].Err != nil {
+		t.Error(pools[0].Err)
+	}
+}
+
+// A list keeps its guard whatever happened to it: entries made while it was held, or with other settings, count as well.
+func TestListKeepsItsGuard(t *testing.T) {
+	three, eight := cut("18.64.0.0/24", 3), cut("18.70.0.0/24", 5)
+	t.Run("full", func(t *testing.T) {
+		w := newListWorld(ec2sim.Options{})
+		id := w.create(t, "ranges", 8, entriesFrom(three, oldEntry)...)
+		if pools := w.run(t, fileOf(0, eight), 1); !isHeld(pools[0].Err) {
+			t.Fatal("the three are let go")
 		}
-		for _, l := range w.here.PrefixLists() { // with the tag
-			w.lists[l.ID] = l
+		w.run(t, fileOf(1, append(slices.Clone(three), eight...)), 0)
+		if pools := w.run(t, fileOf(2, three), 0); !isHeld(pools[0].Err) || len(w.owned(id)) != 8 {
+			t.Errorf("five of eight are let go: %v", pools[0].Err)
 		}
-		if pools, err = w.sync(t.Context(), t, req); err != nil || len(w.wrong)+len(w.gaps) > 0 {
-			t.Fatal(err, w.wrong, w.gaps)
+	})
+	t.Run("other settings", func(t *testing.T) {
+		w := newListWorld(ec2sim.Options{})
+		w.create(t, "ranges", 100, entriesFrom(cut("18.64.0.0/24", 10), testKey+": OTHER 2026-01-01T00:00:00Z")...)
+		pools := w.run(t, fileOf(0, cut("18.70.0.0/24", 10)), 1)
+		if held, ok := errors.AsType[*HeldError](pools[0].Err); !ok || held.Settings != "OTHER" || held.Owned != 10 {
+			t.Errorf("got %v", pools[0].Err)
 		}
-	}
-	if pools[0].Err != nil || len(w.owned(full))+len(w.owned(more.ID)) != 3 {
-		t.Errorf("%v, they have %v and %v", pools[0].Err, w.owned(full), w.owned(more.ID))
-	}
+	})
 }

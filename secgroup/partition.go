@@ -9,55 +9,114 @@ import (
 	"cloudfront-sg-sync/internal/hint"
 )
 
-// partition reads the groups' tags and sorts the groups into pools. A group whose tags cannot be read stays in its
-// pool, untouched: what it opens still counts.
-func partition(groups []Group, req Request) [][]GroupPlan {
-	byName := map[string][]GroupPlan{}
-	for i := range groups {
-		g := GroupPlan{Group: &groups[i]}
-		if !req.Withdraw { // else no tag counts, not even one that cannot be read
-			g.Settings, g.Err = ParseSettings(req.TagKey, g.Group.Tags)
-		}
-		if g.Err == nil {
-			g.Err = g.Group.Err
-		}
-		g.unread = g.Err != nil
-		if g.unread {
-			g.Settings = Settings{Pool: strings.TrimSpace(g.Group.Tags[req.TagKey+poolSuffix])}
-		}
-		if err := req.Leave[g.Group.ID]; err != nil && g.Err == nil {
-			g.Err = err
-		}
+// partition reads the holders' tags and sorts groups into pools; a list is a pool of its own. A group whose tags cannot
+// be read stays in its pool, untouched: what it opens still counts.
+func partition(holders []Holder, req Request) []PoolPlan {
+	byName := map[string]*PoolPlan{}
+	for i := range holders {
+		h := newHolderPlan(&holders[i], req)
 		// A pool's name and a group's ID are kept apart by the kind of key.
-		name := "id " + g.Group.ID
-		if g.Settings.Pool != "" {
-			name = "pool " + g.Settings.Pool
+		key := "id " + h.ID
+		if h.Settings.Pool != "" {
+			key = "pool " + h.Settings.Pool
 		}
-		byName[name] = append(byName[name], g)
+		if byName[key] == nil {
+			byName[key] = &PoolPlan{Kind: h.Kind, Name: cmp.Or(h.Settings.Pool, h.ID)}
+		}
+		byName[key].Holders = append(byName[key].Holders, h)
 	}
-	pools := make([][]GroupPlan, 0, len(byName))
-	for _, members := range byName {
-		slices.SortFunc(members, func(a, b GroupPlan) int { return cmp.Compare(a.Group.ID, b.Group.ID) })
-		pools = append(pools, members)
+	pools := make([]PoolPlan, 0, len(byName))
+	for _, p := range byName {
+		slices.SortFunc(p.Holders, func(a, b HolderPlan) int { return cmp.Compare(a.ID, b.ID) })
+		pools = append(pools, *p)
 	}
-	slices.SortFunc(pools, func(a, b []GroupPlan) int {
-		return cmp.Or(cmp.Compare(poolName(a[0]), poolName(b[0])), cmp.Compare(a[0].Group.ID, b[0].Group.ID))
+	slices.SortFunc(pools, func(a, b PoolPlan) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Holders[0].ID, b.Holders[0].ID))
 	})
 	return pools
 }
 
-func poolName(g GroupPlan) string { return cmp.Or(g.Settings.Pool, g.Group.ID) }
-
-// checkPool refuses a pool whose groups cannot share rules.
-func checkPool(members []GroupPlan) error {
-	first := members[0]
-	for _, m := range members[1:] {
-		if m.Group.VPC != first.Group.VPC {
-			return hint.New(fmt.Sprintf("pool %q has groups in two VPCs, %s in %s and %s in %s, but a pool belongs to one VPC",
-				poolName(first), first.Group.ID, first.Group.VPC, m.Group.ID, m.Group.VPC), "give each VPC a pool name of its own")
+func newHolderPlan(h *Holder, req Request) HolderPlan {
+	p := HolderPlan{Holder: h, tagKey: req.TagKey, room: Weight{req.RulesPerGroup, req.RulesPerGroup}}
+	parse := ParseSettings
+	if h.Kind == ManagedPrefixList {
+		parse = ParseListSettings
+		p.room = Weight{}
+		p.room[h.Family] = h.MaxEntries
+	}
+	if !req.Withdraw { // else no tag counts, not even one that cannot be read
+		p.Settings, p.Problem = parse(req.TagKey, h.Tags)
+	}
+	p.Problem = cmp.Or(p.Problem, h.Err)
+	if p.Unread = p.Problem != nil; p.Unread {
+		p.Settings = Settings{}
+		if h.Kind == SecurityGroup {
+			p.Settings.Pool = strings.TrimSpace(h.Tags[req.TagKey+poolSuffix])
 		}
 	}
-	var active []GroupPlan
+	p.Problem = cmp.Or(p.Problem, req.Leave[h.ID])
+	return p
+}
+
+// connect returns the pools by what has to be planned together: pools that meet at a network interface, directly or by
+// way of others. If it is unknown where groups are attached, each pool is apart.
+func connect(pools []PoolPlan, a *Attachments) [][]*PoolPlan {
+	of := map[string]int{} // by group ID: its pool
+	root := make([]int, len(pools))
+	for i, p := range pools {
+		root[i] = i
+		for _, h := range p.Holders {
+			of[h.ID] = i
+		}
+	}
+	find := func(i int) int {
+		for root[i] != i {
+			root[i] = root[root[i]]
+			i = root[i]
+		}
+		return i
+	}
+	if a != nil && !a.Unknown {
+		for _, eni := range a.Interfaces {
+			first := -1
+			for _, id := range eni.Groups {
+				i, managed := of[id]
+				switch {
+				case !managed:
+				case first < 0:
+					first = find(i)
+				default:
+					root[find(i)] = first
+				}
+			}
+		}
+	}
+	index := map[int]int{}
+	var connected [][]*PoolPlan
+	for i := range pools {
+		r := find(i)
+		k, ok := index[r]
+		if !ok {
+			k = len(connected)
+			index[r] = k
+			connected = append(connected, nil)
+		}
+		connected[k] = append(connected[k], &pools[i])
+	}
+	return connected
+}
+
+// checkPool refuses a pool whose groups cannot share rules.
+func checkPool(members []HolderPlan) error {
+	first := members[0]
+	pool := first.Settings.Pool
+	for _, m := range members[1:] {
+		if m.VPC != first.VPC {
+			return hint.New(fmt.Sprintf("pool %q has groups in two VPCs, %s in %s and %s in %s, but a pool belongs to one VPC",
+				pool, first.ID, first.VPC, m.ID, m.VPC), "give each VPC a pool name of its own")
+		}
+	}
+	var active []HolderPlan
 	for _, m := range members {
 		if len(m.Settings.Ports) > 0 {
 			active = append(active, m)
@@ -66,15 +125,15 @@ func checkPool(members []GroupPlan) error {
 	if len(active) < 2 {
 		return nil
 	}
-	for i, m := range active {
-		if !slices.ContainsFunc(active, func(o GroupPlan) bool { return o.Group != m.Group && commonPort(o, m) }) {
+	for _, m := range active {
+		if !slices.ContainsFunc(active, func(o HolderPlan) bool { return o.ID != m.ID && commonPort(o, m) }) {
 			return hint.New(fmt.Sprintf("pool %q: %s has no port in common with the other groups of the pool (its ports are %v)",
-				poolName(first), active[i].Group.ID, m.Settings.Ports), "give it one of theirs, or another pool")
+				pool, m.ID, m.Settings.Ports), "give it one of theirs, or another pool")
 		}
 	}
 	return nil
 }
 
-func commonPort(a, b GroupPlan) bool {
+func commonPort(a, b HolderPlan) bool {
 	return slices.ContainsFunc(a.Settings.Ports, func(p PortRange) bool { return slices.Contains(b.Settings.Ports, p) })
 }

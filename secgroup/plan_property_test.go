@@ -1,9 +1,11 @@
 package secgroup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -63,16 +65,16 @@ func (m *model) used(g *Group, v6 bool) int {
 
 // run takes a step the way EC2 does: all of it or none.
 func (m *model) run(s Step) {
-	g := m.groups[s.GroupID]
+	g := m.groups[s.HolderID]
 	before := [2]int{m.used(g, false), m.used(g, true)}
-	for _, r := range s.Rules {
+	for _, r := range s.Rules() {
 		i := slices.IndexFunc(g.Ingress, func(o Rule) bool { return o.RuleID == r.RuleID })
 		switch {
-		case s.Op == Authorize && i >= 0:
+		case len(s.Add) > 0 && i >= 0:
 			m.t.Fatalf("%v: InvalidPermission.Duplicate: %v", s, r)
-		case s.Op == Authorize:
+		case len(s.Add) > 0:
 			g.Ingress = append(g.Ingress, r)
-		case s.Op == Redescribe && i >= 0:
+		case len(s.Describe) > 0 && i >= 0:
 			g.Ingress[i].Description = r.Description
 		case i < 0:
 			m.t.Fatalf("%v: InvalidPermission.NotFound: %v", s, r)
@@ -99,10 +101,20 @@ func (m *model) open() map[point]bool {
 	return m.openBy(func(string) bool { return true })
 }
 
-// openAt returns every point that is open at an interface: some rule of its pool opens it, in a group that is attached
+// openAt returns every point that is open at an interface, whichever pool opens it: some rule opens it, in a group that is attached
 // there.
 func (m *model) openAt(eni Interface) map[point]bool {
-	return m.openBy(func(id string) bool { return slices.Contains(eni.Groups, id) })
+	return anyPool(m.openBy(func(id string) bool { return slices.Contains(eni.Groups, id) }))
+}
+
+// anyPool returns points whichever pool they are of.
+func anyPool(points map[point]bool) map[point]bool {
+	all := map[point]bool{}
+	for p := range points {
+		p.pool = ""
+		all[p] = true
+	}
+	return all
 }
 
 // openBy returns every point that a rule of some of the groups opens.
@@ -272,9 +284,9 @@ func genAttachments(t *rapid.T, groups []Group) *Attachments {
 }
 
 // interfacesOf returns the interfaces at which no wanted address may be closed. Where nobody may look, that is one for
-// each group; where nothing of a pool is attached, it is one that has all of it.
+// each group; if nothing of a pool is attached, it is one that has all of it.
 func interfacesOf(groups []Group, a *Attachments) []Interface {
-	whole := Interface{ID: "whole"}
+	wholes := map[string]Interface{}
 	var each []Interface
 	for _, g := range groups {
 		each = append(each, Interface{ID: "only " + g.ID, Groups: []string{g.ID}})
@@ -284,16 +296,18 @@ func interfacesOf(groups []Group, a *Attachments) []Interface {
 			})
 		})
 		if !attached {
-			whole.Groups = append(whole.Groups, g.ID)
+			whole := wholes[poolOf(g)]
+			wholes[poolOf(g)] = Interface{ID: "all of " + poolOf(g), Groups: append(whole.Groups, g.ID)}
 		}
 	}
+	all := slices.Collect(maps.Values(wholes))
 	switch {
 	case a == nil:
-		return []Interface{whole}
+		return all
 	case a.Unknown:
 		return each
 	}
-	return append(slices.Clone(a.Interfaces), whole)
+	return append(all, a.Interfaces...)
 }
 
 // poolOf returns the name of a group's pool.
@@ -325,9 +339,13 @@ func wantedPoints(groups []Group, ranges []netip.Prefix) map[point]bool {
 func TestPlanKeepsItsPromises(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		groups, req := genScene(t)
-		want := wantedPoints(groups, req.Ranges)
 		m := newModel(t, req.RulesPerGroup, groups)
 		interfaces := interfacesOf(groups, req.Attachments)
+		var want []map[point]bool // by interface: what the tags of its own groups ask for
+		for _, eni := range interfaces {
+			attached := slices.DeleteFunc(slices.Clone(groups), func(g Group) bool { return !slices.Contains(eni.Groups, g.ID) })
+			want = append(want, anyPool(wantedPoints(attached, req.Ranges)))
+		}
 		open := func() (all []map[point]bool) {
 			for _, eni := range interfaces {
 				all = append(all, m.openAt(eni))
@@ -339,8 +357,8 @@ func TestPlanKeepsItsPromises(t *testing.T) {
 			t.Fatal(err)
 		}
 		first := open()
-		for _, pool := range plan.Pools {
-			for i, s := range pool.Steps {
+		for _, sequence := range plan.Sequences {
+			for i, s := range sequence.Steps {
 				checkOwnership(t, m, s, req)
 				before := open()
 				m.run(s)
@@ -348,7 +366,7 @@ func TestPlanKeepsItsPromises(t *testing.T) {
 				told := map[netip.Prefix]bool{}
 				for v, eni := range interfaces {
 					for pt := range before[v] {
-						if !want[pt] || after[v][pt] {
+						if !want[v][pt] || after[v][pt] {
 							continue
 						}
 						n := slices.IndexFunc(s.Gap, func(p netip.Prefix) bool { return p.Contains(pt.addr) })
@@ -368,7 +386,7 @@ func TestPlanKeepsItsPromises(t *testing.T) {
 		// However tight the room, what was open and is wanted is open in the end.
 		for v, last := range open() {
 			for pt := range first[v] {
-				if want[pt] && !last[pt] {
+				if want[v][pt] && !last[pt] {
 					t.Fatalf("%v was open at %v, is wanted and is closed in the end", pt, interfaces[v])
 				}
 			}
@@ -410,17 +428,17 @@ func checkRest(t *rapid.T, m *model, req Request, clean bool) {
 
 // checkOwnership fails where a step revokes what is not the tool's, or touches a group it shall leave alone.
 func checkOwnership(t *rapid.T, m *model, s Step, req Request) {
-	g := m.groups[s.GroupID]
+	g := m.groups[s.HolderID]
 	if g.Tags[testKey] == "bad," {
 		t.Fatalf("%v: its tag cannot be read", s)
 	}
-	if len(req.GroupIDs) > 0 && !slices.Contains(req.GroupIDs, s.GroupID) {
+	if len(req.GroupIDs) > 0 && !slices.Contains(req.GroupIDs, s.HolderID) {
 		t.Fatalf("%v: not one of %v", s, req.GroupIDs)
 	}
-	if s.Op == Authorize {
+	if len(s.Add) > 0 {
 		return
 	}
-	for _, r := range s.Rules {
+	for _, r := range s.Rules() {
 		exclusive := g.Tags[testKey+"-mode"] == "exclusive" && r.Protocol == "tcp" && r.Source.Prefix.IsValid()
 		if !stamped(testKey, r.Description) && !exclusive {
 			t.Fatalf("%v: %v is not this tool's", s, r)
@@ -442,7 +460,7 @@ func checkExact(t *rapid.T, m *model, req Request) {
 		}
 		for _, p := range s.Ports {
 			for _, r := range req.Ranges {
-				wantRules[poolRule{poolName(GroupPlan{Group: &g, Settings: s}), RuleID{"tcp", int32(p.From), int32(p.To), Source{Prefix: r}}}] = 0
+				wantRules[poolRule{cmp.Or(s.Pool, g.ID), RuleID{"tcp", int32(p.From), int32(p.To), Source{Prefix: r}}}] = 0
 			}
 		}
 	}
@@ -450,11 +468,11 @@ func checkExact(t *rapid.T, m *model, req Request) {
 	for _, g := range m.list() {
 		s, _ := ParseSettings(testKey, g.Tags)
 		for _, r := range g.Ingress {
-			pr := poolRule{poolName(GroupPlan{Group: &g, Settings: s}), r.RuleID}
+			pr := poolRule{cmp.Or(s.Pool, g.ID), r.RuleID}
 			_, wanted := wantRules[pr]
 			listed := slices.ContainsFunc(s.Ports, func(p PortRange) bool { return int32(p.From) == r.From && int32(p.To) == r.To })
 			switch {
-			case !owned(testKey, s, r):
+			case !owns(s, r):
 				if wanted && listed {
 					foreign[pr] = true
 				}
@@ -486,11 +504,11 @@ func TestPlanTakesFewestCalls(t *testing.T) {
 			calls := map[string]int{}
 			revoked := false
 			for _, s := range pool.Steps {
-				calls[fmt.Sprint(s.Op, s.GroupID)]++
-				if calls[fmt.Sprint(s.Op, s.GroupID)] > 1 || s.Op == Authorize && revoked {
+				calls[fmt.Sprint(s.Operation(), s.HolderID)]++
+				if calls[fmt.Sprint(s.Operation(), s.HolderID)] > 1 || len(s.Add) > 0 && revoked {
 					t.Fatalf("pool %s: steps %v", pool.Name, pool.Steps)
 				}
-				revoked = revoked || s.Op == Revoke
+				revoked = revoked || len(s.Remove) > 0
 			}
 		}
 	})
@@ -512,7 +530,7 @@ func TestPlanOpensGapOnlyIfThereIsNoOtherWay(t *testing.T) {
 			g.Tags[testKey+"-pool"] = "web"
 			g.Tags[testKey] = ports
 			g.Ingress = slices.DeleteFunc(g.Ingress, func(r Rule) bool {
-				return owned(testKey, Settings{}, r) && (r.Protocol != "tcp" || !strings.Contains(ports, fmt.Sprint(r.To)))
+				return owns(Settings{}, r) && (r.Protocol != "tcp" || !strings.Contains(ports, fmt.Sprint(r.To)))
 			})
 			groups = append(groups, g)
 		}
@@ -621,7 +639,7 @@ func gapless(groups []Group, req Request) bool {
 			if seen[to] {
 				continue
 			}
-			if state>>b&1 == 1 && !owned(testKey, s, u.rule) {
+			if state>>b&1 == 1 && !owns(s, u.rule) {
 				continue
 			}
 			there := look(to)
@@ -709,7 +727,7 @@ func TestReferenceMakesRoomInBothFamilies(t *testing.T) {
 		plan := newPlan(t, []Group{g}, prefixes(wanted), func(r *Request) { r.RulesPerGroup = 2; r.Force = true })
 		var steps []string
 		for _, s := range plan.Pools[0].Steps {
-			steps = append(steps, s.Op.String())
+			steps = append(steps, s.Operation())
 			if len(s.Gap) > 0 {
 				t.Errorf("%s: %v closes %v", wanted, s, s.Gap)
 			}

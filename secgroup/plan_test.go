@@ -78,10 +78,10 @@ func steps(plan *Plan) []string {
 	for _, pool := range plan.Pools {
 		for _, s := range pool.Steps {
 			var rules []string
-			for _, r := range s.Rules {
+			for _, r := range s.Rules() {
 				rules = append(rules, fmt.Sprintf("%v %v", PortRange{uint16(r.From), uint16(r.To)}, r.Source))
 			}
-			line := fmt.Sprintf("%v %s: %s", s.Op, s.GroupID, strings.Join(rules, ", "))
+			line := fmt.Sprintf("%v %s: %s", s.Operation(), s.HolderID, strings.Join(rules, ", "))
 			if len(s.Gap) > 0 {
 				line += fmt.Sprintf(" (gap: %s)", strings.Trim(fmt.Sprint(s.Gap), "[]"))
 			}
@@ -103,23 +103,23 @@ func take(t *testing.T, plan *Plan) []Group {
 	t.Helper()
 	var groups []Group
 	for _, pool := range plan.Pools {
-		for _, g := range pool.Groups {
-			after := *g.Group
+		for _, g := range pool.Holders {
+			after := g.Group()
 			after.Ingress = slices.Clone(after.Ingress)
 			groups = append(groups, after)
 		}
 		for _, s := range pool.Steps {
-			g := &groups[slices.IndexFunc(groups, func(g Group) bool { return g.ID == s.GroupID })]
-			for _, r := range s.Rules {
+			g := &groups[slices.IndexFunc(groups, func(g Group) bool { return g.ID == s.HolderID })]
+			for _, r := range s.Rules() {
 				i := slices.IndexFunc(g.Ingress, func(o Rule) bool { return o.RuleID == r.RuleID })
 				switch {
-				case (i < 0) != (s.Op == Authorize):
+				case (i < 0) != (len(s.Add) > 0):
 					t.Errorf("%v: %v is there: %t", s, r, i >= 0)
-				case s.Op == Authorize:
+				case len(s.Add) > 0:
 					g.Ingress = append(g.Ingress, r)
-				case s.Op == Revoke:
+				case len(s.Remove) > 0:
 					g.Ingress = slices.Delete(g.Ingress, i, i+1)
-				case s.Op == Redescribe:
+				case len(s.Describe) > 0:
 					g.Ingress[i].Description = r.Description
 				}
 			}
@@ -284,8 +284,8 @@ func TestPlanOneGroup(t *testing.T) {
 				t.Error(err)
 			}
 			for _, s := range plan.Pools[0].Steps {
-				for _, r := range s.Rules {
-					if s.Op != Revoke && r.Description != "cloudfront-ingress: CLOUDFRONT 2026-08-22T15:17:05Z" {
+				for _, r := range s.Rules() {
+					if len(s.Remove) == 0 && r.Description != "cloudfront-ingress: CLOUDFRONT 2026-08-22T15:17:05Z" {
 						t.Errorf("%v gets the description %q", r, r.Description)
 					}
 				}
@@ -296,7 +296,7 @@ func TestPlanOneGroup(t *testing.T) {
 					foreign++
 				}
 			}
-			if g := plan.Pools[0].Groups[0]; g.Kept != test.kept || g.Foreign != foreign {
+			if g := plan.Pools[0].Holders[0]; g.Kept != test.kept || g.Foreign != foreign {
 				t.Errorf("%d rules kept and %d foreign, want %d and %d", g.Kept, g.Foreign, test.kept, foreign)
 			}
 			checkSteps(t, newPlan(t, take(t, plan), test.ranges, change)) // a second run has nothing to do
@@ -309,10 +309,10 @@ func TestPlanOneGroup(t *testing.T) {
 func TestPlanReplacesHalvesInFullGroup(t *testing.T) {
 	plan := newPlan(t, []Group{group("sg-1", "443", nil, ours("443", "13.32.0.0/16", "13.33.0.0/16"))}, prefixes("13.32.0.0/15"), func(r *Request) { r.RulesPerGroup = 2 })
 	taken := plan.Pools[0].Steps
-	if len(taken) != 3 || taken[0].Op != Revoke || taken[1].Op != Authorize || taken[2].Op != Revoke {
+	if len(taken) != 3 || len(taken[0].Remove) == 0 || len(taken[1].Add) == 0 || len(taken[2].Remove) == 0 {
 		t.Fatalf("steps %q", steps(plan))
 	}
-	if diff := cmp.Diff([]netip.Prefix{taken[0].Rules[0].Source.Prefix}, taken[0].Gap, compare); diff != "" || len(taken[0].Rules) != 1 {
+	if diff := cmp.Diff([]netip.Prefix{taken[0].Rules()[0].Source.Prefix}, taken[0].Gap, compare); diff != "" || len(taken[0].Rules()) != 1 {
 		t.Errorf("the first step is to close one half and to say so: %q", steps(plan))
 	}
 	if len(taken[2].Gap) > 0 {
@@ -498,7 +498,7 @@ func TestPlanRefusesOlderPublication(t *testing.T) {
 				}
 				checkSteps(t, &Plan{Pools: plan.Pools[1:]})
 				checkError(t, plan.Pools[1].Err, "the file was published at 2026-08-22T15:17:05Z", "rule tcp 443 from 18.64.0.0/14 of sg-2 was made from a newer one", test.description, "its pool was left as it is", "run with force")
-				if older.GroupID != "sg-2" || older.Rule.Description != test.description || !older.Newest.After(older.Published) {
+				if older.HolderID != "sg-2" || older.Rule.Description != test.description || !older.Newest.After(older.Published) {
 					t.Errorf("%+v", older)
 				}
 				forced := newPlan(t, groups, prefixes("13.32.0.0/15"), func(r *Request) { change(r); r.Force = true })
@@ -581,7 +581,7 @@ func TestPlanHold(t *testing.T) {
 		groups := []Group{group("sg-1", "443", nil, ours("443", "1.0.0.0/24", "2.0.0.0/24"))}
 		plan := newPlan(t, groups, prefixes("3.0.0.0/24"), func(r *Request) { r.RulesPerGroup = 2 })
 		checkSteps(t, plan)
-		checkError(t, plan.Failures(), "from 2 of its 2 rules", `pool "sg-1" is too small: port 443 needs 1 IPv4 rules, room for 0: the rules that are held back take the rest`)
+		checkError(t, plan.Failures(), "from 2 of its 2 rules", `pool "sg-1" is too small: port 443 needs 1 IPv4 rules, room for 0: rules that are held back take the rest`)
 	})
 	t.Run("text", func(t *testing.T) {
 		e := &HeldError{
@@ -598,7 +598,7 @@ func TestPlanHold(t *testing.T) {
 		}
 		plan := newPlan(t, groups, prefixes("1.0.0.0/24"), nil)
 		checkSteps(t, plan, "authorize sg-1: 443 1.0.0.0/24", "redescribe sg-2: 443 1.0.0.0/24", "revoke sg-2: 443 3.0.0.0/24")
-		checkError(t, plan.Pools[0].Err, `pool "sg-1" is held`, "from 1 of its 1 rules", "2.0.0.0/24")
+		checkError(t, plan.Pools[0].Err, `pool "sg-1" is held`, "from 1 of its 1 rule,", "2.0.0.0/24")
 		if err := plan.Pools[1].Err; err != nil {
 			t.Error(err)
 		}
@@ -776,7 +776,7 @@ func TestPlanCloudFront(t *testing.T) {
 			if test.short != nil {
 				test.short.TagKey = testKey
 				for _, g := range groups {
-					test.short.GroupIDs = append(test.short.GroupIDs, g.ID)
+					test.short.IDs = append(test.short.IDs, g.ID)
 				}
 			}
 			if diff := cmp.Diff(test.short, shortage(plan)); diff != "" {
@@ -791,7 +791,7 @@ func TestPlanCloudFront(t *testing.T) {
 				used := Weight{test.quota, test.quota}
 				for _, r := range g.Ingress {
 					placed[r.RuleID]++
-					used.add(r.weight(), -1)
+					used.add(r.Weighs(), -1)
 					if r.Source.Prefix.Addr().Is4() {
 						rules4++
 					}
@@ -799,7 +799,7 @@ func TestPlanCloudFront(t *testing.T) {
 						wide++
 					}
 				}
-				if free := plan.Pools[0].Groups[i].Free; free != used || used[IPv4] < 0 || used[IPv6] < 0 {
+				if free := plan.Pools[0].Holders[i].Free; free != used || used[IPv4] < 0 || used[IPv6] < 0 {
 					t.Errorf("%s has %v rules left of its quota, the plan says %v", g.ID, used, free)
 				}
 			}
@@ -808,7 +808,7 @@ func TestPlanCloudFront(t *testing.T) {
 					t.Errorf("%v is placed %d times", id, n)
 				}
 			}
-			ports := len(plan.Pools[0].Groups[0].Settings.Ports)
+			ports := len(plan.Pools[0].Holders[0].Settings.Ports)
 			if wantWide := min(test.rules4, 60*ports); rules4 != test.rules4 || wide != wantWide {
 				t.Errorf("%d IPv4 rules are placed, %d of them wide; want %d and %d: the widest come first", rules4, wide, test.rules4, wantWide)
 			}
@@ -879,9 +879,9 @@ func (plan *Plan) Failures() error {
 	var errs []error
 	for _, pool := range plan.Pools {
 		errs = append(errs, pool.Err)
-		for _, g := range pool.Groups {
-			if g.Err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", g.Group.ID, g.Err))
+		for _, g := range pool.Holders {
+			if g.Problem != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", g.ID, g.Problem))
 			}
 		}
 	}

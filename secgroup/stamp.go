@@ -55,6 +55,17 @@ func (s Stamp) Cover() string {
 	return made
 }
 
+// SameSettings reports whether rules with either stamp are made for the same services within the same services, in
+// whatever order these are named.
+func (s Stamp) SameSettings(o Stamp) bool {
+	return sameNames(s.Services, o.Services) && sameNames(s.Within, o.Within)
+}
+
+func sameNames(a, b []string) bool {
+	sorted := func(names []string) []string { return slices.Compact(slices.Sorted(slices.Values(names))) }
+	return slices.Equal(sorted(a), sorted(b))
+}
+
 // held ends the description of a rule that was authorized while its pool was held.
 const held = " held"
 

@@ -65,7 +65,7 @@ func StrayTags(tagKey string, groups []Group) []StrayTag {
 // servesAnother reports whether a key that is like ours is that of another deployment, which has made rules in the
 // group.
 func servesAnother(g Group, key string) bool {
-	return slices.ContainsFunc([]string{key, strings.TrimSuffix(key, poolSuffix), strings.TrimSuffix(key, modeSuffix)}, func(key string) bool {
+	return slices.ContainsFunc([]string{key, strings.TrimSuffix(key, poolSuffix), strings.TrimSuffix(key, modeSuffix), strings.TrimSuffix(key, publicSuffix)}, func(key string) bool {
 		_, tagged := g.Tags[key]
 		return tagged && slices.ContainsFunc(g.Ingress, func(r Rule) bool { return stamped(key, r.Description) })
 	})
@@ -73,7 +73,7 @@ func servesAnother(g Group, key string) bool {
 
 // meantKey returns which of the keys that this tool reads a key is, or was likely meant to be.
 func meantKey(tagKey, key string) string {
-	keys := []string{tagKey, tagKey + poolSuffix, tagKey + modeSuffix}
+	keys := []string{tagKey, tagKey + poolSuffix, tagKey + modeSuffix, tagKey + publicSuffix}
 	if slices.Contains(keys, key) {
 		return key
 	}
@@ -148,7 +148,7 @@ func patternsLike(tagKey string) []string {
 		}
 		return p.String()
 	}
-	suffix := strings.Repeat("?", len(poolSuffix))
+	suffix := strings.Repeat("?", len(publicSuffix))
 	for i := range len(letters) + 1 {
 		patterns = append(patterns, with(i, i+2, "??", false), with(i, i, "?", false), with(i, i+1, "?", true))
 	}

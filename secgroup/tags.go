@@ -14,6 +14,8 @@ import (
 const (
 	poolSuffix = "-pool"
 	modeSuffix = "-mode"
+	// publicSuffix names the ports that are meant to be open to the world.
+	publicSuffix = "-public"
 )
 
 // Settings are what the tags of a group ask for.
@@ -24,6 +26,8 @@ type Settings struct {
 	Pool string
 	// Exclusive makes every IP-range rule on the listed ports belong to this tool, whatever its description.
 	Exclusive bool
+	// Public are the ports that are meant to be open to the world on this group, sorted, each once.
+	Public []PortRange
 }
 
 // A PortRange is an inclusive range of TCP ports.
@@ -55,8 +59,8 @@ func SortPorts(ports []PortRange) []PortRange {
 	return slices.Compact(ports)
 }
 
-// ParseSettings reads the settings of a group from its tags. The tag named key lists the ports; key-pool and key-mode
-// are optional. An error names the tag, its value and what it may hold.
+// ParseSettings reads the settings of a group from its tags. The tag named key lists the ports; key-pool, key-mode and
+// key-public are optional. An error names the tag, its value and what it may hold.
 func ParseSettings(key string, tags map[string]string) (Settings, error) {
 	var s Settings
 	ports, err := ParsePorts(tags[key])
@@ -75,6 +79,35 @@ func ParseSettings(key string, tags map[string]string) (Settings, error) {
 		s.Exclusive = true
 	default:
 		return s, hint.New(fmt.Sprintf("tag %s%s=%q: unknown mode", key, modeSuffix, mode), `set it to "owned" or "exclusive"`)
+	}
+	if public, ok := tags[key+publicSuffix]; ok {
+		if s.Public, err = ParsePorts(public); err != nil {
+			return s, fmt.Errorf("tag %s%s=%q: %w", key, publicSuffix, public, err)
+		}
+	}
+	return s, nil
+}
+
+// ParseListSettings reads the settings of a prefix list from its tags. A list that shall hold the ranges has listPort
+// as its port, one whose entries are to be withdrawn has none.
+func ParseListSettings(key string, tags map[string]string) (Settings, error) {
+	var s Settings
+	switch value := strings.TrimSpace(tags[key]); value {
+	case "ranges":
+		s.Ports = []PortRange{listPort}
+	case "none":
+	default:
+		return s, fmt.Errorf("tag %s=%q: on a prefix list it is %q, or %q to withdraw the entries; the ports are in the rules that refer to the list",
+			key, value, "ranges", "none")
+	}
+	if _, ok := tags[key+poolSuffix]; ok {
+		return s, hint.New(fmt.Sprintf("tag %s%s: prefix lists have no pools; one list holds all ranges of its address family", key, poolSuffix),
+			"make one list large enough, refer to it wherever the lists of the pool are referred to, tag it "+tag(key, "ranges")+", and when it is filled tag the other lists "+tag(key, "none")+" and remove the tag "+key+poolSuffix+" from all")
+	}
+	for _, suffix := range []string{modeSuffix, publicSuffix} {
+		if value, ok := tags[key+suffix]; ok && value != "owned" {
+			return s, hint.New("tag "+key+suffix+" is for security groups", "remove it from the prefix list; only owned entries are ever changed there")
+		}
 	}
 	return s, nil
 }

@@ -167,7 +167,7 @@ func TestParseSettings(t *testing.T) {
 		{"owned", map[string]string{"k": "443", "k-mode": "owned"}, Settings{Ports: https}},
 		{"mode empty", map[string]string{"k": "443", "k-mode": ""}, Settings{Ports: https}},
 		{"exclusive", map[string]string{"k": "443", "k-mode": "exclusive"}, Settings{Ports: https, Exclusive: true}},
-		{"all three", map[string]string{"k": "https", "k-pool": "web", "k-mode": "exclusive"}, Settings{https, "web", true}},
+		{"all three", map[string]string{"k": "https", "k-pool": "web", "k-mode": "exclusive"}, Settings{Ports: https, Pool: "web", Exclusive: true}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := ParseSettings("k", test.tags)

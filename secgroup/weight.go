@@ -36,8 +36,8 @@ func WeightOf(s Source) Weight {
 	return w
 }
 
-// weight returns the rule's weight, which is never zero.
-func (r Rule) weight() Weight {
+// Weighs returns what the rule counts against its holder's room, which is never zero.
+func (r Rule) Weighs() Weight {
 	if r.Weight == (Weight{}) {
 		return WeightOf(r.Source)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -96,8 +97,10 @@ func apply(ctx context.Context, t terminal, e *engine.Engine, p *engine.Proposal
 	req := p.Approved()
 	steps, names := p.Count(), map[string]string{}
 	for _, v := range p.Previews {
-		for _, g := range v.Groups {
-			names[g.ID] = g.Name
+		for _, pool := range slices.Concat(v.Pools, v.Lists) {
+			for _, h := range pool.Holders {
+				names[h.ID] = h.Name
+			}
 		}
 	}
 	var mu sync.Mutex // pools and targets are applied side by side
@@ -106,13 +109,7 @@ func apply(ctx context.Context, t terminal, e *engine.Engine, p *engine.Proposal
 		mu.Lock()
 		defer mu.Unlock()
 		taken++
-		fmt.Fprintf(t.err, "%d of %d: %sd %s in %s %s\n", taken, steps, step.Op, words.Count(len(step.Rules), "rule"), step.GroupID, names[step.GroupID])
-	}
-	req.OnChange = func(_ *engine.Target, change secgroup.Change) {
-		mu.Lock()
-		defer mu.Unlock()
-		taken++
-		fmt.Fprintf(t.err, "%d of %d: %s added to %s, %d removed\n", taken, steps, words.Count(len(change.Add), "entry"), change.ListID, len(change.Remove))
+		fmt.Fprintf(t.err, "%d of %d: %s %s\n", taken, steps, step.Done(), names[step.HolderID])
 	}
 	report, err := e.Run(ctx, req)
 	if ctx.Err() != nil && taken < steps {

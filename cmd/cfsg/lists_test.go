@@ -52,7 +52,7 @@ func TestPastedCommandEnlargesAList(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), cli, args...).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if entries, size := edge(); entries != before || before != 2 || size != 3 {
+	if entries, size := edge(); entries != before || before != 2 || size != 5 {
 		t.Errorf("%d entries of %d, had %d", entries, size, before)
 	}
 	o.must("apply", "--yes")

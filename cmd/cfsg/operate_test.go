@@ -118,8 +118,8 @@ func TestPermissionsAreNamed(t *testing.T) {
 	}{
 		{"DescribeSecurityGroups", "plan --force", "grant the permission ec2:DescribeSecurityGroups", exitError},
 		{"DescribeSecurityGroups", "status", "grant the permission ec2:DescribeSecurityGroups", exitError},
-		{"AuthorizeSecurityGroupIngress", "apply --force --yes", "(0 of 3 steps taken) hint: grant the permission ec2:AuthorizeSecurityGroupIngress", exitError},
-		{"RevokeSecurityGroupIngress", "apply --force --yes", "(1 of 3 steps taken) hint: grant the permission ec2:RevokeSecurityGroupIngress", exitError},
+		{"AuthorizeSecurityGroupIngress", "apply --force --yes", "You are not authorized to perform this operation. hint: grant the permission ec2:AuthorizeSecurityGroupIngress", exitError},
+		{"RevokeSecurityGroupIngress", "apply --force --yes", "You are not authorized to perform this operation. hint: grant the permission ec2:RevokeSecurityGroupIngress", exitError},
 		{"GetServiceQuota", "plan --force", "assuming 60; grant servicequotas:GetServiceQuota or use --rules-per-group", exitOK},
 	}
 	for _, c := range cases {
@@ -138,7 +138,7 @@ func TestApplyDoesOnlyWhatWasShown(t *testing.T) {
 	tagged := slices.IndexFunc(region.Groups(), func(g ec2sim.Group) bool { return len(g.Tags) > 0 })
 	requests := 0
 	o.before = func() {
-		if requests++; requests == 5 { // groups, lists, quota and interfaces for the plan; now the run begins
+		if requests++; requests == 6 { // account, groups, lists, quota and interfaces for the plan; now the run begins
 			if err := region.SetRules(region.Groups()[tagged].ID); err != nil {
 				t.Error(err)
 			}

@@ -35,13 +35,13 @@ func (s Surroundings) interfaces(pool *secgroup.PoolPlan) []door.SubjectReport {
 }
 
 func has(pool secgroup.PoolPlan, id string) bool {
-	return slices.ContainsFunc(pool.Groups, func(g secgroup.GroupPlan) bool { return g.Group.ID == id })
+	return slices.Contains(pool.IDs(), id)
 }
 
 // revokes reports whether a step of a pool takes a rule away.
 func revokes(pool secgroup.PoolPlan, w door.WorldRule) bool {
 	return slices.ContainsFunc(pool.Steps, func(s secgroup.Step) bool {
-		return s.Op == secgroup.Revoke && s.GroupID == w.Group.ID && slices.Contains(s.Rules, w.Rule)
+		return s.HolderID == w.Group.ID && slices.Contains(s.Remove, w.Rule)
 	})
 }
 
@@ -62,12 +62,12 @@ func partialPools(v engine.Preview) []partialPool {
 		for _, i := range v.Plan.Attachments.Interfaces {
 			var missing []secgroup.Group
 			some := false
-			for _, g := range pool.Groups {
+			for _, h := range pool.Holders {
 				switch {
-				case slices.Contains(i.Groups, g.Group.ID):
+				case slices.Contains(i.Groups, h.ID):
 					some = true
-				case len(g.Settings.Ports) > 0:
-					missing = append(missing, *g.Group)
+				case len(h.Settings.Ports) > 0:
+					missing = append(missing, h.Group())
 				}
 			}
 			if !some || len(missing) == 0 {

@@ -115,9 +115,9 @@ func (r revocation) managedAt(s door.SubjectReport) (ports []secgroup.PortRange,
 			continue
 		}
 		whole = whole && pool.Err == nil && len(pool.Steps) == 0
-		for _, g := range pool.Groups {
-			ports = append(ports, g.Settings.Ports...)
-			whole = whole && g.Err == nil
+		for _, h := range pool.Holders {
+			ports = append(ports, h.Settings.Ports...)
+			whole = whole && h.Problem == nil
 		}
 	}
 	return secgroup.SortPorts(ports), whole

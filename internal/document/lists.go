@@ -43,26 +43,24 @@ type listEntry struct {
 func newListPools(v engine.Preview) []ListPool {
 	pools := []ListPool{}
 	for _, pool := range v.Lists {
-		d := ListPool{Name: pool.Name, Family: pool.Family.String(), Changes: []listChange{}, Error: Message(pool.Err)}
-		for _, l := range pool.Lists {
-			added, removed := engine.EntryCounts(pool, l.List.ID)
-			d.Lists = append(d.Lists, planList{
-				PrefixListID: l.List.ID, Name: l.List.Name, MaxEntries: l.List.MaxEntries,
-				Added: added, Removed: removed, Kept: l.Kept, Foreign: l.Foreign, Free: l.Free, Error: Message(l.Err),
-			})
-		}
-		for _, c := range pool.Changes {
-			d.Changes = append(d.Changes, listChange{PrefixListID: c.ListID, Add: newListEntries(c.Add), Remove: newListEntries(c.Remove), Gap: PrefixNames(c.Gap)})
+		h := pool.Holders[0]
+		d := ListPool{Name: pool.Name, Family: h.Family.String(), Changes: []listChange{}, Error: Message(pool.Err)}
+		d.Lists = append(d.Lists, planList{
+			PrefixListID: h.ID, Name: h.Name, MaxEntries: h.MaxEntries,
+			Added: h.Added, Removed: h.Removed, Kept: h.Kept, Foreign: h.Foreign, Free: h.Free[h.Family], Error: Message(h.Problem),
+		})
+		for _, step := range pool.Steps {
+			d.Changes = append(d.Changes, listChange{PrefixListID: step.HolderID, Add: newListEntries(step.Add), Remove: newListEntries(step.Remove), Gap: PrefixNames(step.Gap)})
 		}
 		pools = append(pools, d)
 	}
 	return pools
 }
 
-func newListEntries(entries []secgroup.Entry) []listEntry {
+func newListEntries(rules []secgroup.Rule) []listEntry {
 	documents := []listEntry{}
-	for _, e := range entries {
-		documents = append(documents, listEntry{e.Prefix.String(), e.Description})
+	for _, r := range rules {
+		documents = append(documents, listEntry{r.Source.String(), r.Description})
 	}
 	return documents
 }

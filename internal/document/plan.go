@@ -157,17 +157,17 @@ func newPlanPool(pool secgroup.PoolPlan) PlanPool {
 	for _, eni := range pool.Interfaces {
 		d.Interfaces = append(d.Interfaces, planInterface{eni.ID, eni.Description, eni.Lacks, append([]string{}, eni.Attach...)})
 	}
-	for _, g := range pool.Groups {
+	for _, g := range pool.Holders {
 		d.Groups = append(d.Groups, planGroup{
-			GroupID: g.Group.ID, Name: g.Group.Name, VPC: g.Group.VPC, Ports: secgroup.PortNames(g.Settings.Ports),
-			Added: g.Added, Revoked: g.Revoked, Kept: g.Kept, Foreign: g.Foreign,
+			GroupID: g.ID, Name: g.Name, VPC: g.VPC, Ports: secgroup.PortNames(g.Settings.Ports),
+			Added: g.Added, Revoked: g.Removed, Kept: g.Kept, Foreign: g.Foreign,
 			Free:  engine.PerFamily{IPv4: g.Free[secgroup.IPv4], IPv6: g.Free[secgroup.IPv6]},
-			Error: Message(g.Err),
+			Error: Message(g.Problem),
 		})
 	}
 	for _, step := range pool.Steps {
-		s := PlanStep{Operation: step.Op.String(), GroupID: step.GroupID, Rules: []planRule{}, Gap: PrefixNames(step.Gap)}
-		for _, r := range step.Rules {
+		s := PlanStep{Operation: step.Operation(), GroupID: step.HolderID, Rules: []planRule{}, Gap: PrefixNames(step.Gap)}
+		for _, r := range step.Rules() {
 			s.Rules = append(s.Rules, planRule{r.Protocol, r.From, r.To, r.Source.String(), r.Description})
 		}
 		d.Steps = append(d.Steps, s)

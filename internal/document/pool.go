@@ -56,9 +56,9 @@ func (j judge) pool(pool secgroup.PoolPlan, around Surroundings, partial []parti
 		}
 		return Judge(Failed, fmt.Sprintf("%s at %s: %s", what, words.Few(shut), cause), next...)
 	}
-	for _, g := range pool.Groups {
-		if g.Err != nil {
-			return Judge(Failed, fmt.Sprintf("%s: %s", g.Group.ID, hint.Problem(g.Err)), j.next("status")...)
+	for _, h := range pool.Holders {
+		if h.Problem != nil {
+			return Judge(Failed, fmt.Sprintf("%s: %s", h.ID, hint.Problem(h.Problem)), j.next("status")...)
 		}
 	}
 	if j.settings.Disagree() != "" {
@@ -75,8 +75,8 @@ func (j judge) pool(pool secgroup.PoolPlan, around Surroundings, partial []parti
 	}
 	added, revoked := 0, 0
 	for _, step := range pool.Steps {
-		a, r := step.Counts()
-		added, revoked = added+a, revoked+r
+		added += len(step.Add)
+		revoked += len(step.Remove) + len(step.Describe)
 	}
 	older, isOlder := errors.AsType[*secgroup.OlderError](pool.Err)
 	switch _, held := errors.AsType[*secgroup.HeldError](pool.Err); {
@@ -111,7 +111,7 @@ func (j judge) others(pool secgroup.PoolPlan, around Surroundings) Judgement {
 	}
 	if len(at) == 0 && around.Door != nil {
 		for _, w := range around.Door.OpenToWorld {
-			if has(pool, w.Group.ID) && !revokes(pool, w) {
+			if slices.Contains(pool.IDs(), w.Group.ID) && !revokes(pool, w) {
 				return Judge(Attention, "open to the world: "+w.String(), j.next("status")...)
 			}
 		}
@@ -160,7 +160,7 @@ func (j judge) all(p *engine.Proposal, around []Surroundings, pools []Judgement)
 		if err := around[i].Err; err != nil {
 			found = append(found, Judge(Attention, "cannot see the network interfaces: "+hint.Problem(err), j.next("status")...))
 		}
-		if around[i].StrayErr != nil || v.ListWarning != "" {
+		if around[i].StrayErr != nil || v.ListsWarning != "" {
 			found = append(found, Judge(Attention, "not everything could be seen", j.next("status")...))
 		}
 		if v.ListsErr != nil {

@@ -126,11 +126,11 @@ func failures(p *engine.Proposal, others bool) []error {
 
 // warnings need a person, and hold no step back.
 func warnings(p *engine.Proposal) []string {
-	all := append([]string{}, p.AtLists()...)
+	all := p.Warnings()
 	if note := engine.Strangers(p.Publication); note != "" {
 		all = append(all, note)
 	}
-	return append(append(all, p.AtInterfaces()...), p.Quotas()...)
+	return all
 }
 
 func (d *StatusTarget) add(pool secgroup.PoolPlan, j Judgement) {
@@ -138,12 +138,12 @@ func (d *StatusTarget) add(pool secgroup.PoolPlan, j Judgement) {
 	if short, ok := errors.AsType[*secgroup.ShortageError](pool.Err); ok {
 		s.NoRoomFor = short.Missing()
 	}
-	for _, g := range pool.Groups {
+	for _, g := range pool.Holders {
 		group := statusGroup{
-			GroupID: g.Group.ID, Name: g.Group.Name, VPC: g.Group.VPC, Ports: secgroup.PortNames(g.Settings.Ports),
+			GroupID: g.ID, Name: g.Name, VPC: g.VPC, Ports: secgroup.PortNames(g.Settings.Ports),
 			Rules:   g.Owned,
 			Free:    engine.PerFamily{IPv4: g.FreeNow[secgroup.IPv4], IPv6: g.FreeNow[secgroup.IPv6]},
-			Missing: g.Added, LeftOver: g.Revoked, Foreign: g.Foreign, Error: Message(g.Err),
+			Missing: g.Added, LeftOver: g.Removed, Foreign: g.Foreign, Error: Message(g.Problem),
 		}
 		if !g.Applied.IsZero() {
 			group.AppliedPublication = &g.Applied

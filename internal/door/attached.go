@@ -77,22 +77,22 @@ func Around(ctx context.Context, api API, plan *secgroup.Plan, gone func(holder 
 	var pools []Subject
 	for _, pool := range plan.Pools {
 		var together Subject
-		for _, g := range pool.Groups {
-			group := *g.Group
-			group.Ingress = slices.DeleteFunc(slices.Clone(group.Ingress), func(r secgroup.Rule) bool { return gone(group.ID, r.RuleID) })
-			together.Groups = append(together.Groups, group)
-		}
-		pools, groups = append(pools, together), append(groups, together.Groups...)
-	}
-	for _, pool := range plan.Lists {
-		for _, l := range pool.Lists {
-			list := PrefixList{ID: l.List.ID, Name: l.List.Name, Owner: l.List.Owner, Tags: l.List.Tags, Family: l.List.Family, Err: l.List.Err}
-			for _, entry := range l.List.Entries {
-				if !gone(list.ID, secgroup.RuleID{Source: secgroup.Source{Prefix: entry.Prefix}}) {
-					list.Entries = append(list.Entries, entry.Prefix)
-				}
+		for _, h := range pool.Holders {
+			rules := slices.DeleteFunc(slices.Clone(h.Rules), func(r secgroup.Rule) bool { return gone(h.ID, r.RuleID) })
+			if h.Kind == secgroup.SecurityGroup {
+				group := h.Group()
+				group.Ingress = rules
+				together.Groups = append(together.Groups, group)
+				continue
+			}
+			list := PrefixList{ID: h.ID, Name: h.Name, Owner: h.Owner, Tags: h.Tags, Family: h.Family, Err: h.Err}
+			for _, r := range rules {
+				list.Entries = append(list.Entries, r.Source.Prefix)
 			}
 			scene.Lists[list.ID] = list
+		}
+		if len(together.Groups) > 0 {
+			pools, groups = append(pools, together), append(groups, together.Groups...)
 		}
 	}
 	if at := plan.Attachments; at != nil && !at.Unknown {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"cloudfront-sg-sync/internal/checker"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/secgroup"
 )
@@ -15,120 +16,179 @@ import (
 const (
 	// stepReserve is the time that a step is given: with less left, none is begun.
 	stepReserve = 2 * time.Second
-	// closingTries is how often the step that ends a gap is tried.
-	closingTries = 3
-	closingPause = 200 * time.Millisecond
-	// closingTime is what the steps that end a gap are given beyond the deadline of the run: a range that the run
-	// itself has closed is not left so.
-	closingTime = 10 * time.Second
+	// reopenTries is how often the step that ends a gap is tried.
+	reopenTries = 3
+	reopenPause = 200 * time.Millisecond
+	// gapTime is what the steps of a gap are given beyond the deadline of the run: a range that the run itself has
+	// closed is not left closed.
+	gapTime = 10 * time.Second
 )
 
-// A stepError says that a step of a pool failed.
+// A stepError says that a step failed.
 type stepError struct {
-	step secgroup.Step
-	pool string
-	Err  error
-	at   string // how far the pool got
+	step  secgroup.Step
+	rules []secgroup.Rule // of the holder, in the plan
+	Err   error
 }
 
-func (e *stepError) Error() string { return fmt.Sprintf("pool %q: %v (%s)", e.pool, e.Err, e.at) }
+func (e *stepError) Error() string { return e.Err.Error() }
 func (e *stepError) Unwrap() error { return e.Err }
 
-// apply takes the steps of a pool, up to the first that fails.
-func (e *Engine) apply(ctx context.Context, t *Target, pool secgroup.PoolPlan, reports map[string]*GroupReport, req Request) error {
-	taken, err := inTurn(pool.Steps, func(s secgroup.Step) bool { return s.Closes }, func(steps []secgroup.Step) (int, error) {
-		taken, err := e.take(ctx, t, pool, steps, req)
-		for _, step := range steps[:taken] {
-			reports[step.GroupID].count(step)
-		}
-		return taken, err
-	})
-	if err == nil {
-		return nil
-	}
-	failed := pool.Steps[taken]
-	reports[failed.GroupID].Error = err.Error()
-	return &stepError{failed, pool.Name, err, fmt.Sprintf("%d of %d steps taken", taken, len(pool.Steps))}
+// An applier takes the steps of one sequence.
+type applier struct {
+	*Engine
+	req     Request
+	run     *targetRun
+	plans   map[string]*secgroup.HolderPlan
+	checker *checker.Checker
+	failed  map[string]bool // holders
+	errs    []error
 }
 
-// inTurn takes steps, up to the first that fails, and returns how many were taken. A gap and the steps that close it are
-// taken as one.
-func inTurn[S any](steps []S, closes func(S) bool, take func([]S) (int, error)) (int, error) {
-	for i := 0; i < len(steps); {
+// apply takes the steps of a sequence. After a failure it leaves that holder alone, and goes on with the others: the
+// checker refuses what would depend on the step that failed.
+func (e *Engine) apply(ctx context.Context, tr *targetRun, seq secgroup.Sequence, req Request) []error {
+	a := &applier{Engine: e, req: req, run: tr, plans: map[string]*secgroup.HolderPlan{}, checker: checker.New(seq), failed: map[string]bool{}}
+	for _, h := range seq.Holders {
+		a.plans[h.ID] = h
+	}
+	for i := 0; i < len(seq.Steps); {
 		end := i + 1
-		for end < len(steps) && closes(steps[end]) {
+		for end < len(seq.Steps) && seq.Steps[end].Reopens {
 			end++
 		}
-		if taken, err := take(steps[i:end]); err != nil {
-			return i + taken, err
-		}
+		steps := seq.Steps[i:end]
 		i = end
+		if err := outOfTime(ctx, time.Duration(len(steps))*stepReserve); err != nil && !req.DryRun {
+			return append(a.errs, fmt.Errorf("%d of %d steps taken: %w", i-len(steps), len(seq.Steps), err))
+		}
+		if len(steps) > 1 {
+			a.takeGap(ctx, steps)
+		} else {
+			a.take(ctx, steps[0])
+		}
 	}
-	return len(steps), nil
+	return a.errs
 }
 
-// take takes a step, or a gap whole. It returns how many steps were taken.
-func (e *Engine) take(ctx context.Context, t *Target, pool secgroup.PoolPlan, steps []secgroup.Step, req Request) (int, error) {
-	gap := steps[0].Gap
-	if len(gap) > 0 {
-		e.Log.WarnContext(ctx, "no room to avoid a gap: ranges are closed until the next steps open them again",
-			"target", t.String(), "pool", pool.Name, "groupId", steps[0].GroupID, "ranges", gap, "dryRun", req.DryRun)
+// take takes a step, or the part of it that the checker allows.
+func (a *applier) take(ctx context.Context, step secgroup.Step) {
+	if a.failed[step.HolderID] {
+		return
 	}
-	if req.DryRun {
-		return len(steps), nil
-	}
-	if err := outOfTime(ctx, time.Duration(len(steps))*stepReserve); err != nil {
-		return 0, err
-	}
-	taken, err := len(steps), error(nil)
-	for i, step := range steps {
-		err = takeStep(ctx, t.EC2, step)
-		undone := false
-		if i > 0 {
-			undone, err = e.close(ctx, t, steps[0], step, err)
-		}
-		if err != nil {
-			if taken = i; undone {
-				taken = 0
-			}
-			break
-		}
-		e.Log.InfoContext(ctx, step.Op.String()+"d", "target", t.String(), "groupId", step.GroupID, "rules", len(step.Rules))
-	}
-	for _, step := range steps[:taken] { // only now is it known what stays
-		if req.OnStep != nil {
-			req.OnStep(t, step)
+	if refused := a.checker.Check(step, nil); refused != nil {
+		a.fail(step, refused)
+		var some bool
+		if step, some = a.checker.Allowed(step); !some {
+			return
 		}
 	}
-	return taken, err
+	if err := a.call(ctx, step); err != nil {
+		a.fail(step, err)
+		a.failed[step.HolderID] = true
+		return
+	}
+	a.done(ctx, step)
 }
 
-// close closes a gap whose closing step failed. It retries the step and, if that does not help, authorizes again what
-// was revoked: then the gap is undone. If that fails too, the error names what is closed.
-func (e *Engine) close(ctx context.Context, t *Target, opened, step secgroup.Step, err error) (undone bool, _ error) {
-	if err == nil {
-		return false, nil
+// takeGap takes a step that closes something for a moment, and the one that opens it again. If the second fails, it
+// takes the first back.
+func (a *applier) takeGap(ctx context.Context, steps []secgroup.Step) {
+	closes, reopens := steps[0], steps[1]
+	if a.failed[closes.HolderID] || a.failed[reopens.HolderID] {
+		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closingTime)
+	if refused := a.checker.Check(closes, &reopens); refused != nil {
+		a.fail(closes, refused)
+		return
+	}
+	a.Log.WarnContext(ctx, "no room to avoid a gap: ranges are closed until the next step opens them again",
+		"target", a.run.target.String(), "holder", closes.HolderID, "ranges", closes.Gap, "dryRun", a.req.DryRun)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), gapTime)
 	defer cancel()
-	for n := 1; n < closingTries && err != nil && !secgroup.IsRefusal(err); n++ {
-		if !sleep(ctx, closingPause) {
-			break
-		}
-		err = secgroup.Apply(ctx, t.EC2, step)
+	if err := a.call(ctx, closes); err != nil {
+		a.fail(closes, err)
+		a.failed[closes.HolderID] = true
+		return
+	}
+	a.checker.Took(closes)
+	err := a.call(ctx, reopens)
+	for n := 1; n < reopenTries && err != nil && !secgroup.IsConflict(err) && !secgroup.IsRefusal(err) && sleep(ctx, reopenPause); n++ {
+		err = a.call(ctx, reopens)
 	}
 	if err == nil {
-		return false, nil
+		a.done(ctx, closes)
+		a.done(ctx, reopens)
+		return
 	}
-	if secgroup.IsDuplicate(err) { // an answer was lost on the way
-		return false, err // the run looks again
+	a.failed[reopens.HolderID] = true
+	if secgroup.IsDuplicate(err) { // an answer was lost on the way: the rule is there
+		a.done(ctx, closes)
+		a.fail(reopens, err)
+		return
 	}
-	back := secgroup.Step{Op: secgroup.Authorize, GroupID: opened.GroupID, Rules: opened.Rules}
-	if undo := secgroup.Apply(ctx, t.EC2, back); undo == nil {
-		return true, fmt.Errorf("%w; what was revoked for it is authorized again, so nothing is closed", err)
+	if undo := a.call(ctx, closes.Inverse()); undo == nil {
+		a.checker.Took(closes.Inverse())
+		a.fail(reopens, fmt.Errorf("%w; its gap is closed again: %s holds what it held before", err, closes.HolderID))
+		return
 	}
-	e.Log.ErrorContext(ctx, "a gap is left open", "target", t.String(), "groupId", opened.GroupID, "ranges", opened.Gap)
-	return false, fmt.Errorf("%w; CLOSED until the next run reopens it: %s", err, listOf(opened.Gap))
+	a.done(ctx, closes)
+	a.Log.ErrorContext(ctx, "a gap is left open", "target", a.run.target.String(), "holder", closes.HolderID, "ranges", closes.Gap)
+	a.fail(reopens, fmt.Errorf("%w; CLOSED until the next run reopens it: %s", err, listOf(closes.Gap)))
+}
+
+// call makes the call of a step, unless this is a dry run. One that has begun is finished when the run is stopped,
+// because nobody would know whether a call that is given up has taken effect.
+func (a *applier) call(ctx context.Context, step secgroup.Step) error {
+	if a.req.DryRun {
+		return nil
+	}
+	if step.Kind == secgroup.SecurityGroup {
+		deadline, ok := ctx.Deadline()
+		ctx = context.WithoutCancel(ctx)
+		if ok {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithDeadline(ctx, deadline)
+			defer cancel()
+		}
+	}
+	outcome := a.run.outcome(a.plans[step.HolderID])
+	version, err := secgroup.Apply(ctx, a.run.target.EC2, step, outcome.version)
+	if err != nil {
+		a.checker.Sent(step)
+		return err
+	}
+	outcome.version = version
+	return nil
+}
+
+// done notes a step that was taken and stays.
+func (a *applier) done(ctx context.Context, step secgroup.Step) {
+	a.checker.Took(step)
+	a.run.outcome(a.plans[step.HolderID]).count(step)
+	if a.req.DryRun {
+		return
+	}
+	a.Log.InfoContext(ctx, step.Done(), "target", a.run.target.String())
+	if a.req.OnStep != nil {
+		a.req.OnStep(a.run.target, step)
+	}
+}
+
+// fail notes what became of a step that was not taken.
+func (a *applier) fail(step secgroup.Step, err error) {
+	h := a.plans[step.HolderID]
+	outcome := a.run.outcome(h)
+	outcome.err = errors.Join(outcome.err, err)
+	a.errs = append(a.errs, &stepError{step, h.Rules, fmt.Errorf("%s%w", poolOf(h), err)})
+}
+
+// poolOf names the pool of a holder at the beginning of a message, if it is in one with a name.
+func poolOf(h *secgroup.HolderPlan) string {
+	if h.Settings.Pool == "" {
+		return ""
+	}
+	return fmt.Sprintf("pool %q: ", h.Settings.Pool)
 }
 
 func listOf(prefixes []netip.Prefix) string {
@@ -139,36 +199,13 @@ func listOf(prefixes []netip.Prefix) string {
 	return strings.Join(list, ", ")
 }
 
-// count notes a step that was taken.
-func (r *GroupReport) count(step secgroup.Step) {
-	added, revoked := step.Counts()
-	r.Added += added
-	r.Revoked += revoked
-}
-
-// takeStep applies a step. One that has begun is finished when the run is stopped: of a call that is given up nobody
-// knows whether it took effect. One that ends a gap is not held to the run's deadline either.
-func takeStep(ctx context.Context, api secgroup.API, step secgroup.Step) error {
-	call := context.WithoutCancel(ctx)
-	deadline, ok := ctx.Deadline()
-	if step.Closes {
-		deadline, ok = time.Now().Add(closingTime), true
-	}
-	if ok {
-		var cancel context.CancelFunc
-		call, cancel = context.WithDeadline(call, deadline)
-		defer cancel()
-	}
-	return secgroup.Apply(call, api, step)
-}
-
-// outOfTime fails where too little time is left.
+// outOfTime fails if too little time is left.
 func outOfTime(ctx context.Context, need time.Duration) error {
 	if err := ctx.Err(); err != nil {
 		return hint.With(fmt.Errorf("stopped between two steps: %w", err), "run again to continue")
 	}
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < need {
-		return errors.New("out of time between two steps; the next run continues")
+		return errors.New("deadline too close to start another step; the next run continues")
 	}
 	return nil
 }

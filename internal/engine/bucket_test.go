@@ -47,7 +47,7 @@ func TestThousandGroupsAtTheBucketsPace(t *testing.T) {
 			ranges []string
 			want   map[string]int
 		}{
-			{[]string{"18.64.0.0/15", rangeB}, map[string]int{"DescribeManagedPrefixLists": 1, "DescribeSecurityGroups": 1, "GetServiceQuota": 1, "AuthorizeSecurityGroupIngress": groups}},
+			{[]string{"18.64.0.0/15", rangeB}, map[string]int{"DescribeManagedPrefixLists": 1, "DescribeSecurityGroups": 1, "GetCallerIdentity": 1, "GetServiceQuota": 1, "AuthorizeSecurityGroupIngress": groups}},
 			{[]string{"18.64.0.0/15", rangeB}, map[string]int{"DescribeManagedPrefixLists": 1, "DescribeSecurityGroups": 1}},
 			{[]string{"18.64.0.0/15", "99.86.0.0/16"}, map[string]int{
 				"DescribeManagedPrefixLists": 1, "DescribeSecurityGroups": 1, "DescribeNetworkInterfaces": groups / 200,

@@ -33,7 +33,10 @@ func capacityOf(pools []secgroup.PoolPlan, ranges []netip.Prefix) Capacity {
 	var c Capacity
 	for _, pool := range pools {
 		_, short := errors.AsType[*secgroup.ShortageError](pool.Err)
-		one := Capacity{Wanted: len(portsOf(pool)) * len(ranges)}
+		if pool.Kind != secgroup.SecurityGroup {
+			continue
+		}
+		one := Capacity{Wanted: len(pool.Ports()) * len(ranges)}
 		if short {
 			one.Short = 1
 		}
@@ -49,14 +52,14 @@ func capacityOf(pools []secgroup.PoolPlan, ranges []netip.Prefix) Capacity {
 // freeSlots returns how many more rules a pool surely holds: of its ports and of the families of the ranges, those that
 // have the least room.
 func freeSlots(pool secgroup.PoolPlan, ranges []netip.Prefix) int {
-	least, ports := -1, portsOf(pool)
+	least, ports := -1, pool.Ports()
 	for _, f := range []secgroup.Family{secgroup.IPv4, secgroup.IPv6} {
 		if !slices.ContainsFunc(ranges, func(p netip.Prefix) bool { return secgroup.FamilyOf(p) == f }) {
 			continue
 		}
 		for _, port := range ports {
 			free := 0
-			for _, g := range pool.Groups {
+			for _, g := range pool.Holders {
 				if slices.Contains(g.Settings.Ports, port) {
 					free += max(g.Free[f], 0) // a group over its quota takes no room from the others
 				}
@@ -67,13 +70,4 @@ func freeSlots(pool secgroup.PoolPlan, ranges []netip.Prefix) int {
 		}
 	}
 	return least
-}
-
-// portsOf returns the ports that the groups of a pool open, each once.
-func portsOf(pool secgroup.PoolPlan) []secgroup.PortRange {
-	var ports []secgroup.PortRange
-	for _, g := range pool.Groups {
-		ports = append(ports, g.Settings.Ports...)
-	}
-	return secgroup.SortPorts(ports)
 }

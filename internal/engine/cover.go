@@ -34,13 +34,14 @@ func sizeOf(prefixes []netip.Prefix) string {
 	return strings.Join(parts, " and ")
 }
 
-// offerCompact has the plan's pools that are too small for every range of CloudFront say how few rules its compact
-// cover needs.
-func offerCompact(plan *secgroup.Plan, p *iprange.Publication) {
+// offerCompact completes the errors of pools that are too small: how few rules CloudFront's compact cover needs, and in
+// which region a list is.
+func offerCompact(plan *secgroup.Plan, p *iprange.Publication, region string) {
 	for _, pool := range plan.Pools {
 		if short, ok := errors.AsType[*secgroup.ShortageError](pool.Err); ok {
 			ipv4, ipv6 := ipspace.Split(p.Compact())
 			short.Compact = secgroup.Weight{secgroup.IPv4: len(ipv4), secgroup.IPv6: len(ipv6)}
+			short.Region = region
 		}
 	}
 }

@@ -155,12 +155,12 @@ func TestShortageOffersCompactCover(t *testing.T) {
 			s.RulesPerGroup = 3
 			s.fetcher.Transport = transport(func() string { return c.file })
 			s.group(s.here, "web", "443")
-			_, previews, err := s.previews(t.Context(), Request{})
+			p, err := s.Propose(t.Context(), Request{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			_, err = s.Run(t.Context(), Request{})
-			for what, err := range map[string]error{"run": err, "preview": errors.Join(previews[0].failures(Request{})...)} {
+			for what, err := range map[string]error{"run": err, "preview": errors.Join(p.Failures()...)} {
 				short, ok := errors.AsType[*secgroup.ShortageError](err)
 				if !ok || strings.Contains(short.Error(), offer) != c.offered || strings.Contains(short.Error(), "2 IPv4 and 0 IPv6 rules a port") != c.offered {
 					t.Errorf("%s: error %v, which offers the cover: %t", what, err, !c.offered)

@@ -54,69 +54,77 @@ type Request struct {
 	// Approved, if not nil, holds the only plans that may be applied. A target whose groups have changed since its plan
 	// was made is left as it is.
 	Approved map[*Target]*secgroup.Plan
-	// Look asks for the network interfaces of all groups even where nothing is revoked, so that the report tells which
-	// of them lack something.
+	// Look asks for the network interfaces of all groups even if nothing is revoked, so that the report tells which of
+	// them lack something.
 	Look bool
 	// Watch asks for warnings of stray tags, and of rules that are open to the world once the run is over. A run that also
 	// looks finds mistyped tags too, and what is open in other groups at the same network interfaces.
 	Watch bool
-	// OnStep, if set, is told of each step that the run has taken. It may be called by several goroutines at a time.
+	// AskQuota asks for the quota even if there is nothing to do, so that a person sees how much room is left.
+	AskQuota bool
+	// OnStep, if set, is told of each step that the run has taken and that stays. It may be called by several goroutines
+	// at a time.
 	OnStep func(*Target, secgroup.Step)
-	// OnChange, if set, is told of each change of a prefix list that the run has made, in the same way.
-	OnChange func(*Target, secgroup.Change)
 }
 
-// targetsAtOnce and poolsAtOnce bound the calls under way at a time.
+// targetsAtOnce and sequencesAtOnce bound the calls under way at a time.
 const (
-	targetsAtOnce = 8
-	poolsAtOnce   = 4
+	targetsAtOnce   = 8
+	sequencesAtOnce = 4
 )
 
 // Run synchronises all targets. It always returns a report; the error names everything that failed, each in a line of
 // its own.
 func (e *Engine) Run(ctx context.Context, req Request) (*Report, error) {
+	publication, runs, err := e.run(ctx, req)
 	report := NewReport(req.DryRun)
-	fetch := e.startFetch(ctx, req)
-	results := make([]*targetReport, len(e.Targets))
-	var running errgroup.Group
-	running.SetLimit(targetsAtOnce)
-	for i, t := range e.Targets {
-		running.Go(func() error {
-			tr := &targetReport{target: t}
-			results[i] = tr
-			if err := e.guard(ctx, func() { e.syncAndWatch(ctx, tr, fetch, req) }); err != nil {
-				tr.fail(err)
-			}
-			return nil
-		})
-	}
-	_ = running.Wait() // failures are in the results
-	publication, err := fetch()
 	var errs []error
 	if err != nil {
 		errs = append(errs, err)
-		for _, tr := range results {
-			errs = append(errs, tr.errs...)
-		}
-		return report, report.fail(errs)
-	}
-	if !req.Withdraw {
+	} else if !req.Withdraw {
 		report.published(publication)
 		if note := Strangers(publication); note != "" {
 			e.Log.WarnContext(ctx, note)
 		}
 	}
 	report.Looked = req.Look
-	for _, tr := range results {
-		report.add(tr)
-		report.Looked = report.Looked && tr.planned && !tr.blind
+	for _, tr := range runs {
+		if err == nil {
+			report.add(tr)
+		}
+		report.Looked = report.Looked && tr.Plan != nil && !tr.Plan.Blind
 		errs = append(errs, tr.errs...)
 	}
-	report.countWorld(results)
-	if !slices.ContainsFunc(results, func(tr *targetReport) bool { return !tr.planned }) {
-		errs = append(errs, e.unknownGroups(req.GroupIDs, report.has)...)
+	report.countWorld(runs)
+	return report, report.fail(append(errs, e.unknownGroups(req.GroupIDs, runs)...))
+}
+
+// run goes through all targets. It fails if there are no ranges to plan with.
+func (e *Engine) run(ctx context.Context, req Request) (*iprange.Publication, []*targetRun, error) {
+	fetch := e.startFetch(ctx, req)
+	runs := make([]*targetRun, len(e.Targets))
+	var running errgroup.Group
+	running.SetLimit(targetsAtOnce)
+	for i, t := range e.Targets {
+		running.Go(func() error {
+			runs[i] = newTargetRun(t)
+			err := e.isolatePanics(ctx, func() error {
+				e.sync(ctx, runs[i], fetch, req)
+				if req.Watch && runs[i].Plan != nil {
+					e.warnOfStray(ctx, runs[i], req.Look)
+					e.warnOfWorld(ctx, runs[i], req)
+				}
+				return nil
+			})
+			if err != nil {
+				runs[i].fail(err)
+			}
+			return nil
+		})
 	}
-	return report, report.fail(errs)
+	_ = running.Wait() // failures are in the runs
+	publication, err := fetch()
+	return publication, runs, err
 }
 
 // startFetch starts to fetch the file, while the groups are described, and returns a function that waits for it.
@@ -131,9 +139,10 @@ func (e *Engine) startFetch(ctx context.Context, req Request) func() (*iprange.P
 		if req.Withdraw {
 			return
 		}
-		if crash := e.guard(ctx, func() { publication, err = e.Fetch(ctx, req.Notice) }); crash != nil {
-			err = crash
-		}
+		err = e.isolatePanics(ctx, func() (err error) {
+			publication, err = e.Fetch(ctx, req.Notice)
+			return err
+		})
 	}()
 	return func() (*iprange.Publication, error) {
 		<-done
@@ -141,35 +150,38 @@ func (e *Engine) startFetch(ctx context.Context, req Request) func() (*iprange.P
 	}
 }
 
-// unknownGroups returns an error for each of the groups asked for that there is not. That can be said only where every
-// target was looked at.
-func (e *Engine) unknownGroups(ids []string, has func(id string) bool) []error {
+// unknownGroups returns an error for each of the groups asked for that does not exist. That can be said only if every
+// target was planned.
+func (e *Engine) unknownGroups(ids []string, runs []*targetRun) []error {
+	if slices.ContainsFunc(runs, func(tr *targetRun) bool { return tr.Plan == nil }) {
+		return nil
+	}
 	var errs []error
 	for _, id := range ids {
-		if !has(id) {
-			var places []string
-			for _, t := range e.Targets {
-				places = append(places, t.String())
-			}
-			kind := "security group"
-			if strings.HasPrefix(id, "pl-") {
-				kind = "prefix list"
-			}
-			errs = append(errs, hint.New(fmt.Sprintf("%s: no %s tagged %s has this ID in %s", id, kind, e.TagKey, strings.Join(places, ", ")), "tag it, or check the ID"))
+		if slices.ContainsFunc(runs, func(tr *targetRun) bool { return tr.has(id) }) {
+			continue
 		}
+		var places []string
+		for _, t := range e.Targets {
+			places = append(places, t.String())
+		}
+		what := "security group"
+		if strings.HasPrefix(id, "pl-") {
+			what = "prefix list"
+		}
+		errs = append(errs, hint.New(fmt.Sprintf("%s: no %s tagged %s has this ID in %s", id, what, e.TagKey, strings.Join(places, ", ")), "tag it, or check the ID"))
 	}
 	return errs
 }
 
-// guard calls f. A panic in it becomes an error, so that it fails alone: the other targets go on, and the run still
-// reports what it did.
-func (e *Engine) guard(ctx context.Context, f func()) (err error) {
+// isolatePanics calls f. A panic in it becomes an error, so that it fails alone: the other targets go on, and the run
+// still reports what it did.
+func (e *Engine) isolatePanics(ctx context.Context, f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			e.Log.ErrorContext(ctx, "panic", "panic", p, "stack", string(debug.Stack()))
 			err = fmt.Errorf("panic: %v; this is a bug in cloudfront-sg-sync: please report it with the stack trace from the log", p)
 		}
 	}()
-	f()
-	return nil
+	return f()
 }

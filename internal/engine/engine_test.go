@@ -330,7 +330,7 @@ func TestOutOfTime(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), stepReserve)
 	defer cancel()
 	_, err := s.Run(ctx, Request{})
-	if err == nil || !strings.Contains(err.Error(), "the next run continues (0 of 1 steps taken)") {
+	if err == nil || !strings.Contains(err.Error(), "0 of 1 steps taken: deadline too close to start another step; the next run continues") {
 		t.Errorf("error %v", err)
 	}
 	if n := s.mutations(); n != 0 {

@@ -98,7 +98,7 @@ func TestApprovedPlanMeetsAChange(t *testing.T) {
 	s := newScene(t, ec2sim.Options{}, []string{"us-east-1"}, nil, rangeA, rangeB)
 	s.group(s.here, "a", "443")
 	b := s.group(s.here, "b", "443")
-	_, previews, err := s.previews(t.Context(), Request{})
+	p, err := s.Propose(t.Context(), Request{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestApprovedPlanMeetsAChange(t *testing.T) {
 			_ = s.here.AddRules(b, ec2sim.Rule{Permission: ec2sim.TCP(443, 443, netip.MustParsePrefix(rangeA)), Description: "mine"})
 		}
 	}}
-	report, err := s.Run(t.Context(), Request{Approved: map[*Target]*secgroup.Plan{target: previews[0].Plan}})
+	report, err := s.Run(t.Context(), p.Approved())
 	if err == nil || errors.Is(err, ErrOutdated) || !strings.Contains(err.Error(), "InvalidPermission.Duplicate") || report.Summary.Added != 2 {
 		t.Errorf("error %v, summary %+v", err, report.Summary)
 	}

@@ -1,30 +1,15 @@
 package engine
 
 import (
-	"context"
-	"strings"
 	"testing"
 	"time"
 
 	"cloudfront-sg-sync/internal/ec2sim"
-	"cloudfront-sg-sync/secgroup"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
-
-// pooled makes a tagged prefix list of a pool.
-func (s *scene) pooled(at ec2sim.Region, pool, family string, size int, entries ...ec2sim.PrefixListEntry) string {
-	s.t.Helper()
-	l, err := at.CreatePrefixList(ec2sim.PrefixList{
-		Name: "cloudfront", Family: family, MaxEntries: size, Entries: entries, Tags: map[string]string{key: "ranges", key + "-pool": pool},
-	})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return l.ID
-}
 
 // meddle changes a list as somebody else does.
 func (s *scene) meddle(in *ec2.ModifyManagedPrefixListInput) {
@@ -137,76 +122,5 @@ func TestSharedListIsLeftAlone(t *testing.T) {
 	report, err := s.Run(t.Context(), Request{})
 	if err != nil || len(report.PrefixLists) != 1 || s.entries(s.here, ours) != rangeA || s.entries(hub, theirs) != "18.70.0.0/16" {
 		t.Errorf("%v %+v, theirs has %s", err, report.PrefixLists, s.entries(hub, theirs))
-	}
-}
-
-// Lists of both families may have one name of a pool: each family is shared by its own, and what fails in one leaves
-// the other alone.
-func TestFamiliesOfAListPool(t *testing.T) {
-	s := newScene(t, ec2sim.Options{}, []string{"us-east-1"}, nil)
-	s.fetcher.Transport = transport(func() string {
-		return strings.Replace(document(1790000000, rangeA, rangeB), `"ipv6_prefixes":[`, `"ipv6_prefixes":[{"ipv6_prefix":"2600:9000::/28","region":"GLOBAL","service":"CLOUDFRONT","network_border_group":"GLOBAL"}`, 1)
-	})
-	v4, v6 := s.pooled(s.here, "web", "IPv4", 1), s.pooled(s.here, "web", "IPv6", 5)
-	report, err := s.Run(t.Context(), Request{})
-	if err == nil || !strings.Contains(err.Error(), "its prefix lists need 2 IPv4 entries, room for 1") {
-		t.Errorf("got %v", err)
-	}
-	if s.entries(s.here, v6) != "2600:9000::/28" || s.entries(s.here, v4) == "" || report.Lists().Failed != 1 {
-		t.Errorf("they have %s and %s: %+v", s.entries(s.here, v4), s.entries(s.here, v6), report.PrefixLists)
-	}
-}
-
-// Where one list of a pool cannot be changed, the other takes what it can, and neither promise is forgotten: nothing is
-// closed, an older file is refused, and what the published list takes away too much of is held.
-func TestOneListOfAPoolFails(t *testing.T) {
-	s := newScene(t, ec2sim.Options{}, []string{"us-east-1"}, nil, rangeA, rangeB)
-	stuck := s.pooled(s.here, "web", "IPv4", 5, entry("18.64.0.0/15", oldEntry), entry("18.80.0.0/16", oldEntry))
-	other := s.pooled(s.here, "web", "IPv4", 5)
-	closed := s.watchList(stuck, "18.64.0.0/15")
-	s.sim.Inject(ec2sim.Fault{Kind: ec2sim.Refused, Action: "ModifyManagedPrefixList", Resource: stuck, Count: ec2sim.Forever})
-	report, err := s.Run(t.Context(), Request{Force: true})
-	if err == nil || !strings.Contains(err.Error(), stuck) || !strings.Contains(err.Error(), "ec2:ModifyManagedPrefixList") {
-		t.Errorf("got %v", err)
-	}
-	if s.entries(s.here, other) != rangeA+" "+rangeB || s.entries(s.here, stuck) != "18.64.0.0/15 18.80.0.0/16" || *closed > 0 {
-		t.Errorf("they have %s and %s", s.entries(s.here, stuck), s.entries(s.here, other))
-	}
-	if got := report.Lists(); got.Failed != 1 || got.Lists != 2 {
-		t.Errorf("report %+v", report.PrefixLists)
-	}
-	// An older file is refused by what the other list was made from, and a list that has lost most is held, whichever
-	// of the two has it.
-	s.Fetch = fetcherOf(document(1780000000, rangeA, rangeB))
-	if _, err := s.Run(t.Context(), Request{}); err == nil || !strings.Contains(err.Error(), "of "+other+" was made from a newer one") {
-		t.Errorf("an older file: %v", err)
-	}
-	s.Fetch = fetcherOf(document(1790003600, "99.84.0.0/16"))
-	if _, err := s.Run(t.Context(), Request{}); err == nil || !strings.Contains(err.Error(), `pool "web" is held`) {
-		t.Errorf("another list: %v", err)
-	}
-	if got := s.entries(s.here, other); !strings.HasPrefix(got, rangeA+" "+rangeB) {
-		t.Errorf("it has %s", got)
-	}
-	// It converges once that is mended.
-	s.sim.ClearFaults()
-	s.Fetch = fetcherOf(document(1790007200, rangeA, rangeB))
-	if _, err := s.Run(t.Context(), Request{Force: true}); err != nil || s.entries(s.here, stuck) != "" || s.entries(s.here, other) != rangeB+" "+rangeA {
-		t.Errorf("%v, they have %s and %s", err, s.entries(s.here, stuck), s.entries(s.here, other))
-	}
-}
-
-// A run that has no time left begins no change, and says so.
-func TestListsOutOfTime(t *testing.T) {
-	s := newScene(t, ec2sim.Options{}, []string{"us-east-1"}, nil, rangeA)
-	list := s.list(s.here, "ranges", 5)
-	ctx, cancel := context.WithTimeout(t.Context(), stepReserve/2)
-	defer cancel()
-	if err := s.modify(ctx, s.Targets[0], secgroup.ListPool{Name: "web", Changes: []secgroup.Change{{ListID: list}}},
-		map[string]*PrefixListReport{list: {Version: 1}}, Request{}); err == nil || !strings.Contains(err.Error(), "out of time between two steps; the next run continues") {
-		t.Errorf("got %v", err)
-	}
-	if n := s.mutations(); n != 0 {
-		t.Errorf("%d calls", n)
 	}
 }

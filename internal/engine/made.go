@@ -56,9 +56,10 @@ func (e *Engine) Made(ctx context.Context) ([]Made, error) {
 	running.SetLimit(targetsAtOnce)
 	for i, t := range e.Targets {
 		running.Go(func() error {
-			groups, lists, err := e.look(ctx, t)
-			found[i] = descriptionsOf(groups, lists.found)
-			return errors.Join(err, lists.err)
+			tr := newTargetRun(t)
+			err := e.discover(ctx, tr)
+			found[i] = descriptionsOf(tr.Groups, tr.lists)
+			return errors.Join(err, tr.ListsErr)
 		})
 	}
 	err := running.Wait()
@@ -69,15 +70,15 @@ func (e *Engine) Made(ctx context.Context) ([]Made, error) {
 func (p *Proposal) Made() []Made {
 	var descriptions []string
 	for _, v := range p.Previews {
-		var lists []secgroup.PrefixList
 		if v.Plan != nil {
-			for _, pool := range v.Plan.Lists {
-				for _, l := range pool.Lists {
-					lists = append(lists, *l.List)
+			for _, pool := range v.Plan.Pools {
+				for _, h := range pool.Holders {
+					for _, r := range h.Rules {
+						descriptions = append(descriptions, r.Description)
+					}
 				}
 			}
 		}
-		descriptions = append(descriptions, descriptionsOf(v.Groups, lists)...)
 	}
 	return MadeFrom(p.TagKey, descriptions)
 }

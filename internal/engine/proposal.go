@@ -15,25 +15,64 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
+// A Preview is what a run would do in one target, step by step.
+type Preview struct {
+	Target *Target
+	// Groups are the tagged groups as they are.
+	Groups []secgroup.Group
+	// Plan is nil if Err says why there is none.
+	Plan *secgroup.Plan
+	Err  error
+	// Pools and Lists are those of the plan that have a group or list asked for.
+	Pools, Lists []secgroup.PoolPlan
+	// RulesPerGroup is the quota that the plan assumes. It is the default if Service Quotas gave no answer; QuotaErr
+	// says why.
+	RulesPerGroup int
+	QuotaErr      error
+
+	// ListsErr and ListsWarning say why no prefix list was found.
+	ListsErr     error
+	ListsWarning string
+
+	warnings []string // of the last plan
+	errs     []error
+}
+
 // A Proposal is what a run would do, and what a person should know before it does.
 type Proposal struct {
 	Request     Request
 	Publication *iprange.Publication
 	Previews    []Preview // one for each target
+	Report      *Report
 	// The others are the engine's.
 	Services, Within []string
 	Families         []secgroup.Family
 	TagKey           string
 }
 
-// Propose plans what a request asks for and changes nothing. It fails as [Engine.Run] does where there are no ranges to
-// plan with, or no group with an ID asked for; other failures are in the proposal.
+// Propose plans what a request asks for and changes nothing: it is a run without the calls. It fails as [Engine.Run]
+// does if there are no ranges to plan with, or no group with an ID asked for; other failures are in the proposal.
 func (e *Engine) Propose(ctx context.Context, req Request) (*Proposal, error) {
-	publication, previews, err := e.previews(ctx, req)
+	dry := req
+	dry.DryRun, dry.AskQuota = true, true
+	publication, runs, err := e.run(ctx, dry)
+	if err == nil {
+		err = errors.Join(e.unknownGroups(req.GroupIDs, runs)...)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return &Proposal{req, publication, previews, e.Services, e.Within, e.Families, e.TagKey}, nil
+	p := &Proposal{req, publication, nil, NewReport(true), e.Services, e.Within, e.Families, e.TagKey}
+	for _, tr := range runs {
+		v := tr.Preview
+		if v.Plan == nil {
+			v.Err = errors.Join(tr.errs...)
+		}
+		v.RulesPerGroup = tr.target.quota(e.RulesPerGroup)
+		p.Previews = append(p.Previews, v)
+		p.Report.add(tr)
+	}
+	return p, nil
 }
 
 // Approved returns a request for exactly what is proposed: groups that have changed since are left alone.
@@ -46,11 +85,11 @@ func (p *Proposal) Approved() Request {
 	return req
 }
 
-// Steps yields the steps for the groups of all targets.
+// Steps yields the steps of all targets.
 func (p *Proposal) Steps() iter.Seq[secgroup.Step] {
 	return func(yield func(secgroup.Step) bool) {
 		for _, v := range p.Previews {
-			for _, pool := range v.Pools {
+			for _, pool := range slices.Concat(v.Pools, v.Lists) {
 				for _, step := range pool.Steps {
 					if !yield(step) {
 						return
@@ -61,88 +100,43 @@ func (p *Proposal) Steps() iter.Seq[secgroup.Step] {
 	}
 }
 
-// Changes yields the changes of the prefix lists of all targets.
-func (p *Proposal) Changes() iter.Seq[secgroup.Change] {
-	return func(yield func(secgroup.Change) bool) {
-		for _, v := range p.Previews {
-			for _, pool := range v.Lists {
-				for _, c := range pool.Changes {
-					if !yield(c) {
-						return
-					}
-				}
-			}
-		}
-	}
-}
-
-// Count returns the number of steps and changes.
+// Count returns the number of steps.
 func (p *Proposal) Count() int {
 	n := 0
 	for range p.Steps() {
 		n++
 	}
-	for range p.Changes() {
-		n++
-	}
 	return n
-}
-
-// Summary counts the groups of all targets, and what becomes of their rules.
-func (p *Proposal) Summary() Summary {
-	var s Summary
-	for _, v := range p.Previews {
-		for _, pool := range v.Pools {
-			for _, g := range pool.Groups {
-				s.Count(g.Added, g.Revoked, g.Err != nil || pool.Err != nil)
-			}
-		}
-	}
-	return s
-}
-
-// Lists counts the prefix lists of all targets, and what becomes of their entries.
-func (p *Proposal) Lists() ListSummary {
-	var s ListSummary
-	for _, v := range p.Previews {
-		for _, pool := range v.Lists {
-			for _, l := range pool.Lists {
-				s.Lists++
-				if l.Err != nil || pool.Err != nil {
-					s.Failed++
-				}
-			}
-		}
-	}
-	changed := map[string]bool{}
-	for c := range p.Changes() {
-		s.Added += len(c.Added())
-		s.Removed += len(c.Removed())
-		changed[c.ListID] = true
-	}
-	s.Changed = len(changed)
-	return s
-}
-
-// EntryCounts counts the entries that a plan adds to a prefix list and removes from it.
-func EntryCounts(pool secgroup.ListPool, listID string) (added, removed int) {
-	for _, c := range pool.Changes {
-		if c.ListID == listID {
-			added += len(c.Added())
-			removed += len(c.Removed())
-		}
-	}
-	return added, removed
 }
 
 // Failures returns what a run on the same request would fail with before it takes a step.
 func (p *Proposal) Failures() []error {
 	var errs []error
 	for _, v := range p.Previews {
-		errs = append(errs, v.failures(p.Request)...)
+		errs = append(errs, v.errs...)
 	}
 	return OncePerRole(errs)
 }
+
+// Warnings returns what needs a person although it does not fail: at the network interfaces and prefix lists, and what
+// could not be seen.
+func (p *Proposal) Warnings() []string {
+	warnings := []string{}
+	for _, v := range p.Previews {
+		warnings = append(warnings, v.warnings...)
+		if v.QuotaErr != nil {
+			warnings = append(warnings, fmt.Sprintf("%v: cannot read the quota of rules per group, assuming %d; grant servicequotas:GetServiceQuota or use --rules-per-group (%v)",
+				v.Target, v.RulesPerGroup, v.QuotaErr))
+		}
+	}
+	return warnings
+}
+
+// Summary counts the groups of all targets, and what becomes of their rules.
+func (p *Proposal) Summary() Summary { return p.Report.Summary }
+
+// Lists counts the prefix lists of all targets, and what becomes of their entries.
+func (p *Proposal) Lists() ListSummary { return p.Report.Lists() }
 
 // Untagged returns an error if there is nothing to work on in any target. It names the tags that were meant for this
 // tool.

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -23,7 +22,7 @@ type Report struct {
 	Groups  []GroupReport `json:"groups"`
 	// PrefixLists are no part of Summary; see [Report.Lists].
 	PrefixLists []PrefixListReport `json:"prefixLists"`
-	// Warnings is what did not fail but needs a person.
+	// Warnings did not fail, but need a person.
 	Warnings []string `json:"warnings"`
 	// Errors names each thing that failed: the file, an account and region, a pool, a group.
 	Errors []string `json:"errors"`
@@ -57,7 +56,7 @@ type Summary struct {
 	Revoked int `json:"revoked"`
 }
 
-// Count counts a group, of which rules were added and revoked, and which may have failed.
+// Count counts a group with the rules that were added and revoked, and whether it failed.
 func (s *Summary) Count(added, revoked int, failed bool) {
 	s.Groups++
 	s.Added += added
@@ -88,7 +87,25 @@ type GroupReport struct {
 	Error   string `json:"error"`
 }
 
-func (r *GroupReport) failure() *string { return &r.Error }
+// A PrefixListReport says what became of one prefix list.
+type PrefixListReport struct {
+	// Account is empty for the account that the run itself belongs to.
+	Account      string `json:"account"`
+	Region       string `json:"region"`
+	PrefixListID string `json:"prefixListId"`
+	Name         string `json:"name"`
+	Family       string `json:"family"`
+	// Version is that of the entries after the run, and MaxEntries how many there may be.
+	Version    int64 `json:"version"`
+	MaxEntries int   `json:"maxEntries"`
+	Added      int   `json:"added"`
+	Removed    int   `json:"removed"`
+	// Kept counts this tool's entries that were there before and stay, Foreign the entries of the list that are not
+	// this tool's.
+	Kept    int    `json:"kept"`
+	Foreign int    `json:"foreign"`
+	Error   string `json:"error"`
+}
 
 // NewReport returns a report of a run that has done nothing yet. Its lists are empty, not null, in JSON.
 func NewReport(dryRun bool) *Report {
@@ -102,8 +119,8 @@ func (r *Report) published(p *iprange.Publication) {
 	r.Ranges = PerFamily{IPv4: len(p.IPv4), IPv6: len(p.IPv6)}
 }
 
-// add takes over what became of one account and region.
-func (r *Report) add(tr *targetReport) {
+// add takes over what became of one account and region. Only here are groups and lists told apart.
+func (r *Report) add(tr *targetRun) {
 	r.Capacity.add(tr.capacity)
 	if tr.described {
 		r.Described++
@@ -111,21 +128,28 @@ func (r *Report) add(tr *targetReport) {
 	r.Warnings = append(r.Warnings, tr.warnings...)
 	r.Incomplete += tr.incomplete
 	r.Denied = r.Denied || tr.target.Account == "" && slices.ContainsFunc(tr.errs, awserr.IsDenied)
-	for _, g := range tr.groups {
-		r.Groups = append(r.Groups, *g)
-		r.Summary.Count(g.Added, g.Revoked, g.Error != "")
+	account, region := tr.target.Account, tr.target.Region
+	for _, o := range tr.outcomes {
+		h, failure := o.plan, ""
+		if o.err != nil {
+			failure = o.err.Error()
+		}
+		r.Changed = r.Changed || o.added+o.removed > 0
+		if h.Kind == secgroup.ManagedPrefixList {
+			r.PrefixLists = append(r.PrefixLists, PrefixListReport{
+				account, region, h.ID, h.Name, h.Family.String(), o.version, h.MaxEntries, o.added, o.removed, o.kept(), h.Foreign, failure,
+			})
+			continue
+		}
+		ports := []string{}
+		for _, p := range h.Settings.Ports {
+			ports = append(ports, p.String())
+		}
+		r.Groups = append(r.Groups, GroupReport{
+			account, region, h.ID, h.Name, h.Settings.Pool, ports, o.added, o.removed, o.kept(), h.Foreign, failure,
+		})
+		r.Summary.Count(o.added, o.removed, failure != "")
 	}
-	r.Changed = r.Changed || r.Summary.Changed > 0
-	for _, l := range tr.lists {
-		r.PrefixLists = append(r.PrefixLists, *l)
-		r.Changed = r.Changed || l.Added+l.Removed > 0
-	}
-}
-
-// has reports whether a group or a prefix list with an ID was looked at.
-func (r *Report) has(id string) bool {
-	return slices.ContainsFunc(r.Groups, func(g GroupReport) bool { return g.GroupID == id }) ||
-		slices.ContainsFunc(r.PrefixLists, func(l PrefixListReport) bool { return l.PrefixListID == id })
 }
 
 // A ListSummary counts prefix lists, and entries of all of them.
@@ -154,128 +178,4 @@ func (r *Report) fail(errs []error) error {
 		r.Errors = append(r.Errors, err.Error())
 	}
 	return errors.Join(errs...)
-}
-
-// targetReport is what became of one target, before it goes into the Report of all.
-type targetReport struct {
-	target *Target
-	groups []*GroupReport      // in the order of the plan
-	lists  []*PrefixListReport // as well
-	errs   []error
-	// described tells whether the groups of the target were described, planned whether they were planned for as well.
-	described, planned bool
-	plan               *secgroup.Plan // the last
-	watched
-	// capacity is that of the last plan.
-	capacity Capacity
-	// shared are groups of other accounts, which are left alone.
-	shared []secgroup.Group
-	// look is what was found of prefix lists.
-	look lookedUp
-	// warnings are those of the last plan.
-	warnings []string
-	// incomplete counts the network interfaces that lack something; blind is true where nobody may look at them.
-	incomplete int
-	blind      bool
-}
-
-// restart forgets what an earlier plan failed with, and the groups that it changed nothing of: they may be gone.
-func (tr *targetReport) restart() {
-	tr.errs, tr.warnings, tr.incomplete = nil, nil, 0
-	for _, g := range tr.shared {
-		tr.warnings = append(tr.warnings, sharedGroup(tr.target, g))
-	}
-	tr.groups = slices.DeleteFunc(tr.groups, func(r *GroupReport) bool { return r.Added+r.Revoked == 0 })
-	for _, r := range tr.groups {
-		r.Error = ""
-	}
-	tr.lists = slices.DeleteFunc(tr.lists, func(r *PrefixListReport) bool { return r.Added+r.Removed == 0 })
-	for _, r := range tr.lists {
-		r.Error = ""
-	}
-	if tr.look.err != nil {
-		tr.fail(tr.look.err)
-	}
-	if tr.look.warning != "" {
-		tr.warnings = append(tr.warnings, tr.look.warning)
-	}
-}
-
-// group returns the report of a group, making it if it is the first.
-func (tr *targetReport) group(g secgroup.GroupPlan) *GroupReport {
-	if i := slices.IndexFunc(tr.groups, func(r *GroupReport) bool { return r.GroupID == g.Group.ID }); i >= 0 {
-		return tr.groups[i]
-	}
-	r := &GroupReport{
-		Account: tr.target.Account,
-		Region:  tr.target.Region,
-		GroupID: g.Group.ID,
-		Name:    g.Group.Name,
-		Pool:    g.Settings.Pool,
-		Ports:   []string{},
-		Kept:    g.Kept,
-		Foreign: g.Foreign,
-	}
-	for _, p := range g.Settings.Ports {
-		r.Ports = append(r.Ports, p.String())
-	}
-	tr.groups = append(tr.groups, r)
-	return r
-}
-
-// notePlan notes that the target is planned, and what the plan could not see.
-func (tr *targetReport) notePlan(plan *secgroup.Plan) {
-	tr.plan, tr.planned, tr.blind = plan, true, plan.Blind
-	if plan.Blind {
-		tr.warnings = append(tr.warnings, blind(tr.target))
-	}
-}
-
-// conclude notes what became of a pool. It reports whether planning again may help.
-func (tr *targetReport) conclude(pool secgroup.PoolPlan, failed error, only []string, r *refusals) (again bool) {
-	for _, err := range failuresOf(pool, only) {
-		tr.fail(err)
-	}
-	tr.warn(pool)
-	if failed == nil {
-		return false
-	}
-	tr.fail(failed)
-	if secgroup.IsConflict(failed) {
-		tr.target.forgetQuota(failed)
-	}
-	return r.note(failed, pool)
-}
-
-// concludeLists does for a pool of prefix lists what conclude does for one of groups.
-func (tr *targetReport) concludeLists(pool secgroup.ListPool, failed error, only []string, r *refusals) (again bool) {
-	for _, err := range listFailures(pool, only) {
-		tr.fail(err)
-	}
-	for _, w := range pool.Warnings {
-		tr.warnings = append(tr.warnings, fmt.Sprintf("%v: %s", tr.target, w))
-	}
-	if failed == nil {
-		return false
-	}
-	tr.fail(failed)
-	return r.noteChange(failed, pool)
-}
-
-// warn notes what needs a person although the pool does not fail.
-func (tr *targetReport) warn(pool secgroup.PoolPlan) {
-	for _, w := range pool.Warnings {
-		tr.warnings = append(tr.warnings, fmt.Sprintf("%v: %s", tr.target, w))
-	}
-	for _, eni := range pool.Interfaces {
-		if eni.Lacks > 0 {
-			tr.incomplete++
-			tr.warnings = append(tr.warnings, fmt.Sprintf("%v: %v", tr.target, eni))
-		}
-	}
-}
-
-// fail notes an error of the target.
-func (tr *targetReport) fail(err error) {
-	tr.errs = append(tr.errs, fmt.Errorf("%v: %w", tr.target, err))
 }

@@ -5,10 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"cloudfront-sg-sync/secgroup"
@@ -31,8 +31,12 @@ type Target struct {
 	// Quota asks for the inbound rules a group may hold.
 	Quota func(context.Context) (int, error)
 
-	// AccountID asks for the ID of the account; it is asked only where groups of different owners are seen.
+	// AccountID asks for the ID of the account. It is asked once.
 	AccountID func(context.Context) (string, error)
+
+	asking       sync.Mutex
+	knownAccount string
+	accountErr   error
 
 	knownQuota int // the last answer
 	quotaAsked time.Time
@@ -115,25 +119,38 @@ func newTarget(cfg aws.Config, account, region string) *Target {
 func askAccount(ctx context.Context, cfg aws.Config) (string, error) {
 	out, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
-		return "", fmt.Errorf("find out whose groups these are, as some are shared by another account: %w", err)
+		return "", err
 	}
 	return aws.ToString(out.Account), nil
+}
+
+// accountTime is how long STS may take to tell the account's ID, without which only more is described than needed.
+const accountTime = 5 * time.Second
+
+// account returns the ID of the account, or nothing if STS does not tell it.
+func (t *Target) account(ctx context.Context) string {
+	if t.Account != "" {
+		return t.Account
+	}
+	t.asking.Lock()
+	defer t.asking.Unlock()
+	if t.knownAccount == "" && t.accountErr == nil && t.AccountID != nil {
+		ctx, cancel := context.WithTimeout(ctx, accountTime)
+		defer cancel()
+		t.knownAccount, t.accountErr = t.AccountID(ctx)
+	}
+	return t.knownAccount
 }
 
 // own returns the groups that belong to the account itself. Groups that others share with it cannot be changed from
 // here; they are returned apart.
 func (t *Target) own(ctx context.Context, groups []secgroup.Group) (own, shared []secgroup.Group, err error) {
-	if !slices.ContainsFunc(groups, func(g secgroup.Group) bool { return g.Owner != groups[0].Owner }) {
-		return groups, nil, nil
-	}
-	account := t.Account
-	if account == "" {
-		if account, err = t.AccountID(ctx); err != nil {
-			return nil, nil, err
-		}
+	account := t.account(ctx)
+	if account == "" && slices.ContainsFunc(groups, func(g secgroup.Group) bool { return g.Owner != groups[0].Owner }) {
+		return nil, nil, fmt.Errorf("some tagged security groups belong to another account; look up this account's ID: %w", t.accountErr)
 	}
 	for _, g := range groups {
-		if g.Owner == account {
+		if account == "" || g.Owner == "" || g.Owner == account {
 			own = append(own, g)
 		} else {
 			shared = append(shared, g)
@@ -174,59 +191,6 @@ func askQuota(ctx context.Context, cfg aws.Config, quotaCode string) (int, error
 		return 0, fmt.Errorf("no value for %s from Service Quotas", quotaCode)
 	}
 	return int(*out.Quota.Value), nil
-}
-
-// plan plans the target. Service Quotas is asked only if there is something to do, and EC2 for network interfaces only
-// if something is to be revoked, or the report is to tell what they lack.
-func (t *Target) plan(ctx context.Context, log *slog.Logger, groups []secgroup.Group, req secgroup.Request, look bool) (*secgroup.Plan, error) {
-	configured := req.RulesPerGroup
-	req.RulesPerGroup = t.quota(configured)
-	plan, err := secgroup.NewPlan(ctx, groups, req)
-	if err != nil {
-		return nil, err
-	}
-	if configured == 0 && !idle(plan) && t.quotaIsOld(plan) {
-		quota, err := t.learnQuota(ctx)
-		if err != nil {
-			log.WarnContext(ctx, "the quota of rules per security group is not known, using the default; grant servicequotas:GetServiceQuota or set RULES_PER_GROUP",
-				"target", t.String(), "rulesPerGroup", DefaultRulesPerGroup, "error", err)
-		}
-		if quota != req.RulesPerGroup {
-			req.RulesPerGroup = quota
-			if plan, err = secgroup.NewPlan(ctx, groups, req); err != nil {
-				return nil, err
-			}
-		}
-	}
-	ids := attachedTo(plan, look)
-	if len(ids) == 0 || req.Withdraw {
-		return plan, nil
-	}
-	if req.Attachments, err = secgroup.DescribeAttachments(ctx, t.EC2, ids); err != nil {
-		return nil, err
-	}
-	for i := range req.Attachments.Interfaces {
-		req.Attachments.Interfaces[i].Region = t.Region
-	}
-	return secgroup.NewPlan(ctx, groups, req)
-}
-
-// attachedTo returns the IDs of all groups if any pool revokes something, or if asked for. All pools are planned again
-// with what is seen of the interfaces, and may revoke more then: a group that was not looked at would count as attached
-// nowhere.
-func attachedTo(plan *secgroup.Plan, asked bool) []string {
-	var ids []string
-	revokes := asked
-	for _, pool := range plan.Pools {
-		revokes = revokes || slices.ContainsFunc(pool.Steps, func(s secgroup.Step) bool { return s.Op == secgroup.Revoke })
-		for _, g := range pool.Groups {
-			ids = append(ids, g.Group.ID)
-		}
-	}
-	if !revokes {
-		return nil
-	}
-	return ids
 }
 
 // quotaLasts is how long an answer of Service Quotas is believed without a reason for doubt.
@@ -279,14 +243,4 @@ func (t *Target) learnQuota(ctx context.Context) (int, error) {
 // quota returns the rules per group to reckon with, as far as it is known.
 func (t *Target) quota(configured int) int {
 	return cmp.Or(configured, t.knownQuota, DefaultRulesPerGroup)
-}
-
-// idle reports whether a plan has nothing to do that a quota could stand against.
-func idle(plan *secgroup.Plan) bool {
-	for _, pool := range plan.Pools {
-		if len(pool.Steps) > 0 || pool.Err != nil {
-			return false
-		}
-	}
-	return true
 }

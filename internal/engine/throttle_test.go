@@ -42,7 +42,7 @@ func TestNoCallIsWastedOnThrottling(t *testing.T) {
 		s := newScene(t, ec2sim.Options{Throttle: ec2sim.EC2Throttle}, nil, nil, rangeA)
 		var sent atomic.Int64
 		s.cfg.HTTPClient = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-			if sent.Add(1) <= 2+poolsAtOnce { // a describe, the quota, and the first of each pool at work
+			if sent.Add(1) <= 2+sequencesAtOnce { // a describe, the quota, and the first of each pool at work
 				time.Sleep(350 * time.Millisecond)
 			}
 			return s.sim.RoundTrip(r)

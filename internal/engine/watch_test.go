@@ -121,7 +121,7 @@ func TestWatchWithoutPermission(t *testing.T) {
 	s.sim.Deny("GetManagedPrefixListEntries")
 	run(true, "cannot tell whether rules that refer to pl-", "cloudfront-ingress-pool", "cloudfront-ingres=")
 	s.sim.Deny("DescribeNetworkInterfaces")
-	if report := run(true, "cannot tell whether rules that refer to pl-", "DescribeNetworkInterfaces", "cloudfront-ingress-pool", "cloudfront-ingres="); report.OpenToWorld != nil {
+	if report := run(true, "DescribeNetworkInterfaces", "cannot tell whether rules that refer to pl-", "cloudfront-ingress-pool", "cloudfront-ingres="); report.OpenToWorld != nil {
 		t.Errorf("%d rules are counted, with interfaces that nobody saw", *report.OpenToWorld)
 	}
 }

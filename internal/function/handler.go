@@ -122,7 +122,7 @@ func (h *Handler) run(ctx context.Context, req task) (report *engine.Report, ans
 	began := time.Now()
 	var made changes
 	if h.notifier != nil {
-		req.OnStep, req.OnChange = made.add, made.addEntries
+		req.OnStep = made.add
 	}
 	req.Watch = !req.Withdraw
 	if req.deployed {

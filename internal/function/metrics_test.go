@@ -179,7 +179,7 @@ func TestMetricsOfRuns(t *testing.T) {
 		{"dry run", `{"dryRun":true}`, "", nil},
 		{"refused", `{"dryrun":true}`, "", nil},
 		{"not to be described", `{}`, "DescribeSecurityGroups", map[string]float64{"RunFailed": 1, "RunSucceeded": 0, "RulesAdded": 0, "GroupsManaged": 0}},
-		{"not to be changed", `{}`, "AuthorizeSecurityGroupIngress", map[string]float64{"RunFailed": 1, "RulesAdded": 0, "GroupsManaged": 1, "GroupsFailed": 1, "FreeSlots": 59}},
+		{"not to be changed", `{}`, "AuthorizeSecurityGroupIngress", map[string]float64{"RunFailed": 1, "RulesAdded": 0, "GroupsManaged": 1, "GroupsFailed": 1, "FreeSlots": 60}},
 		{"first", `{}`, "", map[string]float64{"RunSucceeded": 1, "RunFailed": 0, "RulesAdded": 2, "RulesWanted": 2, "GroupsChanged": 1, "FreeSlots": 59}},
 		{"of a group", `{"groupIds":["` + group + `"]}`, "", map[string]float64{"RulesAdded": 0, "GroupsChanged": 0}},
 		{"second", `{}`, "", map[string]float64{"RunSucceeded": 1, "RulesAdded": 0, "RulesWanted": 2, "GroupsChanged": 0, "FreeSlots": 59}},

@@ -36,48 +36,55 @@ type group struct {
 
 // A change is a rule, or an entry of a prefix list, that was added or revoked.
 type change struct {
-	op   secgroup.Op
-	rule fmt.Stringer
+	adds bool
+	rule string
 }
 
 // maxChanges is more than a message has room for, at some 25 bytes each. What is beyond is counted in the report, and
 // not kept: in many accounts together it would be most of the memory that a run takes.
 const maxChanges = maxMessage / 25
 
-// add notes a step that adds or revokes rules. Marking a rule as this tool's opens and closes nothing.
+// add notes a step. Marking a rule as this tool's opens and closes nothing.
 func (c *changes) add(t *engine.Target, step secgroup.Step) {
-	if step.Op != secgroup.Authorize && step.Op != secgroup.Revoke {
-		return
-	}
-	made := make([]change, 0, len(step.Rules))
-	for _, r := range step.Rules {
-		made = append(made, change{step.Op, r.RuleID})
-	}
-	c.note(group{t, step.GroupID}, made)
-}
-
-// addEntries notes a change of a prefix list.
-func (c *changes) addEntries(t *engine.Target, list secgroup.Change) {
 	var made []change
-	for _, e := range list.Added() {
-		made = append(made, change{secgroup.Authorize, e.Prefix})
+	for _, r := range step.Add {
+		made = append(made, change{true, nameOf(step.Kind, r)})
 	}
-	for _, e := range list.Removed() {
-		made = append(made, change{secgroup.Revoke, e.Prefix})
+	for _, r := range step.Remove {
+		made = append(made, change{false, nameOf(step.Kind, r)})
 	}
-	c.note(group{t, list.ListID}, made)
+	if len(made) > 0 {
+		c.note(group{t, step.HolderID}, made)
+	}
 }
 
-// note notes changes, as far as there is room.
+// nameOf names a rule, or the entry of a prefix list.
+func nameOf(kind secgroup.Kind, r secgroup.Rule) string {
+	if kind == secgroup.ManagedPrefixList {
+		return r.Source.String()
+	}
+	return r.RuleID.String()
+}
+
+// note notes changes, as far as there is room. A rule that is added and removed again, or the other way round, is as it
+// was.
 func (c *changes) note(g group, made []change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.groups == nil {
 		c.groups = map[group][]change{}
 	}
-	made = made[:min(len(made), maxChanges-c.noted)]
-	c.noted += len(made)
-	c.groups[g] = append(c.groups[g], made...)
+	all := c.groups[g]
+	for _, m := range made {
+		if i := slices.Index(all, change{!m.adds, m.rule}); i >= 0 {
+			all = slices.Delete(all, i, i+1)
+			c.noted--
+		} else if c.noted < maxChanges {
+			all = append(all, m)
+			c.noted++
+		}
+	}
+	c.groups[g] = all
 }
 
 func (c *changes) empty() bool { return len(c.groups) == 0 }
@@ -242,7 +249,7 @@ func (m *message) groups(t *engine.Target, c *changes, report *engine.Report) {
 	}
 	for _, l := range report.PrefixLists {
 		if made, changed := c.groups[group{t, l.PrefixListID}]; changed && l.Account == t.Account && l.Region == t.Region {
-			m.line("  %s: %d added, %d removed", named(l.PrefixListID, l.Name, l.Pool), l.Added, l.Removed)
+			m.line("  %s: %d added, %d removed", named(l.PrefixListID, l.Name, ""), l.Added, l.Removed)
 			m.changes(made, l.Added+l.Removed)
 		}
 	}
@@ -260,7 +267,7 @@ func named(id, name, pool string) string {
 func (m *message) changes(made []change, all int) {
 	for _, change := range made {
 		sign := "+"
-		if change.op == secgroup.Revoke {
+		if !change.adds {
 			sign = "-"
 		}
 		m.line("    %s %s", sign, change.rule)

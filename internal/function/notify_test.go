@@ -175,9 +175,9 @@ func TestNotificationIsBounded(t *testing.T) {
 	for i := range 20 {
 		id := fmt.Sprintf("sg-%017d", i)
 		report.Groups = append(report.Groups, engine.GroupReport{Account: target.Account, Region: target.Region, GroupID: id, Name: "日本", Pool: "web", Added: 1000})
-		c.add(target, secgroup.Step{Op: secgroup.Authorize, GroupID: id, Rules: rules})
+		c.add(target, secgroup.Step{HolderID: id, Add: rules})
 	}
-	c.add(target, secgroup.Step{Op: secgroup.Redescribe, GroupID: "sg-1", Rules: rules})
+	c.add(target, secgroup.Step{HolderID: "sg-1", Describe: rules})
 	n := &notifier{topicARN: opsTopic, services: "CLOUDFRONT"}
 	message := n.message(&c, report, false)
 	if len(message) > maxMessage || len(message) < maxMessage-200 || !utf8.ValidString(message) {
@@ -196,15 +196,15 @@ func TestNotificationIsBounded(t *testing.T) {
 // However much a run changes, no more is kept of it than a message has room for, and every change is counted in it.
 func TestChangesAreBounded(t *testing.T) {
 	rule := secgroup.Rule{RuleID: secgroup.RuleID{Protocol: "tcp", From: 443, To: 443, Source: secgroup.Source{Prefix: netip.MustParsePrefix("52.0.7.0/24")}}}
-	step := secgroup.Step{Op: secgroup.Authorize, Rules: slices.Repeat([]secgroup.Rule{rule}, 200)}
+	step := secgroup.Step{Add: slices.Repeat([]secgroup.Rule{rule}, 200)}
 	const targets, each = 100, 3
 	var c changes
 	var report engine.Report
 	for i := range targets {
 		target := &engine.Target{Region: fmt.Sprintf("r-%03d", targets-i)} // changed first, told last
 		for j := range each {
-			step.GroupID = fmt.Sprintf("sg-%d", j)
-			report.Groups = append(report.Groups, engine.GroupReport{Region: target.Region, GroupID: step.GroupID, Added: 2 * len(step.Rules)})
+			step.HolderID = fmt.Sprintf("sg-%d", j)
+			report.Groups = append(report.Groups, engine.GroupReport{Region: target.Region, GroupID: step.HolderID, Added: 2 * len(step.Add)})
 			c.add(target, step)
 			c.add(target, step)
 		}
@@ -224,7 +224,7 @@ func TestChangesAreBounded(t *testing.T) {
 		t.Fatalf("%v in %q", err, last)
 	}
 	// The first line, an empty one and a name for each target, and one for each group and each rule.
-	if lines, want := strings.Count(body, "\n")+1+more, 1+targets*2+targets*each*(1+2*len(step.Rules)); lines != want || len(message) > maxMessage {
+	if lines, want := strings.Count(body, "\n")+1+more, 1+targets*2+targets*each*(1+2*len(step.Add)); lines != want || len(message) > maxMessage {
 		t.Errorf("%d lines are told or counted, not %d, in %d bytes", lines, want, len(message))
 	}
 	if n := strings.Count(body, "400 rules added, 0 revoked"); n < targets*each/2 {
@@ -268,7 +268,7 @@ func TestPrefixListsAreTold(t *testing.T) {
 	sim := ec2sim.New(ec2sim.Options{})
 	h, group := newTestHandler(t, sim, serve(goodDocument))
 	list, err := sim.Region("", "us-east-1").CreatePrefixList(ec2sim.PrefixList{
-		Name: "edge", Family: "IPv6", MaxEntries: 5, Tags: map[string]string{"cloudfront-ingress": "ranges", "cloudfront-ingress-pool": "fleet"},
+		Name: "edge", Family: "IPv6", MaxEntries: 5, Tags: map[string]string{"cloudfront-ingress": "ranges"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -286,7 +286,7 @@ us-east-1
   ` + group + ` "web": 2 rules added, 0 revoked
     + tcp 443 from 18.64.0.0/14
     + tcp 443 from 2600:9000::/28
-  ` + list.ID + ` "edge" of pool "fleet": 1 added, 0 removed
+  ` + list.ID + ` "edge": 1 added, 0 removed
     + 2600:9000::/28
 `
 	if len(s.published) != 1 {

@@ -55,11 +55,11 @@ func parseClosed(value string) (Opening, bool) {
 // record notes a rule in a tag before it is closed, so that whoever undoes the setup learns how to open it again. The
 // tag is on a group that the setup has created or, if there is none, on the group that has the rule.
 func (s *Setup) record(ctx context.Context, state *State, step secgroup.Step) error {
-	on := step.GroupID
+	on := step.HolderID
 	if len(state.Made) > 0 {
 		on = state.Made[0].ID
 	}
-	return s.createTags(ctx, on, s.closedTag(step.GroupID, step.Rules[0]))
+	return s.createTags(ctx, on, s.closedTag(step.HolderID, step.Remove[0]))
 }
 
 // closed returns the rules that setups have closed and that nobody has opened again.

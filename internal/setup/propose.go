@@ -242,7 +242,7 @@ func (s *Setup) unsynced(ctx context.Context, req engine.Request) (bool, error) 
 		return false, err
 	}
 	for _, v := range p.Previews {
-		if err := s.keepsFamilies(v.Pools, v.Lists); err != nil {
+		if err := s.keepsFamilies(slices.Concat(v.Pools, v.Lists)); err != nil {
 			return false, err
 		}
 	}
@@ -251,7 +251,7 @@ func (s *Setup) unsynced(ctx context.Context, req engine.Request) (bool, error) 
 
 // keepsFamilies fails if plans take away ranges of a family that is not wanted now: CloudFront may connect by it, and
 // gets in through the rules of an earlier run.
-func (s *Setup) keepsFamilies(pools []secgroup.PoolPlan, lists []secgroup.ListPool) error {
+func (s *Setup) keepsFamilies(pools []secgroup.PoolPlan) error {
 	refuse := func(where string, p netip.Prefix) error {
 		if f := secgroup.FamilyOf(p); p.IsValid() && !s.wants(f) {
 			return hint.New(fmt.Sprintf("%s lets in %s, but no %[2]s range is wanted now, so this run would close it", where, f),
@@ -261,17 +261,8 @@ func (s *Setup) keepsFamilies(pools []secgroup.PoolPlan, lists []secgroup.ListPo
 	}
 	for _, pool := range pools {
 		for _, step := range pool.Steps {
-			for _, r := range step.Rules {
-				if err := refuse(step.GroupID, r.Source.Prefix); err != nil && step.Op == secgroup.Revoke {
-					return err
-				}
-			}
-		}
-	}
-	for _, pool := range lists {
-		for _, c := range pool.Changes {
-			for _, e := range c.Removed() {
-				if err := refuse(c.ListID, e.Prefix); err != nil {
+			for _, r := range step.Remove {
+				if err := refuse(step.HolderID, r.Source.Prefix); err != nil {
 					return err
 				}
 			}

@@ -60,7 +60,8 @@ func (s *Setup) take(ctx context.Context, state *State, step Step) error {
 		if err := s.record(ctx, state, step.close); err != nil {
 			return err
 		}
-		return secgroup.Apply(ctx, s.api(), step.close)
+		_, err := secgroup.Apply(ctx, s.api(), step.close, 0)
+		return err
 	case Delete:
 		if list {
 			return s.removeList(ctx, step.On)

@@ -175,7 +175,7 @@ func (s *Setup) Closing(ctx context.Context, approved []Opening) (*State, []Step
 		}
 		steps = append(steps, Step{
 			Action: Close, On: o.Group.ID, Detail: o.Rule.RuleID.String(),
-			close: secgroup.Step{Op: secgroup.Revoke, GroupID: o.Group.ID, Rules: []secgroup.Rule{o.Rule}},
+			close: secgroup.Step{HolderID: o.Group.ID, Remove: []secgroup.Rule{o.Rule}},
 		})
 	}
 	return state, steps, nil

@@ -1,0 +1,345 @@
+// Package checker stands between a plan and EC2. It refuses every step that would close what is open and wanted at a
+// network interface, change a rule that is not ours, pass a quota, or remove what the guard holds.
+//
+// It knows interfaces, holders (security groups and prefix lists) and rules, but no pools and no strategy, so that the
+// promises do not depend on how clever a planner is: a planner that errs wastes calls or leaves work undone.
+package checker
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"cloudfront-sg-sync/internal/ipspace"
+	"cloudfront-sg-sync/secgroup"
+)
+
+// A Checker knows the holders of one [secgroup.Sequence] as they are after the steps that really succeeded.
+type Checker struct {
+	holders    map[string]*holder
+	interfaces []secgroup.InterfaceSet
+	byIndex    []*holder
+	ranges     []netip.Prefix
+	wanted     *ipspace.Set
+}
+
+type holder struct {
+	plan  *secgroup.HolderPlan
+	rules map[secgroup.RuleID]secgroup.Rule
+	free  secgroup.Weight
+}
+
+// New returns a checker of the sequence's steps.
+func New(s secgroup.Sequence) *Checker {
+	c := &Checker{holders: map[string]*holder{}, interfaces: s.Interfaces, ranges: s.Ranges, wanted: ipspace.Of(s.Ranges)}
+	for _, plan := range s.Holders {
+		h := &holder{plan: plan, rules: make(map[secgroup.RuleID]secgroup.Rule, len(plan.Rules)), free: plan.FreeNow}
+		for _, r := range plan.Rules {
+			h.rules[r.RuleID] = r
+		}
+		c.holders[plan.ID] = h
+		c.byIndex = append(c.byIndex, h)
+	}
+	return c
+}
+
+// A RefusedError says why a step is not taken.
+type RefusedError struct {
+	Step secgroup.Step
+	// Rules are those of the step that are the reason.
+	Rules []secgroup.Rule
+	// Reason completes "authorize 2 rules in sg-1: …".
+	Reason string
+}
+
+func (e *RefusedError) Error() string { return fmt.Sprintf("%v: not done: %s", e.Step, e.Reason) }
+
+// Hint returns what to do about it.
+func (e *RefusedError) Hint() string {
+	return "the next run tries again; if it is refused again, solve the other problems of this run first, or make room"
+}
+
+// A closing is addresses that a step closes on a port at an interface.
+type closing struct {
+	set  int // index of the interface set
+	port int // the lowest of the ports concerned
+	gone *ipspace.Set
+}
+
+// Check returns a *[RefusedError] if the step must not be taken now. The next step, if any, is the one that the plan
+// takes right after it; a step that announces a gap is allowed only if that one reopens all that it closes.
+func (c *Checker) Check(step secgroup.Step, next *secgroup.Step) error {
+	h := c.holders[step.HolderID]
+	if h == nil {
+		return &RefusedError{step, nil, "the plan does not know " + step.HolderID}
+	}
+	for _, part := range []struct {
+		foul   func(secgroup.Rule) bool
+		rules  []secgroup.Rule
+		reason string
+	}{
+		{h.foreign, slices.Concat(step.Remove, step.Describe), "the rule is not this tool's"},
+		{h.held, step.Remove, "the guard holds the rule"},
+		{c.passesQuota(h, step), step.Add, "no room for the rule"},
+	} {
+		if at := filter(part.rules, part.foul); len(at) > 0 {
+			return &RefusedError{step, at, fmt.Sprintf("%s (%v)", part.reason, at[0].RuleID)}
+		}
+	}
+	closings := c.closings(h, step)
+	if len(closings) == 0 {
+		return nil
+	}
+	if len(step.Gap) > 0 && next != nil && c.reopens(step, *next, closings) {
+		return nil
+	}
+	var at []secgroup.Rule
+	for _, r := range step.Remove {
+		if r.Source.Prefix.IsValid() && slices.ContainsFunc(closings, func(cl closing) bool {
+			return opens(r, cl.port) && cl.gone.OverlapsPrefix(r.Source.Prefix)
+		}) {
+			at = append(at, r)
+		}
+	}
+	return &RefusedError{step, at, fmt.Sprintf("it would close what nothing else opens yet: %s", c.describe(closings[0]))}
+}
+
+func filter(rules []secgroup.Rule, keep func(secgroup.Rule) bool) []secgroup.Rule {
+	return slices.DeleteFunc(slices.Clone(rules), func(r secgroup.Rule) bool { return !keep(r) })
+}
+
+// foreign reports whether the holder lacks an own rule of this identity. A rule whose authorization failed may be there
+// all the same, as somebody else's.
+func (h *holder) foreign(r secgroup.Rule) bool {
+	there, ok := h.rules[r.RuleID]
+	return !ok || !h.plan.Owns(there)
+}
+
+func (h *holder) held(r secgroup.Rule) bool { return h.plan.Held[r.RuleID] }
+
+// passesQuota returns a function that reports, rule by rule, whether the holder has no room left for what a step adds.
+// A prefix list takes what a step removes out first.
+func (c *Checker) passesQuota(h *holder, step secgroup.Step) func(secgroup.Rule) bool {
+	free := h.free
+	for _, r := range step.Remove {
+		if there, ok := h.rules[r.RuleID]; ok {
+			add(&free, there, 1)
+		}
+	}
+	return func(r secgroup.Rule) bool {
+		add(&free, r, -1)
+		return free[secgroup.FamilyOf(r.Source.Prefix)] < 0
+	}
+}
+
+func add(free *secgroup.Weight, r secgroup.Rule, n int) {
+	for f, weight := range r.Weighs() {
+		free[f] += n * weight
+	}
+}
+
+// closings returns what a step closes that is wanted and open, at each set of interfaces.
+func (c *Checker) closings(h *holder, step secgroup.Step) []closing {
+	if len(step.Remove) == 0 {
+		return nil
+	}
+	var closings []closing
+	for i, set := range c.interfaces {
+		if !slices.ContainsFunc(set.Holders, func(k int) bool { return c.byIndex[k] == h }) {
+			continue
+		}
+		for _, port := range c.portsAt(set) {
+			closed := c.closes(set, h, step, port)
+			if len(closed.Prefixes()) > 0 {
+				closings = append(closings, closing{i, port, closed})
+			}
+		}
+	}
+	return closings
+}
+
+// closes returns the wanted addresses that a step closes on a port at the interfaces of a set.
+func (c *Checker) closes(set secgroup.InterfaceSet, h *holder, step secgroup.Step, port int) *ipspace.Set {
+	removed := make(map[secgroup.RuleID]bool, len(step.Remove))
+	var gone, stay []netip.Prefix
+	for _, r := range step.Remove {
+		if _, there := h.rules[r.RuleID]; there && opens(r, port) {
+			removed[r.RuleID] = true
+			gone = append(gone, r.Source.Prefix)
+		}
+	}
+	if len(gone) == 0 {
+		return &ipspace.Set{}
+	}
+	for _, r := range step.Add {
+		if opens(r, port) {
+			stay = append(stay, r.Source.Prefix)
+		}
+	}
+	for _, k := range set.Holders {
+		for id, r := range c.byIndex[k].rules {
+			if opens(r, port) && !(c.byIndex[k] == h && removed[id]) {
+				stay = append(stay, r.Source.Prefix)
+			}
+		}
+	}
+	return ipspace.Minus(ipspace.Common(ipspace.Of(gone), c.wanted), ipspace.Of(stay))
+}
+
+// portsAt returns the wanted ports at the interfaces of a set, as the lowest ports of the runs that no rule there and
+// no tag cuts in two.
+func (c *Checker) portsAt(set secgroup.InterfaceSet) []int {
+	var wanted []secgroup.PortRange
+	var cuts []int
+	for _, k := range set.Holders {
+		for _, p := range c.byIndex[k].plan.Wants() {
+			wanted = append(wanted, p)
+			cuts = append(cuts, int(p.From))
+		}
+		for id := range c.byIndex[k].rules {
+			first, last := id.OpenPorts()
+			cuts = append(cuts, first, last+1)
+		}
+	}
+	slices.Sort(cuts)
+	return slices.DeleteFunc(slices.Compact(cuts), func(port int) bool {
+		return !slices.ContainsFunc(wanted, func(p secgroup.PortRange) bool { return int(p.From) <= port && port <= int(p.To) })
+	})
+}
+
+// opens reports whether a rule opens a port to an IP range.
+func opens(r secgroup.Rule, port int) bool {
+	first, last := r.OpenPorts()
+	return first <= port && port <= last && r.Source.Prefix.IsValid()
+}
+
+// reopens reports whether a gap is allowed: the next step opens again all that the step closes, at each interface, and
+// has room for it, and no holder that is at all of these interfaces and lists the port has a free slot.
+func (c *Checker) reopens(step, next secgroup.Step, closings []closing) bool {
+	for _, cl := range closings {
+		if slices.ContainsFunc(c.interfaces[cl.set].Holders, func(k int) bool { return c.couldHold(c.byIndex[k], closings, cl) }) {
+			return false
+		}
+	}
+	after := c.after(step)
+	reopening := after.holders[next.HolderID]
+	if reopening == nil || len(next.Remove) > 0 && next.Kind == secgroup.SecurityGroup || after.Check(next, nil) != nil {
+		return false
+	}
+	after = after.after(next)
+	for _, cl := range closings {
+		var open []netip.Prefix
+		for _, k := range c.interfaces[cl.set].Holders {
+			for _, r := range after.byIndex[k].rules {
+				if opens(r, cl.port) {
+					open = append(open, r.Source.Prefix)
+				}
+			}
+		}
+		if len(ipspace.Minus(cl.gone, ipspace.Of(open)).Prefixes()) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// couldHold reports whether a holder that is at all interfaces where something is closed lists the port and has a free
+// slot, so that there is no need for a gap.
+func (c *Checker) couldHold(h *holder, closings []closing, cl closing) bool {
+	everywhere := !slices.ContainsFunc(closings, func(o closing) bool {
+		return !slices.ContainsFunc(c.interfaces[o.set].Holders, func(k int) bool { return c.byIndex[k] == h })
+	})
+	lists := slices.ContainsFunc(h.plan.Wants(), func(p secgroup.PortRange) bool { return int(p.From) <= cl.port && cl.port <= int(p.To) })
+	family := secgroup.FamilyOf(cl.gone.Prefixes()[0])
+	return everywhere && lists && h.free[family] > 0
+}
+
+// after returns a copy that has taken a step.
+func (c *Checker) after(step secgroup.Step) *Checker {
+	d := *c
+	d.holders = make(map[string]*holder, len(c.holders))
+	d.byIndex = make([]*holder, len(c.byIndex))
+	for i, h := range c.byIndex {
+		if h.plan.ID == step.HolderID {
+			h = &holder{h.plan, make(map[secgroup.RuleID]secgroup.Rule, len(h.rules)), h.free}
+			for id, r := range c.byIndex[i].rules {
+				h.rules[id] = r
+			}
+		}
+		d.byIndex[i], d.holders[h.plan.ID] = h, h
+	}
+	d.Took(step)
+	return &d
+}
+
+// Took notes that EC2 has taken a step.
+func (c *Checker) Took(step secgroup.Step) {
+	c.Sent(step)
+	h := c.holders[step.HolderID]
+	for _, r := range step.Add {
+		if _, there := h.rules[r.RuleID]; !there {
+			h.rules[r.RuleID] = r
+			add(&h.free, r, -1)
+		}
+	}
+	for _, r := range step.Describe {
+		if there, ok := h.rules[r.RuleID]; ok {
+			there.Description = r.Description
+			h.rules[r.RuleID] = there
+		}
+	}
+}
+
+// Sent notes that a step was sent, and it is unknown whether EC2 has taken it: what it removes counts as gone, what it
+// adds does not count as there.
+func (c *Checker) Sent(step secgroup.Step) {
+	h := c.holders[step.HolderID]
+	for _, r := range step.Remove {
+		if there, ok := h.rules[r.RuleID]; ok {
+			delete(h.rules, r.RuleID)
+			add(&h.free, there, 1)
+		}
+	}
+}
+
+// Allowed returns the part of a step that may be taken, if the whole is refused: without the rules that are the reason.
+// It is false if nothing is left.
+func (c *Checker) Allowed(step secgroup.Step) (secgroup.Step, bool) {
+	step.Gap = nil
+	for len(step.Add)+len(step.Remove)+len(step.Describe) > 0 {
+		refused, ok := c.Check(step, nil).(*RefusedError)
+		if !ok {
+			return step, true
+		}
+		at := map[secgroup.RuleID]bool{}
+		for _, r := range refused.Rules {
+			at[r.RuleID] = true
+		}
+		if len(at) == 0 {
+			break
+		}
+		allowed := func(r secgroup.Rule) bool { return !at[r.RuleID] }
+		step.Add, step.Remove, step.Describe = filter(step.Add, allowed), filter(step.Remove, allowed), filter(step.Describe, allowed)
+	}
+	return step, false
+}
+
+// describe says what is closed, and where.
+func (c *Checker) describe(cl closing) string {
+	var some []string
+	for _, p := range cl.gone.Prefixes() {
+		some = append(some, p.String())
+	}
+	if len(some) > 3 {
+		some = append(some[:3], "and more")
+	}
+	text := strings.Join(some, ", ")
+	if cl.port > 0 {
+		text += fmt.Sprintf(" on port %d", cl.port)
+	}
+	if name := c.interfaces[cl.set].Name; name != "" {
+		text += " at " + name
+	}
+	return text
+}

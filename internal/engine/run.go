@@ -1,0 +1,164 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"cloudfront-sg-sync/iprange"
+	"cloudfront-sg-sync/secgroup"
+)
+
+// A targetRun is a run in one target: what was found there, what was planned, and what became of it.
+type targetRun struct {
+	Preview
+	watched
+	target *Target
+	lists  []secgroup.PrefixList
+	shared []secgroup.Group // of other accounts, which are left alone
+	// described tells whether the groups of the target were described.
+	described bool
+	capacity  Capacity // of the last plan
+	// incomplete counts the network interfaces that lack something.
+	incomplete int
+
+	mu       sync.Mutex // guards outcomes while sequences run side by side
+	outcomes []*outcome // in the order of the plan
+}
+
+func newTargetRun(t *Target) *targetRun { return &targetRun{target: t, Preview: Preview{Target: t}} }
+
+// An outcome is what became of a holder. Its counts are of what is so at the end: a rule that was added and removed
+// again, or the other way round, does not count.
+type outcome struct {
+	plan           *secgroup.HolderPlan
+	before         map[secgroup.RuleID]bool
+	gone           map[secgroup.RuleID]bool // removed by the steps
+	added, removed int
+	owned          int // rules that were there before
+	version        int64
+	err            error
+}
+
+// count notes a step that was taken.
+func (o *outcome) count(step secgroup.Step) {
+	for _, r := range step.Remove {
+		if o.gone[r.RuleID] = true; o.before[r.RuleID] {
+			o.removed++
+		} else {
+			o.added--
+		}
+	}
+	for _, r := range step.Add {
+		if delete(o.gone, r.RuleID); o.before[r.RuleID] {
+			o.removed--
+		} else {
+			o.added++
+		}
+	}
+}
+
+// kept counts the owned rules that were there before and still are.
+func (o *outcome) kept() int { return o.owned - o.removed }
+
+// outcome returns the outcome of a holder, making it if it is the first.
+func (tr *targetRun) outcome(h *secgroup.HolderPlan) *outcome {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	if i := slices.IndexFunc(tr.outcomes, func(o *outcome) bool { return o.plan.ID == h.ID }); i >= 0 {
+		return tr.outcomes[i]
+	}
+	o := &outcome{plan: h, before: make(map[secgroup.RuleID]bool, len(h.Rules)), gone: map[secgroup.RuleID]bool{}, owned: h.Owned, version: h.Version}
+	for _, r := range h.Rules {
+		o.before[r.RuleID] = true
+	}
+	tr.outcomes = append(tr.outcomes, o)
+	return o
+}
+
+// restart forgets what an earlier plan failed with, and the holders that it changed nothing of: they may be gone.
+func (tr *targetRun) restart() {
+	tr.errs, tr.warnings, tr.incomplete = nil, nil, 0
+	for _, g := range tr.shared {
+		tr.warn(fmt.Sprintf("%s is shared by account %s: it is left alone; its owner has to sync it", g.ID, g.Owner))
+	}
+	tr.outcomes = slices.DeleteFunc(tr.outcomes, func(o *outcome) bool { return o.added+o.removed == 0 })
+	for _, o := range tr.outcomes {
+		o.err = nil
+	}
+	if tr.ListsErr != nil {
+		tr.fail(tr.ListsErr)
+	}
+	if tr.ListsWarning != "" {
+		tr.warnings = append(tr.warnings, tr.ListsWarning)
+	}
+}
+
+// planned notes a plan, what keeps it from being whole, and what needs a person although nothing fails. Pools that have
+// no holder asked for are left out.
+func (tr *targetRun) planned(plan *secgroup.Plan, only []string, publication *iprange.Publication) {
+	tr.Plan, tr.Pools, tr.Lists = plan, nil, nil
+	if plan.Blind {
+		tr.warn(blind)
+	}
+	asked := func(id string) bool { return len(only) == 0 || slices.Contains(only, id) }
+	for _, pool := range plan.Pools {
+		if !slices.ContainsFunc(pool.IDs(), asked) {
+			continue
+		}
+		if pool.Kind == secgroup.ManagedPrefixList {
+			tr.Lists = append(tr.Lists, pool)
+		} else {
+			tr.Pools = append(tr.Pools, pool)
+		}
+		if pool.Err != nil {
+			tr.fail(pool.Err)
+		}
+		for i := range pool.Holders {
+			h := &pool.Holders[i]
+			if !asked(h.ID) {
+				continue
+			}
+			o := tr.outcome(h)
+			o.err, o.version = errors.Join(h.Problem, pool.Err), h.Version
+			if h.Problem != nil {
+				tr.fail(fmt.Errorf("%s: %w", h.ID, h.Problem))
+			}
+		}
+		for _, w := range pool.Warnings {
+			tr.warn(w)
+		}
+		for _, eni := range pool.Interfaces {
+			if eni.Lacks > 0 {
+				tr.incomplete++
+				tr.warn(eni.String())
+			}
+		}
+	}
+	tr.capacity = capacityOf(tr.Pools, publication.Merged())
+}
+
+// crashed notes that the steps of a sequence ended in a panic.
+func (tr *targetRun) crashed(seq secgroup.Sequence, crash error) {
+	for _, h := range seq.Holders {
+		tr.outcome(h).err = crash
+	}
+}
+
+// has reports whether a group or a prefix list with an ID was planned.
+func (tr *targetRun) has(id string) bool {
+	return slices.ContainsFunc(tr.Plan.Pools, func(p secgroup.PoolPlan) bool { return slices.Contains(p.IDs(), id) })
+}
+
+func (tr *targetRun) warn(text string) {
+	tr.warnings = append(tr.warnings, fmt.Sprintf("%v: %s", tr.target, text))
+}
+
+// fail notes an error of the target.
+func (tr *targetRun) fail(err error) {
+	tr.errs = append(tr.errs, fmt.Errorf("%v: %w", tr.target, err))
+}
+
+// blind warns that attachments cannot be seen.
+const blind = "cannot see network interfaces, so rules that another group has replaced are not revoked: grant ec2:DescribeNetworkInterfaces"

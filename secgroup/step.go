@@ -1,0 +1,273 @@
+package secgroup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"cloudfront-sg-sync/internal/awserr"
+	"cloudfront-sg-sync/internal/words"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/smithy-go"
+)
+
+// A Step is one call to EC2 about one holder. About a security group it adds rules, removes some, or describes some; a
+// prefix list adds and removes entries in one call.
+type Step struct {
+	Kind     Kind
+	HolderID string
+	Add      []Rule
+	Remove   []Rule
+	Describe []Rule // rules that stay, with the description that is true now
+	// Gap lists wanted ranges that this step closes until the next steps open them again. It is empty if the planner
+	// found an order without a gap.
+	Gap []netip.Prefix
+	// Reopens is true for a step that ends a gap: it must follow the one before it immediately.
+	Reopens bool
+}
+
+// String says what the step does: "authorize 3 rules in sg-…".
+func (s Step) String() string {
+	return s.say([]string{"authorize", "revoke", "redescribe", "add", "remove"})
+}
+
+// Done says what the step has done: "authorized 3 rules in sg-…".
+func (s Step) Done() string {
+	return s.say([]string{"authorized", "revoked", "redescribed", "added", "removed"})
+}
+
+func (s Step) say(verbs []string) string {
+	if s.Kind == ManagedPrefixList {
+		verbs = []string{verbs[3], verbs[4], ""}
+	}
+	var parts []string
+	for i, rules := range [][]Rule{s.Add, s.Remove, s.Describe} {
+		if len(rules) > 0 {
+			parts = append(parts, verbs[i]+" "+words.Count(len(rules), s.Kind.Noun()))
+		}
+	}
+	return strings.Join(parts, ", ") + " in " + s.HolderID
+}
+
+// Operation returns "authorize", "revoke" or "redescribe", or for a prefix list "modify".
+func (s Step) Operation() string {
+	switch {
+	case s.Kind == ManagedPrefixList:
+		return "modify"
+	case len(s.Add) > 0:
+		return "authorize"
+	case len(s.Remove) > 0:
+		return "revoke"
+	}
+	return "redescribe"
+}
+
+// Rules returns all rules that the step is about.
+func (s Step) Rules() []Rule { return slices.Concat(s.Add, s.Remove, s.Describe) }
+
+// Inverse returns the step that takes this one back, and so ends its gap.
+func (s Step) Inverse() Step {
+	return Step{Kind: s.Kind, HolderID: s.HolderID, Add: s.Remove, Remove: s.Add, Reopens: true}
+}
+
+func (s Step) equal(o Step) bool {
+	return s.HolderID == o.HolderID && slices.Equal(s.Add, o.Add) && slices.Equal(s.Remove, o.Remove) &&
+		slices.Equal(s.Describe, o.Describe) && slices.Equal(s.Gap, o.Gap)
+}
+
+// sort puts the rules in the order of their identities.
+func (s *Step) sort() {
+	for _, rules := range [][]Rule{s.Add, s.Remove, s.Describe} {
+		slices.SortFunc(rules, func(a, b Rule) int { return a.compare(b.RuleID) })
+	}
+}
+
+// Apply takes one step, by one call. A prefix list changes only if it is at the given version; Apply waits until the
+// change is made, and returns the version that it made.
+//
+// If Apply fails, EC2 has changed nothing, or an answer was lost on the way. If [IsConflict] holds for the error, a new
+// plan may succeed. A call to a prefix list that has begun goes on when the context is canceled, as nobody would know
+// whether it took effect; only the wait ends.
+func Apply(ctx context.Context, api API, step Step, version int64) (int64, error) {
+	if step.Kind == ManagedPrefixList {
+		return modify(ctx, api, step, version)
+	}
+	var err error
+	group, action := aws.String(step.HolderID), ""
+	switch {
+	case len(step.Add) > 0:
+		action = "AuthorizeSecurityGroupIngress"
+		_, err = api.AuthorizeSecurityGroupIngress(ctx, &ec2.AuthorizeSecurityGroupIngressInput{GroupId: group, IpPermissions: permissions(step.Add)})
+	case len(step.Remove) > 0:
+		// In a default VPC EC2 ignores a rule that is not there, elsewhere it answers InvalidPermission.NotFound. See
+		// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokeSecurityGroupIngress.html
+		action = "RevokeSecurityGroupIngress"
+		_, err = api.RevokeSecurityGroupIngress(ctx, &ec2.RevokeSecurityGroupIngressInput{GroupId: group, IpPermissions: permissions(step.Remove)})
+	default:
+		action = "UpdateSecurityGroupRuleDescriptionsIngress"
+		_, err = api.UpdateSecurityGroupRuleDescriptionsIngress(ctx, &ec2.UpdateSecurityGroupRuleDescriptionsIngressInput{GroupId: group, IpPermissions: permissions(step.Describe)})
+	}
+	return 0, explain(err, step, action)
+}
+
+func explain(err error, step Step, action string) error {
+	if err == nil {
+		return nil
+	}
+	return awserr.Explain(fmt.Errorf("%v: %w", step, err), "ec2:"+action)
+}
+
+// permissions returns rules as EC2 takes them: one permission for each protocol and ports, with all their sources.
+func permissions(rules []Rule) []types.IpPermission {
+	type key struct {
+		protocol string
+		from, to int32
+	}
+	index := map[key]int{}
+	var perms []types.IpPermission
+	for _, r := range rules {
+		k := key{r.Protocol, r.From, r.To}
+		i, ok := index[k]
+		if !ok {
+			i = len(perms)
+			index[k] = i
+			perms = append(perms, types.IpPermission{
+				IpProtocol: aws.String(r.Protocol),
+				FromPort:   aws.Int32(r.From),
+				ToPort:     aws.Int32(r.To),
+			})
+		}
+		addSource(&perms[i], r)
+	}
+	return perms
+}
+
+func addSource(p *types.IpPermission, r Rule) {
+	var description *string
+	if r.Description != "" {
+		description = aws.String(r.Description)
+	}
+	switch source := r.Source.String(); {
+	case r.Source.Prefix.IsValid() && FamilyOf(r.Source.Prefix) == IPv4:
+		p.IpRanges = append(p.IpRanges, types.IpRange{CidrIp: aws.String(source), Description: description})
+	case r.Source.Prefix.IsValid():
+		p.Ipv6Ranges = append(p.Ipv6Ranges, types.Ipv6Range{CidrIpv6: aws.String(source), Description: description})
+	case strings.HasPrefix(source, "pl-"):
+		p.PrefixListIds = append(p.PrefixListIds, types.PrefixListId{PrefixListId: aws.String(source), Description: description})
+	default:
+		owner, group, _ := strings.Cut(source, "/")
+		p.UserIdGroupPairs = append(p.UserIdGroupPairs, types.UserIdGroupPair{UserId: aws.String(owner), GroupId: aws.String(group), Description: description})
+	}
+}
+
+// EC2 answers a change of a prefix list before it has made it. These are the pauses between looks at whether it has,
+// the first and the longest.
+const (
+	firstPoll = 100 * time.Millisecond
+	lastPoll  = 5 * time.Second
+)
+
+// modify takes a step about a prefix list.
+func modify(ctx context.Context, api API, step Step, version int64) (int64, error) {
+	in := &ec2.ModifyManagedPrefixListInput{PrefixListId: aws.String(step.HolderID), CurrentVersion: aws.Int64(version)}
+	for _, r := range step.Add {
+		in.AddEntries = append(in.AddEntries, types.AddPrefixListEntry{Cidr: aws.String(r.Source.String()), Description: aws.String(r.Description)})
+	}
+	for _, r := range step.Remove {
+		in.RemoveEntries = append(in.RemoveEntries, types.RemovePrefixListEntry{Cidr: aws.String(r.Source.String())})
+	}
+	call := context.WithoutCancel(ctx)
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		call, cancel = context.WithDeadline(call, deadline)
+		defer cancel()
+	}
+	if _, err := api.ModifyManagedPrefixList(call, in); err != nil {
+		err = explain(err, step, "ModifyManagedPrefixList")
+		if awserr.Code(err) == "IncorrectState" { // someone else's change is under way
+			if _, failed := settled(ctx, api, step.HolderID, 0); failed != nil {
+				err = errors.Join(err, failed)
+			}
+		}
+		return version, err
+	}
+	// The answer tells the version before the change.
+	made, err := settled(ctx, api, step.HolderID, version)
+	if err != nil {
+		return version, fmt.Errorf("%v: %w", step, err)
+	}
+	return made, nil
+}
+
+// settled waits until no change of a list is under way, and one past a version is made. It returns the version that the
+// list has then. Describes may lag behind changes, so an old version does not mean that the change has failed. See
+// https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
+func settled(ctx context.Context, api API, id string, past int64) (int64, error) {
+	for pause := firstPoll; ; pause = min(2*pause, lastPoll) {
+		out, err := api.DescribeManagedPrefixLists(ctx, &ec2.DescribeManagedPrefixListsInput{
+			Filters: []types.Filter{{Name: aws.String("prefix-list-id"), Values: []string{id}}},
+		})
+		if err != nil {
+			return 0, awserr.Explain(fmt.Errorf("see whether the change of %s is made: %w", id, err), "ec2:DescribeManagedPrefixLists")
+		}
+		if len(out.PrefixLists) == 0 {
+			return 0, fmt.Errorf("%s is gone", id)
+		}
+		l := out.PrefixLists[0]
+		switch version := aws.ToInt64(l.Version); {
+		case strings.HasSuffix(string(l.State), "-failed") && version <= past:
+			return 0, fmt.Errorf("EC2 could not make the change of %s (%s): %s", id, l.State, aws.ToString(l.StateMessage))
+		case !strings.HasSuffix(string(l.State), "-in-progress") && version > past:
+			return version, nil
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return 0, fmt.Errorf("EC2 has not yet said that the change of %s is made (%s); the next run looks again: %w", id, l.State, ctx.Err())
+		case <-timer.C:
+		}
+	}
+}
+
+// IsConflict reports whether EC2 refused a step because the group or prefix list was not as the plan had it: someone else
+// changed it, or an answer was lost and the call made again. Describing and planning again is the way out. See
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+func IsConflict(err error) bool {
+	switch awserr.Code(err) {
+	case "InvalidPermission.Duplicate", "InvalidPermission.NotFound", "RulesPerSecurityGroupLimitExceeded", "InvalidGroup.NotFound",
+		"PrefixListVersionMismatch", "IncorrectState", "InvalidPrefixListModification", "PrefixListMaxEntriesExceeded", "InvalidPrefixListID.NotFound":
+		return true
+	}
+	return false
+}
+
+// IsOverQuota reports whether EC2 refused a step because the group already holds as many rules as its quota allows.
+func IsOverQuota(err error) bool { return awserr.Code(err) == "RulesPerSecurityGroupLimitExceeded" }
+
+// IsDuplicate reports whether EC2 refused to authorize a rule that exists. The same call may have created it, if its
+// answer was lost and it was made again.
+func IsDuplicate(err error) bool { return awserr.Code(err) == "InvalidPermission.Duplicate" }
+
+// IsRefusal reports whether EC2 refused a step for good: it would refuse it again. Throttling, faults of EC2, conflicts
+// and lost answers are not refusals. See
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+func IsRefusal(err error) bool {
+	e, ok := errors.AsType[smithy.APIError](err)
+	return ok && e.ErrorFault() != smithy.FaultServer && !IsConflict(err) && !passing[e.ErrorCode()]
+}
+
+// passing are the codes of failures that have nothing to do with the group: calls that came too fast, faults of EC2,
+// and credentials that nobody knows or that have expired.
+var passing = map[string]bool{
+	"RequestLimitExceeded": true, "Throttling": true, "ThrottlingException": true,
+	"InternalError": true, "InternalFailure": true, "ServerInternal": true, "ServiceUnavailable": true, "Unavailable": true,
+	"AuthFailure": true, "ExpiredToken": true, "RequestExpired": true, "InvalidClientTokenId": true, "UnrecognizedClientException": true,
+}

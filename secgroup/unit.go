@@ -1,0 +1,305 @@
+package secgroup
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"cloudfront-sg-sync/internal/planner"
+	"cloudfront-sg-sync/internal/words"
+)
+
+// A unit is a set of pools that are planned together, as the planner sees them.
+type unit struct {
+	req     Request
+	pools   []*PoolPlan
+	holders []*HolderPlan // of all pools
+	poolOf  []int         // by holder
+	classes []class
+	ranges  []netip.Prefix
+	sets    []InterfaceSet
+	// interfaces are those that have a group of the unit, setOf the index of the set that each has.
+	attached []*Interface
+	setOf    []int
+	held     []bool // by pool
+	world    planner.World
+}
+
+// A class is a port of one pool. Pools that open the same port do not share its rules, so each has a class of its own.
+type class struct {
+	pool int
+	port PortRange
+}
+
+func newUnit(pools []*PoolPlan, req Request) *unit {
+	u := &unit{req: req, pools: pools, ranges: req.Ranges, held: make([]bool, len(pools))}
+	for i, p := range pools {
+		for k := range p.Holders {
+			u.holders = append(u.holders, &p.Holders[k])
+			u.poolOf = append(u.poolOf, i)
+		}
+		for _, port := range p.Ports() {
+			u.classes = append(u.classes, class{i, port})
+		}
+	}
+	if pools[0].Kind == ManagedPrefixList {
+		u.ranges = both(req.Ranges)[pools[0].Holders[0].Family]
+	}
+	u.attach()
+	u.world.Ranges = u.ranges
+	for _, c := range u.classes {
+		u.world.Ports = append(u.world.Ports, planner.Ports{First: int(c.port.From), Last: int(c.port.To)})
+	}
+	for i := range u.holders {
+		u.world.Holders = append(u.world.Holders, u.holder(i))
+	}
+	if len(u.attached) > 0 || u.req.Attachments != nil && u.req.Attachments.Unknown {
+		u.world.Views = u.views()
+	}
+	return u
+}
+
+// holder returns a holder as the planner sees it.
+func (u *unit) holder(i int) planner.Holder {
+	plan := u.holders[i]
+	h := planner.Holder{
+		Frozen: plan.frozen,
+		Swaps:  plan.Kind == ManagedPrefixList,
+		Lists:  make([]bool, len(u.classes)),
+		Rules:  make([]planner.Rule, len(plan.Rules)),
+		Room:   plan.room,
+	}
+	for k, c := range u.classes {
+		// The rules of a group whose tags cannot be read count as what they are.
+		h.Lists[k] = c.pool == u.poolOf[i] && (plan.Unread || slices.Contains(plan.Settings.Ports, c.port))
+	}
+	for k, r := range plan.Rules {
+		weight := r.Weighs()
+		first, last := r.OpenPorts()
+		h.Rules[k] = planner.Rule{Ports: planner.Ports{First: first, Last: last}, Prefix: r.Source.Prefix, Weight: weight, Owned: plan.Owns(r)}
+		for f := range weight {
+			h.Room[f] -= weight[f]
+		}
+	}
+	return h
+}
+
+// attach finds the different sets of holders that network interfaces have. If nothing of a unit is attached, its holders
+// are taken to be attached together; if it is unknown where they are attached, each counts by itself.
+func (u *unit) attach() {
+	a := u.req.Attachments
+	if u.pools[0].Kind == ManagedPrefixList || a == nil {
+		u.sets = []InterfaceSet{{Holders: indexes(len(u.holders))}}
+		return
+	}
+	if a.Unknown {
+		for i := range u.holders {
+			u.sets = append(u.sets, InterfaceSet{Holders: []int{i}})
+		}
+		return
+	}
+	index := map[string]int{}
+	for i, h := range u.holders {
+		index[h.ID] = i
+	}
+	known := map[string]int{}
+	for i := range a.Interfaces {
+		eni := &a.Interfaces[i]
+		var set []int
+		for _, id := range eni.Groups {
+			if k, ok := index[id]; ok {
+				set = append(set, k)
+			}
+		}
+		if len(set) == 0 {
+			continue
+		}
+		slices.Sort(set)
+		key := fmt.Sprint(set)
+		k, ok := known[key]
+		if !ok {
+			k = len(u.sets)
+			known[key] = k
+			u.sets = append(u.sets, InterfaceSet{eni.ID, set})
+		}
+		u.attached = append(u.attached, eni)
+		u.setOf = append(u.setOf, k)
+	}
+	if len(u.sets) == 0 {
+		u.sets = []InterfaceSet{{Holders: indexes(len(u.holders))}}
+	}
+}
+
+func indexes(n int) []int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+// views returns the sets as the planner sees them. An interface wants the ports of its own groups' tags.
+func (u *unit) views() []planner.View {
+	views := make([]planner.View, len(u.sets))
+	for i, set := range u.sets {
+		views[i] = planner.View{Holders: set.Holders, Wants: make([]bool, len(u.classes))}
+		for k, c := range u.classes {
+			views[i].Wants[k] = slices.ContainsFunc(set.Holders, func(h int) bool {
+				return u.poolOf[h] == c.pool && slices.Contains(u.holders[h].Wants(), c.port)
+			})
+		}
+	}
+	return views
+}
+
+// hold keeps a rule where it is.
+func (u *unit) hold(holder, rule int) {
+	u.world.Holders[holder].Rules[rule].Held = true
+	h := u.holders[holder]
+	if h.Held == nil {
+		h.Held = map[RuleID]bool{}
+	}
+	h.Held[h.Rules[rule].RuleID] = true
+}
+
+// id returns what identifies a wanted rule in a holder.
+func (u *unit) id(h *HolderPlan, w planner.Wanted) RuleID {
+	return h.rule(u.classes[w.Port].port, Source{Prefix: u.ranges[w.Range]})
+}
+
+// description returns the description of a rule that is added in a pool. One that is added while the pool is held says
+// so: it must not count for what the pool had before, or the next publications would let the guard go.
+func (u *unit) description(pool int) string {
+	stamp := u.req.Stamp
+	stamp.Held = u.held[pool]
+	return stamp.String()
+}
+
+// steps returns the calls of a plan as steps.
+func (u *unit) steps(plan *planner.Plan) []Step {
+	steps := make([]Step, 0, len(plan.Calls))
+	for _, c := range plan.Calls {
+		h := u.holders[c.Holder]
+		description := u.description(u.poolOf[c.Holder])
+		step := Step{Kind: h.Kind, HolderID: h.ID, Gap: c.Gap, Reopens: c.Closes}
+		for _, w := range c.Add {
+			step.Add = append(step.Add, Rule{RuleID: u.id(h, w), Description: description})
+		}
+		for _, item := range c.Remove {
+			r := Rule{Description: description}
+			i := item.Rule
+			if i < 0 {
+				r.RuleID = u.id(h, item.Wanted)
+				i = h.index(r.RuleID)
+			}
+			if i >= 0 {
+				r = h.Rules[i]
+			}
+			step.Remove = append(step.Remove, r)
+		}
+		step.sort()
+		steps = append(steps, step)
+	}
+	return steps
+}
+
+// stepsOf returns the steps about the holders of a pool.
+func (u *unit) stepsOf(pool int, steps []Step) []Step {
+	ids := u.pools[pool].IDs()
+	return slices.DeleteFunc(slices.Clone(steps), func(s Step) bool { return !slices.Contains(ids, s.HolderID) })
+}
+
+// stays returns warnings of rules that are not removed although nobody wants them, because something wanted would be
+// closed at an interface.
+func (u *unit) stays(pool int, plan *planner.Plan) []string {
+	if u.unplaced(pool, plan) > 0 || u.req.Attachments == nil || u.req.Attachments.Unknown {
+		return nil // something else says it, or there is nothing
+	}
+	count := map[int]int{}
+	for _, item := range plan.Stays {
+		count[item.Holder]++
+	}
+	var warnings []string
+	for i, h := range u.holders {
+		if n := count[i]; n > 0 && u.poolOf[i] == pool {
+			warnings = append(warnings, fmt.Sprintf("%s: %s although other groups replace them, because an interface with this group lacks those groups: attach the whole pool there",
+				h.ID, words.CountAs(n, "stale rule stays", "stale rules stay")))
+		}
+	}
+	return warnings
+}
+
+// unplaced counts the wanted rules of a pool that no holder has room for.
+func (u *unit) unplaced(pool int, plan *planner.Plan) int {
+	n := 0
+	for _, w := range plan.Unplaced {
+		if u.classes[w.Port].pool == pool {
+			n++
+		}
+	}
+	return n
+}
+
+// shortage returns a *[ShortageError] if not all wanted rules of a pool have a place.
+func (u *unit) shortage(pool int, plan *planner.Plan) error {
+	lack := u.unplaced(pool, plan)
+	if lack == 0 {
+		return nil
+	}
+	p := u.pools[pool]
+	e := &ShortageError{Kind: p.Kind, Pool: p.Name, TagKey: u.req.TagKey, IDs: p.IDs()}
+	short := map[PortShortage]int{}
+	var byFamily Weight
+	for _, w := range plan.Unplaced {
+		if c := u.classes[w.Port]; c.pool == pool {
+			f := FamilyOf(u.ranges[w.Range])
+			short[PortShortage{Port: c.port, Family: f}]++
+			byFamily[f]++
+		}
+	}
+	for _, port := range p.Ports() {
+		for _, f := range []Family{IPv4, IPv6} {
+			if n := short[PortShortage{Port: port, Family: f}]; n > 0 {
+				needed := len(both(u.ranges)[f])
+				e.Ports = append(e.Ports, PortShortage{Port: port, Family: f, Needed: needed, Available: needed - n})
+			}
+		}
+	}
+	if p.Kind == ManagedPrefixList {
+		e.MaxEntries = p.Holders[0].MaxEntries + lack
+	} else {
+		q := u.req.RulesPerGroup
+		e.MoreGroups = (max(byFamily[IPv4], byFamily[IPv6]) + q - 1) / q
+		e.RulesPerGroup = q + u.lacking(pool, lack)
+	}
+	switch {
+	case u.held[pool]:
+		e.Cause = map[Kind]string{SecurityGroup: "rules", ManagedPrefixList: "entries"}[p.Kind] + " that are held back take the rest"
+	case slices.ContainsFunc(p.Holders, func(h HolderPlan) bool { return h.frozen }):
+		e.Cause = "groups of the pool that this run leaves alone may have room for the rest"
+	}
+	return e
+}
+
+// lacking returns how many more rules each group of a pool would have to hold so that all wanted rules have a place;
+// most is enough in any case.
+func (u *unit) lacking(pool, most int) int {
+	alone := newUnit(u.pools[pool:pool+1], u.req)
+	low, high := 1, most
+	for low < high {
+		mid := (low + high) / 2
+		roomier := alone.world
+		roomier.Holders = slices.Clone(alone.world.Holders)
+		for i := range roomier.Holders {
+			for f := range roomier.Holders[i].Room {
+				roomier.Holders[i].Room[f] += mid
+			}
+		}
+		if planner.Unplaced(roomier) == 0 {
+			high = mid
+		} else {
+			low = mid + 1
+		}
+	}
+	return low
+}
