@@ -110,8 +110,7 @@ func (d Status) Failures(p *engine.Proposal) []error {
 	return slices.DeleteFunc(failures(p, len(d.Settings.Others) > 0), func(err error) bool {
 		_, older := errors.AsType[*secgroup.OlderError](err)
 		_, held := errors.AsType[*secgroup.HeldError](err)
-		_, short := errors.AsType[*secgroup.ShortageError](err)
-		return older || held && !short
+		return older || held // also if what is held takes the room of new ranges
 	})
 }
 

@@ -49,6 +49,10 @@ var noPorts = portRange{-1, -1}
 
 // UnmarshalText reads a port or a range of ports.
 func (r *portRange) UnmarshalText(text []byte) error {
+	if len(text) == 0 { // of all protocols
+		*r = noPorts
+		return nil
+	}
 	first, last, isRange := strings.Cut(string(text), "-")
 	if !isRange {
 		last = first
