@@ -96,7 +96,7 @@ func TestRealFile(t *testing.T) {
 }
 
 // The demo works on whatever AWS has ever published.
-func TestHistory(t *testing.T) {
+func TestDemoOfAnyFile(t *testing.T) {
 	documents := bufio.NewScanner(open(t, history))
 	documents.Buffer(nil, 8<<20)
 	n := 0
