@@ -120,7 +120,7 @@ func (w *listWorld) sync(ctx context.Context, t fataler, req Request) ([]PoolPla
 	if err != nil {
 		return nil, err
 	}
-	plan, err := NewPlan(ctx, nil, req, lists...)
+	plan, err := NewPlan(context.WithoutCancel(ctx), nil, req, lists...) // so that a deadline is met while EC2 works
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -650,4 +650,50 @@ func TestListKeepsItsGuard(t *testing.T) {
 			t.Errorf("got %v", pools[0].Err)
 		}
 	})
+}
+
+// resolved is an EC2 at which an IPAM resolver manages one of the lists. The embedded endpoint knows no IPAM.
+type resolved struct {
+	API
+	id    string
+	owner *[]string // that lists were asked for
+}
+
+func (r resolved) DescribeManagedPrefixLists(ctx context.Context, in *ec2.DescribeManagedPrefixListsInput, opts ...func(*ec2.Options)) (*ec2.DescribeManagedPrefixListsOutput, error) {
+	for _, f := range in.Filters {
+		if aws.ToString(f.Name) == "owner-id" {
+			*r.owner = f.Values
+		}
+	}
+	out, err := r.API.DescribeManagedPrefixLists(ctx, in, opts...)
+	if err == nil {
+		for i := range out.PrefixLists {
+			out.PrefixLists[i].IpamPrefixListResolverSyncEnabled = aws.Bool(aws.ToString(out.PrefixLists[i].PrefixListId) == r.id)
+		}
+	}
+	return out, err
+}
+
+// A list that an IPAM resolver manages is named and left alone, and the others are planned. Only the account's own lists
+// are asked for.
+func TestListOfAResolverIsLeftAlone(t *testing.T) {
+	w := newListWorld(ec2sim.Options{})
+	theirs, ours := w.create(t, "ranges", 10, entriesFrom(cut("18.70.0.0/24", 1), oldEntry)...), w.create(t, "ranges", 10)
+	var owner []string
+	lists, err := DiscoverLists(t.Context(), resolved{w.api, theirs, &owner}, testKey, ec2sim.DefaultAccount)
+	if err != nil || !slices.Equal(owner, []string{ec2sim.DefaultAccount}) {
+		t.Fatalf("%v, owner %q", err, owner)
+	}
+	plan, err := NewPlan(t.Context(), nil, listRequest(cut("18.64.0.0/24", 2)), lists...)
+	if err != nil || len(plan.Pools) != 2 {
+		t.Fatal(err, plan.Pools)
+	}
+	for _, pool := range plan.Pools {
+		list := pool.Holders[0]
+		if left := list.ID == theirs; left != (list.Problem != nil) || left != (len(pool.Steps) == 0) {
+			t.Errorf("%s, while %s is ours: %v, steps %v", list.ID, ours, list.Problem, pool.Steps)
+		} else if left && !strings.Contains(list.Problem.Error(), "IPAM prefix list resolver manages") {
+			t.Error(list.Problem)
+		}
+	}
 }
