@@ -68,7 +68,7 @@ func needed(ports []string, ranges []netip.Prefix) int {
 	}
 	listed := map[string]bool{}
 	for _, p := range ports {
-		for _, port := range strings.Fields(p) {
+		for port := range strings.FieldsSeq(p) {
 			listed[port] = true
 		}
 	}

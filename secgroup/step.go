@@ -100,7 +100,8 @@ func Apply(ctx context.Context, api API, step Step, version int64) (int64, error
 		return modify(ctx, api, step, version)
 	}
 	var err error
-	group, action := aws.String(step.HolderID), ""
+	var action string
+	group := aws.String(step.HolderID)
 	switch {
 	case len(step.Add) > 0:
 		action = "AuthorizeSecurityGroupIngress"

@@ -32,8 +32,8 @@ type outputFlags struct {
 // lower is a word in lower case, however it is typed.
 type lower string
 
-// UnmarshalText reads a word.
-func (l *lower) UnmarshalText(text []byte) error {
+// UnmarshalText reads a word. The parser of flags calls it.
+func (l *lower) UnmarshalText(text []byte) error { //nolint:unparam // encoding.TextUnmarshaler
 	*l = lower(strings.ToLower(string(text)))
 	return nil
 }

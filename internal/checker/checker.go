@@ -6,7 +6,9 @@
 package checker
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -262,10 +264,7 @@ func (c *Checker) after(step secgroup.Step) *Checker {
 	d.byIndex = make([]*holder, len(c.byIndex))
 	for i, h := range c.byIndex {
 		if h.plan.ID == step.HolderID {
-			h = &holder{h.plan, make(map[secgroup.RuleID]secgroup.Rule, len(h.rules)), h.free}
-			for id, r := range c.byIndex[i].rules {
-				h.rules[id] = r
-			}
+			h = &holder{h.plan, maps.Clone(h.rules), h.free}
 		}
 		d.byIndex[i], d.holders[h.plan.ID] = h, h
 	}
@@ -308,7 +307,7 @@ func (c *Checker) Sent(step secgroup.Step) {
 func (c *Checker) Allowed(step secgroup.Step) (secgroup.Step, bool) {
 	step.Gap = nil
 	for len(step.Add)+len(step.Remove)+len(step.Describe) > 0 {
-		refused, ok := c.Check(step, nil).(*RefusedError)
+		refused, ok := errors.AsType[*RefusedError](c.Check(step, nil))
 		if !ok {
 			return step, true
 		}

@@ -20,7 +20,7 @@ func TestParseName(t *testing.T) {
 		"eu-west-1b.shop-50dc6c495c0c9188.elb.eu-west-1.amazonaws.com":                                   {"shop", "eu-west-1"},
 		"shop-1234567890.cn-north-1.elb.amazonaws.com.cn.":                                               {"shop", "cn-north-1"},
 		"https://shop-1234567890.us-east-1.elb.amazonaws.com:8443/path?q#f":                              {"shop", "us-east-1"},
-		" shop-1234567890.us-east-1.elb.amazonaws.com/ ":                                                 {"shop", "us-east-1"},
+		"\tshop-1234567890.us-east-1.elb.amazonaws.com/\n":                                               {"shop", "us-east-1"},
 		"www.example.com":          {"www.example.com", ""},
 		"HTTPS://www.example.com.": {"www.example.com", ""},
 		"198.51.100.7:443":         {"198.51.100.7", ""},

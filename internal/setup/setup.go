@@ -54,7 +54,7 @@ const (
 	Interface    Kind = "interface"
 )
 
-// CloudFront connects to an Origin.
+// An Origin is what CloudFront connects to.
 type Origin struct {
 	Kind Kind
 	Name string // of a load balancer; otherwise the ID
