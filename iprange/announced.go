@@ -19,8 +19,7 @@ var (
 	ErrCorrupt = errors.New("corrupt copy")
 )
 
-// corruptRefetches is how many more times a file is fetched whose MD5 is wrong: a damaged copy may stand in the one
-// cache that answered.
+// corruptRefetches is how many more times a file is fetched whose MD5 is wrong: one cache may hold a damaged copy.
 const corruptRefetches = 2
 
 // fetchAnnounced gets the file that a notice announced, or a newer one. AWS sends a notification when a file is

@@ -42,7 +42,7 @@ func Cover(services, within []netip.Prefix) []netip.Prefix {
 	return cover
 }
 
-// setOf returns the addresses that lists of prefixes cover, but for invalid ones.
+// setOf returns the addresses that lists of prefixes cover, without invalid ones.
 func setOf(lists ...[]netip.Prefix) *netipx.IPSet {
 	var b netipx.IPSetBuilder
 	for _, prefixes := range lists {
@@ -52,7 +52,7 @@ func setOf(lists ...[]netip.Prefix) *netipx.IPSet {
 			}
 		}
 	}
-	// The builder fails only on invalid input, of which it was given none.
+	// The builder fails only on invalid input, and it was given none.
 	set, err := b.IPSet()
 	if err != nil {
 		panic(err)

@@ -19,7 +19,7 @@ import (
 // Decode reads one whole ip-ranges.json in a single pass, without holding it in memory. It returns what sel selects of
 // it, or an error that says what is wrong with the file: then nothing of it should be used.
 //
-// The order of members does not matter, and those that are not known are passed over. Only the entries of services that
+// The order of members does not matter, and unknown ones are skipped. Only the entries of services that
 // are wanted, or taken in, are looked into and have to be right; the others need no more than be JSON objects, and may
 // even have a member twice.
 func Decode(r io.Reader, sel Selection) (*Publication, error) {

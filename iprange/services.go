@@ -16,8 +16,8 @@ type Service struct {
 	IPv4, IPv6 []netip.Prefix // as published, in the order of the file
 }
 
-// Services reads one whole ip-ranges.json and returns its services, sorted by name. It tells what there is to select
-// from: that a prefix is one to rely on is for [Decode] to say.
+// Services reads one whole ip-ranges.json and returns its services, sorted by name. It lists the services to choose
+// from; only [Decode] verifies prefixes.
 func Services(r io.Reader) ([]Service, error) {
 	byName := map[string]*Service{}
 	d := newDecoder(r)

@@ -24,7 +24,7 @@ const (
 // ErrTooLarge is the error of a document of more than [MaxSize] bytes.
 var ErrTooLarge = fmt.Errorf("the file is larger than %d MiB", MaxSize>>20)
 
-// source hashes and counts what is read through it, and remembers enough to explain what went wrong. It hands the
+// source hashes and counts the bytes read through it, and remembers enough to explain errors. It hands the
 // decoder no more at a time than one object, or what leads up to a list: so nothing of a list is with the decoder but
 // the entry that it reads, and those behind that can be passed over.
 type source struct {

@@ -8,8 +8,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// expect reports if the next value is of another kind than wanted. What is not JSON at all is left to be found by the
-// read that follows.
+// expect reports if the next value is of another kind than wanted. Text that is not JSON at all is left to the read
+// that follows.
 func expect(dec *jsontext.Decoder, want jsontext.Kind) error {
 	if got := dec.PeekKind(); got != want && got != jsontext.KindInvalid {
 		return fmt.Errorf("found %s, want %s", describeKind(got), describeKind(want))

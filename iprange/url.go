@@ -54,7 +54,7 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// cause strips an error of net/url or net/http of the URL, which stands in the error around it already.
+// cause strips the URL from an error of net/url or net/http; the error around it names the URL already.
 func cause(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		return e.Err

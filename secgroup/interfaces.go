@@ -38,7 +38,7 @@ func (p InterfacePlan) String() string {
 	return text + fmt.Sprintf(": attach %s to it as well, beside %s%s: %s", strings.Join(p.Attach, " and "), strings.Join(p.Groups, ", "), p.limit(), p.command())
 }
 
-// command returns the command that attaches what is missing. It names the groups that the interface has as well, as
+// command returns the command that attaches the missing groups. It names the groups that the interface has as well, as
 // they are all replaced. Those of a load balancer are changed through it alone. See
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSecurityGroups.html and, for a Classic one,
 // https://docs.aws.amazon.com/elasticloadbalancing/2012-06-01/APIReference/API_ApplySecurityGroupsToLoadBalancer.html

@@ -14,7 +14,7 @@ import (
 )
 
 // A PrefixList is a customer-managed prefix list as EC2 describes it. Security groups of this and other accounts refer
-// to it; whoever writes those rules decides on the ports, and what is written here are the list's entries.
+// to it; whoever writes those rules decides on the ports; this tool writes only the list's entries.
 type PrefixList struct {
 	ID     string // pl-…
 	Name   string
@@ -100,8 +100,8 @@ func newPrefixList(described types.ManagedPrefixList) PrefixList {
 	return l
 }
 
-// entriesOf returns the entries of a version of a list. By the version, what is read belongs to what the next change
-// says it is made for.
+// entriesOf returns the entries of a version of a list. Naming the version ties these entries to the CurrentVersion
+// that the next change is guarded by.
 func entriesOf(ctx context.Context, api API, id string, version int64) ([]Entry, error) {
 	pages := ec2.NewGetManagedPrefixListEntriesPaginator(api, &ec2.GetManagedPrefixListEntriesInput{
 		PrefixListId:  aws.String(id),

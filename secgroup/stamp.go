@@ -69,7 +69,7 @@ func sameNames(a, b []string) bool {
 // held ends the description of a rule that was authorized while its pool was held.
 const held = " held"
 
-// within stands between the services and those whose ranges their rules may take in.
+// within separates the services from those whose ranges their rules may take in.
 const within = " within "
 
 // ParseStamp returns the stamp that a description is. It fails for any description that [Stamp.String] does not return
@@ -97,7 +97,7 @@ func ParseStamp(tagKey, description string) (s Stamp, ok bool) {
 	return s, true
 }
 
-// unreadable reports whether a service's name could not be told from what stands beside it in a description.
+// unreadable reports whether a service's name could be mistaken for another part of a description.
 func unreadable(service string) bool { return service == "" || strings.ContainsAny(service, " ,") }
 
 // Validate reports whether EC2 takes the stamp as a description, and [ParseStamp] can read it there.

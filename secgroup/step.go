@@ -266,7 +266,7 @@ func IsRefusal(err error) bool {
 }
 
 // passing are the codes of failures that have nothing to do with the group: calls that came too fast, faults of EC2,
-// and credentials that nobody knows or that have expired.
+// and unknown or expired credentials.
 var passing = map[string]bool{
 	"RequestLimitExceeded": true, "Throttling": true, "ThrottlingException": true,
 	"InternalError": true, "InternalFailure": true, "ServerInternal": true, "ServiceUnavailable": true, "Unavailable": true,

@@ -32,7 +32,7 @@ func (s StrayTag) String() string {
 	return fmt.Sprintf("%s: the tag %s=%q has no effect, because its key is not %s: correct it or remove it", s.GroupID, s.Key, s.Value, s.Meant)
 }
 
-// FindStrayTags finds the groups with stray tags of a tag key, by one describe of what is like it.
+// FindStrayTags finds the groups with stray tags of a tag key, by one describe of similar keys.
 func FindStrayTags(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, tagKey string) ([]StrayTag, error) {
 	var groups []Group
 	for patterns := range slices.Chunk(patternsLike(tagKey), valuesPerFilter) {
@@ -89,7 +89,7 @@ func meantKey(tagKey, key string) string {
 // are like one another.
 const shortestMistyped = 5
 
-// folded makes keys equal that differ in case, or in what stands between words.
+// folded makes keys equal that differ only in case or in the separators of words.
 func folded(key string) string {
 	return strings.Map(func(r rune) rune {
 		if strings.ContainsRune("-_. :/", r) {

@@ -35,7 +35,7 @@ type checkCommand struct {
 	also func(context.Context, approach.Client, *door.Scene)
 }
 
-// Validate reports flags that make no sense. What is named without a flag becomes the value of the flag for its kind.
+// Validate reports flags that make no sense. An argument becomes the value of the flag for its kind.
 func (c *checkCommand) Validate() error {
 	for _, text := range c.Name {
 		c.named(c.parse(text))
@@ -122,8 +122,8 @@ func (c *checkCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 	return doc.Failure(doc.Services)
 }
 
-// better returns the command that makes the verdict better. What setup can set up it sets up; else the pages about
-// tagged groups say what is missing.
+// better returns the command that makes the verdict better: setup, where setup can do it; else the pages about tagged
+// groups, which say what is missing.
 func (c *checkCommand) better(k *kong.Context, r *door.Report) []string {
 	switch {
 	case r.Mark == door.OK:

@@ -54,7 +54,7 @@ func (c *doctorCommand) readDistribution(ctx context.Context, t terminal) (*dist
 	if err != nil {
 		return nil, err
 	}
-	if c.IPRanges == "-" { // each origin is held against them
+	if c.IPRanges == "-" { // every origin is checked against them
 		if c.ranges, err = io.ReadAll(t.in); err != nil {
 			return nil, fmt.Errorf("read the ranges: %w", err)
 		}

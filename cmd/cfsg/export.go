@@ -16,7 +16,7 @@ import (
 type hostFlags struct {
 	rangeFlags
 	Port          []string `placeholder:"PORTS" help:"The ports that are opened to the ranges, and to nobody else (default 443)."`
-	Via           []string `placeholder:"CIDR" help:"Where the load balancer connects from that stands before the host."`
+	Via           []string `placeholder:"CIDR" help:"Addresses that the load balancer in front of the host connects from."`
 	ProxyProtocol bool     `help:"The load balancer names CloudFront's address by the PROXY protocol."`
 }
 

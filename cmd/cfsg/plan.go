@@ -12,7 +12,7 @@ import (
 
 type planCommand struct {
 	changeFlags
-	DetailedExitcode bool `help:"Exit with 2 where there are changes, 0 where there is nothing to do."`
+	DetailedExitcode bool `help:"Exit with 2 if there are changes, 0 if there is nothing to do."`
 }
 
 // errChanges makes --detailed-exitcode exit with 2. It is no failure.

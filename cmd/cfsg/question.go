@@ -96,7 +96,7 @@ func questionOf(config config.Config, ranges ipRanges, ports []secgroup.PortRang
 	}
 	q.OriginFacing, err = of([]string{originFacing})
 	if _, none := errors.AsType[*iprange.MissingServiceError](err); none {
-		return q, nil // nobody knows, then
+		return q, nil // cannot tell, then
 	}
 	if err != nil {
 		return q, fmt.Errorf("read the ranges of %s: %w", originFacing, err)

@@ -188,13 +188,13 @@ func (r *setupRun) askQuotas(ctx context.Context, at *location) {
 	if at.config.RulesPerGroup == 0 {
 		if r.Setup.RulesPerGroup, err = r.Engine.Targets[0].Quota(ctx); err != nil {
 			r.Setup.RulesPerGroup = engine.DefaultRulesPerGroup
-			r.doc.Note("The quota of rules per group is not known, assuming %d: grant servicequotas:GetServiceQuota or use --rules-per-group (%v).", r.Setup.RulesPerGroup, err)
+			r.doc.Note("Cannot read the quota of rules per group, assuming %d: grant servicequotas:GetServiceQuota or use --rules-per-group (%v).", r.Setup.RulesPerGroup, err)
 		}
 	}
 	if r.origin.Kind != setup.LoadBalancer { // that has five, whatever the quota
 		var groups int
 		if groups, err = engine.GroupsPerInterface(ctx, engine.Config(at.cfg, at.role, at.config.ExternalID)); err != nil {
-			r.doc.Note("The quota of groups per network interface is not known, assuming %d: grant servicequotas:GetServiceQuota (%v).", r.GroupsPerInterface, err)
+			r.doc.Note("Cannot read the quota of groups per network interface, assuming %d: grant servicequotas:GetServiceQuota (%v).", r.GroupsPerInterface, err)
 			return
 		}
 		r.GroupsPerInterface = groups

@@ -16,8 +16,8 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// A Client holds the operations that [Look] and [Client.Demands] call, none of which changes anything. They are functions and not
-// clients, so that a program does not get all operations of these: see [engine.Narrow].
+// A Client holds the operations that [Look] and [Client.Demands] call, and none of these changes anything. They are
+// functions, not clients, so that a program links only the operations it calls: see [engine.Narrow].
 //
 // [engine.Narrow]: https://pkg.go.dev/cloudfront-sg-sync/internal/engine#Narrow
 type Client struct {
@@ -63,8 +63,8 @@ func (call operation[In, Out, Options]) pages(ctx context.Context, in *In, token
 	}
 }
 
-// Look adds to a scene the way from the Internet to its interfaces, and what is behind their load balancers. What may not
-// be read is noted where it is missing, and is no error here; it fails only if the context ends.
+// Look adds to a scene the way from the Internet to its interfaces, and what is behind their load balancers. A call
+// that is refused leaves a note where its data is missing; Look fails only if the context ends.
 func Look(ctx context.Context, s *door.Scene, c Client) error {
 	var vpcs, subnets, balancers []string
 	for _, subject := range s.Subjects {

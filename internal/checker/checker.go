@@ -1,5 +1,5 @@
-// Package checker stands between a plan and EC2. It refuses every step that would close what is open and wanted at a
-// network interface, change a rule that is not ours, pass a quota, or remove what the guard holds.
+// Package checker checks each step before it reaches EC2. It refuses every step that would close what is open and
+// wanted at a network interface, change a rule that is not ours, pass a quota, or remove what the guard holds.
 //
 // It knows interfaces, holders (security groups and prefix lists) and rules, but no pools and no strategy, so that the
 // promises do not depend on how clever a planner is: a planner that errs wastes calls or leaves work undone.

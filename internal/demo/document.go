@@ -115,7 +115,7 @@ func (d *document) revise() (*document, revision, error) {
 	return next, change, nil
 }
 
-var errTooSmall = errors.New("the demo needs a document with at least four " + service + " IPv4 ranges that stand alone; leave --ip-ranges out for the built-in one")
+var errTooSmall = errors.New("the demo needs a document with at least four " + service + " IPv4 ranges that merge with no other; leave --ip-ranges out for the built-in one")
 
 // chooseRevision chooses ranges to change such that one rule comes, one goes, and no other changes.
 func (d *document) chooseRevision() (revision, error) {

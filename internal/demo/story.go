@@ -191,7 +191,7 @@ func (s *story) act(ctx context.Context, published *document, event, pool string
 	return s.verify(r, want)
 }
 
-// indent is how far the text of a step stands to the right of its number.
+// indent is how far the text of a step is indented from its number.
 const indent = 3
 
 // step begins the next step with what happens in the world.

@@ -71,7 +71,7 @@ type Origin struct {
 type Behavior struct {
 	Pattern string // such as /api/*, and * for the default behavior
 	Secure  []bool // whether requests to the origin are HTTPS: both, where the policy is the viewer's
-	// Host is the Host header, if it is not the origin's name; Unsure is why that is not known.
+	// Host is the Host header, if it is not the origin's name; Unsure says why that is unknown.
 	Host, Unsure string
 	Path         string // one to ask for
 	Guessed      bool   // nobody named it

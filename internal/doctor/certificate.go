@@ -47,8 +47,8 @@ func describe(chain []*x509.Certificate) *Certificate {
 }
 
 // judgeCertificate checks, one by one, what CloudFront demands of a certificate: the name, the dates, and a complete
-// chain, in order, to an authority that it trusts. CloudFront trusts Mozilla's list; here, this machine's list stands
-// in for it. See [pageCertificates] and [page502].
+// chain, in order, to an authority that it trusts. CloudFront trusts Mozilla's list; here, this machine's list takes
+// its place. See [pageCertificates] and [page502].
 func (w *walk) judgeCertificate(chain []*x509.Certificate, now time.Time) []Finding {
 	leaf := chain[0]
 	var findings []Finding

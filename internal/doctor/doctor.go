@@ -21,13 +21,13 @@ type Options struct {
 	Header   http.Header // perhaps secrets: sent by HTTPS where the certificate is valid, and never reported
 	Settings Settings
 
-	// Distribution is what its distribution says of the origin; nil if that is not known.
+	// Distribution holds the settings of the origin in its distribution; nil if they are unknown.
 	Distribution *Distribution
 
 	// Requests is how many requests to send, Concurrency at a time, on top of the few of the other checks.
 	Requests, Concurrency int
 
-	// Guards are checks of what stands in front of the origin, such as its security groups. They come right after the
+	// Guards check the filters in front of the origin, such as its security groups. They come right after the
 	// name, because packets meet them before the host.
 	Guards []Check
 
@@ -64,7 +64,7 @@ type Families string
 
 // The families.
 const (
-	AnyFamily Families = "" // not known
+	AnyFamily Families = "" // unknown
 	OnlyIPv4  Families = "ipv4"
 	OnlyIPv6  Families = "ipv6"
 )

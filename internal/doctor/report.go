@@ -74,7 +74,7 @@ type Step struct {
 	Demands *SecondLayer `json:"-"`
 }
 
-// An Access says who can connect to an address on the origin's port, as far as what stands in front of it decides that.
+// An Access says whom the filters in front of an address let connect to it on the origin's port.
 type Access int
 
 // Who can connect.

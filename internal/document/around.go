@@ -11,20 +11,20 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// Surroundings are what stands around the managed groups of a target.
+// Surroundings hold the interfaces, groups and tags around the managed groups of a target.
 type Surroundings struct {
 	Stray    []secgroup.StrayTag
-	StrayErr error // why mistyped tags are not known
+	StrayErr error // why mistyped tags could not be looked for
 	// Door judges the network interfaces of the groups, and apart from these the groups that are attached to none.
 	Door *door.Report
 	// Elsewhere are, by the ID of a group that is not managed and opens a port to the world, the network interfaces that
 	// it has beyond those.
 	Elsewhere map[string][]string
-	// Err says why the network interfaces, and what is attached to them along with managed groups, are not known.
+	// Err says why the network interfaces, and the other groups attached to them, are unknown.
 	Err error
 }
 
-// interfaces returns how the network interfaces stand that have a group of a pool, or without one all of them.
+// interfaces returns the state of the network interfaces that have a group of a pool or, without one, of all.
 func (s Surroundings) interfaces(pool *secgroup.PoolPlan) []door.SubjectReport {
 	if s.Door == nil {
 		return nil

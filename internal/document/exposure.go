@@ -72,14 +72,14 @@ type revocation struct {
 	partial  []partialPool
 }
 
-// advice says what to do before a rule is revoked, or nothing if it can be revoked now, by someone who pastes a command
-// and knows no more than what is read here.
+// advice says what to do before a rule is revoked, or nothing if it can be revoked now. Its reader pastes the command
+// and knows no more than it says.
 func (r revocation) advice(w door.WorldRule) string {
 	order := fmt.Sprintf("First run cfsg apply and attach all groups of the pool to the origin. Then run cfsg status again: it says when %s gets in without this rule.", r.services)
 	elsewhere := r.Elsewhere[w.Group.ID]
 	switch {
 	case r.Surroundings.Err != nil:
-		return fmt.Sprintf("Do not revoke it yet: whether %s gets in without it is not known, because the network interfaces could not be read. %s", r.services, order)
+		return fmt.Sprintf("Do not revoke it yet: cannot tell whether %s gets in without it, because the network interfaces could not be read. %s", r.services, order)
 	case len(w.Interfaces) == 0:
 		return fmt.Sprintf("Do not revoke it yet: %s is attached to no network interface, so there is no way to tell whether %s gets in without it. %s", w.Group.ID, r.services, order)
 	case len(elsewhere) > 0:

@@ -45,7 +45,7 @@ func NewFollow(format, file string, settings Settings, r follow.Report, err erro
 	case r.Outcome == follow.Updated && !r.Loaded && unread != "":
 		d.Judgement = Judge(Attention, fmt.Sprintf("updated: %s, but nothing was told to read them: %s", has, r.Changes()), next("follow", format, "--reload", unread)...)
 	case r.Output != "":
-		d.Judgement = Judge(Attention, fmt.Sprintf("%s: %s, but the script names what stands in the way", r.Outcome, has))
+		d.Judgement = Judge(Attention, fmt.Sprintf("%s: %s, but the script names rules in the way", r.Outcome, has))
 	case r.Outcome == follow.Updated:
 		d.Judgement = Judge(OK, fmt.Sprintf("updated: %s: %s", has, r.Changes()))
 	default:

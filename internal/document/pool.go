@@ -80,7 +80,7 @@ func (j judge) pool(pool secgroup.PoolPlan, around Surroundings, partial []parti
 	}
 	older, isOlder := errors.AsType[*secgroup.OlderError](pool.Err)
 	switch _, held := errors.AsType[*secgroup.HeldError](pool.Err); {
-	case isOlder: // its ranges are no longer what is wanted
+	case isOlder: // its ranges are out of date
 		return Judge(Attention, fmt.Sprintf("the file is older than these rules, which are from %s", older.Newest.UTC().Format(time.DateOnly)), j.next("plan", "--force")...)
 	case held:
 		return worse("held, because the published list would close too much at once", j.next("plan", "--force"))

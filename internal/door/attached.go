@@ -67,10 +67,10 @@ func SubjectsAt(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, in
 	return subjects, groups, err
 }
 
-// Around returns the scene at the network interfaces of the groups of a plan. The groups of a pool that none has, or that
-// nobody looked for, come as one. Rules and entries are those that the plan was made for, without what is
-// gone since. With complete set, it also describes the other groups of the interfaces, and reads the other prefix lists
-// that rules refer to; without, it calls nothing. If a call fails, the scene holds what is known without it.
+// Around returns the scene at the network interfaces of the groups of a plan. The groups of a pool that none has, or
+// that nobody looked for, come as one. Rules and entries are those of the plan, less any that are gone since. With
+// complete set, it also describes the other groups of the interfaces, and reads the other prefix lists that rules refer
+// to; without, it makes no call. If a call fails, the scene lacks only its data.
 func Around(ctx context.Context, api API, plan *secgroup.Plan, gone func(holder string, id secgroup.RuleID) bool, complete bool) (scene *Scene, err error) {
 	scene = &Scene{Lists: map[string]PrefixList{}}
 	var groups []secgroup.Group

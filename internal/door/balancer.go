@@ -19,7 +19,7 @@ type Balancer struct {
 	// clients are not preserved.
 	Groups    []string
 	Addresses []netip.Addr
-	Err       error // why its listeners are not known
+	Err       error // why its listeners are unknown
 	Gone      bool  // its interface is there, and it is not: it is being deleted, or belongs to another account
 }
 
@@ -39,7 +39,7 @@ type TargetGroup struct {
 	// https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html
 	Preserves bool
 	Targets   []Target
-	Err       error // why its targets, or whether it preserves addresses, are not known
+	Err       error // why its targets, or whether it preserves addresses, are unknown
 }
 
 // A Target is a port of an interface.
@@ -126,7 +126,7 @@ func (b *Balancer) refused(tg *TargetGroup, f secgroup.Family, wanted *ipspace.S
 	return found
 }
 
-// shut returns what a target's groups refuse of what is wanted, and the lists that decide and could not be read. A rule
+// shut returns the wanted ranges that a target's groups refuse, and the lists that decide but could not be read. A rule
 // that refers to a group of the load balancer admits all that comes from it, whether client addresses are preserved or
 // not. See
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-security-groups.html

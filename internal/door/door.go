@@ -24,18 +24,18 @@ import (
 
 // A Question says what the groups are judged by.
 type Question struct {
-	// Services names what is wanted, in the words of ip-ranges.json.
+	// Services names the wanted services, in the words of ip-ranges.json.
 	Services []string
 	// Wanted holds the ranges that should be let in.
 	Wanted *iprange.Publication
-	// OriginFacing holds the ranges from which CloudFront connects to origins; nil if that is not known, or not what
-	// Wanted is about.
+	// OriginFacing holds the ranges from which CloudFront connects to origins; nil if they are unknown, or Wanted is of
+	// other services.
 	OriginFacing *iprange.Publication
 	// Within holds the ranges that may be let in as well, so that fewer rules are needed; nil if there are none.
 	Within   *iprange.Publication
 	Families []secgroup.Family
 	// Ports are asked for; empty stands for those in the groups' tags and those of the rules that refer to tagged
-	// prefix lists, or 443 where there are none.
+	// prefix lists, or 443 if there are no such rules either.
 	Ports  []secgroup.PortRange
 	TagKey string
 	// Now is the time: a later date in a description is not believed. The zero value believes all.
@@ -86,12 +86,11 @@ type Interface = secgroup.Interface
 // A PrefixList is a managed prefix list.
 type PrefixList struct {
 	ID   string // pl-…
-	Name string // empty where it is not known
-	// Owner is the account that it belongs to, or "AWS", and Tags are those that EC2 shows. Both are empty where that
-	// is not known.
+	Name string // empty if unknown
+	// Owner is the account that it belongs to, or "AWS", and Tags are those that EC2 shows. Both are empty if unknown.
 	Owner string
 	Tags  map[string]string
-	// Family is the only one its entries are of, -1 where that is not known.
+	// Family is that of its entries, -1 if unknown.
 	Family  secgroup.Family
 	Entries []netip.Prefix
 	// Err is why the entries could not be read.

@@ -155,7 +155,7 @@ func (r *Report) judge(services string) {
 			}
 			s.Judgement = Worst(s.Judgement, p.Judgement)
 		}
-		if !s.newer.IsZero() { // its ranges are no longer what is wanted
+		if !s.newer.IsZero() { // its ranges are out of date
 			s.Judgement = Judgement{Attention, "the file is older than these rules, which are from " + s.newer.UTC().Format(time.DateOnly)}
 		}
 		if s.Interface != nil && !s.Interface.Public() {

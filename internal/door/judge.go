@@ -16,7 +16,7 @@ import (
 	"go4.org/netipx"
 )
 
-// Judge holds what the groups of each subject let in against the question.
+// Judge compares the ranges that the groups of each subject let in with the ranges asked about.
 func Judge(scene *Scene, q Question) *Report {
 	j := judge{Scene: scene, tagKey: q.TagKey}
 	for _, f := range q.Families {
@@ -59,14 +59,14 @@ func Judge(scene *Scene, q Question) *Report {
 	return report
 }
 
-// A judge knows what is wanted.
+// A judge holds the wanted ranges.
 type judge struct {
 	*Scene
 	families []family
 	tagKey   string
 }
 
-// A family is what is wanted of one address family.
+// A family holds the wanted ranges of one address family.
 type family struct {
 	secgroup.Family
 	wanted       *netipx.IPSet
@@ -96,7 +96,7 @@ func newFamily(f secgroup.Family, q Question) family {
 	return wanted
 }
 
-// A rule is a rule and the group it stands in.
+// A rule is a rule and its group.
 type rule struct {
 	secgroup.Rule
 	group GroupID
@@ -218,7 +218,7 @@ func (j *judge) edges(i *Interface) []int32 {
 	return edges
 }
 
-// wayIn judges what stands before the security groups of an interface, and behind its load balancer.
+// wayIn judges the way to the security groups of an interface, and on from its load balancer.
 func (j *judge) wayIn(r *FamilyReport, f family, i *Interface, p secgroup.PortRange) {
 	if i == nil {
 		return

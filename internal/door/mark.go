@@ -2,7 +2,7 @@ package door
 
 import "slices"
 
-// A Mark says how something stands, in one of three signs.
+// A Mark is a verdict in one of three signs.
 type Mark string
 
 // The marks, from best to worst.

@@ -11,8 +11,8 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// A Network is what stands between the Internet and interfaces besides their security groups. What may not be read has
-// an error: then it may shut anyone out.
+// A Network is the way from the Internet to interfaces, apart from their security groups. A part that could not be read
+// has an error, and may shut anyone out.
 type Network struct {
 	Block   BlockPublicAccess
 	Subnets map[string]Subnet // by ID
@@ -69,7 +69,7 @@ type Route struct {
 	Propagated bool
 	Target     string // igw-…, nat-…, local, …
 	Blackhole  bool
-	Err        error // why the entries of the list are not known
+	Err        error // why the entries of the list are unknown
 }
 
 // verdict says what becomes of packets to the Internet by a route's target. CloudFront's requests, and the answers to
@@ -99,7 +99,7 @@ type Finding struct {
 	// Verdict is [Blocked] where they are lost, [Unknown] where that could not be seen, and [Open] where only some are.
 	Verdict Verdict `json:"verdict"`
 	Cause   string  `json:"cause"`
-	// Ranges are what is concerned of what is wanted, and Witness is an address of these.
+	// Ranges are the wanted ranges that are concerned, and Witness is one of their addresses.
 	Ranges  Ranges     `json:"ranges"`
 	Witness netip.Addr `json:"witness"`
 

@@ -150,7 +150,7 @@ func withoutPorts(a, b []secgroup.PortRange) []secgroup.PortRange {
 	return rest
 }
 
-// onPorts makes a sentence of ports and what is or are so.
+// onPorts makes a sentence that says something of ports.
 func onPorts(ports []secgroup.PortRange, is, are string) string {
 	if names := secgroup.PortNames(ports); len(names) != 1 || ports[0].From != ports[0].To {
 		return strings.TrimSpace(fmt.Sprintf("ports %s %s", strings.Join(names, ", "), are))

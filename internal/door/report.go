@@ -11,7 +11,7 @@ type Verdict string
 // The verdicts, from best to worst.
 const (
 	Open    Verdict = "open"    // all wanted ranges are let in
-	Unknown Verdict = "unknown" // what is known does not tell
+	Unknown Verdict = "unknown" // cannot tell
 	Blocked Verdict = "blocked" // some wanted range is not let in
 )
 
@@ -86,8 +86,7 @@ type FamilyReport struct {
 	OriginFacingBlocked *Ranges `json:"originFacingBlocked"`
 	// Through says what lets the wanted ranges in, as far as they are: see [Through].
 	Through []Through `json:"through"`
-	// TakenIn is what is let in beyond the wanted ranges of those that may be let in as well; null where there are none
-	// of these.
+	// TakenIn are the ranges let in beyond the wanted ones, out of those that may be taken in; null if none may.
 	TakenIn *Ranges `json:"takenIn"`
 	// World says that one of the others opens the port to the world, so that CloudFront and its WAF can be bypassed, and
 	// that no tag says this is meant.
@@ -104,7 +103,7 @@ type FamilyReport struct {
 	// Findings are the places before and behind the interface where something that is wanted is lost, or may be.
 	Findings []Finding `json:"findings"`
 
-	shut bool // a finding shuts out servers that connect to origins, or others if these are not known
+	shut bool // a finding shuts out servers that connect to origins, or others if these are unknown
 }
 
 // Through is a kind of rule that lets wanted ranges in.
@@ -165,11 +164,11 @@ type Reference struct {
 	Source string `json:"source"` // ACCOUNT/sg-…
 }
 
-// A PrefixListReport says what is known of a prefix list.
+// A PrefixListReport describes a prefix list.
 type PrefixListReport struct {
 	ID      string `json:"id"`
 	Name    string `json:"name"`
-	Owner   string `json:"owner"`  // an account or "AWS", or empty where it is not known
+	Owner   string `json:"owner"`  // an account or "AWS", or empty if unknown
 	Tagged  bool   `json:"tagged"` // it carries the tag
 	Pool    string `json:"pool"`   // that of its tags, or empty
 	Entries int    `json:"entries"`

@@ -11,7 +11,7 @@
 //
 // # Seeds
 //
-// [Server.Seed] reads a JSON document that says what there is at the start. A member it does not know is an error. All
+// [Server.Seed] reads the resources at the start from a JSON document. A member it does not know is an error. All
 // members except the name of a group may be left out; without a region, a resource is in us-east-1, without an
 // account in the home account, without a vpc in the default VPC.
 //

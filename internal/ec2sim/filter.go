@@ -46,9 +46,9 @@ func compileFilters(filters []filter, resource reflect.Type) (func(reflect.Value
 	}, nil
 }
 
-// attribute returns a function from a resource to the values that a filter is held against, nil if there is no such
-// filter. The tag `filter:"…"` of a field names its filters. The name of a list of structs stands before those of their
-// fields, with a dot between. Every resource with Tags has the filters tag:KEY, tag-key and tag-value.
+// attribute returns a function from a resource to the values that a filter matches, nil if there is no such filter. The
+// tag `filter:"…"` of a field names its filters. The name of a list of structs goes before those of their fields,
+// with a dot between. Every resource with Tags has the filters tag:KEY, tag-key and tag-value.
 func attribute(t reflect.Type, name string) func(reflect.Value) []string {
 	if t.Kind() == reflect.Pointer {
 		if of := attribute(t.Elem(), name); of != nil {

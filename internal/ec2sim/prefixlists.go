@@ -148,7 +148,7 @@ func (s *site) createPrefixList(_ *call, in createPrefixListInput) (body, error)
 	return s.alter(list, "create", func() string { return "" }), nil
 }
 
-// parseEntries reads the entries of a request, no two of which may be the same.
+// parseEntries reads the entries of a request, and refuses duplicates.
 func (l *PrefixList) parseEntries(request []prefixListEntry) ([]PrefixListEntry, error) {
 	var entries []PrefixListEntry
 	for _, e := range request {

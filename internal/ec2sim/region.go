@@ -20,7 +20,7 @@ func (s *Server) Region(account, region string) Region {
 	return Region{s, cmp.Or(account, s.home), region}
 }
 
-// look calls f with what is there.
+// look calls f with the resources of the region.
 func (r Region) look(f func(*site)) {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
@@ -28,7 +28,7 @@ func (r Region) look(f func(*site)) {
 	f(r.server.site(r.account, r.region))
 }
 
-// change calls f to change what is there, and tells observers.
+// change calls f to change the resources of the region, and notifies observers.
 func (r Region) change(f func(*site) error) error {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()

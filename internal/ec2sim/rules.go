@@ -292,7 +292,7 @@ func (s *site) withIDs(rules []Rule) []Rule {
 	return rules
 }
 
-// distinct refuses rules two of which have the same permission. Their descriptions do not make them different.
+// distinct refuses two rules with the same permission, even if their descriptions differ.
 func distinct(rules []Rule) error {
 	seen := make(map[Permission]bool, len(rules))
 	for _, r := range rules {

@@ -187,7 +187,7 @@ func (w *sower) resolveName(vpc, kind string, name reflect.Value) error {
 
 func vpcName(s *site, name string) string { return "vpc " + s.account + "/" + s.region + "/" + name }
 
-// check refuses what is no quota. One that is not given is zero.
+// check refuses a value that is no quota. A quota that is not given is zero.
 func (q quotas) check() error {
 	if q.RulesPerGroup < 0 || q.RulesPerGroup > mostRulesPerInterface {
 		return fmt.Errorf("rulesPerGroup: %d is not a quota from 1 to %d", q.RulesPerGroup, mostRulesPerInterface)

@@ -72,7 +72,7 @@ type tagSpecs []struct {
 	Tags []tag  `query:"Tag"`
 }
 
-// tagsFor returns the tags, all of which must be for the given kind of resource.
+// tagsFor returns the tags, and refuses those for another kind of resource.
 func (specs tagSpecs) tagsFor(k kind) (Tags, error) {
 	var given []tag
 	for _, spec := range specs {

@@ -12,7 +12,7 @@ import (
 )
 
 // Strangers says whom else than its services a cover lets in, if these may be anyone: machines that AWS's customers run
-// in EC2. It returns nothing where there are none.
+// in EC2. It returns nothing if there are none.
 func Strangers(p *iprange.Publication) string {
 	if len(p.BeyondEC2) == 0 {
 		return ""

@@ -75,7 +75,7 @@ const (
 	maxThrottled = 12
 )
 
-// retryer is the SDK's standard retryer, but for its patience with throttling.
+// retryer is the SDK's standard retryer with more patience for throttling.
 type retryer struct{ *retry.Standard }
 
 func newRetryer() aws.Retryer {

@@ -29,8 +29,8 @@ type targetRun struct {
 
 func newTargetRun(t *Target) *targetRun { return &targetRun{target: t, Preview: Preview{Target: t}} }
 
-// An outcome is what became of a holder. Its counts are of what is so at the end: a rule that was added and removed
-// again, or the other way round, does not count.
+// An outcome is what became of a holder. It counts the net changes: a rule that was added and removed again, or the
+// other way round, does not count.
 type outcome struct {
 	plan           *secgroup.HolderPlan
 	before         map[secgroup.RuleID]bool

@@ -140,8 +140,8 @@ func (r *refusals) note(err error) bool {
 	return false
 }
 
-// unexplained reports whether a group that met a conflict is still described as it was, as describes may lag. A quota
-// that is exceeded has nothing to do with what is described.
+// unexplained reports whether a group that met a conflict is still described as it was, as describes may lag. An
+// exceeded quota has nothing to do with stale describes.
 func (r *refusals) unexplained(groups []secgroup.Group) bool {
 	return slices.ContainsFunc(groups, func(g secgroup.Group) bool {
 		return slices.ContainsFunc(r.conflicts, func(c *stepError) bool {

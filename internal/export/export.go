@@ -18,7 +18,7 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// An Input is what is exported. Over a family without ranges, nobody is let in.
+// An Input holds the ranges to export. A family without ranges lets nobody in.
 type Input struct {
 	*iprange.Publication
 	Selection iprange.Selection // that the publication was made with
@@ -26,8 +26,8 @@ type Input struct {
 	TagKey string
 	// Ports are the TCP ports that are opened to the ranges and to nobody else. Only formats with HasPorts use them.
 	Ports []secgroup.PortRange
-	// Via is where a load balancer connects from that stands between CloudFront and the host. Formats that let in let in
-	// that instead, unless the load balancer names CloudFront's address by the PROXY protocol.
+	// Via holds the addresses that a load balancer in front of the host connects from. Formats that let in let in those
+	// instead, unless the load balancer names CloudFront's address by the PROXY protocol.
 	Via           []netip.Prefix
 	ProxyProtocol bool
 }
@@ -38,7 +38,7 @@ type Format struct {
 	Summary string // in a few words
 	// HasPorts says that the format is about ports. The others are for a server that has its own.
 	HasPorts bool
-	// HasVia says that the format is for a host, which a load balancer may stand before; HasProxy that the server reads
+	// HasVia says that the format is for a host, which may be behind a load balancer; HasProxy that the server reads
 	// the address behind it from the PROXY protocol.
 	HasVia, HasProxy bool
 	// Trusts says that the format names whom the server believes, and lets everyone in.
@@ -152,7 +152,7 @@ func (in Input) ViaList() string {
 	return strings.Join(words, " ")
 }
 
-// Stamp says what the ranges are: services and publication, or the load balancer's where there is none.
+// Stamp describes the ranges: their services and publication, or that they are the load balancer's.
 func (in Input) Stamp() string {
 	if in.SyncToken == "" {
 		return in.ViaList() + ", which a load balancer connects from (--via)"

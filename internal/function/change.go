@@ -117,7 +117,7 @@ func parseMessages(records []map[string]jsontext.Value, from sources) (event, er
 }
 
 // ownRole returns a function that reports whether a role is one that the function runs as: its own, or one of another
-// account. Where STS does not answer, its own is not known: at worst a run then finds nothing to do.
+// account. If STS does not answer, its own is unknown: at worst a run then finds nothing to do.
 func ownRole(c config.Config, cfg aws.Config) func(roleARN string) bool {
 	var own []string // arn:aws:sts::ACCOUNT:assumed-role/NAME/SESSION, cut at slashes and colons
 	cut := func(arn string) []string {
@@ -129,7 +129,7 @@ func ownRole(c config.Config, cfg aws.Config) func(roleARN string) bool {
 				own = cut(aws.ToString(out.Arn))
 			}
 		}
-		role := cut(roleARN) // arn:aws:iam::ACCOUNT:role/PATH/NAME, of which FieldsFunc leaves out the empty region
+		role := cut(roleARN) // arn:aws:iam::ACCOUNT:role/PATH/NAME; FieldsFunc leaves out the empty region
 		isMember := slices.ContainsFunc(c.MemberAccounts, func(account string) bool {
 			return strings.HasSuffix(roleARN, ":"+account+":role/"+c.MemberRoleName)
 		})

@@ -83,8 +83,8 @@ func parseRun(object map[string]jsontext.Value, from sources) (event, error) {
 // manualOptions are the members that a manual event may have.
 var manualOptions = []string{"dryRun", "force", "groupIds"}
 
-// members returns the members of a JSON object. Unlike encoding/json it tells dryRun from dryrun, and refuses what
-// stands there twice.
+// members returns the members of a JSON object. Unlike encoding/json it distinguishes dryRun from dryrun, and refuses
+// duplicates.
 func members(payload []byte) (map[string]jsontext.Value, error) {
 	dec := jsontext.NewDecoder(bytes.NewReader(payload))
 	if kind := dec.PeekKind(); kind != '{' && kind != 0 {
@@ -150,7 +150,7 @@ func parseRecords(list jsontext.Value, from sources) (event, error) {
 	return parseNotification(records, from.topicARN)
 }
 
-// parseNotification reads the records of SNS, of which the newest counts. See
+// parseNotification reads the records of SNS; the newest counts. See
 // https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html
 func parseNotification(records []map[string]jsontext.Value, topicARN string) (event, error) {
 	var newest iprange.Notice

@@ -1,4 +1,4 @@
-// Package function is the Lambda function but for its main: it reads the configuration and the events, and has the
+// Package function is the Lambda function without its main: it reads the configuration and the events, and has the
 // engine do what they ask for.
 package function
 
@@ -26,7 +26,7 @@ type Handler struct {
 	sources sources
 	// The others may be told of what a run did: a topic, CloudWatch, CloudFormation.
 	notifier  *notifier // nil where no topic is to be told
-	metrics   *metrics  // nil where there are none
+	metrics   *metrics  // nil if there are none
 	responder *responder
 	refusals  refusals
 	// now and sleep are the clock by which a deployment waits for its role.

@@ -86,7 +86,7 @@ func (m *metrics) emit(report *engine.Report, err error, req task, began, ended 
 	return nil
 }
 
-// valuesOf returns the metrics of a run, but for its duration.
+// valuesOf returns the metrics of a run, except its duration.
 func valuesOf(report *engine.Report, err error, now time.Time) map[string]float64 {
 	lists := report.Lists()
 	values := map[string]float64{

@@ -40,8 +40,8 @@ type change struct {
 	rule string
 }
 
-// maxChanges is more than a message has room for, at some 25 bytes each. What is beyond is counted in the report, and
-// not kept: in many accounts together it would be most of the memory that a run takes.
+// maxChanges is more than a message has room for, at some 25 bytes each. The report counts the rest without keeping it:
+// in many accounts together it would be most of the memory that a run takes.
 const maxChanges = maxMessage / 25
 
 // add notes a step. Marking a rule as this tool's opens and closes nothing.

@@ -140,7 +140,7 @@ func newResourceAnswer(r *resourceRequest, reason string, err error) *resourceAn
 			a.Reason = "rules are left, to be revoked by hand or with the tag's value none: " + failureText(err)
 		}
 	case errors.As(err, &left):
-		a.Reason = "synced, but for what no deployment can cure; it is tried again, and alarms: " + failureText(err)
+		a.Reason = "synced, except where no deployment can help; the function tries again, and alarms: " + failureText(err)
 	case err != nil:
 		a.Status, a.PhysicalResourceID = "FAILED", r.idAfterFailure()
 		a.Reason = failureText(err)

@@ -49,7 +49,7 @@ func Common(a, b *netipx.IPSet) *netipx.IPSet {
 func built(b *netipx.IPSetBuilder) *netipx.IPSet {
 	set, err := b.IPSet()
 	if err != nil {
-		panic(err) // only invalid prefixes make it fail, of which there are none
+		panic(err) // only invalid prefixes make it fail, and there are none
 	}
 	return set
 }
@@ -122,8 +122,7 @@ func Lose(before, after []netip.Prefix) Loss {
 	return l
 }
 
-// Exceeds reports whether more than so many per cent are lost: of the prefixes, of which there were so many, or of the
-// addresses of a family.
+// Exceeds reports whether more than so many per cent are lost: of so many prefixes, or of the addresses of a family.
 func (l Loss) Exceeds(percent, prefixes int) bool {
 	return l.Losing*100 > prefixes*percent || max(l.Percent[0], l.Percent[1]) > float64(percent)
 }

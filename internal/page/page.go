@@ -57,7 +57,7 @@ func (p *Page) Width() int {
 // Err returns the first error of writing. Later lines are lost.
 func (p *Page) Err() error { return p.err }
 
-// Indent sets how many spaces stand before the lines that follow.
+// Indent sets how many spaces the lines that follow start with.
 func (p *Page) Indent(n int) { p.indent = n }
 
 // Strong returns s in bold.

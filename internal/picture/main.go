@@ -85,7 +85,7 @@ type list struct {
 }
 
 // changes returns how often the rules changed in a year since a time: changes between two files that are too far apart
-// are not known, and that time does not count.
+// are unknown, and that time does not count.
 func (l list) changes(from time.Time) string {
 	n, known := 0, time.Duration(0)
 	for i, p := range l.points[1:] {

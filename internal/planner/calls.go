@@ -10,7 +10,7 @@ const (
 )
 
 // A packer turns moves into calls, as few as it can: it takes moves of one holder together, and those of both families,
-// where nothing stands against it.
+// where the order allows it.
 //
 // The moves as they come are one order that works. Moves change places only as follows, so that whatever is left can
 // always be done in the order it came in: additions to a holder keep their order, and are made while there is room; a
@@ -132,7 +132,7 @@ func (p *packer) span(m move) span { return p.drifts[m.family].spanOf(m.item) }
 // isNext reports whether no other move about the same rule comes before.
 func (p *packer) isNext(m queued) bool { return p.turns[turn{m.family, m.place}][0] == m.number }
 
-// additions returns what there is room for of what is to be added to a holder, in order.
+// additions returns the rules to add to a holder, in order, as many as fit.
 func (p *packer) additions(h int) []queued {
 	room := [2]int{p.free[0][h], p.free[1][h]}
 	for i, m := range p.adds[h] {

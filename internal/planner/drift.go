@@ -154,7 +154,7 @@ func (d *drift) classes(is []bool) (all []int) {
 	return all
 }
 
-// measure cuts the space and counts what is open.
+// measure cuts the space and counts the rules that open each cell.
 func (d *drift) measure() {
 	w := d.world
 	views := make([][]int, len(w.Holders))

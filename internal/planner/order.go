@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// order returns a state whose moves lead from the start to what is desired, or as far as they can. Those that close
+// order returns a state whose moves lead from the start to what is desired, or as far as they can. Moves that close
 // something wanted are marked as a gap. A pool that is too small comes to no good end anyway, so that no gap is opened
 // for it.
 func (d *drift) order(ctx context.Context) *state {
@@ -27,7 +27,8 @@ func (d *drift) order(ctx context.Context) *state {
 }
 
 // converge is the loop: fill what fits, revoke what nothing needs, replace what needs least and frees most, and where
-// nothing of that is possible, open the smallest gap. What is left then has no room, and what opens it stays.
+// nothing of that is possible, open the smallest gap. Rules that are still missing have no room, and the stale rules
+// that open their addresses stay.
 func (s *state) converge(ctx context.Context) {
 	for ctx.Err() == nil {
 		jobs := s.jobs()
@@ -151,8 +152,8 @@ func (s *state) opener(view, interval, rng int) int {
 	return best
 }
 
-// fillPools fills every pool that has room for all that it lacks, unless what is stale needs that room more. It reports
-// whether there was any.
+// fillPools fills every pool that has room for all that it lacks, unless its stale rules need that room more. It
+// reports whether there was any.
 func (s *state) fillPools(jobs []job) bool {
 	awaits := map[int][]int{} // by wanted rule: the views that wait for it
 	for _, j := range jobs {

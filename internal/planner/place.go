@@ -5,8 +5,7 @@ import (
 	"slices"
 )
 
-// withoutStale returns the state where all that is stale is gone and as much as possible of what is missing is there,
-// whatever the way to it.
+// withoutStale returns the state without stale rules and with as many missing ones as fit, whatever the way to it.
 func (d *drift) withoutStale() *state {
 	s := d.state()
 	s.regardless = true

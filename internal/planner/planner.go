@@ -8,7 +8,7 @@
 // [Make] is a pure function. It plans IPv4 and IPv6 apart, as neither takes room from the other, in these steps, each in
 // a file of its own:
 //
-//	drift.go  compares what is there with what is desired: what is missing, what is stale
+//	drift.go  compares current with desired rules: which are missing, which are stale
 //	order.go  one loop: fill what fits, revoke what nothing needs, replace what can be replaced, open the smallest gap
 //	place.go  finds a place for a rule, moving others out of the way where need be
 //	calls.go  packs the moves into the fewest calls that keep their order
@@ -20,7 +20,7 @@ import (
 	"slices"
 )
 
-// A World is what there is, and what is wanted of it: a pool, or several that share network interfaces.
+// A World is a pool, or several that share network interfaces: the rules they have, and those they should have.
 type World struct {
 	// Ports and Ranges are what is wanted: each range on each port, in one holder that lists the port. The index of a
 	// port is a class: a port of one pool. Pools that list the same port have a class each, with equal Ports. Ranges

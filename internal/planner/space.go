@@ -158,7 +158,7 @@ func (s *space) ranges(pieces map[int]bool) []netip.Prefix {
 		}
 		set, err := piece.IPSet()
 		if err != nil {
-			panic(err) // only invalid prefixes make it fail, of which there are none
+			panic(err) // only invalid prefixes make it fail, and there are none
 		}
 		b.AddSet(set)
 	}

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// A state is which rules stand where after some moves.
+// A state says which holder has which rules after some moves.
 type state struct {
 	*drift
 	open   *tally
@@ -142,7 +142,7 @@ func (s *state) revokeUnneeded() bool {
 	return len(s.moves) > n
 }
 
-// revokeOpaque removes the rules that let in nobody knows what. They go when all else is done, or there is no other
+// revokeOpaque removes the rules whose sources cannot be resolved. They go when all else is done, or there is no other
 // room. It reports whether there was any.
 func (s *state) revokeOpaque() bool {
 	n := len(s.moves)

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// writeManual writes the manual page of cfsg: the help texts, as they stand. See man-pages(7).
+// writeManual writes the manual page of cfsg: the help texts, unchanged. See man-pages(7).
 func (r release) writeManual() error {
 	files, err := filepath.Glob("cmd/cfsg/help/*.txt")
 	if err != nil {

@@ -44,7 +44,7 @@ func (r release) writeNotes() error {
 	return os.WriteFile(filepath.Join(r.folder, "notes.md"), []byte(text), 0o644)
 }
 
-// changes returns the section of a changelog on the release or, where there is none yet, on what is not released.
+// changes returns the section of a changelog on the release or, if it has none yet, the section "Unreleased".
 func (r release) changes(changelog string) (string, bool) {
 	for _, heading := range []string{"\n## [" + strings.TrimPrefix(r.version, "v") + "]", "\n## [Unreleased]"} {
 		if _, section, ok := strings.Cut(changelog, heading); ok {

@@ -71,7 +71,7 @@ func withCode(template, uri string) (string, error) {
 	return replaced(template, code, properties+"      CodeUri: "+uri+"\n")
 }
 
-// publishable returns the template for `sam package` and `sam publish`, which is to stand beside the zip. See
+// publishable returns the template for `sam package` and `sam publish`, to be put beside the zip. See
 // https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/serverless-sam-template-publishing-applications-metadata-properties.html
 func (r release) publishable(template string) (string, error) {
 	application := `Metadata:

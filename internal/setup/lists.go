@@ -241,8 +241,8 @@ func (f associations) GetManagedPrefixListAssociations(ctx context.Context, in *
 	return f(ctx, in, opts...)
 }
 
-// referred refuses to remove lists that groups refer to: those groups would no longer let in what is on the lists, and
-// EC2 does not delete such a list.
+// referred refuses to remove lists that groups refer to: those groups would shut out the ranges on the lists, and EC2
+// does not delete such a list.
 func (s *Setup) referred(ctx context.Context, lists []List) error {
 	for _, l := range lists {
 		pages := ec2.NewGetManagedPrefixListAssociationsPaginator(associations(s.EC2.GetManagedPrefixListAssociations), &ec2.GetManagedPrefixListAssociationsInput{PrefixListId: aws.String(l.ID)})

@@ -21,7 +21,7 @@ import (
 )
 
 // Take takes the steps in order, up to the first that fails, and calls taken after each. When the context ends, it
-// finishes the step under way: if a call is given up, nobody knows whether it took effect.
+// finishes the step under way: nobody could tell whether an abandoned call took effect.
 func (s *Setup) Take(ctx context.Context, state *State, steps []Step, taken func(Step)) error {
 	for i, step := range steps {
 		if ctx.Err() != nil {

@@ -20,7 +20,7 @@ import (
 // An UndoPlan undoes what setups have done.
 type UndoPlan struct {
 	Steps []Step
-	// ShutOut are the interfaces at which part of what is wanted gets in now, and no longer would without the groups.
+	// ShutOut are the interfaces at which some wanted ranges get in only through the groups.
 	ShutOut []string
 }
 

@@ -127,7 +127,7 @@ func (s *Setup) privateAt(state *State, group string, f secgroup.Family) []strin
 	return private
 }
 
-// wants reports whether ranges of a family are wanted. Whether CloudFront connects over another family is not known.
+// wants reports whether ranges of a family are wanted. Whether CloudFront connects over another family is unknown.
 func (s *Setup) wants(f secgroup.Family) bool {
 	ranges := s.Question.Wanted.IPv4
 	if f == secgroup.IPv6 {
@@ -136,8 +136,8 @@ func (s *Setup) wants(f secgroup.Family) bool {
 	return slices.Contains(s.Question.Families, f) && len(ranges) > 0
 }
 
-// shutOut returns the interfaces, other than the origin's, at which part of what is wanted gets in only through rules
-// of the group that are open to the world.
+// shutOut returns the interfaces, other than the origin's, at which some wanted ranges get in only through rules of the
+// group that are open to the world.
 func (s *Setup) shutOut(state *State, subjects []door.Subject, group string) []string {
 	var shut []string
 	for _, subject := range subjects {
