@@ -1,4 +1,4 @@
-# What there is to do here: `make help`.
+# `make help` lists the targets.
 
 # For which machine `build` compiles; template.yaml asks for the same.
 ARCH = arm64
@@ -8,7 +8,7 @@ STACK = cloudfront-sg-sync
 # Development tools have their own module file, so that none of their dependencies is one of the function's.
 TOOL = go tool -modfile=go.tool.mod
 
-# What is built says that it is this release, such as v1.0.0; without one, that it is none.
+# The release that the programs say they are, such as v1.0.0; empty for none.
 VERSION =
 # The project's address, for those who find a release elsewhere; empty where it has none.
 REPOSITORY =
@@ -155,10 +155,10 @@ dependencies: ## Write the table of docs/dependencies.md again
 picture: ## Draw docs/rules-*.svg from published documents, and print README's numbers (HISTORY="FILE …")
 	@go run ./internal/picture docs/rules $(HISTORY)
 
-terminal: ## Draw docs/terminal-*.svg anew, what cfsg shows (on Linux)
+terminal: ## Draw docs/terminal-*.svg again, the terminal that cfsg shows (on Linux)
 	go test ./cmd/cfsg -run TestTerminalPicture -count 1 -update
 
-# Linux stands for all: each platform is built by the same command. Files of GoReleaser's own say when they were made.
+# Linux is enough: each platform is built by the same command. Files of GoReleaser's own say when they were made.
 reproduce: ## Make a release in two other folders and compare: one source, the same bytes
 	@rm -rf build/reproduce
 	@for folder in one another/folder; do \

@@ -42,7 +42,7 @@ func TestCover(t *testing.T) {
 	}
 }
 
-// TestCoverIsSmallest holds Cover against all covers there are of any addresses among eight, within any others: it is
+// TestCoverIsSmallest compares Cover with all covers of any addresses among eight, within any others: it is
 // one of the smallest, and reaches as far as any of these.
 func TestCoverIsSmallest(t *testing.T) {
 	for _, block := range prefixes("52.1.2.8/29 2600:9000::ff08/125") {
@@ -250,7 +250,7 @@ func TestDecodeWithin(t *testing.T) {
 			"", "", "13.32.0.0/15 15.158.0.0/16 2600:9000::/28",
 		},
 		{
-			"two services, which no other cover stands for",
+			"two services, which no other cover has",
 			Selection{Services: []string{CloudFront, EC2}, IPv6: true},
 			"2600:9000::/28 2600:9000:7::/48", "2600:9000::/28", "", "", "",
 		},
@@ -274,7 +274,7 @@ func TestDecodeWithin(t *testing.T) {
 	}
 }
 
-// What is taken in has to be as sound as what is wanted.
+// Ranges that may be taken in have to be as valid as wanted ones.
 func TestDecodeWithinRefused(t *testing.T) {
 	const (
 		wanted = `{"ip_prefix":"13.32.1.0/24","service":"CLOUDFRONT_ORIGIN_FACING"}`
@@ -304,12 +304,12 @@ func TestDecodeWithinRefused(t *testing.T) {
 	if _, err := Decode(strings.NewReader(document("1")), Selection{Services: []string{CloudFront}, Within: []string{""}, IPv4: true}); err == nil {
 		t.Error("a service without a name is taken in")
 	}
-	// What takes no fewer ranges is no offer.
+	// A cover with no fewer ranges is not offered.
 	every, err := Decode(strings.NewReader(lists(wanted+","+cover, "")), cloudfront)
 	if err != nil || len(every.OriginFacing) != 1 || len(every.Compact()) > 0 {
 		t.Errorf("%+v, %v", every, err)
 	}
-	// What is only reckoned with is passed over where it is wrong.
+	// Entries that only serve as estimates are skipped if they are wrong.
 	p, err := Decode(strings.NewReader(lists(cover+`,{"ip_prefix":"x","service":"CLOUDFRONT_ORIGIN_FACING"}`, "")), cloudfront)
 	if err != nil || len(p.Compact()) > 0 {
 		t.Errorf("%v, %v", p, err)

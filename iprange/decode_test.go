@@ -215,7 +215,7 @@ func TestDecodeRefused(t *testing.T) {
 	}
 }
 
-// passedOver are two entries, of which the second is not handed to the JSON decoder.
+// passedOver are two entries; the JSON decoder never sees the second.
 const passedOver = `{"ip_prefix":"52.0.0.0/15","service":"EC2"},{"ip_prefix":"52.2.0.0/15","service":"EC2"}`
 
 // TestDecodeBehindPassedOver has what is wrong behind entries that are passed over: it is found, and said to be where
@@ -261,7 +261,7 @@ func TestDecodeInvalidPrefix(t *testing.T) {
 		`{"ip_prefix":"52.0.0.0/15","service":"EC2"},{"ip_prefix":"10.0.0.0/8","service":"CLOUDFRONT"}`, "")), cloudfront)
 	checkError(t, err, `prefixes entry 1: "10.0.0.0/8" (CLOUDFRONT): not a public range`, "RFC 1918")
 
-	// What is not selected only because of its family is still a sign of a bad file.
+	// A wrong prefix is a sign of a bad file even if its family is not selected.
 	_, err = Decode(strings.NewReader(lists(
 		`{"ip_prefix":"52.0.0.0/15","service":"CLOUDFRONT"}`, `{"ipv6_prefix":"::/0","service":"CLOUDFRONT"}`)),
 		Selection{Services: []string{"CLOUDFRONT"}, IPv4: true})
@@ -447,7 +447,7 @@ func TestDecodeGenerated(t *testing.T) {
 		if p.Published.Unix() != token || hex.EncodeToString(p.MD5[:]) != md5Of(file) {
 			t.Fatalf("published %s, MD5 %x of %s", p.Published, p.MD5, file)
 		}
-		// The lists may stand in either order.
+		// The lists may come in either order.
 		sorted := cmpopts.SortSlices(netip.Prefix.Compare)
 		if diff := cmp.Diff(wanted, p.Prefixes, comparePrefixes, sorted); diff != "" {
 			t.Fatal(diff)

@@ -16,7 +16,7 @@ import (
 // cloudfront is what most tests select.
 var cloudfront = Selection{Services: []string{"CLOUDFRONT"}, IPv4: true, IPv6: true}
 
-// document returns a small file with the given sync token, of which cloudfront selects one prefix of each family.
+// document returns a small file with the given sync token, where cloudfront selects one prefix of each family.
 func document(token string) string {
 	return `{
   "syncToken": "` + token + `",
@@ -47,7 +47,7 @@ func prefixes(list string) []netip.Prefix {
 	return ps
 }
 
-// bigDocument returns a file like the real one, with the given number of entries, of which cloudfront selects few.
+// bigDocument returns a file like the real one, with the given number of entries, where cloudfront selects few.
 func bigDocument(entries int) []byte {
 	var b bytes.Buffer
 	b.WriteString("{\n  \"syncToken\": \"1787411825\",\n  \"createDate\": \"2026-08-22-15-17-05\",\n  \"prefixes\": [\n")

@@ -79,7 +79,7 @@ func hanging(r *http.Request) (*http.Response, error) {
 	return nil, r.Context().Err()
 }
 
-// cut answers with a file of which the end is missing, as net/http reports it.
+// cut answers with a file whose end is missing, as net/http reports it.
 func cut(r *http.Request) (*http.Response, error) {
 	body := io.MultiReader(strings.NewReader(document(oldFile)[:100]), errReader{io.ErrUnexpectedEOF})
 	return respond(r, http.StatusOK, body), nil
@@ -426,7 +426,7 @@ func TestFetchCorrupt(t *testing.T) {
 		checkFetched(t, p, err, newFile)
 		h := feed.requests[1].Header
 		if h.Get("If-None-Match") != "" || h.Get("Cache-Control") != "no-cache" {
-			t.Errorf("the damaged copy is not fetched anew: %v", h)
+			t.Errorf("the damaged copy is not fetched again: %v", h)
 		}
 	}, damaged, file(newFile))
 	// A damaged copy taken in good faith is found out by the notice that follows.

@@ -170,7 +170,7 @@ func TestFunctionOnMoto(t *testing.T) {
 	w.f.succeed("{}")
 	w.check("resync", "18.64.0.0/16 52.84.0.0/16 99.84.0.0/16 108.156.0.0/16 2600:9000::/28 2a01:111::/32")
 
-	// What others have there stays.
+	// The rules of others stay.
 	_, err := w.ec2.AuthorizeSecurityGroupIngress(t.Context(), &ec2.AuthorizeSecurityGroupIngressInput{GroupId: &w.groups[0], IpPermissions: permission("192.0.2.0/24", "office")})
 	w.must(err)
 	for _, id := range slices.Concat(w.groups, w.lists) {

@@ -13,7 +13,7 @@ import (
 	"cloudfront-sg-sync/internal/ec2sim"
 )
 
-// cloudFormation stands in for the place that a custom resource's answers are put to.
+// cloudFormation is a fake of the response URL of a custom resource.
 type cloudFormation struct {
 	t      *testing.T
 	server *httptest.Server
@@ -183,7 +183,7 @@ func TestStackWithoutGroups(t *testing.T) {
 // noTimeForARefusal is a timeout of the function within which it does not try again where its role is refused.
 const noTimeForARefusal = 15 * time.Second
 
-// What goes wrong with a request is answered too. Deleting always succeeds, and after a create that failed it touches
+// A request that goes wrong is answered too. Deleting always succeeds, and after a create that failed it touches
 // nothing.
 func TestStackFailures(t *testing.T) {
 	down := func(w *world) {
@@ -251,7 +251,7 @@ func TestStackFailures(t *testing.T) {
 	}
 }
 
-// What no deployment can cure fails none, neither an update nor its rollback: the answer says what is wrong, and the
+// A failure that no deployment can fix fails neither an update nor its rollback: the answer says what is wrong, and the
 // function fails, which alarms and makes Lambda try again.
 func TestStackIsNotFailedByData(t *testing.T) {
 	const member = "arn:aws:iam::222233334444:role/sync"

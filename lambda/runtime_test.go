@@ -202,7 +202,7 @@ func (r *runtime) fail(event string) string {
 	return e.ErrorMessage
 }
 
-// report is the answer as DESIGN.md's section 8 has it, written down here anew so that a change of the contract shows.
+// report is the answer that callers rely on, written down here again so that a change of it shows.
 type report struct {
 	SyncToken   string `json:"syncToken"`
 	PublishedAt string `json:"publishedAt"`

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// What is deployed stays small: a cold start fetches and maps it.
+// The function stays small: a cold start fetches and maps it.
 const (
 	maxBootstrap = 19 << 20 / 2
 	maxZip       = 4 << 20

@@ -204,7 +204,7 @@ func TestIsConflict(t *testing.T) {
 			t.Errorf("%v is a conflict: %t, want %t", test.err, got, test.want)
 		}
 	}
-	// What to do about a quota is said beside it, and hides it from nobody.
+	// The hint about a quota comes beside the error, and errors.As still finds it.
 	api := &fakeEC2{err: ec2Error("RulesPerSecurityGroupLimitExceeded")}
 	if err := applied(t.Context(), api, stepOf(authorize, "sg-1", Rule{RuleID: tcp(tcp443, "1.0.0.0/24")})); !IsConflict(err) {
 		t.Errorf("%v is no conflict", err)

@@ -72,7 +72,7 @@ func BenchmarkNewPlan(b *testing.B) {
 	}
 }
 
-// BenchmarkFullPools plans the dearest change there is: every block of the list is cut anew, {0-1, 2} becoming {1,
+// BenchmarkFullPools plans the most expensive change: every block of the list is split again, {0-1, 2} becoming {1,
 // 2-3}, on one port and on more, in pools that are full to the last slot.
 func BenchmarkFullPools(b *testing.B) {
 	for _, c := range []struct {

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// consecutive returns n ranges of which no two merge.
+// consecutive returns n ranges that do not merge.
 func consecutive(n int) []netip.Prefix {
 	var ranges []netip.Prefix
 	for i := range n {
@@ -19,7 +19,7 @@ func consecutive(n int) []netip.Prefix {
 	return ranges
 }
 
-// What a shortage tells to do, done to the letter, makes room: each tag that is named, and no other, on the groups that
+// Following the hint of a shortage to the letter makes room: each tag that is named, and no other, on the groups that
 // it is named for.
 func TestShortageDoneLiterally(t *testing.T) {
 	made := regexp.MustCompile(`make (\d+) more groups?, attach .* and then tag (?:it|them) (\S+?)=("[^"]*"|\S+) and ([^ =]+)=([^ =,]+)`)

@@ -115,7 +115,7 @@ func TestGuardHolds(t *testing.T) {
 	}
 }
 
-// What counts, and in whose favour.
+// Which rules count, and in whose favour.
 func TestGuardCounts(t *testing.T) {
 	stamp := func(change func(*Stamp)) string {
 		s := olderStamp
@@ -131,7 +131,7 @@ func TestGuardCounts(t *testing.T) {
 		groups []Group
 		ranges []netip.Prefix
 		change func(*Request)
-		held   *HeldError // but for the pool's name
+		held   *HeldError // without the pool's name
 	}{
 		{
 			name: "IPv6 is emptied", groups: []Group{group("sg-1", "443", nil, ours("443", manyCIDRs(10)...), ours("443", "2600:9000::/28"))}, ranges: ten,
@@ -287,7 +287,7 @@ func TestGuardClosesNothingInFullGroup(t *testing.T) {
 	}
 }
 
-// A rule that a held pool has in two groups is not authorized anew.
+// A rule that a held pool has in two groups is not authorized again.
 func TestGuardAuthorizesNothingTwice(t *testing.T) {
 	web := []string{"pool=web"}
 	groups := []Group{

@@ -59,7 +59,7 @@ func TestPlanAtInterfaces(t *testing.T) {
 	}
 }
 
-// What a plan says of the interfaces, against a count by hand: of each wanted rule on each port that the interface's
+// The interfaces of a plan, compared with a count by hand: of each wanted rule on each port that the interface's
 // groups list, does one of them have it?
 func TestInterfacePlansAgainstOracle(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

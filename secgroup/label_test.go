@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What the operator changes in a full pool needs no force, closes nothing that is wanted before and after, and leaves a
+// An operator's change in a full pool needs no force, closes nothing that is wanted before and after, and leaves a
 // second run with nothing to do.
 func TestPlanChangesOfSettings(t *testing.T) {
 	const quota = 4

@@ -61,7 +61,7 @@ func (w *listWorld) open() map[string]map[netip.Addr]bool {
 	return open
 }
 
-// observe checks a change: nothing wanted is closed that was open, but for gaps that were announced, and no entry is
+// observe checks a change: nothing wanted is closed that was open, except in announced gaps, and no entry is
 // gone that is not this tool's.
 func (w *listWorld) observe(c ec2sim.Change) {
 	before := w.open()
@@ -479,7 +479,7 @@ func TestListShortage(t *testing.T) {
 	if got := w.owned(id); len(got) != 3 {
 		t.Errorf("it holds %v", got)
 	}
-	// What it says helps.
+	// The hint helps.
 	if _, err := w.api.ModifyManagedPrefixList(t.Context(), &ec2.ModifyManagedPrefixListInput{PrefixListId: &id, MaxEntries: aws.Int32(5)}); err != nil {
 		t.Fatal(err)
 	}

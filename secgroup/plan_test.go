@@ -320,7 +320,7 @@ func TestPlanReplacesHalvesInFullGroup(t *testing.T) {
 	}
 }
 
-// What the tags of one group ask for.
+// The tags of one group.
 func TestPlanTags(t *testing.T) {
 	ranges := prefixes("13.32.0.0/15", "2600:9000::/28")
 	for _, test := range []struct {
@@ -554,7 +554,7 @@ func TestPlanHold(t *testing.T) {
 			want: []string{"authorize sg-1: 443 1.0.0.0/24, 443 1.0.1.0/24", "revoke sg-1: 443 1.0.0.0/23"},
 		},
 		{
-			name: "a rule of which half remains loses addresses", rules: ours("443", "1.0.0.0/23"), ranges: prefixes("1.0.0.0/24"),
+			name: "a rule loses half of its addresses", rules: ours("443", "1.0.0.0/23"), ranges: prefixes("1.0.0.0/24"),
 			want: []string{"authorize sg-1: 443 1.0.0.0/24"}, held: &HeldError{Pool: "sg-1", Losing: 1, Owned: 1, MaxPercent: 50},
 		},
 		{
@@ -726,7 +726,7 @@ func TestPlanShortageOfGroupsLeftAlone(t *testing.T) {
 	}
 }
 
-// CLOUDFRONT as it stands: 180 IPv4 and 31 IPv6 ranges, and groups of 60 rules.
+// CLOUDFRONT of today: 180 IPv4 and 31 IPv6 ranges, and groups of 60 rules.
 func TestPlanCloudFront(t *testing.T) {
 	var ranges []netip.Prefix
 	for i := range 180 {

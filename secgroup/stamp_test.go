@@ -147,7 +147,7 @@ func TestParseStamp(t *testing.T) {
 	}
 }
 
-// What a run writes is read again by the next, whatever the settings.
+// A run reads the stamps of the last one, whatever the settings.
 func TestParseStampProperty(t *testing.T) {
 	name := rapid.StringMatching(`[A-Z0-9_]{1,12}|within|[!-+\-.-~]{1,4}`)
 	rapid.Check(t, func(t *rapid.T) {
@@ -201,7 +201,7 @@ func TestStamped(t *testing.T) {
 	}
 }
 
-// What a valid stamp says is read again, and as the stamp's own.
+// ParseStamp reads what a valid stamp writes.
 func FuzzStamp(f *testing.F) {
 	f.Add("cloudfront-ingress", "CLOUDFRONT", "", published.Unix())
 	f.Add("cloudfront-ingress", "CLOUDFRONT_ORIGIN_FACING", "CLOUDFRONT", published.Unix())

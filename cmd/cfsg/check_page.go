@@ -168,7 +168,7 @@ func (w checkPage) others(p door.PortReport) {
 		}
 	}
 	for _, id := range unreadOn(p) {
-		rows = append(rows, []string{strings.TrimSpace(id + " " + w.lists[id].Name), "not known"})
+		rows = append(rows, []string{strings.TrimSpace(id + " " + w.lists[id].Name), "unknown"})
 	}
 	for _, r := range p.References {
 		rows = append(rows, []string{"members of " + r.Source, "", r.Group.Name, r.Ports, r.Description})
@@ -195,7 +195,7 @@ func (w checkPage) prefixLists(lists []door.PrefixListReport) {
 	for _, l := range lists {
 		entries := strconv.Itoa(l.Entries)
 		if l.Error != "" {
-			entries = w.Bad("not known")
+			entries = w.Bad("unknown")
 		}
 		rows = append(rows, []string{l.ID, l.Name, entries})
 	}
@@ -228,7 +228,7 @@ func (w checkPage) family(f door.FamilyReport) {
 	case blocked == 0:
 		w.verdict(w.Good("✓ "+name), fmt.Sprintf("all of %s: %s", w.services, words.Count(f.Wanted.Ranges, "range")))
 	case len(f.Unread) > 0:
-		w.verdict(w.Warn("? "+name), fmt.Sprintf("not known: the entries of %s could not be read, and no other rule lets in %s of %s",
+		w.verdict(w.Warn("? "+name), fmt.Sprintf("unknown: the entries of %s could not be read, and no other rule lets in %s of %s",
 			strings.Join(f.Unread, ", "), words.Count(blocked, "range"), w.services))
 		w.ranges(f.Blocked)
 	case f.BeyondOriginFacing():

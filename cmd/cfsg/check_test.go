@@ -17,7 +17,7 @@ const oneOrigin = `{
   "interfaces": [{"groups": ["web"], "instance": "i-0123456789abcdef0", "publicIp": "198.51.100.7"}]
 }`
 
-// What a check may not ask for is named, and where the verdict needs it there is none.
+// A missing permission is named, and there is no verdict where it is needed.
 func TestCheckWithoutPermissions(t *testing.T) {
 	cases := []struct {
 		action         string
@@ -28,7 +28,7 @@ func TestCheckWithoutPermissions(t *testing.T) {
 		{"DescribeNetworkInterfaces", exitError, "", "grant the permission ec2:DescribeNetworkInterfaces"},
 		{"DescribeSecurityGroups", exitError, "", "grant the permission ec2:DescribeSecurityGroups"},
 		{"DescribeManagedPrefixLists", exitOK, "grant the permission ec2:DescribeManagedPrefixLists", ""},
-		{"GetManagedPrefixListEntries", exitError, "? IPv4  not known: the entries of pl-", "grant the permission ec2:GetManagedPrefixListEntries"},
+		{"GetManagedPrefixListEntries", exitError, "? IPv4  unknown: the entries of pl-", "grant the permission ec2:GetManagedPrefixListEntries"},
 	}
 	for _, c := range cases {
 		t.Run(c.action, func(t *testing.T) {
@@ -52,7 +52,7 @@ func TestCheckWithoutPermissions(t *testing.T) {
 	}
 }
 
-// What is not known is said in JSON as docs/schema has it.
+// JSON has unknown verdicts as docs/schema describes them.
 func TestUnknownCheckInJSON(t *testing.T) {
 	o := newOperator(t, oneOrigin)
 	o.Deny("GetManagedPrefixListEntries")

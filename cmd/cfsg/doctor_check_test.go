@@ -11,7 +11,7 @@ import (
 	"cloudfront-sg-sync/internal/document"
 )
 
-// What the security groups of an origin's addresses let in becomes a step of doctor's.
+// doctor has a step for the security groups of an origin's addresses.
 func TestDoctorChecksGroups(t *testing.T) {
 	const (
 		all   = `{"protocol": "tcp", "ports": "443", "source": "18.64.0.0/14"}`
@@ -79,7 +79,7 @@ func TestDoctorReadsRules(t *testing.T) {
 		says                      string
 	}{
 		{"all demand it", "application", closed, "", http.Header{"X-Verify": {"hunter2"}}, doctor.Yes, "each rule of listener 443 of load balancer shop that forwards demands X-Verify"},
-		{"nobody knows which", "application", closed, "", nil, doctor.Yes, "demands a secret header"},
+		{"unknown distribution", "application", closed, "", nil, doctor.Yes, "demands a secret header"},
 		{"all demand another", "application", closed, "", http.Header{"X-Other": {"hunter2"}}, doctor.No, "rule 1 of listener 443 of load balancer shop forwards without X-Other"},
 		{"none does", "application", app, "", nil, doctor.No, "rule default of listener 443 of load balancer shop forwards without a secret header"},
 		{"one does not", "application", closed + "," + other, "", nil, doctor.No, "of listener 443 of load balancer shop forwards without"},

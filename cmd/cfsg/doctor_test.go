@@ -57,8 +57,8 @@ func TestSeconds(t *testing.T) {
 	}
 }
 
-// What docs/504.md shows of the command is what it prints, but for the numbers, on a network where the names in it lead
-// to origins that are broken as it says. Timeouts are shorter here.
+// The output in docs/504.md is that of the command, except for numbers, on a network where its names lead to origins
+// that are broken as it says. Timeouts are shorter here.
 func TestDoctorGuide(t *testing.T) {
 	if !hasNamespaces() {
 		t.Skip("needs root, unshare and ip")

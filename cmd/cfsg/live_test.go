@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// What takes long is said, and wiped away when it is done; what does not take long is not, and nothing is said where
+// Long waits show a line that is wiped away afterwards; short ones show none, and there is no line where
 // nobody reads it. What comes after it takes its place.
 func TestLiveLine(t *testing.T) {
 	for _, c := range []struct {

@@ -110,7 +110,7 @@ func TestApplyStopsBetweenTwoSteps(t *testing.T) {
 	o.must("plan", "--detailed-exitcode")
 }
 
-// What EC2 refuses is said with the permission that is missing.
+// An error of a refused call names the missing permission.
 func TestPermissionsAreNamed(t *testing.T) {
 	cases := []struct {
 		action, command, want string

@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "draw docs/terminal-light.svg and docs/terminal-dark.svg anew")
+var update = flag.Bool("update", false, "draw docs/terminal-light.svg and docs/terminal-dark.svg again")
 
 // The picture of a terminal in README shows what cfsg prints there: on the groups of docs/example-groups.json, with the
 // settings of the compact cover.

@@ -16,7 +16,7 @@ import (
 // simURL is where docs/cfsg.md has the endpoint.
 const simURL = "http://127.0.0.1:4566"
 
-// What the documents show of cfsg is what it prints: the commands of all console blocks of one are run in order, on one
+// cfsg prints what the documents show: the commands of all console blocks of one are run in order, on one
 // endpoint. A line "…" stands for any lines.
 func TestReadme(t *testing.T) {
 	t.Chdir("../..")

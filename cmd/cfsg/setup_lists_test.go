@@ -144,7 +144,7 @@ func TestSetupByListKeepsWhatShutsOut(t *testing.T) {
 	o.here().SetQuota(10)
 	o.says(exitError, "a rule for each list on 2 ports counts as 10 rules, next to the 1 it has, and a security group of load balancer shop can have 10 hint: raise quota L-0EA8095F", shop()...)
 	o.changes("")
-	// Lists with one place to spare find room beside what there is.
+	// Lists with one place to spare find room beside the groups that are attached.
 	o.here().SetQuota(20)
 	o.must(shop()...)
 	if lists := o.made(); len(lists) != 2 || lists[0].MaxEntries != 3 || lists[1].MaxEntries != 2 {

@@ -236,7 +236,7 @@ func (s scenario) calls(t *testing.T) []ec2sim.Call {
 	return o.Calls()
 }
 
-// interrupted stands beside the kinds of faults: whoever runs the setup stops it.
+// interrupted is one more kind of fault: the operator stops the setup.
 const interrupted ec2sim.FaultKind = "interrupt"
 
 // cut returns a site where the call with a number fails, before or after its effect, or is the last before an interrupt,

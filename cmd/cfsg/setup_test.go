@@ -139,7 +139,7 @@ func TestSetupInAnyOrder(t *testing.T) {
 	}
 }
 
-// What cannot be done is told with the way out, and nothing is changed.
+// If a setup is impossible, the error has the way out, and nothing is changed.
 func TestSetupRefuses(t *testing.T) {
 	const world = `"ingress": [{"protocol": "tcp", "ports": "443", "source": "0.0.0.0/0"}]`
 	balancer := func(groups, balancer string) string {
@@ -176,8 +176,8 @@ func TestSetupRefuses(t *testing.T) {
 	}
 }
 
-// What is open to the world beyond the ports, where another tool brings it back, or is needed elsewhere, is left open,
-// and told.
+// Rules that are open to the world stay, and are reported, if they are of other ports, if another tool would bring them
+// back, or if they are needed elsewhere.
 func TestSetupDoesNotClose(t *testing.T) {
 	const https = `{"protocol": "tcp", "ports": "443", "source": "0.0.0.0/0"}`
 	for _, c := range []struct{ name, ingress, tags, more, want, family string }{

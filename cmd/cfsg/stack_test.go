@@ -142,7 +142,7 @@ func TestRoleFlagReplacesMembers(t *testing.T) {
 	}
 }
 
-// What looks in one account counts the member accounts of a stack as well.
+// Commands that look in one account count the member accounts of a stack as well.
 func TestOnePlaceCountsMembers(t *testing.T) {
 	newDeployment(t, map[string]string{"MEMBER_ACCOUNTS": "222233334444,333344445555"})
 	o := newOperator(t, `{"groups": []}`)

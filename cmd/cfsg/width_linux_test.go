@@ -57,8 +57,8 @@ func (s *screen) read() string {
 	return <-s.shown
 }
 
-// On a terminal of any width no word is broken: no line is wider than it, but for one that is a single word. A terminal
-// that does not tell its width has 80 columns.
+// On a terminal of any width no word is broken: no line is wider than it, except for one that is a single word. A
+// terminal that does not tell its width has 80 columns.
 func TestFitsTheTerminal(t *testing.T) {
 	o := newOriginOperator(t, `{"rulesPerGroup": 4, "groups": [
 	  {"name": "web-1", "tags": {"cloudfront-ingress": "443", "cloudfront-ingress-pool": "web"}, "ingress": [{"protocol": "-1", "source": "::/0", "description": "to be closed after the launch"}]},

@@ -1,5 +1,5 @@
-# What template.yaml makes, for Terraform; template.yaml says why each thing is as it is. internal/stack holds the two
-# together.
+# The resources of template.yaml, for Terraform; template.yaml says why each is as it is. internal/stack tests that the
+# two agree.
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
@@ -359,8 +359,8 @@ resource "aws_lambda_permission" "schedule" {
   source_arn    = aws_cloudwatch_event_rule.schedule.arn
 }
 
-# What starts a run besides: changed tags, and if wanted changed rules and entries, through a queue that lets no two of
-# these runs meet.
+# More triggers of a run: changed tags and, if wanted, changed rules and entries, through a queue so that no two of
+# these runs overlap.
 locals {
   changes = {
     tag-change = {
@@ -478,7 +478,7 @@ resource "aws_sqs_queue_policy" "failed_events" {
 # ---- Who is told ---------------------------------------------------------------------------------------------------
 
 locals {
-  # What each alarm has unless it says otherwise.
+  # Defaults of the alarms.
   usual_alarm = {
     namespace           = var.metrics_namespace
     dimensions          = { FunctionName = aws_lambda_function.sync.function_name }

@@ -1,4 +1,4 @@
-# The template's parameters, but for those of its e-mail topic, its dashboard, and its sync at deployment.
+# The template's parameters, except those of its e-mail topic, its dashboard, and its sync at deployment.
 
 variable "name" {
   type        = string
@@ -116,7 +116,7 @@ variable "member_role_name" {
 
 variable "role_arns" {
   type        = string
-  description = "Roles of other accounts to assume, whose security groups are managed as well, where they are not all of one name. In an account that both name it stands in for the role of member_accounts."
+  description = "Roles of other accounts to assume, whose security groups are managed as well, where they are not all of one name. In an account that both name, it replaces the role of member_accounts."
   default     = ""
   nullable    = false
 
@@ -389,7 +389,7 @@ variable "topic_arn" {
 
 variable "role_name" {
   type        = string
-  description = "Name of the function's role, unique in the account, so that the trust of other accounts' roles outlives a function that is made anew. Empty for a generated name."
+  description = "Name of the function's role, unique in the account, so that the trust of other accounts' roles outlives a function that is created again. Empty for a generated name."
   default     = ""
   nullable    = false
 

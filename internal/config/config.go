@@ -129,7 +129,7 @@ func fitsDescription(c Config) error {
 	return secgroup.Stamp{TagKey: c.TagKey, Services: c.Selection.Services, Within: c.Selection.Within, Published: time.Unix(0, 0)}.Validate()
 }
 
-// withoutPassword cuts the user and password from a URL.
+// withoutPassword hides the user and password in a URL.
 func withoutPassword(value string) string {
 	scheme, rest, isURL := strings.Cut(value, "://")
 	if i := strings.LastIndexByte(rest, '@'); isURL && i >= 0 {

@@ -353,7 +353,7 @@ func TestErrorHidesPassword(t *testing.T) {
 	}
 }
 
-// A setting that is held against others is checked although one of those is bad itself.
+// A setting that depends on others is checked even if one of those is bad itself.
 func TestSettingsAreCheckedApart(t *testing.T) {
 	_, err := FromEnv(environ(map[string]string{"WITHIN": "CLOUDFRONT", "TAG_KEY": "a key"}))
 	checkOneLine(t, err, "TAG_KEY=", "WITHIN=", "CLOUDFRONT is one of SERVICES")

@@ -93,7 +93,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// What CloudFront sends is read from the settings: where, as which host, and for what.
+// The settings say what CloudFront sends: where, as which host, and for what.
 func TestExaminations(t *testing.T) {
 	behavior := func(pattern string, tweak func(*types.CacheBehavior)) types.CacheBehavior {
 		b := types.CacheBehavior{PathPattern: &pattern, TargetOriginId: aws.String("web"), ViewerProtocolPolicy: types.ViewerProtocolPolicyHttpsOnly}

@@ -16,7 +16,7 @@ func redirecting(to string) http.HandlerFunc {
 	}
 }
 
-// What is said depends on what the origin answers, in ways that are each broken differently.
+// Advice depends on the answer of the origin, which is broken differently in each case.
 func TestAnswer(t *testing.T) {
 	const hurry = 600 * time.Millisecond // is over soon, but not before what comes at once
 	const head = "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"

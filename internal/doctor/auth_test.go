@@ -51,20 +51,20 @@ func TestSecondLayer(t *testing.T) {
 		{"answers all", with(answering(200, "")), &secret, nil, No, "auth:auth-missing:warn", "without X-Verify is answered (200)"},
 		{"a redirect is an answer", with(redirecting("https://www.example.com/")), &secret, nil, No, "answer:redirect:ok auth:auth-missing:warn", "is answered (301)"},
 		{"no header to add", with(answering(200, "")), &Distribution{}, nil, No, "auth:auth-missing:warn", "without a secret header is answered"},
-		{"nobody knows the distribution", with(answering(200, "")), nil, nil, No, "", "is answered (200)"},
+		{"unknown distribution", with(answering(200, "")), nil, nil, No, "", "is answered (200)"},
 		{"refuses all", with(answering(403, "")), &secret, nil, Maybe, "answer:status-denied:warn auth:auth-unknown:warn", "fails as one with it does (403)"},
 		{"there is no such page", with(answering(404, "")), &secret, nil, Maybe, "answer:status-4xx:warn auth:auth-unknown:warn", "fails as one with it does (404)"},
 
 		{"every rule demands it", with(verifying(answering(403, ""))), &secret, &SecondLayer{Yes, "all rules"}, Yes, "", "all rules"},
 		{"one rule does not", with(verifying(answering(403, ""))), &secret, &SecondLayer{No, "one rule does not"}, Maybe, "auth:auth-unknown:warn", "on other paths, only a web ACL"},
-		{"rules that are not known", with(verifying(answering(403, ""))), &secret, &SecondLayer{Maybe, "rules"}, Yes, "", "is refused (403)"},
+		{"unknown rules", with(verifying(answering(403, ""))), &secret, &SecondLayer{Maybe, "rules"}, Yes, "", "is refused (403)"},
 		{"rules that the answers belie", with(answering(200, "")), &secret, &SecondLayer{Yes, "rules"}, No, "auth:auth-missing:warn", "is answered (200)"},
 
 		{"TLS 1.3, a certificate demanded", mutual(tls.RequireAnyClientCert, tls.VersionTLS13), &certificate, nil, Yes, "answer:client-certificate:ok", "without a client certificate is refused"},
 		{"TLS 1.2, a certificate demanded", mutual(tls.RequireAnyClientCert, tls.VersionTLS12), &certificate, nil, Yes, "tls:client-certificate:ok", "without a client certificate is refused"},
 		{"… by nginx", nginx, &certificate, nil, Yes, "answer:client-certificate:ok", "without a client certificate is refused"},
 		{"… that CloudFront lacks", mutual(tls.RequireAnyClientCert, tls.VersionTLS13), &Distribution{}, nil, Yes, "tls:tls-client-certificate:warn answer:client-certificate:fail", "is refused"},
-		{"… and nobody knows the distribution", mutual(tls.RequireAnyClientCert, tls.VersionTLS12), nil, nil, Yes, "tls:client-certificate:unknown", "is refused"},
+		{"… and the distribution is unknown", mutual(tls.RequireAnyClientCert, tls.VersionTLS12), nil, nil, Yes, "tls:client-certificate:unknown", "is refused"},
 		{"a certificate that nobody asks for", with(answering(200, "")), &certificate, nil, No, "auth:auth-missing:warn", "is answered"},
 		{"… or only asks for", mutual(tls.RequestClientCert, tls.VersionTLS13), &certificate, nil, No, "auth:auth-missing:warn", "is answered"},
 	} {

@@ -158,7 +158,7 @@ func TestGuideHasCodes(t *testing.T) {
 	}
 }
 
-// guideCodes returns what stands in code in a column of a table of docs/504.md.
+// guideCodes returns the code in a column of a table of docs/504.md.
 func guideCodes(t *testing.T, header string, column int) (codes []string) {
 	t.Helper()
 	guide, err := os.ReadFile("../../docs/504.md")

@@ -72,7 +72,7 @@ func TestConnect(t *testing.T) {
 	}
 }
 
-// What CloudFront answers depends on how it fails, and so does the advice.
+// CloudFront's answer depends on how it fails, and so does the advice.
 func TestConnectAdvice(t *testing.T) {
 	w := &walk{Options: Options{Settings: DefaultSettings}}
 	refusal := w.unconnected(Connection{Port: 443, failure: refused})
@@ -108,7 +108,7 @@ func TestNoAnswer(t *testing.T) {
 		says      string // in the first finding
 		not       string
 	}{
-		{"nobody knows who is let in", []string{a}, dropped(a), nil, "connect:connect-timeout:unknown", Unknown, "port 80: timeout; port 443: timeout", "To find out, add --check", "CloudFront tries"},
+		{"unknown groups", []string{a}, dropped(a), nil, "connect:connect-timeout:unknown", Unknown, "port 80: timeout; port 443: timeout", "To find out, add --check", "CloudFront tries"},
 		{"CloudFront alone", []string{a}, dropped(a), map[string]Access{a: OnlyCloudFront}, "connect:connect-closed:ok", OK, "port 80: closed to this machine; port 443: timeout", "and should not: ", "504"},
 		{"CloudFront alone, at both", []string{a, b}, dropped(a, b), map[string]Access{a: OnlyCloudFront, b: OnlyCloudFront}, "connect:connect-closed:ok", OK, "port 80: closed to this machine, closed to this machine", "and should not: ", ""},
 		{"CloudFront alone, at one of two", []string{a, b}, dropped(a, b), map[string]Access{a: OnlyCloudFront}, "connect:connect-closed:ok connect:connect-timeout:unknown", Unknown, "closed to this machine, timeout", "52.95.128.10: port 80 does not answer this machine, and should not", ""},
@@ -116,7 +116,7 @@ func TestNoAnswer(t *testing.T) {
 		{"it could not be found out", []string{a}, dropped(a), map[string]Access{a: AccessUnknown}, "connect:connect-timeout:unknown", Unknown, "timeout", "Could not find out who is let in", "--check"},
 		{"CloudFront and some others", []string{a}, dropped(a), map[string]Access{a: SomeOthers}, "connect:connect-timeout:unknown", Unknown, "timeout", "If this machine is not among them", "--check"},
 		{"everyone", []string{a}, dropped(a), map[string]Access{a: Everyone}, "connect:connect-timeout:fail", Fail, "timeout", "CloudFront tries 3 times", "--check"},
-		{"nobody knows, but another address answers", []string{a, b}, dropped(b), nil, "connect:connect-timeout:fail connect:other-port-closed:ok", Fail, "timeout", "although another address of the name does", ""},
+		{"unknown groups, but another address answers", []string{a, b}, dropped(b), nil, "connect:connect-timeout:fail connect:other-port-closed:ok", Fail, "timeout", "although another address of the name does", ""},
 		{"over IPv6, which CloudFront does not use", []string{a, six}, dropped(six), nil, "connect:connect-timeout:warn connect:other-port-closed:ok", Warn, "timeout", "matters if", ""},
 		{"a closed origin that refuses is broken all the same", []string{a}, map[string]error{a + ":80": syscall.ECONNREFUSED}, map[string]Access{a: OnlyCloudFront}, "connect:connect-refused:fail", Fail, "refused", "refuses", ""},
 	} {

@@ -153,7 +153,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// Times are held against what CloudFront waits for.
+// Times are compared with CloudFront's timeouts.
 func TestJudgeTiming(t *testing.T) {
 	w := &walk{Options: Options{Settings: DefaultSettings}}
 	answered := func(after time.Duration) measurement {
@@ -185,7 +185,7 @@ func TestJudgeTiming(t *testing.T) {
 	}
 }
 
-// What was measured until Ctrl-C is reported, and what it cut off is no failure of the origin.
+// Ctrl-C reports the measurements so far, and a request that it cut off is no failure of the origin.
 func TestLoadInterrupted(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	var count atomic.Int32

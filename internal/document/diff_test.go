@@ -13,7 +13,7 @@ import (
 	"cloudfront-sg-sync/iprange"
 )
 
-// What a diff adds to the old rules and takes from them makes the new ones, and so with the addresses, for all that AWS
+// A diff turns the old rules into the new ones, and so with the addresses, for all that AWS
 // published in seven years.
 func TestDiffHistory(t *testing.T) {
 	f, err := os.Open("../../../shared/data/cloudfront-history-2017-2024.jsonl.gz")
@@ -51,7 +51,7 @@ func TestDiffHistory(t *testing.T) {
 		before = after
 	}
 	if states != 110 || redrawn == 0 {
-		t.Errorf("%d states, in %d of which AWS only redrew its blocks", states, redrawn)
+		t.Errorf("%d states; in %d AWS only redrew its blocks", states, redrawn)
 	}
 }
 

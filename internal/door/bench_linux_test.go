@@ -14,7 +14,7 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// What cfsg check does beside its calls on a door of real size, reading the file once included, takes less than 50 ms: two
+// cfsg check takes less than 50 ms beside its calls on a door of real size, reading the file once included: two
 // interfaces, five groups with all of CLOUDFRONT, and a network ACL with twenty entries.
 func BenchmarkRealDoor(b *testing.B) {
 	q := both()

@@ -160,7 +160,7 @@ func TestInterfaceIsDescribed(t *testing.T) {
 	}
 }
 
-// What does not exist is named, all of it at once.
+// One error names all that does not exist.
 func TestNotFound(t *testing.T) {
 	o := newOrigin(t)
 	cases := []struct {

@@ -52,7 +52,7 @@ func holds(list []netip.Prefix, addr netip.Addr) bool {
 	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
-// What is judged with sets is, address by address and port by port, what the rules say one by one.
+// Judging with sets gives the same as asking each rule, address by address and port by port.
 func TestJudgeAgreesWithEachAddress(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		wanted, list := drawPrefixes(t, "wanted"), drawPrefixes(t, "list")

@@ -294,7 +294,7 @@ func TestUnfilteredIsTheWorld(t *testing.T) {
 	}
 }
 
-// What gets in only by rules that are open to the world is shut out when these are closed.
+// Ranges that get in only by rules that are open to the world are shut out when these are closed.
 func TestOnlyByWorld(t *testing.T) {
 	lists := map[string]PrefixList{"pl-4": {ID: "pl-4", Family: secgroup.IPv4, Entries: prefixes("18.64.0.0/14", "0.0.0.0/0")}}
 	cases := []struct {

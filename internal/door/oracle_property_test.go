@@ -175,7 +175,7 @@ func (o oracle) targets(from netip.Addr, port uint16) string {
 	return fate
 }
 
-// drawScene draws a door with everything that may stand in the way.
+// drawScene draws a door with everything that can block the way.
 func drawScene(t *rapid.T) *Scene {
 	seldom := func(label string) bool { return rapid.IntRange(0, 4).Draw(t, label) == 0 }
 	rules := func(label string) []secgroup.Group {

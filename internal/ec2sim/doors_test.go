@@ -13,7 +13,7 @@ import (
 	"cloudfront-sg-sync/internal/ec2sim"
 )
 
-// The seeds in testdata/doors, as the real SDK sees them: what stands between CloudFront and each network interface.
+// The seeds in testdata/doors, as the real SDK sees them: the way from CloudFront to each network interface.
 func TestDoors(t *testing.T) {
 	const (
 		allow  = "out 100 allow -1 0.0.0.0/0, in 100 allow -1 0.0.0.0/0, "

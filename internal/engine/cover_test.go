@@ -147,7 +147,7 @@ func TestShortageOffersCompactCover(t *testing.T) {
 	}{
 		{"every range", "CLOUDFRONT", file, true},
 		{"two services", "CLOUDFRONT EC2", strings.Replace(file, `"prefixes":[`, `"prefixes":[{"ip_prefix":"3.4.12.4/32","service":"EC2"},`, 1), false},
-		{"nobody knows which connect to origins", "CLOUDFRONT", document(1790000000, "13.32.0.0/16", rangeA, rangeB, "52.124.128.0/17"), false},
+		{"unknown which connect to origins", "CLOUDFRONT", document(1790000000, "13.32.0.0/16", rangeA, rangeB, "52.124.128.0/17"), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newScene(t, ec2sim.Options{}, []string{"us-east-1"}, nil)

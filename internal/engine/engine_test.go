@@ -160,7 +160,7 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
-// What fails in one group, region or account stops no other (§5.7).
+// A failure in one group, region or account stops no other.
 func TestFailureIsLocal(t *testing.T) {
 	const member = "arn:aws:iam::222233334444:role/sync"
 	const stranger = "arn:aws:iam::555566667777:role/sync"

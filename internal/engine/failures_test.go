@@ -92,7 +92,7 @@ func TestQuotaIsAskedAgain(t *testing.T) {
 	}
 }
 
-// What was approved is applied as far as it goes: where a step runs into someone else's change, the run says so, and
+// An approved plan is applied as far as it goes: where a step runs into someone else's change, the run says so, and
 // plans nothing of its own.
 func TestApprovedPlanMeetsAChange(t *testing.T) {
 	s := newScene(t, ec2sim.Options{}, []string{"us-east-1"}, nil, rangeA, rangeB)
@@ -180,8 +180,7 @@ func TestLooksAreBounded(t *testing.T) {
 	}
 }
 
-// Where a target could not be looked at, nobody knows that a group asked for is not there; where all were looked at, a
-// run says so.
+// If a target could not be read, a group asked for may be there; if all could be, a run says that it does not exist.
 func TestUnknownGroupIsToldOnlyAfterALook(t *testing.T) {
 	const says = "has this ID"
 	for _, test := range []struct {

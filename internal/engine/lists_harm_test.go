@@ -19,7 +19,7 @@ func (s *scene) meddle(in *ec2.ModifyManagedPrefixListInput) {
 	}
 }
 
-// What others do to a list shuts CloudFront out until the next run, and no longer.
+// If others change a list, CloudFront is shut out until the next run at most.
 func TestListIsMended(t *testing.T) {
 	const both = rangeA + " " + rangeB
 	for _, c := range []struct {

@@ -178,7 +178,7 @@ func TestListChangesMeanwhile(t *testing.T) {
 	if got := s.entries(s.here, list); got != rangeA+" "+rangeB {
 		t.Errorf("entries %s", got)
 	}
-	// What was approved is one plan and no other.
+	// An approval is for one plan and no other.
 	list = s.list(s.here, "ranges", 5)
 	p, err := s.Propose(t.Context(), Request{})
 	if err != nil {
@@ -292,7 +292,7 @@ func TestKilledAtEveryCallToAList(t *testing.T) {
 	}
 }
 
-// What a list costs where a thousand groups refer to it, beside a thousand groups of their own.
+// The calls for a list that a thousand groups refer to, and for a thousand groups with rules of their own.
 func BenchmarkChangeForThousandGroups(b *testing.B) {
 	const groups = 1000
 	for _, shared := range []bool{true, false} {

@@ -119,8 +119,7 @@ func TestListIsSplitAndJoined(t *testing.T) {
 	c.next(append(parts("2600:9000::/36", 36), others...))
 }
 
-// Tenfold growth for one version, and back: the way back would close most of what there is, so it takes force, and
-// stays held without.
+// Tenfold growth for one version, and back: the way back would close most of it, so it is held until forced.
 func TestListGrowsTenfold(t *testing.T) {
 	c := newChanging(t, 4)
 	c.next(spread(20))

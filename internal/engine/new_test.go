@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What of the compact cover reaches the engine.
+// The compact cover in the engine.
 func TestNewTakesServices(t *testing.T) {
 	want := iprange.Selection{Services: []string{"CLOUDFRONT_ORIGIN_FACING"}, Within: []string{"CLOUDFRONT"}, IPv4: true, IPv6: true}
 	e, err := New(config.Config{Selection: want}, aws.Config{Region: "eu-west-1"}, nil, slog.New(slog.DiscardHandler))

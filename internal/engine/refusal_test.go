@@ -121,7 +121,7 @@ func TestGapIsNeverLeftOpen(t *testing.T) {
 				told.added += len(step.Add)
 				told.removed += len(step.Remove)
 			}})
-			// What was taken back is not reported as done.
+			// A step that was undone is not reported as done.
 			now := strings.Count(s.sources(s.here, web), "/")
 			if sum := report.Summary; sum.Added-sum.Revoked != now-before || told.added != sum.Added || told.removed != sum.Revoked {
 				t.Errorf("the group had %d rules and has %d, the report says %+v, and told was %v", before, now, sum, told)

@@ -39,7 +39,7 @@ func TestRoleIsRefused(t *testing.T) {
 	}
 }
 
-// What keeps a role from being assumed without being a refusal is told as such, and can be told from others.
+// A failure to assume a role that is no refusal is reported as such, and errors.As finds it.
 func TestRoleIsNotReached(t *testing.T) {
 	cause := &aws.RequestCanceledError{Err: context.DeadlineExceeded}
 	provider := roleProvider{aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return aws.Credentials{}, cause }), "arn:aws:iam::222233334444:role/sync"}

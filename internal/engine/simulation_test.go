@@ -34,8 +34,8 @@ var (
 )
 
 // TestSimulation lets functions, people and AWS disturb each other, as a seed says. A single run closes nothing that is
-// wanted, save the gaps that it announces. Once the disturbances stop, two runs make the rules exact or name what stands
-// in the way, and the second changes nothing.
+// wanted, save the gaps that it announces. Once the disturbances stop, two runs make the rules exact or name the
+// obstacle, and the second changes nothing.
 //
 // go test ./internal/engine -run TestSimulation -seed N -seeds 1 -v repeats one seed.
 func TestSimulation(t *testing.T) {
@@ -288,7 +288,7 @@ func (w *world) converge() {
 }
 
 // exact makes a run and checks that the groups of each pool then have the wanted rules and no other owned ones, unless
-// the run says what stands in the way.
+// the run names the obstacle.
 func (w *world) exact(what string, run func(string, bool, int, ...ec2sim.Fault) (*engine.Report, error)) {
 	report, err := run(what, true, 0)
 	if err != nil || len(report.Warnings) > 0 {

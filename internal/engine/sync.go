@@ -53,7 +53,7 @@ func (e *Engine) sync(ctx context.Context, tr *targetRun, fetch func() (*iprange
 		}
 		tr.described = true
 		again := e.planAndApply(ctx, tr, publication, req, r)
-		// What was approved was one plan, and no other.
+		// An approval is for one plan, and no other.
 		if !again || n >= maxPlans || req.Approved != nil {
 			return
 		}

@@ -8,8 +8,8 @@ import (
 )
 
 // The groups of AWS's sample function, one with the GLOBAL ranges and one with the regional ones, unmerged and without
-// descriptions, are taken over by the tags that docs/migration.md names: nothing is closed on the way, rules that are
-// wanted as they stand are kept, and other ports are left alone.
+// descriptions, are taken over by the tags that docs/migration.md names: nothing is closed on the way, wanted rules are
+// kept, and other ports are left alone.
 func TestTakeOverFromSample(t *testing.T) {
 	c := newChanging(t, 0)
 	for i := range 3 {
@@ -39,7 +39,7 @@ func TestTakeOverFromSample(t *testing.T) {
 		t.Fatal(err)
 	}
 	if kept := report.Groups[0].Kept + report.Groups[1].Kept; kept != 40 {
-		t.Errorf("%d rules are kept, not the 40 that are wanted as they stand", kept)
+		t.Errorf("%d rules are kept, not the 40 wanted ones", kept)
 	}
 	if c.closed > 0 {
 		t.Errorf("%d gaps", c.closed)

@@ -85,7 +85,7 @@ func TestUfwAmongOthers(t *testing.T) {
 	f.loads(t, "banned", later, "", false, "-A f2b-nginx -s 52.84.0.10/32 -j REJECT", "-A ufw-before-input -p tcp -m tcp --dport 8000:8010 -j DROP")
 }
 
-// What iptables has from others is told, goes after ours, and is saved and restored together with it.
+// The rules of others in iptables are reported, go after ours, and are saved and restored together with them.
 func TestIptablesAmongOthers(t *testing.T) {
 	o := newOrigin(t, "iptables", "ip6tables", "iptables-restore", "ip6tables-restore")
 	f := firewall{format: "iptables", shell: o.shell}
@@ -93,7 +93,7 @@ func TestIptablesAmongOthers(t *testing.T) {
 	sh := func(script string) { t.Helper(); f.paste(t, e, script) }
 	f.loads(t, "first", e, "", false)
 
-	// What netfilter-persistent does when asked to save, and at the next start, when no ipset is there yet. See
+	// netfilter-persistent does this when asked to save, and at the next start, when no ipset is there yet. See
 	// plugins.d/15-ip4tables and 25-ip6tables of Debian's package iptables-persistent.
 	saved := filepath.Join(t.TempDir(), "rules")
 	sh("iptables-save >" + saved + ".v4 && ip6tables-save >" + saved + ".v6")

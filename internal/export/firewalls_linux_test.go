@@ -15,7 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// changed is the sample after a change of the list, in which a block is cut anew: what stays of it overlaps what was.
+// changed is the sample after a change of the list, in which a block is split again: the new blocks overlap the old
+// one.
 func changed() Input {
 	in := sample()
 	in.IPv4 = prefixes("15.158.0.7/32", "52.84.0.0/16", "99.84.0.0/16")
@@ -239,7 +240,7 @@ func TestIptables(t *testing.T) {
 	o.expect("taken out", true, 443, other4, other6)
 	o.expect("taken out", true, 8080, other4, other6)
 
-	// What was interrupted leaves nothing behind either: while a set was filled, and while it was taken out.
+	// An interruption leaves nothing behind either: while a set was filled, and while it was taken out.
 	before := f.state()
 	e := f.write(t, sample())
 	for _, interrupted := range []string{
@@ -411,11 +412,11 @@ func TestFirewalld(t *testing.T) {
 		t.Helper()
 		return f.paste(t, exported{folder: "/"}, script)
 	}
-	// What is in force, and what is kept for the next start. To ask firewall-cmd for all of it takes very long.
+	// The rules in force, and those kept for the next start. Asking firewall-cmd for all of them takes very long.
 	f.state = func() string {
 		return sh("nft --stateless list ruleset && find " + etc + "/zones " + etc + "/ipsets -name '*.xml' | sort | xargs head -n -0")
 	}
-	// The zone opens the ports to everyone, which the export closes but for the ranges.
+	// The zone opens the ports to everyone; the export closes them except to the ranges.
 	sh("firewall-cmd --permanent --add-service=https && firewall-cmd --permanent --add-port=8000-8080/tcp")
 	sh("firewall-cmd --permanent --add-rich-rule='rule family=ipv4 source address=198.51.100.0/24 port port=9443 protocol=tcp accept'")
 	sh("firewall-cmd --reload")
@@ -423,7 +424,7 @@ func TestFirewalld(t *testing.T) {
 	o.expect("taken out", true, 443, other4, other6)
 	o.expect("taken out", true, 8080, other4, other6)
 
-	// What is open until the next reload may be what the operator came in by.
+	// The operator may have come in by a port that is open until the next reload.
 	e := f.write(t, sample())
 	sh("firewall-cmd --permanent --remove-service=ssh && firewall-cmd --reload && firewall-cmd --add-port=22/tcp")
 	before := f.state()
@@ -459,7 +460,7 @@ func TestFirewalld(t *testing.T) {
 	o.expect("a zone of its own", true, 443, kept4, kept6, next4, next6)
 	o.expect("a zone of its own", false, 443, gone4, other4, other6)
 
-	// What is refused is told, and who got in before still does.
+	// A refusal is reported, and whoever got in before still does.
 	sh("firewall-cmd --zone=dmz --add-rich-rule='rule priority=-30000 family=ipv4 source address=52.84.0.0/16 reject' && " + fail2ban)
 	f.loads(t, "refused", e, refusing(t, "firewall-cmd", "--add-entries-from-file"), true, "firewalld refused this", "ERROR: no ", `zone dmz: rule priority="-30000" family="ipv4" source address="52.84.0.0/16" reject`, "-A f2b-nginx -s 52.84.0.10/32")
 	o.expect("refused", true, 443, kept6, next4, next6)

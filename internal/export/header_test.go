@@ -30,7 +30,7 @@ func headerOf(t *testing.T, export string) header {
 	return header{load: printed("load"), takeOut: printed("take out")}
 }
 
-// What Windows is told to take out is the rule that is made, and that it may shut CloudFront out is said before. Where
+// Windows is told to remove the rule that is made, after a warning that this may shut CloudFront out. Where
 // these tests run there is no Windows Defender Firewall to try it on.
 func TestWindowsTakeOut(t *testing.T) {
 	text := write(t, "windows", sample())

@@ -16,7 +16,8 @@ import (
 	"time"
 )
 
-// systemctl does what systemd does for "systemctl reload UNIT", where there is no systemd: it runs what the unit says.
+// systemctl does what systemd does for "systemctl reload UNIT", on a machine without systemd: it runs the command of
+// the unit.
 const systemctl = `#!/bin/sh
 set -eu
 unit=/lib/systemd/system/$2.service MAINPID=$(cat /run/$2.pid)

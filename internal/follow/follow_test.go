@@ -150,7 +150,7 @@ func TestOutcomes(t *testing.T) {
 		t.Error("the old file is not in force")
 	}
 	good := strings.SplitN(h.Reload, "&& ", 2)[1]
-	h.Reload = "false" // takes neither, so that it is not known what the server has
+	h.Reload = "false" // takes neither, so that the state of the server is unknown
 	h.once("no reload", ReloadFailed)
 	h.Check = "false"
 	h.once("no reload, nor a check", CheckFailed)
@@ -276,7 +276,7 @@ func TestFirstFails(t *testing.T) {
 	}
 }
 
-// What a restart of the host forgets is loaded again, even where the network is not there.
+// Rules that a restart of the host forgets are loaded again, even without a network.
 func TestAfterRestart(t *testing.T) {
 	h := newHost(t)
 	h.Volatile = true

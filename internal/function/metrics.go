@@ -26,9 +26,9 @@ type Metric struct {
 }
 
 // Metrics are all that a run may tell. A prefix list counts as a group, and its entries as rules: each metric costs,
-// and who has both watches them as one. FreeSlots is missing where there is no pool, InterfacesIncomplete and
-// OpenToWorld where nobody looked at all interfaces, PublicationAge where there is no publication: a run that failed to fetch it, or that
-// withdraws the rules.
+// and who has both watches them as one. FreeSlots is missing without a pool, InterfacesIncomplete and OpenToWorld
+// unless the run looked at all interfaces, PublicationAge without a publication: in a run that could not fetch it, or
+// that withdraws the rules.
 var Metrics = []Metric{
 	{"RulesAdded", "Count", false},
 	{"RulesRevoked", "Count", false},

@@ -44,7 +44,7 @@ func readMetrics(t *testing.T, line []byte) map[string]float64 {
 	if err := errors.Join(json.Unmarshal(line, &root), json.Unmarshal(line, &directives)); err != nil {
 		t.Fatal(err)
 	}
-	// What the schema cannot say: dimensions and metrics refer to members of the root, of a certain type.
+	// The schema cannot say this: dimensions and metrics refer to members of the root, of a certain type.
 	values := map[string]float64{}
 	for _, d := range directives.AWS.CloudWatchMetrics {
 		for _, set := range d.Dimensions {

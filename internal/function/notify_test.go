@@ -28,7 +28,7 @@ import (
 
 const opsTopic = "arn:aws:sns:eu-central-1:111122223333:ops"
 
-// topic stands in for SNS.
+// topic is a fake of SNS.
 type topic struct {
 	published []url.Values
 	auth      string
@@ -47,7 +47,7 @@ func (s *topic) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, `<PublishResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><PublishResult><MessageId>94f20ce6</MessageId></PublishResult><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></PublishResponse>`)
 }
 
-// newTestNotifier returns a notifier of a topic that s stands in for.
+// newTestNotifier returns a notifier of the fake topic s.
 func newTestNotifier(t *testing.T, s *topic) *notifier {
 	t.Helper()
 	server := httptest.NewServer(s)
@@ -263,7 +263,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// What was done to prefix lists is told beside what was done to groups, and counted with it.
+// A notice has the changes of prefix lists beside those of groups, and counts both.
 func TestPrefixListsAreTold(t *testing.T) {
 	sim := ec2sim.New(ec2sim.Options{})
 	h, group := newTestHandler(t, sim, serve(goodDocument))

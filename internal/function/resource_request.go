@@ -35,7 +35,7 @@ const (
 	requestDelete = "Delete"
 )
 
-// What deleting the resource does with the owned rules.
+// Whether deleting the resource withdraws the owned rules.
 const (
 	onDeleteKeep     = "keep"
 	onDeleteWithdraw = "withdraw"

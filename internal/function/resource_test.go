@@ -106,7 +106,7 @@ func TestParseResourceRequest(t *testing.T) {
 	}
 }
 
-// What cannot be answered is refused, and the response URL is in no error.
+// A request that cannot be answered is refused, and the response URL is in no error.
 func TestParseResourceRequestRefused(t *testing.T) {
 	for _, test := range []struct{ name, payload, want string }{
 		{"no response URL", request(map[string]any{"ResponseURL": nil}), "no ResponseURL"},
@@ -329,7 +329,7 @@ func TestDeploymentWaitsForItsRole(t *testing.T) {
 	}
 }
 
-// What another account refuses is for that account to mend, and no reason to wait.
+// A refusal of another account is for that account to fix, and no reason to wait.
 func TestDeploymentDoesNotWaitForOtherAccounts(t *testing.T) {
 	r := refusals{}
 	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

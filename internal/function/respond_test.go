@@ -70,7 +70,7 @@ func TestResponseURL(t *testing.T) {
 	}
 }
 
-// bucket stands in for the response URL. It answers as told, and keeps what it was sent.
+// bucket is a fake of the response URL. It answers as told, and keeps what it was sent.
 type bucket struct {
 	*httptest.Server
 	mu      sync.Mutex

@@ -17,8 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// document returns a file of a day of 2023 or later with as many ranges of CLOUDFRONT, all but the last of which have a
-// server that connects to origins: none where there is one range only.
+// document returns a file of a day of 2023 or later with as many ranges of CLOUDFRONT; all but the last have a server
+// that connects to origins: none where there is one range only.
 func document(day, ranges int) string {
 	var entries []string
 	for i := range ranges {
@@ -49,7 +49,7 @@ func packed(text string) string {
 	return b.String()
 }
 
-// What the picture says in words is what the documents have, in any order, packed or not.
+// The words of the picture agree with the documents, in any order, packed or not.
 func TestPicture(t *testing.T) {
 	var out bytes.Buffer
 	drawing := filepath.Join(t.TempDir(), "rules")

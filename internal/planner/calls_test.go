@@ -70,7 +70,7 @@ func TestFewestCalls(t *testing.T) {
 	}
 }
 
-// With room for all that is to be added beside what there is, a holder gets one call that adds and one that removes at
+// With room for all new rules beside the old, a holder gets one call that adds and one that removes at
 // most, and those that add come first.
 func TestFewestCallsWithRoom(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -52,7 +52,7 @@ type stale struct {
 	rule   int    // its index in the holder
 	weight [2]int // a reference may count in both families
 	bits   int    // of its prefix
-	// opaque rules let in what nobody here knows, by a reference.
+	// opaque rules let in addresses that the planner does not know, by a reference.
 	opaque bool
 }
 

@@ -108,15 +108,15 @@ func judge(ctx context.Context, w World) (v verdict, err error) {
 		}
 		// The end may be another one that is exact, but not a worse one.
 		least := o.least(func(s uint32) bool { return s == state || o.exact(s) })
-		if least >= 0 && least < lost || o.fits() { // where there is none of one call, any will do
+		if least >= 0 && least < lost || o.fits() { // if no gap lasts one call only, any will do
 			v.worse = 1
 		}
 		if len(plan.Unplaced) > 0 && len(w.Ports) < 2 {
 			return fail("the plan closes %d cells in a pool that is too small", lost)
 		}
 	}
-	// Where interfaces have only some groups of a pool, what one of them needs may stand in the way of others: then no
-	// more is asked than that nothing is closed.
+	// Where interfaces have only some groups of a pool, the needs of one may block others: then the test asks only that
+	// nothing is closed.
 	if o.uniform() && !o.settled(state) && o.least(o.settled) >= 0 {
 		v.worse = 1
 	}
@@ -179,7 +179,7 @@ func TestExhaustiveTwoHolders(t *testing.T) {
 	all.check(t, 0.1)
 }
 
-// embed returns the world in a pool of about 60 rules a group, all of which are there and stay.
+// embed returns the world in a pool of about 60 rules a group that are there and stay.
 func embed(w World) World {
 	w.Holders, w.Ranges = slices.Clone(w.Holders), slices.Clone(w.Ranges)
 	for i := range 58 {
@@ -210,7 +210,7 @@ func endsOf(w World) (all []netip.Addr) {
 	return all
 }
 
-// What has an order without a gap has one in a pool of real size as well, and the planner finds it as often.
+// A world with an order without a gap has one in a pool of real size as well, and the planner finds it as often.
 func TestTinyWorldsInLargePools(t *testing.T) {
 	n, worlds, gaps := 0, 0, 0 // one world of 23, as all take a minute
 	twoHolders(func(w World) {

@@ -179,7 +179,7 @@ func (o *oracle) used(state uint32, h int) int {
 	return n
 }
 
-// state returns the state that is what stands.
+// state returns the current state.
 func (o *oracle) state(there map[standing]bool) (state uint32) {
 	for n, s := range o.slots {
 		if there[standing{s.holder, s.rule.ports, s.rule.prefix, true}] {
@@ -380,9 +380,9 @@ type standing struct {
 	removable bool
 }
 
-// replay makes the calls of a plan in a world of any size whose ports are single ones. It returns what stands in the end
-// and how many wanted cells, of some addresses on each port, were closed on the way, each for every call that it lasted.
-// It fails where a call cannot be made, closes what it does not tell, or leaves closed what was open.
+// replay makes the calls of a plan in a world of any size whose ports are single ones. It returns the final rules and
+// how many wanted cells, of some addresses on each port, were closed on the way, each for every call that it lasted. It
+// fails where a call cannot be made, closes what it does not tell, or leaves closed what was open.
 func replay(w World, plan *Plan, addrs []netip.Addr) (there map[standing]bool, lost int, err error) {
 	type cell struct {
 		port int

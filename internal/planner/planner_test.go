@@ -54,8 +54,8 @@ func TestMakeIsDeterministic(t *testing.T) {
 	})
 }
 
-// What somebody else's rule opens at some of the interfaces is added for the others, but in no group that has that
-// rule.
+// Ranges that somebody else's rule opens at some of the interfaces are added for the others, but in no group that has
+// that rule.
 func TestMakeAddsNothingTwice(t *testing.T) {
 	foreign := Rule{Ports: Ports{443, 443}, Prefix: tinyPrefix(0, 4), Weight: [2]int{1, 0}}
 	for _, test := range []struct {

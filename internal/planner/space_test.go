@@ -127,7 +127,7 @@ func genSmallPrefix(t *rapid.T) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4(a), bits).Masked()
 }
 
-// genSmallRanges draws ranges none of which lies in another.
+// genSmallRanges draws ranges that do not overlap.
 func genSmallRanges(t *rapid.T, most int) []netip.Prefix {
 	var b netipx.IPSetBuilder
 	for _, p := range rapid.SliceOfN(rapid.Custom(genSmallPrefix), 1, most).Draw(t, "ranges") {

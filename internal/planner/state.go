@@ -142,7 +142,7 @@ func (s *state) revokeUnneeded() bool {
 	return len(s.moves) > n
 }
 
-// revokeOpaque removes the rules whose sources cannot be resolved. They go when all else is done, or there is no other
+// revokeOpaque removes the stale rules whose addresses are unknown. They go when all else is done, or there is no other
 // room. It reports whether there was any.
 func (s *state) revokeOpaque() bool {
 	n := len(s.moves)

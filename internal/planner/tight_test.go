@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// splitting returns a pool of groups with rules for n ranges, the first so many of which split in two. The rules fill
+// splitting returns a pool of groups with rules for n ranges; the first so many split in two. The rules fill
 // one group after the other, or as they are dealt.
 func splitting(groups, quota, n, split int, deal func(i int) int) World {
 	w := World{Ports: []Ports{{443, 443}}}
@@ -33,7 +33,7 @@ func splitting(groups, quota, n, split int, deal func(i int) int) World {
 	return w
 }
 
-// connected returns pools, each of which splits ranges and shares an interface with the next.
+// connected returns pools that each split ranges and share an interface with the next.
 func connected(pools, groups, quota, n, split int) World {
 	one := splitting(groups, quota, n, split, func(i int) int { return i % groups })
 	w := World{Ranges: one.Ranges}
@@ -56,7 +56,7 @@ func connected(pools, groups, quota, n, split int) World {
 	return w
 }
 
-// BenchmarkMake plans a list of 1,000 entries, half of which come from one that splits, and 1,000 groups that are all
+// BenchmarkMake plans a list of 1,000 entries where half come from one that splits, and 1,000 groups that are all
 // connected by interfaces.
 func BenchmarkMake(b *testing.B) {
 	list := splitting(1, 1000, 500, 500, func(int) int { return 0 })
@@ -85,8 +85,8 @@ func rounds(p *Plan) int {
 	return n
 }
 
-// What splits in a pool with little room takes few rounds, however the rules lie. Where the end fills the pool, the last
-// range that splits has no room for both halves, and opens a gap.
+// Splits in a pool with little room take few rounds, however the rules are distributed. Where the end fills the pool,
+// the last range that splits has no room for both halves, and opens a gap.
 func TestRounds(t *testing.T) {
 	for _, test := range []struct{ groups, quota, n, split, most, gaps int }{
 		{3, 60, 120, 60, 26, 1}, {3, 60, 170, 10, 18, 1}, {5, 60, 200, 100, 36, 1}, {5, 180, 445, 445, 36, 0},

@@ -107,7 +107,7 @@ func TestArchitecture(t *testing.T) {
 	}
 }
 
-// What has gone, or is not told of, is found.
+// The test finds rooms that are gone and rooms that the page leaves out.
 func TestArchitectureAstray(t *testing.T) {
 	here := tree{tests: map[string]bool{"TestHere": true}, folders: map[string][]string{"a": {"one.go"}, "b/c": {"two.go"}}}
 	page := "| `a` | one |\n| `gone` | one |\n`TestHere` `TestGone` `FuzzGone` one.go `a/one.go` `a/two.go` three.go\n"

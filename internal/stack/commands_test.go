@@ -91,7 +91,7 @@ func (s shell) overrides(t *testing.T, command string) (arguments []string, outp
 	return arguments, string(out), err
 }
 
-// What is given to make arrives at SAM whole, or nothing is deployed.
+// Values given to make arrive at SAM whole, or nothing is deployed.
 func TestMakeDeployParameters(t *testing.T) {
 	s := newShell(t)
 	for _, test := range []struct {

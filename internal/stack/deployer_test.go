@@ -48,8 +48,8 @@ var makes = map[string][]string{
 	"Custom::Sync":                {"lambda:InvokeFunction"},
 }
 
-// anywhere are the actions that the policy allows on everything, because they take no resource, or one whose name is
-// not known before: https://docs.aws.amazon.com/service-authorization/latest/reference/
+// anywhere are the actions that the policy allows on everything, because they take no resource, or one whose name
+// nobody can know beforehand: https://docs.aws.amazon.com/service-authorization/latest/reference/
 var anywhere = []string{
 	"ec2:DescribeSubnets", "ec2:DescribeSecurityGroups", "ec2:DescribeVpcs", "ec2:DescribeNetworkInterfaces",
 	"cloudformation:GetTemplateSummary", "cloudformation:ValidateTemplate", "logs:DescribeLogGroups",

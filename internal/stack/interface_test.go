@@ -44,7 +44,7 @@ func (u used) note(name string, argument any) {
 	}
 }
 
-// noteSub notes what a !Sub refers to, but for the variables of its own.
+// noteSub notes the references of a !Sub, except its own variables.
 func (u used) noteSub(argument any) {
 	text, own := argument, map[string]any{}
 	if list, ok := argument.([]any); ok {

@@ -128,7 +128,7 @@ func checkStatements(t *testing.T, f files, report func(string, ...any)) {
 	checkEC2Statements(t, d, "SyncRole", report)
 	checkNetwork(d, report)
 
-	// What is not asked for is not allowed.
+	// Options that are off allow nothing.
 	least := statements(t, deploy(s, map[string]string{"RulesPerGroup": "60"}), "SyncRole")
 	for _, sid := range []string{"LambdaConnectsFunction", "DecryptEnvironment", "ReadQuotas", "AssumeListedRolesOnly", "AssumeRolesOfThatName", "UseKeyOfQueue", "PublishChanges"} {
 		if _, ok := least[sid]; ok {

@@ -56,7 +56,7 @@ func TestTerraformRecipes(t *testing.T) {
 		for _, b := range file.Body.(*hclsyntax.Body).Blocks {
 			known, ok := arguments[b.Labels[0]]
 			if b.Type != "resource" || !ok {
-				t.Errorf("%s %v: what it takes is not known here", b.Type, b.Labels)
+				t.Errorf("%s %v: this test does not know its arguments", b.Type, b.Labels)
 				continue
 			}
 			found[b.Labels[0]] = true

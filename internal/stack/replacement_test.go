@@ -73,7 +73,7 @@ func TestReplacements(t *testing.T) {
 	maps.Copy(values, everySetting)
 	allowed := map[string]string{
 		"RoleName": "replaces SyncRole", "TopicArn": "replaces Announcement replaces AnnouncementPermission",
-		// What these make is there only with them.
+		// The resources of these options exist only with them.
 		"Announcements": "removes Announcement removes AnnouncementPermission", "Dashboard": "removes SyncDashboard",
 	}
 	for name := range s.section("Parameters") {

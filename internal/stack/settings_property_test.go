@@ -38,8 +38,8 @@ func nearValue(parameter any) *rapid.Generator[string] {
 	})
 }
 
-// Whatever the template lets pass, the function can work with, and CloudFormation can make of it what there is to be
-// made: a stack is refused at once, or not at all.
+// The function can start with any settings that the template accepts, and CloudFormation can create all their
+// resources: a stack is refused at once, or not at all.
 func TestTemplateAcceptsNothingThatIsRefusedLater(t *testing.T) {
 	s := readFiles(t).template(t, mainFile)
 	names := []string{"FreeSlotsThreshold", "HoursWithoutSuccess"}

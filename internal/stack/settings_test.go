@@ -249,7 +249,7 @@ func TestHubHoldsManyAccounts(t *testing.T) {
 	if size > 4096 {
 		t.Errorf("with %d accounts the environment has %d bytes", len(accounts), size)
 	}
-	// What the template allows has to fit as well:
+	// Values that the template allows have to fit as well:
 	// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 	policies, err := json.Marshal(d.property("SyncRole", "Policies"))
 	if err != nil || len(policies) > 10240 {

@@ -80,7 +80,7 @@ func (t template) section(name string) map[string]any {
 	return section
 }
 
-// get returns what stands at the end of a path, or nil.
+// get returns the value at a path, or nil.
 func get(v any, path ...string) any {
 	for _, name := range path {
 		object, ok := v.(map[string]any)

@@ -198,7 +198,7 @@ func TestModuleFunction(t *testing.T) {
 	}
 }
 
-// evaluate returns what a local value of the module is, with names for what is not known before it is applied.
+// evaluate returns what a local value of the module is, with names for values that are unknown until apply.
 func (m module) evaluate(t *testing.T, name string) map[string]cty.Value {
 	t.Helper()
 	variables := map[string]cty.Value{}
@@ -327,7 +327,7 @@ func TestModuleQueues(t *testing.T) {
 	}
 }
 
-// What the module's README shows is what Terraform and the provider take.
+// Terraform and the provider accept the examples in the module's README.
 func TestModuleValidates(t *testing.T) {
 	terraform, err := exec.LookPath("terraform")
 	if err != nil {

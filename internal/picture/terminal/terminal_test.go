@@ -39,7 +39,7 @@ func TestDraw(t *testing.T) {
 	}
 }
 
-// What cannot be drawn is no picture with holes.
+// An unknown character is an error, not a hole in the picture.
 func TestDrawRefuses(t *testing.T) {
 	for _, shown := range []string{"\x1b[2Kerased", "\x1b[35mmagenta\x1b[0m", "cut \x1b"} {
 		if svg, err := Draw("", shown, Light); err == nil || !strings.Contains(err.Error(), "line 1") {
