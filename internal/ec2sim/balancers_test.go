@@ -107,7 +107,7 @@ func TestDocumentedBalancing(t *testing.T) {
 		"tags":                          {tags + "&ResourceArns.member.1=lb:shop&ResourceArns.member.2=tg:web", 200, []string{"<Key>elbv2.k8s.aws/cluster</Key><Value>prod", "<Key>team"}},
 		"tags of nothing":               {tags, 400, []string{invalid}},
 		"tags of 21":                    {tags + repeat("&ResourceArns.member.", 21), 400, []string{invalid}},
-		"tags of what does not exist":  {tags + "&ResourceArns.member.1=lb:shop0", 400, []string{"<Code>LoadBalancerNotFound</Code>"}},
+		"tags of what does not exist":   {tags + "&ResourceArns.member.1=lb:shop0", 400, []string{"<Code>LoadBalancerNotFound</Code>"}},
 		"groups of no load balancer":    {set + "lb:shop0" + first, 400, []string{"<Code>LoadBalancerNotFound</Code>"}},
 		"6 groups":                      {set + "lb:shop&SecurityGroups.member.1=sg:g0&SecurityGroups.member.2=sg:g1&SecurityGroups.member.3=sg:g2&SecurityGroups.member.4=sg:g3&SecurityGroups.member.5=sg:g4&SecurityGroups.member.6=sg:g5", 400, []string{conflict}},
 		"no groups":                     {set + "lb:shop&SecurityGroups=", 400, []string{conflict}},
