@@ -89,7 +89,7 @@ func (c *Checker) Check(step secgroup.Step, next *secgroup.Step) error {
 			return &RefusedError{step, at, fmt.Sprintf("%s (%v)", part.reason, at[0].RuleID)}
 		}
 	}
-	closings := c.closings(h, step)
+	closings := c.closings(h, step, next)
 	if len(closings) == 0 {
 		return nil
 	}
@@ -142,16 +142,20 @@ func add(free *secgroup.Weight, r secgroup.Rule, n int) {
 }
 
 // closings returns what a step closes that is wanted and open, at each set of interfaces.
-func (c *Checker) closings(h *holder, step secgroup.Step) []closing {
+func (c *Checker) closings(h *holder, step secgroup.Step, next *secgroup.Step) []closing {
 	if len(step.Remove) == 0 {
 		return nil
+	}
+	var reopening []secgroup.Rule
+	if next != nil {
+		reopening = next.Add
 	}
 	var closings []closing
 	for i, set := range c.interfaces {
 		if !slices.ContainsFunc(set.Holders, func(k int) bool { return c.byIndex[k] == h }) {
 			continue
 		}
-		for _, port := range c.portsAt(set) {
+		for _, port := range c.portsAt(set, reopening) {
 			closed := c.closes(set, h, step, port)
 			if len(closed.Prefixes()) > 0 {
 				closings = append(closings, closing{i, port, closed})
@@ -189,19 +193,25 @@ func (c *Checker) closes(set secgroup.InterfaceSet, h *holder, step secgroup.Ste
 	return ipspace.Minus(ipspace.Common(ipspace.Of(gone), c.wanted), ipspace.Of(stay))
 }
 
-// portsAt returns the wanted ports at the interfaces of a set, as the lowest ports of the runs that no rule there and
-// no tag cuts in two.
-func (c *Checker) portsAt(set secgroup.InterfaceSet) []int {
+// portsAt returns the wanted ports at the interfaces of a set, as the lowest ports of the runs that no tag, no rule
+// there and no rule about to be added cuts in two.
+func (c *Checker) portsAt(set secgroup.InterfaceSet, added []secgroup.Rule) []int {
 	var wanted []secgroup.PortRange
 	var cuts []int
+	cut := func(id secgroup.RuleID) {
+		first, last := id.OpenPorts()
+		cuts = append(cuts, first, last+1)
+	}
+	for _, r := range added {
+		cut(r.RuleID)
+	}
 	for _, k := range set.Holders {
 		for _, p := range c.byIndex[k].plan.Wants() {
 			wanted = append(wanted, p)
 			cuts = append(cuts, int(p.From))
 		}
 		for id := range c.byIndex[k].rules {
-			first, last := id.OpenPorts()
-			cuts = append(cuts, first, last+1)
+			cut(id)
 		}
 	}
 	slices.Sort(cuts)
@@ -247,14 +257,14 @@ func (c *Checker) reopens(step, next secgroup.Step, closings []closing) bool {
 }
 
 // couldHold reports whether a holder that is at all interfaces where something is closed lists the port and has a free
-// slot, so that there is no need for a gap.
+// slot of a family that is closed, so that there is no need for a gap.
 func (c *Checker) couldHold(h *holder, closings []closing, cl closing) bool {
 	everywhere := !slices.ContainsFunc(closings, func(o closing) bool {
 		return !slices.ContainsFunc(c.interfaces[o.set].Holders, func(k int) bool { return c.byIndex[k] == h })
 	})
 	lists := slices.ContainsFunc(h.plan.Wants(), func(p secgroup.PortRange) bool { return int(p.From) <= cl.port && cl.port <= int(p.To) })
-	family := secgroup.FamilyOf(cl.gone.Prefixes()[0])
-	return everywhere && lists && h.free[family] > 0
+	room := slices.ContainsFunc(cl.gone.Prefixes(), func(p netip.Prefix) bool { return h.free[secgroup.FamilyOf(p)] > 0 })
+	return everywhere && lists && room
 }
 
 // after returns a copy that has taken a step.
