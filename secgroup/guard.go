@@ -94,8 +94,8 @@ func (h *had) add(r Rule) {
 // held do not count: the verdict is the same as often as it is asked for.
 func (u *unit) guard(pool int) error {
 	p := u.pools[pool]
-	if failed := p.Err != nil; failed || u.req.Withdraw || u.req.Force {
-		return nil // a pool that fails is left as it is
+	if u.req.Withdraw || u.req.Force {
+		return nil
 	}
 	wanted := ipspace.Of(u.ranges)
 	var ways [2]had // with more rules, and with fewer

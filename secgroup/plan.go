@@ -130,7 +130,9 @@ func planTogether(ctx context.Context, pools []*PoolPlan, req Request) Sequence 
 	u := newUnit(pools, req)
 	held := make([]error, len(pools))
 	for i := range pools {
-		held[i] = u.guard(i)
+		if pools[i].Err == nil { // else it is left as it is
+			held[i] = u.guard(i)
+		}
 	}
 	plan := planner.Make(ctx, u.world)
 	steps := u.steps(plan)
