@@ -191,7 +191,7 @@ func TestFunction(t *testing.T) {
 		notification(document, topic):    look,
 		sample(t, "manual.json"):         look,
 		sample(t, "manual-dry-run.json"): look,
-		sample(t, "schedule.json"):       look + " DescribeNetworkInterfaces",
+		sample(t, "schedule.json"):       look + " DescribeNetworkInterfaces DescribeSecurityGroups", // the second for mistyped tags
 	} {
 		if rep := f.succeed(event); rep.Changed || rep.Groups[0].Kept != 3 {
 			t.Errorf("event %s: answer %+v", event, rep)
