@@ -40,7 +40,7 @@ func (e *HeldError) Error() string {
 	if e.Settings != "" {
 		by = fmt.Sprintf("its entries were made for %s, and the list for the present settings takes", e.Settings)
 	}
-	taken := []string{fmt.Sprintf("addresses from %d of its %s", e.Losing, words.Count(e.Owned, e.Kind.Noun()))}
+	taken := []string{fmt.Sprintf("addresses from %d of its %s", e.Losing, words.Count(e.Owned, e.Kind.noun()))}
 	for i, f := range e.Families {
 		taken = append(taken, fmt.Sprintf("%d %% of its %s addresses", e.Percent[i], f))
 	}
@@ -112,7 +112,7 @@ func (u *unit) guard(pool int) error {
 				if fewer = !stamp.Held; !fewer && stamp.Published.Equal(u.req.Published) {
 					continue // a run on this very file made it, and would hold the list again
 				}
-				if ok && !stamp.SameSettings(u.req.Stamp) {
+				if ok && !stamp.sameSettings(u.req.Stamp) {
 					e.Settings = stamp.Cover()
 				}
 			} else if ok && stamp.Held {
@@ -160,7 +160,7 @@ func (u *unit) counts(p *PoolPlan, h *HolderPlan, r Rule) bool {
 	if p.Kind == ManagedPrefixList {
 		return len(h.Settings.Ports) > 0
 	}
-	if s, ok := ParseStamp(u.req.TagKey, r.Description); ok && !s.SameSettings(u.req.Stamp) {
+	if s, ok := ParseStamp(u.req.TagKey, r.Description); ok && !s.sameSettings(u.req.Stamp) {
 		return false
 	}
 	return r.Protocol == "tcp" && slices.ContainsFunc(p.Ports(), func(port PortRange) bool {

@@ -14,8 +14,8 @@ const (
 	ManagedPrefixList
 )
 
-// Noun returns the word for one of the rules that a holder of the kind has.
-func (k Kind) Noun() string {
+// noun returns the word for one of the rules that a holder of the kind has.
+func (k Kind) noun() string {
 	if k == ManagedPrefixList {
 		return "entry"
 	}

@@ -54,7 +54,7 @@ func (u *unit) descriptions(pool int, steps []Step) (wrong, stays []Step, dated 
 			described := Rule{RuleID: r.RuleID, Description: u.req.Stamp.String()}
 			stamp, ok := ParseStamp(u.req.TagKey, r.Description)
 			switch {
-			case !ok || stamp.Held || !stamp.SameSettings(u.req.Stamp) || stamp.Published.After(u.req.Published):
+			case !ok || stamp.Held || !stamp.sameSettings(u.req.Stamp) || stamp.Published.After(u.req.Published):
 				bad.Describe = append(bad.Describe, described)
 			case stamp.Published.Equal(u.req.Published):
 				dated = true

@@ -564,7 +564,7 @@ func TestParseListSettings(t *testing.T) {
 		{map[string]string{"k": "443"}, nil, `tag k="443": on a prefix list it is "ranges"`},
 		{map[string]string{"k": "ranges", "k-mode": "exclusive"}, nil, "tag k-mode is for security groups"},
 	} {
-		got, err := ParseListSettings("k", test.tags)
+		got, err := parseListSettings("k", test.tags)
 		if test.err == "" && (err != nil || !slices.Equal(got.Ports, test.want)) || test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) {
 			t.Errorf("%v: got %+v, %v", maps.Collect(maps.All(test.tags)), got, err)
 		}

@@ -40,7 +40,7 @@ func newHolderPlan(h *Holder, req Request) HolderPlan {
 	p := HolderPlan{Holder: h, tagKey: req.TagKey, room: Weight{req.RulesPerGroup, req.RulesPerGroup}}
 	parse := ParseSettings
 	if h.Kind == ManagedPrefixList {
-		parse = ParseListSettings
+		parse = parseListSettings
 		p.room = Weight{}
 		p.room[h.Family] = h.MaxEntries
 	}

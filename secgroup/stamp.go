@@ -55,9 +55,9 @@ func (s Stamp) Cover() string {
 	return made
 }
 
-// SameSettings reports whether rules with either stamp are made for the same services within the same services, in
+// sameSettings reports whether rules with either stamp are made for the same services within the same services, in
 // whatever order these are named.
-func (s Stamp) SameSettings(o Stamp) bool {
+func (s Stamp) sameSettings(o Stamp) bool {
 	return sameNames(s.Services, o.Services) && sameNames(s.Within, o.Within)
 }
 

@@ -50,7 +50,7 @@ func (s Step) say(verbs []string) string {
 	var parts []string
 	for i, rules := range [][]Rule{s.Add, s.Remove, s.Describe} {
 		if len(rules) > 0 {
-			parts = append(parts, verbs[i]+" "+words.Count(len(rules), s.Kind.Noun()))
+			parts = append(parts, verbs[i]+" "+words.Count(len(rules), s.Kind.noun()))
 		}
 	}
 	return strings.Join(parts, ", ") + " in " + s.HolderID

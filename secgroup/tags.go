@@ -88,9 +88,9 @@ func ParseSettings(key string, tags map[string]string) (Settings, error) {
 	return s, nil
 }
 
-// ParseListSettings reads the settings of a prefix list from its tags. A list that shall hold the ranges has listPort
+// parseListSettings reads the settings of a prefix list from its tags. A list that shall hold the ranges has listPort
 // as its port, one whose entries are to be withdrawn has none.
-func ParseListSettings(key string, tags map[string]string) (Settings, error) {
+func parseListSettings(key string, tags map[string]string) (Settings, error) {
 	var s Settings
 	switch value := strings.TrimSpace(tags[key]); value {
 	case "ranges":

@@ -15,8 +15,8 @@ const (
 	Failed Mark = "failed"
 )
 
-// WorseThan reports whether a mark is worse than another.
-func (m Mark) WorseThan(o Mark) bool {
+// worseThan reports whether a mark is worse than another.
+func (m Mark) worseThan(o Mark) bool {
 	rank := []Mark{OK, Attention, Failed}
 	return slices.Index(rank, m) > slices.Index(rank, o)
 }
@@ -34,7 +34,7 @@ func (j Judgement) Marked() Mark { return j.Mark }
 func Worst[J interface{ Marked() Mark }](first J, others ...J) J {
 	worst := first
 	for _, j := range others {
-		if j.Marked().WorseThan(worst.Marked()) {
+		if j.Marked().worseThan(worst.Marked()) {
 			worst = j
 		}
 	}

@@ -324,7 +324,7 @@ func TestVerdictAgreesWithOracle(t *testing.T) {
 							t.Fatalf("port %d: %s, but %s is %s", port, x.Cause, x.Witness, fate)
 						}
 					}
-					if mark.WorseThan(worst) {
+					if mark.worseThan(worst) {
 						worst = mark
 					}
 				}

@@ -10,11 +10,11 @@ const (
 	quotaGroupsPerInterface = "L-2AFB9258"
 )
 
-// DefaultGroupsPerInterface is how many security groups a network interface may have in an account that never asked for
+// defaultGroupsPerInterface is how many security groups a network interface may have in an account that never asked for
 // more.
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
-const DefaultGroupsPerInterface = 5
+const defaultGroupsPerInterface = 5
 
 // mostGroupsPerInterface is how many a network interface may have at most.
 const mostGroupsPerInterface = 16

@@ -30,7 +30,7 @@ type Options struct {
 	// RulesPerGroup is the quota L-0EA8095F, counted apart for IPv4 and IPv6; [DefaultRulesPerGroup] if zero.
 	// [Region.SetQuota] changes it for one region.
 	RulesPerGroup int
-	// GroupsPerInterface is the quota L-2AFB9258, [DefaultGroupsPerInterface] if zero. Multiplied by RulesPerGroup it
+	// GroupsPerInterface is the quota L-2AFB9258, [defaultGroupsPerInterface] if zero. Multiplied by RulesPerGroup it
 	// comes to 1,000 at most, and is less if it would not.
 	GroupsPerInterface int
 	// Account owns every access key the endpoint did not issue itself; [DefaultAccount] if empty.
@@ -82,7 +82,7 @@ func New(o Options) *Server {
 	s := &Server{
 		home:          cmp.Or(o.Account, DefaultAccount),
 		rulesPerGroup: cmp.Or(o.RulesPerGroup, DefaultRulesPerGroup),
-		groupQuota:    cmp.Or(o.GroupsPerInterface, DefaultGroupsPerInterface),
+		groupQuota:    cmp.Or(o.GroupsPerInterface, defaultGroupsPerInterface),
 		listDelay:     o.PrefixListDelay,
 		throttle:      o.Throttle,
 		remembered:    o.Remember,

@@ -115,7 +115,7 @@ func (p *Proposal) Failures() []error {
 	for _, v := range p.Previews {
 		errs = append(errs, v.errs...)
 	}
-	return OncePerRole(errs)
+	return oncePerRole(errs)
 }
 
 // Warnings returns what needs a person although it does not fail: at the network interfaces and prefix lists, and what

@@ -173,7 +173,7 @@ func (r *Report) Lists() ListSummary {
 
 // fail notes the failures of the run and returns them as one error, or nil.
 func (r *Report) fail(errs []error) error {
-	errs = OncePerRole(errs)
+	errs = oncePerRole(errs)
 	for _, err := range errs {
 		r.Errors = append(r.Errors, err.Error())
 	}

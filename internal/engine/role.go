@@ -62,9 +62,9 @@ func (p roleProvider) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	return c, nil
 }
 
-// OncePerRole tells that a role cannot be assumed once for its account, instead of once for each of its regions. The
+// oncePerRole tells that a role cannot be assumed once for its account, instead of once for each of its regions. The
 // other errors are left as they are.
-func OncePerRole(errs []error) []error {
+func oncePerRole(errs []error) []error {
 	var told []string
 	var once []error
 	for _, err := range errs {

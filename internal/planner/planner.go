@@ -84,17 +84,6 @@ type Plan struct {
 	Stays []Item
 }
 
-// Gaps counts the calls that close something for the time being.
-func (p *Plan) Gaps() int {
-	n := 0
-	for _, c := range p.Calls {
-		if len(c.Gap) > 0 {
-			n++
-		}
-	}
-	return n
-}
-
 // Wanted names a wanted rule by the indexes of its port and its range.
 type Wanted struct{ Port, Range int }
 

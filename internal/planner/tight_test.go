@@ -68,7 +68,7 @@ func BenchmarkMake(b *testing.B) {
 			for b.Loop() {
 				plan := Make(b.Context(), w)
 				b.ReportMetric(float64(len(plan.Calls)), "calls")
-				b.ReportMetric(float64(plan.Gaps()), "gaps")
+				b.ReportMetric(float64(countGaps(plan)), "gaps")
 			}
 		})
 	}
@@ -100,8 +100,8 @@ func TestRounds(t *testing.T) {
 			t.Run(fmt.Sprint(test, name), func(t *testing.T) {
 				w := splitting(test.groups, test.quota, test.n, test.split, deal)
 				plan := Make(t.Context(), w)
-				if n := rounds(plan); n > test.most || plan.Gaps() > test.gaps || len(plan.Unplaced) > 0 {
-					t.Errorf("%d rounds, %d gaps, %d unplaced", n, plan.Gaps(), len(plan.Unplaced))
+				if n := rounds(plan); n > test.most || countGaps(plan) > test.gaps || len(plan.Unplaced) > 0 {
+					t.Errorf("%d rounds, %d gaps, %d unplaced", n, countGaps(plan), len(plan.Unplaced))
 				}
 				if _, _, err := replay(w, plan, endsOf(w)); err != nil {
 					t.Error(err)
@@ -121,4 +121,15 @@ func TestList(t *testing.T) {
 			t.Errorf("%v: %d calls, %d addresses closed, %d unplaced: %v", test, len(plan.Calls), lost, len(plan.Unplaced), err)
 		}
 	}
+}
+
+// countGaps counts the calls that close something for the time being.
+func countGaps(p *Plan) int {
+	n := 0
+	for _, c := range p.Calls {
+		if len(c.Gap) > 0 {
+			n++
+		}
+	}
+	return n
 }
