@@ -10,7 +10,7 @@ import (
 
 var (
 	tcp443  = PortRange{443, 443}
-	compare = cmp.Options{cmpopts.EquateComparable(netip.Prefix{}), cmpopts.EquateEmpty()}
+	compare = cmp.Options{cmpopts.EquateComparable(netip.Prefix{}), cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(InterfacePlan{})}
 )
 
 // prefixes parses CIDRs.

@@ -27,11 +27,16 @@ type InterfacePlan struct {
 	Lacks int
 	// Attach lists the groups of the pool that have them.
 	Attach []string
+
+	leftAlone bool // a group of the pool that the run leaves alone may have room for them
 }
 
 // String says what the interface lacks and what to do.
 func (p InterfacePlan) String() string {
 	text := fmt.Sprintf("%s%s lacks %s", p.ID, p.owner(), words.Count(p.Lacks, "rule"))
+	if len(p.Attach) == 0 && p.leftAlone {
+		return text + " because this run leaves a group of the pool alone"
+	}
 	if len(p.Attach) == 0 {
 		return text + " because the pool is full: make room in the pool"
 	}
@@ -140,5 +145,6 @@ func (u *unit) lacks(pool int, set []int, has map[int]map[RuleID]bool) Interface
 		}
 	}
 	slices.Sort(plan.Attach)
+	plan.leftAlone = slices.ContainsFunc(u.pools[pool].Holders, func(h HolderPlan) bool { return h.frozen })
 	return plan
 }

@@ -219,11 +219,14 @@ func (u *unit) stays(pool int, plan *planner.Plan) []string {
 	for _, item := range plan.Stays {
 		count[item.Holder]++
 	}
+	why := "although other groups replace them, because an interface with this group lacks those groups: attach the whole pool there"
+	if len(plan.Unplaced) > 0 || slices.ContainsFunc(u.holders, func(h *HolderPlan) bool { return h.frozen }) {
+		why = "until another group at the same interface opens the ranges: solve the other problems of this run first"
+	}
 	var warnings []string
 	for i, h := range u.holders {
 		if n := count[i]; n > 0 && u.poolOf[i] == pool {
-			warnings = append(warnings, fmt.Sprintf("%s: %s although other groups replace them, because an interface with this group lacks those groups: attach the whole pool there",
-				h.ID, words.CountAs(n, "stale rule stays", "stale rules stay")))
+			warnings = append(warnings, fmt.Sprintf("%s: %s %s", h.ID, words.CountAs(n, "stale rule stays", "stale rules stay"), why))
 		}
 	}
 	return warnings

@@ -76,6 +76,9 @@ func (c *Checker) Check(step secgroup.Step, next *secgroup.Step) error {
 	if h == nil {
 		return &RefusedError{step, nil, "the plan does not know " + step.HolderID}
 	}
+	if h.plan.Kind == secgroup.SecurityGroup && len(step.Add) > 0 && len(step.Remove) > 0 {
+		return &RefusedError{step, nil, "EC2 does not add and remove rules of a group in one call"}
+	}
 	for _, part := range []struct {
 		foul   func(secgroup.Rule) bool
 		rules  []secgroup.Rule
@@ -235,8 +238,7 @@ func (c *Checker) reopens(step, next secgroup.Step, closings []closing) bool {
 		}
 	}
 	after := c.after(step)
-	reopening := after.holders[next.HolderID]
-	if reopening == nil || len(next.Remove) > 0 && next.Kind == secgroup.SecurityGroup || after.Check(next, nil) != nil {
+	if after.Check(next, nil) != nil {
 		return false
 	}
 	after = after.after(next)
@@ -290,12 +292,6 @@ func (c *Checker) Took(step secgroup.Step) {
 		if _, there := h.rules[r.RuleID]; !there {
 			h.rules[r.RuleID] = r
 			add(&h.free, r, -1)
-		}
-	}
-	for _, r := range step.Describe {
-		if there, ok := h.rules[r.RuleID]; ok {
-			there.Description = r.Description
-			h.rules[r.RuleID] = there
 		}
 	}
 }

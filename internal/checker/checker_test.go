@@ -28,6 +28,7 @@ const (
 	held    = "the guard holds"
 	full    = "no room"
 	closes  = "would close"
+	mixed   = "in one call"
 )
 
 // The address space is a /29 and a /125: 16 addresses in all, and every prefix in them.
@@ -153,6 +154,9 @@ func (s *state) after(step secgroup.Step, answered bool) *state {
 // verdict judges a step by the words of the design.
 func (s *state) verdict(step secgroup.Step, next *secgroup.Step) string {
 	h := s.holders[step.HolderID]
+	if !h.list && len(step.Add) > 0 && len(step.Remove) > 0 {
+		return mixed
+	}
 	for _, r := range slices.Concat(step.Remove, step.Describe) {
 		if !h.owns(r.RuleID) {
 			return foreign
@@ -358,7 +362,7 @@ func (s *state) drawStep(t *rapid.T) secgroup.Step {
 		step.Describe = []secgroup.Rule{r}
 	case do == 6: // perhaps none that is there
 		step.Remove = []secgroup.Rule{drawRule(t, h)}
-	case do > 0 && len(there) > 0 && len(step.Add) == 0 || h.list && len(there) > 0:
+	case do > 0 && len(there) > 0:
 		step.Remove = rapid.SliceOfNDistinct(rapid.SampledFrom(there), 1, 2, func(r secgroup.Rule) secgroup.RuleID { return r.RuleID }).Draw(t, "remove")
 	}
 	if rapid.Bool().Draw(t, "gap") {
@@ -393,10 +397,14 @@ func (s *state) drawNext(t *rapid.T, step secgroup.Step) *secgroup.Step {
 	h := after.holders[rapid.SampledFrom(slices.Sorted(maps.Keys(s.holders))).Draw(t, "reopens in")]
 	next := secgroup.Step{Kind: step.Kind, HolderID: h.id, Add: after.drawAdds(t, h)}
 	if rapid.Bool().Draw(t, "wider") {
+		fewer := rapid.IntRange(0, 3).Draw(t, "fewer ports") == 0
 		next.Add = nil
 		for _, r := range step.Remove {
 			if p := r.Source.Prefix; p.IsValid() {
 				r.Description, r.Source.Prefix = own, netip.PrefixFrom(p.Addr(), max(p.Bits()-1, p.Addr().BitLen()-3)).Masked()
+				if fewer {
+					r.To = r.From
+				}
 				next.Add = append(next.Add, r)
 			}
 		}
@@ -455,7 +463,7 @@ func TestCheckerAgainstOracle(t *testing.T) {
 		rapid.Check(t, check)
 	}
 	t.Logf("verdicts: %v", seen)
-	for _, verdict := range []string{allowed, foreign, held, full, closes, "gap", "part"} {
+	for _, verdict := range []string{allowed, foreign, held, full, closes, mixed, "gap", "part"} {
 		if seen[verdict] == 0 {
 			t.Errorf("no step was met by %q", verdict)
 		}
