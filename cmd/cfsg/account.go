@@ -29,7 +29,7 @@ type placeFlags struct {
 type accountFlags struct {
 	placeFlags
 	RulesPerGroup string `placeholder:"N" help:"The quota of rules per group (default auto: ask Service Quotas)."`
-	Verbose       bool   `short:"v" help:"Say on stderr what is done."`
+	Verbose       bool   `short:"v" help:"Log to stderr."`
 }
 
 func (f placeFlags) given() map[string]given {

@@ -221,7 +221,7 @@ variable "alarm_topic_arn" {
 
 variable "notify_topic_arn" {
   type        = string
-  description = "Topic that is told in words what changed, each time that rules did. Empty for none."
+  description = "Topic that gets a message in words each time rules change. Empty for none."
   default     = ""
   nullable    = false
 
