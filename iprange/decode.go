@@ -241,7 +241,7 @@ func (d *decoder) entry(f family, raw jsontext.Value) error {
 	return nil
 }
 
-// note keeps a prefix that is reckoned with, though nobody is let in because of it. So one that is wrong is passed
+// note keeps a prefix that only serves as an estimate and lets nobody in. So a wrong one is passed
 // over, as those of all other services are.
 func (d *decoder) note(f family, service, text string) {
 	if !d.selected(f) {
@@ -260,7 +260,8 @@ func (d *decoder) note(f family, service, text string) {
 	}
 }
 
-// notesOriginFacing reports whether the ranges of CLOUDFRONT_ORIGIN_FACING are told beside those that are selected.
+// notesOriginFacing reports whether the publication has the ranges of CLOUDFRONT_ORIGIN_FACING beside the selected
+// ones.
 func (d *decoder) notesOriginFacing() bool {
 	return len(d.sel.Within) == 0 && slices.Equal(d.sel.Services, []string{CloudFront})
 }

@@ -142,7 +142,7 @@ func parsePortRange(word string) (PortRange, error) {
 	case "https":
 		return PortRange{443, 443}, nil
 	case "none":
-		return PortRange{}, hint.New(fmt.Sprintf("%q has to stand alone", word), "remove it, or the ports next to it")
+		return PortRange{}, hint.New(fmt.Sprintf("%q must be the only value", word), "remove it, or the ports next to it")
 	}
 	first, last, isRange := strings.Cut(word, "-")
 	from, err := parsePort(first, word)

@@ -75,7 +75,7 @@ func TestParsePortsRefused(t *testing.T) {
 		{"tcp", `"tcp" is not a port`},
 		{"tcp/443", `"tcp/443" is not a port`},
 		{"HTTPX", `"HTTPX" is not a port`},
-		{"443,None", `"None" has to stand alone`},
+		{"443,None", `"None" must be the only value`},
 		{"all", `"all" is not a port`},
 		{"*", `"*" is not a port`},
 		{"443;80", `"443;80" is not a port`},
@@ -91,10 +91,10 @@ func TestParsePortsRefused(t *testing.T) {
 		{"0-443", `"0-443" is not a port`},
 		{"443-70000", `"443-70000" is not a port`},
 		{"http-https", `"http-https" is not a port`},
-		{"none 443", `"none" has to stand alone`},
-		{"443 none", `"none" has to stand alone`},
-		{"443,none", `"none" has to stand alone`},
-		{"none none", `"none" has to stand alone`},
+		{"none 443", `"none" must be the only value`},
+		{"443 none", `"none" must be the only value`},
+		{"443,none", `"none" must be the only value`},
+		{"none none", `"none" must be the only value`},
 	} {
 		t.Run(test.value, func(t *testing.T) {
 			got, err := ParsePorts(test.value)

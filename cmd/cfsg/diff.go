@@ -21,7 +21,7 @@ type diffCommand struct {
 	Within           []string `placeholder:"NAME" predictor:"service" help:"A service whose ranges may be taken in, so that fewer rules are needed."`
 	Family           []string `placeholder:"FAMILY" predictor:"family" help:"ipv4 or ipv6 (default both)."`
 	Stack            string   `placeholder:"NAME" help:"The stack whose function's settings are used."`
-	DetailedExitcode bool     `help:"Exit with 2 where rules differ, 0 where they do not."`
+	DetailedExitcode bool     `help:"Exit with 2 if rules differ, 0 if not."`
 	outputFlags
 }
 

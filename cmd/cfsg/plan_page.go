@@ -274,7 +274,7 @@ func listSummary(d document.Plan) string {
 	case sum == engine.ListSummary{}:
 		return ""
 	case sum.Changed == 0 && len(d.Errors) > 0:
-		return fmt.Sprintf(" Nothing is to be changed in %s.", words.Count(sum.Lists, "prefix list"))
+		return fmt.Sprintf(" No changes in %s.", words.Count(sum.Lists, "prefix list"))
 	case sum.Changed == 0:
 		return fmt.Sprintf(" %s up to date.", words.CountAs(sum.Lists, "prefix list is", "prefix lists are"))
 	default:

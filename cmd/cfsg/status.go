@@ -20,7 +20,7 @@ import (
 type statusCommand struct {
 	accountFlags
 	outputFlags
-	DetailedExitcode bool `help:"Exit with 2 where something is to be done, 0 where nothing is."`
+	DetailedExitcode bool `help:"Exit with 2 unless the mark is ✓."`
 }
 
 // Run shows the state of all managed groups.

@@ -143,7 +143,7 @@ func newWalk(o Options) *walk {
 	return w
 }
 
-// distribution is what is known of the distribution, perhaps nothing.
+// distribution holds the settings read from the distribution, if any.
 func (w *walk) distribution() Distribution {
 	if w.Distribution == nil {
 		return Distribution{}

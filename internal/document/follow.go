@@ -25,7 +25,7 @@ type Follow struct {
 	Judgement
 }
 
-// NewFollow returns the document of a run. Unread says that a server has to be told of a change and nobody does.
+// NewFollow returns the document of a run. Unread says that a server has to reload the file and no --reload does it.
 func NewFollow(format, file string, settings Settings, r follow.Report, err error, unread string, next Next) Follow {
 	settings.Others = []OtherSettings{}
 	d := Follow{
@@ -43,7 +43,7 @@ func NewFollow(format, file string, settings Settings, r follow.Report, err erro
 	case err != nil:
 		d.Judgement = Judge(Failed, fmt.Sprintf("%s: %s; %s", r.Outcome, hint.Problem(err), has), next("follow", format)...)
 	case r.Outcome == follow.Updated && !r.Loaded && unread != "":
-		d.Judgement = Judge(Attention, fmt.Sprintf("updated: %s, but nothing was told to read them: %s", has, r.Changes()), next("follow", format, "--reload", unread)...)
+		d.Judgement = Judge(Attention, fmt.Sprintf("updated: %s, but no server reloaded them: %s", has, r.Changes()), next("follow", format, "--reload", unread)...)
 	case r.Output != "":
 		d.Judgement = Judge(Attention, fmt.Sprintf("%s: %s, but the script names rules in the way", r.Outcome, has))
 	case r.Outcome == follow.Updated:

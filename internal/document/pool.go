@@ -96,7 +96,7 @@ func (j judge) pool(pool secgroup.PoolPlan, around Surroundings, partial []parti
 	return j.others(pool, around)
 }
 
-// others says who else gets in at a pool that is up to date, as far as that can be seen.
+// others says who else gets in at a pool that is up to date, if it can tell.
 func (j judge) others(pool secgroup.PoolPlan, around Surroundings) Judgement {
 	at := around.interfaces(&pool)
 	for _, subject := range at {

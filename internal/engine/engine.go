@@ -62,8 +62,8 @@ type Request struct {
 	Watch bool
 	// AskQuota asks for the quota even if there is nothing to do, so that a person sees how much room is left.
 	AskQuota bool
-	// OnStep, if set, is told of each step that the run has taken and that stays. It may be called by several goroutines
-	// at a time.
+	// OnStep, if set, is called for each step that the run has taken and that stays. It may be called by several
+	// goroutines at a time.
 	OnStep func(*Target, secgroup.Step)
 }
 

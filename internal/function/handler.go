@@ -24,8 +24,8 @@ type Handler struct {
 	fetcher *iprange.Fetcher
 	engine  *engine.Engine
 	sources sources
-	// The others may be told of what a run did: a topic, CloudWatch, CloudFormation.
-	notifier  *notifier // nil where no topic is to be told
+	// The others hear of the changes of a run: a topic, CloudWatch, CloudFormation.
+	notifier  *notifier // nil without a topic
 	metrics   *metrics  // nil if there are none
 	responder *responder
 	refusals  refusals

@@ -16,7 +16,7 @@ import (
 // MetricsDimension is the one dimension of the metrics. Its value is the name of the function.
 const MetricsDimension = "FunctionName"
 
-// A Metric is what CloudWatch is told of each run that is not a dry run.
+// A Metric goes to CloudWatch after each run that is not a dry run.
 type Metric struct {
 	Name string
 	Unit string // as CloudWatch names units

@@ -20,8 +20,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 )
 
-// changes notes what a run adds and revokes, as far as a message can tell it. It may be told of it by several
-// goroutines at a time.
+// changes collects the rules that a run adds and revokes, as many as a message has room for. It may be called by
+// several goroutines at a time.
 type changes struct {
 	mu     sync.Mutex
 	groups map[group][]change

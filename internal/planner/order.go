@@ -8,7 +8,7 @@ import (
 )
 
 // order returns a state whose moves lead from the start to what is desired, or as far as they can. Moves that close
-// something wanted are marked as a gap. A pool that is too small comes to no good end anyway, so that no gap is opened
+// something wanted are marked as a gap. A pool that is too small stays incomplete anyway, so no gap is opened
 // for it.
 func (d *drift) order(ctx context.Context) *state {
 	for {
@@ -26,9 +26,9 @@ func (d *drift) order(ctx context.Context) *state {
 	}
 }
 
-// converge is the loop: fill what fits, revoke what nothing needs, replace what needs least and frees most, and where
-// nothing of that is possible, open the smallest gap. Rules that are still missing have no room, and the stale rules
-// that open their addresses stay.
+// converge is the loop: fill what fits, revoke what nothing needs, replace what needs least and frees most, and if none
+// of these is possible, open the smallest gap. Rules that are still missing have no room, and the stale rules that open
+// their addresses stay.
 func (s *state) converge(ctx context.Context) {
 	for ctx.Err() == nil {
 		jobs := s.jobs()

@@ -54,7 +54,7 @@ type Holder struct {
 	Swaps bool
 }
 
-// A Rule is one that is there.
+// A Rule is one that a holder has.
 type Rule struct {
 	Ports
 	// Prefix is what the rule lets in, or the zero value if that is not a range.
@@ -75,7 +75,7 @@ func (p Ports) contain(o Ports) bool { return p.First <= o.First && o.Last <= p.
 
 // A Plan is what makes a world as it is wanted.
 type Plan struct {
-	// Calls are to be made in this order.
+	// Calls have to be made in this order.
 	Calls []Call
 	// Unplaced are the wanted rules that no holder has room for.
 	Unplaced []Wanted

@@ -150,7 +150,7 @@ func (s *Setup) listPorts(state *State) int {
 }
 
 // besides returns how many rules the group that will refer to the lists has already, not counting those that refer to
-// them. Nobody says which group that is: it is taken to be one that is open to the world and, of several, the emptiest.
+// them. No tag names that group: setup assumes the one that is open to the world and, of several, the emptiest.
 func (s *Setup) besides(state *State) int {
 	groups := state.groups()
 	if open := slices.DeleteFunc(slices.Clone(groups), func(g secgroup.Group) bool { return len(s.worldOf(g)) == 0 }); len(open) > 0 {

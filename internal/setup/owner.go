@@ -117,7 +117,7 @@ func kubernetes(tags map[string]string) string {
 // A Handover tells the owner of the groups how to let CloudFront in through the lists.
 type Handover struct {
 	Text string `json:"text"`
-	// Paste is to be pasted as it is. It is empty if that could shut CloudFront out.
+	// Paste is a command to paste unchanged. It is empty if that could shut CloudFront out.
 	Paste []string `json:"paste"`
 }
 

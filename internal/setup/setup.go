@@ -1,4 +1,4 @@
-// Package setup turns an origin into one that lets in CloudFront and nobody else, and back.
+// Package setup closes an origin to everyone except CloudFront, and undoes that.
 //
 // It looks at the origin ([Setup.Look]), proposes steps as values ([Setup.Propose]), takes them ([Setup.Take]),
 // verifies the result at every network interface ([Setup.Verify]), and only then finds out which rules that are open to
