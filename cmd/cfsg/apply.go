@@ -46,7 +46,7 @@ func (c *applyCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 	}
 	if plan.Changes && !c.Yes {
 		for _, err := range p.Failures() {
-			tell(t, err)
+			printError(t, err)
 		}
 		if err := ask(ctx, t, bufio.NewReader(t.in), "Apply %s?", words.Count(p.Count(), "step")); err != nil {
 			return err

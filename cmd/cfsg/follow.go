@@ -63,7 +63,7 @@ func (c *followCommand) Run(ctx context.Context, t terminal, k *kong.Context) er
 	}
 	f := c.follower(t, format, in, config)
 	for {
-		changed, err := c.once(ctx, t, k, f, format, config)
+		changed, err := c.update(ctx, t, k, f, format, config)
 		if c.Every == 0 {
 			if err == nil && changed && c.DetailedExitcode {
 				err = errChanges
@@ -71,7 +71,7 @@ func (c *followCommand) Run(ctx context.Context, t terminal, k *kong.Context) er
 			return err
 		}
 		if err != nil && ctx.Err() == nil {
-			tell(t, err)
+			printError(t, err)
 		}
 		select {
 		case <-ctx.Done():
@@ -121,8 +121,8 @@ func families(c config.Config) []string {
 	return sorted(names)
 }
 
-// once brings the file up to date, and says how that ended.
-func (c *followCommand) once(ctx context.Context, t terminal, k *kong.Context, f *follow.Follower, format export.Format, config config.Config) (changed bool, err error) {
+// update brings the file up to date, and says how that ended.
+func (c *followCommand) update(ctx context.Context, t terminal, k *kong.Context, f *follow.Follower, format export.Format, config config.Config) (changed bool, err error) {
 	r, err := f.Once(ctx)
 	switch {
 	case r.Outcome == follow.Interrupted:

@@ -134,12 +134,12 @@ func emptyFlag(chosen *kong.Context) error {
 
 // fail tells of an error and returns the exit code of a failure.
 func fail(t terminal, err error) int {
-	tell(t, err)
+	printError(t, err)
 	return exitError
 }
 
-// tell writes an error and its hints to stderr. On a terminal it fits the width; elsewhere a line is a line.
-func tell(t terminal, err error) {
+// printError writes an error and its hints to stderr. On a terminal it fits the width; elsewhere a line is a line.
+func printError(t terminal, err error) {
 	w := page.New(t.err, false)
 	for _, line := range hint.Lines(err) {
 		w.Line("cfsg: ", line.Problem)

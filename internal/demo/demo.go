@@ -51,7 +51,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer w.close()
 	s := &story{world: w, page: page.New(o.Out, o.Color), original: original, revised: revised, change: change}
-	if err := s.tell(ctx); err != nil {
+	if err := s.play(ctx); err != nil {
 		return fmt.Errorf("the demo did not turn out as it should; nothing outside this process was touched: %w", err)
 	}
 	return s.page.Err()

@@ -137,7 +137,7 @@ func TestDemoFails(t *testing.T) {
 	t.Run("the function fails", func(t *testing.T) {
 		s := newStory(t)
 		s.endpoint.Deny(authorize)
-		if err := s.tell(t.Context()); err == nil || !strings.Contains(err.Error(), "UnauthorizedOperation") {
+		if err := s.play(t.Context()); err == nil || !strings.Contains(err.Error(), "UnauthorizedOperation") {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -145,7 +145,7 @@ func TestDemoFails(t *testing.T) {
 		s := newStory(t)
 		// The SDK makes the call again.
 		s.endpoint.Inject(ec2sim.Fault{Kind: ec2sim.ErrorBefore, Action: authorize, Code: "InternalError", After: 2})
-		if err := s.tell(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "step 3: the function called") {
+		if err := s.play(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "step 3: the function called") {
 			t.Errorf("got %v", err)
 		}
 	})

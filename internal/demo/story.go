@@ -56,7 +56,7 @@ type story struct {
 	foreign           map[string]string // rules that the groups had at the start
 }
 
-func (s *story) tell(ctx context.Context) error {
+func (s *story) play(ctx context.Context) error {
 	s.page.Line(s.page.Strong("cloudfront-sg-sync"), ": the real function, with an EC2 endpoint and a feed of ranges in this process.")
 	for _, step := range []func(context.Context) error{
 		s.tagging, s.firstNotification, s.publishedChange, s.repeatedNotification, s.repair, s.dryRun, s.closing,

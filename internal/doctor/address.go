@@ -32,9 +32,9 @@ func (p *perAddress) add(addr netip.Addr, f Finding) {
 	}
 }
 
-// tell adds the findings to a step, with the addresses they are about. If the origin has only one address, it is not
+// addTo adds the findings to a step, with the addresses they are about. If the origin has only one address, it is not
 // repeated.
-func (p *perAddress) tell(step *Step, addresses int) {
+func (p *perAddress) addTo(step *Step, addresses int) {
 	for _, f := range p.order {
 		if where := p.where[f]; addresses > 1 {
 			f.Message = fmt.Sprintf("%s: %s", joinAddresses(where), f.Message)

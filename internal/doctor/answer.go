@@ -61,7 +61,7 @@ func (w *walk) answer(ctx context.Context) Step {
 			findings.add(s.to.Addr(), f)
 		}
 	}
-	findings.tell(&step, len(w.addresses))
+	findings.addTo(&step, len(w.addresses))
 	step.Summary = strings.Join(summaries, "; ")
 	return step
 }

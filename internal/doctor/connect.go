@@ -106,7 +106,7 @@ func (w *walk) judge(step *Step, tries []Connection) {
 			findings.add(c.IP, w.connectSlow(fmt.Sprintf("connecting takes %s or more", Format(limit))))
 		}
 	}
-	findings.tell(step, len(w.addresses))
+	findings.addTo(step, len(w.addresses))
 }
 
 // connectSlow is about connections that succeed, but late.

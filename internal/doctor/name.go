@@ -50,7 +50,7 @@ func (w *walk) resolve(ctx context.Context) Step {
 			local.add(addr, unreachable(name, use))
 		}
 	}
-	local.tell(&step, len(w.addresses))
+	local.addTo(&step, len(w.addresses))
 	if len(w.addresses) > maxAddresses {
 		step.find(Finding{Code: "many-addresses", Verdict: OK, Message: fmt.Sprintf("of %d addresses, only the first %d were checked", len(w.addresses), maxAddresses)})
 		w.addresses = w.addresses[:maxAddresses]

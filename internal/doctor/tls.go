@@ -63,7 +63,7 @@ func (w *walk) handshake(ctx context.Context) Step {
 			findings.add(h.IP, f)
 		}
 	}
-	findings.tell(&step, len(w.addresses))
+	findings.addTo(&step, len(w.addresses))
 	step.Summary = summarizeTLS(shakes)
 	return step
 }

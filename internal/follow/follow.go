@@ -98,7 +98,7 @@ func (f *Follower) Once(ctx context.Context) (Report, error) {
 	}
 	if err = r.readState(); err == nil {
 		r.tidy()
-		err = r.once(ctx)
+		err = r.update(ctx)
 	}
 	if r.state.SHA256 != "" {
 		r.report.Publication = r.state.held().Publication
@@ -144,7 +144,7 @@ func (r *run) fails(o Outcome, err error) error {
 	return err
 }
 
-func (r *run) once(ctx context.Context) error {
+func (r *run) update(ctx context.Context) error {
 	if err := r.putBack(); err != nil {
 		return err
 	}
