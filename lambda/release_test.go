@@ -16,8 +16,8 @@ import (
 	"cloudfront-sg-sync/internal/ec2sim"
 )
 
-// The function as it is released syncs a group, and says to AWS which release it is. `make reproduce` names the folder of
-// a release, whose zip is unpacked as Lambda does; else the function is built in the same way.
+// The function as it is released syncs a group, and says to AWS which release it is. `make reproduce` names the folder
+// of a release, whose zip is unpacked as Lambda does; else the function is built in the same way.
 func TestReleasedFunction(t *testing.T) {
 	if testing.Short() || goruntime.GOOS != "linux" {
 		t.Skip("compiles the function as it is released, for linux")

@@ -10,8 +10,8 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// A group has one range of an earlier publication. The plan adds the new ones before it revokes the old one, and leaves the
-// office's rule alone.
+// A group has one range of an earlier publication. The plan adds the new ones before it revokes the old one, and leaves
+// the office's rule alone.
 func ExampleNewPlan() {
 	stamp := secgroup.Stamp{TagKey: "cloudfront-ingress", Services: []string{"CLOUDFRONT"}, Published: time.Date(2026, 8, 22, 15, 17, 5, 0, time.UTC)}
 	rule := func(source, description string) secgroup.Rule {

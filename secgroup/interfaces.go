@@ -123,8 +123,8 @@ func (u *unit) interfaces(pool int, steps []Step) []InterfacePlan {
 	return plans
 }
 
-// lacks counts what a set of holders lacks of the rules wanted on the ports that they list, and says which groups of the
-// pool have it.
+// lacks counts what a set of holders lacks of the rules wanted on the ports that they list, and says which groups of
+// the pool have it.
 func (u *unit) lacks(pool int, set []int, has map[int]map[RuleID]bool) InterfacePlan {
 	var plan InterfacePlan
 	for _, port := range u.pools[pool].Ports() {

@@ -628,7 +628,8 @@ func TestListGoesBackByForce(t *testing.T) {
 	}
 }
 
-// A list keeps its guard whatever happened to it: entries made while it was held, or with other settings, count as well.
+// A list keeps its guard whatever happened to it: entries made while it was held, or with other settings, count as
+// well.
 func TestListKeepsItsGuard(t *testing.T) {
 	three, eight := cut("18.64.0.0/24", 3), cut("18.70.0.0/24", 5)
 	t.Run("full", func(t *testing.T) {
@@ -674,8 +675,8 @@ func (r resolved) DescribeManagedPrefixLists(ctx context.Context, in *ec2.Descri
 	return out, err
 }
 
-// A list that an IPAM resolver manages is named and left alone, and the others are planned. Only the account's own lists
-// are asked for.
+// A list that an IPAM resolver manages is named and left alone, and the others are planned. Only the account's own
+// lists are asked for.
 func TestListOfAResolverIsLeftAlone(t *testing.T) {
 	w := newListWorld(ec2sim.Options{})
 	theirs, ours := w.create(t, "ranges", 10, entriesFrom(cut("18.70.0.0/24", 1), oldEntry)...), w.create(t, "ranges", 10)

@@ -101,8 +101,8 @@ func (m *model) open() map[point]bool {
 	return m.openBy(func(string) bool { return true })
 }
 
-// openAt returns every point that is open at an interface, whichever pool opens it: some rule opens it, in a group that is attached
-// there.
+// openAt returns every point that is open at an interface, whichever pool opens it: some rule opens it, in a group that
+// is attached there.
 func (m *model) openAt(eni Interface) map[point]bool {
 	return anyPool(m.openBy(func(id string) bool { return slices.Contains(eni.Groups, id) }))
 }

@@ -238,8 +238,8 @@ func settled(ctx context.Context, api API, id string, past int64) (int64, error)
 	}
 }
 
-// IsConflict reports whether EC2 refused a step because the group or prefix list was not as the plan had it: someone else
-// changed it, or an answer was lost and the call made again. Describing and planning again is the way out. See
+// IsConflict reports whether EC2 refused a step because the group or prefix list was not as the plan had it: someone
+// else changed it, or an answer was lost and the call made again. Describing and planning again is the way out. See
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 func IsConflict(err error) bool {
 	switch awserr.Code(err) {

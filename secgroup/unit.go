@@ -84,8 +84,8 @@ func (u *unit) holder(i int) planner.Holder {
 	return h
 }
 
-// attach finds the different sets of holders that network interfaces have. If nothing of a unit is attached, its holders
-// are taken to be attached together; if it is unknown where they are attached, each counts by itself.
+// attach finds the different sets of holders that network interfaces have. If nothing of a unit is attached, its
+// holders are taken to be attached together; if it is unknown where they are attached, each counts by itself.
 func (u *unit) attach() {
 	a := u.req.Attachments
 	if u.pools[0].Kind == ManagedPrefixList || a == nil {

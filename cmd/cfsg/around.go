@@ -55,8 +55,8 @@ func lookAt(ctx context.Context, v engine.Preview, q door.Question) document.Sur
 	return s
 }
 
-// elsewhere returns, by the ID of a group that is not managed and opens a port to the world, the network interfaces that
-// it has where no managed group is. It passes on an error that there is already.
+// elsewhere returns, by the ID of a group that is not managed and opens a port to the world, the network interfaces
+// that it has where no managed group is. It passes on an error that there is already.
 func elsewhere(ctx context.Context, api door.AttachmentAPI, v engine.Preview, r *door.Report, err error) (map[string][]string, error) {
 	found, asked := map[string][]string{}, map[string]bool{}
 	for _, w := range r.OpenToWorld {

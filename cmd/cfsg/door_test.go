@@ -175,7 +175,8 @@ func TestSituations(t *testing.T) {
 	}
 }
 
-// The same on an EC2 that others wrote, as far as it goes: it has no VPC Block Public Access, so no door is seen as a whole.
+// The same on an EC2 that others wrote, as far as it goes: it has no VPC Block Public Access, so no door is seen as a
+// whole.
 func TestSituationsOnMoto(t *testing.T) {
 	o := &operator{url: moto.Start(t)}
 	t.Setenv("AWS_ACCESS_KEY_ID", "any")

@@ -239,8 +239,8 @@ func (s scenario) calls(t *testing.T) []ec2sim.Call {
 // interrupted is one more kind of fault: the operator stops the setup.
 const interrupted ec2sim.FaultKind = "interrupt"
 
-// cut returns a site where the call with a number fails, before or after its effect, or is the last before an interrupt,
-// which ends the context.
+// cut returns a site where the call with a number fails, before or after its effect, or is the last before an
+// interrupt, which ends the context.
 func (s scenario) cut(t *testing.T, n int, kind ec2sim.FaultKind) (context.Context, *originSite) {
 	t.Helper()
 	o := s.begin(t)

@@ -1,5 +1,5 @@
-// Package approach reads what else decides who gets in at a network interface, besides its security groups: the way from
-// the Internet, and the targets behind a load balancer.
+// Package approach reads what else decides who gets in at a network interface, besides its security groups: the way
+// from the Internet, and the targets behind a load balancer.
 package approach
 
 import (

@@ -80,8 +80,8 @@ type Behavior struct {
 
 var idPattern = regexp.MustCompile(`^E[0-9A-Z]{5,20}$`)
 
-// Read reads a distribution, named by its ID, its ARN, its domain name, or an alias. Each path is asked for at the first
-// behavior that it matches, instead of the path that the behavior's pattern suggests.
+// Read reads a distribution, named by its ID, its ARN, its domain name, or an alias. Each path is asked for at the
+// first behavior that it matches, instead of the path that the behavior's pattern suggests.
 func Read(ctx context.Context, api API, name string, paths []string) (*Distribution, error) {
 	d := &Distribution{ID: name[strings.LastIndex(name, "/")+1:]} // of an ARN, as of an ID
 	if !idPattern.MatchString(d.ID) {
@@ -125,8 +125,8 @@ func itemsOf(a *types.Aliases) []string {
 	return append([]string{}, a.Items...)
 }
 
-// find looks for a domain name among the account's distributions. A wildcard alias stands for names with one label more.
-// https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/CNAMEs.html
+// find looks for a domain name among the account's distributions. A wildcard alias stands for names with one label
+// more. https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/CNAMEs.html
 func (d *Distribution) find(ctx context.Context, api API, name string) error {
 	_, parent, _ := strings.Cut(name, ".")
 	var marker *string

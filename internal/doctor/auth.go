@@ -78,8 +78,8 @@ func (w *walk) auth(ctx context.Context) Step {
 	return step
 }
 
-// combine returns what the network and the rules say together. The network shows a refusal on single paths only, and the
-// rules cover all of them; one request that is answered proves that nothing is demanded.
+// combine returns what the network and the rules say together. The network shows a refusal on single paths only, and
+// the rules cover all of them; one request that is answered proves that nothing is demanded.
 func combine(network, rules SecondLayer) SecondLayer {
 	switch {
 	case network.Demanded == No, rules.Demanded == Maybe && network.Demanded == Yes:

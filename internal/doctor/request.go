@@ -56,8 +56,8 @@ func (w *walk) headers(to netip.Addr) http.Header {
 	return all
 }
 
-// tlsConfig is that of a connection to an address. Where headers are sent, the connection has to prove itself as well: the
-// handshake was an earlier one.
+// tlsConfig is that of a connection to an address. Where headers are sent, the connection has to prove itself as well:
+// the handshake was an earlier one.
 func (w *walk) tlsConfig(to netip.Addr) *tls.Config {
 	if len(w.headers(to)) > 0 {
 		return w.secretConfig()

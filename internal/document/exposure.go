@@ -106,8 +106,8 @@ func (r revocation) advice(w door.WorldRule) string {
 	return ""
 }
 
-// managedAt returns the managed ports at a network interface, and whether its pools are as they should be: nothing fails,
-// nothing is left to do, and all of their groups are attached.
+// managedAt returns the managed ports at a network interface, and whether its pools are as they should be: nothing
+// fails, nothing is left to do, and all of their groups are attached.
 func (r revocation) managedAt(s door.SubjectReport) (ports []secgroup.PortRange, whole bool) {
 	whole = !slices.ContainsFunc(r.partial, func(p partialPool) bool { return slices.Contains(p.interfaces, s.Interface.ID) })
 	for _, pool := range r.Pools {

@@ -9,9 +9,9 @@
 //     of the level below; and who else gets in, [Report.OpenToWorld].
 //   - [World] is that last part alone: the rules that open a port to the world. It needs no question.
 //
-// A scene may lack parts: groups that are named have no interface, and Network and Balancers are nil where nobody looked.
-// These parts are left out of the verdict. A part that somebody wanted to look at and could not is unknown, and then the
-// mark is not ✓.
+// A scene may lack parts: groups that are named have no interface, and Network and Balancers are nil where nobody
+// looked. These parts are left out of the verdict. A part that somebody wanted to look at and could not is unknown, and
+// then the mark is not ✓.
 package door
 
 import (

@@ -8,8 +8,8 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// portsOf returns the ports to judge: those asked for, those in tags and of rules that refer to tagged lists, those with
-// a listener, or else 443.
+// portsOf returns the ports to judge: those asked for, those in tags and of rules that refer to tagged lists, those
+// with a listener, or else 443.
 func (s *Scene) portsOf(at Subject, q Question) (ports []secgroup.PortRange, notes []string) {
 	for _, g := range at.Groups {
 		for _, r := range g.Ingress {

@@ -22,9 +22,9 @@ import (
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
 const ValuesPerFilter = 200
 
-// ReadLists reads the prefix lists that rules of the groups refer to, except those that are known. AWS's own for CloudFront,
-// com.amazonaws.global.cloudfront.origin-facing and com.amazonaws.global.ipv6.cloudfront.origin-facing, are read like
-// any other: their entries say what they let in. See
+// ReadLists reads the prefix lists that rules of the groups refer to, except those that are known. AWS's own for
+// CloudFront, com.amazonaws.global.cloudfront.origin-facing and com.amazonaws.global.ipv6.cloudfront.origin-facing, are
+// read like any other: their entries say what they let in. See
 // https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html
 //
 // It fails only if the context ends. If names cannot be read, ListsErr says why; if entries cannot, the Err of their

@@ -18,8 +18,8 @@ const publicSuffix = "-public"
 // are what someone who looks for an origin tries first.
 var alwaysCount = []secgroup.PortRange{{From: 80, To: 80}, {From: 443, To: 443}}
 
-// A WorldRule is an inbound rule that opens ports to the world: an IP range, or an entry of a prefix list, that is wider
-// than anything AWS publishes ([ipspace.IsWorld]).
+// A WorldRule is an inbound rule that opens ports to the world: an IP range, or an entry of a prefix list, that is
+// wider than anything AWS publishes ([ipspace.IsWorld]).
 type WorldRule struct {
 	RuleOf
 	Source string `json:"source"` // an IP range, or pl-…
@@ -58,8 +58,8 @@ func (w WorldRule) Counts(p secgroup.PortRange) bool {
 }
 
 // World returns the rules of a scene that open ports to the world, each once, with the ports that count at any of its
-// interfaces and the IDs of these. At an interface the ports count that are asked for, those that the tags of its groups
-// list, 80, 443, and those with a listener. A group's tag TagKey-public silences ports of its own rules.
+// interfaces and the IDs of these. At an interface the ports count that are asked for, those that the tags of its
+// groups list, 80, 443, and those with a listener. A group's tag TagKey-public silences ports of its own rules.
 func World(scene *Scene, tagKey string, asked []secgroup.PortRange) []WorldRule {
 	var found []WorldRule
 	for _, s := range scene.Subjects {

@@ -241,8 +241,8 @@ func (w *world) engine(transport http.RoundTripper) *engine.Engine {
 	}
 }
 
-// sideBySide makes two runs at once. Each call of theirs waits until it is let go, so that the seed decides which of the
-// two comes next. Afterwards, one more run makes all exact.
+// sideBySide makes two runs at once. Each call of theirs waits until it is let go, so that the seed decides which of
+// the two comes next. Afterwards, one more run makes all exact.
 func (w *world) sideBySide() {
 	w.publish()
 	w.strict, w.gaps = false, nil

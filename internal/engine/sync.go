@@ -150,8 +150,8 @@ func (r *refusals) unexplained(groups []secgroup.Group) bool {
 	})
 }
 
-// repeated leaves the groups alone for which a plan has a step that EC2 has refused already, if the group is still as it
-// was. It reports whether there is any.
+// repeated leaves the groups alone for which a plan has a step that EC2 has refused already, if the group is still as
+// it was. It reports whether there is any.
 func (r *refusals) repeated(plan *secgroup.Plan) bool {
 	found := false
 	for _, seq := range plan.Sequences {
@@ -210,8 +210,9 @@ func (e *Engine) planAndApply(ctx context.Context, tr *targetRun, publication *i
 }
 
 // plan plans the groups and the prefix lists of a target, except those whose changes EC2 has refused in this run. It
-// plans again with what the first plan shows to be needed: Service Quotas is asked only if there is something to do, and
-// EC2 for the network interfaces of all groups only if something is revoked, or the report is to tell what they lack.
+// plans again with what the first plan shows to be needed: Service Quotas is asked only if there is something to do,
+// and EC2 for the network interfaces of all groups only if something is revoked, or the report is to tell what they
+// lack.
 func (e *Engine) plan(ctx context.Context, tr *targetRun, publication *iprange.Publication, req Request, r *refusals) (*secgroup.Plan, error) {
 	t := tr.target
 	ask := secgroup.Request{

@@ -9,8 +9,8 @@ import (
 	"cloudfront-sg-sync/internal/ec2sim"
 )
 
-// A run warns of what is open to the world once it is over, and of stray tags. It asks EC2 for more only if it is to look
-// at all network interfaces.
+// A run warns of what is open to the world once it is over, and of stray tags. It asks EC2 for more only if it is to
+// look at all network interfaces.
 func TestWatch(t *testing.T) {
 	const (
 		vpc     = `"vpcs": [{"name": "v", "cidr": "10.1.0.0/16"}], "subnets": [{"vpc": "v", "name": "a", "cidr": "10.1.16.0/24"}], `

@@ -24,8 +24,8 @@ func (f firewall) loads(t *testing.T, when string, e exported, before string, fa
 	}
 }
 
-// refusing makes a program that refuses what contains a word, and otherwise does what the real one does. It returns what
-// puts it first.
+// refusing makes a program that refuses what contains a word, and otherwise does what the real one does. It returns
+// what puts it first.
 func refusing(t *testing.T, program, word string) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -34,7 +34,7 @@ type firewall struct {
 	shut   bool                                           // without the export nobody gets in, so that it is not taken out until asked twice
 }
 
-// What is exported is in the file FILE of a folder of its own, in which what is printed is typed.
+// The export is in the file FILE of a folder of its own, in which the test runs the printed commands.
 type exported struct {
 	header
 	text, folder string

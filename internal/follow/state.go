@@ -82,8 +82,8 @@ func (r *run) save(s state) error {
 	return nil
 }
 
-// writeFile replaces a file as a whole, with the owner and mode of the one before. After a crash there is the old one or
-// the new one, on disk: see fsync(2) about the folder.
+// writeFile replaces a file as a whole, with the owner and mode of the one before. After a crash there is the old one
+// or the new one, on disk: see fsync(2) about the folder.
 func writeFile(path string, text []byte) error {
 	mode := fs.FileMode(0o644)
 	before, err := os.Stat(path)

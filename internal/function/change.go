@@ -138,7 +138,8 @@ func ownRole(c config.Config, cfg aws.Config) func(roleARN string) bool {
 	}
 }
 
-// mayPass reports whether a retry may succeed: after throttling, a network failure, a stale copy of the file, a deadline.
+// mayPass reports whether a retry may succeed: after throttling, a network failure, a stale copy of the file, a
+// deadline.
 func mayPass(err error) bool {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok { // each error counts by itself
 		return slices.ContainsFunc(joined.Unwrap(), mayPass)

@@ -36,8 +36,8 @@ type sources struct {
 	isOwn              func(roleARN string) bool
 }
 
-// parseEvent reads an event of any kind: an SNS notification of the topic, an event of EventBridge, which may come by the
-// queue, a request of CloudFormation, or a manual invocation.
+// parseEvent reads an event of any kind: an SNS notification of the topic, an event of EventBridge, which may come by
+// the queue, a request of CloudFormation, or a manual invocation.
 func parseEvent(payload []byte, from sources) (event, error) {
 	if len(bytes.TrimSpace(payload)) == 0 {
 		return event{}, errors.New("event is empty; send {} for a resync")
@@ -115,8 +115,8 @@ func members(payload []byte) (map[string]jsontext.Value, error) {
 	return object, nil
 }
 
-// parseRecords reads records that are all of SNS or all of SQS. Their members count only as they are spelt: what decides
-// on a message's source is not to be given twice, in two spellings.
+// parseRecords reads records that are all of SNS or all of SQS. Their members count only as they are spelt: what
+// decides on a message's source is not to be given twice, in two spellings.
 func parseRecords(list jsontext.Value, from sources) (event, error) {
 	var values []jsontext.Value
 	if err := json.Unmarshal(list, &values); err != nil {

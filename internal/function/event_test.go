@@ -34,7 +34,8 @@ var accepted = sources{
 	isOwn: func(role string) bool { return role == "arn:aws:iam::111122223333:role/sync" },
 }
 
-// tagged returns the event of changed tags, called that of a call of EC2 by a user or, where an issuer is given, by a role.
+// tagged returns the event of changed tags, called that of a call of EC2 by a user or, where an issuer is given, by a
+// role.
 func tagged(keys ...string) string {
 	b, _ := json.Marshal(keys)
 	return `{"detail-type":"Tag Change on Resource","source":"aws.tag","detail":{"service":"ec2","resource-type":"security-group","changed-tag-keys":` + string(b) + `}}`

@@ -152,7 +152,8 @@ func TestPictureFails(t *testing.T) {
 	}
 }
 
-// The pictures that are checked in are what the program draws from the published history, and README.md has its numbers.
+// The pictures that are checked in are what the program draws from the published history, and README.md has its
+// numbers.
 func TestPictureIsCurrent(t *testing.T) {
 	drawing := filepath.Join(t.TempDir(), "rules")
 	args := []string{drawing}

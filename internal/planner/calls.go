@@ -2,8 +2,9 @@ package planner
 
 import "slices"
 
-// maxRules is the most rules that go into one call, and MaxSwapped the most that a call adds to a holder that swaps, and
-// the most that it removes. See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyManagedPrefixList.html
+// maxRules is the most rules that go into one call, and MaxSwapped the most that a call adds to a holder that swaps,
+// and the most that it removes. See
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyManagedPrefixList.html
 const (
 	maxRules   = 1000
 	MaxSwapped = 100
@@ -69,8 +70,8 @@ func pack(drifts [2]*drift, moves []move) []Call {
 	return p.calls
 }
 
-// swap makes moves of a holder that adds and removes in one call, in the order they come in. A gap begins and ends in one
-// call, so it is none.
+// swap makes moves of a holder that adds and removes in one call, in the order they come in. A gap begins and ends in
+// one call, so it is none.
 func (p *packer) swap(moves []move) {
 	for i, m := range moves {
 		p.make(m, i == 0 || m.gap && !m.adds && len(p.calls[len(p.calls)-1].Add) == p.most)

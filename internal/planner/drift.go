@@ -7,8 +7,8 @@ import (
 )
 
 // drift is how one family of a world differs from what is desired. Wanted rules are numbered: rule w is
-// ports[w/len(ranges)] open to ranges[w%len(ranges)]. Stale rules are numbered as well; where both meet, stale rule s is
-// item ^s.
+// ports[w/len(ranges)] open to ranges[w%len(ranges)]. Stale rules are numbered as well; where both meet, stale rule s
+// is item ^s.
 //
 // A rule that is there is one of three:
 //

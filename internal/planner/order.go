@@ -49,7 +49,8 @@ func (s *state) converge(ctx context.Context) {
 	s.revokeUnneeded()
 }
 
-// A need is a wanted rule that a stale rule waits for: it opens cells that only the stale rule opens now, in some views.
+// A need is a wanted rule that a stale rule waits for: it opens cells that only the stale rule opens now, in some
+// views.
 type need struct {
 	wanted int
 	size   float64 // of these cells
@@ -220,8 +221,8 @@ func (s *state) meet(needs []need) bool {
 	return true
 }
 
-// lend does a job with the room of a wanted rule that other rules open for the time being, and puts that rule back where
-// there is room then. It reports whether there is such a rule.
+// lend does a job with the room of a wanted rule that other rules open for the time being, and puts that rule back
+// where there is room then. It reports whether there is such a rule.
 func (s *state) lend(ctx context.Context, jobs []job) bool {
 	for w, at := range s.copies {
 		if s.swaps() || len(at) != 1 || !s.open.dispensable(s.spans[w], at[0]) {
@@ -250,8 +251,8 @@ func (s *state) lend(ctx context.Context, jobs []job) bool {
 }
 
 // openGap removes one stale rule before all that it waits for is there, and at once adds in its place what is not. It
-// takes the smallest gap that one call opens and the next one closes; in a pool that is full still, the next smallest is
-// the next. It reports whether there is any.
+// takes the smallest gap that one call opens and the next one closes; in a pool that is full still, the next smallest
+// is the next. It reports whether there is any.
 func (s *state) openGap(ctx context.Context, jobs []job) bool {
 	type option struct {
 		job

@@ -5,8 +5,8 @@
 // network interface, seen as the holders attached to it). It knows nothing of EC2 or of tags: package secgroup
 // translates.
 //
-// [Make] is a pure function. It plans IPv4 and IPv6 apart, as neither takes room from the other, in these steps, each in
-// a file of its own:
+// [Make] is a pure function. It plans IPv4 and IPv6 apart, as neither takes room from the other, in these steps, each
+// in a file of its own:
 //
 //	drift.go  compares current with desired rules: which are missing, which are stale
 //	order.go  one loop: fill what fits, revoke what nothing needs, replace what can be replaced, open the smallest gap

@@ -14,8 +14,8 @@ import (
 var row = regexp.MustCompile(`(?m)^\| (\S+) \| \S+ \| (\S+) \|$`)
 
 // tidyBill makes a bill of materials of cyclonedx-gomod the same on every machine: it leaves out the hashes of the
-// cyclonedx-gomod that wrote it, and the platform of each component, which is that of this machine. It adds the licences
-// of docs/dependencies.md: cyclonedx-gomod finds few of them, and takes golang.org/x for BSD-Source-Code. See
+// cyclonedx-gomod that wrote it, and the platform of each component, which is that of this machine. It adds the
+// licences of docs/dependencies.md: cyclonedx-gomod finds few of them, and takes golang.org/x for BSD-Source-Code. See
 // https://cyclonedx.org/docs/1.6/json/
 func tidyBill(file string) error {
 	bill, err := os.ReadFile(file)

@@ -193,7 +193,8 @@ func (s *Setup) seal(ctx context.Context, name string) error {
 	return nil
 }
 
-// attach attaches the groups that were created to a place, or detaches them. Both calls replace the whole list, so it is read right before. See
+// attach attaches the groups that were created to a place, or detaches them. Both calls replace the whole list, so it
+// is read right before. See
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSecurityGroups.html and
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyNetworkInterfaceAttribute.html
 func (s *Setup) attach(ctx context.Context, place Place, attached bool) error {

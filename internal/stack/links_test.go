@@ -39,7 +39,8 @@ func readPage(text string) page {
 	return p
 }
 
-// anchor returns what a heading can be linked to by: its letters, digits, hyphens and underscores, with hyphens for spaces.
+// anchor returns what a heading can be linked to by: its letters, digits, hyphens and underscores, with hyphens for
+// spaces.
 func anchor(heading string) string {
 	heading = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`).ReplaceAllString(heading, "$1")
 	heading = regexp.MustCompile(`[^\p{L}\p{N}\-_ ]`).ReplaceAllString(strings.ToLower(heading), "")
@@ -89,7 +90,8 @@ func readPages(t *testing.T, tree fs.FS) map[string]page {
 	return pages
 }
 
-// Every link of a page leads to a file or a heading that is there, and the map of the documentation has every page of it.
+// Every link of a page leads to a file or a heading that is there, and the map of the documentation has every page of
+// it.
 func TestLinks(t *testing.T) {
 	tree := os.DirFS("../..")
 	pages := readPages(t, tree)

@@ -219,8 +219,8 @@ func checkPatience(t *testing.T, f files, report func(string, ...any)) {
 	}
 }
 
-// Announcement has to keep its logical ID, for the reason that the template gives. Nothing but this test would notice: a
-// new ID makes a green stack without a subscription.
+// Announcement has to keep its logical ID, for the reason that the template gives. Nothing but this test would notice:
+// a new ID makes a green stack without a subscription.
 func TestAnnouncementKeepsItsLogicalID(t *testing.T) {
 	s := readFiles(t).template(t, mainFile)
 	if got := s.ofType("AWS::SNS::Subscription"); !slices.Equal(got, []string{"Announcement"}) {

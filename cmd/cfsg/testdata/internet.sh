@@ -25,7 +25,7 @@ for address in 52.95.128.10 52.95.128.11 52.95.128.12 52.95.128.13 52.95.128.14 
     ip address add $address/32 dev lo
 done
 ip -6 address add 2600:1f18:1234::10/128 dev lo nodad
-# What is sent to these arrives where nobody takes it.
+# Nobody answers at these addresses.
 ip link add outside type veth peer name void
 ip link set outside up
 ip link set void up
