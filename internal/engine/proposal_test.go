@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 
 	"cloudfront-sg-sync/internal/ec2sim"
@@ -31,10 +32,15 @@ func TestProposalIsWhatRunDoes(t *testing.T) {
 		planned = append(planned, step.String())
 	}
 	req := p.Approved()
-	req.OnStep = func(_ *Target, step secgroup.Step) { taken = append(taken, step.String()) }
+	var mu sync.Mutex // groups and lists change side by side
+	req.OnStep = func(_ *Target, step secgroup.Step) {
+		mu.Lock()
+		defer mu.Unlock()
+		taken = append(taken, step.String())
+	}
 	report, err := s.Run(t.Context(), req)
 	slices.Sort(planned)
-	slices.Sort(taken) // groups and lists change side by side
+	slices.Sort(taken)
 	if err == nil {
 		t.Error("a run with a bad tag does not fail")
 	}
