@@ -35,9 +35,13 @@ func (e *Engine) warnOfStray(ctx context.Context, tr *targetRun, ask bool) {
 
 // warnOfWorld warns of rules that are open to the world.
 func (e *Engine) warnOfWorld(ctx context.Context, tr *targetRun, req Request) {
-	gone := func(holder string, id secgroup.RuleID) bool {
-		return slices.ContainsFunc(tr.outcomes, func(o *outcome) bool { return o.plan.ID == holder && o.gone[id] && !req.DryRun })
+	removed := map[string]map[secgroup.RuleID]bool{} // by ID of the holder
+	for _, o := range tr.outcomes {
+		if !req.DryRun {
+			removed[o.plan.ID] = o.gone
+		}
 	}
+	gone := func(holder string, id secgroup.RuleID) bool { return removed[holder][id] }
 	scene, err := door.Around(ctx, tr.target.EC2, tr.Plan, gone, req.Look)
 	tr.sawAll = err == nil
 	if err != nil {
