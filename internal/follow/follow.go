@@ -109,19 +109,22 @@ func (f *Follower) Once(ctx context.Context) (Report, error) {
 
 // lock waits until no other run is at work on the file.
 func (r *run) lock(ctx context.Context) (unlock func(), err error) {
-	locked := make(chan error, 1)
+	type lock struct {
+		unlock func()
+		err    error
+	}
+	locked := make(chan lock, 1)
 	go func() {
-		var err error
-		unlock, err = lockedfile.MutexAt(r.File + ".lock").Lock()
-		locked <- err
+		unlock, err := lockedfile.MutexAt(r.File + ".lock").Lock()
+		locked <- lock{unlock, err}
 	}()
 	select {
-	case err := <-locked:
-		return unlock, err
+	case l := <-locked:
+		return l.unlock, l.err
 	case <-ctx.Done():
 		go func() { // the lock may still come, and is for the next run then
-			if err := <-locked; err == nil {
-				unlock()
+			if l := <-locked; l.err == nil {
+				l.unlock()
 			}
 		}()
 		return nil, r.fails(Interrupted, context.Cause(ctx))
