@@ -493,7 +493,7 @@ locals {
 
   alarms = {
     run-failed = {
-      alarm_description  = "A run failed. The function's log says what failed and what to do; what can be tried again is. See docs/operations.md, \"A run failed\"."
+      alarm_description  = "A run failed. The function's log says what failed and what to do; what can be tried again is. See docs/alarms.md, \"A run failed\"."
       namespace          = "AWS/Lambda"
       metric_name        = "Errors"
       statistic          = "Sum"
@@ -502,28 +502,28 @@ locals {
       ok_actions         = []
     }
     event-lost = {
-      alarm_description  = "An event failed for good and is in the queue of failed events, with its error. The schedule makes up for it. See docs/operations.md, \"An event was lost\"."
+      alarm_description  = "An event failed for good and is in the queue of failed events, with its error. The schedule makes up for it. See docs/alarms.md, \"An event was lost\"."
       namespace          = "AWS/SQS"
       metric_name        = "ApproximateNumberOfMessagesVisible"
       dimensions         = { QueueName = aws_sqs_queue.failed_events.name }
       treat_missing_data = "notBreaching"
     }
     pool-short = {
-      alarm_description = "A pool is too small: part of the published ranges is not let in. The function's log says how many groups or which quota it takes. See docs/operations.md, \"A pool is too small\"."
+      alarm_description = "A pool is too small: part of the published ranges is not let in. The function's log says how many groups or which quota it takes. See docs/alarms.md, \"A pool is too small\"."
       metric_name       = "PoolsShort"
     }
     interface-incomplete = {
-      alarm_description = "A network interface has only part of a pool: part of the published ranges is not let in there. The function's log says which groups to attach. See docs/operations.md, \"An interface is incomplete\"."
+      alarm_description = "A network interface has only part of a pool: part of the published ranges is not let in there. The function's log says which groups to attach. See docs/alarms.md, \"An interface is incomplete\"."
       metric_name       = "InterfacesIncomplete"
     }
     open-to-world = {
-      alarm_description  = "A managed port, 80 or 443 is open to the whole internet, past CloudFront and its WAF. The function's log says which rule to remove. See docs/operations.md, \"The world gets in\"."
+      alarm_description  = "A managed port, 80 or 443 is open to the whole internet, past CloudFront and its WAF. The function's log says which rule to remove. See docs/alarms.md, \"The world gets in\"."
       metric_name        = "OpenToWorld"
       treat_missing_data = "notBreaching"
       ok_actions         = []
     }
     drift = {
-      alarm_description  = "Somebody undoes the function's work again and again, and the function theirs. See docs/operations.md, \"Two tools undo each other\"."
+      alarm_description  = "Somebody undoes the function's work again and again, and the function theirs. See docs/alarms.md, \"Two tools undo each other\"."
       metric_name        = "DriftRepaired"
       statistic          = "Sum"
       period             = 3600
@@ -532,14 +532,14 @@ locals {
       ok_actions         = []
     }
     pool-nearly-full = {
-      alarm_description   = "The tightest pool has little room left; the next published ranges may not fit. See docs/operations.md, \"A pool is nearly full\"."
+      alarm_description   = "The tightest pool has little room left; the next published ranges may not fit. See docs/alarms.md, \"A pool is nearly full\"."
       metric_name         = "FreeSlots"
       statistic           = "Minimum"
       threshold           = var.free_slots_threshold
       comparison_operator = "LessThanThreshold"
     }
     no-success = {
-      alarm_description   = "No run has succeeded for longer than the schedule's interval: it does not run, or every run fails. See docs/operations.md, \"No run has succeeded\"."
+      alarm_description   = "No run has succeeded for longer than the schedule's interval: it does not run, or every run fails. See docs/alarms.md, \"No run has succeeded\"."
       metric_name         = "RunSucceeded"
       period              = 3600
       evaluation_periods  = var.hours_without_success

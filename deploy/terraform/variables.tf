@@ -197,7 +197,7 @@ variable "one_run_at_a_time" {
 
 variable "memory_size" {
   type        = number
-  description = "Memory of the function in MB, and in proportion to it the share of a processor. docs/operations.md says how much many accounts and groups take."
+  description = "Memory of the function in MB, and in proportion to it the share of a processor. docs/reference.md says how much many accounts and groups take."
   default     = 256
   nullable    = false
 

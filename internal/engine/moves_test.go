@@ -64,7 +64,7 @@ func TestMoveToAnotherGroup(t *testing.T) {
 	}
 }
 
-// The recipe of docs/operations.md for another tag key: the new key, as exclusive, takes the rules over as they are.
+// The recipe of docs/deploy.md for another tag key: the new key, as exclusive, takes the rules over as they are.
 func TestChangeTagKey(t *testing.T) {
 	ranges := []string{"13.32.0.0/16", "18.64.0.0/16"}
 	s := newScene(t, ec2sim.Options{}, []string{"us-east-1"}, nil, ranges...)

@@ -23,14 +23,14 @@ func checkDocs(t *testing.T, f files, report func(string, ...any)) {
 	alarms := s.ofType("AWS::CloudWatch::Alarm")
 	for _, id := range alarms {
 		description := strings.Join(strings.Fields(s.resource(id, "Properties", "AlarmDescription").(string)), " ")
-		heading := regexp.MustCompile(`docs/operations\.md, "(.*)"\.$`).FindStringSubmatch(description)
-		if heading == nil || !strings.Contains(f[operationsFile], "\n### "+heading[1]+"\n\n`"+id+"`") {
-			report("alarm %s points to a heading that is not its own in %s: %s", id, operationsFile, description)
+		heading := regexp.MustCompile(`docs/alarms\.md, "(.*)"\.$`).FindStringSubmatch(description)
+		if heading == nil || !strings.Contains(f[alarmsFile], "\n## "+heading[1]+"\n\n`"+id+"`") {
+			report("alarm %s points to a heading that is not its own in %s: %s", id, alarmsFile, description)
 		}
 	}
 	members := f.template(t, memberFile).section("Parameters")
 	maps.Copy(members, f.template(t, forwardFile).section("Parameters"))
-	for _, page := range []string{operationsFile, organizationFile} {
+	for _, page := range []string{deployFile, alarmsFile, referenceFile, organizationFile} {
 		for _, found := range setting.FindAllStringSubmatch(f[page], -1) {
 			name := found[1]
 			known := s.section("Parameters")[name] != nil || members[name] != nil || notParameters[name]
@@ -49,7 +49,7 @@ func checkDocs(t *testing.T, f files, report func(string, ...any)) {
 	for _, id := range alarms {
 		watched += len(metricsOf(withEverything(s).property(id)))
 	}
-	checkCosts(report, f[operationsFile], watched)
+	checkCosts(report, f[referenceFile], watched)
 }
 
 // checkVariables compares the table of variables with the template: each has a parameter of its name, with that

@@ -114,13 +114,13 @@ var mistakes = []struct{ check, name, file, old, new, want string }{
 	{"starter", "no pool", starterFile, "${TagKey}-pool", "${TagKey}-pools", "the function understands"},
 	{"starter", "any port", starterFile, "    AllowedPattern: ^(https?|[1-9]", "    AllowedPattern: ^(https?|.*|[1-9]", `the parameter Port takes "65536"`},
 
-	{"docs", "heading renamed", operationsFile, "### A run failed", "### Failed runs", "alarm RunFailedAlarm points to"},
-	{"docs", "parameter of the past", operationsFile, "OneRunAtATime=true", "ReserveConcurrency=true", "sets ReserveConcurrency"},
-	{"docs", "output of the past", operationsFile, "# output LogGroupName", "# output LogGroup", "names the output LogGroup"},
+	{"docs", "heading renamed", alarmsFile, "## A run failed", "## Failed runs", "alarm RunFailedAlarm points to"},
+	{"docs", "parameter of the past", referenceFile, "OneRunAtATime=true", "ReserveConcurrency=true", "sets ReserveConcurrency"},
+	{"docs", "output of the past", alarmsFile, "# output LogGroupName", "# output LogGroup", "names the output LogGroup"},
 	{"docs", "default of the past", configurationFile, "| `50` |", "| `30` |", "the variables of"},
 	{"docs", "variable not told of", configurationFile, "| `WITHIN` |", "| within |", "the variables of"},
-	{"docs", "metric not counted", operationsFile, "| 15 × $0.30", "| 12 × $0.30", "no row"},
-	{"docs", "wrong sum", operationsFile, "**8.72**", "**6.50**", "do not add up"},
+	{"docs", "metric not counted", referenceFile, "| 15 × $0.30", "| 12 × $0.30", "no row"},
+	{"docs", "wrong sum", referenceFile, "**8.72**", "**6.50**", "do not add up"},
 
 	{"deployer", "action missing", deployerFile, `"sqs:SetQueueAttributes", `, "", "not allowed sqs:SetQueueAttributes"},
 	{"deployer", "too much", deployerFile, `"sqs:DeleteQueue"`, `"sqs:*"`, "allowed sqs:*"},

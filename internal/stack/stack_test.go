@@ -20,7 +20,9 @@ const (
 	samFile     = "samconfig.toml"
 
 	configurationFile = "docs/configuration.md"
-	operationsFile    = "docs/operations.md"
+	deployFile        = "docs/deploy.md"
+	alarmsFile        = "docs/alarms.md"
+	referenceFile     = "docs/reference.md"
 	organizationFile  = "docs/organization.md"
 )
 
@@ -40,7 +42,7 @@ func (f files) template(t *testing.T, name string) template {
 func readFiles(t *testing.T) files {
 	t.Helper()
 	f := files{}
-	for _, name := range []string{mainFile, memberFile, starterFile, forwardFile, makeFile, samFile, configurationFile, operationsFile, organizationFile, deployerFile} {
+	for _, name := range []string{mainFile, memberFile, starterFile, forwardFile, makeFile, samFile, configurationFile, deployFile, alarmsFile, referenceFile, organizationFile, deployerFile} {
 		data, err := os.ReadFile(filepath.Join("..", "..", name))
 		if err != nil {
 			t.Fatal(err)
