@@ -521,25 +521,6 @@ func TestFetchGzipBomb(t *testing.T) {
 	}
 }
 
-func TestFetchLargeBody(t *testing.T) {
-	for _, announced := range []bool{true, false} {
-		requests := 0
-		f := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-			requests++
-			if announced {
-				w.Header().Set("Content-Length", strconv.Itoa(40<<20))
-			}
-			body := io.MultiReader(strings.NewReader(`{"x":[0`), &repeat{text: largeElement})
-			_, _ = io.CopyN(w, body, 40<<20) // the client hangs up
-		})
-		_, err := f.Fetch(t.Context(), nil)
-		checkError(t, err, "fetch "+f.URL, "larger than 32 MiB")
-		if requests != 1 {
-			t.Errorf("%d requests", requests)
-		}
-	}
-}
-
 func TestFetchCutOverHTTP(t *testing.T) {
 	packed := compress(t, document(oldFile))
 	for name, handler := range map[string]http.HandlerFunc{
@@ -612,29 +593,4 @@ func TestFetchUntrustedServer(t *testing.T) {
 	f := &Fetcher{URL: server.URL, Selection: cloudfront, Pause: time.Hour, MaxPause: time.Hour}
 	_, err := f.Fetch(t.Context(), nil)
 	checkError(t, err, "certificate")
-}
-
-func TestFetchRealFile(t *testing.T) {
-	data := realData(t, "ip-ranges-2026-08-22.json.gz")
-	packed := compress(t, string(data))
-	f := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Encoding", "gzip")
-		write(w, string(packed))
-	})
-	p, err := f.Fetch(t.Context(), &Notice{SyncToken: oldFile, MD5: "63431d35877fa5386ded1a7df9cfa971"})
-	if err != nil || len(p.IPv4) != 180 || len(p.IPv6) != 31 {
-		t.Errorf("%+v, %v", p, err)
-	}
-}
-
-// A Fetcher is told what to do by its fields, and tells nothing by them.
-func TestFetchLeavesFieldsAlone(t *testing.T) {
-	f := Fetcher{URL: "http://127.0.0.1:1/", Attempts: 1, Selection: cloudfront}
-	want := fmt.Sprint(f.URL, f.Attempts, f.Timeout, f.Pause, f.MaxPause, f.StalePatience, f.StalePause, f.Transport, f.Log)
-	if _, err := f.Fetch(t.Context(), nil); err == nil {
-		t.Fatal("something answers at port 1")
-	}
-	if got := fmt.Sprint(f.URL, f.Attempts, f.Timeout, f.Pause, f.MaxPause, f.StalePatience, f.StalePause, f.Transport, f.Log); got != want {
-		t.Errorf("the fields are %s after a fetch, %s before", got, want)
-	}
 }

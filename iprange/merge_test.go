@@ -9,29 +9,6 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestMerge(t *testing.T) {
-	for _, test := range []struct{ name, in, want string }{
-		{"nothing", "", ""},
-		{"one", "13.32.0.0/15", "13.32.0.0/15"},
-		{"halves", "13.33.0.0/16 13.32.0.0/16", "13.32.0.0/15"},
-		{"neighbours that are not halves", "13.33.0.0/16 13.34.0.0/16", "13.33.0.0/16 13.34.0.0/16"},
-		{"one within the other", "13.32.0.0/15 13.33.7.0/24 13.32.0.0/15", "13.32.0.0/15"},
-		{"over several levels", "13.32.0.0/17 13.32.128.0/18 13.32.192.0/18 13.33.0.0/16", "13.32.0.0/15"},
-		{"families apart", "2600:9000::/28 13.32.0.0/15", "13.32.0.0/15 2600:9000::/28"},
-		{"the ends of the families", "255.255.255.255/32 ::/128", "255.255.255.255/32 ::/128"},
-		{"everything", "0.0.0.0/1 128.0.0.0/1 8000::/1 ::/1", "0.0.0.0/0 ::/0"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			if diff := cmp.Diff(prefixes(test.want), Merge(prefixes(test.in)), comparePrefixes); diff != "" {
-				t.Error(diff)
-			}
-		})
-	}
-	if got := Merge([]netip.Prefix{{}, netip.PrefixFrom(netip.MustParseAddr("13.32.0.0"), 99)}); len(got) != 0 {
-		t.Errorf("invalid prefixes make %s", got)
-	}
-}
-
 // TestMergeProperties merges prefixes within two blocks of 256 addresses, small enough for a twin that works on every
 // single address.
 func TestMergeProperties(t *testing.T) {
