@@ -20,8 +20,6 @@ type cloudFormation struct {
 
 	mu       sync.Mutex
 	accepted []string
-	// trouble says what happens to the next answers; without any they are accepted.
-	trouble []http.HandlerFunc
 }
 
 // secret is the part of the response URL that nobody may see.
@@ -30,8 +28,8 @@ const secret = "Signature=5UN54F3C7"
 // answerPath is escaped as CloudFormation's are; the signature is for these very characters.
 const answerPath = "/arn%3Aaws%3Acloudformation%3Aus-east-1%3A111122223333%3Astack/edge/86ac7dd0%7CSyncAtDeploy%7Cunique?" + secret
 
-func newCloudFormation(t *testing.T, trouble ...http.HandlerFunc) *cloudFormation {
-	c := &cloudFormation{t: t, trouble: trouble}
+func newCloudFormation(t *testing.T) *cloudFormation {
+	c := &cloudFormation{t: t}
 	c.server = httptest.NewServer(c)
 	t.Cleanup(func() {
 		c.server.CloseClientConnections()
@@ -43,10 +41,6 @@ func newCloudFormation(t *testing.T, trouble ...http.HandlerFunc) *cloudFormatio
 // ServeHTTP takes an answer as Amazon S3 does for a presigned URL: by PUT, with the very query, without content type.
 func (c *cloudFormation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
-	if trouble := c.nextTrouble(); trouble != nil {
-		trouble(w, r)
-		return
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil || r.Method != http.MethodPut || r.RequestURI != answerPath || r.Header.Get("Content-Type") != "" || r.ContentLength != int64(len(body)) {
@@ -55,18 +49,6 @@ func (c *cloudFormation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.accepted = append(c.accepted, string(body))
-}
-
-// nextTrouble returns what is to happen to an answer, or nil.
-func (c *cloudFormation) nextTrouble() http.HandlerFunc {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.trouble) == 0 {
-		return nil
-	}
-	trouble := c.trouble[0]
-	c.trouble = c.trouble[1:]
-	return trouble
 }
 
 // request returns a request of the type, with the custom resource's physical ID unless it is to be created.
@@ -171,85 +153,8 @@ func TestStack(t *testing.T) {
 	}
 }
 
-// A stack without any tagged group is complete.
-func TestStackWithoutGroups(t *testing.T) {
-	w := newWorld(t, ec2sim.Options{}, document)
-	c := newCloudFormation(t)
-	if a := c.deliver(w.start(nil), c.request("Create", "", "keep")); a.Status != "SUCCESS" || !strings.Contains(a.Reason, "no security group tagged cloudfront-ingress yet") {
-		t.Errorf("answer %+v", a)
-	}
-}
-
 // noTimeForARefusal is a timeout of the function within which it does not try again where its role is refused.
 const noTimeForARefusal = 15 * time.Second
-
-// A request that goes wrong is answered too. Deleting always succeeds, and after a create that failed it touches
-// nothing.
-func TestStackFailures(t *testing.T) {
-	down := func(w *world) {
-		w.sim.Inject(ec2sim.Fault{Kind: ec2sim.CutBefore, Action: ec2sim.AnyAction, Count: ec2sim.Forever})
-	}
-	denied := func(action string) func(*world) {
-		return func(w *world) { w.sim.Deny(action) }
-	}
-	slow := func(w *world) {
-		w.sim.Inject(ec2sim.Fault{Kind: ec2sim.Slow, Action: ec2sim.AnyAction, Count: ec2sim.Forever, Delay: time.Minute})
-	}
-	feed := func(document string) func(*world) {
-		return func(w *world) { w.document.Store(&document) }
-	}
-	for _, test := range []struct {
-		name    string
-		trouble func(*world)
-		timeout time.Duration
-		reason  string // why create and update fail
-		left    bool   // whether there are rules left of a withdrawal
-	}{
-		{"EC2 is down", down, 0, "describe the security groups", true},
-		{"access is denied", denied("DescribeSecurityGroups"), noTimeForARefusal, "grant the permission ec2:DescribeSecurityGroups", true},
-		{"changes are denied", denied("RevokeSecurityGroupIngress"), noTimeForARefusal, "grant the permission ec2:RevokeSecurityGroupIngress", true},
-		{"no ranges to be had", feed("<html>"), 0, "this is not ip-ranges.json", false},
-		{"out of time", slow, 5 * time.Second, "deadline exceeded", true},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, ec2sim.Options{}, document)
-			web := w.group("web", map[string]string{"cloudfront-ingress": "443"})
-			c := newCloudFormation(t)
-			f := w.start(nil)
-			made := c.deliver(f, c.request("Create", "", "withdraw"))
-			// Something to revoke, and something to authorize.
-			if err := w.sim.Region("", "us-east-1").AddRules(web, ec2sim.Rule{Permission: ec2sim.TCP(443, 443, mustPrefix("18.68.0.0/15")), Description: description}); err != nil {
-				t.Fatal(err)
-			}
-			if test.timeout > 0 {
-				f.timeout = test.timeout
-			}
-			test.trouble(w)
-
-			failed := c.deliver(f, c.request("Create", "", "withdraw"))
-			if failed.Status != "FAILED" || !strings.Contains(failed.Reason, test.reason) || failed.PhysicalResourceID == made.PhysicalResourceID {
-				t.Errorf("create: answer %+v", failed)
-			}
-			if a := c.deliver(f, c.request("Update", made.PhysicalResourceID, "withdraw")); a.Status != "FAILED" || !strings.Contains(a.Reason, test.reason) || a.PhysicalResourceID != made.PhysicalResourceID {
-				t.Errorf("update: answer %+v", a)
-			}
-			w.sim.ResetCalls()
-			for _, onDelete := range []string{"keep", "withdraw"} {
-				if a := c.deliver(f, c.request("Delete", failed.PhysicalResourceID, onDelete)); a.Status != "SUCCESS" || w.calls() != "" {
-					t.Errorf("rollback, %s: answer %+v", onDelete, a)
-				}
-			}
-			if a := c.deliver(f, c.request("Delete", made.PhysicalResourceID, "keep")); a.Status != "SUCCESS" || w.calls() != "" {
-				t.Errorf("delete, keep: answer %+v", a)
-			}
-			a := c.deliver(f, c.request("Delete", made.PhysicalResourceID, "withdraw"))
-			if a.Status != "SUCCESS" || strings.Contains(a.Reason, "rules are left") != test.left {
-				t.Errorf("delete, withdraw: answer %+v", a)
-			}
-		})
-	}
-}
 
 // A failure that no deployment can fix fails neither an update nor its rollback: the answer says what is wrong, and the
 // function fails, which alarms and makes Lambda try again.
@@ -287,97 +192,5 @@ func TestStackIsNotFailedByData(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// The answer arrives, once, whatever its way is like; where it cannot, Lambda is told to try again.
-func TestStackAnswerDelivered(t *testing.T) {
-	answers := func(code int) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
-	}
-	hangs := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
-	cut := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
-	slow := func(w http.ResponseWriter, _ *http.Request) {
-		time.Sleep(2 * time.Second)
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}
-	redirects := func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Location", "/elsewhere")
-		w.WriteHeader(http.StatusTemporaryRedirect)
-	}
-	for _, test := range []struct {
-		name      string
-		trouble   []http.HandlerFunc
-		delivered bool
-	}{
-		{"refused once", []http.HandlerFunc{answers(403)}, true},
-		{"errors", []http.HandlerFunc{answers(500), answers(503), answers(500)}, true},
-		{"slow", []http.HandlerFunc{slow}, true},
-		{"hangs", []http.HandlerFunc{hangs}, true},
-		{"cut", []http.HandlerFunc{cut, cut}, true},
-		{"redirects", []http.HandlerFunc{redirects}, true},
-		{"always refused", []http.HandlerFunc{answers(403), answers(403), answers(403), answers(403)}, false},
-		{"always hangs", []http.HandlerFunc{hangs, hangs, hangs, hangs}, false},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, ec2sim.Options{}, document)
-			c := newCloudFormation(t, test.trouble...)
-			f := w.start(nil)
-			f.timeout = 9 * time.Second
-			if !test.delivered {
-				if msg := f.fail(c.request("Create", "", "keep")); !strings.Contains(msg, "answer CloudFormation") || strings.Contains(msg, secret) {
-					t.Errorf("error %s", msg)
-				}
-				if strings.Contains(f.log.String(), secret) {
-					t.Error("the response URL is in the log")
-				}
-			}
-			// The event as it comes, or comes again.
-			if a := c.deliver(f, c.request("Create", "", "keep")); a.Status != "SUCCESS" {
-				t.Errorf("answer %+v", a)
-			}
-		})
-	}
-}
-
-// Where EC2 hangs until the time is up and the first attempts to answer do as well, there is time left for one more.
-func TestStackOutOfTime(t *testing.T) {
-	hangs := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
-	w := newWorld(t, ec2sim.Options{}, document)
-	w.group("web", map[string]string{"cloudfront-ingress": "443"})
-	w.sim.Inject(ec2sim.Fault{Kind: ec2sim.Slow, Action: ec2sim.AnyAction, Count: ec2sim.Forever, Delay: time.Minute})
-	c := newCloudFormation(t, hangs, hangs)
-	f := w.start(nil)
-	f.timeout = 8 * time.Second
-	began := time.Now()
-	if a := c.deliver(f, c.request("Create", "", "keep")); a.Status != "FAILED" {
-		t.Errorf("answer %+v", a)
-	}
-	if took := time.Since(began); took > f.timeout {
-		t.Errorf("it took %v of %v", took, f.timeout)
-	}
-}
-
-// Nothing is done for, and nothing sent to, a place that is not CloudFormation's.
-func TestStackRefused(t *testing.T) {
-	w := newWorld(t, ec2sim.Options{}, document)
-	w.group("web", map[string]string{"cloudfront-ingress": "443"})
-	w.sim.ResetCalls()
-	c := newCloudFormation(t)
-	f := w.start(nil)
-	for _, url := range []string{"https://example.com/?" + secret, "http://bucket.s3.amazonaws.com/?" + secret, "https://s3.amazonaws.com.example.com/?" + secret} {
-		event := strings.Replace(c.request("Create", "", "keep"), c.server.URL+answerPath, url, 1)
-		if msg := f.fail(event); !strings.Contains(msg, "ResponseURL is refused") || strings.Contains(msg, secret) {
-			t.Errorf("error %s", msg)
-		}
-	}
-	// Nor on this machine, unless the ranges come from it: Lambda's own interfaces are there.
-	deployed := startRuntime(t, map[string]string{"AWS_ENDPOINT_URL": w.url})
-	if msg := deployed.fail(c.request("Create", "", "keep")); !strings.Contains(msg, "ResponseURL is refused") {
-		t.Errorf("error %s", msg)
-	}
-	if len(c.accepted) > 0 || w.calls() != "" || strings.Contains(f.log.String()+deployed.log.String(), secret) {
-		t.Errorf("answers %q", c.accepted)
 	}
 }

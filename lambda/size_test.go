@@ -74,13 +74,6 @@ func TestBootstrapIsSmall(t *testing.T) {
 	if zipped > maxZip {
 		t.Errorf("its zip has %d bytes, %d too many", zipped, zipped-maxZip)
 	}
-	if t.Failed() || *updateSizes {
-		sizes := moduleSizes(t)
-		t.Log("what has grown since testdata/sizes.json was recorded:\n" + grown(recordedSizes(t), sizes))
-		if *updateSizes {
-			recordSizes(t, sizes)
-		}
-	}
 }
 
 // counter counts what is written to it.

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -16,8 +15,6 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
-
-func mustPrefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 
 // metricLines returns the lines of the log that CloudWatch makes metrics of, checked against the published format.
 func metricLines(t *testing.T, log string) []map[string]any {

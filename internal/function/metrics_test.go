@@ -223,19 +223,3 @@ func TestMetricsLost(t *testing.T) {
 		t.Errorf("error %v, %d rules", err, rulesOf(t, sim, group))
 	}
 }
-
-// Whatever the level that Lambda is set to, it drops no metrics: of lines below that level it sends none on.
-func TestMetricsHaveTheLevelOfTheLog(t *testing.T) {
-	for set, want := range map[string]string{"": "INFO", "DEBUG": "DEBUG", "WARN": "WARN", "ERROR": "ERROR", "FATAL": "FATAL"} {
-		t.Setenv("AWS_LAMBDA_LOG_LEVEL", set)
-		var out bytes.Buffer
-		m := newMetrics("Edge")
-		m.out = &out
-		if err := m.emit(&engine.Report{}, nil, task{}, time.Now(), time.Now()); err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(out.String(), `"level":"`+want+`"`) {
-			t.Errorf("level %q: %s", set, out.String())
-		}
-	}
-}
