@@ -23,7 +23,7 @@ func refuseOlder(members []HolderPlan, req Request) error {
 		return nil
 	}
 	for _, h := range members {
-		for _, r := range h.Rules {
+		for _, r := range h.Ingress {
 			if !stamped(req.TagKey, r.Description) {
 				continue
 			}

@@ -50,7 +50,7 @@ func BenchmarkNewPlan(b *testing.B) {
 		full := make([]Group, 0, n)
 		for _, pool := range first.Pools {
 			for _, g := range pool.Holders {
-				synced := g.Group()
+				synced := *g.Holder
 				synced.Ingress = g.after(pool.Steps)
 				full = append(full, synced)
 			}
@@ -106,7 +106,7 @@ func BenchmarkFullPools(b *testing.B) {
 		var full []Group
 		for _, pool := range first.Pools {
 			for _, g := range pool.Holders {
-				synced := g.Group()
+				synced := *g.Holder
 				synced.Ingress = g.after(pool.Steps)
 				full = append(full, synced)
 			}

@@ -37,20 +37,6 @@ import (
 	"strconv"
 )
 
-// A Group is a security group as EC2 describes it, reduced to what a plan needs.
-type Group struct {
-	ID   string // sg-…
-	Name string
-	VPC  string // vpc-…
-	// Owner is the account that owns the group: another one if it shares the group or its VPC.
-	Owner string
-	Tags  map[string]string
-	// Ingress holds the group's inbound rules, one per source.
-	Ingress []Rule
-	// Err says why the rules could not be read; a plan does not change such a group.
-	Err error
-}
-
 // A Rule is one ingress rule: a protocol, its ports and one source.
 //
 // EC2 tells rules of a group apart by these three; the description is not part of a rule's identity. See "Security

@@ -102,7 +102,7 @@ func (u *unit) guard(pool int) error {
 	e := &HeldError{Kind: p.Kind, Pool: p.Name, MaxPercent: u.req.MaxRevokePercent}
 	for i := range p.Holders {
 		h := &p.Holders[i]
-		for _, r := range h.Rules {
+		for _, r := range h.Ingress {
 			stamp, ok := ParseStamp(u.req.TagKey, r.Description)
 			if !u.counts(p, h, r) {
 				continue
@@ -140,7 +140,7 @@ func (u *unit) guard(pool int) error {
 		if u.poolOf[i] != pool {
 			continue
 		}
-		for k, r := range h.Rules {
+		for k, r := range h.Ingress {
 			if h.Owns(r) {
 				u.hold(i, k)
 			}

@@ -50,8 +50,7 @@ func stepOf(operation, group string, rules ...Rule) Step {
 
 // after returns the rules of a group once the steps are taken.
 func after(g Group, steps []Step) []Rule {
-	h := g.Holder()
-	return h.after(steps)
+	return g.after(steps)
 }
 
 // applied takes a step about a group.

@@ -62,10 +62,7 @@ func tagged(ports ...string) (groups []Group) {
 
 // needed returns the smallest quota with which a pool holds the ranges.
 func needed(ports []string, ranges []netip.Prefix) int {
-	var holders []Holder
-	for _, g := range tagged(ports...) {
-		holders = append(holders, g.Holder())
-	}
+	holders := tagged(ports...)
 	listed := map[string]bool{}
 	for _, p := range ports {
 		for port := range strings.FieldsSeq(p) {

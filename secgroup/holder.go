@@ -30,10 +30,12 @@ type Holder struct {
 	ID    string // sg-… or pl-…
 	Name  string
 	VPC   string // of a security group
-	Owner string // the account
+	Owner string // the account; other accounts may share the holder
 	Tags  map[string]string
-	Rules []Rule
-	// Family, Version and MaxEntries are those of a prefix list.
+	// Ingress holds the inbound rules of a group, one per source, or the entries of a list.
+	Ingress []Rule
+	// Family, Version and MaxEntries are those of a prefix list. A change names the version that it is made for, and
+	// makes the next one. A rule that refers to the list weighs MaxEntries.
 	Family     Family
 	Version    int64
 	MaxEntries int
@@ -41,30 +43,11 @@ type Holder struct {
 	Err error
 }
 
+// A Group is a holder that is a security group.
+type Group = Holder
+
 // listPort stands for the ports that the entries of a prefix list open, whatever they are. No tag can name port 0.
 var listPort = PortRange{}
-
-// Holder returns the group as a holder.
-func (g *Group) Holder() Holder {
-	return Holder{Kind: SecurityGroup, ID: g.ID, Name: g.Name, VPC: g.VPC, Owner: g.Owner, Tags: g.Tags, Rules: g.Ingress, Err: g.Err}
-}
-
-// Holder returns the list as a holder.
-func (l *PrefixList) Holder() Holder {
-	h := Holder{
-		Kind: ManagedPrefixList, ID: l.ID, Name: l.Name, Owner: l.Owner, Tags: l.Tags, Rules: make([]Rule, len(l.Entries)),
-		Family: l.Family, Version: l.Version, MaxEntries: l.MaxEntries, Err: l.Err,
-	}
-	for i, e := range l.Entries {
-		h.Rules[i] = Rule{RuleID: RuleID{Source: Source{Prefix: e.Prefix}}, Description: e.Description}
-	}
-	return h
-}
-
-// Group returns the holder as a security group.
-func (h *Holder) Group() Group {
-	return Group{ID: h.ID, Name: h.Name, VPC: h.VPC, Owner: h.Owner, Tags: h.Tags, Ingress: h.Rules, Err: h.Err}
-}
 
 // A HolderPlan is the part of a plan for one holder.
 type HolderPlan struct {
@@ -118,12 +101,12 @@ func (h *Holder) rule(port PortRange, source Source) RuleID {
 
 // index returns the index of the holder's rule with an identity, or -1.
 func (h *Holder) index(id RuleID) int {
-	return slices.IndexFunc(h.Rules, func(r Rule) bool { return r.RuleID == id })
+	return slices.IndexFunc(h.Ingress, func(r Rule) bool { return r.RuleID == id })
 }
 
 // after returns the rules of the holder once the steps are taken.
 func (h *Holder) after(steps []Step) []Rule {
-	rules := slices.Clone(h.Rules)
+	rules := slices.Clone(h.Ingress)
 	for _, s := range steps {
 		if s.HolderID != h.ID {
 			continue
@@ -141,8 +124,8 @@ func (h *Holder) after(steps []Step) []Rule {
 // count fills in what the steps make of the holder. It returns a warning if one of the rules that stay has a
 // description whose date cannot be true.
 func (h *HolderPlan) count(steps []Step, req Request) (warning string) {
-	there := make(map[RuleID]bool, len(h.Rules))
-	for _, r := range h.Rules {
+	there := make(map[RuleID]bool, len(h.Ingress))
+	for _, r := range h.Ingress {
 		if there[r.RuleID] = h.Owns(r); there[r.RuleID] {
 			h.Owned++
 		} else {
@@ -159,7 +142,7 @@ func (h *HolderPlan) count(steps []Step, req Request) (warning string) {
 		}
 	}
 	h.FreeNow, h.Free = h.room, h.room
-	for _, r := range h.Rules {
+	for _, r := range h.Ingress {
 		h.FreeNow.add(r.Weighs(), -1)
 	}
 	stays := map[RuleID]bool{}
@@ -169,7 +152,7 @@ func (h *HolderPlan) count(steps []Step, req Request) (warning string) {
 			h.Kept++
 		}
 	}
-	for _, r := range h.Rules {
+	for _, r := range h.Ingress {
 		if !stays[r.RuleID] || !stamped(h.tagKey, r.Description) {
 			continue
 		}

@@ -47,7 +47,7 @@ func (u *unit) descriptions(pool int, steps []Step) (wrong, stays []Step, dated 
 			}
 		}
 		bad, old := Step{HolderID: h.ID}, Step{HolderID: h.ID}
-		for _, r := range h.Rules {
+		for _, r := range h.Ingress {
 			if touched[r.RuleID] || !h.Owns(r) || !u.wants(h, r.RuleID) {
 				continue
 			}

@@ -13,29 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
-// A PrefixList is a customer-managed prefix list as EC2 describes it. Security groups of this and other accounts refer
-// to it; whoever writes those rules decides on the ports; this tool writes only the list's entries.
-type PrefixList struct {
-	ID     string // pl-…
-	Name   string
-	Owner  string // the account that it belongs to; others may share it
-	Family Family
-	// Version is that of the entries. A change names the version that it is made for, and makes the next one.
-	Version int64
-	// MaxEntries is how many entries it may have, and what a rule that refers to it weighs.
-	MaxEntries int
-	Tags       map[string]string
-	Entries    []Entry
-	// Err says why the list could not be read; it is left alone.
-	Err error
-}
-
-// An Entry is one IP range of a prefix list. The range is what identifies it.
-type Entry struct {
-	Prefix      netip.Prefix
-	Description string
-}
-
 // listsPerPage is the most lists, and entries, that one call returns. See
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetManagedPrefixListEntries.html
 const listsPerPage = 100
@@ -46,13 +23,13 @@ const listsPerPage = 100
 //
 // The page of DescribeManagedPrefixLists names no filter for tags, so they are checked here. See
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeManagedPrefixLists.html
-func DiscoverLists(ctx context.Context, api API, tagKey, owner string) ([]PrefixList, error) {
+func DiscoverLists(ctx context.Context, api API, tagKey, owner string) ([]Holder, error) {
 	in := &ec2.DescribeManagedPrefixListsInput{MaxResults: aws.Int32(listsPerPage)}
 	if owner != "" {
 		in.Filters = []types.Filter{{Name: aws.String("owner-id"), Values: []string{owner}}}
 	}
 	pages := ec2.NewDescribeManagedPrefixListsPaginator(api, in)
-	var lists []PrefixList
+	var lists []Holder
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
@@ -65,7 +42,7 @@ func DiscoverLists(ctx context.Context, api API, tagKey, owner string) ([]Prefix
 				continue // EC2 still shows a deleted list for a while
 			}
 			if l.Err == nil {
-				l.Entries, l.Err = entriesOf(ctx, api, l.ID, l.Version)
+				l.Ingress, l.Err = entriesOf(ctx, api, l.ID, l.Version)
 			}
 			lists = append(lists, l)
 		}
@@ -73,8 +50,9 @@ func DiscoverLists(ctx context.Context, api API, tagKey, owner string) ([]Prefix
 	return lists, nil
 }
 
-func newPrefixList(described types.ManagedPrefixList) PrefixList {
-	l := PrefixList{
+func newPrefixList(described types.ManagedPrefixList) Holder {
+	l := Holder{
+		Kind:       ManagedPrefixList,
 		ID:         aws.ToString(described.PrefixListId),
 		Name:       aws.ToString(described.PrefixListName),
 		Owner:      aws.ToString(described.OwnerId),
@@ -102,13 +80,13 @@ func newPrefixList(described types.ManagedPrefixList) PrefixList {
 
 // entriesOf returns the entries of a version of a list. Naming the version ties these entries to the CurrentVersion
 // that the next change is guarded by.
-func entriesOf(ctx context.Context, api API, id string, version int64) ([]Entry, error) {
+func entriesOf(ctx context.Context, api API, id string, version int64) ([]Rule, error) {
 	pages := ec2.NewGetManagedPrefixListEntriesPaginator(api, &ec2.GetManagedPrefixListEntriesInput{
 		PrefixListId:  aws.String(id),
 		TargetVersion: aws.Int64(version),
 		MaxResults:    aws.Int32(listsPerPage),
 	})
-	var entries []Entry
+	var entries []Rule
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
@@ -119,7 +97,7 @@ func entriesOf(ctx context.Context, api API, id string, version int64) ([]Entry,
 			if err != nil {
 				return nil, fmt.Errorf("EC2 returned an entry that cannot be read: %w", err)
 			}
-			entries = append(entries, Entry{prefix.Masked(), aws.ToString(e.Description)})
+			entries = append(entries, Rule{RuleID: RuleID{Source: Source{Prefix: prefix.Masked()}}, Description: aws.ToString(e.Description)})
 		}
 	}
 	return entries, nil

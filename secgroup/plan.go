@@ -99,20 +99,13 @@ type InterfaceSet struct {
 //	yes     twice or more                 keep one, remove the other owned ones
 //	no      owned                         remove it, after what replaces it
 //	no      foreign                       leave it alone
-func NewPlan(ctx context.Context, groups []Group, req Request, lists ...PrefixList) (*Plan, error) {
+func NewPlan(ctx context.Context, groups []Group, req Request, lists ...Holder) (*Plan, error) {
 	if req.Withdraw {
 		req.Ranges, req.Attachments = nil, nil
 	} else if err := refuseFuture(req); err != nil {
 		return nil, err
 	}
-	holders := make([]Holder, 0, len(groups)+len(lists))
-	for i := range groups {
-		holders = append(holders, groups[i].Holder())
-	}
-	for i := range lists {
-		holders = append(holders, lists[i].Holder())
-	}
-	plan := &Plan{Pools: partition(holders, req), Attachments: req.Attachments, Blind: req.Attachments != nil && req.Attachments.Unknown}
+	plan := &Plan{Pools: partition(slices.Concat(groups, lists), req), Attachments: req.Attachments, Blind: req.Attachments != nil && req.Attachments.Unknown}
 	for _, pools := range connect(plan.Pools, req.Attachments) {
 		plan.Sequences = append(plan.Sequences, planTogether(ctx, pools, req))
 	}

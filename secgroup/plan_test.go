@@ -104,7 +104,7 @@ func take(t *testing.T, plan *Plan) []Group {
 	var groups []Group
 	for _, pool := range plan.Pools {
 		for _, g := range pool.Holders {
-			after := g.Group()
+			after := *g.Holder
 			after.Ingress = slices.Clone(after.Ingress)
 			groups = append(groups, after)
 		}

@@ -66,14 +66,14 @@ func (u *unit) holder(i int) planner.Holder {
 		Frozen: plan.frozen,
 		Swaps:  plan.Kind == ManagedPrefixList,
 		Lists:  make([]bool, len(u.classes)),
-		Rules:  make([]planner.Rule, len(plan.Rules)),
+		Rules:  make([]planner.Rule, len(plan.Ingress)),
 		Room:   plan.room,
 	}
 	for k, c := range u.classes {
 		// The rules of a group whose tags cannot be read count as what they are.
 		h.Lists[k] = c.pool == u.poolOf[i] && (plan.Unread || slices.Contains(plan.Settings.Ports, c.port))
 	}
-	for k, r := range plan.Rules {
+	for k, r := range plan.Ingress {
 		weight := r.Weighs()
 		first, last := r.OpenPorts()
 		h.Rules[k] = planner.Rule{Ports: planner.Ports{First: first, Last: last}, Prefix: r.Source.Prefix, Weight: weight, Owned: plan.Owns(r)}
@@ -159,7 +159,7 @@ func (u *unit) hold(holder, rule int) {
 	if h.Held == nil {
 		h.Held = map[RuleID]bool{}
 	}
-	h.Held[h.Rules[rule].RuleID] = true
+	h.Held[h.Ingress[rule].RuleID] = true
 }
 
 // id returns what identifies a wanted rule in a holder.
@@ -193,7 +193,7 @@ func (u *unit) steps(plan *planner.Plan) []Step {
 				i = h.index(r.RuleID)
 			}
 			if i >= 0 {
-				r = h.Rules[i]
+				r = h.Ingress[i]
 			}
 			step.Remove = append(step.Remove, r)
 		}

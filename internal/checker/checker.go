@@ -36,8 +36,8 @@ type holder struct {
 func New(s secgroup.Sequence) *Checker {
 	c := &Checker{holders: map[string]*holder{}, interfaces: s.Interfaces, ranges: s.Ranges, wanted: ipspace.Of(s.Ranges)}
 	for _, plan := range s.Holders {
-		h := &holder{plan: plan, rules: make(map[secgroup.RuleID]secgroup.Rule, len(plan.Rules)), free: plan.FreeNow}
-		for _, r := range plan.Rules {
+		h := &holder{plan: plan, rules: make(map[secgroup.RuleID]secgroup.Rule, len(plan.Ingress)), free: plan.FreeNow}
+		for _, r := range plan.Ingress {
 			h.rules[r.RuleID] = r
 		}
 		c.holders[plan.ID] = h

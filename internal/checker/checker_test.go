@@ -258,16 +258,14 @@ func draw(t *rapid.T) (secgroup.Sequence, *state) {
 
 func drawList(t *rapid.T, req secgroup.Request, s *state) (secgroup.Sequence, *state) {
 	h := &holder{id: "pl-1", list: true, tag: rapid.SampledFrom([]string{"ranges", "none"}).Draw(t, "tag"), room: [2]int{req.RulesPerGroup, 0}}
-	l := secgroup.PrefixList{ID: h.id, Tags: map[string]string{key: h.tag}, MaxEntries: req.RulesPerGroup, Version: 1}
-	for _, r := range drawRules(t, h, rapid.IntRange(0, req.RulesPerGroup).Draw(t, "entries")) {
-		l.Entries = append(l.Entries, secgroup.Entry{Prefix: r.Source.Prefix, Description: r.Description})
-	}
+	l := secgroup.Holder{Kind: secgroup.ManagedPrefixList, ID: h.id, Tags: map[string]string{key: h.tag}, MaxEntries: req.RulesPerGroup, Version: 1}
+	l.Ingress = drawRules(t, h, rapid.IntRange(0, req.RulesPerGroup).Draw(t, "entries"))
 	s.holders[h.id], s.interfaces = h, [][]string{{h.id}}
-	return planned(t, nil, []secgroup.PrefixList{l}, req, s)
+	return planned(t, nil, []secgroup.Holder{l}, req, s)
 }
 
 // planned returns the sequence with the first holder, and what concerns it of the state.
-func planned(t *rapid.T, groups []secgroup.Group, lists []secgroup.PrefixList, req secgroup.Request, s *state) (secgroup.Sequence, *state) {
+func planned(t *rapid.T, groups []secgroup.Group, lists []secgroup.Holder, req secgroup.Request, s *state) (secgroup.Sequence, *state) {
 	plan, err := secgroup.NewPlan(t.Context(), groups, req, lists...)
 	if err != nil {
 		t.Fatal(err)

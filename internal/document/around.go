@@ -67,7 +67,7 @@ func partialPools(v engine.Preview) []partialPool {
 				case slices.Contains(i.Groups, h.ID):
 					some = true
 				case len(h.Settings.Ports) > 0:
-					missing = append(missing, h.Group())
+					missing = append(missing, *h.Holder)
 				}
 			}
 			if !some || len(missing) == 0 {

@@ -78,9 +78,9 @@ func Around(ctx context.Context, api API, plan *secgroup.Plan, gone func(holder 
 	for _, pool := range plan.Pools {
 		var together Subject
 		for _, h := range pool.Holders {
-			rules := slices.DeleteFunc(slices.Clone(h.Rules), func(r secgroup.Rule) bool { return gone(h.ID, r.RuleID) })
+			rules := slices.DeleteFunc(slices.Clone(h.Ingress), func(r secgroup.Rule) bool { return gone(h.ID, r.RuleID) })
 			if h.Kind == secgroup.SecurityGroup {
-				group := h.Group()
+				group := *h.Holder
 				group.Ingress = rules
 				together.Groups = append(together.Groups, group)
 				continue

@@ -180,7 +180,7 @@ func (a *applier) fail(step secgroup.Step, err error) {
 	h := a.plans[step.HolderID]
 	outcome := a.run.outcome(h)
 	outcome.err = errors.Join(outcome.err, err)
-	a.errs = append(a.errs, &stepError{step, h.Rules, fmt.Errorf("%s%w", poolOf(h), err)})
+	a.errs = append(a.errs, &stepError{step, h.Ingress, fmt.Errorf("%s%w", poolOf(h), err)})
 }
 
 // poolOf names the pool of a holder at the beginning of a message, if it is in one with a name.

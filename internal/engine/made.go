@@ -58,7 +58,7 @@ func (e *Engine) Made(ctx context.Context) ([]Made, error) {
 		running.Go(func() error {
 			tr := newTargetRun(t)
 			err := e.discover(ctx, tr)
-			found[i] = descriptionsOf(tr.Groups, tr.lists)
+			found[i] = descriptionsOf(slices.Concat(tr.Groups, tr.lists))
 			return errors.Join(err, tr.ListsErr)
 		})
 	}
@@ -73,7 +73,7 @@ func (p *Proposal) Made() []Made {
 		if v.Plan != nil {
 			for _, pool := range v.Plan.Pools {
 				for _, h := range pool.Holders {
-					for _, r := range h.Rules {
+					for _, r := range h.Ingress {
 						descriptions = append(descriptions, r.Description)
 					}
 				}
@@ -83,16 +83,11 @@ func (p *Proposal) Made() []Made {
 	return MadeFrom(p.TagKey, descriptions)
 }
 
-func descriptionsOf(groups []secgroup.Group, lists []secgroup.PrefixList) []string {
+func descriptionsOf(holders []secgroup.Holder) []string {
 	var all []string
-	for _, g := range groups {
-		for _, r := range g.Ingress {
+	for _, h := range holders {
+		for _, r := range h.Ingress {
 			all = append(all, r.Description)
-		}
-	}
-	for _, l := range lists {
-		for _, e := range l.Entries {
-			all = append(all, e.Description)
 		}
 	}
 	return all

@@ -57,7 +57,7 @@ func TestPlannersThatErr(t *testing.T) {
 		}},
 		{"touches rules of others", func(seq *secgroup.Sequence, _ *mutantScene) {
 			for _, h := range seq.Holders {
-				for _, r := range h.Rules {
+				for _, r := range h.Ingress {
 					if !h.Owns(r) {
 						seq.Steps = append(seq.Steps, secgroup.Step{HolderID: h.ID, Remove: []secgroup.Rule{r}})
 					}

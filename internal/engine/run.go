@@ -15,7 +15,7 @@ type targetRun struct {
 	Preview
 	watched
 	target *Target
-	lists  []secgroup.PrefixList
+	lists  []secgroup.Holder
 	shared []secgroup.Group // of other accounts, which are left alone
 	// described tells whether the groups of the target were described.
 	described bool
@@ -69,8 +69,8 @@ func (tr *targetRun) outcome(h *secgroup.HolderPlan) *outcome {
 	if i := slices.IndexFunc(tr.outcomes, func(o *outcome) bool { return o.plan.ID == h.ID }); i >= 0 {
 		return tr.outcomes[i]
 	}
-	o := &outcome{plan: h, before: make(map[secgroup.RuleID]bool, len(h.Rules)), gone: map[secgroup.RuleID]bool{}, owned: h.Owned, version: h.Version}
-	for _, r := range h.Rules {
+	o := &outcome{plan: h, before: make(map[secgroup.RuleID]bool, len(h.Ingress)), gone: map[secgroup.RuleID]bool{}, owned: h.Owned, version: h.Version}
+	for _, r := range h.Ingress {
 		o.before[r.RuleID] = true
 	}
 	tr.outcomes = append(tr.outcomes, o)

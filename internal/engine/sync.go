@@ -161,7 +161,7 @@ func (r *refusals) repeated(plan *secgroup.Plan) bool {
 					return s.HolderID == c.step.HolderID && slices.Equal(s.Add, c.step.Add) &&
 						slices.Equal(s.Remove, c.step.Remove) && slices.Equal(s.Describe, c.step.Describe)
 				}
-				if h.Kind == secgroup.SecurityGroup && c.step.HolderID == h.ID && slices.Equal(c.rules, h.Rules) && slices.ContainsFunc(seq.Steps, same) {
+				if h.Kind == secgroup.SecurityGroup && c.step.HolderID == h.ID && slices.Equal(c.rules, h.Ingress) && slices.ContainsFunc(seq.Steps, same) {
 					r.leave[h.ID], found = c.Err, true
 				}
 			}
