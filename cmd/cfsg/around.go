@@ -49,7 +49,8 @@ func lookAt(ctx context.Context, v engine.Preview, q door.Question) document.Sur
 		err = cmp.Or(err, errors.New("grant the permission ec2:DescribeNetworkInterfaces"))
 	}
 	cfg := v.Target.Config
-	s.Err = cmp.Or(err, approach.Look(ctx, scene, approach.NewClient(api, ec2.NewFromConfig(cfg), elb.NewFromConfig(cfg))))
+	reader := approach.NewClient(api, ec2.NewFromConfig(cfg), elb.NewFromConfig(cfg))
+	s.Err = cmp.Or(err, reader.Complete(ctx, scene))
 	s.Door = door.Judge(scene, q)
 	s.Elsewhere, s.Err = elsewhere(ctx, api, v, s.Door, s.Err)
 	return s

@@ -159,17 +159,13 @@ func (c *checkCommand) check(ctx context.Context, t terminal) (*document.Check, 
 	}
 	defer t.progress("looking at the security groups …")()
 	target := engine.Target{Account: engine.AccountOf(at.role), Region: at.cfg.Region}
-	api := engine.Narrow(at.ec2)
-	scene, err := door.Discover(ctx, api, c.selector)
-	further := approach.NewClient(api, at.ec2, at.elb)
-	if err == nil {
-		err = approach.Look(ctx, scene, further)
-	}
+	reader := approach.NewClient(engine.Narrow(at.ec2), at.ec2, at.elb)
+	scene, err := reader.Discover(ctx, c.selector)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", &target, err)
 	}
 	if c.also != nil {
-		c.also(ctx, further, scene)
+		c.also(ctx, reader, scene)
 	}
 	settle(&at.config, &at.settings, engine.MadeFrom(at.config.TagKey, scene.Descriptions()))
 	_, question, err := c.question(ctx, t, at.config, c.ports)

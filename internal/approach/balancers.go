@@ -2,7 +2,6 @@ package approach
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"slices"
 
@@ -35,40 +34,30 @@ func (c Client) readBalancers(ctx context.Context, s *door.Scene, names []string
 
 // readBalancer reads the listeners of a load balancer, and the target groups that these pass requests on to.
 func (c Client) readBalancer(ctx context.Context, b *door.Balancer) ([]*door.TargetGroup, error) {
-	out, err := c.loadBalancers(ctx, &elb.DescribeLoadBalancersInput{Names: []string{b.Name}})
-	if _, none := errors.AsType[*elbtypes.LoadBalancerNotFoundException](err); none || err == nil && len(out.LoadBalancers) == 0 {
-		b.Gone = true
+	lb, err := c.LoadBalancer(ctx, b.Name)
+	if err != nil {
+		return nil, unseen(err)
+	}
+	if b.Gone = lb == nil; b.Gone {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, unseen(err, "elasticloadbalancing:DescribeLoadBalancers")
-	}
-	lb := out.LoadBalancers[0]
 	b.Groups = lb.SecurityGroups
-	described, err := c.targetGroups.pages(ctx, &elb.DescribeTargetGroupsInput{LoadBalancerArn: lb.LoadBalancerArn},
-		func(out *elb.DescribeTargetGroupsOutput) *string { return out.NextMarker },
-		func(in *elb.DescribeTargetGroupsInput, next *string) { in.Marker = next })
+	in := &elb.DescribeTargetGroupsInput{LoadBalancerArn: lb.LoadBalancerArn}
+	pages, err := c.targetGroups.pages(ctx, in, &in.Marker, func(out *elb.DescribeTargetGroupsOutput) *string { return out.NextMarker })
 	if err != nil {
-		return nil, unseen(err, "elasticloadbalancing:DescribeTargetGroups")
+		return nil, unseen(err)
 	}
 	network := lb.Type == elbtypes.LoadBalancerTypeEnumNetwork
 	byARN := map[string]*door.TargetGroup{}
 	var all []*door.TargetGroup
-	for _, page := range described {
+	for _, page := range pages {
 		for _, g := range page.TargetGroups {
 			tg := c.readTargetGroup(ctx, g, network)
 			byARN[aws.ToString(g.TargetGroupArn)] = tg
 			all = append(all, tg)
 		}
 	}
-	listeners, err := c.readListeners(ctx, lb.LoadBalancerArn)
-	if err != nil {
-		return nil, unseen(err, "elasticloadbalancing:DescribeListeners")
-	}
-	for _, l := range listeners {
-		if slices.Contains([]string{"UDP", "QUIC", "GENEVE"}, string(l.Protocol)) {
-			continue // CloudFront connects by TCP
-		}
+	for _, l := range lb.Listeners {
 		listener := door.Listener{Port: uint16(aws.ToInt32(l.Port)), Targets: all} // rules may pass on to any
 		if network {
 			listener.Targets = forwarded(l, byARN)
@@ -76,16 +65,6 @@ func (c Client) readBalancer(ctx context.Context, b *door.Balancer) ([]*door.Tar
 		b.Listeners = append(b.Listeners, listener)
 	}
 	return all, nil
-}
-
-func (c Client) readListeners(ctx context.Context, balancer *string) (all []elbtypes.Listener, err error) {
-	pages, err := c.listeners.pages(ctx, &elb.DescribeListenersInput{LoadBalancerArn: balancer},
-		func(out *elb.DescribeListenersOutput) *string { return out.NextMarker },
-		func(in *elb.DescribeListenersInput, next *string) { in.Marker = next })
-	for _, page := range pages {
-		all = append(all, page.Listeners...)
-	}
-	return all, err
 }
 
 // forwarded returns the target groups of a listener of a Network Load Balancer, which has no rules.
@@ -110,17 +89,19 @@ func forwarded(l elbtypes.Listener, byARN map[string]*door.TargetGroup) []*door.
 
 // readTargetGroup reads the targets of a group, and for a Network Load Balancer whether they see clients' addresses.
 func (c Client) readTargetGroup(ctx context.Context, g elbtypes.TargetGroup, network bool) *door.TargetGroup {
-	tg := &door.TargetGroup{Name: aws.ToString(g.TargetGroupName), Type: string(g.TargetType), VPC: aws.ToString(g.VpcId)}
+	tg := &door.TargetGroup{
+		Name: aws.ToString(g.TargetGroupName), Type: string(g.TargetType), VPC: aws.ToString(g.VpcId),
+	}
 	if g.IpAddressType == elbtypes.TargetGroupIpAddressTypeEnumIpv6 {
 		tg.Family = secgroup.IPv6
 	}
 	if network {
 		out, err := c.attributes(ctx, &elb.DescribeTargetGroupAttributesInput{TargetGroupArn: g.TargetGroupArn})
 		if err != nil {
-			tg.Err = unseen(err, "elasticloadbalancing:DescribeTargetGroupAttributes")
+			tg.Err = unseen(err)
 			return tg
 		}
-		tg.Preserves = g.TargetType == elbtypes.TargetTypeEnumInstance || slices.Contains([]string{"UDP", "TCP_UDP"}, string(g.Protocol))
+		tg.Preserves = tg.Type == "instance" || slices.Contains([]string{"UDP", "TCP_UDP"}, string(g.Protocol))
 		for _, a := range out.Attributes {
 			if aws.ToString(a.Key) == "preserve_client_ip.enabled" {
 				tg.Preserves = aws.ToString(a.Value) == "true"
@@ -129,18 +110,20 @@ func (c Client) readTargetGroup(ctx context.Context, g elbtypes.TargetGroup, net
 	}
 	out, err := c.targetHealth(ctx, &elb.DescribeTargetHealthInput{TargetGroupArn: g.TargetGroupArn})
 	if err != nil {
-		tg.Err = unseen(err, "elasticloadbalancing:DescribeTargetHealth")
+		tg.Err = unseen(err)
 		return tg
 	}
 	for _, t := range out.TargetHealthDescriptions {
-		state := elbtypes.TargetHealthStateEnumHealthy
+		state := "healthy"
 		if t.TargetHealth != nil {
-			state = t.TargetHealth.State
+			state = string(t.TargetHealth.State)
 		}
-		if state == elbtypes.TargetHealthStateEnumDraining || state == elbtypes.TargetHealthStateEnumUnused {
+		if state == "draining" || state == "unused" {
 			continue // they get no requests
 		}
-		tg.Targets = append(tg.Targets, door.Target{ID: aws.ToString(t.Target.Id), Port: uint16(aws.ToInt32(t.Target.Port)), Serving: state == elbtypes.TargetHealthStateEnumHealthy})
+		tg.Targets = append(tg.Targets, door.Target{
+			ID: aws.ToString(t.Target.Id), Port: uint16(aws.ToInt32(t.Target.Port)), Serving: state == "healthy",
+		})
 	}
 	return tg
 }
@@ -151,7 +134,7 @@ func (c Client) placeTargets(ctx context.Context, s *door.Scene, all []*door.Tar
 	each := func(do func(tg *door.TargetGroup, t *door.Target, filter string)) {
 		for _, tg := range all {
 			filter := "attachment.instance-id"
-			if tg.Type == string(elbtypes.TargetTypeEnumIp) {
+			if tg.Type == "ip" {
 				filter = "addresses.private-ip-address"
 				if tg.Family == secgroup.IPv6 {
 					filter = "ipv6-addresses.ipv6-address"

@@ -1,5 +1,5 @@
-// Package approach reads what else decides who gets in at a network interface, besides its security groups: the way
-// from the Internet, and the targets behind a load balancer.
+// Package approach reads the whole way to an origin for all commands: network interfaces with their security groups and
+// the prefix lists that these refer to, the way from the Internet, load balancers, and the targets behind them.
 package approach
 
 import (
@@ -11,21 +11,25 @@ import (
 	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/internal/door"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/aws/smithy-go"
 )
 
-// A Client holds the operations that [Look] and [Client.Demands] call, and none of these changes anything. They are
-// functions, not clients, so that a program links only the operations it calls: see [engine.Narrow].
+// A Client holds the operations that this package calls. None of them changes anything. They are functions, not
+// clients, so that a program links only the operations it calls: see [engine.Narrow].
 //
 // [engine.Narrow]: https://pkg.go.dev/cloudfront-sg-sync/internal/engine#Narrow
 type Client struct {
 	door.API
 	networkACLs  operation[ec2.DescribeNetworkAclsInput, ec2.DescribeNetworkAclsOutput, ec2.Options]
 	routeTables  operation[ec2.DescribeRouteTablesInput, ec2.DescribeRouteTablesOutput, ec2.Options]
-	publicAccess operation[ec2.DescribeVpcBlockPublicAccessOptionsInput, ec2.DescribeVpcBlockPublicAccessOptionsOutput, ec2.Options]
-	exclusions   operation[ec2.DescribeVpcBlockPublicAccessExclusionsInput, ec2.DescribeVpcBlockPublicAccessExclusionsOutput, ec2.Options]
+	publicAccess operation[
+		ec2.DescribeVpcBlockPublicAccessOptionsInput, ec2.DescribeVpcBlockPublicAccessOptionsOutput, ec2.Options]
+	exclusions operation[
+		ec2.DescribeVpcBlockPublicAccessExclusionsInput, ec2.DescribeVpcBlockPublicAccessExclusionsOutput, ec2.Options]
 
 	loadBalancers operation[elb.DescribeLoadBalancersInput, elb.DescribeLoadBalancersOutput, elb.Options]
 	listeners     operation[elb.DescribeListenersInput, elb.DescribeListenersOutput, elb.Options]
@@ -41,31 +45,40 @@ type operation[In, Out, Options any] func(context.Context, *In, ...func(*Options
 // NewClient returns the operations of clients. The narrowed one is that of EC2 as well.
 func NewClient(narrowed door.API, e *ec2.Client, l *elb.Client) Client {
 	return Client{
-		narrowed, e.DescribeNetworkAcls, e.DescribeRouteTables, e.DescribeVpcBlockPublicAccessOptions, e.DescribeVpcBlockPublicAccessExclusions,
-		l.DescribeLoadBalancers, l.DescribeListeners, l.DescribeTargetGroups, l.DescribeTargetGroupAttributes, l.DescribeTargetHealth, l.DescribeRules,
+		narrowed, e.DescribeNetworkAcls, e.DescribeRouteTables, e.DescribeVpcBlockPublicAccessOptions,
+		e.DescribeVpcBlockPublicAccessExclusions, l.DescribeLoadBalancers, l.DescribeListeners, l.DescribeTargetGroups,
+		l.DescribeTargetGroupAttributes, l.DescribeTargetHealth, l.DescribeRules,
 	}
 }
 
-// pages calls an operation until it returns no token. The token of an answer goes into the next request, by set.
-func (call operation[In, Out, Options]) pages(ctx context.Context, in *In, token func(*Out) *string, set func(*In, *string)) ([]*Out, error) {
-	var pages []*Out
+// pages calls an operation until it returns no token. The token of an answer goes into the next request.
+func (call operation[In, Out, Options]) pages(
+	ctx context.Context, in *In, token **string, next func(*Out) *string,
+) (pages []*Out, err error) {
 	for {
 		out, err := call(ctx, in)
 		if err != nil {
 			return nil, err
 		}
 		pages = append(pages, out)
-		next := token(out)
-		if next == nil || *next == "" {
+		if *token = next(out); aws.ToString(*token) == "" {
 			return pages, nil
 		}
-		set(in, next)
 	}
 }
 
-// Look adds to a scene the way from the Internet to its interfaces, and what is behind their load balancers. A call
-// that is refused leaves a note where its data is missing; Look fails only if the context ends.
-func Look(ctx context.Context, s *door.Scene, c Client) error {
+// Discover returns the scene at what a selector means, with all that [Client.Complete] adds.
+func (c Client) Discover(ctx context.Context, selector door.Selector) (*door.Scene, error) {
+	scene, err := door.Discover(ctx, c, selector)
+	if err != nil {
+		return nil, err
+	}
+	return scene, c.Complete(ctx, scene)
+}
+
+// Complete adds to a scene the way from the Internet to its interfaces, and what is behind their load balancers. A call
+// that is refused leaves a note where its data is missing; Complete fails only if the context ends.
+func (c Client) Complete(ctx context.Context, s *door.Scene) error {
 	var vpcs, subnets, balancers []string
 	for _, subject := range s.Subjects {
 		if i := subject.Interface; i != nil {
@@ -82,10 +95,39 @@ func Look(ctx context.Context, s *door.Scene, c Client) error {
 	return ctx.Err()
 }
 
+// A LoadBalancer is an Application, Network or Gateway Load Balancer.
+type LoadBalancer struct {
+	elbtypes.LoadBalancer
+	Listeners []elbtypes.Listener // but those that CloudFront cannot connect to, as it does so by TCP
+}
+
+// LoadBalancer returns a load balancer with its listeners, or nil if there is none of that name.
+func (c Client) LoadBalancer(ctx context.Context, name string) (*LoadBalancer, error) {
+	out, err := c.loadBalancers(ctx, &elb.DescribeLoadBalancersInput{Names: []string{name}})
+	_, none := errors.AsType[*elbtypes.LoadBalancerNotFoundException](err)
+	if none || err == nil && len(out.LoadBalancers) == 0 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	lb := &LoadBalancer{LoadBalancer: out.LoadBalancers[0]}
+	in := &elb.DescribeListenersInput{LoadBalancerArn: lb.LoadBalancerArn}
+	pages, err := c.listeners.pages(ctx, in, &in.Marker, func(out *elb.DescribeListenersOutput) *string { return out.NextMarker })
+	for _, page := range pages {
+		for _, l := range page.Listeners {
+			if !slices.Contains([]string{"UDP", "QUIC", "GENEVE"}, string(l.Protocol)) {
+				lb.Listeners = append(lb.Listeners, l)
+			}
+		}
+	}
+	return lb, err
+}
+
 // unseen says in few words why a call failed that a verdict can do without.
-func unseen(err error, permission string) error {
+func unseen(err error) error {
 	if awserr.IsDenied(err) {
-		return errors.New("grant the permission " + permission)
+		return errors.New("grant the permission " + awserr.Permission(err))
 	}
 	if answer, ok := errors.AsType[smithy.APIError](err); ok {
 		return fmt.Errorf("%s: %s", answer.ErrorCode(), answer.ErrorMessage())

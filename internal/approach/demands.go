@@ -26,45 +26,45 @@ type Demands struct {
 // Demands reads what a load balancer demands on a port: one of the headers, or any where none are named. It is nil if
 // there is no such Application Load Balancer: others have no rules.
 func (c Client) Demands(ctx context.Context, balancer string, port uint16, headers []string) *Demands {
-	unknown := func(err error, permission string) *Demands {
-		return &Demands{Cause: fmt.Sprintf("cannot see the rules of load balancer %s: %v", balancer, unseen(err, permission))}
+	unknown := func(err error) *Demands {
+		return &Demands{Cause: fmt.Sprintf("cannot see the rules of load balancer %s: %v", balancer, unseen(err))}
 	}
-	out, err := c.loadBalancers(ctx, &elb.DescribeLoadBalancersInput{Names: []string{balancer}})
-	if err != nil || len(out.LoadBalancers) == 0 || out.LoadBalancers[0].Type != elbtypes.LoadBalancerTypeEnumApplication {
-		return nil // the door says why
-	}
-	listeners, err := c.readListeners(ctx, out.LoadBalancers[0].LoadBalancerArn)
+	lb, err := c.LoadBalancer(ctx, balancer)
 	if err != nil {
-		return unknown(err, "elasticloadbalancing:DescribeListeners")
+		return unknown(err)
 	}
-	at := slices.IndexFunc(listeners, func(l elbtypes.Listener) bool { return aws.ToInt32(l.Port) == int32(port) })
+	if lb == nil || lb.Type != elbtypes.LoadBalancerTypeEnumApplication {
+		return nil
+	}
+	at := slices.IndexFunc(lb.Listeners, func(l elbtypes.Listener) bool { return aws.ToInt32(l.Port) == int32(port) })
 	if at < 0 {
 		return nil
 	}
+	where := fmt.Sprintf("listener %d of load balancer %s", port, balancer)
 	// In mode passthrough, the targets decide. See
 	// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/mutual-authentication.html
-	if m := listeners[at].MutualAuthentication; m != nil && aws.ToString(m.Mode) == "verify" {
-		return &Demands{true, true, fmt.Sprintf("listener %d of load balancer %s demands a client certificate", port, balancer)}
+	if m := lb.Listeners[at].MutualAuthentication; m != nil && aws.ToString(m.Mode) == "verify" {
+		return &Demands{true, true, where + " demands a client certificate"}
 	}
-	pages, err := c.rules.pages(ctx, &elb.DescribeRulesInput{ListenerArn: listeners[at].ListenerArn},
-		func(out *elb.DescribeRulesOutput) *string { return out.NextMarker },
-		func(in *elb.DescribeRulesInput, next *string) { in.Marker = next })
+	in := &elb.DescribeRulesInput{ListenerArn: lb.Listeners[at].ListenerArn}
+	pages, err := c.rules.pages(ctx, in, &in.Marker, func(out *elb.DescribeRulesOutput) *string { return out.NextMarker })
 	if err != nil {
-		return unknown(err, "elasticloadbalancing:DescribeRules")
+		return unknown(err)
 	}
+	guards := func(c elbtypes.RuleCondition) bool { return demands(c, headers) }
 	var open []string
 	for _, page := range pages {
 		for _, r := range page.Rules {
-			if slices.ContainsFunc(r.Actions, isForward) && !slices.ContainsFunc(r.Conditions, func(c elbtypes.RuleCondition) bool { return demands(c, headers) }) {
+			if slices.ContainsFunc(r.Actions, isForward) && !slices.ContainsFunc(r.Conditions, guards) {
 				open = append(open, aws.ToString(r.Priority))
 			}
 		}
 	}
 	secret := cmp.Or(strings.Join(headers, " or "), "a secret header")
 	if len(open) == 0 {
-		return &Demands{true, true, fmt.Sprintf("each rule of listener %d of load balancer %s that forwards demands %s", port, balancer, secret)}
+		return &Demands{true, true, fmt.Sprintf("each rule of %s that forwards demands %s", where, secret)}
 	}
-	return &Demands{true, false, fmt.Sprintf("rule %s of listener %d of load balancer %s forwards without %s", words.Few(open), port, balancer, secret)}
+	return &Demands{true, false, fmt.Sprintf("rule %s of %s forwards without %s", words.Few(open), where, secret)}
 }
 
 func isForward(a elbtypes.Action) bool { return a.Type == elbtypes.ActionTypeEnumForward }
@@ -77,7 +77,11 @@ const nobodysSecret = "cfsg-e8a1f3"
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_HttpHeaderConditionConfig.html
 func demands(c elbtypes.RuleCondition, headers []string) bool {
 	h := c.HttpHeaderConfig
-	if aws.ToString(c.Field) != "http-header" || h == nil || len(headers) > 0 && !slices.ContainsFunc(headers, func(name string) bool { return strings.EqualFold(name, aws.ToString(h.HttpHeaderName)) }) {
+	if aws.ToString(c.Field) != "http-header" || h == nil {
+		return false
+	}
+	named := func(name string) bool { return strings.EqualFold(name, aws.ToString(h.HttpHeaderName)) }
+	if len(headers) > 0 && !slices.ContainsFunc(headers, named) {
 		return false
 	}
 	return !slices.ContainsFunc(h.Values, func(pattern string) bool {

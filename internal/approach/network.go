@@ -18,15 +18,12 @@ import (
 
 // readBlock reads VPC Block Public Access.
 func (c Client) readBlock(ctx context.Context) door.BlockPublicAccess {
-	failed := func(err error, permission string) door.BlockPublicAccess {
-		return door.BlockPublicAccess{Err: unseen(err, permission)}
-	}
 	out, err := c.publicAccess(ctx, &ec2.DescribeVpcBlockPublicAccessOptionsInput{})
 	if err == nil && out.VpcBlockPublicAccessOptions == nil {
 		err = errors.New("EC2 returned no options")
 	}
 	if err != nil {
-		return failed(err, "ec2:DescribeVpcBlockPublicAccessOptions")
+		return door.BlockPublicAccess{Err: unseen(err)}
 	}
 	options := out.VpcBlockPublicAccessOptions
 	b := door.BlockPublicAccess{
@@ -36,11 +33,11 @@ func (c Client) readBlock(ctx context.Context) door.BlockPublicAccess {
 	if !b.On && !b.Changing || options.ExclusionsAllowed == types.VpcBlockPublicAccessExclusionsAllowedNotAllowed {
 		return b
 	}
-	pages, err := c.exclusions.pages(ctx, &ec2.DescribeVpcBlockPublicAccessExclusionsInput{},
-		func(out *ec2.DescribeVpcBlockPublicAccessExclusionsOutput) *string { return out.NextToken },
-		func(in *ec2.DescribeVpcBlockPublicAccessExclusionsInput, next *string) { in.NextToken = next })
+	in := &ec2.DescribeVpcBlockPublicAccessExclusionsInput{}
+	pages, err := c.exclusions.pages(ctx, in, &in.NextToken,
+		func(out *ec2.DescribeVpcBlockPublicAccessExclusionsOutput) *string { return out.NextToken })
 	if err != nil {
-		return failed(err, "ec2:DescribeVpcBlockPublicAccessExclusions")
+		return door.BlockPublicAccess{Err: unseen(err)}
 	}
 	for _, page := range pages {
 		for _, e := range page.VpcBlockPublicAccessExclusions {
@@ -77,12 +74,10 @@ func (c Client) readSubnets(ctx context.Context, vpcs, ids []string, subjects []
 // readACLs reads the network ACLs of subnets.
 func (c Client) readACLs(ctx context.Context, ids []string, subnets map[string]door.Subnet) error {
 	for some := range slices.Chunk(ids, door.ValuesPerFilter) {
-		pages, err := c.networkACLs.pages(ctx,
-			&ec2.DescribeNetworkAclsInput{Filters: []types.Filter{{Name: aws.String("association.subnet-id"), Values: some}}},
-			func(out *ec2.DescribeNetworkAclsOutput) *string { return out.NextToken },
-			func(in *ec2.DescribeNetworkAclsInput, next *string) { in.NextToken = next })
+		in := &ec2.DescribeNetworkAclsInput{Filters: []types.Filter{{Name: aws.String("association.subnet-id"), Values: some}}}
+		pages, err := c.networkACLs.pages(ctx, in, &in.NextToken, func(out *ec2.DescribeNetworkAclsOutput) *string { return out.NextToken })
 		if err != nil {
-			return unseen(err, "ec2:DescribeNetworkAcls")
+			return unseen(err)
 		}
 		for _, page := range pages {
 			for _, a := range page.NetworkAcls {
@@ -129,12 +124,10 @@ type table struct {
 
 // readTables reads the route tables of VPCs, and the entries of the prefix lists that routes go by.
 func (c Client) readTables(ctx context.Context, vpcs []string) ([]table, error) {
-	pages, err := c.routeTables.pages(ctx,
-		&ec2.DescribeRouteTablesInput{Filters: []types.Filter{{Name: aws.String("vpc-id"), Values: vpcs}}},
-		func(out *ec2.DescribeRouteTablesOutput) *string { return out.NextToken },
-		func(in *ec2.DescribeRouteTablesInput, next *string) { in.NextToken = next })
+	in := &ec2.DescribeRouteTablesInput{Filters: []types.Filter{{Name: aws.String("vpc-id"), Values: vpcs}}}
+	pages, err := c.routeTables.pages(ctx, in, &in.NextToken, func(out *ec2.DescribeRouteTablesOutput) *string { return out.NextToken })
 	if err != nil {
-		return nil, unseen(err, "ec2:DescribeRouteTables")
+		return nil, unseen(err)
 	}
 	lists := map[string]door.Route{}
 	var tables []table

@@ -26,6 +26,21 @@ func IsDenied(err error) bool {
 	return code == "UnauthorizedOperation" || strings.HasPrefix(code, "AccessDenied")
 }
 
+// Permission returns the permission that the call of an error needs, such as ec2:DescribeRouteTables: IAM calls an
+// operation of EC2 and of Elastic Load Balancing by its own name. See
+// https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html and
+// https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselasticloadbalancingv2.html
+func Permission(err error) string {
+	call, ok := errors.AsType[*smithy.OperationError](err)
+	if !ok {
+		return ""
+	}
+	if call.Service() == "EC2" {
+		return "ec2:" + call.Operation()
+	}
+	return "elasticloadbalancing:" + call.Operation()
+}
+
 // Explain adds to an error what to do about it, where AWS does not say. The permission is the one that the call needs.
 func Explain(err error, permission string) error {
 	var do string
