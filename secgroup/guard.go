@@ -1,7 +1,9 @@
 package secgroup
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -15,13 +17,8 @@ import (
 type HeldError struct {
 	Kind Kind
 	Pool string
-	// Losing of the Owned rules that the pool had before would lose addresses.
-	Losing, Owned int
-	// Families are those that would lose more of their addresses than allowed, and Percent how much.
-	Families []Family
-	Percent  []int
-	// Lost are the addresses that would be closed on some port.
-	Lost       []netip.Prefix
+	// Loss is what the pool would lose of its owned rules and their addresses.
+	ipspace.Loss
 	MaxPercent int
 	// Frozen are groups of the pool that this run may not change, if it is held only because of their rules.
 	Frozen []string
@@ -40,9 +37,11 @@ func (e *HeldError) Error() string {
 	if e.Settings != "" {
 		by = fmt.Sprintf("its entries were made for %s, and the list for the present settings takes", e.Settings)
 	}
-	taken := []string{fmt.Sprintf("addresses from %d of its %s", e.Losing, words.Count(e.Owned, e.Kind.noun()))}
-	for i, f := range e.Families {
-		taken = append(taken, fmt.Sprintf("%d %% of its %s addresses", e.Percent[i], f))
+	taken := []string{fmt.Sprintf("addresses from %d of its %s", e.Losing, words.Count(e.Prefixes, e.Kind.noun()))}
+	for f, percent := range e.Percent {
+		if percent > float64(e.MaxPercent) {
+			taken = append(taken, fmt.Sprintf("%d %% of its %s addresses", int(percent), Family(f)))
+		}
 	}
 	var lost []string
 	for _, p := range e.Lost[:min(len(e.Lost), maxNamed)] {
@@ -67,22 +66,7 @@ func (e *HeldError) Hint() string {
 	return "compare the published list with what would be lost, and if the list is right, run once with force"
 }
 
-// A had is what a pool had before, on each port.
-type had struct {
-	sources map[PortRange][]netip.Prefix
-	owned   int
-}
-
-func (h *had) add(r Rule) {
-	if h.sources == nil {
-		h.sources = map[PortRange][]netip.Prefix{}
-	}
-	port := PortRange{uint16(max(r.From, 0)), uint16(max(r.To, 0))}
-	h.sources[port] = append(h.sources[port], r.Source.Prefix)
-	h.owned++
-}
-
-// guard holds a pool, and returns a *[HeldError], if the published list would take too much away from it.
+// guard holds the pool, and returns a *[HeldError], if the wanted ranges would take too much away from it.
 //
 // It counts what the pool had before: its owned rules, except those that were made while it was held, so that neither a
 // retry nor a further publication changes the verdict. It does so twice, with and without the groups that this run may
@@ -92,113 +76,69 @@ func (h *had) add(r Rule) {
 // A list's entries cannot be described again. So all that are owned count, whatever settings they were made with, and
 // once more only those that were not made while the list was held. Entries that this very file added while the list was
 // held do not count: the verdict is the same as often as it is asked for.
-func (u *unit) guard(pool int) error {
-	p := u.pools[pool]
-	if u.req.Withdraw || u.req.Force {
+func (p *PoolPlan) guard(req Request, wanted []netip.Prefix) error {
+	if req.Withdraw || req.Force {
 		return nil
 	}
-	wanted := ipspace.Of(u.ranges)
-	var ways [2]had // with more rules, and with fewer
-	e := &HeldError{Kind: p.Kind, Pool: p.Name, MaxPercent: u.req.MaxRevokePercent}
-	for i := range p.Holders {
-		h := &p.Holders[i]
+	ports := p.Ports()
+	e := &HeldError{Kind: p.Kind, Pool: p.Name, MaxPercent: req.MaxRevokePercent}
+	all, some := map[PortRange][]netip.Prefix{}, map[PortRange][]netip.Prefix{}
+	for _, h := range p.Holders {
 		for _, r := range h.Ingress {
-			stamp, ok := ParseStamp(u.req.TagKey, r.Description)
-			if !u.counts(p, h, r) {
+			stamp, readable := ParseStamp(req.TagKey, r.Description)
+			otherSettings := readable && !stamp.sameSettings(req.Stamp)
+			if !counts(h, r, ports, req) || stamp.Held && (p.Kind == SecurityGroup || stamp.Published.Equal(req.Published)) ||
+				otherSettings && p.Kind == SecurityGroup {
 				continue
 			}
-			fewer := !h.frozen
-			if p.Kind == ManagedPrefixList {
-				if fewer = !stamp.Held; !fewer && stamp.Published.Equal(u.req.Published) {
-					continue // a run on this very file made it, and would hold the list again
-				}
-				if ok && !stamp.sameSettings(u.req.Stamp) {
-					e.Settings = stamp.Cover()
-				}
-			} else if ok && stamp.Held {
-				continue
+			if otherSettings {
+				e.Settings = stamp.Cover()
 			}
-			ways[0].add(r)
-			if fewer {
-				ways[1].add(r)
+			port := PortRange{uint16(r.From), uint16(r.To)}
+			all[port] = append(all[port], r.Source.Prefix)
+			if !stamp.Held && (p.Kind == ManagedPrefixList || !h.frozen) {
+				some[port] = append(some[port], r.Source.Prefix)
 			}
 		}
 	}
-	switch {
-	case e.measure(ways[1], wanted):
-	case e.measure(ways[0], wanted):
+	lose := func(had map[PortRange][]netip.Prefix) bool {
+		e.Loss = ipspace.Lose(wanted, slices.Collect(maps.Values(had))...)
+		return e.Exceeds(e.MaxPercent)
+	}
+	if !lose(some) {
+		if !lose(all) {
+			return nil
+		}
 		for _, h := range p.Holders {
 			if h.frozen {
 				e.Frozen = append(e.Frozen, h.ID)
 			}
 		}
-	default:
-		return nil
 	}
-	u.held[pool] = true
-	for i, h := range u.holders {
-		if u.poolOf[i] != pool {
-			continue
-		}
-		for k, r := range h.Ingress {
-			if h.Owns(r) {
-				u.hold(i, k)
-			}
+	for i := range p.Holders {
+		h := &p.Holders[i]
+		h.Held = map[RuleID]bool{}
+		for _, r := range h.Ingress {
+			h.Held[r.RuleID] = h.Owns(r)
 		}
 	}
 	return e
 }
 
-// counts reports whether a rule is one that only the published list can take away from a pool.
-func (u *unit) counts(p *PoolPlan, h *HolderPlan, r Rule) bool {
-	if !stamped(u.req.TagKey, r.Description) || !r.Source.Prefix.IsValid() {
+// counts reports whether a rule is one that only the published list can take away from a pool with these ports.
+func counts(h HolderPlan, r Rule, ports []PortRange, req Request) bool {
+	switch {
+	case !stamped(req.TagKey, r.Description), !r.Source.Prefix.IsValid(),
+		len(req.Families) > 0 && !slices.Contains(req.Families, FamilyOf(r.Source.Prefix)):
 		return false
-	}
-	if len(u.req.Families) > 0 && !slices.Contains(u.req.Families, FamilyOf(r.Source.Prefix)) {
-		return false
-	}
-	if p.Kind == ManagedPrefixList {
+	case h.Kind == ManagedPrefixList:
 		return len(h.Settings.Ports) > 0
 	}
-	if s, ok := ParseStamp(u.req.TagKey, r.Description); ok && !s.sameSettings(u.req.Stamp) {
-		return false
-	}
-	return r.Protocol == "tcp" && slices.ContainsFunc(p.Ports(), func(port PortRange) bool {
-		return int32(port.From) == r.From && int32(port.To) == r.To
-	})
+	return slices.ContainsFunc(ports, func(port PortRange) bool { return h.rule(port, r.Source) == r.RuleID })
 }
 
-// measure reports whether the wanted addresses leave too little of what a pool had: too few of its rules whole, or too
-// few of the addresses of a family, summed over the ports. It notes what would be lost.
-func (e *HeldError) measure(before had, wanted *ipspace.Set) bool {
-	e.Owned, e.Losing, e.Families, e.Percent = before.owned, 0, nil, nil
-	var total, lost [2]float64
-	var all []netip.Prefix
-	for _, sources := range before.sources {
-		for _, s := range sources {
-			if !wanted.ContainsPrefix(s) {
-				e.Losing++
-			}
-		}
-		set := ipspace.Of(sources)
-		gone := ipspace.Minus(set, wanted).Prefixes()
-		for f := range total {
-			total[f] += float64(ipspace.Size(both(set.Prefixes())[f]))
-			lost[f] += float64(ipspace.Size(both(gone)[f]))
-		}
-		all = append(all, gone...)
-	}
-	for _, f := range []Family{IPv4, IPv6} {
-		if lost[f]*100 > total[f]*float64(e.MaxPercent) {
-			e.Families = append(e.Families, f)
-			e.Percent = append(e.Percent, int(lost[f]*100/total[f]))
-		}
-	}
-	e.Lost = ipspace.Of(all).Prefixes()
-	return e.Losing*100 > e.Owned*e.MaxPercent || len(e.Families) > 0
-}
-
-func both(prefixes []netip.Prefix) [2][]netip.Prefix {
-	ipv4, ipv6 := ipspace.Split(prefixes)
-	return [2][]netip.Prefix{ipv4, ipv6}
+// held reports whether the guard holds the pool.
+func (p *PoolPlan) held() bool {
+	_, held := errors.AsType[*HeldError](p.Err)
+	return held
 }

@@ -131,11 +131,12 @@ func TestGuardCounts(t *testing.T) {
 		groups []Group
 		ranges []netip.Prefix
 		change func(*Request)
-		held   *HeldError // without the pool's name
+		held   string // empty for not held
+		lost   []netip.Prefix
 	}{
 		{
 			name: "IPv6 is emptied", groups: []Group{group("sg-1", "443", nil, ours("443", manyCIDRs(10)...), ours("443", "2600:9000::/28"))}, ranges: ten,
-			held: &HeldError{Losing: 1, Owned: 11, Families: []Family{IPv6}, Percent: []int{100}, Lost: prefixes("2600:9000::/28")},
+			held: `from 1 of its 11 rules, and 100 % of its IPv6 addresses`, lost: prefixes("2600:9000::/28"),
 		},
 		{
 			name: "IPv6 is not asked for any more", groups: []Group{group("sg-1", "443", nil, ours("443", manyCIDRs(10)...), ours("443", "2600:9000::/28"))}, ranges: ten,
@@ -143,11 +144,11 @@ func TestGuardCounts(t *testing.T) {
 		},
 		{
 			name: "one rule of many, but most addresses", groups: []Group{group("sg-1", "443", nil, ours("443", manyCIDRs(10)...), ours("443", "52.0.0.0/10"))}, ranges: ten,
-			held: &HeldError{Losing: 1, Owned: 11, Families: []Family{IPv4}, Percent: []int{86}, Lost: prefixes("52.0.0.0/10")},
+			held: `from 1 of its 11 rules, and 86 % of its IPv4 addresses`, lost: prefixes("52.0.0.0/10"),
 		},
 		{
 			name: "many rules, but few addresses", groups: []Group{group("sg-1", "443", nil, ours("443", "52.0.0.0/10", "1.0.0.0/24", "2.0.0.0/24"))}, ranges: prefixes("52.0.0.0/10"),
-			held: &HeldError{Losing: 2, Owned: 3, Lost: prefixes("1.0.0.0/24", "2.0.0.0/24")},
+			held: `from 2 of its 3 rules`, lost: prefixes("1.0.0.0/24", "2.0.0.0/24"),
 		},
 		{
 			name: "half of either", groups: []Group{group("sg-1", "443", nil, ours("443", manyCIDRs(10)...), ours("443", "2600:9000::/28", "2600:9010::/28"))},
@@ -155,7 +156,7 @@ func TestGuardCounts(t *testing.T) {
 		},
 		{
 			name: "the same on two ports", groups: []Group{group("sg-1", "80 443", nil, ours("80", "1.0.0.0/24", "2.0.0.0/24"), ours("443", "1.0.0.0/24", "2.0.0.0/24", "3.0.0.0/24"))}, ranges: prefixes("1.0.0.0/24"),
-			held: &HeldError{Losing: 3, Owned: 5, Families: []Family{IPv4}, Percent: []int{60}, Lost: prefixes("2.0.0.0/24", "3.0.0.0/24")},
+			held: `from 3 of its 5 rules, and 60 % of its IPv4 addresses`, lost: prefixes("2.0.0.0/24", "3.0.0.0/24"),
 		},
 		{
 			name: "ports that are not listed any more", ranges: ten[:1],
@@ -164,7 +165,7 @@ func TestGuardCounts(t *testing.T) {
 		{
 			name: "they dilute nothing either", ranges: ten[:1],
 			groups: []Group{group("sg-1", "443", nil, ours("443", manyCIDRs(3)...), ours("80", manyCIDRs(1)...), ours("8080", manyCIDRs(1)...))},
-			held:   &HeldError{Losing: 2, Owned: 3, Families: []Family{IPv4}, Percent: []int{66}, Lost: ten[1:3]},
+			held:   `from 2 of its 3 rules, and 66 % of its IPv4 addresses`, lost: ten[1:3],
 		},
 		{
 			name: "rules made for other services", ranges: others(1),
@@ -180,7 +181,7 @@ func TestGuardCounts(t *testing.T) {
 				group("sg-1", "443", web, ours("443", manyCIDRs(3)...)),
 				group("sg-2", "443,", web, ours("443", "60.0.0.0/16"), ours("80", manyCIDRs(9)...)),
 			},
-			held: &HeldError{Losing: 2, Owned: 3, Families: []Family{IPv4}, Percent: []int{66}, Lost: ten[1:3]},
+			held: `from 2 of its 3 rules, and 66 % of its IPv4 addresses`, lost: ten[1:3],
 		},
 		{
 			name: "a group that is not asked for", ranges: append(ten[:1:1], others(1)...),
@@ -189,7 +190,7 @@ func TestGuardCounts(t *testing.T) {
 				group("sg-2", "443", web, ours("443", "60.0.0.0/16")),
 			},
 			change: func(r *Request) { r.GroupIDs = []string{"sg-1"} },
-			held:   &HeldError{Losing: 2, Owned: 3, Families: []Family{IPv4}, Percent: []int{66}, Lost: ten[1:3]},
+			held:   `from 2 of its 3 rules, and 66 % of its IPv4 addresses`, lost: ten[1:3],
 		},
 		{
 			name: "rules of others", ranges: ten[:1],
@@ -204,14 +205,14 @@ func TestGuardCounts(t *testing.T) {
 			plan := newPlan(t, test.groups, test.ranges, test.change)
 			var held *HeldError
 			errors.As(plan.Failures(), &held)
-			if test.held != nil {
-				test.held.Pool, test.held.MaxPercent = plan.Pools[0].Name, 50
-			}
-			if diff := cmp.Diff(test.held, held, compare); diff != "" {
-				t.Errorf("held: -want +got\n%s", diff)
+			switch {
+			case (held != nil) != (test.held != ""):
+				t.Errorf("held: %v", held)
+			case held != nil && (!strings.Contains(held.Error(), test.held) || !slices.Equal(held.Lost, test.lost)):
+				t.Errorf("%v, want %s of %v", held, test.held, test.lost)
 			}
 			closes := slices.ContainsFunc(plan.Pools[0].Steps, func(s Step) bool { return len(s.Remove) > 0 })
-			if closes == (test.held != nil) {
+			if closes == (test.held != "") {
 				t.Errorf("steps %q", steps(plan))
 			}
 		})

@@ -91,60 +91,58 @@ func DescribeAttachments(ctx context.Context, api ec2.DescribeNetworkInterfacesA
 	return &Attachments{Interfaces: interfaces}, nil
 }
 
-// interfaces returns what each interface has of a pool after the steps.
-func (u *unit) interfaces(pool int, steps []Step) []InterfacePlan {
-	if u.pools[pool].Kind == ManagedPrefixList {
+// lacking returns what each interface has of a pool after its steps.
+func (u *unit) lacking(p *PoolPlan) []InterfacePlan {
+	if p.Kind == ManagedPrefixList {
 		return nil
 	}
-	has := map[int]map[RuleID]bool{}
-	for i, h := range u.holders {
-		if u.poolOf[i] == pool {
-			has[i] = map[RuleID]bool{}
-			for _, r := range h.after(steps) {
-				has[i][r.RuleID] = true
-			}
+	has := map[string]map[RuleID]bool{}
+	for _, h := range p.Holders {
+		has[h.ID] = map[RuleID]bool{}
+		for _, r := range h.after(p.Steps) {
+			has[h.ID][r.RuleID] = true
 		}
 	}
-	bySet := map[int]*InterfacePlan{}
 	var plans []InterfacePlan
-	for i, eni := range u.attached {
-		k := u.setOf[i]
-		if bySet[k] == nil {
-			p := u.lacks(pool, u.sets[k].Holders, has)
-			bySet[k] = &p
+	for _, set := range u.sets {
+		var here []*HolderPlan
+		for _, i := range set.Holders {
+			if has[u.holders[i].ID] != nil {
+				here = append(here, u.holders[i])
+			}
 		}
-		if !slices.ContainsFunc(u.sets[k].Holders, func(h int) bool { return u.poolOf[h] == pool }) {
+		if len(here) == 0 {
 			continue
 		}
-		p := *bySet[k]
-		p.Interface = eni
-		plans = append(plans, p)
+		plan := u.lacks(p, here, has)
+		for _, plan.Interface = range set.interfaces {
+			plans = append(plans, plan)
+		}
 	}
 	return plans
 }
 
-// lacks counts what a set of holders lacks of the rules wanted on the ports that they list, and says which groups of
-// the pool have it.
-func (u *unit) lacks(pool int, set []int, has map[int]map[RuleID]bool) InterfacePlan {
-	var plan InterfacePlan
-	for _, port := range u.pools[pool].Ports() {
-		if !slices.ContainsFunc(set, func(i int) bool { return u.poolOf[i] == pool && slices.Contains(u.holders[i].Settings.Ports, port) }) {
+// lacks counts the rules wanted on the ports that some groups of a pool list and none of them has, and names the groups
+// of the pool that have them.
+func (u *unit) lacks(p *PoolPlan, here []*HolderPlan, has map[string]map[RuleID]bool) (plan InterfacePlan) {
+	for _, port := range p.Ports() {
+		if !slices.ContainsFunc(here, func(h *HolderPlan) bool { return slices.Contains(h.Settings.Ports, port) }) {
 			continue
 		}
 		for _, source := range u.ranges {
-			id := RuleID{Protocol: "tcp", From: int32(port.From), To: int32(port.To), Source: Source{Prefix: source}}
-			if slices.ContainsFunc(set, func(i int) bool { return has[i][id] }) {
+			id := here[0].rule(port, Source{Prefix: source})
+			if slices.ContainsFunc(here, func(h *HolderPlan) bool { return has[h.ID][id] }) {
 				continue
 			}
 			plan.Lacks++
-			for i, h := range u.holders {
-				if has[i][id] && !slices.Contains(plan.Attach, h.ID) {
+			for _, h := range p.Holders {
+				if has[h.ID][id] && !slices.Contains(plan.Attach, h.ID) {
 					plan.Attach = append(plan.Attach, h.ID)
 				}
 			}
 		}
 	}
 	slices.Sort(plan.Attach)
-	plan.leftAlone = slices.ContainsFunc(u.pools[pool].Holders, func(h HolderPlan) bool { return h.frozen })
+	plan.leftAlone = slices.ContainsFunc(p.Holders, func(h HolderPlan) bool { return h.frozen })
 	return plan
 }

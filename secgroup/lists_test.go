@@ -503,7 +503,7 @@ func TestListIsHeld(t *testing.T) {
 			t.Fatal(err)
 		}
 		held, ok := errors.AsType[*HeldError](pools[0].Err)
-		if !ok || held.Losing != 7 || held.Owned != 10 || !strings.Contains(held.Error(), "7 of its 10 entries") {
+		if !ok || held.Losing != 7 || held.Prefixes != 10 || !strings.Contains(held.Error(), "7 of its 10 entries") {
 			t.Fatalf("got %v", pools[0].Err)
 		}
 		if n := len(w.owned(id)); n != 19 {
@@ -647,7 +647,7 @@ func TestListKeepsItsGuard(t *testing.T) {
 		w := newListWorld(ec2sim.Options{})
 		w.create(t, "ranges", 100, entriesFrom(cut("18.64.0.0/24", 10), testKey+": OTHER 2026-01-01T00:00:00Z")...)
 		pools := w.run(t, fileOf(0, cut("18.70.0.0/24", 10)), 1)
-		if held, ok := errors.AsType[*HeldError](pools[0].Err); !ok || held.Settings != "OTHER" || held.Owned != 10 {
+		if held, ok := errors.AsType[*HeldError](pools[0].Err); !ok || held.Settings != "OTHER" || held.Prefixes != 10 {
 			t.Errorf("got %v", pools[0].Err)
 		}
 	})

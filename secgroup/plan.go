@@ -85,6 +85,8 @@ type Sequence struct {
 type InterfaceSet struct {
 	Name    string // eni-…
 	Holders []int
+
+	interfaces []*Interface // all that have the set
 }
 
 // NewPlan returns the steps that make the groups and prefix lists of one account and region equal to the request. It
@@ -114,34 +116,35 @@ func NewPlan(ctx context.Context, groups []Group, req Request, lists ...Holder) 
 
 // planTogether plans pools whose groups share network interfaces.
 func planTogether(ctx context.Context, pools []*PoolPlan, req Request) Sequence {
+	ranges := req.Ranges
+	if pools[0].Kind == ManagedPrefixList {
+		ranges = ofFamily(ranges, pools[0].Holders[0].Family)
+	}
 	for _, p := range pools {
 		p.Err = errors.Join(checkPool(p.Holders), refuseOlder(p.Holders, req))
 		for i := range p.Holders {
 			p.Holders[i].frozen = p.Err != nil || p.Holders[i].Problem != nil || !mayChange(p.Holders[i].Holder, req)
 		}
-	}
-	u := newUnit(pools, req)
-	held := make([]error, len(pools))
-	for i := range pools {
-		if pools[i].Err == nil { // else it is left as it is
-			held[i] = u.guard(i)
+		if p.Err == nil { // else it is left as it is
+			p.Err = p.guard(req, ranges)
 		}
 	}
+	u := newUnit(pools, ranges, req)
 	plan := planner.Make(ctx, u.world)
 	steps := u.steps(plan)
 	for i, p := range pools {
-		p.Err = errors.Join(p.Err, held[i], u.shortage(i, plan))
-		steps = u.describe(i, steps)
+		p.Err = errors.Join(p.Err, u.shortage(i, plan))
+		steps = u.describe(p, steps)
 		p.Warnings = append(p.Warnings, u.stays(i, plan)...)
 	}
-	for i, p := range pools {
-		p.Steps = u.stepsOf(i, steps)
+	for _, p := range pools {
+		p.Steps = p.own(steps)
 		for k := range p.Holders {
 			if warning := p.Holders[k].count(p.Steps, req); warning != "" {
 				p.Warnings = append(p.Warnings, warning)
 			}
 		}
-		p.Interfaces = u.interfaces(i, p.Steps)
+		p.Interfaces = u.lacking(p)
 	}
 	return Sequence{Steps: steps, Holders: u.holders, Interfaces: u.sets, Ranges: u.ranges}
 }
@@ -177,6 +180,12 @@ func (p *PoolPlan) Ports() []PortRange {
 		ports = append(ports, h.Settings.Ports...)
 	}
 	return SortPorts(ports)
+}
+
+// own returns the steps about the holders of the pool.
+func (p *PoolPlan) own(steps []Step) []Step {
+	ids := p.IDs()
+	return slices.DeleteFunc(slices.Clone(steps), func(s Step) bool { return !slices.Contains(ids, s.HolderID) })
 }
 
 // IDs returns the IDs of the pool's holders.

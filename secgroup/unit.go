@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sort"
 
 	"cloudfront-sg-sync/internal/planner"
 	"cloudfront-sg-sync/internal/words"
@@ -18,11 +19,7 @@ type unit struct {
 	classes []class
 	ranges  []netip.Prefix
 	sets    []InterfaceSet
-	// interfaces are those that have a group of the unit, setOf the index of the set that each has.
-	attached []*Interface
-	setOf    []int
-	held     []bool // by pool
-	world    planner.World
+	world   planner.World
 }
 
 // A class is a port of one pool. Pools that open the same port do not share its rules, so each has a class of its own.
@@ -31,8 +28,8 @@ type class struct {
 	port PortRange
 }
 
-func newUnit(pools []*PoolPlan, req Request) *unit {
-	u := &unit{req: req, pools: pools, ranges: req.Ranges, held: make([]bool, len(pools))}
+func newUnit(pools []*PoolPlan, ranges []netip.Prefix, req Request) *unit {
+	u := &unit{req: req, pools: pools, ranges: ranges, world: planner.World{Ranges: ranges}}
 	for i, p := range pools {
 		for k := range p.Holders {
 			u.holders = append(u.holders, &p.Holders[k])
@@ -40,22 +37,13 @@ func newUnit(pools []*PoolPlan, req Request) *unit {
 		}
 		for _, port := range p.Ports() {
 			u.classes = append(u.classes, class{i, port})
+			u.world.Ports = append(u.world.Ports, planner.Ports{First: int(port.From), Last: int(port.To)})
 		}
-	}
-	if pools[0].Kind == ManagedPrefixList {
-		u.ranges = both(req.Ranges)[pools[0].Holders[0].Family]
-	}
-	u.attach()
-	u.world.Ranges = u.ranges
-	for _, c := range u.classes {
-		u.world.Ports = append(u.world.Ports, planner.Ports{First: int(c.port.From), Last: int(c.port.To)})
 	}
 	for i := range u.holders {
 		u.world.Holders = append(u.world.Holders, u.holder(i))
 	}
-	if len(u.attached) > 0 || u.req.Attachments != nil && u.req.Attachments.Unknown {
-		u.world.Views = u.views()
-	}
+	u.attach()
 	return u
 }
 
@@ -76,7 +64,7 @@ func (u *unit) holder(i int) planner.Holder {
 	for k, r := range plan.Ingress {
 		weight := r.Weighs()
 		first, last := r.OpenPorts()
-		h.Rules[k] = planner.Rule{Ports: planner.Ports{First: first, Last: last}, Prefix: r.Source.Prefix, Weight: weight, Owned: plan.Owns(r)}
+		h.Rules[k] = planner.Rule{Ports: planner.Ports{First: first, Last: last}, Prefix: r.Source.Prefix, Weight: weight, Owned: plan.Owns(r), Held: plan.Held[r.RuleID]}
 		for f := range weight {
 			h.Room[f] -= weight[f]
 		}
@@ -87,55 +75,42 @@ func (u *unit) holder(i int) planner.Holder {
 // attach finds the different sets of holders that network interfaces have. If nothing of a unit is attached, its
 // holders are taken to be attached together; if it is unknown where they are attached, each counts by itself.
 func (u *unit) attach() {
-	a := u.req.Attachments
-	if u.pools[0].Kind == ManagedPrefixList || a == nil {
-		u.sets = []InterfaceSet{{Holders: indexes(len(u.holders))}}
-		return
-	}
-	if a.Unknown {
-		for i := range u.holders {
-			u.sets = append(u.sets, InterfaceSet{Holders: []int{i}})
-		}
-		return
-	}
-	index := map[string]int{}
+	all, index := make([]int, len(u.holders)), map[string]int{}
 	for i, h := range u.holders {
-		index[h.ID] = i
+		all[i], index[h.ID] = i, i
 	}
-	known := map[string]int{}
-	for i := range a.Interfaces {
-		eni := &a.Interfaces[i]
-		var set []int
-		for _, id := range eni.Groups {
-			if k, ok := index[id]; ok {
-				set = append(set, k)
+	a := u.req.Attachments
+	switch {
+	case a == nil || u.pools[0].Kind == ManagedPrefixList:
+	case a.Unknown:
+		for i := range all {
+			u.sets = append(u.sets, InterfaceSet{Holders: all[i : i+1]})
+		}
+	default:
+		for i := range a.Interfaces {
+			var set []int
+			for _, id := range a.Interfaces[i].Groups {
+				if k, ok := index[id]; ok {
+					set = append(set, k)
+				}
 			}
+			if len(set) == 0 {
+				continue
+			}
+			slices.Sort(set)
+			k := slices.IndexFunc(u.sets, func(s InterfaceSet) bool { return slices.Equal(s.Holders, set) })
+			if k < 0 {
+				k = len(u.sets)
+				u.sets = append(u.sets, InterfaceSet{Name: a.Interfaces[i].ID, Holders: set})
+			}
+			u.sets[k].interfaces = append(u.sets[k].interfaces, &a.Interfaces[i])
 		}
-		if len(set) == 0 {
-			continue
-		}
-		slices.Sort(set)
-		key := fmt.Sprint(set)
-		k, ok := known[key]
-		if !ok {
-			k = len(u.sets)
-			known[key] = k
-			u.sets = append(u.sets, InterfaceSet{eni.ID, set})
-		}
-		u.attached = append(u.attached, eni)
-		u.setOf = append(u.setOf, k)
 	}
 	if len(u.sets) == 0 {
-		u.sets = []InterfaceSet{{Holders: indexes(len(u.holders))}}
+		u.sets = []InterfaceSet{{Holders: all}}
+		return
 	}
-}
-
-func indexes(n int) []int {
-	all := make([]int, n)
-	for i := range all {
-		all[i] = i
-	}
-	return all
+	u.world.Views = u.views()
 }
 
 // views returns the sets as the planner sees them. An interface wants the ports of its own groups' tags.
@@ -152,35 +127,20 @@ func (u *unit) views() []planner.View {
 	return views
 }
 
-// hold keeps a rule where it is.
-func (u *unit) hold(holder, rule int) {
-	u.world.Holders[holder].Rules[rule].Held = true
-	h := u.holders[holder]
-	if h.Held == nil {
-		h.Held = map[RuleID]bool{}
-	}
-	h.Held[h.Ingress[rule].RuleID] = true
-}
-
 // id returns what identifies a wanted rule in a holder.
 func (u *unit) id(h *HolderPlan, w planner.Wanted) RuleID {
 	return h.rule(u.classes[w.Port].port, Source{Prefix: u.ranges[w.Range]})
 }
 
-// description returns the description of a rule that is added in a pool. One that is added while the pool is held says
-// so: it must not count for what the pool had before, or the next publications would let the guard go.
-func (u *unit) description(pool int) string {
-	stamp := u.req.Stamp
-	stamp.Held = u.held[pool]
-	return stamp.String()
-}
-
-// steps returns the calls of a plan as steps.
+// steps returns the calls of a plan as steps. The description of a rule that is added in a held pool says so: it must
+// not count for what the pool had before, or the next publications would let the guard go.
 func (u *unit) steps(plan *planner.Plan) []Step {
 	steps := make([]Step, 0, len(plan.Calls))
 	for _, c := range plan.Calls {
 		h := u.holders[c.Holder]
-		description := u.description(u.poolOf[c.Holder])
+		stamp := u.req.Stamp
+		stamp.Held = u.pools[u.poolOf[c.Holder]].held()
+		description := stamp.String()
 		step := Step{Kind: h.Kind, HolderID: h.ID, Gap: c.Gap, Reopens: c.Closes}
 		for _, w := range c.Add {
 			step.Add = append(step.Add, Rule{RuleID: u.id(h, w), Description: description})
@@ -201,12 +161,6 @@ func (u *unit) steps(plan *planner.Plan) []Step {
 		steps = append(steps, step)
 	}
 	return steps
-}
-
-// stepsOf returns the steps about the holders of a pool.
-func (u *unit) stepsOf(pool int, steps []Step) []Step {
-	ids := u.pools[pool].IDs()
-	return slices.DeleteFunc(slices.Clone(steps), func(s Step) bool { return !slices.Contains(ids, s.HolderID) })
 }
 
 // stays returns warnings of rules that are not removed although nobody wants them, because something wanted would be
@@ -263,7 +217,7 @@ func (u *unit) shortage(pool int, plan *planner.Plan) error {
 	for _, port := range p.Ports() {
 		for _, f := range []Family{IPv4, IPv6} {
 			if n := short[PortShortage{Port: port, Family: f}]; n > 0 {
-				needed := len(both(u.ranges)[f])
+				needed := len(ofFamily(u.ranges, f))
 				e.Ports = append(e.Ports, PortShortage{Port: port, Family: f, Needed: needed, Available: needed - n})
 			}
 		}
@@ -273,10 +227,10 @@ func (u *unit) shortage(pool int, plan *planner.Plan) error {
 	} else {
 		q := u.req.RulesPerGroup
 		e.MoreGroups = (max(byFamily[IPv4], byFamily[IPv6]) + q - 1) / q
-		e.RulesPerGroup = q + u.lacking(pool, lack)
+		e.RulesPerGroup = q + p.narrowBy(lack, u.ranges, u.req)
 	}
 	switch {
-	case u.held[pool]:
+	case p.held():
 		e.Cause = map[Kind]string{SecurityGroup: "rules", ManagedPrefixList: "entries"}[p.Kind] + " that are held back take the rest"
 	case slices.ContainsFunc(p.Holders, func(h HolderPlan) bool { return h.frozen }):
 		e.Cause = "groups of the pool that this run leaves alone may have room for the rest"
@@ -284,25 +238,23 @@ func (u *unit) shortage(pool int, plan *planner.Plan) error {
 	return e
 }
 
-// lacking returns how many more rules each group of a pool would have to hold so that all wanted rules have a place;
+// narrowBy returns how many more rules each group of the pool would have to hold so that all wanted rules have a place;
 // most is enough in any case.
-func (u *unit) lacking(pool, most int) int {
-	alone := newUnit(u.pools[pool:pool+1], u.req)
-	low, high := 1, most
-	for low < high {
-		mid := (low + high) / 2
-		roomier := alone.world
-		roomier.Holders = slices.Clone(alone.world.Holders)
+func (p *PoolPlan) narrowBy(most int, ranges []netip.Prefix, req Request) int {
+	world := newUnit([]*PoolPlan{p}, ranges, req).world
+	return 1 + sort.Search(most-1, func(n int) bool {
+		roomier := world
+		roomier.Holders = slices.Clone(world.Holders)
 		for i := range roomier.Holders {
 			for f := range roomier.Holders[i].Room {
-				roomier.Holders[i].Room[f] += mid
+				roomier.Holders[i].Room[f] += n + 1
 			}
 		}
-		if planner.Unplaced(roomier) == 0 {
-			high = mid
-		} else {
-			low = mid + 1
-		}
-	}
-	return low
+		return planner.Unplaced(roomier) == 0
+	})
+}
+
+// ofFamily returns the prefixes of a family.
+func ofFamily(prefixes []netip.Prefix, f Family) []netip.Prefix {
+	return slices.DeleteFunc(slices.Clone(prefixes), func(p netip.Prefix) bool { return FamilyOf(p) != f })
 }

@@ -234,13 +234,13 @@ func (r *run) refuse(p *iprange.Publication) (Outcome, error) {
 	if r.Settings != r.state.Settings {
 		return "", nil // whoever changed the settings takes those away
 	}
-	loss := ipspace.Lose(before, p.Merged())
-	if !loss.Exceeds(r.MaxRevokePercent, len(before)) {
+	loss := ipspace.Lose(p.Merged(), before)
+	if !loss.Exceeds(r.MaxRevokePercent) {
 		return "", nil
 	}
 	r.report.Added, r.report.Removed = ipspace.Change(before, p.Merged())
 	return Held, hint.New(fmt.Sprintf("the list of %s takes addresses from %d of %s (%.0f%% of IPv4, %.0f%% of IPv6), more than MAX_REVOKE_PERCENT=%d allows; this would be lost: %s",
-		p.Published.Format(time.RFC3339), loss.Losing, words.Count(len(before), "range"), loss.Percent[0], loss.Percent[1], r.MaxRevokePercent, named(loss.Lost)),
+		p.Published.Format(time.RFC3339), loss.Losing, words.Count(loss.Prefixes, "range"), loss.Percent[0], loss.Percent[1], r.MaxRevokePercent, named(loss.Lost)),
 		"compare the published list with what would be lost, and if the list is right, run once with --force")
 }
 

@@ -93,38 +93,48 @@ func Size(prefixes []netip.Prefix) uint64 {
 	return size
 }
 
-// A Loss is what a list of prefixes loses to another: how many of them lose addresses, which addresses go, and how many
-// per cent of the addresses of IPv4, and of IPv6, that is.
+// A Loss is what lists of prefixes lose to another: how many of their prefixes lose addresses, which addresses go, and
+// how many per cent of the addresses of IPv4, and of IPv6, that is.
 type Loss struct {
-	Losing  int
-	Lost    []netip.Prefix
-	Percent [2]float64
+	Losing, Prefixes int
+	Lost             []netip.Prefix
+	Percent          [2]float64
 }
 
-// Lose returns what the list before loses where after takes its place.
-func Lose(before, after []netip.Prefix) Loss {
+// Lose returns what the lists before lose where after takes the place of each. An address counts in each list that has
+// it.
+func Lose(after []netip.Prefix, before ...[]netip.Prefix) Loss {
 	var l Loss
-	kept := Of(after)
-	for _, p := range before {
-		if !kept.ContainsPrefix(p) {
-			l.Losing++
+	var had, lost [2]float64
+	kept, gone := Of(after), &Set{}
+	for _, list := range before {
+		l.Prefixes += len(list)
+		for _, p := range list {
+			if !kept.ContainsPrefix(p) {
+				l.Losing++
+			}
+		}
+		all := Of(list)
+		less := Minus(all, kept)
+		gone = Union(gone, less)
+		all4, all6 := Split(all.Prefixes())
+		less4, less6 := Split(less.Prefixes())
+		for f, sizes := range [2][2]uint64{{Size(all4), Size(less4)}, {Size(all6), Size(less6)}} {
+			had[f], lost[f] = had[f]+float64(sizes[0]), lost[f]+float64(sizes[1])
 		}
 	}
-	had := Of(before)
-	l.Lost = Minus(had, kept).Prefixes()
-	all4, all6 := Split(had.Prefixes())
-	lost4, lost6 := Split(l.Lost)
-	for i, share := range [2][2][]netip.Prefix{{lost4, all4}, {lost6, all6}} {
-		if len(share[1]) > 0 {
-			l.Percent[i] = float64(Size(share[0])) * 100 / float64(Size(share[1]))
+	l.Lost = gone.Prefixes()
+	for f := range had {
+		if had[f] > 0 {
+			l.Percent[f] = lost[f] * 100 / had[f]
 		}
 	}
 	return l
 }
 
-// Exceeds reports whether more than so many per cent are lost: of so many prefixes, or of the addresses of a family.
-func (l Loss) Exceeds(percent, prefixes int) bool {
-	return l.Losing*100 > prefixes*percent || max(l.Percent[0], l.Percent[1]) > float64(percent)
+// Exceeds reports whether more than so many per cent are lost: of the prefixes, or of the addresses of a family.
+func (l Loss) Exceeds(percent int) bool {
+	return l.Losing*100 > l.Prefixes*percent || max(l.Percent[0], l.Percent[1]) > float64(percent)
 }
 
 // Change compares two lists of prefixes as they are written: it returns those that only the new one has, and those that
