@@ -128,7 +128,7 @@ func TestListGrowsTenfold(t *testing.T) {
 		c.token++
 		report, err := c.publish(c.token, false, spread(20))
 		var held *secgroup.HeldError
-		if !errors.As(err, &held) || held.Losing != 180 || held.Owned != 200 || report.Changed {
+		if !errors.As(err, &held) || held.Losing != 180 || held.Prefixes != 200 || report.Changed {
 			t.Fatalf("error %v, report %+v", err, report)
 		}
 		c.exact(spread(200))
