@@ -84,7 +84,7 @@ func checkVariables(t *testing.T, f files, report func(string, ...any)) {
 // notParameters are what the AWS CLI sets in the same way, and the parameters of a release's plain template alone.
 var notParameters = map[string]bool{
 	"CodeBucket": true, "CodePrefix": true, "Architecture": true,
-	"ParameterKey": true, "ParameterValue": true, "Enabled": true, "AttributeKey": true, "AttributeValue": true, "OrganizationalUnitIds": true, "RetainStacksOnAccountRemoval": true,
+	"ParameterKey": true, "ParameterValue": true, "Enabled": true, "AttributeKey": true, "AttributeValue": true, "Key": true, "Value": true, "OrganizationalUnitIds": true, "RetainStacksOnAccountRemoval": true,
 }
 
 // checkCosts adds up the table of costs. An alarm costs as much as the metrics that it watches.

@@ -33,10 +33,10 @@ func TestReadmeCommands(t *testing.T) {
 	}
 	for _, command := range commands {
 		target := strings.Fields(command + " ?")[1]
-		if command == "make demo" || command == "make help" {
+		if command == "make demo" || command == "make help" || command == "make cfsg" {
 			cmd := exec.CommandContext(t.Context(), "sh", "-c", command+" CFSG="+t.TempDir()+"/cfsg")
 			cmd.Dir, cmd.Env = "../..", append(os.Environ(), "MAKEFLAGS=")
-			if out, err := cmd.CombinedOutput(); err != nil || len(out) < 500 {
+			if out, err := cmd.CombinedOutput(); err != nil || len(out) < 100 {
 				t.Errorf("%s: %v\n%s", command, err, out)
 			}
 		} else if !strings.HasPrefix(command, "make picture ") && !strings.Contains(checked, "make "+target) && !strings.Contains(checked, " "+target+" VERSION=") {
