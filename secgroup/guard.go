@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/internal/words"
@@ -74,39 +75,50 @@ func (e *HeldError) Hint() string {
 // that no group lists any more, made for other services, or of a family that is not asked for.
 //
 // A list's entries cannot be described again. So all that are owned count, whatever settings they were made with, and
-// once more only those that were not made while the list was held. Entries that this very file added while the list was
-// held do not count: the verdict is the same as often as it is asked for.
+// those made while the list was held count too: perhaps it was let go. Once more the guard counts only what was there
+// before each file that the list was held for, or else that file, published again, would find enough of its own entries.
 func (p *PoolPlan) guard(req Request, wanted []netip.Prefix) error {
 	if req.Withdraw || req.Force {
 		return nil
 	}
 	ports := p.Ports()
 	e := &HeldError{Kind: p.Kind, Pool: p.Name, MaxPercent: req.MaxRevokePercent}
-	all, some := map[PortRange][]netip.Prefix{}, map[PortRange][]netip.Prefix{}
+	type had struct {
+		Rule
+		stamp  Stamp
+		frozen bool
+	}
+	var all []had
+	heldFor := []time.Time{req.Published}
 	for _, h := range p.Holders {
 		for _, r := range h.Ingress {
 			stamp, readable := ParseStamp(req.TagKey, r.Description)
 			otherSettings := readable && !stamp.sameSettings(req.Stamp)
-			if !counts(h, r, ports, req) || stamp.Held && (p.Kind == SecurityGroup || stamp.Published.Equal(req.Published)) ||
-				otherSettings && p.Kind == SecurityGroup {
+			if !counts(h, r, ports, req) || p.Kind == SecurityGroup && (stamp.Held || otherSettings) {
 				continue
 			}
 			if otherSettings {
 				e.Settings = stamp.Cover()
 			}
-			port := PortRange{uint16(r.From), uint16(r.To)}
-			all[port] = append(all[port], r.Source.Prefix)
-			if !stamp.Held && (p.Kind == ManagedPrefixList || !h.frozen) {
-				some[port] = append(some[port], r.Source.Prefix)
+			if stamp.Held && !slices.Contains(heldFor, stamp.Published) {
+				heldFor = append(heldFor, stamp.Published)
 			}
+			all = append(all, had{r, stamp, h.frozen && p.Kind == SecurityGroup})
 		}
 	}
-	lose := func(had map[PortRange][]netip.Prefix) bool {
-		e.Loss = ipspace.Lose(wanted, slices.Collect(maps.Values(had))...)
+	loses := func(before time.Time, frozen bool) bool {
+		sources := map[PortRange][]netip.Prefix{}
+		for _, r := range all {
+			if (frozen || !r.frozen) && (!r.stamp.Held || r.stamp.Published.Before(before)) {
+				port := PortRange{uint16(r.From), uint16(r.To)}
+				sources[port] = append(sources[port], r.Source.Prefix)
+			}
+		}
+		e.Loss = ipspace.Lose(wanted, slices.Collect(maps.Values(sources))...)
 		return e.Exceeds(e.MaxPercent)
 	}
-	if !lose(some) {
-		if !lose(all) {
+	if !slices.ContainsFunc(heldFor, func(before time.Time) bool { return loses(before, false) }) {
+		if !loses(req.Published, true) {
 			return nil
 		}
 		for _, h := range p.Holders {

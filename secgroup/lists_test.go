@@ -643,6 +643,15 @@ func TestListKeepsItsGuard(t *testing.T) {
 			t.Errorf("five of eight are let go: %v", pools[0].Err)
 		}
 	})
+	t.Run("all entries were made while it was held, and the file is published again", func(t *testing.T) {
+		w := newListWorld(ec2sim.Options{})
+		id := w.create(t, "ranges", 20, entriesFrom(three, oldEntry+held)...)
+		for i := range 3 {
+			if pools := w.run(t, fileOf(i, append(slices.Clone(three[:1]), eight...)), 1-min(i, 1)); !isHeld(pools[0].Err) || len(w.owned(id)) != 8 {
+				t.Errorf("publication %d: two of three are let go: %v", i, pools[0].Err)
+			}
+		}
+	})
 	t.Run("other settings", func(t *testing.T) {
 		w := newListWorld(ec2sim.Options{})
 		w.create(t, "ranges", 100, entriesFrom(cut("18.64.0.0/24", 10), testKey+": OTHER 2026-01-01T00:00:00Z")...)
