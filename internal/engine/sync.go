@@ -229,6 +229,9 @@ func (e *Engine) plan(ctx context.Context, tr *targetRun, publication *iprange.P
 	}
 	for {
 		plan, err := secgroup.NewPlan(ctx, tr.Groups, ask, tr.lists...)
+		if err == nil {
+			err = outOfTime(ctx, 0) // a plan that ended early finds no room for what it has not placed
+		}
 		if err != nil {
 			return nil, err
 		}
