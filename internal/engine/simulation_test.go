@@ -1,13 +1,13 @@
-package engine_test
+package engine
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"net/http"
@@ -15,17 +15,19 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"go4.org/netipx"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 
 	"cloudfront-sg-sync/internal/ec2sim"
-	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/iprange"
+	"cloudfront-sg-sync/secgroup"
 )
 
 var (
@@ -34,23 +36,24 @@ var (
 )
 
 // TestSimulation lets functions, people and AWS disturb each other, as a seed says. A single run closes nothing that is
-// wanted, save the gaps that it announces. Once the disturbances stop, two runs make the rules exact or name the
-// obstacle, and the second changes nothing.
+// wanted, save the gaps that it announces, and touches nothing of others. An undisturbed one is exact, or names the
+// obstacle, which must be there. Once the disturbances stop, a second run changes nothing.
 //
 // go test ./internal/engine -run TestSimulation -seed N -seeds 1 -v repeats one seed.
 func TestSimulation(t *testing.T) {
-	began, gaps := time.Now(), 0
+	began, gaps, happened := time.Now(), 0, map[string]int{}
 	for seed := *firstSeed; ; seed++ {
 		done := seed - *firstSeed
 		if *seeds > 0 && done >= *seeds || *seeds == 0 && (time.Since(began) > 15*time.Second || testing.Short() && done >= 20) {
-			t.Logf("%d seeds, %d ranges closed in announced gaps", done, gaps)
+			t.Logf("%d seeds, %d ranges closed in announced gaps, %v", done, gaps, happened)
 			return
 		}
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, seed)
-				w.live()
+				w.live(happened)
 				w.converge()
+				w.withdraw()
 				gaps += w.announced
 			})
 		})
@@ -60,152 +63,270 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
-// simulationKey is the tag key of the groups.
-const simulationKey = "cloudfront-ingress"
-
-// A world is one account with groups, interfaces, a feed, and everybody who touches them.
+// A world is one account with groups, prefix lists, interfaces, a feed, and everybody who touches them.
 type world struct {
 	*rand.Rand
-	t     *testing.T
-	sim   *ec2sim.Server
-	here  ec2sim.Region
-	ids   []string // groups
-	token int
-	feed  []netip.Prefix
+	*judge
+	sim           *ec2sim.Server
+	here          ec2sim.Region
+	groups, lists []string
+	quota         int
+	blocks        []netip.Prefix // that CloudFront has: it publishes some whole, some in part, some not at all
 
-	strict    bool           // whether a wanted address that closes is a fault of the run under way
-	gaps      []netip.Prefix // that the run under way has announced
-	announced int
-	open      map[string]*netipx.IPSet // by interface and port
-	mu        sync.Mutex               // of gaps: pools are applied side by side
+	files []publication // the newest last
+	gate  gate
+	runs  int // so far
+}
+
+// A publication is a state of the published file.
+type publication struct {
+	token  int
+	ranges []netip.Prefix
+	broken bool
+}
+
+func (p publication) time() time.Time { return time.Unix(int64(p.token), 0) }
+
+// document is the file: every other one has the ranges in pieces, as AWS splits its blocks and joins them again.
+func (p publication) document() string {
+	var entries [2][]string
+	for _, r := range p.ranges {
+		field, list, pieces := "ip_prefix", &entries[0], []netip.Prefix{r}
+		if r.Addr().Is6() {
+			field, list = "ipv6_prefix", &entries[1]
+		}
+		if p.token%2 == 1 {
+			pieces = parts(r.String(), r.Bits()+1)
+		}
+		for _, piece := range pieces {
+			*list = append(*list, fmt.Sprintf(`{"%s":"%s","service":"CLOUDFRONT"}`, field, piece))
+		}
+	}
+	doc := fmt.Sprintf(`{"syncToken":"%d","prefixes":[%s],"ipv6_prefixes":[%s]}`, p.token, strings.Join(entries[0], ","), strings.Join(entries[1], ","))
+	if p.broken {
+		doc = doc[:len(doc)-3]
+	}
+	return doc
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
 	time.Sleep(time.Until(time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC))) // the fake clock begins in 2000
-	w := &world{Rand: rand.New(rand.NewPCG(seed, 0)), t: t, token: 1790000000, open: map[string]*netipx.IPSet{}}
-	w.sim = ec2sim.New(ec2sim.Options{RulesPerGroup: 6 + w.IntN(30), Remember: 8})
-	w.here = w.sim.Region("", "us-east-1")
-	pools := []string{"", "", "web", "web", "api"}
-	for i := range 2 + w.IntN(4) {
-		tags := map[string]string{simulationKey: w.ports()}
-		if pool := pools[w.IntN(len(pools))]; pool != "" {
-			tags[simulationKey+"-pool"] = pool
-		}
-		g, err := w.here.CreateGroup(ec2sim.Group{Name: fmt.Sprint("group-", i), VPC: w.here.OtherVPC(), Tags: tags})
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.ids = append(w.ids, g.ID)
+	w := &world{Rand: rand.New(rand.NewPCG(seed, 0)), files: []publication{{token: 1790000000}}}
+	w.quota, w.blocks = 6+w.IntN(40), slices.Concat(parts("13.0.0.0/12", 15), parts("52.0.0.0/14", 15)[:2], parts("2600:9000::/30", 32))
+	size := 2 + w.IntN(30)
+	if w.IntN(12) == 0 { // more than a call takes
+		w.quota, size, w.blocks = 300, 400, append(w.blocks, parts("99.84.0.0/16", 24)...)
 	}
-	for range 1 + w.IntN(3) {
-		if _, err := w.here.CreateInterface(ec2sim.Interface{VPC: w.here.OtherVPC(), Groups: w.some()}); err != nil {
-			t.Fatal(err)
+	w.sim = ec2sim.New(ec2sim.Options{RulesPerGroup: w.quota, Remember: 8, PrefixListDelay: time.Duration(w.IntN(3)) * time.Second})
+	w.here, w.judge = w.sim.Region("", "us-east-1"), newJudge(t, w.sim)
+	for i := range 2 + w.IntN(4) {
+		g, err := w.here.CreateGroup(ec2sim.Group{Name: fmt.Sprint("group-", i), VPC: w.here.OtherVPC(), Tags: w.someTags()})
+		w.check(err)
+		w.groups = append(w.groups, g.ID)
+		if w.IntN(4) == 0 { // another tool's, or whoever closes the world after a migration
+			w.foreign(g.ID)
 		}
+	}
+	for range w.IntN(4) {
+		_, err := w.here.CreateInterface(ec2sim.Interface{VPC: w.here.OtherVPC(), Groups: w.some()})
+		w.check(err)
+	}
+	for i := range w.IntN(3) {
+		family := []string{"IPv4", "IPv6"}[w.IntN(2)]
+		l, err := w.here.CreatePrefixList(ec2sim.PrefixList{
+			Name: fmt.Sprint("list-", i), Family: family, MaxEntries: size + w.IntN(9), Tags: ec2sim.Tags{key: w.pick("ranges", "ranges", "none")},
+		})
+		w.check(err)
+		w.lists = append(w.lists, l.ID)
 	}
 	w.publish()
-	w.sim.Observe(w.look)
 	return w
 }
 
-func (w *world) ports() string {
-	return []string{"443", "443", "443", "80 443", "80", "none"}[w.IntN(6)]
+func (w *world) check(err error) {
+	w.Helper()
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) pick(values ...string) string { return values[w.IntN(len(values))] }
+
+func (w *world) someTags() ec2sim.Tags {
+	tags := ec2sim.Tags{key: w.pick("443", "443", "443", "443", "80 443", "http,https", "80", "443 8000-8080", "none", "none", "https,")}
+	if pool := w.pick("", "", "web", "web", "api"); pool != "" {
+		tags[key+"-pool"] = pool
+	}
+	if w.IntN(5) == 0 {
+		tags[key+"-mode"] = "exclusive"
+	}
+	return tags
 }
 
 // some returns at least one of the groups.
 func (w *world) some() []string {
-	ids := slices.Clone(w.ids)
+	ids := slices.Clone(w.groups)
 	w.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
 	return ids[:1+w.IntN(min(len(ids), 5))]
 }
 
-// publish puts up a newer file: some ranges go, some come, some split or join.
+// publish puts up a newer file.
 func (w *world) publish() {
-	w.token += 1 + w.IntN(1000)
-	var next []netip.Prefix
-	for i := range 12 {
-		block := netip.PrefixFrom(netip.AddrFrom4([4]byte{13, byte(16 * i), 0, 0}), 15)
-		switch w.IntN(6) {
-		case 0: // not published
-		case 1: // only a part
-			next = append(next, netip.PrefixFrom(block.Addr(), 16+w.IntN(4)))
-		case 2: // two parts that do not join
-			next = append(next, netip.PrefixFrom(block.Addr(), 17), netip.PrefixFrom(netip.AddrFrom4([4]byte{13, byte(16*i + 1), 0, 0}), 17))
-		default:
-			next = append(next, block)
+	next := publication{token: w.file().token + 1 + w.IntN(1000)}
+	gone := 1
+	if w.IntN(5) == 0 {
+		gone = 4
+	}
+	for i, block := range w.blocks {
+		half := netip.PrefixFrom(block.Addr(), block.Bits()+1)
+		switch n := w.IntN(6 + gone); {
+		case i == 0 || n > gone+2:
+			next.ranges = append(next.ranges, block)
+		case n < gone: // not published
+		case n == gone: // only a part
+			next.ranges = append(next.ranges, netip.PrefixFrom(block.Addr(), block.Bits()+1+w.IntN(4)))
+		case n == gone+1:
+			next.ranges = append(next.ranges, half)
+		default: // two parts that do not join
+			next.ranges = append(next.ranges, netip.PrefixFrom(block.Addr(), block.Bits()+2), parts(block.String(), block.Bits()+2)[3])
 		}
 	}
-	if len(next) == 0 {
-		next = append(next, netip.MustParsePrefix("13.0.0.0/15"))
-	}
-	w.feed = iprange.Merge(next)
+	next.ranges = iprange.Merge(next.ranges)
+	w.files = append(w.files, next)
 }
 
-func (w *world) document() string {
-	var entries []string
-	for _, p := range w.feed {
-		entries = append(entries, fmt.Sprintf(`{"ip_prefix":"%s","service":"CLOUDFRONT"}`, p))
-	}
-	return fmt.Sprintf(`{"syncToken":"%d","prefixes":[%s],"ipv6_prefixes":[]}`, w.token, strings.Join(entries, ","))
+func (w *world) file() publication { return w.files[len(w.files)-1] }
+
+// events are what may happen in a world, the first as often as the others together.
+var events = map[string]func(*world){
+	"publication": func(w *world) { w.publish(); w.run(runOptions{}) },
+	"people":      func(w *world) { w.people(); w.run(runOptions{}) },
+	"both":        func(w *world) { w.people(); w.publish(); w.run(runOptions{}) },
+	"failures":    func(w *world) { w.maybePublish(); w.run(runOptions{faults: w.faults()}) },
+	"killed":      func(w *world) { w.publish(); w.run(runOptions{die: 1 + w.IntN(16)}) },
+	"out of time": func(w *world) {
+		w.publish()
+		w.run(runOptions{limit: time.Duration(1+w.IntN(12)) * time.Second, faults: slowCalls})
+	},
+	"stale describes":  func(w *world) { w.maybePublish(); w.run(runOptions{lax: true, faults: w.stale()}) },
+	"schedule":         func(w *world) { w.people(); w.run(runOptions{req: Request{Look: true, Watch: true}}) },
+	"some groups only": func(w *world) { w.publish(); w.run(runOptions{req: Request{GroupIDs: w.some()}}) },
+	"force":            func(w *world) { w.publish(); w.run(runOptions{req: Request{Force: true}}) },
+	"older file":       (*world).olderFile,
+	"bad file":         (*world).badFile,
+	"two runs at once": (*world).twoAtOnce,
+	"burst of tags":    (*world).burst,
+	"operator":         (*world).operator,
 }
+
+var slowCalls = []ec2sim.Fault{slow(ec2sim.AnyAction, 700*time.Millisecond)}
 
 // live lets some days pass.
-func (w *world) live() {
-	for range 4 + w.IntN(5) {
-		switch w.IntN(8) {
-		case 0, 1:
-			w.publish()
-			_, _ = w.run("run after a publication", true, 0)
-		case 2:
-			w.people()
-			_, _ = w.run("run after people", true, 0)
-		case 3:
-			_, _ = w.run("run among failures", true, 0, w.faults()...)
-		case 4:
-			w.publish()
-			_, _ = w.run("run that is killed", true, 1+w.IntN(12))
-		case 5:
-			_, _ = w.run("run on stale describes", false, 0, ec2sim.Fault{Kind: ec2sim.Stale, Action: "DescribeSecurityGroups", Back: 1 + w.IntN(4)})
-		case 6:
-			w.people()
-			w.publish()
-			_, _ = w.run("run", true, 0)
-		case 7:
-			w.sideBySide()
+func (w *world) live(happened map[string]int) {
+	names := slices.Sorted(maps.Keys(events))
+	for range 5 + w.IntN(6) {
+		name := w.pick(names...)
+		happened[name]++
+		w.Logf("— %s", name)
+		events[name](w)
+		time.Sleep(time.Duration(w.IntN(48)) * time.Hour)
+	}
+}
+
+func (w *world) maybePublish() {
+	if w.IntN(2) == 0 {
+		w.publish()
+	}
+}
+
+// people edit rules, tags, attachments and lists.
+func (w *world) people() {
+	for range 1 + w.IntN(2) {
+		if len(w.lists) > 0 && w.IntN(3) == 0 {
+			w.editList(w.lists[w.IntN(len(w.lists))])
+		} else {
+			w.editGroup(w.groups[w.IntN(len(w.groups))])
+		}
+	}
+	if w.IntN(10) == 0 {
+		w.quota = max(5, w.quota+w.IntN(11)-5)
+		w.here.SetQuota(w.quota)
+	}
+}
+
+func (w *world) editGroup(id string) {
+	g, _ := w.here.Group(id)
+	n := w.IntN(7)
+	switch {
+	case n == 0 && len(g.Ingress) > 0:
+		w.check(w.here.RemoveRules(id, g.Ingress[w.IntN(len(g.Ingress))].Permission))
+	case n == 1 && len(g.Ingress) > 0:
+		rules := slices.Clone(g.Ingress)
+		rules[w.IntN(len(rules))].Description = w.pick("", "mine", key+": edited", key+": CLOUDFRONT 2027-01-01T00:00:00Z", key+": OTHER 2026-01-01T00:00:00Z")
+		w.check(w.here.SetRules(id, rules...))
+	case n == 2:
+		w.foreign(id)
+	case n <= 4:
+		w.check(w.here.SetTags(id, w.someTags()))
+	default:
+		if interfaces := w.here.Interfaces(); len(interfaces) > 0 {
+			w.check(w.here.Attach(interfaces[w.IntN(len(interfaces))].ID, w.some()...))
 		}
 	}
 }
 
-// people edit rules, tags and attachments.
-func (w *world) people() {
-	id := w.ids[w.IntN(len(w.ids))]
-	g, _ := w.here.Group(id)
-	w.strict = false
-	var err error
-	switch w.IntN(5) {
-	case 0:
-		if len(g.Ingress) > 0 {
-			err = w.here.RemoveRules(id, g.Ingress[w.IntN(len(g.Ingress))].Permission)
-		}
-	case 1:
-		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(w.IntN(250)), byte(w.IntN(250)), 0}), 24)
-		err = w.here.AddRules(id, ec2sim.Rule{Permission: ec2sim.TCP(22, 22, p), Description: "ssh"})
-	case 2:
-		tags := map[string]string{}
-		maps.Copy(tags, g.Tags)
-		tags[simulationKey] = w.ports()
-		err = w.here.SetTags(id, tags)
-	default:
-		interfaces := w.here.Interfaces()
-		err = w.here.Attach(interfaces[w.IntN(len(interfaces))].ID, w.some()...)
+// foreign adds a rule that this tool has not made.
+func (w *world) foreign(id string) {
+	block := w.blocks[w.IntN(len(w.blocks))]
+	around := netip.PrefixFrom(block.Addr(), block.Bits()-3).Masked()
+	some := []ec2sim.Permission{
+		ec2sim.TCP(22, 22, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(w.IntN(250))}), 24)),
+		ec2sim.TCP(443, 443, block), ec2sim.TCP(443, 443, around), ec2sim.TCP(0, 65535, block),
+		ec2sim.TCP(443, 443, netip.MustParsePrefix(w.pick("0.0.0.0/0", "::/0"))),
+		{Protocol: "-1", From: -1, To: -1, Source: ec2sim.Source{Prefix: around}},
 	}
-	if err != nil && !strings.Contains(err.Error(), "Duplicate") {
-		w.t.Fatal(err)
+	if len(w.lists) > 0 { // which weighs as much as the list may hold
+		some = append(some, ec2sim.Permission{Protocol: "tcp", From: 443, To: 443, Source: ec2sim.Source{Reference: w.lists[0]}})
+	}
+	err := w.here.AddRules(id, ec2sim.Rule{Permission: some[w.IntN(len(some))], Description: "by hand"})
+	if err != nil && !strings.Contains(err.Error(), "already exists") {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) editList(id string) {
+	lists := w.here.PrefixLists()
+	l := lists[slices.IndexFunc(lists, func(l ec2sim.PrefixList) bool { return l.ID == id })]
+	entries := slices.Clone(l.Entries)
+	n := w.IntN(5)
+	switch {
+	case n == 0:
+		w.check(w.here.SetTags(id, ec2sim.Tags{key: w.pick("ranges", "none", "everything")}))
+	case n == 1 && len(entries) > 0:
+		w.check(w.here.SetEntries(id, entries[1:]...))
+	case n == 2 && len(entries) > 0:
+		entries[0].Description = w.pick("", key+": edited", key+": CLOUDFRONT 2027-01-01T00:00:00Z", key+": OTHER 2026-01-01T00:00:00Z")
+		w.check(w.here.SetEntries(id, entries...))
+	case n == 3: // which fails if the list is fuller, or is referred to by a group without room
+		client := ec2.NewFromConfig(w.config(w.sim))
+		_, _ = client.ModifyManagedPrefixList(w.Context(), &ec2.ModifyManagedPrefixListInput{PrefixListId: &id, MaxEntries: aws.Int32(int32(2 + w.IntN(30)))})
+		time.Sleep(time.Minute)
+	default:
+		office := netip.MustParsePrefix("198.51.100.0/24")
+		if l.Family == "IPv6" {
+			office = netip.MustParsePrefix("2001:db8::/32")
+		}
+		if len(entries) < l.MaxEntries && !slices.ContainsFunc(entries, func(e ec2sim.PrefixListEntry) bool { return e.Prefix == office }) {
+			w.check(w.here.SetEntries(id, append(entries, ec2sim.PrefixListEntry{Prefix: office, Description: "office"})...))
+		}
 	}
 }
 
 func (w *world) faults() []ec2sim.Fault {
 	kinds := []ec2sim.Fault{
 		{Kind: ec2sim.Refused, Action: ec2sim.AnyMutating},
+		{Kind: ec2sim.Refused, Action: ec2sim.AnyMutating, Resource: w.groups[0], Count: ec2sim.Forever},
+		{Kind: ec2sim.Refused, Action: w.pick("DescribeNetworkInterfaces", "DescribeManagedPrefixLists", "GetManagedPrefixListEntries", "GetServiceQuota"), Count: ec2sim.Forever},
 		{Kind: ec2sim.ErrorBefore, Action: ec2sim.AnyAction, Code: "RequestLimitExceeded", Count: 2},
 		{Kind: ec2sim.CutAfter, Action: ec2sim.AnyMutating},
 		{Kind: ec2sim.CutBefore, Action: ec2sim.AnyAction},
@@ -217,281 +338,380 @@ func (w *world) faults() []ec2sim.Fault {
 	return []ec2sim.Fault{f}
 }
 
-// run is one run of the function, which dies at a call if die is not zero.
-func (w *world) run(what string, strict bool, die int, faults ...ec2sim.Fault) (*engine.Report, error) {
-	w.sim.Inject(faults...)
-	w.strict, w.gaps = strict, nil
-	w.t.Logf("%s: %d ranges, %v", what, len(w.feed), faults)
-	ctx, kill := context.WithCancel(w.t.Context())
-	defer kill()
-	report, err := w.engine(&mortal{w: w, die: die, kill: kill}).Run(ctx, engine.Request{})
+func (w *world) stale() []ec2sim.Fault {
+	return []ec2sim.Fault{{
+		Kind: ec2sim.Stale, Action: w.pick("DescribeSecurityGroups", "DescribeNetworkInterfaces", "DescribeManagedPrefixLists", ec2sim.AnyAction),
+		Back: 1 + w.IntN(4), Count: 1 + w.IntN(3),
+	}}
+}
+
+// olderFile lets a cache serve an older file: what has been made from a newer one stays. With force, it goes back.
+func (w *world) olderFile() {
+	w.publish()
+	w.run(runOptions{})
+	old := w.files[w.IntN(len(w.files)-1)]
+	if len(old.ranges) == 0 {
+		return
+	}
+	w.run(runOptions{file: &old, req: Request{Force: w.IntN(2) == 0}})
+	w.run(runOptions{file: &old})
+}
+
+// badFile serves a file that is cut off, or from the future: nothing changes.
+func (w *world) badFile() {
+	bad := w.file()
+	if bad.broken = w.IntN(2) == 0; !bad.broken {
+		bad.token += 400 * 24 * 3600
+	}
+	w.sim.ResetCalls()
+	if _, err := w.run(runOptions{file: &bad}); err == nil || w.mutations() > 0 {
+		w.Errorf("a bad file: error %v", err)
+	}
+}
+
+// twoAtOnce makes two runs at once, on the same file or on two. One more run makes all exact.
+func (w *world) twoAtOnce() {
+	w.publish()
+	files := w.files
+	w.drive(w.single(runOptions{}), w.single(runOptions{file: &files[len(files)-1-w.IntN(2)]}))
+	w.run(runOptions{what: "one run after two at once"})
+}
+
+// burst tags some groups, and maybe a list, one after the other. EventBridge sends an event for each.
+//
+// By the queue of the template, which hands on one message at a time and after a minute, runs follow each other: a pool
+// may be half tagged when a run begins, and people may go on while it is under way. Without it, each event is a run.
+func (w *world) burst() {
+	people := w.tagging()
+	switch w.IntN(3) {
+	case 0: // half tagged
+		half := w.IntN(len(people))
+		w.act(people[:half])
+		w.run(runOptions{})
+		w.act(people[half:])
+	case 1: // tagged while the run is under way
+		w.run(runOptions{beside: people})
+	default: // without the queue
+		actors := []func(){w.script(people)}
+		for range people {
+			actors = append(actors, w.single(runOptions{}))
+		}
+		w.drive(actors...)
+	}
+	w.run(runOptions{what: "the run after a burst"})
+}
+
+// tagging returns what tags some groups alike, and maybe a list.
+func (w *world) tagging() (people []func()) {
+	tag := func(id string, tags ec2sim.Tags) {
+		people = append(people, func() { w.check(w.here.SetTags(id, tags)) })
+	}
+	tags := w.someTags()
+	for _, id := range w.some() {
+		tag(id, tags)
+	}
+	if len(w.lists) > 0 {
+		tag(w.lists[0], ec2sim.Tags{key: w.pick("ranges", "none")})
+	}
+	return people
+}
+
+func (w *world) act(people []func()) {
+	for _, act := range people {
+		act()
+	}
+}
+
+// operator tags some groups and applies a plan, as cfsg setup and cfsg apply do, while the function follows the tags.
+func (w *world) operator() {
+	w.maybePublish()
+	tag, apply := w.script(w.tagging()), w.engine(&caller{world: w, file: w.file(), name: "operator"})
+	w.drive(func() {
+		tag()
+		p, err := apply.Propose(w.Context(), Request{})
+		if err == nil {
+			_, err = apply.Run(w.Context(), p.Approved())
+		}
+		w.Logf("the operator: %v", err)
+	}, w.single(runOptions{}))
+	w.run(runOptions{what: "the run after the operator"})
+}
+
+// converge checks that two runs, undisturbed, make the rules exact or say why not, and that the second changes nothing.
+// The first does what a proposal says.
+func (w *world) converge() {
+	var p *Proposal
+	var err error
+	w.drive(func() {
+		p, err = w.engine(&caller{world: w, file: w.file(), name: "proposal"}).Propose(w.Context(), Request{})
+	})
+	w.check(err)
+	var planned, taken []string
+	for step := range p.Steps() {
+		planned = append(planned, step.String())
+	}
+	var mu sync.Mutex
+	report, _ := w.run(runOptions{what: "first run to converge", req: Request{OnStep: func(_ *Target, step secgroup.Step) {
+		mu.Lock()
+		defer mu.Unlock()
+		taken = append(taken, step.String())
+	}}})
+	slices.Sort(planned)
+	slices.Sort(taken)
+	if !slices.Equal(planned, taken) || p.Summary() != report.Summary || p.Lists() != report.Lists() {
+		w.Errorf("proposed %q, took %q; %+v and %+v, reported %+v and %+v", planned, taken, p.Summary(), p.Lists(), report.Summary, report.Lists())
+	}
+	w.sim.ResetCalls()
+	w.run(runOptions{what: "second run to converge"})
+	same := w.file()
+	same.token++ // in pieces, or no longer
+	w.run(runOptions{what: "run on the same addresses", file: &same})
+	for _, c := range w.sim.ResetCalls() {
+		if c.Mutating {
+			w.Errorf("the second run calls %s of %s", c.Action, c.Resource)
+		}
+	}
+}
+
+// withdraw checks that a withdrawal leaves nothing of this tool, and all of others.
+func (w *world) withdraw() {
+	if _, err := w.run(runOptions{what: "withdrawal", req: Request{Withdraw: true}}); err != nil {
+		w.Error(err)
+	}
+	for id, h := range w.holders {
+		for _, r := range h.rules {
+			if h.tags[key] != "" && strings.HasPrefix(r.Description, key+":") {
+				w.Errorf("%s has %v after a withdrawal", id, r.Permission)
+			}
+		}
+	}
+}
+
+type runOptions struct {
+	what   string
+	req    Request
+	file   *publication // the newest, if nil
+	lax    bool         // it sees what is not so, and may close
+	die    int          // the call that it dies at, if not zero
+	limit  time.Duration
+	faults []ec2sim.Fault
+	beside []func() // what people do meanwhile
+}
+
+// disturbed reports whether something keeps the run from doing all that it should.
+func (o *runOptions) disturbed() bool {
+	return o.lax || o.die > 0 || o.limit > 0 || len(o.faults) > 0 || len(o.beside) > 0
+}
+
+// run is a single run of the function, under the eyes of the judge.
+func (w *world) run(o runOptions) (*Report, error) {
+	w.Helper()
+	file := w.file()
+	if o.file != nil {
+		file = *o.file
+	}
+	what := cmp.Or(o.what, "run")
+	w.Logf("%s on %d (%d ranges): %+v %v, dies at %d", what, file.token, len(file.ranges), o.req, o.faults, o.die)
+	before := w.expect(file, o.req)
+	calls := len(w.sim.Calls())
+	wanted := file.ranges
+	if o.req.Withdraw {
+		wanted = nil
+	}
+	if !o.lax {
+		w.begin(wanted)
+	}
+	w.sim.Inject(o.faults...)
+	var report *Report
+	var err error
+	run := w.prepare(o)
+	w.drive(func() { report, err = run() }, w.script(o.beside))
 	w.sim.ClearFaults()
+	time.Sleep(time.Minute)
+	w.here.PrefixLists() // no change of a list is under way any more
+	if o.lax {
+		return report, err
+	}
+	closed := w.end()
+	w.Logf("%s: %v, warnings %q", what, err, report.Warnings)
+	if len(closed) > 0 && o.die == 0 && (err == nil || !strings.Contains(err.Error(), "CLOSED until the next run reopens it")) {
+		w.Errorf("%s leaves %v closed, and does not say so: %v", what, closed, err)
+	}
+	before.verify(w, o, file, report, err, w.sim.Calls()[calls:])
+	if !o.disturbed() && !file.unusable() && len(o.req.GroupIDs) == 0 && !o.req.Withdraw {
+		w.exact(what, wanted, excused(w.judge, report))
+	}
 	return report, err
 }
 
-func (w *world) engine(transport http.RoundTripper) *engine.Engine {
-	cfg := aws.Config{
-		Region: "us-east-1", BaseEndpoint: aws.String("http://127.0.0.1"), HTTPClient: &http.Client{Transport: transport, Timeout: time.Minute},
-		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
+// prepare returns a run that is made by a new engine, as by a new process.
+func (w *world) prepare(o runOptions) func() (*Report, error) {
+	c := &caller{world: w, file: w.file(), name: fmt.Sprint("run ", w.runs), die: o.die}
+	if w.runs++; o.file != nil {
+		c.file = *o.file
 	}
-	fetcher := &iprange.Fetcher{Selection: iprange.Selection{Services: []string{"CLOUDFRONT"}, IPv4: true, IPv6: true}, Transport: transport}
-	return &engine.Engine{
-		Fetch: fetcher.Fetch, Services: fetcher.Selection.Services, Targets: engine.Targets(cfg, []string{"us-east-1"}, nil, ""),
-		TagKey: simulationKey, MaxRevokePercent: 50, Log: slog.New(announcements{slog.DiscardHandler, w}),
+	e := w.engine(c)
+	return func() (*Report, error) {
+		ctx, kill := context.WithCancel(w.Context())
+		defer kill()
+		if c.kill = kill; o.limit > 0 {
+			ctx, kill = context.WithTimeout(ctx, o.limit)
+			defer kill()
+		}
+		return e.Run(ctx, o.req)
 	}
 }
 
-// sideBySide makes two runs at once. Each call of theirs waits until it is let go, so that the seed decides which of
-// the two comes next. Afterwards, one more run makes all exact.
-func (w *world) sideBySide() {
-	w.publish()
-	w.strict, w.gaps = false, nil
-	w.t.Logf("two runs at once: %d ranges", len(w.feed))
-	turns := &turnstile{w: w}
-	running := 2
-	var mu sync.Mutex
-	for run := range 2 {
+// single is a run that nobody judges.
+func (w *world) single(o runOptions) func() {
+	run := w.prepare(o)
+	return func() {
+		_, err := run()
+		w.Logf("one of the runs: %v", err)
+	}
+}
+
+func (w *world) config(transport http.RoundTripper) aws.Config {
+	return aws.Config{
+		Region: "us-east-1", BaseEndpoint: aws.String("http://127.0.0.1"), HTTPClient: &http.Client{Transport: transport},
+		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
+		Retryer: func() aws.Retryer {
+			return retry.NewStandard(func(o *retry.StandardOptions) {
+				o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return time.Second, nil }) // no chance
+			})
+		},
+	}
+}
+
+func (w *world) engine(c *caller) *Engine {
+	fetcher := &iprange.Fetcher{Selection: iprange.Selection{Services: []string{"CLOUDFRONT"}, IPv4: true, IPv6: true}, Transport: c}
+	return &Engine{
+		Fetch: fetcher.Fetch, Services: fetcher.Selection.Services, Targets: Targets(w.config(c), []string{"us-east-1"}, nil, ""),
+		TagKey: key, MaxRevokePercent: 50, Log: w.log(),
+	}
+}
+
+func (w *world) mutations() (n int) {
+	for _, c := range w.sim.ResetCalls() {
+		if c.Mutating {
+			n++
+		}
+	}
+	return n
+}
+
+// drive lets the actors act at once, and returns when all have ended. Each of their calls waits for its turn, so that the
+// seed decides which comes next.
+func (w *world) drive(actors ...func()) {
+	var acting atomic.Int64
+	for _, act := range actors {
+		acting.Add(1)
 		go func() {
-			_, _ = w.engine(&gated{turns, run}).Run(w.t.Context(), engine.Request{})
-			mu.Lock()
-			running--
-			mu.Unlock()
+			defer acting.Add(-1)
+			act()
 		}()
 	}
 	for {
 		synctest.Wait()
-		mu.Lock()
-		left := running
-		mu.Unlock()
-		if left == 0 {
-			break
+		if acting.Load() == 0 {
+			return
 		}
-		if !turns.next() {
+		if !w.gate.next(w.IntN) {
 			time.Sleep(time.Second) // they wait themselves
 		}
 	}
-	w.exact("one run after two at once", w.run)
 }
 
-// converge checks that two runs, undisturbed, make the rules exact or say why not, and that the second changes nothing.
-func (w *world) converge() {
-	if _, err := w.run("first run to converge", true, 0); err != nil {
-		w.t.Logf("the first run: %v", err)
-	}
-	w.sim.ResetCalls()
-	w.exact("second run to converge", w.run)
-	for _, c := range w.sim.ResetCalls() {
-		if c.Mutating {
-			w.t.Errorf("the second run calls %s of %s", c.Action, c.Resource)
+// script returns an actor who does one thing after the other.
+func (w *world) script(things []func()) func() {
+	return func() {
+		for _, thing := range things {
+			_ = w.gate.wait(w.Context(), "people")
+			thing()
 		}
 	}
 }
 
-// exact makes a run and checks that the groups of each pool then have the wanted rules and no other owned ones, unless
-// the run names the obstacle.
-func (w *world) exact(what string, run func(string, bool, int, ...ec2sim.Fault) (*engine.Report, error)) {
-	report, err := run(what, true, 0)
-	if err != nil || len(report.Warnings) > 0 {
-		w.t.Logf("%s: %v, warnings %q", what, err, report.Warnings)
-		return
-	}
-	for _, g := range w.here.Groups() {
-		if g.Tags[simulationKey] == "" {
-			continue
-		}
-		wanted := wantedPorts(g)
-		for _, r := range g.Ingress {
-			if strings.HasPrefix(r.Description, simulationKey+":") && (!slices.Contains(wanted, r.From) || !slices.Contains(w.feed, r.Source.Prefix)) {
-				w.t.Errorf("%s: %s keeps %v", what, g.ID, r.Permission)
-			}
-		}
-		for _, port := range wanted {
-			for _, p := range w.feed {
-				if !slices.ContainsFunc(w.here.Groups(), func(o ec2sim.Group) bool {
-					return samePool(g, o) && slices.ContainsFunc(o.Ingress, func(r ec2sim.Rule) bool { return r.Permission == ec2sim.TCP(port, port, p) })
-				}) {
-					w.t.Errorf("%s: no group of the pool of %s has %v on port %d", what, g.ID, p, port)
-				}
-			}
-		}
-	}
-}
-
-func samePool(a, b ec2sim.Group) bool {
-	pool := a.Tags[simulationKey+"-pool"]
-	return a.ID == b.ID || pool != "" && pool == b.Tags[simulationKey+"-pool"]
-}
-
-// wantedPorts reads the tag of a group, which is readable here.
-func wantedPorts(g ec2sim.Group) (ports []int32) {
-	for _, port := range []int32{80, 443} {
-		if slices.Contains(strings.Fields(g.Tags[simulationKey]), fmt.Sprint(port)) {
-			ports = append(ports, port)
-		}
-	}
-	return ports
-}
-
-// look compares what is open at each interface with what was before the last change.
-func (w *world) look(c ec2sim.Change) {
-	groups, interfaces := c.All()
-	for _, i := range interfaces {
-		for _, port := range []int32{80, 443} {
-			var now netipx.IPSetBuilder
-			listed := false
-			for _, id := range i.Groups {
-				g := groups[id]
-				if g.Tags[simulationKey] == "" {
-					continue
-				}
-				listed = listed || slices.Contains(wantedPorts(g), port)
-				for _, r := range g.Ingress {
-					if r.Protocol == "tcp" && r.From <= port && port <= r.To && r.Source.Prefix.IsValid() {
-						now.AddPrefix(r.Source.Prefix)
-					}
-				}
-			}
-			key := fmt.Sprint(i.ID, " ", port)
-			open, _ := now.IPSet()
-			before := w.open[key]
-			w.open[key] = open
-			if before != nil && listed && w.strict {
-				w.closed(c.Call, key, before, open)
-			}
-		}
-	}
-}
-
-func (w *world) closed(c ec2sim.Call, where string, before, after *netipx.IPSet) {
-	var lost, wanted netipx.IPSetBuilder
-	for _, p := range w.feed {
-		wanted.AddPrefix(p)
-	}
-	want, _ := wanted.IPSet()
-	lost.AddSet(before)
-	lost.RemoveSet(after)
-	lost.Intersect(want)
-	w.mu.Lock()
-	for _, p := range w.gaps {
-		lost.RemovePrefix(p)
-	}
-	w.mu.Unlock()
-	if set, _ := lost.IPSet(); len(set.Prefixes()) > 0 {
-		w.t.Errorf("%s of %s closes %v at %s", c.Action, c.Resource, set.Prefixes(), where)
-	}
-}
-
-// announcements notes the gaps that a run announces in its log.
-type announcements struct {
-	slog.Handler
-	w *world
-}
-
-func (announcements) Enabled(context.Context, slog.Level) bool { return true }
-
-func (l announcements) Handle(_ context.Context, r slog.Record) error {
-	r.Attrs(func(a slog.Attr) bool {
-		if ranges, ok := a.Value.Any().([]netip.Prefix); ok {
-			l.w.mu.Lock()
-			l.w.gaps = append(l.w.gaps, ranges...)
-			l.w.announced += len(ranges)
-			l.w.mu.Unlock()
-		}
-		return true
-	})
-	return nil
-}
-
-// answer gives the published file, and passes calls on to EC2.
-func (w *world) answer(req *http.Request) (*http.Response, error) {
-	if req.Method != http.MethodGet {
-		return w.sim.RoundTrip(req)
-	}
-	doc := w.document()
-	return &http.Response{
-		StatusCode: http.StatusOK, Header: http.Header{}, Request: req, ContentLength: int64(len(doc)), Body: io.NopCloser(strings.NewReader(doc)),
-	}, nil
-}
-
-var errKilled = errors.New("the run is dead")
-
-// mortal is the transport of a run that dies at a call: half of the time after it took effect.
-type mortal struct {
-	w    *world
-	die  int
-	kill func()
-	mu   sync.Mutex
-	n    int
-}
-
-func (m *mortal) RoundTrip(req *http.Request) (*http.Response, error) {
-	m.mu.Lock()
-	m.n++
-	n := m.n
-	m.mu.Unlock()
-	if m.die == 0 || n < m.die {
-		return m.w.answer(req)
-	}
-	if n == m.die && m.die%2 == 0 {
-		if res, err := m.w.answer(req); err == nil {
-			_ = res.Body.Close()
-		}
-	}
-	m.kill()
-	return nil, errKilled
-}
-
-// A turnstile holds calls until it is their turn.
-type turnstile struct {
-	w       *world
+// A gate holds calls until it is their turn.
+type gate struct {
 	mu      sync.Mutex
 	waiting []waiting
 }
 
 type waiting struct {
-	order string // for a deterministic choice
-	gate  chan struct{}
+	order string // for a choice that does not depend on chance
+	turn  chan struct{}
+}
+
+func (g *gate) wait(ctx context.Context, order string) error {
+	turn := make(chan struct{})
+	g.mu.Lock()
+	g.waiting = append(g.waiting, waiting{order, turn})
+	g.mu.Unlock()
+	select {
+	case <-turn:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // next lets one of the calls that wait go, and reports whether there was any.
-func (s *turnstile) next() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.waiting) == 0 {
+func (g *gate) next(choose func(int) int) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.waiting) == 0 {
 		return false
 	}
-	slices.SortFunc(s.waiting, func(a, b waiting) int { return cmp.Compare(a.order, b.order) })
-	i := s.w.IntN(len(s.waiting))
-	close(s.waiting[i].gate)
-	s.waiting = slices.Delete(s.waiting, i, i+1)
+	slices.SortFunc(g.waiting, func(a, b waiting) int { return cmp.Compare(a.order, b.order) })
+	i := choose(len(g.waiting))
+	close(g.waiting[i].turn)
+	g.waiting = slices.Delete(g.waiting, i, i+1)
 	return true
 }
 
-// gated is the transport of one of two runs at once.
-type gated struct {
-	*turnstile
-	run int
+// A caller is the transport of one run. The run may die at a call: half of the time after that took effect.
+type caller struct {
+	*world
+	file publication
+	name string
+	die  int
+	kill func()
+	n    atomic.Int64
 }
 
-func (g *gated) RoundTrip(req *http.Request) (*http.Response, error) {
-	body := ""
+var errKilled = errors.New("the run is dead")
+
+func (c *caller) RoundTrip(req *http.Request) (*http.Response, error) {
+	var body []byte
 	if req.Body != nil {
-		read, err := io.ReadAll(req.Body)
-		if err != nil {
+		var err error
+		if body, err = io.ReadAll(req.Body); err != nil {
 			return nil, err
 		}
-		body = string(read)
 		req = req.Clone(req.Context())
-		req.Body = io.NopCloser(strings.NewReader(body))
+		req.Body = io.NopCloser(bytes.NewReader(body))
 	}
-	gate := make(chan struct{})
-	g.mu.Lock()
-	g.waiting = append(g.waiting, waiting{fmt.Sprint(g.run, body), gate})
-	g.mu.Unlock()
-	select {
-	case <-gate:
-		return g.w.answer(req)
-	case <-req.Context().Done():
-		return nil, req.Context().Err()
+	if err := c.gate.wait(req.Context(), c.name+string(body)); err != nil {
+		return nil, err
 	}
+	n := int(c.n.Add(1))
+	if c.die == 0 || n < c.die {
+		return c.answer(req)
+	}
+	if n == c.die && c.die%2 == 0 {
+		if res, err := c.answer(req); err == nil {
+			_ = res.Body.Close()
+		}
+	}
+	c.kill()
+	return nil, errKilled
+}
+
+// answer gives the published file, and passes calls on to EC2.
+func (c *caller) answer(req *http.Request) (*http.Response, error) {
+	if req.Method == http.MethodGet {
+		return transport(c.file.document).RoundTrip(req)
+	}
+	return c.sim.RoundTrip(req)
 }
