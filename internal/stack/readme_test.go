@@ -1,8 +1,10 @@
 package stack
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -45,5 +47,30 @@ func TestReadmeCommands(t *testing.T) {
 	}
 	if len(commands) < 4 {
 		t.Errorf("only the commands %q were found", commands)
+	}
+}
+
+// Each block of commands on a page is run by a test, or says what it needs. cmd/cfsg runs the blocks in console.
+func TestPagesMarkCommands(t *testing.T) {
+	run := []string{
+		"make demo",                           // above
+		"{ echo '[DEFAULT]'; echo \"ignoreip", // cmd/cfsg/testdata/fail2ban.txt
+		"cfsg export nginx-realip",            // TestDocumentedCommands, and internal/export loads its output
+		"cfsg follow nginx",                   // cmd/cfsg/testdata/follow.txt
+	}
+	tree := os.DirFS("../..")
+	for name := range readPages(t, tree) {
+		text, err := fs.ReadFile(tree, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range fence.FindAllString(string(text), -1) {
+			commands, plain := strings.CutPrefix(strings.TrimSpace(block), "```\n")
+			commands = strings.TrimSpace(commands)
+			known := func(start string) bool { return strings.HasPrefix(commands, start) }
+			if plain && !slices.ContainsFunc(append(run, "# needs AWS\n", "# needs a release\n"), known) {
+				t.Errorf("%s: nothing runs this, and it does not say that it needs AWS:\n%s", name, block)
+			}
+		}
 	}
 }
