@@ -75,17 +75,28 @@ func describe(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, what
 		Filters:    []types.Filter{filter},
 		MaxResults: aws.Int32(groupsPerPage),
 	})
-	var groups []Group
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return nil, awserr.Explain(fmt.Errorf("describe the security groups %s: %w", what, err), "ec2:DescribeSecurityGroups")
-		}
-		for _, sg := range page.SecurityGroups {
-			groups = append(groups, newGroup(sg))
-		}
+	described, err := collect(ctx, pages.HasMorePages, pages.NextPage,
+		func(page *ec2.DescribeSecurityGroupsOutput) []types.SecurityGroup { return page.SecurityGroups },
+		"describe the security groups "+what, "ec2:DescribeSecurityGroups")
+	groups := make([]Group, len(described))
+	for i, sg := range described {
+		groups[i] = newGroup(sg)
 	}
-	return groups, nil
+	return groups, err
+}
+
+// collect returns the items of all pages. An error says what was being done, and which action it takes.
+func collect[Page, Item any](
+	ctx context.Context, more func() bool, next func(context.Context, ...func(*ec2.Options)) (*Page, error), items func(*Page) []Item, doing, action string,
+) (all []Item, err error) {
+	for more() {
+		page, err := next(ctx)
+		if err != nil {
+			return nil, awserr.Explain(fmt.Errorf("%s: %w", doing, err), action)
+		}
+		all = append(all, items(page)...)
+	}
+	return all, nil
 }
 
 // escapeFilter makes a filter's value match itself alone: * and ? are wildcards there, and \ makes a character plain.
@@ -135,23 +146,16 @@ func rulesOf(p types.IpPermission) ([]Rule, error) {
 		id.Source = source
 		rules = append(rules, Rule{RuleID: id, Description: aws.ToString(description)})
 	}
-	addPrefix := func(cidr, description *string) error {
-		prefix, err := netip.ParsePrefix(aws.ToString(cidr))
-		if err != nil {
-			return fmt.Errorf("EC2 returned a rule whose source cannot be read: %w", err)
-		}
-		add(Source{Prefix: prefix.Masked()}, description)
-		return nil
-	}
-	for _, r := range p.IpRanges {
-		if err := addPrefix(r.CidrIp, r.Description); err != nil {
-			return nil, err
-		}
-	}
+	ranges := slices.Clip(p.IpRanges)
 	for _, r := range p.Ipv6Ranges {
-		if err := addPrefix(r.CidrIpv6, r.Description); err != nil {
-			return nil, err
+		ranges = append(ranges, types.IpRange{CidrIp: r.CidrIpv6, Description: r.Description})
+	}
+	for _, r := range ranges {
+		prefix, err := netip.ParsePrefix(aws.ToString(r.CidrIp))
+		if err != nil {
+			return nil, fmt.Errorf("EC2 returned a rule whose source cannot be read: %w", err)
 		}
+		add(Source{Prefix: prefix.Masked()}, r.Description)
 	}
 	for _, r := range p.PrefixListIds {
 		add(Source{Reference: aws.ToString(r.PrefixListId)}, r.Description)

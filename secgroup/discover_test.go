@@ -325,7 +325,7 @@ func TestDiscoverWeighsPrefixLists(t *testing.T) {
 			if diff := cmp.Diff(test.weights, got); diff != "" {
 				t.Errorf("-want +got\n%s", diff)
 			}
-			if diff := cmp.Diff([][]string{{"pl-own", "pl-cloudfront", "pl-s3", "pl-fake", "pl-hidden"}}, api.listIDs); diff != "" {
+			if diff := cmp.Diff([][]string{{"pl-cloudfront", "pl-fake", "pl-hidden", "pl-own", "pl-s3"}}, api.listIDs); diff != "" {
 				t.Errorf("asked: -want +got\n%s", diff)
 			}
 		})

@@ -135,25 +135,22 @@ func (e *ShortageError) moreGroups() string {
 		return ""
 	}
 	pool := tag(e.TagKey+poolSuffix, e.Pool)
-	them, limit := "it", fmt.Sprintf("a network interface takes %d groups by default, an Application Load Balancer %[1]d", InterfaceGroups)
-	if e.MoreGroups > 1 {
-		them = "them"
-	}
+	limit := fmt.Sprintf("a network interface takes %d groups by default, an Application Load Balancer %[1]d", InterfaceGroups)
 	if total > InterfaceGroups {
 		limit = fmt.Sprintf("%d groups in all, but a network interface takes %d by default (quota L-2AFB9258, at most %d), and an Application Load Balancer %[2]d", total, InterfaceGroups, maxInterfaceGroups)
 	}
-	there := strings.Join(e.IDs, ", ")
-	if len(e.IDs) == 1 && e.Pool == e.IDs[0] {
-		// A group of its own: without the tag it would not share with the new ones.
-		return fmt.Sprintf("make %s, attach %s wherever %s is (%s), and then tag %s %s and %s, and %s %s as well",
-			words.Count(e.MoreGroups, "more group"), them, there, limit, them, tag(e.TagKey, e.portList()), pool, there, pool)
+	them, there, are, too := "it", strings.Join(e.IDs, ", "), "are", " as the others of the pool are"
+	if e.MoreGroups > 1 {
+		them = "them"
 	}
-	verb := "are"
 	if len(e.IDs) == 1 {
-		verb = "is"
+		are = "is"
 	}
-	return fmt.Sprintf("make %s, attach %s wherever %s %s (%s), and then tag %s %s and %s as the others of the pool are",
-		words.Count(e.MoreGroups, "more group"), them, there, verb, limit, them, tag(e.TagKey, e.portList()), pool)
+	if there == e.Pool { // a group of its own: without the tag it would not share with the new ones
+		too = fmt.Sprintf(", and %s %s as well", there, pool)
+	}
+	return fmt.Sprintf("make %s, attach %s wherever %s %s (%s), and then tag %[2]s %[6]s and %s%s",
+		words.Count(e.MoreGroups, "more group"), them, there, are, limit, tag(e.TagKey, e.portList()), pool, too)
 }
 
 // higherQuota says which quota makes room, if it can be raised that far.
@@ -191,11 +188,7 @@ func (e *ShortageError) portList() string {
 	for _, s := range e.Ports {
 		ports = append(ports, s.Port)
 	}
-	var names []string
-	for _, p := range SortPorts(ports) {
-		names = append(names, p.String())
-	}
-	return strings.Join(names, " ")
+	return strings.Join(PortNames(SortPorts(ports)), " ")
 }
 
 // tag writes a tag as key=value.

@@ -124,17 +124,6 @@ func (h *Holder) after(steps []Step) []Rule {
 // count fills in what the steps make of the holder. It returns a warning if one of the rules that stay has a
 // description whose date cannot be true.
 func (h *HolderPlan) count(steps []Step, req Request) (warning string) {
-	there := make(map[RuleID]bool, len(h.Ingress))
-	for _, r := range h.Ingress {
-		if there[r.RuleID] = h.Owns(r); there[r.RuleID] {
-			h.Owned++
-		} else {
-			h.Foreign++
-		}
-		if t, err := believed(r, req); stamped(h.tagKey, r.Description) && err == nil && t.After(h.Applied) {
-			h.Applied = t
-		}
-	}
 	for _, s := range steps {
 		if s.HolderID == h.ID {
 			h.Added += len(s.Add)
@@ -142,23 +131,31 @@ func (h *HolderPlan) count(steps []Step, req Request) (warning string) {
 		}
 	}
 	h.FreeNow, h.Free = h.room, h.room
-	for _, r := range h.Ingress {
-		h.FreeNow.add(r.Weighs(), -1)
-	}
 	stays := map[RuleID]bool{}
 	for _, r := range h.after(steps) {
 		h.Free.add(r.Weighs(), -1)
-		if stays[r.RuleID] = true; there[r.RuleID] {
-			h.Kept++
-		}
+		stays[r.RuleID] = true
 	}
 	for _, r := range h.Ingress {
-		if !stays[r.RuleID] || !stamped(h.tagKey, r.Description) {
+		h.FreeNow.add(r.Weighs(), -1)
+		if !h.Owns(r) {
+			h.Foreign++
 			continue
 		}
-		if _, err := believed(r, req); err != nil {
-			return h.ID + ": " + err.Error()
+		h.Owned++
+		if stays[r.RuleID] {
+			h.Kept++
+		}
+		if !stamped(h.tagKey, r.Description) {
+			continue
+		}
+		t, err := believed(r, req)
+		if err == nil && t.After(h.Applied) {
+			h.Applied = t
+		}
+		if err != nil && stays[r.RuleID] && warning == "" {
+			warning = h.ID + ": " + err.Error()
 		}
 	}
-	return ""
+	return warning
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/internal/words"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -46,16 +45,18 @@ func DescribeInterfaces(ctx context.Context, api ec2.DescribeNetworkInterfacesAP
 			Filters:    []types.Filter{{Name: aws.String(filter), Values: some}},
 			MaxResults: aws.Int32(groupsPerPage),
 		})
-		for pages.HasMorePages() {
-			page, err := pages.NextPage(ctx)
-			if err != nil {
-				return nil, awserr.Explain(fmt.Errorf("describe the network interfaces with %s %s: %w", filter, words.Few(values), err), "ec2:DescribeNetworkInterfaces")
-			}
-			for _, eni := range page.NetworkInterfaces {
-				if id := aws.ToString(eni.NetworkInterfaceId); !seen[id] {
-					seen[id] = true
-					found = append(found, newInterface(eni))
-				}
+		described, err := collect(ctx, pages.HasMorePages, pages.NextPage,
+			func(page *ec2.DescribeNetworkInterfacesOutput) []types.NetworkInterface {
+				return page.NetworkInterfaces
+			},
+			fmt.Sprintf("describe the network interfaces with %s %s", filter, words.Few(values)), "ec2:DescribeNetworkInterfaces")
+		if err != nil {
+			return nil, err
+		}
+		for _, eni := range described {
+			if id := aws.ToString(eni.NetworkInterfaceId); !seen[id] {
+				seen[id] = true
+				found = append(found, newInterface(eni))
 			}
 		}
 	}
@@ -111,6 +112,7 @@ func (i *Interface) Origin() []string {
 }
 
 // LoadBalancer returns the name of the Application or Network Load Balancer that an interface belongs to, or nothing.
+// Their interfaces are described as "ELB app/shop/50dc6c495c0c9188", those of a Classic one as "ELB shop".
 func (i *Interface) LoadBalancer() string {
 	if _, name, ok := strings.Cut(i.Description, "ELB "); ok {
 		if parts := strings.Split(name, "/"); len(parts) == 3 && (parts[0] == "app" || parts[0] == "net") {

@@ -53,12 +53,12 @@ func (p InterfacePlan) command() string {
 	if p.Region != "" {
 		region = " --region " + p.Region
 	}
-	name, balancer := strings.CutPrefix(p.Description, "ELB ") // ELB app/shop/50dc6c495c0c9188, or of a Classic one ELB shop
-	switch parts := strings.Split(name, "/"); {
-	case balancer && len(parts) == 3:
-		return fmt.Sprintf(`aws elbv2 set-security-groups%s --load-balancer-arn "$(aws elbv2 describe-load-balancers%[1]s --names %s --query 'LoadBalancers[0].LoadBalancerArn' --output text)" --security-groups %s`, region, parts[1], groups)
-	case balancer && len(parts) == 1:
-		return fmt.Sprintf("aws elb apply-security-groups-to-load-balancer%s --load-balancer-name %s --security-groups %s", region, name, groups)
+	classic, balancer := strings.CutPrefix(p.Description, "ELB ")
+	switch name := p.LoadBalancer(); {
+	case name != "":
+		return fmt.Sprintf(`aws elbv2 set-security-groups%s --load-balancer-arn "$(aws elbv2 describe-load-balancers%[1]s --names %s --query 'LoadBalancers[0].LoadBalancerArn' --output text)" --security-groups %s`, region, name, groups)
+	case balancer && !strings.Contains(classic, "/"):
+		return fmt.Sprintf("aws elb apply-security-groups-to-load-balancer%s --load-balancer-name %s --security-groups %s", region, classic, groups)
 	}
 	return fmt.Sprintf("aws ec2 modify-network-interface-attribute%s --network-interface-id %s --groups %s", region, p.ID, groups)
 }

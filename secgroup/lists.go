@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 
-	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/internal/hint"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -29,25 +28,22 @@ func DiscoverLists(ctx context.Context, api API, tagKey, owner string) ([]Holder
 		in.Filters = []types.Filter{{Name: aws.String("owner-id"), Values: []string{owner}}}
 	}
 	pages := ec2.NewDescribeManagedPrefixListsPaginator(api, in)
+	described, err := collect(ctx, pages.HasMorePages, pages.NextPage,
+		func(page *ec2.DescribeManagedPrefixListsOutput) []types.ManagedPrefixList { return page.PrefixLists },
+		"describe the prefix lists tagged "+tagKey, "ec2:DescribeManagedPrefixLists")
 	var lists []Holder
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return nil, awserr.Explain(fmt.Errorf("describe the prefix lists tagged %s: %w", tagKey, err), "ec2:DescribeManagedPrefixLists")
+	for _, d := range described {
+		l := newPrefixList(d)
+		_, tagged := l.Tags[tagKey]
+		if !tagged || d.State == types.PrefixListStateDeleteInProgress || d.State == types.PrefixListStateDeleteComplete {
+			continue // EC2 still shows a deleted list for a while
 		}
-		for _, described := range page.PrefixLists {
-			l := newPrefixList(described)
-			_, tagged := l.Tags[tagKey]
-			if s := described.State; !tagged || s == types.PrefixListStateDeleteInProgress || s == types.PrefixListStateDeleteComplete {
-				continue // EC2 still shows a deleted list for a while
-			}
-			if l.Err == nil {
-				l.Ingress, l.Err = entriesOf(ctx, api, l.ID, l.Version)
-			}
-			lists = append(lists, l)
+		if l.Err == nil {
+			l.Ingress, l.Err = entriesOf(ctx, api, l.ID, l.Version)
 		}
+		lists = append(lists, l)
 	}
-	return lists, nil
+	return lists, err
 }
 
 func newPrefixList(described types.ManagedPrefixList) Holder {
@@ -86,19 +82,16 @@ func entriesOf(ctx context.Context, api API, id string, version int64) ([]Rule, 
 		TargetVersion: aws.Int64(version),
 		MaxResults:    aws.Int32(listsPerPage),
 	})
-	var entries []Rule
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
+	entries, err := collect(ctx, pages.HasMorePages, pages.NextPage,
+		func(page *ec2.GetManagedPrefixListEntriesOutput) []types.PrefixListEntry { return page.Entries },
+		fmt.Sprintf("get the entries of %s", id), "ec2:GetManagedPrefixListEntries")
+	rules := make([]Rule, len(entries))
+	for i, e := range entries {
+		prefix, err := netip.ParsePrefix(aws.ToString(e.Cidr))
 		if err != nil {
-			return nil, awserr.Explain(fmt.Errorf("get the entries of %s: %w", id, err), "ec2:GetManagedPrefixListEntries")
+			return nil, fmt.Errorf("EC2 returned an entry that cannot be read: %w", err)
 		}
-		for _, e := range page.Entries {
-			prefix, err := netip.ParsePrefix(aws.ToString(e.Cidr))
-			if err != nil {
-				return nil, fmt.Errorf("EC2 returned an entry that cannot be read: %w", err)
-			}
-			entries = append(entries, Rule{RuleID: RuleID{Source: Source{Prefix: prefix.Masked()}}, Description: aws.ToString(e.Description)})
-		}
+		rules[i] = Rule{RuleID: RuleID{Source: Source{Prefix: prefix.Masked()}}, Description: aws.ToString(e.Description)}
 	}
-	return entries, nil
+	return rules, err
 }

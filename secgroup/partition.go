@@ -61,49 +61,40 @@ func newHolderPlan(h *Holder, req Request) HolderPlan {
 // connect returns the pools by what has to be planned together: pools that meet at a network interface, directly or by
 // way of others. If it is unknown where groups are attached, each pool is apart.
 func connect(pools []PoolPlan, a *Attachments) [][]*PoolPlan {
-	of := map[string]int{} // by group ID: its pool
-	root := make([]int, len(pools))
+	of := map[string]int{}          // by group ID: its pool
+	with := make([]int, len(pools)) // by pool: the first of those that it meets
 	for i, p := range pools {
-		root[i] = i
+		with[i] = i
 		for _, h := range p.Holders {
 			of[h.ID] = i
 		}
-	}
-	find := func(i int) int {
-		for root[i] != i {
-			root[i] = root[root[i]]
-			i = root[i]
-		}
-		return i
 	}
 	if a != nil && !a.Unknown {
 		for _, eni := range a.Interfaces {
 			first := -1
 			for _, id := range eni.Groups {
 				i, managed := of[id]
-				switch {
-				case !managed:
-				case first < 0:
-					first = find(i)
-				default:
-					root[find(i)] = first
+				if !managed {
+					continue
+				}
+				if first < 0 {
+					first = i
+				}
+				if low, high := min(with[i], with[first]), max(with[i], with[first]); low < high {
+					for k := range with {
+						if with[k] == high {
+							with[k] = low
+						}
+					}
 				}
 			}
 		}
 	}
-	index := map[int]int{}
-	var connected [][]*PoolPlan
+	connected := make([][]*PoolPlan, len(pools))
 	for i := range pools {
-		r := find(i)
-		k, ok := index[r]
-		if !ok {
-			k = len(connected)
-			index[r] = k
-			connected = append(connected, nil)
-		}
-		connected[k] = append(connected[k], &pools[i])
+		connected[with[i]] = append(connected[with[i]], &pools[i])
 	}
-	return connected
+	return slices.DeleteFunc(connected, func(together []*PoolPlan) bool { return together == nil })
 }
 
 // checkPool refuses a pool whose groups cannot share rules.

@@ -34,15 +34,8 @@ func (s StrayTag) String() string {
 
 // FindStrayTags finds the groups with stray tags of a tag key, by one describe of similar keys.
 func FindStrayTags(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, tagKey string) ([]StrayTag, error) {
-	var groups []Group
-	for patterns := range slices.Chunk(patternsLike(tagKey), valuesPerFilter) {
-		some, err := describe(ctx, api, "with tags like "+tagKey, types.Filter{Name: aws.String("tag-key"), Values: patterns})
-		if err != nil {
-			return nil, err
-		}
-		groups = append(groups, some...)
-	}
-	return StrayTags(tagKey, groups), nil
+	groups, err := describe(ctx, api, "with tags like "+tagKey, types.Filter{Name: aws.String("tag-key"), Values: patternsLike(tagKey)})
+	return StrayTags(tagKey, groups), err
 }
 
 // StrayTags returns the stray tags of groups, by group ID and key, each once.
@@ -118,45 +111,30 @@ func oneLetterOff(a, b string) bool {
 	return swapped || a[i+1:] == b[i+1:]
 }
 
-// patternsLike returns patterns of EC2's filters that match the keys of stray tags, and not many others. In them ?
-// stands for one character or none; see
+// patternsLike returns patterns of EC2's filters that match the keys of stray tags, and not many others: keys with the
+// same first half, or the same second half, whatever the initials and separators, or with the letters where these meet
+// swapped. In them ? stands for one character or none; see
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
 func patternsLike(tagKey string) []string {
-	patterns := []string{strings.ToUpper(tagKey) + "*", strings.ToLower(tagKey) + "*"}
 	letters := []rune(tagKey)
-	// with returns the pattern that has ? for the letters from i to j, and where initials is set for the first of each
-	// word, as they may be capital.
-	with := func(i, j int, question string, initials bool) string {
+	middle := len(letters) / 2
+	words := func(half []rune) string {
 		var p strings.Builder
-		for k, r := range letters {
-			switch {
-			case k == i:
-				p.WriteString(question)
-			case i < k && k < j:
-				continue
+		for i, r := range half {
+			if i == 0 || folded(string(r)) == "-" || folded(string(half[i-1])) == "-" {
+				p.WriteByte('?')
+			} else {
+				p.WriteString(escapeFilter(string(r)))
 			}
-			if k >= j || k < i {
-				if initials && (k == 0 || strings.ContainsRune("-_. :/", letters[k-1]) || strings.ContainsRune("-_. :/", r)) {
-					p.WriteByte('?')
-				} else {
-					p.WriteString(escapeFilter(string(r)))
-				}
-			}
-		}
-		if i == len(letters) {
-			p.WriteString(question)
 		}
 		return p.String()
 	}
-	suffix := strings.Repeat("?", len(publicSuffix))
-	for i := range len(letters) + 1 {
-		patterns = append(patterns, with(i, i+2, "??", false), with(i, i, "?", false), with(i, i+1, "?", true))
+	head, tail, suffix := letters[:middle], letters[middle:], strings.Repeat("?", len(publicSuffix)+1) // with a letter too many
+	patterns := []string{
+		words(head) + "*", escapeFilter(strings.ToLower(string(head))) + "*", escapeFilter(strings.ToUpper(string(head))) + "*",
+		"*" + words(tail) + suffix,
+		escapeFilter(string(head[:max(middle-1, 0)])) + "??" + escapeFilter(string(tail[min(1, len(tail)):])) + suffix,
 	}
-	for _, p := range slices.Clone(patterns[2:]) {
-		patterns = append(patterns, p+suffix)
-	}
-	// A suffix may have a letter too many.
-	patterns = append(patterns, escapeFilter(tagKey)+suffix+"?")
 	slices.Sort(patterns)
 	return slices.Compact(patterns)
 }

@@ -2,7 +2,7 @@ package secgroup
 
 import (
 	"context"
-	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -60,53 +60,36 @@ var managedWeights = map[string]int{
 // list counts, in both families, as many rules as it may have entries. Without the permission to ask each counts as
 // one: EC2 will refuse what does not fit.
 func weighPrefixLists(ctx context.Context, api ec2.DescribeManagedPrefixListsAPIClient, groups []Group) error {
-	var ids []string
-	for _, g := range groups {
-		for _, r := range g.Ingress {
-			if strings.HasPrefix(r.Source.Reference, "pl-") && !slices.Contains(ids, r.Source.Reference) {
-				ids = append(ids, r.Source.Reference)
-			}
-		}
-	}
-	if len(ids) == 0 {
-		return nil
-	}
-	weights, err := weightsOf(ctx, api, ids)
-	if err != nil {
-		return err
-	}
+	referring := map[string][]*Rule{}
 	for _, g := range groups {
 		for i, r := range g.Ingress {
-			if n := weights[r.Source.Reference]; n > 0 {
-				g.Ingress[i].Weight = Weight{n, n}
+			if id := r.Source.Reference; strings.HasPrefix(id, "pl-") {
+				referring[id] = append(referring[id], &g.Ingress[i])
 			}
 		}
 	}
-	return nil
-}
-
-// weightsOf returns what the prefix lists weigh, as far as EC2 may be asked.
-func weightsOf(ctx context.Context, api ec2.DescribeManagedPrefixListsAPIClient, all []string) (map[string]int, error) {
-	weights := map[string]int{}
-	for ids := range slices.Chunk(all, valuesPerFilter) {
+	for ids := range slices.Chunk(slices.Sorted(maps.Keys(referring)), valuesPerFilter) {
 		// By a filter: an ID that is not there, of a list that is no longer shared, would be an error for all.
 		pages := ec2.NewDescribeManagedPrefixListsPaginator(api, &ec2.DescribeManagedPrefixListsInput{
 			Filters: []types.Filter{{Name: aws.String("prefix-list-id"), Values: ids}},
 		})
-		for pages.HasMorePages() {
-			page, err := pages.NextPage(ctx)
-			if awserr.IsDenied(err) {
-				return nil, nil
-			}
-			if err != nil {
-				return nil, awserr.Explain(fmt.Errorf("describe the prefix lists that rules refer to: %w", err), "ec2:DescribeManagedPrefixLists")
-			}
-			for _, list := range page.PrefixLists {
-				weights[aws.ToString(list.PrefixListId)] = max(1, int(aws.ToInt32(list.MaxEntries)), managedWeight(aws.ToString(list.PrefixListName)))
+		lists, err := collect(ctx, pages.HasMorePages, pages.NextPage,
+			func(page *ec2.DescribeManagedPrefixListsOutput) []types.ManagedPrefixList { return page.PrefixLists },
+			"describe the prefix lists that rules refer to", "ec2:DescribeManagedPrefixLists")
+		if awserr.IsDenied(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, list := range lists {
+			n := max(1, int(aws.ToInt32(list.MaxEntries)), managedWeight(aws.ToString(list.PrefixListName)))
+			for _, r := range referring[aws.ToString(list.PrefixListId)] {
+				r.Weight = Weight{n, n}
 			}
 		}
 	}
-	return weights, nil
+	return nil
 }
 
 func managedWeight(name string) int {
