@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -39,6 +40,7 @@ type situation struct {
 	change string // of the seed: what becomes what, with => between and ;; after each
 	first  string // the file that the groups are synced with; the one below if empty, and not synced with "none"
 	then   string // the file that is published now
+	at     string // the load balancer to check, if it is not shop
 	deny   string // actions that are denied
 	flags  string
 	// The cells: the mark, and what the cause says. Plan, and apply where nothing changes, say the same as status. For
@@ -47,15 +49,19 @@ type situation struct {
 }
 
 const (
-	atShop   = "--load-balancer shop"
-	shut4    = "failed: CLOUDFRONT is shut out over IPv4: "
-	part4    = "failed: part of CLOUDFRONT is shut out over IPv4: "
-	part     = "failed: part of CLOUDFRONT is shut out over IPv4"
-	shut6    = "failed: CLOUDFRONT is shut out over IPv6: "
-	noTell   = "attention: cannot tell whether all of CLOUDFRONT gets in over IPv4: "
-	world    = "attention: open to the world: "
-	na       = "n/a"
-	port80   = `"443"}}=>"443"}, "ingress": [{"protocol": "tcp", "ports": "80", "source": "0.0.0.0/0"}]};;`
+	shut4  = "failed: CLOUDFRONT is shut out over IPv4: "
+	part4  = "failed: part of CLOUDFRONT is shut out over IPv4: "
+	part   = "failed: part of CLOUDFRONT is shut out over IPv4"
+	shut6  = "failed: CLOUDFRONT is shut out over IPv6: "
+	noTell = "attention: cannot tell whether all of CLOUDFRONT gets in over IPv4: "
+	world  = "attention: open to the world: "
+	na     = "n/a"
+	port80 = `"443"}}=>"443"}, "ingress": [{"protocol": "tcp", "ports": "80", "source": "0.0.0.0/0"}]};;`
+	office = `"groups": [=>"prefixLists": [{"name": "office", "entries": ["0.0.0.0/0"]}], "groups": [;;`
+
+	beside    = `"loadBalancers"=>"interfaces": [{"vpc": "shop", "subnet": "a", "groups": ["web"], "publicIp": "198.51.100.7", "requester": "amazon-elb", `
+	besideEnd = `}], "loadBalancers";;`
+
 	otherWeb = `{"vpc": "shop", "name": "web", "tags": {"cloudfront-ingress": "443"}}=>`
 )
 
@@ -116,6 +122,31 @@ var situations = []situation{
 	{name: "ACLs may not be read", seed: "open", deny: "DescribeNetworkAcls", check: noTell + "cannot see network ACLs: grant the permission ec2:DescribeNetworkAcls", status: noTell[:11] + "eni-", function: na},
 	{name: "routes may not be read", seed: "open", deny: "DescribeRouteTables", check: noTell + "cannot see routes: grant the permission ec2:DescribeRouteTables", status: "attention: eni-", function: na},
 	{name: "Block Public Access may not be read", seed: "open", deny: "DescribeVpcBlockPublicAccessOptions", check: noTell + "cannot see VPC Block Public Access: grant", status: "attention: eni-", function: na},
+	{
+		name: "a list may not be read", seed: "open", deny: "GetManagedPrefixListEntries", change: office + `"443"}}=>"443"}, "ingress": [{"protocol": "tcp", "ports": "443", "source": "list:office"}]};;`,
+		check: "attention: cannot tell whether port 443 is open to the world: the entries of pl-", status: "attention: eni-", function: "cannot tell whether rules that refer to pl-",
+	},
+	{
+		name: "a list of port 80 may not be read", seed: "open", deny: "GetManagedPrefixListEntries", change: office + `"443"}}=>"443"}, "ingress": [{"protocol": "tcp", "ports": "80", "source": "list:office"}]};;`,
+		check: "attention: cannot tell whether port 80 is open to the world: the entries of pl-", status: "attention: eni-", function: "cannot tell whether rules that refer to pl-",
+	},
+	{
+		name: "another account's load balancer", seed: "open", change: beside + `"description": "ELB app/shop-2/50dc6c495c0c9188"` + besideEnd + `"name": "shop", "groups"=>"name": "shop-1", "groups";;`, at: "shop-2",
+		check: "attention: cannot see what is behind load balancer shop-2", status: "attention: eni-", function: na,
+	},
+	{
+		name: "a Classic Load Balancer", seed: "open", change: beside + `"description": "ELB old"` + besideEnd, at: "old",
+		check: "attention: cannot see what is behind a Classic Load Balancer", status: "attention: eni-", function: na,
+	},
+	{name: "no listener", seed: "open", change: `"HTTPS:443"=>"HTTPS:8443";;`, check: "attention: load balancer shop has no listener on port 443", status: "attention: eni-", function: na},
+	{
+		name: "a target is open to the world", seed: "nlb-instances", change: `"source": "10.1.0.0/16"=>"source": "0.0.0.0/0";;"privateIp": "10.1.0.10"=>"privateIp": "10.1.0.10", "publicIp": "198.51.100.20";;`,
+		check: "attention: i-0123456789abcdef0 behind load balancer shop has a public address, and sg-", status: "attention: eni-", function: na,
+	},
+	{
+		name: "no public IPv4 address", seed: "open", change: `"publicIp": "198.51.100.8", =>;;"publicIp": "198.51.100.9", =>;;`,
+		check: "attention: no public IPv4 address", status: "attention: eni-",
+	},
 	{name: "targets may not be read", seed: "open", deny: "DescribeTargetGroups", check: noTell + "cannot see the targets of load balancer shop: grant", status: "attention: eni-", function: na},
 	{name: "interfaces may not be read", seed: "open", deny: "DescribeNetworkInterfaces", check: "error: DescribeNetworkInterfaces", status: "attention: cannot see the network interfaces: grant the permission ec2:DescribeNetworkInterfaces", function: "DescribeNetworkInterfaces"},
 	{
@@ -163,7 +194,7 @@ func TestSituations(t *testing.T) {
 			if s.deny != "" {
 				o.Deny(strings.Fields(s.deny)...)
 			}
-			o.checkCell(t, s.check, append([]string{"check"}, strings.Fields(atShop)...)...)
+			o.checkCell(t, s.check, "check", "--load-balancer", cmp.Or(s.at, "shop"))
 			status := o.checkCell(t, s.status, "status")
 			if plan := o.checkCell(t, s.status, "plan"); plan != status && !strings.Contains(plan, "RequestID") {
 				t.Errorf("status says %q, plan %q", status, plan)

@@ -23,6 +23,11 @@ type Balancer struct {
 	Gone      bool  // its interface is there, and it is not: it is being deleted, or belongs to another account
 }
 
+// isClassic reports whether an interface belongs to a Classic Load Balancer.
+func isClassic(i *Interface) bool {
+	return i != nil && i.RequesterManaged && strings.HasPrefix(i.Description, "ELB ") && i.LoadBalancer() == ""
+}
+
 // A Listener passes on what comes in on a port.
 type Listener struct {
 	Port    uint16
@@ -53,7 +58,7 @@ type Target struct {
 }
 
 // behind returns what the targets of a port refuse of the wanted addresses that a load balancer passes on.
-func (b *Balancer) behind(f secgroup.Family, port secgroup.PortRange, wanted *ipspace.Set, lists map[string]PrefixList) []Finding {
+func (b *Balancer) behind(j *judge, f secgroup.Family, port secgroup.PortRange, wanted *ipspace.Set) []Finding {
 	if b.Err != nil {
 		return find(Unknown, wanted, func(netip.Addr) string {
 			return fmt.Sprintf("cannot see the targets of load balancer %s: %v", b.Name, b.Err)
@@ -65,7 +70,8 @@ func (b *Balancer) behind(f secgroup.Family, port secgroup.PortRange, wanted *ip
 			continue
 		}
 		for _, tg := range l.Targets {
-			found = append(found, b.refused(tg, f, wanted, lists)...)
+			found = append(found, b.refused(tg, f, wanted, j.Lists)...)
+			found = append(found, b.bypassed(j, tg, f, wanted)...)
 		}
 	}
 	return found
@@ -122,6 +128,24 @@ func (b *Balancer) refused(tg *TargetGroup, f secgroup.Family, wanted *ipspace.S
 	}
 	if hidden := alike["unseen"]; len(hidden) > 0 {
 		found = append(found, unknown("cannot see the security groups of %s", words.Few(hidden))...)
+	}
+	return found
+}
+
+// bypassed returns the targets that the world reaches by an address of their own, past the load balancer.
+func (b *Balancer) bypassed(j *judge, tg *TargetGroup, f secgroup.Family, wanted *ipspace.Set) (found []Finding) {
+	for _, t := range tg.Targets {
+		if t.Subject == nil || t.Subject.Interface == nil || !t.Subject.Interface.PublicOver(f) {
+			continue
+		}
+		at := []secgroup.PortRange{{From: t.Port, To: t.Port}}
+		for _, w := range t.Subject.world(j.Scene, j.tagKey, at) {
+			if w.Counts(at[0]) {
+				found = append(found, find(Open, wanted, func(netip.Addr) string {
+					return fmt.Sprintf("%s behind load balancer %s has a public address, and %s: anyone who finds it can bypass CloudFront and its WAF", t.ID, b.Name, w)
+				})...)
+			}
+		}
 	}
 	return found
 }

@@ -164,6 +164,7 @@ func (r *Report) judge(services string) {
 		if ports := worldPorts(s.OpenToWorld(r)); len(ports) > 0 {
 			s.Judgement = Worst(s.Judgement, Judgement{Attention, onPorts(ports, "is open", "are open") + " to the world: anyone who finds the origin can bypass CloudFront and its WAF"})
 		}
+		s.Judgement = Worst(s.Judgement, s.warnings...)
 	}
 	for _, s := range r.Subjects {
 		r.Judgement = Worst(r.Judgement, s.Judgement)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"cloudfront-sg-sync/internal/ipspace"
+	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 
@@ -64,6 +65,11 @@ type judge struct {
 	*Scene
 	families []family
 	tagKey   string
+}
+
+// warn adds something that takes the check mark away.
+func (r *SubjectReport) warn(format string, args ...any) {
+	r.warnings = append(r.warnings, Judgement{Attention, fmt.Sprintf(format, args...)})
 }
 
 // A family holds the wanted ranges of one address family.
@@ -134,6 +140,11 @@ func (j *judge) subject(s Subject, q Question) (r SubjectReport, ports []secgrou
 	rules, families := s.rules(), j.families
 	if s.Interface != nil {
 		families, r.Notes = reachable(families, s.Interface)
+		overIPv4 := slices.ContainsFunc(j.families, func(f family) bool { return f.Family == secgroup.IPv4 })
+		if overIPv4 && s.Interface.Public() && !s.Interface.PublicOver(secgroup.IPv4) {
+			// https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-enable-ipv6.html
+			r.warn("no public IPv4 address: CloudFront connects to it only if the origin's IP address type is ipv6 or dualstack")
+		}
 		switch {
 		case len(s.Groups) > 0:
 		case s.Interface.NeedsNoGroup:
@@ -158,6 +169,18 @@ func (j *judge) subject(s Subject, q Question) (r SubjectReport, ports []secgrou
 	for _, p := range r.Ports {
 		r.Verdict = worse(r.Verdict, p.Verdict)
 	}
+	if open, lists := s.perhapsWorld(j.Scene, q.TagKey, ports); len(lists) > 0 {
+		r.warn("cannot tell whether %s open to the world: the entries of %s could not be read", words.PortsAre(secgroup.PortNames(open)), strings.Join(lists, ", "))
+	}
+	switch b, idle := j.balancerOf(s.Interface), withoutListener(ports, j.listening(s.Interface)); {
+	case j.Network != nil && isClassic(s.Interface):
+		r.warn("cannot see what is behind a Classic Load Balancer")
+	case b == nil || b.Err != nil:
+	case b.Gone:
+		r.warn("cannot see what is behind load balancer %s: it is being deleted, or belongs to another account", b.Name)
+	case len(idle) > 0:
+		r.warn("load balancer %s has no listener on %s", b.Name, words.Ports(secgroup.PortNames(idle)))
+	}
 	return r, ports
 }
 
@@ -171,11 +194,14 @@ var unfiltered = []rule{
 func reachable(families []family, i *Interface) (found []family, notes []string) {
 	notes = []string{}
 	for _, f := range families {
-		if f.Family == secgroup.IPv4 && len(i.PrivateIPv4) > 0 || f.Family == secgroup.IPv6 && len(i.IPv6) > 0 {
+		switch has := f.Family == secgroup.IPv4 && len(i.PrivateIPv4) > 0 || f.Family == secgroup.IPv6 && len(i.IPv6) > 0; {
+		case !has:
+			notes = append(notes, fmt.Sprintf("it has no %s address, so nobody reaches it over %s", f, f))
+		case i.Public() && !i.PublicOver(f.Family):
+			notes = append(notes, fmt.Sprintf("it has no public %s address, so CloudFront does not reach it over %s", f, f))
+		default:
 			found = append(found, f)
-			continue
 		}
-		notes = append(notes, fmt.Sprintf("it has no %s address, so nobody reaches it over %s", f, f))
 	}
 	if !i.Public() {
 		notes = append(notes, "it has no public address: CloudFront does not connect to it, unless it is a VPC origin; check the load balancer in front of it")
@@ -227,7 +253,7 @@ func (j *judge) wayIn(r *FamilyReport, f family, i *Interface, p secgroup.PortRa
 		r.Findings = append(r.Findings, j.Network.path(i, f.Family, p, f.wanted)...)
 	}
 	if b := j.balancerOf(i); b != nil {
-		r.Findings = append(r.Findings, b.behind(f.Family, p, f.wanted, j.Lists)...)
+		r.Findings = append(r.Findings, b.behind(j, f.Family, p, f.wanted)...)
 	}
 	for _, finding := range r.Findings {
 		r.Verdict = worse(r.Verdict, finding.Verdict)

@@ -330,7 +330,10 @@ func TestVerdictAgreesWithOracle(t *testing.T) {
 				}
 			}
 		}
-		if report.Mark != cmp.Or(map[bool]Mark{true: Attention}[worst == OK && !scene.Subjects[0].Interface.Public()], worst) && len(report.OpenToWorld) == 0 {
+		// A list that cannot be read may open a port to the world, and where nothing listens nobody gets in.
+		unsure := !scene.Subjects[0].Interface.Public() || len(scene.Balancers["shop"].Listeners) == 0 ||
+			slices.ContainsFunc(scene.Subjects[0].Groups[0].Ingress, func(r secgroup.Rule) bool { return r.Source.Reference == "pl-1" && r.Protocol != "udp" })
+		if report.Mark != cmp.Or(map[bool]Mark{true: Attention}[worst == OK && unsure], worst) && len(report.OpenToWorld) == 0 {
 			t.Fatalf("the report says %s (%s), and its worst port %s", report.Mark, report.Cause, worst)
 		}
 	})

@@ -64,6 +64,13 @@ func (s *Scene) listening(i *Interface) []secgroup.PortRange {
 	return secgroup.SortPorts(ports)
 }
 
+// withoutListener returns the port ranges in which nothing listens.
+func withoutListener(ports, listening []secgroup.PortRange) []secgroup.PortRange {
+	return slices.DeleteFunc(slices.Clone(ports), func(p secgroup.PortRange) bool {
+		return len(commonPorts([]secgroup.PortRange{p}, listening)) > 0
+	})
+}
+
 // edges returns the ports at which rules begin, and those behind which they end.
 func edges(rules []rule) []int32 {
 	var edges []int32

@@ -51,7 +51,8 @@ type SubjectReport struct {
 	// Tagged says that a group is kept in sync by its tag.
 	Tagged bool `json:"-"`
 
-	newer time.Time // when a newer file than the one asked about was published that a rule was made from; zero if none
+	warnings []Judgement // what else takes the check mark away
+	newer    time.Time   // when a newer file than the one asked about was published that a rule was made from; zero if none
 }
 
 // A GroupID names a security group.

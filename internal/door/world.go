@@ -78,14 +78,19 @@ func World(scene *Scene, tagKey string, asked []secgroup.PortRange) []WorldRule 
 	return found
 }
 
-// world returns the rules that open ports to the world at a subject.
-func (s Subject) world(scene *Scene, tagKey string, asked []secgroup.PortRange) []WorldRule {
+// counted returns the ports that count at a subject.
+func (s Subject) counted(scene *Scene, tagKey string, asked []secgroup.PortRange) []secgroup.PortRange {
 	count := slices.Concat(asked, alwaysCount, scene.listening(s.Interface))
 	for _, g := range s.Groups {
 		managed, _ := secgroup.ParsePorts(g.Tags[tagKey]) // what cannot be read is noted where ports are chosen
 		count = append(count, managed...)
 	}
-	count = mergePorts(count)
+	return mergePorts(count)
+}
+
+// world returns the rules that open ports to the world at a subject.
+func (s Subject) world(scene *Scene, tagKey string, asked []secgroup.PortRange) []WorldRule {
+	count := s.counted(scene, tagKey, asked)
 	var found []WorldRule
 	for _, r := range s.rules() {
 		if !s.isWorld(r.Rule, scene.Lists) {
@@ -102,6 +107,20 @@ func (s Subject) world(scene *Scene, tagKey string, asked []secgroup.PortRange) 
 		found = append(found, w)
 	}
 	return found
+}
+
+// perhapsWorld returns the ports that count and that prefix lists may open to the world, and these lists: their entries
+// could not be read. Those of AWS never do.
+func (s Subject) perhapsWorld(scene *Scene, tagKey string, asked []secgroup.PortRange) (ports []secgroup.PortRange, lists []string) {
+	count := s.counted(scene, tagKey, asked)
+	for _, r := range s.rules() {
+		opened := commonPorts(count, withoutPorts(tcpPorts(r.RuleID), publicPorts(r.tags, tagKey)))
+		if l := scene.Lists[r.Source.Reference]; l.Err != nil && l.Owner != "AWS" && len(opened) > 0 {
+			ports, lists = append(ports, opened...), append(lists, l.ID)
+		}
+	}
+	slices.Sort(lists)
+	return mergePorts(ports), slices.Compact(lists)
 }
 
 // isWorld reports whether a rule lets the world in over an address family that the subject can be reached by from the
