@@ -20,6 +20,7 @@ var (
 	testName = regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]\w*`)
 	goFile   = regexp.MustCompile(`[\w/]+\.go\b`)
 	testFunc = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	stop     = regexp.MustCompile(`"(?:\d )?(?:(\w+)\.)?(\w+) · ([\w/]+\.go)(?:<br>|")`) // of the drawing: a function and its file
 )
 
 // A tree is the Go code of the project: the tests there are, and its files by folder.
@@ -104,6 +105,20 @@ func TestArchitecture(t *testing.T) {
 	}
 	for _, problem := range readTree(t, root).astray(string(page)) {
 		t.Errorf("%s: %s", architectureFile, problem)
+	}
+	stops := stop.FindAllStringSubmatch(string(page), -1)
+	if len(stops) != 9 { // eight, and the checker
+		t.Errorf("%s draws %d functions", architectureFile, len(stops))
+	}
+	for _, s := range stops {
+		code, err := fs.ReadFile(root, s[3])
+		receiver := ""
+		if s[1] != "" {
+			receiver = `\(\w+ \*` + s[1] + `\) `
+		}
+		if err != nil || !regexp.MustCompile(`(?m)^func `+receiver+s[2]+`\(`).Match(code) {
+			t.Errorf("%s draws %s.%s in %s, where it is not (%v)", architectureFile, s[1], s[2], s[3], err)
+		}
 	}
 }
 
