@@ -91,7 +91,7 @@ func DescribeAttachments(ctx context.Context, api ec2.DescribeNetworkInterfacesA
 	return &Attachments{Interfaces: interfaces}, nil
 }
 
-// lacking returns what each interface has of a pool after its steps.
+// lacking returns what each interface lacks of a pool after its steps, sorted by ID.
 func (u *unit) lacking(p *PoolPlan) []InterfacePlan {
 	if p.Kind == ManagedPrefixList {
 		return nil
@@ -119,6 +119,7 @@ func (u *unit) lacking(p *PoolPlan) []InterfacePlan {
 			plans = append(plans, plan)
 		}
 	}
+	slices.SortFunc(plans, func(a, b InterfacePlan) int { return cmp.Compare(a.ID, b.ID) })
 	return plans
 }
 
