@@ -126,7 +126,9 @@ func (c *setupCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 			err = hint.New(fmt.Sprintf("interrupted: %s taken, and nothing else was changed", words.CountAs(n, "step was", "steps were")), "run it again to continue")
 		}
 	}
-	r.doc.Conclude(err, c.next(k))
+	if r.doc.Conclude(err, c.next(k)); err == nil && r.doc.Mark == document.Failed {
+		err = errJudged
+	}
 	if c.json() {
 		return errors.Join(err, document.Write(t.out, r.doc))
 	}

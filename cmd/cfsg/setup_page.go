@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/page"
 	"cloudfront-sg-sync/internal/setup"
 	"cloudfront-sg-sync/internal/words"
@@ -27,7 +28,10 @@ func (r *setupRun) show(steps []setup.Step) error {
 	if d.Account != "" {
 		place = "account " + d.Account + " in " + d.Region
 	}
-	w.Line(w.Strong(r.origin.String()), fmt.Sprintf(", %s, in %s", words.Ports(d.Ports), place))
+	if len(d.Ports) > 0 {
+		place = words.Ports(d.Ports) + ", in " + place
+	}
+	w.Line(w.Strong(r.origin.String()), ", ", place)
 	for _, l := range d.PrefixLists {
 		w.Line(fmt.Sprintf("  prefix list  %s %s, up to %d %s entries", l.PrefixListID, l.Name, l.MaxEntries, l.Family))
 	}
@@ -113,8 +117,11 @@ const acme = "If the origin renews a certificate by ACME (Let's Encrypt) over po
 func (r *setupRun) showVerified() error {
 	w := r.page()
 	w.Line()
-	w.Line(fmt.Sprintf("All of %s gets in at %s through rules that are not open to the world.", strings.Join(r.doc.Services, ", "),
-		words.Count(len(r.doc.Interfaces), "network interface")))
+	format := "All of %s gets in at %s through rules that are not open to the world."
+	if r.doc.Door.Mark == document.Failed {
+		format = "The security groups let all of %s in at %s through rules that are not open to the world, but they are not the whole way."
+	}
+	w.Line(fmt.Sprintf(format, strings.Join(r.doc.Services, ", "), words.Count(len(r.doc.Interfaces), "network interface")))
 	r.showWorld(w)
 	return w.Err()
 }

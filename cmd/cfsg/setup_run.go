@@ -22,27 +22,28 @@ import (
 type setupRun struct {
 	*setupCommand
 	*setup.Setup
-	t   terminal
-	in  *bufio.Reader
-	doc *document.Setup
+	t     terminal
+	in    *bufio.Reader
+	doc   *document.Setup
+	state *setup.State // as it was seen last
 }
 
 // setup lets CloudFront in, verifies that, and then closes rules that are open to the world, if that is wanted.
 func (r *setupRun) setup(ctx context.Context) error {
-	state, plan, err := r.look(ctx)
+	plan, err := r.read(ctx)
 	if err != nil {
 		return err
 	}
 	r.doc.Planned(plan.Steps)
 	r.doc.CountRules(plan.Rules[secgroup.IPv4], plan.Rules[secgroup.IPv6])
 	r.doc.Notes = append(r.doc.Notes, plan.Notes...)
-	if state.VPCOrigin != "" {
-		r.doc.Notes = slices.Insert(r.doc.Notes, 0, state.VPCOrigin)
+	if r.state.VPCOrigin != "" {
+		r.doc.Notes = slices.Insert(r.doc.Notes, 0, r.state.VPCOrigin)
 	}
-	if err := r.otherSettings(state, plan); err != nil {
+	if err := r.otherSettings(plan); err != nil {
 		return err
 	}
-	if err := r.show(plan.Steps); err != nil || r.DryRun {
+	if err := r.show(plan.Steps); err != nil || r.DryRun && len(plan.Steps) > 0 {
 		return err
 	}
 	if len(plan.Steps) > 0 && !r.Yes {
@@ -50,7 +51,7 @@ func (r *setupRun) setup(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := r.take(ctx, state, plan.Steps); err != nil {
+	if err := r.take(ctx, plan.Steps); err != nil {
 		return err
 	}
 	if err := r.verify(ctx); err != nil {
@@ -60,15 +61,15 @@ func (r *setupRun) setup(ctx context.Context) error {
 		if err := r.closeWorld(ctx); err != nil {
 			return err
 		}
-		r.doc.ForOwner = r.Narrowing(state, r.doc.OpenToWorld)
+		r.doc.ForOwner = r.Narrowing(r.state, r.doc.OpenToWorld)
 	}
-	r.doc.Leave(r.Stack, len(r.Service)+len(r.Within)+len(r.Family) > 0 || r.TagKey != "", state.OwnerNote)
+	r.doc.Leave(r.Stack, len(r.Service)+len(r.Within)+len(r.Family) > 0 || r.TagKey != "", r.state.OwnerNote)
 	return r.showEnd()
 }
 
 // portMissing names the ports that the load balancer listens on.
 func (r *setupRun) portMissing(ctx context.Context) error {
-	state, err := r.Look(ctx)
+	state, err := r.Read(ctx)
 	if err != nil {
 		return err
 	}
@@ -79,8 +80,8 @@ func (r *setupRun) portMissing(ctx context.Context) error {
 
 // otherSettings refuses to change rules that an earlier setup of this origin has made to settings that nobody has
 // named.
-func (r *setupRun) otherSettings(state *setup.State, plan *setup.Plan) error {
-	r.doc.Settings.Compare(engine.MadeFrom(r.Engine.TagKey, state.Descriptions()))
+func (r *setupRun) otherSettings(plan *setup.Plan) error {
+	r.doc.Settings.Compare(engine.MadeFrom(r.Engine.TagKey, r.state.Descriptions()))
 	if text := r.doc.Settings.Disagree(); text != "" && !r.doc.Settings.Asked() && len(plan.Steps) > 0 {
 		return hint.New(fmt.Sprintf("%s (%s): nothing was changed", text, r.doc.Settings.Origin()),
 			"name the settings with --service and --within, or with --stack, which takes those of the deployed function")
@@ -88,39 +89,38 @@ func (r *setupRun) otherSettings(state *setup.State, plan *setup.Plan) error {
 	return nil
 }
 
-// look reads the origin, and proposes steps.
-func (r *setupRun) look(ctx context.Context) (*setup.State, *setup.Plan, error) {
+// read reads the origin, and proposes steps.
+func (r *setupRun) read(ctx context.Context) (plan *setup.Plan, err error) {
 	defer r.t.progress("looking at the origin …")()
-	state, err := r.Look(ctx)
-	if err != nil {
-		return nil, nil, err
+	if r.state, err = r.Read(ctx); err != nil {
+		return nil, err
 	}
-	r.doc.See(state)
-	plan, err := r.Propose(ctx, state)
-	if err != nil {
-		return nil, nil, err
+	r.doc.See(r.state)
+	if plan, err = r.Propose(ctx, r.state); err != nil {
+		return nil, err
 	}
-	r.doc.OpenToWorld, err = r.Openings(ctx, state)
-	return state, plan, err
+	r.doc.OpenToWorld, err = r.Openings(ctx, r.state)
+	return plan, err
 }
 
 // take takes steps and tells of each on stderr.
-func (r *setupRun) take(ctx context.Context, state *setup.State, steps []setup.Step) error {
+func (r *setupRun) take(ctx context.Context, steps []setup.Step) error {
 	taken := 0
-	return r.Take(ctx, state, steps, func(step setup.Step) {
+	return r.Take(ctx, r.state, steps, func(step setup.Step) {
 		taken++
 		r.doc.Taken(step)
 		fmt.Fprintf(r.t.err, "%d of %d: %s %s: %s\n", taken, len(steps), step.Action, step.On, step.Detail)
 	})
 }
 
-// verify checks each interface.
+// verify checks each interface, and the whole way to it and on from it.
 func (r *setupRun) verify(ctx context.Context) error {
 	defer r.t.progress("checking each network interface …")()
 	report, state, err := r.Verify(ctx)
 	if err != nil {
 		return err
 	}
+	r.state = state
 	r.doc.See(state)
 	switch r.doc.Verdict = report.Verdict; {
 	case report.Verdict == door.Open:
@@ -129,6 +129,9 @@ func (r *setupRun) verify(ctx context.Context) error {
 		r.doc.ForOwner = &handover
 	default:
 		return r.NotOpen(report)
+	}
+	if r.doc.Door, err = r.Judge(ctx, state); err != nil {
+		return err
 	}
 	r.doc.OpenToWorld, err = r.Openings(ctx, state)
 	return err
@@ -148,6 +151,9 @@ func (r *setupRun) closeWorld(ctx context.Context) error {
 	if len(closable) == 0 {
 		return nil
 	}
+	if r.DryRun {
+		return nil
+	}
 	if !r.CloseWorld {
 		if r.Yes {
 			return nil
@@ -160,12 +166,12 @@ func (r *setupRun) closeWorld(ctx context.Context) error {
 		}
 	}
 	// An answer may take an hour, so look again.
-	state, steps, err := r.Closing(ctx, closable)
+	steps, err := r.Closing(ctx, closable)
 	if err != nil {
 		return err
 	}
 	before := r.doc.OpenToWorld
-	takeErr := r.take(ctx, state, steps)
+	takeErr := r.take(ctx, steps)
 	if err := r.verify(ctx); err != nil && takeErr == nil {
 		return err
 	}
@@ -186,7 +192,7 @@ func (r *setupRun) closed(rules []setup.Opening) {
 
 // undo undoes setups of the origin.
 func (r *setupRun) undo(ctx context.Context) error {
-	state, plan, err := r.proposeUndo(ctx)
+	plan, err := r.proposeUndo(ctx)
 	if err != nil {
 		return err
 	}
@@ -195,7 +201,7 @@ func (r *setupRun) undo(ctx context.Context) error {
 	if err := r.show(plan.Steps); err != nil || r.DryRun {
 		return err
 	}
-	r.closed(state.Closed)
+	r.closed(r.state.Closed)
 	if len(plan.ShutOut) > 0 {
 		r.warnShutOut(plan.ShutOut)
 		if r.Yes {
@@ -211,7 +217,7 @@ func (r *setupRun) undo(ctx context.Context) error {
 			return err
 		}
 		// An answer may take an hour, so look again.
-		_, now, err := r.proposeUndo(ctx)
+		now, err := r.proposeUndo(ctx)
 		if err != nil {
 			return err
 		}
@@ -219,18 +225,17 @@ func (r *setupRun) undo(ctx context.Context) error {
 			return hint.New("the origin has changed in the meantime, and undoing this may shut CloudFront out: nothing was changed", "run it again")
 		}
 	}
-	if err := r.take(ctx, state, plan.Steps); err != nil {
+	if err := r.take(ctx, plan.Steps); err != nil {
 		return err
 	}
 	return r.showEnd()
 }
 
-func (r *setupRun) proposeUndo(ctx context.Context) (*setup.State, *setup.UndoPlan, error) {
+func (r *setupRun) proposeUndo(ctx context.Context) (plan *setup.UndoPlan, err error) {
 	defer r.t.progress("looking at the origin …")()
-	state, plan, err := r.ProposeUndo(ctx)
-	if err == nil {
+	if r.state, plan, err = r.ProposeUndo(ctx); err == nil {
 		r.doc.Ports = secgroup.PortNames(r.Ports)
-		r.doc.See(state)
+		r.doc.See(r.state)
 	}
-	return state, plan, err
+	return plan, err
 }

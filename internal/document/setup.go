@@ -49,6 +49,8 @@ type Setup struct {
 	// does; null if there is none.
 	ForOwner *setup.Handover `json:"forOwner"`
 	Left     []string        `json:"left"`
+	// Door is the report on the whole door; nil if that was not looked at.
+	Door *door.Report `json:"-"`
 }
 
 type setupInterface struct {
@@ -144,6 +146,10 @@ func (d *Setup) Conclude(err error, next Next) {
 		}
 	}
 	ports := strings.Join(slices.Concat(d.Ports, beside), ",")
+	whole := door.Judgement{Mark: OK}
+	if d.Door != nil {
+		whole = d.Door.Judgement
+	}
 	var undo []string
 	if d.Undo {
 		undo = []string{"--undo"}
@@ -155,6 +161,8 @@ func (d *Setup) Conclude(err error, next Next) {
 		d.Judgement = Judge(Attention, fmt.Sprintf("a dry run: %s not taken", words.CountAs(len(d.Steps), "step is", "steps are")), next("setup", undo...)...)
 	case d.Undo:
 		d.Judgement = Judge(OK, "setup has left nothing here")
+	case whole.Mark == Failed && d.Verdict == door.Open:
+		d.Judgement = Judge(Failed, whole.Cause, next("check")...)
 	case d.ForOwner != nil:
 		d.Judgement = Judge(Attention, "the owner of the security groups has something to do, see above", next("setup")...)
 	case len(open) > 0 && !closable: // a person has to do something first
@@ -165,6 +173,8 @@ func (d *Setup) Conclude(err error, next Next) {
 		d.Judgement = Judge(Attention, fmt.Sprintf("CloudFront gets in, and %s open to the world", words.PortsAre(beside)), next("setup", "--port", ports, "--close-world")...)
 	case !d.public():
 		d.Judgement = Judge(Attention, "no interface has a public address, so CloudFront does not connect to it directly", next("check")...)
+	case whole.Mark != OK:
+		d.Judgement = Judge(whole.Mark, whole.Cause, next("check")...)
 	default:
 		d.Judgement = Judge(OK, fmt.Sprintf("CloudFront gets in on %s, and no rule opens that to the world", words.Ports(d.Ports)))
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -64,29 +63,17 @@ func (s *Setup) record(ctx context.Context, state *State, step secgroup.Step) er
 
 // closed returns the rules that setups have closed and that nobody has opened again.
 func (s *Setup) closed(state *State) []Opening {
-	tags := map[string]string{}
-	groups := state.groups()
-	for _, g := range groups {
-		for key, value := range g.Tags {
-			if strings.HasPrefix(key, s.closedKey()) {
-				tags[key] = value
-			}
-		}
-	}
-	for _, g := range state.Made {
-		maps.Copy(tags, g.closed)
-	}
 	var closed []Opening
-	for _, value := range tags {
-		c, ok := parseClosed(value)
-		if !ok {
-			continue
-		}
-		open := slices.ContainsFunc(groups, func(g secgroup.Group) bool {
-			return g.ID == c.Group.ID && slices.ContainsFunc(g.Ingress, func(r secgroup.Rule) bool { return r.RuleID == c.Rule.RuleID })
-		})
-		if !open {
-			closed = append(closed, c)
+	for _, g := range slices.Concat(state.groups(), state.Made) {
+		for key, value := range g.Tags {
+			o, ok := parseClosed(value)
+			if !ok || !strings.HasPrefix(key, s.closedKey()) || slices.ContainsFunc(closed, o.same) {
+				continue
+			}
+			here := func(r secgroup.Rule) bool { return r.RuleID == o.Rule.RuleID }
+			if !slices.ContainsFunc(state.group(o.Group.ID).Ingress, here) {
+				closed = append(closed, o)
+			}
 		}
 	}
 	slices.SortFunc(closed, func(a, b Opening) int {

@@ -56,8 +56,8 @@ func ownerOf(tags map[string]string) Owner {
 
 // ownerNote says how to keep the owner of a load balancer from detaching the group. See, on Elastic Beanstalk,
 // https://docs.aws.amazon.com/elasticbeanstalk/latest/dg/command-options-general.html
-func (s *Setup) ownerNote(state *State) string {
-	switch o := state.Owner; {
+func (s *Setup) ownerNote(o Owner) string {
+	switch {
 	case o.Cluster != "":
 		return fmt.Sprintf("%s belongs to the Kubernetes cluster %s, whose load balancer controller removes groups and rules that it did not create. "+
 			"So CloudFront gets in through prefix lists, to which the controller's own rules refer.", s.Origin, o.Cluster)
@@ -76,16 +76,13 @@ func (s *Setup) ownerNote(state *State) string {
 
 // OwnerNote says how to keep the owner of a group from opening a rule again that was closed there.
 func (state *State) OwnerNote(group string) string {
-	for _, g := range state.groups() {
-		if g.ID == group {
-			return ownerOf(g.Tags).ofGroup(g.ID + " " + g.Name)
-		}
-	}
-	return ""
+	g := state.group(group)
+	return ownerOf(g.Tags).ofGroup(g)
 }
 
 // ofGroup says how to keep the owner of a group from opening a rule again that is closed there.
-func (o Owner) ofGroup(group string) string {
+func (o Owner) ofGroup(g secgroup.Group) string {
+	group := g.ID + " " + g.Name
 	switch {
 	case o.Cluster != "":
 		return fmt.Sprintf("%s belongs to the Kubernetes cluster %s, which restores rules that are revoked, so setup leaves its rules alone; see docs/prefix-lists.md.", group, o.Cluster)
@@ -123,7 +120,7 @@ type Handover struct {
 
 // Handover returns the owner's task once the lists are full.
 func (s *Setup) Handover(state *State) Handover {
-	ids := idsOfLists(state.Lists)
+	ids := strings.Join(idsOf(state.Lists), ",")
 	if state.Owner.Cluster == "" {
 		if state.Owner.Stack != "" {
 			where := fmt.Sprintf("the template of stack %s, with the group's name there", state.Owner.Stack)
@@ -216,7 +213,7 @@ func (s *Setup) worldOf(groups ...secgroup.Group) []string {
 func (s *Setup) uncovered(state *State) string {
 	for _, subject := range state.Scene.Subjects {
 		for _, f := range []secgroup.Family{secgroup.IPv4, secgroup.IPv6} {
-			listed := s.wants(f) && slices.ContainsFunc(state.Lists, func(l List) bool { return l.Family == f })
+			listed := s.wants(f) && slices.ContainsFunc(state.Lists, func(l secgroup.Holder) bool { return l.Family == f })
 			if reaches(subject, f) && !listed {
 				return f.String()
 			}
@@ -230,14 +227,6 @@ func reaches(subject door.Subject, f secgroup.Family) bool {
 		return len(subject.Interface.IPv6) > 0
 	}
 	return len(subject.Interface.PrivateIPv4) > 0
-}
-
-func idsOfLists(lists []List) string {
-	var ids []string
-	for _, l := range lists {
-		ids = append(ids, l.ID)
-	}
-	return strings.Join(ids, ",")
 }
 
 // Rules that let a list in on ports, as Terraform and CloudFormation have them.

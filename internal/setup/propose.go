@@ -3,7 +3,6 @@ package setup
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -20,15 +19,15 @@ type Action string
 
 // The actions, in the order in which they are taken.
 const (
-	Create    Action = "create"    // a group, with its tags
-	Tag       Action = "tag"       // an existing group, with more ports
+	Create    Action = "create"    // a group or a list, with its tags
+	Tag       Action = "tag"       // an existing group, with more ports, or a list
 	Seal      Action = "seal"      // a group, so that it lets nothing out
 	Authorize Action = "authorize" // the ranges, by a run of the engine
+	Fill      Action = "fill"      // prefix lists, by a run of the engine
 	Attach    Action = "attach"    // the groups, along with the existing ones
 	Close     Action = "close"     // a rule that is open to the world
 	Detach    Action = "detach"    // the groups that were created
-	Delete    Action = "delete"    // a group that was created, or a list
-	Fill      Action = "fill"      // prefix lists, by a run of the engine
+	Delete    Action = "delete"    // a group or a list that was created
 )
 
 // A Step is one change of an origin.
@@ -39,9 +38,9 @@ type Step struct {
 	// Detail says how, in words.
 	Detail string `json:"detail"`
 
-	place Place
-	close secgroup.Step
-	list  *List // to be created
+	place  Place
+	close  secgroup.Step
+	create secgroup.Holder
 }
 
 // A Plan makes an origin let CloudFront in.
@@ -51,6 +50,10 @@ type Plan struct {
 	Rules secgroup.Weight
 	// Notes are sentences that a person needs to know.
 	Notes []string
+}
+
+func (p *Plan) add(action Action, on, detail string) {
+	p.Steps = append(p.Steps, Step{Action: action, On: on, Detail: detail})
 }
 
 // Propose plans how to let CloudFront in, in addition to everything that exists. It changes nothing.
@@ -66,53 +69,48 @@ func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
 		plan.Notes = append(plan.Notes, "CloudFront already gets in through groups that are kept up to date, so no group is created.")
 		return plan, nil
 	}
-	if state.ByList {
-		return plan, s.proposeLists(ctx, state, plan)
-	}
-	for _, g := range state.Made {
-		if g.VPC != state.VPC {
-			return nil, hint.New(fmt.Sprintf("%s %s was created for another %s, in %s and not in %s", g.ID, g.Name, s.Origin, g.VPC, state.VPC), "remove it with --undo, and run this again")
-		}
-	}
-	ports := s.allPorts(state)
-	names, tagged := s.names(state), false
-	n, err := s.size(state, plan, ports)
+	holders, err := s.holders(state, plan)
 	if err != nil {
 		return nil, err
 	}
-	for _, g := range state.Made {
-		if !slices.Equal(g.Ports, ports) {
-			tagged = true
-			plan.add(Tag, g.ID, s.Engine.TagKey+"="+strings.Join(secgroup.PortNames(ports), " "))
+	existing := idsOf(state.Made)
+	if state.ByList {
+		existing = idsOf(state.Lists)
+	}
+	var names []string
+	stale := false
+	for _, h := range holders {
+		names = append(names, h.Name)
+		tag := s.tags(state, h.Kind)[0]
+		switch {
+		case h.ID == "":
+			plan.Steps = append(plan.Steps, Step{Action: Create, On: h.Name, Detail: s.creation(state, plan, h), create: h})
+			stale = true
+		case h.Tags[*tag.Key] != *tag.Value:
+			plan.add(Tag, h.ID, *tag.Key+"="+*tag.Value)
+			stale = true
+		}
+		if h.Kind == secgroup.SecurityGroup && !state.attached(h.ID) {
+			plan.add(Seal, h.Name, "revoke its outbound rules: your own groups decide what may go out")
 		}
 	}
-	made := len(names)
-	for i := 1; len(names) < n; i++ {
-		name := fmt.Sprintf("%s-%s-%d", s.Engine.TagKey, s.Origin.Name, i)
-		if !slices.Contains(names, name) {
-			names = append(names, name)
-			plan.add(Create, name, fmt.Sprintf("in %s, tagged %s=%s", state.VPC, s.Engine.TagKey, strings.Join(secgroup.PortNames(ports), " ")))
-			plan.add(Seal, name, sealed)
-		}
-	}
-	for _, g := range state.Made {
-		if len(g.egress) > 0 && !state.attached(g.ID) {
-			plan.add(Seal, g.Name, sealed)
-		}
-	}
-	sync := false
-	if made > 0 {
-		if sync, err = s.unsynced(ctx, s.request(state.Made)); err != nil {
+	if len(existing) > 0 { // also to refuse what would close
+		unsynced, err := s.unsynced(ctx, engine.Request{GroupIDs: existing})
+		if err != nil {
 			return nil, err
 		}
+		stale = stale || unsynced
 	}
-	if sync || tagged || made < n {
-		plan.add(Authorize, words.Few(names), fmt.Sprintf("%s on %s", ruleCount(plan.Rules), onPorts(ports)))
+	if stale && state.ByList {
+		plan.add(Fill, words.Few(names), fmt.Sprintf("%d IPv4 and %d IPv6 entries", plan.Rules[secgroup.IPv4], plan.Rules[secgroup.IPv6]))
+	} else if stale {
+		plan.add(Authorize, words.Few(names), fmt.Sprintf("%s on %s", ruleCount(plan.Rules), onPorts(s.allPorts(state))))
 	}
 	for _, p := range state.Places {
-		missing := slices.DeleteFunc(slices.Clone(state.Made), func(g Group) bool { return slices.Contains(p.Groups, g.ID) })
-		if len(missing) > 0 || made < n {
-			plan.Steps = append(plan.Steps, Step{Action: Attach, On: p.Name, Detail: fmt.Sprintf("%s, along with %s", words.Few(names), strings.Join(p.others(state), ", ")), place: p})
+		lacks := len(existing) < len(holders) || slices.ContainsFunc(existing, func(id string) bool { return !slices.Contains(p.Groups, id) })
+		if lacks && !state.ByList {
+			detail := fmt.Sprintf("%s, along with %s", words.Few(names), strings.Join(p.others(state), ", "))
+			plan.Steps = append(plan.Steps, Step{Action: Attach, On: p.Name, Detail: detail, place: p})
 		}
 	}
 	return plan, nil
@@ -120,11 +118,41 @@ func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
 
 // terraform tells those who manage the origin with Terraform about drift. See
 // https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/security_group
-const terraform = "Setup cannot see Terraform. If it manages the origin, add the group there too (security_groups, vpc_security_group_ids), " +
-	"or the next apply will detach it; inline ingress blocks there will restore a rule that is closed here."
+const terraform = "Setup cannot see Terraform. If it manages the origin, add the group there too (security_groups, " +
+	"vpc_security_group_ids), or the next apply will detach it; inline ingress blocks there will restore a rule that is closed here."
 
-// sealed describes the step that seals a group.
-const sealed = "revoke its outbound rules: your own groups decide what may go out"
+// holders returns the groups or lists through which CloudFront is to get in: those that setups have made, and those to
+// create, which have no ID.
+func (s *Setup) holders(state *State, plan *Plan) ([]secgroup.Holder, error) {
+	if state.ByList {
+		return s.lists(state, plan)
+	}
+	for _, g := range state.Made {
+		if g.VPC != state.VPC {
+			return nil, hint.New(fmt.Sprintf("%s %s was created for another %s, in %s and not in %s", g.ID, g.Name, s.Origin, g.VPC, state.VPC),
+				"remove it with --undo, and run this again")
+		}
+	}
+	holders := slices.Clone(state.Made)
+	n, err := s.size(state, plan)
+	for i := 1; len(holders) < n; i++ {
+		name := fmt.Sprintf("%s-%s-%d", s.Engine.TagKey, s.Origin.Name, i)
+		if !slices.ContainsFunc(holders, func(h secgroup.Holder) bool { return h.Name == name }) {
+			holders = append(holders, secgroup.Holder{Kind: secgroup.SecurityGroup, Name: name})
+		}
+	}
+	return holders, err
+}
+
+// creation says how a group or a list is created.
+func (s *Setup) creation(state *State, plan *Plan, h secgroup.Holder) string {
+	what := "in " + state.VPC
+	if h.Kind == secgroup.ManagedPrefixList {
+		what = fmt.Sprintf("a prefix list of up to %d %s entries, %d of them now", h.MaxEntries, h.Family, plan.Rules[h.Family])
+	}
+	tag := s.tags(state, h.Kind)[0]
+	return fmt.Sprintf("%s, tagged %s=%s", what, *tag.Key, *tag.Value)
+}
 
 // onPorts lists ports in words.
 func onPorts(ports []secgroup.PortRange) string {
@@ -134,50 +162,23 @@ func onPorts(ports []secgroup.PortRange) string {
 	return "each of the ports " + strings.Join(secgroup.PortNames(ports), ", ")
 }
 
-func (p *Plan) add(action Action, on, detail string) {
-	p.Steps = append(p.Steps, Step{Action: action, On: on, Detail: detail})
-}
-
 // others returns the groups of a place that no setup has created.
 func (p Place) others(state *State) []string {
 	return slices.DeleteFunc(slices.Clone(p.Groups), state.has)
 }
 
-// attached reports whether a group is attached to the origin.
-func (state *State) attached(id string) bool {
-	return slices.ContainsFunc(state.Places, func(p Place) bool { return slices.Contains(p.Groups, id) })
-}
-
-// names returns the names of the groups that were created.
-func (s *Setup) names(state *State) []string {
-	var names []string
-	for _, g := range state.Made {
-		names = append(names, g.Name)
-	}
-	return names
-}
-
-// allPorts returns the ports asked for now and those asked for in earlier runs: asking for another port does not close
-// them.
-func (s *Setup) allPorts(state *State) []secgroup.PortRange {
-	ports := slices.Clone(s.Ports)
-	for _, g := range state.Made {
-		ports = append(ports, g.Ports...)
-	}
-	return secgroup.SortPorts(ports)
-}
-
-// size returns how many groups to hold the rules in. If that many can be attached, there is a slot to spare for each
-// port, so that a range can be authorized before the one that it replaces is revoked.
-func (s *Setup) size(state *State, plan *Plan, ports []secgroup.PortRange) (int, error) {
-	groups := func(spare int) int {
-		n := 1
+// size returns how many groups to hold the rules in. If that many can be attached, each port has a free slot, so that a
+// range can be authorized before the one that it replaces is revoked.
+func (s *Setup) size(state *State, plan *Plan) (int, error) {
+	ports := len(s.allPorts(state))
+	groups := func(free int) int {
+		n := max(1, len(state.Made))
 		for _, rules := range plan.Rules {
 			if rules > 0 {
-				n = max(n, (len(ports)*(rules+spare)+s.RulesPerGroup-1)/s.RulesPerGroup)
+				n = max(n, (ports*(rules+free)+s.RulesPerGroup-1)/s.RulesPerGroup)
 			}
 		}
-		return max(n, len(state.Made))
+		return n
 	}
 	room := s.most()
 	for _, p := range state.Places {
@@ -191,21 +192,29 @@ func (s *Setup) size(state *State, plan *Plan, ports []secgroup.PortRange) (int,
 		plan.Notes = append(plan.Notes, fmt.Sprintf("The rules fill %s completely, so a range that is replaced may be closed for a moment.", words.Count(least, "group")))
 		return least, nil
 	}
-	return 0, s.tooMany(state, plan, least, ports)
+	return 0, s.tooMany(state, plan, least)
 }
 
 // tooMany says that more groups are needed than can be attached, and what to do about it.
-func (s *Setup) tooMany(state *State, plan *Plan, need int, ports []secgroup.PortRange) error {
+func (s *Setup) tooMany(state *State, plan *Plan, need int) error {
 	var errs []string
 	for _, p := range state.Places {
 		if others := p.others(state); len(others)+need > s.most() {
-			errs = append(errs, fmt.Sprintf("%s has %s of its own (%s) and can have %d in all, but %s to be attached",
-				p.Name, words.Count(len(others), "security group"), strings.Join(others, ", "), s.most(), needs(need)))
+			errs = append(errs, fmt.Sprintf("%s has %s of its own (%s) and can have %d in all, but %s to be attached", p.Name,
+				words.Count(len(others), "security group"), strings.Join(others, ", "), s.most(), words.CountAs(need, "more has", "more have")))
 		}
+	}
+	flags := ""
+	for _, service := range s.Engine.Services {
+		flags += " --service " + service
+	}
+	for _, service := range s.Engine.Within {
+		flags += " --within " + service
 	}
 	ways := []string{
 		"detach a group that is not needed, or move its rules into another first",
-		fmt.Sprintf("if no other tool writes to one of these groups and it has room for %s a port, tag it %s=%q, let the ranges in with cfsg apply%s, and run this again", ruleCount(plan.Rules), s.Engine.TagKey, strings.Join(secgroup.PortNames(ports), " "), s.flags()),
+		fmt.Sprintf("if no other tool writes to one of these groups and it has room for %s a port, tag it %s=%q, let the ranges in with cfsg apply%s, and run this again",
+			ruleCount(plan.Rules), s.Engine.TagKey, strings.Join(secgroup.PortNames(s.allPorts(state)), " "), flags),
 	}
 	if need > 1 {
 		ways = append(ways, "let in the compact cover, which needs fewer rules (--service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT)")
@@ -216,68 +225,27 @@ func (s *Setup) tooMany(state *State, plan *Plan, need int, ports []secgroup.Por
 	return hint.New(strings.Join(errs, "; "), strings.Join(ways, "; or "))
 }
 
-// flags are the flags with which cfsg asks for the same ranges.
-func (s *Setup) flags() string {
-	var flags strings.Builder
-	for _, service := range s.Engine.Services {
-		flags.WriteString(" --service " + service)
-	}
-	for _, service := range s.Engine.Within {
-		flags.WriteString(" --within " + service)
-	}
-	return flags.String()
-}
-
-func needs(n int) string {
-	if n == 1 {
-		return "1 more has"
-	}
-	return fmt.Sprintf("%d more have", n)
-}
-
-// unsynced reports whether the groups or lists of a request are not up to date, or the engine cannot tell.
+// unsynced reports whether the groups or lists of a request are not up to date, or the engine cannot tell. It is an
+// error if a plan takes away ranges of a family that is not wanted now: CloudFront may connect by it, and gets in
+// through the rules of an earlier run.
 func (s *Setup) unsynced(ctx context.Context, req engine.Request) (bool, error) {
 	p, err := s.Engine.Propose(ctx, req)
 	if err != nil {
 		return false, err
 	}
 	for _, v := range p.Previews {
-		if err := s.keepsFamilies(slices.Concat(v.Pools, v.Lists)); err != nil {
-			return false, err
-		}
-	}
-	return len(p.Failures()) > 0 || p.Count() > 0, nil
-}
-
-// keepsFamilies fails if plans take away ranges of a family that is not wanted now: CloudFront may connect by it, and
-// gets in through the rules of an earlier run.
-func (s *Setup) keepsFamilies(pools []secgroup.PoolPlan) error {
-	refuse := func(where string, p netip.Prefix) error {
-		if f := secgroup.FamilyOf(p); p.IsValid() && !s.wants(f) {
-			return hint.New(fmt.Sprintf("%s lets in %s, but no %[2]s range is wanted now, so this run would close it", where, f),
-				"ask for both families and for a service that has ranges of both, or undo setup with --undo")
-		}
-		return nil
-	}
-	for _, pool := range pools {
-		for _, step := range pool.Steps {
-			for _, r := range step.Remove {
-				if err := refuse(step.HolderID, r.Source.Prefix); err != nil {
-					return err
+		for _, pool := range slices.Concat(v.Pools, v.Lists) {
+			for _, step := range pool.Steps {
+				for _, r := range step.Remove {
+					if f := secgroup.FamilyOf(r.Source.Prefix); r.Source.Prefix.IsValid() && !s.wants(f) {
+						return false, hint.New(fmt.Sprintf("%s lets in %s, but no %[2]s range is wanted now, so this run would close it", step.HolderID, f),
+							"ask for both families and for a service that has ranges of both, or undo setup with --undo")
+					}
 				}
 			}
 		}
 	}
-	return nil
-}
-
-// request asks the engine for a run on these groups alone.
-func (s *Setup) request(groups []Group) engine.Request {
-	var req engine.Request
-	for _, g := range groups {
-		req.GroupIDs = append(req.GroupIDs, g.ID)
-	}
-	return req
+	return len(p.Failures()) > 0 || p.Count() > 0, nil
 }
 
 // letsIn reports whether everything that is wanted gets in at every interface.

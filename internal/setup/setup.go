@@ -1,16 +1,18 @@
 // Package setup closes an origin to everyone except CloudFront, and undoes that.
 //
-// It looks at the origin ([Setup.Look]), proposes steps as values ([Setup.Propose]), takes them ([Setup.Take]),
-// verifies the result at every network interface ([Setup.Verify]), and only then finds out which rules that are open to
-// the world can go ([Setup.Openings]). Each part starts from what AWS shows and not from what an earlier part did, so
-// you can stop anywhere and start again.
+// It reads the origin ([Setup.Read]), proposes steps as values ([Setup.Propose]), takes them ([Setup.Take]), verifies
+// the result at every network interface ([Setup.Verify]), and only then finds out which rules that are open to the world
+// can go ([Setup.Openings]). Each part starts from what AWS shows and not from what an earlier part did, so you can stop
+// anywhere and start again.
 package setup
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"time"
 
+	"cloudfront-sg-sync/internal/approach"
 	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
@@ -24,9 +26,10 @@ import (
 // A Setup says what to set up, and how.
 type Setup struct {
 	Origin Origin
-	Ports  []secgroup.PortRange
-	EC2    *ec2.Client
-	ELB    *elb.Client
+	// Ports are those asked for. Where there are none, as in an undo, [Setup.Read] takes those of an earlier setup.
+	Ports []secgroup.PortRange
+	EC2   *ec2.Client
+	ELB   *elb.Client
 	// ByList asks for prefix lists that another tool's rules refer to, even if nothing shows that there is such a tool.
 	ByList bool
 	// Engine authorizes. Its only target is where the origin is.
@@ -41,8 +44,11 @@ type Setup struct {
 	Patience time.Duration
 }
 
-// api returns the EC2 client, narrowed to what looks, opens and closes.
+// api returns the EC2 client, narrowed to the calls that read, open and close.
 func (s *Setup) api() secgroup.API { return engine.Narrow(s.EC2) }
+
+// reader returns the one reader of origins.
+func (s *Setup) reader() approach.Client { return approach.NewClient(s.api(), s.EC2, s.ELB) }
 
 // A Kind is the kind of an origin.
 type Kind string
@@ -65,12 +71,6 @@ func (o Origin) String() string { return string(o.Kind) + " " + o.Name }
 // Validate reports a name that EC2 would not understand.
 func (o Origin) Validate() error { return o.selector().Validate() }
 
-// mark is the value of the tag that marks the groups created for an origin.
-func (o Origin) mark() string { return strings.ReplaceAll(string(o.Kind), " ", "-") + "/" + o.Name }
-
-// pool is the pool that the groups created for an origin share. Nobody else is likely to use its name.
-func (o Origin) pool() string { return "setup-" + o.Name }
-
 func (o Origin) selector() door.Selector {
 	switch names := []string{o.Name}; o.Kind {
 	case LoadBalancer:
@@ -82,9 +82,13 @@ func (o Origin) selector() door.Selector {
 	}
 }
 
-// markKey is the key of the tag that marks groups created by a setup. A later run continues with these groups, and an
-// undo removes them.
+// markKey is the key of the tag that marks groups and lists created by a setup, and mark its value for an origin. A
+// later run continues with these, and an undo removes them.
 func (s *Setup) markKey() string { return s.Engine.TagKey + "-setup" }
+
+func (s *Setup) mark() string {
+	return strings.ReplaceAll(string(s.Origin.Kind), " ", "-") + "/" + s.Origin.Name
+}
 
 // most is how many security groups an origin can have.
 //
@@ -98,10 +102,19 @@ func (s *Setup) most() int {
 	return most
 }
 
-// explain adds a hint to the error of a call that needs a permission.
-func explain(err error, permission string) error {
-	if awserr.Code(err) == "SecurityGroupsPerInterfaceLimitExceeded" {
+// explain says what a call that failed was to do, and the way out. It returns nil for nil.
+func explain(err error, doing string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	permission := awserr.Permission(err)
+	if strings.HasPrefix(permission, "ec2:Create") && permission != "ec2:CreateTags" {
+		permission += " and, for its tags, ec2:CreateTags"
+	}
+	code := awserr.Code(err)
+	err = awserr.Explain(fmt.Errorf("%s: %w", fmt.Sprintf(doing, args...), err), permission)
+	if code == "SecurityGroupsPerInterfaceLimitExceeded" {
 		return hint.With(err, "detach a group that is not needed, or raise quota L-2AFB9258 (security groups per network interface)")
 	}
-	return awserr.Explain(err, permission)
+	return err
 }

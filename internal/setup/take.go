@@ -1,8 +1,8 @@
 package setup
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,24 +36,24 @@ func (s *Setup) Take(ctx context.Context, state *State, steps []Step, taken func
 }
 
 func (s *Setup) take(ctx context.Context, state *State, step Step) error {
-	list := strings.HasPrefix(step.On, "pl-")
+	kind := secgroup.SecurityGroup
+	if step.create.Kind == secgroup.ManagedPrefixList || strings.HasPrefix(step.On, "pl-") {
+		kind = secgroup.ManagedPrefixList
+	}
+	list := kind == secgroup.ManagedPrefixList
 	switch step.Action {
 	case Create:
-		if step.list != nil {
-			return s.createList(ctx, *step.list)
-		}
-		return s.create(ctx, state, step.On)
-	case Fill:
-		return s.fill(ctx)
-	case Tag:
+		tags := append(s.tags(state, kind), tag("Name", step.On), tag(s.markKey(), s.mark()))
 		if list {
-			return s.createTags(ctx, step.On, s.listTag())
+			return s.createList(ctx, step.create, tags)
 		}
-		return s.createTags(ctx, step.On, s.groupTags(state)...)
+		return s.createGroup(ctx, step.On, state.VPC, tags)
+	case Tag:
+		return s.createTags(ctx, step.On, s.tags(state, kind)...)
 	case Seal:
 		return s.seal(ctx, step.On)
-	case Authorize:
-		return s.authorize(ctx)
+	case Authorize, Fill:
+		return s.authorize(ctx, step.Action == Fill)
 	case Attach, Detach:
 		return s.attach(ctx, step.place, step.Action == Attach)
 	case Close:
@@ -64,83 +64,74 @@ func (s *Setup) take(ctx context.Context, state *State, step Step) error {
 		return err
 	case Delete:
 		if list {
-			return s.removeList(ctx, step.On)
+			return s.deleteList(ctx, step.On)
 		}
-		return s.remove(ctx, step.On)
+		return s.deleteGroup(ctx, step.On)
 	}
 	return fmt.Errorf("there is no step %q", step.Action)
 }
 
-// authorize has the engine make these groups, and no others, equal to the ranges.
-func (s *Setup) authorize(ctx context.Context) error {
-	made, err := s.made(ctx)
-	if err != nil {
+// authorize has the engine make the groups that were created, or the lists, equal to the ranges, and change nothing
+// else. A failure does not matter if somebody else, such as the function, has meanwhile done the rest.
+func (s *Setup) authorize(ctx context.Context, lists bool) error {
+	var state State
+	if err := s.readMade(ctx, &state); err != nil {
 		return err
 	}
-	if len(made) == 0 { // to the engine, that would mean all groups
-		return fmt.Errorf("no security group is tagged %s=%s any more", s.markKey(), s.Origin.mark())
+	what, ids := "security group", idsOf(state.Made)
+	if lists {
+		what, ids = "prefix list", idsOf(state.Lists)
 	}
-	return s.sync(ctx, s.request(made))
-}
-
-// sync has the engine carry out a request. A failure does not matter if somebody else, such as the function, has
-// meanwhile done the rest.
-func (s *Setup) sync(ctx context.Context, req engine.Request) error {
+	if len(ids) == 0 { // to the engine, that would mean all groups and lists
+		return fmt.Errorf("no %s is tagged %s=%s any more", what, s.markKey(), s.mark())
+	}
+	req := engine.Request{GroupIDs: ids}
 	_, err := s.Engine.Run(ctx, req)
 	if err == nil {
 		return nil
 	}
-	if unsynced, lookErr := s.unsynced(ctx, req); lookErr != nil || unsynced {
+	if unsynced, nextErr := s.unsynced(ctx, req); nextErr != nil || unsynced {
 		return err
 	}
 	return nil
 }
 
-// create creates a group with all its tags in one call, so that a group that exists is always found again. See
+// createGroup creates a group with all its tags in one call, so that a group that exists is always found again. See
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
-func (s *Setup) create(ctx context.Context, state *State, name string) error {
-	tags := append(s.groupTags(state), tag("Name", name), tag(s.markKey(), s.Origin.mark()))
+func (s *Setup) createGroup(ctx context.Context, name, vpc string, tags []types.Tag) error {
 	_, err := s.EC2.CreateSecurityGroup(ctx, &ec2.CreateSecurityGroupInput{
-		GroupName:         aws.String(name),
-		Description:       aws.String("Lets CloudFront in at " + s.Origin.String() + "; made by cfsg setup"),
-		VpcId:             aws.String(state.VPC),
+		GroupName: &name, Description: aws.String("Lets CloudFront in at " + s.Origin.String() + "; made by cfsg setup"), VpcId: &vpc,
 		TagSpecifications: []types.TagSpecification{{ResourceType: types.ResourceTypeSecurityGroup, Tags: tags}},
 	})
-	if err != nil && awserr.Code(err) != "InvalidGroup.Duplicate" {
-		return explain(fmt.Errorf("create security group %s: %w", name, err), "ec2:CreateSecurityGroup and, for its tags, ec2:CreateTags")
+	duplicate := awserr.Code(err) == "InvalidGroup.Duplicate"
+	if err != nil && !duplicate {
+		return explain(err, "create security group %s", name)
 	}
 	// If the answer got lost and the call was repeated, the duplicate is ours. EC2 may show a new group only after a
 	// while.
-	found, lookErr := s.await(ctx, func() (bool, error) {
-		_, err := s.named(ctx, name)
-		if _, none := errors.AsType[*NotFoundError](err); none {
-			return false, nil
-		}
-		return err == nil, err
+	found, err := s.await(ctx, func() (bool, error) {
+		g, err := s.group(ctx, name)
+		return g != nil, err
 	})
 	switch {
-	case lookErr != nil:
-		return lookErr
-	case !found && err != nil:
-		return hint.New(fmt.Sprintf("create security group %s: a group of this name exists that cfsg setup did not create, or that has lost its tag %s=%s", name, s.markKey(), s.Origin.mark()),
-			"give it that tag, or rename or delete it")
-	case !found:
-		return hint.New(fmt.Sprintf("security group %s was created, but EC2 does not show it yet", name), "wait a little")
+	case err != nil || found:
+		return err
+	case duplicate:
+		return hint.New(fmt.Sprintf("create security group %s: a group of this name exists that cfsg setup did not create, or that has lost its tag %s=%s",
+			name, s.markKey(), s.mark()), "give it that tag, or rename or delete it")
 	}
-	return nil
+	return hint.New(fmt.Sprintf("security group %s was created, but EC2 does not show it yet", name), "wait a little")
 }
 
-// named returns the group with a name that a setup has created.
-func (s *Setup) named(ctx context.Context, name string) (Group, error) {
-	made, err := s.made(ctx)
-	if err != nil {
-		return Group{}, err
+// group returns the group with a name that a setup has created, or nil if there is none.
+func (s *Setup) group(ctx context.Context, name string) (*types.SecurityGroup, error) {
+	out, err := s.api().DescribeSecurityGroups(ctx, &ec2.DescribeSecurityGroupsInput{Filters: []types.Filter{
+		{Name: aws.String("tag:" + s.markKey()), Values: []string{s.mark()}}, {Name: aws.String("group-name"), Values: []string{name}},
+	}})
+	if err != nil || len(out.SecurityGroups) == 0 {
+		return nil, explain(err, "describe security group %s", name)
 	}
-	i := slices.IndexFunc(made, func(g Group) bool { return g.Name == name })
-	if i < 0 {
-		return Group{}, &NotFoundError{fmt.Sprintf("there is no security group %s tagged %s=%s", name, s.markKey(), s.Origin.mark())}
-	}
-	return made[i], nil
+	return &out.SecurityGroups[0], nil
 }
 
 // await asks until the answer is yes, or the patience runs out.
@@ -161,36 +152,57 @@ func (s *Setup) await(ctx context.Context, ask func() (bool, error)) (bool, erro
 
 func tag(key, value string) types.Tag { return types.Tag{Key: &key, Value: &value} }
 
-// groupTags are the tags by which the engine keeps a group up to date: the ports and the pool.
-func (s *Setup) groupTags(state *State) []types.Tag {
-	return []types.Tag{
-		tag(s.Engine.TagKey, strings.Join(secgroup.PortNames(s.allPorts(state)), " ")), tag(s.Engine.TagKey+"-pool", s.Origin.pool()),
+// tags are those by which the engine keeps a group or a list up to date: the ports and the pool, or ranges.
+func (s *Setup) tags(state *State, kind secgroup.Kind) []types.Tag {
+	if kind == secgroup.ManagedPrefixList {
+		return []types.Tag{tag(s.Engine.TagKey, "ranges")}
 	}
+	ports := strings.Join(secgroup.PortNames(s.allPorts(state)), " ")
+	// Nobody else is likely to use the pool's name.
+	return []types.Tag{tag(s.Engine.TagKey, ports), tag(s.Engine.TagKey+"-pool", "setup-"+s.Origin.Name)}
 }
-
-// listTag is the tag by which the engine keeps a list up to date.
-func (s *Setup) listTag() types.Tag { return tag(s.Engine.TagKey, "ranges") }
 
 // createTags tags a group or a list.
 func (s *Setup) createTags(ctx context.Context, id string, tags ...types.Tag) error {
-	if _, err := s.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: []string{id}, Tags: tags}); err != nil {
-		return explain(fmt.Errorf("tag %s: %w", id, err), "ec2:CreateTags")
-	}
-	return nil
+	_, err := s.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: []string{id}, Tags: tags})
+	return explain(err, "tag %s", id)
 }
 
 // seal revokes the outbound rules of a new group, which by default let everything out, even what the origin's own
 // groups do not. See
 // https://docs.aws.amazon.com/vpc/latest/userguide/creating-security-groups.html
 func (s *Setup) seal(ctx context.Context, name string) error {
-	g, err := s.named(ctx, name)
-	if err != nil || len(g.egress) == 0 {
+	g, err := s.group(ctx, name)
+	switch {
+	case err != nil:
 		return err
+	case g == nil:
+		return fmt.Errorf("there is no security group %s tagged %s=%s", name, s.markKey(), s.mark())
+	case len(g.IpPermissionsEgress) == 0:
+		return nil
 	}
-	if _, err := s.EC2.RevokeSecurityGroupEgress(ctx, &ec2.RevokeSecurityGroupEgressInput{GroupId: aws.String(g.ID), IpPermissions: g.egress}); err != nil {
-		return explain(fmt.Errorf("revoke the outbound rules of %s: %w", g.ID, err), "ec2:RevokeSecurityGroupEgress")
+	in := &ec2.RevokeSecurityGroupEgressInput{GroupId: g.GroupId, IpPermissions: g.IpPermissionsEgress}
+	_, err = s.EC2.RevokeSecurityGroupEgress(ctx, in)
+	return explain(err, "revoke the outbound rules of %s", aws.ToString(g.GroupId))
+}
+
+// deleteGroup deletes a group. AWS may take a while to see that it is no longer attached anywhere.
+func (s *Setup) deleteGroup(ctx context.Context, id string) error {
+	var last error
+	done, err := s.await(ctx, func() (bool, error) {
+		_, last = s.EC2.DeleteSecurityGroup(ctx, &ec2.DeleteSecurityGroupInput{GroupId: &id})
+		switch awserr.Code(last) {
+		case "DependencyViolation":
+			return false, nil
+		case "InvalidGroup.NotFound": // it was deleted, but the answer got lost
+			return true, nil
+		}
+		return last == nil, last
+	})
+	if err == nil && !done {
+		return fmt.Errorf("delete %s: %w: it is still attached somewhere, or a rule of another group refers to it", id, last)
 	}
-	return nil
+	return explain(err, "delete %s", id)
 }
 
 // attach attaches the groups that were created to a place, or detaches them. Both calls replace the whole list, so it
@@ -198,58 +210,50 @@ func (s *Setup) seal(ctx context.Context, name string) error {
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSecurityGroups.html and
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyNetworkInterfaceAttribute.html
 func (s *Setup) attach(ctx context.Context, place Place, attached bool) error {
-	made, err := s.made(ctx)
-	if err != nil {
+	var state State
+	if err := s.readMade(ctx, &state); err != nil {
 		return err
 	}
 	before, err := s.groupsAt(ctx, place)
 	if err != nil {
 		return err
 	}
-	after := slices.DeleteFunc(slices.Clone(before), func(id string) bool {
-		return !attached && slices.ContainsFunc(made, func(g Group) bool { return g.ID == id })
-	})
-	for _, g := range made {
-		if attached && !slices.Contains(after, g.ID) {
+	after := slices.Clone(before)
+	for _, g := range state.Made {
+		if !slices.Contains(before, g.ID) {
 			after = append(after, g.ID)
 		}
 	}
-	if slices.Equal(before, after) {
-		return nil
-	}
-	if len(after) == 0 {
-		return hint.New(fmt.Sprintf("%s would be left without a security group, which AWS does not allow", place.Name), "attach another first")
+	if !attached {
+		after = slices.DeleteFunc(after, state.has)
 	}
 	what := fmt.Sprintf("set the security groups of %s to %s", place.Name, strings.Join(after, ", "))
-	if place.balancer != "" {
-		if _, err := s.ELB.SetSecurityGroups(ctx, &elb.SetSecurityGroupsInput{LoadBalancerArn: &place.balancer, SecurityGroups: after}); err != nil {
-			return explain(fmt.Errorf("%s: %w", what, err), "elasticloadbalancing:SetSecurityGroups")
-		}
-		return nil
+	switch {
+	case slices.Equal(before, after):
+	case len(after) == 0:
+		return hint.New(place.Name+" would be left without a security group, which AWS does not allow", "attach another first")
+	case place.balancer != "":
+		_, err = s.ELB.SetSecurityGroups(ctx, &elb.SetSecurityGroupsInput{LoadBalancerArn: &place.balancer, SecurityGroups: after})
+	default:
+		_, err = s.EC2.ModifyNetworkInterfaceAttribute(ctx, &ec2.ModifyNetworkInterfaceAttributeInput{NetworkInterfaceId: &place.Name, Groups: after})
 	}
-	if _, err := s.EC2.ModifyNetworkInterfaceAttribute(ctx, &ec2.ModifyNetworkInterfaceAttributeInput{NetworkInterfaceId: &place.Name, Groups: after}); err != nil {
-		return explain(fmt.Errorf("%s: %w", what, err), "ec2:ModifyNetworkInterfaceAttribute")
-	}
-	return nil
+	return explain(err, "%s", what)
 }
 
 // groupsAt returns the IDs of the groups that a place has now.
 func (s *Setup) groupsAt(ctx context.Context, place Place) ([]string, error) {
 	if place.balancer != "" {
-		found, err := s.ELB.DescribeLoadBalancers(ctx, &elb.DescribeLoadBalancersInput{LoadBalancerArns: []string{place.balancer}})
-		if err != nil {
-			return nil, explain(fmt.Errorf("describe %s: %w", place.Name, err), "elasticloadbalancing:DescribeLoadBalancers")
-		}
-		for _, lb := range found.LoadBalancers {
+		lb, err := s.reader().LoadBalancer(ctx, s.Origin.Name)
+		if lb != nil {
 			return lb.SecurityGroups, nil
 		}
-		return nil, fmt.Errorf("%s is gone", place.Name)
+		return nil, cmp.Or(explain(err, "describe %s", place.Name), fmt.Errorf("%s is gone", place.Name))
 	}
-	scene, err := door.Discover(ctx, s.api(), door.Selector{Interfaces: []string{place.Name}})
-	if err != nil {
-		return nil, err
+	found, err := secgroup.DescribeInterfaces(ctx, s.api(), "network-interface-id", []string{place.Name})
+	if len(found) > 0 {
+		return found[0].Groups, nil
 	}
-	return idsOf(scene.Subjects[0].Groups), nil
+	return nil, cmp.Or(err, fmt.Errorf("%s is gone", place.Name))
 }
 
 // Verify checks the origin as if no rule were open to the world, to find out whether those rules can go. It waits until
@@ -257,10 +261,8 @@ func (s *Setup) groupsAt(ctx context.Context, place Place) ([]string, error) {
 func (s *Setup) Verify(ctx context.Context) (*door.Report, *State, error) {
 	var state *State
 	_, err := s.await(ctx, func() (seen bool, err error) {
-		if state, err = s.Look(ctx); err != nil {
-			return false, err
-		}
-		return state.seen(), nil
+		state, err = s.Read(ctx)
+		return err == nil && state.seen(), err
 	})
 	if err != nil {
 		return nil, nil, err
@@ -271,12 +273,18 @@ func (s *Setup) Verify(ctx context.Context) (*door.Report, *State, error) {
 // seen reports whether everything that is attached is visible at all interfaces.
 func (state *State) seen() bool {
 	for _, subject := range state.Scene.Subjects {
-		for _, g := range state.Made {
-			attached := slices.ContainsFunc(subject.Groups, func(o secgroup.Group) bool { return o.ID == g.ID })
-			if state.attached(g.ID) && !attached {
+		for _, id := range idsOf(state.Made) {
+			if state.attached(id) && !slices.Contains(idsOf(subject.Groups), id) {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// Judge judges the whole door of an origin: also the way from the Internet to its security groups, and on from there.
+func (s *Setup) Judge(ctx context.Context, state *State) (*door.Report, error) {
+	scene := *state.Scene
+	err := s.reader().Complete(ctx, &scene)
+	return door.Judge(&scene, s.Question), err
 }

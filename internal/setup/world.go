@@ -51,42 +51,25 @@ func (s *Setup) Openings(ctx context.Context, state *State) ([]Opening, error) {
 		if len(w.Opens) == 0 {
 			continue
 		}
+		group := state.group(w.Group.ID)
 		o := Opening{WorldRule: w, Reopen: []string{}}
-		o.Advice, o.Beside = s.advice(state, w)
-		openings = append(openings, o)
-		for _, g := range state.groups() {
-			if g.ID == w.Group.ID {
-				exposed = append(exposed, g)
-			}
-		}
-	}
-	if len(exposed) == 0 {
-		return openings, nil
+		o.Advice, o.Beside = s.advice(state, w, group.Tags)
+		openings, exposed = append(openings, o), append(exposed, group)
 	}
 	subjects, err := door.Attached(ctx, s.api(), exposed)
-	if err != nil {
-		return nil, err
-	}
 	for i, o := range openings {
-		if o.Advice != "" {
-			continue
-		}
-		if shut := s.shutOut(state, subjects, o.Group.ID); len(shut) > 0 {
+		if shut := s.shutOut(state, subjects, o.Group.ID); o.Advice == "" && len(shut) > 0 {
 			openings[i].Advice = fmt.Sprintf("The group is attached to %s as well, where it may be all that lets CloudFront in: set up that origin first, then run this again.", words.Few(shut))
 		}
 	}
-	return openings, nil
+	return openings, err
 }
 
 // advice says why a rule cannot be closed, as far as the rule and the origin show, and whether it is on other ports
 // than those that are set up.
-func (s *Setup) advice(state *State, w door.WorldRule) (advice string, beside bool) {
-	group := secgroup.Group{Ingress: []secgroup.Rule{w.Rule}}
-	if i := slices.IndexFunc(state.groups(), func(g secgroup.Group) bool { return g.ID == w.Group.ID }); i >= 0 {
-		group.Tags = state.groups()[i].Tags
-	}
+func (s *Setup) advice(state *State, w door.WorldRule, tags map[string]string) (advice string, beside bool) {
 	source := w.Rule.Source.Prefix
-	cluster := cmp.Or(kubernetes(group.Tags), state.Owner.Cluster)
+	cluster := cmp.Or(kubernetes(tags), state.Owner.Cluster)
 	opensOurs := slices.ContainsFunc(s.Ports, func(p secgroup.PortRange) bool {
 		return w.Rule.Protocol == "-1" || w.Rule.From <= int32(p.To) && int32(p.From) <= w.Rule.To
 	})
@@ -137,17 +120,12 @@ func (s *Setup) wants(f secgroup.Family) bool {
 }
 
 // shutOut returns the interfaces, other than the origin's, at which some wanted ranges get in only through rules of the
-// group that are open to the world.
+// group that are open to the world. Other people's prefix lists are not read: what they let in does not count.
 func (s *Setup) shutOut(state *State, subjects []door.Subject, group string) []string {
 	var shut []string
 	for _, subject := range subjects {
-		here := func(g secgroup.Group) bool { return g.ID == group }
-		ours := func(o door.Subject) bool { return o.Interface.ID == subject.Interface.ID }
-		if !slices.ContainsFunc(subject.Groups, here) || slices.ContainsFunc(state.Scene.Subjects, ours) {
-			continue
-		}
-		// Other people's prefix lists are not read: what they let in does not count.
-		if !s.letsIn(withoutWorld(&door.Scene{Subjects: []door.Subject{subject}})) {
+		here := slices.Contains(subject.Interface.Groups, group) && !state.at(subject.Interface.ID)
+		if here && !s.letsIn(withoutWorld(&door.Scene{Subjects: []door.Subject{subject}})) {
 			shut = append(shut, subject.Interface.ID)
 		}
 	}
@@ -156,29 +134,24 @@ func (s *Setup) shutOut(state *State, subjects []door.Subject, group string) []s
 
 // Closing returns the steps that close the approved openings, as far as they can be closed now. It is an error if not
 // everything that is wanted gets in without them at every interface.
-func (s *Setup) Closing(ctx context.Context, approved []Opening) (*State, []Step, error) {
+func (s *Setup) Closing(ctx context.Context, approved []Opening) (steps []Step, err error) {
 	report, state, err := s.Verify(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if report.Verdict != door.Open {
-		return nil, nil, s.NotOpen(report)
+		return nil, s.NotOpen(report)
 	}
 	openings, err := s.Openings(ctx, state)
-	if err != nil {
-		return nil, nil, err
-	}
-	var steps []Step
 	for _, o := range openings {
-		if o.Advice != "" || !slices.ContainsFunc(approved, o.same) {
-			continue
+		if o.Advice == "" && slices.ContainsFunc(approved, o.same) {
+			steps = append(steps, Step{
+				Action: Close, On: o.Group.ID, Detail: o.Rule.RuleID.String(),
+				close: secgroup.Step{HolderID: o.Group.ID, Remove: []secgroup.Rule{o.Rule}},
+			})
 		}
-		steps = append(steps, Step{
-			Action: Close, On: o.Group.ID, Detail: o.Rule.RuleID.String(),
-			close: secgroup.Step{HolderID: o.Group.ID, Remove: []secgroup.Rule{o.Rule}},
-		})
 	}
-	return state, steps, nil
+	return steps, err
 }
 
 // NotOpen names the interfaces that part of CloudFront may reach only through rules that are open to the world.

@@ -1,0 +1,281 @@
+package setup
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"cloudfront-sg-sync/internal/door"
+	"cloudfront-sg-sync/internal/hint"
+	"cloudfront-sg-sync/secgroup"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+)
+
+// A State is an origin as it is now.
+type State struct {
+	// Scene has the origin's network interfaces with all their groups.
+	Scene *door.Scene
+	// Places are where groups are attached: the load balancer, or each network interface.
+	Places []Place
+	// Made and Lists are the groups and the prefix lists that setups have created for the origin, by name, IPv4 first.
+	Made  []secgroup.Group
+	Lists []secgroup.Holder
+	// Owner is the tool that owns the load balancer, or if none does, one that owns a group.
+	Owner Owner
+	// ByList is set if CloudFront is to get in through prefix lists that the owner's rules refer to.
+	ByList bool
+	// VPC is the interfaces' VPC.
+	VPC string
+	// Notes are sentences that a person needs to know.
+	Notes []string
+
+	// Listening are the ports of the listeners.
+	Listening []secgroup.PortRange
+	// VPCOrigin advises to use a VPC origin, if that would do for this origin.
+	VPCOrigin string
+	// Closed are the rules that setups have closed, as far as they are still closed.
+	Closed []Opening
+}
+
+// A Place has security groups attached to it.
+type Place struct {
+	Name string // such as "load balancer shop" or "eni-…"
+	// Groups are the IDs of the attached groups.
+	Groups []string
+
+	balancer string // its ARN, or empty
+}
+
+// A goneError says that there is no such load balancer.
+type goneError struct{ error }
+
+// Read finds an origin, its groups, and the tools that manage them. If the origin does not exist, the state has what
+// setups have left behind all the same.
+func (s *Setup) Read(ctx context.Context) (*State, error) {
+	state := &State{Scene: &door.Scene{}}
+	if err := s.readMade(ctx, state); err != nil {
+		return state, err
+	}
+	if len(s.Ports) == 0 {
+		s.Ports = s.allPorts(state)
+		s.Question.Ports = s.Ports
+	}
+	if s.Origin.Kind == LoadBalancer {
+		if err := s.readBalancer(ctx, state); err != nil {
+			return state, err
+		}
+	}
+	scene, err := door.Discover(ctx, s.api(), s.Origin.selector())
+	if err != nil {
+		return state, err
+	}
+	state.Scene = scene
+	for _, subject := range scene.Subjects {
+		if s.Origin.Kind != LoadBalancer {
+			if err := changeable(subject.Interface); err != nil {
+				return state, err
+			}
+			state.Places = append(state.Places, Place{Name: subject.Interface.ID, Groups: subject.Interface.Groups})
+		}
+		for _, g := range subject.Groups {
+			if state.VPC = cmp.Or(state.VPC, g.VPC); state.VPC != g.VPC {
+				return state, hint.New(fmt.Sprintf("%s has interfaces in the VPCs %s and %s, and a group belongs to one VPC",
+					s.Origin, state.VPC, g.VPC), "set up each interface with --interface")
+			}
+		}
+	}
+	if state.VPC == "" {
+		return state, hint.New(s.Origin.String()+" has no security group, so nobody is kept out, and setup cannot tell what it needs",
+			"attach one first")
+	}
+	state.Closed = s.closed(state)
+	state.ByList = s.ByList || state.Owner.Cluster != "" || len(state.Lists) > 0
+	s.note(state)
+	return state, nil
+}
+
+// readMade finds the groups and the prefix lists that setups have created for the origin.
+func (s *Setup) readMade(ctx context.Context, state *State) (err error) {
+	if state.Made, _, err = secgroup.Discover(ctx, s.api(), s.markKey()); err != nil {
+		return err
+	}
+	if state.Lists, err = secgroup.DiscoverLists(ctx, s.api(), s.markKey(), ""); err != nil {
+		return err
+	}
+	state.Made = slices.DeleteFunc(state.Made, func(g secgroup.Group) bool { return g.Tags[s.markKey()] != s.mark() })
+	state.Lists = slices.DeleteFunc(state.Lists, func(l secgroup.Holder) bool { return l.Tags[s.markKey()] != s.mark() })
+	slices.SortFunc(state.Made, func(a, b secgroup.Group) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(state.Lists, func(a, b secgroup.Holder) int {
+		return cmp.Or(cmp.Compare(a.Family, b.Family), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	})
+	return nil
+}
+
+// changeable refuses an interface that only an AWS service can change. See
+// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/requester-managed-eni.html
+func changeable(i *door.Interface) error {
+	if !i.RequesterManaged {
+		return nil
+	}
+	if name := i.LoadBalancer(); name != "" {
+		return hint.New(fmt.Sprintf("%s belongs to load balancer %s, whose groups are attached to all its interfaces", i.ID, name),
+			"use --load-balancer "+name)
+	}
+	return hint.New(fmt.Sprintf("%s (%s) is managed by an AWS service, and only that service can attach groups to it",
+		i.ID, i.Description), "attach them there, and tag them as the README says")
+}
+
+// readBalancer finds a load balancer. It refuses one that cannot have groups, or that CloudFront does not reach by its
+// published ranges.
+func (s *Setup) readBalancer(ctx context.Context, state *State) error {
+	lb, err := s.reader().LoadBalancer(ctx, s.Origin.Name)
+	switch {
+	case err != nil:
+		return explain(err, "describe %s", s.Origin)
+	case lb == nil:
+		return goneError{hint.New(fmt.Sprintf("there is no Application or Network Load Balancer %s", s.Origin.Name),
+			"check the name, the account and the region (for a Classic one, tag its security group)")}
+	case lb.Type == elbtypes.LoadBalancerTypeEnumGateway:
+		return fmt.Errorf("%s is a Gateway Load Balancer, which has no security groups and cannot be an origin", s.Origin)
+	case lb.Scheme == elbtypes.LoadBalancerSchemeEnumInternal:
+		// https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-vpc-origins.html
+		return hint.New(s.Origin.String()+" is internal: CloudFront reaches it only as a VPC origin, from private addresses and not "+
+			"from the published ranges", "let in the security group CloudFront-VPCOrigins-Service-SG instead")
+	case len(lb.SecurityGroups) == 0:
+		// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSecurityGroups.html
+		return hint.New(s.Origin.String()+" has no security group, and AWS attaches none to a Network Load Balancer that was created "+
+			"without one", "create it again with one, or, if it preserves client addresses, set up the instances behind it with --instance")
+	}
+	arn := aws.ToString(lb.LoadBalancerArn)
+	tags, err := s.ELB.DescribeTags(ctx, &elb.DescribeTagsInput{ResourceArns: []string{arn}})
+	if err != nil {
+		return explain(err, "describe the tags of %s", s.Origin)
+	}
+	owned := map[string]string{}
+	for _, d := range tags.TagDescriptions {
+		for _, tag := range d.Tags {
+			owned[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+		}
+	}
+	state.Owner = ownerOf(owned)
+	state.Places = []Place{{Name: s.Origin.String(), Groups: lb.SecurityGroups, balancer: arn}}
+	tls := false
+	for _, l := range lb.Listeners {
+		port := uint16(aws.ToInt32(l.Port))
+		state.Listening = append(state.Listening, secgroup.PortRange{From: port, To: port})
+		tls = tls || l.Protocol == elbtypes.ProtocolEnumTls
+	}
+	state.Listening = secgroup.SortPorts(state.Listening)
+	if lb.Type != elbtypes.LoadBalancerTypeEnumNetwork || lb.IpAddressType == elbtypes.IpAddressTypeIpv4 && !tls {
+		state.VPCOrigin = vpcOrigin
+	}
+	return nil
+}
+
+// vpcOrigin advises to use a VPC origin, and names its limits. See
+// https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-vpc-origins.html
+// and, on VPC Block Public Access, https://docs.aws.amazon.com/vpc/latest/userguide/security-vpc-bpa-basics.html
+const vpcOrigin = "Consider a VPC origin first: CloudFront then comes in from inside the VPC, and the load balancer needs " +
+	"no public address and no list of ranges. It wants a private subnet with a free IPv4 address in a VPC with an internet " +
+	"gateway; it does not do gRPC or Lambda@Edge on origin requests and responses, and VPC Block Public Access blocks it as " +
+	"well. https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-vpc-origins.html"
+
+// note names the tools that manage the load balancer and the groups, ports without a listener, and origins that
+// CloudFront does not connect to.
+func (s *Setup) note(state *State) {
+	note := func(text string) {
+		if text != "" {
+			state.Notes = append(state.Notes, text)
+		}
+	}
+	if s.Origin.Kind == LoadBalancer {
+		note(s.ownerNote(state.Owner))
+		for _, p := range s.Ports {
+			heard := func(l secgroup.PortRange) bool { return p.From <= l.From && l.From <= p.To }
+			if !slices.ContainsFunc(state.Listening, heard) {
+				all := cmp.Or(strings.Join(secgroup.PortNames(state.Listening), " "), "none")
+				note(fmt.Sprintf("%s has no listener on port %s; it listens on: %s.", s.Origin, p, all))
+			}
+		}
+	}
+	for _, g := range state.groups() {
+		owner := ownerOf(g.Tags)
+		if state.Owner == (Owner{}) {
+			state.Owner = Owner{Stack: owner.Stack, Beanstalk: owner.Beanstalk, Terraform: owner.Terraform}
+		}
+		if !state.has(g.ID) && !state.ByList { // ours, or left alone
+			note(owner.ofGroup(g))
+		}
+	}
+	public := func(subject door.Subject) bool { return subject.Interface.Public() }
+	if s.Origin.Kind != LoadBalancer && !slices.ContainsFunc(state.Scene.Subjects, public) {
+		note(s.Origin.String() + " has no public address, so CloudFront does not connect to it directly. Set up what is in front of " +
+			"it, such as a load balancer, unless that preserves client addresses.")
+	}
+}
+
+// groups returns the groups of all interfaces, each once.
+func (state *State) groups() []secgroup.Group {
+	var all []secgroup.Group
+	for _, subject := range state.Scene.Subjects {
+		for _, g := range subject.Groups {
+			if !slices.ContainsFunc(all, func(o secgroup.Group) bool { return o.ID == g.ID }) {
+				all = append(all, g)
+			}
+		}
+	}
+	return all
+}
+
+// group returns the group of an interface with an ID. It is empty if there is none.
+func (state *State) group(id string) secgroup.Group {
+	for _, g := range state.groups() {
+		if g.ID == id {
+			return g
+		}
+	}
+	return secgroup.Group{}
+}
+
+// Descriptions are those of the rules of the groups that setups have created.
+func (state *State) Descriptions() []string {
+	var all []string
+	for _, g := range state.Made {
+		for _, r := range g.Ingress {
+			all = append(all, r.Description)
+		}
+	}
+	return all
+}
+
+// has reports whether a setup created the group.
+func (state *State) has(id string) bool { return slices.Contains(idsOf(state.Made), id) }
+
+// attached reports whether a group is attached to the origin.
+func (state *State) attached(id string) bool {
+	return slices.ContainsFunc(state.Places, func(p Place) bool { return slices.Contains(p.Groups, id) })
+}
+
+// allPorts returns the ports asked for now and those asked for in earlier runs: asking for another port does not close
+// them. A tag that cannot be read names none.
+func (s *Setup) allPorts(state *State) []secgroup.PortRange {
+	ports := slices.Clone(s.Ports)
+	for _, g := range state.Made {
+		before, _ := secgroup.ParsePorts(g.Tags[s.Engine.TagKey])
+		ports = append(ports, before...)
+	}
+	return secgroup.SortPorts(ports)
+}
+
+func idsOf(groups []secgroup.Group) []string {
+	var ids []string
+	for _, g := range groups {
+		ids = append(ids, g.ID)
+	}
+	return ids
+}
