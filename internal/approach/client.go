@@ -98,7 +98,7 @@ func (c Client) Complete(ctx context.Context, s *door.Scene) error {
 // A LoadBalancer is an Application, Network or Gateway Load Balancer.
 type LoadBalancer struct {
 	elbtypes.LoadBalancer
-	Listeners []elbtypes.Listener // but those that CloudFront cannot connect to, as it does so by TCP
+	Listeners []elbtypes.Listener // those for TCP, by which CloudFront connects
 }
 
 // LoadBalancer returns a load balancer with its listeners, or nil if there is none of that name.
