@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 
@@ -192,15 +191,6 @@ func TestDiscover(t *testing.T) {
 	}
 	if len(api.authorizes)+len(api.revokes)+len(api.redescribes) > 0 {
 		t.Error("discovering changes something")
-	}
-}
-
-// A thousand groups take one call.
-func TestDiscoverTakesOneCallAPage(t *testing.T) {
-	api := &fakeEC2{pages: [][]types.SecurityGroup{slices.Repeat([]types.SecurityGroup{{Tags: testTags}}, 1000)}}
-	groups, _, err := Discover(t.Context(), api, "cloudfront-ingress")
-	if err != nil || len(groups) != 1000 || len(api.describes) != 1 || len(api.listIDs) != 0 {
-		t.Errorf("%d groups by %d and %d calls, %v", len(groups), len(api.describes), len(api.listIDs), err)
 	}
 }
 

@@ -164,34 +164,3 @@ func TestPromisesOnEndpoint(t *testing.T) {
 		}
 	})
 }
-
-// A fault at a random call, before or after its effect, and then run after run until one succeeds: the state is exact,
-// and nothing was closed on the way.
-func TestPromisesUnderFaults(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		groups, req := genScene(t)
-		req.Force = true
-		req.GroupIDs, req.Attachments = nil, nil
-		e := newEndpoint(t, groups, req)
-		e.sim.Inject(ec2sim.Fault{
-			Kind:   rapid.SampledFrom([]ec2sim.FaultKind{ec2sim.ErrorBefore, ec2sim.ErrorAfter, ec2sim.CutBefore, ec2sim.CutAfter}).Draw(t, "fault"),
-			Action: ec2sim.AnyAction,
-			Code:   rapid.SampledFrom([]string{"InternalError", "RequestLimitExceeded", "UnauthorizedOperation"}).Draw(t, "code"),
-			After:  rapid.IntRange(0, 8).Draw(t, "after"),
-			Count:  rapid.IntRange(1, 3).Draw(t, "count"),
-		})
-		var plan *Plan
-		var err error
-		for range 8 {
-			if plan, err = e.sync(req); err == nil {
-				break
-			}
-		}
-		if err != nil {
-			t.Fatalf("run after run fails: %v", err)
-		}
-		if plan.Failures() == nil {
-			checkExact(t, e.model, req)
-		}
-	})
-}

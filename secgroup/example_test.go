@@ -47,33 +47,3 @@ func ExampleNewPlan() {
 	// revoke 1 rule in sg-1
 	//    tcp 443 from 13.32.0.0/15
 }
-
-func ExampleParseSettings() {
-	settings, err := secgroup.ParseSettings("cloudfront-ingress", map[string]string{
-		"cloudfront-ingress":      "http, https 8000-8080",
-		"cloudfront-ingress-pool": "edge",
-	})
-	fmt.Println(settings.Ports, settings.Pool, err)
-
-	_, err = secgroup.ParseSettings("cloudfront-ingress", map[string]string{"cloudfront-ingress": "433x"})
-	fmt.Println(err)
-	// Output:
-	// [80 443 8000-8080] edge <nil>
-	// tag cloudfront-ingress="433x": "433x" is not a port; use a number from 1 to 65535, a range such as 8000-8080, http or https
-}
-
-func ExampleStamp() {
-	stamp := secgroup.Stamp{
-		TagKey: "cloudfront-ingress", Services: []string{"CLOUDFRONT_ORIGIN_FACING"}, Within: []string{"CLOUDFRONT"},
-		Published: time.Date(2026, 8, 22, 15, 17, 5, 0, time.UTC),
-	}
-	fmt.Println(stamp)
-	read, ok := secgroup.ParseStamp("cloudfront-ingress", stamp.String())
-	fmt.Println(read.Services, read.Within, ok)
-	_, ok = secgroup.ParseStamp("cloudfront-ingress", "office")
-	fmt.Println(ok)
-	// Output:
-	// cloudfront-ingress: CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT 2026-08-22T15:17:05Z
-	// [CLOUDFRONT_ORIGIN_FACING] [CLOUDFRONT] true
-	// false
-}

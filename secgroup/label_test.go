@@ -1,7 +1,6 @@
 package secgroup
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 )
@@ -93,22 +92,4 @@ func TestPlanTakesOver(t *testing.T) {
 			checkSteps(t, newPlan(t, take(t, plan), ranges, change))
 		})
 	}
-}
-
-// Each group gets one call for its descriptions, after its rules are right.
-func TestPlanRelabelsOncePerGroup(t *testing.T) {
-	var groups []Group
-	for i := range 3 {
-		groups = append(groups, group(fmt.Sprintf("sg-%d", i), "80 443", []string{"pool=web"},
-			rulesFor(Stamp{TagKey: testKey, Services: []string{"S3"}, Published: olderStamp.Published}.String(), "80", manyCIDRs(9)[3*i:3*i+3]...)))
-	}
-	plan := newPlan(t, groups, prefixes(manyCIDRs(9)...), nil)
-	calls := map[string]int{}
-	for _, s := range plan.Pools[0].Steps {
-		calls[s.Operation()+s.HolderID]++
-		if len(s.Describe) > 0 && len(s.Rules()) != 3 || calls[s.Operation()+s.HolderID] > 1 {
-			t.Errorf("steps %q", steps(plan))
-		}
-	}
-	checkSteps(t, newPlan(t, take(t, plan), prefixes(manyCIDRs(9)...), nil))
 }

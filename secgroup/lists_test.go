@@ -287,36 +287,6 @@ func TestListsKeepThePromises(t *testing.T) {
 	})
 }
 
-// A fault at a random call, before or after its effect, and then run after run until one succeeds: the state is exact,
-// and nothing was closed on the way.
-func TestListsUnderFaults(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		w, req := genListWorld(t)
-		req.Force = true
-		w.sim.Inject(ec2sim.Fault{
-			Kind:   rapid.SampledFrom([]ec2sim.FaultKind{ec2sim.ErrorBefore, ec2sim.ErrorAfter, ec2sim.CutBefore, ec2sim.CutAfter}).Draw(t, "fault"),
-			Action: ec2sim.AnyAction,
-			Code:   rapid.SampledFrom([]string{"InternalError", "RequestLimitExceeded", "UnauthorizedOperation"}).Draw(t, "code"),
-			After:  rapid.IntRange(0, 12).Draw(t, "after"),
-			Count:  rapid.IntRange(1, 3).Draw(t, "count"),
-		})
-		var pools []PoolPlan
-		var err error
-		for range 8 {
-			if pools, err = w.sync(t.Context(), t, req); err == nil {
-				break
-			}
-		}
-		if err != nil {
-			t.Fatalf("run after run fails: %v", err)
-		}
-		if len(w.wrong) > 0 {
-			t.Fatal(w.wrong)
-		}
-		w.checkExact(t, pools, req)
-	})
-}
-
 // A full list is changed by one call: what goes makes the room for what comes.
 func TestFullListIsChangedInOneCall(t *testing.T) {
 	w := newListWorld(ec2sim.Options{})
@@ -332,49 +302,6 @@ func TestFullListIsChangedInOneCall(t *testing.T) {
 	}
 	if diff := cmp.Diff(ranges, w.owned(id), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Error(diff)
-	}
-}
-
-// No call adds or removes more than 100 entries, and the list never holds more than it may.
-func TestManyChangesOfAList(t *testing.T) {
-	for _, size := range []int{300, 330, 600} {
-		w := newListWorld(ec2sim.Options{})
-		id := w.create(t, "ranges", size, entriesFrom(cut("18.64.0.0/25", 300), oldEntry)...)
-		ranges := cut("18.64.0.0/24", 150) // the same addresses
-		ranges = append(ranges, cut("18.70.0.0/24", 120)...)
-		w.wants(ranges)
-		w.sim.ResetCalls()
-		pools, err := w.sync(t.Context(), t, listRequest(ranges))
-		if err != nil || len(w.wrong) > 0 || len(w.gaps) > 0 {
-			t.Fatal(err, w.wrong, w.gaps)
-		}
-		if n := len(w.owned(id)); n != len(ranges) || len(w.lists[id].Entries) != n {
-			t.Errorf("size %d: %d entries", size, n)
-		}
-		if n := w.mutations(); n > 5 || n != len(pools[0].Steps) {
-			t.Errorf("size %d: %d mutating calls", size, n)
-		}
-	}
-}
-
-// EC2 answers before a change is made, with the version from before it.
-func TestListChangeTakesTime(t *testing.T) {
-	w := newListWorld(ec2sim.Options{PrefixListDelay: 150 * time.Millisecond})
-	id := w.create(t, "ranges", 300)
-	ranges := cut("18.64.0.0/25", 250)
-	w.wants(ranges)
-	if _, err := w.sync(t.Context(), t, listRequest(ranges)); err != nil {
-		t.Fatal(err)
-	}
-	if n := len(w.owned(id)); n != 250 {
-		t.Errorf("%d entries", n)
-	}
-	// There is an end to the wait.
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	w.wants(ranges[:200])
-	if _, err := w.sync(ctx, t, listRequest(ranges[:200])); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v", err)
 	}
 }
 

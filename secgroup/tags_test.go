@@ -1,6 +1,7 @@
 package secgroup
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -10,101 +11,30 @@ import (
 )
 
 func TestParsePorts(t *testing.T) {
-	for _, test := range []struct {
-		value string
-		want  []PortRange
-	}{
-		{"443", []PortRange{{443, 443}}},
-		{"1", []PortRange{{1, 1}}},
-		{"65535", []PortRange{{65535, 65535}}},
-		{"80 443", []PortRange{{80, 80}, {443, 443}}},
-		{"443,80", []PortRange{{80, 80}, {443, 443}}},
-		{"443, 80", []PortRange{{80, 80}, {443, 443}}},
-		{"443 ,80", []PortRange{{80, 80}, {443, 443}}},
-		{"443 , 80 8080", []PortRange{{80, 80}, {443, 443}, {8080, 8080}}},
-		{"  443\t80\n", []PortRange{{80, 80}, {443, 443}}},
-		{"http https", []PortRange{{80, 80}, {443, 443}}},
-		{"https", []PortRange{{443, 443}}},
-		{"HTTPS,8443", []PortRange{{443, 443}, {8443, 8443}}},
-		{"None", nil},
-		{"8000-8080", []PortRange{{8000, 8080}}},
-		{"1-65535", []PortRange{{1, 65535}}},
-		{"443-443", []PortRange{{443, 443}}},
-		{"443 443", []PortRange{{443, 443}}},
-		{"https 443,443-443", []PortRange{{443, 443}}},
-		{"80-90 443 80-90", []PortRange{{80, 90}, {443, 443}}},
-		{"80-90 80-85 80", []PortRange{{80, 80}, {80, 85}, {80, 90}}},
-		{"none", nil},
-		{" none ", nil},
+	for value, want := range map[string][]PortRange{
+		"443": {{443, 443}}, "1": {{1, 1}}, "65535": {{65535, 65535}}, "443,80": {{80, 80}, {443, 443}}, "443 , 80 8080": {{80, 80}, {443, 443}, {8080, 8080}},
+		"  443\t80\n": {{80, 80}, {443, 443}}, "http https": {{80, 80}, {443, 443}}, "HTTPS,8443": {{443, 443}, {8443, 8443}}, "8000-8080": {{8000, 8080}},
+		"1-65535": {{1, 65535}}, "https 443,443-443": {{443, 443}}, "80-90 80-85 80": {{80, 80}, {80, 85}, {80, 90}}, " none ": nil, "None": nil,
 	} {
-		t.Run(test.value, func(t *testing.T) {
-			got, err := ParsePorts(test.value)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("-want +got\n%s", diff)
-			}
-		})
+		if got, err := ParsePorts(value); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q: %v, %v; want %v", value, got, err, want)
+		}
 	}
-}
-
-func TestParsePortsRefused(t *testing.T) {
-	for _, test := range []struct{ value, word string }{
-		{"", `a port is missing; list ports such as "80 443", or "none"`},
-		{" ", "a port is missing"},
-		{"\t\n", "a port is missing"},
-		{",", "a port is missing"},
-		{"https,", "a port is missing"},
-		{",https", "a port is missing"},
-		{"80,,443", "a port is missing"},
-		{"80, ,443", "a port is missing"},
-		{"0", `"0" is not a port; use a number from 1 to 65535, a range such as 8000-8080, http or https`},
-		{"00", `"00" is not a port`},
-		{"70000", `"70000" is not a port`},
-		{"65536", `"65536" is not a port`},
-		{"65979", `"65979" is not a port`}, // 443 in 16 bits
-		{"18446744073709552059", "is not a port"},
-		{"-1", "is not a port"},
-		{"+443", `"+443" is not a port`},
-		{"443.0", `"443.0" is not a port`},
-		{"4e2", `"4e2" is not a port`},
-		{"0x1bb", `"0x1bb" is not a port`},
-		{"4_43", `"4_43" is not a port`},
-		{"٤٤٣", `"٤٤٣" is not a port`},
-		{"tcp", `"tcp" is not a port`},
-		{"tcp/443", `"tcp/443" is not a port`},
-		{"HTTPX", `"HTTPX" is not a port`},
-		{"443,None", `"None" must be the only value`},
-		{"all", `"all" is not a port`},
-		{"*", `"*" is not a port`},
-		{"443;80", `"443;80" is not a port`},
-		{"80:90", `"80:90" is not a port`},
-		{"443 x 80", `"x" is not a port`},
-		{"90-80", `port range "90-80" runs backwards; write 80-90`},
-		{"443-", `"443-" is not a port`},
-		{"-443", `"-443" is not a port`},
-		{"-", "is not a port"},
-		{"80 - 90", "is not a port"},
-		{"80-90-100", `"80-90-100" is not a port`},
-		{"80--90", `"80--90" is not a port`},
-		{"0-443", `"0-443" is not a port`},
-		{"443-70000", `"443-70000" is not a port`},
-		{"http-https", `"http-https" is not a port`},
-		{"none 443", `"none" must be the only value`},
-		{"443 none", `"none" must be the only value`},
-		{"443,none", `"none" must be the only value`},
-		{"none none", `"none" must be the only value`},
+	refused := map[string]string{
+		"": `a port is missing; list ports such as "80 443", or "none"`, "\t\n": "a port is missing", ",https": "a port is missing", "80, ,443": "a port is missing",
+		"0": `"0" is not a port; use a number from 1 to 65535, a range such as 8000-8080, http or https`, "443 x 80": `"x" is not a port`,
+		"90-80": `port range "90-80" runs backwards; write 80-90`, "443,None": `"None" must be the only value`, "none none": `"none" must be the only value`,
+	}
+	for _, word := range []string{
+		"70000", "65536", "65979", "18446744073709552059", "-1", "+443", "443.0", "4e2", "0x1bb", "4_43", "٤٤٣", "tcp/443", "HTTPX", "all", "*", "443;80", "80:90",
+		"443-", "-", "80-90-100", "80--90", "0-443", "443-70000", "http-https",
 	} {
-		t.Run(test.value, func(t *testing.T) {
-			got, err := ParsePorts(test.value)
-			if err == nil || !strings.Contains(err.Error(), test.word) {
-				t.Errorf("error %v, want one with %q", err, test.word)
-			}
-			if got != nil {
-				t.Errorf("%v is returned with the error", got)
-			}
-		})
+		refused[word] = fmt.Sprintf("%q is not a port", word)
+	}
+	for value, want := range refused {
+		if got, err := ParsePorts(value); got != nil || err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, %v; want an error with %q", value, got, err, want)
+		}
 	}
 }
 
@@ -154,53 +84,24 @@ func FuzzParsePorts(f *testing.F) {
 func TestParseSettings(t *testing.T) {
 	https := []PortRange{{443, 443}}
 	for _, test := range []struct {
-		name string
 		tags map[string]string
 		want Settings
+		err  string
 	}{
-		{"ports", map[string]string{"k": "443"}, Settings{Ports: https}},
-		{"none", map[string]string{"k": "none"}, Settings{}},
-		{"other tags", map[string]string{"k": "443", "Name": "web", "kk": "80", "k-port": "80", "K-pool": "web"}, Settings{Ports: https}},
-		{"pool", map[string]string{"k": "443", "k-pool": "web"}, Settings{Ports: https, Pool: "web"}},
-		{"pool in spaces", map[string]string{"k": "443", "k-pool": " web tier "}, Settings{Ports: https, Pool: "web tier"}},
-		{"pool of none", map[string]string{"k": "none", "k-pool": "web"}, Settings{Pool: "web"}},
-		{"owned", map[string]string{"k": "443", "k-mode": "owned"}, Settings{Ports: https}},
-		{"mode empty", map[string]string{"k": "443", "k-mode": ""}, Settings{Ports: https}},
-		{"exclusive", map[string]string{"k": "443", "k-mode": "exclusive"}, Settings{Ports: https, Exclusive: true}},
-		{"all three", map[string]string{"k": "https", "k-pool": "web", "k-mode": "exclusive"}, Settings{Ports: https, Pool: "web", Exclusive: true}},
+		{map[string]string{"k": "443", "Name": "web", "kk": "80", "k-port": "80", "K-pool": "web"}, Settings{Ports: https}, ""},
+		{map[string]string{"k": "443", "k-pool": " web tier ", "k-mode": "owned"}, Settings{Ports: https, Pool: "web tier"}, ""},
+		{map[string]string{"k": "none", "k-pool": "web", "k-mode": ""}, Settings{Pool: "web"}, ""},
+		{map[string]string{"k": "443", "k-mode": "exclusive", "k-public": "80"}, Settings{Ports: https, Exclusive: true, Public: []PortRange{{80, 80}}}, ""},
+		{nil, Settings{}, `tag k="": a port is missing`},
+		{map[string]string{"k": "90-80", "k-pool": "web"}, Settings{}, `tag k="90-80": port range "90-80" runs backwards`},
+		{map[string]string{"k": "443", "k-pool": " "}, Settings{}, "tag k-pool is empty; give the pool a name, or remove the tag"},
+		{map[string]string{"k": "443", "k-mode": "all"}, Settings{}, `tag k-mode="all": unknown mode; set it to "owned" or "exclusive"`},
+		{map[string]string{"k": "none", "k-mode": "Exclusive"}, Settings{}, `tag k-mode="Exclusive": unknown mode`},
+		{map[string]string{"k": "443", "k-public": "x"}, Settings{}, `tag k-public="x": "x" is not a port`},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			got, err := ParseSettings("k", test.tags)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("-want +got\n%s", diff)
-			}
-		})
-	}
-}
-
-func TestParseSettingsRefused(t *testing.T) {
-	for _, test := range []struct {
-		name string
-		tags map[string]string
-		want string
-	}{
-		{"no tag", nil, `tag k="": a port is missing`},
-		{"ports", map[string]string{"k": "https,"}, `tag k="https,": a port is missing`},
-		{"range", map[string]string{"k": "90-80", "k-pool": "web"}, `tag k="90-80": port range "90-80" runs backwards`},
-		{"pool empty", map[string]string{"k": "443", "k-pool": ""}, "tag k-pool is empty; give the pool a name, or remove the tag"},
-		{"pool blank", map[string]string{"k": "443", "k-pool": " "}, "tag k-pool is empty"},
-		{"mode unknown", map[string]string{"k": "443", "k-mode": "all"}, `tag k-mode="all": unknown mode; set it to "owned" or "exclusive"`},
-		{"mode in capitals", map[string]string{"k": "443", "k-mode": "Exclusive"}, `tag k-mode="Exclusive": unknown mode`},
-		{"mode of none", map[string]string{"k": "none", "k-mode": "no"}, `tag k-mode="no": unknown mode`},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			_, err := ParseSettings("k", test.tags)
-			if err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("error %v, want one with %q", err, test.want)
-			}
-		})
+		got, err := ParseSettings("k", test.tags)
+		if test.err == "" && (err != nil || !cmp.Equal(test.want, got)) || test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) {
+			t.Errorf("%v: %+v, %v", test.tags, got, err)
+		}
 	}
 }
