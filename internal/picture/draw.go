@@ -3,51 +3,35 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"strings"
 	"time"
+
+	"cloudfront-sg-sync/iprange"
 )
 
 // The drawing, in pixels: the plot, and room beside it for the axes and the names of the lines.
 const (
-	width, height = 880, 360
-	left, right   = 44, 264
-	top, bottom   = 44, 32
+	width, height            = 880, 360
+	left, right, top, bottom = 44, 264, 44, 32
 
 	quota = 60 // rules that a security group holds by default, for each family
 	step  = 30 // between the lines of the grid
+
+	longestGap = 300 * 24 * time.Hour // beyond it, publications are missing: there have been several each year
 )
 
-// A scale maps times and rules to the plot.
-type scale struct {
+// A plot is a drawing that times and rules are mapped to.
+type plot struct {
+	bytes.Buffer
 	from, to time.Time
 	most     int
 }
 
-func (s scale) x(t time.Time) float64 {
+func (s *plot) x(t time.Time) float64 {
 	return left + (width-left-right)*float64(t.Sub(s.from))/float64(s.to.Sub(s.from))
 }
 
-func (s scale) y(rules int) float64 {
+func (s *plot) y(rules int) float64 {
 	return height - bottom - (height-top-bottom)*float64(rules)/float64(s.most)
-}
-
-// newScale returns a scale that all points fit on. It begins with a year and ends on a line of the grid.
-func newScale(lists []list) scale {
-	var s scale
-	for _, l := range lists {
-		first, last := l.points[0].at, l.points[len(l.points)-1].at
-		if s.from.IsZero() || first.Before(s.from) {
-			s.from = first
-		}
-		if last.After(s.to) {
-			s.to = last
-		}
-		for _, p := range l.points {
-			s.most = max(s.most, quota, (p.rules()+step-1)/step*step)
-		}
-	}
-	s.from = time.Date(s.from.Year(), 1, 1, 0, 0, 0, 0, time.UTC)
-	return s
 }
 
 // colors are those of a page that the drawing is to be seen on. A page picks one by <picture>: GitHub makes that follow
@@ -59,104 +43,89 @@ var (
 	dark  = colors{"dark", "#f0f6fc", "#9198a1", "#3d444d", "#4493f8", "#f0883e", "#3fb950", "#f85149"}
 )
 
-// head says in words what the drawing shows, for those who cannot see it.
-const head = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %[1]d %[2]d" width="%[1]d" height="%[2]d" role="img" aria-labelledby="title desc">
+// head is the beginning of a drawing. README.md describes it in words for those who cannot see it.
+const head = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %[1]d %[2]d" width="%[1]d" height="%[2]d" role="img" aria-labelledby="title">
 <title id="title">IPv4 rules that one port needs</title>
-<desc id="desc">%[3]s</desc>
 <style>
-text { font: 13px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; fill: %[4]s }
+text { font: 13px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; fill: %[3]s }
 .heading { font-size: 15px; font-weight: 600 }
-.quiet { fill: %[5]s }
-.grid { stroke: %[6]s; stroke-width: 1 }
+.quiet { fill: %[4]s }
+.grid { stroke: %[5]s; stroke-width: 1 }
 .line { fill: none; stroke-width: 2.5; stroke-linejoin: round }
 .unknown { stroke-dasharray: 2 5 }
-.every { stroke: %[7]s } text.every { fill: %[7]s; stroke: none }
-.exact { stroke: %[8]s } text.exact { fill: %[8]s; stroke: none }
-.compact { stroke: %[9]s } text.compact { fill: %[9]s; stroke: none }
-.quota { stroke: %[10]s; stroke-width: 1.5; stroke-dasharray: 7 4 } text.quota { fill: %[10]s; stroke: none }
+.every { stroke: %[6]s } text.every { fill: %[6]s; stroke: none }
+.exact { stroke: %[7]s } text.exact { fill: %[7]s; stroke: none }
+.compact { stroke: %[8]s } text.compact { fill: %[8]s; stroke: none }
+.quota { stroke: %[9]s; stroke-width: 1.5; stroke-dasharray: 7 4 } text.quota { fill: %[9]s; stroke: none }
 .name { font-weight: 600 }
 </style>
 `
 
-// draw returns the picture.
-func draw(lists []list, c colors) []byte {
-	s := newScale(lists)
-	var b bytes.Buffer
-	fmt.Fprintf(&b, head, width, height, inWords(lists), c.text, c.quiet, c.grid, c.every, c.exact, c.compact, c.quota)
-	fmt.Fprintf(&b, "<text class=\"heading\" x=\"%d\" y=\"20\">IPv4 rules that one port needs, merged without loss</text>\n", left-32)
+// draw returns the picture. It begins with a year and ends on a line of the grid.
+func draw(lists []*list, c colors) []byte {
+	s := plot{from: lists[0].points[0].Published, most: quota}
+	for _, l := range lists {
+		if first := l.points[0].Published; first.Before(s.from) {
+			s.from = first
+		}
+		if last := l.last().Published; last.After(s.to) {
+			s.to = last
+		}
+		s.most = max(s.most, (l.most+step-1)/step*step)
+	}
+	s.from = time.Date(s.from.Year(), 1, 1, 0, 0, 0, 0, time.UTC)
+	fmt.Fprintf(&s, head, width, height, c.text, c.quiet, c.grid, c.every, c.exact, c.compact, c.quota)
+	s.text("heading", left-32, 20, "start", "IPv4 rules that one port needs, merged without loss")
 	for n := 0; n <= s.most; n += step {
 		if n != quota {
-			fmt.Fprintf(&b, "<path class=\"grid\" d=\"M%d %.1fH%d\"/>\n", left, s.y(n), width-right)
-			fmt.Fprintf(&b, "<text class=\"quiet\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%d</text>\n", left-8, s.y(n)+4.5, n)
+			s.across("grid", n)
+			s.text("quiet", left-8, s.y(n)+4.5, "end", n)
 		}
 	}
 	for year := s.from; year.Before(s.to); year = year.AddDate(1, 0, 0) {
-		fmt.Fprintf(&b, "<text class=\"quiet\" x=\"%.1f\" y=\"%d\">%d</text>\n", s.x(year), height-10, year.Year())
+		s.text("quiet", s.x(year), height-10, "start", year.Year())
 	}
 	for _, l := range lists {
-		drawList(&b, s, l)
+		s.drawList(l)
 	}
-	fmt.Fprintf(&b, "<path class=\"quota\" d=\"M%d %.1fH%d\"/>\n", left, s.y(quota), width-right)
-	fmt.Fprintf(&b, "<text class=\"quota name\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%d</text>\n", left-8, s.y(quota)+4.5, quota)
-	fmt.Fprintf(&b, "<text class=\"quota\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">a security group holds %d by default</text>\n", width-right, s.y(quota)-7, quota)
-	b.WriteString("</svg>\n")
-	return b.Bytes()
+	s.across("quota", quota)
+	s.text("quota name", left-8, s.y(quota)+4.5, "end", quota)
+	s.text("quota", width-right, s.y(quota)-7, "end", fmt.Sprintf("a security group holds %d by default", quota))
+	s.WriteString("</svg>\n")
+	return s.Bytes()
 }
 
-// longestGap is the time between two publications beyond which some are missing from the files: there have been several
-// each year.
-const longestGap = 300 * 24 * time.Hour
+// text writes words that start or end at a place, as the anchor says.
+func (s *plot) text(class string, x, y float64, anchor string, words any) {
+	fmt.Fprintf(s, "<text class=%q x=\"%.1f\" y=\"%.1f\" text-anchor=%q>%v</text>\n", class, x, y, anchor, words)
+}
 
-// drawList draws a line of steps, dotted where nothing is known, and its name at the end.
-func drawList(b *bytes.Buffer, s scale, l list) {
-	line := func(class string, d string) {
-		fmt.Fprintf(b, "<path class=\"line %s%s\" d=\"%s\"/>\n", l.class, class, d)
+// across draws a line across the plot.
+func (s *plot) across(class string, rules int) {
+	fmt.Fprintf(s, "<path class=%q d=\"M%d %.1fH%d\"/>\n", class, left, s.y(rules), width-right)
+}
+
+// drawList draws a line of steps, dotted where publications are missing, and its name at the end.
+func (s *plot) drawList(l *list) {
+	at := func(p *iprange.Publication) string {
+		return fmt.Sprintf("%.1f %.1f", s.x(p.Published), s.y(len(p.IPv4)))
 	}
-	at := func(p point) string { return fmt.Sprintf("M%.1f %.1f", s.x(p.at), s.y(p.rules())) }
-	var d strings.Builder
-	last := l.points[0]
-	d.WriteString(at(last))
+	line := func(class, d string) { fmt.Fprintf(s, "<path class=\"line %s%s\" d=\"M%s\"/>\n", l.class, class, d) }
+	last, d := l.points[0], at(l.points[0])
 	for _, p := range l.points[1:] {
-		switch {
-		case p.at.Sub(last.at) > longestGap:
-			line("", d.String())
-			line(" unknown", fmt.Sprintf("%sL%.1f %.1f", at(last), s.x(p.at), s.y(p.rules())))
-			d.Reset()
-			d.WriteString(at(p))
-		case p.rules() != last.rules():
-			fmt.Fprintf(&d, "H%.1fV%.1f", s.x(p.at), s.y(p.rules()))
-		default:
-			fmt.Fprintf(&d, "H%.1f", s.x(p.at))
+		if p.Published.Sub(last.Published) > longestGap {
+			line("", d)
+			line(" unknown", at(last)+"L"+at(p))
+			d = at(p)
+		} else {
+			d += fmt.Sprintf("H%.1fV%.1f", s.x(p.Published), s.y(len(p.IPv4)))
 		}
 		last = p
 	}
-	line("", d.String()+"h3") // so that a last point by itself is seen
-	y := s.y(last.rules())
-	fmt.Fprintf(b, "<text class=\"%s name\" x=\"%d\" y=\"%.1f\">%d  %s</text>\n", l.class, width-right+12, y+2, last.rules(), l.name)
-	for i, words := range wrap(l.note) {
-		fmt.Fprintf(b, "<text class=\"quiet\" x=\"%d\" y=\"%.1f\">%s</text>\n", width-right+12, y+17+15*float64(i), words)
+	line("", d+"h3") // so that a single last point is seen
+	x, y := float64(width-right+12), s.y(len(last.IPv4))
+	s.text(l.class+" name", x, y+2, "start", fmt.Sprintf("%d  %s", len(last.IPv4), l.name))
+	for i, words := range l.note {
+		s.text("quiet", x, y+17+15*float64(i), "start", words)
 	}
-}
-
-// wrap breaks what does not fit beside the plot.
-func wrap(note string) []string {
-	if before, after, ok := strings.Cut(note, " within "); ok {
-		return []string{before, "within " + after}
-	}
-	return []string{note}
-}
-
-// inWords says what the lines show.
-func inWords(lists []list) string {
-	var words []string
-	for _, l := range lists {
-		first, last := l.points[0], l.points[len(l.points)-1]
-		most := 0
-		for _, p := range l.points {
-			most = max(most, p.rules())
-		}
-		words = append(words, fmt.Sprintf("%s: %d in %s, %d in %s, at most %d.",
-			l.name, first.rules(), first.at.Format("January 2006"), last.rules(), last.at.Format("January 2006"), most))
-	}
-	return strings.Join(words, " ") + fmt.Sprintf(" A security group holds %d by default. Lines are dotted where publications are missing from the files that this is drawn from.", quota)
 }

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
@@ -12,7 +11,7 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -31,17 +30,26 @@ func run(args []string, out io.Writer) error {
 	if len(args) < 2 {
 		return errors.New("name the files with the published documents: make picture HISTORY='FILE …'")
 	}
-	lists := newLists()
+	facing, all := []string{iprange.CloudFrontOriginFacing}, []string{iprange.CloudFront}
+	lists := []*list{
+		{all[0], "every", []string{"every range"}, all, nil, nil, 0, 0},
+		{facing[0], "exact", []string{"exactly"}, facing, nil, nil, 0, 0},
+		{"the compact cover", "compact", []string{"of " + facing[0], "within " + all[0]}, facing, all, nil, 0, 0},
+	}
 	for _, name := range args[1:] {
 		if err := addFile(lists, name); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	for i := range lists {
-		if len(lists[i].points) == 0 {
-			return fmt.Errorf("no document has a range for %s", lists[i].selection)
+	for _, l := range lists {
+		if len(l.points) == 0 {
+			return fmt.Errorf("no document has a range for %s", l.name)
 		}
-		slices.SortStableFunc(lists[i].points, func(a, b point) int { return a.at.Compare(b.at) })
+		slices.SortStableFunc(l.points, func(a, b *iprange.Publication) int { return a.Published.Compare(b.Published) })
+		for _, p := range l.points {
+			l.most = max(l.most, len(p.IPv4))
+			l.most6 = max(l.most6, len(p.IPv6))
+		}
 	}
 	for _, c := range []colors{light, dark} {
 		if err := os.WriteFile(args[0]+"-"+c.theme+".svg", draw(lists, c), 0o644); err != nil {
@@ -51,124 +59,76 @@ func run(args []string, out io.Writer) error {
 	return printNumbers(out, lists)
 }
 
-// printNumbers prints what README.md says of each list. Changes count from when all lists are known.
-func printNumbers(out io.Writer, lists []list) error {
-	var from time.Time
-	for _, l := range lists {
-		if first := l.points[0].at; first.After(from) {
-			from = first
-		}
-	}
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "list\tIPv4 rules\tat most\tIPv6 rules\tat most\tIPv4 addresses\tchanges a year")
-	for _, l := range lists {
-		last := l.points[len(l.points)-1]
-		most, most6, addresses := 0, 0, uint64(0)
-		for _, p := range l.points {
-			most, most6 = max(most, p.rules()), max(most6, len(p.ranges.IPv6))
-		}
-		for _, prefix := range last.ranges.IPv4 {
-			addresses += 1 << (32 - prefix.Bits())
-		}
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%s\n", l.name, last.rules(), most, len(last.ranges.IPv6), most6, addresses, l.changes(from))
-	}
-	fmt.Fprintf(table, "changes: from %s on, without times of more than %d days between two files\n", from.Format(time.DateOnly), longestGap/(24*time.Hour))
-	return table.Flush()
-}
-
-// A list is one of the lists that an origin can let in, and what it took.
+// A list is one of the lists that an origin can let in, and its publications.
 type list struct {
-	name, note string // beside its line
-	class      string // of its line
-	selection  iprange.Selection
-	points     []point
+	name, class      string   // of its line
+	note             []string // beside its line
+	services, within []string
+	points           []*iprange.Publication
+	most, most6      int // rules of a publication. IPv4 and IPv6 have separate quotas; groups run out of IPv4 first
 }
 
-// changes returns how often the rules changed in a year since a time: changes between two files that are too far apart
-// are unknown, and that time does not count.
-func (l list) changes(from time.Time) string {
-	n, known := 0, time.Duration(0)
-	for i, p := range l.points[1:] {
-		before := l.points[i]
-		if before.at.Before(from) || p.at.Sub(before.at) > longestGap {
-			continue
-		}
-		known += p.at.Sub(before.at)
-		if !slices.Equal(p.ranges.IPv4, before.ranges.IPv4) || !slices.Equal(p.ranges.IPv6, before.ranges.IPv6) {
-			n++
-		}
-	}
-	if known == 0 {
-		return "unknown"
-	}
-	return strconv.FormatFloat(float64(n)/(known.Hours()/24/365.25), 'f', 1, 64)
-}
+func (l *list) last() *iprange.Publication { return l.points[len(l.points)-1] }
 
-// A point is what a port needed from a time on.
-type point struct {
-	at     time.Time
-	ranges *iprange.Publication
-}
-
-// rules counts IPv4 rules. IPv4 is what a group runs out of: the quota holds for each family apart.
-func (p point) rules() int { return len(p.ranges.IPv4) }
-
-func newLists() []list {
-	return []list{
-		{name: "CLOUDFRONT", note: "every range", class: "every", selection: iprange.Selection{Services: []string{iprange.CloudFront}}},
-		{
-			name: "CLOUDFRONT_ORIGIN_FACING", note: "exactly", class: "exact",
-			selection: iprange.Selection{Services: []string{iprange.CloudFrontOriginFacing}},
-		},
-		{
-			name: "the compact cover", note: "of CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT", class: "compact",
-			selection: iprange.Selection{Services: []string{iprange.CloudFrontOriginFacing}, Within: []string{iprange.CloudFront}},
-		},
-	}
-}
-
-// addFile adds what all documents of a file say, one after the other. The file may be gzipped.
-func addFile(lists []list, name string) error {
+// addFile adds the lists of all documents in a file, one after the other, unpacked if its name ends with .gz. A document
+// may be from before AWS published a service.
+func addFile(lists []*list, name string) error {
 	f, err := os.Open(name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	in := bufio.NewReader(f)
-	var plain io.Reader = in
-	if magic, _ := in.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) { // RFC 1952
-		if plain, err = gzip.NewReader(in); err != nil {
+	var plain io.Reader = f
+	if strings.HasSuffix(name, ".gz") {
+		if plain, err = gzip.NewReader(f); err != nil {
 			return err
 		}
 	}
 	documents := json.NewDecoder(plain)
 	for n := 1; ; n++ {
 		var document json.RawMessage
-		switch err := documents.Decode(&document); {
-		case errors.Is(err, io.EOF):
+		if err := documents.Decode(&document); errors.Is(err, io.EOF) {
 			return nil
-		case err != nil:
+		} else if err != nil {
 			return fmt.Errorf("document %d: %w", n, err)
 		}
-		for i := range lists {
-			if err := lists[i].add(document); err != nil {
+		for _, l := range lists {
+			selection := iprange.Selection{Services: l.services, Within: l.within, IPv4: true, IPv6: true}
+			p, err := iprange.Decode(bytes.NewReader(document), selection)
+			if _, missing := errors.AsType[*iprange.MissingServiceError](err); missing {
+				continue
+			} else if err != nil {
 				return fmt.Errorf("document %d: %w", n, err)
 			}
+			l.points = append(l.points, p)
 		}
 	}
 }
 
-// add adds what one document says. It may be from before AWS published the service.
-func (l *list) add(document []byte) error {
-	selection := l.selection
-	selection.IPv4, selection.IPv6 = true, true
-	p, err := iprange.Decode(bytes.NewReader(document), selection)
-	if _, missing := errors.AsType[*iprange.MissingServiceError](err); missing {
-		return nil
+// printNumbers prints the numbers of README.md for each list. Changes count since all lists are published, and only
+// between files that are not too far apart.
+func printNumbers(out io.Writer, lists []*list) error {
+	from := lists[1].points[0].Published
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "list\tIPv4 rules\tat most\tIPv6 rules\tat most\tIPv4 addresses\tchanges a year")
+	for _, l := range lists {
+		changes, years, addresses := 0, 0.0, uint64(0)
+		for i, p := range l.points[1:] {
+			before := l.points[i]
+			if gap := p.Published.Sub(before.Published); !before.Published.Before(from) && gap <= longestGap {
+				years += gap.Hours() / 24 / 365.25
+				if !slices.Equal(p.Merged(), before.Merged()) {
+					changes++
+				}
+			}
+		}
+		for _, prefix := range l.last().IPv4 {
+			addresses += 1 << (32 - prefix.Bits())
+		}
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%.1f\n", l.name, len(l.last().IPv4), l.most,
+			len(l.last().IPv6), l.most6, addresses, float64(changes)/years) // NaN without such files
 	}
-	if err != nil {
-		return err
-	}
-	l.points = append(l.points, point{p.Published, p})
-	return nil
+	fmt.Fprintf(table, "changes: from %s on, without times of more than %d days between two files\n",
+		from.Format(time.DateOnly), longestGap/(24*time.Hour))
+	return table.Flush()
 }

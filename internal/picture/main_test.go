@@ -49,7 +49,7 @@ func packed(text string) string {
 	return b.String()
 }
 
-// The words of the picture agree with the documents, in any order, packed or not.
+// The picture and the numbers agree with the documents, in any order, packed or not.
 func TestPicture(t *testing.T) {
 	var out bytes.Buffer
 	drawing := filepath.Join(t.TempDir(), "rules")
@@ -70,13 +70,7 @@ func TestPicture(t *testing.T) {
 			t.Errorf("no %q among the numbers %s", want, got)
 		}
 	}
-	for _, want := range []string{
-		"CLOUDFRONT: 1 in January 2023, 3 in September 2025, at most 70.",
-		"CLOUDFRONT_ORIGIN_FACING: 138 in January 2023, 4 in September 2025, at most 138.",
-		"the compact cover: 69 in January 2023, 2 in September 2025, at most 69.",
-		">3  CLOUDFRONT<", ">4  CLOUDFRONT_ORIGIN_FACING<", ">2  the compact cover<",
-		">2023<", ">2025<", ">0<", ">150<",
-	} {
+	for _, want := range []string{">3  CLOUDFRONT<", ">4  CLOUDFRONT_ORIGIN_FACING<", ">2  the compact cover<", ">2023<", ">2025<", ">0<", ">150<"} {
 		if !strings.Contains(svg, want) {
 			t.Errorf("no %q in the picture", want)
 		}
@@ -134,11 +128,11 @@ func TestPictureFails(t *testing.T) {
 		{"cut", document(0, 3)[:40], "document 1: unexpected EOF"},
 		{"second is no document", document(0, 3) + "[]", "document 2: this is not ip-ranges.json"},
 		{"no list", document(0, 1), "no document has a range for CLOUDFRONT_ORIGIN_FACING"},
-		{"no gzip", packed(document(0, 3))[:4], "EOF"},
+		{"no gzip.gz", packed(document(0, 3))[:4], "EOF"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var out bytes.Buffer
-			err := run([]string{filepath.Join(t.TempDir(), "rules"), write(t, "history", test.file)}, &out)
+			err := run([]string{filepath.Join(t.TempDir(), "rules"), write(t, test.name, test.file)}, &out)
 			if err == nil || !strings.Contains(err.Error(), test.want) || out.Len() > 0 {
 				t.Errorf("error %v, %d bytes, want %q", err, out.Len(), test.want)
 			}

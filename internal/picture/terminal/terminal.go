@@ -4,19 +4,15 @@ package terminal
 
 import (
 	"bytes"
-	"encoding/xml"
 	"fmt"
+	"html"
 	"regexp"
-	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
 // The drawing, in pixels. Advance is the width of a character, 0.6 of the font's size in nearly every monospaced font.
-const (
-	size, advance, leading = 13, 7.8, 19
-	margin                 = 18
-)
+const size, advance, leading, margin = 13, 7.8, 19, 18
 
 // Colors are those of a page, light or dark, that the drawing is to be seen on.
 type Colors struct{ page, border, text, faint, red, green, yellow string }
@@ -37,14 +33,11 @@ text { font: %[4]dpx ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans
 <rect x="0.5" y="0.5" width="%[10]d" height="%[11]d" rx="8" fill="%[12]s" stroke="%[13]s"/>
 `
 
-// A piece of a line is an escape sequence, or text up to the next one.
-var piece = regexp.MustCompile("\x1b\\[[0-9;]*m|[^\x1b]+|\x1b")
-
-// A class is what an attribute looks like, and which others it ends. See ECMA-48, SGR.
-var classes = map[string]struct{ name, ends string }{
-	"0": {"", "bold faint red green yellow"}, "22": {"", "bold faint"}, "39": {"", "red green yellow"},
-	"1": {"bold", ""}, "2": {"faint", ""}, "31": {"red", "green yellow"}, "32": {"green", "red yellow"}, "33": {"yellow", "red green"},
-}
+// Text in a style is between its attributes and the one that ends all, as internal/page writes it. See ECMA-48, SGR.
+var (
+	styled  = regexp.MustCompile("((?:\x1b\\[[0-9]+m)+)([^\x1b]*)(?:\x1b\\[0m)+")
+	classes = strings.NewReplacer("\x1b[1m", " bold", "\x1b[2m", " faint", "\x1b[31m", " red", "\x1b[32m", " green", "\x1b[33m", " yellow")
+)
 
 // Draw returns the picture of what a terminal shows, with its escape sequences.
 func Draw(title, shown string, c Colors) ([]byte, error) {
@@ -52,29 +45,15 @@ func Draw(title, shown string, c Colors) ([]byte, error) {
 	lines := strings.Split(strings.Trim(shown, "\n"), "\n")
 	columns := 0
 	for i, line := range lines {
-		length := 0
-		var look []string // the classes of what follows
-		fmt.Fprintf(&body, `<text x="%d" y="%d" xml:space="preserve">`, margin, margin+size+leading*i)
-		for _, part := range piece.FindAllString(line, -1) {
-			if !strings.HasPrefix(part, "\x1b") {
-				length += utf8.RuneCountInString(part)
-				write(&body, strings.Join(look, " "), part)
-				continue
-			}
-			for code := range strings.SplitSeq(strings.Trim(part, "\x1b[m"), ";") {
-				class, known := classes[code]
-				if !known {
-					return nil, fmt.Errorf("line %d: no picture of %q", i+1, part)
-				}
-				ends := strings.Fields(class.ends + " " + class.name)
-				look = slices.DeleteFunc(look, func(c string) bool { return slices.Contains(ends, c) })
-				if class.name != "" {
-					look = append(look, class.name)
-				}
-			}
+		columns = max(columns, utf8.RuneCountInString(styled.ReplaceAllString(line, "$2")))
+		drawn := styled.ReplaceAllStringFunc(html.EscapeString(line), func(part string) string {
+			found := styled.FindStringSubmatch(part)
+			return fmt.Sprintf(`<tspan class="%s">%s</tspan>`, strings.TrimSpace(classes.Replace(found[1])), found[2])
+		})
+		if strings.Contains(drawn, "\x1b") {
+			return nil, fmt.Errorf("line %d: no picture of %q", i+1, line)
 		}
-		body.WriteString("</text>\n")
-		columns = max(columns, length)
+		fmt.Fprintf(&body, "<text x=\"%d\" y=\"%d\" xml:space=\"preserve\">%s</text>\n", margin, margin+size+leading*i, drawn)
 	}
 	width, height := int(advance*float64(columns))+2*margin, leading*(len(lines)-1)+size+2*margin+4
 	var b bytes.Buffer
@@ -82,13 +61,4 @@ func Draw(title, shown string, c Colors) ([]byte, error) {
 	_, _ = body.WriteTo(&b)
 	b.WriteString("</svg>\n")
 	return b.Bytes(), nil
-}
-
-// write writes text of a class.
-func write(b *bytes.Buffer, class, text string) {
-	if class != "" {
-		fmt.Fprintf(b, `<tspan class="%s">`, class)
-		defer b.WriteString("</tspan>")
-	}
-	_ = xml.EscapeText(b, []byte(text)) // a buffer takes all
 }

@@ -8,7 +8,7 @@ import (
 
 // The text of a drawing is that of the terminal, spaces and all, and each piece has its colour.
 func TestDraw(t *testing.T) {
-	const shown = "\n$ cfsg \x1b[1mplan\x1b[0m\n  <a> & \x1b[1;31m! \x1b[22m\"b\"\x1b[0;22m end\n\n\x1b[32m✓\x1b[39m done\n"
+	const shown = "\n$ cfsg \x1b[1mplan\x1b[0m\n  <a> & \x1b[31m\x1b[1m! \x1b[0m\x1b[31m\"b\"\x1b[0m end\n\n\x1b[32m✓\x1b[0m done\n"
 	svg, err := Draw("a title", shown, Dark)
 	if err != nil {
 		t.Fatal(err)
@@ -25,7 +25,7 @@ func TestDraw(t *testing.T) {
 	}
 	want := []string{
 		`$ cfsg <tspan class="bold">plan</tspan>`,
-		`  &lt;a&gt; &amp; <tspan class="bold red">! </tspan><tspan class="red">&#34;b&#34;</tspan> end`,
+		`  &lt;a&gt; &amp; <tspan class="red bold">! </tspan><tspan class="red">&#34;b&#34;</tspan> end`,
 		``,
 		`<tspan class="green">✓</tspan> done`,
 	}
