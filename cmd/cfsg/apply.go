@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,13 +36,15 @@ func (c *applyCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 	if err != nil {
 		return err
 	}
-	plan := document.NewPlan(p.Proposal, p.around, p.settings, c.next(k))
+	next := c.next(k)
+	plan := document.NewPlan(p.Proposal, p.around, p.settings, next)
 	if plan.Settings.Disagree() != "" && !plan.Settings.Asked() {
-		return c.refuse(t, p.Proposal, plan, k)
+		return c.refuse(t, p.Proposal, plan, next)
 	}
 	if !c.json() {
-		if err := writePlan(t, plan, c.Verbose); err != nil {
-			return err
+		w := page.New(t.out, colorful(t.out))
+		if writePlan(w, plan, c.Verbose); w.Err() != nil {
+			return w.Err()
 		}
 	}
 	if plan.Changes && !c.Yes {
@@ -52,48 +55,45 @@ func (c *applyCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 			return err
 		}
 	}
-	report, err := p.apply(ctx, t, p.Proposal)
-	doc := document.NewApply(report, p.Proposal, p.around, p.settings, err, c.next(k))
-	if c.json() {
-		return errors.Join(err, document.Write(t.out, doc))
-	}
-	if plan.Changes {
-		err = errors.Join(err, writeReport(t, report, c.Verbose))
-	}
-	return errors.Join(err, endPage(t, doc.Judgement))
+	report, err := p.apply(ctx, t)
+	doc := document.NewApply(report, p.Proposal, p.around, p.settings, err, next)
+	return errors.Join(err, c.print(t, doc, func(w *page.Page) {
+		if plan.Changes {
+			writeReport(w, report, c.Verbose)
+		}
+	}))
 }
 
 // refuse changes nothing, because rules were made with other settings and nobody has named those of this run.
-func (c *applyCommand) refuse(t terminal, p *engine.Proposal, plan document.Plan, k *kong.Context) error {
-	err := hint.New(fmt.Sprintf("%s (%s): nothing was changed", plan.Settings.Disagree(), plan.Settings.Origin()),
-		"name the settings with --service and --within, or with --stack, which takes those of the deployed function")
+func (c *applyCommand) refuse(t terminal, p *engine.Proposal, plan document.Plan, next document.Next) error {
+	err := hint.New(fmt.Sprintf("%s (%s): nothing was changed", plan.Settings.Disagree(), plan.Settings.Origin()), nameSettings)
 	report := engine.NewReport(false)
 	report.SyncToken, report.PublishedAt = p.Publication.SyncToken, p.Publication.Published
-	doc := document.NewApply(report, p, nil, plan.Settings, err, c.next(k))
-	doc.Next = c.next(k)("plan", plan.Settings.Flags()...)
-	if c.json() {
-		return errors.Join(err, document.Write(t.out, doc))
-	}
-	return errors.Join(err, endPage(t, doc.Judgement))
+	doc := document.NewApply(report, p, nil, plan.Settings, err, next)
+	doc.Next = next("plan", plan.Settings.Flags()...)
+	return errors.Join(err, c.print(t, doc, func(*page.Page) {}))
 }
+
+// nameSettings is the way out where rules were made with other settings.
+const nameSettings = "name the settings with --service and --within, or with --stack, which takes those of the deployed function"
 
 // apply takes the steps of a proposal. If it fails, but somebody else such as the function has meanwhile done all that
 // there was to do, that is as good.
-func (m *managed) apply(ctx context.Context, t terminal, p *engine.Proposal) (*engine.Report, error) {
-	report, err := apply(ctx, t, m.Engine, p)
+func (p *proposal) apply(ctx context.Context, t terminal) (*engine.Report, error) {
+	report, err := p.take(ctx, t)
 	if err == nil || ctx.Err() != nil {
 		return report, err
 	}
-	now, lookErr := m.Propose(ctx, p.Request)
+	now, lookErr := p.engine.Propose(ctx, p.Request)
 	if lookErr != nil || now.Count() > 0 || len(now.Failures()) > 0 {
 		return report, err
 	}
 	fmt.Fprintln(t.err, "cfsg: somebody else, such as the function, did the rest in the meantime")
-	return m.Run(ctx, now.Approved())
+	return p.engine.Run(ctx, now.Approved())
 }
 
-// apply takes the steps of the proposal, tells of each on stderr, and returns the report of the run.
-func apply(ctx context.Context, t terminal, e *engine.Engine, p *engine.Proposal) (*engine.Report, error) {
+// take takes the steps, names each on stderr, and returns the report of the run.
+func (p *proposal) take(ctx context.Context, t terminal) (*engine.Report, error) {
 	req := p.Approved()
 	steps, names := p.Count(), map[string]string{}
 	for _, v := range p.Previews {
@@ -111,7 +111,7 @@ func apply(ctx context.Context, t terminal, e *engine.Engine, p *engine.Proposal
 		taken++
 		fmt.Fprintf(t.err, "%d of %d: %s %s\n", taken, steps, step.Done(), names[step.HolderID])
 	}
-	report, err := e.Run(ctx, req)
+	report, err := p.engine.Run(ctx, req)
 	if ctx.Err() != nil && taken < steps {
 		err = hint.New(fmt.Sprintf("stopped after %d of %s", taken, words.Count(steps, "step")), "run cfsg apply again for the rest")
 	}
@@ -119,8 +119,7 @@ func apply(ctx context.Context, t terminal, e *engine.Engine, p *engine.Proposal
 }
 
 // writeReport shows the function's report to a person.
-func writeReport(t terminal, r *engine.Report, all bool) error {
-	w := page.New(t.out, colorful(t.out))
+func writeReport(w *page.Page, r *engine.Report, all bool) {
 	w.Line()
 	w.Line(fmt.Sprintf("Applied, as published %s: %s added, %d revoked, in %d of %s.", r.PublishedAt.Format(time.RFC3339),
 		words.Count(r.Summary.Added, "rule"), r.Summary.Revoked, r.Summary.Changed, words.Count(r.Summary.Groups, "group")))
@@ -128,37 +127,18 @@ func writeReport(t terminal, r *engine.Report, all bool) error {
 		w.Line(fmt.Sprintf("Prefix lists: %s added, %d removed, in %d of %d.", words.Count(lists.Added, "entry"), lists.Removed, lists.Changed, lists.Lists))
 	}
 	if len(r.Groups)+len(r.PrefixLists) > mostShown && !all {
-		return w.Err() // -o json has them, and --verbose
+		return // -o json has them, and --verbose
 	}
-	var rows [][]string
+	var groups, lists [][]string
 	for _, g := range r.Groups {
-		rows = append(rows, []string{
-			place(g.Account, g.Region), g.GroupID, g.Name, ports(w, g.Ports, g.Error),
-			fmt.Sprint(g.Added), fmt.Sprint(g.Revoked), fmt.Sprint(g.Kept), fmt.Sprint(g.Foreign),
-		})
+		groups = append(groups, page.Row(place(g.Account, g.Region), g.GroupID, g.Name, ports(w, g.Ports, g.Error), g.Added, g.Revoked, g.Kept, g.Foreign))
 	}
-	if len(rows) > 0 {
-		w.Line()
-		w.Table([]string{"region", "group", "name", "ports", "added", "revoked", "kept", "foreign"}, rows)
-	}
-	rows = nil
 	for _, l := range r.PrefixLists {
-		rows = append(rows, []string{
-			place(l.Account, l.Region), l.PrefixListID, l.Name, l.Family,
-			fmt.Sprint(l.Added), fmt.Sprint(l.Removed), fmt.Sprint(l.Kept), fmt.Sprint(l.Foreign),
-		})
+		lists = append(lists, page.Row(place(l.Account, l.Region), l.PrefixListID, l.Name, l.Family, l.Added, l.Removed, l.Kept, l.Foreign))
 	}
-	if len(rows) > 0 {
-		w.Line()
-		w.Table([]string{"region", "prefix list", "name", "family", "added", "removed", "kept", "foreign"}, rows)
-	}
-	return w.Err()
+	w.Section([]string{"region", "group", "name", "ports", "added", "revoked", "kept", "foreign"}, groups)
+	w.Section([]string{"region", "prefix list", "name", "family", "added", "removed", "kept", "foreign"}, lists)
 }
 
 // place names a region, and the account if it is another one's.
-func place(account, region string) string {
-	if account == "" {
-		return region
-	}
-	return account + " " + region
-}
+func place(account, region string) string { return strings.TrimSpace(account + " " + region) }

@@ -12,9 +12,12 @@ import (
 	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
+	"cloudfront-sg-sync/internal/page"
 	"cloudfront-sg-sync/secgroup"
 
 	"github.com/alecthomas/kong"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 )
 
 type checkCommand struct {
@@ -111,12 +114,7 @@ func (c *checkCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 		return err
 	}
 	doc.Judgement = document.Judge(doc.Report.Mark, doc.Report.Cause, c.better(k, doc.Report)...)
-	if c.json() {
-		err = document.Write(t.out, doc)
-	} else {
-		err = writeCheck(t, doc)
-	}
-	if err != nil {
+	if err := c.print(t, doc, func(w *page.Page) { writeCheck(w, doc) }); err != nil {
 		return err
 	}
 	return doc.Failure(doc.Services)
@@ -153,22 +151,23 @@ func (c *checkCommand) better(k *kong.Context, r *door.Report) []string {
 }
 
 func (c *checkCommand) check(ctx context.Context, t terminal) (*document.Check, error) {
-	at, err := c.locate(ctx, t, "a check looks", c.given())
+	at, err := c.openOne(ctx, t, "a check looks", c.given())
 	if err != nil {
 		return nil, err
 	}
 	defer t.progress("looking at the security groups …")()
-	target := engine.Target{Account: engine.AccountOf(at.role), Region: at.cfg.Region}
-	reader := approach.NewClient(engine.Narrow(at.ec2), at.ec2, at.elb)
+	target, cfg := at.target(), at.inAccount()
+	client := ec2.NewFromConfig(cfg)
+	reader := approach.NewClient(engine.Narrow(client), client, elb.NewFromConfig(cfg))
 	scene, err := reader.Discover(ctx, c.selector)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", &target, err)
+		return nil, fmt.Errorf("%s: %w", target, err)
 	}
 	if c.also != nil {
 		c.also(ctx, reader, scene)
 	}
-	settle(&at.config, &at.settings, engine.MadeFrom(at.config.TagKey, scene.Descriptions()))
-	_, question, err := c.question(ctx, t, at.config, c.ports)
+	at.settle(engine.MadeFrom(at.TagKey, scene.Descriptions()))
+	question, err := at.question(c.ports)
 	if err != nil {
 		return nil, err
 	}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
-	"time"
 
 	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/hint"
@@ -15,13 +13,10 @@ import (
 )
 
 type diffCommand struct {
-	Old              string   `arg:"" placeholder:"OLD" predictor:"file" help:"The older file."`
-	New              string   `arg:"" placeholder:"NEW" predictor:"file" help:"The newer file."`
-	Service          []string `placeholder:"NAME" predictor:"service" help:"A service of both files (default CLOUDFRONT)."`
-	Within           []string `placeholder:"NAME" predictor:"service" help:"A service whose ranges may be taken in, so that fewer rules are needed."`
-	Family           []string `placeholder:"FAMILY" predictor:"family" help:"ipv4 or ipv6 (default both)."`
-	Stack            string   `placeholder:"NAME" help:"The stack whose function's settings are used."`
-	DetailedExitcode bool     `help:"Exit with 2 if rules differ, 0 if not."`
+	Old string `arg:"" placeholder:"OLD" predictor:"file" help:"The older file."`
+	New string `arg:"" placeholder:"NEW" predictor:"file" help:"The newer file."`
+	selectionFlags
+	DetailedExitcode bool `help:"Exit with 2 if rules differ, 0 if not."`
 	outputFlags
 }
 
@@ -42,11 +37,7 @@ func (c *diffCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	d := document.NewDiff(before.Publication, after.Publication)
-	if c.json() {
-		err = document.Write(t.out, d)
-	} else {
-		err = writeDiff(t, d)
-	}
+	err = c.print(t, d, func(w *page.Page) { writeDiff(w, d) })
 	if err == nil && c.DetailedExitcode && len(d.Rules.Added)+len(d.Rules.Removed) > 0 {
 		return errChanges
 	}
@@ -54,16 +45,15 @@ func (c *diffCommand) Run(ctx context.Context, t terminal) error {
 }
 
 func (c *diffCommand) load(ctx context.Context, t terminal, src string) (ipRanges, error) {
-	_, r, err := rangeFlags{IPRanges: src, Service: c.Service, Within: c.Within, Family: c.Family, Stack: c.Stack}.load(ctx, t)
+	_, r, err := rangeFlags{src, c.selectionFlags}.load(ctx, t)
 	return r, err
 }
 
 // writeDiff shows what differs.
-func writeDiff(t terminal, d document.Diff) error {
-	w := page.New(t.out, colorful(t.out))
+func writeDiff(w *page.Page, d document.Diff) {
 	w.Table([]string{"", "published", "sync token", "ranges", "merged"}, [][]string{
-		{"old", d.Old.PublishedAt.Format(time.RFC3339), d.Old.SyncToken, fmt.Sprint(d.Old.Published), fmt.Sprint(d.Old.Rules)},
-		{"new", d.New.PublishedAt.Format(time.RFC3339), d.New.SyncToken, fmt.Sprint(d.New.Published), fmt.Sprint(d.New.Rules)},
+		page.Row("old", d.Old.PublishedAt, d.Old.SyncToken, d.Old.Published, d.Old.Rules),
+		page.Row("new", d.New.PublishedAt, d.New.SyncToken, d.New.Published, d.New.Rules),
 	})
 	if d.New.PublishedAt.Before(d.Old.PublishedAt) {
 		w.Line(w.Warn("! "), "the new file is older than the old one")
@@ -71,17 +61,23 @@ func writeDiff(t terminal, d document.Diff) error {
 	w.Line()
 	w.Line(w.Strong("Published"), "  ", counts(d.Published))
 	w.Line(w.Strong("Rules"), "      ", verdictOnRules(d))
-	writeChange(w, "+ ", d.Rules.Added, w.Good)
-	writeChange(w, "- ", d.Rules.Removed, w.Bad)
+	writeChange(w, "+", d.Rules.Added)
+	writeChange(w, "-", d.Rules.Removed)
 	w.Line(w.Strong("Addresses"), "  ", verdictOnAddresses(d))
 	// Most often the rules have said it.
 	if !slices.Equal(d.Rules.Added, d.Addresses.Opened.Ranges) {
-		writeChange(w, "+ ", d.Addresses.Opened.Ranges, w.Good)
+		writeChange(w, "+", d.Addresses.Opened.Ranges)
 	}
 	if !slices.Equal(d.Rules.Removed, d.Addresses.Closed.Ranges) {
-		writeChange(w, "- ", d.Addresses.Closed.Ranges, w.Bad)
+		writeChange(w, "-", d.Addresses.Closed.Ranges)
 	}
-	return w.Err()
+}
+
+// writeChange lists ranges behind a sign.
+func writeChange(w *page.Page, sign string, prefixes []netip.Prefix) {
+	if len(prefixes) > 0 {
+		w.In(2).Change(sign, document.PrefixNames(prefixes)...)
+	}
 }
 
 // counts says how many ranges there are on each side only.
@@ -109,32 +105,13 @@ func verdictOnAddresses(d document.Diff) string {
 
 // size says how much address space it is.
 func size(s document.DiffSpace) string {
-	var parts []string
-	if s.IPv4 > 0 {
-		parts = append(parts, addresses(s.IPv4))
+	switch {
+	case s.IPv4 > 0 && s.IPv6 > 0:
+		return addresses(s.IPv4) + " and " + networks(s.IPv6)
+	case s.IPv4 > 0:
+		return addresses(s.IPv4)
+	case s.IPv6 > 0:
+		return networks(s.IPv6)
 	}
-	if s.IPv6 > 0 {
-		parts = append(parts, networks(s.IPv6))
-	}
-	if len(parts) == 0 {
-		return "none"
-	}
-	return strings.Join(parts, " and ")
-}
-
-// writeChange lists ranges behind a sign.
-func writeChange(w *page.Page, sign string, prefixes []netip.Prefix, style func(string) string) {
-	if len(prefixes) == 0 {
-		return
-	}
-	var words []string
-	for _, p := range prefixes {
-		words = append(words, p.String())
-	}
-	w.Indent(2)
-	for _, line := range page.Wrap(words, "  ", w.Width()-4) {
-		w.Line(style(sign + line))
-		sign = "  "
-	}
-	w.Indent(0)
+	return "none"
 }

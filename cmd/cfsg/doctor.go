@@ -15,6 +15,7 @@ import (
 	"cloudfront-sg-sync/internal/doctor"
 	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/hint"
+	"cloudfront-sg-sync/internal/page"
 
 	"github.com/alecthomas/kong"
 )
@@ -145,7 +146,7 @@ func (c *doctorCommand) Run(ctx context.Context, t terminal, k *kong.Context) er
 	live := t.liveLine()
 	options.Progress = live.set
 	options.Stepped = func(doctor.Step) { live.clear() }
-	w := newDoctorPage(t)
+	w := doctorPage{page.New(t.out, colorful(t.out))}
 	if !c.json() {
 		w.begin(&doctor.Report{URL: c.origin.String(), Host: cmp.Or(c.Host, c.origin.URL.Host), Settings: options.Settings})
 		w.Line()
@@ -157,12 +158,7 @@ func (c *doctorCommand) Run(ctx context.Context, t terminal, k *kong.Context) er
 	report, check := c.examine(ctx, t, options)
 	d := document.NewDoctor(report, check)
 	d.Next = c.nextOf(k, d, c.origin)
-	var err error
-	if c.json() {
-		err = document.Write(t.out, d)
-	} else {
-		err = w.end(d)
-	}
+	err := c.print(t, d, func(p *page.Page) { doctorPage{p}.end(d) })
 	return cmp.Or(err, endOf(d.Judgement, report.Interrupted, c.json(), report.StepsWith(doctor.Unknown)...))
 }
 

@@ -12,7 +12,7 @@ import (
 	"cloudfront-sg-sync/internal/doctor"
 	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/door"
-	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/page"
 
 	"github.com/alecthomas/kong"
 	"github.com/aws/aws-sdk-go-v2/service/cloudfront"
@@ -41,16 +41,12 @@ func (c *doctorCommand) examineDistribution(ctx context.Context, t terminal, k *
 			undecided = append(undecided, e.StepsWith(doctor.Unknown)...)
 		}
 	}
-	if c.json() {
-		err = document.Write(t.out, d)
-	} else {
-		err = writeDistribution(t, d)
-	}
+	err = c.print(t, d, func(w *page.Page) { writeDistribution(doctorPage{w}, d) })
 	return cmp.Or(err, endOf(d.Judgement, ctx.Err() != nil, c.json(), undecided...))
 }
 
 func (c *doctorCommand) readDistribution(ctx context.Context, t terminal) (*distribution.Distribution, error) {
-	at, err := c.locate(ctx, t, "a distribution's origins are looked at", c.given())
+	at, err := c.openOne(ctx, t, "a distribution's origins are looked at", c.given())
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +56,7 @@ func (c *doctorCommand) readDistribution(ctx context.Context, t terminal) (*dist
 		}
 	}
 	defer t.progress("reading the distribution …")()
-	client := cloudfront.NewFromConfig(engine.Config(at.cfg, at.role, at.config.ExternalID))
+	client := cloudfront.NewFromConfig(at.inAccount())
 	return distribution.Read(ctx, distribution.Narrow(client), c.Distribution, c.Path)
 }
 
@@ -100,8 +96,7 @@ func (c *doctorCommand) override(o *doctor.Options) {
 }
 
 // writeDistribution shows the origins, the causes of errors first.
-func writeDistribution(t terminal, d document.Distribution) error {
-	w := newDoctorPage(t)
+func writeDistribution(w doctorPage, d document.Distribution) {
 	w.Line(w.Strong(d.ID), "  ", strings.TrimSpace(d.DomainName+" "+strings.Join(d.Aliases, " ")))
 	if !d.Enabled {
 		w.Line(w.Warn("! "), "the distribution is disabled: viewers get no answer at all")
@@ -129,6 +124,4 @@ func writeDistribution(t terminal, d document.Distribution) error {
 			w.findings(e.Report, doctor.OK)
 		}
 	}
-	writeJudgement(w.Page, d.Judgement)
-	return w.Err()
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -13,15 +12,8 @@ import (
 	"cloudfront-sg-sync/internal/words"
 )
 
-// labelWidth is what the names of the steps take.
-const labelWidth = 12
-
 // A doctorPage shows a report as it comes to be: a line for each step, then the figures, then what to do.
 type doctorPage struct{ *page.Page }
-
-func newDoctorPage(t terminal) doctorPage {
-	return doctorPage{page.New(t.out, colorful(t.out))}
-}
 
 // begin names the origin, and the settings of CloudFront that it is judged by.
 func (w doctorPage) begin(r *doctor.Report) {
@@ -42,12 +34,14 @@ func (w doctorPage) step(s doctor.Step) {
 	if s.Verdict == doctor.Skipped {
 		summary = w.Quiet(summary)
 	}
-	prefix := w.mark(s.Verdict) + " " + fmt.Sprintf("%-*s", labelWidth, s.Name)
-	for _, line := range page.Wrap(unbroken(summary), " ", page.Width-2-labelWidth) {
-		w.Line(prefix, line)
-		prefix = strings.Repeat(" ", 2+labelWidth)
-	}
+	w.Marked(w.mark(s.Verdict)+" "+label(s), summary)
 }
+
+// labelWidth is what the names of the steps take.
+const labelWidth = 12
+
+// label is the name of a step.
+func label(s doctor.Step) string { return fmt.Sprintf("%-*s", labelWidth-1, s.Name) }
 
 func (w doctorPage) mark(v doctor.Verdict) string {
 	switch v {
@@ -63,15 +57,13 @@ func (w doctorPage) mark(v doctor.Verdict) string {
 	return w.Quiet("-")
 }
 
-// end writes the figures, what was found, and the judgement.
-func (w doctorPage) end(d document.Doctor) error {
+// end writes the figures, and what was found.
+func (w doctorPage) end(d document.Doctor) {
 	w.times("ms, one at a time", d.Timing)
 	if d.Load != nil {
 		w.times(fmt.Sprintf("ms, %d at a time, %.0f/s", d.Load.Concurrency, d.Load.Rate), d.Load)
 	}
 	w.findings(d.Report, doctor.Fail, doctor.Unknown, doctor.Warn, doctor.OK)
-	writeJudgement(w.Page, d.Judgement)
-	return w.Err()
 }
 
 // findings writes what was found, in the order of the verdicts.
@@ -101,30 +93,7 @@ func (w doctorPage) times(how string, t *doctor.Timing) {
 			rows = append(rows, []string{row.name, inMilliseconds(s.Min), inMilliseconds(s.Median), inMilliseconds(s.P95), inMilliseconds(s.P99), inMilliseconds(s.Max)})
 		}
 	}
-	w.Line()
-	w.Indent(2)
-	w.Table([]string{how, "least", "median", "p95", "p99", "most"}, rows)
-	w.Indent(0)
-}
-
-// unbroken splits a text where a line may end: not between a number and its unit.
-func unbroken(text string) []string {
-	var words []string
-	for word := range strings.FieldsSeq(text) {
-		unit := strings.TrimRight(word, ".,;:)")
-		last := len(words) - 1
-		if last >= 0 && endsInDigit(words[last]) && slices.Contains([]string{"s", "ms", "byte", "bytes", "kB", "MB"}, unit) {
-			words[last] += " " + word
-			continue
-		}
-		words = append(words, word)
-	}
-	return words
-}
-
-func endsInDigit(word string) bool {
-	last := word[len(word)-1]
-	return last >= '0' && last <= '9'
+	w.In(2).Section([]string{how, "least", "median", "p95", "p99", "most"}, rows)
 }
 
 func inMilliseconds(s doctor.Seconds) string {
@@ -133,28 +102,22 @@ func inMilliseconds(s doctor.Seconds) string {
 
 // finding writes what was found, and what to do about it.
 func (w doctorPage) finding(s doctor.Step, f doctor.Finding) {
-	w.Line()
 	message := f.Message
 	if f.CloudFrontStatus != 0 && f.Verdict == doctor.Fail {
 		message += fmt.Sprintf(" (CloudFront answers %d)", f.CloudFrontStatus)
 	}
 	message += fmt.Sprintf(" [%s]", f.Code)
-	label := fmt.Sprintf("%-*s", labelWidth, s.Name)
-	style := func(line string) string { return line }
-	prefix := w.mark(f.Verdict) + " " + w.Strong(label)
+	w.Line()
 	if f.Verdict == doctor.OK { // only a note
-		prefix, style = "  "+w.Quiet(label), w.Quiet
+		w.Marked("  "+w.Quiet(label(s)), w.Quiet(strings.TrimSpace(message+" "+f.Advice)))
+		return
 	}
-	for _, text := range []string{message, f.Advice} {
-		if text == "" {
-			continue
-		}
-		for _, line := range page.Wrap(unbroken(text), " ", page.Width-2-labelWidth) {
-			w.Line(prefix, style(line))
-			prefix = strings.Repeat(" ", 2+labelWidth)
-		}
+	w.Marked(w.mark(f.Verdict)+" "+w.Strong(label(s)), message)
+	in := w.In(2 + labelWidth)
+	if f.Advice != "" {
+		in.Say("%s", f.Advice)
 	}
-	if f.Source != "" && f.Verdict != doctor.OK {
-		w.Line(prefix, w.Quiet(f.Source))
+	if f.Source != "" {
+		in.Line(w.Quiet(f.Source))
 	}
 }

@@ -28,7 +28,7 @@ type exportCommand struct {
 // Run writes the ranges for a firewall or a server.
 func (c *exportCommand) Run(ctx context.Context, t terminal) error {
 	if c.Format == "" {
-		return listFormats(t)
+		return outputFlags{}.print(t, nil, listFormats)
 	}
 	format, in, err := c.input(c.Format)
 	if err != nil {
@@ -86,15 +86,13 @@ func parseVia(flag []string) (via []netip.Prefix, err error) {
 	return via, nil
 }
 
-// listFormats prints all formats.
-func listFormats(t terminal) error {
-	w := page.New(t.out, colorful(t.out))
+// listFormats shows all formats.
+func listFormats(w *page.Page) {
 	var rows [][]string
 	for _, f := range export.Formats {
 		rows = append(rows, []string{f.Name, f.Summary})
 	}
 	w.Table([]string{"format", "what it is"}, rows)
-	return w.Err()
 }
 
 func formatNames() []string {

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,18 +8,25 @@ import (
 
 	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/document"
-	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/secgroup"
+
+	"github.com/alecthomas/kong"
 )
 
 // rangeFlags say which ranges a command works on. Settings that nobody passes come from the deployed function of
 // --stack, or from the environment variables that the function has.
 type rangeFlags struct {
-	IPRanges string   `name:"ip-ranges" placeholder:"SRC" predictor:"file" help:"The ip-ranges.json: a URL, a file, or - for stdin."`
-	Service  []string `placeholder:"NAME" predictor:"service" help:"A service of ip-ranges.json (default CLOUDFRONT)."`
-	Within   []string `placeholder:"NAME" predictor:"service" help:"A service whose ranges may be taken in, so that fewer rules are needed."`
-	Family   []string `placeholder:"FAMILY" predictor:"family" help:"ipv4 or ipv6 (default both)."`
-	Stack    string   `placeholder:"NAME" help:"The stack whose function's settings are used."`
+	IPRanges string `name:"ip-ranges" placeholder:"SRC" predictor:"file" help:"The ip-ranges.json: a URL, a file, or - for stdin."`
+	selectionFlags
+}
+
+// selectionFlags say which ranges of a file are wanted.
+type selectionFlags struct {
+	Service []string `placeholder:"NAME" predictor:"service" help:"A service of ip-ranges.json (default CLOUDFRONT)."`
+	Within  []string `placeholder:"NAME" predictor:"service" help:"A service whose ranges may be taken in, so that fewer rules are needed."`
+	Family  []string `placeholder:"FAMILY" predictor:"family" help:"ipv4 or ipv6 (default both)."`
+	Stack   string   `placeholder:"NAME" help:"The stack whose function's settings are used."`
 }
 
 // outputFlags say how a command writes its result.
@@ -81,15 +86,6 @@ func (f rangeFlags) settings(c config.Config) document.Settings {
 	}
 }
 
-// settle takes the settings of the rules if nobody names any and all rules agree, and compares both.
-func settle(c *config.Config, s *document.Settings, made []engine.Made) {
-	if s.From == document.FromDefault && len(made) == 1 {
-		s.From, s.Services, s.Within = document.FromRules, made[0].Services, append([]string{}, made[0].Within...)
-		c.Selection.Services, c.Selection.Within = s.Services, s.Within
-	}
-	s.Compare(made)
-}
-
 // give sets a variable to the value of a flag, if the flag was given.
 func give(values map[string]given, variable, flag string, items ...string) {
 	if value := strings.Join(items, " "); value != "" {
@@ -105,25 +101,6 @@ func readConfig(flags map[string]given, lookup func(variable string) (place, val
 		}
 		return lookup(variable)
 	})
-}
-
-// load reads the configuration and the ranges that it asks for.
-func (f rangeFlags) load(ctx context.Context, t terminal) (c config.Config, r ipRanges, err error) {
-	if c, err = (placeFlags{rangeFlags: f}).readConfig(ctx, t, f.given()); err != nil {
-		return c, r, err
-	}
-	defer t.progress("reading the ranges …")()
-	r, err = f.read(ctx, t, c)
-	return c, r, err
-}
-
-// read reads the ranges that a configuration asks for.
-func (f rangeFlags) read(ctx context.Context, t terminal, c config.Config) (ipRanges, error) {
-	r, err := readIPRanges(ctx, cmp.Or(f.IPRanges, c.URL), c.Selection, t.in)
-	if err != nil {
-		err = fmt.Errorf("read the ranges: %w", err)
-	}
-	return r, err
 }
 
 func isURL(src string) bool { return strings.Contains(src, "://") }
@@ -155,4 +132,40 @@ func (q *quota) UnmarshalText(text []byte) error {
 	n, err := config.Number(string(text), 1, secgroup.MaxInterfaceRules)
 	*q = quota(n)
 	return err
+}
+
+// placeFlags say where a command looks, and for what. Credentials, profile and region are found as the AWS CLI finds
+// them.
+type placeFlags struct {
+	rangeFlags
+	TagKey      string   `placeholder:"KEY" help:"The tag that marks the groups (default cloudfront-ingress)."`
+	Region      []string `placeholder:"NAME" help:"A region (default: that of the profile, or AWS_REGION)."`
+	RoleARN     []string `name:"role-arn" placeholder:"ARN" help:"A role of another account to assume, which is looked at as well."`
+	Profile     string   `placeholder:"NAME" help:"The profile of the AWS CLI's configuration."`
+	EndpointURL string   `name:"endpoint-url" placeholder:"URL" help:"The endpoint to talk to instead of AWS."`
+}
+
+func (f placeFlags) given() map[string]given {
+	values := f.rangeFlags.given()
+	give(values, "TAG_KEY", "--tag-key", f.TagKey)
+	give(values, "REGIONS", "--region", f.Region...)
+	give(values, "ROLE_ARNS", "--role-arn", f.RoleARN...)
+	if len(f.RoleARN) > 0 {
+		values["MEMBER_ACCOUNTS"] = given{flag: "--role-arn"} // the roles that are named are all there are
+	}
+	return values
+}
+
+// parse returns the name or ID that somebody typed as a name, an ARN or a URL. A region in it is the one to look in.
+func (f *placeFlags) parse(text string) string {
+	name, region := door.ParseName(text)
+	if region != "" && len(f.Region) == 0 {
+		f.Region = []string{region}
+	}
+	return name
+}
+
+// next returns what names the next command after this run.
+func (placeFlags) next(k *kong.Context) document.Next {
+	return func(command string, more ...string) []string { return next(k, command, more...) }
 }

@@ -54,16 +54,16 @@ func (c *followCommand) Run(ctx context.Context, t terminal, k *kong.Context) er
 	}
 	flags := c.given()
 	give(flags, "MAX_REVOKE_PERCENT", "--max-revoke-percent", c.MaxRevokePercent)
-	config, err := (placeFlags{rangeFlags: c.rangeFlags}).readConfig(ctx, t, flags)
+	w, err := (placeFlags{rangeFlags: c.rangeFlags}).open(ctx, t, flags)
 	if err != nil {
 		return err
 	}
 	if c.PrintUnit {
-		return c.printUnit(t, format, config)
+		return c.printUnit(t, k, format, w.Config)
 	}
-	f := c.follower(t, format, in, config)
+	f := c.follower(t, format, in, w.Config)
 	for {
-		changed, err := c.update(ctx, t, k, f, format, config)
+		changed, err := c.update(ctx, t, k, f, format, w)
 		if c.Every == 0 {
 			if err == nil && changed && c.DetailedExitcode {
 				err = errChanges
@@ -122,7 +122,7 @@ func families(c config.Config) []string {
 }
 
 // update brings the file up to date, and says how that ended.
-func (c *followCommand) update(ctx context.Context, t terminal, k *kong.Context, f *follow.Follower, format export.Format, config config.Config) (changed bool, err error) {
+func (c *followCommand) update(ctx context.Context, t terminal, k *kong.Context, f *follow.Follower, format export.Format, at *scope) (changed bool, err error) {
 	r, err := f.Once(ctx)
 	switch {
 	case r.Outcome == follow.Interrupted:
@@ -131,20 +131,16 @@ func (c *followCommand) update(ctx context.Context, t terminal, k *kong.Context,
 		return false, err // wrong usage, or a disk that is full
 	}
 	fmt.Fprint(t.err, r.Output)
-	d := document.NewFollow(format.Name, c.Write, c.settings(config), r, err, strings.ReplaceAll(format.Reload, "FILE", c.Write), placeFlags{}.next(k))
-	if c.json() {
-		return r.Outcome == follow.Updated, errors.Join(err, document.Write(t.out, d))
-	}
-	w := page.New(t.out, colorful(t.out))
-	w.Line(config.Selection.String(), " in ", c.Write, ", for ", format.Name)
-	w.Line(w.Quiet("settings: " + d.Settings.Origin()))
-	writeJudgement(w, d.Judgement)
-	return r.Outcome == follow.Updated, errors.Join(err, w.Err())
+	d := document.NewFollow(format.Name, c.Write, at.settings, r, err, strings.ReplaceAll(format.Reload, "FILE", c.Write), placeFlags{}.next(k))
+	return r.Outcome == follow.Updated, errors.Join(err, c.print(t, d, func(w *page.Page) {
+		w.Line(at.Selection.String(), " in ", c.Write, ", for ", format.Name)
+		w.Line(w.Quiet("settings: " + d.Settings.Origin()))
+	}))
 }
 
 // printUnit prints what has systemd do this from time to time. All settings are in it, as systemd has another
 // environment and another folder.
-func (c *followCommand) printUnit(t terminal, format export.Format, config config.Config) error {
+func (c *followCommand) printUnit(t terminal, k *kong.Context, format export.Format, config config.Config) error {
 	program, err := os.Executable()
 	if err != nil {
 		return err
@@ -159,27 +155,19 @@ func (c *followCommand) printUnit(t terminal, format export.Format, config confi
 			return err
 		}
 	}
-	command := []string{program, "follow", format.Name, "--write", file, "--ip-ranges", source, "--max-revoke-percent", fmt.Sprint(config.MaxRevokePercent)}
-	for _, given := range []struct {
+	more := []string{format.Name, "--write", file, "--ip-ranges", source, "--max-revoke-percent", fmt.Sprint(config.MaxRevokePercent)}
+	for _, setting := range []struct {
 		flag   string
 		values []string
 	}{
-		{"--service", config.Selection.Services},
-		{"--within", config.Selection.Within},
-		{"--family", families(config)},
-		{"--port", c.Port},
-		{"--check", []string{c.Check}},
-		{"--reload", []string{c.Reload}},
+		{"--service", config.Selection.Services}, {"--within", config.Selection.Within}, {"--family", families(config)},
 	} {
-		for _, value := range given.values {
-			if value != "" {
-				command = append(command, given.flag, value)
-			}
+		for _, value := range setting.values {
+			more = append(more, setting.flag, value)
 		}
 	}
-	if c.ProxyProtocol {
-		command = append(command, "--proxy-protocol")
-	}
+	without := append([]string{"every", "force", "print-unit", "stack"}, mannersOf...)
+	command := slices.Concat([]string{program, "follow"}, more, inherited(k, without, "follow", more))
 	name := follow.UnitName(file)
 	fmt.Fprint(t.out, follow.Unit{
 		Name: name, File: file, Command: command, Every: cmp.Or(c.Every, 6*time.Hour),

@@ -17,24 +17,26 @@ import (
 // errJudged is a failure that the judgement has told.
 var errJudged = errors.New("the mark is ✗")
 
-// writeJudgement ends the page of a command that judges: a mark and its cause, and the command to run next.
-func writeJudgement(w *page.Page, j document.Judgement) {
-	w.Indent(0)
-	w.Line()
-	w.Line(markOf(w, j.Mark), " ", j.Cause)
-	if len(j.Next) == 0 {
-		return
+// print writes a document: as JSON, or as its page, which ends with the judgement if the command judges.
+func (f outputFlags) print(t terminal, doc any, write func(*page.Page)) error {
+	if f.json() {
+		return document.Write(t.out, doc)
 	}
-	w.Indent(2)
-	w.Command(shellWords(j.Next)...)
-	w.Indent(0)
+	w := page.New(t.out, colorful(t.out))
+	write(w)
+	if judged, ok := doc.(interface{ Judged() document.Judgement }); ok {
+		writeJudgement(w, judged.Judged())
+	}
+	return w.Err()
 }
 
-// endPage ends the text of a command with a judgement.
-func endPage(t terminal, j document.Judgement) error {
-	w := page.New(t.out, colorful(t.out))
-	writeJudgement(w, j)
-	return w.Err()
+// writeJudgement writes a mark and its cause, and the command to run next.
+func writeJudgement(w *page.Page, j document.Judgement) {
+	w.Line()
+	w.Line(markOf(w, j.Mark), " ", j.Cause)
+	if len(j.Next) > 0 {
+		w.In(2).Command(shellWords(j.Next)...)
+	}
 }
 
 // markOf returns the sign of a mark, in its colour.
@@ -70,10 +72,15 @@ var mannersOf = []string{"header", "help", "output", "yes", "dry-run", "close-wo
 // and more words. A flag among these is used instead of the one given; --service takes the place of --within too, as
 // the two go together.
 func next(k *kong.Context, command string, more ...string) []string {
-	line := []string{"cfsg", command}
+	return slices.Concat([]string{"cfsg", command}, inherited(k, mannersOf, command, more), more)
+}
+
+// inherited returns the flags of this run that the next command has as well, without some, and those among more words.
+func inherited(k *kong.Context, without []string, command string, more []string) (line []string) {
 	given := func(name string) bool { return slices.Contains(more, "--"+name) }
 	for _, f := range k.Flags() {
-		if !f.Set && (f.Default != "" || f.Target.IsZero()) || given(f.Name) || f.Name == "within" && given("service") || slices.Contains(mannersOf, f.Name) || !hasFlag(k, command, f.Name) {
+		unset := !f.Set && (f.Default != "" || f.Target.IsZero())
+		if unset || given(f.Name) || f.Name == "within" && given("service") || slices.Contains(without, f.Name) || !hasFlag(k, command, f.Name) {
 			continue
 		}
 		switch v := f.Target.Interface().(type) {
@@ -89,7 +96,7 @@ func next(k *kong.Context, command string, more ...string) []string {
 			line = append(line, "--"+f.Name, fmt.Sprint(v))
 		}
 	}
-	return append(line, more...)
+	return line
 }
 
 // hasFlag reports whether a command has a flag.
@@ -131,13 +138,4 @@ func (f placeFlags) ruleCommand(action, region, group string, id secgroup.RuleID
 		command = append(command, "--endpoint-url", f.EndpointURL)
 	}
 	return append(command, "--region", region, "--group-id", group, "--ip-permissions", fmt.Sprintf("IpProtocol=%s,%s%s=[{%s}]", id.Protocol, ports, list, source))
-}
-
-// thousands writes a number in groups of three digits.
-func thousands(n uint64) string {
-	digits := fmt.Sprint(n)
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
 }

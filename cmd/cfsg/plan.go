@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 
 	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/page"
 
 	"github.com/alecthomas/kong"
 )
@@ -25,12 +27,7 @@ func (c *planCommand) Run(ctx context.Context, t terminal, k *kong.Context) erro
 		return err
 	}
 	doc := document.NewPlan(p.Proposal, p.around, p.settings, c.next(k))
-	if c.json() {
-		err = document.Write(t.out, doc)
-	} else {
-		err = errors.Join(writePlan(t, doc, c.Verbose), endPage(t, doc.Judgement))
-	}
-	if err != nil {
+	if err := c.print(t, doc, func(w *page.Page) { writePlan(w, doc, c.Verbose) }); err != nil {
 		return err
 	}
 	if errs := doc.Failures(p.Proposal); len(errs) > 0 {
@@ -40,6 +37,19 @@ func (c *planCommand) Run(ctx context.Context, t terminal, k *kong.Context) erro
 		return errChanges
 	}
 	return nil
+}
+
+// accountFlags say in which accounts and regions a command works, and on which groups.
+type accountFlags struct {
+	placeFlags
+	RulesPerGroup string `placeholder:"N" help:"The quota of rules per group (default auto: ask Service Quotas)."`
+	Verbose       bool   `short:"v" help:"Log to stderr."`
+}
+
+func (f accountFlags) given() map[string]given {
+	values := f.placeFlags.given()
+	give(values, "RULES_PER_GROUP", "--rules-per-group", f.RulesPerGroup)
+	return values
 }
 
 // changeFlags say what to change, and how far.
@@ -63,31 +73,40 @@ func (f changeFlags) request() engine.Request {
 
 // A proposal is an engine's, with the surroundings of its groups.
 type proposal struct {
-	*managed
 	*engine.Proposal
-	around []document.Surroundings
+	engine   *engine.Engine
+	settings document.Settings
+	around   []document.Surroundings
 }
 
 // propose plans a request and looks at the surroundings of the groups. It changes nothing, and fails if there is no
-// group to work on.
+// group to work on. Settings that nobody names are those that all rules were made with.
 func (f accountFlags) propose(ctx context.Context, t terminal, flags map[string]given, req engine.Request) (*proposal, error) {
-	m, err := f.managed(ctx, t, flags)
+	w, err := f.openAWS(ctx, t, flags)
+	if err != nil {
+		return nil, err
+	}
+	log := slog.New(slog.DiscardHandler)
+	if f.Verbose {
+		log = slog.New(slog.NewTextHandler(t.err, nil))
+	}
+	e, err := w.engine(log)
 	if err != nil {
 		return nil, err
 	}
 	defer t.progress("reading the ranges and the security groups …")()
-	p := &proposal{managed: m}
-	if p.Proposal, err = m.Propose(ctx, req); err != nil {
-		return nil, err
+	if w.settings.From == document.FromDefault {
+		made, _ := e.Made(ctx) // what cannot be read, the plan tells
+		w.settle(made)
+		e.Services, e.Within = w.settings.Services, w.settings.Within
 	}
-	ranges, err := m.ranges()
+	p, err := e.Propose(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	question, err := questionOf(m.config, ranges, nil)
+	question, err := w.question(nil)
 	if err != nil {
 		return nil, err
 	}
-	p.around = lookAround(ctx, p.Proposal, question)
-	return p, p.Untagged(ctx)
+	return &proposal{p, e, w.settings, lookAround(ctx, p, question)}, p.Untagged(ctx)
 }

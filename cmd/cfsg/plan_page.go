@@ -24,8 +24,8 @@ type planPage struct {
 const mostShown = 20
 
 // writePlan shows a plan step by step, or with many groups pool by pool.
-func writePlan(t terminal, d document.Plan, all bool) error {
-	w := planPage{page.New(t.out, colorful(t.out)), map[string]string{}}
+func writePlan(p *page.Page, d document.Plan, all bool) {
+	w := planPage{p, map[string]string{}}
 	for _, target := range d.Targets {
 		for _, pool := range target.Pools {
 			for _, g := range pool.Groups {
@@ -34,13 +34,12 @@ func writePlan(t terminal, d document.Plan, all bool) error {
 		}
 	}
 	folded := len(w.names) > mostShown && !all
-	headline(w.Page, d.Wanted)
-	notes(w.Page, d.Warnings)
+	headline(p, d.Wanted, d.Warnings)
 	for _, target := range d.Targets {
 		if target.Error != "" {
 			continue // shown at the end, with the other failures
 		}
-		targetHeadline(w.Page, target.Account, target.Region, target.RulesPerGroup)
+		targetHeadline(p, target.Account, target.Region, target.RulesPerGroup)
 		if folded {
 			w.folded(target.Pools)
 		} else {
@@ -48,7 +47,7 @@ func writePlan(t terminal, d document.Plan, all bool) error {
 				w.pool(pool, target.RulesPerGroup)
 			}
 		}
-		writeLists(w.Page, target.PrefixLists)
+		writeLists(w.In(2), target.PrefixLists)
 	}
 	for _, x := range d.OpenToWorld {
 		if !d.Revokes(x) {
@@ -62,22 +61,18 @@ func writePlan(t terminal, d document.Plan, all bool) error {
 	}
 	w.Line()
 	w.Line(summary(d))
-	return w.Err()
 }
 
-// headline says which ranges are wanted, and where the settings come from.
-func headline(w *page.Page, d document.Wanted) {
+// headline says which ranges are wanted, where the settings come from, and what needs a person.
+func headline(w *page.Page, d document.Wanted, warnings []string) {
 	w.Line(w.Strong(iprange.Selection{Services: d.Services, Within: d.Within}.String()), fmt.Sprintf(" as published %s: %d IPv4 and %d IPv6 ranges, merged",
 		d.PublishedAt.Format(time.RFC3339), d.Ranges.IPv4, d.Ranges.IPv6))
 	w.Line(w.Quiet("settings: " + d.Settings.Origin()))
 	if text := d.Settings.Disagree(); text != "" {
 		w.Line(w.Warn("! "), text)
 	}
-}
-
-func notes(w *page.Page, notes []string) {
-	for _, note := range notes {
-		w.Line(w.Warn("! "), note)
+	for _, warning := range warnings {
+		w.Line(w.Warn("! "), warning)
 	}
 }
 
@@ -89,9 +84,6 @@ func targetHeadline(w *page.Page, account, region string, quota int) {
 
 // folded counts the changes of each pool, and the pools that have nothing to do.
 func (w planPage) folded(pools []document.PlanPool) {
-	w.Indent(2)
-	defer w.Indent(0)
-	w.Line()
 	var rows [][]string
 	right, rightGroups := 0, 0
 	for _, pool := range pools {
@@ -114,109 +106,90 @@ func (w planPage) folded(pools []document.PlanPool) {
 		case gaps > 0:
 			note = w.Warn(fmt.Sprintf("no room to avoid a gap of %s", words.Count(gaps, "range")))
 		}
-		rows = append(rows, []string{pool.Name, fmt.Sprint(len(pool.Groups)), fmt.Sprint(len(pool.Steps)), change(w.Page, added, revoked), note})
+		rows = append(rows, page.Row(pool.Name, len(pool.Groups), len(pool.Steps), change(w.Page, added, revoked), note))
 	}
-	if len(rows) > 0 {
-		w.Table([]string{"pool", "groups", "steps", "change", ""}, rows)
-	}
+	w.In(2).Section([]string{"pool", "groups", "steps", "change", ""}, rows)
 	if right > 0 {
-		w.Line(fmt.Sprintf("nothing to do in %s of %s", words.Count(right, "pool"), words.Count(rightGroups, "group")))
-	}
-}
-
-// origin says which network interfaces a pool serves, and whether each has all that it needs after the steps.
-func (w planPage) origin(pool document.PlanPool) {
-	if pool.Error != "" && len(pool.Interfaces) == 0 {
-		return // the plan ended before it came to them
-	}
-	whole := 0
-	var owners []string
-	for _, eni := range pool.Interfaces {
-		if eni.Lacks == 0 {
-			whole++
-		}
-		owner := cmp.Or(eni.Description, eni.ID)
-		if !slices.Contains(owners, owner) {
-			owners = append(owners, owner)
-		}
-	}
-	switch n := len(pool.Interfaces); {
-	case n == 0:
-		w.Line(w.Quiet("attached to no network interface that cfsg can see, so it opens nothing yet"))
-	case whole == n:
-		w.Line(w.Quiet(fmt.Sprintf("attached to %s: %s", words.Count(n, "network interface"), words.Few(owners))))
-	default:
-		w.Marked(w.Warn("!"), fmt.Sprintf("attached to %s, and %s all rules: %s", words.Count(n, "network interface"),
-			words.CountAs(n-whole, "of them lacks some of", "of them lack some of"), words.Few(owners)))
+		w.In(2).Line(fmt.Sprintf("nothing to do in %s of %s", words.Count(right, "pool"), words.Count(rightGroups, "group")))
 	}
 }
 
 // pool shows the steps of a pool and what its groups hold after them.
 func (w planPage) pool(pool document.PlanPool, quota int) {
-	w.Line()
-	w.Indent(2)
-	defer w.Indent(0)
-	mark := ""
-	if pool.Error != "" {
-		mark = w.Bad("  incomplete, see the errors")
-	}
-	kind := "pool "
+	kind, mark := "pool ", ""
 	if len(pool.Groups) == 1 && pool.Groups[0].GroupID == pool.Name {
 		kind = "group " // of its own
 	}
-	w.Line(kind, w.Strong(pool.Name), mark)
-	for i, step := range pool.Steps {
-		w.step(i+1, step)
+	if pool.Error != "" {
+		mark = w.Bad("  incomplete, see the errors")
 	}
-	if len(pool.Steps) == 0 {
-		what := "nothing to do"
-		if pool.Failed() {
-			what = "no steps, see the errors"
-		}
-		w.Line("  ", what)
-	}
-	w.Indent(4)
-	w.origin(pool)
 	w.Line()
+	w.Line("  ", kind, w.Strong(pool.Name), mark)
+	in := w.In(4)
+	if len(pool.TakesTurnsWith) > 0 {
+		in.Marked(w.Quiet("–"), fmt.Sprintf("takes turns with %s, because they meet at a network interface: the numbers are the order of all their steps", strings.Join(pool.TakesTurnsWith, ", ")))
+	}
+	for _, step := range pool.Steps {
+		w.step(step)
+	}
+	switch {
+	case len(pool.Steps) > 0:
+	case pool.Failed():
+		in.Line("no steps, see the errors")
+	default:
+		in.Line("nothing to do")
+	}
+	w.origin(in, pool)
 	var rows [][]string
 	for _, g := range pool.Groups {
-		rows = append(rows, []string{
-			g.GroupID, g.Name, ports(w.Page, g.Ports, g.Error),
-			fmt.Sprintf("%d of %d", quota-g.Free.IPv4, quota), fmt.Sprintf("%d of %d", quota-g.Free.IPv6, quota),
-			fmt.Sprint(g.Foreign), change(w.Page, g.Added, g.Revoked),
-		})
+		rows = append(rows, page.Row(g.GroupID, g.Name, ports(w.Page, g.Ports, g.Error),
+			fmt.Sprintf("%d of %d", quota-g.Free.IPv4, quota), fmt.Sprintf("%d of %d", quota-g.Free.IPv6, quota), g.Foreign, change(w.Page, g.Added, g.Revoked)))
 	}
-	w.Table([]string{"group", "name", "ports", "IPv4 after", "IPv6 after", "foreign", "change"}, rows)
+	in.Section([]string{"group", "name", "ports", "IPv4 after", "IPv6 after", "foreign", "change"}, rows)
+}
+
+// origin says which network interfaces a pool serves, and whether each has all that it needs after the steps.
+func (w planPage) origin(in *page.Page, pool document.PlanPool) {
+	if pool.Error != "" && len(pool.Interfaces) == 0 {
+		return // the plan ended before it came to them
+	}
+	lacking := 0
+	var owners []string
+	for _, eni := range pool.Interfaces {
+		if eni.Lacks > 0 {
+			lacking++
+		}
+		if owner := cmp.Or(eni.Description, eni.ID); !slices.Contains(owners, owner) {
+			owners = append(owners, owner)
+		}
+	}
+	attached := "attached to " + words.Count(len(pool.Interfaces), "network interface")
+	switch {
+	case len(pool.Interfaces) == 0:
+		in.Line(w.Quiet("attached to no network interface that cfsg can see, so it opens nothing yet"))
+	case lacking == 0:
+		in.Line(w.Quiet(attached + ": " + words.Few(owners)))
+	default:
+		in.Marked(w.Warn("!"), fmt.Sprintf("%s, and %s all rules: %s", attached, words.CountAs(lacking, "of them lacks some of", "of them lack some of"), words.Few(owners)))
+	}
 }
 
 // step shows a call and its rules.
-func (w planPage) step(number int, step document.PlanStep) {
-	style, sign := w.Good, "+"
-	switch step.Operation {
-	case "revoke":
-		style, sign = w.Bad, "-"
-	case "redescribe":
-		style, sign = w.Warn, "~"
-	}
-	w.Indent(2)
-	w.Line(fmt.Sprintf("%3d  %s %s in %s", number, step.Operation, words.Count(len(step.Rules), "rule"), step.GroupID), " ", w.Quiet(w.names[step.GroupID]))
-	w.Indent(7)
+func (w planPage) step(step document.PlanStep) {
+	w.Line(fmt.Sprintf("  %3d  %s %s in %s", step.Order, step.Operation, words.Count(len(step.Rules), "rule"), step.GroupID), " ", w.Quiet(w.names[step.GroupID]))
+	sign := map[string]string{"authorize": "+ ", "revoke": "- ", "redescribe": "~ "}[step.Operation]
+	in := w.In(7)
 	for i := 0; i < len(step.Rules); {
-		socket := step.Rules[i].Protocol + " " + step.Rules[i].Ports()
+		socket := step.Rules[i].Socket()
 		var sources []string
-		for ; i < len(step.Rules) && step.Rules[i].Protocol+" "+step.Rules[i].Ports() == socket; i++ {
+		for ; i < len(step.Rules) && step.Rules[i].Socket() == socket; i++ {
 			sources = append(sources, step.Rules[i].Source)
 		}
-		label := sign + " " + socket + "  "
-		for _, line := range page.Wrap(sources, "  ", w.Width()-7-len(label)) {
-			w.Line(style(label + line))
-			label = strings.Repeat(" ", len(label))
-		}
+		in.Change(sign+socket+" ", sources...)
 	}
 	if len(step.Gap) > 0 {
-		w.Say("%s", w.Warn(fmt.Sprintf("! no room to avoid a gap: closes %s until a later step opens it again", strings.Join(step.Gap, ", "))))
+		in.Say("%s", w.Warn(fmt.Sprintf("! no room to avoid a gap: closes %s until a later step opens it again", strings.Join(step.Gap, ", "))))
 	}
-	w.Indent(2)
 }
 
 // ports lists the ports of a group, or says why there are none.
@@ -250,19 +223,9 @@ func summary(d document.Plan) string {
 		}
 		return fmt.Sprintf("Nothing to do: %s up to date.", words.CountAs(d.Summary.Groups, "group is", "groups are")) + listSummary(d)
 	}
-	taken := 0
-	for _, target := range d.Targets {
-		for _, pool := range target.Pools {
-			for _, step := range pool.Steps {
-				if step.Operation == "redescribe" {
-					taken += len(step.Rules)
-				}
-			}
-		}
-	}
 	more := ""
-	if taken > 0 {
-		more = fmt.Sprintf(", %d to take over", taken)
+	if n := d.TakenOver(); n > 0 {
+		more = fmt.Sprintf(", %d to take over", n)
 	}
 	return fmt.Sprintf("Plan: %s to add, %d to revoke%s, in %d of %s.",
 		words.Count(d.Summary.Added, "rule"), d.Summary.Revoked, more, d.Summary.Changed, words.Count(d.Summary.Groups, "group")) + listSummary(d)
@@ -284,9 +247,6 @@ func listSummary(d document.Plan) string {
 
 // writeLists shows the changes of a target's prefix lists.
 func writeLists(w *page.Page, pools []document.ListPool) {
-	if len(pools) == 0 {
-		return
-	}
 	var rows [][]string
 	gaps := 0
 	for _, pool := range pools {
@@ -298,20 +258,15 @@ func writeLists(w *page.Page, pools []document.ListPool) {
 			switch {
 			case l.Error != "":
 				note = w.Bad("failed, see the errors")
-			case strings.Contains(pool.Error, " is held: "):
+			case pool.Held:
 				note = w.Warn("held")
 			case pool.Error != "":
 				note = w.Bad("incomplete, see the errors")
 			}
-			rows = append(rows, []string{
-				l.PrefixListID, l.Name, pool.Family, fmt.Sprintf("%d of %d", l.MaxEntries-l.Free, l.MaxEntries), fmt.Sprint(l.Foreign), change(w, l.Added, l.Removed), note,
-			})
+			rows = append(rows, page.Row(l.PrefixListID, l.Name, pool.Family, fmt.Sprintf("%d of %d", l.MaxEntries-l.Free, l.MaxEntries), l.Foreign, change(w, l.Added, l.Removed), note))
 		}
 	}
-	w.Line()
-	w.Indent(2)
-	defer w.Indent(0)
-	w.Table([]string{"prefix list", "name", "family", "entries after", "foreign", "change", ""}, rows)
+	w.Section([]string{"prefix list", "name", "family", "entries after", "foreign", "change", ""}, rows)
 	if gaps > 0 {
 		w.Marked(w.Warn("!"), fmt.Sprintf("no room to avoid a gap: %s closed until a later change opens them again", words.CountAs(gaps, "range is", "ranges are")))
 	}

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -53,10 +52,14 @@ func (c *rangesCommand) Run(ctx context.Context, t terminal, k *kong.Context) er
 	if c.json() {
 		return document.Write(t.out, d)
 	}
-	if err := writeLines(t, prefixes); err != nil {
+	lines := bufio.NewWriter(t.out) // stdout is for the ranges, and nothing else
+	for _, p := range prefixes {
+		fmt.Fprintln(lines, p)
+	}
+	if err := lines.Flush(); err != nil {
 		return err
 	}
-	return writeSummary(t, d, engine.Strangers(r.Publication), next(k, "ranges", "--service", iprange.CloudFrontOriginFacing, "--within", iprange.CloudFront))
+	return writeSummary(t, d, engine.Strangers(r.Publication), next(k, "ranges", "--service", originFacing, "--within", iprange.CloudFront))
 }
 
 // list prints all services.
@@ -73,19 +76,13 @@ func (c *rangesCommand) list(ctx context.Context, t terminal) error {
 		return fmt.Errorf("read the ranges: %w", err)
 	}
 	d := document.NewServices(services)
-	if c.json() {
-		return document.Write(t.out, d)
-	}
-	return writeServices(t, d)
-}
-
-// writeLines writes prefixes to stdout, and nothing else.
-func writeLines(t terminal, prefixes []netip.Prefix) error {
-	w := bufio.NewWriter(t.out)
-	for _, p := range prefixes {
-		fmt.Fprintln(w, p)
-	}
-	return w.Flush()
+	return c.print(t, d, func(w *page.Page) {
+		var rows [][]string
+		for _, s := range d.Services {
+			rows = append(rows, page.Row(s.Name, s.IPv4.Published, s.IPv4.Merged, s.IPv4.Size, s.IPv6.Published, s.IPv6.Merged, s.IPv6.Size))
+		}
+		w.Table([]string{"service", "IPv4", "merged", "addresses", "IPv6", "merged", "/64 networks"}, rows)
+	})
 }
 
 // writeSummary says on stderr how many rules the ranges take: stdout is for the ranges. The command compact shows those
@@ -96,16 +93,16 @@ func writeSummary(t terminal, d *document.Ranges, strangers string, compact []st
 	selection := iprange.Selection{Services: d.Services, Within: d.Within}
 	w.Line(w.Strong(selection.String()), fmt.Sprintf(" as published %s, sync token %s", d.PublishedAt.Format(time.RFC3339), d.SyncToken))
 	w.Line()
-	head := []string{"", "published", "merged", "covering"}
+	head := []string{"", "published", "merged", "covering", ""}
+	if len(d.Within) > 0 {
+		head[2], head[4] = "rules a port", "beyond "+strings.Join(d.Services, ", ")
+	}
 	rows := [][]string{
-		{"IPv4", fmt.Sprint(d.IPv4.Published), fmt.Sprint(d.IPv4.Merged), addresses(d.IPv4.Size)},
-		{"IPv6", fmt.Sprint(d.IPv6.Published), fmt.Sprint(d.IPv6.Merged), networks(d.IPv6.Size)},
+		page.Row("IPv4", d.IPv4.Published, d.IPv4.Merged, addresses(d.IPv4.Size), ""),
+		page.Row("IPv6", d.IPv6.Published, d.IPv6.Merged, networks(d.IPv6.Size), ""),
 	}
 	if len(d.Within) > 0 {
-		head[2] = "rules a port"
-		head = append(head, "beyond "+strings.Join(d.Services, ", "))
-		rows[0] = append(rows[0], addresses(d.IPv4.Beyond))
-		rows[1] = append(rows[1], networks(d.IPv6.Beyond))
+		rows[0][4], rows[1][4] = addresses(d.IPv4.Beyond), networks(d.IPv6.Beyond)
 	}
 	w.Table(head, rows)
 	w.Line()
@@ -119,26 +116,11 @@ func writeSummary(t terminal, d *document.Ranges, strangers string, compact []st
 		w.Line()
 		w.Say("The compact cover lets in all servers that connect to origins, and nobody but CloudFront, with %d IPv4 and %d IPv6 rules, which take %s:",
 			ipv4, ipv6, words.Count(d.GroupsFor(ipv4, ipv6), "group"))
-		w.Indent(2)
-		w.Command(shellWords(compact)...)
+		w.In(2).Command(shellWords(compact)...)
 	}
 	return w.Err()
 }
 
-func addresses(n uint64) string { return thousands(n) + " addresses" }
+func addresses(n uint64) string { return page.Thousands(n) + " addresses" }
 
-func networks(n uint64) string { return thousands(n) + " /64 networks" }
-
-// writeServices shows all services.
-func writeServices(t terminal, d document.Services) error {
-	w := page.New(t.out, colorful(t.out))
-	var rows [][]string
-	for _, s := range d.Services {
-		rows = append(rows, []string{
-			s.Name, fmt.Sprint(s.IPv4.Published), fmt.Sprint(s.IPv4.Merged), thousands(s.IPv4.Size),
-			fmt.Sprint(s.IPv6.Published), fmt.Sprint(s.IPv6.Merged), thousands(s.IPv6.Size),
-		})
-	}
-	w.Table([]string{"service", "IPv4", "merged", "addresses", "IPv6", "merged", "/64 networks"}, rows)
-	return w.Err()
-}
+func networks(n uint64) string { return page.Thousands(n) + " /64 networks" }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"slices"
@@ -12,15 +13,18 @@ import (
 	"time"
 
 	"cloudfront-sg-sync/internal/document"
-	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
+	"cloudfront-sg-sync/internal/page"
 	"cloudfront-sg-sync/internal/setup"
 	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 
 	"github.com/alecthomas/kong"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 )
 
 type setupCommand struct {
@@ -129,22 +133,17 @@ func (c *setupCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 	if r.doc.Conclude(err, c.next(k)); err == nil && r.doc.Mark == document.Failed {
 		err = errJudged
 	}
-	if c.json() {
-		return errors.Join(err, document.Write(t.out, r.doc))
-	}
-	return errors.Join(err, endPage(t, r.doc.Judgement))
+	return errors.Join(err, c.print(t, r.doc, func(*page.Page) {}))
 }
 
 // prepare reads the configuration and the ranges.
 func (c *setupCommand) prepare(ctx context.Context, t terminal) (*setupRun, error) {
-	at, err := c.locate(ctx, t, "a setup works", c.given())
+	at, err := c.openOne(ctx, t, "a setup works", c.given())
 	if err != nil {
 		return nil, err
 	}
 	defer t.progress("reading the ranges and the quotas …")()
-	var ranges ipRanges
-	fetch := func(context.Context, *iprange.Notice) (*iprange.Publication, error) { return ranges.Publication, nil }
-	e, err := engine.New(at.config, at.cfg, fetch, slog.New(slog.DiscardHandler))
+	e, err := at.engine(slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
@@ -155,28 +154,36 @@ func (c *setupCommand) prepare(ctx context.Context, t terminal) (*setupRun, erro
 		if err != nil {
 			return nil, err
 		}
-		settle(&at.config, &at.settings, made)
+		at.settle(made)
 		e.Services, e.Within = at.settings.Services, at.settings.Within
 	}
-	var question door.Question
-	if ranges, question, err = c.question(ctx, t, at.config, c.ports); err != nil {
+	ranges, err := at.ranges()
+	if err != nil {
 		return nil, err
 	}
+	question, err := at.question(c.ports)
+	if err != nil {
+		return nil, err
+	}
+	cfg := at.inAccount()
 	r := &setupRun{
-		setupCommand: c, t: t, in: bufio.NewReader(t.in),
+		setupCommand: c, t: t, in: bufio.NewReader(t.in), page: page.New(t.out, colorful(t.out)),
 		Setup: &setup.Setup{
-			Origin: c.origin, Ports: c.ports, EC2: at.ec2, ELB: at.elb, Engine: e,
+			Origin: c.origin, Ports: c.ports, EC2: ec2.NewFromConfig(cfg), ELB: elb.NewFromConfig(cfg), Engine: e,
 			Question: question, Ranges: ranges.Merged(), Patience: setupPatience, ByList: c.PrefixList,
-			RulesPerGroup: at.config.RulesPerGroup, GroupsPerInterface: secgroup.InterfaceGroups,
+			RulesPerGroup: at.RulesPerGroup, GroupsPerInterface: secgroup.InterfaceGroups,
 		},
 		doc: document.NewSetup(c.origin, c.ports, at.settings, e.Targets[0], ranges.Published),
+	}
+	if c.json() {
+		r.page = page.New(io.Discard, false)
 	}
 	r.doc.Undo, r.doc.DryRun = c.Undo, c.DryRun
 	if c.Undo {
 		r.Setup.RulesPerGroup = engine.DefaultRulesPerGroup // no room is needed to take something back
 		return r, nil
 	}
-	r.askQuotas(ctx, at)
+	r.askQuotas(ctx, cfg)
 	return r, nil
 }
 
@@ -185,17 +192,17 @@ func (c *setupCommand) prepare(ctx context.Context, t terminal) (*setupRun, erro
 var setupPatience = time.Minute
 
 // askQuotas asks for the quotas, as far as they matter, and notes those that cannot be asked for.
-func (r *setupRun) askQuotas(ctx context.Context, at *location) {
+func (r *setupRun) askQuotas(ctx context.Context, cfg aws.Config) {
 	var err error
-	if at.config.RulesPerGroup == 0 {
+	if r.Setup.RulesPerGroup == 0 {
 		if r.Setup.RulesPerGroup, err = r.Engine.Targets[0].Quota(ctx); err != nil {
 			r.Setup.RulesPerGroup = engine.DefaultRulesPerGroup
 			r.doc.Note("Cannot read the quota of rules per group, assuming %d: grant servicequotas:GetServiceQuota or use --rules-per-group (%v).", r.Setup.RulesPerGroup, err)
 		}
 	}
 	if r.origin.Kind != setup.LoadBalancer { // that has five, whatever the quota
-		var groups int
-		if groups, err = engine.GroupsPerInterface(ctx, engine.Config(at.cfg, at.role, at.config.ExternalID)); err != nil {
+		groups, err := engine.GroupsPerInterface(ctx, cfg)
+		if err != nil {
 			r.doc.Note("Cannot read the quota of groups per network interface, assuming %d: grant servicequotas:GetServiceQuota (%v).", r.GroupsPerInterface, err)
 			return
 		}

@@ -13,6 +13,7 @@ import (
 	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
+	"cloudfront-sg-sync/internal/page"
 	"cloudfront-sg-sync/internal/setup"
 	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
@@ -26,6 +27,7 @@ type setupRun struct {
 	in    *bufio.Reader
 	doc   *document.Setup
 	state *setup.State // as it was seen last
+	page  *page.Page   // for a person: nobody sees it where JSON is wanted
 }
 
 // setup lets CloudFront in, verifies that, and then closes rules that are open to the world, if that is wanted.
@@ -43,8 +45,8 @@ func (r *setupRun) setup(ctx context.Context) error {
 	if err := r.otherSettings(plan); err != nil {
 		return err
 	}
-	if err := r.show(plan.Steps); err != nil || r.DryRun && len(plan.Steps) > 0 {
-		return err
+	if r.show(plan.Steps); r.DryRun && len(plan.Steps) > 0 {
+		return nil
 	}
 	if len(plan.Steps) > 0 && !r.Yes {
 		if err := ask(ctx, r.t, r.in, "Apply %s?", words.Count(len(plan.Steps), "step")); err != nil {
@@ -64,7 +66,8 @@ func (r *setupRun) setup(ctx context.Context) error {
 		r.doc.ForOwner = r.Narrowing(r.state, r.doc.OpenToWorld)
 	}
 	r.doc.Leave(r.Stack, len(r.Service)+len(r.Within)+len(r.Family) > 0 || r.TagKey != "", r.state.OwnerNote)
-	return r.showEnd()
+	r.showEnd()
+	return nil
 }
 
 // portMissing names the ports that the load balancer listens on.
@@ -83,8 +86,7 @@ func (r *setupRun) portMissing(ctx context.Context) error {
 func (r *setupRun) otherSettings(plan *setup.Plan) error {
 	r.doc.Settings.Compare(engine.MadeFrom(r.Engine.TagKey, r.state.Descriptions()))
 	if text := r.doc.Settings.Disagree(); text != "" && !r.doc.Settings.Asked() && len(plan.Steps) > 0 {
-		return hint.New(fmt.Sprintf("%s (%s): nothing was changed", text, r.doc.Settings.Origin()),
-			"name the settings with --service and --within, or with --stack, which takes those of the deployed function")
+		return hint.New(fmt.Sprintf("%s (%s): nothing was changed", text, r.doc.Settings.Origin()), nameSettings)
 	}
 	return nil
 }
@@ -139,9 +141,7 @@ func (r *setupRun) verify(ctx context.Context) error {
 
 // closeWorld closes the rules that are open to the world, after a question of its own.
 func (r *setupRun) closeWorld(ctx context.Context) error {
-	if err := r.showVerified(); err != nil {
-		return err
-	}
+	r.showVerified()
 	var closable []setup.Opening
 	for _, o := range r.doc.OpenToWorld {
 		if o.Advice == "" {
@@ -198,12 +198,13 @@ func (r *setupRun) undo(ctx context.Context) error {
 	}
 	r.doc.Planned(plan.Steps)
 	r.doc.ShutOut = append([]string{}, plan.ShutOut...)
-	if err := r.show(plan.Steps); err != nil || r.DryRun {
-		return err
+	if r.show(plan.Steps); r.DryRun {
+		return nil
 	}
 	r.closed(r.state.Closed)
 	if len(plan.ShutOut) > 0 {
-		r.warnShutOut(plan.ShutOut)
+		r.page.Line()
+		r.page.Marked(r.page.Bad("!"), fmt.Sprintf("Without these groups part of CloudFront, or all of it, is shut out at %s: viewers get 504.", words.Few(plan.ShutOut)))
 		if r.Yes {
 			return hint.New(fmt.Sprintf("nothing was undone: it would shut CloudFront out at %s, and --yes does not confirm that", words.Few(plan.ShutOut)),
 				"let CloudFront in through another group first, or answer on a terminal")
@@ -228,7 +229,8 @@ func (r *setupRun) undo(ctx context.Context) error {
 	if err := r.take(ctx, plan.Steps); err != nil {
 		return err
 	}
-	return r.showEnd()
+	r.showEnd()
+	return nil
 }
 
 func (r *setupRun) proposeUndo(ctx context.Context) (plan *setup.UndoPlan, err error) {

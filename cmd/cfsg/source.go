@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/iprange"
 )
@@ -22,6 +24,26 @@ import (
 type ipRanges struct {
 	*iprange.Publication
 	document []byte
+}
+
+// read reads the ranges that a configuration asks for.
+func (f rangeFlags) read(ctx context.Context, t terminal, c config.Config) (ipRanges, error) {
+	r, err := readIPRanges(ctx, cmp.Or(f.IPRanges, c.URL), c.Selection, t.in)
+	if err != nil {
+		err = fmt.Errorf("read the ranges: %w", err)
+	}
+	return r, err
+}
+
+// load reads the settings and the ranges of a command that needs no AWS.
+func (f rangeFlags) load(ctx context.Context, t terminal) (config.Config, ipRanges, error) {
+	w, err := placeFlags{rangeFlags: f}.open(ctx, t, f.given())
+	if err != nil {
+		return config.Config{}, ipRanges{}, err
+	}
+	defer t.progress("reading the ranges …")()
+	r, err := w.ranges()
+	return w.Config, r, err
 }
 
 // readIPRanges reads the ip-ranges.json that src names: a URL, a file, or - for stdin, plain or gzip. A service that

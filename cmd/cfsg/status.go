@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
 	"time"
 
 	"cloudfront-sg-sync/internal/document"
@@ -30,11 +29,7 @@ func (c *statusCommand) Run(ctx context.Context, t terminal, k *kong.Context) er
 		return err
 	}
 	doc := document.NewStatus(p.Proposal, p.around, p.settings, c.next(k))
-	if c.json() {
-		err = document.Write(t.out, doc)
-	} else {
-		err = writeStatus(t, doc, c.placeFlags, time.Now())
-	}
+	err = c.print(t, doc, func(w *page.Page) { writeStatus(w, doc, c.placeFlags, time.Now()) })
 	switch failures := doc.Failures(p.Proposal); {
 	case err != nil:
 		return err
@@ -49,63 +44,55 @@ func (c *statusCommand) Run(ctx context.Context, t terminal, k *kong.Context) er
 }
 
 // writeStatus shows pools and groups at a glance.
-func writeStatus(t terminal, d document.Status, f placeFlags, now time.Time) error {
-	w := page.New(t.out, colorful(t.out))
-	headline(w, d.Wanted)
-	notes(w, d.Warnings)
+func writeStatus(w *page.Page, d document.Status, f placeFlags, now time.Time) {
+	headline(w, d.Wanted, d.Warnings)
 	for _, target := range d.Targets {
 		if target.Error != "" {
 			continue // shown at the end, with the other failures
 		}
 		targetHeadline(w, target.Account, target.Region, target.RulesPerGroup)
 		for _, pool := range target.Pools {
-			writeStatusPool(w, pool, len(d.Settings.Others) == 0, now)
+			writeStatusPool(w.In(2), pool, len(d.Settings.Others) == 0, now)
 		}
 		if len(target.Pools)+len(target.PrefixLists) == 0 {
 			w.Line("  nothing is tagged here")
 		}
-		writeAlarms(w, target, f)
-		writeLists(w, target.PrefixLists)
+		writeAlarms(w.In(2), target, f)
+		writeLists(w.In(2), target.PrefixLists)
 	}
-	writeJudgement(w, d.Judgement)
-	return w.Err()
 }
 
 // longestName is how much is shown of the name of a group, so that the table fits 80 columns.
 const longestName = 16
 
-// writeStatusPool shows a pool's judgement, and its groups, without columns in which all is zero. It counts rules that
-// are missing or left over only if they were made with the settings of this run.
+// writeStatusPool shows a pool's judgement, and its groups. It counts rules that are missing or left over only if they
+// were made with the settings of this run.
 func writeStatusPool(w *page.Page, pool document.StatusPool, counted bool, now time.Time) {
-	w.Line()
-	w.Indent(2)
-	defer w.Indent(0)
 	var rows [][]string
 	var newest time.Time
 	for _, g := range pool.Groups {
 		if g.AppliedPublication != nil && g.AppliedPublication.After(newest) {
 			newest = *g.AppliedPublication
 		}
-		row := []string{
-			g.GroupID, words.Shorten(g.Name, longestName), ports(w, g.Ports, g.Error), fmt.Sprint(g.Rules),
-			free(w, g.Free.IPv4) + "/" + free(w, g.Free.IPv6), "", "",
-		}
+		missing, leftOver := "", ""
 		if counted && g.Missing > 0 {
-			row[5] = w.Bad(fmt.Sprint(g.Missing))
+			missing = w.Bad(fmt.Sprint(g.Missing))
 		}
 		if counted && g.LeftOver > 0 {
-			row[6] = w.Warn(fmt.Sprint(g.LeftOver))
+			leftOver = w.Warn(fmt.Sprint(g.LeftOver))
 		}
-		rows = append(rows, row)
+		rows = append(rows, page.Row(g.GroupID, words.Shorten(g.Name, longestName), ports(w, g.Ports, g.Error), g.Rules,
+			free(w, g.Free.IPv4)+"/"+free(w, g.Free.IPv6), missing, leftOver))
 	}
+	w.Line()
 	w.Marked(markOf(w, pool.Mark), fmt.Sprintf("%s: %s", w.Strong(pool.Name), pool.Cause))
-	w.Indent(4)
+	w = w.In(2)
 	if newest.IsZero() {
 		w.Line(w.Quiet("never synced"))
 	} else {
 		w.Line(w.Quiet(fmt.Sprintf("ranges of %s (%s)", newest.Format(time.DateOnly), age(now.Sub(newest)))))
 	}
-	w.Table(page.WithoutEmpty([]string{"group", "name", "ports", "rules", "free v4/v6", "missing", "left over"}, rows))
+	w.Table([]string{"group", "name", "ports", "rules", "free v4/v6", "missing", "left over"}, rows)
 }
 
 // free marks a family that has no slot to spare.
@@ -129,30 +116,22 @@ func age(d time.Duration) string {
 
 // writeAlarms shows the problems around the groups of an account and region.
 func writeAlarms(w *page.Page, d document.StatusTarget, f placeFlags) {
-	w.Indent(2)
-	defer w.Indent(0)
-	alarm := func(name, format string, args ...any) {
+	alarm := func(name, text string) {
 		w.Line()
-		w.Say("%s: %s", w.Bad(w.Strong(name)), fmt.Sprintf(format, args...))
+		w.Say("%s: %s", w.Bad(w.Strong(name)), text)
 	}
-	for _, pool := range d.Pools {
-		if strings.Contains(pool.Error, " is held: ") {
-			alarm("HELD", "%s", pool.Error)
-		}
-	}
-	for _, pool := range d.PrefixLists {
-		if strings.Contains(pool.Error, " is held: ") {
-			alarm("HELD", "%s", pool.Error)
-		}
+	for _, text := range d.Held() {
+		alarm("HELD", text)
 	}
 	for _, partial := range d.PartialPools {
-		alarm("PARTLY ATTACHED", "%s", partial.Text)
+		alarm("PARTLY ATTACHED", partial.Text)
 	}
 	for _, x := range d.Exposures {
-		writeExposure(w, x, alarm, d, f)
+		alarm("OPEN TO THE WORLD", fmt.Sprintf("%s lets %s in on %s%s", x.GroupID, x.Source, words.Ports(x.Ports), quoted(x.Description)))
+		writeExposure(w, x, d, f)
 	}
 	for _, tag := range d.StrayTags {
-		alarm("STRAY TAG", "%s", tag.Text)
+		alarm("STRAY TAG", tag.Text)
 	}
 	for _, note := range d.Notes {
 		w.Line()
@@ -160,14 +139,16 @@ func writeAlarms(w *page.Page, d document.StatusTarget, f placeFlags) {
 	}
 }
 
-// writeExposure warns of a rule that is open to the world. It shows a command to revoke the rule only if that shuts out
-// nobody who is wanted.
-func writeExposure(w *page.Page, x document.StatusExposure, alarm func(name, format string, args ...any), d document.StatusTarget, f placeFlags) {
-	alarm("OPEN TO THE WORLD", "%s lets %s in on %s%s", x.GroupID, x.Source, words.Ports(x.Ports), quoted(x.Description))
+// writeExposure says what to do about a rule that is open to the world. It shows a command to revoke the rule only if
+// that shuts out nobody who is wanted.
+func writeExposure(w *page.Page, x document.StatusExposure, d document.StatusTarget, f placeFlags) {
 	const why = "Anyone who finds the origin can bypass CloudFront and its WAF."
-	beside := ""
+	beside, account := "", ""
 	if !x.Managed {
 		beside = fmt.Sprintf(" The group is not tagged, but it is attached to %s along with managed groups.", words.Few(x.Interfaces))
+	}
+	if d.Account != "" {
+		account = ", with credentials of account " + d.Account
 	}
 	switch {
 	case x.Owned:
@@ -175,16 +156,10 @@ func writeExposure(w *page.Page, x document.StatusExposure, alarm func(name, for
 	case !x.Revocable:
 		w.Say("%s%s The rule is not this tool's. %s", why, beside, x.Advice)
 	default:
-		account := ""
-		if d.Account != "" {
-			account = ", with credentials of account " + d.Account
-		}
 		w.Say("%s%s The rule is not this tool's, and CloudFront gets in without it; revoke it%s:", why, beside, account)
-		w.Indent(4)
 		id := secgroup.RuleID{Protocol: x.Protocol, From: x.FromPort, To: x.ToPort}
 		id.Source.Prefix, _ = netip.ParsePrefix(x.Source) // as it was written
-		w.Command(shellWords(f.ruleCommand("revoke", d.Region, x.GroupID, id, ""))...)
-		w.Indent(2)
+		w.In(2).Command(shellWords(f.ruleCommand("revoke", d.Region, x.GroupID, id, ""))...)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"cloudfront-sg-sync/internal/document"
+	"cloudfront-sg-sync/internal/page"
 )
 
 // The figures of README's first screen are what cfsg ranges says of the file of that day.
@@ -38,7 +39,7 @@ func TestReadmeFigures(t *testing.T) {
 			t.Fatal(err)
 		}
 		fits := strings.NewReplacer("PORTS", fmt.Sprint(d.Quota/d.IPv4.Rules), "GROUPS", fmt.Sprint(d.Groups)).Replace(test.fits)
-		row := fmt.Sprintf("| %d | %s | %s%s |", d.IPv4.Rules, fits, thousands(d.IPv4.Size), test.more)
+		row := fmt.Sprintf("| %d | %s | %s%s |", d.IPv4.Rules, fits, page.Thousands(d.IPv4.Size), test.more)
 		if !strings.Contains(string(readme), row) {
 			t.Errorf("%s: README has no %q", test.flags, row)
 		}

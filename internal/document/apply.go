@@ -23,6 +23,6 @@ func NewApply(report *engine.Report, p *engine.Proposal, around []Surroundings, 
 	}
 	j.settings.Others = nil // they were made equal to the settings that somebody named
 	j.done = true
-	d.Judgement = j.all(p, around, j.pools(p, around))
+	d.Judgement = j.all(p, around)
 	return d
 }

@@ -13,16 +13,12 @@ import (
 
 // A StatusExposure is a rule that opens a port that counts to the world.
 type StatusExposure struct {
-	GroupID     string   `json:"groupId"`
-	Protocol    string   `json:"protocol"`
-	FromPort    int32    `json:"fromPort"`
-	ToPort      int32    `json:"toPort"`
-	Source      string   `json:"source"`
-	Description string   `json:"description"`
-	Ports       []string `json:"ports"`
-	Owned       bool     `json:"owned"`   // the plan takes the rule away
-	Managed     bool     `json:"managed"` // its group carries the tag
-	Interfaces  []string `json:"interfaces"`
+	GroupID string `json:"groupId"`
+	rule
+	Ports      []string `json:"ports"`
+	Owned      bool     `json:"owned"`   // the plan takes the rule away
+	Managed    bool     `json:"managed"` // its group carries the tag
+	Interfaces []string `json:"interfaces"`
 	// Revocable is set if CloudFront stays in at every interface without the rule, and the rule opens nothing but
 	// managed ports. Otherwise Advice says what to do before it is revoked.
 	Revocable bool   `json:"revocable"`
@@ -37,10 +33,8 @@ func exposures(p *engine.Proposal, v engine.Preview, s Surroundings) []StatusExp
 	}
 	r := revocation{s, v, strings.Join(p.Services, ", "), partialPools(v)}
 	for _, w := range s.Door.OpenToWorld {
-		x := StatusExposure{
-			GroupID: w.Group.ID, Protocol: w.Rule.Protocol, FromPort: w.Rule.From, ToPort: w.Rule.To,
-			Source: w.Source, Description: w.Description, Ports: w.Opens, Interfaces: w.Interfaces,
-		}
+		x := StatusExposure{GroupID: w.Group.ID, rule: newRule(w.Rule, w.Source), Ports: w.Opens, Interfaces: w.Interfaces}
+		x.Description = w.Description
 		for _, pool := range v.Plan.Pools {
 			x.Managed = x.Managed || has(pool, x.GroupID)
 			x.Owned = x.Owned || revokes(pool, w)
@@ -51,16 +45,9 @@ func exposures(p *engine.Proposal, v engine.Preview, s Surroundings) []StatusExp
 		}
 		found = append(found, x)
 	}
-	slices.SortStableFunc(found, func(a, b StatusExposure) int {
-		switch {
-		case a.Managed == b.Managed:
-			return 0
-		case a.Managed:
-			return -1
-		}
-		return 1
-	})
-	return found
+	beside := slices.DeleteFunc(slices.Clone(found), func(x StatusExposure) bool { return x.Managed })
+	found = slices.DeleteFunc(found, func(x StatusExposure) bool { return !x.Managed })
+	return append(found, beside...)
 }
 
 // A revocation decides whether a rule that opens a port to the world can be revoked without shutting out anyone who is

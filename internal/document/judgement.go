@@ -33,3 +33,6 @@ func Judge(mark Mark, cause string, next ...string) Judgement {
 
 // Marked returns the mark, for [door.Worst].
 func (j Judgement) Marked() Mark { return j.Mark }
+
+// Judged returns the judgement of the document that it is part of.
+func (j Judgement) Judged() Judgement { return j }

@@ -12,6 +12,7 @@ type ListPool struct {
 	Lists   []planList   `json:"lists"`
 	Changes []listChange `json:"changes"`
 	Error   string       `json:"error"`
+	Held    bool         `json:"-"`
 }
 
 type planList struct {
@@ -44,7 +45,7 @@ func newListPools(v engine.Preview) []ListPool {
 	pools := []ListPool{}
 	for _, pool := range v.Lists {
 		h := pool.Holders[0]
-		d := ListPool{Name: pool.Name, Family: h.Family.String(), Changes: []listChange{}, Error: Message(pool.Err)}
+		d := ListPool{Name: pool.Name, Family: h.Family.String(), Changes: []listChange{}, Error: Message(pool.Err), Held: isHeld(pool.Err)}
 		d.Lists = append(d.Lists, planList{
 			PrefixListID: h.ID, Name: h.Name, MaxEntries: h.MaxEntries,
 			Added: h.Added, Removed: h.Removed, Kept: h.Kept, Foreign: h.Foreign, Free: h.Free[h.Family], Error: Message(h.Problem),

@@ -1,6 +1,8 @@
 package document
 
 import (
+	"cmp"
+	"iter"
 	"slices"
 	"time"
 
@@ -31,17 +33,38 @@ func (d Plan) Failures(p *engine.Proposal) []error { return failures(p, len(d.Se
 
 // Revokes reports whether a step takes a rule away.
 func (d Plan) Revokes(x door.WorldRule) bool {
-	for _, target := range d.Targets {
-		for _, pool := range target.Pools {
-			for _, step := range pool.Steps {
-				same := func(r planRule) bool { return r.Protocol == x.Protocol && r.Ports() == x.Ports && r.Source == x.Source }
-				if step.Operation == "revoke" && step.GroupID == x.Group.ID && slices.ContainsFunc(step.Rules, same) {
-					return true
+	same := func(r rule) bool { return r.Socket() == x.Protocol+" "+x.Ports && r.Source == x.Source }
+	for step := range d.steps() {
+		if step.Operation == "revoke" && step.GroupID == x.Group.ID && slices.ContainsFunc(step.Rules, same) {
+			return true
+		}
+	}
+	return false
+}
+
+// TakenOver counts the rules that get the description of this tool, and stay as they are otherwise.
+func (d Plan) TakenOver() int {
+	n := 0
+	for step := range d.steps() {
+		if step.Operation == "redescribe" {
+			n += len(step.Rules)
+		}
+	}
+	return n
+}
+
+func (d Plan) steps() iter.Seq[PlanStep] {
+	return func(yield func(PlanStep) bool) {
+		for _, target := range d.Targets {
+			for _, pool := range target.Pools {
+				for _, step := range pool.Steps {
+					if !yield(step) {
+						return
+					}
 				}
 			}
 		}
 	}
-	return false
 }
 
 // Wanted says which ranges are wanted.
@@ -63,14 +86,22 @@ func newWanted(p *engine.Proposal, settings Settings) Wanted {
 	}
 }
 
-// A planTarget is one account and region.
-type planTarget struct {
+// A target is one account and region, as plan and status both have it.
+type target struct {
 	Account       string     `json:"account"`
 	Region        string     `json:"region"`
 	RulesPerGroup int        `json:"rulesPerGroup"`
-	Pools         []PlanPool `json:"pools"`
 	PrefixLists   []ListPool `json:"prefixLists"`
 	Error         string     `json:"error"`
+}
+
+func newTarget(v engine.Preview) target {
+	return target{v.Target.Account, v.Target.Region, v.RulesPerGroup, newListPools(v), Message(v.Err)}
+}
+
+type planTarget struct {
+	target
+	Pools []PlanPool `json:"pools"`
 }
 
 // A PlanPool has the steps of a pool.
@@ -78,6 +109,8 @@ type PlanPool struct {
 	Name   string      `json:"name"`
 	Groups []planGroup `json:"groups"`
 	Steps  []PlanStep  `json:"steps"`
+	// TakesTurnsWith are the pools whose steps come between those of this pool.
+	TakesTurnsWith []string `json:"takesTurnsWith"`
 	// Interfaces are those that have a group of the pool.
 	Interfaces []planInterface `json:"interfaces"`
 	Error      string          `json:"error"`
@@ -93,26 +126,37 @@ type planInterface struct {
 	Attach []string `json:"attach"`
 }
 
+// A group is a managed group, as plan and status both have it.
+type group struct {
+	GroupID string   `json:"groupId"`
+	Name    string   `json:"name"`
+	VPC     string   `json:"vpc"`
+	Ports   []string `json:"ports"`
+	Foreign int      `json:"foreign"`
+	Error   string   `json:"error"`
+}
+
+func newGroup(h secgroup.HolderPlan) group {
+	return group{h.ID, h.Name, h.VPC, secgroup.PortNames(h.Settings.Ports), h.Foreign, Message(h.Problem)}
+}
+
 // A planGroup is a group after the steps.
 type planGroup struct {
-	GroupID string           `json:"groupId"`
-	Name    string           `json:"name"`
-	VPC     string           `json:"vpc"`
-	Ports   []string         `json:"ports"`
+	group
 	Added   int              `json:"added"`
 	Revoked int              `json:"revoked"`
 	Kept    int              `json:"kept"`
-	Foreign int              `json:"foreign"`
 	Free    engine.PerFamily `json:"freeAfter"`
-	Error   string           `json:"error"`
 }
 
 // A PlanStep is one call.
 type PlanStep struct {
-	Operation string     `json:"operation"`
-	GroupID   string     `json:"groupId"`
-	Rules     []planRule `json:"rules"`
-	Gap       []string   `json:"gap"`
+	// Order is its place among the steps of its pool and of those that the pool takes turns with, from 1 on.
+	Order     int      `json:"order"`
+	Operation string   `json:"operation"`
+	GroupID   string   `json:"groupId"`
+	Rules     []rule   `json:"rules"`
+	Gap       []string `json:"gap"`
 }
 
 // Failed reports whether part of the pool cannot be synced.
@@ -120,13 +164,8 @@ func (p PlanPool) Failed() bool {
 	return p.Error != "" || slices.ContainsFunc(p.Groups, func(g planGroup) bool { return g.Error != "" })
 }
 
-// Ports lists the ports of a rule.
-func (r planRule) Ports() string {
-	return secgroup.RuleID{Protocol: r.Protocol, From: r.FromPort, To: r.ToPort}.Ports()
-}
-
-// A planRule is a rule of a step.
-type planRule struct {
+// A rule is a rule of a security group.
+type rule struct {
 	Protocol    string `json:"protocol"`
 	FromPort    int32  `json:"fromPort"`
 	ToPort      int32  `json:"toPort"`
@@ -134,43 +173,73 @@ type planRule struct {
 	Description string `json:"description"`
 }
 
+func newRule(r secgroup.Rule, source string) rule {
+	return rule{r.Protocol, r.From, r.To, source, r.Description}
+}
+
+// Socket is the protocol and the ports.
+func (r rule) Socket() string {
+	return r.Protocol + " " + secgroup.RuleID{Protocol: r.Protocol, From: r.FromPort, To: r.ToPort}.Ports()
+}
+
 // NewPlan returns the document of a proposal and of the surroundings of its groups.
 func NewPlan(p *engine.Proposal, around []Surroundings, settings Settings, next Next) Plan {
 	d := Plan{Wanted: newWanted(p, settings), Changes: p.Count() > 0, Summary: p.Summary(), Targets: []planTarget{}, Warnings: warnings(p), ListSummary: p.Lists()}
 	d.Errors = messages(d.Failures(p))
-	j := judge{settings: d.Settings, next: next}
 	for _, v := range p.Previews {
-		target := planTarget{
-			Account: v.Target.Account, Region: v.Target.Region, RulesPerGroup: v.RulesPerGroup, Pools: []PlanPool{}, PrefixLists: newListPools(v), Error: Message(v.Err),
-		}
+		t := planTarget{newTarget(v), []PlanPool{}}
 		for _, pool := range v.Pools {
-			target.Pools = append(target.Pools, newPlanPool(pool))
+			t.Pools = append(t.Pools, newPlanPool(pool, v.Plan.Sequences))
 		}
-		d.Targets = append(d.Targets, target)
+		d.Targets = append(d.Targets, t)
 	}
-	d.Judgement, d.OpenToWorld = j.all(p, around, j.pools(p, around)), worldOf(p, around)
+	d.Judgement, d.OpenToWorld = judge{settings: d.Settings, next: next}.all(p, around), worldOf(p, around)
 	return d
 }
 
-func newPlanPool(pool secgroup.PoolPlan) PlanPool {
-	d := PlanPool{Name: pool.Name, Steps: []PlanStep{}, Interfaces: []planInterface{}, Error: Message(pool.Err)}
+func newPlanPool(pool secgroup.PoolPlan, sequences []secgroup.Sequence) PlanPool {
+	d := PlanPool{Name: pool.Name, Steps: []PlanStep{}, TakesTurnsWith: []string{}, Interfaces: []planInterface{}, Error: Message(pool.Err)}
 	for _, eni := range pool.Interfaces {
 		d.Interfaces = append(d.Interfaces, planInterface{eni.ID, eni.Description, eni.Lacks, append([]string{}, eni.Attach...)})
 	}
-	for _, g := range pool.Holders {
-		d.Groups = append(d.Groups, planGroup{
-			GroupID: g.ID, Name: g.Name, VPC: g.VPC, Ports: secgroup.PortNames(g.Settings.Ports),
-			Added: g.Added, Revoked: g.Removed, Kept: g.Kept, Foreign: g.Foreign,
-			Free:  engine.PerFamily{IPv4: g.Free[secgroup.IPv4], IPv6: g.Free[secgroup.IPv6]},
-			Error: Message(g.Problem),
-		})
+	for _, h := range pool.Holders {
+		d.Groups = append(d.Groups, planGroup{newGroup(h), h.Added, h.Removed, h.Kept, perFamily(h.Free)})
 	}
-	for _, step := range pool.Steps {
-		s := PlanStep{Operation: step.Operation(), GroupID: step.HolderID, Rules: []planRule{}, Gap: PrefixNames(step.Gap)}
-		for _, r := range step.Rules() {
-			s.Rules = append(s.Rules, planRule{r.Protocol, r.From, r.To, r.Source.String(), r.Description})
+	for _, sequence := range sequences {
+		for i, step := range sequence.Steps {
+			if has(pool, step.HolderID) {
+				d.Steps = append(d.Steps, newPlanStep(i+1, step))
+			}
 		}
-		d.Steps = append(d.Steps, s)
+		if len(d.Steps) > 0 {
+			d.TakesTurnsWith = append(d.TakesTurnsWith, others(pool, sequence)...)
+			break // a pool is part of one sequence
+		}
 	}
 	return d
+}
+
+func newPlanStep(order int, step secgroup.Step) PlanStep {
+	s := PlanStep{Order: order, Operation: step.Operation(), GroupID: step.HolderID, Rules: []rule{}, Gap: PrefixNames(step.Gap)}
+	for _, r := range step.Rules() {
+		s.Rules = append(s.Rules, newRule(r, r.Source.String()))
+	}
+	return s
+}
+
+// others returns the names of other pools that have steps in the sequence of a pool.
+func others(pool secgroup.PoolPlan, sequence secgroup.Sequence) []string {
+	var names []string
+	for _, h := range sequence.Holders {
+		name := cmp.Or(h.Settings.Pool, h.ID)
+		moves := slices.ContainsFunc(sequence.Steps, func(s secgroup.Step) bool { return s.HolderID == h.ID })
+		if moves && !has(pool, h.ID) && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func perFamily(w secgroup.Weight) engine.PerFamily {
+	return engine.PerFamily{IPv4: w[secgroup.IPv4], IPv6: w[secgroup.IPv6]}
 }

@@ -26,20 +26,6 @@ type judge struct {
 	done     bool // all steps were taken
 }
 
-// pools judges the pools of a proposal, each with its name.
-func (j judge) pools(p *engine.Proposal, around []Surroundings) []Judgement {
-	var all []Judgement
-	for i, v := range p.Previews {
-		partial := partialPools(v)
-		for _, pool := range v.Pools {
-			judged := j.pool(pool, around[i], partial)
-			judged.Cause = pool.Name + ": " + judged.Cause
-			all = append(all, judged)
-		}
-	}
-	return all
-}
-
 // pool judges a pool by its gravest problem: a failure, CloudFront shut out, steps to take, or somebody else who gets
 // in.
 func (j judge) pool(pool secgroup.PoolPlan, around Surroundings, partial []partialPool) Judgement {
@@ -79,10 +65,10 @@ func (j judge) pool(pool secgroup.PoolPlan, around Surroundings, partial []parti
 		revoked += len(step.Remove) + len(step.Describe)
 	}
 	older, isOlder := errors.AsType[*secgroup.OlderError](pool.Err)
-	switch _, held := errors.AsType[*secgroup.HeldError](pool.Err); {
+	switch {
 	case isOlder: // its ranges are out of date
 		return Judge(Attention, fmt.Sprintf("the file is older than these rules, which are from %s", older.Newest.UTC().Format(time.DateOnly)), j.next("plan", "--force")...)
-	case held:
+	case isHeld(pool.Err):
 		return worse("held, because the published list would close too much at once", j.next("plan", "--force"))
 	case pool.Err != nil:
 		return Judge(Failed, hint.Problem(pool.Err), j.next("status")...)
@@ -145,29 +131,50 @@ func (j judge) roomier() []string {
 }
 
 // all returns the worst judgement there is.
-func (j judge) all(p *engine.Proposal, around []Surroundings, pools []Judgement) Judgement {
-	groups, interfaces := p.Summary().Groups, 0
-	var found []Judgement
+func (j judge) all(p *engine.Proposal, around []Surroundings) Judgement {
+	interfaces := 0
+	var found, pools []Judgement
+	find := func(mark Mark, cause, command string, more ...string) {
+		found = append(found, Judge(mark, cause, j.next(command, more...)...))
+	}
+	if d := j.settings.Disagree(); d != "" {
+		find(Attention, d, "plan", j.settings.Flags()...)
+	}
 	for i, v := range p.Previews {
 		if v.Err != nil {
-			found = append(found, Judge(Failed, hint.Problem(v.Err), j.next("status")...))
+			find(Failed, hint.Problem(v.Err), "status")
 			continue
 		}
 		interfaces += len(around[i].interfaces(nil))
 		if len(around[i].Stray) > 0 {
-			found = append(found, Judge(Attention, around[i].Stray[0].String(), j.next("status")...))
+			find(Attention, around[i].Stray[0].String(), "status")
 		}
 		if err := around[i].Err; err != nil {
-			found = append(found, Judge(Attention, "cannot see the network interfaces: "+hint.Problem(err), j.next("status")...))
+			find(Attention, "cannot see the network interfaces: "+hint.Problem(err), "status")
 		}
 		if around[i].StrayErr != nil || v.ListsWarning != "" {
-			found = append(found, Judge(Attention, "not everything could be seen", j.next("status")...))
+			find(Attention, "not everything could be seen", "status")
 		}
 		if v.ListsErr != nil {
-			found = append(found, Judge(Failed, hint.Problem(v.ListsErr), j.next("status")...))
+			find(Failed, hint.Problem(v.ListsErr), "status")
+		}
+		for _, list := range v.Lists {
+			if isHeld(list.Err) {
+				find(Attention, list.Name+": held, because the published list would close too much at once", "plan", "--force")
+			}
+		}
+		for _, pool := range v.Pools {
+			judged := j.pool(pool, around[i], partialPools(v))
+			judged.Cause = pool.Name + ": " + judged.Cause
+			pools = append(pools, judged)
 		}
 	}
-	lists := p.Lists()
+	groups, lists := p.Summary().Groups, p.Lists()
+	if lists.Failed > 0 {
+		find(Attention, words.CountAs(lists.Failed, "prefix list is", "prefix lists are")+" not up to date", "plan")
+	} else if lists.Changed > 0 && !j.done {
+		find(Attention, fmt.Sprintf("%s to change", words.Count(lists.Changed, "prefix list")), "apply")
+	}
 	text := "nothing is managed here"
 	switch {
 	case groups > 0 && lists.Lists > 0:
@@ -179,21 +186,6 @@ func (j judge) all(p *engine.Proposal, around []Surroundings, pools []Judgement)
 	}
 	if interfaces > 0 {
 		text += fmt.Sprintf(", and CloudFront gets in at %s", words.Count(interfaces, "network interface"))
-	}
-	if d := j.settings.Disagree(); d != "" {
-		found = append(found, Judge(Attention, d, j.next("plan", j.settings.Flags()...)...))
-	}
-	for _, v := range p.Previews {
-		for _, pool := range v.Lists {
-			if _, held := errors.AsType[*secgroup.HeldError](pool.Err); held {
-				found = append(found, Judge(Attention, pool.Name+": held, because the published list would close too much at once", j.next("plan", "--force")...))
-			}
-		}
-	}
-	if lists.Failed > 0 {
-		found = append(found, Judge(Attention, words.CountAs(lists.Failed, "prefix list is", "prefix lists are")+" not up to date", j.next("plan")...))
-	} else if lists.Changed > 0 && !j.done {
-		found = append(found, Judge(Attention, fmt.Sprintf("%s to change", words.Count(lists.Changed, "prefix list")), j.next("apply")...))
 	}
 	return door.Worst(Judge(OK, text), append(found, pools...)...)
 }

@@ -25,17 +25,29 @@ type Status struct {
 
 // A StatusTarget is one account and region.
 type StatusTarget struct {
-	Account       string           `json:"account"`
-	Region        string           `json:"region"`
-	RulesPerGroup int              `json:"rulesPerGroup"`
-	Pools         []StatusPool     `json:"pools"`
-	PrefixLists   []ListPool       `json:"prefixLists"`
-	Exposures     []StatusExposure `json:"exposures"`
-	PartialPools  []statusPartial  `json:"partialPools"`
-	StrayTags     []statusStrayTag `json:"strayTags"`
+	target
+	Pools        []StatusPool     `json:"pools"`
+	Exposures    []StatusExposure `json:"exposures"`
+	PartialPools []statusPartial  `json:"partialPools"`
+	StrayTags    []statusStrayTag `json:"strayTags"`
 	// Notes say what could not be checked apart from the groups.
 	Notes []string `json:"notes"`
-	Error string   `json:"error"`
+}
+
+// Held says which pools and lists the guard holds, and why.
+func (t StatusTarget) Held() []string {
+	var texts []string
+	for _, pool := range t.Pools {
+		if pool.held {
+			texts = append(texts, pool.Error)
+		}
+	}
+	for _, list := range t.PrefixLists {
+		if list.Held {
+			texts = append(texts, list.Error)
+		}
+	}
+	return texts
 }
 
 // A StatusPool is a pool of groups.
@@ -48,23 +60,19 @@ type StatusPool struct {
 	Missing   int    `json:"missing"`
 	NoRoomFor int    `json:"noRoomFor"`
 	Error     string `json:"error"`
+	held      bool
 }
 
-// A statusGroup is a managed group.
+// A statusGroup is a managed group as it is.
 type statusGroup struct {
-	GroupID string   `json:"groupId"`
-	Name    string   `json:"name"`
-	VPC     string   `json:"vpc"`
-	Ports   []string `json:"ports"`
+	group
 	// Rules counts this tool's rules, and Free the slots that the quota leaves.
 	Rules    int              `json:"rules"`
 	Free     engine.PerFamily `json:"free"`
 	Missing  int              `json:"missing"`
 	LeftOver int              `json:"leftOver"`
-	Foreign  int              `json:"foreign"`
 	// AppliedPublication is nil if no rule says from which file it was made.
 	AppliedPublication *time.Time `json:"appliedPublication"`
-	Error              string     `json:"error"`
 }
 
 // A statusPartial says where groups of a pool are not attached along with the others.
@@ -91,16 +99,14 @@ func NewStatus(p *engine.Proposal, around []Surroundings, settings Settings, nex
 	d.Errors = messages(d.Failures(p))
 	j := judge{settings: d.Settings, next: next}
 	for i, v := range p.Previews {
-		target := StatusTarget{
-			Account: v.Target.Account, Region: v.Target.Region, RulesPerGroup: v.RulesPerGroup, Pools: []StatusPool{}, PrefixLists: newListPools(v), Error: Message(v.Err),
-		}
+		t := StatusTarget{target: newTarget(v), Pools: []StatusPool{}}
 		for _, pool := range v.Pools {
-			target.add(pool, j.pool(pool, around[i], partialPools(v)))
+			t.Pools = append(t.Pools, newStatusPool(pool, j.pool(pool, around[i], partialPools(v))))
 		}
-		target.surround(p, v, around[i])
-		d.Targets = append(d.Targets, target)
+		t.surround(p, v, around[i])
+		d.Targets = append(d.Targets, t)
 	}
-	d.Judgement, d.OpenToWorld = j.all(p, around, j.pools(p, around)), worldOf(p, around)
+	d.Judgement, d.OpenToWorld = j.all(p, around), worldOf(p, around)
 	return d
 }
 
@@ -109,8 +115,7 @@ func NewStatus(p *engine.Proposal, around []Surroundings, settings Settings, nex
 func (d Status) Failures(p *engine.Proposal) []error {
 	return slices.DeleteFunc(failures(p, len(d.Settings.Others) > 0), func(err error) bool {
 		_, older := errors.AsType[*secgroup.OlderError](err)
-		_, held := errors.AsType[*secgroup.HeldError](err)
-		return older || held // also if what is held takes the room of new ranges
+		return older || isHeld(err) // also if what is held takes the room of new ranges
 	})
 }
 
@@ -132,26 +137,26 @@ func warnings(p *engine.Proposal) []string {
 	return all
 }
 
-func (d *StatusTarget) add(pool secgroup.PoolPlan, j Judgement) {
-	s := StatusPool{Judgement: j, Name: pool.Name, Error: Message(pool.Err)}
+func newStatusPool(pool secgroup.PoolPlan, j Judgement) StatusPool {
+	d := StatusPool{Judgement: j, Name: pool.Name, Error: Message(pool.Err), held: isHeld(pool.Err)}
 	if short, ok := errors.AsType[*secgroup.ShortageError](pool.Err); ok {
-		s.NoRoomFor = short.Missing()
+		d.NoRoomFor = short.Missing()
 	}
-	for _, g := range pool.Holders {
-		group := statusGroup{
-			GroupID: g.ID, Name: g.Name, VPC: g.VPC, Ports: secgroup.PortNames(g.Settings.Ports),
-			Rules:   g.Owned,
-			Free:    engine.PerFamily{IPv4: g.FreeNow[secgroup.IPv4], IPv6: g.FreeNow[secgroup.IPv6]},
-			Missing: g.Added, LeftOver: g.Removed, Foreign: g.Foreign, Error: Message(g.Problem),
+	d.Missing = d.NoRoomFor
+	for _, h := range pool.Holders {
+		g := statusGroup{group: newGroup(h), Rules: h.Owned, Free: perFamily(h.FreeNow), Missing: h.Added, LeftOver: h.Removed}
+		if !h.Applied.IsZero() {
+			g.AppliedPublication = &h.Applied
 		}
-		if !g.Applied.IsZero() {
-			group.AppliedPublication = &g.Applied
-		}
-		s.Groups = append(s.Groups, group)
-		s.Missing += g.Added
+		d.Groups = append(d.Groups, g)
+		d.Missing += h.Added
 	}
-	s.Missing += s.NoRoomFor
-	d.Pools = append(d.Pools, s)
+	return d
+}
+
+func isHeld(err error) bool {
+	_, held := errors.AsType[*secgroup.HeldError](err)
+	return held
 }
 
 // surround adds the surroundings of the pools.

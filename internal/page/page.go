@@ -8,6 +8,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/jedib0t/go-pretty/v6/text"
 	"golang.org/x/term"
@@ -34,17 +35,25 @@ func Columns(out io.Writer) int {
 
 // A Page is written from top to bottom.
 type Page struct {
+	*sink
+	indent int
+}
+
+// A sink is where a page goes, and all parts of it.
+type sink struct {
 	out     io.Writer
 	colored bool
-	columns int // no line is wider, unless it is 0
-	indent  int
+	columns int   // no line is wider, unless it is 0
 	err     error // the first of writing
 }
 
 // New returns a page written to out, with colours if colored is set. It fits the terminal that out is.
 func New(out io.Writer, colored bool) *Page {
-	return &Page{out: out, colored: colored, columns: Columns(out)}
+	return &Page{sink: &sink{out: out, colored: colored, columns: Columns(out)}}
 }
+
+// In returns the same page, with n more spaces before each line.
+func (p *Page) In(n int) *Page { return &Page{p.sink, p.indent + n} }
 
 // Width returns how wide the paragraphs of the page may be.
 func (p *Page) Width() int {
@@ -137,30 +146,65 @@ func (p *Page) Command(words ...string) {
 
 // Say writes a paragraph.
 func (p *Page) Say(format string, args ...any) {
-	for _, line := range Wrap(strings.Fields(fmt.Sprintf(format, args...)), " ", p.Width()-p.indent) {
-		p.Line(line)
-	}
+	p.hang("", plainText, strings.Fields(fmt.Sprintf(format, args...)), " ")
 }
 
 // Marked writes a paragraph after a mark.
-func (p *Page) Marked(mark, text string) {
-	for _, line := range Wrap(strings.Fields(text), " ", p.Width()-p.indent-len("! ")) {
-		p.Line(mark, " ", line)
-		mark = " "
-	}
-}
+func (p *Page) Marked(mark, text string) { p.hang(mark+" ", plainText, strings.Fields(text), " ") }
 
 // Fact writes words after a label, which takes width characters.
 func (p *Page) Fact(label string, width int, separator string, words ...string) {
+	p.hang(p.Quiet(fmt.Sprintf("%-*s", width, label)), plainText, words, separator)
+}
+
+// Change lists what comes, goes or changes: its label begins with +, - or ~.
+func (p *Page) Change(label string, words ...string) {
+	style := map[byte]func(string) string{'+': p.Good, '-': p.Bad, '~': p.Warn}[label[0]]
+	p.hang(label+" ", style, words, "  ")
+}
+
+func plainText(s string) string { return s }
+
+// hang writes words after a label. Further lines begin where the first word does.
+func (p *Page) hang(label string, style func(string) string, words []string, separator string) {
+	width := widthOf(label)
 	for _, line := range Wrap(words, separator, p.Width()-p.indent-width) {
-		p.Line(p.Quiet(fmt.Sprintf("%-*s", width, label)), line)
-		label = ""
+		p.Line(style(label + line))
+		label = strings.Repeat(" ", width)
 	}
 }
 
-// Table writes rows below a header, in columns. Columns of numbers are aligned to the right. If the table is wider
-// than the terminal, each row becomes a list of its cells.
+// Row returns the cells of a table as a reader expects numbers, times and lists.
+func Row(values ...any) []string {
+	var cells []string
+	for _, value := range values {
+		switch v := value.(type) {
+		case uint64:
+			cells = append(cells, Thousands(v))
+		case time.Time:
+			cells = append(cells, v.Format(time.RFC3339))
+		case []string:
+			cells = append(cells, strings.Join(v, " "))
+		default:
+			cells = append(cells, fmt.Sprint(v))
+		}
+	}
+	return cells
+}
+
+// Thousands writes a number in groups of three digits.
+func Thousands(n uint64) string {
+	digits := fmt.Sprint(n)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+// Table writes rows below a header, in columns, without those in which no row has anything. Columns of numbers are
+// aligned to the right. If the table is wider than the terminal, each row becomes a list of its cells.
 func (p *Page) Table(header []string, rows [][]string) {
+	header, rows = withoutEmpty(header, rows)
 	lines := table(header, rows)
 	for _, line := range lines {
 		if p.columns > 0 && p.indent+widthOf(line) > p.columns {
@@ -176,6 +220,14 @@ func (p *Page) Table(header []string, rows [][]string) {
 	}
 }
 
+// Section writes an empty line and a table, if the table has any row.
+func (p *Page) Section(header []string, rows [][]string) {
+	if len(rows) > 0 {
+		p.Line()
+		p.Table(header, rows)
+	}
+}
+
 // lists writes each row as a list of its cells.
 func (p *Page) lists(header []string, rows [][]string) {
 	const hanging = 2
@@ -186,11 +238,10 @@ func (p *Page) lists(header []string, rows [][]string) {
 				words = append(words, strings.TrimLeft(p.Quiet(header[i])+" "+cell, " "))
 			}
 		}
-		for i, line := range Wrap(words, "  ", p.columns-p.indent-hanging) {
-			if i > 0 {
-				line = strings.Repeat(" ", hanging) + line
-			}
-			p.Line(line)
+		lead := ""
+		for _, line := range Wrap(words, "  ", p.columns-p.indent-hanging) {
+			p.Line(lead, line)
+			lead = strings.Repeat(" ", hanging)
 		}
 	}
 }

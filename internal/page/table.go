@@ -51,17 +51,18 @@ func isNumeric(cells []string) bool {
 	return found
 }
 
-// WithoutEmpty returns a table without the columns in which no row has anything.
-func WithoutEmpty(header []string, rows [][]string) ([]string, [][]string) {
-	var kept []string
-	lean := make([][]string, len(rows))
+// withoutEmpty returns a table without the columns in which no row has anything.
+func withoutEmpty(header []string, rows [][]string) (kept []string, lean [][]string) {
+	lean = make([][]string, len(rows))
 	for column, name := range header {
-		if !slices.ContainsFunc(rows, func(row []string) bool { return row[column] != "" }) {
+		if !slices.ContainsFunc(rows, func(row []string) bool { return column < len(row) && row[column] != "" }) {
 			continue
 		}
 		kept = append(kept, name)
 		for i, row := range rows {
-			lean[i] = append(lean[i], row[column])
+			if column < len(row) {
+				lean[i] = append(lean[i], row[column])
+			}
 		}
 	}
 	return kept, lean

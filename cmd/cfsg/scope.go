@@ -1,0 +1,201 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"cloudfront-sg-sync/internal/config"
+	"cloudfront-sg-sync/internal/document"
+	"cloudfront-sg-sync/internal/door"
+	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/hint"
+	"cloudfront-sg-sync/internal/ipspace"
+	"cloudfront-sg-sync/internal/loopback"
+	"cloudfront-sg-sync/internal/version"
+	"cloudfront-sg-sync/iprange"
+	"cloudfront-sg-sync/secgroup"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/smithy-go/logging"
+)
+
+// A scope is what a command works with: the settings, where they come from, the ranges they ask for, and AWS.
+type scope struct {
+	config.Config
+	settings document.Settings
+	// ranges reads the ranges, once.
+	ranges func() (ipRanges, error)
+	// aws has the credentials, the region and the endpoint.
+	aws aws.Config
+	// role is that of the one account that the command works in, or empty for the account of the credentials.
+	role string
+}
+
+// open reads the settings that the flags, and the stack or the environment give.
+func (f placeFlags) open(ctx context.Context, t terminal, flags map[string]given) (*scope, error) {
+	c, err := f.readConfig(ctx, t, flags)
+	if err != nil {
+		return nil, err
+	}
+	w := &scope{Config: c, settings: f.settings(c)}
+	w.ranges = sync.OnceValues(func() (ipRanges, error) { return f.read(ctx, t, w.Config) })
+	return w, nil
+}
+
+// openAWS opens what [placeFlags.open] does, and AWS.
+func (f placeFlags) openAWS(ctx context.Context, t terminal, flags map[string]given) (*scope, error) {
+	w, err := f.open(ctx, t, flags)
+	if err == nil {
+		w.aws, err = f.awsConfig(ctx, w.Config)
+	}
+	return w, err
+}
+
+// openOne refuses several regions or accounts: an ID, a name or an address is in one of them.
+func (f placeFlags) openOne(ctx context.Context, t terminal, who string, flags map[string]given) (*scope, error) {
+	w, err := f.open(ctx, t, flags)
+	if err != nil {
+		return nil, err
+	}
+	if len(w.Regions) > 1 {
+		return nil, hint.New(fmt.Sprintf("%s in one region, not in %s", who, strings.Join(w.Regions, ", ")), "name it with --region")
+	}
+	if accounts := len(engine.Roles(w.Config, "")); accounts > 1 {
+		return nil, hint.New(fmt.Sprintf("%s in one account, not in %d", who, accounts), "name its role with --role-arn")
+	}
+	if w.aws, err = f.awsConfig(ctx, w.Config); err == nil {
+		w.role = strings.Join(engine.Roles(w.Config, w.aws.Region), "") // there is at most one
+	}
+	return w, err
+}
+
+// inAccount returns the credentials of the one account that the command works in.
+func (w *scope) inAccount() aws.Config { return engine.Config(w.aws, w.role, w.ExternalID) }
+
+// target is where the command works.
+func (w *scope) target() *engine.Target {
+	return &engine.Target{Account: engine.AccountOf(w.role), Region: w.aws.Region}
+}
+
+// engine returns the engine with these settings.
+func (w *scope) engine(log *slog.Logger) (*engine.Engine, error) {
+	return engine.New(w.Config, w.aws, func(context.Context, *iprange.Notice) (*iprange.Publication, error) {
+		ranges, err := w.ranges()
+		return ranges.Publication, err
+	}, log)
+}
+
+// settle takes the settings of the rules if nobody names any and all rules agree, and compares both.
+func (w *scope) settle(made []engine.Made) {
+	s := &w.settings
+	if s.From == document.FromDefault && len(made) == 1 {
+		s.From, s.Services, s.Within = document.FromRules, made[0].Services, append([]string{}, made[0].Within...)
+		w.Selection.Services, w.Selection.Within = s.Services, s.Within
+	}
+	s.Compare(made)
+}
+
+const originFacing = iprange.CloudFrontOriginFacing
+
+// question asks whether groups let the ranges in, on ports.
+func (w *scope) question(ports []secgroup.PortRange) (q door.Question, err error) {
+	ranges, err := w.ranges()
+	if err != nil {
+		return q, err
+	}
+	of := func(services []string) (*iprange.Publication, error) {
+		selection := w.Selection
+		selection.Services, selection.Within = services, nil
+		p, err := iprange.Decode(bytes.NewReader(ranges.document), selection)
+		if err != nil {
+			err = fmt.Errorf("read the ranges of %s: %w", strings.Join(services, ", "), err)
+		}
+		return p, err
+	}
+	q = door.Question{Services: w.Selection.Services, Ports: ports, TagKey: w.TagKey, Families: w.Families(), Now: time.Now(), Wanted: ranges.Publication}
+	if len(w.Selection.Within) > 0 {
+		// The services have to get in; the cover is one way to let them in.
+		if q.Wanted, err = of(w.Selection.Services); err != nil {
+			return q, err
+		}
+		if q.Within, err = of(w.Selection.Within); err != nil {
+			return q, err
+		}
+	}
+	if !slices.Contains(w.Selection.Services, iprange.CloudFront) {
+		return q, nil
+	}
+	if noted := ranges.OriginFacing; len(noted) > 0 { // the file is large: it is not read again
+		q.OriginFacing = &iprange.Publication{}
+		q.OriginFacing.IPv4, q.OriginFacing.IPv6 = ipspace.Split(noted)
+		return q, nil
+	}
+	q.OriginFacing, err = of([]string{originFacing})
+	if _, none := errors.AsType[*iprange.MissingServiceError](err); none {
+		return q, nil // cannot tell, then
+	}
+	return q, err
+}
+
+// awsConfig returns credentials, region and endpoint.
+func (f placeFlags) awsConfig(ctx context.Context, c config.Config) (aws.Config, error) {
+	// The SDK's log of how it looks for credentials adds nothing to its errors.
+	options := []func(*awsconfig.LoadOptions) error{awsconfig.WithLogger(logging.Nop{}), awsconfig.WithAPIOptions(version.UserAgent())}
+	if f.Profile != "" {
+		options = append(options, awsconfig.WithSharedConfigProfile(f.Profile))
+	}
+	if len(c.Regions) > 0 {
+		options = append(options, awsconfig.WithRegion(c.Regions[0]))
+	}
+	if endpoint := cmp.Or(f.EndpointURL, os.Getenv("AWS_ENDPOINT_URL")); endpoint != "" {
+		local, err := isLoopback(endpoint)
+		if err != nil {
+			return aws.Config{}, fmt.Errorf("the endpoint of --endpoint-url or AWS_ENDPOINT_URL: %w", err)
+		}
+		if f.EndpointURL != "" { // the variable, and those of single services, are read below
+			options = append(options, awsconfig.WithBaseEndpoint(endpoint))
+		}
+		// An endpoint on this machine is no AWS: it needs no account.
+		if local && f.Profile == "" && os.Getenv("AWS_PROFILE") == "" && os.Getenv("AWS_ACCESS_KEY_ID") == "" {
+			options = append(options, awsconfig.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("local", "local", "")))
+		}
+	}
+	cfg, err := awsconfig.LoadDefaultConfig(ctx, options...)
+	if err != nil {
+		return cfg, hint.With(fmt.Errorf("read the AWS configuration: %w", err), "check --profile and the AWS_* variables")
+	}
+	if len(c.Regions) == 0 && cfg.Region == "" {
+		return cfg, errNoRegion
+	}
+	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
+		return cfg, hint.With(fmt.Errorf("no AWS credentials: %w", err), "sign in as for the AWS CLI (aws configure, AWS_PROFILE, --profile), or try cfsg sim and --endpoint-url")
+	}
+	return cfg, nil
+}
+
+// errNoRegion says that nothing names a region.
+var errNoRegion = hint.New("no region", "name one with --region, AWS_REGION or a profile that has one")
+
+// isLoopback reports whether a URL's host is this machine.
+func isLoopback(endpoint string) (bool, error) {
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return false, errors.New("this is not a URL such as http://127.0.0.1:4566")
+	}
+	if u.User != nil {
+		return false, hint.New("the URL holds credentials", "leave them out: requests are signed")
+	}
+	return loopback.Is(u.Hostname()), nil
+}
