@@ -589,37 +589,20 @@ func TestListKeepsItsGuard(t *testing.T) {
 	})
 }
 
-// resolved is an EC2 at which an IPAM resolver manages one of the lists. The embedded endpoint knows no IPAM.
-type resolved struct {
-	API
-	id    string
-	owner *[]string // that lists were asked for
-}
-
-func (r resolved) DescribeManagedPrefixLists(ctx context.Context, in *ec2.DescribeManagedPrefixListsInput, opts ...func(*ec2.Options)) (*ec2.DescribeManagedPrefixListsOutput, error) {
-	for _, f := range in.Filters {
-		if aws.ToString(f.Name) == "owner-id" {
-			*r.owner = f.Values
-		}
-	}
-	out, err := r.API.DescribeManagedPrefixLists(ctx, in, opts...)
-	if err == nil {
-		for i := range out.PrefixLists {
-			out.PrefixLists[i].IpamPrefixListResolverSyncEnabled = aws.Bool(aws.ToString(out.PrefixLists[i].PrefixListId) == r.id)
-		}
-	}
-	return out, err
-}
-
-// A list that an IPAM resolver manages is named and left alone, and the others are planned. Only the account's own
-// lists are asked for.
+// A list that an IPAM resolver manages is named and left alone, and the others are planned.
 func TestListOfAResolverIsLeftAlone(t *testing.T) {
 	w := newListWorld(ec2sim.Options{})
-	theirs, ours := w.create(t, "ranges", 10, entriesFrom(cut("18.70.0.0/24", 1), oldEntry)...), w.create(t, "ranges", 10)
-	var owner []string
-	lists, err := DiscoverLists(t.Context(), resolved{w.api, theirs, &owner}, testKey, ec2sim.DefaultAccount)
-	if err != nil || !slices.Equal(owner, []string{ec2sim.DefaultAccount}) {
-		t.Fatalf("%v, owner %q", err, owner)
+	synced, err := w.here.CreatePrefixList(ec2sim.PrefixList{
+		Name: "ipam", Family: "IPv4", MaxEntries: 10, Tags: map[string]string{testKey: "ranges"}, Synced: true,
+		Entries: entriesFrom(cut("18.70.0.0/24", 1), oldEntry),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, ours := synced.ID, w.create(t, "ranges", 10)
+	lists, err := DiscoverLists(t.Context(), w.api, testKey, ec2sim.DefaultAccount)
+	if err != nil {
+		t.Fatal(err)
 	}
 	plan, err := NewPlan(t.Context(), nil, listRequest(cut("18.64.0.0/24", 2)), lists...)
 	if err != nil || len(plan.Pools) != 2 {

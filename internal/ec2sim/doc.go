@@ -35,7 +35,7 @@
 //	  }],
 //	  "prefixLists": [{
 //	    "name": "office", "family": "IPv4", "maxEntries": 10, "entries": ["192.0.2.0/24"],
-//	    "tags": {"team": "network"}, "sharedWith": ["444455556666"]
+//	    "tags": {"team": "network"}, "sharedWith": ["444455556666"], "ipamPrefixListResolverSyncEnabled": true
 //	  }],
 //	  "groups": [{
 //	    "name": "web", "description": "web servers", "account": "111122223333",

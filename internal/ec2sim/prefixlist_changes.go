@@ -105,6 +105,10 @@ func (s *site) modifyPrefixList(c *call, in modifyPrefixListInput) (body, error)
 	case c.rules > 0 && in.MaxEntries != nil:
 		// https://github.com/hashicorp/terraform-provider-aws/issues/26034
 		return nil, errorf("InvalidParameterCombination", "You cannot modify the entries and the maximum entries for the prefix list in the same request.")
+	case c.rules > 0 && l.Synced:
+		// The page of ManagedPrefixList says that direct modifications are restricted, but not by which error.
+		// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ManagedPrefixList.html
+		return nil, errorf("OperationNotPermitted", "An IPAM prefix list resolver manages the entries of the prefix list (%s).", l.ID)
 	case c.rules > 0:
 		if in.Version == nil {
 			return nil, missing("CurrentVersion")

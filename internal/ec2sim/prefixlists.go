@@ -40,6 +40,9 @@ type PrefixList struct {
 	StateMessage string            `json:"-" xml:"stateMessage,omitempty"` // why a change has failed
 	Entries      []PrefixListEntry `json:"entries" xml:"-"`
 	Tags         Tags              `json:"tags" xml:"tagSet"`
+	// Synced says that an IPAM prefix list resolver manages the entries; nobody else may change them.
+	// https://docs.aws.amazon.com/vpc/latest/ipam/automate-prefix-list-updates.html
+	Synced bool `json:"ipamPrefixListResolverSyncEnabled" xml:"ipamPrefixListResolverSyncEnabled"`
 
 	versions map[int][]PrefixListEntry // those that can be restored, with the current one
 	under    change                    // the change under way, if State says that there is one

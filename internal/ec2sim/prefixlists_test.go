@@ -180,6 +180,21 @@ func TestPrefixListStates(t *testing.T) {
 	}
 }
 
+// Nobody edits the entries that an IPAM resolver manages.
+//
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ManagedPrefixList.html
+func TestSyncedPrefixList(t *testing.T) {
+	s := start(t, ec2sim.Options{})
+	wantCode(t, s.Seed(strings.NewReader(`{"prefixLists": [{"name": "ipam", "maxEntries": 2, "ipamPrefixListResolverSyncEnabled": true}]}`)), "")
+	plain, lists := s.list(2), s.here.PrefixLists()
+	synced := lists[len(lists)-2].ID
+	if !*s.described(synced).IpamPrefixListResolverSyncEnabled || *s.described(plain).IpamPrefixListResolverSyncEnabled {
+		t.Errorf("got %+v and %+v", s.described(synced), s.described(plain))
+	}
+	wantCode(t, s.modify(synced, 1, ec2.ModifyManagedPrefixListInput{AddEntries: added("192.0.2.0/24")}), "OperationNotPermitted")
+	wantCode(t, s.modify(plain, 1, ec2.ModifyManagedPrefixListInput{AddEntries: added("192.0.2.0/24")}), "")
+}
+
 // The size of a list weighs on each group that refers to it, in both families. Where one has no room, the size stays,
 // and the list says where.
 //
