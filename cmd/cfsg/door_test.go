@@ -181,7 +181,9 @@ func TestSituations(t *testing.T) {
 			}
 			o := newOperatorWith(t, text, first)
 			// EC2 knows AWS's list, whatever the seed says.
-			if _, err := o.Region("", "us-east-1").PutPrefixList(ec2sim.CloudFrontIPv4, 0, netip.MustParsePrefix("13.32.0.0/15")); err != nil {
+			here := o.Region("", "us-east-1")
+			known := ec2sim.PrefixListEntry{Prefix: netip.MustParsePrefix("13.32.0.0/15")}
+			if err := here.SetEntries(here.PrefixLists()[0].ID, known); err != nil {
 				t.Fatal(err)
 			}
 			if first != "none" {

@@ -193,12 +193,13 @@ func TestNotFound(t *testing.T) {
 // Prefix lists are read to their last page, and count in the family they have.
 func TestPrefixListsAreRead(t *testing.T) {
 	o := newOrigin(t)
-	var entries []netip.Prefix
+	var entries []ec2sim.PrefixListEntry
 	for i := range 256 { // a /14 in 1,024ths would be too many for a list, in 256ths it is three pages
-		entries = append(entries, netip.PrefixFrom(netip.AddrFrom4([4]byte{18, byte(64 + i/64), byte(i % 64 * 4), 0}), 22))
+		prefix := netip.PrefixFrom(netip.AddrFrom4([4]byte{18, byte(64 + i/64), byte(i % 64 * 4), 0}), 22)
+		entries = append(entries, ec2sim.PrefixListEntry{Prefix: prefix})
 	}
-	list, err := o.here.PutPrefixList(ec2sim.CloudFrontIPv4, 0, entries...)
-	if err != nil {
+	list := o.here.PrefixLists()[0]
+	if err := o.here.SetEntries(list.ID, entries...); err != nil {
 		t.Fatal(err)
 	}
 	o.group(t, "managed", ec2sim.Permission{Protocol: "tcp", From: 443, To: 443, Source: ec2sim.Source{Reference: list.ID}})
@@ -216,7 +217,7 @@ func TestPrefixListsAreRead(t *testing.T) {
 		t.Errorf("256 entries were read with %d calls", calls)
 	}
 	// One entry less is one range blocked.
-	if _, err := o.here.PutPrefixList(ec2sim.CloudFrontIPv4, 0, slices.Delete(entries, 100, 101)...); err != nil {
+	if err := o.here.SetEntries(list.ID, slices.Delete(entries, 100, 101)...); err != nil {
 		t.Fatal(err)
 	}
 	report, err := check(t.Context(), o.api, s, question())
@@ -237,7 +238,9 @@ func TestPrefixListsAreRead(t *testing.T) {
 func TestDenied(t *testing.T) {
 	setup := func(t *testing.T) (*origin, door.Selector) {
 		o := newOrigin(t)
-		list, err := o.here.PutPrefixList("office", 10, netip.MustParsePrefix("18.64.0.0/14"))
+		list, err := o.here.CreatePrefixList(ec2sim.PrefixList{
+			Name: "office", MaxEntries: 10, Entries: []ec2sim.PrefixListEntry{{Prefix: netip.MustParsePrefix("18.64.0.0/14")}},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package ec2sim
 
 import (
+	"cmp"
 	"encoding/xml"
 	"errors"
 	"net/netip"
@@ -58,21 +59,18 @@ func (e aclEntry) check() error {
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_NetworkAclEntry.html
 func (e aclEntry) MarshalXML(enc *xml.Encoder, start xml.StartElement) error {
-	form := body{{"ruleNumber", e.Number}, {"protocol", protocolNumbers[e.Protocol]}, {"ruleAction", "allow"}, {"egress", e.Egress}}
+	action, block := "allow", "ipv6CidrBlock"
 	if e.Deny {
-		form[2].value = "deny"
+		action = "deny"
 	}
 	if e.Prefix.Addr().Is4() {
-		form = append(form, element{"cidrBlock", e.Prefix})
-	} else {
-		form = append(form, element{"ipv6CidrBlock", e.Prefix})
+		block = "cidrBlock"
+	}
+	form := body{
+		{"ruleNumber", e.Number}, {"protocol", protocolNumbers[e.Protocol]}, {"ruleAction", action}, {"egress", e.Egress}, {block, e.Prefix},
 	}
 	if e.Protocol == "tcp" || e.Protocol == "udp" {
-		ports := e.Ports
-		if ports == nil {
-			ports = &portRange{0, 65535}
-		}
-		form = append(form, element{"portRange", ports})
+		form = append(form, element{"portRange", cmp.Or(e.Ports, &portRange{0, 65535})})
 	}
 	return enc.EncodeElement(form, start)
 }
@@ -85,15 +83,10 @@ var (
 // aclEnd ends every network ACL: what no entry before it matches is denied.
 var aclEnd = slices.Concat(bothWays(32767, anyIPv4, true), bothWays(32768, anyIPv6, true))
 
-// allowAll are the entries of a default network ACL for a family, with the end.
+// aclStart begins a default network ACL: everything is allowed.
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/default-network-acl.html
-func allowAll(family netip.Prefix) []aclEntry {
-	if family == anyIPv4 {
-		return slices.Concat(bothWays(100, family, false), bothWays(32767, family, true))
-	}
-	return slices.Concat(bothWays(101, family, false), bothWays(32768, family, true))
-}
+var aclStart = slices.Concat(bothWays(100, anyIPv4, false), bothWays(101, anyIPv6, false))
 
 func bothWays(number int, prefix netip.Prefix, deny bool) []aclEntry {
 	in := aclEntry{Number: number, Prefix: prefix, Deny: deny}
@@ -102,19 +95,19 @@ func bothWays(number int, prefix netip.Prefix, deny bool) []aclEntry {
 	return []aclEntry{out, in}
 }
 
-// addACL creates a network ACL. Subnets leave the one they had.
+// addACL creates a network ACL. Subnets leave the one they had: each has exactly one.
 func (s *site) addACL(a networkACL, subnets ...string) {
 	a.ID, a.Account = s.server.newPathID("acl"), s.account
+	a.Entries = slices.Concat(a.Entries, aclEnd)
 	for _, id := range subnets {
-		s.associateACL(&a, id)
+		for other := range s.acls.all {
+			other.Associations = slices.DeleteFunc(other.Associations, func(assoc aclAssociation) bool { return assoc.Subnet == id })
+		}
+		a.associate(s.server, id)
 	}
 	s.acls.put(&a)
 }
 
-// associateACL puts a subnet under a network ACL: it has exactly one.
-func (s *site) associateACL(a *networkACL, subnet string) {
-	for other := range s.acls.all {
-		other.Associations = slices.DeleteFunc(other.Associations, func(assoc aclAssociation) bool { return assoc.Subnet == subnet })
-	}
-	a.Associations = append(a.Associations, aclAssociation{s.server.newPathID("aclassoc"), a.ID, subnet})
+func (a *networkACL) associate(s *Server, subnet string) {
+	a.Associations = append(a.Associations, aclAssociation{s.newPathID("aclassoc"), a.ID, subnet})
 }

@@ -12,26 +12,22 @@ type action func(*site, *call) (any, error)
 // actions lists what each service can do. Anything else is an InvalidAction.
 var actions = map[string]map[string]action{
 	"ec2": {
-		"DescribeVpcs":    describe(func(s *site) *table[*vpc] { return &s.vpcs }, itself),
-		"DescribeSubnets": describe(func(s *site) *table[*subnet] { return &s.subnets }, itself),
-
+		"DescribeVpcs":                           describe(func(s *site) *table[*vpc] { return &s.vpcs }, itself),
+		"DescribeSubnets":                        describe(func(s *site) *table[*subnet] { return &s.subnets }, itself),
 		"DescribeNetworkAcls":                    describe(func(s *site) *table[*networkACL] { return &s.acls }, itself),
 		"DescribeRouteTables":                    describe(func(s *site) *table[*routeTable] { return &s.routeTables }, itself),
 		"DescribeVpcBlockPublicAccessOptions":    ec2((*site).publicAccess),
 		"DescribeVpcBlockPublicAccessExclusions": describe(func(s *site) *table[*exclusion] { return &s.exclusions }, itself),
 
-		"CreateSecurityGroup":    ec2((*site).createSecurityGroup),
-		"DeleteSecurityGroup":    ec2((*site).deleteSecurityGroup),
-		"DescribeSecurityGroups": describe(func(s *site) *table[*Group] { return &s.groups }, (*site).groupXML),
-
-		"AuthorizeSecurityGroupIngress":              ec2(oneWay((*site).authorize, ingress)),
-		"AuthorizeSecurityGroupEgress":               ec2(oneWay((*site).authorize, egress)),
-		"RevokeSecurityGroupIngress":                 ec2(oneWay((*site).revoke, ingress)),
-		"RevokeSecurityGroupEgress":                  ec2(oneWay((*site).revoke, egress)),
+		"CreateSecurityGroup":                        ec2((*site).createSecurityGroup),
+		"DeleteSecurityGroup":                        ec2((*site).deleteSecurityGroup),
+		"DescribeSecurityGroups":                     describe(func(s *site) *table[*Group] { return &s.groups }, (*site).groupXML),
+		"AuthorizeSecurityGroupIngress":              ec2((*site).authorize),
+		"RevokeSecurityGroupIngress":                 ec2((*site).revokeIngress),
+		"RevokeSecurityGroupEgress":                  ec2((*site).revokeEgress),
 		"UpdateSecurityGroupRuleDescriptionsIngress": ec2((*site).updateDescriptions),
-
-		"CreateTags": ec2((*site).createTags),
-		"DeleteTags": ec2((*site).deleteTags),
+		"CreateTags":                                 ec2((*site).createTags),
+		"DeleteTags":                                 ec2((*site).deleteTags),
 
 		"DeleteNetworkInterface":          ec2((*site).deleteInterface),
 		"DescribeNetworkInterfaces":       describe(func(s *site) *table[*Interface] { return &s.interfaces }, (*site).interfaceXML),
@@ -43,17 +39,16 @@ var actions = map[string]map[string]action{
 		"GetManagedPrefixListAssociations": ec2((*site).prefixListAssociations),
 		"GetManagedPrefixListEntries":      ec2((*site).prefixListEntries),
 		"ModifyManagedPrefixList":          ec2((*site).modifyPrefixList),
-		"RestoreManagedPrefixListVersion":  ec2((*site).restorePrefixList),
 	},
 	"elasticloadbalancing": {
-		"DescribeLoadBalancers":         describeELB(func(s *site) *table[*loadBalancer] { return &s.loadBalancers }, (*site).loadBalancerXML),
-		"DescribeListeners":             describeELB((*site).listeners, itself),
-		"DescribeRules":                 elb("", (*site).rules),
-		"DescribeTags":                  elb("ResourceArns", (*site).describeBalancerTags),
-		"DescribeTargetGroups":          describeELB(func(s *site) *table[*targetGroup] { return &s.targetGroups }, itself),
-		"DescribeTargetGroupAttributes": elb("", (*site).targetGroupAttributes),
-		"DescribeTargetHealth":          elb("", (*site).targetHealth),
-		"SetSecurityGroups":             elb("", (*site).setSecurityGroups),
+		"DescribeLoadBalancers":         elb((*site).describeLoadBalancers),
+		"DescribeListeners":             elb((*site).describeListeners),
+		"DescribeRules":                 elb((*site).describeRules),
+		"DescribeTags":                  elb((*site).describeBalancerTags),
+		"DescribeTargetGroups":          elb((*site).describeTargetGroups),
+		"DescribeTargetGroupAttributes": elb((*site).describeTargetGroupAttributes),
+		"DescribeTargetHealth":          elb((*site).describeTargetHealth),
+		"SetSecurityGroups":             elb((*site).setSecurityGroups),
 	},
 	"sts": {
 		"AssumeRole":        (*site).assumeRole,
@@ -66,12 +61,7 @@ var actions = map[string]map[string]action{
 
 // mutating reports whether an action of EC2 changes anything, which its name says.
 func mutating(name string) bool {
-	for _, verb := range []string{"Describe", "Get", "AssumeRole"} {
-		if strings.HasPrefix(name, verb) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc([]string{"Describe", "Get", "AssumeRole"}, func(verb string) bool { return strings.HasPrefix(name, verb) })
 }
 
 // ec2 makes an action of a function from its decoded parameters to its answer.
@@ -93,7 +83,7 @@ func ec2WithIDs[In any](ids string, do func(*site, *call, In) (body, error)) act
 		case "", "false":
 			return do(s, c, in)
 		}
-		return nil, errorf("InvalidParameterValue", "Value (%s) for parameter DryRun is invalid. It must be true or false.", c.params.Get("DryRun"))
+		return nil, invalid("Value (%s) for parameter DryRun is invalid. It must be true or false.", c.params.Get("DryRun"))
 	}
 }
 
@@ -101,7 +91,7 @@ func ec2WithIDs[In any](ids string, do func(*site, *call, In) (body, error)) act
 // on, and sends an empty list as an empty string.
 //
 // https://smithy.io/2.0/aws/protocols/aws-query-protocol.html
-func elb[In any](ids string, do func(*site, In) (body, error)) action {
+func elb[In any](do func(*site, In) (body, error)) action {
 	return func(s *site, c *call) (any, error) {
 		params := url.Values{}
 		for name, values := range c.params {
@@ -110,20 +100,9 @@ func elb[In any](ids string, do func(*site, In) (body, error)) action {
 			}
 		}
 		var in In
-		if err := decodeQuery(params, ids, &in); err != nil {
+		if err := decodeQuery(params, "", &in); err != nil {
 			return nil, validationError("%s", asAPIError(err).message)
 		}
 		return do(s, in)
 	}
-}
-
-// The directions of rules.
-const (
-	ingress = false
-	egress  = true
-)
-
-// oneWay makes, of a function for both directions, the one for rules of a direction.
-func oneWay[In any](do func(*site, *call, In, bool) (body, error), direction bool) func(*site, *call, In) (body, error) {
-	return func(s *site, c *call, in In) (body, error) { return do(s, c, in, direction) }
 }

@@ -5,13 +5,12 @@ import "slices"
 // rulesInput is what the calls that change rules have in common.
 type rulesInput struct {
 	Group       string         `query:"GroupId"`
-	GroupName   string         `query:"GroupName"`
 	Permissions []ipPermission `query:"IpPermissions"`
 }
 
 // target returns the group a request is about, and the rules it lists.
 func (in rulesInput) target(s *site, c *call) (*Group, []Rule, error) {
-	g, err := s.named(in.Group, in.GroupName)
+	g, err := s.groups.find(in.Group)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -23,28 +22,20 @@ func (in rulesInput) target(s *site, c *call) (*Group, []Rule, error) {
 // authorize adds all rules of a request or none.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AuthorizeSecurityGroupIngress.html
-func (s *site) authorize(c *call, in rulesInput, egress bool) (body, error) {
+func (s *site) authorize(c *call, in rulesInput) (body, error) {
 	g, rules, err := in.target(s, c)
 	if err != nil {
 		return nil, err
 	}
-	if err := distinct(slices.Concat(*g.rules(egress), rules)); err != nil {
+	if err := distinct(slices.Concat(g.Ingress, rules)); err != nil {
 		return nil, err
 	}
-	if err := s.checkQuota(*g.rules(egress), rules); err != nil {
+	if err := s.checkQuota(g.Ingress, rules); err != nil {
 		return nil, err
 	}
 	rules = s.withIDs(rules)
-	s.update(g, func(g *Group) { *g.rules(egress) = slices.Concat(*g.rules(egress), rules) })
-	return append(slices.Clone(done), element{"securityGroupRuleSet", list("item", rulesXML(g, rules, egress))}), nil
-}
-
-// rules returns the group's rules of one direction.
-func (g *Group) rules(egress bool) *[]Rule {
-	if egress {
-		return &g.Egress
-	}
-	return &g.Ingress
+	s.update(g, func(g *Group) { g.Ingress = slices.Concat(g.Ingress, rules) })
+	return body{{"return", true}, {"securityGroupRuleSet", rulesXML(g, rules, false)}}, nil
 }
 
 // checkQuota refuses rules that would bring a group over its quota in a family that they take of. The quotas of the two
@@ -54,7 +45,7 @@ func (g *Group) rules(egress bool) *[]Rule {
 func (s *site) checkQuota(have, add []Rule) error {
 	used, more := s.load(have), s.load(add)
 	for family := range used {
-		if more[family] > 0 && used[family]+more[family] > s.quota {
+		if more[family] > 0 && used[family]+more[family] > s.quotas.RulesPerGroup {
 			return errorf("RulesPerSecurityGroupLimitExceeded", "The maximum number of rules per security group has been reached.")
 		}
 	}
@@ -85,36 +76,44 @@ func (s *site) load(rules []Rule) (n [2]int) {
 	return n
 }
 
-// revoke removes rules. If one is not there, the call fails and removes none. For a group in a default VPC it succeeds:
-// the answer names that rule, and the others are removed.
+// revokeIngress removes rules. If one is not there, the call fails and removes none. For a group in a default VPC it
+// succeeds: the answer names that rule, and the others are removed.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokeSecurityGroupIngress.html
-func (s *site) revoke(c *call, in rulesInput, egress bool) (body, error) {
+func (s *site) revokeIngress(c *call, in rulesInput) (body, error) {
+	return s.revoke(c, in, false, func(g *Group) *[]Rule { return &g.Ingress })
+}
+
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokeSecurityGroupEgress.html
+func (s *site) revokeEgress(c *call, in rulesInput) (body, error) {
+	return s.revoke(c, in, true, func(g *Group) *[]Rule { return &g.Egress })
+}
+
+func (s *site) revoke(c *call, in rulesInput, egress bool, of func(*Group) *[]Rule) (body, error) {
 	g, rules, err := in.target(s, c)
 	if err != nil {
 		return nil, err
 	}
-	var revoked, kept, unknown []Rule
-	for _, r := range *g.rules(egress) {
+	var revoked, kept []Rule
+	for _, r := range *of(g) {
 		if ruleOf(rules, r.Permission) >= 0 {
 			revoked = append(revoked, r)
 		} else {
 			kept = append(kept, r)
 		}
 	}
-	for _, r := range rules {
-		if ruleOf(revoked, r.Permission) < 0 {
-			unknown = append(unknown, r)
-		}
-	}
+	unknown := slices.DeleteFunc(rules, func(r Rule) bool { return ruleOf(revoked, r.Permission) >= 0 })
 	if len(unknown) > 0 && !s.vpcs.byID[g.VPC].Default {
 		return nil, noSuchRule()
 	}
 	if len(revoked) > 0 {
-		s.update(g, func(g *Group) { *g.rules(egress) = kept })
+		s.update(g, func(g *Group) { *of(g) = kept })
 	}
-	return append(slices.Clone(done), element{"unknownIpPermissionSet", list("item", s.permissions(unknown))},
-		element{"revokedSecurityGroupRuleSet", list("item", rulesXML(g, revoked, egress))}), nil
+	return body{
+		{"return", true},
+		{"unknownIpPermissionSet", list("item", s.permissions(unknown))},
+		{"revokedSecurityGroupRuleSet", rulesXML(g, revoked, egress)},
+	}, nil
 }
 
 // ruleOf returns where the rule of a permission is, -1 if it is not there.
@@ -146,30 +145,35 @@ func (s *site) updateDescriptions(c *call, in rulesInput) (body, error) {
 	return done, nil
 }
 
-// A ruleXML is a rule in an answer, or one that was revoked.
+// rulesXML lists rules of a group as an answer has them.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SecurityGroupRule.html
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokedSecurityGroupRule.html
-type ruleXML struct {
-	ID          string `xml:"securityGroupRuleId"`
-	Group       string `xml:"groupId"`
-	Egress      bool   `xml:"isEgress"`
-	Protocol    string `xml:"ipProtocol"`
-	From        int32  `xml:"fromPort"`
-	To          int32  `xml:"toPort"`
-	IPv4        string `xml:"cidrIpv4,omitempty"`
-	IPv6        string `xml:"cidrIpv6,omitempty"`
-	PrefixList  string `xml:"prefixListId,omitempty"`
-	Referenced  string `xml:"referencedGroupInfo>groupId,omitempty"`
-	Description string `xml:"description,omitempty"`
-}
-
-func rulesXML(g *Group, rules []Rule, egress bool) (forms []ruleXML) {
+func rulesXML(g *Group, rules []Rule, egress bool) body {
+	var forms []body
 	for _, r := range rules {
-		ipv4, ipv6 := r.Source.byFamily()
-		forms = append(forms, ruleXML{
-			r.ID, g.ID, egress, r.Protocol, r.From, r.To, ipv4, ipv6, r.Source.reference("pl-"), r.Source.reference("sg-"), r.Description,
-		})
+		source := element{"referencedGroupInfo", body{{"groupId", r.Source.Reference}}}
+		switch ipv4, ipv6 := r.Source.byFamily(); {
+		case ipv4 != "":
+			source = element{"cidrIpv4", ipv4}
+		case ipv6 != "":
+			source = element{"cidrIpv6", ipv6}
+		case r.Source.isList():
+			source = element{"prefixListId", r.Source.Reference}
+		}
+		form := body{
+			{"securityGroupRuleId", r.ID},
+			{"groupId", g.ID},
+			{"isEgress", egress},
+			{"ipProtocol", r.Protocol},
+			{"fromPort", r.From},
+			{"toPort", r.To},
+			source,
+		}
+		if r.Description != "" {
+			form = append(form, element{"description", r.Description})
+		}
+		forms = append(forms, form)
 	}
-	return forms
+	return list("item", forms)
 }

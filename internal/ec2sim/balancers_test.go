@@ -1,7 +1,6 @@
 package ec2sim_test
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -81,32 +80,21 @@ func TestDocumentedBalancing(t *testing.T) {
 		want   []string
 	}{
 		"all load balancers":            {describe, 200, []string{"lb:shop", "lb:nlb", "lb:gateway", "!NextMarker"}},
-		"a page of them":                {describe + "&PageSize=1", 200, []string{"<NextMarker>"}},
-		"a page of none":                {describe + "&PageSize=0", 400, []string{invalid}},
-		"a page of too many":            {describe + "&PageSize=401", 400, []string{invalid}},
 		"by a name":                     {describe + "&Names.member.1=shop", 200, []string{"lb:shop", "!lb:other", "<State><Code>active", "<Scheme>internet-facing", "<Type>application", "<IpAddressType>dualstack", "<member>sg:g0</member>", "<CreatedTime>", "<ZoneName>us-east-1a"}},
 		"by an ARN":                     {describe + "&LoadBalancerArns.member.1=lb:bare", 200, []string{"<State><Code>provisioning", "<Scheme>internal", "<Type>network", "<IpAddressType>ipv4", "!sg:"}},
 		"by a wrong name":               {describe + "&Names.member.1=shop&Names.member.2=shp", 400, []string{"<Code>LoadBalancerNotFound</Code>", "<Type>Sender</Type>"}},
 		"by a wrong ARN":                {describe + "&LoadBalancerArns.member.1=lb:shop0", 400, []string{"<Code>LoadBalancerNotFound</Code>"}},
 		"by both":                       {describe + "&Names.member.1=shop&LoadBalancerArns.member.1=lb:shop", 400, []string{invalid}},
-		"by 21 ARNs":                    {describe + repeat("&LoadBalancerArns.member.", 21), 400, []string{invalid}},
 		"listeners of a load balancer":  {listeners + "&LoadBalancerArn=lb:shop", 200, []string{"<Port>80</Port>", "<Port>443</Port>", "<Type>fixed-response", "<TargetGroupArn>tg:web", "!8443"}},
 		"rules of none":                 {"Action=DescribeRules&ListenerArn=lb:shop", 400, []string{"<Code>ListenerNotFound</Code>"}},
 		"listeners of none":             {listeners + "&LoadBalancerArn=lb:shop0", 400, []string{"<Code>LoadBalancerNotFound</Code>"}},
-		"a listener that there is not":  {listeners + "&ListenerArns.member.1=lb:shop", 400, []string{"<Code>ListenerNotFound</Code>"}},
-		"listeners of nothing":          {listeners, 400, []string{invalid}},
 		"all target groups":             {targets, 200, []string{"tg:web", "tg:api", "tg:db"}},
-		"target groups by name":         {targets + "&Names.member.1=api", 200, []string{"tg:api", "!tg:web"}},
-		"target groups by ARN":          {targets + "&TargetGroupArns.member.1=tg:web", 200, []string{"tg:web", "!tg:api"}},
 		"target groups of a balancer":   {targets + "&LoadBalancerArn=lb:shop", 200, []string{"tg:web", "tg:api", "!tg:db"}},
-		"no such target group":          {targets + "&Names.member.1=cache", 400, []string{"<Code>TargetGroupNotFound</Code>"}},
 		"target groups of no balancer":  {targets + "&LoadBalancerArn=tg:web", 400, []string{"<Code>LoadBalancerNotFound</Code>"}},
-		"target groups by name and ARN": {targets + "&Names.member.1=api&TargetGroupArns.member.1=tg:web", 400, []string{invalid}},
 		"attributes":                    {"Action=DescribeTargetGroupAttributes&TargetGroupArn=tg:db", 200, []string{"<Key>preserve_client_ip.enabled</Key><Value>true"}},
 		"health":                        {"Action=DescribeTargetHealth&TargetGroupArn=tg:db", 200, []string{"<Id>i-0123456789abcdef0</Id><Port>5432</Port>", "<State>healthy"}},
 		"tags":                          {tags + "&ResourceArns.member.1=lb:shop&ResourceArns.member.2=tg:web", 200, []string{"<Key>elbv2.k8s.aws/cluster</Key><Value>prod", "<Key>team"}},
 		"tags of nothing":               {tags, 400, []string{invalid}},
-		"tags of 21":                    {tags + repeat("&ResourceArns.member.", 21), 400, []string{invalid}},
 		"tags of what does not exist":   {tags + "&ResourceArns.member.1=lb:shop0", 400, []string{"<Code>LoadBalancerNotFound</Code>"}},
 		"groups of no load balancer":    {set + "lb:shop0" + first, 400, []string{"<Code>LoadBalancerNotFound</Code>"}},
 		"6 groups":                      {set + "lb:shop&SecurityGroups.member.1=sg:g0&SecurityGroups.member.2=sg:g1&SecurityGroups.member.3=sg:g2&SecurityGroups.member.4=sg:g3&SecurityGroups.member.5=sg:g4&SecurityGroups.member.6=sg:g5", 400, []string{conflict}},
@@ -120,43 +108,14 @@ func TestDocumentedBalancing(t *testing.T) {
 		"an unknown parameter":          {describe + "&Colour=red", 400, []string{invalid}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, _ := balancing(t, ec2sim.Options{GroupsPerInterface: 16}, balancers)
+			s, _ := balancing(t, ec2sim.Options{}, balancers)
+			s.here.SetGroupsPerInterface(16)
 			ids := s.resources()
 			status, answer := post(t, s.Server, "elasticloadbalancing", ids.Replace(c.query))
 			if problem := difference(status, answer, c.status, ids, c.want); problem != "" {
 				t.Errorf("%s: %s", problem, answer)
 			}
 		})
-	}
-}
-
-func repeat(parameter string, n int) (query string) {
-	for i := range n {
-		query += fmt.Sprintf("%s%d=lb:shop", parameter, i+1)
-	}
-	return query
-}
-
-// The SDK reads all pages.
-func TestBalancingPages(t *testing.T) {
-	_, elb := balancing(t, ec2sim.Options{}, balancers)
-	for size := range int32(3) {
-		var names []string
-		in := elasticloadbalancingv2.DescribeLoadBalancersInput{}
-		if size > 0 {
-			in.PageSize = &size
-		}
-		pages := elasticloadbalancingv2.NewDescribeLoadBalancersPaginator(elb, &in)
-		for pages.HasMorePages() {
-			page, err := pages.NextPage(t.Context())
-			wantCode(t, err, "")
-			for _, lb := range page.LoadBalancers {
-				names = append(names, *lb.LoadBalancerName)
-			}
-		}
-		if slices.Sort(names); !slices.Equal(names, []string{"bare", "gateway", "nlb", "other", "shop"}) {
-			t.Errorf("pages of %d: got %q", size, names)
-		}
 	}
 }
 

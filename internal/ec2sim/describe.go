@@ -1,7 +1,6 @@
 package ec2sim
 
 import (
-	"cmp"
 	"encoding/base64"
 	"maps"
 	"reflect"
@@ -12,63 +11,56 @@ import (
 // A kind is a kind of resource: how its IDs look, how errors speak of it, and how callers describe it.
 type kind struct {
 	prefix    string // of an ID, such as "sg-"
-	malformed string // error code of an ID that does not begin with it
-	notFound  string // error code of an ID that does not exist
-	message   string // of that error, with a %s for the ID
+	malformed string // the error code of an ID that does not begin with it, without its end
+	notFound  string // the error code of an ID that does not exist, without its end
+	noun      string // in that error
 	set       string // the element of an answer that holds the resources
 	ids       string // the parameter that lists IDs
-	// taggable is the name in tag specifications, empty if what is created here cannot be tagged.
-	taggable          string
-	smallest, largest int  // MaxResults; zero for [minResults] and [maxResults]
-	pagesOfIDs        bool // whether pages go with a list of IDs
+	pages     pages
 }
 
-// The kinds of resources of EC2. The codes of their errors, and how these spell ID, are from
+// The kinds of resources. The codes of their errors, and how these spell ID, are from
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 var (
-	vpcKind = kind{
-		prefix: "vpc-", malformed: "InvalidVpcID.Malformed", notFound: "InvalidVpcID.NotFound", message: "The vpc ID '%s' does not exist",
-		set: "vpcSet", ids: "VpcId",
-	}
-	subnetKind = kind{
-		prefix: "subnet-", malformed: "InvalidSubnetID.Malformed", notFound: "InvalidSubnetID.NotFound", message: "The subnet ID '%s' does not exist",
-		set: "subnetSet", ids: "SubnetId",
+	vpcKind       = kind{"vpc-", "InvalidVpcID", "InvalidVpcID", "vpc ID", "vpcSet", "VpcId", mostPages}
+	subnetKind    = kind{"subnet-", "InvalidSubnetID", "InvalidSubnetID", "subnet ID", "subnetSet", "SubnetId", mostPages}
+	exclusionKind = kind{
+		"vpcbpa-exclude-", "InvalidVpcBlockPublicAccessExclusionId", "InvalidVpcBlockPublicAccessExclusionId",
+		"exclusion ID", "vpcBlockPublicAccessExclusionSet", "ExclusionId", mostPages,
 	}
 	aclKind = kind{
-		prefix: "acl-", malformed: "InvalidNetworkAclId.Malformed", notFound: "InvalidNetworkAclID.NotFound", message: "The networkAcl ID '%s' does not exist",
-		set: "networkAclSet", ids: "NetworkAclId",
+		"acl-", "InvalidNetworkAclId", "InvalidNetworkAclID", "networkAcl ID", "networkAclSet", "NetworkAclId", mostPages,
 	}
 	routeTableKind = kind{
-		prefix: "rtb-", malformed: "InvalidRouteTableId.Malformed", notFound: "InvalidRouteTableID.NotFound", message: "The routeTable ID '%s' does not exist",
-		set: "routeTableSet", ids: "RouteTableId",
+		"rtb-", "InvalidRouteTableId", "InvalidRouteTableID", "routeTable ID", "routeTableSet", "RouteTableId", mostPages,
 	}
-	exclusionKind = kind{
-		prefix: "vpcbpa-exclude-", malformed: "InvalidVpcBlockPublicAccessExclusionId.Malformed",
-		notFound: "InvalidVpcBlockPublicAccessExclusionId.NotFound", message: "The exclusion ID '%s' does not exist",
-		set: "vpcBlockPublicAccessExclusionSet", ids: "ExclusionId",
-	}
-	groupKind = kind{
-		prefix: "sg-", malformed: "InvalidGroupId.Malformed", notFound: "InvalidGroup.NotFound", message: "The security group '%s' does not exist",
-		set: "securityGroupInfo", ids: "GroupId", taggable: "security-group",
-	}
+	groupKind     = kind{"sg-", "InvalidGroupId", "InvalidGroup", "security group", "securityGroupInfo", "GroupId", mostPages}
 	interfaceKind = kind{
-		prefix: "eni-", malformed: "InvalidNetworkInterfaceId.Malformed", notFound: "InvalidNetworkInterfaceID.NotFound", message: "The networkInterface ID '%s' does not exist",
-		set: "networkInterfaceSet", ids: "NetworkInterfaceId",
+		"eni-", "InvalidNetworkInterfaceId", "InvalidNetworkInterfaceID",
+		"networkInterface ID", "networkInterfaceSet", "NetworkInterfaceId", mostPages,
 	}
 	prefixListKind = kind{
-		prefix: "pl-", malformed: "InvalidPrefixListId.Malformed", notFound: "InvalidPrefixListID.NotFound", message: "The prefix list ID '%s' does not exist",
-		set: "prefixListSet", ids: "PrefixListId", taggable: "prefix-list", smallest: 1, largest: 100, pagesOfIDs: true,
+		"pl-", "InvalidPrefixListId", "InvalidPrefixListID", "prefix list ID", "prefixListSet", "PrefixListId", listPages,
 	}
-	entryKind       = kind{set: "entrySet", smallest: 1, largest: 100}
-	associationKind = kind{set: "prefixListAssociationSet", largest: 255}
+	entryKind = kind{set: "entrySet", pages: listPages}
 )
+
+// pages are the limits of MaxResults of a describe action.
+type pages struct {
+	smallest, largest int
+	ofIDs             bool // whether pages go with a list of IDs
+}
+
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeManagedPrefixLists.html
+var mostPages, listPages = pages{5, 1000, false}, pages{1, 100, true}
 
 // absent returns the error of an ID that names nothing.
 func (k *kind) absent(id string) error {
 	if !strings.HasPrefix(id, k.prefix) {
-		return errorf(k.malformed, "Invalid id: %q (expecting \"%s...\")", id, k.prefix)
+		return errorf(k.malformed+".Malformed", "Invalid id: %q (expecting \"%s...\")", id, k.prefix)
 	}
-	return errorf(k.notFound, k.message, id)
+	return errorf(k.notFound+".NotFound", "The %s '%s' does not exist", k.noun, id)
 }
 
 // A resource is what a table holds. The tags `filter:"…"` of its fields name the filters of its describe action, as far
@@ -82,9 +74,9 @@ type table[T resource] struct {
 	order []string // IDs, sorted
 }
 
-// tableOf returns a table of resources that are not kept in one.
-func tableOf[T resource](k *kind, resources []T) *table[T] {
-	t := &table[T]{kind: k, byID: make(map[string]T, len(resources))}
+// tableOf returns a table of resources.
+func tableOf[T resource](k *kind, resources ...T) table[T] {
+	t := table[T]{kind: k, byID: make(map[string]T, len(resources))}
 	for _, v := range resources {
 		t.byID[v.key()] = v
 	}
@@ -93,9 +85,6 @@ func tableOf[T resource](k *kind, resources []T) *table[T] {
 }
 
 func (t *table[T]) put(v T) {
-	if t.byID == nil {
-		t.byID = map[string]T{}
-	}
 	id := v.key()
 	if i, known := slices.BinarySearch(t.order, id); !known {
 		t.order = slices.Insert(t.order, i, id)
@@ -117,6 +106,16 @@ func (t *table[T]) all(yield func(T) bool) {
 			return
 		}
 	}
+}
+
+// first returns the first resource of which is reports true, the zero value if there is none.
+func (t *table[T]) first(is func(T) bool) (found T) {
+	for v := range t.all {
+		if is(v) {
+			return v
+		}
+	}
+	return found
 }
 
 // find returns the resource of an ID.
@@ -148,92 +147,71 @@ type describeInput struct {
 	IDs     []string `query:"*"` // see [decodeQuery]
 }
 
-// describe returns the resources a caller named, or all of them if it named none, reduced to those that match its
-// filters and to the page it asked for.
-func (t *table[T]) describe(in describeInput) (part []T, next string, err error) {
-	if len(in.IDs) > 0 && in.MaxResults != nil && !t.pagesOfIDs {
-		return nil, "", errorf("InvalidParameterCombination", "The parameter %ss cannot be used with the parameter maxResults", t.ids)
-	}
-	match, err := compileFilters(in.Filters, reflect.TypeFor[T]())
-	if err != nil {
-		return nil, "", err
-	}
-	wanted := t.order
-	if len(in.IDs) > 0 {
-		wanted = slices.Compact(slices.Sorted(slices.Values(in.IDs)))
-	}
-	var found []T
-	for _, id := range wanted {
-		v, err := t.find(id)
-		if err != nil {
-			return nil, "", err
-		}
-		if match(reflect.ValueOf(v)) {
-			found = append(found, v)
-		}
-	}
-	return t.page(in.paging, found)
-}
-
 // paging is how a caller asks for a part of a list.
 type paging struct {
 	MaxResults *int   `query:"MaxResults"`
 	NextToken  string `query:"NextToken"`
 }
 
-// Limits of MaxResults.
-const minResults, maxResults = 5, 1000
-
-// page cuts the asked part out of items, which are in the order of their IDs. The token carries the ID of the last item
-// given out: whatever has come or gone since, the next page goes on behind it.
-//
-// Without MaxResults all items are given at once.
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html
-func (t *table[T]) page(p paging, items []T) (part []T, next string, err error) {
-	after, err := base64.RawURLEncoding.DecodeString(p.NextToken)
-	if err != nil {
-		return nil, "", errorf("InvalidPaginationToken", "The specified pagination token is not valid")
-	}
-	items = slices.DeleteFunc(items, func(v T) bool { return v.key() <= string(after) })
-	if p.MaxResults == nil {
-		return items, "", nil
-	}
-	n, smallest, largest := *p.MaxResults, cmp.Or(t.smallest, minResults), cmp.Or(t.largest, maxResults)
-	if n < smallest || n > largest {
-		return nil, "", errorf("InvalidParameterValue", "Value ( %d ) for parameter maxResults is invalid. Expecting a value between %d and %d.", n, smallest, largest)
-	}
-	if len(items) <= n {
-		return items, "", nil
-	}
-	return items[:n], base64.RawURLEncoding.EncodeToString([]byte(items[n-1].key())), nil
-}
-
 // describe makes the action that describes the resources of a table, each in the form that x gives it.
 func describe[T resource, X any](of func(*site) *table[T], x func(*site, T) X) action {
 	return func(s *site, c *call) (any, error) {
-		return ec2WithIDs(of(s).ids, func(s *site, _ *call, in describeInput) (body, error) {
-			return answer(s, of(s), in, "item", "nextToken", x)
+		t := of(s)
+		return ec2WithIDs(t.ids, func(s *site, _ *call, in describeInput) (body, error) {
+			if len(in.IDs) > 0 && in.MaxResults != nil && !t.pages.ofIDs {
+				return nil, errorf("InvalidParameterCombination", "The parameter %ss cannot be used with the parameter maxResults", t.ids)
+			}
+			match, err := compileFilters(in.Filters, reflect.TypeFor[T]())
+			if err != nil {
+				return nil, err
+			}
+			wanted := t.order
+			if len(in.IDs) > 0 {
+				wanted = slices.Compact(slices.Sorted(slices.Values(in.IDs)))
+			}
+			var found []T
+			for _, id := range wanted {
+				v, err := t.find(id)
+				if err != nil {
+					return nil, err
+				}
+				if match(reflect.ValueOf(v)) {
+					found = append(found, v)
+				}
+			}
+			return page(t.kind, in.paging, found, func(v T) X { return x(s, v) })
 		})(s, c)
 	}
 }
 
-// answer describes resources of a table, each as an item in the form that x gives it. The element more tells where the
-// next page begins.
-func answer[T resource, X any](s *site, t *table[T], in describeInput, item, more string, x func(*site, T) X) (body, error) {
-	part, next, err := t.describe(in)
-	if err != nil {
-		return nil, err
-	}
-	forms := make([]X, 0, len(part))
-	for _, v := range part {
-		forms = append(forms, x(s, v))
-	}
-	out := body{{t.set, list(item, forms)}}
-	if next != "" {
-		out = append(out, element{more, next})
-	}
-	return out, nil
-}
-
 // itself is the form of resources that are kept as they are described.
 func itself[T any](_ *site, v T) T { return v }
+
+// page answers with the asked part of items, which are in the order of their keys. The token carries the key of the
+// last item given out: whatever has come or gone since, the next page goes on behind it. Without MaxResults all items
+// are given at once.
+//
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html
+func page[T resource, X any](k *kind, ask paging, items []T, x func(T) X) (body, error) {
+	after, err := base64.RawURLEncoding.DecodeString(ask.NextToken)
+	if err != nil {
+		return nil, errorf("InvalidPaginationToken", "The specified pagination token is not valid")
+	}
+	items = slices.DeleteFunc(items, func(v T) bool { return v.key() <= string(after) })
+	var more body
+	if ask.MaxResults != nil {
+		n, limits := *ask.MaxResults, k.pages
+		if n < limits.smallest || n > limits.largest {
+			return nil, invalid("Value ( %d ) for parameter maxResults is invalid. Expecting a value between %d and %d.", n, limits.smallest, limits.largest)
+		}
+		if len(items) > n {
+			items = items[:n]
+			more = body{{"nextToken", base64.RawURLEncoding.EncodeToString([]byte(items[n-1].key()))}}
+		}
+	}
+	forms := make([]X, 0, len(items))
+	for _, v := range items {
+		forms = append(forms, x(v))
+	}
+	return append(body{{k.set, list("item", forms)}}, more...), nil
+}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,7 +16,8 @@ import (
 )
 
 // A documented case has bare requests of calls that this project makes, and the answer to the last of them as the AWS
-// documentation has it. OTHER is a group in a VPC of one's own, DEFAULT one in the default VPC, and LIST a prefix list.
+// documentation has it. OTHER is a group in a VPC of one's own, BUILTIN that VPC's default group,
+// DEFAULT a group in the default VPC, and LIST a prefix list.
 type documented struct {
 	name, page string
 	calls      []string // the last one counts
@@ -72,7 +74,6 @@ func documentedCases() []documented {
 		{"revoke nothing", errorsDoc, []string{"Action=RevokeSecurityGroupIngress&GroupId=OTHER"}, 400, []string{"<Code>MissingParameter</Code>"}},
 		{"revoke on other ports", api + "API_RevokeSecurityGroupIngress.html", []string{authorize + "18.64.0.0/14", strings.Replace(revoke, "ToPort=443", "ToPort=444", 1) + "18.64.0.0/14"}, 400, []string{"<Code>InvalidPermission.NotFound</Code>"}},
 		{"revoke what is there and what is not, in the default VPC", api + "API_RevokeSecurityGroupIngress.html", []string{inDefault(authorize) + "18.64.0.0/14", inDefault(revoke) + "18.64.0.0/14&IpPermissions.1.IpRanges.2.CidrIp=52.84.0.0/15"}, 200, []string{"<unknownIpPermissionSet><item><ipProtocol>tcp", "<cidrIp>52.84.0.0/15", "<cidrIpv4>18.64.0.0/14"}},
-		{"a rule lets out", api + "API_AuthorizeSecurityGroupEgress.html", []string{strings.Replace(authorize, "Ingress", "Egress", 1) + "18.64.0.0/14"}, 200, []string{"<isEgress>true</isEgress>"}},
 		{"a group no longer lets everything out", api + "API_RevokeSecurityGroupEgress.html", []string{strings.Replace(strings.Replace(all, "Authorize", "Revoke", 1), "Ingress", "Egress", 1) + "IpRanges.1.CidrIp=0.0.0.0/0", describe + "&GroupId.1=OTHER"}, 200, []string{"<ipPermissionsEgress></ipPermissionsEgress>"}},
 		{"a group is created", api + "API_CreateSecurityGroup.html", []string{create + "NAME&GroupDescription=a&TagSpecification.1.ResourceType=security-group&TagSpecification.1.Tag.1.Key=team&TagSpecification.1.Tag.1.Value=shop", describe + "&Filter.1.Name=tag:team&Filter.1.Value.1=shop"}, 200, []string{"<groupName>NAME</groupName>", "<cidrIp>0.0.0.0/0</cidrIp>"}},
 		{"tags for something else", api + "API_CreateSecurityGroup.html", []string{create + "NAME&GroupDescription=a&TagSpecification.1.ResourceType=vpc&TagSpecification.1.Tag.1.Key=team"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
@@ -83,9 +84,9 @@ func documentedCases() []documented {
 		{"no description", api + "API_CreateSecurityGroup.html", []string{create + "NAME"}, 400, []string{"<Code>MissingParameter</Code>"}},
 		{"a long description", api + "API_CreateSecurityGroup.html", []string{create + "NAME&GroupDescription=" + strings.Repeat("a", 256)}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
 		{"no such VPC", errorsDoc, []string{create + "NAME&GroupDescription=a&VpcId=vpc-00000000000000000"}, 400, []string{"<Code>InvalidVpcID.NotFound</Code>"}},
-		{"a group that another refers to is not deleted", api + "API_DeleteSecurityGroup.html", []string{create + "NAME&GroupDescription=a", inDefault(all) + "Groups.1.GroupName=NAME", "Action=DeleteSecurityGroup&GroupName=NAME"}, 400, []string{"<Code>DependencyViolation</Code>"}},
+		{"a group that another refers to is not deleted", api + "API_DeleteSecurityGroup.html", []string{strings.Replace(all, "OTHER", "BUILTIN", 1) + "Groups.1.GroupId=OTHER", "Action=DeleteSecurityGroup&GroupId=OTHER"}, 400, []string{"<Code>DependencyViolation</Code>"}},
 		{"a group is deleted twice", api + "API_DeleteSecurityGroup.html", []string{"Action=DeleteSecurityGroup&GroupId=OTHER", "Action=DeleteSecurityGroup&GroupId=OTHER"}, 400, []string{"<Code>InvalidGroup.NotFound</Code>"}},
-		{"the default group is not deleted", api + "API_DeleteSecurityGroup.html", []string{"Action=DeleteSecurityGroup&GroupName=default"}, 400, []string{"<Code>CannotDelete</Code>"}},
+		{"the default group is not deleted", api + "API_DeleteSecurityGroup.html", []string{"Action=DeleteSecurityGroup&GroupId=BUILTIN"}, 400, []string{"<Code>CannotDelete</Code>"}},
 		{"no ID", errorsDoc, []string{describe + "&GroupId.1=web"}, 400, []string{"<Code>InvalidGroupId.Malformed</Code>"}},
 		{"a filter that there is not", filtering, []string{describe + "&Filter.1.Name=colour&Filter.1.Value.1=red"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
 		{"a filter without values", filtering, []string{describe + "&Filter.1.Name=group-id"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
@@ -147,7 +148,6 @@ func documentedCases() []documented {
 			400,
 			[]string{"<Code>RulesPerSecurityGroupLimitExceeded</Code>"},
 		},
-		{"a name, the version not being current", api + "API_ModifyManagedPrefixList.html", []string{strings.Replace(modifyList, "Version=1", "Version=2", 1) + "&PrefixListName=a"}, 400, []string{"<Code>PrefixListVersionMismatch</Code>"}},
 		{"no version", api + "API_ModifyManagedPrefixList.html", []string{strings.Replace(modifyList, "&CurrentVersion=1", "", 1) + entries("AddEntry", 1)}, 400, []string{"<Code>MissingParameter</Code>"}},
 		{"no change", errorsDoc, []string{modifyList}, 400, []string{"<Code>InvalidRequest</Code>"}},
 		{"101 entries fewer at once", api + "API_ModifyManagedPrefixList.html", []string{modifyList + entries("RemoveEntry", 101)}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
@@ -164,14 +164,13 @@ func documentedCases() []documented {
 		{"a size below the entries", api + "API_ModifyManagedPrefixList.html", []string{modifyList + entries("AddEntry", 100), next + "&MaxEntries=99"}, 400, []string{"<Code>PrefixListMaxEntriesExceeded</Code>"}},
 		{"no size", api + "API_ModifyManagedPrefixList.html", []string{modifyList + "&MaxEntries=0"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
 		{"a size above any", "https://github.com/awsdocs/amazon-vpc-user-guide/pull/65", []string{modifyList + "&MaxEntries=1001"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
-		{"a name of AWS", api + "API_ModifyManagedPrefixList.html", []string{modifyList + "&PrefixListName=com.amazonaws.a"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
+		{"a name of AWS", api + "API_CreateManagedPrefixList.html", []string{strings.Replace(createList, "office", "com.amazonaws.a", 1) + "IPv4"}, 400, []string{"<Code>InvalidParameterValue</Code>"}},
 		{"a list of AWS", "https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html", []string{strings.Replace(modifyList, "LIST", "AWSLIST", 1) + addEntry}, 403, []string{"<Code>UnauthorizedOperation</Code>"}},
 		{"no list", errorsDoc, []string{strings.Replace(modifyList, "LIST", "pl-00000000000000000", 1)}, 400, []string{"<Code>InvalidPrefixListID.NotFound</Code>"}},
 		{"no ID of a list", errorsDoc, []string{strings.Replace(modifyList, "LIST", "sg-1", 1)}, 400, []string{"<Code>InvalidPrefixListId.Malformed</Code>"}},
 		{"the state of a new list", "https://docs.aws.amazon.com/cli/latest/reference/ec2/create-managed-prefix-list.html", []string{createList + "IPv4&Entry.1.Cidr=192.0.2.0/24"}, 200, []string{"<state>create-in-progress</state>", "<version>1</version>"}},
 		{"a new list with more entries than its size", "https://docs.aws.amazon.com/vpc/latest/userguide/managed-prefix-lists.html", []string{createList + "IPv4" + entries("Entry", 6)}, 400, []string{"<Code>PrefixListMaxEntriesExceeded</Code>"}},
 		{"a size", api + "API_ModifyManagedPrefixList.html", []string{modifyList + "&MaxEntries=7", "Action=DescribeManagedPrefixLists&PrefixListId.1=LIST"}, 200, []string{"<maxEntries>7</maxEntries>", "<version>1</version>"}},
-		{"a version is restored", api + "API_RestoreManagedPrefixListVersion.html", []string{modifyList + addEntry, "Action=RestoreManagedPrefixListVersion&PrefixListId=LIST&CurrentVersion=2&PreviousVersion=1", "Action=GetManagedPrefixListEntries&PrefixListId=LIST"}, 200, []string{"<entrySet></entrySet>"}},
 		{"a list by its tag", tf, []string{"Action=CreateTags&ResourceId.1=LIST&Tag.1.Key=key-NAME&Tag.1.Value=ranges", "Action=DescribeManagedPrefixLists&Filter.1.Name=tag-key&Filter.1.Value.1=key-NAME"}, 200, []string{"LIST", "!AWSLIST"}},
 		{"a list is deleted", api + "API_DeleteManagedPrefixList.html", []string{"Action=DeleteManagedPrefixList&PrefixListId=LIST", "Action=DescribeManagedPrefixLists&Filter.1.Name=prefix-list-id&Filter.1.Value.1=LIST"}, 200, []string{"!create-complete", "!LIST"}},
 		{"who refers to a list", api + "API_GetManagedPrefixListAssociations.html", []string{modifyList + "&MaxEntries=5", all + "PrefixListIds.1.PrefixListId=LIST", "Action=GetManagedPrefixListAssociations&PrefixListId=LIST"}, 200, []string{"<resourceId>OTHER</resourceId>"}},
@@ -194,7 +193,7 @@ func TestDocumented(t *testing.T) {
 			}
 			ids := strings.NewReplacer(
 				"AWSLIST", here.PrefixLists()[0].ID, "LIST", list.ID, "VPC", here.OtherVPC(), "NAME", "web-servers",
-				"OTHER", newGroup(t, here, here.OtherVPC(), map[string]string{"cloudfront-ingress": "443"}),
+				"BUILTIN", builtin(here), "OTHER", newGroup(t, here, here.OtherVPC(), map[string]string{"cloudfront-ingress": "443"}),
 				"DEFAULT", newGroup(t, here, here.DefaultVPC(), nil))
 			problem := c.ask(ids, func(query string) (int, string) {
 				before := stateOf(here)
@@ -310,6 +309,12 @@ func filterValues(name string, n int) string {
 		query += fmt.Sprintf("&Filter.1.Value.%d=value-%d", i+1, i)
 	}
 	return query
+}
+
+// builtin returns the default group of the VPC of one's own.
+func builtin(here ec2sim.Region) string {
+	groups := here.Groups()
+	return groups[slices.IndexFunc(groups, func(g ec2sim.Group) bool { return g.Name == "default" && g.VPC == here.OtherVPC() })].ID
 }
 
 func newGroup(t *testing.T, here ec2sim.Region, vpc string, tags map[string]string) string {

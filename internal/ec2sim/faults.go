@@ -1,6 +1,7 @@
 package ec2sim
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -47,9 +48,8 @@ type Fault struct {
 	After int // how many matching calls to let pass first
 	Count int // how many calls to strike then: one if zero, see also [Forever]
 
-	Code    string // error code, "InternalError" if empty, or the one of the service for [Refused]
-	Message string
-	Status  int // HTTP status, the usual one of the code if zero
+	Code   string // error code, "InternalError" if empty, or the one of the service for [Refused]
+	Status int    // HTTP status, the usual one of the code if zero
 
 	Delay time.Duration // before the answer, with any kind
 	Back  int           // how many changes before now a [Stale] answer is from: one if zero
@@ -128,24 +128,17 @@ func (f Fault) matches(c Call) bool {
 }
 
 func (f Fault) apiError(service string) *apiError {
-	code, message := f.Code, f.Message
-	if code == "" && f.Kind == Refused {
-		code = refusals[service]
+	refusal := ""
+	if f.Kind == Refused {
+		refusal = refusals[service]
 	}
-	if code == "" {
-		code = "InternalError"
-	}
-	if message == "" {
-		message = defaultMessages[code]
-	}
-	e := errorf(code, "%s", message)
-	if f.Status != 0 {
-		e.status = f.Status
-	}
+	code := cmp.Or(f.Code, refusal, "InternalError")
+	e := errorf(code, "%s", cmp.Or(defaultMessages[code], "An error was injected."))
+	e.status = cmp.Or(f.Status, e.status)
 	return e
 }
 
-// defaultMessages are the messages of errors that are most often injected.
+// defaultMessages are those of errors that are most often injected.
 var defaultMessages = map[string]string{
 	"AccessDenied":          "User is not authorized to perform this action",
 	"AccessDeniedException": "User is not authorized to perform this action",

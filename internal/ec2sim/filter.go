@@ -2,7 +2,6 @@ package ec2sim
 
 import (
 	"fmt"
-	"maps"
 	"reflect"
 	"regexp"
 	"slices"
@@ -34,9 +33,9 @@ func compileFilters(filters []filter, resource reflect.Type) (func(reflect.Value
 		values := attribute(resource, f.Name)
 		switch {
 		case values == nil:
-			return nil, errorf("InvalidParameterValue", "The filter '%s' is invalid", f.Name)
+			return nil, invalid("The filter '%s' is invalid", f.Name)
 		case len(f.Values) == 0:
-			return nil, errorf("InvalidParameterValue", "The filter '%s' has no values", f.Name)
+			return nil, invalid("The filter '%s' has no values", f.Name)
 		}
 		match := anyPattern(f.Values)
 		conditions = append(conditions, func(v reflect.Value) bool { return slices.ContainsFunc(values(v), match) })
@@ -94,22 +93,21 @@ func texts(v reflect.Value) []string {
 
 // tagAttribute is attribute for the filters on tags.
 func tagAttribute(name string) func(reflect.Value) []string {
-	tags := func(v reflect.Value) Tags { return v.FieldByName("Tags").Interface().(Tags) }
-	if key, ok := strings.CutPrefix(name, "tag:"); ok {
-		return func(v reflect.Value) []string {
-			if value, ok := tags(v)[key]; ok {
-				return []string{value}
+	key, one := strings.CutPrefix(name, "tag:")
+	if !one && name != "tag-key" && name != "tag-value" {
+		return nil
+	}
+	return func(v reflect.Value) (values []string) {
+		for k, value := range v.FieldByName("Tags").Interface().(Tags) {
+			switch {
+			case name == "tag-key":
+				values = append(values, k)
+			case !one || k == key:
+				values = append(values, value)
 			}
-			return nil
 		}
+		return values
 	}
-	switch name {
-	case "tag-key":
-		return func(v reflect.Value) []string { return slices.Collect(maps.Keys(tags(v))) }
-	case "tag-value":
-		return func(v reflect.Value) []string { return slices.Collect(maps.Values(tags(v))) }
-	}
-	return nil
 }
 
 // anyPattern returns a function that reports whether one of the patterns matches a string. An asterisk matches zero or
@@ -119,7 +117,7 @@ func anyPattern(patterns []string) func(string) bool {
 	var wild []*regexp.Regexp
 	for _, p := range patterns {
 		if strings.ContainsAny(p, `*?\`) {
-			wild = append(wild, wildcard(p))
+			wild = append(wild, regexp.MustCompile(`(?s)\A`+wildcards.Replace(regexp.QuoteMeta(p))+`\z`))
 		} else {
 			literals = append(literals, p)
 		}
@@ -130,24 +128,5 @@ func anyPattern(patterns []string) func(string) bool {
 	}
 }
 
-func wildcard(pattern string) *regexp.Regexp {
-	expr, escaped := `(?s)\A`, false
-	for _, c := range pattern {
-		switch {
-		case escaped:
-			expr, escaped = expr+regexp.QuoteMeta(string(c)), false
-		case c == '\\':
-			escaped = true
-		case c == '*':
-			expr += `.*`
-		case c == '?':
-			expr += `.?`
-		default:
-			expr += regexp.QuoteMeta(string(c))
-		}
-	}
-	if escaped {
-		expr += `\\`
-	}
-	return regexp.MustCompile(expr + `\z`)
-}
+// wildcards makes a regular expression of a pattern in which every special character has a backslash before it.
+var wildcards = strings.NewReplacer(`\\\*`, `\*`, `\\\?`, `\?`, `\\\\`, `\\`, `\*`, `.*`, `\?`, `.?`)

@@ -25,10 +25,6 @@ type Group struct {
 
 func (g *Group) key() string { return g.ID }
 
-func arn(region, account, resource string) string {
-	return "arn:aws:ec2:" + region + ":" + account + ":" + resource
-}
-
 // update replaces a group by what change makes of it as it is now, and has observers told.
 func (s *site) update(g *Group, change func(*Group)) {
 	next := *s.groups.byID[g.ID]
@@ -37,37 +33,9 @@ func (s *site) update(g *Group, change func(*Group)) {
 	s.touch(g.ID)
 }
 
-// touch notes that a call has changed a resource, if it is of a kind that observers are told about.
-func (s *site) touch(id string) {
-	watched := slices.ContainsFunc([]string{groupKind.prefix, interfaceKind.prefix, prefixListKind.prefix},
-		func(prefix string) bool { return strings.HasPrefix(id, prefix) })
-	if watched && !slices.Contains(s.server.touched, id) {
-		s.server.touched = append(s.server.touched, id)
-	}
-}
-
-// named returns the group of an id, or of a name in the default VPC.
-func (s *site) named(id, name string) (*Group, error) {
-	switch {
-	case id != "":
-		return s.groups.find(id)
-	case name == "":
-		return nil, missing("GroupName or GroupId")
-	}
-	if g := s.groupNamed(s.vpc(true), name); g != nil {
-		return g, nil
-	}
-	return nil, errorf("InvalidGroup.NotFound", "The security group '%s' does not exist in default VPC", name)
-}
-
 // groupNamed returns the group of a name in a VPC, nil if there is none.
 func (s *site) groupNamed(vpc, name string) *Group {
-	for g := range s.groups.all {
-		if g.VPC == vpc && g.Name == name {
-			return g
-		}
-	}
-	return nil
+	return s.groups.first(func(g *Group) bool { return g.VPC == vpc && g.Name == name })
 }
 
 // allowedText reports whether a name or a description of a group or a rule consists of what it may.
@@ -89,7 +57,7 @@ type createGroupInput struct {
 }
 
 func (s *site) createSecurityGroup(_ *call, in createGroupInput) (body, error) {
-	tags, err := in.TagSpecs.tagsFor(groupKind)
+	tags, err := in.TagSpecs.tagsFor("security-group")
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +65,7 @@ func (s *site) createSecurityGroup(_ *call, in createGroupInput) (body, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(slices.Clone(done), element{"groupId", g.ID}, element{"tagSet", g.Tags}), nil
+	return body{{"return", true}, {"groupId", g.ID}, {"tagSet", g.Tags}}, nil
 }
 
 // addGroup creates a group, in the default VPC where it names none. A new group lets everything out.
@@ -110,9 +78,9 @@ func (s *site) addGroup(g Group) (*Group, error) {
 	case g.Description == "":
 		return nil, missing("GroupDescription")
 	case !allowedText(g.Name), strings.HasPrefix(strings.ToLower(g.Name), "sg-"):
-		return nil, errorf("InvalidParameterValue", "Value (%s) for parameter GroupName is invalid. Character sets beyond ASCII are not supported.", g.Name)
+		return nil, invalid("Value (%s) for parameter GroupName is invalid. Character sets beyond ASCII are not supported.", g.Name)
 	case !allowedText(g.Description):
-		return nil, errorf("InvalidParameterValue", "Value (%s) for parameter GroupDescription is invalid. Character sets beyond ASCII are not supported.", g.Description)
+		return nil, invalid("Value (%s) for parameter GroupDescription is invalid. Character sets beyond ASCII are not supported.", g.Description)
 	}
 	g.VPC = cmp.Or(g.VPC, s.vpc(true))
 	if _, err := s.vpcs.find(g.VPC); err != nil {
@@ -130,29 +98,27 @@ func (s *site) addGroup(g Group) (*Group, error) {
 	return &g, nil
 }
 
-type deleteGroupInput struct {
-	ID   string `query:"GroupId"`
-	Name string `query:"GroupName"`
-}
-
-func (s *site) deleteSecurityGroup(_ *call, in deleteGroupInput) (body, error) {
-	g, err := s.named(in.ID, in.Name)
-	if err != nil {
-		return nil, err
-	}
-	return append(slices.Clone(done), element{"groupId", g.ID}), s.dropGroup(g)
+func (s *site) deleteSecurityGroup(_ *call, in struct {
+	ID string `query:"GroupId"`
+},
+) (body, error) {
+	return body{{"return", true}, {"groupId", in.ID}}, s.dropGroup(in.ID)
 }
 
 // dropGroup deletes a group nothing depends on.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSecurityGroup.html
-func (s *site) dropGroup(g *Group) error {
-	if g.Name == "default" {
+func (s *site) dropGroup(id string) error {
+	g, err := s.groups.find(id)
+	switch {
+	case err != nil:
+		return err
+	case g.Name == "default":
 		return errorf("CannotDelete", "the specified group: %q name: \"default\" cannot be deleted by a user", g.ID)
 	}
 	inUse := s.attached[g.ID] > 0
 	for _, other := range s.groups.byID {
-		inUse = inUse || other.ID != g.ID && (refersTo(other.Ingress, g.ID) || refersTo(other.Egress, g.ID))
+		inUse = inUse || other != g && other.refersTo(g.ID)
 	}
 	if inUse {
 		return errorf("DependencyViolation", "resource %s has a dependent object", g.ID)
@@ -162,8 +128,10 @@ func (s *site) dropGroup(g *Group) error {
 	return nil
 }
 
-func refersTo(rules []Rule, reference string) bool {
-	return slices.ContainsFunc(rules, func(r Rule) bool { return r.Source.Reference == reference })
+// refersTo reports whether a rule of a group has another group or a prefix list as its source.
+func (g *Group) refersTo(id string) bool {
+	refers := func(r Rule) bool { return r.Source.Reference == id }
+	return slices.ContainsFunc(g.Ingress, refers) || slices.ContainsFunc(g.Egress, refers)
 }
 
 type groupXML struct {

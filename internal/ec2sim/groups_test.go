@@ -152,8 +152,6 @@ func TestTags(t *testing.T) {
 	wantCode(t, remove(web, "a", "c="), "")
 	wantTags(web, "b=2")
 
-	wantCode(t, create([]string{db, s.here.DefaultVPC()}, "owner=me"), "")
-	wantTags(db, "a=1", "b=2", "c=", "owner=me")
 	wantCode(t, remove(web), "")
 	wantTags(web)
 

@@ -48,7 +48,7 @@ func (s *site) addInterface(i Interface) (*Interface, error) {
 	if len(i.Groups) == 0 && !groupless[i.Type] {
 		i.Groups = []string{s.groupNamed(n.VPC, "default").ID}
 	}
-	if err := s.checkGroups(n.VPC, i.Groups, ofInterface); err != nil {
+	if err := s.checkGroups(n.VPC, i.Groups); err != nil {
 		return nil, err
 	}
 	if !i.PrivateIP.IsValid() {
@@ -56,12 +56,13 @@ func (s *site) addInterface(i Interface) (*Interface, error) {
 		n.next = n.next.Next()
 	}
 	if !n.CIDR.Contains(i.PrivateIP) {
-		return nil, errorf("InvalidParameterValue", "Address %s does not fall within the subnet's address range", i.PrivateIP)
+		return nil, invalid("Address %s does not fall within the subnet's address range", i.PrivateIP)
 	}
 	i.ID, i.Type = s.server.newID("eni"), cmp.Or(i.Type, "interface")
+	groups := i.Groups
+	i.Groups = nil
+	s.setGroups(&i, groups)
 	s.interfaces.put(&i)
-	s.touch(i.ID)
-	s.attach(i.Groups, 1)
 	return &i, nil
 }
 
@@ -77,92 +78,69 @@ func (s *site) subnetFor(i Interface) (*subnet, error) {
 		}
 		vpc = g.VPC
 	}
-	for n := range s.subnets.all {
-		if n.VPC == vpc {
-			return n, nil
-		}
+	if n := s.subnets.first(func(n *subnet) bool { return n.VPC == vpc }); n != nil {
+		return n, nil
 	}
 	return nil, vpcKind.absent(vpc)
 }
 
-// groupErrors are what a call says of groups that an interface may not have: one that does not exist, and one of
-// another VPC.
-type groupErrors struct{ notFound, otherVPC func(id string) error }
-
+// checkGroups refuses groups an interface in a VPC may not have.
+//
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 // https://github.com/kubernetes-sigs/cluster-api-provider-aws/issues/3943 (another VPC)
-var ofInterface = groupErrors{
-	notFound: groupKind.absent,
-	otherVPC: func(string) error {
-		return errorf("InvalidGroup.NotFound", "You have specified two resources that belong to different networks.")
-	},
-}
-
-// checkGroups refuses groups an interface in a VPC may not have.
-func (s *site) checkGroups(vpc string, ids []string, refuse groupErrors) error {
+func (s *site) checkGroups(vpc string, ids []string) error {
 	for _, id := range ids {
-		switch g := s.groups.byID[id]; {
-		case g == nil:
-			return refuse.notFound(id)
+		switch g, err := s.groups.find(id); {
+		case err != nil:
+			return err
 		case g.VPC != vpc:
-			return refuse.otherVPC(id)
+			return errorf("InvalidGroup.NotFound", "You have specified two resources that belong to different networks.")
 		}
 	}
-	if len(ids) > s.groupsPerInterface() {
+	if len(ids) > s.quotas.groupsPerInterface() {
 		return errorf("SecurityGroupsPerInterfaceLimitExceeded", "The maximum number of security groups per interface has been reached.")
 	}
 	return nil
 }
 
-// setGroups replaces an interface's groups.
+// setGroups replaces an interface's groups, and counts the interfaces of groups, which keep those from being deleted.
 func (s *site) setGroups(i *Interface, groups []string) {
-	s.attach(i.Groups, -1)
-	s.attach(groups, 1)
+	for _, id := range i.Groups {
+		s.attached[id]--
+	}
+	for _, id := range groups {
+		s.attached[id]++
+	}
 	i.Groups = groups
 	s.touch(i.ID)
 }
 
-// attach counts the interfaces of groups, which keeps those from being deleted.
-func (s *site) attach(groups []string, n int) {
-	for _, id := range groups {
-		s.attached[id] += n
-	}
-}
-
-type deleteInterfaceInput struct {
-	ID string `query:"NetworkInterfaceId"`
+type interfaceInput struct {
+	ID     string   `query:"NetworkInterfaceId"`
+	Groups []string `query:"SecurityGroupId"`
 }
 
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteNetworkInterface.html
-func (s *site) deleteInterface(_ *call, in deleteInterfaceInput) (body, error) {
+func (s *site) deleteInterface(_ *call, in interfaceInput) (body, error) {
 	i, err := s.interfaces.find(in.ID)
 	if err != nil {
 		return nil, err
 	}
 	if i.Instance != "" || i.Requester != "" {
-		return nil, errorf("InvalidParameterValue", "Network interface '%s' is currently in use.", i.ID)
+		return nil, invalid("Network interface '%s' is currently in use.", i.ID)
 	}
 	s.interfaces.drop(i.ID)
-	s.touch(i.ID)
-	s.attach(i.Groups, -1)
+	s.setGroups(i, nil)
 	return done, nil
 }
 
-type modifyInterfaceInput struct {
-	ID          string   `query:"NetworkInterfaceId"`
-	Groups      []string `query:"SecurityGroupId"`
-	Description *struct {
-		Value string `query:"Value"`
-	} `query:"Description"`
-}
-
-// modifyInterface replaces an interface's groups or its description. Those of a service, such as a load balancer's,
-// cannot be changed this way.
+// modifyInterface replaces an interface's groups. Those of a service, such as a load balancer's, cannot be changed this
+// way.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyNetworkInterfaceAttribute.html
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/requester-managed-eni.html
 // https://github.com/cloud-custodian/cloud-custodian/issues/3406 (the error)
-func (s *site) modifyInterface(_ *call, in modifyInterfaceInput) (body, error) {
+func (s *site) modifyInterface(_ *call, in interfaceInput) (body, error) {
 	i, err := s.interfaces.find(in.ID)
 	if err != nil {
 		return nil, err
@@ -172,19 +150,13 @@ func (s *site) modifyInterface(_ *call, in modifyInterfaceInput) (body, error) {
 		e := errorf("AuthFailure", "You do not have permission to access the specified resource.")
 		e.status = http.StatusBadRequest // not 401, as for credentials
 		return nil, e
-	case len(in.Groups) > 0 && in.Description != nil:
-		return nil, errorf("InvalidParameterCombination", "Fields for multiple attribute types specified")
-	case in.Description != nil:
-		i.Description = in.Description.Value
-		s.touch(i.ID)
 	case len(in.Groups) == 0:
 		return nil, errorf("InvalidParameterCombination", "No attributes specified.")
-	default:
-		if err := s.checkGroups(i.VPC, in.Groups, ofInterface); err != nil {
-			return nil, err
-		}
-		s.setGroups(i, in.Groups)
 	}
+	if err := s.checkGroups(i.VPC, in.Groups); err != nil {
+		return nil, err
+	}
+	s.setGroups(i, in.Groups)
 	return done, nil
 }
 

@@ -74,7 +74,8 @@ func TestDescribeInterfaces(t *testing.T) {
 // https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
 func TestGroupsPerInterface(t *testing.T) {
 	for _, c := range []struct{ rules, groups, want int }{{60, 5, 5}, {60, 16, 16}, {100, 16, 10}, {200, 5, 5}, {250, 5, 4}, {1000, 5, 1}} {
-		s := start(t, ec2sim.Options{RulesPerGroup: c.rules, GroupsPerInterface: c.groups})
+		s := start(t, ec2sim.Options{RulesPerGroup: c.rules})
+		s.here.SetGroupsPerInterface(c.groups)
 		var groups []string
 		for i := range 17 {
 			groups = append(groups, s.group("", fmt.Sprintf("group-%d", i)))

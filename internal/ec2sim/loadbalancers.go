@@ -28,7 +28,7 @@ type loadBalancer struct {
 	Region     string      `json:"region" xml:"-"`
 	VPC        string      `json:"vpc" xml:"VpcId"`
 	ARN        string      `json:"-" xml:"LoadBalancerArn"`
-	Name       string      `json:"name" xml:"LoadBalancerName" filter:"name"`
+	Name       string      `json:"name" xml:"LoadBalancerName"`
 	Type       string      `json:"type"`                               // "application" unless it says "network" or "gateway"
 	Scheme     string      `json:"scheme"`                             // "internet-facing" unless it says "internal"
 	State      string      `json:"state" xml:"State>Code"`             // "active" unless it says otherwise
@@ -38,24 +38,20 @@ type loadBalancer struct {
 	Tags       Tags        `json:"tags" xml:"-"`
 	Created    string      `json:"-" xml:"CreatedTime"`
 
-	interfaces []string // IDs
+	interfaces []*Interface
 }
-
-func (lb *loadBalancer) key() string { return lb.ARN }
 
 // A listener is where a load balancer takes connections.
 //
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_Listener.html
 type listener struct {
 	ARN      string `xml:"ListenerArn"`
-	Balancer string `xml:"LoadBalancerArn" filter:"load-balancer"`
+	Balancer string `xml:"LoadBalancerArn"`
 	Port     int32
 	Protocol string // such as "HTTPS"
 	Actions  []body `xml:"DefaultActions>member"`
 	Rules    []body `xml:"-"` // the others
 }
-
-func (l *listener) key() string { return l.ARN }
 
 // UnmarshalText reads a listener of a seed, such as HTTPS:443.
 func (l *listener) UnmarshalText(text []byte) error {
@@ -77,26 +73,6 @@ type addresses struct {
 	IPv6      netip.Addr `json:"ipv6"`
 }
 
-// The kinds of resources of Elastic Load Balancing. Their filters are the other ways to name them.
-//
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeLoadBalancers.html
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeListeners.html
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeTargetGroups.html
-var (
-	loadBalancerKind = kind{
-		notFound: "LoadBalancerNotFound", message: "Load balancer '%s' not found",
-		set: "LoadBalancers", ids: "LoadBalancerArns", pagesOfIDs: true, smallest: 1, largest: maxPageSize,
-	}
-	listenerKind = kind{
-		notFound: "ListenerNotFound", message: "One or more listeners not found: %s",
-		set: "Listeners", ids: "ListenerArns", pagesOfIDs: true, smallest: 1, largest: maxPageSize,
-	}
-	targetGroupKind = kind{
-		notFound: "TargetGroupNotFound", message: "One or more target groups not found: %s",
-		set: "TargetGroups", ids: "TargetGroupArns", pagesOfIDs: true, smallest: 1, largest: maxPageSize,
-	}
-)
-
 // balancerTypes say how each type of load balancer is called in ARNs and in the descriptions of its interfaces, and
 // what type these have.
 //
@@ -109,7 +85,7 @@ var balancerTypes = map[string]struct{ path, interfaceType string }{
 }
 
 // addLoadBalancer creates a load balancer with its network interfaces, one without a public address if it lists none.
-func (s *site) addLoadBalancer(lb loadBalancer) error {
+func (s *site) addLoadBalancer(lb *loadBalancer) error {
 	lb.Type = cmp.Or(lb.Type, "application")
 	kind, ok := balancerTypes[lb.Type]
 	switch {
@@ -119,11 +95,8 @@ func (s *site) addLoadBalancer(lb loadBalancer) error {
 		return validationError("Value '%s' at 'type' must be application, network or gateway", lb.Type)
 	case lb.Type == "gateway" && len(lb.Groups) > 0:
 		return invalidConfiguration("Security groups are not supported for load balancers with type 'gateway'")
-	}
-	for other := range s.loadBalancers.all {
-		if other.Name == lb.Name {
-			return errorf("DuplicateLoadBalancerName", "A load balancer with the name '%s' exists", lb.Name)
-		}
+	case slices.ContainsFunc(s.loadBalancers, func(other *loadBalancer) bool { return other.Name == lb.Name }):
+		return errorf("DuplicateLoadBalancerName", "A load balancer with the name '%s' exists", lb.Name)
 	}
 	resource := kind.path + "/" + lb.Name + "/" + s.server.newHexID()
 	if len(lb.Interfaces) == 0 {
@@ -137,102 +110,32 @@ func (s *site) addLoadBalancer(lb loadBalancer) error {
 		if err != nil {
 			return err
 		}
-		lb.interfaces = append(lb.interfaces, i.ID)
+		lb.interfaces = append(lb.interfaces, i)
 		lb.VPC, lb.Groups = i.VPC, i.Groups // the default ones, where none were named
 	}
-	lb.ARN, lb.Created = s.balancingARN("loadbalancer/"+resource), s.server.now().UTC().Format(time.RFC3339)
+	lb.ARN, lb.Created = s.arn("elasticloadbalancing", "loadbalancer/"+resource), s.server.options.Now().UTC().Format(time.RFC3339)
 	lb.Scheme, lb.State = cmp.Or(lb.Scheme, "internet-facing"), cmp.Or(lb.State, "active")
 	for _, l := range lb.Listeners {
-		l.ARN, l.Balancer = s.balancingARN("listener/"+resource+"/"+s.server.newHexID()), lb.ARN
+		l.ARN, l.Balancer = s.arn("elasticloadbalancing", "listener/"+resource+"/"+s.server.newHexID()), lb.ARN
 		if lb.Type == "application" { // until it has a target group
 			l.Actions = []body{{{"Type", "fixed-response"}, {"Order", 1}}}
 		}
 	}
-	s.loadBalancers.put(&lb)
+	s.loadBalancers = append(s.loadBalancers, lb)
 	return nil
 }
 
-func (s *site) balancingARN(resource string) string {
-	return "arn:aws:elasticloadbalancing:" + s.region + ":" + s.account + ":" + resource
-}
+// newHexID returns the end of an ARN of Elastic Load Balancing: hexadecimal digits, in the order of creation.
+func (s *Server) newHexID() string { return strings.TrimPrefix(s.newID("x"), "x-0") }
 
-func validationError(format string, args ...any) *apiError {
-	return errorf("ValidationError", format, args...)
-}
-
-func invalidConfiguration(format string, args ...any) *apiError {
-	return errorf("InvalidConfigurationRequest", format, args...)
-}
-
-// Limits of Elastic Load Balancing: the longest page, which is the usual one, and how many resources a call may name.
-//
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeLoadBalancers.html
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeTags.html
-const (
-	maxPageSize = 400
-	mostARNs    = 20
-)
-
-// describeELBInput is common to the calls that describe resources of Elastic Load Balancing: they name them by ARN, by
-// name, or by the load balancer they belong to.
-type describeELBInput struct {
-	Marker       string   `query:"Marker"`
-	PageSize     *int     `query:"PageSize"`
-	ARNs         []string `query:"*"`
-	Names        []string `query:"Names"`
-	LoadBalancer string   `query:"LoadBalancerArn"`
-}
-
-// describeELB makes the action that describes the resources of a table, each in the form that x gives it.
-func describeELB[T resource, X any](of func(*site) *table[T], x func(*site, T) X) action {
-	return func(s *site, c *call) (any, error) {
-		return elb(of(s).ids, func(s *site, in describeELBInput) (body, error) {
-			t := of(s)
-			ask, err := in.ask(t.set)
-			if err != nil {
-				return nil, err
-			}
-			if _, err := s.loadBalancers.find(in.LoadBalancer); in.LoadBalancer != "" && err != nil {
-				return nil, err
-			}
-			for _, name := range in.Names {
-				named, _, err := t.describe(describeInput{Filters: []filter{{"name", []string{name}}}})
-				if err != nil || len(named) == 0 {
-					return nil, cmp.Or(err, t.absent(name))
-				}
-				ask.IDs = append(ask.IDs, named[0].key())
-			}
-			return answer(s, t, ask, "member", "NextMarker", x)
-		})(s, c)
-	}
-}
-
-// ask returns the request in the form of EC2's. Listeners must be named.
-func (in describeELBInput) ask(set string) (describeInput, error) {
-	size := maxPageSize
-	if in.PageSize != nil {
-		size = *in.PageSize
-	}
-	named := 0
-	for _, given := range []bool{len(in.ARNs) > 0, len(in.Names) > 0, in.LoadBalancer != ""} {
-		if given {
-			named++
+// loadBalancer finds a load balancer by its ARN or its name.
+func (s *site) loadBalancer(id string) (*loadBalancer, error) {
+	for _, lb := range s.loadBalancers {
+		if id == lb.ARN || id == lb.Name {
+			return lb, nil
 		}
 	}
-	ask := describeInput{paging: paging{MaxResults: &size, NextToken: in.Marker}, IDs: in.ARNs}
-	switch {
-	case size < 1 || size > maxPageSize:
-		return ask, validationError("Value '%d' at 'pageSize' failed to satisfy constraint: Member must have value between 1 and %d", size, maxPageSize)
-	case len(in.ARNs) > mostARNs:
-		return ask, validationError("Up to %d ARNs can be specified", mostARNs)
-	case named > 1:
-		return ask, validationError("Names, ARNs and the resource they belong to cannot be specified at the same time")
-	case named == 0 && set == listenerKind.set:
-		return ask, validationError("You must specify either ARNs or the resource they belong to")
-	case in.LoadBalancer != "":
-		ask.Filters = []filter{{"load-balancer", []string{in.LoadBalancer}}}
-	}
-	return ask, nil
+	return nil, errorf("LoadBalancerNotFound", "Load balancer '%s' not found", id)
 }
 
 type loadBalancerXML struct {
@@ -242,78 +145,95 @@ type loadBalancerXML struct {
 	Zones       []body `xml:"AvailabilityZones>member"`
 }
 
-func (s *site) loadBalancerXML(lb *loadBalancer) loadBalancerXML {
-	x := loadBalancerXML{loadBalancer: lb, DNSName: lb.Name + "-1234567890." + s.region + ".elb.amazonaws.com", AddressType: "ipv4"}
-	var subnets []string
-	for _, id := range lb.interfaces {
-		i := s.interfaces.byID[id]
-		if !slices.Contains(subnets, i.Subnet) {
-			subnets = append(subnets, i.Subnet)
-			x.Zones = append(x.Zones, body{{"ZoneName", s.subnets.byID[i.Subnet].Zone}, {"SubnetId", i.Subnet}})
-		}
-		if i.IPv6.IsValid() {
-			x.AddressType = "dualstack"
+// describeLoadBalancers gives the load balancers that a caller names, or all of them if it names none.
+//
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeLoadBalancers.html
+func (s *site) describeLoadBalancers(in struct {
+	ARNs  []string `query:"LoadBalancerArns"`
+	Names []string `query:"Names"`
+},
+) (body, error) {
+	if len(in.ARNs) > 0 && len(in.Names) > 0 {
+		return nil, validationError("Load balancer names and ARNs cannot be specified at the same time")
+	}
+	named := slices.Concat(in.ARNs, in.Names)
+	for _, id := range named {
+		if _, err := s.loadBalancer(id); err != nil {
+			return nil, err
 		}
 	}
-	return x
-}
-
-// listeners returns those of all load balancers.
-func (s *site) listeners() *table[*listener] {
-	var all []*listener
-	for lb := range s.loadBalancers.all {
-		all = append(all, lb.Listeners...)
+	var forms []loadBalancerXML
+	for _, lb := range s.loadBalancers {
+		if len(named) > 0 && !slices.Contains(named, lb.ARN) && !slices.Contains(named, lb.Name) {
+			continue
+		}
+		x := loadBalancerXML{loadBalancer: lb, DNSName: lb.Name + "-1234567890." + s.region + ".elb.amazonaws.com", AddressType: "ipv4"}
+		var subnets []string
+		for _, i := range lb.interfaces {
+			if !slices.Contains(subnets, i.Subnet) {
+				subnets = append(subnets, i.Subnet)
+				x.Zones = append(x.Zones, body{{"ZoneName", s.subnets.byID[i.Subnet].Zone}, {"SubnetId", i.Subnet}})
+			}
+			if i.IPv6.IsValid() {
+				x.AddressType = "dualstack"
+			}
+		}
+		forms = append(forms, x)
 	}
-	return tableOf(&listenerKind, all)
+	return body{{"LoadBalancers", list("member", forms)}}, nil
 }
 
-type describeBalancerTagsInput struct {
-	ARNs []string `query:"*"`
+type ofLoadBalancer struct {
+	ARN string `query:"LoadBalancerArn"`
+}
+
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeListeners.html
+func (s *site) describeListeners(in ofLoadBalancer) (body, error) {
+	lb, err := s.loadBalancer(in.ARN)
+	if err != nil {
+		return nil, err
+	}
+	return body{{"Listeners", list("member", lb.Listeners)}}, nil
 }
 
 // describeBalancerTags gives the tags of load balancers and target groups.
 //
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeTags.html
-func (s *site) describeBalancerTags(in describeBalancerTagsInput) (body, error) {
+func (s *site) describeBalancerTags(in struct {
+	ARNs []string `query:"ResourceArns"`
+},
+) (body, error) {
+	const mostARNs = 20
 	if n := len(in.ARNs); n < 1 || n > mostARNs {
 		return nil, validationError("From 1 to %d resource ARNs can be specified, not %d", mostARNs, n)
 	}
 	var descriptions []body
 	for _, arn := range in.ARNs {
 		var tags Tags
-		if tg := s.targetGroups.byID[arn]; tg != nil {
+		if tg, err := s.targetGroup(arn); err == nil {
 			tags = tg.Tags
-		} else if lb, err := s.loadBalancers.find(arn); err != nil {
+		} else if lb, err := s.loadBalancer(arn); err != nil {
 			return nil, err
 		} else {
 			tags = lb.Tags
 		}
-		descriptions = append(descriptions, body{{"ResourceArn", arn}, {"Tags", pairs(tags)}})
+		descriptions = append(descriptions, body{{"ResourceArn", arn}, {"Tags", tags.pairs("member", "Key", "Value")}})
 	}
 	return body{{"TagDescriptions", list("member", descriptions)}}, nil
-}
-
-type setGroupsInput struct {
-	ARN     string   `query:"LoadBalancerArn"`
-	Groups  []string `query:"SecurityGroups"`
-	Enforce string   `query:"EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic"`
-}
-
-// https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/2371 (no such group)
-// https://github.com/kubernetes/cloud-provider-aws/issues/78 (another VPC)
-var ofLoadBalancer = groupErrors{
-	notFound: func(id string) error {
-		return errorf("InvalidSecurityGroup", "The security group '%s' does not exist", id)
-	},
-	otherVPC: func(string) error { return invalidConfiguration("One or more security groups are invalid") },
 }
 
 // setSecurityGroups replaces the groups of a load balancer, and so those of each of its network interfaces. A Network
 // Load Balancer that was created without groups stays without.
 //
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSecurityGroups.html
-func (s *site) setSecurityGroups(in setGroupsInput) (body, error) {
-	lb, err := s.loadBalancers.find(in.ARN)
+// https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/2371 (no such group)
+// https://github.com/kubernetes/cloud-provider-aws/issues/78 (another VPC)
+func (s *site) setSecurityGroups(in struct {
+	ofLoadBalancer
+	Groups []string `query:"SecurityGroups"`
+},
+) (body, error) {
+	lb, err := s.loadBalancer(in.ARN)
 	if err != nil {
 		return nil, err
 	}
@@ -324,15 +244,20 @@ func (s *site) setSecurityGroups(in setGroupsInput) (body, error) {
 		return nil, invalidConfiguration("You cannot set security groups on a Network Load Balancer that was created without any")
 	case len(in.Groups) == 0:
 		return nil, invalidConfiguration("A load balancer must have at least one security group")
-	case len(in.Groups) > min(groupsPerLoadBalancer, s.groupsPerInterface()):
+	case len(in.Groups) > min(groupsPerLoadBalancer, s.quotas.groupsPerInterface()):
 		return nil, invalidConfiguration("The maximum number of security groups per load balancer has been reached.")
 	}
-	if err := s.checkGroups(lb.VPC, in.Groups, ofLoadBalancer); err != nil {
-		return nil, err
+	for _, id := range in.Groups {
+		switch g := s.groups.byID[id]; {
+		case g == nil:
+			return nil, errorf("InvalidSecurityGroup", "The security group '%s' does not exist", id)
+		case g.VPC != lb.VPC:
+			return nil, invalidConfiguration("One or more security groups are invalid")
+		}
 	}
 	lb.Groups = in.Groups
-	for _, id := range lb.interfaces {
-		s.setGroups(s.interfaces.byID[id], in.Groups)
+	for _, i := range lb.interfaces {
+		s.setGroups(i, in.Groups)
 	}
 	return body{{"SecurityGroupIds", list("member", in.Groups)}}, nil
 }

@@ -52,7 +52,7 @@ func TestMotoDocumented(t *testing.T) {
 			o.must(err)
 			ids := strings.NewReplacer(
 				"AWSLIST", *lists.PrefixLists[0].PrefixListId, "LIST", list, "VPC", o.vpc, "NAME", "web-servers"+o.suffix,
-				"OTHER", group, "DEFAULT", o.groupIn(o.defaultVPC(), "web"), ec2sim.DefaultAccount, "123456789012")
+				"BUILTIN", o.builtin(), "OTHER", group, "DEFAULT", o.groupIn(o.defaultVPC(), "web"), ec2sim.DefaultAccount, "123456789012")
 			problem := c.ask(ids, func(query string) (int, string) { return postTo(t, server, http.DefaultTransport, "ec2", query) })
 			known := motoSays[c.name]
 			if slices.Contains(motoAllows, c.name) {
@@ -78,7 +78,7 @@ var motoAllows = []string{
 	"a filter without values", "no such page", "a description of 256 characters", "at least 5 a page",
 	"at most 1,000 a page", "no pages with IDs", "201 values of filters", "an unknown parameter",
 	"101 entries at once", "a version that is not the current one", "entries and size not at once",
-	"the size counts, not the entries", "a name, the version not being current", "no version", "no change",
+	"the size counts, not the entries", "no version", "no change",
 	"101 entries fewer at once", "an entry that is there", "an entry that is there, spelled otherwise",
 	"an entry that is there, with another description", "an entry removed and added", "an entry twice",
 	"an entry that is not there", "an entry of the other family", "a long description of an entry",
@@ -171,6 +171,15 @@ func (o *other) groupIn(vpc, name string) string {
 	o.must(err)
 	o.names[*out.GroupId] = name
 	return *out.GroupId
+}
+
+func (o *other) builtin() string {
+	o.t.Helper()
+	out, err := o.DescribeSecurityGroups(o.t.Context(), &ec2.DescribeSecurityGroupsInput{
+		Filters: append(filtered("vpc-id", o.vpc), filtered("group-name", "default")...),
+	})
+	o.must(err)
+	return *out.SecurityGroups[0].GroupId
 }
 
 func (o *other) defaultVPC() string {

@@ -3,9 +3,7 @@ package ec2sim
 import (
 	"cmp"
 	"net/netip"
-	"slices"
 	"strings"
-	"time"
 )
 
 // A vpc is a virtual private cloud. Whether it is an account's default decides what revoking a rule that does not exist
@@ -50,7 +48,7 @@ func (n *subnet) key() string { return n.ID }
 func (s *site) addVPC(cidr netip.Prefix, isDefault bool, tags Tags) *vpc {
 	v := &vpc{Account: s.account, ID: s.server.newID("vpc"), CIDR: cidr, Default: isDefault, Tags: tags, gateway: s.server.newPathID("igw")}
 	s.vpcs.put(v)
-	s.addACL(networkACL{VPC: v.ID, Default: true, Entries: slices.Concat(allowAll(anyIPv4), allowAll(anyIPv6))})
+	s.addACL(networkACL{VPC: v.ID, Default: true, Entries: aclStart})
 	s.addRouteTable(v, []route{{To: anyIPv4, Via: v.gateway}, {To: anyIPv6, Via: v.gateway}})
 	s.addSubnet(v, subnet{CIDR: netip.PrefixFrom(cidr.Addr(), max(cidr.Bits(), 20)), Zone: s.region + "a"})
 	g, err := s.addGroup(Group{Name: "default", Description: "default VPC security group", VPC: v.ID})
@@ -69,22 +67,13 @@ func (s *site) addSubnet(v *vpc, n subnet) *subnet {
 	// https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html
 	n.next = n.CIDR.Addr().Next().Next().Next().Next()
 	s.subnets.put(&n)
-	for a := range s.acls.all {
-		if a.VPC == v.ID && a.Default {
-			s.associateACL(a, n.ID)
-		}
-	}
+	s.acls.first(func(a *networkACL) bool { return a.VPC == v.ID && a.Default }).associate(s.server, n.ID)
 	return &n
 }
 
 // vpc returns the ID of the default VPC, or of the one that is not the default and was there first.
 func (s *site) vpc(isDefault bool) string {
-	for v := range s.vpcs.all {
-		if v.Default == isDefault {
-			return v.ID
-		}
-	}
-	return ""
+	return s.vpcs.first(func(v *vpc) bool { return v.Default == isDefault }).ID
 }
 
 // checkBlock refuses an IPv4 range that no VPC and no subnet may have: they are from /16 to /28.
@@ -135,26 +124,25 @@ func (e *exclusion) key() string { return e.ID }
 
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_VpcBlockPublicAccessOptions.html
 func (s *site) publicAccess(*call, struct{}) (body, error) {
-	options := body{
+	state := "update-complete"
+	if s.blockMode == "" {
+		state = "default-state"
+	}
+	return body{{"vpcBlockPublicAccessOptions", body{
 		{"awsAccountId", s.account},
 		{"awsRegion", s.region},
 		{"internetGatewayBlockMode", cmp.Or(s.blockMode, "off")},
-		{"state", "default-state"},
+		{"state", state},
 		{"managedBy", "account"},
 		{"exclusionsAllowed", "allowed"},
-	}
-	if s.blockMode != "" {
-		options[3].value = "update-complete"
-		options = append(options, element{"lastUpdateTimestamp", s.server.now().UTC().Format(time.RFC3339)})
-	}
-	return body{{"vpcBlockPublicAccessOptions", options}}, nil
+	}}}, nil
 }
 
 // exclude exempts a VPC or subnet, named by its ID, from VPC Block Public Access, in both directions unless e says
 // otherwise.
 func (s *site) exclude(e exclusion, id string) {
 	kind, _, _ := strings.Cut(id, "-")
-	e.ID, e.Resource = s.server.newID("vpcbpa-exclude"), arn(s.region, s.account, kind+"/"+id)
+	e.ID, e.Resource = s.server.newID("vpcbpa-exclude"), s.arn("ec2", kind+"/"+id)
 	e.Mode, e.State = cmp.Or(e.Mode, "allow-bidirectional"), cmp.Or(e.State, "create-complete")
 	s.exclusions.put(&e)
 }

@@ -15,7 +15,7 @@ import (
 //
 //	Filter.1.Name=tag-key&Filter.1.Value.1=a&Filter.1.Value.2=b
 //
-// A field takes the parameter its tag `query:"…"` names. Fields may be strings, booleans, integers, structs, pointers
+// A field takes the parameter its tag `query:"…"` names. Fields may be strings, integers, structs, pointers
 // to and slices of these; the fields of an embedded struct count as the outer one's. A parameter that has no field is
 // refused, so nothing a caller asks for is silently ignored. Ids is the parameter for the field "*", if any.
 //
@@ -57,7 +57,7 @@ func setParameter(v reflect.Value, path []string, name, value string) error {
 		}
 		return setScalar(v, name, value)
 	case len(path) == 0:
-		return errorf("InvalidParameterValue", "The parameter %s is a structure or a list, not a value", name)
+		return invalid("The parameter %s is a structure or a list, not a value", name)
 	case v.Kind() == reflect.Struct:
 		index, ok := fieldsOf(v.Type())[path[0]]
 		if !ok {
@@ -77,22 +77,15 @@ func setParameter(v reflect.Value, path []string, name, value string) error {
 }
 
 func setScalar(v reflect.Value, name, value string) error {
-	switch v.Kind() {
-	case reflect.String:
+	if v.Kind() == reflect.String {
 		v.SetString(value)
-	case reflect.Bool:
-		b, err := strconv.ParseBool(value)
-		if err != nil {
-			return errorf("InvalidParameterValue", "Value (%s) for parameter %s is invalid. It must be true or false.", value, name)
-		}
-		v.SetBool(b)
-	default:
-		n, err := strconv.ParseInt(value, 10, 32)
-		if err != nil {
-			return errorf("InvalidParameterValue", "Value (%s) for parameter %s is invalid. It must be an integer.", value, name)
-		}
-		v.SetInt(n)
+		return nil
 	}
+	n, err := strconv.ParseInt(value, 10, 32)
+	if err != nil {
+		return invalid("Value (%s) for parameter %s is invalid. It must be an integer.", value, name)
+	}
+	v.SetInt(n)
 	return nil
 }
 

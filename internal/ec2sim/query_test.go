@@ -78,11 +78,11 @@ func FuzzDecodeQuery(f *testing.F) {
 			return
 		}
 		s := New(Options{})
-		at := s.site(s.home, "us-east-1")
+		at := s.site(DefaultAccount, "us-east-1")
 		for id := range at.groups.byID {
-			in.Group, in.GroupName = id, ""
+			in.Group = id
 		}
-		_, err = at.authorize(&call{}, in, ingress)
+		_, err = at.authorize(&call{}, in)
 		if _, ok := errors.AsType[*apiError](err); err != nil && !ok {
 			t.Fatalf("not an error of EC2's: %v", err)
 		}

@@ -2,45 +2,37 @@ package ec2sim
 
 import "github.com/go-json-experiment/json"
 
-// Quota codes of Amazon VPC.
+// Limits of security groups and network interfaces.
 //
-// https://docs.aws.amazon.com/general/latest/gr/vpc-service.html
+// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
 const (
-	quotaRulesPerGroup      = "L-0EA8095F"
-	quotaGroupsPerInterface = "L-2AFB9258"
+	defaultGroupsPerInterface = 5
+	mostGroupsPerInterface    = 16
+	mostRulesPerInterface     = 1000 // what the two quotas may come to, multiplied
 )
 
-// defaultGroupsPerInterface is how many security groups a network interface may have in an account that never asked for
-// more.
-//
-// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
-const defaultGroupsPerInterface = 5
-
-// mostGroupsPerInterface is how many a network interface may have at most.
-const mostGroupsPerInterface = 16
-
-// mostRulesPerInterface is what the two quotas may come to, multiplied.
-//
-// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
-const mostRulesPerInterface = 1000
+// quotas are of an account in a region.
+type quotas struct {
+	RulesPerGroup      int `json:"rulesPerGroup"`
+	GroupsPerInterface int `json:"groupsPerInterface"`
+}
 
 // groupsPerInterface returns how many security groups an interface may have: fewer than were granted where the rules
 // per group have been raised too far.
-func (s *site) groupsPerInterface() int {
-	return min(s.groupQuota, max(1, mostRulesPerInterface/s.quota))
+func (q quotas) groupsPerInterface() int {
+	return min(q.GroupsPerInterface, max(1, mostRulesPerInterface/q.RulesPerGroup))
 }
 
 // getServiceQuota answers for the quotas that concern security groups.
 //
 // https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetServiceQuota.html
+// https://docs.aws.amazon.com/general/latest/gr/vpc-service.html (the codes)
 func (s *site) getServiceQuota(c *call) (any, error) {
-	var in struct {
-		ServiceCode, QuotaCode, ContextID string
-	}
+	var in struct{ ServiceCode, QuotaCode, ContextID string }
 	if err := json.Unmarshal(c.body, &in, json.MatchCaseInsensitiveNames(true)); err != nil {
 		return nil, errorf("SerializationException", "The request body is not valid: %v", err)
 	}
-	value := map[string]int{quotaRulesPerGroup: s.quota, quotaGroupsPerInterface: s.groupsPerInterface()}[in.QuotaCode]
+	value := map[string]int{"L-0EA8095F": s.quotas.RulesPerGroup, "L-2AFB9258": s.quotas.groupsPerInterface()}[in.QuotaCode]
 	if in.ServiceCode != "vpc" || value == 0 {
 		return nil, errorf("NoSuchResourceException", "The request failed because the specified service quota %s of %s does not exist.", in.QuotaCode, in.ServiceCode)
 	}

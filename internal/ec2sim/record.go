@@ -8,7 +8,7 @@ type Call struct {
 	Account, Region string
 	Service         string // "ec2", "elasticloadbalancing", "sts" or "servicequotas"
 	Action          string
-	Resource        string    // what the call named first, such as a group's id
+	Resource        string    // what the call named first, such as a group's ID
 	Rules           int       // how many rules it was to authorize, revoke or change
 	Mutating        bool      // whether the action changes anything
 	Effective       bool      // whether this call has; with an injected fault, even if it failed
@@ -16,20 +16,15 @@ type Call struct {
 	Fault           FaultKind // the fault that hit it
 }
 
-// A Change is what an effective call has done to security groups and to what decides who gets in by them.
+// A Change is what an effective call has done to security groups and to what decides who gets in by them: what it
+// created or changed, as it is now.
 type Change struct {
-	// Call is the zero value for a change made by hand, see [Region].
-	Call Call
-	// Groups are the groups it created or changed, as they are now.
-	Groups []Group
-	// Interfaces are the network interfaces it created or changed, as they are now. Those of a load balancer are
-	// changed by one call.
-	Interfaces []Interface
-	// PrefixLists are the prefix lists it created or changed, as they are now. A change that takes time shows once more
-	// when it is complete, with the zero Call.
+	Call       Call // the zero value for a change made by hand, see [Region]
+	Groups     []Group
+	Interfaces []Interface // those of a load balancer are changed by one call
+	// PrefixLists show once more, with the zero Call, when a change that takes time is complete.
 	PrefixLists []PrefixList
-	// Deleted are the IDs of what it deleted.
-	Deleted []string
+	Deleted     []string // IDs
 
 	at *site
 }
@@ -82,6 +77,13 @@ func (s *Server) record(c Call) {
 	s.calls = append(s.calls, c)
 	if c.Effective {
 		s.notify(c, s.site(c.Account, c.Region))
+	}
+}
+
+// touch notes that a call has changed a resource that observers are told about.
+func (s *site) touch(id string) {
+	if !slices.Contains(s.server.touched, id) {
+		s.server.touched = append(s.server.touched, id)
 	}
 }
 

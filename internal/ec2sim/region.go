@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 )
 
@@ -17,11 +16,11 @@ type Region struct {
 
 // Region returns an account's resources in a region. The empty account is the one that callers have by default.
 func (s *Server) Region(account, region string) Region {
-	return Region{s, cmp.Or(account, s.home), region}
+	return Region{s, cmp.Or(account, DefaultAccount), region}
 }
 
-// look calls f with the resources of the region.
-func (r Region) look(f func(*site)) {
+// read calls f with the resources of the region.
+func (r Region) read(f func(*site)) {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
 	r.server.settle()
@@ -44,29 +43,29 @@ func (r Region) change(f func(*site) error) error {
 
 // SetQuota sets the quota of rules per security group.
 func (r Region) SetQuota(rulesPerGroup int) {
-	r.look(func(s *site) { s.quota = rulesPerGroup })
+	r.read(func(s *site) { s.quotas.RulesPerGroup = rulesPerGroup })
 }
 
 // SetGroupsPerInterface sets the quota of security groups per network interface.
 func (r Region) SetGroupsPerInterface(groups int) {
-	r.look(func(s *site) { s.groupQuota = groups })
+	r.read(func(s *site) { s.quotas.GroupsPerInterface = groups })
 }
 
 // DefaultVPC returns the ID of the default VPC.
 func (r Region) DefaultVPC() (id string) {
-	r.look(func(s *site) { id = s.vpc(true) })
+	r.read(func(s *site) { id = s.vpc(true) })
 	return id
 }
 
 // OtherVPC returns the ID of the VPC that is not the default and was there first.
 func (r Region) OtherVPC() (id string) {
-	r.look(func(s *site) { id = s.vpc(false) })
+	r.read(func(s *site) { id = s.vpc(false) })
 	return id
 }
 
 // Group returns a security group as it is now.
 func (r Region) Group(id string) (g Group, ok bool) {
-	r.look(func(s *site) {
+	r.read(func(s *site) {
 		if found := s.groups.byID[id]; found != nil {
 			g, ok = *found, true
 		}
@@ -76,7 +75,7 @@ func (r Region) Group(id string) (g Group, ok bool) {
 
 // Groups returns all security groups as they are now, in the order of their creation.
 func (r Region) Groups() (groups []Group) {
-	r.look(func(s *site) { groups = copies(&s.groups) })
+	r.read(func(s *site) { groups = copies(&s.groups) })
 	return groups
 }
 
@@ -110,13 +109,7 @@ func create[T any](r Region, add func(*site) (*T, error)) (created T, err error)
 
 // DeleteGroup deletes a security group, if nothing depends on it.
 func (r Region) DeleteGroup(id string) error {
-	return r.change(func(s *site) error {
-		g, err := s.groups.find(id)
-		if err != nil {
-			return err
-		}
-		return s.dropGroup(g)
-	})
+	return r.change(func(s *site) error { return s.dropGroup(id) })
 }
 
 // SetTags replaces all tags of a resource.
@@ -189,7 +182,7 @@ func (r Region) CreateInterface(i Interface) (Interface, error) {
 
 // Interfaces returns all network interfaces as they are now, in the order of their creation.
 func (r Region) Interfaces() (interfaces []Interface) {
-	r.look(func(s *site) { interfaces = copies(&s.interfaces) })
+	r.read(func(s *site) { interfaces = copies(&s.interfaces) })
 	return interfaces
 }
 
@@ -200,7 +193,7 @@ func (r Region) Attach(interfaceID string, groups ...string) error {
 		if err != nil {
 			return err
 		}
-		if err := s.checkGroups(i.VPC, groups, ofInterface); err != nil {
+		if err := s.checkGroups(i.VPC, groups); err != nil {
 			return err
 		}
 		s.setGroups(i, slices.Clone(groups))
@@ -210,7 +203,7 @@ func (r Region) Attach(interfaceID string, groups ...string) error {
 
 // PrefixLists returns the managed prefix lists, those of AWS included.
 func (r Region) PrefixLists() (lists []PrefixList) {
-	r.look(func(s *site) { lists = copies(&s.prefixLists) })
+	r.read(func(s *site) { lists = copies(&s.prefixLists) })
 	return lists
 }
 
@@ -219,16 +212,8 @@ func (r Region) PrefixLists() (lists []PrefixList) {
 func (r Region) CreatePrefixList(l PrefixList) (PrefixList, error) {
 	return create(r, func(s *site) (*PrefixList, error) {
 		l.Entries, l.Tags = slices.Clone(l.Entries), maps.Clone(l.Tags)
-		return s.newPrefixList(l)
+		return s.addPrefixList(l)
 	})
-}
-
-func (s *site) newPrefixList(l PrefixList) (*PrefixList, error) {
-	l.Owner, l.MaxEntries = s.account, cmp.Or(l.MaxEntries, len(l.Entries))
-	if err := l.checkEntries(l.Entries); err != nil {
-		return nil, err
-	}
-	return s.addPrefixList(l)
 }
 
 // SetEntries replaces the entries of a prefix list, which may be AWS's, by a new version.
@@ -251,43 +236,6 @@ func (s *site) setEntries(l *PrefixList, entries []PrefixListEntry) error {
 	return nil
 }
 
-// PutPrefixList creates a prefix list of the account with entries that have no description, or replaces those of the
-// list that has the name already, which may be AWS's.
-func (r Region) PutPrefixList(name string, maxEntries int, prefixes ...netip.Prefix) (PrefixList, error) {
-	return create(r, func(s *site) (*PrefixList, error) {
-		l := PrefixList{Name: name, MaxEntries: maxEntries}
-		for _, p := range prefixes {
-			l.Entries = append(l.Entries, PrefixListEntry{Prefix: p})
-		}
-		return s.putPrefixList(l)
-	})
-}
-
-// putPrefixList creates a prefix list, or replaces the entries of the one that has its name. A list without a family
-// gets that of its entries, or IPv4.
-func (s *site) putPrefixList(l PrefixList) (*PrefixList, error) {
-	if known := s.prefixListNamed(l.Name); known != nil {
-		return known, s.setEntries(known, l.Entries)
-	}
-	if l.Family == "" {
-		l.Family = "IPv4"
-		if len(l.Entries) > 0 && l.Entries[0].Prefix.Addr().Is6() {
-			l.Family = "IPv6"
-		}
-	}
-	return s.newPrefixList(l)
-}
-
-// prefixListNamed returns the first prefix list of a name, nil if there is none.
-func (s *site) prefixListNamed(name string) *PrefixList {
-	for l := range s.prefixLists.all {
-		if l.Name == name {
-			return l
-		}
-	}
-	return nil
-}
-
 // SharePrefixList lets other accounts see a prefix list and refer to it.
 func (r Region) SharePrefixList(prefixListID string, accounts ...string) error {
 	return r.change(func(s *site) error {
@@ -306,4 +254,9 @@ func (s *site) share(l *PrefixList, accounts ...string) {
 	for _, account := range accounts {
 		s.server.site(account, s.region).prefixLists.put(l)
 	}
+}
+
+// prefixListNamed returns the first prefix list of a name, nil if there is none.
+func (s *site) prefixListNamed(name string) *PrefixList {
+	return s.prefixLists.first(func(l *PrefixList) bool { return l.Name == name })
 }

@@ -35,9 +35,8 @@ type routeAssociation struct {
 
 // A route is a destination and a target. The longest destination that matches decides.
 type route struct {
-	To        netip.Prefix `json:"to"`
-	Via       string       `json:"via"`       // "local", or the ID of a gateway or interface
-	Blackhole bool         `json:"blackhole"` // the target is gone
+	To  netip.Prefix `json:"to"`
+	Via string       `json:"via"` // "local", or the ID of a gateway or interface
 }
 
 // routeTargets are the elements that hold the target of a route, by the prefix of its ID. Internet gateways, virtual
@@ -51,19 +50,16 @@ var routeTargets = map[string]string{
 
 // MarshalXML writes a route as EC2 does.
 func (r route) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
-	destination, origin, state := "destinationIpv6CidrBlock", "CreateRoute", "active"
+	destination, origin := "destinationIpv6CidrBlock", "CreateRoute"
 	if r.To.Addr().Is4() {
 		destination = "destinationCidrBlock"
 	}
 	if r.Via == "local" {
 		origin = "CreateRouteTable"
 	}
-	if r.Blackhole {
-		state = "blackhole"
-	}
 	kind, _, _ := strings.Cut(r.Via, "-")
 	target := cmp.Or(routeTargets[kind], "gatewayId")
-	return e.EncodeElement(body{{destination, r.To}, {target, r.Via}, {"origin", origin}, {"state", state}}, start)
+	return e.EncodeElement(body{{destination, r.To}, {target, r.Via}, {"origin", origin}, {"state", "active"}}, start)
 }
 
 // addRouteTable creates a route table for subnets or, without any, as the main one of the VPC. It has the local route.

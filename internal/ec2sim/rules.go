@@ -102,13 +102,7 @@ func (s Source) byFamily() (ipv4, ipv6 string) {
 	return "", s.Prefix.String()
 }
 
-// reference returns the ID that a source refers to, if it has the given prefix.
-func (s Source) reference(prefix string) string {
-	if strings.HasPrefix(s.Reference, prefix) {
-		return s.Reference
-	}
-	return ""
-}
+func (s Source) isList() bool { return strings.HasPrefix(s.Reference, prefixListKind.prefix) }
 
 // String returns the permission as EC2's messages spell it.
 func (p Permission) String() string {
@@ -135,35 +129,22 @@ func everythingFrom(s Source) Permission {
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html
 type ipPermission struct {
-	Protocol    string          `query:"IpProtocol" xml:"ipProtocol"`
-	From        *int32          `query:"FromPort" xml:"fromPort"`
-	To          *int32          `query:"ToPort" xml:"toPort"`
-	Groups      []groupPair     `query:"Groups" xml:"groups>item"`
-	IPv4        []ipv4Range     `query:"IpRanges" xml:"ipRanges>item"`
-	IPv6        []ipv6Range     `query:"Ipv6Ranges" xml:"ipv6Ranges>item"`
-	PrefixLists []prefixListRef `query:"PrefixListIds" xml:"prefixListIds>item"`
+	Protocol    string     `query:"IpProtocol" xml:"ipProtocol"`
+	From        *int32     `query:"FromPort" xml:"fromPort"`
+	To          *int32     `query:"ToPort" xml:"toPort"`
+	Groups      []ruleForm `query:"Groups" xml:"groups>item"`
+	IPv4        []ruleForm `query:"IpRanges" xml:"ipRanges>item"`
+	IPv6        []ruleForm `query:"Ipv6Ranges" xml:"ipv6Ranges>item"`
+	PrefixLists []ruleForm `query:"PrefixListIds" xml:"prefixListIds>item"`
 }
 
-type groupPair struct {
-	User        string `query:"UserId" xml:"userId"`
-	Name        string `query:"GroupName" xml:"-"`
-	ID          string `query:"GroupId" xml:"groupId"`
-	VPC         string `query:"VpcId" xml:"-"`
-	Description string `query:"Description" xml:"description,omitempty"`
-}
-
-type ipv4Range struct {
-	CIDR        string `query:"CidrIp" xml:"cidrIp"`
-	Description string `query:"Description" xml:"description,omitempty"`
-}
-
-type ipv6Range struct {
-	CIDR        string `query:"CidrIpv6" xml:"cidrIpv6"`
-	Description string `query:"Description" xml:"description,omitempty"`
-}
-
-type prefixListRef struct {
-	ID          string `query:"PrefixListId" xml:"prefixListId"`
+// A ruleForm is a source in an ipPermission, of any kind.
+type ruleForm struct {
+	User        string `query:"UserId" xml:"userId,omitempty"`
+	Group       string `query:"GroupId" xml:"groupId,omitempty"`
+	IPv4        string `query:"CidrIp" xml:"cidrIp,omitempty"`
+	IPv6        string `query:"CidrIpv6" xml:"cidrIpv6,omitempty"`
+	List        string `query:"PrefixListId" xml:"prefixListId,omitempty"`
 	Description string `query:"Description" xml:"description,omitempty"`
 }
 
@@ -187,13 +168,13 @@ func (s *site) permissions(rules []Rule) []*ipPermission {
 		}
 		switch ipv4, ipv6 := r.Source.byFamily(); {
 		case ipv4 != "":
-			p.IPv4 = append(p.IPv4, ipv4Range{ipv4, r.Description})
+			p.IPv4 = append(p.IPv4, ruleForm{IPv4: ipv4, Description: r.Description})
 		case ipv6 != "":
-			p.IPv6 = append(p.IPv6, ipv6Range{ipv6, r.Description})
-		case r.Source.reference("pl-") != "":
-			p.PrefixLists = append(p.PrefixLists, prefixListRef{r.Source.Reference, r.Description})
+			p.IPv6 = append(p.IPv6, ruleForm{IPv6: ipv6, Description: r.Description})
+		case r.Source.isList():
+			p.PrefixLists = append(p.PrefixLists, ruleForm{List: r.Source.Reference, Description: r.Description})
 		default:
-			p.Groups = append(p.Groups, groupPair{User: s.account, ID: r.Source.Reference, Description: r.Description})
+			p.Groups = append(p.Groups, ruleForm{User: s.account, Group: r.Source.Reference, Description: r.Description})
 		}
 	}
 	return all
@@ -207,57 +188,53 @@ func (s *site) parseRules(vpc string, perms []ipPermission) ([]Rule, error) {
 	}
 	var rules []Rule
 	for _, p := range perms {
-		parsed, err := s.parsePermission(vpc, p)
+		base, err := parsePorts(p.Protocol, p.From, p.To)
 		if err != nil {
 			return nil, err
 		}
-		rules = append(rules, parsed...)
+		sources := slices.Concat(p.IPv4, p.IPv6, p.PrefixLists, p.Groups)
+		if len(sources) == 0 {
+			// https://github.com/boto/boto3/issues/1078
+			return nil, errorf("MissingParameter", "Missing source specification: include source security group or CIDR information")
+		}
+		for _, f := range sources {
+			if base.Source, err = s.parseSource(vpc, f); err != nil {
+				return nil, err
+			}
+			rules = append(rules, Rule{Permission: base, Description: f.Description})
+		}
 	}
 	if distinct(rules) != nil {
-		return nil, errorf("InvalidParameterValue", "The same permission must not appear multiple times")
+		return nil, invalid("The same permission must not appear multiple times")
 	}
 	return s.checkRules(rules)
 }
 
-func (s *site) parsePermission(vpc string, p ipPermission) ([]Rule, error) {
-	base, err := parsePorts(p.Protocol, p.From, p.To)
+// parseSource reads a source. A security group must be in the same VPC.
+//
+// https://github.com/ansible/ansible/issues/45782 (the error)
+func (s *site) parseSource(vpc string, f ruleForm) (Source, error) {
+	switch {
+	case f.List != "":
+		return Source{Reference: f.List}, nil
+	case f.IPv4 != "" || f.IPv6 != "":
+		return parseCIDR(cmp.Or(f.IPv4, f.IPv6), f.IPv4 != "")
+	case f.User != "" && f.User != s.account:
+		return Source{}, errorf("InvalidGroup.NotFound", "The security group '%s/%s' does not exist", f.User, f.Group)
+	}
+	g, err := s.groups.find(f.Group)
 	if err != nil {
-		return nil, err
+		return Source{}, err
 	}
-	var rules []Rule
-	add := func(description string, src Source, failed error) {
-		rule := Rule{Permission: base, Description: description}
-		rule.Source = src
-		rules, err = append(rules, rule), cmp.Or(err, failed)
+	if g.VPC != vpc {
+		return Source{}, errorf("InvalidGroup.NotFound", "You have specified two resources that belong to different networks.")
 	}
-	for _, r := range p.IPv4 {
-		src, err := parseCIDR(r.CIDR, true)
-		add(r.Description, src, err)
-	}
-	for _, r := range p.IPv6 {
-		src, err := parseCIDR(r.CIDR, false)
-		add(r.Description, src, err)
-	}
-	for _, l := range p.PrefixLists {
-		add(l.Description, Source{Reference: l.ID}, nil)
-	}
-	for _, g := range p.Groups {
-		src, err := s.parseGroupPair(vpc, g)
-		add(g.Description, src, err)
-	}
-	if len(rules) == 0 {
-		// https://github.com/boto/boto3/issues/1078
-		return nil, errorf("MissingParameter", "Missing source specification: include source security group or CIDR information")
-	}
-	return rules, err
+	return Source{Reference: g.ID}, nil
 }
 
 // checkRules returns rules as a group would have them, if it may.
 func (s *site) checkRules(rules []Rule) ([]Rule, error) {
 	rules = slices.Clone(rules)
-	if err := distinct(rules); err != nil {
-		return nil, err
-	}
 	for i, r := range rules {
 		canonical, err := parsePorts(r.Protocol, &r.From, &r.To)
 		canonical.Source = r.Source
@@ -265,20 +242,20 @@ func (s *site) checkRules(rules []Rule) ([]Rule, error) {
 		case err != nil:
 		case p.IsValid() && p != p.Masked():
 			err = fmt.Errorf("%s has host bits", p)
-		case r.Source.reference("pl-") != "":
+		case r.Source.isList():
 			_, err = s.prefixLists.find(r.Source.Reference)
 		case !p.IsValid():
 			_, err = s.groups.find(r.Source.Reference)
 		}
 		if err == nil && !allowedText(r.Description) {
-			err = errorf("InvalidParameterValue", "Invalid rule description. Valid descriptions are strings less than 256 characters from the following set:  a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*")
+			err = invalid("Invalid rule description. Valid descriptions are strings less than 256 characters from the following set:  a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*")
 		}
 		if err != nil {
 			return nil, fmt.Errorf("rule %q: %w", r.Permission, err)
 		}
 		rules[i].Permission = canonical
 	}
-	return rules, nil
+	return rules, distinct(rules)
 }
 
 // withIDs gives those rules an ID that have none.
@@ -310,7 +287,7 @@ func distinct(rules []Rule) error {
 var protocolNames = map[string]string{"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6"}
 
 // parsePorts reads protocol and ports. All protocols but TCP, UDP and ICMP are allowed on all ports, whatever ports are
-// given.
+// given. Of ICMP, -1 stands for all types or codes.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html
 func parsePorts(protocol string, from, to *int32) (Permission, error) {
@@ -320,38 +297,29 @@ func parsePorts(protocol string, from, to *int32) (Permission, error) {
 	switch protocol {
 	case "tcp", "udp":
 		if from == nil || to == nil {
-			return p, errorf("InvalidParameterValue", "Invalid value 'Must specify both from and to ports with TCP/UDP.' for portRange.")
-		}
-		for _, port := range []int32{*from, *to} {
-			if port < 0 || port > 65535 {
-				return p, errorf("InvalidParameterValue", "TCP/UDP port (%d) out of range", port)
-			}
-		}
-		if *from > *to {
-			return p, errorf("InvalidParameterValue", "Invalid TCP/UDP port range (%d:%d)", *from, *to)
+			return p, invalid("Invalid value 'Must specify both from and to ports with TCP/UDP.' for portRange.")
 		}
 		p.From, p.To = *from, *to
+		switch {
+		case p.From < 0 || p.From > 65535:
+			return p, invalid("TCP/UDP port (%d) out of range", p.From)
+		case p.To > 65535:
+			return p, invalid("TCP/UDP port (%d) out of range", p.To)
+		case p.From > p.To:
+			return p, invalid("Invalid TCP/UDP port range (%d:%d)", p.From, p.To)
+		}
 	case "icmp", "icmpv6":
-		if from == nil && to == nil && protocol == "icmpv6" {
-			return p, nil
+		if from != nil && to != nil {
+			p.From, p.To = *from, *to
 		}
-		if from == nil || to == nil || !validICMP(*from, *to) {
-			return p, errorf("InvalidParameterValue", "Invalid ICMP type or code")
-		}
-		p.From, p.To = *from, *to
 	case "":
 		return p, missing("ipProtocol")
 	default:
-		if n, err := strconv.Atoi(protocol); err != nil || n < -1 || n > 255 || strconv.Itoa(n) != protocol {
-			return p, errorf("InvalidParameterValue", "Invalid value '%s' for IP protocol. Unknown protocol.", protocol)
+		if n, err := strconv.Atoi(protocol); err != nil || n < -1 || n > 255 {
+			return p, invalid("Invalid value '%s' for IP protocol. Unknown protocol.", protocol)
 		}
 	}
 	return p, nil
-}
-
-// validICMP reports whether there is such a type and code; -1 stands for all.
-func validICMP(kind, code int32) bool {
-	return -1 <= kind && kind <= 255 && -1 <= code && code <= 255 && (kind != -1 || code == -1)
 }
 
 // parseCIDR reads an IP range. EC2 clears its host bits, if it has any.
@@ -362,24 +330,7 @@ func validICMP(kind, code int32) bool {
 func parseCIDR(cidr string, v4 bool) (Source, error) {
 	p, err := netip.ParsePrefix(cidr)
 	if err != nil || p.Addr().Is4() != v4 || p.Addr().Is4In6() {
-		return Source{}, errorf("InvalidParameterValue", "CIDR block %s is malformed", cidr)
+		return Source{}, invalid("CIDR block %s is malformed", cidr)
 	}
 	return Source{Prefix: p.Masked()}, nil
-}
-
-// parseGroupPair reads a reference to a security group, which must be in the same VPC.
-//
-// https://github.com/ansible/ansible/issues/45782 (the error)
-func (s *site) parseGroupPair(vpc string, pair groupPair) (Source, error) {
-	if pair.User != "" && pair.User != s.account {
-		return Source{}, errorf("InvalidGroup.NotFound", "The security group '%s/%s' does not exist", pair.User, cmp.Or(pair.ID, pair.Name))
-	}
-	g, err := s.named(pair.ID, pair.Name)
-	if err != nil {
-		return Source{}, err
-	}
-	if g.VPC != vpc {
-		return Source{}, errorf("InvalidGroup.NotFound", "You have specified two resources that belong to different networks.")
-	}
-	return Source{Reference: g.ID}, nil
 }

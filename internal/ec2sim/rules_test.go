@@ -1,7 +1,6 @@
 package ec2sim_test
 
 import (
-	"net/netip"
 	"strings"
 	"testing"
 
@@ -20,7 +19,7 @@ func TestQuota(t *testing.T) {
 	s := start(t, ec2sim.Options{})
 	other := s.group("", "other")
 	toGroup := types.IpPermission{IpProtocol: aws.String("-1"), UserIdGroupPairs: []types.UserIdGroupPair{{GroupId: &other}}}
-	office, err := s.here.PutPrefixList("office", 10, netip.MustParsePrefix("192.0.2.0/24"))
+	office, err := s.here.CreatePrefixList(ec2sim.PrefixList{Name: "office", Family: "IPv4", MaxEntries: 10})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,11 +31,6 @@ type seed struct {
 	TargetGroups  []targetGroup    `json:"targetGroups"`
 }
 
-type quotas struct {
-	RulesPerGroup      int `json:"rulesPerGroup"`
-	GroupsPerInterface int `json:"groupsPerInterface"`
-}
-
 type seedQuota struct {
 	Account string `json:"account"`
 	Region  string `json:"region"`
@@ -63,7 +58,7 @@ func (s *Server) Seed(r io.Reader) error {
 		err = fmt.Errorf("%s: %w", e.JSONPointer, e.Err) // without the types of Go
 	}
 	if err == nil {
-		err = (&sower{server: s, ids: map[string]string{}}).all(doc)
+		err = (&seeder{server: s, ids: map[string]string{}}).all(doc)
 	}
 	if err != nil {
 		return fmt.Errorf("seed: %w", err)
@@ -71,39 +66,40 @@ func (s *Server) Seed(r io.Reader) error {
 	return nil
 }
 
-// A sower creates what a seed lists, and remembers the IDs of what it has created by kind, place and name.
-type sower struct {
+// A seeder creates what a seed lists, and remembers the IDs of what it has created by kind, place and name.
+type seeder struct {
 	server *Server
 	ids    map[string]string
 	err    error // the first
 }
 
-func (w *sower) all(doc seed) error {
-	if err := w.server.limit(doc.quotas, doc.Roles); err != nil {
+func (w *seeder) all(doc seed) error {
+	if err := w.limits(doc.quotas, doc.Roles); err != nil {
 		return err
 	}
 	// Groups come before their rules, so that these may refer to any of them.
-	sow(w, "quotas", doc.Quotas, w.quota)
-	sow(w, "vpcs", doc.VPCs, w.vpc)
-	sow(w, "subnets", doc.Subnets, w.subnet)
-	sow(w, "networkAcls", doc.NetworkACLs, w.networkACL)
-	sow(w, "routeTables", doc.RouteTables, w.routeTable)
-	sow(w, "blockPublicAccess", doc.Blocks, w.block)
-	sow(w, "prefixLists", doc.PrefixLists, w.prefixList)
-	sow(w, "groups", doc.Groups, w.group)
-	sow(w, "groups", doc.Groups, w.rules)
-	sow(w, "interfaces", doc.Interfaces, func(s *site, i *Interface) error { _, err := s.addInterface(*i); return err })
-	sow(w, "loadBalancers", doc.LoadBalancers, w.loadBalancer)
-	sow(w, "targetGroups", doc.TargetGroups, func(s *site, g *targetGroup) error { return s.addTargetGroup(*g) })
+	seedEach(w, "quotas", doc.Quotas, w.quota)
+	seedEach(w, "vpcs", doc.VPCs, w.vpc)
+	seedEach(w, "subnets", doc.Subnets, w.subnet)
+	seedEach(w, "networkAcls", doc.NetworkACLs, w.networkACL)
+	seedEach(w, "routeTables", doc.RouteTables, w.routeTable)
+	seedEach(w, "blockPublicAccess", doc.Blocks, w.block)
+	seedEach(w, "prefixLists", doc.PrefixLists, w.prefixList)
+	seedEach(w, "groups", doc.Groups, w.group)
+	seedEach(w, "groups", doc.Groups, w.rules)
+	seedEach(w, "interfaces", doc.Interfaces, func(s *site, i *Interface) error { _, err := s.addInterface(*i); return err })
+	seedEach(w, "loadBalancers", doc.LoadBalancers, w.loadBalancer)
+	seedEach(w, "targetGroups", doc.TargetGroups, (*site).addTargetGroup)
 	return w.err
 }
 
-// sow creates the resources of a list, as long as nothing has failed, and says of which one that did.
-func sow[T any](w *sower, name string, resources []T, create func(*site, *T) error) {
-	for i, r := range resources {
+// seedEach creates the resources of a list, as long as nothing has failed, and says of which one that did.
+func seedEach[T any](w *seeder, name string, resources []T, create func(*site, *T) error) {
+	for i := range resources {
 		if w.err != nil {
 			return
 		}
+		r := resources[i] // a copy, as groups come twice
 		at, err := w.place(reflect.ValueOf(r))
 		if err == nil {
 			err = at.change(func(s *site) error {
@@ -120,7 +116,7 @@ func sow[T any](w *sower, name string, resources []T, create func(*site, *T) err
 }
 
 // place returns the region that the fields Account and Region of a resource name.
-func (w *sower) place(r reflect.Value) (Region, error) {
+func (w *seeder) place(r reflect.Value) (Region, error) {
 	owner := r.FieldByName("Account")
 	if !owner.IsValid() {
 		owner = r.FieldByName("Owner") // of a prefix list
@@ -129,18 +125,18 @@ func (w *sower) place(r reflect.Value) (Region, error) {
 	if !regionExists(region) {
 		return Region{}, fmt.Errorf("there is no region %q", region)
 	}
-	if account != "" && !isAccount(account) {
-		return Region{}, fmt.Errorf("account %q does not have 12 digits", account)
-	}
-	return w.server.Region(account, region), nil
+	return w.server.Region(account, region), checkAccount(cmp.Or(account, DefaultAccount))
 }
 
-func isAccount(id string) bool {
-	return len(id) == 12 && strings.Trim(id, "0123456789") == ""
+func checkAccount(id string) error {
+	if len(id) != 12 || strings.Trim(id, "0123456789") != "" {
+		return fmt.Errorf("account %q does not have 12 digits", id)
+	}
+	return nil
 }
 
 // resolve puts IDs in the place of the names in those fields of a resource that refer to others.
-func (w *sower) resolve(s *site, r reflect.Value) error {
+func (w *seeder) resolve(s *site, r reflect.Value) error {
 	field := r.FieldByName("VPC")
 	if !field.IsValid() {
 		return nil
@@ -176,7 +172,7 @@ func (w *sower) resolve(s *site, r reflect.Value) error {
 }
 
 // resolveName puts an ID in the place of the name of a group or subnet of a VPC, if there is a name.
-func (w *sower) resolveName(vpc, kind string, name reflect.Value) error {
+func (w *seeder) resolveName(vpc, kind string, name reflect.Value) error {
 	id := w.ids[kind+" "+vpc+"/"+name.String()]
 	if id == "" && name.String() != "" {
 		return fmt.Errorf("there is no %s %q in the VPC", kind, name)
@@ -187,49 +183,46 @@ func (w *sower) resolveName(vpc, kind string, name reflect.Value) error {
 
 func vpcName(s *site, name string) string { return "vpc " + s.account + "/" + s.region + "/" + name }
 
-// check refuses a value that is no quota. A quota that is not given is zero.
-func (q quotas) check() error {
-	if q.RulesPerGroup < 0 || q.RulesPerGroup > mostRulesPerInterface {
-		return fmt.Errorf("rulesPerGroup: %d is not a quota from 1 to %d", q.RulesPerGroup, mostRulesPerInterface)
+// set replaces the quotas that are given: those that are not are zero.
+func (q *quotas) set(given quotas) error {
+	if given.RulesPerGroup < 0 || given.RulesPerGroup > mostRulesPerInterface {
+		return fmt.Errorf("rulesPerGroup: %d is not a quota from 1 to %d", given.RulesPerGroup, mostRulesPerInterface)
 	}
-	if q.GroupsPerInterface < 0 || q.GroupsPerInterface > mostGroupsPerInterface {
-		return fmt.Errorf("groupsPerInterface: %d is not a quota from 1 to %d", q.GroupsPerInterface, mostGroupsPerInterface)
+	if given.GroupsPerInterface < 0 || given.GroupsPerInterface > mostGroupsPerInterface {
+		return fmt.Errorf("groupsPerInterface: %d is not a quota from 1 to %d", given.GroupsPerInterface, mostGroupsPerInterface)
 	}
+	*q = quotas{cmp.Or(given.RulesPerGroup, q.RulesPerGroup), cmp.Or(given.GroupsPerInterface, q.GroupsPerInterface)}
 	return nil
 }
 
-// limit sets the quotas of regions that have no others, and the roles.
-func (s *Server) limit(q quotas, roles []Role) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.rulesPerGroup = cmp.Or(q.RulesPerGroup, s.rulesPerGroup)
-	s.groupQuota = cmp.Or(q.GroupsPerInterface, s.groupQuota)
+// limits sets the quotas of regions that have no others, and the roles.
+func (w *seeder) limits(q quotas, roles []Role) error {
+	w.server.mu.Lock()
+	defer w.server.mu.Unlock()
 	for _, r := range roles {
 		if !roleARN.MatchString(r.ARN) {
 			return fmt.Errorf("roles: %q is not the ARN of a role", r.ARN)
 		}
-		s.roles[r.ARN] = r
+		w.server.roles[r.ARN] = r
 	}
-	return q.check()
+	return w.server.quotas.set(q)
 }
 
-func (w *sower) quota(s *site, q *seedQuota) error {
+func (w *seeder) quota(s *site, q *seedQuota) error {
 	if q.quotas == (quotas{}) {
 		return errors.New("neither rulesPerGroup nor groupsPerInterface is given")
 	}
-	s.quota, s.groupQuota = cmp.Or(q.RulesPerGroup, s.quota), cmp.Or(q.GroupsPerInterface, s.groupQuota)
-	return q.check()
+	return s.quotas.set(q.quotas)
 }
 
-func (w *sower) vpc(s *site, v *vpc) error {
-	if v.Name == "" || v.Name == "default" || v.Name == "other" {
-		return fmt.Errorf("name: a VPC cannot have the name %q", v.Name)
-	}
+func (w *seeder) vpc(s *site, v *vpc) error {
 	name := vpcName(s, v.Name)
-	if w.ids[name] != "" {
+	switch {
+	case v.Name == "" || v.Name == "default" || v.Name == "other":
+		return fmt.Errorf("name: a VPC cannot have the name %q", v.Name)
+	case w.ids[name] != "":
 		return fmt.Errorf("name: there already is a VPC %q in %s", v.Name, s.region)
-	}
-	if !v.CIDR.IsValid() {
+	case !v.CIDR.IsValid():
 		v.CIDR = netip.MustParsePrefix("10.0.0.0/16")
 	}
 	if err := checkBlock(v.CIDR); err != nil {
@@ -239,7 +232,7 @@ func (w *sower) vpc(s *site, v *vpc) error {
 	return nil
 }
 
-func (w *sower) subnet(s *site, n *subnet) error {
+func (w *seeder) subnet(s *site, n *subnet) error {
 	n.Tags = Tags{"Name": n.Name}
 	created, err := s.newSubnet(*n)
 	if err != nil {
@@ -249,18 +242,17 @@ func (w *sower) subnet(s *site, n *subnet) error {
 	return nil
 }
 
-func (w *sower) networkACL(s *site, a *networkACL) error {
+func (w *seeder) networkACL(s *site, a *networkACL) error {
 	for i, e := range a.Entries {
 		if err := e.check(); err != nil {
 			return fmt.Errorf("entries[%d]: %w", i, err)
 		}
 	}
-	a.Entries = slices.Concat(a.Entries, aclEnd)
 	s.addACL(*a, a.Subnets...)
 	return nil
 }
 
-func (w *sower) routeTable(s *site, t *routeTable) error {
+func (w *seeder) routeTable(s *site, t *routeTable) error {
 	v := s.vpcs.byID[t.VPC]
 	for i, r := range t.Routes {
 		if !r.To.IsValid() {
@@ -274,7 +266,7 @@ func (w *sower) routeTable(s *site, t *routeTable) error {
 	return nil
 }
 
-func (w *sower) block(s *site, b *seedBlock) error {
+func (w *seeder) block(s *site, b *seedBlock) error {
 	if !slices.Contains([]string{"off", "block-ingress", "block-bidirectional"}, b.Mode) {
 		return fmt.Errorf("mode: %q is not off, block-ingress or block-bidirectional", b.Mode)
 	}
@@ -288,19 +280,28 @@ func (w *sower) block(s *site, b *seedBlock) error {
 	return nil
 }
 
-func (w *sower) prefixList(s *site, l *seedPrefixList) error {
-	if i := slices.IndexFunc(l.SharedWith, func(account string) bool { return !isAccount(account) }); i >= 0 {
-		return fmt.Errorf("sharedWith: account %q does not have 12 digits", l.SharedWith[i])
+// prefixList creates a list, or replaces the entries of the one that has its name already, which may be AWS's.
+func (w *seeder) prefixList(s *site, l *seedPrefixList) error {
+	for _, account := range l.SharedWith {
+		if err := checkAccount(account); err != nil {
+			return fmt.Errorf("sharedWith: %w", err)
+		}
 	}
-	created, err := s.putPrefixList(l.PrefixList)
+	var err error
+	list := s.prefixListNamed(l.Name)
+	if list != nil {
+		err = s.setEntries(list, l.Entries)
+	} else {
+		list, err = s.addPrefixList(l.PrefixList)
+	}
 	if err != nil {
 		return fmt.Errorf("prefix list %q: %w", l.Name, err)
 	}
-	s.share(created, l.SharedWith...)
+	s.share(list, l.SharedWith...)
 	return nil
 }
 
-func (w *sower) group(s *site, g *Group) error {
+func (w *seeder) group(s *site, g *Group) error {
 	g.Ingress, g.Description = nil, cmp.Or(g.Description, g.Name)
 	err := g.Tags.check()
 	var created *Group
@@ -314,23 +315,23 @@ func (w *sower) group(s *site, g *Group) error {
 	return nil
 }
 
-func (w *sower) rules(s *site, g *Group) error {
+func (w *seeder) rules(s *site, g *Group) error {
 	rules := slices.Clone(g.Ingress)
 	for i, r := range rules {
 		kind, name, _ := strings.Cut(r.Source.Reference, ":")
-		switch rules[i].Source.Reference = w.ids["group "+g.VPC+"/"+name]; {
+		id := w.ids["group "+g.VPC+"/"+name]
+		switch l := s.prefixListNamed(name); {
 		case r.Source.Prefix.IsValid():
-			rules[i].Source = r.Source
+		case kind == "list" && l == nil:
+			return fmt.Errorf("group %q: ingress[%d]: source: there is no prefix list %q", g.Name, i, name)
 		case kind == "list":
-			l := s.prefixListNamed(name)
-			if l == nil {
-				return fmt.Errorf("group %q: ingress[%d]: source: there is no prefix list %q", g.Name, i, name)
-			}
 			rules[i].Source.Reference = l.ID
 		case kind != "group":
 			return fmt.Errorf("group %q: ingress[%d]: source: %q is neither an IP range nor group:NAME nor list:NAME", g.Name, i, r.Source)
-		case rules[i].Source.Reference == "":
+		case id == "":
 			return fmt.Errorf("group %q: ingress[%d]: source: there is no group %q in the same VPC", g.Name, i, name)
+		default:
+			rules[i].Source.Reference = id
 		}
 	}
 	if err := s.setRules(s.groups.byID[w.ids["group "+g.VPC+"/"+g.Name]], rules); err != nil {
@@ -339,13 +340,13 @@ func (w *sower) rules(s *site, g *Group) error {
 	return nil
 }
 
-func (w *sower) loadBalancer(s *site, lb *loadBalancer) error {
+func (w *seeder) loadBalancer(s *site, lb *loadBalancer) error {
 	for i := range lb.Interfaces {
 		if err := w.resolveName(lb.VPC, "subnet", reflect.ValueOf(&lb.Interfaces[i].Subnet).Elem()); err != nil {
 			return err
 		}
 	}
-	if err := s.addLoadBalancer(*lb); err != nil {
+	if err := s.addLoadBalancer(lb); err != nil {
 		return fmt.Errorf("load balancer %q: %w", lb.Name, err)
 	}
 	return nil

@@ -15,23 +15,20 @@ type site struct {
 	server *Server
 	siteKey
 
-	quota       int // rules per security group
-	groupQuota  int // security groups per network interface
+	quotas      quotas
 	vpcs        table[*vpc]
 	subnets     table[*subnet]
-	groups      table[*Group]
-	interfaces  table[*Interface]
-	prefixLists table[*PrefixList]
-
 	acls        table[*networkACL]
 	routeTables table[*routeTable]
 	exclusions  table[*exclusion]
 	blockMode   string // of VPC Block Public Access, empty if never set
 
-	loadBalancers table[*loadBalancer]
-	targetGroups  table[*targetGroup]
+	state         // of what stale answers are about
+	past  []state // what there was after each of the last changes, the last one is now
 
-	past     []state           // what there was after each of the last changes, the last one is now
+	loadBalancers []*loadBalancer
+	targetGroups  []*targetGroup
+
 	tokens   map[string]string // client tokens to IDs of what they created
 	attached map[string]int    // interfaces a security group is attached to
 }
@@ -43,12 +40,10 @@ func (s *Server) site(account, region string) *site {
 		return st
 	}
 	st := &site{
-		server: s, siteKey: key, quota: s.rulesPerGroup, groupQuota: s.groupQuota,
-		vpcs: table[*vpc]{kind: &vpcKind}, subnets: table[*subnet]{kind: &subnetKind}, groups: table[*Group]{kind: &groupKind},
-		interfaces: table[*Interface]{kind: &interfaceKind}, prefixLists: table[*PrefixList]{kind: &prefixListKind},
-		acls: table[*networkACL]{kind: &aclKind}, routeTables: table[*routeTable]{kind: &routeTableKind},
-		exclusions:    table[*exclusion]{kind: &exclusionKind},
-		loadBalancers: table[*loadBalancer]{kind: &loadBalancerKind}, targetGroups: table[*targetGroup]{kind: &targetGroupKind},
+		server: s, siteKey: key, quotas: s.quotas,
+		vpcs: tableOf[*vpc](&vpcKind), subnets: tableOf[*subnet](&subnetKind), acls: tableOf[*networkACL](&aclKind),
+		routeTables: tableOf[*routeTable](&routeTableKind), exclusions: tableOf[*exclusion](&exclusionKind),
+		state:  state{tableOf[*Group](&groupKind), tableOf[*Interface](&interfaceKind), tableOf[*PrefixList](&prefixListKind)},
 		tokens: map[string]string{}, attached: map[string]int{},
 	}
 	s.sites[key] = st
@@ -58,6 +53,11 @@ func (s *Server) site(account, region string) *site {
 	st.addManagedPrefixLists()
 	st.remember()
 	return st
+}
+
+// arn returns the ARN of a resource of a service.
+func (s *site) arn(service, resource string) string {
+	return "arn:aws:" + service + ":" + s.region + ":" + s.account + ":" + resource
 }
 
 // merged returns a map that holds both; where they differ, over wins.

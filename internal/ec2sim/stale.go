@@ -1,6 +1,6 @@
 package ec2sim
 
-// A state is what a site had at one moment of what calls about rules describe.
+// A state is what a site has at one moment of what calls about rules describe.
 type state struct {
 	groups      table[*Group]
 	interfaces  table[*Interface]
@@ -13,22 +13,19 @@ func frozen[T any, P interface {
 	resource
 }](t table[P],
 ) table[P] {
-	was := table[P]{kind: t.kind}
+	var was []P
 	for v := range t.all {
 		c := *v
-		was.put(&c)
+		was = append(was, &c)
 	}
-	return was
+	return tableOf(t.kind, was...)
 }
 
 // remember keeps the state of a site as it is now, if [Options] ask for any.
 func (s *site) remember() {
-	if s.server.remembered == 0 {
-		return
-	}
-	s.past = append(s.past, state{frozen(s.groups), frozen(s.interfaces), frozen(s.prefixLists)})
-	if len(s.past) > s.server.remembered {
-		s.past = s.past[1:]
+	if n := s.server.options.Remember; n > 0 {
+		s.past = append(s.past, state{frozen(s.groups), frozen(s.interfaces), frozen(s.prefixLists)})
+		s.past = s.past[max(0, len(s.past)-n):]
 	}
 }
 
@@ -39,11 +36,7 @@ func (s *site) rewind(changes int) (forward func()) {
 	if changes < 1 {
 		return func() {}
 	}
-	now := state{s.groups, s.interfaces, s.prefixLists}
-	s.show(s.past[len(s.past)-1-changes])
-	return func() { s.show(now) }
-}
-
-func (s *site) show(st state) {
-	s.groups, s.interfaces, s.prefixLists = st.groups, st.interfaces, st.prefixLists
+	now := s.state
+	s.state = s.past[len(s.past)-1-changes]
+	return func() { s.state = now }
 }

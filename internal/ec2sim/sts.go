@@ -3,7 +3,6 @@ package ec2sim
 import (
 	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -15,10 +14,7 @@ type Role struct {
 }
 
 // A session is what an access key the endpoint issued stands for.
-type session struct {
-	account string
-	arn     string
-}
+type session struct{ account, arn string }
 
 var roleARN = regexp.MustCompile(`^arn:aws:iam::(\d{12}):role/(?:[\w+=,.@-]+/)*([\w+=,.@-]+)$`)
 
@@ -28,43 +24,31 @@ var roleARN = regexp.MustCompile(`^arn:aws:iam::(\d{12}):role/(?:[\w+=,.@-]+/)*(
 func (s *site) assumeRole(c *call) (any, error) {
 	arn, name := c.params.Get("RoleArn"), c.params.Get("RoleSessionName")
 	parts := roleARN.FindStringSubmatch(arn)
-	if parts == nil {
-		return nil, errorf("ValidationError", "%s is invalid", arn)
-	}
-	if name == "" {
-		return nil, errorf("ValidationError", "Value null at 'roleSessionName' failed to satisfy constraint: Member must not be null")
-	}
-	duration := time.Hour
-	if v := c.params.Get("DurationSeconds"); v != "" {
-		seconds, err := strconv.Atoi(v)
-		if err != nil || seconds < 900 || seconds > 43200 {
-			return nil, errorf("ValidationError", "Value '%s' at 'durationSeconds' failed to satisfy constraint: Member must have value between 900 and 43200", v)
-		}
-		duration = time.Duration(seconds) * time.Second
+	if parts == nil || name == "" {
+		return nil, validationError("RoleArn %q is invalid, or RoleSessionName is missing", arn)
 	}
 	role, ok := s.server.roles[arn]
 	if !ok || role.ExternalID != "" && role.ExternalID != c.params.Get("ExternalId") {
-		return nil, errorf("AccessDenied", "User: %s is not authorized to perform: sts:AssumeRole on resource: %s", s.server.identity(c.caller), arn)
+		return nil, errorf("AccessDenied", "User: %s is not authorized to perform: sts:AssumeRole on resource: %s", s.server.identity(c), arn)
 	}
 	s.server.lastID++
 	account, key := parts[1], fmt.Sprintf("ASIA%016X", s.server.lastID)
 	user := fmt.Sprintf("arn:aws:sts::%s:assumed-role/%s/%s", account, parts[2], name)
 	s.server.keys[key] = session{account: account, arn: user}
-
 	return body{
 		{"Credentials", body{
 			{"AccessKeyId", key},
 			{"SecretAccessKey", strings.Repeat("s", 40)},
 			{"SessionToken", "session-" + key},
-			{"Expiration", s.server.now().Add(duration).UTC().Format(time.RFC3339)},
+			{"Expiration", s.server.options.Now().Add(time.Hour).UTC().Format(time.RFC3339)},
 		}},
 		{"AssumedRoleUser", body{{"Arn", user}, {"AssumedRoleId", "AROA" + key[4:] + ":" + name}}},
 	}, nil
 }
 
-// identity returns the ARN of a caller.
-func (s *Server) identity(c caller) string {
-	if session, ok := s.keys[c.accessKey]; ok {
+// identity returns the ARN of who makes a call.
+func (s *Server) identity(c *call) string {
+	if session, ok := s.keys[c.caller.accessKey]; ok {
 		return session.arn
 	}
 	return "arn:aws:iam::" + c.account + ":user/operator"
@@ -74,5 +58,5 @@ func (s *Server) identity(c caller) string {
 //
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 func (s *site) callerIdentity(c *call) (any, error) {
-	return body{{"Arn", s.server.identity(c.caller)}, {"UserId", c.caller.accessKey}, {"Account", c.caller.account}}, nil
+	return body{{"Arn", s.server.identity(c)}, {"UserId", c.caller.accessKey}, {"Account", c.account}}, nil
 }

@@ -3,7 +3,6 @@ package ec2sim
 import (
 	"encoding/xml"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -14,18 +13,22 @@ type Tags map[string]string
 
 // MarshalXML writes tags in the order of their keys.
 func (t Tags) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
-	var tags []tag
-	for _, key := range slices.Sorted(maps.Keys(t)) {
-		value := t[key]
-		tags = append(tags, tag{key, &value})
-	}
-	return e.EncodeElement(list("item", tags), start)
+	return e.EncodeElement(t.pairs("item", "key", "value"), start)
 }
 
-// A tag is a tag in a request or an answer. The value is nil only in a request that leaves it out.
+// pairs lists tags, or attributes, as a service names its elements.
+func (t Tags) pairs(item, key, value string) body {
+	var all []body
+	for _, k := range slices.Sorted(maps.Keys(t)) {
+		all = append(all, body{{key, k}, {value, t[k]}})
+	}
+	return list(item, all)
+}
+
+// A tag is a tag in a request. The value is nil where the request leaves it out.
 type tag struct {
-	Key   string  `query:"Key" xml:"key"`
-	Value *string `query:"Value" xml:"value"`
+	Key   string  `query:"Key"`
+	Value *string `query:"Value"`
 }
 
 // maxTags is how many tags a resource may have.
@@ -38,7 +41,7 @@ func parseTags(given []tag) (Tags, error) {
 	tags := make(Tags, len(given))
 	for _, t := range given {
 		if _, twice := tags[t.Key]; twice {
-			return nil, errorf("InvalidParameterValue", "Duplicate tag key '%s' specified.", t.Key)
+			return nil, invalid("Duplicate tag key '%s' specified.", t.Key)
 		}
 		tags[t.Key] = ""
 		if t.Value != nil {
@@ -53,11 +56,11 @@ func (t Tags) check() error {
 	for key, value := range t {
 		switch {
 		case key == "" || utf8.RuneCountInString(key) > 128:
-			return errorf("InvalidParameterValue", "Tag key must have between 1 and 128 characters: %q", key)
+			return invalid("Tag key must have between 1 and 128 characters: %q", key)
 		case utf8.RuneCountInString(value) > 256:
-			return errorf("InvalidParameterValue", "Tag value exceeds the maximum length of 256 characters")
+			return invalid("Tag value exceeds the maximum length of 256 characters")
 		case strings.HasPrefix(strings.ToLower(key), "aws:"):
-			return errorf("InvalidParameterValue", "Value ( %s ) for parameter key is invalid. Tag keys starting with 'aws:' are reserved for internal use", key)
+			return invalid("Value ( %s ) for parameter key is invalid. Tag keys starting with 'aws:' are reserved for internal use", key)
 		}
 	}
 	if len(t) > maxTags {
@@ -72,43 +75,39 @@ type tagSpecs []struct {
 	Tags []tag  `query:"Tag"`
 }
 
-// tagsFor returns the tags, and refuses those for another kind of resource.
-func (specs tagSpecs) tagsFor(k kind) (Tags, error) {
+// tagsFor returns the tags, and refuses those for another type of resource.
+func (specs tagSpecs) tagsFor(resourceType string) (Tags, error) {
 	var given []tag
 	for _, spec := range specs {
-		if spec.Type != k.taggable {
-			return nil, errorf("InvalidParameterValue", "'%s' is not a valid taggable resource type for this operation.", spec.Type)
+		if spec.Type != resourceType {
+			return nil, invalid("'%s' is not a valid taggable resource type for this operation.", spec.Type)
 		}
 		given = append(given, spec.Tags...)
 	}
 	return parseTags(given)
 }
 
-// tagsAt returns the tags of the resource of an ID, if the ID is of the table's kind.
-func (t *table[T]) tagsAt(id string) (tags *Tags, mine bool, err error) {
-	if !strings.HasPrefix(id, t.prefix) {
-		return nil, false, nil
-	}
-	v, err := t.find(id)
-	if err != nil {
-		return nil, true, err
-	}
-	return reflect.ValueOf(v).Elem().FieldByName("Tags").Addr().Interface().(*Tags), true, nil
-}
-
 // tagsOf returns the tags of a resource that the account may tag.
 func (s *site) tagsOf(id string) (*Tags, error) {
-	if strings.HasPrefix(id, prefixListKind.prefix) {
-		if _, err := s.ownList(id); err != nil {
+	switch kind, _, _ := strings.Cut(id, "-"); kind + "-" {
+	case groupKind.prefix:
+		g, err := s.groups.find(id)
+		if err != nil {
 			return nil, err
 		}
-	}
-	for _, at := range []func(id string) (*Tags, bool, error){
-		s.vpcs.tagsAt, s.subnets.tagsAt, s.groups.tagsAt, s.interfaces.tagsAt, s.prefixLists.tagsAt, s.acls.tagsAt, s.routeTables.tagsAt, s.exclusions.tagsAt,
-	} {
-		if tags, mine, err := at(id); mine {
-			return tags, err
+		return &g.Tags, nil
+	case interfaceKind.prefix:
+		i, err := s.interfaces.find(id)
+		if err != nil {
+			return nil, err
 		}
+		return &i.Tags, nil
+	case prefixListKind.prefix:
+		l, err := s.ownList(id)
+		if err != nil {
+			return nil, err
+		}
+		return &l.Tags, nil
 	}
 	return nil, errorf("InvalidID", "The ID '%s' is not valid", id)
 }
@@ -153,24 +152,23 @@ func (s *site) retag(ids []string, change func(Tags)) (body, error) {
 	if len(ids) == 0 {
 		return nil, missing("resourceIdSet")
 	}
-	var apply []func()
+	next := map[*Tags]Tags{}
 	for _, id := range ids {
 		tags, err := s.tagsOf(id)
 		if err != nil {
 			return nil, err
 		}
-		next := merged(*tags, nil)
-		change(next)
-		if err := next.check(); err != nil {
+		next[tags] = merged(*tags, nil)
+		change(next[tags])
+		if err := next[tags].check(); err != nil {
 			return nil, err
 		}
-		apply = append(apply, func() {
-			*tags = next
-			s.touch(id)
-		})
 	}
-	for _, f := range apply {
-		f()
+	for tags, changed := range next {
+		*tags = changed
+	}
+	for _, id := range ids {
+		s.touch(id)
 	}
 	return done, nil
 }

@@ -16,12 +16,12 @@ type targetGroup struct {
 	Region        string   `json:"region" xml:"-"`
 	VPC           string   `json:"vpc" xml:"VpcId"`
 	ARN           string   `json:"-" xml:"TargetGroupArn"`
-	Name          string   `json:"name" xml:"TargetGroupName" filter:"name"`
+	Name          string   `json:"name" xml:"TargetGroupName"`
 	Protocol      string   `json:"protocol"`              // such as "TCP" or "HTTP"
 	Port          int32    `json:"port"`                  // of targets that name none
 	Type          string   `json:"type" xml:"TargetType"` // "instance" unless it says "ip", "lambda" or "alb"
 	AddressType   string   `json:"addressType" xml:"IpAddressType"`
-	LoadBalancers []string `json:"-" xml:"LoadBalancerArns>member" filter:"load-balancer"`
+	LoadBalancers []string `json:"-" xml:"LoadBalancerArns>member"`
 
 	Listeners  []string `json:"listeners" xml:"-"` // those that pass on to it, such as shop:443
 	Targets    []target `json:"targets" xml:"-"`
@@ -29,8 +29,6 @@ type targetGroup struct {
 	Tags       Tags     `json:"tags" xml:"-"`
 	Headers    Tags     `json:"headers" xml:"-"` // that the rules which lead to it demand
 }
-
-func (g *targetGroup) key() string { return g.ARN }
 
 // A target takes connections from a load balancer.
 type target struct {
@@ -41,7 +39,7 @@ type target struct {
 
 // addTargetGroup creates a target group behind the listeners it names. The first target group of a listener is the one
 // of its default rule, unless it has headers; the others have rules of their own.
-func (s *site) addTargetGroup(g targetGroup) error {
+func (s *site) addTargetGroup(g *targetGroup) error {
 	g.Type, g.AddressType = cmp.Or(g.Type, "instance"), cmp.Or(g.AddressType, "ipv4")
 	for i, t := range g.Targets {
 		g.Targets[i].Port, g.Targets[i].State = cmp.Or(t.Port, g.Port), cmp.Or(t.State, "healthy")
@@ -53,16 +51,13 @@ func (s *site) addTargetGroup(g targetGroup) error {
 		return validationError("Value '%s' at 'targetType' must be instance, ip, lambda or alb", g.Type)
 	case g.Attributes[preserve] == "false" && !mayChangePreserve(g.Protocol):
 		return invalidConfiguration("Client IP preservation cannot be disabled for protocol %s", g.Protocol)
+	case slices.ContainsFunc(s.targetGroups, func(other *targetGroup) bool { return other.Name == g.Name }):
+		return errorf("DuplicateTargetGroupName", "A target group with the name '%s' exists", g.Name)
 	}
-	for other := range s.targetGroups.all {
-		if other.Name == g.Name {
-			return errorf("DuplicateTargetGroupName", "A target group with the name '%s' exists", g.Name)
-		}
-	}
-	g.ARN = s.balancingARN("targetgroup/" + g.Name + "/" + s.server.newHexID())
+	g.ARN = s.arn("elasticloadbalancing", "targetgroup/"+g.Name+"/"+s.server.newHexID())
 	for _, name := range g.Listeners {
-		l := s.listener(name)
-		if l == nil {
+		l, err := s.listener(func(lb *loadBalancer, l *listener) bool { return name == lb.Name+":"+strconv.Itoa(int(l.Port)) })
+		if err != nil {
 			return validationError("There is no listener %q, such as shop:443", name)
 		}
 		if !slices.Contains(g.LoadBalancers, l.Balancer) {
@@ -72,10 +67,10 @@ func (s *site) addTargetGroup(g targetGroup) error {
 		if len(g.Headers) == 0 && (len(l.Actions) == 0 || l.Actions[0][0].value != "forward") {
 			l.Actions = forward
 		} else {
-			l.Rules = append(l.Rules, listenerRule(l, strconv.Itoa(len(l.Rules)+1), g.conditions(), forward))
+			l.Rules = append(l.Rules, l.rule(strconv.Itoa(len(l.Rules)+1), g.conditions(), forward))
 		}
 	}
-	s.targetGroups.put(&g)
+	s.targetGroups = append(s.targetGroups, g)
 	return nil
 }
 
@@ -89,7 +84,7 @@ func (g *targetGroup) conditions() []body {
 	return all
 }
 
-func listenerRule(l *listener, priority string, conditions, actions []body) body {
+func (l *listener) rule(priority string, conditions, actions []body) body {
 	return body{
 		{"RuleArn", strings.Replace(l.ARN, ":listener/", ":listener-rule/", 1) + "/" + priority},
 		{"Priority", priority},
@@ -100,27 +95,26 @@ func listenerRule(l *listener, priority string, conditions, actions []body) body
 }
 
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeRules.html
-func (s *site) rules(in struct {
-	Listener string `query:"ListenerArn"`
+func (s *site) describeRules(in struct {
+	ARN string `query:"ListenerArn"`
 },
 ) (body, error) {
-	l, err := s.listeners().find(in.Listener)
+	l, err := s.listener(func(_ *loadBalancer, l *listener) bool { return l.ARN == in.ARN })
 	if err != nil {
 		return nil, err
 	}
-	return body{{"Rules", list("member", append(slices.Clone(l.Rules), listenerRule(l, "default", nil, l.Actions)))}}, nil
+	return body{{"Rules", list("member", append(slices.Clone(l.Rules), l.rule("default", nil, l.Actions)))}}, nil
 }
 
-// listener finds a listener by the name of its load balancer and its port, such as shop:443.
-func (s *site) listener(name string) *listener {
-	for lb := range s.loadBalancers.all {
+func (s *site) listener(is func(*loadBalancer, *listener) bool) (*listener, error) {
+	for _, lb := range s.loadBalancers {
 		for _, l := range lb.Listeners {
-			if name == lb.Name+":"+strconv.Itoa(int(l.Port)) {
-				return l
+			if is(lb, l) {
+				return l, nil
 			}
 		}
 	}
-	return nil
+	return nil, errorf("ListenerNotFound", "One or more listeners not found")
 }
 
 // preserve is the attribute that says whether targets of a Network Load Balancer see the addresses of its clients.
@@ -131,15 +125,33 @@ const preserve = "preserve_client_ip.enabled"
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html#client-ip-preservation
 func mayChangePreserve(protocol string) bool { return protocol == "TCP" || protocol == "TLS" }
 
-type targetGroupInput struct {
+// targetGroup finds a target group by its ARN.
+func (s *site) targetGroup(arn string) (*targetGroup, error) {
+	i := slices.IndexFunc(s.targetGroups, func(g *targetGroup) bool { return g.ARN == arn })
+	if i < 0 {
+		return nil, errorf("TargetGroupNotFound", "One or more target groups not found: %s", arn)
+	}
+	return s.targetGroups[i], nil
+}
+
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeTargetGroups.html
+func (s *site) describeTargetGroups(in ofLoadBalancer) (body, error) {
+	if _, err := s.loadBalancer(in.ARN); in.ARN != "" && err != nil {
+		return nil, err
+	}
+	elsewhere := func(g *targetGroup) bool { return in.ARN != "" && !slices.Contains(g.LoadBalancers, in.ARN) }
+	return body{{"TargetGroups", list("member", slices.DeleteFunc(slices.Clone(s.targetGroups), elsewhere))}}, nil
+}
+
+type ofTargetGroup struct {
 	ARN string `query:"TargetGroupArn"`
 }
 
-// targetGroupAttributes gives the attributes that say what targets see.
+// describeTargetGroupAttributes gives the attributes that say what targets see.
 //
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetGroupAttribute.html
-func (s *site) targetGroupAttributes(in targetGroupInput) (body, error) {
-	g, err := s.targetGroups.find(in.ARN)
+func (s *site) describeTargetGroupAttributes(in ofTargetGroup) (body, error) {
+	g, err := s.targetGroup(in.ARN)
 	if err != nil {
 		return nil, err
 	}
@@ -148,21 +160,12 @@ func (s *site) targetGroupAttributes(in targetGroupInput) (body, error) {
 		set[preserve] = strconv.FormatBool(g.Type != "ip" || !mayChangePreserve(g.Protocol))
 		set["proxy_protocol_v2.enabled"] = "false"
 	}
-	return body{{"Attributes", pairs(merged(set, g.Attributes))}}, nil
-}
-
-// pairs lists attributes or tags.
-func pairs(m Tags) body {
-	var all []body
-	for _, key := range slices.Sorted(maps.Keys(m)) {
-		all = append(all, body{{"Key", key}, {"Value", m[key]}})
-	}
-	return list("member", all)
+	return body{{"Attributes", merged(set, g.Attributes).pairs("member", "Key", "Value")}}, nil
 }
 
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeTargetHealth.html
-func (s *site) targetHealth(in targetGroupInput) (body, error) {
-	g, err := s.targetGroups.find(in.ARN)
+func (s *site) describeTargetHealth(in ofTargetGroup) (body, error) {
+	g, err := s.targetGroup(in.ARN)
 	if err != nil {
 		return nil, err
 	}

@@ -20,10 +20,10 @@ type Throttle func(action string, everything bool) Bucket
 //
 // https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 func EC2Throttle(action string, everything bool) Bucket {
-	if b, ok := uncategorized[action]; ok {
-		return b
-	}
+	b, ok := uncategorized[action]
 	switch {
+	case ok:
+		return b
 	case mutating(action): // resource-intensive or not
 		return Bucket{50, 5}
 	case everything && (action == "DescribeSecurityGroups" || action == "DescribeNetworkInterfaces"):
@@ -34,7 +34,6 @@ func EC2Throttle(action string, everything bool) Bucket {
 
 // uncategorized are the actions with limits of their own.
 var uncategorized = map[string]Bucket{
-	"CreateNetworkInterface":          {100, 5},
 	"CreateTags":                      {100, 10},
 	"DeleteNetworkInterface":          {100, 5},
 	"DeleteTags":                      {100, 10},
@@ -59,18 +58,18 @@ type limiterKey struct {
 
 // takeToken takes a token from the bucket of an EC2 call, or refuses the call.
 func (s *Server) takeToken(c *call) error {
-	if s.throttle == nil || c.caller.service != "ec2" {
+	if s.options.Throttle == nil || c.caller.service != "ec2" {
 		return nil
 	}
-	key := limiterKey{siteKey{c.caller.account, c.caller.region}, c.action, !mutating(c.action) && c.everything()}
+	key := limiterKey{siteKey{c.account, c.caller.region}, c.action, !mutating(c.action) && c.everything()}
 	limiter := s.limiters[key]
 	if limiter == nil {
-		b := s.throttle(key.action, key.everything)
+		b := s.options.Throttle(key.action, key.everything)
 		limiter = rate.NewLimiter(rate.Limit(b.Refill), b.Capacity)
 		s.limiters[key] = limiter
 	}
-	if !limiter.AllowN(s.now(), 1) {
-		return errorf("RequestLimitExceeded", "Request limit exceeded. Account %s has been throttled on ec2:%s because it exceeded its request rate limit.", c.caller.account, c.action)
+	if !limiter.AllowN(s.options.Now(), 1) {
+		return errorf("RequestLimitExceeded", "Request limit exceeded. Account %s has been throttled on ec2:%s because it exceeded its request rate limit.", c.account, c.action)
 	}
 	return nil
 }

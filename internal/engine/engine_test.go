@@ -367,7 +367,8 @@ func TestQuota(t *testing.T) {
 		}
 	})
 	t.Run("not to be asked", func(t *testing.T) {
-		s := newScene(t, ec2sim.Options{Deny: []string{"GetServiceQuota"}}, []string{"us-east-1"}, nil, many...)
+		s := newScene(t, ec2sim.Options{}, []string{"us-east-1"}, nil, many...)
+		s.sim.Deny("GetServiceQuota")
 		web := s.group(s.here, "web", "443")
 		_, err := s.Run(t.Context(), Request{})
 		var short *secgroup.ShortageError

@@ -28,14 +28,6 @@ func TestListIsMended(t *testing.T) {
 		want    string
 		version int64
 	}{
-		{"an older version is restored", func(s *scene, list string) {
-			client := ec2.NewFromConfig(s.cfg)
-			if _, err := client.RestoreManagedPrefixListVersion(s.t.Context(), &ec2.RestoreManagedPrefixListVersionInput{
-				PrefixListId: &list, CurrentVersion: aws.Int64(2), PreviousVersion: aws.Int64(1),
-			}); err != nil {
-				s.t.Fatal(err)
-			}
-		}, both, 4},
 		{"an entry is taken away", func(s *scene, list string) {
 			if err := s.here.SetEntries(list, entry(rangeB, oldEntry)); err != nil {
 				s.t.Fatal(err)
