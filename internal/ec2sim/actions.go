@@ -14,8 +14,8 @@ var actions = map[string]map[string]action{
 	"ec2": {
 		"DescribeVpcs":                           describe(func(s *site) *table[*vpc] { return &s.vpcs }, itself),
 		"DescribeSubnets":                        describe(func(s *site) *table[*subnet] { return &s.subnets }, itself),
-		"DescribeNetworkAcls":                    describe(func(s *site) *table[*networkACL] { return &s.acls }, itself),
-		"DescribeRouteTables":                    describe(func(s *site) *table[*routeTable] { return &s.routeTables }, itself),
+		"DescribeNetworkAcls":                    describe(func(s *site) *table[*networkACL] { return &s.acls }, (*site).aclXML),
+		"DescribeRouteTables":                    describe(func(s *site) *table[*routeTable] { return &s.routeTables }, (*site).routeTableXML),
 		"DescribeVpcBlockPublicAccessOptions":    ec2((*site).publicAccess),
 		"DescribeVpcBlockPublicAccessExclusions": describe(func(s *site) *table[*exclusion] { return &s.exclusions }, itself),
 

@@ -4,8 +4,8 @@ import "slices"
 
 // rulesInput is what the calls that change rules have in common.
 type rulesInput struct {
-	Group       string         `query:"GroupId"`
-	Permissions []ipPermission `query:"IpPermissions"`
+	Group       string         `json:"GroupId"`
+	Permissions []ipPermission `json:"IpPermissions"`
 }
 
 // target returns the group a request is about, and the rules it lists.
@@ -35,7 +35,7 @@ func (s *site) authorize(c *call, in rulesInput) (body, error) {
 	}
 	rules = s.withIDs(rules)
 	s.update(g, func(g *Group) { g.Ingress = slices.Concat(g.Ingress, rules) })
-	return body{{"return", true}, {"securityGroupRuleSet", rulesXML(g, rules, false)}}, nil
+	return done, nil
 }
 
 // checkQuota refuses rules that would bring a group over its quota in a family that they take of. The quotas of the two
@@ -81,39 +81,29 @@ func (s *site) load(rules []Rule) (n [2]int) {
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokeSecurityGroupIngress.html
 func (s *site) revokeIngress(c *call, in rulesInput) (body, error) {
-	return s.revoke(c, in, false, func(g *Group) *[]Rule { return &g.Ingress })
+	return s.revoke(c, in, func(g *Group) *[]Rule { return &g.Ingress })
 }
 
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokeSecurityGroupEgress.html
 func (s *site) revokeEgress(c *call, in rulesInput) (body, error) {
-	return s.revoke(c, in, true, func(g *Group) *[]Rule { return &g.Egress })
+	return s.revoke(c, in, func(g *Group) *[]Rule { return &g.Egress })
 }
 
-func (s *site) revoke(c *call, in rulesInput, egress bool, of func(*Group) *[]Rule) (body, error) {
+func (s *site) revoke(c *call, in rulesInput, of func(*Group) *[]Rule) (body, error) {
 	g, rules, err := in.target(s, c)
 	if err != nil {
 		return nil, err
 	}
-	var revoked, kept []Rule
-	for _, r := range *of(g) {
-		if ruleOf(rules, r.Permission) >= 0 {
-			revoked = append(revoked, r)
-		} else {
-			kept = append(kept, r)
-		}
-	}
-	unknown := slices.DeleteFunc(rules, func(r Rule) bool { return ruleOf(revoked, r.Permission) >= 0 })
+	known := *of(g)
+	unknown := slices.DeleteFunc(slices.Clone(rules), func(r Rule) bool { return ruleOf(known, r.Permission) >= 0 })
 	if len(unknown) > 0 && !s.vpcs.byID[g.VPC].Default {
 		return nil, noSuchRule()
 	}
-	if len(revoked) > 0 {
+	if len(unknown) < len(rules) {
+		kept := slices.DeleteFunc(slices.Clone(known), func(r Rule) bool { return ruleOf(rules, r.Permission) >= 0 })
 		s.update(g, func(g *Group) { *of(g) = kept })
 	}
-	return body{
-		{"return", true},
-		{"unknownIpPermissionSet", list("item", s.permissions(unknown))},
-		{"revokedSecurityGroupRuleSet", rulesXML(g, revoked, egress)},
-	}, nil
+	return body{{"return", true}, {"unknownIpPermissionSet", list("item", s.permissions(unknown))}}, nil
 }
 
 // ruleOf returns where the rule of a permission is, -1 if it is not there.
@@ -143,37 +133,4 @@ func (s *site) updateDescriptions(c *call, in rulesInput) (body, error) {
 	}
 	s.update(g, func(g *Group) { g.Ingress = rules })
 	return done, nil
-}
-
-// rulesXML lists rules of a group as an answer has them.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SecurityGroupRule.html
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokedSecurityGroupRule.html
-func rulesXML(g *Group, rules []Rule, egress bool) body {
-	var forms []body
-	for _, r := range rules {
-		source := element{"referencedGroupInfo", body{{"groupId", r.Source.Reference}}}
-		switch ipv4, ipv6 := r.Source.byFamily(); {
-		case ipv4 != "":
-			source = element{"cidrIpv4", ipv4}
-		case ipv6 != "":
-			source = element{"cidrIpv6", ipv6}
-		case r.Source.isList():
-			source = element{"prefixListId", r.Source.Reference}
-		}
-		form := body{
-			{"securityGroupRuleId", r.ID},
-			{"groupId", g.ID},
-			{"isEgress", egress},
-			{"ipProtocol", r.Protocol},
-			{"fromPort", r.From},
-			{"toPort", r.To},
-			source,
-		}
-		if r.Description != "" {
-			form = append(form, element{"description", r.Description})
-		}
-		forms = append(forms, form)
-	}
-	return list("item", forms)
 }

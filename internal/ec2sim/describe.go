@@ -143,14 +143,14 @@ func copies[T any, P interface {
 // describeInput is common to all calls that describe resources.
 type describeInput struct {
 	paging
-	Filters []filter `query:"Filter"`
-	IDs     []string `query:"*"` // see [decodeQuery]
+	Filters []filter `json:"Filter"`
+	IDs     []string `json:"ID"` // see [decodeQuery]
 }
 
 // paging is how a caller asks for a part of a list.
 type paging struct {
-	MaxResults *int   `query:"MaxResults"`
-	NextToken  string `query:"NextToken"`
+	MaxResults *int   `json:"MaxResults"`
+	NextToken  string `json:"NextToken"`
 }
 
 // describe makes the action that describes the resources of a table, each in the form that x gives it.
@@ -161,7 +161,7 @@ func describe[T resource, X any](of func(*site) *table[T], x func(*site, T) X) a
 			if len(in.IDs) > 0 && in.MaxResults != nil && !t.pages.ofIDs {
 				return nil, errorf("InvalidParameterCombination", "The parameter %ss cannot be used with the parameter maxResults", t.ids)
 			}
-			match, err := compileFilters(in.Filters, reflect.TypeFor[T]())
+			match, err := compileFilters(in.Filters, reflect.TypeFor[T]().Elem())
 			if err != nil {
 				return nil, err
 			}
@@ -175,7 +175,7 @@ func describe[T resource, X any](of func(*site) *table[T], x func(*site, T) X) a
 				if err != nil {
 					return nil, err
 				}
-				if match(reflect.ValueOf(v)) {
+				if match(reflect.ValueOf(v).Elem()) {
 					found = append(found, v)
 				}
 			}

@@ -55,18 +55,13 @@ type Fault struct {
 	Back  int           // how many changes before now a [Stale] answer is from: one if zero
 }
 
-// An armedFault is a fault with what is left of its counts.
-type armedFault struct {
-	Fault
-	pass, strikes int
-}
-
 // Inject arms faults.
 func (s *Server) Inject(faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range faults {
-		s.faults = append(s.faults, &armedFault{Fault: f, pass: f.After, strikes: max(f.Count, 1)})
+		f.Count = cmp.Or(f.Count, 1)
+		s.faults = append(s.faults, &f)
 	}
 }
 
@@ -105,16 +100,15 @@ func (s *Server) strike(c Call) Fault {
 		switch {
 		case !f.matches(c):
 			continue
-		case f.pass > 0:
-			f.pass--
+		case f.After > 0:
+			f.After--
 			continue
-		case f.Count == Forever:
-			return f.Fault
-		}
-		if f.strikes--; f.strikes == 0 {
+		case f.Count == 1:
 			s.faults = slices.Delete(s.faults, i, i+1)
+		case f.Count != Forever:
+			f.Count--
 		}
-		return f.Fault
+		return *f
 	}
 	return Fault{}
 }

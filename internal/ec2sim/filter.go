@@ -10,8 +10,8 @@ import (
 
 // A filter is a condition on a resource: one of its values matches one of the filter's.
 type filter struct {
-	Name   string   `query:"Name"`
-	Values []string `query:"Value"`
+	Name   string   `json:"Name"`
+	Values []string `json:"Value"`
 }
 
 // maxFilterValues is how many values the filters of a call may have.
@@ -46,38 +46,14 @@ func compileFilters(filters []filter, resource reflect.Type) (func(reflect.Value
 }
 
 // attribute returns a function from a resource to the values that a filter matches, nil if there is no such filter. The
-// tag `filter:"…"` of a field names its filters. The name of a list of structs goes before those of their fields,
-// with a dot between. Every resource with Tags has the filters tag:KEY, tag-key and tag-value.
+// tag `filter:"…"` of a field names its filters. Every resource with Tags has the filters tag:KEY, tag-key and tag-value.
 func attribute(t reflect.Type, name string) func(reflect.Value) []string {
-	if t.Kind() == reflect.Pointer {
-		if of := attribute(t.Elem(), name); of != nil {
-			return func(v reflect.Value) []string { return of(v.Elem()) }
-		}
-		return nil
-	}
 	for _, f := range reflect.VisibleFields(t) {
-		for known := range strings.SplitSeq(f.Tag.Get("filter"), ",") {
-			if known == name {
-				return func(v reflect.Value) []string { return texts(v.FieldByIndex(f.Index)) }
-			}
-			rest, ok := strings.CutPrefix(name, known+".")
-			if !ok || known == "" {
-				continue
-			}
-			if of := attribute(f.Type.Elem(), rest); of != nil {
-				return func(v reflect.Value) (values []string) {
-					for _, member := range v.FieldByIndex(f.Index).Seq2() {
-						values = append(values, of(member)...)
-					}
-					return values
-				}
-			}
+		if slices.Contains(strings.Split(f.Tag.Get("filter"), ","), name) {
+			return func(v reflect.Value) []string { return texts(v.FieldByIndex(f.Index)) }
 		}
 	}
-	if _, ok := t.FieldByName("Tags"); ok {
-		return tagAttribute(name)
-	}
-	return nil
+	return tagAttribute(name)
 }
 
 // texts returns a field as filters see it: nothing for the zero value, except that false is false.

@@ -50,10 +50,10 @@ func allowedText(s string) bool {
 var allowedCharacters = regexp.MustCompile(`^[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]*$`)
 
 type createGroupInput struct {
-	Name        string   `query:"GroupName"`
-	Description string   `query:"GroupDescription"`
-	VPC         string   `query:"VpcId"`
-	TagSpecs    tagSpecs `query:"TagSpecification"`
+	Name        string   `json:"GroupName"`
+	Description string   `json:"GroupDescription"`
+	VPC         string   `json:"VpcId"`
+	TagSpecs    tagSpecs `json:"TagSpecification"`
 }
 
 func (s *site) createSecurityGroup(_ *call, in createGroupInput) (body, error) {
@@ -86,6 +86,9 @@ func (s *site) addGroup(g Group) (*Group, error) {
 	if _, err := s.vpcs.find(g.VPC); err != nil {
 		return nil, err
 	}
+	if err := g.Tags.check(); err != nil {
+		return nil, err
+	}
 	for _, other := range s.groups.byID {
 		if other.VPC == g.VPC && strings.EqualFold(other.Name, g.Name) {
 			return nil, errorf("InvalidGroup.Duplicate", "The security group '%s' already exists for VPC '%s'", g.Name, g.VPC)
@@ -99,7 +102,7 @@ func (s *site) addGroup(g Group) (*Group, error) {
 }
 
 func (s *site) deleteSecurityGroup(_ *call, in struct {
-	ID string `query:"GroupId"`
+	ID string `json:"GroupId"`
 },
 ) (body, error) {
 	return body{{"return", true}, {"groupId", in.ID}}, s.dropGroup(in.ID)

@@ -31,26 +31,16 @@ type Interface struct {
 
 func (i *Interface) key() string { return i.ID }
 
-// groupless are the types of interfaces that may have no security group.
+// addInterface creates a network interface. Without a subnet it is put into that of its first group's VPC, or of the
+// default VPC; without groups it gets the VPC's default one, unless it is of a load balancer that needs none.
 //
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-security-groups.html
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSecurityGroups.html
-var groupless = map[string]bool{"network_load_balancer": true, "gateway_load_balancer": true}
-
-// addInterface creates a network interface. Without a subnet it is put into that of its first group's VPC, or of the
-// default VPC; without groups it gets the VPC's default one, unless its type needs none.
 func (s *site) addInterface(i Interface) (*Interface, error) {
 	n, err := s.subnetFor(i)
 	if err != nil {
 		return nil, err
 	}
 	i.Account, i.Region, i.VPC, i.Subnet = s.account, s.region, n.VPC, n.ID
-	if len(i.Groups) == 0 && !groupless[i.Type] {
-		i.Groups = []string{s.groupNamed(n.VPC, "default").ID}
-	}
-	if err := s.checkGroups(n.VPC, i.Groups); err != nil {
-		return nil, err
-	}
 	if !i.PrivateIP.IsValid() {
 		i.PrivateIP = n.next
 		n.next = n.next.Next()
@@ -58,10 +48,14 @@ func (s *site) addInterface(i Interface) (*Interface, error) {
 	if !n.CIDR.Contains(i.PrivateIP) {
 		return nil, invalid("Address %s does not fall within the subnet's address range", i.PrivateIP)
 	}
-	i.ID, i.Type = s.server.newID("eni"), cmp.Or(i.Type, "interface")
 	groups := i.Groups
-	i.Groups = nil
-	s.setGroups(&i, groups)
+	if len(groups) == 0 && !strings.HasSuffix(i.Type, "_load_balancer") {
+		groups = []string{s.groupNamed(n.VPC, "default").ID}
+	}
+	i.ID, i.Type, i.Groups = s.server.newID("eni"), cmp.Or(i.Type, "interface"), nil
+	if err := s.setGroups(&i, groups); err != nil {
+		return nil, err
+	}
 	s.interfaces.put(&i)
 	return &i, nil
 }
@@ -84,27 +78,23 @@ func (s *site) subnetFor(i Interface) (*subnet, error) {
 	return nil, vpcKind.absent(vpc)
 }
 
-// checkGroups refuses groups an interface in a VPC may not have.
+// setGroups replaces an interface's groups, if it may have these, and counts the interfaces of groups, which keep those
+// from being deleted.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 // https://github.com/kubernetes-sigs/cluster-api-provider-aws/issues/3943 (another VPC)
-func (s *site) checkGroups(vpc string, ids []string) error {
-	for _, id := range ids {
+func (s *site) setGroups(i *Interface, groups []string) error {
+	for _, id := range groups {
 		switch g, err := s.groups.find(id); {
 		case err != nil:
 			return err
-		case g.VPC != vpc:
-			return errorf("InvalidGroup.NotFound", "You have specified two resources that belong to different networks.")
+		case g.VPC != i.VPC:
+			return otherNetwork()
 		}
 	}
-	if len(ids) > s.quotas.groupsPerInterface() {
+	if len(groups) > s.quotas.groupsPerInterface() {
 		return errorf("SecurityGroupsPerInterfaceLimitExceeded", "The maximum number of security groups per interface has been reached.")
 	}
-	return nil
-}
-
-// setGroups replaces an interface's groups, and counts the interfaces of groups, which keep those from being deleted.
-func (s *site) setGroups(i *Interface, groups []string) {
 	for _, id := range i.Groups {
 		s.attached[id]--
 	}
@@ -113,11 +103,16 @@ func (s *site) setGroups(i *Interface, groups []string) {
 	}
 	i.Groups = groups
 	s.touch(i.ID)
+	return nil
+}
+
+func otherNetwork() error {
+	return errorf("InvalidGroup.NotFound", "You have specified two resources that belong to different networks.")
 }
 
 type interfaceInput struct {
-	ID     string   `query:"NetworkInterfaceId"`
-	Groups []string `query:"SecurityGroupId"`
+	ID     string   `json:"NetworkInterfaceId"`
+	Groups []string `json:"SecurityGroupId"`
 }
 
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteNetworkInterface.html
@@ -130,8 +125,7 @@ func (s *site) deleteInterface(_ *call, in interfaceInput) (body, error) {
 		return nil, invalid("Network interface '%s' is currently in use.", i.ID)
 	}
 	s.interfaces.drop(i.ID)
-	s.setGroups(i, nil)
-	return done, nil
+	return done, s.setGroups(i, nil)
 }
 
 // modifyInterface replaces an interface's groups. Those of a service, such as a load balancer's, cannot be changed this
@@ -153,18 +147,14 @@ func (s *site) modifyInterface(_ *call, in interfaceInput) (body, error) {
 	case len(in.Groups) == 0:
 		return nil, errorf("InvalidParameterCombination", "No attributes specified.")
 	}
-	if err := s.checkGroups(i.VPC, in.Groups); err != nil {
-		return nil, err
-	}
-	s.setGroups(i, in.Groups)
-	return done, nil
+	return done, s.setGroups(i, in.Groups)
 }
 
 type interfaceXML struct {
 	*Interface
 	Zone             string `xml:"availabilityZone"`
-	RequesterManaged bool   `xml:"requesterManaged" filter:"requester-managed"`
-	Status           string `xml:"status" filter:"status"`
+	RequesterManaged bool   `xml:"requesterManaged"`
+	Status           string `xml:"status"`
 	Groups           []body `xml:"groupSet>item"`
 	PrivateIPs       []body `xml:"privateIpAddressesSet>item"`
 	IPv6             []body `xml:"ipv6AddressesSet>item"`

@@ -7,11 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
-
-// loadBalancing is who has the network interfaces of load balancers.
-const loadBalancing = "amazon-elb"
 
 // groupsPerLoadBalancer is how many security groups a load balancer may have, whatever the quota of an interface.
 //
@@ -31,12 +27,10 @@ type loadBalancer struct {
 	Name       string      `json:"name" xml:"LoadBalancerName"`
 	Type       string      `json:"type"`                               // "application" unless it says "network" or "gateway"
 	Scheme     string      `json:"scheme"`                             // "internet-facing" unless it says "internal"
-	State      string      `json:"state" xml:"State>Code"`             // "active" unless it says otherwise
 	Groups     []string    `json:"groups" xml:"SecurityGroups>member"` // IDs of its security groups
 	Listeners  []*listener `json:"listeners" xml:"-"`
 	Interfaces []addresses `json:"interfaces" xml:"-"` // in a seed
 	Tags       Tags        `json:"tags" xml:"-"`
-	Created    string      `json:"-" xml:"CreatedTime"`
 
 	interfaces []*Interface
 }
@@ -104,7 +98,7 @@ func (s *site) addLoadBalancer(lb *loadBalancer) error {
 	}
 	for _, a := range lb.Interfaces {
 		i, err := s.addInterface(Interface{
-			VPC: lb.VPC, Subnet: a.Subnet, Groups: lb.Groups, Description: "ELB " + resource, Requester: loadBalancing,
+			VPC: lb.VPC, Subnet: a.Subnet, Groups: lb.Groups, Description: "ELB " + resource, Requester: "amazon-elb",
 			Type: kind.interfaceType, PrivateIP: a.PrivateIP, PublicIP: a.PublicIP, IPv6: a.IPv6,
 		})
 		if err != nil {
@@ -113,8 +107,8 @@ func (s *site) addLoadBalancer(lb *loadBalancer) error {
 		lb.interfaces = append(lb.interfaces, i)
 		lb.VPC, lb.Groups = i.VPC, i.Groups // the default ones, where none were named
 	}
-	lb.ARN, lb.Created = s.arn("elasticloadbalancing", "loadbalancer/"+resource), s.server.options.Now().UTC().Format(time.RFC3339)
-	lb.Scheme, lb.State = cmp.Or(lb.Scheme, "internet-facing"), cmp.Or(lb.State, "active")
+	lb.ARN = s.arn("elasticloadbalancing", "loadbalancer/"+resource)
+	lb.Scheme = cmp.Or(lb.Scheme, "internet-facing")
 	for _, l := range lb.Listeners {
 		l.ARN, l.Balancer = s.arn("elasticloadbalancing", "listener/"+resource+"/"+s.server.newHexID()), lb.ARN
 		if lb.Type == "application" { // until it has a target group
@@ -142,15 +136,15 @@ type loadBalancerXML struct {
 	*loadBalancer
 	DNSName     string
 	AddressType string `xml:"IpAddressType"`
-	Zones       []body `xml:"AvailabilityZones>member"`
+	State       string `xml:"State>Code"`
 }
 
 // describeLoadBalancers gives the load balancers that a caller names, or all of them if it names none.
 //
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeLoadBalancers.html
 func (s *site) describeLoadBalancers(in struct {
-	ARNs  []string `query:"LoadBalancerArns"`
-	Names []string `query:"Names"`
+	ARNs  []string `json:"LoadBalancerArns"`
+	Names []string `json:"Names"`
 },
 ) (body, error) {
 	if len(in.ARNs) > 0 && len(in.Names) > 0 {
@@ -167,16 +161,9 @@ func (s *site) describeLoadBalancers(in struct {
 		if len(named) > 0 && !slices.Contains(named, lb.ARN) && !slices.Contains(named, lb.Name) {
 			continue
 		}
-		x := loadBalancerXML{loadBalancer: lb, DNSName: lb.Name + "-1234567890." + s.region + ".elb.amazonaws.com", AddressType: "ipv4"}
-		var subnets []string
-		for _, i := range lb.interfaces {
-			if !slices.Contains(subnets, i.Subnet) {
-				subnets = append(subnets, i.Subnet)
-				x.Zones = append(x.Zones, body{{"ZoneName", s.subnets.byID[i.Subnet].Zone}, {"SubnetId", i.Subnet}})
-			}
-			if i.IPv6.IsValid() {
-				x.AddressType = "dualstack"
-			}
+		x := loadBalancerXML{loadBalancer: lb, DNSName: lb.Name + "-1234567890." + s.region + ".elb.amazonaws.com", AddressType: "ipv4", State: "active"}
+		if slices.ContainsFunc(lb.interfaces, func(i *Interface) bool { return i.IPv6.IsValid() }) {
+			x.AddressType = "dualstack"
 		}
 		forms = append(forms, x)
 	}
@@ -184,7 +171,7 @@ func (s *site) describeLoadBalancers(in struct {
 }
 
 type ofLoadBalancer struct {
-	ARN string `query:"LoadBalancerArn"`
+	ARN string `json:"LoadBalancerArn"`
 }
 
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeListeners.html
@@ -196,11 +183,11 @@ func (s *site) describeListeners(in ofLoadBalancer) (body, error) {
 	return body{{"Listeners", list("member", lb.Listeners)}}, nil
 }
 
-// describeBalancerTags gives the tags of load balancers and target groups.
+// describeBalancerTags gives the tags of load balancers.
 //
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeTags.html
 func (s *site) describeBalancerTags(in struct {
-	ARNs []string `query:"ResourceArns"`
+	ARNs []string `json:"ResourceArns"`
 },
 ) (body, error) {
 	const mostARNs = 20
@@ -209,15 +196,11 @@ func (s *site) describeBalancerTags(in struct {
 	}
 	var descriptions []body
 	for _, arn := range in.ARNs {
-		var tags Tags
-		if tg, err := s.targetGroup(arn); err == nil {
-			tags = tg.Tags
-		} else if lb, err := s.loadBalancer(arn); err != nil {
+		lb, err := s.loadBalancer(arn)
+		if err != nil {
 			return nil, err
-		} else {
-			tags = lb.Tags
 		}
-		descriptions = append(descriptions, body{{"ResourceArn", arn}, {"Tags", tags.pairs("member", "Key", "Value")}})
+		descriptions = append(descriptions, body{{"ResourceArn", arn}, {"Tags", lb.Tags.pairs("member", "Key", "Value")}})
 	}
 	return body{{"TagDescriptions", list("member", descriptions)}}, nil
 }
@@ -230,7 +213,7 @@ func (s *site) describeBalancerTags(in struct {
 // https://github.com/kubernetes/cloud-provider-aws/issues/78 (another VPC)
 func (s *site) setSecurityGroups(in struct {
 	ofLoadBalancer
-	Groups []string `query:"SecurityGroups"`
+	Groups []string `json:"SecurityGroups"`
 },
 ) (body, error) {
 	lb, err := s.loadBalancer(in.ARN)
@@ -257,7 +240,9 @@ func (s *site) setSecurityGroups(in struct {
 	}
 	lb.Groups = in.Groups
 	for _, i := range lb.interfaces {
-		s.setGroups(i, in.Groups)
+		if err := s.setGroups(i, in.Groups); err != nil {
+			return nil, err
+		}
 	}
 	return body{{"SecurityGroupIds", list("member", in.Groups)}}, nil
 }

@@ -3,7 +3,6 @@ package ec2sim
 import (
 	"cmp"
 	"net/netip"
-	"strings"
 )
 
 // A vpc is a virtual private cloud. Whether it is an account's default decides what revoking a rule that does not exist
@@ -45,12 +44,12 @@ func (n *subnet) key() string { return n.ID }
 // route table, and entries for both in its network ACL.
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/default-security-group.html
-func (s *site) addVPC(cidr netip.Prefix, isDefault bool, tags Tags) *vpc {
-	v := &vpc{Account: s.account, ID: s.server.newID("vpc"), CIDR: cidr, Default: isDefault, Tags: tags, gateway: s.server.newPathID("igw")}
-	s.vpcs.put(v)
+func (s *site) addVPC(v vpc) {
+	v.Account, v.ID, v.gateway = s.account, s.server.newID("vpc"), s.server.newPathID("igw")
+	s.vpcs.put(&v)
 	s.addACL(networkACL{VPC: v.ID, Default: true, Entries: aclStart})
-	s.addRouteTable(v, []route{{To: anyIPv4, Via: v.gateway}, {To: anyIPv6, Via: v.gateway}})
-	s.addSubnet(v, subnet{CIDR: netip.PrefixFrom(cidr.Addr(), max(cidr.Bits(), 20)), Zone: s.region + "a"})
+	s.addRouteTable(&v, routeTable{Routes: []route{{To: anyIPv4, Via: v.gateway}, {To: anyIPv6, Via: v.gateway}}})
+	s.addSubnet(&v, subnet{CIDR: netip.PrefixFrom(v.CIDR.Addr(), max(v.CIDR.Bits(), 20)), Zone: s.region + "a"})
 	g, err := s.addGroup(Group{Name: "default", Description: "default VPC security group", VPC: v.ID})
 	if err != nil {
 		panic(err) // a new VPC takes a group
@@ -58,17 +57,16 @@ func (s *site) addVPC(cidr netip.Prefix, isDefault bool, tags Tags) *vpc {
 	s.update(g, func(g *Group) {
 		g.Ingress = []Rule{{ID: s.server.newID("sgr"), Permission: everythingFrom(Source{Reference: g.ID})}}
 	})
-	return v
 }
 
-func (s *site) addSubnet(v *vpc, n subnet) *subnet {
+func (s *site) addSubnet(v *vpc, n subnet) {
 	n.Account, n.ID, n.VPC = s.account, s.server.newID("subnet"), v.ID
 	// The first four addresses of a subnet are AWS's own.
 	// https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html
 	n.next = n.CIDR.Addr().Next().Next().Next().Next()
 	s.subnets.put(&n)
-	s.acls.first(func(a *networkACL) bool { return a.VPC == v.ID && a.Default }).associate(s.server, n.ID)
-	return &n
+	acl := s.acls.first(func(a *networkACL) bool { return a.VPC == v.ID && a.Default })
+	acl.Subnets = append(acl.Subnets, n.ID)
 }
 
 // vpc returns the ID of the default VPC, or of the one that is not the default and was there first.
@@ -84,27 +82,6 @@ func checkBlock(cidr netip.Prefix) error {
 		return errorf("InvalidVpc.Range", "The CIDR '%s' is invalid.", cidr)
 	}
 	return nil
-}
-
-// newSubnet creates a subnet with a free range of its VPC, in a zone of its own as far as there are any.
-func (s *site) newSubnet(n subnet) (*subnet, error) {
-	v, err := s.vpcs.find(n.VPC)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkBlock(n.CIDR); err != nil {
-		return nil, err
-	}
-	if !v.CIDR.Contains(n.CIDR.Addr()) || n.CIDR.Bits() < v.CIDR.Bits() {
-		return nil, errorf("InvalidSubnet.Range", "The CIDR '%s' is invalid.", n.CIDR)
-	}
-	for _, other := range s.subnets.byID {
-		if other.VPC == v.ID && other.CIDR.Overlaps(n.CIDR) {
-			return nil, errorf("InvalidSubnet.Conflict", "The CIDR '%s' conflicts with another subnet", n.CIDR)
-		}
-	}
-	n.Zone = s.region + string("abc"[len(s.subnets.order)%3])
-	return s.addSubnet(v, n), nil
 }
 
 // An exclusion exempts a VPC or subnet from VPC Block Public Access.
@@ -136,13 +113,4 @@ func (s *site) publicAccess(*call, struct{}) (body, error) {
 		{"managedBy", "account"},
 		{"exclusionsAllowed", "allowed"},
 	}}}, nil
-}
-
-// exclude exempts a VPC or subnet, named by its ID, from VPC Block Public Access, in both directions unless e says
-// otherwise.
-func (s *site) exclude(e exclusion, id string) {
-	kind, _, _ := strings.Cut(id, "-")
-	e.ID, e.Resource = s.server.newID("vpcbpa-exclude"), s.arn("ec2", kind+"/"+id)
-	e.Mode, e.State = cmp.Or(e.Mode, "allow-bidirectional"), cmp.Or(e.State, "create-complete")
-	s.exclusions.put(&e)
 }

@@ -32,8 +32,8 @@ func (s *site) changeable(id string) (*PrefixList, error) {
 
 // An entryForm is how requests write an entry.
 type entryForm struct {
-	CIDR        string `query:"Cidr"`
-	Description string `query:"Description"`
+	CIDR        string `json:"Cidr"`
+	Description string `json:"Description"`
 }
 
 // parseEntries reads the entries of a request, and refuses duplicates and too many.
@@ -57,12 +57,12 @@ func (l *PrefixList) parseEntries(request []entryForm) ([]PrefixListEntry, error
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateManagedPrefixList.html
 // https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 func (s *site) createPrefixList(_ *call, in struct {
-	Name        string      `query:"PrefixListName"`
-	Family      string      `query:"AddressFamily"`
-	MaxEntries  *int        `query:"MaxEntries"`
-	Entries     []entryForm `query:"Entry"`
-	TagSpecs    tagSpecs    `query:"TagSpecification"`
-	ClientToken string      `query:"ClientToken"`
+	Name        string      `json:"PrefixListName"`
+	Family      string      `json:"AddressFamily"`
+	MaxEntries  *int        `json:"MaxEntries"`
+	Entries     []entryForm `json:"Entry"`
+	TagSpecs    tagSpecs    `json:"TagSpecification"`
+	ClientToken string      `json:"ClientToken"`
 },
 ) (body, error) {
 	if l := s.prefixLists.byID[s.tokens[in.ClientToken]]; l != nil {
@@ -90,11 +90,11 @@ func (s *site) createPrefixList(_ *call, in struct {
 }
 
 type modifyPrefixListInput struct {
-	ID         string      `query:"PrefixListId"`
-	Version    *int        `query:"CurrentVersion"`
-	Add        []entryForm `query:"AddEntry"`
-	Remove     []entryForm `query:"RemoveEntry"`
-	MaxEntries *int        `query:"MaxEntries"`
+	ID         string      `json:"PrefixListId"`
+	Version    *int        `json:"CurrentVersion"`
+	Add        []entryForm `json:"AddEntry"`
+	Remove     []entryForm `json:"RemoveEntry"`
+	MaxEntries *int        `json:"MaxEntries"`
 }
 
 // modifyPrefixList changes the entries of a list or its size. It adds and removes all entries of the request at once,
@@ -198,7 +198,7 @@ func (s *Server) resize(l *PrefixList, size int) (refused string) {
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteManagedPrefixList.html
 // https://github.com/hashicorp/terraform-provider-aws/issues/20991 (the call succeeds, the state is delete-failed)
 func (s *site) deletePrefixList(_ *call, in struct {
-	ID string `query:"PrefixListId"`
+	ID string `json:"PrefixListId"`
 },
 ) (body, error) {
 	l, err := s.changeable(in.ID)

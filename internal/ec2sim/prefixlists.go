@@ -163,8 +163,8 @@ func (*site) prefixListXML(l *PrefixList) PrefixList {
 
 type prefixListInput struct {
 	paging
-	ID      string `query:"PrefixListId"`
-	Version *int   `query:"TargetVersion"`
+	ID      string `json:"PrefixListId"`
+	Version *int   `json:"TargetVersion"`
 }
 
 // prefixListEntries gives the entries of a version, the current one if none is asked for.

@@ -10,13 +10,13 @@ import (
 
 func TestDecodeQuery(t *testing.T) {
 	type item struct {
-		Name   string   `query:"Name"`
-		Values []string `query:"Value"`
-		Port   *int32   `query:"Port"`
+		Name   string   `json:"Name"`
+		Values []string `json:"Value"`
+		Port   *int32   `json:"Port"`
 	}
 	type request struct {
-		Items []item `query:"Item"`
-		Count int    `query:"Count"`
+		Items []item `json:"Item"`
+		Count int    `json:"Count"`
 	}
 	port := int32(443)
 	for _, c := range []struct {
@@ -28,15 +28,17 @@ func TestDecodeQuery(t *testing.T) {
 		{"Count=-7", request{Count: -7}, ""},
 		{"Item.1.Name=a&Item.1.Value.1=x&Item.1.Value.2=y&Item.2.Port=443", request{Items: []item{{Name: "a", Values: []string{"x", "y"}}, {Port: &port}}}, ""},
 		{"Item.2.Name=b&Item.1.Name=a", request{Items: []item{{Name: "a"}, {Name: "b"}}}, ""},
-		{"Item.999999999.Name=a", request{}, "UnknownParameter"},
-		{"Item.0.Name=a", request{}, "UnknownParameter"},
-		{"Item.01.Name=a", request{}, "UnknownParameter"},
-		{"Item.x.Name=a", request{}, "UnknownParameter"},
+		{"Item.999999999.Name=a", request{}, "InvalidParameterValue"},
+		{"Item.0.Name=a", request{}, "InvalidParameterValue"},
+		{"Item.01.Name=a", request{}, "InvalidParameterValue"},
+		{"Item.x.Name=a", request{}, "InvalidParameterValue"},
 		{"Item=a", request{}, "InvalidParameterValue"},
 		{"Item.1=a", request{}, "InvalidParameterValue"},
-		{"Item.1.Name.1=a", request{}, "UnknownParameter"},
-		{"Count=1&Count.1=1", request{}, "UnknownParameter"},
-		{"Count=99999999999", request{}, "InvalidParameterValue"},
+		{"Item.1.Name.1=a", request{}, "InvalidParameterValue"},
+		{"Count=1&Count.1=1", request{}, "InvalidParameterValue"},
+		{"Count=many", request{}, "InvalidParameterValue"},
+		{"Item.1.Name=a&Item.x=b", request{}, "InvalidParameterValue"},
+		{"Item.1.Colour=red", request{}, "UnknownParameter"},
 		{".=a", request{}, "UnknownParameter"},
 		{"=a", request{}, "UnknownParameter"},
 	} {

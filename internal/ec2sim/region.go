@@ -51,12 +51,6 @@ func (r Region) SetGroupsPerInterface(groups int) {
 	r.read(func(s *site) { s.quotas.GroupsPerInterface = groups })
 }
 
-// DefaultVPC returns the ID of the default VPC.
-func (r Region) DefaultVPC() (id string) {
-	r.read(func(s *site) { id = s.vpc(true) })
-	return id
-}
-
 // OtherVPC returns the ID of the VPC that is not the default and was there first.
 func (r Region) OtherVPC() (id string) {
 	r.read(func(s *site) { id = s.vpc(false) })
@@ -88,9 +82,6 @@ func (r Region) CreateGroup(g Group) (Group, error) {
 			return nil, err
 		}
 		g.Description, g.Ingress, g.Tags = cmp.Or(g.Description, g.Name), s.withIDs(rules), maps.Clone(g.Tags)
-		if err := g.Tags.check(); err != nil {
-			return nil, err
-		}
 		return s.addGroup(g)
 	})
 }
@@ -193,11 +184,7 @@ func (r Region) Attach(interfaceID string, groups ...string) error {
 		if err != nil {
 			return err
 		}
-		if err := s.checkGroups(i.VPC, groups); err != nil {
-			return err
-		}
-		s.setGroups(i, slices.Clone(groups))
-		return nil
+		return s.setGroups(i, slices.Clone(groups))
 	})
 }
 

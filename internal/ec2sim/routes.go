@@ -13,25 +13,17 @@ import (
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RouteTable.html
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRouteTables.html
 type routeTable struct {
-	Account      string             `json:"account" xml:"ownerId" filter:"owner-id"`
-	Region       string             `json:"region" xml:"-"`
-	VPC          string             `json:"vpc" xml:"vpcId" filter:"vpc-id"`
-	ID           string             `json:"-" xml:"routeTableId" filter:"route-table-id"`
-	Subnets      []string           `json:"subnets" xml:"-"` // in a seed
-	Routes       []route            `json:"routes" xml:"routeSet>item"`
-	Associations []routeAssociation `json:"-" xml:"associationSet>item" filter:"association"`
-	Tags         Tags               `json:"-" xml:"tagSet"`
+	Account string   `json:"account" xml:"ownerId" filter:"owner-id"`
+	Region  string   `json:"region" xml:"-"`
+	VPC     string   `json:"vpc" xml:"vpcId" filter:"vpc-id"`
+	ID      string   `json:"-" xml:"routeTableId" filter:"route-table-id"`
+	Main    bool     `json:"-" xml:"-" filter:"association.main"`
+	Subnets []string `json:"subnets" xml:"-" filter:"association.subnet-id"`
+	Routes  []route  `json:"routes" xml:"routeSet>item"`
+	Tags    Tags     `json:"-" xml:"tagSet"`
 }
 
 func (t *routeTable) key() string { return t.ID }
-
-type routeAssociation struct {
-	ID     string `xml:"routeTableAssociationId"`
-	Table  string `xml:"routeTableId"`
-	Subnet string `xml:"subnetId,omitempty" filter:"subnet-id"`
-	Main   bool   `xml:"main" filter:"main"`
-	State  string `xml:"associationState>state"`
-}
 
 // A route is a destination and a target. The longest destination that matches decides.
 type route struct {
@@ -62,19 +54,32 @@ func (r route) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
 	return e.EncodeElement(body{{destination, r.To}, {target, r.Via}, {"origin", origin}, {"state", "active"}}, start)
 }
 
-// addRouteTable creates a route table for subnets or, without any, as the main one of the VPC. It has the local route.
-func (s *site) addRouteTable(v *vpc, routes []route, subnets ...string) {
-	t := &routeTable{Account: s.account, ID: s.server.newPathID("rtb"), VPC: v.ID, Routes: slices.Concat([]route{{To: v.CIDR, Via: "local"}}, routes)}
-	if len(subnets) == 0 {
-		subnets = []string{""}
-	}
+// addRouteTable creates a route table for its subnets or, without any, as the main one of the VPC. It has the local
+// route.
+func (s *site) addRouteTable(v *vpc, t routeTable) {
+	t.Account, t.VPC, t.ID, t.Main = s.account, v.ID, s.server.newPathID("rtb"), len(t.Subnets) == 0
+	t.Routes = slices.Concat([]route{{To: v.CIDR, Via: "local"}}, t.Routes)
 	for other := range s.routeTables.all {
-		other.Associations = slices.DeleteFunc(other.Associations, func(a routeAssociation) bool {
-			return other.VPC == v.ID && slices.Contains(subnets, a.Subnet)
+		other.Main = other.Main && !(t.Main && other.VPC == v.ID)
+		other.Subnets = without(other.Subnets, t.Subnets)
+	}
+	s.routeTables.put(&t)
+}
+
+type routeTableXML struct {
+	*routeTable
+	Associations []body `xml:"associationSet>item"`
+}
+
+func (*site) routeTableXML(t *routeTable) routeTableXML {
+	x := routeTableXML{routeTable: t}
+	if t.Main {
+		x.Associations = append(x.Associations, body{{"routeTableAssociationId", "rtbassoc-" + t.ID}, {"routeTableId", t.ID}, {"main", true}})
+	}
+	for _, id := range t.Subnets {
+		x.Associations = append(x.Associations, body{
+			{"routeTableAssociationId", "rtbassoc-" + id}, {"routeTableId", t.ID}, {"subnetId", id}, {"main", false},
 		})
 	}
-	for _, id := range subnets {
-		t.Associations = append(t.Associations, routeAssociation{s.server.newPathID("rtbassoc"), t.ID, id, id == "", "associated"})
-	}
-	s.routeTables.put(t)
+	return x
 }

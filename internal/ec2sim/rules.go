@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/go-json-experiment/json"
 )
 
 // A Rule is one rule of a security group.
@@ -18,41 +16,14 @@ type Rule struct {
 	Description string
 }
 
-// UnmarshalJSON reads a rule of a seed. A source that is no IP range becomes the reference as it is written.
-func (r *Rule) UnmarshalJSON(data []byte) error {
-	var in struct {
-		Protocol    string    `json:"protocol"`
-		Ports       portRange `json:"ports"`
-		Source      string    `json:"source"`
-		Description string    `json:"description"`
-	}
-	in.Ports = noPorts
-	if err := json.Unmarshal(data, &in, json.RejectUnknownMembers(true)); err != nil {
-		return err
-	}
-	r.Description, r.Permission = in.Description, Permission{Protocol: in.Protocol, From: in.Ports.From, To: in.Ports.To}
-	if prefix, err := netip.ParsePrefix(in.Source); err == nil {
-		r.Source.Prefix = prefix
-	} else {
-		r.Source.Reference = in.Source
-	}
-	return nil
-}
-
 // A portRange is how seeds write ports, such as "443" or "8000-8080".
 type portRange struct {
 	From int32 `xml:"from"`
 	To   int32 `xml:"to"`
 }
 
-var noPorts = portRange{-1, -1}
-
 // UnmarshalText reads a port or a range of ports.
 func (r *portRange) UnmarshalText(text []byte) error {
-	if len(text) == 0 { // of all protocols
-		*r = noPorts
-		return nil
-	}
 	first, last, isRange := strings.Cut(string(text), "-")
 	if !isRange {
 		last = first
@@ -129,23 +100,23 @@ func everythingFrom(s Source) Permission {
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html
 type ipPermission struct {
-	Protocol    string     `query:"IpProtocol" xml:"ipProtocol"`
-	From        *int32     `query:"FromPort" xml:"fromPort"`
-	To          *int32     `query:"ToPort" xml:"toPort"`
-	Groups      []ruleForm `query:"Groups" xml:"groups>item"`
-	IPv4        []ruleForm `query:"IpRanges" xml:"ipRanges>item"`
-	IPv6        []ruleForm `query:"Ipv6Ranges" xml:"ipv6Ranges>item"`
-	PrefixLists []ruleForm `query:"PrefixListIds" xml:"prefixListIds>item"`
+	Protocol    string     `json:"IpProtocol" xml:"ipProtocol"`
+	From        *int32     `json:"FromPort" xml:"fromPort"`
+	To          *int32     `json:"ToPort" xml:"toPort"`
+	Groups      []ruleForm `json:"Groups" xml:"groups>item"`
+	IPv4        []ruleForm `json:"IpRanges" xml:"ipRanges>item"`
+	IPv6        []ruleForm `json:"Ipv6Ranges" xml:"ipv6Ranges>item"`
+	PrefixLists []ruleForm `json:"PrefixListIds" xml:"prefixListIds>item"`
 }
 
 // A ruleForm is a source in an ipPermission, of any kind.
 type ruleForm struct {
-	User        string `query:"UserId" xml:"userId,omitempty"`
-	Group       string `query:"GroupId" xml:"groupId,omitempty"`
-	IPv4        string `query:"CidrIp" xml:"cidrIp,omitempty"`
-	IPv6        string `query:"CidrIpv6" xml:"cidrIpv6,omitempty"`
-	List        string `query:"PrefixListId" xml:"prefixListId,omitempty"`
-	Description string `query:"Description" xml:"description,omitempty"`
+	User        string `json:"UserId" xml:"userId,omitempty"`
+	Group       string `json:"GroupId" xml:"groupId,omitempty"`
+	IPv4        string `json:"CidrIp" xml:"cidrIp,omitempty"`
+	IPv6        string `json:"CidrIpv6" xml:"cidrIpv6,omitempty"`
+	List        string `json:"PrefixListId" xml:"prefixListId,omitempty"`
+	Description string `json:"Description" xml:"description,omitempty"`
 }
 
 // permissions groups rules by protocol and ports.
@@ -161,7 +132,7 @@ func (s *site) permissions(rules []Rule) []*ipPermission {
 		p := index[key]
 		if p == nil {
 			p = &ipPermission{Protocol: r.Protocol}
-			if slices.Contains([]string{"tcp", "udp", "icmp", "icmpv6"}, r.Protocol) {
+			if protocolNumbers[r.Protocol] != "" {
 				p.From, p.To = &key.from, &key.to
 			}
 			all, index[key] = append(all, p), p
@@ -227,7 +198,7 @@ func (s *site) parseSource(vpc string, f ruleForm) (Source, error) {
 		return Source{}, err
 	}
 	if g.VPC != vpc {
-		return Source{}, errorf("InvalidGroup.NotFound", "You have specified two resources that belong to different networks.")
+		return Source{}, otherNetwork()
 	}
 	return Source{Reference: g.ID}, nil
 }
@@ -281,10 +252,10 @@ func distinct(rules []Rule) error {
 	return nil
 }
 
-// protocolNames are the protocols that have a name, by their numbers.
+// protocolNumbers are those of the protocols that have a name.
 //
 // https://www.iana.org/assignments/protocol-numbers/protocol-numbers.xhtml
-var protocolNames = map[string]string{"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6"}
+var protocolNumbers = map[string]string{"icmp": "1", "tcp": "6", "udp": "17", "icmpv6": "58"}
 
 // parsePorts reads protocol and ports. All protocols but TCP, UDP and ICMP are allowed on all ports, whatever ports are
 // given. Of ICMP, -1 stands for all types or codes.
@@ -292,7 +263,11 @@ var protocolNames = map[string]string{"1": "icmp", "6": "tcp", "17": "udp", "58"
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html
 func parsePorts(protocol string, from, to *int32) (Permission, error) {
 	protocol = strings.ToLower(protocol)
-	protocol = cmp.Or(protocolNames[protocol], protocol)
+	for name, number := range protocolNumbers {
+		if protocol == number {
+			protocol = name
+		}
+	}
 	p := Permission{Protocol: protocol, From: -1, To: -1}
 	switch protocol {
 	case "tcp", "udp":

@@ -25,7 +25,7 @@ type seed struct {
 	RouteTables   []routeTable     `json:"routeTables"`
 	Blocks        []seedBlock      `json:"blockPublicAccess"`
 	PrefixLists   []seedPrefixList `json:"prefixLists"`
-	Groups        []Group          `json:"groups"`
+	Groups        []seedGroup      `json:"groups"`
 	Interfaces    []Interface      `json:"interfaces"`
 	LoadBalancers []loadBalancer   `json:"loadBalancers"`
 	TargetGroups  []targetGroup    `json:"targetGroups"`
@@ -44,6 +44,16 @@ type seedBlock struct {
 	Exclusions []exclusion `json:"exclusions"`
 }
 
+type seedGroup struct {
+	Group
+	Ingress []struct {
+		Protocol    string     `json:"protocol"`
+		Ports       *portRange `json:"ports"`
+		Source      string     `json:"source"`
+		Description string     `json:"description"`
+	} `json:"ingress"`
+}
+
 type seedPrefixList struct {
 	PrefixList
 	SharedWith []string `json:"sharedWith"`
@@ -58,7 +68,7 @@ func (s *Server) Seed(r io.Reader) error {
 		err = fmt.Errorf("%s: %w", e.JSONPointer, e.Err) // without the types of Go
 	}
 	if err == nil {
-		err = (&seeder{server: s, ids: map[string]string{}}).all(doc)
+		err = (&seeder{server: s}).all(doc)
 	}
 	if err != nil {
 		return fmt.Errorf("seed: %w", err)
@@ -66,10 +76,9 @@ func (s *Server) Seed(r io.Reader) error {
 	return nil
 }
 
-// A seeder creates what a seed lists, and remembers the IDs of what it has created by kind, place and name.
+// A seeder creates what a seed lists.
 type seeder struct {
 	server *Server
-	ids    map[string]string
 	err    error // the first
 }
 
@@ -78,17 +87,17 @@ func (w *seeder) all(doc seed) error {
 		return err
 	}
 	// Groups come before their rules, so that these may refer to any of them.
-	seedEach(w, "quotas", doc.Quotas, w.quota)
-	seedEach(w, "vpcs", doc.VPCs, w.vpc)
-	seedEach(w, "subnets", doc.Subnets, w.subnet)
-	seedEach(w, "networkAcls", doc.NetworkACLs, w.networkACL)
-	seedEach(w, "routeTables", doc.RouteTables, w.routeTable)
-	seedEach(w, "blockPublicAccess", doc.Blocks, w.block)
-	seedEach(w, "prefixLists", doc.PrefixLists, w.prefixList)
-	seedEach(w, "groups", doc.Groups, w.group)
-	seedEach(w, "groups", doc.Groups, w.rules)
+	seedEach(w, "quotas", doc.Quotas, (*site).seedQuota)
+	seedEach(w, "vpcs", doc.VPCs, (*site).seedVPC)
+	seedEach(w, "subnets", doc.Subnets, (*site).seedSubnet)
+	seedEach(w, "networkAcls", doc.NetworkACLs, (*site).seedACL)
+	seedEach(w, "routeTables", doc.RouteTables, (*site).seedRouteTable)
+	seedEach(w, "blockPublicAccess", doc.Blocks, (*site).seedBlock)
+	seedEach(w, "prefixLists", doc.PrefixLists, (*site).seedPrefixList)
+	seedEach(w, "groups", doc.Groups, (*site).seedGroup)
+	seedEach(w, "groups", doc.Groups, (*site).seedRules)
 	seedEach(w, "interfaces", doc.Interfaces, func(s *site, i *Interface) error { _, err := s.addInterface(*i); return err })
-	seedEach(w, "loadBalancers", doc.LoadBalancers, w.loadBalancer)
+	seedEach(w, "loadBalancers", doc.LoadBalancers, (*site).seedLoadBalancer)
 	seedEach(w, "targetGroups", doc.TargetGroups, (*site).addTargetGroup)
 	return w.err
 }
@@ -103,7 +112,7 @@ func seedEach[T any](w *seeder, name string, resources []T, create func(*site, *
 		at, err := w.place(reflect.ValueOf(r))
 		if err == nil {
 			err = at.change(func(s *site) error {
-				if err := w.resolve(s, reflect.ValueOf(&r).Elem()); err != nil {
+				if err := s.resolve(reflect.ValueOf(&r).Elem()); err != nil {
 					return err
 				}
 				return create(s, &r)
@@ -136,7 +145,7 @@ func checkAccount(id string) error {
 }
 
 // resolve puts IDs in the place of the names in those fields of a resource that refer to others.
-func (w *seeder) resolve(s *site, r reflect.Value) error {
+func (s *site) resolve(r reflect.Value) error {
 	field := r.FieldByName("VPC")
 	if !field.IsValid() {
 		return nil
@@ -147,24 +156,25 @@ func (w *seeder) resolve(s *site, r reflect.Value) error {
 	case "other":
 		field.SetString(s.vpc(false))
 	default:
-		id := w.ids[vpcName(s, name)]
-		if id == "" {
+		v := s.vpcNamed(name)
+		if v == nil {
 			return fmt.Errorf("there is no VPC %q in %s", name, s.region)
 		}
-		field.SetString(id)
+		field.SetString(v.ID)
 	}
-	vpc := field.String()
-	for name, kind := range map[string]string{"Subnet": "subnet", "Subnets": "subnet", "Groups": "group"} {
-		switch field := r.FieldByName(name); field.Kind() {
+	for _, name := range []string{"Subnet", "Subnets", "Groups"} {
+		var names []*string
+		switch f := r.FieldByName(name); f.Kind() {
 		case reflect.String:
-			if err := w.resolveName(vpc, kind, field); err != nil {
-				return err
-			}
+			names = append(names, f.Addr().Interface().(*string))
 		case reflect.Slice:
-			for i := range field.Len() {
-				if err := w.resolveName(vpc, kind, field.Index(i)); err != nil {
-					return err
-				}
+			for i := range f.Len() {
+				names = append(names, f.Index(i).Addr().Interface().(*string))
+			}
+		}
+		for _, n := range names {
+			if err := s.resolveName(field.String(), strings.ToLower(strings.TrimSuffix(name, "s")), n); err != nil {
+				return err
 			}
 		}
 	}
@@ -172,16 +182,23 @@ func (w *seeder) resolve(s *site, r reflect.Value) error {
 }
 
 // resolveName puts an ID in the place of the name of a group or subnet of a VPC, if there is a name.
-func (w *seeder) resolveName(vpc, kind string, name reflect.Value) error {
-	id := w.ids[kind+" "+vpc+"/"+name.String()]
-	if id == "" && name.String() != "" {
-		return fmt.Errorf("there is no %s %q in the VPC", kind, name)
+func (s *site) resolveName(vpc, kind string, name *string) error {
+	if *name == "" {
+		return nil
 	}
-	name.SetString(id)
+	if g := s.groupNamed(vpc, *name); g != nil && kind == "group" {
+		*name = g.ID
+	} else if n := s.subnets.first(func(n *subnet) bool { return n.VPC == vpc && n.Name == *name }); n != nil && kind == "subnet" {
+		*name = n.ID
+	} else {
+		return fmt.Errorf("there is no %s %q in the VPC", kind, *name)
+	}
 	return nil
 }
 
-func vpcName(s *site, name string) string { return "vpc " + s.account + "/" + s.region + "/" + name }
+func (s *site) vpcNamed(name string) *vpc {
+	return s.vpcs.first(func(v *vpc) bool { return v.Name == name })
+}
 
 // set replaces the quotas that are given: those that are not are zero.
 func (q *quotas) set(given quotas) error {
@@ -208,19 +225,18 @@ func (w *seeder) limits(q quotas, roles []Role) error {
 	return w.server.quotas.set(q)
 }
 
-func (w *seeder) quota(s *site, q *seedQuota) error {
+func (s *site) seedQuota(q *seedQuota) error {
 	if q.quotas == (quotas{}) {
 		return errors.New("neither rulesPerGroup nor groupsPerInterface is given")
 	}
 	return s.quotas.set(q.quotas)
 }
 
-func (w *seeder) vpc(s *site, v *vpc) error {
-	name := vpcName(s, v.Name)
+func (s *site) seedVPC(v *vpc) error {
 	switch {
 	case v.Name == "" || v.Name == "default" || v.Name == "other":
 		return fmt.Errorf("name: a VPC cannot have the name %q", v.Name)
-	case w.ids[name] != "":
+	case s.vpcNamed(v.Name) != nil:
 		return fmt.Errorf("name: there already is a VPC %q in %s", v.Name, s.region)
 	case !v.CIDR.IsValid():
 		v.CIDR = netip.MustParsePrefix("10.0.0.0/16")
@@ -228,31 +244,36 @@ func (w *seeder) vpc(s *site, v *vpc) error {
 	if err := checkBlock(v.CIDR); err != nil {
 		return fmt.Errorf("vpc %q: %w", v.Name, err)
 	}
-	w.ids[name] = s.addVPC(v.CIDR, false, merged(v.Tags, Tags{"Name": v.Name})).ID
+	v.Tags = merged(v.Tags, Tags{"Name": v.Name})
+	s.addVPC(*v)
 	return nil
 }
 
-func (w *seeder) subnet(s *site, n *subnet) error {
-	n.Tags = Tags{"Name": n.Name}
-	created, err := s.newSubnet(*n)
-	if err != nil {
-		return fmt.Errorf("subnet %q: %w", n.Name, err)
+// seedSubnet creates a subnet with a free range of its VPC, in a zone of its own as far as there are any.
+func (s *site) seedSubnet(n *subnet) error {
+	v := s.vpcs.byID[n.VPC]
+	if err := checkBlock(n.CIDR); err != nil || !v.CIDR.Contains(n.CIDR.Addr()) || n.CIDR.Bits() < v.CIDR.Bits() {
+		return fmt.Errorf("subnet %q: the CIDR %s is not a part of that of the VPC", n.Name, n.CIDR)
 	}
-	w.ids["subnet "+n.VPC+"/"+n.Name] = created.ID
+	if other := s.subnets.first(func(o *subnet) bool { return o.VPC == v.ID && o.CIDR.Overlaps(n.CIDR) }); other != nil {
+		return fmt.Errorf("subnet %q: the CIDR %s conflicts with another subnet", n.Name, n.CIDR)
+	}
+	n.Tags, n.Zone = Tags{"Name": n.Name}, s.region+string("abc"[len(s.subnets.order)%3])
+	s.addSubnet(v, *n)
 	return nil
 }
 
-func (w *seeder) networkACL(s *site, a *networkACL) error {
+func (s *site) seedACL(a *networkACL) error {
 	for i, e := range a.Entries {
-		if err := e.check(); err != nil {
-			return fmt.Errorf("entries[%d]: %w", i, err)
+		if e.Protocol != "" && protocolNumbers[e.Protocol] == "" || !e.Prefix.IsValid() {
+			return fmt.Errorf("entries[%d]: an entry has a cidr, and a protocol: tcp, udp, icmp, icmpv6 or none for all", i)
 		}
 	}
-	s.addACL(*a, a.Subnets...)
+	s.addACL(*a)
 	return nil
 }
 
-func (w *seeder) routeTable(s *site, t *routeTable) error {
+func (s *site) seedRouteTable(t *routeTable) error {
 	v := s.vpcs.byID[t.VPC]
 	for i, r := range t.Routes {
 		if !r.To.IsValid() {
@@ -262,26 +283,31 @@ func (w *seeder) routeTable(s *site, t *routeTable) error {
 			t.Routes[i].Via = v.gateway
 		}
 	}
-	s.addRouteTable(v, t.Routes, t.Subnets...)
+	s.addRouteTable(v, *t)
 	return nil
 }
 
-func (w *seeder) block(s *site, b *seedBlock) error {
+func (s *site) seedBlock(b *seedBlock) error {
 	if !slices.Contains([]string{"off", "block-ingress", "block-bidirectional"}, b.Mode) {
 		return fmt.Errorf("mode: %q is not off, block-ingress or block-bidirectional", b.Mode)
 	}
 	s.blockMode = b.Mode
 	for _, e := range b.Exclusions {
-		if err := w.resolve(s, reflect.ValueOf(&e).Elem()); err != nil {
+		if err := s.resolve(reflect.ValueOf(&e).Elem()); err != nil {
 			return err
 		}
-		s.exclude(e, cmp.Or(e.Subnet, e.VPC))
+		e.ID, e.Resource = s.server.newID("vpcbpa-exclude"), s.arn("ec2", "vpc/"+e.VPC)
+		if e.Subnet != "" {
+			e.Resource = s.arn("ec2", "subnet/"+e.Subnet)
+		}
+		e.Mode, e.State = cmp.Or(e.Mode, "allow-bidirectional"), cmp.Or(e.State, "create-complete")
+		s.exclusions.put(&e)
 	}
 	return nil
 }
 
 // prefixList creates a list, or replaces the entries of the one that has its name already, which may be AWS's.
-func (w *seeder) prefixList(s *site, l *seedPrefixList) error {
+func (s *site) seedPrefixList(l *seedPrefixList) error {
 	for _, account := range l.SharedWith {
 		if err := checkAccount(account); err != nil {
 			return fmt.Errorf("sharedWith: %w", err)
@@ -301,48 +327,51 @@ func (w *seeder) prefixList(s *site, l *seedPrefixList) error {
 	return nil
 }
 
-func (w *seeder) group(s *site, g *Group) error {
-	g.Ingress, g.Description = nil, cmp.Or(g.Description, g.Name)
-	err := g.Tags.check()
-	var created *Group
-	if err == nil {
-		created, err = s.addGroup(*g)
-	}
-	if err != nil {
+func (s *site) seedGroup(g *seedGroup) error {
+	g.Description = cmp.Or(g.Description, g.Name)
+	if _, err := s.addGroup(g.Group); err != nil {
 		return fmt.Errorf("group %q: %w", g.Name, err)
 	}
-	w.ids["group "+g.VPC+"/"+g.Name] = created.ID
 	return nil
 }
 
-func (w *seeder) rules(s *site, g *Group) error {
-	rules := slices.Clone(g.Ingress)
-	for i, r := range rules {
-		kind, name, _ := strings.Cut(r.Source.Reference, ":")
-		id := w.ids["group "+g.VPC+"/"+name]
-		switch l := s.prefixListNamed(name); {
-		case r.Source.Prefix.IsValid():
-		case kind == "list" && l == nil:
-			return fmt.Errorf("group %q: ingress[%d]: source: there is no prefix list %q", g.Name, i, name)
-		case kind == "list":
-			rules[i].Source.Reference = l.ID
-		case kind != "group":
-			return fmt.Errorf("group %q: ingress[%d]: source: %q is neither an IP range nor group:NAME nor list:NAME", g.Name, i, r.Source)
-		case id == "":
-			return fmt.Errorf("group %q: ingress[%d]: source: there is no group %q in the same VPC", g.Name, i, name)
-		default:
-			rules[i].Source.Reference = id
+func (s *site) seedRules(g *seedGroup) error {
+	var rules []Rule
+	for i, in := range g.Ingress {
+		r := Rule{Permission: Permission{Protocol: in.Protocol, From: -1, To: -1}, Description: in.Description}
+		if in.Ports != nil {
+			r.From, r.To = in.Ports.From, in.Ports.To
 		}
+		kind, name, _ := strings.Cut(in.Source, ":")
+		group, list := s.groupNamed(g.VPC, name), s.prefixListNamed(name)
+		problem := ""
+		if prefix, err := netip.ParsePrefix(in.Source); err == nil {
+			r.Source.Prefix = prefix
+		} else if kind == "list" && list != nil {
+			r.Source.Reference = list.ID
+		} else if kind == "group" && group != nil {
+			r.Source.Reference = group.ID
+		} else if kind == "list" {
+			problem = fmt.Sprintf("there is no prefix list %q", name)
+		} else if kind == "group" {
+			problem = fmt.Sprintf("there is no group %q in the same VPC", name)
+		} else {
+			problem = fmt.Sprintf("%q is neither an IP range nor group:NAME nor list:NAME", in.Source)
+		}
+		if problem != "" {
+			return fmt.Errorf("group %q: ingress[%d]: source: %s", g.Name, i, problem)
+		}
+		rules = append(rules, r)
 	}
-	if err := s.setRules(s.groups.byID[w.ids["group "+g.VPC+"/"+g.Name]], rules); err != nil {
+	if err := s.setRules(s.groupNamed(g.VPC, g.Name), rules); err != nil {
 		return fmt.Errorf("group %q: %w", g.Name, err)
 	}
 	return nil
 }
 
-func (w *seeder) loadBalancer(s *site, lb *loadBalancer) error {
+func (s *site) seedLoadBalancer(lb *loadBalancer) error {
 	for i := range lb.Interfaces {
-		if err := w.resolveName(lb.VPC, "subnet", reflect.ValueOf(&lb.Interfaces[i].Subnet).Elem()); err != nil {
+		if err := s.resolveName(lb.VPC, "subnet", &lb.Interfaces[i].Subnet); err != nil {
 			return err
 		}
 	}

@@ -30,7 +30,7 @@ func TestSeedExample(t *testing.T) {
 	here := s.Region("", "eu-west-1")
 	groups := here.Groups()
 	web := groups[len(groups)-1]
-	if web.Name != "web" || web.Tags["cloudfront-ingress"] != "443" || web.VPC == s.Region("", "eu-west-1").DefaultVPC() {
+	if web.Name != "web" || web.Tags["cloudfront-ingress"] != "443" || web.VPC == here.OtherVPC() {
 		t.Errorf("got %+v", web)
 	}
 	var got []string

@@ -56,7 +56,7 @@ type Server struct {
 	roles      map[string]Role
 	keys       map[string]session
 	limiters   map[limiterKey]*rate.Limiter
-	faults     []*armedFault
+	faults     []*Fault
 	calls      []Call
 	observers  []func(Change)
 	unsettled  []*PrefixList // that a change is under way to
@@ -213,8 +213,7 @@ func (c *call) authenticate(r *http.Request) error {
 // resourceParams are the parameters that say what a call is about.
 var resourceParams = []string{
 	"GroupId", "GroupId.1", "ResourceId.1", "NetworkInterfaceId", "NetworkInterfaceId.1", "PrefixListId", "PrefixListId.1",
-	"VpcId", "VpcId.1", "SubnetId", "GroupName", "RoleArn",
-	"LoadBalancerArn", "LoadBalancerArns.member.1", "Names.member.1", "ResourceArns.member.1",
+	"GroupName", "RoleArn", "LoadBalancerArn", "LoadBalancerArns.member.1", "Names.member.1", "ResourceArns.member.1",
 }
 
 // resource returns the ID of what the call is about, as far as it names one.

@@ -48,8 +48,8 @@ func (s *Server) site(account, region string) *site {
 	}
 	s.sites[key] = st
 	defer func(before []string) { s.touched = before }(s.touched) // no call made these
-	st.addVPC(netip.MustParsePrefix("172.31.0.0/16"), true, nil)
-	st.addVPC(netip.MustParsePrefix("10.0.0.0/16"), false, nil)
+	st.addVPC(vpc{CIDR: netip.MustParsePrefix("172.31.0.0/16"), Default: true})
+	st.addVPC(vpc{CIDR: netip.MustParsePrefix("10.0.0.0/16")})
 	st.addManagedPrefixLists()
 	st.remember()
 	return st

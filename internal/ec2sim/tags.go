@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 // Tags are the tags of a resource.
@@ -27,8 +26,8 @@ func (t Tags) pairs(item, key, value string) body {
 
 // A tag is a tag in a request. The value is nil where the request leaves it out.
 type tag struct {
-	Key   string  `query:"Key"`
-	Value *string `query:"Value"`
+	Key   string  `json:"Key"`
+	Value *string `json:"Value"`
 }
 
 // maxTags is how many tags a resource may have.
@@ -53,13 +52,8 @@ func parseTags(given []tag) (Tags, error) {
 
 // check refuses tags that no resource may have.
 func (t Tags) check() error {
-	for key, value := range t {
-		switch {
-		case key == "" || utf8.RuneCountInString(key) > 128:
-			return invalid("Tag key must have between 1 and 128 characters: %q", key)
-		case utf8.RuneCountInString(value) > 256:
-			return invalid("Tag value exceeds the maximum length of 256 characters")
-		case strings.HasPrefix(strings.ToLower(key), "aws:"):
+	for key := range t {
+		if key == "" || strings.HasPrefix(strings.ToLower(key), "aws:") {
 			return invalid("Value ( %s ) for parameter key is invalid. Tag keys starting with 'aws:' are reserved for internal use", key)
 		}
 	}
@@ -71,8 +65,8 @@ func (t Tags) check() error {
 
 // tagSpecs are the tags to give what a request creates.
 type tagSpecs []struct {
-	Type string `query:"ResourceType"`
-	Tags []tag  `query:"Tag"`
+	Type string `json:"ResourceType"`
+	Tags []tag  `json:"Tag"`
 }
 
 // tagsFor returns the tags, and refuses those for another type of resource.
@@ -113,8 +107,8 @@ func (s *site) tagsOf(id string) (*Tags, error) {
 }
 
 type tagsInput struct {
-	Resources []string `query:"ResourceId"`
-	Tags      []tag    `query:"Tag"`
+	Resources []string `json:"ResourceId"`
+	Tags      []tag    `json:"Tag"`
 }
 
 // createTags adds tags to all resources or, where one does not exist or has too many, to none.

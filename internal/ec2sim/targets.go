@@ -20,14 +20,12 @@ type targetGroup struct {
 	Protocol      string   `json:"protocol"`              // such as "TCP" or "HTTP"
 	Port          int32    `json:"port"`                  // of targets that name none
 	Type          string   `json:"type" xml:"TargetType"` // "instance" unless it says "ip", "lambda" or "alb"
-	AddressType   string   `json:"addressType" xml:"IpAddressType"`
 	LoadBalancers []string `json:"-" xml:"LoadBalancerArns>member"`
 
 	Listeners  []string `json:"listeners" xml:"-"` // those that pass on to it, such as shop:443
 	Targets    []target `json:"targets" xml:"-"`
 	Attributes Tags     `json:"attributes" xml:"-"` // those that differ from what AWS sets
-	Tags       Tags     `json:"tags" xml:"-"`
-	Headers    Tags     `json:"headers" xml:"-"` // that the rules which lead to it demand
+	Headers    Tags     `json:"headers" xml:"-"`    // that the rules which lead to it demand
 }
 
 // A target takes connections from a load balancer.
@@ -40,7 +38,7 @@ type target struct {
 // addTargetGroup creates a target group behind the listeners it names. The first target group of a listener is the one
 // of its default rule, unless it has headers; the others have rules of their own.
 func (s *site) addTargetGroup(g *targetGroup) error {
-	g.Type, g.AddressType = cmp.Or(g.Type, "instance"), cmp.Or(g.AddressType, "ipv4")
+	g.Type = cmp.Or(g.Type, "instance")
 	for i, t := range g.Targets {
 		g.Targets[i].Port, g.Targets[i].State = cmp.Or(t.Port, g.Port), cmp.Or(t.State, "healthy")
 	}
@@ -96,7 +94,7 @@ func (l *listener) rule(priority string, conditions, actions []body) body {
 
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeRules.html
 func (s *site) describeRules(in struct {
-	ARN string `query:"ListenerArn"`
+	ARN string `json:"ListenerArn"`
 },
 ) (body, error) {
 	l, err := s.listener(func(_ *loadBalancer, l *listener) bool { return l.ARN == in.ARN })
@@ -144,7 +142,7 @@ func (s *site) describeTargetGroups(in ofLoadBalancer) (body, error) {
 }
 
 type ofTargetGroup struct {
-	ARN string `query:"TargetGroupArn"`
+	ARN string `json:"TargetGroupArn"`
 }
 
 // describeTargetGroupAttributes gives the attributes that say what targets see.
