@@ -45,20 +45,6 @@ var motoCases = []motoCase{
 		return all(*r.DestinationCidrBlock, *r.GatewayId, r.State, r.Origin, *out.RouteTables[0].Associations[0].Main)
 	}},
 	{
-		name: "a network ACL that does not exist",
-		want: "InvalidNetworkAclID.NotFound",
-		moto: "InvalidRouteTableID.NotFound",
-		page: errorsPage,
-		ask: func(o *other) string {
-			_, err := o.DescribeNetworkAcls(o.t.Context(), &ec2.DescribeNetworkAclsInput{NetworkAclIds: []string{"acl-0123456789abcdef0"}})
-			return said(err)
-		},
-	},
-	{name: "a route table that does not exist", want: "InvalidRouteTableID.NotFound", ask: func(o *other) string {
-		_, err := o.DescribeRouteTables(o.t.Context(), &ec2.DescribeRouteTablesInput{RouteTableIds: []string{"rtb-0123456789abcdef0"}})
-		return said(err)
-	}},
-	{
 		name: "a group that an interface has is not deleted",
 		want: "DependencyViolation",
 		moto: "ok",
@@ -84,16 +70,6 @@ var motoCases = []motoCase{
 		}
 		return all(o.attached(filtered("group-id", db)), o.attached(filtered("group-id", db, web)), o.attached(filtered("group-id", spare)))
 	}},
-	{name: "interfaces by their description", want: "[web available]", ask: func(o *other) string {
-		_, err := o.networkInterface(o.group("web"))
-		o.must(err)
-		return o.attached(filtered("description", "interface"+o.suffix))
-	}},
-	{name: "interfaces by the pattern of a description", want: "[web available]", ask: func(o *other) string {
-		_, err := o.networkInterface(o.group("web"))
-		o.must(err)
-		return o.attached(append(filtered("vpc-id", o.vpc), filtered("description", "inter*")...))
-	}},
 	{name: "groups of an interface are replaced", want: "ok [db+web available] ok [db available]", ask: func(o *other) string {
 		web, db, spare := o.group("web"), o.group("db"), o.group("spare")
 		id, err := o.networkInterface(spare)
@@ -118,31 +94,6 @@ var motoCases = []motoCase{
 			return said(o.attach(id, groups...))
 		},
 	},
-	{
-		name: "an interface gets a group that does not exist",
-		want: "InvalidGroup.NotFound",
-		moto: "ok",
-		page: errorsPage,
-		ask: func(o *other) string {
-			id, err := o.networkInterface(o.group("web"))
-			o.must(err)
-			return said(o.attach(id, absentGroup))
-		},
-	},
-	{
-		name: "an interface gets a group of another VPC",
-		want: "InvalidGroup.NotFound",
-		moto: "ok",
-		page: "https://github.com/kubernetes-sigs/cluster-api-provider-aws/issues/3943",
-		ask: func(o *other) string {
-			id, err := o.networkInterface(o.group("web"))
-			o.must(err)
-			return said(o.attach(id, o.groupIn(o.defaultVPC(), "far")))
-		},
-	},
-	{name: "no interface", want: "InvalidNetworkInterfaceID.NotFound", ask: func(o *other) string {
-		return said(o.attach("eni-0123456789abcdef0", o.group("web")))
-	}},
 	{name: "a group is free again", want: "ok ok", ask: func(o *other) string {
 		web, db := o.group("web"), o.group("db")
 		id, err := o.networkInterface(web)

@@ -27,13 +27,6 @@ func added(cidrs ...string) (list []types.AddPrefixListEntry) {
 	return list
 }
 
-func removed(cidrs ...string) (list []types.RemovePrefixListEntry) {
-	for _, c := range cidrs {
-		list = append(list, types.RemovePrefixListEntry{Cidr: &c})
-	}
-	return list
-}
-
 // list creates a prefix list of IPv4 ranges by hand.
 func (s *sim) list(maxEntries int, cidrs ...string) string {
 	s.t.Helper()
@@ -85,54 +78,6 @@ func (s *sim) entries(id string, version int64) (list []string) {
 		}
 	}
 	return list
-}
-
-// One call adds and removes, and makes a new version; a version before can be looked at.
-//
-// https://docs.aws.amazon.com/vpc/latest/userguide/work-with-cust-managed-prefix-lists.html
-func TestPrefixListVersions(t *testing.T) {
-	s := start(t, ec2sim.Options{})
-	made, err := s.CreateManagedPrefixList(t.Context(), &ec2.CreateManagedPrefixListInput{
-		PrefixListName: aws.String("cloudfront"), AddressFamily: aws.String("IPv4"), MaxEntries: aws.Int32(5), Entries: added("192.0.2.0/24 a", "198.51.100.0/24"),
-		TagSpecifications: []types.TagSpecification{{ResourceType: types.ResourceTypePrefixList, Tags: []types.Tag{{Key: aws.String("cloudfront-ingress"), Value: aws.String("ranges")}}}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	id := *made.PrefixList.PrefixListId
-	if made.PrefixList.State != types.PrefixListStateCreateInProgress || s.described(id).State != types.PrefixListStateCreateComplete {
-		t.Errorf("created as %s, is %s", made.PrefixList.State, s.described(id).State)
-	}
-	out, err := s.ModifyManagedPrefixList(t.Context(), &ec2.ModifyManagedPrefixListInput{
-		PrefixListId: &id, CurrentVersion: aws.Int64(1), AddEntries: added("203.0.113.0/24 b", "10.0.0.0/8"), RemoveEntries: removed("198.51.100.0/24"),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if out.PrefixList.State != types.PrefixListStateModifyInProgress || *out.PrefixList.Version != 1 {
-		t.Errorf("answered %+v", out.PrefixList)
-	}
-	if l := s.described(id); l.State != types.PrefixListStateModifyComplete || *l.Version != 2 || *l.Tags[0].Value != "ranges" {
-		t.Errorf("described as %+v", l)
-	}
-	wantEntries := func(version int64, want ...string) {
-		t.Helper()
-		if diff := cmp.Diff(want, s.entries(id, version)); diff != "" {
-			t.Error(diff)
-		}
-	}
-	wantEntries(0, "10.0.0.0/8", "192.0.2.0/24 a", "203.0.113.0/24 b")
-	wantEntries(1, "192.0.2.0/24 a", "198.51.100.0/24")
-
-	// A size makes no version.
-	wantCode(t, s.modify(id, 2, ec2.ModifyManagedPrefixListInput{MaxEntries: aws.Int32(3)}), "")
-	if l := s.described(id); *l.Version != 2 || *l.MaxEntries != 3 {
-		t.Errorf("described as %+v", l)
-	}
-	_, err = s.DeleteManagedPrefixList(t.Context(), &ec2.DeleteManagedPrefixListInput{PrefixListId: &id})
-	wantCode(t, err, "")
-	_, err = s.DescribeManagedPrefixLists(t.Context(), &ec2.DescribeManagedPrefixListsInput{PrefixListIds: []string{id}})
-	wantCode(t, err, "InvalidPrefixListID.NotFound")
 }
 
 // A change that takes time shows when it is complete, and until then there can be no other.

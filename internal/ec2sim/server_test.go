@@ -155,8 +155,11 @@ func TestObserve(t *testing.T) {
 		for _, g := range c.Groups {
 			seen = append(seen, fmt.Sprintf("%s: %s has %d rules", c.Call.Action, g.Name, len(g.Ingress)))
 		}
-		for range c.Deleted {
-			seen = append(seen, c.Call.Action+": deleted")
+		for _, i := range c.Interfaces {
+			seen = append(seen, fmt.Sprintf("%s: an interface has %d groups", c.Call.Action, len(i.Groups)))
+		}
+		for _, id := range c.Deleted {
+			seen = append(seen, c.Call.Action+": deleted "+id[:3])
 		}
 	})
 	_ = s.authorize(id, tcp(443, v4(3)...))
@@ -167,8 +170,18 @@ func TestObserve(t *testing.T) {
 	}
 	s.Inject(ec2sim.Fault{Kind: ec2sim.CutAfter, Action: "DeleteSecurityGroup"})
 	_, _ = s.DeleteSecurityGroup(t.Context(), &ec2.DeleteSecurityGroupInput{GroupId: &id})
-	s.Calls() // waits for the observer
-	want := []string{"AuthorizeSecurityGroupIngress: web has 3 rules", ": web has 2 rules", "DeleteSecurityGroup: deleted"}
+	i, err := s.here.CreateInterface(ec2sim.Interface{})
+	wantCode(t, err, "")
+	wantCode(t, s.here.Attach(i.ID, s.group("", "a"), s.group("", "b")), "")
+	_, err = s.ModifyNetworkInterfaceAttribute(t.Context(), &ec2.ModifyNetworkInterfaceAttributeInput{NetworkInterfaceId: &i.ID, Groups: i.Groups})
+	wantCode(t, err, "")
+	_, err = s.DeleteNetworkInterface(t.Context(), &ec2.DeleteNetworkInterfaceInput{NetworkInterfaceId: &i.ID})
+	wantCode(t, err, "")
+	want := []string{
+		"AuthorizeSecurityGroupIngress: web has 3 rules", ": web has 2 rules", "DeleteSecurityGroup: deleted sg-",
+		": an interface has 1 groups", ": a has 0 rules", ": b has 0 rules", ": an interface has 2 groups",
+		"ModifyNetworkInterfaceAttribute: an interface has 1 groups", "DeleteNetworkInterface: deleted eni",
+	}
 	if !slices.Equal(seen, want) {
 		t.Errorf("got %q, want %q", seen, want)
 	}
