@@ -19,13 +19,10 @@ var sample []byte
 
 // Options say what a demo runs on, and where it is shown.
 type Options struct {
-	// Document is an ip-ranges.json; the built-in sample if nil.
-	Document []byte
-	// Out is where the demo is shown, with colours if Color is set.
-	Out   io.Writer
-	Color bool
-	// Log is the function's log; it is discarded if nil.
-	Log *slog.Logger
+	Document []byte // an ip-ranges.json; the built-in sample if nil
+	Out      io.Writer
+	Color    bool
+	Log      *slog.Logger // the function's log; it is discarded if nil
 }
 
 // Run shows the demo. It fails at the first thing that does not turn out as the demo tells it: every number shown comes
@@ -37,22 +34,30 @@ func Run(ctx context.Context, o Options) error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	original, err := parseDocument(o.Document)
+	s, err := newStory(o)
 	if err != nil {
 		return err
 	}
-	revised, change, err := original.revise()
-	if err != nil {
-		return err
-	}
-	w, err := newWorld(o.Log)
-	if err != nil {
-		return fmt.Errorf("set up the demo: %w", err)
-	}
-	defer w.close()
-	s := &story{world: w, page: page.New(o.Out, o.Color), original: original, revised: revised, change: change}
+	defer s.close()
 	if err := s.play(ctx); err != nil {
 		return fmt.Errorf("the demo did not turn out as it should; nothing outside this process was touched: %w", err)
 	}
 	return s.page.Err()
+}
+
+// newStory prepares the world and the two documents of a story.
+func newStory(o Options) (*story, error) {
+	original, err := parseDocument(o.Document)
+	if err != nil {
+		return nil, err
+	}
+	revised, change, err := original.revise()
+	if err != nil {
+		return nil, err
+	}
+	w, err := newWorld(o.Log)
+	if err != nil {
+		return nil, fmt.Errorf("set up the demo: %w", err)
+	}
+	return &story{world: w, page: page.New(o.Out, o.Color), original: original, revised: revised, change: change}, nil
 }

@@ -2,18 +2,22 @@ package demo
 
 import (
 	"bufio"
+	"cmp"
 	"compress/gzip"
 	"io"
 	"log/slog"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"cloudfront-sg-sync/internal/ec2sim"
 	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/internal/page"
+	"cloudfront-sg-sync/iprange"
 
 	"github.com/jedib0t/go-pretty/v6/text"
 )
@@ -41,17 +45,6 @@ func open(t *testing.T, name string) io.Reader {
 	return unpacked
 }
 
-func TestSample(t *testing.T) {
-	var out strings.Builder
-	if err := Run(t.Context(), Options{Out: &out}); err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(out.String(), "\n"); n > 60 {
-		t.Errorf("%d lines are too many to read", n)
-	}
-	checkPlain(t, out.String())
-}
-
 // checkPlain fails if a text has escape codes, long lines or trailing spaces.
 func checkPlain(t *testing.T, text string) {
 	t.Helper()
@@ -63,11 +56,16 @@ func checkPlain(t *testing.T, text string) {
 	}
 }
 
-func TestColors(t *testing.T) {
+// The built-in sample fits a screen or two, with and without colours.
+func TestSample(t *testing.T) {
 	var plain, colored strings.Builder
 	if err := Run(t.Context(), Options{Out: &plain}); err != nil {
 		t.Fatal(err)
 	}
+	if n := strings.Count(plain.String(), "\n"); n > 60 {
+		t.Errorf("%d lines are too many to read", n)
+	}
+	checkPlain(t, plain.String())
 	if err := Run(t.Context(), Options{Out: &colored, Color: true}); err != nil {
 		t.Fatal(err)
 	}
@@ -113,36 +111,27 @@ func TestDemoOfAnyFile(t *testing.T) {
 	}
 }
 
-// newStory returns a story of the sample.
-func newStory(t *testing.T) *story {
+func sampleStory(t *testing.T) *story {
 	t.Helper()
-	original, err := parseDocument(sample)
+	s, err := newStory(Options{Document: sample, Out: io.Discard, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	revised, change, err := original.revise()
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := newWorld(slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(w.close)
-	return &story{world: w, page: page.New(io.Discard, false), original: original, revised: revised, change: change}
+	t.Cleanup(s.close)
+	return s
 }
 
 // The demo does not tell what has not happened.
 func TestDemoFails(t *testing.T) {
 	t.Run("the function fails", func(t *testing.T) {
-		s := newStory(t)
+		s := sampleStory(t)
 		s.endpoint.Deny(authorize)
 		if err := s.play(t.Context()); err == nil || !strings.Contains(err.Error(), "UnauthorizedOperation") {
 			t.Errorf("got %v", err)
 		}
 	})
 	t.Run("a call more", func(t *testing.T) {
-		s := newStory(t)
+		s := sampleStory(t)
 		// The SDK makes the call again.
 		s.endpoint.Inject(ec2sim.Fault{Kind: ec2sim.ErrorBefore, Action: authorize, Code: "InternalError", After: 2})
 		if err := s.play(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "step 3: the function called") {
@@ -150,14 +139,13 @@ func TestDemoFails(t *testing.T) {
 		}
 	})
 	t.Run("a foreign rule changes", func(t *testing.T) {
-		s := newStory(t)
-		if err := s.tagging(t.Context()); err != nil {
+		s := sampleStory(t)
+		c, err := s.publication()
+		err = cmp.Or(err, s.tagging(), s.groups.RemoveRules(s.list(webPool)[0].ID, officeRule.Permission))
+		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.groups.RemoveRules(s.list(webPool)[0].ID, officeRule.Permission); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.firstNotification(t.Context()); err == nil || !strings.Contains(err.Error(), "not the function's") {
+		if err := s.act(t.Context(), c); err == nil || !strings.Contains(err.Error(), "not the function's") {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -188,15 +176,42 @@ func TestWitness(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWitness()
-			w.wanted = ipspace.Of([]netip.Prefix{netip.MustParsePrefix("18.64.0.0/15")})
-			group := ec2sim.Group{ID: "sg-1", Tags: tagsOf(webPool, webPort), Ingress: []ec2sim.Rule{rule("18.64.0.0/15"), rule("54.192.0.0/16")}}
-			w.see(ec2sim.Change{Groups: []ec2sim.Group{group}})
+			w := witness{open: ipspace.Of(nil), wanted: ipspace.Of([]netip.Prefix{netip.MustParsePrefix("18.64.0.0/15")})}
+			group := ec2sim.Group{Tags: tagsOf(webPool, webPort), Ingress: []ec2sim.Rule{rule("18.64.0.0/15"), rule("54.192.0.0/16")}}
+			w.note(ec2sim.Call{}, map[string]ec2sim.Group{"sg-1": group})
 			group.Ingress = c.after
-			w.see(ec2sim.Change{Call: ec2sim.Call{Seq: 1}, Groups: []ec2sim.Group{group}})
-			if states, err := w.verdict(); (err != nil) != c.gap || states != 1 {
-				t.Errorf("%d states, error %v", states, err)
+			w.note(ec2sim.Call{Seq: 1}, map[string]ec2sim.Group{"sg-1": group})
+			if err := w.verdict(); (err != nil) != c.gap || w.changes != 1 {
+				t.Errorf("%d changes, error %v", w.changes, err)
 			}
 		})
+	}
+}
+
+// The next document differs by one rule more and one less, and re-cuts a range.
+func TestRevise(t *testing.T) {
+	before, err := parseDocument(sample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, change, err := before.revise()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := slices.DeleteFunc(slices.Clone(before.IPv4), func(p netip.Prefix) bool { return p == change.withdrawn })
+	want = iprange.Merge(append(want, change.added))
+	if !slices.Equal(after.IPv4, want) || !slices.Equal(after.IPv6, before.IPv6) {
+		t.Errorf("rules %v, want %v", after.IPv4, want)
+	}
+	low := netip.PrefixFrom(change.recut.Addr(), change.recut.Bits()+1)
+	for prefix, published := range map[netip.Prefix]bool{
+		change.added: true, change.withdrawn: false, change.recut: false, low: true, next(low): true,
+	} {
+		if slices.Contains(after.Prefixes, prefix) != published {
+			t.Errorf("%s is published: %v", prefix, !published)
+		}
+	}
+	if age := after.Published.Sub(before.Published); age != 26*time.Hour {
+		t.Errorf("it is published %s later", age)
 	}
 }

@@ -5,13 +5,13 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
 	"cloudfront-sg-sync/internal/ec2sim"
+	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/internal/page"
 )
 
@@ -35,15 +35,16 @@ var strayRange = netip.MustParsePrefix("198.51.100.0/24")
 
 // The calls the function makes, and how the story tells them.
 const (
-	describe  = "DescribeSecurityGroups"
-	getQuota  = "GetServiceQuota"
-	authorize = "AuthorizeSecurityGroupIngress"
-	look      = "DescribeNetworkInterfaces" // before anything is revoked
-	revoke    = "RevokeSecurityGroupIngress"
+	describe   = "DescribeSecurityGroups"
+	getQuota   = "GetServiceQuota"
+	authorize  = "AuthorizeSecurityGroupIngress"
+	interfaces = "DescribeNetworkInterfaces" // before anything is revoked
+	revoke     = "RevokeSecurityGroupIngress"
 )
 
 var callNames = map[string]string{
-	describe: "describe groups", look: "look at interfaces", getQuota: "get quota", authorize: "authorize %d in %s", revoke: "revoke %d in %s",
+	describe: "describe groups", interfaces: "look at interfaces", getQuota: "get quota",
+	authorize: "authorize %d in %s", revoke: "revoke %d in %s",
 }
 
 // A story is the demo's: what happens, step by step, and what the function makes of it.
@@ -58,19 +59,31 @@ type story struct {
 
 func (s *story) play(ctx context.Context) error {
 	s.page.Line(s.page.Strong("cloudfront-sg-sync"), ": the real function, with an EC2 endpoint and a feed of ranges in this process.")
-	for _, step := range []func(context.Context) error{
-		s.tagging, s.firstNotification, s.publishedChange, s.repeatedNotification, s.repair, s.dryRun, s.closing,
-	} {
-		if err := step(ctx); err != nil {
+	if err := s.tagging(); err != nil {
+		return err
+	}
+	for _, step := range []func() (chapter, error){s.publication, s.publishedChange, s.repetition, s.repair, s.dryRun} {
+		c, err := step()
+		if err == nil {
+			err = s.act(ctx, c)
+		}
+		if err != nil {
 			return err
 		}
 	}
+	s.page.Indent(0)
+	s.page.Line()
+	s.page.Line(s.page.Good("✓"), fmt.Sprintf("  %d calls about groups, %d changed rules. None closed an address in use, not even for one call.", s.calls, s.witness.changes))
+	s.page.Line("   ", s.page.Quiet("Next: deploy the function and tag a group, see README.md."))
 	return nil
 }
 
-// tagging is step 1.
-func (s *story) tagging(context.Context) error {
-	n := groupsNeeded(s.original)
+// tagging is the first step: nothing happens yet.
+func (s *story) tagging() error {
+	// As many groups as hold the rules of the document for one port beside a foreign rule, with room to add a range
+	// before another goes.
+	const quota, others = ec2sim.DefaultRulesPerGroup, 2
+	n := max(2, (max(len(s.original.IPv4), len(s.original.IPv6))+others+quota-1)/quota)
 	for _, g := range []ec2sim.Group{
 		{Name: webPool, Tags: tagsOf(webPool, webPort), Ingress: []ec2sim.Rule{officeRule}},
 		{Name: apiPool, Ingress: []ec2sim.Rule{partnerRule}},
@@ -84,118 +97,148 @@ func (s *story) tagging(context.Context) error {
 			g.Ingress = nil
 		}
 	}
-	s.foreign = s.rules(foreign)
+	s.foreign = s.rules(false)
 	s.step("You tag the security groups of an origin", fmt.Sprintf("%s get the tags %s=%d and %s=%s: one pool, which shares "+
 		"its rules. web-1 also has a rule of the office, for SSH. %s are not tagged. Nothing happens yet.",
-		enumerate(webPool, n), tagPorts, webPort, tagPool, webPool, enumerate(apiPool, n)))
+		s.names(webPool), tagPorts, webPort, tagPool, webPool, s.names(apiPool)))
 	s.showGroups(s.list(webPool, apiPool), nil)
 	return nil
 }
 
-// firstNotification is step 2.
-func (s *story) firstNotification(ctx context.Context) error {
-	ipv4, ipv6 := s.original.rules()
-	return s.act(ctx, s.original, "", webPool, expectation{added: ipv4 + ipv6, feed: http.StatusOK},
-		fmt.Sprintf("AWS publishes its ranges of %s and notifies the function", s.original.publication.Published.Format(time.RFC3339)),
-		"%d ranges of CloudFront, merged without loss to %d IPv4 and %d IPv6 rules. A group may hold %d of each, so the pool "+
-			"shares them.", len(s.original.publication.Prefixes), ipv4, ipv6, ec2sim.DefaultRulesPerGroup)
+func (s *story) publication() (chapter, error) {
+	d := s.original
+	return chapter{
+		headline: fmt.Sprintf("AWS publishes its ranges of %s and notifies the function", d.Published.Format(time.RFC3339)),
+		text: fmt.Sprintf("%d ranges of CloudFront, merged without loss to %d IPv4 and %d IPv6 rules. A group may hold %d of each, "+
+			"so the pool shares them.", len(d.Prefixes), len(d.IPv4), len(d.IPv6), ec2sim.DefaultRulesPerGroup),
+		published: d, pool: webPool, added: len(d.Merged()),
+	}, nil
 }
 
-// publishedChange is step 3.
-func (s *story) publishedChange(ctx context.Context) error {
-	return s.act(ctx, s.revised, "", webPool,
-		expectation{added: 1, revoked: 1, calls: []string{describe, look, authorize, revoke}, feed: http.StatusOK},
-		fmt.Sprintf("AWS publishes a change: %s is new, %s is gone", s.change.added, s.change.withdrawn),
-		"The new range is authorized before the old one is revoked. And %s now comes as two halves: the same addresses, so "+
-			"its rule stays.", s.change.recut)
+// replacing are the calls that replace a rule.
+var replacing = []string{describe, interfaces, authorize, revoke}
+
+func (s *story) publishedChange() (chapter, error) {
+	return chapter{
+		headline: fmt.Sprintf("AWS publishes a change: %s is new, %s is gone", s.change.added, s.change.withdrawn),
+		text: fmt.Sprintf("The new range is authorized before the old one is revoked. And %s now comes as two halves: the same "+
+			"addresses, so its rule stays.", s.change.recut),
+		published: s.revised, pool: webPool, added: 1, revoked: 1, calls: replacing,
+	}, nil
 }
 
-// repeatedNotification is step 4.
-func (s *story) repeatedNotification(ctx context.Context) error {
-	return s.act(ctx, s.revised, "", "", expectation{calls: []string{describe}, feed: http.StatusNotModified},
-		"SNS delivers the same notification a second time", "The file has not changed, and the groups are right: one look is all it takes.")
+func (s *story) repetition() (chapter, error) {
+	return chapter{
+		headline:  "SNS delivers the same notification a second time",
+		text:      "The file has not changed, and the groups are right: one call is all it takes.",
+		published: s.revised, known: true, calls: []string{describe},
+	}, nil
 }
 
-// repair is step 5: a person loses one of the function's rules, and leaves one that looks like it.
-func (s *story) repair(ctx context.Context) error {
-	g, lost := s.firstOwned()
+// repair is a person who loses one of the function's rules, and leaves one that looks like it.
+func (s *story) repair() (chapter, error) {
+	groups := s.list(webPool)
+	g := groups[slices.IndexFunc(groups, func(g ec2sim.Group) bool { return slices.ContainsFunc(g.Ingress, owned) })]
+	lost := g.Ingress[slices.IndexFunc(g.Ingress, owned)]
 	stray := ec2sim.Rule{Permission: ec2sim.TCP(webPort, webPort, strayRange), Description: lost.Description}
-	if err := cmp.Or(s.groups.RemoveRules(g.ID, lost.Permission), s.groups.AddRules(g.ID, stray)); err != nil {
-		return err
-	}
-	return s.act(ctx, nil, "{}", webPool,
-		expectation{added: 1, revoked: 1, calls: []string{describe, look, authorize, revoke}, feed: http.StatusNotModified},
-		fmt.Sprintf("Someone edits %s by hand", g.Name), "The rule of %s is lost, and one of %s left behind. A manual run, {}, "+
-			"repairs both, and leaves the rule of the office alone.", lost.Source, strayRange)
+	return chapter{
+		headline: fmt.Sprintf("Someone edits %s by hand", g.Name),
+		text: fmt.Sprintf("The rule of %s is lost, and one of %s left behind. A manual run, {}, repairs both, and leaves the rule "+
+			"of the office alone.", lost.Source, strayRange),
+		event: `{}`, known: true, pool: webPool, added: 1, revoked: 1, calls: replacing,
+	}, cmp.Or(s.groups.RemoveRules(g.ID, lost.Permission), s.groups.AddRules(g.ID, stray))
 }
 
-// firstOwned returns the first of the function's rules, and its group.
-func (s *story) firstOwned() (ec2sim.Group, ec2sim.Rule) {
-	for _, g := range s.list(webPool) {
-		if i := slices.IndexFunc(g.Ingress, owned); i >= 0 {
-			return g, g.Ingress[i]
-		}
-	}
-	return ec2sim.Group{}, ec2sim.Rule{}
-}
-
-// dryRun is step 6.
-func (s *story) dryRun(ctx context.Context) error {
-	groups := s.list(apiPool)
-	for _, g := range groups {
+// dryRun shows what the function would do for the other pool.
+func (s *story) dryRun() (chapter, error) {
+	for _, g := range s.list(apiPool) {
 		if err := s.groups.SetTags(g.ID, tagsOf(apiPool, apiPort)); err != nil {
-			return err
+			return chapter{}, err
 		}
 	}
-	before := s.rules(anyRule)
-	ipv4, ipv6 := s.revised.rules()
-	err := s.act(ctx, nil, `{"dryRun":true}`, apiPool, expectation{added: ipv4 + ipv6, calls: []string{describe}, feed: http.StatusNotModified},
-		fmt.Sprintf("You tag %s with port %d, and start with a dry run", enumerate(apiPool, len(groups)), apiPort),
-		`{"dryRun":true} says what a run would do and changes nothing.`)
-	if err == nil && !maps.Equal(before, s.rules(anyRule)) {
-		err = s.wrong("a rule was changed, though nothing was to be")
-	}
-	return err
+	return chapter{
+		headline: fmt.Sprintf("You tag %s with port %d, and start with a dry run", s.names(apiPool), apiPort),
+		text:     `{"dryRun":true} says what a run would do and changes nothing.`,
+		event:    `{"dryRun":true}`, known: true, pool: apiPool, added: len(s.revised.Merged()), calls: []string{describe},
+	}, nil
 }
 
-// closing sums up.
-func (s *story) closing(context.Context) error {
-	states, err := s.witness.verdict()
+// A chapter is a step in which the function works, and what the demo says that it will do.
+type chapter struct {
+	headline, text string
+	published      *document // the document that the function is notified of, nil for a manual event
+	event          string
+	known          bool   // whether the function has the document already
+	pool           string // to show, if any
+	added, revoked int
+	calls          []string // nil for the first run: one for each group
+}
+
+// act lets the function work, tells what happened, and verifies it all.
+func (s *story) act(ctx context.Context, c chapter) error {
+	if c.published != nil {
+		s.feed.Store(c.published)
+		s.witness.wanted = ipspace.Of(c.published.Prefixes)
+		c.event = c.published.notification()
+	}
+	before := s.rules(true)
+	r, err := s.invoke(ctx, []byte(c.event))
 	if err != nil {
 		return err
 	}
-	s.page.Indent(0)
-	s.page.Line()
-	s.page.Line(s.page.Good("✓"), fmt.Sprintf("  %d calls about groups, %d changed rules. None closed an address in use, not even for one call.", s.calls, states))
-	s.page.Line("   ", s.page.Quiet("Next: deploy the function and tag a group, see README.md."))
-	return nil
-}
-
-// act lets the function work, on a manual event or, where AWS publishes a document, on its notification. It tells what
-// happened, shows the groups of a pool, if any, and verifies it all.
-func (s *story) act(ctx context.Context, published *document, event, pool string, want expectation, headline, text string, args ...any) error {
-	if published != nil {
-		s.feed.Store(published)
-		s.witness.expect(published)
-		event = published.notification()
-	}
-	r, err := s.invoke(ctx, []byte(event))
-	if err != nil {
-		return err
-	}
-	s.step(headline, fmt.Sprintf(text, args...))
+	s.step(c.headline, c.text)
 	s.showRun(r)
-	if pool != "" {
-		s.showGroups(s.list(pool), r)
+	if c.pool != "" {
+		s.showGroups(s.list(c.pool), r)
 	}
-	return s.verify(r, want)
+	if r.DryRun && !maps.Equal(before, s.rules(true)) {
+		return s.wrong("a rule was changed, though nothing was to be")
+	}
+	return s.verify(r, c)
 }
 
-// indent is how far the text of a step is indented from its number.
-const indent = 3
+// verify compares a run and its effects with what they should be: the answer, the calls, the rules of the pool, the
+// foreign rules, and all states between.
+func (s *story) verify(r *run, want chapter) error {
+	var calls []string
+	for _, c := range r.calls {
+		calls = append(calls, c.Action)
+	}
+	if want.calls == nil {
+		want.calls = append([]string{describe, getQuota}, slices.Repeat([]string{authorize}, r.Summary.Changed)...)
+	}
+	var rules []netip.Prefix
+	for _, g := range s.list(webPool) {
+		for _, rule := range g.Ingress {
+			if owned(rule) && rule.Permission == ec2sim.TCP(webPort, webPort, rule.Source.Prefix) {
+				rules = append(rules, rule.Source.Prefix)
+			}
+		}
+	}
+	slices.SortFunc(rules, netip.Prefix.Compare)
+	published := s.feed.Load().Merged()
+	switch {
+	case r.Summary.Added != want.added || r.Summary.Revoked != want.revoked:
+		return s.wrong("%d rules were added and %d revoked, instead of %d and %d", r.Summary.Added, r.Summary.Revoked, want.added, want.revoked)
+	case !slices.Equal(calls, want.calls):
+		return s.wrong("the function called %v instead of %v", calls, want.calls)
+	case s.unchanged.Load() != want.known:
+		return s.wrong("whether the file has changed: the feed answered %t instead of %t", !s.unchanged.Load(), !want.known)
+	case !slices.Equal(rules, published):
+		return s.wrong("the rules are %v instead of %v", rules, published)
+	case !maps.Equal(s.foreign, s.rules(false)):
+		return s.wrong("a rule that is not the function's was changed")
+	}
+	return s.witness.verdict()
+}
+
+func (s *story) wrong(format string, args ...any) error {
+	return fmt.Errorf("step %d: "+format, append([]any{s.steps}, args...)...)
+}
 
 // step begins the next step with what happens in the world.
 func (s *story) step(headline, text string) {
+	const indent = 3 // of the text from its number
 	s.steps++
 	s.page.Indent(0)
 	s.page.Line()
@@ -210,7 +253,6 @@ func (s *story) step(headline, text string) {
 
 // showRun shows the calls a run has made, and what became of the rules.
 func (s *story) showRun(r *run) {
-	const labels = 7 // how wide they are
 	var calls []string
 	for _, c := range r.calls {
 		name := callNames[c.Action]
@@ -220,7 +262,6 @@ func (s *story) showRun(r *run) {
 		}
 		calls = append(calls, name)
 	}
-	s.page.Fact("calls", labels, " → ", calls...)
 	format, kept := "%d added, %d revoked, %d kept", 0
 	if r.DryRun {
 		format = "%d to add, %d to revoke, %d to keep"
@@ -228,6 +269,8 @@ func (s *story) showRun(r *run) {
 	for _, g := range r.Groups {
 		kept += g.Kept
 	}
+	const labels = 7 // how wide they are
+	s.page.Fact("calls", labels, " → ", calls...)
 	s.page.Fact("rules", labels, "", fmt.Sprintf(format, r.Summary.Added, r.Summary.Revoked, kept))
 }
 
@@ -242,15 +285,14 @@ func (s *story) showGroups(groups []ec2sim.Group, r *run) {
 	}
 	var rows [][]string
 	for _, g := range groups {
-		var count [3]int // IPv4, IPv6 and foreign rules
-		for _, r := range g.Ingress {
-			for i, counts := range []bool{r.Source.Prefix.Addr().Is4(), r.Source.Prefix.Addr().Is6(), foreign(r)} {
-				if counts {
-					count[i]++
-				}
-			}
+		count := func(of func(ec2sim.Rule) bool) int {
+			return len(slices.DeleteFunc(slices.Clone(g.Ingress), func(r ec2sim.Rule) bool { return !of(r) }))
 		}
-		row := []string{g.Name, cmp.Or(g.Tags[tagPorts], "not tagged"), ofQuota(count[0]), ofQuota(count[1]), fmt.Sprint(count[2])}
+		ofQuota := func(of func(netip.Addr) bool) string {
+			return fmt.Sprintf("%2d of %d", count(func(r ec2sim.Rule) bool { return of(r.Source.Prefix.Addr()) }), ec2sim.DefaultRulesPerGroup)
+		}
+		foreign := count(func(r ec2sim.Rule) bool { return !owned(r) })
+		row := []string{g.Name, cmp.Or(g.Tags[tagPorts], "not tagged"), ofQuota(netip.Addr.Is4), ofQuota(netip.Addr.Is6), fmt.Sprint(foreign)}
 		if r != nil {
 			row = append(row, r.changeOf(g.ID))
 		}
@@ -260,38 +302,27 @@ func (s *story) showGroups(groups []ec2sim.Group, r *run) {
 	s.page.Table(header, rows)
 }
 
-func ofQuota(n int) string { return fmt.Sprintf("%2d of %d", n, ec2sim.DefaultRulesPerGroup) }
-
 // changeOf returns how many rules of a group a run has added and revoked, or would have.
-func (r *run) changeOf(id string) (signs string) {
+func (r *run) changeOf(id string) string {
 	for _, g := range r.Groups {
-		if g.GroupID == id && g.Added > 0 {
-			signs += fmt.Sprintf(" +%d", g.Added)
-		}
-		if g.GroupID == id && g.Revoked > 0 {
-			signs += fmt.Sprintf(" -%d", g.Revoked)
+		if g.GroupID == id {
+			signs := fmt.Sprintf(" +%d -%d", g.Added, g.Revoked)
+			return strings.TrimSpace(strings.NewReplacer(" +0", "", " -0", "").Replace(signs))
 		}
 	}
-	return strings.TrimSpace(signs)
+	return ""
 }
 
 func tagsOf(pool string, port int) map[string]string {
 	return map[string]string{tagPorts: fmt.Sprint(port), tagPool: pool}
 }
 
-// groupsNeeded returns how many groups hold the rules of the document for one port beside one foreign rule, with room
-// to add a range before another goes.
-func groupsNeeded(d *document) int {
-	ipv4, ipv6 := d.rules()
-	const others = 2
-	quota := ec2sim.DefaultRulesPerGroup
-	return max(2, (max(ipv4, ipv6)+others+quota-1)/quota)
-}
-
-// enumerate names the first n groups of a pool.
-func enumerate(pool string, n int) string {
-	if n == 2 {
-		return fmt.Sprintf("%s-1 and %s-2", pool, pool)
+// names enumerates the groups of a pool.
+func (s *story) names(pool string) string {
+	groups := s.list(pool)
+	first, last := groups[0].Name, groups[len(groups)-1].Name
+	if len(groups) == 2 {
+		return first + " and " + last
 	}
-	return fmt.Sprintf("%s-1 to %s-%d", pool, pool, n)
+	return first + " to " + last
 }

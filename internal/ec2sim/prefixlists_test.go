@@ -3,8 +3,9 @@ package ec2sim_test
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,11 +19,10 @@ import (
 	"cloudfront-sg-sync/internal/ec2sim"
 )
 
-// added and removed are entries as requests write them.
+// added are entries as requests write them.
 func added(cidrs ...string) (list []types.AddPrefixListEntry) {
 	for _, c := range cidrs {
-		cidr, description, _ := strings.Cut(c, " ")
-		list = append(list, types.AddPrefixListEntry{Cidr: &cidr, Description: &description})
+		list = append(list, types.AddPrefixListEntry{Cidr: &c})
 	}
 	return list
 }
@@ -60,32 +60,10 @@ func (s *sim) described(id string) types.ManagedPrefixList {
 	return out.PrefixLists[0]
 }
 
-// entries returns the entries of a version as "CIDR description"; zero is the current one.
-func (s *sim) entries(id string, version int64) (list []string) {
-	s.t.Helper()
-	in := &ec2.GetManagedPrefixListEntriesInput{PrefixListId: &id, MaxResults: aws.Int32(2)}
-	if version > 0 {
-		in.TargetVersion = &version
-	}
-	pages := ec2.NewGetManagedPrefixListEntriesPaginator(s.Client, in)
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(s.t.Context())
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		for _, e := range page.Entries {
-			list = append(list, strings.TrimSpace(*e.Cidr+" "+aws.ToString(e.Description)))
-		}
-	}
-	return list
-}
-
 // A change that takes time shows when it is complete, and until then there can be no other.
 func TestPrefixListStates(t *testing.T) {
-	now := time.Date(2026, 8, 22, 0, 0, 0, 0, time.UTC)
-	var mu sync.Mutex
-	pass := func(d time.Duration) { mu.Lock(); defer mu.Unlock(); now = now.Add(d) }
-	s := start(t, ec2sim.Options{PrefixListDelay: 10 * time.Second, Now: func() time.Time { mu.Lock(); defer mu.Unlock(); return now }})
+	var seconds atomic.Int64
+	s := start(t, ec2sim.Options{PrefixListDelay: 10 * time.Second, Now: func() time.Time { return time.Unix(seconds.Load(), 0) }})
 	id := s.list(5, "192.0.2.0/24")
 	var seen []string
 	s.Observe(func(c ec2sim.Change) {
@@ -93,18 +71,19 @@ func TestPrefixListStates(t *testing.T) {
 			seen = append(seen, fmt.Sprintf("%s %s v%d %d", c.Call.Action, l.State, l.Version, len(l.Entries)))
 		}
 	})
-	wantCode(t, s.modify(id, 1, ec2.ModifyManagedPrefixListInput{AddEntries: added("198.51.100.0/24")}), "")
-	for range 2 {
-		if l := s.described(id); l.State != types.PrefixListStateModifyInProgress || *l.Version != 1 || len(s.entries(id, 0)) != 1 {
+	add := ec2.ModifyManagedPrefixListInput{AddEntries: added("198.51.100.0/24")}
+	wantCode(t, s.modify(id, 1, add), "")
+	for _, now := range []int64{0, 9} {
+		seconds.Store(now)
+		if l := s.described(id); l.State != types.PrefixListStateModifyInProgress || *l.Version != 1 {
 			t.Errorf("described as %+v", l)
 		}
-		wantCode(t, s.modify(id, 1, ec2.ModifyManagedPrefixListInput{AddEntries: added("203.0.113.0/24")}), "IncorrectState")
+		wantCode(t, s.modify(id, 1, add), "IncorrectState")
 		_, err := s.DeleteManagedPrefixList(t.Context(), &ec2.DeleteManagedPrefixListInput{PrefixListId: &id})
 		wantCode(t, err, "IncorrectState")
-		pass(4 * time.Second)
 	}
-	pass(2 * time.Second)
-	if l := s.described(id); l.State != types.PrefixListStateModifyComplete || *l.Version != 2 || len(s.entries(id, 0)) != 2 {
+	seconds.Store(10)
+	if l := s.described(id); l.State != types.PrefixListStateModifyComplete || *l.Version != 2 {
 		t.Errorf("described as %+v", l)
 	}
 	want := []string{"ModifyManagedPrefixList modify-in-progress v1 1", " modify-complete v2 2"}
@@ -135,72 +114,48 @@ func TestSyncedPrefixList(t *testing.T) {
 func TestPrefixListSize(t *testing.T) {
 	s := start(t, ec2sim.Options{})
 	id := s.list(40, "192.0.2.0/24")
-	refer := func(name string, others ...string) string {
+	var groups []string
+	for name, others := range map[string][]string{"roomy": v4(10), "full": v4(15), "full6": v6(15)} {
 		group := s.group("", name)
-		wantCode(t, s.authorize(group, types.IpPermission{IpProtocol: aws.String("tcp"), FromPort: aws.Int32(443), ToPort: aws.Int32(443), PrefixListIds: []types.PrefixListId{{PrefixListId: &id}}}), "")
-		if len(others) > 0 {
-			wantCode(t, s.authorize(group, tcp(22, others...)), "")
+		wantCode(t, s.authorize(group, toList(id), tcp(22, others...)), "")
+		if name != "roomy" {
+			groups = append(groups, group)
 		}
-		return group
 	}
-	refer("roomy", v4(10)...)
-	full4, full6 := refer("full", v4(15)...), refer("full6", v6(15)...)
-	resize := func(size int32) types.ManagedPrefixList {
-		t.Helper()
-		wantCode(t, s.modify(id, 0, ec2.ModifyManagedPrefixListInput{MaxEntries: &size}), "")
-		return s.described(id)
+	slices.Sort(groups)
+	for _, c := range []struct{ size, after int32 }{{45, 45}, {46, 45}, {44, 44}} {
+		wantCode(t, s.modify(id, 0, ec2.ModifyManagedPrefixListInput{MaxEntries: &c.size}), "")
+		state, message := types.PrefixListStateModifyComplete, ""
+		if c.size != c.after {
+			state, message = types.PrefixListStateModifyFailed, strings.Join(groups, ", ")
+		}
+		if l := s.described(id); l.State != state || *l.MaxEntries != c.after || !strings.HasSuffix(aws.ToString(l.StateMessage), message) {
+			t.Errorf("%d: got %+v", c.size, l)
+		}
 	}
-	if l := resize(45); l.State != types.PrefixListStateModifyComplete || *l.MaxEntries != 45 {
-		t.Errorf("got %+v", l)
-	}
-	if l := resize(46); l.State != types.PrefixListStateModifyFailed || *l.MaxEntries != 45 || !strings.HasSuffix(*l.StateMessage, full4+", "+full6) {
-		t.Errorf("got %+v", l)
-	}
-	wantCode(t, s.authorize(full4, tcp(22, "203.0.113.0/24")), "RulesPerSecurityGroupLimitExceeded")
-	if l := resize(44); l.State != types.PrefixListStateModifyComplete || l.StateMessage != nil {
-		t.Errorf("got %+v", l)
-	}
-	wantCode(t, s.authorize(full4, tcp(22, "203.0.113.0/24")), "")
-
-	// It cannot be deleted while they refer to it.
-	_, err := s.DeleteManagedPrefixList(t.Context(), &ec2.DeleteManagedPrefixListInput{PrefixListId: &id})
-	wantCode(t, err, "")
-	if l := s.described(id); l.State != types.PrefixListStateDeleteFailed || l.StateMessage == nil {
-		t.Errorf("got %+v", l)
-	}
-	wantCode(t, s.modify(id, 1, ec2.ModifyManagedPrefixListInput{AddEntries: added("198.51.100.0/24")}), "")
 }
 
+// A list that another account shares can be referred to, follows its owner's changes, and cannot be changed.
+//
 // https://docs.aws.amazon.com/vpc/latest/userguide/sharing-managed-prefix-lists.html
 func TestSharedPrefixList(t *testing.T) {
 	const member = "444455556666"
 	s := start(t, ec2sim.Options{Roles: []ec2sim.Role{{ARN: "arn:aws:iam::" + member + ":role/sync"}}})
 	id := s.list(10, "192.0.2.0/24")
-	own := s.group("", "own", ec2sim.Rule{Permission: ec2sim.Permission{Protocol: "tcp", From: 443, To: 443, Source: ec2sim.Source{Reference: id}}})
-	theirs := newGroup(t, s.Region(member, region), "", nil)
+	own, theirs := s.group("", "own"), newGroup(t, s.Region(member, region), "", nil)
+	wantCode(t, s.authorize(own, toList(id)), "")
 	consumer := s.assume(member)
-	refer := &ec2.AuthorizeSecurityGroupIngressInput{GroupId: &theirs, IpPermissions: []types.IpPermission{{
-		IpProtocol: aws.String("tcp"), FromPort: aws.Int32(443), ToPort: aws.Int32(443), PrefixListIds: []types.PrefixListId{{PrefixListId: &id}},
-	}}}
+	refer := &ec2.AuthorizeSecurityGroupIngressInput{GroupId: &theirs, IpPermissions: []types.IpPermission{toList(id)}}
 	_, err := consumer.AuthorizeSecurityGroupIngress(t.Context(), refer)
 	wantCode(t, err, "InvalidPrefixListID.NotFound")
-	if err := s.here.SharePrefixList(id, member); err != nil {
-		t.Fatal(err)
-	}
+	wantCode(t, s.here.SharePrefixList(id, member), "")
 	_, err = consumer.AuthorizeSecurityGroupIngress(t.Context(), refer)
 	wantCode(t, err, "")
-	lists, err := consumer.DescribeManagedPrefixLists(t.Context(), &ec2.DescribeManagedPrefixListsInput{PrefixListIds: []string{id}})
-	wantCode(t, err, "")
-	if l := lists.PrefixLists[0]; *l.OwnerId != ec2sim.DefaultAccount || *l.MaxEntries != 10 {
-		t.Errorf("got %+v", l)
-	}
-	mine, err := consumer.DescribeManagedPrefixLists(t.Context(), &ec2.DescribeManagedPrefixListsInput{Filters: []types.Filter{{Name: aws.String("owner-id"), Values: []string{member}}}})
+	mine, err := consumer.DescribeManagedPrefixLists(t.Context(), &ec2.DescribeManagedPrefixListsInput{Filters: filtered("owner-id", member)})
 	wantCode(t, err, "")
 	if len(mine.PrefixLists) != 0 {
 		t.Errorf("it owns %+v", mine.PrefixLists)
 	}
-
-	// It follows the owner's changes, and can make none.
 	wantCode(t, s.modify(id, 1, ec2.ModifyManagedPrefixListInput{AddEntries: added("198.51.100.0/24")}), "")
 	entries, err := consumer.GetManagedPrefixListEntries(t.Context(), &ec2.GetManagedPrefixListEntriesInput{PrefixListId: &id})
 	wantCode(t, err, "")
@@ -217,7 +172,6 @@ func TestSharedPrefixList(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-
 	// The owner sees who refers to it, in whatever account.
 	out, err := s.GetManagedPrefixListAssociations(t.Context(), &ec2.GetManagedPrefixListAssociationsInput{PrefixListId: &id})
 	wantCode(t, err, "")
@@ -228,6 +182,11 @@ func TestSharedPrefixList(t *testing.T) {
 	if diff := cmp.Diff([]string{own + " of " + ec2sim.DefaultAccount, theirs + " of " + member}, got); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// toList is a permission of everything from a prefix list.
+func toList(id string) types.IpPermission {
+	return types.IpPermission{IpProtocol: aws.String("-1"), PrefixListIds: []types.PrefixListId{{PrefixListId: &id}}}
 }
 
 func second[T any](_ T, err error) error { return err }
@@ -256,11 +215,5 @@ func TestCreatePrefixListOnce(t *testing.T) {
 	lists := s.here.PrefixLists()
 	if last := lists[len(lists)-1]; len(lists) != 3 || last.ID != *out.PrefixList.PrefixListId {
 		t.Errorf("there are %d lists", len(lists))
-	}
-	in.ClientToken = aws.String("another")
-	_, err = s.CreateManagedPrefixList(t.Context(), in)
-	wantCode(t, err, "")
-	if n := len(s.here.PrefixLists()); n != 4 {
-		t.Errorf("there are %d lists", n)
 	}
 }
