@@ -51,18 +51,20 @@ func NewClient(narrowed door.API, e *ec2.Client, l *elb.Client) Client {
 	}
 }
 
-// pages calls an operation until it returns no token. The token of an answer goes into the next request.
-func (call operation[In, Out, Options]) pages(
-	ctx context.Context, in *In, token **string, next func(*Out) *string,
-) (pages []*Out, err error) {
+// all calls an operation until it returns no token, and returns the items of all its answers. The token of an answer goes
+// into the next request.
+func all[In, Out, Options, Item any](
+	ctx context.Context, call operation[In, Out, Options], in *In, token **string, items func(*Out) ([]Item, *string),
+) (found []Item, err error) {
 	for {
 		out, err := call(ctx, in)
 		if err != nil {
 			return nil, err
 		}
-		pages = append(pages, out)
-		if *token = next(out); aws.ToString(*token) == "" {
-			return pages, nil
+		some, next := items(out)
+		found = append(found, some...)
+		if *token = next; aws.ToString(next) == "" {
+			return found, nil
 		}
 	}
 }
@@ -79,18 +81,11 @@ func (c Client) Discover(ctx context.Context, selector door.Selector) (*door.Sce
 // Complete adds to a scene the way from the Internet to its interfaces, and what is behind their load balancers. A call
 // that is refused leaves a note where its data is missing; Complete fails only if the context ends.
 func (c Client) Complete(ctx context.Context, s *door.Scene) error {
-	var vpcs, subnets, balancers []string
+	c.readNetwork(ctx, s)
 	for _, subject := range s.Subjects {
-		if i := subject.Interface; i != nil {
-			vpcs, subnets = add(vpcs, i.VPC), add(subnets, i.Subnet)
-			balancers = add(balancers, i.LoadBalancer())
+		if i := subject.Interface; i != nil && i.LoadBalancer() != "" {
+			c.readBalancer(ctx, s, i)
 		}
-	}
-	if len(subnets) > 0 {
-		s.Network = &door.Network{Block: c.readBlock(ctx), Subnets: c.readSubnets(ctx, vpcs, subnets, s.Subjects)}
-	}
-	if len(balancers) > 0 {
-		c.readBalancers(ctx, s, balancers)
 	}
 	return ctx.Err()
 }
@@ -113,14 +108,13 @@ func (c Client) LoadBalancer(ctx context.Context, name string) (*LoadBalancer, e
 	}
 	lb := &LoadBalancer{LoadBalancer: out.LoadBalancers[0]}
 	in := &elb.DescribeListenersInput{LoadBalancerArn: lb.LoadBalancerArn}
-	pages, err := c.listeners.pages(ctx, in, &in.Marker, func(out *elb.DescribeListenersOutput) *string { return out.NextMarker })
-	for _, page := range pages {
-		for _, l := range page.Listeners {
-			if !slices.Contains([]string{"UDP", "QUIC", "GENEVE"}, string(l.Protocol)) {
-				lb.Listeners = append(lb.Listeners, l)
-			}
-		}
-	}
+	lb.Listeners, err = all(ctx, c.listeners, in, &in.Marker,
+		func(out *elb.DescribeListenersOutput) ([]elbtypes.Listener, *string) {
+			return out.Listeners, out.NextMarker
+		})
+	lb.Listeners = slices.DeleteFunc(lb.Listeners, func(l elbtypes.Listener) bool {
+		return slices.Contains([]string{"UDP", "QUIC", "GENEVE"}, string(l.Protocol))
+	})
 	return lb, err
 }
 
@@ -133,12 +127,4 @@ func unseen(err error) error {
 		return fmt.Errorf("%s: %s", answer.ErrorCode(), answer.ErrorMessage())
 	}
 	return err
-}
-
-// add adds an ID to a list that lacks it.
-func add(list []string, id string) []string {
-	if id == "" || slices.Contains(list, id) {
-		return list
-	}
-	return append(list, id)
 }

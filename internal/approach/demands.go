@@ -47,17 +47,16 @@ func (c Client) Demands(ctx context.Context, balancer string, port uint16, heade
 		return &Demands{true, true, where + " demands a client certificate"}
 	}
 	in := &elb.DescribeRulesInput{ListenerArn: lb.Listeners[at].ListenerArn}
-	pages, err := c.rules.pages(ctx, in, &in.Marker, func(out *elb.DescribeRulesOutput) *string { return out.NextMarker })
+	rules, err := all(ctx, c.rules, in, &in.Marker,
+		func(out *elb.DescribeRulesOutput) ([]elbtypes.Rule, *string) { return out.Rules, out.NextMarker })
 	if err != nil {
 		return unknown(err)
 	}
 	guards := func(c elbtypes.RuleCondition) bool { return demands(c, headers) }
 	var open []string
-	for _, page := range pages {
-		for _, r := range page.Rules {
-			if slices.ContainsFunc(r.Actions, isForward) && !slices.ContainsFunc(r.Conditions, guards) {
-				open = append(open, aws.ToString(r.Priority))
-			}
+	for _, r := range rules {
+		if slices.ContainsFunc(r.Actions, isForward) && !slices.ContainsFunc(r.Conditions, guards) {
+			open = append(open, aws.ToString(r.Priority))
 		}
 	}
 	secret := cmp.Or(strings.Join(headers, " or "), "a secret header")

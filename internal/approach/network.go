@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -34,59 +35,66 @@ func (c Client) readBlock(ctx context.Context) door.BlockPublicAccess {
 		return b
 	}
 	in := &ec2.DescribeVpcBlockPublicAccessExclusionsInput{}
-	pages, err := c.exclusions.pages(ctx, in, &in.NextToken,
-		func(out *ec2.DescribeVpcBlockPublicAccessExclusionsOutput) *string { return out.NextToken })
+	exclusions, err := all(ctx, c.exclusions, in, &in.NextToken,
+		func(out *ec2.DescribeVpcBlockPublicAccessExclusionsOutput) ([]types.VpcBlockPublicAccessExclusion, *string) {
+			return out.VpcBlockPublicAccessExclusions, out.NextToken
+		})
 	if err != nil {
 		return door.BlockPublicAccess{Err: unseen(err)}
 	}
-	for _, page := range pages {
-		for _, e := range page.VpcBlockPublicAccessExclusions {
-			arn := aws.ToString(e.ResourceArn)
-			b.Exclusions = append(b.Exclusions, door.Exclusion{
-				On: arn[strings.LastIndex(arn, "/")+1:], Ingress: e.InternetGatewayExclusionMode == types.InternetGatewayExclusionModeAllowBidirectional,
-				InForce:  slices.Contains([]string{"create-complete", "update-complete"}, string(e.State)),
-				Changing: strings.HasSuffix(string(e.State), "-in-progress") || e.State == types.VpcBlockPublicAccessExclusionStateUpdateFailed,
-			})
-		}
+	for _, e := range exclusions {
+		arn := aws.ToString(e.ResourceArn)
+		b.Exclusions = append(b.Exclusions, door.Exclusion{
+			On:       arn[strings.LastIndex(arn, "/")+1:],
+			Ingress:  e.InternetGatewayExclusionMode == types.InternetGatewayExclusionModeAllowBidirectional,
+			InForce:  slices.Contains([]string{"create-complete", "update-complete"}, string(e.State)),
+			Changing: strings.HasSuffix(string(e.State), "-in-progress") || e.State == types.VpcBlockPublicAccessExclusionStateUpdateFailed,
+		})
 	}
 	return b
 }
 
-// readSubnets reads the network ACLs and the route tables of subnets.
-func (c Client) readSubnets(ctx context.Context, vpcs, ids []string, subjects []door.Subject) map[string]door.Subnet {
-	subnets := map[string]door.Subnet{}
-	for _, subject := range subjects {
+// readNetwork reads the way from the Internet to the interfaces of a scene.
+func (c Client) readNetwork(ctx context.Context, s *door.Scene) {
+	subnets, vpcs := map[string]door.Subnet{}, map[string]bool{}
+	for _, subject := range s.Subjects {
 		if i := subject.Interface; i != nil && i.Subnet != "" {
-			subnets[i.Subnet] = door.Subnet{ID: i.Subnet, VPC: i.VPC, RouteErr: errors.New("EC2 shows no route table"), ACLErr: errors.New("EC2 shows no network ACL")}
+			vpcs[i.VPC] = true
+			subnets[i.Subnet] = door.Subnet{
+				ID: i.Subnet, VPC: i.VPC,
+				RouteErr: errors.New("EC2 shows no route table"), ACLErr: errors.New("EC2 shows no network ACL"),
+			}
 		}
 	}
-	aclErr := c.readACLs(ctx, ids, subnets)
-	tables, tableErr := c.readTables(ctx, vpcs)
+	if len(subnets) == 0 {
+		return
+	}
+	s.Network = &door.Network{Block: c.readBlock(ctx), Subnets: subnets}
+	aclErr := c.readACLs(ctx, subnets)
+	tableErr := c.readTables(ctx, slices.Sorted(maps.Keys(vpcs)), subnets)
 	for id, s := range subnets {
-		s.ACLErr = cmp.Or(aclErr, s.ACLErr)
-		takeTables(&s, tables)
-		s.RouteErr = cmp.Or(tableErr, s.RouteErr)
+		s.ACLErr, s.RouteErr = cmp.Or(aclErr, s.ACLErr), cmp.Or(tableErr, s.RouteErr)
 		subnets[id] = s
 	}
-	return subnets
 }
 
 // readACLs reads the network ACLs of subnets.
-func (c Client) readACLs(ctx context.Context, ids []string, subnets map[string]door.Subnet) error {
-	for some := range slices.Chunk(ids, door.ValuesPerFilter) {
+func (c Client) readACLs(ctx context.Context, subnets map[string]door.Subnet) error {
+	for some := range slices.Chunk(slices.Sorted(maps.Keys(subnets)), door.ValuesPerFilter) {
 		in := &ec2.DescribeNetworkAclsInput{Filters: []types.Filter{{Name: aws.String("association.subnet-id"), Values: some}}}
-		pages, err := c.networkACLs.pages(ctx, in, &in.NextToken, func(out *ec2.DescribeNetworkAclsOutput) *string { return out.NextToken })
+		acls, err := all(ctx, c.networkACLs, in, &in.NextToken,
+			func(out *ec2.DescribeNetworkAclsOutput) ([]types.NetworkAcl, *string) {
+				return out.NetworkAcls, out.NextToken
+			})
 		if err != nil {
 			return unseen(err)
 		}
-		for _, page := range pages {
-			for _, a := range page.NetworkAcls {
-				rules, err := aclRules(a)
-				for _, at := range a.Associations {
-					if s, asked := subnets[aws.ToString(at.SubnetId)]; asked {
-						s.ACL, s.ACLRules, s.ACLErr, s.Owner = aws.ToString(a.NetworkAclId), rules, err, aws.ToString(a.OwnerId)
-						subnets[s.ID] = s
-					}
+		for _, a := range acls {
+			rules, err := aclRules(a)
+			for _, at := range a.Associations {
+				if s, asked := subnets[aws.ToString(at.SubnetId)]; asked {
+					s.ACL, s.ACLRules, s.ACLErr, s.Owner = aws.ToString(a.NetworkAclId), rules, err, aws.ToString(a.OwnerId)
+					subnets[s.ID] = s
 				}
 			}
 		}
@@ -114,39 +122,43 @@ func aclRules(a types.NetworkAcl) ([]door.ACLRule, error) {
 	return rules, nil
 }
 
-// A table is a route table.
-type table struct {
-	id, vpc, owner string
-	on             []string // the subnets and gateways that it is associated with
-	main           bool
-	routes         []door.Route
-}
-
-// readTables reads the route tables of VPCs, and the entries of the prefix lists that routes go by.
-func (c Client) readTables(ctx context.Context, vpcs []string) ([]table, error) {
+// readTables reads for each subnet its route table, or else the main one of its VPC, and that of the internet gateway, by
+// which requests may come in through a firewall. See
+// https://docs.aws.amazon.com/vpc/latest/userguide/gateway-route-tables.html
+func (c Client) readTables(ctx context.Context, vpcs []string, subnets map[string]door.Subnet) error {
 	in := &ec2.DescribeRouteTablesInput{Filters: []types.Filter{{Name: aws.String("vpc-id"), Values: vpcs}}}
-	pages, err := c.routeTables.pages(ctx, in, &in.NextToken, func(out *ec2.DescribeRouteTablesOutput) *string { return out.NextToken })
+	tables, err := all(ctx, c.routeTables, in, &in.NextToken,
+		func(out *ec2.DescribeRouteTablesOutput) ([]types.RouteTable, *string) {
+			return out.RouteTables, out.NextToken
+		})
 	if err != nil {
-		return nil, unseen(err)
+		return unseen(err)
 	}
 	lists := map[string]door.Route{}
-	var tables []table
-	for _, page := range pages {
-		for _, t := range page.RouteTables {
-			found := table{id: aws.ToString(t.RouteTableId), vpc: aws.ToString(t.VpcId), owner: aws.ToString(t.OwnerId)}
-			for _, a := range t.Associations {
-				found.main = found.main || aws.ToBool(a.Main)
-				found.on = append(found.on, aws.ToString(cmp.Or(a.SubnetId, a.GatewayId)))
+	for _, t := range tables {
+		var routes []door.Route
+		for _, r := range t.Routes {
+			if r.State != types.RouteStateFiltered {
+				routes = append(routes, c.route(ctx, r, lists))
 			}
-			for _, r := range t.Routes {
-				if r.State != types.RouteStateFiltered {
-					found.routes = append(found.routes, c.route(ctx, r, lists))
+		}
+		for id, s := range subnets {
+			if s.VPC != aws.ToString(t.VpcId) {
+				continue
+			}
+			for _, a := range t.Associations {
+				own := aws.ToString(a.SubnetId) == id
+				if own || aws.ToBool(a.Main) && s.Table == "" {
+					s.Table, s.Routes, s.RouteErr, s.Owner = aws.ToString(t.RouteTableId), routes, nil, cmp.Or(aws.ToString(t.OwnerId), s.Owner)
+				}
+				if strings.HasPrefix(aws.ToString(a.GatewayId), "igw-") {
+					s.Edge = routes
 				}
 			}
-			tables = append(tables, found)
+			subnets[id] = s
 		}
 	}
-	return tables, nil
+	return nil
 }
 
 // route reads a route. Each list is read once.
@@ -168,20 +180,4 @@ func (c Client) route(ctx context.Context, r types.Route, lists map[string]door.
 	}
 	found.To, found.Err = list.To, list.Err
 	return found
-}
-
-// takeTables takes over the route table of a subnet, or else the main one of its VPC, and that of the internet gateway,
-// by which requests may come in through a firewall. See
-// https://docs.aws.amazon.com/vpc/latest/userguide/gateway-route-tables.html
-func takeTables(s *door.Subnet, tables []table) {
-	for _, main := range []bool{true, false} { // its own comes last and wins
-		for _, t := range tables {
-			if t.vpc == s.VPC && (main && t.main || !main && slices.Contains(t.on, s.ID)) {
-				s.Table, s.Routes, s.RouteErr, s.Owner = t.id, t.routes, nil, cmp.Or(t.owner, s.Owner)
-			}
-			if t.vpc == s.VPC && slices.ContainsFunc(t.on, func(id string) bool { return strings.HasPrefix(id, "igw-") }) {
-				s.Edge = t.routes
-			}
-		}
-	}
 }
