@@ -2,19 +2,16 @@ package setup
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
-	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
 // lists returns a prefix list for each address family, to which the tool that owns the groups refers in rules of its
@@ -28,7 +25,7 @@ func (s *Setup) lists(state *State, plan *Plan) ([]secgroup.Holder, error) {
 	}
 	// sized returns the lists, and how many rules they count as.
 	sized := func(size func(entries int) int) (holders []secgroup.Holder, weight int) {
-		for _, f := range []secgroup.Family{secgroup.IPv4, secgroup.IPv6} {
+		for _, f := range families {
 			if plan.Rules[f] == 0 {
 				continue
 			}
@@ -108,61 +105,4 @@ func (s *Setup) referred(ctx context.Context, lists []secgroup.Holder) error {
 		}
 	}
 	return nil
-}
-
-// list returns a prefix list, or nil if there is none.
-func (s *Setup) list(ctx context.Context, id string) (*types.ManagedPrefixList, error) {
-	out, err := s.api().DescribeManagedPrefixLists(ctx, &ec2.DescribeManagedPrefixListsInput{
-		Filters: []types.Filter{{Name: aws.String("prefix-list-id"), Values: []string{id}}},
-	})
-	if err != nil || len(out.PrefixLists) == 0 {
-		return nil, explain(err, "describe prefix list %s", id)
-	}
-	return &out.PrefixLists[0], nil
-}
-
-// createList creates a prefix list with all its tags in one call, so that a list that exists is always found again, and
-// waits until it exists. See
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateManagedPrefixList.html
-func (s *Setup) createList(ctx context.Context, l secgroup.Holder, tags []types.Tag) error {
-	out, err := s.EC2.CreateManagedPrefixList(ctx, &ec2.CreateManagedPrefixListInput{
-		PrefixListName: &l.Name, AddressFamily: aws.String(l.Family.String()), MaxEntries: aws.Int32(int32(l.MaxEntries)),
-		TagSpecifications: []types.TagSpecification{{ResourceType: types.ResourceTypePrefixList, Tags: tags}},
-	})
-	if err != nil {
-		return explain(err, "create prefix list %s", l.Name)
-	}
-	id := aws.ToString(out.PrefixList.PrefixListId)
-	ready, err := s.await(ctx, func() (bool, error) {
-		found, err := s.list(ctx, id)
-		return found != nil && !strings.HasSuffix(string(found.State), "-in-progress"), err
-	})
-	if err == nil && !ready {
-		err = fmt.Errorf("%s %s is created, but EC2 does not show it yet", id, l.Name)
-	}
-	return err
-}
-
-// deleteList deletes a prefix list. EC2 answers before the list is gone; if a group refers to the list, EC2 says so only
-// afterwards. See
-// https://github.com/hashicorp/terraform-provider-aws/issues/20991
-func (s *Setup) deleteList(ctx context.Context, id string) error {
-	_, err := s.EC2.DeleteManagedPrefixList(ctx, &ec2.DeleteManagedPrefixListInput{PrefixListId: &id})
-	if strings.EqualFold(awserr.Code(err), "InvalidPrefixListID.NotFound") { // it was deleted, but the answer got lost
-		return nil
-	}
-	gone := err != nil
-	if err == nil {
-		gone, err = s.await(ctx, func() (bool, error) {
-			l, err := s.list(ctx, id)
-			if l != nil && l.State == types.PrefixListStateDeleteFailed {
-				err = errors.New(aws.ToString(l.StateMessage))
-			}
-			return err == nil && (l == nil || l.State == types.PrefixListStateDeleteComplete), err
-		})
-	}
-	if err == nil && !gone {
-		err = errors.New("EC2 has not yet confirmed it")
-	}
-	return explain(err, "delete prefix list %s", id)
 }

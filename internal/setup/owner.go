@@ -54,48 +54,50 @@ func ownerOf(tags map[string]string) Owner {
 	return o
 }
 
-// ownerNote says how to keep the owner of a load balancer from detaching the group. See, on Elastic Beanstalk,
-// https://docs.aws.amazon.com/elasticbeanstalk/latest/dg/command-options-general.html
-func (s *Setup) ownerNote(o Owner) string {
+// A claim says to whom something belongs, and what its owner does to a setup: to a load balancer of its own, and to a
+// group. See, on Elastic Beanstalk, https://docs.aws.amazon.com/elasticbeanstalk/latest/dg/command-options-general.html
+type claim struct{ owner, toBalancer, toGroup string }
+
+func (o Owner) claim() claim {
+	const byList = "With --prefix-list no group is attached, and a rule in the configuration refers to a list instead."
 	switch {
 	case o.Cluster != "":
-		return fmt.Sprintf("%s belongs to the Kubernetes cluster %s, whose load balancer controller removes groups and rules that it did not create. "+
-			"So CloudFront gets in through prefix lists, to which the controller's own rules refer.", s.Origin, o.Cluster)
-	case s.ByList:
+		return claim{
+			o.Cluster, "%s belongs to the Kubernetes cluster %s, whose load balancer controller removes groups and rules that it did " +
+				"not create. So CloudFront gets in through prefix lists, to which the controller's own rules refer.",
+			"%s belongs to the Kubernetes cluster %s, which restores rules that are revoked, so setup leaves its rules alone; see docs/prefix-lists.md.",
+		}
 	case o.Beanstalk != "":
-		return fmt.Sprintf("%s belongs to the Elastic Beanstalk environment %s: add the group to SecurityGroups of aws:elbv2:loadbalancer in .ebextensions as well, "+
-			"beside the group that ManagedSecurityGroup names, or the next deployment detaches it. Its CloudFormation stack is Beanstalk's own: do not edit that.", s.Origin, o.Beanstalk)
+		return claim{
+			o.Beanstalk, "%s belongs to the Elastic Beanstalk environment %s: add the group to SecurityGroups of aws:elbv2:loadbalancer " +
+				"in .ebextensions as well, beside the group that ManagedSecurityGroup names, or the next deployment detaches it. Its " +
+				"CloudFormation stack is Beanstalk's own: do not edit that.",
+			"%s belongs to the Elastic Beanstalk environment %s, which may restore a rule that is closed here: name a group of your own " +
+				"with ManagedSecurityGroup and SecurityGroups of aws:elbv2:loadbalancer in .ebextensions.",
+		}
 	case o.Stack != "":
-		return fmt.Sprintf("%s belongs to CloudFormation stack %s: add the group to its template as well, or the next update that sets the groups will detach it. "+
-			"With --prefix-list no group is attached, and a rule in the template refers to a list instead.", s.Origin, o.Stack)
+		return claim{
+			o.Stack, "%s belongs to CloudFormation stack %s: add the group to its template as well, or the next update that sets the groups " +
+				"will detach it. With --prefix-list no group is attached, and a rule in the template refers to a list instead.",
+			"%s belongs to CloudFormation stack %s: remove a rule that is closed here from its template as well, or a later update may restore it.",
+		}
 	case o.Terraform:
-		return fmt.Sprintf("According to its tags, %s belongs to Terraform. With --prefix-list no group is attached, and a rule in the configuration refers to a list instead.", s.Origin)
+		return claim{
+			"Terraform", "According to its tags, %s belongs to %s. " + byList,
+			"According to its tags, %s belongs to %s: remove a rule that is closed here from the configuration as well, or the next apply may restore it. " + byList,
+		}
 	}
-	return ""
+	return claim{}
 }
 
-// OwnerNote says how to keep the owner of a group from opening a rule again that was closed there.
+// OwnerNote says how to keep the owner of a group from opening a rule again that is closed there.
 func (state *State) OwnerNote(group string) string {
 	g := state.group(group)
-	return ownerOf(g.Tags).ofGroup(g)
-}
-
-// ofGroup says how to keep the owner of a group from opening a rule again that is closed there.
-func (o Owner) ofGroup(g secgroup.Group) string {
-	group := g.ID + " " + g.Name
-	switch {
-	case o.Cluster != "":
-		return fmt.Sprintf("%s belongs to the Kubernetes cluster %s, which restores rules that are revoked, so setup leaves its rules alone; see docs/prefix-lists.md.", group, o.Cluster)
-	case o.Beanstalk != "":
-		return fmt.Sprintf("%s belongs to the Elastic Beanstalk environment %s, which may restore a rule that is closed here: "+
-			"name a group of your own with ManagedSecurityGroup and SecurityGroups of aws:elbv2:loadbalancer in .ebextensions.", group, o.Beanstalk)
-	case o.Stack != "":
-		return fmt.Sprintf("%s belongs to CloudFormation stack %s: remove a rule that is closed here from its template as well, or a later update may restore it.", group, o.Stack)
-	case o.Terraform:
-		return fmt.Sprintf("According to its tags, %s belongs to Terraform: remove a rule that is closed here from the configuration as well, or the next apply may restore it. "+
-			"With --prefix-list no group is attached, and a rule in the configuration refers to a list instead.", group)
+	c := ownerOf(g.Tags).claim()
+	if c.owner == "" {
+		return ""
 	}
-	return ""
+	return fmt.Sprintf(c.toGroup, g.ID+" "+g.Name, c.owner)
 }
 
 // kubernetes returns the name of the cluster that owns something according to its tags.
@@ -120,49 +122,63 @@ type Handover struct {
 
 // Handover returns the owner's task once the lists are full.
 func (s *Setup) Handover(state *State) Handover {
-	ids := strings.Join(idsOf(state.Lists), ",")
-	if state.Owner.Cluster == "" {
-		if state.Owner.Stack != "" {
-			where := fmt.Sprintf("the template of stack %s, with the group's name there", state.Owner.Stack)
-			if state.Owner.Beanstalk != "" {
-				where = "Resources in .ebextensions, as the stack is Elastic Beanstalk's own, with the group's name (AWSEBLoadBalancerSecurityGroup of a load balancer)"
-			}
-			return Handover{fmt.Sprintf("Add these rules to %s. Keep all other rules until you have run this again and it says that CloudFront gets in.", where), s.rules(state, cloudFormationRule, "To")}
+	const keepOthers = " Keep all other rules until you have run this again and it says that CloudFront gets in."
+	switch o := state.Owner; {
+	case o.Cluster != "":
+		return s.annotate(state)
+	case o.Beanstalk != "":
+		return Handover{"Add these rules to Resources in .ebextensions, as the stack is Elastic Beanstalk's own, with the group's name " +
+			"(AWSEBLoadBalancerSecurityGroup of a load balancer)." + keepOthers, s.rules(state, cloudFormationRule, "To")}
+	case o.Stack != "":
+		return Handover{
+			fmt.Sprintf("Add these rules to the template of stack %s, with the group's name there.%s", o.Stack, keepOthers),
+			s.rules(state, cloudFormationRule, "To"),
 		}
-		return Handover{"Add this rule to the Terraform configuration that has the group, with the group's name there. Keep all other rules until you have run this again and it says that CloudFront gets in.", s.rules(state, terraformRule, "_")}
 	}
+	return Handover{
+		"Add this rule to the Terraform configuration that has the group, with the group's name there." + keepOthers,
+		s.rules(state, terraformRule, "_"),
+	}
+}
+
+// annotate returns the task of those who configure a controller in Kubernetes.
+//
+// The controller may remove rules before it adds others: up to v2.9 it always does, and later versions do if the group
+// is nearly full. So everyone is let in until CloudFront gets in by the lists.
+// https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/3639
+func (s *Setup) annotate(state *State) Handover {
 	if f := s.uncovered(state); f != "" {
-		return Handover{Text: fmt.Sprintf("Do not refer to the lists yet: the controller would then close what is open to the world, and the load balancer has %s addresses, for which there is no list. Run this again for both families.", f)}
+		return Handover{Text: fmt.Sprintf("Do not refer to the lists yet: the controller would then close what is open to the world, and the "+
+			"load balancer has %s addresses, for which there is no list. Run this again for both families.", f)}
 	}
-	// The controller may remove rules before it adds others: up to v2.9 it always does, and later versions do if the
-	// group is nearly full. So everyone is let in until CloudFront gets in by the lists.
-	// https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/3639
-	world, keep := s.worldOf(state.groups()...), ""
-	if len(world) > 0 {
-		keep = " Everyone is let in as before: the controller may remove the old rules before it adds the new ones. Run this again: once CloudFront gets in by the lists, it prints the command that keeps everyone else out."
+	ids, world, keep := strings.Join(idsOf(state.Lists), ","), strings.Join(s.worldOf(state.groups()...), ","), ""
+	if world != "" {
+		keep = " Everyone is let in as before: the controller may remove the old rules before it adds the new ones. Run this again: " +
+			"once CloudFront gets in by the lists, it prints the command that keeps everyone else out."
+	}
+	// settings are those of the lists and, if everyone is let in, of the world.
+	settings := func(lists, sources string) []string {
+		if world == "" {
+			return []string{lists}
+		}
+		return []string{lists, sources}
 	}
 	kind, object, lists, sources := state.Owner.annotations()
 	switch {
 	case object != "":
-		command := fmt.Sprintf("kubectl annotate %s %s%s", kind, object, lists+"="+ids)
-		if len(world) > 0 {
-			command += " " + sources + "=" + strings.Join(world, ",")
-		}
-		return Handover{fmt.Sprintf("Have %s %s refer to the lists, and add the same annotations to its manifest.%s", strings.ToUpper(kind[:1])+kind[1:], state.Owner.Object, keep), []string{command}}
+		command := append([]string{"kubectl annotate", kind, object}, settings(lists+"="+ids, sources+"="+world)...)
+		return Handover{fmt.Sprintf("Have %s %s refer to the lists, and add the same annotations to its manifest.%s",
+			strings.ToUpper(kind[:1])+kind[1:], state.Owner.Object, keep), []string{strings.Join(command, " ")}}
 	case state.Owner.Kind == "gateway":
 		// Some versions keep their default for sourceRanges, the whole world, along with the lists:
 		// https://github.com/kubernetes-sigs/aws-load-balancer-controller/blob/main/pkg/gateway/model/model_build_security_group.go
-		paste := []string{"spec:", "  securityGroupPrefixes: [" + strings.ReplaceAll(ids, ",", ", ") + "]"}
-		if len(world) > 0 {
-			paste = append(paste, `  sourceRanges: ["`+strings.Join(world, `", "`)+`"]`)
-		}
-		return Handover{fmt.Sprintf("Add this to the LoadBalancerConfiguration of Gateway %s. Make sourceRanges empty only when you have run this again and it says that CloudFront gets in.", state.Owner.Object), paste}
+		paste := settings("  securityGroupPrefixes: ["+strings.ReplaceAll(ids, ",", ", ")+"]",
+			`  sourceRanges: ["`+strings.ReplaceAll(world, ",", `", "`)+`"]`)
+		return Handover{fmt.Sprintf("Add this to the LoadBalancerConfiguration of Gateway %s. Make sourceRanges empty only when you have run "+
+			"this again and it says that CloudFront gets in.", state.Owner.Object), append([]string{"spec:"}, paste...)}
 	}
-	paste := []string{lists + ": " + ids}
-	if len(world) > 0 {
-		paste = append(paste, sources+`: "`+strings.Join(world, ",")+`"`)
-	}
-	return Handover{fmt.Sprintf("Have the controller of cluster %s refer to the lists: docs/prefix-lists.md shows how for Ingress, Service and Gateway. For an Ingress, add this.%s", state.Owner.Cluster, keep), paste}
+	return Handover{fmt.Sprintf("Have the controller of cluster %s refer to the lists: docs/prefix-lists.md shows how for Ingress, Service and "+
+		"Gateway. For an Ingress, add this.%s", state.Owner.Cluster, keep), settings(lists+": "+ids, sources+`: "`+world+`"`)}
 }
 
 // Narrowing returns how the owner of the groups closes what is open to the world, once CloudFront gets in without it.
@@ -173,7 +189,7 @@ func (s *Setup) Narrowing(state *State, open []Opening) *Handover {
 		return nil
 	}
 	return &Handover{fmt.Sprintf("CloudFront gets in by the lists now. Remove the annotation that lets in everyone from %s %s, and from its manifest.", kind, state.Owner.Object), []string{
-		fmt.Sprintf("kubectl annotate %s %s%s-", kind, object, sources),
+		fmt.Sprintf("kubectl annotate %s %s %s-", kind, object, sources),
 	}}
 }
 
@@ -187,46 +203,40 @@ func (o Owner) annotations() (kind, object, lists, sources string) {
 		kind, lists, sources = "service", "service.beta.kubernetes.io/aws-load-balancer-security-group-prefix-lists", "service.beta.kubernetes.io/load-balancer-source-ranges"
 	}
 	if namespace, name, named := strings.Cut(o.Object, "/"); named && kind == o.Kind {
-		object = fmt.Sprintf("--namespace %s %s ", namespace, name)
+		object = fmt.Sprintf("--namespace %s %s", namespace, name)
 	}
 	return kind, object, lists, sources
 }
 
 // worldOf returns all of IPv4 or IPv6, or both, if rules of the groups open the ports to the world by them.
-func (s *Setup) worldOf(groups ...secgroup.Group) []string {
-	var sources []string
-	for _, w := range door.World(&door.Scene{Subjects: []door.Subject{{Groups: groups}}}, s.Engine.TagKey, s.Ports) {
-		if !slices.ContainsFunc(s.Ports, w.Counts) {
-			continue
-		}
-		if w.Rule.Source.Prefix.Addr().Is4() {
-			sources = append(sources, "0.0.0.0/0")
-		} else {
-			sources = append(sources, "::/0")
+func (s *Setup) worldOf(groups ...secgroup.Group) (sources []string) {
+	world := door.World(&door.Scene{Subjects: []door.Subject{{Groups: groups}}}, s.Engine.TagKey, s.Ports)
+	for f, source := range []string{"0.0.0.0/0", "::/0"} {
+		if slices.ContainsFunc(world, func(w door.WorldRule) bool {
+			return secgroup.FamilyOf(w.Rule.Source.Prefix) == secgroup.Family(f) && slices.ContainsFunc(s.Ports, w.Counts)
+		}) {
+			sources = append(sources, source)
 		}
 	}
-	slices.Sort(sources)
-	return slices.Compact(sources)
+	return sources
 }
 
 // uncovered returns a family for which there is no list that is filled, although an interface has addresses of it.
 func (s *Setup) uncovered(state *State) string {
-	for _, subject := range state.Scene.Subjects {
-		for _, f := range []secgroup.Family{secgroup.IPv4, secgroup.IPv6} {
-			listed := s.wants(f) && slices.ContainsFunc(state.Lists, func(l secgroup.Holder) bool { return l.Family == f })
-			if reaches(subject, f) && !listed {
-				return f.String()
-			}
+	for _, f := range families {
+		reached := slices.ContainsFunc(state.Scene.Subjects, func(subject door.Subject) bool { return reaches(subject, f) })
+		listed := slices.ContainsFunc(state.Lists, func(l secgroup.Holder) bool { return l.Family == f })
+		if reached && !(listed && s.wants(f)) {
+			return f.String()
 		}
 	}
 	return ""
 }
 
+var families = []secgroup.Family{secgroup.IPv4, secgroup.IPv6}
+
 func reaches(subject door.Subject, f secgroup.Family) bool {
-	if f == secgroup.IPv6 {
-		return len(subject.Interface.IPv6) > 0
-	}
-	return len(subject.Interface.PrivateIPv4) > 0
+	return f == secgroup.IPv4 && len(subject.Interface.PrivateIPv4) > 0 || f == secgroup.IPv6 && len(subject.Interface.IPv6) > 0
 }
 
 // Rules that let a list in on ports, as Terraform and CloudFormation have them.

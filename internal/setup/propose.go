@@ -81,7 +81,7 @@ func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
 	stale := false
 	for _, h := range holders {
 		names = append(names, h.Name)
-		tag := s.tags(state, h.Kind)[0]
+		tag := s.tags(state, state.ByList)[0]
 		switch {
 		case h.ID == "":
 			plan.Steps = append(plan.Steps, Step{Action: Create, On: h.Name, Detail: s.creation(state, plan, h), create: h})
@@ -150,7 +150,7 @@ func (s *Setup) creation(state *State, plan *Plan, h secgroup.Holder) string {
 	if h.Kind == secgroup.ManagedPrefixList {
 		what = fmt.Sprintf("a prefix list of up to %d %s entries, %d of them now", h.MaxEntries, h.Family, plan.Rules[h.Family])
 	}
-	tag := s.tags(state, h.Kind)[0]
+	tag := s.tags(state, state.ByList)[0]
 	return fmt.Sprintf("%s, tagged %s=%s", what, *tag.Key, *tag.Value)
 }
 

@@ -188,19 +188,15 @@ const vpcOrigin = "Consider a VPC origin first: CloudFront then comes in from in
 // note names the tools that manage the load balancer and the groups, ports without a listener, and origins that
 // CloudFront does not connect to.
 func (s *Setup) note(state *State) {
-	note := func(text string) {
-		if text != "" {
-			state.Notes = append(state.Notes, text)
-		}
+	note := func(format string, args ...any) { state.Notes = append(state.Notes, fmt.Sprintf(format, args...)) }
+	if c := state.Owner.claim(); c.owner != "" && (state.Owner.Cluster != "" || !s.ByList) {
+		note(c.toBalancer, s.Origin, c.owner)
 	}
-	if s.Origin.Kind == LoadBalancer {
-		note(s.ownerNote(state.Owner))
-		for _, p := range s.Ports {
-			heard := func(l secgroup.PortRange) bool { return p.From <= l.From && l.From <= p.To }
-			if !slices.ContainsFunc(state.Listening, heard) {
-				all := cmp.Or(strings.Join(secgroup.PortNames(state.Listening), " "), "none")
-				note(fmt.Sprintf("%s has no listener on port %s; it listens on: %s.", s.Origin, p, all))
-			}
+	for _, p := range s.Ports {
+		heard := func(l secgroup.PortRange) bool { return p.From <= l.From && l.From <= p.To }
+		if s.Origin.Kind == LoadBalancer && !slices.ContainsFunc(state.Listening, heard) {
+			all := cmp.Or(strings.Join(secgroup.PortNames(state.Listening), " "), "none")
+			note("%s has no listener on port %s; it listens on: %s.", s.Origin, p, all)
 		}
 	}
 	for _, g := range state.groups() {
@@ -208,14 +204,14 @@ func (s *Setup) note(state *State) {
 		if state.Owner == (Owner{}) {
 			state.Owner = Owner{Stack: owner.Stack, Beanstalk: owner.Beanstalk, Terraform: owner.Terraform}
 		}
-		if !state.has(g.ID) && !state.ByList { // ours, or left alone
-			note(owner.ofGroup(g))
+		if text := state.OwnerNote(g.ID); text != "" && !state.has(g.ID) && !state.ByList { // ours, or left alone
+			note("%s", text)
 		}
 	}
 	public := func(subject door.Subject) bool { return subject.Interface.Public() }
 	if s.Origin.Kind != LoadBalancer && !slices.ContainsFunc(state.Scene.Subjects, public) {
-		note(s.Origin.String() + " has no public address, so CloudFront does not connect to it directly. Set up what is in front of " +
-			"it, such as a load balancer, unless that preserves client addresses.")
+		note("%s has no public address, so CloudFront does not connect to it directly. Set up what is in front of it, such as a load "+
+			"balancer, unless that preserves client addresses.", s.Origin)
 	}
 }
 

@@ -36,20 +36,12 @@ func (s *Setup) Take(ctx context.Context, state *State, steps []Step, taken func
 }
 
 func (s *Setup) take(ctx context.Context, state *State, step Step) error {
-	kind := secgroup.SecurityGroup
-	if step.create.Kind == secgroup.ManagedPrefixList || strings.HasPrefix(step.On, "pl-") {
-		kind = secgroup.ManagedPrefixList
-	}
-	list := kind == secgroup.ManagedPrefixList
+	list := strings.HasPrefix(step.On, "pl-")
 	switch step.Action {
 	case Create:
-		tags := append(s.tags(state, kind), tag("Name", step.On), tag(s.markKey(), s.mark()))
-		if list {
-			return s.createList(ctx, step.create, tags)
-		}
-		return s.createGroup(ctx, step.On, state.VPC, tags)
+		return s.create(ctx, state, step.create)
 	case Tag:
-		return s.createTags(ctx, step.On, s.tags(state, kind)...)
+		return s.createTags(ctx, step.On, s.tags(state, list)...)
 	case Seal:
 		return s.seal(ctx, step.On)
 	case Authorize, Fill:
@@ -96,31 +88,53 @@ func (s *Setup) authorize(ctx context.Context, lists bool) error {
 	return nil
 }
 
-// createGroup creates a group with all its tags in one call, so that a group that exists is always found again. See
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
-func (s *Setup) createGroup(ctx context.Context, name, vpc string, tags []types.Tag) error {
-	_, err := s.EC2.CreateSecurityGroup(ctx, &ec2.CreateSecurityGroupInput{
-		GroupName: &name, Description: aws.String("Lets CloudFront in at " + s.Origin.String() + "; made by cfsg setup"), VpcId: &vpc,
-		TagSpecifications: []types.TagSpecification{{ResourceType: types.ResourceTypeSecurityGroup, Tags: tags}},
-	})
+// create creates a group or a list with all its tags in one call, so that what exists is always found again, and waits
+// until EC2 shows it. See
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html and
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateManagedPrefixList.html
+func (s *Setup) create(ctx context.Context, state *State, h secgroup.Holder) error {
+	list, what := h.Kind == secgroup.ManagedPrefixList, "security group "+h.Name
+	spec := []types.TagSpecification{{
+		ResourceType: types.ResourceTypeSecurityGroup,
+		Tags:         append(s.tags(state, list), tag("Name", h.Name), tag(s.markKey(), s.mark())),
+	}}
+	var id string // of a list
+	var err error
+	if list {
+		what, spec[0].ResourceType = "prefix list "+h.Name, types.ResourceTypePrefixList
+		out, createErr := s.EC2.CreateManagedPrefixList(ctx, &ec2.CreateManagedPrefixListInput{
+			PrefixListName: &h.Name, AddressFamily: aws.String(h.Family.String()), MaxEntries: aws.Int32(int32(h.MaxEntries)), TagSpecifications: spec,
+		})
+		if err = createErr; err == nil {
+			id = aws.ToString(out.PrefixList.PrefixListId)
+		}
+	} else {
+		description := "Lets CloudFront in at " + s.Origin.String() + "; made by cfsg setup"
+		_, err = s.EC2.CreateSecurityGroup(ctx, &ec2.CreateSecurityGroupInput{
+			GroupName: &h.Name, Description: &description, VpcId: &state.VPC, TagSpecifications: spec,
+		})
+	}
+	// If the answer got lost and the call was repeated, the duplicate is ours.
 	duplicate := awserr.Code(err) == "InvalidGroup.Duplicate"
 	if err != nil && !duplicate {
-		return explain(err, "create security group %s", name)
+		return explain(err, "create %s", what)
 	}
-	// If the answer got lost and the call was repeated, the duplicate is ours. EC2 may show a new group only after a
-	// while.
 	found, err := s.await(ctx, func() (bool, error) {
-		g, err := s.group(ctx, name)
+		if list {
+			l, err := s.list(ctx, id)
+			return l != nil && !strings.HasSuffix(string(l.State), "-in-progress"), err
+		}
+		g, err := s.group(ctx, h.Name)
 		return g != nil, err
 	})
 	switch {
 	case err != nil || found:
 		return err
 	case duplicate:
-		return hint.New(fmt.Sprintf("create security group %s: a group of this name exists that cfsg setup did not create, or that has lost its tag %s=%s",
-			name, s.markKey(), s.mark()), "give it that tag, or rename or delete it")
+		return hint.New(fmt.Sprintf("create %s: a group of this name exists that cfsg setup did not create, or that has lost its tag %s=%s",
+			what, s.markKey(), s.mark()), "give it that tag, or rename or delete it")
 	}
-	return hint.New(fmt.Sprintf("security group %s was created, but EC2 does not show it yet", name), "wait a little")
+	return hint.New(what+" was created, but EC2 does not show it yet", "wait a little")
 }
 
 // group returns the group with a name that a setup has created, or nil if there is none.
@@ -132,6 +146,17 @@ func (s *Setup) group(ctx context.Context, name string) (*types.SecurityGroup, e
 		return nil, explain(err, "describe security group %s", name)
 	}
 	return &out.SecurityGroups[0], nil
+}
+
+// list returns a prefix list, or nil if there is none.
+func (s *Setup) list(ctx context.Context, id string) (*types.ManagedPrefixList, error) {
+	out, err := s.api().DescribeManagedPrefixLists(ctx, &ec2.DescribeManagedPrefixListsInput{
+		Filters: []types.Filter{{Name: aws.String("prefix-list-id"), Values: []string{id}}},
+	})
+	if err != nil || len(out.PrefixLists) == 0 {
+		return nil, explain(err, "describe prefix list %s", id)
+	}
+	return &out.PrefixLists[0], nil
 }
 
 // await asks until the answer is yes, or the patience runs out.
@@ -153,8 +178,8 @@ func (s *Setup) await(ctx context.Context, ask func() (bool, error)) (bool, erro
 func tag(key, value string) types.Tag { return types.Tag{Key: &key, Value: &value} }
 
 // tags are those by which the engine keeps a group or a list up to date: the ports and the pool, or ranges.
-func (s *Setup) tags(state *State, kind secgroup.Kind) []types.Tag {
-	if kind == secgroup.ManagedPrefixList {
+func (s *Setup) tags(state *State, list bool) []types.Tag {
+	if list {
 		return []types.Tag{tag(s.Engine.TagKey, "ranges")}
 	}
 	ports := strings.Join(secgroup.PortNames(s.allPorts(state)), " ")
@@ -184,25 +209,6 @@ func (s *Setup) seal(ctx context.Context, name string) error {
 	in := &ec2.RevokeSecurityGroupEgressInput{GroupId: g.GroupId, IpPermissions: g.IpPermissionsEgress}
 	_, err = s.EC2.RevokeSecurityGroupEgress(ctx, in)
 	return explain(err, "revoke the outbound rules of %s", aws.ToString(g.GroupId))
-}
-
-// deleteGroup deletes a group. AWS may take a while to see that it is no longer attached anywhere.
-func (s *Setup) deleteGroup(ctx context.Context, id string) error {
-	var last error
-	done, err := s.await(ctx, func() (bool, error) {
-		_, last = s.EC2.DeleteSecurityGroup(ctx, &ec2.DeleteSecurityGroupInput{GroupId: &id})
-		switch awserr.Code(last) {
-		case "DependencyViolation":
-			return false, nil
-		case "InvalidGroup.NotFound": // it was deleted, but the answer got lost
-			return true, nil
-		}
-		return last == nil, last
-	})
-	if err == nil && !done {
-		return fmt.Errorf("delete %s: %w: it is still attached somewhere, or a rule of another group refers to it", id, last)
-	}
-	return explain(err, "delete %s", id)
 }
 
 // attach attaches the groups that were created to a place, or detaches them. Both calls replace the whole list, so it
