@@ -16,11 +16,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 )
 
-// awsConfig returns what the environment says of AWS. Lambda puts the function's credentials and region there; see
+// awsConfig reads the AWS configuration from the environment, where Lambda puts the function's credentials and region;
+// see
 // https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
 //
 // config.LoadDefaultConfig would also look for profiles, and for credentials of SSO, web identities, containers and
-// instances. None of these is in a function, and they are a tenth of the program.
+// instances. A function has none of these, and they would be a tenth of the program.
 func awsConfig() (aws.Config, error) {
 	env, err := config.NewEnvConfig()
 	if err != nil {
@@ -45,7 +46,7 @@ func awsConfig() (aws.Config, error) {
 	return cfg, nil
 }
 
-// trusting returns a client that trusts the certificates in a file, and no others.
+// trusting returns a client that trusts only the certificates in a file.
 func trusting(bundle string) (aws.HTTPClient, error) {
 	pem, err := os.ReadFile(bundle)
 	if err != nil {

@@ -7,20 +7,20 @@ import (
 )
 
 const (
-	// lateHeap is the memory at which garbage is collected for the first time. A cold run of a few groups ends before
-	// that, within 128 MB.
+	// lateHeap is the heap size at the first garbage collection. A cold run of a few groups stays below it, and within
+	// 128 MB.
 	lateHeap = 24 << 20
-	// growth is by how many percent the heap may grow from then on. A run of thousands of groups has to do with the
-	// memory that the function has.
+	// growth is the percentage by which the heap may grow from then on: a run of thousands of groups has to fit into the
+	// function's memory.
 	growth = 50
 )
 
-// collectLate has no garbage collected in a run that ends before it matters, and has it collected more often than usual
-// in one that needs much memory.
+// collectLate turns garbage collection off in short runs, and makes it more frequent than usual in runs that need much
+// memory.
 func collectLate() {
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(lateHeap)
-	goruntime.AddCleanup(new([64]byte), func(struct{}) { // by the first collection
+	goruntime.AddCleanup(new([64]byte), func(struct{}) { // at the first collection
 		debug.SetGCPercent(growth)
 		debug.SetMemoryLimit(math.MaxInt64)
 	}, struct{}{})

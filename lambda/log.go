@@ -10,8 +10,8 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 )
 
-// quietly returns a handler whose errors aws-lambda-go does not log a second time, as plain text. What else it writes
-// to the standard log becomes an entry of the function's own.
+// quietly returns a handler whose errors aws-lambda-go does not log again as plain text. Anything else that it writes to
+// the standard log becomes an entry of the function's log.
 func quietly(h lambda.Handler, to *slog.Logger) lambda.Handler {
 	q := &quiet{Handler: h, log: to}
 	log.SetFlags(0)
@@ -34,7 +34,7 @@ func (q *quiet) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	return answer, err
 }
 
-// Write takes what aws-lambda-go logs: for an event that failed the error as Lambda is told it, in JSON.
+// Write takes a log line of aws-lambda-go: for a failed event, the error in JSON, as Lambda gets it.
 func (q *quiet) Write(p []byte) (int, error) {
 	var e struct {
 		Message string `json:"errorMessage"`

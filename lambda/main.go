@@ -1,5 +1,5 @@
-// Command lambda is the AWS Lambda function that keeps tagged security groups equal to the published CloudFront ranges.
-// It is built as bootstrap.
+// Command lambda is the AWS Lambda function that keeps tagged security groups equal to CloudFront's published ranges. It
+// is built as bootstrap.
 package main
 
 import (
@@ -18,7 +18,7 @@ func main() {
 	log := lambdacontext.NewLogger()
 	handler, err := newHandler(log)
 	if err != nil {
-		log.Error("the function is not configured as it should be, and does nothing", "error", err)
+		log.Error("invalid configuration; refusing all events", "error", err)
 		handler = function.NewBroken(err, os.Getenv, log)
 	}
 	lambda.Start(quietly(handler, log))

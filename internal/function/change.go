@@ -18,14 +18,14 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// parseBus reads an event of EventBridge. Only changes come by the queue, never the schedule.
+// parseBus reads an event of EventBridge. Only changes come through the queue, never the schedule.
 func parseBus(object map[string]jsontext.Value, from sources, queued bool) (event, error) {
 	var source, kind string
 	if err := errors.Join(text(object["source"], &source), text(object["detail-type"], &kind)); err != nil {
 		return event{}, fmt.Errorf("event's source or detail-type is not a string: %w", err)
 	}
 	switch {
-	// It is there to find what went wrong unseen, so it looks at the network interfaces too.
+	// A scheduled run finds problems that no event reported, so it looks at the network interfaces too.
 	// https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-run-lambda-schedule.html
 	case kind == "Scheduled Event" && (source == "aws.events" || source == "aws.scheduler") && !queued:
 		return event{run: engine.Request{Look: true}}, nil
@@ -87,7 +87,7 @@ func parseCall(value jsontext.Value, from sources) (event, error) {
 	return event{drift: true}, nil
 }
 
-// parseMessages reads the queue's records. One run serves all of them. See
+// parseMessages reads the queue's records, all for one run. See
 // https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
 func parseMessages(records []map[string]jsontext.Value, from sources) (event, error) {
 	all := event{queued: true}
@@ -116,8 +116,8 @@ func parseMessages(records []map[string]jsontext.Value, from sources) (event, er
 	return all, nil
 }
 
-// ownRole returns a function that reports whether a role is one that the function runs as: its own, or one of another
-// account. If STS does not answer, its own is unknown: at worst a run then finds nothing to do.
+// ownRole returns a function that reports whether a role is the function's own, or one that it assumes in another
+// account. If STS does not answer, its own role is unknown; at worst a run then finds nothing to do.
 func ownRole(c config.Config, cfg aws.Config) func(roleARN string) bool {
 	var own []string // arn:aws:sts::ACCOUNT:assumed-role/NAME/SESSION, cut at slashes and colons
 	cut := func(arn string) []string {
@@ -141,7 +141,7 @@ func ownRole(c config.Config, cfg aws.Config) func(roleARN string) bool {
 // mayPass reports whether a retry may succeed: after throttling, a network failure, a stale copy of the file, a
 // deadline.
 func mayPass(err error) bool {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { // each error counts by itself
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { // one that may pass is enough
 		return slices.ContainsFunc(joined.Unwrap(), mayPass)
 	}
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, iprange.ErrStale) || errors.Is(err, iprange.ErrCorrupt) ||

@@ -18,25 +18,24 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// An event is what the function is invoked for: a run, or what CloudFormation wants to be made of the stack's custom
-// resource.
+// An event asks for a run, or is a request of CloudFormation for the stack's custom resource.
 type event struct {
 	run      engine.Request
 	resource *resourceRequest // nil for a run
-	// ignored is the reason why there is nothing to do.
+	// ignored is the reason to do nothing.
 	ignored string
-	// queued: the event came by the queue. drift: somebody else changed rules or entries.
+	// queued: the event came through the queue. drift: somebody else changed rules or entries.
 	queued, drift bool
 }
 
-// sources are where events may come from, and what they are about.
+// sources are the accepted origins of events, and the tag key that matters.
 type sources struct {
 	topicARN, queueARN string
 	tagKey             string
 	isOwn              func(roleARN string) bool
 }
 
-// parseEvent reads an event of any kind: an SNS notification of the topic, an event of EventBridge, which may come by
+// parseEvent reads an event of any kind: an SNS notification of the topic, an event of EventBridge, directly or through
 // the queue, a request of CloudFormation, or a manual invocation.
 func parseEvent(payload []byte, from sources) (event, error) {
 	if len(bytes.TrimSpace(payload)) == 0 {
@@ -65,12 +64,11 @@ func parseRun(object map[string]jsontext.Value, from sources) (event, error) {
 		run, err := parseManual(object)
 		return event{run: run}, err
 	}
-	// Of the other kinds AWS decides on the members, but an option of a manual event beside them must not be passed
-	// over.
+	// AWS may add members to other kinds of events, but an option of a manual event beside them must not be ignored.
 	for name := range object {
 		for _, option := range manualOptions {
 			if strings.EqualFold(name, option) {
-				return event{}, fmt.Errorf("event has %q beside what AWS sends; invoke the function with that alone", name)
+				return event{}, fmt.Errorf("event has %q beside members that AWS sends; send only that", name)
 			}
 		}
 	}
@@ -115,8 +113,8 @@ func members(payload []byte) (map[string]jsontext.Value, error) {
 	return object, nil
 }
 
-// parseRecords reads records that are all of SNS or all of SQS. Their members count only as they are spelt: what
-// decides on a message's source is not to be given twice, in two spellings.
+// parseRecords reads records that are all of SNS or all of SQS. Their members count only in the exact spelling, so that
+// no message names its source twice.
 func parseRecords(list jsontext.Value, from sources) (event, error) {
 	var values []jsontext.Value
 	if err := json.Unmarshal(list, &values); err != nil {
@@ -175,7 +173,7 @@ func parseNotification(records []map[string]jsontext.Value, topicARN string) (ev
 	return event{run: engine.Request{Notice: &newest}}, nil
 }
 
-// parseSNS reads what a record says of a notification.
+// parseSNS reads the topic and the message of a record.
 func parseSNS(value jsontext.Value) (topic, message string, err error) {
 	if len(value) == 0 {
 		return "", "", nil
@@ -203,8 +201,8 @@ func text(value jsontext.Value, s *string) error {
 
 var groupIDPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^sg-[0-9a-f]+$`) })
 
-// parseManual returns the request of a manual invocation. An unknown member is an error: a mistyped dryrun must not
-// apply.
+// parseManual returns the request of a manual invocation. An unknown member is an error, so that a mistyped dryrun
+// changes nothing.
 func parseManual(event map[string]jsontext.Value) (engine.Request, error) {
 	var req engine.Request
 	fields := map[string]any{"dryRun": &req.DryRun, "force": &req.Force, "groupIds": &req.GroupIDs}
@@ -228,5 +226,5 @@ func parseManual(event map[string]jsontext.Value) (engine.Request, error) {
 	return req, nil
 }
 
-// excerpt quotes the beginning of what came in, for an error.
+// excerpt quotes the beginning of untrusted data, for an error.
 func excerpt(data []byte) string { return words.Quote(string(data), 200) }

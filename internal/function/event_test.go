@@ -228,7 +228,7 @@ func TestParseEventRefused(t *testing.T) {
 		{"a call of another service", strings.Replace(called("AuthorizeSecurityGroupIngress", "", ""), "aws.ec2", "aws.s3", 1), `the source "aws.s3"`},
 		{"a tag change without detail", `{"detail-type":"Tag Change on Resource","source":"aws.tag"}`, "detail"},
 		{"a tag change with a list for a detail", `{"detail-type":"Tag Change on Resource","source":"aws.tag","detail":[]}`, "detail"},
-		{"an option beside a tag change", strings.Replace(tagged("cloudfront-ingress"), "{", `{"force":true,`, 1), "beside what AWS sends"},
+		{"an option beside a tag change", strings.Replace(tagged("cloudfront-ingress"), "{", `{"force":true,`, 1), "beside members that AWS sends"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := parseEvent([]byte(test.payload), accepted)

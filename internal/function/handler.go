@@ -1,5 +1,5 @@
-// Package function is the Lambda function without its main: it reads the configuration and the events, and has the
-// engine do what they ask for.
+// Package function is the Lambda function without its main: it reads the configuration and the events, and runs the
+// engine for them.
 package function
 
 import (
@@ -24,15 +24,15 @@ type Handler struct {
 	fetcher *iprange.Fetcher
 	engine  *engine.Engine
 	sources sources
-	// The others hear of the changes of a run: a topic, CloudWatch, CloudFormation.
+	// These report a run to an SNS topic, CloudWatch and CloudFormation.
 	notifier  *notifier // nil without a topic
-	metrics   *metrics  // nil if there are none
+	metrics   *metrics  // nil without a namespace
 	responder *responder
 	refusals  refusals
 	// now and sleep are the clock by which a deployment waits for its role.
 	now   func() time.Time
 	sleep func(context.Context, time.Duration) error
-	// broken is why nothing can be done but say so; the engine is nil then.
+	// broken is the reason to refuse every event; the engine is nil then.
 	broken error
 	log    *slog.Logger
 }
@@ -52,19 +52,18 @@ func New(c config.Config, cfg aws.Config, log *slog.Logger) (*Handler, error) {
 	if c.MetricsNamespace != "" {
 		h.metrics = newMetrics(c.MetricsNamespace)
 	}
-	// Where the ranges come from this machine, so may a request: it is a test.
+	// If the ranges come from this machine, it is a test, and requests may do so too.
 	h.responder = newResponder(isLoopbackURL(c.URL))
 	return h, nil
 }
 
-// NewBroken returns a handler for a function whose configuration cannot be read, as cause says. It answers every event
-// with cause and does nothing. A function that would not start instead would leave CloudFormation waiting for an
-// answer, and then again when it rolls back.
+// NewBroken returns a handler for a function with an invalid configuration. It refuses every event with the cause. If
+// the function did not start instead, CloudFormation would wait for an answer, and again when it rolls back.
 func NewBroken(cause error, getenv func(string) string, log *slog.Logger) *Handler {
 	return &Handler{broken: cause, responder: newResponder(isLoopbackURL(getenv("IP_RANGES_URL"))), log: log}
 }
 
-// bounded returns an error whose text is not longer than a log can bear, whatever the event was that it quotes.
+// bounded cuts the text of an error that quotes an event, so that it fits into a log.
 func bounded(err error) error {
 	const most = 1000
 	if text := err.Error(); len(text) > most {
@@ -73,11 +72,11 @@ func bounded(err error) error {
 	return err
 }
 
-// reportReserve is how long before the deadline a run stops, to have time to report what it did.
+// reportReserve is how long before the deadline a run stops, to have time to report.
 const reportReserve = 3 * time.Second
 
-// Invoke handles one event and returns the answer in JSON. The answer is logged as well: with an error Lambda returns
-// none.
+// Invoke handles one event and returns the answer in JSON. The answer is logged as well, because Lambda returns none
+// with an error.
 func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	event, err := parseEvent(payload, h.sources)
 	switch {
@@ -92,32 +91,32 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		return marshal(map[string]string{"ignored": event.ignored})
 	}
 	_, answer, err := h.run(ctx, task{Request: event.run, drift: event.drift})
-	// A message that comes again holds up those behind it. So it comes again only if that may help, or if there is no
-	// metric by which the alarm for failed runs would know. The schedule tries again anyway.
+	// A message that is retried holds up those behind it. So it is retried only if that may help, or if no metric raises
+	// the alarm for failed runs. The schedule tries again anyway.
 	if err != nil && (!event.queued || h.metrics == nil || mayPass(err)) {
 		return nil, err
 	}
 	return answer, nil
 }
 
-// refuse logs that an event is not handled. That is no failed run: an alarm is for what Lambda then counts as an error,
-// and keeps in the dead-letter queue.
+// refuse logs that an event is not handled. Lambda counts the error, which raises an alarm, and keeps the event in the
+// queue of failed events.
 func (h *Handler) refuse(ctx context.Context, err error) ([]byte, error) {
-	h.log.ErrorContext(ctx, "event refused, nothing is changed", "error", err)
+	h.log.ErrorContext(ctx, "event refused, nothing was changed", "error", err)
 	return nil, err
 }
 
 // A task is a run and the reason for it.
 type task struct {
 	engine.Request
-	// deployed: for a deployment, whose new role IAM may refuse for a while.
+	// deployed: for a deployment, whose new role may be refused for a while.
 	deployed bool
 	// drift: because somebody else changed rules or entries.
 	drift bool
 }
 
-// run has the engine do what is asked, and tells the topic, CloudWatch and the log what became of it. It always returns
-// a report, and the same in JSON.
+// run runs the engine and reports the outcome to the topic, CloudWatch and the log. It always returns a report, and the
+// same in JSON.
 func (h *Handler) run(ctx context.Context, req task) (report *engine.Report, answer []byte, err error) {
 	began := time.Now()
 	var made changes
@@ -147,7 +146,7 @@ func (h *Handler) run(ctx context.Context, req task) (report *engine.Report, ans
 	return report, answer, err
 }
 
-// logReport logs what became of a run that ended with err.
+// logReport logs the report of a run that ended with err.
 func (h *Handler) logReport(ctx context.Context, report *engine.Report, answer []byte, err error) {
 	switch {
 	case err != nil:
@@ -159,8 +158,7 @@ func (h *Handler) logReport(ctx context.Context, report *engine.Report, answer [
 	}
 }
 
-// runEngine runs the engine until shortly before the time is up. A panic is a failure like others, to be reported the
-// same way.
+// runEngine runs the engine until shortly before the deadline. A panic is reported as other failures are.
 func (h *Handler) runEngine(ctx context.Context, req engine.Request) (report *engine.Report, err error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -178,7 +176,7 @@ func (h *Handler) runEngine(ctx context.Context, req engine.Request) (report *en
 	return h.engine.Run(ctx, req)
 }
 
-// marshal encodes what the function answers.
+// marshal encodes an answer.
 func marshal(v any) ([]byte, error) {
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -20,15 +20,14 @@ const MetricsDimension = "FunctionName"
 type Metric struct {
 	Name string
 	Unit string // as CloudWatch names units
-	// OfAll marks what speaks of all groups. A run for some of them does not tell it: it would clear, or cause, an
-	// alarm for groups that it has not seen.
+	// OfAll marks metrics about all groups. A run for some of them does not write these, because it would clear or raise
+	// an alarm for groups that it has not seen.
 	OfAll bool `json:"-"`
 }
 
-// Metrics are all that a run may tell. A prefix list counts as a group, and its entries as rules: each metric costs,
-// and who has both watches them as one. FreeSlots is missing without a pool, InterfacesIncomplete and OpenToWorld
-// unless the run looked at all interfaces, PublicationAge without a publication: in a run that could not fetch it, or
-// that withdraws the rules.
+// Metrics are all metrics of a run. A prefix list counts as a group, and its entries as rules, because each metric costs
+// money. FreeSlots is missing without a pool, InterfacesIncomplete and OpenToWorld unless the run looked at all
+// interfaces, and PublicationAge if the run could not fetch a publication, or withdraws the rules.
 var Metrics = []Metric{
 	{"RulesAdded", "Count", false},
 	{"RulesRevoked", "Count", false},
@@ -36,19 +35,19 @@ var Metrics = []Metric{
 	{"GroupsManaged", "Count", true},
 	{"GroupsChanged", "Count", false},
 	{"GroupsFailed", "Count", true},
-	{"FreeSlots", "Count", true}, // of the tightest pool, in the family and on the port that has the fewest
+	{"FreeSlots", "Count", true}, // of the tightest pool, in the family and on the port with the fewest
 	{"PoolsShort", "Count", true},
-	{"InterfacesIncomplete", "Count", true}, // network interfaces that lack wanted ranges; of runs that look at all, the scheduled ones
-	{"OpenToWorld", "Count", true},          // rules that are open to the world on managed ports; as well
-	{"DriftRepaired", "Count", false},       // 1 for a run that somebody else's change started and that undid it; else nothing
+	{"InterfacesIncomplete", "Count", true}, // network interfaces that lack wanted ranges; only of runs that look at all, as scheduled ones do
+	{"OpenToWorld", "Count", true},          // rules that are open to the world on managed ports; likewise
+	{"DriftRepaired", "Count", false},       // 1 for a run that undid somebody else's change
 	{"PublicationAge", "Seconds", true},
 	{"Duration", "Milliseconds", false},
 	{"RunSucceeded", "Count", true}, // 1 or 0, and RunFailed 0 or 1
 	{"RunFailed", "Count", true},
 }
 
-// metrics writes metrics in the embedded metric format: CloudWatch makes metrics of a line of the log that is a JSON
-// object of this form. See
+// metrics writes metrics in the embedded metric format: CloudWatch turns a line of the log in this form into metrics.
+// See
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 type metrics struct {
 	out       io.Writer // the standard output, which Lambda sends to CloudWatch Logs line by line
@@ -56,9 +55,8 @@ type metrics struct {
 	level     string // of the log
 }
 
-// newMetrics returns metrics for a namespace. Lambda drops lines of the log below the level that the function is set
-// to, and takes a line without a level for one of level INFO. So that no metric is lost by it, they have that very
-// level, which Lambda tells the function. See
+// newMetrics returns metrics for a namespace. Lambda drops lines of the log below the function's log level, and treats a
+// line without a level as INFO. So that no metric is dropped, each line has the function's log level. See
 // https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
 func newMetrics(namespace string) *metrics {
 	return &metrics{out: os.Stdout, namespace: namespace, level: cmp.Or(os.Getenv("AWS_LAMBDA_LOG_LEVEL"), "INFO")}
@@ -118,14 +116,13 @@ func valuesOf(report *engine.Report, err error, now time.Time) map[string]float6
 	return values
 }
 
-// document returns the values as the format has them.
+// document returns the values in the embedded metric format.
 func (m *metrics) document(values map[string]float64, report *engine.Report, now time.Time) map[string]any {
 	document := map[string]any{
 		MetricsDimension: lambdacontext.FunctionName,
 		"syncToken":      report.SyncToken,
 		"errors":         len(report.Errors),
-		// With the log format JSON, Lambda leaves a line as it is that is a JSON object with a level and a timestamp,
-		// and may otherwise add to it.
+		// With the log format JSON, Lambda does not change a line that is a JSON object with a level and a timestamp.
 		"level":     m.level,
 		"timestamp": now.UTC().Format(time.RFC3339Nano),
 		"message":   "metrics",

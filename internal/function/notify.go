@@ -40,11 +40,11 @@ type change struct {
 	rule string
 }
 
-// maxChanges is more than a message has room for, at some 25 bytes each. The report counts the rest without keeping it:
-// in many accounts together it would be most of the memory that a run takes.
+// maxChanges is more than a message has room for, at some 25 bytes each. The report counts the rest without keeping it,
+// which in many accounts would take most of a run's memory.
 const maxChanges = maxMessage / 25
 
-// add notes a step. Marking a rule as this tool's opens and closes nothing.
+// add notes a step, unless it only changes descriptions.
 func (c *changes) add(t *engine.Target, step secgroup.Step) {
 	var made []change
 	for _, r := range step.Add {
@@ -66,8 +66,7 @@ func nameOf(kind secgroup.Kind, r secgroup.Rule) string {
 	return r.RuleID.String()
 }
 
-// note notes changes, as far as there is room. A rule that is added and removed again, or the other way round, is as it
-// was.
+// note notes changes, up to maxChanges. Adding a rule and removing it again cancel out.
 func (c *changes) note(g group, made []change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -100,7 +99,7 @@ func (c *changes) targets() []*engine.Target {
 	})
 }
 
-// A notifier tells an SNS topic what has changed.
+// A notifier publishes the changes of a run to an SNS topic.
 type notifier struct {
 	client   *sns.Client
 	topicARN string
@@ -114,13 +113,13 @@ func newNotifier(cfg aws.Config, c config.Config) *notifier {
 }
 
 const (
-	// publishTimeout bounds how long a run waits for the topic, and publishReserve how much of its time is left then
-	// for the metrics and the answer in the log.
+	// publishTimeout bounds how long a run waits for the topic. publishReserve is the time kept for the metrics and the
+	// answer in the log.
 	publishTimeout = 10 * time.Second
 	publishReserve = time.Second
 )
 
-// publish tells the topic what a run has changed.
+// publish publishes the changes of a run.
 func (n *notifier) publish(ctx context.Context, c *changes, report *engine.Report, withdrawn bool) error {
 	timeout := publishTimeout
 	if deadline, ok := ctx.Deadline(); ok {
@@ -134,7 +133,7 @@ func (n *notifier) publish(ctx context.Context, c *changes, report *engine.Repor
 		Message:  aws.String(n.message(c, report, withdrawn)),
 	})
 	if err != nil {
-		return hint.With(fmt.Errorf("tell topic %s what has changed: %w; the rules are as reported", n.topicARN, err), "check that the topic exists and that the function may sns:Publish to it")
+		return hint.With(fmt.Errorf("notify topic %s: %w; the rules are as reported", n.topicARN, err), "check that the topic exists and that the function may sns:Publish to it")
 	}
 	return nil
 }
@@ -161,7 +160,7 @@ func subject(report *engine.Report) string {
 	return s
 }
 
-// changed names the kinds of what was changed.
+// changed names the kinds of holders that were changed.
 func changed(report *engine.Report) string {
 	switch lists := report.Lists().Changed > 0; {
 	case lists && report.Summary.Changed > 0:
@@ -172,7 +171,7 @@ func changed(report *engine.Report) string {
 	return "Tagged security groups"
 }
 
-// withdrawnFrom names what was withdrawn.
+// withdrawnFrom names the rules and entries that were withdrawn.
 func withdrawnFrom(report *engine.Report) string {
 	if report.Lists().Changed > 0 {
 		return "The rules of the tagged security groups and the entries of the tagged prefix lists"
@@ -230,7 +229,7 @@ func (m *message) line(format string, args ...any) {
 	m.text.WriteByte('\n')
 }
 
-// String returns the text. It says what did not fit.
+// String returns the text, with a count of the lines that did not fit.
 func (m *message) String() string {
 	more := m.dropped + m.missing
 	if more == 0 {
@@ -239,7 +238,7 @@ func (m *message) String() string {
 	return m.text.String() + fmt.Sprintf("\n%s more did not fit; the log has the counts of all groups.\n", words.Count(more, "line"))
 }
 
-// groups adds what was done in an account and region, group by group and list by list.
+// groups adds the changes in an account and region, group by group and list by list.
 func (m *message) groups(t *engine.Target, c *changes, report *engine.Report) {
 	for _, g := range report.Groups {
 		if made, changed := c.groups[group{t, g.GroupID}]; changed && g.Account == t.Account && g.Region == t.Region {
@@ -263,7 +262,7 @@ func named(id, name, pool string) string {
 	return text
 }
 
-// changes adds a line for each of the changes of a group or list that were noted, of all that there were.
+// changes adds a line for each noted change of a group or list, of all changes.
 func (m *message) changes(made []change, all int) {
 	for _, change := range made {
 		sign := "+"

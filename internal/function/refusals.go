@@ -15,14 +15,14 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// refusals counts what AWS has refused to the function's own role. It sees the calls themselves, because a run takes
-// some refusals for an answer: without the permission to look for prefix lists, say, it syncs none and only warns.
+// refusals counts calls of the function's own role that AWS refused. It watches the calls, because a run goes on after
+// some refusals: without the permission to describe prefix lists, say, it syncs none and only warns.
 type refusals struct {
 	count atomic.Int64
-	key   string // the ID of the role's access key, by which its calls are told from those of assumed roles
+	key   string // the ID of the role's access key, which distinguishes its calls from those of assumed roles
 }
 
-// watch returns cfg so that the calls of its clients are seen.
+// watch returns a copy of cfg whose clients are watched.
 func (r *refusals) watch(ctx context.Context, cfg aws.Config) aws.Config {
 	if cfg.Credentials != nil {
 		if own, err := cfg.Credentials.Retrieve(ctx); err == nil { // else every call fails, and says why
@@ -43,17 +43,17 @@ func (r *refusals) watch(ctx context.Context, cfg aws.Config) aws.Config {
 	return cfg
 }
 
-// A role that was just created, or whose policy has just changed, may be refused for a while, as IAM is eventually
+// A role that was just created, or whose policy was just changed, may be refused for a while, because IAM is eventually
 // consistent: https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
 const (
-	firstRefusalPause = 2 * time.Second // it doubles with each
+	firstRefusalPause = 2 * time.Second // doubles each time
 	refusalPatience   = 2 * time.Minute // of all pauses together
-	// runReserve is the least time to begin another run with.
+	// runReserve is the least time left to begin another run.
 	runReserve = 10 * time.Second
 )
 
-// runDeployed runs the engine for a deployment: again, after growing pauses, as long as the role is refused something
-// and there is time. Otherwise the stack would be rolled back for a permission that it has.
+// runDeployed runs the engine for a deployment. While the role is refused and there is time, it runs again after growing
+// pauses. Otherwise the stack would be rolled back for lack of a permission that it has.
 func (h *Handler) runDeployed(ctx context.Context, req engine.Request) (*engine.Report, error) {
 	left := refusalPatience
 	for pause := firstRefusalPause; ; pause *= 2 {
@@ -67,14 +67,14 @@ func (h *Handler) runDeployed(ctx context.Context, req engine.Request) (*engine.
 		if h.refusals.count.Load() == 0 || pause == 0 || !inTime {
 			return report, err
 		}
-		h.log.InfoContext(ctx, "the role was refused, which may pass: trying again", "seconds", pause.Seconds(), "warnings", report.Warnings, "errors", report.Errors)
+		h.log.InfoContext(ctx, "IAM refused the role, which may pass: trying again", "seconds", pause.Seconds(), "warnings", report.Warnings, "errors", report.Errors)
 		if h.sleep(ctx, pause) != nil {
 			return report, err
 		}
 	}
 }
 
-// sleep waits, or returns an error when the context ends before.
+// sleep waits, or returns an error if the context ends first.
 func sleep(ctx context.Context, d time.Duration) error {
 	select {
 	case <-time.After(d):

@@ -15,18 +15,18 @@ import (
 	"github.com/aws/aws-lambda-go/lambdacontext"
 )
 
-// answerReserve is how long before Lambda would end the function the work for CloudFormation ends, so that there is
-// time for several attempts to answer: a request without an answer blocks the stack for an hour.
+// answerReserve is the time kept for several attempts to answer CloudFormation before Lambda ends the function: a
+// request without an answer blocks the stack for an hour.
 const answerReserve = 20 * time.Second
 
-// handleResource does what CloudFormation asks for and answers, whatever comes of it. Package cfn of aws-lambda-go does
-// not serve here: it puts the answer to any URL, follows redirects, tries once, waits for ever, and shows the URL in
-// its errors.
+// handleResource handles a request of CloudFormation, and answers in any case. Package cfn of aws-lambda-go is no
+// alternative: it sends the answer to any URL, follows redirects, tries once, waits for ever, and shows the URL in its
+// errors.
 //
-// CloudFormation invokes asynchronously, so an error makes Lambda count it, for the alarm, and hand the event over
-// twice more. That is right where the answer could not be delivered, and where it was a success although something
-// failed: the run is repeated then, as those of other events are, and the second answer is for nobody. A failure that
-// CloudFormation was told is its to deal with.
+// CloudFormation invokes asynchronously, so after an error Lambda counts it, for the alarm, and retries the event twice.
+// That is right if the answer could not be delivered, and if the answer was a success although something failed: then
+// the run is repeated, as for other events, and nobody reads the second answer. A failure that CloudFormation heard of
+// is not retried.
 func (h *Handler) handleResource(ctx context.Context, r *resourceRequest) ([]byte, error) {
 	if err := h.responder.check(r.responseURL); err != nil {
 		return h.refuse(ctx, bounded(err))
@@ -41,10 +41,10 @@ func (h *Handler) handleResource(ctx context.Context, r *resourceRequest) ([]byt
 	}
 	log := h.log.With("requestType", r.kind, "stackId", r.stackID, "logicalResourceId", r.logicalID, "status", answer.Status, "reason", answer.Reason)
 	if err != nil {
-		log.ErrorContext(ctx, "CloudFormation could not be answered, Lambda tries again", "error", err)
+		log.ErrorContext(ctx, "cannot answer CloudFormation; Lambda will retry", "error", err)
 		return nil, fmt.Errorf("answer CloudFormation: %w", err)
 	}
-	log.InfoContext(ctx, "CloudFormation is answered")
+	log.InfoContext(ctx, "answered CloudFormation")
 	if left := (*leftError)(nil); errors.As(fulfilled, &left) {
 		return nil, fulfilled
 	}
@@ -52,14 +52,14 @@ func (h *Handler) handleResource(ctx context.Context, r *resourceRequest) ([]byt
 }
 
 // A leftError is a failure that no deployment can cure, such as a mistyped tag, a pool that is too small, or another
-// account that cannot be reached. CloudFormation is not told it as one: it would fail the update for it, and then the
-// rollback, which finds the same, and leave the stack in UPDATE_ROLLBACK_FAILED.
+// account that cannot be reached. CloudFormation hears of a success: otherwise it would fail the update, and then the
+// rollback, which fails likewise, and leave the stack in UPDATE_ROLLBACK_FAILED.
 type leftError struct{ error }
 
 func (e *leftError) Unwrap() error { return e.error }
 
-// leave marks the failure of a run that no deployment can cure. One can cure a file that could not be had, as its URL
-// is a parameter, the permissions of the function's own role, and what keeps it from seeing anything at all.
+// leave marks the failure of a run that no deployment can cure. A deployment can cure a file that cannot be fetched,
+// because its URL is a parameter, missing permissions of the function's own role, and a run that sees nothing at all.
 func leave(report *engine.Report, err error) error {
 	if err == nil || report.PublishedAt.IsZero() || report.Denied || report.Described == 0 {
 		return err
@@ -67,7 +67,7 @@ func leave(report *engine.Report, err error) error {
 	return &leftError{err}
 }
 
-// endEarlier returns a context that ends before ctx does, by a reserve that is at most a third of the time there is.
+// endEarlier returns a context that ends before ctx, by a reserve of at most a third of the remaining time.
 func endEarlier(ctx context.Context, reserve time.Duration) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
@@ -76,7 +76,7 @@ func endEarlier(ctx context.Context, reserve time.Duration) (context.Context, co
 	return context.WithDeadline(ctx, deadline.Add(-min(reserve, time.Until(deadline)/3)))
 }
 
-// fulfil does what is asked for. The reason goes with a success.
+// fulfil carries out a request. The reason goes with a success.
 func (h *Handler) fulfil(ctx context.Context, r *resourceRequest) (reason string, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -99,13 +99,13 @@ func (h *Handler) fulfil(ctx context.Context, r *resourceRequest) (reason string
 		case lists > 0:
 			return words.Count(report.Summary.Groups, "security group") + " and " + words.Count(lists, "prefix list") + " made equal to the published ranges", err
 		case report.Summary.Groups == 0:
-			return "there is no security group tagged " + h.engine.TagKey + " yet; tag one, it is synced by the next run", err
+			return "no security group is tagged " + h.engine.TagKey + " yet; tag one, and the next run syncs it", err
 		}
 		return words.Count(report.Summary.Groups, "security group") + " made equal to the published ranges", err
 	case !r.withdraw:
 		return "the rules are left as they are", nil
 	case !r.wasMade():
-		return "this resource was never made, so the rules are left as they are", nil
+		return "this resource was never created, so the rules are left as they are", nil
 	}
 	report, _, err := h.run(ctx, task{Request: engine.Request{Withdraw: true}})
 	withdrawn := words.Count(report.Summary.Revoked, "rule")
@@ -126,7 +126,7 @@ type resourceAnswer struct {
 	LogicalResourceID  string `json:"LogicalResourceId"`
 }
 
-// newResourceAnswer returns the answer for a work that has come to an end, with an error if it failed.
+// newResourceAnswer returns the answer to a request that was carried out, or failed with an error.
 func newResourceAnswer(r *resourceRequest, reason string, err error) *resourceAnswer {
 	a := &resourceAnswer{
 		Status: "SUCCESS", Reason: reason, PhysicalResourceID: r.id(),
@@ -135,12 +135,12 @@ func newResourceAnswer(r *resourceRequest, reason string, err error) *resourceAn
 	left := (*leftError)(nil)
 	switch {
 	case r.kind == requestDelete:
-		a.PhysicalResourceID = r.idAfterFailure() // the one it has, unless CloudFormation does not say
+		a.PhysicalResourceID = r.idAfterFailure() // its own, if CloudFormation names it
 		if err != nil {                           // deleting a stack always succeeds
-			a.Reason = "rules are left, to be revoked by hand or with the tag's value none: " + failureText(err)
+			a.Reason = "some rules are left; revoke them by hand, or set the tag to none: " + failureText(err)
 		}
 	case errors.As(err, &left):
-		a.Reason = "synced, except where no deployment can help; the function tries again, and alarms: " + failureText(err)
+		a.Reason = "synced, with failures that no deployment can cure; the function retries and raises an alarm: " + failureText(err)
 	case err != nil:
 		a.Status, a.PhysicalResourceID = "FAILED", r.idAfterFailure()
 		a.Reason = failureText(err)
@@ -148,7 +148,7 @@ func newResourceAnswer(r *resourceRequest, reason string, err error) *resourceAn
 	return a
 }
 
-// failureText returns an error as one line, and where to read on.
+// failureText returns an error as one line, with the place of the log.
 func failureText(err error) string {
 	const most = 2500 // of maxAnswer bytes
 	text := words.Shorten(strings.ReplaceAll(err.Error(), "\n", "; "), most)
@@ -161,22 +161,22 @@ func failureText(err error) string {
 // maxAnswer is the size in bytes of the largest answer that CloudFormation takes.
 const maxAnswer = 4096
 
-// encode returns the answer in JSON. Of a reason that is too long the end is cut off.
+// encode returns the answer in JSON. It cuts the end of a reason that is too long.
 func (a *resourceAnswer) encode() ([]byte, error) {
 	body, err := marshal(a)
 	if err != nil || len(body) <= maxAnswer {
 		return body, err
 	}
-	// How many bytes a character takes in JSON differs, so the longest reason is searched for.
+	// Characters take different numbers of bytes in JSON, so search for the longest reason that fits.
 	cut := func(n int) []byte {
 		short := *a
 		short.Reason = words.Shorten(a.Reason, n)
-		body, _ := marshal(short) // as it went well above
+		body, _ := marshal(short) // it worked above
 		return body
 	}
 	tooLong := sort.Search(len(a.Reason), func(n int) bool { return len(cut(n)) > maxAnswer })
 	if tooLong == 0 {
-		return nil, errors.New("the IDs to be repeated leave no room for an answer")
+		return nil, errors.New("the IDs leave no room for an answer")
 	}
 	return cut(tooLong - 1), nil
 }

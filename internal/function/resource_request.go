@@ -12,8 +12,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// A resourceRequest is what CloudFormation wants to be made of the stack's custom resource, which stands for the sync
-// of the tagged groups. Who may send one is decided by IAM: an invocation carries nothing that proves who made it. See
+// A resourceRequest is a request of CloudFormation for the stack's custom resource, which represents the sync of the
+// tagged groups. IAM decides who may send one: an invocation has no proof of its origin. See
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requesttypes.html
 type resourceRequest struct {
 	kind        string // Create, Update or Delete
@@ -21,10 +21,10 @@ type resourceRequest struct {
 	stackID     string
 	requestID   string
 	logicalID   string
-	physicalID  string // empty when it is to be created
-	// withdraw tells whether deleting the resource revokes the owned rules.
+	physicalID  string // empty for Create
+	// withdraw says that deleting the resource revokes the owned rules.
 	withdraw bool
-	// err says why the request cannot be done, although it can be answered.
+	// err says why the request cannot be carried out, although it can be answered.
 	err error
 }
 
@@ -41,11 +41,11 @@ const (
 	onDeleteWithdraw = "withdraw"
 )
 
-// maxID is the length of an ID that an answer, of at most 4,096 bytes, can repeat beside others. A stack's is the
-// longest, with some 200 characters.
+// maxID is the longest ID that an answer of at most 4,096 bytes can repeat. A stack's is the longest in practice, with
+// some 200 characters.
 const maxID = 512
 
-// parseResourceRequest reads a request of CloudFormation. It fails where the request cannot be answered.
+// parseResourceRequest reads a request of CloudFormation. It fails if the request cannot be answered.
 func parseResourceRequest(object map[string]jsontext.Value) (*resourceRequest, error) {
 	r := &resourceRequest{}
 	var responseURL string
@@ -84,8 +84,8 @@ func parseResourceRequest(object map[string]jsontext.Value) (*resourceRequest, e
 	return r, nil
 }
 
-// onDelete reads the one property that counts. The others are there so that a change of the function's settings makes
-// CloudFormation update the resource.
+// onDelete reads the only property that matters here. The others make CloudFormation update the resource when the
+// function's settings change.
 func onDelete(properties jsontext.Value) (withdraw bool, err error) {
 	choice := onDeleteKeep
 	if properties != nil {
@@ -108,18 +108,18 @@ func onDelete(properties jsontext.Value) (withdraw bool, err error) {
 	return false, fmt.Errorf("property OnDelete is %q; write keep or withdraw", choice)
 }
 
-// id returns the physical ID of the resource once it is made. It is the same in each request for it: CloudFormation
-// takes another ID for a new resource, and deletes the one it had. See "PhysicalResourceId" in
+// id returns the physical ID of the resource once it is created. It is the same in each request: CloudFormation takes
+// another ID for a new resource, and deletes the old one. See "PhysicalResourceId" in
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-responses.html
 func (r *resourceRequest) id() string {
 	return r.logicalID + "-" + r.stackID[strings.LastIndexByte(r.stackID, '/')+1:]
 }
 
-// idAfterFailure returns the physical ID to answer with when the request has failed. A resource that could not be
-// created gets one by which its deletion, when the stack is rolled back, is known. Amazon's CDK does the same:
+// idAfterFailure returns the physical ID of the answer to a failed request. A resource that could not be created gets an
+// ID that identifies its deletion when the stack is rolled back. Amazon's CDK does the same:
 // https://github.com/aws/aws-cdk/pull/5525
 func (r *resourceRequest) idAfterFailure() string { return cmp.Or(r.physicalID, r.id()+"-not-created") }
 
-// wasMade reports whether the resource that is to be deleted was ever answered for as made. Rules that a stack found
-// there, left by an earlier one, are not its to withdraw as long as it has not kept them itself.
+// wasMade reports whether the resource to be deleted was ever created. A stack whose creation failed must not withdraw
+// rules that an earlier stack left.
 func (r *resourceRequest) wasMade() bool { return r.physicalID == r.id() }

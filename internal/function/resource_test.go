@@ -154,7 +154,7 @@ func TestResourceAnswer(t *testing.T) {
 		{"deleted what was never created", "Delete", "whatever", nil, resourceAnswer{Status: "SUCCESS", Reason: "fine", PhysicalResourceID: "whatever"}},
 		{
 			"not wholly deleted", "Delete", physicalID, failed,
-			resourceAnswer{Status: "SUCCESS", Reason: `rules are left, to be revoked by hand or with the tag's value none: us-east-1: pool "web" is too small; us-west-2: no`, PhysicalResourceID: physicalID},
+			resourceAnswer{Status: "SUCCESS", Reason: `some rules are left; revoke them by hand, or set the tag to none: us-east-1: pool "web" is too small; us-west-2: no`, PhysicalResourceID: physicalID},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -216,8 +216,8 @@ func TestHandleResource(t *testing.T) {
 		{"delete, withdraw", map[string]any{"RequestType": "Delete", "PhysicalResourceId": physicalID, "ResourceProperties": properties("withdraw")}, "", status(500), "SUCCESS", "2 rules withdrawn", 0},
 		{"delete, withdraw, denied", map[string]any{"RequestType": "Delete", "PhysicalResourceId": physicalID, "ResourceProperties": properties("withdraw")}, "RevokeSecurityGroupIngress", nil, "SUCCESS", "rules are left", 2},
 		{"delete, withdraw, panic", map[string]any{"RequestType": "Delete", "PhysicalResourceId": physicalID, "ResourceProperties": properties("withdraw")}, "panic", nil, "SUCCESS", "rules are left", 2},
-		{"delete what was not created", map[string]any{"RequestType": "Delete", "PhysicalResourceId": physicalID + "-not-created", "ResourceProperties": properties("withdraw")}, "", nil, "SUCCESS", "never made", 2},
-		{"delete without an ID", map[string]any{"RequestType": "Delete", "ResourceProperties": properties("withdraw")}, "", nil, "SUCCESS", "never made", 2},
+		{"delete what was not created", map[string]any{"RequestType": "Delete", "PhysicalResourceId": physicalID + "-not-created", "ResourceProperties": properties("withdraw")}, "", nil, "SUCCESS", "never created", 2},
+		{"delete without an ID", map[string]any{"RequestType": "Delete", "ResourceProperties": properties("withdraw")}, "", nil, "SUCCESS", "never created", 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			sim := ec2sim.New(ec2sim.Options{})
