@@ -2,17 +2,12 @@ package secgroup
 
 import (
 	"context"
-	"net/http"
 	"net/netip"
 	"slices"
 	"testing"
-	"time"
 
 	"cloudfront-sg-sync/internal/ec2sim"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"pgregory.net/rapid"
 )
@@ -34,14 +29,8 @@ type endpoint struct {
 }
 
 func newEndpoint(t *rapid.T, groups []Group, req Request) *endpoint {
-	e := &endpoint{t: t, sim: ec2sim.New(ec2sim.Options{RulesPerGroup: 1000}), names: map[string]string{}, ids: map[string]string{}}
-	e.here = e.sim.Region("", "us-east-1")
-	e.api = ec2.New(ec2.Options{
-		Region: "us-east-1", BaseEndpoint: aws.String("http://127.0.0.1"),
-		HTTPClient:  &http.Client{Transport: e.sim},
-		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
-		Retryer:     retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = 2; o.MaxBackoff = time.Microsecond }),
-	})
+	e := &endpoint{t: t, names: map[string]string{}, ids: map[string]string{}}
+	e.sim, e.here, e.api = newSim(ec2sim.Options{RulesPerGroup: 1000})
 	peer, err := e.here.CreateGroup(ec2sim.Group{Name: "peer", VPC: e.here.OtherVPC()})
 	if err != nil {
 		t.Fatal(err)
@@ -130,17 +119,6 @@ func (e *endpoint) sync(req Request) (plan *Plan, err error) {
 	return plan, err
 }
 
-// mutations counts the mutating calls since the last count.
-func (e *endpoint) mutations() int {
-	n := 0
-	for _, c := range e.sim.ResetCalls() {
-		if c.Mutating {
-			n++
-		}
-	}
-	return n
-}
-
 func TestPromisesOnEndpoint(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		groups, req := genScene(t)
@@ -155,11 +133,11 @@ func TestPromisesOnEndpoint(t *testing.T) {
 			return
 		}
 		checkExact(t, e.model, req)
-		e.mutations()
+		mutations(e.sim)
 		if _, err := e.sync(req); err != nil {
 			t.Fatal(err)
 		}
-		if n := e.mutations(); n != 0 {
+		if n := mutations(e.sim); n != 0 {
 			t.Fatalf("a second run makes %d mutating calls", n)
 		}
 	})

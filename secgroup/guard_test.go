@@ -154,7 +154,8 @@ func TestGuardCounts(t *testing.T) {
 		},
 		"half of either": {one(ours("443", old...), ours("443", v6, "2600:9010::/28")), append(ten[:5:5], prefixes(v6)...), nil, ""},
 		"on two ports": {
-			[]Group{group("sg-1", "80 443", nil, ours("80", "1.0.0.0/24", "2.0.0.0/24"), ours("443", "1.0.0.0/24", "2.0.0.0/24", "3.0.0.0/24"))}, first, nil,
+			[]Group{group("sg-1", "80 443", nil, ours("80", "1.0.0.0/24", "2.0.0.0/24"), ours("443", "1.0.0.0/24", "2.0.0.0/24", "3.0.0.0/24"))},
+			first, nil,
 			"from 3 of its 5 rules, and 60 % of its IPv4 addresses",
 		},
 		"unlisted ports dilute nothing": {one(ours("443", old[:3]...), ours("80", old[:1]...), ours("8080", old[:1]...)), ten[:1], nil, "from 2 of its 3 rules"},

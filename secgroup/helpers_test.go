@@ -2,8 +2,16 @@ package secgroup
 
 import (
 	"context"
+	"net/http"
 	"net/netip"
+	"time"
 
+	"cloudfront-sg-sync/internal/ec2sim"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
@@ -74,4 +82,26 @@ func sourcesOf(rules []Rule) []netip.Prefix {
 func owns(s Settings, r Rule) bool {
 	h := HolderPlan{Settings: s, tagKey: testKey}
 	return h.Owns(r)
+}
+
+// newSim returns the embedded EC2 endpoint, and a client of the real SDK that calls it.
+func newSim(o ec2sim.Options) (*ec2sim.Server, ec2sim.Region, *ec2.Client) {
+	sim := ec2sim.New(o)
+	return sim, sim.Region("", "us-east-1"), ec2.New(ec2.Options{
+		Region: "us-east-1", BaseEndpoint: aws.String("http://127.0.0.1"),
+		HTTPClient:  &http.Client{Transport: sim},
+		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
+		Retryer:     retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = 2; o.MaxBackoff = time.Microsecond }),
+	})
+}
+
+// mutations counts the mutating calls since the last count.
+func mutations(sim *ec2sim.Server) int {
+	n := 0
+	for _, c := range sim.ResetCalls() {
+		if c.Mutating {
+			n++
+		}
+	}
+	return n
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -15,10 +14,7 @@ import (
 	"cloudfront-sg-sync/internal/ec2sim"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
-	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
 
@@ -35,14 +31,8 @@ type listWorld struct {
 }
 
 func newListWorld(o ec2sim.Options) *listWorld {
-	w := &listWorld{sim: ec2sim.New(o), lists: map[string]ec2sim.PrefixList{}, want: map[netip.Addr]bool{}}
-	w.here = w.sim.Region("", "us-east-1")
-	w.api = ec2.New(ec2.Options{
-		Region: "us-east-1", BaseEndpoint: aws.String("http://127.0.0.1"),
-		HTTPClient:  &http.Client{Transport: w.sim},
-		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
-		Retryer:     retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = 2; o.MaxBackoff = time.Microsecond }),
-	})
+	w := &listWorld{lists: map[string]ec2sim.PrefixList{}, want: map[netip.Addr]bool{}}
+	w.sim, w.here, w.api = newSim(o)
 	w.sim.Observe(w.observe)
 	return w
 }
@@ -141,15 +131,7 @@ func (w *listWorld) sync(ctx context.Context, t fataler, req Request) ([]PoolPla
 	return plan.Pools, err
 }
 
-func (w *listWorld) mutations() int {
-	n := 0
-	for _, c := range w.sim.ResetCalls() {
-		if c.Mutating {
-			n++
-		}
-	}
-	return n
-}
+func (w *listWorld) mutations() int { return mutations(w.sim) }
 
 // owned returns the owned entries of a list.
 func (w *listWorld) owned(id string) (prefixes []netip.Prefix) {
@@ -287,24 +269,6 @@ func TestListsKeepThePromises(t *testing.T) {
 	})
 }
 
-// A full list is changed by one call: what goes makes the room for what comes.
-func TestFullListIsChangedInOneCall(t *testing.T) {
-	w := newListWorld(ec2sim.Options{})
-	id := w.create(t, "ranges", 100, entriesFrom(cut("18.64.0.0/24", 100), oldEntry)...)
-	ranges := append(cut("18.64.0.0/24", 60), cut("18.65.0.0/24", 40)...)
-	w.wants(ranges)
-	w.sim.ResetCalls()
-	if _, err := w.sync(t.Context(), t, listRequest(ranges)); err != nil || len(w.wrong) > 0 {
-		t.Fatal(err, w.wrong)
-	}
-	if n := w.mutations(); n != 1 {
-		t.Errorf("%d mutating calls", n)
-	}
-	if diff := cmp.Diff(ranges, w.owned(id), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
-		t.Error(diff)
-	}
-}
-
 // Who stops a run does not wait for EC2, and what was begun is finished.
 func TestWaitForListEndsWhenStopped(t *testing.T) {
 	w := newListWorld(ec2sim.Options{PrefixListDelay: time.Hour})
@@ -320,41 +284,6 @@ func TestWaitForListEndsWhenStopped(t *testing.T) {
 	}
 	if n := w.mutations(); n != 1 {
 		t.Errorf("%d calls", n)
-	}
-}
-
-// unfiltered is an EC2 that ignores filters when it describes prefix lists.
-type unfiltered struct {
-	API
-	read map[string]bool // lists whose entries were asked for
-}
-
-func (u unfiltered) DescribeManagedPrefixLists(ctx context.Context, in *ec2.DescribeManagedPrefixListsInput, opts ...func(*ec2.Options)) (*ec2.DescribeManagedPrefixListsOutput, error) {
-	all := *in
-	all.Filters = nil
-	return u.API.DescribeManagedPrefixLists(ctx, &all, opts...)
-}
-
-func (u unfiltered) GetManagedPrefixListEntries(ctx context.Context, in *ec2.GetManagedPrefixListEntriesInput, opts ...func(*ec2.Options)) (*ec2.GetManagedPrefixListEntriesOutput, error) {
-	u.read[aws.ToString(in.PrefixListId)] = true
-	return u.API.GetManagedPrefixListEntries(ctx, in, opts...)
-}
-
-// Only tagged lists are read, even if EC2 does not know the filter.
-func TestUntaggedListIsNotRead(t *testing.T) {
-	w := newListWorld(ec2sim.Options{})
-	tagged := w.create(t, "ranges", 10)
-	other, err := w.here.CreatePrefixList(ec2sim.PrefixList{Name: "office", Family: "IPv4", MaxEntries: 5})
-	if err != nil {
-		t.Fatal(err)
-	}
-	api := unfiltered{w.api, map[string]bool{}}
-	lists, err := DiscoverLists(t.Context(), api, testKey, "")
-	if err != nil || len(lists) != 1 || lists[0].ID != tagged {
-		t.Errorf("found %v, %v", lists, err)
-	}
-	if api.read[other.ID] || !api.read[tagged] {
-		t.Errorf("the entries of %v were read", api.read)
 	}
 }
 
@@ -416,36 +345,6 @@ func TestListShortage(t *testing.T) {
 	}
 }
 
-// The guard holds a list as it does a group, as often as it is run.
-func TestListIsHeld(t *testing.T) {
-	w := newListWorld(ec2sim.Options{})
-	before := cut("18.64.0.0/24", 10)
-	id := w.create(t, "ranges", 40, entriesFrom(before, oldEntry)...)
-	ranges := append(slices.Clone(before[:3]), cut("18.70.0.0/24", 9)...)
-	w.wants(ranges)
-	req := listRequest(ranges)
-	for range 2 {
-		pools, err := w.sync(t.Context(), t, req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		held, ok := errors.AsType[*HeldError](pools[0].Err)
-		if !ok || held.Losing != 7 || held.Prefixes != 10 || !strings.Contains(held.Error(), "7 of its 10 entries") {
-			t.Fatalf("got %v", pools[0].Err)
-		}
-		if n := len(w.owned(id)); n != 19 {
-			t.Errorf("%d entries", n)
-		}
-	}
-	req.Force = true
-	if _, err := w.sync(t.Context(), t, req); err != nil {
-		t.Fatal(err)
-	}
-	if n := len(w.owned(id)); n != len(ranges) || len(w.wrong) > 0 {
-		t.Errorf("%d entries, %v", n, w.wrong)
-	}
-}
-
 func TestListNeverGoesBack(t *testing.T) {
 	w := newListWorld(ec2sim.Options{})
 	newer := testStamp
@@ -498,21 +397,6 @@ func TestParseListSettings(t *testing.T) {
 	}
 }
 
-// A list whose tag cannot be read fails alone, its entries untouched.
-func TestUnreadableListFailsAlone(t *testing.T) {
-	w := newListWorld(ec2sim.Options{})
-	bad := w.create(t, "443", 10, entriesFrom(cut("18.70.0.0/24", 1), oldEntry)...)
-	good := w.create(t, "ranges", 10)
-	ranges := cut("18.64.0.0/24", 2)
-	w.wants(ranges)
-	if _, err := w.sync(t.Context(), t, listRequest(ranges)); err == nil || !strings.Contains(err.Error(), `tag cloudfront-ingress="443"`) {
-		t.Errorf("got %v", err)
-	}
-	if len(w.owned(bad)) != 1 || len(w.owned(good)) != 2 {
-		t.Errorf("they hold %v and %v", w.owned(bad), w.owned(good))
-	}
-}
-
 // fileOf returns a request for a file that is published some hours after the one of listRequest.
 func fileOf(hours int, ranges []netip.Prefix) Request {
 	req := listRequest(ranges)
@@ -555,10 +439,25 @@ func TestListGoesBackByForce(t *testing.T) {
 	}
 }
 
-// A list keeps its guard whatever happened to it: entries made while it was held, or with other settings, count as
-// well.
+// A list keeps its guard as often as it is run and whatever happened to it: entries made while it was held, or with
+// other settings, count as well.
 func TestListKeepsItsGuard(t *testing.T) {
 	three, eight := cut("18.64.0.0/24", 3), cut("18.70.0.0/24", 5)
+	t.Run("run again", func(t *testing.T) {
+		w := newListWorld(ec2sim.Options{})
+		before := cut("18.64.0.0/24", 10)
+		id := w.create(t, "ranges", 40, entriesFrom(before, oldEntry)...)
+		req := fileOf(0, append(before[:3:3], cut("18.70.0.0/24", 9)...))
+		for _, calls := range []int{1, 0} {
+			if err := w.run(t, req, calls)[0].Err; !isHeld(err) || !strings.Contains(err.Error(), "from 7 of its 10 entries") || len(w.owned(id)) != 19 {
+				t.Fatalf("%d entries, %v", len(w.owned(id)), err)
+			}
+		}
+		req.Force = true
+		if w.run(t, req, 1); len(w.owned(id)) != len(req.Ranges) {
+			t.Errorf("with force, %d entries", len(w.owned(id)))
+		}
+	})
 	t.Run("full", func(t *testing.T) {
 		w := newListWorld(ec2sim.Options{})
 		id := w.create(t, "ranges", 8, entriesFrom(three, oldEntry)...)
@@ -579,6 +478,15 @@ func TestListKeepsItsGuard(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a range is cut", func(t *testing.T) {
+		w := newListWorld(ec2sim.Options{})
+		w.create(t, "ranges", 10, entriesFrom(prefixes("1.0.0.0/23"), oldEntry)...)
+		for n, calls := range []int{1, 0, 0} {
+			if pools := w.run(t, fileOf(n, prefixes("1.0.0.0/24")), calls); !isHeld(pools[0].Err) {
+				t.Errorf("run %d: the list is let go: %v", n, pools[0].Err)
+			}
+		}
+	})
 	t.Run("other settings", func(t *testing.T) {
 		w := newListWorld(ec2sim.Options{})
 		w.create(t, "ranges", 100, entriesFrom(cut("18.64.0.0/24", 10), testKey+": OTHER 2026-01-01T00:00:00Z")...)
@@ -589,31 +497,49 @@ func TestListKeepsItsGuard(t *testing.T) {
 	})
 }
 
-// A list that an IPAM resolver manages is named and left alone, and the others are planned.
-func TestListOfAResolverIsLeftAlone(t *testing.T) {
+// reader is an EC2 that ignores filters, as one might that does not know them.
+type reader struct {
+	API
+	owner *[]string       // that lists were asked for
+	read  map[string]bool // lists whose entries were asked for
+}
+
+func (r reader) DescribeManagedPrefixLists(ctx context.Context, in *ec2.DescribeManagedPrefixListsInput, opts ...func(*ec2.Options)) (*ec2.DescribeManagedPrefixListsOutput, error) {
+	all := *in
+	*r.owner, all.Filters = in.Filters[0].Values, nil
+	return r.API.DescribeManagedPrefixLists(ctx, &all, opts...)
+}
+
+func (r reader) GetManagedPrefixListEntries(ctx context.Context, in *ec2.GetManagedPrefixListEntriesInput, opts ...func(*ec2.Options)) (*ec2.GetManagedPrefixListEntriesOutput, error) {
+	r.read[aws.ToString(in.PrefixListId)] = true
+	return r.API.GetManagedPrefixListEntries(ctx, in, opts...)
+}
+
+// Only the account's own tagged lists are read. One whose tag cannot be read, or that an IPAM resolver manages, is
+// named and left alone, and the others are planned.
+func TestListsThatAreLeftAlone(t *testing.T) {
 	w := newListWorld(ec2sim.Options{})
-	synced, err := w.here.CreatePrefixList(ec2sim.PrefixList{
-		Name: "ipam", Family: "IPv4", MaxEntries: 10, Tags: map[string]string{testKey: "ranges"}, Synced: true,
-		Entries: entriesFrom(cut("18.70.0.0/24", 1), oldEntry),
+	good, bad := w.create(t, "ranges", 10), w.create(t, "443", 10)
+	resolved, err := w.here.CreatePrefixList(ec2sim.PrefixList{
+		Name: "ipam", Family: "IPv4", MaxEntries: 10, Tags: map[string]string{testKey: "ranges"}, Synced: true, Entries: entriesFrom(cut("18.70.0.0/24", 1), oldEntry),
 	})
-	if err != nil {
-		t.Fatal(err)
+	if _, failed := w.here.CreatePrefixList(ec2sim.PrefixList{Name: "office", Family: "IPv4", MaxEntries: 5}); err != nil || failed != nil {
+		t.Fatal(err, failed)
 	}
-	theirs, ours := synced.ID, w.create(t, "ranges", 10)
-	lists, err := DiscoverLists(t.Context(), w.api, testKey, ec2sim.DefaultAccount)
-	if err != nil {
-		t.Fatal(err)
+	api := reader{w.api, new([]string), map[string]bool{}}
+	lists, err := DiscoverLists(t.Context(), api, testKey, ec2sim.DefaultAccount)
+	if err != nil || !slices.Equal(*api.owner, []string{ec2sim.DefaultAccount}) || !maps.Equal(api.read, map[string]bool{good: true, bad: true}) {
+		t.Fatalf("%v, owner %q, read %v", err, *api.owner, api.read)
 	}
 	plan, err := NewPlan(t.Context(), nil, listRequest(cut("18.64.0.0/24", 2)), lists...)
-	if err != nil || len(plan.Pools) != 2 {
+	if err != nil || len(plan.Pools) != 3 {
 		t.Fatal(err, plan.Pools)
 	}
 	for _, pool := range plan.Pools {
 		list := pool.Holders[0]
-		if left := list.ID == theirs; left != (list.Problem != nil) || left != (len(pool.Steps) == 0) {
-			t.Errorf("%s, while %s is ours: %v, steps %v", list.ID, ours, list.Problem, pool.Steps)
-		} else if left && !strings.Contains(list.Problem.Error(), "IPAM prefix list resolver manages") {
-			t.Error(list.Problem)
+		want := map[string]string{resolved.ID: "IPAM prefix list resolver manages", bad: `tag cloudfront-ingress="443"`}[list.ID]
+		if left := list.Problem != nil; left != (want != "") || left != (len(pool.Steps) == 0) || left && !strings.Contains(list.Problem.Error(), want) {
+			t.Errorf("%s: %v, steps %v", list.ID, list.Problem, pool.Steps)
 		}
 	}
 }
