@@ -44,10 +44,7 @@ func (e *HeldError) Error() string {
 			taken = append(taken, fmt.Sprintf("%d %% of its %s addresses", int(percent), Family(f)))
 		}
 	}
-	var lost []string
-	for _, p := range e.Lost[:min(len(e.Lost), maxNamed)] {
-		lost = append(lost, p.String())
-	}
+	lost := ipspace.Strings(e.Lost[:min(len(e.Lost), maxNamed)])
 	if more := len(e.Lost) - len(lost); more > 0 {
 		lost = append(lost, fmt.Sprintf("%d more", more))
 	}

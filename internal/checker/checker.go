@@ -11,18 +11,17 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"cloudfront-sg-sync/internal/ipspace"
+	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
 )
 
 // A Checker knows the holders of one [secgroup.Sequence] as they are after the steps that really succeeded.
 type Checker struct {
-	holders    map[string]*holder
+	index      map[string]int // by ID, of holders
+	holders    []*holder
 	interfaces []secgroup.InterfaceSet
-	byIndex    []*holder
-	ranges     []netip.Prefix
 	wanted     *ipspace.Set
 }
 
@@ -34,14 +33,14 @@ type holder struct {
 
 // New returns a checker of the sequence's steps.
 func New(s secgroup.Sequence) *Checker {
-	c := &Checker{holders: map[string]*holder{}, interfaces: s.Interfaces, ranges: s.Ranges, wanted: ipspace.Of(s.Ranges)}
-	for _, plan := range s.Holders {
+	c := &Checker{index: map[string]int{}, interfaces: s.Interfaces, wanted: ipspace.Of(s.Ranges)}
+	for i, plan := range s.Holders {
 		h := &holder{plan: plan, rules: make(map[secgroup.RuleID]secgroup.Rule, len(plan.Ingress)), free: plan.FreeNow}
 		for _, r := range plan.Ingress {
 			h.rules[r.RuleID] = r
 		}
-		c.holders[plan.ID] = h
-		c.byIndex = append(c.byIndex, h)
+		c.index[plan.ID] = i
+		c.holders = append(c.holders, h)
 	}
 	return c
 }
@@ -72,10 +71,11 @@ type closing struct {
 // Check returns a *[RefusedError] if the step must not be taken now. The next step, if any, is the one that the plan
 // takes right after it; a step that announces a gap is allowed only if that one reopens all that it closes.
 func (c *Checker) Check(step secgroup.Step, next *secgroup.Step) error {
-	h := c.holders[step.HolderID]
-	if h == nil {
+	at, known := c.index[step.HolderID]
+	if !known {
 		return &RefusedError{step, nil, "the plan does not know " + step.HolderID}
 	}
+	h := c.holders[at]
 	if h.plan.Kind == secgroup.SecurityGroup && len(step.Add) > 0 && len(step.Remove) > 0 {
 		return &RefusedError{step, nil, "EC2 does not add and remove rules of a group in one call"}
 	}
@@ -88,26 +88,19 @@ func (c *Checker) Check(step secgroup.Step, next *secgroup.Step) error {
 		{h.held, step.Remove, "the guard holds the rule"},
 		{c.passesQuota(h, step), step.Add, "no room for the rule"},
 	} {
-		if at := filter(part.rules, part.foul); len(at) > 0 {
-			return &RefusedError{step, at, fmt.Sprintf("%s (%v)", part.reason, at[0].RuleID)}
+		if rules := filter(part.rules, part.foul); len(rules) > 0 {
+			return &RefusedError{step, rules, fmt.Sprintf("%s (%v)", part.reason, rules[0].RuleID)}
 		}
 	}
-	closings := c.closings(h, step, next)
-	if len(closings) == 0 {
+	after := c.after(step)
+	closings := c.closings(at, after, step, next)
+	if len(closings) == 0 || len(step.Gap) > 0 && next != nil && c.reopens(after, *next, closings) {
 		return nil
 	}
-	if len(step.Gap) > 0 && next != nil && c.reopens(step, *next, closings) {
-		return nil
-	}
-	var at []secgroup.Rule
-	for _, r := range step.Remove {
-		if r.Source.Prefix.IsValid() && slices.ContainsFunc(closings, func(cl closing) bool {
-			return opens(r, cl.port) && cl.gone.OverlapsPrefix(r.Source.Prefix)
-		}) {
-			at = append(at, r)
-		}
-	}
-	return &RefusedError{step, at, fmt.Sprintf("it would close what nothing else opens yet: %s", c.describe(closings[0]))}
+	closes := filter(step.Remove, func(r secgroup.Rule) bool {
+		return slices.ContainsFunc(closings, func(cl closing) bool { return opens(r, cl.port) && cl.gone.OverlapsPrefix(r.Source.Prefix) })
+	})
+	return &RefusedError{step, closes, fmt.Sprintf("it would close what nothing else opens yet: %s", c.describe(closings[0]))}
 }
 
 func filter(rules []secgroup.Rule, keep func(secgroup.Rule) bool) []secgroup.Rule {
@@ -144,8 +137,8 @@ func add(free *secgroup.Weight, r secgroup.Rule, n int) {
 	}
 }
 
-// closings returns what a step closes that is wanted and open, at each set of interfaces.
-func (c *Checker) closings(h *holder, step secgroup.Step, next *secgroup.Step) []closing {
+// closings returns what a step about a holder closes that is wanted and open, at each set of interfaces.
+func (c *Checker) closings(at int, after *Checker, step secgroup.Step, next *secgroup.Step) (all []closing) {
 	if len(step.Remove) == 0 {
 		return nil
 	}
@@ -153,47 +146,33 @@ func (c *Checker) closings(h *holder, step secgroup.Step, next *secgroup.Step) [
 	if next != nil {
 		reopening = next.Add
 	}
-	var closings []closing
 	for i, set := range c.interfaces {
-		if !slices.ContainsFunc(set.Holders, func(k int) bool { return c.byIndex[k] == h }) {
+		if !slices.Contains(set.Holders, at) {
 			continue
 		}
 		for _, port := range c.portsAt(set, reopening) {
-			closed := c.closes(set, h, step, port)
-			if len(closed.Prefixes()) > 0 {
-				closings = append(closings, closing{i, port, closed})
+			if !slices.ContainsFunc(step.Remove, func(r secgroup.Rule) bool { return opens(r, port) }) {
+				continue
+			}
+			if gone := ipspace.Minus(ipspace.Common(c.open(i, port), c.wanted), after.open(i, port)); len(gone.Prefixes()) > 0 {
+				all = append(all, closing{i, port, gone})
 			}
 		}
 	}
-	return closings
+	return all
 }
 
-// closes returns the wanted addresses that a step closes on a port at the interfaces of a set.
-func (c *Checker) closes(set secgroup.InterfaceSet, h *holder, step secgroup.Step, port int) *ipspace.Set {
-	removed := make(map[secgroup.RuleID]bool, len(step.Remove))
-	var gone, stay []netip.Prefix
-	for _, r := range step.Remove {
-		if _, there := h.rules[r.RuleID]; there && opens(r, port) {
-			removed[r.RuleID] = true
-			gone = append(gone, r.Source.Prefix)
-		}
-	}
-	if len(gone) == 0 {
-		return &ipspace.Set{}
-	}
-	for _, r := range step.Add {
-		if opens(r, port) {
-			stay = append(stay, r.Source.Prefix)
-		}
-	}
-	for _, k := range set.Holders {
-		for id, r := range c.byIndex[k].rules {
-			if opens(r, port) && !(c.byIndex[k] == h && removed[id]) {
-				stay = append(stay, r.Source.Prefix)
+// open returns the addresses that the holders open on a port at the interfaces of a set.
+func (c *Checker) open(set, port int) *ipspace.Set {
+	var open []netip.Prefix
+	for _, k := range c.interfaces[set].Holders {
+		for _, r := range c.holders[k].rules {
+			if opens(r, port) {
+				open = append(open, r.Source.Prefix)
 			}
 		}
 	}
-	return ipspace.Minus(ipspace.Common(ipspace.Of(gone), c.wanted), ipspace.Of(stay))
+	return ipspace.Of(open)
 }
 
 // portsAt returns the wanted ports at the interfaces of a set, as the lowest ports of the runs that no tag, no rule
@@ -209,18 +188,20 @@ func (c *Checker) portsAt(set secgroup.InterfaceSet, added []secgroup.Rule) []in
 		cut(r.RuleID)
 	}
 	for _, k := range set.Holders {
-		for _, p := range c.byIndex[k].plan.Wants() {
+		for _, p := range c.holders[k].plan.Wants() {
 			wanted = append(wanted, p)
 			cuts = append(cuts, int(p.From))
 		}
-		for id := range c.byIndex[k].rules {
+		for id := range c.holders[k].rules {
 			cut(id)
 		}
 	}
 	slices.Sort(cuts)
-	return slices.DeleteFunc(slices.Compact(cuts), func(port int) bool {
-		return !slices.ContainsFunc(wanted, func(p secgroup.PortRange) bool { return int(p.From) <= port && port <= int(p.To) })
-	})
+	return slices.DeleteFunc(slices.Compact(cuts), func(port int) bool { return !lists(wanted, port) })
+}
+
+func lists(ports []secgroup.PortRange, port int) bool {
+	return slices.ContainsFunc(ports, func(p secgroup.PortRange) bool { return int(p.From) <= port && port <= int(p.To) })
 }
 
 // opens reports whether a rule opens a port to an IP range.
@@ -229,57 +210,38 @@ func opens(r secgroup.Rule, port int) bool {
 	return first <= port && port <= last && r.Source.Prefix.IsValid()
 }
 
-// reopens reports whether a gap is allowed: the next step opens again all that the step closes, at each interface, and
-// has room for it, and no holder that is at all of these interfaces and lists the port has a free slot.
-func (c *Checker) reopens(step, next secgroup.Step, closings []closing) bool {
+// reopens reports whether a gap is allowed: the next step opens again all that the step before closes, at each
+// interface, and has room for it, and no holder that is at all of these interfaces and lists the port has a free slot.
+func (c *Checker) reopens(after *Checker, next secgroup.Step, closings []closing) bool {
 	for _, cl := range closings {
-		if slices.ContainsFunc(c.interfaces[cl.set].Holders, func(k int) bool { return c.couldHold(c.byIndex[k], closings, cl) }) {
+		if slices.ContainsFunc(c.interfaces[cl.set].Holders, func(k int) bool { return c.couldHold(k, closings, cl) }) {
 			return false
 		}
 	}
-	after := c.after(step)
 	if after.Check(next, nil) != nil {
 		return false
 	}
 	after = after.after(next)
-	for _, cl := range closings {
-		var open []netip.Prefix
-		for _, k := range c.interfaces[cl.set].Holders {
-			for _, r := range after.byIndex[k].rules {
-				if opens(r, cl.port) {
-					open = append(open, r.Source.Prefix)
-				}
-			}
-		}
-		if len(ipspace.Minus(cl.gone, ipspace.Of(open)).Prefixes()) > 0 {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(closings, func(cl closing) bool {
+		return len(ipspace.Minus(cl.gone, after.open(cl.set, cl.port)).Prefixes()) > 0
+	})
 }
 
 // couldHold reports whether a holder that is at all interfaces where something is closed lists the port and has a free
 // slot of a family that is closed, so that there is no need for a gap.
-func (c *Checker) couldHold(h *holder, closings []closing, cl closing) bool {
-	everywhere := !slices.ContainsFunc(closings, func(o closing) bool {
-		return !slices.ContainsFunc(c.interfaces[o.set].Holders, func(k int) bool { return c.byIndex[k] == h })
-	})
-	lists := slices.ContainsFunc(h.plan.Wants(), func(p secgroup.PortRange) bool { return int(p.From) <= cl.port && cl.port <= int(p.To) })
-	room := slices.ContainsFunc(cl.gone.Prefixes(), func(p netip.Prefix) bool { return h.free[secgroup.FamilyOf(p)] > 0 })
-	return everywhere && lists && room
+func (c *Checker) couldHold(k int, closings []closing, cl closing) bool {
+	h := c.holders[k]
+	elsewhere := func(o closing) bool { return !slices.Contains(c.interfaces[o.set].Holders, k) }
+	room := func(p netip.Prefix) bool { return h.free[secgroup.FamilyOf(p)] > 0 }
+	return !slices.ContainsFunc(closings, elsewhere) && lists(h.plan.Wants(), cl.port) && slices.ContainsFunc(cl.gone.Prefixes(), room)
 }
 
 // after returns a copy that has taken a step.
 func (c *Checker) after(step secgroup.Step) *Checker {
 	d := *c
-	d.holders = make(map[string]*holder, len(c.holders))
-	d.byIndex = make([]*holder, len(c.byIndex))
-	for i, h := range c.byIndex {
-		if h.plan.ID == step.HolderID {
-			h = &holder{h.plan, maps.Clone(h.rules), h.free}
-		}
-		d.byIndex[i], d.holders[h.plan.ID] = h, h
-	}
+	d.holders = slices.Clone(c.holders)
+	k := c.index[step.HolderID]
+	d.holders[k] = &holder{d.holders[k].plan, maps.Clone(d.holders[k].rules), d.holders[k].free}
 	d.Took(step)
 	return &d
 }
@@ -287,7 +249,7 @@ func (c *Checker) after(step secgroup.Step) *Checker {
 // Took notes that EC2 has taken a step.
 func (c *Checker) Took(step secgroup.Step) {
 	c.Sent(step)
-	h := c.holders[step.HolderID]
+	h := c.holders[c.index[step.HolderID]]
 	for _, r := range step.Add {
 		if _, there := h.rules[r.RuleID]; !there {
 			h.rules[r.RuleID] = r
@@ -299,7 +261,7 @@ func (c *Checker) Took(step secgroup.Step) {
 // Sent notes that a step was sent, and it is unknown whether EC2 has taken it: what it removes counts as gone, what it
 // adds does not count as there.
 func (c *Checker) Sent(step secgroup.Step) {
-	h := c.holders[step.HolderID]
+	h := c.holders[c.index[step.HolderID]]
 	for _, r := range step.Remove {
 		if there, ok := h.rules[r.RuleID]; ok {
 			delete(h.rules, r.RuleID)
@@ -332,14 +294,7 @@ func (c *Checker) Allowed(step secgroup.Step) (secgroup.Step, bool) {
 
 // describe says what is closed, and where.
 func (c *Checker) describe(cl closing) string {
-	var some []string
-	for _, p := range cl.gone.Prefixes() {
-		some = append(some, p.String())
-	}
-	if len(some) > 3 {
-		some = append(some[:3], "and more")
-	}
-	text := strings.Join(some, ", ")
+	text := words.Few(ipspace.Strings(cl.gone.Prefixes()))
 	if cl.port > 0 {
 		text += fmt.Sprintf(" on port %d", cl.port)
 	}

@@ -78,10 +78,7 @@ func newDrift(w *World, family int) *drift {
 	for h := range w.Holders {
 		d.sort(h)
 	}
-	// Among equals those come first whose room more rules can use.
-	slices.SortStableFunc(d.stale, func(a, b stale) int {
-		return cmp.Or(cmp.Compare(b.bits, a.bits), cmp.Compare(len(d.lists[b.holder]), len(d.lists[a.holder])))
-	})
+	slices.SortStableFunc(d.stale, func(a, b stale) int { return cmp.Compare(b.bits, a.bits) })
 	d.missing = make([][]int, len(w.Ports))
 	for i, at := range d.copies {
 		if len(at) == 0 && !d.satisfied[i] && slices.ContainsFunc(d.givers[d.class(i)], func(h int) bool { return !d.taken[place{i, h}] }) {

@@ -19,7 +19,7 @@ func (d *drift) withoutStale() *state {
 		}
 	}
 	for pool := range s.missing {
-		s.fill(s.absent(pool), nil)
+		s.fill(s.absent(pool))
 	}
 	return s
 }
@@ -27,31 +27,28 @@ func (d *drift) withoutStale() *state {
 // fill places rules one after another, first those that open the most, so that where the room ends the fewest addresses
 // are left out. Other rules move out of the way where need be. A rule that stale rules wait for in some views goes to
 // where these see it, if there is room. It reports whether all have a place.
-func (s *state) fill(rules []int, awaits map[int][]int) bool {
-	opens, homes := make(map[int]float64, len(rules)), make(map[int]int, len(rules))
+func (s *state) fill(rules []int) bool {
+	opens := make(map[int]float64, len(rules))
 	left := map[int]int{} // by class
 	for _, w := range rules {
 		left[s.class(w)]++
 		for _, h := range s.givers[s.class(w)] {
 			if s.canHold(h, w) {
 				opens[w] = max(opens[w], s.open.addresses(s.spans[w], h, 0))
-				if awaits != nil && s.free[h] > 0 && s.seen(h, awaits[w]) {
-					homes[w]++
-				}
 			}
 		}
 	}
 	rules = slices.Clone(rules)
 	slices.SortStableFunc(rules, func(a, c int) int {
-		return cmp.Or(cmp.Compare(homes[a], homes[c]), cmp.Compare(opens[c], opens[a]))
+		return cmp.Compare(opens[c], opens[a])
 	})
 	full, last := map[int]bool{}, map[int]int{}
 	all := true
 	for _, w := range rules {
 		k := s.class(w)
 		h, ok := last[k]
-		if !ok || s.free[h] <= 0 || s.taken[place{w, h}] || !s.seen(h, awaits[w]) {
-			h = s.choose(w, left[k], awaits[w])
+		if !ok || s.free[h] <= 0 || s.taken[place{w, h}] {
+			h = s.choose(w, left[k])
 		}
 		left[k]--
 		switch {
@@ -68,24 +65,17 @@ func (s *state) fill(rules []int, awaits map[int][]int) bool {
 	return all
 }
 
-// choose returns a holder with room for a missing rule, one of n of its class, or nowhere. It prefers a holder that the
-// waiting views have; then one that more views have, so that more interfaces have the rule; then one that takes all n;
-// then one that is touched anyway; then the tightest that takes all n, or else the roomiest, so that few are touched.
-func (s *state) choose(w, n int, waiting []int) int {
-	best, bestRank := nowhere, [5]int{}
+// choose returns a holder with room for a missing rule, one of n of its class, or nowhere. It prefers a holder that
+// more views have, so that more interfaces have the rule; then one that takes all n; then one that is touched anyway.
+func (s *state) choose(w, n int) int {
+	best := nowhere
 	for _, h := range s.givers[s.class(w)] {
 		if s.free[h] <= 0 || s.taken[place{w, h}] {
 			continue
 		}
-		rank := [5]int{0, s.reach(h), 0, min(s.busy[h], 1), s.free[h]}
-		if s.seen(h, waiting) {
-			rank[0] = 1
-		}
-		if s.free[h] >= n {
-			rank[2], rank[4] = 1, -s.free[h]
-		}
-		if best == nowhere || slices.Compare(rank[:], bestRank[:]) > 0 {
-			best, bestRank = h, rank
+		if best == nowhere || cmp.Or(cmp.Compare(s.reach(h), s.reach(best)), cmp.Compare(min(s.free[h], n), min(s.free[best], n)),
+			cmp.Compare(min(s.busy[h], 1), min(s.busy[best], 1))) > 0 {
+			best = h
 		}
 	}
 	return best

@@ -1,7 +1,6 @@
 package planner
 
 import (
-	"cmp"
 	"slices"
 )
 
@@ -104,20 +103,16 @@ func (s *state) dispensable(i int) bool {
 }
 
 // redundant returns a holder whose copy of a wanted rule can go: another has one, or a fixed rule is equal, and nothing
-// is closed. Of several it is the one that the fewest views have, and in a holder that is touched anyway.
+// is closed.
 func (s *state) redundant(w int) int {
 	at := s.copies[w]
 	if len(at) == 0 || len(at) == 1 && !s.satisfied[w] {
 		return nowhere
 	}
-	best := nowhere
-	for _, h := range at {
-		better := best == nowhere || cmp.Or(cmp.Compare(s.reach(h), s.reach(best)), cmp.Compare(s.busy[best], s.busy[h])) < 0
-		if better && s.open.dispensable(s.spans[w], h) {
-			best = h
-		}
+	if i := slices.IndexFunc(at, func(h int) bool { return s.open.dispensable(s.spans[w], h) }); i >= 0 {
+		return at[i]
 	}
-	return best
+	return nowhere
 }
 
 // reach counts the views that a holder is in.
