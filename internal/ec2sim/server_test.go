@@ -258,7 +258,9 @@ func TestConcurrentCalls(t *testing.T) {
 		wg.Go(func() {
 			for j := range 10 {
 				_ = s.authorize(id, tcp(int32(1000*(i+1)+j), "192.0.2.0/24"))
-				_, _ = s.here.Group(id)
+				wantCode(t, s.here.SetTags(id, map[string]string{"round": fmt.Sprint(j)}), "")
+				_, err := s.DescribeSecurityGroups(t.Context(), &ec2.DescribeSecurityGroupsInput{}) // not changed while it is written
+				wantCode(t, err, "")
 				_ = s.Calls()
 			}
 		})
