@@ -36,7 +36,7 @@ BILL = build/sbom.json
 # have nothing to race with, and the detector takes several times the CPU.
 CONCURRENT = $(shell grep -lrE --include='*.go' --exclude='*_test.go' '^	"sync(/atomic)?"|errgroup"|^	+go [a-z]' cmd internal iprange lambda secgroup | \
 	xargs -n1 dirname | sort -u | sed 's|^|./|')
-ORDERS = ^Test(History|HistoryOfLists|CompactCoverHistory|Simulation)$$
+ORDERS = ^Test(History|Simulation)$$
 
 # How many random cases `soak` tries of each property.
 CASES = 200000

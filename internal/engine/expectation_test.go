@@ -86,15 +86,13 @@ func (s simStamp) believable() bool { return s.ok && s.published.Before(time.Now
 func (j *judge) strangers(ids []string) bool {
 	var active []string
 	for _, id := range ids {
-		if spans, _ := spansOf(j.tag(id, "")); len(spans) > 0 {
+		if len(j.spans(id)) > 0 {
 			active = append(active, id)
 		}
 	}
 	return len(active) > 1 && slices.ContainsFunc(active, func(id string) bool {
-		mine, _ := spansOf(j.tag(id, ""))
 		return !slices.ContainsFunc(active, func(o string) bool {
-			theirs, _ := spansOf(j.tag(o, ""))
-			return o != id && slices.ContainsFunc(theirs, func(s span) bool { return slices.Contains(mine, s) })
+			return o != id && slices.ContainsFunc(j.spans(o), func(s span) bool { return slices.Contains(j.spans(id), s) })
 		})
 	})
 }
@@ -102,15 +100,13 @@ func (j *judge) strangers(ids []string) bool {
 // isRoomy reports whether all wanted rules of a holder's ports fit into it beside all that it has.
 func (w *world) isRoomy(id string, file publication) bool {
 	h := w.holders[id]
-	spans, _ := spansOf(h.tags[key])
 	var need [2]int
-	family := func(p netip.Prefix) int { return map[bool]int{true: 1}[p.Addr().Is6()] }
 	for _, p := range file.ranges {
-		need[family(p)] += len(spans)
+		need[familyOf(p)] += len(w.spans(id))
 	}
 	for _, r := range h.rules {
 		if r.Source.Prefix.IsValid() {
-			need[family(r.Source.Prefix)]++
+			need[familyOf(r.Source.Prefix)]++
 		} else { // a list
 			need[0] += w.holders[r.Source.Reference].size
 			need[1] += w.holders[r.Source.Reference].size
@@ -127,8 +123,7 @@ func (w *world) isRoomy(id string, file publication) bool {
 func (w *world) isHeld(ids []string, file publication, frozen func(string) bool) bool {
 	var ports []span
 	for _, id := range ids {
-		spans, _ := spansOf(w.tag(id, ""))
-		ports = append(ports, spans...)
+		ports = append(ports, w.spans(id)...)
 	}
 	var all, changeable []ec2sim.Rule
 	before := map[time.Time]bool{file.time(): true}
@@ -245,9 +240,32 @@ func (e *expectation) verify(w *world, o runOptions, file publication, report *R
 		}
 	}
 	e.verifyCalls(w, o, err, calls)
+	e.verifyKept(w, file)
 }
 
-func (p publication) unusable() bool { return p.broken || p.time().After(time.Now()) }
+// verifyKept checks that a rule which is wanted where it is stays, if all fits: it is not revoked and added elsewhere.
+func (e *expectation) verifyKept(w *world, file publication) {
+	w.Helper()
+	for _, p := range e.pools {
+		before := map[opening]int{}
+		for _, id := range p.ids {
+			for _, r := range e.rules[id] {
+				before[opening{span{r.From, r.To}, r.Source.Prefix}]++
+			}
+		}
+		for _, id := range p.ids {
+			for _, r := range e.rules[id] {
+				o := opening{span{r.From, r.To}, r.Source.Prefix}
+				gone := !slices.ContainsFunc(w.holders[id].rules, func(now ec2sim.Rule) bool { return now.Permission == r.Permission })
+				if gone && p.roomy && !w.partlyAttached(p.ids) && before[o] == 1 && slices.Contains(w.spans(id), o.span) && slices.Contains(file.ranges, o.Prefix) {
+					w.Errorf("%s loses %v, which is wanted there", id, r.Permission)
+				}
+			}
+		}
+	}
+}
+
+func (p publication) unusable() bool { return p.broken || p.hangs || p.time().After(time.Now()) }
 
 // verifyReport checks that the report counts what has changed, unless an answer was lost.
 func (e *expectation) verifyReport(w *world, o runOptions, report *Report) {

@@ -290,30 +290,63 @@ func (j *judge) exact(what string, ranges []netip.Prefix, excused func(id string
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for id, h := range j.holders {
-		spans, readable := spansOf(h.tags[j.keys[0]])
 		pool := j.members(id)
-		if h.tags[j.keys[0]] == "" || !readable || slices.ContainsFunc(pool, excused) {
+		if _, readable := spansOf(j.tag(id, "")); j.tag(id, "") == "" || !readable || excused != nil && slices.ContainsFunc(pool, excused) {
 			continue
 		}
-		var mine []netip.Prefix // of the family
-		for _, p := range ranges {
-			if h.size == 0 || p.Addr().Is6() == h.ipv6 {
-				mine = append(mine, p)
+		wanted := map[opening]bool{} // in the pool
+		for _, o := range pool {
+			for _, s := range j.spans(o) {
+				for _, p := range ranges {
+					if h.size == 0 || p.Addr().Is6() == h.ipv6 {
+						wanted[opening{s, p}] = true
+					}
+				}
 			}
 		}
 		for _, r := range h.rules {
-			if j.owns(id, r) && (!slices.Contains(spans, span{r.From, r.To}) || !slices.Contains(mine, r.Source.Prefix)) {
+			if s := (span{r.From, r.To}); j.owns(id, r) && !(wanted[opening{s, r.Source.Prefix}] && slices.Contains(j.spans(id), s)) {
 				j.Errorf("%s: %s keeps %v (%q)", what, id, r.Permission, r.Description)
 			}
 		}
-		for _, s := range spans {
-			for _, p := range mine {
-				if all, owned := j.rulesOf(pool, s, p); all == 0 || owned > 0 && all > 1 && !j.partlyAttached(pool) {
-					j.Errorf("%s: in the pool of %s %v on ports %v is open by %d rules, of which %d are owned", what, id, p, s, all, owned)
+		if id != slices.Min(pool) {
+			continue
+		}
+		all, owned := j.count(pool)
+		for o := range wanted {
+			if all[o] == 0 || owned[o] > 0 && all[o] > 1 && !j.partlyAttached(pool) {
+				j.Errorf("%s: in the pool of %s %v is open by %d rules, of which %d are owned", what, id, o, all[o], owned[o])
+			}
+		}
+	}
+}
+
+// An opening is ports that are open to a range.
+type opening struct {
+	span
+	netip.Prefix
+}
+
+// count counts the rules of a pool, as far as its groups list their ports.
+func (j *judge) count(pool []string) (all, owned map[opening]int) {
+	all, owned = map[opening]int{}, map[opening]int{}
+	for _, id := range pool {
+		for _, r := range j.holders[id].rules {
+			if s := (span{r.From, r.To}); r.Protocol != "udp" && slices.Contains(j.spans(id), s) {
+				all[opening{s, r.Source.Prefix}]++
+				if j.owns(id, r) {
+					owned[opening{s, r.Source.Prefix}]++
 				}
 			}
 		}
 	}
+	return all, owned
+}
+
+// spans returns the ports that a holder's tag lists now.
+func (j *judge) spans(id string) []span {
+	spans, _ := spansOf(j.tag(id, ""))
+	return spans
 }
 
 // members returns the holders that share rules with one, itself included.
@@ -334,34 +367,15 @@ func (j *judge) partlyAttached(ids []string) bool {
 	})
 }
 
-// rulesOf counts the rules for a range on ports, in those of the holders that list them.
-func (j *judge) rulesOf(ids []string, s span, p netip.Prefix) (all, owned int) {
-	for _, id := range ids {
-		if listed, _ := spansOf(j.tag(id, "")); !slices.Contains(listed, s) {
-			continue
-		}
-		for _, r := range j.holders[id].rules {
-			if r.Source.Prefix == p && r.From == s.from && r.To == s.to && r.Protocol != "udp" {
-				if all++; j.owns(id, r) {
-					owned++
-				}
-			}
-		}
-	}
-	return all, owned
-}
-
-// log returns a log that tells the judge of the gaps that a run announces.
-func (j *judge) log() *slog.Logger { return slog.New(judgeLog{slog.DiscardHandler, j}) }
-
-type judgeLog struct {
+// A gapLog tells the judge of the gaps that a run announces.
+type gapLog struct {
 	slog.Handler
 	*judge
 }
 
-func (judgeLog) Enabled(context.Context, slog.Level) bool { return true }
+func (gapLog) Enabled(context.Context, slog.Level) bool { return true }
 
-func (l judgeLog) Handle(_ context.Context, r slog.Record) error {
+func (l gapLog) Handle(_ context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool {
 		if ranges, ok := a.Value.Any().([]netip.Prefix); ok && strings.HasPrefix(r.Message, "no room to avoid a gap") {
 			l.mu.Lock()

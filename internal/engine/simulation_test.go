@@ -21,8 +21,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 
 	"cloudfront-sg-sync/internal/ec2sim"
@@ -66,9 +64,7 @@ func TestSimulation(t *testing.T) {
 // A world is one account with groups, prefix lists, interfaces, a feed, and everybody who touches them.
 type world struct {
 	*rand.Rand
-	*judge
-	sim           *ec2sim.Server
-	here          ec2sim.Region
+	*scene
 	groups, lists []string
 	quota         int
 	blocks        []netip.Prefix // that CloudFront has: it publishes some whole, some in part, some not at all
@@ -80,9 +76,9 @@ type world struct {
 
 // A publication is a state of the published file.
 type publication struct {
-	token  int
-	ranges []netip.Prefix
-	broken bool
+	token         int
+	ranges        []netip.Prefix
+	broken, hangs bool
 }
 
 func (p publication) time() time.Time { return time.Unix(int64(p.token), 0) }
@@ -110,18 +106,16 @@ func (p publication) document() string {
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
-	time.Sleep(time.Until(time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC))) // the fake clock begins in 2000
 	w := &world{Rand: rand.New(rand.NewPCG(seed, 0)), files: []publication{{token: 1790000000}}}
-	w.quota, w.blocks = 6+w.IntN(40), slices.Concat(parts("13.0.0.0/12", 15), parts("52.0.0.0/14", 15)[:2], parts("2600:9000::/30", 32))
+	w.blocks = slices.Concat(parts("13.0.0.0/12", 15), parts("52.0.0.0/14", 15)[:2], parts("2600:9000::/30", 32))
 	size := 2 + w.IntN(30)
-	if w.IntN(12) == 0 { // more than a call takes
-		w.quota, size, w.blocks = 300, 400, append(w.blocks, parts("99.84.0.0/16", 24)...)
+	if w.quota = 6 + w.IntN(40); w.IntN(12) == 0 { // more than a call takes
+		w.quota, size, w.blocks = 200, 400, append(w.blocks, parts("99.84.0.0/16", 24)...)
 	}
-	w.sim = ec2sim.New(ec2sim.Options{RulesPerGroup: w.quota, Remember: 8, PrefixListDelay: time.Duration(w.IntN(3)) * time.Second})
-	w.here, w.judge = w.sim.Region("", "us-east-1"), newJudge(t, w.sim)
+	w.scene = newScene(t, ec2sim.Options{RulesPerGroup: w.quota, Remember: 8, PrefixListDelay: time.Duration(w.IntN(3)) * time.Second}, nil, nil)
 	for i := range 2 + w.IntN(4) {
 		g, err := w.here.CreateGroup(ec2sim.Group{Name: fmt.Sprint("group-", i), VPC: w.here.OtherVPC(), Tags: w.someTags()})
-		w.check(err)
+		w.must(err)
 		w.groups = append(w.groups, g.ID)
 		if w.IntN(4) == 0 { // another tool's, or whoever closes the world after a migration
 			w.foreign(g.ID)
@@ -129,25 +123,18 @@ func newWorld(t *testing.T, seed uint64) *world {
 	}
 	for range w.IntN(4) {
 		_, err := w.here.CreateInterface(ec2sim.Interface{VPC: w.here.OtherVPC(), Groups: w.some()})
-		w.check(err)
+		w.must(err)
 	}
 	for i := range w.IntN(3) {
 		family := []string{"IPv4", "IPv6"}[w.IntN(2)]
 		l, err := w.here.CreatePrefixList(ec2sim.PrefixList{
 			Name: fmt.Sprint("list-", i), Family: family, MaxEntries: size + w.IntN(9), Tags: ec2sim.Tags{key: w.pick("ranges", "ranges", "none")},
 		})
-		w.check(err)
+		w.must(err)
 		w.lists = append(w.lists, l.ID)
 	}
-	w.publish()
+	w.publishNext()
 	return w
-}
-
-func (w *world) check(err error) {
-	w.Helper()
-	if err != nil {
-		w.Fatal(err)
-	}
 }
 
 func (w *world) pick(values ...string) string { return values[w.IntN(len(values))] }
@@ -171,8 +158,8 @@ func (w *world) some() []string {
 }
 
 // publish puts up a newer file.
-func (w *world) publish() {
-	next := publication{token: w.file().token + 1 + w.IntN(1000)}
+func (w *world) publishNext() {
+	next := publication{token: w.newest().token + 1 + w.IntN(1000)}
 	gone := 1
 	if w.IntN(5) == 0 {
 		gone = 4
@@ -195,23 +182,23 @@ func (w *world) publish() {
 	w.files = append(w.files, next)
 }
 
-func (w *world) file() publication { return w.files[len(w.files)-1] }
+func (w *world) newest() publication { return w.files[len(w.files)-1] }
 
 // events are what may happen in a world, the first as often as the others together.
 var events = map[string]func(*world){
-	"publication": func(w *world) { w.publish(); w.run(runOptions{}) },
+	"publication": func(w *world) { w.publishNext(); w.run(runOptions{}) },
 	"people":      func(w *world) { w.people(); w.run(runOptions{}) },
-	"both":        func(w *world) { w.people(); w.publish(); w.run(runOptions{}) },
+	"both":        func(w *world) { w.people(); w.publishNext(); w.run(runOptions{}) },
 	"failures":    func(w *world) { w.maybePublish(); w.run(runOptions{faults: w.faults()}) },
-	"killed":      func(w *world) { w.publish(); w.run(runOptions{die: 1 + w.IntN(16)}) },
+	"killed":      func(w *world) { w.publishNext(); w.run(runOptions{die: 1 + w.IntN(16)}) },
 	"out of time": func(w *world) {
-		w.publish()
+		w.publishNext()
 		w.run(runOptions{limit: time.Duration(1+w.IntN(12)) * time.Second, faults: slowCalls})
 	},
 	"stale describes":  func(w *world) { w.maybePublish(); w.run(runOptions{lax: true, faults: w.stale()}) },
 	"schedule":         func(w *world) { w.people(); w.run(runOptions{req: Request{Look: true, Watch: true}}) },
-	"some groups only": func(w *world) { w.publish(); w.run(runOptions{req: Request{GroupIDs: w.some()}}) },
-	"force":            func(w *world) { w.publish(); w.run(runOptions{req: Request{Force: true}}) },
+	"some groups only": func(w *world) { w.publishNext(); w.run(runOptions{req: Request{GroupIDs: w.some()}}) },
+	"force":            func(w *world) { w.publishNext(); w.run(runOptions{req: Request{Force: true}}) },
 	"older file":       (*world).olderFile,
 	"bad file":         (*world).badFile,
 	"two runs at once": (*world).twoAtOnce,
@@ -235,7 +222,7 @@ func (w *world) live(happened map[string]int) {
 
 func (w *world) maybePublish() {
 	if w.IntN(2) == 0 {
-		w.publish()
+		w.publishNext()
 	}
 }
 
@@ -259,18 +246,18 @@ func (w *world) editGroup(id string) {
 	n := w.IntN(7)
 	switch {
 	case n == 0 && len(g.Ingress) > 0:
-		w.check(w.here.RemoveRules(id, g.Ingress[w.IntN(len(g.Ingress))].Permission))
+		w.must(w.here.RemoveRules(id, g.Ingress[w.IntN(len(g.Ingress))].Permission))
 	case n == 1 && len(g.Ingress) > 0:
 		rules := slices.Clone(g.Ingress)
 		rules[w.IntN(len(rules))].Description = w.pick("", "mine", key+": edited", key+": CLOUDFRONT 2027-01-01T00:00:00Z", key+": OTHER 2026-01-01T00:00:00Z")
-		w.check(w.here.SetRules(id, rules...))
+		w.must(w.here.SetRules(id, rules...))
 	case n == 2:
 		w.foreign(id)
 	case n <= 4:
-		w.check(w.here.SetTags(id, w.someTags()))
+		w.must(w.here.SetTags(id, w.someTags()))
 	default:
 		if interfaces := w.here.Interfaces(); len(interfaces) > 0 {
-			w.check(w.here.Attach(interfaces[w.IntN(len(interfaces))].ID, w.some()...))
+			w.must(w.here.Attach(interfaces[w.IntN(len(interfaces))].ID, w.some()...))
 		}
 	}
 }
@@ -301,14 +288,14 @@ func (w *world) editList(id string) {
 	n := w.IntN(5)
 	switch {
 	case n == 0:
-		w.check(w.here.SetTags(id, ec2sim.Tags{key: w.pick("ranges", "none", "everything")}))
+		w.must(w.here.SetTags(id, ec2sim.Tags{key: w.pick("ranges", "none", "everything")}))
 	case n == 1 && len(entries) > 0:
-		w.check(w.here.SetEntries(id, entries[1:]...))
+		w.must(w.here.SetEntries(id, entries[1:]...))
 	case n == 2 && len(entries) > 0:
 		entries[0].Description = w.pick("", key+": edited", key+": CLOUDFRONT 2027-01-01T00:00:00Z", key+": OTHER 2026-01-01T00:00:00Z")
-		w.check(w.here.SetEntries(id, entries...))
+		w.must(w.here.SetEntries(id, entries...))
 	case n == 3: // which fails if the list is fuller, or is referred to by a group without room
-		client := ec2.NewFromConfig(w.config(w.sim))
+		client := ec2.NewFromConfig(w.cfg)
 		_, _ = client.ModifyManagedPrefixList(w.Context(), &ec2.ModifyManagedPrefixListInput{PrefixListId: &id, MaxEntries: aws.Int32(int32(2 + w.IntN(30)))})
 		time.Sleep(time.Minute)
 	default:
@@ -317,7 +304,7 @@ func (w *world) editList(id string) {
 			office = netip.MustParsePrefix("2001:db8::/32")
 		}
 		if len(entries) < l.MaxEntries && !slices.ContainsFunc(entries, func(e ec2sim.PrefixListEntry) bool { return e.Prefix == office }) {
-			w.check(w.here.SetEntries(id, append(entries, ec2sim.PrefixListEntry{Prefix: office, Description: "office"})...))
+			w.must(w.here.SetEntries(id, append(entries, ec2sim.PrefixListEntry{Prefix: office, Description: "office"})...))
 		}
 	}
 }
@@ -332,6 +319,7 @@ func (w *world) faults() []ec2sim.Fault {
 		{Kind: ec2sim.CutBefore, Action: ec2sim.AnyAction},
 		{Kind: ec2sim.ErrorAfter, Action: ec2sim.AnyMutating, Code: "InternalError"},
 		{Kind: ec2sim.CutAfter, Action: ec2sim.AnyMutating, Delay: time.Hour}, // a hang
+		{Kind: ec2sim.CutBefore, Action: ec2sim.AnyAction, Delay: time.Hour},
 	}
 	f := kinds[w.IntN(len(kinds))]
 	f.After = w.IntN(4)
@@ -347,7 +335,7 @@ func (w *world) stale() []ec2sim.Fault {
 
 // olderFile lets a cache serve an older file: what has been made from a newer one stays. With force, it goes back.
 func (w *world) olderFile() {
-	w.publish()
+	w.publishNext()
 	w.run(runOptions{})
 	old := w.files[w.IntN(len(w.files)-1)]
 	if len(old.ranges) == 0 {
@@ -357,21 +345,26 @@ func (w *world) olderFile() {
 	w.run(runOptions{file: &old})
 }
 
-// badFile serves a file that is cut off, or from the future: nothing changes.
+// badFile serves a file that is cut off, from the future, or never: nothing changes, and the run ends in time.
 func (w *world) badFile() {
-	bad := w.file()
-	if bad.broken = w.IntN(2) == 0; !bad.broken {
+	bad, limit := w.newest(), time.Hour
+	switch w.IntN(3) {
+	case 0:
+		bad.broken = true
+	case 1:
 		bad.token += 400 * 24 * 3600
+	default:
+		bad.hangs, limit = true, time.Minute
 	}
-	w.sim.ResetCalls()
-	if _, err := w.run(runOptions{file: &bad}); err == nil || w.mutations() > 0 {
+	w.calls()
+	if _, err := w.run(runOptions{file: &bad, limit: limit}); err == nil || w.calls()["mutating"] > 0 {
 		w.Errorf("a bad file: error %v", err)
 	}
 }
 
 // twoAtOnce makes two runs at once, on the same file or on two. One more run makes all exact.
 func (w *world) twoAtOnce() {
-	w.publish()
+	w.publishNext()
 	files := w.files
 	w.drive(w.single(runOptions{}), w.single(runOptions{file: &files[len(files)-1-w.IntN(2)]}))
 	w.run(runOptions{what: "one run after two at once"})
@@ -404,7 +397,7 @@ func (w *world) burst() {
 // tagging returns what tags some groups alike, and maybe a list.
 func (w *world) tagging() (people []func()) {
 	tag := func(id string, tags ec2sim.Tags) {
-		people = append(people, func() { w.check(w.here.SetTags(id, tags)) })
+		people = append(people, func() { w.must(w.here.SetTags(id, tags)) })
 	}
 	tags := w.someTags()
 	for _, id := range w.some() {
@@ -425,7 +418,7 @@ func (w *world) act(people []func()) {
 // operator tags some groups and applies a plan, as cfsg setup and cfsg apply do, while the function follows the tags.
 func (w *world) operator() {
 	w.maybePublish()
-	tag, apply := w.script(w.tagging()), w.engine(&caller{world: w, file: w.file(), name: "operator"})
+	tag, apply := w.script(w.tagging()), w.engine(&caller{world: w, file: w.newest(), name: "operator"})
 	w.drive(func() {
 		tag()
 		p, err := apply.Propose(w.Context(), Request{})
@@ -443,9 +436,9 @@ func (w *world) converge() {
 	var p *Proposal
 	var err error
 	w.drive(func() {
-		p, err = w.engine(&caller{world: w, file: w.file(), name: "proposal"}).Propose(w.Context(), Request{})
+		p, err = w.engine(&caller{world: w, file: w.newest(), name: "proposal"}).Propose(w.Context(), Request{})
 	})
-	w.check(err)
+	w.must(err)
 	var planned, taken []string
 	for step := range p.Steps() {
 		planned = append(planned, step.String())
@@ -463,20 +456,19 @@ func (w *world) converge() {
 	}
 	w.sim.ResetCalls()
 	w.run(runOptions{what: "second run to converge"})
-	same := w.file()
+	same := w.newest()
 	same.token++ // in pieces, or no longer
 	w.run(runOptions{what: "run on the same addresses", file: &same})
-	for _, c := range w.sim.ResetCalls() {
-		if c.Mutating {
-			w.Errorf("the second run calls %s of %s", c.Action, c.Resource)
-		}
+	if calls := w.calls(); calls["mutating"] > 0 {
+		w.Errorf("the second run, or that on the same addresses, calls %v", calls)
 	}
 }
 
-// withdraw checks that a withdrawal leaves nothing of this tool, and all of others.
+// withdraw checks that a withdrawal, which needs neither file nor quota, leaves nothing of this tool, and all of others.
 func (w *world) withdraw() {
-	if _, err := w.run(runOptions{what: "withdrawal", req: Request{Withdraw: true}}); err != nil {
-		w.Error(err)
+	_, err := w.run(runOptions{what: "withdrawal", req: Request{Withdraw: true}, file: &publication{broken: true}})
+	if calls := w.calls(); err != nil || calls["GetServiceQuota"] > 0 {
+		w.Errorf("error %v, calls %v", err, calls)
 	}
 	for id, h := range w.holders {
 		for _, r := range h.rules {
@@ -506,14 +498,14 @@ func (o *runOptions) disturbed() bool {
 // run is a single run of the function, under the eyes of the judge.
 func (w *world) run(o runOptions) (*Report, error) {
 	w.Helper()
-	file := w.file()
+	file := w.newest()
 	if o.file != nil {
 		file = *o.file
 	}
 	what := cmp.Or(o.what, "run")
 	w.Logf("%s on %d (%d ranges): %+v %v, dies at %d", what, file.token, len(file.ranges), o.req, o.faults, o.die)
 	before := w.expect(file, o.req)
-	calls := len(w.sim.Calls())
+	made := len(w.sim.Calls())
 	wanted := file.ranges
 	if o.req.Withdraw {
 		wanted = nil
@@ -525,7 +517,11 @@ func (w *world) run(o runOptions) (*Report, error) {
 	var report *Report
 	var err error
 	run := w.prepare(o)
+	began := time.Now()
 	w.drive(func() { report, err = run() }, w.script(o.beside))
+	if took := time.Since(began); o.limit > 0 && took > o.limit+gapTime+time.Minute {
+		w.Errorf("%s took %v", what, took)
+	}
 	w.sim.ClearFaults()
 	time.Sleep(time.Minute)
 	w.here.PrefixLists() // no change of a list is under way any more
@@ -537,7 +533,7 @@ func (w *world) run(o runOptions) (*Report, error) {
 	if len(closed) > 0 && o.die == 0 && (err == nil || !strings.Contains(err.Error(), "CLOSED until the next run reopens it")) {
 		w.Errorf("%s leaves %v closed, and does not say so: %v", what, closed, err)
 	}
-	before.verify(w, o, file, report, err, w.sim.Calls()[calls:])
+	before.verify(w, o, file, report, err, w.sim.Calls()[made:])
 	if !o.disturbed() && !file.unusable() && len(o.req.GroupIDs) == 0 && !o.req.Withdraw {
 		w.exact(what, wanted, excused(w.judge, report))
 	}
@@ -546,7 +542,7 @@ func (w *world) run(o runOptions) (*Report, error) {
 
 // prepare returns a run that is made by a new engine, as by a new process.
 func (w *world) prepare(o runOptions) func() (*Report, error) {
-	c := &caller{world: w, file: w.file(), name: fmt.Sprint("run ", w.runs), die: o.die}
+	c := &caller{world: w, file: w.newest(), name: fmt.Sprint("run ", w.runs), die: o.die}
 	if w.runs++; o.file != nil {
 		c.file = *o.file
 	}
@@ -571,33 +567,13 @@ func (w *world) single(o runOptions) func() {
 	}
 }
 
-func (w *world) config(transport http.RoundTripper) aws.Config {
-	return aws.Config{
-		Region: "us-east-1", BaseEndpoint: aws.String("http://127.0.0.1"), HTTPClient: &http.Client{Transport: transport},
-		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
-		Retryer: func() aws.Retryer {
-			return retry.NewStandard(func(o *retry.StandardOptions) {
-				o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return time.Second, nil }) // no chance
-			})
-		},
-	}
-}
-
 func (w *world) engine(c *caller) *Engine {
-	fetcher := &iprange.Fetcher{Selection: iprange.Selection{Services: []string{"CLOUDFRONT"}, IPv4: true, IPv6: true}, Transport: c}
-	return &Engine{
-		Fetch: fetcher.Fetch, Services: fetcher.Selection.Services, Targets: Targets(w.config(c), []string{"us-east-1"}, nil, ""),
-		TagKey: key, MaxRevokePercent: 50, Log: w.log(),
-	}
-}
-
-func (w *world) mutations() (n int) {
-	for _, c := range w.sim.ResetCalls() {
-		if c.Mutating {
-			n++
-		}
-	}
-	return n
+	cfg := w.cfg.Copy()
+	cfg.HTTPClient = &http.Client{Transport: c}
+	e := *w.Engine
+	e.Fetch = (&iprange.Fetcher{Selection: w.fetcher.Selection, Transport: c}).Fetch
+	e.Targets, e.pause = Targets(cfg, []string{"us-east-1"}, nil, ""), firstPause
+	return &e
 }
 
 // drive lets the actors act at once, and returns when all have ended. Each of their calls waits for its turn, so that the
@@ -710,6 +686,10 @@ func (c *caller) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // answer gives the published file, and passes calls on to EC2.
 func (c *caller) answer(req *http.Request) (*http.Response, error) {
+	if req.Method == http.MethodGet && c.file.hangs {
+		<-req.Context().Done()
+		return nil, req.Context().Err()
+	}
 	if req.Method == http.MethodGet {
 		return transport(c.file.document).RoundTrip(req)
 	}
