@@ -7,15 +7,15 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ec2"
-	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
-
 	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
 // An UndoPlan undoes what setups have done.
@@ -64,7 +64,7 @@ func (s *Setup) elsewhere(ctx context.Context, state *State) error {
 	}
 	var more []string
 	for _, i := range interfaces {
-		if !state.at(i.ID) {
+		if !state.at(door.Subject{Interface: &i}) {
 			more = append(more, strings.TrimSpace(i.ID+" "+i.Description))
 		}
 	}
@@ -76,8 +76,8 @@ func (s *Setup) elsewhere(ctx context.Context, state *State) error {
 }
 
 // at reports whether an interface is one of the origin's.
-func (state *State) at(id string) bool {
-	return slices.ContainsFunc(state.Scene.Subjects, func(s door.Subject) bool { return s.Interface.ID == id })
+func (state *State) at(subject door.Subject) bool {
+	return slices.ContainsFunc(state.Scene.Subjects, func(s door.Subject) bool { return s.Interface.ID == subject.Interface.ID })
 }
 
 // without returns the interfaces at which less gets in without the groups that were created.

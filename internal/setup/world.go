@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
-
 	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/words"
@@ -60,13 +58,30 @@ func (s *Setup) Openings(ctx context.Context, state *State) ([]Opening, error) {
 		o.Advice, o.Beside = s.advice(state, w, group.Tags)
 		openings, exposed = append(openings, o), append(exposed, group)
 	}
-	subjects, err := door.Attached(ctx, s.api(), exposed)
+	elsewhere, err := door.Attached(ctx, s.api(), exposed)
+	elsewhere = slices.DeleteFunc(elsewhere, state.at)
 	for i, o := range openings {
-		if shut := s.shutOut(state, subjects, o.Group.ID); o.Advice == "" && len(shut) > 0 {
-			openings[i].Advice = fmt.Sprintf("The group is attached to %s as well, where it may be all that lets CloudFront in: set up that origin first, then run this again.", words.Few(shut))
+		// Other people's prefix lists are not read there: what they let in does not count.
+		shut := where(elsewhere, func(subject door.Subject) bool {
+			return slices.Contains(subject.Interface.Groups, o.Group.ID) &&
+				!s.letsIn(withoutWorld(&door.Scene{Subjects: []door.Subject{subject}}))
+		})
+		if o.Advice == "" && len(shut) > 0 {
+			openings[i].Advice = fmt.Sprintf("The group is attached to %s as well, where it may be all that lets CloudFront in: "+
+				"set up that origin first, then run this again.", words.Few(shut))
 		}
 	}
 	return openings, err
+}
+
+// where returns the IDs of the interfaces of which something is true.
+func where(subjects []door.Subject, is func(door.Subject) bool) (ids []string) {
+	for _, subject := range subjects {
+		if is(subject) {
+			ids = append(ids, subject.Interface.ID)
+		}
+	}
+	return ids
 }
 
 // advice says why a rule cannot be closed, as far as the rule and the origin show, and whether it is on other ports
@@ -74,15 +89,11 @@ func (s *Setup) Openings(ctx context.Context, state *State) ([]Opening, error) {
 func (s *Setup) advice(state *State, w door.WorldRule, tags map[string]string) (advice string, beside bool) {
 	source := w.Rule.Source.Prefix
 	cluster := cmp.Or(kubernetes(tags), state.Owner.Cluster)
-	opensOurs := slices.ContainsFunc(s.Ports, func(p secgroup.PortRange) bool {
-		return w.Rule.Protocol == "-1" || w.Rule.From <= int32(p.To) && int32(p.From) <= w.Rule.To
-	})
 	switch {
-	case w.Group.ID == "":
-		return "No security group is attached, so there is no rule to close.", false
-	case !opensOurs:
+	case !slices.ContainsFunc(s.Ports, w.Counts):
+		all := slices.Concat(secgroup.PortNames(s.Ports), w.Opens)
 		return fmt.Sprintf("Set that up too, with --port %s; or, if it is meant to be open, tag the group %s-public=%q.",
-			strings.Join(secgroup.PortNames(s.Ports), ",")+","+strings.Join(w.Opens, ","), s.Engine.TagKey, strings.Join(w.Opens, " ")), true
+			strings.Join(all, ","), s.Engine.TagKey, strings.Join(w.Opens, " ")), true
 	case cluster != "":
 		return fmt.Sprintf("The Kubernetes cluster %s would restore it: narrow it there once CloudFront gets in through prefix lists, see docs/prefix-lists.md.", cluster), false
 	case !source.IsValid():
@@ -96,22 +107,16 @@ func (s *Setup) advice(state *State, w door.WorldRule, tags map[string]string) (
 		return fmt.Sprintf("It opens more than %s, and closing it would close the rest too. Find out what else needs it, give that a rule of its own, and revoke this one; "+
 			"or name all its ports with --port.", words.Ports(secgroup.PortNames(s.Ports))), false
 	}
-	if private := s.privateAt(state, w.Group.ID, secgroup.FamilyOf(source)); len(private) > 0 {
-		return fmt.Sprintf("The group is attached to %s too, which the Internet does not reach: there the rule may be what lets a load balancer in. Give that a rule of its own first.", words.Few(private)), false
+	// Clients there are not CloudFront, and nobody has checked that they get in otherwise.
+	private := where(state.Scene.Subjects, func(subject door.Subject) bool {
+		f := secgroup.FamilyOf(source)
+		return slices.Contains(subject.Interface.Groups, w.Group.ID) && reaches(subject, f) && !subject.Interface.PublicOver(f)
+	})
+	if len(private) > 0 {
+		return fmt.Sprintf("The group is attached to %s too, which the Internet does not reach: there the rule may be what lets a load "+
+			"balancer in. Give that a rule of its own first.", words.Few(private)), false
 	}
 	return "", false
-}
-
-// privateAt returns the interfaces of the origin with a group that have addresses of a family, but none that the
-// Internet reaches. Clients there are not CloudFront, and nobody has checked that they get in otherwise.
-func (s *Setup) privateAt(state *State, group string, f secgroup.Family) []string {
-	var private []string
-	for _, subject := range state.Scene.Subjects {
-		if slices.Contains(idsOf(subject.Groups), group) && reaches(subject, f) && !subject.Interface.PublicOver(f) {
-			private = append(private, subject.Interface.ID)
-		}
-	}
-	return private
 }
 
 // wants reports whether ranges of a family are wanted. Whether CloudFront connects over another family is unknown.
@@ -121,19 +126,6 @@ func (s *Setup) wants(f secgroup.Family) bool {
 		ranges = s.Question.Wanted.IPv6
 	}
 	return slices.Contains(s.Question.Families, f) && len(ranges) > 0
-}
-
-// shutOut returns the interfaces, other than the origin's, at which some wanted ranges get in only through rules of the
-// group that are open to the world. Other people's prefix lists are not read: what they let in does not count.
-func (s *Setup) shutOut(state *State, subjects []door.Subject, group string) []string {
-	var shut []string
-	for _, subject := range subjects {
-		here := slices.Contains(subject.Interface.Groups, group) && !state.at(subject.Interface.ID)
-		if here && !s.letsIn(withoutWorld(&door.Scene{Subjects: []door.Subject{subject}})) {
-			shut = append(shut, subject.Interface.ID)
-		}
-	}
-	return shut
 }
 
 // Closing returns the steps that close the approved openings, as far as they can be closed now. It is an error if not
@@ -176,16 +168,22 @@ const maxTagValue = 256
 // closedKey begins the keys of the tags that record what was closed.
 func (s *Setup) closedKey() string { return s.markKey() + "-closed-" }
 
-// closedTag returns the tag that records a rule of a group. Its key is the same for the same rule.
-func (s *Setup) closedTag(group string, rule secgroup.Rule) types.Tag {
-	text := fmt.Sprintf("%s %s %d %d %s", group, rule.Protocol, rule.From, rule.To, rule.Source)
+// record notes a rule in a tag before it is closed, so that whoever undoes the setup learns how to open it again. The
+// tag is on a group that the setup has created or, if there is none, on the group that has the rule. Its key is the same
+// for the same rule.
+func (s *Setup) record(ctx context.Context, state *State, step secgroup.Step) error {
+	on, rule := step.HolderID, step.Remove[0]
+	if len(state.Made) > 0 {
+		on = state.Made[0].ID
+	}
+	text := fmt.Sprintf("%s %s %d %d %s", step.HolderID, rule.Protocol, rule.From, rule.To, rule.Source)
 	hash := fnv.New32a()
 	hash.Write([]byte(text))
-	value := strings.TrimSpace(text + " " + rule.Description)
-	return tag(fmt.Sprintf("%s%08x", s.closedKey(), hash.Sum32()), words.Shorten(value, maxTagValue-len("…")))
+	value := words.Shorten(strings.TrimSpace(text+" "+rule.Description), maxTagValue-len("…"))
+	return s.createTags(ctx, on, tag(fmt.Sprintf("%s%08x", s.closedKey(), hash.Sum32()), value))
 }
 
-// parseClosed reads the value of such a tag.
+// parseClosed reads the value of a tag that records a rule.
 func parseClosed(value string) (Opening, bool) {
 	var group, prefix string
 	var r secgroup.Rule
@@ -203,16 +201,6 @@ func parseClosed(value string) (Opening, bool) {
 		RuleOf: door.RuleOf{Group: door.GroupID{ID: group}, Protocol: r.Protocol, Ports: r.Ports(), Description: r.Description},
 		Source: r.Source.String(), Opens: []string{}, Interfaces: []string{}, Rule: r,
 	}}, true
-}
-
-// record notes a rule in a tag before it is closed, so that whoever undoes the setup learns how to open it again. The
-// tag is on a group that the setup has created or, if there is none, on the group that has the rule.
-func (s *Setup) record(ctx context.Context, state *State, step secgroup.Step) error {
-	on := step.HolderID
-	if len(state.Made) > 0 {
-		on = state.Made[0].ID
-	}
-	return s.createTags(ctx, on, s.closedTag(step.HolderID, step.Remove[0]))
 }
 
 // closed returns the rules that setups have closed and that nobody has opened again.
