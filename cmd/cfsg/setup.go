@@ -107,7 +107,7 @@ func (c *setupCommand) given() map[string]given {
 
 // Run sets an origin up, or takes that back.
 func (c *setupCommand) Run(ctx context.Context, t terminal, k *kong.Context) error {
-	if !c.DryRun && !c.Yes {
+	if !c.DryRun && !c.Yes && (c.Undo || c.ports != nil) {
 		if err := canAsk(t, c.outputFlags, c.rangeFlags, "use --dry-run to see the steps or --yes to take them, with --close-world to close what is open to the world"); err != nil {
 			return err
 		}

@@ -83,7 +83,7 @@ func (r *setupRun) showWorld() {
 	if closable {
 		w.Marked(w.Warn("!"), acme)
 	}
-	if r.doc.Verdict == "" {
+	if closable && r.doc.Verdict == "" {
 		w.Say("Once CloudFront gets in without them, you are asked whether to close those that can be closed.")
 	}
 }

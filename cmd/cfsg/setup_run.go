@@ -198,13 +198,16 @@ func (r *setupRun) undo(ctx context.Context) error {
 	}
 	r.doc.Planned(plan.Steps)
 	r.doc.ShutOut = append([]string{}, plan.ShutOut...)
-	if r.show(plan.Steps); r.DryRun {
-		return nil
-	}
+	r.show(plan.Steps)
 	r.closed(r.state.Closed)
 	if len(plan.ShutOut) > 0 {
 		r.page.Line()
 		r.page.Marked(r.page.Bad("!"), fmt.Sprintf("Without these groups part of CloudFront, or all of it, is shut out at %s: viewers get 504.", words.Few(plan.ShutOut)))
+	}
+	if r.DryRun {
+		return nil
+	}
+	if len(plan.ShutOut) > 0 {
 		if r.Yes {
 			return hint.New(fmt.Sprintf("nothing was undone: it would shut CloudFront out at %s, and --yes does not confirm that", words.Few(plan.ShutOut)),
 				"let CloudFront in through another group first, or answer on a terminal")

@@ -139,10 +139,14 @@ func (d *Setup) Conclude(err error, next Next) {
 	closable := false
 	for _, o := range d.open() {
 		closable = closable || o.Advice == ""
+		ports := &open
 		if o.Beside {
-			beside = append(beside, o.Opens...)
-		} else {
-			open = append(open, o.Opens...)
+			ports = &beside
+		}
+		for _, p := range o.Opens { // several rules may open a port
+			if !slices.Contains(*ports, p) {
+				*ports = append(*ports, p)
+			}
 		}
 	}
 	ports := strings.Join(slices.Concat(d.Ports, beside), ",")
