@@ -117,7 +117,10 @@ func (c *checkCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 	if err := c.print(t, doc, func(w *page.Page) { writeCheck(w, doc) }); err != nil {
 		return err
 	}
-	return doc.Failure(doc.Services)
+	if doc.ShutOut() {
+		return errJudged
+	}
+	return nil
 }
 
 // better returns the command that makes the verdict better: setup, where setup can do it; else the pages about tagged

@@ -121,11 +121,11 @@ func groupsStep(d *document.Check) doctor.Step {
 	case d.BeyondOriginFacing():
 		f.Code, step.Summary = "groups-origin-facing", "all servers that connect to origins today are let in"
 		find(f)
-	case d.Report.Mark == door.Attention && !d.World():
+	case d.Report.Mark == door.Attention && len(d.OpenToWorld) == 0:
 		f.Code, step.Summary = "groups-unknown", "cannot tell who is let in"
 		find(f)
 	}
-	if d.World() {
+	if len(d.OpenToWorld) > 0 {
 		find(doctor.Finding{
 			Code: "groups-open", Verdict: doctor.Warn, Message: "everyone else is let in as well, so CloudFront and its WAF can be bypassed: " + d.OpenToWorld[0].String(),
 			Advice: "Before you revoke it, cfsg check says whether CloudFront gets in without it.",

@@ -139,7 +139,8 @@ func (b *Balancer) bypassed(j *judge, tg *TargetGroup, f secgroup.Family, wanted
 			continue
 		}
 		at := []secgroup.PortRange{{From: t.Port, To: t.Port}}
-		for _, w := range t.Subject.world(j.Scene, j.tagKey, at) {
+		rules, _, _ := t.Subject.world(j.Scene, j.tagKey, at)
+		for _, w := range rules {
 			if w.Counts(at[0]) {
 				found = append(found, find(Open, wanted, func(netip.Addr) string {
 					return fmt.Sprintf("%s behind load balancer %s has a public address, and %s: anyone who finds it can bypass CloudFront and its WAF", t.ID, b.Name, w)

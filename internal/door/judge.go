@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/iprange"
@@ -56,7 +57,7 @@ func Judge(scene *Scene, q Question) *Report {
 		}
 		report.PrefixLists = append(report.PrefixLists, r)
 	}
-	report.judge(strings.Join(q.Services, ", "))
+	report.conclude(strings.Join(q.Services, ", "))
 	return report
 }
 
@@ -69,7 +70,7 @@ type judge struct {
 
 // warn adds something that takes the check mark away.
 func (r *SubjectReport) warn(format string, args ...any) {
-	r.warnings = append(r.warnings, Judgement{Attention, fmt.Sprintf(format, args...)})
+	r.warnings = append(r.warnings, attention(format, args...))
 }
 
 // A family holds the wanted ranges of one address family.
@@ -169,8 +170,8 @@ func (j *judge) subject(s Subject, q Question) (r SubjectReport, ports []secgrou
 	for _, p := range r.Ports {
 		r.Verdict = worse(r.Verdict, p.Verdict)
 	}
-	if open, lists := s.perhapsWorld(j.Scene, q.TagKey, ports); len(lists) > 0 {
-		r.warn("cannot tell whether %s open to the world: the entries of %s could not be read", words.PortsAre(secgroup.PortNames(open)), strings.Join(lists, ", "))
+	if _, open, lists := s.world(j.Scene, q.TagKey, ports); len(lists) > 0 {
+		r.warn("cannot tell whether %s open to the world: %s", words.PortsAre(secgroup.PortNames(open)), j.unreadable(lists))
 	}
 	switch b, idle := j.balancerOf(s.Interface), withoutListener(ports, j.listening(s.Interface)); {
 	case j.Network != nil && isClassic(s.Interface):
@@ -275,10 +276,13 @@ func (j *judge) port(p secgroup.PortRange, s Subject, rules []rule, families []f
 		}
 	}
 	for _, f := range families {
-		fr := j.family(f, open, p)
-		j.wayIn(&fr, f, s.Interface, p)
+		r.Families = append(r.Families, j.family(f, open, p))
+	}
+	for i, f := range families {
+		fr := &r.Families[i]
+		fr.reason = j.reasonFor(*fr, r.Families)
+		j.wayIn(fr, f, s.Interface, p)
 		r.Verdict = worse(r.Verdict, fr.Verdict)
-		r.Families = append(r.Families, fr)
 	}
 	return r
 }
@@ -376,7 +380,7 @@ func (j *judge) others(f family, rules []rule, ports secgroup.PortRange) []Openi
 			}
 			k := key{in.of(), in.Source.Reference}
 			if openings[k] == nil {
-				openings[k] = &Opening{RuleOf: k.RuleOf, PrefixList: k.list, meant: len(withoutPorts([]secgroup.PortRange{ports}, publicPorts(in.tags, j.tagKey))) == 0}
+				openings[k] = &Opening{RuleOf: k.RuleOf, PrefixList: k.list, meant: in.isMeant(ports, j.tagKey)}
 				order = append(order, openings[k])
 			}
 			openings[k].Sources = append(openings[k].Sources, p)
@@ -390,6 +394,18 @@ func (j *judge) others(f family, rules []rule, ports secgroup.PortRange) []Openi
 	}
 	slices.SortStableFunc(others, func(a, b Opening) int { return cmp.Compare(b.Beyond.Size, a.Beyond.Size) })
 	return others
+}
+
+// isMeant reports whether a tag says that ports are meant to be open to the world.
+func (r rule) isMeant(ports secgroup.PortRange, tagKey string) bool {
+	_, others := divide([]secgroup.PortRange{ports}, publicPorts(r.tags, tagKey))
+	return len(others) == 0
+}
+
+// unreadable says why the entries of prefix lists could not be read.
+func (j *judge) unreadable(ids []string) string {
+	why := hint.Lines(j.Lists[ids[0]].Err)[0]
+	return fmt.Sprintf("the entries of %s could not be read: %s", strings.Join(ids, ", "), cmp.Or(strings.Join(why.Hints, "; "), why.Problem))
 }
 
 // of returns what names the rule in a report.

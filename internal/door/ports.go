@@ -3,7 +3,6 @@ package door
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"cloudfront-sg-sync/secgroup"
 )
@@ -67,7 +66,8 @@ func (s *Scene) listening(i *Interface) []secgroup.PortRange {
 // withoutListener returns the port ranges in which nothing listens.
 func withoutListener(ports, listening []secgroup.PortRange) []secgroup.PortRange {
 	return slices.DeleteFunc(slices.Clone(ports), func(p secgroup.PortRange) bool {
-		return len(commonPorts([]secgroup.PortRange{p}, listening)) > 0
+		open, _ := divide([]secgroup.PortRange{p}, listening)
+		return len(open) > 0
 	})
 }
 
@@ -123,44 +123,20 @@ func mergePorts(ports []secgroup.PortRange) []secgroup.PortRange {
 	return merged
 }
 
-// commonPorts returns the ports that are in both lists. The ports of a list do not overlap.
-func commonPorts(a, b []secgroup.PortRange) []secgroup.PortRange {
-	var common []secgroup.PortRange
+// divide returns the ports of a that are in b, and the rest. The ports of a list do not overlap.
+func divide(a, b []secgroup.PortRange) (common, rest []secgroup.PortRange) {
+	var edges []int32
+	for _, p := range b {
+		edges = append(edges, int32(p.From), int32(p.To)+1)
+	}
 	for _, p := range a {
-		for _, o := range b {
-			if from, to := max(p.From, o.From), min(p.To, o.To); from <= to {
-				common = append(common, secgroup.PortRange{From: from, To: to})
+		for _, piece := range cut(p, edges) {
+			if slices.ContainsFunc(b, func(o secgroup.PortRange) bool { return o.From <= piece.From && piece.To <= o.To }) {
+				common = append(common, piece)
+			} else {
+				rest = append(rest, piece)
 			}
 		}
 	}
-	return common
-}
-
-// withoutPorts returns the ports of a that are not in b. Both are merged.
-func withoutPorts(a, b []secgroup.PortRange) []secgroup.PortRange {
-	var rest []secgroup.PortRange
-	for _, p := range a {
-		next := int(p.From)
-		for _, o := range b {
-			if o.To < p.From || p.To < o.From {
-				continue
-			}
-			if next < int(o.From) {
-				rest = append(rest, secgroup.PortRange{From: uint16(next), To: o.From - 1})
-			}
-			next = int(o.To) + 1
-		}
-		if next <= int(p.To) {
-			rest = append(rest, secgroup.PortRange{From: uint16(next), To: p.To})
-		}
-	}
-	return rest
-}
-
-// onPorts makes a sentence that says something of ports.
-func onPorts(ports []secgroup.PortRange, is, are string) string {
-	if names := secgroup.PortNames(ports); len(names) != 1 || ports[0].From != ports[0].To {
-		return strings.TrimSpace(fmt.Sprintf("ports %s %s", strings.Join(names, ", "), are))
-	}
-	return strings.TrimSpace(fmt.Sprintf("port %s %s", ports[0], is))
+	return common, rest
 }

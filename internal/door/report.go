@@ -104,7 +104,8 @@ type FamilyReport struct {
 	// Findings are the places before and behind the interface where something that is wanted is lost, or may be.
 	Findings []Finding `json:"findings"`
 
-	shut bool // a finding shuts out servers that connect to origins, or others if these are unknown
+	reason string // what the groups lack, or nothing
+	shut   bool   // a finding shuts out servers that connect to origins, or others if these are unknown
 }
 
 // Through is a kind of rule that lets wanted ranges in.

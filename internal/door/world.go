@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"cloudfront-sg-sync/internal/ipspace"
+	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
 )
 
@@ -41,7 +42,7 @@ func (w WorldRule) String() string {
 	if len(ports) == 0 {
 		ports = w.Beside
 	}
-	on := onPorts(ports, "", "")
+	on := words.Ports(secgroup.PortNames(ports))
 	if w.Group.ID == "" {
 		return fmt.Sprintf("without a security group %s gets in on %s", w.Source, on)
 	}
@@ -54,7 +55,8 @@ func (w WorldRule) String() string {
 
 // Counts reports whether the rule opens a port of a range, and that port counts.
 func (w WorldRule) Counts(p secgroup.PortRange) bool {
-	return len(commonPorts(w.opens, []secgroup.PortRange{p})) > 0
+	open, _ := divide(w.opens, []secgroup.PortRange{p})
+	return len(open) > 0
 }
 
 // World returns the rules of a scene that open ports to the world, each once, with the ports that count at any of its
@@ -63,7 +65,8 @@ func (w WorldRule) Counts(p secgroup.PortRange) bool {
 func World(scene *Scene, tagKey string, asked []secgroup.PortRange) []WorldRule {
 	var found []WorldRule
 	for _, s := range scene.Subjects {
-		for _, w := range s.world(scene, tagKey, asked) {
+		rules, _, _ := s.world(scene, tagKey, asked)
+		for _, w := range rules {
 			i := slices.IndexFunc(found, func(o WorldRule) bool { return o.Group == w.Group && o.Rule.RuleID == w.Rule.RuleID })
 			if i < 0 {
 				found = append(found, w)
@@ -71,7 +74,7 @@ func World(scene *Scene, tagKey string, asked []secgroup.PortRange) []WorldRule 
 			}
 			found[i].opens = mergePorts(slices.Concat(found[i].opens, w.opens))
 			found[i].Opens = secgroup.PortNames(found[i].opens)
-			found[i].Beside = withoutPorts(mergePorts(slices.Concat(found[i].Beside, w.Beside)), found[i].opens)
+			_, found[i].Beside = divide(mergePorts(slices.Concat(found[i].Beside, w.Beside)), found[i].opens)
 			found[i].Interfaces = append(found[i].Interfaces, w.Interfaces...)
 		}
 	}
@@ -88,39 +91,27 @@ func (s Subject) counted(scene *Scene, tagKey string, asked []secgroup.PortRange
 	return mergePorts(count)
 }
 
-// world returns the rules that open ports to the world at a subject.
-func (s Subject) world(scene *Scene, tagKey string, asked []secgroup.PortRange) []WorldRule {
+// world returns the rules that open ports to the world at a subject. It also returns the ports that count and that
+// prefix lists may open to it, and these lists: their entries could not be read. Those of AWS never do.
+func (s Subject) world(scene *Scene, tagKey string, asked []secgroup.PortRange) (found []WorldRule, perhaps []secgroup.PortRange, unread []string) {
 	count := s.counted(scene, tagKey, asked)
-	var found []WorldRule
 	for _, r := range s.rules() {
-		if !s.isWorld(r.Rule, scene.Lists) {
+		_, opened := divide(tcpPorts(r.RuleID), publicPorts(r.tags, tagKey))
+		opens, beside := divide(opened, count)
+		if l := scene.Lists[r.Source.Reference]; l.Err != nil && l.Owner != "AWS" && len(opens) > 0 {
+			perhaps, unread = append(perhaps, opens...), append(unread, l.ID)
+		}
+		if len(opened) == 0 || !s.isWorld(r.Rule, scene.Lists) {
 			continue
 		}
-		opened := withoutPorts(tcpPorts(r.RuleID), publicPorts(r.tags, tagKey))
-		w := WorldRule{RuleOf: r.of(), Source: r.Source.String(), Interfaces: []string{}, Rule: r.Rule, opens: commonPorts(count, opened), Beside: withoutPorts(opened, count)}
-		if w.Opens = secgroup.PortNames(w.opens); len(w.opens)+len(w.Beside) == 0 {
-			continue
-		}
+		w := WorldRule{RuleOf: r.of(), Source: r.Source.String(), Interfaces: []string{}, Rule: r.Rule, Opens: secgroup.PortNames(opens), opens: opens, Beside: beside}
 		if s.Interface != nil {
 			w.Interfaces = append(w.Interfaces, s.Interface.ID)
 		}
 		found = append(found, w)
 	}
-	return found
-}
-
-// perhapsWorld returns the ports that count and that prefix lists may open to the world, and these lists: their entries
-// could not be read. Those of AWS never do.
-func (s Subject) perhapsWorld(scene *Scene, tagKey string, asked []secgroup.PortRange) (ports []secgroup.PortRange, lists []string) {
-	count := s.counted(scene, tagKey, asked)
-	for _, r := range s.rules() {
-		opened := commonPorts(count, withoutPorts(tcpPorts(r.RuleID), publicPorts(r.tags, tagKey)))
-		if l := scene.Lists[r.Source.Reference]; l.Err != nil && l.Owner != "AWS" && len(opened) > 0 {
-			ports, lists = append(ports, opened...), append(lists, l.ID)
-		}
-	}
-	slices.Sort(lists)
-	return mergePorts(ports), slices.Compact(lists)
+	slices.Sort(unread)
+	return found, mergePorts(perhaps), slices.Compact(unread)
 }
 
 // isWorld reports whether a rule lets the world in over an address family that the subject can be reached by from the

@@ -1,0 +1,206 @@
+package door
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"cloudfront-sg-sync/internal/words"
+	"cloudfront-sg-sync/secgroup"
+)
+
+// A Mark is a verdict in one of three signs.
+type Mark string
+
+// The marks, from best to worst.
+const (
+	// OK (✓): all that is wanted gets in, nobody else does, and everything was seen.
+	OK Mark = "ok"
+	// Attention (!): it works, or something could not be seen. A person is needed.
+	Attention Mark = "attention"
+	// Failed (✗): part of CloudFront is shut out, or the run failed.
+	Failed Mark = "failed"
+)
+
+// worseThan reports whether a mark is worse than another.
+func (m Mark) worseThan(o Mark) bool {
+	rank := []Mark{OK, Attention, Failed}
+	return slices.Index(rank, m) > slices.Index(rank, o)
+}
+
+// A Judgement is a mark, and why in one clause.
+type Judgement struct {
+	Mark  Mark   `json:"mark"`
+	Cause string `json:"cause"`
+
+	beyond bool // the cause is beyond the security groups: on the way to them, or at targets behind them
+}
+
+// Marked returns the mark.
+func (j Judgement) Marked() Mark { return j.Mark }
+
+// Beyond reports whether the cause is beyond the security groups: on the way to them, or at targets behind them.
+func (j Judgement) Beyond() bool { return j.beyond }
+
+// Worst returns the one with the worst mark, the first of several that are equally bad.
+func Worst[J interface{ Marked() Mark }](first J, others ...J) J {
+	worst := first
+	for _, j := range others {
+		if j.Marked().worseThan(worst.Marked()) {
+			worst = j
+		}
+	}
+	return worst
+}
+
+func attention(format string, args ...any) Judgement {
+	return Judgement{Mark: Attention, Cause: fmt.Sprintf(format, args...)}
+}
+
+// conclude sums up each subject and all of them: whether the services get in, and whether anyone else does.
+func (r *Report) conclude(services string) {
+	good := Judgement{Mark: OK, Cause: fmt.Sprintf("all of %s gets in, and no port that counts is open to the world", services)}
+	r.Judgement = good
+	for i := range r.Subjects {
+		s := &r.Subjects[i]
+		s.Judgement = good
+		if len(s.Ports) == 0 {
+			s.Judgement = attention("cannot tell whether all of %s gets in: %s", services, strings.Join(s.Notes, "; "))
+		}
+		for k := range s.Ports {
+			p := &s.Ports[k]
+			p.Judgement = good
+			for _, f := range p.Families {
+				p.Judgement = Worst(p.Judgement, f.judgement(services))
+			}
+			s.Judgement = Worst(s.Judgement, p.Judgement)
+		}
+		if !s.newer.IsZero() { // its ranges are out of date
+			s.Judgement = attention("the file is older than these rules, which are from %s", s.newer.UTC().Format(time.DateOnly))
+		}
+		if s.Interface != nil && !s.Interface.Public() {
+			s.Judgement = Worst(s.Judgement, attention("no public address: CloudFront connects to it only as a VPC origin"))
+		}
+		if ports := worldPorts(s.OpenToWorld(r)); len(ports) > 0 {
+			s.Judgement = Worst(s.Judgement, attention("%s open to the world: anyone who finds the origin can bypass CloudFront and its WAF", words.PortsAre(secgroup.PortNames(ports))))
+		}
+		s.Judgement = Worst(s.Judgement, s.warnings...)
+		r.Judgement = Worst(r.Judgement, s.Judgement)
+	}
+}
+
+// judgement says whether the services get in over an address family.
+func (f FamilyReport) judgement(services string) Judgement {
+	why := func(v Verdict) (cause string, beyond bool) {
+		if i := slices.IndexFunc(f.Findings, func(x Finding) bool { return x.Verdict == v }); i >= 0 {
+			return ": " + f.Findings[i].Cause, true
+		}
+		return f.reason, false
+	}
+	part := "part of " + services
+	if f.Blocked.Size == f.Wanted.Size || slices.ContainsFunc(f.Findings, func(x Finding) bool { return x.Verdict == Blocked && x.Ranges.Size == f.Wanted.Size }) {
+		part = services
+	}
+	over := map[string]string{"ipv4": "IPv4", "ipv6": "IPv6"}[f.Family]
+	switch cause, beyond := why(f.Verdict); {
+	case f.BeyondOriginFacing():
+		return attention("part of %s is not let in, but all of its servers that connect to origins today are", services)
+	case f.Verdict == Blocked:
+		return Judgement{Failed, fmt.Sprintf("%s is shut out over %s%s", part, over, cause), beyond}
+	case f.Verdict == Unknown:
+		return Judgement{Attention, fmt.Sprintf("cannot tell whether all of %s gets in over %s%s", services, over, cause), beyond}
+	case beyond:
+		return Judgement{Attention, f.Findings[0].Cause, true}
+	}
+	return Judgement{Mark: OK}
+}
+
+// reasonFor says what the groups lack where they shut out part of a family, or may: what nobody reads off the ranges.
+func (j *judge) reasonFor(f FamilyReport, port []FamilyReport) string {
+	tagged := func(f FamilyReport) []PrefixList {
+		var lists []PrefixList
+		for _, id := range f.PrefixLists {
+			if _, ours := j.Lists[id].Tags[j.tagKey]; ours {
+				lists = append(lists, j.Lists[id])
+			}
+		}
+		return lists
+	}
+	switch own := tagged(f); {
+	case f.Verdict == Unknown && len(f.Unread) > 0:
+		return ": " + j.unreadable(f.Unread)
+	case f.Verdict != Blocked:
+	case len(own) > 0:
+		return fmt.Sprintf(": cfsg apply, with the credentials of account %s, fills prefix list %s", own[0].Owner, own[0].ID)
+	default:
+		for _, other := range port {
+			if lists := tagged(other); len(lists) > 0 {
+				return fmt.Sprintf(": tag a prefix list of this family, run cfsg apply, and refer to it beside %s", lists[0].ID)
+			}
+		}
+	}
+	return ""
+}
+
+// BeyondOriginFacing reports whether everything that is blocked is servers that do not connect to origins.
+func (r *Report) BeyondOriginFacing() bool {
+	return r.Verdict == Blocked && !slices.ContainsFunc(r.families(), func(f FamilyReport) bool {
+		return f.Verdict == Blocked && !f.BeyondOriginFacing()
+	})
+}
+
+// ShutOut reports whether part of what is wanted does not get in, or the groups alone do not tell.
+func (r *Report) ShutOut() bool {
+	return r.Mark == Failed || r.BeyondOriginFacing() ||
+		slices.ContainsFunc(r.Subjects, func(s SubjectReport) bool { return len(s.Ports) == 0 }) ||
+		slices.ContainsFunc(r.families(), func(f FamilyReport) bool { return f.Verdict == Unknown && len(f.Unread) > 0 })
+}
+
+// OnlyWanted reports whether no other address is let in than the wanted ones, and those that may be.
+func (r *Report) OnlyWanted() bool {
+	return !slices.ContainsFunc(r.families(), func(f FamilyReport) bool { return len(f.Others) > 0 || len(f.Unread) > 0 })
+}
+
+// families returns the report on each subject, port and address family.
+func (r *Report) families() []FamilyReport {
+	var all []FamilyReport
+	for _, s := range r.Subjects {
+		for _, p := range s.Ports {
+			all = append(all, p.Families...)
+		}
+	}
+	return all
+}
+
+// OpenToWorld returns the rules of a report that open ports to the world at a subject of it.
+func (s SubjectReport) OpenToWorld(r *Report) []WorldRule {
+	return slices.DeleteFunc(slices.Clone(r.OpenToWorld), func(w WorldRule) bool {
+		if s.Interface == nil {
+			return !slices.Contains(s.Groups, w.Group)
+		}
+		return !slices.Contains(w.Interfaces, s.Interface.ID)
+	})
+}
+
+// SetupPorts returns the ports that an origin has to be set up on: those that were judged, and those that are open to
+// the world.
+func (r *Report) SetupPorts() []secgroup.PortRange {
+	ports := worldPorts(r.OpenToWorld)
+	for _, s := range r.Subjects {
+		for _, p := range s.Ports {
+			judged, _ := secgroup.ParsePorts(p.Port) // as it was written
+			ports = append(ports, judged...)
+		}
+	}
+	return mergePorts(ports)
+}
+
+// worldPorts returns the ports that count and are open to the world.
+func worldPorts(rules []WorldRule) []secgroup.PortRange {
+	var ports []secgroup.PortRange
+	for _, w := range rules {
+		ports = append(ports, w.opens...)
+	}
+	return mergePorts(ports)
+}
