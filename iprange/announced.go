@@ -19,11 +19,11 @@ var (
 	ErrCorrupt = errors.New("corrupt copy")
 )
 
-// corruptRefetches is how many more times a file is fetched whose MD5 is wrong: one cache may hold a damaged copy.
+// corruptRefetches is how often a file with a wrong MD5 is fetched again: one cache may hold a damaged copy.
 const corruptRefetches = 2
 
-// fetchAnnounced gets the file that a notice announced, or a newer one. AWS sends a notification when a file is
-// published, which may be before the caches that serve it know.
+// fetchAnnounced gets the file that a notice announced, or a newer one. The notification may arrive before the caches
+// have the file.
 func (f *downloader) fetchAnnounced(ctx context.Context, n Notice) (Copy, error) {
 	var (
 		start = time.Now()
@@ -78,7 +78,7 @@ func (n Notice) check(p *Publication) error {
 	return nil
 }
 
-// describeToken writes a sync token as the time it stands for, followed by itself.
+// describeToken writes a sync token as a time, followed by the token.
 func describeToken(token string) string {
 	t, err := tokenTime(token)
 	if err != nil {

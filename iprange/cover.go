@@ -20,7 +20,7 @@ const (
 // within: IPv4 first, sorted. Invalid prefixes are left out. A range of services that touches none of within stays as
 // it is; if within is empty, the result is that of [Merge].
 //
-// The prefixes are the merged ones of both lists, less those that hold nothing of services:
+// The prefixes are the merged ones of both lists, without those that hold nothing of services:
 //
 //	services          ····──··─···············├──┤
 //	within            ├──────────────┤├──────┤····
@@ -29,8 +29,8 @@ const (
 //
 // No smaller cover exists. Two prefixes are either disjoint or one contains the other, so every prefix that both lists
 // together cover lies in exactly one merged prefix. Hence no prefix of a cover can serve two merged ones, and each that
-// holds an address of services needs one of its own. Among the smallest covers this is the one that changes least
-// often: its prefix stays the same when AWS adds servers of services within it, or withdraws them.
+// holds an address of services needs one. Among the smallest covers this is the one that changes least often: a prefix
+// stays the same when AWS adds servers of services within it, or withdraws them.
 func Cover(services, within []netip.Prefix) []netip.Prefix {
 	wanted := setOf(services)
 	var cover []netip.Prefix
@@ -52,7 +52,7 @@ func setOf(lists ...[]netip.Prefix) *netipx.IPSet {
 			}
 		}
 	}
-	// The builder fails only on invalid input, and it was given none.
+	// The builder fails only on invalid input, which was left out.
 	set, err := b.IPSet()
 	if err != nil {
 		panic(err)

@@ -16,12 +16,12 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Decode reads one whole ip-ranges.json in a single pass, without holding it in memory. It returns what sel selects of
-// it, or an error that says what is wrong with the file: then nothing of it should be used.
+// Decode reads a whole ip-ranges.json in a single pass, without holding it in memory. It returns the ranges that sel
+// selects, or an error that says why the file must not be used.
 //
-// The order of members does not matter, and unknown ones are skipped. Only the entries of services that
-// are wanted, or taken in, are looked into and have to be right; the others need no more than be JSON objects, and may
-// even have a member twice.
+// The order of members does not matter, and unknown ones are skipped. Only entries of selected services, and of those
+// within which ranges may be covered, are validated; others only have to be JSON objects, and may even have a member
+// twice.
 func Decode(r io.Reader, sel Selection) (*Publication, error) {
 	if err := sel.validate(); err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func newSelector(r io.Reader, sel Selection) *decoder {
 	return d
 }
 
-// decode reads the document and returns what is selected.
+// decode reads the document and returns the selected ranges.
 func (d *decoder) decode() (*Publication, error) {
 	if err := d.document(); err != nil {
 		return nil, d.src.explain(err)
@@ -60,16 +60,16 @@ type decoder struct {
 	src   *source
 	dec   *jsontext.Decoder
 	sel   Selection
-	plain plainEntries // which entries are passed over; none where it names no services
+	plain plainEntries // which entries are passed over; none without services
 
-	each        func(family, jsontext.Value) error // is handed each entry
+	each        func(family, jsontext.Value) error // called for each entry
 	entryReader bytes.Reader                       // both are for one entry at a time
 	entryDec    *jsontext.Decoder
 
 	lists  []family        // met so far
 	found  map[string]bool // services with a selected prefix
-	within []netip.Prefix  // of the services that may be taken in
-	ec2    []netip.Prefix  // only with the former, to tell whom else they let in
+	within []netip.Prefix  // of the services of Within
+	ec2    []netip.Prefix  // only with within, to say whom else a cover lets in
 	pub    *Publication
 }
 
@@ -151,19 +151,19 @@ func (d *decoder) skip() error {
 }
 
 const (
-	// maxMembers and maxDepth bound the names that the JSON decoder remembers to tell which come twice, and with them
-	// the memory used, in a document of any size. Today's has four members, on three levels.
+	// maxMembers and maxDepth bound the names that the JSON decoder remembers to find duplicates, and so its memory, in
+	// a document of any size. Today's has four members, on three levels.
 	maxMembers = 1000
 	maxDepth   = 16
 )
 
-// checkShape refuses a document that no decoder could read in little memory.
+// checkShape refuses a document that a decoder cannot read in little memory.
 func (d *decoder) checkShape() error {
 	depth := d.dec.StackDepth()
 	if depth > maxDepth {
 		return fmt.Errorf("no file that AWS publishes has more than %d levels", maxDepth)
 	}
-	// Of an object the length counts names and values.
+	// The length of an object counts names and values.
 	if kind, length := d.dec.StackIndex(depth); kind == jsontext.KindBeginObject && length > 2*maxMembers {
 		return fmt.Errorf("no file that AWS publishes has an object of more than %d members", maxMembers)
 	}
@@ -199,7 +199,7 @@ func (d *decoder) list(f family) error {
 	}
 }
 
-// inEntry corrects an error of the decoder, which does not count entries that were passed over.
+// inEntry corrects the index in an error of the decoder, which does not count entries that were passed over.
 func inEntry(err error, i int) error {
 	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		if path := strings.SplitN(string(syntax.JSONPointer), "/", 4); len(path) > 2 {
@@ -210,7 +210,7 @@ func inEntry(err error, i int) error {
 	return err
 }
 
-// entry reads an entry, and keeps its prefix if it is wanted or may be taken in.
+// entry reads an entry, and keeps its prefix if its service is selected or one of Within.
 func (d *decoder) entry(f family, raw jsontext.Value) error {
 	service, text, err := d.serviceAndPrefix(f, raw)
 	if err != nil {
@@ -241,15 +241,14 @@ func (d *decoder) entry(f family, raw jsontext.Value) error {
 	return nil
 }
 
-// note keeps a prefix that only serves as an estimate and lets nobody in. So a wrong one is passed
-// over, as those of all other services are.
+// note keeps a prefix for an estimate that lets nobody in. So an invalid one is ignored, as with all other services.
 func (d *decoder) note(f family, service, text string) {
 	if !d.selected(f) {
 		return
 	}
 	switch {
 	case service == EC2 && len(d.sel.Within) > 0:
-		// There are thousands, and all that matters is where they are: so no second look at how they are written.
+		// There are thousands, and only their addresses matter: so their spelling is not checked.
 		if p, err := netip.ParsePrefix(text); err == nil {
 			d.ec2 = append(d.ec2, p.Masked())
 		}
@@ -260,13 +259,12 @@ func (d *decoder) note(f family, service, text string) {
 	}
 }
 
-// notesOriginFacing reports whether the publication has the ranges of CLOUDFRONT_ORIGIN_FACING beside the selected
-// ones.
+// notesOriginFacing reports whether the publication also has the ranges of CLOUDFRONT_ORIGIN_FACING.
 func (d *decoder) notesOriginFacing() bool {
 	return len(d.sel.Within) == 0 && slices.Equal(d.sel.Services, []string{CloudFront})
 }
 
-// serviceAndPrefix returns two members of an entry as they are, empty where they are missing or not strings.
+// serviceAndPrefix returns two members of an entry, empty if they are missing or not strings.
 func (d *decoder) serviceAndPrefix(f family, raw jsontext.Value) (service, prefix string, err error) {
 	d.entryReader.Reset(raw)
 	dec := d.entryDec
@@ -302,7 +300,7 @@ func (d *decoder) selected(f family) bool {
 	return f == familyIPv4 && d.sel.IPv4 || f == familyIPv6 && d.sel.IPv6
 }
 
-// finish checks that the document was complete, and makes the wanted ranges of what it holds.
+// finish checks that the document was complete, and merges or covers the selected prefixes.
 func (d *decoder) finish() error {
 	if d.pub.SyncToken == "" {
 		return errors.New("this is not ip-ranges.json: it has no syncToken")
@@ -323,7 +321,7 @@ func (d *decoder) finish() error {
 	}
 	var merged []netip.Prefix
 	if len(d.sel.Within) == 0 {
-		merged = Merge(d.pub.Prefixes) // the same, with less work
+		merged = Merge(d.pub.Prefixes) // equal, with less work
 	} else {
 		merged = Cover(d.pub.Prefixes, d.within)
 	}

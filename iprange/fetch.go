@@ -15,20 +15,20 @@ import (
 
 const userAgent = "cloudfront-sg-sync"
 
-// Fetcher fetches the published ranges and remembers the last ones, so that the next fetch only has to ask whether they
-// have changed. All fields but Selection may be left zero. They are read at the first Fetch: a later change has no
-// effect. A Fetcher must not be used by several goroutines at once.
+// Fetcher fetches the published ranges and remembers the last ones, so that the next fetch only asks whether they have
+// changed. All fields except Selection may be zero. They are read at the first Fetch: a later change has no effect. A
+// Fetcher must not be used by several goroutines at once.
 type Fetcher struct {
 	URL       string // of the file; DefaultURL if empty
 	Selection Selection
-	Held      Copy // of the file with this Selection, kept since an earlier process; the first Fetch asks for changes to it
+	Held      Copy // of the file with this Selection, from an earlier process; the first Fetch asks for changes to it
 
-	Transport http.RoundTripper // if nil, one with a timeout for each phase of a request
+	Transport http.RoundTripper // if nil, a transport with a timeout for each phase of a request
 	Log       *slog.Logger      // for a line about every retry; none if nil
 
-	Attempts int           // at getting an answer, 5 if zero
+	Attempts int           // for each file, 5 if zero
 	Timeout  time.Duration // of one attempt, 30 s if zero
-	Pause    time.Duration // bounds the random pause after the first attempt and doubles with each; 250 ms if zero
+	Pause    time.Duration // bounds the random pause after the first attempt and doubles each time; 250 ms if zero
 	MaxPause time.Duration // bounds the random pause after any attempt; 5 s if zero
 
 	// StalePatience is how long to wait for the file that a notice announced while older ones are served: 2 min if
@@ -40,7 +40,7 @@ type Fetcher struct {
 	begun *downloader // made at the first Fetch
 }
 
-// downloader is a Fetcher at work: its settings are complete, and it holds what was fetched last.
+// downloader is a Fetcher with complete settings and the last copy.
 type downloader struct {
 	Fetcher
 	client *http.Client
@@ -53,7 +53,7 @@ type Copy struct {
 	LastModified string
 }
 
-// Last returns what the last Fetch that succeeded returned, with its validators.
+// Last returns the result of the last Fetch that succeeded, with its validators.
 func (f *Fetcher) Last() Copy {
 	if f.begun == nil {
 		return f.Held
@@ -72,7 +72,7 @@ func (f *Fetcher) Fetch(ctx context.Context, n *Notice) (*Publication, error) {
 	}
 	d := f.begun
 	fetched, err := d.fetch(ctx, n)
-	// The next fetch is minutes or days away: no connection is worth keeping, nor the goroutines that serve it.
+	// The next fetch is minutes or days away, so no connection and its goroutines are kept.
 	d.client.CloseIdleConnections()
 	if err != nil {
 		return nil, fmt.Errorf("fetch %s: %w", d.URL, err)
@@ -121,8 +121,8 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-// newTransport returns a transport that gives up on each phase of a request in good time. It speaks HTTP/1.1, as a
-// transport with its own dialer does unless told otherwise: HTTP/2 would cost more than it brings a single request.
+// newTransport returns a transport with a timeout for each phase of a request. It speaks HTTP/1.1, the default of a
+// transport with its own dialer: a single request gains nothing from HTTP/2.
 func newTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
@@ -132,9 +132,9 @@ func newTransport() *http.Transport {
 	}
 }
 
-// request is what an attempt asks for.
+// request holds the conditions of a request.
 type request struct {
-	ifChangedFrom Copy // zero: unconditionally
+	ifChangedFrom Copy // zero: unconditional
 	noCache       bool // ask caches to look for a newer copy
 }
 
@@ -157,14 +157,14 @@ func (f *downloader) download(ctx context.Context, r request) (Copy, error) {
 		// Exponential backoff with full jitter.
 		// https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 		pause := rand.N(min(f.Pause<<min(attempt-1, 16), f.MaxPause)) + 1
-		f.Log.WarnContext(ctx, "fetch failed, trying again", "url", f.URL, "attempt", attempt, "pause", pause, "error", err)
+		f.Log.WarnContext(ctx, "fetch failed, retrying", "url", f.URL, "attempt", attempt, "pause", pause, "error", err)
 		if stop := sleep(ctx, pause); stop != nil {
 			return Copy{}, fmt.Errorf("%w (attempt %d, no time for another: %w)", err, attempt, stop)
 		}
 	}
 }
 
-// attempt gets the file once, in the time an attempt may take.
+// attempt gets the file once, within the timeout of an attempt.
 func (f *downloader) attempt(ctx context.Context, r request) (Copy, error) {
 	limited, cancel := context.WithTimeout(ctx, f.Timeout)
 	defer cancel()
@@ -215,7 +215,7 @@ func (f *downloader) get(ctx context.Context, r request) (Copy, error) {
 	}, nil
 }
 
-// networkError is a request that got no answer.
+// networkError says that a request got no answer.
 type networkError struct{ err error }
 
 func (e *networkError) Error() string { return e.err.Error() }
@@ -234,8 +234,8 @@ func (e *statusError) Error() string {
 	return "the server answered " + e.status
 }
 
-// mayPass reports whether an attempt that failed with err may succeed when made again: the network and the server get
-// another chance, a file that is wrong does not, unless it was cut short.
+// mayPass reports whether a retry may succeed after err: after failures of the network or the server, and after a file
+// that was cut short, but not after an invalid one.
 func mayPass(err error) bool {
 	if status, ok := errors.AsType[*statusError](err); ok {
 		return status.code >= 500 || status.code == http.StatusTooManyRequests
@@ -248,7 +248,7 @@ func mayPass(err error) bool {
 	return (network || reading || errors.Is(err, io.ErrUnexpectedEOF)) && !errors.Is(err, errRedirect)
 }
 
-// sleep waits, unless the context ends first or is known to.
+// sleep waits, unless the context ends first or its deadline comes before.
 func sleep(ctx context.Context, pause time.Duration) error {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= pause {
 		return context.DeadlineExceeded

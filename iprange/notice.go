@@ -12,14 +12,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Notice is what a notification of the topic AmazonIpSpaceChanged says of the file it announces.
+// Notice identifies the file that a notification of the topic AmazonIpSpaceChanged announces.
 type Notice struct {
 	SyncToken string // of the announced file: digits, Unix seconds
 	MD5       string // of the announced file: 32 hexadecimal digits
 }
 
-// ParseNotice reads the message of a notification. Its url is not even kept: where the file is fetched from is
-// configuration, not input.
+// ParseNotice reads the message of a notification. It drops the url: the source of the file is configuration, not input.
 // https://docs.aws.amazon.com/vpc/latest/userguide/subscribe-notifications.html
 func ParseNotice(message []byte) (Notice, error) {
 	n, err := decodeNotice(jsontext.NewDecoder(bytes.NewBuffer(message)))

@@ -8,16 +8,16 @@ import (
 // plainEntries finds the entries of a list that no JSON decoder has to see, because they are plain and of other
 // services.
 //
-// A program writes all entries of a list alike: they differ in their values alone. So the text around the values is
-// remembered. Where the next entry has the same, only its values have to be read a byte at a time.
+// A program writes all entries of a list alike: only their values differ. So the text around the values is remembered. If
+// the next entry has the same text, only its values have to be read byte by byte.
 type plainEntries struct {
 	services []string // whose entries are not passed over
 	last     []byte   // the last entry that was scanned from end to end
-	around   [][]byte // of it: the text up to the first value, between each two, and behind the last
+	around   [][]byte // its text before the first value, between each two, and after the last
 }
 
-// next returns the length of a comma and the entry behind it at the start of b, if this entry can be passed over. It
-// returns 0 where anything else comes, for a decoder to judge, and -1 where b ends first.
+// next returns the length of a comma and the following entry at the start of b, if this entry can be passed over. It
+// returns 0 for anything else, which the decoder then reads, and -1 if b ends first.
 func (p *plainEntries) next(b []byte) int {
 	if length, alike := p.likeLast(b); alike {
 		return length
@@ -30,8 +30,8 @@ func (p *plainEntries) next(b []byte) int {
 	return length
 }
 
-// likeLast reports whether b starts with an entry that differs from the last in its values alone, and returns its
-// length, or 0 if a value is the name of one of the services.
+// likeLast reports whether b starts with an entry that differs from the last only in its values, and returns its length,
+// or 0 if a value is the name of one of the services.
 func (p *plainEntries) likeLast(b []byte) (length int, alike bool) {
 	rest := b
 	for i, text := range p.around {
@@ -68,9 +68,9 @@ func (p *plainEntries) remember(entry []byte) {
 	p.around = append(p.around, p.last[begin:])
 }
 
-// plainEntry returns the length of a comma and the entry behind it at the start of b, if the entry is as plain as all
-// that AWS publishes: an object of strings without escape sequences, in ASCII. Of these a look tells that they are
-// valid JSON. It returns 0 where anything else comes, and -1 where b ends first.
+// plainEntry returns the length of a comma and the following entry at the start of b, if the entry is as plain as all
+// that AWS publishes: an object of strings in ASCII without escape sequences, which is easily seen to be valid JSON. It
+// returns 0 for anything else, and -1 if b ends first.
 func plainEntry(b []byte) int {
 	at, ok := pass(b, 0, ',')
 	if ok {
@@ -98,8 +98,7 @@ func plainEntry(b []byte) int {
 	return 0
 }
 
-// pass passes over white space from a place on, and over a character if it is the one that follows. It returns where it
-// is then.
+// pass skips white space from an index on, and the wanted character if it follows. It returns the new index.
 func pass(b []byte, at int, want byte) (int, bool) {
 	for at < len(b) && isSpace(b[at]) {
 		at++
@@ -110,7 +109,7 @@ func pass(b []byte, at int, want byte) (int, bool) {
 	return at, false
 }
 
-// passString passes over white space and a plain string in the same way.
+// passString skips white space and a plain string in the same way.
 func passString(b []byte, at int) (int, bool) {
 	at, ok := pass(b, at, '"')
 	if !ok {
@@ -123,7 +122,7 @@ func passString(b []byte, at int) (int, bool) {
 	return at, false
 }
 
-// plainLength returns how many characters at the start of b stand for themselves within a string.
+// plainLength returns how many characters at the start of b are literal within a string.
 func plainLength(b []byte) int {
 	for i, char := range b {
 		if !isPlain[char] {
@@ -133,7 +132,7 @@ func plainLength(b []byte) int {
 	return len(b)
 }
 
-// isPlain has the characters that stand for themselves within a string.
+// isPlain has the characters that are literal within a string.
 var isPlain = func() (plain [256]bool) {
 	for char := byte(' '); char <= '~'; char++ {
 		plain[char] = char != '"' && char != '\\'

@@ -1,8 +1,8 @@
 // Package iprange fetches the IP ranges that AWS publishes in ip-ranges.json, and turns them into prefixes that a
 // firewall can rely on: verified, validated, selected by service and address family, and merged without loss.
 //
-// A [Selection] says which ranges are wanted. A [Fetcher] gets the file, tries again when a request fails, and returns
-// the selected ranges as a [Publication]:
+// A [Selection] names the wanted ranges. A [Fetcher] gets the file, retries failed requests, and returns the selected
+// ranges as a [Publication]:
 //
 //	fetcher := &iprange.Fetcher{Selection: iprange.Selection{Services: []string{iprange.CloudFront}, IPv4: true, IPv6: true}}
 //	publication, err := fetcher.Fetch(ctx, nil)
@@ -14,8 +14,8 @@
 //	notice, err := iprange.ParseNotice(message)
 //	publication, err = fetcher.Fetch(ctx, &notice)
 //
-// A file from elsewhere is read by [Decode]. Either way the result is a whole publication or an error, never a part: a
-// file that is truncated, malformed or implausible is refused. [Services] lists what a file holds; [Merge] and [Cover]
+// [Decode] reads a file from elsewhere. Either way the result is a whole publication or an error, never a part: a file
+// that is truncated, malformed or implausible is refused. [Services] lists the services of a file; [Merge] and [Cover]
 // reduce the number of prefixes.
 package iprange
 
@@ -37,22 +37,21 @@ type Publication struct {
 	MD5       [md5.Size]byte // of the whole file, as AWS announces it
 	Prefixes  []netip.Prefix // the prefixes of the selected services as published, in the order of the file
 
-	// IPv4 and IPv6 are the wanted ranges, sorted: Prefixes merged without loss or, where the Selection has Within,
-	// their [Cover].
+	// IPv4 and IPv6 are the wanted ranges, sorted: Prefixes merged without loss or, if the Selection has Within, their
+	// [Cover].
 	IPv4, IPv6 []netip.Prefix
 
-	// Beyond is what a cover holds beyond Prefixes, merged, IPv4 first. BeyondEC2 is the part of it that is published
-	// for EC2 as well, where any customer of AWS can have machines. Both are empty where the Selection has no Within.
+	// Beyond are the addresses of a cover beyond Prefixes, merged, IPv4 first. BeyondEC2 are those that are published
+	// for EC2 as well, where any customer of AWS can have machines. Both are empty if the Selection has no Within.
 	Beyond, BeyondEC2 []netip.Prefix
 
-	// OriginFacing are the prefixes of CLOUDFRONT_ORIGIN_FACING, not merged, where CLOUDFRONT alone is selected: what
-	// [Publication.Compact] is made of.
+	// OriginFacing are the prefixes of CLOUDFRONT_ORIGIN_FACING, not merged, if only CLOUDFRONT is selected: the input of
+	// [Publication.Compact].
 	OriginFacing []netip.Prefix
 }
 
-// Compact returns the ranges that would be wanted of CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT, by which all servers
-// that connect to origins get in with a fraction of the rules. It is there to be offered: it returns nothing unless
-// CLOUDFRONT alone is selected and takes more ranges.
+// Compact returns the compact cover, CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT, which lets in all servers that connect
+// to origins with a fraction of the rules. It returns nothing unless only CLOUDFRONT is selected and takes more ranges.
 func (p *Publication) Compact() []netip.Prefix {
 	if len(p.OriginFacing) == 0 {
 		return nil

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Selection says which of the published ranges are wanted.
+// Selection names the wanted ranges.
 type Selection struct {
 	Services []string // as AWS writes them, for example CLOUDFRONT; a range of any of them is selected
 
@@ -19,7 +19,7 @@ type Selection struct {
 	IPv6 bool
 }
 
-// String names what is selected, for example "CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT".
+// String names the selection, for example "CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT".
 func (s Selection) String() string {
 	text := strings.Join(s.Services, ", ")
 	if len(s.Within) > 0 {
@@ -28,7 +28,7 @@ func (s Selection) String() string {
 	return text
 }
 
-// validate reports a selection that could never select anything.
+// validate refuses a selection that selects nothing.
 func (s Selection) validate() error {
 	switch {
 	case len(s.Services) == 0:

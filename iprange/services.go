@@ -10,7 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Service is what a document publishes for one service.
+// Service has the published prefixes of one service.
 type Service struct {
 	Name       string         // such as CLOUDFRONT
 	IPv4, IPv6 []netip.Prefix // as published, in the order of the file

@@ -12,31 +12,30 @@ import (
 )
 
 const (
-	// MaxSize is the size of a document, after decompression, beyond which it is refused: a dozen times that of
-	// today's.
+	// MaxSize is the largest accepted size of a document, after decompression: a dozen times today's.
 	MaxSize = 32 << 20
 
-	// maxEntry is how far the decoder may read without coming to the end of a token or an entry. It keeps the memory
-	// used small whatever a document contains. Entries have some 150 bytes.
+	// maxEntry is the largest token or entry, so that the decoder needs little memory for any document. Entries have
+	// some 150 bytes.
 	maxEntry = 16 << 10
 )
 
 // ErrTooLarge is the error of a document of more than [MaxSize] bytes.
 var ErrTooLarge = fmt.Errorf("the file is larger than %d MiB", MaxSize>>20)
 
-// source hashes and counts the bytes read through it, and remembers enough to explain errors. It hands the
-// decoder no more at a time than one object, or what leads up to a list: so nothing of a list is with the decoder but
-// the entry that it reads, and those behind that can be passed over.
+// source hashes and counts the bytes read through it, and remembers enough to explain errors. It hands the decoder at
+// most one object, or the text before a list, at a time: so the decoder holds only the entry that it reads, and the
+// following entries can be passed over.
 type source struct {
 	r        io.Reader
 	hash     hash.Hash
-	consumed func() int64 // how far the decoder is in what it was handed
+	consumed func() int64 // how much of handed the decoder has read
 	size     int64        // read from r
 	handed   int64        // to the decoder
 	skipped  int64        // passed over without the decoder
 	head     [32]byte     // the first bytes
 	buffer   [2 * maxEntry]byte
-	next     []byte // of buffer: what is read, but neither handed on nor passed over
+	next     []byte // of buffer: read, but neither handed on nor passed over
 	ended    bool   // nothing follows next
 	err      error  // of reading, unless io.EOF
 }
@@ -94,7 +93,7 @@ func (s *source) more() {
 	}
 }
 
-// skip passes over the plain entries behind the one that the decoder has read, and returns how many there are.
+// skip passes over the plain entries after the one that the decoder has read, and returns their number.
 func (s *source) skip(plain *plainEntries) int {
 	if s.handed != s.consumed() {
 		return 0
@@ -113,13 +112,13 @@ func (s *source) skip(plain *plainEntries) int {
 	}
 }
 
-// readError is an error of the reader that a document comes from, and not of the document.
+// readError is an error of the document's reader, not of the document.
 type readError struct{ err error }
 
 func (e *readError) Error() string { return "read: " + e.err.Error() }
 func (e *readError) Unwrap() error { return e.err }
 
-// explain makes of an error of the decoder one that tells a reader what is wrong with the file.
+// explain turns an error of the decoder into one that says what is wrong with the file.
 func (s *source) explain(err error) error {
 	head := bytes.TrimLeft(s.head[:min(s.size, int64(len(s.head)))], " \t\r\n")
 	switch {

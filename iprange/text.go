@@ -8,8 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// expect reports if the next value is of another kind than wanted. Text that is not JSON at all is left to the read
-// that follows.
+// expect fails if the next value is not of the wanted kind. The next read reports text that is not JSON at all.
 func expect(dec *jsontext.Decoder, want jsontext.Kind) error {
 	if got := dec.PeekKind(); got != want && got != jsontext.KindInvalid {
 		return fmt.Errorf("found %s, want %s", describeKind(got), describeKind(want))
@@ -44,5 +43,5 @@ func readString(dec *jsontext.Decoder) (string, error) {
 	return value.String(), nil
 }
 
-// quote quotes what others wrote, for an error message.
+// quote quotes untrusted text for an error message.
 func quote(s string) string { return words.Quote(s, 64) }

@@ -10,8 +10,8 @@ import (
 // maxToken is the last second of the year 9999, beyond which a time no longer prints as RFC 3339 has it.
 const maxToken = 253402300799
 
-// tokenTime returns the time of publication that a sync token stands for. The file's createDate says the same, but not
-// reliably: one published on 2017-07-20 reads "2017-07-20-22-42-233".
+// tokenTime returns the time of publication in a sync token. The file's createDate is not reliable: one published on
+// 2017-07-20 reads "2017-07-20-22-42-233".
 func tokenTime(token string) (time.Time, error) {
 	seconds, err := strconv.ParseUint(token, 10, 63)
 	if err != nil || seconds == 0 || seconds > maxToken {

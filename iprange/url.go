@@ -10,11 +10,11 @@ import (
 	"cloudfront-sg-sync/internal/loopback"
 )
 
-// maxRedirects is how many redirects are followed. The file has never needed one.
+// maxRedirects is the limit of redirects. The file has never needed one.
 const maxRedirects = 3
 
-// ValidateURL reports why the file should not be fetched from a URL. Only https keeps anyone on the way from adding
-// ranges of their own; plain http is allowed for a server on this machine.
+// ValidateURL refuses a URL that the file must not be fetched from. Only https keeps anyone on the way from adding
+// ranges; plain http is allowed for a server on this machine.
 func ValidateURL(s string) error {
 	u, err := url.Parse(s)
 	if err != nil {
@@ -39,8 +39,8 @@ func validateURL(u *url.URL) error {
 
 var errRedirect = errors.New("redirect refused")
 
-// checkRedirect decides for [http.Client] whether to follow a redirect. One that leads from elsewhere into this machine
-// is not: there, the Lambda runtime's own interfaces answer over plain http.
+// checkRedirect decides for [http.Client] whether to follow a redirect. It refuses one from elsewhere to this machine,
+// where the Lambda runtime's interfaces answer over plain http.
 func checkRedirect(req *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects {
 		return fmt.Errorf("%w: more than %d", errRedirect, maxRedirects)

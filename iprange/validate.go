@@ -20,8 +20,8 @@ var (
 	familyIPv6 = family{name: "IPv6", list: "ipv6_prefixes", member: "ipv6_prefix"}
 )
 
-// parsePrefix reads a prefix of the family as AWS publishes it, and as nobody should: only the canonical form (RFC
-// 4632, RFC 5952) of a public range of believable width is accepted.
+// parsePrefix reads a prefix of the family. It accepts only the canonical form (RFC 4632, RFC 5952) of a public range of
+// plausible width.
 func (f family) parsePrefix(text string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(text)
 	if err != nil {
@@ -40,7 +40,7 @@ func (f family) parsePrefix(text string) (netip.Prefix, error) {
 	return p, checkPrefix(p)
 }
 
-// checkPrefix reports a prefix that must never be let in.
+// checkPrefix refuses a prefix that must never be let in.
 func checkPrefix(p netip.Prefix) error {
 	if widest := ipspace.Widest(p.Addr()); p.Bits() < widest {
 		return fmt.Errorf("too wide: wider than /%d", widest)

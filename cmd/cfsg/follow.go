@@ -123,7 +123,7 @@ func families(c config.Config) []string {
 
 // update brings the file up to date, and says how that ended.
 func (c *followCommand) update(ctx context.Context, t terminal, k *kong.Context, f *follow.Follower, format export.Format, at *scope) (changed bool, err error) {
-	r, err := f.Once(ctx)
+	r, err := f.Update(ctx)
 	switch {
 	case r.Outcome == follow.Interrupted:
 		err = errInterrupted

@@ -1,5 +1,5 @@
-// Package config holds what a user may set: the environment of the function, which cfsg's flags override. Only [Read]
-// reads it and knows the names of the variables.
+// Package config holds the settings: the function's environment variables, which cfsg's flags override. Only [Read]
+// reads them and knows their names.
 package config
 
 import (
@@ -29,16 +29,16 @@ type Config struct {
 	// that account.
 	MemberAccounts []string
 	MemberRoleName string
-	// ExternalID is what the trust policies of the roles ask for; empty if they ask for none.
+	// ExternalID is the one that the trust policies of the roles ask for; empty if they ask for none.
 	ExternalID string
 	// RulesPerGroup is the quota of rules per security group; zero asks Service Quotas.
 	RulesPerGroup    int
 	MaxRevokePercent int
-	// NotifyTopicARN is the topic to tell when rules have changed; empty for none.
+	// NotifyTopicARN is the topic to notify when rules have changed; empty for none.
 	NotifyTopicARN string
 	// EventQueueARN is the queue whose records are accepted; empty for none.
 	EventQueueARN string
-	// MetricsNamespace is where CloudWatch shows the metrics of the runs; empty for no metrics.
+	// MetricsNamespace is the CloudWatch namespace of the metrics; empty for no metrics.
 	MetricsNamespace string
 }
 
@@ -47,8 +47,8 @@ func FromEnv(getenv func(string) string) (Config, error) {
 	return Read(func(variable string) (place, value string) { return variable, getenv(variable) })
 }
 
-// Read reads the settings. For each variable, lookup returns its value and where that comes from, such as a flag, so
-// that the error can name it. The error names every place with a bad value, in one line.
+// Read reads the settings. For each variable, lookup returns its value and the place of the value, such as a flag. The
+// error names every place with a bad value, in one line.
 func Read(lookup func(variable string) (place, value string)) (Config, error) {
 	var c Config
 	found := map[string]*setting{}
@@ -61,7 +61,7 @@ func Read(lookup func(variable string) (place, value string)) (Config, error) {
 		s.err = v.parse(&c, s.value)
 		found[v.name] = s
 	}
-	// Settings that depend on each other are checked once all of them are read.
+	// Settings that depend on each other are checked after all are read.
 	for _, k := range checks {
 		if s := found[k.variable]; s.err == nil {
 			s.err = k.check(c)
@@ -92,13 +92,13 @@ func (errs joinedErrors) Error() string {
 
 func (errs joinedErrors) Unwrap() []error { return errs }
 
-// A setting is what was found for a variable.
+// A setting is the value of a variable.
 type setting struct {
 	place, value string
 	err          error
 }
 
-// checks compare settings with others. A setting that could not be read is empty here, so the rest is still checked.
+// checks compare settings with others. A setting that cannot be read is empty here, so the rest is still checked.
 var checks = []struct {
 	variable string // the one to blame
 	check    func(Config) error

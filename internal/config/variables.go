@@ -86,8 +86,8 @@ var variables = []variable{
 
 const aService = "a service as ip-ranges.json names it, such as CLOUDFRONT"
 
-// The patterns are compiled when a value needs them: most runs need few, and compiling all of them would be the largest
-// part of our own share of a cold start.
+// A pattern is compiled when a value needs it. Most runs need few, and compiling all would dominate this program's share
+// of a cold start.
 var (
 	servicePattern = pattern(`^[A-Z0-9_]+$`)
 	familyPattern  = pattern(`^ipv[46]$`)
@@ -110,15 +110,14 @@ func pattern(expression string) func(string) bool {
 	return func(s string) bool { return compiled().MatchString(s) }
 }
 
-// atMost limits how long a value may be. A repetition such as {1,255} would do so too, but it is compiled to as many
-// parts, each within the one before: two of them took more CPU than all else that a cold start does with its
-// configuration.
+// atMost limits the length of a value. A repetition such as {1,255} would do so too, but it compiles to as many nested
+// parts: two of them took more CPU than the rest of reading the configuration.
 func atMost(length int, pattern func(string) bool) func(string) bool {
 	return func(s string) bool { return len(s) <= length && pattern(s) }
 }
 
-// maxTagKey leaves room for what is added to the tag key: suffixes in a tag's key, which may have 128 characters, and
-// the services and a time in a rule's description.
+// maxTagKey leaves room for suffixes in a tag's key, which may have 128 characters, and for the services and a time in a
+// rule's description.
 const maxTagKey = 100
 
 func parseTagKey(c *Config, s string) error {
@@ -129,7 +128,7 @@ func parseTagKey(c *Config, s string) error {
 	return nil
 }
 
-// parseNamespace refuses namespaces that begin with AWS/, which are Amazon's own. See
+// parseNamespace refuses namespaces that begin with AWS/, which are reserved. See
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html
 func parseNamespace(c *Config, s string) error {
 	if s == "none" {

@@ -13,7 +13,7 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// writeJSON writes a document. JSON has no comments, so its members say where it comes from.
+// writeJSON writes a document. JSON has no comments, so its members name the source.
 func (in Input) writeJSON(w io.Writer) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
@@ -31,12 +31,12 @@ func (in Input) writeJSON(w io.Writer) error {
 	})
 }
 
-// mostAtOnce is how many entries a prefix list can be created with: Terraform's provider creates it in a single call.
+// mostAtOnce is the number of entries that a prefix list can be created with: Terraform's provider makes a single call.
 // See
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateManagedPrefixList.html
 const mostAtOnce = 100
 
-// fitsLists refuses more ranges than lists can be created with. A list created without its entries would let nobody in.
+// fitsLists refuses more ranges than a list can be created with. A list without its entries would let nobody in.
 func (in Input) fitsLists() error {
 	for _, list := range in.Lists() {
 		if n := len(list.Ranges); n > mostAtOnce {
@@ -64,7 +64,7 @@ func (in Input) Lists() []PrefixList {
 	return lists
 }
 
-// Weight is how many rules the references to the lists count as, on all ports.
+// Weight is the number of rules that the references to the lists count as, on all ports.
 func (in Input) Weight() int {
 	weight := 0
 	for _, l := range in.Lists() {
@@ -73,16 +73,16 @@ func (in Input) Weight() int {
 	return weight
 }
 
-// TooHeavy reports whether a security group takes the rules only once its quota was raised. See
+// TooHeavy reports whether a security group needs a higher quota for the rules. See
 // https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
 func (in Input) TooHeavy() bool { return in.Weight() > engine.DefaultRulesPerGroup }
 
-// Description is the description of an entry, by which the function knows it as its own.
+// Description is the description of an entry, by which the function recognizes it.
 func (in Input) Description() string {
 	return fmt.Sprintf("%s: %s %s", in.TagKey, in.Selection, in.Time())
 }
 
-// writeCSV writes a line for each range (RFC 4180). CSV has no comments, so each line says where it comes from.
+// writeCSV writes a line for each range (RFC 4180). CSV has no comments, so each line names the source.
 func (in Input) writeCSV(w io.Writer) error {
 	lines := csv.NewWriter(w)
 	_ = lines.Write([]string{"range", "family", "services", "published_at", "sync_token", "within"}) // Error returns any error

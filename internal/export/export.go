@@ -22,30 +22,30 @@ import (
 type Input struct {
 	*iprange.Publication
 	Selection iprange.Selection // that the publication was made with
-	// TagKey is the key of the tag by which the function knows what to keep up to date.
+	// TagKey is the key of the tag of lists that the function keeps current.
 	TagKey string
-	// Ports are the TCP ports that are opened to the ranges and to nobody else. Only formats with HasPorts use them.
+	// Ports are the TCP ports that only the ranges may reach. Only formats with HasPorts use them.
 	Ports []secgroup.PortRange
-	// Via holds the addresses that a load balancer in front of the host connects from. Formats that let in let in those
-	// instead, unless the load balancer names CloudFront's address by the PROXY protocol.
+	// Via holds the addresses that a load balancer in front of the host connects from. Formats that let in then let in
+	// only those, unless the load balancer names CloudFront's address in the PROXY protocol.
 	Via           []netip.Prefix
 	ProxyProtocol bool
 }
 
-// A Format is the input of one kind of firewall or server.
+// A Format is a format for one kind of firewall or server.
 type Format struct {
 	Name    string
 	Summary string // in a few words
-	// HasPorts says that the format is about ports. The others are for a server that has its own.
+	// HasPorts says that the format names ports. The others are for a server that already has its own.
 	HasPorts bool
 	// HasVia says that the format is for a host, which may be behind a load balancer; HasProxy that the server reads
 	// the address behind it from the PROXY protocol.
 	HasVia, HasProxy bool
-	// Trusts says that the format names whom the server believes, and lets everyone in.
+	// Trusts says that the format names proxies that the server trusts, and lets everyone in.
 	Trusts bool
 	// Script says that the export is run by sh, and Volatile that a restart forgets what was loaded.
 	Script, Volatile bool
-	// Check and Reload are how the server checks its configuration, and takes the file when it has changed.
+	// Check and Reload are the commands by which the server checks its configuration and loads a changed file.
 	Check, Reload string
 	// Writes are folders that the script writes to, as systemd.exec(5) has them.
 	Writes []string
@@ -91,7 +91,7 @@ const (
 	caddyCheck, caddyReload     = "caddy validate --config /etc/caddy/Caddyfile", "systemctl reload caddy"
 )
 
-// The texts are templates named after their format, except those that a library writes.
+// The texts are templates named after their format, except for those that a library writes.
 //
 //go:embed formats
 var files embed.FS
@@ -140,10 +140,10 @@ func Write(w io.Writer, format string, in Input) error {
 	return err
 }
 
-// Admits reports whether a format lets in the load balancer, and not CloudFront.
+// Admits reports whether a format lets in the load balancer instead of CloudFront.
 func (in Input) Admits(f Format) bool { return len(in.Via) > 0 && !f.Trusts && !in.ProxyProtocol }
 
-// ViaList lists where the load balancer connects from.
+// ViaList lists the addresses that the load balancer connects from.
 func (in Input) ViaList() string {
 	var words []string
 	for _, p := range in.Via {
@@ -166,7 +166,7 @@ func (in Input) Time() string { return in.Published.UTC().Format(time.RFC3339) }
 // PortList lists the ports for a reader.
 func (in Input) PortList() string { return portsWith(in.Ports, "-", " ") }
 
-// Left is a comment on a family without ranges; it is empty if there is none.
+// Left is a comment on a family without ranges; empty if both have ranges.
 func (in Input) Left() string {
 	switch {
 	case len(in.IPv4) == 0:
@@ -177,8 +177,7 @@ func (in Input) Left() string {
 	return ""
 }
 
-// OnlySSH is a warning, in the comment of a format that shuts everyone else out, that SSH's port is on the list. It is
-// empty if there is nothing to warn of.
+// OnlySSH is a warning in the comment of a format that shuts everyone else out, if SSH's port is on the list.
 func (in Input) OnlySSH() string {
 	if slices.ContainsFunc(in.Ports, func(p secgroup.PortRange) bool { return p.From <= 22 && 22 <= p.To }) {
 		return "Port 22 is one of them: once this is loaded, only these ranges reach SSH, and you do not."

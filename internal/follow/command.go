@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// patience is how long a command may take.
+// patience is the longest time that a command may take.
 const patience = 10 * time.Minute
 
-// shell has a shell run a command, if there is one. What it says counts only if it fails.
+// shell runs a command in a shell, if there is one. Its output counts only if it fails.
 func (r *run) shell(command string) error {
 	if command == "" {
 		return nil
@@ -25,16 +25,16 @@ func (r *run) shell(command string) error {
 	return err
 }
 
-// execute runs a program to its end, also when cfsg is told to stop meanwhile.
+// execute runs a program to its end, even if cfsg is told to stop meanwhile.
 func (r *run) execute(program string, args ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	command := exec.CommandContext(ctx, program, args...)
 	command.Stdout, command.Stderr = &r.output, &r.output
-	command.WaitDelay = 5 * time.Second // for a server that it starts and that keeps the output open
+	command.WaitDelay = 5 * time.Second // in case it starts a server that keeps the output open
 	ofItsOwn(command)
 	err := command.Run()
-	r.did()
+	r.stepped()
 	if err == nil || errors.Is(err, exec.ErrWaitDelay) && ctx.Err() == nil {
 		return nil
 	}

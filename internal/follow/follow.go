@@ -1,5 +1,5 @@
 // Package follow keeps a file on a host equal to the published ranges. It replaces the file, has the server check and
-// reload it, and puts the old one back where either fails.
+// reload it, and puts the old one back if either fails.
 package follow
 
 import (
@@ -28,7 +28,7 @@ import (
 // An Outcome says how a run ended.
 type Outcome string
 
-// The outcomes. After the first two the file is current; after the others the one before is in force.
+// The outcomes. After the first two the file is current; after the others the old file is in force.
 const (
 	Unchanged    Outcome = "unchanged"
 	Updated      Outcome = "updated"
@@ -40,13 +40,13 @@ const (
 	Interrupted  Outcome = "interrupted"
 )
 
-// A Follower keeps one file up to date. Beside it are its state, in FILE.state, and a lock; while the file is being
-// replaced, the one before as well.
+// A Follower keeps one file current. Beside the file are its state, in FILE.state, and a lock; while the file is being
+// replaced, the old one as well.
 type Follower struct {
 	File     string
-	URL      string // of the published file, empty where it is read from elsewhere
+	URL      string // of the published file, empty if it is read from elsewhere
 	Settings string // the selected services and families; only lists of the same are compared
-	// Fetch gets the published ranges, those that are held if they have not changed.
+	// Fetch gets the published ranges, or returns held if they have not changed.
 	Fetch func(ctx context.Context, held iprange.Copy) (iprange.Copy, error)
 	// Render writes the text of the file.
 	Render func(*iprange.Publication) (string, error)
@@ -60,16 +60,16 @@ type Follower struct {
 	changed func() // for tests: called after each change on disk, and after each command
 }
 
-// A Report says how a run ended.
+// A Report describes the end of a run.
 type Report struct {
 	Outcome        Outcome
 	Publication    *iprange.Publication // in force; nil if nothing is
-	Added, Removed []netip.Prefix       // in the file, or that a list which is held would change
-	Loaded         bool                 // the script was run, or the server told to take the file
+	Added, Removed []netip.Prefix       // in the file, or by a list that is held
+	Loaded         bool                 // the script was run, or the server loaded the file
 	Output         string               // of commands that failed, and of the script
 }
 
-// Changes counts and names what was added and removed.
+// Changes counts and names the added and removed ranges.
 func (r Report) Changes() string {
 	var parts []string
 	if len(r.Added) > 0 {
@@ -81,12 +81,12 @@ func (r Report) Changes() string {
 	return cmp.Or(strings.Join(parts, ", "), "the same ranges")
 }
 
-// clockSkew is how far ahead of the clock here a list may be dated.
+// clockSkew is how far a list may be dated ahead of this host's clock.
 const clockSkew = time.Hour
 
-// Once brings the file up to date. Whatever the error, the file in force is whole, and either the old or the new one.
-// An interrupt ends it between two steps, not within one.
-func (f *Follower) Once(ctx context.Context) (Report, error) {
+// Update brings the file up to date. After any error, the file in force is the whole old or the whole new one. An
+// interrupt ends it between two steps.
+func (f *Follower) Update(ctx context.Context) (Report, error) {
 	r := &run{Follower: f}
 	unlock, err := r.lock(ctx)
 	if err != nil {
@@ -107,7 +107,7 @@ func (f *Follower) Once(ctx context.Context) (Report, error) {
 	return r.report, err
 }
 
-// lock waits until no other run is at work on the file.
+// lock waits until no other run works on the file.
 func (r *run) lock(ctx context.Context) (unlock func(), err error) {
 	type lock struct {
 		unlock func()
@@ -122,7 +122,7 @@ func (r *run) lock(ctx context.Context) (unlock func(), err error) {
 	case l := <-locked:
 		return l.unlock, l.err
 	case <-ctx.Done():
-		go func() { // the lock may still come, and is for the next run then
+		go func() { // the lock may still come, and must not block the next run
 			if l := <-locked; l.err == nil {
 				l.unlock()
 			}
@@ -151,7 +151,7 @@ func (r *run) update(ctx context.Context) error {
 	if err := r.putBack(); err != nil {
 		return err
 	}
-	// Where the server cannot take the old file again, it may still take a new one.
+	// If the server cannot load the old file again, it may still load a new one.
 	stuck := r.loadOld()
 	err := r.follow(ctx)
 	if stuck != nil && r.state.Pending != "" {
@@ -163,7 +163,7 @@ func (r *run) update(ctx context.Context) error {
 	return err
 }
 
-// follow brings the file up to date, once no step is pending.
+// follow brings the file up to date. No step is pending.
 func (r *run) follow(ctx context.Context) error {
 	if err := r.afterRestart(); err != nil {
 		return r.fails(ReloadFailed, err)
@@ -190,7 +190,7 @@ func (r *run) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Only the date differs in most new lists: there is nothing to load then.
+	// Most new lists differ only in the date: then there is nothing to load.
 	dated := *fetched.Publication
 	dated.SyncToken, dated.Published = r.state.SyncToken, r.state.Published
 	if text, err := r.Render(&dated); err != nil {
@@ -207,7 +207,7 @@ func (r *run) follow(ctx context.Context) error {
 	return r.replace(next, text)
 }
 
-// afterRestart loads the file again if the host has restarted since. That takes no list from the network.
+// afterRestart loads the file again if the host has restarted since. It needs no network.
 func (r *run) afterRestart() error {
 	now, err := sum(r.target)
 	if err != nil || r.state.Boot == r.boot() || r.state.SHA256 == "" || now != r.state.SHA256 {
@@ -221,7 +221,7 @@ func (r *run) afterRestart() error {
 	return r.save(loaded)
 }
 
-// refuse refuses a list that is older than the one in force, or takes too much of it away.
+// refuse refuses a list that is older than the one in force, or would take too much of it away.
 func (r *run) refuse(p *iprange.Publication) (Outcome, error) {
 	before, of := r.state.held().Publication.Merged(), r.state.Published
 	if r.state.SHA256 == "" || r.Force {
@@ -232,7 +232,7 @@ func (r *run) refuse(p *iprange.Publication) (Outcome, error) {
 			"run again later: a cache may have served an old copy; --force takes it")
 	}
 	if r.Settings != r.state.Settings {
-		return "", nil // whoever changed the settings takes those away
+		return "", nil // the change of settings takes those away
 	}
 	loss := ipspace.Lose(p.Merged(), before)
 	if !loss.Exceeds(r.MaxRevokePercent) {
@@ -244,8 +244,8 @@ func (r *run) refuse(p *iprange.Publication) (Outcome, error) {
 		"compare the published list with what would be lost, and if the list is right, run once with --force")
 }
 
-// replace puts a new file in force. The state says from the start that this has begun, so that a run which is killed
-// leaves enough to undo it.
+// replace puts a new file in force. The state first records that this has begun, so that the next run can undo a run that
+// was killed.
 func (r *run) replace(next state, text string) error {
 	_, err := os.Stat(r.target)
 	begun := r.state
@@ -287,18 +287,18 @@ func (r *run) tidy() {
 
 func (r *run) old() string { return r.target + ".cfsg-old" }
 
-// putInPlace renames a new file in. The old one keeps its name as well as another, so that at no moment there is none.
+// putInPlace renames a new file in. The old one first gets a second name, so that there is always a file in place.
 func (r *run) putInPlace(text string) error {
 	if r.state.Old {
 		if err := os.Link(r.target, r.old()); err != nil {
 			return fmt.Errorf("keep the old file: %w", err)
 		}
-		r.did()
+		r.stepped()
 	}
 	if err := writeFile(r.target, []byte(text)); err != nil {
 		return err
 	}
-	r.did()
+	r.stepped()
 	return nil
 }
 
@@ -310,28 +310,28 @@ func (r *run) undo() error {
 	return r.loadOld()
 }
 
-// putBack puts the old file back if a step is pending, and takes a new one away if there was none before. A script that
-// was run stays, as it can undo itself.
+// putBack puts the old file back if a step is pending, or removes the new one if there was none before. A script that was
+// run stays, because it can undo itself.
 func (r *run) putBack() (err error) {
 	switch {
 	case r.state.Pending == "":
 		return nil
 	case r.state.Old:
 		if err = os.Rename(r.old(), r.target); err == nil {
-			r.did()
+			r.stepped()
 			_ = os.Remove(r.old()) // rename(2) keeps two names of one file
 		}
 	case !r.Script:
 		err = os.Remove(r.target)
 	}
-	r.did()
+	r.stepped()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("put the old file back: %w", err)
 	}
 	return nil
 }
 
-// loadOld has the server take what was put back, if it may have taken the new file. Then no step is pending any more.
+// loadOld has the server load the old file, if it may have loaded the new one. Then no step is pending any more.
 func (r *run) loadOld() error {
 	if r.state.Pending == loading {
 		if r.Script && !r.state.Old {
@@ -348,7 +348,7 @@ func (r *run) loadOld() error {
 	return r.save(undone)
 }
 
-// load has the server take the file, or runs the script that it is.
+// load has the server load the file, or runs it if it is a script.
 func (r *run) load() error {
 	if r.Script {
 		if err := r.execute("sh", r.target); err != nil {
@@ -359,8 +359,8 @@ func (r *run) load() error {
 	return r.shell(r.Reload)
 }
 
-// did tells a test how far the run has come.
-func (r *run) did() {
+// stepped notifies a test of a step.
+func (r *run) stepped() {
 	if r.changed != nil {
 		r.changed()
 	}
@@ -380,7 +380,7 @@ func sumOf(text string) string {
 	return hex.EncodeToString(hash[:])
 }
 
-// boot tells one start of the host from another, where that matters and Linux says so: see random(4).
+// boot identifies the current start of the host, if that matters and the host is Linux: see random(4).
 func (r *run) boot() string {
 	if !r.Volatile {
 		return ""

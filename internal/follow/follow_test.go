@@ -79,7 +79,7 @@ func (h *host) read(name string) string {
 // once runs, and checks the outcome, and that the server has what the file has.
 func (h *host) once(when string, want Outcome) Report {
 	h.t.Helper()
-	r, err := h.Once(h.t.Context())
+	r, err := h.Update(h.t.Context())
 	if r.Outcome != want || (err == nil) != (want == Unchanged || want == Updated) {
 		h.t.Fatalf("%s: outcome %q, want %q, error %v, output %s", when, r.Outcome, want, err, r.Output)
 	}
@@ -170,7 +170,7 @@ func TestOutcomes(t *testing.T) {
 	h.once("other settings", Updated)
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	if r, err := h.Once(ctx); r.Outcome != Interrupted || !errors.Is(err, context.Canceled) {
+	if r, err := h.Update(ctx); r.Outcome != Interrupted || !errors.Is(err, context.Canceled) {
 		t.Errorf("stopped: outcome %q, error %v", r.Outcome, err)
 	}
 }
@@ -231,7 +231,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 						h.killAt(kill%4 + 1)
 					}
 					h.changed = nil
-					r, _ := h.Once(t.Context())
+					r, _ := h.Update(t.Context())
 					if r.Outcome != want[0] && r.Outcome != want[len(want)-1] {
 						t.Errorf("%s: outcome %q", when, r.Outcome)
 					}
@@ -258,7 +258,7 @@ func (h *host) killAt(step int) (killed bool) {
 			killed = true
 		}
 	}()
-	_, _ = h.Once(h.t.Context())
+	_, _ = h.Update(h.t.Context())
 	return false
 }
 
@@ -271,7 +271,7 @@ func TestFirstFails(t *testing.T) {
 	}
 	h.Check, h.Script, h.Reload = "", true, ""
 	h.Render = func(*iprange.Publication) (string, error) { return "exit 3", nil }
-	if r, err := h.Once(t.Context()); r.Outcome != ReloadFailed || !strings.Contains(r.Output, "There is no earlier script") || !strings.Contains(err.Error(), "exit status 3") {
+	if r, err := h.Update(t.Context()); r.Outcome != ReloadFailed || !strings.Contains(r.Output, "There is no earlier script") || !strings.Contains(err.Error(), "exit status 3") {
 		t.Errorf("outcome %q, error %v, output %q", r.Outcome, err, r.Output)
 	}
 }

@@ -23,7 +23,7 @@ func sameOwner(f *os.File, other fs.FileInfo) error {
 	return f.Chown(int(owner.Uid), int(owner.Gid))
 }
 
-// ofItsOwn keeps the Ctrl-C of a terminal from a command, and ends all that it has started when its time is over.
+// ofItsOwn puts a command into a process group: Ctrl-C does not reach it, and a timeout ends all that it started.
 func ofItsOwn(command *exec.Cmd) {
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }

@@ -8,7 +8,7 @@ import (
 
 var shell = []string{"powershell", "-NoProfile", "-Command"}
 
-// sameOwner leaves a file as the folder makes it: access on Windows is inherited.
+// sameOwner does nothing: a file on Windows inherits its access from the folder.
 func sameOwner(*os.File, fs.FileInfo) error { return nil }
 
 func ofItsOwn(*exec.Cmd) {}

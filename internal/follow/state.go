@@ -15,7 +15,7 @@ import (
 	"cloudfront-sg-sync/iprange"
 )
 
-// A state is left by each run: the list that the file was made from, and a step that is not finished.
+// A state is left by each run: the list that the file was made from, and an unfinished step.
 type state struct {
 	URL          string         `json:"url"`
 	ETag         string         `json:"etag"`
@@ -31,12 +31,12 @@ type state struct {
 	Old          bool           `json:"old,omitempty"` // while a step is pending: there is an old file to go back to
 }
 
-// A step is how far a replacement has come.
+// A step is the progress of a replacement.
 type step string
 
 const (
 	replacing step = "replacing" // the new file may be in place
-	loading   step = "loading"   // the server may have taken it
+	loading   step = "loading"   // the server may have loaded it
 )
 
 func newState(c iprange.Copy) state {
@@ -44,7 +44,7 @@ func newState(c iprange.Copy) state {
 	return state{ETag: c.ETag, LastModified: c.LastModified, SyncToken: p.SyncToken, Published: p.Published, IPv4: p.IPv4, IPv6: p.IPv6}
 }
 
-// held returns the list that the file was made from, as it was fetched.
+// held returns the list that the file was made from.
 func (s state) held() iprange.Copy {
 	return iprange.Copy{
 		Publication: &iprange.Publication{SyncToken: s.SyncToken, Published: s.Published, IPv4: s.IPv4, IPv6: s.IPv6},
@@ -60,13 +60,13 @@ func (r *run) readState() error {
 	}
 	if r.saved = text; err == nil {
 		if err = json.Unmarshal(text, &r.state); err != nil {
-			err = hint.With(fmt.Errorf("%s.state is not what cfsg follow wrote: %w", r.File, err), "delete it to start over; the file itself may stay")
+			err = hint.With(fmt.Errorf("%s.state was not written by cfsg follow: %w", r.File, err), "delete it to start over; the file itself may stay")
 		}
 	}
 	return err
 }
 
-// save makes a state the one to go on from. Where it is the same as before, nothing is written.
+// save writes the state, unless it is unchanged.
 func (r *run) save(s state) error {
 	text, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
@@ -76,14 +76,14 @@ func (r *run) save(s state) error {
 		if err := writeFile(r.File+".state", text); err != nil {
 			return err
 		}
-		r.did()
+		r.stepped()
 	}
 	r.state, r.saved = s, text
 	return nil
 }
 
-// writeFile replaces a file as a whole, with the owner and mode of the one before. After a crash there is the old one
-// or the new one, on disk: see fsync(2) about the folder.
+// writeFile replaces a whole file, and keeps its owner and mode. After a crash, the disk has the old or the new one: see
+// fsync(2) about the folder.
 func writeFile(path string, text []byte) error {
 	mode := fs.FileMode(0o644)
 	before, err := os.Stat(path)

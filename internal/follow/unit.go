@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A Unit is what systemd runs a command by.
+// A Unit is a systemd service with a timer.
 type Unit struct {
 	Name     string // of the service and its timer
 	File     string
@@ -22,7 +22,7 @@ var unitText string
 
 var unit = template.Must(template.New("unit").Funcs(template.FuncMap{"quoted": quoted}).Parse(unitText))
 
-// String returns the texts of the service and of the timer, each below its path as systemctl cat has it.
+// String returns the texts of the service and of the timer, each below its path, as systemctl cat prints them.
 func (u Unit) String() string {
 	u.File = strings.ReplaceAll(u.File, "%", "%%")
 	var text strings.Builder
@@ -42,7 +42,7 @@ func quoted(word string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "%", "%%", "$", "$$").Replace(word) + `"`
 }
 
-// UnitName makes a name for a unit of the path of a file.
+// UnitName derives the name of a unit from the path of a file.
 func UnitName(file string) string {
 	name := regexp.MustCompile(`[^A-Za-z0-9_.]+`).ReplaceAllString(strings.Trim(file, "/"), "-")
 	return "cfsg-follow-" + name

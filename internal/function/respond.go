@@ -70,7 +70,7 @@ const (
 func (r *responder) put(ctx context.Context, u *url.URL, body []byte) error {
 	pause := r.pause
 	for attempt := 1; ; attempt++ {
-		err := r.putOnce(ctx, u, body, putAttempts-attempt+1)
+		err := r.tryPut(ctx, u, body, putAttempts-attempt+1)
 		if err == nil || attempt == putAttempts {
 			return err
 		}
@@ -83,8 +83,8 @@ func (r *responder) put(ctx context.Context, u *url.URL, body []byte) error {
 	}
 }
 
-// putOnce makes one attempt, and leaves time for the others.
-func (r *responder) putOnce(ctx context.Context, u *url.URL, body []byte, attemptsLeft int) error {
+// tryPut makes one attempt, and leaves time for the others.
+func (r *responder) tryPut(ctx context.Context, u *url.URL, body []byte, attemptsLeft int) error {
 	timeout := putTimeout
 	if deadline, ok := ctx.Deadline(); ok {
 		timeout = min(timeout, (time.Until(deadline)-putReserve)/time.Duration(attemptsLeft))

@@ -13,9 +13,9 @@ import (
 // A row of docs/dependencies.md is a package, its version and its licence.
 var row = regexp.MustCompile(`(?m)^\| (\S+) \| \S+ \| (\S+) \|$`)
 
-// tidyBill makes a bill of materials of cyclonedx-gomod the same on every machine: it leaves out the hashes of the
-// cyclonedx-gomod that wrote it, and the platform of each component, which is that of this machine. It adds the
-// licences of docs/dependencies.md: cyclonedx-gomod finds few of them, and takes golang.org/x for BSD-Source-Code. See
+// tidyBill makes a bill of materials of cyclonedx-gomod equal on every machine: it removes the hashes of the
+// cyclonedx-gomod that wrote it, and the platform of each component, which is this machine's. It adds the licences of
+// docs/dependencies.md: cyclonedx-gomod finds few of them, and mistakes golang.org/x for BSD-Source-Code. See
 // https://cyclonedx.org/docs/1.6/json/
 func tidyBill(file string) error {
 	bill, err := os.ReadFile(file)
@@ -54,7 +54,7 @@ func tidied(bill []byte, page string) ([]byte, error) {
 	}
 	licenses := map[string][]string{"std": {"BSD-3-Clause"}} // https://go.dev/LICENSE
 	for _, cells := range row.FindAllStringSubmatch(page, -1) {
-		module := cells[1] // the longest path of a module that begins that of the package
+		module := cells[1] // the longest module path that the package path begins with
 		for modules[module] == nil && module != "." {
 			module = path.Dir(module)
 		}

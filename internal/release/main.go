@@ -1,10 +1,10 @@
-// Command release makes what GoReleaser cannot know of a release:
+// Command release makes the parts of a release that GoReleaser cannot:
 //
 //	release files VERSION FOLDER
 //	release bill FILE
 //
-// The first leaves in FOLDER the text for the page of the release, notes.md, the manual page of cfsg, cfsg.1, and in
-// its folder files the templates. The second puts licences into a bill of materials, in place.
+// The first writes into FOLDER the text for the page of the release, notes.md, the manual page of cfsg, cfsg.1, and the
+// templates, in the folder files. The second adds licences to a bill of materials, in place.
 package main
 
 import (
@@ -22,8 +22,7 @@ func main() {
 	}
 }
 
-// semantic matches a version as https://semver.org has it, with the v of Go, without build metadata: a + does not stay
-// one in a URL.
+// semantic matches a version of https://semver.org with Go's v, but without build metadata: URLs encode its +.
 var semantic = regexp.MustCompile(`^v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$`)
 
 func run(args []string) error {
@@ -47,7 +46,7 @@ func run(args []string) error {
 	return nil
 }
 
-// A release is what is made, and where.
+// A release has a version and a folder.
 type release struct{ version, folder string }
 
 // write writes a file that is published.

@@ -31,5 +31,5 @@ func (r release) writeManual() error {
 	return os.WriteFile(filepath.Join(r.folder, "cfsg.1"), []byte(page.String()), 0o644)
 }
 
-// roff shows a backslash, a hyphen and a dot at the start of a line as they are. See groff_char(7).
+// roff escapes a backslash, a hyphen and a dot at the start of a line. See groff_char(7).
 var roff = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "^", `\(ha`, "~", `\(ti`, "\n.", "\n\\&.")

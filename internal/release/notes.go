@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// whichFile tells who reads the page of a release which file to take. VERSION stands for the release.
+// whichFile lists the files of a release and their uses. VERSION stands for the release.
 const whichFile = `
 ### Which file to take
 
@@ -30,7 +30,7 @@ Check what you took: sha256sum --ignore-missing -c SHA256SUMS, or shasum -a 256 
 only after xattr -d com.apple.quarantine cfsg, because it is not notarized.
 `
 
-// writeNotes writes the text for the page of the release: what CHANGELOG.md says of it, and which file is for whom.
+// writeNotes writes the text for the page of the release: its section of CHANGELOG.md, and the list of files.
 func (r release) writeNotes() error {
 	changelog, err := os.ReadFile("CHANGELOG.md")
 	if err != nil {
@@ -44,7 +44,7 @@ func (r release) writeNotes() error {
 	return os.WriteFile(filepath.Join(r.folder, "notes.md"), []byte(text), 0o644)
 }
 
-// changes returns the section of a changelog on the release or, if it has none yet, the section "Unreleased".
+// changes returns the section of a changelog about the release or, if there is none yet, the section "Unreleased".
 func (r release) changes(changelog string) (string, bool) {
 	for _, heading := range []string{"\n## [" + strings.TrimPrefix(r.version, "v") + "]", "\n## [Unreleased]"} {
 		if _, section, ok := strings.Cut(changelog, heading); ok {

@@ -13,8 +13,8 @@ import (
 //go:embed transform.py
 var transform string
 
-// writeTemplates writes template.yaml as the AWS Serverless Application Repository takes it, and as CloudFormation does
-// without SAM.
+// writeTemplates writes two versions of template.yaml: for the AWS Serverless Application Repository, and for
+// CloudFormation without SAM.
 func (r release) writeTemplates() error {
 	source, err := os.ReadFile("template.yaml")
 	if err != nil {
@@ -55,7 +55,7 @@ func findTranslator() (string, error) {
 	return "", errors.New("no Python here has SAM's translator: python3 -m venv build/python && build/python/bin/pip install -r .ci/requirements.txt")
 }
 
-// code is where template.yaml says what the function is, for SAM to build it.
+// code is the part of template.yaml from which SAM builds the function.
 const code = `    # ` + "`make build-SyncFunction`" + ` compiles it.
     # https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/building-custom-runtimes.html
     Metadata:
@@ -65,7 +65,7 @@ const code = `    # ` + "`make build-SyncFunction`" + ` compiles it.
       CodeUri: .
 `
 
-// withCode returns a template whose function is not built, but taken from uri.
+// withCode returns a template that takes the function from uri instead of building it.
 func withCode(template, uri string) (string, error) {
 	const properties = "    Properties:\n      Description: Makes tagged security groups equal to the published CloudFront ranges.\n"
 	return replaced(template, code, properties+"      CodeUri: "+uri+"\n")
@@ -84,7 +84,7 @@ func (r release) publishable(template string) (string, error) {
     ReadmeUrl: README.md
     Labels: [cloudfront, security-groups, ip-ranges, lambda]
     SemanticVersion: ` + strings.TrimPrefix(r.version, "v") + "\n"
-	// The project's address, where there is one.
+	// The project's address, if there is one.
 	if repository := os.Getenv("REPOSITORY"); repository != "" {
 		application += "    HomePageUrl: " + repository + "\n    SourceCodeUrl: " + repository + "/tree/" + r.version + "\n"
 	}
@@ -95,9 +95,8 @@ func (r release) publishable(template string) (string, error) {
 	return withCode(template, "./"+r.functionZip("arm64"))
 }
 
-// fromBucket returns the template with parameters for the bucket that the zip is in and for the architecture. The zip's
-// name is no parameter: a stack that is updated keeps the values of its parameters, and would keep the code of the
-// release before.
+// fromBucket returns the template with parameters for the zip's bucket and for the architecture. The zip's name is no
+// parameter: an updated stack keeps the values of its parameters, and would keep the code of the old release.
 func (r release) fromBucket(template string) (string, error) {
 	for _, change := range [][2]string{
 		{"    ParameterGroups:\n", `    ParameterGroups:
@@ -138,7 +137,7 @@ Parameters:
 	return withCode(template, "{ Bucket: !Ref CodeBucket, Key: !Sub \"${CodePrefix}"+r.functionZip("${Architecture}")+"\" }")
 }
 
-// replaced replaces what has to be in a template once.
+// replaced replaces text that has to be in a template exactly once.
 func replaced(template, old, replacement string) (string, error) {
 	if n := strings.Count(template, old); n != 1 {
 		return "", fmt.Errorf("template.yaml has %d times, not once:\n%s", n, old)
