@@ -126,7 +126,7 @@ func (r *setupRun) verify(ctx context.Context) error {
 	r.doc.See(state)
 	switch r.doc.Verdict = report.Verdict; {
 	case report.Verdict == door.Open:
-	case state.ByList && len(state.Lists) > 0: // they are filled, and the rest is for the owner to do
+	case state.ByList && len(state.Lists()) > 0: // they are filled, and the rest is for the owner to do
 		handover := r.Handover(state)
 		r.doc.ForOwner = &handover
 	default:

@@ -98,7 +98,7 @@ func (d *Setup) See(state *setup.State) {
 		d.Notes = append(d.Notes, state.Notes...)
 	}
 	d.PrefixLists = []setupList{}
-	for _, l := range state.Lists {
+	for _, l := range state.Lists() {
 		d.PrefixLists = append(d.PrefixLists, setupList{l.ID, l.Name, l.Family.String(), l.MaxEntries})
 	}
 	d.Interfaces = []setupInterface{}

@@ -33,8 +33,8 @@ func (s *Setup) lists(state *State, plan *Plan) ([]secgroup.Holder, error) {
 				Kind: secgroup.ManagedPrefixList, Name: fmt.Sprintf("%s-%s-%s", s.Engine.TagKey, s.Origin.Name, strings.ToLower(f.String())),
 				Family: f, MaxEntries: size(plan.Rules[f]),
 			}
-			if i := slices.IndexFunc(state.Lists, func(l secgroup.Holder) bool { return l.Family == f }); i >= 0 {
-				h = state.Lists[i]
+			if i := slices.IndexFunc(state.Lists(), func(l secgroup.Holder) bool { return l.Family == f }); i >= 0 {
+				h = state.Lists()[i]
 			}
 			holders, weight = append(holders, h), weight+ports*h.MaxEntries
 		}
@@ -63,7 +63,7 @@ func (s *Setup) besides(state *State) int {
 	for _, g := range state.groups() {
 		var rules secgroup.Weight
 		for _, r := range g.Ingress {
-			if slices.ContainsFunc(state.Lists, func(l secgroup.Holder) bool { return l.ID == r.Source.Reference }) {
+			if state.has(r.Source.Reference) {
 				continue
 			}
 			weight := secgroup.WeightOf(r.Source)

@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,36 +21,32 @@ type Owner struct {
 	Terraform    bool   // a tag that many people set says so
 }
 
-// The tags with which other tools mark what they own. See
-// https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-resource-tags.html,
-// https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/deploy/security_groups/ and
-// https://github.com/kubernetes-sigs/aws-load-balancer-controller (pkg/deploy/tracking, pkg/gateway/constants)
-const (
-	stackKey      = "aws:cloudformation:stack-name"
-	clusterKey    = "elbv2.k8s.aws/cluster"
-	clusterPrefix = "kubernetes.io/cluster/"
-	// https://docs.aws.amazon.com/elasticbeanstalk/latest/dg/applications-tagging-resources.html
-	beanstalkKey = "elasticbeanstalk:environment-name"
-)
-
-var kindKeys = []struct{ key, kind string }{
-	{"ingress.k8s.aws/stack", "ingress"},
-	{"service.k8s.aws/stack", "service"},
-	{"gateway.k8s.aws.alb/stack", "gateway"},
-	{"gateway.k8s.aws.nlb/stack", "gateway"},
+// kindKeys are the tags of a controller's load balancer that name the object it was created for.
+var kindKeys = map[string]string{
+	"ingress.k8s.aws/stack": "ingress", "service.k8s.aws/stack": "service",
+	"gateway.k8s.aws.alb/stack": "gateway", "gateway.k8s.aws.nlb/stack": "gateway",
 }
 
-// ownerOf returns the owner that the tags name.
+// ownerOf returns the owner that tags name: other tools mark their own. See
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-resource-tags.html,
+// https://docs.aws.amazon.com/elasticbeanstalk/latest/dg/applications-tagging-resources.html,
+// https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/deploy/security_groups/ and
+// https://github.com/kubernetes-sigs/aws-load-balancer-controller (pkg/deploy/tracking, pkg/gateway/constants)
 func ownerOf(tags map[string]string) Owner {
-	o := Owner{Cluster: kubernetes(tags), Stack: tags[stackKey], Beanstalk: tags[beanstalkKey]}
-	for _, k := range kindKeys {
-		if object := tags[k.key]; object != "" {
-			o.Kind, o.Object = k.kind, object
-		}
+	o := Owner{
+		Cluster: tags["elbv2.k8s.aws/cluster"], Stack: tags["aws:cloudformation:stack-name"],
+		Beanstalk: tags["elasticbeanstalk:environment-name"],
 	}
 	for key, value := range tags {
+		if cluster, ok := strings.CutPrefix(key, "kubernetes.io/cluster/"); ok && value == "owned" {
+			o.Cluster = cmp.Or(o.Cluster, cluster)
+		}
+		if kind := kindKeys[key]; kind != "" && value != "" {
+			o.Kind, o.Object = kind, value
+		}
 		habit := strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(key))
-		o.Terraform = o.Terraform || habit == "terraform" && value != "false" || habit == "managedby" && strings.EqualFold(value, "terraform")
+		managed := habit == "managedby" && strings.EqualFold(value, "terraform")
+		o.Terraform = o.Terraform || managed || habit == "terraform" && value != "false"
 	}
 	return o
 }
@@ -100,19 +97,6 @@ func (state *State) OwnerNote(group string) string {
 	return fmt.Sprintf(c.toGroup, g.ID+" "+g.Name, c.owner)
 }
 
-// kubernetes returns the name of the cluster that owns something according to its tags.
-func kubernetes(tags map[string]string) string {
-	if cluster := tags[clusterKey]; cluster != "" {
-		return cluster
-	}
-	for key, value := range tags {
-		if name, ok := strings.CutPrefix(key, clusterPrefix); ok && value == "owned" {
-			return name
-		}
-	}
-	return ""
-}
-
 // A Handover tells the owner of the groups how to let CloudFront in through the lists.
 type Handover struct {
 	Text string `json:"text"`
@@ -151,7 +135,7 @@ func (s *Setup) annotate(state *State) Handover {
 		return Handover{Text: fmt.Sprintf("Do not refer to the lists yet: the controller would then close what is open to the world, and the "+
 			"load balancer has %s addresses, for which there is no list. Run this again for both families.", f)}
 	}
-	ids, world, keep := strings.Join(idsOf(state.Lists), ","), strings.Join(s.worldOf(state.groups()...), ","), ""
+	ids, world, keep := strings.Join(idsOf(state.Lists()), ","), strings.Join(s.worldOf(state.groups()...), ","), ""
 	if world != "" {
 		keep = " Everyone is let in as before: the controller may remove the old rules before it adds the new ones. Run this again: " +
 			"once CloudFront gets in by the lists, it prints the command that keeps everyone else out."
@@ -225,7 +209,7 @@ func (s *Setup) worldOf(groups ...secgroup.Group) (sources []string) {
 func (s *Setup) uncovered(state *State) string {
 	for _, f := range families {
 		reached := slices.ContainsFunc(state.Scene.Subjects, func(subject door.Subject) bool { return reaches(subject, f) })
-		listed := slices.ContainsFunc(state.Lists, func(l secgroup.Holder) bool { return l.Family == f })
+		listed := slices.ContainsFunc(state.Lists(), func(l secgroup.Holder) bool { return l.Family == f })
 		if reached && !(listed && s.wants(f)) {
 			return f.String()
 		}
@@ -262,7 +246,7 @@ const (
 func (s *Setup) rules(state *State, rule, dash string) []string {
 	var lines []string
 	for _, p := range s.Ports {
-		for _, l := range state.Lists {
+		for _, l := range state.Lists() {
 			family := l.Family.String()
 			r := strings.NewReplacer("PORTS", strings.ReplaceAll(p.String(), "-", dash), "family", strings.ToLower(family), "Family", family,
 				"FROM", fmt.Sprint(p.From), "TO", fmt.Sprint(p.To), "LIST", l.ID)

@@ -65,7 +65,7 @@ func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
 	for _, p := range s.Ranges {
 		plan.Rules[secgroup.FamilyOf(p)]++
 	}
-	if len(state.Made)+len(state.Lists) == 0 && s.letsIn(s.keptOnly(state.Scene)) {
+	if len(state.Made) == 0 && s.letsIn(s.keptOnly(state.Scene)) {
 		plan.Notes = append(plan.Notes, "CloudFront already gets in through groups that are kept up to date, so no group is created.")
 		return plan, nil
 	}
@@ -73,18 +73,14 @@ func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	existing := idsOf(state.Made)
-	if state.ByList {
-		existing = idsOf(state.Lists)
-	}
+	existing, tag := idsOf(state.made(state.kind())), s.tags(state, state.kind())[0]
 	var names []string
 	stale := false
 	for _, h := range holders {
 		names = append(names, h.Name)
-		tag := s.tags(state, state.ByList)[0]
 		switch {
 		case h.ID == "":
-			plan.Steps = append(plan.Steps, Step{Action: Create, On: h.Name, Detail: s.creation(state, plan, h), create: h})
+			plan.Steps = append(plan.Steps, Step{Action: Create, On: h.Name, Detail: creation(state, plan, h) + ", tagged " + *tag.Key + "=" + *tag.Value, create: h})
 			stale = true
 		case h.Tags[*tag.Key] != *tag.Value:
 			plan.add(Tag, h.ID, *tag.Key+"="+*tag.Value)
@@ -127,13 +123,13 @@ func (s *Setup) holders(state *State, plan *Plan) ([]secgroup.Holder, error) {
 	if state.ByList {
 		return s.lists(state, plan)
 	}
-	for _, g := range state.Made {
+	holders := state.made(secgroup.SecurityGroup)
+	for _, g := range holders {
 		if g.VPC != state.VPC {
 			return nil, hint.New(fmt.Sprintf("%s %s was created for another %s, in %s and not in %s", g.ID, g.Name, s.Origin, g.VPC, state.VPC),
 				"remove it with --undo, and run this again")
 		}
 	}
-	holders := slices.Clone(state.Made)
 	n, err := s.size(state, plan)
 	for i := 1; len(holders) < n; i++ {
 		name := fmt.Sprintf("%s-%s-%d", s.Engine.TagKey, s.Origin.Name, i)
@@ -145,13 +141,11 @@ func (s *Setup) holders(state *State, plan *Plan) ([]secgroup.Holder, error) {
 }
 
 // creation says how a group or a list is created.
-func (s *Setup) creation(state *State, plan *Plan, h secgroup.Holder) string {
-	what := "in " + state.VPC
+func creation(state *State, plan *Plan, h secgroup.Holder) string {
 	if h.Kind == secgroup.ManagedPrefixList {
-		what = fmt.Sprintf("a prefix list of up to %d %s entries, %d of them now", h.MaxEntries, h.Family, plan.Rules[h.Family])
+		return fmt.Sprintf("a prefix list of up to %d %s entries, %d of them now", h.MaxEntries, h.Family, plan.Rules[h.Family])
 	}
-	tag := s.tags(state, state.ByList)[0]
-	return fmt.Sprintf("%s, tagged %s=%s", what, *tag.Key, *tag.Value)
+	return "in " + state.VPC
 }
 
 // onPorts lists ports in words.
@@ -172,7 +166,7 @@ func (p Place) others(state *State) []string {
 func (s *Setup) size(state *State, plan *Plan) (int, error) {
 	ports := len(s.allPorts(state))
 	groups := func(free int) int {
-		n := max(1, len(state.Made))
+		n := max(1, len(state.made(secgroup.SecurityGroup)))
 		for _, rules := range plan.Rules {
 			if rules > 0 {
 				n = max(n, (ports*(rules+free)+s.RulesPerGroup-1)/s.RulesPerGroup)
@@ -204,13 +198,8 @@ func (s *Setup) tooMany(state *State, plan *Plan, need int) error {
 				words.Count(len(others), "security group"), strings.Join(others, ", "), s.most(), words.CountAs(need, "more has", "more have")))
 		}
 	}
-	flags := ""
-	for _, service := range s.Engine.Services {
-		flags += " --service " + service
-	}
-	for _, service := range s.Engine.Within {
-		flags += " --within " + service
-	}
+	flags := strings.Join(append([]string{""}, s.Engine.Services...), " --service ") +
+		strings.Join(append([]string{""}, s.Engine.Within...), " --within ")
 	ways := []string{
 		"detach a group that is not needed, or move its rules into another first",
 		fmt.Sprintf("if no other tool writes to one of these groups and it has room for %s a port, tag it %s=%q, let the ranges in with cfsg apply%s, and run this again",

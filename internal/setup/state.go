@@ -22,9 +22,8 @@ type State struct {
 	Scene *door.Scene
 	// Places are where groups are attached: the load balancer, or each network interface.
 	Places []Place
-	// Made and Lists are the groups and the prefix lists that setups have created for the origin, by name, IPv4 first.
-	Made  []secgroup.Group
-	Lists []secgroup.Holder
+	// Made are the groups, by name, and the prefix lists, IPv4 first, that setups have created for the origin.
+	Made []secgroup.Holder
 	// Owner is the tool that owns the load balancer, or if none does, one that owns a group.
 	Owner Owner
 	// ByList is set if CloudFront is to get in through prefix lists that the owner's rules refer to.
@@ -94,26 +93,39 @@ func (s *Setup) Read(ctx context.Context) (*State, error) {
 			"attach one first")
 	}
 	state.Closed = s.closed(state)
-	state.ByList = s.ByList || state.Owner.Cluster != "" || len(state.Lists) > 0
+	state.ByList = s.ByList || state.Owner.Cluster != "" || len(state.Lists()) > 0
 	s.note(state)
 	return state, nil
 }
 
 // readMade finds the groups and the prefix lists that setups have created for the origin.
-func (s *Setup) readMade(ctx context.Context, state *State) (err error) {
-	if state.Made, _, err = secgroup.Discover(ctx, s.api(), s.markKey()); err != nil {
+func (s *Setup) readMade(ctx context.Context, state *State) error {
+	groups, _, err := secgroup.Discover(ctx, s.api(), s.markKey())
+	if err != nil {
 		return err
 	}
-	if state.Lists, err = secgroup.DiscoverLists(ctx, s.api(), s.markKey(), ""); err != nil {
-		return err
-	}
-	state.Made = slices.DeleteFunc(state.Made, func(g secgroup.Group) bool { return g.Tags[s.markKey()] != s.mark() })
-	state.Lists = slices.DeleteFunc(state.Lists, func(l secgroup.Holder) bool { return l.Tags[s.markKey()] != s.mark() })
-	slices.SortFunc(state.Made, func(a, b secgroup.Group) int { return cmp.Compare(a.Name, b.Name) })
-	slices.SortFunc(state.Lists, func(a, b secgroup.Holder) int {
-		return cmp.Or(cmp.Compare(a.Family, b.Family), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	lists, err := secgroup.DiscoverLists(ctx, s.api(), s.markKey(), "")
+	state.Made = slices.DeleteFunc(slices.Concat(groups, lists), func(h secgroup.Holder) bool { return h.Tags[s.markKey()] != s.mark() })
+	slices.SortFunc(state.Made, func(a, b secgroup.Holder) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Family, b.Family), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
 	})
-	return nil
+	return err
+}
+
+// made returns the groups, or the prefix lists, that setups have created.
+func (state *State) made(kind secgroup.Kind) []secgroup.Holder {
+	return slices.DeleteFunc(slices.Clone(state.Made), func(h secgroup.Holder) bool { return h.Kind != kind })
+}
+
+// Lists returns the prefix lists that setups have created for the origin.
+func (state *State) Lists() []secgroup.Holder { return state.made(secgroup.ManagedPrefixList) }
+
+// kind returns the kind of what CloudFront is to get in through.
+func (state *State) kind() secgroup.Kind {
+	if state.ByList {
+		return secgroup.ManagedPrefixList
+	}
+	return secgroup.SecurityGroup
 }
 
 // changeable refuses an interface that only an AWS service can change. See
@@ -238,7 +250,7 @@ func (state *State) group(id string) secgroup.Group {
 	return secgroup.Group{}
 }
 
-// Descriptions are those of the rules of the groups that setups have created.
+// Descriptions are those of the rules of the groups, and of the entries of the lists, that setups have created.
 func (state *State) Descriptions() []string {
 	var all []string
 	for _, g := range state.Made {
@@ -249,7 +261,7 @@ func (state *State) Descriptions() []string {
 	return all
 }
 
-// has reports whether a setup created the group.
+// has reports whether a setup created a group or a list.
 func (state *State) has(id string) bool { return slices.Contains(idsOf(state.Made), id) }
 
 // attached reports whether a group is attached to the origin.

@@ -36,16 +36,19 @@ func (s *Setup) Take(ctx context.Context, state *State, steps []Step, taken func
 }
 
 func (s *Setup) take(ctx context.Context, state *State, step Step) error {
-	list := strings.HasPrefix(step.On, "pl-")
+	kind := secgroup.SecurityGroup
+	if strings.HasPrefix(step.On, "pl-") {
+		kind = secgroup.ManagedPrefixList
+	}
 	switch step.Action {
 	case Create:
 		return s.create(ctx, state, step.create)
 	case Tag:
-		return s.createTags(ctx, step.On, s.tags(state, list)...)
+		return s.createTags(ctx, step.On, s.tags(state, kind)...)
 	case Seal:
 		return s.seal(ctx, step.On)
 	case Authorize, Fill:
-		return s.authorize(ctx, step.Action == Fill)
+		return s.authorize(ctx, state.kind())
 	case Attach, Detach:
 		return s.attach(ctx, step.place, step.Action == Attach)
 	case Close:
@@ -55,7 +58,7 @@ func (s *Setup) take(ctx context.Context, state *State, step Step) error {
 		_, err := secgroup.Apply(ctx, s.api(), step.close, 0)
 		return err
 	case Delete:
-		if list {
+		if kind == secgroup.ManagedPrefixList {
 			return s.deleteList(ctx, step.On)
 		}
 		return s.deleteGroup(ctx, step.On)
@@ -65,19 +68,15 @@ func (s *Setup) take(ctx context.Context, state *State, step Step) error {
 
 // authorize has the engine make the groups that were created, or the lists, equal to the ranges, and change nothing
 // else. A failure does not matter if somebody else, such as the function, has meanwhile done the rest.
-func (s *Setup) authorize(ctx context.Context, lists bool) error {
+func (s *Setup) authorize(ctx context.Context, kind secgroup.Kind) error {
 	var state State
 	if err := s.readMade(ctx, &state); err != nil {
 		return err
 	}
-	what, ids := "security group", idsOf(state.Made)
-	if lists {
-		what, ids = "prefix list", idsOf(state.Lists)
+	req := engine.Request{GroupIDs: idsOf(state.made(kind))}
+	if len(req.GroupIDs) == 0 { // to the engine, that would mean all groups and lists
+		return fmt.Errorf("no %s is tagged %s=%s any more", nouns[kind], s.markKey(), s.mark())
 	}
-	if len(ids) == 0 { // to the engine, that would mean all groups and lists
-		return fmt.Errorf("no %s is tagged %s=%s any more", what, s.markKey(), s.mark())
-	}
-	req := engine.Request{GroupIDs: ids}
 	_, err := s.Engine.Run(ctx, req)
 	if err == nil {
 		return nil
@@ -88,20 +87,23 @@ func (s *Setup) authorize(ctx context.Context, lists bool) error {
 	return nil
 }
 
+// nouns name the kinds.
+var nouns = []string{secgroup.SecurityGroup: "security group", secgroup.ManagedPrefixList: "prefix list"}
+
 // create creates a group or a list with all its tags in one call, so that what exists is always found again, and waits
 // until EC2 shows it. See
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html and
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateManagedPrefixList.html
 func (s *Setup) create(ctx context.Context, state *State, h secgroup.Holder) error {
-	list, what := h.Kind == secgroup.ManagedPrefixList, "security group "+h.Name
+	list, what := h.Kind == secgroup.ManagedPrefixList, nouns[h.Kind]+" "+h.Name
 	spec := []types.TagSpecification{{
 		ResourceType: types.ResourceTypeSecurityGroup,
-		Tags:         append(s.tags(state, list), tag("Name", h.Name), tag(s.markKey(), s.mark())),
+		Tags:         append(s.tags(state, h.Kind), tag("Name", h.Name), tag(s.markKey(), s.mark())),
 	}}
 	var id string // of a list
 	var err error
 	if list {
-		what, spec[0].ResourceType = "prefix list "+h.Name, types.ResourceTypePrefixList
+		spec[0].ResourceType = types.ResourceTypePrefixList
 		out, createErr := s.EC2.CreateManagedPrefixList(ctx, &ec2.CreateManagedPrefixListInput{
 			PrefixListName: &h.Name, AddressFamily: aws.String(h.Family.String()), MaxEntries: aws.Int32(int32(h.MaxEntries)), TagSpecifications: spec,
 		})
@@ -178,8 +180,8 @@ func (s *Setup) await(ctx context.Context, ask func() (bool, error)) (bool, erro
 func tag(key, value string) types.Tag { return types.Tag{Key: &key, Value: &value} }
 
 // tags are those by which the engine keeps a group or a list up to date: the ports and the pool, or ranges.
-func (s *Setup) tags(state *State, list bool) []types.Tag {
-	if list {
+func (s *Setup) tags(state *State, kind secgroup.Kind) []types.Tag {
+	if kind == secgroup.ManagedPrefixList {
 		return []types.Tag{tag(s.Engine.TagKey, "ranges")}
 	}
 	ports := strings.Join(secgroup.PortNames(s.allPorts(state)), " ")
@@ -225,9 +227,9 @@ func (s *Setup) attach(ctx context.Context, place Place, attached bool) error {
 		return err
 	}
 	after := slices.Clone(before)
-	for _, g := range state.Made {
-		if !slices.Contains(before, g.ID) {
-			after = append(after, g.ID)
+	for _, id := range idsOf(state.made(secgroup.SecurityGroup)) {
+		if !slices.Contains(before, id) {
+			after = append(after, id)
 		}
 	}
 	if !attached {

@@ -31,13 +31,13 @@ func (s *Setup) ProposeUndo(ctx context.Context) (*State, *UndoPlan, error) {
 	state, err := s.Read(ctx)
 	_, noBalancer := errors.AsType[goneError](err)
 	_, noInterface := errors.AsType[*door.NotFoundError](err)
-	if (noBalancer || noInterface) && len(state.Made)+len(state.Lists) > 0 {
+	if (noBalancer || noInterface) && len(state.Made) > 0 {
 		state.Notes, err = append(state.Notes, s.Origin.String()+" is gone."), nil
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := errors.Join(s.elsewhere(ctx, state), s.referred(ctx, state.Lists)); err != nil {
+	if err := errors.Join(s.elsewhere(ctx, state), s.referred(ctx, state.Lists())); err != nil {
 		return nil, nil, err
 	}
 	plan := &UndoPlan{ShutOut: s.without(state)}
@@ -47,18 +47,15 @@ func (s *Setup) ProposeUndo(ctx context.Context) (*State, *UndoPlan, error) {
 			plan.Steps = append(plan.Steps, Step{Action: Detach, On: p.Name, Detail: strings.Join(here, ", "), place: p})
 		}
 	}
-	for _, g := range state.Made {
-		plan.Steps = append(plan.Steps, Step{Action: Delete, On: g.ID, Detail: g.Name})
-	}
-	for _, l := range state.Lists {
-		plan.Steps = append(plan.Steps, Step{Action: Delete, On: l.ID, Detail: l.Name})
+	for _, h := range state.Made {
+		plan.Steps = append(plan.Steps, Step{Action: Delete, On: h.ID, Detail: h.Name})
 	}
 	return state, plan, nil
 }
 
 // elsewhere refuses to undo groups that somebody has attached elsewhere too.
 func (s *Setup) elsewhere(ctx context.Context, state *State) error {
-	interfaces, err := secgroup.DescribeInterfaces(ctx, s.api(), "group-id", idsOf(state.Made))
+	interfaces, err := secgroup.DescribeInterfaces(ctx, s.api(), "group-id", idsOf(state.made(secgroup.SecurityGroup)))
 	if err != nil {
 		return err
 	}

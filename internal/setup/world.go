@@ -88,7 +88,7 @@ func where(subjects []door.Subject, is func(door.Subject) bool) (ids []string) {
 // than those that are set up.
 func (s *Setup) advice(state *State, w door.WorldRule, tags map[string]string) (advice string, beside bool) {
 	source := w.Rule.Source.Prefix
-	cluster := cmp.Or(kubernetes(tags), state.Owner.Cluster)
+	cluster := cmp.Or(ownerOf(tags).Cluster, state.Owner.Cluster)
 	switch {
 	case !slices.ContainsFunc(s.Ports, w.Counts):
 		all := slices.Concat(secgroup.PortNames(s.Ports), w.Opens)
@@ -173,8 +173,8 @@ func (s *Setup) closedKey() string { return s.markKey() + "-closed-" }
 // for the same rule.
 func (s *Setup) record(ctx context.Context, state *State, step secgroup.Step) error {
 	on, rule := step.HolderID, step.Remove[0]
-	if len(state.Made) > 0 {
-		on = state.Made[0].ID
+	if groups := state.made(secgroup.SecurityGroup); len(groups) > 0 {
+		on = groups[0].ID
 	}
 	text := fmt.Sprintf("%s %s %d %d %s", step.HolderID, rule.Protocol, rule.From, rule.To, rule.Source)
 	hash := fnv.New32a()
