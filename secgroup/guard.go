@@ -44,7 +44,7 @@ func (e *HeldError) Error() string {
 			taken = append(taken, fmt.Sprintf("%d %% of its %s addresses", int(percent), Family(f)))
 		}
 	}
-	lost := ipspace.Strings(e.Lost[:min(len(e.Lost), maxNamed)])
+	lost := words.Strings(e.Lost[:min(len(e.Lost), maxNamed)])
 	if more := len(e.Lost) - len(lost); more > 0 {
 		lost = append(lost, fmt.Sprintf("%d more", more))
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"cloudfront-sg-sync/internal/hint"
+	"cloudfront-sg-sync/internal/words"
 )
 
 // The tags that configure a group are the tag key and these suffixes of it.
@@ -41,13 +42,7 @@ func (p PortRange) String() string {
 }
 
 // PortNames writes port ranges as a group's tag lists them. The result is never nil.
-func PortNames(ports []PortRange) []string {
-	names := make([]string, 0, len(ports))
-	for _, p := range ports {
-		names = append(names, p.String())
-	}
-	return names
-}
+func PortNames(ports []PortRange) []string { return words.Strings(ports) }
 
 func (p PortRange) compare(o PortRange) int {
 	return cmp.Or(cmp.Compare(p.From, o.From), cmp.Compare(p.To, o.To))

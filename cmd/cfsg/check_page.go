@@ -155,7 +155,7 @@ func (w checkPage) others(p door.PortReport) {
 			if o.World {
 				beyond = "everyone"
 			}
-			source := cmp.Or(w.lists[o.PrefixList], o.PrefixList, words.Few(document.PrefixNames(o.Sources)))
+			source := cmp.Or(w.lists[o.PrefixList], o.PrefixList, words.Few(words.Strings(o.Sources)))
 			rows = append(rows, []string{source, beyond, o.Group.Name, o.Ports, o.Description})
 		}
 	}
@@ -225,7 +225,7 @@ const verdictWidth = 8
 func (w checkPage) verdict(mark, text string) { w.Marked(mark+" ", text) }
 
 func (w checkPage) ranges(r door.Ranges) {
-	w.Fact("", verdictWidth, "  ", document.PrefixNames(r.Prefixes)...)
+	w.Fact("", verdictWidth, "  ", words.Strings(r.Prefixes)...)
 }
 
 // blockedOf says how much is blocked of how much.

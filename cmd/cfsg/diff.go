@@ -10,6 +10,7 @@ import (
 	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/page"
+	"cloudfront-sg-sync/internal/words"
 )
 
 type diffCommand struct {
@@ -76,7 +77,7 @@ func writeDiff(w *page.Page, d document.Diff) {
 // writeChange lists ranges behind a sign.
 func writeChange(w *page.Page, sign string, prefixes []netip.Prefix) {
 	if len(prefixes) > 0 {
-		w.In(2).Change(sign, document.PrefixNames(prefixes)...)
+		w.In(2).Change(sign, words.Strings(prefixes)...)
 	}
 }
 

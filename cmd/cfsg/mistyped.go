@@ -9,46 +9,29 @@ import (
 
 	"cloudfront-sg-sync/internal/hint"
 
+	"github.com/agext/levenshtein"
 	"github.com/alecthomas/kong"
 )
 
-// phrases turn messages of the parser into those of a person. Other messages are shown as they are.
-var phrases = []struct {
-	parser string // a pattern, compiled where it is needed
-	plain  func(m []string) error
-}{
-	{`^(-\S+): (?:expected \w+ value but got "EOL"|missing value).*$`, func(m []string) error {
-		return fmt.Errorf("%s needs a value", m[1])
-	}},
-	{`^(-\S+) must be one of (\S+) but got "(.*)"$`, func(m []string) error {
-		return fmt.Errorf("%s is %s, not %q", m[1], oneOf(m[2]), m[3])
-	}},
-	{`^\[?<\w+>\]? must be one of (\S+) but got "(.*)"$`, func(m []string) error {
-		return hint.New(fmt.Sprintf("%q is not known", m[2]), "use "+oneOf(m[1]))
-	}},
-	{`^(-\S+): bool value must be .* but got "(.*)"$`, func(m []string) error {
-		return fmt.Errorf("%s is true or false, not %q; alone it is true", m[1], m[2])
-	}},
-	{`^(-\S+): expected a valid \d+ bit int but got "(.*)"$`, func(m []string) error {
-		return fmt.Errorf("%s: %q is not a whole number", m[1], m[2])
-	}},
-	{`^expected "(.*)"$`, func(m []string) error {
-		return fmt.Errorf("missing argument: %s", strings.ToUpper(strings.NewReplacer("<", "", ">", "").Replace(m[1])))
-	}},
-	{`^unknown flag (-n|--dry-?run)(?:,.*)?$`, func(m []string) error {
-		return hint.New("unknown flag "+m[1], "cfsg plan shows what apply would do, and cfsg setup has --dry-run")
-	}},
-	{`^(-\S+): expected \w+ value but got "(-.*)" \(.*$`, func(m []string) error {
-		return hint.New(fmt.Sprintf("%s is not %s", m[1], m[2]), "give it a value that does not begin with -")
-	}},
-	{`^unknown flag (--\S+?), did you mean "(--\S+)"\?$`, func(m []string) error {
-		return hint.New("unknown flag "+m[1], "did you mean "+m[2]+"?")
-	}},
-	{`^unknown flag (-\S+?)(?:,.*)?$`, func(m []string) error { return fmt.Errorf("unknown flag %s", m[1]) }},
-	{`^unexpected argument (\S+?)(?:,.*)?$`, func(m []string) error {
-		return fmt.Errorf("unexpected argument %q", m[1])
-	}},
+// phrases turn messages of the parser into those of a person, and add a hint. Other messages are shown as they are.
+var phrases = []struct{ parser, plain, hint string }{
+	{`^(-\S+): (?:expected \w+ value but got "EOL"|missing value).*$`, "$1 needs a value", ""},
+	{`^(-\S+) must be one of (.*) but got "(.*)"$`, `$1 is $2, not "$3"`, ""},
+	{`^\[?\w+\]? must be one of (.*) but got "(.*)"$`, `"$2" is not known`, "use $1"},
+	{`^(-\S+): bool value must be .* but got "(.*)"$`, `$1 is true or false, not "$2"; alone it is true`, ""},
+	{`^(-\S+): expected a valid \d+ bit int but got "(.*)"$`, `$1: "$2" is not a whole number`, ""},
+	{`^expected "(.*)"$`, "missing argument: $1", ""},
+	{`^unknown flag (-n|--dry-?run)(?:,.*)?$`, "unknown flag $1", "cfsg plan shows what apply would do, and cfsg setup has --dry-run"},
+	{`^(-\S+): expected \w+ value but got "(-.*)" \(.*$`, "$1 is not $2", "give it a value that does not begin with -"},
+	{`^unknown flag (--\S+?), did you mean "(--\S+)"\?$`, "unknown flag $1", "did you mean $2?"},
+	{`^unknown flag (-\S+?)(?:,.*)?$`, "unknown flag $1", ""},
+	{`^unexpected argument (\S+?)(?:,.*)?$`, `unexpected argument "$1"`, ""},
 }
+
+var (
+	argument = regexp.MustCompile(`<\w+>`)
+	choice   = regexp.MustCompile(`("\w+",)+"\w*"`)
+)
 
 // mistyped explains a typing mistake, and says which help to read.
 func mistyped(err error, args []string, model *kong.Application) error {
@@ -56,9 +39,13 @@ func mistyped(err error, args []string, model *kong.Application) error {
 	if parse, ok := errors.AsType[*kong.ParseError](err); ok && parse.Context.Selected() != nil {
 		command = parse.Context.Selected().Name
 	}
+	text := argument.ReplaceAllStringFunc(err.Error(), func(name string) string { return strings.ToUpper(strings.Trim(name, "<>")) })
+	text = choice.ReplaceAllStringFunc(text, oneOf)
 	for _, p := range phrases {
-		if m := regexp.MustCompile(p.parser).FindStringSubmatch(err.Error()); m != nil {
-			err = p.plain(m)
+		if parser := regexp.MustCompile(p.parser); parser.MatchString(text) {
+			if err = errors.New(parser.ReplaceAllString(text, p.plain)); p.hint != "" {
+				err = hint.With(err, parser.ReplaceAllString(text, p.hint))
+			}
 			break
 		}
 	}
@@ -106,31 +93,9 @@ func oneOf(list string) string {
 func nearest(word string, names []string) string {
 	found, least := "", len(word)/2+1 // farther than that is no likeness
 	for _, name := range names {
-		if d := distance(word, name); d > 0 && d < least {
+		if d := levenshtein.Distance(word, name, nil); d > 0 && d < least {
 			found, least = name, d
 		}
 	}
 	return found
-}
-
-// distance returns how many letters have to be inserted, deleted or replaced to make one word the other: the
-// Levenshtein distance, by the algorithm of Wagner and Fischer with one row of its table at a time.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -294,7 +294,7 @@ func (c *Checker) Allowed(step secgroup.Step) (secgroup.Step, bool) {
 
 // describe says what is closed, and where.
 func (c *Checker) describe(cl closing) string {
-	text := words.Few(ipspace.Strings(cl.gone.Prefixes()))
+	text := words.Few(words.Strings(cl.gone.Prefixes()))
 	if cl.port > 0 {
 		text += fmt.Sprintf(" on port %d", cl.port)
 	}

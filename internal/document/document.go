@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/netip"
 )
 
 // Write writes a document that people may read as well.
@@ -17,15 +16,6 @@ func Write(out io.Writer, document any) error {
 		return fmt.Errorf("write the result: %w", err)
 	}
 	return nil
-}
-
-// PrefixNames writes prefixes as JSON has them: none are an empty list.
-func PrefixNames(prefixes []netip.Prefix) []string {
-	names := []string{}
-	for _, p := range prefixes {
-		names = append(names, p.String())
-	}
-	return names
 }
 
 // Message is what an error says, or nothing.

@@ -7,6 +7,7 @@ import (
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/follow"
 	"cloudfront-sg-sync/internal/hint"
+	"cloudfront-sg-sync/internal/words"
 )
 
 // A Follow says how a run of cfsg follow ended: docs/schema/follow.schema.json.
@@ -29,7 +30,7 @@ type Follow struct {
 func NewFollow(format, file string, settings Settings, r follow.Report, err error, unread string, next Next) Follow {
 	settings.Others = []OtherSettings{}
 	d := Follow{
-		Format: format, File: file, Settings: settings, Outcome: r.Outcome, Added: PrefixNames(r.Added), Removed: PrefixNames(r.Removed), Loaded: r.Loaded, Output: r.Output,
+		Format: format, File: file, Settings: settings, Outcome: r.Outcome, Added: words.Strings(r.Added), Removed: words.Strings(r.Removed), Loaded: r.Loaded, Output: r.Output,
 	}
 	has := "there is no file yet"
 	if p := r.Publication; p != nil {

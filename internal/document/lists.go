@@ -2,6 +2,7 @@ package document
 
 import (
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
 )
 
@@ -51,7 +52,7 @@ func newListPools(v engine.Preview) []ListPool {
 			Added: h.Added, Removed: h.Removed, Kept: h.Kept, Foreign: h.Foreign, Free: h.Free[h.Family], Error: Message(h.Problem),
 		})
 		for _, step := range pool.Steps {
-			d.Changes = append(d.Changes, listChange{PrefixListID: step.HolderID, Add: newListEntries(step.Add), Remove: newListEntries(step.Remove), Gap: PrefixNames(step.Gap)})
+			d.Changes = append(d.Changes, listChange{PrefixListID: step.HolderID, Add: newListEntries(step.Add), Remove: newListEntries(step.Remove), Gap: words.Strings(step.Gap)})
 		}
 		pools = append(pools, d)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
 )
 
@@ -220,7 +221,7 @@ func newPlanPool(pool secgroup.PoolPlan, sequences []secgroup.Sequence) PlanPool
 }
 
 func newPlanStep(order int, step secgroup.Step) PlanStep {
-	s := PlanStep{Order: order, Operation: step.Operation(), GroupID: step.HolderID, Rules: []rule{}, Gap: PrefixNames(step.Gap)}
+	s := PlanStep{Order: order, Operation: step.Operation(), GroupID: step.HolderID, Rules: []rule{}, Gap: words.Strings(step.Gap)}
 	for _, r := range step.Rules() {
 		s.Rules = append(s.Rules, newRule(r, r.Source.String()))
 	}

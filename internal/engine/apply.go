@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"strings"
 	"time"
 
 	"cloudfront-sg-sync/internal/checker"
 	"cloudfront-sg-sync/internal/hint"
+	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
 )
 
@@ -134,7 +134,7 @@ func (a *applier) takeGap(ctx context.Context, steps []secgroup.Step) {
 	}
 	a.done(ctx, closes)
 	a.Log.ErrorContext(ctx, "a gap is left open", "target", a.run.target.String(), "holder", closes.HolderID, "ranges", closes.Gap)
-	a.fail(reopens, fmt.Errorf("%w; CLOSED until the next run reopens it: %s", err, listOf(closes.Gap)))
+	a.fail(reopens, fmt.Errorf("%w; CLOSED until the next run reopens it: %s", err, strings.Join(words.Strings(closes.Gap), ", ")))
 }
 
 // call makes the call of a step, unless this is a dry run. One that has begun is finished when the run is stopped,
@@ -189,14 +189,6 @@ func poolOf(h *secgroup.HolderPlan) string {
 		return ""
 	}
 	return fmt.Sprintf("pool %q: ", h.Settings.Pool)
-}
-
-func listOf(prefixes []netip.Prefix) string {
-	var list []string
-	for _, p := range prefixes {
-		list = append(list, p.String())
-	}
-	return strings.Join(list, ", ")
 }
 
 // outOfTime fails if too little time is left.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cloudfront-sg-sync/internal/hint"
+	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 
@@ -161,10 +162,7 @@ func (e *Engine) unknownGroups(ids []string, runs []*targetRun) []error {
 		if slices.ContainsFunc(runs, func(tr *targetRun) bool { return tr.has(id) }) {
 			continue
 		}
-		var places []string
-		for _, t := range e.Targets {
-			places = append(places, t.String())
-		}
+		places := words.Strings(e.Targets)
 		what := "security group"
 		if strings.HasPrefix(id, "pl-") {
 			what = "prefix list"

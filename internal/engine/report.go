@@ -141,12 +141,8 @@ func (r *Report) add(tr *targetRun) {
 			})
 			continue
 		}
-		ports := []string{}
-		for _, p := range h.Settings.Ports {
-			ports = append(ports, p.String())
-		}
 		r.Groups = append(r.Groups, GroupReport{
-			account, region, h.ID, h.Name, h.Settings.Pool, ports, o.added, o.removed, o.kept(), h.Foreign, failure,
+			account, region, h.ID, h.Name, h.Settings.Pool, secgroup.PortNames(h.Settings.Ports), o.added, o.removed, o.kept(), h.Foreign, failure,
 		})
 		r.Summary.Count(o.added, o.removed, failure != "")
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"cloudfront-sg-sync/internal/ipspace"
+	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 )
@@ -145,11 +146,7 @@ func (in Input) Admits(f Format) bool { return len(in.Via) > 0 && !f.Trusts && !
 
 // ViaList lists the addresses that the load balancer connects from.
 func (in Input) ViaList() string {
-	var words []string
-	for _, p := range in.Via {
-		words = append(words, p.String())
-	}
-	return strings.Join(words, " ")
+	return strings.Join(words.Strings(in.Via), " ")
 }
 
 // Stamp describes the ranges: their services and publication, or that they are the load balancer's.

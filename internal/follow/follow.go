@@ -73,10 +73,10 @@ type Report struct {
 func (r Report) Changes() string {
 	var parts []string
 	if len(r.Added) > 0 {
-		parts = append(parts, fmt.Sprintf("%d added (%s)", len(r.Added), words.Few(ipspace.Strings(r.Added))))
+		parts = append(parts, fmt.Sprintf("%d added (%s)", len(r.Added), words.Few(words.Strings(r.Added))))
 	}
 	if len(r.Removed) > 0 {
-		parts = append(parts, fmt.Sprintf("%d removed (%s)", len(r.Removed), words.Few(ipspace.Strings(r.Removed))))
+		parts = append(parts, fmt.Sprintf("%d removed (%s)", len(r.Removed), words.Few(words.Strings(r.Removed))))
 	}
 	return cmp.Or(strings.Join(parts, ", "), "the same ranges")
 }
@@ -240,7 +240,7 @@ func (r *run) refuse(p *iprange.Publication) (Outcome, error) {
 	}
 	r.report.Added, r.report.Removed = ipspace.Change(before, p.Merged())
 	return Held, hint.New(fmt.Sprintf("the list of %s takes addresses from %d of %s (%.0f%% of IPv4, %.0f%% of IPv6), more than MAX_REVOKE_PERCENT=%d allows; this would be lost: %s",
-		p.Published.Format(time.RFC3339), loss.Losing, words.Count(loss.Prefixes, "range"), loss.Percent[0], loss.Percent[1], r.MaxRevokePercent, words.Few(ipspace.Strings(loss.Lost))),
+		p.Published.Format(time.RFC3339), loss.Losing, words.Count(loss.Prefixes, "range"), loss.Percent[0], loss.Percent[1], r.MaxRevokePercent, words.Few(words.Strings(loss.Lost))),
 		"compare the published list with what would be lost, and if the list is right, run once with --force")
 }
 

@@ -54,15 +54,6 @@ func built(b *netipx.IPSetBuilder) *netipx.IPSet {
 	return set
 }
 
-// Strings writes prefixes.
-func Strings(prefixes []netip.Prefix) []string {
-	var all []string
-	for _, p := range prefixes {
-		all = append(all, p.String())
-	}
-	return all
-}
-
 // Split returns the prefixes of IPv4, and those of IPv6.
 func Split(prefixes []netip.Prefix) (ipv4, ipv6 []netip.Prefix) {
 	for _, p := range prefixes {

@@ -25,6 +25,15 @@ func CountAs(n int, one, other string) string {
 	return fmt.Sprintf("%d %s", n, other)
 }
 
+// Strings returns the texts of some things. It is never nil, so that JSON has an empty list of none.
+func Strings[T fmt.Stringer](items []T) []string {
+	texts := make([]string, 0, len(items))
+	for _, item := range items {
+		texts = append(texts, item.String())
+	}
+	return texts
+}
+
 // Few names the first three of some things, and says how many more there are.
 func Few(names []string) string {
 	const most = 3
