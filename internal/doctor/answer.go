@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -36,18 +35,13 @@ func (w *walk) answer(ctx context.Context) Step {
 	}
 	w.Progress(fmt.Sprintf("waiting for an answer (at most %s for its first byte)", Format(w.Settings.ResponseTimeout)))
 	w.samples = w.toAsk()
-	var group sync.WaitGroup
-	for i := range w.samples {
-		group.Go(func() {
-			a := &w.samples[i]
-			transport := w.transport(a.to)
-			defer transport.CloseIdleConnections()
-			a.sample = w.get(ctx, transport, a.url, w.headers(a.to.Addr()))
-		})
-	}
-	group.Wait()
+	atOnce(w.samples, func(a *asked) {
+		transport := w.transport(a.to)
+		defer transport.CloseIdleConnections()
+		a.sample = w.get(ctx, transport, a.url, w.headers(a.to.Addr()))
+	})
 	if ctx.Err() != nil {
-		return skipped("interrupted")
+		return Step{}
 	}
 	step := Step{Verdict: OK}
 	findings := w.perAddress()
@@ -145,153 +139,84 @@ func (s sample) summary() string {
 
 // unanswered is a request that got no whole answer.
 func (w *walk) unanswered(s sample) Finding {
-	f := Finding{Verdict: Fail, CloudFrontStatus: s.failure.status(), Source: page502}
 	patience := Format(w.Settings.ResponseTimeout)
 	switch {
 	case s.response != nil && s.failure == timedOut:
-		f.Code, f.Source = "answer-stalled", page504
-		f.Message = fmt.Sprintf("the answer stops after %s of the body: nothing more within %s", bytesOf(s.bytes), patience)
-		f.Advice = "CloudFront drops such a connection. Find out what the application waits for."
+		return finding("answer-stalled", "the answer stops after %s of the body: nothing more within %s", bytesOf(s.bytes), patience)
 	case s.response != nil:
-		f.Code, f.Message = "answer-cut", fmt.Sprintf("the connection ends after %s, in the middle of the body", bytesOf(s.bytes))
-		f.Verdict, f.CloudFrontStatus = Warn, 0 // CloudFront passes on what it has received: see "Dropped TCP connections" there
-		f.Source, f.Advice = pageBehavior, "Viewers get an incomplete object. The log of the server may say why."
+		return finding("answer-cut", "the connection ends after %s, in the middle of the body", bytesOf(s.bytes))
 	case s.failure == timedOut && s.firstByte > 0:
-		f.Code, f.Source = "header-slow", page504
-		f.Message = "the header of the answer is not complete within " + patience
-		f.Advice = "The server sends its header in pieces. Find out what the application waits for."
+		return finding("header-slow", "the header of the answer is not complete within %s", patience)
 	case s.failure == timedOut && !s.sent:
-		f.Code, f.Source = "reconnect-timeout", page504
-		f.Message = "a second connection times out"
-		f.Advice = "The server accepts too few connections: raise its backlog and number of workers."
+		return finding("reconnect-timeout", "a second connection times out")
 	case s.failure == timedOut:
-		f.Code, f.Source = "response-timeout", page504
-		f.Message = fmt.Sprintf("no answer within %s; CloudFront asks %d times, so viewers wait %s for their error",
+		return finding("response-timeout", "no answer within %s; CloudFront asks %d times, so viewers wait %s for their error",
 			patience, w.Settings.ConnectionAttempts, Format(time.Duration(w.Settings.ConnectionAttempts)*w.Settings.ResponseTimeout))
-		f.Advice = "The connection succeeds, but the application does not answer: look at its log and at what it waits for (a database, another service). " +
-			"If it legitimately takes this long, raise the origin's response timeout (1 to 120 s, more on request) and look again with --response-timeout."
 	case strings.Contains(s.err.Error(), "headers exceeded"):
-		f.Code, f.Source = "header-too-long", pageQuotas
-		f.Message = fmt.Sprintf("the header of the answer is longer than %s; CloudFront accepts %s", bytesOf(mostHeader), bytesOf(maxHeaderBytes))
-		f.Advice = "Send fewer or shorter headers; cookies are the usual reason."
+		return finding("header-too-long", "the header of the answer is longer than %s; CloudFront accepts %s", bytesOf(mostHeader), bytesOf(maxHeaderBytes))
 	case s.failure == reset:
-		f.Code, f.Message, f.Advice = "answer-reset", "the connection is reset instead of an answer", resetAdvice
+		return finding("answer-reset", "the connection is reset instead of an answer")
 	case s.failure == closed:
-		f.Code, f.Message = "answer-closed", "the connection is closed without an answer"
-		f.Advice = "The server or a proxy in front of it gives up: look at its log. A server that expects TLS on a plain port, or the reverse, also does this."
-	default:
-		f.Code, f.Message = "answer-invalid", "what comes back is not an HTTP answer: "+rootCause(s.err).Error()
-		f.Advice = "Is there a web server on this port, and does it match the URL's scheme?"
+		return finding("answer-closed", "the connection is closed without an answer")
 	}
-	return f
+	return finding("answer-invalid", "what comes back is not an HTTP answer: %v", rootCause(s.err))
 }
-
-// resetAdvice is about a connection that was accepted and then cut.
-const resetAdvice = "Something cuts a connection that it accepted: a process that crashes or is killed (look at the server's log and the kernel's), a proxy or load balancer whose idle timeout is over, " +
-	"a firewall or an intrusion prevention system on the way, or a server that expects something else on this port, such as TLS or a PROXY protocol header."
 
 // judgeAnswer looks at an answer that came.
 func (w *walk) judgeAnswer(s asked) []Finding {
 	var findings []Finding
-	if f, ok := w.judgeStatus(s.response.StatusCode); !ok {
+	if status := s.response.StatusCode; status >= 400 {
+		f := w.judgeStatus(status)
 		if f.Code == "status-4xx" && s.path.Guessed {
 			f.Verdict, f.Advice = OK, "The path is a guess: name one of the behavior's with --path."
 		}
 		findings = append(findings, f)
 	}
-	if f, ok := w.judgeRedirect(s.url, s.response); !ok {
-		findings = append(findings, f)
+	if location := s.response.Header.Get("Location"); s.response.StatusCode/100 == 3 && location != "" {
+		findings = append(findings, w.judgeRedirect(s.url, location))
 	}
 	if n := headerBytes(s.response); n > maxHeaderBytes {
-		findings = append(findings, Finding{
-			Code: "header-too-long", Verdict: Fail, CloudFrontStatus: 502, Source: pageQuotas,
-			Message: fmt.Sprintf("the header of the answer has %s; CloudFront accepts %s", bytesOf(int64(n)), bytesOf(maxHeaderBytes)),
-			Advice:  "Send fewer or shorter headers; cookies are the usual reason.",
-		})
+		findings = append(findings, finding("header-too-long", "the header of the answer has %s; CloudFront accepts %s", bytesOf(int64(n)), bytesOf(maxHeaderBytes)))
 	}
 	if s.endless {
-		findings = append(findings, Finding{
-			Code: "answer-endless", Verdict: Warn, Source: pageOrigin,
-			Message: fmt.Sprintf("the body had not ended after %s and %s, so the rest was not read", bytesOf(s.bytes), s.total),
-			Advice: "CloudFront waits as long as any data keeps coming, unless the origin has a response completion timeout. " +
-				"To measure the timing, use a URL with a short answer.",
-		})
+		findings = append(findings, finding("answer-endless", "the body had not ended after %s and %s, so the rest was not read", bytesOf(s.bytes), s.total))
 	}
 	return findings
 }
 
-// judgeStatus returns what a status means, unless it means that all is well. CloudFront passes every status on.
-func (w *walk) judgeStatus(status int) (f Finding, ok bool) {
-	f = Finding{Verdict: Warn, Message: fmt.Sprintf("the origin itself answers %d %s", status, http.StatusText(status)), Source: pageBehavior}
-	switch {
-	case status < 400:
-		return Finding{}, true
-	case status == http.StatusGatewayTimeout:
-		f.Code, f.Verdict, f.Source = "status-504", Fail, page504
-		f.Advice = "CloudFront only passes it on. A proxy or load balancer in front of the application did not get an answer in time: look at its targets and at the timeout that it uses for them."
-	case status == http.StatusBadGateway:
-		f.Code, f.Verdict, f.Source = "status-502", Fail, page502
-		f.Advice = "CloudFront only passes it on. A proxy or load balancer in front of the application cannot talk to it: is the application running, and on the port that the proxy expects?"
-	case status == http.StatusServiceUnavailable:
-		f.Code, f.Source = "status-5xx", page503
-		f.Advice = "CloudFront passes it on. The server is overloaded or in maintenance, or its load balancer has no healthy target: look at the health checks, and at the host's CPU, memory and disk."
-	case status >= 500:
-		f.Code = "status-5xx"
-		f.Advice = "CloudFront passes it on. The application fails: its log says why. If only this path fails, so does only this path for viewers."
-	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		f.Code = "status-denied"
-		f.Advice = "If the origin expects a secret header from CloudFront, pass it with --header. Otherwise it may admit only some connecting addresses (cfsg export writes CloudFront's) or " +
-			"Host headers (--host), or a web ACL blocks the request. Until then only refusals are timed."
-	case status == http.StatusBadRequest || status == http.StatusMisdirectedRequest:
-		// RFC 9110, 15.5.20: a 421 comes from a server that does not answer for this name, by TLS or in the header.
-		f.Code = fmt.Sprint("status-", status)
-		f.Advice = fmt.Sprintf("The server does not accept the name %s, which it got as Host header and by TLS (SNI): pass the name that the distribution forwards with --host, "+
-			"or let the server answer for this one. If this is a port for TLS, the URL has to say https.", w.serverName())
-	case status == http.StatusTooManyRequests:
-		f.Code = "status-429"
-		f.Advice = limitsByAddress
-	case status == http.StatusNotFound || status == http.StatusGone:
-		f.Code = "status-4xx"
-		f.Advice = "Use a URL that exists: the timing of an error page says little."
-	default:
-		f.Code = "status-4xx"
-		f.Advice = "Use a path, and headers (--host, --header), for which the origin answers a GET: the timing of an error page says little."
+// judgeStatus returns what a status from 400 on means.
+func (w *walk) judgeStatus(status int) Finding {
+	for _, s := range statuses {
+		if status <= s.upTo {
+			f := s.Finding
+			f.Code, f.Message = s.code, fmt.Sprintf("the origin itself answers %d %s", status, http.StatusText(status))
+			f.Advice = strings.ReplaceAll(f.Advice, "%s", w.serverName())
+			return f
+		}
 	}
-	return f, false
+	panic("a status has three digits")
 }
-
-// limitsByAddress is about limits that count, or ban, what connects. Behind CloudFront, that is not the viewer.
-const limitsByAddress = "Limits and bans by connecting address (limit_req, mod_evasive, fail2ban, a rate-based rule) take all viewers behind CloudFront for a few: " +
-	"let them count the viewer's address, from X-Forwarded-For of trusted proxies, or exempt CloudFront's ranges (cfsg export)."
 
 // judgeRedirect returns what is wrong with a redirect. CloudFront does not follow redirects, but passes them on. See
 // "Redirects" in [pageBehavior].
-func (w *walk) judgeRedirect(base *url.URL, response *http.Response) (f Finding, ok bool) {
-	location := response.Header.Get("Location")
-	if response.StatusCode < 300 || response.StatusCode > 399 || location == "" {
-		return Finding{}, true
-	}
+func (w *walk) judgeRedirect(base *url.URL, location string) Finding {
 	target, err := base.Parse(location)
-	f.Source = pageBehavior
 	switch {
 	case err != nil:
-		f.Code, f.Verdict, f.Message = "redirect-invalid", Warn, "the answer redirects to something that is not a URL: "+location
+		return finding("redirect-invalid", "the answer redirects to something that is not a URL: %s", location)
 	case w.isSame(base, target) && target.Scheme == base.Scheme:
-		f.Code, f.Verdict = "redirect-loop", Fail
-		f.Message = fmt.Sprintf("the answer redirects to the same URL (%s): viewers go round in circles", target)
-		f.Advice = "CloudFront does not follow redirects, but passes them on. Look at the rules of the server and of the application that add or strip a slash, a host or a scheme."
+		return finding("redirect-loop", "the answer redirects to the same URL (%s): viewers go round in circles", target)
 	case w.isSame(base, target) && target.Scheme == "https":
-		f.Code, f.Verdict = "redirect-to-https", map[string]Verdict{"": Warn, "http-only": Fail}[w.distribution().Protocol]
-		if f.Verdict == "" { // with match-viewer, viewers come again by HTTPS, and so does CloudFront
-			f.Verdict = OK
+		f := finding("redirect-to-https", "the answer redirects to the same URL over https")
+		switch w.distribution().Protocol {
+		case "": // unknown
+			f.Verdict = Warn
+		case "http-only": // with match-viewer, viewers come again by HTTPS, and so does CloudFront
+			f.Verdict = Fail
 		}
-		f.Message = "the answer redirects to the same URL over https"
-		f.Advice = "If the origin's protocol policy is http-only, viewers go round in circles: set it to https-only, or have the server look at X-Forwarded-Proto before it redirects, or not redirect at all."
-	default:
-		f.Code, f.Verdict = "redirect", OK
-		f.Message = fmt.Sprintf("the answer redirects to %s, which was not followed, because CloudFront does not follow redirects", target)
+		return f
 	}
-	return f, false
+	return finding("redirect", "the answer redirects to %s, which was not followed, because CloudFront does not follow redirects", target)
 }
 
 // isSame reports whether a URL is the origin's, whatever its scheme and whichever of the origin's names it uses.

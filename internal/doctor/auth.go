@@ -35,9 +35,6 @@ const (
 func (w *walk) auth(ctx context.Context) Step {
 	w.Progress("asking without the headers that CloudFront adds")
 	layer := w.demanded(ctx)
-	if ctx.Err() != nil {
-		return skipped("interrupted")
-	}
 	if w.rules != nil {
 		layer = combine(layer, *w.rules)
 	}
@@ -49,27 +46,15 @@ func (w *walk) auth(ctx context.Context) Step {
 	switch layer.Demanded {
 	case No:
 		step.Summary = "nothing is demanded that only this distribution has"
-		step.find(Finding{
-			Code: "auth-missing", Verdict: Warn, Source: pageSecret,
-			Message: layer.Cause + ": any AWS customer's distribution connects from the same addresses, and gets in past the rules and the WAF of this one",
-			Advice: "Let the distribution add a secret header, and the load balancer or server refuse requests without it; rotate it (" + pageRotation + "). " +
-				"Or demand the client certificate of origin mTLS, which rules out WebSocket, gRPC and Lambda@Edge at the origin (" + pageMutualTLS + ").",
-		})
+		step.find(finding("auth-missing", "%s: any AWS customer's distribution connects from the same addresses, and gets in past the rules and the WAF of this one", layer.Cause))
 	case Maybe:
 		if step.Summary = "cannot tell whether a proof is demanded"; len(w.samples) == 0 && w.rules == nil {
 			return skipped(layer.Cause)
 		}
-		step.find(Finding{
-			Code: "auth-unknown", Verdict: Warn, Source: pageSecret,
-			Message: layer.Cause, Advice: "Look at what the load balancer, its web ACL and the server demand of a request.",
-		})
+		step.find(finding("auth-unknown", "%s", layer.Cause))
 	}
 	if names := w.withheld(); len(names) > 0 {
-		f := Finding{
-			Code: "headers-withheld", Verdict: Warn, Source: pageSecret,
-			Message: strings.Join(names, ", ") + " was not sent, as it may be a secret: cfsg sends it only by HTTPS, to an origin whose certificate is valid",
-			Advice:  "CloudFront sends it by HTTP, for others to read on the way: set the origin's protocol policy to https-only.",
-		}
+		f := finding("headers-withheld", "%s was not sent, as it may be a secret: cfsg sends it only by HTTPS, to an origin whose certificate is valid", strings.Join(names, ", "))
 		if w.Origin.isSecure() {
 			f.Advice = "CloudFront sends nothing, either, before the certificate is valid."
 		}
@@ -187,16 +172,14 @@ func isAlert(err error) bool {
 
 // certificateDemanded is about an origin that does not talk without a client certificate.
 func (w *walk) certificateDemanded() Finding {
-	f := Finding{Code: "client-certificate", Source: pageMutualTLS, Message: "the server demands a client certificate, and cfsg has none, so nothing behind it was examined"}
+	f := finding("client-certificate", "the server demands a client certificate, and cfsg has none, so nothing behind it was examined")
 	switch {
 	case w.Distribution == nil:
-		f.Verdict = Unknown
+		f = f.as(Unknown)
 		f.Advice = "If the distribution has origin mTLS for this origin, all may be well; else CloudFront answers 502. cfsg doctor --distribution looks it up."
 	case w.Distribution.ClientCertificate:
-		f.Verdict, f.Advice = OK, "CloudFront presents one. The server's log says whether it accepts that."
-	default:
-		f.Verdict, f.CloudFrontStatus = Fail, 502
-		f.Advice = "Set up origin mTLS in the distribution, or do not demand one."
+		f = f.as(OK)
+		f.Advice = "CloudFront presents one. The server's log says whether it accepts that."
 	}
 	return f
 }

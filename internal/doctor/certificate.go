@@ -2,9 +2,9 @@ package doctor
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"math"
 	"strings"
 	"time"
@@ -15,11 +15,6 @@ import (
 // soon is how close to its end a certificate needs attention if it has not been renewed. Automatic renewal must have
 // failed by then: ACM renews 60 days ahead, and Let's Encrypt's clients 30.
 const soon = 14 * 24 * time.Hour
-
-// renewal is about automatic renewal at an origin that lets in only CloudFront. An ACME authority checks HTTP-01 and
-// TLS-ALPN-01 from addresses that it does not publish, and several of them. See
-// https://letsencrypt.org/docs/challenge-types/ and https://letsencrypt.org/docs/faq/
-const renewal = "An origin that lets in only CloudFront shuts out the ACME authority's checks by HTTP-01 and TLS-ALPN-01: renew by DNS-01, or use ACM on a load balancer."
 
 // A Certificate is the certificate that a server presents.
 type Certificate struct {
@@ -52,39 +47,20 @@ func describe(chain []*x509.Certificate) *Certificate {
 func (w *walk) judgeCertificate(chain []*x509.Certificate, now time.Time) []Finding {
 	leaf := chain[0]
 	var findings []Finding
-	find := func(f Finding) {
-		f.CloudFrontStatus, f.Source = 502, page502
-		findings = append(findings, f)
-	}
+	find := func(code, format string, args ...any) { findings = append(findings, finding(code, format, args...)) }
 	if !w.isNamed(leaf) {
-		find(Finding{
-			Code: "certificate-name", Verdict: Fail,
-			Message: fmt.Sprintf("the certificate is for %s, not for %s", namesOf(leaf), w.namesWanted()),
-			Advice:  "Get a certificate for the distribution's origin domain name, or for the viewers' host name if the distribution forwards the Host header (then use --host here).",
-		})
+		find("certificate-name", "the certificate is for %s, not for %s", namesOf(leaf), w.namesWanted())
 	}
 	switch {
 	case now.After(leaf.NotAfter):
-		find(Finding{
-			Code: "certificate-expired", Verdict: Fail,
-			Message: fmt.Sprintf("the certificate expired on %s, %s ago", leaf.NotAfter.Format(time.DateOnly), days(now.Sub(leaf.NotAfter))),
-			Advice:  "Renew it, and let the server load the new one: many keep the old one until they are reloaded. " + renewal,
-		})
+		find("certificate-expired", "the certificate expired on %s, %s ago", leaf.NotAfter.Format(time.DateOnly), days(now.Sub(leaf.NotAfter)))
 	case now.Before(leaf.NotBefore):
-		find(Finding{
-			Code: "certificate-not-yet-valid", Verdict: Fail,
-			Message: fmt.Sprintf("the certificate is not valid before %s", leaf.NotBefore.UTC().Format(time.RFC3339)),
-			Advice:  "Check the clock of the machine that issued it, and of this one.",
-		})
+		find("certificate-not-yet-valid", "the certificate is not valid before %s", leaf.NotBefore.UTC().Format(time.RFC3339))
 	case leaf.NotAfter.Sub(now) < soon:
-		find(Finding{
-			Code: "certificate-expires-soon", Verdict: Warn,
-			Message: fmt.Sprintf("the certificate expires on %s, in %s", leaf.NotAfter.Format(time.DateOnly), days(leaf.NotAfter.Sub(now))),
-			Advice:  "Renew it. If it should renew itself, find out why it did not. " + renewal,
-		})
+		find("certificate-expires-soon", "the certificate expires on %s, in %s", leaf.NotAfter.Format(time.DateOnly), days(leaf.NotAfter.Sub(now)))
 	}
 	if f, ok := w.judgeChain(chain, now); !ok {
-		find(f)
+		findings = append(findings, f)
 	}
 	return findings
 }
@@ -103,28 +79,20 @@ func (w *walk) judgeChain(chain []*x509.Certificate, now time.Time) (f Finding, 
 		now = leaf.NotBefore
 	}
 	_, err := leaf.Verify(x509.VerifyOptions{Roots: w.roots, Intermediates: intermediates, CurrentTime: now})
-	f.Verdict = Fail
-	const install = "Install the certificate together with all its intermediates, the one that signed it first (fullchain.pem, not cert.pem)."
-	const private = "A private authority (your own, AWS Private CA, a CDN's origin authority) will not do: CloudFront trusts only Mozilla's list. Get a certificate from Let's Encrypt, say, or from ACM for a load balancer."
-	var unknown x509.UnknownAuthorityError
+	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
 	switch {
 	case err == nil && isInOrder(chain):
 		return Finding{}, true
 	case err == nil:
-		f.Code, f.Message, f.Advice = "chain-order", "the certificates of the chain are sent in the wrong order", install
-	case !errors.As(err, &unknown):
-		f.Code, f.Message, f.Advice = "certificate-invalid", "the certificate is not valid: "+rootCause(err).Error(), "Get a new one."
+		return finding("chain-order", "the certificates of the chain are sent in the wrong order"), false
+	case !unknown:
+		return finding("certificate-invalid", "the certificate is not valid: %v", rootCause(err)), false
 	case isSelfSigned(leaf):
-		f.Code, f.Message = "certificate-self-signed", "the certificate is self-signed"
-		f.Advice = "CloudFront accepts only certificates from a public authority (Mozilla's list): get one, for example from Let's Encrypt, or from ACM for a load balancer."
+		return finding("certificate-self-signed", "the certificate is self-signed"), false
 	case len(chain) == 1:
-		f.Code, f.Message = "chain-incomplete", fmt.Sprintf("the server sends no intermediate certificate, so nothing leads from %s to a trusted authority", issuerOf(leaf))
-		f.Advice = fmt.Sprintf("If %s is a public authority: %s %s", issuerOf(leaf), install, private)
-	default:
-		f.Code, f.Message = "chain-untrusted", fmt.Sprintf("the chain ends at %s, which this machine does not trust", issuerOf(chain[len(chain)-1]))
-		f.Advice = private + " If it is a public one, a certificate is missing from the chain, or this machine's list is out of date."
+		return finding("chain-incomplete", "the server sends no intermediate certificate, so nothing leads from %s to a trusted authority", issuerOf(leaf)).advise(issuerOf(leaf)), false
 	}
-	return f, false
+	return finding("chain-untrusted", "the chain ends at %s, which this machine does not trust", issuerOf(chain[len(chain)-1])), false
 }
 
 // isInOrder reports whether each certificate is followed by its issuer's.
@@ -165,17 +133,11 @@ func (w *walk) namesWanted() string {
 
 // namesOf lists a few of the names in a certificate.
 func namesOf(leaf *x509.Certificate) string {
-	const most = 5
 	names := describe([]*x509.Certificate{leaf}).Names
-	switch {
-	case len(names) == 0 && leaf.Subject.CommonName == "":
-		return "no name"
-	case len(names) == 0:
-		return leaf.Subject.CommonName
-	case len(names) > most:
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	if len(names) == 0 {
+		return cmp.Or(leaf.Subject.CommonName, "no name")
 	}
-	return strings.Join(names, ", ")
+	return words.Few(names)
 }
 
 func days(d time.Duration) string {

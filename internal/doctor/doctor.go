@@ -153,7 +153,12 @@ func (w *walk) distribution() Distribution {
 
 func (w *walk) checks() []Check {
 	own := func(name string, run func(context.Context) Step) Check {
-		return Check{name, func(ctx context.Context, _ *Report) Step { return run(ctx) }}
+		return Check{name, func(ctx context.Context, _ *Report) Step {
+			if step := run(ctx); ctx.Err() == nil || step.partial {
+				return step
+			}
+			return skipped("interrupted")
+		}}
 	}
 	return slices.Concat([]Check{own("name", w.resolve)}, w.Guards, []Check{
 		own("connect", w.connect),

@@ -43,14 +43,6 @@ func failureOf(err error) failure {
 	return failed
 }
 
-// status is what CloudFront answers when it meets a failure. See [page502] and [page504].
-func (f failure) status() int {
-	if f == timedOut {
-		return 504
-	}
-	return 502
-}
-
 // rootCause returns what is behind an error, without addresses and system calls.
 func rootCause(err error) error {
 	for {

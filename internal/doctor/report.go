@@ -69,7 +69,9 @@ type Step struct {
 	Findings []Finding `json:"findings"`
 
 	// Access says who gets in at the origin's addresses, if the step was about that.
-	Access map[netip.Addr]Access `json:"-"`
+	Access  map[netip.Addr]Access `json:"-"`
+	partial bool                  // an interruption leaves something of it
+
 	// Demands is what the rules in front of the origin demand of a request, if the step was about that.
 	Demands *SecondLayer `json:"-"`
 }
@@ -84,17 +86,6 @@ const (
 	SomeOthers            // others as well, or not all of CloudFront
 	Everyone
 )
-
-// A Finding is one thing to know, and what to do about it.
-type Finding struct {
-	Code    string  `json:"code"` // for programs; it does not change
-	Verdict Verdict `json:"verdict"`
-	Message string  `json:"message"`
-	Advice  string  `json:"advice,omitempty"`
-	// CloudFrontStatus is what CloudFront answers for it, 0 if the origin's answer is passed on.
-	CloudFrontStatus int    `json:"cloudFrontStatus,omitempty"`
-	Source           string `json:"source,omitempty"` // the page that says so
-}
 
 // find adds a finding. It can only make the verdict worse.
 func (s *Step) find(f Finding) {

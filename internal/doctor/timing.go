@@ -71,14 +71,6 @@ func (w *walk) noAnswer() string {
 	return "no answer to time"
 }
 
-// A measurement is what remains of a sample.
-type measurement struct {
-	connect, tls, firstByte, total Seconds
-	kept                           bool
-	status                         int
-	failure                        failure
-}
-
 // measure sends requests to the addresses that answer, in turn. Each sender has a connection of its own, which it
 // reuses if keep is set. Requests that the end of the context cuts off are not counted.
 func (w *walk) measure(ctx context.Context, what string, requests, concurrency int, keep bool) *Timing {
@@ -86,7 +78,7 @@ func (w *walk) measure(ctx context.Context, what string, requests, concurrency i
 		mu      sync.Mutex
 		sent    int
 		failed  int
-		results []measurement
+		results []sample
 		group   sync.WaitGroup
 	)
 	next := func() bool {
@@ -99,11 +91,14 @@ func (w *walk) measure(ctx context.Context, what string, requests, concurrency i
 		sent++
 		return true
 	}
-	note := func(m measurement) {
+	note := func(m sample) {
 		mu.Lock()
 		defer mu.Unlock()
 		if m.failure != none && ctx.Err() != nil {
 			return
+		}
+		if m.response != nil {
+			m.response = &http.Response{StatusCode: m.response.StatusCode} // there may be many
 		}
 		results = append(results, m)
 		if m.failure != none {
@@ -119,7 +114,7 @@ func (w *walk) measure(ctx context.Context, what string, requests, concurrency i
 					transport.CloseIdleConnections()
 					transport = w.transport(w.answered[turn%len(w.answered)])
 				}
-				note(measurementOf(w.get(ctx, transport, w.Origin.URL, w.headers(w.answered[turn%len(w.answered)].Addr()))))
+				note(w.get(ctx, transport, w.Origin.URL, w.headers(w.answered[turn%len(w.answered)].Addr())))
 			}
 			transport.CloseIdleConnections()
 		})
@@ -128,15 +123,7 @@ func (w *walk) measure(ctx context.Context, what string, requests, concurrency i
 	return newTiming(results, requests, concurrency, time.Since(start))
 }
 
-func measurementOf(s sample) measurement {
-	m := measurement{connect: s.connect, tls: s.tls, firstByte: s.firstByte, total: s.total, kept: s.kept, failure: s.failure}
-	if s.response != nil {
-		m.status = s.response.StatusCode
-	}
-	return m
-}
-
-func newTiming(results []measurement, requests, concurrency int, elapsed time.Duration) *Timing {
+func newTiming(results []sample, requests, concurrency int, elapsed time.Duration) *Timing {
 	t := &Timing{
 		Requests: requests, Concurrency: concurrency, Completed: len(results), Elapsed: Seconds(elapsed),
 		Failures: map[failure]int{}, Statuses: map[int]int{},
@@ -155,7 +142,7 @@ func newTiming(results []measurement, requests, concurrency int, elapsed time.Du
 			t.Failures[m.failure]++
 			continue
 		}
-		t.Statuses[m.status]++
+		t.Statuses[m.response.StatusCode]++
 		firstByte, total = append(firstByte, m.firstByte), append(total, m.total)
 	}
 	if elapsed > 0 {
@@ -167,13 +154,13 @@ func newTiming(results []measurement, requests, concurrency int, elapsed time.Du
 
 // judgeTiming compares the figures with how long CloudFront waits.
 func (w *walk) judgeTiming(ctx context.Context, t *Timing) Step {
-	step := Step{Verdict: OK, Summary: t.summary()}
+	step := Step{Verdict: OK, Summary: t.summary(), partial: t.Completed > 0}
 	if t.Completed == 0 {
 		return skipped("interrupted")
 	}
 	if t.Completed < t.Requests {
 		if cause := context.Cause(ctx); errors.Is(cause, errLoadTimeout) {
-			step.find(Finding{Code: "load-cut", Verdict: Warn, Message: fmt.Sprintf("ended after %s, with %d of %d requests sent", Format(loadTimeout), t.Completed, t.Requests)})
+			step.find(finding("load-cut", "ended after %s, with %d of %d requests sent", Format(loadTimeout), t.Completed, t.Requests))
 		} else {
 			step.Summary += ", then interrupted"
 		}
@@ -202,17 +189,14 @@ const slowFirstByte = time.Second
 // firstByteSlow is about first bytes that come late. A single one of seconds among many fast ones does not count, but
 // one that is nearly too late does.
 func (w *walk) firstByteSlow(s *Spread) (f Finding, slow bool) {
-	f = Finding{Code: "response-slow", Verdict: Warn, Source: page504}
 	switch {
 	case s == nil:
 	case time.Duration(s.Max) > w.Settings.ResponseTimeout/2:
-		f.Message = fmt.Sprintf("the slowest first byte took %s, more than half of the %s that CloudFront waits", s.Max, Format(w.Settings.ResponseTimeout))
+		f = finding("response-slow", "the slowest first byte took %s, more than half of the %s that CloudFront waits", s.Max, Format(w.Settings.ResponseTimeout))
 		f.Advice = "Under more load it will come too late. Make the application faster, or raise the origin's response timeout."
 		return f, true
 	case time.Duration(s.P95) >= slowFirstByte:
-		f.Message = fmt.Sprintf("the first byte took %s at p95 (%s at the median); AWS calls milliseconds reasonable, seconds not", s.P95, s.Median)
-		f.Advice = "Viewers wait for it, and under more load it comes too late: look at the queries and services that the application waits for, and at the host's CPU and memory."
-		return f, true
+		return finding("response-slow", "the first byte took %s at p95 (%s at the median); AWS calls milliseconds reasonable, seconds not", s.P95, s.Median), true
 	}
 	return Finding{}, false
 }
@@ -220,26 +204,22 @@ func (w *walk) firstByteSlow(s *Spread) (f Finding, slow bool) {
 // failures are the requests that got no answer.
 func (w *walk) failures(t *Timing) Finding {
 	var kinds []string
-	f := Finding{Code: "requests-failed", Verdict: Fail, CloudFrontStatus: 502, Source: page502}
 	for _, kind := range slices.Sorted(maps.Keys(t.Failures)) {
 		kinds = append(kinds, fmt.Sprintf("%d %s", t.Failures[kind], kind))
-		if kind == timedOut {
-			f.CloudFrontStatus, f.Source = 504, page504
-		}
 	}
-	f.Message = fmt.Sprintf("%d of %d requests got no answer (%s)", t.Failed, t.Completed, strings.Join(kinds, ", "))
-	f.Advice = fmt.Sprintf("CloudFront tries a GET up to %d times, other methods once. Look for a limit that is hit now and then: workers, connections, file descriptors, the backlog, connections to the database. %s", w.Settings.ConnectionAttempts, limitsByAddress)
+	f := finding("requests-failed", "%d of %d requests got no answer (%s)", t.Failed, t.Completed, strings.Join(kinds, ", ")).advise(w.Settings.ConnectionAttempts)
+	if t.Failures[timedOut] > 0 {
+		f.CloudFrontStatus, f.Source = 504, page504
+	}
 	return f
 }
 
 // statusesFound are answers whose status says that something is wrong.
 func statusesFound(status int, t *Timing) Finding {
-	f := Finding{Code: "error-answers", Verdict: Warn, Source: pageBehavior}
+	f := finding("error-answers", "%d of %d answers were %d %s", t.Statuses[status], t.Completed, status, http.StatusText(status))
 	if status == http.StatusBadGateway || status == http.StatusGatewayTimeout {
 		f.Verdict, f.Source = Fail, page504
 	}
-	f.Message = fmt.Sprintf("%d of %d answers were %d %s", t.Statuses[status], t.Completed, status, http.StatusText(status))
-	f.Advice = "CloudFront passes them on. Look at the logs of the server and of the proxy in front of it for what they have in common."
 	return f
 }
 

@@ -155,24 +155,24 @@ func TestLoad(t *testing.T) {
 
 // Times are compared with CloudFront's timeouts.
 func TestJudgeTiming(t *testing.T) {
-	w := &walk{Options: Options{Settings: DefaultSettings}}
-	answered := func(after time.Duration) measurement {
-		return measurement{connect: 1, firstByte: Seconds(after), total: Seconds(after) + 1, status: 200}
+	w, fine := &walk{Options: Options{Settings: DefaultSettings}}, &http.Response{StatusCode: 200}
+	answered := func(after time.Duration) sample {
+		return sample{connect: 1, firstByte: Seconds(after), total: Seconds(after) + 1, response: fine}
 	}
 	for _, c := range []struct {
 		name    string
-		results []measurement
+		results []sample
 		want    string
 	}{
-		{"in time", []measurement{answered(time.Millisecond), answered(999 * time.Millisecond)}, "ok"},
-		{"seconds", []measurement{answered(8 * time.Second), answered(7 * time.Second)}, "warn response-slow 0 the first byte took 8 s at p95 (7 s at the median); AWS calls milliseconds reasonable, seconds not"},
-		{"one of many takes seconds", append(slices.Repeat([]measurement{answered(1)}, 19), answered(15*time.Second)), "ok"},
-		{"nearly too late", []measurement{answered(time.Second), answered(15*time.Second + 1)}, "warn response-slow 0 the slowest first byte took 15 s, more than half of the 30 s that CloudFront waits"},
-		{"too late", []measurement{answered(time.Millisecond), {failure: timedOut}}, "fail requests-failed 504 1 of 2 requests got no answer (1 timeout)"},
-		{"connected in time", []measurement{{connect: Seconds(time.Second) - 1, firstByte: 1, total: 2, status: 200}}, "ok"},
-		{"connected by the second packet", []measurement{answered(1), {connect: Seconds(1020 * time.Millisecond), firstByte: 1, total: 2, status: 200}}, "warn connect-slow 0 connecting takes 1.02 s at p95 of 2 connections; CloudFront waits 10 s for a connection"},
-		{"one of many connected by the second packet", append(slices.Repeat([]measurement{answered(1)}, 19), measurement{connect: Seconds(time.Second), firstByte: 1, total: 2, status: 200}), "ok"},
-		{"in many ways", []measurement{{failure: refused}, {failure: closed}, {failure: closed}}, "fail requests-failed 502 3 of 3 requests got no answer (2 closed, 1 refused)"},
+		{"in time", []sample{answered(time.Millisecond), answered(999 * time.Millisecond)}, "ok"},
+		{"seconds", []sample{answered(8 * time.Second), answered(7 * time.Second)}, "warn response-slow 0 the first byte took 8 s at p95 (7 s at the median); AWS calls milliseconds reasonable, seconds not"},
+		{"one of many takes seconds", append(slices.Repeat([]sample{answered(1)}, 19), answered(15*time.Second)), "ok"},
+		{"nearly too late", []sample{answered(time.Second), answered(15*time.Second + 1)}, "warn response-slow 0 the slowest first byte took 15 s, more than half of the 30 s that CloudFront waits"},
+		{"too late", []sample{answered(time.Millisecond), {failure: timedOut}}, "fail requests-failed 504 1 of 2 requests got no answer (1 timeout)"},
+		{"connected in time", []sample{{connect: Seconds(time.Second) - 1, firstByte: 1, total: 2, response: fine}}, "ok"},
+		{"connected by the second packet", []sample{answered(1), {connect: Seconds(1020 * time.Millisecond), firstByte: 1, total: 2, response: fine}}, "warn connect-slow 0 connecting takes 1.02 s at p95 of 2 connections; CloudFront waits 10 s for a connection"},
+		{"one of many connected by the second packet", append(slices.Repeat([]sample{answered(1)}, 19), sample{connect: Seconds(time.Second), firstByte: 1, total: 2, response: fine}), "ok"},
+		{"in many ways", []sample{{failure: refused}, {failure: closed}, {failure: closed}}, "fail requests-failed 502 3 of 3 requests got no answer (2 closed, 1 refused)"},
 	} {
 		step := w.judgeTiming(t.Context(), newTiming(c.results, len(c.results), 1, time.Minute))
 		got := string(step.Verdict)

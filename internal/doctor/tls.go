@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -40,13 +39,12 @@ func (w *walk) handshake(ctx context.Context) Step {
 	w.Progress(fmt.Sprintf("TLS handshake (at most %s)", Format(w.Settings.ConnectionTimeout)))
 	step := Step{Verdict: OK}
 	shakes := make([]Handshake, len(w.reachable))
-	var group sync.WaitGroup
 	for i, to := range w.reachable {
-		group.Go(func() { shakes[i] = w.shake(ctx, to) })
+		shakes[i].IP = to.Addr()
 	}
-	group.Wait()
+	atOnce(shakes, func(h *Handshake) { w.shake(ctx, h) })
 	if ctx.Err() != nil {
-		return skipped("interrupted")
+		return Step{}
 	}
 	w.report.TLS = shakes
 	findings := w.perAddress()
@@ -69,9 +67,8 @@ func (w *walk) handshake(ctx context.Context) Step {
 }
 
 // shake makes a handshake with one address.
-func (w *walk) shake(ctx context.Context, to netip.AddrPort) Handshake {
-	h := Handshake{IP: to.Addr()}
-	conn, err := w.dialTo(ctx, to)
+func (w *walk) shake(ctx context.Context, h *Handshake) {
+	conn, err := w.dialTo(ctx, netip.AddrPortFrom(h.IP, w.Origin.Port))
 	if err == nil {
 		defer conn.Close()
 		config := w.clientConfig()
@@ -89,58 +86,39 @@ func (w *walk) shake(ctx context.Context, to netip.AddrPort) Handshake {
 	}
 	if h.err = err; err != nil {
 		h.failure, h.Error = failureOf(err), printable(rootCause(err).Error())
-		return h
+		return
 	}
 	h.Version, h.CipherSuite = tls.VersionName(h.state.Version), tls.CipherSuiteName(h.state.CipherSuite)
 	h.Certificate = describe(h.state.PeerCertificates)
-	return h
 }
 
 // unshaken is a handshake that failed.
 func (w *walk) unshaken(h Handshake) Finding {
-	f := Finding{Verdict: Fail, CloudFrontStatus: h.failure.status(), Source: page502}
 	if w.demanding[h.IP] {
 		return w.certificateDemanded()
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](h.err); ok {
-		f.Code, f.Message = "tls-not-spoken", fmt.Sprintf("what answers on port %d does not speak TLS", w.Origin.Port)
-		f.Advice = "Set up TLS on this port, or let the distribution connect by HTTP (protocol policy http-only)."
-		return f
+		return finding("tls-not-spoken", "what answers on port %d does not speak TLS", w.Origin.Port)
 	}
 	switch h.failure {
 	case timedOut:
-		f.Code, f.Source = "tls-timeout", page504
-		f.Message = fmt.Sprintf("the connection is accepted, but no TLS handshake is answered within %s", Format(w.Settings.ConnectionTimeout))
-		f.Advice = "The server hangs or is overloaded, or it waits for something else on this port, such as a PROXY protocol header."
+		return finding("tls-timeout", "the connection is accepted, but no TLS handshake is answered within %s", Format(w.Settings.ConnectionTimeout))
 	case closed:
-		f.Code, f.Message = "tls-closed", "the connection is closed in the middle of the TLS handshake"
-		f.Advice = fmt.Sprintf("Many servers do this for a name that they do not know: is there a virtual host %s?", w.serverName())
+		return finding("tls-closed", "the connection is closed in the middle of the TLS handshake").advise(w.serverName())
 	case reset:
-		f.Code, f.Message = "tls-reset", "the connection is reset in the middle of the TLS handshake"
-		f.Advice = fmt.Sprintf("If the server does not know the name %s, give it a virtual host of this name. %s", w.serverName(), resetAdvice)
-	default:
-		f.Code, f.Message = "tls-handshake-failed", "the TLS handshake fails: "+h.Error
-		f.Advice = "Let the server accept TLS 1.2 or 1.3 and one of the ciphers that CloudFront offers: " + pageCiphers
+		return finding("tls-reset", "the connection is reset in the middle of the TLS handshake").advise(w.serverName())
 	}
-	return f
+	return finding("tls-handshake-failed", "the TLS handshake fails: %s", h.Error)
 }
 
 // judgeTLS looks at a handshake that succeeded.
 func (w *walk) judgeTLS(h Handshake) []Finding {
 	findings := w.judgeCertificate(h.state.PeerCertificates, time.Now())
 	if h.state.Version < tls.VersionTLS12 && w.distribution().MinTLS == 0 {
-		findings = append(findings, Finding{
-			Code: "tls-old-protocol", Verdict: Warn, CloudFrontStatus: 502, Source: pageOrigin,
-			Message: fmt.Sprintf("the server supports nothing newer than %s", h.Version),
-			Advice:  "This works only if the minimum protocol of the origin in the distribution is that low. Set up TLS 1.2 or 1.3.",
-		})
+		findings = append(findings, finding("tls-old-protocol", "the server supports nothing newer than %s", h.Version))
 	}
 	if h.ClientCertificate && !w.distribution().ClientCertificate {
-		findings = append(findings, Finding{
-			Code: "tls-client-certificate", Verdict: Warn, CloudFrontStatus: 502, Source: pageMutualTLS,
-			Message: "the server asks for a client certificate, which CloudFront presents only if the origin is set up for mutual TLS",
-			Advice:  "Set it up in the distribution, or do not ask for one.",
-		})
+		findings = append(findings, finding("tls-client-certificate", "the server asks for a client certificate, which CloudFront presents only if the origin is set up for mutual TLS"))
 	}
 	return findings
 }
