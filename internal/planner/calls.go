@@ -148,44 +148,37 @@ func (p *packer) additions(h int) []queued {
 // add makes the first n additions to a holder.
 func (p *packer) add(h, n int) int {
 	for i, m := range p.adds[h][:n] {
-		about := turn{m.family, m.place}
-		p.turns[about] = p.turns[about][1:]
-		if len(p.turns[about]) == 0 {
+		p.make(m.move, i == 0)
+		if len(p.turns[turn{m.family, m.place}]) == 0 {
 			p.lasting[m.family].add(p.span(m.move), h, 1)
 		}
-		p.make(m.move, i == 0)
 	}
 	p.adds[h] = p.adds[h][n:]
 	return n
 }
 
-// remove makes all removals that can be made now and are asked for, and returns how many.
+// remove makes all removals that can be made now and are asked for, holder by holder, and returns how many.
 func (p *packer) remove(asked func(move) bool) int {
-	ready := make([][]queued, len(p.adds))
+	ready := make([][]move, len(p.adds))
+	now := [2]*tally{p.now[0].clone(), p.now[1].clone()}
 	var waiting [2][]span
-	n := 0
 	rest := p.removes[:0:0]
 	for _, m := range p.removes {
 		sp := p.span(m.move)
-		now := p.now[m.family]
-		can := asked(m.move) && p.isNext(m) && (!p.lasting[m.family].any(sp, m.holder, 0) ||
-			now.dispensable(sp, m.holder) && !slices.ContainsFunc(waiting[m.family], sp.meets))
-		if !can {
+		if !asked(m.move) || !p.isNext(m) || p.lasting[m.family].any(sp, m.holder, 0) &&
+			(!now[m.family].dispensable(sp, m.holder) || slices.ContainsFunc(waiting[m.family], sp.meets)) {
 			waiting[m.family] = append(waiting[m.family], sp)
 			rest = append(rest, m)
 			continue
 		}
-		now.add(sp, m.holder, -1)
-		ready[m.holder] = append(ready[m.holder], m)
-		n++
+		now[m.family].add(sp, m.holder, -1)
+		ready[m.holder] = append(ready[m.holder], m.move)
 	}
+	n := len(p.removes) - len(rest)
 	p.removes = rest
 	for _, moves := range ready {
 		for i, m := range moves {
-			p.now[m.family].add(p.span(m.move), m.holder, 1) // make takes it away
-			about := turn{m.family, m.place}
-			p.turns[about] = p.turns[about][1:]
-			p.make(m.move, i == 0)
+			p.make(m, i == 0)
 		}
 	}
 	return n
@@ -210,6 +203,9 @@ func (p *packer) make(m move, another bool) {
 		last++
 	}
 	d, call := p.drifts[m.family], &p.calls[last]
+	if about := (turn{m.family, m.place}); len(p.turns[about]) > 0 {
+		p.turns[about] = p.turns[about][1:]
+	}
 	switch {
 	case m.adds:
 		p.now[m.family].add(p.span(m), m.holder, 1)

@@ -56,8 +56,8 @@ type stale struct {
 	opaque bool
 }
 
-func newDrift(w *World, family int) *drift {
-	d := &drift{world: w, family: family, views: w.Views, taken: map[place]bool{}}
+func newDrift(w World, family int) *drift {
+	d := &drift{world: &w, family: family, views: w.Views, taken: map[place]bool{}}
 	at := func(f int) int {
 		i, _ := slices.BinarySearchFunc(w.Ranges, f, func(r netip.Prefix, f int) int { return cmp.Compare(familyOf(r), f) })
 		return i
@@ -113,20 +113,16 @@ func (d *drift) index() {
 			d.givers[k] = append(d.givers[k], h)
 		}
 	}
-	root := func(k int) int {
-		for d.pool[k] != k {
-			k = d.pool[k]
-		}
-		return k
-	}
 	for _, lists := range d.lists {
 		for _, k := range lists {
-			a, b := root(lists[0]), root(k)
-			d.pool[max(a, b)] = min(a, b)
+			if from, to := d.pool[k], d.pool[lists[0]]; from != to {
+				for i := range d.pool {
+					if d.pool[i] == from {
+						d.pool[i] = to
+					}
+				}
+			}
 		}
-	}
-	for k := range d.pool {
-		d.pool[k] = root(k)
 	}
 	d.classesAt = make([][]int, len(d.views))
 	for v, view := range d.views {

@@ -33,7 +33,7 @@ func (s *state) converge(ctx context.Context) {
 	for ctx.Err() == nil {
 		jobs := s.jobs()
 		filled := s.fillPools(jobs)
-		if s.revokeUnneeded() || filled || s.replace(ctx, jobs) || s.revokeOpaque() {
+		if s.revokeUnneeded(false) || filled || s.replace(ctx, jobs) || s.revokeUnneeded(true) {
 			continue
 		}
 		if !s.lend(ctx, jobs) && !s.openGap(ctx, jobs) {
@@ -46,7 +46,7 @@ func (s *state) converge(ctx context.Context) {
 	for pool := range s.missing {
 		s.fill(s.absent(pool))
 	}
-	s.revokeUnneeded()
+	s.revokeUnneeded(false)
 }
 
 // A need is a wanted rule that a stale rule waits for: it opens cells that only the stale rule opens now, in some
@@ -247,7 +247,7 @@ func (s *state) openGap(ctx context.Context, jobs []job) bool {
 		if s.meet(others) {
 			if rest := s.needs(o.stale); len(rest) == 1 && s.gapFor(o.stale, rest[0]) {
 				opened = true
-				if s.revokeUnneeded(); s.room(pool) > 0 {
+				if s.revokeUnneeded(false); s.room(pool) > 0 {
 					break
 				}
 				continue

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"maps"
 	"math"
 	"net/netip"
 	"slices"
@@ -150,21 +151,15 @@ func (sp span) meets(o span) bool {
 // ranges returns the addresses of some pieces.
 func (s *space) ranges(pieces map[int]bool) []netip.Prefix {
 	var b netipx.IPSetBuilder
-	for i := range pieces {
-		var piece netipx.IPSetBuilder
-		piece.AddPrefix(s.prefixes[i])
+	for _, i := range slices.Sorted(maps.Keys(pieces)) { // what lies below comes later
+		b.AddPrefix(s.prefixes[i])
 		for _, below := range s.prefixes[i+1 : s.end[i]] {
-			piece.RemovePrefix(below)
+			b.RemovePrefix(below)
 		}
-		set, err := piece.IPSet()
-		if err != nil {
-			panic(err) // only invalid prefixes make it fail, and there are none
-		}
-		b.AddSet(set)
 	}
 	set, err := b.IPSet()
 	if err != nil {
-		panic(err) // as above
+		panic(err) // only invalid prefixes make it fail, and there are none
 	}
 	return set.Prefixes()
 }

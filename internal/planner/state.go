@@ -120,30 +120,18 @@ func (s *state) reach(h int) int { return len(s.start.views[h]) }
 
 // revokeUnneeded removes all that can go without closing anything: stale rules, the narrow ones first, which frees the
 // most room, and then redundant copies, one of which may be all that a stale rule leaves an interface with. It reports
-// whether there was any.
-func (s *state) revokeUnneeded() bool {
+// whether there was any. The opaque stale rules, whose addresses are unknown, go when all else is done, or there is no
+// other room.
+func (s *state) revokeUnneeded(opaque bool) bool {
 	n := len(s.moves)
-	for i := range s.stale {
-		if !s.gone[i] && !s.stale[i].opaque && s.dispensable(i) {
+	for i, st := range s.stale {
+		if !s.gone[i] && st.opaque == opaque && s.dispensable(i) {
 			s.retire(i)
 		}
 	}
 	for w := range s.copies {
 		for h := s.redundant(w); h != nowhere; h = s.redundant(w) {
 			s.remove(w, h)
-		}
-	}
-	s.endRound()
-	return len(s.moves) > n
-}
-
-// revokeOpaque removes the stale rules whose addresses are unknown. They go when all else is done, or there is no other
-// room. It reports whether there was any.
-func (s *state) revokeOpaque() bool {
-	n := len(s.moves)
-	for i := range s.stale {
-		if !s.gone[i] && s.stale[i].opaque {
-			s.retire(i)
 		}
 	}
 	s.endRound()
