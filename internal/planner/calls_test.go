@@ -1,13 +1,11 @@
 package planner
 
 import (
-	"context"
 	"net/netip"
 	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 )
 
 // many returns n ranges of a family, none next to another, in order.
@@ -68,29 +66,4 @@ func TestFewestCalls(t *testing.T) {
 			}
 		})
 	}
-}
-
-// With room for all new rules beside the old, a holder gets one call that adds and one that removes at
-// most, and those that add come first.
-func TestFewestCallsWithRoom(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		w := genTiny(t)
-		for h := range w.Holders {
-			w.Holders[h].Room = [2]int{100, 100}
-		}
-		type kind struct {
-			holder int
-			adds   bool
-		}
-		seen := map[kind]bool{}
-		removed := false
-		for _, c := range Make(context.Background(), w).Calls {
-			k := kind{c.Holder, len(c.Add) > 0}
-			if seen[k] || len(c.Add) > 0 && (removed || len(c.Remove) > 0) {
-				t.Fatalf("calls %v of\n%v", outline(Make(context.Background(), w)), w)
-			}
-			seen[k] = true
-			removed = removed || len(c.Remove) > 0
-		}
-	})
 }

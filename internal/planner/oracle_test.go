@@ -1,7 +1,6 @@
 package planner
 
 import (
-	"container/heap"
 	"fmt"
 	"iter"
 	"math/bits"
@@ -281,54 +280,40 @@ func closed(before, after [4]uint8) int {
 	return bits.OnesCount8(cells)
 }
 
-// path is a state that the search has reached.
-type path struct {
-	state uint32
-	gap   int // cells closed on the way, each gap for one call
-}
-
-type paths []path
-
-func (q paths) Len() int           { return len(q) }
-func (q paths) Less(i, j int) bool { return q[i].gap < q[j].gap }
-func (q paths) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
-func (q *paths) Push(x any)        { *q = append(*q, x.(path)) }
-func (q *paths) Pop() any {
-	old := *q
-	p := old[len(old)-1]
-	*q = old[:len(old)-1]
-	return p
-}
-
 // least returns the least number of cells that have to be closed for one call on the way to a state for which goal
 // holds, or -1 if there is no way. A gap is a removal that the very next call makes good.
 func (o *oracle) least(goal func(uint32) bool) int {
 	best := map[uint32]int{o.start: 0}
-	q := &paths{{o.start, 0}}
+	reached := [][]uint32{{o.start}} // states by the cells closed on the way
 	push := func(state uint32, gap int) {
 		if known, ok := best[state]; !ok || gap < known {
 			best[state] = gap
-			heap.Push(q, path{state, gap})
+			for len(reached) <= gap {
+				reached = append(reached, nil)
+			}
+			reached[gap] = append(reached[gap], state)
 		}
 	}
-	for q.Len() > 0 {
-		p := heap.Pop(q).(path)
-		if p.gap > best[p.state] {
-			continue
-		}
-		if goal(p.state) {
-			return p.gap
-		}
-		here := o.open(p.state)
-		for there := range o.calls(p.state) {
-			gap := closed(here, o.open(there))
-			if gap == 0 {
-				push(there, p.gap)
+	for gap := 0; gap < len(reached); gap++ {
+		for n := 0; n < len(reached[gap]); n++ {
+			state := reached[gap][n]
+			if gap > best[state] {
 				continue
 			}
-			for with := range o.calls(there) { // the next call opens it again
-				if closed(here, o.open(with)) == 0 {
-					push(with, p.gap+gap)
+			if goal(state) {
+				return gap
+			}
+			here := o.open(state)
+			for there := range o.calls(state) {
+				closes := closed(here, o.open(there))
+				if closes == 0 {
+					push(there, gap)
+					continue
+				}
+				for with := range o.calls(there) { // the next call opens it again
+					if closed(here, o.open(with)) == 0 {
+						push(with, gap+closes)
+					}
 				}
 			}
 		}

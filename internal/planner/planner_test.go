@@ -53,34 +53,3 @@ func TestMakeIsDeterministic(t *testing.T) {
 		}
 	})
 }
-
-// Ranges that somebody else's rule opens at some of the interfaces are added for the others, but in no group that has
-// that rule.
-func TestMakeAddsNothingTwice(t *testing.T) {
-	foreign := Rule{Ports: Ports{443, 443}, Prefix: tinyPrefix(0, 4), Weight: [2]int{1, 0}}
-	for _, test := range []struct {
-		name  string
-		views []View
-		want  [][3]int // holder, added, removed
-	}{
-		{"attached together", []View{{Holders: []int{0, 1}}}, nil},
-		{"attached apart", []View{{Holders: []int{0}}, {Holders: []int{1}}}, [][3]int{{1, 1, 0}}},
-		{"one without it", []View{{Holders: []int{0, 1}}, {Holders: []int{1}}}, [][3]int{{1, 1, 0}}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			for v := range test.views {
-				test.views[v].Wants = []bool{true}
-			}
-			w := World{
-				Ports: []Ports{{443, 443}}, Ranges: tinyWanted[0], Views: test.views,
-				Holders: []Holder{
-					{Lists: []bool{true}, Rules: []Rule{foreign}, Room: [2]int{9, 9}},
-					{Lists: []bool{true}, Room: [2]int{1, 1}},
-				},
-			}
-			if diff := cmp.Diff(test.want, outline(Make(t.Context(), w)), compare); diff != "" {
-				t.Errorf("calls: -want +got\n%s", diff)
-			}
-		})
-	}
-}
