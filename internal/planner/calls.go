@@ -13,48 +13,29 @@ const (
 // A packer turns moves into calls, as few as it can: it takes moves of one holder together, and those of both families,
 // where the order allows it.
 //
-// The moves as they come are one order that works. Moves change places only as follows, so that whatever is left can
-// always be done in the order it came in: additions to a holder keep their order, and are made while there is room; a
-// removal is made if what opens its cells stays to the end, or else if nothing is closed and no removal before it is
-// about the same cells.
+// The moves as they come are one order that works. The packer makes them in rounds. A round adds all that there is room
+// for, and then removes all that does not come after a move that has to wait and is about the same cells at the same
+// view. So the moves about a cell keep their order, except that some additions come early, and nothing is closed that
+// the order does not close.
 type packer struct {
-	drifts  [2]*drift
-	free    [2][]int
-	now     [2]*tally // of the rules there are
-	lasting [2]*tally // of those that are not to be removed
-	adds    [][]queued
-	removes []queued
-	// turns are the moves about a rule that several are about, in order.
-	turns map[turn][]int
-	calls []Call
-	most  int // rules that a call adds or removes
-}
-
-// queued is a move with its number in the order that works.
-type queued struct {
-	move
-	number int
-}
-
-// turn is the rule that a move is about.
-type turn struct {
-	family int
-	place
+	drifts [2]*drift
+	free   [2][]int
+	calls  []Call
+	most   int // rules that a call adds or removes
 }
 
 func pack(drifts [2]*drift, moves []move) []Call {
 	p := &packer{drifts: drifts, most: maxRules}
-	if slices.ContainsFunc(drifts[0].world.Holders, func(h Holder) bool { return h.Swaps }) {
-		p.most = MaxSwapped
-	}
-	for f, d := range drifts {
-		p.now[f] = d.start.clone()
+	for f := range drifts {
 		for _, h := range drifts[0].world.Holders {
 			p.free[f] = append(p.free[f], h.Room[f])
 		}
 	}
 	if drifts[0].swaps() {
-		p.swap(moves)
+		p.most = MaxSwapped
+		for i, m := range moves { // a gap begins and ends in one call, so it is none
+			p.make(m, i == 0 || m.gap && !m.adds && len(p.calls[len(p.calls)-1].Add) == p.most)
+		}
 		return p.calls
 	}
 	for len(moves) > 0 {
@@ -62,137 +43,70 @@ func pack(drifts [2]*drift, moves []move) []Call {
 		if n < 0 {
 			n = len(moves)
 		}
-		p.arrange(moves[:n])
+		for rest := moves[:n]; len(rest) > 0; {
+			before := len(rest)
+			if rest = p.round(rest, false); len(rest) == before {
+				rest = p.round(rest, true)
+			}
+		}
 		for moves = moves[n:]; len(moves) > 0 && moves[0].gap; moves = moves[1:] {
-			p.gap(moves[0])
+			p.make(moves[0], true) // it keeps its place
+			call := &p.calls[len(p.calls)-1]
+			if call.Closes = moves[0].adds; !call.Closes {
+				call.Gap = drifts[moves[0].family].start.ranges(moves[0].closed)
+			}
 		}
 	}
 	return p.calls
 }
 
-// swap makes moves of a holder that adds and removes in one call, in the order they come in. A gap begins and ends in
-// one call, so it is none.
-func (p *packer) swap(moves []move) {
-	for i, m := range moves {
-		p.make(m, i == 0 || m.gap && !m.adds && len(p.calls[len(p.calls)-1].Add) == p.most)
+// round makes the moves of a round, and returns the others. Additions to a holder keep their order, and so do moves
+// about the same rule. A holder that has no room for all that it is to get gets only what it may in part.
+func (p *packer) round(moves []move, part bool) (rest []move) {
+	adds, removes := make([][]move, len(p.free[0])), make([][]move, len(p.free[0]))
+	type rule struct {
+		family int
+		place
 	}
-}
-
-// queue queues moves. Rules that are there and not removed last.
-func (p *packer) queue(moves []move) {
-	p.adds, p.removes, p.turns = make([][]queued, len(p.free[0])), nil, map[turn][]int{}
-	for f := range p.now {
-		p.lasting[f] = p.now[f].clone()
-	}
-	for i, m := range moves {
-		about := turn{m.family, m.place}
-		p.turns[about] = append(p.turns[about], i)
-		if m.adds {
-			p.adds[m.holder] = append(p.adds[m.holder], queued{m, i})
-			continue
-		}
-		p.removes = append(p.removes, queued{m, i})
-		if len(p.turns[about]) == 1 {
-			p.lasting[m.family].add(p.span(m), m.holder, -1)
-		}
-	}
-}
-
-// arrange makes moves.
-//
-// Adding all that a holder is to get comes before anything else, removing after all of that. Where a holder has no
-// room, what it need not keep goes first; then it gets a part; then the other holders give up what they need not keep.
-func (p *packer) arrange(moves []move) {
-	p.queue(moves)
-	for n := 0; n < len(moves); {
-		before := n
-		for h := range p.adds {
-			if add := p.additions(h); len(add) == len(p.adds[h]) {
-				n += p.add(h, len(add))
+	full, taken, later := map[int]bool{}, map[rule]int{}, map[rule]bool{}
+	for _, m := range moves {
+		if room := (rule{m.family, place{holder: m.holder}}); m.adds && !part {
+			if taken[room]++; taken[room] > p.free[m.family][m.holder] {
+				full[m.holder] = true
 			}
 		}
-		if n == before {
-			n += p.remove(func(m move) bool { return len(p.adds[m.holder]) > 0 })
-		}
-		if n == before {
-			for h := range p.adds {
-				n += p.add(h, len(p.additions(h)))
-			}
-		}
-		if n == before {
-			n += p.remove(func(move) bool { return true })
-		}
-		if n == before {
-			panic("planner: the moves cannot be made in the order they came in")
-		}
 	}
-}
-
-func (p *packer) span(m move) span { return p.drifts[m.family].spanOf(m.item) }
-
-// isNext reports whether no other move about the same rule comes before.
-func (p *packer) isNext(m queued) bool { return p.turns[turn{m.family, m.place}][0] == m.number }
-
-// additions returns the rules to add to a holder, in order, as many as fit.
-func (p *packer) additions(h int) []queued {
-	room := [2]int{p.free[0][h], p.free[1][h]}
-	for i, m := range p.adds[h] {
-		if room[m.family] <= 0 || !p.isNext(m) {
-			return p.adds[h][:i]
-		}
-		room[m.family]--
-	}
-	return p.adds[h]
-}
-
-// add makes the first n additions to a holder.
-func (p *packer) add(h, n int) int {
-	for i, m := range p.adds[h][:n] {
-		p.make(m.move, i == 0)
-		if len(p.turns[turn{m.family, m.place}]) == 0 {
-			p.lasting[m.family].add(p.span(m.move), h, 1)
-		}
-	}
-	p.adds[h] = p.adds[h][n:]
-	return n
-}
-
-// remove makes all removals that can be made now and are asked for, holder by holder, and returns how many.
-func (p *packer) remove(asked func(move) bool) int {
-	ready := make([][]move, len(p.adds))
-	now := [2]*tally{p.now[0].clone(), p.now[1].clone()}
-	var waiting [2][]span
-	rest := p.removes[:0:0]
-	for _, m := range p.removes {
-		sp := p.span(m.move)
-		if !asked(m.move) || !p.isNext(m) || p.lasting[m.family].any(sp, m.holder, 0) &&
-			(!now[m.family].dispensable(sp, m.holder) || slices.ContainsFunc(waiting[m.family], sp.meets)) {
-			waiting[m.family] = append(waiting[m.family], sp)
-			rest = append(rest, m)
+	clear(taken)
+	waiting := map[[2]int][]span{} // by family and view: what the moves that wait are about
+	for _, m := range moves {
+		d, about, room := p.drifts[m.family], rule{m.family, m.place}, rule{m.family, place{holder: m.holder}}
+		sp, views := d.spanOf(m.item), d.start.views[m.holder]
+		waits := func(v int) bool { return slices.ContainsFunc(waiting[[2]int{m.family, v}], sp.meets) }
+		switch {
+		case later[about]:
+		case m.adds && !full[m.holder] && taken[room] < p.free[m.family][m.holder]:
+			taken[room]++
+			adds[m.holder] = append(adds[m.holder], m)
+			continue
+		case !m.adds && !slices.ContainsFunc(views, waits):
+			removes[m.holder] = append(removes[m.holder], m)
+			later[about] = true // what is added again is added in a later round
 			continue
 		}
-		now[m.family].add(sp, m.holder, -1)
-		ready[m.holder] = append(ready[m.holder], m.move)
-	}
-	n := len(p.removes) - len(rest)
-	p.removes = rest
-	for _, moves := range ready {
-		for i, m := range moves {
-			p.make(m, i == 0)
+		rest = append(rest, m)
+		later[about], full[m.holder] = true, full[m.holder] || m.adds
+		for _, v := range views {
+			waiting[[2]int{m.family, v}] = append(waiting[[2]int{m.family, v}], sp)
 		}
 	}
-	return n
-}
-
-// gap makes a move that opens or closes a gap; it keeps its place.
-func (p *packer) gap(m move) {
-	p.make(m, true)
-	call := &p.calls[len(p.calls)-1]
-	if m.adds {
-		call.Closes = true
-	} else {
-		call.Gap = p.now[m.family].ranges(m.closed)
+	for _, all := range [][][]move{adds, removes} {
+		for _, some := range all {
+			for i, m := range some {
+				p.make(m, i == 0)
+			}
+		}
 	}
+	return rest
 }
 
 // make makes a move, in the last call or, if asked for or needed, in a new one.
@@ -203,15 +117,10 @@ func (p *packer) make(m move, another bool) {
 		last++
 	}
 	d, call := p.drifts[m.family], &p.calls[last]
-	if about := (turn{m.family, m.place}); len(p.turns[about]) > 0 {
-		p.turns[about] = p.turns[about][1:]
-	}
 	switch {
 	case m.adds:
-		p.now[m.family].add(p.span(m), m.holder, 1)
 		p.free[m.family][m.holder]--
 		call.Add = append(call.Add, d.wanted(m.item))
-		return
 	case m.item >= 0:
 		p.free[m.family][m.holder]++
 		call.Remove = append(call.Remove, Item{Holder: m.holder, Rule: nowhere, Wanted: d.wanted(m.item)})
@@ -222,5 +131,4 @@ func (p *packer) make(m move, another bool) {
 		}
 		call.Remove = append(call.Remove, Item{Holder: m.holder, Rule: st.rule})
 	}
-	p.now[m.family].add(p.span(m), m.holder, -1)
 }

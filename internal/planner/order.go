@@ -98,19 +98,18 @@ func (s *state) jobs() []job {
 
 // needs returns what a stale rule waits for.
 func (s *state) needs(i int) (needs []need) {
-	s.open.each(s.stale[i].span, s.stale[i].holder, 1, func(v, k, piece int) bool {
-		w := s.opener(v, k, s.open.rangeOf[piece])
+	for c := range s.open.each(s.stale[i].span, s.stale[i].holder, 1) {
+		w := s.opener(c.view, c.interval, s.open.rangeOf[c.piece])
 		n := slices.IndexFunc(needs, func(n need) bool { return n.wanted == w })
 		if n < 0 {
 			n = len(needs)
 			needs = append(needs, need{wanted: w})
 		}
-		if !slices.Contains(needs[n].views, v) {
-			needs[n].views = append(needs[n].views, v)
+		if !slices.Contains(needs[n].views, c.view) {
+			needs[n].views = append(needs[n].views, c.view)
 		}
-		needs[n].size += s.open.size[piece]
-		return true
-	})
+		needs[n].size += s.open.size[c.piece]
+	}
 	return needs
 }
 
@@ -281,10 +280,9 @@ func (s *state) gapFor(i int, left need) bool {
 			continue
 		}
 		closed := map[int]bool{}
-		s.open.each(st.span, st.holder, 1, func(_, _, piece int) bool {
-			closed[piece] = true
-			return true
-		})
+		for c := range s.open.each(st.span, st.holder, 1) {
+			closed[c.piece] = true
+		}
 		s.retire(i)
 		s.moves[len(s.moves)-1].gap = true
 		s.moves[len(s.moves)-1].closed = closed
