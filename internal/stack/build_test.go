@@ -6,47 +6,29 @@ import (
 	"testing"
 )
 
-// checkBuild finds what would keep `sam build`, `sam deploy` and `make invoke` from working with the template.
-func checkBuild(t *testing.T, f files, report func(string, ...any)) {
-	s := f.template(t, mainFile)
-	for _, id := range s.ofType("AWS::Serverless::Function") {
-		if method := s.resource(id, "Metadata", "BuildMethod"); method != "makefile" {
-			report("function %s is built by %v", id, method)
+// TestBuild finds what would keep `sam build`, `sam deploy` and `make invoke` from working with the template.
+func TestBuild(t *testing.T) {
+	s, makefile, sam := mainTemplate(t), read(t, makeFile), read(t, samFile)
+	first := func(text, pattern string) string {
+		if found := regexp.MustCompile(pattern).FindStringSubmatch(text); found != nil {
+			return found[1]
 		}
-		recipe := regexp.MustCompile(`(?m)^build-` + id + `:.*\n\t(.*)$`).FindStringSubmatch(f[makeFile])
-		handler := s.resource(id, "Properties", "Handler").(string)
-		if recipe == nil || !strings.Contains(recipe[1], "'$(BOOTSTRAP)'") || !strings.Contains(f[makeFile], "\nBOOTSTRAP = build/"+handler+"\n") || !strings.Contains(recipe[1], "$(ARTIFACTS_DIR)") {
-			report("the Makefile has no target build-%s that leaves %s", id, handler)
-		}
-		machine := map[string]string{"arm64": "arm64", "x86_64": "amd64"}[s.resource(id, "Properties", "Architectures").([]any)[0].(string)]
-		if !regexp.MustCompile(`(?m)^ARCH = ` + machine + `$`).MatchString(f[makeFile]) {
-			report("function %s runs on %s, and the Makefile builds for another machine", id, machine)
-		}
+		return "nothing"
 	}
-	asked := regexp.MustCompile(`OutputKey=='(\w+)'`).FindStringSubmatch(f[makeFile])
-	if asked == nil || get(s.section("Outputs"), asked[1], "Value", "Ref") != "SyncFunction" {
-		report("make invoke asks for an output that does not name the function: %v", asked)
-	}
-	stack := regexp.MustCompile(`(?m)^STACK = (.*)$`).FindStringSubmatch(f[makeFile])
-	name := regexp.MustCompile(`(?m)^stack_name = "(.*)"$`).FindStringSubmatch(f[samFile])
-	if stack == nil || name == nil || stack[1] != name[1] {
-		report("the Makefile's stack is %v, that of samconfig.toml %v", stack, name)
-	}
-	// A role with a name of its own would need CAPABILITY_NAMED_IAM.
-	capability := regexp.MustCompile(`(?m)^capabilities = "(.*)"$`).FindStringSubmatch(f[samFile])
-	named := false
-	for _, id := range s.ofType("AWS::IAM::Role") {
-		named = named || s.resource(id, "Properties", "RoleName") != nil
-	}
-	if want := map[bool]string{true: "CAPABILITY_NAMED_IAM", false: "CAPABILITY_IAM"}[named]; capability == nil || capability[1] != want {
-		report("samconfig.toml gives %v, the template needs %s", capability, want)
-	}
-	overrides := regexp.MustCompile(`(?m)^parameter_overrides = "(.*)"$`).FindStringSubmatch(f[samFile])
-	if overrides != nil {
-		for override := range strings.FieldsSeq(overrides[1]) {
-			if name, _, _ := strings.Cut(override, "="); s.section("Parameters")[name] == nil {
-				report("samconfig.toml sets %s, which is no parameter", name)
-			}
+	function := func(path ...string) any { return s.resource("SyncFunction", path...) }
+	machine := map[any]string{"arm64": "arm64", "x86_64": "amd64"}[function("Properties", "Architectures").([]any)[0]]
+	for what, test := range map[string]struct{ got, want any }{
+		"the function is built by":             {function("Metadata", "BuildMethod"), "makefile"},
+		"its target copies":                    {first(makefile, `(?m)^build-SyncFunction: build\n\tcp (.*)$`), "'$(BOOTSTRAP)' '$(ARTIFACTS_DIR)'"},
+		"the Makefile builds":                  {first(makefile, `(?m)^BOOTSTRAP = build/(.*)$`), function("Properties", "Handler")},
+		"it builds for":                        {first(makefile, `(?m)^ARCH = (.*)$`), machine},
+		"make invoke asks for an output of":    {get(s.section("Outputs"), first(makefile, `OutputKey=='(\w+)'`), "Value", "Ref"), "SyncFunction"},
+		"the stack of samconfig.toml is":       {first(sam, `(?m)^stack_name = "(.*)"$`), first(makefile, `(?m)^STACK = (.*)$`)},
+		"for RoleName samconfig.toml gives":    {first(sam, `(?m)^capabilities = "(.*)"$`), "CAPABILITY_NAMED_IAM"},
+		"samconfig.toml overrides, for nobody": {strings.Contains(sam, "\nparameter_overrides"), false},
+	} {
+		if test.got != test.want {
+			t.Errorf("%s %v, want %v", what, test.got, test.want)
 		}
 	}
 }

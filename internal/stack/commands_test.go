@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -149,8 +148,12 @@ func documentedCommands(page string) []string {
 // Every command line of the pages that sets parameters sets them to values that arrive whole and that the template
 // takes, and so does every parameter that a page or a template tells a person to set.
 func TestDocumentedParameters(t *testing.T) {
-	s, f, commands := newShell(t), readFiles(t), 0
-	parameters := []template{f.template(t, mainFile), f.template(t, memberFile), f.template(t, starterFile), f.template(t, forwardFile)}
+	s, commands, told := newShell(t), 0, map[string][]string{}
+	var parameters []template
+	for _, name := range []string{mainFile, memberFile, starterFile, forwardFile} {
+		parameters = append(parameters, readTemplate(t, name))
+		told[name] = descriptions(readTemplate(t, name))
+	}
 	takes := func(name, value string) (known, accepted bool) {
 		known = notParameters[name]
 		accepted = known
@@ -160,12 +163,9 @@ func TestDocumentedParameters(t *testing.T) {
 		}
 		return known, accepted
 	}
-	for name := range readPages(t, os.DirFS("../..")) {
-		text, err := fs.ReadFile(os.DirFS("../.."), name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, command := range documentedCommands(string(text)) {
+	for name, page := range readPages(t) {
+		told[name] = documentedCommands(page.text)
+		for _, command := range told[name] {
 			if deploying.MatchString(command) && strings.Contains(command, "=") {
 				commands++
 				arguments, output, err := s.overrides(t, command)
@@ -180,14 +180,13 @@ func TestDocumentedParameters(t *testing.T) {
 				}
 			}
 		}
-		f[name] = string(text)
 	}
 	if commands < 8 {
 		t.Errorf("only %d commands were found", commands)
 	}
-	for name, text := range f {
-		for _, span := range append(documentedCommands(text), descriptions(t, name, text)...) {
-			if deploying.MatchString(span) || strings.HasPrefix(span, "aws ") || strings.HasPrefix(name, "Makefile") {
+	for name, spans := range told {
+		for _, span := range spans {
+			if deploying.MatchString(span) || strings.HasPrefix(span, "aws ") {
 				continue // above, or not for SAM
 			}
 			for _, found := range mentioned.FindAllStringSubmatch(span, -1) {
@@ -202,15 +201,7 @@ func TestDocumentedParameters(t *testing.T) {
 }
 
 // descriptions returns what a template says to people.
-func descriptions(t *testing.T, name, text string) []string {
-	t.Helper()
-	if filepath.Ext(name) != ".yaml" {
-		return nil
-	}
-	s, err := parseTemplate(text)
-	if err != nil {
-		t.Fatal(err)
-	}
+func descriptions(s template) []string {
 	var found []string
 	walk(map[string]any(s), func(v any) {
 		for _, key := range []string{"Description", "AssertDescription", "ConstraintDescription"} {

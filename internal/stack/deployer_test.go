@@ -64,7 +64,7 @@ func TestDeployerPolicyLint(t *testing.T) {
 	if err != nil {
 		t.Skip("cfn-lint is not installed: pip install cfn-lint")
 	}
-	policy := readFiles(t)[deployerFile]
+	policy := read(t, deployerFile)
 	if out := lintPolicy(t, linter, policy); out != "" {
 		t.Errorf("cfn-lint: %s", out)
 	}
@@ -92,11 +92,11 @@ func lintPolicy(t *testing.T, linter, document string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// checkDeployer finds resources that the documented policy does not let a deployer make, what it allows to a service of
+// TestDeployerPolicy finds resources that the documented policy does not let a deployer make, what it allows to a service of
 // which the template has nothing, and what it allows beyond the stack's own resources.
-func checkDeployer(t *testing.T, f files, report func(string, ...any)) {
+func TestDeployerPolicy(t *testing.T) {
 	var policy any
-	if err := json.Unmarshal([]byte(f[deployerFile]), &policy); err != nil {
+	if err := json.Unmarshal([]byte(read(t, deployerFile)), &policy); err != nil {
 		t.Fatal(err)
 	}
 	allowed := map[string]bool{}
@@ -104,35 +104,35 @@ func checkDeployer(t *testing.T, f files, report func(string, ...any)) {
 		for _, action := range texts(get(s, "Action")) {
 			allowed[action] = true
 			if strings.Contains(action, "*") {
-				report("a deployer is allowed %s", action)
+				t.Errorf("a deployer is allowed %s", action)
 			}
 			if action == "iam:PassRole" && get(s, "Condition", "StringEquals", "iam:PassedToService") != "lambda.amazonaws.com" {
-				report("a deployer may pass a role to others than Lambda")
+				t.Errorf("a deployer may pass a role to others than Lambda")
 			}
 			for _, resource := range texts(get(s, "Resource")) {
 				if resource == "*" && !slices.Contains(anywhere, action) {
-					report("a deployer is allowed %s everywhere", action)
+					t.Errorf("a deployer is allowed %s everywhere", action)
 				}
 			}
 		}
 	}
 	services := map[string]bool{"cloudformation": true}
-	for _, resource := range f.template(t, mainFile).section("Resources") {
+	for _, resource := range mainTemplate(t).section("Resources") {
 		kind := get(resource, "Type").(string)
 		if makes[kind] == nil {
-			report("nobody says what a deployer needs for %s", kind)
+			t.Errorf("nobody says what a deployer needs for %s", kind)
 		}
 		for _, action := range makes[kind] {
 			service, _, _ := strings.Cut(action, ":")
 			services[service] = true
 			if !allowed[action] {
-				report("a deployer is not allowed %s, which %s takes", action, kind)
+				t.Errorf("a deployer is not allowed %s, which %s takes", action, kind)
 			}
 		}
 	}
 	for action := range allowed {
 		if service, _, _ := strings.Cut(action, ":"); !services[service] {
-			report("a deployer is allowed %s, and the template has nothing of that service", action)
+			t.Errorf("a deployer is allowed %s, and the template has nothing of that service", action)
 		}
 	}
 }

@@ -29,24 +29,14 @@ const (
 // noValue is what AWS::NoValue evaluates to: what is set to it is not there.
 type noValue struct{}
 
-// value returns a parameter's value: a string, or a list of a CommaDelimitedList.
-func (d *deployment) value(name string) (any, bool) {
+// value returns a parameter's value.
+func (d *deployment) value(name string) (string, bool) {
 	parameter := d.template.section("Parameters")[name]
-	if parameter == nil {
-		return nil, false
-	}
 	value, ok := d.parameters[name]
 	if !ok {
 		value, _ = get(parameter, "Default").(string)
 	}
-	if get(parameter, "Type") == "CommaDelimitedList" {
-		list := []any{}
-		for item := range strings.SplitSeq(value, ",") {
-			list = append(list, strings.TrimSpace(item))
-		}
-		return list, true
-	}
-	return value, true
+	return value, parameter != nil
 }
 
 // ref returns what !Ref does. Of a resource it returns its logical ID in angle brackets.
@@ -101,41 +91,6 @@ func (d *deployment) eval(v any) any {
 	return v
 }
 
-// reduce evaluates nothing but conditions: what CloudFormation makes of a template first, and moto does not.
-func (d *deployment) reduce(v any) any {
-	switch v := v.(type) {
-	case []any:
-		list := []any{}
-		for _, item := range v {
-			if item := d.reduce(item); item != (noValue{}) {
-				list = append(list, item)
-			}
-		}
-		return list
-	case map[string]any:
-		if branches, ok := v["Fn::If"].([]any); ok {
-			if d.condition(branches[0].(string)) {
-				return d.reduce(branches[1])
-			}
-			return d.reduce(branches[2])
-		}
-		if v["Ref"] == "AWS::NoValue" {
-			return noValue{}
-		}
-		object := map[string]any{}
-		for name, item := range v {
-			if _, named := item.(string); !d.exists(item) || name == "Condition" && named {
-				continue
-			}
-			if item := d.reduce(item); item != (noValue{}) {
-				object[name] = item
-			}
-		}
-		return object
-	}
-	return v
-}
-
 // call evaluates a function.
 func (d *deployment) call(name string, argument any) any {
 	list, _ := argument.([]any)
@@ -162,11 +117,7 @@ func (d *deployment) call(name string, argument any) any {
 		}
 		return items
 	case "Fn::Select":
-		i, err := strconv.Atoi(list[0].(string))
-		if err != nil {
-			panic(err)
-		}
-		return d.eval(list[1]).([]any)[i]
+		return d.eval(list[1]).([]any)[number(list[0].(string))]
 	case "Fn::FindInMap":
 		return get(d.template.section("Mappings"), list[0].(string), d.eval(list[1]).(string), list[2].(string))
 	case "Fn::Sub":
@@ -255,33 +206,7 @@ func (d *deployment) refusal() string {
 // accepts reports whether a parameter takes a value.
 func (t template) accepts(name, value string) bool {
 	parameter := t.section("Parameters")[name]
-	values := []string{value}
-	if get(parameter, "Type") == "CommaDelimitedList" {
-		values = strings.Split(value, ",")
-	}
-	for _, value := range values {
-		if get(parameter, "Type") == "CommaDelimitedList" {
-			value = strings.TrimSpace(value)
-		}
-		if !acceptsOne(parameter, value) {
-			return false
-		}
-	}
-	return true
-}
-
-func acceptsOne(parameter any, value string) bool {
-	number, notNumber := strconv.ParseFloat(value, 64)
-	if get(parameter, "Type") == "Number" && notNumber != nil {
-		return false
-	}
-	if least, ok := get(parameter, "MinValue").(string); ok && number < mustNumber(least) {
-		return false
-	}
-	if most, ok := get(parameter, "MaxValue").(string); ok && number > mustNumber(most) {
-		return false
-	}
-	if most, ok := get(parameter, "MaxLength").(string); ok && float64(len(value)) > mustNumber(most) {
+	if most, ok := get(parameter, "MaxLength").(string); ok && len(value) > number(most) {
 		return false
 	}
 	if allowed, ok := get(parameter, "AllowedValues").([]any); ok && !slices.Contains(allowed, any(value)) {
@@ -291,8 +216,8 @@ func acceptsOne(parameter any, value string) bool {
 	return !ok || regexp.MustCompile(`^(?:`+pattern+`)$`).MatchString(value) // the whole value has to match
 }
 
-func mustNumber(s string) float64 {
-	n, err := strconv.ParseFloat(s, 64)
+func number(s string) int {
+	n, err := strconv.Atoi(s)
 	if err != nil {
 		panic(err)
 	}

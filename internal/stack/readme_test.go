@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"io/fs"
 	"os"
 	"os/exec"
 	"slices"
@@ -12,23 +11,16 @@ import (
 // Each command of the README is run here or in .ci/run, or says that it needs AWS. TestDocumentedParameters checks what
 // those set.
 func TestReadmeCommands(t *testing.T) {
-	text := func(name string) string {
-		data, err := os.ReadFile("../../" + name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(data)
-	}
-	_, reproduce, _ := strings.Cut(text("Makefile"), "\nreproduce:")
-	checked := text(".ci/run") + reproduce
+	_, reproduce, _ := strings.Cut(read(t, makeFile), "\nreproduce:")
+	checked, readme := read(t, ".ci/run")+reproduce, read(t, "README.md")
 	var commands []string
-	for _, block := range fence.FindAllString(text("README.md"), -1) {
+	for _, block := range fence.FindAllString(readme, -1) {
 		if !strings.Contains(block, "\n# needs AWS\n") {
 			lines := strings.Split(block, "\n")
 			commands = append(commands, lines[1:len(lines)-1]...)
 		}
 	}
-	for _, span := range codeSpan.FindAllStringSubmatch(fence.ReplaceAllString(text("README.md"), ""), -1) {
+	for _, span := range codeSpan.FindAllStringSubmatch(fence.ReplaceAllString(readme, ""), -1) {
 		if strings.HasPrefix(span[1], "make ") {
 			commands = append(commands, span[1])
 		}
@@ -58,13 +50,8 @@ func TestPagesMarkCommands(t *testing.T) {
 		"cfsg export nginx-realip",            // TestDocumentedCommands, and internal/export loads its output
 		"cfsg follow nginx",                   // cmd/cfsg/testdata/follow.txt
 	}
-	tree := os.DirFS("../..")
-	for name := range readPages(t, tree) {
-		text, err := fs.ReadFile(tree, name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, block := range fence.FindAllString(string(text), -1) {
+	for name, page := range readPages(t) {
+		for _, block := range fence.FindAllString(page.text, -1) {
 			commands, plain := strings.CutPrefix(strings.TrimSpace(block), "```\n")
 			commands = strings.TrimSpace(commands)
 			known := func(start string) bool { return strings.HasPrefix(commands, start) }

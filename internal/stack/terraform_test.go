@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"context"
 	"encoding/json"
 	"maps"
 	"os"
@@ -10,6 +11,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"cloudfront-sg-sync/internal/moto"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/hcl/v2"
@@ -20,6 +24,8 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 )
+
+const moduleReadme = "deploy/terraform/README.md"
 
 // module is a Terraform module: its files, and the blocks of all of them.
 type module struct {
@@ -106,7 +112,7 @@ var notInModule = []string{"AlarmEmail", "Dashboard", "OnDelete", "Release"}
 
 // The module's variables have the template's defaults, and take the same values.
 func TestModuleVariables(t *testing.T) {
-	m, parameters := readModule(t), readFiles(t).template(t, mainFile).section("Parameters")
+	m, parameters := readModule(t), mainTemplate(t).section("Parameters")
 	for name, parameter := range parameters {
 		if slices.Contains(notInModule, name) {
 			continue
@@ -151,7 +157,7 @@ func keys(m map[string]any) []string {
 
 // The module's function has the template's environment and settings, its role the template's statements.
 func TestModuleFunction(t *testing.T) {
-	m, s := readModule(t), readFiles(t).template(t, mainFile)
+	m, s := readModule(t), mainTemplate(t)
 	variables := s.resource("SyncFunction", "Properties", "Environment", "Variables").(map[string]any)
 	locals := m.block(t, "locals")
 	environment := m.text(locals, "environment")
@@ -163,38 +169,23 @@ func TestModuleFunction(t *testing.T) {
 	if set := strings.Count(environment, " = "); set != len(variables) {
 		t.Errorf("the module sets %d variables, the template %d", set, len(variables))
 	}
-	function := m.block(t, "resource", "aws_lambda_function", "sync")
-	for attribute, property := range map[string]string{"timeout": "Timeout", "runtime": "Runtime", "handler": "Handler", "description": "Description"} {
-		if got, want := constant(t, function.Attributes[attribute].Expr), s.resource("SyncFunction", "Properties", property); got != want {
-			t.Errorf("%s is %q, the template's %q", attribute, got, want)
-		}
-	}
-
-	want := statements(t, withEverything(s), "SyncRole")
+	role := map[string]statement{}
 	for _, body := range inner(m.block(t, "data", "aws_iam_policy_document", "sync"), "statement") {
-		sid := m.text(body, "sid")
-		if m.text(body, "effect") == "Deny" {
-			continue
-		}
 		actions := regexp.MustCompile(`[a-z0-9]+:\w+`).FindAllString(m.text(body, "actions"), -1)
-		if !slices.Equal(actions, want[sid].actions) {
-			t.Errorf("statement %s allows %v, the template's %v", sid, actions, want[sid].actions)
-		}
-		if wants := want[sid].condition != nil; wants != (len(inner(body, "condition")) > 0) {
-			t.Errorf("statement %s has conditions: %t, the template's: %t", sid, !wants, wants)
-		}
-		if wide := slices.Equal(want[sid].resources, []string{"*"}); wide != (m.text(body, "resources") == `["*"]`) {
-			t.Errorf("statement %s is on %s, the template's on %v", sid, m.text(body, "resources"), want[sid].resources)
-		}
-		delete(want, sid)
+		sid := strings.TrimSpace(m.text(body, "effect") + " " + m.text(body, "sid"))
+		role[sid] = statement{actions, m.text(body, "resources") == `["*"]`, len(inner(body, "condition")) > 0}
+	}
+	want := map[string]statement{}
+	for sid, of := range statements(t, withEverything(s), "SyncRole") {
+		want[sid] = statement{of.actions, of.resources == "*", of.condition != nil}
+	}
+	if diff := cmp.Diff(want, role, cmp.AllowUnexported(statement{})); diff != "" {
+		t.Errorf("the role has other statements: -template +module\n%s", diff)
 	}
 	for _, region := range get(s.section("Rules"), "AnnouncementsReachTheFunction", "Assertions").([]any)[0].(map[string]any)["Assert"].(map[string]any)["Fn::Contains"].([]any)[0].([]any) {
 		if !strings.Contains(m.text(locals, "announced_regions"), `"`+region.(string)+`"`) {
 			t.Errorf("the module refuses announcements in %s", region)
 		}
-	}
-	for sid := range want {
-		t.Errorf("the module's role has no statement %s", sid)
 	}
 }
 
@@ -239,50 +230,50 @@ var alarmAttributes = map[string]string{
 
 // The module's alarms are the template's.
 func TestModuleAlarms(t *testing.T) {
-	m, s := readModule(t), readFiles(t).template(t, mainFile)
-	usual, alarms := m.evaluate(t, "usual_alarm"), m.evaluate(t, "alarms")
-	d, ids := withEverything(s), s.ofType("AWS::CloudWatch::Alarm")
-	if len(alarms) != len(ids) {
-		t.Errorf("the module has %d alarms, the template %d", len(alarms), len(ids))
-	}
-	for _, id := range ids {
-		name := strings.ReplaceAll(snake(strings.TrimSuffix(id, "Alarm")), "_", "-")
-		alarm := maps.Clone(usual)
-		own, ok := alarms[name]
-		if !ok {
-			t.Errorf("the module has no alarm %s", name)
-			continue
-		}
-		maps.Copy(alarm, own.AsValueMap())
+	m, s := readModule(t), mainTemplate(t)
+	d, want, got := withEverything(s), map[string]map[string]any{}, map[string]map[string]any{}
+	for _, id := range s.ofType("AWS::CloudWatch::Alarm") {
 		metrics := metricsOf(d.property(id))
-		for attribute, property := range alarmAttributes {
-			want := s.resource(id, "Properties", property)
-			switch {
-			case len(metrics) > 1 && property == "Period":
-				want = "300"
-			case len(metrics) > 1 && want == nil:
-				want = get(metrics[0], property)
-			}
-			if parameter, ok := get(want, "Ref").(string); ok {
-				want = "var." + snake(parameter)
-			}
-			if got, err := convert.Convert(alarm[attribute], cty.String); err != nil || got.AsString() != want {
-				t.Errorf("%s of %s is %#v, the template's %v", attribute, name, alarm[attribute], want)
-			}
-		}
-		if len(metrics) > 1 && alarm["plus"].AsValueSlice()[0].AsString() != get(metrics[1], "MetricName") {
-			t.Errorf("%s adds %#v, the template's %v", name, alarm["plus"], metrics[1])
-		}
 		dimension := get(metrics[0], "Dimensions").([]any)[0]
-		if got := alarm["dimensions"].AsValueMap()[get(dimension, "Name").(string)]; got != cty.StringVal(get(dimension, "Value").(string)) {
-			t.Errorf("%s is of %#v, the template's of %v", name, alarm["dimensions"], dimension)
+		alarm := map[string]any{
+			"dimensions": get(dimension, "Name").(string) + "=" + get(dimension, "Value").(string), "plus": len(metrics) > 1,
+			"told at the end": d.property(id, "OKActions") != nil, "always": get(s.resource(id), "Condition") == nil,
 		}
-		if told := alarm["ok_actions"].LengthInt() > 0; told != (d.property(id, "OKActions") != nil) {
-			t.Errorf("that %s is over is told: %t, in the template: %t", name, told, !told)
+		for attribute, property := range alarmAttributes {
+			value := s.resource(id, "Properties", property)
+			if value == nil && len(metrics) > 1 {
+				value = get(metrics[0], property)
+			}
+			if parameter, ok := get(value, "Ref").(string); ok {
+				value = "var." + snake(parameter)
+			}
+			alarm[attribute] = value
 		}
-		if own := own.Type().HasAttribute("namespace"); own != (get(s.resource(id), "Condition") == nil) {
-			t.Errorf("alarm %s is made in any case: %t, in the template: %t", name, own, !own)
+		if len(metrics) > 1 {
+			alarm["period"] = "300"
 		}
+		want[strings.ReplaceAll(snake(strings.TrimSuffix(id, "Alarm")), "_", "-")] = alarm
+	}
+	for name, own := range m.evaluate(t, "alarms") {
+		all := m.evaluate(t, "usual_alarm")
+		maps.Copy(all, own.AsValueMap())
+		alarm := map[string]any{
+			"plus": own.Type().HasAttribute("plus"), "told at the end": all["ok_actions"].LengthInt() > 0, "always": own.Type().HasAttribute("namespace"),
+		}
+		for dimension, value := range all["dimensions"].AsValueMap() {
+			alarm["dimensions"] = dimension + "=" + value.AsString()
+		}
+		for attribute := range alarmAttributes {
+			value, err := convert.Convert(all[attribute], cty.String)
+			if err != nil {
+				t.Fatal(err)
+			}
+			alarm[attribute] = value.AsString()
+		}
+		got[name] = alarm
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-template +module\n%s", diff)
 	}
 	resource := m.block(t, "resource", "aws_cloudwatch_metric_alarm", "sync")
 	for _, attribute := range append(slices.Collect(maps.Keys(alarmAttributes)), "dimensions", "ok_actions") {
@@ -295,20 +286,23 @@ func TestModuleAlarms(t *testing.T) {
 	}
 }
 
-// The module's queues, and the patterns of the events that start a run, are the template's.
-func TestModuleQueues(t *testing.T) {
-	m, s := readModule(t), readFiles(t).template(t, mainFile)
-	for _, test := range []struct{ queue, attribute, id, property string }{
-		{"failed_events", "message_retention_seconds", "FailedEvents", "MessageRetentionPeriod"},
-		{"changes", "message_retention_seconds", "Changes", "MessageRetentionPeriod"},
-		{"changes", "visibility_timeout_seconds", "Changes", "VisibilityTimeout"},
-		{"changes", "delay_seconds", "Changes", "DelaySeconds"},
-		{"changes", "fifo_queue", "Changes", "FifoQueue"},
-		{"changes", "content_based_deduplication", "Changes", "ContentBasedDeduplication"},
+// The module's queues, its function, and the patterns of the events that start a run, are the template's.
+func TestModuleResources(t *testing.T) {
+	m, s := readModule(t), mainTemplate(t)
+	for _, test := range []struct{ kind, name, id, attributes string }{
+		{"aws_sqs_queue", "failed_events", "FailedEvents", "message_retention_seconds:MessageRetentionPeriod"},
+		{
+			"aws_sqs_queue", "changes", "Changes", "message_retention_seconds:MessageRetentionPeriod visibility_timeout_seconds:VisibilityTimeout " +
+				"delay_seconds:DelaySeconds fifo_queue:FifoQueue content_based_deduplication:ContentBasedDeduplication",
+		},
+		{"aws_lambda_function", "sync", "SyncFunction", "timeout:Timeout runtime:Runtime handler:Handler description:Description"},
 	} {
-		got, want := m.text(m.block(t, "resource", "aws_sqs_queue", test.queue), test.attribute), s.resource(test.id, "Properties", test.property)
-		if got != want {
-			t.Errorf("%s of the queue %s is %s, the template's %v", test.attribute, test.queue, got, want)
+		for pair := range strings.FieldsSeq(test.attributes) {
+			attribute, property, _ := strings.Cut(pair, ":")
+			got, want := m.text(m.block(t, "resource", test.kind, test.name), attribute), s.resource(test.id, "Properties", property)
+			if got != want {
+				t.Errorf("%s of %s is %s, the template's %v", attribute, test.name, got, want)
+			}
 		}
 	}
 	d := deploy(s, map[string]string{"TagKey": "var.tag_key"})
@@ -327,58 +321,57 @@ func TestModuleQueues(t *testing.T) {
 	}
 }
 
-// Terraform and the provider accept the examples in the module's README.
-func TestModuleValidates(t *testing.T) {
+// Terraform and the provider accept the example in the module's README, and after an apply of it nothing is left to do.
+// The provider comes from the folder that TERRAFORM_PROVIDERS names, a filesystem mirror
+// (https://developer.hashicorp.com/terraform/cli/config/config-file#implied-local-mirror-directories). It never talks to
+// AWS: AWS_ENDPOINT_URL has it talk to moto_server.
+func TestModuleApplies(t *testing.T) {
 	terraform, err := exec.LookPath("terraform")
-	if err != nil {
-		t.Skip("terraform is not installed")
+	mirror := os.Getenv("TERRAFORM_PROVIDERS")
+	if err != nil || mirror == "" {
+		t.Skip("skipped: no terraform, or TERRAFORM_PROVIDERS names no folder with its AWS provider, so the module was not applied")
 	}
-	readme, err := os.ReadFile("../../deploy/terraform/README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, example, _ := strings.Cut(string(readme), "```hcl\n")
-	example, _, found := strings.Cut(example, "```")
-	if !found {
-		t.Fatal("the README shows no example")
-	}
-	module, err := filepath.Abs("../../deploy/terraform")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	example = regexp.MustCompile(`source += ".*"`).ReplaceAllString(example, `source = "./module"`)
+	example := regexp.MustCompile(`source += ".*"`).ReplaceAllString(fenced(t, moduleReadme, "hcl")[0], `source = "./module"`)
+	dir, module := t.TempDir(), "../../deploy/terraform"
 	if err := os.CopyFS(filepath.Join(dir, "module"), os.DirFS(module)); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "main.tf"), []byte(example), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	inDir := func(args ...string) ([]byte, error) {
-		cmd := exec.Command(terraform, append([]string{"-chdir=" + dir}, args...)...)
-		return cmd.CombinedOutput()
+	for name, data := range map[string][]byte{
+		"main.tf": []byte(example),
+		regexp.MustCompile(`filename = "(.*)"`).FindStringSubmatch(example)[1]: zipOf(t, []byte("#!/bin/sh\n")),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if out, err := exec.Command(terraform, "fmt", "-check", "-diff", module).Output(); err != nil {
 		t.Errorf("terraform fmt: %v\n%s", err, out)
 	}
-	init := []string{"init", "-backend=false", "-input=false"}
-	if mirror := os.Getenv("TERRAFORM_PROVIDERS"); mirror != "" { // a folder to take them from, instead of the registry
-		init = append(init, "-plugin-dir="+mirror)
+	env := append(os.Environ(), "AWS_ACCESS_KEY_ID=AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY=secret", "AWS_EC2_METADATA_DISABLED=true")
+	run := func(arguments ...string) ([]byte, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, terraform, append([]string{"-chdir=" + dir}, arguments...)...)
+		cmd.Env, cmd.WaitDelay = env, 5*time.Second
+		return cmd.CombinedOutput()
 	}
-	if out, err := inDir(init...); err != nil {
-		t.Skipf("terraform cannot get the provider here:\n%s", out)
-	}
-	if out, err := inDir("validate", "-no-color"); err != nil {
-		t.Errorf("terraform validate: %v\n%s", err, out)
+	env = append(env, "AWS_ENDPOINT_URL="+moto.Start(t))
+	for _, arguments := range [][]string{
+		{"init", "-backend=false", "-input=false", "-no-color", "-plugin-dir=" + mirror},
+		{"validate", "-no-color"},
+		{"plan", "-input=false", "-no-color", "-out=first"},
+		{"apply", "-input=false", "-no-color", "first"},
+		{"plan", "-input=false", "-no-color", "-detailed-exitcode"}, // which is 2 if there is anything to do
+		{"destroy", "-input=false", "-no-color", "-auto-approve"},
+	} {
+		if out, err := run(arguments...); err != nil {
+			t.Fatalf("terraform %s: %v\n%s", strings.Join(arguments, " "), err, out)
+		}
 	}
 }
 
 // The README's tables are what the variables and outputs say.
 func TestModuleReadme(t *testing.T) {
-	readme, err := os.ReadFile("../../deploy/terraform/README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	m, want := readModule(t), map[string]string{}
 	for _, b := range m.blocks {
 		if b.Type != "variable" && b.Type != "output" {
@@ -396,7 +389,7 @@ func TestModuleReadme(t *testing.T) {
 		want[b.Type] += row + constant(t, b.Body.Attributes["description"].Expr) + " |\n"
 	}
 	for kind, header := range map[string]string{"variable": "| name | default | |\n|---|---|---|\n", "output": "| name | |\n|---|---|\n"} {
-		_, table, _ := strings.Cut(string(readme), header)
+		_, table, _ := strings.Cut(read(t, moduleReadme), header)
 		table, _, _ = strings.Cut(table, "\n\n")
 		if diff := cmp.Diff(strings.Split(strings.TrimSpace(want[kind]), "\n"), strings.Split(strings.TrimSpace(table), "\n")); diff != "" {
 			t.Errorf("the table of each %s: -module +README\n%s", kind, diff)

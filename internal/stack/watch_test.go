@@ -20,7 +20,7 @@ var ofAWS = map[string]string{
 }
 
 // checkMetric reports a metric that nobody emits: not with that name and dimension, in the function's namespace.
-func checkMetric(report func(string, ...any), d *deployment, where, namespace, name, dimension, value string) {
+func checkMetric(t *testing.T, d *deployment, where, namespace, name, dimension, value string) {
 	wantDimension, known := ofAWS[namespace+" "+name]
 	if namespace == d.variables()["METRICS_NAMESPACE"] {
 		known = slices.ContainsFunc(function.Metrics, func(m function.Metric) bool { return m.Name == name })
@@ -28,13 +28,13 @@ func checkMetric(report func(string, ...any), d *deployment, where, namespace, n
 	}
 	wantValue := map[string]string{"FunctionName": "<SyncFunction>", "QueueName": "<FailedEvents.QueueName>"}[wantDimension]
 	if !known || dimension != wantDimension || value != wantValue {
-		report("%s uses %s %s of %s=%s, which nobody emits", where, namespace, name, dimension, value)
+		t.Errorf("%s uses %s %s of %s=%s, which nobody emits", where, namespace, name, dimension, value)
 	}
 }
 
-// checkAlarms finds alarms on metrics that nobody emits, alarms that tell nobody, and runs that nobody is alarmed by.
-func checkAlarms(t *testing.T, f files, report func(string, ...any)) {
-	s := f.template(t, mainFile)
+// TestAlarms finds alarms on metrics that nobody emits, alarms that tell nobody, and runs that nobody is alarmed by.
+func TestAlarms(t *testing.T) {
+	s := mainTemplate(t)
 	d := withEverything(s)
 	watched := map[string]string{}
 	none := deploy(s, map[string]string{"MetricsNamespace": "none", "WatchChanges": "true"})
@@ -42,13 +42,13 @@ func checkAlarms(t *testing.T, f files, report func(string, ...any)) {
 		p, isOwn := d.property(id), false
 		for _, m := range metricsOf(p) {
 			namespace, name, dimension := get(m, "Namespace").(string), get(m, "MetricName").(string), get(m, "Dimensions").([]any)[0]
-			checkMetric(report, d, "alarm "+id, namespace, name, get(dimension, "Name").(string), get(dimension, "Value").(string))
+			checkMetric(t, d, "alarm "+id, namespace, name, get(dimension, "Name").(string), get(dimension, "Value").(string))
 			watched[name] = strings.Join([]string{
 				get(m, "Statistic").(string), get(p, "ComparisonOperator").(string), get(p, "Threshold").(string), get(p, "TreatMissingData").(string),
 			}, " ")
 			isOwn = !strings.HasPrefix(namespace, "AWS/")
 		}
-		checkTold(report, s, id)
+		checkTold(t, s, id)
 		if expressions := get(p, "Metrics"); expressions != nil {
 			// Those of the function's own are left out.
 			for _, m := range metricsOf(none.property(id)) {
@@ -56,7 +56,7 @@ func checkAlarms(t *testing.T, f files, report func(string, ...any)) {
 			}
 		}
 		if none.exists(s.resource(id)) == isOwn {
-			report("alarm %s is made without the function's metrics: %t", id, isOwn)
+			t.Errorf("alarm %s is made without the function's metrics: %t", id, isOwn)
 		}
 	}
 	for name, want := range map[string]string{
@@ -71,7 +71,7 @@ func checkAlarms(t *testing.T, f files, report func(string, ...any)) {
 		"RunSucceeded":                       "Maximum LessThanThreshold 1 breaching",
 	} {
 		if watched[name] != want {
-			report("the alarm on %s is %q, want %q", name, watched[name], want)
+			t.Errorf("the alarm on %s is %q, want %q", name, watched[name], want)
 		}
 	}
 }
@@ -98,7 +98,7 @@ func metricsOf(alarm any) []any {
 }
 
 // checkTold checks whom an alarm tells.
-func checkTold(report func(string, ...any), s template, id string) {
+func checkTold(t *testing.T, s template, id string) {
 	const ops = "arn:aws:sns:us-east-1:111122223333:ops"
 	for _, test := range []struct {
 		parameters map[string]string
@@ -110,93 +110,58 @@ func checkTold(report func(string, ...any), s template, id string) {
 	} {
 		d := deploy(s, test.parameters)
 		if told := texts(d.property(id, "AlarmActions")); !slices.Equal(told, test.told) {
-			report("alarm %s tells %v with %v", id, told, test.parameters)
+			t.Errorf("alarm %s tells %v with %v", id, told, test.parameters)
 		}
 		if email := test.parameters["AlarmEmail"]; d.exists(s.resource("AlarmTopic")) != (email != "") {
-			report("the topic for alarms is not made for an address, and only for one")
+			t.Errorf("the topic for alarms is not made for an address, and only for one")
 		}
 	}
 }
 
-// checkDashboard finds a dashboard that CloudWatch could not read, or that shows what nobody emits, or not all. See
+// TestDashboard finds a dashboard that CloudWatch could not read, or that shows what nobody emits, or not all. See
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
-func checkDashboard(t *testing.T, f files, report func(string, ...any)) {
-	s := f.template(t, mainFile)
+func TestDashboard(t *testing.T) {
+	s := mainTemplate(t)
 	d := deploy(s, map[string]string{"MetricsNamespace": "Edge/Origins#1", "FreeSlotsThreshold": "0", "WatchChanges": "true"})
-	var body struct {
-		Widgets []struct {
-			Type                string
-			X, Y, Width, Height int
-			Properties          struct {
-				Title, Region, Stat, View, Query string
-				Period                           int
-				Metrics                          [][]string
-				Alarms                           []string
-				Annotations                      map[string][]struct {
-					Label string
-					Value float64
-				}
-			}
-		}
-	}
-	decoder := json.NewDecoder(strings.NewReader(d.property("SyncDashboard", "DashboardBody").(string)))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&body); err != nil {
-		report("the dashboard cannot be read: %v", err)
+	text := d.property("SyncDashboard", "DashboardBody").(string)
+	var body any
+	if err := json.Unmarshal([]byte(text), &body); err != nil {
+		t.Errorf("the dashboard cannot be read: %v", err)
 		return
 	}
-	shown, alarms := map[string]bool{}, []string{}
-	taken := map[[2]int]string{}
-	for _, w := range body.Widgets {
-		p := w.Properties
-		if w.Type != "alarm" && p.Region != "us-east-1" {
-			report("widget %q shows the region %q", p.Title, p.Region)
-		}
-		for x := w.X; x < w.X+w.Width; x++ {
-			for y := w.Y; y < w.Y+w.Height; y++ {
-				if taken[[2]int{x, y}] != "" || x >= 24 {
-					report("widget %q lies over %q, or beyond the edge", p.Title, taken[[2]int{x, y}])
-				}
-				taken[[2]int{x, y}] = p.Title
-			}
-		}
-		for _, m := range p.Metrics {
-			if len(m) != 4 {
-				report("widget %q has a metric %q", p.Title, m)
-				continue
-			}
-			checkMetric(report, d, "widget "+p.Title, m[0], m[1], m[2], m[3])
+	shown := map[string]bool{}
+	walk(body, func(v any) {
+		metrics, _ := get(v, "metrics").([]any)
+		for _, metric := range metrics {
+			m := texts(metric)
+			checkMetric(t, d, "the dashboard", m[0], m[1], m[2], m[3])
 			shown[m[1]] = true
 		}
-		alarms = append(alarms, p.Alarms...)
-		if w.Type == "log" && !strings.HasPrefix(p.Query, "SOURCE '<SyncLogGroup>' | ") {
-			report("widget %q searches another log: %s", p.Title, p.Query)
+		if query := get(v, "query"); query != nil && !strings.HasPrefix(query.(string), "SOURCE '<SyncLogGroup>' | ") {
+			t.Errorf("the dashboard searches another log: %s", query)
 		}
-	}
+	})
 	for _, m := range function.Metrics {
 		if !shown[m.Name] {
-			report("the dashboard does not show %s", m.Name)
+			t.Errorf("the dashboard does not show %s", m.Name)
 		}
 	}
 	for _, id := range s.ofType("AWS::CloudWatch::Alarm") {
-		if !slices.Contains(alarms, "<"+id+".Arn>") {
-			report("the dashboard does not show the alarm %s", id)
+		if !strings.Contains(text, `"<`+id+`.Arn>"`) {
+			t.Errorf("the dashboard does not show the alarm %s", id)
 		}
 	}
 	for parameter, value := range map[string]string{"MetricsNamespace": "none", "Dashboard": "false"} {
 		without := deploy(s, map[string]string{parameter: value})
 		if without.exists(s.resource("SyncDashboard")) || without.exists(s.section("Outputs")["DashboardUrl"]) || !d.exists(s.resource("SyncDashboard")) {
-			report("there is a dashboard with %s=%s, or none without", parameter, value)
+			t.Errorf("there is a dashboard with %s=%s, or none without", parameter, value)
 		}
 	}
-	for partition, url := range map[string]string{
-		"aws":        "https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1#dashboards/dashboard/<SyncDashboard>",
-		"aws-cn":     "https://us-east-1.console.amazonaws.cn/cloudwatch/home?region=us-east-1#dashboards/dashboard/<SyncDashboard>",
-		"aws-us-gov": "https://us-east-1.console.amazonaws-us-gov.com/cloudwatch/home?region=us-east-1#dashboards/dashboard/<SyncDashboard>",
-	} {
+	for partition, domain := range map[string]string{"aws": "aws.amazon.com", "aws-cn": "amazonaws.cn", "aws-us-gov": "amazonaws-us-gov.com"} {
 		d.partition = partition
+		url := "https://us-east-1.console." + domain + "/cloudwatch/home?region=us-east-1#dashboards/dashboard/<SyncDashboard>"
 		if got := d.eval(get(s.section("Outputs"), "DashboardUrl", "Value")); got != url {
-			report("in %s the dashboard is at %v", partition, got)
+			t.Errorf("in %s the dashboard is at %v", partition, got)
 		}
 	}
 }

@@ -9,16 +9,17 @@ import http.server, io, json, os, re, subprocess, sys, tempfile, threading, time
 
 PORT, FOLDER = int(sys.argv[1]), sys.argv[2]
 URL = f"http://127.0.0.1:{PORT}"
-TOPIC = "arn:aws:sns:us-east-1:806199016981:AmazonIpSpaceChanged"
 os.environ["MOTO_PORT"] = str(PORT)
 
 import moto.awslambda.models as awslambda
 import moto.cloudformation.parsing as parsing
+import moto.cloudformation.responses as cloudformation
 import moto.core.responses as responses
 import moto.server
 import moto.sqs.models as sqs
 from moto.core.common_models import CloudFormationModel
 from moto.ec2 import ec2_backends
+from moto.ec2.responses.vpcs import VPCs
 from moto.events.models import EventPattern
 from moto.iam import iam_backends
 from moto.s3 import s3_backends
@@ -112,8 +113,11 @@ awslambda.LambdaFunction._invoke_lambda = invoke
 
 def send_sns_message(self, function_name, message, subject=None, qualifier=None):
     """moto's own has the topic arn:aws:sns:EXAMPLE."""
-    record = {"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": {"Type": "Notification", "TopicArn": TOPIC, "Message": message, "Subject": subject}}
-    invoke(self.get_function(function_name), {"Records": [record]})
+    function = self.get_function(function_name)
+    topic = [s.topic.arn for regions in list(sns_backends.values()) for backend in list(regions.values())
+             for s in backend.subscriptions.values() if s.endpoint == function.function_arn][-1]
+    record = {"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": {"Type": "Notification", "TopicArn": topic, "Message": message, "Subject": subject}}
+    invoke(function, {"Records": [record]})
 
 awslambda.LambdaBackend.send_sns_message = send_sns_message
 
@@ -184,6 +188,10 @@ class Subscription(Resource):
         subscription = sns_backends[topic.split(":")[4]][region].subscribe(topic, self.properties["Endpoint"], self.properties["Protocol"])
         subscription.account_id, self.name = self.account, subscription.arn
 
+    def change(self, old):
+        if old != self.properties:  # nothing of a subscription but its filter can be changed
+            self.remove(), self.make()
+
     def remove(self):
         sns_backends[self.name.split(":")[4]][self.name.split(":")[3]].unsubscribe(self.name)
 
@@ -249,6 +257,37 @@ def difference_in_order(self, template, parameters=None):
 
 parsing.ResourceMap.build_resource_diff = difference_in_order
 
+from_s3 = cloudformation.get_stack_from_s3_url
+TRANSFORM = os.path.join(os.path.dirname(__file__), "../../release/transform.py")
+
+def without_sam(*arguments, **named):
+    return subprocess.run([sys.executable, TRANSFORM], input=from_s3(*arguments, **named), text=True, stdout=subprocess.PIPE, check=True).stdout
+
+cloudformation.get_stack_from_s3_url = without_sam
+
+clean = parsing.clean_json
+
+def clean_json(value, resources):
+    """moto leaves null in a list for AWS::NoValue, where CloudFormation leaves nothing."""
+    if isinstance(value, list):
+        return [cleaned for item in value if (cleaned := clean_json(item, resources)) is not None]
+    return clean(value, resources)
+
+parsing.clean_json = clean_json
+
+update = parsing.parse_and_update_resource
+
+def update_by_condition(logical_id, description, resources, account_id, region_name):
+    """moto changes a resource whatever its condition says, and forgets one that it cannot change."""
+    before, condition = resources._parsed_resources.get(logical_id), description.get("Condition")
+    if condition and not resources.lazy_condition_map[condition]:
+        return before and resources._delete_resource(before, description)
+    if before is None:
+        return parsing.parse_and_create_resource(logical_id, description, resources, account_id, region_name)
+    return update(logical_id, description, resources, account_id, region_name) or before
+
+parsing.parse_and_update_resource = update_by_condition
+
 make_queue = sqs.Queue.create_from_cloudformation_json.__func__
 
 def queue(cls, resource_name, cloudformation_json, account_id, region_name, **kwargs):
@@ -263,6 +302,20 @@ sqs.Queue.create_from_cloudformation_json = classmethod(queue)
 
 matches = EventPattern.matches_event
 EventPattern.matches_event = lambda self, event: bool(self._pattern) and matches(self, event)  # a schedule has no pattern
+
+# ---- EC2
+
+change_list = VPCs.modify_managed_prefix_list
+
+def modify_managed_prefix_list(self):
+    """moto changes entries only, and takes the name away where none is given."""
+    listed = self.ec2_backend.managed_prefix_lists[self._get_param("PrefixListId")]
+    name, most = listed.prefix_list_name, int(self._get_param("MaxEntries") or listed.max_entries)
+    result = change_list(self)
+    listed.prefix_list_name, listed.max_entries = name, most
+    return result
+
+VPCs.modify_managed_prefix_list = modify_managed_prefix_list
 
 # ---- IAM: what the role's policies say of each call
 
@@ -345,7 +398,8 @@ def call_action(self):
 responses.BaseResponse.call_action = call_action
 
 sns_backends["806199016981"]["us-east-1"].create_topic("AmazonIpSpaceChanged")
-bucket = s3_backends["123456789012"]["aws"]
-bucket.create_bucket("code", "eu-west-1")
-bucket.put_object("code", "function.zip", open(os.path.join(FOLDER, "function.zip"), "rb").read())
+if os.path.exists(os.path.join(FOLDER, "function.zip")):
+    bucket = s3_backends["123456789012"]["aws"]
+    bucket.create_bucket("code", "eu-west-1")
+    bucket.put_object("code", "function.zip", open(os.path.join(FOLDER, "function.zip"), "rb").read())
 moto.server.main(["-H", "127.0.0.1", "-p", str(PORT)])
