@@ -38,6 +38,9 @@ CONCURRENT = $(shell grep -lrE --include='*.go' --exclude='*_test.go' '^	"sync(/
 	xargs -n1 dirname | sort -u | sed 's|^|./|')
 ORDERS = ^Test(History|Simulation)$$
 
+# More flags of go test, such as -short.
+FLAGS_TEST =
+
 # How many random cases `soak` tries of each property.
 CASES = 200000
 
@@ -56,7 +59,7 @@ comma = ,
 space = $() $()
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test race soak fuzz lint vulnerabilities fmt bench build cfsg sbom bill release release-files dependencies picture terminal reproduce build-SyncFunction deploy invoke clean
+.PHONY: help demo test race soak fuzz lint vulnerabilities fmt bench build cfsg sbom bill release release-files dependencies picture terminal reproduce build-SyncFunction deploy invoke rehearse clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-15s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,7 +70,7 @@ demo: ## Watch the function work, without AWS and without a network (IP_RANGES=F
 	@'$(CFSG)' demo $(if $(IP_RANGES),--ip-ranges '$(IP_RANGES)')
 
 test: ## Run all tests
-	go test -timeout 30m ./...
+	go test -timeout 30m $(FLAGS_TEST) ./...
 
 # It needs cgo and a C compiler that works; compiling the one package that proves it is cheap.
 race: ## Run the tests of concurrent packages with the race detector
@@ -199,6 +202,9 @@ invoke: ## Resync now, by the deployed function (STACK=NAME, DRY_RUN=1, FORCE=1)
 		failed=$$(aws lambda invoke --function-name "$$function" --payload fileb://build/event.json \
 			--cli-read-timeout 0 --output text --query FunctionError build/answer.json) && \
 		cat build/answer.json && echo && [ "$$failed" = None ]
+
+rehearse: cfsg ## Rehearse the stack in your AWS account, and answer what has not yet been seen on AWS (asks first)
+	@YES='$(YES)' OLD='$(OLD)' CLEAN='$(CLEAN)' CFSG='$(CFSG)' deploy/rehearse.sh
 
 clean: ## Remove what was built
 	rm -rf build dist .aws-sam
