@@ -11,8 +11,6 @@ import (
 
 	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/ec2sim"
-
-	"github.com/aws/aws-sdk-go-v2/service/ec2"
 )
 
 // One command, and a second one that has nothing to do; the rules of others stay, and what is open to the world does
@@ -341,7 +339,7 @@ func TestSetupOfAnInterface(t *testing.T) {
 	o.says(exitError, "of somebody else", undo...)
 	o.changes("")
 	for _, gone := range []string{id, other.ID} {
-		if _, err := o.client().DeleteNetworkInterface(t.Context(), &ec2.DeleteNetworkInterfaceInput{NetworkInterfaceId: &gone}); err != nil {
+		if err := o.here().DeleteInterface(gone); err != nil {
 			t.Fatal(err)
 		}
 	}

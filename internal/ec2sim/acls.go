@@ -87,7 +87,7 @@ func (s *site) addACL(a networkACL) {
 	for other := range s.acls.all {
 		other.Subnets = without(other.Subnets, a.Subnets)
 	}
-	a.ID, a.Account, a.Entries = s.server.newPathID("acl"), s.account, slices.Concat(a.Entries, aclEnd)
+	a.ID, a.Account, a.Entries = s.pathID("acl", len(s.acls.order)), s.account, slices.Concat(a.Entries, aclEnd)
 	s.acls.put(&a)
 }
 

@@ -21,7 +21,7 @@ var actions = map[string]map[string]action{
 
 		"CreateSecurityGroup":                        ec2((*site).createSecurityGroup),
 		"DeleteSecurityGroup":                        ec2((*site).deleteSecurityGroup),
-		"DescribeSecurityGroups":                     describe(func(s *site) *table[*Group] { return &s.groups }, (*site).groupXML),
+		"DescribeSecurityGroups":                     describe(groupsOf, (*site).groupXML),
 		"AuthorizeSecurityGroupIngress":              ec2((*site).authorize),
 		"RevokeSecurityGroupIngress":                 ec2((*site).revokeIngress),
 		"RevokeSecurityGroupEgress":                  ec2((*site).revokeEgress),
@@ -29,13 +29,12 @@ var actions = map[string]map[string]action{
 		"CreateTags":                                 ec2((*site).createTags),
 		"DeleteTags":                                 ec2((*site).deleteTags),
 
-		"DeleteNetworkInterface":          ec2((*site).deleteInterface),
-		"DescribeNetworkInterfaces":       describe(func(s *site) *table[*Interface] { return &s.interfaces }, (*site).interfaceXML),
+		"DescribeNetworkInterfaces":       describe(interfacesOf, (*site).interfaceXML),
 		"ModifyNetworkInterfaceAttribute": ec2((*site).modifyInterface),
 
 		"CreateManagedPrefixList":          ec2((*site).createPrefixList),
 		"DeleteManagedPrefixList":          ec2((*site).deletePrefixList),
-		"DescribeManagedPrefixLists":       describe(func(s *site) *table[*PrefixList] { return &s.prefixLists }, (*site).prefixListXML),
+		"DescribeManagedPrefixLists":       describe(listsOf, (*site).prefixListXML),
 		"GetManagedPrefixListAssociations": ec2((*site).prefixListAssociations),
 		"GetManagedPrefixListEntries":      ec2((*site).prefixListEntries),
 		"ModifyManagedPrefixList":          ec2((*site).modifyPrefixList),
@@ -101,7 +100,7 @@ func elb[In any](do func(*site, In) (body, error)) action {
 		}
 		var in In
 		if err := decodeQuery(params, "", &in); err != nil {
-			return nil, validationError("%s", asAPIError(err).message)
+			return nil, errorf("ValidationError", "%s", asAPIError(err).message)
 		}
 		return do(s, in)
 	}

@@ -8,7 +8,6 @@ type rulesInput struct {
 	Permissions []ipPermission `json:"IpPermissions"`
 }
 
-// target returns the group a request is about, and the rules it lists.
 func (in rulesInput) target(s *site, c *call) (*Group, []Rule, error) {
 	g, err := s.groups.find(in.Group)
 	if err != nil {
@@ -106,7 +105,6 @@ func (s *site) revoke(c *call, in rulesInput, of func(*Group) *[]Rule) (body, er
 	return body{{"return", true}, {"unknownIpPermissionSet", list("item", s.permissions(unknown))}}, nil
 }
 
-// ruleOf returns where the rule of a permission is, -1 if it is not there.
 func ruleOf(rules []Rule, p Permission) int {
 	return slices.IndexFunc(rules, func(r Rule) bool { return r.Permission == p })
 }

@@ -1,7 +1,6 @@
 package ec2sim
 
 import (
-	"encoding/base64"
 	"maps"
 	"reflect"
 	"slices"
@@ -55,7 +54,6 @@ type pages struct {
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeManagedPrefixLists.html
 var mostPages, listPages = pages{5, 1000, false}, pages{1, 100, true}
 
-// absent returns the error of an ID that names nothing.
 func (k *kind) absent(id string) error {
 	if !strings.HasPrefix(id, k.prefix) {
 		return errorf(k.malformed+".Malformed", "Invalid id: %q (expecting \"%s...\")", id, k.prefix)
@@ -74,7 +72,6 @@ type table[T resource] struct {
 	order []string // IDs, sorted
 }
 
-// tableOf returns a table of resources.
 func tableOf[T resource](k *kind, resources ...T) table[T] {
 	t := table[T]{kind: k, byID: make(map[string]T, len(resources))}
 	for _, v := range resources {
@@ -99,7 +96,6 @@ func (t *table[T]) drop(id string) {
 	}
 }
 
-// all yields the resources, in the order of their IDs.
 func (t *table[T]) all(yield func(T) bool) {
 	for _, id := range t.order {
 		if !yield(t.byID[id]) {
@@ -118,7 +114,6 @@ func (t *table[T]) first(is func(T) bool) (found T) {
 	return found
 }
 
-// find returns the resource of an ID.
 func (t *table[T]) find(id string) (T, error) {
 	v, ok := t.byID[id]
 	if !ok {
@@ -127,7 +122,6 @@ func (t *table[T]) find(id string) (T, error) {
 	return v, nil
 }
 
-// copies returns the resources as values.
 func copies[T any, P interface {
 	*T
 	resource
@@ -140,14 +134,12 @@ func copies[T any, P interface {
 	return values
 }
 
-// describeInput is common to all calls that describe resources.
 type describeInput struct {
 	paging
 	Filters []filter `json:"Filter"`
 	IDs     []string `json:"ID"` // see [decodeQuery]
 }
 
-// paging is how a caller asks for a part of a list.
 type paging struct {
 	MaxResults *int   `json:"MaxResults"`
 	NextToken  string `json:"NextToken"`
@@ -187,31 +179,27 @@ func describe[T resource, X any](of func(*site) *table[T], x func(*site, T) X) a
 // itself is the form of resources that are kept as they are described.
 func itself[T any](_ *site, v T) T { return v }
 
-// page answers with the asked part of items, which are in the order of their keys. The token carries the key of the
-// last item given out: whatever has come or gone since, the next page goes on behind it. Without MaxResults all items
-// are given at once.
+// page answers with the asked part of items, which are in the order of their keys. The token is the key of the last
+// item given out: whatever has come or gone since, the next page goes on behind it. Without MaxResults all items are
+// given at once.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html
 func page[T resource, X any](k *kind, ask paging, items []T, x func(T) X) (body, error) {
-	after, err := base64.RawURLEncoding.DecodeString(ask.NextToken)
-	if err != nil {
-		return nil, errorf("InvalidPaginationToken", "The specified pagination token is not valid")
-	}
-	items = slices.DeleteFunc(items, func(v T) bool { return v.key() <= string(after) })
-	var more body
+	items = slices.DeleteFunc(items, func(v T) bool { return v.key() <= ask.NextToken })
+	n, limits := len(items), k.pages
 	if ask.MaxResults != nil {
-		n, limits := *ask.MaxResults, k.pages
+		n = *ask.MaxResults
 		if n < limits.smallest || n > limits.largest {
 			return nil, invalid("Value ( %d ) for parameter maxResults is invalid. Expecting a value between %d and %d.", n, limits.smallest, limits.largest)
 		}
-		if len(items) > n {
-			items = items[:n]
-			more = body{{"nextToken", base64.RawURLEncoding.EncodeToString([]byte(items[n-1].key()))}}
-		}
 	}
-	forms := make([]X, 0, len(items))
-	for _, v := range items {
+	var forms []X
+	for _, v := range items[:min(n, len(items))] {
 		forms = append(forms, x(v))
 	}
-	return append(body{{k.set, list("item", forms)}}, more...), nil
+	answer := body{{k.set, list("item", forms)}}
+	if len(items) > n {
+		answer = append(answer, element{"nextToken", items[n-1].key()})
+	}
+	return answer, nil
 }

@@ -24,12 +24,11 @@
 //	  "subnets": [{"vpc": "shop", "name": "a", "region": "eu-west-1", "cidr": "10.1.16.0/24"}],
 //	  "networkAcls": [{"vpc": "shop", "subnets": ["a"], "region": "eu-west-1", "entries": [
 //	    {"number": 90, "protocol": "tcp", "ports": "443", "cidr": "13.32.0.0/15", "deny": true},
-//	    {"number": 100, "cidr": "0.0.0.0/0"},
-//	    {"number": 100, "egress": true, "cidr": "0.0.0.0/0"}
+//	    {"number": 100, "cidr": "0.0.0.0/0"}, {"number": 100, "egress": true, "cidr": "0.0.0.0/0"}
 //	  ]}],
-//	  "routeTables": [{"vpc": "shop", "subnets": ["a"], "region": "eu-west-1", "routes": [
-//	    {"to": "0.0.0.0/0", "via": "igw"}
-//	  ]}],
+//	  "routeTables": [{
+//	    "vpc": "shop", "subnets": ["a"], "region": "eu-west-1", "routes": [{"to": "0.0.0.0/0", "via": "igw"}]
+//	  }],
 //	  "blockPublicAccess": [{
 //	    "region": "eu-west-1", "mode": "block-ingress", "exclusions": [{"vpc": "shop", "subnet": "a"}]
 //	  }],

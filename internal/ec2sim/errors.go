@@ -51,15 +51,6 @@ func missing(parameter string) *apiError {
 	return errorf("MissingParameter", "The request must contain the parameter %s", parameter)
 }
 
-// invalid is the error of a parameter's value.
 func invalid(format string, args ...any) *apiError {
 	return errorf("InvalidParameterValue", format, args...)
-}
-
-func validationError(format string, args ...any) *apiError {
-	return errorf("ValidationError", format, args...)
-}
-
-func invalidConfiguration(format string, args ...any) *apiError {
-	return errorf("InvalidConfigurationRequest", format, args...)
 }

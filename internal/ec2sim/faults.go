@@ -11,22 +11,16 @@ type FaultKind string
 
 // The kinds of fault.
 const (
-	// Refused refuses the call as IAM does for lack of permission.
-	Refused FaultKind = "refused for lack of permission"
-	// ErrorBefore answers with an error and changes nothing.
-	ErrorBefore FaultKind = "error before the effect"
-	// ErrorAfter does what was asked and then answers with an error.
-	ErrorAfter FaultKind = "error after the effect"
-	// CutBefore closes the connection without an answer and changes nothing.
-	CutBefore FaultKind = "connection cut before the effect"
-	// CutAfter does what was asked and closes the connection without an answer.
-	CutAfter FaultKind = "connection cut after the effect"
-	// Slow does what was asked and answers after the delay.
-	Slow FaultKind = "slow answer"
+	Refused     FaultKind = "refused"      // as IAM does for lack of permission
+	ErrorBefore FaultKind = "error before" // answers with an error and changes nothing
+	ErrorAfter  FaultKind = "error after"  // does what was asked and then answers with an error
+	CutBefore   FaultKind = "cut before"   // closes the connection without an answer and changes nothing
+	CutAfter    FaultKind = "cut after"    // does what was asked and closes the connection without an answer
+	Slow        FaultKind = "slow"         // does what was asked and answers after the delay
 	// Stale answers a call that changes nothing as it would have before the last changes, see [Options].
 	//
 	// https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
-	Stale FaultKind = "stale answer"
+	Stale FaultKind = "stale"
 )
 
 // Values that the Action of a [Fault] may have besides the name of an action.
@@ -122,22 +116,11 @@ func (f Fault) matches(c Call) bool {
 }
 
 func (f Fault) apiError(service string) *apiError {
-	refusal := ""
+	code, message := cmp.Or(f.Code, "InternalError"), "An internal error has occurred"
 	if f.Kind == Refused {
-		refusal = refusals[service]
+		code, message = cmp.Or(f.Code, refusals[service]), "You are not authorized to perform this operation."
 	}
-	code := cmp.Or(f.Code, refusal, "InternalError")
-	e := errorf(code, "%s", cmp.Or(defaultMessages[code], "An error was injected."))
+	e := errorf(code, "%s", message)
 	e.status = cmp.Or(f.Status, e.status)
 	return e
-}
-
-// defaultMessages are those of errors that are most often injected.
-var defaultMessages = map[string]string{
-	"AccessDenied":          "User is not authorized to perform this action",
-	"AccessDeniedException": "User is not authorized to perform this action",
-	"InternalError":         "An internal error has occurred",
-	"RequestLimitExceeded":  "Request limit exceeded.",
-	"Unavailable":           "The service is unavailable. Please try again shortly.",
-	"UnauthorizedOperation": "You are not authorized to perform this operation.",
 }

@@ -14,16 +14,12 @@ type filter struct {
 	Values []string `json:"Value"`
 }
 
-// maxFilterValues is how many values the filters of a call may have.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
-// https://github.com/gjbae1212/gossm/issues/31 (the error, and that it is for all filters together)
-const maxFilterValues = 200
-
 // compileFilters returns a function that reports whether a resource matches all filters.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
+// https://github.com/gjbae1212/gossm/issues/31 (the limit is for all filters together)
 func compileFilters(filters []filter, resource reflect.Type) (func(reflect.Value) bool, error) {
+	const maxFilterValues = 200
 	var conditions []func(reflect.Value) bool
 	var given int
 	for _, f := range filters {
@@ -46,29 +42,13 @@ func compileFilters(filters []filter, resource reflect.Type) (func(reflect.Value
 }
 
 // attribute returns a function from a resource to the values that a filter matches, nil if there is no such filter. The
-// tag `filter:"…"` of a field names its filters. Every resource with Tags has the filters tag:KEY, tag-key and tag-value.
+// tag `filter:"…"` of a field names its filters. Every resource has the filters tag:KEY, tag-key and tag-value.
 func attribute(t reflect.Type, name string) func(reflect.Value) []string {
 	for _, f := range reflect.VisibleFields(t) {
 		if slices.Contains(strings.Split(f.Tag.Get("filter"), ","), name) {
 			return func(v reflect.Value) []string { return texts(v.FieldByIndex(f.Index)) }
 		}
 	}
-	return tagAttribute(name)
-}
-
-// texts returns a field as filters see it: nothing for the zero value, except that false is false.
-func texts(v reflect.Value) []string {
-	if list, ok := reflect.TypeAssert[[]string](v); ok {
-		return list
-	}
-	if v.IsZero() && v.Kind() != reflect.Bool {
-		return nil
-	}
-	return []string{fmt.Sprint(v.Interface())}
-}
-
-// tagAttribute is attribute for the filters on tags.
-func tagAttribute(name string) func(reflect.Value) []string {
 	key, one := strings.CutPrefix(name, "tag:")
 	if !one && name != "tag-key" && name != "tag-value" {
 		return nil
@@ -84,6 +64,17 @@ func tagAttribute(name string) func(reflect.Value) []string {
 		}
 		return values
 	}
+}
+
+// texts returns a field as filters see it: nothing for the zero value, except that false is false.
+func texts(v reflect.Value) []string {
+	if list, ok := reflect.TypeAssert[[]string](v); ok {
+		return list
+	}
+	if v.IsZero() && v.Kind() != reflect.Bool {
+		return nil
+	}
+	return []string{fmt.Sprint(v.Interface())}
 }
 
 // anyPattern returns a function that reports whether one of the patterns matches a string. An asterisk matches zero or

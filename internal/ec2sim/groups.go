@@ -33,7 +33,6 @@ func (s *site) update(g *Group, change func(*Group)) {
 	s.touch(g.ID)
 }
 
-// groupNamed returns the group of a name in a VPC, nil if there is none.
 func (s *site) groupNamed(vpc, name string) *Group {
 	return s.groups.first(func(g *Group) bool { return g.VPC == vpc && g.Name == name })
 }
@@ -80,7 +79,7 @@ func (s *site) addGroup(g Group) (*Group, error) {
 	case !allowedText(g.Name), strings.HasPrefix(strings.ToLower(g.Name), "sg-"):
 		return nil, invalid("Value (%s) for parameter GroupName is invalid. Character sets beyond ASCII are not supported.", g.Name)
 	case !allowedText(g.Description):
-		return nil, invalid("Value (%s) for parameter GroupDescription is invalid. Character sets beyond ASCII are not supported.", g.Description)
+		return nil, invalid("Value (%s) for parameter GroupDescription is invalid.", g.Description)
 	}
 	g.VPC = cmp.Or(g.VPC, s.vpc(true))
 	if _, err := s.vpcs.find(g.VPC); err != nil {
@@ -95,7 +94,7 @@ func (s *site) addGroup(g Group) (*Group, error) {
 		}
 	}
 	g.Account, g.Region, g.ID = s.account, s.region, s.server.newID("sg")
-	g.Egress = []Rule{{ID: s.server.newID("sgr"), Permission: everythingFrom(Source{Prefix: anyIPv4})}}
+	g.Egress = []Rule{{ID: s.server.newID("sgr"), Permission: Permission{"-1", -1, -1, Source{Prefix: anyIPv4}}}}
 	s.groups.put(&g)
 	s.touch(g.ID)
 	return &g, nil
@@ -119,7 +118,7 @@ func (s *site) dropGroup(id string) error {
 	case g.Name == "default":
 		return errorf("CannotDelete", "the specified group: %q name: \"default\" cannot be deleted by a user", g.ID)
 	}
-	inUse := s.attached[g.ID] > 0
+	inUse := s.interfaces.first(func(i *Interface) bool { return slices.Contains(i.Groups, id) }) != nil
 	for _, other := range s.groups.byID {
 		inUse = inUse || other != g && other.refersTo(g.ID)
 	}

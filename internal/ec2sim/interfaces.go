@@ -36,9 +36,17 @@ func (i *Interface) key() string { return i.ID }
 //
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-security-groups.html
 func (s *site) addInterface(i Interface) (*Interface, error) {
-	n, err := s.subnetFor(i)
-	if err != nil {
-		return nil, err
+	vpc := cmp.Or(i.VPC, s.vpc(true))
+	if i.VPC == "" && len(i.Groups) > 0 {
+		g, err := s.groups.find(i.Groups[0])
+		if err != nil {
+			return nil, err
+		}
+		vpc = g.VPC
+	}
+	n := s.subnets.first(func(n *subnet) bool { return n.ID == i.Subnet || i.Subnet == "" && n.VPC == vpc })
+	if n == nil {
+		return nil, subnetKind.absent(cmp.Or(i.Subnet, "subnet-of-"+vpc))
 	}
 	i.Account, i.Region, i.VPC, i.Subnet = s.account, s.region, n.VPC, n.ID
 	if !i.PrivateIP.IsValid() {
@@ -48,38 +56,18 @@ func (s *site) addInterface(i Interface) (*Interface, error) {
 	if !n.CIDR.Contains(i.PrivateIP) {
 		return nil, invalid("Address %s does not fall within the subnet's address range", i.PrivateIP)
 	}
-	groups := i.Groups
-	if len(groups) == 0 && !strings.HasSuffix(i.Type, "_load_balancer") {
-		groups = []string{s.groupNamed(n.VPC, "default").ID}
+	if len(i.Groups) == 0 && !strings.HasSuffix(i.Type, "_load_balancer") {
+		i.Groups = []string{s.groupNamed(n.VPC, "default").ID}
 	}
-	i.ID, i.Type, i.Groups = s.server.newID("eni"), cmp.Or(i.Type, "interface"), nil
-	if err := s.setGroups(&i, groups); err != nil {
+	i.ID, i.Type = s.server.newID("eni"), cmp.Or(i.Type, "interface")
+	if err := s.setGroups(&i, i.Groups); err != nil {
 		return nil, err
 	}
 	s.interfaces.put(&i)
 	return &i, nil
 }
 
-func (s *site) subnetFor(i Interface) (*subnet, error) {
-	if i.Subnet != "" {
-		return s.subnets.find(i.Subnet)
-	}
-	vpc := cmp.Or(i.VPC, s.vpc(true))
-	if i.VPC == "" && len(i.Groups) > 0 {
-		g, err := s.groups.find(i.Groups[0])
-		if err != nil {
-			return nil, err
-		}
-		vpc = g.VPC
-	}
-	if n := s.subnets.first(func(n *subnet) bool { return n.VPC == vpc }); n != nil {
-		return n, nil
-	}
-	return nil, vpcKind.absent(vpc)
-}
-
-// setGroups replaces an interface's groups, if it may have these, and counts the interfaces of groups, which keep those
-// from being deleted.
+// setGroups replaces an interface's groups, if it may have these.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 // https://github.com/kubernetes-sigs/cluster-api-provider-aws/issues/3943 (another VPC)
@@ -95,12 +83,6 @@ func (s *site) setGroups(i *Interface, groups []string) error {
 	if len(groups) > s.quotas.groupsPerInterface() {
 		return errorf("SecurityGroupsPerInterfaceLimitExceeded", "The maximum number of security groups per interface has been reached.")
 	}
-	for _, id := range i.Groups {
-		s.attached[id]--
-	}
-	for _, id := range groups {
-		s.attached[id]++
-	}
 	i.Groups = groups
 	s.touch(i.ID)
 	return nil
@@ -113,19 +95,6 @@ func otherNetwork() error {
 type interfaceInput struct {
 	ID     string   `json:"NetworkInterfaceId"`
 	Groups []string `json:"SecurityGroupId"`
-}
-
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteNetworkInterface.html
-func (s *site) deleteInterface(_ *call, in interfaceInput) (body, error) {
-	i, err := s.interfaces.find(in.ID)
-	if err != nil {
-		return nil, err
-	}
-	if i.Instance != "" || i.Requester != "" {
-		return nil, invalid("Network interface '%s' is currently in use.", i.ID)
-	}
-	s.interfaces.drop(i.ID)
-	return done, s.setGroups(i, nil)
 }
 
 // modifyInterface replaces an interface's groups. Those of a service, such as a load balancer's, cannot be changed this
@@ -152,7 +121,6 @@ func (s *site) modifyInterface(_ *call, in interfaceInput) (body, error) {
 
 type interfaceXML struct {
 	*Interface
-	Zone             string `xml:"availabilityZone"`
 	RequesterManaged bool   `xml:"requesterManaged"`
 	Status           string `xml:"status"`
 	Groups           []body `xml:"groupSet>item"`
@@ -163,17 +131,17 @@ type interfaceXML struct {
 }
 
 func (s *site) interfaceXML(i *Interface) interfaceXML {
-	x := interfaceXML{Interface: i, Zone: s.subnets.byID[i.Subnet].Zone, RequesterManaged: i.Requester != "", Status: "available"}
+	x := interfaceXML{Interface: i, RequesterManaged: i.Requester != "", Status: "available"}
 	for _, id := range i.Groups {
 		x.Groups = append(x.Groups, body{{"groupId", id}, {"groupName", s.groups.byID[id].Name}})
 	}
 	owner := cmp.Or(i.Requester, i.Account)
 	if i.Instance != "" || i.Requester != "" {
 		x.Status = "in-use"
-		x.Attachment = body{{"attachmentId", "eni-attach-" + strings.TrimPrefix(i.ID, "eni-")}, {"instanceOwnerId", owner}, {"status", "attached"}}
-		if i.Instance != "" {
-			x.Attachment = append(x.Attachment, element{"instanceId", i.Instance})
-		}
+		x.Attachment = body{{"instanceOwnerId", owner}, {"status", "attached"}}
+	}
+	if i.Instance != "" {
+		x.Attachment = append(x.Attachment, element{"instanceId", i.Instance})
 	}
 	private := body{{"privateIpAddress", i.PrivateIP}, {"primary", true}}
 	if i.PublicIP.IsValid() {

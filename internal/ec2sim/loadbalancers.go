@@ -9,12 +9,6 @@ import (
 	"strings"
 )
 
-// groupsPerLoadBalancer is how many security groups a load balancer may have, whatever the quota of an interface.
-//
-// https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/4789 (how many)
-// https://github.com/boto/boto3/issues/177 (the error)
-const groupsPerLoadBalancer = 5
-
 // A loadBalancer is an Application, Network or Gateway Load Balancer. Its network interfaces have its security groups,
 // always; without any, which only a Network Load Balancer can be, everybody gets in.
 //
@@ -31,6 +25,9 @@ type loadBalancer struct {
 	Listeners  []*listener `json:"listeners" xml:"-"`
 	Interfaces []addresses `json:"interfaces" xml:"-"` // in a seed
 	Tags       Tags        `json:"tags" xml:"-"`
+	DNSName    string      `json:"-"`
+	IPType     string      `json:"-" xml:"IpAddressType"`
+	State      string      `json:"-" xml:"State>Code"`
 
 	interfaces []*Interface
 }
@@ -84,11 +81,11 @@ func (s *site) addLoadBalancer(lb *loadBalancer) error {
 	kind, ok := balancerTypes[lb.Type]
 	switch {
 	case lb.Name == "":
-		return validationError("A load balancer name must be specified")
+		return errorf("ValidationError", "A load balancer name must be specified")
 	case !ok:
-		return validationError("Value '%s' at 'type' must be application, network or gateway", lb.Type)
+		return errorf("ValidationError", "Value '%s' at 'type' must be application, network or gateway", lb.Type)
 	case lb.Type == "gateway" && len(lb.Groups) > 0:
-		return invalidConfiguration("Security groups are not supported for load balancers with type 'gateway'")
+		return errorf("InvalidConfigurationRequest", "Security groups are not supported for load balancers with type 'gateway'")
 	case slices.ContainsFunc(s.loadBalancers, func(other *loadBalancer) bool { return other.Name == lb.Name }):
 		return errorf("DuplicateLoadBalancerName", "A load balancer with the name '%s' exists", lb.Name)
 	}
@@ -108,7 +105,11 @@ func (s *site) addLoadBalancer(lb *loadBalancer) error {
 		lb.VPC, lb.Groups = i.VPC, i.Groups // the default ones, where none were named
 	}
 	lb.ARN = s.arn("elasticloadbalancing", "loadbalancer/"+resource)
-	lb.Scheme = cmp.Or(lb.Scheme, "internet-facing")
+	lb.Scheme, lb.State, lb.IPType = cmp.Or(lb.Scheme, "internet-facing"), "active", "ipv4"
+	lb.DNSName = lb.Name + "-1234567890." + s.region + ".elb.amazonaws.com"
+	if slices.ContainsFunc(lb.interfaces, func(i *Interface) bool { return i.IPv6.IsValid() }) {
+		lb.IPType = "dualstack"
+	}
 	for _, l := range lb.Listeners {
 		l.ARN, l.Balancer = s.arn("elasticloadbalancing", "listener/"+resource+"/"+s.server.newHexID()), lb.ARN
 		if lb.Type == "application" { // until it has a target group
@@ -122,7 +123,6 @@ func (s *site) addLoadBalancer(lb *loadBalancer) error {
 // newHexID returns the end of an ARN of Elastic Load Balancing: hexadecimal digits, in the order of creation.
 func (s *Server) newHexID() string { return strings.TrimPrefix(s.newID("x"), "x-0") }
 
-// loadBalancer finds a load balancer by its ARN or its name.
 func (s *site) loadBalancer(id string) (*loadBalancer, error) {
 	for _, lb := range s.loadBalancers {
 		if id == lb.ARN || id == lb.Name {
@@ -130,13 +130,6 @@ func (s *site) loadBalancer(id string) (*loadBalancer, error) {
 		}
 	}
 	return nil, errorf("LoadBalancerNotFound", "Load balancer '%s' not found", id)
-}
-
-type loadBalancerXML struct {
-	*loadBalancer
-	DNSName     string
-	AddressType string `xml:"IpAddressType"`
-	State       string `xml:"State>Code"`
 }
 
 // describeLoadBalancers gives the load balancers that a caller names, or all of them if it names none.
@@ -148,7 +141,7 @@ func (s *site) describeLoadBalancers(in struct {
 },
 ) (body, error) {
 	if len(in.ARNs) > 0 && len(in.Names) > 0 {
-		return nil, validationError("Load balancer names and ARNs cannot be specified at the same time")
+		return nil, errorf("ValidationError", "Load balancer names and ARNs cannot be specified at the same time")
 	}
 	named := slices.Concat(in.ARNs, in.Names)
 	for _, id := range named {
@@ -156,18 +149,10 @@ func (s *site) describeLoadBalancers(in struct {
 			return nil, err
 		}
 	}
-	var forms []loadBalancerXML
-	for _, lb := range s.loadBalancers {
-		if len(named) > 0 && !slices.Contains(named, lb.ARN) && !slices.Contains(named, lb.Name) {
-			continue
-		}
-		x := loadBalancerXML{loadBalancer: lb, DNSName: lb.Name + "-1234567890." + s.region + ".elb.amazonaws.com", AddressType: "ipv4", State: "active"}
-		if slices.ContainsFunc(lb.interfaces, func(i *Interface) bool { return i.IPv6.IsValid() }) {
-			x.AddressType = "dualstack"
-		}
-		forms = append(forms, x)
+	others := func(lb *loadBalancer) bool {
+		return len(named) > 0 && !slices.Contains(named, lb.ARN) && !slices.Contains(named, lb.Name)
 	}
-	return body{{"LoadBalancers", list("member", forms)}}, nil
+	return body{{"LoadBalancers", list("member", slices.DeleteFunc(slices.Clone(s.loadBalancers), others))}}, nil
 }
 
 type ofLoadBalancer struct {
@@ -190,9 +175,8 @@ func (s *site) describeBalancerTags(in struct {
 	ARNs []string `json:"ResourceArns"`
 },
 ) (body, error) {
-	const mostARNs = 20
-	if n := len(in.ARNs); n < 1 || n > mostARNs {
-		return nil, validationError("From 1 to %d resource ARNs can be specified, not %d", mostARNs, n)
+	if n := len(in.ARNs); n < 1 || n > 20 {
+		return nil, errorf("ValidationError", "From 1 to 20 resource ARNs can be specified, not %d", n)
 	}
 	var descriptions []body
 	for _, arn := range in.ARNs {
@@ -209,6 +193,8 @@ func (s *site) describeBalancerTags(in struct {
 // Load Balancer that was created without groups stays without.
 //
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSecurityGroups.html
+// https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/4789 (5 groups, whatever an interface takes)
+// https://github.com/boto/boto3/issues/177 (the error)
 // https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/2371 (no such group)
 // https://github.com/kubernetes/cloud-provider-aws/issues/78 (another VPC)
 func (s *site) setSecurityGroups(in struct {
@@ -222,20 +208,20 @@ func (s *site) setSecurityGroups(in struct {
 	}
 	switch {
 	case lb.Type == "gateway":
-		return nil, invalidConfiguration("SetSecurityGroups is not supported for load balancers of type 'gateway'")
+		return nil, errorf("InvalidConfigurationRequest", "SetSecurityGroups is not supported for load balancers of type 'gateway'")
 	case lb.Type == "network" && len(lb.Groups) == 0:
-		return nil, invalidConfiguration("You cannot set security groups on a Network Load Balancer that was created without any")
+		return nil, errorf("InvalidConfigurationRequest", "You cannot set security groups on a Network Load Balancer that was created without any")
 	case len(in.Groups) == 0:
-		return nil, invalidConfiguration("A load balancer must have at least one security group")
-	case len(in.Groups) > min(groupsPerLoadBalancer, s.quotas.groupsPerInterface()):
-		return nil, invalidConfiguration("The maximum number of security groups per load balancer has been reached.")
+		return nil, errorf("InvalidConfigurationRequest", "A load balancer must have at least one security group")
+	case len(in.Groups) > min(5, s.quotas.groupsPerInterface()):
+		return nil, errorf("InvalidConfigurationRequest", "The maximum number of security groups per load balancer has been reached.")
 	}
 	for _, id := range in.Groups {
 		switch g := s.groups.byID[id]; {
 		case g == nil:
 			return nil, errorf("InvalidSecurityGroup", "The security group '%s' does not exist", id)
 		case g.VPC != lb.VPC:
-			return nil, invalidConfiguration("One or more security groups are invalid")
+			return nil, errorf("InvalidConfigurationRequest", "One or more security groups are invalid")
 		}
 	}
 	lb.Groups = in.Groups

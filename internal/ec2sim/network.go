@@ -3,6 +3,7 @@ package ec2sim
 import (
 	"cmp"
 	"net/netip"
+	"strings"
 )
 
 // A vpc is a virtual private cloud. Whether it is an account's default decides what revoking a rule that does not exist
@@ -45,7 +46,8 @@ func (n *subnet) key() string { return n.ID }
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/default-security-group.html
 func (s *site) addVPC(v vpc) {
-	v.Account, v.ID, v.gateway = s.account, s.server.newID("vpc"), s.server.newPathID("igw")
+	v.Account, v.ID = s.account, s.server.newID("vpc")
+	v.gateway = strings.Replace(v.ID, "vpc", "igw", 1)
 	s.vpcs.put(&v)
 	s.addACL(networkACL{VPC: v.ID, Default: true, Entries: aclStart})
 	s.addRouteTable(&v, routeTable{Routes: []route{{To: anyIPv4, Via: v.gateway}, {To: anyIPv6, Via: v.gateway}}})
@@ -55,7 +57,7 @@ func (s *site) addVPC(v vpc) {
 		panic(err) // a new VPC takes a group
 	}
 	s.update(g, func(g *Group) {
-		g.Ingress = []Rule{{ID: s.server.newID("sgr"), Permission: everythingFrom(Source{Reference: g.ID})}}
+		g.Ingress = []Rule{{ID: s.server.newID("sgr"), Permission: Permission{"-1", -1, -1, Source{Reference: g.ID}}}}
 	})
 }
 
@@ -107,10 +109,8 @@ func (s *site) publicAccess(*call, struct{}) (body, error) {
 	}
 	return body{{"vpcBlockPublicAccessOptions", body{
 		{"awsAccountId", s.account},
-		{"awsRegion", s.region},
 		{"internetGatewayBlockMode", cmp.Or(s.blockMode, "off")},
 		{"state", state},
-		{"managedBy", "account"},
 		{"exclusionsAllowed", "allowed"},
 	}}}, nil
 }

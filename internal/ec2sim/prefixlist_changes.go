@@ -24,13 +24,12 @@ func (s *site) ownList(id string) (*PrefixList, error) {
 // https://github.com/hashicorp/terraform-provider-aws/issues/21835 (the error)
 func (s *site) changeable(id string) (*PrefixList, error) {
 	l, err := s.ownList(id)
-	if err == nil && l.under.finish != nil {
+	if err == nil && l.finish != nil {
 		err = errorf("IncorrectState", "The request cannot be completed while the prefix list (%s) is in the current state (%s).", l.ID, l.State)
 	}
 	return l, err
 }
 
-// An entryForm is how requests write an entry.
 type entryForm struct {
 	CIDR        string `json:"Cidr"`
 	Description string `json:"Description"`

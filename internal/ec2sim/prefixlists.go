@@ -16,12 +16,6 @@ const (
 	CloudFrontIPv6 = "com.amazonaws.global.ipv6.cloudfront.origin-facing"
 )
 
-// cloudFrontWeight is what a reference to either counts against a quota.
-const cloudFrontWeight = 55
-
-// ownedByAWS is the owner of the lists that AWS maintains.
-const ownedByAWS = "AWS"
-
 // A PrefixList is a managed prefix list as it is at one moment. In a rule it counts as often as it may have entries,
 // however many it has. Like a [Group] it must only be read.
 //
@@ -46,7 +40,8 @@ type PrefixList struct {
 	Synced bool `json:"ipamPrefixListResolverSyncEnabled" xml:"ipamPrefixListResolverSyncEnabled"`
 
 	versions map[int][]PrefixListEntry // with the current one
-	under    change                    // the change under way, if State says that there is one
+	due      time.Time                 // when the change under way is done
+	finish   func()                    // ends it; nil if there is none
 }
 
 func (l *PrefixList) key() string { return l.ID }
@@ -71,9 +66,10 @@ const (
 	mostChanges = 100
 )
 
+// addManagedPrefixLists creates AWS's lists. A reference to either counts 55 times against a quota.
 func (s *site) addManagedPrefixLists() {
 	for _, l := range [][2]string{{CloudFrontIPv4, "IPv4"}, {CloudFrontIPv6, "IPv6"}} {
-		s.enterPrefixList(PrefixList{Name: l[0], Family: l[1], Owner: ownedByAWS, MaxEntries: cloudFrontWeight})
+		s.enterPrefixList(PrefixList{Name: l[0], Family: l[1], Owner: "AWS", MaxEntries: 55})
 	}
 }
 
@@ -155,7 +151,7 @@ func (l *PrefixList) checkSize(size, entries int) error {
 // https://docs.aws.amazon.com/vpc/latest/userguide/managed-prefix-lists.html
 func (*site) prefixListXML(l *PrefixList) PrefixList {
 	shown := *l
-	if l.Owner == ownedByAWS {
+	if l.Owner == "AWS" {
 		shown.MaxEntries, shown.Version = 0, 0
 	}
 	return shown
@@ -215,22 +211,21 @@ func (s *Server) referringTo(l *PrefixList) (groups []*Group) {
 	return groups
 }
 
-// A change is something done to a prefix list that takes time.
-type change struct {
-	verb   string        // such as "modify", which its states begin with
-	due    time.Time     // when it is done
-	finish func() string // does it, or says why it cannot be done
-}
-
-// alter begins a change of a list. The answer has the list as it was before, with the new state: the effect shows when
-// the change is complete, at once unless [Options] say that it takes time.
-func (s *site) alter(l *PrefixList, verb string, finish func() string) body {
+// alter begins a change of a list, which do makes, or says why it cannot be made. The answer has the list as it was
+// before, with the new state: the effect shows when the change is complete, at once unless [Options] say that it takes
+// time.
+func (s *site) alter(l *PrefixList, verb string, do func() string) body {
 	delay := s.server.options.PrefixListDelay
-	l.State, l.StateMessage = verb+"-in-progress", ""
-	l.under = change{verb: verb, due: s.server.options.Now().Add(delay), finish: finish}
+	l.State, l.StateMessage, l.due = verb+"-in-progress", "", s.server.options.Now().Add(delay)
+	l.finish = func() {
+		l.State, l.StateMessage, l.finish = verb+"-complete", do(), nil
+		if l.StateMessage != "" {
+			l.State = verb + "-failed"
+		}
+	}
 	out := body{{"prefixList", s.prefixListXML(l)}}
 	if delay == 0 {
-		l.settle()
+		l.finish()
 	} else {
 		s.server.unsettled = append(s.server.unsettled, l)
 	}
@@ -238,23 +233,13 @@ func (s *site) alter(l *PrefixList, verb string, finish func() string) body {
 	return out
 }
 
-// settle ends the change under way.
-func (l *PrefixList) settle() {
-	l.StateMessage = l.under.finish()
-	l.State = l.under.verb + "-complete"
-	if l.StateMessage != "" {
-		l.State = l.under.verb + "-failed"
-	}
-	l.under = change{}
-}
-
 // settle ends the changes of prefix lists whose time has come, between two calls, and shows observers.
 func (s *Server) settle() {
 	s.unsettled = slices.DeleteFunc(s.unsettled, func(l *PrefixList) bool {
-		if s.options.Now().Before(l.under.due) {
+		if s.options.Now().Before(l.due) {
 			return false
 		}
-		l.settle()
+		l.finish()
 		s.touched = []string{l.ID}
 		s.notify(Call{}, s.site(l.Owner, l.Region))
 		return true

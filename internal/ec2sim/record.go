@@ -8,12 +8,11 @@ type Call struct {
 	Account, Region string
 	Service         string // "ec2", "elasticloadbalancing", "sts" or "servicequotas"
 	Action          string
-	Resource        string    // what the call named first, such as a group's ID
-	Rules           int       // how many rules it was to authorize, revoke or change
-	Mutating        bool      // whether the action changes anything
-	Effective       bool      // whether this call has; with an injected fault, even if it failed
-	Error           string    // the error code of the answer, empty for success
-	Fault           FaultKind // the fault that hit it
+	Resource        string // what the call named first, such as a group's ID
+	Rules           int    // how many rules it was to authorize, revoke or change
+	Mutating        bool   // whether the action changes anything
+	Effective       bool   // whether this call has; with an injected fault, even if it failed
+	Error           string // the error code of the answer, empty for success
 }
 
 // A Change is what an effective call has done to security groups and to what decides who gets in by them: what it

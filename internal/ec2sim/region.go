@@ -41,6 +41,17 @@ func (r Region) change(f func(*site) error) error {
 	return nil
 }
 
+// edit calls f to change a resource of the region.
+func edit[T resource](r Region, of func(*site) *table[T], id string, f func(*site, T) error) error {
+	return r.change(func(s *site) error {
+		v, err := of(s).find(id)
+		if err != nil {
+			return err
+		}
+		return f(s, v)
+	})
+}
+
 // SetQuota sets the quota of rules per security group.
 func (r Region) SetQuota(rulesPerGroup int) {
 	r.read(func(s *site) { s.quotas.RulesPerGroup = rulesPerGroup })
@@ -86,7 +97,6 @@ func (r Region) CreateGroup(g Group) (Group, error) {
 	})
 }
 
-// create adds a resource, and returns a copy of it.
 func create[T any](r Region, add func(*site) (*T, error)) (created T, err error) {
 	err = r.change(func(s *site) error {
 		added, err := add(s)
@@ -106,16 +116,8 @@ func (r Region) DeleteGroup(id string) error {
 // SetTags replaces all tags of a resource.
 func (r Region) SetTags(id string, tags map[string]string) error {
 	return r.change(func(s *site) error {
-		old, err := s.tagsOf(id)
-		if err != nil {
-			return err
-		}
-		if err := Tags(tags).check(); err != nil {
-			return err
-		}
-		*old = maps.Clone(tags)
-		s.touch(id)
-		return nil
+		_, err := s.retag([]string{id}, func(t Tags) { clear(t); maps.Copy(t, tags) })
+		return err
 	})
 }
 
@@ -126,12 +128,8 @@ func (r Region) AddRules(groupID string, rules ...Rule) error {
 
 // RemoveRules removes those of a group's ingress rules that have one of the permissions.
 func (r Region) RemoveRules(groupID string, permissions ...Permission) error {
-	doomed := make(map[Permission]bool, len(permissions))
-	for _, p := range permissions {
-		doomed[p] = true
-	}
 	return r.editRules(groupID, func(have []Rule) []Rule {
-		return slices.DeleteFunc(slices.Clone(have), func(r Rule) bool { return doomed[r.Permission] })
+		return slices.DeleteFunc(slices.Clone(have), func(r Rule) bool { return slices.Contains(permissions, r.Permission) })
 	})
 }
 
@@ -141,14 +139,8 @@ func (r Region) SetRules(groupID string, rules ...Rule) error {
 	return r.editRules(groupID, func([]Rule) []Rule { return rules })
 }
 
-func (r Region) editRules(groupID string, edit func([]Rule) []Rule) error {
-	return r.change(func(s *site) error {
-		g, err := s.groups.find(groupID)
-		if err != nil {
-			return err
-		}
-		return s.setRules(g, edit(g.Ingress))
-	})
+func (r Region) editRules(groupID string, change func([]Rule) []Rule) error {
+	return edit(r, groupsOf, groupID, func(s *site, g *Group) error { return s.setRules(g, change(g.Ingress)) })
 }
 
 // setRules replaces the ingress rules of a group, without regard to its quota.
@@ -177,15 +169,17 @@ func (r Region) Interfaces() (interfaces []Interface) {
 	return interfaces
 }
 
+// DeleteInterface deletes a network interface, even one that belongs to a service.
+func (r Region) DeleteInterface(id string) error {
+	return edit(r, interfacesOf, id, func(s *site, i *Interface) error {
+		s.interfaces.drop(id)
+		return s.setGroups(i, nil)
+	})
+}
+
 // Attach replaces the security groups of a network interface, even of one that belongs to a service.
 func (r Region) Attach(interfaceID string, groups ...string) error {
-	return r.change(func(s *site) error {
-		i, err := s.interfaces.find(interfaceID)
-		if err != nil {
-			return err
-		}
-		return s.setGroups(i, slices.Clone(groups))
-	})
+	return edit(r, interfacesOf, interfaceID, func(s *site, i *Interface) error { return s.setGroups(i, slices.Clone(groups)) })
 }
 
 // PrefixLists returns the managed prefix lists, those of AWS included.
@@ -205,13 +199,7 @@ func (r Region) CreatePrefixList(l PrefixList) (PrefixList, error) {
 
 // SetEntries replaces the entries of a prefix list, which may be AWS's, by a new version.
 func (r Region) SetEntries(prefixListID string, entries ...PrefixListEntry) error {
-	return r.change(func(s *site) error {
-		l, err := s.prefixLists.find(prefixListID)
-		if err != nil {
-			return err
-		}
-		return s.setEntries(l, slices.Clone(entries))
-	})
+	return edit(r, listsOf, prefixListID, func(s *site, l *PrefixList) error { return s.setEntries(l, slices.Clone(entries)) })
 }
 
 func (s *site) setEntries(l *PrefixList, entries []PrefixListEntry) error {
@@ -243,7 +231,6 @@ func (s *site) share(l *PrefixList, accounts ...string) {
 	}
 }
 
-// prefixListNamed returns the first prefix list of a name, nil if there is none.
 func (s *site) prefixListNamed(name string) *PrefixList {
 	return s.prefixLists.first(func(l *PrefixList) bool { return l.Name == name })
 }

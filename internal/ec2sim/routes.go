@@ -57,7 +57,7 @@ func (r route) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
 // addRouteTable creates a route table for its subnets or, without any, as the main one of the VPC. It has the local
 // route.
 func (s *site) addRouteTable(v *vpc, t routeTable) {
-	t.Account, t.VPC, t.ID, t.Main = s.account, v.ID, s.server.newPathID("rtb"), len(t.Subnets) == 0
+	t.Account, t.VPC, t.ID, t.Main = s.account, v.ID, s.pathID("rtb", len(s.routeTables.order)), len(t.Subnets) == 0
 	t.Routes = slices.Concat([]route{{To: v.CIDR, Via: "local"}}, t.Routes)
 	for other := range s.routeTables.all {
 		other.Main = other.Main && !(t.Main && other.VPC == v.ID)

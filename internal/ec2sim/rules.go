@@ -91,11 +91,6 @@ func TCP(from, to int32, prefix netip.Prefix) Permission {
 	return Permission{Protocol: "tcp", From: from, To: to, Source: Source{Prefix: prefix}}
 }
 
-// everythingFrom returns the permission of all traffic of a source.
-func everythingFrom(s Source) Permission {
-	return Permission{Protocol: "-1", From: -1, To: -1, Source: s}
-}
-
 // An ipPermission is how requests and answers write rules: all sources that share a protocol and ports together.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html
@@ -119,21 +114,16 @@ type ruleForm struct {
 	Description string `json:"Description" xml:"description,omitempty"`
 }
 
-// permissions groups rules by protocol and ports.
 func (s *site) permissions(rules []Rule) []*ipPermission {
-	type ports struct {
-		protocol string
-		from, to int32
-	}
-	index := map[ports]*ipPermission{}
+	index := map[Permission]*ipPermission{}
 	var all []*ipPermission
 	for _, r := range rules {
-		key := ports{r.Protocol, r.From, r.To}
+		key := Permission{r.Protocol, r.From, r.To, Source{}}
 		p := index[key]
 		if p == nil {
 			p = &ipPermission{Protocol: r.Protocol}
 			if protocolNumbers[r.Protocol] != "" {
-				p.From, p.To = &key.from, &key.to
+				p.From, p.To = &key.From, &key.To
 			}
 			all, index[key] = append(all, p), p
 		}
@@ -229,7 +219,6 @@ func (s *site) checkRules(rules []Rule) ([]Rule, error) {
 	return rules, distinct(rules)
 }
 
-// withIDs gives those rules an ID that have none.
 func (s *site) withIDs(rules []Rule) []Rule {
 	rules = slices.Clone(rules)
 	for i, r := range rules {

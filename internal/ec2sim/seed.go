@@ -76,7 +76,6 @@ func (s *Server) Seed(r io.Reader) error {
 	return nil
 }
 
-// A seeder creates what a seed lists.
 type seeder struct {
 	server *Server
 	err    error // the first
@@ -119,9 +118,17 @@ func seedEach[T any](w *seeder, name string, resources []T, create func(*site, *
 			})
 		}
 		if err != nil {
-			w.err = fmt.Errorf("%s[%d]: %w", name, i, err)
+			w.err = fmt.Errorf("%s[%d]%s: %w", name, i, called(reflect.ValueOf(r)), err)
 		}
 	}
+}
+
+// called returns the name of a resource, if it has one, for an error.
+func called(r reflect.Value) string {
+	if name := r.FieldByName("Name"); name.IsValid() && name.String() != "" {
+		return fmt.Sprintf(" (%s)", name)
+	}
+	return ""
 }
 
 // place returns the region that the fields Account and Region of a resource name.
@@ -150,18 +157,11 @@ func (s *site) resolve(r reflect.Value) error {
 	if !field.IsValid() {
 		return nil
 	}
-	switch name := field.String(); name {
-	case "", "default":
-		field.SetString(s.vpc(true))
-	case "other":
-		field.SetString(s.vpc(false))
-	default:
-		v := s.vpcNamed(name)
-		if v == nil {
-			return fmt.Errorf("there is no VPC %q in %s", name, s.region)
-		}
-		field.SetString(v.ID)
+	id := s.vpcNamed(field.String())
+	if id == "" {
+		return fmt.Errorf("there is no VPC %q in %s", field, s.region)
 	}
+	field.SetString(id)
 	for _, name := range []string{"Subnet", "Subnets", "Groups"} {
 		var names []*string
 		switch f := r.FieldByName(name); f.Kind() {
@@ -173,7 +173,7 @@ func (s *site) resolve(r reflect.Value) error {
 			}
 		}
 		for _, n := range names {
-			if err := s.resolveName(field.String(), strings.ToLower(strings.TrimSuffix(name, "s")), n); err != nil {
+			if err := s.resolveName(id, strings.ToLower(strings.TrimSuffix(name, "s")), n); err != nil {
 				return err
 			}
 		}
@@ -196,19 +196,25 @@ func (s *site) resolveName(vpc, kind string, name *string) error {
 	return nil
 }
 
-func (s *site) vpcNamed(name string) *vpc {
-	return s.vpcs.first(func(v *vpc) bool { return v.Name == name })
+// vpcNamed returns the ID of the VPC of a name, empty if there is none.
+func (s *site) vpcNamed(name string) string {
+	if name == "" || name == "default" || name == "other" {
+		return s.vpc(name != "other")
+	}
+	if v := s.vpcs.first(func(v *vpc) bool { return v.Name == name }); v != nil {
+		return v.ID
+	}
+	return ""
 }
 
 // set replaces the quotas that are given: those that are not are zero.
 func (q *quotas) set(given quotas) error {
-	if given.RulesPerGroup < 0 || given.RulesPerGroup > mostRulesPerInterface {
-		return fmt.Errorf("rulesPerGroup: %d is not a quota from 1 to %d", given.RulesPerGroup, mostRulesPerInterface)
+	rules, groups := given.RulesPerGroup, given.GroupsPerInterface
+	if rules < 0 || rules > mostRulesPerInterface || groups < 0 || groups > mostGroupsPerInterface {
+		return fmt.Errorf("rulesPerGroup is from 1 to %d, groupsPerInterface from 1 to %d: not %d and %d",
+			mostRulesPerInterface, mostGroupsPerInterface, rules, groups)
 	}
-	if given.GroupsPerInterface < 0 || given.GroupsPerInterface > mostGroupsPerInterface {
-		return fmt.Errorf("groupsPerInterface: %d is not a quota from 1 to %d", given.GroupsPerInterface, mostGroupsPerInterface)
-	}
-	*q = quotas{cmp.Or(given.RulesPerGroup, q.RulesPerGroup), cmp.Or(given.GroupsPerInterface, q.GroupsPerInterface)}
+	*q = quotas{cmp.Or(rules, q.RulesPerGroup), cmp.Or(groups, q.GroupsPerInterface)}
 	return nil
 }
 
@@ -233,16 +239,14 @@ func (s *site) seedQuota(q *seedQuota) error {
 }
 
 func (s *site) seedVPC(v *vpc) error {
-	switch {
-	case v.Name == "" || v.Name == "default" || v.Name == "other":
-		return fmt.Errorf("name: a VPC cannot have the name %q", v.Name)
-	case s.vpcNamed(v.Name) != nil:
+	if s.vpcNamed(v.Name) != "" {
 		return fmt.Errorf("name: there already is a VPC %q in %s", v.Name, s.region)
-	case !v.CIDR.IsValid():
+	}
+	if !v.CIDR.IsValid() {
 		v.CIDR = netip.MustParsePrefix("10.0.0.0/16")
 	}
 	if err := checkBlock(v.CIDR); err != nil {
-		return fmt.Errorf("vpc %q: %w", v.Name, err)
+		return err
 	}
 	v.Tags = merged(v.Tags, Tags{"Name": v.Name})
 	s.addVPC(*v)
@@ -252,11 +256,9 @@ func (s *site) seedVPC(v *vpc) error {
 // seedSubnet creates a subnet with a free range of its VPC, in a zone of its own as far as there are any.
 func (s *site) seedSubnet(n *subnet) error {
 	v := s.vpcs.byID[n.VPC]
-	if err := checkBlock(n.CIDR); err != nil || !v.CIDR.Contains(n.CIDR.Addr()) || n.CIDR.Bits() < v.CIDR.Bits() {
-		return fmt.Errorf("subnet %q: the CIDR %s is not a part of that of the VPC", n.Name, n.CIDR)
-	}
-	if other := s.subnets.first(func(o *subnet) bool { return o.VPC == v.ID && o.CIDR.Overlaps(n.CIDR) }); other != nil {
-		return fmt.Errorf("subnet %q: the CIDR %s conflicts with another subnet", n.Name, n.CIDR)
+	taken := s.subnets.first(func(o *subnet) bool { return o.VPC == v.ID && o.CIDR.Overlaps(n.CIDR) })
+	if checkBlock(n.CIDR) != nil || !v.CIDR.Contains(n.CIDR.Addr()) || n.CIDR.Bits() < v.CIDR.Bits() || taken != nil {
+		return fmt.Errorf("cidr: %s is not a free part of %s, the range of the VPC", n.CIDR, v.CIDR)
 	}
 	n.Tags, n.Zone = Tags{"Name": n.Name}, s.region+string("abc"[len(s.subnets.order)%3])
 	s.addSubnet(v, *n)
@@ -320,53 +322,48 @@ func (s *site) seedPrefixList(l *seedPrefixList) error {
 	} else {
 		list, err = s.addPrefixList(l.PrefixList)
 	}
-	if err != nil {
-		return fmt.Errorf("prefix list %q: %w", l.Name, err)
+	if err == nil {
+		s.share(list, l.SharedWith...)
 	}
-	s.share(list, l.SharedWith...)
-	return nil
+	return err
 }
 
 func (s *site) seedGroup(g *seedGroup) error {
 	g.Description = cmp.Or(g.Description, g.Name)
-	if _, err := s.addGroup(g.Group); err != nil {
-		return fmt.Errorf("group %q: %w", g.Name, err)
-	}
-	return nil
+	_, err := s.addGroup(g.Group)
+	return err
 }
 
 func (s *site) seedRules(g *seedGroup) error {
 	var rules []Rule
 	for i, in := range g.Ingress {
-		r := Rule{Permission: Permission{Protocol: in.Protocol, From: -1, To: -1}, Description: in.Description}
-		if in.Ports != nil {
-			r.From, r.To = in.Ports.From, in.Ports.To
+		source, err := s.seedSource(g.VPC, in.Source)
+		if err != nil {
+			return fmt.Errorf("ingress[%d]: source: %w", i, err)
 		}
-		kind, name, _ := strings.Cut(in.Source, ":")
-		group, list := s.groupNamed(g.VPC, name), s.prefixListNamed(name)
-		problem := ""
-		if prefix, err := netip.ParsePrefix(in.Source); err == nil {
-			r.Source.Prefix = prefix
-		} else if kind == "list" && list != nil {
-			r.Source.Reference = list.ID
-		} else if kind == "group" && group != nil {
-			r.Source.Reference = group.ID
-		} else if kind == "list" {
-			problem = fmt.Sprintf("there is no prefix list %q", name)
-		} else if kind == "group" {
-			problem = fmt.Sprintf("there is no group %q in the same VPC", name)
-		} else {
-			problem = fmt.Sprintf("%q is neither an IP range nor group:NAME nor list:NAME", in.Source)
-		}
-		if problem != "" {
-			return fmt.Errorf("group %q: ingress[%d]: source: %s", g.Name, i, problem)
-		}
-		rules = append(rules, r)
+		ports := cmp.Or(in.Ports, &portRange{-1, -1})
+		rules = append(rules, Rule{Permission: Permission{in.Protocol, ports.From, ports.To, source}, Description: in.Description})
 	}
-	if err := s.setRules(s.groupNamed(g.VPC, g.Name), rules); err != nil {
-		return fmt.Errorf("group %q: %w", g.Name, err)
+	return s.setRules(s.groupNamed(g.VPC, g.Name), rules)
+}
+
+func (s *site) seedSource(vpc, text string) (Source, error) {
+	kind, name, _ := strings.Cut(text, ":")
+	group, list := s.groupNamed(vpc, name), s.prefixListNamed(name)
+	prefix, err := netip.ParsePrefix(text)
+	switch {
+	case err == nil:
+		return Source{Prefix: prefix}, nil
+	case kind == "group" && group != nil:
+		return Source{Reference: group.ID}, nil
+	case kind == "list" && list != nil:
+		return Source{Reference: list.ID}, nil
+	case kind == "group":
+		return Source{}, fmt.Errorf("there is no group %q in the same VPC", name)
+	case kind == "list":
+		return Source{}, fmt.Errorf("there is no prefix list %q", name)
 	}
-	return nil
+	return Source{}, fmt.Errorf("%q is neither an IP range nor group:NAME nor list:NAME", text)
 }
 
 func (s *site) seedLoadBalancer(lb *loadBalancer) error {
@@ -375,8 +372,5 @@ func (s *site) seedLoadBalancer(lb *loadBalancer) error {
 			return err
 		}
 	}
-	if err := s.addLoadBalancer(lb); err != nil {
-		return fmt.Errorf("load balancer %q: %w", lb.Name, err)
-	}
-	return nil
+	return s.addLoadBalancer(lb)
 }

@@ -23,24 +23,16 @@ const DefaultAccount = "111122223333"
 // https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
 const DefaultRulesPerGroup = 60
 
-// maxRequestBytes bounds a request's body.
-const maxRequestBytes = 4 << 20
-
 // Options say how an endpoint differs from a freshly opened AWS account. The zero value is ready for use.
 type Options struct {
 	// RulesPerGroup is the quota L-0EA8095F, counted apart for IPv4 and IPv6; [DefaultRulesPerGroup] if zero.
 	// [Region.SetQuota] changes it for one region.
-	RulesPerGroup int
-	// Roles may be assumed; any other is refused.
-	Roles []Role
-	// Throttle limits how fast EC2 may be called, see [EC2Throttle]; nil for no limit.
-	Throttle Throttle
-	// PrefixListDelay is how long a prefix list is in progress of being created, modified or deleted.
-	PrefixListDelay time.Duration
-	// Remember is how many states of a region a [Stale] answer may reach back.
-	Remember int
-	// Now is the clock of throttling, of prefix lists and of expiry times; [time.Now] if nil.
-	Now func() time.Time
+	RulesPerGroup   int
+	Roles           []Role           // that may be assumed; any other is refused
+	Throttle        Throttle         // how fast EC2 may be called, see [EC2Throttle]; nil for no limit
+	PrefixListDelay time.Duration    // how long a change of a prefix list is in progress
+	Remember        int              // how many states of a region a [Stale] answer may reach back
+	Now             func() time.Time // of throttling, of prefix lists and of expiry times; [time.Now] if nil
 }
 
 // A Server is an EC2 endpoint with its own accounts and regions. It also answers for Elastic Load Balancing, STS and
@@ -48,21 +40,20 @@ type Options struct {
 type Server struct {
 	options Options
 
-	mu         sync.Mutex
-	quotas     quotas // of regions that have no others
-	lastID     uint64
-	lastPathID uint64
-	requests   int
-	seq        int
-	sites      map[siteKey]*site
-	roles      map[string]Role
-	keys       map[string]session
-	limiters   map[limiterKey]*rate.Limiter
-	faults     []*Fault
-	calls      []Call
-	observers  []func(Change)
-	unsettled  []*PrefixList // that a change is under way to
-	touched    []string      // IDs of what the call under way has changed
+	mu        sync.Mutex
+	quotas    quotas // of regions that have no others
+	lastID    uint64
+	requests  int
+	seq       int
+	sites     map[siteKey]*site
+	roles     map[string]Role
+	keys      map[string]session
+	limiters  map[limiterKey]*rate.Limiter
+	faults    []*Fault
+	calls     []Call
+	observers []func(Change)
+	unsettled []*PrefixList // that a change is under way to
+	touched   []string      // IDs of what the call under way has changed
 }
 
 // New returns an endpoint on which every account has, in every region, one default and one other VPC.
@@ -87,7 +78,7 @@ func New(o Options) *Server {
 // ServeHTTP answers one call of EC2, Elastic Load Balancing, STS or Service Quotas; which one, the credential scope of
 // the request's signature says.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxRequestBytes)
+	r.Body = http.MaxBytesReader(w, r.Body, 4<<20)
 	if r.Context().Value(http.ServerContextKey) != nil { // over a network, see [Server.RoundTrip]
 		w = distant{w}
 	}
@@ -126,17 +117,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // account, except its delay and its cutting of the connection.
 func (s *Server) execute(c *call) (answer any, fault Fault, err error) {
 	s.settle()
-	c.account = DefaultAccount
-	if session, ok := s.keys[c.caller.accessKey]; ok {
-		c.account = session.account
-	}
+	c.account = cmp.Or(s.keys[c.caller.accessKey].account, DefaultAccount)
 	record := Call{
 		Account: c.account, Region: c.caller.region,
 		Service: c.caller.service, Action: c.action,
 		Resource: c.resource(), Mutating: mutating(c.action),
 	}
 	fault = s.strike(record)
-	record.Fault = fault.Kind
 	switch {
 	case fault.Kind == ErrorBefore || fault.Kind == Refused:
 		err = fault.apiError(record.Service)
@@ -193,7 +180,6 @@ type call struct {
 	rules     int        // rules the call was about, for the record
 }
 
-// A caller is who sent a request, and where to.
 type caller struct{ accessKey, region, service string }
 
 // authenticate reads the credential scope of the request's signature, which is not verified:
@@ -216,7 +202,6 @@ func (c *call) authenticate(r *http.Request) error {
 	return nil
 }
 
-// resourceParams are the parameters that say what a call is about.
 var resourceParams = []string{
 	"GroupId", "GroupId.1", "ResourceId.1", "NetworkInterfaceId", "NetworkInterfaceId.1", "PrefixListId", "PrefixListId.1",
 	"GroupName", "RoleArn", "LoadBalancerArn", "LoadBalancerArns.member.1", "Names.member.1", "ResourceArns.member.1",
@@ -236,12 +221,6 @@ func (c *call) resource() string {
 func (s *Server) newID(prefix string) string {
 	s.lastID++
 	return formatID(prefix, s.lastID)
-}
-
-// newPathID does so for what a VPC has without being asked for, so that it does not shift the other IDs.
-func (s *Server) newPathID(prefix string) string {
-	s.lastPathID++
-	return formatID(prefix, s.lastPathID)
 }
 
 func formatID(prefix string, n uint64) string { return fmt.Sprintf("%s-0%016x", prefix, n*0x9e3779b97) }

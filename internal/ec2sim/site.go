@@ -7,7 +7,6 @@ import (
 	"strings"
 )
 
-// A siteKey names a site.
 type siteKey struct{ account, region string }
 
 // A site is what one account has in one region. Its methods expect the server's lock to be held.
@@ -29,8 +28,7 @@ type site struct {
 	loadBalancers []*loadBalancer
 	targetGroups  []*targetGroup
 
-	tokens   map[string]string // client tokens to IDs of what they created
-	attached map[string]int    // interfaces a security group is attached to
+	tokens map[string]string // client tokens to IDs of what they created
 }
 
 // site returns an account's resources in a region, opened at the first use with a default and one other VPC.
@@ -44,7 +42,7 @@ func (s *Server) site(account, region string) *site {
 		vpcs: tableOf[*vpc](&vpcKind), subnets: tableOf[*subnet](&subnetKind), acls: tableOf[*networkACL](&aclKind),
 		routeTables: tableOf[*routeTable](&routeTableKind), exclusions: tableOf[*exclusion](&exclusionKind),
 		state:  state{tableOf[*Group](&groupKind), tableOf[*Interface](&interfaceKind), tableOf[*PrefixList](&prefixListKind)},
-		tokens: map[string]string{}, attached: map[string]int{},
+		tokens: map[string]string{},
 	}
 	s.sites[key] = st
 	defer func(before []string) { s.touched = before }(s.touched) // no call made these
@@ -55,10 +53,18 @@ func (s *Server) site(account, region string) *site {
 	return st
 }
 
-// arn returns the ARN of a resource of a service.
 func (s *site) arn(service, resource string) string {
 	return "arn:aws:" + service + ":" + s.region + ":" + s.account + ":" + resource
 }
+
+func groupsOf(s *site) *table[*Group] { return &s.groups }
+
+func interfacesOf(s *site) *table[*Interface] { return &s.interfaces }
+
+func listsOf(s *site) *table[*PrefixList] { return &s.prefixLists }
+
+// pathID returns the ID of what decides which packets get where, the nth of its kind. It shifts no other IDs.
+func (s *site) pathID(prefix string, n int) string { return formatID(prefix, uint64(n+1)) }
 
 // merged returns a map that holds both; where they differ, over wins.
 func merged[M ~map[string]string](base, over M) M {

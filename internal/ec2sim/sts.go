@@ -1,6 +1,7 @@
 package ec2sim
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strings"
@@ -25,11 +26,11 @@ func (s *site) assumeRole(c *call) (any, error) {
 	arn, name := c.params.Get("RoleArn"), c.params.Get("RoleSessionName")
 	parts := roleARN.FindStringSubmatch(arn)
 	if parts == nil || name == "" {
-		return nil, validationError("RoleArn %q is invalid, or RoleSessionName is missing", arn)
+		return nil, errorf("ValidationError", "RoleArn %q is invalid, or RoleSessionName is missing", arn)
 	}
 	role, ok := s.server.roles[arn]
 	if !ok || role.ExternalID != "" && role.ExternalID != c.params.Get("ExternalId") {
-		return nil, errorf("AccessDenied", "User: %s is not authorized to perform: sts:AssumeRole on resource: %s", s.server.identity(c), arn)
+		return nil, errorf("AccessDenied", "User is not authorized to perform: sts:AssumeRole on resource: %s", arn)
 	}
 	s.server.lastID++
 	account, key := parts[1], fmt.Sprintf("ASIA%016X", s.server.lastID)
@@ -46,17 +47,10 @@ func (s *site) assumeRole(c *call) (any, error) {
 	}, nil
 }
 
-// identity returns the ARN of who makes a call.
-func (s *Server) identity(c *call) string {
-	if session, ok := s.keys[c.caller.accessKey]; ok {
-		return session.arn
-	}
-	return "arn:aws:iam::" + c.account + ":user/operator"
-}
-
 // callerIdentity says whose access key a request was signed with.
 //
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 func (s *site) callerIdentity(c *call) (any, error) {
-	return body{{"Arn", s.server.identity(c)}, {"UserId", c.caller.accessKey}, {"Account", c.account}}, nil
+	user := cmp.Or(s.server.keys[c.caller.accessKey].arn, "arn:aws:iam::"+c.account+":user/operator")
+	return body{{"Arn", user}, {"UserId", c.caller.accessKey}, {"Account", c.account}}, nil
 }

@@ -1,6 +1,7 @@
 package ec2sim
 
 import (
+	"cmp"
 	"encoding/xml"
 	"maps"
 	"slices"
@@ -10,7 +11,6 @@ import (
 // Tags are the tags of a resource.
 type Tags map[string]string
 
-// MarshalXML writes tags in the order of their keys.
 func (t Tags) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
 	return e.EncodeElement(t.pairs("item", "key", "value"), start)
 }
@@ -30,11 +30,6 @@ type tag struct {
 	Value *string `json:"Value"`
 }
 
-// maxTags is how many tags a resource may have.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions
-const maxTags = 50
-
 // parseTags reads the tags of a request. A tag without a value has an empty one.
 func parseTags(given []tag) (Tags, error) {
 	tags := make(Tags, len(given))
@@ -42,22 +37,21 @@ func parseTags(given []tag) (Tags, error) {
 		if _, twice := tags[t.Key]; twice {
 			return nil, invalid("Duplicate tag key '%s' specified.", t.Key)
 		}
-		tags[t.Key] = ""
-		if t.Value != nil {
-			tags[t.Key] = *t.Value
-		}
+		tags[t.Key] = *cmp.Or(t.Value, new(string))
 	}
 	return tags, tags.check()
 }
 
 // check refuses tags that no resource may have.
+//
+// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions
 func (t Tags) check() error {
 	for key := range t {
 		if key == "" || strings.HasPrefix(strings.ToLower(key), "aws:") {
 			return invalid("Value ( %s ) for parameter key is invalid. Tag keys starting with 'aws:' are reserved for internal use", key)
 		}
 	}
-	if len(t) > maxTags {
+	if len(t) > 50 {
 		return errorf("TagLimitExceeded", "The maximum number of tags for a resource has been reached.")
 	}
 	return nil
@@ -82,28 +76,27 @@ func (specs tagSpecs) tagsFor(resourceType string) (Tags, error) {
 }
 
 // tagsOf returns the tags of a resource that the account may tag.
-func (s *site) tagsOf(id string) (*Tags, error) {
-	switch kind, _, _ := strings.Cut(id, "-"); kind + "-" {
-	case groupKind.prefix:
-		g, err := s.groups.find(id)
-		if err != nil {
-			return nil, err
+func (s *site) tagsOf(id string) (tags *Tags, err error) {
+	var g *Group
+	var i *Interface
+	var l *PrefixList
+	switch kind, _, _ := strings.Cut(id, "-"); kind {
+	case "sg":
+		if g, err = s.groups.find(id); err == nil {
+			tags = &g.Tags
 		}
-		return &g.Tags, nil
-	case interfaceKind.prefix:
-		i, err := s.interfaces.find(id)
-		if err != nil {
-			return nil, err
+	case "eni":
+		if i, err = s.interfaces.find(id); err == nil {
+			tags = &i.Tags
 		}
-		return &i.Tags, nil
-	case prefixListKind.prefix:
-		l, err := s.ownList(id)
-		if err != nil {
-			return nil, err
+	case "pl":
+		if l, err = s.ownList(id); err == nil {
+			tags = &l.Tags
 		}
-		return &l.Tags, nil
+	default:
+		err = errorf("InvalidID", "The ID '%s' is not valid", id)
 	}
-	return nil, errorf("InvalidID", "The ID '%s' is not valid", id)
+	return tags, err
 }
 
 type tagsInput struct {

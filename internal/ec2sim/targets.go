@@ -44,19 +44,15 @@ func (s *site) addTargetGroup(g *targetGroup) error {
 	}
 	switch {
 	case g.Name == "" || g.Protocol == "":
-		return validationError("A target group has a name and a protocol")
+		return errorf("ValidationError", "A target group has a name and a protocol")
 	case !slices.Contains([]string{"instance", "ip", "lambda", "alb"}, g.Type):
-		return validationError("Value '%s' at 'targetType' must be instance, ip, lambda or alb", g.Type)
-	case g.Attributes[preserve] == "false" && !mayChangePreserve(g.Protocol):
-		return invalidConfiguration("Client IP preservation cannot be disabled for protocol %s", g.Protocol)
-	case slices.ContainsFunc(s.targetGroups, func(other *targetGroup) bool { return other.Name == g.Name }):
-		return errorf("DuplicateTargetGroupName", "A target group with the name '%s' exists", g.Name)
+		return errorf("ValidationError", "Value '%s' at 'targetType' must be instance, ip, lambda or alb", g.Type)
 	}
 	g.ARN = s.arn("elasticloadbalancing", "targetgroup/"+g.Name+"/"+s.server.newHexID())
 	for _, name := range g.Listeners {
 		l, err := s.listener(func(lb *loadBalancer, l *listener) bool { return name == lb.Name+":"+strconv.Itoa(int(l.Port)) })
 		if err != nil {
-			return validationError("There is no listener %q, such as shop:443", name)
+			return errorf("ValidationError", "There is no listener %q, such as shop:443", name)
 		}
 		if !slices.Contains(g.LoadBalancers, l.Balancer) {
 			g.LoadBalancers = append(g.LoadBalancers, l.Balancer)
@@ -115,15 +111,6 @@ func (s *site) listener(is func(*loadBalancer, *listener) bool) (*listener, erro
 	return nil, errorf("ListenerNotFound", "One or more listeners not found")
 }
 
-// preserve is the attribute that says whether targets of a Network Load Balancer see the addresses of its clients.
-const preserve = "preserve_client_ip.enabled"
-
-// mayChangePreserve reports whether client addresses may be preserved or not: other protocols always do.
-//
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html#client-ip-preservation
-func mayChangePreserve(protocol string) bool { return protocol == "TCP" || protocol == "TLS" }
-
-// targetGroup finds a target group by its ARN.
 func (s *site) targetGroup(arn string) (*targetGroup, error) {
 	i := slices.IndexFunc(s.targetGroups, func(g *targetGroup) bool { return g.ARN == arn })
 	if i < 0 {
@@ -145,8 +132,10 @@ type ofTargetGroup struct {
 	ARN string `json:"TargetGroupArn"`
 }
 
-// describeTargetGroupAttributes gives the attributes that say what targets see.
+// describeTargetGroupAttributes gives the attributes that say what targets see. The clients' addresses are preserved
+// unless the protocol and the type of targets leave a choice.
 //
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html#client-ip-preservation
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetGroupAttribute.html
 func (s *site) describeTargetGroupAttributes(in ofTargetGroup) (body, error) {
 	g, err := s.targetGroup(in.ARN)
@@ -155,7 +144,7 @@ func (s *site) describeTargetGroupAttributes(in ofTargetGroup) (body, error) {
 	}
 	set := Tags{"deregistration_delay.timeout_seconds": "300", "stickiness.enabled": "false"}
 	if !strings.HasPrefix(g.Protocol, "HTTP") { // of a Network Load Balancer
-		set[preserve] = strconv.FormatBool(g.Type != "ip" || !mayChangePreserve(g.Protocol))
+		set["preserve_client_ip.enabled"] = strconv.FormatBool(g.Type != "ip" || g.Protocol != "TCP" && g.Protocol != "TLS")
 		set["proxy_protocol_v2.enabled"] = "false"
 	}
 	return body{{"Attributes", merged(set, g.Attributes).pairs("member", "Key", "Value")}}, nil

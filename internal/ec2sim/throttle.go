@@ -20,24 +20,17 @@ type Throttle func(action string, everything bool) Bucket
 //
 // https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 func EC2Throttle(action string, everything bool) Bucket {
-	b, ok := uncategorized[action]
 	switch {
-	case ok:
-		return b
+	case action == "CreateTags", action == "DeleteTags":
+		return Bucket{100, 10}
+	case action == "ModifyNetworkInterfaceAttribute":
+		return Bucket{100, 5}
 	case mutating(action): // resource-intensive or not
 		return Bucket{50, 5}
 	case everything && (action == "DescribeSecurityGroups" || action == "DescribeNetworkInterfaces"):
 		return Bucket{50, 10}
 	}
 	return Bucket{100, 20}
-}
-
-// uncategorized are the actions with limits of their own.
-var uncategorized = map[string]Bucket{
-	"CreateTags":                      {100, 10},
-	"DeleteNetworkInterface":          {100, 5},
-	"DeleteTags":                      {100, 10},
-	"ModifyNetworkInterfaceAttribute": {100, 5},
 }
 
 // everything reports whether a call gives no id, no filter and no page size.
@@ -56,7 +49,6 @@ type limiterKey struct {
 	everything bool
 }
 
-// takeToken takes a token from the bucket of an EC2 call, or refuses the call.
 func (s *Server) takeToken(c *call) error {
 	if s.options.Throttle == nil || c.caller.service != "ec2" {
 		return nil
