@@ -1,6 +1,9 @@
 package ec2sim
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // rulesInput is what the calls that change rules have in common.
 type rulesInput struct {
@@ -26,10 +29,7 @@ func (s *site) authorize(c *call, in rulesInput) (body, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := distinct(slices.Concat(g.Ingress, rules)); err != nil {
-		return nil, err
-	}
-	if err := s.checkQuota(g.Ingress, rules); err != nil {
+	if err := cmp.Or(distinct(slices.Concat(g.Ingress, rules)), s.checkQuota(g.Ingress, rules)); err != nil {
 		return nil, err
 	}
 	rules = s.withIDs(rules)
@@ -96,7 +96,7 @@ func (s *site) revoke(c *call, in rulesInput, of func(*Group) *[]Rule) (body, er
 	known := *of(g)
 	unknown := slices.DeleteFunc(slices.Clone(rules), func(r Rule) bool { return ruleOf(known, r.Permission) >= 0 })
 	if len(unknown) > 0 && !s.vpcs.byID[g.VPC].Default {
-		return nil, noSuchRule()
+		return nil, errorf("InvalidPermission.NotFound", "The specified rule does not exist in this security group.")
 	}
 	if len(unknown) < len(rules) {
 		kept := slices.DeleteFunc(slices.Clone(known), func(r Rule) bool { return ruleOf(rules, r.Permission) >= 0 })
@@ -107,10 +107,6 @@ func (s *site) revoke(c *call, in rulesInput, of func(*Group) *[]Rule) (body, er
 
 func ruleOf(rules []Rule, p Permission) int {
 	return slices.IndexFunc(rules, func(r Rule) bool { return r.Permission == p })
-}
-
-func noSuchRule() error {
-	return errorf("InvalidPermission.NotFound", "The specified rule does not exist in this security group.")
 }
 
 // updateDescriptions replaces descriptions; one that is left out is removed.
@@ -125,7 +121,7 @@ func (s *site) updateDescriptions(c *call, in rulesInput) (body, error) {
 	for _, w := range wanted {
 		i := ruleOf(rules, w.Permission)
 		if i < 0 {
-			return nil, noSuchRule()
+			return nil, errorf("InvalidPermission.NotFound", "The specified rule does not exist in this security group.")
 		}
 		rules[i].Description = w.Description
 	}

@@ -48,14 +48,13 @@ func allowedText(s string) bool {
 // The length is not part of the pattern: a class repeated 255 times takes a tenth of the time that cfsg needs to start.
 var allowedCharacters = regexp.MustCompile(`^[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]*$`)
 
-type createGroupInput struct {
+func (s *site) createSecurityGroup(_ *call, in struct {
 	Name        string   `json:"GroupName"`
 	Description string   `json:"GroupDescription"`
 	VPC         string   `json:"VpcId"`
 	TagSpecs    tagSpecs `json:"TagSpecification"`
-}
-
-func (s *site) createSecurityGroup(_ *call, in createGroupInput) (body, error) {
+},
+) (body, error) {
 	tags, err := in.TagSpecs.tagsFor("security-group")
 	if err != nil {
 		return nil, err
@@ -82,10 +81,8 @@ func (s *site) addGroup(g Group) (*Group, error) {
 		return nil, invalid("Value (%s) for parameter GroupDescription is invalid.", g.Description)
 	}
 	g.VPC = cmp.Or(g.VPC, s.vpc(true))
-	if _, err := s.vpcs.find(g.VPC); err != nil {
-		return nil, err
-	}
-	if err := g.Tags.check(); err != nil {
+	_, err := s.vpcs.find(g.VPC)
+	if err := cmp.Or(err, g.Tags.check()); err != nil {
 		return nil, err
 	}
 	for _, other := range s.groups.byID {

@@ -77,7 +77,7 @@ func (s *site) setGroups(i *Interface, groups []string) error {
 		case err != nil:
 			return err
 		case g.VPC != i.VPC:
-			return otherNetwork()
+			return errorf("InvalidGroup.NotFound", "You have specified two resources that belong to different networks.")
 		}
 	}
 	if len(groups) > s.quotas.groupsPerInterface() {
@@ -86,10 +86,6 @@ func (s *site) setGroups(i *Interface, groups []string) error {
 	i.Groups = groups
 	s.touch(i.ID)
 	return nil
-}
-
-func otherNetwork() error {
-	return errorf("InvalidGroup.NotFound", "You have specified two resources that belong to different networks.")
 }
 
 type interfaceInput struct {

@@ -3,7 +3,6 @@ package ec2sim
 import (
 	"cmp"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,7 +22,7 @@ type loadBalancer struct {
 	Scheme     string      `json:"scheme"`                             // "internet-facing" unless it says "internal"
 	Groups     []string    `json:"groups" xml:"SecurityGroups>member"` // IDs of its security groups
 	Listeners  []*listener `json:"listeners" xml:"-"`
-	Interfaces []addresses `json:"interfaces" xml:"-"` // in a seed
+	Interfaces []Interface `json:"interfaces" xml:"-"` // in a seed, where they have addresses and subnets
 	Tags       Tags        `json:"tags" xml:"-"`
 	DNSName    string      `json:"-"`
 	IPType     string      `json:"-" xml:"IpAddressType"`
@@ -55,15 +54,6 @@ func (l *listener) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// addresses are those of one network interface of a load balancer. The zero Addr stands for none, and for a private
-// address that the endpoint chooses.
-type addresses struct {
-	Subnet    string     `json:"subnet"` // one of the VPC's if empty
-	PrivateIP netip.Addr `json:"privateIp"`
-	PublicIP  netip.Addr `json:"publicIp"`
-	IPv6      netip.Addr `json:"ipv6"`
-}
-
 // balancerTypes say how each type of load balancer is called in ARNs and in the descriptions of its interfaces, and
 // what type these have.
 //
@@ -91,18 +81,16 @@ func (s *site) addLoadBalancer(lb *loadBalancer) error {
 	}
 	resource := kind.path + "/" + lb.Name + "/" + s.server.newHexID()
 	if len(lb.Interfaces) == 0 {
-		lb.Interfaces = make([]addresses, 1)
+		lb.Interfaces = make([]Interface, 1)
 	}
-	for _, a := range lb.Interfaces {
-		i, err := s.addInterface(Interface{
-			VPC: lb.VPC, Subnet: a.Subnet, Groups: lb.Groups, Description: "ELB " + resource, Requester: "amazon-elb",
-			Type: kind.interfaceType, PrivateIP: a.PrivateIP, PublicIP: a.PublicIP, IPv6: a.IPv6,
-		})
+	for _, i := range lb.Interfaces {
+		i.VPC, i.Groups, i.Description, i.Requester, i.Type = lb.VPC, lb.Groups, "ELB "+resource, "amazon-elb", kind.interfaceType
+		created, err := s.addInterface(i)
 		if err != nil {
 			return err
 		}
-		lb.interfaces = append(lb.interfaces, i)
-		lb.VPC, lb.Groups = i.VPC, i.Groups // the default ones, where none were named
+		lb.interfaces = append(lb.interfaces, created)
+		lb.VPC, lb.Groups = created.VPC, created.Groups // the default ones, where none were named
 	}
 	lb.ARN = s.arn("elasticloadbalancing", "loadbalancer/"+resource)
 	lb.Scheme, lb.State, lb.IPType = cmp.Or(lb.Scheme, "internet-facing"), "active", "ipv4"

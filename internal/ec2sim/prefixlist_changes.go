@@ -64,7 +64,8 @@ func (s *site) createPrefixList(_ *call, in struct {
 	ClientToken string      `json:"ClientToken"`
 },
 ) (body, error) {
-	if l := s.prefixLists.byID[s.tokens[in.ClientToken]]; l != nil {
+	made := func(l *PrefixList) bool { return l.token == in.ClientToken && in.ClientToken != "" }
+	if l := s.prefixLists.first(made); l != nil {
 		return body{{"prefixList", s.prefixListXML(l)}}, nil
 	}
 	if in.Family == "" || in.MaxEntries == nil {
@@ -74,7 +75,7 @@ func (s *site) createPrefixList(_ *call, in struct {
 	if err != nil {
 		return nil, err
 	}
-	l := PrefixList{Name: in.Name, Family: in.Family, MaxEntries: *in.MaxEntries, Tags: tags}
+	l := PrefixList{Name: in.Name, Family: in.Family, MaxEntries: *in.MaxEntries, Tags: tags, token: in.ClientToken}
 	if l.Entries, err = l.parseEntries(in.Entries); err != nil {
 		return nil, err
 	}
@@ -82,25 +83,21 @@ func (s *site) createPrefixList(_ *call, in struct {
 	if err != nil {
 		return nil, err
 	}
-	if in.ClientToken != "" {
-		s.tokens[in.ClientToken] = created.ID
-	}
 	return s.alter(created, "create", func() string { return "" }), nil
-}
-
-type modifyPrefixListInput struct {
-	ID         string      `json:"PrefixListId"`
-	Version    *int        `json:"CurrentVersion"`
-	Add        []entryForm `json:"AddEntry"`
-	Remove     []entryForm `json:"RemoveEntry"`
-	MaxEntries *int        `json:"MaxEntries"`
 }
 
 // modifyPrefixList changes the entries of a list or its size. It adds and removes all entries of the request at once,
 // or none.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyManagedPrefixList.html
-func (s *site) modifyPrefixList(c *call, in modifyPrefixListInput) (body, error) {
+func (s *site) modifyPrefixList(c *call, in struct {
+	ID         string      `json:"PrefixListId"`
+	Version    *int        `json:"CurrentVersion"`
+	Add        []entryForm `json:"AddEntry"`
+	Remove     []entryForm `json:"RemoveEntry"`
+	MaxEntries *int        `json:"MaxEntries"`
+},
+) (body, error) {
 	l, err := s.changeable(in.ID)
 	if err != nil {
 		return nil, err
@@ -111,7 +108,7 @@ func (s *site) modifyPrefixList(c *call, in modifyPrefixListInput) (body, error)
 		// https://github.com/hashicorp/terraform-provider-aws/issues/43528
 		return nil, errorf("PrefixListVersionMismatch", "The prefix list has the incorrect version number.")
 	case c.rules == 0 && in.MaxEntries == nil:
-		return nil, invalidRequest()
+		return nil, errorf("InvalidRequest", "The request received was invalid.")
 	case c.rules == 0:
 		if err := l.checkSize(*in.MaxEntries, len(l.Entries)); err != nil {
 			return nil, err
@@ -133,9 +130,6 @@ func (s *site) modifyPrefixList(c *call, in modifyPrefixListInput) (body, error)
 	}
 	return s.alter(l, "modify", func() string { l.enter(next); return "" }), nil
 }
-
-// invalidRequest is what EC2 says of a change that changes nothing.
-func invalidRequest() error { return errorf("InvalidRequest", "The request received was invalid.") }
 
 // modified returns the entries of a list after a change. One that is there already cannot be added, not with another
 // description either; that takes two changes, since one cannot both remove and add a range.
@@ -164,7 +158,7 @@ func (l *PrefixList) modified(add, remove []entryForm) ([]PrefixListEntry, error
 		case i >= 0 && next[i] == e:
 			return nil, errorf("InvalidPrefixListModification", "An entry with the CIDR (%s) and description (%s) already exists.", e.Prefix, e.Description)
 		case i >= 0:
-			return nil, invalidRequest()
+			return nil, errorf("InvalidRequest", "The request received was invalid.")
 		}
 		next = append(next, e)
 	}

@@ -39,6 +39,7 @@ type PrefixList struct {
 	// https://docs.aws.amazon.com/vpc/latest/ipam/automate-prefix-list-updates.html
 	Synced bool `json:"ipamPrefixListResolverSyncEnabled" xml:"ipamPrefixListResolverSyncEnabled"`
 
+	token    string                    // of the call that created it
 	versions map[int][]PrefixListEntry // with the current one
 	due      time.Time                 // when the change under way is done
 	finish   func()                    // ends it; nil if there is none

@@ -213,13 +213,7 @@ func (s *site) setEntries(l *PrefixList, entries []PrefixListEntry) error {
 
 // SharePrefixList lets other accounts see a prefix list and refer to it.
 func (r Region) SharePrefixList(prefixListID string, accounts ...string) error {
-	return r.change(func(s *site) error {
-		l, err := s.ownList(prefixListID)
-		if err == nil {
-			s.share(l, accounts...)
-		}
-		return err
-	})
+	return edit(r, listsOf, prefixListID, func(s *site, l *PrefixList) error { s.share(l, accounts...); return nil })
 }
 
 // share has the list in the regions of other accounts as well.

@@ -188,7 +188,7 @@ func (s *site) parseSource(vpc string, f ruleForm) (Source, error) {
 		return Source{}, err
 	}
 	if g.VPC != vpc {
-		return Source{}, otherNetwork()
+		return Source{}, errorf("InvalidGroup.NotFound", "You have specified two resources that belong to different networks.")
 	}
 	return Source{Reference: g.ID}, nil
 }
@@ -264,12 +264,10 @@ func parsePorts(protocol string, from, to *int32) (Permission, error) {
 			return p, invalid("Invalid value 'Must specify both from and to ports with TCP/UDP.' for portRange.")
 		}
 		p.From, p.To = *from, *to
-		switch {
-		case p.From < 0 || p.From > 65535:
-			return p, invalid("TCP/UDP port (%d) out of range", p.From)
-		case p.To > 65535:
-			return p, invalid("TCP/UDP port (%d) out of range", p.To)
-		case p.From > p.To:
+		if min(p.From, p.To) < 0 || max(p.From, p.To) > 65535 {
+			return p, invalid("TCP/UDP port (%d or %d) out of range", p.From, p.To)
+		}
+		if p.From > p.To {
 			return p, invalid("Invalid TCP/UDP port range (%d:%d)", p.From, p.To)
 		}
 	case "icmp", "icmpv6":

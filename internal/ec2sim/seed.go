@@ -82,9 +82,15 @@ type seeder struct {
 }
 
 func (w *seeder) all(doc seed) error {
-	if err := w.limits(doc.quotas, doc.Roles); err != nil {
-		return err
+	w.server.mu.Lock()
+	w.err = w.server.quotas.set(doc.quotas)
+	for _, r := range doc.Roles {
+		if !roleARN.MatchString(r.ARN) {
+			w.err = fmt.Errorf("roles: %q is not the ARN of a role", r.ARN)
+		}
+		w.server.roles[r.ARN] = r
 	}
+	w.server.mu.Unlock()
 	// Groups come before their rules, so that these may refer to any of them.
 	seedEach(w, "quotas", doc.Quotas, (*site).seedQuota)
 	seedEach(w, "vpcs", doc.VPCs, (*site).seedVPC)
@@ -216,19 +222,6 @@ func (q *quotas) set(given quotas) error {
 	}
 	*q = quotas{cmp.Or(rules, q.RulesPerGroup), cmp.Or(groups, q.GroupsPerInterface)}
 	return nil
-}
-
-// limits sets the quotas of regions that have no others, and the roles.
-func (w *seeder) limits(q quotas, roles []Role) error {
-	w.server.mu.Lock()
-	defer w.server.mu.Unlock()
-	for _, r := range roles {
-		if !roleARN.MatchString(r.ARN) {
-			return fmt.Errorf("roles: %q is not the ARN of a role", r.ARN)
-		}
-		w.server.roles[r.ARN] = r
-	}
-	return w.server.quotas.set(q)
 }
 
 func (s *site) seedQuota(q *seedQuota) error {

@@ -48,7 +48,7 @@ type Server struct {
 	sites     map[siteKey]*site
 	roles     map[string]Role
 	keys      map[string]session
-	limiters  map[limiterKey]*rate.Limiter
+	limiters  map[string]*rate.Limiter
 	faults    []*Fault
 	calls     []Call
 	observers []func(Change)
@@ -64,7 +64,7 @@ func New(o Options) *Server {
 		sites:    map[siteKey]*site{},
 		roles:    map[string]Role{},
 		keys:     map[string]session{},
-		limiters: map[limiterKey]*rate.Limiter{},
+		limiters: map[string]*rate.Limiter{},
 	}
 	if o.Now == nil {
 		s.options.Now = time.Now

@@ -27,8 +27,6 @@ type site struct {
 
 	loadBalancers []*loadBalancer
 	targetGroups  []*targetGroup
-
-	tokens map[string]string // client tokens to IDs of what they created
 }
 
 // site returns an account's resources in a region, opened at the first use with a default and one other VPC.
@@ -41,8 +39,7 @@ func (s *Server) site(account, region string) *site {
 		server: s, siteKey: key, quotas: s.quotas,
 		vpcs: tableOf[*vpc](&vpcKind), subnets: tableOf[*subnet](&subnetKind), acls: tableOf[*networkACL](&aclKind),
 		routeTables: tableOf[*routeTable](&routeTableKind), exclusions: tableOf[*exclusion](&exclusionKind),
-		state:  state{tableOf[*Group](&groupKind), tableOf[*Interface](&interfaceKind), tableOf[*PrefixList](&prefixListKind)},
-		tokens: map[string]string{},
+		state: state{tableOf[*Group](&groupKind), tableOf[*Interface](&interfaceKind), tableOf[*PrefixList](&prefixListKind)},
 	}
 	s.sites[key] = st
 	defer func(before []string) { s.touched = before }(s.touched) // no call made these

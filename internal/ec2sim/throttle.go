@@ -1,6 +1,7 @@
 package ec2sim
 
 import (
+	"fmt"
 	"strings"
 
 	"golang.org/x/time/rate"
@@ -43,20 +44,15 @@ func (c *call) everything() bool {
 	return true
 }
 
-type limiterKey struct {
-	siteKey
-	action     string
-	everything bool
-}
-
 func (s *Server) takeToken(c *call) error {
 	if s.options.Throttle == nil || c.caller.service != "ec2" {
 		return nil
 	}
-	key := limiterKey{siteKey{c.account, c.caller.region}, c.action, !mutating(c.action) && c.everything()}
+	everything := !mutating(c.action) && c.everything()
+	key := fmt.Sprint(c.account, c.caller.region, c.action, everything)
 	limiter := s.limiters[key]
 	if limiter == nil {
-		b := s.options.Throttle(key.action, key.everything)
+		b := s.options.Throttle(c.action, everything)
 		limiter = rate.NewLimiter(rate.Limit(b.Refill), b.Capacity)
 		s.limiters[key] = limiter
 	}
