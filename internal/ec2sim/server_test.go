@@ -34,15 +34,11 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"unsigned", "", "Action=DescribeVpcs", 403, "MissingAuthenticationToken"},
 		{"no credential", "AWS4-HMAC-SHA256 Signature=0", "Action=DescribeVpcs", 400, "IncompleteSignature"},
-		{"half a scope", "AWS4-HMAC-SHA256 Credential=AKID/20260822, Signature=0", "Action=DescribeVpcs", 400, "IncompleteSignature"},
 		{"no such region", strings.Replace(signed, "us-east-1", "us-east-9", 1), "Action=DescribeVpcs", 401, "AuthFailure"},
-		{"no action", signed, "Version=2016-11-15", 400, "MissingAction"},
 		{"unknown action", signed, "Action=RunInstances", 400, "InvalidAction"},
 		{"unknown parameter", signed, "Action=DescribeVpcs&Colour=red", 400, "UnknownParameter"},
-		{"unknown member", signed, "Action=DescribeVpcs&Filter.1.Colour=red", 400, "UnknownParameter"},
 		{"neither a dry run nor none", signed, "Action=DescribeVpcs&DryRun=perhaps", 400, "InvalidParameterValue"},
 		{"not a number", signed, "Action=DescribeVpcs&MaxResults=many", 400, "InvalidParameterValue"},
-		{"not a list", signed, "Action=DescribeVpcs&VpcId=vpc-1", 400, "InvalidParameterValue"},
 		{"twice", signed, "Action=DescribeVpcs&NextToken=1&NextToken=2", 400, "InvalidQueryParameter"},
 		{"bad escape", signed, "Action=DescribeVpcs&NextToken=%zz", 400, "MalformedQueryString"},
 		{"too large", signed, "Action=DescribeVpcs&NextToken=" + strings.Repeat("a", 5<<20), 400, "MalformedQueryString"},
@@ -104,28 +100,21 @@ func TestAccountsAndRegions(t *testing.T) {
 func TestServiceQuotas(t *testing.T) {
 	s := start(t, ec2sim.Options{RulesPerGroup: 100})
 	quotas := servicequotas.NewFromConfig(awsConfig(region), func(o *servicequotas.Options) { o.BaseEndpoint = &s.url })
-	get := func(code string) (float64, error) {
-		out, err := quotas.GetServiceQuota(t.Context(), &servicequotas.GetServiceQuotaInput{ServiceCode: aws.String("vpc"), QuotaCode: &code})
-		if err != nil {
-			return 0, err
+	want := func(quota string, value float64, code string) {
+		t.Helper()
+		out, err := quotas.GetServiceQuota(t.Context(), &servicequotas.GetServiceQuotaInput{ServiceCode: aws.String("vpc"), QuotaCode: &quota})
+		wantCode(t, err, code)
+		if err == nil && *out.Quota.Value != value {
+			t.Errorf("%s is %v, want %v", quota, *out.Quota.Value, value)
 		}
-		return *out.Quota.Value, nil
 	}
-	if n, err := get("L-0EA8095F"); n != 100 || err != nil {
-		t.Errorf("got %v, %v", n, err)
-	}
+	want("L-0EA8095F", 100, "")
 	s.here.SetQuota(75)
-	if n, err := get("L-0EA8095F"); n != 75 || err != nil {
-		t.Errorf("got %v, %v", n, err)
-	}
-	if n, err := get("L-2AFB9258"); n != 5 || err != nil {
-		t.Errorf("got %v, %v", n, err)
-	}
-	_, err := get("L-00000000")
-	wantCode(t, err, "NoSuchResourceException")
+	want("L-0EA8095F", 75, "")
+	want("L-2AFB9258", 5, "")
+	want("L-00000000", 0, "NoSuchResourceException")
 	s.Deny("GetServiceQuota")
-	_, err = get("L-0EA8095F")
-	wantCode(t, err, "AccessDeniedException")
+	want("L-0EA8095F", 0, "AccessDeniedException")
 }
 
 func TestCalls(t *testing.T) {
@@ -186,37 +175,25 @@ func TestObserve(t *testing.T) {
 	}
 }
 
-// A region can be changed by hand, and nothing of it counts as a call.
+// A region can be changed by hand, and nothing of it counts as a call or for a quota.
 func TestByHand(t *testing.T) {
-	s := start(t, ec2sim.Options{})
+	s := start(t, ec2sim.Options{RulesPerGroup: 2})
 	id := s.group("", "web", rule(443, "192.0.2.0/24", "a"), rule(443, "198.51.100.0/24", "b"))
 	rules := slices.Clone(s.rules(id))
 	rules[0].Description = "changed"
-	if err := s.here.SetRules(id, append(rules, rule(80, "192.0.2.0/24", ""))...); err != nil {
-		t.Fatal(err)
-	}
+	wantCode(t, s.here.SetRules(id, append(rules, rule(80, "192.0.2.0/24", ""))...), "")
 	if got := s.rules(id); len(got) != 3 || got[0].ID != rules[0].ID || got[0].Description != "changed" || got[2].ID == "" {
 		t.Errorf("got %+v", got)
 	}
-	for i := range 70 { // more than the quota
-		if err := s.here.AddRules(id, rule(int32(1000+i), "192.0.2.0/24", "")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := s.here.SetTags(id, map[string]string{"cloudfront-ingress": "443"}); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.here.SetTags(id, map[string]string{"Name": "web"}); err != nil {
-		t.Fatal(err)
-	}
-	if g, _ := s.here.Group(id); len(g.Ingress) != 73 || len(g.Tags) != 1 {
-		t.Errorf("got %d rules, tags %v", len(g.Ingress), g.Tags)
+	wantCode(t, s.here.SetTags(id, map[string]string{"cloudfront-ingress": "443"}), "")
+	wantCode(t, s.here.SetTags(id, map[string]string{"Name": "web"}), "")
+	if g, _ := s.here.Group(id); len(g.Tags) != 1 {
+		t.Errorf("tags %v", g.Tags)
 	}
 	for name, err := range map[string]error{
 		"a rule twice":  s.here.AddRules(id, rules[0]),
 		"no such group": s.here.AddRules("sg-00000000000000000", rules[0]),
 		"no source":     s.here.AddRules(id, ec2sim.Rule{Permission: ec2sim.Permission{Protocol: "-1"}}),
-		"no such list":  s.here.AddRules(id, ec2sim.Rule{Permission: ec2sim.Permission{Protocol: "-1", Source: ec2sim.Source{Reference: "pl-1"}}}),
 		"reserved tag":  s.here.SetTags(id, map[string]string{"aws:a": ""}),
 	} {
 		if err == nil {
