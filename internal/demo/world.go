@@ -100,12 +100,12 @@ func (w *world) list(pools ...string) []ec2sim.Group {
 	})
 }
 
-// rules returns the rules of all groups that the function owns, or those that it does not, as text by group and ID.
-func (w *world) rules(own bool) map[string]string {
+// foreignRules returns the rules of all groups that are not the function's, as text by group and ID.
+func (w *world) foreignRules() map[string]string {
 	rules := map[string]string{}
 	for _, g := range w.list(webPool, apiPool) {
 		for _, r := range g.Ingress {
-			if owned(r) == own {
+			if foreign(r) {
 				rules[g.ID+r.ID] = r.Permission.String() + r.Description
 			}
 		}
@@ -115,3 +115,5 @@ func (w *world) rules(own bool) map[string]string {
 
 // owned reports whether a rule says that it is the function's.
 func owned(r ec2sim.Rule) bool { return strings.HasPrefix(r.Description, tagPorts+":") }
+
+func foreign(r ec2sim.Rule) bool { return !owned(r) }
