@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -72,17 +73,10 @@ func (c *checkCommand) Validate() error {
 
 // named adds something to check to the flag for its kind.
 func (c *checkCommand) named(name string) {
-	_, notAddress := netip.ParseAddr(name)
-	flag := &c.LoadBalancer
-	switch {
-	case notAddress == nil, strings.Contains(name, "."): // or a host
+	kind, _, _ := strings.Cut(name, "-")
+	flag := cmp.Or(map[string]*[]string{"sg": &c.Group, "i": &c.Instance, "eni": &c.Interface}[kind], &c.LoadBalancer)
+	if _, err := netip.ParseAddr(name); err == nil || strings.Contains(name, ".") { // an address or a host
 		flag = &c.Address
-	case strings.HasPrefix(name, "sg-"):
-		flag = &c.Group
-	case strings.HasPrefix(name, "i-"):
-		flag = &c.Instance
-	case strings.HasPrefix(name, "eni-"):
-		flag = &c.Interface
 	}
 	*flag = append(*flag, name)
 }

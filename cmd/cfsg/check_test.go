@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
 const oneOrigin = `{
@@ -28,7 +25,7 @@ func TestCheckWithoutPermissions(t *testing.T) {
 		{"DescribeNetworkInterfaces", exitError, "", "grant the permission ec2:DescribeNetworkInterfaces"},
 		{"DescribeSecurityGroups", exitError, "", "grant the permission ec2:DescribeSecurityGroups"},
 		{"DescribeManagedPrefixLists", exitOK, "grant the permission ec2:DescribeManagedPrefixLists", ""},
-		{"GetManagedPrefixListEntries", exitError, "? IPv4  unknown: the entries of pl-", "grant the permission ec2:GetManagedPrefixListEntries"},
+		{"GetManagedPrefixListEntries", exitError, "could not be read: grant the permission ec2:GetManagedPrefixListEntries", ""},
 	}
 	for _, c := range cases {
 		t.Run(c.action, func(t *testing.T) {
@@ -57,17 +54,8 @@ func TestUnknownCheckInJSON(t *testing.T) {
 	o := newOperator(t, oneOrigin)
 	o.Deny("GetManagedPrefixListEntries")
 	code, stdout, _ := o.cfsg(t.Context(), "check", "--instance", "i-0123456789abcdef0", "-o", "json")
-	if code != exitError || !strings.Contains(stdout, `"verdict": "unknown"`) || !strings.Contains(stdout, "ec2:GetManagedPrefixListEntries") {
-		t.Errorf("exit code %d, %s", code, stdout)
-	}
-	compiler := jsonschema.NewCompiler()
-	compiler.AssertFormat()
-	document, err := jsonschema.UnmarshalJSON(strings.NewReader(stdout))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := compiler.MustCompile(filepath.Join(schemas, "check.schema.json")).Validate(document); err != nil {
-		t.Error(err)
+	if err := conforms(stdout, "check"); err != nil || code != exitError || !strings.Contains(stdout, `"verdict": "unknown"`) {
+		t.Errorf("exit code %d, %v, %s", code, err, stdout)
 	}
 }
 

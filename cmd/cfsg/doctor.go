@@ -46,13 +46,7 @@ type seconds int
 
 // UnmarshalText reads a number, with or without its unit, as cfsg itself writes it ("8 s") or as Go does ("1m30s").
 func (s *seconds) UnmarshalText(text []byte) error {
-	plain := strings.ToLower(strings.Join(strings.Fields(string(text)), ""))
-	for _, unit := range []string{"seconds", "second", "secs", "sec"} {
-		if number, found := strings.CutSuffix(plain, unit); found {
-			plain = number + "s"
-			break
-		}
-	}
+	plain := strings.Join(strings.Fields(string(text)), "")
 	if _, err := strconv.Atoi(plain); err == nil {
 		plain += "s"
 	}

@@ -44,7 +44,7 @@ func TestDoctorInterrupted(t *testing.T) {
 
 // A number of seconds may have its unit.
 func TestSeconds(t *testing.T) {
-	for text, want := range map[string]seconds{"1": 1, "30": 30, "30s": 30, "8 s": 8, "10sec": 10, "5 Seconds": 5, "1m30s": 90, "2000ms": 2} {
+	for text, want := range map[string]seconds{"1": 1, "30": 30, "30s": 30, "8 s": 8, "1m30s": 90, "2000ms": 2} {
 		var s seconds
 		if err := s.UnmarshalText([]byte(text)); err != nil || s != want {
 			t.Errorf("%s: %d, %v", text, s, err)

@@ -113,12 +113,10 @@ func sorted(names []string) []string { return slices.Sorted(slices.Values(names)
 
 func families(c config.Config) []string {
 	var names []string
-	for name, selected := range map[string]bool{"ipv4": c.Selection.IPv4, "ipv6": c.Selection.IPv6} {
-		if selected {
-			names = append(names, name)
-		}
+	for _, f := range c.Families() {
+		names = append(names, strings.ToLower(f.String()))
 	}
-	return sorted(names)
+	return names
 }
 
 // update brings the file up to date, and says how that ended.

@@ -176,13 +176,22 @@ func call(ts *testscript.TestScript, neg bool, args []string) {
 // schema is the command "schema NAME": what the last program printed must be a document as docs/schema/NAME.schema.json
 // describes it.
 func schema(ts *testscript.TestScript, neg bool, args []string) {
-	compiler := jsonschema.NewCompiler()
-	compiler.AssertFormat()
-	compiled, err := compiler.Compile(filepath.Join(schemas, args[0]+".schema.json"))
-	ts.Check(err)
-	document, err := jsonschema.UnmarshalJSON(strings.NewReader(ts.ReadFile("stdout")))
-	ts.Check(err)
-	if err := compiled.Validate(document); (err != nil) != neg {
+	if err := conforms(ts.ReadFile("stdout"), args[0]); (err != nil) != neg {
 		ts.Fatalf("%s: %v", args[0], err)
 	}
+}
+
+// conforms reports how a document differs from what a schema describes.
+func conforms(document, name string) error {
+	compiler := jsonschema.NewCompiler()
+	compiler.AssertFormat()
+	compiled, err := compiler.Compile(filepath.Join(schemas, name+".schema.json"))
+	if err != nil {
+		return err
+	}
+	parsed, err := jsonschema.UnmarshalJSON(strings.NewReader(document))
+	if err != nil {
+		return err
+	}
+	return compiled.Validate(parsed)
 }

@@ -37,7 +37,7 @@ func (r *setupRun) setup(ctx context.Context) error {
 		return err
 	}
 	r.doc.Planned(plan.Steps)
-	r.doc.CountRules(plan.Rules[secgroup.IPv4], plan.Rules[secgroup.IPv6])
+	r.doc.RulesPerPort = &engine.PerFamily{IPv4: plan.Rules[secgroup.IPv4], IPv6: plan.Rules[secgroup.IPv6]}
 	r.doc.Notes = append(r.doc.Notes, plan.Notes...)
 	if r.state.VPCOrigin != "" {
 		r.doc.Notes = slices.Insert(r.doc.Notes, 0, r.state.VPCOrigin)

@@ -43,20 +43,3 @@ func TestReadIPRanges(t *testing.T) {
 		}
 	}
 }
-
-func TestReadIPRangesFails(t *testing.T) {
-	cases := []struct{ name, stdin, want string }{
-		{"nothing", "", "stdin: the file is empty"},
-		{"cut gzip", "\x1f\x8b\x08\x00\x00", "unexpected EOF"},
-		{"too large", strings.Repeat(" ", 33<<20), "larger than 32 MiB"},
-		{"another service", strings.ReplaceAll(sample, "CLOUDFRONT", "S3"), "CLOUDFRONT"},
-	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			_, err := readIPRanges(t.Context(), "-", demoConfig.Selection, strings.NewReader(c.stdin))
-			if err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("error %v, want one with %q", err, c.want)
-			}
-		})
-	}
-}

@@ -124,7 +124,7 @@ func writeAlarms(w *page.Page, d document.StatusTarget, f placeFlags) {
 		alarm("HELD", text)
 	}
 	for _, partial := range d.PartialPools {
-		alarm("PARTLY ATTACHED", partial.Text)
+		alarm("PARTLY ATTACHED", partial.String())
 	}
 	for _, x := range d.Exposures {
 		alarm("OPEN TO THE WORLD", fmt.Sprintf("%s lets %s in on %s%s", x.GroupID, x.Source, words.Ports(x.Ports), quoted(x.Description)))

@@ -179,6 +179,10 @@ func TestStatusSaysTheOrder(t *testing.T) {
 			name: "attached in part", apply: true, want: "it may be the only rule that lets part of CLOUDFRONT in. " + order,
 			seed: `"rulesPerGroup": 5, ` + groups(launch) + `, "interfaces": [{"groups": ["web-2"], "publicIp": "198.51.100.7"}]`,
 		},
+		{
+			name: "attached in part at several interfaces", seed: groups("") + `, "interfaces": [{"groups": ["web-1"]}, {"groups": ["web-1", "web-2"]}, {"groups": ["web-1"]}]`,
+			want: "have only part of pool web, and part of CloudFront may be shut out there: attach sg-00000009454021dd9 web-2 to them",
+		},
 		{name: "not known", seed: groups(launch) + attached, apply: true, deny: "DescribeNetworkInterfaces", want: "because the network interfaces could not be read. " + order},
 		{
 			name: "everything", seed: groups(`{"protocol": "-1", "source": "0.0.0.0/0"}`) + attached, apply: true,
@@ -211,18 +215,6 @@ func TestStatusSaysTheOrder(t *testing.T) {
 				t.Errorf("want %q and %d commands, got\n%s", c.want, c.commands, stdout)
 			}
 		})
-	}
-}
-
-// A pool that is not attached as a whole is told, where and what is missing.
-func TestStatusPartialPool(t *testing.T) {
-	o := newOriginOperator(t, `{"groups": [{"name": "web-1", "tags": {"cloudfront-ingress": "443", "cloudfront-ingress-pool": "web"}},
-		{"name": "web-2", "tags": {"cloudfront-ingress": "443", "cloudfront-ingress-pool": "web"}}],
-		"interfaces": [{"groups": ["web-1"]}, {"groups": ["web-1", "web-2"]}, {"groups": ["web-1"]}]}`)
-	_, stdout, _ := o.cfsg(t.Context(), "status")
-	text := strings.Join(strings.Fields(stdout), " ")
-	if !regexp.MustCompile(`PARTLY ATTACHED: eni-\w+, eni-\w+ have only part of pool web, and part of CloudFront may be shut out there: attach sg-\w+ web-2 to them`).MatchString(text) {
-		t.Error(stdout)
 	}
 }
 

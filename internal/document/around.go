@@ -45,55 +45,51 @@ func revokes(pool secgroup.PoolPlan, w door.WorldRule) bool {
 	})
 }
 
-// A partialPool says where groups of a pool are missing.
-type partialPool struct {
-	name       string
-	interfaces []string // by ID
-	missing    []secgroup.Group
+// A PartialPool says where groups of a pool are not attached along with the others.
+type PartialPool struct {
+	Pool       string   `json:"pool"`
+	Interfaces []string `json:"interfaces"`
+	Missing    []string `json:"missing"`
+	names      []string // of these groups
 }
 
-// partialPools returns where groups of a pool are not attached along with the others.
-func partialPools(v engine.Preview) []partialPool {
-	var partial []partialPool
+// partialPools returns where groups of a pool are missing.
+func partialPools(v engine.Preview) []PartialPool {
+	partial := []PartialPool{}
 	if v.Plan == nil || v.Plan.Attachments == nil {
-		return nil
+		return partial
 	}
 	for _, pool := range v.Pools {
 		for _, i := range v.Plan.Attachments.Interfaces {
-			var missing []secgroup.Group
+			here := PartialPool{Pool: pool.Name}
 			some := false
 			for _, h := range pool.Holders {
 				switch {
 				case slices.Contains(i.Groups, h.ID):
 					some = true
 				case len(h.Settings.Ports) > 0:
-					missing = append(missing, *h.Holder)
+					here.Missing, here.names = append(here.Missing, h.ID), append(here.names, strings.TrimSpace(h.ID+" "+h.Name))
 				}
 			}
-			if !some || len(missing) == 0 {
+			if !some || len(here.Missing) == 0 {
 				continue
 			}
-			k := slices.IndexFunc(partial, func(p partialPool) bool {
-				return p.name == pool.Name && slices.EqualFunc(p.missing, missing, func(a, b secgroup.Group) bool { return a.ID == b.ID })
-			})
+			k := slices.IndexFunc(partial, func(p PartialPool) bool { return p.Pool == pool.Name && slices.Equal(p.Missing, here.Missing) })
 			if k < 0 {
 				k = len(partial)
-				partial = append(partial, partialPool{name: pool.Name, missing: missing})
+				partial = append(partial, here)
 			}
-			partial[k].interfaces = append(partial[k].interfaces, i.ID)
+			partial[k].Interfaces = append(partial[k].Interfaces, i.ID)
 		}
 	}
 	return partial
 }
 
-func (p partialPool) String() string {
-	var missing []string
-	for _, g := range p.missing {
-		missing = append(missing, strings.TrimSpace(g.ID+" "+g.Name))
-	}
+func (p PartialPool) String() string {
 	has, it := "has", "it"
-	if len(p.interfaces) > 1 {
+	if len(p.Interfaces) > 1 {
 		has, it = "have", "them"
 	}
-	return fmt.Sprintf("%s %s only part of pool %s, and part of CloudFront may be shut out there: attach %s to %s", words.Few(p.interfaces), has, p.name, strings.Join(missing, ", "), it)
+	return fmt.Sprintf("%s %s only part of pool %s, and part of CloudFront may be shut out there: attach %s to %s",
+		words.Few(p.Interfaces), has, p.Pool, strings.Join(p.names, ", "), it)
 }

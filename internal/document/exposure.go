@@ -56,7 +56,7 @@ type revocation struct {
 	Surroundings
 	engine.Preview
 	services string
-	partial  []partialPool
+	partial  []PartialPool
 }
 
 // advice says what to do before a rule is revoked, or nothing if it can be revoked now. Its reader pastes the command
@@ -96,7 +96,7 @@ func (r revocation) advice(w door.WorldRule) string {
 // managedAt returns the managed ports at a network interface, and whether its pools are as they should be: nothing
 // fails, nothing is left to do, and all of their groups are attached.
 func (r revocation) managedAt(s door.SubjectReport) (ports []secgroup.PortRange, whole bool) {
-	whole = !slices.ContainsFunc(r.partial, func(p partialPool) bool { return slices.Contains(p.interfaces, s.Interface.ID) })
+	whole = !slices.ContainsFunc(r.partial, func(p PartialPool) bool { return slices.Contains(p.Interfaces, s.Interface.ID) })
 	for _, pool := range r.Pools {
 		if !slices.ContainsFunc(s.Groups, func(g door.GroupID) bool { return has(pool, g.ID) }) {
 			continue

@@ -28,7 +28,7 @@ type judge struct {
 
 // pool judges a pool by its gravest problem: a failure, CloudFront shut out, steps to take, or somebody else who gets
 // in.
-func (j judge) pool(pool secgroup.PoolPlan, around Surroundings, partial []partialPool) Judgement {
+func (j judge) pool(pool secgroup.PoolPlan, around Surroundings, partial []PartialPool) Judgement {
 	var shut []string
 	what := ""
 	for _, at := range around.interfaces(&pool) {
@@ -53,7 +53,7 @@ func (j judge) pool(pool secgroup.PoolPlan, around Surroundings, partial []parti
 	if short, ok := errors.AsType[*secgroup.ShortageError](pool.Err); ok {
 		return worse(fmt.Sprintf("too small, no room for %s", words.Count(short.Missing(), "rule")), j.roomier())
 	}
-	if i := slices.IndexFunc(partial, func(p partialPool) bool { return p.name == pool.Name }); i >= 0 {
+	if i := slices.IndexFunc(partial, func(p PartialPool) bool { return p.Pool == pool.Name }); i >= 0 {
 		return worse("partly attached, "+partial[i].String(), j.next("plan"))
 	}
 	if j.done {

@@ -36,9 +36,9 @@ type Setup struct {
 	// PrefixLists are those that setups have made for the origin.
 	PrefixLists []setupList `json:"prefixLists"`
 	// RulesPerPort counts what each port needs; null for an undo.
-	RulesPerPort *ruleCounts `json:"rulesPerPort"`
-	Notes        []string    `json:"notes"`
-	Steps        []setupStep `json:"steps"`
+	RulesPerPort *engine.PerFamily `json:"rulesPerPort"`
+	Notes        []string          `json:"notes"`
+	Steps        []setupStep       `json:"steps"`
 	// Verdict says whether all that is wanted gets in at each interface, by rules that are not open to the world. It is
 	// empty if that was not checked.
 	Verdict     door.Verdict    `json:"verdict"`
@@ -63,11 +63,6 @@ type setupList struct {
 	Name         string `json:"name"`
 	Family       string `json:"family"`
 	MaxEntries   int    `json:"maxEntries"`
-}
-
-type ruleCounts struct {
-	IPv4 int `json:"ipv4"`
-	IPv6 int `json:"ipv6"`
 }
 
 type setupStep struct {
@@ -117,9 +112,6 @@ func (d *Setup) Planned(steps []setup.Step) {
 		d.Steps = append(d.Steps, setupStep{step, false})
 	}
 }
-
-// CountRules says how many rules each port needs.
-func (d *Setup) CountRules(ipv4, ipv6 int) { d.RulesPerPort = &ruleCounts{ipv4, ipv6} }
 
 // Taken notes that a step was taken, which was planned unless it closes a rule.
 func (d *Setup) Taken(step setup.Step) {

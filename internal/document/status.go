@@ -28,7 +28,7 @@ type StatusTarget struct {
 	target
 	Pools        []StatusPool     `json:"pools"`
 	Exposures    []StatusExposure `json:"exposures"`
-	PartialPools []statusPartial  `json:"partialPools"`
+	PartialPools []PartialPool    `json:"partialPools"`
 	StrayTags    []statusStrayTag `json:"strayTags"`
 	// Notes say what could not be checked apart from the groups.
 	Notes []string `json:"notes"`
@@ -73,14 +73,6 @@ type statusGroup struct {
 	LeftOver int              `json:"leftOver"`
 	// AppliedPublication is nil if no rule says from which file it was made.
 	AppliedPublication *time.Time `json:"appliedPublication"`
-}
-
-// A statusPartial says where groups of a pool are not attached along with the others.
-type statusPartial struct {
-	Pool       string   `json:"pool"`
-	Interfaces []string `json:"interfaces"`
-	Missing    []string `json:"missing"`
-	Text       string   `json:"-"` // all of it in a sentence
 }
 
 // A statusStrayTag is a tag that was meant for this tool, and does nothing.
@@ -161,14 +153,7 @@ func isHeld(err error) bool {
 
 // surround adds the surroundings of the pools.
 func (d *StatusTarget) surround(p *engine.Proposal, v engine.Preview, s Surroundings) {
-	d.Exposures, d.PartialPools, d.StrayTags, d.Notes = exposures(p, v, s), []statusPartial{}, []statusStrayTag{}, []string{}
-	for _, partial := range partialPools(v) {
-		document := statusPartial{Pool: partial.name, Interfaces: partial.interfaces, Text: partial.String()}
-		for _, g := range partial.missing {
-			document.Missing = append(document.Missing, g.ID)
-		}
-		d.PartialPools = append(d.PartialPools, document)
-	}
+	d.Exposures, d.PartialPools, d.StrayTags, d.Notes = exposures(p, v, s), partialPools(v), []statusStrayTag{}, []string{}
 	for _, tag := range s.Stray {
 		d.StrayTags = append(d.StrayTags, statusStrayTag{tag.GroupID, tag.GroupName, tag.Key, tag.Value, tag.Meant, tag.String()})
 	}
