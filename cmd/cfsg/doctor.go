@@ -38,7 +38,7 @@ type doctorCommand struct {
 
 	origin doctor.Origin
 	header http.Header
-	ranges []byte // of stdin, for several origins
+	ranges func() ([]byte, error) // for several origins
 }
 
 // seconds is a timeout as CloudFront has it, in whole seconds.

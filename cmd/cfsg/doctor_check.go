@@ -36,8 +36,10 @@ func (c *doctorCommand) securityGroups(t terminal, o doctor.Options, found **doc
 		}
 		err := check.Validate()
 		in := t.in
-		if c.ranges != nil {
-			in = bytes.NewReader(c.ranges)
+		if err == nil && c.ranges != nil {
+			var document []byte
+			document, err = c.ranges()
+			check.IPRanges, in = "-", bytes.NewReader(document)
 		}
 		if err == nil {
 			*found, err = check.check(ctx, terminal{in, t.out, io.Discard}) // doctor itself tells what is under way

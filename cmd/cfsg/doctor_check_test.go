@@ -2,9 +2,15 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"cloudfront-sg-sync/internal/doctor"
@@ -23,13 +29,14 @@ func TestDoctorChecksGroups(t *testing.T) {
 		ssh     = `{"protocol": "tcp", "ports": "22", "source": "0.0.0.0/0"}`
 		list    = `{"protocol": "tcp", "ports": "443", "source": "list:com.amazonaws.global.cloudfront.origin-facing"}`
 	)
-	cases := []struct {
+	type groupsCase struct {
 		name, ingress, address string
 		deny                   string
 		verdict                doctor.Verdict
 		code, says             string
 		access                 doctor.Access
-	}{
+	}
+	cases := []groupsCase{
 		{"let in", all, "198.51.100.7", "", doctor.OK, "", "all of CLOUDFRONT is let in by the security groups, and nobody else", doctor.OnlyCloudFront},
 		{"blocked", "", "198.51.100.7", "", doctor.Fail, "groups-block", "CLOUDFRONT is shut out over IPv4", doctor.SomeOthers},
 		{"open", all + "," + world, "198.51.100.7", "", doctor.Warn, "groups-open", "everyone else is let in", doctor.Everyone},
@@ -41,6 +48,15 @@ func TestDoctorChecksGroups(t *testing.T) {
 		{"elsewhere", all, "198.51.100.8", "", doctor.Warn, "groups-unknown", "there is no network interface with the address 198.51.100.8", doctor.AccessUnknown},
 		{"denied", all, "198.51.100.7", "DescribeNetworkInterfaces", doctor.Warn, "groups-unknown", "grant the permission ec2:DescribeNetworkInterfaces", doctor.AccessUnknown},
 		{"no address", all, "", "", doctor.Skipped, "", "no address", doctor.AccessUnknown},
+	}
+	guide, err := os.ReadFile("../../docs/504.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range regexp.MustCompile("`(groups-[a-z-]+)`").FindAllStringSubmatch(string(guide), -1) {
+		if !slices.ContainsFunc(cases, func(c groupsCase) bool { return c.code == code[1] }) {
+			t.Errorf("nobody makes %s", code[1])
+		}
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -109,6 +125,39 @@ func TestDoctorReadsRules(t *testing.T) {
 }
 
 // groupsOf runs the step that looks at the door of an origin with these addresses.
+// The origins of a distribution are all checked against one file, which is read once.
+func TestDoctorReadsRangesOnce(t *testing.T) {
+	o := newOperator(t, `{"groups": [{"name": "web"}], "interfaces": [{"groups": ["web"], "publicIp": "198.51.100.7"}]}`)
+	var requests atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		http.ServeFile(w, r, o.flags[5])
+	}))
+	t.Cleanup(server.Close)
+	var command doctorCommand
+	command.EndpointURL, command.Region, command.IPRanges = o.flags[1], []string{"us-east-1"}, server.URL
+	input := terminal{strings.NewReader(""), io.Discard, io.Discard}
+	w, err := command.openOne(t.Context(), input, "a distribution's origins are looked at", command.given())
+	if err != nil {
+		t.Fatal(err)
+	}
+	command.shareRanges(t.Context(), input, w.Config)
+	origin, err := doctor.ParseOrigin("https://origin.example.com/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		step := command.securityGroups(input, doctor.Options{Origin: origin}, new(*document.Check)).
+			Run(t.Context(), &doctor.Report{Addresses: []doctor.Address{{IP: netip.MustParseAddr("198.51.100.7")}}})
+		if step.Verdict != doctor.Fail {
+			t.Errorf("%+v", step)
+		}
+	}
+	if n := requests.Load(); n != 1 {
+		t.Errorf("%d requests for the ranges", n)
+	}
+}
+
 func groupsOf(t *testing.T, o *operator, options doctor.Options, addresses ...string) doctor.Step {
 	t.Helper()
 	var err error

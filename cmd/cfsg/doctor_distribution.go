@@ -3,11 +3,10 @@ package main
 import (
 	"cmp"
 	"context"
-	"fmt"
-	"io"
 	"strings"
 	"sync"
 
+	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/distribution"
 	"cloudfront-sg-sync/internal/doctor"
 	"cloudfront-sg-sync/internal/document"
@@ -50,14 +49,18 @@ func (c *doctorCommand) readDistribution(ctx context.Context, t terminal) (*dist
 	if err != nil {
 		return nil, err
 	}
-	if c.IPRanges == "-" { // every origin is checked against them
-		if c.ranges, err = io.ReadAll(t.in); err != nil {
-			return nil, fmt.Errorf("read the ranges: %w", err)
-		}
-	}
+	c.shareRanges(ctx, t, at.Config)
 	defer t.progress("reading the distribution …")()
 	client := cloudfront.NewFromConfig(at.inAccount())
 	return distribution.Read(ctx, distribution.Narrow(client), c.Distribution, c.Path)
+}
+
+// shareRanges has all origins checked against the same ranges, which are read when the first asks for them.
+func (c *doctorCommand) shareRanges(ctx context.Context, t terminal, settings config.Config) {
+	c.ranges = sync.OnceValues(func() ([]byte, error) {
+		r, err := c.read(ctx, t, settings)
+		return r.document, err
+	})
 }
 
 // examineOrigin looks at one origin, in each way in which CloudFront asks it.

@@ -18,7 +18,7 @@ import (
 )
 
 // Each cause on AWS's pages about 502, 503 and 504 is made here, and found. The guide has a row for each: see
-// docs/504.md, "The causes that AWS names".
+// docs/504.md, "The causes that AWS names". Those that begin with groups- are made by TestDoctorChecksGroups of cmd/cfsg.
 func TestCauses(t *testing.T) {
 	authority := newAuthority(t)
 	issue := func(tweak func(*x509.Certificate)) tls.Certificate {
