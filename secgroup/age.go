@@ -3,6 +3,8 @@ package secgroup
 import (
 	"fmt"
 	"time"
+
+	"cloudfront-sg-sync/internal/hint"
 )
 
 // clockSkew is how far ahead of the clock here a file or a stamp may be.
@@ -11,7 +13,8 @@ const clockSkew = time.Hour
 // refuseFuture fails if the file is dated in the future. It would count as newer than all true ones to come.
 func refuseFuture(req Request) error {
 	if !req.Now.IsZero() && req.Published.After(req.Now.Add(clockSkew)) {
-		return &FutureError{Published: req.Published, Now: req.Now}
+		return hint.New(fmt.Sprintf("the file says it was published at %s, but now it is %s, so nothing was changed",
+			req.Published.UTC().Format(time.RFC3339), req.Now.UTC().Format(time.RFC3339)), "check the file, and the clock of this machine")
 	}
 	return nil
 }

@@ -32,17 +32,6 @@ func (e *OlderError) Hint() string {
 	return "fetch the newer file, or run with force to go back to this one"
 }
 
-// A FutureError says that the file was published later than now.
-type FutureError struct{ Published, Now time.Time }
-
-func (e *FutureError) Error() string {
-	return fmt.Sprintf("the file says it was published at %s, but now it is %s, so nothing was changed; %s",
-		e.Published.UTC().Format(time.RFC3339), e.Now.UTC().Format(time.RFC3339), e.Hint())
-}
-
-// Hint returns what to do about it.
-func (e *FutureError) Hint() string { return "check the file, and the clock of this machine" }
-
 // A ShortageError says that a pool or a prefix list has no room for all that it should hold.
 type ShortageError struct {
 	Kind  Kind

@@ -107,13 +107,8 @@ func (id RuleID) OpenPorts() (first, last int) {
 
 // OpensTCP reports whether the rule opens every port of p over TCP.
 func (id RuleID) OpensTCP(p PortRange) bool {
-	switch id.Protocol {
-	case "tcp":
-		return id.From <= int32(p.From) && int32(p.To) <= id.To
-	case "-1":
-		return true
-	}
-	return false
+	first, last := id.OpenPorts()
+	return first <= int(p.From) && int(p.To) <= last
 }
 
 // Within reports whether the rule opens TCP ports, and none but those listed, which are sorted.

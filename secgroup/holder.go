@@ -83,14 +83,6 @@ func (h *HolderPlan) Owns(r Rule) bool {
 	return h.Settings.Exclusive && r.Source.Prefix.IsValid() && r.Within(h.Settings.Ports)
 }
 
-// Wants returns the ports that the holder's own tag asks for. A holder that cannot be read asks for none.
-func (h *HolderPlan) Wants() []PortRange {
-	if h.Unread {
-		return nil
-	}
-	return h.Settings.Ports
-}
-
 // rule returns the identity of the holder's rule that opens a port to a prefix.
 func (h *Holder) rule(port PortRange, source Source) RuleID {
 	if h.Kind == ManagedPrefixList {

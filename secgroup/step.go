@@ -93,11 +93,18 @@ func (s *Step) sort() {
 // change is made, and returns the version that it made.
 //
 // If Apply fails, EC2 has changed nothing, or an answer was lost on the way. If [IsConflict] holds for the error, a new
-// plan may succeed. A call to a prefix list that has begun goes on when the context is canceled, as nobody would know
-// whether it took effect; only the wait ends.
+// plan may succeed. A call that has begun goes on when the context is canceled, as nobody would know whether it took
+// effect; only the wait for a prefix list ends.
 func Apply(ctx context.Context, api API, step Step, version int64) (int64, error) {
+	wait, cancel := ctx, context.CancelFunc(func() {})
+	if deadline, ok := ctx.Deadline(); ok {
+		ctx, cancel = context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	} else {
+		ctx = context.WithoutCancel(ctx)
+	}
+	defer cancel()
 	if step.Kind == ManagedPrefixList {
-		return modify(ctx, api, step, version)
+		return modify(ctx, wait, api, step, version)
 	}
 	var err error
 	var action string
@@ -175,8 +182,8 @@ const (
 	lastPoll  = 5 * time.Second
 )
 
-// modify takes a step about a prefix list.
-func modify(ctx context.Context, api API, step Step, version int64) (int64, error) {
+// modify takes a step about a prefix list, and waits until the change is made or one of the contexts ends.
+func modify(ctx, wait context.Context, api API, step Step, version int64) (int64, error) {
 	in := &ec2.ModifyManagedPrefixListInput{PrefixListId: aws.String(step.HolderID), CurrentVersion: aws.Int64(version)}
 	for _, r := range step.Add {
 		in.AddEntries = append(in.AddEntries, types.AddPrefixListEntry{Cidr: aws.String(r.Source.String()), Description: aws.String(r.Description)})
@@ -184,23 +191,17 @@ func modify(ctx context.Context, api API, step Step, version int64) (int64, erro
 	for _, r := range step.Remove {
 		in.RemoveEntries = append(in.RemoveEntries, types.RemovePrefixListEntry{Cidr: aws.String(r.Source.String())})
 	}
-	call := context.WithoutCancel(ctx)
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		call, cancel = context.WithDeadline(call, deadline)
-		defer cancel()
-	}
-	if _, err := api.ModifyManagedPrefixList(call, in); err != nil {
+	if _, err := api.ModifyManagedPrefixList(ctx, in); err != nil {
 		err = explain(err, step, "ModifyManagedPrefixList")
 		if awserr.Code(err) == "IncorrectState" { // someone else's change is under way
-			if _, failed := settled(ctx, api, step.HolderID, 0); failed != nil {
+			if _, failed := settled(wait, api, step.HolderID, 0); failed != nil {
 				err = errors.Join(err, failed)
 			}
 		}
 		return version, err
 	}
 	// The answer tells the version before the change.
-	made, err := settled(ctx, api, step.HolderID, version)
+	made, err := settled(wait, api, step.HolderID, version)
 	if err != nil {
 		return version, fmt.Errorf("%v: %w", step, err)
 	}

@@ -58,24 +58,24 @@ func StrayTags(tagKey string, groups []Group) []StrayTag {
 // servesAnother reports whether a key that is like ours is that of another deployment, which has made rules in the
 // group.
 func servesAnother(g Group, key string) bool {
-	return slices.ContainsFunc([]string{key, strings.TrimSuffix(key, poolSuffix), strings.TrimSuffix(key, modeSuffix), strings.TrimSuffix(key, publicSuffix)}, func(key string) bool {
-		_, tagged := g.Tags[key]
-		return tagged && slices.ContainsFunc(g.Ingress, func(r Rule) bool { return stamped(key, r.Description) })
+	return slices.ContainsFunc(suffixes, func(suffix string) bool {
+		base := strings.TrimSuffix(key, suffix)
+		_, tagged := g.Tags[base]
+		return tagged && slices.ContainsFunc(g.Ingress, func(r Rule) bool { return stamped(base, r.Description) })
 	})
 }
 
 // meantKey returns which of the keys that this tool reads a key is, or was likely meant to be.
-func meantKey(tagKey, key string) string {
-	keys := []string{tagKey, tagKey + poolSuffix, tagKey + modeSuffix, tagKey + publicSuffix}
-	if slices.Contains(keys, key) {
-		return key
-	}
-	for _, meant := range keys {
-		if folded(key) == folded(meant) || len(tagKey) >= shortestMistyped && oneLetterOff(key, meant) {
-			return meant
+func meantKey(tagKey, key string) (meant string) {
+	for _, suffix := range suffixes {
+		switch whole := tagKey + suffix; {
+		case key == whole:
+			return key
+		case meant == "" && (folded(key) == folded(whole) || len(tagKey) >= shortestMistyped && oneLetterOff(key, whole)):
+			meant = whole
 		}
 	}
-	return ""
+	return meant
 }
 
 // shortestMistyped is the length of a tag key from which on a letter more or less is taken for a mistake. Short keys

@@ -19,6 +19,9 @@ const (
 	publicSuffix = "-public"
 )
 
+// suffixes are those of all keys that this tool reads.
+var suffixes = []string{"", poolSuffix, modeSuffix, publicSuffix}
+
 // Settings are what the tags of a group ask for.
 type Settings struct {
 	// Ports are the TCP ports to open, sorted, each once. There is none if every owned rule is to be withdrawn.
@@ -140,28 +143,24 @@ func parsePortRange(word string) (PortRange, error) {
 		return PortRange{}, hint.New(fmt.Sprintf("%q must be the only value", word), "remove it, or the ports next to it")
 	}
 	first, last, isRange := strings.Cut(word, "-")
-	from, err := parsePort(first, word)
-	if err != nil {
-		return PortRange{}, err
-	}
 	if !isRange {
-		return PortRange{from, from}, nil
+		last = first
 	}
-	to, err := parsePort(last, word)
-	if err != nil {
-		return PortRange{}, err
-	}
-	if from > to {
+	from, to := parsePort(first), parsePort(last)
+	switch {
+	case from == 0 || to == 0:
+		return PortRange{}, hint.New(fmt.Sprintf("%q is not a port", word), "use a number from 1 to 65535, a range such as 8000-8080, http or https")
+	case from > to:
 		return PortRange{}, hint.New(fmt.Sprintf("port range %q runs backwards", word), fmt.Sprintf("write %d-%d", to, from))
 	}
 	return PortRange{from, to}, nil
 }
 
-// parsePort reads a port that is a word of the list, or one end of it.
-func parsePort(s, word string) (uint16, error) {
+// parsePort returns a port, or 0 for what is none.
+func parsePort(s string) uint16 {
 	n, err := strconv.ParseUint(s, 10, 16)
-	if err != nil || n == 0 {
-		return 0, hint.New(fmt.Sprintf("%q is not a port", word), "use a number from 1 to 65535, a range such as 8000-8080, http or https")
+	if err != nil {
+		return 0
 	}
-	return uint16(n), nil
+	return uint16(n)
 }

@@ -1,6 +1,7 @@
 package secgroup
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -120,7 +121,7 @@ func (u *unit) views() []planner.View {
 		views[i] = planner.View{Holders: set.Holders, Wants: make([]bool, len(u.classes))}
 		for k, c := range u.classes {
 			views[i].Wants[k] = slices.ContainsFunc(set.Holders, func(h int) bool {
-				return u.poolOf[h] == c.pool && slices.Contains(u.holders[h].Wants(), c.port)
+				return u.poolOf[h] == c.pool && slices.Contains(u.holders[h].Settings.Ports, c.port)
 			})
 		}
 	}
@@ -166,7 +167,7 @@ func (u *unit) steps(plan *planner.Plan) []Step {
 // stays returns warnings of rules that are not removed although nobody wants them, because something wanted would be
 // closed at an interface.
 func (u *unit) stays(pool int, plan *planner.Plan) []string {
-	if u.unplaced(pool, plan) > 0 || u.req.Attachments == nil || u.req.Attachments.Unknown {
+	if _, short := errors.AsType[*ShortageError](u.pools[pool].Err); short || u.req.Attachments == nil || u.req.Attachments.Unknown {
 		return nil // something else says it, or there is nothing
 	}
 	count := map[int]int{}
@@ -186,48 +187,37 @@ func (u *unit) stays(pool int, plan *planner.Plan) []string {
 	return warnings
 }
 
-// unplaced counts the wanted rules of a pool that no holder has room for.
-func (u *unit) unplaced(pool int, plan *planner.Plan) int {
-	n := 0
-	for _, w := range plan.Unplaced {
-		if u.classes[w.Port].pool == pool {
-			n++
-		}
-	}
-	return n
-}
-
 // shortage returns a *[ShortageError] if not all wanted rules of a pool have a place.
 func (u *unit) shortage(pool int, plan *planner.Plan) error {
-	lack := u.unplaced(pool, plan)
-	if lack == 0 {
-		return nil
-	}
 	p := u.pools[pool]
 	e := &ShortageError{Kind: p.Kind, Pool: p.Name, TagKey: u.req.TagKey, IDs: p.IDs()}
-	short := map[PortShortage]int{}
-	var byFamily Weight
-	for _, w := range plan.Unplaced {
-		if c := u.classes[w.Port]; c.pool == pool {
-			f := FamilyOf(u.ranges[w.Range])
-			short[PortShortage{Port: c.port, Family: f}]++
-			byFamily[f]++
+	var lack Weight
+	for k, c := range u.classes {
+		if c.pool != pool {
+			continue
 		}
-	}
-	for _, port := range p.Ports() {
-		for _, f := range []Family{IPv4, IPv6} {
-			if n := short[PortShortage{Port: port, Family: f}]; n > 0 {
-				needed := len(ofFamily(u.ranges, f))
-				e.Ports = append(e.Ports, PortShortage{Port: port, Family: f, Needed: needed, Available: needed - n})
+		var short Weight
+		for _, w := range plan.Unplaced {
+			if w.Port == k {
+				short[FamilyOf(u.ranges[w.Range])]++
+			}
+		}
+		lack.add(short, 1)
+		for f, n := range short {
+			if needed := len(ofFamily(u.ranges, Family(f))); n > 0 {
+				e.Ports = append(e.Ports, PortShortage{Port: c.port, Family: Family(f), Needed: needed, Available: needed - n})
 			}
 		}
 	}
+	if len(e.Ports) == 0 {
+		return nil
+	}
 	if p.Kind == ManagedPrefixList {
-		e.MaxEntries = p.Holders[0].MaxEntries + lack
+		e.MaxEntries = p.Holders[0].MaxEntries + e.Missing()
 	} else {
 		q := u.req.RulesPerGroup
-		e.MoreGroups = (max(byFamily[IPv4], byFamily[IPv6]) + q - 1) / q
-		e.RulesPerGroup = q + p.narrowBy(lack, u.ranges, u.req)
+		e.MoreGroups = (max(lack[IPv4], lack[IPv6]) + q - 1) / q
+		e.RulesPerGroup = q + p.narrowBy(e.Missing(), u.ranges, u.req)
 	}
 	switch {
 	case p.held():

@@ -188,7 +188,7 @@ func (c *Checker) portsAt(set secgroup.InterfaceSet, added []secgroup.Rule) []in
 		cut(r.RuleID)
 	}
 	for _, k := range set.Holders {
-		for _, p := range c.holders[k].plan.Wants() {
+		for _, p := range c.holders[k].plan.Settings.Ports {
 			wanted = append(wanted, p)
 			cuts = append(cuts, int(p.From))
 		}
@@ -233,7 +233,7 @@ func (c *Checker) couldHold(k int, closings []closing, cl closing) bool {
 	h := c.holders[k]
 	elsewhere := func(o closing) bool { return !slices.Contains(c.interfaces[o.set].Holders, k) }
 	room := func(p netip.Prefix) bool { return h.free[secgroup.FamilyOf(p)] > 0 }
-	return !slices.ContainsFunc(closings, elsewhere) && lists(h.plan.Wants(), cl.port) && slices.ContainsFunc(cl.gone.Prefixes(), room)
+	return !slices.ContainsFunc(closings, elsewhere) && lists(h.plan.Settings.Ports, cl.port) && slices.ContainsFunc(cl.gone.Prefixes(), room)
 }
 
 // after returns a copy that has taken a step.

@@ -137,20 +137,10 @@ func (a *applier) takeGap(ctx context.Context, steps []secgroup.Step) {
 	a.fail(reopens, fmt.Errorf("%w; CLOSED until the next run reopens it: %s", err, strings.Join(words.Strings(closes.Gap), ", ")))
 }
 
-// call makes the call of a step, unless this is a dry run. One that has begun is finished when the run is stopped,
-// because nobody would know whether a call that is given up has taken effect.
+// call makes the call of a step, unless this is a dry run.
 func (a *applier) call(ctx context.Context, step secgroup.Step) error {
 	if a.req.DryRun {
 		return nil
-	}
-	if step.Kind == secgroup.SecurityGroup {
-		deadline, ok := ctx.Deadline()
-		ctx = context.WithoutCancel(ctx)
-		if ok {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithDeadline(ctx, deadline)
-			defer cancel()
-		}
 	}
 	outcome := a.run.outcome(a.plans[step.HolderID])
 	version, err := secgroup.Apply(ctx, a.run.target.EC2, step, outcome.version)
