@@ -214,30 +214,3 @@ func TestListIsJudgedByItsEntries(t *testing.T) {
 		}
 	})
 }
-
-// The size is what counting address by address gives, or /64 by /64.
-func TestSizeAgreesWithCounting(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		drawn := drawPrefixes(t, "prefix")
-		within := slices.DeleteFunc(drawn, func(p netip.Prefix) bool {
-			return p.Addr().Is4() && p.Bits() < 24 || p.Addr().Is6() && p.Bits() < 56
-		})
-		var ipv4, ipv6 uint64
-		for i := range 256 {
-			if holds(within, netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})) {
-				ipv4++
-			}
-			network := netip.MustParseAddr("2001:db8::").As16()
-			network[7] = byte(i)
-			if p := netip.PrefixFrom(netip.AddrFrom16(network), 64); slices.ContainsFunc(within, p.Overlaps) {
-				ipv6++
-			}
-		}
-		if got := rangesOf(setOf(secgroup.IPv4, within)).Size; got != ipv4 {
-			t.Fatalf("%v: %d addresses, want %d", within, got, ipv4)
-		}
-		if got := rangesOf(setOf(secgroup.IPv6, within)).Size; got != ipv6 {
-			t.Fatalf("%v: %d /64 networks, want %d", within, got, ipv6)
-		}
-	})
-}

@@ -93,6 +93,7 @@ func summary(r SubjectReport) []string {
 	return lines
 }
 
+// What the properties below do not say: the order of what is shown, and lists that cannot be read.
 func TestJudge(t *testing.T) {
 	everything := []string{"tcp 443 18.64.0.0/14", "tcp 443 52.84.0.0/15", "tcp 443 2600:9000::/28"}
 	lists := map[string]PrefixList{
@@ -108,20 +109,7 @@ func TestJudge(t *testing.T) {
 		ports  string
 		want   []string
 	}{
-		{"nothing", [][]string{{}}, "443", []string{"443 ipv4 blocked 18.64.0.0/14 52.84.0.0/15", "443 ipv6 blocked 2600:9000::/28"}},
-		{"everything", [][]string{everything}, "443", []string{"443 ipv4 open", "443 ipv6 open"}},
-		{"the union of two groups", [][]string{everything[:1], everything[1:]}, "443", []string{"443 ipv4 open", "443 ipv6 open"}},
-		{"two halves make a whole", [][]string{{"tcp 443 18.64.0.0/15", "tcp 443 52.84.0.0/15"}, {"tcp 443 18.66.0.0/15", "tcp 443 2600:9000::/28"}}, "443", []string{"443 ipv4 open", "443 ipv6 open"}},
-		{
-			"a part, the widest first",
-			[][]string{{"tcp 443 18.64.0.0/16", "tcp 443 18.67.128.0/17", "tcp 443 2600:9000::/29"}},
-			"443",
-			[]string{"443 ipv4 blocked 52.84.0.0/15 18.65.0.0/16 18.66.0.0/16 18.67.0.0/17", "443 ipv6 blocked 2600:9008::/29"},
-		},
-		{"other protocols and ports", [][]string{{"udp 443 18.64.0.0/14", "tcp 80 52.84.0.0/15", "icmp all 0.0.0.0/0", "tcp 444 ::/0"}}, "443", []string{"443 ipv4 blocked 18.64.0.0/14 52.84.0.0/15", "443 ipv6 blocked 2600:9000::/28"}},
-		{"all traffic, and a range of ports", [][]string{{"-1 all 18.64.0.0/14", "tcp 1-65535 52.84.0.0/15", "-1 all 2600:9000::/28"}}, "443", []string{"443 ipv4 open", "443 ipv6 open"}},
 		{"the world", [][]string{{"tcp 443 0.0.0.0/0 all", "-1 all ::/0 all6"}}, "443", []string{"443 ipv4 open other:all=world", "443 ipv6 open other:all6=world"}},
-		{"the world in halves", [][]string{{"tcp 443 0.0.0.0/1 half", "tcp 443 128.0.0.0/1 half"}}, "443", []string{"443 ipv4 open other:half=world", "443 ipv6 blocked 2600:9000::/28"}},
 		{
 			"others, the most first",
 			[][]string{append([]string{"tcp 443 203.0.113.7/32 host", "tcp 443 203.0.113.0/24 office", "tcp 443 198.51.100.0/24 office", "tcp 443 18.64.0.0/13 wide", "tcp 443 2001:db8::/56 vpn"}, everything...)},
@@ -135,19 +123,11 @@ func TestJudge(t *testing.T) {
 			[]string{"8000-8005 ipv4 open", "8000-8005 ipv6 open", "8006-8010 ipv4 open other:all=world", "8006-8010 ipv6 open", "8011-8020 ipv4 open other:all=world", "8011-8020 ipv6 open"},
 		},
 		{
-			"and only there",
-			[][]string{{"tcp 80 18.64.0.0/14", "tcp 65535 18.64.0.0/14", "tcp 65535 52.84.0.0/15", "tcp 65535 2600:9000::/28"}},
-			"65533-65535",
-			[]string{"65533-65534 ipv4 blocked 18.64.0.0/14 52.84.0.0/15", "65533-65534 ipv6 blocked 2600:9000::/28", "65535 ipv4 open", "65535 ipv6 open"},
-		},
-		{"prefix lists by their entries", [][]string{{"tcp 443 pl-4"}, {"tcp 443 pl-6"}}, "443", []string{"443 ipv4 open", "443 ipv6 open"}},
-		{
 			"a prefix list of others",
 			[][]string{{"tcp 443 pl-office office"}},
 			"443",
 			[]string{"443 ipv4 blocked 18.66.0.0/15 52.84.0.0/15 18.65.0.0/16 other:office=198.51.100.0/24=203.0.113.0/24", "443 ipv6 blocked 2600:9000::/28"},
 		},
-		{"a prefix list on another port", [][]string{{"tcp 80 pl-4"}}, "443", []string{"443 ipv4 blocked 18.64.0.0/14 52.84.0.0/15", "443 ipv6 blocked 2600:9000::/28"}},
 		{
 			"an unread list may let the rest in, in its family",
 			[][]string{{"tcp 443 18.64.0.0/14", "tcp 443 pl-denied4"}},
@@ -280,17 +260,6 @@ func TestInterfaces(t *testing.T) {
 				t.Errorf("%s %q, notes %q", r.Verdict, summary(r), notes)
 			}
 		})
-	}
-}
-
-// Without a group attached the whole world is let in, and it is said.
-func TestUnfilteredIsTheWorld(t *testing.T) {
-	i := Interface{PrivateIPv4: prefixAddrs("10.0.0.7"), IPv6: prefixAddrs("2600:1f18::7"), NeedsNoGroup: true}
-	r := Judge(&Scene{Subjects: []Subject{{Interface: &i}}}, both()).Subjects[0]
-	for _, f := range r.Ports[0].Families {
-		if !f.World || f.Verdict != Open || len(f.Others) != 1 || f.Others[0].Group != (GroupID{}) {
-			t.Errorf("%+v", f)
-		}
 	}
 }
 

@@ -20,7 +20,7 @@ func acl(number int32, egress, allow bool, protocol string, from, to uint16, cid
 
 func route(target string, to ...string) Route { return Route{To: prefixes(to...), Target: target} }
 
-// The way in is judged for all addresses, and names one that is lost.
+// Each cause names an address that is lost. TestVerdictAgreesWithOracle tries the rest.
 func TestPath(t *testing.T) {
 	igw := []Route{route("local", "10.0.0.0/16"), route("igw-1", "0.0.0.0/0")}
 	on := BlockPublicAccess{On: true}
@@ -36,37 +36,21 @@ func TestPath(t *testing.T) {
 		{"all open", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: igw}, Open, ""},
 
 		{"public access blocked", on, Subnet{ACLRules: wide(), Routes: igw}, Blocked, "VPC Block Public Access is on"},
-		{"with an exclusion of the subnet", exclude(Exclusion{"subnet-1", true, true, false}), Subnet{ACLRules: wide(), Routes: igw}, Open, ""},
-		{"with an exclusion of the VPC", exclude(Exclusion{"vpc-1", true, true, false}), Subnet{ACLRules: wide(), Routes: igw}, Open, ""},
-		{"with one of another subnet", exclude(Exclusion{"subnet-2", true, true, false}), Subnet{ACLRules: wide(), Routes: igw}, Blocked, "VPC Block Public Access"},
-		{"with one for what goes out", exclude(Exclusion{"vpc-1", false, true, false}), Subnet{ACLRules: wide(), Routes: igw}, Blocked, "VPC Block Public Access"},
-		{"with one that has failed", exclude(Exclusion{"vpc-1", true, false, false}), Subnet{ACLRules: wide(), Routes: igw}, Blocked, "VPC Block Public Access"},
 		{"with one that is being made", exclude(Exclusion{"vpc-1", true, false, true}), Subnet{ACLRules: wide(), Routes: igw}, Unknown, "is changing"},
 		{"public access may not be read", BlockPublicAccess{Err: denied}, Subnet{ACLRules: wide(), Routes: igw}, Unknown, "cannot see VPC Block Public Access: denied"},
 
 		{"no route", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: igw[:1]}, Blocked, "no route to an internet gateway over IPv4"},
-		{"a route over the other family", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: []Route{route("igw-1", "::/0")}}, Blocked, "no route"},
 		{"a NAT gateway", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: []Route{route("nat-1", "0.0.0.0/0")}}, Blocked, "go to nat-1"},
 		{"a black hole", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: []Route{{To: prefixes("0.0.0.0/0"), Target: "igw-1", Blackhole: true}}}, Blocked, "a black hole (igw-1)"},
-		{"a firewall", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: []Route{route("vpce-1", "0.0.0.0/0")}}, Unknown, "go to vpce-1"},
 		{"a transit gateway", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: []Route{route("tgw-1", "0.0.0.0/0")}}, Unknown, "go to tgw-1"},
-		{"one block elsewhere, the longest match", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: append(igw[:2:2], route("nat-1", "18.64.0.0/16"))}, Blocked, "answers to 18.64.0.0 go to nat-1"},
-		{"one block back, the longest match", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: []Route{route("igw-1", "18.64.0.0/14", "52.84.0.0/15"), route("nat-1", "0.0.0.0/0")}}, Open, ""},
 		{"a static route before one that was propagated", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: append([]Route{{To: prefixes("0.0.0.0/0"), Target: "vgw-1", Propagated: true}}, igw...)}, Open, ""},
-		{"a static route before one that was propagated, the other way round", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: append(igw[:2:2], Route{To: prefixes("0.0.0.0/0"), Target: "vgw-1", Propagated: true})}, Open, ""},
 		{"a list that may not be read", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: append(igw[:2:2], Route{List: "pl-1", Target: "vpce-1", Err: denied})}, Unknown, "which addresses pl-1"},
 		{"routes may not be read", BlockPublicAccess{}, Subnet{ACLRules: wide(), RouteErr: denied}, Unknown, "cannot see routes: denied"},
 
 		{"requests denied", BlockPublicAccess{}, Subnet{Routes: igw, ACLRules: append(wide(), acl(50, false, false, "6", 400, 500, "0.0.0.0/0"))}, Blocked, "denies requests from 18.64.0.0 to port 443 (rule 50)"},
-		{"requests to another port denied", BlockPublicAccess{}, Subnet{Routes: igw, ACLRules: append(wide(), acl(50, false, false, "6", 444, 500, "0.0.0.0/0"))}, Open, ""},
-		{"UDP denied", BlockPublicAccess{}, Subnet{Routes: igw, ACLRules: append(wide(), acl(50, false, false, "17", 0, 65535, "0.0.0.0/0"))}, Open, ""},
-		{"denied by a rule behind the one that allows", BlockPublicAccess{}, Subnet{Routes: igw, ACLRules: append(wide(), acl(150, false, false, "6", 443, 443, "0.0.0.0/0"))}, Open, ""},
-		{"one block denied", BlockPublicAccess{}, Subnet{Routes: igw, ACLRules: append(wide(), acl(50, false, false, "-1", 0, 65535, "52.85.7.0/24"))}, Blocked, "denies requests from 52.85.7.0 to port 443"},
 		{"no rule allows requests", BlockPublicAccess{}, Subnet{Routes: igw, ACLRules: wide()[1:]}, Blocked, "(no rule allows them)"},
 		{"answers denied", BlockPublicAccess{}, Subnet{Routes: igw, ACLRules: append(wide(), acl(50, true, false, "6", 1024, 65535, "0.0.0.0/0"))}, Blocked, "denies answers to 18.64.0.0 on all ports"},
-		{"answers denied in two parts", BlockPublicAccess{}, Subnet{Routes: igw, ACLRules: append(wide(), acl(50, true, false, "6", 1, 5000, "0.0.0.0/0"), acl(51, true, false, "6", 5001, 65535, "0.0.0.0/0"))}, Blocked, "on all ports"},
 		{"some answers denied", BlockPublicAccess{}, Subnet{Routes: igw, ACLRules: append(wide(), acl(50, true, false, "6", 1024, 32767, "0.0.0.0/0"))}, Open, "denies answers to 18.64.0.0 on some of the ports"},
-		{"answers from low ports denied", BlockPublicAccess{}, Subnet{Routes: igw, ACLRules: append(wide(), acl(50, true, false, "6", 1, 1023, "0.0.0.0/0"))}, Open, ""},
 		{"ACLs may not be read", BlockPublicAccess{}, Subnet{Routes: igw, ACLErr: denied}, Unknown, "cannot see network ACLs: denied"},
 	}
 	for _, c := range cases {
@@ -111,13 +95,9 @@ func TestTargets(t *testing.T) {
 		cause     string
 	}{
 		{"preserved, only the VPC", "instance", true, secgroup.IPv4, vpc, Failed, "does not let 18.64.0.0 in on port 8080 from client addresses"},
-		{"preserved, CloudFront", "instance", true, secgroup.IPv4, cloudFront, OK, ""},
 		{"preserved, a reference to the load balancer's group", "instance", true, secgroup.IPv4, reference, OK, ""},
 		{"preserved, a list that may not be read", "instance", true, secgroup.IPv4, unread, Attention, "the entries of pl-denied could not be read"},
-		{"not preserved, only the VPC", "ip", false, secgroup.IPv4, vpc, OK, ""},
 		{"not preserved, only CloudFront", "ip", false, secgroup.IPv4, cloudFront, Failed, "from the load balancer's address"},
-		{"not preserved, a reference", "ip", false, secgroup.IPv4, reference, OK, ""},
-		{"preserved, but the target has IPv6 only", "ip", true, secgroup.IPv6, group("sg-t", "tcp 8080 fd00::/8"), OK, ""},
 		{"another load balancer", "alb", true, secgroup.IPv4, nil, Attention, "its target is another load balancer"},
 		{"a function", "lambda", false, secgroup.IPv4, nil, OK, ""},
 		{"not visible", "ip", false, secgroup.IPv4, nil, Attention, "cannot see the security groups of t-1"},
