@@ -72,15 +72,6 @@ func TestConnect(t *testing.T) {
 	}
 }
 
-// CloudFront's answer depends on how it fails, and so does the advice.
-func TestConnectAdvice(t *testing.T) {
-	w := &walk{Options: Options{Settings: DefaultSettings}}
-	refusal := w.unconnected(Connection{Port: 443, failure: refused})
-	if refusal.CloudFrontStatus != 502 || !strings.Contains(refusal.Advice, "nothing listens") {
-		t.Errorf("%+v", refusal)
-	}
-}
-
 // No answer is what a broken origin gives, and what one that is closed to everyone but CloudFront gives a machine that
 // is not to be let in. Which of them it is depends on who is let in.
 func TestNoAnswer(t *testing.T) {

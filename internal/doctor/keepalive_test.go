@@ -1,8 +1,8 @@
 package doctor
 
 import (
-	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -10,37 +10,6 @@ import (
 	"testing"
 	"time"
 )
-
-// Interim answers are no answer: what comes after them says whether the connection is kept. What comes after the answer
-// is no idle connection.
-func TestKeepAliveAfterInterimAnswers(t *testing.T) {
-	for _, c := range []struct{ name, answer, want string }{
-		{"closes", "HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok", "keep-alive:not-kept:warn"},
-		{"sends more", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more", ""},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			addr := listen(t, func(conn net.Conn) {
-				if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
-					_, _ = io.WriteString(conn, c.answer)
-				}
-			})
-			settings := patient
-			settings.KeepAliveTimeout = time.Second
-			origin, err := ParseOrigin("http://" + addr + "/")
-			if err != nil {
-				t.Fatal(err)
-			}
-			report := Run(t.Context(), Options{Origin: origin, Settings: settings})
-			s := step(t, report, "keep-alive")
-			if c.want != "" && (len(s.Findings) != 1 || "keep-alive:"+s.Findings[0].Code+":"+string(s.Verdict) != c.want) {
-				t.Errorf("%+v", s)
-			}
-			if s.Verdict == OK {
-				t.Errorf("it says %q", s.Summary)
-			}
-		})
-	}
-}
 
 // Ctrl-C may come while TLS is begun.
 func TestKeepAliveIsInterrupted(t *testing.T) {
@@ -60,5 +29,40 @@ func TestKeepAliveIsInterrupted(t *testing.T) {
 		if _, err := w.idle(ctx, time.Second); err == nil {
 			t.Error("no error")
 		}
+	}
+}
+
+func TestKeepAlive(t *testing.T) {
+	closing := func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Connection", "close") }
+	early := afterRequest(t, func(conn net.Conn) {
+		fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		time.Sleep(100 * time.Millisecond)
+	})
+	raw := func(answer string) string { return afterRequest(t, func(conn net.Conn) { fmt.Fprint(conn, answer) }) }
+	for _, c := range []struct {
+		name, server string
+		timeout      time.Duration
+		want         string
+	}{
+		{"kept", serve(t, answering(200, "hello")), 100 * time.Millisecond, ""},
+		{"closed each time", serve(t, http.HandlerFunc(closing)), 20 * time.Second, "keep-alive:not-kept:warn"},
+		{"HTTP/1.0", raw("HTTP/1.0 200 OK\r\n\r\nok"), 20 * time.Second, "keep-alive:not-kept:warn"},
+		{"closed after an interim answer", raw("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"), time.Second, "keep-alive:not-kept:warn"},
+		{"more than an answer", raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more"), time.Second, ""},
+		{"closed early", early, 20 * time.Second, "keep-alive:closed-early:warn"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, c.server)
+			s.options.Settings.KeepAliveTimeout = c.timeout
+			report := s.examine(t.Context(), "http://"+name+":80/")
+			wants(t, report, c.want)
+			if kept := step(t, report, "keep-alive").Verdict == OK; kept != (c.name == "kept") {
+				t.Errorf("kept: %t", kept)
+			}
+			if k := report.KeepAlive; c.name == "closed early" && (k.ClosedAfter == nil || *k.ClosedAfter < Seconds(50*time.Millisecond)) {
+				t.Errorf("%+v", k)
+			}
+		})
 	}
 }

@@ -3,7 +3,6 @@ package doctor
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -11,35 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
-
-func TestSpread(t *testing.T) {
-	upTo := func(n int) (times []Seconds) {
-		for i := n; i > 0; i-- {
-			times = append(times, Seconds(i))
-		}
-		return times
-	}
-	for _, c := range []struct {
-		times []Seconds
-		want  *Spread
-	}{
-		{nil, nil},
-		{upTo(1), &Spread{1, 1, 1, 1, 1}},
-		{upTo(2), &Spread{1, 1, 2, 2, 2}},
-		{upTo(5), &Spread{1, 3, 5, 5, 5}},
-		{upTo(20), &Spread{1, 10, 19, 20, 20}},
-		{upTo(100), &Spread{1, 50, 95, 99, 100}},
-		{upTo(1000), &Spread{1, 500, 950, 990, 1000}},
-		{[]Seconds{7, 7, 7, 900}, &Spread{7, 7, 900, 900, 900}},
-	} {
-		if diff := cmp.Diff(c.want, spreadOf(c.times)); diff != "" {
-			t.Errorf("%d times: %s", len(c.times), diff)
-		}
-	}
-}
 
 // A percentile is one of the times, and so many of them are not above it, but no fewer would be enough.
 func TestPercentile(t *testing.T) {
@@ -203,35 +175,5 @@ func TestLoadInterrupted(t *testing.T) {
 	}
 	if got := step(t, report, "load").Summary; !strings.Contains(got, "then interrupted") {
 		t.Errorf("says %q", got)
-	}
-}
-
-func TestKeepAlive(t *testing.T) {
-	closing := func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Connection", "close") }
-	early := afterRequest(t, func(conn net.Conn) {
-		fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-		time.Sleep(100 * time.Millisecond)
-	})
-	http10 := afterRequest(t, func(conn net.Conn) { fmt.Fprint(conn, "HTTP/1.0 200 OK\r\n\r\nok") })
-	for _, c := range []struct {
-		name, server string
-		timeout      time.Duration
-		want         string
-	}{
-		{"kept", serve(t, answering(200, "hello")), 100 * time.Millisecond, ""},
-		{"closed each time", serve(t, http.HandlerFunc(closing)), 20 * time.Second, "keep-alive:not-kept:warn"},
-		{"HTTP/1.0", http10, 20 * time.Second, "keep-alive:not-kept:warn"},
-		{"closed early", early, 20 * time.Second, "keep-alive:closed-early:warn"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			s := newSite(t, c.server)
-			s.options.Settings.KeepAliveTimeout = c.timeout
-			report := s.examine(t.Context(), "http://"+name+":80/")
-			wants(t, report, c.want)
-			if k := report.KeepAlive; c.name == "closed early" && (k.ClosedAfter == nil || *k.ClosedAfter < Seconds(50*time.Millisecond)) {
-				t.Errorf("%+v", k)
-			}
-		})
 	}
 }
