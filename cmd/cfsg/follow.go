@@ -47,7 +47,7 @@ func (c *followCommand) Run(ctx context.Context, t terminal, k *kong.Context) er
 		return hint.New("with --via the file has the load balancer's ranges, which do not follow CloudFront's", "write it once, by cfsg export")
 	}
 	if c.IPRanges == "-" && (c.Every != 0 || c.PrintUnit) {
-		return hint.New("stdin can be read once only", "name a URL or a file")
+		return hint.New("stdin can be read only once", "name a URL or a file")
 	}
 	if c.Every < 0 {
 		return hint.New(fmt.Sprintf("--every=%s is negative", c.Every), "use a time such as 6h")

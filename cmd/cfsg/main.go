@@ -132,7 +132,7 @@ func emptyFlag(chosen *kong.Context) error {
 	return nil
 }
 
-// fail tells of an error and returns the exit code of a failure.
+// fail prints an error and returns the exit code of a failure.
 func fail(t terminal, err error) int {
 	printError(t, err)
 	return exitError

@@ -18,7 +18,7 @@ var phrases = []struct{ parser, plain, hint string }{
 	{`^(-\S+): (?:expected \w+ value but got "EOL"|missing value).*$`, "$1 needs a value", ""},
 	{`^(-\S+) must be one of (.*) but got "(.*)"$`, `$1 is $2, not "$3"`, ""},
 	{`^\[?\w+\]? must be one of (.*) but got "(.*)"$`, `"$2" is not known`, "use $1"},
-	{`^(-\S+): bool value must be .* but got "(.*)"$`, `$1 is true or false, not "$2"; alone it is true`, ""},
+	{`^(-\S+): bool value must be .* but got "(.*)"$`, `$1 is true or false, not "$2"; without a value it is true`, ""},
 	{`^(-\S+): expected a valid \d+ bit int but got "(.*)"$`, `$1: "$2" is not a whole number`, ""},
 	{`^expected "(.*)"$`, "missing argument: $1", ""},
 	{`^unknown flag (-n|--dry-?run)(?:,.*)?$`, "unknown flag $1", "cfsg plan shows what apply would do, and cfsg setup has --dry-run"},

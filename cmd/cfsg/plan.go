@@ -108,5 +108,5 @@ func (f accountFlags) propose(ctx context.Context, t terminal, flags map[string]
 	if err != nil {
 		return nil, err
 	}
-	return &proposal{p, e, w.settings, lookAround(ctx, p, question)}, p.Untagged(ctx)
+	return &proposal{p, e, w.settings, surroundings(ctx, p, question)}, p.Untagged(ctx)
 }

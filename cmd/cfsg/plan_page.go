@@ -127,7 +127,8 @@ func (w planPage) pool(pool document.PlanPool, quota int) {
 	w.Line("  ", kind, w.Strong(pool.Name), mark)
 	in := w.In(4)
 	if len(pool.TakesTurnsWith) > 0 {
-		in.Marked(w.Quiet("–"), fmt.Sprintf("takes turns with %s, because they meet at a network interface: the numbers are the order of all their steps", strings.Join(pool.TakesTurnsWith, ", ")))
+		in.Marked(w.Quiet("–"), fmt.Sprintf("takes turns with %s, because they meet at a network interface: the numbers are the order of all their steps",
+			strings.Join(pool.TakesTurnsWith, ", ")))
 	}
 	for _, step := range pool.Steps {
 		w.step(step)
@@ -142,8 +143,8 @@ func (w planPage) pool(pool document.PlanPool, quota int) {
 	w.origin(in, pool)
 	var rows [][]string
 	for _, g := range pool.Groups {
-		rows = append(rows, page.Row(g.GroupID, g.Name, ports(w.Page, g.Ports, g.Error),
-			fmt.Sprintf("%d of %d", quota-g.Free.IPv4, quota), fmt.Sprintf("%d of %d", quota-g.Free.IPv6, quota), g.Foreign, change(w.Page, g.Added, g.Revoked)))
+		rows = append(rows, page.Row(g.GroupID, g.Name, ports(w.Page, g.Ports, g.Error), fmt.Sprintf("%d of %d", quota-g.Free.IPv4, quota),
+			fmt.Sprintf("%d of %d", quota-g.Free.IPv6, quota), g.Foreign, change(w.Page, g.Added, g.Revoked)))
 	}
 	in.Section([]string{"group", "name", "ports", "IPv4 after", "IPv6 after", "foreign", "change"}, rows)
 }
@@ -263,7 +264,8 @@ func writeLists(w *page.Page, pools []document.ListPool) {
 			case pool.Error != "":
 				note = w.Bad("incomplete, see the errors")
 			}
-			rows = append(rows, page.Row(l.PrefixListID, l.Name, pool.Family, fmt.Sprintf("%d of %d", l.MaxEntries-l.Free, l.MaxEntries), l.Foreign, change(w, l.Added, l.Removed), note))
+			rows = append(rows, page.Row(l.PrefixListID, l.Name, pool.Family, fmt.Sprintf("%d of %d", l.MaxEntries-l.Free, l.MaxEntries),
+				l.Foreign, change(w, l.Added, l.Removed), note))
 		}
 	}
 	w.Section([]string{"prefix list", "name", "family", "entries after", "foreign", "change", ""}, rows)

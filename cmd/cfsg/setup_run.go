@@ -105,7 +105,7 @@ func (r *setupRun) read(ctx context.Context) (plan *setup.Plan, err error) {
 	return plan, err
 }
 
-// take takes steps and tells of each on stderr.
+// take takes steps and names each on stderr.
 func (r *setupRun) take(ctx context.Context, steps []setup.Step) error {
 	taken := 0
 	return r.Take(ctx, r.state, steps, func(step setup.Step) {

@@ -84,7 +84,7 @@ func (p *Page) Warn(s string) string { return p.style(s, yellow) }
 // Bad returns s in the colour of failure and of removals.
 func (p *Page) Bad(s string) string { return p.style(s, red) }
 
-// How a terminal is told to write what follows in another way (ECMA-48, Select Graphic Rendition), and to end that.
+// Escape sequences that change how a terminal writes, and the one that ends that (ECMA-48, Select Graphic Rendition).
 const (
 	bold   = "\x1b[1m"
 	faint  = "\x1b[2m"

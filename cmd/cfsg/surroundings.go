@@ -17,10 +17,10 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// lookAround finds out who gets in at the managed groups of each target that could be read, in the order of the
+// surroundings finds out who gets in at the managed groups of each target that could be read, in the order of the
 // proposal's previews.
-func lookAround(ctx context.Context, p *engine.Proposal, q door.Question) []document.Surroundings {
-	around := make([]document.Surroundings, len(p.Previews))
+func surroundings(ctx context.Context, p *engine.Proposal, q door.Question) []document.Surroundings {
+	all := make([]document.Surroundings, len(p.Previews))
 	var running errgroup.Group
 	running.SetLimit(targetsAtOnce)
 	for i, v := range p.Previews {
@@ -28,19 +28,19 @@ func lookAround(ctx context.Context, p *engine.Proposal, q door.Question) []docu
 			continue
 		}
 		running.Go(func() error {
-			around[i] = lookAt(ctx, v, q)
+			all[i] = surroundingsOf(ctx, v, q)
 			return nil
 		})
 	}
 	_ = running.Wait() // failures are in what is found
-	return around
+	return all
 }
 
 // targetsAtOnce bounds how many accounts and regions are looked at at the same time.
 const targetsAtOnce = 8
 
-// lookAt finds out who gets in at the managed groups of a target.
-func lookAt(ctx context.Context, v engine.Preview, q door.Question) document.Surroundings {
+// surroundingsOf finds out who gets in at the managed groups of a target.
+func surroundingsOf(ctx context.Context, v engine.Preview, q door.Question) document.Surroundings {
 	var s document.Surroundings
 	api := v.Target.EC2
 	s.Stray, s.StrayErr = secgroup.FindStrayTags(ctx, api, q.TagKey)
