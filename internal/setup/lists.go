@@ -20,7 +20,7 @@ import (
 // the lists.
 func (s *Setup) lists(state *State, plan *Plan) ([]secgroup.Holder, error) {
 	ports, beside := len(s.Ports), s.besides(state)
-	if state.Owner.Cluster != "" { // a controller writes a rule for each listener, whichever ports are asked for here
+	if state.owner.Cluster != "" { // a controller writes a rule for each listener, whichever ports are asked for here
 		ports = max(ports, len(state.Listening))
 	}
 	// sized returns the lists, and how many rules they count as.

@@ -10,8 +10,8 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// An Owner is the tool that owns an origin's groups, as far as tags show.
-type Owner struct {
+// An ownership names the tool that owns an origin's groups, as far as tags show.
+type ownership struct {
 	Cluster string // the Kubernetes cluster whose load balancer controller it is
 	// Kind is the kind of object that the controller created the load balancer for: ingress, service, gateway, or
 	// empty. Object is its NAMESPACE/NAME, or the name of a group of Ingresses.
@@ -32,8 +32,8 @@ var kindKeys = map[string]string{
 // https://docs.aws.amazon.com/elasticbeanstalk/latest/dg/applications-tagging-resources.html,
 // https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/deploy/security_groups/ and
 // https://github.com/kubernetes-sigs/aws-load-balancer-controller (pkg/deploy/tracking, pkg/gateway/constants)
-func ownerOf(tags map[string]string) Owner {
-	o := Owner{
+func ownerOf(tags map[string]string) ownership {
+	o := ownership{
 		Cluster: tags["elbv2.k8s.aws/cluster"], Stack: tags["aws:cloudformation:stack-name"],
 		Beanstalk: tags["elasticbeanstalk:environment-name"],
 	}
@@ -55,7 +55,7 @@ func ownerOf(tags map[string]string) Owner {
 // group. See, on Elastic Beanstalk, https://docs.aws.amazon.com/elasticbeanstalk/latest/dg/command-options-general.html
 type claim struct{ owner, toBalancer, toGroup string }
 
-func (o Owner) claim() claim {
+func (o ownership) claim() claim {
 	const byList = "With --prefix-list no group is attached, and a rule in the configuration refers to a list instead."
 	switch {
 	case o.Cluster != "":
@@ -107,7 +107,7 @@ type Handover struct {
 // Handover returns the owner's task once the lists are full.
 func (s *Setup) Handover(state *State) Handover {
 	const keepOthers = " Keep all other rules until you have run this again and it says that CloudFront gets in."
-	switch o := state.Owner; {
+	switch o := state.owner; {
 	case o.Cluster != "":
 		return s.annotate(state)
 	case o.Beanstalk != "":
@@ -147,32 +147,32 @@ func (s *Setup) annotate(state *State) Handover {
 		}
 		return []string{lists, sources}
 	}
-	kind, object, lists, sources := state.Owner.annotations()
+	kind, object, lists, sources := state.owner.annotations()
 	switch {
 	case object != "":
 		command := append([]string{"kubectl annotate", kind, object}, settings(lists+"="+ids, sources+"="+world)...)
 		return Handover{fmt.Sprintf("Have %s %s refer to the lists, and add the same annotations to its manifest.%s",
-			strings.ToUpper(kind[:1])+kind[1:], state.Owner.Object, keep), []string{strings.Join(command, " ")}}
-	case state.Owner.Kind == "gateway":
+			strings.ToUpper(kind[:1])+kind[1:], state.owner.Object, keep), []string{strings.Join(command, " ")}}
+	case state.owner.Kind == "gateway":
 		// Some versions keep their default for sourceRanges, the whole world, along with the lists:
 		// https://github.com/kubernetes-sigs/aws-load-balancer-controller/blob/main/pkg/gateway/model/model_build_security_group.go
 		paste := settings("  securityGroupPrefixes: ["+strings.ReplaceAll(ids, ",", ", ")+"]",
 			`  sourceRanges: ["`+strings.ReplaceAll(world, ",", `", "`)+`"]`)
 		return Handover{fmt.Sprintf("Add this to the LoadBalancerConfiguration of Gateway %s. Make sourceRanges empty only when you have run "+
-			"this again and it says that CloudFront gets in.", state.Owner.Object), append([]string{"spec:"}, paste...)}
+			"this again and it says that CloudFront gets in.", state.owner.Object), append([]string{"spec:"}, paste...)}
 	}
 	return Handover{fmt.Sprintf("Have the controller of cluster %s refer to the lists: docs/prefix-lists.md shows how for Ingress, Service and "+
-		"Gateway. For an Ingress, add this.%s", state.Owner.Cluster, keep), settings(lists+": "+ids, sources+`: "`+world+`"`)}
+		"Gateway. For an Ingress, add this.%s", state.owner.Cluster, keep), settings(lists+": "+ids, sources+`: "`+world+`"`)}
 }
 
 // Narrowing returns how the owner of the groups closes what is open to the world, once CloudFront gets in without it.
 // It returns nil if there is nothing to close, or no command that closes it.
 func (s *Setup) Narrowing(state *State, open []Opening) *Handover {
-	kind, object, _, sources := state.Owner.annotations()
+	kind, object, _, sources := state.owner.annotations()
 	if len(open) == 0 || object == "" || s.uncovered(state) != "" {
 		return nil
 	}
-	return &Handover{fmt.Sprintf("CloudFront gets in by the lists now. Remove the annotation that lets in everyone from %s %s, and from its manifest.", kind, state.Owner.Object), []string{
+	return &Handover{fmt.Sprintf("CloudFront gets in by the lists now. Remove the annotation that lets in everyone from %s %s, and from its manifest.", kind, state.owner.Object), []string{
 		fmt.Sprintf("kubectl annotate %s %s %s-", kind, object, sources),
 	}}
 }
@@ -181,7 +181,7 @@ func (s *Setup) Narrowing(state *State, open []Opening) *Handover {
 // annotations for prefix lists and source ranges. They are those of an Ingress unless the object is a Service. See
 // https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/ingress/annotations/ and
 // https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/service/annotations/
-func (o Owner) annotations() (kind, object, lists, sources string) {
+func (o ownership) annotations() (kind, object, lists, sources string) {
 	kind, lists, sources = "ingress", "alb.ingress.kubernetes.io/security-group-prefix-lists", "alb.ingress.kubernetes.io/inbound-cidrs"
 	if o.Kind == "service" {
 		kind, lists, sources = "service", "service.beta.kubernetes.io/aws-load-balancer-security-group-prefix-lists", "service.beta.kubernetes.io/load-balancer-source-ranges"

@@ -19,15 +19,15 @@ type Action string
 
 // The actions, in the order in which they are taken.
 const (
-	Create    Action = "create"    // a group or a list, with its tags
-	Tag       Action = "tag"       // an existing group, with more ports, or a list
-	Seal      Action = "seal"      // a group, so that it lets nothing out
-	Authorize Action = "authorize" // the ranges, by a run of the engine
-	Fill      Action = "fill"      // prefix lists, by a run of the engine
-	Attach    Action = "attach"    // the groups, along with the existing ones
-	Close     Action = "close"     // a rule that is open to the world
-	Detach    Action = "detach"    // the groups that were created
-	Delete    Action = "delete"    // a group or a list that was created
+	toCreate    Action = "create"    // a group or a list, with its tags
+	toTag       Action = "tag"       // an existing group, with more ports, or a list
+	toSeal      Action = "seal"      // a group, so that it lets nothing out
+	toAuthorize Action = "authorize" // the ranges, by a run of the engine
+	toFill      Action = "fill"      // prefix lists, by a run of the engine
+	toAttach    Action = "attach"    // the groups, along with the existing ones
+	toClose     Action = "close"     // a rule that is open to the world
+	toDetach    Action = "detach"    // the groups that were created
+	toDelete    Action = "delete"    // a group or a list that was created
 )
 
 // A Step is one change of an origin.
@@ -38,7 +38,7 @@ type Step struct {
 	// Detail says how, in words.
 	Detail string `json:"detail"`
 
-	place  Place
+	place  place
 	close  secgroup.Step
 	create secgroup.Holder
 }
@@ -65,7 +65,7 @@ func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
 	for _, p := range s.Ranges {
 		plan.Rules[secgroup.FamilyOf(p)]++
 	}
-	if len(state.Made) == 0 && s.letsIn(s.keptOnly(state.Scene)) {
+	if len(state.created) == 0 && s.letsIn(s.keptOnly(state.Scene)) {
 		plan.Notes = append(plan.Notes, "CloudFront already gets in through groups that are kept up to date, so no group is created.")
 		return plan, nil
 	}
@@ -80,14 +80,14 @@ func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
 		names = append(names, h.Name)
 		switch {
 		case h.ID == "":
-			plan.Steps = append(plan.Steps, Step{Action: Create, On: h.Name, Detail: creation(state, plan, h) + ", tagged " + *tag.Key + "=" + *tag.Value, create: h})
+			plan.Steps = append(plan.Steps, Step{Action: toCreate, On: h.Name, Detail: creation(state, plan, h) + ", tagged " + *tag.Key + "=" + *tag.Value, create: h})
 			stale = true
 		case h.Tags[*tag.Key] != *tag.Value:
-			plan.add(Tag, h.ID, *tag.Key+"="+*tag.Value)
+			plan.add(toTag, h.ID, *tag.Key+"="+*tag.Value)
 			stale = true
 		}
 		if h.Kind == secgroup.SecurityGroup && !state.attached(h.ID) {
-			plan.add(Seal, h.Name, "revoke its outbound rules: your own groups decide what may go out")
+			plan.add(toSeal, h.Name, "revoke its outbound rules: your own groups decide what may go out")
 		}
 	}
 	if len(existing) > 0 { // also to refuse what would close
@@ -98,15 +98,15 @@ func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
 		stale = stale || unsynced
 	}
 	if stale && state.ByList {
-		plan.add(Fill, words.Few(names), fmt.Sprintf("%d IPv4 and %d IPv6 entries", plan.Rules[secgroup.IPv4], plan.Rules[secgroup.IPv6]))
+		plan.add(toFill, words.Few(names), fmt.Sprintf("%d IPv4 and %d IPv6 entries", plan.Rules[secgroup.IPv4], plan.Rules[secgroup.IPv6]))
 	} else if stale {
-		plan.add(Authorize, words.Few(names), fmt.Sprintf("%s on %s", ruleCount(plan.Rules), onPorts(s.allPorts(state))))
+		plan.add(toAuthorize, words.Few(names), fmt.Sprintf("%s on %s", ruleCount(plan.Rules), onPorts(s.allPorts(state))))
 	}
-	for _, p := range state.Places {
-		lacks := len(existing) < len(holders) || slices.ContainsFunc(existing, func(id string) bool { return !slices.Contains(p.Groups, id) })
+	for _, p := range state.places {
+		lacks := len(existing) < len(holders) || slices.ContainsFunc(existing, func(id string) bool { return !slices.Contains(p.groups, id) })
 		if lacks && !state.ByList {
 			detail := fmt.Sprintf("%s, along with %s", words.Few(names), strings.Join(p.others(state), ", "))
-			plan.Steps = append(plan.Steps, Step{Action: Attach, On: p.Name, Detail: detail, place: p})
+			plan.Steps = append(plan.Steps, Step{Action: toAttach, On: p.name, Detail: detail, place: p})
 		}
 	}
 	return plan, nil
@@ -125,8 +125,8 @@ func (s *Setup) holders(state *State, plan *Plan) ([]secgroup.Holder, error) {
 	}
 	holders := state.made(secgroup.SecurityGroup)
 	for _, g := range holders {
-		if g.VPC != state.VPC {
-			return nil, hint.New(fmt.Sprintf("%s %s was created for another %s, in %s and not in %s", g.ID, g.Name, s.Origin, g.VPC, state.VPC),
+		if g.VPC != state.vpc {
+			return nil, hint.New(fmt.Sprintf("%s %s was created for another %s, in %s and not in %s", g.ID, g.Name, s.Origin, g.VPC, state.vpc),
 				"remove it with --undo, and run this again")
 		}
 	}
@@ -145,7 +145,7 @@ func creation(state *State, plan *Plan, h secgroup.Holder) string {
 	if h.Kind == secgroup.ManagedPrefixList {
 		return fmt.Sprintf("a prefix list of up to %d %s entries, %d of them now", h.MaxEntries, h.Family, plan.Rules[h.Family])
 	}
-	return "in " + state.VPC
+	return "in " + state.vpc
 }
 
 // onPorts lists ports in words.
@@ -157,8 +157,8 @@ func onPorts(ports []secgroup.PortRange) string {
 }
 
 // others returns the groups of a place that no setup has created.
-func (p Place) others(state *State) []string {
-	return slices.DeleteFunc(slices.Clone(p.Groups), state.has)
+func (p place) others(state *State) []string {
+	return slices.DeleteFunc(slices.Clone(p.groups), state.has)
 }
 
 // size returns how many groups to hold the rules in. If that many can be attached, each port has a free slot, so that a
@@ -175,7 +175,7 @@ func (s *Setup) size(state *State, plan *Plan) (int, error) {
 		return n
 	}
 	room := s.most()
-	for _, p := range state.Places {
+	for _, p := range state.places {
 		room = min(room, s.most()-len(p.others(state)))
 	}
 	least, best := groups(0), groups(1)
@@ -192,9 +192,9 @@ func (s *Setup) size(state *State, plan *Plan) (int, error) {
 // tooMany says that more groups are needed than can be attached, and what to do about it.
 func (s *Setup) tooMany(state *State, plan *Plan, need int) error {
 	var errs []string
-	for _, p := range state.Places {
+	for _, p := range state.places {
 		if others := p.others(state); len(others)+need > s.most() {
-			errs = append(errs, fmt.Sprintf("%s has %s of its own (%s) and can have %d in all, but %s to be attached", p.Name,
+			errs = append(errs, fmt.Sprintf("%s has %s of its own (%s) and can have %d in all, but %s to be attached", p.name,
 				words.Count(len(others), "security group"), strings.Join(others, ", "), s.most(), words.CountAs(need, "more has", "more have")))
 		}
 	}

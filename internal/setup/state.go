@@ -20,16 +20,8 @@ import (
 type State struct {
 	// Scene has the origin's network interfaces with all their groups.
 	Scene *door.Scene
-	// Places are where groups are attached: the load balancer, or each network interface.
-	Places []Place
-	// Made are the groups, by name, and the prefix lists, IPv4 first, that setups have created for the origin.
-	Made []secgroup.Holder
-	// Owner is the tool that owns the load balancer, or if none does, one that owns a group.
-	Owner Owner
 	// ByList is set if CloudFront is to get in through prefix lists that the owner's rules refer to.
 	ByList bool
-	// VPC is the interfaces' VPC.
-	VPC string
 	// Notes are sentences that a person needs to know.
 	Notes []string
 
@@ -39,15 +31,20 @@ type State struct {
 	VPCOrigin string
 	// Closed are the rules that setups have closed, as far as they are still closed.
 	Closed []Opening
+
+	// places are where groups are attached: the load balancer, or each network interface.
+	places []place
+	// created are the groups, by name, and the prefix lists, IPv4 first, that setups have created for the origin.
+	created []secgroup.Holder
+	owner   ownership // of the load balancer, or if it has none, of a group
+	vpc     string    // of the interfaces
 }
 
-// A Place has security groups attached to it.
-type Place struct {
-	Name string // such as "load balancer shop" or "eni-…"
-	// Groups are the IDs of the attached groups.
-	Groups []string
-
-	balancer string // its ARN, or empty
+// A place has security groups attached to it.
+type place struct {
+	name     string   // such as "load balancer shop" or "eni-…"
+	groups   []string // the IDs of the attached groups
+	balancer string   // its ARN, or empty
 }
 
 // A goneError says that there is no such load balancer.
@@ -79,21 +76,21 @@ func (s *Setup) Read(ctx context.Context) (*State, error) {
 			if err := changeable(subject.Interface); err != nil {
 				return state, err
 			}
-			state.Places = append(state.Places, Place{Name: subject.Interface.ID, Groups: subject.Interface.Groups})
+			state.places = append(state.places, place{name: subject.Interface.ID, groups: subject.Interface.Groups})
 		}
 		for _, g := range subject.Groups {
-			if state.VPC = cmp.Or(state.VPC, g.VPC); state.VPC != g.VPC {
+			if state.vpc = cmp.Or(state.vpc, g.VPC); state.vpc != g.VPC {
 				return state, hint.New(fmt.Sprintf("%s has interfaces in the VPCs %s and %s, and a group belongs to one VPC",
-					s.Origin, state.VPC, g.VPC), "set up each interface with --interface")
+					s.Origin, state.vpc, g.VPC), "set up each interface with --interface")
 			}
 		}
 	}
-	if state.VPC == "" {
+	if state.vpc == "" {
 		return state, hint.New(s.Origin.String()+" has no security group, so nobody is kept out, and setup cannot tell what it needs",
 			"attach one first")
 	}
 	state.Closed = s.closed(state)
-	state.ByList = s.ByList || state.Owner.Cluster != "" || len(state.Lists()) > 0
+	state.ByList = s.ByList || state.owner.Cluster != "" || len(state.Lists()) > 0
 	s.note(state)
 	return state, nil
 }
@@ -105,8 +102,8 @@ func (s *Setup) readMade(ctx context.Context, state *State) error {
 		return err
 	}
 	lists, err := secgroup.DiscoverLists(ctx, s.api(), s.markKey(), "")
-	state.Made = slices.DeleteFunc(slices.Concat(groups, lists), func(h secgroup.Holder) bool { return h.Tags[s.markKey()] != s.mark() })
-	slices.SortFunc(state.Made, func(a, b secgroup.Holder) int {
+	state.created = slices.DeleteFunc(slices.Concat(groups, lists), func(h secgroup.Holder) bool { return h.Tags[s.markKey()] != s.mark() })
+	slices.SortFunc(state.created, func(a, b secgroup.Holder) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Family, b.Family), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
 	})
 	return err
@@ -114,7 +111,7 @@ func (s *Setup) readMade(ctx context.Context, state *State) error {
 
 // made returns the groups, or the prefix lists, that setups have created.
 func (state *State) made(kind secgroup.Kind) []secgroup.Holder {
-	return slices.DeleteFunc(slices.Clone(state.Made), func(h secgroup.Holder) bool { return h.Kind != kind })
+	return slices.DeleteFunc(slices.Clone(state.created), func(h secgroup.Holder) bool { return h.Kind != kind })
 }
 
 // Lists returns the prefix lists that setups have created for the origin.
@@ -174,8 +171,8 @@ func (s *Setup) readBalancer(ctx context.Context, state *State) error {
 			owned[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
 		}
 	}
-	state.Owner = ownerOf(owned)
-	state.Places = []Place{{Name: s.Origin.String(), Groups: lb.SecurityGroups, balancer: arn}}
+	state.owner = ownerOf(owned)
+	state.places = []place{{name: s.Origin.String(), groups: lb.SecurityGroups, balancer: arn}}
 	tls := false
 	for _, l := range lb.Listeners {
 		port := uint16(aws.ToInt32(l.Port))
@@ -201,7 +198,7 @@ const vpcOrigin = "Consider a VPC origin first: CloudFront then comes in from in
 // CloudFront does not connect to.
 func (s *Setup) note(state *State) {
 	note := func(format string, args ...any) { state.Notes = append(state.Notes, fmt.Sprintf(format, args...)) }
-	if c := state.Owner.claim(); c.owner != "" && (state.Owner.Cluster != "" || !s.ByList) {
+	if c := state.owner.claim(); c.owner != "" && (state.owner.Cluster != "" || !s.ByList) {
 		note(c.toBalancer, s.Origin, c.owner)
 	}
 	for _, p := range s.Ports {
@@ -213,8 +210,8 @@ func (s *Setup) note(state *State) {
 	}
 	for _, g := range state.groups() {
 		owner := ownerOf(g.Tags)
-		if state.Owner == (Owner{}) {
-			state.Owner = Owner{Stack: owner.Stack, Beanstalk: owner.Beanstalk, Terraform: owner.Terraform}
+		if state.owner == (ownership{}) {
+			state.owner = ownership{Stack: owner.Stack, Beanstalk: owner.Beanstalk, Terraform: owner.Terraform}
 		}
 		if text := state.OwnerNote(g.ID); text != "" && !state.has(g.ID) && !state.ByList { // ours, or left alone
 			note("%s", text)
@@ -253,7 +250,7 @@ func (state *State) group(id string) secgroup.Group {
 // Descriptions are those of the rules of the groups, and of the entries of the lists, that setups have created.
 func (state *State) Descriptions() []string {
 	var all []string
-	for _, g := range state.Made {
+	for _, g := range state.created {
 		for _, r := range g.Ingress {
 			all = append(all, r.Description)
 		}
@@ -262,18 +259,18 @@ func (state *State) Descriptions() []string {
 }
 
 // has reports whether a setup created a group or a list.
-func (state *State) has(id string) bool { return slices.Contains(idsOf(state.Made), id) }
+func (state *State) has(id string) bool { return slices.Contains(idsOf(state.created), id) }
 
 // attached reports whether a group is attached to the origin.
 func (state *State) attached(id string) bool {
-	return slices.ContainsFunc(state.Places, func(p Place) bool { return slices.Contains(p.Groups, id) })
+	return slices.ContainsFunc(state.places, func(p place) bool { return slices.Contains(p.groups, id) })
 }
 
 // allPorts returns the ports asked for now and those asked for in earlier runs: asking for another port does not close
 // them. A tag that cannot be read names none.
 func (s *Setup) allPorts(state *State) []secgroup.PortRange {
 	ports := slices.Clone(s.Ports)
-	for _, g := range state.Made {
+	for _, g := range state.created {
 		before, _ := secgroup.ParsePorts(g.Tags[s.Engine.TagKey])
 		ports = append(ports, before...)
 	}

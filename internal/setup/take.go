@@ -41,23 +41,23 @@ func (s *Setup) take(ctx context.Context, state *State, step Step) error {
 		kind = secgroup.ManagedPrefixList
 	}
 	switch step.Action {
-	case Create:
+	case toCreate:
 		return s.create(ctx, state, step.create)
-	case Tag:
+	case toTag:
 		return s.createTags(ctx, step.On, s.tags(state, kind)...)
-	case Seal:
+	case toSeal:
 		return s.seal(ctx, step.On)
-	case Authorize, Fill:
+	case toAuthorize, toFill:
 		return s.authorize(ctx, state.kind())
-	case Attach, Detach:
-		return s.attach(ctx, step.place, step.Action == Attach)
-	case Close:
+	case toAttach, toDetach:
+		return s.attach(ctx, step.place, step.Action == toAttach)
+	case toClose:
 		if err := s.record(ctx, state, step.close); err != nil {
 			return err
 		}
 		_, err := secgroup.Apply(ctx, s.api(), step.close, 0)
 		return err
-	case Delete:
+	case toDelete:
 		if kind == secgroup.ManagedPrefixList {
 			return s.deleteList(ctx, step.On)
 		}
@@ -113,7 +113,7 @@ func (s *Setup) create(ctx context.Context, state *State, h secgroup.Holder) err
 	} else {
 		description := "Lets CloudFront in at " + s.Origin.String() + "; made by cfsg setup"
 		_, err = s.EC2.CreateSecurityGroup(ctx, &ec2.CreateSecurityGroupInput{
-			GroupName: &h.Name, Description: &description, VpcId: &state.VPC, TagSpecifications: spec,
+			GroupName: &h.Name, Description: &description, VpcId: &state.vpc, TagSpecifications: spec,
 		})
 	}
 	// If the answer got lost and the call was repeated, the duplicate is ours.
@@ -217,7 +217,7 @@ func (s *Setup) seal(ctx context.Context, name string) error {
 // is read right before. See
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSecurityGroups.html and
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyNetworkInterfaceAttribute.html
-func (s *Setup) attach(ctx context.Context, place Place, attached bool) error {
+func (s *Setup) attach(ctx context.Context, place place, attached bool) error {
 	var state State
 	if err := s.readMade(ctx, &state); err != nil {
 		return err
@@ -235,33 +235,33 @@ func (s *Setup) attach(ctx context.Context, place Place, attached bool) error {
 	if !attached {
 		after = slices.DeleteFunc(after, state.has)
 	}
-	what := fmt.Sprintf("set the security groups of %s to %s", place.Name, strings.Join(after, ", "))
+	what := fmt.Sprintf("set the security groups of %s to %s", place.name, strings.Join(after, ", "))
 	switch {
 	case slices.Equal(before, after):
 	case len(after) == 0:
-		return hint.New(place.Name+" would be left without a security group, which AWS does not allow", "attach another first")
+		return hint.New(place.name+" would be left without a security group, which AWS does not allow", "attach another first")
 	case place.balancer != "":
 		_, err = s.ELB.SetSecurityGroups(ctx, &elb.SetSecurityGroupsInput{LoadBalancerArn: &place.balancer, SecurityGroups: after})
 	default:
-		_, err = s.EC2.ModifyNetworkInterfaceAttribute(ctx, &ec2.ModifyNetworkInterfaceAttributeInput{NetworkInterfaceId: &place.Name, Groups: after})
+		_, err = s.EC2.ModifyNetworkInterfaceAttribute(ctx, &ec2.ModifyNetworkInterfaceAttributeInput{NetworkInterfaceId: &place.name, Groups: after})
 	}
 	return explain(err, "%s", what)
 }
 
 // groupsAt returns the IDs of the groups that a place has now.
-func (s *Setup) groupsAt(ctx context.Context, place Place) ([]string, error) {
+func (s *Setup) groupsAt(ctx context.Context, place place) ([]string, error) {
 	if place.balancer != "" {
 		lb, err := s.reader().LoadBalancer(ctx, s.Origin.Name)
 		if lb != nil {
 			return lb.SecurityGroups, nil
 		}
-		return nil, cmp.Or(explain(err, "describe %s", place.Name), fmt.Errorf("%s is gone", place.Name))
+		return nil, cmp.Or(explain(err, "describe %s", place.name), fmt.Errorf("%s is gone", place.name))
 	}
-	found, err := secgroup.DescribeInterfaces(ctx, s.api(), "network-interface-id", []string{place.Name})
+	found, err := secgroup.DescribeInterfaces(ctx, s.api(), "network-interface-id", []string{place.name})
 	if len(found) > 0 {
 		return found[0].Groups, nil
 	}
-	return nil, cmp.Or(err, fmt.Errorf("%s is gone", place.Name))
+	return nil, cmp.Or(err, fmt.Errorf("%s is gone", place.name))
 }
 
 // Verify checks the origin as if no rule were open to the world, to find out whether those rules can go. It waits until
@@ -281,7 +281,7 @@ func (s *Setup) Verify(ctx context.Context) (*door.Report, *State, error) {
 // seen reports whether everything that is attached is visible at all interfaces.
 func (state *State) seen() bool {
 	for _, subject := range state.Scene.Subjects {
-		for _, id := range idsOf(state.Made) {
+		for _, id := range idsOf(state.created) {
 			if state.attached(id) && !slices.Contains(idsOf(subject.Groups), id) {
 				return false
 			}

@@ -31,7 +31,7 @@ func (s *Setup) ProposeUndo(ctx context.Context) (*State, *UndoPlan, error) {
 	state, err := s.Read(ctx)
 	_, noBalancer := errors.AsType[goneError](err)
 	_, noInterface := errors.AsType[*door.NotFoundError](err)
-	if (noBalancer || noInterface) && len(state.Made) > 0 {
+	if (noBalancer || noInterface) && len(state.created) > 0 {
 		state.Notes, err = append(state.Notes, s.Origin.String()+" is gone."), nil
 	}
 	if err != nil {
@@ -41,14 +41,14 @@ func (s *Setup) ProposeUndo(ctx context.Context) (*State, *UndoPlan, error) {
 		return nil, nil, err
 	}
 	plan := &UndoPlan{ShutOut: s.without(state)}
-	for _, p := range state.Places {
-		here := slices.DeleteFunc(idsOf(state.Made), func(id string) bool { return !slices.Contains(p.Groups, id) })
+	for _, p := range state.places {
+		here := slices.DeleteFunc(idsOf(state.created), func(id string) bool { return !slices.Contains(p.groups, id) })
 		if len(here) > 0 {
-			plan.Steps = append(plan.Steps, Step{Action: Detach, On: p.Name, Detail: strings.Join(here, ", "), place: p})
+			plan.Steps = append(plan.Steps, Step{Action: toDetach, On: p.name, Detail: strings.Join(here, ", "), place: p})
 		}
 	}
-	for _, h := range state.Made {
-		plan.Steps = append(plan.Steps, Step{Action: Delete, On: h.ID, Detail: h.Name})
+	for _, h := range state.created {
+		plan.Steps = append(plan.Steps, Step{Action: toDelete, On: h.ID, Detail: h.Name})
 	}
 	return state, plan, nil
 }

@@ -88,7 +88,7 @@ func where(subjects []door.Subject, is func(door.Subject) bool) (ids []string) {
 // than those that are set up.
 func (s *Setup) advice(state *State, w door.WorldRule, tags map[string]string) (advice string, beside bool) {
 	source := w.Rule.Source.Prefix
-	cluster := cmp.Or(ownerOf(tags).Cluster, state.Owner.Cluster)
+	cluster := cmp.Or(ownerOf(tags).Cluster, state.owner.Cluster)
 	switch {
 	case !slices.ContainsFunc(s.Ports, w.Counts):
 		all := slices.Concat(secgroup.PortNames(s.Ports), w.Opens)
@@ -142,7 +142,7 @@ func (s *Setup) Closing(ctx context.Context, approved []Opening) (steps []Step, 
 	for _, o := range openings {
 		if o.Advice == "" && slices.ContainsFunc(approved, o.same) {
 			steps = append(steps, Step{
-				Action: Close, On: o.Group.ID, Detail: o.Rule.RuleID.String(),
+				Action: toClose, On: o.Group.ID, Detail: o.Rule.RuleID.String(),
 				close: secgroup.Step{HolderID: o.Group.ID, Remove: []secgroup.Rule{o.Rule}},
 			})
 		}
@@ -206,7 +206,7 @@ func parseClosed(value string) (Opening, bool) {
 // closed returns the rules that setups have closed and that nobody has opened again.
 func (s *Setup) closed(state *State) []Opening {
 	var closed []Opening
-	for _, g := range slices.Concat(state.groups(), state.Made) {
+	for _, g := range slices.Concat(state.groups(), state.created) {
 		for key, value := range g.Tags {
 			o, ok := parseClosed(value)
 			if !ok || !strings.HasPrefix(key, s.closedKey()) || slices.ContainsFunc(closed, o.same) {
