@@ -44,9 +44,9 @@ func newOriginOperator(t *testing.T, seed string) *operator {
 
 // client returns a client for the operator's endpoint.
 func (o *operator) client() *ec2.Client {
-	return engine.NewEC2(aws.Config{
+	return ec2.NewFromConfig(engine.Config(aws.Config{
 		Region: "us-east-1", BaseEndpoint: &o.flags[1], Credentials: credentials.NewStaticCredentialsProvider("any", "any", ""),
-	}, "", "")
+	}, "", ""))
 }
 
 // paste does what the commands in an output do.

@@ -185,7 +185,7 @@ func (r rule) Socket() string {
 
 // NewPlan returns the document of a proposal and of the surroundings of its groups.
 func NewPlan(p *engine.Proposal, around []Surroundings, settings Settings, next Next) Plan {
-	d := Plan{Wanted: newWanted(p, settings), Changes: p.Count() > 0, Summary: p.Summary(), Targets: []planTarget{}, Warnings: warnings(p), ListSummary: p.Lists()}
+	d := Plan{Wanted: newWanted(p, settings), Changes: p.Count() > 0, Summary: p.Report.Summary, Targets: []planTarget{}, Warnings: warnings(p), ListSummary: p.Report.Lists()}
 	d.Errors = messages(d.Failures(p))
 	for _, v := range p.Previews {
 		t := planTarget{newTarget(v), []PlanPool{}}

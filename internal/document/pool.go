@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
@@ -152,10 +153,10 @@ func (j judge) all(p *engine.Proposal, around []Surroundings) Judgement {
 		if err := around[i].Err; err != nil {
 			find(Attention, "cannot see the network interfaces: "+hint.Problem(err), "status")
 		}
-		if around[i].StrayErr != nil || v.ListsWarning != "" {
+		if around[i].StrayErr != nil || awserr.IsDenied(v.ListsErr) {
 			find(Attention, "not everything could be seen", "status")
 		}
-		if v.ListsErr != nil {
+		if v.ListsErr != nil && !awserr.IsDenied(v.ListsErr) {
 			find(Failed, hint.Problem(v.ListsErr), "status")
 		}
 		for _, list := range v.Lists {
@@ -169,7 +170,7 @@ func (j judge) all(p *engine.Proposal, around []Surroundings) Judgement {
 			pools = append(pools, judged)
 		}
 	}
-	groups, lists := p.Summary().Groups, p.Lists()
+	groups, lists := p.Report.Summary.Groups, p.Report.Lists()
 	if lists.Failed > 0 {
 		find(Attention, words.CountAs(lists.Failed, "prefix list is", "prefix lists are")+" not up to date", "plan")
 	} else if lists.Changed > 0 && !j.done {

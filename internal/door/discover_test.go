@@ -39,11 +39,11 @@ func newOrigin(t *testing.T) *origin {
 	server := httptest.NewServer(o.Server)
 	t.Cleanup(server.Close)
 	o.here = o.Region("", "us-east-1")
-	o.api = engine.NewEC2(aws.Config{
+	o.api = ec2.NewFromConfig(engine.Config(aws.Config{
 		Region: "us-east-1", BaseEndpoint: &server.URL,
 		Credentials: credentials.NewStaticCredentialsProvider("any", "any", ""),
 		Retryer:     func() aws.Retryer { return aws.NopRetryer{} },
-	}, "", "")
+	}, "", ""))
 	for name, cidr := range map[string]string{"web": "18.64.0.0/14", "half-1": "18.64.0.0/15", "half-2": "18.66.0.0/15"} {
 		o.group(t, name, ec2sim.TCP(443, 443, netip.MustParsePrefix(cidr)))
 	}

@@ -103,7 +103,7 @@ func (a *applier) takeGap(ctx context.Context, steps []secgroup.Step) {
 		return
 	}
 	a.Log.WarnContext(ctx, "no room to avoid a gap: ranges are closed until the next step opens them again",
-		"target", a.run.target.String(), "holder", closes.HolderID, "ranges", closes.Gap, "dryRun", a.req.DryRun)
+		"target", a.run.Target.String(), "holder", closes.HolderID, "ranges", closes.Gap, "dryRun", a.req.DryRun)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), gapTime)
 	defer cancel()
 	if err := a.call(ctx, closes); err != nil {
@@ -133,23 +133,20 @@ func (a *applier) takeGap(ctx context.Context, steps []secgroup.Step) {
 		return
 	}
 	a.done(ctx, closes)
-	a.Log.ErrorContext(ctx, "a gap is left open", "target", a.run.target.String(), "holder", closes.HolderID, "ranges", closes.Gap)
+	a.Log.ErrorContext(ctx, "a gap is left open", "target", a.run.Target.String(), "holder", closes.HolderID, "ranges", closes.Gap)
 	a.fail(reopens, fmt.Errorf("%w; CLOSED until the next run reopens it: %s", err, strings.Join(words.Strings(closes.Gap), ", ")))
 }
 
 // call makes the call of a step, unless this is a dry run.
-func (a *applier) call(ctx context.Context, step secgroup.Step) error {
+func (a *applier) call(ctx context.Context, step secgroup.Step) (err error) {
 	if a.req.DryRun {
 		return nil
 	}
 	outcome := a.run.outcome(a.plans[step.HolderID])
-	version, err := secgroup.Apply(ctx, a.run.target.EC2, step, outcome.version)
-	if err != nil {
+	if outcome.version, err = secgroup.Apply(ctx, a.run.Target.EC2, step, outcome.version); err != nil {
 		a.checker.Sent(step)
-		return err
 	}
-	outcome.version = version
-	return nil
+	return err
 }
 
 // done notes a step that was taken and stays.
@@ -159,9 +156,9 @@ func (a *applier) done(ctx context.Context, step secgroup.Step) {
 	if a.req.DryRun {
 		return
 	}
-	a.Log.InfoContext(ctx, step.Done(), "target", a.run.target.String())
+	a.Log.InfoContext(ctx, step.Done(), "target", a.run.Target.String())
 	if a.req.OnStep != nil {
-		a.req.OnStep(a.run.target, step)
+		a.req.OnStep(a.run.Target, step)
 	}
 }
 
@@ -170,15 +167,10 @@ func (a *applier) fail(step secgroup.Step, err error) {
 	h := a.plans[step.HolderID]
 	outcome := a.run.outcome(h)
 	outcome.err = errors.Join(outcome.err, err)
-	a.errs = append(a.errs, &stepError{step, h.Ingress, fmt.Errorf("%s%w", poolOf(h), err)})
-}
-
-// poolOf names the pool of a holder at the beginning of a message, if it is in one with a name.
-func poolOf(h *secgroup.HolderPlan) string {
-	if h.Settings.Pool == "" {
-		return ""
+	if pool := h.Settings.Pool; pool != "" {
+		err = fmt.Errorf("pool %q: %w", pool, err)
 	}
-	return fmt.Sprintf("pool %q: ", h.Settings.Pool)
+	a.errs = append(a.errs, &stepError{step, h.Ingress, err})
 }
 
 // outOfTime fails if too little time is left.

@@ -157,17 +157,23 @@ func (e *Engine) unknownGroups(ids []string, runs []*targetRun) []error {
 	if slices.ContainsFunc(runs, func(tr *targetRun) bool { return tr.Plan == nil }) {
 		return nil
 	}
+	known := map[string]bool{}
+	for _, tr := range runs {
+		for _, pool := range tr.Plan.Pools {
+			for _, id := range pool.IDs() {
+				known[id] = true
+			}
+		}
+	}
 	var errs []error
 	for _, id := range ids {
-		if slices.ContainsFunc(runs, func(tr *targetRun) bool { return tr.has(id) }) {
-			continue
-		}
-		places := words.Strings(e.Targets)
 		what := "security group"
 		if strings.HasPrefix(id, "pl-") {
 			what = "prefix list"
 		}
-		errs = append(errs, hint.New(fmt.Sprintf("%s: no %s tagged %s has this ID in %s", id, what, e.TagKey, strings.Join(places, ", ")), "tag it, or check the ID"))
+		if !known[id] {
+			errs = append(errs, hint.New(fmt.Sprintf("%s: no %s tagged %s has this ID in %s", id, what, e.TagKey, strings.Join(words.Strings(e.Targets), ", ")), "tag it, or check the ID"))
+		}
 	}
 	return errs
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"cloudfront-sg-sync/secgroup"
@@ -31,64 +32,58 @@ func MadeFor(services, within []string) Made {
 
 // MadeFrom sorts descriptions by what their rules were made for, most rules first.
 func MadeFrom(tagKey string, descriptions []string) []Made {
-	var all []Made
+	count := map[string]Made{}
 	for _, d := range descriptions {
-		stamp, ok := secgroup.ParseStamp(tagKey, d)
-		if !ok {
-			continue
+		if stamp, ok := secgroup.ParseStamp(tagKey, d); ok {
+			made := MadeFor(stamp.Services, stamp.Within)
+			made.Rules = count[made.String()].Rules + 1
+			count[made.String()] = made
 		}
-		made := MadeFor(stamp.Services, stamp.Within)
-		i := slices.IndexFunc(all, func(m Made) bool { return m.String() == made.String() })
-		if i < 0 {
-			i = len(all)
-			all = append(all, made)
-		}
-		all[i].Rules++
 	}
-	slices.SortStableFunc(all, func(a, b Made) int { return cmp.Or(cmp.Compare(b.Rules, a.Rules), cmp.Compare(a.String(), b.String())) })
-	return all
+	return slices.SortedFunc(maps.Values(count), func(a, b Made) int {
+		return cmp.Or(cmp.Compare(b.Rules, a.Rules), cmp.Compare(a.String(), b.String()))
+	})
 }
 
 // Made says what the rules and entries in all targets were made for, as far as they can be read.
 func (e *Engine) Made(ctx context.Context) ([]Made, error) {
-	found := make([][]string, len(e.Targets))
+	found := make([][]secgroup.Holder, len(e.Targets))
 	var running errgroup.Group
 	running.SetLimit(targetsAtOnce)
 	for i, t := range e.Targets {
 		running.Go(func() error {
 			tr := newTargetRun(t)
 			err := e.discover(ctx, tr)
-			found[i] = descriptionsOf(slices.Concat(tr.Groups, tr.lists))
-			return errors.Join(err, tr.ListsErr)
+			found[i] = slices.Concat(tr.Groups, tr.lists)
+			return errors.Join(err, tr.listsFailure())
 		})
 	}
 	err := running.Wait()
-	return MadeFrom(e.TagKey, slices.Concat(found...)), err
+	return madeFrom(e.TagKey, slices.Concat(found...)), err
 }
 
 // Made says what the rules and entries that the proposal has seen were made for.
 func (p *Proposal) Made() []Made {
-	var descriptions []string
+	var holders []secgroup.Holder
 	for _, v := range p.Previews {
-		if v.Plan != nil {
-			for _, pool := range v.Plan.Pools {
-				for _, h := range pool.Holders {
-					for _, r := range h.Ingress {
-						descriptions = append(descriptions, r.Description)
-					}
-				}
+		if v.Plan == nil {
+			continue
+		}
+		for _, pool := range v.Plan.Pools {
+			for _, h := range pool.Holders {
+				holders = append(holders, *h.Holder)
 			}
 		}
 	}
-	return MadeFrom(p.TagKey, descriptions)
+	return madeFrom(p.TagKey, holders)
 }
 
-func descriptionsOf(holders []secgroup.Holder) []string {
-	var all []string
+func madeFrom(tagKey string, holders []secgroup.Holder) []Made {
+	var descriptions []string
 	for _, h := range holders {
 		for _, r := range h.Ingress {
-			all = append(all, r.Description)
+			descriptions = append(descriptions, r.Description)
 		}
 	}
-	return all
+	return MadeFrom(tagKey, descriptions)
 }

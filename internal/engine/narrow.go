@@ -16,7 +16,9 @@ import (
 // third of the conditions in
 // https://github.com/golang/go/blob/go1.26.0/src/cmd/link/internal/ld/deadcode.go
 // So a *ec2.Client must not become an interface anywhere. A function does not show what it is a method of.
-func Narrow(client *ec2.Client) secgroup.API {
+func Narrow(client *ec2.Client) secgroup.API { return newNarrow(client) }
+
+func newNarrow(client *ec2.Client) *narrow {
 	return &narrow{
 		client.DescribeSecurityGroups, client.DescribeManagedPrefixLists, client.GetManagedPrefixListEntries,
 		client.DescribeNetworkInterfaces, client.AuthorizeSecurityGroupIngress, client.RevokeSecurityGroupIngress,

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"cloudfront-sg-sync/secgroup"
-
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -24,47 +22,16 @@ const (
 	onTheWay = 2
 )
 
-// paced is an EC2 client that does not call faster than EC2 allows, so that no call is wasted on being throttled. A
-// call that would have to wait past the context's deadline fails at once.
-type paced struct {
-	secgroup.API
-	authorize, revoke, redescribe *rate.Limiter
-}
-
-func newPaced(api secgroup.API) *paced {
-	limiter := func() *rate.Limiter { return rate.NewLimiter(mutatingRate, mutatingBurst-onTheWay) }
-	return &paced{API: api, authorize: limiter(), revoke: limiter(), redescribe: limiter()}
-}
-
-func wait(ctx context.Context, l *rate.Limiter) error {
-	if err := l.Wait(ctx); err != nil {
-		return fmt.Errorf("out of time at the pace that EC2 allows; the next run continues: %w", err)
+// atPace returns a call that is not made faster than EC2 allows, so that none is wasted on being throttled. One that
+// would have to wait past the context's deadline fails at once.
+func atPace[In, Out any](call operation[In, Out]) operation[In, Out] {
+	bucket := rate.NewLimiter(mutatingRate, mutatingBurst-onTheWay)
+	return func(ctx context.Context, in *In, opts ...func(*ec2.Options)) (*Out, error) {
+		if err := bucket.Wait(ctx); err != nil {
+			return nil, fmt.Errorf("out of time at the pace that EC2 allows; the next run continues: %w", err)
+		}
+		return call(ctx, in, opts...)
 	}
-	return nil
-}
-
-// AuthorizeSecurityGroupIngress implements secgroup.API.
-func (p *paced) AuthorizeSecurityGroupIngress(ctx context.Context, in *ec2.AuthorizeSecurityGroupIngressInput, opts ...func(*ec2.Options)) (*ec2.AuthorizeSecurityGroupIngressOutput, error) {
-	if err := wait(ctx, p.authorize); err != nil {
-		return nil, err
-	}
-	return p.API.AuthorizeSecurityGroupIngress(ctx, in, opts...)
-}
-
-// RevokeSecurityGroupIngress implements secgroup.API.
-func (p *paced) RevokeSecurityGroupIngress(ctx context.Context, in *ec2.RevokeSecurityGroupIngressInput, opts ...func(*ec2.Options)) (*ec2.RevokeSecurityGroupIngressOutput, error) {
-	if err := wait(ctx, p.revoke); err != nil {
-		return nil, err
-	}
-	return p.API.RevokeSecurityGroupIngress(ctx, in, opts...)
-}
-
-// UpdateSecurityGroupRuleDescriptionsIngress implements secgroup.API.
-func (p *paced) UpdateSecurityGroupRuleDescriptionsIngress(ctx context.Context, in *ec2.UpdateSecurityGroupRuleDescriptionsIngressInput, opts ...func(*ec2.Options)) (*ec2.UpdateSecurityGroupRuleDescriptionsIngressOutput, error) {
-	if err := wait(ctx, p.redescribe); err != nil {
-		return nil, err
-	}
-	return p.API.UpdateSecurityGroupRuleDescriptionsIngress(ctx, in, opts...)
 }
 
 const (

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 
+	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
@@ -30,12 +30,20 @@ type Preview struct {
 	RulesPerGroup int
 	QuotaErr      error
 
-	// ListsErr and ListsWarning say why no prefix list was found.
-	ListsErr     error
-	ListsWarning string
+	// ListsErr says why no prefix list was found; without the permission to look for them, that is no failure.
+	ListsErr error
 
 	warnings []string // of the last plan
 	errs     []error
+}
+
+// listsFailure returns why lists cannot be synced. Without the permission to look for them, those who only have groups
+// are warned.
+func (v *Preview) listsFailure() error {
+	if awserr.IsDenied(v.ListsErr) {
+		return nil
+	}
+	return v.ListsErr
 }
 
 // A Proposal is what a run would do, and what a person should know before it does.
@@ -68,7 +76,7 @@ func (e *Engine) Propose(ctx context.Context, req Request) (*Proposal, error) {
 		if v.Plan == nil {
 			v.Err = errors.Join(tr.errs...)
 		}
-		v.RulesPerGroup = tr.target.quota(e.RulesPerGroup)
+		v.RulesPerGroup = tr.Target.quota(e.RulesPerGroup)
 		p.Previews = append(p.Previews, v)
 		p.Report.add(tr)
 	}
@@ -85,29 +93,18 @@ func (p *Proposal) Approved() Request {
 	return req
 }
 
-// Steps yields the steps of all targets.
-func (p *Proposal) Steps() iter.Seq[secgroup.Step] {
-	return func(yield func(secgroup.Step) bool) {
-		for _, v := range p.Previews {
-			for _, pool := range slices.Concat(v.Pools, v.Lists) {
-				for _, step := range pool.Steps {
-					if !yield(step) {
-						return
-					}
-				}
-			}
+// Steps returns the steps of all targets.
+func (p *Proposal) Steps() (steps []secgroup.Step) {
+	for _, v := range p.Previews {
+		for _, pool := range slices.Concat(v.Pools, v.Lists) {
+			steps = append(steps, pool.Steps...)
 		}
 	}
+	return steps
 }
 
 // Count returns the number of steps.
-func (p *Proposal) Count() int {
-	n := 0
-	for range p.Steps() {
-		n++
-	}
-	return n
-}
+func (p *Proposal) Count() int { return len(p.Steps()) }
 
 // Failures returns what a run on the same request would fail with before it takes a step.
 func (p *Proposal) Failures() []error {
@@ -132,18 +129,12 @@ func (p *Proposal) Warnings() []string {
 	return warnings
 }
 
-// Summary counts the groups of all targets, and what becomes of their rules.
-func (p *Proposal) Summary() Summary { return p.Report.Summary }
-
-// Lists counts the prefix lists of all targets, and what becomes of their entries.
-func (p *Proposal) Lists() ListSummary { return p.Report.Lists() }
-
 // Untagged returns an error if there is nothing to work on in any target. It names the tags that were meant for this
 // tool.
 func (p *Proposal) Untagged(ctx context.Context) error {
 	var places []string
 	for _, v := range p.Previews {
-		if v.Err == nil && len(v.Groups) == 0 && len(v.Lists) == 0 && v.ListsErr == nil {
+		if v.Err == nil && len(v.Groups) == 0 && len(v.Lists) == 0 && v.listsFailure() == nil {
 			places = append(places, v.Target.String())
 		}
 	}

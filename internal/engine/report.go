@@ -127,8 +127,8 @@ func (r *Report) add(tr *targetRun) {
 	}
 	r.Warnings = append(r.Warnings, tr.warnings...)
 	r.Incomplete += tr.incomplete
-	r.Denied = r.Denied || tr.target.Account == "" && slices.ContainsFunc(tr.errs, awserr.IsDenied)
-	account, region := tr.target.Account, tr.target.Region
+	r.Denied = r.Denied || tr.Target.Account == "" && slices.ContainsFunc(tr.errs, awserr.IsDenied)
+	account, region := tr.Target.Account, tr.Target.Region
 	for _, o := range tr.outcomes {
 		h, failure := o.plan, ""
 		if o.err != nil {
@@ -153,18 +153,11 @@ type ListSummary struct{ Lists, Changed, Failed, Added, Removed int }
 
 // Lists sums up what became of the prefix lists.
 func (r *Report) Lists() ListSummary {
-	s := ListSummary{Lists: len(r.PrefixLists)}
+	var s Summary
 	for _, l := range r.PrefixLists {
-		s.Added += l.Added
-		s.Removed += l.Removed
-		if l.Added+l.Removed > 0 {
-			s.Changed++
-		}
-		if l.Error != "" {
-			s.Failed++
-		}
+		s.Count(l.Added, l.Removed, l.Error != "")
 	}
-	return s
+	return ListSummary{s.Groups, s.Changed, s.Failed, s.Added, s.Revoked}
 }
 
 // fail notes the failures of the run and returns them as one error, or nil.

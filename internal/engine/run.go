@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 )
@@ -13,21 +14,20 @@ import (
 // A targetRun is a run in one target: what was found there, what was planned, and what became of it.
 type targetRun struct {
 	Preview
-	watched
-	target *Target
-	lists  []secgroup.Holder
-	shared []secgroup.Group // of other accounts, which are left alone
-	// described tells whether the groups of the target were described.
-	described bool
-	capacity  Capacity // of the last plan
-	// incomplete counts the network interfaces that lack something.
-	incomplete int
+	lists      []secgroup.Holder
+	shared     []secgroup.Group // of other accounts, which are left alone
+	stray      []secgroup.StrayTag
+	described  bool             // whether the groups were
+	capacity   Capacity         // of the last plan
+	incomplete int              // network interfaces that lack something
+	world      []door.WorldRule // open to the world once the run is over
+	sawWorld   bool             // whether all groups of the network interfaces were looked at
 
 	mu       sync.Mutex // guards outcomes while sequences run side by side
 	outcomes []*outcome // in the order of the plan
 }
 
-func newTargetRun(t *Target) *targetRun { return &targetRun{target: t, Preview: Preview{Target: t}} }
+func newTargetRun(t *Target) *targetRun { return &targetRun{Preview: Preview{Target: t}} }
 
 // An outcome is what became of a holder. It counts the net changes: a rule that was added and removed again, or the
 // other way round, does not count.
@@ -87,11 +87,10 @@ func (tr *targetRun) restart() {
 	for _, o := range tr.outcomes {
 		o.err = nil
 	}
-	if tr.ListsErr != nil {
-		tr.fail(tr.ListsErr)
-	}
-	if tr.ListsWarning != "" {
-		tr.warnings = append(tr.warnings, tr.ListsWarning)
+	if err := tr.listsFailure(); err != nil {
+		tr.fail(err)
+	} else if tr.ListsErr != nil {
+		tr.warn(fmt.Sprintf("cannot tell whether there are prefix lists to sync: %v", tr.ListsErr))
 	}
 }
 
@@ -146,18 +145,13 @@ func (tr *targetRun) crashed(seq secgroup.Sequence, crash error) {
 	}
 }
 
-// has reports whether a group or a prefix list with an ID was planned.
-func (tr *targetRun) has(id string) bool {
-	return slices.ContainsFunc(tr.Plan.Pools, func(p secgroup.PoolPlan) bool { return slices.Contains(p.IDs(), id) })
-}
-
 func (tr *targetRun) warn(text string) {
-	tr.warnings = append(tr.warnings, fmt.Sprintf("%v: %s", tr.target, text))
+	tr.warnings = append(tr.warnings, fmt.Sprintf("%v: %s", tr.Target, text))
 }
 
 // fail notes an error of the target.
 func (tr *targetRun) fail(err error) {
-	tr.errs = append(tr.errs, fmt.Errorf("%v: %w", tr.target, err))
+	tr.errs = append(tr.errs, fmt.Errorf("%v: %w", tr.Target, err))
 }
 
 // blind warns that attachments cannot be seen.

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"go4.org/netipx"
 
 	"cloudfront-sg-sync/internal/ec2sim"
@@ -67,7 +68,7 @@ func newScene(t testing.TB, o ec2sim.Options, regions, roles []string, ranges ..
 		pause:            time.Millisecond,
 	}
 	for _, t := range s.Targets {
-		t.EC2 = t.EC2.(*paced).API // as fast as the endpoint answers
+		t.EC2 = Narrow(ec2.NewFromConfig(t.Config)) // as fast as the endpoint answers
 	}
 	return s
 }

@@ -440,7 +440,7 @@ func (w *world) converge() {
 	})
 	w.must(err)
 	var planned, taken []string
-	for step := range p.Steps() {
+	for _, step := range p.Steps() {
 		planned = append(planned, step.String())
 	}
 	var mu sync.Mutex
@@ -451,8 +451,8 @@ func (w *world) converge() {
 	}}})
 	slices.Sort(planned)
 	slices.Sort(taken)
-	if !slices.Equal(planned, taken) || p.Summary() != report.Summary || p.Lists() != report.Lists() {
-		w.Errorf("proposed %q, took %q; %+v and %+v, reported %+v and %+v", planned, taken, p.Summary(), p.Lists(), report.Summary, report.Lists())
+	if !slices.Equal(planned, taken) || p.Report.Summary != report.Summary || p.Report.Lists() != report.Lists() {
+		w.Errorf("proposed %q, took %q; %+v and %+v, reported %+v and %+v", planned, taken, p.Report.Summary, p.Report.Lists(), report.Summary, report.Lists())
 	}
 	w.sim.ResetCalls()
 	w.run(runOptions{what: "second run to converge"})

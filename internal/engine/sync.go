@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
-	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
@@ -31,7 +29,7 @@ const (
 // someone else changes a group meanwhile, it describes and plans again. If EC2 refuses a change of a group for good, it
 // leaves that group alone and plans the rest without it.
 func (e *Engine) sync(ctx context.Context, tr *targetRun, fetch func() (*iprange.Publication, error), req Request) {
-	tr.target.askedNow, tr.target.accountErr = false, nil
+	tr.Target.askedNow, tr.Target.accountErr = false, nil
 	began := time.Now()
 	err := e.discover(ctx, tr)
 	publication, fetchErr := fetch()
@@ -57,7 +55,7 @@ func (e *Engine) sync(ctx context.Context, tr *targetRun, fetch func() (*iprange
 		if !again || n >= maxPlans || req.Approved != nil {
 			return
 		}
-		e.Log.InfoContext(ctx, "re-planning: groups changed or a call was refused", "target", tr.target.String())
+		e.Log.InfoContext(ctx, "re-planning: groups changed or a call was refused", "target", tr.Target.String())
 		for {
 			if !sleep(ctx, pause) {
 				return
@@ -89,30 +87,22 @@ func sleep(ctx context.Context, d time.Duration) bool {
 }
 
 // discover describes the tagged groups and prefix lists of a target at the same time, without those that other accounts
-// share with it. Lists that cannot be read do not keep groups from being synced; without the permission to describe
-// lists it is a warning, so that a run does not fail for those who only have groups.
+// share with it. Lists that cannot be read do not keep groups from being synced.
 func (e *Engine) discover(ctx context.Context, tr *targetRun) error {
-	t := tr.target
-	tr.lists, tr.ListsErr, tr.ListsWarning = nil, nil, ""
+	t := tr.Target
+	tr.lists = nil
 	var running errgroup.Group
 	running.Go(func() error {
-		tr.ListsErr = e.isolatePanics(ctx, func() (err error) {
+		return e.isolatePanics(ctx, func() (err error) {
 			tr.lists, err = secgroup.DiscoverLists(ctx, t.EC2, e.TagKey, t.account(ctx))
 			return err
 		})
-		return nil
 	})
 	groups, stray, err := secgroup.Discover(ctx, t.EC2, e.TagKey)
-	_ = running.Wait() // its failure is in ListsErr
-	if err != nil {
-		return err
+	tr.ListsErr, tr.stray = running.Wait(), stray
+	if err == nil {
+		tr.Groups, tr.shared, err = t.own(ctx, groups)
 	}
-	if awserr.IsDenied(tr.ListsErr) {
-		tr.ListsWarning = fmt.Sprintf("%v: cannot tell whether there are prefix lists to sync: %v", t, tr.ListsErr)
-		tr.ListsErr = nil
-	}
-	tr.stray = stray
-	tr.Groups, tr.shared, err = t.own(ctx, groups)
 	return err
 }
 
@@ -175,7 +165,7 @@ func (e *Engine) planAndApply(ctx context.Context, tr *targetRun, publication *i
 	tr.restart()
 	plan, err := e.plan(ctx, tr, publication, req, r)
 	if err == nil && req.Approved != nil {
-		if approved := req.Approved[tr.target]; approved == nil || !plan.SameSteps(approved) {
+		if approved := req.Approved[tr.Target]; approved == nil || !plan.SameSteps(approved) {
 			err = ErrOutdated
 		}
 	}
@@ -203,7 +193,9 @@ func (e *Engine) planAndApply(ctx context.Context, tr *targetRun, publication *i
 	_ = running.Wait() // failures are in the slice
 	for _, err := range slices.Concat(failed...) {
 		tr.fail(err)
-		tr.target.forgetQuota(err)
+		if secgroup.IsOverQuota(err) { // the quota is another one
+			tr.Target.knownQuota, tr.Target.askedNow = 0, false
+		}
 		again = r.note(err) || again
 	}
 	return again
@@ -214,7 +206,7 @@ func (e *Engine) planAndApply(ctx context.Context, tr *targetRun, publication *i
 // and EC2 for the network interfaces of all groups only if something is revoked, or the report is to tell what they
 // lack.
 func (e *Engine) plan(ctx context.Context, tr *targetRun, publication *iprange.Publication, req Request, r *refusals) (*secgroup.Plan, error) {
-	t := tr.target
+	t := tr.Target
 	ask := secgroup.Request{
 		Stamp:            secgroup.Stamp{TagKey: e.TagKey, Services: e.Services, Within: e.Within, Published: publication.Published},
 		Ranges:           publication.Merged(),
@@ -249,16 +241,16 @@ func (e *Engine) plan(ctx context.Context, tr *targetRun, publication *iprange.P
 
 // learn finds out what a plan has to know before it may be applied, and reports whether that changes the question.
 func (e *Engine) learn(ctx context.Context, tr *targetRun, plan *secgroup.Plan, req Request, ask *secgroup.Request) (changed bool, err error) {
-	t := tr.target
+	t := tr.Target
 	// Closing needs no room, so there is no need to ask for the quota.
-	if e.RulesPerGroup == 0 && !req.Withdraw && len(tr.Groups) > 0 && (req.AskQuota || !plan.Idle()) && t.quotaIsOld(plan) {
-		var quota int
-		if quota, tr.QuotaErr = t.learnQuota(ctx); tr.QuotaErr != nil {
+	if e.RulesPerGroup == 0 && !req.Withdraw && len(tr.Groups) > 0 && (req.AskQuota || !plan.Idle()) {
+		if err := t.learnQuota(ctx, plan); err != nil {
+			tr.QuotaErr = err
 			e.Log.WarnContext(ctx, "cannot read the quota of rules per security group, using the default; grant servicequotas:GetServiceQuota or set RULES_PER_GROUP",
-				"target", t.String(), "rulesPerGroup", DefaultRulesPerGroup, "error", tr.QuotaErr)
+				"target", t.String(), "rulesPerGroup", DefaultRulesPerGroup, "error", err)
 		}
-		changed = quota != ask.RulesPerGroup
-		ask.RulesPerGroup = quota
+		changed = t.quota(0) != ask.RulesPerGroup
+		ask.RulesPerGroup = t.quota(0)
 	}
 	if ask.Attachments == nil && !req.Withdraw && len(tr.Groups) > 0 && (req.Look || plan.Revokes()) {
 		ids := make([]string, len(tr.Groups))

@@ -8,9 +8,9 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
+	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/secgroup"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -18,7 +18,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/servicequotas"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
-	"github.com/aws/smithy-go"
 )
 
 // A Target is one account in one region.
@@ -34,7 +33,6 @@ type Target struct {
 	// AccountID asks for the ID of the account. It is asked once.
 	AccountID func(context.Context) (string, error)
 
-	asking       sync.Mutex
 	knownAccount string
 	accountErr   error
 
@@ -67,12 +65,6 @@ func Targets(cfg aws.Config, regions, roleARNs []string, externalID string) []*T
 		}
 	}
 	return targets
-}
-
-// NewEC2 returns a client for EC2 that retries as that of a target does. It acts in the account of the role, or without
-// one in that of cfg.
-func NewEC2(cfg aws.Config, roleARN, externalID string) *ec2.Client {
-	return ec2.NewFromConfig(Config(cfg, roleARN, externalID))
 }
 
 // Config returns what a client for any service needs to retry as that of a target does, in the account of the role or
@@ -110,18 +102,19 @@ func assuming(cfg aws.Config, roleARN, externalID string) aws.Config {
 
 func newTarget(cfg aws.Config, account, region string) *Target {
 	cfg.Region = region
-	t := &Target{Account: account, Region: region, Config: cfg, EC2: newPaced(Narrow(ec2.NewFromConfig(cfg)))}
-	t.Quota = func(ctx context.Context) (int, error) { return askQuota(ctx, cfg, quotaCode) }
-	t.AccountID = func(ctx context.Context) (string, error) { return askAccount(ctx, cfg) }
-	return t
-}
-
-func askAccount(ctx context.Context, cfg aws.Config) (string, error) {
-	out, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
-	if err != nil {
-		return "", err
+	api := newNarrow(ec2.NewFromConfig(cfg))
+	api.authorize, api.revoke, api.redescribe = atPace(api.authorize), atPace(api.revoke), atPace(api.redescribe)
+	return &Target{
+		Account: account, Region: region, Config: cfg, EC2: api,
+		Quota: func(ctx context.Context) (int, error) { return askQuota(ctx, cfg, quotaCode) },
+		AccountID: func(ctx context.Context) (string, error) {
+			out, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, nil)
+			if err != nil {
+				return "", err
+			}
+			return aws.ToString(out.Account), nil
+		},
 	}
-	return aws.ToString(out.Account), nil
 }
 
 // accountTime is how long STS may take to tell the account's ID, without which only more is described than needed.
@@ -132,8 +125,6 @@ func (t *Target) account(ctx context.Context) string {
 	if t.Account != "" {
 		return t.Account
 	}
-	t.asking.Lock()
-	defer t.asking.Unlock()
 	if t.knownAccount == "" && t.accountErr == nil && t.AccountID != nil {
 		ctx, cancel := context.WithTimeout(ctx, accountTime)
 		defer cancel()
@@ -196,48 +187,22 @@ func askQuota(ctx context.Context, cfg aws.Config, quotaCode string) (int, error
 // quotaLasts is how long an answer of Service Quotas is believed without a reason for doubt.
 const quotaLasts = 24 * time.Hour
 
-// quotaIsOld reports whether the quota is to be asked for: where it never was, a day ago, or where a pool is too small,
-// as it may have been raised since.
-func (t *Target) quotaIsOld(plan *secgroup.Plan) bool {
-	if t.knownQuota == 0 || time.Since(t.quotaAsked) > quotaLasts {
-		t.knownQuota = 0
-		return true
-	}
+// learnQuota asks Service Quotas where it never answered, a day after it did, or where a pool is too small, as the quota
+// may have been raised since; in a run only once.
+func (t *Target) learnQuota(ctx context.Context, plan *secgroup.Plan) error {
 	short := slices.ContainsFunc(plan.Pools, func(pool secgroup.PoolPlan) bool {
 		_, ok := errors.AsType[*secgroup.ShortageError](pool.Err)
 		return ok
 	})
-	if short && !t.askedNow && !t.mayNotAsk {
-		t.knownQuota = 0
-		return true
-	}
-	return false
-}
-
-// forgetQuota forgets the quota if a refusal says that it is another one.
-func (t *Target) forgetQuota(err error) {
-	if secgroup.IsOverQuota(err) {
-		t.knownQuota = 0
-	}
-}
-
-// learnQuota asks Service Quotas, unless it has been asked. With an error it returns the default, for this time only if
-// the error may pass.
-func (t *Target) learnQuota(ctx context.Context) (int, error) {
-	if t.knownQuota > 0 {
-		return t.knownQuota, nil
+	if t.askedNow || t.knownQuota > 0 && time.Since(t.quotaAsked) < quotaLasts && (t.mayNotAsk || !short) {
+		return nil
 	}
 	quota, err := t.Quota(ctx)
-	t.askedNow = true
-	if err != nil {
-		denied, ok := errors.AsType[smithy.APIError](err)
-		if t.mayNotAsk = ok && strings.HasPrefix(denied.ErrorCode(), "AccessDenied"); t.mayNotAsk {
-			t.knownQuota, t.quotaAsked = DefaultRulesPerGroup, time.Now()
-		}
-		return DefaultRulesPerGroup, err
+	if t.mayNotAsk = awserr.IsDenied(err); t.mayNotAsk {
+		quota = DefaultRulesPerGroup
 	}
-	t.knownQuota, t.quotaAsked, t.mayNotAsk = quota, time.Now(), false
-	return quota, nil
+	t.askedNow, t.quotaAsked, t.knownQuota = true, time.Now(), quota
+	return err
 }
 
 // quota returns the rules per group to reckon with, as far as it is known.

@@ -9,19 +9,11 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// watched is what a run has seen of who else gets in at a target.
-type watched struct {
-	stray []secgroup.StrayTag
-	world []door.WorldRule
-	// sawAll tells whether the run looked at all groups of the network interfaces.
-	sawAll bool
-}
-
 // warnOfStray warns of tags that do nothing. It finds mistyped ones only if it may ask EC2 for them.
 func (e *Engine) warnOfStray(ctx context.Context, tr *targetRun, ask bool) {
 	stray := tr.stray
 	if ask {
-		found, err := secgroup.FindStrayTags(ctx, tr.target.EC2, e.TagKey)
+		found, err := secgroup.FindStrayTags(ctx, tr.Target.EC2, e.TagKey)
 		if err != nil {
 			tr.warn(fmt.Sprintf("cannot look for mistyped tags: %v", err))
 		} else {
@@ -42,8 +34,8 @@ func (e *Engine) warnOfWorld(ctx context.Context, tr *targetRun, req Request) {
 		}
 	}
 	gone := func(holder string, id secgroup.RuleID) bool { return removed[holder][id] }
-	scene, err := door.Around(ctx, tr.target.EC2, tr.Plan, gone, req.Look)
-	tr.sawAll = err == nil
+	scene, err := door.Around(ctx, tr.Target.EC2, tr.Plan, gone, req.Look)
+	tr.sawWorld = err == nil
 	if err != nil {
 		tr.warn(fmt.Sprintf("cannot see what is open to the world: %v", err))
 	}
@@ -66,7 +58,7 @@ func (e *Engine) warnOfWorld(ctx context.Context, tr *targetRun, req Request) {
 func (r *Report) countWorld(runs []*targetRun) {
 	n := 0
 	for _, tr := range runs {
-		if !r.Looked || !tr.sawAll {
+		if !r.Looked || !tr.sawWorld {
 			return
 		}
 		n += len(tr.world)
