@@ -27,26 +27,28 @@ func (d *drift) order(ctx context.Context) *state {
 }
 
 // converge is the loop: fill what fits, revoke what nothing needs, replace what needs least and frees most, and if none
-// of these is possible, open the smallest gap. Rules that are still missing have no room, and the stale rules that open
-// their addresses stay.
+// of these is possible, open the smallest gap. Rules that are still missing have no room for all of them, so some are
+// added; if stale rules can go then, what they leave is room for more. The stale rules that open the addresses of
+// missing ones stay.
 func (s *state) converge(ctx context.Context) {
-	for ctx.Err() == nil {
-		jobs := s.jobs()
-		filled := s.fillPools(jobs)
-		if s.revokeUnneeded(false) || filled || s.replace(ctx, jobs) || s.revokeUnneeded(true) {
-			continue
+	for again := true; again; again = s.revokeUnneeded(false) {
+		for ctx.Err() == nil {
+			jobs := s.jobs()
+			filled := s.fillPools(jobs)
+			if s.revokeUnneeded(false) || filled || s.replace(ctx, jobs) || s.revokeUnneeded(true) {
+				continue
+			}
+			if !s.lend(ctx, jobs) && !s.openGap(ctx, jobs) {
+				break
+			}
 		}
-		if !s.lend(ctx, jobs) && !s.openGap(ctx, jobs) {
-			break
+		if ctx.Err() != nil {
+			return
+		}
+		for pool := range s.missing {
+			s.fill(s.absent(pool))
 		}
 	}
-	if ctx.Err() != nil {
-		return
-	}
-	for pool := range s.missing {
-		s.fill(s.absent(pool))
-	}
-	s.revokeUnneeded(false)
 }
 
 // A need is a wanted rule that a stale rule waits for: it opens cells that only the stale rule opens now, in some
