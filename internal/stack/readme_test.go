@@ -11,6 +11,7 @@ import (
 // Each command of the README is run here or in .ci/run, or says that it needs AWS. TestDocumentedParameters checks what
 // those set.
 func TestReadmeCommands(t *testing.T) {
+	t.Parallel()
 	_, reproduce, _ := strings.Cut(read(t, makeFile), "\nreproduce:")
 	checked, readme := read(t, ".ci/run")+reproduce, read(t, "README.md")
 	var commands []string

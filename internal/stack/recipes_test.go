@@ -61,7 +61,7 @@ var prefixListFields = map[string][]string{
 // The Kubernetes recipes can be read, and each names a list of both families where the controller looks for them.
 func TestKubernetesRecipes(t *testing.T) {
 	found := 0
-	for _, text := range strings.Split(strings.Join(fenced(t, "docs/prefix-lists.md", "yaml"), "---\n"), "---\n") {
+	for text := range strings.SplitSeq(strings.Join(fenced(t, "docs/prefix-lists.md", "yaml"), "---\n"), "---\n") {
 		var document map[string]any
 		if err := yaml.Unmarshal([]byte(text), &document); err != nil {
 			t.Fatalf("%v in\n%s", err, text)

@@ -56,6 +56,7 @@ func (r *rehearsal) cliEnv() []string {
 // `make rehearse` goes through against moto, answers all that moto can show with yes, and removes what it made; also when
 // it is interrupted.
 func TestRehearseScript(t *testing.T) {
+	t.Parallel()
 	for _, program := range []string{"aws", "bash", "zip", "curl", "openssl", "git", "make"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skipf("skipped: no %s, so make rehearse was not tried", program)

@@ -3,7 +3,6 @@
 package stack
 
 import (
-	"fmt"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -19,59 +18,42 @@ func parseTemplate(text string) (template, error) {
 	if err := yaml.Unmarshal([]byte(text), &document); err != nil {
 		return nil, err
 	}
-	value, err := plain(document.Content[0])
-	if err != nil {
-		return nil, err
-	}
-	return value.(map[string]any), nil
+	expand(&document)
+	var parsed map[string]any
+	err := document.Decode(&parsed)
+	return parsed, err
 }
 
-// plain returns the value of a YAML node.
-func plain(n *yaml.Node) (any, error) {
-	value, err := untagged(n)
-	if err != nil || !strings.HasPrefix(n.Tag, "!") || strings.HasPrefix(n.Tag, "!!") {
-		return value, err
+// expand gives functions their long form, and makes all scalars strings.
+func expand(n *yaml.Node) {
+	for _, inner := range n.Content {
+		expand(inner)
 	}
-	switch name := n.Tag[1:]; name {
+	name, short := strings.CutPrefix(n.Tag, "!")
+	short = short && !strings.HasPrefix(name, "!")
+	if n.Kind == yaml.ScalarNode {
+		n.Tag = "!!str"
+	} else if short {
+		n.Tag = ""
+	}
+	if !short {
+		return
+	}
+	argument := *n
+	switch name {
 	case "Ref", "Condition":
-		return map[string]any{name: value}, nil
 	case "GetAtt":
-		id, attribute, _ := strings.Cut(value.(string), ".")
-		return map[string]any{"Fn::GetAtt": []any{id, attribute}}, nil
+		id, attribute, _ := strings.Cut(n.Value, ".")
+		argument = yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{scalar(id), scalar(attribute)}}
+		fallthrough
 	default:
-		return map[string]any{"Fn::" + name: value}, nil
+		name = "Fn::" + name
 	}
+	*n = yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{scalar(name), &argument}}
 }
 
-func untagged(n *yaml.Node) (any, error) {
-	switch n.Kind {
-	case yaml.ScalarNode:
-		return n.Value, nil
-	case yaml.SequenceNode:
-		list := []any{}
-		for _, item := range n.Content {
-			value, err := plain(item)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, value)
-		}
-		return list, nil
-	case yaml.MappingNode:
-		object := map[string]any{}
-		for i := 0; i < len(n.Content); i += 2 {
-			key := n.Content[i].Value
-			value, err := plain(n.Content[i+1])
-			if err != nil {
-				return nil, err
-			}
-			object[key] = value
-		}
-		return object, nil
-	}
-	// Among others an alias, which CloudFormation does not take:
-	// https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-formats.html
-	return nil, fmt.Errorf("line %d: CloudFormation does not support this kind of YAML node", n.Line)
+func scalar(text string) *yaml.Node {
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text}
 }
 
 // section returns a top-level section, such as Resources; it may be missing.

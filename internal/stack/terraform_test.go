@@ -326,6 +326,7 @@ func TestModuleResources(t *testing.T) {
 // (https://developer.hashicorp.com/terraform/cli/config/config-file#implied-local-mirror-directories). It never talks to
 // AWS: AWS_ENDPOINT_URL has it talk to moto_server.
 func TestModuleApplies(t *testing.T) {
+	t.Parallel()
 	terraform, err := exec.LookPath("terraform")
 	mirror := os.Getenv("TERRAFORM_PROVIDERS")
 	if err != nil || mirror == "" {

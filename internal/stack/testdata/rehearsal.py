@@ -2,8 +2,8 @@
 
 function.zip  the function, whose bootstrap runs behind a Runtime API with what the stack gave it and its role's credentials
 cert.pem      the certificate that the function trusts, of the feed
-log.jsonl     is written: a line for each invocation, each call of a function with the statements that allow it, and
-              each resource that is made, changed or removed
+log.jsonl     is written: a line for each invocation, each answer of a custom resource, and each call of a function
+              with the statements that allow it
 """
 import http.server, io, json, os, re, subprocess, sys, tempfile, threading, time, uuid, zipfile
 
@@ -164,19 +164,16 @@ class Resource(CloudFormationModel):
     def create_from_cloudformation_json(cls, resource_name, cloudformation_json, account_id, region_name, **kwargs):
         resource = cls(resource_name, cloudformation_json.get("Properties", {}))
         resource.account, resource.region, resource.stack = account_id, region_name, kwargs.get("StackId")
-        log("create", type=cloudformation_json["Type"], name=resource_name)
         resource.make()
         return resource
 
     @classmethod
     def update_from_cloudformation_json(cls, original_resource, new_resource_name, cloudformation_json, account_id, region_name):
-        log("update", type=cloudformation_json["Type"], name=original_resource.name)
         old, original_resource.properties = original_resource.properties, cloudformation_json.get("Properties", {})
         original_resource.change(old)
         return original_resource
 
     def delete(self, account_id, region_name):
-        log("delete", type=self.kind, name=self.name)
         self.remove()
 
 class Subscription(Resource):
@@ -294,7 +291,7 @@ def queue(cls, resource_name, cloudformation_json, account_id, region_name, **kw
     """CloudFormation gives a FIFO queue a name that ends so. And moto hands a message to Lambda at once or never."""
     properties = cloudformation_json["Properties"]
     if properties.get("FifoQueue"):
-        log("delay", seconds=properties.pop("DelaySeconds"))
+        properties.pop("DelaySeconds")
         resource_name = resource_name[:75] + ".fifo"
     return make_queue(cls, resource_name, cloudformation_json, account_id, region_name, **kwargs)
 
