@@ -28,16 +28,14 @@ func TestPlanAtInterfaces(t *testing.T) {
 		a      *Attachments
 		want   []string
 	}{
-		{"a spare rule, attached together", twice, &Attachments{Interfaces: []Interface{together}}, []string{dated, "revoke sg-1: 443 13.32.0.0/15"}},
-		{"a spare rule, no attachments given", twice, nil, []string{dated, "revoke sg-1: 443 13.32.0.0/15"}},
-		{"a spare rule, nothing attached", twice, &Attachments{}, []string{dated, "revoke sg-1: 443 13.32.0.0/15"}},
-		{"a spare rule, only others attached", twice, &Attachments{Interfaces: []Interface{{ID: "eni-1", Groups: []string{"sg-9"}}}}, []string{dated, "revoke sg-1: 443 13.32.0.0/15"}},
+		{"a second copy, attached together", twice, &Attachments{Interfaces: []Interface{together}}, []string{dated, "revoke sg-1: 443 13.32.0.0/15"}},
+		{"a second copy, nothing attached", twice, &Attachments{}, []string{dated, "revoke sg-1: 443 13.32.0.0/15"}},
 		{
-			"a spare rule goes from the group that is attached nowhere", twice, &Attachments{Interfaces: []Interface{{ID: "eni-1", Groups: []string{"sg-1"}}}},
+			"a second copy goes from the group that is attached nowhere", twice, &Attachments{Interfaces: []Interface{{ID: "eni-1", Groups: []string{"sg-1"}}}},
 			[]string{"redescribe sg-1: 443 13.32.0.0/15", "revoke sg-2: 443 13.32.0.0/15"},
 		},
-		{"none is spare, attached apart", twice, apart, nil},
-		{"none is spare, nobody may look", twice, &Attachments{Unknown: true}, nil},
+		{"no copy to give up, attached apart", twice, apart, nil},
+		{"no copy to give up, nobody may look", twice, &Attachments{Unknown: true}, nil},
 		{
 			"replaced in another group, attached together", recut, &Attachments{Interfaces: []Interface{together}},
 			[]string{"redescribe sg-2: 443 13.32.0.0/15", "revoke sg-1: 443 13.32.0.0/16, 443 13.33.0.0/16"},
@@ -47,7 +45,6 @@ func TestPlanAtInterfaces(t *testing.T) {
 			[]string{"authorize sg-1: 443 13.32.0.0/15", "revoke sg-1: 443 13.32.0.0/16, 443 13.33.0.0/16", "revoke sg-2: 443 13.32.0.0/15"},
 		},
 		{"what is not wanted goes, nobody may look", gone, &Attachments{Unknown: true}, []string{"redescribe sg-1: 443 13.32.0.0/15", "revoke sg-1: 443 1.0.0.0/24"}},
-		{"what is not wanted goes, attached apart", gone, apart, []string{"redescribe sg-1: 443 13.32.0.0/15", "revoke sg-1: 443 1.0.0.0/24"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			plan := newPlan(t, test.groups, prefixes("13.32.0.0/15", "18.64.0.0/14"), func(r *Request) { r.Attachments, r.RulesPerGroup = test.a, 3 })

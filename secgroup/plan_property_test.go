@@ -27,12 +27,12 @@ var (
 
 // model is the groups of a region as EC2 would hold them.
 type model struct {
-	t      *rapid.T
+	t      interface{ Fatalf(string, ...any) }
 	quota  int
 	groups map[string]*Group
 }
 
-func newModel(t *rapid.T, quota int, groups []Group) *model {
+func newModel(t interface{ Fatalf(string, ...any) }, quota int, groups []Group) *model {
 	m := &model{t: t, quota: quota, groups: map[string]*Group{}}
 	for _, g := range groups {
 		g.Ingress = slices.Clone(g.Ingress)

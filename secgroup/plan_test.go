@@ -100,31 +100,18 @@ func checkSteps(t *testing.T, plan *Plan, want ...string) {
 // take returns the groups as they are once all steps of a plan are taken.
 func take(t *testing.T, plan *Plan) []Group {
 	t.Helper()
-	var groups []Group
+	m := newModel(t, 1000, nil)
 	for _, pool := range plan.Pools {
-		for _, g := range pool.Holders {
-			after := *g.Holder
-			after.Ingress = slices.Clone(after.Ingress)
-			groups = append(groups, after)
+		for _, h := range pool.Holders {
+			group := *h.Holder
+			group.Ingress = slices.Clone(group.Ingress)
+			m.groups[h.ID] = &group
 		}
 		for _, s := range pool.Steps {
-			g := &groups[slices.IndexFunc(groups, func(g Group) bool { return g.ID == s.HolderID })]
-			for _, r := range s.Rules() {
-				i := slices.IndexFunc(g.Ingress, func(o Rule) bool { return o.RuleID == r.RuleID })
-				switch {
-				case (i < 0) != (len(s.Add) > 0):
-					t.Errorf("%v: %v is there: %t", s, r, i >= 0)
-				case len(s.Add) > 0:
-					g.Ingress = append(g.Ingress, r)
-				case len(s.Remove) > 0:
-					g.Ingress = slices.Delete(g.Ingress, i, i+1)
-				case len(s.Describe) > 0:
-					g.Ingress[i].Description = r.Description
-				}
-			}
+			m.run(s)
 		}
 	}
-	return groups
+	return m.list()
 }
 
 // The planner's promises on one group with tag 443.
@@ -313,38 +300,29 @@ func joinRules(port string, cidrs []string) string {
 	return strings.Join(rules, ", ")
 }
 
-// A group whose tags cannot be read is left alone, and the others go on.
+// A group whose tags cannot be read is left alone, and the others go on. What it opens still counts in its pool.
 func TestPlanBadTag(t *testing.T) {
 	for _, test := range []struct {
-		name, ports string
-		options     []string
-		want        string
+		ports   string
+		options []string
+		want    string
 	}{
-		{"ports", "https,", nil, `sg-2: tag cloudfront-ingress="https,": a port is missing`},
-		{"pool", "443", []string{"pool="}, "sg-2: tag cloudfront-ingress-pool is empty"},
-		{"mode", "443", []string{"mode=shared"}, `sg-2: tag cloudfront-ingress-mode="shared": unknown mode`},
+		{"https,", nil, `sg-2: tag cloudfront-ingress="https,": a port is missing`},
+		{"443", []string{"pool="}, "sg-2: tag cloudfront-ingress-pool is empty"},
+		{"443", []string{"mode=shared"}, `sg-2: tag cloudfront-ingress-mode="shared": unknown mode`},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			groups := []Group{
-				group("sg-1", "443", nil),
-				group("sg-2", test.ports, test.options, ours("443", "15.158.0.0/16"), theirs("443", "0.0.0.0/0")),
-				group("sg-3", "443", nil),
-			}
-			plan := newPlan(t, groups, prefixes("13.32.0.0/15"), nil)
-			checkSteps(t, plan, "authorize sg-1: 443 13.32.0.0/15", "authorize sg-3: 443 13.32.0.0/15")
-			checkError(t, plan.Failures(), test.want)
-		})
-	}
-	t.Run("in a pool", func(t *testing.T) {
-		web := []string{"pool=web"}
 		groups := []Group{
-			group("sg-1", "443", web),
-			group("sg-2", "443 x", web, ours("443", "13.32.0.0/15", "15.158.0.0/16")),
+			group("sg-1", "443", nil), group("sg-2", test.ports, test.options, ours("443", "15.158.0.0/16"), theirs("443", "0.0.0.0/0")), group("sg-3", "443", nil),
 		}
-		plan := newPlan(t, groups, prefixes("13.32.0.0/15", "18.64.0.0/14"), nil)
-		checkSteps(t, plan, "authorize sg-1: 443 18.64.0.0/14") // the other one is open, in sg-2
-		checkError(t, plan.Failures(), `sg-2: tag cloudfront-ingress="443 x": "x" is not a port`)
-	})
+		plan := newPlan(t, groups, prefixes("13.32.0.0/15"), nil)
+		checkSteps(t, plan, "authorize sg-1: 443 13.32.0.0/15", "authorize sg-3: 443 13.32.0.0/15")
+		checkError(t, plan.Failures(), test.want)
+	}
+	web := []string{"pool=web"}
+	groups := []Group{group("sg-1", "443", web), group("sg-2", "443 x", web, ours("443", "13.32.0.0/15", "15.158.0.0/16"))}
+	plan := newPlan(t, groups, prefixes("13.32.0.0/15", "18.64.0.0/14"), nil)
+	checkSteps(t, plan, "authorize sg-1: 443 18.64.0.0/14") // the other one is open, in sg-2
+	checkError(t, plan.Failures(), `sg-2: tag cloudfront-ingress="443 x": "x" is not a port`)
 }
 
 // A pool with a rule from a newer file is left as it is, in whichever of its groups that is, unless force is given; the
@@ -392,45 +370,35 @@ func TestPlanRefusesOlderPublication(t *testing.T) {
 }
 
 func TestPlanRefusesPool(t *testing.T) {
-	web := []string{"pool=web"}
-	in := func(vpc string, g Group) Group {
+	in := func(vpc, id, ports, pool string) Group {
+		g := group(id, ports, []string{"pool=" + pool}, ours("443", "15.158.0.0/16", "13.32.0.0/15"))
 		g.VPC = vpc
 		return g
 	}
 	for _, test := range []struct {
-		name   string
 		groups []Group
 		want   string // empty where the pool is good
 	}{
-		{"two VPCs", []Group{in("vpc-1", group("sg-1", "443", web)), in("vpc-2", group("sg-2", "443", web))}, `pool "web" has groups in two VPCs, sg-1 in vpc-1 and sg-2 in vpc-2`},
-		{"two VPCs, one with none", []Group{in("vpc-1", group("sg-1", "443", web)), in("vpc-2", group("sg-2", "none", web))}, "in two VPCs"},
-		{"two VPCs, two pools", []Group{in("vpc-1", group("sg-1", "443", []string{"pool=a"})), in("vpc-2", group("sg-2", "443", []string{"pool=b"}))}, ""},
-		{"no common port", []Group{group("sg-1", "443", web), group("sg-2", "80", web)}, `pool "web": sg-1 has no port in common with the other groups of the pool (its ports are [443])`},
-		{"one of three apart", []Group{group("sg-1", "443", web), group("sg-2", "443 80", web), group("sg-3", "8080-8081", web)}, "sg-3 has no port in common with the other groups of the pool (its ports are [8080-8081])"},
-		{"ranges that overlap are not common", []Group{group("sg-1", "80-90", web), group("sg-2", "80", web)}, "no port in common"},
-		{"a common port in pairs", []Group{group("sg-1", "80", web), group("sg-2", "80 443", web), group("sg-3", "443", web)}, ""},
-		{"one with none", []Group{group("sg-1", "443", web), group("sg-2", "none", web)}, ""},
-		{"all with none", []Group{group("sg-1", "none", web), group("sg-2", "none", web)}, ""},
+		{[]Group{in("vpc-1", "sg-1", "443", "web"), in("vpc-2", "sg-2", "443", "web")}, `pool "web" has groups in two VPCs, sg-1 in vpc-1 and sg-2 in vpc-2`},
+		{[]Group{in("vpc-1", "sg-1", "443", "web"), in("vpc-2", "sg-2", "none", "web")}, "in two VPCs"},
+		{[]Group{in("vpc-1", "sg-1", "443", "a"), in("vpc-2", "sg-2", "443", "b")}, ""},
+		{[]Group{in("v", "sg-1", "443", "web"), in("v", "sg-2", "80", "web")}, `pool "web": sg-1 has no port in common with the other groups of the pool (its ports are [443])`},
+		{
+			[]Group{in("v", "sg-1", "443", "web"), in("v", "sg-2", "443 80", "web"), in("v", "sg-3", "8080-8081", "web")},
+			"sg-3 has no port in common with the other groups of the pool (its ports are [8080-8081])",
+		},
+		{[]Group{in("v", "sg-1", "80-90", "web"), in("v", "sg-2", "80", "web")}, "no port in common"},
+		{[]Group{in("v", "sg-1", "80", "web"), in("v", "sg-2", "80 443", "web"), in("v", "sg-3", "443", "web")}, ""},
+		{[]Group{in("v", "sg-1", "443", "web"), in("v", "sg-2", "none", "web")}, ""},
+		{[]Group{in("v", "sg-1", "none", "web"), in("v", "sg-2", "none", "web")}, ""},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			groups := append([]Group{group("sg-0", "443", nil)}, test.groups...)
-			for i := range groups[1:] {
-				groups[1+i].Ingress = ours("443", "15.158.0.0/16", "13.32.0.0/15")
-			}
-			plan := newPlan(t, groups, prefixes("13.32.0.0/15"), nil)
-			err := plan.Failures()
-			if test.want == "" {
-				if err != nil {
-					t.Error(err)
-				}
-				if len(steps(plan)) < 2 {
-					t.Errorf("the pool has no steps: %q", steps(plan))
-				}
-				return
-			}
-			checkError(t, err, test.want)
+		plan := newPlan(t, append([]Group{group("sg-0", "443", nil)}, test.groups...), prefixes("13.32.0.0/15"), nil)
+		if test.want != "" {
+			checkError(t, plan.Failures(), test.want)
 			checkSteps(t, plan, "authorize sg-0: 443 13.32.0.0/15") // others go on
-		})
+		} else if err := plan.Failures(); err != nil || len(steps(plan)) < 2 {
+			t.Errorf("%v: %v, steps %q", test.groups, err, steps(plan))
+		}
 	}
 }
 
@@ -463,20 +431,11 @@ func TestPlanGroupIDs(t *testing.T) {
 
 // Where a group that could hold the rest is left alone, no more groups are asked for.
 func TestPlanShortageOfGroupsLeftAlone(t *testing.T) {
-	web := []string{"pool=web"}
-	for _, test := range []struct {
-		name, ports string
-		ids         []string
-	}{
-		{"not among the group IDs", "443", []string{"sg-1"}},
-		{"its tag cannot be read", "443,", nil},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			groups := []Group{group("sg-1", "443", web), group("sg-2", test.ports, web)}
-			plan := newPlan(t, groups, prefixes("1.0.0.0/24", "2.0.0.0/16"), func(r *Request) { r.RulesPerGroup, r.GroupIDs = 1, test.ids })
-			checkSteps(t, plan, "authorize sg-1: 443 2.0.0.0/16")
-			checkError(t, plan.Failures(), "port 443 needs 2 IPv4 rules, room for 1: groups of the pool that this run leaves alone may have room for the rest")
-		})
+	for ports, ids := range map[string][]string{"443": {"sg-1"}, "443,": nil} {
+		groups := []Group{group("sg-1", "443", []string{"pool=web"}), group("sg-2", ports, []string{"pool=web"})}
+		plan := newPlan(t, groups, prefixes("1.0.0.0/24", "2.0.0.0/16"), func(r *Request) { r.RulesPerGroup, r.GroupIDs = 1, ids })
+		checkSteps(t, plan, "authorize sg-1: 443 2.0.0.0/16")
+		checkError(t, plan.Failures(), "port 443 needs 2 IPv4 rules, room for 1: groups of the pool that this run leaves alone may have room for the rest")
 	}
 }
 

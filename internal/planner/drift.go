@@ -23,13 +23,13 @@ type drift struct {
 	free   []int
 	views  []View // those of the world, or the one that has all
 
-	lists     [][]int // by holder: the classes of the rules that it may be given
-	givers    [][]int // by class: the holders that may be given its rules
-	wanters   [][]int // by class: the views that want it
-	classesAt [][]int // by view: the classes that its holders list
-	pool      []int   // by class: a number that classes share if a holder lists both
-	short     []bool  // by pool: not all that is wanted will find room
-	looked    bool    // short is what withoutStale says
+	lists   [][]int // by holder: the classes of the rules that it may be given
+	givers  [][]int // by class: the holders that may be given its rules
+	wanters [][]int // by class: the views that want it
+	wants   [][]int // by view: the classes that it wants
+	pool    []int   // by class: a number that classes share if a holder lists both
+	short   []bool  // by pool: not all that is wanted will find room
+	looked  bool    // short is what withoutStale says
 
 	spans     []span // of the wanted rules
 	satisfied []bool // by wanted rule: a fixed rule is equal to it
@@ -108,7 +108,7 @@ func (d *drift) index() {
 		if holder.Frozen {
 			continue
 		}
-		for _, k := range d.classes(holder.Lists) {
+		for _, k := range classes(holder.Lists) {
 			d.lists[h] = append(d.lists[h], k)
 			d.givers[k] = append(d.givers[k], h)
 		}
@@ -124,21 +124,17 @@ func (d *drift) index() {
 			}
 		}
 	}
-	d.classesAt = make([][]int, len(d.views))
+	d.wants = make([][]int, len(d.views))
 	for v, view := range d.views {
-		for _, k := range d.classes(view.Wants) {
+		d.wants[v] = classes(view.Wants)
+		for _, k := range d.wants[v] {
 			d.wanters[k] = append(d.wanters[k], v)
 		}
-		for _, h := range view.Holders {
-			d.classesAt[v] = append(d.classesAt[v], d.lists[h]...)
-		}
-		slices.Sort(d.classesAt[v])
-		d.classesAt[v] = slices.Compact(d.classesAt[v])
 	}
 }
 
 // classes returns the indexes that are true.
-func (d *drift) classes(is []bool) (all []int) {
+func classes(is []bool) (all []int) {
 	for k, yes := range is {
 		if yes {
 			all = append(all, k)
@@ -167,10 +163,9 @@ func (d *drift) measure() {
 	}
 	s := newSpace(w.Ports, d.ranges, rules)
 	d.start = newTally(s, views, len(d.views))
-	for v, view := range d.views {
-		wants := d.classes(view.Wants)
+	for v := range d.views {
 		for k, interval := range s.intervals {
-			d.start.wants[v][k] = slices.ContainsFunc(wants, func(c int) bool { return w.Ports[c].contain(interval) })
+			d.start.wants[v][k] = slices.ContainsFunc(d.wants[v], func(c int) bool { return w.Ports[c].contain(interval) })
 		}
 	}
 	for h, holder := range w.Holders {

@@ -119,14 +119,9 @@ func (s *state) needs(i int) (needs []need) {
 // any.
 func (s *state) opener(view, interval, rng int) int {
 	best := nowhere
-	for _, classes := range [][]int{s.classesAt[view], s.classes(s.views[view].Wants)} {
-		for _, k := range classes {
-			if w := k*len(s.ranges) + rng; s.world.Ports[k].contain(s.open.intervals[interval]) && (best == nowhere || len(s.copies[w]) == 0) {
-				best = w
-			}
-		}
-		if best != nowhere {
-			return best
+	for _, k := range s.wants[view] {
+		if w := k*len(s.ranges) + rng; s.world.Ports[k].contain(s.open.intervals[interval]) && (best == nowhere || len(s.copies[w]) == 0) {
+			best = w
 		}
 	}
 	return best
