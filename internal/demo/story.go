@@ -71,7 +71,6 @@ func (s *story) play(ctx context.Context) error {
 			return err
 		}
 	}
-	s.page.Indent(0)
 	s.page.Line()
 	s.page.Line(s.page.Good("✓"), fmt.Sprintf("  %d calls about groups, %d changed rules. None closed an address in use, not even for one call.", s.calls, s.witness.changes))
 	s.page.Line("   ", s.page.Quiet("Next: deploy the function and tag a group, see README.md."))
@@ -228,18 +227,14 @@ func (s *story) wrong(format string, args ...any) error {
 
 // step begins the next step with what happens in the world.
 func (s *story) step(headline, text string) {
-	const indent = 3 // of the text from its number
 	s.steps++
-	s.page.Indent(0)
 	s.page.Line()
-	number := fmt.Sprintf("%-*d", indent, s.steps)
-	for _, line := range page.Wrap(strings.Fields(headline), " ", page.Width-indent) {
-		s.page.Line(s.page.Strong(number + line))
-		number = strings.Repeat(" ", indent)
-	}
-	s.page.Indent(indent)
-	s.page.Say("%s", text)
+	s.page.Marked(s.page.Strong(fmt.Sprintf("%-2d", s.steps)), s.page.Strong(headline))
+	s.body().Say("%s", text)
 }
+
+// body is the page below the number of a step.
+func (s *story) body() *page.Page { return s.page.In(3) }
 
 // showRun shows the calls a run has made, and what became of the rules.
 func (s *story) showRun(r *run) {
@@ -260,8 +255,8 @@ func (s *story) showRun(r *run) {
 		kept += g.Kept
 	}
 	const labels = 7 // how wide they are
-	s.page.Fact("calls", labels, " → ", calls...)
-	s.page.Fact("rules", labels, "", fmt.Sprintf(format, r.Summary.Added, r.Summary.Revoked, kept))
+	s.body().Fact("calls", labels, " → ", calls...)
+	s.body().Fact("rules", labels, "", fmt.Sprintf(format, r.Summary.Added, r.Summary.Revoked, kept))
 }
 
 // showGroups shows groups as they are, and what the run, if any, has changed of each, or would have.
@@ -287,8 +282,7 @@ func (s *story) showGroups(groups []ec2sim.Group, r *run) {
 		}
 		rows = append(rows, row)
 	}
-	s.page.Line()
-	s.page.Table(header, rows)
+	s.body().Section(header, rows)
 }
 
 // changeOf returns how many rules of a group a run has added and revoked, or would have.

@@ -152,15 +152,15 @@ func isHeld(err error) bool {
 }
 
 // surround adds the surroundings of the pools.
-func (d *StatusTarget) surround(p *engine.Proposal, v engine.Preview, s Surroundings) {
-	d.Exposures, d.PartialPools, d.StrayTags, d.Notes = exposures(p, v, s), partialPools(v), []statusStrayTag{}, []string{}
+func (t *StatusTarget) surround(p *engine.Proposal, v engine.Preview, s Surroundings) {
+	t.Exposures, t.PartialPools, t.StrayTags, t.Notes = exposures(p, v, s), partialPools(v), []statusStrayTag{}, []string{}
 	for _, tag := range s.Stray {
-		d.StrayTags = append(d.StrayTags, statusStrayTag{tag.GroupID, tag.GroupName, tag.Key, tag.Value, tag.Meant, tag.String()})
+		t.StrayTags = append(t.StrayTags, statusStrayTag{tag.GroupID, tag.GroupName, tag.Key, tag.Value, tag.Meant, tag.String()})
 	}
 	if s.StrayErr != nil {
-		d.Notes = append(d.Notes, fmt.Sprintf("cannot look for mistyped tags: %v", s.StrayErr))
+		t.Notes = append(t.Notes, fmt.Sprintf("cannot look for mistyped tags: %v", s.StrayErr))
 	}
 	if s.Err != nil {
-		d.Notes = append(d.Notes, fmt.Sprintf("cannot see where the groups are attached, and what is open beside them: %v", s.Err))
+		t.Notes = append(t.Notes, fmt.Sprintf("cannot see where the groups are attached, and what is open beside them: %v", s.Err))
 	}
 }

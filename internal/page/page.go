@@ -55,8 +55,8 @@ func New(out io.Writer, colored bool) *Page {
 // In returns the same page, with n more spaces before each line.
 func (p *Page) In(n int) *Page { return &Page{p.sink, p.indent + n} }
 
-// Width returns how wide the paragraphs of the page may be.
-func (p *Page) Width() int {
+// width returns how wide the paragraphs of the page may be.
+func (p *Page) width() int {
 	if p.columns > 0 {
 		return min(p.columns, Width)
 	}
@@ -65,9 +65,6 @@ func (p *Page) Width() int {
 
 // Err returns the first error of writing. Later lines are lost.
 func (p *Page) Err() error { return p.err }
-
-// Indent sets how many spaces the lines that follow start with.
-func (p *Page) Indent(n int) { p.indent = n }
 
 // Strong returns s in bold.
 func (p *Page) Strong(s string) string { return p.style(s, bold) }
@@ -110,7 +107,7 @@ func (p *Page) Line(parts ...string) {
 	}
 	const hanging = 2
 	lead := len(line) - len(strings.TrimLeft(line, " "))
-	for i, part := range Wrap(strings.Fields(line), " ", p.columns-lead-hanging) {
+	for i, part := range wrap(strings.Fields(line), " ", p.columns-lead-hanging) {
 		if i == 1 {
 			lead += hanging
 		}
@@ -131,7 +128,7 @@ func (p *Page) Command(words ...string) {
 	if p.columns > 0 {
 		width = p.columns - p.indent - len(`  \`)
 	}
-	lines := Wrap(words, " ", width)
+	lines := wrap(words, " ", width)
 	for i, line := range lines {
 		if i > 0 {
 			line = "  " + line
@@ -168,7 +165,7 @@ func plainText(s string) string { return s }
 // hang writes words after a label. Further lines begin where the first word does.
 func (p *Page) hang(label string, style func(string) string, words []string, separator string) {
 	width := widthOf(label)
-	for _, line := range Wrap(words, separator, p.Width()-p.indent-width) {
+	for _, line := range wrap(words, separator, p.width()-p.indent-width) {
 		p.Line(style(label + line))
 		label = strings.Repeat(" ", width)
 	}
@@ -239,7 +236,7 @@ func (p *Page) lists(header []string, rows [][]string) {
 			}
 		}
 		lead := ""
-		for _, line := range Wrap(words, "  ", p.columns-p.indent-hanging) {
+		for _, line := range wrap(words, "  ", p.columns-p.indent-hanging) {
 			p.Line(lead, line)
 			lead = strings.Repeat(" ", hanging)
 		}
@@ -249,8 +246,8 @@ func (p *Page) lists(header []string, rows [][]string) {
 // widthOf returns how many columns a line takes.
 func widthOf(line string) int { return text.StringWidthWithoutEscSequences(line) }
 
-// Wrap joins words to lines of at most width characters.
-func Wrap(words []string, separator string, width int) []string {
+// wrap joins words to lines of at most width characters.
+func wrap(words []string, separator string, width int) []string {
 	var lines []string
 	line := ""
 	for i, word := range words {
@@ -327,14 +324,14 @@ func reflow(lines []string, width int) []string {
 	if m := entry.FindStringSubmatch(all); m != nil {
 		lead, hanging, all = m[1]+m[2]+m[3], len(m[1])+len(m[2])+len(m[3]), m[4]
 		if hanging > width/2 { // there is more room in lines of its own
-			for _, line := range Wrap(strings.Fields(m[2]), " ", width-len(m[1])) {
+			for _, line := range wrap(strings.Fields(m[2]), " ", width-len(m[1])) {
 				out = append(out, m[1]+line)
 			}
 			hanging = len(m[1]) + 4
 			lead = strings.Repeat(" ", hanging)
 		}
 	}
-	for _, line := range Wrap(token.FindAllString(all, -1), " ", width-hanging) {
+	for _, line := range wrap(token.FindAllString(all, -1), " ", width-hanging) {
 		out = append(out, lead+line)
 		lead = strings.Repeat(" ", hanging)
 	}

@@ -12,7 +12,7 @@ import (
 
 func write(p *page.Page) {
 	p.Line(p.Strong("Groups"), "  ")
-	p.Indent(2)
+	p = p.In(2)
 	p.Table([]string{"group", "rules", "state"}, [][]string{
 		{"web-1", "60", p.Good("right")},
 		{"a", "7", p.Bad("short")},
