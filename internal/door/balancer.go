@@ -57,95 +57,107 @@ type Target struct {
 	Subject *Subject
 }
 
-// behind returns what the targets of a port refuse of the wanted addresses that a load balancer passes on.
-func (b *Balancer) behind(j *judge, f secgroup.Family, port secgroup.PortRange, wanted *ipspace.Set) []Finding {
+// behind returns what the targets of a port refuse of the wanted addresses that a load balancer passes on, those with
+// the same outcome as one, and which targets the world reaches past it.
+func (b *Balancer) behind(j *judge, f family, port secgroup.PortRange) (found []Finding) {
 	if b.Err != nil {
-		return find(Unknown, wanted, func(netip.Addr) string {
-			return fmt.Sprintf("cannot see the targets of load balancer %s: %v", b.Name, b.Err)
-		})
+		return find(Unknown, f.wanted, always("cannot see the targets of load balancer %s: %v", b.Name, b.Err))
 	}
-	var found []Finding
 	for _, l := range b.Listeners {
 		if l.Port < port.From || port.To < l.Port {
 			continue
 		}
 		for _, tg := range l.Targets {
-			found = append(found, b.refused(tg, f, wanted, j.Lists)...)
-			found = append(found, b.bypassed(j, tg, f, wanted)...)
+			var outcomes []outcome
+			for _, o := range b.outcomes(j, tg, f) {
+				if i := slices.IndexFunc(outcomes, o.same); i >= 0 {
+					outcomes[i].targets = append(outcomes[i].targets, o.targets...)
+				} else {
+					outcomes = append(outcomes, o)
+				}
+			}
+			for _, o := range outcomes {
+				found = append(found, find(o.verdict, o.set, func(a netip.Addr) string { return o.cause(words.Few(o.targets), a) })...)
+			}
 		}
 	}
 	return found
 }
 
-// refused returns what the targets of a group refuse, those with the same outcome as one.
-func (b *Balancer) refused(tg *TargetGroup, f secgroup.Family, wanted *ipspace.Set, lists map[string]PrefixList) []Finding {
-	unknown := func(format string, args ...any) []Finding {
-		return find(Unknown, wanted, func(netip.Addr) string {
-			return fmt.Sprintf("target group %s of load balancer %s: ", tg.Name, b.Name) + fmt.Sprintf(format, args...)
-		})
+// An outcome is what becomes of wanted addresses at targets, and why.
+type outcome struct {
+	verdict Verdict
+	set     *ipspace.Set
+	targets []string
+	cause   func(targets string, witness netip.Addr) string
+}
+
+func (o outcome) same(other outcome) bool {
+	return o.verdict == other.verdict && o.set.Equal(other.set) && o.cause("", netip.Addr{}) == other.cause("", netip.Addr{})
+}
+
+// outcomes returns those at each target that gets requests.
+func (b *Balancer) outcomes(j *judge, tg *TargetGroup, f family) (found []outcome) {
+	unknown := func(t string, format string, args ...any) outcome {
+		return outcome{Unknown, f.wanted, []string{t}, func(targets string, _ netip.Addr) string {
+			return fmt.Sprintf("target group %s of load balancer %s: ", tg.Name, b.Name) + fmt.Sprintf(format, args...) + targets
+		}}
 	}
 	switch {
 	case tg.Err != nil:
-		return unknown("%v", tg.Err)
+		return []outcome{unknown("", "%v", tg.Err)}
 	case tg.Type == "lambda":
 		return nil // it has no address
 	case tg.Type == "alb":
-		return unknown("its target is another load balancer: check that as well")
+		return []outcome{unknown("", "its target is another load balancer: check that as well")}
 	}
-	targets := tg.Targets
-	if slices.ContainsFunc(targets, func(t Target) bool { return t.Serving }) {
-		targets = slices.DeleteFunc(slices.Clone(targets), func(t Target) bool { return !t.Serving })
-	}
-	var found []Finding
-	alike := map[string][]string{} // targets by outcome
-	for _, t := range targets {
+	serving := slices.ContainsFunc(tg.Targets, func(t Target) bool { return t.Serving })
+	for _, t := range tg.Targets {
+		if serving && !t.Serving {
+			continue
+		}
 		if t.Subject == nil {
-			alike["unseen"] = append(alike["unseen"], t.ID)
+			found = append(found, unknown(t.ID, "cannot see the security groups of "))
 			continue
 		}
-		shut, unread := b.shut(tg, t, f, wanted, lists)
-		key := fmt.Sprint(len(unread) > 0, rangesOf(shut).Prefixes)
-		alike[key] = append(alike[key], t.ID)
-		if len(alike[key]) > 1 {
-			continue
+		found = append(found, b.refused(j, tg, t, f))
+		if at := t.Subject.Interface; at != nil && at.PublicOver(f.Family) {
+			found = append(found, b.bypassed(j, t, f)...)
 		}
-		v := Blocked
-		if len(unread) > 0 {
-			v = Unknown
-		}
-		from := "the load balancer's address"
-		if tg.Preserves && tg.Family == f {
-			from = "client addresses, which it sees as they are"
-		}
-		found = append(found, find(v, shut, func(a netip.Addr) string {
-			targets := words.Few(alike[key])
-			if len(unread) > 0 {
-				return fmt.Sprintf("cannot tell whether %s behind load balancer %s lets in %s: the entries of %s could not be read", targets, b.Name, a, strings.Join(unread, ", "))
-			}
-			return fmt.Sprintf("%s behind load balancer %s does not let %s in on port %d from %s: its groups (%s) are a second door",
-				targets, b.Name, a, t.Port, from, groupNames(t.Subject.Groups))
-		})...)
-	}
-	if hidden := alike["unseen"]; len(hidden) > 0 {
-		found = append(found, unknown("cannot see the security groups of %s", words.Few(hidden))...)
 	}
 	return found
 }
 
-// bypassed returns the targets that the world reaches by an address of their own, past the load balancer.
-func (b *Balancer) bypassed(j *judge, tg *TargetGroup, f secgroup.Family, wanted *ipspace.Set) (found []Finding) {
-	for _, t := range tg.Targets {
-		if t.Subject == nil || t.Subject.Interface == nil || !t.Subject.Interface.PublicOver(f) {
-			continue
-		}
-		at := []secgroup.PortRange{{From: t.Port, To: t.Port}}
-		rules, _, _ := t.Subject.world(j.Scene, j.tagKey, at)
-		for _, w := range rules {
-			if w.Counts(at[0]) {
-				found = append(found, find(Open, wanted, func(netip.Addr) string {
-					return fmt.Sprintf("%s behind load balancer %s has a public address, and %s: anyone who finds it can bypass CloudFront and its WAF", t.ID, b.Name, w)
-				})...)
-			}
+// refused is what a target's groups do to the wanted addresses.
+func (b *Balancer) refused(j *judge, tg *TargetGroup, t Target, f family) outcome {
+	from := "the load balancer's address"
+	if tg.preserves(f) {
+		from = "client addresses, which it sees as they are"
+	}
+	shut, unread := b.shut(tg, t, f, j.Lists)
+	if len(unread) > 0 {
+		return outcome{Unknown, shut, []string{t.ID}, func(targets string, a netip.Addr) string {
+			return fmt.Sprintf("cannot tell whether %s behind load balancer %s lets in %s: %s", targets, b.Name, a, j.unreadable(unread))
+		}}
+	}
+	return outcome{Blocked, shut, []string{t.ID}, func(targets string, a netip.Addr) string {
+		return fmt.Sprintf("%s behind load balancer %s does not let %s in on port %d from %s: its groups (%s) are a second door",
+			targets, b.Name, a, t.Port, from, groupNames(t.Subject.Groups))
+	}}
+}
+
+// preserves reports whether targets see the addresses of clients of a family.
+func (tg *TargetGroup) preserves(f family) bool { return tg.Preserves && tg.Family == f.Family }
+
+// bypassed returns the rules by which the world reaches a target past the load balancer, by an address of its own.
+func (b *Balancer) bypassed(j *judge, t Target, f family) (found []outcome) {
+	at := secgroup.PortRange{From: t.Port, To: t.Port}
+	rules, _, _ := t.Subject.world(j.Scene, j.tagKey, []secgroup.PortRange{at})
+	for _, w := range rules {
+		if w.Counts(at) {
+			found = append(found, outcome{Open, f.wanted, []string{t.ID}, func(targets string, _ netip.Addr) string {
+				return fmt.Sprintf("%s behind load balancer %s has a public address, and %s: anyone who finds it can bypass CloudFront and its WAF", targets, b.Name, w)
+			}})
 		}
 	}
 	return found
@@ -155,7 +167,7 @@ func (b *Balancer) bypassed(j *judge, tg *TargetGroup, f secgroup.Family, wanted
 // that refers to a group of the load balancer admits all that comes from it, whether client addresses are preserved or
 // not. See
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-security-groups.html
-func (b *Balancer) shut(tg *TargetGroup, t Target, f secgroup.Family, wanted *ipspace.Set, lists map[string]PrefixList) (shut *ipspace.Set, unread []string) {
+func (b *Balancer) shut(tg *TargetGroup, t Target, f family, lists map[string]PrefixList) (shut *ipspace.Set, unread []string) {
 	var sources []netip.Prefix
 	for _, r := range t.Subject.rules() {
 		if !r.OpensTCP(secgroup.PortRange{From: t.Port, To: t.Port}) {
@@ -169,13 +181,13 @@ func (b *Balancer) shut(tg *TargetGroup, t Target, f secgroup.Family, wanted *ip
 		}
 		sources = append(sources, sourcesOf(r.Rule, lists)...)
 	}
-	if tg.Preserves && tg.Family == f {
-		return ipspace.Minus(wanted, setOf(f, sources)), unread
+	if tg.preserves(f) {
+		return ipspace.Minus(f.wanted, setOf(f.Family, sources)), unread
 	}
 	in := setOf(tg.Family, sources)
 	for _, a := range b.Addresses {
 		if a.Is4() == (tg.Family == secgroup.IPv4) && !in.Contains(a) {
-			return wanted, unread
+			return f.wanted, unread
 		}
 	}
 	return ipspace.Of(nil), nil

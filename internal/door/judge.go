@@ -251,10 +251,10 @@ func (j *judge) wayIn(r *FamilyReport, f family, i *Interface, p secgroup.PortRa
 		return
 	}
 	if j.Network != nil {
-		r.Findings = append(r.Findings, j.Network.path(i, f.Family, p, f.wanted)...)
+		r.Findings = append(r.Findings, j.Network.path(i, f, p)...)
 	}
 	if b := j.balancerOf(i); b != nil {
-		r.Findings = append(r.Findings, b.behind(j, f.Family, p, f.wanted)...)
+		r.Findings = append(r.Findings, b.behind(j, f, p)...)
 	}
 	for _, finding := range r.Findings {
 		r.Verdict = worse(r.Verdict, finding.Verdict)

@@ -116,15 +116,19 @@ func find(v Verdict, set *ipspace.Set, cause func(witness netip.Addr) string) []
 	return []Finding{{v, cause(witness), ranges, witness, set}}
 }
 
+// always is the cause whatever address is lost.
+func always(format string, args ...any) func(netip.Addr) string {
+	return func(netip.Addr) string { return fmt.Sprintf(format, args...) }
+}
+
 // path returns what the way from the Internet to a port of an interface does to addresses that are wanted.
-func (n *Network) path(i *Interface, f secgroup.Family, port secgroup.PortRange, wanted *ipspace.Set) []Finding {
-	always := func(text string) func(netip.Addr) string { return func(netip.Addr) string { return text } }
-	var found []Finding
+func (n *Network) path(i *Interface, f family, port secgroup.PortRange) (found []Finding) {
+	wanted := f.wanted
 	subnet, known := n.Subnets[i.Subnet]
 	if v, why := n.Block.at(i, subnet.Owner); v != Open {
-		found = append(found, find(v, wanted, always(why))...)
+		found = append(found, find(v, wanted, always("%s", why))...)
 	}
-	if !i.PublicOver(f) {
+	if !i.PublicOver(f.Family) {
 		return found // a VPC origin is reached within the VPC
 	}
 	if !known {
@@ -132,17 +136,17 @@ func (n *Network) path(i *Interface, f secgroup.Family, port secgroup.PortRange,
 		subnet.RouteErr = subnet.ACLErr
 	}
 	if subnet.RouteErr != nil {
-		found = append(found, find(Unknown, wanted, always(fmt.Sprintf("cannot see routes: %v", subnet.RouteErr)))...)
+		found = append(found, find(Unknown, wanted, always("cannot see routes: %v", subnet.RouteErr))...)
 	} else {
-		found = append(found, subnet.routed(f, wanted)...)
+		found = append(found, subnet.routed(f.Family, wanted)...)
 		for _, a := range slices.Concat(i.PrivateIPv4, i.IPv6) {
-			if r, ok := match(hopsOf(subnet.Edge, f), a); ok && r.Target != "local" {
-				found = append(found, find(Unknown, wanted, always(fmt.Sprintf("requests to %s come in through %s, by the route table of the internet gateway", a, r)))...)
+			if r, ok := match(hopsOf(subnet.Edge, f.Family), a); ok && r.Target != "local" {
+				found = append(found, find(Unknown, wanted, always("requests to %s come in through %s, by the route table of the internet gateway", a, r))...)
 			}
 		}
 	}
 	if subnet.ACLErr != nil {
-		return append(found, find(Unknown, wanted, always(fmt.Sprintf("cannot see network ACLs: %v", subnet.ACLErr)))...)
+		return append(found, find(Unknown, wanted, always("cannot see network ACLs: %v", subnet.ACLErr))...)
 	}
 	return append(found, subnet.filtered(port, wanted)...)
 }
@@ -258,24 +262,27 @@ func (s Subnet) routed(f secgroup.Family, wanted *ipspace.Set) []Finding {
 var answers = secgroup.PortRange{From: 1024, To: 65535}
 
 // filtered returns what the network ACL denies: requests to a port, and answers to the ports that they came from.
-func (s Subnet) filtered(port secgroup.PortRange, wanted *ipspace.Set) []Finding {
+func (s Subnet) filtered(port secgroup.PortRange, wanted *ipspace.Set) (found []Finding) {
 	rules := slices.Clone(s.ACLRules)
 	slices.SortStableFunc(rules, func(a, b ACLRule) int { return cmp.Compare(a.Number, b.Number) })
-	in := ipspace.Minus(wanted, allowed(rules, false, port, wanted))
-	found := find(Blocked, in, func(a netip.Addr) string {
-		return fmt.Sprintf("network ACL %s denies requests from %s to port %s (%s)", s.ACL, a, port, decides(rules, false, port, a))
-	})
-	all, some := wanted, ipspace.Of(nil) // by whether all ports, or some, can be answered
-	for _, p := range cut(answers, aclEdges(rules, true)) {
-		out := allowed(rules, true, p, wanted)
-		all, some = ipspace.Common(all, out), ipspace.Union(some, out)
+	for _, way := range []struct {
+		egress bool
+		ports  secgroup.PortRange
+		what   string
+	}{{false, port, "requests from %s to port " + port.String()}, {true, answers, "answers to %s on all ports from 1024 to 65535"}} {
+		all, some := wanted, ipspace.Of(nil) // by whether all ports get through, or some
+		for _, p := range cut(way.ports, aclEdges(rules, way.egress)) {
+			let := allowed(rules, way.egress, p, wanted)
+			all, some = ipspace.Common(all, let), ipspace.Union(some, let)
+		}
+		found = append(found, find(Blocked, ipspace.Minus(wanted, some), func(a netip.Addr) string {
+			return fmt.Sprintf("network ACL %s denies "+way.what+" (%s)", s.ACL, a, decides(rules, way.egress, way.ports, a))
+		})...)
+		found = append(found, find(Open, ipspace.Minus(some, all), func(a netip.Addr) string {
+			return fmt.Sprintf("network ACL %s denies answers to %s on some of the ports from 1024 to 65535", s.ACL, a)
+		})...)
 	}
-	found = append(found, find(Blocked, ipspace.Minus(wanted, some), func(a netip.Addr) string {
-		return fmt.Sprintf("network ACL %s denies answers to %s on all ports from 1024 to 65535 (%s)", s.ACL, a, decides(rules, true, answers, a))
-	})...)
-	return append(found, find(Open, ipspace.Minus(some, all), func(a netip.Addr) string {
-		return fmt.Sprintf("network ACL %s denies answers to %s on some of the ports from 1024 to 65535", s.ACL, a)
-	})...)
+	return found
 }
 
 // allowed returns what a network ACL allows of addresses, on ports that no rule splits. The rules are in order.

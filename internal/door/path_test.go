@@ -94,7 +94,7 @@ func TestTargets(t *testing.T) {
 		want      Mark
 		cause     string
 	}{
-		{"preserved, only the VPC", "instance", true, secgroup.IPv4, vpc, Failed, "does not let 18.64.0.0 in on port 8080 from client addresses"},
+		{"preserved, only the VPC", "instance", true, secgroup.IPv4, vpc, Failed, "t-1, t-2 behind load balancer shop does not let 18.64.0.0 in on port 8080 from client addresses"},
 		{"preserved, a reference to the load balancer's group", "instance", true, secgroup.IPv4, reference, OK, ""},
 		{"preserved, a list that may not be read", "instance", true, secgroup.IPv4, unread, Attention, "the entries of pl-denied could not be read"},
 		{"not preserved, only CloudFront", "ip", false, secgroup.IPv4, cloudFront, Failed, "from the load balancer's address"},
@@ -107,6 +107,7 @@ func TestTargets(t *testing.T) {
 			tg := &TargetGroup{Name: "web", Type: c.kind, Preserves: c.preserves, Family: c.family, Targets: []Target{{ID: "t-1", Port: 8080, Serving: true}, {ID: "t-2", Port: 8080, Subject: &Subject{}}}}
 			if c.groups != nil {
 				tg.Targets[0].Subject = &Subject{Interface: &Interface{ID: "eni-t"}, Groups: c.groups}
+				tg.Targets[1] = Target{ID: "t-2", Port: 8080, Serving: true, Subject: tg.Targets[0].Subject} // what is alike comes as one
 			}
 			i := Interface{ID: "eni-1", Description: "ELB net/shop/1", PrivateIPv4: prefixAddrs("10.0.0.7"), PublicIPv4: prefixAddrs("198.51.100.7")}
 			scene := &Scene{
