@@ -1,6 +1,7 @@
 package distribution
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path"
@@ -150,28 +151,29 @@ func (r *reader) forwarded(b types.CacheBehavior) forwarding {
 	if v := b.ForwardedValues; v != nil { //nolint:staticcheck // as above
 		return forwarding{host: v.Headers != nil && slices.ContainsFunc(v.Headers.Items, isHost)}
 	}
-	f := r.policy(aws.ToString(b.OriginRequestPolicyId), "cloudfront:GetOriginRequestPolicy", func(id string) (string, *types.Headers, error) {
-		out, err := r.api.requestPolicy(r.ctx, &cloudfront.GetOriginRequestPolicyInput{Id: &id})
-		if err != nil {
-			return "", nil, err
-		}
-		headers := out.OriginRequestPolicy.OriginRequestPolicyConfig.HeadersConfig
-		return string(headers.HeaderBehavior), headers.Headers, nil
-	})
-	if f.host {
-		return f
+	request := r.policy(aws.ToString(b.OriginRequestPolicyId), "cloudfront:GetOriginRequestPolicy", r.requestHeaders)
+	if request.host {
+		return request
 	}
-	if c := r.policy(aws.ToString(b.CachePolicyId), "cloudfront:GetCachePolicy", func(id string) (string, *types.Headers, error) {
-		out, err := r.api.cachePolicy(r.ctx, &cloudfront.GetCachePolicyInput{Id: &id})
-		if err != nil || out.CachePolicy.CachePolicyConfig.ParametersInCacheKeyAndForwardedToOrigin == nil {
-			return "", nil, err
-		}
-		headers := out.CachePolicy.CachePolicyConfig.ParametersInCacheKeyAndForwardedToOrigin.HeadersConfig
-		return string(headers.HeaderBehavior), headers.Headers, nil
-	}); c != (forwarding{}) {
-		return c
+	return cmp.Or(r.policy(aws.ToString(b.CachePolicyId), "cloudfront:GetCachePolicy", r.cacheHeaders), request)
+}
+
+func (r *reader) requestHeaders(id string) (behavior string, headers *types.Headers, err error) {
+	out, err := r.api.requestPolicy(r.ctx, &cloudfront.GetOriginRequestPolicyInput{Id: &id})
+	if err != nil {
+		return "", nil, err
 	}
-	return f
+	config := out.OriginRequestPolicy.OriginRequestPolicyConfig.HeadersConfig
+	return string(config.HeaderBehavior), config.Headers, nil
+}
+
+func (r *reader) cacheHeaders(id string) (behavior string, headers *types.Headers, err error) {
+	out, err := r.api.cachePolicy(r.ctx, &cloudfront.GetCachePolicyInput{Id: &id})
+	if err != nil || out.CachePolicy.CachePolicyConfig.ParametersInCacheKeyAndForwardedToOrigin == nil {
+		return "", nil, err
+	}
+	config := out.CachePolicy.CachePolicyConfig.ParametersInCacheKeyAndForwardedToOrigin.HeadersConfig
+	return string(config.HeaderBehavior), config.Headers, nil
 }
 
 // policy reads a policy once.

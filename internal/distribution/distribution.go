@@ -129,29 +129,29 @@ func itemsOf(a *types.Aliases) []string {
 // more. https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/CNAMEs.html
 func (d *Distribution) find(ctx context.Context, api API, name string) error {
 	_, parent, _ := strings.Cut(name, ".")
-	var marker *string
-	var byWildcard *types.DistributionSummary
-	for seen := 0; ; {
-		out, err := api.list(ctx, &cloudfront.ListDistributionsInput{Marker: marker})
+	seen := 0
+	for in := (&cloudfront.ListDistributionsInput{}); ; {
+		out, err := api.list(ctx, in)
 		if err != nil {
 			return awserr.Explain(fmt.Errorf("look for the distribution of %s: %w", name, err), "cloudfront:ListDistributions")
 		}
-		seen += len(out.DistributionList.Items)
 		for _, s := range out.DistributionList.Items {
+			seen++
 			names := append(itemsOf(s.Aliases), aws.ToString(s.DomainName))
-			if slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) }) {
-				d.ID, d.DomainName = aws.ToString(s.Id), aws.ToString(s.DomainName)
-				return nil
+			named := func(name string) bool {
+				return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
 			}
-			if byWildcard == nil && slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, "*."+parent) }) {
-				byWildcard = &s
+			if exact := named(name); exact || d.DomainName == "" && named("*."+parent) {
+				if d.ID, d.DomainName = aws.ToString(s.Id), aws.ToString(s.DomainName); exact {
+					return nil
+				}
 			}
 		}
-		if marker = out.DistributionList.NextMarker; !aws.ToBool(out.DistributionList.IsTruncated) || marker == nil {
-			if byWildcard != nil {
-				d.ID, d.DomainName = aws.ToString(byWildcard.Id), aws.ToString(byWildcard.DomainName)
-				return nil
-			}
+		in.Marker = out.DistributionList.NextMarker
+		switch last := !aws.ToBool(out.DistributionList.IsTruncated) || in.Marker == nil; {
+		case last && d.DomainName != "":
+			return nil
+		case last:
 			return hint.New(fmt.Sprintf("none of the account's %d distributions has the domain name or alias %s", seen, name),
 				"check the name, and whether --profile names the account of the distribution")
 		}

@@ -20,7 +20,7 @@ func (w *walk) perAddress() *perAddress {
 // add notes a finding. A failure, or a possible one, over IPv6 is only a warning for an origin that has IPv4 as well,
 // because CloudFront connects over IPv6 only if told to, unless the distribution is known. See [pageIPv6].
 func (p *perAddress) add(addr netip.Addr, f Finding) {
-	if (f.Verdict == Fail || f.Verdict == Unknown) && p.w.isSpare(addr) {
+	if (f.Verdict == Fail || f.Verdict == Unknown) && p.w.isOptional(addr) {
 		f.Verdict = Warn
 		f.Message += " (matters if the origin's IP address type is ipv6 or dualstack; the default is ipv4)"
 	}

@@ -120,7 +120,7 @@ func (w *walk) unconnected(c Connection) Finding {
 		return finding("connect-reset", "port %d resets connections", c.Port)
 	case noRoute:
 		f := finding("connect-no-route", "this machine has no route there, which says nothing about the origin")
-		if w.isSpare(c.IP) {
+		if w.isOptional(c.IP) {
 			f.Verdict = OK
 		}
 		return f

@@ -117,8 +117,8 @@ func unreachable(name, use string) Finding {
 	return f
 }
 
-// isSpare reports whether CloudFront does without an address, as far as anyone knows: one of IPv6 beside IPv4.
-func (w *walk) isSpare(addr netip.Addr) bool {
+// isOptional reports whether CloudFront does without an address, as far as anyone knows: one of IPv6 beside IPv4.
+func (w *walk) isOptional(addr netip.Addr) bool {
 	return addr.Is6() && w.hasIPv4() && w.distribution().Families == AnyFamily
 }
 
