@@ -6,19 +6,15 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
-
 	"cloudfront-sg-sync/internal/ec2sim"
 )
 
-// balancing is an endpoint with a seed, and the real SDK's client of Elastic Load Balancing.
-func balancing(t *testing.T, o ec2sim.Options, seed string) (*sim, *elasticloadbalancingv2.Client) {
+// balancing is an endpoint with load balancers.
+func balancing(t *testing.T) *sim {
 	t.Helper()
-	s := start(t, o)
-	if err := s.Seed(strings.NewReader(seed)); err != nil {
-		t.Fatal(err)
-	}
-	return s, elasticloadbalancingv2.NewFromConfig(awsConfig(region), func(o *elasticloadbalancingv2.Options) { o.BaseEndpoint = &s.url })
+	s := start(t, ec2sim.Options{})
+	wantCode(t, s.Seed(strings.NewReader(balancers)), "")
+	return s
 }
 
 const balancers = `{
@@ -100,7 +96,7 @@ func TestDocumentedBalancing(t *testing.T) {
 		"an unknown parameter":          {describe + "&Colour=red", 400, []string{invalid}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, _ := balancing(t, ec2sim.Options{}, balancers)
+			s := balancing(t)
 			s.here.SetGroupsPerInterface(16)
 			ids := s.resources()
 			status, answer := post(t, s.Server, "elasticloadbalancing", ids.Replace(c.query))
@@ -113,7 +109,7 @@ func TestDocumentedBalancing(t *testing.T) {
 
 // One call changes all interfaces of a load balancer at once, and nobody else's.
 func TestSetSecurityGroups(t *testing.T) {
-	s, _ := balancing(t, ec2sim.Options{}, balancers)
+	s := balancing(t)
 	var seen []ec2sim.Change
 	s.Observe(func(c ec2sim.Change) { seen = append(seen, c) })
 	ids := s.resources()
@@ -136,17 +132,5 @@ func TestSetSecurityGroups(t *testing.T) {
 	}
 	if err := s.here.DeleteGroup(ids.Replace("sg:g2")); err == nil {
 		t.Error("a group of a load balancer was deleted")
-	}
-}
-
-// A fault may be meant for one service: EC2 has a call of the same name.
-func TestFaultOfService(t *testing.T) {
-	s, _ := balancing(t, ec2sim.Options{}, balancers)
-	s.Inject(ec2sim.Fault{Kind: ec2sim.Refused, Action: "DescribeTags", Service: "elasticloadbalancing"})
-	if _, answer := post(t, s.Server, "ec2", "Action=DescribeTags"); !strings.Contains(answer, "InvalidAction") {
-		t.Errorf("EC2 answers %s", answer)
-	}
-	if status, answer := post(t, s.Server, "elasticloadbalancing", "Action=DescribeTags"); status != 403 || !strings.Contains(answer, "<Code>AccessDenied</Code>") {
-		t.Errorf("got %d: %s", status, answer)
 	}
 }

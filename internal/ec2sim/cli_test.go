@@ -75,23 +75,6 @@ func TestCLI(t *testing.T) {
 	if err == nil || !strings.Contains(string(out), "(InvalidPermission.Duplicate)") {
 		t.Errorf("a duplicate answered %v\n%s", err, out)
 	}
-	if err := s.Seed(strings.NewReader(`{"loadBalancers": [{"name": "shop", "listeners": ["HTTPS:443"]}]}`)); err != nil {
-		t.Fatal(err)
-	}
-	var balancers struct {
-		LoadBalancers []struct {
-			ARN    string   `json:"LoadBalancerArn"`
-			Groups []string `json:"SecurityGroups"`
-		}
-	}
-	must(&balancers, "elbv2", "describe-load-balancers", "--names", "shop")
-	lb := balancers.LoadBalancers[0]
-	must(nil, "elbv2", "set-security-groups", "--load-balancer-arn", lb.ARN, "--security-groups", created.GroupID, lb.Groups[0])
-	out, err = run("ec2", "delete-security-group", "--group-id", created.GroupID)
-	if err == nil || !strings.Contains(string(out), "(DependencyViolation)") {
-		t.Errorf("a group of a load balancer: %v\n%s", err, out)
-	}
-	must(nil, "elbv2", "set-security-groups", "--load-balancer-arn", lb.ARN, "--security-groups", lb.Groups[0])
 	must(nil, "ec2", "delete-security-group", "--group-id", created.GroupID)
 	var identity struct{ Account string }
 	must(&identity, "sts", "get-caller-identity")

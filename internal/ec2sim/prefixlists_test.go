@@ -10,10 +10,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/google/go-cmp/cmp"
 
 	"cloudfront-sg-sync/internal/ec2sim"
@@ -97,14 +95,14 @@ func TestPrefixListStates(t *testing.T) {
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ManagedPrefixList.html
 func TestSyncedPrefixList(t *testing.T) {
 	s := start(t, ec2sim.Options{})
-	wantCode(t, s.Seed(strings.NewReader(`{"prefixLists": [{"name": "ipam", "maxEntries": 2, "ipamPrefixListResolverSyncEnabled": true}]}`)), "")
-	plain, lists := s.list(2), s.here.PrefixLists()
-	synced := lists[len(lists)-2].ID
-	if !*s.described(synced).IpamPrefixListResolverSyncEnabled || *s.described(plain).IpamPrefixListResolverSyncEnabled {
-		t.Errorf("got %+v and %+v", s.described(synced), s.described(plain))
+	synced, err := s.here.CreatePrefixList(ec2sim.PrefixList{Name: "ipam", MaxEntries: 2, Synced: true})
+	wantCode(t, err, "")
+	for id, code := range map[string]string{synced.ID: "OperationNotPermitted", s.list(2): ""} {
+		if l := s.described(id); *l.IpamPrefixListResolverSyncEnabled != (code != "") {
+			t.Errorf("got %+v", l)
+		}
+		wantCode(t, s.modify(id, 1, ec2.ModifyManagedPrefixListInput{AddEntries: added("192.0.2.0/24")}), code)
 	}
-	wantCode(t, s.modify(synced, 1, ec2.ModifyManagedPrefixListInput{AddEntries: added("192.0.2.0/24")}), "OperationNotPermitted")
-	wantCode(t, s.modify(plain, 1, ec2.ModifyManagedPrefixListInput{AddEntries: added("192.0.2.0/24")}), "")
 }
 
 // The size of a list weighs on each group that refers to it, in both families. Where one has no room, the size stays,
@@ -135,69 +133,32 @@ func TestPrefixListSize(t *testing.T) {
 	}
 }
 
-// A list that another account shares can be referred to, follows its owner's changes, and cannot be changed.
+// A list that another account shares can be referred to, follows its owner's changes, and cannot be changed. Its owner
+// sees who refers to it.
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/sharing-managed-prefix-lists.html
 func TestSharedPrefixList(t *testing.T) {
-	const member = "444455556666"
-	s := start(t, ec2sim.Options{Roles: []ec2sim.Role{{ARN: "arn:aws:iam::" + member + ":role/sync"}}})
-	id := s.list(10, "192.0.2.0/24")
-	own, theirs := s.group("", "own"), newGroup(t, s.Region(member, region), "", nil)
-	wantCode(t, s.authorize(own, toList(id)), "")
-	consumer := s.assume(member)
-	refer := &ec2.AuthorizeSecurityGroupIngressInput{GroupId: &theirs, IpPermissions: []types.IpPermission{toList(id)}}
-	_, err := consumer.AuthorizeSecurityGroupIngress(t.Context(), refer)
-	wantCode(t, err, "InvalidPrefixListID.NotFound")
-	wantCode(t, s.here.SharePrefixList(id, member), "")
-	_, err = consumer.AuthorizeSecurityGroupIngress(t.Context(), refer)
+	const hub = "444455556666"
+	s := start(t, ec2sim.Options{})
+	there := s.Region(hub, region)
+	l, err := there.CreatePrefixList(ec2sim.PrefixList{Name: "office", Family: "IPv4", MaxEntries: 10})
 	wantCode(t, err, "")
-	mine, err := consumer.DescribeManagedPrefixLists(t.Context(), &ec2.DescribeManagedPrefixListsInput{Filters: filtered("owner-id", member)})
-	wantCode(t, err, "")
-	if len(mine.PrefixLists) != 0 {
-		t.Errorf("it owns %+v", mine.PrefixLists)
+	own := s.group("", "own")
+	wantCode(t, s.authorize(own, toList(l.ID)), "InvalidPrefixListID.NotFound")
+	wantCode(t, there.SharePrefixList(l.ID, ec2sim.DefaultAccount), "")
+	wantCode(t, s.authorize(own, toList(l.ID)), "")
+	wantCode(t, there.SetEntries(l.ID, ec2sim.PrefixListEntry{Prefix: netip.MustParsePrefix("192.0.2.0/24")}), "")
+	if d := s.described(l.ID); *d.OwnerId != hub || *d.Version != 2 {
+		t.Errorf("described as %+v", d)
 	}
-	wantCode(t, s.modify(id, 1, ec2.ModifyManagedPrefixListInput{AddEntries: added("198.51.100.0/24")}), "")
-	entries, err := consumer.GetManagedPrefixListEntries(t.Context(), &ec2.GetManagedPrefixListEntriesInput{PrefixListId: &id})
-	wantCode(t, err, "")
-	if len(entries.Entries) != 2 {
-		t.Errorf("got %+v", entries.Entries)
-	}
-	for name, err := range map[string]error{
-		"modify":       second(consumer.ModifyManagedPrefixList(t.Context(), &ec2.ModifyManagedPrefixListInput{PrefixListId: &id, CurrentVersion: aws.Int64(2), AddEntries: added("203.0.113.0/24")})),
-		"delete":       second(consumer.DeleteManagedPrefixList(t.Context(), &ec2.DeleteManagedPrefixListInput{PrefixListId: &id})),
-		"associations": second(consumer.GetManagedPrefixListAssociations(t.Context(), &ec2.GetManagedPrefixListAssociationsInput{PrefixListId: &id})),
-		"tag":          second(consumer.CreateTags(t.Context(), &ec2.CreateTagsInput{Resources: []string{id}, Tags: []types.Tag{{Key: aws.String("a"), Value: aws.String("b")}}})),
-	} {
-		if codeOf(err) != "UnauthorizedOperation" {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	// The owner sees who refers to it, in whatever account.
-	out, err := s.GetManagedPrefixListAssociations(t.Context(), &ec2.GetManagedPrefixListAssociationsInput{PrefixListId: &id})
-	wantCode(t, err, "")
-	var got []string
-	for _, a := range out.PrefixListAssociations {
-		got = append(got, *a.ResourceId+" of "+*a.ResourceOwner)
-	}
-	if diff := cmp.Diff([]string{own + " of " + ec2sim.DefaultAccount, theirs + " of " + member}, got); diff != "" {
-		t.Error(diff)
-	}
+	wantCode(t, s.modify(l.ID, 2, ec2.ModifyManagedPrefixListInput{AddEntries: added("203.0.113.0/24")}), "UnauthorizedOperation")
+	_, err = s.GetManagedPrefixListAssociations(t.Context(), &ec2.GetManagedPrefixListAssociationsInput{PrefixListId: &l.ID})
+	wantCode(t, err, "UnauthorizedOperation")
 }
 
 // toList is a permission of everything from a prefix list.
 func toList(id string) types.IpPermission {
 	return types.IpPermission{IpProtocol: aws.String("-1"), PrefixListIds: []types.PrefixListId{{PrefixListId: &id}}}
-}
-
-func second[T any](_ T, err error) error { return err }
-
-// assume returns a client of another account, whose role sync may be assumed.
-func (s *sim) assume(account string) *ec2.Client {
-	s.t.Helper()
-	config := awsConfig(region)
-	authority := sts.NewFromConfig(config, func(o *sts.Options) { o.BaseEndpoint = &s.url })
-	config.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(authority, "arn:aws:iam::"+account+":role/sync"))
-	return ec2.NewFromConfig(config, func(o *ec2.Options) { o.BaseEndpoint = &s.url })
 }
 
 // A client that does not know whether its list was created asks again with the same token, and gets the same list.

@@ -25,21 +25,15 @@ func TestDecodeQuery(t *testing.T) {
 		code  string
 	}{
 		{"Action=A&Version=2016-11-15", request{}, ""},
-		{"Count=-7", request{Count: -7}, ""},
 		{"Item.1.Name=a&Item.1.Value.1=x&Item.1.Value.2=y&Item.2.Port=443", request{Items: []item{{Name: "a", Values: []string{"x", "y"}}, {Port: &port}}}, ""},
-		{"Item.2.Name=b&Item.1.Name=a", request{Items: []item{{Name: "a"}, {Name: "b"}}}, ""},
 		{"Item.999999999.Name=a", request{}, "InvalidParameterValue"},
 		{"Item.0.Name=a", request{}, "InvalidParameterValue"},
-		{"Item.01.Name=a", request{}, "InvalidParameterValue"},
 		{"Item.x.Name=a", request{}, "InvalidParameterValue"},
 		{"Item=a", request{}, "InvalidParameterValue"},
-		{"Item.1=a", request{}, "InvalidParameterValue"},
-		{"Item.1.Name.1=a", request{}, "InvalidParameterValue"},
 		{"Count=1&Count.1=1", request{}, "InvalidParameterValue"},
 		{"Count=many", request{}, "InvalidParameterValue"},
 		{"Item.1.Name=a&Item.x=b", request{}, "InvalidParameterValue"},
 		{"Item.1.Colour=red", request{}, "UnknownParameter"},
-		{".=a", request{}, "UnknownParameter"},
 		{"=a", request{}, "UnknownParameter"},
 	} {
 		params, err := url.ParseQuery(c.query)
