@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"cloudfront-sg-sync/internal/ec2sim"
@@ -80,11 +79,8 @@ func TestSample(t *testing.T) {
 
 func TestRealFile(t *testing.T) {
 	data, err := io.ReadAll(open(t, realFile))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var out strings.Builder
-	if err := Run(t.Context(), Options{Document: data, Out: &out}); err != nil {
+	if err := cmp.Or(err, Run(t.Context(), Options{Document: data, Out: &out})); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(out.String(), "to 180 IPv4 and 31 IPv6 rules") {
@@ -190,14 +186,8 @@ func TestWitness(t *testing.T) {
 
 // The next document differs by one rule more and one less, and re-cuts a range.
 func TestRevise(t *testing.T) {
-	before, err := parseDocument(sample)
-	if err != nil {
-		t.Fatal(err)
-	}
-	after, change, err := before.revise()
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := sampleStory(t)
+	before, after, change := s.original, s.revised, s.change
 	want := slices.DeleteFunc(slices.Clone(before.IPv4), func(p netip.Prefix) bool { return p == change.withdrawn })
 	want = iprange.Merge(append(want, change.added))
 	if !slices.Equal(after.IPv4, want) || !slices.Equal(after.IPv6, before.IPv6) {
@@ -211,7 +201,7 @@ func TestRevise(t *testing.T) {
 			t.Errorf("%s is published: %v", prefix, !published)
 		}
 	}
-	if age := after.Published.Sub(before.Published); age != 26*time.Hour {
-		t.Errorf("it is published %s later", age)
+	if !after.Published.After(before.Published) {
+		t.Errorf("it is published at %s, the one before at %s", after.Published, before.Published)
 	}
 }

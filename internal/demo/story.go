@@ -204,7 +204,7 @@ func (s *story) verify(r *run, want chapter) error {
 	}
 	rules := 0 // of the function; the witness sees what they open
 	for _, g := range s.list(webPool) {
-		rules += len(slices.DeleteFunc(slices.Clone(g.Ingress), foreign))
+		rules += count(g, owned)
 	}
 	switch {
 	case r.Summary.Added != want.added || r.Summary.Revoked != want.revoked:
@@ -270,19 +270,25 @@ func (s *story) showGroups(groups []ec2sim.Group, r *run) {
 	}
 	var rows [][]string
 	for _, g := range groups {
-		count := func(of func(ec2sim.Rule) bool) int {
-			return len(slices.DeleteFunc(slices.Clone(g.Ingress), func(r ec2sim.Rule) bool { return !of(r) }))
-		}
 		ofQuota := func(of func(netip.Addr) bool) string {
-			return fmt.Sprintf("%2d of %d", count(func(r ec2sim.Rule) bool { return of(r.Source.Prefix.Addr()) }), ec2sim.DefaultRulesPerGroup)
+			return fmt.Sprintf("%2d of %d", count(g, func(r ec2sim.Rule) bool { return of(r.Source.Prefix.Addr()) }), ec2sim.DefaultRulesPerGroup)
 		}
-		row := []string{g.Name, cmp.Or(g.Tags[tagPorts], "not tagged"), ofQuota(netip.Addr.Is4), ofQuota(netip.Addr.Is6), fmt.Sprint(count(foreign))}
+		row := []string{g.Name, cmp.Or(g.Tags[tagPorts], "not tagged"), ofQuota(netip.Addr.Is4), ofQuota(netip.Addr.Is6), fmt.Sprint(count(g, foreign))}
 		if r != nil {
 			row = append(row, r.changeOf(g.ID))
 		}
 		rows = append(rows, row)
 	}
 	s.body().Section(header, rows)
+}
+
+func count(g ec2sim.Group, of func(ec2sim.Rule) bool) (n int) {
+	for _, r := range g.Ingress {
+		if of(r) {
+			n++
+		}
+	}
+	return n
 }
 
 // changeOf returns how many rules of a group a run has added and revoked, or would have.
@@ -302,10 +308,9 @@ func tagsOf(pool string, port int) map[string]string {
 
 // names enumerates the groups of a pool.
 func (s *story) names(pool string) string {
-	groups := s.list(pool)
-	first, last := groups[0].Name, groups[len(groups)-1].Name
-	if len(groups) == 2 {
-		return first + " and " + last
+	n, between := len(s.list(pool)), "to"
+	if n == 2 {
+		between = "and"
 	}
-	return first + " to " + last
+	return fmt.Sprintf("%s-1 %s %s-%d", pool, between, pool, n)
 }
