@@ -72,56 +72,45 @@ var namespaces = map[string]string{
 	"elasticloadbalancing": "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
 }
 
-// respond writes the answer to a call, or its error.
-func (c *call) respond(w http.ResponseWriter, answer any, err error) {
-	status, e := http.StatusOK, asAPIError(err)
+// encode returns the HTTP answer to a call, or that of its error.
+func (c *call) encode(answer any, err error) (status int, contentType string, doc []byte) {
+	status, e, namespace := http.StatusOK, asAPIError(err), namespaces[c.caller.service]
 	if err != nil {
 		status = e.status
 	}
-	namespace := namespaces[c.caller.service]
+	var content body
+	root, failed := c.action+"Response", error(nil)
 	switch {
 	case c.caller.service == "servicequotas":
 		if err != nil {
 			answer = map[string]string{"__type": e.code, "Message": e.message}
 		}
-		w.Header().Set("X-Amzn-RequestId", c.requestID)
-		doc, failed := json.Marshal(answer)
-		send(w, status, "application/x-amz-json-1.1", doc, failed)
+		contentType = "application/x-amz-json-1.1"
+		doc, failed = json.Marshal(answer)
 	case err != nil && namespace == "":
-		detail := body{{"Code", e.code}, {"Message", e.message}}
-		writeXML(w, status, "Response", "", body{{"Errors", body{{"Error", detail}}}, {"RequestID", c.requestID}})
+		root, content = "Response", body{{"Errors", body{{"Error", body{{"Code", e.code}, {"Message", e.message}}}}}, {"RequestID", c.requestID}}
 	case err != nil:
-		detail := body{{"Type", "Sender"}, {"Code", e.code}, {"Message", e.message}}
+		blame := "Sender"
 		if status >= 500 {
-			detail[0].value = "Receiver"
+			blame = "Receiver"
 		}
-		writeXML(w, status, "ErrorResponse", namespace, body{{"Error", detail}, {"RequestId", c.requestID}})
+		detail := body{{"Type", blame}, {"Code", e.code}, {"Message", e.message}}
+		root, content = "ErrorResponse", body{{"Error", detail}, {"RequestId", c.requestID}}
 	case namespace == "":
-		content := slices.Concat(body{{"requestId", c.requestID}}, answer.(body))
-		writeXML(w, status, c.action+"Response", "http://ec2.amazonaws.com/doc/2016-11-15/", content)
+		namespace = "http://ec2.amazonaws.com/doc/2016-11-15/"
+		content = slices.Concat(body{{"requestId", c.requestID}}, answer.(body))
 	default:
-		metadata := body{{"RequestId", c.requestID}}
-		writeXML(w, status, c.action+"Response", namespace, body{{c.action + "Result", answer}, {"ResponseMetadata", metadata}})
+		content = body{{c.action + "Result", answer}, {"ResponseMetadata", body{{"RequestId", c.requestID}}}}
 	}
-}
-
-// writeXML writes a document whose root has the given name and namespace.
-func writeXML(w http.ResponseWriter, status int, root, namespace string, content body) {
-	start := xml.StartElement{Name: xml.Name{Local: root}}
-	if namespace != "" {
-		start.Attr = []xml.Attr{{Name: xml.Name{Local: "xmlns"}, Value: namespace}}
+	if content != nil {
+		contentType = "text/xml;charset=UTF-8"
+		start := xml.StartElement{Name: xml.Name{Space: namespace, Local: root}}
+		written := bytes.NewBufferString(xml.Header)
+		failed = xml.NewEncoder(written).EncodeElement(content, start)
+		doc = written.Bytes()
 	}
-	doc := bytes.NewBufferString(xml.Header)
-	err := xml.NewEncoder(doc).EncodeElement(content, start)
-	send(w, status, "text/xml;charset=UTF-8", doc.Bytes(), err)
-}
-
-func send(w http.ResponseWriter, status int, contentType string, doc []byte, err error) {
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
+	if failed != nil {
+		return http.StatusInternalServerError, "text/plain", []byte(failed.Error())
 	}
-	w.Header().Set("Content-Type", contentType)
-	w.WriteHeader(status)
-	_, _ = w.Write(doc) // an error means that the caller is gone
+	return status, contentType, doc
 }

@@ -37,10 +37,8 @@ func TestRefusals(t *testing.T) {
 		{"unknown action", signed, "Action=RunInstances", 400, "InvalidAction"},
 		{"unknown parameter", signed, "Action=DescribeVpcs&Colour=red", 400, "UnknownParameter"},
 		{"neither a dry run nor none", signed, "Action=DescribeVpcs&DryRun=perhaps", 400, "InvalidParameterValue"},
-		{"not a number", signed, "Action=DescribeVpcs&MaxResults=many", 400, "InvalidParameterValue"},
 		{"twice", signed, "Action=DescribeVpcs&NextToken=1&NextToken=2", 400, "InvalidQueryParameter"},
 		{"bad escape", signed, "Action=DescribeVpcs&NextToken=%zz", 400, "MalformedQueryString"},
-		{"too large", signed, "Action=DescribeVpcs&NextToken=" + strings.Repeat("a", 5<<20), 400, "MalformedQueryString"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(c.body))

@@ -11,6 +11,7 @@ import (
 // Tags are the tags of a resource.
 type Tags map[string]string
 
+// MarshalXML writes tags in the order of their keys.
 func (t Tags) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
 	return e.EncodeElement(t.pairs("item", "key", "value"), start)
 }
