@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"cloudfront-sg-sync/internal/document"
@@ -156,6 +157,9 @@ func writeExposure(w *page.Page, x document.StatusExposure, d document.StatusTar
 	case !x.Revocable:
 		w.Say("%s%s The rule is not this tool's. %s", why, beside, x.Advice)
 	default:
+		if slices.Contains(x.Ports, "80") || slices.Contains(x.Ports, "443") {
+			beside += " " + acme
+		}
 		w.Say("%s%s The rule is not this tool's, and CloudFront gets in without it; revoke it%s:", why, beside, account)
 		id := secgroup.RuleID{Protocol: x.Protocol, From: x.FromPort, To: x.ToPort}
 		id.Source.Prefix, _ = netip.ParsePrefix(x.Source) // as it was written
