@@ -194,7 +194,7 @@ func TestStatusSaysTheOrder(t *testing.T) {
 		},
 		{
 			name: "beside the pool", seed: groups("") + `, "interfaces": [{"groups": ["web-1", "web-2", "wide-lb"], "publicIp": "198.51.100.7"}]`, apply: true,
-			want: "along with managed groups. The rule is not this tool's, and CloudFront gets in without it; revoke it:", commands: 1,
+			want: "certificate of ACM first. The rule is not this tool's, and CloudFront gets in without it; revoke it:", commands: 1,
 		},
 		{
 			name: "beside the pool, and elsewhere alone", apply: true, want: "along with managed groups. The rule is not this tool's. Do not revoke it yet: its group is also attached to eni-",
