@@ -164,9 +164,10 @@ func (c Client) readTables(ctx context.Context, vpcs []string, subnets map[strin
 // route reads a route. Each list is read once.
 func (c Client) route(ctx context.Context, r types.Route, lists map[string]door.Route) door.Route {
 	found := door.Route{
-		List: aws.ToString(r.DestinationPrefixListId), Propagated: r.Origin == types.RouteOriginEnableVgwRoutePropagation, Blackhole: r.State == types.RouteStateBlackhole,
-		Target: aws.ToString(cmp.Or(r.GatewayId, r.NatGatewayId, r.EgressOnlyInternetGatewayId, r.TransitGatewayId, r.NetworkInterfaceId, r.InstanceId,
-			r.VpcPeeringConnectionId, r.LocalGatewayId, r.CarrierGatewayId, r.CoreNetworkArn, r.OdbNetworkArn)),
+		List:       aws.ToString(r.DestinationPrefixListId),
+		Propagated: r.Origin == types.RouteOriginEnableVgwRoutePropagation, Blackhole: r.State == types.RouteStateBlackhole,
+		Target: aws.ToString(cmp.Or(r.GatewayId, r.NatGatewayId, r.EgressOnlyInternetGatewayId, r.TransitGatewayId,
+			r.NetworkInterfaceId, r.InstanceId, r.VpcPeeringConnectionId, r.LocalGatewayId, r.CarrierGatewayId, r.CoreNetworkArn, r.OdbNetworkArn)),
 	}
 	if found.List == "" {
 		to, err := netip.ParsePrefix(aws.ToString(cmp.Or(r.DestinationCidrBlock, r.DestinationIpv6CidrBlock)))

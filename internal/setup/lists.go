@@ -46,7 +46,8 @@ func (s *Setup) lists(state *State, plan *Plan) ([]secgroup.Holder, error) {
 	}
 	sum := fmt.Sprintf("a rule for each list on %s counts as %d rules, next to the %d it has", words.Count(ports, "port"), weight, beside)
 	if weight+beside <= s.RulesPerGroup {
-		plan.Notes = append(plan.Notes, fmt.Sprintf("In each group that refers to the lists, %s, of %d (quota L-0EA8095F), because the size of a list counts, not the number of its entries.", sum, s.RulesPerGroup))
+		plan.Notes = append(plan.Notes, fmt.Sprintf("In each group that refers to the lists, %s, of %d (quota L-0EA8095F), "+
+			"because the size of a list counts, not the number of its entries.", sum, s.RulesPerGroup))
 		return holders, nil
 	}
 	ways := "raise quota L-0EA8095F (rules per security group)"

@@ -76,12 +76,14 @@ func (o ownership) claim() claim {
 		return claim{
 			o.Stack, "%s belongs to CloudFormation stack %s: add the group to its template as well, or the next update that sets the groups " +
 				"will detach it. With --prefix-list no group is attached, and a rule in the template refers to a list instead.",
-			"%s belongs to CloudFormation stack %s: remove a rule that is closed here from its template as well, or a later update may restore it.",
+			"%s belongs to CloudFormation stack %s: remove a rule that is closed here from its template as well, or a later update " +
+				"may restore it.",
 		}
 	case o.Terraform:
 		return claim{
 			"Terraform", "According to its tags, %s belongs to %s. " + byList,
-			"According to its tags, %s belongs to %s: remove a rule that is closed here from the configuration as well, or the next apply may restore it. " + byList,
+			"According to its tags, %s belongs to %s: remove a rule that is closed here from the configuration as well, or the next " +
+				"apply may restore it. " + byList,
 		}
 	}
 	return claim{}
@@ -172,9 +174,11 @@ func (s *Setup) Narrowing(state *State, open []Opening) *Handover {
 	if len(open) == 0 || object == "" || s.uncovered(state) != "" {
 		return nil
 	}
-	return &Handover{fmt.Sprintf("CloudFront gets in by the lists now. Remove the annotation that lets in everyone from %s %s, and from its manifest.", kind, state.owner.Object), []string{
-		fmt.Sprintf("kubectl annotate %s %s %s-", kind, object, sources),
-	}}
+	return &Handover{
+		fmt.Sprintf("CloudFront gets in by the lists now. Remove the annotation that lets in everyone from %s %s, and from its manifest.",
+			kind, state.owner.Object),
+		[]string{fmt.Sprintf("kubectl annotate %s %s %s-", kind, object, sources)},
+	}
 }
 
 // annotations returns how a command names the object of a controller, empty if it cannot, and the keys of the
@@ -184,7 +188,8 @@ func (s *Setup) Narrowing(state *State, open []Opening) *Handover {
 func (o ownership) annotations() (kind, object, lists, sources string) {
 	kind, lists, sources = "ingress", "alb.ingress.kubernetes.io/security-group-prefix-lists", "alb.ingress.kubernetes.io/inbound-cidrs"
 	if o.Kind == "service" {
-		kind, lists, sources = "service", "service.beta.kubernetes.io/aws-load-balancer-security-group-prefix-lists", "service.beta.kubernetes.io/load-balancer-source-ranges"
+		const prefix = "service.beta.kubernetes.io/"
+		kind, lists, sources = "service", prefix+"aws-load-balancer-security-group-prefix-lists", prefix+"load-balancer-source-ranges"
 	}
 	if namespace, name, named := strings.Cut(o.Object, "/"); named && kind == o.Kind {
 		object = fmt.Sprintf("--namespace %s %s", namespace, name)

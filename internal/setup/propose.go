@@ -80,7 +80,8 @@ func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
 		names = append(names, h.Name)
 		switch {
 		case h.ID == "":
-			plan.Steps = append(plan.Steps, Step{Action: toCreate, On: h.Name, Detail: creation(state, plan, h) + ", tagged " + *tag.Key + "=" + *tag.Value, create: h})
+			detail := fmt.Sprintf("%s, tagged %s=%s", creation(state, plan, h), *tag.Key, *tag.Value)
+			plan.Steps = append(plan.Steps, Step{Action: toCreate, On: h.Name, Detail: detail, create: h})
 			stale = true
 		case h.Tags[*tag.Key] != *tag.Value:
 			plan.add(toTag, h.ID, *tag.Key+"="+*tag.Value)
@@ -202,7 +203,8 @@ func (s *Setup) tooMany(state *State, plan *Plan, need int) error {
 		strings.Join(append([]string{""}, s.Engine.Within...), " --within ")
 	ways := []string{
 		"detach a group that is not needed, or move its rules into another first",
-		fmt.Sprintf("if no other tool writes to one of these groups and it has room for %s a port, tag it %s=%q, let the ranges in with cfsg apply%s, and run this again",
+		fmt.Sprintf("if no other tool writes to one of these groups and it has room for %s a port, tag it %s=%q, let the "+
+			"ranges in with cfsg apply%s, and run this again",
 			ruleCount(plan.Rules), s.Engine.TagKey, strings.Join(secgroup.PortNames(s.allPorts(state)), " "), flags),
 	}
 	if need > 1 {

@@ -66,7 +66,8 @@ func (s *Setup) elsewhere(ctx context.Context, state *State) error {
 		}
 	}
 	if len(more) > 0 {
-		return hint.New(fmt.Sprintf("the groups of %s are attached to %s as well, which setup of %[1]s did not do: nothing was undone", s.Origin, words.Few(more)),
+		return hint.New(fmt.Sprintf("the groups of %s are attached to %s as well, which setup of %[1]s did not do: nothing was undone",
+			s.Origin, words.Few(more)),
 			"detach them there first, once CloudFront gets in through other groups")
 	}
 	return nil

@@ -95,7 +95,8 @@ func (s *Setup) advice(state *State, w door.WorldRule, tags map[string]string) (
 		return fmt.Sprintf("Set that up too, with --port %s; or, if it is meant to be open, tag the group %s-public=%q.",
 			strings.Join(all, ","), s.Engine.TagKey, strings.Join(w.Opens, " ")), true
 	case cluster != "":
-		return fmt.Sprintf("The Kubernetes cluster %s would restore it: narrow it there once CloudFront gets in through prefix lists, see docs/prefix-lists.md.", cluster), false
+		return fmt.Sprintf("The Kubernetes cluster %s would restore it: narrow it there once CloudFront gets in "+
+			"through prefix lists, see docs/prefix-lists.md.", cluster), false
 	case !source.IsValid():
 		return fmt.Sprintf("It refers to prefix list %s, which has an entry as wide as the world: narrow that.", w.Source), false
 	case !s.wants(secgroup.FamilyOf(source)):
@@ -158,7 +159,8 @@ func (s *Setup) NotOpen(report *door.Report) error {
 			where = append(where, subject.Interface.ID)
 		}
 	}
-	return hint.New(fmt.Sprintf("at %s, CloudFront may not get in completely without the rules that are open to the world, so they stay", words.Few(where)), "cfsg check shows what is missing")
+	return hint.New(fmt.Sprintf("at %s, CloudFront may not get in completely without the rules that are open to the world, "+
+		"so they stay", words.Few(where)), "cfsg check shows what is missing")
 }
 
 // maxTagValue is the length of a tag's value. See
