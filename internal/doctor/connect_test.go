@@ -55,10 +55,7 @@ func TestConnect(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, server)
-			s.addresses = nil
-			for _, address := range c.addresses {
-				s.addresses = append(s.addresses, netip.MustParseAddr(address))
-			}
+			s.addresses = parsed(c.addresses)
 			s.options.dial = dialer(c.outcomes, server)
 			if c.name == "dropped" {
 				s.options.Settings.ConnectionTimeout = 100 * time.Millisecond
@@ -114,10 +111,7 @@ func TestNoAnswer(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, server)
-			s.addresses = nil
-			for _, address := range c.addresses {
-				s.addresses = append(s.addresses, netip.MustParseAddr(address))
-			}
+			s.addresses = parsed(c.addresses)
 			s.options.dial = dialer(c.outcomes, server)
 			s.options.Settings.ConnectionTimeout = time.Second
 			if c.access != nil {

@@ -44,6 +44,13 @@ func newSite(t *testing.T, listener string) *site {
 	}
 }
 
+func parsed(texts []string) (addresses []netip.Addr) {
+	for _, text := range texts {
+		addresses = append(addresses, netip.MustParseAddr(text))
+	}
+	return addresses
+}
+
 // examine runs all steps, and checks that the report is as documented.
 func (s *site) examine(ctx context.Context, url string) *Report {
 	s.t.Helper()
@@ -191,10 +198,7 @@ func TestName(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, server)
-			s.addresses = nil
-			for _, a := range c.addresses {
-				s.addresses = append(s.addresses, netip.MustParseAddr(a))
-			}
+			s.addresses = parsed(c.addresses)
 			for _, a := range append(c.addresses, loopback) {
 				s.listeners[netip.MustParseAddr(a)] = server
 			}
