@@ -99,7 +99,7 @@ func collect[Page, Item any](
 	return all, nil
 }
 
-// escapeFilter makes a filter's value match itself alone: * and ? are wildcards there, and \ makes a character plain.
+// escapeFilter makes a filter's value match only itself: * and ? are wildcards there, and \ makes a character plain.
 // See "Filter" in
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
 func escapeFilter(value string) string {

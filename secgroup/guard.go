@@ -95,7 +95,7 @@ func (p *PoolPlan) guard(req Request, wanted []netip.Prefix) error {
 				continue
 			}
 			if otherSettings {
-				e.Settings = stamp.Cover()
+				e.Settings = stamp.Settings()
 			}
 			if stamp.Held && !slices.Contains(heldFor, stamp.Published) {
 				heldFor = append(heldFor, stamp.Published)

@@ -56,26 +56,10 @@ func stepOf(operation, group string, rules ...Rule) Step {
 	return step
 }
 
-// after returns the rules of a group once the steps are taken.
-func after(g Group, steps []Step) []Rule {
-	return g.after(steps)
-}
-
 // applied takes a step about a group.
 func applied(ctx context.Context, api API, step Step) error {
 	_, err := Apply(ctx, api, step, 0)
 	return err
-}
-
-// sourcesOf returns the IP ranges of rules.
-func sourcesOf(rules []Rule) []netip.Prefix {
-	var sources []netip.Prefix
-	for _, r := range rules {
-		if r.Source.Prefix.IsValid() {
-			sources = append(sources, r.Source.Prefix)
-		}
-	}
-	return sources
 }
 
 // owns reports whether a rule of a group with these settings is this tool's.

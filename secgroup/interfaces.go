@@ -44,7 +44,7 @@ func (p InterfacePlan) String() string {
 }
 
 // command returns the command that attaches the missing groups. It names the groups that the interface has as well, as
-// they are all replaced. Those of a load balancer are changed through it alone. See
+// they are all replaced. Those of a load balancer change only through it. See
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSecurityGroups.html and, for a Classic one,
 // https://docs.aws.amazon.com/elasticloadbalancing/2012-06-01/APIReference/API_ApplySecurityGroupsToLoadBalancer.html
 func (p InterfacePlan) command() string {

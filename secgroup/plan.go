@@ -16,7 +16,7 @@ type Request struct {
 	Stamp
 	// Ranges are the wanted sources: canonical, sorted, none inside another.
 	Ranges []netip.Prefix
-	// Families are the wanted address families; none means both. Rules of the other family are surplus.
+	// Families are the wanted address families; none means both. Rules of the other family are stale.
 	Families []Family
 	// RulesPerGroup is the quota L-0EA8095F: the inbound rules that a group may hold of each family, at least one.
 	RulesPerGroup int

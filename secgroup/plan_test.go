@@ -292,14 +292,6 @@ func manyCIDRs(n int) []string {
 	return cidrs
 }
 
-func joinRules(port string, cidrs []string) string {
-	var rules []string
-	for _, cidr := range cidrs {
-		rules = append(rules, port+" "+cidr)
-	}
-	return strings.Join(rules, ", ")
-}
-
 // A group whose tags cannot be read is left alone, and the others go on. What it opens still counts in its pool.
 func TestPlanBadTag(t *testing.T) {
 	for _, test := range []struct {

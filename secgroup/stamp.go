@@ -39,15 +39,16 @@ const (
 //
 //	cloudfront-ingress: CLOUDFRONT 2026-08-22T15:17:05Z held
 func (s Stamp) String() string {
-	text := s.TagKey + ": " + s.Cover() + " " + s.Published.UTC().Format(time.RFC3339)
+	text := s.TagKey + ": " + s.Settings() + " " + s.Published.UTC().Format(time.RFC3339)
 	if s.Held {
 		text += held
 	}
 	return text
 }
 
-// Cover returns what the rules are made for, such as "CLOUDFRONT" or "CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT".
-func (s Stamp) Cover() string {
+// Settings returns the services that the rules are made for, such as "CLOUDFRONT" or "CLOUDFRONT_ORIGIN_FACING within
+// CLOUDFRONT".
+func (s Stamp) Settings() string {
 	made := strings.Join(s.Services, ",")
 	if len(s.Within) > 0 {
 		made += within + strings.Join(s.Within, ",")
@@ -86,10 +87,10 @@ func ParseStamp(tagKey, description string) (s Stamp, ok bool) {
 		return Stamp{}, false
 	}
 	s = Stamp{TagKey: tagKey, Published: published.UTC(), Held: marked}
-	services, cover, covered := strings.Cut(made[:end], within)
+	services, wider, isWider := strings.Cut(made[:end], within)
 	s.Services = strings.Split(services, ",")
-	if covered {
-		s.Within = strings.Split(cover, ",")
+	if isWider {
+		s.Within = strings.Split(wider, ",")
 	}
 	if slices.ContainsFunc(slices.Concat(s.Services, s.Within), unreadable) || s.String() != description {
 		return Stamp{}, false

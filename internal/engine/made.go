@@ -20,7 +20,7 @@ type Made struct {
 
 // String returns the settings as a description has them, with the names in order.
 func (m Made) String() string {
-	return secgroup.Stamp{Services: m.Services, Within: m.Within}.Cover()
+	return secgroup.Stamp{Services: m.Services, Within: m.Within}.Settings()
 }
 
 // MadeFor returns the settings of a run, to compare with those that rules were made for: the order of the names does

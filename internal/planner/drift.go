@@ -29,7 +29,7 @@ type drift struct {
 	wants   [][]int // by view: the classes that it wants
 	pool    []int   // by class: a number that classes share if a holder lists both
 	short   []bool  // by pool: not all that is wanted will find room
-	looked  bool    // short is what withoutStale says
+	weighed bool    // short is what withoutStale says
 
 	spans     []span // of the wanted rules
 	satisfied []bool // by wanted rule: a fixed rule is equal to it

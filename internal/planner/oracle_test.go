@@ -6,7 +6,6 @@ import (
 	"math/bits"
 	"net/netip"
 	"slices"
-	"strings"
 )
 
 // The oracle knows tiny worlds of four addresses and two ports. It is written from the words of the promises and shares
@@ -449,18 +448,4 @@ func replay(w World, plan *Plan, addrs []netip.Addr) (there map[standing]bool, l
 		}
 	}
 	return there, lost, nil
-}
-
-// String writes the world for a person who wants to know why.
-func (w World) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "wanted %v on %v", w.Ranges, w.Ports)
-	for h, holder := range w.Holders {
-		fmt.Fprintf(&b, "\nholder %d: lists %v, room %d, frozen %t", h, holder.Lists, holder.Room[0], holder.Frozen)
-		for _, r := range holder.Rules {
-			fmt.Fprintf(&b, "\n  %v-%v from %v owned %t held %t", r.First, r.Last, r.Prefix, r.Owned, r.Held)
-		}
-	}
-	fmt.Fprintf(&b, "\nviews %v", w.Views)
-	return b.String()
 }

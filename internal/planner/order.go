@@ -254,10 +254,10 @@ func (s *state) openGap(ctx context.Context, jobs []job) bool {
 	return opened
 }
 
-// tooSmall reports whether a pool is too small for all that it lacks. It looks once.
+// tooSmall reports whether a pool is too small for all that it lacks. It weighs once.
 func (s *state) tooSmall(pool int) bool {
-	if !s.looked {
-		s.looked = true
+	if !s.weighed {
+		s.weighed = true
 		for _, u := range s.withoutStale().allAbsent() {
 			s.short[s.poolOf(u)] = true
 		}

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -41,14 +42,14 @@ func (p *patience) Err() error {
 func TestMakeIsDeterministic(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := genTiny(t)
-		before := w.String()
+		before := fmt.Sprint(w)
 		first := Make(context.Background(), w)
 		for range 3 {
 			if diff := cmp.Diff(first, Make(context.Background(), w), compare); diff != "" {
 				t.Fatalf("-first +again\n%s", diff)
 			}
 		}
-		if after := w.String(); after != before {
+		if after := fmt.Sprint(w); after != before {
 			t.Fatalf("the world was\n%s\nand is\n%s", before, after)
 		}
 	})
