@@ -6,8 +6,8 @@
 #     make rehearse OLD=v0.1.0      updates from that release instead of the last one
 #     make rehearse CLEAN=NAME      only removes what the rehearsal NAME left behind
 #
-# Whatever it makes has NAME as its name or in a tag. No two rehearsals share a NAME, and it removes nothing else. NAME is
-# also the stack's TagKey, so that its function leaves all other groups and lists alone.
+# Whatever it makes has NAME as its name or in a tag. No two rehearsals share a NAME, and it removes nothing else. NAME
+# is also the stack's TagKey, so that its function leaves all other groups and lists alone.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -26,7 +26,7 @@ text() { aws "$@" --output text; }
 
 # ---- Answers
 
-answer() { # yes|no|"not shown here" PAGE QUESTION [WHY]
+answer() { # yes|no|"not shown here" PAGE QUESTION [WHY]: the page that leaves the question open
 	[[ $1 != no ]] || noes=$((noes + 1))
 	local line && line=$(printf '%-14s  %s (%s)%s' "$1" "$3" "$2" "${4:+: $4}")
 	answers+=("$line")
@@ -74,27 +74,25 @@ stack_rests() { # waits until nothing is in progress, and prints the stack's sta
 
 # A template with a transform may be deployed without a change set:
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html
-deploy() { # create|update TEMPLATE NAME=VALUE…: other parameters keep their defaults
-	local pair parameters=()
+deploy() { # PAGE QUESTION create|update TEMPLATE NAME=VALUE…: other parameters keep their defaults
+	local pair parameters=() status=refused
 	for pair in "TagKey=$name" "MetricsNamespace=$name" Services=CLOUDFRONT_ORIGIN_FACING Within=CLOUDFRONT \
-		${IP_RANGES_URL:+"IpRangesUrl=$IP_RANGES_URL"} "${@:3}"; do
+		${IP_RANGES_URL:+"IpRangesUrl=$IP_RANGES_URL"} "${@:5}"; do
 		parameters+=("ParameterKey=${pair%%=*},ParameterValue=${pair#*=}")
 	done
-	say "$1 the stack ($2): ${*:3}"
-	echo refused >"$work/status"
-	aws cloudformation "$1-stack" --stack-name "$name" --parameters "${parameters[@]}" \
-		--template-url "https://$bucket.s3.$AWS_REGION.amazonaws.com/$2.yaml" \
-		--capabilities CAPABILITY_NAMED_IAM CAPABILITY_AUTO_EXPAND >/dev/null || return 1
-	stack_rests >"$work/status"
-	text cloudformation describe-stack-events --stack-name "$name" --max-items 20 --query "StackEvents[?ResourceStatusReason!=null
-		&& (LogicalResourceId=='SyncAtDeploy' || contains(ResourceStatus,'FAILED'))].[LogicalResourceId,ResourceStatusReason]" |
-		sed '/^None$/d; s/^/          /' | cut -c1-300
-	[[ $(cat "$work/status") == "$(tr '[:lower:]' '[:upper:]' <<<"$1")_COMPLETE" ]]
-}
-
-must_deploy() { # PAGE QUESTION, and as deploy
-	deploy "${@:3}" || { answer no "$1" "$2" "$(cat "$work/status")" && return 1; }
-	answer yes "$1" "$2"
+	say "$3 the stack ($4): ${*:5}"
+	if aws cloudformation "$3-stack" --stack-name "$name" --parameters "${parameters[@]}" >/dev/null \
+		--template-url "https://$bucket.s3.$AWS_REGION.amazonaws.com/$4.yaml" \
+		--capabilities CAPABILITY_NAMED_IAM CAPABILITY_AUTO_EXPAND; then
+		status=$(stack_rests)
+		text cloudformation describe-stack-events --stack-name "$name" --max-items 20 --query "StackEvents[?
+			ResourceStatusReason!=null && (LogicalResourceId=='SyncAtDeploy' || contains(ResourceStatus,'FAILED'))
+			].[LogicalResourceId,ResourceStatusReason]" | sed '/^None$/d; s/^/          /' | cut -c1-300
+	fi
+	if [[ $status == "$(tr '[:lower:]' '[:upper:]' <<<"$3")_COMPLETE" ]]; then answer yes "$1" "$2"; else
+		answer no "$1" "$2" "$status"
+		return 1
+	fi
 }
 
 identities() { # of what has a state or an identity that others know
@@ -102,11 +100,16 @@ identities() { # of what has a state or an identity that others know
 		'SyncFunction SyncRole SyncLogGroup FailedEvents Changes Announcement', LogicalResourceId)].PhysicalResourceId)"
 }
 
+resource() {
+	text cloudformation describe-stack-resources --stack-name "$name" \
+		--query "StackResources[?LogicalResourceId=='$1'].PhysicalResourceId"
+}
+
 output() { text cloudformation describe-stacks --stack-name "$name" --query "Stacks[0].Outputs[?OutputKey=='$1'].OutputValue"; }
 
 invoke() { # EVENT: prints what the function answers
 	echo "$1" >"$work/event.json"
-	text lambda invoke --function-name "$function" --payload "fileb://$work/event.json" --cli-read-timeout 0 "$work/answer.json" >/dev/null
+	aws lambda invoke --function-name "$function" --payload "fileb://$work/event.json" --cli-read-timeout 0 "$work/answer.json" >/dev/null
 	cat "$work/answer.json"
 }
 
@@ -123,7 +126,10 @@ in_sync() { # cfsg finds nothing to add or revoke
 
 sync() { has '"errors":[]' invoke '{}' && in_sync; }
 
-rules() { text ec2 describe-security-group-rules --filters "Name=group-id,Values=$1" --query 'SecurityGroupRules[?!IsEgress].SecurityGroupRuleId'; }
+rules() {
+	text ec2 describe-security-group-rules --filters "Name=group-id,Values=$1" \
+		--query 'SecurityGroupRules[?!IsEgress].SecurityGroupRuleId'
+}
 entries() { text ec2 get-managed-prefix-list-entries --prefix-list-id "$1" --query 'Entries[].Cidr'; }
 
 break_rule() {
@@ -201,7 +207,7 @@ account=$(text sts get-caller-identity --query Account) || fail "no AWS account:
 bucket=$name-$account
 echo "Account $account, region $AWS_REGION${emulated:+, emulated at $emulated}."
 if [[ ${YES:-} != 1 ]]; then
-	echo "This $([[ ${CLEAN:-} ]] || echo "makes, and then ")removes $name: a stack, a bucket, a topic, and a VPC with groups and a prefix list."
+	echo "This $([[ ${CLEAN:-} ]] || echo "makes, and then ")removes $name: a stack, a bucket, a topic, a prefix list, a VPC."
 	read -rp "Type yes to continue: " reply || reply=
 	[[ $reply == yes ]] || fail "nothing was made or removed"
 fi
@@ -215,11 +221,16 @@ trap 'exit 143' TERM
 
 aws s3 mb "s3://$bucket" >/dev/null
 vpc=$(text ec2 create-vpc --cidr-block 10.99.0.0/24 --tag-specifications "$(tagged vpc)" --query Vpc.VpcId)
-subnet=$(text ec2 create-subnet --vpc-id "$vpc" --cidr-block 10.99.0.0/28 --tag-specifications "$(tagged subnet)" --query Subnet.SubnetId)
-new_group() { text ec2 create-security-group --vpc-id "$vpc" --group-name "$name-$1" --description "$name" --tag-specifications "$(tagged security-group "${2:-}")" --query GroupId; }
+subnet=$(text ec2 create-subnet --vpc-id "$vpc" --cidr-block 10.99.0.0/28 --tag-specifications "$(tagged subnet)" \
+	--query Subnet.SubnetId)
+new_group() {
+	text ec2 create-security-group --vpc-id "$vpc" --group-name "$name-$1" --description "$name" --query GroupId \
+		--tag-specifications "$(tagged security-group "${2:-}")"
+}
 group=$(new_group web 443)
 later=$(new_group later)
-aws ec2 create-network-interface --subnet-id "$subnet" --groups "$group" "$later" --tag-specifications "$(tagged network-interface)" >/dev/null
+aws ec2 create-network-interface --subnet-id "$subnet" --groups "$group" "$later" >/dev/null \
+	--tag-specifications "$(tagged network-interface)"
 
 # ---- Deploy and update
 
@@ -230,17 +241,17 @@ aws s3 cp --recursive --only-show-errors "$work/upload" "s3://$bucket"
 trail=$(text cloudtrail describe-trails --query 'trailList[0].Name')
 watch=WatchChanges=$([[ $trail == None ]] && echo false || echo true)
 if [[ $old ]]; then
-	must_deploy docs/reference.md "an older template deploys ($old)" create old
+	deploy reference "an older template deploys ($old)" create old
 	before=$(identities)
-	must_deploy "README.md, CHANGELOG.md" "this template deploys, as an update of the older one" update new "$watch"
-	shows 0 docs/reference.md "the update replaces neither function, role, log, queues nor subscription" is "$before" identities
+	deploy README,CHANGELOG "this template deploys, as an update of the older one" update new "$watch"
+	shows 0 reference "the update replaces neither function, role, log, queues nor subscription" is "$before" identities
 else
-	must_deploy "README.md, CHANGELOG.md" "this template deploys" create new "$watch"
-	answer "not shown here" docs/reference.md "an update from an older template" "git has none here"
+	deploy README,CHANGELOG "this template deploys" create new "$watch"
+	answer "not shown here" reference "an update from an older template" "git has none here"
 fi
 function=$(output FunctionName)
-shows 30 README.md "the deployment's sync fills a tagged group" in_sync
-shows 0 docs/reference.md "a dry run finds nothing left to do" has '"changed":false' invoke '{"dryRun":true}'
+shows 30 README "the deployment's sync fills a tagged group" in_sync
+shows 0 reference "a dry run finds nothing left to do" has '"changed":false' invoke '{"dryRun":true}'
 if [[ ! $emulated ]]; then # it fails three times, a minute or two apart: see below
 	echo '"nonsense"' >"$work/event.json"
 	aws lambda invoke --function-name "$function" --invocation-type Event --payload "fileb://$work/event.json" "$work/answer.json" >/dev/null
@@ -249,16 +260,16 @@ fi
 # ---- Tag, break, heal
 
 aws ec2 create-tags --resources "$later" --tags "Key=$name,Value=443"
-on_aws 300 docs/reference.md "a changed tag of a security group starts a run" in_sync
-shows 60 README.md "a run fills a group that was tagged later" sync
+on_aws 300 reference "a changed tag of a security group starts a run" in_sync
+shows 60 README "a run fills a group that was tagged later" sync
 break_rule
-shows 30 docs/reference.md "cfsg notices a rule that was taken out" eval '! in_sync'
-shows 60 docs/reference.md "a run puts the rule back" sync
+shows 30 reference "cfsg notices a rule that was taken out" eval '! in_sync'
+shows 60 reference "a run puts the rule back" sync
 if [[ $trail == None ]]; then
-	answer "not shown here" docs/reference.md "a change by somebody else starts a run (WatchChanges)" "there is no trail"
+	answer "not shown here" reference "a change by somebody else starts a run (WatchChanges)" "there is no trail"
 else
 	break_rule
-	on_aws 900 docs/reference.md "a change by somebody else starts a run (WatchChanges)" in_sync
+	on_aws 900 reference "a change by somebody else starts a run (WatchChanges)" in_sync
 fi
 
 # ---- Fill a list, and resize it
@@ -268,51 +279,56 @@ list=$(text ec2 create-managed-prefix-list --prefix-list-name "$name" --address-
 resized() { # SIZE: the list has it; EC2 refuses to resize a list that it is still changing
 	list_is "-complete	$1" || { aws ec2 modify-managed-prefix-list --prefix-list-id "$list" --max-entries "$1" && return 1; }
 }
-shows 60 docs/prefix-lists.md "a run names the command that enlarges a list that is too small" has modify-managed-prefix-list invoke '{}'
-shows 60 docs/prefix-lists.md "a list that is too small can be enlarged" resized 25
-shows 60 docs/prefix-lists.md "a run fills the list" sync
-shows 60 docs/prefix-lists.md "a filled list can be enlarged" resized 30
-shows 60 docs/prefix-lists.md "and is still in sync" sync
+shows 60 prefix-lists "a run names the command that enlarges a list that is too small" has modify-managed-prefix-list invoke '{}'
+shows 60 prefix-lists "a list that is too small can be enlarged" resized 25
+shows 60 prefix-lists "a run fills the list" sync
+shows 60 prefix-lists "a filled list can be enlarged" resized 30
+shows 60 prefix-lists "and is still in sync" sync
 
 # ---- Schedule and announcement. AWS announces new ranges when it has some, so a topic of our own stands in for its.
 
-on_aws 0 README.md "SNS accepts the subscription to AWS's topic in us-east-1" has "$function" \
+on_aws 0 README "SNS accepts the subscription to AWS's topic in us-east-1" has "$function" \
 	text sns list-subscriptions --region us-east-1 --query "Subscriptions[?ends_with(TopicArn,':AmazonIpSpaceChanged')].Endpoint"
 topic=$(text sns create-topic --region us-east-1 --name "$name" --query TopicArn)
-must_deploy docs/reference.md "settings can be updated" update new "TopicArn=$topic" "ScheduleExpression=rate(1 minute)" OnDelete=withdraw
+deploy reference "settings can be updated" update new "TopicArn=$topic" "ScheduleExpression=rate(1 minute)" OnDelete=withdraw
 break_rule
-on_aws 240 docs/reference.md "the schedule starts a run" in_sync
+on_aws 240 reference "the schedule starts a run" in_sync
 break_rule
-curl -fsS ${SSL_CERT_FILE:+--cacert "$SSL_CERT_FILE"} "${IP_RANGES_URL:-https://ip-ranges.amazonaws.com/ip-ranges.json}" -o "$work/ranges.json"
+curl -fsS ${SSL_CERT_FILE:+--cacert "$SSL_CERT_FILE"} -o "$work/ranges.json" \
+	"${IP_RANGES_URL:-https://ip-ranges.amazonaws.com/ip-ranges.json}"
 field() { grep -m1 -o "\"$1\": *\"[^\"]*\"" "$work/ranges.json" | cut -d'"' -f4; }
-aws sns publish --region us-east-1 --topic-arn "$topic" --message "{\"create-time\":\"$(field createDate)\",\"synctoken\":\"$(field syncToken)\",\"md5\":\"$(
-	openssl dgst -md5 -r "$work/ranges.json" | cut -c1-32)\",\"url\":\"https://ip-ranges.amazonaws.com/ip-ranges.json\"}" >/dev/null
-shows 35 docs/reference.md "an announcement from us-east-1 starts a run" in_sync
+md5=$(openssl dgst -md5 -r "$work/ranges.json" | cut -c1-32)
+aws sns publish --region us-east-1 --topic-arn "$topic" >/dev/null --message "{\"create-time\":\"$(field createDate)\",
+	\"synctoken\":\"$(field syncToken)\",\"md5\":\"$md5\",\"url\":\"https://ip-ranges.amazonaws.com/ip-ranges.json\"}"
+shows 35 reference "an announcement from us-east-1 starts a run" in_sync
 
-# ---- What else operations.md says
+# ---- What else the pages say
 
-resource() { text cloudformation describe-stack-resources --stack-name "$name" --query "StackResources[?LogicalResourceId=='$1'].PhysicalResourceId"; }
-kept() { text sqs receive-message --queue-url "$(resource FailedEvents)" --query 'Messages[].Body'; }
-history() { text cloudwatch describe-alarm-history --alarm-name "$(resource RunFailedAlarm)" --query 'AlarmHistoryItems[].HistorySummary'; }
-runs() { text cloudwatch get-metric-statistics --namespace "$name" --metric-name RunSucceeded --dimensions "Name=FunctionName,Value=$function" \
-	--start-time "$(date -u +%Y-%m-01T00:00:00Z)" --end-time "$(date -u +%Y-%m-%dT23:59:59Z)" --period 3600 --statistics Sum --query 'Datapoints[].Sum'; }
-reports() { text logs filter-log-events --log-group-name "$(output LogGroupName)" --filter-pattern '{ $.type = "platform.report" }' --query 'events[].message' |
-	grep -Eo '"(durationMs|maxMemoryUsedMB)":[0-9.]+' | xargs; }
-on_aws 300 docs/reference.md "an event that failed three times is kept in the queue" has requestPayload kept
-on_aws 600 docs/reference.md "a failed run raises its alarm" has "to ALARM" history
-on_aws 300 docs/reference.md "metrics arrive" has .0 runs
-on_aws 0 docs/reference.md "the dashboard is there" has RulesAdded text cloudwatch get-dashboard --dashboard-name "$name-$AWS_REGION"
-on_aws 120 docs/reference.md "the log says how long runs take (What it costs)" has durationMs reports
-[[ $emulated ]] || reports || true
-answer "not shown here" docs/organization.md "other accounts" "it takes several"
-answer "not shown here" deploy/terraform/README.md "the Terraform module" "apply the example there"
+reports() {
+	text logs filter-log-events --log-group-name "$log" --filter-pattern '{ $.type = "platform.report" }' \
+		--query 'events[].message' | grep -Eo '"(durationMs|maxMemoryUsedMB)":[0-9.]+'
+}
+[[ $emulated ]] || queue=$(resource FailedEvents) alarm=$(resource RunFailedAlarm) log=$(output LogGroupName)
+on_aws 300 reference "an event that failed three times is kept in the queue" has requestPayload \
+	text sqs receive-message --queue-url "${queue:-}" --query 'Messages[].Body'
+on_aws 600 reference "a failed run raises its alarm" has "to ALARM" \
+	text cloudwatch describe-alarm-history --alarm-name "${alarm:-}" --query 'AlarmHistoryItems[].HistorySummary'
+on_aws 300 reference "metrics arrive" has .0 text cloudwatch get-metric-statistics --namespace "$name" --statistics Sum \
+	--metric-name RunSucceeded --dimensions "Name=FunctionName,Value=$function" --period 3600 --query 'Datapoints[].Sum' \
+	--start-time "$(date -u +%Y-%m-01T00:00:00Z)" --end-time "$(date -u +%Y-%m-%dT23:59:59Z)"
+on_aws 0 reference "the dashboard is there" has RulesAdded text cloudwatch get-dashboard --dashboard-name "$name-$AWS_REGION"
+on_aws 120 reference "the log says how long runs take (What it costs)" reports
+[[ $emulated ]] || xargs <"$work/out"
+answer "not shown here" organization "other accounts" "it takes several"
+answer "not shown here" terraform "the Terraform module" "apply the example there"
 
 # ---- Delete
 
 say "delete the stack, with OnDelete=withdraw"
 aws cloudformation delete-stack --stack-name "$name"
-shows 900 docs/reference.md "the stack can be deleted" has "does not exist" stack_rests
-shows 0 docs/reference.md "its rules are withdrawn" is "" rules "$group"
-shows 0 docs/reference.md "so are the entries of its lists" is "" entries "$list"
-shows 0 docs/reference.md "its log group stays" has "$name-SyncLogGroup-" text logs describe-log-groups --log-group-name-prefix "$name-" --query 'logGroups[].logGroupName'
-shows 0 docs/reference.md "so does its queue of failed events" has "$name-FailedEvents-" text sqs list-queues --queue-name-prefix "$name-"
+shows 900 reference "the stack can be deleted" has "does not exist" stack_rests
+shows 0 reference "its rules are withdrawn" is "" rules "$group"
+shows 0 reference "so are the entries of its lists" is "" entries "$list"
+shows 0 reference "its log group stays" has "$name-SyncLogGroup-" \
+	text logs describe-log-groups --log-group-name-prefix "$name-" --query 'logGroups[].logGroupName'
+shows 0 reference "so does its queue of failed events" has "$name-FailedEvents-" text sqs list-queues --queue-name-prefix "$name-"
