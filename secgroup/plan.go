@@ -157,7 +157,7 @@ func mayChange(h *Holder, req Request) bool {
 // SameSteps reports whether both plans take the same steps.
 func (plan *Plan) SameSteps(o *Plan) bool {
 	return slices.EqualFunc(plan.Sequences, o.Sequences, func(a, b Sequence) bool {
-		return slices.EqualFunc(a.Steps, b.Steps, Step.equal)
+		return slices.EqualFunc(a.Steps, b.Steps, Step.Equal)
 	})
 }
 

@@ -77,7 +77,8 @@ func (s Step) Inverse() Step {
 	return Step{Kind: s.Kind, HolderID: s.HolderID, Add: s.Remove, Remove: s.Add, Reopens: true}
 }
 
-func (s Step) equal(o Step) bool {
+// Equal reports whether both steps do the same.
+func (s Step) Equal(o Step) bool {
 	return s.HolderID == o.HolderID && slices.Equal(s.Add, o.Add) && slices.Equal(s.Remove, o.Remove) &&
 		slices.Equal(s.Describe, o.Describe) && slices.Equal(s.Gap, o.Gap)
 }

@@ -28,14 +28,11 @@ func (c *Capacity) add(o Capacity) {
 	c.Short += o.Short
 }
 
-// capacityOf returns the capacity of planned pools that shall hold the ranges.
+// capacityOf returns the capacity of planned pools of groups that shall hold the ranges.
 func capacityOf(pools []secgroup.PoolPlan, ranges []netip.Prefix) Capacity {
 	var c Capacity
 	for _, pool := range pools {
 		_, short := errors.AsType[*secgroup.ShortageError](pool.Err)
-		if pool.Kind != secgroup.SecurityGroup {
-			continue
-		}
 		one := Capacity{Wanted: len(pool.Ports()) * len(ranges)}
 		if short {
 			one.Short = 1

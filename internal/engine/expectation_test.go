@@ -196,7 +196,7 @@ func (e *expectation) verify(w *world, o runOptions, file publication, report *R
 		left := p.older || p.strangers
 		for _, id := range p.ids {
 			for _, r := range e.rules[id] {
-				if at := slices.IndexFunc(w.holders[id].rules, func(now ec2sim.Rule) bool { return now.Permission == r.Permission }); at < 0 && (left || !asks(o.req, id) || p.held || slices.Contains(p.unreadable, id)) {
+				if !has(w.holders[id].rules, r) && (left || !asks(o.req, id) || p.held || slices.Contains(p.unreadable, id)) {
 					w.Errorf("%s loses %v: %+v", id, r.Permission, *p)
 				}
 			}
@@ -256,8 +256,7 @@ func (e *expectation) verifyKept(w *world, file publication) {
 		for _, id := range p.ids {
 			for _, r := range e.rules[id] {
 				o := opening{span{r.From, r.To}, r.Source.Prefix}
-				gone := !slices.ContainsFunc(w.holders[id].rules, func(now ec2sim.Rule) bool { return now.Permission == r.Permission })
-				if gone && p.roomy && !w.partlyAttached(p.ids) && before[o] == 1 && slices.Contains(w.spans(id), o.span) && slices.Contains(file.ranges, o.Prefix) {
+				if !has(w.holders[id].rules, r) && p.roomy && !w.partlyAttached(p.ids) && before[o] == 1 && slices.Contains(w.spans(id), o.span) && slices.Contains(file.ranges, o.Prefix) {
 					w.Errorf("%s loses %v, which is wanted there", id, r.Permission)
 				}
 			}
@@ -266,6 +265,11 @@ func (e *expectation) verifyKept(w *world, file publication) {
 }
 
 func (p publication) unusable() bool { return p.broken || p.hangs || p.time().After(time.Now()) }
+
+// has reports whether one of the rules opens the same as another.
+func has(rules []ec2sim.Rule, r ec2sim.Rule) bool {
+	return slices.ContainsFunc(rules, func(o ec2sim.Rule) bool { return o.Permission == r.Permission })
+}
 
 // verifyReport checks that the report counts what has changed, unless an answer was lost.
 func (e *expectation) verifyReport(w *world, o runOptions, report *Report) {
@@ -292,7 +296,7 @@ func (e *expectation) verifyReport(w *world, o runOptions, report *Report) {
 		after := w.holders[id].rules
 		missing := func(from, in []ec2sim.Rule) (n int) {
 			for _, r := range from {
-				if !slices.ContainsFunc(in, func(o ec2sim.Rule) bool { return o.Permission == r.Permission }) {
+				if !has(in, r) {
 					n++
 				}
 			}

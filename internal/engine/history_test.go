@@ -166,24 +166,3 @@ func (r replay) checkCalls(s *scene, state int, first bool) (mutating int) {
 	}
 	return mutating
 }
-
-// One default group has three ports opened to all servers that connect to origins, by one call.
-func TestCompactCoverOfToday(t *testing.T) {
-	s := newScene(t, ec2sim.Options{}, []string{"us-east-1"}, nil)
-	s.within("CLOUDFRONT_ORIGIN_FACING", "CLOUDFRONT")
-	s.file = published(t, "ip-ranges-2026-08-22.json.gz")
-	id := s.group(s.here, "web", "80 443 8443")
-	report, err := s.Run(t.Context(), Request{})
-	if err != nil || report.Ranges != (PerFamily{IPv4: 19, IPv6: 3}) || report.Summary.Added != 66 || report.Capacity.Free != 3 || s.calls()["mutating"] != 1 {
-		t.Errorf("%+v %v", report, err)
-	}
-	g, _ := s.here.Group(id)
-	for _, r := range g.Ingress {
-		if want := key + ": CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT 2026-08-22T15:17:05Z"; r.Description != want {
-			t.Errorf("description %q, want %q", r.Description, want)
-		}
-	}
-	if _, err := s.Run(t.Context(), Request{}); err != nil || s.calls()["mutating"] > 0 {
-		t.Errorf("a second run is not idle: %v", err)
-	}
-}

@@ -76,30 +76,3 @@ func TestNoLists(t *testing.T) {
 		}
 	}
 }
-
-// The calls for a list that a thousand groups refer to, and for a thousand groups with rules of their own.
-func BenchmarkChangeForThousandGroups(b *testing.B) {
-	for name, tags := range map[string]ec2sim.Tags{"groups that refer to one list": nil, "groups of their own": {key: "443"}} {
-		b.Run(name, func(b *testing.B) {
-			s := newScene(b, ec2sim.Options{}, []string{"us-east-1"}, nil)
-			rule := ec2sim.Permission{Protocol: "tcp", From: 22, To: 22, Source: ec2sim.Source{Prefix: prefixes("192.0.2.0/24")[0]}}
-			if tags == nil {
-				rule.Source = ec2sim.Source{Reference: s.list(s.here, "ranges", 10)}
-			}
-			for i := range 1000 {
-				_, err := s.here.CreateGroup(ec2sim.Group{Name: fmt.Sprint("web-", i), VPC: s.here.OtherVPC(), Tags: tags, Ingress: []ec2sim.Rule{{Permission: rule}}})
-				s.must(err)
-			}
-			calls, token := 0, 1790000000
-			for b.Loop() {
-				token++
-				s.publish(token, prefixes(rangeA, rangeB)[:1+token%2])
-				s.calls()
-				_, err := s.Run(b.Context(), Request{})
-				s.must(err)
-				calls += s.calls()["mutating"]
-			}
-			b.ReportMetric(float64(calls)/float64(b.N), "calls/change")
-		})
-	}
-}

@@ -66,14 +66,7 @@ func (e *Engine) Made(ctx context.Context) ([]Made, error) {
 func (p *Proposal) Made() []Made {
 	var holders []secgroup.Holder
 	for _, v := range p.Previews {
-		if v.Plan == nil {
-			continue
-		}
-		for _, pool := range v.Plan.Pools {
-			for _, h := range pool.Holders {
-				holders = append(holders, *h.Holder)
-			}
-		}
+		holders = append(holders, v.planned...)
 	}
 	return madeFrom(p.TagKey, holders)
 }

@@ -33,7 +33,8 @@ type Preview struct {
 	// ListsErr says why no prefix list was found; without the permission to look for them, that is no failure.
 	ListsErr error
 
-	warnings []string // of the last plan
+	planned  []secgroup.Holder // by the last plan
+	warnings []string          // of it
 	errs     []error
 }
 

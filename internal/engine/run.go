@@ -36,7 +36,6 @@ type outcome struct {
 	before         map[secgroup.RuleID]bool
 	gone           map[secgroup.RuleID]bool // removed by the steps
 	added, removed int
-	owned          int // rules that were there before
 	version        int64
 	err            error
 }
@@ -60,7 +59,7 @@ func (o *outcome) count(step secgroup.Step) {
 }
 
 // kept counts the owned rules that were there before and still are.
-func (o *outcome) kept() int { return o.owned - o.removed }
+func (o *outcome) kept() int { return o.plan.Owned - o.removed }
 
 // outcome returns the outcome of a holder, making it if it is the first.
 func (tr *targetRun) outcome(h *secgroup.HolderPlan) *outcome {
@@ -69,7 +68,7 @@ func (tr *targetRun) outcome(h *secgroup.HolderPlan) *outcome {
 	if i := slices.IndexFunc(tr.outcomes, func(o *outcome) bool { return o.plan.ID == h.ID }); i >= 0 {
 		return tr.outcomes[i]
 	}
-	o := &outcome{plan: h, before: make(map[secgroup.RuleID]bool, len(h.Ingress)), gone: map[secgroup.RuleID]bool{}, owned: h.Owned, version: h.Version}
+	o := &outcome{plan: h, before: make(map[secgroup.RuleID]bool, len(h.Ingress)), gone: map[secgroup.RuleID]bool{}, version: h.Version}
 	for _, r := range h.Ingress {
 		o.before[r.RuleID] = true
 	}
@@ -94,10 +93,10 @@ func (tr *targetRun) restart() {
 	}
 }
 
-// planned notes a plan, what keeps it from being whole, and what needs a person although nothing fails. Pools that have
+// note notes a plan, what keeps it from being whole, and what needs a person although nothing fails. Pools that have
 // no holder asked for are left out.
-func (tr *targetRun) planned(plan *secgroup.Plan, only []string, publication *iprange.Publication) {
-	tr.Plan, tr.Pools, tr.Lists = plan, nil, nil
+func (tr *targetRun) note(plan *secgroup.Plan, only []string, publication *iprange.Publication) {
+	tr.Plan, tr.Pools, tr.Lists, tr.planned = plan, nil, nil, slices.Concat(tr.Groups, tr.lists)
 	if plan.Blind {
 		tr.warn(blind)
 	}
@@ -136,13 +135,6 @@ func (tr *targetRun) planned(plan *secgroup.Plan, only []string, publication *ip
 		}
 	}
 	tr.capacity = capacityOf(tr.Pools, publication.Merged())
-}
-
-// crashed notes that the steps of a sequence ended in a panic.
-func (tr *targetRun) crashed(seq secgroup.Sequence, crash error) {
-	for _, h := range seq.Holders {
-		tr.outcome(h).err = crash
-	}
 }
 
 func (tr *targetRun) warn(text string) {

@@ -189,15 +189,6 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// fetcherOf fetches a document.
-func fetcherOf(document string) FetchFunc {
-	f := &iprange.Fetcher{
-		Selection: iprange.Selection{Services: []string{"CLOUDFRONT"}, IPv4: true, IPv6: true},
-		Transport: transport(func() string { return document }),
-	}
-	return f.Fetch
-}
-
 // slow makes the answers to an action take that long.
 func slow(action string, delay time.Duration) ec2sim.Fault {
 	return ec2sim.Fault{Kind: ec2sim.Slow, Action: action, Count: ec2sim.Forever, Delay: delay}

@@ -144,16 +144,11 @@ func (r *refusals) unexplained(groups []secgroup.Group) bool {
 // it was. It reports whether there is any.
 func (r *refusals) repeated(plan *secgroup.Plan) bool {
 	found := false
-	for _, seq := range plan.Sequences {
-		for _, h := range seq.Holders {
-			for _, c := range r.conflicts {
-				same := func(s secgroup.Step) bool {
-					return s.HolderID == c.step.HolderID && slices.Equal(s.Add, c.step.Add) &&
-						slices.Equal(s.Remove, c.step.Remove) && slices.Equal(s.Describe, c.step.Describe)
-				}
-				if h.Kind == secgroup.SecurityGroup && c.step.HolderID == h.ID && slices.Equal(c.rules, h.Ingress) && slices.ContainsFunc(seq.Steps, same) {
-					r.leave[h.ID], found = c.Err, true
-				}
+	for _, c := range r.conflicts {
+		unchanged := func(h *secgroup.HolderPlan) bool { return h.ID == c.step.HolderID && slices.Equal(c.rules, h.Ingress) }
+		for _, seq := range plan.Sequences {
+			if c.step.Kind == secgroup.SecurityGroup && slices.ContainsFunc(seq.Holders, unchanged) && slices.ContainsFunc(seq.Steps, c.step.Equal) {
+				r.leave[c.step.HolderID], found = c.Err, true
 			}
 		}
 	}
@@ -173,7 +168,7 @@ func (e *Engine) planAndApply(ctx context.Context, tr *targetRun, publication *i
 		tr.fail(err)
 		return false
 	}
-	tr.planned(plan, req.GroupIDs, publication)
+	tr.note(plan, req.GroupIDs, publication)
 	failed := make([][]error, len(plan.Sequences))
 	var running errgroup.Group
 	running.SetLimit(sequencesAtOnce)
@@ -185,7 +180,9 @@ func (e *Engine) planAndApply(ctx context.Context, tr *targetRun, publication *i
 			})
 			if crash != nil {
 				failed[i] = append(failed[i], crash)
-				tr.crashed(seq, crash)
+				for _, h := range seq.Holders {
+					tr.outcome(h).err = crash
+				}
 			}
 			return nil
 		})
