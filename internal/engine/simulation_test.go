@@ -357,8 +357,8 @@ func (w *world) badFile() {
 		bad.hangs, limit = true, time.Minute
 	}
 	w.calls()
-	if _, err := w.run(runOptions{file: &bad, limit: limit}); err == nil || w.calls()["mutating"] > 0 {
-		w.Errorf("a bad file: error %v", err)
+	if bad := w.run(runOptions{file: &bad, limit: limit}); bad.err == nil || w.calls()["mutating"] > 0 {
+		w.Errorf("a bad file: error %v", bad.err)
 	}
 }
 
@@ -444,7 +444,7 @@ func (w *world) converge() {
 		planned = append(planned, step.String())
 	}
 	var mu sync.Mutex
-	report, _ := w.run(runOptions{what: "first run to converge", req: Request{OnStep: func(_ *Target, step secgroup.Step) {
+	report := w.run(runOptions{what: "first run to converge", req: Request{OnStep: func(_ *Target, step secgroup.Step) {
 		mu.Lock()
 		defer mu.Unlock()
 		taken = append(taken, step.String())
@@ -466,9 +466,9 @@ func (w *world) converge() {
 
 // withdraw checks that a withdrawal, which needs neither file nor quota, leaves nothing of this tool, and all of others.
 func (w *world) withdraw() {
-	_, err := w.run(runOptions{what: "withdrawal", req: Request{Withdraw: true}, file: &publication{broken: true}})
-	if calls := w.calls(); err != nil || calls["GetServiceQuota"] > 0 {
-		w.Errorf("error %v, calls %v", err, calls)
+	withdrawn := w.run(runOptions{what: "withdrawal", req: Request{Withdraw: true}, file: &publication{broken: true}})
+	if calls := w.calls(); withdrawn.err != nil || calls["GetServiceQuota"] > 0 {
+		w.Errorf("error %v, calls %v", withdrawn.err, calls)
 	}
 	for id, h := range w.holders {
 		for _, r := range h.rules {
@@ -495,8 +495,14 @@ func (o *runOptions) disturbed() bool {
 	return o.lax || o.die > 0 || o.limit > 0 || len(o.faults) > 0 || len(o.beside) > 0
 }
 
+// A result is what a run returns.
+type result struct {
+	*Report
+	err error
+}
+
 // run is a single run of the function, under the eyes of the judge.
-func (w *world) run(o runOptions) (*Report, error) {
+func (w *world) run(o runOptions) result {
 	w.Helper()
 	file := w.newest()
 	if o.file != nil {
@@ -526,7 +532,7 @@ func (w *world) run(o runOptions) (*Report, error) {
 	time.Sleep(time.Minute)
 	w.here.PrefixLists() // no change of a list is under way any more
 	if o.lax {
-		return report, err
+		return result{report, err}
 	}
 	closed := w.end()
 	w.Logf("%s: %v, warnings %q", what, err, report.Warnings)
@@ -537,7 +543,7 @@ func (w *world) run(o runOptions) (*Report, error) {
 	if !o.disturbed() && !file.unusable() && len(o.req.GroupIDs) == 0 && !o.req.Withdraw {
 		w.exact(what, wanted, excused(w.judge, report))
 	}
-	return report, err
+	return result{report, err}
 }
 
 // prepare returns a run that is made by a new engine, as by a new process.
