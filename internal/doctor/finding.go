@@ -35,9 +35,11 @@ func (f Finding) as(v Verdict) Finding {
 }
 
 func note(source, advice string) Finding { return Finding{Verdict: OK, Source: source, Advice: advice} }
+
 func warn(source, advice string) Finding {
 	return Finding{Verdict: Warn, Source: source, Advice: advice}
 }
+
 func unknown(source, advice string) Finding {
 	return Finding{Verdict: Unknown, Source: source, Advice: advice}
 }
@@ -154,10 +156,17 @@ var statuses = []struct {
 	Finding
 }{
 	{400, "status-400", warn(pageBehavior, otherName)},
-	{401, "status-denied", denied}, {402, "status-4xx", otherRequest}, {403, "status-denied", denied}, {404, "status-4xx", otherURL},
-	{409, "status-4xx", otherRequest}, {410, "status-4xx", otherURL}, {420, "status-4xx", otherRequest},
+	{401, "status-denied", denied},
+	{402, "status-4xx", otherRequest},
+	{403, "status-denied", denied},
+	{404, "status-4xx", otherURL},
+	{409, "status-4xx", otherRequest},
+	{410, "status-4xx", otherURL},
+	{420, "status-4xx", otherRequest},
 	{421, "status-421", warn(pageBehavior, otherName)}, // RFC 9110, 15.5.20: the server does not answer for this name
-	{428, "status-4xx", otherRequest}, {429, "status-429", warn(pageBehavior, limitsByAddress)}, {499, "status-4xx", otherRequest},
+	{428, "status-4xx", otherRequest},
+	{429, "status-429", warn(pageBehavior, limitsByAddress)},
+	{499, "status-4xx", otherRequest},
 	{501, "status-5xx", fails},
 	{502, "status-502", Finding{Verdict: Fail, Source: page502, Advice: "CloudFront only passes it on. A proxy or load balancer in front of the application cannot talk to it: is the " +
 		"application running, and on the port that the proxy expects?"}},

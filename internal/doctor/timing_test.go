@@ -127,7 +127,7 @@ func TestLoad(t *testing.T) {
 
 // Times are compared with CloudFront's timeouts.
 func TestJudgeTiming(t *testing.T) {
-	w, fine := &walk{Options: Options{Settings: DefaultSettings}}, &http.Response{StatusCode: 200}
+	w, fine := &walk{Options: Options{Settings: DefaultSettings}}, &http.Response{StatusCode: http.StatusOK}
 	answered := func(after time.Duration) sample {
 		return sample{connect: 1, firstByte: Seconds(after), total: Seconds(after) + 1, response: fine}
 	}
