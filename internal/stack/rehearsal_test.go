@@ -22,6 +22,7 @@ import (
 	"cloudfront-sg-sync/internal/moto"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	cfntypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
@@ -153,7 +154,17 @@ func withoutSAM(t *testing.T, python, yaml string) template {
 }
 
 func (r *rehearsal) config(account, region string) aws.Config {
+	// On a machine that is busy, moto_server now and then ends an answer early.
+	again := retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			return aws.TrueTernary
+		}
+		return aws.UnknownTernary
+	})
 	return aws.Config{
+		Retryer: func() aws.Retryer {
+			return retry.NewStandard(func(o *retry.StandardOptions) { o.Retryables = append(o.Retryables, again) })
+		},
 		Region: region, BaseEndpoint: &r.url, Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
 		APIOptions: []func(*middleware.Stack) error{smithyhttp.AddHeaderValue("x-moto-account-id", account)},
 	}
