@@ -14,10 +14,10 @@
 //		MaxRevokePercent: 50,
 //	})
 //	…
-//	for _, pool := range plan.Pools {
-//		for _, step := range pool.Steps {
-//			if err := secgroup.Apply(ctx, client, step); err != nil {
-//				break // no step of a pool may follow one that failed
+//	for _, sequence := range plan.Sequences {
+//		for _, step := range sequence.Steps {
+//			if _, err := secgroup.Apply(ctx, client, step, 0); err != nil {
+//				break // no step of a sequence may follow one that failed
 //			}
 //		}
 //	}
@@ -25,7 +25,7 @@
 // A rule belongs to this package if its description is a [Stamp] with the tag key; it changes no other rule. With the
 // [Attachments] of the groups, a plan also keeps every network interface open that is open now.
 //
-// For prefix lists, the three parts are [DiscoverLists], [PlanLists] and [Modify].
+// Prefix lists are found by [DiscoverLists]; NewPlan and Apply serve them as well.
 //
 // The plans are pure functions of what was discovered. Only the functions that take a client talk to EC2.
 package secgroup

@@ -90,8 +90,8 @@ type InterfaceSet struct {
 }
 
 // NewPlan returns the steps that make the groups and prefix lists of one account and region equal to the request. It
-// fails if the file is from the future, with a *[FutureError]. Planning ends early if the context does: the plan is
-// then safe, if perhaps with a gap that more time would avoid, or with work left undone.
+// fails if the file is from the future. Planning ends early if the context does: the plan is then safe, if perhaps with
+// a gap that more time would avoid, or with work left undone.
 //
 // For each wanted rule (a port of the pool, a range) and each rule there is:
 //
