@@ -115,3 +115,30 @@ func TestArchitecture(t *testing.T) {
 		}
 	}
 }
+
+// Each benchmark and test by which docs/performance.md repeats a measurement exists in the package that it names.
+func TestMeasurementsCanBeRepeated(t *testing.T) {
+	root := os.DirFS("../..")
+	page, err := fs.ReadFile(root, "docs/performance.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands := regexp.MustCompile("go test [^`]*-(bench|run) ([A-Za-z5]+|'[A-Za-z|\\\\]+')[^`]* \\./([a-z/]+)`").FindAllStringSubmatch(string(page), -1)
+	for _, command := range commands {
+		kind := map[string]string{"bench": "Benchmark", "run": "Test"}[command[1]]
+		wanted := regexp.MustCompile(`(?m)^func ` + kind + `\w*(?:` + strings.NewReplacer(`\|`, "|", "'", "").Replace(command[2]) + `)`)
+		files, err := fs.Glob(root, command[3]+"/*_test.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(files, func(name string) bool {
+			code, err := fs.ReadFile(root, name)
+			return err == nil && wanted.Match(code)
+		}) {
+			t.Errorf("docs/performance.md: nothing is measured by %s", command[0])
+		}
+	}
+	if len(commands) < 10 {
+		t.Errorf("only %d commands were found", len(commands))
+	}
+}
