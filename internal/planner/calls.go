@@ -13,29 +13,48 @@ const (
 // A packer turns moves into calls, as few as it can: it takes moves of one holder together, and those of both families,
 // where the order allows it.
 //
-// The moves as they come are one order that works. The packer makes them in rounds. A round adds all that there is room
-// for, and then removes all that does not come after a move that has to wait and is about the same cells at the same
-// view. So the moves about a cell keep their order, except that some additions come early, and nothing is closed that
-// the order does not close.
+// The moves as they come are one order that works. Moves change places only as follows, so that whatever is left can
+// always be done in the order it came in: additions to a holder keep their order, and are made while there is room; a
+// removal is made if what opens its cells stays to the end, or else if nothing is closed and no removal before it is
+// about the same cells.
 type packer struct {
-	drifts [2]*drift
-	free   [2][]int
-	calls  []Call
-	most   int // rules that a call adds or removes
+	drifts  [2]*drift
+	free    [2][]int
+	now     [2]*tally // of the rules there are
+	lasting [2]*tally // of those that are not to be removed
+	adds    [][]queued
+	removes []queued
+	// turns are the moves about a rule that several are about, in order.
+	turns map[turn][]int
+	calls []Call
+	most  int // rules that a call adds or removes
+}
+
+// queued is a move with its number in the order that works.
+type queued struct {
+	move
+	number int
+}
+
+// turn is the rule that a move is about.
+type turn struct {
+	family int
+	place
 }
 
 func pack(drifts [2]*drift, moves []move) []Call {
 	p := &packer{drifts: drifts, most: maxRules}
-	for f := range drifts {
+	if slices.ContainsFunc(drifts[0].world.Holders, func(h Holder) bool { return h.Swaps }) {
+		p.most = MaxSwapped
+	}
+	for f, d := range drifts {
+		p.now[f] = d.start.clone()
 		for _, h := range drifts[0].world.Holders {
 			p.free[f] = append(p.free[f], h.Room[f])
 		}
 	}
 	if drifts[0].swaps() {
-		p.most = MaxSwapped
-		for i, m := range moves { // a gap begins and ends in one call, so it is none
-			p.make(m, i == 0 || m.gap && !m.adds && len(p.calls[len(p.calls)-1].Add) == p.most)
-		}
+		p.swap(moves)
 		return p.calls
 	}
 	for len(moves) > 0 {
@@ -43,70 +62,144 @@ func pack(drifts [2]*drift, moves []move) []Call {
 		if n < 0 {
 			n = len(moves)
 		}
-		for rest := moves[:n]; len(rest) > 0; {
-			before := len(rest)
-			if rest = p.round(rest, false); len(rest) == before {
-				rest = p.round(rest, true)
-			}
-		}
+		p.arrange(moves[:n])
 		for moves = moves[n:]; len(moves) > 0 && moves[0].gap; moves = moves[1:] {
-			p.make(moves[0], true) // it keeps its place
-			call := &p.calls[len(p.calls)-1]
-			if call.Closes = moves[0].adds; !call.Closes {
-				call.Gap = drifts[moves[0].family].start.ranges(moves[0].closed)
-			}
+			p.gap(moves[0])
 		}
 	}
 	return p.calls
 }
 
-// round makes the moves of a round, and returns the others. Additions to a holder keep their order, and so do moves
-// about the same rule. A holder that has no room for all that it is to get gets only what it may in part.
-func (p *packer) round(moves []move, part bool) (rest []move) {
-	adds, removes := make([][]move, len(p.free[0])), make([][]move, len(p.free[0]))
-	type rule struct {
-		family int
-		place
+// swap makes moves of a holder that adds and removes in one call, in the order they come in. A gap begins and ends in
+// one call, so it is none.
+func (p *packer) swap(moves []move) {
+	for i, m := range moves {
+		p.make(m, i == 0 || m.gap && !m.adds && len(p.calls[len(p.calls)-1].Add) == p.most)
 	}
-	full, taken, later := map[int]bool{}, map[rule]int{}, map[rule]bool{}
-	for _, m := range moves {
-		if room := (rule{m.family, place{holder: m.holder}}); m.adds && !part {
-			if taken[room]++; taken[room] > p.free[m.family][m.holder] {
-				full[m.holder] = true
-			}
-		}
+}
+
+// queue queues moves. Rules that are there and not removed last.
+func (p *packer) queue(moves []move) {
+	p.adds, p.removes, p.turns = make([][]queued, len(p.free[0])), nil, map[turn][]int{}
+	for f := range p.now {
+		p.lasting[f] = p.now[f].clone()
 	}
-	clear(taken)
-	waiting := map[[2]int][]span{} // by family and view: what the moves that wait are about
-	for _, m := range moves {
-		d, about, room := p.drifts[m.family], rule{m.family, m.place}, rule{m.family, place{holder: m.holder}}
-		sp, views := d.spanOf(m.item), d.start.views[m.holder]
-		waits := func(v int) bool { return slices.ContainsFunc(waiting[[2]int{m.family, v}], sp.meets) }
-		switch {
-		case later[about]:
-		case m.adds && !full[m.holder] && taken[room] < p.free[m.family][m.holder]:
-			taken[room]++
-			adds[m.holder] = append(adds[m.holder], m)
-			continue
-		case !m.adds && !slices.ContainsFunc(views, waits):
-			removes[m.holder] = append(removes[m.holder], m)
-			later[about] = true // what is added again is added in a later round
+	for i, m := range moves {
+		about := turn{m.family, m.place}
+		p.turns[about] = append(p.turns[about], i)
+		if m.adds {
+			p.adds[m.holder] = append(p.adds[m.holder], queued{m, i})
 			continue
 		}
-		rest = append(rest, m)
-		later[about], full[m.holder] = true, full[m.holder] || m.adds
-		for _, v := range views {
-			waiting[[2]int{m.family, v}] = append(waiting[[2]int{m.family, v}], sp)
+		p.removes = append(p.removes, queued{m, i})
+		if len(p.turns[about]) == 1 {
+			p.lasting[m.family].add(p.span(m), m.holder, -1)
 		}
 	}
-	for _, all := range [][][]move{adds, removes} {
-		for _, some := range all {
-			for i, m := range some {
-				p.make(m, i == 0)
+}
+
+// arrange makes moves.
+//
+// Adding all that a holder is to get comes before anything else, removing after all of that. Where a holder has no
+// room, what it need not keep goes first; then it gets a part; then the other holders give up what they need not keep.
+func (p *packer) arrange(moves []move) {
+	p.queue(moves)
+	for n := 0; n < len(moves); {
+		before := n
+		for h := range p.adds {
+			if add := p.additions(h); len(add) == len(p.adds[h]) {
+				n += p.add(h, len(add))
 			}
 		}
+		if n == before {
+			n += p.remove(func(m move) bool { return len(p.adds[m.holder]) > 0 })
+		}
+		if n == before {
+			for h := range p.adds {
+				n += p.add(h, len(p.additions(h)))
+			}
+		}
+		if n == before {
+			n += p.remove(func(move) bool { return true })
+		}
+		if n == before {
+			panic("planner: the moves cannot be made in the order they came in")
+		}
 	}
-	return rest
+}
+
+func (p *packer) span(m move) span { return p.drifts[m.family].spanOf(m.item) }
+
+// isNext reports whether no other move about the same rule comes before.
+func (p *packer) isNext(m queued) bool { return p.turns[turn{m.family, m.place}][0] == m.number }
+
+// additions returns the rules to add to a holder, in order, as many as fit.
+func (p *packer) additions(h int) []queued {
+	room := [2]int{p.free[0][h], p.free[1][h]}
+	for i, m := range p.adds[h] {
+		if room[m.family] <= 0 || !p.isNext(m) {
+			return p.adds[h][:i]
+		}
+		room[m.family]--
+	}
+	return p.adds[h]
+}
+
+// add makes the first n additions to a holder.
+func (p *packer) add(h, n int) int {
+	for i, m := range p.adds[h][:n] {
+		about := turn{m.family, m.place}
+		p.turns[about] = p.turns[about][1:]
+		if len(p.turns[about]) == 0 {
+			p.lasting[m.family].add(p.span(m.move), h, 1)
+		}
+		p.make(m.move, i == 0)
+	}
+	p.adds[h] = p.adds[h][n:]
+	return n
+}
+
+// remove makes all removals that can be made now and are asked for, and returns how many.
+func (p *packer) remove(asked func(move) bool) int {
+	ready := make([][]queued, len(p.adds))
+	var waiting [2][]span
+	n := 0
+	rest := p.removes[:0:0]
+	for _, m := range p.removes {
+		sp := p.span(m.move)
+		now := p.now[m.family]
+		can := asked(m.move) && p.isNext(m) && (!p.lasting[m.family].any(sp, m.holder, 0) ||
+			now.dispensable(sp, m.holder) && !slices.ContainsFunc(waiting[m.family], sp.meets))
+		if !can {
+			waiting[m.family] = append(waiting[m.family], sp)
+			rest = append(rest, m)
+			continue
+		}
+		now.add(sp, m.holder, -1)
+		ready[m.holder] = append(ready[m.holder], m)
+		n++
+	}
+	p.removes = rest
+	for _, moves := range ready {
+		for i, m := range moves {
+			p.now[m.family].add(p.span(m.move), m.holder, 1) // make takes it away
+			about := turn{m.family, m.place}
+			p.turns[about] = p.turns[about][1:]
+			p.make(m.move, i == 0)
+		}
+	}
+	return n
+}
+
+// gap makes a move that opens or closes a gap; it keeps its place.
+func (p *packer) gap(m move) {
+	p.make(m, true)
+	call := &p.calls[len(p.calls)-1]
+	if m.adds {
+		call.Closes = true
+	} else {
+		call.Gap = p.now[m.family].ranges(m.closed)
+	}
 }
 
 // make makes a move, in the last call or, if asked for or needed, in a new one.
@@ -119,8 +212,10 @@ func (p *packer) make(m move, another bool) {
 	d, call := p.drifts[m.family], &p.calls[last]
 	switch {
 	case m.adds:
+		p.now[m.family].add(p.span(m), m.holder, 1)
 		p.free[m.family][m.holder]--
 		call.Add = append(call.Add, d.wanted(m.item))
+		return
 	case m.item >= 0:
 		p.free[m.family][m.holder]++
 		call.Remove = append(call.Remove, Item{Holder: m.holder, Rule: nowhere, Wanted: d.wanted(m.item)})
@@ -131,4 +226,5 @@ func (p *packer) make(m move, another bool) {
 		}
 		call.Remove = append(call.Remove, Item{Holder: m.holder, Rule: st.rule})
 	}
+	p.now[m.family].add(p.span(m), m.holder, -1)
 }

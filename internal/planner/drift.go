@@ -23,13 +23,13 @@ type drift struct {
 	free   []int
 	views  []View // those of the world, or the one that has all
 
-	lists   [][]int // by holder: the classes of the rules that it may be given
-	givers  [][]int // by class: the holders that may be given its rules
-	wanters [][]int // by class: the views that want it
-	wants   [][]int // by view: the classes that it wants
-	pool    []int   // by class: a number that classes share if a holder lists both
-	short   []bool  // by pool: not all that is wanted will find room
-	weighed bool    // short is what withoutStale says
+	lists     [][]int // by holder: the classes of the rules that it may be given
+	givers    [][]int // by class: the holders that may be given its rules
+	wanters   [][]int // by class: the views that want it
+	classesAt [][]int // by view: the classes that its holders list
+	pool      []int   // by class: a number that classes share if a holder lists both
+	short     []bool  // by pool: not all that is wanted will find room
+	weighed   bool    // short is what withoutStale says
 
 	spans     []span // of the wanted rules
 	satisfied []bool // by wanted rule: a fixed rule is equal to it
@@ -56,8 +56,8 @@ type stale struct {
 	opaque bool
 }
 
-func newDrift(w World, family int) *drift {
-	d := &drift{world: &w, family: family, views: w.Views, taken: map[place]bool{}}
+func newDrift(w *World, family int) *drift {
+	d := &drift{world: w, family: family, views: w.Views, taken: map[place]bool{}}
 	at := func(f int) int {
 		i, _ := slices.BinarySearchFunc(w.Ranges, f, func(r netip.Prefix, f int) int { return cmp.Compare(familyOf(r), f) })
 		return i
@@ -78,7 +78,10 @@ func newDrift(w World, family int) *drift {
 	for h := range w.Holders {
 		d.sort(h)
 	}
-	slices.SortStableFunc(d.stale, func(a, b stale) int { return cmp.Compare(b.bits, a.bits) })
+	// Among equals those come first whose room more rules can use.
+	slices.SortStableFunc(d.stale, func(a, b stale) int {
+		return cmp.Or(cmp.Compare(b.bits, a.bits), cmp.Compare(len(d.lists[b.holder]), len(d.lists[a.holder])))
+	})
 	d.missing = make([][]int, len(w.Ports))
 	for i, at := range d.copies {
 		if len(at) == 0 && !d.satisfied[i] && slices.ContainsFunc(d.givers[d.class(i)], func(h int) bool { return !d.taken[place{i, h}] }) {
@@ -108,33 +111,41 @@ func (d *drift) index() {
 		if holder.Frozen {
 			continue
 		}
-		for _, k := range classes(holder.Lists) {
+		for _, k := range d.classes(holder.Lists) {
 			d.lists[h] = append(d.lists[h], k)
 			d.givers[k] = append(d.givers[k], h)
 		}
 	}
+	root := func(k int) int {
+		for d.pool[k] != k {
+			k = d.pool[k]
+		}
+		return k
+	}
 	for _, lists := range d.lists {
 		for _, k := range lists {
-			if from, to := d.pool[k], d.pool[lists[0]]; from != to {
-				for i := range d.pool {
-					if d.pool[i] == from {
-						d.pool[i] = to
-					}
-				}
-			}
+			a, b := root(lists[0]), root(k)
+			d.pool[max(a, b)] = min(a, b)
 		}
 	}
-	d.wants = make([][]int, len(d.views))
+	for k := range d.pool {
+		d.pool[k] = root(k)
+	}
+	d.classesAt = make([][]int, len(d.views))
 	for v, view := range d.views {
-		d.wants[v] = classes(view.Wants)
-		for _, k := range d.wants[v] {
+		for _, k := range d.classes(view.Wants) {
 			d.wanters[k] = append(d.wanters[k], v)
 		}
+		for _, h := range view.Holders {
+			d.classesAt[v] = append(d.classesAt[v], d.lists[h]...)
+		}
+		slices.Sort(d.classesAt[v])
+		d.classesAt[v] = slices.Compact(d.classesAt[v])
 	}
 }
 
 // classes returns the indexes that are true.
-func classes(is []bool) (all []int) {
+func (d *drift) classes(is []bool) (all []int) {
 	for k, yes := range is {
 		if yes {
 			all = append(all, k)
@@ -163,9 +174,10 @@ func (d *drift) measure() {
 	}
 	s := newSpace(w.Ports, d.ranges, rules)
 	d.start = newTally(s, views, len(d.views))
-	for v := range d.views {
+	for v, view := range d.views {
+		wants := d.classes(view.Wants)
 		for k, interval := range s.intervals {
-			d.start.wants[v][k] = slices.ContainsFunc(d.wants[v], func(c int) bool { return w.Ports[c].contain(interval) })
+			d.start.wants[v][k] = slices.ContainsFunc(wants, func(c int) bool { return w.Ports[c].contain(interval) })
 		}
 	}
 	for h, holder := range w.Holders {

@@ -31,11 +31,11 @@ func (d *drift) order(ctx context.Context) *state {
 // added; if stale rules can go then, what they leave is room for more. The stale rules that open the addresses of
 // missing ones stay.
 func (s *state) converge(ctx context.Context) {
-	for again := true; again; again = s.revokeUnneeded(false) {
+	for again := true; again; again = s.revokeUnneeded() {
 		for ctx.Err() == nil {
 			jobs := s.jobs()
 			filled := s.fillPools(jobs)
-			if s.revokeUnneeded(false) || filled || s.replace(ctx, jobs) || s.revokeUnneeded(true) {
+			if s.revokeUnneeded() || filled || s.replace(ctx, jobs) || s.revokeOpaque() {
 				continue
 			}
 			if !s.lend(ctx, jobs) && !s.openGap(ctx, jobs) {
@@ -46,7 +46,7 @@ func (s *state) converge(ctx context.Context) {
 			return
 		}
 		for pool := range s.missing {
-			s.fill(s.absent(pool))
+			s.fill(s.absent(pool), nil)
 		}
 	}
 }
@@ -93,35 +93,63 @@ func (s *state) jobs() []job {
 		jobs[at].frees += s.stale[i].weight[s.family]
 	}
 	slices.SortStableFunc(jobs, func(a, c job) int {
-		return cmp.Or(cmp.Compare(len(a.needs)-a.frees, len(c.needs)-c.frees), cmp.Compare(len(a.needs), len(c.needs)))
+		return cmp.Or(cmp.Compare(len(a.needs)-a.frees, len(c.needs)-c.frees), cmp.Compare(len(a.needs), len(c.needs)),
+			cmp.Compare(s.stale[a.stale].holder, s.stale[c.stale].holder))
 	})
 	return jobs
 }
 
 // needs returns what a stale rule waits for.
-func (s *state) needs(i int) (needs []need) {
-	for c := range s.open.each(s.stale[i].span, s.stale[i].holder, 1) {
-		w := s.opener(c.view, c.interval, s.open.rangeOf[c.piece])
+func (s *state) needs(i int) []need {
+	var needs []need
+	lastInterval, lastPiece := -1, -1
+	var counted []int // the needs that the cell counts for, whatever the view
+	s.open.each(s.stale[i].span, s.stale[i].holder, 1, func(v, k, piece int) bool {
+		w := s.opener(v, k, s.open.rangeOf[piece])
 		n := slices.IndexFunc(needs, func(n need) bool { return n.wanted == w })
 		if n < 0 {
 			n = len(needs)
 			needs = append(needs, need{wanted: w})
 		}
-		if !slices.Contains(needs[n].views, c.view) {
-			needs[n].views = append(needs[n].views, c.view)
+		if !slices.Contains(needs[n].views, v) {
+			needs[n].views = append(needs[n].views, v)
 		}
-		needs[n].size += s.open.size[c.piece]
-	}
+		if k != lastInterval || piece != lastPiece {
+			lastInterval, lastPiece, counted = k, piece, counted[:0]
+		}
+		if !slices.Contains(counted, n) {
+			counted = append(counted, n)
+			needs[n].size += s.open.size[piece]
+		}
+		return true
+	})
 	return needs
 }
 
-// opener returns the wanted rule that opens a range on an interval of ports in a view: one that is missing, if there is
-// any.
+// opener returns the wanted rule that opens a range on an interval of ports in a view. Of several, it is one that a
+// holder there has room for, or else one that is missing.
 func (s *state) opener(view, interval, rng int) int {
-	best := nowhere
-	for _, k := range s.wants[view] {
-		if w := k*len(s.ranges) + rng; s.world.Ports[k].contain(s.open.intervals[interval]) && (best == nowhere || len(s.copies[w]) == 0) {
-			best = w
+	best, bestRank := nowhere, -1
+	for _, classes := range [][]int{s.classesAt[view], s.classes(s.views[view].Wants)} {
+		for _, k := range classes {
+			if !s.world.Ports[k].contain(s.open.intervals[interval]) {
+				continue
+			}
+			w, rank := k*len(s.ranges)+rng, 0
+			if len(s.copies[w]) == 0 {
+				rank++
+			}
+			if slices.ContainsFunc(s.givers[k], func(h int) bool {
+				return s.free[h] > 0 && !s.taken[place{w, h}] && s.seen(h, []int{view})
+			}) {
+				rank += 2
+			}
+			if rank > bestRank {
+				best, bestRank = w, rank
+			}
+		}
+		if best != nowhere {
+			return best
 		}
 	}
 	return best
@@ -130,6 +158,12 @@ func (s *state) opener(view, interval, rng int) int {
 // fillPools fills every pool that has room for all that it lacks, unless its stale rules need that room more. It
 // reports whether there was any.
 func (s *state) fillPools(jobs []job) bool {
+	awaits := map[int][]int{} // by wanted rule: the views that wait for it
+	for _, j := range jobs {
+		for _, n := range j.needs {
+			awaits[n.wanted] = append(awaits[n.wanted], n.views...)
+		}
+	}
 	filled := false
 	for pool := range s.missing {
 		absent := s.absent(pool)
@@ -141,7 +175,7 @@ func (s *state) fillPools(jobs []job) bool {
 		waits := func(j job) bool {
 			return slices.ContainsFunc(j.needs, inPool) && slices.ContainsFunc(s.needs(j.stale), inPool)
 		}
-		if s.fill(absent) && !slices.ContainsFunc(jobs, waits) {
+		if s.fill(absent, awaits) && !slices.ContainsFunc(jobs, waits) {
 			filled = true
 		} else {
 			s.undo(n)
@@ -172,13 +206,16 @@ func (s *state) replace(ctx context.Context, jobs []job) bool {
 	return did
 }
 
-// meet gives the views of each need a rule, and reports whether there was room.
+// meet gives the views of each need a rule, one for all or several, and reports whether there was room.
 func (s *state) meet(needs []need) bool {
 	for _, n := range needs {
+		if s.makeRoom(n.wanted, n.views) {
+			continue
+		}
 		for i := range n.views {
 			view := n.views[i : i+1]
 			has := func(h int) bool { return s.seen(h, view) }
-			if !slices.ContainsFunc(s.copies[n.wanted], has) && !s.makeRoom(n.wanted, n.views) && !s.makeRoom(n.wanted, view) {
+			if !slices.ContainsFunc(s.copies[n.wanted], has) && !s.makeRoom(n.wanted, view) {
 				return false
 			}
 		}
@@ -243,7 +280,7 @@ func (s *state) openGap(ctx context.Context, jobs []job) bool {
 		if s.meet(others) {
 			if rest := s.needs(o.stale); len(rest) == 1 && s.gapFor(o.stale, rest[0]) {
 				opened = true
-				if s.revokeUnneeded(false); s.room(pool) > 0 {
+				if s.revokeUnneeded(); s.room(pool) > 0 {
 					break
 				}
 				continue
@@ -277,9 +314,10 @@ func (s *state) gapFor(i int, left need) bool {
 			continue
 		}
 		closed := map[int]bool{}
-		for c := range s.open.each(st.span, st.holder, 1) {
-			closed[c.piece] = true
-		}
+		s.open.each(st.span, st.holder, 1, func(_, _, piece int) bool {
+			closed[piece] = true
+			return true
+		})
 		s.retire(i)
 		s.moves[len(s.moves)-1].gap = true
 		s.moves[len(s.moves)-1].closed = closed

@@ -19,7 +19,7 @@ func (d *drift) withoutStale() *state {
 		}
 	}
 	for pool := range s.missing {
-		s.fill(s.absent(pool))
+		s.fill(s.absent(pool), nil)
 	}
 	return s
 }
@@ -27,28 +27,31 @@ func (d *drift) withoutStale() *state {
 // fill places rules one after another, first those that open the most, so that where the room ends the fewest addresses
 // are left out. Other rules move out of the way where need be. A rule that stale rules wait for in some views goes to
 // where these see it, if there is room. It reports whether all have a place.
-func (s *state) fill(rules []int) bool {
-	opens := make(map[int]float64, len(rules))
+func (s *state) fill(rules []int, awaits map[int][]int) bool {
+	opens, homes := make(map[int]float64, len(rules)), make(map[int]int, len(rules))
 	left := map[int]int{} // by class
 	for _, w := range rules {
 		left[s.class(w)]++
 		for _, h := range s.givers[s.class(w)] {
 			if s.canHold(h, w) {
 				opens[w] = max(opens[w], s.open.addresses(s.spans[w], h, 0))
+				if awaits != nil && s.free[h] > 0 && s.seen(h, awaits[w]) {
+					homes[w]++
+				}
 			}
 		}
 	}
 	rules = slices.Clone(rules)
 	slices.SortStableFunc(rules, func(a, c int) int {
-		return cmp.Compare(opens[c], opens[a])
+		return cmp.Or(cmp.Compare(homes[a], homes[c]), cmp.Compare(opens[c], opens[a]))
 	})
 	full, last := map[int]bool{}, map[int]int{}
 	all := true
 	for _, w := range rules {
 		k := s.class(w)
 		h, ok := last[k]
-		if !ok || s.free[h] <= 0 || s.taken[place{w, h}] {
-			h = s.choose(w, left[k])
+		if !ok || s.free[h] <= 0 || s.taken[place{w, h}] || !s.seen(h, awaits[w]) {
+			h = s.choose(w, left[k], awaits[w])
 		}
 		left[k]--
 		switch {
@@ -65,17 +68,24 @@ func (s *state) fill(rules []int) bool {
 	return all
 }
 
-// choose returns a holder with room for a missing rule, one of n of its class, or nowhere. It prefers a holder that
-// more views have, so that more interfaces have the rule; then one that takes all n; then one that is touched anyway.
-func (s *state) choose(w, n int) int {
-	best := nowhere
+// choose returns a holder with room for a missing rule, one of n of its class, or nowhere. It prefers a holder that the
+// waiting views have; then one that more views have, so that more interfaces have the rule; then one that takes all n;
+// then one that is touched anyway; then the tightest that takes all n, or else the roomiest, so that few are touched.
+func (s *state) choose(w, n int, waiting []int) int {
+	best, bestRank := nowhere, [5]int{}
 	for _, h := range s.givers[s.class(w)] {
 		if s.free[h] <= 0 || s.taken[place{w, h}] {
 			continue
 		}
-		if best == nowhere || cmp.Or(cmp.Compare(s.reach(h), s.reach(best)), cmp.Compare(min(s.free[h], n), min(s.free[best], n)),
-			cmp.Compare(min(s.busy[h], 1), min(s.busy[best], 1))) > 0 {
-			best = h
+		rank := [5]int{0, s.reach(h), 0, min(s.busy[h], 1), s.free[h]}
+		if s.seen(h, waiting) {
+			rank[0] = 1
+		}
+		if s.free[h] >= n {
+			rank[2], rank[4] = 1, -s.free[h]
+		}
+		if best == nowhere || slices.Compare(rank[:], bestRank[:]) > 0 {
+			best, bestRank = h, rank
 		}
 	}
 	return best
@@ -92,6 +102,7 @@ func (s *state) mayMove(w, from, to int) bool {
 // such a chain, and takes the shortest. This is an augmenting path of bipartite matching; each of its moves adds a copy
 // before it removes one, and goes only to where every view that had the rule has it still.
 func (s *state) makeRoom(w int, views []int) bool {
+	type hop struct{ from, rule int } // rule comes from a holder to the one reached
 	reached := map[int]hop{}
 	var queue []int
 	for _, h := range s.givers[s.class(w)] {
@@ -105,7 +116,7 @@ func (s *state) makeRoom(w int, views []int) bool {
 		h := queue[0]
 		queue = queue[1:]
 		if s.free[h] > 0 {
-			return s.follow(reached, h)
+			return s.follow(h, func(h int) (rule, from int) { return reached[h].rule, reached[h].from })
 		}
 		for _, k := range s.lists[h] {
 			if len(s.givers[k]) == 1 {
@@ -128,24 +139,21 @@ func (s *state) makeRoom(w int, views []int) bool {
 	return false
 }
 
-// A hop is a move of a rule from a holder to the one reached.
-type hop struct{ from, rule int }
-
 // follow makes the moves of a chain, from its end. Where two rules that move each counted on the other, it makes none
 // and returns false.
-func (s *state) follow(reached map[int]hop, h int) bool {
+func (s *state) follow(h int, back func(h int) (rule, from int)) bool {
 	n := len(s.moves)
 	for h != nowhere {
-		at := reached[h]
-		s.add(at.rule, h)
-		if at.from != nowhere {
-			if !s.regardless && !s.open.dispensable(s.spans[at.rule], at.from) {
+		rule, from := back(h)
+		s.add(rule, h)
+		if from != nowhere {
+			if !s.regardless && !s.open.dispensable(s.spans[rule], from) {
 				s.undo(n)
 				return false
 			}
-			s.remove(at.rule, at.from)
+			s.remove(rule, from)
 		}
-		h = at.from
+		h = from
 	}
 	return true
 }

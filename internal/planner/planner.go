@@ -113,7 +113,8 @@ func Make(ctx context.Context, w World) *Plan {
 	var drifts [2]*drift
 	var moves []move
 	for f := range drifts {
-		d := newDrift(w, f)
+		world := w
+		d := newDrift(&world, f)
 		drifts[f] = d
 		s := d.order(ctx)
 		moves = append(moves, s.moves...)
@@ -125,7 +126,12 @@ func Make(ctx context.Context, w World) *Plan {
 				plan.Stays = append(plan.Stays, Item{Holder: st.holder, Rule: st.rule})
 			}
 		}
-		w = s.after()
+		w.Holders = slices.Clone(w.Holders)
+		for i, st := range s.stale {
+			if s.gone[i] {
+				w.Holders[st.holder].Room[1-f] += st.weight[1-f]
+			}
+		}
 	}
 	plan.Calls = append(plan.Calls, pack(drifts, moves)...)
 	return plan
@@ -135,21 +141,13 @@ func Make(ctx context.Context, w World) *Plan {
 func Unplaced(w World) int {
 	n := 0
 	for f := range 2 {
-		s := newDrift(w, f).withoutStale()
-		n += len(s.allAbsent())
-		w = s.after()
-	}
-	return n
-}
-
-// after returns the world with the room of the other family that stale rules have left.
-func (s *state) after() World {
-	w := *s.world
-	w.Holders = slices.Clone(w.Holders)
-	for i, st := range s.stale {
-		if s.gone[i] {
-			w.Holders[st.holder].Room[1-s.family] += st.weight[1-s.family]
+		world := w
+		d := newDrift(&world, f)
+		n += len(d.withoutStale().allAbsent())
+		w.Holders = slices.Clone(w.Holders)
+		for _, st := range d.stale {
+			w.Holders[st.holder].Room[1-f] += st.weight[1-f]
 		}
 	}
-	return w
+	return n
 }

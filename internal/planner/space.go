@@ -1,8 +1,6 @@
 package planner
 
 import (
-	"iter"
-	"maps"
 	"math"
 	"net/netip"
 	"slices"
@@ -152,15 +150,21 @@ func (sp span) meets(o span) bool {
 // ranges returns the addresses of some pieces.
 func (s *space) ranges(pieces map[int]bool) []netip.Prefix {
 	var b netipx.IPSetBuilder
-	for _, i := range slices.Sorted(maps.Keys(pieces)) { // what lies below comes later
-		b.AddPrefix(s.prefixes[i])
+	for i := range pieces {
+		var piece netipx.IPSetBuilder
+		piece.AddPrefix(s.prefixes[i])
 		for _, below := range s.prefixes[i+1 : s.end[i]] {
-			b.RemovePrefix(below)
+			piece.RemovePrefix(below)
 		}
+		set, err := piece.IPSet()
+		if err != nil {
+			panic(err) // only invalid prefixes make it fail, and there are none
+		}
+		b.AddSet(set)
 	}
 	set, err := b.IPSet()
 	if err != nil {
-		panic(err) // only invalid prefixes make it fail, and there are none
+		panic(err) // as above
 	}
 	return set.Prefixes()
 }
@@ -178,6 +182,8 @@ func newTally(s *space, views [][]int, nViews int) *tally {
 	t := &tally{space: s, views: views, wants: make([][]bool, nViews), count: make([][]int32, nViews)}
 	for v := range t.wants {
 		t.wants[v] = slices.Repeat([]bool{true}, len(s.intervals))
+	}
+	for v := range t.count {
 		t.count[v] = make([]int32, len(s.prefixes)*len(s.intervals))
 	}
 	return t
@@ -204,44 +210,47 @@ func (t *tally) add(sp span, holder int, n int32) {
 	}
 }
 
-// A cell is a piece on an interval of ports, in a view.
-type cell struct{ view, interval, piece int }
-
-// each yields every wanted cell of a span, in every view that has the holder, which exactly n rules open.
-func (t *tally) each(sp span, holder int, n int32) iter.Seq[cell] {
-	return func(yield func(cell) bool) {
-		for k := sp.firstInterval; k < sp.endInterval; k++ {
-			for i := sp.firstPiece; i < sp.endPiece; i++ {
-				if t.rangeOf[i] < 0 || t.size[i] == 0 {
-					continue
-				}
-				for _, v := range t.views[holder] {
-					if t.wants[v][k] && t.count[v][k*len(t.prefixes)+i] == n && !yield(cell{v, k, i}) {
-						return
-					}
+// each calls f for every wanted cell of a span, in every view that has the holder, which exactly n rules open; it ends
+// where f returns false.
+func (t *tally) each(sp span, holder int, n int32, f func(view, interval, piece int) bool) {
+	for k := sp.firstInterval; k < sp.endInterval; k++ {
+		for i := sp.firstPiece; i < sp.endPiece; i++ {
+			if t.rangeOf[i] < 0 || t.size[i] == 0 {
+				continue
+			}
+			for _, v := range t.views[holder] {
+				if t.wants[v][k] && t.count[v][k*len(t.prefixes)+i] == n && !f(v, k, i) {
+					return
 				}
 			}
 		}
 	}
 }
 
-// dispensable reports whether a rule that counts can be taken away without closing a wanted cell in any view.
-func (t *tally) dispensable(sp span, holder int) bool {
-	for range t.each(sp, holder, 1) {
+// any reports whether exactly n rules open a wanted cell of a span in some view of the holder.
+func (t *tally) any(sp span, holder int, n int32) bool {
+	found := false
+	t.each(sp, holder, n, func(int, int, int) bool {
+		found = true
 		return false
-	}
-	return true
+	})
+	return found
 }
+
+// dispensable reports whether a rule that counts can be taken away without closing a wanted cell in any view.
+func (t *tally) dispensable(sp span, holder int) bool { return !t.any(sp, holder, 1) }
 
 // addresses returns how many addresses, summed over the intervals of ports, exactly n rules open in some view of the
 // holder: with 1 what taking the rule away closes, with 0 what adding it opens.
-func (t *tally) addresses(sp span, holder int, n int32) (sum float64) {
-	var last cell
-	for c := range t.each(sp, holder, n) {
-		if c.view = 0; c != last || sum == 0 {
-			sum += t.size[c.piece]
+func (t *tally) addresses(sp span, holder int, n int32) float64 {
+	var sum float64
+	lastInterval, lastPiece := -1, -1
+	t.each(sp, holder, n, func(_, k, i int) bool {
+		if k != lastInterval || i != lastPiece {
+			lastInterval, lastPiece = k, i
+			sum += t.size[i]
 		}
-		last = c
-	}
+		return true
+	})
 	return sum
 }

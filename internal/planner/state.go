@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"cmp"
 	"slices"
 )
 
@@ -103,16 +104,20 @@ func (s *state) dispensable(i int) bool {
 }
 
 // redundant returns a holder whose copy of a wanted rule can go: another has one, or a fixed rule is equal, and nothing
-// is closed.
+// is closed. Of several it is the one that the fewest views have, and in a holder that is touched anyway.
 func (s *state) redundant(w int) int {
 	at := s.copies[w]
 	if len(at) == 0 || len(at) == 1 && !s.satisfied[w] {
 		return nowhere
 	}
-	if i := slices.IndexFunc(at, func(h int) bool { return s.open.dispensable(s.spans[w], h) }); i >= 0 {
-		return at[i]
+	best := nowhere
+	for _, h := range at {
+		better := best == nowhere || cmp.Or(cmp.Compare(s.reach(h), s.reach(best)), cmp.Compare(s.busy[best], s.busy[h])) < 0
+		if better && s.open.dispensable(s.spans[w], h) {
+			best = h
+		}
 	}
-	return nowhere
+	return best
 }
 
 // reach counts the views that a holder is in.
@@ -120,18 +125,30 @@ func (s *state) reach(h int) int { return len(s.start.views[h]) }
 
 // revokeUnneeded removes all that can go without closing anything: stale rules, the narrow ones first, which frees the
 // most room, and then redundant copies, one of which may be all that a stale rule leaves an interface with. It reports
-// whether there was any. The opaque stale rules, whose addresses are unknown, go when all else is done, or there is no
-// other room.
-func (s *state) revokeUnneeded(opaque bool) bool {
+// whether there was any.
+func (s *state) revokeUnneeded() bool {
 	n := len(s.moves)
-	for i, st := range s.stale {
-		if !s.gone[i] && st.opaque == opaque && s.dispensable(i) {
+	for i := range s.stale {
+		if !s.gone[i] && !s.stale[i].opaque && s.dispensable(i) {
 			s.retire(i)
 		}
 	}
 	for w := range s.copies {
 		for h := s.redundant(w); h != nowhere; h = s.redundant(w) {
 			s.remove(w, h)
+		}
+	}
+	s.endRound()
+	return len(s.moves) > n
+}
+
+// revokeOpaque removes the stale rules whose addresses are unknown. They go when all else is done, or there is no other
+// room. It reports whether there was any.
+func (s *state) revokeOpaque() bool {
+	n := len(s.moves)
+	for i := range s.stale {
+		if !s.gone[i] && s.stale[i].opaque {
+			s.retire(i)
 		}
 	}
 	s.endRound()
