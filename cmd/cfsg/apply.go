@@ -39,7 +39,7 @@ func (c *applyCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 	next := c.next(k)
 	plan := document.NewPlan(p.Proposal, p.around, p.settings, next)
 	if plan.Settings.Disagree() != "" && !plan.Settings.Asked() {
-		return c.refuse(t, p.Proposal, plan, next)
+		return c.refuse(t, p, plan, next)
 	}
 	if !c.json() {
 		w := page.New(t.out, colorful(t.out))
@@ -56,6 +56,9 @@ func (c *applyCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 		}
 	}
 	report, err := p.apply(ctx, t)
+	if report.Changed {
+		p.lookAgain(ctx)
+	}
 	doc := document.NewApply(report, p.Proposal, p.around, p.settings, err, next)
 	return errors.Join(err, c.print(t, doc, func(w *page.Page) {
 		if plan.Changes {
@@ -65,11 +68,11 @@ func (c *applyCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 }
 
 // refuse changes nothing, because rules were made with other settings and nobody has named those of this run.
-func (c *applyCommand) refuse(t terminal, p *engine.Proposal, plan document.Plan, next document.Next) error {
+func (c *applyCommand) refuse(t terminal, p *proposal, plan document.Plan, next document.Next) error {
 	err := hint.New(fmt.Sprintf("%s (%s): nothing was changed", plan.Settings.Disagree(), plan.Settings.Origin()), nameSettings)
 	report := engine.NewReport(false)
 	report.SyncToken, report.PublishedAt = p.Publication.SyncToken, p.Publication.Published
-	doc := document.NewApply(report, p, nil, plan.Settings, err, next)
+	doc := document.NewApply(report, p.Proposal, p.around, plan.Settings, err, next)
 	doc.Next = next("plan", plan.Settings.Flags()...)
 	return errors.Join(err, c.print(t, doc, func(*page.Page) {}))
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"cloudfront-sg-sync/internal/document"
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/page"
 
@@ -76,7 +77,20 @@ type proposal struct {
 	*engine.Proposal
 	engine   *engine.Engine
 	settings document.Settings
+	question door.Question
 	around   []document.Surroundings
+}
+
+// lookAgain sees the surroundings as they are after a run.
+func (p *proposal) lookAgain(ctx context.Context) {
+	now, err := p.engine.Propose(ctx, p.Request)
+	if err == nil {
+		p.around = surroundings(ctx, now, p.question)
+		return
+	}
+	for i := range p.around {
+		p.around[i] = document.Surroundings{Err: err}
+	}
 }
 
 // propose plans a request and looks at the surroundings of the groups. It changes nothing, and fails if there is no
@@ -108,5 +122,5 @@ func (f accountFlags) propose(ctx context.Context, t terminal, flags map[string]
 	if err != nil {
 		return nil, err
 	}
-	return &proposal{p, e, w.settings, surroundings(ctx, p, question)}, p.Untagged(ctx)
+	return &proposal{p, e, w.settings, question, surroundings(ctx, p, question)}, p.Untagged(ctx)
 }

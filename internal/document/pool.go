@@ -31,11 +31,15 @@ type judge struct {
 // in.
 func (j judge) pool(pool secgroup.PoolPlan, around Surroundings, partial []PartialPool) Judgement {
 	var shut []string
-	what := ""
+	what, check := "", j.next("status")
 	for _, at := range around.interfaces(&pool) {
-		if at.Mark == Failed {
-			shut, what = append(shut, at.Interface.ID), cmp.Or(what, at.Cause)
+		if at.Mark != Failed {
+			continue
 		}
+		if origin := at.Interface.Origin(); len(shut) == 0 && origin != nil {
+			check = j.next("check", origin...)
+		}
+		shut, what = append(shut, at.Interface.ID), cmp.Or(what, at.Cause)
 	}
 	worse := func(cause string, next []string) Judgement { // ✗ where it shuts CloudFront out, ! where it does not
 		if len(shut) == 0 {
@@ -57,7 +61,14 @@ func (j judge) pool(pool secgroup.PoolPlan, around Surroundings, partial []Parti
 	if i := slices.IndexFunc(partial, func(p PartialPool) bool { return p.Pool == pool.Name }); i >= 0 {
 		return worse("partly attached, "+partial[i].String(), j.next("plan"))
 	}
-	if j.done {
+	inPlace := "no rule of its groups is missing"
+	if len(pool.Ports()) == 0 {
+		inPlace = "its groups are tagged none"
+	}
+	switch {
+	case j.done && len(shut) > 0:
+		return worse(inPlace, check)
+	case j.done:
 		return j.others(pool, around)
 	}
 	added, revoked := 0, 0
@@ -76,7 +87,7 @@ func (j judge) pool(pool secgroup.PoolPlan, around Surroundings, partial []Parti
 	case added > 0:
 		return worse(words.CountAs(added, "rule is missing", "rules are missing"), j.next("apply"))
 	case len(shut) > 0:
-		return worse("no rule of its groups is missing", j.next("plan"))
+		return worse(inPlace, check)
 	case len(pool.Steps) > 0:
 		return Judge(Attention, fmt.Sprintf("%s to revoke or describe again", words.CountAs(revoked, "rule", "rules")), j.next("apply")...)
 	}
@@ -146,7 +157,11 @@ func (j judge) all(p *engine.Proposal, around []Surroundings) Judgement {
 			find(Failed, hint.Problem(v.Err), "status")
 			continue
 		}
-		interfaces += len(around[i].interfaces(nil))
+		for _, at := range around[i].interfaces(nil) {
+			if at.Mark != Failed {
+				interfaces++
+			}
+		}
 		if len(around[i].Stray) > 0 {
 			find(Attention, around[i].Stray[0].String(), "status")
 		}

@@ -244,12 +244,16 @@ func (s *Setup) letsIn(scene *door.Scene) bool {
 	return door.Judge(scene, s.Question).Verdict == door.Open
 }
 
-// keptOnly returns a scene with only those rules that are kept up to date: this tool's own in tagged groups, and those
-// that refer to prefix lists.
+// keptOnly returns a scene with only those rules that are kept up to date: this tool's own on the ports that the tag of
+// their group lists, and those that refer to AWS's prefix lists or to tagged ones.
 func (s *Setup) keptOnly(scene *door.Scene) *door.Scene {
 	return only(scene, func(g secgroup.Group, r secgroup.Rule) bool {
-		_, tagged := g.Tags[s.Engine.TagKey]
-		return tagged && strings.HasPrefix(r.Description, s.Engine.TagKey+":") || strings.HasPrefix(r.Source.Reference, "pl-")
+		if id := r.Source.Reference; id != "" {
+			list := scene.Lists[id]
+			return list.Owner == "AWS" || strings.TrimSpace(list.Tags[s.Engine.TagKey]) == "ranges"
+		}
+		settings, err := secgroup.ParseSettings(s.Engine.TagKey, g.Tags)
+		return err == nil && strings.HasPrefix(r.Description, s.Engine.TagKey+":") && r.Within(settings.Ports)
 	})
 }
 
