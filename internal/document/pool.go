@@ -181,7 +181,9 @@ func (j judge) all(p *engine.Proposal, around []Surroundings) Judgement {
 		}
 		for _, pool := range v.Pools {
 			judged := j.pool(pool, around[i], partialPools(v))
-			judged.Cause = pool.Name + ": " + judged.Cause
+			if !strings.HasPrefix(judged.Cause, pool.Name+": ") {
+				judged.Cause = pool.Name + ": " + judged.Cause
+			}
 			pools = append(pools, judged)
 		}
 	}
