@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"cloudfront-sg-sync/internal/ec2sim"
 	drawing "cloudfront-sg-sync/internal/picture/terminal"
 
 	"github.com/google/go-cmp/cmp"
@@ -24,20 +23,9 @@ func TestTerminalPicture(t *testing.T) {
 	t.Chdir("../..")
 	ranges := httptest.NewServer(http.FileServer(http.Dir("internal/demo")))
 	t.Cleanup(ranges.Close)
-	seed, err := os.Open("docs/example-groups.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer seed.Close()
-	endpoint := ec2sim.New(ec2sim.Options{})
-	if err := endpoint.Seed(seed); err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(endpoint)
-	t.Cleanup(server.Close)
+	startEndpoint(t, "docs/example-groups.json")
 	for name, value := range map[string]string{
-		"AWS_ENDPOINT_URL": server.URL, "AWS_REGION": "us-east-1", "IP_RANGES_URL": ranges.URL + "/ip-ranges.json",
-		"SERVICES": "CLOUDFRONT_ORIGIN_FACING", "WITHIN": "CLOUDFRONT", "TERM": "xterm", "NO_COLOR": "",
+		"IP_RANGES_URL": ranges.URL + "/ip-ranges.json", "SERVICES": "CLOUDFRONT_ORIGIN_FACING", "WITHIN": "CLOUDFRONT", "TERM": "xterm", "NO_COLOR": "",
 	} {
 		t.Setenv(name, value)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"io"
 	"net/http/httptest"
 	"os"
@@ -116,18 +115,9 @@ func matchesElided(got, shown string) bool {
 
 // The permissions that docs/cfsg.md lists are those that status, plan and check need, and apply in addition: no others.
 func TestReadPermissions(t *testing.T) {
-	page, err := os.ReadFile("../../docs/cfsg.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, text, _ := strings.Cut(string(page), "```json\n")
-	text, _, _ = strings.Cut(text, "```")
-	var policy struct{ Statement []struct{ Action []string } }
-	if err := json.Unmarshal([]byte(text), &policy); err != nil {
-		t.Fatal(err)
-	}
-	row := regexp.MustCompile("(?m)^\\| `apply` \\|.*$").FindString(string(page))
-	listed := policy.Statement[0].Action
+	page := readPage(t, "docs/cfsg.md")
+	row := regexp.MustCompile("(?m)^\\| `apply` \\|.*$").FindString(page)
+	listed := policyOf(t, page)
 	for _, found := range regexp.MustCompile("`(ec2:\\w+)`").FindAllStringSubmatch(row, -1) {
 		listed = append(listed, found[1])
 	}
@@ -151,16 +141,7 @@ func TestReadPermissions(t *testing.T) {
 			called[c.Service+":"+c.Action] = true
 		}
 	}
-	delete(called, "sts:GetCallerIdentity") // see TestSetupPermissions
-	for _, action := range listed {
-		if !called[action] {
-			t.Errorf("%s is listed and not needed", action)
-		}
-		delete(called, action)
-	}
-	if len(called) > 0 {
-		t.Errorf("not listed: %v", called)
-	}
+	checkPermissions(t, listed, called)
 }
 
 // permissionsSeed has rules that are to be revoked and others to be described again, a prefix list, and a rule that

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -360,16 +361,7 @@ func TestSetupOfAnInterface(t *testing.T) {
 
 // The permissions that docs/setup.md lists are those that setups need, and no others.
 func TestSetupPermissions(t *testing.T) {
-	page, err := os.ReadFile("../../docs/setup.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, text, _ := strings.Cut(string(page), "```json\n")
-	text, _, _ = strings.Cut(text, "```")
-	var policy struct{ Statement []struct{ Action []string } }
-	if err := json.Unmarshal([]byte(text), &policy); err != nil {
-		t.Fatal(err)
-	}
+	listed := policyOf(t, readPage(t, "docs/setup.md"))
 	called := map[string]bool{}
 	note := func(o *originSite) {
 		for _, c := range o.Calls() {
@@ -413,9 +405,37 @@ func TestSetupPermissions(t *testing.T) {
 	}
 	instance.must("setup", "i-0123456789abcdef0", "--undo", "--yes")
 	note(instance)
-	for _, action := range policy.Statement[0].Action {
-		// With its tags in the same call, the creation of a group needs it too.
-		if !called[action] && action != "ec2:CreateTags" {
+	called["ec2:CreateTags"] = true // with its tags in the same call, the creation of a group needs it too
+	checkPermissions(t, listed, called)
+}
+
+// readPage returns a page of the project.
+func readPage(t *testing.T, name string) string {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join("..", "..", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(page)
+}
+
+// policyOf returns the actions of the first policy on a page.
+func policyOf(t *testing.T, page string) []string {
+	t.Helper()
+	_, text, _ := strings.Cut(page, "```json\n")
+	text, _, _ = strings.Cut(text, "```")
+	var policy struct{ Statement []struct{ Action []string } }
+	if err := json.Unmarshal([]byte(text), &policy); err != nil {
+		t.Fatal(err)
+	}
+	return policy.Statement[0].Action
+}
+
+// checkPermissions compares the actions that a page lists with those that were called.
+func checkPermissions(t *testing.T, listed []string, called map[string]bool) {
+	t.Helper()
+	for _, action := range listed {
+		if !called[action] {
 			t.Errorf("%s is listed and not needed", action)
 		}
 		delete(called, action)
