@@ -31,9 +31,9 @@ type API interface {
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html
 const groupsPerPage = 1000
 
-// valuesPerFilter is the most values that a filter may have. See
+// ValuesPerFilter is the most values that a filter may have. See
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
-const valuesPerFilter = 200
+const ValuesPerFilter = 200
 
 // Discover returns the groups that carry the tag, with their rules and what these weigh. The same describe shows stray
 // tags: those of the groups, and groups that lack the tag and carry another of its keys. [FindStrayTags] finds mistyped
@@ -59,7 +59,7 @@ func Discover(ctx context.Context, api API, tagKey string) (groups []Group, stra
 // not an error.
 func Describe(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, ids []string) ([]Group, error) {
 	var groups []Group
-	for some := range slices.Chunk(ids, valuesPerFilter) {
+	for some := range slices.Chunk(ids, ValuesPerFilter) {
 		described, err := describe(ctx, api, strings.Join(some, ", "), types.Filter{Name: aws.String("group-id"), Values: some})
 		if err != nil {
 			return nil, err
@@ -75,7 +75,7 @@ func describe(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, what
 		Filters:    []types.Filter{filter},
 		MaxResults: aws.Int32(groupsPerPage),
 	})
-	described, err := collect(ctx, pages.HasMorePages, pages.NextPage,
+	described, err := Collect(ctx, pages.HasMorePages, pages.NextPage,
 		func(page *ec2.DescribeSecurityGroupsOutput) []types.SecurityGroup { return page.SecurityGroups },
 		"describe the security groups "+what, "ec2:DescribeSecurityGroups")
 	groups := make([]Group, len(described))
@@ -85,8 +85,8 @@ func describe(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, what
 	return groups, err
 }
 
-// collect returns the items of all pages. An error says what was being done, and which action it takes.
-func collect[Page, Item any](
+// Collect returns the items of all pages. An error says what was being done, and which action it takes.
+func Collect[Page, Item any](
 	ctx context.Context, more func() bool, next func(context.Context, ...func(*ec2.Options)) (*Page, error), items func(*Page) []Item, doing, action string,
 ) (all []Item, err error) {
 	for more() {

@@ -40,12 +40,12 @@ type Interface struct {
 func DescribeInterfaces(ctx context.Context, api ec2.DescribeNetworkInterfacesAPIClient, filter string, values []string) ([]Interface, error) {
 	var found []Interface
 	seen := map[string]bool{} // one that matches values of two calls comes with both
-	for some := range slices.Chunk(values, valuesPerFilter) {
+	for some := range slices.Chunk(values, ValuesPerFilter) {
 		pages := ec2.NewDescribeNetworkInterfacesPaginator(api, &ec2.DescribeNetworkInterfacesInput{
 			Filters:    []types.Filter{{Name: aws.String(filter), Values: some}},
 			MaxResults: aws.Int32(groupsPerPage),
 		})
-		described, err := collect(ctx, pages.HasMorePages, pages.NextPage,
+		described, err := Collect(ctx, pages.HasMorePages, pages.NextPage,
 			func(page *ec2.DescribeNetworkInterfacesOutput) []types.NetworkInterface {
 				return page.NetworkInterfaces
 			},

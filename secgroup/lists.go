@@ -12,9 +12,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
-// listsPerPage is the most lists, and entries, that one call returns. See
+// ListsPerPage is the most lists, and entries, that one call returns. See
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetManagedPrefixListEntries.html
-const listsPerPage = 100
+const ListsPerPage = 100
 
 // DiscoverLists returns the prefix lists of an account that carry the tag, with their entries, by one describe and one
 // look at the entries of each list. The owner is the account's ID; if it is empty, lists that other accounts share and
@@ -23,12 +23,12 @@ const listsPerPage = 100
 // The page of DescribeManagedPrefixLists names no filter for tags, so they are checked here. See
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeManagedPrefixLists.html
 func DiscoverLists(ctx context.Context, api API, tagKey, owner string) ([]Holder, error) {
-	in := &ec2.DescribeManagedPrefixListsInput{MaxResults: aws.Int32(listsPerPage)}
+	in := &ec2.DescribeManagedPrefixListsInput{MaxResults: aws.Int32(ListsPerPage)}
 	if owner != "" {
 		in.Filters = []types.Filter{{Name: aws.String("owner-id"), Values: []string{owner}}}
 	}
 	pages := ec2.NewDescribeManagedPrefixListsPaginator(api, in)
-	described, err := collect(ctx, pages.HasMorePages, pages.NextPage,
+	described, err := Collect(ctx, pages.HasMorePages, pages.NextPage,
 		func(page *ec2.DescribeManagedPrefixListsOutput) []types.ManagedPrefixList { return page.PrefixLists },
 		"describe the prefix lists tagged "+tagKey, "ec2:DescribeManagedPrefixLists")
 	var lists []Holder
@@ -80,9 +80,9 @@ func entriesOf(ctx context.Context, api API, id string, version int64) ([]Rule, 
 	pages := ec2.NewGetManagedPrefixListEntriesPaginator(api, &ec2.GetManagedPrefixListEntriesInput{
 		PrefixListId:  aws.String(id),
 		TargetVersion: aws.Int64(version),
-		MaxResults:    aws.Int32(listsPerPage),
+		MaxResults:    aws.Int32(ListsPerPage),
 	})
-	entries, err := collect(ctx, pages.HasMorePages, pages.NextPage,
+	entries, err := Collect(ctx, pages.HasMorePages, pages.NextPage,
 		func(page *ec2.GetManagedPrefixListEntriesOutput) []types.PrefixListEntry { return page.Entries },
 		fmt.Sprintf("get the entries of %s", id), "ec2:GetManagedPrefixListEntries")
 	rules := make([]Rule, len(entries))

@@ -68,12 +68,12 @@ func weighPrefixLists(ctx context.Context, api ec2.DescribeManagedPrefixListsAPI
 			}
 		}
 	}
-	for ids := range slices.Chunk(slices.Sorted(maps.Keys(referring)), valuesPerFilter) {
+	for ids := range slices.Chunk(slices.Sorted(maps.Keys(referring)), ValuesPerFilter) {
 		// By a filter: an ID that is not there, of a list that is no longer shared, would be an error for all.
 		pages := ec2.NewDescribeManagedPrefixListsPaginator(api, &ec2.DescribeManagedPrefixListsInput{
 			Filters: []types.Filter{{Name: aws.String("prefix-list-id"), Values: ids}},
 		})
-		lists, err := collect(ctx, pages.HasMorePages, pages.NextPage,
+		lists, err := Collect(ctx, pages.HasMorePages, pages.NextPage,
 			func(page *ec2.DescribeManagedPrefixListsOutput) []types.ManagedPrefixList { return page.PrefixLists },
 			"describe the prefix lists that rules refer to", "ec2:DescribeManagedPrefixLists")
 		if awserr.IsDenied(err) {

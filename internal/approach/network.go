@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"cloudfront-sg-sync/internal/door"
+	"cloudfront-sg-sync/secgroup"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -80,7 +81,7 @@ func (c Client) readNetwork(ctx context.Context, s *door.Scene) {
 
 // readACLs reads the network ACLs of subnets.
 func (c Client) readACLs(ctx context.Context, subnets map[string]door.Subnet) error {
-	for some := range slices.Chunk(slices.Sorted(maps.Keys(subnets)), door.ValuesPerFilter) {
+	for some := range slices.Chunk(slices.Sorted(maps.Keys(subnets)), secgroup.ValuesPerFilter) {
 		in := &ec2.DescribeNetworkAclsInput{Filters: []types.Filter{{Name: aws.String("association.subnet-id"), Values: some}}}
 		acls, err := all(ctx, c.networkACLs, in, &in.NextToken,
 			func(out *ec2.DescribeNetworkAclsOutput) ([]types.NetworkAcl, *string) {

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/secgroup"
 
@@ -17,10 +16,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/smithy-go"
 )
-
-// ValuesPerFilter is the most values that a filter may have. See
-// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
-const ValuesPerFilter = 200
 
 // ReadLists reads the prefix lists that rules of the groups refer to, except those that are known. AWS's own for
 // CloudFront, com.amazonaws.global.cloudfront.origin-facing and com.amazonaws.global.ipv6.cloudfront.origin-facing, are
@@ -42,7 +37,7 @@ func (s *Scene) ReadLists(ctx context.Context, api API, groups []secgroup.Group)
 			}
 		}
 	}
-	for some := range slices.Chunk(ids, ValuesPerFilter) {
+	for some := range slices.Chunk(ids, secgroup.ValuesPerFilter) {
 		if err := nameLists(ctx, api, some, s.Lists); err != nil {
 			s.ListsErr = err
 		}
@@ -55,14 +50,14 @@ func (s *Scene) ReadLists(ctx context.Context, api API, groups []secgroup.Group)
 	return ctx.Err()
 }
 
-// explain says what to do about entries that cannot be read. A list that is not there for this account may be one that
-// another has ceased to share: rules that refer to it stay. See
+// notShared says what to do about entries that are not there to read. A list that is not there for this account may be
+// one that another has ceased to share: rules that refer to it stay. See
 // https://docs.aws.amazon.com/vpc/latest/userguide/work-with-shared-prefixes.html
-func explain(err error) error {
+func notShared(err error) error {
 	if api, ok := errors.AsType[smithy.APIError](err); ok && strings.EqualFold(api.ErrorCode(), "InvalidPrefixListID.NotFound") {
 		return hint.With(fmt.Errorf("%w: it is not shared with this account", err), "ask the account that owns it to share it again (AWS RAM), or check with that account's credentials (--profile)")
 	}
-	return awserr.Explain(err, "ec2:GetManagedPrefixListEntries")
+	return err
 }
 
 // nameLists fills in the names and families of prefix lists.
@@ -71,54 +66,47 @@ func nameLists(ctx context.Context, api ec2.DescribeManagedPrefixListsAPIClient,
 		// By a filter: an ID that is not there would be an error for all.
 		Filters: []types.Filter{{Name: aws.String("prefix-list-id"), Values: ids}},
 	})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return awserr.Explain(fmt.Errorf("describe the prefix lists %s: %w", strings.Join(ids, ", "), err), "ec2:DescribeManagedPrefixLists")
+	found, err := secgroup.Collect(ctx, pages.HasMorePages, pages.NextPage,
+		func(page *ec2.DescribeManagedPrefixListsOutput) []types.ManagedPrefixList { return page.PrefixLists },
+		"describe the prefix lists "+strings.Join(ids, ", "), "ec2:DescribeManagedPrefixLists")
+	for _, described := range found {
+		l, asked := lists[aws.ToString(described.PrefixListId)]
+		if !asked {
+			continue
 		}
-		for _, described := range page.PrefixLists {
-			l, asked := lists[aws.ToString(described.PrefixListId)]
-			if !asked {
-				continue
-			}
-			l.Name, l.Owner = aws.ToString(described.PrefixListName), aws.ToString(described.OwnerId)
-			l.Tags = map[string]string{}
-			for _, tag := range described.Tags {
-				l.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
-			}
-			for _, f := range []secgroup.Family{secgroup.IPv4, secgroup.IPv6} {
-				if aws.ToString(described.AddressFamily) == f.String() {
-					l.Family = f
-				}
-			}
-			lists[l.ID] = l
+		l.Name, l.Owner = aws.ToString(described.PrefixListName), aws.ToString(described.OwnerId)
+		l.Tags = map[string]string{}
+		for _, tag := range described.Tags {
+			l.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
 		}
+		for _, f := range []secgroup.Family{secgroup.IPv4, secgroup.IPv6} {
+			if aws.ToString(described.AddressFamily) == f.String() {
+				l.Family = f
+			}
+		}
+		lists[l.ID] = l
 	}
-	return nil
+	return err
 }
-
-// entriesPerPage is the most entries that one call returns. See
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetManagedPrefixListEntries.html
-const entriesPerPage = 100
 
 // EntriesOf returns the entries of a prefix list.
 func EntriesOf(ctx context.Context, api ec2.GetManagedPrefixListEntriesAPIClient, id string) ([]netip.Prefix, error) {
 	pages := ec2.NewGetManagedPrefixListEntriesPaginator(api, &ec2.GetManagedPrefixListEntriesInput{
-		PrefixListId: aws.String(id), MaxResults: aws.Int32(entriesPerPage),
+		PrefixListId: aws.String(id), MaxResults: aws.Int32(secgroup.ListsPerPage),
 	})
+	found, err := secgroup.Collect(ctx, pages.HasMorePages, pages.NextPage,
+		func(page *ec2.GetManagedPrefixListEntriesOutput) []types.PrefixListEntry { return page.Entries },
+		"get the entries of prefix list "+id, "ec2:GetManagedPrefixListEntries")
+	if err != nil {
+		return nil, notShared(err)
+	}
 	var entries []netip.Prefix
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
+	for _, e := range found {
+		p, err := netip.ParsePrefix(aws.ToString(e.Cidr))
 		if err != nil {
-			return nil, explain(fmt.Errorf("get the entries of prefix list %s: %w", id, err))
+			return nil, fmt.Errorf("get the entries of prefix list %s: EC2 returned one that cannot be read: %w", id, err)
 		}
-		for _, e := range page.Entries {
-			p, err := netip.ParsePrefix(aws.ToString(e.Cidr))
-			if err != nil {
-				return nil, fmt.Errorf("get the entries of prefix list %s: EC2 returned one that cannot be read: %w", id, err)
-			}
-			entries = append(entries, p.Masked())
-		}
+		entries = append(entries, p.Masked())
 	}
 	return entries, nil
 }
