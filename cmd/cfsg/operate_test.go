@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -107,6 +108,20 @@ func TestApplyStopsBetweenTwoSteps(t *testing.T) {
 	}
 	o.Observe(func(ec2sim.Change) {})
 	o.says(exitOK, "2 of 2: revoked 1 rule in ", "apply", "--yes", "--force")
+	o.must("plan", "--detailed-exitcode")
+}
+
+// A region that could not be planned fails, and the others are applied and judged all the same.
+func TestApplyWhereARegionFails(t *testing.T) {
+	o := newOperator(t, fourGroups)
+	if _, err := o.Region("", "eu-west-1").CreateGroup(ec2sim.Group{
+		Name: "c", Tags: map[string]string{"cloudfront-ingress": "443"},
+		Ingress: []ec2sim.Rule{{Permission: ec2sim.TCP(443, 443, netip.MustParsePrefix("0.0.0.0/0"))}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	o.Inject(ec2sim.Fault{Kind: ec2sim.ErrorBefore, Action: "DescribeSecurityGroups", Region: "eu-west-1", Count: 2, Code: "Boom", Status: http.StatusBadRequest})
+	o.says(exitError, "cfsg: eu-west-1: ", "apply", "--yes", "--force", "--region", "us-east-1", "--region", "eu-west-1")
 	o.must("plan", "--detailed-exitcode")
 }
 

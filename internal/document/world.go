@@ -19,7 +19,7 @@ func worldOf(p *engine.Proposal, around []Surroundings) []door.WorldRule {
 			return slices.ContainsFunc(pools, func(pool secgroup.PoolPlan) bool { return has(pool, id) })
 		}
 		for _, w := range around[i].Door.OpenToWorld {
-			if in(v.Pools, w.Group.ID) || !in(v.Plan.Pools, w.Group.ID) {
+			if v.Plan == nil || in(v.Pools, w.Group.ID) || !in(v.Plan.Pools, w.Group.ID) {
 				rules = append(rules, w)
 			}
 		}
