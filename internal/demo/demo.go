@@ -3,6 +3,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"fmt"
@@ -28,12 +29,6 @@ type Options struct {
 // Run shows the demo. It fails at the first thing that does not turn out as the demo tells it: every number shown comes
 // from the function's answer or from the endpoint.
 func Run(ctx context.Context, o Options) error {
-	if o.Document == nil {
-		o.Document = sample
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
 	s, err := newStory(o)
 	if err != nil {
 		return err
@@ -47,6 +42,9 @@ func Run(ctx context.Context, o Options) error {
 
 // newStory prepares the world and the two documents of a story.
 func newStory(o Options) (*story, error) {
+	if o.Document == nil {
+		o.Document = sample
+	}
 	original, err := parseDocument(o.Document)
 	if err != nil {
 		return nil, err
@@ -55,9 +53,6 @@ func newStory(o Options) (*story, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := newWorld(o.Log)
-	if err != nil {
-		return nil, fmt.Errorf("set up the demo: %w", err)
-	}
-	return &story{world: w, page: page.New(o.Out, o.Color), original: original, revised: revised, change: change}, nil
+	w, err := newWorld(cmp.Or(o.Log, slog.New(slog.DiscardHandler)))
+	return &story{world: w, page: page.New(o.Out, o.Color), original: original, revised: revised, change: change}, err
 }

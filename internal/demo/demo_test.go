@@ -121,7 +121,7 @@ func sampleStory(t *testing.T) *story {
 func TestDemoFails(t *testing.T) {
 	t.Run("the function fails", func(t *testing.T) {
 		s := sampleStory(t)
-		s.endpoint.Deny(authorize)
+		s.endpoint.Deny("AuthorizeSecurityGroupIngress")
 		if err := s.play(t.Context()); err == nil || !strings.Contains(err.Error(), "UnauthorizedOperation") {
 			t.Errorf("got %v", err)
 		}
@@ -129,19 +129,17 @@ func TestDemoFails(t *testing.T) {
 	t.Run("a call more", func(t *testing.T) {
 		s := sampleStory(t)
 		// The SDK makes the call again.
-		s.endpoint.Inject(ec2sim.Fault{Kind: ec2sim.ErrorBefore, Action: authorize, Code: "InternalError", After: 2})
+		s.endpoint.Inject(ec2sim.Fault{Kind: ec2sim.ErrorBefore, Action: "AuthorizeSecurityGroupIngress", Code: "InternalError", After: 2})
 		if err := s.play(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "step 3: the function called") {
 			t.Errorf("got %v", err)
 		}
 	})
 	t.Run("a foreign rule changes", func(t *testing.T) {
 		s := sampleStory(t)
-		c, err := s.publication()
-		err = cmp.Or(err, s.tagging(), s.groups.RemoveRules(s.list(webPool)[0].ID, officeRule.Permission))
-		if err != nil {
+		if err := cmp.Or(s.tagging(t.Context()), s.groups.RemoveRules(s.list(webPool)[0].ID, officeRule.Permission)); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.act(t.Context(), c); err == nil || !strings.Contains(err.Error(), "not the function's") {
+		if err := s.publications(t.Context()); err == nil || !strings.Contains(err.Error(), "not the function's") {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -174,9 +172,9 @@ func TestWitness(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			w := witness{open: ipspace.Of(nil), wanted: ipspace.Of([]netip.Prefix{netip.MustParsePrefix("18.64.0.0/15")})}
 			group := ec2sim.Group{Tags: tagsOf(webPool, webPort), Ingress: []ec2sim.Rule{rule("18.64.0.0/15"), rule("54.192.0.0/16")}}
-			w.note(ec2sim.Call{}, map[string]ec2sim.Group{"sg-1": group})
+			w.see(ec2sim.Call{}, map[string]ec2sim.Group{"sg-1": group})
 			group.Ingress = c.after
-			w.note(ec2sim.Call{Seq: 1}, map[string]ec2sim.Group{"sg-1": group})
+			w.see(ec2sim.Call{Seq: 1}, map[string]ec2sim.Group{"sg-1": group})
 			if err := w.verdict(); (err != nil) != c.gap || w.changes != 1 {
 				t.Errorf("%d changes, error %v", w.changes, err)
 			}

@@ -2,18 +2,17 @@ package demo
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
+	"strings"
 	"time"
 
 	"cloudfront-sg-sync/internal/config"
+	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/iprange"
 
-	"github.com/aws/aws-lambda-go/events"
 	"go4.org/netipx"
 )
 
@@ -35,27 +34,10 @@ func parseDocument(data []byte) (*document, error) {
 // notification returns the event with which Lambda tells the function of a message on the topic. See
 // https://docs.aws.amazon.com/vpc/latest/userguide/subscribe-notifications.html
 func (d *document) notification() string {
-	message := marshal(map[string]string{
-		"create-time": d.Published.Format("2006-01-02T15:04:05-07:00"),
-		"synctoken":   d.SyncToken,
-		"md5":         fmt.Sprintf("%x", d.MD5),
-		"url":         iprange.DefaultURL,
-	})
-	return marshal(events.SNSEvent{Records: []events.SNSEventRecord{{
-		EventSource: "aws:sns",
-		SNS: events.SNSEntity{
-			Type: "Notification", TopicArn: config.DefaultTopicARN, Message: message, Timestamp: d.Published.Add(36 * time.Second),
-		},
-	}}})
-}
-
-// marshal writes what JSON can always hold.
-func marshal(v any) string {
-	data, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	return string(data)
+	message := fmt.Sprintf(`{"create-time":%q,"synctoken":%q,"md5":"%x","url":%q}`,
+		d.Published.Format("2006-01-02T15:04:05-07:00"), d.SyncToken, d.MD5, iprange.DefaultURL)
+	return fmt.Sprintf(`{"Records":[{"EventSource":"aws:sns","Sns":{"Type":"Notification","TopicArn":%q,"Message":%q}}]}`,
+		config.DefaultTopicARN, message)
 }
 
 // A revision is what changes from a document to the next.
@@ -71,61 +53,48 @@ func (d *document) revise() (*document, revision, error) {
 		return nil, change, err
 	}
 	low := netip.PrefixFrom(change.recut.Addr(), change.recut.Bits()+1)
-	members := map[string][]map[string]string{"prefixes": {}, "ipv6_prefixes": {}}
-	for _, p := range append(slices.Clone(d.Prefixes), change.added, low, next(low)) {
-		list, key := "prefixes", "ip_prefix"
-		if p.Addr().Is6() {
-			list, key = "ipv6_prefixes", "ipv6_prefix"
-		}
-		if p != change.withdrawn && p != change.recut {
-			entry := map[string]string{key: p.String(), "service": service, "region": "GLOBAL", "network_border_group": "GLOBAL"}
-			members[list] = append(members[list], entry)
-		}
-	}
+	ipv4, ipv6 := ipspace.Split(append(slices.Clone(d.Prefixes), change.added, low, next(low)))
+	ipv4 = slices.DeleteFunc(ipv4, func(p netip.Prefix) bool { return p == change.withdrawn || p == change.recut })
 	published := d.Published.Add(26 * time.Hour)
-	revised, err := parseDocument([]byte(marshal(map[string]any{
-		"syncToken": strconv.FormatInt(published.Unix(), 10), "createDate": published.Format("2006-01-02-15-04-05"),
-		"prefixes": members["prefixes"], "ipv6_prefixes": members["ipv6_prefixes"],
-	})))
+	revised, err := parseDocument(fmt.Appendf(nil, `{"syncToken":"%d","createDate":%q,"prefixes":[%s],"ipv6_prefixes":[%s]}`,
+		published.Unix(), published.Format("2006-01-02-15-04-05"), entries("ip_prefix", ipv4), entries("ipv6_prefix", ipv6)))
 	return revised, change, err
 }
 
-var errTooSmall = errors.New("the demo needs a document with at least four " + service +
-	" IPv4 ranges that merge with no other; leave --ip-ranges out for the built-in one")
+func entries(key string, prefixes []netip.Prefix) string {
+	var all []string
+	for _, p := range prefixes {
+		all = append(all, fmt.Sprintf(`{%q:%q,"service":%q}`, key, p, service))
+	}
+	return strings.Join(all, ",")
+}
 
 // chooseRevision chooses ranges to change such that one rule comes, one goes, and no other changes.
-func (d *document) chooseRevision() (revision, error) {
+func (d *document) chooseRevision() (change revision, err error) {
 	var single []netip.Prefix // ranges that are a rule each: published once, and neither within another nor merged
 	for _, p := range d.Prefixes {
-		overlaps := func(q netip.Prefix) bool { return q.Overlaps(p) }
-		within := slices.DeleteFunc(slices.Clone(d.Prefixes), func(q netip.Prefix) bool { return !overlaps(q) })
-		if p.Addr().Is4() && p.Bits() < 32 && len(within) == 1 && slices.Contains(d.IPv4, p) {
+		apart := func(q netip.Prefix) bool { return !q.Overlaps(p) }
+		if p.Addr().Is4() && p.Bits() < 32 && slices.Contains(d.IPv4, p) &&
+			len(slices.DeleteFunc(slices.Clone(d.Prefixes), apart)) == 1 {
 			single = append(single, p)
 		}
 	}
-	if len(single) < 4 {
-		return revision{}, errTooSmall
-	}
-	change := revision{recut: single[len(single)/4], withdrawn: single[len(single)/2]}
-	for _, p := range single {
-		change.added = next(p)
-		if !change.added.Addr().IsGlobalUnicast() || change.added.Addr().IsPrivate() {
-			continue
-		}
-		after := slices.DeleteFunc(slices.Clone(d.IPv4), func(p netip.Prefix) bool { return p == change.withdrawn })
-		after = append(after, change.added)
-		slices.SortFunc(after, netip.Prefix.Compare)
-		if slices.Equal(after, iprange.Merge(after)) { // it merges with no other either
-			return change, nil
+	if len(single) >= 4 {
+		change.recut, change.withdrawn = single[len(single)/4], single[len(single)/2]
+		for _, p := range single {
+			change.added = next(p)
+			after := slices.DeleteFunc(slices.Clone(d.IPv4), func(p netip.Prefix) bool { return p == change.withdrawn })
+			merged := iprange.Merge(append(after, change.added)) // one less where the new range merges with another
+			if a := change.added.Addr(); a.IsGlobalUnicast() && !a.IsPrivate() && len(merged) == len(d.IPv4) {
+				return change, nil
+			}
 		}
 	}
-	return revision{}, errTooSmall
+	return change, errors.New("the demo needs a document with at least four " + service +
+		" IPv4 ranges that merge with no other; leave --ip-ranges out for the built-in one")
 }
 
 // next returns the prefix of the same size that follows p, or an invalid one at the end of the address space.
 func next(p netip.Prefix) netip.Prefix {
-	if after := netipx.PrefixLastIP(p).Next(); after.IsValid() {
-		return netip.PrefixFrom(after, p.Bits())
-	}
-	return netip.Prefix{}
+	return netip.PrefixFrom(netipx.PrefixLastIP(p).Next(), p.Bits())
 }

@@ -3,8 +3,8 @@ package demo
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -33,19 +33,15 @@ var (
 // strayRange is one for documentation, RFC 5737, which AWS never publishes.
 var strayRange = netip.MustParsePrefix("198.51.100.0/24")
 
-// The calls the function makes, and how the story tells them.
-const (
-	describe   = "DescribeSecurityGroups"
-	getQuota   = "GetServiceQuota"
-	authorize  = "AuthorizeSecurityGroupIngress"
-	interfaces = "DescribeNetworkInterfaces" // before anything is revoked
-	revoke     = "RevokeSecurityGroupIngress"
-)
-
+// callNames are the calls the function makes, as the story tells them.
 var callNames = map[string]string{
-	describe: "describe groups", interfaces: "look at interfaces", getQuota: "get quota",
-	authorize: "authorize %d in %s", revoke: "revoke %d in %s",
+	"DescribeSecurityGroups": "describe groups", "GetServiceQuota": "get quota",
+	"DescribeNetworkInterfaces":     "look at interfaces", // before anything is revoked
+	"AuthorizeSecurityGroupIngress": "authorize", "RevokeSecurityGroupIngress": "revoke",
 }
+
+// replacing are the calls that replace a rule.
+var replacing = []string{"describe groups", "look at interfaces", "authorize", "revoke"}
 
 // A story is the demo's: what happens, step by step, and what the function makes of it.
 type story struct {
@@ -54,20 +50,13 @@ type story struct {
 	steps             int // told so far
 	original, revised *document
 	change            revision
-	foreign           map[string]string // rules that the groups had at the start
+	foreign           []ec2sim.Rule // of the groups at the start
 }
 
 func (s *story) play(ctx context.Context) error {
 	s.page.Line(s.page.Strong("cloudfront-sg-sync"), ": the real function, with an EC2 endpoint and a feed of ranges in this process.")
-	if err := s.tagging(); err != nil {
-		return err
-	}
-	for _, step := range []func() (chapter, error){s.publication, s.publishedChange, s.repetition, s.repair, s.dryRun} {
-		c, err := step()
-		if err == nil {
-			err = s.act(ctx, c)
-		}
-		if err != nil {
+	for _, step := range []func(context.Context) error{s.tagging, s.publications, s.repair, s.dryRun} {
+		if err := step(ctx); err != nil {
 			return err
 		}
 	}
@@ -78,7 +67,7 @@ func (s *story) play(ctx context.Context) error {
 }
 
 // tagging is the first step: nothing happens yet.
-func (s *story) tagging() error {
+func (s *story) tagging(context.Context) error {
 	// As many groups as hold the rules of the document for one port beside a foreign rule, with room to add a range
 	// before another goes.
 	const quota, others = ec2sim.DefaultRulesPerGroup, 2
@@ -100,66 +89,61 @@ func (s *story) tagging() error {
 	s.step("You tag the security groups of an origin", fmt.Sprintf("%s get the tags %s=%d and %s=%s: one pool, which shares "+
 		"its rules. web-1 also has a rule of the office, for SSH. %s are not tagged. Nothing happens yet.",
 		s.names(webPool), tagPorts, webPort, tagPool, webPool, s.names(apiPool)))
-	s.showGroups(s.list(webPool, apiPool), nil)
+	s.showGroups(s.list(webPool, apiPool), run{})
 	return nil
 }
 
-func (s *story) publication() (chapter, error) {
+// publications are those of AWS, and how the function takes them.
+func (s *story) publications(ctx context.Context) error {
 	d := s.original
-	return chapter{
+	for _, c := range []chapter{{
 		headline: fmt.Sprintf("AWS publishes its ranges of %s and notifies the function", d.Published.Format(time.RFC3339)),
 		text: fmt.Sprintf("%d ranges of CloudFront, merged without loss to %d IPv4 and %d IPv6 rules. A group may hold %d of each, "+
 			"so the pool shares them.", len(d.Prefixes), len(d.IPv4), len(d.IPv6), ec2sim.DefaultRulesPerGroup),
 		published: d, pool: webPool, added: len(d.Merged()),
-	}, nil
-}
-
-// replacing are the calls that replace a rule.
-var replacing = []string{describe, interfaces, authorize, revoke}
-
-func (s *story) publishedChange() (chapter, error) {
-	return chapter{
+	}, {
 		headline: fmt.Sprintf("AWS publishes a change: %s is new, %s is gone", s.change.added, s.change.withdrawn),
 		text: fmt.Sprintf("The new range is authorized before the old one is revoked. And %s now comes as two halves: the same "+
 			"addresses, so its rule stays.", s.change.recut),
 		published: s.revised, pool: webPool, added: 1, revoked: 1, calls: replacing,
-	}, nil
-}
-
-func (s *story) repetition() (chapter, error) {
-	return chapter{
+	}, {
 		headline:  "SNS delivers the same notification a second time",
 		text:      "The file has not changed, and the groups are right: one call is all it takes.",
-		published: s.revised, known: true, calls: []string{describe},
-	}, nil
+		published: s.revised, calls: []string{"describe groups"},
+	}} {
+		if err := s.act(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // repair is a person who loses one of the function's rules, and leaves one that looks like it.
-func (s *story) repair() (chapter, error) {
+func (s *story) repair(ctx context.Context) error {
 	groups := s.list(webPool)
 	g := groups[slices.IndexFunc(groups, func(g ec2sim.Group) bool { return slices.ContainsFunc(g.Ingress, owned) })]
 	lost := g.Ingress[slices.IndexFunc(g.Ingress, owned)]
 	stray := ec2sim.Rule{Permission: ec2sim.TCP(webPort, webPort, strayRange), Description: lost.Description}
-	return chapter{
+	return cmp.Or(s.groups.RemoveRules(g.ID, lost.Permission), s.groups.AddRules(g.ID, stray), s.act(ctx, chapter{
 		headline: fmt.Sprintf("Someone edits %s by hand", g.Name),
 		text: fmt.Sprintf("The rule of %s is lost, and one of %s left behind. A manual run, {}, repairs both, and leaves the rule "+
 			"of the office alone.", lost.Source, strayRange),
-		event: `{}`, known: true, pool: webPool, added: 1, revoked: 1, calls: replacing,
-	}, cmp.Or(s.groups.RemoveRules(g.ID, lost.Permission), s.groups.AddRules(g.ID, stray))
+		event: `{}`, pool: webPool, added: 1, revoked: 1, calls: replacing,
+	}))
 }
 
 // dryRun shows what the function would do for the other pool.
-func (s *story) dryRun() (chapter, error) {
+func (s *story) dryRun(ctx context.Context) error {
 	for _, g := range s.list(apiPool) {
 		if err := s.groups.SetTags(g.ID, tagsOf(apiPool, apiPort)); err != nil {
-			return chapter{}, err
+			return err
 		}
 	}
-	return chapter{
+	return s.act(ctx, chapter{
 		headline: fmt.Sprintf("You tag %s with port %d, and start with a dry run", s.names(apiPool), apiPort),
 		text:     `{"dryRun":true} says what a run would do and changes nothing.`,
-		event:    `{"dryRun":true}`, known: true, pool: apiPool, added: len(s.revised.Merged()), calls: []string{describe},
-	}, nil
+		event:    `{"dryRun":true}`, pool: apiPool, added: len(s.revised.Merged()), calls: []string{"describe groups"},
+	})
 }
 
 // A chapter is a step in which the function works, and what the demo says that it will do.
@@ -167,8 +151,7 @@ type chapter struct {
 	headline, text string
 	published      *document // the document that the function is notified of, nil for a manual event
 	event          string
-	known          bool   // whether the function has the document already
-	pool           string // to show, if any
+	pool           string // whose groups to show, empty for none
 	added, revoked int
 	calls          []string // nil for the first run: one for each group
 }
@@ -182,47 +165,42 @@ func (s *story) act(ctx context.Context, c chapter) error {
 	}
 	r, err := s.invoke(ctx, []byte(c.event))
 	if err != nil {
-		return err
+		return fmt.Errorf("the function: %w", err)
 	}
 	s.step(c.headline, c.text)
 	s.showRun(r)
-	if c.pool != "" {
-		s.showGroups(s.list(c.pool), r)
+	s.showGroups(s.list(c.pool), r)
+	if err := s.verify(r, c); err != nil {
+		return fmt.Errorf("step %d: %w", s.steps, err)
 	}
-	return s.verify(r, c)
+	return s.witness.verdict()
 }
 
-// verify compares a run and its effects with what they should be: the answer, the calls, the rules of the pool, the
-// foreign rules, and all states between.
-func (s *story) verify(r *run, want chapter) error {
+// verify compares a run and its effects with what they should be: the answer, the calls, the rules of the pool, and the
+// foreign rules.
+func (s *story) verify(r run, want chapter) error {
 	var calls []string
 	for _, c := range r.calls {
-		calls = append(calls, c.Action)
+		calls = append(calls, cmp.Or(callNames[c.Action], c.Action))
 	}
 	if want.calls == nil {
-		want.calls = append([]string{describe, getQuota}, slices.Repeat([]string{authorize}, r.Summary.Changed)...)
+		want.calls = append([]string{"describe groups", "get quota"}, slices.Repeat([]string{"authorize"}, r.Summary.Changed)...)
 	}
 	rules := 0 // of the function; the witness sees what they open
 	for _, g := range s.list(webPool) {
 		rules += count(g, owned)
 	}
-	switch {
+	switch wanted := len(s.feed.Load().Merged()); {
 	case r.Summary.Added != want.added || r.Summary.Revoked != want.revoked:
-		return s.wrong("%d rules were added and %d revoked, instead of %d and %d", r.Summary.Added, r.Summary.Revoked, want.added, want.revoked)
+		return fmt.Errorf("%d rules were added and %d revoked, instead of %d and %d", r.Summary.Added, r.Summary.Revoked, want.added, want.revoked)
 	case !slices.Equal(calls, want.calls):
-		return s.wrong("the function called %v instead of %v", calls, want.calls)
-	case s.unchanged.Load() != want.known:
-		return s.wrong("whether the function had the file already: %t instead of %t", s.unchanged.Load(), want.known)
-	case rules != len(s.feed.Load().Merged()):
-		return s.wrong("there are %d rules instead of %d", rules, len(s.feed.Load().Merged()))
-	case !maps.Equal(s.foreign, s.foreignRules()):
-		return s.wrong("a rule that is not the function's was changed")
+		return fmt.Errorf("the function called %v instead of %v", calls, want.calls)
+	case rules != wanted:
+		return fmt.Errorf("there are %d rules instead of %d", rules, wanted)
+	case !slices.Equal(s.foreign, s.foreignRules()):
+		return errors.New("a rule that is not the function's was changed")
 	}
-	return s.witness.verdict()
-}
-
-func (s *story) wrong(format string, args ...any) error {
-	return fmt.Errorf("step %d: "+format, append([]any{s.steps}, args...)...)
+	return nil
 }
 
 // step begins the next step with what happens in the world.
@@ -230,20 +208,17 @@ func (s *story) step(headline, text string) {
 	s.steps++
 	s.page.Line()
 	s.page.Marked(s.page.Strong(fmt.Sprintf("%-2d", s.steps)), s.page.Strong(headline))
-	s.body().Say("%s", text)
+	s.page.In(3).Say("%s", text)
 }
 
-// body is the page below the number of a step.
-func (s *story) body() *page.Page { return s.page.In(3) }
-
 // showRun shows the calls a run has made, and what became of the rules.
-func (s *story) showRun(r *run) {
+func (s *story) showRun(r run) {
 	var calls []string
 	for _, c := range r.calls {
-		name := callNames[c.Action]
-		if strings.Contains(name, "%") {
+		name := cmp.Or(callNames[c.Action], c.Action)
+		if c.Rules > 0 {
 			g, _ := s.groups.Group(c.Resource)
-			name = fmt.Sprintf(name, c.Rules, g.Name)
+			name += fmt.Sprintf(" %d in %s", c.Rules, g.Name)
 		}
 		calls = append(calls, name)
 	}
@@ -255,31 +230,30 @@ func (s *story) showRun(r *run) {
 		kept += g.Kept
 	}
 	const labels = 7 // how wide they are
-	s.body().Fact("calls", labels, " → ", calls...)
-	s.body().Fact("rules", labels, "", fmt.Sprintf(format, r.Summary.Added, r.Summary.Revoked, kept))
+	s.page.In(3).Fact("calls", labels, " → ", calls...)
+	s.page.In(3).Fact("rules", labels, "", fmt.Sprintf(format, r.Summary.Added, r.Summary.Revoked, kept))
 }
 
-// showGroups shows groups as they are, and what the run, if any, has changed of each, or would have.
-func (s *story) showGroups(groups []ec2sim.Group, r *run) {
-	header := []string{"group", "ports", "IPv4 rules", "IPv6 rules", "foreign"}
-	switch {
-	case r != nil && r.DryRun:
-		header = append(header, "would change")
-	case r != nil:
-		header = append(header, "change")
+// showGroups shows groups as they are, and what a run has changed of each, or would have.
+func (s *story) showGroups(groups []ec2sim.Group, r run) {
+	header := []string{"group", "ports", "IPv4 rules", "IPv6 rules", "foreign", "change"}
+	if r.DryRun {
+		header[5] = "would change"
+	}
+	changes := map[string]string{}
+	for _, g := range r.Groups {
+		signs := fmt.Sprintf(" +%d -%d", g.Added, g.Revoked)
+		changes[g.GroupID] = strings.TrimSpace(strings.NewReplacer(" +0", "", " -0", "").Replace(signs))
 	}
 	var rows [][]string
 	for _, g := range groups {
 		ofQuota := func(of func(netip.Addr) bool) string {
 			return fmt.Sprintf("%2d of %d", count(g, func(r ec2sim.Rule) bool { return of(r.Source.Prefix.Addr()) }), ec2sim.DefaultRulesPerGroup)
 		}
-		row := []string{g.Name, cmp.Or(g.Tags[tagPorts], "not tagged"), ofQuota(netip.Addr.Is4), ofQuota(netip.Addr.Is6), fmt.Sprint(count(g, foreign))}
-		if r != nil {
-			row = append(row, r.changeOf(g.ID))
-		}
-		rows = append(rows, row)
+		ports := cmp.Or(g.Tags[tagPorts], "not tagged")
+		rows = append(rows, page.Row(g.Name, ports, ofQuota(netip.Addr.Is4), ofQuota(netip.Addr.Is6), len(g.Ingress)-count(g, owned), changes[g.ID]))
 	}
-	s.body().Section(header, rows)
+	s.page.In(3).Section(header, rows)
 }
 
 func count(g ec2sim.Group, of func(ec2sim.Rule) bool) (n int) {
@@ -289,17 +263,6 @@ func count(g ec2sim.Group, of func(ec2sim.Rule) bool) (n int) {
 		}
 	}
 	return n
-}
-
-// changeOf returns how many rules of a group a run has added and revoked, or would have.
-func (r *run) changeOf(id string) string {
-	for _, g := range r.Groups {
-		if g.GroupID == id {
-			signs := fmt.Sprintf(" +%d -%d", g.Added, g.Revoked)
-			return strings.TrimSpace(strings.NewReplacer(" +0", "", " -0", "").Replace(signs))
-		}
-	}
-	return ""
 }
 
 func tagsOf(pool string, port int) map[string]string {

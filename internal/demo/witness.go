@@ -19,14 +19,8 @@ type witness struct {
 	gap     error         // the first
 }
 
-// see is an observer of the endpoint.
-func (w *witness) see(change ec2sim.Change) {
-	groups, _ := change.All()
-	w.note(change.Call, groups)
-}
-
-// note compares the groups after a call with those before.
-func (w *witness) note(call ec2sim.Call, groups map[string]ec2sim.Group) {
+// see compares the groups after a call with those before.
+func (w *witness) see(call ec2sim.Call, groups map[string]ec2sim.Group) {
 	var ranges []netip.Prefix
 	for _, g := range groups {
 		for _, r := range g.Ingress {

@@ -28,20 +28,22 @@ const region = "us-east-1"
 
 // A world is what the function lives in: an EC2 endpoint, a feed, and someone who watches both.
 type world struct {
-	endpoint  *ec2sim.Server
-	groups    ec2sim.Region
-	witness   witness
-	feed      atomic.Pointer[document] // what AWS has published last
-	unchanged atomic.Bool              // whether the feed's last answer was that the file is known
-	handler   *function.Handler
-	close     func()
-	calls     int // that the function has made about groups
+	endpoint *ec2sim.Server
+	groups   ec2sim.Region
+	witness  witness
+	feed     atomic.Pointer[document] // the last one that AWS has published
+	handler  *function.Handler
+	close    func()
+	calls    int // that the function has made about groups
 }
 
 func newWorld(log *slog.Logger) (*world, error) {
 	w := &world{endpoint: ec2sim.New(ec2sim.Options{}), witness: witness{open: ipspace.Of(nil), wanted: ipspace.Of(nil)}}
 	w.groups = w.endpoint.Region("", region)
-	w.endpoint.Observe(w.witness.see)
+	w.endpoint.Observe(func(c ec2sim.Change) {
+		groups, _ := c.All()
+		w.witness.see(c.Call, groups)
+	})
 	feed := httptest.NewServer(http.HandlerFunc(w.serveFeed))
 	w.close = feed.Close
 	// Only what differs from a deployed function, whose environment is empty.
@@ -61,12 +63,10 @@ func newWorld(log *slog.Logger) (*world, error) {
 	return w, err
 }
 
-// serveFeed serves what AWS has published last to clients that may have it already.
+// serveFeed serves the last document to clients that may have it already.
 func (w *world) serveFeed(out http.ResponseWriter, r *http.Request) {
 	d := w.feed.Load()
-	etag := fmt.Sprintf(`"%x"`, d.MD5) // as S3 has it
-	w.unchanged.Store(r.Header.Get("If-None-Match") == etag)
-	out.Header().Set("ETag", etag)
+	out.Header().Set("ETag", fmt.Sprintf(`"%x"`, d.MD5)) // as S3 has it
 	http.ServeContent(out, r, "ip-ranges.json", time.Time{}, bytes.NewReader(d.bytes))
 }
 
@@ -77,20 +77,18 @@ type run struct {
 }
 
 // invoke has Lambda hand an event to the function.
-func (w *world) invoke(ctx context.Context, event []byte) (*run, error) {
+func (w *world) invoke(ctx context.Context, event []byte) (r run, err error) {
 	w.endpoint.ResetCalls()
 	answer, err := w.handler.Invoke(ctx, event)
 	if err != nil {
-		return nil, fmt.Errorf("the function: %w", err)
+		return r, err
 	}
 	// Beside the groups it looks for prefix lists and for its account's ID. There are no lists: the story is about groups.
 	others := []string{"DescribeManagedPrefixLists", "GetCallerIdentity"}
-	r := &run{calls: slices.DeleteFunc(w.endpoint.ResetCalls(), func(c ec2sim.Call) bool { return slices.Contains(others, c.Action) })}
+	r.calls = slices.DeleteFunc(w.endpoint.ResetCalls(), func(c ec2sim.Call) bool { return slices.Contains(others, c.Action) })
 	w.calls += len(r.calls)
-	if err := json.Unmarshal(answer, &r.Report); err != nil {
-		return nil, fmt.Errorf("the function's answer: %w", err)
-	}
-	return r, nil
+	err = json.Unmarshal(answer, &r.Report)
+	return r, err
 }
 
 // list returns the groups of some pools.
@@ -100,20 +98,13 @@ func (w *world) list(pools ...string) []ec2sim.Group {
 	})
 }
 
-// foreignRules returns the rules of all groups that are not the function's, as text by group and ID.
-func (w *world) foreignRules() map[string]string {
-	rules := map[string]string{}
+// foreignRules returns the rules of all groups that are not the function's.
+func (w *world) foreignRules() (rules []ec2sim.Rule) {
 	for _, g := range w.list(webPool, apiPool) {
-		for _, r := range g.Ingress {
-			if foreign(r) {
-				rules[g.ID+r.ID] = r.Permission.String() + r.Description
-			}
-		}
+		rules = append(rules, slices.DeleteFunc(slices.Clone(g.Ingress), owned)...)
 	}
 	return rules
 }
 
 // owned reports whether a rule says that it is the function's.
 func owned(r ec2sim.Rule) bool { return strings.HasPrefix(r.Description, tagPorts+":") }
-
-func foreign(r ec2sim.Rule) bool { return !owned(r) }
