@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,17 +102,13 @@ func (p *Page) style(s, style string) string {
 // Line writes one line, without trailing spaces. A line wider than the terminal is wrapped between words.
 func (p *Page) Line(parts ...string) {
 	line := strings.TrimRight(strings.Repeat(" ", p.indent)+strings.Join(parts, ""), " ")
-	if p.columns == 0 || widthOf(line) <= p.columns {
-		p.write(line)
-		return
+	lines := []string{line}
+	if p.columns > 0 && widthOf(line) > p.columns {
+		lead := indentOf(line)
+		lines = hang(line[:lead], lead+2, strings.Fields(line), " ", p.columns)
 	}
-	const hanging = 2
-	lead := len(line) - len(strings.TrimLeft(line, " "))
-	for i, part := range wrap(strings.Fields(line), " ", p.columns-lead-hanging) {
-		if i == 1 {
-			lead += hanging
-		}
-		p.write(strings.Repeat(" ", lead) + part)
+	for _, line := range lines {
+		p.write(line)
 	}
 }
 
@@ -126,48 +123,43 @@ func (p *Page) write(line string) {
 func (p *Page) Command(words ...string) {
 	width := Width * Width // as one line
 	if p.columns > 0 {
-		width = p.columns - p.indent - len(`  \`)
+		width = p.columns - p.indent - len(` \`)
 	}
-	lines := wrap(words, " ", width)
+	lines := hang("", 2, words, " ", width)
 	for i, line := range lines {
-		if i > 0 {
-			line = "  " + line
-		}
-		line = p.Strong(line)
+		line = strings.Repeat(" ", p.indent) + p.Strong(line)
 		if i < len(lines)-1 {
 			line += ` \`
 		}
-		p.write(strings.Repeat(" ", p.indent) + line)
+		p.write(line)
 	}
 }
 
 // Say writes a paragraph.
 func (p *Page) Say(format string, args ...any) {
-	p.hang("", plainText, strings.Fields(fmt.Sprintf(format, args...)), " ")
+	p.paragraph("", plainText, strings.Fields(fmt.Sprintf(format, args...)), " ")
 }
 
 // Marked writes a paragraph after a mark.
-func (p *Page) Marked(mark, text string) { p.hang(mark+" ", plainText, strings.Fields(text), " ") }
+func (p *Page) Marked(mark, text string) { p.paragraph(mark+" ", plainText, strings.Fields(text), " ") }
 
 // Fact writes words after a label, which takes width characters.
 func (p *Page) Fact(label string, width int, separator string, words ...string) {
-	p.hang(p.Quiet(fmt.Sprintf("%-*s", width, label)), plainText, words, separator)
+	p.paragraph(p.Quiet(fmt.Sprintf("%-*s", width, label)), plainText, words, separator)
 }
 
 // Change lists what comes, goes or changes: its label begins with +, - or ~.
 func (p *Page) Change(label string, words ...string) {
 	style := map[byte]func(string) string{'+': p.Good, '-': p.Bad, '~': p.Warn}[label[0]]
-	p.hang(label+" ", style, words, "  ")
+	p.paragraph(label+" ", style, words, "  ")
 }
 
 func plainText(s string) string { return s }
 
-// hang writes words after a label. Further lines begin where the first word does.
-func (p *Page) hang(label string, style func(string) string, words []string, separator string) {
-	width := widthOf(label)
-	for _, line := range wrap(words, separator, p.width()-p.indent-width) {
-		p.Line(style(label + line))
-		label = strings.Repeat(" ", width)
+// paragraph writes words after a label. Further lines begin where the first word does.
+func (p *Page) paragraph(label string, style func(string) string, words []string, separator string) {
+	for _, line := range hang(label, widthOf(label), words, separator, p.width()-p.indent) {
+		p.Line(style(line))
 	}
 }
 
@@ -227,7 +219,6 @@ func (p *Page) Section(header []string, rows [][]string) {
 
 // lists writes each row as a list of its cells.
 func (p *Page) lists(header []string, rows [][]string) {
-	const hanging = 2
 	for _, row := range rows {
 		var words []string
 		for i, cell := range row {
@@ -235,10 +226,8 @@ func (p *Page) lists(header []string, rows [][]string) {
 				words = append(words, strings.TrimLeft(p.Quiet(header[i])+" "+cell, " "))
 			}
 		}
-		lead := ""
-		for _, line := range wrap(words, "  ", p.columns-p.indent-hanging) {
-			p.Line(lead, line)
-			lead = strings.Repeat(" ", hanging)
+		for _, line := range hang("", 2, words, "  ", p.columns-p.indent) {
+			p.Line(line)
 		}
 	}
 }
@@ -263,8 +252,18 @@ func wrap(words []string, separator string, width int) []string {
 	return append(lines, line)
 }
 
-// entry is a line of a help text that explains something, in two columns.
-var entry = regexp.MustCompile(`^( +)(\S.*?)( {2,})(\S.*)$`)
+// hang joins words to lines of at most width characters: the first after a lead, the others after spaces.
+func hang(lead string, spaces int, words []string, separator string, width int) []string {
+	lines := wrap(words, separator, width-spaces)
+	for i, line := range lines {
+		lines[i] = lead + line
+		lead = strings.Repeat(" ", spaces)
+	}
+	return lines
+}
+
+// label matches the first column of an entry of a help text, with the spaces around it.
+var label = regexp.MustCompile(`^ +\S.*? {2,}`)
 
 // token is a word of a help text, or several that are quoted for a shell.
 var token = regexp.MustCompile(`'[^']*'\S*|\S+`)
@@ -272,70 +271,39 @@ var token = regexp.MustCompile(`'[^']*'\S*|\S+`)
 // Reflow fits a text of paragraphs, of entries in two columns, and of commands that are indented, to a width, if it is
 // wider.
 func Reflow(text string, width int) string {
-	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
-	if !wider(lines, width) {
-		return text
-	}
 	var out []string
-	for i := 0; i < len(lines); {
-		n := block(lines[i:])
-		out = append(out, reflow(lines[i:i+n], width)...)
-		i += n
+	for lines := strings.Split(strings.TrimRight(text, "\n"), "\n"); len(lines) > 0; {
+		label, n := label.FindString(lines[0]), 1
+		more := regexp.MustCompile(fmt.Sprintf(`^ {%d}\S`, len(label))) // of the paragraph, or of the entry
+		if label != "" || more.MatchString(lines[0]) {
+			for n < len(lines) && more.MatchString(lines[n]) {
+				n++
+			}
+		}
+		block := lines[:n]
+		if slices.ContainsFunc(block, func(line string) bool { return widthOf(line) > width }) {
+			block = reflow(label, strings.Join(block, " "), width)
+		}
+		out, lines = append(out, block...), lines[n:]
 	}
 	return strings.Join(out, "\n") + "\n"
 }
 
-func wider(lines []string, width int) bool {
-	for _, line := range lines {
-		if widthOf(line) > width {
-			return true
+// reflow fits a paragraph, an entry with a label, or a command to a width.
+func reflow(label, text string, width int) []string {
+	indent, spaces := indentOf(text), len(label)
+	words := token.FindAllString(text[len(label):], -1)
+	switch {
+	case label == "":
+		if label = text[:indent]; indent > 0 {
+			spaces = indent + 4
 		}
+	case spaces > width/2: // there is more room in lines of its own
+		lines := hang(text[:indent], indent, strings.Fields(label), " ", width)
+		spaces = indent + 4
+		return append(lines, hang(strings.Repeat(" ", spaces), spaces, words, " ", width)...)
 	}
-	return false
-}
-
-// block returns how many lines, from the first on, are one paragraph, entry or command.
-func block(lines []string) int {
-	more := func(string) bool { return false }
-	if m := entry.FindStringSubmatch(lines[0]); m != nil {
-		column := len(m[1]) + len(m[2]) + len(m[3])
-		more = func(line string) bool { return strings.HasPrefix(line, strings.Repeat(" ", column)) }
-	} else if indentOf(lines[0]) == 0 && lines[0] != "" {
-		more = func(line string) bool { return line != "" && indentOf(line) == 0 }
-	}
-	n := 1
-	for n < len(lines) && more(lines[n]) {
-		n++
-	}
-	return n
-}
-
-// reflow fits a block to a width.
-func reflow(lines []string, width int) []string {
-	if !wider(lines, width) {
-		return lines
-	}
-	all := strings.Join(lines, " ")
-	lead, hanging := strings.Repeat(" ", indentOf(all)), indentOf(all)+4
-	if indentOf(all) == 0 {
-		hanging = 0
-	}
-	var out []string
-	if m := entry.FindStringSubmatch(all); m != nil {
-		lead, hanging, all = m[1]+m[2]+m[3], len(m[1])+len(m[2])+len(m[3]), m[4]
-		if hanging > width/2 { // there is more room in lines of its own
-			for _, line := range wrap(strings.Fields(m[2]), " ", width-len(m[1])) {
-				out = append(out, m[1]+line)
-			}
-			hanging = len(m[1]) + 4
-			lead = strings.Repeat(" ", hanging)
-		}
-	}
-	for _, line := range wrap(token.FindAllString(all, -1), " ", width-hanging) {
-		out = append(out, lead+line)
-		lead = strings.Repeat(" ", hanging)
-	}
-	return out
+	return hang(label, spaces, words, " ", width)
 }
 
 func indentOf(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
