@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	_ "embed"
 	"errors"
@@ -20,14 +21,14 @@ func (r release) writeTemplates() error {
 	if err != nil {
 		return err
 	}
-	published, err := r.publishable(string(source))
+	published, err := edited(string(source), r.published()...)
 	if err != nil {
 		return err
 	}
-	if err := r.write("cloudfront-sg-sync_"+r.version+".sam.yaml", []byte(published)); err != nil {
+	if err := r.write("cloudfront-sg-sync_"+r.version+".sam.yaml", published); err != nil {
 		return err
 	}
-	fromBucket, err := r.fromBucket(string(source))
+	fromBucket, err := edited(string(source), r.fromBucket()...)
 	if err != nil {
 		return err
 	}
@@ -37,7 +38,7 @@ func (r release) writeTemplates() error {
 		return nil
 	}
 	cmd := exec.CommandContext(context.Background(), python, "-c", transform)
-	cmd.Stdin, cmd.Stderr = strings.NewReader(fromBucket), os.Stderr
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(fromBucket), os.Stderr
 	plain, err := cmd.Output()
 	if err != nil {
 		return fmt.Errorf("transform template.yaml: %w", err)
@@ -55,26 +56,31 @@ func findTranslator() (string, error) {
 	return "", errors.New("no Python here has SAM's translator: python3 -m venv build/python && build/python/bin/pip install -r .ci/requirements.txt")
 }
 
-// code is the part of template.yaml from which SAM builds the function.
-const code = `    # ` + "`make build-SyncFunction`" + ` compiles it.
-    # https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/building-custom-runtimes.html
-    Metadata:
-      BuildMethod: makefile
-    Properties:
-      Description: Makes tagged security groups equal to the published CloudFront ranges.
-      CodeUri: .
-`
+// An edit replaces a text that template.yaml has exactly once.
+type edit struct{ old, new string }
 
-// withCode returns a template that takes the function from uri instead of building it.
-func withCode(template, uri string) (string, error) {
-	const properties = "    Properties:\n      Description: Makes tagged security groups equal to the published CloudFront ranges.\n"
-	return replaced(template, code, properties+"      CodeUri: "+uri+"\n")
+func edited(template string, edits ...edit) ([]byte, error) {
+	for _, e := range edits {
+		if n := strings.Count(template, e.old); n != 1 {
+			return nil, fmt.Errorf("template.yaml has %d times, not once:\n%s", n, e.old)
+		}
+		template = strings.Replace(template, e.old, e.new, 1)
+	}
+	return []byte(template), nil
 }
 
-// publishable returns the template for `sam package` and `sam publish`, to be put beside the zip. See
+// codeFrom takes the function from a place instead of building it.
+func codeFrom(uri string) []edit {
+	return []edit{{"      CodeUri: .\n", "      CodeUri: " + uri + "\n"}, {"    # `make build-SyncFunction` compiles it.\n" +
+		"    # https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/building-custom-runtimes.html\n" +
+		"    Metadata:\n      BuildMethod: makefile\n", ""}}
+}
+
+// published makes the template one for `sam package` and `sam publish`, to be put beside the zip. See
 // https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/serverless-sam-template-publishing-applications-metadata-properties.html
-func (r release) publishable(template string) (string, error) {
-	application := `Metadata:
+func (r release) published() []edit {
+	application := `
+Metadata:
   AWS::ServerlessRepo::Application:
     Name: cloudfront-sg-sync
     Description: Keeps the inbound rules of tagged security groups equal to the IP ranges that AWS publishes for CloudFront.
@@ -88,17 +94,14 @@ func (r release) publishable(template string) (string, error) {
 	if repository := os.Getenv("REPOSITORY"); repository != "" {
 		application += "    HomePageUrl: " + repository + "\n    SourceCodeUrl: " + repository + "/tree/" + r.version + "\n"
 	}
-	template, err := replaced(template, "\nMetadata:\n", "\n"+application)
-	if err != nil {
-		return "", err
-	}
-	return withCode(template, "./"+r.functionZip("arm64"))
+	return append(codeFrom("./"+r.functionZip("arm64")), edit{"\nMetadata:\n", application})
 }
 
-// fromBucket returns the template with parameters for the zip's bucket and for the architecture. The zip's name is no
+// fromBucket gives the template parameters for the zip's bucket and for the architecture. The zip's name is no
 // parameter: an updated stack keeps the values of its parameters, and would keep the code of the old release.
-func (r release) fromBucket(template string) (string, error) {
-	for _, change := range [][2]string{
+func (r release) fromBucket() []edit {
+	code := codeFrom("{ Bucket: !Ref CodeBucket, Key: !Sub \"${CodePrefix}" + r.functionZip("${Architecture}") + "\" }")
+	return append(code, []edit{
 		{"    ParameterGroups:\n", `    ParameterGroups:
       - Label: { default: Where the function's code is }
         Parameters: [CodeBucket, CodePrefix, Architecture]
@@ -128,19 +131,5 @@ Parameters:
     Description: What the function runs on. arm64 costs less; x86_64 is for regions and accounts that have no other.
 `},
 		{"\n      Architectures: [arm64]\n", "\n      Architectures: [!Ref Architecture]\n"},
-	} {
-		var err error
-		if template, err = replaced(template, change[0], change[1]); err != nil {
-			return "", err
-		}
-	}
-	return withCode(template, "{ Bucket: !Ref CodeBucket, Key: !Sub \"${CodePrefix}"+r.functionZip("${Architecture}")+"\" }")
-}
-
-// replaced replaces text that has to be in a template exactly once.
-func replaced(template, old, replacement string) (string, error) {
-	if n := strings.Count(template, old); n != 1 {
-		return "", fmt.Errorf("template.yaml has %d times, not once:\n%s", n, old)
-	}
-	return strings.Replace(template, old, replacement, 1), nil
+	}...)
 }
