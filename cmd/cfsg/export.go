@@ -35,14 +35,14 @@ func (c *exportCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	if in.Admits(format) {
-		return export.Write(t.out, format.Name, in) // CloudFront's ranges are not in it
+		return format.Write(t.out, in) // CloudFront's ranges are not in it
 	}
 	config, r, err := c.load(ctx, t)
 	if err != nil {
 		return err
 	}
 	in.Publication, in.Selection, in.TagKey = r.Publication, config.Selection, config.TagKey
-	return export.Write(t.out, format.Name, in)
+	return format.Write(t.out, in)
 }
 
 // input returns a format, and what the flags say of it.
@@ -59,11 +59,12 @@ func (f hostFlags) input(name string) (export.Format, export.Input, error) {
 	switch {
 	case err != nil:
 	case ports != nil && !format.HasPorts:
-		err = hint.New(fmt.Sprintf("--port=%s: %s is not about ports", strings.Join(f.Port, " "), format.Name), "leave --port out")
+		problem := fmt.Sprintf("--port=%s: %s is not about ports", strings.Join(f.Port, " "), format.Name)
+		err = hint.New(problem, "leave --port out")
 	case via != nil && !format.HasVia:
-		err = hint.New(fmt.Sprintf("--via: %s is not for a host behind a load balancer", format.Name), "leave --via out")
+		err = hint.New("--via: "+format.Name+" is not for a host behind a load balancer", "leave --via out")
 	case f.ProxyProtocol && !format.HasProxy:
-		err = hint.New(fmt.Sprintf("--proxy-protocol: not for %s", format.Name), "nginx and haproxy have it; for others, --via lets in the load balancer")
+		err = hint.New("--proxy-protocol: not for "+format.Name, "nginx and haproxy have it; for others, --via lets in the load balancer")
 	}
 	if ports == nil {
 		ports = https
@@ -109,9 +110,6 @@ func formatOf(name string) (export.Format, error) {
 	if i := slices.Index(names, name); i >= 0 {
 		return export.Formats[i], nil
 	}
-	err := fmt.Errorf("%q is not a format", name)
-	if near := nearest(name, names); near != "" {
-		err = hint.With(err, fmt.Sprintf("did you mean %s?", near))
-	}
+	err := suggest(fmt.Errorf("%q is not a format", name), name, names)
 	return export.Format{}, hint.With(err, "the formats are "+strings.Join(names, ", "))
 }

@@ -94,7 +94,7 @@ func (c *followCommand) follower(t terminal, format export.Format, in export.Inp
 		Render: func(p *iprange.Publication) (string, error) {
 			var text bytes.Buffer
 			in.Publication = p
-			err := export.Write(&text, format.Name, in)
+			err := format.Write(&text, in)
 			return text.String(), err
 		},
 	}

@@ -67,9 +67,13 @@ func mistypedCommand(err error, word string, model *kong.Application) error {
 	if slices.Contains(names, word) {
 		return err
 	}
-	err = fmt.Errorf("there is no command %q", word)
+	return suggest(fmt.Errorf("there is no command %q", word), word, names)
+}
+
+// suggest adds the name that was meant, if one is like the word.
+func suggest(err error, word string, names []string) error {
 	if guess := nearest(word, names); guess != "" {
-		err = hint.With(err, fmt.Sprintf("did you mean %s?", guess))
+		err = hint.With(err, "did you mean "+guess+"?")
 	}
 	return err
 }

@@ -1,12 +1,10 @@
 package export
 
 import (
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/netip"
-	"strings"
 
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
@@ -26,8 +24,8 @@ func (in Input) writeJSON(w io.Writer) error {
 		IPv4        []netip.Prefix `json:"ipv4"`
 		IPv6        []netip.Prefix `json:"ipv6"`
 	}{
-		"cfsg export json (cloudfront-sg-sync)", in.Selection.Services, append([]string{}, in.Selection.Within...), in.SyncToken, in.Time(),
-		append([]netip.Prefix{}, in.IPv4...), append([]netip.Prefix{}, in.IPv6...),
+		"cfsg export json (cloudfront-sg-sync)", in.Selection.Services, append([]string{}, in.Selection.Within...),
+		in.SyncToken, in.Time(), append([]netip.Prefix{}, in.IPv4...), append([]netip.Prefix{}, in.IPv6...),
 	})
 }
 
@@ -40,7 +38,8 @@ const mostAtOnce = 100
 func (in Input) fitsLists() error {
 	for _, list := range in.Lists() {
 		if n := len(list.Ranges); n > mostAtOnce {
-			return hint.New(fmt.Sprintf("a prefix list can be created with %d entries, and there are %d %s ranges", mostAtOnce, n, list.Family), "export the compact cover (--service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT)")
+			problem := fmt.Sprintf("a prefix list can be created with %d entries, and there are %d %s ranges", mostAtOnce, n, list.Family)
+			return hint.New(problem, "export the compact cover (--service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT)")
 		}
 	}
 	return nil
@@ -80,19 +79,4 @@ func (in Input) TooHeavy() bool { return in.Weight() > engine.DefaultRulesPerGro
 // Description is the description of an entry, by which the function recognizes it.
 func (in Input) Description() string {
 	return fmt.Sprintf("%s: %s %s", in.TagKey, in.Selection, in.Time())
-}
-
-// writeCSV writes a line for each range (RFC 4180). CSV has no comments, so each line names the source.
-func (in Input) writeCSV(w io.Writer) error {
-	lines := csv.NewWriter(w)
-	_ = lines.Write([]string{"range", "family", "services", "published_at", "sync_token", "within"}) // Error returns any error
-	for _, p := range in.Merged() {
-		family := "ipv4"
-		if p.Addr().Is6() {
-			family = "ipv6"
-		}
-		_ = lines.Write([]string{p.String(), family, strings.Join(in.Selection.Services, " "), in.Time(), in.SyncToken, strings.Join(in.Selection.Within, " ")})
-	}
-	lines.Flush()
-	return lines.Error()
 }

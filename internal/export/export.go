@@ -2,6 +2,7 @@
 package export
 
 import (
+	"bytes"
 	"embed"
 	"fmt"
 	"io"
@@ -92,52 +93,47 @@ const (
 	caddyCheck, caddyReload     = "caddy validate --config /etc/caddy/Caddyfile", "systemctl reload caddy"
 )
 
-// The texts are templates named after their format, except for those that a library writes.
+// The texts are templates named after their format, except for JSON.
 //
 //go:embed formats
 var files embed.FS
 
 var texts = sync.OnceValue(func() *template.Template {
-	return template.Must(template.New("").Funcs(template.FuncMap{"portsWith": portsWith, "lower": strings.ToLower}).ParseFS(files, "formats/*.tmpl"))
+	funcs := template.FuncMap{"portsWith": portsWith, "lower": strings.ToLower, "join": strings.Join}
+	return template.Must(template.New("").Funcs(funcs).ParseFS(files, "formats/*.tmpl"))
 })
 
 // plainName matches the names of services that are harmless in any text.
 var plainName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
-// Write writes the input in the format of that name.
-func Write(w io.Writer, format string, in Input) error {
+// Write writes the input in the format.
+func (f Format) Write(w io.Writer, in Input) error {
 	for _, service := range slices.Concat(in.Selection.Services, in.Selection.Within) {
 		if !plainName.MatchString(service) {
-			return fmt.Errorf("service %q: an export names its services in comments and scripts, so only letters, digits, _ and - are allowed", service)
+			return fmt.Errorf("service %q: an export names its services in comments and scripts, "+
+				"so only letters, digits, _ and - are allowed", service)
 		}
 	}
-	switch format {
+	switch f.Name {
 	case "terraform-lists":
 		if err := in.fitsLists(); err != nil {
 			return err
 		}
 	case "json":
 		return in.writeJSON(w)
-	case "csv":
-		return in.writeCSV(w)
 	}
-	i := slices.IndexFunc(Formats, func(f Format) bool { return f.Name == format })
-	if i < 0 {
-		return fmt.Errorf("there is no format %q", format)
+	if in.Admits(f) {
+		in.Publication = new(iprange.Publication)
+		in.IPv4, in.IPv6 = ipspace.Split(in.Via)
 	}
-	var text strings.Builder
-	data := struct {
+	var text bytes.Buffer
+	if err := texts().ExecuteTemplate(&text, f.Name+".tmpl", struct {
 		Input
 		Format
-	}{in, Formats[i]}
-	if in.Admits(data.Format) {
-		data.Publication = new(iprange.Publication)
-		data.IPv4, data.IPv6 = ipspace.Split(in.Via)
+	}{in, f}); err != nil {
+		return fmt.Errorf("write %s: %w", f.Name, err)
 	}
-	if err := texts().ExecuteTemplate(&text, format+".tmpl", data); err != nil {
-		return fmt.Errorf("write %s: %w", format, err)
-	}
-	_, err := io.WriteString(w, text.String())
+	_, err := text.WriteTo(w)
 	return err
 }
 
@@ -145,9 +141,7 @@ func Write(w io.Writer, format string, in Input) error {
 func (in Input) Admits(f Format) bool { return len(in.Via) > 0 && !f.Trusts && !in.ProxyProtocol }
 
 // ViaList lists the addresses that the load balancer connects from.
-func (in Input) ViaList() string {
-	return strings.Join(words.Strings(in.Via), " ")
-}
+func (in Input) ViaList() string { return strings.Join(words.Strings(in.Via), " ") }
 
 // Stamp describes the ranges: their services and publication, or that they are the load balancer's.
 func (in Input) Stamp() string {

@@ -1,4 +1,7 @@
 // Package hint keeps a problem and its remedy apart. A log has both on one line, a terminal on two.
+//
+// An error with a remedy has a method Hint() string, which may return nothing. Its text is the problem and the hint, with
+// "; " between them.
 package hint
 
 import (
@@ -6,13 +9,6 @@ import (
 	"slices"
 	"strings"
 )
-
-// An Error has a remedy. Its text is the problem and the hint, with "; " between them.
-type Error interface {
-	error
-	// Hint returns the remedy. It may be empty.
-	Hint() string
-}
 
 type hinted struct {
 	error
@@ -45,17 +41,17 @@ func Lines(err error) []Line {
 	for text := range strings.SplitSeq(err.Error(), "\n") {
 		line := Line{Problem: text}
 		for _, hint := range hints {
-			problem := strings.ReplaceAll(line.Problem, "; "+hint, "")
-			if problem == line.Problem {
-				continue
-			}
-			line.Problem = problem
-			line.Hints = append(line.Hints, hint)
-			for i := range lines {
-				lines[i].Hints = slices.DeleteFunc(lines[i].Hints, func(h string) bool { return h == hint })
+			if problem := strings.ReplaceAll(line.Problem, "; "+hint, ""); problem != line.Problem {
+				line.Problem = problem
+				line.Hints = append(line.Hints, hint)
 			}
 		}
-		slices.SortFunc(line.Hints, func(a, b string) int { return strings.Index(text, "; "+a) - strings.Index(text, "; "+b) })
+		for i := range lines {
+			lines[i].Hints = slices.DeleteFunc(lines[i].Hints, func(h string) bool { return slices.Contains(line.Hints, h) })
+		}
+		slices.SortFunc(line.Hints, func(a, b string) int {
+			return strings.Index(text, "; "+a) - strings.Index(text, "; "+b)
+		})
 		lines = append(lines, line)
 	}
 	return lines
@@ -66,14 +62,13 @@ func Problem(err error) string { return Lines(err)[0].Problem }
 
 // collect adds the different hints of an error and of those that it wraps.
 func collect(err error, hints []string) []string {
-	if e, ok := err.(Error); ok && e.Hint() != "" && !slices.Contains(hints, e.Hint()) { //nolint:errorlint // each error of the tree is looked at
+	//nolint:errorlint // each error of the tree is looked at
+	if e, ok := err.(interface{ Hint() string }); ok && e.Hint() != "" && !slices.Contains(hints, e.Hint()) {
 		hints = append(hints, e.Hint())
 	}
 	switch e := err.(type) { //nolint:errorlint // as above
 	case interface{ Unwrap() error }:
-		if inner := e.Unwrap(); inner != nil {
-			hints = collect(inner, hints)
-		}
+		return collect(e.Unwrap(), hints)
 	case interface{ Unwrap() []error }:
 		for _, inner := range e.Unwrap() {
 			hints = collect(inner, hints)
