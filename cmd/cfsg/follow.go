@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -18,6 +17,7 @@ import (
 	"cloudfront-sg-sync/internal/follow"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/page"
+	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/iprange"
 
 	"github.com/alecthomas/kong"
@@ -44,7 +44,8 @@ func (c *followCommand) Run(ctx context.Context, t terminal, k *kong.Context) er
 		return err
 	}
 	if in.Admits(format) {
-		return hint.New("with --via the file has the load balancer's ranges, which do not follow CloudFront's", "write it once, by cfsg export")
+		return hint.New("with --via the file has the load balancer's ranges, which do not follow CloudFront's",
+			"write it once, by cfsg export")
 	}
 	if c.IPRanges == "-" && (c.Every != 0 || c.PrintUnit) {
 		return hint.New("stdin can be read only once", "name a URL or a file")
@@ -84,15 +85,18 @@ func (c *followCommand) Run(ctx context.Context, t terminal, k *kong.Context) er
 // follower returns what keeps the file up to date.
 func (c *followCommand) follower(t terminal, format export.Format, in export.Input, config config.Config) *follow.Follower {
 	in.Selection, in.TagKey = config.Selection, config.TagKey
+	sorted := iprange.Selection{ // their order does not count
+		Services: slices.Sorted(slices.Values(in.Selection.Services)), Within: slices.Sorted(slices.Values(in.Selection.Within)),
+	}
 	f := &follow.Follower{
-		File: c.Write, Check: c.Check, Reload: c.Reload, Script: format.Script, Volatile: format.Volatile, Force: c.Force, MaxRevokePercent: config.MaxRevokePercent,
-		Settings: iprange.Selection{Services: sorted(config.Selection.Services), Within: sorted(config.Selection.Within)}.String() + ", " + strings.Join(families(config), " "),
+		File: c.Write, Settings: sorted.String() + ", " + families(config), Check: c.Check, Reload: c.Reload,
+		Script: format.Script, Volatile: format.Volatile, Force: c.Force, MaxRevokePercent: config.MaxRevokePercent,
 		Fetch: func(ctx context.Context, _ iprange.Copy) (iprange.Copy, error) {
 			r, err := c.read(ctx, t, config)
 			return iprange.Copy{Publication: r.Publication}, err
 		},
 		Render: func(p *iprange.Publication) (string, error) {
-			var text bytes.Buffer
+			var text strings.Builder
 			in.Publication = p
 			err := format.Write(&text, in)
 			return text.String(), err
@@ -109,18 +113,14 @@ func (c *followCommand) follower(t terminal, format export.Format, in export.Inp
 	return f
 }
 
-func sorted(names []string) []string { return slices.Sorted(slices.Values(names)) }
-
-func families(c config.Config) []string {
-	var names []string
-	for _, f := range c.Families() {
-		names = append(names, strings.ToLower(f.String()))
-	}
-	return names
+func families(c config.Config) string {
+	return strings.ToLower(strings.Join(words.Strings(c.Families()), " "))
 }
 
 // update brings the file up to date, and says how that ended.
-func (c *followCommand) update(ctx context.Context, t terminal, k *kong.Context, f *follow.Follower, format export.Format, at *scope) (changed bool, err error) {
+func (c *followCommand) update(
+	ctx context.Context, t terminal, k *kong.Context, f *follow.Follower, format export.Format, at *scope,
+) (changed bool, err error) {
 	r, err := f.Update(ctx)
 	switch {
 	case r.Outcome == follow.Interrupted:
@@ -129,7 +129,8 @@ func (c *followCommand) update(ctx context.Context, t terminal, k *kong.Context,
 		return false, err // wrong usage, or a disk that is full
 	}
 	fmt.Fprint(t.err, r.Output)
-	d := document.NewFollow(format.Name, c.Write, at.settings, r, err, strings.ReplaceAll(format.Reload, "FILE", c.Write), placeFlags{}.next(k))
+	reload := strings.ReplaceAll(format.Reload, "FILE", c.Write)
+	d := document.NewFollow(format.Name, c.Write, at.settings, r, err, reload, placeFlags{}.next(k))
 	return r.Outcome == follow.Updated, errors.Join(err, c.print(t, d, func(w *page.Page) {
 		w.Line(at.Selection.String(), " in ", c.Write, ", for ", format.Name)
 		w.Line(w.Quiet("settings: " + d.Settings.Origin()))
@@ -153,24 +154,25 @@ func (c *followCommand) printUnit(t terminal, k *kong.Context, format export.For
 			return err
 		}
 	}
-	more := []string{format.Name, "--write", file, "--ip-ranges", source, "--max-revoke-percent", fmt.Sprint(config.MaxRevokePercent)}
-	for _, setting := range []struct {
-		flag   string
-		values []string
-	}{
-		{"--service", config.Selection.Services}, {"--within", config.Selection.Within}, {"--family", families(config)},
-	} {
-		for _, value := range setting.values {
-			more = append(more, setting.flag, value)
+	more := []string{
+		format.Name, "--write", file, "--ip-ranges", source, "--max-revoke-percent", fmt.Sprint(config.MaxRevokePercent),
+	}
+	add := func(flag string, values ...string) {
+		for _, value := range values {
+			more = append(more, flag, value)
 		}
 	}
+	add("--service", config.Selection.Services...)
+	add("--within", config.Selection.Within...)
+	add("--family", strings.Fields(families(config))...)
 	without := append([]string{"every", "force", "print-unit", "stack"}, mannersOf...)
-	command := slices.Concat([]string{program, "follow"}, more, inherited(k, without, "follow", more))
 	name := follow.UnitName(file)
 	fmt.Fprint(t.out, follow.Unit{
-		Name: name, File: file, Command: command, Every: cmp.Or(c.Every, 6*time.Hour),
-		Writable: append([]string{filepath.Dir(file)}, format.Writes...),
+		Name: name, File: file, Every: cmp.Or(c.Every, 6*time.Hour), Writable: append([]string{filepath.Dir(file)}, format.Writes...),
+		Command: slices.Concat([]string{program, "follow"}, more, inherited(k, without, "follow", more)),
 	})
-	fmt.Fprintf(t.err, "To install it, as root:   cfsg follow … --print-unit | awk '/^# \\/etc\\/systemd\\/system\\// { f = $2 } { print > f }' && systemctl daemon-reload && systemctl enable --now %s.timer\n", name)
+	fmt.Fprintf(t.err, "To install it, as root:   cfsg follow … --print-unit | "+
+		"awk '/^# \\/etc\\/systemd\\/system\\// { f = $2 } { print > f }' && "+
+		"systemctl daemon-reload && systemctl enable --now %s.timer\n", name)
 	return nil
 }

@@ -179,7 +179,8 @@ func (r *run) follow(ctx context.Context) error {
 	case err != nil:
 		return r.fails(FetchFailed, err)
 	case fetched.Publication.Published.After(time.Now().Add(clockSkew)):
-		return r.fails(FetchFailed, hint.New(fmt.Sprintf("the list is from the future: %s", fetched.Publication.Published.Format(time.RFC3339)), "check the clock of this host"))
+		when := fetched.Publication.Published.Format(time.RFC3339)
+		return r.fails(FetchFailed, hint.New("the list is from the future: "+when, "check the clock of this host"))
 	}
 	if o, err := r.refuse(fetched.Publication); err != nil {
 		return r.fails(o, err)
@@ -227,8 +228,10 @@ func (r *run) refuse(p *iprange.Publication) (Outcome, error) {
 	if r.state.SHA256 == "" || r.Force {
 		return "", nil
 	}
+	date := p.Published.Format(time.RFC3339)
 	if p.Published.Before(of) && !of.After(time.Now().Add(clockSkew)) {
-		return Older, hint.New(fmt.Sprintf("the list of %s is older than that of %s, which the file has", p.Published.Format(time.RFC3339), of.Format(time.RFC3339)),
+		return Older, hint.New(
+			fmt.Sprintf("the list of %s is older than that of %s, which the file has", date, of.Format(time.RFC3339)),
 			"run again later: a cache may have served an old copy; --force takes it")
 	}
 	if r.Settings != r.state.Settings {
@@ -239,8 +242,11 @@ func (r *run) refuse(p *iprange.Publication) (Outcome, error) {
 		return "", nil
 	}
 	r.report.Added, r.report.Removed = ipspace.Change(before, p.Merged())
-	return Held, hint.New(fmt.Sprintf("the list of %s takes addresses from %d of %s (%.0f%% of IPv4, %.0f%% of IPv6), more than MAX_REVOKE_PERCENT=%d allows; this would be lost: %s",
-		p.Published.Format(time.RFC3339), loss.Losing, words.Count(loss.Prefixes, "range"), loss.Percent[0], loss.Percent[1], r.MaxRevokePercent, words.Few(words.Strings(loss.Lost))),
+	return Held, hint.New(
+		fmt.Sprintf("the list of %s takes addresses from %d of %s (%.0f%% of IPv4, %.0f%% of IPv6), "+
+			"more than MAX_REVOKE_PERCENT=%d allows; this would be lost: %s",
+			date, loss.Losing, words.Count(loss.Prefixes, "range"), loss.Percent[0], loss.Percent[1],
+			r.MaxRevokePercent, words.Few(words.Strings(loss.Lost))),
 		"compare the published list with what would be lost, and if the list is right, run once with --force")
 }
 
@@ -335,7 +341,8 @@ func (r *run) putBack() (err error) {
 func (r *run) loadOld() error {
 	if r.state.Pending == loading {
 		if r.Script && !r.state.Old {
-			fmt.Fprintf(&r.output, "There is no earlier script to go back to. To take out what this one did:   sh %s remove\n", r.File)
+			r.output.WriteString("There is no earlier script to go back to. " +
+				"To take out what this one did:   sh " + r.File + " remove\n")
 		} else if err := r.load(); err != nil {
 			return fmt.Errorf("load the old file again: %w", err)
 		}

@@ -298,8 +298,9 @@ func TestUnit(t *testing.T) {
 		t.Skip("systemd-analyze is not installed")
 	}
 	u := Unit{
-		Name: UnitName("/etc/nginx/my ranges.conf"), File: "/etc/nginx/my ranges.conf", Every: 6 * time.Hour, Writable: []string{"/tmp", "-/etc/none"},
-		Command: []string{"/bin/sh", "-c", `echo "$HOME" 100% 'a\b'`},
+		Name: UnitName("/etc/nginx/my ranges.conf"), File: "/etc/nginx/my ranges.conf", Every: 6 * time.Hour,
+		Writable: []string{"/tmp", "-/etc/none"},
+		Command:  []string{"/bin/sh", "-c", `echo "$HOME" 100% 'a\b'`},
 	}
 	dir := t.TempDir()
 	var files []string
