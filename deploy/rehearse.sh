@@ -11,7 +11,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-export AWS_PAGER=""
+# A call that fails for a passing reason is made again: a rehearsal makes hundreds.
+export AWS_PAGER="" AWS_RETRY_MODE=standard AWS_MAX_ATTEMPTS=6
 emulated=${AWS_ENDPOINT_URL:-}
 pause=5 && [[ -z $emulated ]] || pause=0.2
 name=${CLEAN:-cfsg-rehearsal-$(openssl rand -hex 4)}
@@ -33,7 +34,7 @@ answer() { # yes|no|"not shown here" PAGE QUESTION [WHY]: the page that leaves t
 	say "$line"
 }
 
-shows() { # SECONDS PAGE QUESTION COMMAND…: yes if the command succeeds in this time
+shows() { # SECONDS PAGE QUESTION COMMAND…: yes if the command succeeds in this time. What AWS answers may lag behind.
 	local seconds=$1 page=$2 question=$3 began=$SECONDS
 	shift 3
 	until "$@" >"$work/out" 2>&1; do
@@ -244,14 +245,14 @@ if [[ $old ]]; then
 	deploy reference "an older template deploys ($old)" create old
 	before=$(identities)
 	deploy README,CHANGELOG "this template deploys, as an update of the older one" update new "$watch"
-	shows 0 reference "the update replaces neither function, role, log, queues nor subscription" is "$before" identities
+	shows 20 reference "the update replaces neither function, role, log, queues nor subscription" is "$before" identities
 else
 	deploy README,CHANGELOG "this template deploys" create new "$watch"
 	answer "not shown here" reference "an update from an older template" "git has none here"
 fi
 function=$(output FunctionName)
 shows 30 README "the deployment's sync fills a tagged group" in_sync
-shows 0 reference "a dry run finds nothing left to do" has '"changed":false' invoke '{"dryRun":true}'
+shows 20 reference "a dry run finds nothing left to do" has '"changed":false' invoke '{"dryRun":true}'
 if [[ ! $emulated ]]; then # it fails three times, a minute or two apart: see below
 	echo '"nonsense"' >"$work/event.json"
 	aws lambda invoke --function-name "$function" --invocation-type Event --payload "fileb://$work/event.json" "$work/answer.json" >/dev/null
@@ -287,7 +288,7 @@ shows 60 prefix-lists "and is still in sync" sync
 
 # ---- Schedule and announcement. AWS announces new ranges when it has some, so a topic of our own stands in for its.
 
-on_aws 0 README "SNS accepts the subscription to AWS's topic in us-east-1" has "$function" \
+on_aws 20 README "SNS accepts the subscription to AWS's topic in us-east-1" has "$function" \
 	text sns list-subscriptions --region us-east-1 --query "Subscriptions[?ends_with(TopicArn,':AmazonIpSpaceChanged')].Endpoint"
 topic=$(text sns create-topic --region us-east-1 --name "$name" --query TopicArn)
 deploy reference "settings can be updated" update new "TopicArn=$topic" "ScheduleExpression=rate(1 minute)" OnDelete=withdraw
@@ -316,7 +317,7 @@ on_aws 600 reference "a failed run raises its alarm" has "to ALARM" \
 on_aws 300 reference "metrics arrive" has .0 text cloudwatch get-metric-statistics --namespace "$name" --statistics Sum \
 	--metric-name RunSucceeded --dimensions "Name=FunctionName,Value=$function" --period 3600 --query 'Datapoints[].Sum' \
 	--start-time "$(date -u +%Y-%m-01T00:00:00Z)" --end-time "$(date -u +%Y-%m-%dT23:59:59Z)"
-on_aws 0 reference "the dashboard is there" has RulesAdded text cloudwatch get-dashboard --dashboard-name "$name-$AWS_REGION"
+on_aws 20 reference "the dashboard is there" has RulesAdded text cloudwatch get-dashboard --dashboard-name "$name-$AWS_REGION"
 on_aws 120 reference "the log says how long runs take (What it costs)" reports
 [[ $emulated ]] || xargs <"$work/out"
 answer "not shown here" organization "other accounts" "it takes several"
@@ -327,8 +328,8 @@ answer "not shown here" terraform "the Terraform module" "apply the example ther
 say "delete the stack, with OnDelete=withdraw"
 aws cloudformation delete-stack --stack-name "$name"
 shows 900 reference "the stack can be deleted" has "does not exist" stack_rests
-shows 0 reference "its rules are withdrawn" is "" rules "$group"
-shows 0 reference "so are the entries of its lists" is "" entries "$list"
-shows 0 reference "its log group stays" has "$name-SyncLogGroup-" \
+shows 20 reference "its rules are withdrawn" is "" rules "$group"
+shows 20 reference "so are the entries of its lists" is "" entries "$list"
+shows 20 reference "its log group stays" has "$name-SyncLogGroup-" \
 	text logs describe-log-groups --log-group-name-prefix "$name-" --query 'logGroups[].logGroupName'
-shows 0 reference "so does its queue of failed events" has "$name-FailedEvents-" text sqs list-queues --queue-name-prefix "$name-"
+shows 20 reference "so does its queue of failed events" has "$name-FailedEvents-" text sqs list-queues --queue-name-prefix "$name-"

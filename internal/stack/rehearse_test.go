@@ -50,8 +50,9 @@ func interrupt() syscall.Signal {
 
 // cliEnv is the environment of programs that talk to the rehearsal's moto and nobody else.
 func (r *rehearsal) cliEnv() []string {
-	return append(os.Environ(), "AWS_ENDPOINT_URL="+r.url, "AWS_ACCESS_KEY_ID=AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY=secret", "AWS_REGION="+hubRegion,
-		"AWS_DEFAULT_REGION="+hubRegion, "IP_RANGES_URL="+r.feed, "SSL_CERT_FILE="+filepath.Join(r.folder, "cert.pem"))
+	return append(os.Environ(), "AWS_ENDPOINT_URL="+r.url, "AWS_RETRY_MODE=standard", "AWS_MAX_ATTEMPTS=6",
+		"AWS_ACCESS_KEY_ID=AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY=secret", "AWS_REGION="+hubRegion, "AWS_DEFAULT_REGION="+hubRegion,
+		"IP_RANGES_URL="+r.feed, "SSL_CERT_FILE="+filepath.Join(r.folder, "cert.pem"))
 }
 
 // `make rehearse` goes through against moto, answers all that moto can show with yes, and removes what it made; also when
