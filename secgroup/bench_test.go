@@ -2,6 +2,7 @@ package secgroup
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 )
@@ -24,7 +25,7 @@ func BenchmarkNewPlan(b *testing.B) {
 		for _, pool := range first.Pools {
 			for _, h := range pool.Holders {
 				synced := *h.Holder
-				synced.Ingress = h.after(pool.Steps)
+				synced.Ingress = slices.Collect(maps.Values(h.after.Rules))
 				full = append(full, synced)
 			}
 		}

@@ -39,11 +39,8 @@ const ValuesPerFilter = 200
 // tags: those of the groups, and groups that lack the tag and carry another of its keys. [FindStrayTags] finds mistyped
 // ones as well.
 func Discover(ctx context.Context, api API, tagKey string) (groups []Group, stray []StrayTag, err error) {
-	var keys []string
-	for _, suffix := range []string{"", poolSuffix, modeSuffix} {
-		keys = append(keys, escapeFilter(tagKey+suffix))
-	}
-	described, err := describe(ctx, api, "tagged "+tagKey, types.Filter{Name: aws.String("tag-key"), Values: keys})
+	keys := []string{escapeFilter(tagKey), escapeFilter(tagKey + poolSuffix), escapeFilter(tagKey + modeSuffix)}
+	described, err := describe(ctx, api, "tagged "+tagKey, "tag-key", keys)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -58,31 +55,27 @@ func Discover(ctx context.Context, api API, tagKey string) (groups []Group, stra
 // Describe returns the groups with the given IDs, with their rules but not what these weigh. An ID that no group has is
 // not an error.
 func Describe(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, ids []string) ([]Group, error) {
-	var groups []Group
-	for some := range slices.Chunk(ids, ValuesPerFilter) {
-		described, err := describe(ctx, api, strings.Join(some, ", "), types.Filter{Name: aws.String("group-id"), Values: some})
+	return describe(ctx, api, strings.Join(ids, ", "), "group-id", ids)
+}
+
+// describe returns the groups that match a filter, by a call for each 200 values; what names them in an error.
+func describe(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, what, filter string, values []string) (groups []Group, err error) {
+	for some := range slices.Chunk(values, ValuesPerFilter) {
+		pages := ec2.NewDescribeSecurityGroupsPaginator(api, &ec2.DescribeSecurityGroupsInput{
+			Filters:    []types.Filter{{Name: aws.String(filter), Values: some}},
+			MaxResults: aws.Int32(groupsPerPage),
+		})
+		described, err := Collect(ctx, pages.HasMorePages, pages.NextPage,
+			func(page *ec2.DescribeSecurityGroupsOutput) []types.SecurityGroup { return page.SecurityGroups },
+			"describe the security groups "+what, "ec2:DescribeSecurityGroups")
 		if err != nil {
 			return nil, err
 		}
-		groups = append(groups, described...)
+		for _, sg := range described {
+			groups = append(groups, newGroup(sg))
+		}
 	}
 	return groups, nil
-}
-
-// describe returns the groups that match a filter; what names them in an error.
-func describe(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, what string, filter types.Filter) ([]Group, error) {
-	pages := ec2.NewDescribeSecurityGroupsPaginator(api, &ec2.DescribeSecurityGroupsInput{
-		Filters:    []types.Filter{filter},
-		MaxResults: aws.Int32(groupsPerPage),
-	})
-	described, err := Collect(ctx, pages.HasMorePages, pages.NextPage,
-		func(page *ec2.DescribeSecurityGroupsOutput) []types.SecurityGroup { return page.SecurityGroups },
-		"describe the security groups "+what, "ec2:DescribeSecurityGroups")
-	groups := make([]Group, len(described))
-	for i, sg := range described {
-		groups[i] = newGroup(sg)
-	}
-	return groups, err
 }
 
 // Collect returns the items of all pages. An error says what was being done, and which action it takes.
@@ -119,10 +112,7 @@ func newGroup(sg types.SecurityGroup) Group {
 		Name:  aws.ToString(sg.GroupName),
 		VPC:   aws.ToString(sg.VpcId),
 		Owner: aws.ToString(sg.OwnerId),
-		Tags:  make(map[string]string, len(sg.Tags)),
-	}
-	for _, tag := range sg.Tags {
-		g.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+		Tags:  tagsOf(sg.Tags),
 	}
 	for _, p := range sg.IpPermissions {
 		rules, err := rulesOf(p)
@@ -130,6 +120,14 @@ func newGroup(sg types.SecurityGroup) Group {
 		g.Err = errors.Join(g.Err, err)
 	}
 	return g
+}
+
+func tagsOf(described []types.Tag) map[string]string {
+	tags := make(map[string]string, len(described))
+	for _, tag := range described {
+		tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+	}
+	return tags
 }
 
 // rulesOf returns the rules of a permission, one for each of its sources.

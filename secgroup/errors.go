@@ -2,7 +2,6 @@ package secgroup
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -86,15 +85,22 @@ func (e *ShortageError) Hint() string {
 	if e.Cause != "" {
 		return ""
 	}
-	ways := []string{e.fewerRules()}
-	if e.Kind == ManagedPrefixList {
-		ways = append(ways, e.largerList())
-	} else {
-		ways = append(ways, e.moreGroups(), e.higherQuota())
+	var ways []string
+	if e.Compact != (Weight{}) {
+		ways = append(ways, fmt.Sprintf("let in only the blocks of CLOUDFRONT with servers that connect to origins: set SERVICES=CLOUDFRONT_ORIGIN_FACING and WITHIN=CLOUDFRONT (cfsg --service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT): %d IPv4 and %d IPv6 rules a port",
+			e.Compact[IPv4], e.Compact[IPv6]))
 	}
-	ways = slices.DeleteFunc(ways, func(way string) bool { return way == "" })
-	if len(ways) == 0 {
-		ways = []string{"open fewer ports, or ask for fewer services"}
+	if e.Kind == ManagedPrefixList && e.MaxEntries <= mostEntries {
+		ways = append(ways, e.largerList())
+	}
+	if e.Kind == SecurityGroup && len(e.IDs)+e.MoreGroups <= maxInterfaceGroups {
+		ways = append(ways, e.moreGroups())
+	}
+	if e.Kind == SecurityGroup && e.RulesPerGroup <= MaxInterfaceRules {
+		ways = append(ways, e.higherQuota())
+	}
+	if ways == nil {
+		return "open fewer ports, or ask for fewer services"
 	}
 	return strings.Join(ways, "; or ")
 }
@@ -108,24 +114,19 @@ const (
 	MaxInterfaceRules  = 1000
 )
 
-// fewerRules says how to let in the same servers with fewer rules, if there is a way.
-func (e *ShortageError) fewerRules() string {
-	if e.Compact == (Weight{}) {
-		return ""
-	}
-	return fmt.Sprintf("let in only the blocks of CLOUDFRONT with servers that connect to origins: set SERVICES=CLOUDFRONT_ORIGIN_FACING and WITHIN=CLOUDFRONT (cfsg --service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT): %d IPv4 and %d IPv6 rules a port",
-		e.Compact[IPv4], e.Compact[IPv6])
-}
+// mostEntries is how large a list may be made. See
+// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-quotas-managed-prefix-lists
+const mostEntries = 1000
 
-// moreGroups says how many groups to create, how to tag them and where to attach them, if so many can be attached.
+// moreGroups says how many groups to create, how to tag them and where to attach them.
 func (e *ShortageError) moreGroups() string {
-	total := len(e.IDs) + e.MoreGroups
-	if total > maxInterfaceGroups {
-		return ""
+	var ports []PortRange
+	for _, s := range e.Ports {
+		ports = append(ports, s.Port)
 	}
 	pool := tag(e.TagKey+poolSuffix, e.Pool)
 	limit := fmt.Sprintf("a network interface takes %d groups by default, an Application Load Balancer %[1]d", InterfaceGroups)
-	if total > InterfaceGroups {
+	if total := len(e.IDs) + e.MoreGroups; total > InterfaceGroups {
 		limit = fmt.Sprintf("%d groups in all, but a network interface takes %d by default (quota L-2AFB9258, at most %d), and an Application Load Balancer %[2]d", total, InterfaceGroups, maxInterfaceGroups)
 	}
 	them, there, are, too := "it", strings.Join(e.IDs, ", "), "are", " as the others of the pool are"
@@ -139,14 +140,11 @@ func (e *ShortageError) moreGroups() string {
 		too = fmt.Sprintf(", and %s %s as well", there, pool)
 	}
 	return fmt.Sprintf("make %s, attach %s wherever %s %s (%s), and then tag %[2]s %[6]s and %s%s",
-		words.Count(e.MoreGroups, "more group"), them, there, are, limit, tag(e.TagKey, e.portList()), pool, too)
+		words.Count(e.MoreGroups, "more group"), them, there, are, limit, tag(e.TagKey, strings.Join(PortNames(SortPorts(ports)), " ")), pool, too)
 }
 
-// higherQuota says which quota makes room, if it can be raised that far.
+// higherQuota says which quota makes room.
 func (e *ShortageError) higherQuota() string {
-	if e.RulesPerGroup > MaxInterfaceRules {
-		return ""
-	}
 	text := fmt.Sprintf("raise quota L-0EA8095F (inbound rules per security group) to %d", e.RulesPerGroup)
 	if most := MaxInterfaceRules / e.RulesPerGroup; most < InterfaceGroups {
 		text += fmt.Sprintf(", with which a network interface takes %s", words.Count(most, "group"))
@@ -154,30 +152,18 @@ func (e *ShortageError) higherQuota() string {
 	return text
 }
 
-// mostEntries is how large a list may be made. See
-// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-quotas-managed-prefix-lists
-const mostEntries = 1000
-
-// largerList gives the command that makes the list large enough, if a list may be so large.
+// largerList gives the command that makes the list large enough.
 func (e *ShortageError) largerList() string {
-	if e.MaxEntries > mostEntries {
-		return ""
-	}
-	command := "aws ec2 modify-managed-prefix-list"
-	if e.Region != "" {
-		command += " --region " + e.Region
-	}
-	return fmt.Sprintf("enlarge it: %s --prefix-list-id %s --max-entries %d. Each security group that refers to the list must have room for that in its quota of rules (L-0EA8095F)",
-		command, e.Pool, ListSize(e.MaxEntries))
+	return fmt.Sprintf("enlarge it: aws ec2 modify-managed-prefix-list%s --prefix-list-id %s --max-entries %d. Each security group that refers to the list must have room for that in its quota of rules (L-0EA8095F)",
+		inRegion(e.Region), e.Pool, ListSize(e.MaxEntries))
 }
 
-// portList lists the ports that are short, as a tag does.
-func (e *ShortageError) portList() string {
-	var ports []PortRange
-	for _, s := range e.Ports {
-		ports = append(ports, s.Port)
+// inRegion returns the flag of a command for a region, unless the reader knows which one it is.
+func inRegion(region string) string {
+	if region == "" {
+		return ""
 	}
-	return strings.Join(PortNames(SortPorts(ports)), " ")
+	return " --region " + region
 }
 
 // tag writes a tag as key=value.

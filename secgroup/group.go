@@ -3,24 +3,8 @@
 //
 // The tags of a group say which ports to open, see [ParseSettings]. A sync has three parts. [Discover] describes the
 // groups that carry the tag. [NewPlan] compares them with the wanted ranges and returns the steps that make them equal,
-// in an order in which no address that is open and still wanted is closed on the way. [Apply] takes one step:
-//
-//	groups, _, err := secgroup.Discover(ctx, client, "cloudfront-ingress")
-//	…
-//	plan, err := secgroup.NewPlan(ctx, groups, secgroup.Request{
-//		Stamp:            secgroup.Stamp{TagKey: "cloudfront-ingress", Services: services, Published: published},
-//		Ranges:           ranges,
-//		RulesPerGroup:    60,
-//		MaxRevokePercent: 50,
-//	})
-//	…
-//	for _, sequence := range plan.Sequences {
-//		for _, step := range sequence.Steps {
-//			if _, err := secgroup.Apply(ctx, client, step, 0); err != nil {
-//				break // no step of a sequence may follow one that failed
-//			}
-//		}
-//	}
+// in an order in which no address that is open and still wanted is closed on the way. [Apply] takes one step; no step of
+// a [Sequence] may follow one that failed.
 //
 // A rule belongs to this package if its description is a [Stamp] with the tag key; it changes no other rule. With the
 // [Attachments] of the groups, a plan also keeps every network interface open that is open now.

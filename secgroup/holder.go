@@ -1,9 +1,6 @@
 package secgroup
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // A Kind tells security groups from prefix lists.
 type Kind int
@@ -49,16 +46,40 @@ type Group = Holder
 // listPort stands for the ports that the entries of a prefix list open, whatever they are. No tag can name port 0.
 var listPort = PortRange{}
 
+// Contents are the rules that a holder has at some time, and the room that they leave.
+type Contents struct {
+	Rules map[RuleID]Rule
+	Free  Weight
+}
+
+// Add adds rules. One that is there already stays as it is.
+func (c *Contents) Add(rules []Rule) {
+	for _, r := range rules {
+		if _, there := c.Rules[r.RuleID]; !there {
+			c.Rules[r.RuleID] = r
+			c.Free.Add(r.Weighs(), -1)
+		}
+	}
+}
+
+// Remove removes rules, as far as they are there.
+func (c *Contents) Remove(rules []Rule) {
+	for _, r := range rules {
+		if there, ok := c.Rules[r.RuleID]; ok {
+			delete(c.Rules, r.RuleID)
+			c.Free.Add(there.Weighs(), 1)
+		}
+	}
+}
+
 // A HolderPlan is the part of a plan for one holder.
 type HolderPlan struct {
 	*Holder
 	Settings Settings
 	// Added and Removed count the rules that the steps add to the holder and remove from it, Kept the owned rules that
-	// are there already and stay, Foreign the rules that are not this tool's.
-	Added, Removed, Kept, Foreign int
-	// Owned counts the owned rules that the holder has now. FreeNow is the room that its quota or size leaves now, Free
-	// the room after the plan.
-	Owned         int
+	// are there already and stay, Foreign the rules that are not this tool's, and Owned the owned rules there are now.
+	Added, Removed, Kept, Foreign, Owned int
+	// FreeNow is the room that its quota or size leaves now, Free the room after the plan.
 	FreeNow, Free Weight
 	// Applied is when the newest file was published that an owned rule was made from; it is zero if there is none.
 	Applied time.Time
@@ -70,8 +91,9 @@ type HolderPlan struct {
 	Unread bool
 
 	tagKey string
-	frozen bool // not to be changed by this run
-	room   Weight
+	pool   *PoolPlan
+	frozen bool     // not to be changed by this run
+	after  Contents // what the steps make of it
 }
 
 // Owns reports whether a rule is this tool's to change: its description says so, or its group is exclusive and the rule
@@ -83,6 +105,15 @@ func (h *HolderPlan) Owns(r Rule) bool {
 	return h.Settings.Exclusive && r.Source.Prefix.IsValid() && r.Within(h.Settings.Ports)
 }
 
+// Now returns what the holder contains before the plan.
+func (h *HolderPlan) Now() Contents {
+	c := Contents{make(map[RuleID]Rule, len(h.Ingress)), h.FreeNow}
+	for _, r := range h.Ingress {
+		c.Rules[r.RuleID] = r
+	}
+	return c
+}
+
 // rule returns the identity of the holder's rule that opens a port to a prefix.
 func (h *Holder) rule(port PortRange, source Source) RuleID {
 	if h.Kind == ManagedPrefixList {
@@ -91,53 +122,39 @@ func (h *Holder) rule(port PortRange, source Source) RuleID {
 	return RuleID{Protocol: "tcp", From: int32(port.From), To: int32(port.To), Source: source}
 }
 
-// index returns the index of the holder's rule with an identity, or -1.
-func (h *Holder) index(id RuleID) int {
-	return slices.IndexFunc(h.Ingress, func(r Rule) bool { return r.RuleID == id })
-}
-
-// after returns the rules of the holder once the steps are taken.
-func (h *Holder) after(steps []Step) []Rule {
-	rules := slices.Clone(h.Ingress)
-	for _, s := range steps {
-		if s.HolderID != h.ID {
-			continue
-		}
-		changed := make(map[RuleID]bool, len(s.Remove)+len(s.Describe))
-		for _, r := range slices.Concat(s.Remove, s.Describe) {
-			changed[r.RuleID] = true
-		}
-		rules = slices.DeleteFunc(rules, func(r Rule) bool { return changed[r.RuleID] })
-		rules = append(append(rules, s.Add...), s.Describe...)
-	}
-	return rules
-}
-
-// count fills in what the steps make of the holder. It returns a warning if one of the rules that stay has a
-// description whose date cannot be true.
-func (h *HolderPlan) count(steps []Step, req Request) (warning string) {
+// take takes the steps about the holder.
+func (h *HolderPlan) take(steps []Step) {
+	h.after = h.Now()
 	for _, s := range steps {
 		if s.HolderID == h.ID {
 			h.Added += len(s.Add)
 			h.Removed += len(s.Remove)
+			h.after.Remove(s.Remove)
+			h.after.Add(s.Add)
 		}
 	}
-	h.FreeNow, h.Free = h.room, h.room
-	stays := map[RuleID]bool{}
-	for _, r := range h.after(steps) {
-		h.Free.add(r.Weighs(), -1)
-		stays[r.RuleID] = true
-	}
+	h.Free = h.after.Free
 	for _, r := range h.Ingress {
-		h.FreeNow.add(r.Weighs(), -1)
-		if !h.Owns(r) {
+		switch {
+		case !h.Owns(r):
 			h.Foreign++
-			continue
-		}
-		h.Owned++
-		if stays[r.RuleID] {
+		case h.willHave(r.RuleID):
 			h.Kept++
 		}
+	}
+	h.Owned = len(h.Ingress) - h.Foreign
+}
+
+// willHave reports whether the holder has a rule once the steps are taken.
+func (h *HolderPlan) willHave(id RuleID) bool {
+	_, has := h.after.Rules[id]
+	return has
+}
+
+// date finds out how old the owned rules are. It returns a warning if one of those that stay has a description whose
+// date cannot be true.
+func (h *HolderPlan) date(req Request) (warning string) {
+	for _, r := range h.Ingress {
 		if !stamped(h.tagKey, r.Description) {
 			continue
 		}
@@ -145,7 +162,7 @@ func (h *HolderPlan) count(steps []Step, req Request) (warning string) {
 		if err == nil && t.After(h.Applied) {
 			h.Applied = t
 		}
-		if err != nil && stays[r.RuleID] && warning == "" {
+		if err != nil && warning == "" && h.willHave(r.RuleID) {
 			warning = h.ID + ": " + err.Error()
 		}
 	}

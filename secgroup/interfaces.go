@@ -20,6 +20,13 @@ type Attachments struct {
 	Unknown bool
 }
 
+func (a *Attachments) interfaces() []Interface {
+	if a == nil {
+		return nil
+	}
+	return a.Interfaces
+}
+
 // An InterfacePlan says what a network interface gets from a pool once the steps are taken.
 type InterfacePlan struct {
 	*Interface
@@ -33,14 +40,22 @@ type InterfacePlan struct {
 
 // String says what the interface lacks and what to do.
 func (p InterfacePlan) String() string {
-	text := fmt.Sprintf("%s%s lacks %s", p.ID, p.owner(), words.Count(p.Lacks, "rule"))
-	if len(p.Attach) == 0 && p.leftAlone {
-		return text + " because this run leaves a group of the pool alone"
+	text := p.ID
+	if owner := cmp.Or(p.Description, p.Instance); owner != "" {
+		text += " (" + owner + ")"
 	}
-	if len(p.Attach) == 0 {
+	text += " lacks " + words.Count(p.Lacks, "rule")
+	switch {
+	case len(p.Attach) == 0 && p.leftAlone:
+		return text + " because this run leaves a group of the pool alone"
+	case len(p.Attach) == 0:
 		return text + " because the pool is full: make room in the pool"
 	}
-	return text + fmt.Sprintf(": attach %s to it as well, beside %s%s: %s", strings.Join(p.Attach, " and "), strings.Join(p.Groups, ", "), p.limit(), p.command())
+	text += fmt.Sprintf(": attach %s to it as well, beside %s", strings.Join(p.Attach, " and "), strings.Join(p.Groups, ", "))
+	if n := len(p.Groups) + len(p.Attach); n > InterfaceGroups {
+		text += fmt.Sprintf("; that makes %d groups, and an interface takes %d by default (quota L-2AFB9258), an Application Load Balancer %[2]d", n, InterfaceGroups)
+	}
+	return text + ": " + p.command()
 }
 
 // command returns the command that attaches the missing groups. It names the groups that the interface has as well, as
@@ -49,10 +64,7 @@ func (p InterfacePlan) String() string {
 // https://docs.aws.amazon.com/elasticloadbalancing/2012-06-01/APIReference/API_ApplySecurityGroupsToLoadBalancer.html
 func (p InterfacePlan) command() string {
 	groups := strings.Join(slices.Concat(p.Groups, p.Attach), " ")
-	region := ""
-	if p.Region != "" {
-		region = " --region " + p.Region
-	}
+	region := inRegion(p.Region)
 	classic, balancer := strings.CutPrefix(p.Description, "ELB ")
 	switch name := p.LoadBalancer(); {
 	case name != "":
@@ -63,58 +75,29 @@ func (p InterfacePlan) command() string {
 	return fmt.Sprintf("aws ec2 modify-network-interface-attribute%s --network-interface-id %s --groups %s", region, p.ID, groups)
 }
 
-func (p InterfacePlan) owner() string {
-	if owner := cmp.Or(p.Description, p.Instance); owner != "" {
-		return " (" + owner + ")"
-	}
-	return ""
-}
-
-// limit warns of the number of groups that an interface takes.
-func (p InterfacePlan) limit() string {
-	if n := len(p.Groups) + len(p.Attach); n > InterfaceGroups {
-		return fmt.Sprintf("; that makes %d groups, and an interface takes %d by default (quota L-2AFB9258), an Application Load Balancer %[2]d", n, InterfaceGroups)
-	}
-	return ""
-}
-
 // DescribeAttachments finds the network interfaces that any of the groups is attached to, by a call for each 200
 // groups. Without the permission to look it returns attachments that are unknown.
 func DescribeAttachments(ctx context.Context, api ec2.DescribeNetworkInterfacesAPIClient, groupIDs []string) (*Attachments, error) {
 	interfaces, err := DescribeInterfaces(ctx, api, "group-id", groupIDs)
-	switch {
-	case awserr.IsDenied(err):
+	if awserr.IsDenied(err) {
 		return &Attachments{Unknown: true}, nil
-	case err != nil:
-		return nil, err
 	}
-	return &Attachments{Interfaces: interfaces}, nil
+	return &Attachments{Interfaces: interfaces}, err
 }
 
 // lacking returns what each interface lacks of a pool after its steps, sorted by ID.
-func (u *unit) lacking(p *PoolPlan) []InterfacePlan {
-	if p.Kind == ManagedPrefixList {
-		return nil
-	}
-	has := map[string]map[RuleID]bool{}
-	for _, h := range p.Holders {
-		has[h.ID] = map[RuleID]bool{}
-		for _, r := range h.after(p.Steps) {
-			has[h.ID][r.RuleID] = true
-		}
-	}
-	var plans []InterfacePlan
-	for _, set := range u.sets {
+func (u *unit) lacking(p *PoolPlan) (plans []InterfacePlan) {
+	for _, set := range u.Interfaces {
 		var here []*HolderPlan
 		for _, i := range set.Holders {
-			if has[u.holders[i].ID] != nil {
-				here = append(here, u.holders[i])
+			if h := u.Holders[i]; h.pool == p {
+				here = append(here, h)
 			}
 		}
-		if len(here) == 0 {
+		if len(here) == 0 || len(set.interfaces) == 0 {
 			continue
 		}
-		plan := u.lacks(p, here, has)
+		plan := u.lacks(p, here)
 		for _, plan.Interface = range set.interfaces {
 			plans = append(plans, plan)
 		}
@@ -125,19 +108,19 @@ func (u *unit) lacking(p *PoolPlan) []InterfacePlan {
 
 // lacks counts the rules wanted on the ports that some groups of a pool list and none of them has, and names the groups
 // of the pool that have them.
-func (u *unit) lacks(p *PoolPlan, here []*HolderPlan, has map[string]map[RuleID]bool) (plan InterfacePlan) {
+func (u *unit) lacks(p *PoolPlan, here []*HolderPlan) (plan InterfacePlan) {
 	for _, port := range p.Ports() {
 		if !slices.ContainsFunc(here, func(h *HolderPlan) bool { return slices.Contains(h.Settings.Ports, port) }) {
 			continue
 		}
-		for _, source := range u.ranges {
+		for _, source := range u.Ranges {
 			id := here[0].rule(port, Source{Prefix: source})
-			if slices.ContainsFunc(here, func(h *HolderPlan) bool { return has[h.ID][id] }) {
+			if slices.ContainsFunc(here, func(h *HolderPlan) bool { return h.willHave(id) }) {
 				continue
 			}
 			plan.Lacks++
 			for _, h := range p.Holders {
-				if has[h.ID][id] && !slices.Contains(plan.Attach, h.ID) {
+				if h.willHave(id) && !slices.Contains(plan.Attach, h.ID) {
 					plan.Attach = append(plan.Attach, h.ID)
 				}
 			}

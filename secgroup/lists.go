@@ -23,14 +23,11 @@ const ListsPerPage = 100
 // The page of DescribeManagedPrefixLists names no filter for tags, so they are checked here. See
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeManagedPrefixLists.html
 func DiscoverLists(ctx context.Context, api API, tagKey, owner string) ([]Holder, error) {
-	in := &ec2.DescribeManagedPrefixListsInput{MaxResults: aws.Int32(ListsPerPage)}
+	var filters []types.Filter
 	if owner != "" {
-		in.Filters = []types.Filter{{Name: aws.String("owner-id"), Values: []string{owner}}}
+		filters = []types.Filter{{Name: aws.String("owner-id"), Values: []string{owner}}}
 	}
-	pages := ec2.NewDescribeManagedPrefixListsPaginator(api, in)
-	described, err := Collect(ctx, pages.HasMorePages, pages.NextPage,
-		func(page *ec2.DescribeManagedPrefixListsOutput) []types.ManagedPrefixList { return page.PrefixLists },
-		"describe the prefix lists tagged "+tagKey, "ec2:DescribeManagedPrefixLists")
+	described, err := describeLists(ctx, api, "describe the prefix lists tagged "+tagKey, filters)
 	var lists []Holder
 	for _, d := range described {
 		l := newPrefixList(d)
@@ -46,6 +43,19 @@ func DiscoverLists(ctx context.Context, api API, tagKey, owner string) ([]Holder
 	return lists, err
 }
 
+// describeLists returns the prefix lists that the filters match. An ID in a filter that no list has is not an error, as
+// it is among PrefixListIds: of a list that is no longer shared, say.
+func describeLists(ctx context.Context, api ec2.DescribeManagedPrefixListsAPIClient, doing string, filters []types.Filter) ([]types.ManagedPrefixList, error) {
+	pages := ec2.NewDescribeManagedPrefixListsPaginator(api, &ec2.DescribeManagedPrefixListsInput{Filters: filters, MaxResults: aws.Int32(ListsPerPage)})
+	return Collect(ctx, pages.HasMorePages, pages.NextPage,
+		func(page *ec2.DescribeManagedPrefixListsOutput) []types.ManagedPrefixList { return page.PrefixLists },
+		doing, "ec2:DescribeManagedPrefixLists")
+}
+
+func withIDs(ids ...string) []types.Filter {
+	return []types.Filter{{Name: aws.String("prefix-list-id"), Values: ids}}
+}
+
 func newPrefixList(described types.ManagedPrefixList) Holder {
 	l := Holder{
 		Kind:       ManagedPrefixList,
@@ -54,10 +64,7 @@ func newPrefixList(described types.ManagedPrefixList) Holder {
 		Owner:      aws.ToString(described.OwnerId),
 		Version:    aws.ToInt64(described.Version),
 		MaxEntries: int(aws.ToInt32(described.MaxEntries)),
-		Tags:       make(map[string]string, len(described.Tags)),
-	}
-	for _, tag := range described.Tags {
-		l.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+		Tags:       tagsOf(described.Tags),
 	}
 	switch family := aws.ToString(described.AddressFamily); family {
 	case IPv4.String():

@@ -37,12 +37,15 @@ func partition(holders []Holder, req Request) []PoolPlan {
 }
 
 func newHolderPlan(h *Holder, req Request) HolderPlan {
-	p := HolderPlan{Holder: h, tagKey: req.TagKey, room: Weight{req.RulesPerGroup, req.RulesPerGroup}}
+	p := HolderPlan{Holder: h, tagKey: req.TagKey, FreeNow: Weight{req.RulesPerGroup, req.RulesPerGroup}}
 	parse := ParseSettings
 	if h.Kind == ManagedPrefixList {
 		parse = parseListSettings
-		p.room = Weight{}
-		p.room[h.Family] = h.MaxEntries
+		p.FreeNow = Weight{}
+		p.FreeNow[h.Family] = h.MaxEntries
+	}
+	for _, r := range h.Ingress {
+		p.FreeNow.Add(r.Weighs(), -1)
 	}
 	if !req.Withdraw { // else no tag counts, not even one that cannot be read
 		p.Settings, p.Problem = parse(req.TagKey, h.Tags)
@@ -69,24 +72,19 @@ func connect(pools []PoolPlan, a *Attachments) [][]*PoolPlan {
 			of[h.ID] = i
 		}
 	}
-	if a != nil && !a.Unknown {
-		for _, eni := range a.Interfaces {
-			first := -1
-			for _, id := range eni.Groups {
-				i, managed := of[id]
-				if !managed {
-					continue
-				}
-				if first < 0 {
-					first = i
-				}
-				if low, high := min(with[i], with[first]), max(with[i], with[first]); low < high {
-					for k := range with {
-						if with[k] == high {
-							with[k] = low
-						}
-					}
-				}
+	for _, eni := range a.interfaces() {
+		var met []int
+		for _, id := range eni.Groups {
+			if i, managed := of[id]; managed {
+				met = append(met, with[i])
+			}
+		}
+		if met = slices.Compact(met); len(met) < 2 {
+			continue
+		}
+		for k := range with {
+			if slices.Contains(met, with[k]) {
+				with[k] = slices.Min(met)
 			}
 		}
 	}
@@ -107,17 +105,9 @@ func checkPool(members []HolderPlan) error {
 				pool, first.ID, first.VPC, m.ID, m.VPC), "give each VPC a pool name of its own")
 		}
 	}
-	var active []HolderPlan
-	for _, m := range members {
-		if len(m.Settings.Ports) > 0 {
-			active = append(active, m)
-		}
-	}
-	if len(active) < 2 {
-		return nil
-	}
+	active := slices.DeleteFunc(slices.Clone(members), func(m HolderPlan) bool { return len(m.Settings.Ports) == 0 })
 	for _, m := range active {
-		if !slices.ContainsFunc(active, func(o HolderPlan) bool { return o.ID != m.ID && commonPort(o, m) }) {
+		if len(active) > 1 && !slices.ContainsFunc(active, func(o HolderPlan) bool { return o.ID != m.ID && commonPort(o, m) }) {
 			return hint.New(fmt.Sprintf("pool %q: %s has no port in common with the other groups of the pool (its ports are %v)",
 				pool, m.ID, m.Settings.Ports), "give it one of theirs, or another pool")
 		}

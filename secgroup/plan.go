@@ -131,22 +131,26 @@ func planTogether(ctx context.Context, pools []*PoolPlan, req Request) Sequence 
 	}
 	u := newUnit(pools, ranges, req)
 	plan := planner.Make(ctx, u.world)
-	steps := u.steps(plan)
-	for i, p := range pools {
-		p.Err = errors.Join(p.Err, u.shortage(i, plan))
-		steps = u.describe(p, steps)
-		p.Warnings = append(p.Warnings, u.stays(i, plan)...)
+	u.Steps = u.steps(plan)
+	for _, h := range u.Holders {
+		h.take(u.Steps)
 	}
 	for _, p := range pools {
-		p.Steps = p.own(steps)
+		p.Err = errors.Join(p.Err, u.shortage(p, plan))
+		u.describe(p)
+		p.Warnings = u.stays(p, plan)
 		for k := range p.Holders {
-			if warning := p.Holders[k].count(p.Steps, req); warning != "" {
+			if warning := p.Holders[k].date(req); warning != "" {
 				p.Warnings = append(p.Warnings, warning)
 			}
 		}
 		p.Interfaces = u.lacking(p)
 	}
-	return Sequence{Steps: steps, Holders: u.holders, Interfaces: u.sets, Ranges: u.ranges}
+	for _, p := range pools {
+		ids := p.IDs()
+		p.Steps = slices.DeleteFunc(slices.Clone(u.Steps), func(s Step) bool { return !slices.Contains(ids, s.HolderID) })
+	}
+	return u.Sequence
 }
 
 // mayChange reports whether the request allows a change of a holder.
@@ -180,12 +184,6 @@ func (p *PoolPlan) Ports() []PortRange {
 		ports = append(ports, h.Settings.Ports...)
 	}
 	return SortPorts(ports)
-}
-
-// own returns the steps about the holders of the pool.
-func (p *PoolPlan) own(steps []Step) []Step {
-	ids := p.IDs()
-	return slices.DeleteFunc(slices.Clone(steps), func(s Step) bool { return !slices.Contains(ids, s.HolderID) })
 }
 
 // IDs returns the IDs of the pool's holders.

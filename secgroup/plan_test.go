@@ -472,7 +472,7 @@ func TestPlanCloudFront(t *testing.T) {
 			for i, g := range take(t, plan) {
 				free := Weight{test.quota, test.quota}
 				for _, r := range g.Ingress {
-					free.add(r.Weighs(), -1)
+					free.Add(r.Weighs(), -1)
 					if r.Source.Prefix.Addr().Is4() {
 						placed++
 					}

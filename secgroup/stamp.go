@@ -30,6 +30,11 @@ const (
 	descriptionChars = " ._-:/()#,@[]+=&;{}!$*"
 )
 
+const (
+	held   = " held"    // ends the description of a rule that was authorized while its pool was held
+	within = " within " // separates the services from those whose ranges their rules may take in
+)
+
 // String returns the description, such as
 //
 //	cloudfront-ingress: CLOUDFRONT 2026-08-22T15:17:05Z
@@ -67,32 +72,18 @@ func sameNames(a, b []string) bool {
 	return slices.Equal(sorted(a), sorted(b))
 }
 
-// held ends the description of a rule that was authorized while its pool was held.
-const held = " held"
-
-// within separates the services from those whose ranges their rules may take in.
-const within = " within "
-
 // ParseStamp returns the stamp that a description is. It fails for any description that [Stamp.String] does not return
 // for a stamp of the tag key: for one that is not owned, and for an owned one that someone has edited.
-func ParseStamp(tagKey, description string) (s Stamp, ok bool) {
-	made, owned := strings.CutPrefix(description, tagKey+": ")
-	made, marked := strings.CutSuffix(made, held)
-	end := strings.LastIndexByte(made, ' ')
-	if !owned || end < 0 {
-		return Stamp{}, false
+func ParseStamp(tagKey, description string) (Stamp, bool) {
+	made, marked := strings.CutSuffix(strings.TrimPrefix(description, tagKey+": "), held)
+	words := strings.Split(made, " ")
+	s := Stamp{TagKey: tagKey, Services: strings.Split(words[0], ","), Held: marked}
+	if len(words) > 2 { // SERVICES within SERVICES TIME
+		s.Within = strings.Split(words[2], ",")
 	}
-	published, err := time.Parse(time.RFC3339, made[end+1:])
-	if err != nil {
-		return Stamp{}, false
-	}
-	s = Stamp{TagKey: tagKey, Published: published.UTC(), Held: marked}
-	services, wider, isWider := strings.Cut(made[:end], within)
-	s.Services = strings.Split(services, ",")
-	if isWider {
-		s.Within = strings.Split(wider, ",")
-	}
-	if slices.ContainsFunc(slices.Concat(s.Services, s.Within), unreadable) || s.String() != description {
+	var err error
+	s.Published, err = time.Parse(time.RFC3339, words[len(words)-1])
+	if err != nil || slices.ContainsFunc(slices.Concat(s.Services, s.Within), unreadable) || s.String() != description {
 		return Stamp{}, false
 	}
 	return s, true

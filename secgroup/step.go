@@ -83,13 +83,6 @@ func (s Step) Equal(o Step) bool {
 		slices.Equal(s.Describe, o.Describe) && slices.Equal(s.Gap, o.Gap)
 }
 
-// sort puts the rules in the order of their identities.
-func (s *Step) sort() {
-	for _, rules := range [][]Rule{s.Add, s.Remove, s.Describe} {
-		slices.SortFunc(rules, func(a, b Rule) int { return a.compare(b.RuleID) })
-	}
-}
-
 // Apply takes one step, by one call. A prefix list changes only if it is at the given version; Apply waits until the
 // change is made, and returns the version that it made.
 //
@@ -135,18 +128,15 @@ func explain(err error, step Step, action string) error {
 
 // permissions returns rules as EC2 takes them: one permission for each protocol and ports, with all their sources.
 func permissions(rules []Rule) []types.IpPermission {
-	type key struct {
-		protocol string
-		from, to int32
-	}
-	index := map[key]int{}
+	index := map[RuleID]int{} // by protocol and ports
 	var perms []types.IpPermission
 	for _, r := range rules {
-		k := key{r.Protocol, r.From, r.To}
-		i, ok := index[k]
+		ports := r.RuleID
+		ports.Source = Source{}
+		i, ok := index[ports]
 		if !ok {
 			i = len(perms)
-			index[k] = i
+			index[ports] = i
 			perms = append(perms, types.IpPermission{
 				IpProtocol: aws.String(r.Protocol),
 				FromPort:   aws.Int32(r.From),
@@ -214,28 +204,24 @@ func modify(ctx, wait context.Context, api API, step Step, version int64) (int64
 // https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
 func settled(ctx context.Context, api API, id string, past int64) (int64, error) {
 	for pause := firstPoll; ; pause = min(2*pause, lastPoll) {
-		out, err := api.DescribeManagedPrefixLists(ctx, &ec2.DescribeManagedPrefixListsInput{
-			Filters: []types.Filter{{Name: aws.String("prefix-list-id"), Values: []string{id}}},
-		})
+		lists, err := describeLists(ctx, api, fmt.Sprintf("see whether the change of %s is made", id), withIDs(id))
 		if err != nil {
-			return 0, awserr.Explain(fmt.Errorf("see whether the change of %s is made: %w", id, err), "ec2:DescribeManagedPrefixLists")
+			return 0, err
 		}
-		if len(out.PrefixLists) == 0 {
+		if len(lists) == 0 {
 			return 0, fmt.Errorf("%s is gone", id)
 		}
-		l := out.PrefixLists[0]
+		l := lists[0]
 		switch version := aws.ToInt64(l.Version); {
 		case strings.HasSuffix(string(l.State), "-failed") && version <= past:
 			return 0, fmt.Errorf("EC2 could not make the change of %s (%s): %s", id, l.State, aws.ToString(l.StateMessage))
 		case !strings.HasSuffix(string(l.State), "-in-progress") && version > past:
 			return version, nil
 		}
-		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
-			timer.Stop()
 			return 0, fmt.Errorf("EC2 has not yet said that the change of %s is made (%s); the next run looks again: %w", id, l.State, ctx.Err())
-		case <-timer.C:
+		case <-time.After(pause):
 		}
 	}
 }

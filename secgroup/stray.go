@@ -8,9 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
-	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
 // A StrayTag is a tag that was meant for this tool, and does nothing: its key is mistyped, or its group lacks the tag
@@ -34,7 +32,7 @@ func (s StrayTag) String() string {
 
 // FindStrayTags finds the groups with stray tags of a tag key, by one describe of similar keys.
 func FindStrayTags(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, tagKey string) ([]StrayTag, error) {
-	groups, err := describe(ctx, api, "with tags like "+tagKey, types.Filter{Name: aws.String("tag-key"), Values: patternsLike(tagKey)})
+	groups, err := describe(ctx, api, "with tags like "+tagKey, "tag-key", patternsLike(tagKey))
 	return StrayTags(tagKey, groups), err
 }
 

@@ -10,13 +10,13 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
-	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
 // Weight is a number of rules for each [Family]: what a rule takes of a group's quota, or what a group has left of it.
 type Weight [2]int
 
-func (w *Weight) add(o Weight, n int) {
+// Add adds n times o.
+func (w *Weight) Add(o Weight, n int) {
 	for f := range w {
 		w[f] += n * o[f]
 	}
@@ -44,16 +44,16 @@ func (r Rule) Weighs() Weight {
 	return r.Weight
 }
 
-// managedWeights are the weights of the prefix lists that AWS manages, by the end of their names. EC2 tells them
-// nowhere; those that are not here count as one. See "AWS-managed prefix list weight" in
-// https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html
+// managedWeights are the weights of the prefix lists that AWS manages, by their names without "com.amazonaws", the
+// region and "ipv6". EC2 does not return them; those that are not here count as one. See "AWS-managed prefix list
+// weight" in https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html
 var managedWeights = map[string]int{
-	".cloudfront.origin-facing": 55,
-	".ec2-instance-connect":     2,
-	".groundstation":            5,
-	".route53-healthchecks":     25,
-	".s3express":                6,
-	".vpc-lattice":              10,
+	"cloudfront.origin-facing": 55,
+	"ec2-instance-connect":     2,
+	"groundstation":            5,
+	"route53-healthchecks":     25,
+	"s3express":                6,
+	"vpc-lattice":              10,
 }
 
 // weighPrefixLists sets the weight of the rules that refer to prefix lists. It asks EC2 only if there are any. A prefix
@@ -69,13 +69,7 @@ func weighPrefixLists(ctx context.Context, api ec2.DescribeManagedPrefixListsAPI
 		}
 	}
 	for ids := range slices.Chunk(slices.Sorted(maps.Keys(referring)), ValuesPerFilter) {
-		// By a filter: an ID that is not there, of a list that is no longer shared, would be an error for all.
-		pages := ec2.NewDescribeManagedPrefixListsPaginator(api, &ec2.DescribeManagedPrefixListsInput{
-			Filters: []types.Filter{{Name: aws.String("prefix-list-id"), Values: ids}},
-		})
-		lists, err := Collect(ctx, pages.HasMorePages, pages.NextPage,
-			func(page *ec2.DescribeManagedPrefixListsOutput) []types.ManagedPrefixList { return page.PrefixLists },
-			"describe the prefix lists that rules refer to", "ec2:DescribeManagedPrefixLists")
+		lists, err := describeLists(ctx, api, "describe the prefix lists that rules refer to", withIDs(ids...))
 		if awserr.IsDenied(err) {
 			return nil
 		}
@@ -83,23 +77,15 @@ func weighPrefixLists(ctx context.Context, api ec2.DescribeManagedPrefixListsAPI
 			return err
 		}
 		for _, list := range lists {
-			n := max(1, int(aws.ToInt32(list.MaxEntries)), managedWeight(aws.ToString(list.PrefixListName)))
+			n := max(1, int(aws.ToInt32(list.MaxEntries)))
+			if name, managed := strings.CutPrefix(aws.ToString(list.PrefixListName), "com.amazonaws."); managed {
+				_, name, _ = strings.Cut(name, ".") // without the region
+				n = max(n, managedWeights[strings.TrimPrefix(name, "ipv6.")])
+			}
 			for _, r := range referring[aws.ToString(list.PrefixListId)] {
 				r.Weight = Weight{n, n}
 			}
 		}
 	}
 	return nil
-}
-
-func managedWeight(name string) int {
-	if !strings.HasPrefix(name, "com.amazonaws.") {
-		return 0
-	}
-	for suffix, weight := range managedWeights {
-		if strings.HasSuffix(name, suffix) {
-			return weight
-		}
-	}
-	return 0
 }

@@ -26,21 +26,16 @@ type Checker struct {
 }
 
 type holder struct {
-	plan  *secgroup.HolderPlan
-	rules map[secgroup.RuleID]secgroup.Rule
-	free  secgroup.Weight
+	plan *secgroup.HolderPlan
+	secgroup.Contents
 }
 
 // New returns a checker of the sequence's steps.
 func New(s secgroup.Sequence) *Checker {
 	c := &Checker{index: map[string]int{}, interfaces: s.Interfaces, wanted: ipspace.Of(s.Ranges)}
 	for i, plan := range s.Holders {
-		h := &holder{plan: plan, rules: make(map[secgroup.RuleID]secgroup.Rule, len(plan.Ingress)), free: plan.FreeNow}
-		for _, r := range plan.Ingress {
-			h.rules[r.RuleID] = r
-		}
 		c.index[plan.ID] = i
-		c.holders = append(c.holders, h)
+		c.holders = append(c.holders, &holder{plan, plan.Now()})
 	}
 	return c
 }
@@ -86,7 +81,7 @@ func (c *Checker) Check(step secgroup.Step, next *secgroup.Step) error {
 	}{
 		{h.foreign, slices.Concat(step.Remove, step.Describe), "the rule is not this tool's"},
 		{h.held, step.Remove, "the guard holds the rule"},
-		{c.passesQuota(h, step), step.Add, "no room for the rule"},
+		{h.passesQuota(step), step.Add, "no room for the rule"},
 	} {
 		if rules := filter(part.rules, part.foul); len(rules) > 0 {
 			return &RefusedError{step, rules, fmt.Sprintf("%s (%v)", part.reason, rules[0].RuleID)}
@@ -110,7 +105,7 @@ func filter(rules []secgroup.Rule, keep func(secgroup.Rule) bool) []secgroup.Rul
 // foreign reports whether the holder lacks an own rule of this identity. A rule whose authorization failed may be there
 // all the same, as somebody else's.
 func (h *holder) foreign(r secgroup.Rule) bool {
-	there, ok := h.rules[r.RuleID]
+	there, ok := h.Rules[r.RuleID]
 	return !ok || !h.plan.Owns(there)
 }
 
@@ -118,22 +113,12 @@ func (h *holder) held(r secgroup.Rule) bool { return h.plan.Held[r.RuleID] }
 
 // passesQuota returns a function that reports, rule by rule, whether the holder has no room left for what a step adds.
 // A prefix list takes what a step removes out first.
-func (c *Checker) passesQuota(h *holder, step secgroup.Step) func(secgroup.Rule) bool {
-	free := h.free
-	for _, r := range step.Remove {
-		if there, ok := h.rules[r.RuleID]; ok {
-			add(&free, there, 1)
-		}
-	}
+func (h *holder) passesQuota(step secgroup.Step) func(secgroup.Rule) bool {
+	after := h.clone()
+	after.Remove(step.Remove)
 	return func(r secgroup.Rule) bool {
-		add(&free, r, -1)
-		return free[secgroup.FamilyOf(r.Source.Prefix)] < 0
-	}
-}
-
-func add(free *secgroup.Weight, r secgroup.Rule, n int) {
-	for f, weight := range r.Weighs() {
-		free[f] += n * weight
+		after.Free.Add(r.Weighs(), -1)
+		return after.Free[secgroup.FamilyOf(r.Source.Prefix)] < 0
 	}
 }
 
@@ -166,7 +151,7 @@ func (c *Checker) closings(at int, after *Checker, step secgroup.Step, next *sec
 func (c *Checker) open(set, port int) *ipspace.Set {
 	var open []netip.Prefix
 	for _, k := range c.interfaces[set].Holders {
-		for _, r := range c.holders[k].rules {
+		for _, r := range c.holders[k].Rules {
 			if opens(r, port) {
 				open = append(open, r.Source.Prefix)
 			}
@@ -192,7 +177,7 @@ func (c *Checker) portsAt(set secgroup.InterfaceSet, added []secgroup.Rule) []in
 			wanted = append(wanted, p)
 			cuts = append(cuts, int(p.From))
 		}
-		for id := range c.holders[k].rules {
+		for id := range c.holders[k].Rules {
 			cut(id)
 		}
 	}
@@ -232,8 +217,12 @@ func (c *Checker) reopens(after *Checker, next secgroup.Step, closings []closing
 func (c *Checker) couldHold(k int, closings []closing, cl closing) bool {
 	h := c.holders[k]
 	elsewhere := func(o closing) bool { return !slices.Contains(c.interfaces[o.set].Holders, k) }
-	room := func(p netip.Prefix) bool { return h.free[secgroup.FamilyOf(p)] > 0 }
+	room := func(p netip.Prefix) bool { return h.Free[secgroup.FamilyOf(p)] > 0 }
 	return !slices.ContainsFunc(closings, elsewhere) && lists(h.plan.Settings.Ports, cl.port) && slices.ContainsFunc(cl.gone.Prefixes(), room)
+}
+
+func (h *holder) clone() *holder {
+	return &holder{h.plan, secgroup.Contents{Rules: maps.Clone(h.Rules), Free: h.Free}}
 }
 
 // after returns a copy that has taken a step.
@@ -241,7 +230,7 @@ func (c *Checker) after(step secgroup.Step) *Checker {
 	d := *c
 	d.holders = slices.Clone(c.holders)
 	k := c.index[step.HolderID]
-	d.holders[k] = &holder{d.holders[k].plan, maps.Clone(d.holders[k].rules), d.holders[k].free}
+	d.holders[k] = d.holders[k].clone()
 	d.Took(step)
 	return &d
 }
@@ -249,25 +238,13 @@ func (c *Checker) after(step secgroup.Step) *Checker {
 // Took notes that EC2 has taken a step.
 func (c *Checker) Took(step secgroup.Step) {
 	c.Sent(step)
-	h := c.holders[c.index[step.HolderID]]
-	for _, r := range step.Add {
-		if _, there := h.rules[r.RuleID]; !there {
-			h.rules[r.RuleID] = r
-			add(&h.free, r, -1)
-		}
-	}
+	c.holders[c.index[step.HolderID]].Add(step.Add)
 }
 
 // Sent notes that a step was sent, and it is unknown whether EC2 has taken it: what it removes counts as gone, what it
 // adds does not count as there.
 func (c *Checker) Sent(step secgroup.Step) {
-	h := c.holders[c.index[step.HolderID]]
-	for _, r := range step.Remove {
-		if there, ok := h.rules[r.RuleID]; ok {
-			delete(h.rules, r.RuleID)
-			add(&h.free, there, 1)
-		}
-	}
+	c.holders[c.index[step.HolderID]].Remove(step.Remove)
 }
 
 // Allowed returns the part of a step that may be taken, if the whole is refused: without the rules that are the reason.
