@@ -111,11 +111,12 @@ func oneLetterOff(a, b string) bool {
 
 // patternsLike returns patterns of EC2's filters that match the keys of stray tags, and not many others: keys with the
 // same first half, or the same second half, whatever the initials and separators, or with the letters where these meet
-// swapped. In them ? stands for one character or none; see
-// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
+// swapped. Many other keys have half of a short one, so these match its spellings with other capitals only. In patterns
+// ? stands for one character or none; see https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
 func patternsLike(tagKey string) []string {
-	letters := []rune(tagKey)
+	letters, suffix := []rune(tagKey), strings.Repeat("?", len(publicSuffix)+1) // with a letter too many
 	middle := len(letters) / 2
+	head, tail := letters[:middle], letters[middle:]
 	words := func(half []rune) string {
 		var p strings.Builder
 		for i, r := range half {
@@ -127,11 +128,16 @@ func patternsLike(tagKey string) []string {
 		}
 		return p.String()
 	}
-	head, tail, suffix := letters[:middle], letters[middle:], strings.Repeat("?", len(publicSuffix)+1) // with a letter too many
 	patterns := []string{
 		words(head) + "*", escapeFilter(strings.ToLower(string(head))) + "*", escapeFilter(strings.ToUpper(string(head))) + "*",
 		"*" + words(tail) + suffix,
 		escapeFilter(string(head[:max(middle-1, 0)])) + "??" + escapeFilter(string(tail[min(1, len(tail)):])) + suffix,
+	}
+	if len(tagKey) < shortestMistyped {
+		patterns = nil
+		for _, key := range []string{tagKey, strings.ToLower(tagKey), strings.ToUpper(tagKey), strings.ToUpper(tagKey[:1]) + tagKey[1:]} {
+			patterns = append(patterns, escapeFilter(key)+suffix)
+		}
 	}
 	slices.Sort(patterns)
 	return slices.Compact(patterns)

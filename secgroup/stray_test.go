@@ -120,6 +120,25 @@ func TestPatternsFindEveryMistake(t *testing.T) {
 	})
 }
 
+// The patterns of a short tag key find its other spellings, and not every group that has a name.
+func TestPatternsOfShortKeys(t *testing.T) {
+	for _, key := range []string{"c", "cf", "web", "edge"} {
+		found := func(typed string) bool {
+			return slices.ContainsFunc(patternsLike(key), func(p string) bool { return matches(p, typed) })
+		}
+		for _, typed := range []string{key + "-pool", key + "_mode", strings.ToUpper(key), strings.ToUpper(key[:1]) + key[1:], key + "-Public"} {
+			if stray := StrayTags(key, []Group{{ID: "sg-1", Tags: map[string]string{typed: "443"}}}); len(stray) != 1 || !found(typed) {
+				t.Errorf("%q for %q: got %v, found: %v", typed, key, stray, found(typed))
+			}
+		}
+		for _, other := range []string{"Name", "Environment", "owner", "aws:cloudformation:stack-name", "kubernetes.io/cluster/web"} {
+			if found(other) {
+				t.Errorf("the patterns of %q match %q", key, other)
+			}
+		}
+	}
+}
+
 // matches reports whether EC2's filter has the pattern match a key: * is any characters, ? one or none.
 func matches(pattern, key string) bool {
 	expression := strings.NewReplacer(`\?`, ".?", `\*`, ".*").Replace(regexp.QuoteMeta(pattern))
