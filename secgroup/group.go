@@ -27,18 +27,19 @@ import (
 // group rules" in the Amazon VPC User Guide: https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html
 type Rule struct {
 	RuleID
-	Description string
+	Description string `json:"description"`
 	// Weight is what the rule counts against the quota of rules per group. The zero value stands for [WeightOf] its
 	// source.
-	Weight Weight
+	Weight Weight `json:"-"`
 }
 
 // A RuleID is what identifies an ingress rule within its group.
 type RuleID struct {
-	Protocol string // "tcp", "udp", "icmp", "icmpv6", a protocol number, or "-1" for all
+	Protocol string `json:"protocol"` // "tcp", "udp", "icmp", "icmpv6", a protocol number, or "-1" for all
 	// From and To are the first and last port, or for ICMP the type and code; both are -1 where a rule has none.
-	From, To int32
-	Source   Source
+	From   int32  `json:"fromPort"`
+	To     int32  `json:"toPort"`
+	Source Source `json:"source"`
 }
 
 // A Source is where a rule lets traffic in from: an IP range, or a reference.
@@ -55,6 +56,9 @@ func (s Source) String() string {
 	}
 	return s.Reference
 }
+
+// MarshalText returns the source as [Source.String] does.
+func (s Source) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // Ports returns the ports as a group's tag lists them, or "all".
 func (id RuleID) Ports() string {

@@ -32,14 +32,18 @@ func (c *applyCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 			return err
 		}
 	}
-	p, err := c.propose(ctx, t, c.given(), c.request())
+	p, err := c.propose(ctx, t, k, c.given(), c.request())
 	if err != nil {
 		return err
 	}
-	next := c.next(k)
-	plan := document.NewPlan(p.Proposal, p.around, p.settings, next)
-	if plan.Settings.Disagree() != "" && !plan.Settings.Asked() {
-		return c.refuse(t, p, plan, next)
+	plan := document.NewPlan(&p.Proposal)
+	if text := p.Settings.Disagree(); text != "" && !p.Settings.Asked() { // nobody has named those of this run
+		err := hint.New(fmt.Sprintf("%s (%s): nothing was changed", text, p.Settings.Origin()), nameSettings)
+		report := engine.NewReport(false)
+		report.SyncToken, report.PublishedAt = plan.SyncToken, plan.PublishedAt
+		doc := document.NewApply(report, &p.Proposal, err)
+		doc.Next = p.Next("plan", p.Settings.Flags()...)
+		return errors.Join(err, c.print(t, doc, func(*page.Page) {}))
 	}
 	if !c.json() {
 		w := page.New(t.out, colorful(t.out))
@@ -59,22 +63,15 @@ func (c *applyCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 	if report.Changed {
 		p.lookAgain(ctx)
 	}
-	doc := document.NewApply(report, p.Proposal, p.around, p.settings, err, next)
+	doc := document.NewApply(report, &p.Proposal, err)
+	if err == nil && doc.Mark == document.Failed {
+		err = errJudged
+	}
 	return errors.Join(err, c.print(t, doc, func(w *page.Page) {
 		if plan.Changes {
 			writeReport(w, report, c.Verbose)
 		}
 	}))
-}
-
-// refuse changes nothing, because rules were made with other settings and nobody has named those of this run.
-func (c *applyCommand) refuse(t terminal, p *proposal, plan document.Plan, next document.Next) error {
-	err := hint.New(fmt.Sprintf("%s (%s): nothing was changed", plan.Settings.Disagree(), plan.Settings.Origin()), nameSettings)
-	report := engine.NewReport(false)
-	report.SyncToken, report.PublishedAt = p.Publication.SyncToken, p.Publication.Published
-	doc := document.NewApply(report, p.Proposal, p.around, plan.Settings, err, next)
-	doc.Next = next("plan", plan.Settings.Flags()...)
-	return errors.Join(err, c.print(t, doc, func(*page.Page) {}))
 }
 
 // nameSettings is the way out where rules were made with other settings.

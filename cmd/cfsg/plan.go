@@ -23,21 +23,18 @@ var errChanges = errors.New("there are changes")
 
 // Run shows the plan of a sync.
 func (c *planCommand) Run(ctx context.Context, t terminal, k *kong.Context) error {
-	p, err := c.propose(ctx, t, c.given(), c.request())
+	p, err := c.propose(ctx, t, k, c.given(), c.request())
 	if err != nil {
 		return err
 	}
-	doc := document.NewPlan(p.Proposal, p.around, p.settings, c.next(k))
-	if err := c.print(t, doc, func(w *page.Page) { writePlan(w, doc, c.Verbose) }); err != nil {
+	doc := document.NewPlan(&p.Proposal)
+	switch err := c.print(t, doc, func(w *page.Page) { writePlan(w, doc, c.Verbose) }); {
+	case err != nil:
 		return err
-	}
-	if errs := doc.Failures(p.Proposal); len(errs) > 0 {
-		return errors.Join(errs...)
-	}
-	if c.DetailedExitcode && (doc.Changes || doc.Mark != document.OK) {
+	case doc.Err == nil && c.DetailedExitcode && (doc.Changes || doc.Mark != document.OK):
 		return errChanges
 	}
-	return nil
+	return doc.Err
 }
 
 // accountFlags say in which accounts and regions a command works, and on which groups.
@@ -72,31 +69,32 @@ func (f changeFlags) request() engine.Request {
 	return engine.Request{Force: f.Force, GroupIDs: f.Group, Look: true}
 }
 
-// A proposal is an engine's, with the surroundings of its groups.
+// A proposal is what a command shows, and may take.
 type proposal struct {
-	*engine.Proposal
+	document.Proposal
 	engine   *engine.Engine
-	settings document.Settings
 	question door.Question
-	around   []document.Surroundings
 }
 
 // lookAgain sees the surroundings as they are after a run.
 func (p *proposal) lookAgain(ctx context.Context) {
 	now, err := p.engine.Propose(ctx, p.Request)
 	if err == nil {
-		p.around = surroundings(ctx, now, p.question)
+		p.Around = surroundings(ctx, now, p.question)
 		return
 	}
-	for i := range p.around {
-		p.around[i] = document.Surroundings{Err: err}
+	for i := range p.Around {
+		p.Around[i] = document.Surroundings{Err: err}
 	}
 }
 
 // propose plans a request and looks at the surroundings of the groups. It changes nothing, and fails if there is no
-// group to work on. Settings that nobody names are those that all rules were made with.
-func (f accountFlags) propose(ctx context.Context, t terminal, flags map[string]given, req engine.Request) (*proposal, error) {
-	w, err := f.openAWS(ctx, t, flags)
+// group to work on.
+func (f accountFlags) propose(ctx context.Context, t terminal, k *kong.Context, flags map[string]given, req engine.Request) (*proposal, error) {
+	w, err := f.open(ctx, t, flags)
+	if err == nil {
+		w.aws, err = f.awsConfig(ctx, w.Config)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -104,16 +102,12 @@ func (f accountFlags) propose(ctx context.Context, t terminal, flags map[string]
 	if f.Verbose {
 		log = slog.New(slog.NewTextHandler(t.err, nil))
 	}
+	defer t.progress("reading the ranges and the security groups …")()
 	e, err := w.engine(log)
 	if err != nil {
 		return nil, err
 	}
-	defer t.progress("reading the ranges and the security groups …")()
-	if w.settings.From == document.FromDefault {
-		made, _ := e.Made(ctx) // what cannot be read, the plan tells
-		w.settle(made)
-		e.Services, e.Within = w.settings.Services, w.settings.Within
-	}
+	_ = w.infer(ctx, e) // what cannot be read, the plan tells
 	p, err := e.Propose(ctx, req)
 	if err != nil {
 		return nil, err
@@ -122,5 +116,6 @@ func (f accountFlags) propose(ctx context.Context, t terminal, flags map[string]
 	if err != nil {
 		return nil, err
 	}
-	return &proposal{p, e, w.settings, question, surroundings(ctx, p, question)}, p.Untagged(ctx)
+	w.settings.Compare(p.Made())
+	return &proposal{document.Proposal{Proposal: p, Around: surroundings(ctx, p, question), Settings: w.settings, Next: f.next(k)}, e, question}, p.Untagged(ctx)
 }

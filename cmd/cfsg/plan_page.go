@@ -14,64 +14,54 @@ import (
 	"cloudfront-sg-sync/iprange"
 )
 
-// A planPage shows a plan to a person.
-type planPage struct {
-	*page.Page
-	names map[string]string // of groups, by ID
-}
-
 // mostShown is the most groups that are shown one by one, unless more are asked for: nobody reads more.
 const mostShown = 20
 
 // writePlan shows a plan step by step, or with many groups pool by pool.
-func writePlan(p *page.Page, d document.Plan, all bool) {
-	w := planPage{p, map[string]string{}}
+func writePlan(w *page.Page, d document.Plan, all bool) {
+	groups := 0
 	for _, target := range d.Targets {
 		for _, pool := range target.Pools {
-			for _, g := range pool.Groups {
-				w.names[g.GroupID] = g.Name
-			}
+			groups += len(pool.Groups)
 		}
 	}
-	folded := len(w.names) > mostShown && !all
-	headline(p, d.Wanted, d.Warnings)
+	folded := groups > mostShown && !all
+	headline(w, d.State)
 	for _, target := range d.Targets {
 		if target.Error != "" {
 			continue // shown at the end, with the other failures
 		}
-		targetHeadline(p, target.Account, target.Region, target.RulesPerGroup)
+		targetHeadline(w, target.Account, target.Region, target.RulesPerGroup)
 		if folded {
-			w.folded(target.Pools)
+			writeFolded(w.In(2), target.Pools)
 		} else {
 			for _, pool := range target.Pools {
-				w.pool(pool, target.RulesPerGroup)
+				writePool(w, pool, target.RulesPerGroup)
 			}
 		}
 		writeLists(w.In(2), target.PrefixLists)
 	}
-	for _, x := range d.OpenToWorld {
-		if !d.Revokes(x) {
-			w.Line()
-			w.Line(w.Bad("! "), fmt.Sprintf("%s lets %s in on %s through a rule that this plan leaves in place: see cfsg status", x.Group.ID, x.Source, words.Ports(x.Opens)))
-		}
-	}
-	if folded {
+	for _, x := range d.LeftOpen {
 		w.Line()
-		w.Line(fmt.Sprintf("There are %s: --verbose shows each one and every step.", words.Count(len(w.names), "group")))
+		w.Line(w.Bad("! "), fmt.Sprintf("%s lets %s in on %s through a rule that this plan leaves in place: see cfsg status", x.Group.ID, x.Source, words.Ports(x.Opens)))
 	}
 	w.Line()
+	if folded {
+		w.Line(fmt.Sprintf("There are %s: --verbose shows each one and every step.", words.Count(groups, "group")))
+		w.Line()
+	}
 	w.Line(summary(d))
 }
 
 // headline says which ranges are wanted, where the settings come from, and what needs a person.
-func headline(w *page.Page, d document.Wanted, warnings []string) {
+func headline(w *page.Page, d document.State) {
 	w.Line(w.Strong(iprange.Selection{Services: d.Services, Within: d.Within}.String()), fmt.Sprintf(" as published %s: %d IPv4 and %d IPv6 ranges, merged",
 		d.PublishedAt.Format(time.RFC3339), d.Ranges.IPv4, d.Ranges.IPv6))
 	w.Line(w.Quiet("settings: " + d.Settings.Origin()))
 	if text := d.Settings.Disagree(); text != "" {
 		w.Line(w.Warn("! "), text)
 	}
-	for _, warning := range warnings {
+	for _, warning := range d.Warnings {
 		w.Line(w.Warn("! "), warning)
 	}
 }
@@ -82,40 +72,39 @@ func targetHeadline(w *page.Page, account, region string, quota int) {
 	w.Line(w.Strong(place(account, region)), w.Quiet(fmt.Sprintf("  quota: %d rules per group and family", quota)))
 }
 
-// folded counts the changes of each pool, and the pools that have nothing to do.
-func (w planPage) folded(pools []document.PlanPool) {
+// writeFolded counts the changes of each pool, and the pools that have nothing to do.
+func writeFolded(w *page.Page, pools []document.PlanPool) {
 	var rows [][]string
-	right, rightGroups := 0, 0
+	idle, idleGroups := 0, 0
 	for _, pool := range pools {
 		if len(pool.Steps) == 0 && !pool.Failed() {
-			right++
-			rightGroups += len(pool.Groups)
+			idle++
+			idleGroups += len(pool.Groups)
 			continue
 		}
-		added, revoked, gaps := 0, 0, 0
+		added, revoked, gaps, note := 0, 0, 0, ""
 		for _, g := range pool.Groups {
 			added, revoked = added+g.Added, revoked+g.Revoked
 		}
 		for _, step := range pool.Steps {
 			gaps += len(step.Gap)
 		}
-		note := ""
 		switch {
 		case pool.Failed():
 			note = w.Bad("incomplete, see the errors")
 		case gaps > 0:
 			note = w.Warn(fmt.Sprintf("no room to avoid a gap of %s", words.Count(gaps, "range")))
 		}
-		rows = append(rows, page.Row(pool.Name, len(pool.Groups), len(pool.Steps), change(w.Page, added, revoked), note))
+		rows = append(rows, page.Row(pool.Name, len(pool.Groups), len(pool.Steps), change(w, added, revoked), note))
 	}
-	w.In(2).Section([]string{"pool", "groups", "steps", "change", ""}, rows)
-	if right > 0 {
-		w.In(2).Line(fmt.Sprintf("nothing to do in %s of %s", words.Count(right, "pool"), words.Count(rightGroups, "group")))
+	w.Section([]string{"pool", "groups", "steps", "change", ""}, rows)
+	if idle > 0 {
+		w.Line(fmt.Sprintf("nothing to do in %s of %s", words.Count(idle, "pool"), words.Count(idleGroups, "group")))
 	}
 }
 
-// pool shows the steps of a pool and what its groups hold after them.
-func (w planPage) pool(pool document.PlanPool, quota int) {
+// writePool shows the steps of a pool and what its groups hold after them.
+func writePool(w *page.Page, pool document.PlanPool, quota int) {
 	kind, mark := "pool ", ""
 	if len(pool.Groups) == 1 && pool.Groups[0].GroupID == pool.Name {
 		kind = "group " // of its own
@@ -130,8 +119,15 @@ func (w planPage) pool(pool document.PlanPool, quota int) {
 		in.Marked(w.Quiet("–"), fmt.Sprintf("takes turns with %s, because they meet at a network interface: the numbers are the order of all their steps",
 			strings.Join(pool.TakesTurnsWith, ", ")))
 	}
+	names := map[string]string{}
+	var rows [][]string
+	for _, g := range pool.Groups {
+		names[g.GroupID] = g.Name
+		rows = append(rows, page.Row(g.GroupID, g.Name, ports(w, g.Ports, g.Error), fmt.Sprintf("%d of %d", quota-g.Free.IPv4, quota),
+			fmt.Sprintf("%d of %d", quota-g.Free.IPv6, quota), g.Foreign, change(w, g.Added, g.Revoked)))
+	}
 	for _, step := range pool.Steps {
-		w.step(step)
+		writeStep(w, step, names[step.GroupID])
 	}
 	switch {
 	case len(pool.Steps) > 0:
@@ -140,23 +136,21 @@ func (w planPage) pool(pool document.PlanPool, quota int) {
 	default:
 		in.Line("nothing to do")
 	}
-	w.origin(in, pool)
-	var rows [][]string
-	for _, g := range pool.Groups {
-		rows = append(rows, page.Row(g.GroupID, g.Name, ports(w.Page, g.Ports, g.Error), fmt.Sprintf("%d of %d", quota-g.Free.IPv4, quota),
-			fmt.Sprintf("%d of %d", quota-g.Free.IPv6, quota), g.Foreign, change(w.Page, g.Added, g.Revoked)))
+	if pool.Error == "" || len(pool.Interfaces) > 0 { // else the plan ended before it came to them
+		writeAttached(in, pool.Interfaces)
 	}
 	in.Section([]string{"group", "name", "ports", "IPv4 after", "IPv6 after", "foreign", "change"}, rows)
 }
 
-// origin says which network interfaces a pool serves, and whether each has all that it needs after the steps.
-func (w planPage) origin(in *page.Page, pool document.PlanPool) {
-	if pool.Error != "" && len(pool.Interfaces) == 0 {
-		return // the plan ended before it came to them
+// writeAttached says which network interfaces a pool serves, and whether each has all that it needs after the steps.
+func writeAttached(w *page.Page, interfaces []document.PlanInterface) {
+	if len(interfaces) == 0 {
+		w.Line(w.Quiet("attached to no network interface that cfsg can see, so it opens nothing yet"))
+		return
 	}
 	lacking := 0
 	var owners []string
-	for _, eni := range pool.Interfaces {
+	for _, eni := range interfaces {
 		if eni.Lacks > 0 {
 			lacking++
 		}
@@ -164,29 +158,26 @@ func (w planPage) origin(in *page.Page, pool document.PlanPool) {
 			owners = append(owners, owner)
 		}
 	}
-	attached := "attached to " + words.Count(len(pool.Interfaces), "network interface")
-	switch {
-	case len(pool.Interfaces) == 0:
-		in.Line(w.Quiet("attached to no network interface that cfsg can see, so it opens nothing yet"))
-	case lacking == 0:
-		in.Line(w.Quiet(attached + ": " + words.Few(owners)))
-	default:
-		in.Marked(w.Warn("!"), fmt.Sprintf("%s, and %s all rules: %s", attached, words.CountAs(lacking, "of them lacks some of", "of them lack some of"), words.Few(owners)))
+	attached, to := "attached to "+words.Count(len(interfaces), "network interface"), ": "+words.Few(owners)
+	if lacking == 0 {
+		w.Line(w.Quiet(attached + to))
+		return
 	}
+	w.Marked(w.Warn("!"), attached+", and "+words.CountAs(lacking, "of them lacks some of", "of them lack some of")+" all rules"+to)
 }
 
-// step shows a call and its rules.
-func (w planPage) step(step document.PlanStep) {
-	w.Line(fmt.Sprintf("  %3d  %s %s in %s", step.Order, step.Operation, words.Count(len(step.Rules), "rule"), step.GroupID), " ", w.Quiet(w.names[step.GroupID]))
+// writeStep shows a call and its rules.
+func writeStep(w *page.Page, step document.PlanStep, name string) {
+	w.Line(fmt.Sprintf("  %3d  %s %s in %s", step.Order, step.Operation, words.Count(len(step.Rules), "rule"), step.GroupID), " ", w.Quiet(name))
 	sign := map[string]string{"authorize": "+ ", "revoke": "- ", "redescribe": "~ "}[step.Operation]
 	in := w.In(7)
 	for i := 0; i < len(step.Rules); {
-		socket := step.Rules[i].Socket()
+		first := step.Rules[i]
 		var sources []string
-		for ; i < len(step.Rules) && step.Rules[i].Socket() == socket; i++ {
-			sources = append(sources, step.Rules[i].Source)
+		for ; i < len(step.Rules) && step.Rules[i].Protocol == first.Protocol && step.Rules[i].Ports() == first.Ports(); i++ {
+			sources = append(sources, step.Rules[i].Source.String())
 		}
-		in.Change(sign+socket+" ", sources...)
+		in.Change(sign+first.Protocol+" "+first.Ports()+" ", sources...)
 	}
 	if len(step.Gap) > 0 {
 		in.Say("%s", w.Warn(fmt.Sprintf("! no room to avoid a gap: closes %s until a later step opens it again", strings.Join(step.Gap, ", "))))
@@ -225,8 +216,8 @@ func summary(d document.Plan) string {
 		return fmt.Sprintf("Nothing to do: %s up to date.", words.CountAs(d.Summary.Groups, "group is", "groups are")) + listSummary(d)
 	}
 	more := ""
-	if n := d.TakenOver(); n > 0 {
-		more = fmt.Sprintf(", %d to take over", n)
+	if d.TakenOver > 0 {
+		more = fmt.Sprintf(", %d to take over", d.TakenOver)
 	}
 	return fmt.Sprintf("Plan: %s to add, %d to revoke%s, in %d of %s.",
 		words.Count(d.Summary.Added, "rule"), d.Summary.Revoked, more, d.Summary.Changed, words.Count(d.Summary.Groups, "group")) + listSummary(d)
@@ -234,7 +225,7 @@ func summary(d document.Plan) string {
 
 // listSummary counts the changes of prefix lists in a sentence. It is empty if there are none.
 func listSummary(d document.Plan) string {
-	switch sum := d.ListSummary; {
+	switch sum := d.Lists; {
 	case sum == engine.ListSummary{}:
 		return ""
 	case sum.Changed == 0 && len(d.Errors) > 0:

@@ -54,15 +54,6 @@ func (f placeFlags) open(ctx context.Context, t terminal, flags map[string]given
 	return w, nil
 }
 
-// openAWS opens what [placeFlags.open] does, and AWS.
-func (f placeFlags) openAWS(ctx context.Context, t terminal, flags map[string]given) (*scope, error) {
-	w, err := f.open(ctx, t, flags)
-	if err == nil {
-		w.aws, err = f.awsConfig(ctx, w.Config)
-	}
-	return w, err
-}
-
 // openOne refuses several regions or accounts: an ID, a name or an address is in one of them.
 func (f placeFlags) openOne(ctx context.Context, t terminal, who string, flags map[string]given) (*scope, error) {
 	w, err := f.open(ctx, t, flags)
@@ -97,11 +88,22 @@ func (w *scope) engine(log *slog.Logger) (*engine.Engine, error) {
 	}, log)
 }
 
+// infer has the engine work with the settings that all rules in its targets were made with, if nobody names any.
+func (w *scope) infer(ctx context.Context, e *engine.Engine) error {
+	if w.settings.From != document.FromDefault {
+		return nil
+	}
+	made, err := e.Made(ctx)
+	w.settle(made)
+	e.Services, e.Within = w.settings.Services, w.settings.Within
+	return err
+}
+
 // settle takes the settings of the rules if nobody names any and all rules agree, and compares both.
 func (w *scope) settle(made []engine.Made) {
 	s := &w.settings
 	if s.From == document.FromDefault && len(made) == 1 {
-		s.From, s.Services, s.Within = document.FromRules, made[0].Services, append([]string{}, made[0].Within...)
+		s.From, s.Services, s.Within = document.FromRules, made[0].Services, made[0].Within
 		w.Selection.Services, w.Selection.Within = s.Services, s.Within
 	}
 	s.Compare(made)

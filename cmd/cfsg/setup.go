@@ -149,13 +149,10 @@ func (c *setupCommand) prepare(ctx context.Context, t terminal) (*setupRun, erro
 	}
 	account := engine.AccountOf(at.role)
 	e.Targets = slices.DeleteFunc(e.Targets, func(target *engine.Target) bool { return target.Account != account })
-	if at.settings.From == document.FromDefault && !c.Undo {
-		made, err := e.Made(ctx)
-		if err != nil {
+	if !c.Undo {
+		if err := at.infer(ctx, e); err != nil {
 			return nil, err
 		}
-		at.settle(made)
-		e.Services, e.Within = at.settings.Services, at.settings.Within
 	}
 	ranges, err := at.ranges()
 	if err != nil {

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -12,7 +10,6 @@ import (
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/page"
 	"cloudfront-sg-sync/internal/words"
-	"cloudfront-sg-sync/secgroup"
 
 	"github.com/alecthomas/kong"
 )
@@ -25,17 +22,16 @@ type statusCommand struct {
 
 // Run shows the state of all managed groups.
 func (c *statusCommand) Run(ctx context.Context, t terminal, k *kong.Context) error {
-	p, err := c.propose(ctx, t, c.given(), engine.Request{Look: true})
+	p, err := c.propose(ctx, t, k, c.given(), engine.Request{Look: true})
 	if err != nil {
 		return err
 	}
-	doc := document.NewStatus(p.Proposal, p.around, p.settings, c.next(k))
-	err = c.print(t, doc, func(w *page.Page) { writeStatus(w, doc, c.placeFlags, time.Now()) })
-	switch failures := doc.Failures(p.Proposal); {
+	doc := document.NewStatus(&p.Proposal)
+	switch err := c.print(t, doc, func(w *page.Page) { writeStatus(w, doc, c.placeFlags, time.Now()) }); {
 	case err != nil:
 		return err
-	case len(failures) > 0:
-		return errors.Join(failures...)
+	case doc.Err != nil:
+		return doc.Err
 	case c.DetailedExitcode && doc.Mark != document.OK:
 		return errChanges
 	case doc.Mark == document.Failed:
@@ -46,7 +42,7 @@ func (c *statusCommand) Run(ctx context.Context, t terminal, k *kong.Context) er
 
 // writeStatus shows pools and groups at a glance.
 func writeStatus(w *page.Page, d document.Status, f placeFlags, now time.Time) {
-	headline(w, d.Wanted, d.Warnings)
+	headline(w, d.State)
 	for _, target := range d.Targets {
 		if target.Error != "" {
 			continue // shown at the end, with the other failures
@@ -121,7 +117,7 @@ func writeAlarms(w *page.Page, d document.StatusTarget, f placeFlags) {
 		w.Line()
 		w.Say("%s: %s", w.Bad(w.Strong(name)), text)
 	}
-	for _, text := range d.Held() {
+	for _, text := range d.Held {
 		alarm("HELD", text)
 	}
 	for _, partial := range d.PartialPools {
@@ -161,9 +157,7 @@ func writeExposure(w *page.Page, x document.StatusExposure, d document.StatusTar
 			beside += " " + acme
 		}
 		w.Say("%s%s The rule is not this tool's, and CloudFront gets in without it; revoke it%s:", why, beside, account)
-		id := secgroup.RuleID{Protocol: x.Protocol, From: x.FromPort, To: x.ToPort}
-		id.Source.Prefix, _ = netip.ParsePrefix(x.Source) // as it was written
-		w.In(2).Command(shellWords(f.ruleCommand("revoke", d.Region, x.GroupID, id, ""))...)
+		w.In(2).Command(shellWords(f.ruleCommand("revoke", d.Region, x.GroupID, x.RuleID, ""))...)
 	}
 }
 

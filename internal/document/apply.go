@@ -17,16 +17,14 @@ type Apply struct {
 
 // NewApply returns the document of a run on a proposal that ended with an error, or none. The surroundings are those
 // after the run.
-func NewApply(report *engine.Report, p *engine.Proposal, around []Surroundings, settings Settings, err error, next Next) Apply {
-	settings.Compare(p.Made())
-	d := Apply{Report: report, Settings: settings, OpenToWorld: worldOf(p, around)}
-	j := judge{settings: settings, next: next}
+func NewApply(report *engine.Report, p *Proposal, err error) Apply {
+	d := Apply{Report: report, Settings: p.Settings, OpenToWorld: worldOf(p.Proposal, p.Around)}
 	if err != nil {
-		d.Judgement = Judge(Failed, hint.Problem(err), next("plan")...)
+		d.Judgement = Judge(Failed, hint.Problem(err), p.Next("plan")...)
 		return d
 	}
-	j.settings.Others = nil // they were made equal to the settings that somebody named
-	j.done = true
-	d.Judgement = j.all(p, around)
+	now := *p
+	now.Settings.Others = nil // they were made equal to the settings that somebody named
+	d.Judgement = judge{&now, true}.all()
 	return d
 }

@@ -25,11 +25,3 @@ func Message(err error) string {
 	}
 	return err.Error()
 }
-
-func messages(errs []error) []string {
-	texts := []string{}
-	for _, err := range errs {
-		texts = append(texts, err.Error())
-	}
-	return texts
-}

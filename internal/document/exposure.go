@@ -14,7 +14,7 @@ import (
 // A StatusExposure is a rule that opens a port that counts to the world.
 type StatusExposure struct {
 	GroupID string `json:"groupId"`
-	rule
+	secgroup.Rule
 	Ports      []string `json:"ports"`
 	Owned      bool     `json:"owned"`   // the plan takes the rule away
 	Managed    bool     `json:"managed"` // its group carries the tag
@@ -26,18 +26,17 @@ type StatusExposure struct {
 }
 
 // exposures returns the rules that are open to the world, those of managed groups first.
-func exposures(p *engine.Proposal, v engine.Preview, s Surroundings) []StatusExposure {
+func exposures(p *Proposal, v engine.Preview, s Surroundings) []StatusExposure {
 	found := []StatusExposure{}
 	if s.Door == nil {
 		return found
 	}
 	r := revocation{s, v, strings.Join(p.Services, ", "), partialPools(v)}
 	for _, w := range s.Door.OpenToWorld {
-		x := StatusExposure{GroupID: w.Group.ID, rule: newRule(w.Rule, w.Source), Ports: w.Opens, Interfaces: w.Interfaces}
-		x.Description = w.Description
+		x := StatusExposure{GroupID: w.Group.ID, Rule: w.Rule, Ports: w.Opens, Interfaces: w.Interfaces}
 		for _, pool := range v.Plan.Pools {
 			x.Managed = x.Managed || has(pool, x.GroupID)
-			x.Owned = x.Owned || revokes(pool, w)
+			x.Owned = x.Owned || revokes(pool.Steps, w)
 		}
 		if !x.Owned {
 			x.Advice = r.advice(w)

@@ -37,8 +37,8 @@ type listChange struct {
 }
 
 type listEntry struct {
-	CIDR        string `json:"cidr"`
-	Description string `json:"description"`
+	CIDR        secgroup.Source `json:"cidr"`
+	Description string          `json:"description"`
 }
 
 // newListPools returns what becomes of a target's prefix lists.
@@ -47,22 +47,19 @@ func newListPools(v engine.Preview) []ListPool {
 	for _, pool := range v.Lists {
 		h := pool.Holders[0]
 		d := ListPool{Name: pool.Name, Family: h.Family.String(), Changes: []listChange{}, Error: Message(pool.Err), Held: isHeld(pool.Err)}
-		d.Lists = append(d.Lists, planList{
-			PrefixListID: h.ID, Name: h.Name, MaxEntries: h.MaxEntries,
-			Added: h.Added, Removed: h.Removed, Kept: h.Kept, Foreign: h.Foreign, Free: h.Free[h.Family], Error: Message(h.Problem),
-		})
-		for _, step := range pool.Steps {
-			d.Changes = append(d.Changes, listChange{PrefixListID: step.HolderID, Add: newListEntries(step.Add), Remove: newListEntries(step.Remove), Gap: words.Strings(step.Gap)})
+		d.Lists = []planList{{h.ID, h.Name, h.MaxEntries, h.Added, h.Removed, h.Kept, h.Foreign, h.Free[h.Family], Message(h.Problem)}}
+		for _, s := range pool.Steps {
+			d.Changes = append(d.Changes, listChange{s.HolderID, entriesOf(s.Add), entriesOf(s.Remove), words.Strings(s.Gap)})
 		}
 		pools = append(pools, d)
 	}
 	return pools
 }
 
-func newListEntries(rules []secgroup.Rule) []listEntry {
-	documents := []listEntry{}
+func entriesOf(rules []secgroup.Rule) []listEntry {
+	entries := []listEntry{}
 	for _, r := range rules {
-		documents = append(documents, listEntry{r.Source.String(), r.Description})
+		entries = append(entries, listEntry{r.Source, r.Description})
 	}
-	return documents
+	return entries
 }

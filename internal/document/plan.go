@@ -2,7 +2,7 @@ package document
 
 import (
 	"cmp"
-	"iter"
+	"errors"
 	"slices"
 	"time"
 
@@ -12,79 +12,69 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// A Plan is a proposal in JSON: docs/schema/plan.schema.json.
-type Plan struct {
-	Wanted
-	Judgement
-	Changes bool           `json:"changes"`
-	Summary engine.Summary `json:"summary"`
-	Targets []planTarget   `json:"targets"`
-	// OpenToWorld are the rules that open managed ports to the world before the steps.
-	OpenToWorld []door.WorldRule `json:"openToWorld"`
-	// Warnings need a person, and hold no step back.
-	Warnings []string `json:"warnings"`
-	Errors   []string `json:"errors"`
-	// ListSummary counts the prefix lists, and what becomes of their entries.
-	ListSummary engine.ListSummary `json:"-"`
+// A Proposal is an engine's, with what its documents say beside it.
+type Proposal struct {
+	*engine.Proposal
+	Around   []Surroundings // of each preview
+	Settings Settings
+	Next     Next
 }
 
-// Failures returns the errors of a run before its first step. If rules were made with other settings, a pool that is
-// too small for this run's says nothing about them, and is left out.
-func (d Plan) Failures(p *engine.Proposal) []error { return failures(p, len(d.Settings.Others) > 0) }
-
-// Revokes reports whether a step takes a rule away.
-func (d Plan) Revokes(x door.WorldRule) bool {
-	same := func(r rule) bool { return r.Socket() == x.Protocol+" "+x.Ports && r.Source == x.Source }
-	for step := range d.steps() {
-		if step.Operation == "revoke" && step.GroupID == x.Group.ID && slices.ContainsFunc(step.Rules, same) {
-			return true
-		}
-	}
-	return false
+// failures returns what a run would fail with before it takes a step. If rules were made with other settings, a pool
+// that is too small for this run's says nothing about them, and is left out.
+func (p *Proposal) failures() []error {
+	return slices.DeleteFunc(p.Failures(), func(err error) bool {
+		_, short := errors.AsType[*secgroup.ShortageError](err)
+		return short && len(p.Settings.Others) > 0
+	})
 }
 
-// TakenOver counts the rules that get the description of this tool, and stay as they are otherwise.
-func (d Plan) TakenOver() int {
-	n := 0
-	for step := range d.steps() {
-		if step.Operation == "redescribe" {
-			n += len(step.Rules)
-		}
-	}
-	return n
-}
-
-func (d Plan) steps() iter.Seq[PlanStep] {
-	return func(yield func(PlanStep) bool) {
-		for _, target := range d.Targets {
-			for _, pool := range target.Pools {
-				for _, step := range pool.Steps {
-					if !yield(step) {
-						return
-					}
-				}
-			}
-		}
-	}
-}
-
-// Wanted says which ranges are wanted.
-type Wanted struct {
+// A State is what plan and status both say.
+type State struct {
 	SyncToken   string           `json:"syncToken"`
 	PublishedAt time.Time        `json:"publishedAt"`
 	Services    []string         `json:"services"`
 	Within      []string         `json:"within"`
-	Ranges      engine.PerFamily `json:"ranges"`
+	Ranges      engine.PerFamily `json:"ranges"` // the wanted ones
 	Settings    Settings         `json:"settings"`
+	Judgement
+	// OpenToWorld are the rules that open managed ports to the world.
+	OpenToWorld []door.WorldRule `json:"openToWorld"`
+	// Warnings need a person, and hold no step back.
+	Warnings []string `json:"warnings"`
+	Errors   []string `json:"errors"`
+	// Err is all that failed.
+	Err error `json:"-"`
 }
 
-func newWanted(p *engine.Proposal, settings Settings) Wanted {
-	settings.Compare(p.Made())
-	return Wanted{
-		p.Publication.SyncToken, p.Publication.Published, p.Services, append([]string{}, p.Within...),
-		engine.PerFamily{IPv4: len(p.Publication.IPv4), IPv6: len(p.Publication.IPv6)},
-		settings,
+func newState(p *Proposal, failures []error) State {
+	s := State{
+		SyncToken: p.Publication.SyncToken, PublishedAt: p.Publication.Published, Services: p.Services, Within: append([]string{}, p.Within...),
+		Ranges: engine.PerFamily{IPv4: len(p.Publication.IPv4), IPv6: len(p.Publication.IPv6)}, Settings: p.Settings,
+		Judgement: judge{Proposal: p}.all(), OpenToWorld: worldOf(p.Proposal, p.Around),
+		Warnings: p.Warnings(), Errors: []string{}, Err: errors.Join(failures...),
 	}
+	if note := engine.Strangers(p.Publication); note != "" {
+		s.Warnings = append(s.Warnings, note)
+	}
+	for _, err := range failures {
+		s.Errors = append(s.Errors, err.Error())
+	}
+	return s
+}
+
+// A Plan is a proposal in JSON: docs/schema/plan.schema.json.
+type Plan struct {
+	State
+	Changes bool           `json:"changes"`
+	Summary engine.Summary `json:"summary"`
+	Targets []planTarget   `json:"targets"`
+	// Lists counts the prefix lists, and what becomes of their entries.
+	Lists engine.ListSummary `json:"-"`
+	// LeftOpen are the rules of OpenToWorld that no step takes away.
+	LeftOpen []door.WorldRule `json:"-"`
+	// TakenOver counts the rules that get the description of this tool, and stay as they are otherwise.
+	TakenOver int `json:"-"`
 }
 
 // A target is one account and region, as plan and status both have it.
@@ -113,12 +103,12 @@ type PlanPool struct {
 	// TakesTurnsWith are the pools whose steps come between those of this pool.
 	TakesTurnsWith []string `json:"takesTurnsWith"`
 	// Interfaces are those that have a group of the pool.
-	Interfaces []planInterface `json:"interfaces"`
+	Interfaces []PlanInterface `json:"interfaces"`
 	Error      string          `json:"error"`
 }
 
-// A planInterface is a network interface that a pool serves.
-type planInterface struct {
+// A PlanInterface is a network interface that a pool serves.
+type PlanInterface struct {
 	ID          string `json:"interfaceId"`
 	Description string `json:"description"`
 	// Lacks counts the wanted rules that none of its groups has after the steps, and Attach lists the groups that have
@@ -153,11 +143,11 @@ type planGroup struct {
 // A PlanStep is one call.
 type PlanStep struct {
 	// Order is its place among the steps of its pool and of those that the pool takes turns with, from 1 on.
-	Order     int      `json:"order"`
-	Operation string   `json:"operation"`
-	GroupID   string   `json:"groupId"`
-	Rules     []rule   `json:"rules"`
-	Gap       []string `json:"gap"`
+	Order     int             `json:"order"`
+	Operation string          `json:"operation"`
+	GroupID   string          `json:"groupId"`
+	Rules     []secgroup.Rule `json:"rules"`
+	Gap       []string        `json:"gap"`
 }
 
 // Failed reports whether part of the pool cannot be synced.
@@ -165,28 +155,11 @@ func (p PlanPool) Failed() bool {
 	return p.Error != "" || slices.ContainsFunc(p.Groups, func(g planGroup) bool { return g.Error != "" })
 }
 
-// A rule is a rule of a security group.
-type rule struct {
-	Protocol    string `json:"protocol"`
-	FromPort    int32  `json:"fromPort"`
-	ToPort      int32  `json:"toPort"`
-	Source      string `json:"source"`
-	Description string `json:"description"`
-}
-
-func newRule(r secgroup.Rule, source string) rule {
-	return rule{r.Protocol, r.From, r.To, source, r.Description}
-}
-
-// Socket is the protocol and the ports.
-func (r rule) Socket() string {
-	return r.Protocol + " " + secgroup.RuleID{Protocol: r.Protocol, From: r.FromPort, To: r.ToPort}.Ports()
-}
-
-// NewPlan returns the document of a proposal and of the surroundings of its groups.
-func NewPlan(p *engine.Proposal, around []Surroundings, settings Settings, next Next) Plan {
-	d := Plan{Wanted: newWanted(p, settings), Changes: p.Count() > 0, Summary: p.Report.Summary, Targets: []planTarget{}, Warnings: warnings(p), ListSummary: p.Report.Lists()}
-	d.Errors = messages(d.Failures(p))
+// NewPlan returns the document of a proposal.
+func NewPlan(p *Proposal) Plan {
+	d := Plan{
+		State: newState(p, p.failures()), Changes: p.Count() > 0, Summary: p.Report.Summary, Targets: []planTarget{}, Lists: p.Report.Lists(),
+	}
 	for _, v := range p.Previews {
 		t := planTarget{newTarget(v), []PlanPool{}}
 		for _, pool := range v.Pools {
@@ -194,22 +167,30 @@ func NewPlan(p *engine.Proposal, around []Surroundings, settings Settings, next 
 		}
 		d.Targets = append(d.Targets, t)
 	}
-	d.Judgement, d.OpenToWorld = judge{settings: d.Settings, next: next}.all(p, around), worldOf(p, around)
+	steps := p.Steps()
+	for _, step := range steps {
+		d.TakenOver += len(step.Describe)
+	}
+	for _, w := range d.OpenToWorld {
+		if !revokes(steps, w) {
+			d.LeftOpen = append(d.LeftOpen, w)
+		}
+	}
 	return d
 }
 
 func newPlanPool(pool secgroup.PoolPlan, sequences []secgroup.Sequence) PlanPool {
-	d := PlanPool{Name: pool.Name, Steps: []PlanStep{}, TakesTurnsWith: []string{}, Interfaces: []planInterface{}, Error: Message(pool.Err)}
+	d := PlanPool{Name: pool.Name, Steps: []PlanStep{}, TakesTurnsWith: []string{}, Interfaces: []PlanInterface{}, Error: Message(pool.Err)}
 	for _, eni := range pool.Interfaces {
-		d.Interfaces = append(d.Interfaces, planInterface{eni.ID, eni.Description, eni.Lacks, append([]string{}, eni.Attach...)})
+		d.Interfaces = append(d.Interfaces, PlanInterface{eni.ID, eni.Description, eni.Lacks, append([]string{}, eni.Attach...)})
 	}
 	for _, h := range pool.Holders {
 		d.Groups = append(d.Groups, planGroup{newGroup(h), h.Added, h.Removed, h.Kept, perFamily(h.Free)})
 	}
 	for _, sequence := range sequences {
-		for i, step := range sequence.Steps {
-			if has(pool, step.HolderID) {
-				d.Steps = append(d.Steps, newPlanStep(i+1, step))
+		for i, s := range sequence.Steps {
+			if has(pool, s.HolderID) {
+				d.Steps = append(d.Steps, PlanStep{i + 1, s.Operation(), s.HolderID, s.Rules(), words.Strings(s.Gap)})
 			}
 		}
 		if len(d.Steps) > 0 {
@@ -218,14 +199,6 @@ func newPlanPool(pool secgroup.PoolPlan, sequences []secgroup.Sequence) PlanPool
 		}
 	}
 	return d
-}
-
-func newPlanStep(order int, step secgroup.Step) PlanStep {
-	s := PlanStep{Order: order, Operation: step.Operation(), GroupID: step.HolderID, Rules: []rule{}, Gap: words.Strings(step.Gap)}
-	for _, r := range step.Rules() {
-		s.Rules = append(s.Rules, newRule(r, r.Source.String()))
-	}
-	return s
 }
 
 // others returns the names of other pools that have steps in the sequence of a pool.

@@ -2,9 +2,11 @@ package document
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/words"
 )
 
 // A Source says where the settings of a run come from.
@@ -25,24 +27,13 @@ type Settings struct {
 	Within   []string `json:"within"`
 	From     Source   `json:"from"`
 	// Others are the settings of rules and entries that were made with others.
-	Others []OtherSettings `json:"others"`
-}
-
-// OtherSettings are those of some rules and entries.
-type OtherSettings struct {
-	Services []string `json:"services"`
-	Within   []string `json:"within"`
-	Rules    int      `json:"rules"`
+	Others []engine.Made `json:"others"`
 }
 
 // Compare notes which of the rules were made with other settings. Names are compared as sets.
 func (s *Settings) Compare(made []engine.Made) {
-	s.Others = []OtherSettings{}
-	for _, m := range made {
-		if m.String() != engine.MadeFor(s.Services, s.Within).String() {
-			s.Others = append(s.Others, OtherSettings{m.Services, append([]string{}, m.Within...), m.Rules})
-		}
-	}
+	ours := engine.MadeFor(s.Services, s.Within).String()
+	s.Others = slices.DeleteFunc(append([]engine.Made{}, made...), func(m engine.Made) bool { return m.String() == ours })
 }
 
 // Origin says where the settings come from.
@@ -61,11 +52,8 @@ func (s Settings) Disagree() string {
 	if len(s.Others) == 0 {
 		return ""
 	}
-	var made []string
-	for _, o := range s.Others {
-		made = append(made, engine.Made{Services: o.Services, Within: o.Within}.String())
-	}
-	return fmt.Sprintf("these rules were made with other settings: %s, and this run is for %s", strings.Join(made, " and "), engine.MadeFor(s.Services, s.Within))
+	return fmt.Sprintf("these rules were made with other settings: %s, and this run is for %s",
+		strings.Join(words.Strings(s.Others), " and "), engine.MadeFor(s.Services, s.Within))
 }
 
 // Flags are the flags that name the settings which most of the rules were made with.

@@ -6,21 +6,14 @@ import (
 	"slices"
 	"time"
 
-	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/secgroup"
 )
 
 // A Status says how all managed groups are: docs/schema/status.schema.json.
 type Status struct {
-	Wanted
-	Judgement
+	State
 	Targets []StatusTarget `json:"targets"`
-	// OpenToWorld are the rules that open managed ports to the world.
-	OpenToWorld []door.WorldRule `json:"openToWorld"`
-	// Warnings is what needs a person, apart from what the targets say.
-	Warnings []string `json:"warnings"`
-	Errors   []string `json:"errors"`
 }
 
 // A StatusTarget is one account and region.
@@ -32,22 +25,8 @@ type StatusTarget struct {
 	StrayTags    []statusStrayTag `json:"strayTags"`
 	// Notes say what could not be checked apart from the groups.
 	Notes []string `json:"notes"`
-}
-
-// Held says which pools and lists the guard holds, and why.
-func (t StatusTarget) Held() []string {
-	var texts []string
-	for _, pool := range t.Pools {
-		if pool.held {
-			texts = append(texts, pool.Error)
-		}
-	}
-	for _, list := range t.PrefixLists {
-		if list.Held {
-			texts = append(texts, list.Error)
-		}
-	}
-	return texts
+	// Held says why the guard holds pools and lists.
+	Held []string `json:"-"`
 }
 
 // A StatusPool is a pool of groups.
@@ -60,7 +39,6 @@ type StatusPool struct {
 	Missing   int    `json:"missing"`
 	NoRoomFor int    `json:"noRoomFor"`
 	Error     string `json:"error"`
-	held      bool
 }
 
 // A statusGroup is a managed group as it is.
@@ -85,52 +63,47 @@ type statusStrayTag struct {
 	Text    string `json:"-"` // all of it in a sentence
 }
 
-// NewStatus returns the document of a proposal and of the surroundings of its groups.
-func NewStatus(p *engine.Proposal, around []Surroundings, settings Settings, next Next) Status {
-	d := Status{Wanted: newWanted(p, settings), Targets: []StatusTarget{}, Warnings: warnings(p)}
-	d.Errors = messages(d.Failures(p))
-	j := judge{settings: d.Settings, next: next}
+// NewStatus returns the document of a proposal.
+func NewStatus(p *Proposal) Status {
+	// A pool that is held, or newer than the file, is no failure of a command that changes nothing.
+	failures := slices.DeleteFunc(p.failures(), func(err error) bool {
+		_, older := errors.AsType[*secgroup.OlderError](err)
+		return older || isHeld(err)
+	})
+	d := Status{newState(p, failures), []StatusTarget{}}
 	for i, v := range p.Previews {
-		t := StatusTarget{target: newTarget(v), Pools: []StatusPool{}}
-		for _, pool := range v.Pools {
-			t.Pools = append(t.Pools, newStatusPool(pool, j.pool(pool, around[i], partialPools(v))))
-		}
-		t.surround(p, v, around[i])
-		d.Targets = append(d.Targets, t)
+		d.Targets = append(d.Targets, newStatusTarget(p, v, p.Around[i]))
 	}
-	d.Judgement, d.OpenToWorld = j.all(p, around), worldOf(p, around)
 	return d
 }
 
-// Failures returns what keeps cfsg status from saying how all is. A pool that is held, or newer than the file, is no
-// failure of a command that changes nothing.
-func (d Status) Failures(p *engine.Proposal) []error {
-	return slices.DeleteFunc(failures(p, len(d.Settings.Others) > 0), func(err error) bool {
-		_, older := errors.AsType[*secgroup.OlderError](err)
-		return older || isHeld(err) // also if what is held takes the room of new ranges
-	})
-}
-
-// failures returns what a run on a proposal would fail with before it takes a step. What does not fit is left out if
-// the rules were made with other settings.
-func failures(p *engine.Proposal, others bool) []error {
-	return slices.DeleteFunc(p.Failures(), func(err error) bool {
-		_, short := errors.AsType[*secgroup.ShortageError](err)
-		return short && others
-	})
-}
-
-// warnings need a person, and hold no step back.
-func warnings(p *engine.Proposal) []string {
-	all := p.Warnings()
-	if note := engine.Strangers(p.Publication); note != "" {
-		all = append(all, note)
+func newStatusTarget(p *Proposal, v engine.Preview, s Surroundings) StatusTarget {
+	t := StatusTarget{
+		target: newTarget(v), Pools: []StatusPool{}, Exposures: exposures(p, v, s), PartialPools: partialPools(v),
+		StrayTags: []statusStrayTag{}, Notes: []string{},
 	}
-	return all
+	for _, pool := range v.Pools {
+		t.Pools = append(t.Pools, newStatusPool(pool, judge{Proposal: p}.pool(pool, s, t.PartialPools)))
+	}
+	for _, pool := range slices.Concat(v.Pools, v.Lists) {
+		if isHeld(pool.Err) {
+			t.Held = append(t.Held, pool.Err.Error())
+		}
+	}
+	for _, tag := range s.Stray {
+		t.StrayTags = append(t.StrayTags, statusStrayTag{tag.GroupID, tag.GroupName, tag.Key, tag.Value, tag.Meant, tag.String()})
+	}
+	if s.StrayErr != nil {
+		t.Notes = append(t.Notes, fmt.Sprintf("cannot look for mistyped tags: %v", s.StrayErr))
+	}
+	if s.Err != nil {
+		t.Notes = append(t.Notes, fmt.Sprintf("cannot see where the groups are attached, and what is open beside them: %v", s.Err))
+	}
+	return t
 }
 
 func newStatusPool(pool secgroup.PoolPlan, j Judgement) StatusPool {
-	d := StatusPool{Judgement: j, Name: pool.Name, Error: Message(pool.Err), held: isHeld(pool.Err)}
+	d := StatusPool{Judgement: j, Name: pool.Name, Error: Message(pool.Err)}
 	if short, ok := errors.AsType[*secgroup.ShortageError](pool.Err); ok {
 		d.NoRoomFor = short.Missing()
 	}
@@ -149,18 +122,4 @@ func newStatusPool(pool secgroup.PoolPlan, j Judgement) StatusPool {
 func isHeld(err error) bool {
 	_, held := errors.AsType[*secgroup.HeldError](err)
 	return held
-}
-
-// surround adds the surroundings of the pools.
-func (t *StatusTarget) surround(p *engine.Proposal, v engine.Preview, s Surroundings) {
-	t.Exposures, t.PartialPools, t.StrayTags, t.Notes = exposures(p, v, s), partialPools(v), []statusStrayTag{}, []string{}
-	for _, tag := range s.Stray {
-		t.StrayTags = append(t.StrayTags, statusStrayTag{tag.GroupID, tag.GroupName, tag.Key, tag.Value, tag.Meant, tag.String()})
-	}
-	if s.StrayErr != nil {
-		t.Notes = append(t.Notes, fmt.Sprintf("cannot look for mistyped tags: %v", s.StrayErr))
-	}
-	if s.Err != nil {
-		t.Notes = append(t.Notes, fmt.Sprintf("cannot see where the groups are attached, and what is open beside them: %v", s.Err))
-	}
 }

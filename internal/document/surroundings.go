@@ -38,9 +38,9 @@ func has(pool secgroup.PoolPlan, id string) bool {
 	return slices.Contains(pool.IDs(), id)
 }
 
-// revokes reports whether a step of a pool takes a rule away.
-func revokes(pool secgroup.PoolPlan, w door.WorldRule) bool {
-	return slices.ContainsFunc(pool.Steps, func(s secgroup.Step) bool {
+// revokes reports whether a step takes a rule away.
+func revokes(steps []secgroup.Step, w door.WorldRule) bool {
+	return slices.ContainsFunc(steps, func(s secgroup.Step) bool {
 		return s.HolderID == w.Group.ID && slices.Contains(s.Remove, w.Rule)
 	})
 }

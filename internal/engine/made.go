@@ -14,8 +14,9 @@ import (
 
 // Made says what rules and entries were made for, by their descriptions.
 type Made struct {
-	Services, Within []string // sorted
-	Rules            int      // how many, entries included
+	Services []string `json:"services"` // sorted
+	Within   []string `json:"within"`   // sorted
+	Rules    int      `json:"rules"`    // how many, entries included
 }
 
 // String returns the settings as a description has them, with the names in order.
@@ -26,7 +27,11 @@ func (m Made) String() string {
 // MadeFor returns the settings of a run, to compare with those that rules were made for: the order of the names does
 // not matter.
 func MadeFor(services, within []string) Made {
-	sorted := func(names []string) []string { return slices.Compact(slices.Sorted(slices.Values(names))) }
+	sorted := func(names []string) []string {
+		all := append([]string{}, names...) // not null in JSON
+		slices.Sort(all)
+		return slices.Compact(all)
+	}
 	return Made{Services: sorted(services), Within: sorted(within)}
 }
 
