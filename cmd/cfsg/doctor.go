@@ -58,7 +58,7 @@ func (s *seconds) UnmarshalText(text []byte) error {
 	return nil
 }
 
-func (s seconds) duration() time.Duration { return time.Duration(s) * time.Second }
+func (s seconds) duration() doctor.Seconds { return doctor.Seconds(s) * doctor.Seconds(time.Second) }
 
 // Validate reports flags that make no sense. The bounds of the settings are those of CloudFront; its quotas for the
 // response and the keep-alive timeout are 120 s, and can be raised to 180 s. See
@@ -160,7 +160,7 @@ func (c *doctorCommand) Run(ctx context.Context, t terminal, k *kong.Context) er
 func (c *doctorCommand) examine(ctx context.Context, t terminal, o doctor.Options) (*doctor.Report, *document.Check) {
 	var check *document.Check
 	if c.Check || c.Distribution != "" {
-		o.Guards = []doctor.Check{c.securityGroups(t, o, &check)}
+		o.Groups = c.securityGroups(t, o, &check)
 	}
 	return doctor.Run(ctx, o), check
 }

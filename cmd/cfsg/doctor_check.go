@@ -22,8 +22,8 @@ const pageBlocked = "https://docs.aws.amazon.com/AmazonCloudFront/latest/Develop
 
 // securityGroups is what doctor looks at before it connects, with AWS access: whether all of CloudFront gets in at the
 // origin's addresses, by the model of the door. What it found goes to where found points.
-func (c *doctorCommand) securityGroups(t terminal, o doctor.Options, found **document.Check) doctor.Check {
-	return doctor.Check{Name: "groups", Run: func(ctx context.Context, known *doctor.Report) doctor.Step {
+func (c *doctorCommand) securityGroups(t terminal, o doctor.Options, found **document.Check) func(context.Context, *doctor.Report) doctor.Step {
+	return func(ctx context.Context, known *doctor.Report) doctor.Step {
 		if len(known.Addresses) == 0 {
 			return doctor.Step{Verdict: doctor.Skipped, Summary: "no address"}
 		}
@@ -50,7 +50,7 @@ func (c *doctorCommand) securityGroups(t terminal, o doctor.Options, found **doc
 		step := groupsStep(*found)
 		step.Demands = demands
 		return step
-	}}
+	}
 }
 
 // demandsOf returns what the rules of the load balancer demand that is the origin's door, if there is one.

@@ -147,8 +147,8 @@ func TestDoctorReadsRangesOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		step := command.securityGroups(input, doctor.Options{Origin: origin}, new(*document.Check)).
-			Run(t.Context(), &doctor.Report{Addresses: []doctor.Address{{IP: netip.MustParseAddr("198.51.100.7")}}})
+		step := command.securityGroups(input, doctor.Options{Origin: origin}, new(*document.Check))(
+			t.Context(), &doctor.Report{Addresses: []doctor.Address{{IP: netip.MustParseAddr("198.51.100.7")}}})
 		if step.Verdict != doctor.Fail {
 			t.Errorf("%+v", step)
 		}
@@ -172,7 +172,7 @@ func groupsOf(t *testing.T, o *operator, options doctor.Options, addresses ...st
 		known.Addresses = append(known.Addresses, doctor.Address{IP: netip.MustParseAddr(a)})
 	}
 	var out bytes.Buffer
-	step := command.securityGroups(terminal{strings.NewReader(""), &out, &out}, options, new(*document.Check)).Run(t.Context(), known)
+	step := command.securityGroups(terminal{strings.NewReader(""), &out, &out}, options, new(*document.Check))(t.Context(), known)
 	if out.Len() > 0 {
 		t.Errorf("it prints %s", &out)
 	}

@@ -65,21 +65,16 @@ func (c *doctorCommand) shareRanges(ctx context.Context, t terminal, settings co
 
 // examineOrigin looks at one origin, in each way in which CloudFront asks it.
 func (c *doctorCommand) examineOrigin(ctx context.Context, t terminal, k *kong.Context, o distribution.Origin, live *liveLine) document.DistributionOrigin {
-	d := document.DistributionOrigin{ID: o.ID, DomainName: o.DomainName, LeftOut: o.LeftOut, Notes: []string{}, Examinations: []document.Doctor{}}
-	if o.LeftOut == "" {
-		all, notes, err := o.Examinations()
-		if err != nil {
-			d.LeftOut = err.Error()
-		}
-		d.Notes = append(d.Notes, notes...)
-		for _, options := range all {
-			c.override(&options)
-			options.Progress = live.set
-			report, check := c.examine(ctx, t, options)
-			one := document.NewDoctor(report, check)
-			one.Next = c.nextOf(k, one, options.Origin)
-			d.Examinations = append(d.Examinations, one)
-		}
+	d := document.DistributionOrigin{
+		ID: o.ID, DomainName: o.DomainName, LeftOut: o.LeftOut, Notes: append([]string{}, o.Notes...), Examinations: []document.Doctor{},
+	}
+	for _, options := range o.Examinations {
+		c.override(&options)
+		options.Progress = live.set
+		report, check := c.examine(ctx, t, options)
+		one := document.NewDoctor(report, check)
+		one.Next = c.nextOf(k, one, options.Origin)
+		d.Examinations = append(d.Examinations, one)
 	}
 	if d.Judge(); d.Mark != document.OK && len(d.Next) == 0 {
 		d.Next = next(k, "doctor")

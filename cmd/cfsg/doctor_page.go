@@ -24,8 +24,7 @@ func (w doctorPage) begin(r *doctor.Report) {
 	}
 	w.Line(line)
 	w.Line(w.Quiet(fmt.Sprintf("as CloudFront sees it: %s to connect (%s), %s to answer, idle connections kept for %s",
-		doctor.Format(s.ConnectionTimeout), words.Count(s.ConnectionAttempts, "attempt"),
-		doctor.Format(s.ResponseTimeout), doctor.Format(s.KeepAliveTimeout))))
+		s.ConnectionTimeout, words.Count(s.ConnectionAttempts, "attempt"), s.ResponseTimeout, s.KeepAliveTimeout)))
 }
 
 // step writes a line.

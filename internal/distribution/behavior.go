@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"cloudfront-sg-sync/internal/awserr"
+	"cloudfront-sg-sync/internal/doctor"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudfront"
@@ -25,20 +26,11 @@ type reader struct {
 	forwards map[string]forwarding // by ID of a policy
 }
 
-// behaviors returns those that lead to each origin, by its ID. Both members of an origin group get requests.
+// ask has each origin asked for the paths that behaviors lead to it: those given, each at the first behavior that it
+// matches, as CloudFront does, and one that the pattern suggests at the others. The default behavior comes last and
+// matches every path. Both members of an origin group get requests.
 // https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/high_availability_origin_failover.html
-func (r *reader) behaviors(paths []string) map[string][]Behavior {
-	var raw []types.CacheBehavior
-	if r.config.CacheBehaviors != nil {
-		raw = slices.Clone(r.config.CacheBehaviors.Items)
-	}
-	if b := r.config.DefaultCacheBehavior; b != nil {
-		raw = append(raw, types.CacheBehavior{
-			PathPattern: aws.String("*"), TargetOriginId: b.TargetOriginId, ViewerProtocolPolicy: b.ViewerProtocolPolicy,
-			CachePolicyId: b.CachePolicyId, OriginRequestPolicyId: b.OriginRequestPolicyId, ForwardedValues: b.ForwardedValues, //nolint:staticcheck // many distributions still have it
-			FunctionAssociations: b.FunctionAssociations, LambdaFunctionAssociations: b.LambdaFunctionAssociations,
-		})
-	}
+func (r *reader) ask(paths []string) {
 	members := map[string][]string{}
 	if groups := r.config.OriginGroups; groups != nil {
 		for _, g := range groups.Items {
@@ -47,38 +39,82 @@ func (r *reader) behaviors(paths []string) map[string][]Behavior {
 			}
 		}
 	}
-	asked := r.assign(raw, paths)
-	all := map[string][]Behavior{}
-	for i, b := range raw {
-		target := aws.ToString(b.TargetOriginId)
-		origins := members[target]
-		if origins == nil {
-			origins = []string{target}
+	for _, b := range r.behaviors() {
+		pattern, target := aws.ToString(b.PathPattern), aws.ToString(b.TargetOriginId)
+		var asked []doctor.Path
+		paths = slices.DeleteFunc(slices.Clone(paths), func(p string) bool {
+			plain, _, _ := strings.Cut(p, "?")
+			matched := matches(pattern, plain)
+			if matched {
+				asked = append(asked, doctor.Path{Path: "/" + strings.TrimPrefix(p, "/"), Pattern: pattern})
+			}
+			return matched
+		})
+		if asked == nil {
+			p, guessed := r.suggested(pattern)
+			asked = []doctor.Path{{Path: p, Pattern: pattern, Guessed: guessed}}
 		}
-		for _, one := range r.behavior(b, asked[i]) {
-			for _, origin := range origins {
-				all[origin] = append(all[origin], one)
+		host, notes := r.host(b)
+		for i := range r.d.Origins {
+			o := &r.d.Origins[i]
+			if o.LeftOut != "" || o.ID != target && !slices.Contains(members[target], o.ID) {
+				continue
+			}
+			for _, note := range notes {
+				if note = fmt.Sprintf("behavior %s: %s", pattern, note); !slices.Contains(o.Notes, note) {
+					o.Notes = append(o.Notes, note)
+				}
+			}
+			for _, p := range asked {
+				o.examine(b.ViewerProtocolPolicy, host, p)
 			}
 		}
+	}
+}
+
+// behaviors returns those of the distribution, the default one last.
+func (r *reader) behaviors() (all []types.CacheBehavior) {
+	if r.config.CacheBehaviors != nil {
+		all = slices.Clone(r.config.CacheBehaviors.Items)
+	}
+	if b := r.config.DefaultCacheBehavior; b != nil {
+		all = append(all, types.CacheBehavior{
+			PathPattern: aws.String("*"), TargetOriginId: b.TargetOriginId, ViewerProtocolPolicy: b.ViewerProtocolPolicy,
+			CachePolicyId: b.CachePolicyId, OriginRequestPolicyId: b.OriginRequestPolicyId, ForwardedValues: b.ForwardedValues, //nolint:staticcheck // many distributions still have it
+			FunctionAssociations: b.FunctionAssociations, LambdaFunctionAssociations: b.LambdaFunctionAssociations,
+		})
 	}
 	return all
 }
 
-// assign gives each path to the first behavior whose pattern it matches, as CloudFront does. The default behavior comes
-// last and matches every path.
-func (r *reader) assign(raw []types.CacheBehavior, paths []string) map[int][]string {
-	asked := map[int][]string{}
-	for _, p := range paths {
-		p = "/" + strings.TrimPrefix(p, "/")
-		plain, _, _ := strings.Cut(p, "?")
-		for i, b := range raw {
-			if matches(aws.ToString(b.PathPattern), plain) {
-				asked[i] = append(asked[i], p)
-				break
-			}
+// examine adds a path to the examinations with the schemes by which CloudFront asks for it, and with a Host header.
+func (o *Origin) examine(viewers types.ViewerProtocolPolicy, host string, p doctor.Path) {
+	p.Path = o.path + p.Path
+	schemes := []string{strings.TrimSuffix(o.connections.Protocol, "-only")}
+	if o.connections.Protocol == string(types.OriginProtocolPolicyMatchViewer) {
+		schemes = []string{"https", "http"}
+		if viewers != types.ViewerProtocolPolicyAllowAll { // those who come by HTTP are redirected or refused
+			schemes = schemes[:1]
 		}
 	}
-	return asked
+	for _, scheme := range schemes {
+		at, err := doctor.ParseOrigin(scheme + "://" + o.hosts[scheme] + p.Path)
+		if err != nil {
+			o.LeftOut, o.Examinations, o.Notes = fmt.Sprintf("origin %s: %v", o.ID, err), nil, nil
+			return
+		}
+		at.Other = 0 // the protocol policy says which ports there are
+		same := slices.IndexFunc(o.Examinations, func(e doctor.Options) bool { return e.Host == host && e.Origin.URL.Scheme == scheme })
+		if same < 0 {
+			same = len(o.Examinations)
+			connections := o.connections
+			o.Examinations = append(o.Examinations, doctor.Options{Origin: at, Host: host, Settings: o.settings, Distribution: &connections})
+		}
+		paths := &o.Examinations[same].Distribution.Paths
+		if !slices.ContainsFunc(*paths, func(other doctor.Path) bool { return other.Path == p.Path }) {
+			*paths = append(*paths, p)
+		}
+	}
 }
 
 // matches reports whether a path matches a pattern: * stands for any characters, ? for one; the slash at the start may
@@ -90,38 +126,41 @@ func matches(pattern, p string) bool {
 	return regexp.MustCompile("^/?" + expression + "$").MatchString(strings.TrimPrefix(p, "/"))
 }
 
-// behavior returns a behavior once for each path that is asked for, or for one that its pattern suggests.
-func (r *reader) behavior(b types.CacheBehavior, asked []string) []Behavior {
-	one := Behavior{Pattern: aws.ToString(b.PathPattern), Secure: []bool{true, false}}
-	if b.ViewerProtocolPolicy != types.ViewerProtocolPolicyAllowAll {
-		one.Secure = []bool{true} // viewers who come by HTTP are redirected or refused
-	}
+// host is the Host header that a behavior sends, if it is not the origin's name. The notes say what cannot be known.
+func (r *reader) host(b types.CacheBehavior) (host string, notes []string) {
 	f := r.forwarded(b)
-	if one.Unsure = f.unsure; f.host {
-		if one.Host = r.viewerHost(); one.Host == "" {
-			one.Unsure = "the distribution forwards the viewers' Host header and has no alias"
+	if f.host {
+		if host = r.viewerHost(); host == "" {
+			f.unsure = "the distribution forwards the viewers' Host header and has no alias"
 		}
 	}
-	one.Functions = functionsOf(b)
-	if asked == nil {
-		one.Path, one.Guessed = r.suggested(one.Pattern)
-		return []Behavior{one}
+	if f.unsure != "" {
+		notes = append(notes, "cannot tell which Host header it sends, so the origin's name was used: "+f.unsure)
 	}
-	var all []Behavior
-	for _, one.Path = range asked {
-		all = append(all, one)
+	changes := func(function string, at types.EventType) {
+		notes = append(notes, fmt.Sprintf("%s at %s may change requests, which was not looked at", function, at))
 	}
-	return all
+	if functions := b.LambdaFunctionAssociations; functions != nil {
+		for _, f := range functions.Items {
+			changes("Lambda@Edge", f.EventType)
+		}
+	}
+	if functions := b.FunctionAssociations; functions != nil {
+		for _, f := range functions.Items {
+			changes("CloudFront Function", f.EventType)
+		}
+	}
+	return host, notes
 }
 
 // viewerHost is a name by which viewers come.
 func (r *reader) viewerHost() string {
-	for _, name := range append(slices.Clone(r.d.Aliases), r.d.DomainName) {
-		if name != "" && !strings.HasPrefix(name, "*") {
+	for _, name := range r.d.Aliases {
+		if !strings.HasPrefix(name, "*") {
 			return name
 		}
 	}
-	return ""
+	return r.d.DomainName
 }
 
 // suggested is a path that matches a pattern. It is a guess where the pattern has wildcards.
@@ -200,19 +239,3 @@ func (r *reader) policy(id, permission string, get func(id string) (behavior str
 }
 
 func isHost(header string) bool { return strings.EqualFold(header, "Host") || header == "*" }
-
-// functionsOf names the functions that may change or answer a request.
-func functionsOf(b types.CacheBehavior) []string {
-	var all []string
-	if b.LambdaFunctionAssociations != nil {
-		for _, f := range b.LambdaFunctionAssociations.Items {
-			all = append(all, fmt.Sprintf("Lambda@Edge at %s", f.EventType))
-		}
-	}
-	if b.FunctionAssociations != nil {
-		for _, f := range b.FunctionAssociations.Items {
-			all = append(all, fmt.Sprintf("CloudFront Function at %s", f.EventType))
-		}
-	}
-	return all
-}

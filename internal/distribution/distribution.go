@@ -54,28 +54,16 @@ type Distribution struct {
 type Origin struct {
 	ID, DomainName string
 	// LeftOut says why it cannot be examined from here; then there is nothing below.
-	LeftOut           string
-	Protocol          string // its protocol policy
-	HTTPPort          uint16
-	HTTPSPort         uint16
-	MinTLS            uint16 // of the package crypto/tls
-	Families          doctor.Families
-	ClientCertificate bool // CloudFront presents one
-	// Headers are what CloudFront adds to each request. Their values are secrets.
-	Headers   http.Header
-	Settings  doctor.Settings
-	Behaviors []Behavior
-}
+	LeftOut string
+	// Examinations say how to examine it as CloudFront asks it: one for each scheme and Host header by which behaviors
+	// reach it, with a path of each. Notes say what cannot be known from the settings.
+	Examinations []doctor.Options
+	Notes        []string
 
-// A Behavior is a cache behavior that leads to an origin.
-type Behavior struct {
-	Pattern string // such as /api/*, and * for the default behavior
-	Secure  []bool // whether requests to the origin are HTTPS: both, where the policy is the viewer's
-	// Host is the Host header, if it is not the origin's name; Unsure says why that is unknown.
-	Host, Unsure string
-	Path         string // one to ask for
-	Guessed      bool   // nobody named it
-	Functions    []string
+	path        string
+	hosts       map[string]string // with a port, if it is not the usual one, by scheme
+	settings    doctor.Settings
+	connections doctor.Distribution // the rest of how CloudFront talks to it
 }
 
 var idPattern = regexp.MustCompile(`^E[0-9A-Z]{5,20}$`)
@@ -98,22 +86,15 @@ func Read(ctx context.Context, api API, name string, paths []string) (*Distribut
 	}
 	c := out.DistributionConfig
 	d.Enabled, d.WebACL, d.Aliases = aws.ToBool(c.Enabled), aws.ToString(c.WebACLId), itemsOf(c.Aliases)
-	r := reader{ctx: ctx, api: api, d: d, config: c, forwards: map[string]forwarding{}}
-	all := r.behaviors(paths)
 	for _, o := range c.Origins.Items {
-		origin := read(o)
-		origin.Behaviors = all[origin.ID]
-		if origin.LeftOut == "" && origin.Behaviors == nil {
-			origin.LeftOut = "no cache behavior leads to it"
+		d.Origins = append(d.Origins, read(o))
+	}
+	r := reader{ctx: ctx, api: api, d: d, config: c, forwards: map[string]forwarding{}}
+	r.ask(paths)
+	for i := range d.Origins {
+		if o := &d.Origins[i]; o.LeftOut == "" && o.Examinations == nil {
+			o.LeftOut = "no cache behavior leads to it"
 		}
-		for i := range origin.Behaviors {
-			b := &origin.Behaviors[i]
-			b.Path = aws.ToString(o.OriginPath) + b.Path
-			if origin.Protocol != string(types.OriginProtocolPolicyMatchViewer) {
-				b.Secure = []bool{origin.Protocol == string(types.OriginProtocolPolicyHttpsOnly)}
-			}
-		}
-		d.Origins = append(d.Origins, origin)
 	}
 	return d, nil
 }
@@ -164,47 +145,52 @@ var bucketWebsite = regexp.MustCompile(`\.s3-website[.-][a-z0-9-]+\.amazonaws\.c
 
 // read reduces an origin.
 func read(o types.Origin) Origin {
-	origin := Origin{ID: aws.ToString(o.Id), DomainName: aws.ToString(o.DomainName)}
+	origin := Origin{ID: aws.ToString(o.Id), DomainName: aws.ToString(o.DomainName), path: aws.ToString(o.OriginPath)}
 	c := o.CustomOriginConfig
 	switch {
 	case o.VpcOriginConfig != nil:
 		origin.LeftOut = "a VPC origin: only CloudFront reaches it, inside the VPC"
-		return origin
 	case c == nil, bucketWebsite.MatchString(origin.DomainName):
 		origin.LeftOut = "an S3 bucket: it has no security group and no server to examine"
-		return origin
 	case aws.ToString(o.OriginAccessControlId) != "":
 		origin.LeftOut = "CloudFront signs its requests to it (origin access control), and nobody else can"
-		return origin
 	case strings.Contains(origin.DomainName, "{{"):
 		origin.LeftOut = "its domain name depends on the tenant: give the URL of one to cfsg doctor"
+	}
+	if origin.LeftOut != "" {
 		return origin
 	}
-	origin.Protocol = string(c.OriginProtocolPolicy)
-	origin.HTTPPort, origin.HTTPSPort = uint16(aws.ToInt32(c.HTTPPort)), uint16(aws.ToInt32(c.HTTPSPort))
-	origin.Families = doctor.Families(cmp.Or(string(c.IpAddressType), string(types.IpAddressTypeIpv4)))
-	origin.ClientCertificate = c.OriginMtlsConfig != nil && aws.ToString(c.OriginMtlsConfig.ClientCertificateArn) != ""
-	origin.Settings = doctor.DefaultSettings
-	seconds := func(to *time.Duration, from *int32) {
-		if n := aws.ToInt32(from); n > 0 {
-			*to = time.Duration(n) * time.Second
-		}
+	origin.hosts = map[string]string{
+		"http":  strings.TrimSuffix(fmt.Sprintf("%s:%d", origin.DomainName, aws.ToInt32(c.HTTPPort)), ":80"),
+		"https": strings.TrimSuffix(fmt.Sprintf("%s:%d", origin.DomainName, aws.ToInt32(c.HTTPSPort)), ":443"),
 	}
-	seconds(&origin.Settings.ConnectionTimeout, o.ConnectionTimeout)
-	seconds(&origin.Settings.ResponseTimeout, c.OriginReadTimeout)
-	seconds(&origin.Settings.KeepAliveTimeout, c.OriginKeepaliveTimeout)
-	origin.Settings.ConnectionAttempts = cmp.Or(int(aws.ToInt32(o.ConnectionAttempts)), origin.Settings.ConnectionAttempts)
+	seconds := func(configured *int32, usual doctor.Seconds) doctor.Seconds {
+		return cmp.Or(doctor.Seconds(aws.ToInt32(configured))*doctor.Seconds(time.Second), usual)
+	}
+	usual := doctor.DefaultSettings
+	origin.settings = doctor.Settings{
+		ConnectionAttempts: cmp.Or(int(aws.ToInt32(o.ConnectionAttempts)), usual.ConnectionAttempts),
+		ConnectionTimeout:  seconds(o.ConnectionTimeout, usual.ConnectionTimeout),
+		KeepAliveTimeout:   seconds(c.OriginKeepaliveTimeout, usual.KeepAliveTimeout),
+		ResponseTimeout:    seconds(c.OriginReadTimeout, usual.ResponseTimeout),
+	}
+	origin.connections = doctor.Distribution{
+		Protocol:          string(c.OriginProtocolPolicy),
+		Families:          doctor.Families(cmp.Or(c.IpAddressType, types.IpAddressTypeIpv4)),
+		ClientCertificate: c.OriginMtlsConfig != nil && aws.ToString(c.OriginMtlsConfig.ClientCertificateArn) != "",
+		Headers:           http.Header{},
+	}
 	if c.OriginSslProtocols != nil {
 		for _, p := range c.OriginSslProtocols.Items {
-			if v, known := doctor.TLSVersions[string(p)]; known && (origin.MinTLS == 0 || v < origin.MinTLS) {
-				origin.MinTLS = v
+			least := &origin.connections.MinTLS
+			if v, known := doctor.TLSVersions[string(p)]; known && (*least == 0 || v < *least) {
+				*least = v
 			}
 		}
 	}
-	origin.Headers = http.Header{}
 	if o.CustomHeaders != nil {
 		for _, h := range o.CustomHeaders.Items {
-			origin.Headers.Add(aws.ToString(h.HeaderName), aws.ToString(h.HeaderValue))
+			origin.connections.Headers.Add(aws.ToString(h.HeaderName), aws.ToString(h.HeaderValue))
 		}
 	}
 	return origin

@@ -165,7 +165,7 @@ func TestExaminations(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := told(t, d.Origins[0]); !strings.HasPrefix(got, c.want) || strings.HasSuffix(c.want, "]") && got != c.want {
+			if got := told(d.Origins[0]); !strings.HasPrefix(got, c.want) || strings.HasSuffix(c.want, "]") && got != c.want {
 				t.Errorf("%s\nwant %s", got, c.want)
 			}
 		})
@@ -173,17 +173,12 @@ func TestExaminations(t *testing.T) {
 }
 
 // told writes the examinations of an origin, and the notes. Paths that are guesses end with a question mark.
-func told(t *testing.T, o Origin) string {
-	t.Helper()
+func told(o Origin) string {
 	if o.LeftOut != "" {
 		return "left out: " + o.LeftOut
 	}
-	all, notes, err := o.Examinations()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var texts []string
-	for _, e := range all {
+	for _, e := range o.Examinations {
 		text := e.Origin.String()
 		if e.Host != "" {
 			text += " Host: " + e.Host
@@ -195,7 +190,7 @@ func told(t *testing.T, o Origin) string {
 		texts = append(texts, fmt.Sprintf("%s [%s]", text, strings.Join(paths, " ")))
 	}
 	text := strings.Join(texts, "; ")
-	for _, n := range notes {
+	for _, n := range o.Notes {
 		text += " note: " + n
 	}
 	return text
@@ -207,7 +202,7 @@ func TestSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o := d.Origins[0]; o.Settings != doctor.DefaultSettings || o.Families != doctor.OnlyIPv4 || o.MinTLS != 0 || o.ClientCertificate {
+	if o := d.Origins[0].Examinations[0]; o.Settings != doctor.DefaultSettings || o.Distribution.Families != doctor.OnlyIPv4 || o.Distribution.MinTLS != 0 || o.Distribution.ClientCertificate {
 		t.Errorf("%+v", o)
 	}
 	d, err = Read(t.Context(), fake(shop(func(_ *types.DistributionConfig, o *types.Origin) {
@@ -221,9 +216,9 @@ func TestSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := d.Origins[0]
-	got := fmt.Sprintln(o.Settings, o.Families, o.ClientCertificate, o.MinTLS == doctor.TLSVersions["TLSv1.1"], o.Headers.Get("X-Verify"))
-	if want := "{2s 1 1m0s 7s} dualstack true true hunter2\n"; got != want {
+	o := d.Origins[0].Examinations[0].Distribution
+	got := fmt.Sprintln(d.Origins[0].Examinations[0].Settings, o.Families, o.ClientCertificate, o.MinTLS == doctor.TLSVersions["TLSv1.1"], o.Headers.Get("X-Verify"))
+	if want := "{1 2 s 7 s 60 s} dualstack true true hunter2\n"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }

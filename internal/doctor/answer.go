@@ -2,13 +2,13 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 )
 
 // An Answer is what one address answers to a request.
@@ -33,12 +33,12 @@ func (w *walk) answer(ctx context.Context) Step {
 	case w.broken:
 		return skipped("no TLS")
 	}
-	w.Progress(fmt.Sprintf("waiting for an answer (at most %s for its first byte)", Format(w.Settings.ResponseTimeout)))
+	w.Progress(fmt.Sprintf("waiting for an answer (at most %s for its first byte)", w.Settings.ResponseTimeout))
 	w.samples = w.toAsk()
-	atOnce(w.samples, func(a *asked) {
-		transport := w.transport(a.to)
-		defer transport.CloseIdleConnections()
-		a.sample = w.get(ctx, transport, a.url, w.headers(a.to.Addr()))
+	atOnce(w.samples, func(_ int, a *asked) {
+		l := w.line(a.to)
+		defer l.close()
+		a.sample = l.get(ctx, a.url)
 	})
 	if ctx.Err() != nil {
 		return Step{}
@@ -93,8 +93,7 @@ func (w *walk) toAsk() []asked {
 func (w *walk) judgeAsked(s asked) []Finding {
 	var findings []Finding
 	switch addr := s.to.Addr(); {
-	case w.demandsCertificate(addr, s.sample):
-		w.demanding[addr] = true
+	case w.refusesWithoutCertificate(addr, s.sample):
 		return []Finding{w.certificateDemanded()}
 	case s.err != nil:
 		findings = []Finding{w.unanswered(s.sample)}
@@ -139,7 +138,7 @@ func (s sample) summary() string {
 
 // unanswered is a request that got no whole answer.
 func (w *walk) unanswered(s sample) Finding {
-	patience := Format(w.Settings.ResponseTimeout)
+	patience := w.Settings.ResponseTimeout
 	switch {
 	case s.response != nil && s.failure == timedOut:
 		return finding("answer-stalled", "the answer stops after %s of the body: nothing more within %s", bytesOf(s.bytes), patience)
@@ -151,8 +150,8 @@ func (w *walk) unanswered(s sample) Finding {
 		return finding("reconnect-timeout", "a second connection times out")
 	case s.failure == timedOut:
 		return finding("response-timeout", "no answer within %s; CloudFront asks %d times, so viewers wait %s for their error",
-			patience, w.Settings.ConnectionAttempts, Format(time.Duration(w.Settings.ConnectionAttempts)*w.Settings.ResponseTimeout))
-	case strings.Contains(s.err.Error(), "headers exceeded"):
+			patience, w.Settings.ConnectionAttempts, w.Settings.inAll(w.Settings.ResponseTimeout))
+	case errors.Is(s.err, errLongHeader):
 		return finding("header-too-long", "the header of the answer is longer than %s; CloudFront accepts %s", bytesOf(mostHeader), bytesOf(maxHeaderBytes))
 	case s.failure == reset:
 		return finding("answer-reset", "the connection is reset instead of an answer")

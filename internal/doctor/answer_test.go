@@ -18,7 +18,7 @@ func redirecting(to string) http.HandlerFunc {
 
 // Advice depends on the answer of the origin, which is broken differently in each case.
 func TestAnswer(t *testing.T) {
-	const hurry = 600 * time.Millisecond // is over soon, but not before what comes at once
+	const hurry = 600 * millisecond // is over soon, but not before what comes at once
 	const head = "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"
 	raw := func(answer func(net.Conn)) string { return afterRequest(t, answer) }
 	longHeader := func(w http.ResponseWriter, _ *http.Request) {
@@ -29,7 +29,7 @@ func TestAnswer(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		server  string
-		timeout time.Duration
+		timeout Seconds
 		want    string
 		message string
 	}{

@@ -79,7 +79,7 @@ func combine(network, rules SecondLayer) SecondLayer {
 
 // demanded returns what the answers say, the worst of several.
 func (w *walk) demanded(ctx context.Context) SecondLayer {
-	if slices.ContainsFunc(w.reachable, func(to netip.AddrPort) bool { return w.demanding[to.Addr()] }) {
+	if w.demandsCertificate {
 		return SecondLayer{Yes, "a connection without a client certificate is refused"}
 	}
 	if len(w.samples) == 0 {
@@ -99,9 +99,10 @@ func (w *walk) demanded(ctx context.Context) SecondLayer {
 func (w *walk) compare(ctx context.Context, first asked) SecondLayer {
 	bare, sent := first.sample, len(w.headers(first.to.Addr())) > 0
 	if sent {
-		transport := w.transport(first.to)
-		defer transport.CloseIdleConnections()
-		bare = w.get(ctx, transport, first.url, http.Header{})
+		l := w.line(first.to)
+		defer l.close()
+		l.header = http.Header{}
+		bare = l.get(ctx, first.url)
 	}
 	request := "a request without " + cmp.Or(strings.Join(w.Secrets(), ", "), "a secret header")
 	if first.path.Pattern != "" {
@@ -152,10 +153,10 @@ func (w *walk) withheld() []string {
 	return nil
 }
 
-// demandsCertificate reports whether an origin that asks for a client certificate ends a connection without one: by an
+// refusesWithoutCertificate reports whether an origin that asks for a client certificate ends a connection without one: by an
 // alert, by closing it, or as nginx does, by a status.
-func (w *walk) demandsCertificate(addr netip.Addr, s sample) bool {
-	if !w.asks[addr] {
+func (w *walk) refusesWithoutCertificate(addr netip.Addr, s sample) bool {
+	if !w.shaken[addr].ClientCertificate {
 		return false
 	}
 	if s.err == nil {
@@ -172,6 +173,7 @@ func isAlert(err error) bool {
 
 // certificateDemanded is about an origin that does not talk without a client certificate.
 func (w *walk) certificateDemanded() Finding {
+	w.demandsCertificate = true
 	f := finding("client-certificate", "the server demands a client certificate, and cfsg has none, so nothing behind it was examined")
 	switch {
 	case w.Distribution == nil:

@@ -73,7 +73,7 @@ func TestSecondLayer(t *testing.T) {
 			s := newSite(t, c.server)
 			s.options.roots, s.options.Distribution = authority.roots(), c.distribution
 			if c.rules != nil {
-				s.options.Guards = []Check{{"groups", func(context.Context, *Report) Step { return Step{Verdict: OK, Demands: c.rules} }}}
+				s.options.Groups = func(context.Context, *Report) Step { return Step{Verdict: OK, Demands: c.rules} }
 			}
 			report := s.examine(t.Context(), "https://"+name+":443/")
 			wants(t, report, c.found)

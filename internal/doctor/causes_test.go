@@ -73,7 +73,7 @@ func TestCauses(t *testing.T) {
 		"status-502":      {"http", plain(answering(502, "")), 0},
 		"status-5xx":      {"http", plain(answering(503, "")), 0},
 		"connect-timeout": {"http", func(s *site) string {
-			s.options.Settings.ConnectionTimeout = 100 * time.Millisecond
+			s.options.Settings.ConnectionTimeout = 100 * millisecond
 			return failing(os.ErrDeadlineExceeded)(s)
 		}, 0},
 		"address-not-public": {"http", func(s *site) string {
@@ -83,12 +83,12 @@ func TestCauses(t *testing.T) {
 			return ""
 		}, 504},
 		"response-timeout": {"http", func(s *site) string {
-			s.options.Settings.ResponseTimeout = 300 * time.Millisecond
+			s.options.Settings.ResponseTimeout = 300 * millisecond
 			return listen(t, func(net.Conn) { <-t.Context().Done() })
 		}, 504},
 		"response-slow": {"http", func(s *site) string {
-			s.options.Settings.ResponseTimeout = time.Minute
-			return serve(t, slow(slowFirstByte))
+			s.options.Settings.ResponseTimeout = 60 * second
+			return serve(t, slow(time.Duration(slowFirstByte)))
 		}, 0},
 		"requests-failed": {"http", func(s *site) string {
 			s.options.Requests, s.options.Concurrency = 60, 20

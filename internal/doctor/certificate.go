@@ -146,3 +146,8 @@ func days(d time.Duration) string {
 	}
 	return "less than a day"
 }
+
+// issuerOf returns who signed a certificate.
+func issuerOf(c *x509.Certificate) string {
+	return cmp.Or(c.Issuer.CommonName, strings.Join(c.Issuer.Organization, " "), "an issuer without a name")
+}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"slices"
 	"time"
 )
@@ -74,20 +73,6 @@ func (w *walk) clientConfig() *tls.Config {
 		InsecureSkipVerify: true,
 	}
 }
-
-// secretConfig is for connections that carry secrets: it ends those whose certificate CloudFront would not accept.
-func (w *walk) secretConfig() *tls.Config {
-	c := w.clientConfig()
-	c.VerifyConnection = func(s tls.ConnectionState) error {
-		if !w.isValid(s.PeerCertificates) {
-			return errUnverified
-		}
-		return nil
-	}
-	return c
-}
-
-var errUnverified = errors.New("the certificate is not valid, and no secret is sent")
 
 // isValid reports whether CloudFront accepts a certificate.
 func (w *walk) isValid(chain []*x509.Certificate) bool {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -28,42 +27,15 @@ func (w *walk) connect(ctx context.Context) Step {
 	if len(w.addresses) == 0 {
 		return skipped("no address to connect to")
 	}
-	step := Step{Verdict: OK}
-	ports := []uint16{w.Origin.Port}
-	if w.Origin.Other != 0 {
-		ports = append(ports, w.Origin.Other)
-	}
-	w.Progress(fmt.Sprintf("connecting to %s (at most %s)", w.Origin.Name(), Format(w.Settings.ConnectionTimeout)))
-	w.report.Connections = w.connectAll(ctx, ports)
-	var summaries []string
-	for _, port := range ports {
-		tries := slices.DeleteFunc(slices.Clone(w.report.Connections), func(c Connection) bool { return c.Port != port })
-		summaries = append(summaries, fmt.Sprintf("port %d: %s", port, w.summarize(tries)))
-		if port == w.Origin.Port {
-			w.judge(&step, tries)
-		} else {
-			w.noteOther(&step, tries)
-		}
-	}
-	step.Summary = strings.Join(summaries, "; ")
-	if len(w.reachable) == 0 && worse(step.Verdict, Warn) == Warn && !slices.ContainsFunc(w.report.Connections, w.isShutOut) {
-		step.find(finding("not-examined", "no connection can be made from here, so nothing else about the origin was checked"))
-	}
-	if !isPermitted(w.Origin.Port) {
-		step.find(finding("port-not-permitted", "CloudFront does not connect to port %d: an origin may use 80, 443, and 1024 to 65535", w.Origin.Port))
-	}
-	return step
-}
-
-// connectAll connects to every address on every port, all at once.
-func (w *walk) connectAll(ctx context.Context, ports []uint16) []Connection {
-	var tries []Connection
-	for _, port := range ports {
+	w.Progress(fmt.Sprintf("connecting to %s (at most %s)", w.Origin.Name(), w.Settings.ConnectionTimeout))
+	for _, port := range []uint16{w.Origin.Port, w.Origin.Other} {
 		for _, addr := range w.addresses {
-			tries = append(tries, Connection{IP: addr, Port: port})
+			if port != 0 {
+				w.report.Connections = append(w.report.Connections, Connection{IP: addr, Port: port})
+			}
 		}
 	}
-	atOnce(tries, func(c *Connection) {
+	atOnce(w.report.Connections, func(_ int, c *Connection) {
 		start := time.Now()
 		conn, err := w.dialTo(ctx, netip.AddrPortFrom(c.IP, c.Port))
 		c.Took = Seconds(time.Since(start))
@@ -74,7 +46,20 @@ func (w *walk) connectAll(ctx context.Context, ports []uint16) []Connection {
 		}
 		conn.Close()
 	})
-	return tries
+	own, other := w.report.Connections[:len(w.addresses)], w.report.Connections[len(w.addresses):]
+	step := Step{Verdict: OK, Summary: w.summarize(own)}
+	w.judge(&step, own)
+	if len(other) > 0 {
+		step.Summary += "; " + w.summarize(other)
+		w.noteOther(&step, other)
+	}
+	if len(w.reachable) == 0 && worse(step.Verdict, Warn) == Warn && !slices.ContainsFunc(own, w.isShutOut) {
+		step.find(finding("not-examined", "no connection can be made from here, so nothing else about the origin was checked"))
+	}
+	if !isPermitted(w.Origin.Port) {
+		step.find(finding("port-not-permitted", "CloudFront does not connect to port %d: an origin may use 80, 443, and 1024 to 65535", w.Origin.Port))
+	}
+	return step
 }
 
 // judge looks at the connections on the URL's own port.
@@ -88,25 +73,25 @@ func (w *walk) judge(step *Step, tries []Connection) {
 	for _, c := range tries {
 		if c.failure != none {
 			findings.add(c.IP, w.unconnected(c))
-		} else if limit := w.Settings.slowConnect(); time.Duration(c.Took) >= limit {
-			findings.add(c.IP, w.connectSlow(fmt.Sprintf("connecting takes %s or more", Format(limit))))
+		} else if limit := w.Settings.slowConnect(); c.Took >= limit {
+			findings.add(c.IP, w.connectSlow(fmt.Sprintf("connecting takes %s or more", limit)))
 		}
 	}
 	findings.addTo(step, len(w.addresses))
 }
 
 // atOnce does something with all elements of a list at once, and waits.
-func atOnce[T any](all []T, do func(*T)) {
+func atOnce[T any](all []T, do func(int, *T)) {
 	var group sync.WaitGroup
 	for i := range all {
-		group.Go(func() { do(&all[i]) })
+		group.Go(func() { do(i, &all[i]) })
 	}
 	group.Wait()
 }
 
 // connectSlow is about connections that succeed, but late.
 func (w *walk) connectSlow(what string) Finding {
-	return finding("connect-slow", "%s; CloudFront waits %s for a connection", what, Format(w.Settings.ConnectionTimeout))
+	return finding("connect-slow", "%s; CloudFront waits %s for a connection", what, w.Settings.ConnectionTimeout)
 }
 
 // unconnected is a connection on the URL's port that could not be made.
@@ -135,9 +120,9 @@ func (w *walk) unanswering(c Connection) Finding {
 	if access == OnlyCloudFront {
 		return finding("connect-closed", "port %d does not answer this machine, and should not: the security groups let in CloudFront and nobody else", c.Port)
 	}
-	f := finding("connect-timeout", "port %d does not answer within %s", c.Port, Format(w.Settings.ConnectionTimeout))
+	f := finding("connect-timeout", "port %d does not answer within %s", c.Port, w.Settings.ConnectionTimeout)
 	viewersWait := fmt.Sprintf("; CloudFront tries %d times, so viewers wait %s for their error",
-		w.Settings.ConnectionAttempts, Format(time.Duration(w.Settings.ConnectionAttempts)*w.Settings.ConnectionTimeout))
+		w.Settings.ConnectionAttempts, w.Settings.inAll(w.Settings.ConnectionTimeout))
 	switch {
 	case access == Everyone:
 		f.Message += viewersWait
@@ -156,7 +141,7 @@ func (w *walk) whoIsLetIn(access Access) string {
 	switch {
 	case access == SomeOthers:
 		return "The security groups do not let everyone in (cfsg check shows who gets in). If this machine is not among them, " + there
-	case len(w.Guards) > 0:
+	case w.Groups != nil:
 		return "Could not find out who is let in: " + there
 	}
 	return "To find out, add --check, which asks AWS whether the security groups let in CloudFront and nobody else, or " + there
@@ -183,14 +168,14 @@ func (w *walk) noteOther(step *Step, tries []Connection) {
 func (w *walk) summarize(tries []Connection) string {
 	var all []string
 	for _, c := range tries {
-		word := c.Outcome
 		switch {
 		case c.failure == none:
-			word = c.Took.String()
+			all = append(all, c.Took.String())
 		case w.isShutOut(c):
-			word = "closed to this machine"
+			all = append(all, "closed to this machine")
+		default:
+			all = append(all, c.Outcome)
 		}
-		all = append(all, word)
 	}
-	return words.Few(all)
+	return fmt.Sprintf("port %d: %s", tries[0].Port, words.Few(all))
 }

@@ -58,7 +58,7 @@ func TestConnect(t *testing.T) {
 			s.addresses = parsed(c.addresses)
 			s.options.dial = dialer(c.outcomes, server)
 			if c.name == "dropped" {
-				s.options.Settings.ConnectionTimeout = 100 * time.Millisecond
+				s.options.Settings.ConnectionTimeout = 100 * millisecond
 			}
 			report := s.examine(t.Context(), c.url)
 			wants(t, report, c.want)
@@ -113,15 +113,15 @@ func TestNoAnswer(t *testing.T) {
 			s := newSite(t, server)
 			s.addresses = parsed(c.addresses)
 			s.options.dial = dialer(c.outcomes, server)
-			s.options.Settings.ConnectionTimeout = time.Second
+			s.options.Settings.ConnectionTimeout = second
 			if c.access != nil {
-				s.options.Guards = []Check{{"groups", func(context.Context, *Report) Step {
+				s.options.Groups = func(context.Context, *Report) Step {
 					step := Step{Verdict: OK, Access: map[netip.Addr]Access{}}
 					for address, access := range c.access {
 						step.Access[netip.MustParseAddr(address)] = access
 					}
 					return step
-				}}}
+				}
 			}
 			report := s.examine(t.Context(), "http://"+name+"/")
 			wants(t, report, c.want)
@@ -141,13 +141,13 @@ func TestNoAnswer(t *testing.T) {
 func TestSlowConnect(t *testing.T) {
 	server := serve(t, answering(200, "hello"))
 	s := newSite(t, server)
-	s.options.Settings.ConnectionTimeout = time.Second // so that half a second is slow
+	s.options.Settings.ConnectionTimeout = second // so that half a second is slow
 	s.options.dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		time.Sleep(500 * time.Millisecond)
 		return new(net.Dialer).DialContext(ctx, network, server)
 	}
 	report := s.examine(t.Context(), "http://"+name+":80/")
-	wants(t, report, "connect:connect-slow:warn")
+	wants(t, report, "connect:connect-slow:warn timing:connect-slow:warn")
 	if got, want := step(t, report, "connect").Findings[0].Message, "connecting takes 500 ms or more; CloudFront waits 1 s for a connection"; got != want {
 		t.Errorf("says %q, want %q", got, want)
 	}
@@ -157,7 +157,7 @@ func TestSlowConnect(t *testing.T) {
 func TestSecondConnectionTimesOut(t *testing.T) {
 	server := serve(t, answering(200, "hello"))
 	s := newSite(t, server)
-	s.options.Settings.ConnectionTimeout = time.Second
+	s.options.Settings.ConnectionTimeout = second
 	var dialed atomic.Int32
 	s.options.dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		if dialed.Add(1) > 1 {

@@ -6,12 +6,9 @@ import (
 	"cmp"
 	"context"
 	"crypto/x509"
-	"maps"
 	"net"
 	"net/http"
 	"net/netip"
-	"slices"
-	"time"
 )
 
 // Options say what to look at.
@@ -27,9 +24,8 @@ type Options struct {
 	// Requests is how many requests to send, Concurrency at a time, on top of the few of the other checks.
 	Requests, Concurrency int
 
-	// Guards check the filters in front of the origin, such as its security groups. They come right after the
-	// name, because packets meet them before the host.
-	Guards []Check
+	// Groups, if not nil, checks the security groups in front of the addresses that are known by then.
+	Groups func(ctx context.Context, known *Report) Step
 
 	// Progress, if not nil, is called again and again with what is under way, and Stepped with each step that is done.
 	Progress func(what string)
@@ -69,12 +65,6 @@ const (
 	OnlyIPv6  Families = "ipv6"
 )
 
-// A Check looks at one thing, and may rely on what earlier checks found. Its name is the step's.
-type Check struct {
-	Name string
-	Run  func(ctx context.Context, known *Report) Step
-}
-
 // The most that may be asked for.
 const (
 	MaxRequests    = 10_000
@@ -85,15 +75,32 @@ const (
 // than CloudFront does. If the context ends, the report says what was found until then, and what was not checked.
 func Run(ctx context.Context, o Options) *Report {
 	w := newWalk(o)
-	for _, c := range w.checks() {
-		step := Step{Name: c.Name, Verdict: Skipped, Summary: "interrupted"}
-		if ctx.Err() == nil {
-			step = c.Run(ctx, w.report)
-			step.Name = c.Name
+	for _, c := range []struct {
+		name  string
+		check func(context.Context) Step
+	}{
+		{"name", w.resolve},
+		{"groups", w.groups},
+		{"connect", w.connect},
+		{"tls", w.handshake},
+		{"answer", w.answer},
+		{"auth", w.auth},
+		{"timing", w.timing},
+		{"load", w.load},
+		{"keep-alive", w.keepAlive},
+	} {
+		if c.name == "groups" && o.Groups == nil {
+			continue
 		}
+		var step Step
+		if ctx.Err() == nil {
+			step = c.check(ctx)
+		}
+		if ctx.Err() != nil && !step.partial {
+			step = skipped("interrupted")
+		}
+		step.Name = c.name
 		w.report.add(step)
-		maps.Copy(w.access, step.Access)
-		w.rules = cmp.Or(step.Demands, w.rules)
 		if o.Stepped != nil {
 			o.Stepped(step)
 		}
@@ -106,16 +113,16 @@ func Run(ctx context.Context, o Options) *Report {
 type walk struct {
 	Options
 	report    *Report
-	addresses []netip.Addr          // everything the name resolves to
-	access    map[netip.Addr]Access // who gets in there, if a guard knows
-	reachable []netip.AddrPort      // where a connection was made, on the URL's port
-	answered  []netip.AddrPort      // where an HTTP answer came from
-	broken    bool                  // TLS does not work at any address
-	verified  map[netip.Addr]bool   // the certificate there is one that CloudFront accepts
-	asks      map[netip.Addr]bool   // for a client certificate, in the handshake
-	demanding map[netip.Addr]bool   // a client certificate: without one there is no answer
-	samples   []asked               // the answers to the first requests
-	rules     *SecondLayer          // what the listener rules demand, if a guard knows
+	addresses []netip.Addr             // everything the name resolves to
+	access    map[netip.Addr]Access    // who gets in there, as far as the groups say
+	rules     *SecondLayer             // what the listener rules demand, if somebody looked
+	reachable []netip.AddrPort         // where a connection was made, on the URL's port
+	shaken    map[netip.Addr]Handshake // with those
+	broken    bool                     // TLS does not work at any address
+	samples   []asked                  // the answers to the first requests
+	answered  []netip.AddrPort         // where an HTTP answer came from
+
+	demandsCertificate bool // at some address: without one there is no answer
 }
 
 func newWalk(o Options) *walk {
@@ -130,17 +137,20 @@ func newWalk(o Options) *walk {
 	if o.Progress == nil {
 		o.Progress = func(string) {}
 	}
-	w := &walk{
-		Options: o, access: map[netip.Addr]Access{}, verified: map[netip.Addr]bool{}, asks: map[netip.Addr]bool{}, demanding: map[netip.Addr]bool{},
+	return &walk{
+		Options: o, shaken: map[netip.Addr]Handshake{},
 		report: &Report{
-			URL: o.Origin.String(), Host: o.Host, Settings: o.Settings,
+			URL: o.Origin.String(), Host: cmp.Or(o.Host, o.Origin.URL.Host), Settings: o.Settings,
 			Addresses: []Address{}, Connections: []Connection{}, TLS: []Handshake{}, Answers: []Answer{},
 		},
 	}
-	if w.Host == "" {
-		w.report.Host = o.Origin.URL.Host
-	}
-	return w
+}
+
+// groups asks who gets in. Packets meet security groups before the host.
+func (w *walk) groups(ctx context.Context) Step {
+	step := w.Groups(ctx, w.report)
+	w.access, w.rules = step.Access, step.Demands
+	return step
 }
 
 // distribution holds the settings read from the distribution, if any.
@@ -149,26 +159,6 @@ func (w *walk) distribution() Distribution {
 		return Distribution{}
 	}
 	return *w.Distribution
-}
-
-func (w *walk) checks() []Check {
-	own := func(name string, run func(context.Context) Step) Check {
-		return Check{name, func(ctx context.Context, _ *Report) Step {
-			if step := run(ctx); ctx.Err() == nil || step.partial {
-				return step
-			}
-			return skipped("interrupted")
-		}}
-	}
-	return slices.Concat([]Check{own("name", w.resolve)}, w.Guards, []Check{
-		own("connect", w.connect),
-		own("tls", w.handshake),
-		own("answer", w.answer),
-		own("auth", w.auth),
-		own("timing", w.timing),
-		own("load", w.load),
-		own("keep-alive", w.keepAlive),
-	})
 }
 
 // serverName is the name that TLS asks for: the Host header's, if it is forwarded.
@@ -185,26 +175,23 @@ func (w *walk) serverName() string {
 
 // Settings are those of the origin in the distribution that decide how long CloudFront waits.
 type Settings struct {
-	ConnectionTimeout  time.Duration
-	ConnectionAttempts int // of connections, and of GET requests that are not answered
-	ResponseTimeout    time.Duration
-	KeepAliveTimeout   time.Duration
+	ConnectionAttempts int     `json:"connectionAttempts"` // of connections, and of GET requests that are not answered
+	ConnectionTimeout  Seconds `json:"connectionTimeoutSeconds"`
+	KeepAliveTimeout   Seconds `json:"keepAliveTimeoutSeconds"`
+	ResponseTimeout    Seconds `json:"responseTimeoutSeconds"`
 }
 
-// retransmission is how long TCP waits for an answer to the first packet of a connection before it sends it again.
-// After that, it waits twice as long each time. See RFC 6298, 2.1 and 5.5.
-const retransmission = time.Second
+// slowConnect is how long is too long for connecting: a second, after which TCP sends a packet again that got lost or
+// met a full backlog, and then waits twice as long each time (RFC 6298, 2.1 and 5.5). CloudFront's default timeout
+// leaves time for three more packets, but the timeout can be as short as that second. See "Connection timeout" in
+// [pageOrigin].
+func (s Settings) slowConnect() Seconds { return min(second, s.ConnectionTimeout/2) }
 
-// slowConnect is how long is too long for connecting. If it takes a second, a packet got lost or met a full backlog.
-// CloudFront's default timeout leaves time for three more packets, but the timeout can be as short as that second. See
-// "Connection timeout" in [pageOrigin].
-func (s Settings) slowConnect() time.Duration { return min(retransmission, s.ConnectionTimeout/2) }
+// inAll is how long viewers wait for their error if each of CloudFront's attempts takes so long.
+func (s Settings) inAll(each Seconds) Seconds { return Seconds(s.ConnectionAttempts) * each }
 
 // DefaultSettings are CloudFront's.
 // https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/DownloadDistValuesOrigin.html
 var DefaultSettings = Settings{
-	ConnectionTimeout:  10 * time.Second,
-	ConnectionAttempts: 3,
-	ResponseTimeout:    30 * time.Second,
-	KeepAliveTimeout:   5 * time.Second,
+	ConnectionAttempts: 3, ConnectionTimeout: 10 * second, KeepAliveTimeout: 5 * second, ResponseTimeout: 30 * second,
 }

@@ -19,7 +19,7 @@ import (
 )
 
 // patient are settings under which nothing times out on a busy machine; a test lowers the one that it is about.
-var patient = Settings{ConnectionTimeout: 10 * time.Second, ConnectionAttempts: 3, ResponseTimeout: 10 * time.Second, KeepAliveTimeout: 50 * time.Millisecond}
+var patient = Settings{ConnectionTimeout: 10 * second, ConnectionAttempts: 3, ResponseTimeout: 10 * second, KeepAliveTimeout: 50 * millisecond}
 
 // name is what the origins of the tests are called. It leads to a public address, behind which is what the test listens
 // with.
@@ -140,15 +140,15 @@ func TestHealthy(t *testing.T) {
 	s.options.roots = authority.roots()
 	var seen []string
 	s.options.Stepped = func(s Step) { seen = append(seen, s.Name) }
-	s.options.Guards = []Check{{Name: "security-groups", Run: func(_ context.Context, known *Report) Step {
+	s.options.Groups = func(_ context.Context, known *Report) Step {
 		return Step{Verdict: OK, Summary: known.Addresses[0].IP.String()}
-	}}}
+	}
 	report := s.examine(t.Context(), "https://"+name+":443/")
 	wants(t, report, "")
 	if report.Verdict != OK || report.Interrupted || len(report.StepsWith(Fail)) > 0 {
 		t.Errorf("verdict %s, failed %v", report.Verdict, report.StepsWith(Fail))
 	}
-	if got, want := strings.Join(seen, " "), "name security-groups connect tls answer auth timing load keep-alive"; got != want {
+	if got, want := strings.Join(seen, " "), "name groups connect tls answer auth timing load keep-alive"; got != want {
 		t.Errorf("steps %s, want %s", got, want)
 	}
 	for _, step := range report.Steps {
@@ -156,7 +156,7 @@ func TestHealthy(t *testing.T) {
 			t.Errorf("%s: %s, want %s", step.Name, step.Verdict, want)
 		}
 	}
-	if got := step(t, report, "security-groups").Summary; got != public.String() {
+	if got := step(t, report, "groups").Summary; got != public.String() {
 		t.Errorf("a check is told of %q, want %s", got, public)
 	}
 	if timing := report.Timing; timing.Completed != fewRequests || timing.Connections != fewRequests || timing.TLS == nil || timing.Statuses[200] != fewRequests {
@@ -252,7 +252,7 @@ func TestInterrupted(t *testing.T) {
 	silent := listen(t, func(conn net.Conn) { <-t.Context().Done() })
 	ctx, interrupt := context.WithCancel(t.Context())
 	s := newSite(t, silent)
-	s.options.Settings.ResponseTimeout = time.Minute
+	s.options.Settings.ResponseTimeout = 60 * second
 	s.options.Progress = func(what string) {
 		if strings.Contains(what, "waiting for an answer") {
 			time.AfterFunc(20*time.Millisecond, interrupt)

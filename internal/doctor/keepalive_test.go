@@ -41,15 +41,15 @@ func TestKeepAlive(t *testing.T) {
 	raw := func(answer string) string { return afterRequest(t, func(conn net.Conn) { fmt.Fprint(conn, answer) }) }
 	for _, c := range []struct {
 		name, server string
-		timeout      time.Duration
+		timeout      Seconds
 		want         string
 	}{
-		{"kept", serve(t, answering(200, "hello")), 100 * time.Millisecond, ""},
-		{"closed each time", serve(t, http.HandlerFunc(closing)), 20 * time.Second, "keep-alive:not-kept:warn"},
-		{"HTTP/1.0", raw("HTTP/1.0 200 OK\r\n\r\nok"), 20 * time.Second, "keep-alive:not-kept:warn"},
-		{"closed after an interim answer", raw("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"), time.Second, "keep-alive:not-kept:warn"},
-		{"more than an answer", raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more"), time.Second, ""},
-		{"closed early", early, 20 * time.Second, "keep-alive:closed-early:warn"},
+		{"kept", serve(t, answering(200, "hello")), 100 * millisecond, ""},
+		{"closed each time", serve(t, http.HandlerFunc(closing)), 20 * second, "keep-alive:not-kept:warn"},
+		{"HTTP/1.0", raw("HTTP/1.0 200 OK\r\n\r\nok"), 20 * second, "keep-alive:not-kept:warn"},
+		{"closed after an interim answer", raw("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"), second, "keep-alive:not-kept:warn"},
+		{"more than an answer", raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more"), second, ""},
+		{"closed early", early, 20 * second, "keep-alive:closed-early:warn"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -60,7 +60,7 @@ func TestKeepAlive(t *testing.T) {
 			if kept := step(t, report, "keep-alive").Verdict == OK; kept != (c.name == "kept") {
 				t.Errorf("kept: %t", kept)
 			}
-			if k := report.KeepAlive; c.name == "closed early" && (k.ClosedAfter == nil || *k.ClosedAfter < Seconds(50*time.Millisecond)) {
+			if k := report.KeepAlive; c.name == "closed early" && (k.ClosedAfter == nil || *k.ClosedAfter < 50*millisecond) {
 				t.Errorf("%+v", k)
 			}
 		})

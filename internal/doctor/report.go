@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -46,6 +47,7 @@ type Report struct {
 }
 
 func (r *Report) add(s Step) {
+	s.Findings = append([]Finding{}, s.Findings...) // in JSON a list, if empty
 	r.Steps = append(r.Steps, s)
 	r.Verdict = worse(r.Verdict, s.Verdict)
 }
@@ -96,23 +98,6 @@ func (s *Step) find(f Finding) {
 
 func skipped(reason string) Step { return Step{Verdict: Skipped, Summary: reason} }
 
-// MarshalJSON writes empty lists as [], not as null.
-func (s Step) MarshalJSON() ([]byte, error) {
-	type plain Step
-	s.Findings = append([]Finding{}, s.Findings...)
-	return json.Marshal(plain(s))
-}
-
-// MarshalJSON writes durations in seconds, as CloudFront's settings have them.
-func (s Settings) MarshalJSON() ([]byte, error) {
-	return json.Marshal(map[string]any{
-		"connectionTimeoutSeconds": s.ConnectionTimeout.Seconds(),
-		"connectionAttempts":       s.ConnectionAttempts,
-		"responseTimeoutSeconds":   s.ResponseTimeout.Seconds(),
-		"keepAliveTimeoutSeconds":  s.KeepAliveTimeout.Seconds(),
-	})
-}
-
 // Seconds is a measured time. In JSON it is a number of seconds.
 type Seconds time.Duration
 
@@ -121,19 +106,24 @@ func (s Seconds) MarshalJSON() ([]byte, error) {
 	return json.Marshal(time.Duration(s).Round(time.Microsecond).Seconds())
 }
 
-func (s Seconds) String() string { return Format(time.Duration(s)) }
+const (
+	millisecond = Seconds(time.Millisecond)
+	second      = Seconds(time.Second)
+)
 
-// Format writes a measured time with the digits that matter: 1.2 ms, 340 ms, 2.5 s.
-func Format(d time.Duration) string {
+// String writes a time with the digits that matter: 1.2 ms, 340 ms, 2.5 s.
+func (s Seconds) String() string {
+	precision, unit, name := 100*millisecond, second, " s"
 	switch {
-	case d < 10*time.Millisecond:
-		return trim(d.Round(10*time.Microsecond), time.Millisecond, "ms")
-	case d < time.Second:
-		return trim(d.Round(time.Millisecond), time.Millisecond, "ms")
-	case d < 10*time.Second:
-		return trim(d.Round(10*time.Millisecond), time.Second, "s")
+	case s < 10*millisecond:
+		precision, unit, name = millisecond/100, millisecond, " ms"
+	case s < second:
+		precision, unit, name = millisecond, millisecond, " ms"
+	case s < 10*second:
+		precision = 10 * millisecond
 	}
-	return trim(d.Round(100*time.Millisecond), time.Second, "s")
+	rounded := time.Duration(s).Round(time.Duration(precision))
+	return strconv.FormatFloat(float64(rounded)/float64(unit), 'f', -1, 64) + name
 }
 
 // printable makes text from the origin short, and harmless on a terminal.

@@ -1,17 +1,18 @@
 package doctor
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/netip"
 	"net/url"
-	"sync"
 	"time"
 )
 
@@ -21,7 +22,10 @@ const (
 	mostBody   = 10 << 20 // bytes; what follows is not read
 )
 
-var errStalled = errors.New("the answer stops: nothing more came within the response timeout")
+var (
+	errLongHeader = fmt.Errorf("the header exceeds %d bytes", mostHeader)
+	errUnverified = errors.New("the certificate is not valid, and no secret is sent")
+)
 
 // A sample is one request and its answer, with the times taken.
 type sample struct {
@@ -40,136 +44,161 @@ type sample struct {
 
 // dialTo connects to one address of the origin, and tries no longer than CloudFront does.
 func (w *walk) dialTo(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, w.Settings.ConnectionTimeout)
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(w.Settings.ConnectionTimeout))
 	defer cancel()
 	return w.dial(ctx, "tcp", to.String())
+}
+
+// open connects to an address and, if the URL says so, speaks TLS there.
+func (w *walk) open(ctx context.Context, to netip.AddrPort) (conn net.Conn, h Handshake) {
+	h.IP = to.Addr()
+	start := time.Now()
+	conn, h.err = w.dialTo(ctx, to)
+	h.connect = Seconds(time.Since(start))
+	if h.err == nil && w.Origin.isSecure() {
+		config := w.clientConfig()
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			h.ClientCertificate = true
+			return new(tls.Certificate), nil
+		}
+		client := tls.Client(conn, config)
+		start = time.Now()
+		patience, cancel := context.WithTimeout(ctx, time.Duration(w.Settings.ConnectionTimeout))
+		defer cancel()
+		if h.err = client.HandshakeContext(patience); h.err != nil {
+			conn.Close()
+		}
+		h.Took, h.state, conn = Seconds(time.Since(start)), client.ConnectionState(), client
+	}
+	return conn, h
 }
 
 // headers are those that a request to an address has beside the usual ones. They may be secrets, which go only where a
 // certificate proves who is there.
 func (w *walk) headers(to netip.Addr) http.Header {
 	all := http.Header{}
-	if w.verified[to] {
+	if w.shaken[to].valid {
 		maps.Copy(all, w.distribution().Headers)
 		maps.Copy(all, w.Header)
 	}
 	return all
 }
 
-// tlsConfig is that of a connection to an address. Where headers are sent, the connection has to prove itself as well:
-// the handshake was an earlier one.
-func (w *walk) tlsConfig(to netip.Addr) *tls.Config {
-	if len(w.headers(to)) > 0 {
-		return w.secretConfig()
-	}
-	return w.clientConfig()
+// A line carries requests to one address, one after another. It keeps a connection for as long as the server does.
+type line struct {
+	*walk
+	to     netip.AddrPort
+	header http.Header      // see [walk.headers]
+	conn   net.Conn         // nil if none is open
+	limit  io.LimitedReader // of the connection
+	in     *bufio.Reader    // of what that lets through
 }
 
-// transport returns a transport that connects to one address only, and uses no proxy.
-func (w *walk) transport(to netip.AddrPort) *http.Transport {
-	return &http.Transport{
-		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return w.dialTo(ctx, to) },
-		TLSClientConfig:        w.tlsConfig(to.Addr()),
-		TLSHandshakeTimeout:    w.Settings.ConnectionTimeout,
-		ResponseHeaderTimeout:  w.Settings.ResponseTimeout,
-		MaxResponseHeaderBytes: mostHeader,
-		MaxConnsPerHost:        1,
-		DisableCompression:     true,
+func (w *walk) line(to netip.AddrPort) *line {
+	return &line{walk: w, to: to, header: w.headers(to.Addr())}
+}
+
+func (l *line) close() {
+	if l.conn != nil {
+		l.conn.Close()
+		l.conn = nil
 	}
 }
 
-// request returns the GET that CloudFront would send.
-func (w *walk) request(ctx context.Context, to *url.URL, header http.Header) *http.Request {
-	if header.Get("User-Agent") == "" {
-		header.Set("User-Agent", "cfsg-doctor")
-	}
-	r := &http.Request{Method: http.MethodGet, URL: to, Header: header, Host: w.report.Host}
-	return r.WithContext(ctx)
-}
-
-// get sends a request and reads the answer. A redirect is an answer like any other; it is not followed.
-func (w *walk) get(ctx context.Context, transport *http.Transport, to *url.URL, header http.Header) (s sample) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var clock clock
+// get sends the GET that CloudFront would send, and reads the answer. A redirect is an answer like any other; it is not
+// followed. If the server closes a kept connection at that moment, the request is sent on a new one: RFC 9112, 9.3.1.
+func (l *line) get(ctx context.Context, to *url.URL) (s sample) {
 	start := time.Now()
-	response, err := transport.RoundTrip(w.request(httptrace.WithClientTrace(ctx, clock.trace()), to, header))
-	if err == nil {
-		s.response = response
-		s.bytes, s.endless, err = w.read(response.Body, cancel)
-		if cause := context.Cause(ctx); err != nil && errors.Is(cause, errStalled) {
-			err = cause
+	for s.kept = l.conn != nil && l.in.Buffered() == 0; ; s = (sample{}) {
+		s.err = l.try(ctx, to, &s)
+		s.failure = failureOf(s.err)
+		if s.err != nil || s.endless || s.response.Close {
+			l.close()
 		}
-		response.Body.Close()
+		if !s.kept || s.firstByte > 0 || s.failure != closed && s.failure != reset {
+			s.total = Seconds(time.Since(start))
+			return s
+		}
 	}
-	s.total = Seconds(time.Since(start))
-	s.err, s.failure = err, failureOf(err)
-	if errors.Is(err, errStalled) {
-		s.failure = timedOut
-	}
-	clock.read(&s)
-	return s
 }
 
-// read reads the body, for twice the response timeout at most, which CloudFront grants between any two packets.
-func (w *walk) read(body io.Reader, cancel context.CancelCauseFunc) (n int64, endless bool, err error) {
-	stalled := time.AfterFunc(w.Settings.ResponseTimeout, func() { cancel(errStalled) })
-	defer stalled.Stop()
-	deadline := time.Now().Add(2 * w.Settings.ResponseTimeout)
+// try sends a request, on a new connection unless one was kept.
+func (l *line) try(ctx context.Context, to *url.URL, s *sample) error {
+	if !s.kept {
+		if err := l.connectAgain(ctx, s); err != nil {
+			return err
+		}
+	}
+	conn := l.conn
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	r := (&http.Request{Method: http.MethodGet, URL: to, Header: l.header.Clone(), Host: l.report.Host}).WithContext(ctx)
+	if r.UserAgent() == "" {
+		r.Header.Set("User-Agent", "cfsg-doctor")
+	}
+	l.wait()
+	if err := r.Write(conn); err != nil {
+		return err
+	}
+	s.sent = true
+	start := time.Now()
+	l.wait()
+	l.limit.N = mostHeader
+	_, err := l.in.Peek(1)
+	if err != nil {
+		return err
+	}
+	s.firstByte = Seconds(time.Since(start))
+	response, err := http.ReadResponse(l.in, r)
+	for err == nil && response.StatusCode < 200 && response.StatusCode != http.StatusSwitchingProtocols {
+		response, err = http.ReadResponse(l.in, r) // what came was interim: RFC 9110, 15.2
+	}
+	switch {
+	case err != nil && l.limit.N <= 0:
+		return errLongHeader
+	case err != nil:
+		return err
+	}
+	l.limit.N = math.MaxInt64
+	s.response = response
+	return l.read(s)
+}
+
+// connectAgain opens a connection. Where secrets will be sent, it has to prove itself: the handshake that decided to
+// send them was another one.
+func (l *line) connectAgain(ctx context.Context, s *sample) error {
+	l.close()
+	conn, h := l.open(ctx, l.to)
+	if s.connect, s.tls = h.connect, h.Took; h.err != nil {
+		return h.err
+	}
+	l.conn, l.limit.R = conn, conn
+	l.in = bufio.NewReader(&l.limit)
+	if len(l.header) > 0 && !l.isValid(h.state.PeerCertificates) {
+		return errUnverified
+	}
+	return nil
+}
+
+// wait grants the server what CloudFront does: the response timeout, for the header and between any two packets.
+func (l *line) wait() {
+	_ = l.conn.SetDeadline(time.Now().Add(time.Duration(l.Settings.ResponseTimeout))) // if it is closed, so say reads
+}
+
+// read reads the body, for twice the response timeout at most.
+func (l *line) read(s *sample) error {
+	deadline := time.Now().Add(2 * time.Duration(l.Settings.ResponseTimeout))
 	buffer := make([]byte, 32<<10)
-	for n < mostBody && time.Now().Before(deadline) {
-		m, err := body.Read(buffer)
-		n += int64(m)
+	for s.bytes < mostBody && time.Now().Before(deadline) {
+		l.wait()
+		n, err := s.response.Body.Read(buffer)
+		s.bytes += int64(n)
 		if errors.Is(err, io.EOF) {
-			return n, false, nil
+			return nil
 		}
 		if err != nil {
-			return n, false, err
+			return err
 		}
-		stalled.Reset(w.Settings.ResponseTimeout)
 	}
-	return n, true, nil
-}
-
-// A clock measures the times of a request. Its events may come late, and from other goroutines.
-type clock struct {
-	mu                                             sync.Mutex
-	dialing, dialed, shaking, shaken, sent, answer time.Time
-	kept                                           bool
-}
-
-func (c *clock) trace() *httptrace.ClientTrace {
-	note := func(t *time.Time) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		*t = time.Now()
-	}
-	return &httptrace.ClientTrace{
-		GotConn: func(info httptrace.GotConnInfo) {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			c.kept = info.Reused
-		},
-		ConnectStart:         func(string, string) { note(&c.dialing) },
-		ConnectDone:          func(string, string, error) { note(&c.dialed) },
-		TLSHandshakeStart:    func() { note(&c.shaking) },
-		TLSHandshakeDone:     func(tls.ConnectionState, error) { note(&c.shaken) },
-		WroteRequest:         func(httptrace.WroteRequestInfo) { note(&c.sent) },
-		GotFirstResponseByte: func() { note(&c.answer) },
-	}
-}
-
-// read writes the times into a sample.
-func (c *clock) read(s *sample) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	between := func(from, to time.Time) Seconds {
-		if from.IsZero() || to.IsZero() {
-			return 0
-		}
-		return Seconds(max(to.Sub(from), 0))
-	}
-	s.kept, s.sent = c.kept, !c.sent.IsZero()
-	s.connect, s.tls = between(c.dialing, c.dialed), between(c.shaking, c.shaken)
-	s.firstByte = between(c.sent, c.answer)
+	s.endless = true
+	return nil
 }

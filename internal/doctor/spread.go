@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
-	"time"
 )
 
 // A Spread is the distribution of measured times.
@@ -32,11 +30,6 @@ func spreadOf(times []Seconds) *Spread {
 func percentile(sorted []Seconds, p float64) Seconds {
 	rank := int(math.Ceil(p / 100 * float64(len(sorted))))
 	return sorted[max(rank, 1)-1]
-}
-
-// trim writes a duration in a unit, without zeros at the end.
-func trim(d, unit time.Duration, name string) string {
-	return strconv.FormatFloat(float64(d)/float64(unit), 'f', -1, 64) + " " + name
 }
 
 // bytesOf writes a size.

@@ -38,19 +38,19 @@ func TestPercentile(t *testing.T) {
 	})
 }
 
-func TestFormat(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		0:                                    "0 ms",
-		1234 * time.Microsecond:              "1.23 ms",
-		12345 * time.Microsecond:             "12 ms",
-		340 * time.Millisecond:               "340 ms",
-		time.Second:                          "1 s",
-		2500 * time.Millisecond:              "2.5 s",
-		30 * time.Second:                     "30 s",
-		90*time.Second + 40*time.Millisecond: "90 s",
-		999*time.Millisecond + 499*time.Microsecond: "999 ms",
+func TestSecondsString(t *testing.T) {
+	for d, want := range map[Seconds]string{
+		0:                                      "0 ms",
+		1234 * millisecond / 1000:              "1.23 ms",
+		12345 * millisecond / 1000:             "12 ms",
+		340 * millisecond:                      "340 ms",
+		second:                                 "1 s",
+		2500 * millisecond:                     "2.5 s",
+		30 * second:                            "30 s",
+		90*second + 40*millisecond:             "90 s",
+		999*millisecond + 499*millisecond/1000: "999 ms",
 	} {
-		if got := Format(d); got != want {
+		if got := d.String(); got != want {
 			t.Errorf("%d: %q, want %q", d, got, want)
 		}
 	}
@@ -93,7 +93,7 @@ func TestLoad(t *testing.T) {
 		{"one of 20 is a 504", every(20, ok, answering(504, "")), nil, "load:error-answers:fail", 0, "3 of 60 answers were 504 Gateway Timeout"},
 		{"one of 20 is a 500", every(20, ok, answering(500, "")), nil, "load:error-answers:warn", 0, "3 of 60 answers were 500"},
 		{"one of 20 is cut", every(20, ok, cut), nil, "load:requests-failed:fail", 3, "3 of 60 requests got no answer (3 closed)"},
-		{"one of 20 is slow", every(20, ok, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), func(s *Settings) { s.ResponseTimeout = time.Second }, "load:requests-failed:fail", 3, "(3 timeout)"},
+		{"one of 20 is slow", every(20, ok, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), func(s *Settings) { s.ResponseTimeout = second }, "load:requests-failed:fail", 3, "(3 timeout)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var mu, most atomic.Int32
@@ -128,25 +128,30 @@ func TestLoad(t *testing.T) {
 // Times are compared with CloudFront's timeouts.
 func TestJudgeTiming(t *testing.T) {
 	w, fine := &walk{Options: Options{Settings: DefaultSettings}}, &http.Response{StatusCode: http.StatusOK}
-	answered := func(after time.Duration) sample {
-		return sample{connect: 1, firstByte: Seconds(after), total: Seconds(after) + 1, response: fine}
+	answered := func(after Seconds) sample {
+		return sample{connect: 1, firstByte: after, total: after + 1, response: fine}
 	}
 	for _, c := range []struct {
 		name    string
 		results []sample
 		want    string
 	}{
-		{"in time", []sample{answered(time.Millisecond), answered(999 * time.Millisecond)}, "ok"},
-		{"seconds", []sample{answered(8 * time.Second), answered(7 * time.Second)}, "warn response-slow 0 the first byte took 8 s at p95 (7 s at the median); AWS calls milliseconds reasonable, seconds not"},
-		{"one of many takes seconds", append(slices.Repeat([]sample{answered(1)}, 19), answered(15*time.Second)), "ok"},
-		{"nearly too late", []sample{answered(time.Second), answered(15*time.Second + 1)}, "warn response-slow 0 the slowest first byte took 15 s, more than half of the 30 s that CloudFront waits"},
-		{"too late", []sample{answered(time.Millisecond), {failure: timedOut}}, "fail requests-failed 504 1 of 2 requests got no answer (1 timeout)"},
-		{"connected in time", []sample{{connect: Seconds(time.Second) - 1, firstByte: 1, total: 2, response: fine}}, "ok"},
-		{"connected by the second packet", []sample{answered(1), {connect: Seconds(1020 * time.Millisecond), firstByte: 1, total: 2, response: fine}}, "warn connect-slow 0 connecting takes 1.02 s at p95 of 2 connections; CloudFront waits 10 s for a connection"},
-		{"one of many connected by the second packet", append(slices.Repeat([]sample{answered(1)}, 19), sample{connect: Seconds(time.Second), firstByte: 1, total: 2, response: fine}), "ok"},
+		{"in time", []sample{answered(millisecond), answered(999 * millisecond)}, "ok"},
+		{"seconds", []sample{answered(8 * second), answered(7 * second)}, "warn response-slow 0 the first byte took 8 s at p95 (7 s at the median); AWS calls milliseconds reasonable, seconds not"},
+		{"one of many takes seconds", append(slices.Repeat([]sample{answered(1)}, 19), answered(15*second)), "ok"},
+		{"nearly too late", []sample{answered(second), answered(15*second + 1)}, "warn response-slow 0 the slowest first byte took 15 s, more than half of the 30 s that CloudFront waits"},
+		{"too late", []sample{answered(millisecond), {failure: timedOut}}, "fail requests-failed 504 1 of 2 requests got no answer (1 timeout)"},
+		{"connected in time", []sample{{connect: second - 1, firstByte: 1, total: 2, response: fine}}, "ok"},
+		{"connected by the second packet", []sample{answered(1), {connect: 1020 * millisecond, firstByte: 1, total: 2, response: fine}}, "warn connect-slow 0 connecting takes 1.02 s at p95 of 2 connections; CloudFront waits 10 s for a connection"},
+		{"one of many connected by the second packet", append(slices.Repeat([]sample{answered(1)}, 19), sample{connect: second, firstByte: 1, total: 2, response: fine}), "ok"},
 		{"in many ways", []sample{{failure: refused}, {failure: closed}, {failure: closed}}, "fail requests-failed 502 3 of 3 requests got no answer (2 closed, 1 refused)"},
 	} {
-		step := w.judgeTiming(t.Context(), newTiming(c.results, len(c.results), 1, time.Minute))
+		timing := newTiming(len(c.results), 1)
+		for _, s := range c.results {
+			timing.add(s)
+		}
+		timing.finish(time.Minute)
+		step := w.judgeTiming(t.Context(), timing)
 		got := string(step.Verdict)
 		for _, f := range step.Findings {
 			got += fmt.Sprint(" ", f.Code, " ", f.CloudFrontStatus, " ", f.Message)

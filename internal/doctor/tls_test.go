@@ -73,7 +73,7 @@ func TestProtocol(t *testing.T) {
 	good := authority.chain(t, template(name))
 	with := func(tweak func(*tls.Config)) string { return serveTLS(t, answering(200, "hello"), good, tweak) }
 	hurried := patient
-	hurried.ConnectionTimeout = 600 * time.Millisecond
+	hurried.ConnectionTimeout = 600 * millisecond
 	for _, c := range []struct {
 		name, server string
 		settings     Settings
