@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"cloudfront-sg-sync/internal/document"
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/page"
@@ -74,24 +75,16 @@ func (c *setupCommand) nameOrigin() error {
 	if len(named) != 1 {
 		return hint.New("no origin, or more than one", "name one with --load-balancer, --instance or --interface")
 	}
-	name := c.parse(named[0])
-	switch {
-	case c.Name == "":
-	case strings.HasPrefix(name, "i-"):
-		c.Instance = name
-	case strings.HasPrefix(name, "eni-"):
-		c.Interface = name
-	case strings.HasPrefix(name, "sg-") || strings.ContainsAny(name, ".:"):
+	name, kind, flag := c.parse(named[0]), setup.LoadBalancer, &c.LoadBalancer
+	switch bare := c.Name != ""; {
+	case c.Instance != "", bare && strings.HasPrefix(name, "i-"):
+		kind, flag = setup.Instance, &c.Instance
+	case c.Interface != "", bare && strings.HasPrefix(name, "eni-"):
+		kind, flag = setup.Interface, &c.Interface
+	case bare && (strings.HasPrefix(name, "sg-") || strings.ContainsAny(name, ".:")):
 		return hint.New(fmt.Sprintf("%s is not a load balancer, an instance or a network interface", name), "name one; cfsg check shows which it belongs to")
-	default:
-		c.LoadBalancer = name
 	}
-	c.Name = ""
-	for kind, flag := range map[setup.Kind]*string{setup.LoadBalancer: &c.LoadBalancer, setup.Instance: &c.Instance, setup.Interface: &c.Interface} {
-		if *flag != "" {
-			*flag, c.origin = name, setup.Origin{Kind: kind, Name: name}
-		}
-	}
+	c.Name, *flag, c.origin = "", name, setup.Origin{Kind: kind, Name: name}
 	return nil
 }
 
@@ -126,7 +119,7 @@ func (c *setupCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 	}
 	if errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled) {
 		err = errInterrupted
-		if n := r.doc.Done(); n > 0 {
+		if n := r.taken; n > 0 {
 			err = hint.New(fmt.Sprintf("interrupted: %s taken, and nothing else was changed", words.CountAs(n, "step was", "steps were")), "run it again to continue")
 		}
 	}
@@ -162,20 +155,28 @@ func (c *setupCommand) prepare(ctx context.Context, t terminal) (*setupRun, erro
 	if err != nil {
 		return nil, err
 	}
-	cfg := at.inAccount()
+	cfg, target := at.inAccount(), e.Targets[0]
 	r := &setupRun{
 		setupCommand: c, t: t, in: bufio.NewReader(t.in), page: page.New(t.out, colorful(t.out)),
 		Setup: &setup.Setup{
-			Origin: c.origin, Ports: c.ports, EC2: ec2.NewFromConfig(cfg), ELB: elb.NewFromConfig(cfg), Engine: e,
-			Question: question, Ranges: ranges.Merged(), Patience: setupPatience, ByList: c.PrefixList,
+			Origin: c.origin, EC2: ec2.NewFromConfig(cfg), ELB: elb.NewFromConfig(cfg), Engine: e,
+			Question: question, Patience: setupPatience, ByList: c.PrefixList,
 			RulesPerGroup: at.RulesPerGroup, GroupsPerInterface: secgroup.InterfaceGroups,
 		},
-		doc: document.NewSetup(c.origin, c.ports, at.settings, e.Targets[0], ranges.Published),
+		doc: &document.Setup{
+			Settings: at.settings, Services: at.settings.Services, Within: at.settings.Within, PublishedAt: ranges.Published,
+			Account: target.Account, Region: target.Region, Origin: c.origin, Ports: secgroup.PortNames(c.ports),
+			Undo: c.Undo, DryRun: c.DryRun, Notes: []string{}, Steps: []setup.Step{}, OpenToWorld: []setup.Opening{},
+			ShutOut: []string{}, Left: []string{},
+		},
+	}
+	r.doc.See(&setup.State{Scene: &door.Scene{}})
+	for _, p := range ranges.Merged() {
+		r.Rules[secgroup.FamilyOf(p)]++
 	}
 	if c.json() {
 		r.page = page.New(io.Discard, false)
 	}
-	r.doc.Undo, r.doc.DryRun = c.Undo, c.DryRun
 	if c.Undo {
 		r.Setup.RulesPerGroup = engine.DefaultRulesPerGroup // no room is needed to take something back
 		return r, nil
@@ -190,19 +191,19 @@ var setupPatience = time.Minute
 
 // askQuotas asks for the quotas, as far as they matter, and notes those that cannot be asked for.
 func (r *setupRun) askQuotas(ctx context.Context, cfg aws.Config) {
-	var err error
+	note := func(format string, args ...any) { r.doc.Notes = append(r.doc.Notes, fmt.Sprintf(format, args...)) }
 	if r.Setup.RulesPerGroup == 0 {
-		if r.Setup.RulesPerGroup, err = r.Engine.Targets[0].Quota(ctx); err != nil {
+		rules, err := r.Engine.Targets[0].Quota(ctx)
+		if r.Setup.RulesPerGroup = rules; err != nil {
 			r.Setup.RulesPerGroup = engine.DefaultRulesPerGroup
-			r.doc.Note("Cannot read the quota of rules per group, assuming %d: grant servicequotas:GetServiceQuota or use --rules-per-group (%v).", r.Setup.RulesPerGroup, err)
+			note("Cannot read the quota of rules per group, assuming %d: grant servicequotas:GetServiceQuota or use --rules-per-group (%v).", r.Setup.RulesPerGroup, err)
 		}
 	}
 	if r.origin.Kind != setup.LoadBalancer { // that has five, whatever the quota
 		groups, err := engine.GroupsPerInterface(ctx, cfg)
-		if err != nil {
-			r.doc.Note("Cannot read the quota of groups per network interface, assuming %d: grant servicequotas:GetServiceQuota (%v).", r.GroupsPerInterface, err)
-			return
+		if r.GroupsPerInterface = groups; err != nil {
+			r.GroupsPerInterface = secgroup.InterfaceGroups
+			note("Cannot read the quota of groups per network interface, assuming %d: grant servicequotas:GetServiceQuota (%v).", r.GroupsPerInterface, err)
 		}
-		r.GroupsPerInterface = groups
 	}
 }

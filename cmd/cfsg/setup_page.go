@@ -7,13 +7,12 @@ import (
 
 	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/page"
-	"cloudfront-sg-sync/internal/setup"
 	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/iprange"
 )
 
 // show shows an origin as it is, and the steps.
-func (r *setupRun) show(steps []setup.Step) {
+func (r *setupRun) show() {
 	w, d := r.page, r.doc
 	place := "in " + accountIn(d.Account, d.Region)
 	if len(d.Ports) > 0 {
@@ -39,29 +38,26 @@ func (r *setupRun) show(steps []setup.Step) {
 	if len(d.Notes) > 0 {
 		w.Line()
 	}
-	r.showSteps(steps)
-	if len(steps) > 0 || r.DryRun { // otherwise it comes right after this
+	switch created := len(r.state.Created) > 0; {
+	case len(d.Steps) > 0:
+		var rows [][]string
+		for i, step := range d.Steps {
+			rows = append(rows, page.Row(i+1, step.Action, step.On, step.Detail))
+		}
+		w.Table([]string{"", "step", "on", ""}, rows)
+	case r.Undo:
+		w.Line("Setup has created nothing here, so there is nothing to undo.")
+	case created:
+		w.Line("Nothing to do: all that setup created is up to date.")
+	default:
+		w.Line("Nothing to do.")
+	}
+	if !r.Undo && len(d.Steps) > 0 {
+		w.Line()
+		w.Say("These steps close nothing that is wanted. After them, each network interface is checked.")
+	}
+	if len(d.Steps) > 0 || r.DryRun { // otherwise it comes right after this
 		r.showWorld()
-	}
-}
-
-func (r *setupRun) showSteps(steps []setup.Step) {
-	switch {
-	case len(steps) == 0 && r.Undo:
-		r.page.Line("Setup has created nothing here, so there is nothing to undo.")
-		return
-	case len(steps) == 0:
-		r.page.Line("Nothing to do: all that setup created is up to date.")
-		return
-	}
-	var rows [][]string
-	for i, step := range steps {
-		rows = append(rows, page.Row(i+1, step.Action, step.On, step.Detail))
-	}
-	r.page.Table([]string{"", "step", "on", ""}, rows)
-	if !r.Undo {
-		r.page.Line()
-		r.page.Say("These steps close nothing that is wanted. After them, each network interface is checked.")
 	}
 }
 
@@ -80,10 +76,19 @@ func (r *setupRun) showWorld() {
 			in.Marked(" ", o.Advice)
 		}
 	}
-	if closable {
-		w.Marked(w.Warn("!"), acme)
+	if !closable {
+		return
 	}
-	if closable && r.doc.Verdict == "" {
+	w.Marked(w.Warn("!"), acme)
+	if r.doc.Verdict != "" {
+		return // the question is next
+	}
+	switch {
+	case r.CloseWorld:
+		w.Say("Once CloudFront gets in without them, setup closes those that can be closed.")
+	case r.Yes:
+		w.Say("Once CloudFront gets in without them, use --close-world to close those that can be closed.")
+	default:
 		w.Say("Once CloudFront gets in without them, you are asked whether to close those that can be closed.")
 	}
 }
@@ -101,13 +106,15 @@ func (r *setupRun) showVerified() {
 	}
 	r.page.Line()
 	r.page.Line(fmt.Sprintf(format, strings.Join(r.doc.Services, ", "), words.Count(len(r.doc.Interfaces), "network interface")))
-	r.showWorld()
+	if !r.DryRun { // which has shown them
+		r.showWorld()
+	}
 }
 
 // showReopen shows the commands that open again the rules that were closed.
 func (r *setupRun) showReopen() {
 	shown := false
-	for _, o := range r.doc.OpenToWorld {
+	for i, o := range r.doc.OpenToWorld {
 		if !o.Closed {
 			continue
 		}
@@ -116,7 +123,9 @@ func (r *setupRun) showReopen() {
 			r.page.Say("Setup has closed rules that were open to the world. To open them again:")
 			shown = true
 		}
+		o.Reopen = r.ruleCommand("authorize", r.doc.Region, o.Group.ID, o.Rule.RuleID, o.Rule.Description)
 		r.page.In(2).Command(shellWords(o.Reopen)...)
+		r.doc.OpenToWorld[i] = o
 	}
 }
 

@@ -28,6 +28,7 @@ type setupRun struct {
 	doc   *document.Setup
 	state *setup.State // as it was seen last
 	page  *page.Page   // for a person: nobody sees it where JSON is wanted
+	taken int          // how many steps were taken
 }
 
 // setup lets CloudFront in, verifies that, and then closes rules that are open to the world, if that is wanted.
@@ -36,16 +37,13 @@ func (r *setupRun) setup(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.doc.Planned(plan.Steps)
-	r.doc.RulesPerPort = &engine.PerFamily{IPv4: plan.Rules[secgroup.IPv4], IPv6: plan.Rules[secgroup.IPv6]}
-	r.doc.Notes = append(r.doc.Notes, plan.Notes...)
-	if r.state.VPCOrigin != "" {
-		r.doc.Notes = slices.Insert(r.doc.Notes, 0, r.state.VPCOrigin)
-	}
+	r.doc.Steps = plan.Steps
+	r.doc.RulesPerPort = &engine.PerFamily{IPv4: r.Rules[secgroup.IPv4], IPv6: r.Rules[secgroup.IPv6]}
+	r.doc.Notes = slices.Concat(r.state.VPCOrigin, r.doc.Notes, plan.Notes)
 	if err := r.otherSettings(plan); err != nil {
 		return err
 	}
-	if r.show(plan.Steps); r.DryRun && len(plan.Steps) > 0 {
+	if r.show(); r.DryRun && len(plan.Steps) > 0 {
 		return nil
 	}
 	if len(plan.Steps) > 0 && !r.Yes {
@@ -65,9 +63,21 @@ func (r *setupRun) setup(ctx context.Context) error {
 		}
 		r.doc.ForOwner = r.Narrowing(r.state, r.doc.OpenToWorld)
 	}
-	r.doc.Leave(r.Stack, len(r.Service)+len(r.Within)+len(r.Family) > 0 || r.TagKey != "", r.state.OwnerNote)
+	r.doc.Leave(r.Stack, len(r.Service)+len(r.setupCommand.Within)+len(r.Family) > 0 || r.setupCommand.TagKey != "", r.again(), r.state.OwnerNote)
 	r.showEnd()
 	return nil
+}
+
+// again says how to run setup so that it closes what is open to the world.
+func (r *setupRun) again() string {
+	again := "Run this again"
+	if r.DryRun {
+		again += " without --dry-run"
+	}
+	if r.CloseWorld {
+		return again + "."
+	}
+	return again + " and answer yes, or use --close-world."
 }
 
 // portMissing names the ports that the load balancer listens on.
@@ -84,7 +94,7 @@ func (r *setupRun) portMissing(ctx context.Context) error {
 // otherSettings refuses to change rules that an earlier setup of this origin has made to settings that nobody has
 // named.
 func (r *setupRun) otherSettings(plan *setup.Plan) error {
-	r.doc.Settings.Compare(engine.MadeFrom(r.Engine.TagKey, r.state.Descriptions()))
+	r.doc.Settings.Compare(engine.MadeFrom(r.Engine.TagKey, r.state.Created))
 	if text := r.doc.Settings.Disagree(); text != "" && !r.doc.Settings.Asked() && len(plan.Steps) > 0 {
 		return hint.New(fmt.Sprintf("%s (%s): nothing was changed", text, r.doc.Settings.Origin()), nameSettings)
 	}
@@ -97,6 +107,7 @@ func (r *setupRun) read(ctx context.Context) (plan *setup.Plan, err error) {
 	if r.state, err = r.Read(ctx); err != nil {
 		return nil, err
 	}
+	r.doc.Notes = append(r.doc.Notes, r.state.Notes...)
 	r.doc.See(r.state)
 	if plan, err = r.Propose(ctx, r.state); err != nil {
 		return nil, err
@@ -107,11 +118,10 @@ func (r *setupRun) read(ctx context.Context) (plan *setup.Plan, err error) {
 
 // take takes steps and names each on stderr.
 func (r *setupRun) take(ctx context.Context, steps []setup.Step) error {
-	taken := 0
+	before := r.taken
 	return r.Take(ctx, r.state, steps, func(step setup.Step) {
-		taken++
-		r.doc.Taken(step)
-		fmt.Fprintf(r.t.err, "%d of %d: %s %s: %s\n", taken, len(steps), step.Action, step.On, step.Detail)
+		r.taken++
+		fmt.Fprintf(r.t.err, "%d of %d: %s %s: %s\n", r.taken-before, len(steps), step.Action, step.On, step.Detail)
 	})
 }
 
@@ -127,8 +137,7 @@ func (r *setupRun) verify(ctx context.Context) error {
 	switch r.doc.Verdict = report.Verdict; {
 	case report.Verdict == door.Open:
 	case state.ByList && len(state.Lists()) > 0: // they are filled, and the rest is for the owner to do
-		handover := r.Handover(state)
-		r.doc.ForOwner = &handover
+		r.doc.ForOwner = r.Handover(state)
 	default:
 		return r.NotOpen(report)
 	}
@@ -142,22 +151,12 @@ func (r *setupRun) verify(ctx context.Context) error {
 // closeWorld closes the rules that are open to the world, after a question of its own.
 func (r *setupRun) closeWorld(ctx context.Context) error {
 	r.showVerified()
-	var closable []setup.Opening
-	for _, o := range r.doc.OpenToWorld {
-		if o.Advice == "" {
-			closable = append(closable, o)
-		}
-	}
-	if len(closable) == 0 {
-		return nil
-	}
-	if r.DryRun {
+	before := r.doc.OpenToWorld
+	closable := slices.DeleteFunc(slices.Clone(before), func(o setup.Opening) bool { return o.Advice != "" })
+	if len(closable) == 0 || r.DryRun || r.Yes && !r.CloseWorld {
 		return nil
 	}
 	if !r.CloseWorld {
-		if r.Yes {
-			return nil
-		}
 		switch err := ask(ctx, r.t, r.in, "Close %s? CloudFront gets in without.", words.CountAs(len(closable), "rule that is open to the world", "rules that are open to the world")); {
 		case errors.Is(err, errDeclined):
 			return nil
@@ -170,24 +169,19 @@ func (r *setupRun) closeWorld(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	before := r.doc.OpenToWorld
 	takeErr := r.take(ctx, steps)
+	r.doc.Steps = append(r.doc.Steps, slices.DeleteFunc(steps, func(step setup.Step) bool { return !step.Done })...)
 	if err := r.verify(ctx); err != nil && takeErr == nil {
 		return err
 	}
-	r.closed(setup.AddClosed(r.doc.OpenToWorld, before))
-	return takeErr
-}
-
-// closed shows how to open again those of the rules that were closed.
-func (r *setupRun) closed(rules []setup.Opening) {
-	for i, o := range rules {
-		if o.Closed {
-			rules[i].Reopen = r.ruleCommand("authorize", r.doc.Region, o.Group.ID, o.Rule.RuleID, o.Rule.Description)
+	for _, o := range closable {
+		if !slices.ContainsFunc(r.doc.OpenToWorld, o.Same) {
+			o.Closed = true
+			r.doc.OpenToWorld = append(r.doc.OpenToWorld, o)
 		}
 	}
-	r.doc.OpenToWorld = append([]setup.Opening{}, rules...)
 	r.showReopen()
+	return takeErr
 }
 
 // undo undoes setups of the origin.
@@ -196,22 +190,23 @@ func (r *setupRun) undo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.doc.Planned(plan.Steps)
-	r.doc.ShutOut = append([]string{}, plan.ShutOut...)
-	r.show(plan.Steps)
-	r.closed(r.state.Closed)
-	if len(plan.ShutOut) > 0 {
+	r.doc.Notes = append(r.doc.Notes, r.state.Notes...)
+	r.doc.Steps, r.doc.ShutOut = plan.Steps, append([]string{}, plan.ShutOut...)
+	r.show()
+	r.doc.OpenToWorld = append([]setup.Opening{}, r.state.Closed...)
+	r.showReopen()
+	shut := words.Few(plan.ShutOut)
+	if shut != "" {
 		r.page.Line()
-		r.page.Marked(r.page.Bad("!"), fmt.Sprintf("Without these groups part of CloudFront, or all of it, is shut out at %s: viewers get 504.", words.Few(plan.ShutOut)))
+		r.page.Marked(r.page.Bad("!"), fmt.Sprintf("Without these groups part of CloudFront, or all of it, is shut out at %s: viewers get 504.", shut))
 	}
-	if r.DryRun {
+	switch {
+	case r.DryRun:
 		return nil
-	}
-	if len(plan.ShutOut) > 0 {
-		if r.Yes {
-			return hint.New(fmt.Sprintf("nothing was undone: it would shut CloudFront out at %s, and --yes does not confirm that", words.Few(plan.ShutOut)),
-				"let CloudFront in through another group first, or answer on a terminal")
-		}
+	case shut != "" && r.Yes:
+		return hint.New(fmt.Sprintf("nothing was undone: it would shut CloudFront out at %s, and --yes does not confirm that", shut),
+			"let CloudFront in through another group first, or answer on a terminal")
+	case shut != "":
 		if err := ask(ctx, r.t, r.in, "Shut CloudFront out?"); err != nil {
 			return err
 		}
@@ -236,7 +231,7 @@ func (r *setupRun) undo(ctx context.Context) error {
 	return nil
 }
 
-func (r *setupRun) proposeUndo(ctx context.Context) (plan *setup.UndoPlan, err error) {
+func (r *setupRun) proposeUndo(ctx context.Context) (plan *setup.Plan, err error) {
 	defer r.t.progress("looking at the origin …")()
 	if r.state, plan, err = r.ProposeUndo(ctx); err == nil {
 		r.doc.Ports = secgroup.PortNames(r.Ports)

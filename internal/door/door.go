@@ -16,6 +16,7 @@ package door
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"cloudfront-sg-sync/iprange"
@@ -55,18 +56,14 @@ type Scene struct {
 	Balancers map[string]*Balancer
 }
 
-// Descriptions are those of the rules of all groups.
-func (s *Scene) Descriptions() []string {
-	var all []string
-	seen := map[string]bool{}
+// Groups returns the groups of all subjects, each once.
+func (s *Scene) Groups() []secgroup.Group {
+	var all []secgroup.Group
 	for _, subject := range s.Subjects {
 		for _, g := range subject.Groups {
-			for _, r := range g.Ingress {
-				if !seen[g.ID] {
-					all = append(all, r.Description)
-				}
+			if !slices.ContainsFunc(all, func(o secgroup.Group) bool { return o.ID == g.ID }) {
+				all = append(all, g)
 			}
-			seen[g.ID] = true
 		}
 	}
 	return all

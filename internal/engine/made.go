@@ -35,14 +35,16 @@ func MadeFor(services, within []string) Made {
 	return Made{Services: sorted(services), Within: sorted(within)}
 }
 
-// MadeFrom sorts descriptions by what their rules were made for, most rules first.
-func MadeFrom(tagKey string, descriptions []string) []Made {
+// MadeFrom sorts the rules and entries of holders by what they were made for, most rules first.
+func MadeFrom(tagKey string, holders []secgroup.Holder) []Made {
 	count := map[string]Made{}
-	for _, d := range descriptions {
-		if stamp, ok := secgroup.ParseStamp(tagKey, d); ok {
-			made := MadeFor(stamp.Services, stamp.Within)
-			made.Rules = count[made.String()].Rules + 1
-			count[made.String()] = made
+	for _, h := range holders {
+		for _, r := range h.Ingress {
+			if stamp, ok := secgroup.ParseStamp(tagKey, r.Description); ok {
+				made := MadeFor(stamp.Services, stamp.Within)
+				made.Rules = count[made.String()].Rules + 1
+				count[made.String()] = made
+			}
 		}
 	}
 	return slices.SortedFunc(maps.Values(count), func(a, b Made) int {
@@ -64,7 +66,7 @@ func (e *Engine) Made(ctx context.Context) ([]Made, error) {
 		})
 	}
 	err := running.Wait()
-	return madeFrom(e.TagKey, slices.Concat(found...)), err
+	return MadeFrom(e.TagKey, slices.Concat(found...)), err
 }
 
 // Made says what the rules and entries that the proposal has seen were made for.
@@ -73,15 +75,5 @@ func (p *Proposal) Made() []Made {
 	for _, v := range p.Previews {
 		holders = append(holders, v.planned...)
 	}
-	return madeFrom(p.TagKey, holders)
-}
-
-func madeFrom(tagKey string, holders []secgroup.Holder) []Made {
-	var descriptions []string
-	for _, h := range holders {
-		for _, r := range h.Ingress {
-			descriptions = append(descriptions, r.Description)
-		}
-	}
-	return MadeFrom(tagKey, descriptions)
+	return MadeFrom(p.TagKey, holders)
 }

@@ -20,18 +20,18 @@ import (
 // the lists.
 func (s *Setup) lists(state *State, plan *Plan) ([]secgroup.Holder, error) {
 	ports, beside := len(s.Ports), s.besides(state)
-	if state.owner.Cluster != "" { // a controller writes a rule for each listener, whichever ports are asked for here
+	if state.owner.tool == kubernetes { // a controller writes a rule for each listener, whichever ports are asked for here
 		ports = max(ports, len(state.Listening))
 	}
 	// sized returns the lists, and how many rules they count as.
 	sized := func(size func(entries int) int) (holders []secgroup.Holder, weight int) {
 		for _, f := range families {
-			if plan.Rules[f] == 0 {
+			if s.Rules[f] == 0 {
 				continue
 			}
 			h := secgroup.Holder{
-				Kind: secgroup.ManagedPrefixList, Name: fmt.Sprintf("%s-%s-%s", s.Engine.TagKey, s.Origin.Name, strings.ToLower(f.String())),
-				Family: f, MaxEntries: size(plan.Rules[f]),
+				Kind: secgroup.ManagedPrefixList, Name: fmt.Sprintf("%s-%s-%s", s.TagKey, s.Origin.Name, strings.ToLower(f.String())),
+				Family: f, MaxEntries: size(s.Rules[f]),
 			}
 			if i := slices.IndexFunc(state.Lists(), func(l secgroup.Holder) bool { return l.Family == f }); i >= 0 {
 				h = state.Lists()[i]
@@ -61,7 +61,7 @@ func (s *Setup) lists(state *State, plan *Plan) ([]secgroup.Holder, error) {
 // them. No tag names that group: setup assumes the one that is open to the world and, of several, the emptiest.
 func (s *Setup) besides(state *State) int {
 	var counts, open []int
-	for _, g := range state.groups() {
+	for _, g := range state.Scene.Groups() {
 		var rules secgroup.Weight
 		for _, r := range g.Ingress {
 			if state.has(r.Source.Reference) {

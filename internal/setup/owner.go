@@ -10,16 +10,79 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// An ownership names the tool that owns an origin's groups, as far as tags show.
-type ownership struct {
-	Cluster string // the Kubernetes cluster whose load balancer controller it is
-	// Kind is the kind of object that the controller created the load balancer for: ingress, service, gateway, or
-	// empty. Object is its NAMESPACE/NAME, or the name of a group of Ingresses.
-	Kind, Object string
-	Stack        string // the CloudFormation stack
-	Beanstalk    string // the environment of Elastic Beanstalk, which makes that stack
-	Terraform    bool   // a tag that many people set says so
+// A tool makes load balancers and security groups, and undoes what others do to them.
+type tool struct {
+	// toBalancer and toGroup say what it does to a setup of its load balancer and of its group. These formats take what
+	// it owns, and the owner's name.
+	toBalancer, toGroup string
+	// task and rule say how its user refers to prefix lists; dash is between the ports of a range in the rule's name.
+	task, rule, dash string
 }
+
+// An owner is a tool, and which of them it is.
+type owner struct {
+	*tool
+	name string // of the cluster, stack or environment; empty if no tag names an owner
+	// kind is the kind of object that a controller in Kubernetes created the load balancer for: ingress, service,
+	// gateway, or empty. object is its NAMESPACE/NAME, or the name of a group of Ingresses.
+	kind, object string
+}
+
+const byList = "With --prefix-list no group is attached, and a rule in the configuration refers to a list instead."
+
+// The tools. See, on Elastic Beanstalk,
+// https://docs.aws.amazon.com/elasticbeanstalk/latest/dg/command-options-general.html
+var (
+	kubernetes = &tool{
+		toBalancer: "%s belongs to the Kubernetes cluster %s, whose load balancer controller removes groups and rules that it did " +
+			"not create. So CloudFront gets in through prefix lists, to which the controller's own rules refer.",
+		toGroup: "%s belongs to the Kubernetes cluster %s, which restores rules that are revoked, so setup leaves its rules alone; see docs/prefix-lists.md.",
+	}
+	beanstalk = &tool{
+		toBalancer: "%s belongs to the Elastic Beanstalk environment %s: add the group to SecurityGroups of aws:elbv2:loadbalancer " +
+			"in .ebextensions as well, beside the group that ManagedSecurityGroup names, or the next deployment detaches it. Its " +
+			"CloudFormation stack is Beanstalk's own: do not edit that.",
+		toGroup: "%s belongs to the Elastic Beanstalk environment %s, which may restore a rule that is closed here: name a group of your own " +
+			"with ManagedSecurityGroup and SecurityGroups of aws:elbv2:loadbalancer in .ebextensions.",
+		task: "Add these rules to Resources in .ebextensions, as the stack is Elastic Beanstalk's own, with the group's name " +
+			"(AWSEBLoadBalancerSecurityGroup of a load balancer).",
+		rule: cloudFormationRule, dash: "To",
+	}
+	cloudFormation = &tool{
+		toBalancer: "%s belongs to CloudFormation stack %s: add the group to its template as well, or the next update that sets the groups " +
+			"will detach it. With --prefix-list no group is attached, and a rule in the template refers to a list instead.",
+		toGroup: "%s belongs to CloudFormation stack %s: remove a rule that is closed here from its template as well, or a later update " +
+			"may restore it.",
+		task: "Add these rules to the template of stack STACK, with the group's name there.",
+		rule: cloudFormationRule, dash: "To",
+	}
+	terraform = &tool{
+		toBalancer: "According to its tags, %s belongs to %s. " + byList,
+		toGroup: "According to its tags, %s belongs to %s: remove a rule that is closed here from the configuration as well, or the next " +
+			"apply may restore it. " + byList,
+		task: "Add this rule to the Terraform configuration that has the group, with the group's name there.",
+		rule: terraformRule, dash: "_",
+	}
+)
+
+// Rules that let a list in on ports, as CloudFormation and Terraform have them.
+const (
+	cloudFormationRule = `CloudFrontPORTSFamily:
+  Type: AWS::EC2::SecurityGroupIngress
+  Properties:
+    GroupId: !GetAtt OriginGroup.GroupId
+    IpProtocol: tcp
+    FromPort: FROM
+    ToPort: TO
+    SourcePrefixListId: LIST`
+	terraformRule = `resource "aws_vpc_security_group_ingress_rule" "cloudfront_PORTS_family" {
+  security_group_id = aws_security_group.origin.id
+  ip_protocol       = "tcp"
+  from_port         = FROM
+  to_port           = TO
+  prefix_list_id    = "LIST"
+}`
+)
 
 // kindKeys are the tags of a controller's load balancer that name the object it was created for.
 var kindKeys = map[string]string{
@@ -27,76 +90,44 @@ var kindKeys = map[string]string{
 	"gateway.k8s.aws.alb/stack": "gateway", "gateway.k8s.aws.nlb/stack": "gateway",
 }
 
-// ownerOf returns the owner that tags name: other tools mark their own. See
+// ownersOf returns the owners that tags name, the one to obey first, and at the end one without a name: what nobody
+// marks may be Terraform's. See
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-resource-tags.html,
 // https://docs.aws.amazon.com/elasticbeanstalk/latest/dg/applications-tagging-resources.html,
 // https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/deploy/security_groups/ and
 // https://github.com/kubernetes-sigs/aws-load-balancer-controller (pkg/deploy/tracking, pkg/gateway/constants)
-func ownerOf(tags map[string]string) ownership {
-	o := ownership{
-		Cluster: tags["elbv2.k8s.aws/cluster"], Stack: tags["aws:cloudformation:stack-name"],
-		Beanstalk: tags["elasticbeanstalk:environment-name"],
-	}
+func ownersOf(tags map[string]string) []owner {
+	cluster := owner{tool: kubernetes, name: tags["elbv2.k8s.aws/cluster"]}
+	marked := owner{tool: terraform}
 	for key, value := range tags {
-		if cluster, ok := strings.CutPrefix(key, "kubernetes.io/cluster/"); ok && value == "owned" {
-			o.Cluster = cmp.Or(o.Cluster, cluster)
+		if name, ok := strings.CutPrefix(key, "kubernetes.io/cluster/"); ok && value == "owned" {
+			cluster.name = cmp.Or(cluster.name, name)
 		}
 		if kind := kindKeys[key]; kind != "" && value != "" {
-			o.Kind, o.Object = kind, value
+			cluster.kind, cluster.object = kind, value
 		}
 		habit := strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(key))
-		managed := habit == "managedby" && strings.EqualFold(value, "terraform")
-		o.Terraform = o.Terraform || managed || habit == "terraform" && value != "false"
-	}
-	return o
-}
-
-// A claim says to whom something belongs, and what its owner does to a setup: to a load balancer of its own, and to a
-// group. See, on Elastic Beanstalk, https://docs.aws.amazon.com/elasticbeanstalk/latest/dg/command-options-general.html
-type claim struct{ owner, toBalancer, toGroup string }
-
-func (o ownership) claim() claim {
-	const byList = "With --prefix-list no group is attached, and a rule in the configuration refers to a list instead."
-	switch {
-	case o.Cluster != "":
-		return claim{
-			o.Cluster, "%s belongs to the Kubernetes cluster %s, whose load balancer controller removes groups and rules that it did " +
-				"not create. So CloudFront gets in through prefix lists, to which the controller's own rules refer.",
-			"%s belongs to the Kubernetes cluster %s, which restores rules that are revoked, so setup leaves its rules alone; see docs/prefix-lists.md.",
-		}
-	case o.Beanstalk != "":
-		return claim{
-			o.Beanstalk, "%s belongs to the Elastic Beanstalk environment %s: add the group to SecurityGroups of aws:elbv2:loadbalancer " +
-				"in .ebextensions as well, beside the group that ManagedSecurityGroup names, or the next deployment detaches it. Its " +
-				"CloudFormation stack is Beanstalk's own: do not edit that.",
-			"%s belongs to the Elastic Beanstalk environment %s, which may restore a rule that is closed here: name a group of your own " +
-				"with ManagedSecurityGroup and SecurityGroups of aws:elbv2:loadbalancer in .ebextensions.",
-		}
-	case o.Stack != "":
-		return claim{
-			o.Stack, "%s belongs to CloudFormation stack %s: add the group to its template as well, or the next update that sets the groups " +
-				"will detach it. With --prefix-list no group is attached, and a rule in the template refers to a list instead.",
-			"%s belongs to CloudFormation stack %s: remove a rule that is closed here from its template as well, or a later update " +
-				"may restore it.",
-		}
-	case o.Terraform:
-		return claim{
-			"Terraform", "According to its tags, %s belongs to %s. " + byList,
-			"According to its tags, %s belongs to %s: remove a rule that is closed here from the configuration as well, or the next " +
-				"apply may restore it. " + byList,
+		if habit == "managedby" && strings.EqualFold(value, "terraform") || habit == "terraform" && value != "false" {
+			marked.name = "Terraform"
 		}
 	}
-	return claim{}
+	owners := []owner{
+		cluster,
+		{tool: beanstalk, name: tags["elasticbeanstalk:environment-name"]},
+		{tool: cloudFormation, name: tags["aws:cloudformation:stack-name"]},
+		marked,
+	}
+	return append(slices.DeleteFunc(owners, func(o owner) bool { return o.name == "" }), owner{tool: terraform})
 }
 
 // OwnerNote says how to keep the owner of a group from opening a rule again that is closed there.
 func (state *State) OwnerNote(group string) string {
 	g := state.group(group)
-	c := ownerOf(g.Tags).claim()
-	if c.owner == "" {
+	o := ownersOf(g.Tags)[0]
+	if o.name == "" {
 		return ""
 	}
-	return fmt.Sprintf(c.toGroup, g.ID+" "+g.Name, c.owner)
+	return fmt.Sprintf(o.toGroup, g.ID+" "+g.Name, o.name)
 }
 
 // A Handover tells the owner of the groups how to let CloudFront in through the lists.
@@ -107,24 +138,23 @@ type Handover struct {
 }
 
 // Handover returns the owner's task once the lists are full.
-func (s *Setup) Handover(state *State) Handover {
-	const keepOthers = " Keep all other rules until you have run this again and it says that CloudFront gets in."
-	switch o := state.owner; {
-	case o.Cluster != "":
+func (s *Setup) Handover(state *State) *Handover {
+	o := state.owner
+	if o.tool == kubernetes {
 		return s.annotate(state)
-	case o.Beanstalk != "":
-		return Handover{"Add these rules to Resources in .ebextensions, as the stack is Elastic Beanstalk's own, with the group's name " +
-			"(AWSEBLoadBalancerSecurityGroup of a load balancer)." + keepOthers, s.rules(state, cloudFormationRule, "To")}
-	case o.Stack != "":
-		return Handover{
-			fmt.Sprintf("Add these rules to the template of stack %s, with the group's name there.%s", o.Stack, keepOthers),
-			s.rules(state, cloudFormationRule, "To"),
+	}
+	task := strings.Replace(o.task, "STACK", o.name, 1) +
+		" Keep all other rules until you have run this again and it says that CloudFront gets in."
+	var rules []string
+	for _, p := range s.Ports {
+		for _, l := range state.Lists() {
+			family := l.Family.String()
+			r := strings.NewReplacer("PORTS", strings.ReplaceAll(p.String(), "-", o.dash), "family", strings.ToLower(family), "Family", family,
+				"FROM", fmt.Sprint(p.From), "TO", fmt.Sprint(p.To), "LIST", l.ID)
+			rules = append(rules, strings.Split(r.Replace(o.rule), "\n")...)
 		}
 	}
-	return Handover{
-		"Add this rule to the Terraform configuration that has the group, with the group's name there." + keepOthers,
-		s.rules(state, terraformRule, "_"),
-	}
+	return &Handover{task, rules}
 }
 
 // annotate returns the task of those who configure a controller in Kubernetes.
@@ -132,39 +162,43 @@ func (s *Setup) Handover(state *State) Handover {
 // The controller may remove rules before it adds others: up to v2.9 it always does, and later versions do if the group
 // is nearly full. So everyone is let in until CloudFront gets in by the lists.
 // https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/3639
-func (s *Setup) annotate(state *State) Handover {
+func (s *Setup) annotate(state *State) *Handover {
 	if f := s.uncovered(state); f != "" {
-		return Handover{Text: fmt.Sprintf("Do not refer to the lists yet: the controller would then close what is open to the world, and the "+
+		return &Handover{Text: fmt.Sprintf("Do not refer to the lists yet: the controller would then close what is open to the world, and the "+
 			"load balancer has %s addresses, for which there is no list. Run this again for both families.", f)}
 	}
-	ids, world, keep := strings.Join(idsOf(state.Lists()), ","), strings.Join(s.worldOf(state.groups()...), ","), ""
-	if world != "" {
+	o, ids, world := state.owner, idsOf(state.Lists()), s.worldOf(state.Scene.Groups()...)
+	keep := ""
+	if len(world) > 0 {
 		keep = " Everyone is let in as before: the controller may remove the old rules before it adds the new ones. Run this again: " +
 			"once CloudFront gets in by the lists, it prints the command that keeps everyone else out."
 	}
 	// settings are those of the lists and, if everyone is let in, of the world.
 	settings := func(lists, sources string) []string {
-		if world == "" {
+		if len(world) == 0 {
 			return []string{lists}
 		}
 		return []string{lists, sources}
 	}
-	kind, object, lists, sources := state.owner.annotations()
+	kind, object, lists, sources := o.annotations()
 	switch {
 	case object != "":
-		command := append([]string{"kubectl annotate", kind, object}, settings(lists+"="+ids, sources+"="+world)...)
-		return Handover{fmt.Sprintf("Have %s %s refer to the lists, and add the same annotations to its manifest.%s",
-			strings.ToUpper(kind[:1])+kind[1:], state.owner.Object, keep), []string{strings.Join(command, " ")}}
-	case state.owner.Kind == "gateway":
+		command := append([]string{"kubectl annotate", kind, object},
+			settings(lists+"="+strings.Join(ids, ","), sources+"="+strings.Join(world, ","))...)
+		return &Handover{fmt.Sprintf("Have %s %s refer to the lists, and add the same annotations to its manifest.%s",
+			strings.ToUpper(kind[:1])+kind[1:], o.object, keep), []string{strings.Join(command, " ")}}
+	case o.kind == "gateway":
 		// Some versions keep their default for sourceRanges, the whole world, along with the lists:
 		// https://github.com/kubernetes-sigs/aws-load-balancer-controller/blob/main/pkg/gateway/model/model_build_security_group.go
-		paste := settings("  securityGroupPrefixes: ["+strings.ReplaceAll(ids, ",", ", ")+"]",
-			`  sourceRanges: ["`+strings.ReplaceAll(world, ",", `", "`)+`"]`)
-		return Handover{fmt.Sprintf("Add this to the LoadBalancerConfiguration of Gateway %s. Make sourceRanges empty only when you have run "+
-			"this again and it says that CloudFront gets in.", state.owner.Object), append([]string{"spec:"}, paste...)}
+		paste := settings("  securityGroupPrefixes: ["+strings.Join(ids, ", ")+"]", `  sourceRanges: ["`+strings.Join(world, `", "`)+`"]`)
+		return &Handover{fmt.Sprintf("Add this to the LoadBalancerConfiguration of Gateway %s. Make sourceRanges empty only when you have run "+
+			"this again and it says that CloudFront gets in.", o.object), append([]string{"spec:"}, paste...)}
 	}
-	return Handover{fmt.Sprintf("Have the controller of cluster %s refer to the lists: docs/prefix-lists.md shows how for Ingress, Service and "+
-		"Gateway. For an Ingress, add this.%s", state.owner.Cluster, keep), settings(lists+": "+ids, sources+`: "`+world+`"`)}
+	return &Handover{
+		fmt.Sprintf("Have the controller of cluster %s refer to the lists: docs/prefix-lists.md shows how for Ingress, Service and "+
+			"Gateway. For an Ingress, add this.%s", o.name, keep),
+		settings(lists+": "+strings.Join(ids, ","), sources+`: "`+strings.Join(world, ",")+`"`),
+	}
 }
 
 // Narrowing returns how the owner of the groups closes what is open to the world, once CloudFront gets in without it.
@@ -176,7 +210,7 @@ func (s *Setup) Narrowing(state *State, open []Opening) *Handover {
 	}
 	return &Handover{
 		fmt.Sprintf("CloudFront gets in by the lists now. Remove the annotation that lets in everyone from %s %s, and from its manifest.",
-			kind, state.owner.Object),
+			kind, state.owner.object),
 		[]string{fmt.Sprintf("kubectl annotate %s %s %s-", kind, object, sources)},
 	}
 }
@@ -185,13 +219,13 @@ func (s *Setup) Narrowing(state *State, open []Opening) *Handover {
 // annotations for prefix lists and source ranges. They are those of an Ingress unless the object is a Service. See
 // https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/ingress/annotations/ and
 // https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/service/annotations/
-func (o ownership) annotations() (kind, object, lists, sources string) {
+func (o owner) annotations() (kind, object, lists, sources string) {
 	kind, lists, sources = "ingress", "alb.ingress.kubernetes.io/security-group-prefix-lists", "alb.ingress.kubernetes.io/inbound-cidrs"
-	if o.Kind == "service" {
+	if o.kind == "service" {
 		const prefix = "service.beta.kubernetes.io/"
 		kind, lists, sources = "service", prefix+"aws-load-balancer-security-group-prefix-lists", prefix+"load-balancer-source-ranges"
 	}
-	if namespace, name, named := strings.Cut(o.Object, "/"); named && kind == o.Kind {
+	if namespace, name, named := strings.Cut(o.object, "/"); named && kind == o.kind {
 		object = fmt.Sprintf("--namespace %s %s", namespace, name)
 	}
 	return kind, object, lists, sources
@@ -199,7 +233,7 @@ func (o ownership) annotations() (kind, object, lists, sources string) {
 
 // worldOf returns all of IPv4 or IPv6, or both, if rules of the groups open the ports to the world by them.
 func (s *Setup) worldOf(groups ...secgroup.Group) (sources []string) {
-	world := door.World(&door.Scene{Subjects: []door.Subject{{Groups: groups}}}, s.Engine.TagKey, s.Ports)
+	world := door.World(&door.Scene{Subjects: []door.Subject{{Groups: groups}}}, s.TagKey, s.Ports)
 	for f, source := range []string{"0.0.0.0/0", "::/0"} {
 		if slices.ContainsFunc(world, func(w door.WorldRule) bool {
 			return secgroup.FamilyOf(w.Rule.Source.Prefix) == secgroup.Family(f) && slices.ContainsFunc(s.Ports, w.Counts)
@@ -226,37 +260,4 @@ var families = []secgroup.Family{secgroup.IPv4, secgroup.IPv6}
 
 func reaches(subject door.Subject, f secgroup.Family) bool {
 	return f == secgroup.IPv4 && len(subject.Interface.PrivateIPv4) > 0 || f == secgroup.IPv6 && len(subject.Interface.IPv6) > 0
-}
-
-// Rules that let a list in on ports, as Terraform and CloudFormation have them.
-const (
-	terraformRule = `resource "aws_vpc_security_group_ingress_rule" "cloudfront_PORTS_family" {
-  security_group_id = aws_security_group.origin.id
-  ip_protocol       = "tcp"
-  from_port         = FROM
-  to_port           = TO
-  prefix_list_id    = "LIST"
-}`
-	cloudFormationRule = `CloudFrontPORTSFamily:
-  Type: AWS::EC2::SecurityGroupIngress
-  Properties:
-    GroupId: !GetAtt OriginGroup.GroupId
-    IpProtocol: tcp
-    FromPort: FROM
-    ToPort: TO
-    SourcePrefixListId: LIST`
-)
-
-// rules are the lines of rules that let each list in on each port; dash is between the ports of a range in a name.
-func (s *Setup) rules(state *State, rule, dash string) []string {
-	var lines []string
-	for _, p := range s.Ports {
-		for _, l := range state.Lists() {
-			family := l.Family.String()
-			r := strings.NewReplacer("PORTS", strings.ReplaceAll(p.String(), "-", dash), "family", strings.ToLower(family), "Family", family,
-				"FROM", fmt.Sprint(p.From), "TO", fmt.Sprint(p.To), "LIST", l.ID)
-			lines = append(lines, strings.Split(r.Replace(rule), "\n")...)
-		}
-	}
-	return lines
 }

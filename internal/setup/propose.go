@@ -37,19 +37,20 @@ type Step struct {
 	On string `json:"on"`
 	// Detail says how, in words.
 	Detail string `json:"detail"`
+	Done   bool   `json:"done"`
 
 	place  place
 	close  secgroup.Step
 	create secgroup.Holder
 }
 
-// A Plan makes an origin let CloudFront in.
+// A Plan makes an origin let CloudFront in, or undoes that.
 type Plan struct {
 	Steps []Step
-	// Rules counts the rules that are needed for each port.
-	Rules secgroup.Weight
 	// Notes are sentences that a person needs to know.
 	Notes []string
+	// ShutOut are the interfaces at which some wanted ranges get in only through the groups that an undo takes away.
+	ShutOut []string
 }
 
 func (p *Plan) add(action Action, on, detail string) {
@@ -58,14 +59,11 @@ func (p *Plan) add(action Action, on, detail string) {
 
 // Propose plans how to let CloudFront in, in addition to everything that exists. It changes nothing.
 func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
-	plan := &Plan{}
+	plan := &Plan{Steps: []Step{}}
 	if !state.ByList {
-		plan.Notes = append(plan.Notes, terraform)
+		plan.Notes = append(plan.Notes, drift)
 	}
-	for _, p := range s.Ranges {
-		plan.Rules[secgroup.FamilyOf(p)]++
-	}
-	if len(state.created) == 0 && s.letsIn(s.keptOnly(state.Scene)) {
+	if len(state.Created) == 0 && s.letsIn(s.keptOnly(state.Scene)) {
 		plan.Notes = append(plan.Notes, "CloudFront already gets in through groups that are kept up to date, so no group is created.")
 		return plan, nil
 	}
@@ -73,21 +71,25 @@ func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	existing, tag := idsOf(state.made(state.kind())), s.tags(state, state.kind())[0]
+	existing, tag := idsOf(ofKind(state.kind(), state.Created)), s.tags(state, state.kind())[0]
 	var names []string
 	stale := false
 	for _, h := range holders {
 		names = append(names, h.Name)
 		switch {
 		case h.ID == "":
-			detail := fmt.Sprintf("%s, tagged %s=%s", creation(state, plan, h), *tag.Key, *tag.Value)
+			detail := "in " + state.vpc
+			if state.ByList {
+				detail = fmt.Sprintf("a prefix list of up to %d %s entries, %d of them now", h.MaxEntries, h.Family, s.Rules[h.Family])
+			}
+			detail += fmt.Sprintf(", tagged %s=%s", *tag.Key, *tag.Value)
 			plan.Steps = append(plan.Steps, Step{Action: toCreate, On: h.Name, Detail: detail, create: h})
 			stale = true
 		case h.Tags[*tag.Key] != *tag.Value:
 			plan.add(toTag, h.ID, *tag.Key+"="+*tag.Value)
 			stale = true
 		}
-		if h.Kind == secgroup.SecurityGroup && !state.attached(h.ID) {
+		if !state.ByList && !state.attached(h.ID) {
 			plan.add(toSeal, h.Name, "revoke its outbound rules: your own groups decide what may go out")
 		}
 	}
@@ -98,24 +100,32 @@ func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
 		}
 		stale = stale || unsynced
 	}
-	if stale && state.ByList {
-		plan.add(toFill, words.Few(names), fmt.Sprintf("%d IPv4 and %d IPv6 entries", plan.Rules[secgroup.IPv4], plan.Rules[secgroup.IPv6]))
-	} else if stale {
-		plan.add(toAuthorize, words.Few(names), fmt.Sprintf("%s on %s", ruleCount(plan.Rules), onPorts(s.allPorts(state))))
+	on := words.Few(names)
+	if state.ByList {
+		if stale {
+			plan.add(toFill, on, fmt.Sprintf("%d IPv4 and %d IPv6 entries", s.Rules[secgroup.IPv4], s.Rules[secgroup.IPv6]))
+		}
+		return plan, nil
+	}
+	if stale {
+		ports := words.Ports(secgroup.PortNames(s.allPorts(state)))
+		if len(s.allPorts(state)) > 1 {
+			ports = "each of the " + ports
+		}
+		plan.add(toAuthorize, on, s.ruleCount()+" on "+ports)
 	}
 	for _, p := range state.places {
-		lacks := len(existing) < len(holders) || slices.ContainsFunc(existing, func(id string) bool { return !slices.Contains(p.groups, id) })
-		if lacks && !state.ByList {
-			detail := fmt.Sprintf("%s, along with %s", words.Few(names), strings.Join(p.others(state), ", "))
+		if len(existing) < len(holders) || slices.ContainsFunc(existing, func(id string) bool { return !slices.Contains(p.groups, id) }) {
+			detail := fmt.Sprintf("%s, along with %s", on, strings.Join(p.others(state), ", "))
 			plan.Steps = append(plan.Steps, Step{Action: toAttach, On: p.name, Detail: detail, place: p})
 		}
 	}
 	return plan, nil
 }
 
-// terraform tells those who manage the origin with Terraform about drift. See
+// drift tells those who manage the origin with Terraform what the next apply does. See
 // https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/security_group
-const terraform = "Setup cannot see Terraform. If it manages the origin, add the group there too (security_groups, " +
+const drift = "Setup cannot see Terraform. If it manages the origin, add the group there too (security_groups, " +
 	"vpc_security_group_ids), or the next apply will detach it; inline ingress blocks there will restore a rule that is closed here."
 
 // holders returns the groups or lists through which CloudFront is to get in: those that setups have made, and those to
@@ -124,37 +134,21 @@ func (s *Setup) holders(state *State, plan *Plan) ([]secgroup.Holder, error) {
 	if state.ByList {
 		return s.lists(state, plan)
 	}
-	holders := state.made(secgroup.SecurityGroup)
+	holders := ofKind(secgroup.SecurityGroup, state.Created)
 	for _, g := range holders {
 		if g.VPC != state.vpc {
 			return nil, hint.New(fmt.Sprintf("%s %s was created for another %s, in %s and not in %s", g.ID, g.Name, s.Origin, g.VPC, state.vpc),
 				"remove it with --undo, and run this again")
 		}
 	}
-	n, err := s.size(state, plan)
+	n, err := s.size(state, plan, len(holders))
 	for i := 1; len(holders) < n; i++ {
-		name := fmt.Sprintf("%s-%s-%d", s.Engine.TagKey, s.Origin.Name, i)
+		name := fmt.Sprintf("%s-%s-%d", s.TagKey, s.Origin.Name, i)
 		if !slices.ContainsFunc(holders, func(h secgroup.Holder) bool { return h.Name == name }) {
-			holders = append(holders, secgroup.Holder{Kind: secgroup.SecurityGroup, Name: name})
+			holders = append(holders, secgroup.Holder{Name: name})
 		}
 	}
 	return holders, err
-}
-
-// creation says how a group or a list is created.
-func creation(state *State, plan *Plan, h secgroup.Holder) string {
-	if h.Kind == secgroup.ManagedPrefixList {
-		return fmt.Sprintf("a prefix list of up to %d %s entries, %d of them now", h.MaxEntries, h.Family, plan.Rules[h.Family])
-	}
-	return "in " + state.vpc
-}
-
-// onPorts lists ports in words.
-func onPorts(ports []secgroup.PortRange) string {
-	if len(ports) == 1 {
-		return "port " + ports[0].String()
-	}
-	return "each of the ports " + strings.Join(secgroup.PortNames(ports), ", ")
 }
 
 // others returns the groups of a place that no setup has created.
@@ -162,20 +156,13 @@ func (p place) others(state *State) []string {
 	return slices.DeleteFunc(slices.Clone(p.groups), state.has)
 }
 
-// size returns how many groups to hold the rules in. If that many can be attached, each port has a free slot, so that a
-// range can be authorized before the one that it replaces is revoked.
-func (s *Setup) size(state *State, plan *Plan) (int, error) {
-	ports := len(s.allPorts(state))
+// size returns how many groups to hold the rules in, no fewer than there are. If that many can be attached, each port
+// has a free slot, so that a range can be authorized before the one that it replaces is revoked.
+func (s *Setup) size(state *State, plan *Plan, made int) (int, error) {
+	ports, rules, room := len(s.allPorts(state)), slices.Max(s.Rules[:]), s.most()
 	groups := func(free int) int {
-		n := max(1, len(state.made(secgroup.SecurityGroup)))
-		for _, rules := range plan.Rules {
-			if rules > 0 {
-				n = max(n, (ports*(rules+free)+s.RulesPerGroup-1)/s.RulesPerGroup)
-			}
-		}
-		return n
+		return max(1, made, (ports*(rules+free)+s.RulesPerGroup-1)/s.RulesPerGroup)
 	}
-	room := s.most()
 	for _, p := range state.places {
 		room = min(room, s.most()-len(p.others(state)))
 	}
@@ -187,11 +174,11 @@ func (s *Setup) size(state *State, plan *Plan) (int, error) {
 		plan.Notes = append(plan.Notes, fmt.Sprintf("The rules fill %s completely, so a range that is replaced may be closed for a moment.", words.Count(least, "group")))
 		return least, nil
 	}
-	return 0, s.tooMany(state, plan, least)
+	return 0, s.tooMany(state, least)
 }
 
 // tooMany says that more groups are needed than can be attached, and what to do about it.
-func (s *Setup) tooMany(state *State, plan *Plan, need int) error {
+func (s *Setup) tooMany(state *State, need int) error {
 	var errs []string
 	for _, p := range state.places {
 		if others := p.others(state); len(others)+need > s.most() {
@@ -205,7 +192,7 @@ func (s *Setup) tooMany(state *State, plan *Plan, need int) error {
 		"detach a group that is not needed, or move its rules into another first",
 		fmt.Sprintf("if no other tool writes to one of these groups and it has room for %s a port, tag it %s=%q, let the "+
 			"ranges in with cfsg apply%s, and run this again",
-			ruleCount(plan.Rules), s.Engine.TagKey, strings.Join(secgroup.PortNames(s.allPorts(state)), " "), flags),
+			s.ruleCount(), s.TagKey, strings.Join(secgroup.PortNames(s.allPorts(state)), " "), flags),
 	}
 	if need > 1 {
 		ways = append(ways, "let in the compact cover, which needs fewer rules (--service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT)")
@@ -224,15 +211,11 @@ func (s *Setup) unsynced(ctx context.Context, req engine.Request) (bool, error) 
 	if err != nil {
 		return false, err
 	}
-	for _, v := range p.Previews {
-		for _, pool := range slices.Concat(v.Pools, v.Lists) {
-			for _, step := range pool.Steps {
-				for _, r := range step.Remove {
-					if f := secgroup.FamilyOf(r.Source.Prefix); r.Source.Prefix.IsValid() && !s.wants(f) {
-						return false, hint.New(fmt.Sprintf("%s lets in %s, but no %[2]s range is wanted now, so this run would close it", step.HolderID, f),
-							"ask for both families and for a service that has ranges of both, or undo setup with --undo")
-					}
-				}
+	for _, step := range p.Steps() {
+		for _, r := range step.Remove {
+			if f := secgroup.FamilyOf(r.Source.Prefix); r.Source.Prefix.IsValid() && !s.wants(f) {
+				return false, hint.New(fmt.Sprintf("%s lets in %s, but no %[2]s range is wanted now, so this run would close it", step.HolderID, f),
+					"ask for both families and for a service that has ranges of both, or undo setup with --undo")
 			}
 		}
 	}
@@ -250,10 +233,10 @@ func (s *Setup) keptOnly(scene *door.Scene) *door.Scene {
 	return only(scene, func(g secgroup.Group, r secgroup.Rule) bool {
 		if id := r.Source.Reference; id != "" {
 			list := scene.Lists[id]
-			return list.Owner == "AWS" || strings.TrimSpace(list.Tags[s.Engine.TagKey]) == "ranges"
+			return list.Owner == "AWS" || strings.TrimSpace(list.Tags[s.TagKey]) == "ranges"
 		}
-		settings, err := secgroup.ParseSettings(s.Engine.TagKey, g.Tags)
-		return err == nil && strings.HasPrefix(r.Description, s.Engine.TagKey+":") && r.Within(settings.Ports)
+		settings, err := secgroup.ParseSettings(s.TagKey, g.Tags)
+		return err == nil && strings.HasPrefix(r.Description, s.TagKey+":") && r.Within(settings.Ports)
 	})
 }
 
@@ -277,6 +260,6 @@ func only(scene *door.Scene, keep func(secgroup.Group, secgroup.Rule) bool) *doo
 	return &part
 }
 
-func ruleCount(w secgroup.Weight) string {
-	return fmt.Sprintf("%d IPv4 and %d IPv6 rules", w[secgroup.IPv4], w[secgroup.IPv6])
+func (s *Setup) ruleCount() string {
+	return fmt.Sprintf("%d IPv4 and %d IPv6 rules", s.Rules[secgroup.IPv4], s.Rules[secgroup.IPv6])
 }

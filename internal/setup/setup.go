@@ -8,7 +8,6 @@ package setup
 
 import (
 	"fmt"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -26,18 +25,17 @@ import (
 // A Setup says what to set up, and how.
 type Setup struct {
 	Origin Origin
-	// Ports are those asked for. Where there are none, as in an undo, [Setup.Read] takes those of an earlier setup.
-	Ports []secgroup.PortRange
-	EC2   *ec2.Client
-	ELB   *elb.Client
+	EC2    *ec2.Client
+	ELB    *elb.Client
 	// ByList asks for prefix lists that another tool's rules refer to, even if nothing shows that there is such a tool.
 	ByList bool
 	// Engine authorizes. Its only target is where the origin is.
 	Engine *engine.Engine
-	// Question is asked of the origin's interfaces. It is about Ports.
-	Question door.Question
-	// Ranges are those of the engine's rules.
-	Ranges []netip.Prefix
+	// Question is asked of the origin's interfaces. Where it names no ports, as in an undo, [Setup.Read] takes those of
+	// an earlier setup.
+	door.Question
+	// Rules counts the engine's rules for each port.
+	Rules secgroup.Weight
 	// RulesPerGroup and GroupsPerInterface are the quotas L-0EA8095F and L-2AFB9258.
 	RulesPerGroup, GroupsPerInterface int
 	// Patience is how long to wait until AWS shows a change everywhere.
@@ -62,8 +60,8 @@ const (
 
 // An Origin is what CloudFront connects to.
 type Origin struct {
-	Kind Kind
-	Name string // of a load balancer; otherwise the ID
+	Kind Kind   `json:"kind"`
+	Name string `json:"name"` // of a load balancer; otherwise the ID
 }
 
 func (o Origin) String() string { return string(o.Kind) + " " + o.Name }
@@ -84,7 +82,7 @@ func (o Origin) selector() door.Selector {
 
 // markKey is the key of the tag that marks groups and lists created by a setup, and mark its value for an origin. A
 // later run continues with these, and an undo removes them.
-func (s *Setup) markKey() string { return s.Engine.TagKey + "-setup" }
+func (s *Setup) markKey() string { return s.TagKey + "-setup" }
 
 func (s *Setup) mark() string {
 	return strings.ReplaceAll(string(s.Origin.Kind), " ", "-") + "/" + s.Origin.Name

@@ -20,6 +20,8 @@ import (
 type State struct {
 	// Scene has the origin's network interfaces with all their groups.
 	Scene *door.Scene
+	// Created are the groups, by name, and the prefix lists, IPv4 first, that setups have created for the origin.
+	Created []secgroup.Holder
 	// ByList is set if CloudFront is to get in through prefix lists that the owner's rules refer to.
 	ByList bool
 	// Notes are sentences that a person needs to know.
@@ -28,16 +30,14 @@ type State struct {
 	// Listening are the ports of the listeners.
 	Listening []secgroup.PortRange
 	// VPCOrigin advises to use a VPC origin, if that would do for this origin.
-	VPCOrigin string
+	VPCOrigin []string
 	// Closed are the rules that setups have closed, as far as they are still closed.
 	Closed []Opening
 
 	// places are where groups are attached: the load balancer, or each network interface.
 	places []place
-	// created are the groups, by name, and the prefix lists, IPv4 first, that setups have created for the origin.
-	created []secgroup.Holder
-	owner   ownership // of the load balancer, or if it has none, of a group
-	vpc     string    // of the interfaces
+	owner  owner  // of the load balancer, or if it has none, of a group
+	vpc    string // of the interfaces
 }
 
 // A place has security groups attached to it.
@@ -54,12 +54,12 @@ type goneError struct{ error }
 // setups have left behind all the same.
 func (s *Setup) Read(ctx context.Context) (*State, error) {
 	state := &State{Scene: &door.Scene{}}
-	if err := s.readMade(ctx, state); err != nil {
+	var err error
+	if state.Created, err = s.created(ctx); err != nil {
 		return state, err
 	}
 	if len(s.Ports) == 0 {
 		s.Ports = s.allPorts(state)
-		s.Question.Ports = s.Ports
 	}
 	if s.Origin.Kind == LoadBalancer {
 		if err := s.readBalancer(ctx, state); err != nil {
@@ -78,11 +78,11 @@ func (s *Setup) Read(ctx context.Context) (*State, error) {
 			}
 			state.places = append(state.places, place{name: subject.Interface.ID, groups: subject.Interface.Groups})
 		}
-		for _, g := range subject.Groups {
-			if state.vpc = cmp.Or(state.vpc, g.VPC); state.vpc != g.VPC {
-				return state, hint.New(fmt.Sprintf("%s has interfaces in the VPCs %s and %s, and a group belongs to one VPC",
-					s.Origin, state.vpc, g.VPC), "set up each interface with --interface")
-			}
+	}
+	for _, g := range state.Scene.Groups() {
+		if state.vpc = cmp.Or(state.vpc, g.VPC); state.vpc != g.VPC {
+			return state, hint.New(fmt.Sprintf("%s has interfaces in the VPCs %s and %s, and a group belongs to one VPC",
+				s.Origin, state.vpc, g.VPC), "set up each interface with --interface")
 		}
 	}
 	if state.vpc == "" {
@@ -90,32 +90,34 @@ func (s *Setup) Read(ctx context.Context) (*State, error) {
 			"attach one first")
 	}
 	state.Closed = s.closed(state)
-	state.ByList = s.ByList || state.owner.Cluster != "" || len(state.Lists()) > 0
+	state.ByList = s.ByList || state.owner.tool == kubernetes || len(state.Lists()) > 0
 	s.note(state)
 	return state, nil
 }
 
-// readMade finds the groups and the prefix lists that setups have created for the origin.
-func (s *Setup) readMade(ctx context.Context, state *State) error {
+// created finds the groups and the prefix lists that setups have created for the origin.
+func (s *Setup) created(ctx context.Context) ([]secgroup.Holder, error) {
 	groups, _, err := secgroup.Discover(ctx, s.api(), s.markKey())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	lists, err := secgroup.DiscoverLists(ctx, s.api(), s.markKey(), "")
-	state.created = slices.DeleteFunc(slices.Concat(groups, lists), func(h secgroup.Holder) bool { return h.Tags[s.markKey()] != s.mark() })
-	slices.SortFunc(state.created, func(a, b secgroup.Holder) int {
+	all := slices.DeleteFunc(slices.Concat(groups, lists), func(h secgroup.Holder) bool { return h.Tags[s.markKey()] != s.mark() })
+	slices.SortFunc(all, func(a, b secgroup.Holder) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Family, b.Family), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
 	})
-	return err
+	return all, err
 }
 
-// made returns the groups, or the prefix lists, that setups have created.
-func (state *State) made(kind secgroup.Kind) []secgroup.Holder {
-	return slices.DeleteFunc(slices.Clone(state.created), func(h secgroup.Holder) bool { return h.Kind != kind })
+// ofKind returns the groups, or the prefix lists, among holders.
+func ofKind(kind secgroup.Kind, holders []secgroup.Holder) []secgroup.Holder {
+	return slices.DeleteFunc(slices.Clone(holders), func(h secgroup.Holder) bool { return h.Kind != kind })
 }
 
 // Lists returns the prefix lists that setups have created for the origin.
-func (state *State) Lists() []secgroup.Holder { return state.made(secgroup.ManagedPrefixList) }
+func (state *State) Lists() []secgroup.Holder {
+	return ofKind(secgroup.ManagedPrefixList, state.Created)
+}
 
 // kind returns the kind of what CloudFront is to get in through.
 func (state *State) kind() secgroup.Kind {
@@ -161,18 +163,18 @@ func (s *Setup) readBalancer(ctx context.Context, state *State) error {
 			"without one", "create it again with one, or, if it preserves client addresses, set up the instances behind it with --instance")
 	}
 	arn := aws.ToString(lb.LoadBalancerArn)
-	tags, err := s.ELB.DescribeTags(ctx, &elb.DescribeTagsInput{ResourceArns: []string{arn}})
+	out, err := s.ELB.DescribeTags(ctx, &elb.DescribeTagsInput{ResourceArns: []string{arn}})
 	if err != nil {
 		return explain(err, "describe the tags of %s", s.Origin)
 	}
-	owned := map[string]string{}
-	for _, d := range tags.TagDescriptions {
+	tags := map[string]string{}
+	for _, d := range out.TagDescriptions {
 		for _, tag := range d.Tags {
-			owned[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+			tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
 		}
 	}
-	state.owner = ownerOf(owned)
-	state.places = []place{{name: s.Origin.String(), groups: lb.SecurityGroups, balancer: arn}}
+	state.owner = ownersOf(tags)[0]
+	state.places = []place{{s.Origin.String(), lb.SecurityGroups, arn}}
 	tls := false
 	for _, l := range lb.Listeners {
 		port := uint16(aws.ToInt32(l.Port))
@@ -181,7 +183,7 @@ func (s *Setup) readBalancer(ctx context.Context, state *State) error {
 	}
 	state.Listening = secgroup.SortPorts(state.Listening)
 	if lb.Type != elbtypes.LoadBalancerTypeEnumNetwork || lb.IpAddressType == elbtypes.IpAddressTypeIpv4 && !tls {
-		state.VPCOrigin = vpcOrigin
+		state.VPCOrigin = []string{vpcOrigin}
 	}
 	return nil
 }
@@ -198,8 +200,8 @@ const vpcOrigin = "Consider a VPC origin first: CloudFront then comes in from in
 // CloudFront does not connect to.
 func (s *Setup) note(state *State) {
 	note := func(format string, args ...any) { state.Notes = append(state.Notes, fmt.Sprintf(format, args...)) }
-	if c := state.owner.claim(); c.owner != "" && (state.owner.Cluster != "" || !s.ByList) {
-		note(c.toBalancer, s.Origin, c.owner)
+	if o := state.owner; o.name != "" && (o.tool == kubernetes || !s.ByList) {
+		note(o.toBalancer, s.Origin, o.name)
 	}
 	for _, p := range s.Ports {
 		heard := func(l secgroup.PortRange) bool { return p.From <= l.From && l.From <= p.To }
@@ -208,10 +210,9 @@ func (s *Setup) note(state *State) {
 			note("%s has no listener on port %s; it listens on: %s.", s.Origin, p, all)
 		}
 	}
-	for _, g := range state.groups() {
-		owner := ownerOf(g.Tags)
-		if state.owner == (ownership{}) {
-			state.owner = ownership{Stack: owner.Stack, Beanstalk: owner.Beanstalk, Terraform: owner.Terraform}
+	for _, g := range state.Scene.Groups() {
+		if owners := ownersOf(g.Tags); state.owner.name == "" {
+			state.owner = owners[slices.IndexFunc(owners, func(o owner) bool { return o.tool != kubernetes })]
 		}
 		if text := state.OwnerNote(g.ID); text != "" && !state.has(g.ID) && !state.ByList { // ours, or left alone
 			note("%s", text)
@@ -224,42 +225,17 @@ func (s *Setup) note(state *State) {
 	}
 }
 
-// groups returns the groups of all interfaces, each once.
-func (state *State) groups() []secgroup.Group {
-	var all []secgroup.Group
-	for _, subject := range state.Scene.Subjects {
-		for _, g := range subject.Groups {
-			if !slices.ContainsFunc(all, func(o secgroup.Group) bool { return o.ID == g.ID }) {
-				all = append(all, g)
-			}
-		}
-	}
-	return all
-}
-
 // group returns the group of an interface with an ID. It is empty if there is none.
 func (state *State) group(id string) secgroup.Group {
-	for _, g := range state.groups() {
-		if g.ID == id {
-			return g
-		}
+	groups := state.Scene.Groups()
+	if i := slices.Index(idsOf(groups), id); i >= 0 {
+		return groups[i]
 	}
 	return secgroup.Group{}
 }
 
-// Descriptions are those of the rules of the groups, and of the entries of the lists, that setups have created.
-func (state *State) Descriptions() []string {
-	var all []string
-	for _, g := range state.created {
-		for _, r := range g.Ingress {
-			all = append(all, r.Description)
-		}
-	}
-	return all
-}
-
 // has reports whether a setup created a group or a list.
-func (state *State) has(id string) bool { return slices.Contains(idsOf(state.created), id) }
+func (state *State) has(id string) bool { return slices.Contains(idsOf(state.Created), id) }
 
 // attached reports whether a group is attached to the origin.
 func (state *State) attached(id string) bool {
@@ -270,17 +246,17 @@ func (state *State) attached(id string) bool {
 // them. A tag that cannot be read names none.
 func (s *Setup) allPorts(state *State) []secgroup.PortRange {
 	ports := slices.Clone(s.Ports)
-	for _, g := range state.created {
-		before, _ := secgroup.ParsePorts(g.Tags[s.Engine.TagKey])
+	for _, h := range state.Created {
+		before, _ := secgroup.ParsePorts(h.Tags[s.TagKey])
 		ports = append(ports, before...)
 	}
 	return secgroup.SortPorts(ports)
 }
 
-func idsOf(groups []secgroup.Group) []string {
+func idsOf(holders []secgroup.Holder) []string {
 	var ids []string
-	for _, g := range groups {
-		ids = append(ids, g.ID)
+	for _, h := range holders {
+		ids = append(ids, h.ID)
 	}
 	return ids
 }

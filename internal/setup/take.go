@@ -20,8 +20,8 @@ import (
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 )
 
-// Take takes the steps in order, up to the first that fails, and calls taken after each. When the context ends, it
-// finishes the step under way: nobody could tell whether an abandoned call took effect.
+// Take takes the steps in order, up to the first that fails, marks each as done and calls taken. When the context ends,
+// it finishes the step under way: nobody could tell whether an abandoned call took effect.
 func (s *Setup) Take(ctx context.Context, state *State, steps []Step, taken func(Step)) error {
 	for i, step := range steps {
 		if ctx.Err() != nil {
@@ -30,6 +30,7 @@ func (s *Setup) Take(ctx context.Context, state *State, steps []Step, taken func
 		if err := s.take(context.WithoutCancel(ctx), state, step); err != nil {
 			return hint.With(fmt.Errorf("%w (%d of %d steps taken)", err, i, len(steps)), "run it again to continue")
 		}
+		steps[i].Done = true
 		taken(step)
 	}
 	return nil
@@ -69,16 +70,15 @@ func (s *Setup) take(ctx context.Context, state *State, step Step) error {
 // authorize has the engine make the groups that were created, or the lists, equal to the ranges, and change nothing
 // else. A failure does not matter if somebody else, such as the function, has meanwhile done the rest.
 func (s *Setup) authorize(ctx context.Context, kind secgroup.Kind) error {
-	var state State
-	if err := s.readMade(ctx, &state); err != nil {
+	created, err := s.created(ctx)
+	if err != nil {
 		return err
 	}
-	req := engine.Request{GroupIDs: idsOf(state.made(kind))}
+	req := engine.Request{GroupIDs: idsOf(ofKind(kind, created))}
 	if len(req.GroupIDs) == 0 { // to the engine, that would mean all groups and lists
 		return fmt.Errorf("no %s is tagged %s=%s any more", nouns[kind], s.markKey(), s.mark())
 	}
-	_, err := s.Engine.Run(ctx, req)
-	if err == nil {
+	if _, err = s.Engine.Run(ctx, req); err == nil {
 		return nil
 	}
 	if unsynced, nextErr := s.unsynced(ctx, req); nextErr != nil || unsynced {
@@ -95,20 +95,25 @@ var nouns = []string{secgroup.SecurityGroup: "security group", secgroup.ManagedP
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html and
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateManagedPrefixList.html
 func (s *Setup) create(ctx context.Context, state *State, h secgroup.Holder) error {
-	list, what := h.Kind == secgroup.ManagedPrefixList, nouns[h.Kind]+" "+h.Name
+	what := nouns[h.Kind] + " " + h.Name
 	spec := []types.TagSpecification{{
 		ResourceType: types.ResourceTypeSecurityGroup,
 		Tags:         append(s.tags(state, h.Kind), tag("Name", h.Name), tag(s.markKey(), s.mark())),
 	}}
-	var id string // of a list
+	shown := func() (bool, error) {
+		g, err := s.group(ctx, h.Name)
+		return g != nil, err
+	}
 	var err error
-	if list {
+	if h.Kind == secgroup.ManagedPrefixList {
 		spec[0].ResourceType = types.ResourceTypePrefixList
-		out, createErr := s.EC2.CreateManagedPrefixList(ctx, &ec2.CreateManagedPrefixListInput{
+		var out *ec2.CreateManagedPrefixListOutput
+		out, err = s.EC2.CreateManagedPrefixList(ctx, &ec2.CreateManagedPrefixListInput{
 			PrefixListName: &h.Name, AddressFamily: aws.String(h.Family.String()), MaxEntries: aws.Int32(int32(h.MaxEntries)), TagSpecifications: spec,
 		})
-		if err = createErr; err == nil {
-			id = aws.ToString(out.PrefixList.PrefixListId)
+		shown = func() (bool, error) {
+			l, err := s.list(ctx, aws.ToString(out.PrefixList.PrefixListId))
+			return l != nil && !strings.HasSuffix(string(l.State), "-in-progress"), err
 		}
 	} else {
 		description := "Lets CloudFront in at " + s.Origin.String() + "; made by cfsg setup"
@@ -121,15 +126,7 @@ func (s *Setup) create(ctx context.Context, state *State, h secgroup.Holder) err
 	if err != nil && !duplicate {
 		return explain(err, "create %s", what)
 	}
-	found, err := s.await(ctx, func() (bool, error) {
-		if list {
-			l, err := s.list(ctx, id)
-			return l != nil && !strings.HasSuffix(string(l.State), "-in-progress"), err
-		}
-		g, err := s.group(ctx, h.Name)
-		return g != nil, err
-	})
-	switch {
+	switch found, err := s.await(ctx, shown); {
 	case err != nil || found:
 		return err
 	case duplicate:
@@ -182,11 +179,11 @@ func tag(key, value string) types.Tag { return types.Tag{Key: &key, Value: &valu
 // tags are those by which the engine keeps a group or a list up to date: the ports and the pool, or ranges.
 func (s *Setup) tags(state *State, kind secgroup.Kind) []types.Tag {
 	if kind == secgroup.ManagedPrefixList {
-		return []types.Tag{tag(s.Engine.TagKey, "ranges")}
+		return []types.Tag{tag(s.TagKey, "ranges")}
 	}
 	ports := strings.Join(secgroup.PortNames(s.allPorts(state)), " ")
 	// Nobody else is likely to use the pool's name.
-	return []types.Tag{tag(s.Engine.TagKey, ports), tag(s.Engine.TagKey+"-pool", "setup-"+s.Origin.Name)}
+	return []types.Tag{tag(s.TagKey, ports), tag(s.TagKey+"-pool", "setup-"+s.Origin.Name)}
 }
 
 // createTags tags a group or a list.
@@ -218,8 +215,8 @@ func (s *Setup) seal(ctx context.Context, name string) error {
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSecurityGroups.html and
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyNetworkInterfaceAttribute.html
 func (s *Setup) attach(ctx context.Context, place place, attached bool) error {
-	var state State
-	if err := s.readMade(ctx, &state); err != nil {
+	created, err := s.created(ctx)
+	if err != nil {
 		return err
 	}
 	before, err := s.groupsAt(ctx, place)
@@ -227,15 +224,15 @@ func (s *Setup) attach(ctx context.Context, place place, attached bool) error {
 		return err
 	}
 	after := slices.Clone(before)
-	for _, id := range idsOf(state.made(secgroup.SecurityGroup)) {
-		if !slices.Contains(before, id) {
+	for _, id := range idsOf(ofKind(secgroup.SecurityGroup, created)) {
+		at := slices.Index(after, id)
+		switch {
+		case attached && at < 0:
 			after = append(after, id)
+		case !attached && at >= 0:
+			after = slices.Delete(after, at, at+1)
 		}
 	}
-	if !attached {
-		after = slices.DeleteFunc(after, state.has)
-	}
-	what := fmt.Sprintf("set the security groups of %s to %s", place.name, strings.Join(after, ", "))
 	switch {
 	case slices.Equal(before, after):
 	case len(after) == 0:
@@ -245,23 +242,24 @@ func (s *Setup) attach(ctx context.Context, place place, attached bool) error {
 	default:
 		_, err = s.EC2.ModifyNetworkInterfaceAttribute(ctx, &ec2.ModifyNetworkInterfaceAttributeInput{NetworkInterfaceId: &place.name, Groups: after})
 	}
-	return explain(err, "%s", what)
+	return explain(err, "set the security groups of %s to %s", place.name, strings.Join(after, ", "))
 }
 
 // groupsAt returns the IDs of the groups that a place has now.
 func (s *Setup) groupsAt(ctx context.Context, place place) ([]string, error) {
+	gone := fmt.Errorf("%s is gone", place.name)
 	if place.balancer != "" {
 		lb, err := s.reader().LoadBalancer(ctx, s.Origin.Name)
-		if lb != nil {
-			return lb.SecurityGroups, nil
+		if lb == nil {
+			return nil, cmp.Or(explain(err, "describe %s", place.name), gone)
 		}
-		return nil, cmp.Or(explain(err, "describe %s", place.name), fmt.Errorf("%s is gone", place.name))
+		return lb.SecurityGroups, nil
 	}
 	found, err := secgroup.DescribeInterfaces(ctx, s.api(), "network-interface-id", []string{place.name})
-	if len(found) > 0 {
-		return found[0].Groups, nil
+	if len(found) == 0 {
+		return nil, cmp.Or(err, gone)
 	}
-	return nil, cmp.Or(err, fmt.Errorf("%s is gone", place.name))
+	return found[0].Groups, nil
 }
 
 // Verify checks the origin as if no rule were open to the world, to find out whether those rules can go. It waits until
@@ -280,14 +278,10 @@ func (s *Setup) Verify(ctx context.Context) (*door.Report, *State, error) {
 
 // seen reports whether everything that is attached is visible at all interfaces.
 func (state *State) seen() bool {
-	for _, subject := range state.Scene.Subjects {
-		for _, id := range idsOf(state.created) {
-			if state.attached(id) && !slices.Contains(idsOf(subject.Groups), id) {
-				return false
-			}
-		}
-	}
-	return true
+	attached := slices.DeleteFunc(idsOf(state.Created), func(id string) bool { return !state.attached(id) })
+	return !slices.ContainsFunc(state.Scene.Subjects, func(subject door.Subject) bool {
+		return slices.ContainsFunc(attached, func(id string) bool { return !slices.Contains(subject.Interface.Groups, id) })
+	})
 }
 
 // Judge judges the whole door of an origin: also the way from the Internet to its security groups, and on from there.

@@ -18,20 +18,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
-// An UndoPlan undoes what setups have done.
-type UndoPlan struct {
-	Steps []Step
-	// ShutOut are the interfaces at which some wanted ranges get in only through the groups.
-	ShutOut []string
-}
-
 // ProposeUndo plans to detach and delete the groups and lists that setups have created. It changes nothing. If the
 // origin is gone, the groups that it left behind are deleted all the same.
-func (s *Setup) ProposeUndo(ctx context.Context) (*State, *UndoPlan, error) {
+func (s *Setup) ProposeUndo(ctx context.Context) (*State, *Plan, error) {
 	state, err := s.Read(ctx)
 	_, noBalancer := errors.AsType[goneError](err)
 	_, noInterface := errors.AsType[*door.NotFoundError](err)
-	if (noBalancer || noInterface) && len(state.created) > 0 {
+	if (noBalancer || noInterface) && len(state.Created) > 0 {
 		state.Notes, err = append(state.Notes, s.Origin.String()+" is gone."), nil
 	}
 	if err != nil {
@@ -40,25 +33,22 @@ func (s *Setup) ProposeUndo(ctx context.Context) (*State, *UndoPlan, error) {
 	if err := errors.Join(s.elsewhere(ctx, state), s.referred(ctx, state.Lists())); err != nil {
 		return nil, nil, err
 	}
-	plan := &UndoPlan{ShutOut: s.without(state)}
+	plan := &Plan{Steps: []Step{}, ShutOut: s.shutOut(state)}
 	for _, p := range state.places {
-		here := slices.DeleteFunc(idsOf(state.created), func(id string) bool { return !slices.Contains(p.groups, id) })
+		here := slices.DeleteFunc(idsOf(state.Created), func(id string) bool { return !slices.Contains(p.groups, id) })
 		if len(here) > 0 {
 			plan.Steps = append(plan.Steps, Step{Action: toDetach, On: p.name, Detail: strings.Join(here, ", "), place: p})
 		}
 	}
-	for _, h := range state.created {
-		plan.Steps = append(plan.Steps, Step{Action: toDelete, On: h.ID, Detail: h.Name})
+	for _, h := range state.Created {
+		plan.add(toDelete, h.ID, h.Name)
 	}
 	return state, plan, nil
 }
 
 // elsewhere refuses to undo groups that somebody has attached elsewhere too.
 func (s *Setup) elsewhere(ctx context.Context, state *State) error {
-	interfaces, err := secgroup.DescribeInterfaces(ctx, s.api(), "group-id", idsOf(state.made(secgroup.SecurityGroup)))
-	if err != nil {
-		return err
-	}
+	interfaces, err := secgroup.DescribeInterfaces(ctx, s.api(), "group-id", idsOf(ofKind(secgroup.SecurityGroup, state.Created)))
 	var more []string
 	for _, i := range interfaces {
 		if !state.at(door.Subject{Interface: &i}) {
@@ -70,7 +60,7 @@ func (s *Setup) elsewhere(ctx context.Context, state *State) error {
 			s.Origin, words.Few(more)),
 			"detach them there first, once CloudFront gets in through other groups")
 	}
-	return nil
+	return err
 }
 
 // at reports whether an interface is one of the origin's.
@@ -78,22 +68,20 @@ func (state *State) at(subject door.Subject) bool {
 	return slices.ContainsFunc(state.Scene.Subjects, func(s door.Subject) bool { return s.Interface.ID == subject.Interface.ID })
 }
 
-// without returns the interfaces at which less gets in without the groups that were created.
-func (s *Setup) without(state *State) []string {
+// shutOut returns the interfaces at which less gets in without the groups that were created.
+func (s *Setup) shutOut(state *State) (ids []string) {
 	now := door.Judge(state.Scene, s.Question)
 	then := door.Judge(only(state.Scene, func(g secgroup.Group, _ secgroup.Rule) bool { return !state.has(g.ID) }), s.Question)
-	var shut []string
 	for i, subject := range now.Subjects {
 		if !slices.Equal(blocked(then.Subjects[i]), blocked(subject)) {
-			shut = append(shut, subject.Interface.ID)
+			ids = append(ids, subject.Interface.ID)
 		}
 	}
-	return shut
+	return ids
 }
 
 // blocked says what no rule of an interface lets in.
-func blocked(subject door.SubjectReport) []string {
-	var all []string
+func blocked(subject door.SubjectReport) (all []string) {
 	for _, p := range subject.Ports {
 		for _, f := range p.Families {
 			for _, prefix := range f.Blocked.Prefixes {

@@ -27,20 +27,9 @@ type Opening struct {
 	Beside bool `json:"-"`
 }
 
-// same reports whether two openings are one rule.
-func (o Opening) same(other Opening) bool {
+// Same reports whether two openings are one rule.
+func (o Opening) Same(other Opening) bool {
 	return o.Group.ID == other.Group.ID && o.Rule.RuleID == other.Rule.RuleID
-}
-
-// AddClosed adds the rules that were open before, and have been closed since.
-func AddClosed(now, before []Opening) []Opening {
-	for _, o := range before {
-		if o.Advice == "" && !slices.ContainsFunc(now, o.same) {
-			o.Closed = true
-			now = append(now, o)
-		}
-	}
-	return now
 }
 
 // Openings returns the rules that open ports which count to the world: those asked for, 80, 443, and those that the
@@ -49,22 +38,21 @@ func AddClosed(now, before []Opening) []Opening {
 func (s *Setup) Openings(ctx context.Context, state *State) ([]Opening, error) {
 	openings := []Opening{}
 	var exposed []secgroup.Group
-	for _, w := range door.World(state.Scene, s.Engine.TagKey, slices.Concat(s.Ports, state.Listening)) {
+	for _, w := range door.World(state.Scene, s.TagKey, slices.Concat(s.Ports, state.Listening)) {
 		if len(w.Opens) == 0 {
 			continue
 		}
 		group := state.group(w.Group.ID)
-		o := Opening{WorldRule: w, Reopen: []string{}}
-		o.Advice, o.Beside = s.advice(state, w, group.Tags)
+		o := Opening{WorldRule: w, Reopen: []string{}, Beside: !slices.ContainsFunc(s.Ports, w.Counts)}
+		o.Advice = s.advice(state, o, group.Tags)
 		openings, exposed = append(openings, o), append(exposed, group)
 	}
 	elsewhere, err := door.Attached(ctx, s.api(), exposed)
 	elsewhere = slices.DeleteFunc(elsewhere, state.at)
 	for i, o := range openings {
 		// Other people's prefix lists are not read there: what they let in does not count.
-		shut := where(elsewhere, func(subject door.Subject) bool {
-			return slices.Contains(subject.Interface.Groups, o.Group.ID) &&
-				!s.letsIn(withoutWorld(&door.Scene{Subjects: []door.Subject{subject}}))
+		shut := o.at(elsewhere, func(subject door.Subject) bool {
+			return !s.letsIn(withoutWorld(&door.Scene{Subjects: []door.Subject{subject}}))
 		})
 		if o.Advice == "" && len(shut) > 0 {
 			openings[i].Advice = fmt.Sprintf("The group is attached to %s as well, where it may be all that lets CloudFront in: "+
@@ -74,59 +62,58 @@ func (s *Setup) Openings(ctx context.Context, state *State) ([]Opening, error) {
 	return openings, err
 }
 
-// where returns the IDs of the interfaces of which something is true.
-func where(subjects []door.Subject, is func(door.Subject) bool) (ids []string) {
+// at returns the IDs of the interfaces that have the group of the rule, and of which something is true.
+func (o Opening) at(subjects []door.Subject, is func(door.Subject) bool) (ids []string) {
 	for _, subject := range subjects {
-		if is(subject) {
+		if slices.Contains(subject.Interface.Groups, o.Group.ID) && is(subject) {
 			ids = append(ids, subject.Interface.ID)
 		}
 	}
 	return ids
 }
 
-// advice says why a rule cannot be closed, as far as the rule and the origin show, and whether it is on other ports
-// than those that are set up.
-func (s *Setup) advice(state *State, w door.WorldRule, tags map[string]string) (advice string, beside bool) {
-	source := w.Rule.Source.Prefix
-	cluster := cmp.Or(ownerOf(tags).Cluster, state.owner.Cluster)
+// advice says why a rule cannot be closed, as far as the rule and the origin show.
+func (s *Setup) advice(state *State, o Opening, tags map[string]string) string {
+	source := o.Rule.Source.Prefix
+	f, owner := secgroup.FamilyOf(source), ownersOf(tags)[0]
+	if owner.tool != kubernetes {
+		owner = state.owner
+	}
 	switch {
-	case !slices.ContainsFunc(s.Ports, w.Counts):
-		all := slices.Concat(secgroup.PortNames(s.Ports), w.Opens)
+	case o.Beside:
+		all := slices.Concat(secgroup.PortNames(s.Ports), o.Opens)
 		return fmt.Sprintf("Set that up too, with --port %s; or, if it is meant to be open, tag the group %s-public=%q.",
-			strings.Join(all, ","), s.Engine.TagKey, strings.Join(w.Opens, " ")), true
-	case cluster != "":
+			strings.Join(all, ","), s.TagKey, strings.Join(o.Opens, " "))
+	case owner.tool == kubernetes:
 		return fmt.Sprintf("The Kubernetes cluster %s would restore it: narrow it there once CloudFront gets in "+
-			"through prefix lists, see docs/prefix-lists.md.", cluster), false
+			"through prefix lists, see docs/prefix-lists.md.", owner.name)
 	case !source.IsValid():
-		return fmt.Sprintf("It refers to prefix list %s, which has an entry as wide as the world: narrow that.", w.Source), false
-	case !s.wants(secgroup.FamilyOf(source)):
+		return fmt.Sprintf("It refers to prefix list %s, which has an entry as wide as the world: narrow that.", o.Source)
+	case !s.wants(f):
 		return fmt.Sprintf("It is a rule for %s, and no %[1]s range is wanted here, so setup cannot tell whether CloudFront uses it: "+
-			"ask for both families, and for a service that has such ranges.", secgroup.FamilyOf(source)), false
-	case w.Rule.Protocol != "tcp":
-		return "It opens every protocol and port, and closing it would close them all. Find out what else needs it, give that a rule of its own, and revoke this one.", false
-	case !w.Rule.Within(s.Ports):
+			"ask for both families, and for a service that has such ranges.", f)
+	case o.Rule.Protocol != "tcp":
+		return "It opens every protocol and port, and closing it would close them all. Find out what else needs it, give that a rule of its own, and revoke this one."
+	case !o.Rule.Within(s.Ports):
 		return fmt.Sprintf("It opens more than %s, and closing it would close the rest too. Find out what else needs it, give that a rule of its own, and revoke this one; "+
-			"or name all its ports with --port.", words.Ports(secgroup.PortNames(s.Ports))), false
+			"or name all its ports with --port.", words.Ports(secgroup.PortNames(s.Ports)))
 	}
 	// Clients there are not CloudFront, and nobody has checked that they get in otherwise.
-	private := where(state.Scene.Subjects, func(subject door.Subject) bool {
-		f := secgroup.FamilyOf(source)
-		return slices.Contains(subject.Interface.Groups, w.Group.ID) && reaches(subject, f) && !subject.Interface.PublicOver(f)
-	})
+	private := o.at(state.Scene.Subjects, func(subject door.Subject) bool { return reaches(subject, f) && !subject.Interface.PublicOver(f) })
 	if len(private) > 0 {
 		return fmt.Sprintf("The group is attached to %s too, which the Internet does not reach: there the rule may be what lets a load "+
-			"balancer in. Give that a rule of its own first.", words.Few(private)), false
+			"balancer in. Give that a rule of its own first.", words.Few(private))
 	}
-	return "", false
+	return ""
 }
 
 // wants reports whether ranges of a family are wanted. Whether CloudFront connects over another family is unknown.
 func (s *Setup) wants(f secgroup.Family) bool {
-	ranges := s.Question.Wanted.IPv4
+	ranges := s.Wanted.IPv4
 	if f == secgroup.IPv6 {
-		ranges = s.Question.Wanted.IPv6
+		ranges = s.Wanted.IPv6
 	}
-	return slices.Contains(s.Question.Families, f) && len(ranges) > 0
+	return slices.Contains(s.Families, f) && len(ranges) > 0
 }
 
 // Closing returns the steps that close the approved openings, as far as they can be closed now. It is an error if not
@@ -141,7 +128,7 @@ func (s *Setup) Closing(ctx context.Context, approved []Opening) (steps []Step, 
 	}
 	openings, err := s.Openings(ctx, state)
 	for _, o := range openings {
-		if o.Advice == "" && slices.ContainsFunc(approved, o.same) {
+		if o.Advice == "" && slices.ContainsFunc(approved, o.Same) {
 			steps = append(steps, Step{
 				Action: toClose, On: o.Group.ID, Detail: o.Rule.RuleID.String(),
 				close: secgroup.Step{HolderID: o.Group.ID, Remove: []secgroup.Rule{o.Rule}},
@@ -174,10 +161,8 @@ func (s *Setup) closedKey() string { return s.markKey() + "-closed-" }
 // tag is on a group that the setup has created or, if there is none, on the group that has the rule. Its key is the same
 // for the same rule.
 func (s *Setup) record(ctx context.Context, state *State, step secgroup.Step) error {
-	on, rule := step.HolderID, step.Remove[0]
-	if groups := state.made(secgroup.SecurityGroup); len(groups) > 0 {
-		on = groups[0].ID
-	}
+	groups, rule := ofKind(secgroup.SecurityGroup, state.Created), step.Remove[0]
+	on := append(idsOf(groups), step.HolderID)[0]
 	text := fmt.Sprintf("%s %s %d %d %s", step.HolderID, rule.Protocol, rule.From, rule.To, rule.Source)
 	hash := fnv.New32a()
 	hash.Write([]byte(text))
@@ -186,15 +171,15 @@ func (s *Setup) record(ctx context.Context, state *State, step secgroup.Step) er
 }
 
 // parseClosed reads the value of a tag that records a rule.
-func parseClosed(value string) (Opening, bool) {
+func parseClosed(value string) (o Opening, ok bool) {
 	var group, prefix string
 	var r secgroup.Rule
-	if n, err := fmt.Sscan(value, &group, &r.Protocol, &r.From, &r.To, &prefix); n < 5 || err != nil {
-		return Opening{}, false
+	if _, err := fmt.Sscan(value, &group, &r.Protocol, &r.From, &r.To, &prefix); err != nil {
+		return o, false
 	}
 	var err error
 	if r.Source.Prefix, err = netip.ParsePrefix(prefix); err != nil {
-		return Opening{}, false
+		return o, false
 	}
 	if fields := strings.SplitN(value, " ", 6); len(fields) > 5 {
 		r.Description = strings.TrimSuffix(fields[5], "…")
@@ -206,12 +191,11 @@ func parseClosed(value string) (Opening, bool) {
 }
 
 // closed returns the rules that setups have closed and that nobody has opened again.
-func (s *Setup) closed(state *State) []Opening {
-	var closed []Opening
-	for _, g := range slices.Concat(state.groups(), state.created) {
+func (s *Setup) closed(state *State) (closed []Opening) {
+	for _, g := range slices.Concat(state.Scene.Groups(), state.Created) {
 		for key, value := range g.Tags {
 			o, ok := parseClosed(value)
-			if !ok || !strings.HasPrefix(key, s.closedKey()) || slices.ContainsFunc(closed, o.same) {
+			if !ok || !strings.HasPrefix(key, s.closedKey()) || slices.ContainsFunc(closed, o.Same) {
 				continue
 			}
 			here := func(r secgroup.Rule) bool { return r.RuleID == o.Rule.RuleID }
@@ -221,7 +205,7 @@ func (s *Setup) closed(state *State) []Opening {
 		}
 	}
 	slices.SortFunc(closed, func(a, b Opening) int {
-		return strings.Compare(a.Group.ID+a.Rule.RuleID.String(), b.Group.ID+b.Rule.RuleID.String())
+		return cmp.Compare(a.Group.ID+a.Rule.RuleID.String(), b.Group.ID+b.Rule.RuleID.String())
 	})
 	return closed
 }
