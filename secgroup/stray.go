@@ -14,11 +14,13 @@ import (
 // A StrayTag is a tag that was meant for this tool, and does nothing: its key is mistyped, or its group lacks the tag
 // that lists the ports.
 type StrayTag struct {
-	GroupID, GroupName string
-	Key, Value         string
+	GroupID   string `json:"groupId"`
+	GroupName string `json:"name"`
+	Key       string `json:"key"`
+	Value     string `json:"value"`
 	// Meant is the key that Key was most likely meant to be. It is Key itself where that is right, and the group lacks
 	// the tag that lists the ports.
-	Meant  string
+	Meant  string `json:"meant"`
 	tagKey string
 }
 

@@ -94,16 +94,6 @@ func give(values map[string]given, variable, flag string, items ...string) {
 	}
 }
 
-// readConfig reads the function's configuration from the flags, and every other variable with lookup.
-func readConfig(flags map[string]given, lookup func(variable string) (place, value string)) (config.Config, error) {
-	return config.Read(func(variable string) (string, string) {
-		if g, ok := flags[variable]; ok {
-			return g.flag, g.value
-		}
-		return lookup(variable)
-	})
-}
-
 func isURL(src string) bool { return strings.Contains(src, "://") }
 
 // parsePorts reads --port, which lists ports as a group's tag does: at least one, or none if the flag was not given.

@@ -114,18 +114,16 @@ func run(ctx context.Context, args []string, t terminal) int {
 
 // emptyFlag refuses empty flags, as an unset variable of a shell makes them: an empty --group would mean all groups.
 func emptyFlag(chosen *kong.Context) error {
+	blank := func(v string) bool { return strings.TrimSpace(v) == "" }
 	for _, flag := range chosen.Flags() {
-		if !flag.Set {
-			continue
-		}
-		values := []string{"-"}
+		empty := false
 		switch v := flag.Target.Interface().(type) {
 		case string:
-			values = []string{v}
+			empty = blank(v)
 		case []string:
-			values = v
+			empty = len(v) == 0 || slices.ContainsFunc(v, blank)
 		}
-		if len(values) == 0 || slices.ContainsFunc(values, func(v string) bool { return strings.TrimSpace(v) == "" }) {
+		if flag.Set && empty {
 			return hint.New(fmt.Sprintf("--%s is empty", flag.Name), "give it a value, or leave it out")
 		}
 	}

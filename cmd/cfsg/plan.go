@@ -93,7 +93,7 @@ func (p *proposal) lookAgain(ctx context.Context) {
 func (f accountFlags) propose(ctx context.Context, t terminal, k *kong.Context, flags map[string]given, req engine.Request) (*proposal, error) {
 	w, err := f.open(ctx, t, flags)
 	if err == nil {
-		w.aws, err = f.awsConfig(ctx, w.Config)
+		w.aws, err = f.awsConfig(ctx, w.Regions...)
 	}
 	if err != nil {
 		return nil, err

@@ -66,7 +66,7 @@ func (f placeFlags) openOne(ctx context.Context, t terminal, who string, flags m
 	if accounts := len(engine.Roles(w.Config, "")); accounts > 1 {
 		return nil, hint.New(fmt.Sprintf("%s in one account, not in %d", who, accounts), "name its role with --role-arn")
 	}
-	if w.aws, err = f.awsConfig(ctx, w.Config); err == nil {
+	if w.aws, err = f.awsConfig(ctx, w.Regions...); err == nil {
 		w.role = strings.Join(engine.Roles(w.Config, w.aws.Region), "") // there is at most one
 	}
 	return w, err
@@ -151,15 +151,15 @@ func (w *scope) question(ports []secgroup.PortRange) (q door.Question, err error
 	return q, err
 }
 
-// awsConfig returns credentials, region and endpoint.
-func (f placeFlags) awsConfig(ctx context.Context, c config.Config) (aws.Config, error) {
+// awsConfig returns credentials, endpoint and the first of the regions or, without any, the profile's.
+func (f placeFlags) awsConfig(ctx context.Context, regions ...string) (aws.Config, error) {
 	// The SDK's log of how it looks for credentials adds nothing to its errors.
 	options := []func(*awsconfig.LoadOptions) error{awsconfig.WithLogger(logging.Nop{}), awsconfig.WithAPIOptions(version.UserAgent())}
 	if f.Profile != "" {
 		options = append(options, awsconfig.WithSharedConfigProfile(f.Profile))
 	}
-	if len(c.Regions) > 0 {
-		options = append(options, awsconfig.WithRegion(c.Regions[0]))
+	if region := cmp.Or(regions...); region != "" {
+		options = append(options, awsconfig.WithRegion(region))
 	}
 	if endpoint := cmp.Or(f.EndpointURL, os.Getenv("AWS_ENDPOINT_URL")); endpoint != "" {
 		local, err := isLoopback(endpoint)
@@ -178,7 +178,7 @@ func (f placeFlags) awsConfig(ctx context.Context, c config.Config) (aws.Config,
 	if err != nil {
 		return cfg, hint.With(fmt.Errorf("read the AWS configuration: %w", err), "check --profile and the AWS_* variables")
 	}
-	if len(c.Regions) == 0 && cfg.Region == "" {
+	if cfg.Region == "" {
 		return cfg, errNoRegion
 	}
 	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {

@@ -81,34 +81,25 @@ func decodeIPRanges(name string, in io.Reader, sel iprange.Selection) (r ipRange
 }
 
 // readPlain reads everything, and decompresses gzip (RFC 1952).
-func readPlain(r io.Reader) ([]byte, error) {
+func readPlain(r io.Reader) (data []byte, err error) {
 	in := bufio.NewReader(r)
 	r = in
-	if magic, _ := in.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
-		unpacked, err := gzip.NewReader(in)
-		if err != nil {
-			return nil, explainGzip(err)
-		}
-		r = unpacked
+	if magic, _ := in.Peek(2); string(magic) == "\x1f\x8b" {
+		r, err = gzip.NewReader(in)
 	}
-	data, err := io.ReadAll(io.LimitReader(r, iprange.MaxSize+1))
-	data = bytes.TrimPrefix(data, []byte("\uFEFF")) // editors on Windows put one there
+	if err == nil {
+		data, err = io.ReadAll(io.LimitReader(r, iprange.MaxSize+1))
+	}
 	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF): // data that are not packed just end
+		err = fmt.Errorf("the gzip file is cut short: %w", err)
 	case err != nil:
 	case bytes.HasPrefix(data, []byte("\xFF\xFE")) || bytes.HasPrefix(data, []byte("\xFE\xFF")):
 		err = hint.New("this is UTF-16, which PowerShell writes for >", "download the file with curl.exe -o FILE")
 	case len(data) > iprange.MaxSize:
 		err = iprange.ErrTooLarge
 	}
-	return data, explainGzip(err)
-}
-
-// explainGzip explains gzip data that end in the middle. Data that are not packed just end.
-func explainGzip(err error) error {
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("the gzip file is cut short: %w", err)
-	}
-	return err
+	return bytes.TrimPrefix(data, []byte("\uFEFF")), err // editors on Windows put one there
 }
 
 // fetchIPRanges fetches the document from a URL, by the rules the function has for it.
@@ -150,7 +141,11 @@ func suggestServices(missing []string, document []byte) string {
 	}
 	for _, name := range missing {
 		if i := slices.Index(names, name); i >= 0 {
-			hint = fmt.Sprintf("%s has %s ranges only; %s", name, familyOf(services[i]), hint)
+			family := "IPv6"
+			if len(services[i].IPv4) > 0 {
+				family = "IPv4"
+			}
+			hint = fmt.Sprintf("%s has %s ranges only; %s", name, family, hint)
 		} else if guess := nearest(name, names); guess != "" {
 			guesses = append(guesses, guess)
 		}
@@ -159,12 +154,4 @@ func suggestServices(missing []string, document []byte) string {
 		return hint
 	}
 	return fmt.Sprintf("did you mean %s? %s", strings.Join(guesses, " and "), hint)
-}
-
-// familyOf names the family of a service that has ranges of one only.
-func familyOf(s iprange.Service) string {
-	if len(s.IPv4) > 0 {
-		return "IPv4"
-	}
-	return "IPv6"
 }

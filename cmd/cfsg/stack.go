@@ -23,29 +23,31 @@ import (
 // readConfig reads the configuration from the flags, and settings that no flag gives from the deployed function of
 // --stack or, without one, from the environment. SERVICES and WITHIN in the environment go before those of a stack.
 func (f placeFlags) readConfig(ctx context.Context, t terminal, flags map[string]given) (config.Config, error) {
-	if f.Stack == "" {
-		return readConfig(flags, func(variable string) (string, string) { return variable, os.Getenv(variable) })
-	}
-	variables, err := f.deployed(ctx)
-	if err != nil {
-		return config.Config{}, fmt.Errorf("read the settings of --stack %s: %w", f.Stack, err)
-	}
-	if f.source() == document.FromEnvironment {
-		for _, variable := range []string{"SERVICES", "WITHIN"} {
-			if os.Getenv("SERVICES") != "" || os.Getenv(variable) != "" { // WITHIN goes with the SERVICES beside it
-				flags[variable] = given{"the environment's " + variable, os.Getenv(variable)}
+	lookup := func(variable string) (string, string) { return variable, os.Getenv(variable) }
+	if f.Stack != "" {
+		variables, err := f.deployed(ctx)
+		if err != nil {
+			return config.Config{}, fmt.Errorf("read the settings of --stack %s: %w", f.Stack, err)
+		}
+		for _, variable := range []string{"SERVICES", "WITHIN"} { // WITHIN goes with the SERVICES beside it
+			if value := os.Getenv(variable); f.source() == document.FromEnvironment && os.Getenv("SERVICES")+value != "" {
+				flags[variable] = given{"the environment's " + variable, value}
 			}
 		}
-	}
-	// The stack's settings were asked for: say where something else is used instead.
-	for _, variable := range slices.Sorted(maps.Keys(flags)) {
-		g, deployed := flags[variable], variables[variable]
-		if g.flag != "" && deployed != "" && items(g.value) != items(deployed) {
-			fmt.Fprintf(t.err, "cfsg: %s is used, not the stack's %s=%s\n", strings.TrimSpace(g.flag+" "+g.value), variable, deployed)
+		// The stack's settings were asked for: say where something else is used instead.
+		for _, variable := range slices.Sorted(maps.Keys(flags)) {
+			g, deployed := flags[variable], variables[variable]
+			if g.flag != "" && deployed != "" && items(g.value) != items(deployed) {
+				fmt.Fprintf(t.err, "cfsg: %s is used, not the stack's %s=%s\n", strings.TrimSpace(g.flag+" "+g.value), variable, deployed)
+			}
 		}
+		lookup = func(variable string) (string, string) { return variable + " of stack " + f.Stack, variables[variable] }
 	}
-	return readConfig(flags, func(variable string) (string, string) {
-		return variable + " of stack " + f.Stack, variables[variable]
+	return config.Read(func(variable string) (string, string) {
+		if g, ok := flags[variable]; ok {
+			return g.flag, g.value
+		}
+		return lookup(variable)
 	})
 }
 
@@ -95,14 +97,10 @@ func (f placeFlags) deployed(ctx context.Context) (map[string]string, error) {
 // stackConfig returns credentials, endpoint and the region that a stack is in: that of its ARN, or that of the profile,
 // which need not be one whose groups are asked for with --region.
 func (f placeFlags) stackConfig(ctx context.Context) (aws.Config, error) {
-	var c config.Config
-	if id, err := arn.Parse(f.Stack); err == nil {
-		c.Regions = []string{id.Region}
-	}
-	cfg, err := f.awsConfig(ctx, c)
+	id, _ := arn.Parse(f.Stack)
+	cfg, err := f.awsConfig(ctx, id.Region)
 	if errors.Is(err, errNoRegion) && len(f.Region) > 0 {
-		c.Regions = f.Region[:1]
-		cfg, err = f.awsConfig(ctx, c)
+		return f.awsConfig(ctx, f.Region...)
 	}
 	return cfg, err
 }

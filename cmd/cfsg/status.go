@@ -128,7 +128,7 @@ func writeAlarms(w *page.Page, d document.StatusTarget, f placeFlags) {
 		writeExposure(w, x, d, f)
 	}
 	for _, tag := range d.StrayTags {
-		alarm("STRAY TAG", tag.Text)
+		alarm("STRAY TAG", tag.String())
 	}
 	for _, note := range d.Notes {
 		w.Line()

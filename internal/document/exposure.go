@@ -31,7 +31,7 @@ func exposures(p *Proposal, v engine.Preview, s Surroundings) []StatusExposure {
 	if s.Door == nil {
 		return found
 	}
-	r := revocation{s, v, strings.Join(p.Services, ", "), partialPools(v)}
+	r := revocation{s, v, strings.Join(p.Services, ", "), partialPools(v.Pools...)}
 	for _, w := range s.Door.OpenToWorld {
 		x := StatusExposure{GroupID: w.Group.ID, Rule: w.Rule, Ports: w.Opens, Interfaces: w.Interfaces}
 		for _, pool := range v.Plan.Pools {

@@ -27,7 +27,7 @@ type judge struct {
 
 // pool judges a pool of groups, or a prefix list, by its gravest problem: a failure, CloudFront shut out, steps to take,
 // or somebody else who gets in.
-func (j judge) pool(pool secgroup.PoolPlan, around Surroundings, partial []PartialPool) Judgement {
+func (j judge) pool(pool secgroup.PoolPlan, around Surroundings) Judgement {
 	for _, h := range pool.Holders {
 		if h.Problem != nil {
 			return Judge(Failed, fmt.Sprintf("%s: %s", h.ID, hint.Problem(h.Problem)), j.Next("plan")...)
@@ -63,14 +63,14 @@ func (j judge) pool(pool secgroup.PoolPlan, around Surroundings, partial []Parti
 	}
 	short, isShort := errors.AsType[*secgroup.ShortageError](pool.Err)
 	older, isOlder := errors.AsType[*secgroup.OlderError](pool.Err)
-	part := slices.IndexFunc(partial, func(p PartialPool) bool { return p.Pool == pool.Name })
+	partial := partialPools(pool)
 	switch {
 	case isHeld(pool.Err): // also if what is held takes the room of new ranges
 		return worse("held, because the published list would close too much at once", j.Next("plan", "--force"))
 	case isShort:
 		return worse("too small, no room for "+words.CountAs(short.Missing(), one, many), j.roomier())
-	case part >= 0:
-		return worse("partly attached, "+partial[part].String(), j.Next("plan"))
+	case len(partial) > 0:
+		return worse("partly attached, "+partial[0].String(), j.Next("plan"))
 	case j.done:
 	case isOlder: // its ranges are out of date
 		return Judge(Attention, fmt.Sprintf("the file is older than these %s, which are from %s", many, older.Newest.UTC().Format(time.DateOnly)), j.Next("plan", "--force")...)
@@ -172,7 +172,7 @@ func (j judge) all() Judgement {
 			find(Failed, hint.Problem(v.ListsErr), "status")
 		}
 		for _, pool := range slices.Concat(v.Pools, v.Lists) {
-			judged := j.pool(pool, around, partialPools(v))
+			judged := j.pool(pool, around)
 			if !strings.HasPrefix(judged.Cause, pool.Name+": ") {
 				judged.Cause = pool.Name + ": " + judged.Cause
 			}

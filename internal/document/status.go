@@ -19,10 +19,10 @@ type Status struct {
 // A StatusTarget is one account and region.
 type StatusTarget struct {
 	target
-	Pools        []StatusPool     `json:"pools"`
-	Exposures    []StatusExposure `json:"exposures"`
-	PartialPools []PartialPool    `json:"partialPools"`
-	StrayTags    []statusStrayTag `json:"strayTags"`
+	Pools        []StatusPool        `json:"pools"`
+	Exposures    []StatusExposure    `json:"exposures"`
+	PartialPools []PartialPool       `json:"partialPools"`
+	StrayTags    []secgroup.StrayTag `json:"strayTags"`
 	// Notes say what could not be checked apart from the groups.
 	Notes []string `json:"notes"`
 	// Held says why the guard holds pools and lists.
@@ -53,16 +53,6 @@ type statusGroup struct {
 	AppliedPublication *time.Time `json:"appliedPublication"`
 }
 
-// A statusStrayTag is a tag that was meant for this tool, and does nothing.
-type statusStrayTag struct {
-	GroupID string `json:"groupId"`
-	Name    string `json:"name"`
-	Key     string `json:"key"`
-	Value   string `json:"value"`
-	Meant   string `json:"meant"`
-	Text    string `json:"-"` // all of it in a sentence
-}
-
 // NewStatus returns the document of a proposal.
 func NewStatus(p *Proposal) Status {
 	// A pool that is held, or newer than the file, is no failure of a command that changes nothing.
@@ -79,19 +69,16 @@ func NewStatus(p *Proposal) Status {
 
 func newStatusTarget(p *Proposal, v engine.Preview, s Surroundings) StatusTarget {
 	t := StatusTarget{
-		target: newTarget(v), Pools: []StatusPool{}, Exposures: exposures(p, v, s), PartialPools: partialPools(v),
-		StrayTags: []statusStrayTag{}, Notes: []string{},
+		target: newTarget(v), Pools: []StatusPool{}, Exposures: exposures(p, v, s), PartialPools: partialPools(v.Pools...),
+		StrayTags: append([]secgroup.StrayTag{}, s.Stray...), Notes: []string{},
 	}
 	for _, pool := range v.Pools {
-		t.Pools = append(t.Pools, newStatusPool(pool, judge{Proposal: p}.pool(pool, s, t.PartialPools)))
+		t.Pools = append(t.Pools, newStatusPool(pool, judge{Proposal: p}.pool(pool, s)))
 	}
 	for _, pool := range slices.Concat(v.Pools, v.Lists) {
 		if isHeld(pool.Err) {
 			t.Held = append(t.Held, pool.Err.Error())
 		}
-	}
-	for _, tag := range s.Stray {
-		t.StrayTags = append(t.StrayTags, statusStrayTag{tag.GroupID, tag.GroupName, tag.Key, tag.Value, tag.Meant, tag.String()})
 	}
 	if s.StrayErr != nil {
 		t.Notes = append(t.Notes, fmt.Sprintf("cannot look for mistyped tags: %v", s.StrayErr))

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"cloudfront-sg-sync/internal/door"
-	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
 )
@@ -53,25 +52,18 @@ type PartialPool struct {
 	names      []string // of these groups
 }
 
-// partialPools returns where groups of a pool are missing.
-func partialPools(v engine.Preview) []PartialPool {
+// partialPools returns where groups of pools are missing.
+func partialPools(pools ...secgroup.PoolPlan) []PartialPool {
 	partial := []PartialPool{}
-	if v.Plan == nil || v.Plan.Attachments == nil {
-		return partial
-	}
-	for _, pool := range v.Pools {
-		for _, i := range v.Plan.Attachments.Interfaces {
+	for _, pool := range pools {
+		for _, i := range pool.Interfaces {
 			here := PartialPool{Pool: pool.Name}
-			some := false
 			for _, h := range pool.Holders {
-				switch {
-				case slices.Contains(i.Groups, h.ID):
-					some = true
-				case len(h.Settings.Ports) > 0:
+				if len(h.Settings.Ports) > 0 && !slices.Contains(i.Groups, h.ID) {
 					here.Missing, here.names = append(here.Missing, h.ID), append(here.names, strings.TrimSpace(h.ID+" "+h.Name))
 				}
 			}
-			if !some || len(here.Missing) == 0 {
+			if len(here.Missing) == 0 {
 				continue
 			}
 			k := slices.IndexFunc(partial, func(p PartialPool) bool { return p.Pool == pool.Name && slices.Equal(p.Missing, here.Missing) })
