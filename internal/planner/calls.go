@@ -2,12 +2,12 @@ package planner
 
 import "slices"
 
-// maxRules is the most rules that go into one call, and MaxSwapped the most that a call adds to a holder that swaps,
+// maxRules is the most rules that go into one call, and maxSwapped the most that a call adds to a holder that swaps,
 // and the most that it removes. See
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyManagedPrefixList.html
 const (
 	maxRules   = 1000
-	MaxSwapped = 100
+	maxSwapped = 100
 )
 
 // A packer turns moves into calls, as few as it can: it takes moves of one holder together, and those of both families,
@@ -36,17 +36,8 @@ type queued struct {
 	number int
 }
 
-// turn is the rule that a move is about.
-type turn struct {
-	family int
-	place
-}
-
 func pack(drifts [2]*drift, moves []move) []Call {
 	p := &packer{drifts: drifts, most: maxRules}
-	if slices.ContainsFunc(drifts[0].world.Holders, func(h Holder) bool { return h.Swaps }) {
-		p.most = MaxSwapped
-	}
 	for f, d := range drifts {
 		p.now[f] = d.start.clone()
 		for _, h := range drifts[0].world.Holders {
@@ -54,7 +45,10 @@ func pack(drifts [2]*drift, moves []move) []Call {
 		}
 	}
 	if drifts[0].swaps() {
-		p.swap(moves)
+		p.most = maxSwapped
+		for i, m := range moves { // in order; a gap begins and ends in one call, so it is none
+			p.make(m, i == 0 || m.gap && !m.adds && len(p.calls[len(p.calls)-1].Add) == p.most)
+		}
 		return p.calls
 	}
 	for len(moves) > 0 {
@@ -70,14 +64,6 @@ func pack(drifts [2]*drift, moves []move) []Call {
 	return p.calls
 }
 
-// swap makes moves of a holder that adds and removes in one call, in the order they come in. A gap begins and ends in
-// one call, so it is none.
-func (p *packer) swap(moves []move) {
-	for i, m := range moves {
-		p.make(m, i == 0 || m.gap && !m.adds && len(p.calls[len(p.calls)-1].Add) == p.most)
-	}
-}
-
 // queue queues moves. Rules that are there and not removed last.
 func (p *packer) queue(moves []move) {
 	p.adds, p.removes, p.turns = make([][]queued, len(p.free[0])), nil, map[turn][]int{}
@@ -85,14 +71,13 @@ func (p *packer) queue(moves []move) {
 		p.lasting[f] = p.now[f].clone()
 	}
 	for i, m := range moves {
-		about := turn{m.family, m.place}
-		p.turns[about] = append(p.turns[about], i)
+		p.turns[m.turn] = append(p.turns[m.turn], i)
 		if m.adds {
 			p.adds[m.holder] = append(p.adds[m.holder], queued{m, i})
 			continue
 		}
 		p.removes = append(p.removes, queued{m, i})
-		if len(p.turns[about]) == 1 {
+		if len(p.turns[m.turn]) == 1 {
 			p.lasting[m.family].add(p.span(m), m.holder, -1)
 		}
 	}
@@ -131,7 +116,7 @@ func (p *packer) arrange(moves []move) {
 func (p *packer) span(m move) span { return p.drifts[m.family].spanOf(m.item) }
 
 // isNext reports whether no other move about the same rule comes before.
-func (p *packer) isNext(m queued) bool { return p.turns[turn{m.family, m.place}][0] == m.number }
+func (p *packer) isNext(m queued) bool { return p.turns[m.turn][0] == m.number }
 
 // additions returns the rules to add to a holder, in order, as many as fit.
 func (p *packer) additions(h int) []queued {
@@ -148,9 +133,8 @@ func (p *packer) additions(h int) []queued {
 // add makes the first n additions to a holder.
 func (p *packer) add(h, n int) int {
 	for i, m := range p.adds[h][:n] {
-		about := turn{m.family, m.place}
-		p.turns[about] = p.turns[about][1:]
-		if len(p.turns[about]) == 0 {
+		p.turns[m.turn] = p.turns[m.turn][1:]
+		if len(p.turns[m.turn]) == 0 {
 			p.lasting[m.family].add(p.span(m.move), h, 1)
 		}
 		p.make(m.move, i == 0)
@@ -183,8 +167,7 @@ func (p *packer) remove(asked func(move) bool) int {
 	for _, moves := range ready {
 		for i, m := range moves {
 			p.now[m.family].add(p.span(m.move), m.holder, 1) // make takes it away
-			about := turn{m.family, m.place}
-			p.turns[about] = p.turns[about][1:]
+			p.turns[m.turn] = p.turns[m.turn][1:]
 			p.make(m.move, i == 0)
 		}
 	}

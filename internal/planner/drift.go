@@ -16,7 +16,7 @@ import (
 //	owned and not wanted         stale
 //	not owned, held or frozen    fixed: it opens what it opens
 type drift struct {
-	world  *World
+	world  World
 	family int
 	ranges []netip.Prefix
 	first  int // index of ranges[0] in World.Ranges
@@ -56,7 +56,7 @@ type stale struct {
 	opaque bool
 }
 
-func newDrift(w *World, family int) *drift {
+func newDrift(w World, family int) *drift {
 	d := &drift{world: w, family: family, views: w.Views, taken: map[place]bool{}}
 	at := func(f int) int {
 		i, _ := slices.BinarySearchFunc(w.Ranges, f, func(r netip.Prefix, f int) int { return cmp.Compare(familyOf(r), f) })
@@ -116,20 +116,15 @@ func (d *drift) index() {
 			d.givers[k] = append(d.givers[k], h)
 		}
 	}
-	root := func(k int) int {
-		for d.pool[k] != k {
-			k = d.pool[k]
-		}
-		return k
-	}
 	for _, lists := range d.lists {
 		for _, k := range lists {
-			a, b := root(lists[0]), root(k)
-			d.pool[max(a, b)] = min(a, b)
+			low, high := min(d.pool[lists[0]], d.pool[k]), max(d.pool[lists[0]], d.pool[k])
+			for c := range d.pool {
+				if d.pool[c] == high {
+					d.pool[c] = low
+				}
+			}
 		}
-	}
-	for k := range d.pool {
-		d.pool[k] = root(k)
 	}
 	d.classesAt = make([][]int, len(d.views))
 	for v, view := range d.views {
@@ -173,13 +168,14 @@ func (d *drift) measure() {
 		}
 	}
 	s := newSpace(w.Ports, d.ranges, rules)
-	d.start = newTally(s, views, len(d.views))
+	wants := make([][]bool, len(d.views))
 	for v, view := range d.views {
-		wants := d.classes(view.Wants)
-		for k, interval := range s.intervals {
-			d.start.wants[v][k] = slices.ContainsFunc(wants, func(c int) bool { return w.Ports[c].contain(interval) })
+		classes := d.classes(view.Wants)
+		for _, interval := range s.intervals {
+			wants[v] = append(wants[v], slices.ContainsFunc(classes, func(c int) bool { return w.Ports[c].contain(interval) }))
 		}
 	}
+	d.start = newTally(s, views, wants)
 	for h, holder := range w.Holders {
 		for _, r := range holder.Rules {
 			if d.opens(r) {
@@ -248,12 +244,6 @@ func (d *drift) swaps() bool { return len(d.world.Holders) == 1 && d.world.Holde
 
 func (d *drift) class(w int) int  { return w / len(d.ranges) }
 func (d *drift) poolOf(w int) int { return d.pool[d.class(w)] }
-
-// canHold reports whether a holder may be given a wanted rule. It takes none that is equal to one that it has, whosever
-// that is.
-func (d *drift) canHold(h, w int) bool {
-	return slices.Contains(d.lists[h], d.class(w)) && !d.taken[place{w, h}]
-}
 
 // seen reports whether a holder is in all of some views.
 func (d *drift) seen(h int, views []int) bool {

@@ -33,7 +33,7 @@ func (s *state) fill(rules []int, awaits map[int][]int) bool {
 	for _, w := range rules {
 		left[s.class(w)]++
 		for _, h := range s.givers[s.class(w)] {
-			if s.canHold(h, w) {
+			if !s.taken[place{w, h}] {
 				opens[w] = max(opens[w], s.open.addresses(s.spans[w], h, 0))
 				if awaits != nil && s.free[h] > 0 && s.seen(h, awaits[w]) {
 					homes[w]++

@@ -17,7 +17,6 @@ package planner
 import (
 	"context"
 	"net/netip"
-	"slices"
 )
 
 // A World is a pool, or several that share network interfaces: the rules they have, and those they should have.
@@ -113,8 +112,7 @@ func Make(ctx context.Context, w World) *Plan {
 	var drifts [2]*drift
 	var moves []move
 	for f := range drifts {
-		world := w
-		d := newDrift(&world, f)
+		d := newDrift(w, f)
 		drifts[f] = d
 		s := d.order(ctx)
 		moves = append(moves, s.moves...)
@@ -126,14 +124,9 @@ func Make(ctx context.Context, w World) *Plan {
 				plan.Stays = append(plan.Stays, Item{Holder: st.holder, Rule: st.rule})
 			}
 		}
-		w.Holders = slices.Clone(w.Holders)
-		for i, st := range s.stale {
-			if s.gone[i] {
-				w.Holders[st.holder].Room[1-f] += st.weight[1-f]
-			}
-		}
+		w = s.afterwards()
 	}
-	plan.Calls = append(plan.Calls, pack(drifts, moves)...)
+	plan.Calls = pack(drifts, moves)
 	return plan
 }
 
@@ -141,13 +134,9 @@ func Make(ctx context.Context, w World) *Plan {
 func Unplaced(w World) int {
 	n := 0
 	for f := range 2 {
-		world := w
-		d := newDrift(&world, f)
-		n += len(d.withoutStale().allAbsent())
-		w.Holders = slices.Clone(w.Holders)
-		for _, st := range d.stale {
-			w.Holders[st.holder].Room[1-f] += st.weight[1-f]
-		}
+		s := newDrift(w, f).withoutStale()
+		n += len(s.allAbsent())
+		w = s.afterwards()
 	}
 	return n
 }

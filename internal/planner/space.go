@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"cloudfront-sg-sync/internal/ipspace"
+
 	"go4.org/netipx"
 )
 
@@ -51,37 +53,23 @@ func newSpace(ports []Ports, ranges []netip.Prefix, rules []Rule) *space {
 
 // preorder returns where the run of each prefix ends and how many addresses each piece has.
 func preorder(prefixes []netip.Prefix) (end []int, size []float64) {
-	end = make([]int, len(prefixes))
-	size = make([]float64, len(prefixes))
-	next := make([]netip.Addr, len(prefixes)) // first address of the prefix not yet seen below it
-	var open []int                            // prefixes that the current one may lie in
-	closeTop := func(i int) {
-		top := open[len(open)-1]
-		open = open[:len(open)-1]
-		end[top] = i
-		if next[top] == netipx.PrefixLastIP(prefixes[top]).Next() {
-			size[top] = 0 // tiled by the prefixes below
-		} else {
-			size[top] = max(size[top], 1) // whatever the rounding
-		}
-	}
-	for i, p := range prefixes {
-		for len(open) > 0 && !contains(prefixes[open[len(open)-1]], p) {
-			closeTop(i)
-		}
+	end, size = make([]int, len(prefixes)), make([]float64, len(prefixes))
+	for i, p := range slices.Backward(prefixes) {
 		size[i] = addresses(p)
-		next[i] = p.Addr()
-		if len(open) > 0 {
-			parent := open[len(open)-1]
-			size[parent] -= size[i]
-			if next[parent] == p.Addr() {
-				next[parent] = netipx.PrefixLastIP(p).Next()
+		next, below := p.Addr(), i+1 // the first address not yet seen below p
+		for below < len(prefixes) && contains(p, prefixes[below]) {
+			child := prefixes[below]
+			size[i] -= addresses(child)
+			if child.Addr() == next {
+				next = netipx.PrefixLastIP(child).Next()
 			}
+			below = end[below]
 		}
-		open = append(open, i)
-	}
-	for len(open) > 0 {
-		closeTop(len(prefixes))
+		end[i] = below
+		size[i] = max(size[i], 1) // whatever the rounding
+		if next == netipx.PrefixLastIP(p).Next() {
+			size[i] = 0 // tiled by the prefixes below
+		}
 	}
 	return end, size
 }
@@ -149,24 +137,11 @@ func (sp span) meets(o span) bool {
 
 // ranges returns the addresses of some pieces.
 func (s *space) ranges(pieces map[int]bool) []netip.Prefix {
-	var b netipx.IPSetBuilder
+	all := &ipspace.Set{}
 	for i := range pieces {
-		var piece netipx.IPSetBuilder
-		piece.AddPrefix(s.prefixes[i])
-		for _, below := range s.prefixes[i+1 : s.end[i]] {
-			piece.RemovePrefix(below)
-		}
-		set, err := piece.IPSet()
-		if err != nil {
-			panic(err) // only invalid prefixes make it fail, and there are none
-		}
-		b.AddSet(set)
+		all = ipspace.Union(all, ipspace.Minus(ipspace.Of(s.prefixes[i:i+1]), ipspace.Of(s.prefixes[i+1:s.end[i]])))
 	}
-	set, err := b.IPSet()
-	if err != nil {
-		panic(err) // as above
-	}
-	return set.Prefixes()
+	return all.Prefixes()
 }
 
 // A tally counts, for each cell and each view, the rules that open it.
@@ -177,12 +152,9 @@ type tally struct {
 	count [][]int32
 }
 
-// newTally returns a tally without any rule. The views want all ports.
-func newTally(s *space, views [][]int, nViews int) *tally {
-	t := &tally{space: s, views: views, wants: make([][]bool, nViews), count: make([][]int32, nViews)}
-	for v := range t.wants {
-		t.wants[v] = slices.Repeat([]bool{true}, len(s.intervals))
-	}
+// newTally returns a tally without any rule.
+func newTally(s *space, views [][]int, wants [][]bool) *tally {
+	t := &tally{space: s, views: views, wants: wants, count: make([][]int32, len(wants))}
 	for v := range t.count {
 		t.count[v] = make([]int32, len(s.prefixes)*len(s.intervals))
 	}

@@ -39,7 +39,7 @@ func TestTallyCountsTheLastAddress(t *testing.T) {
 		for _, p := range set.Prefixes() {
 			rules = append(rules, Rule{Ports: port, Prefix: p})
 		}
-		c := newTally(newSpace([]Ports{port}, []netip.Prefix{whole}, rules), [][]int{{0}}, 1)
+		c := newTally(newSpace([]Ports{port}, []netip.Prefix{whole}, rules), [][]int{{0}}, [][]bool{{true}})
 		for _, r := range rules {
 			c.add(c.spanOf(r.Ports, r.Prefix), 0, 1)
 		}

@@ -20,10 +20,15 @@ type state struct {
 	regardless bool
 }
 
-// A move adds one rule to a holder or removes one.
-type move struct {
+// A turn is the rule of a family that a move is about.
+type turn struct {
 	family int
 	place
+}
+
+// A move adds one rule to a holder or removes one.
+type move struct {
+	turn
 	adds bool
 	// gap marks a removal that closes something, and the addition after it that opens that again.
 	gap    bool
@@ -45,13 +50,13 @@ func (d *drift) state() *state {
 }
 
 // add gives a holder a wanted rule.
-func (s *state) add(w, h int) { s.do(move{family: s.family, place: place{w, h}, adds: true}) }
+func (s *state) add(w, h int) { s.do(move{turn: turn{s.family, place{w, h}}, adds: true}) }
 
 // remove takes a wanted rule from a holder.
-func (s *state) remove(w, h int) { s.do(move{family: s.family, place: place{w, h}}) }
+func (s *state) remove(w, h int) { s.do(move{turn: turn{s.family, place{w, h}}}) }
 
 // retire removes a stale rule.
-func (s *state) retire(i int) { s.do(move{family: s.family, place: place{^i, s.stale[i].holder}}) }
+func (s *state) retire(i int) { s.do(move{turn: turn{s.family, place{^i, s.stale[i].holder}}}) }
 
 func (s *state) do(m move) {
 	s.moves = append(s.moves, m)
@@ -88,6 +93,18 @@ func (s *state) apply(m move, n int) {
 		i := slices.Index(at, m.holder)
 		s.copies[m.item] = slices.Delete(at, i, i+1)
 	}
+}
+
+// afterwards returns the world as the next family finds it: references that are gone take no room in it.
+func (s *state) afterwards() World {
+	w, other := s.world, 1-s.family
+	w.Holders = slices.Clone(w.Holders)
+	for i, st := range s.stale {
+		if s.gone[i] {
+			w.Holders[st.holder].Room[other] += st.weight[other]
+		}
+	}
+	return w
 }
 
 // endRound makes the room available that stale rules have left.
