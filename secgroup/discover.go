@@ -27,13 +27,21 @@ type API interface {
 	ModifyManagedPrefixList(context.Context, *ec2.ModifyManagedPrefixListInput, ...func(*ec2.Options)) (*ec2.ModifyManagedPrefixListOutput, error)
 }
 
-// groupsPerPage is the most groups that one describe returns. See
+// EC2's limits. An Application Load Balancer takes as many groups as an interface does by default, and the rules of a
+// group times the groups of an interface may not exceed MaxInterfaceRules, so that no group has more either. See
+// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html
-const groupsPerPage = 1000
-
-// ValuesPerFilter is the most values that a filter may have. See
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetManagedPrefixListEntries.html
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
-const ValuesPerFilter = 200
+const (
+	InterfaceGroups    = 5
+	maxInterfaceGroups = 16
+	MaxInterfaceRules  = 1000
+	maxEntries         = 1000 // of a prefix list
+	groupsPerPage      = 1000 // and interfaces
+	ListsPerPage       = 100  // and entries
+	ValuesPerFilter    = 200
+)
 
 // Discover returns the groups that carry the tag, with their rules and what these weigh. The same describe shows stray
 // tags: those of the groups, and groups that lack the tag and carry another of its keys. [FindStrayTags] finds mistyped
@@ -96,14 +104,7 @@ func Collect[Page, Item any](
 // See "Filter" in
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
 func escapeFilter(value string) string {
-	var escaped []rune
-	for _, r := range value {
-		if r == '*' || r == '?' || r == '\\' {
-			escaped = append(escaped, '\\')
-		}
-		escaped = append(escaped, r)
-	}
-	return string(escaped)
+	return strings.NewReplacer(`*`, `\*`, `?`, `\?`, `\`, `\\`).Replace(value)
 }
 
 func newGroup(sg types.SecurityGroup) Group {

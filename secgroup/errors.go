@@ -90,7 +90,7 @@ func (e *ShortageError) Hint() string {
 		ways = append(ways, fmt.Sprintf("let in only the blocks of CLOUDFRONT with servers that connect to origins: set SERVICES=CLOUDFRONT_ORIGIN_FACING and WITHIN=CLOUDFRONT (cfsg --service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT): %d IPv4 and %d IPv6 rules a port",
 			e.Compact[IPv4], e.Compact[IPv6]))
 	}
-	if e.Kind == ManagedPrefixList && e.MaxEntries <= mostEntries {
+	if e.Kind == ManagedPrefixList && e.MaxEntries <= maxEntries {
 		ways = append(ways, e.largerList())
 	}
 	if e.Kind == SecurityGroup && len(e.IDs)+e.MoreGroups <= maxInterfaceGroups {
@@ -104,19 +104,6 @@ func (e *ShortageError) Hint() string {
 	}
 	return strings.Join(ways, "; or ")
 }
-
-// The limits of a network interface. An Application Load Balancer takes as many groups as an interface does by default,
-// and the rules of a group times the groups of an interface may not exceed MaxInterfaceRules, so that no group has more
-// either. See https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
-const (
-	InterfaceGroups    = 5
-	maxInterfaceGroups = 16
-	MaxInterfaceRules  = 1000
-)
-
-// mostEntries is how large a list may be made. See
-// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-quotas-managed-prefix-lists
-const mostEntries = 1000
 
 // moreGroups says how many groups to create, how to tag them and where to attach them.
 func (e *ShortageError) moreGroups() string {

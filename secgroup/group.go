@@ -28,8 +28,7 @@ import (
 type Rule struct {
 	RuleID
 	Description string `json:"description"`
-	// Weight is what the rule counts against the quota of rules per group. The zero value stands for [WeightOf] its
-	// source.
+	// Weight is what a rule that refers to a prefix list counts against the quota of rules per group, see [Rule.Weighs].
 	Weight Weight `json:"-"`
 }
 

@@ -86,8 +86,12 @@ func (p *PoolPlan) guard(req Request, wanted []netip.Prefix) error {
 		frozen bool
 	}
 	var all []had
+	var frozen []string
 	heldFor := []time.Time{req.Published}
 	for _, h := range p.Holders {
+		if h.frozen {
+			frozen = append(frozen, h.ID)
+		}
 		for _, r := range h.Ingress {
 			stamp, readable := ParseStamp(req.TagKey, r.Description)
 			otherSettings := readable && !stamp.sameSettings(req.Stamp)
@@ -103,10 +107,10 @@ func (p *PoolPlan) guard(req Request, wanted []netip.Prefix) error {
 			all = append(all, had{r, stamp, h.frozen && p.Kind == SecurityGroup})
 		}
 	}
-	loses := func(before time.Time, frozen bool) bool {
+	loses := func(before time.Time, withFrozen bool) bool {
 		sources := map[PortRange][]netip.Prefix{}
 		for _, r := range all {
-			if (frozen || !r.frozen) && (!r.stamp.Held || r.stamp.Published.Before(before)) {
+			if (withFrozen || !r.frozen) && (!r.stamp.Held || r.stamp.Published.Before(before)) {
 				port := PortRange{uint16(r.From), uint16(r.To)}
 				sources[port] = append(sources[port], r.Source.Prefix)
 			}
@@ -118,11 +122,7 @@ func (p *PoolPlan) guard(req Request, wanted []netip.Prefix) error {
 		if !loses(req.Published, true) {
 			return nil
 		}
-		for _, h := range p.Holders {
-			if h.frozen {
-				e.Frozen = append(e.Frozen, h.ID)
-			}
-		}
+		e.Frozen = frozen
 	}
 	for i := range p.Holders {
 		h := &p.Holders[i]

@@ -12,10 +12,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
-// ListsPerPage is the most lists, and entries, that one call returns. See
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetManagedPrefixListEntries.html
-const ListsPerPage = 100
-
 // DiscoverLists returns the prefix lists of an account that carry the tag, with their entries, by one describe and one
 // look at the entries of each list. The owner is the account's ID; if it is empty, lists that other accounts share and
 // whose tags EC2 shows are among them.

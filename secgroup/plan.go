@@ -123,7 +123,8 @@ func planTogether(ctx context.Context, pools []*PoolPlan, req Request) Sequence 
 	for _, p := range pools {
 		p.Err = errors.Join(checkPool(p.Holders), refuseOlder(p.Holders, req))
 		for i := range p.Holders {
-			p.Holders[i].frozen = p.Err != nil || p.Holders[i].Problem != nil || !mayChange(p.Holders[i].Holder, req)
+			h := &p.Holders[i]
+			h.frozen = p.Err != nil || h.Problem != nil || len(req.GroupIDs) > 0 && !slices.Contains(req.GroupIDs, h.ID)
 		}
 		if p.Err == nil { // else it is left as it is
 			p.Err = p.guard(req, ranges)
@@ -151,11 +152,6 @@ func planTogether(ctx context.Context, pools []*PoolPlan, req Request) Sequence 
 		p.Steps = slices.DeleteFunc(slices.Clone(u.Steps), func(s Step) bool { return !slices.Contains(ids, s.HolderID) })
 	}
 	return u.Sequence
-}
-
-// mayChange reports whether the request allows a change of a holder.
-func mayChange(h *Holder, req Request) bool {
-	return len(req.GroupIDs) == 0 || slices.Contains(req.GroupIDs, h.ID)
 }
 
 // SameSteps reports whether both plans take the same steps.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -82,15 +83,13 @@ func meantKey(tagKey, key string) (meant string) {
 // are like one another.
 const shortestMistyped = 5
 
+var (
+	separator = regexp.MustCompile(`[-_. :/]`)
+	initials  = regexp.MustCompile(`^[-_. :/]*.|[-_. :/]+.?`)
+)
+
 // folded makes keys equal that differ only in case or in the separators of words.
-func folded(key string) string {
-	return strings.Map(func(r rune) rune {
-		if strings.ContainsRune("-_. :/", r) {
-			return '-'
-		}
-		return r
-	}, strings.ToLower(key))
-}
+func folded(key string) string { return separator.ReplaceAllString(strings.ToLower(key), "-") }
 
 // oneLetterOff reports whether one letter was left out, put in or replaced, or two neighbours were swapped.
 func oneLetterOff(a, b string) bool {
@@ -115,30 +114,21 @@ func oneLetterOff(a, b string) bool {
 // same first half, or the same second half, whatever the initials and separators, or with the letters where these meet
 // swapped. Many other keys have half of a short one, so these match its spellings with other capitals only. In patterns
 // ? stands for one character or none; see https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
-func patternsLike(tagKey string) []string {
-	letters, suffix := []rune(tagKey), strings.Repeat("?", len(publicSuffix)+1) // with a letter too many
-	middle := len(letters) / 2
-	head, tail := letters[:middle], letters[middle:]
-	words := func(half []rune) string {
-		var p strings.Builder
-		for i, r := range half {
-			if i == 0 || folded(string(r)) == "-" || folded(string(half[i-1])) == "-" {
-				p.WriteByte('?')
-			} else {
-				p.WriteString(escapeFilter(string(r)))
-			}
-		}
-		return p.String()
-	}
-	patterns := []string{
-		words(head) + "*", escapeFilter(strings.ToLower(string(head))) + "*", escapeFilter(strings.ToUpper(string(head))) + "*",
-		"*" + words(tail) + suffix,
-		escapeFilter(string(head[:max(middle-1, 0)])) + "??" + escapeFilter(string(tail[min(1, len(tail)):])) + suffix,
-	}
+func patternsLike(tagKey string) (patterns []string) {
+	suffix := strings.Repeat("?", len(publicSuffix)+1) // with a letter too many
+	lower, upper := strings.ToLower(tagKey), strings.ToUpper(tagKey)
 	if len(tagKey) < shortestMistyped {
-		patterns = nil
-		for _, key := range []string{tagKey, strings.ToLower(tagKey), strings.ToUpper(tagKey), strings.ToUpper(tagKey[:1]) + tagKey[1:]} {
+		for _, key := range []string{tagKey, lower, upper, upper[:1] + tagKey[1:]} {
 			patterns = append(patterns, escapeFilter(key)+suffix)
+		}
+	} else {
+		half := len(tagKey) / 2
+		words := func(part string) string {
+			return initials.ReplaceAllStringFunc(escapeFilter(part), func(s string) string { return strings.Repeat("?", len(s)) })
+		}
+		patterns = []string{
+			words(tagKey[:half]) + "*", escapeFilter(lower[:half]) + "*", escapeFilter(upper[:half]) + "*", "*" + words(tagKey[half:]) + suffix,
+			escapeFilter(tagKey[:half-1]) + "??" + escapeFilter(tagKey[half+1:]) + suffix,
 		}
 	}
 	slices.Sort(patterns)

@@ -134,33 +134,20 @@ func ParsePorts(value string) ([]PortRange, error) {
 }
 
 func parsePortRange(word string) (PortRange, error) {
-	switch strings.ToLower(word) {
-	case "http":
-		return PortRange{80, 80}, nil
-	case "https":
-		return PortRange{443, 443}, nil
-	case "none":
-		return PortRange{}, hint.New(fmt.Sprintf("%q must be the only value", word), "remove it, or the ports next to it")
-	}
-	first, last, isRange := strings.Cut(word, "-")
+	numbers := cmp.Or(map[string]string{"http": "80", "https": "443"}[strings.ToLower(word)], word)
+	first, last, isRange := strings.Cut(numbers, "-")
 	if !isRange {
 		last = first
 	}
-	from, to := parsePort(first), parsePort(last)
+	from, err := strconv.ParseUint(first, 10, 16)
+	to, err2 := strconv.ParseUint(last, 10, 16)
 	switch {
-	case from == 0 || to == 0:
+	case strings.EqualFold(word, "none"):
+		return PortRange{}, hint.New(fmt.Sprintf("%q must be the only value", word), "remove it, or the ports next to it")
+	case err != nil || err2 != nil || from == 0 || to == 0:
 		return PortRange{}, hint.New(fmt.Sprintf("%q is not a port", word), "use a number from 1 to 65535, a range such as 8000-8080, http or https")
 	case from > to:
 		return PortRange{}, hint.New(fmt.Sprintf("port range %q runs backwards", word), fmt.Sprintf("write %d-%d", to, from))
 	}
-	return PortRange{from, to}, nil
-}
-
-// parsePort returns a port, or 0 for what is none.
-func parsePort(s string) uint16 {
-	n, err := strconv.ParseUint(s, 10, 16)
-	if err != nil {
-		return 0
-	}
-	return uint16(n)
+	return PortRange{uint16(from), uint16(to)}, nil
 }

@@ -22,26 +22,21 @@ func (w *Weight) Add(o Weight, n int) {
 	}
 }
 
-// WeightOf returns what a rule from the source counts: one rule in the family of its IP range, and for a reference to a
-// security group one rule in both. A prefix list weighs more, see [Rule.Weight].
+// Weighs returns what the rule counts against its holder's room, which is never zero: unless Weight says more, one rule
+// in the family of its IP range, or for a reference one rule in both.
 //
 // See "Security groups" in Amazon VPC quotas:
 // https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
-func WeightOf(s Source) Weight {
-	if !s.Prefix.IsValid() {
-		return Weight{1, 1}
-	}
-	var w Weight
-	w[FamilyOf(s.Prefix)] = 1
-	return w
-}
-
-// Weighs returns what the rule counts against its holder's room, which is never zero.
 func (r Rule) Weighs() Weight {
-	if r.Weight == (Weight{}) {
-		return WeightOf(r.Source)
+	switch {
+	case r.Weight != Weight{}:
+		return r.Weight
+	case !r.Source.Prefix.IsValid():
+		return Weight{1, 1}
+	case FamilyOf(r.Source.Prefix) == IPv4:
+		return Weight{1, 0}
 	}
-	return r.Weight
+	return Weight{0, 1}
 }
 
 // managedWeights are the weights of the prefix lists that AWS manages, by their names without "com.amazonaws", the

@@ -67,10 +67,8 @@ func (s *Setup) besides(state *State) int {
 			if state.has(r.Source.Reference) {
 				continue
 			}
-			weight := secgroup.WeightOf(r.Source)
-			for f := range rules {
-				rules[f] += weight[f] * max(1, len(state.Scene.Lists[r.Source.Reference].Entries))
-			}
+			entries := len(state.Scene.Lists[r.Source.Reference].Entries)
+			rules.Add(secgroup.Rule{RuleID: r.RuleID}.Weighs(), max(1, entries))
 		}
 		counts = append(counts, slices.Max(rules[:]))
 		if len(s.worldOf(g)) > 0 {
