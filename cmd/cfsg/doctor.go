@@ -139,45 +139,42 @@ func (c *doctorCommand) Run(ctx context.Context, t terminal, k *kong.Context) er
 	c.override(&options)
 	live := t.liveLine()
 	options.Progress = live.set
-	options.Stepped = func(doctor.Step) { live.clear() }
 	w := doctorPage{page.New(t.out, colorful(t.out))}
 	if !c.json() {
 		w.begin(&doctor.Report{URL: c.origin.String(), Host: cmp.Or(c.Host, c.origin.URL.Host), Settings: options.Settings})
 		w.Line()
-		options.Stepped = func(s doctor.Step) {
-			live.clear()
+	}
+	options.Stepped = func(s doctor.Step) {
+		if live.clear(); !c.json() {
 			w.step(s)
 		}
 	}
-	report, check := c.examine(ctx, t, options)
-	d := document.NewDoctor(report, check)
-	d.Next = c.nextOf(k, d, c.origin)
+	d := c.examine(ctx, t, k, options)
 	err := c.print(t, d, func(p *page.Page) { doctorPage{p}.end(d) })
-	return cmp.Or(err, endOf(d.Judgement, report.Interrupted, c.json(), report.StepsWith(doctor.Unknown)...))
+	return cmp.Or(err, endOf(d.Judgement, d.Interrupted, c.json(), d.StepsWith(doctor.Unknown)...))
 }
 
-// examine looks at an origin, and at its door where that is asked for.
-func (c *doctorCommand) examine(ctx context.Context, t terminal, o doctor.Options) (*doctor.Report, *document.Check) {
+// examine looks at an origin, and at its door where that is asked for. The command to run next shows more of what was
+// found, or shows whether it is better once somebody has done what the causes say.
+func (c *doctorCommand) examine(ctx context.Context, t terminal, k *kong.Context, o doctor.Options) document.Doctor {
 	var check *document.Check
 	if c.Check || c.Distribution != "" {
-		o.Groups = c.securityGroups(t, o, &check)
+		o.Groups = func(ctx context.Context, known *doctor.Report) (step doctor.Step) {
+			step, check = c.securityGroups(ctx, t, o, known)
+			return step
+		}
 	}
-	return doctor.Run(ctx, o), check
-}
-
-// nextOf returns the command that shows more of what was found, or shows whether it is better once somebody has done
-// what the causes say.
-func (c *doctorCommand) nextOf(k *kong.Context, d document.Doctor, at doctor.Origin) []string {
-	worst := d.StepsWith(d.Verdict)
+	d := document.NewDoctor(doctor.Run(ctx, o), check)
 	switch {
 	case d.Mark == document.OK:
-		return []string{}
-	case slices.Contains(worst, "groups") && len(d.Addresses) > 0:
-		return next(k, "check", append(doorOf(at, d.Addresses), "--port", strconv.Itoa(int(at.Port)))...)
+	case slices.Contains(d.StepsWith(d.Verdict), "groups") && len(d.Addresses) > 0:
+		d.Next = next(k, "check", append(doorOf(o.Origin, d.Addresses), "--port", strconv.Itoa(int(o.Origin.Port)))...)
 	case c.Distribution != "":
-		return next(k, "doctor")
+		d.Next = next(k, "doctor")
+	default:
+		d.Next = next(k, "doctor", "--check", c.URL)
 	}
-	return next(k, "doctor", "--check", c.URL)
+	return d
 }
 
 // endOf returns what makes the command fail. The text has told it.

@@ -14,7 +14,6 @@ import (
 	"testing"
 
 	"cloudfront-sg-sync/internal/doctor"
-	"cloudfront-sg-sync/internal/document"
 )
 
 // doctor has a step for the security groups of an origin's addresses.
@@ -147,8 +146,7 @@ func TestDoctorReadsRangesOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		step := command.securityGroups(input, doctor.Options{Origin: origin}, new(*document.Check))(
-			t.Context(), &doctor.Report{Addresses: []doctor.Address{{IP: netip.MustParseAddr("198.51.100.7")}}})
+		step, _ := command.securityGroups(t.Context(), input, doctor.Options{Origin: origin}, &doctor.Report{Addresses: []doctor.Address{{IP: netip.MustParseAddr("198.51.100.7")}}})
 		if step.Verdict != doctor.Fail {
 			t.Errorf("%+v", step)
 		}
@@ -172,7 +170,7 @@ func groupsOf(t *testing.T, o *operator, options doctor.Options, addresses ...st
 		known.Addresses = append(known.Addresses, doctor.Address{IP: netip.MustParseAddr(a)})
 	}
 	var out bytes.Buffer
-	step := command.securityGroups(terminal{strings.NewReader(""), &out, &out}, options, new(*document.Check))(t.Context(), known)
+	step, _ := command.securityGroups(t.Context(), terminal{strings.NewReader(""), &out, &out}, options, known)
 	if out.Len() > 0 {
 		t.Errorf("it prints %s", &out)
 	}

@@ -71,10 +71,7 @@ func (c *doctorCommand) examineOrigin(ctx context.Context, t terminal, k *kong.C
 	for _, options := range o.Examinations {
 		c.override(&options)
 		options.Progress = live.set
-		report, check := c.examine(ctx, t, options)
-		one := document.NewDoctor(report, check)
-		one.Next = c.nextOf(k, one, options.Origin)
-		d.Examinations = append(d.Examinations, one)
+		d.Examinations = append(d.Examinations, c.examine(ctx, t, k, options))
 	}
 	if d.Judge(); d.Mark != document.OK && len(d.Next) == 0 {
 		d.Next = next(k, "doctor")

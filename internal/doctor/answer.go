@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,12 +71,11 @@ type asked struct {
 }
 
 // toAsk returns the first requests: that of the URL to each address, and one of each other path to one address.
-func (w *walk) toAsk() []asked {
+func (w *walk) toAsk() (all []asked) {
 	paths := w.distribution().Paths
 	if len(paths) == 0 {
 		paths = []Path{{}}
 	}
-	var all []asked
 	for _, to := range w.reachable {
 		all = append(all, asked{to: to, path: paths[0], url: w.Origin.URL})
 	}
@@ -90,10 +90,9 @@ func (w *walk) toAsk() []asked {
 }
 
 // judgeAsked looks at what came of a request.
-func (w *walk) judgeAsked(s asked) []Finding {
-	var findings []Finding
-	switch addr := s.to.Addr(); {
-	case w.refusesWithoutCertificate(addr, s.sample):
+func (w *walk) judgeAsked(s asked) (findings []Finding) {
+	switch {
+	case w.refusesWithoutCertificate(s.to.Addr(), s.sample):
 		return []Finding{w.certificateDemanded()}
 	case s.err != nil:
 		findings = []Finding{w.unanswered(s.sample)}
@@ -185,15 +184,13 @@ func (w *walk) judgeAnswer(s asked) []Finding {
 
 // judgeStatus returns what a status from 400 on means.
 func (w *walk) judgeStatus(status int) Finding {
-	for _, s := range statuses {
-		if status <= s.upTo {
-			f := s.Finding
-			f.Code, f.Message = s.code, fmt.Sprintf("the origin itself answers %d %s", status, http.StatusText(status))
-			f.Advice = strings.ReplaceAll(f.Advice, "%s", w.serverName())
-			return f
-		}
+	f, known := statuses[status]
+	if !known {
+		f = statuses[min(status/100, 5)]
 	}
-	panic("a status has three digits")
+	f.Message = fmt.Sprintf("the origin itself answers %d %s", status, http.StatusText(status))
+	f.Advice = strings.ReplaceAll(f.Advice, "%s", w.serverName())
+	return f
 }
 
 // judgeRedirect returns what is wrong with a redirect. CloudFront does not follow redirects, but passes them on. See
@@ -220,21 +217,13 @@ func (w *walk) judgeRedirect(base *url.URL, location string) Finding {
 
 // isSame reports whether a URL is the origin's, whatever its scheme and whichever of the origin's names it uses.
 func (w *walk) isSame(own, target *url.URL) bool {
-	path := target.EscapedPath()
-	if path == "" {
-		path = "/"
+	port := func(u *url.URL) string {
+		return cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
 	}
 	name := strings.ToLower(target.Hostname())
-	samePort := target.Port() == own.Port() || target.Scheme != own.Scheme || portOf(target) == portOf(own)
 	return (name == own.Hostname() || name == strings.ToLower(w.serverName())) &&
-		samePort && path == own.EscapedPath() && target.RawQuery == own.RawQuery
-}
-
-func portOf(u *url.URL) string {
-	if u.Port() == "" {
-		return map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
-	return u.Port()
+		(target.Scheme != own.Scheme || port(target) == port(own)) &&
+		cmp.Or(target.EscapedPath(), "/") == own.EscapedPath() && target.RawQuery == own.RawQuery
 }
 
 // headerBytes is how long an answer is without its body, as far as the parsed answer shows.

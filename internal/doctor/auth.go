@@ -46,12 +46,12 @@ func (w *walk) auth(ctx context.Context) Step {
 	switch layer.Demanded {
 	case No:
 		step.Summary = "nothing is demanded that only this distribution has"
-		step.find(finding("auth-missing", "%s: any AWS customer's distribution connects from the same addresses, and gets in past the rules and the WAF of this one", layer.Cause))
+		step.Find("auth-missing", "%s: any AWS customer's distribution connects from the same addresses, and gets in past the rules and the WAF of this one", layer.Cause)
 	case Maybe:
 		if step.Summary = "cannot tell whether a proof is demanded"; len(w.samples) == 0 && w.rules == nil {
 			return skipped(layer.Cause)
 		}
-		step.find(finding("auth-unknown", "%s", layer.Cause))
+		step.Find("auth-unknown", "%s", layer.Cause)
 	}
 	if names := w.withheld(); len(names) > 0 {
 		f := finding("headers-withheld", "%s was not sent, as it may be a secret: cfsg sends it only by HTTPS, to an origin whose certificate is valid", strings.Join(names, ", "))
@@ -101,7 +101,7 @@ func (w *walk) compare(ctx context.Context, first asked) SecondLayer {
 	if sent {
 		l := w.line(first.to)
 		defer l.close()
-		l.header = http.Header{}
+		l.header = nil
 		bare = l.get(ctx, first.url)
 	}
 	request := "a request without " + cmp.Or(strings.Join(w.Secrets(), ", "), "a secret header")
@@ -136,13 +136,15 @@ func (s sample) outcome() string {
 }
 
 // Secrets are the names of the headers whose values are the proof.
-func (o Options) Secrets() []string {
-	names := slices.Collect(maps.Keys(o.Header))
+func (o Options) Secrets() []string { return slices.Sorted(maps.Keys(o.secrets())) }
+
+func (o Options) secrets() http.Header {
+	all := http.Header{}
 	if o.Distribution != nil {
-		names = slices.AppendSeq(names, maps.Keys(o.Distribution.Headers))
+		maps.Copy(all, o.Distribution.Headers)
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	maps.Copy(all, o.Header)
+	return all
 }
 
 // withheld are those that were not sent to an address that was asked.

@@ -54,10 +54,10 @@ func (w *walk) connect(ctx context.Context) Step {
 		w.noteOther(&step, other)
 	}
 	if len(w.reachable) == 0 && worse(step.Verdict, Warn) == Warn && !slices.ContainsFunc(own, w.isShutOut) {
-		step.find(finding("not-examined", "no connection can be made from here, so nothing else about the origin was checked"))
+		step.Find("not-examined", "no connection can be made from here, so nothing else about the origin was checked")
 	}
 	if !isPermitted(w.Origin.Port) {
-		step.find(finding("port-not-permitted", "CloudFront does not connect to port %d: an origin may use 80, 443, and 1024 to 65535", w.Origin.Port))
+		step.Find("port-not-permitted", "CloudFront does not connect to port %d: an origin may use 80, 443, and 1024 to 65535", w.Origin.Port)
 	}
 	return step
 }
@@ -132,19 +132,14 @@ func (w *walk) unanswering(c Connection) Finding {
 		return f.advise("Something drops the packets: look at the security group (cfsg check),")
 	}
 	f.Message += ". From here that proves nothing: an origin that rightly lets in only CloudFront looks the same"
-	return f.as(Unknown).advise(w.whoIsLetIn(access) + " If CloudFront gets no answer either, viewers get a 504: look at the security group (cfsg check),")
-}
-
-// whoIsLetIn says how to find out whether this machine is let in.
-func (w *walk) whoIsLetIn(access Access) string {
-	const there = "run cfsg doctor on the origin itself."
-	switch {
-	case access == SomeOthers:
-		return "The security groups do not let everyone in (cfsg check shows who gets in). If this machine is not among them, " + there
-	case w.Groups != nil:
-		return "Could not find out who is let in: " + there
+	who := "To find out, add --check, which asks AWS whether the security groups let in CloudFront and nobody else, or"
+	if access == SomeOthers {
+		who = "The security groups do not let everyone in (cfsg check shows who gets in). If this machine is not among them,"
+	} else if w.Groups != nil {
+		who = "Could not find out who is let in:"
 	}
-	return "To find out, add --check, which asks AWS whether the security groups let in CloudFront and nobody else, or " + there
+	return f.as(Unknown).advise(who + " run cfsg doctor on the origin itself. " +
+		"If CloudFront gets no answer either, viewers get a 504: look at the security group (cfsg check),")
 }
 
 // isShutOut reports whether this machine is rightly kept from connecting.
@@ -161,7 +156,7 @@ func (w *walk) noteOther(step *Step, tries []Connection) {
 	if !w.Origin.isSecure() {
 		scheme, policy = "HTTPS", "http-only"
 	}
-	step.find(finding("other-port-closed", "port %d (%s) is closed, which is fine as long as the origin's protocol policy is %s", w.Origin.Other, scheme, policy))
+	step.Find("other-port-closed", "port %d (%s) is closed, which is fine as long as the origin's protocol policy is %s", w.Origin.Other, scheme, policy)
 }
 
 // summarize says how the connections to one port went.

@@ -26,6 +26,11 @@ func (f Finding) advise(args ...any) Finding {
 	return f
 }
 
+func (f Finding) coded(code string) Finding {
+	f.Code = code
+	return f
+}
+
 // as returns the finding with another verdict: one that is not a failure gets no status.
 func (f Finding) as(v Verdict) Finding {
 	if f.Verdict = v; v != Fail {
@@ -38,10 +43,6 @@ func note(source, advice string) Finding { return Finding{Verdict: OK, Source: s
 
 func warn(source, advice string) Finding {
 	return Finding{Verdict: Warn, Source: source, Advice: advice}
-}
-
-func unknown(source, advice string) Finding {
-	return Finding{Verdict: Unknown, Source: source, Advice: advice}
 }
 
 func fail(status int, source, advice string) Finding {
@@ -65,8 +66,6 @@ const (
 		"behind CloudFront for a few: let them count the viewer's address, from X-Forwarded-For of trusted proxies, or exempt " +
 		"CloudFront's ranges (cfsg export)."
 	shorterHeaders = "Send fewer or shorter headers; cookies are the usual reason."
-	otherName      = "The server does not accept the name %s, which it got as Host header and by TLS (SNI): pass the name that the " +
-		"distribution forwards with --host, or let the server answer for this one. If this is a port for TLS, the URL has to say https."
 )
 
 // catalog has, by code, what is the same of a finding wherever it is made. Gaps in an advice are for [Finding.advise].
@@ -79,7 +78,13 @@ var catalog = map[string]Finding{
 	"name-lookup-failed": {Verdict: Fail, Source: page502, Advice: "No answer came, which may be this machine's resolver: ask another one (dig %s @1.1.1.1). If that fails too, CloudFront fails as well."},
 	"address-not-public": fail(504, page504, "Give the origin a public address, or make it a VPC origin ("+pageVPCOrigins+")."),
 
-	"not-examined":       unknown("", "Run cfsg doctor on a machine that can reach it."),
+	// The groups are looked at by [Options.Groups].
+	"groups-block":         fail(504, page504, "cfsg check shows which ranges, and what lets them in."),
+	"groups-origin-facing": warn("", ""),
+	"groups-unknown":       warn("", ""),
+	"groups-open":          warn("", "Before you revoke it, cfsg check says whether CloudFront gets in without it."),
+
+	"not-examined":       {Verdict: Unknown, Advice: "Run cfsg doctor on a machine that can reach it."},
 	"port-not-permitted": warn(pageOrigin, "Let the origin listen on one of these too."),
 	"connect-slow": warn(pageOrigin, "On a healthy network, connecting takes one round trip, and a packet that nobody answers is sent again after 1 s. "+
 		"So the server's backlog is full, the host has no CPU left, or packets get lost on the way. With more traffic, connections will fail."),
@@ -148,39 +153,30 @@ var catalog = map[string]Finding{
 		"otherwise), or lower the origin's keep-alive timeout."},
 }
 
-// statuses are the findings about the origin's own statuses, each up to the given one. CloudFront passes every status
-// on.
-var statuses = []struct {
-	upTo int
-	code string
-	Finding
-}{
-	{400, "status-400", warn(pageBehavior, otherName)},
-	{401, "status-denied", denied},
-	{402, "status-4xx", otherRequest},
-	{403, "status-denied", denied},
-	{404, "status-4xx", otherURL},
-	{409, "status-4xx", otherRequest},
-	{410, "status-4xx", otherURL},
-	{420, "status-4xx", otherRequest},
-	{421, "status-421", warn(pageBehavior, otherName)}, // RFC 9110, 15.5.20: the server does not answer for this name
-	{428, "status-4xx", otherRequest},
-	{429, "status-429", warn(pageBehavior, limitsByAddress)},
-	{499, "status-4xx", otherRequest},
-	{501, "status-5xx", fails},
-	{502, "status-502", Finding{Verdict: Fail, Source: page502, Advice: "CloudFront only passes it on. A proxy or load balancer in front of the application cannot talk to it: is the " +
-		"application running, and on the port that the proxy expects?"}},
-	{503, "status-5xx", warn(page503, "CloudFront passes it on. The server is overloaded or in maintenance, or its load balancer has no healthy target: look at the health checks, and at "+
-		"the host's CPU, memory and disk.")},
-	{504, "status-504", Finding{Verdict: Fail, Source: page504, Advice: "CloudFront only passes it on. A proxy or load balancer in front of the application did not get an answer in " +
-		"time: look at its targets and at the timeout that it uses for them."}},
-	{999, "status-5xx", fails},
+// statuses are the findings about the origin's own statuses, and about the others of a class by its digit. CloudFront
+// passes every status on.
+var statuses = map[int]Finding{
+	400: otherName.coded("status-400"),
+	421: otherName.coded("status-421"), // RFC 9110, 15.5.20: the server does not answer for this name
+	401: denied,
+	403: denied,
+	404: otherURL,
+	410: otherURL,
+	429: warn(pageBehavior, limitsByAddress).coded("status-429"),
+	4:   warn(pageBehavior, "Use a path, and headers (--host, --header), for which the origin answers a GET: the timing of an error page says little.").coded("status-4xx"),
+	502: Finding{Verdict: Fail, Source: page502, Advice: "CloudFront only passes it on. A proxy or load balancer in front of the application cannot talk to it: is the " +
+		"application running, and on the port that the proxy expects?"}.coded("status-502"),
+	503: warn(page503, "CloudFront passes it on. The server is overloaded or in maintenance, or its load balancer has no healthy target: look at the health checks, and at "+
+		"the host's CPU, memory and disk.").coded("status-5xx"),
+	504: Finding{Verdict: Fail, Source: page504, Advice: "CloudFront only passes it on. A proxy or load balancer in front of the application did not get an answer in " +
+		"time: look at its targets and at the timeout that it uses for them."}.coded("status-504"),
+	5: warn(pageBehavior, "CloudFront passes it on. The application fails: its log says why. If only this path fails, so does only this path for viewers.").coded("status-5xx"),
 }
 
 var (
 	denied = warn(pageBehavior, "If the origin expects a secret header from CloudFront, pass it with --header. Otherwise it may admit only some connecting addresses (cfsg export writes "+
-		"CloudFront's) or Host headers (--host), or a web ACL blocks the request. Until then only refusals are timed.")
-	otherURL     = warn(pageBehavior, "Use a URL that exists: the timing of an error page says little.")
-	otherRequest = warn(pageBehavior, "Use a path, and headers (--host, --header), for which the origin answers a GET: the timing of an error page says little.")
-	fails        = warn(pageBehavior, "CloudFront passes it on. The application fails: its log says why. If only this path fails, so does only this path for viewers.")
+		"CloudFront's) or Host headers (--host), or a web ACL blocks the request. Until then only refusals are timed.").coded("status-denied")
+	otherURL  = warn(pageBehavior, "Use a URL that exists: the timing of an error page says little.").coded("status-4xx")
+	otherName = warn(pageBehavior, "The server does not accept the name %s, which it got as Host header and by TLS (SNI): pass the name that the "+
+		"distribution forwards with --host, or let the server answer for this one. If this is a port for TLS, the URL has to say https.")
 )

@@ -33,10 +33,10 @@ func (w *walk) keepAlive(ctx context.Context) Step {
 	switch {
 	case !k.Kept:
 		step.Summary = "the connection is closed after each answer"
-		step.find(finding("not-kept", "the server closes the connection after each answer, so every request of CloudFront has to open a new one"))
+		step.Find("not-kept", "the server closes the connection after each answer, so every request of CloudFront has to open a new one")
 	case k.ClosedAfter != nil:
 		step.Summary = fmt.Sprintf("an idle connection is closed after %s", *k.ClosedAfter)
-		step.find(finding("closed-early", "the server closes idle connections after %s, while CloudFront reuses them for %s: a request sent at that moment is lost", *k.ClosedAfter, timeout))
+		step.Find("closed-early", "the server closes idle connections after %s, while CloudFront reuses them for %s: a request sent at that moment is lost", *k.ClosedAfter, timeout)
 	}
 	return step
 }

@@ -32,7 +32,7 @@ func (w *walk) resolve(ctx context.Context) Step {
 	name := w.Origin.Name()
 	if addr, err := netip.ParseAddr(name); err == nil {
 		w.addresses = []netip.Addr{addr}
-		step.find(finding("ip-literal", "the URL has an IP address; CloudFront accepts only a DNS name as origin domain"))
+		step.Find("ip-literal", "the URL has an IP address; CloudFront accepts only a DNS name as origin domain")
 	} else if !w.lookUp(ctx, &step, name) {
 		return step
 	}
@@ -49,11 +49,11 @@ func (w *walk) resolve(ctx context.Context) Step {
 	}
 	local.addTo(&step, len(w.addresses))
 	if len(w.addresses) > maxAddresses {
-		step.find(finding("many-addresses", "of %d addresses, only the first %d were checked", len(w.addresses), maxAddresses))
+		step.Find("many-addresses", "of %d addresses, only the first %d were checked", len(w.addresses), maxAddresses)
 		w.addresses = w.addresses[:maxAddresses]
 	}
 	if !w.hasIPv4() && w.distribution().Families == AnyFamily {
-		step.find(finding("ipv6-only", "%s has no IPv4 address", name))
+		step.Find("ipv6-only", "%s has no IPv4 address", name)
 	}
 	step.Summary = joinAddresses(w.addresses)
 	return step
@@ -70,7 +70,7 @@ func (w *walk) selectFamily(step *Step, name string) bool {
 		return true
 	}
 	step.Summary = "no address that CloudFront uses"
-	step.find(finding("family-missing", "%s has no address of the origin's IP address type, %s", name, families))
+	step.Find("family-missing", "%s has no address of the origin's IP address type, %s", name, families)
 	return false
 }
 

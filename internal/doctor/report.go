@@ -89,6 +89,9 @@ const (
 	Everyone
 )
 
+// Find adds the finding with a code of the catalog, and a message.
+func (s *Step) Find(code, format string, args ...any) { s.find(finding(code, format, args...)) }
+
 // find adds a finding. It can only make the verdict worse.
 func (s *Step) find(f Finding) {
 	f.Message, f.Advice = printable(f.Message), printable(f.Advice)

@@ -76,12 +76,10 @@ func (w *walk) open(ctx context.Context, to netip.AddrPort) (conn net.Conn, h Ha
 // headers are those that a request to an address has beside the usual ones. They may be secrets, which go only where a
 // certificate proves who is there.
 func (w *walk) headers(to netip.Addr) http.Header {
-	all := http.Header{}
 	if w.shaken[to].valid {
-		maps.Copy(all, w.distribution().Headers)
-		maps.Copy(all, w.Header)
+		return w.secrets()
 	}
-	return all
+	return nil
 }
 
 // A line carries requests to one address, one after another. It keeps a connection for as long as the server does.
@@ -131,10 +129,8 @@ func (l *line) try(ctx context.Context, to *url.URL, s *sample) error {
 	}
 	conn := l.conn
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	r := (&http.Request{Method: http.MethodGet, URL: to, Header: l.header.Clone(), Host: l.report.Host}).WithContext(ctx)
-	if r.UserAgent() == "" {
-		r.Header.Set("User-Agent", "cfsg-doctor")
-	}
+	r := &http.Request{Method: http.MethodGet, URL: to, Header: http.Header{"User-Agent": {"cfsg-doctor"}}, Host: l.report.Host}
+	maps.Copy(r.Header, l.header)
 	l.wait()
 	if err := r.Write(conn); err != nil {
 		return err

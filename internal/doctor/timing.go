@@ -151,7 +151,7 @@ func (w *walk) judgeTiming(ctx context.Context, t *Timing) Step {
 	step := Step{Verdict: OK, Summary: t.summary(), partial: true}
 	if t.Completed < t.Requests {
 		if cause := context.Cause(ctx); errors.Is(cause, errLoadTimeout) {
-			step.find(finding("load-cut", "ended after %s, with %d of %d requests sent", loadTimeout, t.Completed, t.Requests))
+			step.Find("load-cut", "ended after %s, with %d of %d requests sent", loadTimeout, t.Completed, t.Requests)
 		} else {
 			step.Summary += ", then interrupted"
 		}
@@ -197,7 +197,7 @@ func (w *walk) judgeFirstByte(step *Step, s *Spread) {
 		f.Advice = "Under more load it will come too late. Make the application faster, or raise the origin's response timeout."
 		step.find(f)
 	case s.P95 >= slowFirstByte:
-		step.find(finding("response-slow", "the first byte took %s at p95 (%s at the median); AWS calls milliseconds reasonable, seconds not", s.P95, s.Median))
+		step.Find("response-slow", "the first byte took %s at p95 (%s at the median); AWS calls milliseconds reasonable, seconds not", s.P95, s.Median)
 	}
 }
 
