@@ -52,14 +52,14 @@ func (c *applyCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 		}
 	}
 	if plan.Changes && !c.Yes {
-		for _, err := range p.Failures() {
+		for _, err := range p.Failures {
 			printError(t, err)
 		}
-		if err := ask(ctx, t, bufio.NewReader(t.in), "Apply %s?", words.Count(p.Count(), "step")); err != nil {
+		if err := ask(ctx, t, bufio.NewReader(t.in), "Apply %s?", words.Count(len(p.Steps()), "step")); err != nil {
 			return err
 		}
 	}
-	report, err := p.apply(ctx, t)
+	report, err := p.take(ctx, t)
 	if report.Changed {
 		p.lookAgain(ctx)
 	}
@@ -77,25 +77,10 @@ func (c *applyCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 // nameSettings is the way out where rules were made with other settings.
 const nameSettings = "name the settings with --service and --within, or with --stack, which takes those of the deployed function"
 
-// apply takes the steps of a proposal. If it fails, but somebody else such as the function has meanwhile done all that
-// there was to do, that is as good.
-func (p *proposal) apply(ctx context.Context, t terminal) (*engine.Report, error) {
-	report, err := p.take(ctx, t)
-	if err == nil || ctx.Err() != nil {
-		return report, err
-	}
-	now, lookErr := p.engine.Propose(ctx, p.Request)
-	if lookErr != nil || now.Count() > 0 || len(now.Failures()) > 0 {
-		return report, err
-	}
-	fmt.Fprintln(t.err, "cfsg: somebody else, such as the function, did the rest in the meantime")
-	return p.engine.Run(ctx, now.Approved())
-}
-
 // take takes the steps, names each on stderr, and returns the report of the run.
 func (p *proposal) take(ctx context.Context, t terminal) (*engine.Report, error) {
 	req := p.Approved()
-	steps, names := p.Count(), map[string]string{}
+	steps, names := len(p.Steps()), map[string]string{}
 	for _, v := range p.Previews {
 		for _, pool := range slices.Concat(v.Pools, v.Lists) {
 			for _, h := range pool.Holders {
@@ -111,9 +96,13 @@ func (p *proposal) take(ctx context.Context, t terminal) (*engine.Report, error)
 		taken++
 		fmt.Fprintf(t.err, "%d of %d: %s %s\n", taken, steps, step.Done(), names[step.HolderID])
 	}
-	report, err := p.engine.Run(ctx, req)
-	if ctx.Err() != nil && taken < steps {
+	report, err := p.Run(ctx, req)
+	switch {
+	case taken >= steps:
+	case ctx.Err() != nil:
 		err = hint.New(fmt.Sprintf("stopped after %d of %s", taken, words.Count(steps, "step")), "run cfsg apply again for the rest")
+	case err == nil:
+		fmt.Fprintln(t.err, "cfsg: somebody else, such as the function, did the rest in the meantime")
 	}
 	return report, err
 }
@@ -123,8 +112,8 @@ func writeReport(w *page.Page, r *engine.Report, all bool) {
 	w.Line()
 	w.Line(fmt.Sprintf("Applied, as published %s: %s added, %d revoked, in %d of %s.", r.PublishedAt.Format(time.RFC3339),
 		words.Count(r.Summary.Added, "rule"), r.Summary.Revoked, r.Summary.Changed, words.Count(r.Summary.Groups, "group")))
-	if lists := r.Lists(); lists.Lists > 0 {
-		w.Line(fmt.Sprintf("Prefix lists: %s added, %d removed, in %d of %d.", words.Count(lists.Added, "entry"), lists.Removed, lists.Changed, lists.Lists))
+	if lists := r.Lists(); lists.Groups > 0 {
+		w.Line(fmt.Sprintf("Prefix lists: %s added, %d removed, in %d of %d.", words.Count(lists.Added, "entry"), lists.Revoked, lists.Changed, lists.Groups))
 	}
 	if len(r.Groups)+len(r.PrefixLists) > mostShown && !all {
 		return // -o json has them, and --verbose

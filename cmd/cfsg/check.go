@@ -163,7 +163,7 @@ func (c *checkCommand) check(ctx context.Context, t terminal) (*document.Check, 
 	if c.also != nil {
 		c.also(ctx, reader, scene)
 	}
-	at.settle(engine.MadeFrom(at.TagKey, scene.Groups()))
+	at.settle(scene.Groups())
 	question, err := at.question(c.ports)
 	if err != nil {
 		return nil, err

@@ -9,7 +9,6 @@ import (
 	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/door"
-	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/secgroup"
 
 	"github.com/alecthomas/kong"
@@ -83,7 +82,7 @@ func (f rangeFlags) source() document.Source {
 // settings are the settings of a configuration, with where they come from.
 func (f rangeFlags) settings(c config.Config) document.Settings {
 	return document.Settings{
-		Services: c.Selection.Services, Within: append([]string{}, c.Selection.Within...), From: f.source(), Others: []engine.Made{},
+		Services: c.Selection.Services, Within: append([]string{}, c.Selection.Within...), From: f.source(), Others: []document.Made{},
 	}
 }
 

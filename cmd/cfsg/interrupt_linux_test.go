@@ -66,26 +66,36 @@ func TestInterruptAtAQuestion(t *testing.T) {
 	}
 }
 
-// A plan that the function carries out while somebody reads it has been a success.
+// A plan that the function carries out while somebody reads it, or while apply is at work, has been a success. The
+// report counts the steps of apply itself.
 func TestApplyAfterSomebodyElse(t *testing.T) {
-	twin := newOperator(t, fourGroups)
+	seed := strings.NewReplacer( // in a default VPC EC2 accepts a revoke of what is not there
+		`{"groups"`, `{"vpcs": [{"name": "v", "cidr": "10.1.0.0/16"}], "groups"`, `{"name"`, `{"vpc": "v", "name"`).Replace(fourGroups)
+	twin := newOperator(t, seed)
 	twin.must("apply", "--yes", "--force")
-	o := newOperator(t, fourGroups)
-	planned := false
-	o.before = func() {
-		calls := o.Calls()
-		if planned || len(calls) == 0 || calls[len(calls)-1].Action != "DescribeNetworkInterfaces" {
-			return // what the plan is made from ends with the interfaces
-		}
-		planned = true
-		for _, g := range twin.Region("", "us-east-1").Groups() {
-			if err := o.Region("", "us-east-1").SetRules(g.ID, g.Ingress...); err != nil {
-				t.Error(err)
+	for after, own := range map[string]string{
+		"DescribeNetworkInterfaces":     ": 0 rules added, 0 revoked, in 0 of 2", // what the plan is made from ends with the interfaces
+		"AuthorizeSecurityGroupIngress": ": 4 rules added, 0 revoked, in 1 of 2",
+	} {
+		t.Run(after, func(t *testing.T) {
+			o := newOperator(t, seed)
+			intervened := false
+			o.before = func() {
+				calls := o.Calls()
+				if intervened || len(calls) == 0 || calls[len(calls)-1].Action != after {
+					return
+				}
+				intervened = true
+				for _, g := range twin.Region("", "us-east-1").Groups() {
+					if err := o.Region("", "us-east-1").SetRules(g.ID, g.Ingress...); err != nil {
+						t.Error(err)
+					}
+				}
 			}
-		}
-	}
-	code, stdout, stderr := o.cfsg(t.Context(), "apply", "--yes", "--force")
-	if code != exitOK || !strings.Contains(stderr, "somebody else, such as the function, did the rest in the meantime") {
-		t.Errorf("exit code %d, %s%s", code, stdout, stderr)
+			code, stdout, stderr := o.cfsg(t.Context(), "apply", "--yes", "--force")
+			if code != exitOK || !strings.Contains(stderr, "somebody else, such as the function, did the rest in the meantime") || !strings.Contains(stdout, own) {
+				t.Errorf("exit code %d, %s%s", code, stdout, stderr)
+			}
+		})
 	}
 }

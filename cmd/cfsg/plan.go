@@ -3,12 +3,16 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"strings"
 
 	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/page"
+	"cloudfront-sg-sync/secgroup"
 
 	"github.com/alecthomas/kong"
 )
@@ -72,13 +76,12 @@ func (f changeFlags) request() engine.Request {
 // A proposal is what a command shows, and may take.
 type proposal struct {
 	document.Proposal
-	engine   *engine.Engine
 	question door.Question
 }
 
 // lookAgain sees the surroundings as they are after a run.
 func (p *proposal) lookAgain(ctx context.Context) {
-	now, err := p.engine.Propose(ctx, p.Request)
+	now, err := p.Propose(ctx, p.Request)
 	if err == nil {
 		p.Around = surroundings(ctx, now, p.question)
 		return
@@ -116,6 +119,32 @@ func (f accountFlags) propose(ctx context.Context, t terminal, k *kong.Context, 
 	if err != nil {
 		return nil, err
 	}
-	w.settings.Compare(p.Made())
-	return &proposal{document.Proposal{Proposal: p, Around: surroundings(ctx, p, question), Settings: w.settings, Next: f.next(k)}, e, question}, p.Untagged(ctx)
+	var seen []secgroup.Holder
+	for _, v := range p.Previews {
+		seen = append(seen, v.Holders...)
+	}
+	w.settings.Compare(document.MadeFor(p.TagKey, seen))
+	around := surroundings(ctx, p, question)
+	return &proposal{document.Proposal{Proposal: p, Around: around, Settings: w.settings, Next: f.next(k)}, question}, untagged(p, around)
+}
+
+// untagged returns an error if there is nothing to work on in any target. It names the tags that were meant for this
+// tool.
+func untagged(p *engine.Proposal, around []document.Surroundings) error {
+	var places []string
+	for _, v := range p.Previews {
+		if v.Err != nil || len(v.Groups) > 0 || len(v.Lists) > 0 || v.ListsFailure() != nil {
+			return nil
+		}
+		places = append(places, v.Target.String())
+	}
+	errs := []error{hint.New(
+		fmt.Sprintf("no security group is tagged %s in %s", p.TagKey, strings.Join(places, ", ")),
+		fmt.Sprintf("tag one: aws ec2 create-tags --region %s --resources sg-… --tags Key=%s,Value=443", p.Previews[0].Target.Region, p.TagKey))}
+	for _, at := range around {
+		for _, tag := range at.Stray {
+			errs = append(errs, errors.New(tag.String()))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -226,14 +226,14 @@ func summary(d document.Plan) string {
 // listSummary counts the changes of prefix lists in a sentence. It is empty if there are none.
 func listSummary(d document.Plan) string {
 	switch sum := d.Lists; {
-	case sum == engine.ListSummary{}:
+	case sum == engine.Summary{}:
 		return ""
 	case sum.Changed == 0 && len(d.Errors) > 0:
-		return fmt.Sprintf(" No changes in %s.", words.Count(sum.Lists, "prefix list"))
+		return fmt.Sprintf(" No changes in %s.", words.Count(sum.Groups, "prefix list"))
 	case sum.Changed == 0:
-		return fmt.Sprintf(" %s up to date.", words.CountAs(sum.Lists, "prefix list is", "prefix lists are"))
+		return fmt.Sprintf(" %s up to date.", words.CountAs(sum.Groups, "prefix list is", "prefix lists are"))
 	default:
-		return fmt.Sprintf(" Prefix lists: %s to add, %d to remove, in %d of %d.", words.Count(sum.Added, "entry"), sum.Removed, sum.Changed, sum.Lists)
+		return fmt.Sprintf(" Prefix lists: %s to add, %d to remove, in %d of %d.", words.Count(sum.Added, "entry"), sum.Revoked, sum.Changed, sum.Groups)
 	}
 }
 

@@ -93,15 +93,15 @@ func (w *scope) infer(ctx context.Context, e *engine.Engine) error {
 	if w.settings.From != document.FromDefault {
 		return nil
 	}
-	made, err := e.Made(ctx)
-	w.settle(made)
+	found, err := e.Discover(ctx)
+	w.settle(found)
 	e.Services, e.Within = w.settings.Services, w.settings.Within
 	return err
 }
 
 // settle takes the settings of the rules if nobody names any and all rules agree, and compares both.
-func (w *scope) settle(made []engine.Made) {
-	s := &w.settings
+func (w *scope) settle(found []secgroup.Holder) {
+	s, made := &w.settings, document.MadeFor(w.TagKey, found)
 	if s.From == document.FromDefault && len(made) == 1 {
 		s.From, s.Services, s.Within = document.FromRules, made[0].Services, made[0].Within
 		w.Selection.Services, w.Selection.Within = s.Services, s.Within

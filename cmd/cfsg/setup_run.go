@@ -94,7 +94,7 @@ func (r *setupRun) portMissing(ctx context.Context) error {
 // otherSettings refuses to change rules that an earlier setup of this origin has made to settings that nobody has
 // named.
 func (r *setupRun) otherSettings(plan *setup.Plan) error {
-	r.doc.Settings.Compare(engine.MadeFrom(r.Engine.TagKey, r.state.Created))
+	r.doc.Settings.Compare(document.MadeFor(r.Engine.TagKey, r.state.Created))
 	if text := r.doc.Settings.Disagree(); text != "" && !r.doc.Settings.Asked() && len(plan.Steps) > 0 {
 		return hint.New(fmt.Sprintf("%s (%s): nothing was changed", text, r.doc.Settings.Origin()), nameSettings)
 	}

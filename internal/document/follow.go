@@ -28,7 +28,7 @@ type Follow struct {
 
 // NewFollow returns the document of a run. Unread says that a server has to reload the file and no --reload does it.
 func NewFollow(format, file string, settings Settings, r follow.Report, err error, unread string, next Next) Follow {
-	settings.Others = []engine.Made{}
+	settings.Others = []Made{}
 	d := Follow{
 		Format: format, File: file, Settings: settings, Outcome: r.Outcome, Added: words.Strings(r.Added), Removed: words.Strings(r.Removed), Loaded: r.Loaded, Output: r.Output,
 	}

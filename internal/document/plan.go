@@ -23,7 +23,7 @@ type Proposal struct {
 // failures returns what a run would fail with before it takes a step. If rules were made with other settings, a pool
 // that is too small for this run's says nothing about them, and is left out.
 func (p *Proposal) failures() []error {
-	return slices.DeleteFunc(p.Failures(), func(err error) bool {
+	return slices.DeleteFunc(slices.Clone(p.Failures), func(err error) bool {
 		_, short := errors.AsType[*secgroup.ShortageError](err)
 		return short && len(p.Settings.Others) > 0
 	})
@@ -52,7 +52,7 @@ func newState(p *Proposal, failures []error) State {
 		SyncToken: p.Publication.SyncToken, PublishedAt: p.Publication.Published, Services: p.Services, Within: append([]string{}, p.Within...),
 		Ranges: engine.PerFamily{IPv4: len(p.Publication.IPv4), IPv6: len(p.Publication.IPv6)}, Settings: p.Settings,
 		Judgement: judge{Proposal: p}.all(), OpenToWorld: worldOf(p.Proposal, p.Around),
-		Warnings: p.Warnings(), Errors: []string{}, Err: errors.Join(failures...),
+		Warnings: slices.Clip(p.Report.Warnings), Errors: []string{}, Err: errors.Join(failures...),
 	}
 	if note := engine.Strangers(p.Publication); note != "" {
 		s.Warnings = append(s.Warnings, note)
@@ -70,7 +70,7 @@ type Plan struct {
 	Summary engine.Summary `json:"summary"`
 	Targets []planTarget   `json:"targets"`
 	// Lists counts the prefix lists, and what becomes of their entries.
-	Lists engine.ListSummary `json:"-"`
+	Lists engine.Summary `json:"-"`
 	// LeftOpen are the rules of OpenToWorld that no step takes away.
 	LeftOpen []door.WorldRule `json:"-"`
 	// TakenOver counts the rules that get the description of this tool, and stay as they are otherwise.
@@ -158,7 +158,7 @@ func (p PlanPool) Failed() bool {
 // NewPlan returns the document of a proposal.
 func NewPlan(p *Proposal) Plan {
 	d := Plan{
-		State: newState(p, p.failures()), Changes: p.Count() > 0, Summary: p.Report.Summary, Targets: []planTarget{}, Lists: p.Report.Lists(),
+		State: newState(p, p.failures()), Changes: len(p.Steps()) > 0, Summary: p.Report.Summary, Targets: []planTarget{}, Lists: p.Report.Lists(),
 	}
 	for _, v := range p.Previews {
 		t := planTarget{newTarget(v), []PlanPool{}}

@@ -179,7 +179,7 @@ func (j judge) all() Judgement {
 			pools = append(pools, judged)
 		}
 	}
-	groups, lists := j.Report.Summary.Groups, j.Report.Lists().Lists
+	groups, lists := j.Report.Summary.Groups, j.Report.Lists().Groups
 	text := "nothing is managed here"
 	switch {
 	case groups > 0 && lists > 0:

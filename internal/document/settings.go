@@ -1,12 +1,14 @@
 package document
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
-	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/words"
+	"cloudfront-sg-sync/secgroup"
 )
 
 // A Source says where the settings of a run come from.
@@ -27,13 +29,49 @@ type Settings struct {
 	Within   []string `json:"within"`
 	From     Source   `json:"from"`
 	// Others are the settings of rules and entries that were made with others.
-	Others []engine.Made `json:"others"`
+	Others []Made `json:"others"`
 }
 
-// Compare notes which of the rules were made with other settings. Names are compared as sets.
-func (s *Settings) Compare(made []engine.Made) {
-	ours := engine.MadeFor(s.Services, s.Within).String()
-	s.Others = slices.DeleteFunc(append([]engine.Made{}, made...), func(m engine.Made) bool { return m.String() == ours })
+// Made says what rules and entries were made for. The names are sorted: their order does not matter.
+type Made struct {
+	Services []string `json:"services"`
+	Within   []string `json:"within"`
+	Rules    int      `json:"rules"` // how many, entries included
+}
+
+func madeFor(services, within []string) Made {
+	sorted := func(names []string) []string { // not null in JSON
+		return append([]string{}, slices.Compact(slices.Sorted(slices.Values(names)))...)
+	}
+	return Made{Services: sorted(services), Within: sorted(within)}
+}
+
+// String returns the settings as a description has them.
+func (m Made) String() string {
+	return secgroup.Stamp{Services: m.Services, Within: m.Within}.Settings()
+}
+
+// MadeFor says what the rules and entries of holders were made for, by their descriptions, most rules first.
+func MadeFor(tagKey string, holders []secgroup.Holder) []Made {
+	count := map[string]Made{}
+	for _, h := range holders {
+		for _, r := range h.Ingress {
+			if stamp, ok := secgroup.ParseStamp(tagKey, r.Description); ok {
+				made := madeFor(stamp.Services, stamp.Within)
+				made.Rules = count[made.String()].Rules + 1
+				count[made.String()] = made
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Values(count), func(a, b Made) int {
+		return cmp.Or(cmp.Compare(b.Rules, a.Rules), cmp.Compare(a.String(), b.String()))
+	})
+}
+
+// Compare notes which of the rules were made with other settings.
+func (s *Settings) Compare(made []Made) {
+	ours := madeFor(s.Services, s.Within).String()
+	s.Others = slices.DeleteFunc(append([]Made{}, made...), func(m Made) bool { return m.String() == ours })
 }
 
 // Origin says where the settings come from.
@@ -53,7 +91,7 @@ func (s Settings) Disagree() string {
 		return ""
 	}
 	return fmt.Sprintf("these rules were made with other settings: %s, and this run is for %s",
-		strings.Join(words.Strings(s.Others), " and "), engine.MadeFor(s.Services, s.Within))
+		strings.Join(words.Strings(s.Others), " and "), madeFor(s.Services, s.Within))
 }
 
 // Flags are the flags that name the settings which most of the rules were made with.

@@ -18,53 +18,40 @@ type Capacity struct {
 	Short int
 }
 
-// add takes over the pools of another target.
-func (c *Capacity) add(o Capacity) {
-	if o.Measured > 0 && (c.Measured == 0 || o.Free < c.Free) {
-		c.Free = o.Free
+// add counts a planned pool of groups that shall hold the ranges.
+func (c *Capacity) add(pool secgroup.PoolPlan, ranges []netip.Prefix) {
+	_, short := errors.AsType[*secgroup.ShortageError](pool.Err)
+	if short {
+		c.Short++
 	}
-	c.Wanted += o.Wanted
-	c.Measured += o.Measured
-	c.Short += o.Short
-}
-
-// capacityOf returns the capacity of planned pools of groups that shall hold the ranges.
-func capacityOf(pools []secgroup.PoolPlan, ranges []netip.Prefix) Capacity {
-	var c Capacity
-	for _, pool := range pools {
-		_, short := errors.AsType[*secgroup.ShortageError](pool.Err)
-		one := Capacity{Wanted: len(pool.Ports()) * len(ranges)}
-		if short {
-			one.Short = 1
-		}
-		// A pool that is left alone for another reason has no plan to measure.
-		if one.Wanted > 0 && (short || pool.Err == nil) {
-			one.Measured, one.Free = 1, freeSlots(pool, ranges)
-		}
-		c.add(one)
+	wanted := len(pool.Ports()) * len(ranges)
+	c.Wanted += wanted
+	if wanted == 0 || pool.Err != nil && !short {
+		return // a pool that is left alone for another reason has no plan to measure
 	}
-	return c
+	if free := freeSlots(pool, ranges); c.Measured == 0 || free < c.Free {
+		c.Free = free
+	}
+	c.Measured++
 }
 
 // freeSlots returns how many more rules a pool surely holds: of its ports and of the families of the ranges, those that
 // have the least room.
 func freeSlots(pool secgroup.PoolPlan, ranges []netip.Prefix) int {
-	least, ports := -1, pool.Ports()
+	var all []int
 	for _, f := range []secgroup.Family{secgroup.IPv4, secgroup.IPv6} {
 		if !slices.ContainsFunc(ranges, func(p netip.Prefix) bool { return secgroup.FamilyOf(p) == f }) {
 			continue
 		}
-		for _, port := range ports {
+		for _, port := range pool.Ports() {
 			free := 0
 			for _, g := range pool.Holders {
 				if slices.Contains(g.Settings.Ports, port) {
 					free += max(g.Free[f], 0) // a group over its quota takes no room from the others
 				}
 			}
-			if least < 0 || free < least {
-				least = free
-			}
+			all = append(all, free)
 		}
 	}
-	return least
+	return slices.Min(all)
 }

@@ -91,7 +91,7 @@ func (e *Engine) Run(ctx context.Context, req Request) (*Report, error) {
 	report.Looked = req.Look
 	for _, tr := range runs {
 		if err == nil {
-			report.add(tr)
+			report.add(tr, publication)
 		}
 		report.Looked = report.Looked && tr.Plan != nil && !tr.Plan.Blind
 		errs = append(errs, tr.errs...)
@@ -130,23 +130,18 @@ func (e *Engine) run(ctx context.Context, req Request) (*iprange.Publication, []
 
 // startFetch starts to fetch the file, while the groups are described, and returns a function that waits for it.
 func (e *Engine) startFetch(ctx context.Context, req Request) func() (*iprange.Publication, error) {
-	var (
-		publication = &iprange.Publication{} // no file is needed to close
-		err         error
-		done        = make(chan struct{})
-	)
-	go func() {
-		defer close(done)
-		if req.Withdraw {
-			return
-		}
-		err = e.isolatePanics(ctx, func() (err error) {
-			publication, err = e.Fetch(ctx, req.Notice)
-			return err
+	publication := &iprange.Publication{}
+	var running errgroup.Group
+	if !req.Withdraw { // no file is needed to close
+		running.Go(func() error {
+			return e.isolatePanics(ctx, func() (err error) {
+				publication, err = e.Fetch(ctx, req.Notice)
+				return err
+			})
 		})
-	}()
+	}
 	return func() (*iprange.Publication, error) {
-		<-done
+		err := running.Wait()
 		return publication, err
 	}
 }
@@ -157,23 +152,17 @@ func (e *Engine) unknownGroups(ids []string, runs []*targetRun) []error {
 	if slices.ContainsFunc(runs, func(tr *targetRun) bool { return tr.Plan == nil }) {
 		return nil
 	}
-	known := map[string]bool{}
-	for _, tr := range runs {
-		for _, pool := range tr.Plan.Pools {
-			for _, id := range pool.IDs() {
-				known[id] = true
-			}
-		}
-	}
 	var errs []error
 	for _, id := range ids {
+		inPool := func(pool secgroup.PoolPlan) bool { return slices.Contains(pool.IDs(), id) }
+		if slices.ContainsFunc(runs, func(tr *targetRun) bool { return slices.ContainsFunc(tr.Plan.Pools, inPool) }) {
+			continue
+		}
 		what := "security group"
 		if strings.HasPrefix(id, "pl-") {
 			what = "prefix list"
 		}
-		if !known[id] {
-			errs = append(errs, hint.New(fmt.Sprintf("%s: no %s tagged %s has this ID in %s", id, what, e.TagKey, strings.Join(words.Strings(e.Targets), ", ")), "tag it, or check the ID"))
-		}
+		errs = append(errs, hint.New(fmt.Sprintf("%s: no %s tagged %s has this ID in %s", id, what, e.TagKey, strings.Join(words.Strings(e.Targets), ", ")), "tag it, or check the ID"))
 	}
 	return errs
 }

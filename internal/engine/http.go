@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"time"
@@ -10,7 +9,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 )
 
-// plainBody is an HTTP client that hands request bodies on as plain readers, and ends attempts that take too long.
+// plainBody is an HTTP client that hands request bodies on as plain readers.
 //
 // The SDK closes the body as soon as an answer begins. Where net/http is still about to see the end of the body, its
 // WriteTo then returns io.EOF, net/http takes that for a failed write and closes the connection under the answer, and a
@@ -22,38 +21,26 @@ type plainBody struct{ aws.HTTPClient }
 // answers would keep the targets that wait for their turn from theirs.
 const attemptTime = 20 * time.Second
 
-// newHTTPClient returns client, or the SDK's own if there is none, with plain bodies.
+// newHTTPClient returns client, or the SDK's own if there is none, with plain bodies and attemptTime.
 func newHTTPClient(client aws.HTTPClient) aws.HTTPClient {
-	if client == nil {
-		client = awshttp.NewBuildableClient()
+	switch c := client.(type) {
+	case nil:
+		client = awshttp.NewBuildableClient().WithTimeout(attemptTime)
+	case *awshttp.BuildableClient:
+		client = c.WithTimeout(attemptTime)
+	case *http.Client:
+		timed := *c
+		timed.Timeout = attemptTime
+		client = &timed
 	}
 	return plainBody{client}
 }
 
-// Do implements aws.HTTPClient. It gives an attempt its own time.
+// Do implements aws.HTTPClient.
 func (c plainBody) Do(req *http.Request) (*http.Response, error) {
-	ctx, cancel := context.WithTimeout(req.Context(), attemptTime)
-	req = req.Clone(ctx)
 	if req.Body != nil && req.Body != http.NoBody {
+		req = req.Clone(req.Context())
 		req.Body = struct{ io.ReadCloser }{req.Body}
 	}
-	answer, err := c.HTTPClient.Do(req)
-	if err != nil {
-		cancel()
-		return nil, err
-	}
-	answer.Body = timedBody{answer.Body, cancel}
-	return answer, nil
-}
-
-// timedBody is the body of an answer whose time ends when it is closed.
-type timedBody struct {
-	io.ReadCloser
-	cancel context.CancelFunc
-}
-
-// Close implements io.Closer.
-func (b timedBody) Close() error {
-	defer b.cancel()
-	return b.ReadCloser.Close()
+	return c.HTTPClient.Do(req)
 }

@@ -98,7 +98,7 @@ func TestShortageOffersCompactCover(t *testing.T) {
 			p, err := s.Propose(t.Context(), Request{})
 			s.must(err)
 			_, err = s.Run(t.Context(), Request{})
-			for what, err := range map[string]error{"run": err, "preview": errors.Join(p.Failures()...)} {
+			for what, err := range map[string]error{"run": err, "preview": errors.Join(p.Failures...)} {
 				short, ok := errors.AsType[*secgroup.ShortageError](err)
 				if !ok || strings.Contains(short.Error(), offer) != c.offered || strings.Contains(short.Error(), "2 IPv4 and 0 IPv6 rules a port") != c.offered {
 					t.Errorf("%s: error %v, which offers the cover: %t", what, err, !c.offered)

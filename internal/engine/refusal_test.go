@@ -145,8 +145,8 @@ func TestApprovedPlanMeetsAChange(t *testing.T) {
 	propose := func() Request {
 		p, err := s.Propose(t.Context(), Request{})
 		s.must(err)
-		if p.Previews[1].Err == nil || len(p.Failures()) != 2 {
-			t.Errorf("failures of a region and of a group are not shown: %v", p.Failures())
+		if p.Previews[1].Err == nil || len(p.Failures) != 2 {
+			t.Errorf("failures of a region and of a group are not shown: %v", p.Failures)
 		}
 		return p.Approved()
 	}

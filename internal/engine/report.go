@@ -56,8 +56,8 @@ type Summary struct {
 	Revoked int `json:"revoked"`
 }
 
-// Count counts a group with the rules that were added and revoked, and whether it failed.
-func (s *Summary) Count(added, revoked int, failed bool) {
+// count counts a group with the rules that were added and revoked, and whether it failed.
+func (s *Summary) count(added, revoked int, failed bool) {
 	s.Groups++
 	s.Added += added
 	s.Revoked += revoked
@@ -67,6 +67,12 @@ func (s *Summary) Count(added, revoked int, failed bool) {
 	if failed {
 		s.Failed++
 	}
+}
+
+// A Change is a rule, or an entry of a prefix list, that a run has added or removed.
+type Change struct {
+	Rule  secgroup.RuleID
+	Added bool
 }
 
 // A GroupReport says what became of one security group.
@@ -82,9 +88,10 @@ type GroupReport struct {
 	Revoked int      `json:"revoked"`
 	// Kept counts this tool's rules that were there before and stay, Foreign the rules of the group that are not this
 	// tool's.
-	Kept    int    `json:"kept"`
-	Foreign int    `json:"foreign"`
-	Error   string `json:"error"`
+	Kept    int      `json:"kept"`
+	Foreign int      `json:"foreign"`
+	Error   string   `json:"error"`
+	Changes []Change `json:"-"`
 }
 
 // A PrefixListReport says what became of one prefix list.
@@ -102,9 +109,10 @@ type PrefixListReport struct {
 	Removed    int   `json:"removed"`
 	// Kept counts this tool's entries that were there before and stay, Foreign the entries of the list that are not
 	// this tool's.
-	Kept    int    `json:"kept"`
-	Foreign int    `json:"foreign"`
-	Error   string `json:"error"`
+	Kept    int      `json:"kept"`
+	Foreign int      `json:"foreign"`
+	Error   string   `json:"error"`
+	Changes []Change `json:"-"`
 }
 
 // NewReport returns a report of a run that has done nothing yet. Its lists are empty, not null, in JSON.
@@ -120,8 +128,11 @@ func (r *Report) published(p *iprange.Publication) {
 }
 
 // add takes over what became of one account and region. Only here are groups and lists told apart.
-func (r *Report) add(tr *targetRun) {
-	r.Capacity.add(tr.capacity)
+func (r *Report) add(tr *targetRun, p *iprange.Publication) {
+	ranges := p.Merged()
+	for _, pool := range tr.Pools {
+		r.Capacity.add(pool, ranges)
+	}
 	if tr.described {
 		r.Described++
 	}
@@ -130,34 +141,37 @@ func (r *Report) add(tr *targetRun) {
 	r.Denied = r.Denied || tr.Target.Account == "" && slices.ContainsFunc(tr.errs, awserr.IsDenied)
 	account, region := tr.Target.Account, tr.Target.Region
 	for _, o := range tr.outcomes {
-		h, failure := o.plan, ""
+		h, added, failure := o.plan, 0, ""
 		if o.err != nil {
 			failure = o.err.Error()
 		}
-		r.Changed = r.Changed || o.added+o.removed > 0
+		for _, c := range o.changes {
+			if c.Added {
+				added++
+			}
+		}
+		removed := len(o.changes) - added
+		kept := h.Owned - removed
+		r.Changed = r.Changed || len(o.changes) > 0
 		if h.Kind == secgroup.ManagedPrefixList {
 			r.PrefixLists = append(r.PrefixLists, PrefixListReport{
-				account, region, h.ID, h.Name, h.Family.String(), o.version, h.MaxEntries, o.added, o.removed, o.kept(), h.Foreign, failure,
+				account, region, h.ID, h.Name, h.Family.String(), o.version, h.MaxEntries, added, removed, kept, h.Foreign, failure, o.changes,
 			})
 			continue
 		}
 		r.Groups = append(r.Groups, GroupReport{
-			account, region, h.ID, h.Name, h.Settings.Pool, secgroup.PortNames(h.Settings.Ports), o.added, o.removed, o.kept(), h.Foreign, failure,
+			account, region, h.ID, h.Name, h.Settings.Pool, secgroup.PortNames(h.Settings.Ports), added, removed, kept, h.Foreign, failure, o.changes,
 		})
-		r.Summary.Count(o.added, o.removed, failure != "")
+		r.Summary.count(added, removed, failure != "")
 	}
 }
 
-// A ListSummary counts prefix lists, and entries of all of them.
-type ListSummary struct{ Lists, Changed, Failed, Added, Removed int }
-
-// Lists sums up what became of the prefix lists.
-func (r *Report) Lists() ListSummary {
-	var s Summary
+// Lists counts prefix lists and their entries as Summary counts groups and their rules.
+func (r *Report) Lists() (s Summary) {
 	for _, l := range r.PrefixLists {
-		s.Count(l.Added, l.Removed, l.Error != "")
+		s.count(l.Added, l.Removed, l.Error != "")
 	}
-	return ListSummary{s.Groups, s.Changed, s.Failed, s.Added, s.Revoked}
+	return s
 }
 
 // fail notes the failures of the run and returns them as one error, or nil.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/internal/hint"
@@ -48,18 +47,15 @@ func (p roleProvider) Retrieve(ctx context.Context) (aws.Credentials, error) {
 
 // oncePerRole tells that a role cannot be assumed once for its account, instead of once for each of its regions. The
 // other errors are left as they are.
-func oncePerRole(errs []error) []error {
-	var told []string
-	var once []error
+func oncePerRole(errs []error) (all []error) {
+	told := map[string]bool{}
 	for _, err := range errs {
-		if refused, ok := errors.AsType[*roleError](err); ok {
-			if slices.Contains(told, refused.roleARN) {
-				continue
-			}
-			told = append(told, refused.roleARN)
-			err = fmt.Errorf("account %s: %w", AccountOf(refused.roleARN), refused)
+		if refused, ok := errors.AsType[*roleError](err); !ok {
+			all = append(all, err)
+		} else if !told[refused.roleARN] {
+			told[refused.roleARN] = true
+			all = append(all, fmt.Errorf("account %s: %w", AccountOf(refused.roleARN), refused))
 		}
-		once = append(once, err)
 	}
-	return once
+	return all
 }

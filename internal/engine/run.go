@@ -7,18 +7,18 @@ import (
 	"sync"
 
 	"cloudfront-sg-sync/internal/door"
-	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 )
 
 // A targetRun is a run in one target: what was found there, what was planned, and what became of it.
 type targetRun struct {
 	Preview
+	warnings   []string // of the last plan
+	errs       []error
 	lists      []secgroup.Holder
 	shared     []secgroup.Group // of other accounts, which are left alone
 	stray      []secgroup.StrayTag
 	described  bool             // whether the groups were
-	capacity   Capacity         // of the last plan
 	incomplete int              // network interfaces that lack something
 	world      []door.WorldRule // open to the world once the run is over
 	sawWorld   bool             // whether all groups of the network interfaces were looked at
@@ -29,37 +29,28 @@ type targetRun struct {
 
 func newTargetRun(t *Target) *targetRun { return &targetRun{Preview: Preview{Target: t}} }
 
-// An outcome is what became of a holder. It counts the net changes: a rule that was added and removed again, or the
-// other way round, does not count.
+// An outcome is what became of a holder.
 type outcome struct {
-	plan           *secgroup.HolderPlan
-	before         map[secgroup.RuleID]bool
-	gone           map[secgroup.RuleID]bool // removed by the steps
-	added, removed int
-	version        int64
-	err            error
+	plan    *secgroup.HolderPlan
+	changes []Change
+	version int64
+	err     error
 }
 
-// count notes a step that was taken.
+// count notes a step that was taken. A rule that was added and removed again, or the other way round, does not count.
 func (o *outcome) count(step secgroup.Step) {
-	for _, r := range step.Remove {
-		if o.gone[r.RuleID] = true; o.before[r.RuleID] {
-			o.removed++
-		} else {
-			o.added--
+	note := func(rules []secgroup.Rule, added bool) {
+		for _, r := range rules {
+			if i := slices.Index(o.changes, Change{r.RuleID, !added}); i >= 0 {
+				o.changes = slices.Delete(o.changes, i, i+1)
+			} else {
+				o.changes = append(o.changes, Change{r.RuleID, added})
+			}
 		}
 	}
-	for _, r := range step.Add {
-		if delete(o.gone, r.RuleID); o.before[r.RuleID] {
-			o.removed--
-		} else {
-			o.added++
-		}
-	}
+	note(step.Remove, false)
+	note(step.Add, true)
 }
-
-// kept counts the owned rules that were there before and still are.
-func (o *outcome) kept() int { return o.plan.Owned - o.removed }
 
 // outcome returns the outcome of a holder, making it if it is the first.
 func (tr *targetRun) outcome(h *secgroup.HolderPlan) *outcome {
@@ -68,10 +59,7 @@ func (tr *targetRun) outcome(h *secgroup.HolderPlan) *outcome {
 	if i := slices.IndexFunc(tr.outcomes, func(o *outcome) bool { return o.plan.ID == h.ID }); i >= 0 {
 		return tr.outcomes[i]
 	}
-	o := &outcome{plan: h, before: make(map[secgroup.RuleID]bool, len(h.Ingress)), gone: map[secgroup.RuleID]bool{}, version: h.Version}
-	for _, r := range h.Ingress {
-		o.before[r.RuleID] = true
-	}
+	o := &outcome{plan: h, version: h.Version}
 	tr.outcomes = append(tr.outcomes, o)
 	return o
 }
@@ -82,11 +70,11 @@ func (tr *targetRun) restart() {
 	for _, g := range tr.shared {
 		tr.warn(fmt.Sprintf("%s is shared by account %s: it is left alone; its owner has to sync it", g.ID, g.Owner))
 	}
-	tr.outcomes = slices.DeleteFunc(tr.outcomes, func(o *outcome) bool { return o.added+o.removed == 0 })
+	tr.outcomes = slices.DeleteFunc(tr.outcomes, func(o *outcome) bool { return len(o.changes) == 0 })
 	for _, o := range tr.outcomes {
 		o.err = nil
 	}
-	if err := tr.listsFailure(); err != nil {
+	if err := tr.ListsFailure(); err != nil {
 		tr.fail(err)
 	} else if tr.ListsErr != nil {
 		tr.warn(fmt.Sprintf("cannot tell whether there are prefix lists to sync: %v", tr.ListsErr))
@@ -95,8 +83,8 @@ func (tr *targetRun) restart() {
 
 // note notes a plan, what keeps it from being whole, and what needs a person although nothing fails. Pools that have
 // no holder asked for are left out.
-func (tr *targetRun) note(plan *secgroup.Plan, only []string, publication *iprange.Publication) {
-	tr.Plan, tr.Pools, tr.Lists, tr.planned = plan, nil, nil, slices.Concat(tr.Groups, tr.lists)
+func (tr *targetRun) note(plan *secgroup.Plan, only []string) {
+	tr.Plan, tr.Pools, tr.Lists, tr.Holders = plan, nil, nil, slices.Concat(tr.Groups, tr.lists)
 	if plan.Blind {
 		tr.warn(blind)
 	}
@@ -134,7 +122,6 @@ func (tr *targetRun) note(plan *secgroup.Plan, only []string, publication *ipran
 			}
 		}
 	}
-	tr.capacity = capacityOf(tr.Pools, publication.Merged())
 }
 
 func (tr *targetRun) warn(text string) {

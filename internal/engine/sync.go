@@ -51,8 +51,7 @@ func (e *Engine) sync(ctx context.Context, tr *targetRun, fetch func() (*iprange
 		}
 		tr.described = true
 		again := e.planAndApply(ctx, tr, publication, req, r)
-		// An approval is for one plan, and no other.
-		if !again || n >= maxPlans || req.Approved != nil {
+		if !again || n >= maxPlans || req.Approved != nil && len(r.conflicts) == 0 {
 			return
 		}
 		e.Log.InfoContext(ctx, "re-planning: groups changed or a call was refused", "target", tr.Target.String())
@@ -157,18 +156,20 @@ func (r *refusals) repeated(plan *secgroup.Plan) bool {
 
 // planAndApply plans a target and applies the plan. It reports whether planning again may help.
 func (e *Engine) planAndApply(ctx context.Context, tr *targetRun, publication *iprange.Publication, req Request, r *refusals) (again bool) {
-	tr.restart()
 	plan, err := e.plan(ctx, tr, publication, req, r)
-	if err == nil && req.Approved != nil {
-		if approved := req.Approved[tr.Target]; approved == nil || !plan.SameSteps(approved) {
-			err = ErrOutdated
+	// An approval is for one plan, and no other. If nothing is left to do, somebody else such as the function did the rest.
+	if err == nil && req.Approved != nil && !plan.Idle() && (req.Approved[tr.Target] == nil || !plan.SameSteps(req.Approved[tr.Target])) {
+		if len(r.conflicts) > 0 {
+			return false // with the errors that there are
 		}
+		err = ErrOutdated
 	}
+	tr.restart()
 	if err != nil {
 		tr.fail(err)
 		return false
 	}
-	tr.note(plan, req.GroupIDs, publication)
+	tr.note(plan, req.GroupIDs)
 	failed := make([][]error, len(plan.Sequences))
 	var running errgroup.Group
 	running.SetLimit(sequencesAtOnce)
@@ -229,7 +230,6 @@ func (e *Engine) plan(ctx context.Context, tr *targetRun, publication *iprange.P
 			return nil, err
 		}
 		if !learned && !r.repeated(plan) {
-			tr.RulesPerGroup = ask.RulesPerGroup
 			offerCompact(plan, publication, t.Region)
 			return plan, nil
 		}
@@ -242,7 +242,6 @@ func (e *Engine) learn(ctx context.Context, tr *targetRun, plan *secgroup.Plan, 
 	// Closing needs no room, so there is no need to ask for the quota.
 	if e.RulesPerGroup == 0 && !req.Withdraw && len(tr.Groups) > 0 && (req.AskQuota || !plan.Idle()) {
 		if err := t.learnQuota(ctx, plan); err != nil {
-			tr.QuotaErr = err
 			e.Log.WarnContext(ctx, "cannot read the quota of rules per security group, using the default; grant servicequotas:GetServiceQuota or set RULES_PER_GROUP",
 				"target", t.String(), "rulesPerGroup", DefaultRulesPerGroup, "error", err)
 		}

@@ -36,7 +36,8 @@ type Target struct {
 	knownAccount string
 	accountErr   error
 
-	knownQuota int // the last answer
+	knownQuota int   // the last answer
+	quotaErr   error // why there was none
 	quotaAsked time.Time
 	askedNow   bool // in this run
 	mayNotAsk  bool // as Service Quotas said
@@ -188,7 +189,7 @@ func askQuota(ctx context.Context, cfg aws.Config, quotaCode string) (int, error
 const quotaLasts = 24 * time.Hour
 
 // learnQuota asks Service Quotas where it never answered, a day after it did, or where a pool is too small, as the quota
-// may have been raised since; in a run only once.
+// may have been raised since; in a run only once. It fails if there was no answer now.
 func (t *Target) learnQuota(ctx context.Context, plan *secgroup.Plan) error {
 	short := slices.ContainsFunc(plan.Pools, func(pool secgroup.PoolPlan) bool {
 		_, ok := errors.AsType[*secgroup.ShortageError](pool.Err)
@@ -201,7 +202,7 @@ func (t *Target) learnQuota(ctx context.Context, plan *secgroup.Plan) error {
 	if t.mayNotAsk = awserr.IsDenied(err); t.mayNotAsk {
 		quota = DefaultRulesPerGroup
 	}
-	t.askedNow, t.quotaAsked, t.knownQuota = true, time.Now(), quota
+	t.askedNow, t.quotaAsked, t.knownQuota, t.quotaErr = true, time.Now(), quota, err
 	return err
 }
 

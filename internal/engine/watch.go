@@ -27,13 +27,15 @@ func (e *Engine) warnOfStray(ctx context.Context, tr *targetRun, ask bool) {
 
 // warnOfWorld warns of rules that are open to the world.
 func (e *Engine) warnOfWorld(ctx context.Context, tr *targetRun, req Request) {
-	removed := map[string]map[secgroup.RuleID]bool{} // by ID of the holder
+	changes := map[string][]Change{} // by ID of the holder
 	for _, o := range tr.outcomes {
 		if !req.DryRun {
-			removed[o.plan.ID] = o.gone
+			changes[o.plan.ID] = o.changes
 		}
 	}
-	gone := func(holder string, id secgroup.RuleID) bool { return removed[holder][id] }
+	gone := func(holder string, id secgroup.RuleID) bool {
+		return slices.Contains(changes[holder], Change{id, false})
+	}
 	scene, err := door.Around(ctx, tr.Target.EC2, tr.Plan, gone, req.Look)
 	tr.sawWorld = err == nil
 	if err != nil {

@@ -89,9 +89,9 @@ func valuesOf(report *engine.Report, err error, now time.Time) map[string]float6
 	lists := report.Lists()
 	values := map[string]float64{
 		"RulesAdded":    float64(report.Summary.Added + lists.Added),
-		"RulesRevoked":  float64(report.Summary.Revoked + lists.Removed),
+		"RulesRevoked":  float64(report.Summary.Revoked + lists.Revoked),
 		"RulesWanted":   float64(report.Capacity.Wanted),
-		"GroupsManaged": float64(report.Summary.Groups + lists.Lists),
+		"GroupsManaged": float64(report.Summary.Groups + lists.Groups),
 		"GroupsChanged": float64(report.Summary.Changed + lists.Changed),
 		"GroupsFailed":  float64(report.Summary.Failed + lists.Failed),
 		"PoolsShort":    float64(report.Capacity.Short),

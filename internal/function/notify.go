@@ -151,7 +151,7 @@ func subject(report *engine.Report) string {
 			words.Count(report.Summary.Added, "rule"), report.Summary.Revoked, words.Count(report.Summary.Changed, "group")))
 	}
 	if lists.Changed > 0 {
-		parts = append(parts, fmt.Sprintf("%d added, %d removed in %s", lists.Added, lists.Removed, words.Count(lists.Changed, "list")))
+		parts = append(parts, fmt.Sprintf("%d added, %d removed in %s", lists.Added, lists.Revoked, words.Count(lists.Changed, "list")))
 	}
 	s := "cloudfront-sg-sync: " + strings.Join(parts, "; ")
 	if len(report.Errors) > 0 {

@@ -92,7 +92,7 @@ func (h *Handler) fulfil(ctx context.Context, r *resourceRequest) (reason string
 	case r.kind != requestDelete:
 		report, _, err := h.run(ctx, task{deployed: true})
 		err = leave(report, err)
-		lists := report.Lists().Lists
+		lists := report.Lists().Groups
 		switch {
 		case lists > 0 && report.Summary.Groups == 0:
 			return words.Count(lists, "prefix list") + " made equal to the published ranges", err
@@ -109,7 +109,7 @@ func (h *Handler) fulfil(ctx context.Context, r *resourceRequest) (reason string
 	}
 	report, _, err := h.run(ctx, task{Request: engine.Request{Withdraw: true}})
 	withdrawn := words.Count(report.Summary.Revoked, "rule")
-	if removed := report.Lists().Removed; removed > 0 {
+	if removed := report.Lists().Revoked; removed > 0 {
 		withdrawn += fmt.Sprintf(" and %d entries of prefix lists", removed)
 	}
 	return withdrawn + " withdrawn", err

@@ -219,7 +219,7 @@ func (s *Setup) unsynced(ctx context.Context, req engine.Request) (bool, error) 
 			}
 		}
 	}
-	return len(p.Failures()) > 0 || p.Count() > 0, nil
+	return len(p.Failures) > 0 || len(p.Steps()) > 0, nil
 }
 
 // letsIn reports whether everything that is wanted gets in at every interface.
