@@ -112,7 +112,7 @@ func (c *checkCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 		return err
 	}
 	if doc.ShutOut() {
-		return errJudged
+		return c.failed(doc.Judgement)
 	}
 	return nil
 }

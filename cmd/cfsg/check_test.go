@@ -53,9 +53,12 @@ func TestCheckWithoutPermissions(t *testing.T) {
 func TestUnknownCheckInJSON(t *testing.T) {
 	o := newOperator(t, oneOrigin)
 	o.Deny("GetManagedPrefixListEntries")
-	code, stdout, _ := o.cfsg(t.Context(), "check", "--instance", "i-0123456789abcdef0", "-o", "json")
+	code, stdout, stderr := o.cfsg(t.Context(), "check", "--instance", "i-0123456789abcdef0", "-o", "json")
 	if err := conforms(stdout, "check"); err != nil || code != exitError || !strings.Contains(stdout, `"verdict": "unknown"`) {
 		t.Errorf("exit code %d, %v, %s", code, err, stdout)
+	}
+	if !strings.HasPrefix(stderr, "cfsg: cannot tell whether all of CLOUDFRONT gets in over IPv4: ") {
+		t.Errorf("it fails with %q", stderr)
 	}
 }
 

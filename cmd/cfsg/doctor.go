@@ -151,7 +151,7 @@ func (c *doctorCommand) Run(ctx context.Context, t terminal, k *kong.Context) er
 	}
 	d := c.examine(ctx, t, k, options)
 	err := c.print(t, d, func(p *page.Page) { doctorPage{p}.end(d) })
-	return cmp.Or(err, endOf(d.Judgement, d.Interrupted, c.json(), d.StepsWith(doctor.Unknown)...))
+	return cmp.Or(err, c.endOf(d.Judgement, d.Interrupted, d.StepsWith(doctor.Unknown)...))
 }
 
 // examine looks at an origin, and at its door where that is asked for. The command to run next shows more of what was
@@ -177,15 +177,13 @@ func (c *doctorCommand) examine(ctx context.Context, t terminal, k *kong.Context
 	return d
 }
 
-// endOf returns what makes the command fail. The text has told it.
-func endOf(j document.Judgement, interrupted, asJSON bool, undecided ...string) error {
+// endOf returns what makes the command fail.
+func (c *doctorCommand) endOf(j document.Judgement, interrupted bool, undecided ...string) error {
 	switch {
 	case interrupted:
 		return errors.New(j.Cause)
 	case j.Mark != document.Failed && len(undecided) == 0:
 		return nil
-	case asJSON:
-		return errors.New(j.Cause)
 	}
-	return errJudged
+	return c.failed(j)
 }

@@ -41,7 +41,7 @@ func (c *doctorCommand) examineDistribution(ctx context.Context, t terminal, k *
 		}
 	}
 	err = c.print(t, d, func(w *page.Page) { writeDistribution(doctorPage{w}, d) })
-	return cmp.Or(err, endOf(d.Judgement, ctx.Err() != nil, c.json(), undecided...))
+	return cmp.Or(err, c.endOf(d.Judgement, ctx.Err() != nil, undecided...))
 }
 
 func (c *doctorCommand) readDistribution(ctx context.Context, t terminal) (*distribution.Distribution, error) {

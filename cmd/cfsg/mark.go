@@ -17,6 +17,14 @@ import (
 // errJudged is a failure that the judgement has told.
 var errJudged = errors.New("the mark is ✗")
 
+// failed is the error of a command whose judgement is why it fails. Its text has told that; JSON is for programs.
+func (f outputFlags) failed(j document.Judgement) error {
+	if f.json() {
+		return errors.New(j.Cause)
+	}
+	return errJudged
+}
+
 // print writes a document: as JSON, or as its page, which ends with the judgement if the command judges.
 func (f outputFlags) print(t terminal, doc any, write func(*page.Page)) error {
 	if f.json() {

@@ -124,7 +124,7 @@ func (c *setupCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 		}
 	}
 	if r.doc.Conclude(err, c.next(k)); err == nil && r.doc.Mark == document.Failed {
-		err = errJudged
+		err = c.failed(r.doc.Judgement)
 	}
 	return errors.Join(err, c.print(t, r.doc, func(*page.Page) {}))
 }

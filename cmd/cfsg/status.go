@@ -35,7 +35,7 @@ func (c *statusCommand) Run(ctx context.Context, t terminal, k *kong.Context) er
 	case c.DetailedExitcode && doc.Mark != document.OK:
 		return errChanges
 	case doc.Mark == document.Failed:
-		return errJudged // the page and the document say why
+		return c.failed(doc.Judgement)
 	}
 	return nil
 }
