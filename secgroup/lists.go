@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"cloudfront-sg-sync/internal/hint"
 
@@ -32,7 +34,7 @@ func DiscoverLists(ctx context.Context, api API, tagKey, owner string) ([]Holder
 			continue // EC2 still shows a deleted list for a while
 		}
 		if l.Err == nil {
-			l.Ingress, l.Err = entriesOf(ctx, api, l.ID, l.Version)
+			l.Ingress, l.Err = Entries(ctx, api, l.ID, l.Version)
 		}
 		lists = append(lists, l)
 	}
@@ -50,6 +52,22 @@ func describeLists(ctx context.Context, api ec2.DescribeManagedPrefixListsAPICli
 
 func withIDs(ids ...string) []types.Filter {
 	return []types.Filter{{Name: aws.String("prefix-list-id"), Values: ids}}
+}
+
+// DescribeLists returns the prefix lists with the given IDs, without their entries. An ID that no list has is not an
+// error.
+func DescribeLists(ctx context.Context, api ec2.DescribeManagedPrefixListsAPIClient, ids []string) ([]Holder, error) {
+	var lists []Holder
+	for some := range slices.Chunk(ids, ValuesPerFilter) {
+		described, err := describeLists(ctx, api, "describe the prefix lists "+strings.Join(some, ", "), withIDs(some...))
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range described {
+			lists = append(lists, newPrefixList(d))
+		}
+	}
+	return lists, nil
 }
 
 func newPrefixList(described types.ManagedPrefixList) Holder {
@@ -77,17 +95,17 @@ func newPrefixList(described types.ManagedPrefixList) Holder {
 	return l
 }
 
-// entriesOf returns the entries of a version of a list. Naming the version ties these entries to the CurrentVersion
-// that the next change is guarded by.
-func entriesOf(ctx context.Context, api API, id string, version int64) ([]Rule, error) {
-	pages := ec2.NewGetManagedPrefixListEntriesPaginator(api, &ec2.GetManagedPrefixListEntriesInput{
-		PrefixListId:  aws.String(id),
-		TargetVersion: aws.Int64(version),
-		MaxResults:    aws.Int32(ListsPerPage),
-	})
+// Entries returns the entries of a version of a list, or of its newest for version 0. Naming the version ties these
+// entries to the CurrentVersion that the next change is guarded by.
+func Entries(ctx context.Context, api ec2.GetManagedPrefixListEntriesAPIClient, id string, version int64) ([]Rule, error) {
+	in := &ec2.GetManagedPrefixListEntriesInput{PrefixListId: aws.String(id), MaxResults: aws.Int32(ListsPerPage)}
+	if version > 0 {
+		in.TargetVersion = aws.Int64(version)
+	}
+	pages := ec2.NewGetManagedPrefixListEntriesPaginator(api, in)
 	entries, err := Collect(ctx, pages.HasMorePages, pages.NextPage,
 		func(page *ec2.GetManagedPrefixListEntriesOutput) []types.PrefixListEntry { return page.Entries },
-		fmt.Sprintf("get the entries of %s", id), "ec2:GetManagedPrefixListEntries")
+		"get the entries of prefix list "+id, "ec2:GetManagedPrefixListEntries")
 	rules := make([]Rule, len(entries))
 	for i, e := range entries {
 		prefix, err := netip.ParsePrefix(aws.ToString(e.Cidr))

@@ -177,7 +177,11 @@ func (c Client) route(ctx context.Context, r types.Route, lists map[string]door.
 	}
 	list, known := lists[found.List]
 	if !known {
-		list.To, list.Err = door.EntriesOf(ctx, c, found.List)
+		var entries []secgroup.Rule
+		entries, list.Err = door.EntriesOf(ctx, c, found.List)
+		for _, e := range entries {
+			list.To = append(list.To, e.Source.Prefix)
+		}
 		lists[found.List] = list
 	}
 	found.To, found.Err = list.To, list.Err

@@ -57,8 +57,8 @@ type Target struct {
 	Subject *Subject
 }
 
-// behind returns what the targets of a port refuse of the wanted addresses that a load balancer passes on, those with
-// the same outcome as one, and which targets the world reaches past it.
+// behind returns what the targets of a port refuse of the wanted addresses that a load balancer passes
+// on, those with the same outcome as one, and which targets the world reaches past it.
 func (b *Balancer) behind(j *judge, f family, port secgroup.PortRange) (found []Finding) {
 	if b.Err != nil {
 		return find(Unknown, f.wanted, always("cannot see the targets of load balancer %s: %v", b.Name, b.Err))
@@ -68,16 +68,10 @@ func (b *Balancer) behind(j *judge, f family, port secgroup.PortRange) (found []
 			continue
 		}
 		for _, tg := range l.Targets {
-			var outcomes []outcome
 			for _, o := range b.outcomes(j, tg, f) {
-				if i := slices.IndexFunc(outcomes, o.same); i >= 0 {
-					outcomes[i].targets = append(outcomes[i].targets, o.targets...)
-				} else {
-					outcomes = append(outcomes, o)
-				}
-			}
-			for _, o := range outcomes {
-				found = append(found, find(o.verdict, o.set, func(a netip.Addr) string { return o.cause(words.Few(o.targets), a) })...)
+				found = append(found, find(o.verdict, o.set, func(witness netip.Addr) string {
+					return strings.NewReplacer("{targets}", words.Few(o.targets), "{address}", witness.String(), "{balancer}", "load balancer "+b.Name).Replace(o.text)
+				})...)
 			}
 		}
 	}
@@ -89,97 +83,94 @@ type outcome struct {
 	verdict Verdict
 	set     *ipspace.Set
 	targets []string
-	cause   func(targets string, witness netip.Addr) string
+	text    string // why, with {targets}, the {address} of a witness and the {balancer}
 }
 
-func (o outcome) same(other outcome) bool {
-	return o.verdict == other.verdict && o.set.Equal(other.set) && o.cause("", netip.Addr{}) == other.cause("", netip.Addr{})
-}
-
-// outcomes returns those at each target that gets requests.
+// outcomes returns those at the targets that get requests, each once.
 func (b *Balancer) outcomes(j *judge, tg *TargetGroup, f family) (found []outcome) {
-	unknown := func(t string, format string, args ...any) outcome {
-		return outcome{Unknown, f.wanted, []string{t}, func(targets string, _ netip.Addr) string {
-			return fmt.Sprintf("target group %s of load balancer %s: ", tg.Name, b.Name) + fmt.Sprintf(format, args...) + targets
-		}}
+	add := func(v Verdict, set *ipspace.Set, target, format string, args ...any) {
+		o := outcome{v, set, []string{target}, fmt.Sprintf(format, args...)}
+		same := func(other outcome) bool {
+			return o.verdict == other.verdict && o.text == other.text && o.set.Equal(other.set)
+		}
+		if i := slices.IndexFunc(found, same); i >= 0 {
+			found[i].targets = append(found[i].targets, target)
+		} else {
+			found = append(found, o)
+		}
+	}
+	unknown := func(target, format string, args ...any) {
+		add(Unknown, f.wanted, target, "target group %s of {balancer}: %s", tg.Name, fmt.Sprintf(format, args...))
 	}
 	switch {
 	case tg.Err != nil:
-		return []outcome{unknown("", "%v", tg.Err)}
+		unknown("", "%v", tg.Err)
+		return found
 	case tg.Type == "lambda":
 		return nil // it has no address
 	case tg.Type == "alb":
-		return []outcome{unknown("", "its target is another load balancer: check that as well")}
+		unknown("", "its target is another load balancer: check that as well")
+		return found
 	}
 	serving := slices.ContainsFunc(tg.Targets, func(t Target) bool { return t.Serving })
 	for _, t := range tg.Targets {
 		if serving && !t.Serving {
 			continue
 		}
+		at := secgroup.PortRange{From: t.Port, To: t.Port}
 		if t.Subject == nil {
-			found = append(found, unknown(t.ID, "cannot see the security groups of "))
+			unknown(t.ID, "cannot see the security groups of {targets}")
 			continue
 		}
-		found = append(found, b.refused(j, tg, t, f))
-		if at := t.Subject.Interface; at != nil && at.PublicOver(f.Family) {
-			found = append(found, b.bypassed(j, t, f)...)
+		from := "the load balancer's address"
+		if tg.preserves(f) {
+			from = "client addresses, which it sees as they are"
+		}
+		if shut, unread := b.shut(j, tg, t, f); len(unread) > 0 {
+			add(Unknown, shut, t.ID, "cannot tell whether {targets} behind {balancer} lets in {address}: %s", j.unreadable(unread))
+		} else {
+			add(Blocked, shut, t.ID, "{targets} behind {balancer} does not let {address} in on port %d from %s: its groups (%s) are a second door",
+				t.Port, from, names(t.Subject.Groups))
+		}
+		// By an address of its own, the world may reach a target past the load balancer.
+		rules, _, _ := j.worldAt(*t.Subject, j.TagKey, []secgroup.PortRange{at})
+		for _, w := range rules {
+			if i := t.Subject.Interface; i != nil && i.PublicOver(f.Family) && w.Counts(at) {
+				add(Open, f.wanted, t.ID, "{targets} behind {balancer} has a public address, and %s: anyone who finds it can bypass CloudFront and its WAF", w)
+			}
 		}
 	}
 	return found
 }
 
-// refused is what a target's groups do to the wanted addresses.
-func (b *Balancer) refused(j *judge, tg *TargetGroup, t Target, f family) outcome {
-	from := "the load balancer's address"
-	if tg.preserves(f) {
-		from = "client addresses, which it sees as they are"
+func names(groups []secgroup.Group) string {
+	var names []string
+	for _, g := range groups {
+		names = append(names, GroupID{g.ID, g.Name}.String())
 	}
-	shut, unread := b.shut(tg, t, f, j.Lists)
-	if len(unread) > 0 {
-		return outcome{Unknown, shut, []string{t.ID}, func(targets string, a netip.Addr) string {
-			return fmt.Sprintf("cannot tell whether %s behind load balancer %s lets in %s: %s", targets, b.Name, a, j.unreadable(unread))
-		}}
-	}
-	return outcome{Blocked, shut, []string{t.ID}, func(targets string, a netip.Addr) string {
-		return fmt.Sprintf("%s behind load balancer %s does not let %s in on port %d from %s: its groups (%s) are a second door",
-			targets, b.Name, a, t.Port, from, groupNames(t.Subject.Groups))
-	}}
+	return words.Few(names)
 }
 
 // preserves reports whether targets see the addresses of clients of a family.
 func (tg *TargetGroup) preserves(f family) bool { return tg.Preserves && tg.Family == f.Family }
 
-// bypassed returns the rules by which the world reaches a target past the load balancer, by an address of its own.
-func (b *Balancer) bypassed(j *judge, t Target, f family) (found []outcome) {
-	at := secgroup.PortRange{From: t.Port, To: t.Port}
-	rules, _, _ := t.Subject.world(j.Scene, j.tagKey, []secgroup.PortRange{at})
-	for _, w := range rules {
-		if w.Counts(at) {
-			found = append(found, outcome{Open, f.wanted, []string{t.ID}, func(targets string, _ netip.Addr) string {
-				return fmt.Sprintf("%s behind load balancer %s has a public address, and %s: anyone who finds it can bypass CloudFront and its WAF", targets, b.Name, w)
-			}})
-		}
-	}
-	return found
-}
-
 // shut returns the wanted ranges that a target's groups refuse, and the lists that decide but could not be read. A rule
 // that refers to a group of the load balancer admits all that comes from it, whether client addresses are preserved or
 // not. See
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-security-groups.html
-func (b *Balancer) shut(tg *TargetGroup, t Target, f family, lists map[string]PrefixList) (shut *ipspace.Set, unread []string) {
+func (b *Balancer) shut(j *judge, tg *TargetGroup, t Target, f family) (shut *ipspace.Set, unread []string) {
 	var sources []netip.Prefix
-	for _, r := range t.Subject.rules() {
+	for _, r := range j.rulesAt(*t.Subject) {
 		if !r.OpensTCP(secgroup.PortRange{From: t.Port, To: t.Port}) {
 			continue
 		}
 		if _, group, ok := strings.Cut(r.Source.Reference, "/"); ok && slices.Contains(b.Groups, group) {
 			return ipspace.Of(nil), nil
 		}
-		if list := lists[r.Source.Reference]; list.Err != nil {
-			unread = append(unread, list.ID)
+		if r.list.Err != nil {
+			unread = append(unread, r.list.ID)
 		}
-		sources = append(sources, sourcesOf(r.Rule, lists)...)
+		sources = append(sources, r.sources...)
 	}
 	if tg.preserves(f) {
 		return ipspace.Minus(f.wanted, setOf(f.Family, sources)), unread
@@ -191,12 +182,4 @@ func (b *Balancer) shut(tg *TargetGroup, t Target, f family, lists map[string]Pr
 		}
 	}
 	return ipspace.Of(nil), nil
-}
-
-func groupNames(groups []secgroup.Group) string {
-	var names []string
-	for _, g := range groups {
-		names = append(names, strings.TrimSpace(g.ID+" "+g.Name))
-	}
-	return words.Few(names)
 }

@@ -12,10 +12,15 @@ import (
 
 // API is the part of the EC2 client that this package calls. It changes nothing.
 type API interface {
-	ec2.DescribeSecurityGroupsAPIClient
-	ec2.DescribeNetworkInterfacesAPIClient
+	AttachmentAPI
 	ec2.DescribeManagedPrefixListsAPIClient
 	ec2.GetManagedPrefixListEntriesAPIClient
+}
+
+// AttachmentAPI is the part of the EC2 client that [Attached] calls.
+type AttachmentAPI interface {
+	ec2.DescribeSecurityGroupsAPIClient
+	ec2.DescribeNetworkInterfacesAPIClient
 }
 
 // Discover finds what a selector means, with the rules of its groups and the entries of the prefix lists that these
@@ -28,129 +33,127 @@ func Discover(ctx context.Context, api API, s Selector) (*Scene, error) {
 	if err != nil {
 		return nil, err
 	}
-	groups, err := groupsOf(ctx, api, s.Groups, interfaces)
+	named, err := groupsOf(ctx, api, s.Groups)
 	if err != nil {
 		return nil, err
 	}
 	scene := &Scene{}
-	if len(s.Groups) > 0 {
-		scene.Subjects = append(scene.Subjects, Subject{Groups: pick(groups, s.Groups)})
+	if len(named) > 0 {
+		scene.Subjects = []Subject{{Groups: named}}
 	}
-	for _, i := range interfaces {
-		scene.Subjects = append(scene.Subjects, Subject{&i, pick(groups, i.Groups)})
-	}
-	return scene, scene.ReadLists(ctx, api, groups)
-}
-
-// A lookup finds interfaces by one filter.
-type lookup struct {
-	filter string
-	values []string
-	// names are what must be found, and of says what an interface is found as.
-	names []string
-	of    func(Interface) string
-	// unknown is the error for a name that no interface has, and hint where to look.
-	unknown, hint string
-}
-
-// lookups returns what finds the interfaces that a selector means.
-func lookups(s Selector) []lookup {
-	all := []lookup{
-		{"network-interface-id", s.Interfaces, s.Interfaces, func(i Interface) string { return i.ID }, "there is no network interface %s", "check the ID and the region"},
-		{"attachment.instance-id", s.Instances, s.Instances, func(i Interface) string { return i.Instance }, "instance %s has no network interface", "check the ID and the region, and whether it was terminated"},
-	}
-	// one finds what has one name only.
-	one := func(filter string, values []string, name, unknown, hint string) {
-		all = append(all, lookup{filter, values, []string{name}, func(Interface) string { return name }, unknown, hint})
-	}
-	for _, name := range s.LoadBalancers {
-		one("description", descriptionsOf(name), name, "there is no network interface of a load balancer %s", "check the name and the region")
-	}
-	for _, addr := range s.Addresses {
-		filter := "association.public-ip"
-		if addr.Is6() {
-			filter = "ipv6-addresses.ipv6-address"
-		}
-		one(filter, []string{addr.String()}, addr.String(), "there is no network interface with the address %s", "check the address, the account and the region")
-	}
-	return all
-}
-
-// interfacesOf returns the interfaces that a selector means, each once.
-func interfacesOf(ctx context.Context, api API, s Selector) ([]Interface, error) {
-	var found []Interface
-	var errs []error
-	for _, l := range lookups(s) {
-		some, err := secgroup.DescribeInterfaces(ctx, api, l.filter, l.values)
-		if err != nil {
-			return nil, err
-		}
-		var as []string
-		for _, i := range some {
-			as = append(as, l.of(i))
-			if !slices.ContainsFunc(found, func(o Interface) bool { return o.ID == i.ID }) {
-				found = append(found, i)
-			}
-		}
-		errs = append(errs, notFound(l.names, as, l.unknown, l.hint)...)
-	}
-	return found, joined(errs)
-}
-
-// descriptionsOf returns patterns for the descriptions that Elastic Load Balancing gives the interfaces of a load
-// balancer, be it an Application, Network or Classic one. See
-// https://repost.aws/knowledge-center/elb-find-load-balancer-ip
-func descriptionsOf(loadBalancer string) []string {
-	return []string{"ELB app/" + loadBalancer + "/*", "ELB net/" + loadBalancer + "/*", "ELB " + loadBalancer}
-}
-
-// groupsOf returns the groups with the given IDs and those of interfaces.
-func groupsOf(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, named []string, interfaces []Interface) ([]secgroup.Group, error) {
-	ids := slices.Clone(named)
-	for _, i := range interfaces {
-		ids = append(ids, i.Groups...)
-	}
-	slices.Sort(ids)
-	if ids = slices.Compact(ids); len(ids) == 0 {
-		return nil, nil
-	}
-	groups, err := secgroup.Describe(ctx, api, ids)
+	at, groups, err := SubjectsAt(ctx, api, interfaces, named, true)
 	if err != nil {
 		return nil, err
 	}
-	var found []string
-	var errs []error
+	scene.Subjects = append(scene.Subjects, at...)
+	return scene, scene.ReadLists(ctx, api, groups)
+}
+
+// interfacesOf returns the interfaces that a selector means, each once.
+func interfacesOf(ctx context.Context, api API, s Selector) (found []Interface, err error) {
+	var missing error
+	for _, kind := range interfaceKinds {
+		for _, name := range kind.names(s) {
+			filter, values := kind.found(name)
+			some, err := secgroup.DescribeInterfaces(ctx, api, filter, values)
+			if err != nil {
+				return nil, err
+			}
+			if len(some) == 0 {
+				missing = and(missing, kind.notFound(name))
+			}
+			for _, i := range some {
+				if !slices.ContainsFunc(found, func(o Interface) bool { return o.ID == i.ID }) {
+					found = append(found, i)
+				}
+			}
+		}
+	}
+	return found, missing
+}
+
+// groupsOf returns the groups with the given IDs, each once, in their order.
+func groupsOf(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, ids []string) (groups []secgroup.Group, err error) {
+	var asked []string
+	for _, id := range ids {
+		if !slices.Contains(asked, id) {
+			asked = append(asked, id)
+		}
+	}
+	described, err := secgroup.Describe(ctx, api, asked)
+	if err != nil {
+		return nil, err
+	}
+	var problems error
+	for _, id := range asked {
+		switch i := slices.IndexFunc(described, func(g secgroup.Group) bool { return g.ID == id }); {
+		case i < 0:
+			problems = and(problems, groupKind.notFound(id))
+		case described[i].Err != nil:
+			problems = and(problems, fmt.Errorf("%s: %w", id, described[i].Err))
+		default:
+			groups = append(groups, described[i])
+		}
+	}
+	return groups, problems
+}
+
+// and adds an error to others, all in one line.
+func and(err, next error) error {
+	if err == nil {
+		return next
+	}
+	return fmt.Errorf("%w; %w", err, next)
+}
+
+// Attached finds the network interfaces that any of the groups is attached to, each with all groups that are attached
+// there. The groups that are not among the given ones are described; the rules of the others are taken as given.
+func Attached(ctx context.Context, api AttachmentAPI, groups []secgroup.Group) ([]Subject, error) {
+	var ids []string
 	for _, g := range groups {
-		found = append(found, g.ID)
-		if g.Err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", g.ID, g.Err))
-		}
+		ids = append(ids, g.ID)
 	}
-	return groups, joined(append(errs, notFound(ids, found, "there is no security group %s", "check the ID, the account and the region")...))
+	interfaces, err := secgroup.DescribeInterfaces(ctx, api, "group-id", ids)
+	if err != nil {
+		return nil, err
+	}
+	subjects, _, err := SubjectsAt(ctx, api, interfaces, groups, true)
+	return subjects, err
 }
 
-// pick returns the groups with the given IDs, each once, in their order.
-func pick(groups []secgroup.Group, ids []string) []secgroup.Group {
-	var picked []secgroup.Group
-	for i, id := range ids {
-		if slices.Contains(ids[:i], id) {
-			continue
+// SubjectsAt returns interfaces with the groups that are attached there, and all these groups. Those that are not among
+// the given ones are described if that is asked for, and otherwise left out, as they are where that fails.
+func SubjectsAt(
+	ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, interfaces []Interface, groups []secgroup.Group, describe bool,
+) (subjects []Subject, all []secgroup.Group, err error) {
+	known := map[string]secgroup.Group{}
+	for _, g := range groups {
+		known[g.ID] = g
+	}
+	if describe {
+		var others []string
+		for _, i := range interfaces {
+			for _, id := range i.Groups {
+				if _, ok := known[id]; !ok {
+					others = append(others, id)
+				}
+			}
 		}
-		if at := slices.IndexFunc(groups, func(g secgroup.Group) bool { return g.ID == id }); at >= 0 {
-			picked = append(picked, groups[at])
+		var described []secgroup.Group
+		described, err = groupsOf(ctx, api, others)
+		for _, g := range described {
+			known[g.ID] = g
 		}
+		groups = slices.Concat(groups, described)
 	}
-	return picked
-}
-
-// joined returns errors as one, in one line.
-func joined(errs []error) error {
-	if len(errs) == 0 {
-		return nil
+	for i := range interfaces {
+		s := Subject{Interface: &interfaces[i]}
+		for _, id := range s.Interface.Groups {
+			if g, ok := known[id]; ok {
+				s.Groups = append(s.Groups, g)
+			}
+		}
+		subjects = append(subjects, s)
 	}
-	err := errs[0]
-	for _, next := range errs[1:] {
-		err = fmt.Errorf("%w; %w", err, next)
-	}
-	return err
+	return subjects, groups, err
 }

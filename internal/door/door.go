@@ -15,7 +15,6 @@
 package door
 
 import (
-	"net/netip"
 	"slices"
 	"time"
 
@@ -46,8 +45,9 @@ type Question struct {
 // A Scene is what EC2 says of an origin's guards.
 type Scene struct {
 	Subjects []Subject
-	// Lists are the prefix lists that rules of the subjects refer to, by ID.
-	Lists map[string]PrefixList
+	// Lists are the prefix lists that rules of the subjects refer to, by ID, with their entries. One that could not be
+	// described has no name, and the family -1.
+	Lists map[string]secgroup.Holder
 	// ListsErr is why the lists have no names, where they have none.
 	ListsErr error
 	// Network is the way from the Internet to the subjects' interfaces; nil if nobody looked at it.
@@ -79,17 +79,3 @@ type Subject struct {
 
 // An Interface is a network interface.
 type Interface = secgroup.Interface
-
-// A PrefixList is a managed prefix list.
-type PrefixList struct {
-	ID   string // pl-…
-	Name string // empty if unknown
-	// Owner is the account that it belongs to, or "AWS", and Tags are those that EC2 shows. Both are empty if unknown.
-	Owner string
-	Tags  map[string]string
-	// Family is that of its entries, -1 if unknown.
-	Family  secgroup.Family
-	Entries []netip.Prefix
-	// Err is why the entries could not be read.
-	Err error
-}

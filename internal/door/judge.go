@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/ipspace"
@@ -20,12 +21,12 @@ import (
 
 // Judge compares the ranges that the groups of each subject let in with the ranges asked about.
 func Judge(scene *Scene, q Question) *Report {
-	j := judge{Scene: scene, tagKey: q.TagKey}
+	j := judge{Scene: scene, Question: q}
 	for _, f := range q.Families {
 		j.families = append(j.families, newFamily(f, q))
 	}
 	report := &Report{
-		SyncToken: q.Wanted.SyncToken, PublishedAt: q.Wanted.Published, Verdict: Open,
+		SyncToken: q.Wanted.SyncToken, PublishedAt: q.Wanted.Published, Judgement: j.good(), Verdict: Open,
 		Notes: []string{}, Subjects: []SubjectReport{}, PrefixLists: []PrefixListReport{}, OpenToWorld: []WorldRule{},
 	}
 	if scene.ListsErr != nil {
@@ -33,7 +34,7 @@ func Judge(scene *Scene, q Question) *Report {
 	}
 	var judged []secgroup.PortRange
 	for _, s := range scene.Subjects {
-		r, ports := j.subject(s, q)
+		r, ports := j.subject(s)
 		report.Verdict = worse(report.Verdict, r.Verdict)
 		report.Subjects = append(report.Subjects, r)
 		judged = append(judged, ports...)
@@ -45,11 +46,18 @@ func Judge(scene *Scene, q Question) *Report {
 			report.Notes = append(report.Notes, fmt.Sprintf("also open to the world, on a port that nobody asked about: %s", w))
 		}
 	}
+	for i := range report.Subjects {
+		s := &report.Subjects[i]
+		if ports := worldPorts(s.OpenToWorld(report)); len(ports) > 0 {
+			s.Judgement = Worst(s.Judgement, attention("%s open to the world: anyone who finds the origin can bypass CloudFront and its WAF", words.PortsAre(secgroup.PortNames(ports))))
+		}
+		s.Judgement = Worst(s.Judgement, s.warnings...)
+		report.Judgement = Worst(report.Judgement, s.Judgement)
+	}
 	for _, id := range slices.Sorted(maps.Keys(scene.Lists)) {
 		l := scene.Lists[id]
-		_, tagged := l.Tags[q.TagKey]
-		r := PrefixListReport{ID: l.ID, Name: l.Name, Owner: l.Owner, Tagged: tagged, Entries: len(l.Entries)}
-		if tagged {
+		r := PrefixListReport{ID: l.ID, Name: l.Name, Owner: l.Owner, Tagged: j.tagged(l), Entries: len(l.Ingress)}
+		if r.Tagged {
 			r.Pool = l.Tags[q.TagKey+"-pool"]
 		}
 		if l.Err != nil {
@@ -57,20 +65,28 @@ func Judge(scene *Scene, q Question) *Report {
 		}
 		report.PrefixLists = append(report.PrefixLists, r)
 	}
-	report.conclude(strings.Join(q.Services, ", "))
 	return report
 }
 
-// A judge holds the wanted ranges.
+// A judge answers a question about a scene.
 type judge struct {
 	*Scene
+	Question
 	families []family
-	tagKey   string
 }
 
-// warn adds something that takes the check mark away.
-func (r *SubjectReport) warn(format string, args ...any) {
-	r.warnings = append(r.warnings, attention(format, args...))
+// services names those that are wanted.
+func (j *judge) services() string { return strings.Join(j.Services, ", ") }
+
+// good is the judgement where nothing is wrong.
+func (j *judge) good() Judgement {
+	return Judgement{Mark: OK, Cause: fmt.Sprintf("all of %s gets in, and no port that counts is open to the world", j.services())}
+}
+
+// tagged reports whether a tag says that this tool keeps a group or a prefix list.
+func (j *judge) tagged(h secgroup.Holder) bool {
+	_, tagged := h.Tags[j.TagKey]
+	return tagged
 }
 
 // A family holds the wanted ranges of one address family.
@@ -98,82 +114,139 @@ func newFamily(f secgroup.Family, q Question) family {
 	if q.Within != nil {
 		within := setOf(f, ranges(q.Within))
 		wanted.within = ipspace.Minus(within, wanted.wanted)
-		wanted.allowed = ipspace.Of(slices.Concat(wanted.wanted.Prefixes(), within.Prefixes()))
+		wanted.allowed = ipspace.Union(wanted.wanted, within)
 	}
 	return wanted
 }
 
-// A rule is a rule and its group.
+// A rule is a rule, its group, and what it lets in.
 type rule struct {
 	secgroup.Rule
-	group GroupID
-	tags  map[string]string // of the group
+	group   GroupID
+	tags    map[string]string // of the group
+	list    secgroup.Holder   // that it refers to
+	sources []netip.Prefix    // its own IP range, or the entries of the list
 }
 
-// rules returns the rules that decide who gets in at a subject.
-func (s Subject) rules() []rule {
-	if s.Interface != nil && len(s.Groups) == 0 && s.Interface.NeedsNoGroup {
-		return unfiltered
-	}
+// of returns what names the rule in a report.
+func (r rule) of() RuleOf {
+	return RuleOf{Group: r.group, Protocol: r.Protocol, Ports: r.Ports(), Description: r.Description}
+}
+
+// rulesAt returns the rules that decide who gets in at a subject.
+func (s *Scene) rulesAt(at Subject) []rule {
 	var rules []rule
-	for _, g := range s.Groups {
+	if at.Interface != nil && len(at.Groups) == 0 && at.Interface.NeedsNoGroup { // everyone gets in
+		for _, everyone := range []string{"0.0.0.0/0", "::/0"} {
+			p := netip.MustParsePrefix(everyone)
+			id := secgroup.RuleID{Protocol: "-1", From: -1, To: -1, Source: secgroup.Source{Prefix: p}}
+			rules = append(rules, rule{Rule: secgroup.Rule{RuleID: id}, sources: []netip.Prefix{p}})
+		}
+	}
+	for _, g := range at.Groups {
 		for _, in := range g.Ingress {
-			rules = append(rules, rule{in, GroupID{g.ID, g.Name}, g.Tags})
+			r := rule{in, GroupID{g.ID, g.Name}, g.Tags, s.Lists[in.Source.Reference], []netip.Prefix{in.Source.Prefix}}
+			if in.Source.Reference != "" {
+				r.sources = prefixesOf(r.list.Ingress)
+			}
+			rules = append(rules, r)
 		}
 	}
 	return rules
 }
 
 // subject judges a subject, and returns the ports that it was judged on.
-func (j *judge) subject(s Subject, q Question) (r SubjectReport, ports []secgroup.PortRange) {
-	r = SubjectReport{Interface: s.Interface, Groups: []GroupID{}, Verdict: Open, Notes: []string{}, Ports: []PortReport{}}
+func (j *judge) subject(s Subject) (r SubjectReport, ports []secgroup.PortRange) {
+	r = SubjectReport{Interface: s.Interface, Groups: []GroupID{}, Judgement: j.good(), Verdict: Open, Notes: []string{}, Ports: []PortReport{}}
 	for _, g := range s.Groups {
 		r.Groups = append(r.Groups, GroupID{g.ID, g.Name})
-		for _, in := range g.Ingress {
-			stamp, ok := secgroup.ParseStamp(q.TagKey, in.Description)
-			if ok && stamp.Published.After(q.Wanted.Published) && stamp.Published.After(r.newer) && (q.Now.IsZero() || !stamp.Published.After(q.Now)) {
-				r.newer = stamp.Published
+		r.Tagged = r.Tagged || j.tagged(g)
+	}
+	if families := j.reachable(s, &r); len(families) > 0 {
+		var notes []string
+		ports, notes = j.portsAt(s)
+		r.Notes = append(r.Notes, notes...)
+		for _, p := range ports {
+			r.Ports = append(r.Ports, j.ports(p, s, families)...)
+		}
+		for _, p := range r.Ports {
+			r.Verdict, r.Judgement = worse(r.Verdict, p.Verdict), Worst(r.Judgement, p.Judgement)
+		}
+		j.warnAt(s, ports, &r)
+	} else {
+		r.Verdict, r.Judgement = Unknown, attention("cannot tell whether all of %s gets in: %s", j.services(), strings.Join(r.Notes, "; "))
+	}
+	if newer := j.newer(s); !newer.IsZero() { // the ranges of the file are out of date
+		r.Judgement = attention("the file is older than these rules, which are from %s", newer.UTC().Format(time.DateOnly))
+	}
+	return r, ports
+}
+
+// newer returns when the newest file was published that a rule was made from, if that is newer than the one asked about.
+func (j *judge) newer(s Subject) (newest time.Time) {
+	for _, g := range s.Groups {
+		for _, r := range g.Ingress {
+			stamp, ok := secgroup.ParseStamp(j.TagKey, r.Description)
+			if t := stamp.Published; ok && t.After(j.Wanted.Published) && t.After(newest) && (j.Now.IsZero() || !t.After(j.Now)) {
+				newest = t
 			}
 		}
-		_, tagged := g.Tags[q.TagKey]
-		r.Tagged = r.Tagged || tagged
 	}
-	rules, families := s.rules(), j.families
-	if s.Interface != nil {
-		families, r.Notes = reachable(families, s.Interface)
-		overIPv4 := slices.ContainsFunc(j.families, func(f family) bool { return f.Family == secgroup.IPv4 })
-		if overIPv4 && s.Interface.Public() && !s.Interface.PublicOver(secgroup.IPv4) {
-			// https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-enable-ipv6.html
-			r.warn("no public IPv4 address: CloudFront connects to it only if the origin's IP address type is ipv6 or dualstack")
-		}
-		switch {
-		case len(s.Groups) > 0:
-		case s.Interface.NeedsNoGroup:
-			r.Notes = append(r.Notes, "no security group is attached to this Network Load Balancer, so everyone reaches it; groups can only be attached to one that was created with some")
+	return newest
+}
+
+// reachable returns the families over which a subject can be judged, and notes why others cannot.
+func (j *judge) reachable(s Subject, r *SubjectReport) (found []family) {
+	i := s.Interface
+	if i == nil {
+		return j.families
+	}
+	note := func(format string, args ...any) { r.Notes = append(r.Notes, fmt.Sprintf(format, args...)) }
+	for _, f := range j.families {
+		switch has := f.Family == secgroup.IPv4 && len(i.PrivateIPv4) > 0 || f.Family == secgroup.IPv6 && len(i.IPv6) > 0; {
+		case !has:
+			note("it has no %s address, so nobody reaches it over %[1]s", f)
+		case i.Public() && !i.PublicOver(f.Family):
+			note("it has no public %s address, so CloudFront does not reach it over %[1]s", f)
 		default:
-			families = nil
-			r.Notes = append(r.Notes, "no security group is attached, so there is nothing to judge")
+			found = append(found, f)
 		}
 	}
-	if len(families) == 0 {
-		r.Verdict = Unknown
-		return r, nil
+	switch {
+	case !i.Public():
+		note("it has no public address: CloudFront does not connect to it, unless it is a VPC origin; check the load balancer in front of it")
+		r.warn("no public address: CloudFront connects to it only as a VPC origin")
+	case !i.PublicOver(secgroup.IPv4) && slices.Contains(j.Families, secgroup.IPv4):
+		// https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-enable-ipv6.html
+		r.warn("no public IPv4 address: CloudFront connects to it only if the origin's IP address type is ipv6 or dualstack")
 	}
-	if b := j.balancerOf(s.Interface); b != nil && b.Gone {
-		r.Notes = append(r.Notes, fmt.Sprintf("no load balancer %s here: no listeners or targets were looked at", b.Name))
+	switch {
+	case len(s.Groups) > 0:
+	case i.NeedsNoGroup:
+		note("no security group is attached to this Network Load Balancer, so everyone reaches it; groups can only be attached to one that was created with some")
+	default:
+		note("no security group is attached, so there is nothing to judge")
+		return nil
 	}
-	ports, notes := j.portsOf(s, q)
-	r.Notes = append(r.Notes, notes...)
-	for _, p := range ports {
-		r.Ports = append(r.Ports, j.ports(p, s, rules, families)...)
+	if b := j.balancerOf(i); len(found) > 0 && b != nil && b.Gone {
+		note("no load balancer %s here: no listeners or targets were looked at", b.Name)
 	}
-	for _, p := range r.Ports {
-		r.Verdict = worse(r.Verdict, p.Verdict)
-	}
-	if _, open, lists := s.world(j.Scene, q.TagKey, ports); len(lists) > 0 {
+	return found
+}
+
+// warn adds something that takes the check mark away.
+func (r *SubjectReport) warn(format string, args ...any) {
+	r.warnings = append(r.warnings, attention(format, args...))
+}
+
+// warnAt warns of what cannot be seen at a subject, and of ports on which nothing listens.
+func (j *judge) warnAt(s Subject, ports []secgroup.PortRange, r *SubjectReport) {
+	if _, open, lists := j.worldAt(s, j.TagKey, ports); len(lists) > 0 {
 		r.warn("cannot tell whether %s open to the world: %s", words.PortsAre(secgroup.PortNames(open)), j.unreadable(lists))
 	}
-	switch b, idle := j.balancerOf(s.Interface), withoutListener(ports, j.listening(s.Interface)); {
+	listening := j.listening(s.Interface)
+	idle := slices.DeleteFunc(slices.Clone(ports), func(p secgroup.PortRange) bool { return overlap(listening, p) })
+	switch b := j.balancerOf(s.Interface); {
 	case j.Network != nil && isClassic(s.Interface):
 		r.warn("cannot see what is behind a Classic Load Balancer")
 	case b == nil || b.Err != nil:
@@ -182,39 +255,20 @@ func (j *judge) subject(s Subject, q Question) (r SubjectReport, ports []secgrou
 	case len(idle) > 0:
 		r.warn("load balancer %s has no listener on %s", b.Name, words.Ports(secgroup.PortNames(idle)))
 	}
-	return r, ports
-}
-
-// unfiltered stands for the rules of an interface that everyone reaches.
-var unfiltered = []rule{
-	{Rule: secgroup.Rule{RuleID: secgroup.RuleID{Protocol: "-1", From: -1, To: -1, Source: secgroup.Source{Prefix: netip.MustParsePrefix("0.0.0.0/0")}}}},
-	{Rule: secgroup.Rule{RuleID: secgroup.RuleID{Protocol: "-1", From: -1, To: -1, Source: secgroup.Source{Prefix: netip.MustParsePrefix("::/0")}}}},
-}
-
-// reachable returns the families that an interface has an address of, and notes on those it has none of.
-func reachable(families []family, i *Interface) (found []family, notes []string) {
-	notes = []string{}
-	for _, f := range families {
-		switch has := f.Family == secgroup.IPv4 && len(i.PrivateIPv4) > 0 || f.Family == secgroup.IPv6 && len(i.IPv6) > 0; {
-		case !has:
-			notes = append(notes, fmt.Sprintf("it has no %s address, so nobody reaches it over %s", f, f))
-		case i.Public() && !i.PublicOver(f.Family):
-			notes = append(notes, fmt.Sprintf("it has no public %s address, so CloudFront does not reach it over %s", f, f))
-		default:
-			found = append(found, f)
-		}
-	}
-	if !i.Public() {
-		notes = append(notes, "it has no public address: CloudFront does not connect to it, unless it is a VPC origin; check the load balancer in front of it")
-	}
-	return found, notes
 }
 
 // ports judges the ports of a range, and reports those together that come out alike.
-func (j *judge) ports(asked secgroup.PortRange, s Subject, rules []rule, families []family) []PortReport {
+func (j *judge) ports(asked secgroup.PortRange, s Subject, families []family) []PortReport {
+	rules, edges := j.rulesAt(s), j.listening(s.Interface)
+	for _, r := range rules {
+		edges = append(edges, tcpPorts(r.RuleID)...)
+	}
+	if s.Interface != nil && j.Network != nil {
+		edges = append(edges, aclPorts(j.Network.Subnets[s.Interface.Subnet].ACLRules, false)...)
+	}
 	var reports []PortReport
 	var since uint16 // the first port of the last report
-	for _, p := range cut(asked, slices.Concat(edges(rules), j.edges(s.Interface))) {
+	for _, p := range cut(asked, edges) {
 		r := j.port(p, s, rules, families)
 		if n := len(reports); n > 0 {
 			if r.Port = reports[n-1].Port; reflect.DeepEqual(r, reports[n-1]) {
@@ -228,43 +282,9 @@ func (j *judge) ports(asked secgroup.PortRange, s Subject, rules []rule, familie
 	return reports
 }
 
-// edges returns the ports at which something on the way to an interface begins, and those behind which it ends.
-func (j *judge) edges(i *Interface) []int32 {
-	var edges []int32
-	if i == nil {
-		return nil
-	}
-	if j.Network != nil {
-		edges = aclEdges(j.Network.Subnets[i.Subnet].ACLRules, false)
-	}
-	if b := j.balancerOf(i); b != nil {
-		for _, l := range b.Listeners {
-			edges = append(edges, int32(l.Port), int32(l.Port)+1)
-		}
-	}
-	return edges
-}
-
-// wayIn judges the way to the security groups of an interface, and on from its load balancer.
-func (j *judge) wayIn(r *FamilyReport, f family, i *Interface, p secgroup.PortRange) {
-	if i == nil {
-		return
-	}
-	if j.Network != nil {
-		r.Findings = append(r.Findings, j.Network.path(i, f, p)...)
-	}
-	if b := j.balancerOf(i); b != nil {
-		r.Findings = append(r.Findings, b.behind(j, f, p)...)
-	}
-	for _, finding := range r.Findings {
-		r.Verdict = worse(r.Verdict, finding.Verdict)
-		r.shut = r.shut || finding.Verdict == Blocked && (f.originFacing == nil || !isEmpty(ipspace.Common(finding.set, f.originFacing)))
-	}
-}
-
 // port judges ports that no rule opens in part.
 func (j *judge) port(p secgroup.PortRange, s Subject, rules []rule, families []family) PortReport {
-	r := PortReport{Port: p.String(), Verdict: Open, Families: []FamilyReport{}, References: []Reference{}}
+	r := PortReport{Judgement: j.good(), Verdict: Open, Families: []FamilyReport{}, References: []Reference{}}
 	var open []rule
 	for _, in := range rules {
 		if !in.OpensTCP(p) {
@@ -276,139 +296,127 @@ func (j *judge) port(p secgroup.PortRange, s Subject, rules []rule, families []f
 		}
 	}
 	for _, f := range families {
-		r.Families = append(r.Families, j.family(f, open, p))
-	}
-	for i, f := range families {
-		fr := &r.Families[i]
-		fr.reason = j.reasonFor(*fr, r.Families)
-		j.wayIn(fr, f, s.Interface, p)
+		fr := j.family(f, open, p)
+		j.wayIn(&fr, f, s, p)
 		r.Verdict = worse(r.Verdict, fr.Verdict)
+		r.Families = append(r.Families, fr)
 	}
+	r.Judgement = j.conclude(r)
 	return r
+}
+
+// wayIn judges the way to the security groups of an interface, and on from its load balancer.
+func (j *judge) wayIn(r *FamilyReport, f family, s Subject, p secgroup.PortRange) {
+	if s.Interface == nil {
+		return
+	}
+	if j.Network != nil {
+		r.Findings = append(r.Findings, j.Network.path(s.Interface, f, p)...)
+	}
+	if b := j.balancerOf(s.Interface); b != nil {
+		r.Findings = append(r.Findings, b.behind(j, f, p)...)
+	}
+	for _, finding := range r.Findings {
+		r.Verdict = worse(r.Verdict, finding.Verdict)
+		r.shut = r.shut || finding.Verdict == Blocked && (f.originFacing == nil || !isEmpty(ipspace.Common(finding.set, f.originFacing)))
+	}
 }
 
 // family judges the rules that open a port.
 func (j *judge) family(f family, rules []rule, ports secgroup.PortRange) FamilyReport {
 	r := FamilyReport{
-		Family: strings.ToLower(f.String()), Unit: "addresses", Verdict: Open,
-		Wanted: Amount{f.ranges, ipspace.Size(f.wanted.Prefixes())}, Others: []Opening{}, PrefixLists: []string{}, Unread: []string{}, Through: []Through{}, Findings: []Finding{},
+		Family: strings.ToLower(f.String()), Unit: "addresses", Verdict: Open, Wanted: Amount{f.ranges, ipspace.Size(f.wanted.Prefixes())},
+		Others: j.others(f, rules, ports), PrefixLists: []string{}, Unread: []string{}, Through: []Through{}, Findings: []Finding{},
 	}
 	if f.Family == secgroup.IPv6 {
 		r.Unit = "/64 networks"
 	}
 	var sources []netip.Prefix
 	for _, in := range rules {
-		list, isList := j.Lists[in.Source.Reference]
-		if isList && (list.Family == f.Family || list.Family < 0) && !slices.Contains(r.PrefixLists, list.ID) {
-			r.PrefixLists = append(r.PrefixLists, list.ID)
-			if list.Err != nil {
-				r.Unread = append(r.Unread, list.ID)
+		if l := in.list; l.ID != "" && (l.Family == f.Family || l.Family == unknownFamily) && !slices.Contains(r.PrefixLists, l.ID) {
+			r.PrefixLists = append(r.PrefixLists, l.ID)
+			if l.Err != nil {
+				r.Unread = append(r.Unread, l.ID)
 			}
 		}
-		opened := sourcesOf(in.Rule, j.Lists)
-		if by := j.through(in); !slices.Contains(r.Through, by) && slices.ContainsFunc(opened, f.wanted.OverlapsPrefix) {
+		if by := j.through(in); !slices.Contains(r.Through, by) && slices.ContainsFunc(in.sources, f.wanted.OverlapsPrefix) {
 			r.Through = append(r.Through, by)
 		}
-		sources = append(sources, opened...)
+		sources = append(sources, in.sources...)
 	}
 	let := setOf(f.Family, sources)
 	blocked := ipspace.Minus(f.wanted, let)
 	r.Blocked = rangesOf(blocked)
 	switch {
-	case len(r.Blocked.Prefixes) == 0:
+	case isEmpty(blocked):
 	case len(r.Unread) > 0:
 		r.Verdict = Unknown
 	default:
 		r.Verdict = Blocked
 	}
+	part := func(set *netipx.IPSet) *Ranges {
+		ranges := rangesOf(set)
+		return &ranges
+	}
 	if f.originFacing != nil {
-		part := rangesOf(ipspace.Common(blocked, f.originFacing))
-		r.OriginFacingBlocked = &part
+		r.OriginFacingBlocked = part(ipspace.Common(blocked, f.originFacing))
 	}
 	if f.within != nil {
-		part := rangesOf(ipspace.Common(let, f.within))
-		r.TakenIn = &part
+		r.TakenIn = part(ipspace.Common(let, f.within))
 	}
-	r.Others = j.others(f, rules, ports)
-	r.World = slices.ContainsFunc(r.Others, func(o Opening) bool { return o.World })
-	if slices.ContainsFunc(r.Others, func(o Opening) bool { return o.World && o.Group.ID != "" }) { // there is a rule to close
-		narrow := setOf(f.Family, slices.DeleteFunc(sources, ipspace.IsWorld))
-		part := rangesOf(ipspace.Minus(ipspace.Minus(f.wanted, blocked), narrow))
-		r.OnlyByWorld = &part
+	for _, o := range r.Others {
+		r.World = r.World || o.World
+		if o.World && o.Group.ID != "" && r.OnlyByWorld == nil { // there is a rule to close
+			narrow := setOf(f.Family, slices.DeleteFunc(sources, ipspace.IsWorld))
+			r.OnlyByWorld = part(ipspace.Minus(ipspace.Common(f.wanted, let), narrow))
+		}
 	}
 	return r
 }
 
 // through says what kind of rule a rule is.
 func (j *judge) through(r rule) Through {
-	list := j.Lists[r.Source.Reference]
-	_, tagged := list.Tags[j.tagKey]
 	switch {
-	case slices.ContainsFunc(sourcesOf(r.Rule, j.Lists), ipspace.IsWorld):
+	case slices.ContainsFunc(r.sources, ipspace.IsWorld):
 		return ByWorld
-	case tagged, strings.HasPrefix(r.Description, j.tagKey+":"):
+	case j.tagged(r.list), strings.HasPrefix(r.Description, j.TagKey+":"):
 		return ByOwn
-	case list.Owner == "AWS":
+	case r.list.Owner == "AWS":
 		return ByAWSList
-	case list.ID != "":
+	case r.list.ID != "":
 		return ByList
 	}
 	return ByOthers
 }
 
-// sourcesOf returns the IP ranges a rule lets in.
-func sourcesOf(r secgroup.Rule, lists map[string]PrefixList) []netip.Prefix {
-	if r.Source.Prefix.IsValid() {
-		return []netip.Prefix{r.Source.Prefix}
-	}
-	return lists[r.Source.Reference].Entries
-}
-
 // others returns the rules that let in more than is wanted or may be, those that differ in nothing but their sources as
 // one.
 func (j *judge) others(f family, rules []rule, ports secgroup.PortRange) []Opening {
-	type key struct {
-		RuleOf
-		list string
-	}
-	openings := map[key]*Opening{}
-	order := []*Opening{}
+	others := []Opening{}
 	for _, in := range rules {
-		for _, p := range sourcesOf(in.Rule, j.Lists) {
+		_, unmeant := divide([]secgroup.PortRange{ports}, in.publicPorts(j.TagKey))
+		for _, p := range in.sources {
 			if secgroup.FamilyOf(p) != f.Family || f.allowed.ContainsPrefix(p) {
 				continue
 			}
-			k := key{in.of(), in.Source.Reference}
-			if openings[k] == nil {
-				openings[k] = &Opening{RuleOf: k.RuleOf, PrefixList: k.list, meant: in.isMeant(ports, j.tagKey)}
-				order = append(order, openings[k])
+			i := slices.IndexFunc(others, func(o Opening) bool { return o.RuleOf == in.of() && o.PrefixList == in.Source.Reference })
+			if i < 0 {
+				i = len(others)
+				others = append(others, Opening{RuleOf: in.of(), PrefixList: in.Source.Reference})
 			}
-			openings[k].Sources = append(openings[k].Sources, p)
+			others[i].Sources = append(others[i].Sources, p)
+			others[i].World = others[i].World || len(unmeant) > 0 && ipspace.IsWorld(p)
 		}
 	}
-	others := make([]Opening, 0, len(order))
-	for _, o := range order {
-		o.World = !o.meant && slices.ContainsFunc(o.Sources, ipspace.IsWorld)
-		o.Beyond = rangesOf(ipspace.Minus(setOf(f.Family, o.Sources), f.allowed))
-		others = append(others, *o)
+	for i, o := range others {
+		others[i].Beyond = rangesOf(ipspace.Minus(setOf(f.Family, o.Sources), f.allowed))
 	}
 	slices.SortStableFunc(others, func(a, b Opening) int { return cmp.Compare(b.Beyond.Size, a.Beyond.Size) })
 	return others
-}
-
-// isMeant reports whether a tag says that ports are meant to be open to the world.
-func (r rule) isMeant(ports secgroup.PortRange, tagKey string) bool {
-	_, others := divide([]secgroup.PortRange{ports}, publicPorts(r.tags, tagKey))
-	return len(others) == 0
 }
 
 // unreadable says why the entries of prefix lists could not be read.
 func (j *judge) unreadable(ids []string) string {
 	why := hint.Lines(j.Lists[ids[0]].Err)[0]
 	return fmt.Sprintf("the entries of %s could not be read: %s", strings.Join(ids, ", "), cmp.Or(strings.Join(why.Hints, "; "), why.Problem))
-}
-
-// of returns what names the rule in a report.
-func (r rule) of() RuleOf {
-	return RuleOf{Group: r.group, Protocol: r.Protocol, Ports: r.Ports(), Description: r.Description}
 }

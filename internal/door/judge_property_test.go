@@ -84,7 +84,7 @@ func TestJudgeAgreesWithEachAddress(t *testing.T) {
 			within = drawPrefixes(t, "within")
 			q.Within = published(setOf(secgroup.IPv4, within).Prefixes(), setOf(secgroup.IPv6, within).Prefixes())
 		}
-		scene := &Scene{Subjects: []Subject{{Groups: groups}}, Lists: map[string]PrefixList{"pl-1": {ID: "pl-1", Family: -1, Entries: list}}}
+		scene := &Scene{Subjects: []Subject{{Groups: groups}}, Lists: map[string]secgroup.Holder{"pl-1": {ID: "pl-1", Family: -1, Ingress: rulesFrom(list)}}}
 		subject := Judge(scene, q).Subjects[0]
 
 		// letIn is the brute force: whether any rule lets an address in on a port.
@@ -156,10 +156,10 @@ func TestJudgeAgreesWithEachAddress(t *testing.T) {
 func TestListIsJudgedByItsEntries(t *testing.T) {
 	const key = "cloudfront-ingress"
 	rapid.Check(t, func(t *rapid.T) {
-		list := PrefixList{ID: "pl-1", Family: secgroup.Family(rapid.IntRange(0, 1).Draw(t, "family")), Tags: map[string]string{key: "ranges"}}
+		list := secgroup.Holder{ID: "pl-1", Family: secgroup.Family(rapid.IntRange(0, 1).Draw(t, "family")), Tags: map[string]string{key: "ranges"}}
 		for _, p := range drawPrefixes(t, "entry") {
 			if secgroup.FamilyOf(p) == list.Family {
-				list.Entries = append(list.Entries, p)
+				list.Ingress = append(list.Ingress, rulesFrom([]netip.Prefix{p})...)
 			}
 		}
 		var listed, spelled []secgroup.Rule
@@ -172,9 +172,9 @@ func TestListIsJudgedByItsEntries(t *testing.T) {
 				listed, spelled = append(listed, r), append(spelled, r)
 				continue
 			}
-			for _, p := range list.Entries {
+			for _, e := range list.Ingress {
 				entry := r
-				entry.Source.Prefix = p
+				entry.Source = e.Source
 				spelled = append(spelled, entry)
 			}
 			r.Source.Reference = list.ID
@@ -186,7 +186,7 @@ func TestListIsJudgedByItsEntries(t *testing.T) {
 		q.Wanted = published(setOf(secgroup.IPv4, wanted).Prefixes(), setOf(secgroup.IPv6, wanted).Prefixes())
 		judge := func(rules []secgroup.Rule, q Question) map[uint16]string {
 			found := map[uint16]string{}
-			scene := &Scene{Subjects: []Subject{{Groups: []secgroup.Group{{ID: "sg-1", Ingress: rules}}}}, Lists: map[string]PrefixList{list.ID: list}}
+			scene := &Scene{Subjects: []Subject{{Groups: []secgroup.Group{{ID: "sg-1", Ingress: rules}}}}, Lists: map[string]secgroup.Holder{list.ID: list}}
 			for _, r := range Judge(scene, q).Subjects[0].Ports {
 				of, err := secgroup.ParsePorts(r.Port)
 				if err != nil {

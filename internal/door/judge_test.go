@@ -96,10 +96,10 @@ func summary(r SubjectReport) []string {
 // What the properties below do not say: the order of what is shown, and lists that cannot be read.
 func TestJudge(t *testing.T) {
 	everything := []string{"tcp 443 18.64.0.0/14", "tcp 443 52.84.0.0/15", "tcp 443 2600:9000::/28"}
-	lists := map[string]PrefixList{
-		"pl-4":       {ID: "pl-4", Family: secgroup.IPv4, Entries: prefixes("18.64.0.0/14", "52.84.0.0/15")},
-		"pl-6":       {ID: "pl-6", Family: secgroup.IPv6, Entries: prefixes("2600:9000::/28")},
-		"pl-office":  {ID: "pl-office", Family: secgroup.IPv4, Entries: prefixes("203.0.113.0/24", "18.64.0.0/16", "198.51.100.0/24")},
+	lists := map[string]secgroup.Holder{
+		"pl-4":       {ID: "pl-4", Family: secgroup.IPv4, Ingress: rulesFrom(prefixes("18.64.0.0/14", "52.84.0.0/15"))},
+		"pl-6":       {ID: "pl-6", Family: secgroup.IPv6, Ingress: rulesFrom(prefixes("2600:9000::/28"))},
+		"pl-office":  {ID: "pl-office", Family: secgroup.IPv4, Ingress: rulesFrom(prefixes("203.0.113.0/24", "18.64.0.0/16", "198.51.100.0/24"))},
 		"pl-denied4": {ID: "pl-denied4", Family: secgroup.IPv4, Err: errors.New("denied")},
 		"pl-denied":  {ID: "pl-denied", Family: -1, Err: errors.New("denied")},
 	}
@@ -201,7 +201,7 @@ func TestPortsOfTags(t *testing.T) {
 	group := func(tag string) secgroup.Group {
 		return secgroup.Group{ID: "sg-" + tag, Tags: map[string]string{"cloudfront-ingress": tag}}
 	}
-	lists := map[string]PrefixList{
+	lists := map[string]secgroup.Holder{
 		"pl-tagged": {ID: "pl-tagged", Tags: map[string]string{both().TagKey: "ranges"}},
 		"pl-other":  {ID: "pl-other", Tags: map[string]string{"Name": "office"}},
 	}
@@ -218,7 +218,7 @@ func TestPortsOfTags(t *testing.T) {
 		{[]secgroup.Group{group("80"), group("70000")}, "80", `tag cloudfront-ingress="70000" of sg-70000 names no ports: "70000" is not a port`},
 	}
 	for _, c := range cases {
-		ports, notes := (&Scene{Lists: lists}).portsOf(Subject{Groups: c.groups}, both())
+		ports, notes := (&judge{Scene: &Scene{Lists: lists}, Question: both()}).portsAt(Subject{Groups: c.groups})
 		if got := strings.Trim(fmt.Sprint(ports), "[]"); got != c.want || !strings.Contains(strings.Join(notes, " "), c.note) || (c.note == "") != (len(notes) == 0) {
 			t.Errorf("%v: ports %s, notes %q", c.groups, got, notes)
 		}
@@ -265,7 +265,7 @@ func TestInterfaces(t *testing.T) {
 
 // Ranges that get in only by rules that are open to the world are shut out when these are closed.
 func TestOnlyByWorld(t *testing.T) {
-	lists := map[string]PrefixList{"pl-4": {ID: "pl-4", Family: secgroup.IPv4, Entries: prefixes("18.64.0.0/14", "0.0.0.0/0")}}
+	lists := map[string]secgroup.Holder{"pl-4": {ID: "pl-4", Family: secgroup.IPv4, Ingress: rulesFrom(prefixes("18.64.0.0/14", "0.0.0.0/0"))}}
 	cases := []struct {
 		rules []string
 		want  string // of IPv4

@@ -3,10 +3,7 @@ package door
 import (
 	"fmt"
 	"slices"
-	"strings"
-	"time"
 
-	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
 )
 
@@ -58,86 +55,56 @@ func attention(format string, args ...any) Judgement {
 	return Judgement{Mark: Attention, Cause: fmt.Sprintf(format, args...)}
 }
 
-// conclude sums up each subject and all of them: whether the services get in, and whether anyone else does.
-func (r *Report) conclude(services string) {
-	good := Judgement{Mark: OK, Cause: fmt.Sprintf("all of %s gets in, and no port that counts is open to the world", services)}
-	r.Judgement = good
-	for i := range r.Subjects {
-		s := &r.Subjects[i]
-		s.Judgement = good
-		if len(s.Ports) == 0 {
-			s.Judgement = attention("cannot tell whether all of %s gets in: %s", services, strings.Join(s.Notes, "; "))
-		}
-		for k := range s.Ports {
-			p := &s.Ports[k]
-			p.Judgement = good
-			for _, f := range p.Families {
-				p.Judgement = Worst(p.Judgement, f.judgement(services))
-			}
-			s.Judgement = Worst(s.Judgement, p.Judgement)
-		}
-		if !s.newer.IsZero() { // its ranges are out of date
-			s.Judgement = attention("the file is older than these rules, which are from %s", s.newer.UTC().Format(time.DateOnly))
-		}
-		if s.Interface != nil && !s.Interface.Public() {
-			s.Judgement = Worst(s.Judgement, attention("no public address: CloudFront connects to it only as a VPC origin"))
-		}
-		if ports := worldPorts(s.OpenToWorld(r)); len(ports) > 0 {
-			s.Judgement = Worst(s.Judgement, attention("%s open to the world: anyone who finds the origin can bypass CloudFront and its WAF", words.PortsAre(secgroup.PortNames(ports))))
-		}
-		s.Judgement = Worst(s.Judgement, s.warnings...)
-		r.Judgement = Worst(r.Judgement, s.Judgement)
+// conclude sums up a port: whether the services get in. The worst family gives the cause.
+func (j *judge) conclude(r PortReport) Judgement {
+	worst := j.good()
+	for _, f := range r.Families {
+		way := j.wayOut(f, r.Families)
+		worst = Worst(worst, f.judgement(j.services(), way))
 	}
+	return worst
 }
 
-// judgement says whether the services get in over an address family.
-func (f FamilyReport) judgement(services string) Judgement {
-	why := func(v Verdict) (cause string, beyond bool) {
-		if i := slices.IndexFunc(f.Findings, func(x Finding) bool { return x.Verdict == v }); i >= 0 {
-			return ": " + f.Findings[i].Cause, true
-		}
-		return f.reason, false
+// judgement says whether the services get in over an address family; way is the way out if the groups decide.
+func (f FamilyReport) judgement(services, way string) Judgement {
+	decides := func(x Finding) bool { return x.Verdict == f.Verdict }
+	at := slices.IndexFunc(f.Findings, decides)
+	beyond := at >= 0
+	if beyond {
+		way = ": " + f.Findings[at].Cause
 	}
 	part := "part of " + services
 	if f.Blocked.Size == f.Wanted.Size || slices.ContainsFunc(f.Findings, func(x Finding) bool { return x.Verdict == Blocked && x.Ranges.Size == f.Wanted.Size }) {
 		part = services
 	}
-	over := map[string]string{"ipv4": "IPv4", "ipv6": "IPv6"}[f.Family]
-	switch cause, beyond := why(f.Verdict); {
+	switch {
 	case f.BeyondOriginFacing():
 		return attention("part of %s is not let in, but all of its servers that connect to origins today are", services)
 	case f.Verdict == Blocked:
-		return Judgement{Failed, fmt.Sprintf("%s is shut out over %s%s", part, over, cause), beyond}
+		return Judgement{Failed, fmt.Sprintf("%s is shut out over %s%s", part, f.name(), way), beyond}
 	case f.Verdict == Unknown:
-		return Judgement{Attention, fmt.Sprintf("cannot tell whether all of %s gets in over %s%s", services, over, cause), beyond}
+		return Judgement{Attention, fmt.Sprintf("cannot tell whether all of %s gets in over %s%s", services, f.name(), way), beyond}
 	case beyond:
 		return Judgement{Attention, f.Findings[0].Cause, true}
 	}
 	return Judgement{Mark: OK}
 }
 
-// reasonFor says what the groups lack where they shut out part of a family, or may: what nobody reads off the ranges.
-func (j *judge) reasonFor(f FamilyReport, port []FamilyReport) string {
-	tagged := func(f FamilyReport) []PrefixList {
-		var lists []PrefixList
-		for _, id := range f.PrefixLists {
-			if _, ours := j.Lists[id].Tags[j.tagKey]; ours {
-				lists = append(lists, j.Lists[id])
-			}
-		}
-		return lists
-	}
-	switch own := tagged(f); {
+// wayOut says what to do where the groups shut out part of a family, or may: what nobody reads off the ranges.
+func (j *judge) wayOut(f FamilyReport, port []FamilyReport) string {
+	ours := func(id string) bool { return j.tagged(j.Lists[id]) }
+	switch at := slices.IndexFunc(f.PrefixLists, ours); {
 	case f.Verdict == Unknown && len(f.Unread) > 0:
 		return ": " + j.unreadable(f.Unread)
 	case f.Verdict != Blocked:
-	case len(own) > 0:
-		return fmt.Sprintf(": cfsg apply, with the credentials of account %s, fills prefix list %s", own[0].Owner, own[0].ID)
-	default:
-		for _, other := range port {
-			if lists := tagged(other); len(lists) > 0 {
-				return fmt.Sprintf(": tag a prefix list of this family, run cfsg apply, and refer to it beside %s", lists[0].ID)
-			}
+		return ""
+	case at >= 0:
+		list := j.Lists[f.PrefixLists[at]]
+		return fmt.Sprintf(": cfsg apply, with the credentials of account %s, fills prefix list %s", list.Owner, list.ID)
+	}
+	for _, other := range port {
+		if at := slices.IndexFunc(other.PrefixLists, ours); at >= 0 {
+			return fmt.Sprintf(": tag a prefix list of this family, run cfsg apply, and refer to it beside %s", other.PrefixLists[at])
 		}
 	}
 	return ""
@@ -192,15 +159,6 @@ func (r *Report) SetupPorts() []secgroup.PortRange {
 			judged, _ := secgroup.ParsePorts(p.Port) // as it was written
 			ports = append(ports, judged...)
 		}
-	}
-	return mergePorts(ports)
-}
-
-// worldPorts returns the ports that count and are open to the world.
-func worldPorts(rules []WorldRule) []secgroup.PortRange {
-	var ports []secgroup.PortRange
-	for _, w := range rules {
-		ports = append(ports, w.opens...)
 	}
 	return mergePorts(ports)
 }

@@ -257,7 +257,7 @@ func drawScene(t *rapid.T) *Scene {
 	}
 	return &Scene{
 		Subjects: []Subject{{i, rules("group")}}, Network: &Network{block, map[string]Subnet{"subnet-1": s}}, Balancers: map[string]*Balancer{"shop": b},
-		Lists: map[string]PrefixList{"pl-1": {ID: "pl-1", Family: -1, Err: errors.New("denied")}},
+		Lists: map[string]secgroup.Holder{"pl-1": {ID: "pl-1", Family: -1, Err: errors.New("denied")}},
 	}
 }
 
@@ -316,8 +316,8 @@ func TestVerdictAgreesWithOracle(t *testing.T) {
 					case fates["some"]:
 						mark = Attention
 					}
-					if fr.Verdict != want || fr.judgement("CloudFront").Mark != mark {
-						t.Fatalf("port %d over %s: %s (%s), but packets meet %v", port, f, fr.Verdict, fr.judgement("CloudFront").Mark, fates)
+					if fr.Verdict != want || fr.judgement("CloudFront", "").Mark != mark {
+						t.Fatalf("port %d over %s: %s (%s), but packets meet %v", port, f, fr.Verdict, fr.judgement("CloudFront", "").Mark, fates)
 					}
 					for _, x := range fr.Findings {
 						if fate := o.fate(x.Witness, port); fate == "in" || x.Verdict == Blocked && fate != "lost" {

@@ -140,7 +140,7 @@ func (n *Network) path(i *Interface, f family, port secgroup.PortRange) (found [
 	} else {
 		found = append(found, subnet.routed(f.Family, wanted)...)
 		for _, a := range slices.Concat(i.PrivateIPv4, i.IPv6) {
-			if r, ok := match(hopsOf(subnet.Edge, f.Family), a); ok && r.Target != "local" {
+			if r, ok := routing(subnet.Edge, f.Family).first(a); ok && r.Target != "local" {
 				found = append(found, find(Unknown, wanted, always("requests to %s come in through %s, by the route table of the internet gateway", a, r))...)
 			}
 		}
@@ -178,63 +178,73 @@ func (b BlockPublicAccess) at(i *Interface, owner string) (v Verdict, why string
 	return Blocked, fmt.Sprintf("VPC Block Public Access is on, and no exclusion that lets in is in force for %s or %s", i.VPC, i.Subnet)
 }
 
-// A hop is where packets to a prefix go.
-type hop struct {
-	to    netip.Prefix
-	route Route
+// A table decides about packets by an address: the first entry that holds it.
+type table[T any] []entry[T]
+
+type entry[T any] struct {
+	prefix netip.Prefix
+	then   T
 }
 
-// hopsOf returns the hops of routes over an address family. Of several that match, the last decides.
-func hopsOf(routes []Route, f secgroup.Family) []hop {
-	var hops []hop
+// first returns what the table decides about an address, if it does.
+func (t table[T]) first(addr netip.Addr) (then T, ok bool) {
+	i := slices.IndexFunc(t, func(e entry[T]) bool { return e.prefix.Contains(addr) })
+	if i < 0 {
+		return then, false
+	}
+	return t[i].then, true
+}
+
+// split passes on each part of a set, which is of one family, with what the table decides about it. It returns the rest.
+func (t table[T]) split(set *ipspace.Set, found func(then T, part *ipspace.Set)) (rest *ipspace.Set) {
+	rest = set
+	for _, e := range t {
+		if !rest.OverlapsPrefix(e.prefix) {
+			continue
+		}
+		part := rest
+		if e.prefix.Bits() > 0 {
+			part = ipspace.Common(rest, ipspace.Of([]netip.Prefix{e.prefix}))
+		}
+		rest = ipspace.Minus(rest, part)
+		found(e.then, part)
+	}
+	return rest
+}
+
+// routing returns the routes of an address family, the one that decides first.
+func routing(routes []Route, f secgroup.Family) table[Route] {
+	var t table[Route]
 	for _, r := range routes {
 		for _, p := range r.To {
 			if secgroup.FamilyOf(p) == f {
-				hops = append(hops, hop{p, r})
+				t = append(t, entry[Route]{p, r})
 			}
 		}
 	}
 	rank := func(r Route) int {
 		switch {
 		case r.Propagated:
-			return 0
+			return 2
 		case r.List != "":
 			return 1
 		}
-		return 2
+		return 0
 	}
-	slices.SortStableFunc(hops, func(a, b hop) int {
-		return cmp.Or(cmp.Compare(a.to.Bits(), b.to.Bits()), cmp.Compare(rank(a.route), rank(b.route)))
+	slices.SortStableFunc(t, func(a, b entry[Route]) int {
+		return cmp.Or(cmp.Compare(b.prefix.Bits(), a.prefix.Bits()), cmp.Compare(rank(a.then), rank(b.then)))
 	})
-	return hops
-}
-
-// match returns the route of an address.
-func match(hops []hop, addr netip.Addr) (r Route, ok bool) {
-	for _, h := range slices.Backward(hops) {
-		if h.to.Contains(addr) {
-			return h.route, true
-		}
-	}
-	return r, false
+	return t
 }
 
 // routed sorts addresses by where the answers to them go.
 func (s Subnet) routed(f secgroup.Family, wanted *ipspace.Set) []Finding {
-	hops := hopsOf(s.Routes, f)
-	by := map[Verdict]*ipspace.Set{Open: ipspace.Of(nil), Unknown: ipspace.Of(nil), Blocked: wanted}
-	for _, h := range hops {
-		region := within(wanted, h.to)
-		if isEmpty(region) {
-			continue
-		}
-		for v := range by {
-			by[v] = ipspace.Minus(by[v], region)
-		}
-		by[h.route.verdict()] = ipspace.Union(by[h.route.verdict()], region)
-	}
+	routes := routing(s.Routes, f)
+	by := map[Verdict]*ipspace.Set{Open: ipspace.Of(nil), Unknown: ipspace.Of(nil), Blocked: ipspace.Of(nil)}
+	rest := routes.split(wanted, func(r Route, part *ipspace.Set) { by[r.verdict()] = ipspace.Union(by[r.verdict()], part) })
+	by[Blocked] = ipspace.Union(by[Blocked], rest)
 	via := func(addr netip.Addr) string {
-		if r, ok := match(hops, addr); ok {
+		if r, ok := routes.first(addr); ok {
 			return fmt.Sprintf("answers to %s go to %s by route table %s, not to an internet gateway", addr, r, s.Table)
 		}
 		return fmt.Sprintf("no route to an internet gateway over %s in route table %s", f, s.Table)
@@ -263,20 +273,27 @@ var answers = secgroup.PortRange{From: 1024, To: 65535}
 
 // filtered returns what the network ACL denies: requests to a port, and answers to the ports that they came from.
 func (s Subnet) filtered(port secgroup.PortRange, wanted *ipspace.Set) (found []Finding) {
-	rules := slices.Clone(s.ACLRules)
-	slices.SortStableFunc(rules, func(a, b ACLRule) int { return cmp.Compare(a.Number, b.Number) })
 	for _, way := range []struct {
 		egress bool
 		ports  secgroup.PortRange
 		what   string
 	}{{false, port, "requests from %s to port " + port.String()}, {true, answers, "answers to %s on all ports from 1024 to 65535"}} {
 		all, some := wanted, ipspace.Of(nil) // by whether all ports get through, or some
-		for _, p := range cut(way.ports, aclEdges(rules, way.egress)) {
-			let := allowed(rules, way.egress, p, wanted)
+		for _, p := range cut(way.ports, aclPorts(s.ACLRules, way.egress)) {
+			let := ipspace.Of(nil)
+			s.filter(way.egress, p).split(wanted, func(r ACLRule, part *ipspace.Set) { // the rest is denied
+				if r.Allow {
+					let = ipspace.Union(let, part)
+				}
+			})
 			all, some = ipspace.Common(all, let), ipspace.Union(some, let)
 		}
 		found = append(found, find(Blocked, ipspace.Minus(wanted, some), func(a netip.Addr) string {
-			return fmt.Sprintf("network ACL %s denies "+way.what+" (%s)", s.ACL, a, decides(rules, way.egress, way.ports, a))
+			why := "no rule allows them"
+			if r, ok := s.filter(way.egress, way.ports).first(a); ok {
+				why = fmt.Sprintf("rule %d", r.Number)
+			}
+			return fmt.Sprintf("network ACL %s denies "+way.what+" (%s)", s.ACL, a, why)
 		})...)
 		found = append(found, find(Open, ipspace.Minus(some, all), func(a netip.Addr) string {
 			return fmt.Sprintf("network ACL %s denies answers to %s on some of the ports from 1024 to 65535", s.ACL, a)
@@ -285,58 +302,27 @@ func (s Subnet) filtered(port secgroup.PortRange, wanted *ipspace.Set) (found []
 	return found
 }
 
-// allowed returns what a network ACL allows of addresses, on ports that no rule splits. The rules are in order.
-func allowed(rules []ACLRule, egress bool, ports secgroup.PortRange, addresses *ipspace.Set) *ipspace.Set {
-	open, rest := ipspace.Of(nil), addresses
-	for _, r := range rules {
-		if !r.matches(egress, ports) {
-			continue
-		}
-		hit := within(rest, r.Prefix)
-		if isEmpty(hit) {
-			continue
-		}
-		if rest = ipspace.Minus(rest, hit); r.Allow {
-			open = ipspace.Union(open, hit)
+// filter returns the rules of the network ACL that match all of some ports, the one that decides first.
+func (s Subnet) filter(egress bool, ports secgroup.PortRange) table[ACLRule] {
+	var t table[ACLRule]
+	for _, r := range s.ACLRules {
+		if r.Egress == egress && (r.Protocol == "-1" || r.Protocol == "6") && r.From <= ports.From && ports.To <= r.To {
+			t = append(t, entry[ACLRule]{r.Prefix, r})
 		}
 	}
-	return open // without a rule that matches, traffic is denied
+	slices.SortStableFunc(t, func(a, b entry[ACLRule]) int { return cmp.Compare(a.then.Number, b.then.Number) })
+	return t
 }
 
-func (r ACLRule) matches(egress bool, ports secgroup.PortRange) bool {
-	return r.Egress == egress && (r.Protocol == "-1" || r.Protocol == "6") && r.From <= ports.From && ports.To <= r.To
-}
-
-// decides names the rule that decides about an address.
-func decides(rules []ACLRule, egress bool, ports secgroup.PortRange, addr netip.Addr) string {
-	for _, r := range rules {
-		if r.matches(egress, ports) && r.Prefix.Contains(addr) {
-			return fmt.Sprintf("rule %d", r.Number)
-		}
-	}
-	return "no rule allows them"
-}
-
-// aclEdges returns the ports at which rules for TCP begin, and those behind which they end.
-func aclEdges(rules []ACLRule, egress bool) []int32 {
-	var edges []int32
+// aclPorts returns the ports of rules for TCP in one direction.
+func aclPorts(rules []ACLRule, egress bool) []secgroup.PortRange {
+	var ports []secgroup.PortRange
 	for _, r := range rules {
 		if r.Egress == egress && r.Protocol == "6" {
-			edges = append(edges, int32(r.From), int32(r.To)+1)
+			ports = append(ports, secgroup.PortRange{From: r.From, To: r.To})
 		}
 	}
-	return edges
-}
-
-// within returns the addresses of a set, which are of one family, that a prefix holds.
-func within(set *ipspace.Set, p netip.Prefix) *ipspace.Set {
-	if !set.OverlapsPrefix(p) {
-		return ipspace.Of(nil)
-	}
-	if p.Bits() == 0 {
-		return set
-	}
-	return ipspace.Common(set, ipspace.Of([]netip.Prefix{p}))
+	return ports
 }
 
 func isEmpty(set *ipspace.Set) bool { return len(set.Ranges()) == 0 }

@@ -112,7 +112,7 @@ func TestTargets(t *testing.T) {
 			i := Interface{ID: "eni-1", Description: "ELB net/shop/1", PrivateIPv4: prefixAddrs("10.0.0.7"), PublicIPv4: prefixAddrs("198.51.100.7")}
 			scene := &Scene{
 				Subjects: []Subject{{Interface: &i, Groups: group("sg-lb", "tcp 80-443 18.64.0.0/14", "tcp 80-443 52.84.0.0/15")}},
-				Lists:    map[string]PrefixList{"pl-denied": {ID: "pl-denied", Family: -1, Err: errors.New("denied")}},
+				Lists:    map[string]secgroup.Holder{"pl-denied": {ID: "pl-denied", Family: -1, Err: errors.New("denied")}},
 				Balancers: map[string]*Balancer{"shop": {
 					Name: "shop", Groups: []string{"sg-lb"}, Addresses: prefixAddrs("10.0.0.7", "fd00::7"),
 					Listeners: []Listener{{443, []*TargetGroup{tg}}, {9443, []*TargetGroup{{Err: errors.New("of another listener")}}}},

@@ -7,33 +7,30 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// portsOf returns the ports to judge: those asked for, those in tags and of rules that refer to tagged lists, those
+// portsAt returns the ports to judge: those asked for, those in tags and of rules that refer to tagged lists, those
 // with a listener, or else 443.
-func (s *Scene) portsOf(at Subject, q Question) (ports []secgroup.PortRange, notes []string) {
+func (j *judge) portsAt(at Subject) (ports []secgroup.PortRange, notes []string) {
 	for _, g := range at.Groups {
 		for _, r := range g.Ingress {
-			if _, tagged := s.Lists[r.Source.Reference].Tags[q.TagKey]; tagged && r.Protocol == "tcp" && r.From >= 0 {
+			if j.tagged(j.Lists[r.Source.Reference]) && r.Protocol == "tcp" && r.From >= 0 {
 				ports = append(ports, secgroup.PortRange{From: uint16(r.From), To: uint16(r.To)})
 			}
 		}
 		read := func(key, unread string) []secgroup.PortRange {
 			value, tagged := g.Tags[key]
-			if !tagged {
-				return nil
-			}
 			list, err := secgroup.ParsePorts(value)
-			if err != nil {
+			if tagged && err != nil {
 				notes = append(notes, fmt.Sprintf("tag %s=%q of %s %s: %v", key, value, g.ID, unread, err))
 			}
 			return list
 		}
-		ports = append(ports, read(q.TagKey, "names no ports")...)
-		read(q.TagKey+publicSuffix, "silences no port")
+		ports = append(ports, read(j.TagKey, "names no ports")...)
+		read(j.TagKey+publicSuffix, "silences no port")
 	}
-	listening := s.listening(at.Interface)
+	listening := j.listening(at.Interface)
 	switch {
-	case len(q.Ports) > 0:
-		return q.Ports, notes
+	case len(j.Ports) > 0:
+		return j.Ports, notes
 	case len(ports) > 0:
 		return secgroup.SortPorts(ports), notes
 	case len(listening) > 0:
@@ -63,51 +60,32 @@ func (s *Scene) listening(i *Interface) []secgroup.PortRange {
 	return secgroup.SortPorts(ports)
 }
 
-// withoutListener returns the port ranges in which nothing listens.
-func withoutListener(ports, listening []secgroup.PortRange) []secgroup.PortRange {
-	return slices.DeleteFunc(slices.Clone(ports), func(p secgroup.PortRange) bool {
-		open, _ := divide([]secgroup.PortRange{p}, listening)
-		return len(open) > 0
-	})
-}
-
-// edges returns the ports at which rules begin, and those behind which they end.
-func edges(rules []rule) []int32 {
-	var edges []int32
-	for _, r := range rules {
-		if r.Protocol == "tcp" {
-			edges = append(edges, r.From, r.To+1)
+// cut splits a port range where any of others begins or ends.
+func cut(p secgroup.PortRange, others []secgroup.PortRange) []secgroup.PortRange {
+	starts := []int{int(p.From), int(p.To) + 1}
+	for _, o := range others {
+		for _, edge := range []int{int(o.From), int(o.To) + 1} {
+			if int(p.From) < edge && edge <= int(p.To) {
+				starts = append(starts, edge)
+			}
 		}
 	}
-	return edges
-}
-
-// cut splits a port range at edges.
-func cut(p secgroup.PortRange, edges []int32) []secgroup.PortRange {
-	cuts := []int32{int32(p.From), int32(p.To) + 1}
-	for _, e := range edges {
-		if int32(p.From) < e && e <= int32(p.To) {
-			cuts = append(cuts, e)
-		}
+	slices.Sort(starts)
+	starts = slices.Compact(starts)
+	var pieces []secgroup.PortRange
+	for i := range len(starts) - 1 {
+		pieces = append(pieces, secgroup.PortRange{From: uint16(starts[i]), To: uint16(starts[i+1] - 1)})
 	}
-	slices.Sort(cuts)
-	cuts = slices.Compact(cuts)
-	var found []secgroup.PortRange
-	for i := range len(cuts) - 1 {
-		found = append(found, secgroup.PortRange{From: uint16(cuts[i]), To: uint16(cuts[i+1] - 1)})
-	}
-	return found
+	return pieces
 }
 
 // tcpPorts returns the TCP ports that a rule opens.
 func tcpPorts(id secgroup.RuleID) []secgroup.PortRange {
-	switch {
-	case id.Protocol == "-1", id.Protocol == "tcp" && id.From < 0:
-		return []secgroup.PortRange{{From: 1, To: 65535}}
-	case id.Protocol == "tcp":
-		return []secgroup.PortRange{{From: uint16(max(1, id.From)), To: uint16(id.To)}}
+	first, last := id.OpenPorts()
+	if last < 1 {
+		return nil
 	}
-	return nil
+	return []secgroup.PortRange{{From: uint16(max(1, first)), To: uint16(last)}}
 }
 
 // mergePorts sorts ports, and makes one range of those that overlap.
@@ -125,12 +103,8 @@ func mergePorts(ports []secgroup.PortRange) []secgroup.PortRange {
 
 // divide returns the ports of a that are in b, and the rest. The ports of a list do not overlap.
 func divide(a, b []secgroup.PortRange) (common, rest []secgroup.PortRange) {
-	var edges []int32
-	for _, p := range b {
-		edges = append(edges, int32(p.From), int32(p.To)+1)
-	}
 	for _, p := range a {
-		for _, piece := range cut(p, edges) {
+		for _, piece := range cut(p, b) {
 			if slices.ContainsFunc(b, func(o secgroup.PortRange) bool { return o.From <= piece.From && piece.To <= o.To }) {
 				common = append(common, piece)
 			} else {
@@ -139,4 +113,10 @@ func divide(a, b []secgroup.PortRange) (common, rest []secgroup.PortRange) {
 		}
 	}
 	return common, rest
+}
+
+// overlap reports whether any of the ports is in a range.
+func overlap(ports []secgroup.PortRange, p secgroup.PortRange) bool {
+	common, _ := divide(ports, []secgroup.PortRange{p})
+	return len(common) > 0
 }

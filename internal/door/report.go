@@ -2,6 +2,7 @@ package door
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -52,7 +53,6 @@ type SubjectReport struct {
 	Tagged bool `json:"-"`
 
 	warnings []Judgement // what else takes the check mark away
-	newer    time.Time   // when a newer file than the one asked about was published that a rule was made from; zero if none
 }
 
 // A GroupID names a security group.
@@ -60,6 +60,8 @@ type GroupID struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
 }
+
+func (g GroupID) String() string { return strings.TrimSpace(g.ID + " " + g.Name) }
 
 // A PortReport is the result for a port, or for a range of ports that the rules treat alike.
 type PortReport struct {
@@ -104,8 +106,7 @@ type FamilyReport struct {
 	// Findings are the places before and behind the interface where something that is wanted is lost, or may be.
 	Findings []Finding `json:"findings"`
 
-	reason string // what the groups lack, or nothing
-	shut   bool   // a finding shuts out servers that connect to origins, or others if these are unknown
+	shut bool // a finding shuts out servers that connect to origins, or others if these are unknown
 }
 
 // Through is a kind of rule that lets wanted ranges in.
@@ -125,6 +126,9 @@ const (
 func (f FamilyReport) BeyondOriginFacing() bool {
 	return f.Verdict == Blocked && !f.shut && f.OriginFacingBlocked != nil && len(f.OriginFacingBlocked.Prefixes) == 0
 }
+
+// name is that of the family for people.
+func (f FamilyReport) name() string { return strings.Replace(f.Family, "ip", "IP", 1) }
 
 // An Amount is how much address space some ranges are.
 type Amount struct {
@@ -156,8 +160,6 @@ type Opening struct {
 	World bool `json:"world"`
 	// Beyond is what of the sources is not wanted.
 	Beyond Ranges `json:"beyond"`
-
-	meant bool // a tag says that the port is meant to be open to the world
 }
 
 // A Reference is a rule that lets members of a security group in.

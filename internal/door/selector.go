@@ -4,43 +4,91 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
-	"slices"
+	"strings"
 
 	"cloudfront-sg-sync/internal/hint"
+	"cloudfront-sg-sync/internal/words"
 )
 
 // A Selector says whose groups are judged. The groups it names itself are judged together, each interface on its own.
 type Selector struct {
 	Groups        []string     // sg-…
-	Instances     []string     // i-…, all of whose interfaces are meant
 	Interfaces    []string     // eni-…
+	Instances     []string     // i-…, all of whose interfaces are meant
 	LoadBalancers []string     // names
 	Addresses     []netip.Addr // public IPv4 or IPv6 addresses of interfaces
 }
 
-// names are the kinds of things that are selected by name.
-var names = []struct {
-	of      func(Selector) []string
+// A kind of thing is selected by name.
+type kind struct {
+	names   func(Selector) []string
 	pattern *regexp.Regexp
-	like    string
-}{
-	{func(s Selector) []string { return s.Groups }, regexp.MustCompile(`^sg-[0-9a-f]{8,17}$`), "a security group's ID such as sg-0123456789abcdef0"},
-	{func(s Selector) []string { return s.Instances }, regexp.MustCompile(`^i-[0-9a-f]{8,17}$`), "an instance's ID such as i-0123456789abcdef0"},
-	{func(s Selector) []string { return s.Interfaces }, regexp.MustCompile(`^eni-[0-9a-f]{8,17}$`), "a network interface's ID such as eni-0123456789abcdef0"},
-	// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html
-	{func(s Selector) []string { return s.LoadBalancers }, regexp.MustCompile(`^[A-Za-z0-9-]{1,32}$`), "a load balancer's name, which has at most 32 letters, digits and hyphens"},
+	like    string // the pattern in words
+	// found is the filter for the interfaces that a name means, and its values.
+	found func(name string) (filter string, values []string)
+	// none is the error if there are none, and hint where to look.
+	none, hint string
+}
+
+// filter finds interfaces by the name itself.
+func filter(filter string) func(string) (string, []string) {
+	return func(name string) (string, []string) { return filter, []string{name} }
+}
+
+var groupKind = kind{
+	names:   func(s Selector) []string { return s.Groups },
+	pattern: regexp.MustCompile(`^sg-[0-9a-f]{8,17}$`), like: "a security group's ID such as sg-0123456789abcdef0",
+	none: "there is no security group %s", hint: "check the ID, the account and the region",
+}
+
+// interfaceKinds are found by their interfaces.
+var interfaceKinds = []kind{
+	{
+		func(s Selector) []string { return s.Interfaces },
+		regexp.MustCompile(`^eni-[0-9a-f]{8,17}$`), "a network interface's ID such as eni-0123456789abcdef0",
+		filter("network-interface-id"), "there is no network interface %s", "check the ID and the region",
+	},
+	{
+		func(s Selector) []string { return s.Instances },
+		regexp.MustCompile(`^i-[0-9a-f]{8,17}$`), "an instance's ID such as i-0123456789abcdef0",
+		filter("attachment.instance-id"), "instance %s has no network interface", "check the ID and the region, and whether it was terminated",
+	},
+	{
+		func(s Selector) []string { return s.LoadBalancers },
+		// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html
+		regexp.MustCompile(`^[A-Za-z0-9-]{1,32}$`), "a load balancer's name, which has at most 32 letters, digits and hyphens",
+		byDescription, "there is no network interface of a load balancer %s", "check the name and the region",
+	},
+	{
+		func(s Selector) []string { return words.Strings(s.Addresses) }, regexp.MustCompile(``), "",
+		byAddress, "there is no network interface with the address %s", "check the address, the account and the region",
+	},
+}
+
+// byDescription finds the interfaces of an Application, Network or Classic Load Balancer by the descriptions that
+// Elastic Load Balancing gives them. See
+// https://repost.aws/knowledge-center/elb-find-load-balancer-ip
+func byDescription(name string) (filter string, values []string) {
+	return "description", []string{"ELB app/" + name + "/*", "ELB net/" + name + "/*", "ELB " + name}
+}
+
+func byAddress(addr string) (filter string, values []string) {
+	if strings.Contains(addr, ":") {
+		return "ipv6-addresses.ipv6-address", []string{addr}
+	}
+	return "association.public-ip", []string{addr}
 }
 
 // Validate reports a selector that selects nothing, or that EC2 would not understand.
 func (s Selector) Validate() error {
-	selected := len(s.Addresses)
-	for _, kind := range names {
-		for _, name := range kind.of(s) {
+	selected := 0
+	for _, kind := range append([]kind{groupKind}, interfaceKinds...) {
+		for _, name := range kind.names(s) {
 			if !kind.pattern.MatchString(name) {
 				return fmt.Errorf("%q is not %s", name, kind.like)
 			}
+			selected++
 		}
-		selected += len(kind.of(s))
 	}
 	if selected == 0 {
 		return hint.New("nothing to check", "name a security group, instance, network interface, load balancer or public address")
@@ -56,14 +104,7 @@ func (e *NotFoundError) Error() string { return e.problem + "; " + e.hint }
 // Hint returns where to look.
 func (e *NotFoundError) Hint() string { return e.hint }
 
-// notFound returns an error for each of the wanted that is not among the found. The problem is a format that takes the
-// name.
-func notFound(wanted, found []string, problem, hint string) []error {
-	var errs []error
-	for _, name := range wanted {
-		if !slices.Contains(found, name) {
-			errs = append(errs, &NotFoundError{fmt.Sprintf(problem, name), hint})
-		}
-	}
-	return errs
+// notFound is the error for a name that nothing of the kind has.
+func (k kind) notFound(name string) error {
+	return &NotFoundError{fmt.Sprintf(k.none, name), k.hint}
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/internal/words"
@@ -46,7 +45,7 @@ func (w WorldRule) String() string {
 	if w.Group.ID == "" {
 		return fmt.Sprintf("without a security group %s gets in on %s", w.Source, on)
 	}
-	text := fmt.Sprintf("%s lets %s in on %s", strings.TrimSpace(w.Group.ID+" "+w.Group.Name), w.Source, on)
+	text := fmt.Sprintf("%s lets %s in on %s", w.Group, w.Source, on)
 	if w.Description != "" {
 		text += fmt.Sprintf(" (%q)", w.Description)
 	}
@@ -54,10 +53,7 @@ func (w WorldRule) String() string {
 }
 
 // Counts reports whether the rule opens a port of a range, and that port counts.
-func (w WorldRule) Counts(p secgroup.PortRange) bool {
-	open, _ := divide(w.opens, []secgroup.PortRange{p})
-	return len(open) > 0
-}
+func (w WorldRule) Counts(p secgroup.PortRange) bool { return overlap(w.opens, p) }
 
 // World returns the rules of a scene that open ports to the world, each once, with the ports that count at any of its
 // interfaces and the IDs of these. At an interface the ports count that are asked for, those that the tags of its
@@ -65,7 +61,7 @@ func (w WorldRule) Counts(p secgroup.PortRange) bool {
 func World(scene *Scene, tagKey string, asked []secgroup.PortRange) []WorldRule {
 	var found []WorldRule
 	for _, s := range scene.Subjects {
-		rules, _, _ := s.world(scene, tagKey, asked)
+		rules, _, _ := scene.worldAt(s, tagKey, asked)
 		for _, w := range rules {
 			i := slices.IndexFunc(found, func(o WorldRule) bool { return o.Group == w.Group && o.Rule.RuleID == w.Rule.RuleID })
 			if i < 0 {
@@ -73,40 +69,41 @@ func World(scene *Scene, tagKey string, asked []secgroup.PortRange) []WorldRule 
 				continue
 			}
 			found[i].opens = mergePorts(slices.Concat(found[i].opens, w.opens))
-			found[i].Opens = secgroup.PortNames(found[i].opens)
 			_, found[i].Beside = divide(mergePorts(slices.Concat(found[i].Beside, w.Beside)), found[i].opens)
 			found[i].Interfaces = append(found[i].Interfaces, w.Interfaces...)
 		}
 	}
+	for i := range found {
+		found[i].Opens = secgroup.PortNames(found[i].opens)
+	}
 	return found
 }
 
-// counted returns the ports that count at a subject.
-func (s Subject) counted(scene *Scene, tagKey string, asked []secgroup.PortRange) []secgroup.PortRange {
-	count := slices.Concat(asked, alwaysCount, scene.listening(s.Interface))
-	for _, g := range s.Groups {
-		managed, _ := secgroup.ParsePorts(g.Tags[tagKey]) // what cannot be read is noted where ports are chosen
+// worldAt returns the rules that open ports to the world at a subject. It also returns the ports that count and that
+// prefix lists may open to it, and these lists: their entries could not be read. Those of AWS never do.
+func (s *Scene) worldAt(at Subject, tagKey string, asked []secgroup.PortRange) (found []WorldRule, perhaps []secgroup.PortRange, unread []string) {
+	count := slices.Concat(asked, alwaysCount, s.listening(at.Interface))
+	for _, g := range at.Groups {
+		managed, _ := secgroup.ParsePorts(g.Tags[tagKey]) // portsAt notes one that cannot be read
 		count = append(count, managed...)
 	}
-	return mergePorts(count)
-}
-
-// world returns the rules that open ports to the world at a subject. It also returns the ports that count and that
-// prefix lists may open to it, and these lists: their entries could not be read. Those of AWS never do.
-func (s Subject) world(scene *Scene, tagKey string, asked []secgroup.PortRange) (found []WorldRule, perhaps []secgroup.PortRange, unread []string) {
-	count := s.counted(scene, tagKey, asked)
-	for _, r := range s.rules() {
-		_, opened := divide(tcpPorts(r.RuleID), publicPorts(r.tags, tagKey))
+	count = mergePorts(count)
+	for _, r := range s.rulesAt(at) {
+		_, opened := divide(tcpPorts(r.RuleID), r.publicPorts(tagKey))
 		opens, beside := divide(opened, count)
-		if l := scene.Lists[r.Source.Reference]; l.Err != nil && l.Owner != "AWS" && len(opens) > 0 {
-			perhaps, unread = append(perhaps, opens...), append(unread, l.ID)
+		if r.list.Err != nil && r.list.Owner != "AWS" && len(opens) > 0 {
+			perhaps, unread = append(perhaps, opens...), append(unread, r.list.ID)
 		}
-		if len(opened) == 0 || !s.isWorld(r.Rule, scene.Lists) {
+		// Named groups may be attached anywhere.
+		isWorld := func(p netip.Prefix) bool {
+			return ipspace.IsWorld(p) && (at.Interface == nil || at.Interface.PublicOver(secgroup.FamilyOf(p)))
+		}
+		if len(opened) == 0 || !slices.ContainsFunc(r.sources, isWorld) {
 			continue
 		}
-		w := WorldRule{RuleOf: r.of(), Source: r.Source.String(), Interfaces: []string{}, Rule: r.Rule, Opens: secgroup.PortNames(opens), opens: opens, Beside: beside}
-		if s.Interface != nil {
-			w.Interfaces = append(w.Interfaces, s.Interface.ID)
+		w := WorldRule{RuleOf: r.of(), Source: r.Source.String(), Interfaces: []string{}, Rule: r.Rule, opens: opens, Beside: beside}
+		if at.Interface != nil {
+			w.Interfaces = append(w.Interfaces, at.Interface.ID)
 		}
 		found = append(found, w)
 	}
@@ -114,17 +111,18 @@ func (s Subject) world(scene *Scene, tagKey string, asked []secgroup.PortRange) 
 	return found, mergePorts(perhaps), slices.Compact(unread)
 }
 
-// isWorld reports whether a rule lets the world in over an address family that the subject can be reached by from the
-// Internet. Named groups may be attached anywhere.
-func (s Subject) isWorld(r secgroup.Rule, lists map[string]PrefixList) bool {
-	return slices.ContainsFunc(sourcesOf(r, lists), func(p netip.Prefix) bool {
-		return ipspace.IsWorld(p) && (s.Interface == nil || s.Interface.PublicOver(secgroup.FamilyOf(p)))
-	})
+// publicPorts returns the ports that the tag of a rule's group says are meant to be open to the world. One that cannot
+// be read silences nothing.
+func (r rule) publicPorts(tagKey string) []secgroup.PortRange {
+	ports, _ := secgroup.ParsePorts(r.tags[tagKey+publicSuffix])
+	return mergePorts(ports)
 }
 
-// publicPorts returns the ports that a group's tag says are meant to be open to the world. One that cannot be read
-// silences nothing.
-func publicPorts(tags map[string]string, tagKey string) []secgroup.PortRange {
-	ports, _ := secgroup.ParsePorts(tags[tagKey+publicSuffix])
+// worldPorts returns the ports that count and are open to the world.
+func worldPorts(rules []WorldRule) []secgroup.PortRange {
+	var ports []secgroup.PortRange
+	for _, w := range rules {
+		ports = append(ports, w.opens...)
+	}
 	return mergePorts(ports)
 }

@@ -67,7 +67,7 @@ func (s *Setup) besides(state *State) int {
 			if state.has(r.Source.Reference) {
 				continue
 			}
-			entries := len(state.Scene.Lists[r.Source.Reference].Entries)
+			entries := len(state.Scene.Lists[r.Source.Reference].Ingress)
 			rules.Add(secgroup.Rule{RuleID: r.RuleID}.Weighs(), max(1, entries))
 		}
 		counts = append(counts, slices.Max(rules[:]))
