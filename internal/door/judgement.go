@@ -3,6 +3,7 @@ package door
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"cloudfront-sg-sync/secgroup"
 )
@@ -55,12 +56,18 @@ func attention(format string, args ...any) Judgement {
 	return Judgement{Mark: Attention, Cause: fmt.Sprintf(format, args...)}
 }
 
-// conclude sums up a port: whether the services get in. The worst family gives the cause.
+// conclude sums up a port: whether the services get in. The worst family gives the cause, and each other one that the
+// groups shut out adds its way out.
 func (j *judge) conclude(r PortReport) Judgement {
 	worst := j.good()
 	for _, f := range r.Families {
 		way := j.wayOut(f, r.Families)
-		worst = Worst(worst, f.judgement(j.services(), way))
+		switch judged := f.judgement(j.services(), way); {
+		case judged.Mark.worseThan(worst.Mark):
+			worst = judged
+		case judged.Mark == Failed && !judged.beyond && way != "" && !strings.Contains(worst.Cause, way):
+			worst.Cause += "; over " + f.name() + way
+		}
 	}
 	return worst
 }
