@@ -114,11 +114,17 @@ func newGroup(sg types.SecurityGroup) Group {
 		VPC:   aws.ToString(sg.VpcId),
 		Owner: aws.ToString(sg.OwnerId),
 		Tags:  tagsOf(sg.Tags),
+
+		Egress: []Rule{},
 	}
 	for _, p := range sg.IpPermissions {
 		rules, err := rulesOf(p)
 		g.Ingress = append(g.Ingress, rules...)
 		g.Err = errors.Join(g.Err, err)
+	}
+	for _, p := range sg.IpPermissionsEgress {
+		rules, _ := rulesOf(p) // no sync needs them, so one that cannot be read fails none
+		g.Egress = append(g.Egress, rules...)
 	}
 	return g
 }

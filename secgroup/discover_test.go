@@ -127,6 +127,7 @@ func TestDiscover(t *testing.T) {
 				rule("icmp", 8, -1, ip("0.0.0.0/0"), ""),
 				rule("-1", -1, -1, ip("::/0"), ""),
 			},
+			Egress: []Rule{rule("-1", -1, -1, ip("0.0.0.0/0"), "")},
 		},
 		{ID: "sg-2", Tags: map[string]string{testKey: "443"}},
 	}

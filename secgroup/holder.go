@@ -31,6 +31,8 @@ type Holder struct {
 	Tags  map[string]string
 	// Ingress holds the inbound rules of a group, one per source, or the entries of a list.
 	Ingress []Rule
+	// Egress holds the outbound rules of a group, whose sources are destinations. It is nil if nobody read them.
+	Egress []Rule
 	// Family, Version and MaxEntries are those of a prefix list. A change names the version that it is made for, and
 	// makes the next one. A rule that refers to the list weighs MaxEntries.
 	Family     Family

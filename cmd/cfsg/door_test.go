@@ -208,6 +208,30 @@ func TestSituations(t *testing.T) {
 	}
 }
 
+// A load balancer passes nothing on to a port that no outbound rule of its groups leads to.
+func TestLoadBalancerLetsNothingOut(t *testing.T) {
+	seed, err := os.ReadFile("../../internal/ec2sim/testdata/doors/nlb-addresses.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := newOperatorWith(t, string(seed), base)
+	o.must("apply", "--yes")
+	o.checkCell(t, "ok", "check", "shop")
+	var web ec2sim.Group
+	for _, g := range o.Region("", "us-east-1").Groups() {
+		if g.Name == "web" {
+			web = g
+		}
+	}
+	client, all := o.client(), types.IpPermission{IpProtocol: aws.String("-1"), IpRanges: []types.IpRange{{CidrIp: aws.String("0.0.0.0/0")}}}
+	if _, err := client.RevokeSecurityGroupEgress(t.Context(), &ec2.RevokeSecurityGroupEgressInput{GroupId: &web.ID, IpPermissions: []types.IpPermission{all}}); err != nil {
+		t.Fatal(err)
+	}
+	sealed := shut4 + "no outbound rule of load balancer shop (" + web.ID + " web) leads to port 8443 of "
+	o.checkCell(t, sealed, "check", "shop")
+	o.checkCell(t, sealed, "status")
+}
+
 // The same on an EC2 that others wrote, as far as it goes: it has no VPC Block Public Access, so no door is seen as a
 // whole.
 func TestSituationsOnMoto(t *testing.T) {

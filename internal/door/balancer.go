@@ -57,9 +57,9 @@ type Target struct {
 	Subject *Subject
 }
 
-// behind returns what the targets of a port refuse of the wanted addresses that a load balancer passes
+// behind returns what the targets of a port refuse of the wanted addresses that a load balancer with some groups passes
 // on, those with the same outcome as one, and which targets the world reaches past it.
-func (b *Balancer) behind(j *judge, f family, port secgroup.PortRange) (found []Finding) {
+func (b *Balancer) behind(j *judge, f family, groups []secgroup.Group, port secgroup.PortRange) (found []Finding) {
 	if b.Err != nil {
 		return find(Unknown, f.wanted, always("cannot see the targets of load balancer %s: %v", b.Name, b.Err))
 	}
@@ -68,7 +68,7 @@ func (b *Balancer) behind(j *judge, f family, port secgroup.PortRange) (found []
 			continue
 		}
 		for _, tg := range l.Targets {
-			for _, o := range b.outcomes(j, tg, f) {
+			for _, o := range b.outcomes(j, tg, f, groups) {
 				found = append(found, find(o.verdict, o.set, func(witness netip.Addr) string {
 					return strings.NewReplacer("{targets}", words.Few(o.targets), "{address}", witness.String(), "{balancer}", "load balancer "+b.Name).Replace(o.text)
 				})...)
@@ -87,7 +87,7 @@ type outcome struct {
 }
 
 // outcomes returns those at the targets that get requests, each once.
-func (b *Balancer) outcomes(j *judge, tg *TargetGroup, f family) (found []outcome) {
+func (b *Balancer) outcomes(j *judge, tg *TargetGroup, f family, groups []secgroup.Group) (found []outcome) {
 	add := func(v Verdict, set *ipspace.Set, target, format string, args ...any) {
 		o := outcome{v, set, []string{target}, fmt.Sprintf(format, args...)}
 		same := func(other outcome) bool {
@@ -118,6 +118,9 @@ func (b *Balancer) outcomes(j *judge, tg *TargetGroup, f family) (found []outcom
 			continue
 		}
 		at := secgroup.PortRange{From: t.Port, To: t.Port}
+		if sealed(groups, at) {
+			add(Blocked, f.wanted, t.ID, "no outbound rule of {balancer} (%s) leads to port %d of {targets}", names(groups), t.Port)
+		}
 		if t.Subject == nil {
 			unknown(t.ID, "cannot see the security groups of {targets}")
 			continue
@@ -149,6 +152,16 @@ func names(groups []secgroup.Group) string {
 		names = append(names, GroupID{g.ID, g.Name}.String())
 	}
 	return words.Few(names)
+}
+
+// sealed reports whether the groups of a load balancer let nothing out to a port, whatever its address. Groups "control
+// the traffic that is allowed to reach and leave the load balancer":
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-update-security-groups.html and
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-security-groups.html
+func sealed(groups []secgroup.Group, port secgroup.PortRange) bool {
+	return len(groups) > 0 && !slices.ContainsFunc(groups, func(g secgroup.Group) bool {
+		return g.Egress == nil || slices.ContainsFunc(g.Egress, func(r secgroup.Rule) bool { return r.OpensTCP(port) })
+	})
 }
 
 // preserves reports whether targets see the addresses of clients of a family.

@@ -314,7 +314,7 @@ func (j *judge) wayIn(r *FamilyReport, f family, s Subject, p secgroup.PortRange
 		r.Findings = append(r.Findings, j.Network.path(s.Interface, f, p)...)
 	}
 	if b := j.balancerOf(s.Interface); b != nil {
-		r.Findings = append(r.Findings, b.behind(j, f, p)...)
+		r.Findings = append(r.Findings, b.behind(j, f, s.Groups, p)...)
 	}
 	for _, finding := range r.Findings {
 		r.Verdict = worse(r.Verdict, finding.Verdict)
