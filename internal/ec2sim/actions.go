@@ -12,16 +12,16 @@ type action func(*site, *call) (any, error)
 // actions lists what each service can do. Anything else is an InvalidAction.
 var actions = map[string]map[string]action{
 	"ec2": {
-		"DescribeVpcs":                           describe(func(s *site) *table[*vpc] { return &s.vpcs }, itself),
-		"DescribeSubnets":                        describe(func(s *site) *table[*subnet] { return &s.subnets }, itself),
-		"DescribeNetworkAcls":                    describe(func(s *site) *table[*networkACL] { return &s.acls }, (*site).aclXML),
-		"DescribeRouteTables":                    describe(func(s *site) *table[*routeTable] { return &s.routeTables }, (*site).routeTableXML),
+		"DescribeVpcs":                           describe(func(s *site) table[*vpc] { return s.vpcs }),
+		"DescribeSubnets":                        describe(func(s *site) table[*subnet] { return s.subnets }),
+		"DescribeNetworkAcls":                    describe(func(s *site) table[*networkACL] { return s.acls }),
+		"DescribeRouteTables":                    describe(func(s *site) table[*routeTable] { return s.routeTables }),
 		"DescribeVpcBlockPublicAccessOptions":    ec2((*site).publicAccess),
-		"DescribeVpcBlockPublicAccessExclusions": describe(func(s *site) *table[*exclusion] { return &s.exclusions }, itself),
+		"DescribeVpcBlockPublicAccessExclusions": describe(func(s *site) table[*exclusion] { return s.exclusions }),
 
 		"CreateSecurityGroup":                        ec2((*site).createSecurityGroup),
 		"DeleteSecurityGroup":                        ec2((*site).deleteSecurityGroup),
-		"DescribeSecurityGroups":                     describe(groupsOf, (*site).groupXML),
+		"DescribeSecurityGroups":                     describe(groupsOf),
 		"AuthorizeSecurityGroupIngress":              ec2((*site).authorize),
 		"RevokeSecurityGroupIngress":                 ec2((*site).revokeIngress),
 		"RevokeSecurityGroupEgress":                  ec2((*site).revokeEgress),
@@ -29,12 +29,12 @@ var actions = map[string]map[string]action{
 		"CreateTags":                                 ec2((*site).createTags),
 		"DeleteTags":                                 ec2((*site).deleteTags),
 
-		"DescribeNetworkInterfaces":       describe(interfacesOf, (*site).interfaceXML),
+		"DescribeNetworkInterfaces":       describe(interfacesOf),
 		"ModifyNetworkInterfaceAttribute": ec2((*site).modifyInterface),
 
 		"CreateManagedPrefixList":          ec2((*site).createPrefixList),
 		"DeleteManagedPrefixList":          ec2((*site).deletePrefixList),
-		"DescribeManagedPrefixLists":       describe(listsOf, (*site).prefixListXML),
+		"DescribeManagedPrefixLists":       describe(listsOf),
 		"GetManagedPrefixListAssociations": ec2((*site).prefixListAssociations),
 		"GetManagedPrefixListEntries":      ec2((*site).prefixListEntries),
 		"ModifyManagedPrefixList":          ec2((*site).modifyPrefixList),

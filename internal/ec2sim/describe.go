@@ -63,41 +63,23 @@ func (k *kind) absent(id string) error {
 
 // A resource is what a table holds. The tags `filter:"…"` of its fields name the filters of its describe action, as far
 // as they apply here; a field Tags holds its tags.
-type resource interface{ key() string }
+type resource interface {
+	key() string
+	form(*site) any // as it is described
+}
 
 // A table holds the resources of a kind by ID, and lists them in the order of their IDs.
 type table[T resource] struct {
 	*kind
-	byID  map[string]T
-	order []string // IDs, sorted
+	byID map[string]T
 }
 
-func tableOf[T resource](k *kind, resources ...T) table[T] {
-	t := table[T]{kind: k, byID: make(map[string]T, len(resources))}
-	for _, v := range resources {
-		t.byID[v.key()] = v
-	}
-	t.order = slices.Sorted(maps.Keys(t.byID))
-	return t
-}
+func newTable[T resource](k *kind) table[T] { return table[T]{k, map[string]T{}} }
 
-func (t *table[T]) put(v T) {
-	id := v.key()
-	if i, known := slices.BinarySearch(t.order, id); !known {
-		t.order = slices.Insert(t.order, i, id)
-	}
-	t.byID[id] = v
-}
+func (t table[T]) put(v T) { t.byID[v.key()] = v }
 
-func (t *table[T]) drop(id string) {
-	if i, known := slices.BinarySearch(t.order, id); known {
-		t.order = slices.Delete(t.order, i, i+1)
-		delete(t.byID, id)
-	}
-}
-
-func (t *table[T]) all(yield func(T) bool) {
-	for _, id := range t.order {
+func (t table[T]) all(yield func(T) bool) {
+	for _, id := range slices.Sorted(maps.Keys(t.byID)) {
 		if !yield(t.byID[id]) {
 			return
 		}
@@ -105,7 +87,7 @@ func (t *table[T]) all(yield func(T) bool) {
 }
 
 // first returns the first resource of which is reports true, the zero value if there is none.
-func (t *table[T]) first(is func(T) bool) (found T) {
+func (t table[T]) first(is func(T) bool) (found T) {
 	for v := range t.all {
 		if is(v) {
 			return v
@@ -114,24 +96,12 @@ func (t *table[T]) first(is func(T) bool) (found T) {
 	return found
 }
 
-func (t *table[T]) find(id string) (T, error) {
+func (t table[T]) find(id string) (T, error) {
 	v, ok := t.byID[id]
 	if !ok {
 		return v, t.absent(id)
 	}
 	return v, nil
-}
-
-func copies[T any, P interface {
-	*T
-	resource
-}](t *table[P],
-) []T {
-	values := make([]T, 0, len(t.order))
-	for v := range t.all {
-		values = append(values, *v)
-	}
-	return values
 }
 
 type describeInput struct {
@@ -145,8 +115,8 @@ type paging struct {
 	NextToken  string `json:"NextToken"`
 }
 
-// describe makes the action that describes the resources of a table, each in the form that x gives it.
-func describe[T resource, X any](of func(*site) *table[T], x func(*site, T) X) action {
+// describe makes the action that describes the resources of a table.
+func describe[T resource](of func(*site) table[T]) action {
 	return func(s *site, c *call) (any, error) {
 		t := of(s)
 		return ec2WithIDs(t.ids, func(s *site, _ *call, in describeInput) (body, error) {
@@ -157,12 +127,12 @@ func describe[T resource, X any](of func(*site) *table[T], x func(*site, T) X) a
 			if err != nil {
 				return nil, err
 			}
-			wanted := t.order
-			if len(in.IDs) > 0 {
-				wanted = slices.Compact(slices.Sorted(slices.Values(in.IDs)))
+			wanted := slices.Sorted(slices.Values(in.IDs))
+			if len(wanted) == 0 {
+				wanted = slices.Sorted(maps.Keys(t.byID))
 			}
 			var found []T
-			for _, id := range wanted {
+			for _, id := range slices.Compact(wanted) {
 				v, err := t.find(id)
 				if err != nil {
 					return nil, err
@@ -171,31 +141,28 @@ func describe[T resource, X any](of func(*site) *table[T], x func(*site, T) X) a
 					found = append(found, v)
 				}
 			}
-			return page(t.kind, in.paging, found, func(v T) X { return x(s, v) })
+			return page(s, t.kind, in.paging, found)
 		})(s, c)
 	}
 }
-
-// itself is the form of resources that are kept as they are described.
-func itself[T any](_ *site, v T) T { return v }
 
 // page answers with the asked part of items, which are in the order of their keys. The token is the key of the last
 // item given out: whatever has come or gone since, the next page goes on behind it. Without MaxResults all items are
 // given at once.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html
-func page[T resource, X any](k *kind, ask paging, items []T, x func(T) X) (body, error) {
+func page[T resource](s *site, k *kind, ask paging, items []T) (body, error) {
 	items = slices.DeleteFunc(items, func(v T) bool { return v.key() <= ask.NextToken })
-	n, limits := len(items), k.pages
+	n := len(items)
 	if ask.MaxResults != nil {
 		n = *ask.MaxResults
-		if n < limits.smallest || n > limits.largest {
-			return nil, invalid("Value ( %d ) for parameter maxResults is invalid. Expecting a value between %d and %d.", n, limits.smallest, limits.largest)
+		if n < k.pages.smallest || n > k.pages.largest {
+			return nil, invalid("Value ( %d ) for parameter maxResults is invalid. Expecting a value between %d and %d.", n, k.pages.smallest, k.pages.largest)
 		}
 	}
-	var forms []X
+	var forms []any
 	for _, v := range items[:min(n, len(items))] {
-		forms = append(forms, x(v))
+		forms = append(forms, v.form(s))
 	}
 	answer := body{{k.set, list("item", forms)}}
 	if len(items) > n {

@@ -122,7 +122,7 @@ func (s *site) dropGroup(id string) error {
 	if inUse {
 		return errorf("DependencyViolation", "resource %s has a dependent object", g.ID)
 	}
-	s.groups.drop(g.ID)
+	delete(s.groups.byID, g.ID)
 	s.touch(g.ID)
 	return nil
 }
@@ -133,12 +133,10 @@ func (g *Group) refersTo(id string) bool {
 	return slices.ContainsFunc(g.Ingress, refers) || slices.ContainsFunc(g.Egress, refers)
 }
 
-type groupXML struct {
-	*Group
-	Ingress []*ipPermission `xml:"ipPermissions>item"`
-	Egress  []*ipPermission `xml:"ipPermissionsEgress>item"`
-}
-
-func (s *site) groupXML(g *Group) groupXML {
-	return groupXML{g, s.permissions(g.Ingress), s.permissions(g.Egress)}
+func (g *Group) form(s *site) any {
+	return struct {
+		*Group
+		Ingress []*ipPermission `xml:"ipPermissions>item"`
+		Egress  []*ipPermission `xml:"ipPermissionsEgress>item"`
+	}{g, s.permissions(g.Ingress), s.permissions(g.Egress)}
 }

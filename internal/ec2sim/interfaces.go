@@ -115,19 +115,17 @@ func (s *site) modifyInterface(_ *call, in interfaceInput) (body, error) {
 	return done, s.setGroups(i, in.Groups)
 }
 
-type interfaceXML struct {
-	*Interface
-	RequesterManaged bool   `xml:"requesterManaged"`
-	Status           string `xml:"status"`
-	Groups           []body `xml:"groupSet>item"`
-	PrivateIPs       []body `xml:"privateIpAddressesSet>item"`
-	IPv6             []body `xml:"ipv6AddressesSet>item"`
-	Attachment       body   `xml:"attachment"`
-	Association      body   `xml:"association"`
-}
-
-func (s *site) interfaceXML(i *Interface) interfaceXML {
-	x := interfaceXML{Interface: i, RequesterManaged: i.Requester != "", Status: "available"}
+func (i *Interface) form(s *site) any {
+	x := struct {
+		*Interface
+		RequesterManaged bool   `xml:"requesterManaged"`
+		Status           string `xml:"status"`
+		Groups           []body `xml:"groupSet>item"`
+		PrivateIPs       []body `xml:"privateIpAddressesSet>item"`
+		IPv6             []body `xml:"ipv6AddressesSet>item"`
+		Attachment       body   `xml:"attachment"`
+		Association      body   `xml:"association"`
+	}{Interface: i, RequesterManaged: i.Requester != "", Status: "available"}
 	for _, id := range i.Groups {
 		x.Groups = append(x.Groups, body{{"groupId", id}, {"groupName", s.groups.byID[id].Name}})
 	}

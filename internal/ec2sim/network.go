@@ -2,7 +2,9 @@ package ec2sim
 
 import (
 	"cmp"
+	"encoding/xml"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -22,7 +24,8 @@ type vpc struct {
 	gateway string // ID of its internet gateway, empty for none
 }
 
-func (v *vpc) key() string { return v.ID }
+func (v *vpc) key() string    { return v.ID }
+func (v *vpc) form(*site) any { return v }
 
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSubnets.html
 type subnet struct {
@@ -38,7 +41,8 @@ type subnet struct {
 	next netip.Addr // the next free address
 }
 
-func (n *subnet) key() string { return n.ID }
+func (n *subnet) key() string    { return n.ID }
+func (n *subnet) form(*site) any { return n }
 
 // addVPC creates a VPC with a subnet, the network ACL and route table that subnets have without another, and the group
 // "default", whose members may reach each other. It has an internet gateway, a route to it for each family in its main
@@ -99,7 +103,8 @@ type exclusion struct {
 	Tags     Tags   `json:"-" xml:"tagSet"`
 }
 
-func (e *exclusion) key() string { return e.ID }
+func (e *exclusion) key() string    { return e.ID }
+func (e *exclusion) form(*site) any { return e }
 
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_VpcBlockPublicAccessOptions.html
 func (s *site) publicAccess(*call, struct{}) (body, error) {
@@ -113,4 +118,180 @@ func (s *site) publicAccess(*call, struct{}) (body, error) {
 		{"state", state},
 		{"exclusionsAllowed", "allowed"},
 	}}}, nil
+}
+
+// A networkACL decides which packets may enter and leave its subnets.
+//
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_NetworkAcl.html
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeNetworkAcls.html
+type networkACL struct {
+	Account string     `json:"account" xml:"ownerId" filter:"owner-id"`
+	Region  string     `json:"region" xml:"-"`
+	VPC     string     `json:"vpc" xml:"vpcId" filter:"vpc-id"`
+	ID      string     `json:"-" xml:"networkAclId" filter:"network-acl-id"`
+	Default bool       `json:"-" xml:"default" filter:"default"`
+	Subnets []string   `json:"subnets" xml:"-" filter:"association.subnet-id"`
+	Entries []aclEntry `json:"entries" xml:"entrySet>item"`
+	Tags    Tags       `json:"-" xml:"tagSet"`
+}
+
+func (a *networkACL) key() string { return a.ID }
+
+// An aclEntry is an entry of a network ACL. Entries are evaluated in the order of their numbers, inbound and outbound
+// apart; the first that matches decides.
+//
+// https://docs.aws.amazon.com/vpc/latest/userguide/nacl-rules.html
+type aclEntry struct {
+	Number   int          `json:"number"`
+	Egress   bool         `json:"egress"`
+	Protocol string       `json:"protocol"` // a name, or empty for all
+	Ports    *portRange   `json:"ports"`    // of TCP and UDP, nil for all
+	Prefix   netip.Prefix `json:"cidr"`
+	Deny     bool         `json:"deny"`
+}
+
+// MarshalXML writes an entry as EC2 does.
+//
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_NetworkAclEntry.html
+func (e aclEntry) MarshalXML(enc *xml.Encoder, start xml.StartElement) error {
+	action, block := "allow", "ipv6CidrBlock"
+	if e.Deny {
+		action = "deny"
+	}
+	if e.Prefix.Addr().Is4() {
+		block = "cidrBlock"
+	}
+	form := body{
+		{"ruleNumber", e.Number},
+		{"protocol", cmp.Or(protocolNumbers[e.Protocol], "-1")},
+		{"ruleAction", action},
+		{"egress", e.Egress},
+		{block, e.Prefix},
+	}
+	if e.Protocol == "tcp" || e.Protocol == "udp" {
+		form = append(form, element{"portRange", cmp.Or(e.Ports, &portRange{0, 65535})})
+	}
+	return enc.EncodeElement(form, start)
+}
+
+var (
+	anyIPv4 = netip.MustParsePrefix("0.0.0.0/0")
+	anyIPv6 = netip.MustParsePrefix("::/0")
+)
+
+// aclStart begins a default network ACL: everything is allowed. aclEnd ends every one: what no entry before it matches
+// is denied.
+//
+// https://docs.aws.amazon.com/vpc/latest/userguide/default-network-acl.html
+var (
+	aclStart = slices.Concat(bothWays(100, anyIPv4, false), bothWays(101, anyIPv6, false))
+	aclEnd   = slices.Concat(bothWays(32767, anyIPv4, true), bothWays(32768, anyIPv6, true))
+)
+
+func bothWays(number int, prefix netip.Prefix, deny bool) []aclEntry {
+	in := aclEntry{Number: number, Prefix: prefix, Deny: deny}
+	out := in
+	out.Egress = true
+	return []aclEntry{out, in}
+}
+
+// addACL creates a network ACL. Its subnets leave the one they had: each has exactly one.
+func (s *site) addACL(a networkACL) {
+	for other := range s.acls.all {
+		other.Subnets = without(other.Subnets, a.Subnets)
+	}
+	a.ID, a.Account, a.Entries = s.pathID("acl", len(s.acls.byID)), s.account, slices.Concat(a.Entries, aclEnd)
+	s.acls.put(&a)
+}
+
+func without(values, gone []string) []string {
+	return slices.DeleteFunc(values, func(v string) bool { return slices.Contains(gone, v) })
+}
+
+func (a *networkACL) form(*site) any {
+	return struct {
+		*networkACL
+		Associations []body `xml:"associationSet>item"`
+	}{a, associations("networkAcl", "aclassoc-", a.ID, a.Subnets)}
+}
+
+// associations lists the subnets of a network ACL or a route table.
+func associations(kind, prefix, id string, subnets []string) (all []body) {
+	for _, subnet := range subnets {
+		all = append(all, body{{kind + "AssociationId", prefix + subnet}, {kind + "Id", id}, {"subnetId", subnet}})
+	}
+	return all
+}
+
+// A routeTable says where packets of its subnets go. The main one of a VPC serves every subnet without another.
+//
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RouteTable.html
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRouteTables.html
+type routeTable struct {
+	Account string   `json:"account" xml:"ownerId" filter:"owner-id"`
+	Region  string   `json:"region" xml:"-"`
+	VPC     string   `json:"vpc" xml:"vpcId" filter:"vpc-id"`
+	ID      string   `json:"-" xml:"routeTableId" filter:"route-table-id"`
+	Main    bool     `json:"-" xml:"-" filter:"association.main"`
+	Subnets []string `json:"subnets" xml:"-" filter:"association.subnet-id"`
+	Routes  []route  `json:"routes" xml:"routeSet>item"`
+	Tags    Tags     `json:"-" xml:"tagSet"`
+}
+
+func (t *routeTable) key() string { return t.ID }
+
+// A route is a destination and a target. The longest destination that matches decides.
+type route struct {
+	To  netip.Prefix `json:"to"`
+	Via string       `json:"via"` // "local", or the ID of a gateway or interface
+}
+
+// routeTargets are the elements that hold the target of a route, by the prefix of its ID. Internet gateways, virtual
+// private gateways and Gateway Load Balancer endpoints are gateways.
+//
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Route.html
+var routeTargets = map[string]string{
+	"eigw": "egressOnlyInternetGatewayId", "eni": "networkInterfaceId", "i": "instanceId", "lgw": "localGatewayId",
+	"nat": "natGatewayId", "pcx": "vpcPeeringConnectionId", "tgw": "transitGatewayId", "cagw": "carrierGatewayId",
+}
+
+// MarshalXML writes a route as EC2 does.
+func (r route) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
+	destination, origin := "destinationIpv6CidrBlock", "CreateRoute"
+	if r.To.Addr().Is4() {
+		destination = "destinationCidrBlock"
+	}
+	if r.Via == "local" {
+		origin = "CreateRouteTable"
+	}
+	kind, _, _ := strings.Cut(r.Via, "-")
+	target := cmp.Or(routeTargets[kind], "gatewayId")
+	return e.EncodeElement(body{{destination, r.To}, {target, r.Via}, {"origin", origin}, {"state", "active"}}, start)
+}
+
+// addRouteTable creates a route table for its subnets or, without any, as the main one of the VPC. It has the local
+// route.
+func (s *site) addRouteTable(v *vpc, t routeTable) {
+	t.Account, t.VPC, t.ID, t.Main = s.account, v.ID, s.pathID("rtb", len(s.routeTables.byID)), len(t.Subnets) == 0
+	t.Routes = slices.Concat([]route{{To: v.CIDR, Via: "local"}}, t.Routes)
+	for other := range s.routeTables.all {
+		other.Main = other.Main && !(t.Main && other.VPC == v.ID)
+		other.Subnets = without(other.Subnets, t.Subnets)
+	}
+	s.routeTables.put(&t)
+}
+
+func (t *routeTable) form(*site) any {
+	all := associations("routeTable", "rtbassoc-", t.ID, t.Subnets)
+	for i, a := range all {
+		all[i] = append(a, element{"main", false})
+	}
+	if t.Main {
+		main := body{{"routeTableAssociationId", "rtbassoc-" + t.ID}, {"routeTableId", t.ID}, {"main", true}}
+		all = slices.Insert(all, 0, main)
+	}
+	return struct {
+		*routeTable
+		Associations []body `xml:"associationSet>item"`
+	}{t, all}
 }

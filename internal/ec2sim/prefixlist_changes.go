@@ -66,7 +66,7 @@ func (s *site) createPrefixList(_ *call, in struct {
 ) (body, error) {
 	made := func(l *PrefixList) bool { return l.token == in.ClientToken && in.ClientToken != "" }
 	if l := s.prefixLists.first(made); l != nil {
-		return body{{"prefixList", s.prefixListXML(l)}}, nil
+		return body{{"prefixList", l.form(s)}}, nil
 	}
 	if in.Family == "" || in.MaxEntries == nil {
 		return nil, missing("AddressFamily or MaxEntries")
@@ -203,7 +203,7 @@ func (s *site) deletePrefixList(_ *call, in struct {
 			return "The prefix list is referenced by " + groups[0].ID
 		}
 		for _, at := range s.server.sites {
-			at.prefixLists.drop(l.ID)
+			delete(at.prefixLists.byID, l.ID)
 		}
 		return ""
 	}), nil

@@ -53,7 +53,8 @@ type PrefixListEntry struct {
 	Description string       `xml:"description,omitempty"`
 }
 
-func (e PrefixListEntry) key() string { return e.Prefix.String() }
+func (e PrefixListEntry) key() string    { return e.Prefix.String() }
+func (e PrefixListEntry) form(*site) any { return e }
 
 // UnmarshalText reads an entry of a seed.
 func (e *PrefixListEntry) UnmarshalText(text []byte) error { return e.Prefix.UnmarshalText(text) }
@@ -147,10 +148,10 @@ func (l *PrefixList) checkSize(size, entries int) error {
 	return nil
 }
 
-// prefixListXML leaves out what of AWS's own lists nobody is shown.
+// form leaves out the size and version of AWS's own lists, which nobody is shown.
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/managed-prefix-lists.html
-func (*site) prefixListXML(l *PrefixList) PrefixList {
+func (l *PrefixList) form(*site) any {
 	shown := *l
 	if l.Owner == "AWS" {
 		shown.MaxEntries, shown.Version = 0, 0
@@ -181,7 +182,7 @@ func (s *site) prefixListEntries(_ *call, in prefixListInput) (body, error) {
 		return nil, invalid("The specified value for version is not valid.")
 	}
 	entries = slices.SortedFunc(slices.Values(entries), func(a, b PrefixListEntry) int { return cmp.Compare(a.key(), b.key()) })
-	return page(&entryKind, in.paging, entries, func(e PrefixListEntry) PrefixListEntry { return e })
+	return page(s, &entryKind, in.paging, entries)
 }
 
 // prefixListAssociations gives the owner of a list the security groups that refer to it, whoever they belong to.
@@ -224,7 +225,7 @@ func (s *site) alter(l *PrefixList, verb string, do func() string) body {
 			l.State = verb + "-failed"
 		}
 	}
-	out := body{{"prefixList", s.prefixListXML(l)}}
+	out := body{{"prefixList", l.form(s)}}
 	if delay == 0 {
 		l.finish()
 	} else {

@@ -37,7 +37,7 @@ func decodeQuery(params url.Values, ids string, into any) error {
 			return invalid("The parameter %s is a value as well as a structure or a list", name)
 		}
 	}
-	data, err := json.Marshal(document.tree())
+	data, err := json.Marshal(document.tree(), json.Deterministic(true))
 	if err == nil {
 		err = json.Unmarshal(data, into, json.RejectUnknownMembers(true), json.StringifyNumbers(true))
 	}

@@ -42,7 +42,7 @@ func (r Region) change(f func(*site) error) error {
 }
 
 // edit calls f to change a resource of the region.
-func edit[T resource](r Region, of func(*site) *table[T], id string, f func(*site, T) error) error {
+func edit[T resource](r Region, of func(*site) table[T], id string, f func(*site, T) error) error {
 	return r.change(func(s *site) error {
 		v, err := of(s).find(id)
 		if err != nil {
@@ -80,7 +80,7 @@ func (r Region) Group(id string) (g Group, ok bool) {
 
 // Groups returns all security groups as they are now, in the order of their creation.
 func (r Region) Groups() (groups []Group) {
-	r.read(func(s *site) { groups = copies(&s.groups) })
+	r.read(func(s *site) { groups = copies(s.groups) })
 	return groups
 }
 
@@ -165,14 +165,14 @@ func (r Region) CreateInterface(i Interface) (Interface, error) {
 
 // Interfaces returns all network interfaces as they are now, in the order of their creation.
 func (r Region) Interfaces() (interfaces []Interface) {
-	r.read(func(s *site) { interfaces = copies(&s.interfaces) })
+	r.read(func(s *site) { interfaces = copies(s.interfaces) })
 	return interfaces
 }
 
 // DeleteInterface deletes a network interface, even one that belongs to a service.
 func (r Region) DeleteInterface(id string) error {
 	return edit(r, interfacesOf, id, func(s *site, i *Interface) error {
-		s.interfaces.drop(id)
+		delete(s.interfaces.byID, id)
 		return s.setGroups(i, nil)
 	})
 }
@@ -184,7 +184,7 @@ func (r Region) Attach(interfaceID string, groups ...string) error {
 
 // PrefixLists returns the managed prefix lists, those of AWS included.
 func (r Region) PrefixLists() (lists []PrefixList) {
-	r.read(func(s *site) { lists = copies(&s.prefixLists) })
+	r.read(func(s *site) { lists = copies(s.prefixLists) })
 	return lists
 }
 

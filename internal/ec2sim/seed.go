@@ -253,7 +253,7 @@ func (s *site) seedSubnet(n *subnet) error {
 	if checkBlock(n.CIDR) != nil || !v.CIDR.Contains(n.CIDR.Addr()) || n.CIDR.Bits() < v.CIDR.Bits() || taken != nil {
 		return fmt.Errorf("cidr: %s is not a free part of %s, the range of the VPC", n.CIDR, v.CIDR)
 	}
-	n.Tags, n.Zone = Tags{"Name": n.Name}, s.region+string("abc"[len(s.subnets.order)%3])
+	n.Tags, n.Zone = Tags{"Name": n.Name}, s.region+string("abc"[len(s.subnets.byID)%3])
 	s.addSubnet(v, *n)
 	return nil
 }

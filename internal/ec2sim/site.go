@@ -37,9 +37,9 @@ func (s *Server) site(account, region string) *site {
 	}
 	st := &site{
 		server: s, siteKey: key, quotas: s.quotas,
-		vpcs: tableOf[*vpc](&vpcKind), subnets: tableOf[*subnet](&subnetKind), acls: tableOf[*networkACL](&aclKind),
-		routeTables: tableOf[*routeTable](&routeTableKind), exclusions: tableOf[*exclusion](&exclusionKind),
-		state: state{tableOf[*Group](&groupKind), tableOf[*Interface](&interfaceKind), tableOf[*PrefixList](&prefixListKind)},
+		vpcs: newTable[*vpc](&vpcKind), subnets: newTable[*subnet](&subnetKind), acls: newTable[*networkACL](&aclKind),
+		routeTables: newTable[*routeTable](&routeTableKind), exclusions: newTable[*exclusion](&exclusionKind),
+		state: state{newTable[*Group](&groupKind), newTable[*Interface](&interfaceKind), newTable[*PrefixList](&prefixListKind)},
 	}
 	s.sites[key] = st
 	defer func(before []string) { s.touched = before }(s.touched) // no call made these
@@ -54,11 +54,9 @@ func (s *site) arn(service, resource string) string {
 	return "arn:aws:" + service + ":" + s.region + ":" + s.account + ":" + resource
 }
 
-func groupsOf(s *site) *table[*Group] { return &s.groups }
-
-func interfacesOf(s *site) *table[*Interface] { return &s.interfaces }
-
-func listsOf(s *site) *table[*PrefixList] { return &s.prefixLists }
+func groupsOf(s *site) table[*Group]         { return s.groups }
+func interfacesOf(s *site) table[*Interface] { return s.interfaces }
+func listsOf(s *site) table[*PrefixList]     { return s.prefixLists }
 
 // pathID returns the ID of what decides which packets get where, the nth of its kind. It shifts no other IDs.
 func (s *site) pathID(prefix string, n int) string { return formatID(prefix, uint64(n+1)) }
