@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// An action carries out a call for one account in one region.
-type action func(*site, *call) (any, error)
+// An action carries out a call for one account in one region, and returns the answer.
+type action func(*site, *call) any
 
 // actions lists what each service can do. Anything else is an InvalidAction.
 var actions = map[string]map[string]action{
@@ -64,25 +64,24 @@ func mutating(name string) bool {
 }
 
 // ec2 makes an action of a function from its decoded parameters to its answer.
-func ec2[In any](do func(*site, *call, In) (body, error)) action { return ec2WithIDs("", do) }
+func ec2[In any](do func(*site, *call, In) body) action { return ec2WithIDs("", do) }
 
-// ec2WithIDs does so for an action whose list of IDs, the field "*" of In, is the parameter ids. Every action takes the
+// ec2WithIDs does so for an action whose list of IDs, the field "ID" of In, is the parameter ids. Every action takes the
 // parameter by which a caller asks whether the call would be permitted.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonParameters.html
-func ec2WithIDs[In any](ids string, do func(*site, *call, In) (body, error)) action {
-	return func(s *site, c *call) (any, error) {
+func ec2WithIDs[In any](ids string, do func(*site, *call, In) body) action {
+	return func(s *site, c *call) any {
 		var in In
-		if err := decodeQuery(c.params, ids, &in); err != nil {
-			return nil, err
-		}
-		switch c.params.Get("DryRun") {
-		case "true":
-			return nil, errorf("DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
+		must(decodeQuery(c.params, ids, &in))
+		switch dryRun := c.params.Get("DryRun"); dryRun {
 		case "", "false":
-			return do(s, c, in)
+		case "true":
+			refuse("DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
+		default:
+			refuseInvalid("Value (%s) for parameter DryRun is invalid. It must be true or false.", dryRun)
 		}
-		return nil, invalid("Value (%s) for parameter DryRun is invalid. It must be true or false.", c.params.Get("DryRun"))
+		return do(s, c, in)
 	}
 }
 
@@ -90,8 +89,8 @@ func ec2WithIDs[In any](ids string, do func(*site, *call, In) (body, error)) act
 // on, and sends an empty list as an empty string.
 //
 // https://smithy.io/2.0/aws/protocols/aws-query-protocol.html
-func elb[In any](do func(*site, In) (body, error)) action {
-	return func(s *site, c *call) (any, error) {
+func elb[In any](do func(*site, In) body) action {
+	return func(s *site, c *call) any {
 		params := url.Values{}
 		for name, values := range c.params {
 			if !slices.Equal(values, []string{""}) {
@@ -100,7 +99,7 @@ func elb[In any](do func(*site, In) (body, error)) action {
 		}
 		var in In
 		if err := decodeQuery(params, "", &in); err != nil {
-			return nil, errorf("ValidationError", "%s", asAPIError(err).message)
+			refuse("ValidationError", "%s", asAPIError(err).message)
 		}
 		return do(s, in)
 	}

@@ -1,9 +1,6 @@
 package ec2sim
 
-import (
-	"cmp"
-	"slices"
-)
+import "slices"
 
 // rulesInput is what the calls that change rules have in common.
 type rulesInput struct {
@@ -11,44 +8,34 @@ type rulesInput struct {
 	Permissions []ipPermission `json:"IpPermissions"`
 }
 
-func (in rulesInput) target(s *site, c *call) (*Group, []Rule, error) {
-	g, err := s.groups.find(in.Group)
-	if err != nil {
-		return nil, nil, err
-	}
-	rules, err := s.parseRules(g.VPC, in.Permissions)
+func (in rulesInput) target(s *site, c *call) (*Group, []Rule) {
+	g := s.groups.find(in.Group)
+	rules := s.parseRules(g.VPC, in.Permissions)
 	c.rules = len(rules)
-	return g, rules, err
+	return g, rules
 }
 
 // authorize adds all rules of a request or none.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AuthorizeSecurityGroupIngress.html
-func (s *site) authorize(c *call, in rulesInput) (body, error) {
-	g, rules, err := in.target(s, c)
-	if err != nil {
-		return nil, err
+func (s *site) authorize(c *call, in rulesInput) body {
+	g, rules := in.target(s, c)
+	must(distinct(slices.Concat(g.Ingress, rules)))
+	if !s.fit(g.Ingress, rules) {
+		refuse("RulesPerSecurityGroupLimitExceeded", "The maximum number of rules per security group has been reached.")
 	}
-	if err := cmp.Or(distinct(slices.Concat(g.Ingress, rules)), s.checkQuota(g.Ingress, rules)); err != nil {
-		return nil, err
-	}
-	rules = s.withIDs(rules)
-	s.update(g, func(g *Group) { g.Ingress = slices.Concat(g.Ingress, rules) })
-	return done, nil
+	s.update(g, func(g *Group) { g.Ingress = slices.Concat(g.Ingress, s.withIDs(rules)) })
+	return done
 }
 
-// checkQuota refuses rules that would bring a group over its quota in a family that they take of. The quotas of the two
-// are enforced apart: a group that holds too many IPv6 rules, because its quota was lowered, still takes IPv4.
+// fit reports whether rules keep a group within its quota in each family that they take of. The quotas of the two are
+// enforced apart: a group that holds too many IPv6 rules, because its quota was lowered, still takes IPv4.
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
-func (s *site) checkQuota(have, add []Rule) error {
+func (s *site) fit(have, add []Rule) bool {
 	used, more := s.load(have), s.load(add)
-	for family := range used {
-		if more[family] > 0 && used[family]+more[family] > s.quotas.RulesPerGroup {
-			return errorf("RulesPerSecurityGroupLimitExceeded", "The maximum number of rules per security group has been reached.")
-		}
-	}
-	return nil
+	over := func(family int) bool { return more[family] > 0 && used[family]+more[family] > s.quotas.RulesPerGroup }
+	return !over(0) && !over(1)
 }
 
 // load returns what rules count against the quota of rules per group, for IPv4 and IPv6 apart.
@@ -79,30 +66,30 @@ func (s *site) load(rules []Rule) (n [2]int) {
 // succeeds: the answer names that rule, and the others are removed.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokeSecurityGroupIngress.html
-func (s *site) revokeIngress(c *call, in rulesInput) (body, error) {
+func (s *site) revokeIngress(c *call, in rulesInput) body {
 	return s.revoke(c, in, func(g *Group) *[]Rule { return &g.Ingress })
 }
 
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokeSecurityGroupEgress.html
-func (s *site) revokeEgress(c *call, in rulesInput) (body, error) {
+func (s *site) revokeEgress(c *call, in rulesInput) body {
 	return s.revoke(c, in, func(g *Group) *[]Rule { return &g.Egress })
 }
 
-func (s *site) revoke(c *call, in rulesInput, of func(*Group) *[]Rule) (body, error) {
-	g, rules, err := in.target(s, c)
-	if err != nil {
-		return nil, err
-	}
-	known := *of(g)
-	unknown := slices.DeleteFunc(slices.Clone(rules), func(r Rule) bool { return ruleOf(known, r.Permission) >= 0 })
+func (s *site) revoke(c *call, in rulesInput, of func(*Group) *[]Rule) body {
+	g, rules := in.target(s, c)
+	unknown := except(rules, *of(g))
 	if len(unknown) > 0 && !s.vpcs.byID[g.VPC].Default {
-		return nil, errorf("InvalidPermission.NotFound", "The specified rule does not exist in this security group.")
+		refuse("InvalidPermission.NotFound", "The specified rule does not exist in this security group.")
 	}
 	if len(unknown) < len(rules) {
-		kept := slices.DeleteFunc(slices.Clone(known), func(r Rule) bool { return ruleOf(rules, r.Permission) >= 0 })
-		s.update(g, func(g *Group) { *of(g) = kept })
+		s.update(g, func(g *Group) { *of(g) = except(*of(g), rules) })
 	}
-	return body{{"return", true}, {"unknownIpPermissionSet", list("item", s.permissions(unknown))}}, nil
+	return body{{"return", true}, {"unknownIpPermissionSet", list("item", s.permissions(unknown))}}
+}
+
+// except returns those rules whose permission is not that of one of the others.
+func except(rules, others []Rule) []Rule {
+	return slices.DeleteFunc(slices.Clone(rules), func(r Rule) bool { return ruleOf(others, r.Permission) >= 0 })
 }
 
 func ruleOf(rules []Rule, p Permission) int {
@@ -112,19 +99,16 @@ func ruleOf(rules []Rule, p Permission) int {
 // updateDescriptions replaces descriptions; one that is left out is removed.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_UpdateSecurityGroupRuleDescriptionsIngress.html
-func (s *site) updateDescriptions(c *call, in rulesInput) (body, error) {
-	g, wanted, err := in.target(s, c)
-	if err != nil {
-		return nil, err
-	}
+func (s *site) updateDescriptions(c *call, in rulesInput) body {
+	g, wanted := in.target(s, c)
 	rules := slices.Clone(g.Ingress)
 	for _, w := range wanted {
 		i := ruleOf(rules, w.Permission)
 		if i < 0 {
-			return nil, errorf("InvalidPermission.NotFound", "The specified rule does not exist in this security group.")
+			refuse("InvalidPermission.NotFound", "The specified rule does not exist in this security group.")
 		}
 		rules[i].Description = w.Description
 	}
 	s.update(g, func(g *Group) { g.Ingress = rules })
-	return done, nil
+	return done
 }

@@ -54,11 +54,12 @@ type pages struct {
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeManagedPrefixLists.html
 var mostPages, listPages = pages{5, 1000, false}, pages{1, 100, true}
 
-func (k *kind) absent(id string) error {
+// refuse says that an ID does not exist.
+func (k *kind) refuse(id string) {
 	if !strings.HasPrefix(id, k.prefix) {
-		return errorf(k.malformed+".Malformed", "Invalid id: %q (expecting \"%s...\")", id, k.prefix)
+		refuse(k.malformed+".Malformed", "Invalid id: %q (expecting \"%s...\")", id, k.prefix)
 	}
-	return errorf(k.notFound+".NotFound", "The %s '%s' does not exist", k.noun, id)
+	refuse(k.notFound+".NotFound", "The %s '%s' does not exist", k.noun, id)
 }
 
 // A resource is what a table holds. The tags `filter:"…"` of its fields name the filters of its describe action, as far
@@ -96,12 +97,13 @@ func (t table[T]) first(is func(T) bool) (found T) {
 	return found
 }
 
-func (t table[T]) find(id string) (T, error) {
+// find returns the resource of an ID, and refuses one that does not exist.
+func (t table[T]) find(id string) T {
 	v, ok := t.byID[id]
 	if !ok {
-		return v, t.absent(id)
+		t.refuse(id)
 	}
-	return v, nil
+	return v
 }
 
 type describeInput struct {
@@ -117,27 +119,20 @@ type paging struct {
 
 // describe makes the action that describes the resources of a table.
 func describe[T resource](of func(*site) table[T]) action {
-	return func(s *site, c *call) (any, error) {
+	return func(s *site, c *call) any {
 		t := of(s)
-		return ec2WithIDs(t.ids, func(s *site, _ *call, in describeInput) (body, error) {
+		return ec2WithIDs(t.ids, func(s *site, _ *call, in describeInput) body {
 			if len(in.IDs) > 0 && in.MaxResults != nil && !t.pages.ofIDs {
-				return nil, errorf("InvalidParameterCombination", "The parameter %ss cannot be used with the parameter maxResults", t.ids)
+				refuse("InvalidParameterCombination", "The parameter %ss cannot be used with the parameter maxResults", t.ids)
 			}
-			match, err := compileFilters(in.Filters, reflect.TypeFor[T]().Elem())
-			if err != nil {
-				return nil, err
-			}
+			match := compileFilters(in.Filters, reflect.TypeFor[T]().Elem())
 			wanted := slices.Sorted(slices.Values(in.IDs))
 			if len(wanted) == 0 {
 				wanted = slices.Sorted(maps.Keys(t.byID))
 			}
 			var found []T
 			for _, id := range slices.Compact(wanted) {
-				v, err := t.find(id)
-				if err != nil {
-					return nil, err
-				}
-				if match(reflect.ValueOf(v).Elem()) {
+				if v := t.find(id); match(reflect.ValueOf(v).Elem()) {
 					found = append(found, v)
 				}
 			}
@@ -151,13 +146,13 @@ func describe[T resource](of func(*site) table[T]) action {
 // given at once.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html
-func page[T resource](s *site, k *kind, ask paging, items []T) (body, error) {
+func page[T resource](s *site, k *kind, ask paging, items []T) body {
 	items = slices.DeleteFunc(items, func(v T) bool { return v.key() <= ask.NextToken })
 	n := len(items)
 	if ask.MaxResults != nil {
 		n = *ask.MaxResults
 		if n < k.pages.smallest || n > k.pages.largest {
-			return nil, invalid("Value ( %d ) for parameter maxResults is invalid. Expecting a value between %d and %d.", n, k.pages.smallest, k.pages.largest)
+			refuseInvalid("Value ( %d ) for parameter maxResults is invalid. Expecting a value between %d and %d.", n, k.pages.smallest, k.pages.largest)
 		}
 	}
 	var forms []any
@@ -168,5 +163,5 @@ func page[T resource](s *site, k *kind, ask paging, items []T) (body, error) {
 	if len(items) > n {
 		answer = append(answer, element{"nextToken", items[n-1].key()})
 	}
-	return answer, nil
+	return answer
 }

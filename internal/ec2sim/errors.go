@@ -47,10 +47,36 @@ func asAPIError(err error) *apiError {
 	return errorf("InternalError", "An internal error has occurred: %v", err)
 }
 
-func missing(parameter string) *apiError {
-	return errorf("MissingParameter", "The request must contain the parameter %s", parameter)
+// A refusal is the panic that ends a call, or a change by hand, with an error. Every step of a call may refuse it;
+// [attempt] hands the error to the caller, as encoding/json does with those of its own.
+type refusal struct{ err error }
+
+// attempt calls f, and returns the error that f was refused with.
+func attempt(f func()) (err error) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case refusal:
+			err = p.err
+		default:
+			panic(p)
+		}
+	}()
+	f()
+	return nil
 }
 
-func invalid(format string, args ...any) *apiError {
-	return errorf("InvalidParameterValue", format, args...)
+// must refuses with an error, if there is one.
+func must(err error) {
+	if err != nil {
+		panic(refusal{err})
+	}
 }
+
+func refuse(code, format string, args ...any) { must(errorf(code, format, args...)) }
+
+func refuseMissing(parameter string) {
+	refuse("MissingParameter", "The request must contain the parameter %s", parameter)
+}
+
+func refuseInvalid(format string, args ...any) { refuse("InvalidParameterValue", format, args...) }

@@ -18,27 +18,27 @@ type filter struct {
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
 // https://github.com/gjbae1212/gossm/issues/31 (the limit is for all filters together)
-func compileFilters(filters []filter, resource reflect.Type) (func(reflect.Value) bool, error) {
+func compileFilters(filters []filter, resource reflect.Type) func(reflect.Value) bool {
 	const maxFilterValues = 200
 	var conditions []func(reflect.Value) bool
 	var given int
 	for _, f := range filters {
 		if given += len(f.Values); given > maxFilterValues {
-			return nil, errorf("FilterLimitExceeded", "The maximum number of filter values specified on a single call is %d", maxFilterValues)
+			refuse("FilterLimitExceeded", "The maximum number of filter values specified on a single call is %d", maxFilterValues)
 		}
 		values := attribute(resource, f.Name)
 		switch {
 		case values == nil:
-			return nil, invalid("The filter '%s' is invalid", f.Name)
+			refuseInvalid("The filter '%s' is invalid", f.Name)
 		case len(f.Values) == 0:
-			return nil, invalid("The filter '%s' has no values", f.Name)
+			refuseInvalid("The filter '%s' has no values", f.Name)
 		}
 		match := anyPattern(f.Values)
 		conditions = append(conditions, func(v reflect.Value) bool { return slices.ContainsFunc(values(v), match) })
 	}
 	return func(v reflect.Value) bool {
 		return !slices.ContainsFunc(conditions, func(holds func(reflect.Value) bool) bool { return !holds(v) })
-	}, nil
+	}
 }
 
 // attribute returns a function from a resource to the values that a filter matches, nil if there is no such filter. The

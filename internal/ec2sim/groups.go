@@ -54,77 +54,60 @@ func (s *site) createSecurityGroup(_ *call, in struct {
 	VPC         string   `json:"VpcId"`
 	TagSpecs    tagSpecs `json:"TagSpecification"`
 },
-) (body, error) {
-	tags, err := in.TagSpecs.tagsFor("security-group")
-	if err != nil {
-		return nil, err
-	}
-	g, err := s.addGroup(Group{Name: in.Name, Description: in.Description, VPC: in.VPC, Tags: tags})
-	if err != nil {
-		return nil, err
-	}
-	return body{{"return", true}, {"groupId", g.ID}, {"tagSet", g.Tags}}, nil
+) body {
+	tags := in.TagSpecs.tagsFor("security-group")
+	g := s.addGroup(Group{Name: in.Name, Description: in.Description, VPC: in.VPC, Tags: tags})
+	return body{{"return", true}, {"groupId", g.ID}, {"tagSet", g.Tags}}
 }
 
 // addGroup creates a group, in the default VPC where it names none. A new group lets everything out.
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/creating-security-groups.html
-func (s *site) addGroup(g Group) (*Group, error) {
+func (s *site) addGroup(g Group) *Group {
 	switch {
 	case g.Name == "":
-		return nil, missing("GroupName")
+		refuseMissing("GroupName")
 	case g.Description == "":
-		return nil, missing("GroupDescription")
+		refuseMissing("GroupDescription")
 	case !allowedText(g.Name), strings.HasPrefix(strings.ToLower(g.Name), "sg-"):
-		return nil, invalid("Value (%s) for parameter GroupName is invalid. Character sets beyond ASCII are not supported.", g.Name)
+		refuseInvalid("Value (%s) for parameter GroupName is invalid. Character sets beyond ASCII are not supported.", g.Name)
 	case !allowedText(g.Description):
-		return nil, invalid("Value (%s) for parameter GroupDescription is invalid.", g.Description)
+		refuseInvalid("Value (%s) for parameter GroupDescription is invalid.", g.Description)
 	}
-	g.VPC = cmp.Or(g.VPC, s.vpc(true))
-	_, err := s.vpcs.find(g.VPC)
-	if err := cmp.Or(err, g.Tags.check()); err != nil {
-		return nil, err
-	}
-	for _, other := range s.groups.byID {
-		if other.VPC == g.VPC && strings.EqualFold(other.Name, g.Name) {
-			return nil, errorf("InvalidGroup.Duplicate", "The security group '%s' already exists for VPC '%s'", g.Name, g.VPC)
-		}
+	g.VPC = s.vpcs.find(cmp.Or(g.VPC, s.vpc(true))).ID
+	g.Tags.check()
+	if s.groups.first(func(o *Group) bool { return o.VPC == g.VPC && strings.EqualFold(o.Name, g.Name) }) != nil {
+		refuse("InvalidGroup.Duplicate", "The security group '%s' already exists for VPC '%s'", g.Name, g.VPC)
 	}
 	g.Account, g.Region, g.ID = s.account, s.region, s.server.newID("sg")
-	g.Egress = []Rule{{ID: s.server.newID("sgr"), Permission: Permission{"-1", -1, -1, Source{Prefix: anyIPv4}}}}
+	g.Egress = s.withIDs([]Rule{{Permission: Permission{"-1", -1, -1, Source{Prefix: anyIPv4}}}})
 	s.groups.put(&g)
 	s.touch(g.ID)
-	return &g, nil
+	return &g
 }
 
 func (s *site) deleteSecurityGroup(_ *call, in struct {
 	ID string `json:"GroupId"`
 },
-) (body, error) {
-	return body{{"return", true}, {"groupId", in.ID}}, s.dropGroup(in.ID)
+) body {
+	s.dropGroup(in.ID)
+	return body{{"return", true}, {"groupId", in.ID}}
 }
 
 // dropGroup deletes a group nothing depends on.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSecurityGroup.html
-func (s *site) dropGroup(id string) error {
-	g, err := s.groups.find(id)
-	switch {
-	case err != nil:
-		return err
-	case g.Name == "default":
-		return errorf("CannotDelete", "the specified group: %q name: \"default\" cannot be deleted by a user", g.ID)
+func (s *site) dropGroup(id string) {
+	g := s.groups.find(id)
+	if g.Name == "default" {
+		refuse("CannotDelete", "the specified group: %q name: \"default\" cannot be deleted by a user", id)
 	}
-	inUse := s.interfaces.first(func(i *Interface) bool { return slices.Contains(i.Groups, id) }) != nil
-	for _, other := range s.groups.byID {
-		inUse = inUse || other != g && other.refersTo(g.ID)
+	if s.interfaces.first(func(i *Interface) bool { return slices.Contains(i.Groups, id) }) != nil ||
+		s.groups.first(func(other *Group) bool { return other != g && other.refersTo(id) }) != nil {
+		refuse("DependencyViolation", "resource %s has a dependent object", id)
 	}
-	if inUse {
-		return errorf("DependencyViolation", "resource %s has a dependent object", g.ID)
-	}
-	delete(s.groups.byID, g.ID)
-	s.touch(g.ID)
-	return nil
+	delete(s.groups.byID, id)
+	s.touch(id)
 }
 
 // refersTo reports whether a rule of a group has another group or a prefix list as its source.

@@ -35,18 +35,15 @@ func (i *Interface) key() string { return i.ID }
 // default VPC; without groups it gets the VPC's default one, unless it is of a load balancer that needs none.
 //
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-security-groups.html
-func (s *site) addInterface(i Interface) (*Interface, error) {
-	vpc := cmp.Or(i.VPC, s.vpc(true))
-	if i.VPC == "" && len(i.Groups) > 0 {
-		g, err := s.groups.find(i.Groups[0])
-		if err != nil {
-			return nil, err
-		}
-		vpc = g.VPC
+func (s *site) addInterface(i Interface) *Interface {
+	vpc := i.VPC
+	if vpc == "" && len(i.Groups) > 0 {
+		vpc = s.groups.find(i.Groups[0]).VPC
 	}
+	vpc = cmp.Or(vpc, s.vpc(true))
 	n := s.subnets.first(func(n *subnet) bool { return n.ID == i.Subnet || i.Subnet == "" && n.VPC == vpc })
 	if n == nil {
-		return nil, subnetKind.absent(cmp.Or(i.Subnet, "subnet-of-"+vpc))
+		subnetKind.refuse(cmp.Or(i.Subnet, "subnet-of-"+vpc))
 	}
 	i.Account, i.Region, i.VPC, i.Subnet = s.account, s.region, n.VPC, n.ID
 	if !i.PrivateIP.IsValid() {
@@ -54,43 +51,32 @@ func (s *site) addInterface(i Interface) (*Interface, error) {
 		n.next = n.next.Next()
 	}
 	if !n.CIDR.Contains(i.PrivateIP) {
-		return nil, invalid("Address %s does not fall within the subnet's address range", i.PrivateIP)
+		refuseInvalid("Address %s does not fall within the subnet's address range", i.PrivateIP)
 	}
 	if len(i.Groups) == 0 && !strings.HasSuffix(i.Type, "_load_balancer") {
 		i.Groups = []string{s.groupNamed(n.VPC, "default").ID}
 	}
 	i.ID, i.Type = s.server.newID("eni"), cmp.Or(i.Type, "interface")
-	if err := s.setGroups(&i, i.Groups); err != nil {
-		return nil, err
-	}
+	s.setGroups(&i, i.Groups)
 	s.interfaces.put(&i)
-	return &i, nil
+	return &i
 }
 
 // setGroups replaces an interface's groups, if it may have these.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 // https://github.com/kubernetes-sigs/cluster-api-provider-aws/issues/3943 (another VPC)
-func (s *site) setGroups(i *Interface, groups []string) error {
+func (s *site) setGroups(i *Interface, groups []string) {
 	for _, id := range groups {
-		switch g, err := s.groups.find(id); {
-		case err != nil:
-			return err
-		case g.VPC != i.VPC:
-			return errorf("InvalidGroup.NotFound", "You have specified two resources that belong to different networks.")
+		if s.groups.find(id).VPC != i.VPC {
+			refuse("InvalidGroup.NotFound", "You have specified two resources that belong to different networks.")
 		}
 	}
 	if len(groups) > s.quotas.groupsPerInterface() {
-		return errorf("SecurityGroupsPerInterfaceLimitExceeded", "The maximum number of security groups per interface has been reached.")
+		refuse("SecurityGroupsPerInterfaceLimitExceeded", "The maximum number of security groups per interface has been reached.")
 	}
 	i.Groups = groups
 	s.touch(i.ID)
-	return nil
-}
-
-type interfaceInput struct {
-	ID     string   `json:"NetworkInterfaceId"`
-	Groups []string `json:"SecurityGroupId"`
 }
 
 // modifyInterface replaces an interface's groups. Those of a service, such as a load balancer's, cannot be changed this
@@ -99,20 +85,22 @@ type interfaceInput struct {
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyNetworkInterfaceAttribute.html
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/requester-managed-eni.html
 // https://github.com/cloud-custodian/cloud-custodian/issues/3406 (the error)
-func (s *site) modifyInterface(_ *call, in interfaceInput) (body, error) {
-	i, err := s.interfaces.find(in.ID)
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case i.Requester != "":
+func (s *site) modifyInterface(_ *call, in struct {
+	ID     string   `json:"NetworkInterfaceId"`
+	Groups []string `json:"SecurityGroupId"`
+},
+) body {
+	i := s.interfaces.find(in.ID)
+	if i.Requester != "" {
 		e := errorf("AuthFailure", "You do not have permission to access the specified resource.")
 		e.status = http.StatusBadRequest // not 401, as for credentials
-		return nil, e
-	case len(in.Groups) == 0:
-		return nil, errorf("InvalidParameterCombination", "No attributes specified.")
+		must(e)
 	}
-	return done, s.setGroups(i, in.Groups)
+	if len(in.Groups) == 0 {
+		refuse("InvalidParameterCombination", "No attributes specified.")
+	}
+	s.setGroups(i, in.Groups)
+	return done
 }
 
 func (i *Interface) form(s *site) any {

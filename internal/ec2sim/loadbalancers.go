@@ -21,7 +21,7 @@ type loadBalancer struct {
 	Type       string      `json:"type"`                               // "application" unless it says "network" or "gateway"
 	Scheme     string      `json:"scheme"`                             // "internet-facing" unless it says "internal"
 	Groups     []string    `json:"groups" xml:"SecurityGroups>member"` // IDs of its security groups
-	Listeners  []*listener `json:"listeners" xml:"-"`
+	Listeners  []listener  `json:"listeners" xml:"-"`
 	Interfaces []Interface `json:"interfaces" xml:"-"` // in a seed, where they have addresses and subnets
 	Tags       Tags        `json:"tags" xml:"-"`
 	DNSName    string      `json:"-"`
@@ -41,6 +41,8 @@ type listener struct {
 	Protocol string // such as "HTTPS"
 	Actions  []body `xml:"DefaultActions>member"`
 	Rules    []body `xml:"-"` // the others
+
+	name string // in a seed, such as shop:443
 }
 
 // UnmarshalText reads a listener of a seed, such as HTTPS:443.
@@ -66,58 +68,63 @@ var balancerTypes = map[string]struct{ path, interfaceType string }{
 }
 
 // addLoadBalancer creates a load balancer with its network interfaces, one without a public address if it lists none.
-func (s *site) addLoadBalancer(lb *loadBalancer) error {
+func (s *site) addLoadBalancer(lb *loadBalancer) {
 	lb.Type = cmp.Or(lb.Type, "application")
 	kind, ok := balancerTypes[lb.Type]
 	switch {
 	case lb.Name == "":
-		return errorf("ValidationError", "A load balancer name must be specified")
+		refuse("ValidationError", "A load balancer name must be specified")
 	case !ok:
-		return errorf("ValidationError", "Value '%s' at 'type' must be application, network or gateway", lb.Type)
+		refuse("ValidationError", "Value '%s' at 'type' must be application, network or gateway", lb.Type)
 	case lb.Type == "gateway" && len(lb.Groups) > 0:
-		return errorf("InvalidConfigurationRequest", "Security groups are not supported for load balancers with type 'gateway'")
+		refuse("InvalidConfigurationRequest", "Security groups are not supported for load balancers with type 'gateway'")
 	case slices.ContainsFunc(s.loadBalancers, func(other *loadBalancer) bool { return other.Name == lb.Name }):
-		return errorf("DuplicateLoadBalancerName", "A load balancer with the name '%s' exists", lb.Name)
+		refuse("DuplicateLoadBalancerName", "A load balancer with the name '%s' exists", lb.Name)
 	}
 	resource := kind.path + "/" + lb.Name + "/" + s.server.newHexID()
 	if len(lb.Interfaces) == 0 {
 		lb.Interfaces = make([]Interface, 1)
 	}
+	lb.IPType = "ipv4"
 	for _, i := range lb.Interfaces {
 		i.VPC, i.Groups, i.Description, i.Requester, i.Type = lb.VPC, lb.Groups, "ELB "+resource, "amazon-elb", kind.interfaceType
-		created, err := s.addInterface(i)
-		if err != nil {
-			return err
-		}
+		created := s.addInterface(i)
 		lb.interfaces = append(lb.interfaces, created)
 		lb.VPC, lb.Groups = created.VPC, created.Groups // the default ones, where none were named
+		if i.IPv6.IsValid() {
+			lb.IPType = "dualstack"
+		}
 	}
 	lb.ARN = s.arn("elasticloadbalancing", "loadbalancer/"+resource)
-	lb.Scheme, lb.State, lb.IPType = cmp.Or(lb.Scheme, "internet-facing"), "active", "ipv4"
+	lb.Scheme, lb.State = cmp.Or(lb.Scheme, "internet-facing"), "active"
 	lb.DNSName = lb.Name + "-1234567890." + s.region + ".elb.amazonaws.com"
-	if slices.ContainsFunc(lb.interfaces, func(i *Interface) bool { return i.IPv6.IsValid() }) {
-		lb.IPType = "dualstack"
-	}
-	for _, l := range lb.Listeners {
+	for i := range lb.Listeners {
+		l := &lb.Listeners[i]
+		l.name = lb.Name + ":" + strconv.Itoa(int(l.Port))
 		l.ARN, l.Balancer = s.arn("elasticloadbalancing", "listener/"+resource+"/"+s.server.newHexID()), lb.ARN
 		if lb.Type == "application" { // until it has a target group
 			l.Actions = []body{{{"Type", "fixed-response"}, {"Order", 1}}}
 		}
+		s.listeners = append(s.listeners, l)
 	}
 	s.loadBalancers = append(s.loadBalancers, lb)
-	return nil
 }
 
 // newHexID returns the end of an ARN of Elastic Load Balancing: hexadecimal digits, in the order of creation.
 func (s *Server) newHexID() string { return strings.TrimPrefix(s.newID("x"), "x-0") }
 
-func (s *site) loadBalancer(id string) (*loadBalancer, error) {
-	for _, lb := range s.loadBalancers {
-		if id == lb.ARN || id == lb.Name {
-			return lb, nil
-		}
+// one returns the element of which is reports true, and refuses if there is none.
+func one[T any](all []T, is func(T) bool, code, message string) T {
+	i := slices.IndexFunc(all, is)
+	if i < 0 {
+		refuse(code, "%s", message)
 	}
-	return nil, errorf("LoadBalancerNotFound", "Load balancer '%s' not found", id)
+	return all[i]
+}
+
+func (s *site) loadBalancer(id string) *loadBalancer {
+	is := func(lb *loadBalancer) bool { return id == lb.ARN || id == lb.Name }
+	return one(s.loadBalancers, is, "LoadBalancerNotFound", "Load balancer '"+id+"' not found")
 }
 
 // describeLoadBalancers gives the load balancers that a caller names, or all of them if it names none.
@@ -127,20 +134,16 @@ func (s *site) describeLoadBalancers(in struct {
 	ARNs  []string `json:"LoadBalancerArns"`
 	Names []string `json:"Names"`
 },
-) (body, error) {
+) body {
 	if len(in.ARNs) > 0 && len(in.Names) > 0 {
-		return nil, errorf("ValidationError", "Load balancer names and ARNs cannot be specified at the same time")
+		refuse("ValidationError", "Load balancer names and ARNs cannot be specified at the same time")
 	}
-	named := slices.Concat(in.ARNs, in.Names)
-	for _, id := range named {
-		if _, err := s.loadBalancer(id); err != nil {
-			return nil, err
-		}
+	var named []*loadBalancer
+	for _, id := range slices.Concat(in.ARNs, in.Names) {
+		named = append(named, s.loadBalancer(id))
 	}
-	others := func(lb *loadBalancer) bool {
-		return len(named) > 0 && !slices.Contains(named, lb.ARN) && !slices.Contains(named, lb.Name)
-	}
-	return body{{"LoadBalancers", list("member", slices.DeleteFunc(slices.Clone(s.loadBalancers), others))}}, nil
+	other := func(lb *loadBalancer) bool { return named != nil && !slices.Contains(named, lb) }
+	return body{{"LoadBalancers", list("member", slices.DeleteFunc(slices.Clone(s.loadBalancers), other))}}
 }
 
 type ofLoadBalancer struct {
@@ -148,12 +151,8 @@ type ofLoadBalancer struct {
 }
 
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeListeners.html
-func (s *site) describeListeners(in ofLoadBalancer) (body, error) {
-	lb, err := s.loadBalancer(in.ARN)
-	if err != nil {
-		return nil, err
-	}
-	return body{{"Listeners", list("member", lb.Listeners)}}, nil
+func (s *site) describeListeners(in ofLoadBalancer) body {
+	return body{{"Listeners", list("member", s.loadBalancer(in.ARN).Listeners)}}
 }
 
 // describeBalancerTags gives the tags of load balancers.
@@ -162,19 +161,16 @@ func (s *site) describeListeners(in ofLoadBalancer) (body, error) {
 func (s *site) describeBalancerTags(in struct {
 	ARNs []string `json:"ResourceArns"`
 },
-) (body, error) {
+) body {
 	if n := len(in.ARNs); n < 1 || n > 20 {
-		return nil, errorf("ValidationError", "From 1 to 20 resource ARNs can be specified, not %d", n)
+		refuse("ValidationError", "From 1 to 20 resource ARNs can be specified, not %d", n)
 	}
 	var descriptions []body
 	for _, arn := range in.ARNs {
-		lb, err := s.loadBalancer(arn)
-		if err != nil {
-			return nil, err
-		}
-		descriptions = append(descriptions, body{{"ResourceArn", arn}, {"Tags", lb.Tags.pairs("member", "Key", "Value")}})
+		tags := s.loadBalancer(arn).Tags.pairs("member", "Key", "Value")
+		descriptions = append(descriptions, body{{"ResourceArn", arn}, {"Tags", tags}})
 	}
-	return body{{"TagDescriptions", list("member", descriptions)}}, nil
+	return body{{"TagDescriptions", list("member", descriptions)}}
 }
 
 // setSecurityGroups replaces the groups of a load balancer, and so those of each of its network interfaces. A Network
@@ -189,34 +185,30 @@ func (s *site) setSecurityGroups(in struct {
 	ofLoadBalancer
 	Groups []string `json:"SecurityGroups"`
 },
-) (body, error) {
-	lb, err := s.loadBalancer(in.ARN)
-	if err != nil {
-		return nil, err
-	}
+) body {
+	lb := s.loadBalancer(in.ARN)
+	conflict := func(message string) { refuse("InvalidConfigurationRequest", "%s", message) }
 	switch {
 	case lb.Type == "gateway":
-		return nil, errorf("InvalidConfigurationRequest", "SetSecurityGroups is not supported for load balancers of type 'gateway'")
+		conflict("SetSecurityGroups is not supported for load balancers of type 'gateway'")
 	case lb.Type == "network" && len(lb.Groups) == 0:
-		return nil, errorf("InvalidConfigurationRequest", "You cannot set security groups on a Network Load Balancer that was created without any")
+		conflict("You cannot set security groups on a Network Load Balancer that was created without any")
 	case len(in.Groups) == 0:
-		return nil, errorf("InvalidConfigurationRequest", "A load balancer must have at least one security group")
+		conflict("A load balancer must have at least one security group")
 	case len(in.Groups) > min(5, s.quotas.groupsPerInterface()):
-		return nil, errorf("InvalidConfigurationRequest", "The maximum number of security groups per load balancer has been reached.")
+		conflict("The maximum number of security groups per load balancer has been reached.")
 	}
 	for _, id := range in.Groups {
 		switch g := s.groups.byID[id]; {
 		case g == nil:
-			return nil, errorf("InvalidSecurityGroup", "The security group '%s' does not exist", id)
+			refuse("InvalidSecurityGroup", "The security group '%s' does not exist", id)
 		case g.VPC != lb.VPC:
-			return nil, errorf("InvalidConfigurationRequest", "One or more security groups are invalid")
+			conflict("One or more security groups are invalid")
 		}
 	}
 	lb.Groups = in.Groups
 	for _, i := range lb.interfaces {
-		if err := s.setGroups(i, in.Groups); err != nil {
-			return nil, err
-		}
+		s.setGroups(i, in.Groups)
 	}
-	return body{{"SecurityGroupIds", list("member", in.Groups)}}, nil
+	return body{{"SecurityGroupIds", list("member", in.Groups)}}
 }

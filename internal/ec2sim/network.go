@@ -56,13 +56,8 @@ func (s *site) addVPC(v vpc) {
 	s.addACL(networkACL{VPC: v.ID, Default: true, Entries: aclStart})
 	s.addRouteTable(&v, routeTable{Routes: []route{{To: anyIPv4, Via: v.gateway}, {To: anyIPv6, Via: v.gateway}}})
 	s.addSubnet(&v, subnet{CIDR: netip.PrefixFrom(v.CIDR.Addr(), max(v.CIDR.Bits(), 20)), Zone: s.region + "a"})
-	g, err := s.addGroup(Group{Name: "default", Description: "default VPC security group", VPC: v.ID})
-	if err != nil {
-		panic(err) // a new VPC takes a group
-	}
-	s.update(g, func(g *Group) {
-		g.Ingress = []Rule{{ID: s.server.newID("sgr"), Permission: Permission{"-1", -1, -1, Source{Reference: g.ID}}}}
-	})
+	g := s.addGroup(Group{Name: "default", Description: "default VPC security group", VPC: v.ID})
+	s.setRules(g, []Rule{{Permission: Permission{"-1", -1, -1, Source{Reference: g.ID}}}})
 }
 
 func (s *site) addSubnet(v *vpc, n subnet) {
@@ -80,14 +75,11 @@ func (s *site) vpc(isDefault bool) string {
 	return s.vpcs.first(func(v *vpc) bool { return v.Default == isDefault }).ID
 }
 
-// checkBlock refuses an IPv4 range that no VPC and no subnet may have: they are from /16 to /28.
+// isBlock reports whether a VPC or subnet may have an IPv4 range: they are from /16 to /28.
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html
-func checkBlock(cidr netip.Prefix) error {
-	if !cidr.IsValid() || !cidr.Addr().Is4() || cidr != cidr.Masked() || cidr.Bits() < 16 || cidr.Bits() > 28 {
-		return errorf("InvalidVpc.Range", "The CIDR '%s' is invalid.", cidr)
-	}
-	return nil
+func isBlock(cidr netip.Prefix) bool {
+	return cidr.IsValid() && cidr.Addr().Is4() && cidr == cidr.Masked() && cidr.Bits() >= 16 && cidr.Bits() <= 28
 }
 
 // An exclusion exempts a VPC or subnet from VPC Block Public Access.
@@ -107,7 +99,7 @@ func (e *exclusion) key() string    { return e.ID }
 func (e *exclusion) form(*site) any { return e }
 
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_VpcBlockPublicAccessOptions.html
-func (s *site) publicAccess(*call, struct{}) (body, error) {
+func (s *site) publicAccess(*call, struct{}) body {
 	state := "update-complete"
 	if s.blockMode == "" {
 		state = "default-state"
@@ -117,7 +109,7 @@ func (s *site) publicAccess(*call, struct{}) (body, error) {
 		{"internetGatewayBlockMode", cmp.Or(s.blockMode, "off")},
 		{"state", state},
 		{"exclusionsAllowed", "allowed"},
-	}}}, nil
+	}}}
 }
 
 // A networkACL decides which packets may enter and leave its subnets.

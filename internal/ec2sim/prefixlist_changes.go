@@ -1,7 +1,6 @@
 package ec2sim
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 )
@@ -11,23 +10,23 @@ import (
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/sharing-managed-prefix-lists.html#sharing-perms
 // https://docs.aws.amazon.com/ram/latest/userguide/security-ram-permissions.html (what sharing permits is IAM's to refuse)
-func (s *site) ownList(id string) (*PrefixList, error) {
-	l, err := s.prefixLists.find(id)
-	if err == nil && l.Owner != s.account {
-		err = errorf("UnauthorizedOperation", "You are not authorized to perform this operation.")
+func (s *site) ownList(id string) *PrefixList {
+	l := s.prefixLists.find(id)
+	if l.Owner != s.account {
+		refuse("UnauthorizedOperation", "You are not authorized to perform this operation.")
 	}
-	return l, err
+	return l
 }
 
 // changeable returns a list of the account's own that no change is under way to.
 //
 // https://github.com/hashicorp/terraform-provider-aws/issues/21835 (the error)
-func (s *site) changeable(id string) (*PrefixList, error) {
-	l, err := s.ownList(id)
-	if err == nil && l.finish != nil {
-		err = errorf("IncorrectState", "The request cannot be completed while the prefix list (%s) is in the current state (%s).", l.ID, l.State)
+func (s *site) changeable(id string) *PrefixList {
+	l := s.ownList(id)
+	if l.finish != nil {
+		refuse("IncorrectState", "The request cannot be completed while the prefix list (%s) is in the current state (%s).", l.ID, l.State)
 	}
-	return l, err
+	return l
 }
 
 type entryForm struct {
@@ -36,19 +35,15 @@ type entryForm struct {
 }
 
 // parseEntries reads the entries of a request, and refuses duplicates and too many.
-func (l *PrefixList) parseEntries(request []entryForm) ([]PrefixListEntry, error) {
+func (l *PrefixList) parseEntries(request []entryForm) (entries []PrefixListEntry) {
 	if len(request) > mostChanges {
-		return nil, invalid("Request cannot contain more than %d entry additions or removals.", mostChanges)
+		refuseInvalid("Request cannot contain more than %d entry additions or removals.", mostChanges)
 	}
-	var entries []PrefixListEntry
 	for _, e := range request {
-		src, err := parseCIDR(e.CIDR, l.Family == "IPv4")
-		if err != nil {
-			return nil, err
-		}
-		entries = append(entries, PrefixListEntry{src.Prefix, e.Description})
+		entries = append(entries, PrefixListEntry{parseCIDR(e.CIDR, l.Family == "IPv4"), e.Description})
 	}
-	return entries, l.checkEntries(entries)
+	l.checkEntries(entries)
+	return entries
 }
 
 // createPrefixList creates a list, or finds the one that the same request has created before.
@@ -63,27 +58,18 @@ func (s *site) createPrefixList(_ *call, in struct {
 	TagSpecs    tagSpecs    `json:"TagSpecification"`
 	ClientToken string      `json:"ClientToken"`
 },
-) (body, error) {
+) body {
 	made := func(l *PrefixList) bool { return l.token == in.ClientToken && in.ClientToken != "" }
 	if l := s.prefixLists.first(made); l != nil {
-		return body{{"prefixList", l.form(s)}}, nil
+		return body{{"prefixList", l.form(s)}}
 	}
 	if in.Family == "" || in.MaxEntries == nil {
-		return nil, missing("AddressFamily or MaxEntries")
+		refuseMissing("AddressFamily or MaxEntries")
 	}
-	tags, err := in.TagSpecs.tagsFor("prefix-list")
-	if err != nil {
-		return nil, err
-	}
+	tags := in.TagSpecs.tagsFor("prefix-list")
 	l := PrefixList{Name: in.Name, Family: in.Family, MaxEntries: *in.MaxEntries, Tags: tags, token: in.ClientToken}
-	if l.Entries, err = l.parseEntries(in.Entries); err != nil {
-		return nil, err
-	}
-	created, err := s.addPrefixList(l)
-	if err != nil {
-		return nil, err
-	}
-	return s.alter(created, "create", func() string { return "" }), nil
+	l.Entries = l.parseEntries(in.Entries)
+	return s.alter(s.addPrefixList(l), "create", func() string { return "" })
 }
 
 // modifyPrefixList changes the entries of a list or its size. It adds and removes all entries of the request at once,
@@ -97,38 +83,30 @@ func (s *site) modifyPrefixList(c *call, in struct {
 	Remove     []entryForm `json:"RemoveEntry"`
 	MaxEntries *int        `json:"MaxEntries"`
 },
-) (body, error) {
-	l, err := s.changeable(in.ID)
-	if err != nil {
-		return nil, err
-	}
+) body {
+	l := s.changeable(in.ID)
 	c.rules = len(in.Add) + len(in.Remove)
 	switch {
 	case in.Version != nil && *in.Version != l.Version:
 		// https://github.com/hashicorp/terraform-provider-aws/issues/43528
-		return nil, errorf("PrefixListVersionMismatch", "The prefix list has the incorrect version number.")
+		refuse("PrefixListVersionMismatch", "The prefix list has the incorrect version number.")
 	case c.rules == 0 && in.MaxEntries == nil:
-		return nil, errorf("InvalidRequest", "The request received was invalid.")
+		refuse("InvalidRequest", "The request received was invalid.")
 	case c.rules == 0:
-		if err := l.checkSize(*in.MaxEntries, len(l.Entries)); err != nil {
-			return nil, err
-		}
-		return s.alter(l, "modify", func() string { return s.server.resize(l, *in.MaxEntries) }), nil
+		l.checkSize(*in.MaxEntries, len(l.Entries))
+		return s.alter(l, "modify", func() string { return s.server.resize(l, *in.MaxEntries) })
 	case in.MaxEntries != nil:
 		// https://github.com/hashicorp/terraform-provider-aws/issues/26034
-		return nil, errorf("InvalidParameterCombination", "You cannot modify the entries and the maximum entries for the prefix list in the same request.")
+		refuse("InvalidParameterCombination", "You cannot modify the entries and the maximum entries for the prefix list in the same request.")
 	case l.Synced:
 		// The page of ManagedPrefixList says that direct modifications are restricted, but not by which error.
 		// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ManagedPrefixList.html
-		return nil, errorf("OperationNotPermitted", "An IPAM prefix list resolver manages the entries of the prefix list (%s).", l.ID)
+		refuse("OperationNotPermitted", "An IPAM prefix list resolver manages the entries of the prefix list (%s).", l.ID)
 	case in.Version == nil:
-		return nil, missing("CurrentVersion")
+		refuseMissing("CurrentVersion")
 	}
-	next, err := l.modified(in.Add, in.Remove)
-	if err != nil {
-		return nil, err
-	}
-	return s.alter(l, "modify", func() string { l.enter(next); return "" }), nil
+	next := l.modified(l.parseEntries(in.Add), l.parseEntries(in.Remove))
+	return s.alter(l, "modify", func() string { l.enter(next); return "" })
 }
 
 // modified returns the entries of a list after a change. One that is there already cannot be added, not with another
@@ -136,33 +114,29 @@ func (s *site) modifyPrefixList(c *call, in struct {
 //
 // https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/ec2/vpc_managed_prefix_list.go
 // https://github.com/hashicorp/terraform-provider-aws/issues/29204 (an entry that is there already)
-func (l *PrefixList) modified(add, remove []entryForm) ([]PrefixListEntry, error) {
-	added, err1 := l.parseEntries(add)
-	removed, err2 := l.parseEntries(remove)
-	if err := cmp.Or(err1, err2); err != nil {
-		return nil, err
-	}
+func (l *PrefixList) modified(added, removed []PrefixListEntry) []PrefixListEntry {
 	next := slices.Clone(l.Entries)
 	for _, e := range removed {
 		if entryOf(added, e.Prefix) >= 0 {
-			return nil, invalid("Request cannot contain Cidr %s in both AddPrefixListEntries and RemovePrefixListEntries", e.Prefix)
+			refuseInvalid("Request cannot contain Cidr %s in both AddPrefixListEntries and RemovePrefixListEntries", e.Prefix)
 		}
 		i := entryOf(next, e.Prefix)
 		if i < 0 {
-			return nil, errorf("InvalidPrefixListModification", "An entry with the CIDR (%s) does not exist.", e.Prefix)
+			refuse("InvalidPrefixListModification", "An entry with the CIDR (%s) does not exist.", e.Prefix)
 		}
 		next = slices.Delete(next, i, i+1)
 	}
 	for _, e := range added {
-		switch i := entryOf(next, e.Prefix); {
-		case i >= 0 && next[i] == e:
-			return nil, errorf("InvalidPrefixListModification", "An entry with the CIDR (%s) and description (%s) already exists.", e.Prefix, e.Description)
-		case i >= 0:
-			return nil, errorf("InvalidRequest", "The request received was invalid.")
+		if slices.Contains(next, e) {
+			refuse("InvalidPrefixListModification", "An entry with the CIDR (%s) and description (%s) already exists.", e.Prefix, e.Description)
+		}
+		if entryOf(next, e.Prefix) >= 0 {
+			refuse("InvalidRequest", "The request received was invalid.")
 		}
 		next = append(next, e)
 	}
-	return next, l.checkSize(l.MaxEntries, len(next))
+	l.checkSize(l.MaxEntries, len(next))
+	return next
 }
 
 // resize gives a list another size, if the groups that refer to it have room for it, and otherwise names those that
@@ -175,7 +149,7 @@ func (s *Server) resize(l *PrefixList, size int) (refused string) {
 	var full []string
 	for _, g := range s.referringTo(l) {
 		at := s.site(g.Account, g.Region)
-		if size > before && (at.checkQuota(nil, g.Ingress) != nil || at.checkQuota(nil, g.Egress) != nil) {
+		if size > before && (!at.fit(nil, g.Ingress) || !at.fit(nil, g.Egress)) {
 			full = append(full, g.ID)
 		}
 	}
@@ -193,11 +167,8 @@ func (s *Server) resize(l *PrefixList, size int) (refused string) {
 func (s *site) deletePrefixList(_ *call, in struct {
 	ID string `json:"PrefixListId"`
 },
-) (body, error) {
-	l, err := s.changeable(in.ID)
-	if err != nil {
-		return nil, err
-	}
+) body {
+	l := s.changeable(in.ID)
 	return s.alter(l, "delete", func() string {
 		if groups := s.server.referringTo(l); len(groups) > 0 {
 			return "The prefix list is referenced by " + groups[0].ID
@@ -206,5 +177,5 @@ func (s *site) deletePrefixList(_ *call, in struct {
 			delete(at.prefixLists.byID, l.ID)
 		}
 		return ""
-	}), nil
+	})
 }

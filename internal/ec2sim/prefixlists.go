@@ -93,7 +93,7 @@ func (l *PrefixList) enter(entries []PrefixListEntry) {
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/managed-prefix-lists.html
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateManagedPrefixList.html
-func (s *site) addPrefixList(l PrefixList) (*PrefixList, error) {
+func (s *site) addPrefixList(l PrefixList) *PrefixList {
 	family := "IPv4"
 	if len(l.Entries) > 0 && l.Entries[0].Prefix.Addr().Is6() {
 		family = "IPv6"
@@ -101,33 +101,31 @@ func (s *site) addPrefixList(l PrefixList) (*PrefixList, error) {
 	l.Owner, l.Family, l.MaxEntries = s.account, cmp.Or(l.Family, family), cmp.Or(l.MaxEntries, len(l.Entries))
 	switch {
 	case l.Name == "":
-		return nil, missing("PrefixListName")
+		refuseMissing("PrefixListName")
 	case strings.HasPrefix(l.Name, "com.amazonaws"):
-		return nil, invalid("Prefix list names may not start with com.amazonaws: %s", l.Name)
+		refuseInvalid("Prefix list names may not start with com.amazonaws: %s", l.Name)
 	case l.Family != "IPv4" && l.Family != "IPv6":
-		return nil, invalid("Value (%s) for parameter addressFamily is invalid. It must be IPv4 or IPv6.", l.Family)
+		refuseInvalid("Value (%s) for parameter addressFamily is invalid. It must be IPv4 or IPv6.", l.Family)
 	}
-	if err := cmp.Or(l.checkEntries(l.Entries), l.checkSize(l.MaxEntries, len(l.Entries))); err != nil {
-		return nil, err
-	}
-	return s.enterPrefixList(l), nil
+	l.checkEntries(l.Entries)
+	l.checkSize(l.MaxEntries, len(l.Entries))
+	return s.enterPrefixList(l)
 }
 
 // checkEntries refuses entries that no list of the family can have.
-func (l *PrefixList) checkEntries(entries []PrefixListEntry) error {
+func (l *PrefixList) checkEntries(entries []PrefixListEntry) {
 	for i, e := range entries {
 		switch p := e.Prefix; {
 		case !p.IsValid() || p.Addr().Is4() != (l.Family == "IPv4"):
-			return invalid("entry %s is not %s", p, l.Family)
+			refuseInvalid("entry %s is not %s", p, l.Family)
 		case p != p.Masked():
-			return invalid("entry %s has host bits", p)
+			refuseInvalid("entry %s has host bits", p)
 		case entryOf(entries, p) < i:
-			return invalid("Request cannot contain Cidr %s twice", p)
+			refuseInvalid("Request cannot contain Cidr %s twice", p)
 		case len(e.Description) > 255:
-			return invalid("The description of %s has more than 255 characters", p)
+			refuseInvalid("The description of %s has more than 255 characters", p)
 		}
 	}
-	return nil
 }
 
 // entryOf returns where the entry of a prefix is, -1 if it is not there.
@@ -138,14 +136,13 @@ func entryOf(entries []PrefixListEntry, p netip.Prefix) int {
 // checkSize refuses a size that no list may have, and more entries than fit.
 //
 // https://github.com/awsdocs/amazon-vpc-user-guide/pull/65 (the size)
-func (l *PrefixList) checkSize(size, entries int) error {
+func (l *PrefixList) checkSize(size, entries int) {
 	if size < 1 || size > mostEntries {
-		return invalid("Value (%d) for parameter maxEntries is invalid. It must be between 1 and %d.", size, mostEntries)
+		refuseInvalid("Value (%d) for parameter maxEntries is invalid. It must be between 1 and %d.", size, mostEntries)
 	}
 	if entries > size {
-		return errorf("PrefixListMaxEntriesExceeded", "You have reached the maximum number of entries for the prefix list %s", l.Name)
+		refuse("PrefixListMaxEntriesExceeded", "You have reached the maximum number of entries for the prefix list %s", l.Name)
 	}
-	return nil
 }
 
 // form leaves out the size and version of AWS's own lists, which nobody is shown.
@@ -169,17 +166,11 @@ type prefixListInput struct {
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetManagedPrefixListEntries.html
 // https://github.com/pulumi/pulumi-aws/issues/1784 (the error)
-func (s *site) prefixListEntries(_ *call, in prefixListInput) (body, error) {
-	l, err := s.prefixLists.find(in.ID)
-	if err != nil {
-		return nil, err
-	}
-	entries, ok := l.Entries, true
-	if in.Version != nil {
-		entries, ok = l.versions[*in.Version]
-	}
+func (s *site) prefixListEntries(_ *call, in prefixListInput) body {
+	l := s.prefixLists.find(in.ID)
+	entries, ok := l.versions[*cmp.Or(in.Version, &l.Version)]
 	if !ok {
-		return nil, invalid("The specified value for version is not valid.")
+		refuseInvalid("The specified value for version is not valid.")
 	}
 	entries = slices.SortedFunc(slices.Values(entries), func(a, b PrefixListEntry) int { return cmp.Compare(a.key(), b.key()) })
 	return page(s, &entryKind, in.paging, entries)
@@ -188,16 +179,12 @@ func (s *site) prefixListEntries(_ *call, in prefixListInput) (body, error) {
 // prefixListAssociations gives the owner of a list the security groups that refer to it, whoever they belong to.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetManagedPrefixListAssociations.html
-func (s *site) prefixListAssociations(_ *call, in prefixListInput) (body, error) {
-	l, err := s.ownList(in.ID)
-	if err != nil {
-		return nil, err
-	}
+func (s *site) prefixListAssociations(_ *call, in prefixListInput) body {
 	var all []body
-	for _, g := range s.server.referringTo(l) {
+	for _, g := range s.server.referringTo(s.ownList(in.ID)) {
 		all = append(all, body{{"resourceId", g.ID}, {"resourceOwner", g.Account}})
 	}
-	return body{{"prefixListAssociationSet", list("item", all)}}, nil
+	return body{{"prefixListAssociationSet", list("item", all)}}
 }
 
 // referringTo returns the groups of all accounts that refer to a list, in the order of their IDs.

@@ -48,20 +48,21 @@ var done = body{{"return", true}}
 //
 // https://docs.aws.amazon.com/ec2/latest/devguide/Query-Requests.html
 // https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
-func (c *call) decode(r *http.Request) (err error) {
+func (c *call) decode(r *http.Request) {
 	if c.caller.service == "servicequotas" {
+		var err error
 		_, c.action, _ = strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 		c.body, err = io.ReadAll(r.Body)
-		return err
+		must(err)
+		return
 	}
 	if err := r.ParseForm(); err != nil {
-		return errorf("MalformedQueryString", "The query string contains a syntax error: %v", err)
+		refuse("MalformedQueryString", "The query string contains a syntax error: %v", err)
 	}
 	c.params, c.action = r.Form, r.Form.Get("Action")
 	if c.action == "" {
-		return errorf("MissingAction", "The request is missing an action or a required parameter.")
+		refuse("MissingAction", "The request is missing an action or a required parameter.")
 	}
-	return nil
 }
 
 // namespaces are those of the services that wrap an answer in an element of its own.

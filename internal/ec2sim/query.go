@@ -34,7 +34,7 @@ func decodeQuery(params url.Values, ids string, into any) error {
 			path[0] = "ID"
 		}
 		if !document.set(path, params[name][0]) {
-			return invalid("The parameter %s is a value as well as a structure or a list", name)
+			return errorf("InvalidParameterValue", "The parameter %s is a value as well as a structure or a list", name)
 		}
 	}
 	data, err := json.Marshal(document.tree(), json.Deterministic(true))
@@ -48,9 +48,9 @@ func decodeQuery(params url.Values, ids string, into any) error {
 	case errors.Is(err, json.ErrUnknownName):
 		return errorf("UnknownParameter", "The parameter %s is not recognized", e.JSONPointer)
 	case e != nil:
-		return invalid("The parameter %s is invalid", e.JSONPointer)
+		return errorf("InvalidParameterValue", "The parameter %s is invalid", e.JSONPointer)
 	}
-	return invalid("The parameters are invalid: %v", err)
+	return errorf("InvalidParameterValue", "The parameters are invalid: %v", err)
 }
 
 // A node holds the parameters whose names begin with its own, by the rest of their names: values and other nodes.

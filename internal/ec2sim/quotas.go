@@ -27,17 +27,17 @@ func (q quotas) groupsPerInterface() int {
 //
 // https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetServiceQuota.html
 // https://docs.aws.amazon.com/general/latest/gr/vpc-service.html (the codes)
-func (s *site) getServiceQuota(c *call) (any, error) {
+func (s *site) getServiceQuota(c *call) any {
 	var in struct{ ServiceCode, QuotaCode, ContextID string }
 	if err := json.Unmarshal(c.body, &in, json.MatchCaseInsensitiveNames(true)); err != nil {
-		return nil, errorf("SerializationException", "The request body is not valid: %v", err)
+		refuse("SerializationException", "The request body is not valid: %v", err)
 	}
 	value := map[string]int{"L-0EA8095F": s.quotas.RulesPerGroup, "L-2AFB9258": s.quotas.groupsPerInterface()}[in.QuotaCode]
 	if in.ServiceCode != "vpc" || value == 0 {
-		return nil, errorf("NoSuchResourceException", "The request failed because the specified service quota %s of %s does not exist.", in.QuotaCode, in.ServiceCode)
+		refuse("NoSuchResourceException", "The request failed because the specified service quota %s of %s does not exist.", in.QuotaCode, in.ServiceCode)
 	}
 	return map[string]any{"Quota": map[string]any{
 		"QuotaCode": in.QuotaCode, "ServiceCode": "vpc", "ServiceName": "Amazon Virtual Private Cloud (Amazon VPC)",
 		"Unit": "None", "Value": float64(value), "Adjustable": true, "QuotaAppliedAtLevel": "ACCOUNT",
-	}}, nil
+	}}
 }

@@ -79,10 +79,12 @@ func (s *Server) record(c Call) {
 	}
 }
 
-// touch notes that a call has changed a resource that observers are told about.
-func (s *site) touch(id string) {
-	if !slices.Contains(s.server.touched, id) {
-		s.server.touched = append(s.server.touched, id)
+// touch notes that a call has changed resources that observers are told about.
+func (s *site) touch(ids ...string) {
+	for _, id := range ids {
+		if !slices.Contains(s.server.touched, id) {
+			s.server.touched = append(s.server.touched, id)
+		}
 	}
 }
 

@@ -27,13 +27,13 @@ func (r Region) read(f func(*site)) {
 	f(r.server.site(r.account, r.region))
 }
 
-// change calls f to change the resources of the region, and notifies observers.
-func (r Region) change(f func(*site) error) error {
+// change calls f to change the resources of the region, and notifies observers unless f refuses.
+func (r Region) change(f func(*site)) error {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
 	r.server.settle()
 	st := r.server.site(r.account, r.region)
-	if err := f(st); err != nil {
+	if err := attempt(func() { f(st) }); err != nil {
 		r.server.touched = nil
 		return err
 	}
@@ -41,15 +41,9 @@ func (r Region) change(f func(*site) error) error {
 	return nil
 }
 
-// edit calls f to change a resource of the region.
-func edit[T resource](r Region, of func(*site) table[T], id string, f func(*site, T) error) error {
-	return r.change(func(s *site) error {
-		v, err := of(s).find(id)
-		if err != nil {
-			return err
-		}
-		return f(s, v)
-	})
+func create[T any](r Region, add func(*site) *T) (created T, err error) {
+	err = r.change(func(s *site) { created = *add(s) })
+	return created, err
 }
 
 // SetQuota sets the quota of rules per security group.
@@ -87,38 +81,20 @@ func (r Region) Groups() (groups []Group) {
 // CreateGroup creates a security group with the name, description, VPC, tags and ingress rules of g. Without a VPC it
 // is put into the default one.
 func (r Region) CreateGroup(g Group) (Group, error) {
-	return create(r, func(s *site) (*Group, error) {
-		rules, err := s.checkRules(g.Ingress)
-		if err != nil {
-			return nil, err
-		}
-		g.Description, g.Ingress, g.Tags = cmp.Or(g.Description, g.Name), s.withIDs(rules), maps.Clone(g.Tags)
+	return create(r, func(s *site) *Group {
+		g.Description, g.Ingress, g.Tags = cmp.Or(g.Description, g.Name), s.withIDs(s.checkRules(g.Ingress)), maps.Clone(g.Tags)
 		return s.addGroup(g)
 	})
 }
 
-func create[T any](r Region, add func(*site) (*T, error)) (created T, err error) {
-	err = r.change(func(s *site) error {
-		added, err := add(s)
-		if err == nil {
-			created = *added
-		}
-		return err
-	})
-	return created, err
-}
-
 // DeleteGroup deletes a security group, if nothing depends on it.
 func (r Region) DeleteGroup(id string) error {
-	return r.change(func(s *site) error { return s.dropGroup(id) })
+	return r.change(func(s *site) { s.dropGroup(id) })
 }
 
 // SetTags replaces all tags of a resource.
 func (r Region) SetTags(id string, tags map[string]string) error {
-	return r.change(func(s *site) error {
-		_, err := s.retag([]string{id}, func(t Tags) { clear(t); maps.Copy(t, tags) })
-		return err
-	})
+	return r.change(func(s *site) { s.retag([]string{id}, func(t Tags) { clear(t); maps.Copy(t, tags) }) })
 }
 
 // AddRules adds ingress rules to a group. Their ids are chosen here.
@@ -140,24 +116,21 @@ func (r Region) SetRules(groupID string, rules ...Rule) error {
 }
 
 func (r Region) editRules(groupID string, change func([]Rule) []Rule) error {
-	return edit(r, groupsOf, groupID, func(s *site, g *Group) error { return s.setRules(g, change(g.Ingress)) })
+	return r.change(func(s *site) { g := s.groups.find(groupID); s.setRules(g, change(g.Ingress)) })
 }
 
 // setRules replaces the ingress rules of a group, without regard to its quota.
-func (s *site) setRules(g *Group, rules []Rule) error {
-	rules, err := s.checkRules(rules)
-	if err != nil {
-		return fmt.Errorf("rules of %s: %w", g.ID, err)
+func (s *site) setRules(g *Group, rules []Rule) {
+	if err := attempt(func() { rules = s.withIDs(s.checkRules(rules)) }); err != nil {
+		must(fmt.Errorf("rules of %s: %w", g.ID, err))
 	}
-	rules = s.withIDs(rules)
 	s.update(g, func(g *Group) { g.Ingress = rules })
-	return nil
 }
 
 // CreateInterface creates a network interface. Without a subnet it is put into the VPC it names, or its first group's,
 // or the default one.
 func (r Region) CreateInterface(i Interface) (Interface, error) {
-	return create(r, func(s *site) (*Interface, error) {
+	return create(r, func(s *site) *Interface {
 		i.Groups, i.Tags = slices.Clone(i.Groups), maps.Clone(i.Tags)
 		return s.addInterface(i)
 	})
@@ -171,15 +144,15 @@ func (r Region) Interfaces() (interfaces []Interface) {
 
 // DeleteInterface deletes a network interface, even one that belongs to a service.
 func (r Region) DeleteInterface(id string) error {
-	return edit(r, interfacesOf, id, func(s *site, i *Interface) error {
+	return r.change(func(s *site) {
+		s.setGroups(s.interfaces.find(id), nil)
 		delete(s.interfaces.byID, id)
-		return s.setGroups(i, nil)
 	})
 }
 
 // Attach replaces the security groups of a network interface, even of one that belongs to a service.
 func (r Region) Attach(interfaceID string, groups ...string) error {
-	return edit(r, interfacesOf, interfaceID, func(s *site, i *Interface) error { return s.setGroups(i, slices.Clone(groups)) })
+	return r.change(func(s *site) { s.setGroups(s.interfaces.find(interfaceID), slices.Clone(groups)) })
 }
 
 // PrefixLists returns the managed prefix lists, those of AWS included.
@@ -191,7 +164,7 @@ func (r Region) PrefixLists() (lists []PrefixList) {
 // CreatePrefixList creates a prefix list of the account with the name, family, size, entries and tags of l. Without a
 // size it has room for its entries.
 func (r Region) CreatePrefixList(l PrefixList) (PrefixList, error) {
-	return create(r, func(s *site) (*PrefixList, error) {
+	return create(r, func(s *site) *PrefixList {
 		l.Entries, l.Tags = slices.Clone(l.Entries), maps.Clone(l.Tags)
 		return s.addPrefixList(l)
 	})
@@ -199,21 +172,18 @@ func (r Region) CreatePrefixList(l PrefixList) (PrefixList, error) {
 
 // SetEntries replaces the entries of a prefix list, which may be AWS's, by a new version.
 func (r Region) SetEntries(prefixListID string, entries ...PrefixListEntry) error {
-	return edit(r, listsOf, prefixListID, func(s *site, l *PrefixList) error { return s.setEntries(l, slices.Clone(entries)) })
+	return r.change(func(s *site) { s.setEntries(s.prefixLists.find(prefixListID), slices.Clone(entries)) })
 }
 
-func (s *site) setEntries(l *PrefixList, entries []PrefixListEntry) error {
-	if err := l.checkEntries(entries); err != nil {
-		return err
-	}
+func (s *site) setEntries(l *PrefixList, entries []PrefixListEntry) {
+	l.checkEntries(entries)
 	l.enter(entries)
 	s.touch(l.ID)
-	return nil
 }
 
 // SharePrefixList lets other accounts see a prefix list and refer to it.
 func (r Region) SharePrefixList(prefixListID string, accounts ...string) error {
-	return edit(r, listsOf, prefixListID, func(s *site, l *PrefixList) error { s.share(l, accounts...); return nil })
+	return r.change(func(s *site) { s.share(s.prefixLists.find(prefixListID), accounts...) })
 }
 
 // share has the list in the regions of other accounts as well.

@@ -143,30 +143,24 @@ func (s *site) permissions(rules []Rule) []*ipPermission {
 
 // parseRules returns the rules a request lists, for a group of the given VPC. A rule that is listed twice is refused:
 // https://github.com/hashicorp/terraform-provider-aws/issues/29492.
-func (s *site) parseRules(vpc string, perms []ipPermission) ([]Rule, error) {
+func (s *site) parseRules(vpc string, perms []ipPermission) (rules []Rule) {
 	if len(perms) == 0 {
-		return nil, missing("ipPermissions")
+		refuseMissing("ipPermissions")
 	}
-	var rules []Rule
 	for _, p := range perms {
-		base, err := parsePorts(p.Protocol, p.From, p.To)
-		if err != nil {
-			return nil, err
-		}
+		permission := parsePorts(p.Protocol, p.From, p.To)
 		sources := slices.Concat(p.IPv4, p.IPv6, p.PrefixLists, p.Groups)
 		if len(sources) == 0 {
 			// https://github.com/boto/boto3/issues/1078
-			return nil, errorf("MissingParameter", "Missing source specification: include source security group or CIDR information")
+			refuse("MissingParameter", "Missing source specification: include source security group or CIDR information")
 		}
 		for _, f := range sources {
-			if base.Source, err = s.parseSource(vpc, f); err != nil {
-				return nil, err
-			}
-			rules = append(rules, Rule{Permission: base, Description: f.Description})
+			permission.Source = s.parseSource(vpc, f)
+			rules = append(rules, Rule{Permission: permission, Description: f.Description})
 		}
 	}
 	if distinct(rules) != nil {
-		return nil, invalid("The same permission must not appear multiple times")
+		refuseInvalid("The same permission must not appear multiple times")
 	}
 	return s.checkRules(rules)
 }
@@ -174,49 +168,45 @@ func (s *site) parseRules(vpc string, perms []ipPermission) ([]Rule, error) {
 // parseSource reads a source. A security group must be in the same VPC.
 //
 // https://github.com/ansible/ansible/issues/45782 (the error)
-func (s *site) parseSource(vpc string, f ruleForm) (Source, error) {
+func (s *site) parseSource(vpc string, f ruleForm) Source {
 	switch {
 	case f.List != "":
-		return Source{Reference: f.List}, nil
+		return Source{Reference: f.List}
 	case f.IPv4 != "" || f.IPv6 != "":
-		return parseCIDR(cmp.Or(f.IPv4, f.IPv6), f.IPv4 != "")
+		return Source{Prefix: parseCIDR(cmp.Or(f.IPv4, f.IPv6), f.IPv4 != "")}
 	case f.User != "" && f.User != s.account:
-		return Source{}, errorf("InvalidGroup.NotFound", "The security group '%s/%s' does not exist", f.User, f.Group)
+		refuse("InvalidGroup.NotFound", "The security group '%s/%s' does not exist", f.User, f.Group)
+	case s.groups.find(f.Group).VPC != vpc:
+		refuse("InvalidGroup.NotFound", "You have specified two resources that belong to different networks.")
 	}
-	g, err := s.groups.find(f.Group)
-	if err != nil {
-		return Source{}, err
-	}
-	if g.VPC != vpc {
-		return Source{}, errorf("InvalidGroup.NotFound", "You have specified two resources that belong to different networks.")
-	}
-	return Source{Reference: g.ID}, nil
+	return Source{Reference: f.Group}
 }
 
 // checkRules returns rules as a group would have them, if it may.
-func (s *site) checkRules(rules []Rule) ([]Rule, error) {
+func (s *site) checkRules(rules []Rule) []Rule {
 	rules = slices.Clone(rules)
 	for i, r := range rules {
-		canonical, err := parsePorts(r.Protocol, &r.From, &r.To)
-		canonical.Source = r.Source
-		switch p := r.Source.Prefix; {
-		case err != nil:
-		case p.IsValid() && p != p.Masked():
-			err = fmt.Errorf("%s has host bits", p)
-		case r.Source.isList():
-			_, err = s.prefixLists.find(r.Source.Reference)
-		case !p.IsValid():
-			_, err = s.groups.find(r.Source.Reference)
-		}
-		if err == nil && !allowedText(r.Description) {
-			err = invalid("Invalid rule description. Valid descriptions are strings less than 256 characters from the following set:  a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*")
-		}
+		err := attempt(func() {
+			rules[i].Permission = parsePorts(r.Protocol, &r.From, &r.To)
+			rules[i].Source = r.Source
+			switch p := r.Source.Prefix; {
+			case p.IsValid() && p != p.Masked():
+				must(fmt.Errorf("%s has host bits", p))
+			case r.Source.isList():
+				s.prefixLists.find(r.Source.Reference)
+			case !p.IsValid():
+				s.groups.find(r.Source.Reference)
+			}
+			if !allowedText(r.Description) {
+				refuseInvalid("Invalid rule description. Valid descriptions are strings less than 256 characters from the following set:  a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*")
+			}
+		})
 		if err != nil {
-			return nil, fmt.Errorf("rule %q: %w", r.Permission, err)
+			must(fmt.Errorf("rule %q: %w", r.Permission, err))
 		}
-		rules[i].Permission = canonical
 	}
-	return rules, distinct(rules)
+	must(distinct(rules))
+	return rules
 }
 
 func (s *site) withIDs(rules []Rule) []Rule {
@@ -250,38 +240,32 @@ var protocolNumbers = map[string]string{"icmp": "1", "tcp": "6", "udp": "17", "i
 // given. Of ICMP, -1 stands for all types or codes.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html
-func parsePorts(protocol string, from, to *int32) (Permission, error) {
-	protocol = strings.ToLower(protocol)
+func parsePorts(protocol string, from, to *int32) Permission {
+	p := Permission{Protocol: strings.ToLower(protocol), From: -1, To: -1}
 	for name, number := range protocolNumbers {
-		if protocol == number {
-			protocol = name
+		if p.Protocol == number {
+			p.Protocol = name
 		}
 	}
-	p := Permission{Protocol: protocol, From: -1, To: -1}
-	switch protocol {
-	case "tcp", "udp":
-		if from == nil || to == nil {
-			return p, invalid("Invalid value 'Must specify both from and to ports with TCP/UDP.' for portRange.")
-		}
+	given := from != nil && to != nil
+	if given && protocolNumbers[p.Protocol] != "" {
 		p.From, p.To = *from, *to
-		if min(p.From, p.To) < 0 || max(p.From, p.To) > 65535 {
-			return p, invalid("TCP/UDP port (%d or %d) out of range", p.From, p.To)
-		}
-		if p.From > p.To {
-			return p, invalid("Invalid TCP/UDP port range (%d:%d)", p.From, p.To)
-		}
-	case "icmp", "icmpv6":
-		if from != nil && to != nil {
-			p.From, p.To = *from, *to
-		}
-	case "":
-		return p, missing("ipProtocol")
-	default:
-		if n, err := strconv.Atoi(protocol); err != nil || n < -1 || n > 255 {
-			return p, invalid("Invalid value '%s' for IP protocol. Unknown protocol.", protocol)
-		}
 	}
-	return p, nil
+	n, err := strconv.Atoi(p.Protocol)
+	switch known := protocolNumbers[p.Protocol] != ""; {
+	case p.Protocol == "":
+		refuseMissing("ipProtocol")
+	case !known && (err != nil || n < -1 || n > 255):
+		refuseInvalid("Invalid value '%s' for IP protocol. Unknown protocol.", p.Protocol)
+	case p.Protocol != "tcp" && p.Protocol != "udp":
+	case !given:
+		refuseInvalid("Invalid value 'Must specify both from and to ports with TCP/UDP.' for portRange.")
+	case min(p.From, p.To) < 0 || max(p.From, p.To) > 65535:
+		refuseInvalid("TCP/UDP port (%d or %d) out of range", p.From, p.To)
+	case p.From > p.To:
+		refuseInvalid("Invalid TCP/UDP port range (%d:%d)", p.From, p.To)
+	}
+	return p
 }
 
 // parseCIDR reads an IP range. EC2 clears its host bits, if it has any.
@@ -289,10 +273,10 @@ func parsePorts(protocol string, from, to *int32) (Permission, error) {
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Ipv6Range.html
 // https://github.com/aws/aws-cli/issues/2428 (the error)
-func parseCIDR(cidr string, v4 bool) (Source, error) {
+func parseCIDR(cidr string, v4 bool) netip.Prefix {
 	p, err := netip.ParsePrefix(cidr)
 	if err != nil || p.Addr().Is4() != v4 || p.Addr().Is4In6() {
-		return Source{}, invalid("CIDR block %s is malformed", cidr)
+		refuseInvalid("CIDR block %s is malformed", cidr)
 	}
-	return Source{Prefix: p.Masked()}, nil
+	return p.Masked()
 }

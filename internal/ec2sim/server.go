@@ -83,10 +83,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{}
 	var answer any
 	var fault Fault
-	err := c.authenticate(r)
-	if err == nil {
-		err = c.decode(r)
-	}
+	err := attempt(func() {
+		c.authenticate(r)
+		c.decode(r)
+	})
 	s.mu.Lock()
 	s.requests++
 	c.requestID = fmt.Sprintf("00000000-0000-4000-8000-%012x", s.requests)
@@ -152,19 +152,20 @@ func (s *Server) execute(c *call) (answer any, fault Fault, err error) {
 var errCut = errors.New("connection cut")
 
 // perform checks what EC2 checks of every call, and carries it out.
-func (s *Server) perform(c *call) (any, error) {
-	act, ok := actions[c.caller.service][c.action]
-	if !ok {
-		return nil, errorf("InvalidAction", "The action %s is not valid for this web service.", c.action)
-	}
-	if !regionExists(c.caller.region) {
-		// The real EC2 has no address to send such a request to.
-		return nil, errorf("AuthFailure", "AWS was not able to validate the provided access credentials: there is no region %q", c.caller.region)
-	}
-	if err := s.takeToken(c); err != nil {
-		return nil, err
-	}
-	return act(s.site(c.account, c.caller.region), c)
+func (s *Server) perform(c *call) (answer any, err error) {
+	err = attempt(func() {
+		act, ok := actions[c.caller.service][c.action]
+		if !ok {
+			refuse("InvalidAction", "The action %s is not valid for this web service.", c.action)
+		}
+		if !regionExists(c.caller.region) {
+			// The real EC2 has no address to send such a request to.
+			refuse("AuthFailure", "AWS was not able to validate the provided access credentials: there is no region %q", c.caller.region)
+		}
+		s.takeToken(c)
+		answer = act(s.site(c.account, c.caller.region), c)
+	})
+	return answer, err
 }
 
 // A call is a request that has been told from any other.
@@ -185,19 +186,18 @@ type caller struct{ accessKey, region, service string }
 //	AWS4-HMAC-SHA256 Credential=AKID/20260822/us-east-1/ec2/aws4_request, SignedHeaders=…, Signature=…
 //
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
-func (c *call) authenticate(r *http.Request) error {
+func (c *call) authenticate(r *http.Request) {
 	header := r.Header.Get("Authorization")
 	if header == "" {
-		return errorf("MissingAuthenticationToken", "Request is missing Authentication Token")
+		refuse("MissingAuthenticationToken", "Request is missing Authentication Token")
 	}
 	_, rest, _ := strings.Cut(header, "Credential=")
 	credential, _, _ := strings.Cut(rest, ",")
 	scope := strings.Split(strings.TrimSpace(credential), "/")
 	if len(scope) != 5 || scope[4] != "aws4_request" {
-		return errorf("IncompleteSignature", "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term")
+		refuse("IncompleteSignature", "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term")
 	}
 	c.caller = caller{accessKey: scope[0], region: scope[2], service: scope[3]}
-	return nil
 }
 
 var resourceParams = []string{

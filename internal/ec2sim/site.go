@@ -26,6 +26,7 @@ type site struct {
 	past  []state // what there was after each of the last changes, the last one is now
 
 	loadBalancers []*loadBalancer
+	listeners     []*listener
 	targetGroups  []*targetGroup
 }
 

@@ -22,15 +22,15 @@ var roleARN = regexp.MustCompile(`^arn:aws:iam::(\d{12}):role/(?:[\w+=,.@-]+/)*(
 // assumeRole issues an access key of the role's account.
 //
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
-func (s *site) assumeRole(c *call) (any, error) {
+func (s *site) assumeRole(c *call) any {
 	arn, name := c.params.Get("RoleArn"), c.params.Get("RoleSessionName")
 	parts := roleARN.FindStringSubmatch(arn)
 	if parts == nil || name == "" {
-		return nil, errorf("ValidationError", "RoleArn %q is invalid, or RoleSessionName is missing", arn)
+		refuse("ValidationError", "RoleArn %q is invalid, or RoleSessionName is missing", arn)
 	}
 	role, ok := s.server.roles[arn]
 	if !ok || role.ExternalID != "" && role.ExternalID != c.params.Get("ExternalId") {
-		return nil, errorf("AccessDenied", "User is not authorized to perform: sts:AssumeRole on resource: %s", arn)
+		refuse("AccessDenied", "User is not authorized to perform: sts:AssumeRole on resource: %s", arn)
 	}
 	s.server.lastID++
 	account, key := parts[1], fmt.Sprintf("ASIA%016X", s.server.lastID)
@@ -44,13 +44,13 @@ func (s *site) assumeRole(c *call) (any, error) {
 			{"Expiration", s.server.options.Now().Add(time.Hour).UTC().Format(time.RFC3339)},
 		}},
 		{"AssumedRoleUser", body{{"Arn", user}, {"AssumedRoleId", "AROA" + key[4:] + ":" + name}}},
-	}, nil
+	}
 }
 
 // callerIdentity says whose access key a request was signed with.
 //
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
-func (s *site) callerIdentity(c *call) (any, error) {
+func (s *site) callerIdentity(c *call) any {
 	user := cmp.Or(s.server.keys[c.caller.accessKey].arn, "arn:aws:iam::"+c.account+":user/operator")
-	return body{{"Arn", user}, {"UserId", c.caller.accessKey}, {"Account", c.account}}, nil
+	return body{{"Arn", user}, {"UserId", c.caller.accessKey}, {"Account", c.account}}
 }

@@ -32,30 +32,30 @@ type tag struct {
 }
 
 // parseTags reads the tags of a request. A tag without a value has an empty one.
-func parseTags(given []tag) (Tags, error) {
+func parseTags(given []tag) Tags {
 	tags := make(Tags, len(given))
 	for _, t := range given {
 		if _, twice := tags[t.Key]; twice {
-			return nil, invalid("Duplicate tag key '%s' specified.", t.Key)
+			refuseInvalid("Duplicate tag key '%s' specified.", t.Key)
 		}
 		tags[t.Key] = *cmp.Or(t.Value, new(string))
 	}
-	return tags, tags.check()
+	tags.check()
+	return tags
 }
 
 // check refuses tags that no resource may have.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions
-func (t Tags) check() error {
+func (t Tags) check() {
 	for key := range t {
 		if key == "" || strings.HasPrefix(strings.ToLower(key), "aws:") {
-			return invalid("Value ( %s ) for parameter key is invalid. Tag keys starting with 'aws:' are reserved for internal use", key)
+			refuseInvalid("Value ( %s ) for parameter key is invalid. Tag keys starting with 'aws:' are reserved for internal use", key)
 		}
 	}
 	if len(t) > 50 {
-		return errorf("TagLimitExceeded", "The maximum number of tags for a resource has been reached.")
+		refuse("TagLimitExceeded", "The maximum number of tags for a resource has been reached.")
 	}
-	return nil
 }
 
 // tagSpecs are the tags to give what a request creates.
@@ -65,11 +65,11 @@ type tagSpecs []struct {
 }
 
 // tagsFor returns the tags, and refuses those for another type of resource.
-func (specs tagSpecs) tagsFor(resourceType string) (Tags, error) {
+func (specs tagSpecs) tagsFor(resourceType string) Tags {
 	var given []tag
 	for _, spec := range specs {
 		if spec.Type != resourceType {
-			return nil, invalid("'%s' is not a valid taggable resource type for this operation.", spec.Type)
+			refuseInvalid("'%s' is not a valid taggable resource type for this operation.", spec.Type)
 		}
 		given = append(given, spec.Tags...)
 	}
@@ -77,27 +77,17 @@ func (specs tagSpecs) tagsFor(resourceType string) (Tags, error) {
 }
 
 // tagsOf returns the tags of a resource that the account may tag.
-func (s *site) tagsOf(id string) (tags *Tags, err error) {
-	var g *Group
-	var i *Interface
-	var l *PrefixList
+func (s *site) tagsOf(id string) *Tags {
 	switch kind, _, _ := strings.Cut(id, "-"); kind {
 	case "sg":
-		if g, err = s.groups.find(id); err == nil {
-			tags = &g.Tags
-		}
+		return &s.groups.find(id).Tags
 	case "eni":
-		if i, err = s.interfaces.find(id); err == nil {
-			tags = &i.Tags
-		}
+		return &s.interfaces.find(id).Tags
 	case "pl":
-		if l, err = s.ownList(id); err == nil {
-			tags = &l.Tags
-		}
-	default:
-		err = errorf("InvalidID", "The ID '%s' is not valid", id)
+		return &s.ownList(id).Tags
 	}
-	return tags, err
+	refuse("InvalidID", "The ID '%s' is not valid", id)
+	return nil
 }
 
 type tagsInput struct {
@@ -108,13 +98,10 @@ type tagsInput struct {
 // createTags adds tags to all resources or, where one does not exist or has too many, to none.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateTags.html
-func (s *site) createTags(_ *call, in tagsInput) (body, error) {
-	add, err := parseTags(in.Tags)
-	switch {
-	case err != nil:
-		return nil, err
-	case len(add) == 0:
-		return nil, missing("tagSet")
+func (s *site) createTags(_ *call, in tagsInput) body {
+	add := parseTags(in.Tags)
+	if len(add) == 0 {
+		refuseMissing("tagSet")
 	}
 	return s.retag(in.Resources, func(tags Tags) { maps.Copy(tags, add) })
 }
@@ -122,7 +109,7 @@ func (s *site) createTags(_ *call, in tagsInput) (body, error) {
 // deleteTags removes the tags whose key, and value where one is given, match. Without any tag, all are removed.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteTags.html
-func (s *site) deleteTags(_ *call, in tagsInput) (body, error) {
+func (s *site) deleteTags(_ *call, in tagsInput) body {
 	return s.retag(in.Resources, func(tags Tags) {
 		if len(in.Tags) == 0 {
 			clear(tags)
@@ -136,27 +123,20 @@ func (s *site) deleteTags(_ *call, in tagsInput) (body, error) {
 }
 
 // retag replaces the tags of all resources by changed copies, if it can.
-func (s *site) retag(ids []string, change func(Tags)) (body, error) {
+func (s *site) retag(ids []string, change func(Tags)) body {
 	if len(ids) == 0 {
-		return nil, missing("resourceIdSet")
+		refuseMissing("resourceIdSet")
 	}
 	next := map[*Tags]Tags{}
 	for _, id := range ids {
-		tags, err := s.tagsOf(id)
-		if err != nil {
-			return nil, err
-		}
+		tags := s.tagsOf(id)
 		next[tags] = merged(*tags, nil)
 		change(next[tags])
-		if err := next[tags].check(); err != nil {
-			return nil, err
-		}
+		next[tags].check()
 	}
 	for tags, changed := range next {
 		*tags = changed
 	}
-	for _, id := range ids {
-		s.touch(id)
-	}
-	return done, nil
+	s.touch(ids...)
+	return done
 }

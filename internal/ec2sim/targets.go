@@ -37,23 +37,20 @@ type target struct {
 
 // addTargetGroup creates a target group behind the listeners it names. The first target group of a listener is the one
 // of its default rule, unless it has headers; the others have rules of their own.
-func (s *site) addTargetGroup(g *targetGroup) error {
+func (s *site) addTargetGroup(g *targetGroup) {
 	g.Type = cmp.Or(g.Type, "instance")
 	for i, t := range g.Targets {
 		g.Targets[i].Port, g.Targets[i].State = cmp.Or(t.Port, g.Port), cmp.Or(t.State, "healthy")
 	}
 	switch {
 	case g.Name == "" || g.Protocol == "":
-		return errorf("ValidationError", "A target group has a name and a protocol")
+		refuse("ValidationError", "A target group has a name and a protocol")
 	case !slices.Contains([]string{"instance", "ip", "lambda", "alb"}, g.Type):
-		return errorf("ValidationError", "Value '%s' at 'targetType' must be instance, ip, lambda or alb", g.Type)
+		refuse("ValidationError", "Value '%s' at 'targetType' must be instance, ip, lambda or alb", g.Type)
 	}
 	g.ARN = s.arn("elasticloadbalancing", "targetgroup/"+g.Name+"/"+s.server.newHexID())
 	for _, name := range g.Listeners {
-		l, err := s.listener(func(lb *loadBalancer, l *listener) bool { return name == lb.Name+":"+strconv.Itoa(int(l.Port)) })
-		if err != nil {
-			return errorf("ValidationError", "There is no listener %q, such as shop:443", name)
-		}
+		l := one(s.listeners, func(l *listener) bool { return l.name == name }, "ValidationError", "There is no listener \""+name+"\", such as shop:443")
 		if !slices.Contains(g.LoadBalancers, l.Balancer) {
 			g.LoadBalancers = append(g.LoadBalancers, l.Balancer)
 		}
@@ -65,7 +62,6 @@ func (s *site) addTargetGroup(g *targetGroup) error {
 		}
 	}
 	s.targetGroups = append(s.targetGroups, g)
-	return nil
 }
 
 // conditions are those of a rule that leads to a group: its name in the path, and its headers.
@@ -92,44 +88,27 @@ func (l *listener) rule(priority string, conditions, actions []body) body {
 func (s *site) describeRules(in struct {
 	ARN string `json:"ListenerArn"`
 },
-) (body, error) {
-	l, err := s.listener(func(_ *loadBalancer, l *listener) bool { return l.ARN == in.ARN })
-	if err != nil {
-		return nil, err
-	}
-	return body{{"Rules", list("member", append(slices.Clone(l.Rules), l.rule("default", nil, l.Actions)))}}, nil
-}
-
-func (s *site) listener(is func(*loadBalancer, *listener) bool) (*listener, error) {
-	for _, lb := range s.loadBalancers {
-		for _, l := range lb.Listeners {
-			if is(lb, l) {
-				return l, nil
-			}
-		}
-	}
-	return nil, errorf("ListenerNotFound", "One or more listeners not found")
-}
-
-func (s *site) targetGroup(arn string) (*targetGroup, error) {
-	i := slices.IndexFunc(s.targetGroups, func(g *targetGroup) bool { return g.ARN == arn })
-	if i < 0 {
-		return nil, errorf("TargetGroupNotFound", "One or more target groups not found: %s", arn)
-	}
-	return s.targetGroups[i], nil
+) body {
+	l := one(s.listeners, func(l *listener) bool { return l.ARN == in.ARN }, "ListenerNotFound", "One or more listeners not found")
+	return body{{"Rules", list("member", append(slices.Clone(l.Rules), l.rule("default", nil, l.Actions)))}}
 }
 
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeTargetGroups.html
-func (s *site) describeTargetGroups(in ofLoadBalancer) (body, error) {
-	if _, err := s.loadBalancer(in.ARN); in.ARN != "" && err != nil {
-		return nil, err
+func (s *site) describeTargetGroups(in ofLoadBalancer) body {
+	if in.ARN != "" {
+		s.loadBalancer(in.ARN)
 	}
 	elsewhere := func(g *targetGroup) bool { return in.ARN != "" && !slices.Contains(g.LoadBalancers, in.ARN) }
-	return body{{"TargetGroups", list("member", slices.DeleteFunc(slices.Clone(s.targetGroups), elsewhere))}}, nil
+	return body{{"TargetGroups", list("member", slices.DeleteFunc(slices.Clone(s.targetGroups), elsewhere))}}
 }
 
 type ofTargetGroup struct {
 	ARN string `json:"TargetGroupArn"`
+}
+
+func (in ofTargetGroup) find(s *site) *targetGroup {
+	is := func(g *targetGroup) bool { return g.ARN == in.ARN }
+	return one(s.targetGroups, is, "TargetGroupNotFound", "One or more target groups not found: "+in.ARN)
 }
 
 // describeTargetGroupAttributes gives the attributes that say what targets see. The clients' addresses are preserved
@@ -137,24 +116,17 @@ type ofTargetGroup struct {
 //
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html#client-ip-preservation
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetGroupAttribute.html
-func (s *site) describeTargetGroupAttributes(in ofTargetGroup) (body, error) {
-	g, err := s.targetGroup(in.ARN)
-	if err != nil {
-		return nil, err
-	}
+func (s *site) describeTargetGroupAttributes(in ofTargetGroup) body {
+	g := in.find(s)
 	set := Tags{"deregistration_delay.timeout_seconds": "300", "stickiness.enabled": "false"}
 	if !strings.HasPrefix(g.Protocol, "HTTP") { // of a Network Load Balancer
 		set["preserve_client_ip.enabled"] = strconv.FormatBool(g.Type != "ip" || g.Protocol != "TCP" && g.Protocol != "TLS")
 		set["proxy_protocol_v2.enabled"] = "false"
 	}
-	return body{{"Attributes", merged(set, g.Attributes).pairs("member", "Key", "Value")}}, nil
+	return body{{"Attributes", merged(set, g.Attributes).pairs("member", "Key", "Value")}}
 }
 
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeTargetHealth.html
-func (s *site) describeTargetHealth(in ofTargetGroup) (body, error) {
-	g, err := s.targetGroup(in.ARN)
-	if err != nil {
-		return nil, err
-	}
-	return body{{"TargetHealthDescriptions", list("member", g.Targets)}}, nil
+func (s *site) describeTargetHealth(in ofTargetGroup) body {
+	return body{{"TargetHealthDescriptions", list("member", in.find(s).Targets)}}
 }

@@ -44,20 +44,18 @@ func (c *call) everything() bool {
 	return true
 }
 
-func (s *Server) takeToken(c *call) error {
+// takeToken refuses a call for which the bucket has no token.
+func (s *Server) takeToken(c *call) {
 	if s.options.Throttle == nil || c.caller.service != "ec2" {
-		return nil
+		return
 	}
 	everything := !mutating(c.action) && c.everything()
 	key := fmt.Sprint(c.account, c.caller.region, c.action, everything)
-	limiter := s.limiters[key]
-	if limiter == nil {
+	if s.limiters[key] == nil {
 		b := s.options.Throttle(c.action, everything)
-		limiter = rate.NewLimiter(rate.Limit(b.Refill), b.Capacity)
-		s.limiters[key] = limiter
+		s.limiters[key] = rate.NewLimiter(rate.Limit(b.Refill), b.Capacity)
 	}
-	if !limiter.AllowN(s.options.Now(), 1) {
-		return errorf("RequestLimitExceeded", "Request limit exceeded. Account %s has been throttled on ec2:%s because it exceeded its request rate limit.", c.account, c.action)
+	if !s.limiters[key].AllowN(s.options.Now(), 1) {
+		refuse("RequestLimitExceeded", "Request limit exceeded. Account %s has been throttled on ec2:%s because it exceeded its request rate limit.", c.account, c.action)
 	}
-	return nil
 }
