@@ -11,7 +11,7 @@ type rulesInput struct {
 func (in rulesInput) target(s *site, c *call) (*Group, []Rule) {
 	g := s.groups.find(in.Group)
 	rules := s.parseRules(g.VPC, in.Permissions)
-	c.rules = len(rules)
+	c.Rules = len(rules)
 	return g, rules
 }
 
@@ -51,11 +51,10 @@ func (s *site) load(rules []Rule) (n [2]int) {
 		if l := s.prefixLists.byID[r.Source.Reference]; l != nil {
 			weight = l.MaxEntries
 		}
-		ipv4, ipv6 := r.Source.byFamily()
-		if ipv6 == "" {
+		if !r.Source.Prefix.Addr().Is6() {
 			n[0] += weight
 		}
-		if ipv4 == "" {
+		if !r.Source.Prefix.Addr().Is4() {
 			n[1] += weight
 		}
 	}

@@ -85,14 +85,14 @@ func (s *site) modifyPrefixList(c *call, in struct {
 },
 ) body {
 	l := s.changeable(in.ID)
-	c.rules = len(in.Add) + len(in.Remove)
+	c.Rules = len(in.Add) + len(in.Remove)
 	switch {
 	case in.Version != nil && *in.Version != l.Version:
 		// https://github.com/hashicorp/terraform-provider-aws/issues/43528
 		refuse("PrefixListVersionMismatch", "The prefix list has the incorrect version number.")
-	case c.rules == 0 && in.MaxEntries == nil:
+	case c.Rules == 0 && in.MaxEntries == nil:
 		refuse("InvalidRequest", "The request received was invalid.")
-	case c.rules == 0:
+	case c.Rules == 0:
 		l.checkSize(*in.MaxEntries, len(l.Entries))
 		return s.alter(l, "modify", func() string { return s.server.resize(l, *in.MaxEntries) })
 	case in.MaxEntries != nil:

@@ -49,9 +49,9 @@ var done = body{{"return", true}}
 // https://docs.aws.amazon.com/ec2/latest/devguide/Query-Requests.html
 // https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
 func (c *call) decode(r *http.Request) {
-	if c.caller.service == "servicequotas" {
+	if c.Service == "servicequotas" {
 		var err error
-		_, c.action, _ = strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+		_, c.Action, _ = strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 		c.body, err = io.ReadAll(r.Body)
 		must(err)
 		return
@@ -59,8 +59,8 @@ func (c *call) decode(r *http.Request) {
 	if err := r.ParseForm(); err != nil {
 		refuse("MalformedQueryString", "The query string contains a syntax error: %v", err)
 	}
-	c.params, c.action = r.Form, r.Form.Get("Action")
-	if c.action == "" {
+	c.params, c.Action = r.Form, r.Form.Get("Action")
+	if c.Action == "" {
 		refuse("MissingAction", "The request is missing an action or a required parameter.")
 	}
 }
@@ -75,14 +75,14 @@ var namespaces = map[string]string{
 
 // encode returns the HTTP answer to a call, or that of its error.
 func (c *call) encode(answer any, err error) (status int, contentType string, doc []byte) {
-	status, e, namespace := http.StatusOK, asAPIError(err), namespaces[c.caller.service]
+	status, e, namespace := http.StatusOK, asAPIError(err), namespaces[c.Service]
 	if err != nil {
 		status = e.status
 	}
 	var content body
-	root, failed := c.action+"Response", error(nil)
+	root, failed := c.Action+"Response", error(nil)
 	switch {
-	case c.caller.service == "servicequotas":
+	case c.Service == "servicequotas":
 		if err != nil {
 			answer = map[string]string{"__type": e.code, "Message": e.message}
 		}
@@ -101,7 +101,7 @@ func (c *call) encode(answer any, err error) (status int, contentType string, do
 		namespace = "http://ec2.amazonaws.com/doc/2016-11-15/"
 		content = slices.Concat(body{{"requestId", c.requestID}}, answer.(body))
 	default:
-		content = body{{c.action + "Result", answer}, {"ResponseMetadata", body{{"RequestId", c.requestID}}}}
+		content = body{{c.Action + "Result", answer}, {"ResponseMetadata", body{{"RequestId", c.requestID}}}}
 	}
 	if content != nil {
 		contentType = "text/xml;charset=UTF-8"

@@ -62,17 +62,6 @@ func (s Source) String() string {
 	return s.Reference
 }
 
-// byFamily returns an IP range in the place of its family.
-func (s Source) byFamily() (ipv4, ipv6 string) {
-	switch {
-	case !s.Prefix.IsValid():
-		return "", ""
-	case s.Prefix.Addr().Is4():
-		return s.Prefix.String(), ""
-	}
-	return "", s.Prefix.String()
-}
-
 func (s Source) isList() bool { return strings.HasPrefix(s.Reference, prefixListKind.prefix) }
 
 // String returns the permission as EC2's messages spell it.
@@ -127,16 +116,18 @@ func (s *site) permissions(rules []Rule) []*ipPermission {
 			}
 			all, index[key] = append(all, p), p
 		}
-		switch ipv4, ipv6 := r.Source.byFamily(); {
-		case ipv4 != "":
-			p.IPv4 = append(p.IPv4, ruleForm{IPv4: ipv4, Description: r.Description})
-		case ipv6 != "":
-			p.IPv6 = append(p.IPv6, ruleForm{IPv6: ipv6, Description: r.Description})
-		case r.Source.isList():
-			p.PrefixLists = append(p.PrefixLists, ruleForm{List: r.Source.Reference, Description: r.Description})
+		form, forms := ruleForm{Description: r.Description}, &p.Groups
+		switch source := r.Source; {
+		case source.Prefix.Addr().Is4():
+			form.IPv4, forms = source.String(), &p.IPv4
+		case source.Prefix.IsValid():
+			form.IPv6, forms = source.String(), &p.IPv6
+		case source.isList():
+			form.List, forms = source.Reference, &p.PrefixLists
 		default:
-			p.Groups = append(p.Groups, ruleForm{User: s.account, Group: r.Source.Reference, Description: r.Description})
+			form.User, form.Group = s.account, source.Reference
 		}
+		*forms = append(*forms, form)
 	}
 	return all
 }

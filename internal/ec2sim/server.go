@@ -115,36 +115,30 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // account, except its delay and its cutting of the connection.
 func (s *Server) execute(c *call) (answer any, fault Fault, err error) {
 	s.settle()
-	c.account = cmp.Or(s.keys[c.caller.accessKey].account, DefaultAccount)
-	record := Call{
-		Account: c.account, Region: c.caller.region,
-		Service: c.caller.service, Action: c.action,
-		Resource: c.resource(), Mutating: mutating(c.action),
-	}
-	fault = s.strike(record)
-	switch {
-	case fault.Kind == ErrorBefore || fault.Kind == Refused:
-		err = fault.apiError(record.Service)
-	case fault.Kind == CutBefore:
+	c.Account, c.Resource, c.Mutating = cmp.Or(s.keys[c.accessKey].account, DefaultAccount), c.resource(), mutating(c.Action)
+	fault = s.strike(c.Call)
+	switch fault.Kind {
+	case ErrorBefore, Refused:
+		err = fault.apiError(c.Service)
+	case CutBefore:
 		err = errCut
 	default:
-		if fault.Kind == Stale && !record.Mutating {
-			defer s.site(c.account, c.caller.region).rewind(max(fault.Back, 1))()
+		if fault.Kind == Stale && !c.Mutating {
+			defer s.site(c.Account, c.Region).rewind(max(fault.Back, 1))()
 		}
 		answer, err = s.perform(c)
-		record.Effective = err == nil && record.Mutating
-		record.Rules = c.rules
-		switch {
-		case fault.Kind == CutAfter:
-			err = errCut
-		case fault.Kind == ErrorAfter && err == nil:
-			err = fault.apiError(record.Service)
-		}
+		c.Effective = err == nil && c.Mutating
+	}
+	if fault.Kind == CutAfter {
+		err = errCut
+	}
+	if fault.Kind == ErrorAfter && err == nil {
+		err = fault.apiError(c.Service)
 	}
 	if err != nil {
-		record.Error = asAPIError(err).code
+		c.Error = asAPIError(err).code
 	}
-	s.record(record)
+	s.record(c.Call)
 	s.touched = nil
 	return answer, fault, err
 }
@@ -154,32 +148,27 @@ var errCut = errors.New("connection cut")
 // perform checks what EC2 checks of every call, and carries it out.
 func (s *Server) perform(c *call) (answer any, err error) {
 	err = attempt(func() {
-		act, ok := actions[c.caller.service][c.action]
+		act, ok := actions[c.Service][c.Action]
 		if !ok {
-			refuse("InvalidAction", "The action %s is not valid for this web service.", c.action)
+			refuse("InvalidAction", "The action %s is not valid for this web service.", c.Action)
 		}
-		if !regionExists(c.caller.region) {
+		if !regionExists(c.Region) {
 			// The real EC2 has no address to send such a request to.
-			refuse("AuthFailure", "AWS was not able to validate the provided access credentials: there is no region %q", c.caller.region)
+			refuse("AuthFailure", "AWS was not able to validate the provided access credentials: there is no region %q", c.Region)
 		}
 		s.takeToken(c)
-		answer = act(s.site(c.account, c.caller.region), c)
+		answer = act(s.site(c.Account, c.Region), c)
 	})
 	return answer, err
 }
 
 // A call is a request that has been told from any other.
 type call struct {
-	caller    caller
-	account   string // of the caller
-	requestID string
-	action    string
-	params    url.Values // of the Query protocols
-	body      []byte     // of the JSON protocol
-	rules     int        // rules the call was about, for the record
+	Call
+	accessKey, requestID string
+	params               url.Values // of the Query protocols
+	body                 []byte     // of the JSON protocol
 }
-
-type caller struct{ accessKey, region, service string }
 
 // authenticate reads the credential scope of the request's signature, which is not verified:
 //
@@ -197,7 +186,7 @@ func (c *call) authenticate(r *http.Request) {
 	if len(scope) != 5 || scope[4] != "aws4_request" {
 		refuse("IncompleteSignature", "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term")
 	}
-	c.caller = caller{accessKey: scope[0], region: scope[2], service: scope[3]}
+	c.accessKey, c.Region, c.Service = scope[0], scope[2], scope[3]
 }
 
 var resourceParams = []string{

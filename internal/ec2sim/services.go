@@ -1,0 +1,98 @@
+package ec2sim
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// A Role is an IAM role the endpoint lets its callers assume.
+type Role struct {
+	ARN        string `json:"arn"`        // arn:aws:iam::ACCOUNT:role/NAME
+	ExternalID string `json:"externalId"` // demanded of the caller, unless empty
+}
+
+// A session is what an access key the endpoint issued stands for.
+type session struct{ account, arn string }
+
+var roleARN = regexp.MustCompile(`^arn:aws:iam::(\d{12}):role/(?:[\w+=,.@-]+/)*([\w+=,.@-]+)$`)
+
+// assumeRole issues an access key of the role's account.
+//
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+func (s *site) assumeRole(c *call) any {
+	arn, name := c.params.Get("RoleArn"), c.params.Get("RoleSessionName")
+	parts := roleARN.FindStringSubmatch(arn)
+	if parts == nil || name == "" {
+		refuse("ValidationError", "RoleArn %q is invalid, or RoleSessionName is missing", arn)
+	}
+	role, ok := s.server.roles[arn]
+	if !ok || role.ExternalID != "" && role.ExternalID != c.params.Get("ExternalId") {
+		refuse("AccessDenied", "User is not authorized to perform: sts:AssumeRole on resource: %s", arn)
+	}
+	s.server.lastID++
+	account, key := parts[1], fmt.Sprintf("ASIA%016X", s.server.lastID)
+	user := fmt.Sprintf("arn:aws:sts::%s:assumed-role/%s/%s", account, parts[2], name)
+	s.server.keys[key] = session{account: account, arn: user}
+	return body{
+		{"Credentials", body{
+			{"AccessKeyId", key},
+			{"SecretAccessKey", strings.Repeat("s", 40)},
+			{"SessionToken", "session-" + key},
+			{"Expiration", s.server.options.Now().Add(time.Hour).UTC().Format(time.RFC3339)},
+		}},
+		{"AssumedRoleUser", body{{"Arn", user}, {"AssumedRoleId", "AROA" + key[4:] + ":" + name}}},
+	}
+}
+
+// callerIdentity says whose access key a request was signed with.
+//
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
+func (s *site) callerIdentity(c *call) any {
+	user := cmp.Or(s.server.keys[c.accessKey].arn, "arn:aws:iam::"+c.Account+":user/operator")
+	return body{{"Arn", user}, {"UserId", c.accessKey}, {"Account", c.Account}}
+}
+
+// Limits of security groups and network interfaces.
+//
+// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+const (
+	defaultGroupsPerInterface = 5
+	mostGroupsPerInterface    = 16
+	mostRulesPerInterface     = 1000 // what the two quotas may come to, multiplied
+)
+
+// quotas are of an account in a region.
+type quotas struct {
+	RulesPerGroup      int `json:"rulesPerGroup"`
+	GroupsPerInterface int `json:"groupsPerInterface"`
+}
+
+// groupsPerInterface returns how many security groups an interface may have: fewer than were granted where the rules
+// per group have been raised too far.
+func (q quotas) groupsPerInterface() int {
+	return min(q.GroupsPerInterface, max(1, mostRulesPerInterface/q.RulesPerGroup))
+}
+
+// getServiceQuota answers for the quotas that concern security groups.
+//
+// https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetServiceQuota.html
+// https://docs.aws.amazon.com/general/latest/gr/vpc-service.html (the codes)
+func (s *site) getServiceQuota(c *call) any {
+	var in struct{ ServiceCode, QuotaCode, ContextID string }
+	if err := json.Unmarshal(c.body, &in, json.MatchCaseInsensitiveNames(true)); err != nil {
+		refuse("SerializationException", "The request body is not valid: %v", err)
+	}
+	value := map[string]int{"L-0EA8095F": s.quotas.RulesPerGroup, "L-2AFB9258": s.quotas.groupsPerInterface()}[in.QuotaCode]
+	if in.ServiceCode != "vpc" || value == 0 {
+		refuse("NoSuchResourceException", "The request failed because the specified service quota %s of %s does not exist.", in.QuotaCode, in.ServiceCode)
+	}
+	return map[string]any{"Quota": map[string]any{
+		"QuotaCode": in.QuotaCode, "ServiceCode": "vpc", "ServiceName": "Amazon Virtual Private Cloud (Amazon VPC)",
+		"Unit": "None", "Value": float64(value), "Adjustable": true, "QuotaAppliedAtLevel": "ACCOUNT",
+	}}
+}
