@@ -120,7 +120,7 @@ func TestApplyWhereARegionFails(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	o.Inject(ec2sim.Fault{Kind: ec2sim.ErrorBefore, Action: "DescribeSecurityGroups", Region: "eu-west-1", Count: 2, Code: "Boom", Status: http.StatusBadRequest})
+	o.Inject(ec2sim.Fault{Kind: ec2sim.ErrorBefore, Action: "DescribeSecurityGroups", Region: "eu-west-1", Count: 2, Code: "Boom"})
 	o.says(exitError, "cfsg: eu-west-1: ", "apply", "--yes", "--force", "--region", "us-east-1", "--region", "eu-west-1")
 	o.must("plan", "--detailed-exitcode")
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"net/netip"
 	"strings"
 	"testing"
@@ -247,7 +246,7 @@ func (s scenario) cut(t *testing.T, n int, kind ec2sim.FaultKind) (context.Conte
 	ctx, interrupt := context.WithCancel(t.Context())
 	t.Cleanup(interrupt)
 	if kind != interrupted {
-		o.Inject(ec2sim.Fault{Kind: kind, Action: ec2sim.AnyAction, After: n, Code: "Boom", Status: http.StatusBadRequest})
+		o.Inject(ec2sim.Fault{Kind: kind, Action: ec2sim.AnyAction, After: n, Code: "Boom"})
 		return ctx, o
 	}
 	seen := 0

@@ -292,7 +292,7 @@ func TestListOfAnotherAccount(t *testing.T) {
 		"InvalidPrefixListID.NotFound": "ask the account that owns it to share it again (AWS RAM), or check with that account's credentials (--profile)",
 		"UnauthorizedOperation":        "grant the permission ec2:GetManagedPrefixListEntries",
 	} {
-		o.Inject(ec2sim.Fault{Kind: ec2sim.ErrorBefore, Action: "GetManagedPrefixListEntries", Code: code, Status: 400})
+		o.Inject(ec2sim.Fault{Kind: ec2sim.ErrorBefore, Action: "GetManagedPrefixListEntries", Code: code})
 		report, err := check(t.Context(), o.api, s, question())
 		if err != nil || report.Verdict != door.Unknown || !strings.Contains(report.PrefixLists[0].Error, want) {
 			t.Errorf("%s: %v, %+v", code, err, report)

@@ -12,12 +12,12 @@ type action func(*site, *call) any
 // actions lists what each service can do. Anything else is an InvalidAction.
 var actions = map[string]map[string]action{
 	"ec2": {
-		"DescribeVpcs":                           describe(func(s *site) table[*vpc] { return s.vpcs }),
-		"DescribeSubnets":                        describe(func(s *site) table[*subnet] { return s.subnets }),
-		"DescribeNetworkAcls":                    describe(func(s *site) table[*networkACL] { return s.acls }),
-		"DescribeRouteTables":                    describe(func(s *site) table[*routeTable] { return s.routeTables }),
+		"DescribeVpcs":                           describe(func(s *site) table[vpc] { return s.vpcs }),
+		"DescribeSubnets":                        describe(func(s *site) table[subnet] { return s.subnets }),
+		"DescribeNetworkAcls":                    describe(func(s *site) table[networkACL] { return s.acls }),
+		"DescribeRouteTables":                    describe(func(s *site) table[routeTable] { return s.routeTables }),
 		"DescribeVpcBlockPublicAccessOptions":    ec2((*site).publicAccess),
-		"DescribeVpcBlockPublicAccessExclusions": describe(func(s *site) table[*exclusion] { return s.exclusions }),
+		"DescribeVpcBlockPublicAccessExclusions": describe(func(s *site) table[exclusion] { return s.exclusions }),
 
 		"CreateSecurityGroup":                        ec2((*site).createSecurityGroup),
 		"DeleteSecurityGroup":                        ec2((*site).deleteSecurityGroup),

@@ -62,24 +62,16 @@ func (k *kind) refuse(id string) {
 	refuse(k.notFound+".NotFound", "The %s '%s' does not exist", k.noun, id)
 }
 
-// A resource is what a table holds. The tags `filter:"…"` of its fields name the filters of its describe action, as far
-// as they apply here; a field Tags holds its tags.
-type resource interface {
-	key() string
-	form(*site) any // as it is described
-}
-
-// A table holds the resources of a kind by ID, and lists them in the order of their IDs.
-type table[T resource] struct {
+// A table holds the resources of a kind by ID, and lists them in the order of their IDs. The tags `filter:"…"` of their
+// fields name the filters of the describe action, as far as they apply here; a field Tags holds their tags.
+type table[T any] struct {
 	*kind
-	byID map[string]T
+	byID map[string]*T
 }
 
-func newTable[T resource](k *kind) table[T] { return table[T]{k, map[string]T{}} }
+func newTable[T any](k *kind) table[T] { return table[T]{k, map[string]*T{}} }
 
-func (t table[T]) put(v T) { t.byID[v.key()] = v }
-
-func (t table[T]) all(yield func(T) bool) {
+func (t table[T]) all(yield func(*T) bool) {
 	for _, id := range slices.Sorted(maps.Keys(t.byID)) {
 		if !yield(t.byID[id]) {
 			return
@@ -87,23 +79,41 @@ func (t table[T]) all(yield func(T) bool) {
 	}
 }
 
-// first returns the first resource of which is reports true, the zero value if there is none.
-func (t table[T]) first(is func(T) bool) (found T) {
+// first returns the first resource of which is reports true, nil if there is none.
+func (t table[T]) first(is func(*T) bool) *T {
 	for v := range t.all {
 		if is(v) {
 			return v
 		}
 	}
-	return found
+	return nil
 }
 
 // find returns the resource of an ID, and refuses one that does not exist.
-func (t table[T]) find(id string) T {
-	v, ok := t.byID[id]
-	if !ok {
+func (t table[T]) find(id string) *T {
+	v := t.byID[id]
+	if v == nil {
 		t.refuse(id)
 	}
 	return v
+}
+
+func (t table[T]) copies() []T {
+	values := make([]T, 0, len(t.byID))
+	for v := range t.all {
+		values = append(values, *v)
+	}
+	return values
+}
+
+// frozen returns a table whose resources no later call changes.
+func (t table[T]) frozen() table[T] {
+	was := newTable[T](t.kind)
+	for id, v := range t.byID {
+		c := *v
+		was.byID[id] = &c
+	}
+	return was
 }
 
 type describeInput struct {
@@ -118,50 +128,57 @@ type paging struct {
 }
 
 // describe makes the action that describes the resources of a table.
-func describe[T resource](of func(*site) table[T]) action {
+func describe[T any](of func(*site) table[T]) action {
 	return func(s *site, c *call) any {
 		t := of(s)
 		return ec2WithIDs(t.ids, func(s *site, _ *call, in describeInput) body {
 			if len(in.IDs) > 0 && in.MaxResults != nil && !t.pages.ofIDs {
 				refuse("InvalidParameterCombination", "The parameter %ss cannot be used with the parameter maxResults", t.ids)
 			}
-			match := compileFilters(in.Filters, reflect.TypeFor[T]().Elem())
+			match := compileFilters(in.Filters, reflect.TypeFor[T]())
 			wanted := slices.Sorted(slices.Values(in.IDs))
 			if len(wanted) == 0 {
-				wanted = slices.Sorted(maps.Keys(t.byID))
+				wanted = slices.Collect(maps.Keys(t.byID))
 			}
-			var found []T
-			for _, id := range slices.Compact(wanted) {
+			found := newTable[T](t.kind)
+			for _, id := range wanted {
 				if v := t.find(id); match(reflect.ValueOf(v).Elem()) {
-					found = append(found, v)
+					found.byID[id] = v
 				}
 			}
-			return page(s, t.kind, in.paging, found)
+			return found.page(s, in.paging)
 		})(s, c)
 	}
 }
 
-// page answers with the asked part of items, which are in the order of their keys. The token is the key of the last
-// item given out: whatever has come or gone since, the next page goes on behind it. Without MaxResults all items are
-// given at once.
+// page answers with the asked part of a table. The token is the ID of the last resource given out: whatever has come or
+// gone since, the next page goes on behind it. Without MaxResults all are given at once.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html
-func page[T resource](s *site, k *kind, ask paging, items []T) body {
-	items = slices.DeleteFunc(items, func(v T) bool { return v.key() <= ask.NextToken })
-	n := len(items)
+func (t table[T]) page(s *site, ask paging) body {
+	ids := slices.Sorted(maps.Keys(t.byID))
+	ids = slices.DeleteFunc(ids, func(id string) bool { return id <= ask.NextToken })
+	n := len(ids)
 	if ask.MaxResults != nil {
 		n = *ask.MaxResults
-		if n < k.pages.smallest || n > k.pages.largest {
-			refuseInvalid("Value ( %d ) for parameter maxResults is invalid. Expecting a value between %d and %d.", n, k.pages.smallest, k.pages.largest)
+		if n < t.pages.smallest || n > t.pages.largest {
+			refuseInvalid("Value ( %d ) for parameter maxResults is invalid. Expecting a value between %d and %d.", n, t.pages.smallest, t.pages.largest)
 		}
 	}
 	var forms []any
-	for _, v := range items[:min(n, len(items))] {
-		forms = append(forms, v.form(s))
+	for _, id := range ids[:min(n, len(ids))] {
+		var form any = t.byID[id]
+		if v, ok := form.(described); ok {
+			form = v.form(s)
+		}
+		forms = append(forms, form)
 	}
-	answer := body{{k.set, list("item", forms)}}
-	if len(items) > n {
-		answer = append(answer, element{"nextToken", items[n-1].key()})
+	answer := body{{t.set, list("item", forms)}}
+	if len(ids) > n {
+		answer = append(answer, element{"nextToken", ids[n-1]})
 	}
 	return answer
 }
+
+// A described resource is not kept in the form in which it is described.
+type described interface{ form(*site) any }

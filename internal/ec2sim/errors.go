@@ -73,6 +73,13 @@ func must(err error) {
 	}
 }
 
+// within calls f, and says where it was if it is refused.
+func within(where string, f func()) {
+	if err := attempt(f); err != nil {
+		must(fmt.Errorf("%s: %w", where, err))
+	}
+}
+
 func refuse(code, format string, args ...any) { must(errorf(code, format, args...)) }
 
 func refuseMissing(parameter string) {

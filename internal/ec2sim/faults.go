@@ -46,9 +46,7 @@ type Fault struct {
 	After int // how many matching calls to let pass first
 	Count int // how many calls to strike then: one if zero, see also [Forever]
 
-	Code   string // error code, "InternalError" if empty, or the one of the service for [Refused]
-	Status int    // HTTP status, the usual one of the code if zero
-
+	Code  string        // error code, "InternalError" if empty, or the one of the service for [Refused]
 	Delay time.Duration // before the answer, with any kind
 	Back  int           // how many changes before now a [Stale] answer is from: one if zero
 }
@@ -120,13 +118,10 @@ func (f Fault) matches(c Call) bool {
 }
 
 func (f Fault) apiError(service string) *apiError {
-	code, message := cmp.Or(f.Code, "InternalError"), "An internal error has occurred"
 	if f.Kind == Refused {
-		code, message = cmp.Or(f.Code, refusals[service]), "You are not authorized to perform this operation."
+		return errorf(cmp.Or(f.Code, refusals[service]), "You are not authorized to perform this operation.")
 	}
-	e := errorf(code, "%s", message)
-	e.status = cmp.Or(f.Status, e.status)
-	return e
+	return errorf(cmp.Or(f.Code, "InternalError"), "An internal error has occurred")
 }
 
 // A Bucket is a token bucket: how many tokens it holds, and how many a second flow into it. A call takes one.

@@ -26,7 +26,6 @@ func TestFaults(t *testing.T) {
 		{"error before", ec2sim.Fault{Kind: ec2sim.ErrorBefore, Action: authorize}, "InternalError", 500, false},
 		{"error after", ec2sim.Fault{Kind: ec2sim.ErrorAfter, Action: authorize}, "InternalError", 500, true},
 		{"another code", ec2sim.Fault{Kind: ec2sim.ErrorBefore, Action: ec2sim.AnyMutating, Code: "RequestLimitExceeded"}, "RequestLimitExceeded", 503, false},
-		{"another status", ec2sim.Fault{Kind: ec2sim.ErrorBefore, Action: ec2sim.AnyAction, Code: "Odd", Status: 502}, "Odd", 502, false},
 		{"cut before", ec2sim.Fault{Kind: ec2sim.CutBefore, Action: authorize}, "not an API error", 0, false},
 		{"cut after", ec2sim.Fault{Kind: ec2sim.CutAfter, Action: authorize}, "not an API error", 0, true},
 		{"slow", ec2sim.Fault{Kind: ec2sim.Slow, Action: authorize, Delay: time.Millisecond}, "", 0, true},

@@ -23,13 +23,11 @@ type Group struct {
 	Egress      []Rule `json:"-" xml:"-"`
 }
 
-func (g *Group) key() string { return g.ID }
-
 // update replaces a group by what change makes of it as it is now, and has observers told.
 func (s *site) update(g *Group, change func(*Group)) {
 	next := *s.groups.byID[g.ID]
 	change(&next)
-	s.groups.put(&next)
+	s.groups.byID[next.ID] = &next
 	s.touch(g.ID)
 }
 
@@ -81,7 +79,7 @@ func (s *site) addGroup(g Group) *Group {
 	}
 	g.Account, g.Region, g.ID = s.account, s.region, s.server.newID("sg")
 	g.Egress = s.withIDs([]Rule{{Permission: Permission{"-1", -1, -1, Source{Prefix: anyIPv4}}}})
-	s.groups.put(&g)
+	s.groups.byID[g.ID] = &g
 	s.touch(g.ID)
 	return &g
 }

@@ -29,8 +29,6 @@ type Interface struct {
 	Tags        Tags       `json:"tags" xml:"tagSet"`
 }
 
-func (i *Interface) key() string { return i.ID }
-
 // addInterface creates a network interface. Without a subnet it is put into that of its first group's VPC, or of the
 // default VPC; without groups it gets the VPC's default one, unless it is of a load balancer that needs none.
 //
@@ -58,7 +56,7 @@ func (s *site) addInterface(i Interface) *Interface {
 	}
 	i.ID, i.Type = s.server.newID("eni"), cmp.Or(i.Type, "interface")
 	s.setGroups(&i, i.Groups)
-	s.interfaces.put(&i)
+	s.interfaces.byID[i.ID] = &i
 	return &i
 }
 

@@ -24,9 +24,6 @@ type vpc struct {
 	gateway string // ID of its internet gateway, empty for none
 }
 
-func (v *vpc) key() string    { return v.ID }
-func (v *vpc) form(*site) any { return v }
-
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSubnets.html
 type subnet struct {
 	Account string       `json:"account" xml:"ownerId" filter:"owner-id"`
@@ -41,9 +38,6 @@ type subnet struct {
 	next netip.Addr // the next free address
 }
 
-func (n *subnet) key() string    { return n.ID }
-func (n *subnet) form(*site) any { return n }
-
 // addVPC creates a VPC with a subnet, the network ACL and route table that subnets have without another, and the group
 // "default", whose members may reach each other. It has an internet gateway, a route to it for each family in its main
 // route table, and entries for both in its network ACL.
@@ -52,7 +46,7 @@ func (n *subnet) form(*site) any { return n }
 func (s *site) addVPC(v vpc) {
 	v.Account, v.ID = s.account, s.server.newID("vpc")
 	v.gateway = strings.Replace(v.ID, "vpc", "igw", 1)
-	s.vpcs.put(&v)
+	s.vpcs.byID[v.ID] = &v
 	s.addACL(networkACL{VPC: v.ID, Default: true, Entries: aclStart})
 	s.addRouteTable(&v, routeTable{Routes: []route{{To: anyIPv4, Via: v.gateway}, {To: anyIPv6, Via: v.gateway}}})
 	s.addSubnet(&v, subnet{CIDR: netip.PrefixFrom(v.CIDR.Addr(), max(v.CIDR.Bits(), 20)), Zone: s.region + "a"})
@@ -65,7 +59,7 @@ func (s *site) addSubnet(v *vpc, n subnet) {
 	// The first four addresses of a subnet are AWS's own.
 	// https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html
 	n.next = n.CIDR.Addr().Next().Next().Next().Next()
-	s.subnets.put(&n)
+	s.subnets.byID[n.ID] = &n
 	acl := s.acls.first(func(a *networkACL) bool { return a.VPC == v.ID && a.Default })
 	acl.Subnets = append(acl.Subnets, n.ID)
 }
@@ -95,9 +89,6 @@ type exclusion struct {
 	Tags     Tags   `json:"-" xml:"tagSet"`
 }
 
-func (e *exclusion) key() string    { return e.ID }
-func (e *exclusion) form(*site) any { return e }
-
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_VpcBlockPublicAccessOptions.html
 func (s *site) publicAccess(*call, struct{}) body {
 	state := "update-complete"
@@ -126,8 +117,6 @@ type networkACL struct {
 	Entries []aclEntry `json:"entries" xml:"entrySet>item"`
 	Tags    Tags       `json:"-" xml:"tagSet"`
 }
-
-func (a *networkACL) key() string { return a.ID }
 
 // An aclEntry is an entry of a network ACL. Entries are evaluated in the order of their numbers, inbound and outbound
 // apart; the first that matches decides.
@@ -192,8 +181,8 @@ func (s *site) addACL(a networkACL) {
 	for other := range s.acls.all {
 		other.Subnets = without(other.Subnets, a.Subnets)
 	}
-	a.ID, a.Account, a.Entries = s.pathID("acl", len(s.acls.byID)), s.account, slices.Concat(a.Entries, aclEnd)
-	s.acls.put(&a)
+	a.ID, a.Account, a.Entries = formatID("acl", len(s.acls.byID)+1), s.account, slices.Concat(a.Entries, aclEnd)
+	s.acls.byID[a.ID] = &a
 }
 
 func without(values, gone []string) []string {
@@ -230,8 +219,6 @@ type routeTable struct {
 	Tags    Tags     `json:"-" xml:"tagSet"`
 }
 
-func (t *routeTable) key() string { return t.ID }
-
 // A route is a destination and a target. The longest destination that matches decides.
 type route struct {
 	To  netip.Prefix `json:"to"`
@@ -264,13 +251,13 @@ func (r route) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
 // addRouteTable creates a route table for its subnets or, without any, as the main one of the VPC. It has the local
 // route.
 func (s *site) addRouteTable(v *vpc, t routeTable) {
-	t.Account, t.VPC, t.ID, t.Main = s.account, v.ID, s.pathID("rtb", len(s.routeTables.byID)), len(t.Subnets) == 0
+	t.Account, t.VPC, t.ID, t.Main = s.account, v.ID, formatID("rtb", len(s.routeTables.byID)+1), len(t.Subnets) == 0
 	t.Routes = slices.Concat([]route{{To: v.CIDR, Via: "local"}}, t.Routes)
 	for other := range s.routeTables.all {
 		other.Main = other.Main && !(t.Main && other.VPC == v.ID)
 		other.Subnets = without(other.Subnets, t.Subnets)
 	}
-	s.routeTables.put(&t)
+	s.routeTables.byID[t.ID] = &t
 }
 
 func (t *routeTable) form(*site) any {

@@ -45,16 +45,11 @@ type PrefixList struct {
 	finish   func()                    // ends it; nil if there is none
 }
 
-func (l *PrefixList) key() string { return l.ID }
-
 // A PrefixListEntry is an IP range of a prefix list.
 type PrefixListEntry struct {
 	Prefix      netip.Prefix `xml:"cidr"`
 	Description string       `xml:"description,omitempty"`
 }
-
-func (e PrefixListEntry) key() string    { return e.Prefix.String() }
-func (e PrefixListEntry) form(*site) any { return e }
 
 // UnmarshalText reads an entry of a seed.
 func (e *PrefixListEntry) UnmarshalText(text []byte) error { return e.Prefix.UnmarshalText(text) }
@@ -68,17 +63,10 @@ const (
 	mostChanges = 100
 )
 
-// addManagedPrefixLists creates AWS's lists. A reference to either counts 55 times against a quota.
-func (s *site) addManagedPrefixLists() {
-	for _, l := range [][2]string{{CloudFrontIPv4, "IPv4"}, {CloudFrontIPv6, "IPv6"}} {
-		s.enterPrefixList(PrefixList{Name: l[0], Family: l[1], Owner: "AWS", MaxEntries: 55})
-	}
-}
-
 func (s *site) enterPrefixList(l PrefixList) *PrefixList {
 	l.Region, l.ID, l.State, l.versions = s.region, s.server.newID("pl"), "create-complete", map[int][]PrefixListEntry{}
 	l.enter(l.Entries)
-	s.prefixLists.put(&l)
+	s.prefixLists.byID[l.ID] = &l
 	s.touch(l.ID)
 	return &l
 }
@@ -172,8 +160,11 @@ func (s *site) prefixListEntries(_ *call, in prefixListInput) body {
 	if !ok {
 		refuseInvalid("The specified value for version is not valid.")
 	}
-	entries = slices.SortedFunc(slices.Values(entries), func(a, b PrefixListEntry) int { return cmp.Compare(a.key(), b.key()) })
-	return page(s, &entryKind, in.paging, entries)
+	byPrefix := newTable[PrefixListEntry](&entryKind)
+	for _, e := range entries {
+		byPrefix.byID[e.Prefix.String()] = &e
+	}
+	return byPrefix.page(s, in.paging)
 }
 
 // prefixListAssociations gives the owner of a list the security groups that refer to it, whoever they belong to.

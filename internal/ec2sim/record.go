@@ -34,7 +34,7 @@ func (c Change) All() (groups map[string]Group, interfaces []Interface) {
 	for g := range c.at.groups.all {
 		groups[g.ID] = *g
 	}
-	return groups, copies(c.at.interfaces)
+	return groups, c.at.interfaces.copies()
 }
 
 // maxCalls bounds how many calls are kept.
@@ -111,38 +111,15 @@ func (s *Server) notify(c Call, at *site) {
 
 // A state is what a site has at one moment of what calls about rules describe.
 type state struct {
-	groups      table[*Group]
-	interfaces  table[*Interface]
-	prefixLists table[*PrefixList]
-}
-
-// frozen returns a table whose resources no later call changes.
-func frozen[T any, P pointer[T]](t table[P]) table[P] {
-	was := newTable[P](t.kind)
-	for id, v := range t.byID {
-		c := *v
-		was.byID[id] = &c
-	}
-	return was
-}
-
-type pointer[T any] interface {
-	*T
-	resource
-}
-
-func copies[T any, P pointer[T]](t table[P]) []T {
-	values := make([]T, 0, len(t.byID))
-	for v := range t.all {
-		values = append(values, *v)
-	}
-	return values
+	groups      table[Group]
+	interfaces  table[Interface]
+	prefixLists table[PrefixList]
 }
 
 // remember keeps the state of a site as it is now, if [Options] ask for any.
 func (s *site) remember() {
 	if n := s.server.options.Remember; n > 0 {
-		s.past = append(s.past, state{frozen(s.groups), frozen(s.interfaces), frozen(s.prefixLists)})
+		s.past = append(s.past, state{s.groups.frozen(), s.interfaces.frozen(), s.prefixLists.frozen()})
 		s.past = s.past[max(0, len(s.past)-n):]
 	}
 }

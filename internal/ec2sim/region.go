@@ -2,7 +2,6 @@ package ec2sim
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 )
@@ -74,7 +73,7 @@ func (r Region) Group(id string) (g Group, ok bool) {
 
 // Groups returns all security groups as they are now, in the order of their creation.
 func (r Region) Groups() (groups []Group) {
-	r.read(func(s *site) { groups = copies(s.groups) })
+	r.read(func(s *site) { groups = s.groups.copies() })
 	return groups
 }
 
@@ -121,9 +120,7 @@ func (r Region) editRules(groupID string, change func([]Rule) []Rule) error {
 
 // setRules replaces the ingress rules of a group, without regard to its quota.
 func (s *site) setRules(g *Group, rules []Rule) {
-	if err := attempt(func() { rules = s.withIDs(s.checkRules(rules)) }); err != nil {
-		must(fmt.Errorf("rules of %s: %w", g.ID, err))
-	}
+	within("rules of "+g.ID, func() { rules = s.withIDs(s.checkRules(rules)) })
 	s.update(g, func(g *Group) { g.Ingress = rules })
 }
 
@@ -138,7 +135,7 @@ func (r Region) CreateInterface(i Interface) (Interface, error) {
 
 // Interfaces returns all network interfaces as they are now, in the order of their creation.
 func (r Region) Interfaces() (interfaces []Interface) {
-	r.read(func(s *site) { interfaces = copies(s.interfaces) })
+	r.read(func(s *site) { interfaces = s.interfaces.copies() })
 	return interfaces
 }
 
@@ -157,7 +154,7 @@ func (r Region) Attach(interfaceID string, groups ...string) error {
 
 // PrefixLists returns the managed prefix lists, those of AWS included.
 func (r Region) PrefixLists() (lists []PrefixList) {
-	r.read(func(s *site) { lists = copies(s.prefixLists) })
+	r.read(func(s *site) { lists = s.prefixLists.copies() })
 	return lists
 }
 
@@ -191,7 +188,7 @@ func (r Region) SharePrefixList(prefixListID string, accounts ...string) error {
 // https://docs.aws.amazon.com/vpc/latest/userguide/sharing-managed-prefix-lists.html
 func (s *site) share(l *PrefixList, accounts ...string) {
 	for _, account := range accounts {
-		s.server.site(account, s.region).prefixLists.put(l)
+		s.server.site(account, s.region).prefixLists.byID[l.ID] = l
 	}
 }
 

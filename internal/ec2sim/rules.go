@@ -177,7 +177,7 @@ func (s *site) parseSource(vpc string, f ruleForm) Source {
 func (s *site) checkRules(rules []Rule) []Rule {
 	rules = slices.Clone(rules)
 	for i, r := range rules {
-		err := attempt(func() {
+		within(fmt.Sprintf("rule %q", r.Permission), func() {
 			rules[i].Permission = parsePorts(r.Protocol, &r.From, &r.To)
 			rules[i].Source = r.Source
 			switch p := r.Source.Prefix; {
@@ -192,9 +192,6 @@ func (s *site) checkRules(rules []Rule) []Rule {
 				refuseInvalid("Invalid rule description. Valid descriptions are strings less than 256 characters from the following set:  a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*")
 			}
 		})
-		if err != nil {
-			must(fmt.Errorf("rule %q: %w", r.Permission, err))
-		}
 	}
 	must(distinct(rules))
 	return rules

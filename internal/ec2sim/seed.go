@@ -103,19 +103,16 @@ func (s *Server) seed(doc seed) {
 func seedEach[T any](s *Server, name string, resources []T, create func(*site, *T)) {
 	for i, r := range resources { // a copy, as groups come twice
 		v := reflect.ValueOf(&r).Elem()
-		err := attempt(func() {
+		where := fmt.Sprintf("%s[%d]", name, i)
+		if called := v.FieldByName("Name"); called.IsValid() && called.String() != "" {
+			where += " (" + called.String() + ")"
+		}
+		within(where, func() {
 			must(s.place(v).change(func(s *site) {
 				s.resolve(v)
 				create(s, &r)
 			}))
 		})
-		if err == nil {
-			continue
-		}
-		if called := v.FieldByName("Name"); called.IsValid() && called.String() != "" {
-			must(fmt.Errorf("%s[%d] (%s): %w", name, i, called, err))
-		}
-		must(fmt.Errorf("%s[%d]: %w", name, i, err))
 	}
 }
 
@@ -265,16 +262,14 @@ func (s *site) seedBlock(b *seedBlock) {
 			e.Resource = s.arn("ec2", "subnet/"+e.Subnet)
 		}
 		e.Mode, e.State = cmp.Or(e.Mode, "allow-bidirectional"), cmp.Or(e.State, "create-complete")
-		s.exclusions.put(&e)
+		s.exclusions.byID[e.ID] = &e
 	}
 }
 
 // seedPrefixList creates a list, or replaces the entries of the one that has its name already, which may be AWS's.
 func (s *site) seedPrefixList(l *seedPrefixList) {
 	for _, account := range l.SharedWith {
-		if err := attempt(func() { checkAccount(account) }); err != nil {
-			must(fmt.Errorf("sharedWith: %w", err))
-		}
+		within("sharedWith", func() { checkAccount(account) })
 	}
 	list := s.prefixListNamed(l.Name)
 	if list == nil {
@@ -293,33 +288,29 @@ func (s *site) seedGroup(g *seedGroup) {
 func (s *site) seedRules(g *seedGroup) {
 	var rules []Rule
 	for i, in := range g.Ingress {
-		source, err := s.seedSource(g.VPC, in.Source)
-		if err != nil {
-			must(fmt.Errorf("ingress[%d]: source: %w", i, err))
-		}
 		ports := cmp.Or(in.Ports, &portRange{-1, -1})
-		rules = append(rules, Rule{Permission: Permission{in.Protocol, ports.From, ports.To, source}, Description: in.Description})
+		r := Rule{Permission: Permission{Protocol: in.Protocol, From: ports.From, To: ports.To}, Description: in.Description}
+		within(fmt.Sprintf("ingress[%d]: source", i), func() { r.Source = s.seedSource(g.VPC, in.Source) })
+		rules = append(rules, r)
 	}
 	s.setRules(s.groupNamed(g.VPC, g.Name), rules)
 }
 
-func (s *site) seedSource(vpc, text string) (Source, error) {
-	kind, name, _ := strings.Cut(text, ":")
-	group, list := s.groupNamed(vpc, name), s.prefixListNamed(name)
-	prefix, err := netip.ParsePrefix(text)
-	switch {
-	case err == nil:
-		return Source{Prefix: prefix}, nil
-	case kind == "group" && group != nil:
-		return Source{Reference: group.ID}, nil
-	case kind == "list" && list != nil:
-		return Source{Reference: list.ID}, nil
-	case kind == "group":
-		return Source{}, fmt.Errorf("there is no group %q in the same VPC", name)
-	case kind == "list":
-		return Source{}, fmt.Errorf("there is no prefix list %q", name)
+func (s *site) seedSource(vpc, text string) Source {
+	if prefix, err := netip.ParsePrefix(text); err == nil {
+		return Source{Prefix: prefix}
 	}
-	return Source{}, fmt.Errorf("%q is neither an IP range nor group:NAME nor list:NAME", text)
+	switch kind, name, _ := strings.Cut(text, ":"); kind {
+	case "group":
+		return Source{Reference: s.idOf(kind, vpc, name)}
+	case "list":
+		if l := s.prefixListNamed(name); l != nil {
+			return Source{Reference: l.ID}
+		}
+		must(fmt.Errorf("there is no prefix list %q", name))
+	}
+	must(fmt.Errorf("%q is neither an IP range nor group:NAME nor list:NAME", text))
+	return Source{}
 }
 
 func (s *site) seedLoadBalancer(lb *loadBalancer) {

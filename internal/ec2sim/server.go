@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
+	"regexp"
 	"sync"
 	"time"
 
@@ -40,7 +40,7 @@ type Server struct {
 
 	mu        sync.Mutex
 	quotas    quotas // of regions that have no others
-	lastID    uint64
+	lastID    int
 	requests  int
 	seq       int
 	sites     map[siteKey]*site
@@ -180,14 +180,14 @@ func (c *call) authenticate(r *http.Request) {
 	if header == "" {
 		refuse("MissingAuthenticationToken", "Request is missing Authentication Token")
 	}
-	_, rest, _ := strings.Cut(header, "Credential=")
-	credential, _, _ := strings.Cut(rest, ",")
-	scope := strings.Split(strings.TrimSpace(credential), "/")
-	if len(scope) != 5 || scope[4] != "aws4_request" {
+	scope := credential.FindStringSubmatch(header)
+	if scope == nil {
 		refuse("IncompleteSignature", "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term")
 	}
-	c.accessKey, c.Region, c.Service = scope[0], scope[2], scope[3]
+	c.accessKey, c.Region, c.Service = scope[1], scope[2], scope[3]
 }
+
+var credential = regexp.MustCompile(`Credential=\s*([^/,]*)/[^/,]*/([^/,]*)/([^/,]*)/aws4_request\s*(?:,|$)`)
 
 var resourceParams = []string{
 	"GroupId", "GroupId.1", "ResourceId.1", "NetworkInterfaceId", "NetworkInterfaceId.1", "PrefixListId", "PrefixListId.1",
@@ -210,4 +210,6 @@ func (s *Server) newID(prefix string) string {
 	return formatID(prefix, s.lastID)
 }
 
-func formatID(prefix string, n uint64) string { return fmt.Sprintf("%s-0%016x", prefix, n*0x9e3779b97) }
+func formatID(prefix string, n int) string {
+	return fmt.Sprintf("%s-0%016x", prefix, uint64(n)*0x9e3779b97)
+}

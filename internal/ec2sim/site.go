@@ -15,11 +15,11 @@ type site struct {
 	siteKey
 
 	quotas      quotas
-	vpcs        table[*vpc]
-	subnets     table[*subnet]
-	acls        table[*networkACL]
-	routeTables table[*routeTable]
-	exclusions  table[*exclusion]
+	vpcs        table[vpc]
+	subnets     table[subnet]
+	acls        table[networkACL]
+	routeTables table[routeTable]
+	exclusions  table[exclusion]
 	blockMode   string // of VPC Block Public Access, empty if never set
 
 	state         // of what stale answers are about
@@ -38,15 +38,17 @@ func (s *Server) site(account, region string) *site {
 	}
 	st := &site{
 		server: s, siteKey: key, quotas: s.quotas,
-		vpcs: newTable[*vpc](&vpcKind), subnets: newTable[*subnet](&subnetKind), acls: newTable[*networkACL](&aclKind),
-		routeTables: newTable[*routeTable](&routeTableKind), exclusions: newTable[*exclusion](&exclusionKind),
-		state: state{newTable[*Group](&groupKind), newTable[*Interface](&interfaceKind), newTable[*PrefixList](&prefixListKind)},
+		vpcs: newTable[vpc](&vpcKind), subnets: newTable[subnet](&subnetKind), acls: newTable[networkACL](&aclKind),
+		routeTables: newTable[routeTable](&routeTableKind), exclusions: newTable[exclusion](&exclusionKind),
+		state: state{newTable[Group](&groupKind), newTable[Interface](&interfaceKind), newTable[PrefixList](&prefixListKind)},
 	}
 	s.sites[key] = st
 	defer func(before []string) { s.touched = before }(s.touched) // no call made these
 	st.addVPC(vpc{CIDR: netip.MustParsePrefix("172.31.0.0/16"), Default: true})
 	st.addVPC(vpc{CIDR: netip.MustParsePrefix("10.0.0.0/16")})
-	st.addManagedPrefixLists()
+	// A reference to either of AWS's lists counts 55 times against a quota.
+	st.enterPrefixList(PrefixList{Name: CloudFrontIPv4, Family: "IPv4", Owner: "AWS", MaxEntries: 55})
+	st.enterPrefixList(PrefixList{Name: CloudFrontIPv6, Family: "IPv6", Owner: "AWS", MaxEntries: 55})
 	st.remember()
 	return st
 }
@@ -55,12 +57,9 @@ func (s *site) arn(service, resource string) string {
 	return "arn:aws:" + service + ":" + s.region + ":" + s.account + ":" + resource
 }
 
-func groupsOf(s *site) table[*Group]         { return s.groups }
-func interfacesOf(s *site) table[*Interface] { return s.interfaces }
-func listsOf(s *site) table[*PrefixList]     { return s.prefixLists }
-
-// pathID returns the ID of what decides which packets get where, the nth of its kind. It shifts no other IDs.
-func (s *site) pathID(prefix string, n int) string { return formatID(prefix, uint64(n+1)) }
+func groupsOf(s *site) table[Group]         { return s.groups }
+func interfacesOf(s *site) table[Interface] { return s.interfaces }
+func listsOf(s *site) table[PrefixList]     { return s.prefixLists }
 
 // merged returns a map that holds both; where they differ, over wins.
 func merged[M ~map[string]string](base, over M) M {
