@@ -28,16 +28,20 @@ func (r Region) read(f func(*site)) {
 
 // change calls f to change the resources of the region, and notifies observers unless f refuses.
 func (r Region) change(f func(*site)) error {
-	r.server.mu.Lock()
-	defer r.server.mu.Unlock()
-	r.server.settle()
-	st := r.server.site(r.account, r.region)
-	if err := attempt(func() { f(st) }); err != nil {
-		r.server.touched = nil
-		return err
-	}
-	r.server.notify(Call{}, st)
-	return nil
+	return r.server.locked(func() {
+		r.server.settle()
+		st := r.server.site(r.account, r.region)
+		f(st)
+		r.server.notify(Call{}, st)
+	})
+}
+
+// locked calls f with the lock held, and returns the error that f was refused with.
+func (s *Server) locked(f func()) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.touched = nil
+	return attempt(f)
 }
 
 func create[T any](r Region, add func(*site) *T) (created T, err error) {

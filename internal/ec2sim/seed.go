@@ -77,13 +77,15 @@ func (s *Server) Seed(r io.Reader) error {
 }
 
 func (s *Server) seed(doc seed) {
-	s.quotas.set(doc.quotas)
-	for _, r := range doc.Roles {
-		if !roleARN.MatchString(r.ARN) {
-			must(fmt.Errorf("roles: %q is not the ARN of a role", r.ARN))
+	must(s.locked(func() {
+		s.quotas.set(doc.quotas)
+		for _, r := range doc.Roles {
+			if !roleARN.MatchString(r.ARN) {
+				must(fmt.Errorf("roles: %q is not the ARN of a role", r.ARN))
+			}
+			s.roles[r.ARN] = r
 		}
-		s.roles[r.ARN] = r
-	}
+	}))
 	// Groups come before their rules, so that these may refer to any of them.
 	seedEach(s, "quotas", doc.Quotas, (*site).seedQuota)
 	seedEach(s, "vpcs", doc.VPCs, (*site).seedVPC)

@@ -115,6 +115,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // account, except its delay and its cutting of the connection.
 func (s *Server) execute(c *call) (answer any, fault Fault, err error) {
 	s.settle()
+	s.touched = nil
 	c.Account, c.Resource, c.Mutating = cmp.Or(s.keys[c.accessKey].account, DefaultAccount), c.resource(), mutating(c.Action)
 	fault = s.strike(c.Call)
 	switch fault.Kind {
@@ -139,7 +140,6 @@ func (s *Server) execute(c *call) (answer any, fault Fault, err error) {
 		c.Error = asAPIError(err).code
 	}
 	s.record(c.Call)
-	s.touched = nil
 	return answer, fault, err
 }
 
