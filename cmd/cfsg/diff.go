@@ -48,7 +48,7 @@ func (c *diffCommand) Run(ctx context.Context, t terminal) error {
 	return err
 }
 
-// writeDiff shows what differs.
+// writeDiff shows the differences.
 func writeDiff(w *page.Page, d document.Diff) {
 	w.Table([]string{"", "published", "sync token", "ranges", "merged"}, [][]string{
 		page.Row("old", d.Old.PublishedAt, d.Old.SyncToken, d.Old.Published, d.Old.Rules),

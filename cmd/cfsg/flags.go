@@ -51,12 +51,12 @@ type given struct{ flag, value string }
 func (f rangeFlags) given() map[string]given {
 	values := map[string]given{}
 	// The names are typed in any case.
-	give(values, "SERVICES", "--service", strings.Fields(strings.ToUpper(strings.Join(f.Service, " ")))...)
+	give(values, "SERVICES", "--service", strings.ToUpper(strings.Join(f.Service, " ")))
 	if len(f.Service) > 0 {
 		values["WITHIN"] = given{} // one in the environment goes with the services there
 	}
-	give(values, "WITHIN", "--within", strings.Fields(strings.ToUpper(strings.Join(f.Within, " ")))...)
-	give(values, "IP_FAMILIES", "--family", strings.Fields(strings.ToLower(strings.Join(f.Family, " ")))...)
+	give(values, "WITHIN", "--within", strings.ToUpper(strings.Join(f.Within, " ")))
+	give(values, "IP_FAMILIES", "--family", strings.ToLower(strings.Join(f.Family, " ")))
 	switch {
 	case isURL(f.IPRanges):
 		give(values, "IP_RANGES_URL", "--ip-ranges", f.IPRanges)
@@ -77,13 +77,6 @@ func (f rangeFlags) source() document.Source {
 		return document.FromStack
 	}
 	return document.FromDefault
-}
-
-// settings are the settings of a configuration, with where they come from.
-func (f rangeFlags) settings(c config.Config) document.Settings {
-	return document.Settings{
-		Services: c.Selection.Services, Within: append([]string{}, c.Selection.Within...), From: f.source(), Others: []document.Made{},
-	}
 }
 
 // give sets a variable to the value of a flag, if the flag was given.
@@ -124,8 +117,7 @@ func (q *quota) UnmarshalText(text []byte) error {
 	return err
 }
 
-// placeFlags say where a command looks, and for what. Credentials, profile and region are found as the AWS CLI finds
-// them.
+// placeFlags say where a command works. Credentials, profile and region are found as the AWS CLI finds them.
 type placeFlags struct {
 	rangeFlags
 	TagKey      string   `placeholder:"KEY" help:"The tag that marks the groups (default cloudfront-ingress)."`
@@ -155,7 +147,7 @@ func (f *placeFlags) parse(text string) string {
 	return name
 }
 
-// next returns what names the next command after this run.
+// next returns the function that names the next command after this run.
 func (placeFlags) next(k *kong.Context) document.Next {
 	return func(command string, more ...string) []string { return next(k, command, more...) }
 }

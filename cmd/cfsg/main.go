@@ -102,7 +102,7 @@ func run(ctx context.Context, args []string, t terminal) int {
 	case errors.Is(err, errJudged):
 		return exitError
 	case ctx.Err() != nil:
-		if errors.Is(err, context.Canceled) { // a call was given up: whoever takes steps says so otherwise
+		if errors.Is(err, context.Canceled) { // a call was given up; commands that take steps have errors of their own
 			err = errInterrupted
 		}
 		fail(t, err)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"runtime/debug"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -37,30 +36,6 @@ func TestHelpIsComplete(t *testing.T) {
 		check(command.Name, "cfsg "+command.Name)
 		for _, flag := range command.Flags {
 			check(command.Name, "--"+flag.Name)
-		}
-	}
-}
-
-func TestDescribeBuild(t *testing.T) {
-	settings := []debug.BuildSetting{
-		{Key: "GOOS", Value: "linux"},
-		{Key: "GOARCH", Value: "arm64"},
-		{Key: "vcs.revision", Value: "0123456789abcdef0123456789abcdef01234567"},
-		{Key: "vcs.modified", Value: "true"},
-	}
-	cases := []struct {
-		info debug.BuildInfo
-		want string
-	}{
-		{debug.BuildInfo{GoVersion: "go1.26.8", Settings: settings[:2]}, "cfsg (devel), go1.26.8 linux/arm64"},
-		{
-			debug.BuildInfo{GoVersion: "go1.26.8", Main: debug.Module{Version: "v1.2.3"}, Settings: settings},
-			"cfsg v1.2.3 commit 0123456789ab with changes, go1.26.8 linux/arm64",
-		},
-	}
-	for _, c := range cases {
-		if got := describeBuild(&c.info); got != c.want {
-			t.Errorf("got %q, want %q", got, c.want)
 		}
 	}
 }

@@ -73,7 +73,7 @@ func (f changeFlags) request() engine.Request {
 	return engine.Request{Force: f.Force, GroupIDs: f.Group, Look: true}
 }
 
-// A proposal is what a command shows, and may take.
+// A proposal is shown by a command, and taken by apply.
 type proposal struct {
 	document.Proposal
 	question door.Question
@@ -110,7 +110,7 @@ func (f accountFlags) propose(ctx context.Context, t terminal, k *kong.Context, 
 	if err != nil {
 		return nil, err
 	}
-	_ = w.infer(ctx, e) // what cannot be read, the plan tells
+	_ = w.infer(ctx, e) // the plan names whatever cannot be read
 	p, err := e.Propose(ctx, req)
 	if err != nil {
 		return nil, err

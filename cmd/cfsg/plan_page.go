@@ -53,7 +53,7 @@ func writePlan(w *page.Page, d document.Plan, all bool) {
 	w.Line(summary(d))
 }
 
-// headline says which ranges are wanted, where the settings come from, and what needs a person.
+// headline names the wanted ranges, the source of the settings, and everything that needs a person.
 func headline(w *page.Page, d document.State) {
 	w.Line(w.Strong(iprange.Selection{Services: d.Services, Within: d.Within}.String()), fmt.Sprintf(" as published %s: %d IPv4 and %d IPv6 ranges, merged",
 		d.PublishedAt.Format(time.RFC3339), d.Ranges.IPv4, d.Ranges.IPv6))

@@ -31,7 +31,7 @@ import (
 	"github.com/aws/smithy-go/logging"
 )
 
-// A scope is what a command works with: the settings, where they come from, the ranges they ask for, and AWS.
+// A scope holds the settings of a command, where they come from, the ranges they ask for, and the way to AWS.
 type scope struct {
 	config.Config
 	settings document.Settings
@@ -49,7 +49,9 @@ func (f placeFlags) open(ctx context.Context, t terminal, flags map[string]given
 	if err != nil {
 		return nil, err
 	}
-	w := &scope{Config: c, settings: f.settings(c)}
+	w := &scope{Config: c, settings: document.Settings{
+		Services: c.Selection.Services, Within: append([]string{}, c.Selection.Within...), From: f.source(), Others: []document.Made{},
+	}}
 	w.ranges = sync.OnceValues(func() (ipRanges, error) { return f.read(ctx, t, w.Config) })
 	return w, nil
 }
@@ -117,7 +119,7 @@ func (w *scope) question(ports []secgroup.PortRange) (q door.Question, err error
 	if err != nil {
 		return q, err
 	}
-	of := func(services []string) (*iprange.Publication, error) {
+	of := func(services ...string) (*iprange.Publication, error) {
 		selection := w.Selection
 		selection.Services, selection.Within = services, nil
 		p, err := iprange.Decode(bytes.NewReader(ranges.document), selection)
@@ -129,24 +131,20 @@ func (w *scope) question(ports []secgroup.PortRange) (q door.Question, err error
 	q = door.Question{Services: w.Selection.Services, Ports: ports, TagKey: w.TagKey, Families: w.Families(), Now: time.Now(), Wanted: ranges.Publication}
 	if len(w.Selection.Within) > 0 {
 		// The services have to get in; the cover is one way to let them in.
-		if q.Wanted, err = of(w.Selection.Services); err != nil {
-			return q, err
-		}
-		if q.Within, err = of(w.Selection.Within); err != nil {
-			return q, err
+		if q.Wanted, err = of(w.Selection.Services...); err == nil {
+			q.Within, err = of(w.Selection.Within...)
 		}
 	}
-	if !slices.Contains(w.Selection.Services, iprange.CloudFront) {
-		return q, nil
-	}
-	if noted := ranges.OriginFacing; len(noted) > 0 { // the file is large: it is not read again
+	switch {
+	case err != nil || !slices.Contains(w.Selection.Services, iprange.CloudFront):
+	case len(ranges.OriginFacing) > 0: // the file is large: it is not read again
 		q.OriginFacing = &iprange.Publication{}
-		q.OriginFacing.IPv4, q.OriginFacing.IPv6 = ipspace.Split(noted)
-		return q, nil
-	}
-	q.OriginFacing, err = of([]string{originFacing})
-	if _, none := errors.AsType[*iprange.MissingServiceError](err); none {
-		return q, nil // cannot tell, then
+		q.OriginFacing.IPv4, q.OriginFacing.IPv6 = ipspace.Split(ranges.OriginFacing)
+	default:
+		q.OriginFacing, err = of(originFacing)
+		if _, none := errors.AsType[*iprange.MissingServiceError](err); none {
+			err = nil // cannot tell, then
+		}
 	}
 	return q, err
 }

@@ -105,7 +105,7 @@ func (f placeFlags) stackConfig(ctx context.Context) (aws.Config, error) {
 	return cfg, err
 }
 
-// explainStack adds what to do to an error of CloudFormation or Lambda.
+// explainStack adds a remedy to an error of CloudFormation or Lambda.
 func explainStack(err error, permission, region string) error {
 	api, ok := errors.AsType[smithy.APIError](err)
 	switch {

@@ -10,7 +10,7 @@ import (
 	"go4.org/netipx"
 )
 
-// A Diff is what differs between two files, in JSON: docs/schema/diff.schema.json.
+// A Diff has the differences between two files, in JSON: docs/schema/diff.schema.json.
 type Diff struct {
 	Old       diffSide   `json:"old"`
 	New       diffSide   `json:"new"`

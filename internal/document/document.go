@@ -18,7 +18,7 @@ func Write(out io.Writer, document any) error {
 	return nil
 }
 
-// Message is what an error says, or nothing.
+// Message returns the text of an error, or nothing.
 func Message(err error) string {
 	if err == nil {
 		return ""

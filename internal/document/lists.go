@@ -41,7 +41,7 @@ type listEntry struct {
 	Description string          `json:"description"`
 }
 
-// newListPools returns what becomes of a target's prefix lists.
+// newListPools returns the changes of a target's prefix lists.
 func newListPools(v engine.Preview) []ListPool {
 	pools := []ListPool{}
 	for _, pool := range v.Lists {

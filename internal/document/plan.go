@@ -12,7 +12,7 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// A Proposal is an engine's, with what its documents say beside it.
+// A Proposal is an engine's, with everything else that its documents need.
 type Proposal struct {
 	*engine.Proposal
 	Around   []Surroundings // of each preview
@@ -20,7 +20,7 @@ type Proposal struct {
 	Next     Next
 }
 
-// failures returns what a run would fail with before it takes a step. If rules were made with other settings, a pool
+// failures returns the errors of a run before its first step. If rules were made with other settings, a pool
 // that is too small for this run's says nothing about them, and is left out.
 func (p *Proposal) failures() []error {
 	return slices.DeleteFunc(slices.Clone(p.Failures), func(err error) bool {
@@ -29,7 +29,7 @@ func (p *Proposal) failures() []error {
 	})
 }
 
-// A State is what plan and status both say.
+// A State is the part that plan and status have in common.
 type State struct {
 	SyncToken   string           `json:"syncToken"`
 	PublishedAt time.Time        `json:"publishedAt"`
@@ -69,7 +69,7 @@ type Plan struct {
 	Changes bool           `json:"changes"`
 	Summary engine.Summary `json:"summary"`
 	Targets []planTarget   `json:"targets"`
-	// Lists counts the prefix lists, and what becomes of their entries.
+	// Lists counts the prefix lists, and the changes of their entries.
 	Lists engine.Summary `json:"-"`
 	// LeftOpen are the rules of OpenToWorld that no step takes away.
 	LeftOpen []door.WorldRule `json:"-"`

@@ -19,7 +19,7 @@ const (
 	FromFlags       Source = "flags"
 	FromEnvironment Source = "environment"
 	FromStack       Source = "stack"
-	FromRules       Source = "rules" // what the descriptions of rules and entries say, if all agree
+	FromRules       Source = "rules" // the descriptions of rules and entries, if all agree
 	FromDefault     Source = "default"
 )
 
@@ -82,7 +82,7 @@ func (s Settings) Origin() string {
 	}[s.From]
 }
 
-// Asked reports whether whoever runs the command has named the settings in it, so that rules may be changed to them.
+// Asked reports whether the command line names the settings, so that rules may be changed to them.
 func (s Settings) Asked() bool { return s.From == FromFlags || s.From == FromStack }
 
 // Disagree says that rules were made with other settings, or nothing.

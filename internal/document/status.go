@@ -23,7 +23,7 @@ type StatusTarget struct {
 	Exposures    []StatusExposure    `json:"exposures"`
 	PartialPools []PartialPool       `json:"partialPools"`
 	StrayTags    []secgroup.StrayTag `json:"strayTags"`
-	// Notes say what could not be checked apart from the groups.
+	// Notes name everything that could not be checked apart from the groups.
 	Notes []string `json:"notes"`
 	// Held says why the guard holds pools and lists.
 	Held []string `json:"-"`
