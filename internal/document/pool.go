@@ -53,33 +53,33 @@ func (j judge) pool(pool secgroup.PoolPlan, around Surroundings) Judgement {
 		}
 		return Judge(Failed, fmt.Sprintf("%s at %s: %s", what, words.Few(shut), cause), next...)
 	}
-	added, removed, one, many := 0, 0, "rule", "rules"
+	added, removed, one, many, toChange := 0, 0, "rule", "rules", " to revoke or describe again"
 	for _, step := range pool.Steps {
 		added += len(step.Add)
 		removed += len(step.Remove) + len(step.Describe)
 	}
 	if pool.Kind == secgroup.ManagedPrefixList {
-		one, many = "entry", "entries"
+		one, many, toChange = "entry", "entries", " to remove"
 	}
 	short, isShort := errors.AsType[*secgroup.ShortageError](pool.Err)
 	older, isOlder := errors.AsType[*secgroup.OlderError](pool.Err)
 	partial := partialPools(pool)
 	switch {
-	case isHeld(pool.Err): // also if what is held takes the room of new ranges
-		return worse("held, because the published list would close too much at once", j.Next("plan", "--force"))
-	case isShort:
+	case isShort && !isHeld(pool.Err): // held rules take the room of new ones
 		return worse("too small, no room for "+words.CountAs(short.Missing(), one, many), j.roomier())
 	case len(partial) > 0:
 		return worse("partly attached, "+partial[0].String(), j.Next("plan"))
 	case j.done:
 	case isOlder: // its ranges are out of date
 		return Judge(Attention, fmt.Sprintf("the file is older than these %s, which are from %s", many, older.Newest.UTC().Format(time.DateOnly)), j.Next("plan", "--force")...)
+	case isHeld(pool.Err):
+		return worse("held, because the published list would close too much at once", j.Next("plan", "--force"))
 	case pool.Err != nil:
 		return Judge(Failed, hint.Problem(pool.Err), j.Next("plan")...)
 	case added > 0:
 		return worse(words.CountAs(added, one+" is missing", many+" are missing"), j.Next("apply"))
 	case len(shut) == 0 && removed > 0:
-		return Judge(Attention, words.CountAs(removed, one, many)+" to revoke or describe again", j.Next("apply")...)
+		return Judge(Attention, words.CountAs(removed, one, many)+toChange, j.Next("apply")...)
 	}
 	switch {
 	case len(shut) == 0:
