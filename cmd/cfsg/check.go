@@ -156,7 +156,10 @@ func (c *checkCommand) check(ctx context.Context, t terminal) (*document.Check, 
 	target, cfg := at.target(), at.inAccount()
 	client := ec2.NewFromConfig(cfg)
 	reader := approach.NewClient(engine.Narrow(client), client, elb.NewFromConfig(cfg))
-	scene, err := reader.Discover(ctx, c.selector)
+	scene, err := door.Discover(ctx, reader, c.selector)
+	if err == nil {
+		err = reader.Complete(ctx, scene)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", target, err)
 	}

@@ -39,7 +39,6 @@ func (r *setupRun) setup(ctx context.Context) error {
 	}
 	r.doc.Steps = plan.Steps
 	r.doc.RulesPerPort = &engine.PerFamily{IPv4: r.Rules[secgroup.IPv4], IPv6: r.Rules[secgroup.IPv6]}
-	r.doc.Notes = slices.Concat(r.state.VPCOrigin, r.doc.Notes, plan.Notes)
 	if err := r.otherSettings(plan); err != nil {
 		return err
 	}
@@ -107,9 +106,9 @@ func (r *setupRun) read(ctx context.Context) (plan *setup.Plan, err error) {
 	if r.state, err = r.Read(ctx); err != nil {
 		return nil, err
 	}
-	r.doc.Notes = append(r.doc.Notes, r.state.Notes...)
 	r.doc.See(r.state)
-	if plan, err = r.Propose(ctx, r.state); err != nil {
+	plan, err = r.Propose(ctx, r.state)
+	if r.doc.Notes = slices.Concat(r.state.Notes, r.doc.Notes); err != nil {
 		return nil, err
 	}
 	r.doc.OpenToWorld, err = r.Openings(ctx, r.state)

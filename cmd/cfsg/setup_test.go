@@ -312,7 +312,7 @@ func TestSetupLeavesOtherGroupsAlone(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	o.says(exitError, "no security group is tagged cloudfront-ingress-setup=load-balancer/shop any more", shop("--close-world")...)
+	o.says(exitError, "no security group tagged cloudfront-ingress has this ID", shop("--close-world")...)
 	if err := o.here().SetTags(marked.ID, marked.Tags); err != nil {
 		t.Fatal(err)
 	}

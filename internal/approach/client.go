@@ -69,15 +69,6 @@ func all[In, Out, Options, Item any](
 	}
 }
 
-// Discover returns the scene at what a selector means, with all that [Client.Complete] adds.
-func (c Client) Discover(ctx context.Context, selector door.Selector) (*door.Scene, error) {
-	scene, err := door.Discover(ctx, c, selector)
-	if err != nil {
-		return nil, err
-	}
-	return scene, c.Complete(ctx, scene)
-}
-
 // Complete adds to a scene the way from the Internet to its interfaces, and what is behind their load balancers. A call
 // that is refused leaves a note where its data is missing; Complete fails only if the context ends.
 func (c Client) Complete(ctx context.Context, s *door.Scene) error {

@@ -47,8 +47,6 @@ type Step struct {
 // A Plan makes an origin let CloudFront in, or undoes that.
 type Plan struct {
 	Steps []Step
-	// Notes are sentences that a person needs to know.
-	Notes []string
 	// ShutOut are the interfaces at which some wanted ranges get in only through the groups that an undo takes away.
 	ShutOut []string
 }
@@ -57,17 +55,21 @@ func (p *Plan) add(action Action, on, detail string) {
 	p.Steps = append(p.Steps, Step{Action: action, On: on, Detail: detail})
 }
 
-// Propose plans how to let CloudFront in, in addition to everything that exists. It changes nothing.
+// Propose plans how to let CloudFront in, in addition to everything that exists, and notes what a person needs to know.
+// It changes nothing.
 func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
 	plan := &Plan{Steps: []Step{}}
+	if state.vpcOrigin {
+		state.Notes = slices.Insert(state.Notes, 0, vpcOrigin)
+	}
 	if !state.ByList {
-		plan.Notes = append(plan.Notes, drift)
+		state.note(drift)
 	}
 	if len(state.Created) == 0 && s.letsIn(s.keptOnly(state.Scene)) {
-		plan.Notes = append(plan.Notes, "CloudFront already gets in through groups that are kept up to date, so no group is created.")
+		state.note("CloudFront already gets in through groups that are kept up to date, so no group is created.")
 		return plan, nil
 	}
-	holders, err := s.holders(state, plan)
+	holders, err := s.holders(state)
 	if err != nil {
 		return nil, err
 	}
@@ -130,9 +132,9 @@ const drift = "Setup cannot see Terraform. If it manages the origin, add the gro
 
 // holders returns the groups or lists through which CloudFront is to get in: those that setups have made, and those to
 // create, which have no ID.
-func (s *Setup) holders(state *State, plan *Plan) ([]secgroup.Holder, error) {
+func (s *Setup) holders(state *State) ([]secgroup.Holder, error) {
 	if state.ByList {
-		return s.lists(state, plan)
+		return s.lists(state)
 	}
 	holders := ofKind(secgroup.SecurityGroup, state.Created)
 	for _, g := range holders {
@@ -141,7 +143,7 @@ func (s *Setup) holders(state *State, plan *Plan) ([]secgroup.Holder, error) {
 				"remove it with --undo, and run this again")
 		}
 	}
-	n, err := s.size(state, plan, len(holders))
+	n, err := s.size(state, len(holders))
 	for i := 1; len(holders) < n; i++ {
 		name := fmt.Sprintf("%s-%s-%d", s.TagKey, s.Origin.Name, i)
 		if !slices.ContainsFunc(holders, func(h secgroup.Holder) bool { return h.Name == name }) {
@@ -151,6 +153,73 @@ func (s *Setup) holders(state *State, plan *Plan) ([]secgroup.Holder, error) {
 	return holders, err
 }
 
+// lists returns a prefix list for each address family, to which the tool that owns the groups refers in rules of its
+// own. Those to create have the usual size or, if a group has no room for that, one free entry. It is an error if the
+// group that refers to them has no room next to the rules that it has, because those stay until CloudFront gets in by
+// the lists.
+func (s *Setup) lists(state *State) ([]secgroup.Holder, error) {
+	ports, beside := len(s.Ports), s.besides(state)
+	if state.owner.tool == kubernetes { // a controller writes a rule for each listener, whichever ports are asked for here
+		ports = max(ports, len(state.Listening))
+	}
+	// sized returns the lists, and how many rules they count as.
+	sized := func(size func(entries int) int) (holders []secgroup.Holder, weight int) {
+		for _, f := range families {
+			if s.Rules[f] == 0 {
+				continue
+			}
+			h := secgroup.Holder{
+				Kind: secgroup.ManagedPrefixList, Name: fmt.Sprintf("%s-%s-%s", s.TagKey, s.Origin.Name, strings.ToLower(f.String())),
+				Family: f, MaxEntries: size(s.Rules[f]),
+			}
+			if i := slices.IndexFunc(state.Lists(), func(l secgroup.Holder) bool { return l.Family == f }); i >= 0 {
+				h = state.Lists()[i]
+			}
+			holders, weight = append(holders, h), weight+ports*h.MaxEntries
+		}
+		return holders, weight
+	}
+	holders, weight := sized(secgroup.ListSize)
+	if weight+beside > s.RulesPerGroup {
+		holders, weight = sized(func(entries int) int { return entries + 1 })
+	}
+	sum := fmt.Sprintf("a rule for each list on %s counts as %d rules, next to the %d it has", words.Count(ports, "port"), weight, beside)
+	if weight+beside <= s.RulesPerGroup {
+		state.note("In each group that refers to the lists, %s, of %d (quota L-0EA8095F), because the size of a list counts, "+
+			"not the number of its entries.", sum, s.RulesPerGroup)
+		return holders, nil
+	}
+	ways := "raise quota L-0EA8095F (rules per security group)"
+	if !slices.Equal(s.Engine.Services, []string{"CLOUDFRONT_ORIGIN_FACING"}) || len(s.Engine.Within) == 0 {
+		ways = "let in the compact cover, which needs fewer entries (--service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT), or " + ways
+	}
+	return nil, hint.New(fmt.Sprintf("%s, and a security group of %s can have %d", sum, s.Origin, s.RulesPerGroup), ways)
+}
+
+// besides returns how many rules the group that will refer to the lists has already, not counting those that refer to
+// them. No tag names that group: setup assumes the one that is open to the world and, of several, the emptiest.
+func (s *Setup) besides(state *State) int {
+	var counts, open []int
+	for _, g := range state.Scene.Groups() {
+		var rules secgroup.Weight
+		for _, r := range g.Ingress {
+			if state.has(r.Source.Reference) {
+				continue
+			}
+			entries := len(state.Scene.Lists[r.Source.Reference].Ingress)
+			rules.Add(secgroup.Rule{RuleID: r.RuleID}.Weighs(), max(1, entries))
+		}
+		counts = append(counts, slices.Max(rules[:]))
+		if len(s.worldOf(g)) > 0 {
+			open = append(open, slices.Max(rules[:]))
+		}
+	}
+	if len(open) > 0 {
+		counts = open
+	}
+	return slices.Min(counts)
+}
+
 // others returns the groups of a place that no setup has created.
 func (p place) others(state *State) []string {
 	return slices.DeleteFunc(slices.Clone(p.groups), state.has)
@@ -158,7 +227,7 @@ func (p place) others(state *State) []string {
 
 // size returns how many groups to hold the rules in, no fewer than there are. If that many can be attached, each port
 // has a free slot, so that a range can be authorized before the one that it replaces is revoked.
-func (s *Setup) size(state *State, plan *Plan, made int) (int, error) {
+func (s *Setup) size(state *State, made int) (int, error) {
 	ports, rules, room := len(s.allPorts(state)), slices.Max(s.Rules[:]), s.most()
 	groups := func(free int) int {
 		return max(1, made, (ports*(rules+free)+s.RulesPerGroup-1)/s.RulesPerGroup)
@@ -171,7 +240,7 @@ func (s *Setup) size(state *State, plan *Plan, made int) (int, error) {
 	case best <= room:
 		return best, nil
 	case least <= room:
-		plan.Notes = append(plan.Notes, fmt.Sprintf("The rules fill %s completely, so a range that is replaced may be closed for a moment.", words.Count(least, "group")))
+		state.note("The rules fill %s completely, so a range that is replaced may be closed for a moment.", words.Count(least, "group"))
 		return least, nil
 	}
 	return 0, s.tooMany(state, least)

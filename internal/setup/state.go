@@ -29,8 +29,6 @@ type State struct {
 
 	// Listening are the ports of the listeners.
 	Listening []secgroup.PortRange
-	// VPCOrigin advises to use a VPC origin, if that would do for this origin.
-	VPCOrigin []string
 	// Closed are the rules that setups have closed, as far as they are still closed.
 	Closed []Opening
 
@@ -38,6 +36,12 @@ type State struct {
 	places []place
 	owner  owner  // of the load balancer, or if it has none, of a group
 	vpc    string // of the interfaces
+	// vpcOrigin is set if a VPC origin would do.
+	vpcOrigin bool
+}
+
+func (state *State) note(format string, args ...any) {
+	state.Notes = append(state.Notes, fmt.Sprintf(format, args...))
 }
 
 // A place has security groups attached to it.
@@ -91,7 +95,7 @@ func (s *Setup) Read(ctx context.Context) (*State, error) {
 	}
 	state.Closed = s.closed(state)
 	state.ByList = s.ByList || state.owner.tool == kubernetes || len(state.Lists()) > 0
-	s.note(state)
+	s.noteOrigin(state)
 	return state, nil
 }
 
@@ -182,9 +186,7 @@ func (s *Setup) readBalancer(ctx context.Context, state *State) error {
 		tls = tls || l.Protocol == elbtypes.ProtocolEnumTls
 	}
 	state.Listening = secgroup.SortPorts(state.Listening)
-	if lb.Type != elbtypes.LoadBalancerTypeEnumNetwork || lb.IpAddressType == elbtypes.IpAddressTypeIpv4 && !tls {
-		state.VPCOrigin = []string{vpcOrigin}
-	}
+	state.vpcOrigin = lb.Type != elbtypes.LoadBalancerTypeEnumNetwork || lb.IpAddressType == elbtypes.IpAddressTypeIpv4 && !tls
 	return nil
 }
 
@@ -196,18 +198,17 @@ const vpcOrigin = "Consider a VPC origin first: CloudFront then comes in from in
 	"gateway; it does not do gRPC or Lambda@Edge on origin requests and responses, and VPC Block Public Access blocks it as " +
 	"well. https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-vpc-origins.html"
 
-// note names the tools that manage the load balancer and the groups, ports without a listener, and origins that
+// noteOrigin notes the tools that manage the load balancer and the groups, ports without a listener, and origins that
 // CloudFront does not connect to.
-func (s *Setup) note(state *State) {
-	note := func(format string, args ...any) { state.Notes = append(state.Notes, fmt.Sprintf(format, args...)) }
+func (s *Setup) noteOrigin(state *State) {
 	if o := state.owner; o.name != "" && (o.tool == kubernetes || !s.ByList) {
-		note(o.toBalancer, s.Origin, o.name)
+		state.note(o.toBalancer, s.Origin, o.name)
 	}
 	for _, p := range s.Ports {
 		heard := func(l secgroup.PortRange) bool { return p.From <= l.From && l.From <= p.To }
 		if s.Origin.Kind == LoadBalancer && !slices.ContainsFunc(state.Listening, heard) {
 			all := cmp.Or(strings.Join(secgroup.PortNames(state.Listening), " "), "none")
-			note("%s has no listener on port %s; it listens on: %s.", s.Origin, p, all)
+			state.note("%s has no listener on port %s; it listens on: %s.", s.Origin, p, all)
 		}
 	}
 	for _, g := range state.Scene.Groups() {
@@ -215,12 +216,12 @@ func (s *Setup) note(state *State) {
 			state.owner = owners[slices.IndexFunc(owners, func(o owner) bool { return o.tool != kubernetes })]
 		}
 		if text := state.OwnerNote(g.ID); text != "" && !state.has(g.ID) && !state.ByList { // ours, or left alone
-			note("%s", text)
+			state.note("%s", text)
 		}
 	}
 	public := func(subject door.Subject) bool { return subject.Interface.Public() }
 	if s.Origin.Kind != LoadBalancer && !slices.ContainsFunc(state.Scene.Subjects, public) {
-		note("%s has no public address, so CloudFront does not connect to it directly. Set up what is in front of it, such as a load "+
+		state.note("%s has no public address, so CloudFront does not connect to it directly. Set up what is in front of it, such as a load "+
 			"balancer, unless that preserves client addresses.", s.Origin)
 	}
 }

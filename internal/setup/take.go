@@ -49,9 +49,9 @@ func (s *Setup) take(ctx context.Context, state *State, step Step) error {
 	case toSeal:
 		return s.seal(ctx, step.On)
 	case toAuthorize, toFill:
-		return s.authorize(ctx, state.kind())
+		return s.authorize(ctx, state)
 	case toAttach, toDetach:
-		return s.attach(ctx, step.place, step.Action == toAttach)
+		return s.attach(ctx, state, step.place, step.Action == toAttach)
 	case toClose:
 		if err := s.record(ctx, state, step.close); err != nil {
 			return err
@@ -69,16 +69,10 @@ func (s *Setup) take(ctx context.Context, state *State, step Step) error {
 
 // authorize has the engine make the groups that were created, or the lists, equal to the ranges, and change nothing
 // else. A failure does not matter if somebody else, such as the function, has meanwhile done the rest.
-func (s *Setup) authorize(ctx context.Context, kind secgroup.Kind) error {
-	created, err := s.created(ctx)
-	if err != nil {
-		return err
-	}
-	req := engine.Request{GroupIDs: idsOf(ofKind(kind, created))}
-	if len(req.GroupIDs) == 0 { // to the engine, that would mean all groups and lists
-		return fmt.Errorf("no %s is tagged %s=%s any more", nouns[kind], s.markKey(), s.mark())
-	}
-	if _, err = s.Engine.Run(ctx, req); err == nil {
+func (s *Setup) authorize(ctx context.Context, state *State) error {
+	req := engine.Request{GroupIDs: idsOf(ofKind(state.kind(), state.Created))}
+	_, err := s.Engine.Run(ctx, req)
+	if err == nil {
 		return nil
 	}
 	if unsynced, nextErr := s.unsynced(ctx, req); nextErr != nil || unsynced {
@@ -87,32 +81,32 @@ func (s *Setup) authorize(ctx context.Context, kind secgroup.Kind) error {
 	return nil
 }
 
-// nouns name the kinds.
-var nouns = []string{secgroup.SecurityGroup: "security group", secgroup.ManagedPrefixList: "prefix list"}
-
 // create creates a group or a list with all its tags in one call, so that what exists is always found again, and waits
 // until EC2 shows it. See
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html and
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateManagedPrefixList.html
 func (s *Setup) create(ctx context.Context, state *State, h secgroup.Holder) error {
-	what := nouns[h.Kind] + " " + h.Name
-	spec := []types.TagSpecification{{
+	what, spec := "security group "+h.Name, []types.TagSpecification{{
 		ResourceType: types.ResourceTypeSecurityGroup,
 		Tags:         append(s.tags(state, h.Kind), tag("Name", h.Name), tag(s.markKey(), s.mark())),
 	}}
 	shown := func() (bool, error) {
 		g, err := s.group(ctx, h.Name)
+		if g != nil {
+			h.ID = aws.ToString(g.GroupId)
+		}
 		return g != nil, err
 	}
 	var err error
 	if h.Kind == secgroup.ManagedPrefixList {
-		spec[0].ResourceType = types.ResourceTypePrefixList
+		what, spec[0].ResourceType = "prefix list "+h.Name, types.ResourceTypePrefixList
 		var out *ec2.CreateManagedPrefixListOutput
 		out, err = s.EC2.CreateManagedPrefixList(ctx, &ec2.CreateManagedPrefixListInput{
 			PrefixListName: &h.Name, AddressFamily: aws.String(h.Family.String()), MaxEntries: aws.Int32(int32(h.MaxEntries)), TagSpecifications: spec,
 		})
 		shown = func() (bool, error) {
-			l, err := s.list(ctx, aws.ToString(out.PrefixList.PrefixListId))
+			h.ID = aws.ToString(out.PrefixList.PrefixListId)
+			l, err := s.list(ctx, h.ID)
 			return l != nil && !strings.HasSuffix(string(l.State), "-in-progress"), err
 		}
 	} else {
@@ -126,9 +120,13 @@ func (s *Setup) create(ctx context.Context, state *State, h secgroup.Holder) err
 	if err != nil && !duplicate {
 		return explain(err, "create %s", what)
 	}
-	switch found, err := s.await(ctx, shown); {
-	case err != nil || found:
+	found, err := s.await(ctx, shown)
+	switch {
+	case err != nil:
 		return err
+	case found:
+		state.Created = append(state.Created, h)
+		return nil
 	case duplicate:
 		return hint.New(fmt.Sprintf("create %s: a group of this name exists that cfsg setup did not create, or that has lost its tag %s=%s",
 			what, s.markKey(), s.mark()), "give it that tag, or rename or delete it")
@@ -214,17 +212,13 @@ func (s *Setup) seal(ctx context.Context, name string) error {
 // is read right before. See
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSecurityGroups.html and
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyNetworkInterfaceAttribute.html
-func (s *Setup) attach(ctx context.Context, place place, attached bool) error {
-	created, err := s.created(ctx)
-	if err != nil {
-		return err
-	}
+func (s *Setup) attach(ctx context.Context, state *State, place place, attached bool) error {
 	before, err := s.groupsAt(ctx, place)
 	if err != nil {
 		return err
 	}
 	after := slices.Clone(before)
-	for _, id := range idsOf(ofKind(secgroup.SecurityGroup, created)) {
+	for _, id := range idsOf(ofKind(secgroup.SecurityGroup, state.Created)) {
 		at := slices.Index(after, id)
 		switch {
 		case attached && at < 0:

@@ -63,6 +63,31 @@ func (s *Setup) elsewhere(ctx context.Context, state *State) error {
 	return err
 }
 
+// referred refuses to remove lists that groups refer to: those groups would shut out the ranges on the lists, and EC2
+// does not delete such a list.
+func (s *Setup) referred(ctx context.Context, lists []secgroup.Holder) error {
+	for _, l := range lists {
+		var groups []string
+		for in := (&ec2.GetManagedPrefixListAssociationsInput{PrefixListId: &l.ID}); ; {
+			out, err := s.EC2.GetManagedPrefixListAssociations(ctx, in)
+			if err != nil {
+				return explain(err, "see who refers to prefix list %s", l.ID)
+			}
+			for _, a := range out.PrefixListAssociations {
+				groups = append(groups, aws.ToString(a.ResourceId))
+			}
+			if in.NextToken = out.NextToken; aws.ToString(in.NextToken) == "" {
+				break
+			}
+		}
+		if len(groups) > 0 {
+			return hint.New(fmt.Sprintf("%s %s is still referred to by %s, so nothing was undone", l.ID, l.Name, words.Few(groups)),
+				"first let CloudFront in through other rules, then remove these references where they were made, and run this again")
+		}
+	}
+	return nil
+}
+
 // at reports whether an interface is one of the origin's.
 func (state *State) at(subject door.Subject) bool {
 	return slices.ContainsFunc(state.Scene.Subjects, func(s door.Subject) bool { return s.Interface.ID == subject.Interface.ID })
