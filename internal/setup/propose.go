@@ -199,7 +199,7 @@ func (s *Setup) lists(state *State) ([]secgroup.Holder, error) {
 // besides returns how many rules the group that will refer to the lists has already, not counting those that refer to
 // them. No tag names that group: setup assumes the one that is open to the world and, of several, the emptiest.
 func (s *Setup) besides(state *State) int {
-	var counts, open []int
+	counts := map[bool][]int{} // by whether the group is open to the world
 	for _, g := range state.Scene.Groups() {
 		var rules secgroup.Weight
 		for _, r := range g.Ingress {
@@ -209,15 +209,13 @@ func (s *Setup) besides(state *State) int {
 			entries := len(state.Scene.Lists[r.Source.Reference].Ingress)
 			rules.Add(secgroup.Rule{RuleID: r.RuleID}.Weighs(), max(1, entries))
 		}
-		counts = append(counts, slices.Max(rules[:]))
-		if len(s.worldOf(g)) > 0 {
-			open = append(open, slices.Max(rules[:]))
-		}
+		open := len(s.worldOf(g)) > 0
+		counts[open] = append(counts[open], slices.Max(rules[:]))
 	}
-	if len(open) > 0 {
-		counts = open
+	if len(counts[true]) > 0 {
+		return slices.Min(counts[true])
 	}
-	return slices.Min(counts)
+	return slices.Min(counts[false])
 }
 
 // others returns the groups of a place that no setup has created.

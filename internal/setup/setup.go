@@ -70,14 +70,8 @@ func (o Origin) String() string { return string(o.Kind) + " " + o.Name }
 func (o Origin) Validate() error { return o.selector().Validate() }
 
 func (o Origin) selector() door.Selector {
-	switch names := []string{o.Name}; o.Kind {
-	case LoadBalancer:
-		return door.Selector{LoadBalancers: names}
-	case Instance:
-		return door.Selector{Instances: names}
-	default:
-		return door.Selector{Interfaces: names}
-	}
+	names := map[Kind][]string{o.Kind: {o.Name}}
+	return door.Selector{LoadBalancers: names[LoadBalancer], Instances: names[Instance], Interfaces: names[Interface]}
 }
 
 // markKey is the key of the tag that marks groups and lists created by a setup, and mark its value for an origin. A

@@ -1,10 +1,10 @@
 package setup
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -174,13 +174,12 @@ func (s *Setup) record(ctx context.Context, state *State, step secgroup.Step) er
 func parseClosed(value string) (o Opening, ok bool) {
 	var group, prefix string
 	var r secgroup.Rule
-	if _, err := fmt.Sscan(value, &group, &r.Protocol, &r.From, &r.To, &prefix); err != nil {
+	_, scanErr := fmt.Sscan(value, &group, &r.Protocol, &r.From, &r.To, &prefix)
+	source, err := netip.ParsePrefix(prefix)
+	if scanErr != nil || err != nil {
 		return o, false
 	}
-	var err error
-	if r.Source.Prefix, err = netip.ParsePrefix(prefix); err != nil {
-		return o, false
-	}
+	r.Source.Prefix = source
 	if fields := strings.SplitN(value, " ", 6); len(fields) > 5 {
 		r.Description = strings.TrimSuffix(fields[5], "…")
 	}
@@ -192,20 +191,20 @@ func parseClosed(value string) (o Opening, ok bool) {
 
 // closed returns the rules that setups have closed and that nobody has opened again.
 func (s *Setup) closed(state *State) (closed []Opening) {
+	recorded := map[string]Opening{}
 	for _, g := range slices.Concat(state.Scene.Groups(), state.Created) {
 		for key, value := range g.Tags {
-			o, ok := parseClosed(value)
-			if !ok || !strings.HasPrefix(key, s.closedKey()) || slices.ContainsFunc(closed, o.Same) {
-				continue
-			}
-			here := func(r secgroup.Rule) bool { return r.RuleID == o.Rule.RuleID }
-			if !slices.ContainsFunc(state.group(o.Group.ID).Ingress, here) {
-				closed = append(closed, o)
+			if o, ok := parseClosed(value); ok && strings.HasPrefix(key, s.closedKey()) {
+				recorded[o.Group.ID+o.Rule.RuleID.String()] = o
 			}
 		}
 	}
-	slices.SortFunc(closed, func(a, b Opening) int {
-		return cmp.Compare(a.Group.ID+a.Rule.RuleID.String(), b.Group.ID+b.Rule.RuleID.String())
-	})
+	for _, id := range slices.Sorted(maps.Keys(recorded)) {
+		o := recorded[id]
+		here := func(r secgroup.Rule) bool { return r.RuleID == o.Rule.RuleID }
+		if !slices.ContainsFunc(state.group(o.Group.ID).Ingress, here) {
+			closed = append(closed, o)
+		}
+	}
 	return closed
 }
