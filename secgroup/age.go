@@ -22,33 +22,29 @@ func refuseFuture(req Request) error {
 // refuseOlder fails with an *[OlderError] if a rule of the pool was made from a newer publication than the one asked
 // for.
 func refuseOlder(members []HolderPlan, req Request) error {
-	if req.Withdraw || req.Force {
-		return nil
-	}
 	for _, h := range members {
-		for _, r := range h.Ingress {
-			if !stamped(req.TagKey, r.Description) {
-				continue
-			}
-			if t, err := believed(r, req); err == nil && t.After(req.Published) {
-				return &OlderError{Kind: h.Kind, HolderID: h.ID, Rule: r, Newest: t, Published: req.Published}
-			}
+		if h.Applied.After(req.Published) && !req.Withdraw && !req.Force {
+			return &OlderError{Kind: h.Kind, HolderID: h.ID, Rule: h.newest, Newest: h.Applied, Published: req.Published}
 		}
 	}
 	return nil
 }
 
-// believed returns when the file was published that an owned rule was made from, according to its description. It fails
-// if that cannot be true: if someone has edited the description, or the date is in the future.
-func believed(r Rule, req Request) (time.Time, error) {
-	s, ok := ParseStamp(req.TagKey, r.Description)
-	if !ok {
-		return time.Time{}, fmt.Errorf("the description %q of %s is not one that this tool writes, so its date is ignored", r.Description, r.name())
+// date finds out, by their descriptions, how old the owned rules are. It doubts what cannot be true: that someone has
+// edited, or that is dated in the future.
+func (h *HolderPlan) date(req Request) {
+	h.doubts = map[RuleID]string{}
+	for _, r := range h.Ingress {
+		switch s, ok := ParseStamp(req.TagKey, r.Description); {
+		case !stamped(req.TagKey, r.Description):
+		case !ok:
+			h.doubts[r.RuleID] = fmt.Sprintf("the description %q of %s is not one that this tool writes, so its date is ignored", r.Description, r.name())
+		case !req.Now.IsZero() && s.Published.After(req.Now.Add(clockSkew)):
+			h.doubts[r.RuleID] = fmt.Sprintf("the description %q of %s is dated in the future, so its date is ignored", r.Description, r.name())
+		case s.Published.After(h.Applied):
+			h.Applied, h.newest = s.Published, r
+		}
 	}
-	if !req.Now.IsZero() && s.Published.After(req.Now.Add(clockSkew)) {
-		return time.Time{}, fmt.Errorf("the description %q of %s is dated in the future, so its date is ignored", r.Description, r.name())
-	}
-	return s.Published, nil
 }
 
 // name names the rule, or the entry of a list, in a message.

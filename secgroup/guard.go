@@ -27,8 +27,7 @@ type HeldError struct {
 	Settings string
 }
 
-// maxNamed is how many ranges a message names.
-const maxNamed = 20
+const maxNamed = 20 // ranges in a message
 
 func (e *HeldError) Error() string {
 	what, by := fmt.Sprintf("pool %q", e.Pool), "the published list takes"

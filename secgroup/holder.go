@@ -93,6 +93,8 @@ type HolderPlan struct {
 	Unread bool
 
 	tagKey string
+	newest Rule              // that Applied is of
+	doubts map[RuleID]string // about the dates of rules
 	pool   *PoolPlan
 	frozen bool     // not to be changed by this run
 	after  Contents // what the steps make of it
@@ -151,22 +153,4 @@ func (h *HolderPlan) take(steps []Step) {
 func (h *HolderPlan) willHave(id RuleID) bool {
 	_, has := h.after.Rules[id]
 	return has
-}
-
-// date finds out how old the owned rules are. It returns a warning if one of those that stay has a description whose
-// date cannot be true.
-func (h *HolderPlan) date(req Request) (warning string) {
-	for _, r := range h.Ingress {
-		if !stamped(h.tagKey, r.Description) {
-			continue
-		}
-		t, err := believed(r, req)
-		if err == nil && t.After(h.Applied) {
-			h.Applied = t
-		}
-		if err != nil && warning == "" && h.willHave(r.RuleID) {
-			warning = h.ID + ": " + err.Error()
-		}
-	}
-	return warning
 }

@@ -47,6 +47,7 @@ func newHolderPlan(h *Holder, req Request) HolderPlan {
 	for _, r := range h.Ingress {
 		p.FreeNow.Add(r.Weighs(), -1)
 	}
+	p.date(req)
 	if !req.Withdraw { // else no tag counts, not even one that cannot be read
 		p.Settings, p.Problem = parse(req.TagKey, h.Tags)
 	}

@@ -140,9 +140,10 @@ func planTogether(ctx context.Context, pools []*PoolPlan, req Request) Sequence 
 		p.Err = errors.Join(p.Err, u.shortage(p, plan))
 		u.describe(p)
 		p.Warnings = u.stays(p, plan)
-		for k := range p.Holders {
-			if warning := p.Holders[k].date(req); warning != "" {
-				p.Warnings = append(p.Warnings, warning)
+		for _, h := range p.Holders {
+			dubious := func(r Rule) bool { return h.doubts[r.RuleID] != "" && h.willHave(r.RuleID) }
+			if i := slices.IndexFunc(h.Ingress, dubious); i >= 0 {
+				p.Warnings = append(p.Warnings, h.ID+": "+h.doubts[h.Ingress[i].RuleID])
 			}
 		}
 		p.Interfaces = u.lacking(p)

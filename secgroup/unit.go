@@ -92,23 +92,16 @@ func (u *unit) attach() {
 	}
 	if len(u.Interfaces) == 0 {
 		u.Interfaces = []InterfaceSet{{Holders: all}}
-		return
 	}
-	u.world.Views = u.views()
-}
-
-// views returns the sets as the planner sees them. An interface wants the ports of its own groups' tags.
-func (u *unit) views() []planner.View {
-	views := make([]planner.View, len(u.Interfaces))
-	for i, set := range u.Interfaces {
-		views[i] = planner.View{Holders: set.Holders, Wants: make([]bool, len(u.classes))}
-		for k, c := range u.classes {
-			views[i].Wants[k] = slices.ContainsFunc(set.Holders, func(h int) bool {
+	for _, set := range u.Interfaces {
+		view := planner.View{Holders: set.Holders}
+		for _, c := range u.classes { // an interface wants the ports of its own groups' tags
+			view.Wants = append(view.Wants, slices.ContainsFunc(set.Holders, func(h int) bool {
 				return u.Holders[h].pool == c.pool && slices.Contains(u.Holders[h].Settings.Ports, c.port)
-			})
+			}))
 		}
+		u.world.Views = append(u.world.Views, view)
 	}
-	return views
 }
 
 // id returns what identifies a wanted rule in a holder.

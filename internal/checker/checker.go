@@ -251,22 +251,19 @@ func (c *Checker) Sent(step secgroup.Step) {
 // It is false if nothing is left.
 func (c *Checker) Allowed(step secgroup.Step) (secgroup.Step, bool) {
 	step.Gap = nil
-	for len(step.Add)+len(step.Remove)+len(step.Describe) > 0 {
+	for {
 		refused, ok := errors.AsType[*RefusedError](c.Check(step, nil))
 		if !ok {
-			return step, true
+			return step, len(step.Rules()) > 0
 		}
-		at := map[secgroup.RuleID]bool{}
-		for _, r := range refused.Rules {
-			at[r.RuleID] = true
+		if len(refused.Rules) == 0 {
+			return step, false
 		}
-		if len(at) == 0 {
-			break
+		allowed := func(r secgroup.Rule) bool {
+			return !slices.ContainsFunc(refused.Rules, func(foul secgroup.Rule) bool { return foul.RuleID == r.RuleID })
 		}
-		allowed := func(r secgroup.Rule) bool { return !at[r.RuleID] }
 		step.Add, step.Remove, step.Describe = filter(step.Add, allowed), filter(step.Remove, allowed), filter(step.Describe, allowed)
 	}
-	return step, false
 }
 
 // describe says what is closed, and where.
