@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -65,7 +64,7 @@ func (c *applyCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 	}
 	doc := document.NewApply(report, &p.Proposal, err)
 	if err == nil && doc.Mark == document.Failed {
-		err = errJudged
+		err = c.failed(doc.Judgement)
 	}
 	return errors.Join(err, c.print(t, doc, func(w *page.Page) {
 		if plan.Changes {
@@ -82,10 +81,8 @@ func (p *proposal) take(ctx context.Context, t terminal) (*engine.Report, error)
 	req := p.Approved()
 	steps, names := len(p.Steps()), map[string]string{}
 	for _, v := range p.Previews {
-		for _, pool := range slices.Concat(v.Pools, v.Lists) {
-			for _, h := range pool.Holders {
-				names[h.ID] = h.Name
-			}
+		for _, h := range v.Holders {
+			names[h.ID] = h.Name
 		}
 	}
 	var mu sync.Mutex // pools and targets are applied side by side

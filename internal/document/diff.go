@@ -12,11 +12,14 @@ import (
 
 // A Diff has the differences between two files, in JSON: docs/schema/diff.schema.json.
 type Diff struct {
-	Old       diffSide   `json:"old"`
-	New       diffSide   `json:"new"`
-	Published DiffLists  `json:"published"`
-	Rules     DiffLists  `json:"rules"`
-	Addresses diffSpaces `json:"addresses"`
+	Old       diffSide  `json:"old"`
+	New       diffSide  `json:"new"`
+	Published DiffLists `json:"published"`
+	Rules     DiffLists `json:"rules"`
+	Addresses struct {
+		Opened DiffSpace `json:"opened"`
+		Closed DiffSpace `json:"closed"`
+	} `json:"addresses"`
 }
 
 type diffSide struct {
@@ -32,12 +35,6 @@ type DiffLists struct {
 	Removed []netip.Prefix `json:"removed"`
 }
 
-// diffSpaces compares the addresses that are covered.
-type diffSpaces struct {
-	Opened DiffSpace `json:"opened"`
-	Closed DiffSpace `json:"closed"`
-}
-
 // A DiffSpace is address space that one file covers and the other does not.
 type DiffSpace struct {
 	Ranges []netip.Prefix `json:"ranges"`
@@ -48,17 +45,13 @@ type DiffSpace struct {
 
 // NewDiff compares two publications.
 func NewDiff(before, after *iprange.Publication) Diff {
-	rulesBefore, rulesAfter := before.Merged(), after.Merged()
-	return Diff{
-		Old:       side(before),
-		New:       side(after),
-		Published: lists(Published(before), Published(after)),
-		Rules:     lists(rulesBefore, rulesAfter),
-		Addresses: diffSpaces{
-			Opened: space(ipspace.Minus(ipspace.Of(rulesAfter), ipspace.Of(rulesBefore))),
-			Closed: space(ipspace.Minus(ipspace.Of(rulesBefore), ipspace.Of(rulesAfter))),
-		},
+	d := Diff{
+		Old: side(before), New: side(after),
+		Published: lists(Published(before), Published(after)), Rules: lists(before.Merged(), after.Merged()),
 	}
+	was, is := ipspace.Of(before.Merged()), ipspace.Of(after.Merged())
+	d.Addresses.Opened, d.Addresses.Closed = space(ipspace.Minus(is, was)), space(ipspace.Minus(was, is))
+	return d
 }
 
 func side(p *iprange.Publication) diffSide {

@@ -30,11 +30,8 @@ type Ranges struct {
 
 // A rangesFamily counts the ranges of an address family.
 type rangesFamily struct {
-	Published int `json:"published"`
-	Merged    int `json:"merged"`
-	// Size counts addresses of IPv4, and /64 networks of IPv6.
-	Size  uint64 `json:"size"`
-	Rules int    `json:"rules"` // for all ports
+	familyCount
+	Rules int `json:"rules"` // for all ports
 	// Beyond is the part of Size that is not of the services, but taken in, and BeyondEC2 the part of that which is in
 	// ranges of EC2.
 	Beyond    uint64 `json:"beyond"`
@@ -47,9 +44,7 @@ func NewRanges(p *iprange.Publication, selection iprange.Selection, prefixes []n
 	beyond4, beyond6 := ipspace.Split(p.Beyond)
 	ec2v4, ec2v6 := ipspace.Split(p.BeyondEC2)
 	family := func(published, merged, beyond, ec2 []netip.Prefix) rangesFamily {
-		return rangesFamily{
-			len(published), len(merged), ipspace.Size(merged), len(merged) * len(ports), ipspace.Size(beyond), ipspace.Size(ec2),
-		}
+		return rangesFamily{count(published, merged), len(merged) * len(ports), ipspace.Size(beyond), ipspace.Size(ec2)}
 	}
 	d := &Ranges{
 		SyncToken: p.SyncToken, PublishedAt: p.Published,

@@ -1,6 +1,7 @@
 package document
 
 import (
+	"net/netip"
 	"slices"
 
 	"cloudfront-sg-sync/internal/ipspace"
@@ -19,9 +20,14 @@ type serviceCount struct {
 }
 
 type familyCount struct {
-	Published int    `json:"published"`
-	Merged    int    `json:"merged"`
-	Size      uint64 `json:"size"`
+	Published int `json:"published"`
+	Merged    int `json:"merged"`
+	// Size counts addresses of IPv4, and /64 networks of IPv6.
+	Size uint64 `json:"size"`
+}
+
+func count(published, merged []netip.Prefix) familyCount {
+	return familyCount{len(published), len(merged), ipspace.Size(merged)}
 }
 
 // NewServices returns the document of all services of a file.
@@ -29,11 +35,7 @@ func NewServices(services []iprange.Service) Services {
 	d := Services{Services: []serviceCount{}}
 	for _, s := range services {
 		merged4, merged6 := ipspace.Split(iprange.Merge(slices.Concat(s.IPv4, s.IPv6)))
-		d.Services = append(d.Services, serviceCount{
-			s.Name,
-			familyCount{len(s.IPv4), len(merged4), ipspace.Size(merged4)},
-			familyCount{len(s.IPv6), len(merged6), ipspace.Size(merged6)},
-		})
+		d.Services = append(d.Services, serviceCount{s.Name, count(s.IPv4, merged4), count(s.IPv6, merged6)})
 	}
 	return d
 }
