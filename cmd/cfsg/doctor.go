@@ -88,18 +88,18 @@ func (c *doctorCommand) Validate() error {
 		return err
 	}
 	for _, bound := range []struct {
-		flag             string
-		value, min, most int
+		flag        string
+		value, most int
 	}{
-		{"--requests", c.Requests, 0, doctor.MaxRequests},
-		{"--concurrency", c.Concurrency, 0, doctor.MaxConcurrency},
-		{"--connection-timeout", int(c.ConnectionTimeout), 0, 10},
-		{"--connection-attempts", c.ConnectionAttempt, 0, 3},
-		{"--response-timeout", int(c.ResponseTimeout), 0, 180},
-		{"--keepalive-timeout", int(c.KeepAliveTimeout), 0, 180},
+		{"--requests", c.Requests, doctor.MaxRequests},
+		{"--concurrency", c.Concurrency, doctor.MaxConcurrency},
+		{"--connection-timeout", int(c.ConnectionTimeout), 10},
+		{"--connection-attempts", c.ConnectionAttempt, 3},
+		{"--response-timeout", int(c.ResponseTimeout), 180},
+		{"--keepalive-timeout", int(c.KeepAliveTimeout), 180},
 	} {
-		if bound.value < bound.min || bound.value > bound.most {
-			return fmt.Errorf("%s=%d is not from %d to %d", bound.flag, bound.value, max(bound.min, 1), bound.most)
+		if bound.value < 0 || bound.value > bound.most {
+			return fmt.Errorf("%s=%d is not from 1 to %d", bound.flag, bound.value, bound.most)
 		}
 	}
 	if c.Concurrency > 0 && c.Requests == 0 {
@@ -151,7 +151,7 @@ func (c *doctorCommand) Run(ctx context.Context, t terminal, k *kong.Context) er
 	}
 	d := c.examine(ctx, t, k, options)
 	err := c.print(t, d, func(p *page.Page) { doctorPage{p}.end(d) })
-	return cmp.Or(err, c.endOf(d.Judgement, d.Interrupted, d.StepsWith(doctor.Unknown)...))
+	return cmp.Or(err, c.endOf(d.Judgement, d.Interrupted, d.Verdict == doctor.Unknown))
 }
 
 // examine looks at an origin, and at its door where that is asked for. The command to run next shows more of what was
@@ -178,12 +178,12 @@ func (c *doctorCommand) examine(ctx context.Context, t terminal, k *kong.Context
 }
 
 // endOf returns what makes the command fail.
-func (c *doctorCommand) endOf(j document.Judgement, interrupted bool, undecided ...string) error {
+func (c *doctorCommand) endOf(j document.Judgement, interrupted, undecided bool) error {
 	switch {
 	case interrupted:
 		return errors.New(j.Cause)
-	case j.Mark != document.Failed && len(undecided) == 0:
-		return nil
+	case j.Mark == document.Failed || undecided:
+		return c.failed(j)
 	}
-	return c.failed(j)
+	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"slices"
 	"strings"
 	"sync"
 
@@ -34,14 +35,12 @@ func (c *doctorCommand) examineDistribution(ctx context.Context, t terminal, k *
 	if d.Judge(); d.Mark != document.OK && len(d.Next) == 0 {
 		d.Next = next(k, "doctor")
 	}
-	var undecided []string
+	undecided := false
 	for _, o := range d.Origins {
-		for _, e := range o.Examinations {
-			undecided = append(undecided, e.StepsWith(doctor.Unknown)...)
-		}
+		undecided = undecided || slices.ContainsFunc(o.Examinations, func(e document.Doctor) bool { return e.Verdict == doctor.Unknown })
 	}
 	err = c.print(t, d, func(w *page.Page) { writeDistribution(doctorPage{w}, d) })
-	return cmp.Or(err, c.endOf(d.Judgement, ctx.Err() != nil, undecided...))
+	return cmp.Or(err, c.endOf(d.Judgement, ctx.Err() != nil, undecided))
 }
 
 func (c *doctorCommand) readDistribution(ctx context.Context, t terminal) (*distribution.Distribution, error) {

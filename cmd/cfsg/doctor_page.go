@@ -84,19 +84,18 @@ func (w doctorPage) times(how string, t *doctor.Timing) {
 		return
 	}
 	var rows [][]string
-	for _, row := range []struct {
-		name   string
-		spread *doctor.Spread
-	}{{"connect", t.Connect}, {"tls", t.TLS}, {"first byte", t.FirstByte}, {"total", t.Total}} {
-		if s := row.spread; s != nil {
-			rows = append(rows, []string{row.name, inMilliseconds(s.Min), inMilliseconds(s.Median), inMilliseconds(s.P95), inMilliseconds(s.P99), inMilliseconds(s.Max)})
+	names := []string{"connect", "tls", "first byte", "total"}
+	for i, s := range []*doctor.Spread{t.Connect, t.TLS, t.FirstByte, t.Total} {
+		if s == nil {
+			continue
 		}
+		row := []string{names[i]}
+		for _, d := range []doctor.Seconds{s.Min, s.Median, s.P95, s.P99, s.Max} {
+			row = append(row, fmt.Sprintf("%.1f", float64(d)/float64(time.Millisecond)))
+		}
+		rows = append(rows, row)
 	}
 	w.In(2).Section([]string{how, "least", "median", "p95", "p99", "most"}, rows)
-}
-
-func inMilliseconds(s doctor.Seconds) string {
-	return fmt.Sprintf("%.1f", float64(s)/float64(time.Millisecond))
 }
 
 // finding writes what was found, and what to do about it.

@@ -31,7 +31,7 @@ func (w *walk) answer(ctx context.Context) Step {
 	switch {
 	case len(w.reachable) == 0:
 		return skipped("no connection")
-	case w.broken:
+	case w.Origin.isSecure() && !slices.ContainsFunc(w.report.TLS, func(h Handshake) bool { return h.err == nil }):
 		return skipped("no TLS")
 	}
 	w.Progress(fmt.Sprintf("waiting for an answer (at most %s for its first byte)", w.Settings.ResponseTimeout))
@@ -45,7 +45,6 @@ func (w *walk) answer(ctx context.Context) Step {
 		return Step{}
 	}
 	step := Step{Verdict: OK}
-	findings := w.perAddress()
 	var summaries []string
 	for _, s := range w.samples {
 		w.report.Answers = append(w.report.Answers, answerOf(s))
@@ -53,10 +52,9 @@ func (w *walk) answer(ctx context.Context) Step {
 			summaries = append(summaries, summary)
 		}
 		for _, f := range w.judgeAsked(s) {
-			findings.add(s.to.Addr(), f)
+			w.findAt(&step, s.to.Addr(), f)
 		}
 	}
-	findings.addTo(&step, len(w.addresses))
 	step.Summary = strings.Join(summaries, "; ")
 	return step
 }

@@ -53,7 +53,8 @@ func (w *walk) auth(ctx context.Context) Step {
 		}
 		step.Find("auth-unknown", "%s", layer.Cause)
 	}
-	if names := w.withheld(); len(names) > 0 {
+	withheld := func(a asked) bool { return len(w.headers(a.to.Addr())) == 0 }
+	if names := w.Secrets(); len(names) > 0 && slices.ContainsFunc(w.samples, withheld) {
 		f := finding("headers-withheld", "%s was not sent, as it may be a secret: cfsg sends it only by HTTPS, to an origin whose certificate is valid", strings.Join(names, ", "))
 		if w.Origin.isSecure() {
 			f.Advice = "CloudFront sends nothing, either, before the certificate is valid."
@@ -120,19 +121,17 @@ func (w *walk) compare(ctx context.Context, first asked) SecondLayer {
 	return SecondLayer{Maybe, fmt.Sprintf("%s fails as one with it does (%s)", request, bare.outcome())}
 }
 
-// isRefusal reports whether an answer refuses a request: by its status, or by ending the connection.
-func (s sample) isRefusal() bool {
-	if s.err != nil {
-		return s.failure == closed || s.failure == reset
-	}
-	return s.response.StatusCode == http.StatusUnauthorized || s.response.StatusCode == http.StatusForbidden
-}
-
+// outcome is the status, or how it failed to come.
 func (s sample) outcome() string {
 	if s.err != nil {
 		return string(s.failure)
 	}
 	return fmt.Sprint(s.response.StatusCode)
+}
+
+// isRefusal reports whether an answer refuses a request: by its status, or by ending the connection.
+func (s sample) isRefusal() bool {
+	return slices.Contains([]string{"401", "403", string(closed), string(reset)}, s.outcome())
 }
 
 // Secrets are the names of the headers whose values are the proof.
@@ -147,24 +146,10 @@ func (o Options) secrets() http.Header {
 	return all
 }
 
-// withheld are those that were not sent to an address that was asked.
-func (w *walk) withheld() []string {
-	if slices.ContainsFunc(w.samples, func(a asked) bool { return len(w.headers(a.to.Addr())) == 0 }) {
-		return w.Secrets()
-	}
-	return nil
-}
-
-// refusesWithoutCertificate reports whether an origin that asks for a client certificate ends a connection without one: by an
-// alert, by closing it, or as nginx does, by a status.
+// refusesWithoutCertificate reports whether an origin that asks for a client certificate ends a connection without one:
+// by an alert, by closing it, or as nginx does, by a status.
 func (w *walk) refusesWithoutCertificate(addr netip.Addr, s sample) bool {
-	if !w.shaken[addr].ClientCertificate {
-		return false
-	}
-	if s.err == nil {
-		return s.response.StatusCode == http.StatusBadRequest
-	}
-	return s.isRefusal() || isAlert(s.err)
+	return w.shaken[addr].ClientCertificate && (s.outcome() == "400" || s.err != nil && s.isRefusal() || isAlert(s.err))
 }
 
 // isAlert reports whether the other side of TLS says why it ends a connection.

@@ -47,8 +47,19 @@ func (w *walk) connect(ctx context.Context) Step {
 		conn.Close()
 	})
 	own, other := w.report.Connections[:len(w.addresses)], w.report.Connections[len(w.addresses):]
+	for _, c := range own {
+		if c.failure == none {
+			w.reachable = append(w.reachable, netip.AddrPortFrom(c.IP, c.Port))
+		}
+	}
 	step := Step{Verdict: OK, Summary: w.summarize(own)}
-	w.judge(&step, own)
+	for _, c := range own {
+		if c.failure != none {
+			w.findAt(&step, c.IP, w.unconnected(c))
+		} else if limit := w.Settings.slowConnect(); c.Took >= limit {
+			w.findAt(&step, c.IP, w.connectSlow(fmt.Sprintf("connecting takes %s or more", limit)))
+		}
+	}
 	if len(other) > 0 {
 		step.Summary += "; " + w.summarize(other)
 		w.noteOther(&step, other)
@@ -60,24 +71,6 @@ func (w *walk) connect(ctx context.Context) Step {
 		step.Find("port-not-permitted", "CloudFront does not connect to port %d: an origin may use 80, 443, and 1024 to 65535", w.Origin.Port)
 	}
 	return step
-}
-
-// judge looks at the connections on the URL's own port.
-func (w *walk) judge(step *Step, tries []Connection) {
-	for _, c := range tries {
-		if c.failure == none {
-			w.reachable = append(w.reachable, netip.AddrPortFrom(c.IP, c.Port))
-		}
-	}
-	findings := w.perAddress()
-	for _, c := range tries {
-		if c.failure != none {
-			findings.add(c.IP, w.unconnected(c))
-		} else if limit := w.Settings.slowConnect(); c.Took >= limit {
-			findings.add(c.IP, w.connectSlow(fmt.Sprintf("connecting takes %s or more", limit)))
-		}
-	}
-	findings.addTo(step, len(w.addresses))
 }
 
 // atOnce does something with all elements of a list at once, and waits.

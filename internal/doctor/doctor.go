@@ -100,6 +100,7 @@ func Run(ctx context.Context, o Options) *Report {
 			step = skipped("interrupted")
 		}
 		step.Name = c.name
+		step.locate(len(w.addresses))
 		w.report.add(step)
 		if o.Stepped != nil {
 			o.Stepped(step)
@@ -118,7 +119,6 @@ type walk struct {
 	rules     *SecondLayer             // what the listener rules demand, if somebody looked
 	reachable []netip.AddrPort         // where a connection was made, on the URL's port
 	shaken    map[netip.Addr]Handshake // with those
-	broken    bool                     // TLS does not work at any address
 	samples   []asked                  // the answers to the first requests
 	answered  []netip.AddrPort         // where an HTTP answer came from
 

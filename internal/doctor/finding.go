@@ -20,6 +20,11 @@ func finding(code, format string, args ...any) Finding {
 	return f
 }
 
+func (f Finding) printable() Finding {
+	f.Message, f.Advice = printable(f.Message), printable(f.Advice)
+	return f
+}
+
 // advise fills the gaps in the advice.
 func (f Finding) advise(args ...any) Finding {
 	f.Advice = fmt.Sprintf(f.Advice, args...)

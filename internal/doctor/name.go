@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,15 +38,13 @@ func (w *walk) resolve(ctx context.Context) Step {
 	if !w.selectFamily(&step, name) {
 		return step
 	}
-	local := w.perAddress()
 	for _, addr := range w.addresses {
 		use := ipspace.ReservedFor(addr)
 		w.report.Addresses = append(w.report.Addresses, Address{IP: addr, Public: use == "", Use: use})
 		if use != "" {
-			local.add(addr, unreachable(name, use))
+			w.findAt(&step, addr, unreachable(name, use))
 		}
 	}
-	local.addTo(&step, len(w.addresses))
 	if len(w.addresses) > maxAddresses {
 		step.Find("many-addresses", "of %d addresses, only the first %d were checked", len(w.addresses), maxAddresses)
 		w.addresses = w.addresses[:maxAddresses]
@@ -83,9 +80,7 @@ func (w *walk) lookUp(ctx context.Context, step *Step, name string) bool {
 	for i, addr := range addresses {
 		addresses[i] = addr.Unmap()
 	}
-	slices.SortFunc(addresses, func(a, b netip.Addr) int {
-		return cmp.Or(cmp.Compare(a.BitLen(), b.BitLen()), a.Compare(b))
-	})
+	slices.SortFunc(addresses, netip.Addr.Compare)
 	w.addresses = slices.Compact(addresses)
 	if err == nil && len(w.addresses) > 0 {
 		return true

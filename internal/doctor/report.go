@@ -70,6 +70,7 @@ type Step struct {
 	Summary  string    `json:"summary"`
 	Findings []Finding `json:"findings"`
 
+	where [][]netip.Addr // of each finding, if it is about some addresses
 	// Access says who gets in at the origin's addresses, if the step was about that.
 	Access  map[netip.Addr]Access `json:"-"`
 	partial bool                  // an interruption leaves something of it
@@ -94,8 +95,7 @@ func (s *Step) Find(code, format string, args ...any) { s.find(finding(code, for
 
 // find adds a finding. It can only make the verdict worse.
 func (s *Step) find(f Finding) {
-	f.Message, f.Advice = printable(f.Message), printable(f.Advice)
-	s.Findings = append(s.Findings, f)
+	s.Findings, s.where = append(s.Findings, f.printable()), append(s.where, nil)
 	s.Verdict = worse(s.Verdict, f.Verdict)
 }
 

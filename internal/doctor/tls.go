@@ -47,18 +47,14 @@ func (w *walk) handshake(ctx context.Context) Step {
 		return Step{}
 	}
 	step := Step{Verdict: OK}
-	findings := w.perAddress()
-	w.broken = true
 	for i := range shakes {
 		h := &shakes[i]
 		for _, f := range w.judgeTLS(h) {
-			findings.add(h.IP, f)
+			w.findAt(&step, h.IP, f)
 		}
 		w.shaken[h.IP] = *h
-		w.broken = w.broken && h.err != nil
 	}
 	w.report.TLS = shakes
-	findings.addTo(&step, len(w.addresses))
 	step.Summary = summarizeTLS(shakes)
 	return step
 }

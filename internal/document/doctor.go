@@ -23,28 +23,31 @@ func NewDoctor(r *doctor.Report, check *Check) Doctor {
 	if check != nil {
 		d.OpenToWorld = append(d.OpenToWorld, check.OpenToWorld...)
 	}
-	failed, undecided, warned := r.StepsWith(doctor.Fail), r.StepsWith(doctor.Unknown), r.StepsWith(doctor.Warn)
-	list := func(steps []string) string { return strings.Join(steps, ", ") }
+	with := func(v doctor.Verdict) string { return strings.Join(r.StepsWith(v), ", ") }
+	failed, undecided, warned := with(doctor.Fail), with(doctor.Unknown), with(doctor.Warn)
+	mark, cause := Attention, "nothing here makes CloudFront answer 502, 503 or 504"
 	switch {
-	case len(failed) > 0 && r.Interrupted:
-		d.Judgement = Judge(Failed, "interrupted; viewers get errors from this origin: "+list(failed))
-	case len(failed) > 0:
-		d.Judgement = Judge(Failed, "viewers get errors from this origin: "+list(failed))
+	case failed != "":
+		mark, cause = Failed, "viewers get errors from this origin: "+failed
+		if r.Interrupted {
+			cause = "interrupted; " + cause
+		}
 	case r.Interrupted:
-		d.Judgement = Judge(Attention, "interrupted: some checks were not made")
-	case len(undecided) > 0:
-		d.Judgement = Judge(Attention, "cannot tell from here whether viewers get errors from this origin: "+list(undecided))
-	case len(warned) > 0:
-		d.Judgement = Judge(Attention, "nothing here makes CloudFront answer 502, 503 or 504, but there is something to look at: "+list(warned))
+		cause = "interrupted: some checks were not made"
+	case undecided != "":
+		cause = "cannot tell from here whether viewers get errors from this origin: " + undecided
+	case warned != "":
+		cause += ", but there is something to look at: " + warned
 	case check == nil:
-		d.Judgement = Judge(Attention, "nothing here makes CloudFront answer 502, 503 or 504; who else gets in was not looked at")
+		cause += "; who else gets in was not looked at"
 	case len(r.Answers) == 0:
-		d.Judgement = Judge(OK, "all of CloudFront gets in, and the world does not; the origin itself was not asked from here")
+		mark, cause = OK, "all of CloudFront gets in, and the world does not; the origin itself was not asked from here"
 	case r.SecondLayer != nil && r.SecondLayer.Demanded == doctor.No:
-		d.Judgement = Judge(Attention, "nothing here makes CloudFront answer 502, 503 or 504, but any distribution gets an answer, not only yours")
+		cause += ", but any distribution gets an answer, not only yours"
 	default:
-		d.Judgement = Judge(OK, "all of CloudFront gets in, and the world does not; nothing here makes it answer 502, 503 or 504")
+		mark, cause = OK, "all of CloudFront gets in, and the world does not; nothing here makes it answer 502, 503 or 504"
 	}
+	d.Judgement = Judge(mark, cause)
 	return d
 }
 
