@@ -107,8 +107,7 @@ func (o *Origin) examine(viewers types.ViewerProtocolPolicy, host string, p doct
 		same := slices.IndexFunc(o.Examinations, func(e doctor.Options) bool { return e.Host == host && e.Origin.URL.Scheme == scheme })
 		if same < 0 {
 			same = len(o.Examinations)
-			connections := o.connections
-			o.Examinations = append(o.Examinations, doctor.Options{Origin: at, Host: host, Settings: o.settings, Distribution: &connections})
+			o.Examinations = append(o.Examinations, doctor.Options{Origin: at, Host: host, Settings: o.settings, Distribution: o.connections})
 		}
 		paths := &o.Examinations[same].Distribution.Paths
 		if !slices.ContainsFunc(*paths, func(other doctor.Path) bool { return other.Path == p.Path }) {

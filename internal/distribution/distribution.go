@@ -109,34 +109,29 @@ func itemsOf(a *types.Aliases) []string {
 // find looks for a domain name among the account's distributions. A wildcard alias stands for names with one label
 // more. https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/CNAMEs.html
 func (d *Distribution) find(ctx context.Context, api API, name string) error {
-	_, parent, _ := strings.Cut(name, ".")
-	seen := 0
-	for in := (&cloudfront.ListDistributionsInput{}); ; {
+	var all []types.DistributionSummary
+	for in, more := (&cloudfront.ListDistributionsInput{}), true; more; more = in.Marker != nil {
 		out, err := api.list(ctx, in)
 		if err != nil {
 			return awserr.Explain(fmt.Errorf("look for the distribution of %s: %w", name, err), "cloudfront:ListDistributions")
 		}
-		for _, s := range out.DistributionList.Items {
-			seen++
-			names := append(itemsOf(s.Aliases), aws.ToString(s.DomainName))
-			named := func(name string) bool {
-				return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
-			}
-			if exact := named(name); exact || d.DomainName == "" && named("*."+parent) {
-				if d.ID, d.DomainName = aws.ToString(s.Id), aws.ToString(s.DomainName); exact {
-					return nil
-				}
-			}
-		}
-		in.Marker = out.DistributionList.NextMarker
-		switch last := !aws.ToBool(out.DistributionList.IsTruncated) || in.Marker == nil; {
-		case last && d.DomainName != "":
-			return nil
-		case last:
-			return hint.New(fmt.Sprintf("none of the account's %d distributions has the domain name or alias %s", seen, name),
-				"check the name, and whether --profile names the account of the distribution")
+		all = append(all, out.DistributionList.Items...)
+		if in.Marker = nil; aws.ToBool(out.DistributionList.IsTruncated) {
+			in.Marker = out.DistributionList.NextMarker
 		}
 	}
+	_, parent, _ := strings.Cut(name, ".")
+	for _, wanted := range []string{name, "*." + parent} {
+		for _, s := range all {
+			names := append(itemsOf(s.Aliases), aws.ToString(s.DomainName))
+			if slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, wanted) }) {
+				d.ID, d.DomainName = aws.ToString(s.Id), aws.ToString(s.DomainName)
+				return nil
+			}
+		}
+	}
+	return hint.New(fmt.Sprintf("none of the account's %d distributions has the domain name or alias %s", len(all), name),
+		"check the name, and whether --profile names the account of the distribution")
 }
 
 // bucketWebsite are the names of buckets that are websites, which are custom origins to CloudFront. See

@@ -70,7 +70,7 @@ type asked struct {
 
 // toAsk returns the first requests: that of the URL to each address, and one of each other path to one address.
 func (w *walk) toAsk() (all []asked) {
-	paths := w.distribution().Paths
+	paths := w.Distribution.Paths
 	if len(paths) == 0 {
 		paths = []Path{{}}
 	}
@@ -109,15 +109,15 @@ func (w *walk) judgeAsked(s asked) (findings []Finding) {
 }
 
 func answerOf(s asked) Answer {
-	a := Answer{IP: s.to.Addr(), BodyBytes: s.bytes, Complete: s.err == nil && !s.endless, FirstByte: s.firstByte, Total: s.total}
+	a := Answer{
+		IP: s.to.Addr(), BodyBytes: s.bytes, Complete: s.err == nil && !s.endless,
+		FirstByte: s.firstByte, Total: s.total, Error: causeOf(s.err),
+	}
 	if s.extra {
 		a.Path = printable(s.path.Path)
 	}
 	if s.response != nil {
 		a.Status, a.HeaderBytes, a.Location = s.response.StatusCode, headerBytes(s.response), printable(s.response.Header.Get("Location"))
-	}
-	if s.err != nil {
-		a.Error = printable(rootCause(s.err).Error())
 	}
 	return a
 }
@@ -155,7 +155,7 @@ func (w *walk) unanswered(s sample) Finding {
 	case s.failure == closed:
 		return finding("answer-closed", "the connection is closed without an answer")
 	}
-	return finding("answer-invalid", "what comes back is not an HTTP answer: %v", rootCause(s.err))
+	return finding("answer-invalid", "what comes back is not an HTTP answer: %s", causeOf(s.err))
 }
 
 // judgeAnswer looks at an answer that came.
@@ -202,7 +202,7 @@ func (w *walk) judgeRedirect(base *url.URL, location string) Finding {
 		return finding("redirect-loop", "the answer redirects to the same URL (%s): viewers go round in circles", target)
 	case w.isSame(base, target) && target.Scheme == "https":
 		f := finding("redirect-to-https", "the answer redirects to the same URL over https")
-		switch w.distribution().Protocol {
+		switch w.Distribution.Protocol {
 		case "": // unknown
 			f.Verdict = Warn
 		case "http-only": // with match-viewer, viewers come again by HTTPS, and so does CloudFront
@@ -233,4 +233,17 @@ func headerBytes(response *http.Response) int {
 		}
 	}
 	return n
+}
+
+// bytesOf writes a size.
+func bytesOf(n int64) string {
+	switch {
+	case n == 1:
+		return "1 byte"
+	case n < 100_000:
+		return fmt.Sprintf("%d bytes", n)
+	case n < 10_000_000:
+		return fmt.Sprintf("%d kB", n/1000)
+	}
+	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
 }

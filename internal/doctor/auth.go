@@ -40,7 +40,7 @@ func (w *walk) auth(ctx context.Context) Step {
 	}
 	w.report.SecondLayer = &layer
 	step := Step{Verdict: OK, Summary: layer.Cause}
-	if layer.Demanded != Yes && w.Distribution == nil && len(w.Secrets()) == 0 && w.rules == nil {
+	if layer.Demanded != Yes && w.Distribution.Protocol == "" && len(w.Secrets()) == 0 && w.rules == nil {
 		return skipped(layer.Cause)
 	}
 	switch layer.Demanded {
@@ -139,9 +139,7 @@ func (o Options) Secrets() []string { return slices.Sorted(maps.Keys(o.secrets()
 
 func (o Options) secrets() http.Header {
 	all := http.Header{}
-	if o.Distribution != nil {
-		maps.Copy(all, o.Distribution.Headers)
-	}
+	maps.Copy(all, o.Distribution.Headers)
 	maps.Copy(all, o.Header)
 	return all
 }
@@ -163,7 +161,7 @@ func (w *walk) certificateDemanded() Finding {
 	w.demandsCertificate = true
 	f := finding("client-certificate", "the server demands a client certificate, and cfsg has none, so nothing behind it was examined")
 	switch {
-	case w.Distribution == nil:
+	case w.Distribution.Protocol == "":
 		f = f.as(Unknown)
 		f.Advice = "If the distribution has origin mTLS for this origin, all may be well; else CloudFront answers 502. cfsg doctor --distribution looks it up."
 	case w.Distribution.ClientCertificate:

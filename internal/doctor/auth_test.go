@@ -35,38 +35,38 @@ func TestSecondLayer(t *testing.T) {
 		return serveTLS(t, answering(200, "hello"), good, func(c *tls.Config) { c.ClientAuth, c.MaxVersion = auth, version })
 	}
 	nginx := serveTLS(t, answering(400, "No required SSL certificate was sent"), good, func(c *tls.Config) { c.ClientAuth = tls.RequestClientCert })
-	secret := Distribution{Headers: http.Header{"X-Verify": {hunter}}}
-	certificate := Distribution{ClientCertificate: true}
+	secret := Distribution{Protocol: "https-only", Headers: http.Header{"X-Verify": {hunter}}}
+	certificate := Distribution{Protocol: "https-only", ClientCertificate: true}
 	for _, c := range []struct {
 		name, server string
-		distribution *Distribution
+		distribution Distribution
 		rules        *SecondLayer
 		demanded     Demanded
 		found, says  string
 	}{
-		{"403 without the header", with(verifying(answering(403, ""))), &secret, nil, Yes, "", "without X-Verify is refused (403)"},
-		{"401", with(verifying(answering(401, ""))), &secret, nil, Yes, "", "is refused (401)"},
-		{"the fixed response of a load balancer", with(verifying(answering(404, ""))), &secret, nil, Yes, "", "is refused (404)"},
-		{"hangs up", with(verifying(hangUp)), &secret, nil, Yes, "", "is refused (closed)"},
-		{"answers all", with(answering(200, "")), &secret, nil, No, "auth:auth-missing:warn", "without X-Verify is answered (200)"},
-		{"a redirect is an answer", with(redirecting("https://www.example.com/")), &secret, nil, No, "answer:redirect:ok auth:auth-missing:warn", "is answered (301)"},
-		{"no header to add", with(answering(200, "")), &Distribution{}, nil, No, "auth:auth-missing:warn", "without a secret header is answered"},
-		{"unknown distribution", with(answering(200, "")), nil, nil, No, "", "is answered (200)"},
-		{"refuses all", with(answering(403, "")), &secret, nil, Maybe, "answer:status-denied:warn auth:auth-unknown:warn", "fails as one with it does (403)"},
-		{"there is no such page", with(answering(404, "")), &secret, nil, Maybe, "answer:status-4xx:warn auth:auth-unknown:warn", "fails as one with it does (404)"},
+		{"403 without the header", with(verifying(answering(403, ""))), secret, nil, Yes, "", "without X-Verify is refused (403)"},
+		{"401", with(verifying(answering(401, ""))), secret, nil, Yes, "", "is refused (401)"},
+		{"the fixed response of a load balancer", with(verifying(answering(404, ""))), secret, nil, Yes, "", "is refused (404)"},
+		{"hangs up", with(verifying(hangUp)), secret, nil, Yes, "", "is refused (closed)"},
+		{"answers all", with(answering(200, "")), secret, nil, No, "auth:auth-missing:warn", "without X-Verify is answered (200)"},
+		{"a redirect is an answer", with(redirecting("https://www.example.com/")), secret, nil, No, "answer:redirect:ok auth:auth-missing:warn", "is answered (301)"},
+		{"no header to add", with(answering(200, "")), Distribution{Protocol: "https-only"}, nil, No, "auth:auth-missing:warn", "without a secret header is answered"},
+		{"unknown distribution", with(answering(200, "")), Distribution{}, nil, No, "", "is answered (200)"},
+		{"refuses all", with(answering(403, "")), secret, nil, Maybe, "answer:status-denied:warn auth:auth-unknown:warn", "fails as one with it does (403)"},
+		{"there is no such page", with(answering(404, "")), secret, nil, Maybe, "answer:status-4xx:warn auth:auth-unknown:warn", "fails as one with it does (404)"},
 
-		{"every rule demands it", with(verifying(answering(403, ""))), &secret, &SecondLayer{Yes, "all rules"}, Yes, "", "all rules"},
-		{"one rule does not", with(verifying(answering(403, ""))), &secret, &SecondLayer{No, "one rule does not"}, Maybe, "auth:auth-unknown:warn", "on other paths, only a web ACL"},
-		{"unknown rules", with(verifying(answering(403, ""))), &secret, &SecondLayer{Maybe, "rules"}, Yes, "", "is refused (403)"},
-		{"rules that the answers belie", with(answering(200, "")), &secret, &SecondLayer{Yes, "rules"}, No, "auth:auth-missing:warn", "is answered (200)"},
+		{"every rule demands it", with(verifying(answering(403, ""))), secret, &SecondLayer{Yes, "all rules"}, Yes, "", "all rules"},
+		{"one rule does not", with(verifying(answering(403, ""))), secret, &SecondLayer{No, "one rule does not"}, Maybe, "auth:auth-unknown:warn", "on other paths, only a web ACL"},
+		{"unknown rules", with(verifying(answering(403, ""))), secret, &SecondLayer{Maybe, "rules"}, Yes, "", "is refused (403)"},
+		{"rules that the answers belie", with(answering(200, "")), secret, &SecondLayer{Yes, "rules"}, No, "auth:auth-missing:warn", "is answered (200)"},
 
-		{"TLS 1.3, a certificate demanded", mutual(tls.RequireAnyClientCert, tls.VersionTLS13), &certificate, nil, Yes, "answer:client-certificate:ok", "without a client certificate is refused"},
-		{"TLS 1.2, a certificate demanded", mutual(tls.RequireAnyClientCert, tls.VersionTLS12), &certificate, nil, Yes, "tls:client-certificate:ok", "without a client certificate is refused"},
-		{"… by nginx", nginx, &certificate, nil, Yes, "answer:client-certificate:ok", "without a client certificate is refused"},
-		{"… that CloudFront lacks", mutual(tls.RequireAnyClientCert, tls.VersionTLS13), &Distribution{}, nil, Yes, "tls:tls-client-certificate:warn answer:client-certificate:fail", "is refused"},
-		{"… and the distribution is unknown", mutual(tls.RequireAnyClientCert, tls.VersionTLS12), nil, nil, Yes, "tls:client-certificate:unknown", "is refused"},
-		{"a certificate that nobody asks for", with(answering(200, "")), &certificate, nil, No, "auth:auth-missing:warn", "is answered"},
-		{"… or only asks for", mutual(tls.RequestClientCert, tls.VersionTLS13), &certificate, nil, No, "auth:auth-missing:warn", "is answered"},
+		{"TLS 1.3, a certificate demanded", mutual(tls.RequireAnyClientCert, tls.VersionTLS13), certificate, nil, Yes, "answer:client-certificate:ok", "without a client certificate is refused"},
+		{"TLS 1.2, a certificate demanded", mutual(tls.RequireAnyClientCert, tls.VersionTLS12), certificate, nil, Yes, "tls:client-certificate:ok", "without a client certificate is refused"},
+		{"… by nginx", nginx, certificate, nil, Yes, "answer:client-certificate:ok", "without a client certificate is refused"},
+		{"… that CloudFront lacks", mutual(tls.RequireAnyClientCert, tls.VersionTLS13), Distribution{Protocol: "https-only"}, nil, Yes, "tls:tls-client-certificate:warn answer:client-certificate:fail", "is refused"},
+		{"… and the distribution is unknown", mutual(tls.RequireAnyClientCert, tls.VersionTLS12), Distribution{}, nil, Yes, "tls:client-certificate:unknown", "is refused"},
+		{"a certificate that nobody asks for", with(answering(200, "")), certificate, nil, No, "auth:auth-missing:warn", "is answered"},
+		{"… or only asks for", mutual(tls.RequestClientCert, tls.VersionTLS13), certificate, nil, No, "auth:auth-missing:warn", "is answered"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -135,7 +135,7 @@ func TestSecretsAreKept(t *testing.T) {
 			s := newSite(t, c.server)
 			s.options.roots, s.options.Host = authority.roots(), "www.example.com"
 			s.options.Header = http.Header{"X-Verify": {hunter}}
-			s.options.Distribution = &Distribution{Headers: http.Header{"X-Other": {hunter}}}
+			s.options.Distribution = Distribution{Protocol: "https-only", Headers: http.Header{"X-Other": {hunter}}}
 			var told strings.Builder
 			s.options.Progress = func(what string) { fmt.Fprintln(&told, what) }
 			report := s.examine(t.Context(), c.scheme+"://"+name+":"+map[string]string{"http": "80", "https": "443"}[c.scheme]+"/a?b=c")

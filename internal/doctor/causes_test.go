@@ -61,7 +61,7 @@ func TestCauses(t *testing.T) {
 		"tls-handshake-failed":    {"https", showing(good, func(c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.CurveP521} }), 502},
 		"tls-not-spoken":          {"https", plain(ok), 502},
 		"client-certificate": {"https", func(s *site) string {
-			s.options.Distribution = new(Distribution)
+			s.options.Distribution = Distribution{Protocol: "https-only"}
 			return showing(good, func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert })(s)
 		}, 502},
 		"name-not-resolved": {"http", func(s *site) string {

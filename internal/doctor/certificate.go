@@ -59,14 +59,14 @@ func (w *walk) judgeCertificate(chain []*x509.Certificate, now time.Time) []Find
 	case leaf.NotAfter.Sub(now) < soon:
 		find("certificate-expires-soon", "the certificate expires on %s, in %s", leaf.NotAfter.Format(time.DateOnly), days(leaf.NotAfter.Sub(now)))
 	}
-	if f, ok := w.judgeChain(chain, now); !ok {
+	if f := w.judgeChain(chain, now); f.Code != "" {
 		findings = append(findings, f)
 	}
 	return findings
 }
 
 // judgeChain returns what is wrong with the chain from the certificate to a trusted authority, if anything is.
-func (w *walk) judgeChain(chain []*x509.Certificate, now time.Time) (f Finding, ok bool) {
+func (w *walk) judgeChain(chain []*x509.Certificate, now time.Time) (f Finding) {
 	leaf := chain[0]
 	intermediates := x509.NewCertPool()
 	for _, c := range chain[1:] {
@@ -82,17 +82,17 @@ func (w *walk) judgeChain(chain []*x509.Certificate, now time.Time) (f Finding, 
 	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
 	switch {
 	case err == nil && isInOrder(chain):
-		return Finding{}, true
+		return f
 	case err == nil:
-		return finding("chain-order", "the certificates of the chain are sent in the wrong order"), false
+		return finding("chain-order", "the certificates of the chain are sent in the wrong order")
 	case !unknown:
-		return finding("certificate-invalid", "the certificate is not valid: %v", rootCause(err)), false
+		return finding("certificate-invalid", "the certificate is not valid: %s", causeOf(err))
 	case isSelfSigned(leaf):
-		return finding("certificate-self-signed", "the certificate is self-signed"), false
+		return finding("certificate-self-signed", "the certificate is self-signed")
 	case len(chain) == 1:
-		return finding("chain-incomplete", "the server sends no intermediate certificate, so nothing leads from %s to a trusted authority", issuerOf(leaf)).advise(issuerOf(leaf)), false
+		return finding("chain-incomplete", "the server sends no intermediate certificate, so nothing leads from %s to a trusted authority", issuerOf(leaf)).advise(issuerOf(leaf))
 	}
-	return finding("chain-untrusted", "the chain ends at %s, which this machine does not trust", issuerOf(chain[len(chain)-1])), false
+	return finding("chain-untrusted", "the chain ends at %s, which this machine does not trust", issuerOf(chain[len(chain)-1]))
 }
 
 // isInOrder reports whether each certificate is followed by its issuer's.

@@ -65,7 +65,7 @@ var TLSVersions = map[string]uint16{"TLSv1": tls.VersionTLS10, "TLSv1.1": tls.Ve
 func (w *walk) clientConfig() *tls.Config {
 	return &tls.Config{
 		ServerName:         w.serverName(),
-		MinVersion:         cmp.Or(w.distribution().MinTLS, tls.VersionTLS10),
+		MinVersion:         cmp.Or(w.Distribution.MinTLS, tls.VersionTLS10),
 		MaxVersion:         tls.VersionTLS13,
 		CipherSuites:       cipherSuites,
 		CurvePreferences:   curves,

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -39,12 +40,10 @@ func (w *walk) connect(ctx context.Context) Step {
 		start := time.Now()
 		conn, err := w.dialTo(ctx, netip.AddrPortFrom(c.IP, c.Port))
 		c.Took = Seconds(time.Since(start))
-		c.failure, c.Outcome = failureOf(err), "connected"
-		if err != nil {
-			c.Outcome, c.Error = string(c.failure), printable(rootCause(err).Error())
-			return
+		c.failure, c.Error = failureOf(err), causeOf(err)
+		if c.Outcome = cmp.Or(string(c.failure), "connected"); err == nil {
+			conn.Close()
 		}
-		conn.Close()
 	})
 	own, other := w.report.Connections[:len(w.addresses)], w.report.Connections[len(w.addresses):]
 	for _, c := range own {

@@ -18,8 +18,7 @@ type Options struct {
 	Header   http.Header // perhaps secrets: sent by HTTPS where the certificate is valid, and never reported
 	Settings Settings
 
-	// Distribution holds the settings of the origin in its distribution; nil if they are unknown.
-	Distribution *Distribution
+	Distribution Distribution // that the origin belongs to, if it is known
 
 	// Requests is how many requests to send, Concurrency at a time, on top of the few of the other checks.
 	Requests, Concurrency int
@@ -39,7 +38,7 @@ type Options struct {
 
 // A Distribution is how a distribution talks to the origin, beside its settings.
 type Distribution struct {
-	Protocol          string   // the protocol policy
+	Protocol          string   // the protocol policy; empty if the distribution is unknown
 	Families          Families // in which CloudFront connects
 	MinTLS            uint16
 	ClientCertificate bool        // CloudFront presents one
@@ -151,14 +150,6 @@ func (w *walk) groups(ctx context.Context) Step {
 	step := w.Groups(ctx, w.report)
 	w.access, w.rules = step.Access, step.Demands
 	return step
-}
-
-// distribution holds the settings read from the distribution, if any.
-func (w *walk) distribution() Distribution {
-	if w.Distribution == nil {
-		return Distribution{}
-	}
-	return *w.Distribution
 }
 
 // serverName is the name that TLS asks for: the Host header's, if it is forwarded.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/url"
 	"os"
 	"syscall"
 )
@@ -43,23 +42,19 @@ func failureOf(err error) failure {
 	return failed
 }
 
-// rootCause returns what is behind an error, without addresses and system calls.
-func rootCause(err error) error {
-	for {
-		var next error
+// causeOf says what is behind an error, without addresses and system calls.
+func causeOf(err error) string {
+	for err != nil {
 		switch e := err.(type) { //nolint:errorlint // it is unwrapped layer by layer
 		case *net.OpError:
-			next = e.Err
-		case *url.Error:
-			next = e.Err
+			err = e.Err
 		case *os.SyscallError:
-			next = e.Err
+			err = e.Err
 		case *net.DNSError:
-			return errors.New(e.Err)
+			return printable(e.Err)
+		default:
+			return printable(err.Error())
 		}
-		if next == nil {
-			return err
-		}
-		err = next
 	}
+	return ""
 }

@@ -26,7 +26,7 @@ func (w *walk) keepAlive(ctx context.Context) Step {
 	w.Progress(fmt.Sprintf("watching an idle connection (at most %s)", watch))
 	k, err := w.idle(ctx, time.Duration(watch))
 	if err != nil { // nobody knows, then
-		return Step{Verdict: Warn, Summary: "no second answer: " + printable(rootCause(err).Error())}
+		return Step{Verdict: Warn, Summary: "no second answer: " + causeOf(err)}
 	}
 	w.report.KeepAlive = k
 	step := Step{Verdict: OK, Summary: fmt.Sprintf("an idle connection is kept longer than CloudFront's %s", timeout)}

@@ -49,7 +49,7 @@ func (w *walk) resolve(ctx context.Context) Step {
 		step.Find("many-addresses", "of %d addresses, only the first %d were checked", len(w.addresses), maxAddresses)
 		w.addresses = w.addresses[:maxAddresses]
 	}
-	if !w.hasIPv4() && w.distribution().Families == AnyFamily {
+	if !w.hasIPv4() && w.Distribution.Families == AnyFamily {
 		step.Find("ipv6-only", "%s has no IPv4 address", name)
 	}
 	step.Summary = joinAddresses(w.addresses)
@@ -58,7 +58,7 @@ func (w *walk) resolve(ctx context.Context) Step {
 
 // selectFamily keeps the addresses that CloudFront uses, and reports whether there are any.
 func (w *walk) selectFamily(step *Step, name string) bool {
-	families := w.distribution().Families
+	families := w.Distribution.Families
 	unused, some := map[Families]func(netip.Addr) bool{OnlyIPv4: netip.Addr.Is6, OnlyIPv6: netip.Addr.Is4}[families]
 	if !some {
 		return true
@@ -95,7 +95,7 @@ func unresolved(name string, err error) Finding {
 	why := "it has neither an A nor an AAAA record"
 	code := "name-not-resolved"
 	if err != nil {
-		why = rootCause(err).Error()
+		why = causeOf(err)
 		if dns, ok := errors.AsType[*net.DNSError](err); !ok || !dns.IsNotFound {
 			code = "name-lookup-failed"
 		}
@@ -114,7 +114,7 @@ func unreachable(name, use string) Finding {
 
 // isOptional reports whether CloudFront does without an address, as far as anyone knows: one of IPv6 beside IPv4.
 func (w *walk) isOptional(addr netip.Addr) bool {
-	return addr.Is6() && w.hasIPv4() && w.distribution().Families == AnyFamily
+	return addr.Is6() && w.hasIPv4() && w.Distribution.Families == AnyFamily
 }
 
 // hasIPv4 reports whether CloudFront can connect over IPv4, which is its default.

@@ -67,12 +67,18 @@ func (o *Origin) setPorts() error {
 	if !found {
 		return nil
 	}
+	var err error
+	o.Port, err = parsePort(text)
+	o.Other = 0
+	return err
+}
+
+func parsePort(text string) (uint16, error) {
 	port, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || port == 0 {
-		return fmt.Errorf("%q is not a port from 1 to 65535", text)
+		return 0, fmt.Errorf("%q is not a port from 1 to 65535", text)
 	}
-	o.Port, o.Other = uint16(port), 0
-	return nil
+	return uint16(port), nil
 }
 
 func (o Origin) String() string { return o.URL.String() }
@@ -87,8 +93,8 @@ func (o Origin) isSecure() bool { return o.URL.Scheme == "https" }
 func CheckHost(host string) error {
 	name := host
 	if h, port, err := net.SplitHostPort(host); err == nil {
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return fmt.Errorf("%q is not a port from 1 to 65535", port)
+		if _, err := parsePort(port); err != nil {
+			return err
 		}
 		name = h
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -220,4 +221,30 @@ func (t *Timing) summary() string {
 		summary += fmt.Sprintf(", %d were 5xx", errors)
 	}
 	return fmt.Sprintf("%s; first byte %s, at most %s", summary, t.FirstByte.Median, t.FirstByte.Max)
+}
+
+// A Spread is the distribution of measured times.
+type Spread struct {
+	Min    Seconds `json:"minSeconds"`
+	Median Seconds `json:"medianSeconds"`
+	P95    Seconds `json:"p95Seconds"`
+	P99    Seconds `json:"p99Seconds"`
+	Max    Seconds `json:"maxSeconds"`
+}
+
+// spreadOf returns nil if nothing was measured.
+func spreadOf(times []Seconds) *Spread {
+	if len(times) == 0 {
+		return nil
+	}
+	sorted := slices.Sorted(slices.Values(times))
+	return &Spread{
+		Min: sorted[0], Median: percentile(sorted, 50), P95: percentile(sorted, 95), P99: percentile(sorted, 99), Max: sorted[len(sorted)-1],
+	}
+}
+
+// percentile returns the smallest measured time that p percent of all do not exceed (the nearest rank).
+func percentile(sorted []Seconds, p float64) Seconds {
+	rank := int(math.Ceil(p / 100 * float64(len(sorted))))
+	return sorted[max(rank, 1)-1]
 }

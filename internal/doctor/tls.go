@@ -62,17 +62,17 @@ func (w *walk) handshake(ctx context.Context) Step {
 // judgeTLS describes a handshake, and looks at what came of it.
 func (w *walk) judgeTLS(h *Handshake) []Finding {
 	if h.err != nil {
-		h.Error = printable(rootCause(h.err).Error())
+		h.Error = causeOf(h.err)
 		return []Finding{w.unshaken(h)}
 	}
 	chain := h.state.PeerCertificates
 	h.Version, h.CipherSuite = tls.VersionName(h.state.Version), tls.CipherSuiteName(h.state.CipherSuite)
 	h.Certificate, h.valid = describe(chain), w.isValid(chain)
 	findings := w.judgeCertificate(chain, time.Now())
-	if h.state.Version < tls.VersionTLS12 && w.distribution().MinTLS == 0 {
+	if h.state.Version < tls.VersionTLS12 && w.Distribution.MinTLS == 0 {
 		findings = append(findings, finding("tls-old-protocol", "the server supports nothing newer than %s", h.Version))
 	}
-	if h.ClientCertificate && !w.distribution().ClientCertificate {
+	if h.ClientCertificate && !w.Distribution.ClientCertificate {
 		findings = append(findings, finding("tls-client-certificate", "the server asks for a client certificate, which CloudFront presents only if the origin is set up for mutual TLS"))
 	}
 	return findings
