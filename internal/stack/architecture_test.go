@@ -2,7 +2,6 @@ package stack
 
 import (
 	"io/fs"
-	"maps"
 	"os"
 	"path"
 	"regexp"
@@ -17,88 +16,59 @@ var (
 	room     = regexp.MustCompile("(?m)^\\| `([a-z0-9/]+)` \\|")
 	testName = regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]\w*`)
 	goFile   = regexp.MustCompile(`[\w/]+\.go\b`)
-	testFunc = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
-	stop     = regexp.MustCompile(`"(?:\d )?(?:(\w+)\.)?(\w+) · ([\w/]+\.go)(?:<br>|")`) // of the drawing: a function and its file
+	// stop is a function in the drawing, and its file.
+	stop = regexp.MustCompile(`"(?:\d )?(?:(\w+)\.)?(\w+) · ([\w/]+\.go)(?:<br>|")`)
 )
 
-// A tree is the Go code of the project: the tests there are, and its files by folder.
-type tree struct {
-	tests   map[string]bool
-	folders map[string][]string
-}
-
-func readTree(t *testing.T, root fs.FS) tree {
+// goFiles returns the Go code of the project, by the paths of its files.
+func goFiles(t *testing.T) map[string]string {
 	t.Helper()
-	found := tree{tests: map[string]bool{}, folders: map[string][]string{}}
-	err := fs.WalkDir(root, ".", func(name string, entry fs.DirEntry, err error) error {
+	files := map[string]string{}
+	err := fs.WalkDir(os.DirFS("../.."), ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && slices.Contains([]string{".git", "build", "dist", "testdata", ".aws-sam"}, entry.Name()):
+		case err == nil && entry.IsDir() && slices.Contains([]string{".git", "build", "dist", "testdata", ".aws-sam"}, entry.Name()):
 			return fs.SkipDir
-		case path.Ext(name) != ".go":
-			return nil
+		case err == nil && path.Ext(name) == ".go":
+			files[name] = read(t, name)
 		}
-		found.folders[path.Dir(name)] = append(found.folders[path.Dir(name)], path.Base(name))
-		if strings.HasSuffix(name, "_test.go") {
-			text, err := fs.ReadFile(root, name)
-			if err != nil {
-				return err
-			}
-			for _, test := range testFunc.FindAllStringSubmatch(string(text), -1) {
-				found.tests[test[1]] = true
-			}
-		}
-		return nil
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return found
-}
-
-// has reports whether there is a file of a name, or of a folder and a name.
-func (t tree) has(file string) bool {
-	for folder, names := range t.folders {
-		if slices.Contains(names, path.Base(file)) && (path.Dir(file) == "." || folder == path.Dir(file)) {
-			return true
-		}
-	}
-	return false
-}
-
-// astray returns what the page names that the tree does not have, and the rooms that it does not name.
-func (t tree) astray(page string) []string {
-	var found []string
-	for _, name := range testName.FindAllString(page, -1) {
-		if !t.tests[name] {
-			found = append(found, "no test "+name)
-		}
-	}
-	for _, name := range goFile.FindAllString(page, -1) {
-		if !t.has(name) {
-			found = append(found, "no file "+name)
-		}
-	}
-	for _, match := range room.FindAllStringSubmatch(page, -1) {
-		if t.folders[match[1]] == nil {
-			found = append(found, "no room "+match[1])
-		}
-	}
-	for folder := range maps.Keys(t.folders) {
-		if !strings.Contains(page, "`"+folder+"`") {
-			found = append(found, "not on the page: "+folder)
-		}
-	}
-	slices.Sort(found)
-	return slices.Compact(found)
+	return files
 }
 
 // The rooms, files and tests on the page of the architecture are those of the tree.
 func TestArchitecture(t *testing.T) {
-	page := read(t, architectureFile)
-	for _, problem := range readTree(t, os.DirFS("../..")).astray(page) {
-		t.Errorf("%s: %s", architectureFile, problem)
+	page, tests, folders, files := read(t, architectureFile), map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for name, text := range goFiles(t) {
+		folders[path.Dir(name)], files[name], files[path.Base(name)] = true, true, true
+		if strings.HasSuffix(name, "_test.go") {
+			for _, test := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllStringSubmatch(text, -1) {
+				tests[test[1]] = true
+			}
+		}
+	}
+	for _, name := range testName.FindAllString(page, -1) {
+		if !tests[name] {
+			t.Errorf("%s names %s, and there is no such test", architectureFile, name)
+		}
+	}
+	for _, name := range goFile.FindAllString(page, -1) {
+		if !files[name] {
+			t.Errorf("%s names %s, and there is no such file", architectureFile, name)
+		}
+	}
+	for _, match := range room.FindAllStringSubmatch(page, -1) {
+		if !folders[match[1]] {
+			t.Errorf("%s names %s, and there is no such room", architectureFile, match[1])
+		}
+	}
+	for folder := range folders {
+		if !strings.Contains(page, "`"+folder+"`") {
+			t.Errorf("%s does not name %s", architectureFile, folder)
+		}
 	}
 	stops := stop.FindAllStringSubmatch(page, -1)
 	if len(stops) != 9 { // eight, and the checker
@@ -118,23 +88,15 @@ func TestArchitecture(t *testing.T) {
 
 // Each benchmark and test by which docs/performance.md repeats a measurement exists in the package that it names.
 func TestMeasurementsCanBeRepeated(t *testing.T) {
-	root := os.DirFS("../..")
-	page, err := fs.ReadFile(root, "docs/performance.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	commands := regexp.MustCompile("go test [^`]*-(bench|run) ([A-Za-z5]+|'[A-Za-z|\\\\]+')[^`]* \\./([a-z/]+)`").FindAllStringSubmatch(string(page), -1)
+	command := regexp.MustCompile("go test [^`]*-(bench|run) ([A-Za-z5]+|'[A-Za-z|\\\\]+')[^`]* \\./([a-z/]+)`")
+	commands, files := command.FindAllStringSubmatch(read(t, "docs/performance.md"), -1), goFiles(t)
 	for _, command := range commands {
-		kind := map[string]string{"bench": "Benchmark", "run": "Test"}[command[1]]
-		wanted := regexp.MustCompile(`(?m)^func ` + kind + `\w*(?:` + strings.NewReplacer(`\|`, "|", "'", "").Replace(command[2]) + `)`)
-		files, err := fs.Glob(root, command[3]+"/*_test.go")
-		if err != nil {
-			t.Fatal(err)
+		kind, named := map[string]string{"bench": "Benchmark", "run": "Test"}[command[1]], strings.NewReplacer(`\|`, "|", "'", "").Replace(command[2])
+		wanted, found := regexp.MustCompile(`(?m)^func `+kind+`\w*(?:`+named+`)`), false
+		for name, text := range files {
+			found = found || path.Dir(name) == command[3] && strings.HasSuffix(name, "_test.go") && wanted.MatchString(text)
 		}
-		if !slices.ContainsFunc(files, func(name string) bool {
-			code, err := fs.ReadFile(root, name)
-			return err == nil && wanted.Match(code)
-		}) {
+		if !found {
 			t.Errorf("docs/performance.md: nothing is measured by %s", command[0])
 		}
 	}
