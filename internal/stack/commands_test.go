@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -126,21 +127,17 @@ func TestMakeDeployParameters(t *testing.T) {
 }
 
 var (
-	codeSpan  = regexp.MustCompile("`([^`\n]+)`")
 	deploying = regexp.MustCompile(`^(make deploy|sam deploy|aws cloudformation deploy)\b`)
 	mentioned = regexp.MustCompile(`\b([A-Z][a-z]+(?:[A-Z][a-z0-9]+)*)=` + samValue)
 )
 
-// documentedCommands returns the commands on a page, in its blocks and between backquotes.
-func documentedCommands(page string) []string {
-	var commands []string
-	for _, block := range fence.FindAllString(page, -1) {
-		for line := range strings.Lines(strings.ReplaceAll(block, "\\\n", "")) {
+// commands returns the commands on a page, in its blocks and between backquotes.
+func (p page) commands() []string {
+	commands := slices.Clone(p.spans)
+	for _, blocks := range p.blocks {
+		for line := range strings.Lines(strings.ReplaceAll(strings.Join(blocks, "\n"), "\\\n", "")) {
 			commands = append(commands, strings.TrimSpace(line))
 		}
-	}
-	for _, span := range codeSpan.FindAllStringSubmatch(fence.ReplaceAllString(page, ""), -1) {
-		commands = append(commands, span[1])
 	}
 	return commands
 }
@@ -164,7 +161,7 @@ func TestDocumentedParameters(t *testing.T) {
 		return known, accepted
 	}
 	for name, page := range readPages(t) {
-		told[name] = documentedCommands(page.text)
+		told[name] = page.commands()
 		for _, command := range told[name] {
 			if deploying.MatchString(command) && strings.Contains(command, "=") {
 				commands++

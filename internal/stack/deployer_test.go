@@ -57,39 +57,43 @@ var anywhere = []string{
 	"sns:Unsubscribe", "sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes",
 }
 
-// Each action of the policy exists, and works on the resources that its statement names: cfn-lint knows them from the
-// Service Authorization Reference, https://docs.aws.amazon.com/service-authorization/latest/reference/
-func TestDeployerPolicyLint(t *testing.T) {
+// lint returns what cfn-lint says of a template, and skips the test without it.
+func lint(t *testing.T, text string, flags ...string) string {
+	t.Helper()
 	linter, err := exec.LookPath("cfn-lint")
 	if err != nil {
 		t.Skip("cfn-lint is not installed: pip install cfn-lint")
 	}
+	path := filepath.Join(t.TempDir(), "template.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), linter, append(flags, "--format", "parseable", "--", path)...).CombinedOutput()
+	if _, failed := errors.AsType[*exec.ExitError](err); err != nil && !failed {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// Each action of the policy exists, and works on the resources that its statement names: cfn-lint knows them from the
+// Service Authorization Reference, https://docs.aws.amazon.com/service-authorization/latest/reference/
+func TestDeployerPolicyLint(t *testing.T) {
+	lintPolicy := func(policy string) string {
+		policy = strings.NewReplacer("ACCOUNT", accountID, "BUCKET", "bucket").Replace(policy)
+		return lint(t, `{"AWSTemplateFormatVersion": "2010-09-09", "Resources": {"Policy": {"Type": "AWS::IAM::ManagedPolicy", `+
+			`"Properties": {"PolicyDocument": `+policy+"}}}}", "--include-checks", "I")
+	}
 	policy := read(t, deployerFile)
-	if out := lintPolicy(t, linter, policy); out != "" {
+	if out := lintPolicy(policy); out != "" {
 		t.Errorf("cfn-lint: %s", out)
 	}
-	out := lintPolicy(t, linter, strings.NewReplacer(`"sqs:CreateQueue"`, `"sqs:MakeQueue"`, ":ACCOUNT:alarm:", ":ACCOUNT:alarms:").Replace(policy))
+	mistakes := strings.NewReplacer(`"sqs:CreateQueue"`, `"sqs:MakeQueue"`, ":ACCOUNT:alarm:", ":ACCOUNT:alarms:")
+	out := lintPolicy(mistakes.Replace(policy))
 	for _, want := range []string{"'makequeue' is not one of", "action 'cloudwatch:PutMetricAlarm' requires a resource of"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("of a mistake cfn-lint says %q, want %q", out, want)
 		}
 	}
-}
-
-// lintPolicy returns what cfn-lint says of a policy, hints included.
-func lintPolicy(t *testing.T, linter, document string) string {
-	t.Helper()
-	document = strings.NewReplacer("ACCOUNT", accountID, "BUCKET", "bucket").Replace(document)
-	path := filepath.Join(t.TempDir(), "policy.json")
-	text := `{"AWSTemplateFormatVersion": "2010-09-09", "Resources": {"Policy": {"Type": "AWS::IAM::ManagedPolicy", "Properties": {"PolicyDocument": ` + document + "}}}}"
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command(linter, "--include-checks", "I", "--format", "parseable", "--", path).CombinedOutput()
-	if _, failed := errors.AsType[*exec.ExitError](err); err != nil && !failed {
-		t.Fatal(err)
-	}
-	return strings.TrimSpace(string(out))
 }
 
 // TestDeployerPolicy finds resources that the documented policy does not let a deployer make, what it allows to a service of

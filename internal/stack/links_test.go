@@ -10,24 +10,34 @@ import (
 	"testing"
 )
 
-// A page is a Markdown file: what can be linked to in it, and where it links to.
+// A page is a Markdown file: what can be linked to in it, where it links to, its blocks by their language, and its words
+// in code.
 type page struct {
-	text    string
-	anchors map[string]bool
-	links   []string
+	text         string
+	anchors      map[string]bool
+	links, spans []string
+	blocks       map[string][]string
 }
 
 var (
-	fence   = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
-	code    = regexp.MustCompile("`[^`\n]*`")
+	fence   = regexp.MustCompile("(?ms)^( *)```(\\w*)\n(.*?)^ *```$")
+	code    = regexp.MustCompile("`([^`\n]+)`")
 	heading = regexp.MustCompile(`(?m)^#+ +(.*)$`)
 	link    = regexp.MustCompile(`\]\(([^()\s]+)\)|(?:src|srcset|href)="([^"\s]+)"`)
 )
 
 // readPage reads a page as GitHub shows it.
-func readPage(text string) page {
-	p := page{text: text, anchors: map[string]bool{}}
-	text = fence.ReplaceAllString(text, "")
+func readPage(t *testing.T, name string) page {
+	t.Helper()
+	p := page{text: read(t, name), anchors: map[string]bool{}, blocks: map[string][]string{}}
+	for _, found := range fence.FindAllStringSubmatch(p.text, -1) {
+		block := strings.ReplaceAll("\n"+found[3], "\n"+found[1], "\n")
+		p.blocks[found[2]] = append(p.blocks[found[2]], block[1:])
+	}
+	text := fence.ReplaceAllString(p.text, "")
+	for _, found := range code.FindAllStringSubmatch(text, -1) {
+		p.spans = append(p.spans, found[1])
+	}
 	for _, found := range heading.FindAllStringSubmatch(text, -1) {
 		p.anchors[anchor(found[1])] = true
 	}
@@ -56,7 +66,7 @@ func readPages(t *testing.T) map[string]page {
 		}
 		for _, name := range names {
 			name = strings.TrimPrefix(filepath.ToSlash(name), "../../")
-			pages[name] = readPage(read(t, name))
+			pages[name] = readPage(t, name)
 		}
 	}
 	return pages

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -13,17 +14,11 @@ import (
 func TestReadmeCommands(t *testing.T) {
 	t.Parallel()
 	_, reproduce, _ := strings.Cut(read(t, makeFile), "\nreproduce:")
-	checked, readme := read(t, ".ci/run")+reproduce, read(t, "README.md")
-	var commands []string
-	for _, block := range fence.FindAllString(readme, -1) {
-		if !strings.Contains(block, "\n# needs AWS\n") {
-			lines := strings.Split(block, "\n")
-			commands = append(commands, lines[1:len(lines)-1]...)
-		}
-	}
-	for _, span := range codeSpan.FindAllStringSubmatch(fence.ReplaceAllString(readme, ""), -1) {
-		if strings.HasPrefix(span[1], "make ") {
-			commands = append(commands, span[1])
+	checked, readme := read(t, ".ci/run")+reproduce, readPage(t, "README.md")
+	commands := slices.DeleteFunc(slices.Clone(readme.spans), func(span string) bool { return !strings.HasPrefix(span, "make ") })
+	for _, block := range slices.Concat(slices.Collect(maps.Values(readme.blocks))...) {
+		if !strings.HasPrefix(block, "# needs AWS\n") {
+			commands = append(commands, strings.Split(strings.TrimSpace(block), "\n")...)
 		}
 	}
 	for _, command := range commands {
@@ -34,7 +29,7 @@ func TestReadmeCommands(t *testing.T) {
 			if out, err := cmd.CombinedOutput(); err != nil || len(out) < 100 {
 				t.Errorf("%s: %v\n%s", command, err, out)
 			}
-		} else if !strings.HasPrefix(command, "make picture ") && !strings.Contains(checked, "make "+target) && !strings.Contains(checked, " "+target+" VERSION=") {
+		} else if target != "picture" && !strings.Contains(checked, "make "+target) && !strings.Contains(checked, " "+target+" VERSION=") {
 			t.Errorf("nothing runs %q, and it does not say that it needs AWS", command)
 		}
 	}
@@ -52,11 +47,9 @@ func TestPagesMarkCommands(t *testing.T) {
 		"cfsg follow nginx",                   // cmd/cfsg/testdata/follow.txt
 	}
 	for name, page := range readPages(t) {
-		for _, block := range fence.FindAllString(page.text, -1) {
-			commands, plain := strings.CutPrefix(strings.TrimSpace(block), "```\n")
-			commands = strings.TrimSpace(commands)
-			known := func(start string) bool { return strings.HasPrefix(commands, start) }
-			if plain && !slices.ContainsFunc(append(run, "# needs AWS\n", "# needs a release\n"), known) {
+		for _, block := range page.blocks[""] {
+			known := func(start string) bool { return strings.HasPrefix(block, start) }
+			if !slices.ContainsFunc(append(run, "# needs AWS\n", "# needs a release\n"), known) {
 				t.Errorf("%s: nothing runs this, and it does not say that it needs AWS:\n%s", name, block)
 			}
 		}

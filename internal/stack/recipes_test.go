@@ -1,10 +1,7 @@
 package stack
 
 import (
-	"os"
 	"os/exec"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -12,27 +9,14 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// fenced returns the blocks of a page in some language, indented or not.
-func fenced(t *testing.T, page, language string) []string {
-	t.Helper()
-	var blocks []string
-	for _, m := range regexp.MustCompile("(?ms)^( *)```"+language+"\n(.*?)^ *```$").FindAllStringSubmatch(read(t, page), -1) {
-		var lines []string
-		for line := range strings.Lines(m[2]) {
-			lines = append(lines, strings.TrimPrefix(line, m[1]))
-		}
-		blocks = append(blocks, strings.Join(lines, ""))
-	}
-	if len(blocks) == 0 {
-		t.Fatalf("%s has no %s", page, language)
-	}
-	return blocks
-}
-
 // The Terraform recipes can be read and are formatted, and no apply of theirs would empty a list.
 func TestTerraformRecipes(t *testing.T) {
 	terraform, missing := exec.LookPath("terraform")
-	for _, text := range fenced(t, "docs/prefix-lists.md", "hcl") {
+	recipes := readPage(t, "docs/prefix-lists.md").blocks["hcl"]
+	if len(recipes) == 0 {
+		t.Error("there are none")
+	}
+	for _, text := range recipes {
 		if _, diags := hclparse.NewParser().ParseHCL([]byte(text), "recipe.tf"); diags.HasErrors() {
 			t.Errorf("%v in\n%s", diags, text)
 		}
@@ -61,7 +45,7 @@ var prefixListFields = map[string][]string{
 // The Kubernetes recipes can be read, and each names a list of both families where the controller looks for them.
 func TestKubernetesRecipes(t *testing.T) {
 	found := 0
-	for text := range strings.SplitSeq(strings.Join(fenced(t, "docs/prefix-lists.md", "yaml"), "---\n"), "---\n") {
+	for text := range strings.SplitSeq(strings.Join(readPage(t, "docs/prefix-lists.md").blocks["yaml"], "---\n"), "---\n") {
 		var document map[string]any
 		if err := yaml.Unmarshal([]byte(text), &document); err != nil {
 			t.Fatalf("%v in\n%s", err, text)
@@ -95,22 +79,13 @@ func TestKubernetesRecipes(t *testing.T) {
 
 // The CloudFormation recipe is a template that its linter finds nothing in.
 func TestCloudFormationRecipe(t *testing.T) {
-	linter, err := exec.LookPath("cfn-lint")
-	if err != nil {
-		t.Skip("cfn-lint is not installed: pip install cfn-lint")
-	}
 	linted := 0
-	for _, text := range fenced(t, "docs/prefix-lists.md", "yaml") {
-		if !strings.Contains(text, "AWS::EC2::PrefixList") {
-			continue
-		}
-		linted++
-		path := filepath.Join(t.TempDir(), "recipe.yaml")
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if out, err := exec.CommandContext(t.Context(), linter, "--regions", "us-east-1", "--", path).CombinedOutput(); err != nil {
-			t.Errorf("cfn-lint: %v\n%s", err, out)
+	for _, text := range readPage(t, "docs/prefix-lists.md").blocks["yaml"] {
+		if strings.Contains(text, "AWS::EC2::PrefixList") {
+			linted++
+			if out := lint(t, text, "--regions", "us-east-1"); out != "" {
+				t.Errorf("cfn-lint: %s", out)
+			}
 		}
 	}
 	if linted != 1 {

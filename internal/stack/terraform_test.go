@@ -324,7 +324,7 @@ func TestModuleApplies(t *testing.T) {
 	if err != nil || mirror == "" {
 		t.Skip("skipped: no terraform, or TERRAFORM_PROVIDERS names no folder with its AWS provider, so the module was not applied")
 	}
-	example := regexp.MustCompile(`source += ".*"`).ReplaceAllString(fenced(t, moduleReadme, "hcl")[0], `source = "./module"`)
+	example := regexp.MustCompile(`source += ".*"`).ReplaceAllString(readPage(t, moduleReadme).blocks["hcl"][0], `source = "./module"`)
 	dir, module := t.TempDir(), "../../deploy/terraform"
 	if err := os.CopyFS(filepath.Join(dir, "module"), os.DirFS(module)); err != nil {
 		t.Fatal(err)
