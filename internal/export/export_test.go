@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -34,6 +35,15 @@ func sample() Input {
 		Ports:     []secgroup.PortRange{{From: 443, To: 443}, {From: 8000, To: 8080}},
 		TagKey:    "cloudfront-ingress",
 	}
+}
+
+// with returns an input with more ranges, before those that it has.
+func with(more int, in Input) Input {
+	for i := range more {
+		in.IPv4 = append(prefixes(fmt.Sprintf("10.%d.%d.0/24", i/256, i%256)), in.IPv4...)
+		in.IPv6 = append(prefixes(fmt.Sprintf("2600:1f00:%x::/48", i)), in.IPv6...)
+	}
+	return in
 }
 
 func write(t *testing.T, format string, in Input) string {

@@ -1,7 +1,6 @@
 package export
 
 import (
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -83,15 +82,6 @@ func printedIn(t *testing.T, output string) string {
 		t.Fatalf("it prints %d commands: %s", len(found), output)
 	}
 	return found[0][1]
-}
-
-// with returns an input with more ranges, before those that it has.
-func with(more int, in Input) Input {
-	for i := range more {
-		in.IPv4 = append(prefixes(fmt.Sprintf("10.%d.%d.0/24", i/256, i%256)), in.IPv4...)
-		in.IPv6 = append(prefixes(fmt.Sprintf("2600:1f00:%x::/48", i)), in.IPv6...)
-	}
-	return in
 }
 
 // check loads an export and loads a changed one, while clients connect all the time, and takes it out.
