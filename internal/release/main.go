@@ -3,8 +3,8 @@
 //	release files VERSION FOLDER
 //	release bill FILE
 //
-// The first writes into FOLDER the text for the page of the release, notes.md, the manual page of cfsg, cfsg.1, and the
-// templates, in the folder files. The second adds licences to a bill of materials, in place.
+// The first writes into FOLDER the text for the page of the release, notes.md, the manual page of cfsg, cfsg.1, and, in
+// the folder files, the template that needs no build. The second adds licences to a bill of materials, in place.
 package main
 
 import (
@@ -38,7 +38,7 @@ func run(args []string) error {
 	if err := os.MkdirAll(filepath.Join(r.folder, "files"), 0o755); err != nil {
 		return err
 	}
-	for _, write := range []func() error{r.writeTemplates, r.writeManual, r.writeNotes} {
+	for _, write := range []func() error{r.writeTemplate, r.writeManual, r.writeNotes} {
 		if err := write(); err != nil {
 			return err
 		}
@@ -48,13 +48,3 @@ func run(args []string) error {
 
 // A release has a version and a folder.
 type release struct{ version, folder string }
-
-// write writes a file that is published.
-func (r release) write(name string, data []byte) error {
-	return os.WriteFile(filepath.Join(r.folder, "files", name), data, 0o644)
-}
-
-// functionZip names the zip of the function for an architecture, as Lambda names it and .goreleaser.yaml has it.
-func (r release) functionZip(arch string) string {
-	return fmt.Sprintf("cloudfront-sg-sync_%s_lambda_%s.zip", r.version, arch)
-}

@@ -19,7 +19,6 @@ const whichFile = `
 | cfsg on Fedora, RHEL and Amazon Linux, or on Arm | cfsg_VERSION_linux_x86_64.rpm, cfsg_VERSION_linux_arm64.rpm |
 | cfsg on another Linux, or on Arm | cfsg_VERSION_linux_x86_64.tar.gz, cfsg_VERSION_linux_arm64.tar.gz |
 | the function, by CloudFormation | cloudfront-sg-sync_VERSION.template.json, and cloudfront-sg-sync_VERSION_lambda_arm64.zip in a bucket of yours |
-| the function, by SAM or for the Serverless Application Repository | cloudfront-sg-sync_VERSION.sam.yaml beside cloudfront-sg-sync_VERSION_lambda_arm64.zip |
 | the function, by Terraform | cloudfront-sg-sync_VERSION_lambda_arm64.zip |
 | the function on x86_64 | cloudfront-sg-sync_VERSION_lambda_x86_64.zip instead |
 | the role in other accounts | member-role.yaml |

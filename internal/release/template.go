@@ -1,49 +1,42 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	_ "embed"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 )
 
 //go:embed transform.py
 var transform string
 
-// writeTemplates writes two versions of template.yaml: for the AWS Serverless Application Repository, and for
-// CloudFormation without SAM.
-func (r release) writeTemplates() error {
+// writeTemplate writes template.yaml for CloudFormation without SAM.
+func (r release) writeTemplate() error {
 	source, err := os.ReadFile("template.yaml")
 	if err != nil {
 		return err
 	}
-	published, err := edited(string(source), r.published()...)
-	if err != nil {
-		return err
-	}
-	if err := r.write("cloudfront-sg-sync_"+r.version+".sam.yaml", published); err != nil {
-		return err
-	}
-	fromBucket, err := edited(string(source), r.fromBucket()...)
+	template, err := r.fromBucket(string(source))
 	if err != nil {
 		return err
 	}
 	python, err := findTranslator()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "release: the plain CloudFormation template is left out:", err)
+		fmt.Fprintln(os.Stderr, "release: the CloudFormation template is left out:", err)
 		return nil
 	}
 	cmd := exec.CommandContext(context.Background(), python, "-c", transform)
-	cmd.Stdin, cmd.Stderr = bytes.NewReader(fromBucket), os.Stderr
+	cmd.Stdin, cmd.Stderr = strings.NewReader(template), os.Stderr
 	plain, err := cmd.Output()
 	if err != nil {
 		return fmt.Errorf("transform template.yaml: %w", err)
 	}
-	return r.write("cloudfront-sg-sync_"+r.version+".template.json", plain)
+	name := "cloudfront-sg-sync_" + r.version + ".template.json"
+	return os.WriteFile(filepath.Join(r.folder, "files", name), plain, 0o644)
 }
 
 // findTranslator returns a Python that has SAM's translator, which comes with cfn-lint.
@@ -53,55 +46,23 @@ func findTranslator() (string, error) {
 			return python, nil
 		}
 	}
-	return "", errors.New("no Python here has SAM's translator: python3 -m venv build/python && build/python/bin/pip install -r .ci/requirements.txt")
+	return "", errors.New("no Python here has SAM's translator: " +
+		"python3 -m venv build/python && build/python/bin/pip install -r .ci/requirements.txt")
 }
 
-// An edit replaces a text that template.yaml has exactly once.
-type edit struct{ old, new string }
+// building is the part of template.yaml by which SAM builds the function.
+const building = "    # `make build-SyncFunction` compiles it.\n" +
+	"    # https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/building-custom-runtimes.html\n" +
+	"    Metadata:\n      BuildMethod: makefile\n"
 
-func edited(template string, edits ...edit) ([]byte, error) {
-	for _, e := range edits {
-		if n := strings.Count(template, e.old); n != 1 {
-			return nil, fmt.Errorf("template.yaml has %d times, not once:\n%s", n, e.old)
-		}
-		template = strings.Replace(template, e.old, e.new, 1)
-	}
-	return []byte(template), nil
-}
-
-// codeFrom takes the function from a place instead of building it.
-func codeFrom(uri string) []edit {
-	return []edit{{"      CodeUri: .\n", "      CodeUri: " + uri + "\n"}, {"    # `make build-SyncFunction` compiles it.\n" +
-		"    # https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/building-custom-runtimes.html\n" +
-		"    Metadata:\n      BuildMethod: makefile\n", ""}}
-}
-
-// published makes the template one for `sam package` and `sam publish`, to be put beside the zip. See
-// https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/serverless-sam-template-publishing-applications-metadata-properties.html
-func (r release) published() []edit {
-	application := `
-Metadata:
-  AWS::ServerlessRepo::Application:
-    Name: cloudfront-sg-sync
-    Description: Keeps the inbound rules of tagged security groups equal to the IP ranges that AWS publishes for CloudFront.
-    Author: cloudfront-sg-sync
-    SpdxLicenseId: Apache-2.0
-    LicenseUrl: LICENSE
-    ReadmeUrl: README.md
-    Labels: [cloudfront, security-groups, ip-ranges, lambda]
-    SemanticVersion: ` + strings.TrimPrefix(r.version, "v") + "\n"
-	// The project's address, if there is one.
-	if repository := os.Getenv("REPOSITORY"); repository != "" {
-		application += "    HomePageUrl: " + repository + "\n    SourceCodeUrl: " + repository + "/tree/" + r.version + "\n"
-	}
-	return append(codeFrom("./"+r.functionZip("arm64")), edit{"\nMetadata:\n", application})
-}
-
-// fromBucket gives the template parameters for the zip's bucket and for the architecture. The zip's name is no
+// fromBucket returns the template with parameters for the zip's bucket and for the architecture. The zip's name is no
 // parameter: an updated stack keeps the values of its parameters, and would keep the code of the old release.
-func (r release) fromBucket() []edit {
-	code := codeFrom("{ Bucket: !Ref CodeBucket, Key: !Sub \"${CodePrefix}" + r.functionZip("${Architecture}") + "\" }")
-	return append(code, []edit{
+func (r release) fromBucket(template string) (string, error) {
+	zip := "cloudfront-sg-sync_" + r.version + "_lambda_" // as .goreleaser.yaml has it
+	for _, edit := range []struct{ old, new string }{
+		{building, ""},
+		{"      CodeUri: .\n", "      CodeUri: { Bucket: !Ref CodeBucket, Key: !Sub \"${CodePrefix}" + zip + "${Architecture}.zip\" }\n"},
+		{"      Architectures: [arm64]\n", "      Architectures: [!Ref Architecture]\n"},
 		{"    ParameterGroups:\n", `    ParameterGroups:
       - Label: { default: Where the function's code is }
         Parameters: [CodeBucket, CodePrefix, Architecture]
@@ -117,7 +78,9 @@ Parameters:
     Type: String
     AllowedPattern: ^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$
     ConstraintDescription: the name of an S3 bucket
-    Description: Bucket that holds ` + r.functionZip("ARCHITECTURE") + `, in the stack's region. Each account that deploys has to be able to read it.
+    Description: >-
+      Bucket that holds ` + zip + `ARCHITECTURE.zip, in the stack's region.
+      Each account that deploys has to be able to read it.
   CodePrefix:
     Type: String
     Default: ""
@@ -130,6 +93,11 @@ Parameters:
     AllowedValues: [arm64, x86_64]
     Description: What the function runs on. arm64 costs less; x86_64 is for regions and accounts that have no other.
 `},
-		{"\n      Architectures: [arm64]\n", "\n      Architectures: [!Ref Architecture]\n"},
-	}...)
+	} {
+		if n := strings.Count(template, edit.old); n != 1 {
+			return "", fmt.Errorf("template.yaml has %d times, not once:\n%s", n, edit.old)
+		}
+		template = strings.Replace(template, edit.old, edit.new, 1)
+	}
+	return template, nil
 }
