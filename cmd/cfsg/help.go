@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"embed"
 	"fmt"
 	"io"
@@ -15,24 +16,16 @@ import (
 //go:embed help
 var helpTexts embed.FS
 
-// helpOf returns the help of a command, or of cfsg for an empty name, or nothing if there is no such command.
-func helpOf(command string) string {
-	if command == "" {
-		command = "cfsg"
-	}
-	text, err := helpTexts.ReadFile("help/" + command + ".txt")
+// helpOf returns the help of a command, or of cfsg for an empty name, as it fits the terminal that out is.
+func helpOf(command string, out io.Writer) string {
+	text, err := helpTexts.ReadFile("help/" + cmp.Or(command, "cfsg") + ".txt")
 	if err != nil {
-		return ""
+		panic(err) // each command has one
+	}
+	if columns := page.Columns(out); columns > 0 {
+		return page.Reflow(string(text), columns)
 	}
 	return string(text)
-}
-
-// fitted returns a help text as it fits the terminal that out is.
-func fitted(text string, out io.Writer) string {
-	if columns := page.Columns(out); columns > 0 {
-		return page.Reflow(text, columns)
-	}
-	return text
 }
 
 // printHelp prints the help of the chosen command.
@@ -41,6 +34,6 @@ func printHelp(_ kong.HelpOptions, ctx *kong.Context) error {
 	if node := ctx.Selected(); node != nil {
 		command = node.Name
 	}
-	_, err := fmt.Fprint(ctx.Stdout, fitted(helpOf(command), ctx.Stdout))
+	_, err := fmt.Fprint(ctx.Stdout, helpOf(command, ctx.Stdout))
 	return err
 }

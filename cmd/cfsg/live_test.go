@@ -21,7 +21,6 @@ func TestLiveLine(t *testing.T) {
 		{"short", true, []time.Duration{patience - time.Millisecond}, ""},
 		{"into a file", false, []time.Duration{time.Hour}, ""},
 		{"two parts", true, []time.Duration{patience + time.Millisecond, patience}, "part 1" + eraseLine + "part 2" + eraseLine},
-		{"one too short to read", true, []time.Duration{2 * patience, patience / 100, patience}, "part 1" + eraseLine + "part 3" + eraseLine},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -75,7 +75,7 @@ func run(ctx context.Context, args []string, t terminal) int {
 		return exitOK
 	}
 	if len(args) == 0 {
-		fmt.Fprint(t.err, fitted(helpOf(""), t.err))
+		fmt.Fprint(t.err, helpOf("", t.err))
 		return exitError
 	}
 	switch args[0] {

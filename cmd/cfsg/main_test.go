@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -15,7 +16,7 @@ func TestHelpIsComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	check := func(command string, mentions ...string) {
-		text := helpOf(command)
+		text := helpOf(command, io.Discard)
 		for _, mention := range mentions {
 			if !strings.Contains(text, mention) {
 				t.Errorf("help of %q does not mention %s", command, mention)

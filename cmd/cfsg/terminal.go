@@ -58,7 +58,7 @@ func (t terminal) progress(what string) (done func()) {
 	return l.clear
 }
 
-// set names the task under way. It is shown if it takes long, and not more often than eyes can follow.
+// set names the task under way. It is shown if it takes long.
 func (l *liveLine) set(text string) {
 	if l.out == nil {
 		return
@@ -66,28 +66,21 @@ func (l *liveLine) set(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.text = text
-	if l.timer != nil {
-		return
-	}
-	wait := patience
 	if l.shown {
-		wait /= 10
+		fmt.Fprint(l.out, eraseLine, text)
+	} else if l.timer == nil {
+		l.timer = time.AfterFunc(patience, l.show)
 	}
-	l.timer = time.AfterFunc(wait, l.show)
 }
 
-// show writes the text in the place of the last one.
+// show writes the text, unless it was cleared in the meantime.
 func (l *liveLine) show() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.timer == nil {
-		return // cleared in the meantime
+	if l.timer != nil {
+		fmt.Fprint(l.out, l.text)
+		l.shown = true
 	}
-	if l.shown {
-		fmt.Fprint(l.out, eraseLine)
-	}
-	fmt.Fprint(l.out, l.text)
-	l.timer, l.shown = nil, true
 }
 
 // clear wipes the line away.
@@ -96,10 +89,9 @@ func (l *liveLine) clear() {
 	defer l.mu.Unlock()
 	if l.timer != nil {
 		l.timer.Stop()
-		l.timer = nil
 	}
 	if l.shown {
 		fmt.Fprint(l.out, eraseLine)
-		l.shown = false
 	}
+	l.timer, l.shown = nil, false
 }
