@@ -61,10 +61,11 @@ func (f hostFlags) input(name string) (export.Format, export.Input, error) {
 	case ports != nil && !format.HasPorts:
 		problem := fmt.Sprintf("--port=%s: %s is not about ports", strings.Join(f.Port, " "), format.Name)
 		err = hint.New(problem, "leave --port out")
-	case via != nil && !format.HasVia:
+	case via != nil && format.NotForHosts:
 		err = hint.New("--via: "+format.Name+" is not for a host behind a load balancer", "leave --via out")
 	case f.ProxyProtocol && !format.HasProxy:
-		err = hint.New("--proxy-protocol: not for "+format.Name, "nginx and haproxy have it; for others, --via lets in the load balancer")
+		err = hint.New("--proxy-protocol: not for "+format.Name,
+			"nginx and haproxy have it; for others, --via lets in the load balancer")
 	}
 	if ports == nil {
 		ports = https
@@ -74,13 +75,13 @@ func (f hostFlags) input(name string) (export.Format, export.Input, error) {
 
 // parseVia reads where a load balancer connects from. The whole Internet is not a load balancer.
 func parseVia(flag []string) (via []netip.Prefix, err error) {
-	for _, word := range strings.FieldsFunc(strings.Join(flag, " "), func(r rune) bool { return r == ' ' || r == ',' }) {
+	for _, word := range strings.Fields(strings.ReplaceAll(strings.Join(flag, " "), ",", " ")) {
 		p, err := netip.ParsePrefix(word)
 		if a, isAddress := netip.ParseAddr(word); isAddress == nil {
 			p, err = netip.PrefixFrom(a, a.BitLen()), nil
 		}
 		if err != nil || p != p.Masked() || p.Bits() == 0 {
-			return nil, hint.New(fmt.Sprintf("--via=%s: not a range of a load balancer", word), "name its subnets, such as 10.0.0.0/16")
+			return nil, hint.New("--via="+word+": not a range of a load balancer", "name its subnets, such as 10.0.0.0/16")
 		}
 		via = append(via, p)
 	}

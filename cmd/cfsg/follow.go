@@ -83,13 +83,14 @@ func (c *followCommand) Run(ctx context.Context, t terminal, k *kong.Context) er
 }
 
 // follower returns what keeps the file up to date.
-func (c *followCommand) follower(t terminal, format export.Format, in export.Input, config config.Config) *follow.Follower {
+func (c *followCommand) follower(
+	t terminal, format export.Format, in export.Input, config config.Config,
+) *follow.Follower {
 	in.Selection, in.TagKey = config.Selection, config.TagKey
-	sorted := iprange.Selection{ // their order does not count
-		Services: slices.Sorted(slices.Values(in.Selection.Services)), Within: slices.Sorted(slices.Values(in.Selection.Within)),
-	}
+	sorted := func(names []string) []string { return slices.Sorted(slices.Values(names)) } // their order does not count
+	settings := iprange.Selection{Services: sorted(in.Selection.Services), Within: sorted(in.Selection.Within)}
 	f := &follow.Follower{
-		File: c.Write, Settings: sorted.String() + ", " + families(config), Check: c.Check, Reload: c.Reload,
+		File: c.Write, Settings: settings.String() + ", " + families(config), Check: c.Check, Reload: c.Reload,
 		Script: format.Script, Volatile: format.Volatile, Force: c.Force, MaxRevokePercent: config.MaxRevokePercent,
 		Fetch: func(ctx context.Context, _ iprange.Copy) (iprange.Copy, error) {
 			r, err := c.read(ctx, t, config)
@@ -155,7 +156,8 @@ func (c *followCommand) printUnit(t terminal, k *kong.Context, format export.For
 		}
 	}
 	more := []string{
-		format.Name, "--write", file, "--ip-ranges", source, "--max-revoke-percent", fmt.Sprint(config.MaxRevokePercent),
+		format.Name, "--write", file, "--ip-ranges", source,
+		"--max-revoke-percent", fmt.Sprint(config.MaxRevokePercent),
 	}
 	add := func(flag string, values ...string) {
 		for _, value := range values {
@@ -168,8 +170,9 @@ func (c *followCommand) printUnit(t terminal, k *kong.Context, format export.For
 	without := append([]string{"every", "force", "print-unit", "stack"}, mannersOf...)
 	name := follow.UnitName(file)
 	fmt.Fprint(t.out, follow.Unit{
-		Name: name, File: file, Every: cmp.Or(c.Every, 6*time.Hour), Writable: append([]string{filepath.Dir(file)}, format.Writes...),
-		Command: slices.Concat([]string{program, "follow"}, more, inherited(k, without, "follow", more)),
+		Name: name, File: file, Every: cmp.Or(c.Every, 6*time.Hour),
+		Writable: append([]string{filepath.Dir(file)}, format.Writes...),
+		Command:  slices.Concat([]string{program, "follow"}, more, inherited(k, without, "follow", more)),
 	})
 	fmt.Fprintf(t.err, "To install it, as root:   cfsg follow … --print-unit | "+
 		"awk '/^# \\/etc\\/systemd\\/system\\// { f = $2 } { print > f }' && "+

@@ -21,7 +21,10 @@ var phrases = []struct{ parser, plain, hint string }{
 	{`^(-\S+): bool value must be .* but got "(.*)"$`, `$1 is true or false, not "$2"; without a value it is true`, ""},
 	{`^(-\S+): expected a valid \d+ bit int but got "(.*)"$`, `$1: "$2" is not a whole number`, ""},
 	{`^expected "(.*)"$`, "missing argument: $1", ""},
-	{`^unknown flag (-n|--dry-?run)(?:,.*)?$`, "unknown flag $1", "cfsg plan shows what apply would do, and cfsg setup has --dry-run"},
+	{
+		`^unknown flag (-n|--dry-?run)(?:,.*)?$`, "unknown flag $1",
+		"cfsg plan shows what apply would do, and cfsg setup has --dry-run",
+	},
 	{`^(-\S+): expected \w+ value but got "(-.*)" \(.*$`, "$1 is not $2", "give it a value that does not begin with -"},
 	{`^unknown flag (--\S+?), did you mean "(--\S+)"\?$`, "unknown flag $1", "did you mean $2?"},
 	{`^unknown flag (-\S+?)(?:,.*)?$`, "unknown flag $1", ""},
@@ -39,7 +42,9 @@ func mistyped(err error, args []string, model *kong.Application) error {
 	if parse, ok := errors.AsType[*kong.ParseError](err); ok && parse.Context.Selected() != nil {
 		command = parse.Context.Selected().Name
 	}
-	text := argument.ReplaceAllStringFunc(err.Error(), func(name string) string { return strings.ToUpper(strings.Trim(name, "<>")) })
+	text := argument.ReplaceAllStringFunc(err.Error(), func(name string) string {
+		return strings.ToUpper(strings.Trim(name, "<>"))
+	})
 	text = choice.ReplaceAllStringFunc(text, oneOf)
 	for _, p := range phrases {
 		if parser := regexp.MustCompile(p.parser); parser.MatchString(text) {

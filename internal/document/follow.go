@@ -30,7 +30,8 @@ type Follow struct {
 func NewFollow(format, file string, settings Settings, r follow.Report, err error, unread string, next Next) Follow {
 	settings.Others = []Made{}
 	d := Follow{
-		Format: format, File: file, Settings: settings, Outcome: r.Outcome, Added: words.Strings(r.Added), Removed: words.Strings(r.Removed), Loaded: r.Loaded, Output: r.Output,
+		Format: format, File: file, Settings: settings, Outcome: r.Outcome,
+		Added: words.Strings(r.Added), Removed: words.Strings(r.Removed), Loaded: r.Loaded, Output: r.Output,
 	}
 	has := "there is no file yet"
 	if p := r.Publication; p != nil {
@@ -38,19 +39,21 @@ func NewFollow(format, file string, settings Settings, r follow.Report, err erro
 		d.Ranges = engine.PerFamily{IPv4: len(p.IPv4), IPv6: len(p.IPv6)}
 		has = fmt.Sprintf("%s has the ranges of %s", file, d.PublishedAt)
 	}
+	mark, cause, command := OK, fmt.Sprintf("%s: %s", r.Outcome, has), []string(nil)
 	switch {
-	case err != nil && r.Outcome == follow.Held:
-		d.Judgement = Judge(Failed, fmt.Sprintf("held: %s; %s", hint.Problem(err), has), next("ranges")...)
 	case err != nil:
-		d.Judgement = Judge(Failed, fmt.Sprintf("%s: %s; %s", r.Outcome, hint.Problem(err), has), next("follow", format)...)
+		mark, cause = Failed, fmt.Sprintf("%s: %s; %s", r.Outcome, hint.Problem(err), has)
+		if command = next("follow", format); r.Outcome == follow.Held {
+			command = next("ranges")
+		}
 	case r.Outcome == follow.Updated && !r.Loaded && unread != "":
-		d.Judgement = Judge(Attention, fmt.Sprintf("updated: %s, but no server reloaded them: %s", has, r.Changes()), next("follow", format, "--reload", unread)...)
+		mark, cause = Attention, fmt.Sprintf("updated: %s, but no server reloaded them: %s", has, r.Changes())
+		command = next("follow", format, "--reload", unread)
 	case r.Output != "":
-		d.Judgement = Judge(Attention, fmt.Sprintf("%s: %s, but the script names rules in the way", r.Outcome, has))
+		mark, cause = Attention, cause+", but the script names rules in the way"
 	case r.Outcome == follow.Updated:
-		d.Judgement = Judge(OK, fmt.Sprintf("updated: %s: %s", has, r.Changes()))
-	default:
-		d.Judgement = Judge(OK, fmt.Sprintf("%s: %s", r.Outcome, has))
+		cause += ": " + r.Changes()
 	}
+	d.Judgement = Judge(mark, cause, command...)
 	return d
 }

@@ -30,16 +30,15 @@ func (in Input) writeJSON(w io.Writer) error {
 }
 
 // mostAtOnce is the number of entries that a prefix list can be created with: Terraform's provider makes a single call.
-// See
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateManagedPrefixList.html
+// See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateManagedPrefixList.html
 const mostAtOnce = 100
 
 // fitsLists refuses more ranges than a list can be created with. A list without its entries would let nobody in.
 func (in Input) fitsLists() error {
 	for _, list := range in.Lists() {
 		if n := len(list.Ranges); n > mostAtOnce {
-			problem := fmt.Sprintf("a prefix list can be created with %d entries, and there are %d %s ranges", mostAtOnce, n, list.Family)
-			return hint.New(problem, "export the compact cover (--service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT)")
+			return hint.New(fmt.Sprintf("a prefix list can be created with %d entries, and there are %d %s ranges",
+				mostAtOnce, n, list.Family), "export the compact cover (--service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT)")
 		}
 	}
 	return nil

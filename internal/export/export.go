@@ -40,18 +40,20 @@ type Format struct {
 	Summary string // in a few words
 	// HasPorts says that the format names ports. The others are for a server that already has its own.
 	HasPorts bool
-	// HasVia says that the format is for a host, which may be behind a load balancer; HasProxy that the server reads
-	// the address behind it from the PROXY protocol.
-	HasVia, HasProxy bool
+	// NotForHosts says that the format is for Terraform or a program. The others are for a host, which may be behind a
+	// load balancer; HasProxy says that the server reads the address behind it from the PROXY protocol.
+	NotForHosts, HasProxy bool
 	// Trusts says that the format names proxies that the server trusts, and lets everyone in.
 	Trusts bool
 	// Script says that the export is run by sh, and Volatile that a restart forgets what was loaded.
 	Script, Volatile bool
-	// Check and Reload are the commands by which the server checks its configuration and loads a changed file.
-	Check, Reload string
+	Commands
 	// Writes are folders that the script writes to, as systemd.exec(5) has them.
 	Writes []string
 }
+
+// Commands are those by which a server checks its configuration and loads a changed file.
+type Commands struct{ Check, Reload string }
 
 // Formats lists all formats. Their texts are based on:
 //
@@ -66,31 +68,55 @@ type Format struct {
 //   - https://developer.hashicorp.com/terraform/language/values/locals
 //   - https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/ec2_managed_prefix_list
 var Formats = []Format{
-	{Name: "nftables", Summary: "a table of its own, replaced in one transaction", HasPorts: true, HasVia: true, Volatile: true, Check: "nft -c -f FILE", Reload: "nft -f FILE"},
-	{Name: "iptables", Summary: "a script: two chains of its own for each family, replaced in one commit", HasPorts: true, HasVia: true, Volatile: true, Script: true},
-	{Name: "ufw", Summary: "a script of ufw commands: first the new rules, then the old ones", HasPorts: true, HasVia: true, Script: true, Writes: []string{"-/etc/ufw"}},
-	{Name: "firewalld", Summary: "a script of firewall-cmd commands: ipsets, and rich rules that come first", HasPorts: true, HasVia: true, Script: true},
-	{Name: "windows", Summary: "PowerShell: one rule of Windows Defender Firewall, set at once", HasPorts: true, HasVia: true, Reload: `.\FILE`},
-	{Name: "nginx", Summary: "a geo block that tells CloudFront from everyone else", HasVia: true, HasProxy: true, Check: nginxCheck, Reload: nginxReload},
-	{Name: "nginx-realip", Summary: "the proxies by which nginx believes X-Forwarded-For", HasVia: true, Trusts: true, Check: nginxCheck, Reload: nginxReload},
-	{Name: "apache", Summary: "Require directives", HasVia: true, Check: apacheCheck, Reload: apacheReload},
-	{Name: "apache-remoteip", Summary: "the same for Apache's mod_remoteip", HasVia: true, Trusts: true, Check: apacheCheck, Reload: apacheReload},
-	{Name: "haproxy", Summary: "a file for an acl", HasVia: true, HasProxy: true, Check: haproxyCheck, Reload: haproxyReload},
-	{Name: "haproxy-realip", Summary: "the same for HAProxy: a file, and the lines that use it", HasVia: true, Trusts: true, Check: haproxyCheck, Reload: haproxyReload},
-	{Name: "caddy", Summary: "a snippet to import", HasVia: true, Check: caddyCheck, Reload: caddyReload},
-	{Name: "caddy-trusted-proxies", Summary: "the same for Caddy, strict", HasVia: true, Trusts: true, Check: caddyCheck, Reload: caddyReload},
-	{Name: "traefik-trusted-ips", Summary: "the same for an entry point of Traefik", HasVia: true, Trusts: true, Reload: "systemctl restart traefik"},
-	{Name: "terraform", Summary: "locals with both lists"},
-	{Name: "terraform-lists", Summary: "prefix lists that the function keeps up to date, and rules that refer to them", HasPorts: true},
-	{Name: "json", Summary: "a document with both lists"},
-	{Name: "csv", Summary: "a line for each range"},
+	{
+		Name: "nftables", Summary: "a table of its own, replaced in one transaction", HasPorts: true, Volatile: true,
+		Commands: Commands{"nft -c -f FILE", "nft -f FILE"},
+	},
+	{
+		Name: "iptables", Summary: "a script: two chains of its own for each family, replaced in one commit",
+		HasPorts: true, Volatile: true, Script: true,
+	},
+	{
+		Name: "ufw", Summary: "a script of ufw commands: first the new rules, then the old ones",
+		HasPorts: true, Script: true, Writes: []string{"-/etc/ufw"},
+	},
+	{
+		Name: "firewalld", Summary: "a script of firewall-cmd commands: ipsets, and rich rules that come first",
+		HasPorts: true, Script: true,
+	},
+	{
+		Name: "windows", Summary: "PowerShell: one rule of Windows Defender Firewall, set at once", HasPorts: true,
+		Commands: Commands{Reload: `.\FILE`},
+	},
+	{Name: "nginx", Summary: "a geo block that tells CloudFront from everyone else", HasProxy: true, Commands: nginx},
+	{Name: "nginx-realip", Summary: "the proxies by which nginx believes X-Forwarded-For", Trusts: true, Commands: nginx},
+	{Name: "apache", Summary: "Require directives", Commands: apache},
+	{Name: "apache-remoteip", Summary: "the same for Apache's mod_remoteip", Trusts: true, Commands: apache},
+	{Name: "haproxy", Summary: "a file for an acl", HasProxy: true, Commands: haproxy},
+	{
+		Name: "haproxy-realip", Summary: "the same for HAProxy: a file, and the lines that use it", Trusts: true,
+		Commands: haproxy,
+	},
+	{Name: "caddy", Summary: "a snippet to import", Commands: caddy},
+	{Name: "caddy-trusted-proxies", Summary: "the same for Caddy, strict", Trusts: true, Commands: caddy},
+	{
+		Name: "traefik-trusted-ips", Summary: "the same for an entry point of Traefik", Trusts: true,
+		Commands: Commands{Reload: "systemctl restart traefik"},
+	},
+	{Name: "terraform", Summary: "locals with both lists", NotForHosts: true},
+	{
+		Name: "terraform-lists", Summary: "prefix lists that the function keeps up to date, and rules that refer to them",
+		HasPorts: true, NotForHosts: true,
+	},
+	{Name: "json", Summary: "a document with both lists", NotForHosts: true},
+	{Name: "csv", Summary: "a line for each range", NotForHosts: true},
 }
 
-const (
-	nginxCheck, nginxReload     = "nginx -t", "nginx -s reload"
-	apacheCheck, apacheReload   = "apachectl configtest", "apachectl graceful"
-	haproxyCheck, haproxyReload = "haproxy -c -f /etc/haproxy/haproxy.cfg", "systemctl reload haproxy"
-	caddyCheck, caddyReload     = "caddy validate --config /etc/caddy/Caddyfile", "systemctl reload caddy"
+var (
+	nginx   = Commands{"nginx -t", "nginx -s reload"}
+	apache  = Commands{"apachectl configtest", "apachectl graceful"}
+	haproxy = Commands{"haproxy -c -f /etc/haproxy/haproxy.cfg", "systemctl reload haproxy"}
+	caddy   = Commands{"caddy validate --config /etc/caddy/Caddyfile", "systemctl reload caddy"}
 )
 
 // The texts are templates named after their format, except for JSON.

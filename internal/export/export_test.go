@@ -72,7 +72,7 @@ func TestFormats(t *testing.T) {
 				headerOf(t, got)
 				mentions = append(mentions, "CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT as published", "Made by cfsg export "+f.Name)
 			}
-			if f.HasVia && !f.Trusts {
+			if !f.NotForHosts && !f.Trusts {
 				mentions = append(mentions, "The connecting address has to be CloudFront's own.", "cfsg check --instance ID")
 			}
 			if f.Trusts {
@@ -91,7 +91,7 @@ func TestFormats(t *testing.T) {
 					t.Errorf("it does not say %q:\n%s", m, got)
 				}
 			}
-			if !f.HasVia {
+			if f.NotForHosts {
 				return
 			}
 			in.Via = prefixes("10.1.0.0/16", "fd00::/64")

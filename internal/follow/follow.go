@@ -250,8 +250,8 @@ func (r *run) refuse(p *iprange.Publication) (Outcome, error) {
 		"compare the published list with what would be lost, and if the list is right, run once with --force")
 }
 
-// replace puts a new file in force. The state first records that this has begun, so that the next run can undo a run that
-// was killed.
+// replace puts a new file in force. The state first records that this has begun, so that the next run can undo a run
+// that was killed.
 func (r *run) replace(next state, text string) error {
 	_, err := os.Stat(r.target)
 	begun := r.state
@@ -316,8 +316,8 @@ func (r *run) undo() error {
 	return r.loadOld()
 }
 
-// putBack puts the old file back if a step is pending, or removes the new one if there was none before. A script that was
-// run stays, because it can undo itself.
+// putBack puts the old file back if a step is pending, or removes the new one if there was none before. A script that
+// was run stays, because it can undo itself.
 func (r *run) putBack() (err error) {
 	switch {
 	case r.state.Pending == "":

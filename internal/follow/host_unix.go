@@ -17,8 +17,10 @@ func sameOwner(f *os.File, other fs.FileInfo) error {
 		return nil
 	}
 	owner := other.Sys().(*syscall.Stat_t)
-	if own, err := f.Stat(); err == nil && own.Sys().(*syscall.Stat_t).Uid == owner.Uid && own.Sys().(*syscall.Stat_t).Gid == owner.Gid {
-		return nil
+	if info, err := f.Stat(); err == nil {
+		if own := info.Sys().(*syscall.Stat_t); own.Uid == owner.Uid && own.Gid == owner.Gid {
+			return nil
+		}
 	}
 	return f.Chown(int(owner.Uid), int(owner.Gid))
 }

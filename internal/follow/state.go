@@ -41,7 +41,9 @@ const (
 
 func newState(c iprange.Copy) state {
 	p := c.Publication
-	return state{ETag: c.ETag, LastModified: c.LastModified, SyncToken: p.SyncToken, Published: p.Published, IPv4: p.IPv4, IPv6: p.IPv6}
+	return state{
+		ETag: c.ETag, LastModified: c.LastModified, SyncToken: p.SyncToken, Published: p.Published, IPv4: p.IPv4, IPv6: p.IPv6,
+	}
 }
 
 // held returns the list that the file was made from.
@@ -60,7 +62,8 @@ func (r *run) readState() error {
 	}
 	if r.saved = text; err == nil {
 		if err = json.Unmarshal(text, &r.state); err != nil {
-			err = hint.With(fmt.Errorf("%s.state was not written by cfsg follow: %w", r.File, err), "delete it to start over; the file itself may stay")
+			err = hint.With(fmt.Errorf("%s.state was not written by cfsg follow: %w", r.File, err),
+				"delete it to start over; the file itself may stay")
 		}
 	}
 	return err
@@ -82,8 +85,8 @@ func (r *run) save(s state) error {
 	return nil
 }
 
-// writeFile replaces a whole file, and keeps its owner and mode. After a crash, the disk has the old or the new one: see
-// fsync(2) about the folder.
+// writeFile replaces a whole file, and keeps its owner and mode. After a crash, the disk has the old or the new one:
+// see fsync(2) about the folder.
 func writeFile(path string, text []byte) error {
 	mode := fs.FileMode(0o644)
 	before, err := os.Stat(path)

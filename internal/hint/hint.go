@@ -1,7 +1,7 @@
 // Package hint keeps a problem and its remedy apart. A log has both on one line, a terminal on two.
 //
-// An error with a remedy has a method Hint() string, which may return nothing. Its text is the problem and the hint, with
-// "; " between them.
+// An error with a remedy has a method Hint() string, which may return nothing. Its text is the problem and the hint,
+// with "; " between them.
 package hint
 
 import (
@@ -47,7 +47,8 @@ func Lines(err error) []Line {
 			}
 		}
 		for i := range lines {
-			lines[i].Hints = slices.DeleteFunc(lines[i].Hints, func(h string) bool { return slices.Contains(line.Hints, h) })
+			again := func(hint string) bool { return slices.Contains(line.Hints, hint) }
+			lines[i].Hints = slices.DeleteFunc(lines[i].Hints, again)
 		}
 		slices.SortFunc(line.Hints, func(a, b string) int {
 			return strings.Index(text, "; "+a) - strings.Index(text, "; "+b)

@@ -70,8 +70,8 @@ type list struct {
 
 func (l *list) last() *iprange.Publication { return l.points[len(l.points)-1] }
 
-// addFile adds the lists of all documents in a file, one after the other, unpacked if its name ends with .gz. A document
-// may be from before AWS published a service.
+// addFile adds the lists of all documents in a file, one after the other, unpacked if its name ends with .gz. A
+// document may be from before AWS published a service.
 func addFile(lists []*list, name string) error {
 	f, err := os.Open(name)
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,9 +15,11 @@ func (r release) writeManual() error {
 		return err
 	}
 	// The page begins with cfsg itself.
-	slices.SortStableFunc(files, func(a, b string) int { return strings.Count(b, "/cfsg.txt") - strings.Count(a, "/cfsg.txt") })
+	own := filepath.Join("cmd", "cfsg", "help", "cfsg.txt")
+	files = append([]string{own}, slices.DeleteFunc(files, func(file string) bool { return file == own })...)
 	var page strings.Builder
-	page.WriteString(".TH CFSG 1 \"\" \"" + r.version + "\"\n.SH NAME\ncfsg \\- let CloudFront in at an origin on AWS, and tell who else gets in\n")
+	fmt.Fprintf(&page, ".TH CFSG 1 \"\" %q\n.SH NAME\n", r.version)
+	page.WriteString("cfsg \\- let CloudFront in at an origin on AWS, and tell who else gets in\n")
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -32,4 +35,6 @@ func (r release) writeManual() error {
 }
 
 // roff escapes a backslash, a hyphen and a dot at the start of a line. See groff_char(7).
-var roff = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "^", `\(ha`, "~", `\(ti`, "\n.", "\n\\&.")
+var roff = strings.NewReplacer(
+	`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "^", `\(ha`, "~", `\(ti`, "\n.", "\n\\&.",
+)

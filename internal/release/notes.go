@@ -37,7 +37,7 @@ func (r release) writeNotes() error {
 	}
 	changes, ok := r.changes(string(changelog))
 	if !ok {
-		return fmt.Errorf("CHANGELOG.md has neither a section [%s] nor [Unreleased]", strings.TrimPrefix(r.version, "v"))
+		return fmt.Errorf("CHANGELOG.md has neither a section for %s nor [Unreleased]", r.version)
 	}
 	text := strings.TrimSpace(changes) + "\n" + strings.ReplaceAll(whichFile, "VERSION", r.version)
 	return os.WriteFile(filepath.Join(r.folder, "notes.md"), []byte(text), 0o644)

@@ -61,7 +61,8 @@ func (r release) fromBucket(template string) (string, error) {
 	zip := "cloudfront-sg-sync_" + r.version + "_lambda_" // as .goreleaser.yaml has it
 	for _, edit := range []struct{ old, new string }{
 		{building, ""},
-		{"      CodeUri: .\n", "      CodeUri: { Bucket: !Ref CodeBucket, Key: !Sub \"${CodePrefix}" + zip + "${Architecture}.zip\" }\n"},
+		{"      CodeUri: .\n", `      CodeUri: { Bucket: !Ref CodeBucket, Key: !Sub "${CodePrefix}` + zip + `${Architecture}.zip" }
+`},
 		{"      Architectures: [arm64]\n", "      Architectures: [!Ref Architecture]\n"},
 		{"    ParameterGroups:\n", `    ParameterGroups:
       - Label: { default: Where the function's code is }
