@@ -189,7 +189,7 @@ func TestDocumentedParameters(t *testing.T) {
 			for _, found := range mentioned.FindAllStringSubmatch(span, -1) {
 				got, _ := samOverrides(found[0])
 				known, ok := takes(found[1], got[found[1]])
-				if _, withoutStop := takes(found[1], strings.TrimRight(got[found[1]], ".,;)")); known && !ok && !withoutStop {
+				if _, withoutStop := takes(found[1], strings.TrimRight(got[found[1]], ".,;)")); !known || !ok && !withoutStop {
 					t.Errorf("%s: no template takes %s", name, found[0])
 				}
 			}
