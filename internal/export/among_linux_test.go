@@ -29,7 +29,8 @@ func (f firewall) loads(t *testing.T, when string, e exported, before string, fa
 func refusing(t *testing.T, program, word string) string {
 	t.Helper()
 	dir := t.TempDir()
-	script := "#!/bin/sh\ncase \"$*\" in *'" + word + "'*) echo \"ERROR: no $*\" >&2; exit 1 ;; esac\nPATH=${PATH#*:} exec " + program + " \"$@\"\n"
+	script := "#!/bin/sh\ncase \"$*\" in *'" + word +
+		"'*) echo \"ERROR: no $*\" >&2; exit 1 ;; esac\nPATH=${PATH#*:} exec " + program + " \"$@\"\n"
 	if err := os.WriteFile(filepath.Join(dir, program), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +61,8 @@ func TestUfwAmongOthers(t *testing.T) {
 			t.Errorf("while rules move, CloudFront gets in %d of %d times", in, tries)
 		}
 	}
-	if after := sh("ufw status numbered"); before == after || strings.Count(before, "\n") != strings.Count(after, "\n") {
+	if after := sh("ufw status numbered"); before == after ||
+		strings.Count(before, "\n") != strings.Count(after, "\n") {
 		t.Errorf("rules were to move, from\n%sto\n%s", before, after)
 	}
 	loaded := f.state()
@@ -69,7 +71,9 @@ func TestUfwAmongOthers(t *testing.T) {
 		t.Errorf("loading it a second time changes something:\n%s", f.state())
 	}
 
-	f.loads(t, "a refusal", e, refusing(t, "ufw", "from 18.64.0.0/14"), true, "ufw refused this", "ERROR: no prepend allow from 18.64.0.0/14", "from 18.64.0.0/14 to any port 443,8000:8080 proto tcp comment cloudfront-ingress: ERROR")
+	f.loads(t, "a refusal", e, refusing(t, "ufw", "from 18.64.0.0/14"), true, "ufw refused this",
+		"ERROR: no prepend allow from 18.64.0.0/14",
+		"from 18.64.0.0/14 to any port 443,8000:8080 proto tcp comment cloudfront-ingress: ERROR")
 	o.expect("a refusal", true, 443, kept4, kept6, gone6)
 	o.expect("a refusal", false, 443, gone4, next4, next6)
 
@@ -82,7 +86,8 @@ func TestUfwAmongOthers(t *testing.T) {
 	f.loads(t, "IPV6=no", later, "", false, "over IPv4 only")
 	o.expect("IPV6=no", true, 443, kept4, next4)
 	sh(fail2ban + " && iptables -I ufw-before-input -p tcp --dport 8000:8010 -j DROP")
-	f.loads(t, "banned", later, "", false, "-A f2b-nginx -s 52.84.0.10/32 -j REJECT", "-A ufw-before-input -p tcp -m tcp --dport 8000:8010 -j DROP")
+	f.loads(t, "banned", later, "", false, "-A f2b-nginx -s 52.84.0.10/32 -j REJECT",
+		"-A ufw-before-input -p tcp -m tcp --dport 8000:8010 -j DROP")
 }
 
 // The rules of others in iptables are reported, go after ours, and are saved and restored together with them.
@@ -114,7 +119,8 @@ func TestIptablesAmongOthers(t *testing.T) {
 	sh(fail2ban + " && ip6tables -A INPUT -s 2600:9000::/20 -p tcp -j DROP && iptables -A INPUT -p udp --dport 443 -j DROP && iptables -A INPUT -s 203.0.113.0/24 -j DROP && iptables -A INPUT -p tcp --dport 9000 -j DROP")
 	f.loads(t, "banned", later, "", false, "These may shut CloudFront out on TCP port 443 8000-8080:\n  -A f2b-nginx -s 52.84.0.10/32 -j REJECT --reject-with icmp-port-unreachable\n  -A INPUT -s 2600:9000::/20 -p tcp -j DROP\n")
 
-	f.loads(t, "IPv6 refused", e, refusing(t, "ip6tables-restore", "noflush"), true, "The rules for IPv6 were not changed")
+	f.loads(t, "IPv6 refused", e, refusing(t, "ip6tables-restore", "noflush"), true,
+		"The rules for IPv6 were not changed")
 	o.expect("IPv6 refused", true, 8080, kept4, gone4)
 	o.expect("IPv6 refused", false, 8080, other4)
 }

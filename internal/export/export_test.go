@@ -70,10 +70,12 @@ func TestFormats(t *testing.T) {
 			}
 			if !data {
 				headerOf(t, got)
-				mentions = append(mentions, "CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT as published", "Made by cfsg export "+f.Name)
+				mentions = append(mentions, "CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT as published",
+					"Made by cfsg export "+f.Name)
 			}
 			if !f.NotForHosts && !f.Trusts {
-				mentions = append(mentions, "The connecting address has to be CloudFront's own.", "cfsg check --instance ID")
+				mentions = append(mentions, "The connecting address has to be CloudFront's own.",
+					"cfsg check --instance ID")
 			}
 			if f.Trusts {
 				mentions = append(mentions, "Trusting a proxy is not authentication")
@@ -83,7 +85,8 @@ func TestFormats(t *testing.T) {
 			}
 			in.IPv6 = nil
 			one := write(t, f.Name, in)
-			if says := strings.Contains(one, "nobody is let in over IPv6"); says == (data || f.Trusts) || strings.Contains(one, "2600:") {
+			if says := strings.Contains(one, "nobody is let in over IPv6"); says == (data || f.Trusts) ||
+				strings.Contains(one, "2600:") {
 				t.Errorf("for IPv4 alone it is\n%s", one)
 			}
 			for _, m := range mentions {

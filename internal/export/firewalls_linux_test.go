@@ -26,11 +26,12 @@ func changed() Input {
 // A firewall is where an export is loaded into, and taken out, by what its comment says.
 type firewall struct {
 	format string
-	shell  func(script string) (output string, err error) // runs a script on the host, with the firewall's own configuration
-	state  func() string                                  // what is there, by this export and by others
-	rounds int                                            // of loading again, while clients connect all the time
-	more   int                                            // ranges of each family beside the few that matter, so that filling a set takes a while
-	shut   bool                                           // without the export nobody gets in, so that it is not taken out until asked twice
+	shell  func(script string) (output string,
+		err error) // runs a script on the host, with the firewall's own configuration
+	state  func() string // what is there, by this export and by others
+	rounds int           // of loading again, while clients connect all the time
+	more   int           // ranges of each family beside the few that matter, so that filling a set takes a while
+	shut   bool          // without the export nobody gets in, so that it is not taken out until asked twice
 }
 
 // The export is in the file FILE of a folder of its own, in which the test runs the printed commands.
@@ -290,7 +291,8 @@ func newUfw(t *testing.T) (f firewall, o *origin, sh func(script string) string)
 		format: "ufw",
 		// A mount namespace of its own, in which the copies are in the places of what they were copied from.
 		shell: func(script string) (string, error) {
-			return o.try(o.host, "unshare", "-m", "sh", "-c", `mount --bind "$0" /etc/ufw && mount --bind "$1" /etc/default/ufw && `+script, etc, settings)
+			return o.try(o.host, "unshare", "-m", "sh", "-c",
+				`mount --bind "$0" /etc/ufw && mount --bind "$1" /etc/default/ufw && `+script, etc, settings)
 		},
 		shut: true,
 	}
@@ -312,7 +314,8 @@ func TestUfw(t *testing.T) {
 	// With a rule of the user's that lets everyone in, it can be taken out, but does not keep anyone out.
 	e := f.write(t, sample())
 	sh("ufw allow 443 && ufw allow 80,8000:8080/tcp")
-	if out := f.paste(t, e, e.load+" 2>&1"); !strings.Contains(out, "let everyone in") || strings.Contains(out, "22") || !strings.Contains(out, "\n  allow from any to any port 443\n") {
+	if out := f.paste(t, e, e.load+" 2>&1"); !strings.Contains(out, "let everyone in") || strings.Contains(out, "22") ||
+		!strings.Contains(out, "\n  allow from any to any port 443\n") {
 		t.Errorf("the script does not tell of a rule that opens the port to everyone: %s", out)
 	}
 	f.paste(t, e, e.takeOut)
@@ -326,7 +329,10 @@ func TestUfw(t *testing.T) {
 		port uint16 // of SSH
 	}{{"ufw --force disable", 8443}, {"ufw default allow incoming && ufw delete allow 22/tcp", 22}} {
 		sh(c.weak)
-		connection := map[uint16]string{22: "unset SSH_CONNECTION", 8443: "export SSH_CONNECTION='203.0.113.10 50000 192.0.2.1 8443'"}[c.port]
+		connection := map[uint16]string{
+			22:   "unset SSH_CONNECTION",
+			8443: "export SSH_CONNECTION='203.0.113.10 50000 192.0.2.1 8443'",
+		}[c.port]
 		out := f.paste(t, e, connection+" && "+e.load+" 2>&1")
 		o.expect("before "+c.weak, true, 443, kept4, kept6, other4)
 		sh(printedIn(t, out))
@@ -404,7 +410,8 @@ func TestFirewalld(t *testing.T) {
 	}
 	// The rules in force, and those kept for the next start. Asking firewall-cmd for all of them takes very long.
 	f.state = func() string {
-		return sh("nft --stateless list ruleset && find " + etc + "/zones " + etc + "/ipsets -name '*.xml' | sort | xargs head -n -0")
+		return sh("nft --stateless list ruleset && find " + etc + "/zones " + etc +
+			"/ipsets -name '*.xml' | sort | xargs head -n -0")
 	}
 	// The zone opens the ports to everyone; the export closes them except to the ranges.
 	sh("firewall-cmd --permanent --add-service=https && firewall-cmd --permanent --add-port=8000-8080/tcp")
@@ -440,7 +447,8 @@ func TestFirewalld(t *testing.T) {
 
 	// Packets come in by the default zone, by that of the device, or by that of their source.
 	sh("firewall-cmd --set-default-zone=work && firewall-cmd --permanent --zone=work --add-service=https && firewall-cmd --permanent --zone=dmz --add-service=https && firewall-cmd --reload")
-	f.loads(t, "a zone that nothing comes in by", e, "ZONE=dmz ", true, "come in by the zone work, so these rules have no effect")
+	f.loads(t, "a zone that nothing comes in by", e, "ZONE=dmz ", true,
+		"come in by the zone work, so these rules have no effect")
 	f.loads(t, "the default zone", e, "", false)
 	o.expect("the default zone", true, 443, kept4, kept6, gone4)
 	o.expect("the default zone", false, 443, other4, other6)
@@ -452,6 +460,8 @@ func TestFirewalld(t *testing.T) {
 
 	// A refusal is reported, and whoever got in before still does.
 	sh("firewall-cmd --zone=dmz --add-rich-rule='rule priority=-30000 family=ipv4 source address=52.84.0.0/16 reject' && " + fail2ban)
-	f.loads(t, "refused", e, refusing(t, "firewall-cmd", "--add-entries-from-file"), true, "firewalld refused this", "ERROR: no ", `zone dmz: rule priority="-30000" family="ipv4" source address="52.84.0.0/16" reject`, "-A f2b-nginx -s 52.84.0.10/32")
+	f.loads(t, "refused", e, refusing(t, "firewall-cmd", "--add-entries-from-file"), true, "firewalld refused this",
+		"ERROR: no ", `zone dmz: rule priority="-30000" family="ipv4" source address="52.84.0.0/16" reject`,
+		"-A f2b-nginx -s 52.84.0.10/32")
 	o.expect("refused", true, 443, kept6, next4, next6)
 }

@@ -55,7 +55,8 @@ func newOrigin(t *testing.T, programs ...string) *origin {
 		}
 	}
 	t.Parallel()
-	id := fmt.Sprintf("%d-%s", os.Getpid(), strings.NewReplacer("test", "", "/", "-").Replace(strings.ToLower(t.Name())))
+	id := fmt.Sprintf("%d-%s", os.Getpid(), strings.NewReplacer("test", "", "/",
+		"-").Replace(strings.ToLower(t.Name())))
 	o := &origin{
 		t: t, host: "cfsg-host-" + id, internet: "cfsg-net-" + id,
 		addr4: netip.MustParseAddr("192.0.2.1"), addr6: netip.MustParseAddr("2001:db8:1::1"),

@@ -99,7 +99,9 @@ func (s *site) put(path, text string, mode os.FileMode) {
 }
 
 func (s *site) typed(command string) (string, error) {
-	script := `mount --bind "$0" ` + s.folder + ` && mount --bind "$1/run" /run && export HOME="$1" PATH="$1/bin:$PATH" && cd ` + s.folder + " && { " + command + "; } 2>&1"
+	script := `mount --bind "$0" ` + s.folder +
+		` && mount --bind "$1/run" /run && export HOME="$1" PATH="$1/bin:$PATH" && cd ` + s.folder +
+		" && { " + command + "; } 2>&1"
 	return s.try(s.host, "unshare", "-m", "sh", "-c", script, s.etc, s.dir)
 }
 
@@ -113,7 +115,8 @@ func (s *site) paste(command string) {
 // configure writes the configuration, with lines for all of it and for the site.
 func (s *site) configure(top, lines []string, proxy string) {
 	s.t.Helper()
-	config := strings.NewReplacer("TOP", strings.Join(top, "\n"), "SITE", strings.Join(lines, "\n"), "PROXY", proxy).Replace(s.config)
+	config := strings.NewReplacer("TOP", strings.Join(top, "\n"), "SITE", strings.Join(lines, "\n"),
+		"PROXY", proxy).Replace(s.config)
 	s.put(filepath.Join(s.etc, s.file), config+"\n", 0o600)
 }
 
@@ -185,7 +188,8 @@ func TestViewerIsSeen(t *testing.T) {
 		for _, via := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s via %t", format, via), func(t *testing.T) {
 				s := newSite(t, strings.SplitN(format, "-", 2)[0])
-				if out, err := s.typed("caddy version"); err == nil && strings.HasPrefix(format, "caddy") && strings.HasPrefix(out, "2.6") {
+				if out, err := s.typed("caddy version"); err == nil && strings.HasPrefix(format, "caddy") &&
+					strings.HasPrefix(out, "2.6") {
 					t.Skipf("Caddy %s has no trusted_proxies", strings.TrimSpace(out))
 				}
 				in, behind := sample(), lb4.String()
@@ -209,14 +213,23 @@ func TestViewerIsSeen(t *testing.T) {
 					xff      []string
 					expected []string
 				}{
-					{kept4, []string{claimed + viewer, claimed + "198.51.100.8", ""}, []string{viewer, "198.51.100.8", kept4.String()}},
+					{
+						kept4,
+						[]string{claimed + viewer, claimed + "198.51.100.8", ""},
+						[]string{viewer, "198.51.100.8", kept4.String()},
+					},
 					{kept6, []string{claimed + "2001:db8::7"}, []string{"2001:db8::7"}},
 					{other4, []string{claimed + viewer, kept4.String()}, []string{other4.String(), other4.String()}},
 					{lb4, []string{claimed + viewer + ", " + kept4.String()}, []string{behind}},
-					{lb4, []string{claimed + "203.0.113.99"}, []string{map[bool]string{true: "203.0.113.99", false: lb4.String()}[via]}},
+					{
+						lb4,
+						[]string{claimed + "203.0.113.99"},
+						[]string{map[bool]string{true: "203.0.113.99", false: lb4.String()}[via]},
+					},
 				} {
 					if _, got := s.ask(c.from, "", c.xff...); !slices.Equal(got, c.expected) {
-						t.Errorf("from %v with X-Forwarded-For %q the viewer is %q, want %q", c.from, c.xff, got, c.expected)
+						t.Errorf("from %v with X-Forwarded-For %q the viewer is %q, want %q",
+							c.from, c.xff, got, c.expected)
 					}
 				}
 			})
@@ -241,7 +254,10 @@ func TestBehindLoadBalancer(t *testing.T) {
 				text := write(t, format, in)
 				s.put(filepath.Join(s.etc, "FILE"), text, 0o600)
 				top := map[string][]string{"nginx": {"include "}, "caddy": {"import FILE"}}[format]
-				lines := map[string][]string{"nginx": {"if "}, "apache": {"<Location", "Include ", "</Location"}, "haproxy": {"tcp-request "}, "caddy": {"import cloudfront"}}[format]
+				lines := map[string][]string{
+					"nginx": {"if "}, "apache": {"<Location", "Include ", "</Location"},
+					"haproxy": {"tcp-request "}, "caddy": {"import cloudfront"},
+				}[format]
 				listen := proxy
 				if proxy == "via" {
 					listen = map[string]string{"nginx": " proxy_protocol"}[format]
@@ -255,7 +271,10 @@ func TestBehindLoadBalancer(t *testing.T) {
 				}
 				want := map[request]bool{{lb4, ""}: true, {kept4, ""}: false, {other4, ""}: false}
 				if proxy != "" {
-					want = map[request]bool{{lb4, names(kept4)}: true, {lb4, names(other4)}: false, {other4, ""}: false, {other4, names(kept4)}: proxy != "via"}
+					want = map[request]bool{
+						{lb4, names(kept4)}: true, {lb4, names(other4)}: false, {other4, ""}: false,
+						{other4, names(kept4)}: proxy != "via",
+					}
 				}
 				s.answersWith("started", true, lb4, map[bool]string{true: names(kept4)}[proxy != ""])
 				for r, in := range want {
@@ -318,9 +337,11 @@ func (o *origin) answers(when string, wanted bool, from ...netip.Addr) {
 
 func (o *origin) answersWith(when string, wanted bool, from netip.Addr, proxy string) {
 	o.t.Helper()
+	deadline := time.Now().Add(long)
 	got, _ := o.ask(from, proxy, "")
-	for deadline := time.Now().Add(long); (got == "200") != wanted && time.Now().Before(deadline); got, _ = o.ask(from, proxy, "") {
+	for (got == "200") != wanted && time.Now().Before(deadline) {
 		time.Sleep(50 * time.Millisecond)
+		got, _ = o.ask(from, proxy, "")
 	}
 	if (got == "200") != wanted {
 		o.t.Errorf("%s: %v is answered %q", when, from, got)
@@ -350,7 +371,8 @@ func (o *origin) ask(from netip.Addr, proxy string, xff ...string) (status strin
 			return "", viewers
 		}
 		_, _ = io.Copy(io.Discard, answer.Body)
-		status, viewers = strconv.Itoa(answer.StatusCode), append(viewers, strings.TrimPrefix(answer.Header.Get("X-Viewer"), "::ffff:"))
+		status, viewers = strconv.Itoa(answer.StatusCode),
+			append(viewers, strings.TrimPrefix(answer.Header.Get("X-Viewer"), "::ffff:"))
 	}
 	return status, viewers
 }

@@ -10,7 +10,9 @@ import (
 )
 
 // newTerraform returns what runs a program in a folder with some files, or skips the test without Terraform.
-func newTerraform(t *testing.T, files map[string]string) (folder string, run func(input string, args ...string) (string, error)) {
+func newTerraform(t *testing.T, files map[string]string) (folder string,
+	run func(input string, args ...string) (string, error),
+) {
 	t.Helper()
 	if _, err := exec.LookPath("terraform"); err != nil {
 		t.Skip("terraform is not installed")
@@ -70,7 +72,8 @@ func TestListsTooHeavy(t *testing.T) {
 	if out, err := run("", "terraform", "init"); err != nil {
 		t.Fatal(out)
 	}
-	if out, err := run("", "terraform", "plan", "-no-color"); err == nil || !strings.Contains(out, "The rules count as 1") {
+	if out, err := run("", "terraform", "plan", "-no-color"); err == nil ||
+		!strings.Contains(out, "The rules count as 1") {
 		t.Errorf("it is planned, or the error does not say why:\n%s", out)
 	}
 	if out, err := run("", "terraform", "plan", "-var=cloudfront_rules_per_group=300"); err != nil {

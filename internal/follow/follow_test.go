@@ -35,7 +35,8 @@ func (h *host) publish(days int, ranges ...string) {
 	for _, r := range ranges {
 		entries = append(entries, fmt.Sprintf(`{"ip_prefix": %q, "service": "CLOUDFRONT"}`, r))
 	}
-	h.list = fmt.Sprintf(`{"syncToken": "%d", "createDate": "", "prefixes": [%s], "ipv6_prefixes": []}`, at.Unix(), strings.Join(entries, ","))
+	h.list = fmt.Sprintf(`{"syncToken": "%d", "createDate": "", "prefixes": [%s], "ipv6_prefixes": []}`,
+		at.Unix(), strings.Join(entries, ","))
 }
 
 func newHost(t *testing.T) *host {
@@ -191,7 +192,8 @@ func TestOwnerModeAndLinkStay(t *testing.T) {
 	}
 	h.once("first", Updated)
 	out, err := exec.Command("stat", "-c", "%a %u", kept).Output()
-	if info, lerr := os.Lstat(h.File); err != nil || lerr != nil || info.Mode()&os.ModeSymlink == 0 || os.Geteuid() == 0 && strings.TrimSpace(string(out)) != want {
+	if info, lerr := os.Lstat(h.File); err != nil || lerr != nil || info.Mode()&os.ModeSymlink == 0 ||
+		os.Geteuid() == 0 && strings.TrimSpace(string(out)) != want {
 		t.Errorf("it has %s, want %s; errors %v %v", out, want, err, lerr)
 	}
 }
@@ -271,7 +273,8 @@ func TestFirstFails(t *testing.T) {
 	}
 	h.Check, h.Script, h.Reload = "", true, ""
 	h.Render = func(*iprange.Publication) (string, error) { return "exit 3", nil }
-	if r, err := h.Update(t.Context()); r.Outcome != ReloadFailed || !strings.Contains(r.Output, "There is no earlier script") || !strings.Contains(err.Error(), "exit status 3") {
+	if r, err := h.Update(t.Context()); r.Outcome != ReloadFailed ||
+		!strings.Contains(r.Output, "There is no earlier script") || !strings.Contains(err.Error(), "exit status 3") {
 		t.Errorf("outcome %q, error %v, output %q", r.Outcome, err, r.Output)
 	}
 }

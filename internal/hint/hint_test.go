@@ -18,13 +18,18 @@ func TestLines(t *testing.T) {
 		want []hint.Line
 	}{
 		"none": {errors.New("broken"), "broken", []hint.Line{{Problem: "broken"}}},
-		"one":  {denied, "access denied; grant ec2:DescribeRegions", []hint.Line{{"access denied", []string{"grant ec2:DescribeRegions"}}}},
+		"one": {
+			denied, "access denied; grant ec2:DescribeRegions",
+			[]hint.Line{{"access denied", []string{"grant ec2:DescribeRegions"}}},
+		},
 		"wrapped, with text behind": {
-			fmt.Errorf("us-east-1: %w (3 times)", denied), "us-east-1: access denied; grant ec2:DescribeRegions (3 times)",
+			fmt.Errorf("us-east-1: %w (3 times)", denied),
+			"us-east-1: access denied; grant ec2:DescribeRegions (3 times)",
 			[]hint.Line{{"us-east-1: access denied (3 times)", []string{"grant ec2:DescribeRegions"}}},
 		},
 		"hint on hint": {
-			hint.With(denied, "ask your administrator"), "access denied; grant ec2:DescribeRegions; ask your administrator",
+			hint.With(denied, "ask your administrator"),
+			"access denied; grant ec2:DescribeRegions; ask your administrator",
 			[]hint.Line{{"access denied", []string{"grant ec2:DescribeRegions", "ask your administrator"}}},
 		},
 		"twice on a line": {
@@ -35,13 +40,18 @@ func TestLines(t *testing.T) {
 		"joined, the same hint twice": {
 			errors.Join(fmt.Errorf("one: %w", denied), errors.New("other"), fmt.Errorf("two: %w", denied)),
 			"one: access denied; grant ec2:DescribeRegions\nother\ntwo: access denied; grant ec2:DescribeRegions",
-			[]hint.Line{{Problem: "one: access denied", Hints: []string{}}, {Problem: "other"}, {"two: access denied", []string{"grant ec2:DescribeRegions"}}},
+			[]hint.Line{
+				{Problem: "one: access denied", Hints: []string{}},
+				{Problem: "other"},
+				{"two: access denied", []string{"grant ec2:DescribeRegions"}},
+			},
 		},
 		"an empty hint": {
 			silent{errors.New("broken; twice")}, "broken; twice", []hint.Line{{Problem: "broken; twice"}},
 		},
 		"hidden by a text of its own": {
-			fmt.Errorf("cannot look: %w", renamed{denied}), "cannot look: no", []hint.Line{{Problem: "cannot look: no"}},
+			fmt.Errorf("cannot look: %w", renamed{denied}), "cannot look: no",
+			[]hint.Line{{Problem: "cannot look: no"}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

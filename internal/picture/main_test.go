@@ -29,7 +29,8 @@ func document(day, ranges int) string {
 			}
 		}
 	}
-	return fmt.Sprintf(`{"syncToken":"%d","prefixes":[%s],"ipv6_prefixes":[]}`, 1672531200+day*86400, strings.Join(entries, ","))
+	return fmt.Sprintf(`{"syncToken":"%d","prefixes":[%s],"ipv6_prefixes":[]}`,
+		1672531200+day*86400, strings.Join(entries, ","))
 }
 
 func write(t *testing.T, name, text string) string {

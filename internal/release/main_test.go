@@ -116,7 +116,8 @@ func checkPlain(t *testing.T, text []byte) {
 	if got := function.Code; fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("the function's code is %v", got)
 	}
-	if got := fmt.Sprint(function.Architectures); got != "[map[Ref:Architecture]]" || plain.Parameters["Architecture"].Default != "arm64" {
+	if got := fmt.Sprint(function.Architectures); got != "[map[Ref:Architecture]]" ||
+		plain.Parameters["Architecture"].Default != "arm64" {
 		t.Errorf("the function runs on %s, by default on %v", got, plain.Parameters["Architecture"].Default)
 	}
 }
@@ -154,7 +155,8 @@ func packed(t *testing.T) []string {
 	var files []string
 	for _, build := range config.Builds {
 		for _, target := range build.Targets {
-			system, arch, _ := strings.Cut(strings.NewReplacer("darwin", "macos", "amd64", "x86_64").Replace(target), "_")
+			system, arch, _ := strings.Cut(strings.NewReplacer("darwin", "macos", "amd64", "x86_64").Replace(target),
+				"_")
 			switch {
 			case build.ID == "function":
 				files = append(files, "cloudfront-sg-sync_VERSION_lambda_"+arch+".zip")
@@ -209,14 +211,16 @@ func TestTidied(t *testing.T) {
 	if again, err := tidied(first, page); err != nil || !bytes.Equal(again, first) {
 		t.Errorf("tidied twice, the bill is %s, %v", again, err)
 	}
-	if _, err := tidied([]byte(`{"components": [{"name": "example.com/new"}]}`), page); err == nil || !strings.Contains(err.Error(), "make dependencies") {
+	if _, err := tidied([]byte(`{"components": [{"name": "example.com/new"}]}`), page); err == nil ||
+		!strings.Contains(err.Error(), "make dependencies") {
 		t.Errorf("a component without a known licence: %v", err)
 	}
 }
 
 func TestVersionOfRelease(t *testing.T) {
 	for version, ok := range map[string]bool{
-		"v1.0.0": true, "v0.12.3-rc.1": true, "": false, "1.0.0": false, "v1.0": false, "v01.0.0": false, "v1.0.0/../x": false, "v1.0.0\n": false,
+		"v1.0.0": true, "v0.12.3-rc.1": true, "": false, "1.0.0": false, "v1.0": false, "v01.0.0": false,
+		"v1.0.0/../x": false, "v1.0.0\n": false,
 	} {
 		if semantic.MatchString(version) != ok {
 			t.Errorf("%q is a version: %t", version, !ok)

@@ -26,7 +26,8 @@ func goFiles(t *testing.T) map[string]string {
 	files := map[string]string{}
 	err := fs.WalkDir(os.DirFS("../.."), ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
-		case err == nil && entry.IsDir() && slices.Contains([]string{".git", "build", "dist", "testdata", ".aws-sam"}, entry.Name()):
+		case err == nil && entry.IsDir() && slices.Contains([]string{".git", "build", "dist", "testdata", ".aws-sam"},
+			entry.Name()):
 			return fs.SkipDir
 		case err == nil && path.Ext(name) == ".go":
 			files[name] = read(t, name)
@@ -91,10 +92,12 @@ func TestMeasurementsCanBeRepeated(t *testing.T) {
 	command := regexp.MustCompile("go test [^`]*-(bench|run) ([A-Za-z5]+|'[A-Za-z|\\\\]+')[^`]* \\./([a-z/]+)`")
 	commands, files := command.FindAllStringSubmatch(read(t, "docs/performance.md"), -1), goFiles(t)
 	for _, command := range commands {
-		kind, named := map[string]string{"bench": "Benchmark", "run": "Test"}[command[1]], strings.NewReplacer(`\|`, "|", "'", "").Replace(command[2])
+		kind, named := map[string]string{"bench": "Benchmark", "run": "Test"}[command[1]],
+			strings.NewReplacer(`\|`, "|", "'", "").Replace(command[2])
 		wanted, found := regexp.MustCompile(`(?m)^func `+kind+`\w*(?:`+named+`)`), false
 		for name, text := range files {
-			found = found || path.Dir(name) == command[3] && strings.HasSuffix(name, "_test.go") && wanted.MatchString(text)
+			found = found || path.Dir(name) == command[3] &&
+				strings.HasSuffix(name, "_test.go") && wanted.MatchString(text)
 		}
 		if !found {
 			t.Errorf("docs/performance.md: nothing is measured by %s", command[0])

@@ -98,9 +98,18 @@ func TestMakeDeployParameters(t *testing.T) {
 		parameters string
 		want       map[string]string // nil where it is refused
 	}{
-		{`Services="CLOUDFRONT ROUTE53_HEALTHCHECKS" IpFamilies="ipv4 ipv6"`, map[string]string{"Services": "CLOUDFRONT ROUTE53_HEALTHCHECKS", "IpFamilies": "ipv4 ipv6"}},
-		{`ScheduleExpression='rate(1 hour)' Within=""`, map[string]string{"ScheduleExpression": "rate(1 hour)", "Within": ""}},
-		{`  Regions=eu-west-1,us-east-1   TagKey=a `, map[string]string{"Regions": "eu-west-1,us-east-1", "TagKey": "a"}},
+		{
+			`Services="CLOUDFRONT ROUTE53_HEALTHCHECKS" IpFamilies="ipv4 ipv6"`,
+			map[string]string{"Services": "CLOUDFRONT ROUTE53_HEALTHCHECKS", "IpFamilies": "ipv4 ipv6"},
+		},
+		{
+			`ScheduleExpression='rate(1 hour)' Within=""`,
+			map[string]string{"ScheduleExpression": "rate(1 hour)", "Within": ""},
+		},
+		{
+			`  Regions=eu-west-1,us-east-1   TagKey=a `,
+			map[string]string{"Regions": "eu-west-1,us-east-1", "TagKey": "a"},
+		},
 		{`Release="it's \"it\"" OnDelete=keep`, map[string]string{"Release": `it's "it"`, "OnDelete": "keep"}},
 		{`Release=two\ words`, map[string]string{"Release": "two words"}},
 		{`Services=CLOUDFRONT ROUTE53_HEALTHCHECKS`, nil},
@@ -189,7 +198,8 @@ func TestDocumentedParameters(t *testing.T) {
 			for _, found := range mentioned.FindAllStringSubmatch(span, -1) {
 				got, _ := samOverrides(found[0])
 				known, ok := takes(found[1], got[found[1]])
-				if _, withoutStop := takes(found[1], strings.TrimRight(got[found[1]], ".,;)")); !known || !ok && !withoutStop {
+				if _, withoutStop := takes(found[1], strings.TrimRight(got[found[1]], ".,;)")); !known || !ok &&
+					!withoutStop {
 					t.Errorf("%s: no template takes %s", name, found[0])
 				}
 			}

@@ -20,32 +20,54 @@ var makes = map[string][]string{
 	"AWS::Serverless::Function": {
 		"lambda:CreateFunction", "lambda:DeleteFunction", "lambda:GetFunction", "lambda:UpdateFunctionCode",
 		"lambda:UpdateFunctionConfiguration", "lambda:PutFunctionConcurrency", "lambda:DeleteFunctionConcurrency",
-		"lambda:TagResource", "iam:PassRole", "s3:GetObject", "lambda:GetFunctionCodeSigningConfig", "lambda:GetFunctionRecursionConfig",
-		"lambda:GetRuntimeManagementConfig", "lambda:PutFunctionCodeSigningConfig", "lambda:DeleteFunctionCodeSigningConfig",
+		"lambda:TagResource", "iam:PassRole", "s3:GetObject", "lambda:GetFunctionCodeSigningConfig",
+		"lambda:GetFunctionRecursionConfig",
+		"lambda:GetRuntimeManagementConfig", "lambda:PutFunctionCodeSigningConfig",
+		"lambda:DeleteFunctionCodeSigningConfig",
 		"ec2:DescribeSubnets", "ec2:DescribeSecurityGroups", "ec2:DescribeVpcs", // VpcConfig
-		"lambda:PutFunctionEventInvokeConfig", "lambda:UpdateFunctionEventInvokeConfig", "lambda:DeleteFunctionEventInvokeConfig",
+		"lambda:PutFunctionEventInvokeConfig", "lambda:UpdateFunctionEventInvokeConfig",
+		"lambda:DeleteFunctionEventInvokeConfig",
 	},
 	"AWS::Lambda::Permission": {"lambda:AddPermission", "lambda:RemovePermission", "lambda:GetPolicy"},
 	"AWS::IAM::Role": {
-		"iam:CreateRole", "iam:DeleteRole", "iam:GetRole", "iam:PutRolePolicy", "iam:DeleteRolePolicy", "iam:GetRolePolicy",
-		"iam:UpdateAssumeRolePolicy", "iam:PutRolePermissionsBoundary", "iam:DeleteRolePermissionsBoundary", "iam:TagRole",
+		"iam:CreateRole", "iam:DeleteRole", "iam:GetRole", "iam:PutRolePolicy",
+		"iam:DeleteRolePolicy", "iam:GetRolePolicy",
+		"iam:UpdateAssumeRolePolicy", "iam:PutRolePermissionsBoundary",
+		"iam:DeleteRolePermissionsBoundary", "iam:TagRole",
 	},
 	"AWS::Logs::LogGroup": {
 		"logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:DescribeLogGroups", "logs:PutRetentionPolicy",
-		"logs:AssociateKmsKey", "logs:DisassociateKmsKey", "logs:TagResource", "logs:DescribeIndexPolicies", "logs:GetDataProtectionPolicy",
+		"logs:AssociateKmsKey", "logs:DisassociateKmsKey", "logs:TagResource", "logs:DescribeIndexPolicies",
+		"logs:GetDataProtectionPolicy",
 	},
-	"AWS::SQS::Queue":       {"sqs:CreateQueue", "sqs:DeleteQueue", "sqs:GetQueueAttributes", "sqs:SetQueueAttributes", "sqs:TagQueue"},
+	"AWS::SQS::Queue": {
+		"sqs:CreateQueue", "sqs:DeleteQueue", "sqs:GetQueueAttributes",
+		"sqs:SetQueueAttributes", "sqs:TagQueue",
+	},
 	"AWS::SQS::QueuePolicy": {"sqs:SetQueueAttributes"},
 	"AWS::Lambda::EventSourceMapping": {
-		"lambda:CreateEventSourceMapping", "lambda:GetEventSourceMapping", "lambda:UpdateEventSourceMapping", "lambda:DeleteEventSourceMapping",
+		"lambda:CreateEventSourceMapping", "lambda:GetEventSourceMapping", "lambda:UpdateEventSourceMapping",
+		"lambda:DeleteEventSourceMapping",
 	},
 	"AWS::Events::EventBusPolicy": {"events:PutPermission", "events:RemovePermission", "events:DescribeEventBus"},
-	"AWS::Events::Rule":           {"events:PutRule", "events:DeleteRule", "events:DescribeRule", "events:PutTargets", "events:RemoveTargets"},
-	"AWS::SNS::Subscription":      {"sns:Subscribe", "sns:Unsubscribe", "sns:GetSubscriptionAttributes"},
-	"AWS::SNS::Topic":             {"sns:CreateTopic", "sns:DeleteTopic", "sns:GetTopicAttributes", "sns:SetTopicAttributes", "sns:Subscribe", "sns:TagResource"},
-	"AWS::CloudWatch::Alarm":      {"cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms"},
-	"AWS::CloudWatch::Dashboard":  {"cloudwatch:PutDashboard", "cloudwatch:DeleteDashboards", "cloudwatch:GetDashboard"},
-	"Custom::Sync":                {"lambda:InvokeFunction"},
+	"AWS::Events::Rule": {
+		"events:PutRule", "events:DeleteRule", "events:DescribeRule",
+		"events:PutTargets", "events:RemoveTargets",
+	},
+	"AWS::SNS::Subscription": {"sns:Subscribe", "sns:Unsubscribe", "sns:GetSubscriptionAttributes"},
+	"AWS::SNS::Topic": {
+		"sns:CreateTopic", "sns:DeleteTopic", "sns:GetTopicAttributes",
+		"sns:SetTopicAttributes", "sns:Subscribe", "sns:TagResource",
+	},
+	"AWS::CloudWatch::Alarm": {
+		"cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms",
+		"cloudwatch:DescribeAlarms",
+	},
+	"AWS::CloudWatch::Dashboard": {
+		"cloudwatch:PutDashboard",
+		"cloudwatch:DeleteDashboards", "cloudwatch:GetDashboard",
+	},
+	"Custom::Sync": {"lambda:InvokeFunction"},
 }
 
 // anywhere are the actions that the policy allows on everything, because they take no resource, or one whose name
@@ -53,7 +75,8 @@ var makes = map[string][]string{
 var anywhere = []string{
 	"ec2:DescribeSubnets", "ec2:DescribeSecurityGroups", "ec2:DescribeVpcs", "ec2:DescribeNetworkInterfaces",
 	"cloudformation:GetTemplateSummary", "cloudformation:ValidateTemplate", "logs:DescribeLogGroups",
-	"lambda:CreateEventSourceMapping", "lambda:GetEventSourceMapping", "lambda:UpdateEventSourceMapping", "lambda:DeleteEventSourceMapping", "lambda:ListTags",
+	"lambda:CreateEventSourceMapping", "lambda:GetEventSourceMapping", "lambda:UpdateEventSourceMapping",
+	"lambda:DeleteEventSourceMapping", "lambda:ListTags",
 	"sns:Unsubscribe", "sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes",
 }
 
@@ -68,7 +91,8 @@ func lint(t *testing.T, text string, flags ...string) string {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), linter, append(flags, "--format", "parseable", "--", path)...).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), linter,
+		append(flags, "--format", "parseable", "--", path)...).CombinedOutput()
 	if _, failed := errors.AsType[*exec.ExitError](err); err != nil && !failed {
 		t.Fatal(err)
 	}

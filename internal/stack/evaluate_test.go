@@ -51,7 +51,8 @@ func (d *deployment) ref(name string) any {
 	case "AWS::AccountId":
 		return accountID
 	case "AWS::StackId":
-		return "arn:aws:cloudformation:us-east-1:" + accountID + ":stack/" + stackName + "/51af3dc0-da77-11e4-872e-1234567db123"
+		return "arn:aws:cloudformation:us-east-1:" + accountID + ":stack/" + stackName +
+			"/51af3dc0-da77-11e4-872e-1234567db123"
 	case "AWS::StackName":
 		return stackName
 	}

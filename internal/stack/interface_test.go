@@ -56,11 +56,12 @@ func TestParametersAreShown(t *testing.T) {
 	used := usedIn(s.section("Resources"), s.section("Outputs"), s.section("Conditions"), s.section("Rules")).refs
 	for name, parameter := range s.section("Parameters") {
 		for problem, found := range map[string]bool{
-			"is not in one group":            listed[name] != 1,
-			"has no label":                   get(labels[name], "default") == nil,
-			"is used by nothing":             !used[name],
-			"has no description":             get(parameter, "Description") == nil,
-			"has a pattern but no words":     get(parameter, "AllowedPattern") != nil && get(parameter, "ConstraintDescription") == nil,
+			"is not in one group": listed[name] != 1,
+			"has no label":        get(labels[name], "default") == nil,
+			"is used by nothing":  !used[name],
+			"has no description":  get(parameter, "Description") == nil,
+			"has a pattern but no words": get(parameter, "AllowedPattern") != nil &&
+				get(parameter, "ConstraintDescription") == nil,
 			"has no default, so must be set": get(parameter, "Default") == nil,
 		} {
 			if found {

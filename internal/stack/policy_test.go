@@ -33,7 +33,8 @@ func withEverything(s template) *deployment {
 // memberOf returns a deployment of the member's role for the same hub.
 func memberOf(s template) *deployment {
 	return deploy(s, map[string]string{
-		"HubRoleArn": "arn:aws:iam::444455556666:role/hub/sync", "ExternalId": "hub-7", "Regions": "us-east-1,eu-west-1",
+		"HubRoleArn": "arn:aws:iam::444455556666:role/hub/sync", "ExternalId": "hub-7",
+		"Regions": "us-east-1,eu-west-1",
 	})
 }
 
@@ -57,7 +58,8 @@ func statements(t interface{ Fatalf(string, ...any) }, d *deployment, role strin
 		}
 		for _, s := range get(document, "Statement").([]any) {
 			sid, _ := get(s, "Sid").(string)
-			if _, ok := found[sid]; ok || sid == "" || get(s, "NotAction") != nil || get(s, "NotResource") != nil || get(document, "Version") != "2012-10-17" {
+			if _, ok := found[sid]; ok || sid == "" || get(s, "NotAction") != nil || get(s, "NotResource") != nil ||
+				get(document, "Version") != "2012-10-17" {
 				t.Fatalf("the policies of %s have the statement %v", role, s)
 			}
 			if get(s, "Effect") != "Allow" {
@@ -84,18 +86,22 @@ func texts(v any) []string {
 
 // byLambda are the actions that Lambda takes with the function's role.
 var byLambda = []string{
-	"logs:CreateLogStream", "logs:PutLogEvents", // https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html
+	"logs:CreateLogStream", "logs:PutLogEvents",
+	// https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html
 	"kms:GenerateDataKey", "kms:Decrypt", // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
-	"ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses", // https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
+	"ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses",
+	// https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
 	"ec2:UnassignPrivateIpAddresses", "ec2:DescribeSubnets",
-	"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+	"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes",
+	// https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 	"sqs:SendMessage", // https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
 }
 
 // TestRoleActions finds actions that the function's code takes and its role does not allow, or the other way round. The
 // code takes an action Op where it names the type OpInput of the AWS SDK. TestRehearsal judges what it calls in fact.
 func TestRoleActions(t *testing.T) {
-	list := exec.Command("go", "list", "-deps", "-f", "{{range .GoFiles}}{{$.ImportPath}} {{$.Dir}}/{{.}}\n{{end}}", "./lambda")
+	list := exec.Command("go", "list", "-deps", "-f",
+		"{{range .GoFiles}}{{$.ImportPath}} {{$.Dir}}/{{.}}\n{{end}}", "./lambda")
 	list.Dir = "../.."
 	out, err := list.Output()
 	if err != nil {
@@ -135,7 +141,10 @@ type grant struct{ Resources, Condition any }
 // on its own resources, and those that change something in no other region, and on nothing without the tag.
 func grantsOnEC2() map[string]grant {
 	there := map[string]any{"aws:RequestedRegion": []any{"us-east-1", "eu-west-1"}}
-	tagged := map[string]any{"Null": map[string]any{"aws:ResourceTag/cloudfront-ingress": "false"}, "StringEquals": there}
+	tagged := map[string]any{
+		"Null":         map[string]any{"aws:ResourceTag/cloudfront-ingress": "false"},
+		"StringEquals": there,
+	}
 	return map[string]grant{
 		"DescribeGroupsAndWhatTheyMeet":    {"*", map[string]any{"StringEquals": there}},
 		"ReadEntriesOfPrefixLists":         {"arn:aws:ec2:*:*:prefix-list/*", map[string]any{"StringEquals": there}},
@@ -152,7 +161,8 @@ func compareGrants(t *testing.T, role string, want map[string]grant, all map[str
 		got[sid] = grant{s.resources, s.condition}
 		for _, action := range s.actions {
 			reads := strings.HasPrefix(action, "ec2:Describe") || strings.HasPrefix(action, "ec2:Get")
-			if strings.HasPrefix(action, "ec2:") && !reads && want[sid].Resources == "*" && !strings.HasSuffix(sid, "Function") && !strings.HasPrefix(sid, "Deny ") {
+			if strings.HasPrefix(action, "ec2:") && !reads && want[sid].Resources == "*" &&
+				!strings.HasSuffix(sid, "Function") && !strings.HasPrefix(sid, "Deny ") {
 				t.Errorf("%s of %s allows %s on other groups or lists than tagged ones", sid, role, action)
 			}
 		}
@@ -192,7 +202,8 @@ func TestRoleStatements(t *testing.T) {
 
 	// Options that are off allow nothing.
 	for _, sid := range []string{
-		"LambdaConnectsFunction", "Deny CodeConnectsNothing", "DecryptEnvironment", "ReadQuotas", "AssumeListedRolesOnly", "AssumeRolesOfThatName",
+		"LambdaConnectsFunction", "Deny CodeConnectsNothing", "DecryptEnvironment", "ReadQuotas",
+		"AssumeListedRolesOnly", "AssumeRolesOfThatName",
 		"UseKeyOfQueue", "PublishChanges",
 	} {
 		delete(want, sid)
@@ -202,8 +213,11 @@ func TestRoleStatements(t *testing.T) {
 		t.Errorf("with no options: -want +got\n%s", diff)
 	}
 	for topic, parameters := range map[string]map[string]string{
-		"<AlarmTopic>":                           {"NotifyTopicArn": "alarms", "AlarmEmail": "ops@example.com"},
-		"arn:aws:sns:us-east-1:111122223333:ops": {"NotifyTopicArn": "alarms", "AlarmTopicArn": "arn:aws:sns:us-east-1:111122223333:ops"},
+		"<AlarmTopic>": {"NotifyTopicArn": "alarms", "AlarmEmail": "ops@example.com"},
+		"arn:aws:sns:us-east-1:111122223333:ops": {
+			"NotifyTopicArn": "alarms",
+			"AlarmTopicArn":  "arn:aws:sns:us-east-1:111122223333:ops",
+		},
 	} {
 		d := deploy(s, parameters)
 		may, does := statements(t, d, "SyncRole")["PublishChanges"].resources, d.variables()["NOTIFY_TOPIC_ARN"]
@@ -211,7 +225,8 @@ func TestRoleStatements(t *testing.T) {
 			t.Errorf("with %v the role may publish to %v, and the function publishes to %q", parameters, may, does)
 		}
 	}
-	checkTrust(t, d.property("SyncRole", "AssumeRolePolicyDocument"), map[string]any{"Service": "lambda.amazonaws.com"}, nil)
+	checkTrust(t, d.property("SyncRole", "AssumeRolePolicyDocument"),
+		map[string]any{"Service": "lambda.amazonaws.com"}, nil)
 }
 
 // checkTrust checks who may assume a role.
@@ -220,7 +235,10 @@ func checkTrust(t *testing.T, document any, principal, condition any) {
 	if len(list) != 1 {
 		t.Errorf("%d statements say who may assume the role", len(list))
 	}
-	got := map[string]any{"Action": get(list[0], "Action"), "Principal": get(list[0], "Principal"), "Condition": get(list[0], "Condition")}
+	got := map[string]any{
+		"Action": get(list[0], "Action"), "Principal": get(list[0], "Principal"),
+		"Condition": get(list[0], "Condition"),
+	}
 	if diff := cmp.Diff(map[string]any{"Action": "sts:AssumeRole", "Principal": principal, "Condition": condition}, got); diff != "" {
 		t.Errorf("others may assume the role: -want +got\n%s", diff)
 	}
@@ -244,7 +262,8 @@ func TestMemberRole(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"TagKey", "ExternalId"} {
-		if !hub.accepts(name, "hub-7") || !d.template.accepts(name, "hub-7") || d.template.accepts(name, "hub*") || d.template.accepts(name, "") {
+		if !hub.accepts(name, "hub-7") || !d.template.accepts(name, "hub-7") || d.template.accepts(name, "hub*") ||
+			d.template.accepts(name, "") {
 			t.Errorf("parameter %s of the member's role takes other values than the hub's", name)
 		}
 	}

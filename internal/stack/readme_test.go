@@ -15,7 +15,8 @@ func TestReadmeCommands(t *testing.T) {
 	t.Parallel()
 	_, reproduce, _ := strings.Cut(read(t, makeFile), "\nreproduce:")
 	checked, readme := read(t, ".ci/run")+reproduce, readPage(t, "README.md")
-	commands := slices.DeleteFunc(slices.Clone(readme.spans), func(span string) bool { return !strings.HasPrefix(span, "make ") })
+	commands := slices.DeleteFunc(slices.Clone(readme.spans),
+		func(span string) bool { return !strings.HasPrefix(span, "make ") })
 	for _, block := range slices.Concat(slices.Collect(maps.Values(readme.blocks))...) {
 		if !strings.HasPrefix(block, "# needs AWS\n") {
 			commands = append(commands, strings.Split(strings.TrimSpace(block), "\n")...)
@@ -29,7 +30,8 @@ func TestReadmeCommands(t *testing.T) {
 			if out, err := cmd.CombinedOutput(); err != nil || len(out) < 100 {
 				t.Errorf("%s: %v\n%s", command, err, out)
 			}
-		} else if target != "picture" && !strings.Contains(checked, "make "+target) && !strings.Contains(checked, " "+target+" VERSION=") {
+		} else if target != "picture" && !strings.Contains(checked, "make "+target) &&
+			!strings.Contains(checked, " "+target+" VERSION=") {
 			t.Errorf("nothing runs %q, and it does not say that it needs AWS", command)
 		}
 	}

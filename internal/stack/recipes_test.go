@@ -20,7 +20,8 @@ func TestTerraformRecipes(t *testing.T) {
 		if _, diags := hclparse.NewParser().ParseHCL([]byte(text), "recipe.tf"); diags.HasErrors() {
 			t.Errorf("%v in\n%s", diags, text)
 		}
-		if strings.Contains(text, `"aws_ec2_managed_prefix_list"`) && !strings.Contains(text, "ignore_changes = [entry]") {
+		if strings.Contains(text, `"aws_ec2_managed_prefix_list"`) &&
+			!strings.Contains(text, "ignore_changes = [entry]") {
 			t.Errorf("an apply would empty the list:\n%s", text)
 		}
 		if missing == nil {
@@ -37,8 +38,11 @@ func TestTerraformRecipes(t *testing.T) {
 // https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/ with
 // ingress/annotations, service/annotations and gateway/loadbalancerconfig.
 var prefixListFields = map[string][]string{
-	"Ingress":                   {"metadata", "annotations", "alb.ingress.kubernetes.io/security-group-prefix-lists"},
-	"Service":                   {"metadata", "annotations", "service.beta.kubernetes.io/aws-load-balancer-security-group-prefix-lists"},
+	"Ingress": {"metadata", "annotations", "alb.ingress.kubernetes.io/security-group-prefix-lists"},
+	"Service": {
+		"metadata", "annotations",
+		"service.beta.kubernetes.io/aws-load-balancer-security-group-prefix-lists",
+	},
 	"LoadBalancerConfiguration": {"spec", "securityGroupPrefixes"},
 }
 

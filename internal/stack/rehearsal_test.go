@@ -141,7 +141,8 @@ func zipOf(t *testing.T, bootstrap []byte) []byte {
 func withoutSAM(t *testing.T, python, yaml string) template {
 	t.Helper()
 	cmd := exec.Command(python, "../release/transform.py")
-	cmd.Stdin, cmd.Stderr = strings.NewReader(strings.Replace(yaml, "CodeUri: .", "CodeUri: s3://code/function.zip", 1)), os.Stderr
+	cmd.Stdin, cmd.Stderr = strings.NewReader(strings.Replace(yaml, "CodeUri: .",
+		"CodeUri: s3://code/function.zip", 1)), os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
@@ -165,7 +166,8 @@ func (r *rehearsal) config(account, region string) aws.Config {
 		Retryer: func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) { o.Retryables = append(o.Retryables, again) })
 		},
-		Region: region, BaseEndpoint: &r.url, Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
+		Region: region, BaseEndpoint: &r.url, Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE",
+			"secret", ""),
 		APIOptions: []func(*middleware.Stack) error{smithyhttp.AddHeaderValue("x-moto-account-id", account)},
 	}
 }
@@ -182,10 +184,12 @@ func (r *rehearsal) deploy(account, region, name string, s template, parameters 
 	}
 	client := cloudformation.NewFromConfig(r.config(account, region))
 	if _, err := client.DescribeStacks(r.t.Context(), &cloudformation.DescribeStacksInput{StackName: &name}); err != nil {
-		_, err = client.CreateStack(r.t.Context(), &cloudformation.CreateStackInput{StackName: &name, TemplateBody: &text, Parameters: list})
+		_, err = client.CreateStack(r.t.Context(),
+			&cloudformation.CreateStackInput{StackName: &name, TemplateBody: &text, Parameters: list})
 		r.must(err)
 	} else {
-		_, err = client.UpdateStack(r.t.Context(), &cloudformation.UpdateStackInput{StackName: &name, TemplateBody: &text, Parameters: list})
+		_, err = client.UpdateStack(r.t.Context(),
+			&cloudformation.UpdateStackInput{StackName: &name, TemplateBody: &text, Parameters: list})
 		r.must(err)
 	}
 	return r.entries()
@@ -193,7 +197,8 @@ func (r *rehearsal) deploy(account, region, name string, s template, parameters 
 
 func (r *rehearsal) delete(name string) []logged {
 	r.t.Helper()
-	_, err := cloudformation.NewFromConfig(r.config(hubAccount, hubRegion)).DeleteStack(r.t.Context(), &cloudformation.DeleteStackInput{StackName: &name})
+	_, err := cloudformation.NewFromConfig(r.config(hubAccount, hubRegion)).DeleteStack(r.t.Context(),
+		&cloudformation.DeleteStackInput{StackName: &name})
 	r.must(err)
 	return r.entries()
 }
@@ -254,8 +259,12 @@ func (r *rehearsal) home(account, region string, withList bool) *home {
 	h.group = r.group(h, "web", "443")
 	if withList {
 		out, err := h.client.CreateManagedPrefixList(r.t.Context(), &ec2.CreateManagedPrefixListInput{
-			PrefixListName: aws.String("cloudfront"), AddressFamily: aws.String("IPv4"), MaxEntries: aws.Int32(10), TagSpecifications: []types.TagSpecification{
-				{ResourceType: types.ResourceTypePrefixList, Tags: []types.Tag{{Key: aws.String("cloudfront-ingress"), Value: aws.String("ranges")}}},
+			PrefixListName: aws.String("cloudfront"), AddressFamily: aws.String("IPv4"), MaxEntries: aws.Int32(10),
+			TagSpecifications: []types.TagSpecification{
+				{
+					ResourceType: types.ResourceTypePrefixList,
+					Tags:         []types.Tag{{Key: aws.String("cloudfront-ingress"), Value: aws.String("ranges")}},
+				},
 			},
 		})
 		r.must(err)
@@ -269,7 +278,10 @@ func (r *rehearsal) group(h *home, name, ports string) string {
 	r.t.Helper()
 	out, err := h.client.CreateSecurityGroup(r.t.Context(), &ec2.CreateSecurityGroupInput{
 		GroupName: &name, Description: &name, TagSpecifications: []types.TagSpecification{
-			{ResourceType: types.ResourceTypeSecurityGroup, Tags: []types.Tag{{Key: aws.String("cloudfront-ingress"), Value: &ports}}},
+			{
+				ResourceType: types.ResourceTypeSecurityGroup,
+				Tags:         []types.Tag{{Key: aws.String("cloudfront-ingress"), Value: &ports}},
+			},
 		},
 	})
 	r.must(err)
@@ -279,7 +291,8 @@ func (r *rehearsal) group(h *home, name, ports string) string {
 // ranges returns what a group lets in, in order.
 func (r *rehearsal) ranges(h *home, group string) string {
 	r.t.Helper()
-	out, err := h.client.DescribeSecurityGroups(r.t.Context(), &ec2.DescribeSecurityGroupsInput{GroupIds: []string{group}})
+	out, err := h.client.DescribeSecurityGroups(r.t.Context(),
+		&ec2.DescribeSecurityGroupsInput{GroupIds: []string{group}})
 	r.must(err)
 	var all []string
 	for _, p := range out.SecurityGroups[0].IpPermissions {
@@ -304,7 +317,8 @@ func (r *rehearsal) check(when, want string, homes ...*home) {
 		if h.list == "" {
 			continue
 		}
-		out, err := h.client.GetManagedPrefixListEntries(r.t.Context(), &ec2.GetManagedPrefixListEntriesInput{PrefixListId: &h.list})
+		out, err := h.client.GetManagedPrefixListEntries(r.t.Context(),
+			&ec2.GetManagedPrefixListEntriesInput{PrefixListId: &h.list})
 		r.must(err)
 		var got []string
 		for _, e := range out.Entries {
@@ -323,7 +337,8 @@ func (r *rehearsal) event(source, detailType string, detail any) []logged {
 	r.t.Helper()
 	text, err := json.Marshal(detail)
 	r.must(err)
-	body, err := json.Marshal(map[string]any{"Entries": []any{map[string]any{"Source": source, "DetailType": detailType, "Detail": string(text)}}})
+	entry := map[string]any{"Source": source, "DetailType": detailType, "Detail": string(text)}
+	body, err := json.Marshal(map[string]any{"Entries": []any{entry}})
 	r.must(err)
 	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodPost, r.url, bytes.NewReader(body))
 	r.must(err)
@@ -333,7 +348,8 @@ func (r *rehearsal) event(source, detailType string, detail any) []logged {
 	res, err := http.DefaultClient.Do(req)
 	r.must(err)
 	defer res.Body.Close()
-	if answer, _ := io.ReadAll(res.Body); res.StatusCode != http.StatusOK || !strings.Contains(string(answer), `"FailedEntryCount": 0`) {
+	if answer, _ := io.ReadAll(res.Body); res.StatusCode != http.StatusOK ||
+		!strings.Contains(string(answer), `"FailedEntryCount": 0`) {
 		r.t.Fatalf("the bus does not take the event: %s %s", res.Status, answer)
 	}
 	return r.entries()
@@ -345,7 +361,10 @@ func (r *rehearsal) invoke(event string) []logged {
 	client := lambda.NewFromConfig(r.config(hubAccount, hubRegion))
 	functions, err := client.ListFunctions(r.t.Context(), &lambda.ListFunctionsInput{})
 	r.must(err)
-	_, err = client.Invoke(r.t.Context(), &lambda.InvokeInput{FunctionName: functions.Functions[0].FunctionArn, Payload: []byte(event)})
+	_, err = client.Invoke(r.t.Context(), &lambda.InvokeInput{
+		FunctionName: functions.Functions[0].FunctionArn,
+		Payload:      []byte(event),
+	})
 	r.must(err)
 	return r.entries()
 }
@@ -354,16 +373,21 @@ func TestRehearsal(t *testing.T) {
 	t.Parallel()
 	r := newRehearsal(t)
 	hub, member := withoutSAM(t, r.python, read(t, mainFile)), readTemplate(t, memberFile)
-	topic, err := sns.NewFromConfig(r.config(hubAccount, hubRegion)).CreateTopic(t.Context(), &sns.CreateTopicInput{Name: aws.String("changes")})
+	topic, err := sns.NewFromConfig(r.config(hubAccount, hubRegion)).CreateTopic(t.Context(),
+		&sns.CreateTopicInput{Name: aws.String("changes")})
 	r.must(err)
 	settings := map[string]string{
-		"IpRangesUrl": r.feed, "Regions": hubRegion + ", us-west-2", "MemberAccounts": memberAccount, "ExternalId": externalID, "WatchChanges": "true",
-		"RoleArns": "arn:aws:iam::" + otherAccount + ":role/theirs", "NotifyTopicArn": *topic.TopicArn, "RoleName": "hub",
-		"EnvironmentKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/1", "QueueKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/2",
+		"IpRangesUrl": r.feed, "Regions": hubRegion + ", us-west-2", "MemberAccounts": memberAccount,
+		"ExternalId": externalID, "WatchChanges": "true",
+		"RoleArns":       "arn:aws:iam::" + otherAccount + ":role/theirs",
+		"NotifyTopicArn": *topic.TopicArn, "RoleName": "hub",
+		"EnvironmentKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/1",
+		"QueueKeyArn":       "arn:aws:kms:eu-west-1:123456789012:key/2",
 	}
 	for account, role := range map[string]string{memberAccount: "cloudfront-sg-sync", otherAccount: "theirs"} {
 		r.deploy(account, hubRegion, "member", member, map[string]string{
-			"HubRoleArn": "arn:aws:iam::" + hubAccount + ":role/hub", "ExternalId": externalID, "Regions": hubRegion + ", us-west-2", "RoleName": role,
+			"HubRoleArn": "arn:aws:iam::" + hubAccount + ":role/hub", "ExternalId": externalID,
+			"Regions": hubRegion + ", us-west-2", "RoleName": role,
 		})
 	}
 	homes := []*home{
@@ -410,7 +434,10 @@ func (r *rehearsal) playEvents(homes []*home) {
 
 	late := r.group(h, "late", "80")
 	tagged := func(key string) map[string]any {
-		return map[string]any{"changed-tag-keys": []string{key}, "service": "ec2", "resource-type": "security-group", "tags": map[string]string{}}
+		return map[string]any{
+			"changed-tag-keys": []string{key}, "service": "ec2",
+			"resource-type": "security-group", "tags": map[string]string{},
+		}
 	}
 	if made := r.event("aws.tag", "Tag Change on Resource", tagged("Name")); kinds(made, "invoke") != 0 {
 		t.Error("a foreign tag starts a run")
@@ -420,19 +447,33 @@ func (r *rehearsal) playEvents(homes []*home) {
 	}
 
 	called := func(identity map[string]any) map[string]any {
-		return map[string]any{"eventSource": "ec2.amazonaws.com", "eventName": "RevokeSecurityGroupIngress", "userIdentity": identity}
+		return map[string]any{
+			"eventSource": "ec2.amazonaws.com",
+			"eventName":   "RevokeSecurityGroupIngress", "userIdentity": identity,
+		}
 	}
 	issuer := func(role string) map[string]any {
-		return map[string]any{"type": "AssumedRole", "sessionContext": map[string]any{"sessionIssuer": map[string]any{"arn": "arn:aws:iam::" + hubAccount + ":role/" + role}}}
+		arn := "arn:aws:iam::" + hubAccount + ":role/" + role
+		return map[string]any{
+			"type": "AssumedRole", "sessionContext": map[string]any{"sessionIssuer": map[string]any{"arn": arn}},
+		}
 	}
 	for _, test := range []struct {
 		who      string
 		identity map[string]any
 		runs     int
-	}{{"a user", map[string]any{"type": "IAMUser"}, 1}, {"another role", issuer("ops"), 1}, {"the function", issuer("hub"), 0}} {
-		_, err = h.client.RevokeSecurityGroupIngress(t.Context(), &ec2.RevokeSecurityGroupIngressInput{GroupId: &h.group, IpPermissions: []types.IpPermission{
-			{IpProtocol: aws.String("tcp"), FromPort: aws.Int32(443), ToPort: aws.Int32(443), IpRanges: []types.IpRange{{CidrIp: aws.String("18.64.0.0/16")}}},
-		}})
+	}{
+		{"a user", map[string]any{"type": "IAMUser"}, 1},
+		{"another role", issuer("ops"), 1},
+		{"the function", issuer("hub"), 0},
+	} {
+		_, err = h.client.RevokeSecurityGroupIngress(t.Context(),
+			&ec2.RevokeSecurityGroupIngressInput{GroupId: &h.group, IpPermissions: []types.IpPermission{
+				{
+					IpProtocol: aws.String("tcp"), FromPort: aws.Int32(443), ToPort: aws.Int32(443),
+					IpRanges: []types.IpRange{{CidrIp: aws.String("18.64.0.0/16")}},
+				},
+			}})
 		r.must(err)
 		if made := r.event("aws.ec2", "AWS API Call via CloudTrail", called(test.identity)); kinds(made, "invoke") != test.runs {
 			t.Errorf("a call of %s starts %d runs, want %d", test.who, kinds(made, "invoke"), test.runs)
@@ -446,7 +487,8 @@ func (r *rehearsal) playEvents(homes []*home) {
 	if made := r.event("aws.ec2", "AWS API Call via CloudTrail", failed); kinds(made, "invoke") != 0 {
 		t.Error("a call that failed starts a run")
 	}
-	if made := r.invoke(`{"dryRun":true}`); len(made) == 0 || !strings.Contains(made[len(made)-1].Answer, `"dryRun":true,"changed":true`) {
+	if made := r.invoke(`{"dryRun":true}`); len(made) == 0 ||
+		!strings.Contains(made[len(made)-1].Answer, `"dryRun":true,"changed":true`) {
 		t.Errorf("a dry run finds nothing to do: %v", made)
 	}
 	r.invoke(`{"version":"0","detail-type":"Scheduled Event","source":"aws.events","detail":{}}`)
@@ -471,7 +513,8 @@ func (r *rehearsal) checkCalls(hub, member template, settings map[string]string)
 		}
 		name := l.Role[strings.LastIndex(l.Role, "/")+1:]
 		if len(l.Allowed) != 1 || len(l.Denied) > 0 || !l.Trusted {
-			t.Errorf("%s: %s on %s in %s is allowed by %v, denied by %v; trusted: %t", name, l.Action, l.Resource, l.Region, l.Allowed, l.Denied, l.Trusted)
+			t.Errorf("%s: %s on %s in %s is allowed by %v, denied by %v; trusted: %t", name, l.Action, l.Resource,
+				l.Region, l.Allowed, l.Denied, l.Trusted)
 			continue
 		}
 		used[name+" "+l.Allowed[0]] = true

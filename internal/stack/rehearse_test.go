@@ -51,7 +51,8 @@ func interrupt() syscall.Signal {
 // cliEnv is the environment of programs that talk to the rehearsal's moto and nobody else.
 func (r *rehearsal) cliEnv() []string {
 	return append(os.Environ(), "AWS_ENDPOINT_URL="+r.url, "AWS_RETRY_MODE=standard", "AWS_MAX_ATTEMPTS=6",
-		"AWS_ACCESS_KEY_ID=AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY=secret", "AWS_REGION="+hubRegion, "AWS_DEFAULT_REGION="+hubRegion,
+		"AWS_ACCESS_KEY_ID=AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY=secret",
+		"AWS_REGION="+hubRegion, "AWS_DEFAULT_REGION="+hubRegion,
 		"IP_RANGES_URL="+r.feed, "SSL_CERT_FILE="+filepath.Join(r.folder, "cert.pem"))
 }
 
@@ -74,13 +75,15 @@ func TestRehearseScript(t *testing.T) {
 
 	began := time.Now()
 	printed, err := r.rehearse(cfsg, "", "")
-	if err != nil || strings.Contains(printed, "  no  ") || !strings.Contains(printed, "its rules are withdrawn (reference): ") {
+	if err != nil || strings.Contains(printed, "  no  ") ||
+		!strings.Contains(printed, "its rules are withdrawn (reference): ") {
 		t.Errorf("the rehearsal ends with %v:\n%s", err, printed)
 	}
 	t.Logf("the rehearsal takes %s:\n%s", time.Since(began).Round(time.Second), printed)
 
 	printed, err = r.rehearse(cfsg, "none", "this template deploys")
-	if status, ok := errors.AsType[*exec.ExitError](err); !ok || status.ExitCode() != 128+int(interrupt()) || !strings.Contains(printed, "is left\n") || strings.Contains(printed, "dry run") {
+	if status, ok := errors.AsType[*exec.ExitError](err); !ok || status.ExitCode() != 128+int(interrupt()) ||
+		!strings.Contains(printed, "is left\n") || strings.Contains(printed, "dry run") {
 		t.Errorf("interrupted, the rehearsal ends with %v:\n%s", err, printed)
 	}
 	r.checkNothingLeft()
@@ -94,7 +97,8 @@ func (r *rehearsal) checkNothingLeft() {
 		"ec2 describe-vpcs --filters Name=tag-key,Values=rehearsal --query Vpcs[].VpcId",
 		"ec2 describe-security-groups --filters Name=tag-key,Values=rehearsal --query SecurityGroups[].GroupId",
 		"ec2 describe-network-interfaces --query NetworkInterfaces[].NetworkInterfaceId",
-		"ec2 describe-managed-prefix-lists --filters Name=owner-id,Values=" + hubAccount + " --query PrefixLists[?State!='delete-complete'].PrefixListId",
+		"ec2 describe-managed-prefix-lists --filters Name=owner-id,Values=" + hubAccount +
+			" --query PrefixLists[?State!='delete-complete'].PrefixListId",
 		"logs describe-log-groups --query logGroups[].logGroupName",
 		"sqs list-queues --query QueueUrls",
 		"sns list-topics --region us-east-1 --query Topics[].TopicArn",
@@ -119,10 +123,12 @@ func TestRehearseScriptAsks(t *testing.T) {
 	for _, reply := range []string{"", "no\n", "y\n"} {
 		for _, clean := range []string{"", "cfsg-rehearsal-00000000"} {
 			cmd := exec.Command("bash", "../../deploy/rehearse.sh")
-			cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "AWS_REGION=eu-west-1", "AWS_ENDPOINT_URL=", "YES=", "CLEAN="+clean)
+			cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "AWS_REGION=eu-west-1",
+				"AWS_ENDPOINT_URL=", "YES=", "CLEAN="+clean)
 			cmd.Stdin = strings.NewReader(reply)
 			out, err := cmd.CombinedOutput()
-			if err == nil || !strings.Contains(string(out), "Account 123456789012, region eu-west-1.") || !strings.Contains(string(out), "nothing was made or removed") {
+			if err == nil || !strings.Contains(string(out), "Account 123456789012, region eu-west-1.") ||
+				!strings.Contains(string(out), "nothing was made or removed") {
 				t.Errorf("after %q with CLEAN=%q: %v\n%s", reply, clean, err, out)
 			}
 		}
@@ -140,7 +146,8 @@ func TestRehearseScriptAnswers(t *testing.T) {
 	for name, page := range readPages(t) {
 		if says := open.FindString(page.text); says != "" {
 			found++
-			name = strings.TrimSuffix(path.Base(strings.TrimSuffix(name, "/README.md")), ".md") // terraform/README.md is terraform
+			name = strings.TrimSuffix(path.Base(strings.TrimSuffix(name, "/README.md")),
+				".md") // terraform/README.md is terraform
 			if !regexp.MustCompile(`(?m)^\t?(shows \d+|on_aws \d+|deploy|answer "not shown here") (\w+,)?` + name + `\b`).MatchString(script) {
 				t.Errorf("%s says %q, and nothing that make rehearse shows answers it", name, says)
 			}

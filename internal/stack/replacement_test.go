@@ -48,12 +48,16 @@ func replacements(from, to *deployment, createOnly map[string][]string) []string
 
 // otherValues are those of the parameters that everySetting does not have.
 var otherValues = map[string]string{
-	"ScheduleExpression": "rate(1 hour)", "Announcements": "false", "WatchChanges": "true", "OneRunAtATime": "true", "MemorySize": "512", "Release": "r",
-	"AlarmEmail": "ops@example.com", "AlarmTopicArn": "arn:aws:sns:us-east-1:111122223333:ops", "FreeSlotsThreshold": "0", "HoursWithoutSuccess": "30",
-	"Dashboard": "false", "LogRetentionDays": "30", "OnDelete": "withdraw", "RoleName": "sync", "PermissionsBoundaryArn": "arn:aws:iam::aws:policy/x",
-	"SubnetIds": "subnet-0a", "SecurityGroupIds": "sg-0a", "HttpsProxy": "http://proxy:3128",
+	"ScheduleExpression": "rate(1 hour)", "Announcements": "false", "WatchChanges": "true", "OneRunAtATime": "true",
+	"MemorySize": "512", "Release": "r",
+	"AlarmEmail": "ops@example.com", "AlarmTopicArn": "arn:aws:sns:us-east-1:111122223333:ops",
+	"FreeSlotsThreshold": "0", "HoursWithoutSuccess": "30",
+	"Dashboard": "false", "LogRetentionDays": "30", "OnDelete": "withdraw", "RoleName": "sync",
+	"PermissionsBoundaryArn": "arn:aws:iam::aws:policy/x",
+	"SubnetIds":              "subnet-0a", "SecurityGroupIds": "sg-0a", "HttpsProxy": "http://proxy:3128",
 	"LogKeyArn": "arn:aws:kms:us-east-1:111122223333:key/1", "QueueKeyArn": "arn:aws:kms:us-east-1:111122223333:key/2",
-	"EnvironmentKeyArn": "arn:aws:kms:us-east-1:111122223333:key/3", "CodeSigningConfigArn": "arn:aws:lambda:us-east-1:111122223333:code-signing-config:csc-1",
+	"EnvironmentKeyArn":    "arn:aws:kms:us-east-1:111122223333:key/3",
+	"CodeSigningConfigArn": "arn:aws:lambda:us-east-1:111122223333:code-signing-config:csc-1",
 }
 
 // Only another name of the role and another topic replace anything: a stack can be updated without losing its log, its

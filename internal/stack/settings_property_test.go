@@ -28,7 +28,10 @@ func nearValue(parameter any) *rapid.Generator[string] {
 			if at < len(value) && rapid.Bool().Draw(t, "replace") {
 				end++
 			}
-			piece := rapid.SampledFrom([]string{"", ",", " ", "%", "%zz", "%2f", ".", ":", "/", "-", "+", "e", "0", "1", "9", "*", "\"", "\n", "é", "A", "AWS/", "none", "a"}).Draw(t, "piece")
+			piece := rapid.SampledFrom([]string{
+				"", ",", " ", "%", "%zz", "%2f", ".", ":", "/", "-", "+", "e", "0", "1",
+				"9", "*", "\"", "\n", "é", "A", "AWS/", "none", "a",
+			}).Draw(t, "piece")
 			value = slices.Concat(value[:at], []rune(piece), value[end:])
 		}
 		if rapid.IntRange(0, 3).Draw(t, "how") == 0 {
@@ -77,10 +80,12 @@ func checkDeployment(t *rapid.T, d *deployment) {
 	if _, err := d.configuration(map[string]bool{}); err != nil {
 		t.Errorf("the template accepts %q: %v", d.parameters, err)
 	}
-	if d.exists(d.template.resource("SyncDashboard")) && !json.Valid([]byte(d.property("SyncDashboard", "DashboardBody").(string))) {
+	if d.exists(d.template.resource("SyncDashboard")) &&
+		!json.Valid([]byte(d.property("SyncDashboard", "DashboardBody").(string))) {
 		t.Errorf("with %q the dashboard is not JSON", d.parameters)
 	}
-	if hours, err := strconv.Atoi(d.property("NoSuccessAlarm", "EvaluationPeriods").(string)); err != nil || hours < 2 || hours > 168 {
+	if hours, err := strconv.Atoi(d.property("NoSuccessAlarm", "EvaluationPeriods").(string)); err != nil ||
+		hours < 2 || hours > 168 {
 		t.Errorf("with %q an alarm looks back %d hours, %v", d.parameters, hours, err)
 	}
 	for _, role := range texts(statements(t, d, "SyncRole")["AssumeListedRolesOnly"].resources) {

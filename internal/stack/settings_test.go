@@ -59,15 +59,19 @@ var everySetting = map[string]string{
 // moreValues are other values that the template and the function have to take. What they have to refuse,
 // TestTemplateAcceptsNothingThatIsRefusedLater finds.
 var moreValues = map[string][]string{
-	"IpRangesUrl": {"https://mirror.example.com", "https://mirror.example.com:8443/a?b=c", "https://mirror.example.com/%7e"},
-	"TopicArn":    {"arn:aws-us-gov:sns:us-gov-west-1:111122223333:a_b-c"},
-	"Services":    {"CLOUDFRONT ROUTE53_HEALTHCHECKS", "CLOUDFRONT,ROUTE53_HEALTHCHECKS"},
-	"Within":      {"S3", "AMAZON GLOBALACCELERATOR", "S3,EC2"},
-	"IpFamilies":  {"ipv4 ipv6", "ipv6, ipv4"},
-	"TagKey":      {strings.Repeat("k", 100)},
-	"Regions":     {"us-gov-west-1", "eu-west-1, ap-southeast-2", "eu-west-1 ap-southeast-2", "mars-north-10"},
+	"IpRangesUrl": {
+		"https://mirror.example.com", "https://mirror.example.com:8443/a?b=c",
+		"https://mirror.example.com/%7e",
+	},
+	"TopicArn":   {"arn:aws-us-gov:sns:us-gov-west-1:111122223333:a_b-c"},
+	"Services":   {"CLOUDFRONT ROUTE53_HEALTHCHECKS", "CLOUDFRONT,ROUTE53_HEALTHCHECKS"},
+	"Within":     {"S3", "AMAZON GLOBALACCELERATOR", "S3,EC2"},
+	"IpFamilies": {"ipv4 ipv6", "ipv6, ipv4"},
+	"TagKey":     {strings.Repeat("k", 100)},
+	"Regions":    {"us-gov-west-1", "eu-west-1, ap-southeast-2", "eu-west-1 ap-southeast-2", "mars-north-10"},
 	"RoleArns": {
-		"arn:aws-cn:iam::444455556666:role/net/sync@x", "arn:aws:iam::111122223333:role/a, arn:aws:iam::222233334444:role/a",
+		"arn:aws-cn:iam::444455556666:role/net/sync@x",
+		"arn:aws:iam::111122223333:role/a, arn:aws:iam::222233334444:role/a",
 		"arn:aws:iam::111122223333:role/a arn:aws:iam::222233334444:role/a",
 	},
 	"MemberAccounts":   {"111122223333", "111122223333, 444455556666", "111122223333 444455556666"},
@@ -122,7 +126,8 @@ func TestEnvironment(t *testing.T) {
 		for _, value := range moreValues[name] {
 			parameters[name] = value
 			if _, err := deploy(s, parameters).configuration(read); err != nil || !s.accepts(name, value) {
-				t.Errorf("%s=%q: the template accepts it: %t, the function says %v", name, value, s.accepts(name, value), err)
+				t.Errorf("%s=%q: the template accepts it: %t, the function says %v", name,
+					value, s.accepts(name, value), err)
 			}
 		}
 	}
@@ -162,7 +167,10 @@ func TestHubHoldsManyAccounts(t *testing.T) {
 	if !strings.Contains(read(t, organizationFile), fmt.Sprintf("some %d accounts", len(accounts))) {
 		t.Errorf("%s does not say how many accounts a hub takes", organizationFile)
 	}
-	d := deploy(mainTemplate(t), map[string]string{"MemberAccounts": strings.Join(accounts, ","), "ExternalId": strings.Repeat("x", 32)})
+	d := deploy(mainTemplate(t), map[string]string{
+		"MemberAccounts": strings.Join(accounts, ","),
+		"ExternalId":     strings.Repeat("x", 32),
+	})
 	size := 0
 	for name, value := range d.variables() {
 		size += len(name) + len(value)

@@ -13,10 +13,12 @@ import (
 func TestStarterGroups(t *testing.T) {
 	s := readTemplate(t, starterFile)
 	for service, want := range map[string]string{
-		"CLOUDFRONT":               "<Group1>,<Group2>,<Group3>,<Group4>", // its 180 IPv4 rules take three, and changes take room
-		"CLOUDFRONT_ORIGIN_FACING": "<Group1>",                            // 45 rules
+		"CLOUDFRONT": "<Group1>,<Group2>,<Group3>,<Group4>",
+		// its 180 IPv4 rules take three, and changes take room
+		"CLOUDFRONT_ORIGIN_FACING": "<Group1>", // 45 rules
 	} {
-		d, made := deploy(s, map[string]string{"VpcId": "vpc-1", "Service": service, "Port": "8443", "Pool": "web"}), []string{}
+		d, made := deploy(s, map[string]string{"VpcId": "vpc-1", "Service": service, "Port": "8443", "Pool": "web"}),
+			[]string{}
 		for _, id := range s.ofType("AWS::EC2::SecurityGroup") {
 			if d.exists(s.resource(id)) {
 				made = append(made, "<"+id+">")
@@ -50,7 +52,8 @@ func checkStarterGroup(t *testing.T, d *deployment, id string) {
 		tags[get(tag, "Key").(string)] = get(tag, "Value").(string)
 	}
 	settings, err := secgroup.ParseSettings("cloudfront-ingress", tags)
-	if err != nil || settings.Pool != "web" || len(settings.Ports) != 1 || settings.Ports[0].String() != "8443" || settings.Exclusive {
+	if err != nil || settings.Pool != "web" || len(settings.Ports) != 1 ||
+		settings.Ports[0].String() != "8443" || settings.Exclusive {
 		t.Errorf("the function understands the tags %v of %s as %+v: %v", tags, id, settings, err)
 	}
 	if egress, ok := d.property(id, "SecurityGroupEgress").([]any); !ok || len(egress) == 0 {

@@ -216,8 +216,10 @@ func (m module) evaluate(t *testing.T, name string) map[string]cty.Value {
 
 // alarmAttributes are the properties of an alarm, as Terraform calls them.
 var alarmAttributes = map[string]string{
-	"metric_name": "MetricName", "statistic": "Statistic", "period": "Period", "threshold": "Threshold", "evaluation_periods": "EvaluationPeriods",
-	"comparison_operator": "ComparisonOperator", "treat_missing_data": "TreatMissingData", "namespace": "Namespace", "alarm_description": "AlarmDescription",
+	"metric_name": "MetricName", "statistic": "Statistic", "period": "Period", "threshold": "Threshold",
+	"evaluation_periods":  "EvaluationPeriods",
+	"comparison_operator": "ComparisonOperator", "treat_missing_data": "TreatMissingData", "namespace": "Namespace",
+	"alarm_description": "AlarmDescription",
 }
 
 // The module's alarms are the template's.
@@ -228,7 +230,8 @@ func TestModuleAlarms(t *testing.T) {
 		metrics := metricsOf(d.property(id))
 		dimension := get(metrics[0], "Dimensions").([]any)[0]
 		alarm := map[string]any{
-			"dimensions": get(dimension, "Name").(string) + "=" + get(dimension, "Value").(string), "plus": len(metrics) > 1,
+			"dimensions": get(dimension, "Name").(string) + "=" +
+				get(dimension, "Value").(string), "plus": len(metrics) > 1,
 			"told at the end": d.property(id, "OKActions") != nil, "always": get(s.resource(id), "Condition") == nil,
 		}
 		for attribute, property := range alarmAttributes {
@@ -250,7 +253,8 @@ func TestModuleAlarms(t *testing.T) {
 		all := m.evaluate(t, "usual_alarm")
 		maps.Copy(all, own.AsValueMap())
 		alarm := map[string]any{
-			"plus": own.Type().HasAttribute("plus"), "told at the end": all["ok_actions"].LengthInt() > 0, "always": own.Type().HasAttribute("namespace"),
+			"plus": own.Type().HasAttribute("plus"), "told at the end": all["ok_actions"].LengthInt() > 0,
+			"always": own.Type().HasAttribute("namespace"),
 		}
 		for dimension, value := range all["dimensions"].AsValueMap() {
 			alarm["dimensions"] = dimension + "=" + value.AsString()
@@ -287,11 +291,15 @@ func TestModuleResources(t *testing.T) {
 			"aws_sqs_queue", "changes", "Changes", "message_retention_seconds:MessageRetentionPeriod visibility_timeout_seconds:VisibilityTimeout " +
 				"delay_seconds:DelaySeconds fifo_queue:FifoQueue content_based_deduplication:ContentBasedDeduplication",
 		},
-		{"aws_lambda_function", "sync", "SyncFunction", "timeout:Timeout runtime:Runtime handler:Handler description:Description"},
+		{
+			"aws_lambda_function", "sync", "SyncFunction",
+			"timeout:Timeout runtime:Runtime handler:Handler description:Description",
+		},
 	} {
 		for pair := range strings.FieldsSeq(test.attributes) {
 			attribute, property, _ := strings.Cut(pair, ":")
-			got, want := m.text(m.block(t, "resource", test.kind, test.name), attribute), s.resource(test.id, "Properties", property)
+			got, want := m.text(m.block(t, "resource", test.kind, test.name), attribute),
+				s.resource(test.id, "Properties", property)
 			if got != want {
 				t.Errorf("%s of %s is %s, the template's %v", attribute, test.name, got, want)
 			}
@@ -324,7 +332,8 @@ func TestModuleApplies(t *testing.T) {
 	if err != nil || mirror == "" {
 		t.Skip("skipped: no terraform, or TERRAFORM_PROVIDERS names no folder with its AWS provider, so the module was not applied")
 	}
-	example := regexp.MustCompile(`source += ".*"`).ReplaceAllString(readPage(t, moduleReadme).blocks["hcl"][0], `source = "./module"`)
+	example := regexp.MustCompile(`source += ".*"`).ReplaceAllString(readPage(t, moduleReadme).blocks["hcl"][0],
+		`source = "./module"`)
 	dir, module := t.TempDir(), "../../deploy/terraform"
 	if err := os.CopyFS(filepath.Join(dir, "module"), os.DirFS(module)); err != nil {
 		t.Fatal(err)
@@ -340,7 +349,8 @@ func TestModuleApplies(t *testing.T) {
 	if out, err := exec.Command(terraform, "fmt", "-check", "-diff", module).Output(); err != nil {
 		t.Errorf("terraform fmt: %v\n%s", err, out)
 	}
-	env := append(os.Environ(), "AWS_ACCESS_KEY_ID=AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY=secret", "AWS_EC2_METADATA_DISABLED=true")
+	env := append(os.Environ(), "AWS_ACCESS_KEY_ID=AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY=secret",
+		"AWS_EC2_METADATA_DISABLED=true")
 	run := func(arguments ...string) ([]byte, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 		defer cancel()

@@ -31,25 +31,36 @@ func TestTriggers(t *testing.T) {
 	mirrored := deploy(s, map[string]string{"TopicArn": "arn:aws:sns:eu-west-1:111122223333:mirror"})
 	const function, failed = "<SyncFunction.Arn>", "<FailedEvents.Arn>"
 	permission := func(principal, source string) any {
-		return map[string]any{"Action": "lambda:InvokeFunction", "FunctionName": function, "Principal": principal, "SourceArn": source}
+		return map[string]any{
+			"Action": "lambda:InvokeFunction", "FunctionName": function,
+			"Principal": principal, "SourceArn": source,
+		}
 	}
 	for what, got := range map[string]struct{ got, want any }{
 		"the function takes notifications of": {d.variables()["TOPIC_ARN"], config.DefaultTopicARN},
 		"the function is subscribed to":       {d.at("Announcement", "TopicArn"), config.DefaultTopicARN},
 		"another topic is subscribed to in":   {mirrored.at("Announcement", "Region"), "eu-west-1"},
 		"announcements go to":                 {d.at("Announcement", "Endpoint"), function},
-		"announcements may":                   {d.at("AnnouncementPermission"), permission("sns.amazonaws.com", config.DefaultTopicARN)},
-		"the schedule invokes":                {d.at("Schedule", "Targets", 0, "Arn"), function},
-		"the schedule may":                    {d.at("SchedulePermission"), permission("events.amazonaws.com", "<Schedule.Arn>")},
-		"the schedule sends":                  {d.at("Schedule", "Targets", 0, "Input"), nil},
-		"permissions to invoke the function":  {len(s.ofType("AWS::Lambda::Permission")), 2},
-		"Events of SAM, in no order":          {s.resource("SyncFunction", "Properties", "Events"), nil},
-		"the sync at deployment is done by":   {d.at("SyncAtDeploy", "ServiceToken"), function},
+		"announcements may": {
+			d.at("AnnouncementPermission"),
+			permission("sns.amazonaws.com", config.DefaultTopicARN),
+		},
+		"the schedule invokes": {d.at("Schedule", "Targets", 0, "Arn"), function},
+		"the schedule may": {
+			d.at("SchedulePermission"),
+			permission("events.amazonaws.com", "<Schedule.Arn>"),
+		},
+		"the schedule sends":                 {d.at("Schedule", "Targets", 0, "Input"), nil},
+		"permissions to invoke the function": {len(s.ofType("AWS::Lambda::Permission")), 2},
+		"Events of SAM, in no order":         {s.resource("SyncFunction", "Properties", "Events"), nil},
+		"the sync at deployment is done by":  {d.at("SyncAtDeploy", "ServiceToken"), function},
 		// The template says why. A new logical ID would make a green stack without a subscription.
-		"subscriptions, by their logical IDs":  {s.ofType("AWS::SNS::Subscription"), []string{"Announcement"}},
-		"an event that failed goes to":         {d.at("SyncFunction", "EventInvokeConfig", "DestinationConfig", "OnFailure", "Destination"), failed},
-		"what EventBridge gave up on goes to":  {d.at("Schedule", "Targets", 0, "DeadLetterConfig", "Arn"), failed},
-		"EventBridge may send what it gave up": {d.at("FailedEventsPolicy", "PolicyDocument", "Statement", 0, "Resource"), failed},
+		"subscriptions, by their logical IDs": {s.ofType("AWS::SNS::Subscription"), []string{"Announcement"}},
+		"an event that failed goes to": {d.at("SyncFunction", "EventInvokeConfig", "DestinationConfig",
+			"OnFailure", "Destination"), failed},
+		"what EventBridge gave up on goes to": {d.at("Schedule", "Targets", 0, "DeadLetterConfig", "Arn"), failed},
+		"EventBridge may send what it gave up": {d.at("FailedEventsPolicy", "PolicyDocument",
+			"Statement", 0, "Resource"), failed},
 	} {
 		if !cmp.Equal(got.got, got.want) {
 			t.Errorf("%s %v, want %v", what, got.got, got.want)
@@ -81,7 +92,8 @@ func TestChanges(t *testing.T) {
 	rules := map[string]bool{"TagChange": true, "ApiCall": false}
 	for id, always := range rules {
 		target := d.property(id, "Targets").([]any)[0]
-		if get(target, "Arn") != queue || get(target, "SqsParameters", "MessageGroupId") == nil || get(target, "InputTransformer") != nil || get(target, "Input") != nil {
+		if get(target, "Arn") != queue || get(target, "SqsParameters", "MessageGroupId") == nil ||
+			get(target, "InputTransformer") != nil || get(target, "Input") != nil {
 			t.Errorf("%s sends something else than whole events to the queue: %v", id, target)
 		}
 		if get(target, "DeadLetterConfig", "Arn") != "<FailedEvents.Arn>" {
@@ -108,12 +120,14 @@ func TestChanges(t *testing.T) {
 		}
 	}
 	mapping := d.property("ChangesToFunction")
-	if get(mapping, "EventSourceArn") != queue || get(mapping, "FunctionName") != "<SyncFunction.Arn>" || d.variables()["EVENT_QUEUE_ARN"] != queue ||
+	if get(mapping, "EventSourceArn") != queue || get(mapping, "FunctionName") != "<SyncFunction.Arn>" ||
+		d.variables()["EVENT_QUEUE_ARN"] != queue ||
 		d.at("ChangesPolicy", "PolicyDocument", "Statement", 0, "Resource") != queue {
 		t.Errorf("the function is not given what is in its queue: %v", mapping)
 	}
 	bus := d.property("MembersForward", "Statement")
-	if got := texts(get(bus, "Principal", "AWS")); !slices.Equal(got, []string{"444455556666"}) || without.exists(s.resource("MembersForward")) {
+	if got := texts(get(bus, "Principal", "AWS")); !slices.Equal(got, []string{"444455556666"}) ||
+		without.exists(s.resource("MembersForward")) {
 		t.Errorf("%v may forward events, want the members", got)
 	}
 }
@@ -145,7 +159,10 @@ func TestOrder(t *testing.T) {
 		return false
 	}
 	orders := map[string][]string{
-		"SyncAtDeploy": {"SyncFunction", "SyncRole", "SyncLogGroup", "FailedEvents", "AlarmTopic", "SyncFunctionEventInvokeConfig"},
+		"SyncAtDeploy": {
+			"SyncFunction", "SyncRole", "SyncLogGroup", "FailedEvents", "AlarmTopic",
+			"SyncFunctionEventInvokeConfig",
+		},
 		"Announcement": {"SyncAtDeploy", "AnnouncementPermission"},
 	}
 	for _, id := range []string{"Schedule", "TagChange", "ApiCall", "ChangesToFunction", "MembersForward", "NoSuccessAlarm"} {
@@ -170,7 +187,8 @@ func TestTimesFit(t *testing.T) {
 		}
 		return number(n)
 	}
-	timeout, retries := seconds("SyncFunction", "Timeout"), seconds("SyncFunction", "EventInvokeConfig", "MaximumRetryAttempts")
+	timeout, retries := seconds("SyncFunction", "Timeout"),
+		seconds("SyncFunction", "EventInvokeConfig", "MaximumRetryAttempts")
 	// Lambda lets new accounts, which have few executions, reserve none:
 	// https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
 	if reserved := deploy(s, nil).property("SyncFunction", "ReservedConcurrentExecutions"); reserved != nil {
@@ -179,7 +197,8 @@ func TestTimesFit(t *testing.T) {
 	// Lambda waits a minute before the first retry and two before the second.
 	attempts := (retries+1)*timeout + 180
 	if wait := seconds("SyncAtDeploy", "ServiceTimeout"); wait < attempts || wait > 3600 {
-		t.Errorf("CloudFormation waits %d s for the function, whose attempts may take %d s; at most 3600 s", wait, attempts)
+		t.Errorf("CloudFormation waits %d s for the function, whose attempts may take %d s; at most 3600 s", wait,
+			attempts)
 	}
 	if kept, tried := seconds("FailedEvents", "MessageRetentionPeriod"), seconds("SyncFunction", "EventInvokeConfig", "MaximumEventAgeInSeconds"); kept <= tried {
 		t.Errorf("failed events are kept for %d s, less than the %d s they are tried", kept, tried)

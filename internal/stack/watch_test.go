@@ -26,7 +26,10 @@ func checkMetric(t *testing.T, d *deployment, where, namespace, name, dimension,
 		known = slices.ContainsFunc(function.Metrics, func(m function.Metric) bool { return m.Name == name })
 		wantDimension = function.MetricsDimension
 	}
-	wantValue := map[string]string{"FunctionName": "<SyncFunction>", "QueueName": "<FailedEvents.QueueName>"}[wantDimension]
+	wantValue := map[string]string{
+		"FunctionName": "<SyncFunction>",
+		"QueueName":    "<FailedEvents.QueueName>",
+	}[wantDimension]
 	if !known || dimension != wantDimension || value != wantValue {
 		t.Errorf("%s uses %s %s of %s=%s, which nobody emits", where, namespace, name, dimension, value)
 	}
@@ -41,10 +44,13 @@ func TestAlarms(t *testing.T) {
 	for _, id := range s.ofType("AWS::CloudWatch::Alarm") {
 		p, isOwn := d.property(id), false
 		for _, m := range metricsOf(p) {
-			namespace, name, dimension := get(m, "Namespace").(string), get(m, "MetricName").(string), get(m, "Dimensions").([]any)[0]
-			checkMetric(t, d, "alarm "+id, namespace, name, get(dimension, "Name").(string), get(dimension, "Value").(string))
+			namespace, name, dimension := get(m, "Namespace").(string), get(m, "MetricName").(string),
+				get(m, "Dimensions").([]any)[0]
+			checkMetric(t, d, "alarm "+id, namespace, name, get(dimension, "Name").(string),
+				get(dimension, "Value").(string))
 			watched[name] = strings.Join([]string{
-				get(m, "Statistic").(string), get(p, "ComparisonOperator").(string), get(p, "Threshold").(string), get(p, "TreatMissingData").(string),
+				get(m, "Statistic").(string), get(p, "ComparisonOperator").(string), get(p, "Threshold").(string),
+				get(p, "TreatMissingData").(string),
 			}, " ")
 			isOwn = !strings.HasPrefix(namespace, "AWS/")
 		}
@@ -122,7 +128,10 @@ func checkTold(t *testing.T, s template, id string) {
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
 func TestDashboard(t *testing.T) {
 	s := mainTemplate(t)
-	d := deploy(s, map[string]string{"MetricsNamespace": "Edge/Origins#1", "FreeSlotsThreshold": "0", "WatchChanges": "true"})
+	d := deploy(s, map[string]string{
+		"MetricsNamespace":   "Edge/Origins#1",
+		"FreeSlotsThreshold": "0", "WatchChanges": "true",
+	})
 	text := d.property("SyncDashboard", "DashboardBody").(string)
 	var body any
 	if err := json.Unmarshal([]byte(text), &body); err != nil {
@@ -153,13 +162,15 @@ func TestDashboard(t *testing.T) {
 	}
 	for parameter, value := range map[string]string{"MetricsNamespace": "none", "Dashboard": "false"} {
 		without := deploy(s, map[string]string{parameter: value})
-		if without.exists(s.resource("SyncDashboard")) || without.exists(s.section("Outputs")["DashboardUrl"]) || !d.exists(s.resource("SyncDashboard")) {
+		if without.exists(s.resource("SyncDashboard")) || without.exists(s.section("Outputs")["DashboardUrl"]) ||
+			!d.exists(s.resource("SyncDashboard")) {
 			t.Errorf("there is a dashboard with %s=%s, or none without", parameter, value)
 		}
 	}
 	for partition, domain := range map[string]string{"aws": "aws.amazon.com", "aws-cn": "amazonaws.cn", "aws-us-gov": "amazonaws-us-gov.com"} {
 		d.partition = partition
-		url := "https://us-east-1.console." + domain + "/cloudwatch/home?region=us-east-1#dashboards/dashboard/<SyncDashboard>"
+		url := "https://us-east-1.console." + domain +
+			"/cloudwatch/home?region=us-east-1#dashboards/dashboard/<SyncDashboard>"
 		if got := d.eval(get(s.section("Outputs"), "DashboardUrl", "Value")); got != url {
 			t.Errorf("in %s the dashboard is at %v", partition, got)
 		}

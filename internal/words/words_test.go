@@ -49,7 +49,8 @@ func TestLongTextIsCutBetweenCharacters(t *testing.T) {
 	text := strings.Repeat("é", 5)
 	for most := range len(text) {
 		short := Shorten(text, most)
-		if !utf8.ValidString(short) || most > 0 && !strings.HasSuffix(short, "…") || len(strings.TrimSuffix(short, "…")) > most {
+		if !utf8.ValidString(short) || most > 0 && !strings.HasSuffix(short, "…") ||
+			len(strings.TrimSuffix(short, "…")) > most {
 			t.Errorf("Shorten(%q, %d) = %q", text, most, short)
 		}
 		if quoted := Quote(text, most); strings.Contains(quoted, `\x`) || !strings.HasSuffix(quoted, `"…`) {
