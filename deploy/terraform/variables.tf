@@ -20,7 +20,7 @@ variable "filename" {
 
 variable "architecture" {
   type        = string
-  description = "What the zip is for: arm64 or x86_64, as its name says."
+  description = "Architecture that the zip is built for, as in its name: arm64 or x86_64."
   default     = "arm64"
   nullable    = false
 
