@@ -24,7 +24,7 @@ func TestPermissions(t *testing.T) {
 			want[r.RuleID] = r.Description
 			sockets[fmt.Sprint(r.Protocol, r.From, r.To)] = true
 		}
-		perms := permissions(rules)
+		perms := Permissions(rules)
 		for _, p := range perms {
 			described, err := rulesOf(p)
 			if err != nil {

@@ -106,15 +106,15 @@ func Apply(ctx context.Context, api API, step Step, version int64) (int64, error
 	switch {
 	case len(step.Add) > 0:
 		action = "AuthorizeSecurityGroupIngress"
-		_, err = api.AuthorizeSecurityGroupIngress(ctx, &ec2.AuthorizeSecurityGroupIngressInput{GroupId: group, IpPermissions: permissions(step.Add)})
+		_, err = api.AuthorizeSecurityGroupIngress(ctx, &ec2.AuthorizeSecurityGroupIngressInput{GroupId: group, IpPermissions: Permissions(step.Add)})
 	case len(step.Remove) > 0:
 		// In a default VPC EC2 ignores a rule that is not there, elsewhere it answers InvalidPermission.NotFound. See
 		// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokeSecurityGroupIngress.html
 		action = "RevokeSecurityGroupIngress"
-		_, err = api.RevokeSecurityGroupIngress(ctx, &ec2.RevokeSecurityGroupIngressInput{GroupId: group, IpPermissions: permissions(step.Remove)})
+		_, err = api.RevokeSecurityGroupIngress(ctx, &ec2.RevokeSecurityGroupIngressInput{GroupId: group, IpPermissions: Permissions(step.Remove)})
 	default:
 		action = "UpdateSecurityGroupRuleDescriptionsIngress"
-		_, err = api.UpdateSecurityGroupRuleDescriptionsIngress(ctx, &ec2.UpdateSecurityGroupRuleDescriptionsIngressInput{GroupId: group, IpPermissions: permissions(step.Describe)})
+		_, err = api.UpdateSecurityGroupRuleDescriptionsIngress(ctx, &ec2.UpdateSecurityGroupRuleDescriptionsIngressInput{GroupId: group, IpPermissions: Permissions(step.Describe)})
 	}
 	return 0, explain(err, step, action)
 }
@@ -126,8 +126,8 @@ func explain(err error, step Step, action string) error {
 	return awserr.Explain(fmt.Errorf("%v: %w", step, err), "ec2:"+action)
 }
 
-// permissions returns rules as EC2 takes them: one permission for each protocol and ports, with all their sources.
-func permissions(rules []Rule) []types.IpPermission {
+// Permissions returns rules as EC2 takes them: one permission for each protocol and ports, with all their sources.
+func Permissions(rules []Rule) []types.IpPermission {
 	index := map[RuleID]int{} // by protocol and ports
 	var perms []types.IpPermission
 	for _, r := range rules {

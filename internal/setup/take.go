@@ -47,7 +47,7 @@ func (s *Setup) take(ctx context.Context, state *State, step Step) error {
 	case toTag:
 		return s.createTags(ctx, step.On, s.tags(state, kind)...)
 	case toSeal:
-		return s.seal(ctx, step.On)
+		return s.seal(ctx, state, step.On)
 	case toAuthorize, toFill:
 		return s.authorize(ctx, state)
 	case toAttach, toDetach:
@@ -91,11 +91,12 @@ func (s *Setup) create(ctx context.Context, state *State, h secgroup.Holder) err
 		Tags:         append(s.tags(state, h.Kind), tag("Name", h.Name), tag(s.markKey(), s.mark())),
 	}}
 	shown := func() (bool, error) {
-		g, err := s.group(ctx, h.Name)
-		if g != nil {
-			h.ID = aws.ToString(g.GroupId)
+		created, err := s.created(ctx)
+		i := slices.IndexFunc(created, func(c secgroup.Holder) bool { return c.Kind == h.Kind && c.Name == h.Name })
+		if i >= 0 {
+			h = created[i]
 		}
-		return g != nil, err
+		return i >= 0, err
 	}
 	var err error
 	if h.Kind == secgroup.ManagedPrefixList {
@@ -132,17 +133,6 @@ func (s *Setup) create(ctx context.Context, state *State, h secgroup.Holder) err
 			what, s.markKey(), s.mark()), "give it that tag, or rename or delete it")
 	}
 	return hint.New(what+" was created, but EC2 does not show it yet", "wait a little")
-}
-
-// group returns the group with a name that a setup has created, or nil if there is none.
-func (s *Setup) group(ctx context.Context, name string) (*types.SecurityGroup, error) {
-	out, err := s.api().DescribeSecurityGroups(ctx, &ec2.DescribeSecurityGroupsInput{Filters: []types.Filter{
-		{Name: aws.String("tag:" + s.markKey()), Values: []string{s.mark()}}, {Name: aws.String("group-name"), Values: []string{name}},
-	}})
-	if err != nil || len(out.SecurityGroups) == 0 {
-		return nil, explain(err, "describe security group %s", name)
-	}
-	return &out.SecurityGroups[0], nil
 }
 
 // list returns a prefix list, or nil if there is none.
@@ -193,19 +183,17 @@ func (s *Setup) createTags(ctx context.Context, id string, tags ...types.Tag) er
 // seal revokes the outbound rules of a new group, which by default let everything out, even what the origin's own
 // groups do not. See
 // https://docs.aws.amazon.com/vpc/latest/userguide/creating-security-groups.html
-func (s *Setup) seal(ctx context.Context, name string) error {
-	g, err := s.group(ctx, name)
-	switch {
-	case err != nil:
-		return err
-	case g == nil:
-		return fmt.Errorf("there is no security group %s tagged %s=%s", name, s.markKey(), s.mark())
-	case len(g.IpPermissionsEgress) == 0:
-		return nil
+func (s *Setup) seal(ctx context.Context, state *State, name string) error {
+	for _, g := range ofKind(secgroup.SecurityGroup, state.Created) {
+		if g.Name != name || len(g.Egress) == 0 {
+			continue
+		}
+		in := &ec2.RevokeSecurityGroupEgressInput{GroupId: &g.ID, IpPermissions: secgroup.Permissions(g.Egress)}
+		if _, err := s.EC2.RevokeSecurityGroupEgress(ctx, in); err != nil {
+			return explain(err, "revoke the outbound rules of %s", g.ID)
+		}
 	}
-	in := &ec2.RevokeSecurityGroupEgressInput{GroupId: g.GroupId, IpPermissions: g.IpPermissionsEgress}
-	_, err = s.EC2.RevokeSecurityGroupEgress(ctx, in)
-	return explain(err, "revoke the outbound rules of %s", aws.ToString(g.GroupId))
+	return nil
 }
 
 // attach attaches the groups that were created to a place, or detaches them. Both calls replace the whole list, so it
