@@ -67,14 +67,14 @@ func Read(lookup func(variable string) (place, value string)) (Config, error) {
 			s.err = k.check(c)
 		}
 	}
-	var bad []error
+	var bad joinedErrors
 	for _, v := range variables {
 		if s := found[v.name]; s.err != nil {
 			bad = append(bad, fmt.Errorf("%s=%q: %w", s.place, withoutPassword(s.value), s.err))
 		}
 	}
 	if len(bad) > 0 {
-		return Config{}, fmt.Errorf("configuration: %w", joinedErrors(bad))
+		return Config{}, fmt.Errorf("configuration: %w", bad)
 	}
 	return c, nil
 }
@@ -83,9 +83,9 @@ func Read(lookup func(variable string) (place, value string)) (Config, error) {
 type joinedErrors []error
 
 func (errs joinedErrors) Error() string {
-	var text []string
-	for _, err := range errs {
-		text = append(text, err.Error())
+	text := make([]string, len(errs))
+	for i, err := range errs {
+		text[i] = err.Error()
 	}
 	return strings.Join(text, "; ")
 }
@@ -104,16 +104,10 @@ var checks = []struct {
 	check    func(Config) error
 }{
 	{"SERVICES", func(c Config) error {
-		if len(c.Selection.Services) == 0 {
-			return nil
-		}
 		c.Selection.Within = nil
 		return fitsDescription(c)
 	}},
 	{"WITHIN", func(c Config) error {
-		if len(c.Selection.Services) == 0 {
-			return nil
-		}
 		for _, service := range c.Selection.Within {
 			if slices.Contains(c.Selection.Services, service) {
 				return hint.New(service+" is one of SERVICES, so all of it is let in and no rules are saved",
@@ -126,6 +120,9 @@ var checks = []struct {
 
 // fitsDescription refuses lists of services that are too long for a rule's description, which names them.
 func fitsDescription(c Config) error {
+	if len(c.Selection.Services) == 0 {
+		return nil
+	}
 	return secgroup.Stamp{TagKey: c.TagKey, Services: c.Selection.Services, Within: c.Selection.Within, Published: time.Unix(0, 0)}.Validate()
 }
 

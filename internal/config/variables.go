@@ -25,44 +25,25 @@ var variables = []variable{
 		c.URL = s
 		return iprange.ValidateURL(s)
 	}},
-	{"TOPIC_ARN", DefaultTopicARN, func(c *Config, s string) error {
-		c.TopicARN = s
-		return match(s, topicPattern, "an SNS topic such as "+DefaultTopicARN)
-	}},
+	{"TOPIC_ARN", DefaultTopicARN, text(func(c *Config) *string { return &c.TopicARN },
+		topicPattern, "an SNS topic such as "+DefaultTopicARN)},
 	{"IP_FAMILIES", "ipv4 ipv6", func(c *Config, s string) error {
-		items, err := list(s, familyPattern, "ipv4 or ipv6")
+		items, err := split(s, familyPattern, "ipv4 or ipv6")
 		c.Selection.IPv4, c.Selection.IPv6 = slices.Contains(items, "ipv4"), slices.Contains(items, "ipv6")
 		return err
 	}},
 	{"TAG_KEY", "cloudfront-ingress", parseTagKey},
-	{"SERVICES", "CLOUDFRONT", func(c *Config, s string) (err error) {
-		c.Selection.Services, err = list(s, servicePattern, aService)
-		return err
-	}},
-	{"WITHIN", "", func(c *Config, s string) (err error) {
-		c.Selection.Within, err = list(s, servicePattern, aService)
-		return err
-	}},
-	{"REGIONS", "", func(c *Config, s string) (err error) {
-		c.Regions, err = list(s, regionPattern, "a region such as eu-west-1")
-		return err
-	}},
-	{"ROLE_ARNS", "", func(c *Config, s string) (err error) {
-		c.RoleARNs, err = list(s, rolePattern, "a role such as arn:aws:iam::111122223333:role/cloudfront-sg-sync")
-		return err
-	}},
-	{"MEMBER_ACCOUNTS", "", func(c *Config, s string) (err error) {
-		c.MemberAccounts, err = list(s, accountPattern, "an account ID of 12 digits")
-		return err
-	}},
-	{"MEMBER_ROLE_NAME", "cloudfront-sg-sync", func(c *Config, s string) error {
-		c.MemberRoleName = s
-		return match(s, roleNamePattern, "the name of a role such as cloudfront-sg-sync or net/cloudfront-sg-sync")
-	}},
-	{"EXTERNAL_ID", "", func(c *Config, s string) error {
-		c.ExternalID = s
-		return matchIfSet(s, externalIDPattern, "an external ID of two or more letters, digits and _+=,.@:/-")
-	}},
+	{"SERVICES", "CLOUDFRONT", list(func(c *Config) *[]string { return &c.Selection.Services }, servicePattern, aService)},
+	{"WITHIN", "", list(func(c *Config) *[]string { return &c.Selection.Within }, servicePattern, aService)},
+	{"REGIONS", "", list(func(c *Config) *[]string { return &c.Regions }, regionPattern, "a region such as eu-west-1")},
+	{"ROLE_ARNS", "", list(func(c *Config) *[]string { return &c.RoleARNs },
+		rolePattern, "a role such as arn:aws:iam::111122223333:role/cloudfront-sg-sync")},
+	{"MEMBER_ACCOUNTS", "", list(func(c *Config) *[]string { return &c.MemberAccounts },
+		accountPattern, "an account ID of 12 digits")},
+	{"MEMBER_ROLE_NAME", "cloudfront-sg-sync", text(func(c *Config) *string { return &c.MemberRoleName },
+		roleNamePattern, "the name of a role such as cloudfront-sg-sync or net/cloudfront-sg-sync")},
+	{"EXTERNAL_ID", "", text(func(c *Config) *string { return &c.ExternalID },
+		externalIDPattern, "an external ID of two or more letters, digits and _+=,.@:/-")},
 	{"RULES_PER_GROUP", "auto", func(c *Config, s string) (err error) {
 		if s != "auto" {
 			c.RulesPerGroup, err = Number(s, 1, secgroup.MaxInterfaceRules)
@@ -73,15 +54,29 @@ var variables = []variable{
 		c.MaxRevokePercent, err = Number(s, 0, 100)
 		return err
 	}},
-	{"NOTIFY_TOPIC_ARN", "", func(c *Config, s string) error {
-		c.NotifyTopicARN = s
-		return matchIfSet(s, topicPattern, "an SNS topic such as arn:aws:sns:eu-west-1:111122223333:origin-changes")
-	}},
+	{"NOTIFY_TOPIC_ARN", "", text(func(c *Config) *string { return &c.NotifyTopicARN },
+		topicPattern, "an SNS topic such as arn:aws:sns:eu-west-1:111122223333:origin-changes")},
 	{"METRICS_NAMESPACE", "CloudFrontSGSync", parseNamespace},
-	{"EVENT_QUEUE_ARN", "", func(c *Config, s string) error {
-		c.EventQueueARN = s
-		return matchIfSet(s, queuePattern, "an SQS queue such as arn:aws:sqs:eu-west-1:111122223333:changes.fifo")
-	}},
+	{"EVENT_QUEUE_ARN", "", text(func(c *Config) *string { return &c.EventQueueARN },
+		queuePattern, "an SQS queue such as arn:aws:sqs:eu-west-1:111122223333:changes.fifo")},
+}
+
+// text returns a parser of one value, which may be missing.
+func text(field func(*Config) *string, pattern func(string) bool, what string) func(*Config, string) error {
+	return func(c *Config, s string) error {
+		if *field(c) = s; s == "" {
+			return nil
+		}
+		return match(s, pattern, what)
+	}
+}
+
+// list returns a parser of a list.
+func list(field func(*Config) *[]string, pattern func(string) bool, what string) func(*Config, string) error {
+	return func(c *Config, s string) (err error) {
+		*field(c), err = split(s, pattern, what)
+		return err
+	}
 }
 
 const aService = "a service as ip-ranges.json names it, such as CLOUDFRONT"
@@ -148,16 +143,8 @@ func match(s string, pattern func(string) bool, what string) error {
 	return nil
 }
 
-// matchIfSet is match for a setting that may be empty.
-func matchIfSet(s string, pattern func(string) bool, what string) error {
-	if s == "" {
-		return nil
-	}
-	return match(s, pattern, what)
-}
-
-// list splits a list at spaces and commas, and drops repetitions. An empty string is an empty list.
-func list(s string, pattern func(string) bool, what string) ([]string, error) {
+// split splits a list at spaces and commas, and drops repetitions. An empty string is an empty list.
+func split(s string, pattern func(string) bool, what string) ([]string, error) {
 	var items []string
 	for _, item := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' }) {
 		if err := match(item, pattern, what); err != nil {

@@ -48,8 +48,8 @@ func (o *outcome) count(step secgroup.Step) {
 			}
 		}
 	}
-	note(step.Remove, false)
 	note(step.Add, true)
+	note(step.Remove, false)
 }
 
 // outcome returns the outcome of a holder, making it if it is the first.

@@ -24,67 +24,67 @@ func parseBus(object map[string]jsontext.Value, from sources, queued bool) (even
 	if err := errors.Join(text(object["source"], &source), text(object["detail-type"], &kind)); err != nil {
 		return event{}, fmt.Errorf("event's source or detail-type is not a string: %w", err)
 	}
-	switch {
 	// A scheduled run finds problems that no event reported, so it looks at the network interfaces too.
 	// https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-run-lambda-schedule.html
-	case kind == "Scheduled Event" && (source == "aws.events" || source == "aws.scheduler") && !queued:
+	if kind == "Scheduled Event" && (source == "aws.events" || source == "aws.scheduler") && !queued {
 		return event{run: engine.Request{Look: true}}, nil
-	case kind == "Tag Change on Resource" && source == "aws.tag":
-		return parseTagChange(object["detail"], from)
-	case kind == "AWS API Call via CloudTrail" && source == "aws.ec2":
-		return parseCall(object["detail"], from)
 	}
-	return event{}, fmt.Errorf("event has the detail-type %s and the source %s; scheduled events, changes of tags and calls of EC2 are handled",
-		excerpt([]byte(kind)), excerpt([]byte(source)))
-}
-
-// parseTagChange reads an event that EventBridge sends for changed tags. See
-// https://docs.aws.amazon.com/tag-editor/latest/userguide/tag-monitor.html
-func parseTagChange(value jsontext.Value, from sources) (event, error) {
-	var detail struct {
-		Keys []string `json:"changed-tag-keys"`
+	isTag, isCall := kind == "Tag Change on Resource" && source == "aws.tag", kind == "AWS API Call via CloudTrail" && source == "aws.ec2"
+	if !isTag && !isCall {
+		return event{}, fmt.Errorf("event has the detail-type %s and the source %s; scheduled events, changes of tags and calls of EC2 are handled",
+			excerpt([]byte(kind)), excerpt([]byte(source)))
 	}
-	if err := json.Unmarshal(value, &detail); err != nil {
+	var d detail
+	if err := json.Unmarshal(object["detail"], &d); err != nil {
 		return event{}, fmt.Errorf("event's detail: %w", err)
 	}
-	if !slices.ContainsFunc(detail.Keys, func(key string) bool {
+	if isCall {
+		return d.call(from), nil
+	}
+	return d.tagChange(from), nil
+}
+
+// A detail is that of an event of EventBridge: for changed tags the keys, and for a call of EC2 CloudTrail's record. See
+// https://docs.aws.amazon.com/tag-editor/latest/userguide/tag-monitor.html and
+// https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
+type detail struct {
+	Keys         []string `json:"changed-tag-keys"`
+	EventName    string   `json:"eventName"`
+	ErrorCode    string   `json:"errorCode"`
+	UserIdentity struct {
+		SessionContext struct {
+			SessionIssuer struct {
+				ARN string `json:"arn"`
+			} `json:"sessionIssuer"`
+		} `json:"sessionContext"`
+	} `json:"userIdentity"`
+}
+
+// tagChange returns the event of changed tags.
+func (d detail) tagChange(from sources) event {
+	if !slices.ContainsFunc(d.Keys, func(key string) bool {
 		suffix, ok := strings.CutPrefix(key, from.tagKey)
 		return ok && slices.Contains([]string{"", "-pool", "-mode", "-public"}, suffix)
 	}) {
-		return event{ignored: "none of the changed tags is " + from.tagKey + " or goes with it"}, nil
+		return event{ignored: "none of the changed tags is " + from.tagKey + " or goes with it"}
 	}
-	return event{}, nil
+	return event{}
 }
 
-// parseCall reads CloudTrail's record of an EC2 call. See
-// https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
-func parseCall(value jsontext.Value, from sources) (event, error) {
-	var detail struct {
-		EventName    string `json:"eventName"`
-		ErrorCode    string `json:"errorCode"`
-		UserIdentity struct {
-			SessionContext struct {
-				SessionIssuer struct {
-					ARN string `json:"arn"`
-				} `json:"sessionIssuer"`
-			} `json:"sessionContext"`
-		} `json:"userIdentity"`
-	}
-	if err := json.Unmarshal(value, &detail); err != nil {
-		return event{}, fmt.Errorf("event's detail: %w", err)
-	}
-	issuer := detail.UserIdentity.SessionContext.SessionIssuer.ARN // a user has none
+// call returns the event of a call.
+func (d detail) call(from sources) event {
+	issuer := d.UserIdentity.SessionContext.SessionIssuer.ARN // a user has none
 	switch {
 	case !slices.Contains([]string{
 		"AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress", "ModifySecurityGroupRules", "ModifyManagedPrefixList", "RestoreManagedPrefixListVersion",
-	}, detail.EventName):
-		return event{ignored: "the call " + excerpt([]byte(detail.EventName)) + " changes no inbound rule and no entry"}, nil
-	case detail.ErrorCode != "":
-		return event{ignored: "the call failed, so it changed nothing"}, nil
+	}, d.EventName):
+		return event{ignored: "the call " + excerpt([]byte(d.EventName)) + " changes no inbound rule and no entry"}
+	case d.ErrorCode != "":
+		return event{ignored: "the call failed, so it changed nothing"}
 	case issuer != "" && from.isOwn(issuer):
-		return event{ignored: "it is a change of the function itself"}, nil
+		return event{ignored: "it is a change of the function itself"}
 	}
-	return event{drift: true}, nil
+	return event{drift: true}
 }
 
 // parseMessages reads the queue's records, all for one run. See

@@ -119,18 +119,17 @@ type task struct {
 // same in JSON.
 func (h *Handler) run(ctx context.Context, req task) (report *engine.Report, answer []byte, err error) {
 	began := time.Now()
-	var made changes
-	if h.notifier != nil {
-		req.OnStep = made.add
-	}
 	req.Watch = !req.Withdraw
 	if req.deployed {
 		report, err = h.runDeployed(ctx, req.Request)
 	} else {
 		report, err = h.runEngine(ctx, req.Request)
 	}
-	if h.notifier != nil && !made.empty() {
-		if failed := h.notifier.publish(ctx, &made, report, req.Withdraw); failed != nil {
+	if err != nil && len(report.Errors) == 0 {
+		report.Errors = []string{err.Error()} // a panic
+	}
+	if h.notifier != nil && report.Changed && !req.DryRun {
+		if failed := h.notifier.publish(ctx, report, req.Withdraw); failed != nil {
 			report.Errors = append(report.Errors, failed.Error())
 			err = errors.Join(err, failed)
 		}
@@ -165,15 +164,17 @@ func (h *Handler) runEngine(ctx context.Context, req engine.Request) (report *en
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-reportReserve))
 		defer cancel()
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			h.log.ErrorContext(ctx, "panic", "panic", p, "stack", string(debug.Stack()))
-			err = fmt.Errorf("panic: %v", p)
-			report = engine.NewReport(req.DryRun)
-			report.Errors = append(report.Errors, err.Error())
-		}
-	}()
+	report = engine.NewReport(req.DryRun)
+	defer h.recovered(ctx, &err)
 	return h.engine.Run(ctx, req)
+}
+
+// recovered is deferred. It makes a panic an error.
+func (h *Handler) recovered(ctx context.Context, err *error) {
+	if p := recover(); p != nil {
+		h.log.ErrorContext(ctx, "panic", "panic", p, "stack", string(debug.Stack()))
+		*err = fmt.Errorf("panic: %v", p)
+	}
 }
 
 // marshal encodes an answer.

@@ -1,13 +1,10 @@
 package function
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"cloudfront-sg-sync/internal/config"
@@ -19,85 +16,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 )
-
-// changes collects the rules that a run adds and revokes, as many as a message has room for. It may be called by
-// several goroutines at a time.
-type changes struct {
-	mu     sync.Mutex
-	groups map[group][]change
-	noted  int // changes in groups
-}
-
-// A group is a security group, or a prefix list, of a target.
-type group struct {
-	target *engine.Target
-	id     string
-}
-
-// A change is a rule, or an entry of a prefix list, that was added or revoked.
-type change struct {
-	adds bool
-	rule string
-}
-
-// maxChanges is more than a message has room for, at some 25 bytes each. The report counts the rest without keeping it,
-// which in many accounts would take most of a run's memory.
-const maxChanges = maxMessage / 25
-
-// add notes a step, unless it only changes descriptions.
-func (c *changes) add(t *engine.Target, step secgroup.Step) {
-	var made []change
-	for _, r := range step.Add {
-		made = append(made, change{true, nameOf(step.Kind, r)})
-	}
-	for _, r := range step.Remove {
-		made = append(made, change{false, nameOf(step.Kind, r)})
-	}
-	if len(made) > 0 {
-		c.note(group{t, step.HolderID}, made)
-	}
-}
-
-// nameOf names a rule, or the entry of a prefix list.
-func nameOf(kind secgroup.Kind, r secgroup.Rule) string {
-	if kind == secgroup.ManagedPrefixList {
-		return r.Source.String()
-	}
-	return r.RuleID.String()
-}
-
-// note notes changes, up to maxChanges. Adding a rule and removing it again cancel out.
-func (c *changes) note(g group, made []change) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.groups == nil {
-		c.groups = map[group][]change{}
-	}
-	all := c.groups[g]
-	for _, m := range made {
-		if i := slices.Index(all, change{!m.adds, m.rule}); i >= 0 {
-			all = slices.Delete(all, i, i+1)
-			c.noted--
-		} else if c.noted < maxChanges {
-			all = append(all, m)
-			c.noted++
-		}
-	}
-	c.groups[g] = all
-}
-
-func (c *changes) empty() bool { return len(c.groups) == 0 }
-
-// targets returns the accounts and regions that were changed, in order.
-func (c *changes) targets() []*engine.Target {
-	seen := map[*engine.Target]bool{}
-	for g := range c.groups {
-		seen[g.target] = true
-	}
-	return slices.SortedFunc(maps.Keys(seen), func(a, b *engine.Target) int {
-		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
-	})
-}
 
 // A notifier publishes the changes of a run to an SNS topic.
 type notifier struct {
@@ -120,7 +38,7 @@ const (
 )
 
 // publish publishes the changes of a run.
-func (n *notifier) publish(ctx context.Context, c *changes, report *engine.Report, withdrawn bool) error {
+func (n *notifier) publish(ctx context.Context, report *engine.Report, withdrawn bool) error {
 	timeout := publishTimeout
 	if deadline, ok := ctx.Deadline(); ok {
 		timeout = min(timeout, time.Until(deadline)-publishReserve)
@@ -130,7 +48,7 @@ func (n *notifier) publish(ctx context.Context, c *changes, report *engine.Repor
 	_, err := n.client.Publish(ctx, &sns.PublishInput{
 		TopicArn: &n.topicARN,
 		Subject:  aws.String(subject(report)),
-		Message:  aws.String(n.message(c, report, withdrawn)),
+		Message:  aws.String(n.message(report, withdrawn)),
 	})
 	if err != nil {
 		return hint.With(fmt.Errorf("notify topic %s: %w; the rules are as reported", n.topicARN, err), "check that the topic exists and that the function may sns:Publish to it")
@@ -160,61 +78,71 @@ func subject(report *engine.Report) string {
 	return s
 }
 
-// changed names the kinds of holders that were changed.
-func changed(report *engine.Report) string {
-	switch lists := report.Lists().Changed > 0; {
-	case lists && report.Summary.Changed > 0:
-		return "Tagged security groups and prefix lists"
-	case lists:
-		return "Tagged prefix lists"
-	}
-	return "Tagged security groups"
-}
-
-// withdrawnFrom names the rules and entries that were withdrawn.
-func withdrawnFrom(report *engine.Report) string {
-	if report.Lists().Changed > 0 {
-		return "The rules of the tagged security groups and the entries of the tagged prefix lists"
-	}
-	return "The rules of the tagged security groups"
-}
-
 // message returns the notification's text.
-func (n *notifier) message(c *changes, report *engine.Report, withdrawn bool) string {
+func (n *notifier) message(report *engine.Report, withdrawn bool) string {
 	var m message
-	if withdrawn {
-		m.line("%s were withdrawn, because the stack that kept them was deleted.", withdrawnFrom(report))
-	} else {
+	groups, lists := report.Summary.Changed > 0, report.Lists().Changed > 0
+	switch {
+	case withdrawn && lists:
+		m.line("The rules of the tagged security groups and the entries of the tagged prefix lists were withdrawn, because the stack that kept them was deleted.")
+	case withdrawn:
+		m.line("The rules of the tagged security groups were withdrawn, because the stack that kept them was deleted.")
+	default:
+		what := "Tagged security groups"
+		if lists && groups {
+			what = "Tagged security groups and prefix lists"
+		} else if lists {
+			what = "Tagged prefix lists"
+		}
 		m.line("%s were changed to let in the ranges of %s that AWS published on %s (sync token %s).",
-			changed(report), n.services, report.PublishedAt.UTC().Format("2006-01-02 at 15:04:05 UTC"), report.SyncToken)
+			what, n.services, report.PublishedAt.UTC().Format("2006-01-02 at 15:04:05 UTC"), report.SyncToken)
 	}
-	if len(report.Errors) > 0 {
+	m.list("The run failed in part:", report.Errors)
+	m.list("This needs a person:", report.Warnings)
+	for _, at := range changedPlaces(report) {
 		m.line("")
-		m.line("The run failed in part:")
-		for _, err := range report.Errors {
-			m.line("  %s", err)
+		m.line("%s", &engine.Target{Account: at[0], Region: at[1]})
+		for _, g := range report.Groups {
+			if len(g.Changes) > 0 && at == [2]string{g.Account, g.Region} {
+				of := ""
+				if g.Pool != "" {
+					of = fmt.Sprintf(" of pool %q", g.Pool)
+				}
+				m.line("  %s %q%s: %s added, %d revoked", g.GroupID, g.Name, of, words.Count(g.Added, "rule"), g.Revoked)
+				m.changes(g.Changes, secgroup.RuleID.String)
+			}
 		}
-	}
-	if len(report.Warnings) > 0 {
-		m.line("")
-		m.line("This needs a person:")
-		for _, warning := range report.Warnings {
-			m.line("  %s", warning)
+		for _, l := range report.PrefixLists {
+			if len(l.Changes) > 0 && at == [2]string{l.Account, l.Region} {
+				m.line("  %s %q: %d added, %d removed", l.PrefixListID, l.Name, l.Added, l.Removed)
+				m.changes(l.Changes, func(entry secgroup.RuleID) string { return entry.Source.String() })
+			}
 		}
-	}
-	for _, t := range c.targets() {
-		m.line("")
-		m.line("%s", t)
-		m.groups(t, c, report)
 	}
 	return m.String()
+}
+
+// changedPlaces returns the accounts and regions where something has changed, in order.
+func changedPlaces(report *engine.Report) [][2]string {
+	var all [][2]string
+	for _, g := range report.Groups {
+		if len(g.Changes) > 0 {
+			all = append(all, [2]string{g.Account, g.Region})
+		}
+	}
+	for _, l := range report.PrefixLists {
+		if len(l.Changes) > 0 {
+			all = append(all, [2]string{l.Account, l.Region})
+		}
+	}
+	slices.SortFunc(all, func(a, b [2]string) int { return slices.Compare(a[:], b[:]) })
+	return slices.Compact(all)
 }
 
 // A message is text of at most maxMessage bytes.
 type message struct {
 	text    strings.Builder
 	dropped int // lines that did not fit
-	missing int // lines for changes that were not noted
 }
 
 // line adds a line, if it fits.
@@ -229,47 +157,31 @@ func (m *message) line(format string, args ...any) {
 	m.text.WriteByte('\n')
 }
 
+// list adds lines below a title, if there are any.
+func (m *message) list(title string, lines []string) {
+	if len(lines) > 0 {
+		m.line("\n%s", title)
+	}
+	for _, line := range lines {
+		m.line("  %s", line)
+	}
+}
+
+// changes adds a line for each change of a group or list.
+func (m *message) changes(changes []engine.Change, name func(secgroup.RuleID) string) {
+	for _, c := range changes {
+		sign := "-"
+		if c.Added {
+			sign = "+"
+		}
+		m.line("    %s %s", sign, name(c.Rule))
+	}
+}
+
 // String returns the text, with a count of the lines that did not fit.
 func (m *message) String() string {
-	more := m.dropped + m.missing
-	if more == 0 {
+	if m.dropped == 0 {
 		return m.text.String()
 	}
-	return m.text.String() + fmt.Sprintf("\n%s more did not fit; the log has the counts of all groups.\n", words.Count(more, "line"))
-}
-
-// groups adds the changes in an account and region, group by group and list by list.
-func (m *message) groups(t *engine.Target, c *changes, report *engine.Report) {
-	for _, g := range report.Groups {
-		if made, changed := c.groups[group{t, g.GroupID}]; changed && g.Account == t.Account && g.Region == t.Region {
-			m.line("  %s: %s added, %d revoked", named(g.GroupID, g.Name, g.Pool), words.Count(g.Added, "rule"), g.Revoked)
-			m.changes(made, g.Added+g.Revoked)
-		}
-	}
-	for _, l := range report.PrefixLists {
-		if made, changed := c.groups[group{t, l.PrefixListID}]; changed && l.Account == t.Account && l.Region == t.Region {
-			m.line("  %s: %d added, %d removed", named(l.PrefixListID, l.Name, ""), l.Added, l.Removed)
-			m.changes(made, l.Added+l.Removed)
-		}
-	}
-}
-
-func named(id, name, pool string) string {
-	text := fmt.Sprintf("%s %q", id, name)
-	if pool != "" {
-		text += fmt.Sprintf(" of pool %q", pool)
-	}
-	return text
-}
-
-// changes adds a line for each noted change of a group or list, of all changes.
-func (m *message) changes(made []change, all int) {
-	for _, change := range made {
-		sign := "+"
-		if !change.adds {
-			sign = "-"
-		}
-		m.line("    %s %s", sign, change.rule)
-	}
-	m.missing += all - len(made)
+	return m.text.String() + fmt.Sprintf("\n%s more did not fit; the log has the counts of all groups.\n", words.Count(m.dropped, "line"))
 }

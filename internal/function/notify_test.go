@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -164,22 +163,28 @@ func TestNotifyWithdrawal(t *testing.T) {
 
 // However much was changed, SNS takes the message and the subject.
 func TestNotificationIsBounded(t *testing.T) {
-	var rules []secgroup.Rule
+	var changes []engine.Change
 	for i := range 1000 {
 		prefix := netip.PrefixFrom(netip.AddrFrom4([4]byte{52, byte(i / 256), byte(i), 0}), 24)
-		rules = append(rules, secgroup.Rule{RuleID: secgroup.RuleID{Protocol: "tcp", From: 443, To: 443, Source: secgroup.Source{Prefix: prefix}}})
+		changes = append(changes, engine.Change{Rule: secgroup.RuleID{Protocol: "tcp", From: 443, To: 443, Source: secgroup.Source{Prefix: prefix}}, Added: true})
 	}
-	var c changes
 	report := &engine.Report{Summary: engine.Summary{Groups: 1 << 31, Changed: 1 << 31, Added: 1 << 31, Revoked: 1 << 31}, Warnings: []string{"a warning"}, Errors: []string{"an error"}}
-	target := &engine.Target{Account: "111122223333", Region: "eu-west-1"}
 	for i := range 20 {
-		id := fmt.Sprintf("sg-%017d", i)
-		report.Groups = append(report.Groups, engine.GroupReport{Account: target.Account, Region: target.Region, GroupID: id, Name: "日本", Pool: "web", Added: 1000})
-		c.add(target, secgroup.Step{HolderID: id, Add: rules})
+		report.Groups = append(report.Groups, engine.GroupReport{
+			Account: "111122223333", Region: "eu-west-1", GroupID: fmt.Sprintf("sg-%017d", i), Name: "日本", Pool: "web", Added: 1000, Changes: changes,
+		})
 	}
-	c.add(target, secgroup.Step{HolderID: "sg-1", Describe: rules})
 	n := &notifier{topicARN: opsTopic, services: "CLOUDFRONT"}
-	message := n.message(&c, report, false)
+	message := n.message(report, false)
+	end := strings.LastIndex(message, "\n\n")
+	var more int
+	if _, err := fmt.Sscanf(message[end:], "\n\n%d lines more did not fit", &more); err != nil {
+		t.Fatal(err)
+	}
+	// The first line, those of the error, the warning and the place, and one for each group and each rule.
+	if lines := strings.Count(message[:end], "\n") + 1 + more; lines != 1+3+3+2+20*1001 {
+		t.Errorf("%d lines are told or counted", lines)
+	}
 	if len(message) > maxMessage || len(message) < maxMessage-200 || !utf8.ValidString(message) {
 		t.Errorf("a message of %d bytes", len(message))
 	}
@@ -190,45 +195,6 @@ func TestNotificationIsBounded(t *testing.T) {
 	}
 	if s := subject(report); len(s) >= 100 {
 		t.Errorf("a subject of %d characters: %s", len(s), s)
-	}
-}
-
-// However much a run changes, no more is kept of it than a message has room for, and every change is counted in it.
-func TestChangesAreBounded(t *testing.T) {
-	rule := secgroup.Rule{RuleID: secgroup.RuleID{Protocol: "tcp", From: 443, To: 443, Source: secgroup.Source{Prefix: netip.MustParsePrefix("52.0.7.0/24")}}}
-	step := secgroup.Step{Add: slices.Repeat([]secgroup.Rule{rule}, 200)}
-	const targets, each = 100, 3
-	var c changes
-	var report engine.Report
-	for i := range targets {
-		target := &engine.Target{Region: fmt.Sprintf("r-%03d", targets-i)} // changed first, told last
-		for j := range each {
-			step.HolderID = fmt.Sprintf("sg-%d", j)
-			report.Groups = append(report.Groups, engine.GroupReport{Region: target.Region, GroupID: step.HolderID, Added: 2 * len(step.Add)})
-			c.add(target, step)
-			c.add(target, step)
-		}
-	}
-	kept := 0
-	for _, made := range c.groups {
-		kept += len(made)
-	}
-	if kept != maxChanges {
-		t.Errorf("%d changes are kept, not %d", kept, maxChanges)
-	}
-	message := (&notifier{}).message(&c, &report, false)
-	end := strings.LastIndex(message, "\n\n")
-	body, last := message[:end], message[end:]
-	var more int
-	if _, err := fmt.Sscanf(last, "\n\n%d lines more did not fit", &more); err != nil {
-		t.Fatalf("%v in %q", err, last)
-	}
-	// The first line, an empty one and a name for each target, and one for each group and each rule.
-	if lines, want := strings.Count(body, "\n")+1+more, 1+targets*2+targets*each*(1+2*len(step.Add)); lines != want || len(message) > maxMessage {
-		t.Errorf("%d lines are told or counted, not %d, in %d bytes", lines, want, len(message))
-	}
-	if n := strings.Count(body, "400 rules added, 0 revoked"); n < targets*each/2 {
-		t.Errorf("the counts of %d groups are told", n)
 	}
 }
 
@@ -250,7 +216,7 @@ func TestNotifyLeavesTime(t *testing.T) {
 		for left, most := range map[time.Duration]time.Duration{3 * time.Second: 3*time.Second - publishReserve, time.Minute: publishTimeout} {
 			ctx, cancel := context.WithTimeout(t.Context(), left)
 			began := time.Now()
-			err := n.publish(ctx, &changes{}, &engine.Report{}, false)
+			err := n.publish(ctx, &engine.Report{}, false)
 			if took := time.Since(began); err == nil || took > most {
 				t.Errorf("with %s left: error %v after %s", left, err, took)
 			}
@@ -303,7 +269,7 @@ us-east-1
 			t.Errorf("no %s in %s", part, out.String())
 		}
 	}
-	if text := withdrawnFrom(&engine.Report{PrefixLists: []engine.PrefixListReport{{Removed: 1}}}); !strings.Contains(text, "prefix lists") {
+	if text := h.notifier.message(&engine.Report{PrefixLists: []engine.PrefixListReport{{Removed: 1}}}, true); !strings.Contains(text, "the entries of the tagged prefix lists were withdrawn") {
 		t.Errorf("got %q", text)
 	}
 }

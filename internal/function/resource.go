@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sort"
 	"strings"
 	"time"
@@ -78,30 +77,26 @@ func endEarlier(ctx context.Context, reserve time.Duration) (context.Context, co
 
 // fulfil carries out a request. The reason goes with a success.
 func (h *Handler) fulfil(ctx context.Context, r *resourceRequest) (reason string, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			h.log.ErrorContext(ctx, "panic", "panic", p, "stack", string(debug.Stack()))
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
+	defer h.recovered(ctx, &err)
 	switch {
 	case h.broken != nil:
 		return "", h.broken
 	case r.err != nil:
 		return "", r.err
-	case r.kind != requestDelete:
+	case r.kind != "Delete":
 		report, _, err := h.run(ctx, task{deployed: true})
 		err = leave(report, err)
-		lists := report.Lists().Groups
-		switch {
-		case lists > 0 && report.Summary.Groups == 0:
-			return words.Count(lists, "prefix list") + " made equal to the published ranges", err
-		case lists > 0:
-			return words.Count(report.Summary.Groups, "security group") + " and " + words.Count(lists, "prefix list") + " made equal to the published ranges", err
-		case report.Summary.Groups == 0:
+		var synced []string
+		if n := report.Summary.Groups; n > 0 {
+			synced = append(synced, words.Count(n, "security group"))
+		}
+		if n := report.Lists().Groups; n > 0 {
+			synced = append(synced, words.Count(n, "prefix list"))
+		}
+		if len(synced) == 0 {
 			return "no security group is tagged " + h.engine.TagKey + " yet; tag one, and the next run syncs it", err
 		}
-		return words.Count(report.Summary.Groups, "security group") + " made equal to the published ranges", err
+		return strings.Join(synced, " and ") + " made equal to the published ranges", err
 	case !r.withdraw:
 		return "the rules are left as they are", nil
 	case !r.wasMade():
@@ -134,7 +129,7 @@ func newResourceAnswer(r *resourceRequest, reason string, err error) *resourceAn
 	}
 	left := (*leftError)(nil)
 	switch {
-	case r.kind == requestDelete:
+	case r.kind == "Delete":
 		a.PhysicalResourceID = r.idAfterFailure() // its own, if CloudFormation names it
 		if err != nil {                           // deleting a stack always succeeds
 			a.Reason = "some rules are left; revoke them by hand, or set the tag to none: " + failureText(err)

@@ -28,19 +28,6 @@ type resourceRequest struct {
 	err error
 }
 
-// The request types of CloudFormation.
-const (
-	requestCreate = "Create"
-	requestUpdate = "Update"
-	requestDelete = "Delete"
-)
-
-// Whether deleting the resource withdraws the owned rules.
-const (
-	onDeleteKeep     = "keep"
-	onDeleteWithdraw = "withdraw"
-)
-
 // maxID is the longest ID that an answer of at most 4,096 bytes can repeat. A stack's is the longest in practice, with
 // some 200 characters.
 const maxID = 512
@@ -78,7 +65,7 @@ func parseResourceRequest(object map[string]jsontext.Value) (*resourceRequest, e
 		return nil, errors.New("event of CloudFormation has a ResponseURL that is no URL; it cannot be answered")
 	}
 	r.withdraw, r.err = onDelete(object["ResourceProperties"])
-	if !slices.Contains([]string{requestCreate, requestUpdate, requestDelete}, r.kind) {
+	if !slices.Contains([]string{"Create", "Update", "Delete"}, r.kind) {
 		r.err = fmt.Errorf("RequestType %q is none of Create, Update and Delete", r.kind)
 	}
 	return r, nil
@@ -87,25 +74,20 @@ func parseResourceRequest(object map[string]jsontext.Value) (*resourceRequest, e
 // onDelete reads the only property that matters here. The others make CloudFormation update the resource when the
 // function's settings change.
 func onDelete(properties jsontext.Value) (withdraw bool, err error) {
-	choice := onDeleteKeep
+	choice := "keep"
 	if properties != nil {
 		object, err := members(properties)
 		if err != nil {
 			return false, fmt.Errorf("ResourceProperties cannot be read: %w", err)
 		}
-		if value, ok := object["OnDelete"]; ok {
-			if err := json.Unmarshal(value, &choice); err != nil {
-				return false, errors.New("property OnDelete is not a string; write keep or withdraw")
-			}
+		if text(object["OnDelete"], &choice) != nil {
+			return false, errors.New("property OnDelete is not a string; write keep or withdraw")
 		}
 	}
-	switch choice {
-	case onDeleteKeep:
-		return false, nil
-	case onDeleteWithdraw:
-		return true, nil
+	if choice != "keep" && choice != "withdraw" {
+		return false, fmt.Errorf("property OnDelete is %q; write keep or withdraw", choice)
 	}
-	return false, fmt.Errorf("property OnDelete is %q; write keep or withdraw", choice)
+	return choice == "withdraw", nil
 }
 
 // id returns the physical ID of the resource once it is created. It is the same in each request: CloudFormation takes

@@ -65,7 +65,7 @@ func checkSampleRequest(t *testing.T, name string, r *resourceRequest) {
 	if strings.ToLower(r.kind) != want {
 		t.Errorf("%s: request to %s", name, r.kind)
 	}
-	if r.kind == requestDelete && !r.wasMade() {
+	if r.kind == "Delete" && !r.wasMade() {
 		t.Errorf("%s: resource %s is not one that was made, such as %s", name, r.physicalID, r.id())
 	}
 }
