@@ -103,29 +103,37 @@ func (e *Engine) Run(ctx context.Context, req Request) (*Report, error) {
 // run goes through all targets. It fails if there are no ranges to plan with.
 func (e *Engine) run(ctx context.Context, req Request) (*iprange.Publication, []*targetRun, error) {
 	fetch := e.startFetch(ctx, req)
+	runs := e.eachTarget(func(tr *targetRun) {
+		err := e.isolatePanics(ctx, func() error {
+			e.sync(ctx, tr, fetch, req)
+			if req.Watch && tr.Plan != nil {
+				e.warnOfStray(ctx, tr, req.Look)
+				e.warnOfWorld(ctx, tr, req)
+			}
+			return nil
+		})
+		if err != nil {
+			tr.fail(err)
+		}
+	})
+	publication, err := fetch()
+	return publication, runs, err
+}
+
+// eachTarget calls do for all targets, some at a time, and returns their runs in order.
+func (e *Engine) eachTarget(do func(*targetRun)) []*targetRun {
 	runs := make([]*targetRun, len(e.Targets))
 	var running errgroup.Group
 	running.SetLimit(targetsAtOnce)
 	for i, t := range e.Targets {
+		runs[i] = &targetRun{Preview: Preview{Target: t}}
 		running.Go(func() error {
-			runs[i] = newTargetRun(t)
-			err := e.isolatePanics(ctx, func() error {
-				e.sync(ctx, runs[i], fetch, req)
-				if req.Watch && runs[i].Plan != nil {
-					e.warnOfStray(ctx, runs[i], req.Look)
-					e.warnOfWorld(ctx, runs[i], req)
-				}
-				return nil
-			})
-			if err != nil {
-				runs[i].fail(err)
-			}
+			do(runs[i])
 			return nil
 		})
 	}
 	_ = running.Wait() // failures are in the runs
-	publication, err := fetch()
-	return publication, runs, err
+	return runs
 }
 
 // startFetch starts to fetch the file, while the groups are described, and returns a function that waits for it.

@@ -24,6 +24,8 @@ const attemptTime = 20 * time.Second
 // newHTTPClient returns client, or the SDK's own if there is none, with plain bodies and attemptTime.
 func newHTTPClient(client aws.HTTPClient) aws.HTTPClient {
 	switch c := client.(type) {
+	case plainBody:
+		return c
 	case nil:
 		client = awshttp.NewBuildableClient().WithTimeout(attemptTime)
 	case *awshttp.BuildableClient:

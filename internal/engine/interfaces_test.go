@@ -274,7 +274,7 @@ func newMutantScene(t *testing.T) *mutantScene {
 	s.attach(old, fresh)
 	s.attach(one, two)
 	s.attach(one)
-	s.run = newTargetRun(s.Targets[0])
+	s.run = &targetRun{Preview: Preview{Target: s.Targets[0]}}
 	s.must(s.discover(t.Context(), s.run))
 	var err error
 	s.attachments, err = secgroup.DescribeAttachments(t.Context(), s.Targets[0].EC2, []string{old, fresh, one, two})

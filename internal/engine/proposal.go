@@ -9,8 +9,6 @@ import (
 	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // A Preview is what a run would do in one target, step by step.
@@ -81,19 +79,13 @@ func (e *Engine) Propose(ctx context.Context, req Request) (*Proposal, error) {
 
 // Discover returns the tagged groups and prefix lists of all targets, as far as they can be read.
 func (e *Engine) Discover(ctx context.Context) ([]secgroup.Holder, error) {
-	found := make([][]secgroup.Holder, len(e.Targets))
-	var running errgroup.Group
-	running.SetLimit(targetsAtOnce)
-	for i, t := range e.Targets {
-		running.Go(func() error {
-			tr := newTargetRun(t)
-			err := e.discover(ctx, tr)
-			found[i] = slices.Concat(tr.Groups, tr.lists)
-			return errors.Join(err, tr.ListsFailure())
-		})
+	var found []secgroup.Holder
+	var errs []error
+	for _, tr := range e.eachTarget(func(tr *targetRun) { tr.Err = e.discover(ctx, tr) }) {
+		found = slices.Concat(found, tr.Groups, tr.lists)
+		errs = append(errs, tr.Err, tr.ListsFailure())
 	}
-	err := running.Wait()
-	return slices.Concat(found...), err
+	return found, errors.Join(errs...)
 }
 
 // Approved returns a request for exactly what is proposed: groups that have changed since are left alone.

@@ -27,8 +27,6 @@ type targetRun struct {
 	outcomes []*outcome // in the order of the plan
 }
 
-func newTargetRun(t *Target) *targetRun { return &targetRun{Preview: Preview{Target: t}} }
-
 // An outcome is what became of a holder.
 type outcome struct {
 	plan    *secgroup.HolderPlan

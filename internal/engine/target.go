@@ -54,51 +54,35 @@ func (t *Target) String() string {
 // with the external ID, if there is one. Calls are retried as cfg says, or if it does not, with more patience for
 // throttling than the SDK has.
 func Targets(cfg aws.Config, regions, roleARNs []string, externalID string) []*Target {
-	cfg = hardened(cfg)
+	cfg = Config(cfg, "", "") // all share one HTTP client
 	var targets []*Target
-	for _, region := range regions {
-		targets = append(targets, newTarget(cfg, "", region))
-	}
-	for _, arn := range roleARNs {
-		role := assuming(cfg, arn, externalID)
+	for _, arn := range append([]string{""}, roleARNs...) {
+		account := Config(cfg, arn, externalID)
 		for _, region := range regions {
-			targets = append(targets, newTarget(role, AccountOf(arn), region))
+			targets = append(targets, newTarget(account, AccountOf(arn), region))
 		}
 	}
 	return targets
 }
 
 // Config returns what a client for any service needs to retry as that of a target does, in the account of the role or
-// without one in that of cfg.
+// without one in that of cfg. The external ID is for roles that ask for one in their trust policies, and empty for
+// others.
 func Config(cfg aws.Config, roleARN, externalID string) aws.Config {
-	cfg = hardened(cfg)
-	if roleARN != "" {
-		cfg = assuming(cfg, roleARN, externalID)
-	}
-	return cfg
-}
-
-// hardened returns cfg with retries and an HTTP client that calls can rely on.
-func hardened(cfg aws.Config) aws.Config {
 	if cfg.Retryer == nil {
 		cfg.Retryer = newRetryer
 	}
-	cfg.HTTPClient = newHTTPClient(cfg.HTTPClient)
-	return cfg
-}
-
-// assuming returns cfg with the credentials of a role. The external ID is for roles that ask for one in their trust
-// policies, and empty for others.
-func assuming(cfg aws.Config, roleARN, externalID string) aws.Config {
-	role := cfg.Copy()
+	if cfg.HTTPClient = newHTTPClient(cfg.HTTPClient); roleARN == "" {
+		return cfg
+	}
 	provider := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), roleARN, func(o *stscreds.AssumeRoleOptions) {
 		o.RoleSessionName = "cloudfront-sg-sync"
 		if externalID != "" {
 			o.ExternalID = &externalID
 		}
 	})
-	role.Credentials = aws.NewCredentialsCache(roleProvider{provider, roleARN})
-	return role
+	cfg.Credentials = aws.NewCredentialsCache(roleProvider{provider, roleARN})
+	return cfg
 }
 
 func newTarget(cfg aws.Config, account, region string) *Target {
