@@ -215,7 +215,7 @@ func TestDiscoverWeighsPrefixLists(t *testing.T) {
 	}
 	api.listErr = ec2Error("RequestLimitExceeded")
 	_, _, err := Discover(t.Context(), api, testKey)
-	checkError(t, err, "describe the prefix lists that rules refer to: ", "run again later")
+	checkError(t, err, "describe the prefix lists pl-cloudfront, pl-fake, ", "run again later")
 }
 
 // checkError fails unless err holds all the words.

@@ -12,12 +12,7 @@ const (
 )
 
 // noun returns the word for one of the rules that a holder of the kind has.
-func (k Kind) noun() string {
-	if k == ManagedPrefixList {
-		return "entry"
-	}
-	return "rule"
-}
+func (k Kind) noun() string { return [...]string{"rule", "entry"}[k] }
 
 // A Holder holds rules: it is a security group with its ingress rules, or a customer-managed prefix list with its
 // entries. An entry is a rule that consists of its source: the security groups that refer to the list say which ports

@@ -20,13 +20,6 @@ type Attachments struct {
 	Unknown bool
 }
 
-func (a *Attachments) interfaces() []Interface {
-	if a == nil {
-		return nil
-	}
-	return a.Interfaces
-}
-
 // An InterfacePlan says what a network interface gets from a pool once the steps are taken.
 type InterfacePlan struct {
 	*Interface

@@ -50,16 +50,12 @@ func describeLists(ctx context.Context, api ec2.DescribeManagedPrefixListsAPICli
 		doing, "ec2:DescribeManagedPrefixLists")
 }
 
-func withIDs(ids ...string) []types.Filter {
-	return []types.Filter{{Name: aws.String("prefix-list-id"), Values: ids}}
-}
-
 // DescribeLists returns the prefix lists with the given IDs, without their entries. An ID that no list has is not an
 // error.
 func DescribeLists(ctx context.Context, api ec2.DescribeManagedPrefixListsAPIClient, ids []string) ([]Holder, error) {
 	var lists []Holder
 	for some := range slices.Chunk(ids, ValuesPerFilter) {
-		described, err := describeLists(ctx, api, "describe the prefix lists "+strings.Join(some, ", "), withIDs(some...))
+		described, err := describeLists(ctx, api, "describe the prefix lists "+strings.Join(some, ", "), []types.Filter{{Name: aws.String("prefix-list-id"), Values: some}})
 		if err != nil {
 			return nil, err
 		}

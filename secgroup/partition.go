@@ -73,7 +73,7 @@ func connect(pools []PoolPlan, a *Attachments) [][]*PoolPlan {
 			of[h.ID] = i
 		}
 	}
-	for _, eni := range a.interfaces() {
+	for _, eni := range cmp.Or(a, &Attachments{}).Interfaces {
 		var met []int
 		for _, id := range eni.Groups {
 			if i, managed := of[id]; managed {

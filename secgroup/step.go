@@ -203,8 +203,9 @@ func modify(ctx, wait context.Context, api API, step Step, version int64) (int64
 // list has then. Describes may lag behind changes, so an old version does not mean that the change has failed. See
 // https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
 func settled(ctx context.Context, api API, id string, past int64) (int64, error) {
+	filter := []types.Filter{{Name: aws.String("prefix-list-id"), Values: []string{id}}}
 	for pause := firstPoll; ; pause = min(2*pause, lastPoll) {
-		lists, err := describeLists(ctx, api, fmt.Sprintf("see whether the change of %s is made", id), withIDs(id))
+		lists, err := describeLists(ctx, api, fmt.Sprintf("see whether the change of %s is made", id), filter)
 		if err != nil {
 			return 0, err
 		}

@@ -1,6 +1,7 @@
 package secgroup
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -64,15 +65,15 @@ func (u *unit) holder(plan *HolderPlan) planner.Holder {
 // attach finds the different sets of holders that network interfaces have. If nothing of a unit is attached, its
 // holders are taken to be attached together; if it is unknown where they are attached, each counts by itself.
 func (u *unit) attach() {
-	all, index := make([]int, len(u.Holders)), map[string]int{}
+	all, index, a := make([]int, len(u.Holders)), map[string]int{}, cmp.Or(u.req.Attachments, &Attachments{})
 	for i, h := range u.Holders {
 		all[i], index[h.ID] = i, i
-		if a := u.req.Attachments; a != nil && a.Unknown {
+		if a.Unknown {
 			u.Interfaces = append(u.Interfaces, InterfaceSet{Holders: all[i : i+1]})
 		}
 	}
-	for i := range u.req.Attachments.interfaces() {
-		eni := &u.req.Attachments.Interfaces[i]
+	for i := range a.Interfaces {
+		eni := &a.Interfaces[i]
 		var set []int
 		for _, id := range eni.Groups {
 			if k, ok := index[id]; ok {
@@ -104,11 +105,6 @@ func (u *unit) attach() {
 	}
 }
 
-// id returns what identifies a wanted rule in a holder.
-func (u *unit) id(h *HolderPlan, w planner.Wanted) RuleID {
-	return h.rule(u.classes[w.Port].port, Source{Prefix: u.Ranges[w.Range]})
-}
-
 // steps returns the calls of a plan as steps. The description of a rule that is added in a held pool says so: it must
 // not count for what the pool had before, or the next publications would let the guard go.
 func (u *unit) steps(plan *planner.Plan) []Step {
@@ -118,14 +114,17 @@ func (u *unit) steps(plan *planner.Plan) []Step {
 		stamp := u.req.Stamp
 		stamp.Held = h.pool.held()
 		description := stamp.String()
+		wanted := func(w planner.Wanted) Rule {
+			return Rule{RuleID: h.rule(u.classes[w.Port].port, Source{Prefix: u.Ranges[w.Range]}), Description: description}
+		}
 		step := Step{Kind: h.Kind, HolderID: h.ID, Gap: c.Gap, Reopens: c.Closes}
 		for _, w := range c.Add {
-			step.Add = append(step.Add, Rule{RuleID: u.id(h, w), Description: description})
+			step.Add = append(step.Add, wanted(w))
 		}
 		for _, item := range c.Remove {
-			i, r := item.Rule, Rule{Description: description}
+			i, r := item.Rule, Rule{}
 			if i < 0 {
-				r.RuleID = u.id(h, item.Wanted)
+				r = wanted(item.Wanted)
 				i = slices.IndexFunc(h.Ingress, func(there Rule) bool { return there.RuleID == r.RuleID })
 			}
 			if i >= 0 {

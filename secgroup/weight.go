@@ -8,7 +8,6 @@ import (
 
 	"cloudfront-sg-sync/internal/awserr"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 )
 
@@ -63,24 +62,19 @@ func weighPrefixLists(ctx context.Context, api ec2.DescribeManagedPrefixListsAPI
 			}
 		}
 	}
-	for ids := range slices.Chunk(slices.Sorted(maps.Keys(referring)), ValuesPerFilter) {
-		lists, err := describeLists(ctx, api, "describe the prefix lists that rules refer to", withIDs(ids...))
-		if awserr.IsDenied(err) {
-			return nil
+	lists, err := DescribeLists(ctx, api, slices.Sorted(maps.Keys(referring)))
+	if awserr.IsDenied(err) {
+		return nil
+	}
+	for _, l := range lists {
+		n := max(1, l.MaxEntries)
+		if name, managed := strings.CutPrefix(l.Name, "com.amazonaws."); managed {
+			_, name, _ = strings.Cut(name, ".") // without the region
+			n = max(n, managedWeights[strings.TrimPrefix(name, "ipv6.")])
 		}
-		if err != nil {
-			return err
-		}
-		for _, list := range lists {
-			n := max(1, int(aws.ToInt32(list.MaxEntries)))
-			if name, managed := strings.CutPrefix(aws.ToString(list.PrefixListName), "com.amazonaws."); managed {
-				_, name, _ = strings.Cut(name, ".") // without the region
-				n = max(n, managedWeights[strings.TrimPrefix(name, "ipv6.")])
-			}
-			for _, r := range referring[aws.ToString(list.PrefixListId)] {
-				r.Weight = Weight{n, n}
-			}
+		for _, r := range referring[l.ID] {
+			r.Weight = Weight{n, n}
 		}
 	}
-	return nil
+	return err
 }

@@ -80,16 +80,19 @@ func (c *Checker) Check(step secgroup.Step, next *secgroup.Step) error {
 		reason string
 	}{
 		{h.foreign, slices.Concat(step.Remove, step.Describe), "the rule is not this tool's"},
-		{h.held, step.Remove, "the guard holds the rule"},
+		{func(r secgroup.Rule) bool { return h.plan.Held[r.RuleID] }, step.Remove, "the guard holds the rule"},
 		{h.passesQuota(step), step.Add, "no room for the rule"},
 	} {
 		if rules := filter(part.rules, part.foul); len(rules) > 0 {
 			return &RefusedError{step, rules, fmt.Sprintf("%s (%v)", part.reason, rules[0].RuleID)}
 		}
 	}
+	if next == nil {
+		next = &secgroup.Step{} // reopens nothing
+	}
 	after := c.after(step)
-	closings := c.closings(at, after, step, next)
-	if len(closings) == 0 || len(step.Gap) > 0 && next != nil && c.reopens(after, *next, closings) {
+	closings := c.closings(at, after, step, next.Add)
+	if len(closings) == 0 || len(step.Gap) > 0 && c.reopens(after, *next, closings) {
 		return nil
 	}
 	closes := filter(step.Remove, func(r secgroup.Rule) bool {
@@ -109,8 +112,6 @@ func (h *holder) foreign(r secgroup.Rule) bool {
 	return !ok || !h.plan.Owns(there)
 }
 
-func (h *holder) held(r secgroup.Rule) bool { return h.plan.Held[r.RuleID] }
-
 // passesQuota returns a function that reports, rule by rule, whether the holder has no room left for what a step adds.
 // A prefix list takes what a step removes out first.
 func (h *holder) passesQuota(step secgroup.Step) func(secgroup.Rule) bool {
@@ -123,13 +124,9 @@ func (h *holder) passesQuota(step secgroup.Step) func(secgroup.Rule) bool {
 }
 
 // closings returns what a step about a holder closes that is wanted and open, at each set of interfaces.
-func (c *Checker) closings(at int, after *Checker, step secgroup.Step, next *secgroup.Step) (all []closing) {
+func (c *Checker) closings(at int, after *Checker, step secgroup.Step, reopening []secgroup.Rule) (all []closing) {
 	if len(step.Remove) == 0 {
 		return nil
-	}
-	var reopening []secgroup.Rule
-	if next != nil {
-		reopening = next.Add
 	}
 	for i, set := range c.interfaces {
 		if !slices.Contains(set.Holders, at) {

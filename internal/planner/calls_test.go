@@ -61,7 +61,7 @@ func TestFewestCalls(t *testing.T) {
 		{"nor removes", roomy(nil, many(0, 1500)), [][3]int{{0, 0, 1000}, {0, 0, 500}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, outline(Make(t.Context(), test.world)), compare); diff != "" {
+			if diff := cmp.Diff(test.want, outline(makePlan(t.Context(), test.world)), compare); diff != "" {
 				t.Errorf("calls: -want +got\n%s", diff)
 			}
 		})

@@ -21,7 +21,6 @@ type drift struct {
 	ranges []netip.Prefix
 	first  int // index of ranges[0] in World.Ranges
 	free   []int
-	views  []View // those of the world, or the one that has all
 
 	lists     [][]int // by holder: the classes of the rules that it may be given
 	givers    [][]int // by class: the holders that may be given its rules
@@ -57,20 +56,13 @@ type stale struct {
 }
 
 func newDrift(w World, family int) *drift {
-	d := &drift{world: w, family: family, views: w.Views, taken: map[place]bool{}}
+	d := &drift{world: w, family: family, taken: map[place]bool{}}
 	at := func(f int) int {
 		i, _ := slices.BinarySearchFunc(w.Ranges, f, func(r netip.Prefix, f int) int { return cmp.Compare(familyOf(r), f) })
 		return i
 	}
 	d.first = at(family)
 	d.ranges = w.Ranges[d.first:at(family+1)]
-	if len(d.views) == 0 {
-		all := View{Wants: slices.Repeat([]bool{true}, len(w.Ports))}
-		for h := range w.Holders {
-			all.Holders = append(all.Holders, h)
-		}
-		d.views = []View{all}
-	}
 	d.index()
 	d.measure()
 	n := len(w.Ports) * len(d.ranges)
@@ -126,8 +118,8 @@ func (d *drift) index() {
 			}
 		}
 	}
-	d.classesAt = make([][]int, len(d.views))
-	for v, view := range d.views {
+	d.classesAt = make([][]int, len(d.world.Views))
+	for v, view := range d.world.Views {
 		for _, k := range d.classes(view.Wants) {
 			d.wanters[k] = append(d.wanters[k], v)
 		}
@@ -153,7 +145,7 @@ func (d *drift) classes(is []bool) (all []int) {
 func (d *drift) measure() {
 	w := d.world
 	views := make([][]int, len(w.Holders))
-	for v, view := range d.views {
+	for v, view := range d.world.Views {
 		for _, h := range view.Holders {
 			views[h] = append(views[h], v)
 		}
@@ -168,8 +160,8 @@ func (d *drift) measure() {
 		}
 	}
 	s := newSpace(w.Ports, d.ranges, rules)
-	wants := make([][]bool, len(d.views))
-	for v, view := range d.views {
+	wants := make([][]bool, len(d.world.Views))
+	for v, view := range d.world.Views {
 		classes := d.classes(view.Wants)
 		for _, interval := range s.intervals {
 			wants[v] = append(wants[v], slices.ContainsFunc(classes, func(c int) bool { return w.Ports[c].contain(interval) }))

@@ -87,7 +87,7 @@ func (v *verdict) check(t *testing.T, most float64) {
 // is worse than need be if it opens a gap that could be smaller, or does not come to the exact end although there is a
 // way.
 func judge(ctx context.Context, w World) (v verdict, err error) {
-	plan := Make(ctx, w)
+	plan := makePlan(ctx, w)
 	o := newOracle(w)
 	fail := func(format string, args ...any) (verdict, error) {
 		return v, fmt.Errorf(format+"\n%v\n%+v", append(args, w, plan)...)
@@ -220,7 +220,7 @@ func TestTinyWorldsInLargePools(t *testing.T) {
 		}
 		worlds++
 		large := embed(w)
-		plan := Make(t.Context(), large)
+		plan := makePlan(t.Context(), large)
 		there, _, err := replay(large, plan, endsOf(large))
 		if err != nil || !o.settled(o.state(there)) {
 			t.Fatalf("not exact, or %v\n%v\n%+v", err, w, plan)

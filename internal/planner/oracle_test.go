@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"context"
 	"fmt"
 	"iter"
 	"math/bits"
@@ -76,6 +77,12 @@ func viewsOf(w World) []View {
 		all.Holders = append(all.Holders, h)
 	}
 	return []View{all}
+}
+
+// makePlan plans a world. One without views has all holders at one interface.
+func makePlan(ctx context.Context, w World) *Plan {
+	w.Views = viewsOf(w)
+	return Make(ctx, w)
 }
 
 func newOracle(w World) *oracle {

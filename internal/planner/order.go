@@ -130,7 +130,7 @@ func (s *state) needs(i int) []need {
 // holder there has room for, or else one that is missing.
 func (s *state) opener(view, interval, rng int) int {
 	best, bestRank := nowhere, -1
-	for _, classes := range [][]int{s.classesAt[view], s.classes(s.views[view].Wants)} {
+	for _, classes := range [][]int{s.classesAt[view], s.classes(s.world.Views[view].Wants)} {
 		for _, k := range classes {
 			if !s.world.Ports[k].contain(s.open.intervals[interval]) {
 				continue

@@ -27,8 +27,7 @@ type World struct {
 	Ports   []Ports
 	Ranges  []netip.Prefix
 	Holders []Holder
-	// Views are the network interfaces that have different holders. Without any view, one has all holders and wants
-	// all classes.
+	// Views are the network interfaces that have different holders.
 	Views []View
 }
 
@@ -49,7 +48,7 @@ type Holder struct {
 	// Frozen holders are left as they are.
 	Frozen bool
 	// Swaps is true if a call adds and removes rules at once, as for a prefix list; otherwise a call does one of the
-	// two. Such a holder is alone in its world, which has one port and no views, and its rules weigh one.
+	// two. Such a holder is alone in its world, which has one port and one view, and its rules weigh one.
 	Swaps bool
 }
 

@@ -17,7 +17,7 @@ func TestMakeWithoutTime(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := genTiny(t)
 		for _, ctx := range []context.Context{cancelled, &patience{cancelled, rapid.IntRange(0, 20).Draw(t, "patience")}} {
-			plan := Make(ctx, w)
+			plan := makePlan(ctx, w)
 			if _, _, err := replay(w, plan, tinyAddrs); err != nil {
 				t.Fatalf("%v\n%v\n%+v", err, w, plan)
 			}
@@ -43,9 +43,9 @@ func TestMakeIsDeterministic(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := genTiny(t)
 		before := fmt.Sprint(w)
-		first := Make(context.Background(), w)
+		first := makePlan(context.Background(), w)
 		for range 3 {
-			if diff := cmp.Diff(first, Make(context.Background(), w), compare); diff != "" {
+			if diff := cmp.Diff(first, makePlan(context.Background(), w), compare); diff != "" {
 				t.Fatalf("-first +again\n%s", diff)
 			}
 		}

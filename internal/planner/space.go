@@ -57,7 +57,7 @@ func preorder(prefixes []netip.Prefix) (end []int, size []float64) {
 	for i, p := range slices.Backward(prefixes) {
 		size[i] = addresses(p)
 		next, below := p.Addr(), i+1 // the first address not yet seen below p
-		for below < len(prefixes) && contains(p, prefixes[below]) {
+		for below < len(prefixes) && p.Contains(prefixes[below].Addr()) {
 			child := prefixes[below]
 			size[i] -= addresses(child)
 			if child.Addr() == next {
@@ -76,9 +76,6 @@ func preorder(prefixes []netip.Prefix) (end []int, size []float64) {
 
 // addresses returns how many addresses a prefix has.
 func addresses(p netip.Prefix) float64 { return math.Ldexp(1, p.Addr().BitLen()-p.Bits()) }
-
-// contains reports whether every address of q is one of p.
-func contains(p, q netip.Prefix) bool { return p.Bits() <= q.Bits() && p.Contains(q.Addr()) }
 
 // intervals cuts the ports at every port where a rule begins or ends.
 func intervals(ports []Ports, rules []Rule) []Ports {

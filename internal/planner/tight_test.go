@@ -66,7 +66,7 @@ func BenchmarkMake(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				plan := Make(b.Context(), w)
+				plan := makePlan(b.Context(), w)
 				b.ReportMetric(float64(len(plan.Calls)), "calls")
 				b.ReportMetric(float64(countGaps(plan)), "gaps")
 			}
@@ -99,7 +99,7 @@ func TestRounds(t *testing.T) {
 		} {
 			t.Run(fmt.Sprint(test, name), func(t *testing.T) {
 				w := splitting(test.groups, test.quota, test.n, test.split, deal)
-				plan := Make(t.Context(), w)
+				plan := makePlan(t.Context(), w)
 				if n := rounds(plan); n > test.most || countGaps(plan) > test.gaps || len(plan.Unplaced) > 0 {
 					t.Errorf("%d rounds, %d gaps, %d unplaced", n, countGaps(plan), len(plan.Unplaced))
 				}
@@ -116,7 +116,7 @@ func TestList(t *testing.T) {
 	for _, test := range [][2]int{{500, 500}, {660, 340}, {250, 250}, {100, 0}} {
 		w := splitting(1, 1000, test[0], test[1], func(int) int { return 0 })
 		w.Holders[0].Swaps = true
-		plan := Make(t.Context(), w)
+		plan := makePlan(t.Context(), w)
 		if _, lost, err := replay(w, plan, endsOf(w)); err != nil || lost > 0 || len(plan.Unplaced) > 0 || len(plan.Calls) > 3*test[1]/100 {
 			t.Errorf("%v: %d calls, %d addresses closed, %d unplaced: %v", test, len(plan.Calls), lost, len(plan.Unplaced), err)
 		}
