@@ -32,21 +32,21 @@ func exposures(p *Proposal, v engine.Preview, s Surroundings) []StatusExposure {
 		return found
 	}
 	r := revocation{s, v, strings.Join(p.Services, ", "), partialPools(v.Pools...)}
-	for _, w := range s.Door.OpenToWorld {
-		x := StatusExposure{GroupID: w.Group.ID, Rule: w.Rule, Ports: w.Opens, Interfaces: w.Interfaces}
-		for _, pool := range v.Plan.Pools {
-			x.Managed = x.Managed || has(pool, x.GroupID)
-			x.Owned = x.Owned || revokes(pool.Steps, w)
+	for _, managed := range []bool{true, false} {
+		for _, w := range s.Door.OpenToWorld {
+			if has(w.Group.ID, v.Plan.Pools...) != managed {
+				continue
+			}
+			x := StatusExposure{GroupID: w.Group.ID, Rule: w.Rule, Ports: w.Opens, Managed: managed, Interfaces: w.Interfaces}
+			x.Owned = slices.ContainsFunc(v.Plan.Pools, func(pool secgroup.PoolPlan) bool { return revokes(pool.Steps, w) })
+			if !x.Owned {
+				x.Advice = r.advice(w)
+				x.Revocable = x.Advice == ""
+			}
+			found = append(found, x)
 		}
-		if !x.Owned {
-			x.Advice = r.advice(w)
-			x.Revocable = x.Advice == ""
-		}
-		found = append(found, x)
 	}
-	beside := slices.DeleteFunc(slices.Clone(found), func(x StatusExposure) bool { return x.Managed })
-	found = slices.DeleteFunc(found, func(x StatusExposure) bool { return !x.Managed })
-	return append(found, beside...)
+	return found
 }
 
 // A revocation decides whether a rule that opens a port to the world can be revoked without shutting out anyone who is
@@ -97,7 +97,7 @@ func (r revocation) advice(w door.WorldRule) string {
 func (r revocation) managedAt(s door.SubjectReport) (ports []secgroup.PortRange, whole bool) {
 	whole = !slices.ContainsFunc(r.partial, func(p PartialPool) bool { return slices.Contains(p.Interfaces, s.Interface.ID) })
 	for _, pool := range r.Pools {
-		if !slices.ContainsFunc(s.Groups, func(g door.GroupID) bool { return has(pool, g.ID) }) {
+		if !slices.ContainsFunc(s.Groups, func(g door.GroupID) bool { return has(g.ID, pool) }) {
 			continue
 		}
 		whole = whole && pool.Err == nil && len(pool.Steps) == 0

@@ -189,7 +189,7 @@ func newPlanPool(pool secgroup.PoolPlan, sequences []secgroup.Sequence) PlanPool
 	}
 	for _, sequence := range sequences {
 		for i, s := range sequence.Steps {
-			if has(pool, s.HolderID) {
+			if has(s.HolderID, pool) {
 				d.Steps = append(d.Steps, PlanStep{i + 1, s.Operation(), s.HolderID, s.Rules(), words.Strings(s.Gap)})
 			}
 		}
@@ -207,7 +207,7 @@ func others(pool secgroup.PoolPlan, sequence secgroup.Sequence) []string {
 	for _, h := range sequence.Holders {
 		name := cmp.Or(h.Settings.Pool, h.ID)
 		moves := slices.ContainsFunc(sequence.Steps, func(s secgroup.Step) bool { return s.HolderID == h.ID })
-		if moves && !has(pool, h.ID) && !slices.Contains(names, name) {
+		if moves && !has(h.ID, pool) && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"cloudfront-sg-sync/internal/door"
+	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
 )
@@ -29,12 +30,29 @@ func (s Surroundings) interfaces(pool *secgroup.PoolPlan) []door.SubjectReport {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(s.Door.Subjects), func(subject door.SubjectReport) bool {
-		return subject.Interface == nil || pool != nil && !slices.ContainsFunc(subject.Groups, func(g door.GroupID) bool { return has(*pool, g.ID) })
+		return subject.Interface == nil || pool != nil && !slices.ContainsFunc(subject.Groups, func(g door.GroupID) bool { return has(g.ID, *pool) })
 	})
 }
 
-func has(pool secgroup.PoolPlan, id string) bool {
-	return slices.Contains(pool.IDs(), id)
+// has reports whether a holder is in any of some pools.
+func has(id string, pools ...secgroup.PoolPlan) bool {
+	return slices.ContainsFunc(pools, func(pool secgroup.PoolPlan) bool { return slices.Contains(pool.IDs(), id) })
+}
+
+// worldOf returns the rules that open ports which count to the world, at the pools asked for and beside them.
+func worldOf(p *engine.Proposal, around []Surroundings) []door.WorldRule {
+	rules := []door.WorldRule{}
+	for i, v := range p.Previews {
+		if around[i].Door == nil {
+			continue
+		}
+		for _, w := range around[i].Door.OpenToWorld {
+			if v.Plan == nil || has(w.Group.ID, v.Pools...) || !has(w.Group.ID, v.Plan.Pools...) {
+				rules = append(rules, w)
+			}
+		}
+	}
+	return rules
 }
 
 // revokes reports whether a step takes a rule away.

@@ -61,7 +61,7 @@ type Target struct {
 // on, those with the same outcome as one, and which targets the world reaches past it.
 func (b *Balancer) behind(j *judge, f family, groups []secgroup.Group, port secgroup.PortRange) (found []Finding) {
 	if b.Err != nil {
-		return find(Unknown, f.wanted, always("cannot see the targets of load balancer %s: %v", b.Name, b.Err))
+		return find(Unknown, f.wanted, "cannot see the targets of load balancer %s: %v", b.Name, b.Err)
 	}
 	for _, l := range b.Listeners {
 		if l.Port < port.From || port.To < l.Port {
@@ -69,9 +69,8 @@ func (b *Balancer) behind(j *judge, f family, groups []secgroup.Group, port secg
 		}
 		for _, tg := range l.Targets {
 			for _, o := range b.outcomes(j, tg, f, groups) {
-				found = append(found, find(o.verdict, o.set, func(witness netip.Addr) string {
-					return strings.NewReplacer("{targets}", words.Few(o.targets), "{address}", witness.String(), "{balancer}", "load balancer "+b.Name).Replace(o.text)
-				})...)
+				known := strings.NewReplacer("{targets}", words.Few(o.targets), "{address}", witness(o.set).String(), "{balancer}", "load balancer "+b.Name)
+				found = append(found, find(o.verdict, o.set, "%s", known.Replace(o.text))...)
 			}
 		}
 	}
@@ -186,9 +185,9 @@ func (b *Balancer) shut(j *judge, tg *TargetGroup, t Target, f family) (shut *ip
 		sources = append(sources, r.sources...)
 	}
 	if tg.preserves(f) {
-		return ipspace.Minus(f.wanted, setOf(f.Family, sources)), unread
+		return ipspace.Minus(f.wanted, ipspace.Of(sources)), unread
 	}
-	in := setOf(tg.Family, sources)
+	in := ipspace.Of(sources)
 	for _, a := range b.Addresses {
 		if a.Is4() == (tg.Family == secgroup.IPv4) && !in.Contains(a) {
 			return f.wanted, unread

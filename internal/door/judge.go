@@ -15,8 +15,6 @@ import (
 	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
-
-	"go4.org/netipx"
 )
 
 // Judge compares the ranges that the groups of each subject let in with the ranges asked about.
@@ -92,11 +90,11 @@ func (j *judge) tagged(h secgroup.Holder) bool {
 // A family holds the wanted ranges of one address family.
 type family struct {
 	secgroup.Family
-	wanted       *netipx.IPSet
+	wanted       *ipspace.Set
 	ranges       int // of wanted
-	originFacing *netipx.IPSet
+	originFacing *ipspace.Set
 	// within is what may be let in as well, and allowed both.
-	within, allowed *netipx.IPSet
+	within, allowed *ipspace.Set
 }
 
 func newFamily(f secgroup.Family, q Question) family {
@@ -106,13 +104,13 @@ func newFamily(f secgroup.Family, q Question) family {
 		}
 		return p.IPv6
 	}
-	wanted := family{Family: f, wanted: setOf(f, ranges(q.Wanted)), ranges: len(ranges(q.Wanted))}
+	wanted := family{Family: f, wanted: ipspace.Of(ranges(q.Wanted)), ranges: len(ranges(q.Wanted))}
 	if q.OriginFacing != nil && len(ranges(q.OriginFacing)) > 0 {
-		wanted.originFacing = setOf(f, ranges(q.OriginFacing))
+		wanted.originFacing = ipspace.Of(ranges(q.OriginFacing))
 	}
 	wanted.allowed = wanted.wanted
 	if q.Within != nil {
-		within := setOf(f, ranges(q.Within))
+		within := ipspace.Of(ranges(q.Within))
 		wanted.within = ipspace.Minus(within, wanted.wanted)
 		wanted.allowed = ipspace.Union(wanted.wanted, within)
 	}
@@ -344,7 +342,7 @@ func (j *judge) family(f family, rules []rule, ports secgroup.PortRange) FamilyR
 		}
 		sources = append(sources, in.sources...)
 	}
-	let := setOf(f.Family, sources)
+	let := ipspace.Of(sources)
 	blocked := ipspace.Minus(f.wanted, let)
 	r.Blocked = rangesOf(blocked)
 	switch {
@@ -354,7 +352,7 @@ func (j *judge) family(f family, rules []rule, ports secgroup.PortRange) FamilyR
 	default:
 		r.Verdict = Blocked
 	}
-	part := func(set *netipx.IPSet) *Ranges {
+	part := func(set *ipspace.Set) *Ranges {
 		ranges := rangesOf(set)
 		return &ranges
 	}
@@ -367,7 +365,7 @@ func (j *judge) family(f family, rules []rule, ports secgroup.PortRange) FamilyR
 	for _, o := range r.Others {
 		r.World = r.World || o.World
 		if o.World && o.Group.ID != "" && r.OnlyByWorld == nil { // there is a rule to close
-			narrow := setOf(f.Family, slices.DeleteFunc(sources, ipspace.IsWorld))
+			narrow := ipspace.Of(slices.DeleteFunc(sources, ipspace.IsWorld))
 			r.OnlyByWorld = part(ipspace.Minus(ipspace.Common(f.wanted, let), narrow))
 		}
 	}
@@ -409,7 +407,7 @@ func (j *judge) others(f family, rules []rule, ports secgroup.PortRange) []Openi
 		}
 	}
 	for i, o := range others {
-		others[i].Beyond = rangesOf(ipspace.Minus(setOf(f.Family, o.Sources), f.allowed))
+		others[i].Beyond = rangesOf(ipspace.Minus(ipspace.Of(o.Sources), f.allowed))
 	}
 	slices.SortStableFunc(others, func(a, b Opening) int { return cmp.Compare(b.Beyond.Size, a.Beyond.Size) })
 	return others

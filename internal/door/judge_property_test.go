@@ -2,17 +2,25 @@ package door
 
 import (
 	"encoding/binary"
-	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"testing"
 
+	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/secgroup"
 
 	"go4.org/netipx"
 	"pgregory.net/rapid"
 )
+
+// setOf returns the addresses that prefixes of a family cover.
+func setOf(f secgroup.Family, prefixes []netip.Prefix) *ipspace.Set {
+	ipv4, ipv6 := ipspace.Split(prefixes)
+	if f == secgroup.IPv4 {
+		return ipspace.Of(ipv4)
+	}
+	return ipspace.Of(ipv6)
+}
 
 // drawPrefix draws a prefix within one /24 of IPv4, or one /56 of IPv6 that is not cut finer than /66, or now and then
 // something that holds these. There are few enough, so that they overlap, touch and repeat.
@@ -147,70 +155,6 @@ func TestJudgeAgreesWithEachAddress(t *testing.T) {
 		}
 		if next != asked.To+1 {
 			t.Fatalf("the reports end before port %d of %s", next, asked)
-		}
-	})
-}
-
-// A rule that refers to a prefix list is what a rule for each of its entries is, and where nobody names ports, those of
-// rules that refer to a tagged list count.
-func TestListIsJudgedByItsEntries(t *testing.T) {
-	const key = "cloudfront-ingress"
-	rapid.Check(t, func(t *rapid.T) {
-		list := secgroup.Holder{ID: "pl-1", Family: secgroup.Family(rapid.IntRange(0, 1).Draw(t, "family")), Tags: map[string]string{key: "ranges"}}
-		for _, p := range drawPrefixes(t, "entry") {
-			if secgroup.FamilyOf(p) == list.Family {
-				list.Ingress = append(list.Ingress, rulesFrom([]netip.Prefix{p})...)
-			}
-		}
-		var listed, spelled []secgroup.Rule
-		var ports []secgroup.PortRange
-		for range rapid.IntRange(1, 4).Draw(t, "rules") {
-			r := secgroup.Rule{RuleID: secgroup.RuleID{Protocol: "tcp", From: int32(rapid.IntRange(1, 8).Draw(t, "from"))}}
-			r.To = max(r.From, int32(rapid.IntRange(1, 8).Draw(t, "to")))
-			if rapid.Bool().Draw(t, "an IP range") {
-				r.Source.Prefix = drawPrefix(t, "source")
-				listed, spelled = append(listed, r), append(spelled, r)
-				continue
-			}
-			for _, e := range list.Ingress {
-				entry := r
-				entry.Source = e.Source
-				spelled = append(spelled, entry)
-			}
-			r.Source.Reference = list.ID
-			listed = append(listed, r)
-			ports = append(ports, secgroup.PortRange{From: uint16(r.From), To: uint16(r.To)})
-		}
-		q := Question{Families: []secgroup.Family{secgroup.IPv4, secgroup.IPv6}, TagKey: key}
-		wanted := drawPrefixes(t, "wanted")
-		q.Wanted = published(setOf(secgroup.IPv4, wanted).Prefixes(), setOf(secgroup.IPv6, wanted).Prefixes())
-		judge := func(rules []secgroup.Rule, q Question) map[uint16]string {
-			found := map[uint16]string{}
-			scene := &Scene{Subjects: []Subject{{Groups: []secgroup.Group{{ID: "sg-1", Ingress: rules}}}}, Lists: map[string]secgroup.Holder{list.ID: list}}
-			for _, r := range Judge(scene, q).Subjects[0].Ports {
-				of, err := secgroup.ParsePorts(r.Port)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for port := of[0].From; port <= of[0].To; port++ {
-					for _, f := range r.Families {
-						beyond := []netip.Prefix{}
-						for _, o := range f.Others {
-							beyond = append(beyond, o.Beyond.Prefixes...)
-						}
-						found[port] += fmt.Sprint(f.Family, f.Verdict, f.Blocked.Prefixes, setOf(secgroup.IPv4, beyond).Prefixes(), setOf(secgroup.IPv6, beyond).Prefixes(), f.World)
-					}
-				}
-			}
-			return found
-		}
-		byDefault := judge(listed, q)
-		if len(ports) == 0 {
-			ports = []secgroup.PortRange{{From: 443, To: 443}}
-		}
-		q.Ports = secgroup.SortPorts(ports)
-		if got, want := judge(listed, q), judge(spelled, q); !maps.Equal(got, want) || !maps.Equal(byDefault, want) {
-			t.Fatalf("by the list %v, without ports %v, by its entries %v", got, byDefault, want)
 		}
 	})
 }

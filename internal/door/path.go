@@ -107,18 +107,19 @@ type Finding struct {
 }
 
 // find returns a finding on a set of addresses, or none if there are no such addresses.
-func find(v Verdict, set *ipspace.Set, cause func(witness netip.Addr) string) []Finding {
+func find(v Verdict, set *ipspace.Set, cause string, args ...any) []Finding {
 	if isEmpty(set) {
 		return nil
 	}
-	ranges := rangesOf(set)
-	witness := ranges.Prefixes[0].Addr()
-	return []Finding{{v, cause(witness), ranges, witness, set}}
+	return []Finding{{v, fmt.Sprintf(cause, args...), rangesOf(set), witness(set), set}}
 }
 
-// always is the cause whatever address is lost.
-func always(format string, args ...any) func(netip.Addr) string {
-	return func(netip.Addr) string { return fmt.Sprintf(format, args...) }
+// witness returns an address of a set, if it has one.
+func witness(set *ipspace.Set) (addr netip.Addr) {
+	if !isEmpty(set) {
+		addr = rangesOf(set).Prefixes[0].Addr()
+	}
+	return addr
 }
 
 // path returns what the way from the Internet to a port of an interface does to addresses that are wanted.
@@ -126,7 +127,7 @@ func (n *Network) path(i *Interface, f family, port secgroup.PortRange) (found [
 	wanted := f.wanted
 	subnet, known := n.Subnets[i.Subnet]
 	if v, why := n.Block.at(i, subnet.Owner); v != Open {
-		found = append(found, find(v, wanted, always("%s", why))...)
+		found = append(found, find(v, wanted, "%s", why)...)
 	}
 	if !i.PublicOver(f.Family) {
 		return found // a VPC origin is reached within the VPC
@@ -136,17 +137,17 @@ func (n *Network) path(i *Interface, f family, port secgroup.PortRange) (found [
 		subnet.RouteErr = subnet.ACLErr
 	}
 	if subnet.RouteErr != nil {
-		found = append(found, find(Unknown, wanted, always("cannot see routes: %v", subnet.RouteErr))...)
+		found = append(found, find(Unknown, wanted, "cannot see routes: %v", subnet.RouteErr)...)
 	} else {
 		found = append(found, subnet.routed(f.Family, wanted)...)
 		for _, a := range slices.Concat(i.PrivateIPv4, i.IPv6) {
 			if r, ok := routing(subnet.Edge, f.Family).first(a); ok && r.Target != "local" {
-				found = append(found, find(Unknown, wanted, always("requests to %s come in through %s, by the route table of the internet gateway", a, r))...)
+				found = append(found, find(Unknown, wanted, "requests to %s come in through %s, by the route table of the internet gateway", a, r)...)
 			}
 		}
 	}
 	if subnet.ACLErr != nil {
-		return append(found, find(Unknown, wanted, always("cannot see network ACLs: %v", subnet.ACLErr))...)
+		return append(found, find(Unknown, wanted, "cannot see network ACLs: %v", subnet.ACLErr)...)
 	}
 	return append(found, subnet.filtered(port, wanted)...)
 }
@@ -243,28 +244,26 @@ func (s Subnet) routed(f secgroup.Family, wanted *ipspace.Set) []Finding {
 	by := map[Verdict]*ipspace.Set{Open: ipspace.Of(nil), Unknown: ipspace.Of(nil), Blocked: ipspace.Of(nil)}
 	rest := routes.split(wanted, func(r Route, part *ipspace.Set) { by[r.verdict()] = ipspace.Union(by[r.verdict()], part) })
 	by[Blocked] = ipspace.Union(by[Blocked], rest)
-	via := func(addr netip.Addr) string {
+	lost := func(v Verdict) []Finding {
+		addr := witness(by[v])
 		if r, ok := routes.first(addr); ok {
-			return fmt.Sprintf("answers to %s go to %s by route table %s, not to an internet gateway", addr, r, s.Table)
+			return find(v, by[v], "answers to %s go to %s by route table %s, not to an internet gateway", addr, r, s.Table)
 		}
-		return fmt.Sprintf("no route to an internet gateway over %s in route table %s", f, s.Table)
+		return find(v, by[v], "no route to an internet gateway over %s in route table %s", f, s.Table)
 	}
-	var found []Finding
+	var perhaps []Finding
 	for _, r := range s.Routes {
 		if r.Err == nil {
 			continue
 		}
 		for _, v := range []Verdict{Open, Blocked} { // what may go another way than it seems
-			if v == r.verdict() {
-				continue
+			if v != r.verdict() {
+				perhaps = append(perhaps, find(Unknown, by[v], "cannot see which addresses %s in route table %s takes to %s: %v", r.List, s.Table, r, r.Err)...)
+				by[v] = ipspace.Of(nil)
 			}
-			found = append(found, find(Unknown, by[v], func(netip.Addr) string {
-				return fmt.Sprintf("cannot see which addresses %s in route table %s takes to %s: %v", r.List, s.Table, r, r.Err)
-			})...)
-			by[v] = ipspace.Of(nil)
 		}
 	}
-	return slices.Concat(find(Blocked, by[Blocked], via), find(Unknown, by[Unknown], via), found)
+	return slices.Concat(lost(Blocked), lost(Unknown), perhaps)
 }
 
 // answers are the ports that clients connect from, and that answers go to. See
@@ -288,16 +287,13 @@ func (s Subnet) filtered(port secgroup.PortRange, wanted *ipspace.Set) (found []
 			})
 			all, some = ipspace.Common(all, let), ipspace.Union(some, let)
 		}
-		found = append(found, find(Blocked, ipspace.Minus(wanted, some), func(a netip.Addr) string {
-			why := "no rule allows them"
-			if r, ok := s.filter(way.egress, way.ports).first(a); ok {
-				why = fmt.Sprintf("rule %d", r.Number)
-			}
-			return fmt.Sprintf("network ACL %s denies "+way.what+" (%s)", s.ACL, a, why)
-		})...)
-		found = append(found, find(Open, ipspace.Minus(some, all), func(a netip.Addr) string {
-			return fmt.Sprintf("network ACL %s denies answers to %s on some of the ports from 1024 to 65535", s.ACL, a)
-		})...)
+		none, why := ipspace.Minus(wanted, some), "no rule allows them"
+		if r, ok := s.filter(way.egress, way.ports).first(witness(none)); ok {
+			why = fmt.Sprintf("rule %d", r.Number)
+		}
+		part := ipspace.Minus(some, all)
+		found = append(found, find(Blocked, none, "network ACL %s denies "+way.what+" (%s)", s.ACL, witness(none), why)...)
+		found = append(found, find(Open, part, "network ACL %s denies answers to %s on some of the ports from 1024 to 65535", s.ACL, witness(part))...)
 	}
 	return found
 }
@@ -326,3 +322,16 @@ func aclPorts(rules []ACLRule, egress bool) []secgroup.PortRange {
 }
 
 func isEmpty(set *ipspace.Set) bool { return len(set.Ranges()) == 0 }
+
+// rangesOf returns the ranges of a set, the widest first.
+func rangesOf(set *ipspace.Set) Ranges {
+	prefixes := slices.Clone(set.Prefixes())
+	size := ipspace.Size(prefixes)
+	slices.SortFunc(prefixes, func(a, b netip.Prefix) int {
+		return cmp.Or(cmp.Compare(a.Bits(), b.Bits()), a.Compare(b))
+	})
+	if prefixes == nil {
+		prefixes = []netip.Prefix{}
+	}
+	return Ranges{Size: size, Prefixes: prefixes}
+}
