@@ -85,13 +85,13 @@ func (w checkPage) subjects(subjects []door.SubjectReport, world []door.WorldRul
 	s, in := subjects[0], w.In(2)
 	w.Line()
 	if s.Interface == nil {
-		w.Line(w.Strong(strings.Join(groupNames(s.Groups), ", ")))
+		w.Line(w.Strong(strings.Join(words.Strings(s.Groups), ", ")))
 	} else {
 		for _, s := range subjects {
 			writeInterface(w.Page, s.Interface)
 		}
 		if len(s.Groups) > 0 {
-			in.Fact("groups", 8, ", ", groupNames(s.Groups)...)
+			in.Fact("groups", 8, ", ", words.Strings(s.Groups)...)
 		}
 	}
 	for _, note := range s.Notes {
@@ -108,14 +108,6 @@ func (w checkPage) subjects(subjects []door.SubjectReport, world []door.WorldRul
 	}
 }
 
-func groupNames(groups []door.GroupID) []string {
-	var names []string
-	for _, g := range groups {
-		names = append(names, strings.TrimSpace(g.ID+" "+g.Name))
-	}
-	return names
-}
-
 // writeInterface names a network interface.
 func writeInterface(w *page.Page, i *door.Interface) {
 	addresses := slices.Concat(i.PublicIPv4, i.IPv6)
@@ -129,12 +121,9 @@ func writeInterface(w *page.Page, i *door.Interface) {
 
 // port shows who gets in on a port.
 func (w checkPage) port(p door.PortReport) {
-	word := "port "
-	if strings.Contains(p.Port, "-") {
-		word = "ports "
-	}
+	word, _, _ := strings.Cut(words.Ports([]string{p.Port}), " ")
 	w.Line()
-	w.Line("  ", word, w.Strong(p.Port))
+	w.Line("  ", word, " ", w.Strong(p.Port))
 	in := checkPage{w.In(4), w.services, w.within, w.lists}
 	for _, f := range p.Families {
 		in.family(f)
@@ -149,7 +138,9 @@ func (w checkPage) port(p door.PortReport) {
 // others shows who else gets in.
 func (w checkPage) others(p door.PortReport) {
 	var rows [][]string
+	var unread []string // of both families, most often the same
 	for _, f := range p.Families {
+		unread = append(unread, f.Unread...)
 		for _, o := range f.Others {
 			beyond := amount(o.Beyond.Size, f.Unit)
 			if o.World {
@@ -159,7 +150,8 @@ func (w checkPage) others(p door.PortReport) {
 			rows = append(rows, []string{source, beyond, o.Group.Name, o.Ports, o.Description})
 		}
 	}
-	for _, id := range unreadOn(p) {
+	slices.Sort(unread)
+	for _, id := range slices.Compact(unread) {
 		rows = append(rows, []string{w.lists[id], "unknown"})
 	}
 	for _, r := range p.References {
@@ -168,64 +160,52 @@ func (w checkPage) others(p door.PortReport) {
 	w.Section([]string{"who else gets in", "beyond " + cmp.Or(w.within, w.services), "by group", "ports", "description"}, rows)
 }
 
-// unreadOn returns the prefix lists that a port is open to, and that could not be read.
-func unreadOn(p door.PortReport) []string {
-	var ids []string
-	for _, f := range p.Families {
-		ids = append(ids, f.Unread...)
-	}
-	slices.Sort(ids)
-	return slices.Compact(ids)
-}
+// verdictWidth is the room for a mark and the name of a family.
+const verdictWidth = 8
 
 // family shows the verdict on an address family.
 func (w checkPage) family(f door.FamilyReport) {
-	name := map[string]string{"ipv4": "IPv4", "ipv6": "IPv6"}[f.Family]
-	blocked := len(f.Blocked.Prefixes)
-	switch {
+	name := strings.Replace(f.Family, "ip", "IP", 1)
+	say := func(style func(string) string, sign, format string, args ...any) {
+		w.Marked(style(sign+" "+name)+" ", fmt.Sprintf(format, args...))
+	}
+	list := func() { w.Fact("", verdictWidth, "  ", words.Strings(f.Blocked.Prefixes)...) }
+	switch blocked := len(f.Blocked.Prefixes); {
 	case f.Wanted.Ranges == 0:
-		w.verdict(w.Quiet("– "+name), "nothing is published")
+		say(w.Quiet, "–", "nothing is published")
 	case blocked == 0 && f.OnlyByWorld != nil && len(f.OnlyByWorld.Prefixes) > 0:
-		w.verdict(w.Warn("! "+name), fmt.Sprintf("all of %s, but %s only through rules open to the world: without them CloudFront is shut out",
-			w.services, words.Count(len(f.OnlyByWorld.Prefixes), "range")))
+		say(w.Warn, "!", "all of %s, but %s only through rules open to the world: without them CloudFront is shut out",
+			w.services, words.Count(len(f.OnlyByWorld.Prefixes), "range"))
 	case blocked == 0 && len(f.Findings) > 0:
-		w.verdict(w.Quiet("  "+name), fmt.Sprintf("the security groups let all of %s in", w.services))
+		say(w.Quiet, " ", "the security groups let all of %s in", w.services)
 	case blocked == 0:
-		w.verdict(w.Good("✓ "+name), fmt.Sprintf("all of %s: %s", w.services, words.Count(f.Wanted.Ranges, "range")))
+		say(w.Good, "✓", "all of %s: %s", w.services, words.Count(f.Wanted.Ranges, "range"))
 	case len(f.Unread) > 0:
-		w.verdict(w.Warn("? "+name), fmt.Sprintf("unknown: the entries of %s could not be read, and no other rule lets in %s of %s",
-			strings.Join(f.Unread, ", "), words.Count(blocked, "range"), w.services))
-		w.ranges(f.Blocked)
+		say(w.Warn, "?", "unknown: the entries of %s could not be read, and no other rule lets in %s of %s",
+			strings.Join(f.Unread, ", "), words.Count(blocked, "range"), w.services)
+		list()
 	case f.BeyondOriginFacing():
-		w.verdict(w.Warn("! "+name), fmt.Sprintf("all servers that connect to origins today are let in; of the others of %s %s (-o json lists them)",
-			w.services, blockedOf(f)))
+		say(w.Warn, "!", "all servers that connect to origins today are let in; of the others of %s %s (-o json lists them)", w.services, blockedOf(f))
 	case f.Blocked.Size == f.Wanted.Size:
-		w.verdict(w.Bad("✗ "+name), fmt.Sprintf("nothing of %s is let in: %s", w.services, words.Count(f.Wanted.Ranges, "range")))
+		say(w.Bad, "✗", "nothing of %s is let in: %s", w.services, words.Count(f.Wanted.Ranges, "range"))
 	default:
 		text := blockedOf(f)
 		if part := f.OriginFacingBlocked; part != nil {
 			text += fmt.Sprintf(", %s of them of servers that connect to origins", page.Thousands(part.Size))
 		}
-		w.verdict(w.Bad("✗ "+name), text)
-		w.ranges(f.Blocked)
+		say(w.Bad, "✗", "%s", text)
+		list()
 	}
 	for _, x := range f.Findings {
-		mark := map[door.Verdict]string{door.Blocked: w.Bad("✗ " + name), door.Unknown: w.Warn("? " + name), door.Open: w.Warn("! " + name)}[x.Verdict]
-		w.verdict(mark, fmt.Sprintf("%s (%s of %s)", x.Cause, page.Thousands(x.Ranges.Size), amount(f.Wanted.Size, f.Unit)))
+		style, sign := w.Warn, map[door.Verdict]string{door.Blocked: "✗", door.Unknown: "?", door.Open: "!"}[x.Verdict]
+		if x.Verdict == door.Blocked {
+			style = w.Bad
+		}
+		say(style, sign, "%s (%s of %s)", x.Cause, page.Thousands(x.Ranges.Size), amount(f.Wanted.Size, f.Unit))
 	}
 	if f.TakenIn != nil && f.TakenIn.Size > 0 && !f.World {
-		w.verdict("      ", fmt.Sprintf("also let in: %s of %s", amount(f.TakenIn.Size, f.Unit), w.within))
+		w.Marked(strings.Repeat(" ", verdictWidth-1), fmt.Sprintf("also let in: %s of %s", amount(f.TakenIn.Size, f.Unit), w.within))
 	}
-}
-
-// verdictWidth is the room for a mark and the name of a family.
-const verdictWidth = 8
-
-// verdict writes a mark with the name of a family, and a text.
-func (w checkPage) verdict(mark, text string) { w.Marked(mark+" ", text) }
-
-func (w checkPage) ranges(r door.Ranges) {
-	w.Fact("", verdictWidth, "  ", words.Strings(r.Prefixes)...)
 }
 
 // blockedOf says how much is blocked of how much.

@@ -24,7 +24,7 @@ func (r *setupRun) show() {
 	}
 	for _, i := range d.Interfaces {
 		writeInterface(w.In(2), i.Interface)
-		w.In(4).Fact("groups", 8, ", ", groupNames(i.Groups)...)
+		w.In(4).Fact("groups", 8, ", ", words.Strings(i.Groups)...)
 	}
 	if d.RulesPerPort != nil {
 		w.Line()

@@ -52,24 +52,30 @@ func surroundingsOf(ctx context.Context, v engine.Preview, q door.Question) docu
 	reader := approach.NewClient(api, ec2.NewFromConfig(cfg), elb.NewFromConfig(cfg))
 	s.Err = cmp.Or(err, reader.Complete(ctx, scene))
 	s.Door = door.Judge(scene, q)
-	s.Elsewhere, s.Err = elsewhere(ctx, api, v, s.Door, s.Err)
+	if s.Err == nil {
+		s.Elsewhere, s.Err = elsewhere(ctx, api, v, s.Door)
+	}
 	return s
 }
 
 // elsewhere returns, by the ID of a group that is not managed and opens a port to the world, the network interfaces
-// that it has where no managed group is. It passes on an error that there is already.
-func elsewhere(ctx context.Context, api door.AttachmentAPI, v engine.Preview, r *door.Report, err error) (map[string][]string, error) {
-	found, asked := map[string][]string{}, map[string]bool{}
+// that it has where no managed group is.
+func elsewhere(ctx context.Context, api door.AttachmentAPI, v engine.Preview, r *door.Report) (map[string][]string, error) {
+	var ids []string
 	for _, w := range r.OpenToWorld {
-		id := w.Group.ID
-		if err != nil || id == "" || asked[id] || slices.ContainsFunc(v.Groups, func(g secgroup.Group) bool { return g.ID == id }) {
+		managed := slices.ContainsFunc(v.Groups, func(g secgroup.Group) bool { return g.ID == w.Group.ID })
+		if w.Group.ID != "" && !managed && !slices.Contains(ids, w.Group.ID) {
+			ids = append(ids, w.Group.ID)
+		}
+	}
+	interfaces, err := secgroup.DescribeInterfaces(ctx, api, "group-id", ids)
+	found := map[string][]string{}
+	for _, i := range interfaces {
+		if slices.ContainsFunc(r.Subjects, func(s door.SubjectReport) bool { return s.Interface != nil && s.Interface.ID == i.ID }) {
 			continue
 		}
-		asked[id] = true
-		var all []secgroup.Interface
-		all, err = secgroup.DescribeInterfaces(ctx, api, "group-id", []string{id})
-		for _, i := range all {
-			if !slices.ContainsFunc(r.Subjects, func(s door.SubjectReport) bool { return s.Interface != nil && s.Interface.ID == i.ID }) {
+		for _, id := range i.Groups {
+			if slices.Contains(ids, id) {
 				found[id] = append(found[id], i.ID)
 			}
 		}
