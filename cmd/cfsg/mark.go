@@ -127,10 +127,14 @@ func shellQuoted(word string) string {
 
 // ruleCommand is the command that authorizes or revokes a rule where it was found, word by word.
 func (f placeFlags) ruleCommand(action, region, group string, id secgroup.RuleID, description string) []string {
-	list, source := "IpRanges", "CidrIp="+id.Source.String()
-	if secgroup.FamilyOf(id.Source.Prefix) == secgroup.IPv6 {
-		list, source = "Ipv6Ranges", "CidrIpv6="+id.Source.String()
+	list, source := "IpRanges", "CidrIp="
+	switch {
+	case id.Source.Reference != "":
+		list, source = "PrefixListIds", "PrefixListId="
+	case secgroup.FamilyOf(id.Source.Prefix) == secgroup.IPv6:
+		list, source = "Ipv6Ranges", "CidrIpv6="
 	}
+	source += id.Source.String()
 	if description != "" {
 		source += ",Description=" + strconv.Quote(description) // EC2 takes no quotes and no backslashes in one
 	}
