@@ -25,7 +25,7 @@ func (w *walk) keepAlive(ctx context.Context) Step {
 	watch := timeout + min(timeout/10, second/2)
 	w.Progress(fmt.Sprintf("watching an idle connection (at most %s)", watch))
 	k, err := w.idle(ctx, time.Duration(watch))
-	if err != nil { // nobody knows, then
+	if err != nil { // so it is unknown
 		return Step{Verdict: Warn, Summary: "no second answer: " + causeOf(err)}
 	}
 	w.report.KeepAlive = k

@@ -35,7 +35,13 @@ func (w *walk) resolve(ctx context.Context) Step {
 	} else if !w.lookUp(ctx, &step, name) {
 		return step
 	}
-	if !w.selectFamily(&step, name) {
+	families := w.Distribution.Families
+	if unused, some := map[Families]func(netip.Addr) bool{OnlyIPv4: netip.Addr.Is6, OnlyIPv6: netip.Addr.Is4}[families]; some {
+		w.addresses = slices.DeleteFunc(w.addresses, unused)
+	}
+	if len(w.addresses) == 0 {
+		step.Summary = "no address that CloudFront uses"
+		step.Find("family-missing", "%s has no address of the origin's IP address type, %s", name, families)
 		return step
 	}
 	for _, addr := range w.addresses {
@@ -49,26 +55,11 @@ func (w *walk) resolve(ctx context.Context) Step {
 		step.Find("many-addresses", "of %d addresses, only the first %d were checked", len(w.addresses), maxAddresses)
 		w.addresses = w.addresses[:maxAddresses]
 	}
-	if !w.hasIPv4() && w.Distribution.Families == AnyFamily {
+	if !w.hasIPv4() && families == AnyFamily {
 		step.Find("ipv6-only", "%s has no IPv4 address", name)
 	}
-	step.Summary = joinAddresses(w.addresses)
+	step.Summary = words.Few(words.Strings(w.addresses))
 	return step
-}
-
-// selectFamily keeps the addresses that CloudFront uses, and reports whether there are any.
-func (w *walk) selectFamily(step *Step, name string) bool {
-	families := w.Distribution.Families
-	unused, some := map[Families]func(netip.Addr) bool{OnlyIPv4: netip.Addr.Is6, OnlyIPv6: netip.Addr.Is4}[families]
-	if !some {
-		return true
-	}
-	if w.addresses = slices.DeleteFunc(w.addresses, unused); len(w.addresses) > 0 {
-		return true
-	}
-	step.Summary = "no address that CloudFront uses"
-	step.Find("family-missing", "%s has no address of the origin's IP address type, %s", name, families)
-	return false
 }
 
 // lookUp finds the addresses of the name, IPv4 first, and reports whether there are any.
@@ -119,12 +110,3 @@ func (w *walk) isOptional(addr netip.Addr) bool {
 
 // hasIPv4 reports whether CloudFront can connect over IPv4, which is its default.
 func (w *walk) hasIPv4() bool { return slices.ContainsFunc(w.addresses, netip.Addr.Is4) }
-
-// joinAddresses lists a few of the addresses.
-func joinAddresses(addresses []netip.Addr) string {
-	var all []string
-	for _, addr := range addresses {
-		all = append(all, addr.String())
-	}
-	return words.Few(all)
-}

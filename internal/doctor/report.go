@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"cloudfront-sg-sync/internal/words"
 )
 
 // A Verdict says how bad something is.
@@ -123,7 +125,7 @@ func (w *walk) findAt(step *Step, addr netip.Addr, f Finding) {
 func (s *Step) locate(addresses int) {
 	for i, where := range s.where {
 		if addresses > 1 && len(where) > 0 {
-			s.Findings[i].Message = fmt.Sprintf("%s: %s", joinAddresses(where), s.Findings[i].Message)
+			s.Findings[i].Message = fmt.Sprintf("%s: %s", words.Few(words.Strings(where)), s.Findings[i].Message)
 		}
 	}
 }
@@ -160,15 +162,10 @@ func (s Seconds) String() string {
 
 // printable makes text from the origin short, and harmless on a terminal.
 func printable(text string) string {
-	const most = 600
-	text = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return unicode.ReplacementChar
+	return words.Shorten(strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
 		}
-		return r
-	}, text)
-	if runes := []rune(text); len(runes) > most {
-		return string(runes[:most]) + "…"
-	}
-	return text
+		return unicode.ReplacementChar
+	}, text), 600)
 }
