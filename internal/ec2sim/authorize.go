@@ -61,29 +61,23 @@ func (s *site) load(rules []Rule) (n [2]int) {
 	return n
 }
 
-// revokeIngress removes rules. If one is not there, the call fails and removes none. For a group in a default VPC it
-// succeeds: the answer names that rule, and the others are removed.
+// revoke makes the action that removes rules, inbound or outbound. If one is not there, the call fails and removes none.
+// For a group in a default VPC it succeeds: the answer names that rule, and the others are removed.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokeSecurityGroupIngress.html
-func (s *site) revokeIngress(c *call, in rulesInput) body {
-	return s.revoke(c, in, func(g *Group) *[]Rule { return &g.Ingress })
-}
-
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokeSecurityGroupEgress.html
-func (s *site) revokeEgress(c *call, in rulesInput) body {
-	return s.revoke(c, in, func(g *Group) *[]Rule { return &g.Egress })
-}
-
-func (s *site) revoke(c *call, in rulesInput, of func(*Group) *[]Rule) body {
-	g, rules := in.target(s, c)
-	unknown := except(rules, *of(g))
-	if len(unknown) > 0 && !s.vpcs.byID[g.VPC].Default {
-		refuse("InvalidPermission.NotFound", "The specified rule does not exist in this security group.")
-	}
-	if len(unknown) < len(rules) {
-		s.update(g, func(g *Group) { *of(g) = except(*of(g), rules) })
-	}
-	return body{{"return", true}, {"unknownIpPermissionSet", list("item", s.permissions(unknown))}}
+func revoke(of func(*Group) *[]Rule) action {
+	return ec2(func(s *site, c *call, in rulesInput) body {
+		g, rules := in.target(s, c)
+		unknown := except(rules, *of(g))
+		if len(unknown) > 0 && !s.vpcs.byID[g.VPC].Default {
+			refuse("InvalidPermission.NotFound", "The specified rule does not exist in this security group.")
+		}
+		if len(unknown) < len(rules) {
+			s.update(g, func(g *Group) { *of(g) = except(*of(g), rules) })
+		}
+		return body{{"return", true}, {"unknownIpPermissionSet", list("item", s.permissions(unknown))}}
+	})
 }
 
 // except returns those rules whose permission is not that of one of the others.

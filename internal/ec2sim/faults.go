@@ -3,6 +3,7 @@ package ec2sim
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -151,22 +152,13 @@ func EC2Throttle(action string, everything bool) Bucket {
 	return Bucket{100, 20}
 }
 
-// everything reports whether a call gives no id, no filter and no page size.
-func (c *call) everything() bool {
-	for name := range c.params {
-		if name == "MaxResults" || strings.Contains(name, ".") {
-			return false
-		}
-	}
-	return true
-}
-
 // takeToken refuses a call for which the bucket has no token.
 func (s *Server) takeToken(c *call) {
 	if s.options.Throttle == nil || c.Service != "ec2" {
 		return
 	}
-	everything := !mutating(c.Action) && c.everything()
+	limited := func(name string) bool { return name == "MaxResults" || strings.Contains(name, ".") }
+	everything := !c.Mutating && !slices.ContainsFunc(slices.Collect(maps.Keys(c.params)), limited)
 	key := fmt.Sprint(c.Account, c.Region, c.Action, everything)
 	if s.limiters[key] == nil {
 		b := s.options.Throttle(c.Action, everything)

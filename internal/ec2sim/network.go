@@ -20,9 +20,10 @@ type vpc struct {
 	CIDR    netip.Prefix `json:"cidr" xml:"cidrBlock" filter:"cidr"`
 	Default bool         `json:"-" xml:"isDefault" filter:"is-default,isDefault"`
 	Tags    Tags         `json:"tags" xml:"tagSet"`
-
-	gateway string // ID of its internet gateway, empty for none
 }
+
+// gateway returns the ID of the VPC's internet gateway.
+func (v *vpc) gateway() string { return strings.Replace(v.ID, "vpc", "igw", 1) }
 
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSubnets.html
 type subnet struct {
@@ -45,10 +46,9 @@ type subnet struct {
 // https://docs.aws.amazon.com/vpc/latest/userguide/default-security-group.html
 func (s *site) addVPC(v vpc) {
 	v.Account, v.ID = s.account, s.server.newID("vpc")
-	v.gateway = strings.Replace(v.ID, "vpc", "igw", 1)
 	s.vpcs.byID[v.ID] = &v
 	s.addACL(networkACL{VPC: v.ID, Default: true, Entries: aclStart})
-	s.addRouteTable(&v, routeTable{Routes: []route{{To: anyIPv4, Via: v.gateway}, {To: anyIPv6, Via: v.gateway}}})
+	s.addRouteTable(&v, routeTable{Routes: []route{{To: anyIPv4, Via: v.gateway()}, {To: anyIPv6, Via: v.gateway()}}})
 	s.addSubnet(&v, subnet{CIDR: netip.PrefixFrom(v.CIDR.Addr(), max(v.CIDR.Bits(), 20)), Zone: s.region + "a"})
 	g := s.addGroup(Group{Name: "default", Description: "default VPC security group", VPC: v.ID})
 	s.setRules(g, []Rule{{Permission: Permission{"-1", -1, -1, Source{Reference: g.ID}}}})

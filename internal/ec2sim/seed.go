@@ -125,7 +125,7 @@ func (s *Server) place(r reflect.Value) Region {
 		owner = r.FieldByName("Owner") // of a prefix list
 	}
 	account, region := cmp.Or(owner.String(), DefaultAccount), cmp.Or(r.FieldByName("Region").String(), "us-east-1")
-	if !regionExists(region) {
+	if !slices.Contains(regions, region) {
 		must(fmt.Errorf("there is no region %q", region))
 	}
 	checkAccount(account)
@@ -246,7 +246,7 @@ func (s *site) seedRouteTable(t *routeTable) {
 			must(fmt.Errorf("routes[%d]: to: a route has a destination", i))
 		}
 		if r.Via == "igw" {
-			t.Routes[i].Via = v.gateway
+			t.Routes[i].Via = v.gateway()
 		}
 	}
 	s.addRouteTable(v, *t)

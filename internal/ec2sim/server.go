@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 
@@ -116,7 +117,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) execute(c *call) (answer any, fault Fault, err error) {
 	s.settle()
 	s.touched = nil
-	c.Account, c.Resource, c.Mutating = cmp.Or(s.keys[c.accessKey].account, DefaultAccount), c.resource(), mutating(c.Action)
+	c.Account, c.Mutating = cmp.Or(s.keys[c.accessKey].account, DefaultAccount), mutating(c.Action)
+	for _, name := range resourceParams {
+		c.Resource = cmp.Or(c.Resource, c.params.Get(name))
+	}
 	fault = s.strike(c.Call)
 	switch fault.Kind {
 	case ErrorBefore, Refused:
@@ -152,7 +156,7 @@ func (s *Server) perform(c *call) (answer any, err error) {
 		if !ok {
 			refuse("InvalidAction", "The action %s is not valid for this web service.", c.Action)
 		}
-		if !regionExists(c.Region) {
+		if !slices.Contains(regions, c.Region) {
 			// The real EC2 has no address to send such a request to.
 			refuse("AuthFailure", "AWS was not able to validate the provided access credentials: there is no region %q", c.Region)
 		}
@@ -189,19 +193,10 @@ func (c *call) authenticate(r *http.Request) {
 
 var credential = regexp.MustCompile(`Credential=\s*([^/,]*)/[^/,]*/([^/,]*)/([^/,]*)/aws4_request\s*(?:,|$)`)
 
+// resourceParams are the parameters that name the resource of a call.
 var resourceParams = []string{
 	"GroupId", "GroupId.1", "ResourceId.1", "NetworkInterfaceId", "NetworkInterfaceId.1", "PrefixListId", "PrefixListId.1",
 	"GroupName", "RoleArn", "LoadBalancerArn", "LoadBalancerArns.member.1", "Names.member.1", "ResourceArns.member.1",
-}
-
-// resource returns the ID of what the call is about, as far as it names one.
-func (c *call) resource() string {
-	for _, name := range resourceParams {
-		if v := c.params.Get(name); v != "" {
-			return v
-		}
-	}
-	return ""
 }
 
 // newID returns an ID that sorts after every one before it, so that the order of IDs is the order of creation.

@@ -3,7 +3,6 @@ package ec2sim
 import (
 	"maps"
 	"net/netip"
-	"slices"
 	"strings"
 )
 
@@ -57,10 +56,6 @@ func (s *site) arn(service, resource string) string {
 	return "arn:aws:" + service + ":" + s.region + ":" + s.account + ":" + resource
 }
 
-func groupsOf(s *site) table[Group]         { return s.groups }
-func interfacesOf(s *site) table[Interface] { return s.interfaces }
-func listsOf(s *site) table[PrefixList]     { return s.prefixLists }
-
 // merged returns a map that holds both; where they differ, over wins.
 func merged[M ~map[string]string](base, over M) M {
 	m := make(M, len(base)+len(over))
@@ -77,5 +72,3 @@ var regions = strings.Fields(`
 	ap-southeast-1 ap-southeast-2 ap-southeast-3 ap-southeast-4 ap-southeast-5 ap-southeast-6 ap-southeast-7
 	ca-central-1 ca-west-1 eu-central-1 eu-central-2 eu-north-1 eu-south-1 eu-south-2 eu-west-1 eu-west-2 eu-west-3
 	il-central-1 me-central-1 me-south-1 mx-central-1 sa-east-1 us-east-1 us-east-2 us-west-1 us-west-2`)
-
-func regionExists(name string) bool { return slices.Contains(regions, name) }
