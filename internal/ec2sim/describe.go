@@ -54,7 +54,6 @@ type pages struct {
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeManagedPrefixLists.html
 var mostPages, listPages = pages{5, 1000, false}, pages{1, 100, true}
 
-// refuse says that an ID does not exist.
 func (k *kind) refuse(id string) {
 	if !strings.HasPrefix(id, k.prefix) {
 		refuse(k.malformed+".Malformed", "Invalid id: %q (expecting \"%s...\")", id, k.prefix)
@@ -79,7 +78,6 @@ func (t table[T]) all(yield func(*T) bool) {
 	}
 }
 
-// first returns the first resource of which is reports true, nil if there is none.
 func (t table[T]) first(is func(*T) bool) *T {
 	for v := range t.all {
 		if is(v) {

@@ -66,7 +66,6 @@ func attempt(f func()) (err error) {
 	return nil
 }
 
-// must refuses with an error, if there is one.
 func must(err error) {
 	if err != nil {
 		panic(refusal{err})

@@ -91,7 +91,6 @@ var refusals = map[string]string{
 	"elasticloadbalancing": "AccessDenied",
 }
 
-// strike returns the fault that hits a call, the zero value for none.
 func (s *Server) strike(c Call) Fault {
 	for i, f := range s.faults {
 		switch {
@@ -111,11 +110,10 @@ func (s *Server) strike(c Call) Fault {
 }
 
 func (f Fault) matches(c Call) bool {
+	matches := func(want, got string) bool { return want == "" || want == got }
 	return (f.Action == c.Action || f.Action == AnyAction || f.Action == AnyMutating && c.Mutating) &&
-		(f.Service == "" || f.Service == c.Service) &&
-		(f.Account == "" || f.Account == c.Account) &&
-		(f.Region == "" || f.Region == c.Region) &&
-		(f.Resource == "" || f.Resource == c.Resource)
+		matches(f.Service, c.Service) && matches(f.Account, c.Account) &&
+		matches(f.Region, c.Region) && matches(f.Resource, c.Resource)
 }
 
 func (f Fault) apiError(service string) *apiError {
@@ -152,7 +150,6 @@ func EC2Throttle(action string, everything bool) Bucket {
 	return Bucket{100, 20}
 }
 
-// takeToken refuses a call for which the bucket has no token.
 func (s *Server) takeToken(c *call) {
 	if s.options.Throttle == nil || c.Service != "ec2" {
 		return

@@ -116,7 +116,6 @@ func (l *PrefixList) checkEntries(entries []PrefixListEntry) {
 	}
 }
 
-// entryOf returns where the entry of a prefix is, -1 if it is not there.
 func entryOf(entries []PrefixListEntry, p netip.Prefix) int {
 	return slices.IndexFunc(entries, func(e PrefixListEntry) bool { return e.Prefix == p })
 }

@@ -36,7 +36,6 @@ func (b body) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
 	return e.EncodeToken(start.End())
 }
 
-// list makes an element of each value.
 func list[T any](name string, values []T) body {
 	elements := make(body, 0, len(values))
 	for _, v := range values {
@@ -45,7 +44,6 @@ func list[T any](name string, values []T) body {
 	return elements
 }
 
-// done is the answer of actions that have nothing else to say.
 var done = body{{"return", true}}
 
 // decode reads a call. Service Quotas speaks AWS JSON 1.1, the other services a Query protocol, which is a form.
@@ -79,45 +77,39 @@ var namespaces = map[string]string{
 
 // encode returns the HTTP answer to a call, or that of its error.
 func (c *call) encode(answer any, err error) (status int, contentType string, doc []byte) {
-	status, e, namespace := http.StatusOK, asAPIError(err), namespaces[c.Service]
+	status, e, root, namespace := http.StatusOK, asAPIError(err), c.Action+"Response", namespaces[c.Service]
 	if err != nil {
 		status = e.status
 	}
-	var content body
-	root, failed := c.Action+"Response", error(nil)
-	switch {
-	case c.Service == "servicequotas":
+	if c.Service == "servicequotas" {
 		if err != nil {
 			answer = map[string]string{"__type": e.code, "Message": e.message}
 		}
-		contentType = "application/x-amz-json-1.1"
-		doc, failed = json.Marshal(answer)
-	case err != nil && namespace == "":
-		root, content = "Response", body{{"Errors", body{{"Error", body{{"Code", e.code}, {"Message", e.message}}}}}, {"RequestID", c.requestID}}
-	case err != nil:
+		doc, _ = json.Marshal(answer) // of strings, numbers and a boolean
+		return status, "application/x-amz-json-1.1", doc
+	}
+	content, problem := body{}, body{{"Code", e.code}, {"Message", e.message}}
+	switch {
+	case err == nil && namespace == "":
+		namespace = "http://ec2.amazonaws.com/doc/2016-11-15/"
+		content = slices.Concat(body{{"requestId", c.requestID}}, answer.(body))
+	case err == nil:
+		content = body{{c.Action + "Result", answer}, {"ResponseMetadata", body{{"RequestId", c.requestID}}}}
+	case namespace == "":
+		root, content = "Response", body{{"Errors", body{{"Error", problem}}}, {"RequestID", c.requestID}}
+	default:
 		blame := "Sender"
 		if status >= 500 {
 			blame = "Receiver"
 		}
-		detail := body{{"Type", blame}, {"Code", e.code}, {"Message", e.message}}
-		root, content = "ErrorResponse", body{{"Error", detail}, {"RequestId", c.requestID}}
-	case namespace == "":
-		namespace = "http://ec2.amazonaws.com/doc/2016-11-15/"
-		content = slices.Concat(body{{"requestId", c.requestID}}, answer.(body))
-	default:
-		content = body{{c.Action + "Result", answer}, {"ResponseMetadata", body{{"RequestId", c.requestID}}}}
+		root, content = "ErrorResponse", body{{"Error", slices.Insert(problem, 0, element{"Type", blame})}, {"RequestId", c.requestID}}
 	}
-	if content != nil {
-		contentType = "text/xml;charset=UTF-8"
-		start := xml.StartElement{Name: xml.Name{Space: namespace, Local: root}}
-		written := bytes.NewBufferString(xml.Header)
-		failed = xml.NewEncoder(written).EncodeElement(content, start)
-		doc = written.Bytes()
+	written := bytes.NewBufferString(xml.Header)
+	start := xml.StartElement{Name: xml.Name{Space: namespace, Local: root}}
+	if err := xml.NewEncoder(written).EncodeElement(content, start); err != nil {
+		return http.StatusInternalServerError, "text/plain", []byte(err.Error())
 	}
-	if failed != nil {
-		return http.StatusInternalServerError, "text/plain", []byte(failed.Error())
-	}
-	return status, contentType, doc
+	return status, "text/xml;charset=UTF-8", written.Bytes()
 }
 
 // decodeQuery fills the struct that into points to from the parameters of a Query protocol, in which lists and

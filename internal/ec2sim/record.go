@@ -37,9 +37,6 @@ func (c Change) All() (groups map[string]Group, interfaces []Interface) {
 	return groups, c.at.interfaces.copies()
 }
 
-// maxCalls bounds how many calls are kept.
-const maxCalls = 100_000
-
 // Calls returns the recorded calls in the order they took effect: all since the start or the last [Server.ResetCalls],
 // but no more than the last 100,000.
 func (s *Server) Calls() []Call {
@@ -66,12 +63,11 @@ func (s *Server) Observe(f func(Change)) {
 	s.observers = append(s.observers, f)
 }
 
-// record keeps a call, and shows observers what it has changed.
 func (s *Server) record(c Call) {
 	s.seq++
 	c.Seq = s.seq
-	if len(s.calls) == maxCalls {
-		s.calls = slices.Clone(s.calls[maxCalls/2:])
+	if len(s.calls) == 100_000 {
+		s.calls = slices.Clone(s.calls[50_000:])
 	}
 	s.calls = append(s.calls, c)
 	if c.Effective {
@@ -88,7 +84,6 @@ func (s *site) touch(ids ...string) {
 	}
 }
 
-// notify shows observers what of a site was touched.
 func (s *Server) notify(c Call, at *site) {
 	change := Change{Call: c, at: at}
 	for _, id := range s.touched {
@@ -116,7 +111,6 @@ type state struct {
 	prefixLists table[PrefixList]
 }
 
-// remember keeps the state of a site as it is now, if [Options] ask for any.
 func (s *site) remember() {
 	if n := s.server.options.Remember; n > 0 {
 		s.past = append(s.past, state{s.groups.frozen(), s.interfaces.frozen(), s.prefixLists.frozen()})

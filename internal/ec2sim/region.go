@@ -18,7 +18,6 @@ func (s *Server) Region(account, region string) Region {
 	return Region{s, cmp.Or(account, DefaultAccount), region}
 }
 
-// read calls f with the resources of the region.
 func (r Region) read(f func(*site)) {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()

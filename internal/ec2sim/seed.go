@@ -177,7 +177,6 @@ func (s *site) idOf(kind, vpc, name string) string {
 	return ""
 }
 
-// vpcNamed returns the ID of the VPC of a name, empty if there is none.
 func (s *site) vpcNamed(name string) string {
 	if name == "" || name == "default" || name == "other" {
 		return s.vpc(name != "other")

@@ -193,7 +193,6 @@ func (c *call) authenticate(r *http.Request) {
 
 var credential = regexp.MustCompile(`Credential=\s*([^/,]*)/[^/,]*/([^/,]*)/([^/,]*)/aws4_request\s*(?:,|$)`)
 
-// resourceParams are the parameters that name the resource of a call.
 var resourceParams = []string{
 	"GroupId", "GroupId.1", "ResourceId.1", "NetworkInterfaceId", "NetworkInterfaceId.1", "PrefixListId", "PrefixListId.1",
 	"GroupName", "RoleArn", "LoadBalancerArn", "LoadBalancerArns.member.1", "Names.member.1", "ResourceArns.member.1",

@@ -58,13 +58,11 @@ func (t Tags) check() {
 	}
 }
 
-// tagSpecs are the tags to give what a request creates.
 type tagSpecs []struct {
 	Type string `json:"ResourceType"`
 	Tags []tag  `json:"Tag"`
 }
 
-// tagsFor returns the tags, and refuses those for another type of resource.
 func (specs tagSpecs) tagsFor(resourceType string) Tags {
 	var given []tag
 	for _, spec := range specs {
@@ -122,7 +120,6 @@ func (s *site) deleteTags(_ *call, in tagsInput) body {
 	})
 }
 
-// retag replaces the tags of all resources by changed copies, if it can.
 func (s *site) retag(ids []string, change func(Tags)) body {
 	if len(ids) == 0 {
 		refuseMissing("resourceIdSet")
