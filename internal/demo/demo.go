@@ -1,5 +1,5 @@
 // Package demo shows the function at work: its real handler goes through an eventful life on an embedded EC2 endpoint
-// and a local feed, and what it did is printed and verified step by step. It needs no AWS account and no network.
+// and a local feed, and the demo prints and verifies each step. It needs no AWS account and no network.
 package demo
 
 import (
@@ -18,7 +18,7 @@ import (
 //go:embed ip-ranges.json
 var sample []byte
 
-// Options say what a demo runs on, and where it is shown.
+// Options say which document a demo runs on, and where it is shown.
 type Options struct {
 	Document []byte // an ip-ranges.json; the built-in sample if nil
 	Out      io.Writer

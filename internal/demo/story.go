@@ -24,7 +24,7 @@ const (
 	apiPool, apiPort = "api", 8443
 )
 
-// The rules that others have made, which the function must leave alone.
+// Rules that others have made. The function must not change them.
 var (
 	officeRule  = ec2sim.Rule{Permission: ec2sim.TCP(22, 22, netip.MustParsePrefix("10.0.0.0/8")), Description: "office vpn"}
 	partnerRule = ec2sim.Rule{Permission: ec2sim.TCP(apiPort, apiPort, netip.MustParsePrefix("10.20.0.0/16")), Description: "internal clients"}
@@ -43,7 +43,7 @@ var callNames = map[string]string{
 // replacing are the calls that replace a rule.
 var replacing = []string{"describe groups", "look at interfaces", "authorize", "revoke"}
 
-// A story is the demo's: what happens, step by step, and what the function makes of it.
+// A story is the demo's: its steps, and how the function reacts to each.
 type story struct {
 	*world
 	page              *page.Page
@@ -146,7 +146,7 @@ func (s *story) dryRun(ctx context.Context) error {
 	})
 }
 
-// A chapter is a step in which the function works, and what the demo says that it will do.
+// A chapter is a step in which the function works, with the effects that the demo announces.
 type chapter struct {
 	headline, text string
 	published      *document // the document that the function is notified of, nil for a manual event

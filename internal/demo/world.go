@@ -26,7 +26,7 @@ import (
 // region is where the function and its groups are.
 const region = "us-east-1"
 
-// A world is what the function lives in: an EC2 endpoint, a feed, and someone who watches both.
+// A world surrounds the function: an EC2 endpoint, a feed, and a witness of its calls.
 type world struct {
 	endpoint *ec2sim.Server
 	groups   ec2sim.Region
@@ -70,7 +70,7 @@ func (w *world) serveFeed(out http.ResponseWriter, r *http.Request) {
 	http.ServeContent(out, r, "ip-ranges.json", time.Time{}, bytes.NewReader(d.bytes))
 }
 
-// A run is one invocation of the function: what it answered, and the calls about groups that the endpoint has seen.
+// A run is one invocation of the function: its answer, and the calls about groups that the endpoint has seen.
 type run struct {
 	engine.Report
 	calls []ec2sim.Call

@@ -2,7 +2,7 @@ package ec2sim
 
 import "slices"
 
-// rulesInput is what the calls that change rules have in common.
+// rulesInput holds the parameters of every call that changes rules.
 type rulesInput struct {
 	Group       string         `json:"GroupId"`
 	Permissions []ipPermission `json:"IpPermissions"`

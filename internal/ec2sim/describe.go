@@ -150,7 +150,7 @@ func describe[T any](of func(*site) table[T]) action {
 }
 
 // page answers with the asked part of a table. The token is the ID of the last resource given out: whatever has come or
-// gone since, the next page goes on behind it. Without MaxResults all are given at once.
+// gone since, the next page goes on behind it. Without MaxResults, one page holds all.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html
 func (t table[T]) page(s *site, ask paging) body {

@@ -1,7 +1,7 @@
 // Package ec2sim is an EC2 endpoint in memory, for tests, demonstrations and trying things out. It speaks the EC2 Query
-// protocol, version 2016-11-15, as the AWS SDKs and the AWS CLI use it: what talks to it cannot tell that it is not
-// AWS, as far as security groups, what they are attached to and what they refer to are concerned. Elastic Load
-// Balancing (version 2015-12-01), STS and Service Quotas are answered where the work on security groups needs them.
+// protocol, version 2016-11-15, as the AWS SDKs and the AWS CLI use it. Clients cannot tell it from AWS as far as
+// security groups, their attachments and their references are concerned. It answers for Elastic Load Balancing (version
+// 2015-12-01), STS and Service Quotas where the work on security groups needs them.
 //
 // A [Server] is an [net/http.Handler]. It records every call, injects the faults a test asks for, and shows the state
 // between any two calls.

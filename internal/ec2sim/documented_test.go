@@ -161,7 +161,7 @@ func (c documented) ask(ids *strings.Replacer, do func(query string) (status int
 	return difference(status, answer, c.status, ids, c.want)
 }
 
-// stateOf tells all groups and prefix lists of a region.
+// stateOf returns all groups and prefix lists of a region.
 func stateOf(here ec2sim.Region) string {
 	state := fmt.Sprint(here.Groups())
 	for _, l := range here.PrefixLists() {

@@ -1,6 +1,7 @@
 package ec2sim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -33,11 +34,7 @@ var statusOf = map[string]int{
 
 // errorf returns the error of a code with the HTTP status EC2 gives it.
 func errorf(code, format string, args ...any) *apiError {
-	status, ok := statusOf[code]
-	if !ok {
-		status = http.StatusBadRequest
-	}
-	return &apiError{code: code, message: fmt.Sprintf(format, args...), status: status}
+	return &apiError{code, fmt.Sprintf(format, args...), cmp.Or(statusOf[code], http.StatusBadRequest)}
 }
 
 func asAPIError(err error) *apiError {

@@ -35,7 +35,7 @@ func (s *site) groupNamed(vpc, name string) *Group {
 	return s.groups.first(func(g *Group) bool { return g.VPC == vpc && g.Name == name })
 }
 
-// allowedText reports whether a name or a description of a group or a rule consists of what it may.
+// allowedText reports whether groups and rules may have a name or description.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html

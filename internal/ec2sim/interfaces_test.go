@@ -39,7 +39,7 @@ func TestGroupsPerInterface(t *testing.T) {
 	}
 }
 
-// An interface of a service is changed through the service alone.
+// An interface of a service is changed only through the service.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/requester-managed-eni.html
 func TestRequesterManaged(t *testing.T) {

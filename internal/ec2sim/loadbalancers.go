@@ -101,6 +101,9 @@ func (s *site) addLoadBalancer(lb *loadBalancer) {
 	lb.DNSName = lb.Name + "-1234567890." + s.region + ".elb.amazonaws.com"
 	for i := range lb.Listeners {
 		l := &lb.Listeners[i]
+		if l.Protocol == "" {
+			refuse("ValidationError", "A listener has a protocol and a port, such as HTTPS:443")
+		}
 		l.name = lb.Name + ":" + strconv.Itoa(int(l.Port))
 		l.ARN, l.Balancer = s.arn("elasticloadbalancing", "listener/"+resource+"/"+s.server.newHexID()), lb.ARN
 		if lb.Type == "application" { // until it has a target group

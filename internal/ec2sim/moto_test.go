@@ -57,16 +57,16 @@ var motoCases = []struct {
 		return o.attached(filtered("network-interface-id", id))
 	}},
 	{name: "interfaces by their groups", want: "[db+web available] [web available, db+web available] []", ask: func(o *other) string {
-		web, db, spare := o.group("web"), o.group("db"), o.group("spare")
+		web, db, unused := o.group("web"), o.group("db"), o.group("unused")
 		for _, groups := range [][]string{{web}, {web, db}} {
 			_, err := o.networkInterface(groups...)
 			o.must(err)
 		}
-		return all(o.attached(filtered("group-id", db)), o.attached(filtered("group-id", db, web)), o.attached(filtered("group-id", spare)))
+		return all(o.attached(filtered("group-id", db)), o.attached(filtered("group-id", db, web)), o.attached(filtered("group-id", unused)))
 	}},
 	{name: "groups of an interface are replaced", want: "<nil> [db+web available] <nil> [db available]", ask: func(o *other) string {
-		web, db, spare := o.group("web"), o.group("db"), o.group("spare")
-		id, err := o.networkInterface(spare)
+		web, db, unused := o.group("web"), o.group("db"), o.group("unused")
+		id, err := o.networkInterface(unused)
 		o.must(err)
 		which := filtered("network-interface-id", id)
 		first := o.attach(id, web, db)

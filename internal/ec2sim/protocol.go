@@ -15,7 +15,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// A body is an XML element's children: what the answers of the XML protocols are made of.
+// A body holds the children of an XML element. The XML protocols answer with bodies.
 type body []element
 
 type element struct {
@@ -88,7 +88,8 @@ func (c *call) encode(answer any, err error) (status int, contentType string, do
 		doc, _ = json.Marshal(answer) // of strings, numbers and a boolean
 		return status, "application/x-amz-json-1.1", doc
 	}
-	content, problem := body{}, body{{"Code", e.code}, {"Message", e.message}}
+	var content body
+	problem := body{{"Code", e.code}, {"Message", e.message}}
 	switch {
 	case err == nil && namespace == "":
 		namespace = "http://ec2.amazonaws.com/doc/2016-11-15/"

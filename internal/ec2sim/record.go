@@ -8,20 +8,20 @@ type Call struct {
 	Account, Region string
 	Service         string // "ec2", "elasticloadbalancing", "sts" or "servicequotas"
 	Action          string
-	Resource        string // what the call named first, such as a group's ID
+	Resource        string // the first that the call named, such as a group's ID
 	Rules           int    // how many rules it was to authorize, revoke or change
 	Mutating        bool   // whether the action changes anything
 	Effective       bool   // whether this call has; with an injected fault, even if it failed
 	Error           string // the error code of the answer, empty for success
 }
 
-// A Change is what an effective call has done to security groups and to what decides who gets in by them: what it
-// created or changed, as it is now.
+// A Change holds the security groups that an effective call has created or changed, and the other resources that decide
+// who gets in by them, as they are now.
 type Change struct {
 	Call       Call // the zero value for a change made by hand, see [Region]
 	Groups     []Group
 	Interfaces []Interface // those of a load balancer are changed by one call
-	// PrefixLists show once more, with the zero Call, when a change that takes time is complete.
+	// PrefixLists show again, with the zero Call, when a change that takes time is complete.
 	PrefixLists []PrefixList
 	Deleted     []string // IDs
 
@@ -104,7 +104,7 @@ func (s *Server) notify(c Call, at *site) {
 	}
 }
 
-// A state is what a site has at one moment of what calls about rules describe.
+// A state is the part of a site that calls about rules describe, at one moment.
 type state struct {
 	groups      table[Group]
 	interfaces  table[Interface]

@@ -59,8 +59,8 @@ type seedPrefixList struct {
 	SharedWith []string `json:"sharedWith"`
 }
 
-// Seed creates what a JSON document lists; the package comment describes it. It stops at the first thing that is wrong
-// with the document, and says what and where. Use it on a fresh Server, before the first call.
+// Seed creates the resources that a JSON document lists; the package comment describes it. It stops at the first mistake
+// in the document, and says where it is. Use it on a fresh Server, before the first call.
 func (s *Server) Seed(r io.Reader) error {
 	var doc seed
 	err := json.UnmarshalRead(r, &doc, json.RejectUnknownMembers(true))

@@ -77,6 +77,7 @@ func TestSeedRefuses(t *testing.T) {
 		{`{"loadBalancers":[{"name":"a","type":"classic"}]}`, "classic"},
 		{`{"loadBalancers":[{"name":"a","groups":["b"]}]}`, `no group "b"`},
 		{`{"loadBalancers":[{"name":"a","listeners":["443"]}]}`, `listeners/0: "443"`},
+		{`{"loadBalancers":[{"name":"a","listeners":[null]}]}`, "such as HTTPS:443"},
 		{`{"loadBalancers":[{"name":"a"},{"name":"a"}]}`, "DuplicateLoadBalancerName"},
 		{`{"roles":[{"arn":"sync"}]}`, `"sync"`},
 		{`{"vpcs":[{"name":"a"},{"name":"a"}]}`, "vpcs[1]"},

@@ -94,7 +94,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		answer, fault, err = s.execute(c)
 	}
-	status, contentType, doc := c.encode(answer, err) // before the next call changes what it shows
+	status, contentType, doc := c.encode(answer, err) // before the next call changes the resources in it
 	s.mu.Unlock()
 
 	if fault.Delay > 0 {

@@ -16,7 +16,7 @@ type Role struct {
 	ExternalID string `json:"externalId"` // demanded of the caller, unless empty
 }
 
-// A session is what an access key the endpoint issued stands for.
+// A session belongs to an access key that the endpoint issued.
 type session struct{ account, arn string }
 
 var roleARN = regexp.MustCompile(`^arn:aws:iam::(\d{12}):role/(?:[\w+=,.@-]+/)*([\w+=,.@-]+)$`)
@@ -63,7 +63,7 @@ func (s *site) callerIdentity(c *call) any {
 const (
 	defaultGroupsPerInterface = 5
 	mostGroupsPerInterface    = 16
-	mostRulesPerInterface     = 1000 // what the two quotas may come to, multiplied
+	mostRulesPerInterface     = 1000 // the most that the two quotas may come to, multiplied
 )
 
 // quotas are of an account in a region.
