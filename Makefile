@@ -134,7 +134,7 @@ release: ## Make dist/, what people install (VERSION=v1.0.0)
 	@cp build/release/files/* dist/
 	@cd dist && sha256sum --quiet -c SHA256SUMS && cut -c67- SHA256SUMS
 
-# What GoReleaser packs besides programs: templates, notes, licences, completions and the manual page.
+# What GoReleaser packs besides programs: the template, notes, licences, completions and the manual page.
 release-files:
 	@rm -rf build/release && mkdir -p build/release/completion
 	@$(BUILD) -o build/release/cfsg ./cmd/cfsg

@@ -77,8 +77,8 @@ func (h *host) read(name string) string {
 	return string(text)
 }
 
-// once runs, and checks the outcome, and that the server has what the file has.
-func (h *host) once(when string, want Outcome) Report {
+// ends runs, and checks the outcome, and that the server has what the file has.
+func (h *host) ends(when string, want Outcome) Report {
 	h.t.Helper()
 	r, err := h.Update(h.t.Context())
 	if r.Outcome != want || (err == nil) != (want == Unchanged || want == Updated) {
@@ -98,7 +98,7 @@ func (h *host) once(when string, want Outcome) Report {
 
 func TestOutcomes(t *testing.T) {
 	h := newHost(t)
-	if r := h.once("first", Updated); len(r.Added) != 3 || !r.Loaded {
+	if r := h.ends("first", Updated); len(r.Added) != 3 || !r.Loaded {
 		t.Errorf("got %+v", r)
 	}
 	first, modified := h.read("ranges.conf"), func() string {
@@ -113,62 +113,62 @@ func TestOutcomes(t *testing.T) {
 		return strings.Join(times, " ")
 	}
 	before := modified()
-	h.once("again", Unchanged)
+	h.ends("again", Unchanged)
 	if modified() != before || h.asked[1] == "" {
 		t.Errorf("it writes though nothing has changed, or asks for all of the list: %q", h.asked)
 	}
 	h.publish(1, "52.84.0.0/16", "52.86.0.0/16", "52.88.0.0/16")
-	if r := h.once("another date", Unchanged); r.Loaded || h.read("ranges.conf") != first {
+	if r := h.ends("another date", Unchanged); r.Loaded || h.read("ranges.conf") != first {
 		t.Error("a list with the same ranges is loaded")
 	}
 	for when, spoil := range map[string]func(string) error{"edited": func(f string) error { return os.WriteFile(f, []byte("mine"), 0o600) }, "deleted": os.Remove} {
 		if err := spoil(h.File); err != nil {
 			t.Fatal(err)
 		}
-		h.once(when, Updated)
+		h.ends(when, Updated)
 	}
 	in := h.read("ranges.conf")
 	h.status = http.StatusNotFound
-	h.once("not found", FetchFailed)
+	h.ends("not found", FetchFailed)
 	h.status = 0
 	h.list = h.list[:100]
-	h.once("cut short", FetchFailed)
+	h.ends("cut short", FetchFailed)
 	h.publish(400_000, "52.84.0.0/16")
-	h.once("from the future", FetchFailed)
+	h.ends("from the future", FetchFailed)
 	h.publish(-1, "52.84.0.0/16", "52.86.0.0/16", "52.88.0.0/16", "52.90.0.0/16")
-	h.once("older", Older)
+	h.ends("older", Older)
 	h.publish(2, "52.84.0.0/16")
 	for range 2 {
-		h.once("half of it closed", Held)
+		h.ends("half of it closed", Held)
 	}
 	h.publish(3, "52.84.0.0/16", "52.86.0.0/16", "52.90.0.0/16")
 	h.Check = "false"
-	h.once("check", CheckFailed)
+	h.ends("check", CheckFailed)
 	h.Check = ""
 	h.Reload = "grep -q 52.88 " + h.File + " && " + h.Reload // takes the old file only
-	h.once("reload", ReloadFailed)
+	h.ends("reload", ReloadFailed)
 	if h.read("ranges.conf") != in {
 		t.Error("the old file is not in force")
 	}
 	good := strings.SplitN(h.Reload, "&& ", 2)[1]
 	h.Reload = "false" // takes neither, so that the state of the server is unknown
-	h.once("no reload", ReloadFailed)
+	h.ends("no reload", ReloadFailed)
 	h.Check = "false"
-	h.once("no reload, nor a check", CheckFailed)
+	h.ends("no reload, nor a check", CheckFailed)
 	h.Check = ""
 	h.publish(2, "52.84.0.0/16", "52.86.0.0/16", "52.88.0.0/16")
-	h.once("no reload, nothing new", ReloadFailed)
+	h.ends("no reload, nothing new", ReloadFailed)
 	h.publish(3, "52.84.0.0/16", "52.86.0.0/16", "52.90.0.0/16")
 	h.Reload = good
-	if r := h.once("at last", Updated); r.Changes() != "1 added (52.90.0.0/16), 1 removed (52.88.0.0/16)" {
+	if r := h.ends("at last", Updated); r.Changes() != "1 added (52.90.0.0/16), 1 removed (52.88.0.0/16)" {
 		t.Errorf("it changes %s", r.Changes())
 	}
 	h.Force = true
 	h.publish(-2, "52.84.0.0/16")
-	h.once("forced", Updated)
+	h.ends("forced", Updated)
 	h.Force, h.Settings = false, "other services"
 	h.publish(1, "3.5.140.0/24")
-	h.once("other settings", Updated)
+	h.ends("other settings", Updated)
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
 	if r, err := h.Update(ctx); r.Outcome != Interrupted || !errors.Is(err, context.Canceled) {
@@ -190,7 +190,7 @@ func TestOwnerModeAndLinkStay(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	h.once("first", Updated)
+	h.ends("first", Updated)
 	out, err := exec.Command("stat", "-c", "%a %u", kept).Output()
 	if info, lerr := os.Lstat(h.File); err != nil || lerr != nil || info.Mode()&os.ModeSymlink == 0 ||
 		os.Geteuid() == 0 && strings.TrimSpace(string(out)) != want {
@@ -212,7 +212,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 						}
 						h.Check, h.Reload = "", ""
 					}
-					h.once("first", Updated)
+					h.ends("first", Updated)
 					old := h.read("ranges.conf")
 					h.publish(1, "52.84.0.0/16", "52.86.0.0/16", "52.90.0.0/16")
 					killed = h.killAt(kill)
@@ -237,7 +237,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 					if r.Outcome != want[0] && r.Outcome != want[len(want)-1] {
 						t.Errorf("%s: outcome %q", when, r.Outcome)
 					}
-					h.once(when, want[len(want)-1])
+					h.ends(when, want[len(want)-1])
 					if reachable && h.read("loaded") == old {
 						t.Errorf("%s: the old list stays", when)
 					}
@@ -268,7 +268,7 @@ func (h *host) killAt(step int) (killed bool) {
 func TestFirstFails(t *testing.T) {
 	h := newHost(t)
 	h.Check = "echo no such zone >&2; false"
-	if r := h.once("check", CheckFailed); h.read("ranges.conf") != "" || r.Output != "no such zone\n" {
+	if r := h.ends("check", CheckFailed); h.read("ranges.conf") != "" || r.Output != "no such zone\n" {
 		t.Errorf("the file is %q, and it says %q", h.read("ranges.conf"), r.Output)
 	}
 	h.Check, h.Script, h.Reload = "", true, ""
@@ -283,13 +283,13 @@ func TestFirstFails(t *testing.T) {
 func TestAfterRestart(t *testing.T) {
 	h := newHost(t)
 	h.Volatile = true
-	h.once("first", Updated)
+	h.ends("first", Updated)
 	if err := errors.Join(os.Remove(h.dir+"/loaded"), os.WriteFile(h.File+".state", []byte(strings.Replace(h.read("ranges.conf.state"), `"boot": "`, `"boot": "before `, 1)), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	h.status = http.StatusNotFound
 	for _, loaded := range []bool{true, false} {
-		if r := h.once("restarted", FetchFailed); r.Loaded != loaded {
+		if r := h.ends("restarted", FetchFailed); r.Loaded != loaded {
 			t.Errorf("it is loaded: %t, want %t", r.Loaded, loaded)
 		}
 	}

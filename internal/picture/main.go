@@ -15,6 +15,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/iprange"
 )
 
@@ -30,11 +31,14 @@ func run(args []string, out io.Writer) error {
 	if len(args) < 2 {
 		return errors.New("name the files with the published documents: make picture HISTORY='FILE …'")
 	}
-	facing, all := []string{iprange.CloudFrontOriginFacing}, []string{iprange.CloudFront}
+	const facing, all = iprange.CloudFrontOriginFacing, iprange.CloudFront
 	lists := []*list{
-		{all[0], "every", []string{"every range"}, all, nil, nil, 0, 0},
-		{facing[0], "exact", []string{"exactly"}, facing, nil, nil, 0, 0},
-		{"the compact cover", "compact", []string{"of " + facing[0], "within " + all[0]}, facing, all, nil, 0, 0},
+		{name: all, class: "every", note: []string{"every range"}, services: []string{all}},
+		{name: facing, class: "exact", note: []string{"exactly"}, services: []string{facing}},
+		{
+			name: "the compact cover", class: "compact", note: []string{"of " + facing, "within " + all},
+			services: []string{facing}, within: []string{all},
+		},
 	}
 	for _, name := range args[1:] {
 		if err := addFile(lists, name); err != nil {
@@ -112,7 +116,7 @@ func printNumbers(out io.Writer, lists []*list) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "list\tIPv4 rules\tat most\tIPv6 rules\tat most\tIPv4 addresses\tchanges a year")
 	for _, l := range lists {
-		changes, years, addresses := 0, 0.0, uint64(0)
+		changes, years := 0, 0.0
 		for i, p := range l.points[1:] {
 			before := l.points[i]
 			if gap := p.Published.Sub(before.Published); !before.Published.Before(from) && gap <= longestGap {
@@ -122,11 +126,8 @@ func printNumbers(out io.Writer, lists []*list) error {
 				}
 			}
 		}
-		for _, prefix := range l.last().IPv4 {
-			addresses += 1 << (32 - prefix.Bits())
-		}
 		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%.1f\n", l.name, len(l.last().IPv4), l.most,
-			len(l.last().IPv6), l.most6, addresses, float64(changes)/years) // NaN without such files
+			len(l.last().IPv6), l.most6, ipspace.Size(l.last().IPv4), float64(changes)/years) // NaN without such files
 	}
 	fmt.Fprintf(table, "changes: from %s on, without times of more than %d days between two files\n",
 		from.Format(time.DateOnly), longestGap/(24*time.Hour))
