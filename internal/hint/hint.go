@@ -63,11 +63,11 @@ func Problem(err error) string { return Lines(err)[0].Problem }
 
 // collect adds the different hints of an error and of those that it wraps.
 func collect(err error, hints []string) []string {
-	//nolint:errorlint // each error of the tree is looked at
+	// Each error of the tree is looked at, so not errors.As.
 	if e, ok := err.(interface{ Hint() string }); ok && e.Hint() != "" && !slices.Contains(hints, e.Hint()) {
 		hints = append(hints, e.Hint())
 	}
-	switch e := err.(type) { //nolint:errorlint // as above
+	switch e := err.(type) { //nolint:errorlint // each error of the tree is looked at
 	case interface{ Unwrap() error }:
 		return collect(e.Unwrap(), hints)
 	case interface{ Unwrap() []error }:
