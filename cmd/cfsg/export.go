@@ -75,7 +75,7 @@ func (f hostFlags) input(name string) (export.Format, export.Input, error) {
 
 // parseVia reads where a load balancer connects from. The whole Internet is not a load balancer.
 func parseVia(flag []string) (via []netip.Prefix, err error) {
-	for _, word := range strings.Fields(strings.ReplaceAll(strings.Join(flag, " "), ",", " ")) {
+	for word := range strings.FieldsSeq(strings.ReplaceAll(strings.Join(flag, " "), ",", " ")) {
 		p, err := netip.ParsePrefix(word)
 		if a, isAddress := netip.ParseAddr(word); isAddress == nil {
 			p, err = netip.PrefixFrom(a, a.BitLen()), nil
