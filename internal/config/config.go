@@ -3,6 +3,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -51,25 +52,19 @@ func FromEnv(getenv func(string) string) (Config, error) {
 // error names every place with a bad value, in one line.
 func Read(lookup func(variable string) (place, value string)) (Config, error) {
 	var c Config
-	found := map[string]*setting{}
-	for _, v := range variables {
-		s := &setting{}
+	settings := make([]setting, len(variables))
+	for i, v := range variables {
+		s := &settings[i]
 		s.place, s.value = lookup(v.name)
-		if s.value = strings.TrimSpace(s.value); s.value == "" {
-			s.value = v.fallback
-		}
+		s.value = cmp.Or(strings.TrimSpace(s.value), v.fallback)
 		s.err = v.parse(&c, s.value)
-		found[v.name] = s
-	}
-	// Settings that depend on each other are checked after all are read.
-	for _, k := range checks {
-		if s := found[k.variable]; s.err == nil {
-			s.err = k.check(c)
-		}
 	}
 	var bad joinedErrors
-	for _, v := range variables {
-		if s := found[v.name]; s.err != nil {
+	for i, s := range settings {
+		if check := checks[variables[i].name]; s.err == nil && check != nil {
+			s.err = check(c)
+		}
+		if s.err != nil {
 			bad = append(bad, fmt.Errorf("%s=%q: %w", s.place, withoutPassword(s.value), s.err))
 		}
 	}
@@ -98,16 +93,14 @@ type setting struct {
 	err          error
 }
 
-// checks compare settings with others. A setting that cannot be read is empty here, so the rest is still checked.
-var checks = []struct {
-	variable string // the one to blame
-	check    func(Config) error
-}{
-	{"SERVICES", func(c Config) error {
+// checks compare the variable of a name with others after all are read. A setting that cannot be read is empty here, so
+// the rest is still checked.
+var checks = map[string]func(Config) error{
+	"SERVICES": func(c Config) error {
 		c.Selection.Within = nil
 		return fitsDescription(c)
-	}},
-	{"WITHIN", func(c Config) error {
+	},
+	"WITHIN": func(c Config) error {
 		for _, service := range c.Selection.Within {
 			if slices.Contains(c.Selection.Services, service) {
 				return hint.New(service+" is one of SERVICES, so all of it is let in and no rules are saved",
@@ -115,7 +108,7 @@ var checks = []struct {
 			}
 		}
 		return fitsDescription(c)
-	}},
+	},
 }
 
 // fitsDescription refuses lists of services that are too long for a rule's description, which names them.

@@ -32,7 +32,8 @@ var variables = []variable{
 		c.Selection.IPv4, c.Selection.IPv6 = slices.Contains(items, "ipv4"), slices.Contains(items, "ipv6")
 		return err
 	}},
-	{"TAG_KEY", "cloudfront-ingress", parseTagKey},
+	{"TAG_KEY", "cloudfront-ingress", text(func(c *Config) *string { return &c.TagKey },
+		tagKeyPattern, "a tag key of at most 100 letters, digits and ._/=+@-")},
 	{"SERVICES", "CLOUDFRONT", list(func(c *Config) *[]string { return &c.Selection.Services }, servicePattern, aService)},
 	{"WITHIN", "", list(func(c *Config) *[]string { return &c.Selection.Within }, servicePattern, aService)},
 	{"REGIONS", "", list(func(c *Config) *[]string { return &c.Regions }, regionPattern, "a region such as eu-west-1")},
@@ -64,10 +65,11 @@ var variables = []variable{
 // text returns a parser of one value, which may be missing.
 func text(field func(*Config) *string, pattern func(string) bool, what string) func(*Config, string) error {
 	return func(c *Config, s string) error {
-		if *field(c) = s; s == "" {
-			return nil
+		if s != "" && !pattern(s) {
+			return match(s, pattern, what)
 		}
-		return match(s, pattern, what)
+		*field(c) = s
+		return nil
 	}
 }
 
@@ -97,7 +99,9 @@ var (
 	namespacePattern = atMost(255, pattern(`^[A-Za-z0-9._/#:-]+$`))
 	// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 	externalIDPattern = pattern(`^[\w+=,.@:/-]{2,}$`)
-	tagKeyPattern     = pattern(`^[A-Za-z0-9._/=+@-]+$`)
+	// This leaves room for suffixes in a tag's key, which may have 128 characters, and for the services and a time in a
+	// rule's description.
+	tagKeyPattern = atMost(100, pattern(`^[A-Za-z0-9._/=+@-]+$`))
 )
 
 func pattern(expression string) func(string) bool {
@@ -109,18 +113,6 @@ func pattern(expression string) func(string) bool {
 // parts: two of them took more CPU than the rest of reading the configuration.
 func atMost(length int, pattern func(string) bool) func(string) bool {
 	return func(s string) bool { return len(s) <= length && pattern(s) }
-}
-
-// maxTagKey leaves room for suffixes in a tag's key, which may have 128 characters, and for the services and a time in a
-// rule's description.
-const maxTagKey = 100
-
-func parseTagKey(c *Config, s string) error {
-	if len(s) > maxTagKey || !tagKeyPattern(s) {
-		return fmt.Errorf("%q is not a tag key of at most %d letters, digits and ._/=+@-", s, maxTagKey)
-	}
-	c.TagKey = s
-	return nil
 }
 
 // parseNamespace refuses namespaces that begin with AWS/, which are reserved. See
