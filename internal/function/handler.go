@@ -125,9 +125,6 @@ func (h *Handler) run(ctx context.Context, req task) (report *engine.Report, ans
 	} else {
 		report, err = h.runEngine(ctx, req.Request)
 	}
-	if err != nil && len(report.Errors) == 0 {
-		report.Errors = []string{err.Error()} // a panic
-	}
 	if h.notifier != nil && report.Changed && !req.DryRun {
 		if failed := h.notifier.publish(ctx, report, req.Withdraw); failed != nil {
 			report.Errors = append(report.Errors, failed.Error())
@@ -164,7 +161,12 @@ func (h *Handler) runEngine(ctx context.Context, req engine.Request) (report *en
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-reportReserve))
 		defer cancel()
 	}
-	report = engine.NewReport(req.DryRun)
+	defer func() {
+		if report == nil { // after a panic
+			report = engine.NewReport(req.DryRun)
+			report.Errors = append(report.Errors, err.Error())
+		}
+	}()
 	defer h.recovered(ctx, &err)
 	return h.engine.Run(ctx, req)
 }
