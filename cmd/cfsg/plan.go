@@ -133,7 +133,7 @@ func (f accountFlags) propose(ctx context.Context, t terminal, k *kong.Context, 
 func untagged(p *engine.Proposal, around []document.Surroundings) error {
 	var places []string
 	for _, v := range p.Previews {
-		if v.Err != nil || len(v.Groups) > 0 || len(v.Lists) > 0 || v.ListsFailure() != nil {
+		if nothing := v.Err == nil && v.ListsFailure() == nil && len(v.Groups)+len(v.Lists) == 0; !nothing {
 			return nil
 		}
 		places = append(places, v.Target.String())
