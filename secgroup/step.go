@@ -126,7 +126,8 @@ func explain(err error, step Step, action string) error {
 	return awserr.Explain(fmt.Errorf("%v: %w", step, err), "ec2:"+action)
 }
 
-// Permissions returns rules as EC2 takes them: one permission for each protocol and ports, with all their sources.
+// Permissions returns rules as EC2 takes them: one permission for each protocol and ports, with all their sources. See
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html
 func Permissions(rules []Rule) []types.IpPermission {
 	index := map[RuleID]int{} // by protocol and ports
 	var perms []types.IpPermission
@@ -137,11 +138,10 @@ func Permissions(rules []Rule) []types.IpPermission {
 		if !ok {
 			i = len(perms)
 			index[ports] = i
-			perms = append(perms, types.IpPermission{
-				IpProtocol: aws.String(r.Protocol),
-				FromPort:   aws.Int32(r.From),
-				ToPort:     aws.Int32(r.To),
-			})
+			perms = append(perms, types.IpPermission{IpProtocol: aws.String(r.Protocol)})
+			if r.From >= 0 || strings.HasPrefix(r.Protocol, "icmp") { // otherwise EC2 shows none, and what is revoked must match
+				perms[i].FromPort, perms[i].ToPort = aws.Int32(r.From), aws.Int32(r.To)
+			}
 		}
 		addSource(&perms[i], r)
 	}
