@@ -2,8 +2,9 @@ package iprange
 
 import (
 	"net/netip"
+	"slices"
 
-	"go4.org/netipx"
+	"cloudfront-sg-sync/internal/ipspace"
 )
 
 // Some services of ip-ranges.json. CLOUDFRONT holds all servers of CloudFront, CLOUDFRONT_ORIGIN_FACING those that
@@ -32,9 +33,9 @@ const (
 // holds an address of services needs one. Among the smallest covers this is the one that changes least often: a prefix
 // stays the same when AWS adds servers of services within it, or withdraws them.
 func Cover(services, within []netip.Prefix) []netip.Prefix {
-	wanted := setOf(services)
+	wanted := ipspace.Of(services)
 	var cover []netip.Prefix
-	for _, block := range setOf(services, within).Prefixes() {
+	for _, block := range ipspace.Of(slices.Concat(services, within)).Prefixes() {
 		if wanted.OverlapsPrefix(block) {
 			cover = append(cover, block)
 		}
@@ -42,20 +43,6 @@ func Cover(services, within []netip.Prefix) []netip.Prefix {
 	return cover
 }
 
-// setOf returns the addresses that lists of prefixes cover, without invalid ones.
-func setOf(lists ...[]netip.Prefix) *netipx.IPSet {
-	var b netipx.IPSetBuilder
-	for _, prefixes := range lists {
-		for _, p := range prefixes {
-			if p.IsValid() {
-				b.AddPrefix(p)
-			}
-		}
-	}
-	// The builder fails only on invalid input, which was left out.
-	set, err := b.IPSet()
-	if err != nil {
-		panic(err)
-	}
-	return set
-}
+// Merge returns the smallest sorted list of prefixes that covers the same addresses as prefixes: IPv4 first, none
+// overlapping, no two of them the halves of one. Invalid prefixes are left out.
+func Merge(prefixes []netip.Prefix) []netip.Prefix { return ipspace.Of(prefixes).Prefixes() }

@@ -319,12 +319,7 @@ func (d *decoder) finish() error {
 	if len(missing) > 0 {
 		return &MissingServiceError{Services: missing, Families: d.sel.families()}
 	}
-	var merged []netip.Prefix
-	if len(d.sel.Within) == 0 {
-		merged = Merge(d.pub.Prefixes) // equal, with less work
-	} else {
-		merged = Cover(d.pub.Prefixes, d.within)
-	}
+	merged := Cover(d.pub.Prefixes, d.within)
 	for _, p := range merged {
 		if err := checkPrefix(p); err != nil {
 			return fmt.Errorf("merged prefix %s: %w", p, err)

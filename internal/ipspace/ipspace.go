@@ -13,11 +13,13 @@ import (
 // A Set is a set of addresses.
 type Set = netipx.IPSet
 
-// Of returns the addresses that prefixes cover.
+// Of returns the addresses that prefixes cover. Invalid prefixes are left out.
 func Of(prefixes []netip.Prefix) *netipx.IPSet {
 	var b netipx.IPSetBuilder
 	for _, p := range prefixes {
-		b.AddPrefix(p)
+		if p.IsValid() {
+			b.AddPrefix(p)
+		}
 	}
 	return built(&b)
 }
@@ -49,7 +51,7 @@ func Common(a, b *netipx.IPSet) *netipx.IPSet {
 func built(b *netipx.IPSetBuilder) *netipx.IPSet {
 	set, err := b.IPSet()
 	if err != nil {
-		panic(err) // only invalid prefixes make it fail, and there are none
+		panic(err) // only invalid prefixes make it fail, and they are left out
 	}
 	return set
 }
