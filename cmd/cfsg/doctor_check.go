@@ -19,7 +19,9 @@ import (
 
 // securityGroups is what doctor looks at before it connects, with AWS access: whether all of CloudFront gets in at the
 // origin's addresses, by the model of the door.
-func (c *doctorCommand) securityGroups(ctx context.Context, t terminal, o doctor.Options, known *doctor.Report) (step doctor.Step, found *document.Check) {
+func (c *doctorCommand) securityGroups(
+	ctx context.Context, t terminal, o doctor.Options, known *doctor.Report,
+) (step doctor.Step, found *document.Check) {
 	if len(known.Addresses) == 0 {
 		return doctor.Step{Verdict: doctor.Skipped, Summary: "no address"}, nil
 	}

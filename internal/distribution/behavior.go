@@ -104,10 +104,13 @@ func (o *Origin) examine(viewers types.ViewerProtocolPolicy, host string, p doct
 			return
 		}
 		at.Other = 0 // the protocol policy says which ports there are
-		same := slices.IndexFunc(o.Examinations, func(e doctor.Options) bool { return e.Host == host && e.Origin.URL.Scheme == scheme })
+		same := slices.IndexFunc(o.Examinations, func(e doctor.Options) bool {
+			return e.Host == host && e.Origin.URL.Scheme == scheme
+		})
 		if same < 0 {
 			same = len(o.Examinations)
-			o.Examinations = append(o.Examinations, doctor.Options{Origin: at, Host: host, Settings: o.settings, Distribution: o.connections})
+			one := doctor.Options{Origin: at, Host: host, Settings: o.settings, Distribution: o.connections}
+			o.Examinations = append(o.Examinations, one)
 		}
 		paths := &o.Examinations[same].Distribution.Paths
 		if !slices.ContainsFunc(*paths, func(other doctor.Path) bool { return other.Path == p.Path }) {

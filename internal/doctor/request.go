@@ -141,9 +141,9 @@ func (l *line) try(ctx context.Context, to *url.URL, s *sample) error {
 		return err
 	}
 	s.firstByte = Seconds(time.Since(start))
-	response, err := http.ReadResponse(l.in, r)
+	response, err := http.ReadResponse(l.in, r) //nolint:bodyclose // what is not read of a body ends with the connection
 	for err == nil && response.StatusCode < 200 && response.StatusCode != http.StatusSwitchingProtocols {
-		response, err = http.ReadResponse(l.in, r) // what came was interim: RFC 9110, 15.2
+		response, err = http.ReadResponse(l.in, r) //nolint:bodyclose // what came was interim: RFC 9110, 15.2
 	}
 	switch {
 	case err != nil && l.limit.N <= 0:
