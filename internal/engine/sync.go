@@ -157,8 +157,10 @@ func (r *refusals) repeated(plan *secgroup.Plan) bool {
 // planAndApply plans a target and applies the plan. It reports whether planning again may help.
 func (e *Engine) planAndApply(ctx context.Context, tr *targetRun, publication *iprange.Publication, req Request, r *refusals) (again bool) {
 	plan, err := e.plan(ctx, tr, publication, req, r)
-	// An approval is for one plan, and no other. If nothing is left to do, somebody else such as the function did the rest.
-	if err == nil && req.Approved != nil && !plan.Idle() && (req.Approved[tr.Target] == nil || !plan.SameSteps(req.Approved[tr.Target])) {
+	// An approval is for one plan, and no other. If nothing is left to do, somebody else, such as the function, did the
+	// rest.
+	approved := req.Approved[tr.Target]
+	if err == nil && req.Approved != nil && !plan.Idle() && (approved == nil || !plan.SameSteps(approved)) {
 		if len(r.conflicts) > 0 {
 			return false // with the errors that there are
 		}
