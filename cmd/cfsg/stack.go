@@ -11,6 +11,7 @@ import (
 
 	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/document"
+	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -100,9 +101,9 @@ func (f placeFlags) stackConfig(ctx context.Context) (aws.Config, error) {
 	id, _ := arn.Parse(f.Stack)
 	cfg, err := f.awsConfig(ctx, id.Region)
 	if errors.Is(err, errNoRegion) && len(f.Region) > 0 {
-		return f.awsConfig(ctx, f.Region...)
+		cfg, err = f.awsConfig(ctx, f.Region...)
 	}
-	return cfg, err
+	return engine.Config(cfg, "", ""), err
 }
 
 // explainStack adds a remedy to an error of CloudFormation or Lambda.
