@@ -120,13 +120,17 @@ type task struct {
 func (h *Handler) run(ctx context.Context, req task) (report *engine.Report, answer []byte, err error) {
 	began := time.Now()
 	req.Watch = !req.Withdraw
+	var earlier []*engine.Report
 	if req.deployed {
-		report, err = h.runDeployed(ctx, req.Request)
+		earlier, report, err = h.runDeployed(ctx, req.Request)
 	} else {
 		report, err = h.runEngine(ctx, req.Request)
 	}
-	if h.notifier != nil && report.Changed && !req.DryRun {
-		if failed := h.notifier.publish(ctx, report, req.Withdraw); failed != nil {
+	for _, r := range append(earlier, report) {
+		if h.notifier == nil || !r.Changed || req.DryRun {
+			continue
+		}
+		if failed := h.notifier.publish(ctx, r, req.Withdraw); failed != nil {
 			report.Errors = append(report.Errors, failed.Error())
 			err = errors.Join(err, failed)
 		}

@@ -53,8 +53,9 @@ const (
 )
 
 // runDeployed runs the engine for a deployment. While the role is refused and there is time, it runs again after growing
-// pauses. Otherwise the stack would be rolled back for lack of a permission that it has.
-func (h *Handler) runDeployed(ctx context.Context, req engine.Request) (*engine.Report, error) {
+// pauses. Otherwise the stack would be rolled back for lack of a permission that it has. The earlier reports are of runs
+// that were not the last, without what they failed with and warned of: the last report says what has not passed.
+func (h *Handler) runDeployed(ctx context.Context, req engine.Request) (earlier []*engine.Report, last *engine.Report, err error) {
 	left := refusalPatience
 	for pause := firstRefusalPause; ; pause *= 2 {
 		h.refusals.count.Store(0)
@@ -65,12 +66,14 @@ func (h *Handler) runDeployed(ctx context.Context, req engine.Request) (*engine.
 		deadline, limited := ctx.Deadline()
 		inTime := !limited || h.now().Add(pause+max(runReserve, h.now().Sub(began))+reportReserve).Before(deadline)
 		if h.refusals.count.Load() == 0 || pause == 0 || !inTime {
-			return report, err
+			return earlier, report, err
 		}
 		h.log.InfoContext(ctx, "IAM refused the role, which may pass: trying again", "seconds", pause.Seconds(), "warnings", report.Warnings, "errors", report.Errors)
 		if h.sleep(ctx, pause) != nil {
-			return report, err
+			return earlier, report, err
 		}
+		report.Errors, report.Warnings = nil, nil
+		earlier = append(earlier, report)
 	}
 }
 

@@ -267,7 +267,8 @@ func TestHandleResource(t *testing.T) {
 }
 
 // A role that is refused for a while does not fail a deployment, nor is anything left out that it is refused for a
-// warning only. A refusal that stays is reported after two minutes, or when there is no more time.
+// warning only. A refusal that stays is reported after two minutes, or when there is no more time. The topic is told once
+// of each change, whichever run has made it.
 func TestDeploymentWaitsForItsRole(t *testing.T) {
 	const forever = ec2sim.Forever
 	for _, test := range []struct {
@@ -292,6 +293,8 @@ func TestDeploymentWaitsForItsRole(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			sim := ec2sim.New(ec2sim.Options{})
 			h, group := newTestHandler(t, sim, serve(goodDocument))
+			s := &topic{}
+			h.notifier = newTestNotifier(t, s)
 			region := sim.Region("", "us-east-1")
 			list, err := region.CreatePrefixList(ec2sim.PrefixList{Name: "web", Family: "IPv4", MaxEntries: 5, Tags: map[string]string{"cloudfront-ingress": "ranges"}})
 			if err != nil {
@@ -324,6 +327,13 @@ func TestDeploymentWaitsForItsRole(t *testing.T) {
 			found := slices.IndexFunc(region.PrefixLists(), func(l ec2sim.PrefixList) bool { return l.ID == list.ID && len(l.Entries) == 1 })
 			if synced := rulesOf(t, sim, group) == 2 && found >= 0; synced != (test.status == "SUCCESS" && test.kind != "Delete") {
 				t.Errorf("%d rules, list in sync: %t", rulesOf(t, sim, group), found >= 0)
+			}
+			told := ""
+			for _, form := range s.published {
+				told += form.Get("Message")
+			}
+			if n := strings.Count(told, "    + "); (n == 3) != (test.status == "SUCCESS" && test.kind != "Delete") || strings.Contains(told, "failed") {
+				t.Errorf("%d changes are told:\n%s", n, told)
 			}
 		})
 	}
