@@ -104,7 +104,7 @@ func (l *line) close() {
 }
 
 // get sends the GET that CloudFront would send, and reads the answer. A redirect is an answer like any other; it is not
-// followed. If the server closes a kept connection at that moment, the request is sent on a new one: RFC 9112, 9.3.1.
+// followed. If a kept connection ends at that moment, in any way, the request is sent on a new one: RFC 9112, 9.3.1.
 func (l *line) get(ctx context.Context, to *url.URL) (s sample) {
 	start := time.Now()
 	for s.kept = l.conn != nil && l.in.Buffered() == 0; ; s = (sample{}) {
@@ -113,7 +113,7 @@ func (l *line) get(ctx context.Context, to *url.URL) (s sample) {
 		if s.err != nil || s.endless || s.response.Close {
 			l.close()
 		}
-		if !s.kept || s.firstByte > 0 || s.failure != closed && s.failure != reset {
+		if !s.kept || s.firstByte > 0 || s.failure == none || s.failure == timedOut {
 			s.total = Seconds(time.Since(start))
 			return s
 		}

@@ -2,7 +2,9 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -122,6 +124,41 @@ func TestLoad(t *testing.T) {
 				t.Errorf("says %q, want %q", findings[0].Message, c.message)
 			}
 		})
+	}
+}
+
+// An aborting connection carries one request. The next one ends it as Windows does, by an error that is neither an end
+// nor a reset: WSAECONNABORTED.
+type aborting struct {
+	net.Conn
+	requests int
+}
+
+func (c *aborting) Write(b []byte) (int, error) {
+	c.requests++
+	return c.Conn.Write(b)
+}
+
+func (c *aborting) Read(b []byte) (int, error) {
+	if c.requests > 1 {
+		return 0, &net.OpError{Op: "read", Err: errors.New("an established connection was aborted")}
+	}
+	return c.Conn.Read(b)
+}
+
+// Whatever ends a kept connection before an answer, the request is sent on a new one.
+func TestKeptConnectionsEnd(t *testing.T) {
+	server := serve(t, answering(200, "hello"))
+	s := newSite(t, server)
+	s.options.dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, server)
+		return &aborting{Conn: conn}, err
+	}
+	s.options.Requests = 5
+	report := s.examine(t.Context(), "http://"+name+":80/")
+	wants(t, report, "")
+	if l := report.Load; l.Failed > 0 || l.Connections != 5 {
+		t.Errorf("%+v", l)
 	}
 }
 
