@@ -140,7 +140,9 @@ func (t *Timing) add(s sample) {
 }
 
 func (t *Timing) finish(elapsed time.Duration) {
-	t.Elapsed, t.Rate = Seconds(elapsed), float64(t.Completed)/elapsed.Seconds()
+	if t.Elapsed = Seconds(elapsed); elapsed > 0 { // the clock of Windows ticks slowly
+		t.Rate = float64(t.Completed) / elapsed.Seconds()
+	}
 	t.Connect, t.TLS, t.FirstByte, t.Total = spreadOf(t.connect), spreadOf(t.tls), spreadOf(t.firstByte), spreadOf(t.total)
 }
 

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -196,6 +197,15 @@ func TestJudgeTiming(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
 		}
+	}
+}
+
+// Where the clock does not tick in between, there is no rate, and the report is JSON still.
+func TestNoTimeElapsed(t *testing.T) {
+	timing := newTiming(1, 1)
+	timing.finish(0)
+	if _, err := json.Marshal(timing); err != nil {
+		t.Error(err)
 	}
 }
 
