@@ -141,7 +141,8 @@ func (j judge) roomier() []string {
 // all returns the worst judgement there is.
 func (j judge) all() Judgement {
 	interfaces := 0
-	var found, pools []Judgement
+	var found []Judgement
+	var judged [2][]Judgement // of pools and of lists: a list in one place does not hide what a pool shuts out in another
 	find := func(mark Mark, cause, command string, more ...string) {
 		found = append(found, Judge(mark, cause, j.Next(command, more...)...))
 	}
@@ -172,11 +173,11 @@ func (j judge) all() Judgement {
 			find(Failed, hint.Problem(v.ListsErr), "status")
 		}
 		for _, pool := range slices.Concat(v.Pools, v.Lists) {
-			judged := j.pool(pool, around)
-			if !strings.HasPrefix(judged.Cause, pool.Name+": ") {
-				judged.Cause = pool.Name + ": " + judged.Cause
+			one := j.pool(pool, around)
+			if !strings.HasPrefix(one.Cause, pool.Name+": ") {
+				one.Cause = pool.Name + ": " + one.Cause
 			}
-			pools = append(pools, judged)
+			judged[pool.Kind] = append(judged[pool.Kind], one)
 		}
 	}
 	groups, lists := j.Report.Summary.Groups, j.Report.Lists().Groups
@@ -192,5 +193,5 @@ func (j judge) all() Judgement {
 	if interfaces > 0 {
 		text += fmt.Sprintf(", and CloudFront gets in at %s", words.Count(interfaces, "network interface"))
 	}
-	return door.Worst(Judge(OK, text), append(found, pools...)...)
+	return door.Worst(Judge(OK, text), slices.Concat(found, judged[secgroup.SecurityGroup], judged[secgroup.ManagedPrefixList])...)
 }
