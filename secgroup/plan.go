@@ -152,6 +152,9 @@ func planTogether(ctx context.Context, pools []*PoolPlan, req Request) Sequence 
 		ids := p.IDs()
 		p.Steps = slices.DeleteFunc(slices.Clone(u.Steps), func(s Step) bool { return !slices.Contains(ids, s.HolderID) })
 	}
+	for _, h := range u.Holders {
+		h.after, h.doubts = Contents{}, nil // plans of many accounts are kept at a time
+	}
 	return u.Sequence
 }
 

@@ -115,6 +115,9 @@ func (e *Engine) run(ctx context.Context, req Request) (*iprange.Publication, []
 		if err != nil {
 			tr.fail(err)
 		}
+		if tr.Plan != nil && !req.DryRun {
+			tr.forget()
+		}
 	})
 	publication, err := fetch()
 	return publication, runs, err

@@ -46,6 +46,7 @@ func (o *outcome) count(step secgroup.Step) {
 			}
 		}
 	}
+	o.changes = slices.Grow(o.changes, len(step.Add)+len(step.Remove))
 	note(step.Add, true)
 	note(step.Remove, false)
 }
@@ -118,6 +119,16 @@ func (tr *targetRun) note(plan *secgroup.Plan, only []string) {
 				tr.incomplete++
 				tr.warn(eni.String())
 			}
+		}
+	}
+}
+
+// forget drops the steps once they are taken. In many accounts they would take most of the memory.
+func (tr *targetRun) forget() {
+	tr.Plan.Sequences = nil
+	for _, pools := range [][]secgroup.PoolPlan{tr.Plan.Pools, tr.Pools, tr.Lists} {
+		for i := range pools {
+			pools[i].Steps = nil
 		}
 	}
 }
