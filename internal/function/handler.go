@@ -130,6 +130,7 @@ func (h *Handler) run(ctx context.Context, req task) (report *engine.Report, ans
 		if h.notifier == nil || !r.Changed || req.DryRun {
 			continue
 		}
+		r.Errors, r.Warnings = report.Errors, report.Warnings // the last says what has not passed
 		if failed := h.notifier.publish(ctx, r, req.Withdraw); failed != nil {
 			report.Errors = append(report.Errors, failed.Error())
 			err = errors.Join(err, failed)

@@ -287,6 +287,7 @@ func TestDeploymentWaitsForItsRole(t *testing.T) {
 		{"lists, which would only be a warning", "DescribeManagedPrefixLists", "ec2", 2, "Update", 0, "SUCCESS", "[2s 4s]"},
 		{"quota, which would be guessed", "GetServiceQuota", "servicequotas", 1, "Create", 0, "SUCCESS", "[2s]"},
 		{"for good", "DescribeSecurityGroups", "ec2", forever, "Create", 0, "FAILED", "[2s 4s 8s 16s 32s 58s]"},
+		{"for good, but not for lists", "AuthorizeSecurityGroupIngress", "ec2", forever, "Create", 0, "FAILED", "[2s 4s 8s 16s 32s 58s]"},
 		{"no time", "DescribeSecurityGroups", "ec2", forever, "Create", 60 * time.Second, "FAILED", "[2s 4s 8s]"},
 		{"deletion", "RevokeSecurityGroupIngress", "ec2", forever, "Delete", 0, "SUCCESS", "[]"},
 	} {
@@ -332,7 +333,7 @@ func TestDeploymentWaitsForItsRole(t *testing.T) {
 			for _, form := range s.published {
 				told += form.Get("Message")
 			}
-			if n := strings.Count(told, "    + "); (n == 3) != (test.status == "SUCCESS" && test.kind != "Delete") || strings.Contains(told, "failed") {
+			if n := strings.Count(told, "    + "); (n == 3) != (test.status == "SUCCESS" && test.kind != "Delete") || strings.Contains(told, "The run failed") != (n > 0 && test.status == "FAILED") {
 				t.Errorf("%d changes are told:\n%s", n, told)
 			}
 		})
