@@ -21,8 +21,12 @@ package iprange
 
 import (
 	"crypto/md5"
+	"fmt"
 	"net/netip"
+	"strings"
 	"time"
+
+	"cloudfront-sg-sync/internal/ipspace"
 )
 
 // DefaultURL is where AWS publishes its ranges.
@@ -67,4 +71,27 @@ func (p *Publication) Compact() []netip.Prefix {
 func (p *Publication) Merged() []netip.Prefix {
 	merged := make([]netip.Prefix, 0, len(p.IPv4)+len(p.IPv6))
 	return append(append(merged, p.IPv4...), p.IPv6...)
+}
+
+// Strangers says whom a cover lets in besides the services, if these may be anyone: machines that AWS's customers run in
+// EC2. It returns nothing if there are none.
+func (p *Publication) Strangers() string {
+	if len(p.BeyondEC2) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("WITHIN adds %s beyond SERVICES, %s of them in EC2's ranges, where any AWS customer can run machines: name a narrower service, or none",
+		sizeOf(p.Beyond), sizeOf(p.BeyondEC2))
+}
+
+// sizeOf says how much address space prefixes take.
+func sizeOf(prefixes []netip.Prefix) string {
+	ipv4, ipv6 := ipspace.Split(prefixes)
+	var parts []string
+	if len(ipv4) > 0 {
+		parts = append(parts, fmt.Sprintf("%d IPv4 addresses", ipspace.Size(ipv4)))
+	}
+	if len(ipv6) > 0 {
+		parts = append(parts, fmt.Sprintf("%d IPv6 /64 networks", ipspace.Size(ipv6)))
+	}
+	return strings.Join(parts, " and ")
 }

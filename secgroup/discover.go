@@ -73,15 +73,11 @@ func describe(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, what
 			Filters:    []types.Filter{{Name: aws.String(filter), Values: some}},
 			MaxResults: aws.Int32(groupsPerPage),
 		})
-		described, err := Collect(ctx, pages.HasMorePages, pages.NextPage,
-			func(page *ec2.DescribeSecurityGroupsOutput) []types.SecurityGroup { return page.SecurityGroups },
-			"describe the security groups "+what, "ec2:DescribeSecurityGroups")
+		described, err := Collect(ctx, pages.HasMorePages, pages.NextPage, newGroups, "describe the security groups "+what, "ec2:DescribeSecurityGroups")
 		if err != nil {
 			return nil, err
 		}
-		for _, sg := range described {
-			groups = append(groups, newGroup(sg))
-		}
+		groups = append(groups, described...)
 	}
 	return groups, nil
 }
@@ -105,6 +101,14 @@ func Collect[Page, Item any](
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
 func escapeFilter(value string) string {
 	return strings.NewReplacer(`*`, `\*`, `?`, `\?`, `\`, `\\`).Replace(value)
+}
+
+// newGroups returns the groups of a page, which take a fraction of its memory.
+func newGroups(page *ec2.DescribeSecurityGroupsOutput) (groups []Group) {
+	for _, sg := range page.SecurityGroups {
+		groups = append(groups, newGroup(sg))
+	}
+	return groups
 }
 
 func newGroup(sg types.SecurityGroup) Group {

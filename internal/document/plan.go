@@ -54,7 +54,7 @@ func newState(p *Proposal, failures []error) State {
 		Judgement: judge{Proposal: p}.all(), OpenToWorld: worldOf(p.Proposal, p.Around),
 		Warnings: slices.Clip(p.Report.Warnings), Errors: []string{}, Err: errors.Join(failures...),
 	}
-	if note := engine.Strangers(p.Publication); note != "" {
+	if note := p.Publication.Strangers(); note != "" {
 		s.Warnings = append(s.Warnings, note)
 	}
 	for _, err := range failures {

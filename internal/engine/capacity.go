@@ -18,21 +18,27 @@ type Capacity struct {
 	Short int
 }
 
-// add counts a planned pool of groups that shall hold the ranges.
-func (c *Capacity) add(pool secgroup.PoolPlan, ranges []netip.Prefix) {
+// capacityOf returns the capacity of a planned pool of groups that shall hold the ranges.
+func capacityOf(pool secgroup.PoolPlan, ranges []netip.Prefix) Capacity {
+	c := Capacity{Wanted: len(pool.Ports()) * len(ranges)}
 	_, short := errors.AsType[*secgroup.ShortageError](pool.Err)
 	if short {
-		c.Short++
+		c.Short = 1
 	}
-	wanted := len(pool.Ports()) * len(ranges)
-	c.Wanted += wanted
-	if wanted == 0 || pool.Err != nil && !short {
-		return // a pool that is left alone for another reason has no plan to measure
+	if c.Wanted > 0 && (pool.Err == nil || short) { // a pool that is left alone for another reason has no plan to measure
+		c.Measured, c.Free = 1, freeSlots(pool, ranges)
 	}
-	if free := freeSlots(pool, ranges); c.Measured == 0 || free < c.Free {
-		c.Free = free
+	return c
+}
+
+// add adds the capacity of other pools.
+func (c *Capacity) add(o Capacity) {
+	if o.Measured > 0 && (c.Measured == 0 || o.Free < c.Free) {
+		c.Free = o.Free
 	}
-	c.Measured++
+	c.Wanted += o.Wanted
+	c.Measured += o.Measured
+	c.Short += o.Short
 }
 
 // freeSlots returns how many more rules a pool surely holds: of its ports and of the families of the ranges, those that

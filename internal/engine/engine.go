@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"cloudfront-sg-sync/internal/hint"
@@ -77,21 +78,21 @@ const (
 // Run synchronises all targets. It always returns a report; the error names everything that failed, each in a line of
 // its own.
 func (e *Engine) Run(ctx context.Context, req Request) (*Report, error) {
-	publication, runs, err := e.run(ctx, req)
+	publication, runs, err := e.run(ctx, req, (*targetRun).letGo)
 	report := NewReport(req.DryRun)
 	var errs []error
 	if err != nil {
 		errs = append(errs, err)
 	} else if !req.Withdraw {
 		report.published(publication)
-		if note := Strangers(publication); note != "" {
+		if note := publication.Strangers(); note != "" {
 			e.Log.WarnContext(ctx, note)
 		}
 	}
 	report.Looked = req.Look
 	for _, tr := range runs {
 		if err == nil {
-			report.add(tr, publication)
+			report.add(tr)
 		}
 		report.Looked = report.Looked && tr.Plan != nil && !tr.Plan.Blind
 		errs = append(errs, tr.errs...)
@@ -100,9 +101,10 @@ func (e *Engine) Run(ctx context.Context, req Request) (*Report, error) {
 	return report, report.fail(append(errs, e.unknownGroups(req.GroupIDs, runs)...))
 }
 
-// run goes through all targets. It fails if there are no ranges to plan with.
-func (e *Engine) run(ctx context.Context, req Request) (*iprange.Publication, []*targetRun, error) {
+// run goes through all targets, and is done with each when its reports are made. It fails if there are no ranges.
+func (e *Engine) run(ctx context.Context, req Request, done func(*targetRun)) (*iprange.Publication, []*targetRun, error) {
 	fetch := e.startFetch(ctx, req)
+	var kept atomic.Int64
 	runs := e.eachTarget(func(tr *targetRun) {
 		err := e.isolatePanics(ctx, func() error {
 			e.sync(ctx, tr, fetch, req)
@@ -115,9 +117,10 @@ func (e *Engine) run(ctx context.Context, req Request) (*iprange.Publication, []
 		if err != nil {
 			tr.fail(err)
 		}
-		if tr.Plan != nil && !req.DryRun {
-			tr.forget()
+		if publication, err := fetch(); err == nil {
+			tr.settle(publication, &kept)
 		}
+		done(tr)
 	})
 	publication, err := fetch()
 	return publication, runs, err
@@ -160,13 +163,16 @@ func (e *Engine) startFetch(ctx context.Context, req Request) func() (*iprange.P
 // unknownGroups returns an error for each of the groups asked for that does not exist. That can be said only if every
 // target was planned.
 func (e *Engine) unknownGroups(ids []string, runs []*targetRun) []error {
-	if slices.ContainsFunc(runs, func(tr *targetRun) bool { return tr.Plan == nil }) {
-		return nil
+	var planned []string
+	for _, tr := range runs {
+		if tr.Plan == nil {
+			return nil
+		}
+		planned = append(planned, tr.planned...)
 	}
 	var errs []error
 	for _, id := range ids {
-		inPool := func(pool secgroup.PoolPlan) bool { return slices.Contains(pool.IDs(), id) }
-		if slices.ContainsFunc(runs, func(tr *targetRun) bool { return slices.ContainsFunc(tr.Plan.Pools, inPool) }) {
+		if slices.Contains(planned, id) {
 			continue
 		}
 		what := "security group"

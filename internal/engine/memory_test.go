@@ -3,13 +3,16 @@ package engine
 import (
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"testing"
 
 	"cloudfront-sg-sync/internal/ec2sim"
+	"cloudfront-sg-sync/iprange"
+	"cloudfront-sg-sync/secgroup"
 )
 
-// What a run keeps of each rule until its report is made is the change, and no more: the plans of a thousand accounts and
-// regions are kept at a time.
+// A run keeps of each rule the change, and no more, until its report is made: the plans of a thousand accounts and regions
+// would not fit into a function's memory.
 func TestRunKeepsOnlyChanges(t *testing.T) {
 	const groups, each, most = 100, 60, 200 // bytes of a rule, with what is kept of its group
 	var ranges []string
@@ -28,7 +31,7 @@ func TestRunKeepsOnlyChanges(t *testing.T) {
 		runtime.ReadMemStats(&m)
 		return int(m.HeapAlloc)
 	}
-	_, runs, err := s.run(t.Context(), Request{})
+	_, runs, err := s.run(t.Context(), Request{}, (*targetRun).letGo)
 	if err != nil || len(runs[0].errs) > 0 {
 		t.Fatal(err, runs[0].errs)
 	}
@@ -39,4 +42,23 @@ func TestRunKeepsOnlyChanges(t *testing.T) {
 		t.Errorf("%d bytes for each rule, more than %d", kept, most)
 	}
 	runtime.KeepAlive(s)
+}
+
+// Beyond as many changes as a notification has room for, a run only counts.
+func TestChangesAreBounded(t *testing.T) {
+	tr := &targetRun{Preview: Preview{Target: &Target{}}}
+	for i := range 3 {
+		tr.outcomes = append(tr.outcomes, &outcome{
+			plan:    &secgroup.HolderPlan{Holder: &secgroup.Holder{Kind: secgroup.Kind(i % 2)}},
+			changes: make([]Change, maxChanges/2),
+		})
+	}
+	var kept atomic.Int64
+	tr.settle(&iprange.Publication{}, &kept)
+	report := NewReport(false)
+	report.add(tr)
+	all := len(report.Groups[0].Changes) + len(report.Groups[1].Changes) + len(report.PrefixLists[0].Changes)
+	if all > maxChanges || all < maxChanges-1 || report.Summary.Revoked != maxChanges/2*2 || report.Lists().Revoked != maxChanges/2 {
+		t.Errorf("of %d changes %d are kept, and counted are %+v and %+v", maxChanges/2*3, all, report.Summary, report.Lists())
+	}
 }

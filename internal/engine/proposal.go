@@ -53,7 +53,7 @@ type Proposal struct {
 func (e *Engine) Propose(ctx context.Context, req Request) (*Proposal, error) {
 	dry := req
 	dry.DryRun, dry.AskQuota = true, true
-	publication, runs, err := e.run(ctx, dry)
+	publication, runs, err := e.run(ctx, dry, func(*targetRun) {})
 	if err == nil {
 		err = errors.Join(e.unknownGroups(req.GroupIDs, runs)...)
 	}
@@ -71,7 +71,7 @@ func (e *Engine) Propose(ctx context.Context, req Request) (*Proposal, error) {
 		}
 		p.Previews = append(p.Previews, tr.Preview)
 		p.Failures = append(p.Failures, tr.errs...)
-		p.Report.add(tr, publication)
+		p.Report.add(tr)
 	}
 	p.Failures = oncePerRole(p.Failures)
 	return p, nil

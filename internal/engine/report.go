@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"cloudfront-sg-sync/internal/awserr"
@@ -88,9 +89,10 @@ type GroupReport struct {
 	Revoked int      `json:"revoked"`
 	// Kept counts this tool's rules that were there before and stay, Foreign the rules of the group that are not this
 	// tool's.
-	Kept    int      `json:"kept"`
-	Foreign int      `json:"foreign"`
-	Error   string   `json:"error"`
+	Kept    int    `json:"kept"`
+	Foreign int    `json:"foreign"`
+	Error   string `json:"error"`
+	// Changes are empty if the run has made too many to keep them.
 	Changes []Change `json:"-"`
 }
 
@@ -127,43 +129,60 @@ func (r *Report) published(p *iprange.Publication) {
 	r.Ranges = PerFamily{IPv4: len(p.IPv4), IPv6: len(p.IPv6)}
 }
 
-// add takes over what became of one account and region. Only here are groups and lists told apart.
-func (r *Report) add(tr *targetRun, p *iprange.Publication) {
+// maxChanges is how many changes a run keeps one by one: as many as a notification has room for, at some 25 bytes each.
+// The others are only counted, because in hundreds of accounts they would take most of a run's memory.
+const maxChanges = 256 << 10 / 25
+
+// settle notes what became of the holders. kept counts the changes that the whole run keeps one by one. Only here are
+// groups and lists told apart.
+func (tr *targetRun) settle(p *iprange.Publication, kept *atomic.Int64) {
 	ranges := p.Merged()
 	for _, pool := range tr.Pools {
-		r.Capacity.add(pool, ranges)
+		tr.capacity.add(capacityOf(pool, ranges))
 	}
+	account, region := tr.Target.Account, tr.Target.Region
+	for _, o := range tr.outcomes {
+		h, changes, added, failure := o.plan, o.changes, 0, ""
+		if o.err != nil {
+			failure = o.err.Error()
+		}
+		for _, c := range changes {
+			if c.Added {
+				added++
+			}
+		}
+		removed := len(changes) - added
+		if kept.Add(int64(len(changes))) > maxChanges {
+			changes = nil
+		}
+		if h.Kind == secgroup.ManagedPrefixList {
+			tr.listReports = append(tr.listReports, PrefixListReport{
+				account, region, h.ID, h.Name, h.Family.String(), o.version, h.MaxEntries, added, removed, h.Owned - removed, h.Foreign, failure, changes,
+			})
+		} else {
+			tr.groupReports = append(tr.groupReports, GroupReport{
+				account, region, h.ID, h.Name, h.Settings.Pool, secgroup.PortNames(h.Settings.Ports), added, removed, h.Owned - removed, h.Foreign, failure, changes,
+			})
+		}
+	}
+}
+
+// add takes over what became of one account and region.
+func (r *Report) add(tr *targetRun) {
+	r.Capacity.add(tr.capacity)
 	if tr.described {
 		r.Described++
 	}
 	r.Warnings = append(r.Warnings, tr.warnings...)
 	r.Incomplete += tr.incomplete
 	r.Denied = r.Denied || tr.Target.Account == "" && slices.ContainsFunc(tr.errs, awserr.IsDenied)
-	account, region := tr.Target.Account, tr.Target.Region
-	for _, o := range tr.outcomes {
-		h, added, failure := o.plan, 0, ""
-		if o.err != nil {
-			failure = o.err.Error()
-		}
-		for _, c := range o.changes {
-			if c.Added {
-				added++
-			}
-		}
-		removed := len(o.changes) - added
-		kept := h.Owned - removed
-		r.Changed = r.Changed || len(o.changes) > 0
-		if h.Kind == secgroup.ManagedPrefixList {
-			r.PrefixLists = append(r.PrefixLists, PrefixListReport{
-				account, region, h.ID, h.Name, h.Family.String(), o.version, h.MaxEntries, added, removed, kept, h.Foreign, failure, o.changes,
-			})
-			continue
-		}
-		r.Groups = append(r.Groups, GroupReport{
-			account, region, h.ID, h.Name, h.Settings.Pool, secgroup.PortNames(h.Settings.Ports), added, removed, kept, h.Foreign, failure, o.changes,
-		})
-		r.Summary.count(added, removed, failure != "")
+	r.PrefixLists = append(r.PrefixLists, tr.listReports...)
+	r.Groups = append(r.Groups, tr.groupReports...)
+	for _, g := range tr.groupReports {
+		r.Summary.count(g.Added, g.Revoked, g.Error != "")
 	}
+	listChanged := func(l PrefixListReport) bool { return l.Added+l.Removed > 0 }
+	r.Changed = r.Summary.Changed > 0 || r.Changed || slices.ContainsFunc(tr.listReports, listChanged)
 }
 
 // Lists counts prefix lists and their entries as Summary counts groups and their rules.

@@ -22,6 +22,11 @@ type targetRun struct {
 	incomplete int              // network interfaces that lack something
 	world      []door.WorldRule // open to the world once the run is over
 	sawWorld   bool             // whether all groups of the network interfaces were looked at
+	planned    []string         // the IDs of all holders in the plan
+	capacity   Capacity
+
+	groupReports []GroupReport
+	listReports  []PrefixListReport
 
 	mu       sync.Mutex // guards outcomes while sequences run side by side
 	outcomes []*outcome // in the order of the plan
@@ -80,15 +85,24 @@ func (tr *targetRun) restart() {
 	}
 }
 
+// letGo drops what no report needs: the plans of hundreds of accounts would take most of a run's memory.
+func (tr *targetRun) letGo() {
+	tr.outcomes, tr.lists, tr.Groups, tr.Holders, tr.Pools, tr.Lists = nil, nil, nil, nil, nil, nil
+	if tr.Plan != nil {
+		tr.Plan = &secgroup.Plan{Blind: tr.Plan.Blind}
+	}
+}
+
 // note notes a plan, what keeps it from being whole, and what needs a person although nothing fails. Pools that have
 // no holder asked for are left out.
 func (tr *targetRun) note(plan *secgroup.Plan, only []string) {
-	tr.Plan, tr.Pools, tr.Lists, tr.Holders = plan, nil, nil, slices.Concat(tr.Groups, tr.lists)
+	tr.Plan, tr.Pools, tr.Lists, tr.Holders, tr.planned = plan, nil, nil, slices.Concat(tr.Groups, tr.lists), nil
 	if plan.Blind {
 		tr.warn(blind)
 	}
 	asked := func(id string) bool { return len(only) == 0 || slices.Contains(only, id) }
 	for _, pool := range plan.Pools {
+		tr.planned = append(tr.planned, pool.IDs()...)
 		if !slices.ContainsFunc(pool.IDs(), asked) {
 			continue
 		}
@@ -119,16 +133,6 @@ func (tr *targetRun) note(plan *secgroup.Plan, only []string) {
 				tr.incomplete++
 				tr.warn(eni.String())
 			}
-		}
-	}
-}
-
-// forget drops the steps once they are taken. In many accounts they would take most of the memory.
-func (tr *targetRun) forget() {
-	tr.Plan.Sequences = nil
-	for _, pools := range [][]secgroup.PoolPlan{tr.Plan.Pools, tr.Pools, tr.Lists} {
-		for i := range pools {
-			pools[i].Steps = nil
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cloudfront-sg-sync/internal/hint"
+	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 
@@ -89,7 +90,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // share with it. Lists that cannot be read do not keep groups from being synced.
 func (e *Engine) discover(ctx context.Context, tr *targetRun) error {
 	t := tr.Target
-	tr.lists = nil
+	tr.Groups, tr.lists = nil, nil // before the new ones take as much memory
 	var running errgroup.Group
 	running.Go(func() error {
 		return e.isolatePanics(ctx, func() (err error) {
@@ -268,3 +269,15 @@ func (e *Engine) learn(ctx context.Context, tr *targetRun, plan *secgroup.Plan, 
 
 // ErrOutdated says that an approved plan is not what would be done now.
 var ErrOutdated = hint.New("the security groups have changed since the plan was made: nothing was done here", "plan again")
+
+// offerCompact completes the errors of pools that are too small: how few rules CloudFront's compact cover needs, and in
+// which region a list is.
+func offerCompact(plan *secgroup.Plan, p *iprange.Publication, region string) {
+	for _, pool := range plan.Pools {
+		if short, ok := errors.AsType[*secgroup.ShortageError](pool.Err); ok {
+			ipv4, ipv6 := ipspace.Split(p.Compact())
+			short.Compact = secgroup.Weight{secgroup.IPv4: len(ipv4), secgroup.IPv6: len(ipv6)}
+			short.Region = region
+		}
+	}
+}

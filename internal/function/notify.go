@@ -104,19 +104,19 @@ func (n *notifier) message(report *engine.Report, withdrawn bool) string {
 		m.line("")
 		m.line("%s", &engine.Target{Account: at[0], Region: at[1]})
 		for _, g := range report.Groups {
-			if len(g.Changes) > 0 && at == [2]string{g.Account, g.Region} {
+			if g.Added+g.Revoked > 0 && at == [2]string{g.Account, g.Region} {
 				of := ""
 				if g.Pool != "" {
 					of = fmt.Sprintf(" of pool %q", g.Pool)
 				}
 				m.line("  %s %q%s: %s added, %d revoked", g.GroupID, g.Name, of, words.Count(g.Added, "rule"), g.Revoked)
-				m.changes(g.Changes, secgroup.RuleID.String)
+				m.changes(g.Added+g.Revoked, g.Changes, secgroup.RuleID.String)
 			}
 		}
 		for _, l := range report.PrefixLists {
-			if len(l.Changes) > 0 && at == [2]string{l.Account, l.Region} {
+			if l.Added+l.Removed > 0 && at == [2]string{l.Account, l.Region} {
 				m.line("  %s %q: %d added, %d removed", l.PrefixListID, l.Name, l.Added, l.Removed)
-				m.changes(l.Changes, func(entry secgroup.RuleID) string { return entry.Source.String() })
+				m.changes(l.Added+l.Removed, l.Changes, func(entry secgroup.RuleID) string { return entry.Source.String() })
 			}
 		}
 	}
@@ -127,12 +127,12 @@ func (n *notifier) message(report *engine.Report, withdrawn bool) string {
 func changedPlaces(report *engine.Report) [][2]string {
 	var all [][2]string
 	for _, g := range report.Groups {
-		if len(g.Changes) > 0 {
+		if g.Added+g.Revoked > 0 {
 			all = append(all, [2]string{g.Account, g.Region})
 		}
 	}
 	for _, l := range report.PrefixLists {
-		if len(l.Changes) > 0 {
+		if l.Added+l.Removed > 0 {
 			all = append(all, [2]string{l.Account, l.Region})
 		}
 	}
@@ -144,6 +144,7 @@ func changedPlaces(report *engine.Report) [][2]string {
 type message struct {
 	text    strings.Builder
 	dropped int // lines that did not fit
+	unkept  int // changes that the report only counts
 }
 
 // line adds a line, if it fits.
@@ -168,8 +169,9 @@ func (m *message) list(title string, lines []string) {
 	}
 }
 
-// changes adds a line for each change of a group or list.
-func (m *message) changes(changes []engine.Change, name func(secgroup.RuleID) string) {
+// changes adds a line for each of the changes of a group or list that the report has kept.
+func (m *message) changes(all int, changes []engine.Change, name func(secgroup.RuleID) string) {
+	m.unkept += all - len(changes)
 	for _, c := range changes {
 		sign := "-"
 		if c.Added {
@@ -181,8 +183,8 @@ func (m *message) changes(changes []engine.Change, name func(secgroup.RuleID) st
 
 // String returns the text, with a count of the lines that did not fit.
 func (m *message) String() string {
-	if m.dropped == 0 {
+	if m.dropped+m.unkept == 0 {
 		return m.text.String()
 	}
-	return m.text.String() + fmt.Sprintf("\n%s more did not fit; the log has the counts of all groups.\n", words.Count(m.dropped, "line"))
+	return m.text.String() + fmt.Sprintf("\n%s more did not fit; the log has the counts of all groups.\n", words.Count(m.dropped+m.unkept, "line"))
 }

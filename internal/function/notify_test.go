@@ -171,7 +171,7 @@ func TestNotificationIsBounded(t *testing.T) {
 	report := &engine.Report{Summary: engine.Summary{Groups: 1 << 31, Changed: 1 << 31, Added: 1 << 31, Revoked: 1 << 31}, Warnings: []string{"a warning"}, Errors: []string{"an error"}}
 	for i := range 20 {
 		report.Groups = append(report.Groups, engine.GroupReport{
-			Account: "111122223333", Region: "eu-west-1", GroupID: fmt.Sprintf("sg-%017d", i), Name: "日本", Pool: "web", Added: 1000, Changes: changes,
+			Account: "111122223333", Region: "eu-west-1", GroupID: fmt.Sprintf("sg-%017d", i), Name: "日本", Pool: "web", Added: 1000, Changes: changes[:1000-i], // of the others there is only a count
 		})
 	}
 	n := &notifier{topicARN: opsTopic, services: "CLOUDFRONT"}
