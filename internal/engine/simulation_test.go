@@ -451,7 +451,9 @@ func (w *world) converge() {
 	}}})
 	slices.Sort(planned)
 	slices.Sort(taken)
-	if !slices.Equal(planned, taken) || p.Report.Summary != report.Summary || p.Report.Lists() != report.Lists() {
+	// A plan shows the steps that the checker refuses, and says so.
+	refused := slices.ContainsFunc(report.Errors, func(text string) bool { return strings.Contains(text, ": not done: ") })
+	if !refused && !slices.Equal(planned, taken) || p.Report.Summary != report.Summary || p.Report.Lists() != report.Lists() {
 		w.Errorf("proposed %q, took %q; %+v and %+v, reported %+v and %+v", planned, taken, p.Report.Summary, p.Report.Lists(), report.Summary, report.Lists())
 	}
 	w.sim.ResetCalls()
