@@ -182,7 +182,7 @@ func (f placeFlags) awsConfig(ctx context.Context, regions ...string) (aws.Confi
 	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
 		return cfg, hint.With(fmt.Errorf("no AWS credentials: %w", err), "sign in as for the AWS CLI (aws configure, AWS_PROFILE, --profile), or try cfsg sim and --endpoint-url")
 	}
-	return cfg, nil
+	return engine.Config(cfg, "", ""), nil
 }
 
 // errNoRegion says that nothing names a region.

@@ -11,7 +11,6 @@ import (
 
 	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/document"
-	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -101,9 +100,9 @@ func (f placeFlags) stackConfig(ctx context.Context) (aws.Config, error) {
 	id, _ := arn.Parse(f.Stack)
 	cfg, err := f.awsConfig(ctx, id.Region)
 	if errors.Is(err, errNoRegion) && len(f.Region) > 0 {
-		cfg, err = f.awsConfig(ctx, f.Region...)
+		return f.awsConfig(ctx, f.Region...)
 	}
-	return engine.Config(cfg, "", ""), err
+	return cfg, err
 }
 
 // explainStack adds a remedy to an error of CloudFormation or Lambda.

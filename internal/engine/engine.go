@@ -107,6 +107,7 @@ func (e *Engine) run(ctx context.Context, req Request, done func(*targetRun)) (*
 	var kept atomic.Int64
 	runs := e.eachTarget(func(tr *targetRun) {
 		err := e.isolatePanics(ctx, func() error {
+			defer tr.settle(fetch, &kept) // after a panic, too
 			e.sync(ctx, tr, fetch, req)
 			if req.Watch && tr.Plan != nil {
 				e.warnOfStray(ctx, tr, req.Look)
@@ -116,9 +117,6 @@ func (e *Engine) run(ctx context.Context, req Request, done func(*targetRun)) (*
 		})
 		if err != nil {
 			tr.fail(err)
-		}
-		if publication, err := fetch(); err == nil {
-			tr.settle(publication, &kept)
 		}
 		done(tr)
 	})

@@ -53,7 +53,7 @@ func TestChangesAreBounded(t *testing.T) {
 		})
 	}
 	var kept atomic.Int64
-	tr.settle(&iprange.Publication{}, &kept)
+	tr.settle(func() (*iprange.Publication, error) { return &iprange.Publication{}, nil }, &kept)
 	report := NewReport(false)
 	report.add(tr)
 	all := len(report.Groups[0].Changes) + len(report.Groups[1].Changes) + len(report.PrefixLists[0].Changes)

@@ -129,14 +129,16 @@ func (r *Report) published(p *iprange.Publication) {
 	r.Ranges = PerFamily{IPv4: len(p.IPv4), IPv6: len(p.IPv6)}
 }
 
-// maxChanges is how many changes a run keeps one by one: as many as a notification has room for, at some 25 bytes each.
-// The others are only counted, because in hundreds of accounts they would take most of a run's memory.
+// maxChanges is how many changes a run keeps one by one: a notification has no room for more, at some 25 bytes each.
 const maxChanges = 256 << 10 / 25
 
-// settle notes what became of the holders. kept counts the changes that the whole run keeps one by one. Only here are
-// groups and lists told apart.
-func (tr *targetRun) settle(p *iprange.Publication, kept *atomic.Int64) {
-	ranges := p.Merged()
+// settle notes what became of the holders. kept counts the changes of all targets so far.
+func (tr *targetRun) settle(fetch func() (*iprange.Publication, error), kept *atomic.Int64) {
+	publication, err := fetch()
+	if err != nil {
+		return
+	}
+	ranges := publication.Merged()
 	for _, pool := range tr.Pools {
 		tr.capacity.add(capacityOf(pool, ranges))
 	}

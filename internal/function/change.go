@@ -125,7 +125,7 @@ func ownRole(c config.Config, cfg aws.Config) func(roleARN string) bool {
 	}
 	return func(roleARN string) bool {
 		if own == nil {
-			if out, err := sts.NewFromConfig(engine.Config(cfg, "", "")).GetCallerIdentity(context.Background(), nil); err == nil {
+			if out, err := sts.NewFromConfig(cfg).GetCallerIdentity(context.Background(), nil); err == nil {
 				own = cut(aws.ToString(out.Arn))
 			}
 		}

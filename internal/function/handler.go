@@ -39,6 +39,7 @@ type Handler struct {
 
 // New returns a handler that works with the credentials, the region and the endpoints of cfg.
 func New(c config.Config, cfg aws.Config, log *slog.Logger) (*Handler, error) {
+	cfg = engine.Config(cfg, "", "") // for the clients of all services
 	fetcher := &iprange.Fetcher{URL: c.URL, Selection: c.Selection, Log: log}
 	h := &Handler{fetcher: fetcher, now: time.Now, sleep: sleep, log: log}
 	h.sources = sources{topicARN: c.TopicARN, queueARN: c.EventQueueARN, tagKey: c.TagKey, isOwn: ownRole(c, cfg)}

@@ -24,10 +24,9 @@ type notifier struct {
 	services string
 }
 
-// newNotifier returns a notifier for the topic of the configuration. Its client, as that of EC2, makes no call again that
-// has taken effect: nobody is told twice.
+// newNotifier returns a notifier for the topic of the configuration.
 func newNotifier(cfg aws.Config, c config.Config) *notifier {
-	client := sns.NewFromConfig(engine.Config(cfg, "", ""), func(o *sns.Options) { o.Region = strings.Split(c.NotifyTopicARN, ":")[3] })
+	client := sns.NewFromConfig(cfg, func(o *sns.Options) { o.Region = strings.Split(c.NotifyTopicARN, ":")[3] })
 	return &notifier{client: client, topicARN: c.NotifyTopicARN, services: c.Selection.String()}
 }
 

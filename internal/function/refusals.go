@@ -53,8 +53,8 @@ const (
 )
 
 // runDeployed runs the engine for a deployment. While the role is refused and there is time, it runs again after growing
-// pauses. Otherwise the stack would be rolled back for lack of a permission that it has. It returns the
-// reports of all runs.
+// pauses. Otherwise the stack would be rolled back for lack of a permission that it has. It returns the reports of all
+// runs.
 func (h *Handler) runDeployed(ctx context.Context, req engine.Request) (earlier []*engine.Report, last *engine.Report, err error) {
 	left := refusalPatience
 	for pause := firstRefusalPause; ; pause *= 2 {
