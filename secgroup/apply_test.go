@@ -25,14 +25,12 @@ func TestPermissions(t *testing.T) {
 			sockets[fmt.Sprint(r.Protocol, r.From, r.To)] = true
 		}
 		perms := Permissions(rules)
-		for _, p := range perms {
-			described, err := rulesOf(p)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, r := range described {
-				there[r.RuleID] = r.Description
-			}
+		described, err := rulesOf(perms)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range described {
+			there[r.RuleID] = r.Description
 		}
 		if diff := cmp.Diff(want, there, compare); diff != "" || len(perms) != len(sockets) {
 			t.Fatalf("%d permissions, described again: -want +got\n%s", len(perms), diff)

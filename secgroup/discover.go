@@ -2,7 +2,6 @@ package secgroup
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -118,18 +117,9 @@ func newGroup(sg types.SecurityGroup) Group {
 		VPC:   aws.ToString(sg.VpcId),
 		Owner: aws.ToString(sg.OwnerId),
 		Tags:  tagsOf(sg.Tags),
-
-		Egress: []Rule{},
 	}
-	for _, p := range sg.IpPermissions {
-		rules, err := rulesOf(p)
-		g.Ingress = append(g.Ingress, rules...)
-		g.Err = errors.Join(g.Err, err)
-	}
-	for _, p := range sg.IpPermissionsEgress {
-		rules, _ := rulesOf(p) // no sync needs them, so one that cannot be read fails none
-		g.Egress = append(g.Egress, rules...)
-	}
+	g.Ingress, g.Err = rulesOf(sg.IpPermissions)
+	g.Egress, _ = rulesOf(sg.IpPermissionsEgress) // no sync needs them, so one that cannot be read fails none
 	return g
 }
 
@@ -141,36 +131,47 @@ func tagsOf(described []types.Tag) map[string]string {
 	return tags
 }
 
-// rulesOf returns the rules of a permission, one for each of its sources.
-func rulesOf(p types.IpPermission) ([]Rule, error) {
-	id := RuleID{Protocol: aws.ToString(p.IpProtocol), From: -1, To: -1}
-	if p.FromPort != nil {
-		id.From = *p.FromPort
+// rulesOf returns the rules of permissions, one for each source. Successive rules share the text of an equal
+// description, because a run may keep hundreds of thousands of them.
+func rulesOf(permissions []types.IpPermission) (rules []Rule, err error) {
+	n := 0
+	for _, p := range permissions {
+		n += len(p.IpRanges) + len(p.Ipv6Ranges) + len(p.PrefixListIds) + len(p.UserIdGroupPairs)
 	}
-	if p.ToPort != nil {
-		id.To = *p.ToPort
-	}
-	var rules []Rule
-	add := func(source Source, description *string) {
-		id.Source = source
-		rules = append(rules, Rule{RuleID: id, Description: aws.ToString(description)})
-	}
-	ranges := slices.Clip(p.IpRanges)
-	for _, r := range p.Ipv6Ranges {
-		ranges = append(ranges, types.IpRange{CidrIp: r.CidrIpv6, Description: r.Description})
-	}
-	for _, r := range ranges {
-		prefix, err := netip.ParsePrefix(aws.ToString(r.CidrIp))
-		if err != nil {
-			return nil, fmt.Errorf("EC2 returned a rule whose source cannot be read: %w", err)
+	rules = make([]Rule, 0, n)
+	for _, p := range permissions {
+		rule := Rule{RuleID: RuleID{Protocol: aws.ToString(p.IpProtocol), From: -1, To: -1}}
+		if p.FromPort != nil {
+			rule.From = *p.FromPort
 		}
-		add(Source{Prefix: prefix.Masked()}, r.Description)
+		if p.ToPort != nil {
+			rule.To = *p.ToPort
+		}
+		add := func(source Source, description *string) {
+			rule.Source = source
+			if text := aws.ToString(description); rule.Description != text {
+				rule.Description = text
+			}
+			rules = append(rules, rule)
+		}
+		ranges := slices.Clip(p.IpRanges)
+		for _, r := range p.Ipv6Ranges {
+			ranges = append(ranges, types.IpRange{CidrIp: r.CidrIpv6, Description: r.Description})
+		}
+		for _, r := range ranges {
+			prefix, unreadable := netip.ParsePrefix(aws.ToString(r.CidrIp))
+			if unreadable != nil {
+				err = fmt.Errorf("EC2 returned a rule whose source cannot be read: %w", unreadable)
+				continue
+			}
+			add(Source{Prefix: prefix.Masked()}, r.Description)
+		}
+		for _, r := range p.PrefixListIds {
+			add(Source{Reference: aws.ToString(r.PrefixListId)}, r.Description)
+		}
+		for _, r := range p.UserIdGroupPairs {
+			add(Source{Reference: aws.ToString(r.UserId) + "/" + aws.ToString(r.GroupId)}, r.Description)
+		}
 	}
-	for _, r := range p.PrefixListIds {
-		add(Source{Reference: aws.ToString(r.PrefixListId)}, r.Description)
-	}
-	for _, r := range p.UserIdGroupPairs {
-		add(Source{Reference: aws.ToString(r.UserId) + "/" + aws.ToString(r.GroupId)}, r.Description)
-	}
-	return rules, nil
+	return rules, err
 }

@@ -21,7 +21,10 @@ func Around(ctx context.Context, api API, plan *secgroup.Plan, gone func(holder 
 		var together Subject
 		for _, h := range pool.Holders {
 			holder := *h.Holder
-			holder.Ingress = slices.DeleteFunc(slices.Clone(h.Ingress), func(r secgroup.Rule) bool { return gone(h.ID, r.RuleID) })
+			isGone := func(r secgroup.Rule) bool { return gone(h.ID, r.RuleID) }
+			if slices.ContainsFunc(h.Ingress, isGone) { // else it is not copied: a run may have hundreds of thousands of rules
+				holder.Ingress = slices.DeleteFunc(slices.Clone(h.Ingress), isGone)
+			}
 			if h.Kind == secgroup.SecurityGroup {
 				together.Groups = append(together.Groups, holder)
 			} else {

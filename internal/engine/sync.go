@@ -31,8 +31,8 @@ const (
 // leaves that group alone and plans the rest without it.
 func (e *Engine) sync(ctx context.Context, tr *targetRun, fetch func() (*iprange.Publication, error), req Request) {
 	tr.Target.askedNow, tr.Target.accountErr = false, nil
-	began := time.Now()
 	err := e.discover(ctx, tr)
+	began := time.Now()
 	publication, fetchErr := fetch()
 	if fetchErr != nil {
 		if err != nil {
