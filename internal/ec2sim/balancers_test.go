@@ -60,48 +60,15 @@ func (s *sim) resources() *strings.Replacer {
 
 // The calls to Elastic Load Balancing answer as the AWS documentation says, see [TestDocumented].
 func TestDocumentedBalancing(t *testing.T) {
-	const (
-		describe  = "Action=DescribeLoadBalancers"
-		listeners = "Action=DescribeListeners"
-		targets   = "Action=DescribeTargetGroups"
-		tags      = "Action=DescribeTags"
-		set       = "Action=SetSecurityGroups&LoadBalancerArn="
-		first     = "&SecurityGroups.member.1=sg:g0"
-		invalid   = "<Code>ValidationError</Code>"
-		conflict  = "<Code>InvalidConfigurationRequest</Code>"
-	)
-	for name, c := range map[string]struct {
-		query  string
-		status int
-		want   []string
-	}{
-		"all load balancers":            {describe, 200, []string{"lb:shop", "lb:nlb", "lb:gateway", "!NextMarker"}},
-		"by a name":                     {describe + "&Names.member.1=shop", 200, []string{"lb:shop", "!lb:other", "<State><Code>active", "<Scheme>internet-facing", "<Type>application", "<IpAddressType>dualstack", "<member>sg:g0</member>"}},
-		"by an ARN":                     {describe + "&LoadBalancerArns.member.1=lb:bare", 200, []string{"<Scheme>internal", "<Type>network", "<IpAddressType>ipv4", "!sg:"}},
-		"by a wrong name":               {describe + "&Names.member.1=shop&Names.member.2=shp", 400, []string{"<Code>LoadBalancerNotFound</Code>", "<Type>Sender</Type>"}},
-		"listeners of a load balancer":  {listeners + "&LoadBalancerArn=lb:shop", 200, []string{"<Port>80</Port>", "<Port>443</Port>", "<Type>fixed-response", "<TargetGroupArn>tg:web", "!8443"}},
-		"rules of none":                 {"Action=DescribeRules&ListenerArn=lb:shop", 400, []string{"<Code>ListenerNotFound</Code>"}},
-		"target groups of a balancer":   {targets + "&LoadBalancerArn=lb:shop", 200, []string{"tg:web", "tg:api", "!tg:db"}},
-		"attributes":                    {"Action=DescribeTargetGroupAttributes&TargetGroupArn=tg:db", 200, []string{"<Key>preserve_client_ip.enabled</Key><Value>true"}},
-		"health":                        {"Action=DescribeTargetHealth&TargetGroupArn=tg:db", 200, []string{"<Id>i-0123456789abcdef0</Id><Port>5432</Port>", "<State>healthy"}},
-		"tags":                          {tags + "&ResourceArns.member.1=lb:shop", 200, []string{"<Key>elbv2.k8s.aws/cluster</Key><Value>prod"}},
-		"tags of nothing":               {tags, 400, []string{invalid}},
-		"groups of no load balancer":    {set + "lb:shop0" + first, 400, []string{"<Code>LoadBalancerNotFound</Code>"}},
-		"6 groups":                      {set + "lb:shop&SecurityGroups.member.1=sg:g0&SecurityGroups.member.2=sg:g1&SecurityGroups.member.3=sg:g2&SecurityGroups.member.4=sg:g3&SecurityGroups.member.5=sg:g4&SecurityGroups.member.6=sg:g5", 400, []string{conflict}},
-		"a group that does not exist":   {set + "lb:shop&SecurityGroups.member.1=sg-00000000000000000", 400, []string{"<Code>InvalidSecurityGroup</Code>"}},
-		"a group of another VPC":        {set + "lb:shop" + first + "&SecurityGroups.member.2=sg:far", 400, []string{conflict}},
-		"an NLB created without groups": {set + "lb:bare" + first, 400, []string{conflict}},
-		"a Gateway Load Balancer":       {set + "lb:gateway" + first, 400, []string{conflict}},
-		"an NLB gets others":            {set + "lb:nlb&SecurityGroups.member.1=sg:g1", 200, []string{"<member>sg:g1</member>"}},
-		"an unknown parameter":          {describe + "&Colour=red", 400, []string{invalid}},
-	} {
-		t.Run(name, func(t *testing.T) {
+	for _, c := range readDocumented(t, "documented-balancing.txt") {
+		t.Run(c.name, func(t *testing.T) {
 			s := balancing(t)
 			s.here.SetGroupsPerInterface(16)
-			ids := s.resources()
-			status, answer := post(t, s.Server, "elasticloadbalancing", ids.Replace(c.query))
-			if problem := difference(status, answer, c.status, ids, c.want); problem != "" {
-				t.Errorf("%s: %s", problem, answer)
+			problem := c.ask(s.resources(), func(query string) (int, string) {
+				return post(t, s.Server, "elasticloadbalancing", query)
+			})
+			if problem != "" {
+				t.Error(problem)
 			}
 		})
 	}
