@@ -111,15 +111,3 @@ func TestErrorsAreLoggedOnce(t *testing.T) {
 		}
 	}
 }
-
-// At a log level of WARN the metrics are written all the same, at a level that Lambda does not drop.
-func TestMetricsAtWarn(t *testing.T) {
-	w := newWorld(t, ec2sim.Options{}, document)
-	w.group("web", map[string]string{"cloudfront-ingress": "443"})
-	f := w.start(map[string]string{"AWS_LAMBDA_LOG_LEVEL": "WARN"})
-	f.succeed(`{}`)
-	log := f.wholeLog()
-	if strings.Count(log, "\n") != 1 || !strings.Contains(log, `"CloudWatchMetrics"`) || !strings.Contains(log, `"level":"WARN"`) {
-		t.Errorf("log %s", log)
-	}
-}

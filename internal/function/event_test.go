@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
 	"cloudfront-sg-sync/internal/config"
+	"cloudfront-sg-sync/internal/ec2sim"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/iprange"
 
@@ -17,71 +17,134 @@ import (
 )
 
 const (
-	md5Old = "0123456789abcdef0123456789abcdef"
-	md5New = "63431d35877fa5386ded1a7df9cfa971"
+	oldSum = "0123456789abcdef0123456789abcdef"
+	newSum = "63431d35877fa5386ded1a7df9cfa971"
 
-	oldMessage = `{"create-time":"2026-08-22T15:10:24+00:00","synctoken":"1787411424","md5":"` + md5Old + `","url":"https://ip-ranges.amazonaws.com/ip-ranges.json"}`
-	newMessage = `{"create-time":"2026-08-22T15:17:05+00:00","synctoken":"1787411825","md5":"` + md5New + `","url":"https://ip-ranges.amazonaws.com/ip-ranges.json"}`
-
-	scheduled = `{"version":"0","id":"1","detail-type":"Scheduled Event","source":"aws.events","time":"2026-08-23T06:00:00Z","detail":{}}`
+	queueARN = "arn:aws:sqs:us-east-1:111122223333:changes.fifo"
 )
 
-const queueARN = "arn:aws:sqs:us-east-1:111122223333:changes.fifo"
+var (
+	oldMessage = announcement("1787411424", oldSum)
+	newMessage = announcement("1787411825", newSum)
+	scheduled  = encode(object{"detail-type": "Scheduled Event", "source": "aws.events", "detail": object{}})
+)
 
-// accepted is what the events of the tests come from.
+// accepted are the origins of the tests' events.
 var accepted = sources{
 	topicARN: config.DefaultTopicARN, queueARN: queueARN, tagKey: "cloudfront-ingress",
 	isOwn: func(role string) bool { return role == "arn:aws:iam::111122223333:role/sync" },
 }
 
-// tagged returns the event of changed tags, called that of a call of EC2 by a user or, where an issuer is given, by a
-// role.
-func tagged(keys ...string) string {
-	b, _ := json.Marshal(keys)
-	return `{"detail-type":"Tag Change on Resource","source":"aws.tag","detail":{"service":"ec2","resource-type":"security-group","changed-tag-keys":` + string(b) + `}}`
+// object is a JSON object.
+type object = map[string]any
+
+func encode(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
 }
 
-func called(name, errorCode, issuer string) string {
-	return fmt.Sprintf(`{"detail-type":"AWS API Call via CloudTrail","source":"aws.ec2","detail":{"eventSource":"ec2.amazonaws.com","eventName":%q,"errorCode":%q,"userIdentity":{"sessionContext":{"sessionIssuer":{"arn":%q}}}}}`, name, errorCode, issuer)
+// announcement returns the message by which AWS announces a file.
+func announcement(token, md5 string) string {
+	return encode(object{"synctoken": token, "md5": md5, "url": "https://ip-ranges.amazonaws.com/ip-ranges.json"})
+}
+
+// tagged returns the event of changed tags.
+func tagged(keys ...string) string {
+	detail := object{"service": "ec2", "resource-type": "security-group", "changed-tag-keys": keys}
+	return encode(object{"detail-type": "Tag Change on Resource", "source": "aws.tag", "detail": detail})
+}
+
+// called returns the event of a call of EC2, by a role or, without one, by a user.
+func called(name, errorCode, role string) string {
+	return encode(object{"detail-type": "AWS API Call via CloudTrail", "source": "aws.ec2", "detail": object{
+		"eventSource": "ec2.amazonaws.com", "eventName": name, "errorCode": errorCode,
+		"userIdentity": object{"sessionContext": object{"sessionIssuer": object{"arn": role}}},
+	}})
 }
 
 // queued returns the event of a queue with a record for each body.
 func queued(queue string, bodies ...string) string {
-	var records []string
+	var records []object
 	for _, body := range bodies {
-		records = append(records, fmt.Sprintf(`{"messageId":"1","eventSource":"aws:sqs","eventSourceARN":%q,"body":%s}`, queue, strconv.Quote(body)))
+		records = append(records, object{"eventSource": "aws:sqs", "eventSourceARN": queue, "body": body})
 	}
-	return `{"Records":[` + strings.Join(records, ",") + `]}`
+	return encode(object{"Records": records})
 }
 
+// notified returns the event of a topic with a record for each message.
+func notified(topic string, messages ...string) string {
+	var records []object
+	for _, m := range messages {
+		records = append(records, object{"EventSource": "aws:sns", "Sns": object{"TopicArn": topic, "Message": m}})
+	}
+	return encode(object{"Records": records})
+}
+
+func notification(messages ...string) string { return notified(config.DefaultTopicARN, messages...) }
+
 // Changes start a run, unless they are none of ours; of several in one batch, one that does is enough.
-func TestParseChange(t *testing.T) {
-	const authorize, byOthers, bySync = "AuthorizeSecurityGroupIngress", "arn:aws:iam::111122223333:role/ops", "arn:aws:iam::111122223333:role/sync"
-	ours, foreign, drift := tagged("Name", "cloudfront-ingress-pool"), tagged("Name", "cloudfront-ingress-pools"), called(authorize, "", byOthers)
-	for _, test := range []struct {
+func TestParseEvent(t *testing.T) {
+	const authorize, role = "AuthorizeSecurityGroupIngress", "arn:aws:iam::111122223333:role/"
+	asks := func(run engine.Request) event { return event{run: run} }
+	ignored := func(reason string) event { return event{ignored: reason} }
+	older := asks(engine.Request{Notice: &iprange.Notice{SyncToken: "1787411424", MD5: oldSum}})
+	newer := asks(engine.Request{Notice: &iprange.Notice{SyncToken: "1787411825", MD5: newSum}})
+	look, drift, fromQueue := asks(engine.Request{Look: true}), event{drift: true}, event{queued: true}
+	ours, foreign := tagged("Name", "cloudfront-ingress-pool"), tagged("Name", "cloudfront-ingress-pools")
+	byOps, byItself := called(authorize, "", role+"ops"), called(authorize, "", role+"sync")
+	type test struct {
 		name, payload string
 		want          event // of what is ignored, a part of the reason
-	}{
+	}
+	tests := []test{
+		{"notification", notification(oldMessage), older},
+		{"MD5 in capitals", notification(announcement("1787411424", strings.ToUpper(oldSum))), older},
+		{"newest record last", notification(oldMessage, newMessage), newer},
+		{"newest record in the middle", notification(oldMessage, newMessage, oldMessage, oldMessage), newer},
+		{"sync tokens compare as numbers", notification(announcement("999999999", oldSum), newMessage), newer},
+		{"the message's url", notification(strings.ReplaceAll(newMessage, "ip-ranges.amazonaws.com", "evil.example")), newer},
+
+		{"schedule of the Scheduler", strings.Replace(scheduled, "aws.events", "aws.scheduler", 1), look},
+		{"manual in white space", " \n{ \t}\r\n", event{}},
+		{
+			"all options", `{"dryRun":true,"force":true,"groupIds":["sg-1a2b3c4d","sg-2"]}`,
+			asks(engine.Request{DryRun: true, Force: true, GroupIDs: []string{"sg-1a2b3c4d", "sg-2"}}),
+		},
+
 		{"tag", tagged("cloudfront-ingress"), event{}},
-		{"pool", ours, event{}},
-		{"mode", tagged("cloudfront-ingress-mode"), event{}},
-		{"public", tagged("cloudfront-ingress-public"), event{}},
-		{"foreign tag", foreign, event{ignored: "none of the changed tags"}},
-		{"no tag", tagged(), event{ignored: "none of the changed tags"}},
-		{"call by a role", drift, event{drift: true}},
-		{"call by a user", called(authorize, "", ""), event{drift: true}},
-		{"call of its own", called(authorize, "", bySync), event{ignored: "of the function itself"}},
-		{"call that failed", called(authorize, "Client.UnauthorizedOperation", byOthers), event{ignored: "failed"}},
-		{"call that does not count", called("RevokeSecurityGroupEgress", "", byOthers), event{ignored: "RevokeSecurityGroupEgress"}},
-		{"call on a list", called("RestoreManagedPrefixListVersion", "", byOthers), event{drift: true}},
-		{"sample of a tag", string(samples(t)["tag-change.json"]), event{}},
-		{"sample of a call", string(samples(t)["api-call.json"]), event{drift: true}},
-		{"sample of the queue", string(samples(t)["queue.json"]), event{queued: true}},
-		{"tag by the queue", queued(queueARN, ours), event{queued: true}},
-		{"batch", queued(queueARN, ours, drift, foreign), event{queued: true, drift: true}},
-		{"batch with one of ours in front", queued(queueARN, ours, foreign), event{queued: true}},
-		{"batch with none of ours", queued(queueARN, foreign, called(authorize, "", bySync)), event{queued: true, ignored: "of the function itself"}},
-	} {
+		{"tag of a pool", ours, event{}},
+		{"tag of the mode", tagged("cloudfront-ingress-mode"), event{}},
+		{"tag of public ports", tagged("cloudfront-ingress-public"), event{}},
+		{"foreign tag", foreign, ignored("none of the changed tags")},
+		{"no tag", tagged(), ignored("none of the changed tags")},
+		{"call by a role", byOps, drift},
+		{"call by a user", called(authorize, "", ""), drift},
+		{"call of its own", byItself, ignored("of the function itself")},
+		{"call that failed", called(authorize, "Client.UnauthorizedOperation", role), ignored("failed")},
+		{"call that does not count", called("RevokeSecurityGroupEgress", "", role), ignored("RevokeSecurityGroupEgress")},
+		{"call on a list", called("RestoreManagedPrefixListVersion", "", role), drift},
+		{"batch", queued(queueARN, ours, byOps, foreign), event{queued: true, drift: true}},
+		{"batch with one of ours in front", queued(queueARN, ours, foreign), fromQueue},
+		{"batch of none", queued(queueARN, foreign, byItself), event{queued: true, ignored: "of the function itself"}},
+	}
+	samplesAsk := map[string]event{
+		"sns.json": newer, "schedule.json": look, "manual.json": {},
+		"manual-dry-run.json": asks(engine.Request{DryRun: true}), "manual-force.json": asks(engine.Request{Force: true}),
+		"manual-groups.json": asks(engine.Request{DryRun: true, GroupIDs: []string{"sg-0123456789abcdef0"}}),
+		"tag-change.json":    {}, "api-call.json": drift, "queue.json": fromQueue,
+	}
+	for name, payload := range samples(t) {
+		want, ok := samplesAsk[name]
+		if strings.HasPrefix(name, "custom-resource-") {
+			checkSampleRequest(t, name, payload)
+		} else if tests = append(tests, test{name, string(payload), want}); !ok {
+			t.Errorf("no test knows the sample %s", name)
+		}
+	}
+	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := parseEvent([]byte(test.payload), accepted)
 			if err != nil {
@@ -97,174 +160,149 @@ func TestParseChange(t *testing.T) {
 	}
 }
 
-// record returns a record of SNS with a message.
-func record(topic, message string) string {
-	return fmt.Sprintf(`{"EventSource":"aws:sns","EventVersion":"1.0","Sns":{"Type":"Notification","TopicArn":%s,"Message":%s}}`,
-		strconv.Quote(topic), strconv.Quote(message))
-}
-
-// notification returns an event with a record of the topic for each message.
-func notification(messages ...string) string {
-	var records []string
-	for _, m := range messages {
-		records = append(records, record(config.DefaultTopicARN, m))
+// checkSampleRequest checks that a sample event of CloudFormation can be answered, and is what its name says.
+func checkSampleRequest(t *testing.T, name string, payload []byte) {
+	t.Helper()
+	event, err := parseEvent(payload, accepted)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
 	}
-	return `{"Records":[` + strings.Join(records, ",") + `]}`
+	r := event.resource
+	if r.err != nil || newResponder(false).check(r.responseURL) != nil ||
+		name != "custom-resource-"+strings.ToLower(r.kind)+".json" || r.kind == "Delete" && !r.wasMade() {
+		t.Errorf("%s: request %+v", name, r)
+	}
 }
 
-func TestParseEvent(t *testing.T) {
-	older := engine.Request{Notice: &iprange.Notice{SyncToken: "1787411424", MD5: md5Old}}
-	newer := engine.Request{Notice: &iprange.Notice{SyncToken: "1787411825", MD5: md5New}}
-	for _, test := range []struct {
-		name, payload string
-		want          engine.Request
-	}{
-		{"notification", notification(oldMessage), older},
-		{"notification with MD5 in capitals", notification(strings.ReplaceAll(oldMessage, md5Old, strings.ToUpper(md5Old))), older},
-		{"newest record last", notification(oldMessage, newMessage), newer},
-		{"newest record in the middle", notification(oldMessage, newMessage, oldMessage, oldMessage), newer},
-		{"one record twice", notification(newMessage, newMessage), newer},
-		{"sync tokens compare as numbers", notification(strings.ReplaceAll(oldMessage, "1787411424", "999999999"), newMessage), newer},
-		{"url of the message counts for nothing", notification(strings.ReplaceAll(newMessage, "https://ip-ranges.amazonaws.com", "http://evil.example")), newer},
+// refusedEvents are events that are refused, and a part of the error.
+func refusedEvents() [][2]string {
+	long := strings.Repeat("x", 1<<17)
+	tag, both := tagged("cloudfront-ingress"), notified("x", newMessage)
+	sns := func(value string) string { return `{"Records":[{"EventSource":"aws:sns","Sns":` + value + `}]}` }
+	// joined puts the records of another event behind those of one.
+	joined := func(a, b string) string {
+		return strings.TrimSuffix(a, "]}") + "," + strings.TrimPrefix(b, `{"Records":[`)
+	}
+	without := func(name string) string { return request(object{name: nil}) }
+	return [][2]string{
+		{"", "event is empty; send {} for a resync"},
+		{"null", "not a JSON object"},
+		{`"{}"`, "not a JSON object"},
+		{`[{}]`, "not a JSON object"},
+		{"dryRun", "not a JSON object"},
+		{`{"dryRun":true`, "not a JSON object"},
+		{`{"dryRun":true,}`, "not a JSON object"},
+		{"{\"dryRun\":true,\"\xff\":1}", "invalid UTF-8"},
+		{`{"dryRun":true}{}`, "more data follows"},
+		{`{"dryRun":true} force`, "more data follows"},
+		{`{"dryRun":true,"dryRun":false}`, "duplicate"},
+		{`{"Records":[{"Sns":{"Message":"a","Message":"b"}}]}`, "duplicate"},
 
-		{"schedule", scheduled, engine.Request{Look: true}},
-		{"schedule of the Scheduler", strings.Replace(scheduled, "aws.events", "aws.scheduler", 1), engine.Request{Look: true}},
+		{`{"dryrun":true}`, `unknown field "dryrun"`},
+		{`{"dryRun":true,"groupIdſ":["sg-1"]}`, `unknown field "groupIdſ"`}, // a letter that folds to s
+		{`{"version":"2.0","body":"{}"}`, "unknown field"},                  // of a function URL
+		{`{"help":true}`, `{} or holds any of "dryRun", "force", "groupIds"`},
+		{`{"dryRun":null}`, "dryRun cannot be"},
+		{`{"dryRun":1}`, "dryRun cannot be"},
+		{`{"dryRun":"true"}`, "dryRun cannot be"},
+		{`{"dryRun":true,"force":0}`, "force cannot be"},
+		{`{"groupIds":"sg-1"}`, "groupIds cannot be"},
+		{`{"groupIds":[1]}`, "groupIds cannot be"},
+		{`{"groupIds":[]}`, "groupIds is empty"},
+		{`{"groupIds":["sg-1",null]}`, `"" is not the ID of a security group`},
+		{`{"groupIds":["web"]}`, `"web" is not the ID`},
+		{`{"groupIds":["sg-*"]}`, `"sg-*" is not the ID`},
 
-		{"manual", `{}`, engine.Request{}},
-		{"manual in white space", " \n{ \t}\r\n", engine.Request{}},
-		{"dry run", `{"dryRun":true}`, engine.Request{DryRun: true}},
-		{"force", `{"force":true}`, engine.Request{Force: true}},
-		{"groups", `{"groupIds":["sg-1a2b3c4d","sg-2"]}`, engine.Request{GroupIDs: []string{"sg-1a2b3c4d", "sg-2"}}},
+		{`{"Records":[]}`, "event has no record"},
+		{`{"Records":null}`, "event has no record"},
+		{`{"Records":"x"}`, "event's Records: "},
+		{`{"Records":[null]}`, "record 0: it starts with null"},
+		{`{"Records":[{"EventSource":"aws:sns"}]}`, `record 0 comes from topic ""`},
+		{`{"Records":[{"EventSource":"aws:s3","s3":{}}]}`, "not from SNS or SQS"},
+		{`{"Records":[{"EventSource":"aws:sns","eventSource":"aws:sqs"}]}`, "not from SNS or SQS"},
+		{`{"Records":[{"eventSource":"aws:sqs","body":"{}"}]}`, `comes from queue "", refused`},
+		{queued(queueARN+"2", tag), "only records of EVENT_QUEUE_ARN=" + queueARN + " count"},
+		{joined(queued(queueARN, tag), both), "only records of one source count"},
+		{joined(both, queued(queueARN, tag)), "only records of one source count"},
+		{queued(queueARN, "{}x"), "record 0: its body is not an event"},
+		{queued(queueARN, notification(newMessage)), "record 0: event has the detail-type"},
+		{queued(queueARN, scheduled), "record 0: event has the detail-type"},
+		{queued(queueARN, `{"force":true}`), "record 0: event has the detail-type"},
+		{sns("null"), "record 0: its Sns: it starts with null"},
+		{sns("[]"), "record 0: its Sns: it starts with ["},
+		{sns(`{"TopicArn":1}`), "record 0: its TopicArn: "},
+		{sns(`{"Message":{}}`), "record 0: its Message: "},
+		{strings.Replace(notification(newMessage), `"Sns":{`, `"Sns":{"TopicArn":"mine",`, 1), "duplicate"},
+		{strings.Replace(notification(newMessage), `"TopicArn"`, `"topicarn"`, 1), `topic ""`},
 		{
-			"everything", `{"dryRun":true,"force":true,"groupIds":["sg-1"]}`,
-			engine.Request{DryRun: true, Force: true, GroupIDs: []string{"sg-1"}},
+			notified(config.DefaultTopicARN+"2", newMessage),
+			`topic "` + config.DefaultTopicARN + `2", refused; only notifications of TOPIC_ARN=` + config.DefaultTopicARN,
 		},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			got, err := parseEvent([]byte(test.payload), accepted)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(test.want, got.run); diff != "" || got.resource != nil {
-				t.Errorf("-want +got\n%s", diff)
-			}
-		})
+		{notified("arn:aws:sns:us-east-1:111122223333:AmazonIpSpaceChanged", newMessage), "refused"},
+		{joined(notification(newMessage), both), `record 1 comes from topic "x"`},
+		{notification(newMessage, ""), "record 1 has no message"},
+		{notification("You have chosen to subscribe"), "record 0: read notification"},
+		{notification(newMessage, "{}"), "record 1: read notification"},
+
+		{`{"detail-type":null}`, "detail-type"},
+		{`{"detail-type":1}`, "detail-type"},
+		{`{"detail-type":"Scheduled Event","source":1}`, "source"},
+		{`{"detail-type":"Scheduled Event"}`, "scheduled events, changes of tags and calls of EC2 are handled"},
+		{`{"detail-type":"EC2 Instance State-change Notification","source":"aws.ec2"}`, "scheduled events, changes of tags"},
+		{strings.Replace(tag, "aws.tag", "acme", 1), `the source "acme"`},
+		{strings.Replace(called("AuthorizeSecurityGroupIngress", "", ""), "aws.ec2", "aws.s3", 1), `the source "aws.s3"`},
+		{`{"detail-type":"Tag Change on Resource","source":"aws.tag"}`, "detail"},
+		{`{"detail-type":"Tag Change on Resource","source":"aws.tag","detail":[]}`, "detail"},
+		{strings.Replace(tag, "{", `{"force":true,`, 1), "beside members that AWS sends"},
+		{`{"dryRun":true,"Records":[]}`, "beside members that AWS sends"},
+		{`{"detail-type":"Scheduled Event","dryrun":true}`, "beside members that AWS sends"},
+
+		// Requests of CloudFormation that cannot be answered.
+		{without("ResponseURL"), "no ResponseURL"},
+		{request(object{"ResponseURL": ""}), "no ResponseURL"},
+		{request(object{"ResponseURL": []string{responseURL}}), "no ResponseURL"},
+		{request(object{"ResponseURL": "https://\x7f" + signature}), "no URL"},
+		{request(object{"ResponseURL": "https://example.com/?" + signature}), "is refused"},
+		{request(object{"ResponseURL": "http://x.s3.amazonaws.com/?" + signature}), "is refused"},
+		{strings.Replace(request(nil), `"Create"`, "null", 1), "no RequestType"},
+		{without("StackId"), "no StackId"},
+		{request(object{"RequestId": 7}), "no RequestId"},
+		{request(object{"LogicalResourceId": ""}), "no LogicalResourceId"},
+		{request(object{"PhysicalResourceId": ""}), "no PhysicalResourceId"},
+		{request(object{"StackId": strings.Repeat("x", 513)}), "513 bytes"},
+		{request(nil)[:300], "not a JSON object"},
+		{strings.Replace(request(nil), "{", `{"ResponseURL":"`+responseURL+`",`, 1), "duplicate"},
+		{request(nil) + "{}", "more data follows"},
+
+		// Whatever the size of an event, its error can be read.
+		{long, "not a JSON object"},
+		{strings.Repeat("\xff", 1<<17), "not a JSON object"},
+		{strings.Repeat(`{"a":`, 1<<17), "not a JSON object"},
+		{`{"dryRun":"` + long + `"}`, "dryRun cannot be"},
+		{`{"` + long + `":1}`, "unknown field"},
+		{`{"groupIds":["` + long + `"]}`, "event's groupIds"},
+		{`{"detail-type":"` + long + `"}`, "detail-type"},
+		{`{"detail-type":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}`, "detail-type"},
+		{notification(long), "read notification"},
+		{notified(long, newMessage), "comes from topic"},
 	}
 }
 
+// An event that is refused makes no call. Its error is a short line without the response URL.
 func TestParseEventRefused(t *testing.T) {
-	for _, test := range []struct{ name, payload, word string }{
-		{"empty", "", "event is empty; send {} for a resync"},
-		{"null", "null", "not a JSON object"},
-		{"a string", `"{}"`, "not a JSON object"},
-		{"an array", `[{}]`, "not a JSON object"},
-		{"text", "dryRun", "not a JSON object"},
-		{"cut after a member", `{"dryRun":true`, "not a JSON object"},
-		{"comma at the end", `{"dryRun":true,}`, "not a JSON object"},
-		{"not UTF-8", "{\"dryRun\":true,\"\xff\":1}", "invalid UTF-8"},
-		{"trailing object", `{"dryRun":true}{}`, "more data follows"},
-		{"trailing text", `{"dryRun":true} force`, "more data follows"},
-		{"dryRun twice", `{"dryRun":true,"dryRun":false}`, "duplicate"},
-		{"a duplicate far below", `{"Records":[{"Sns":{"Message":"a","Message":"b"}}]}`, "duplicate"},
-
-		{"dryrun", `{"dryrun":true}`, `unknown field "dryrun"`},
-		{"dryRun with a letter that folds", `{"dryRun":true,"groupIdſ":["sg-1"]}`, `unknown field "groupIdſ"`},
-		{"groupIDs", `{"dryRun":true,"groupIDs":["sg-1"]}`, `unknown field "groupIDs"`},
-		{"body of a function URL", `{"version":"2.0","body":"{}"}`, "unknown field"},
-		{"the help names the fields", `{"help":true}`, `{} or holds any of "dryRun", "force", "groupIds"`},
-
-		{"dryRun null", `{"dryRun":null}`, "dryRun cannot be"},
-		{"dryRun a number", `{"dryRun":1}`, "dryRun cannot be"},
-		{"dryRun a string", `{"dryRun":"true"}`, "dryRun cannot be"},
-		{"force a string", `{"force":"yes"}`, "force cannot be"},
-		{"force wrong beside a good dryRun", `{"dryRun":true,"force":0}`, "force cannot be"},
-		{"groupIds a string", `{"groupIds":"sg-1"}`, "groupIds cannot be"},
-		{"groupIds of numbers", `{"groupIds":[1]}`, "groupIds cannot be"},
-		{"groupIds empty", `{"groupIds":[]}`, "groupIds is empty"},
-		{"groupIds with null", `{"groupIds":["sg-1",null]}`, `"" is not the ID of a security group`},
-		{"groupIds with nothing", `{"groupIds":[""]}`, `"" is not the ID`},
-		{"a name for an ID", `{"groupIds":["web"]}`, `"web" is not the ID`},
-		{"a wildcard", `{"groupIds":["sg-*"]}`, `"sg-*" is not the ID`},
-
-		{"no records", `{"Records":[]}`, "event has no record"},
-		{"records null", `{"Records":null}`, "event has no record"},
-		{"records a string", `{"Records":"x"}`, "event's Records: "},
-		{"record null", `{"Records":[null]}`, "record 0: it starts with null"},
-		{"record without Sns", `{"Records":[{"EventSource":"aws:sns"}]}`, `record 0 comes from topic ""`},
-		{"record of S3", `{"Records":[{"EventSource":"aws:s3","s3":{}}]}`, "not from SNS or SQS"},
-		{"record of both", `{"Records":[{"EventSource":"aws:sns","eventSource":"aws:sqs"}]}`, "not from SNS or SQS"},
-		{"record of no queue", `{"Records":[{"eventSource":"aws:sqs","body":"{}"}]}`, `comes from queue "", refused`},
-		{"record of another queue", queued(queueARN+"2", tagged("cloudfront-ingress")), "only records of EVENT_QUEUE_ARN=" + queueARN + " count"},
-		{"SNS behind SQS", strings.TrimSuffix(queued(queueARN, tagged("cloudfront-ingress")), "]}") + "," + record(config.DefaultTopicARN, newMessage) + "]}", "only records of one source count"},
-		{"SQS behind SNS", strings.TrimSuffix(notification(newMessage), "]}") + `,{"eventSource":"aws:sqs"}]}`, "only records of one source count"},
-		{"a body that is no event", queued(queueARN, "{}x"), "record 0: its body is not an event"},
-		{"a notification in the queue", queued(queueARN, notification(newMessage)), "record 0: event has the detail-type"},
-		{"a schedule in the queue", queued(queueARN, scheduled), "record 0: event has the detail-type"},
-		{"a manual event in the queue", queued(queueARN, `{"force":true}`), "record 0: event has the detail-type"},
-		{"Sns null", `{"Records":[{"EventSource":"aws:sns","Sns":null}]}`, "record 0: its Sns: it starts with null"},
-		{"Sns a list", `{"Records":[{"EventSource":"aws:sns","Sns":[]}]}`, "record 0: its Sns: it starts with ["},
-		{"topic a number", `{"Records":[{"EventSource":"aws:sns","Sns":{"TopicArn":1}}]}`, "record 0: its TopicArn: "},
-		{"message an object", `{"Records":[{"EventSource":"aws:sns","Sns":{"Message":{}}}]}`, "record 0: its Message: "},
-		{"a topic given twice", strings.Replace(notification(newMessage), `"Sns":{`, `"Sns":{"TopicArn":"arn:aws:sns:us-east-1:111122223333:mine",`, 1), "duplicate"},
-		{"a topic that is misspelt", strings.Replace(notification(newMessage), `"TopicArn"`, `"topicarn"`, 1), `topic ""`},
-		{
-			"other topic", `{"Records":[` + record(config.DefaultTopicARN+"2", newMessage) + `]}`,
-			`comes from topic "` + config.DefaultTopicARN + `2", refused; only notifications of TOPIC_ARN=` + config.DefaultTopicARN + " count",
-		},
-		{"same name in another account", `{"Records":[` + record("arn:aws:sns:us-east-1:111122223333:AmazonIpSpaceChanged", newMessage) + `]}`, "refused"},
-		{"other topic behind the right one", `{"Records":[` + record(config.DefaultTopicARN, newMessage) + "," + record("x", newMessage) + `]}`, `record 1 comes from topic "x"`},
-		{"no message", notification(""), "record 0 has no message"},
-		{"no message in the second record", notification(newMessage, ""), "record 1 has no message"},
-		{"message not JSON", notification("You have chosen to subscribe"), "record 0: read notification"},
-		{"message without synctoken", notification(`{"md5":"` + md5New + `"}`), "no synctoken"},
-		{"a bad record behind a good one", notification(newMessage, "{}"), "record 1: read notification"},
-
-		{"detail-type null", `{"detail-type":null}`, "detail-type"},
-		{"detail-type a number", `{"detail-type":1}`, "detail-type"},
-		{"source a number", `{"detail-type":"Scheduled Event","source":1}`, "source"},
-		{"no source", `{"detail-type":"Scheduled Event"}`, "scheduled events, changes of tags and calls of EC2 are handled"},
-		{"another event of EventBridge", `{"detail-type":"EC2 Instance State-change Notification","source":"aws.ec2","detail":{}}`, "scheduled events, changes of tags"},
-		{"a tag change of somebody else", strings.Replace(tagged("cloudfront-ingress"), "aws.tag", "acme", 1), `the source "acme"`},
-		{"a call of another service", strings.Replace(called("AuthorizeSecurityGroupIngress", "", ""), "aws.ec2", "aws.s3", 1), `the source "aws.s3"`},
-		{"a tag change without detail", `{"detail-type":"Tag Change on Resource","source":"aws.tag"}`, "detail"},
-		{"a tag change with a list for a detail", `{"detail-type":"Tag Change on Resource","source":"aws.tag","detail":[]}`, "detail"},
-		{"an option beside a tag change", strings.Replace(tagged("cloudfront-ingress"), "{", `{"force":true,`, 1), "beside members that AWS sends"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			got, err := parseEvent([]byte(test.payload), accepted)
-			checkOneLine(t, err, "event", test.word)
-			if diff := cmp.Diff(engine.Request{}, got.run); diff != "" || got.resource != nil {
-				t.Errorf("a request is returned with the error\n%s", diff)
-			}
-		})
-	}
-}
-
-// Whatever the size of what comes in, the error can be read.
-func TestParseEventErrorIsBounded(t *testing.T) {
-	huge := strings.Repeat("x", 1<<20)
-	for name, payload := range map[string]string{
-		"text":                  huge,
-		"binary":                strings.Repeat("\xff", 1<<20),
-		"spaces, then text":     strings.Repeat(" ", 1<<20) + "x",
-		"array":                 `["` + huge + `"]`,
-		"cut":                   `{"dryRun":"` + huge,
-		"dryRun":                `{"dryRun":"` + huge + `"}`,
-		"force":                 `{"force":` + strings.Repeat("1", 1<<20) + `}`,
-		"groupIds":              `{"groupIds":"` + huge + `"}`,
-		"detail-type":           `{"detail-type":"` + huge + `"}`,
-		"detail-type, nested":   `{"detail-type":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}`,
-		"nested too deep":       strings.Repeat(`{"a":`, 1<<20),
-		"message":               notification(huge),
-		"synctoken":             notification(`{"synctoken":"` + huge + `"}`),
-		"member of the message": notification(`{"` + huge + `":1}`),
-	} {
-		_, err := parseEvent([]byte(payload), accepted)
-		if err == nil {
-			t.Errorf("%s: no error", name)
-		} else if len(err.Error()) > 2000 {
-			t.Errorf("%s: an error of %d bytes", name, len(err.Error()))
+	sim := ec2sim.New(ec2sim.Options{})
+	h, _ := newTestHandler(t, sim, serve(goodDocument))
+	h.sources, h.responder = accepted, newResponder(false)
+	sim.ResetCalls()
+	for _, test := range refusedEvents() {
+		_, err := h.Invoke(t.Context(), []byte(test[0]))
+		if text := fmt.Sprint(err); err == nil || !strings.HasPrefix(text, "event") || !strings.Contains(text, test[1]) ||
+			strings.ContainsAny(text, "\n\r") || len(text) > 1100 || strings.Contains(text, signature) {
+			t.Errorf("%.200s\nerror %v, want one with %q", test[0], err, test[1])
 		}
+	}
+	if calls := sim.Calls(); len(calls) > 0 {
+		t.Errorf("a refused event calls %s", calls[0].Action)
 	}
 }
 
@@ -286,36 +324,6 @@ func samples(tb testing.TB) map[string][]byte {
 	return payloads
 }
 
-func TestSampleEvents(t *testing.T) {
-	want := map[string]engine.Request{
-		"sns.json":            {Notice: &iprange.Notice{SyncToken: "1787411825", MD5: md5New}},
-		"schedule.json":       {Look: true},
-		"manual.json":         {},
-		"manual-dry-run.json": {DryRun: true},
-		"manual-force.json":   {Force: true},
-		"manual-groups.json":  {DryRun: true, GroupIDs: []string{"sg-0123456789abcdef0"}},
-	}
-	got := map[string]engine.Request{}
-	for name, payload := range samples(t) {
-		event, err := parseEvent(payload, accepted)
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		switch name {
-		case "tag-change.json", "api-call.json", "queue.json":
-			continue // by TestParseChange
-		}
-		if strings.HasPrefix(name, "custom-resource-") {
-			checkSampleRequest(t, name, event.resource)
-			continue
-		}
-		got[name] = event.run
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("-want +got\n%s", diff)
-	}
-}
-
 // Whatever is accepted is an object, a manual event has known members only, and a request asks for no more and no less
 // than they say.
 func FuzzParseEvent(f *testing.F) {
@@ -324,8 +332,9 @@ func FuzzParseEvent(f *testing.F) {
 	}
 	for _, seed := range []string{
 		``, `null`, `[]`, `{"dryrun":true}`, `{"dryRun":true,"dryRun":false}`, `{"dryRun":null}`, `{"groupIds":[]}`, `{} {}`,
-		tagged("cloudfront-ingress"), called("RevokeSecurityGroupIngress", "", ""), queued(queueARN, tagged("a"), called("x", "y", "z")),
-		`{"dry\u0052un":true}`, `{"Records":[null]}`, `{"detail-type":"Scheduled Event"}`, notification(oldMessage, newMessage),
+		tagged("cloudfront-ingress"), called("RevokeSecurityGroupIngress", "", ""),
+		queued(queueARN, tagged("a"), called("x", "y", "z")), `{"dry\u0052un":true}`, `{"Records":[null]}`,
+		`{"detail-type":"Scheduled Event"}`, notification(oldMessage, newMessage),
 	} {
 		f.Add([]byte(seed))
 	}
@@ -343,10 +352,10 @@ func FuzzParseEvent(f *testing.F) {
 			t.Fatalf("accepted, but not an object: %v", err)
 		}
 		want := engine.Request{}
-		switch {
+		switch r := event.resource; {
 		case members["RequestType"] != nil:
-			if event.resource == nil || event.resource.responseURL == nil || event.resource.stackID == "" || event.resource.id() == "" {
-				t.Fatalf("accepted, but it cannot be answered: %+v", event.resource)
+			if r == nil || r.responseURL == nil || r.stackID == "" || r.id() == "" {
+				t.Fatalf("accepted, but it cannot be answered: %+v", r)
 			}
 		case event.ignored != "" || event.drift || event.queued || strings.Contains(string(members["detail-type"]), "Tag"):
 		case members["Records"] != nil:
@@ -370,20 +379,4 @@ func FuzzParseEvent(f *testing.F) {
 			t.Errorf("-said by the event +asked for\n%s", diff)
 		}
 	})
-}
-
-// checkOneLine fails unless err is one line that holds all the words.
-func checkOneLine(t *testing.T, err error, words ...string) {
-	t.Helper()
-	if err == nil {
-		t.Fatalf("no error, want one with %q", words)
-	}
-	if strings.ContainsAny(err.Error(), "\n\r") {
-		t.Errorf("an error of several lines: %q", err)
-	}
-	for _, word := range words {
-		if !strings.Contains(err.Error(), word) {
-			t.Errorf("error %q, want one with %q", err, word)
-		}
-	}
 }
