@@ -26,60 +26,53 @@ func benchmarkFile(b *testing.B) []byte {
 	return data
 }
 
-// BenchmarkMD5 is what hashing alone takes, the measure for BenchmarkDecode.
-func BenchmarkMD5(b *testing.B) {
-	data := benchmarkFile(b)
-	for b.Loop() {
-		md5.Sum(data)
+// BenchmarkRead compares ways to read a file. The measure is what hashing alone takes.
+func BenchmarkRead(b *testing.B) {
+	decode := func(sel Selection) func([]byte) error {
+		return func(data []byte) error {
+			_, err := Decode(bytes.NewReader(data), sel)
+			return err
+		}
+	}
+	within := cloudfront
+	within.Within = []string{EC2}
+	for _, way := range []struct {
+		name string
+		read func([]byte) error
+	}{
+		{"MD5", func(data []byte) error { md5.Sum(data); return nil }},
+		{"Decode", decode(cloudfront)},
+		{"Within", decode(within)}, // looks at the ranges of EC2 as well
+		{"PlainJSON", readPlainly},
+	} {
+		b.Run(way.name, func(b *testing.B) {
+			data := benchmarkFile(b)
+			for b.Loop() {
+				if err := way.read(data); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 
-// BenchmarkDecode hashes, decodes, validates, selects and merges.
-func BenchmarkDecode(b *testing.B) {
-	data := benchmarkFile(b)
-	for b.Loop() {
-		if _, err := Decode(bytes.NewReader(data), cloudfront); err != nil {
-			b.Fatal(err)
-		}
+// readPlainly only hashes and decodes, in the plain way: into a struct by encoding/json.
+func readPlainly(data []byte) error {
+	var document struct {
+		SyncToken string `json:"syncToken"`
+		Prefixes  []struct {
+			Prefix  string `json:"ip_prefix"`
+			Service string `json:"service"`
+		} `json:"prefixes"`
+		IPv6Prefixes []struct {
+			Prefix  string `json:"ipv6_prefix"`
+			Service string `json:"service"`
+		} `json:"ipv6_prefixes"`
 	}
-}
-
-// BenchmarkDecodeWithin makes the compact cover as well, and looks at the ranges of EC2.
-func BenchmarkDecodeWithin(b *testing.B) {
-	data := benchmarkFile(b)
-	sel := cloudfront
-	sel.Within = []string{EC2}
-	if bytes.Contains(data, []byte(CloudFrontOriginFacing)) {
-		sel = compact
-	}
-	for b.Loop() {
-		if _, err := Decode(bytes.NewReader(data), sel); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-// BenchmarkPlainJSON only hashes and decodes, in the plain way: into a struct by encoding/json.
-func BenchmarkPlainJSON(b *testing.B) {
-	data := benchmarkFile(b)
-	for b.Loop() {
-		var document struct {
-			SyncToken string `json:"syncToken"`
-			Prefixes  []struct {
-				Prefix  string `json:"ip_prefix"`
-				Service string `json:"service"`
-			} `json:"prefixes"`
-			IPv6Prefixes []struct {
-				Prefix  string `json:"ipv6_prefix"`
-				Service string `json:"service"`
-			} `json:"ipv6_prefixes"`
-		}
-		hash := md5.New()
-		if err := json.NewDecoder(io.TeeReader(bytes.NewReader(data), hash)).Decode(&document); err != nil {
-			b.Fatal(err)
-		}
-		hash.Sum(nil)
-	}
+	hash := md5.New()
+	err := json.NewDecoder(io.TeeReader(bytes.NewReader(data), hash)).Decode(&document)
+	hash.Sum(nil)
+	return err
 }
 
 // BenchmarkDecodeToMD5 takes turns at both, and reports how many times as long as hashing alone all of Decode takes: by

@@ -27,7 +27,7 @@ func document(token string) string {
   ],
   "ipv6_prefixes": [
     {"ipv6_prefix": "2600:9000::/28", "region": "GLOBAL", "service": "CLOUDFRONT", "network_border_group": "GLOBAL"},
-    {"ipv6_prefix": "2600:1f14:802:7300::/56", "region": "us-west-2", "service": "EC2", "network_border_group": "us-west-2"}
+    {"ipv6_prefix": "2600:1f14:802:7300::/56", "region": "us-west-2", "service": "EC2"}
   ]
 }`
 }

@@ -62,17 +62,18 @@ func ExampleDecode() {
 
 // The servers that connect to origins, in the fewest prefixes that hold no address but CloudFront's.
 func ExampleCover() {
-	originFacing := []netip.Prefix{netip.MustParsePrefix("13.32.64.0/24"), netip.MustParsePrefix("13.33.9.0/25")}
-	cloudFront := []netip.Prefix{netip.MustParsePrefix("13.32.0.0/16"), netip.MustParsePrefix("13.33.0.0/16"), netip.MustParsePrefix("18.64.0.0/14")}
+	parse := netip.MustParsePrefix
+	originFacing := []netip.Prefix{parse("13.32.64.0/24"), parse("13.33.9.0/25")}
+	cloudFront := []netip.Prefix{parse("13.32.0.0/16"), parse("13.33.0.0/16"), parse("18.64.0.0/14")}
 	fmt.Println(iprange.Cover(originFacing, cloudFront))
 	// Output:
 	// [13.32.0.0/15]
 }
 
 func ExampleMerge() {
-	fmt.Println(iprange.Merge([]netip.Prefix{
-		netip.MustParsePrefix("198.51.100.128/25"), netip.MustParsePrefix("198.51.100.0/25"), netip.MustParsePrefix("198.51.100.7/32"),
-	}))
+	parse := netip.MustParsePrefix
+	halves := []netip.Prefix{parse("198.51.100.128/25"), parse("198.51.100.0/25"), parse("198.51.100.7/32")}
+	fmt.Println(iprange.Merge(halves))
 	// Output:
 	// [198.51.100.0/24]
 }

@@ -15,7 +15,8 @@ func TestMergeProperties(t *testing.T) {
 	blocks := prefixes("52.1.2.0/24 2600:9000::ff00/120")
 	rapid.Check(t, func(t *rapid.T) {
 		in := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) netip.Prefix {
-			return subPrefix(rapid.SampledFrom(blocks).Draw(t, "block"), rapid.Byte().Draw(t, "offset"), rapid.IntRange(0, 8).Draw(t, "depth"))
+			block, offset := rapid.SampledFrom(blocks).Draw(t, "block"), rapid.Byte().Draw(t, "offset")
+			return subPrefix(block, offset, rapid.IntRange(0, 8).Draw(t, "depth"))
 		}), 0, 40).Draw(t, "prefixes")
 		before := slices.Clone(in)
 		got := Merge(in)

@@ -7,65 +7,57 @@ import (
 
 // notification is the example of the documentation, with an MD5 as long as they are.
 // https://docs.aws.amazon.com/vpc/latest/userguide/subscribe-notifications.html
-const notification = `{
+const (
+	notification = `{
   "create-time":"yyyy-mm-ddThh:mm:ss+00:00",
   "synctoken":"0123456789",
-  "md5":"6a45316e8bc9463c9e926d5d37836d33",
+  "md5":"` + sum + `",
   "url":"https://ip-ranges.amazonaws.com/ip-ranges.json"
 }`
+	sum = "6a45316e8bc9463c9e926d5d37836d33"
+)
 
 func TestParseNotice(t *testing.T) {
-	want := Notice{SyncToken: "0123456789", MD5: "6a45316e8bc9463c9e926d5d37836d33"}
-	for name, message := range map[string]string{
-		"as documented":   notification,
-		"upper case":      strings.ReplaceAll(notification, "6a45316e8bc9463c9e926d5d37836d33", "6A45316E8BC9463C9E926D5D37836D33"),
-		"only needed":     `{"md5":"6a45316e8bc9463c9e926d5d37836d33","synctoken":"0123456789"}`,
-		"unknown members": `{"more":{"md5":[null]},` + notification[1:],
-		"white space":     "\n " + notification + "\n",
+	want := Notice{SyncToken: "0123456789", MD5: sum}
+	for _, message := range []string{
+		notification, strings.ReplaceAll(notification, sum, strings.ToUpper(sum)),
+		`{"md5":"` + sum + `","synctoken":"0123456789"}`,
+		`{"more":{"md5":[null]},` + notification[1:], "\n " + notification + "\n",
 	} {
 		if n, err := ParseNotice([]byte(message)); err != nil || n != want {
-			t.Errorf("%s: %+v, %v", name, n, err)
+			t.Errorf("%s: %+v, %v", message, n, err)
 		}
 	}
 }
 
 func TestParseNoticeRefused(t *testing.T) {
-	const sum = `"md5":"6a45316e8bc9463c9e926d5d37836d33"`
-	for _, test := range []struct{ name, message, word string }{
-		{"empty", ``, "it is empty"},
-		{"white space", " \n", "it is empty"},
-		{"text", `You have chosen to subscribe to the topic`, "You have chosen"},
-		{"null", `null`, "found null, want an object"},
-		{"a list", `[]`, "found a list, want an object"},
-		{"a string", `"{}"`, "found a string, want an object"},
-		{"an empty object", `{}`, "no synctoken"},
-		{"cut", notification[:100], "unexpected EOF"},
-		{"trailing data", notification + "{}", "more data follows"},
-		{"duplicate", `{"synctoken":"1","synctoken":"2",` + sum + `}`, "duplicate"},
-		{"no synctoken", `{` + sum + `}`, "no synctoken"},
-		{"synctoken a number", `{"synctoken":1,` + sum + `}`, `"synctoken": found a number, want a string`},
-		{"synctoken not digits", `{"synctoken":"x",` + sum + `}`, `"x" is not a time`},
-		{"synctoken signed", `{"synctoken":"+1",` + sum + `}`, `"+1" is not a time`},
-		{"no md5", `{"synctoken":"1"}`, "no md5"},
-		{"md5 null", `{"synctoken":"1","md5":null}`, `"md5": found null, want a string`},
-		{"md5 short", `{"synctoken":"1","md5":"6a45316e8bc9463c9e926d5d37836d"}`, "32 hexadecimal digits"},
-		{"md5 not hexadecimal", `{"synctoken":"1","md5":"za45316e8bc9463c9e926d5d37836d33"}`, "32 hexadecimal digits"},
-		{"other case of names", `{"SyncToken":"1","MD5":"6a45316e8bc9463c9e926d5d37836d33"}`, "no synctoken"},
+	token := func(value string) string { return `{"synctoken":` + value + `,"md5":"` + sum + `"}` }
+	md5 := func(value string) string { return `{"synctoken":"1","md5":` + value + `}` }
+	for _, test := range [][2]string{
+		{"", "it is empty"},
+		{" \n", "it is empty"},
+		{"You have chosen to subscribe to the topic", "You have chosen"},
+		{"null", "found null, want an object"},
+		{"[]", "found a list, want an object"},
+		{`"{}"`, "found a string, want an object"},
+		{"{}", "no synctoken"},
+		{notification[:100], "unexpected EOF"},
+		{notification + "{}", "more data follows"},
+		{`{"synctoken":"1",` + notification[1:], "duplicate"},
+		{token("1"), `"synctoken": found a number, want a string`},
+		{token(`"x"`), `"x" is not a time`},
+		{token(`"+1"`), `"+1" is not a time`},
+		{`{"synctoken":"1"}`, "no md5"},
+		{md5("null"), `"md5": found null, want a string`},
+		{md5(`"` + sum[2:] + `"`), "32 hexadecimal digits"},
+		{md5(`"z` + sum[1:] + `"`), "32 hexadecimal digits"},
+		{strings.NewReplacer("synctoken", "SyncToken", "md5", "MD5").Replace(notification), "no synctoken"},
+		{strings.Repeat("x", 200_000), ""},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			n, err := ParseNotice([]byte(test.message))
-			checkError(t, err, "read notification", test.word)
-			if n != (Notice{}) {
-				t.Errorf("something is returned with the error: %+v", n)
-			}
-		})
-	}
-}
-
-func TestParseNoticeErrorIsBounded(t *testing.T) {
-	_, err := ParseNotice([]byte(strings.Repeat("x", 200_000)))
-	if checkError(t, err, "read notification"); len(err.Error()) > 500 {
-		t.Errorf("an error of %d bytes", len(err.Error()))
+		n, err := ParseNotice([]byte(test[0]))
+		if checkError(t, err, "read notification", test[1]); n != (Notice{}) || len(err.Error()) > 500 {
+			t.Errorf("%.100q: something is returned with the error: %+v, or it has %d bytes", test[0], n, len(err.Error()))
+		}
 	}
 }
 
