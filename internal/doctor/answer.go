@@ -47,7 +47,7 @@ func (w *walk) answer(ctx context.Context) Step {
 	step := Step{Verdict: OK}
 	var summaries []string
 	for _, s := range w.samples {
-		w.report.Answers = append(w.report.Answers, answerOf(s))
+		w.report.Answers = append(w.report.Answers, w.answerOf(s))
 		if summary := s.summary(); !slices.Contains(summaries, summary) {
 			summaries = append(summaries, summary)
 		}
@@ -108,7 +108,7 @@ func (w *walk) judgeAsked(s asked) (findings []Finding) {
 	return findings
 }
 
-func answerOf(s asked) Answer {
+func (w *walk) answerOf(s asked) Answer {
 	a := Answer{
 		IP: s.to.Addr(), BodyBytes: s.bytes, Complete: s.err == nil && !s.endless,
 		FirstByte: s.firstByte, Total: s.total, Error: causeOf(s.err),
@@ -117,7 +117,8 @@ func answerOf(s asked) Answer {
 		a.Path = printable(s.path.Path)
 	}
 	if s.response != nil {
-		a.Status, a.HeaderBytes, a.Location = s.response.StatusCode, headerBytes(s.response), printable(s.response.Header.Get("Location"))
+		a.Status, a.HeaderBytes = s.response.StatusCode, headerBytes(s.response)
+		a.Location = printable(w.conceal(s.response.Header.Get("Location")))
 	}
 	return a
 }
@@ -195,11 +196,12 @@ func (w *walk) judgeStatus(status int) Finding {
 // "Redirects" in [pageBehavior].
 func (w *walk) judgeRedirect(base *url.URL, location string) Finding {
 	target, err := base.Parse(location)
+	shown := w.conceal(fmt.Sprint(target))
 	switch {
 	case err != nil:
-		return finding("redirect-invalid", "the answer redirects to something that is not a URL: %s", location)
+		return finding("redirect-invalid", "the answer redirects to something that is not a URL: %s", w.conceal(location))
 	case w.isSame(base, target) && target.Scheme == base.Scheme:
-		return finding("redirect-loop", "the answer redirects to the same URL (%s): viewers go round in circles", target)
+		return finding("redirect-loop", "the answer redirects to the same URL (%s): viewers go round in circles", shown)
 	case w.isSame(base, target) && target.Scheme == "https":
 		f := finding("redirect-to-https", "the answer redirects to the same URL over https")
 		switch w.Distribution.Protocol {
@@ -210,7 +212,7 @@ func (w *walk) judgeRedirect(base *url.URL, location string) Finding {
 		}
 		return f
 	}
-	return finding("redirect", "the answer redirects to %s, which was not followed, because CloudFront does not follow redirects", target)
+	return finding("redirect", "the answer redirects to %s, which was not followed, because CloudFront does not follow redirects", shown)
 }
 
 // isSame reports whether a URL is the origin's, whatever its scheme and whichever of the origin's names it uses.

@@ -3,12 +3,14 @@ package doctor
 import (
 	"cmp"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
 	"net"
 	"net/http"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -142,6 +144,27 @@ func (o Options) secrets() http.Header {
 	maps.Copy(all, o.Distribution.Headers)
 	maps.Copy(all, o.Header)
 	return all
+}
+
+// escaped matches a byte that is percent-encoded, once or several times.
+var escaped = regexp.MustCompile(`(?i)%(?:25)*([0-9a-f]{2})`)
+
+// conceal returns an address that the origin gave, unless it repeats a header that may be a secret. One that the
+// origin's own URL has, such as https, is none.
+func (o Options) conceal(address string) string {
+	plain := func(text string) string {
+		text = escaped.ReplaceAllStringFunc(text, func(code string) string {
+			c, _ := hex.DecodeString(code[len(code)-2:])
+			return string(c)
+		})
+		return strings.ToLower(strings.ReplaceAll(text, "+", " "))
+	}
+	for _, value := range slices.Concat(slices.Collect(maps.Values(o.secrets()))...) {
+		if value = plain(value); strings.Contains(plain(address), value) && !strings.Contains(plain(o.Origin.String()), value) {
+			return "an address that is not shown, as it repeats a header that was sent"
+		}
+	}
+	return address
 }
 
 // refusesWithoutCertificate reports whether an origin that asks for a client certificate ends a connection without one:

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -79,6 +80,53 @@ func TestSecondLayer(t *testing.T) {
 			wants(t, report, c.found)
 			if l := report.SecondLayer; l.Demanded != c.demanded || !strings.Contains(l.Cause, c.says) {
 				t.Errorf("%+v, want %s: %s", l, c.demanded, c.says)
+			}
+		})
+	}
+}
+
+// An origin that repeats a secret, as it is or escaped, has no way to get it into the report.
+func TestSecretsAreNotRepeated(t *testing.T) {
+	const secret = `hunter/2 "Z"`
+	escaped := strings.NewReplacer(" ", "+", "/", "%2f", "h", "%68").Replace(secret)
+	authority := newAuthority(t)
+	raw := func(answer string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			fmt.Fprint(conn, answer)
+			conn.Close()
+		}
+	}
+	for name, c := range map[string]struct {
+		handler http.HandlerFunc
+		want    string
+	}{
+		"a redirect":          {redirecting("/?v=" + secret), "answer:redirect:ok"},
+		"escaped":             {redirecting("https://www.example.com/" + escaped), "answer:redirect:ok"},
+		"escaped twice":       {redirecting("/?to=" + url.QueryEscape("/"+escaped)), "answer:redirect:ok"},
+		"not a URL":           {redirecting("http://[" + strings.ToUpper(secret)), "answer:redirect-invalid:warn"},
+		"a broken header":     {raw("HTTP/1.1 200 OK\r\n" + secret + "\r\n\r\n"), "answer:answer-invalid:fail"},
+		"no HTTP, and quoted": {raw(secret + "\r\n\r\n"), "answer:answer-invalid:fail"},
+		"a broken trailer":    {raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n " + secret + "\r\n\r\n"), "answer:answer-cut:warn"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, serveTLS(t, c.handler, authority.chain(t, template("origin.example.com")), nil))
+			s.options.roots, s.options.Header = authority.roots(), http.Header{"X-Verify": {secret}}
+			report := s.examine(t.Context(), "https://origin.example.com:443/")
+			text, err := json.Marshal(report)
+			if err != nil {
+				t.Fatal(err)
+			}
+			plain := strings.ToLower(string(text))
+			for range 3 {
+				plain = strings.NewReplacer("%68", "h", "%2f", "/", "%25", "%").Replace(plain)
+			}
+			if strings.Contains(plain, "hunter/2") || strings.Contains(plain, `z\\\"`) || !strings.Contains(codes(report), c.want) {
+				t.Errorf("%s: %s", codes(report), text)
 			}
 		})
 	}

@@ -25,6 +25,7 @@ const (
 var (
 	errLongHeader = fmt.Errorf("the header exceeds %d bytes", mostHeader)
 	errUnverified = errors.New("the certificate is not valid, and no secret is sent")
+	errMalformed  = errors.New("it is not shown, as it may repeat the headers that were sent")
 )
 
 // A sample is one request and its answer, with the times taken.
@@ -149,7 +150,7 @@ func (l *line) try(ctx context.Context, to *url.URL, s *sample) error {
 	case err != nil && l.limit.N <= 0:
 		return errLongHeader
 	case err != nil:
-		return err
+		return l.unquoted(err)
 	}
 	l.limit.N = math.MaxInt64
 	s.response = response
@@ -189,9 +190,17 @@ func (l *line) read(s *sample) error {
 			return nil
 		}
 		if err != nil {
-			return err
+			return l.unquoted(err)
 		}
 	}
 	s.endless = true
 	return nil
+}
+
+// unquoted replaces an error that may quote the answer, if headers were sent that may be secrets.
+func (l *line) unquoted(err error) error {
+	if len(l.header) > 0 && failureOf(err) == failed && !isAlert(err) {
+		return errMalformed
+	}
+	return err
 }
