@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -19,7 +18,6 @@ import (
 	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
-	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/internal/loopback"
 	"cloudfront-sg-sync/internal/version"
 	"cloudfront-sg-sync/iprange"
@@ -133,17 +131,6 @@ func (w *scope) question(ports []secgroup.PortRange) (q door.Question, err error
 		// The services have to get in; the cover is one way to let them in.
 		if q.Wanted, err = of(w.Selection.Services...); err == nil {
 			q.Within, err = of(w.Selection.Within...)
-		}
-	}
-	switch {
-	case err != nil || !slices.Contains(w.Selection.Services, iprange.CloudFront):
-	case len(ranges.OriginFacing) > 0: // the file is large: it is not read again
-		q.OriginFacing = &iprange.Publication{}
-		q.OriginFacing.IPv4, q.OriginFacing.IPv6 = ipspace.Split(ranges.OriginFacing)
-	default:
-		q.OriginFacing, err = of(originFacing)
-		if _, none := errors.AsType[*iprange.MissingServiceError](err); none {
-			err = nil // cannot tell, then
 		}
 	}
 	return q, err

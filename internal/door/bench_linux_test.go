@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 )
@@ -19,7 +18,7 @@ import (
 func BenchmarkRealDoor(b *testing.B) {
 	q := both()
 	q.Services, q.TagKey = []string{"CLOUDFRONT"}, "cloudfront-ingress"
-	q.Wanted, q.OriginFacing = realRanges(b, "CLOUDFRONT"), realRanges(b, "CLOUDFRONT_ORIGIN_FACING")
+	q.Wanted = realRanges(b, "CLOUDFRONT")
 	var groups []secgroup.Group
 	for some := range slices.Chunk(rulesFrom(q.Wanted.Merged()), 45) {
 		groups = append(groups, secgroup.Group{ID: fmt.Sprint("sg-", len(groups)), Tags: map[string]string{q.TagKey: "443"}, Ingress: some})
@@ -48,7 +47,6 @@ func BenchmarkRealDoor(b *testing.B) {
 		if q.Wanted, err = iprange.Decode(bytes.NewReader(document), iprange.Selection{Services: q.Services, IPv4: true, IPv6: true}); err != nil {
 			b.Fatal(err)
 		}
-		q.OriginFacing.IPv4, q.OriginFacing.IPv6 = ipspace.Split(q.Wanted.OriginFacing)
 		Judge(scene, q)
 	}
 	took := (cpu(b) - before) / time.Duration(b.N)

@@ -26,11 +26,9 @@ import (
 type Question struct {
 	// Services names the wanted services, in the words of ip-ranges.json.
 	Services []string
-	// Wanted holds the ranges that should be let in.
+	// Wanted holds the ranges that should be let in, and those from which CloudFront connects to origins if it is all
+	// that is wanted.
 	Wanted *iprange.Publication
-	// OriginFacing holds the ranges from which CloudFront connects to origins; nil if they are unknown, or Wanted is of
-	// other services.
-	OriginFacing *iprange.Publication
 	// Within holds the ranges that may be let in as well, so that fewer rules are needed; nil if there are none.
 	Within   *iprange.Publication
 	Families []secgroup.Family

@@ -13,7 +13,6 @@ import (
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/internal/words"
-	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 )
 
@@ -98,19 +97,20 @@ type family struct {
 }
 
 func newFamily(f secgroup.Family, q Question) family {
-	ranges := func(p *iprange.Publication) []netip.Prefix {
+	ranges := func(ipv4, ipv6 []netip.Prefix) []netip.Prefix {
 		if f == secgroup.IPv4 {
-			return p.IPv4
+			return ipv4
 		}
-		return p.IPv6
+		return ipv6
 	}
-	wanted := family{Family: f, wanted: ipspace.Of(ranges(q.Wanted)), ranges: len(ranges(q.Wanted))}
-	if q.OriginFacing != nil && len(ranges(q.OriginFacing)) > 0 {
-		wanted.originFacing = ipspace.Of(ranges(q.OriginFacing))
+	prefixes := ranges(q.Wanted.IPv4, q.Wanted.IPv6)
+	wanted := family{Family: f, wanted: ipspace.Of(prefixes), ranges: len(prefixes)}
+	if facing := ranges(ipspace.Split(q.Wanted.OriginFacing)); len(facing) > 0 {
+		wanted.originFacing = ipspace.Of(facing)
 	}
 	wanted.allowed = wanted.wanted
 	if q.Within != nil {
-		within := ipspace.Of(ranges(q.Within))
+		within := ipspace.Of(ranges(q.Within.IPv4, q.Within.IPv6))
 		wanted.within = ipspace.Minus(within, wanted.wanted)
 		wanted.allowed = ipspace.Union(wanted.wanted, within)
 	}

@@ -174,7 +174,7 @@ func TestJudge(t *testing.T) {
 // The servers that connect to origins are told from the others.
 func TestOriginFacing(t *testing.T) {
 	q := both(secgroup.PortRange{From: 443, To: 443})
-	q.OriginFacing = published(prefixes("18.64.0.0/16"), nil)
+	q.Wanted.OriginFacing = prefixes("18.64.0.0/16")
 	cases := []struct {
 		rule   string
 		part   []netip.Prefix // of IPv4 that is blocked

@@ -64,7 +64,7 @@ func TestRealDoors(t *testing.T) {
 		return Judge(&Scene{Subjects: []Subject{s}}, q).Subjects[0].Ports[0].Families
 	}
 	q := both()
-	q.Wanted, q.OriginFacing = all, facing
+	q.Wanted = all
 	for _, f := range families(q, facing.Merged()) {
 		if !f.BeyondOriginFacing() || len(f.Others) > 0 {
 			t.Errorf("%s: %s, %d ranges blocked, %d others", f.Family, f.Verdict, len(f.Blocked.Prefixes), len(f.Others))
