@@ -29,7 +29,12 @@ func (c *doctorCommand) securityGroups(
 	check.Region = slices.Clone(check.Region)
 	check.Name = doorOf(o.Origin, known.Addresses)
 	check.also = func(ctx context.Context, client approach.Client, scene *door.Scene) {
-		step.Demands = demandsOf(ctx, client, scene, o)
+		for _, s := range scene.Subjects {
+			if b := scene.BalancerOf(s.Interface); b != nil {
+				step.Demands = client.Demands(ctx, b, o.Origin.Port, o.Secrets())
+				return
+			}
+		}
 	}
 	err := check.Validate()
 	in := t.in
@@ -51,23 +56,6 @@ func (c *doctorCommand) securityGroups(
 	}
 	judgeGroups(&step, found)
 	return step, found
-}
-
-// demandsOf returns what the rules of the load balancer demand that is the origin's door, if there is one.
-func demandsOf(ctx context.Context, client approach.Client, scene *door.Scene, o doctor.Options) *doctor.SecondLayer {
-	at := slices.IndexFunc(scene.Subjects, func(s door.Subject) bool { return s.Interface != nil && s.Interface.LoadBalancer() != "" })
-	if at < 0 {
-		return nil
-	}
-	d := client.Demands(ctx, scene.Subjects[at].Interface.LoadBalancer(), o.Origin.Port, o.Secrets())
-	if d == nil {
-		return nil
-	}
-	layer := doctor.SecondLayer{Demanded: doctor.Maybe, Cause: d.Cause}
-	if d.Known {
-		layer.Demanded = map[bool]doctor.Demanded{true: doctor.Yes, false: doctor.No}[d.Demanded]
-	}
-	return &layer
 }
 
 // doorOf names the door of an origin: its load balancer, if its name is that of one, or else its addresses.

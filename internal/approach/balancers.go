@@ -1,11 +1,19 @@
 package approach
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"net/netip"
+	"path"
+	"regexp"
 	"slices"
+	"strings"
 
+	"cloudfront-sg-sync/internal/doctor"
 	"cloudfront-sg-sync/internal/door"
+	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -13,19 +21,32 @@ import (
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 )
 
-// readBalancer reads the load balancer of an interface, what is behind it, and the groups of its targets.
-func (c Client) readBalancer(ctx context.Context, s *door.Scene, at *door.Interface) {
-	name := at.LoadBalancer()
-	if s.Balancers == nil {
-		s.Balancers = map[string]*door.Balancer{}
+// A LoadBalancer is an Application, Network or Gateway Load Balancer.
+type LoadBalancer struct {
+	elbtypes.LoadBalancer
+	Listeners []elbtypes.Listener // those for TCP, by which CloudFront connects
+}
+
+// LoadBalancer returns a load balancer with its listeners, or nil if there is none of that name.
+func (c Client) LoadBalancer(ctx context.Context, name string) (*LoadBalancer, error) {
+	out, err := c.loadBalancers(ctx, &elb.DescribeLoadBalancersInput{Names: []string{name}})
+	_, none := errors.AsType[*elbtypes.LoadBalancerNotFoundException](err)
+	if none || err == nil && len(out.LoadBalancers) == 0 {
+		return nil, nil
 	}
-	b, known := s.Balancers[name]
-	if !known {
-		b = &door.Balancer{Name: name}
-		s.Balancers[name] = b
-		b.Err = c.readListeners(ctx, s, b)
+	if err != nil {
+		return nil, err
 	}
-	b.Addresses = slices.Concat(b.Addresses, at.PrivateIPv4, at.IPv6)
+	lb := &LoadBalancer{LoadBalancer: out.LoadBalancers[0]}
+	in := &elb.DescribeListenersInput{LoadBalancerArn: lb.LoadBalancerArn}
+	lb.Listeners, err = all(ctx, c.listeners, in, &in.Marker,
+		func(out *elb.DescribeListenersOutput) ([]elbtypes.Listener, *string) {
+			return out.Listeners, out.NextMarker
+		})
+	lb.Listeners = slices.DeleteFunc(lb.Listeners, func(l elbtypes.Listener) bool {
+		return slices.Contains([]string{"UDP", "QUIC", "GENEVE"}, string(l.Protocol))
+	})
+	return lb, err
 }
 
 // readListeners reads the listeners of a load balancer, and the target groups that these pass requests on to.
@@ -38,6 +59,17 @@ func (c Client) readListeners(ctx context.Context, s *door.Scene, b *door.Balanc
 		return nil
 	}
 	b.Groups = lb.SecurityGroups
+	network := lb.Type == elbtypes.LoadBalancerTypeEnumNetwork
+	for _, l := range lb.Listeners {
+		listener := door.Listener{Port: uint16(aws.ToInt32(l.Port))}
+		if lb.Type == elbtypes.LoadBalancerTypeEnumApplication {
+			// In mode passthrough, the targets decide. See
+			// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/mutual-authentication.html
+			m := l.MutualAuthentication
+			listener.ARN, listener.MutualTLS = aws.ToString(l.ListenerArn), m != nil && aws.ToString(m.Mode) == "verify"
+		}
+		b.Listeners = append(b.Listeners, listener)
+	}
 	in := &elb.DescribeTargetGroupsInput{LoadBalancerArn: lb.LoadBalancerArn}
 	groups, err := all(ctx, c.targetGroups, in, &in.Marker,
 		func(out *elb.DescribeTargetGroupsOutput) ([]elbtypes.TargetGroup, *string) {
@@ -46,25 +78,20 @@ func (c Client) readListeners(ctx context.Context, s *door.Scene, b *door.Balanc
 	if err != nil {
 		return unseen(err)
 	}
-	network := lb.Type == elbtypes.LoadBalancerTypeEnumNetwork
 	byARN := map[string]*door.TargetGroup{}
 	var behind []*door.TargetGroup
 	for _, g := range groups {
-		tg := &door.TargetGroup{
-			Name: aws.ToString(g.TargetGroupName), Type: string(g.TargetType), VPC: aws.ToString(g.VpcId),
-		}
+		tg := &door.TargetGroup{Name: aws.ToString(g.TargetGroupName), Type: string(g.TargetType), VPC: aws.ToString(g.VpcId)}
 		if tg.Err = c.readTargets(ctx, tg, g, network); tg.Err == nil {
 			tg.Err = c.placeTargets(ctx, s, tg)
 		}
 		byARN[aws.ToString(g.TargetGroupArn)] = tg
 		behind = append(behind, tg)
 	}
-	for _, l := range lb.Listeners {
-		listener := door.Listener{Port: uint16(aws.ToInt32(l.Port)), Targets: behind} // rules may pass on to any
-		if network {
-			listener.Targets = forwarded(l, byARN)
+	for i, l := range lb.Listeners {
+		if b.Listeners[i].Targets = behind; network { // rules of an Application Load Balancer may pass on to any
+			b.Listeners[i].Targets = forwarded(l, byARN)
 		}
-		b.Listeners = append(b.Listeners, listener)
 	}
 	return nil
 }
@@ -161,4 +188,66 @@ func isTarget(i *door.Interface, id string) bool {
 	}
 	addr, err := netip.ParseAddr(id)
 	return err == nil && slices.Contains(slices.Concat(i.PrivateIPv4, i.IPv6), addr)
+}
+
+// Demands reads what the rules of an Application Load Balancer demand of requests to a port before they pass them on:
+// one of the headers, or any where none are named. It is nil if there are no such rules.
+func (c Client) Demands(ctx context.Context, b *door.Balancer, port uint16, headers []string) *doctor.SecondLayer {
+	says := func(demanded doctor.Demanded, format string, args ...any) *doctor.SecondLayer {
+		return &doctor.SecondLayer{Demanded: demanded, Cause: fmt.Sprintf(format, args...)}
+	}
+	where := fmt.Sprintf("listener %d of load balancer %s", port, b.Name)
+	at := slices.IndexFunc(b.Listeners, func(l door.Listener) bool { return l.Port == port && l.ARN != "" })
+	switch {
+	case len(b.Listeners) == 0 && b.Err != nil:
+		return says(doctor.Maybe, "cannot see the rules of load balancer %s: %v", b.Name, b.Err)
+	case at < 0:
+		return nil
+	case b.Listeners[at].MutualTLS:
+		return says(doctor.Yes, "%s demands a client certificate", where)
+	}
+	in := &elb.DescribeRulesInput{ListenerArn: &b.Listeners[at].ARN}
+	rules, err := all(ctx, c.rules, in, &in.Marker,
+		func(out *elb.DescribeRulesOutput) ([]elbtypes.Rule, *string) { return out.Rules, out.NextMarker })
+	if err != nil {
+		return says(doctor.Maybe, "cannot see the rules of load balancer %s: %v", b.Name, unseen(err))
+	}
+	guards := func(c elbtypes.RuleCondition) bool { return demands(c, headers) }
+	var open []string
+	for _, r := range rules {
+		if slices.ContainsFunc(r.Actions, isForward) && !slices.ContainsFunc(r.Conditions, guards) {
+			open = append(open, aws.ToString(r.Priority))
+		}
+	}
+	secret := cmp.Or(strings.Join(headers, " or "), "a secret header")
+	if len(open) == 0 {
+		return says(doctor.Yes, "each rule of %s that forwards demands %s", where, secret)
+	}
+	return says(doctor.No, "rule %s of %s forwards without %s", words.Few(open), where, secret)
+}
+
+func isForward(a elbtypes.Action) bool { return a.Type == elbtypes.ActionTypeEnumForward }
+
+// nobodysSecret is a value that only a pattern for everything matches.
+const nobodysSecret = "cfsg-e8a1f3"
+
+// demands reports whether a condition holds only for those who know the value of a header. One of its values is enough,
+// so all must be such that not everything matches them. See
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_HttpHeaderConditionConfig.html
+func demands(c elbtypes.RuleCondition, headers []string) bool {
+	h := c.HttpHeaderConfig
+	if aws.ToString(c.Field) != "http-header" || h == nil {
+		return false
+	}
+	named := func(name string) bool { return strings.EqualFold(name, aws.ToString(h.HttpHeaderName)) }
+	if len(headers) > 0 && !slices.ContainsFunc(headers, named) {
+		return false
+	}
+	return !slices.ContainsFunc(h.Values, func(pattern string) bool {
+		all, err := path.Match(strings.NewReplacer("[", "x", `\`, "x").Replace(pattern), nobodysSecret)
+		return err != nil || all
+	}) && !slices.ContainsFunc(h.RegexValues, func(pattern string) bool {
+		r, err := regexp.Compile(pattern)
+		return err != nil || r.MatchString(nobodysSecret)
+	})
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
-	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/aws/smithy-go"
 )
 
@@ -73,40 +72,21 @@ func all[In, Out, Options, Item any](
 // that is refused leaves a note where its data is missing; Complete fails only if the context ends.
 func (c Client) Complete(ctx context.Context, s *door.Scene) error {
 	c.readNetwork(ctx, s)
+	s.Balancers = map[string]*door.Balancer{}
 	for _, subject := range s.Subjects {
-		if i := subject.Interface; i != nil && i.LoadBalancer() != "" {
-			c.readBalancer(ctx, s, i)
+		i := subject.Interface
+		if i == nil || i.LoadBalancer() == "" {
+			continue
 		}
+		b, known := s.Balancers[i.LoadBalancer()]
+		if !known {
+			b = &door.Balancer{Name: i.LoadBalancer()}
+			s.Balancers[b.Name] = b
+			b.Err = c.readListeners(ctx, s, b)
+		}
+		b.Addresses = slices.Concat(b.Addresses, i.PrivateIPv4, i.IPv6)
 	}
 	return ctx.Err()
-}
-
-// A LoadBalancer is an Application, Network or Gateway Load Balancer.
-type LoadBalancer struct {
-	elbtypes.LoadBalancer
-	Listeners []elbtypes.Listener // those for TCP, by which CloudFront connects
-}
-
-// LoadBalancer returns a load balancer with its listeners, or nil if there is none of that name.
-func (c Client) LoadBalancer(ctx context.Context, name string) (*LoadBalancer, error) {
-	out, err := c.loadBalancers(ctx, &elb.DescribeLoadBalancersInput{Names: []string{name}})
-	_, none := errors.AsType[*elbtypes.LoadBalancerNotFoundException](err)
-	if none || err == nil && len(out.LoadBalancers) == 0 {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	lb := &LoadBalancer{LoadBalancer: out.LoadBalancers[0]}
-	in := &elb.DescribeListenersInput{LoadBalancerArn: lb.LoadBalancerArn}
-	lb.Listeners, err = all(ctx, c.listeners, in, &in.Marker,
-		func(out *elb.DescribeListenersOutput) ([]elbtypes.Listener, *string) {
-			return out.Listeners, out.NextMarker
-		})
-	lb.Listeners = slices.DeleteFunc(lb.Listeners, func(l elbtypes.Listener) bool {
-		return slices.Contains([]string{"UDP", "QUIC", "GENEVE"}, string(l.Protocol))
-	})
-	return lb, err
 }
 
 // unseen says in few words why a call failed that a verdict can do without.

@@ -30,8 +30,10 @@ func isClassic(i *Interface) bool {
 
 // A Listener passes on what comes in on a port.
 type Listener struct {
-	Port    uint16
-	Targets []*TargetGroup
+	Port      uint16
+	Targets   []*TargetGroup
+	ARN       string // of an Application Load Balancer's listener, which has rules
+	MutualTLS bool   // it demands a client certificate
 }
 
 // A TargetGroup has targets that are treated alike.

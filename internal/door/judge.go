@@ -226,7 +226,7 @@ func (j *judge) reachable(s Subject, r *SubjectReport) (found []family) {
 		note("no security group is attached, so there is nothing to judge")
 		return nil
 	}
-	if b := j.balancerOf(i); len(found) > 0 && b != nil && b.Gone {
+	if b := j.BalancerOf(i); len(found) > 0 && b != nil && b.Gone {
 		note("no load balancer %s here: no listeners or targets were looked at", b.Name)
 	}
 	return found
@@ -244,7 +244,7 @@ func (j *judge) warnAt(s Subject, ports []secgroup.PortRange, r *SubjectReport) 
 	}
 	listening := j.listening(s.Interface)
 	idle := slices.DeleteFunc(slices.Clone(ports), func(p secgroup.PortRange) bool { return overlap(listening, p) })
-	switch b := j.balancerOf(s.Interface); {
+	switch b := j.BalancerOf(s.Interface); {
 	case j.Network != nil && isClassic(s.Interface):
 		r.warn("cannot see what is behind a Classic Load Balancer")
 	case b == nil || b.Err != nil:
@@ -311,7 +311,7 @@ func (j *judge) wayIn(r *FamilyReport, f family, s Subject, p secgroup.PortRange
 	if j.Network != nil {
 		r.Findings = append(r.Findings, j.Network.path(s.Interface, f, p)...)
 	}
-	if b := j.balancerOf(s.Interface); b != nil {
+	if b := j.BalancerOf(s.Interface); b != nil {
 		r.Findings = append(r.Findings, b.behind(j, f, s.Groups, p)...)
 	}
 	for _, finding := range r.Findings {

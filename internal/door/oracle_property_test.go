@@ -246,7 +246,7 @@ func drawScene(t *rapid.T) *Scene {
 		for range rapid.IntRange(0, 2).Draw(t, "targets") {
 			tg.Targets = append(tg.Targets, Target{ID: "t", Port: uint16(rapid.IntRange(1, 4).Draw(t, "target port")), Subject: &Subject{Groups: rules("target")}})
 		}
-		b.Listeners = append(b.Listeners, Listener{uint16(rapid.IntRange(1, 4).Draw(t, "listener")), []*TargetGroup{tg}})
+		b.Listeners = append(b.Listeners, Listener{Port: uint16(rapid.IntRange(1, 4).Draw(t, "listener")), Targets: []*TargetGroup{tg}})
 	}
 	i := &Interface{
 		ID: "eni-1", VPC: "vpc-1", Subnet: "subnet-1", Description: "ELB net/shop/1", PrivateIPv4: prefixAddrs("192.0.2.7"), PublicIPv4: prefixAddrs("198.51.100.7"),

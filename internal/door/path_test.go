@@ -115,7 +115,7 @@ func TestTargets(t *testing.T) {
 				Lists:    map[string]secgroup.Holder{"pl-denied": {ID: "pl-denied", Family: -1, Err: errors.New("denied")}},
 				Balancers: map[string]*Balancer{"shop": {
 					Name: "shop", Groups: []string{"sg-lb"}, Addresses: prefixAddrs("10.0.0.7", "fd00::7"),
-					Listeners: []Listener{{443, []*TargetGroup{tg}}, {9443, []*TargetGroup{{Err: errors.New("of another listener")}}}},
+					Listeners: []Listener{{Port: 443, Targets: []*TargetGroup{tg}}, {Port: 9443, Targets: []*TargetGroup{{Err: errors.New("of another listener")}}}},
 				}},
 			}
 			r := Judge(scene, both(secgroup.PortRange{From: 443, To: 443}))

@@ -39,8 +39,8 @@ func (j *judge) portsAt(at Subject) (ports []secgroup.PortRange, notes []string)
 	return []secgroup.PortRange{{From: 443, To: 443}}, append(notes, "no tag or listener names a port: 443 is a guess, and --port names others")
 }
 
-// balancerOf returns the load balancer that an interface belongs to, if somebody looked at it.
-func (s *Scene) balancerOf(i *Interface) *Balancer {
+// BalancerOf returns the load balancer that an interface belongs to, if somebody looked at it.
+func (s *Scene) BalancerOf(i *Interface) *Balancer {
 	if i == nil {
 		return nil
 	}
@@ -49,7 +49,7 @@ func (s *Scene) balancerOf(i *Interface) *Balancer {
 
 // listening returns the ports with a listener of the load balancer that an interface belongs to, as far as is known.
 func (s *Scene) listening(i *Interface) []secgroup.PortRange {
-	b := s.balancerOf(i)
+	b := s.BalancerOf(i)
 	if b == nil {
 		return nil
 	}
