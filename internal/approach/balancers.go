@@ -136,15 +136,13 @@ func (c Client) readTargets(ctx context.Context, tg *door.TargetGroup, g elbtype
 		return unseen(err)
 	}
 	for _, t := range out.TargetHealthDescriptions {
-		state := "healthy"
-		if t.TargetHealth != nil {
-			state = string(t.TargetHealth.State)
-		}
-		if state == "draining" || state == "unused" {
+		state := cmp.Or(t.TargetHealth, &elbtypes.TargetHealth{State: elbtypes.TargetHealthStateEnumHealthy}).State
+		if state == elbtypes.TargetHealthStateEnumDraining || state == elbtypes.TargetHealthStateEnumUnused {
 			continue // they get no requests
 		}
 		tg.Targets = append(tg.Targets, door.Target{
-			ID: aws.ToString(t.Target.Id), Port: uint16(aws.ToInt32(t.Target.Port)), Serving: state == "healthy",
+			ID: aws.ToString(t.Target.Id), Port: uint16(aws.ToInt32(t.Target.Port)),
+			Serving: state == elbtypes.TargetHealthStateEnumHealthy,
 		})
 	}
 	return nil
@@ -212,6 +210,7 @@ func (c Client) Demands(ctx context.Context, b *door.Balancer, port uint16, head
 	if err != nil {
 		return says(doctor.Maybe, "cannot see the rules of load balancer %s: %v", b.Name, unseen(err))
 	}
+	isForward := func(a elbtypes.Action) bool { return a.Type == elbtypes.ActionTypeEnumForward }
 	guards := func(c elbtypes.RuleCondition) bool { return demands(c, headers) }
 	var open []string
 	for _, r := range rules {
@@ -226,21 +225,14 @@ func (c Client) Demands(ctx context.Context, b *door.Balancer, port uint16, head
 	return says(doctor.No, "rule %s of %s forwards without %s", words.Few(open), where, secret)
 }
 
-func isForward(a elbtypes.Action) bool { return a.Type == elbtypes.ActionTypeEnumForward }
-
-// nobodysSecret is a value that only a pattern for everything matches.
-const nobodysSecret = "cfsg-e8a1f3"
-
 // demands reports whether a condition holds only for those who know the value of a header. One of its values is enough,
 // so all must be such that not everything matches them. See
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_HttpHeaderConditionConfig.html
 func demands(c elbtypes.RuleCondition, headers []string) bool {
+	const nobodysSecret = "cfsg-e8a1f3" // only a pattern for everything matches it
 	h := c.HttpHeaderConfig
-	if aws.ToString(c.Field) != "http-header" || h == nil {
-		return false
-	}
 	named := func(name string) bool { return strings.EqualFold(name, aws.ToString(h.HttpHeaderName)) }
-	if len(headers) > 0 && !slices.ContainsFunc(headers, named) {
+	if h == nil || len(headers) > 0 && !slices.ContainsFunc(headers, named) {
 		return false
 	}
 	return !slices.ContainsFunc(h.Values, func(pattern string) bool {

@@ -18,9 +18,7 @@ import (
 )
 
 // A Client holds the operations that this package calls. None of them changes anything. They are functions, not
-// clients, so that a program links only the operations it calls: see [engine.Narrow].
-//
-// [engine.Narrow]: https://pkg.go.dev/cloudfront-sg-sync/internal/engine#Narrow
+// clients, so that a program links only the operations it calls: see [cloudfront-sg-sync/internal/engine.Narrow].
 type Client struct {
 	door.API
 	networkACLs  operation[ec2.DescribeNetworkAclsInput, ec2.DescribeNetworkAclsOutput, ec2.Options]
@@ -38,7 +36,6 @@ type Client struct {
 	rules         operation[elb.DescribeRulesInput, elb.DescribeRulesOutput, elb.Options]
 }
 
-// operation is an operation of a service.
 type operation[In, Out, Options any] func(context.Context, *In, ...func(*Options)) (*Out, error)
 
 // NewClient returns the operations of clients. The narrowed one is that of EC2 as well.
@@ -50,8 +47,7 @@ func NewClient(narrowed door.API, e *ec2.Client, l *elb.Client) Client {
 	}
 }
 
-// all calls an operation until it returns no token, and returns the items of all its answers. The token of an answer goes
-// into the next request.
+// all calls an operation until it returns no token, and returns the items of all its answers.
 func all[In, Out, Options, Item any](
 	ctx context.Context, call operation[In, Out, Options], in *In, token **string, items func(*Out) ([]Item, *string),
 ) (found []Item, err error) {
