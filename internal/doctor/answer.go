@@ -226,6 +226,9 @@ func (w *walk) isSame(own, target *url.URL) bool {
 		cmp.Or(target.EscapedPath(), "/") == own.EscapedPath() && target.RawQuery == own.RawQuery
 }
 
+// maxHeaderBytes is how long an origin's response may be without its body. See [pageQuotas].
+const maxHeaderBytes = 20_480
+
 // headerBytes is how long an answer is without its body, as far as the parsed answer shows.
 func headerBytes(response *http.Response) int {
 	n := len(response.Proto) + len(response.Status) + len(" \r\n\r\n")

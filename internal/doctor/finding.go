@@ -48,6 +48,24 @@ func entry(verdict Verdict, status int, source, advice string) Finding {
 	return Finding{Verdict: verdict, CloudFrontStatus: status, Source: source, Advice: advice}
 }
 
+// The pages of CloudFront's documentation that say what it expects from an origin.
+const (
+	guide            = "https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/"
+	pageOrigin       = guide + "DownloadDistValuesOrigin.html"
+	pageBehavior     = guide + "RequestAndResponseBehaviorCustomOrigin.html"
+	page504          = guide + "http-504-gateway-timeout.html"
+	page503          = guide + "http-503-service-unavailable.html"
+	page502          = guide + "http-502-bad-gateway.html"
+	pageCertificates = guide + "cnames-and-https-requirements.html"
+	pageCiphers      = guide + "secure-connections-supported-ciphers-cloudfront-to-origin.html"
+	pageMutualTLS    = guide + "origin-mtls-authentication.html" // mtls-authentication.html is about viewers
+	pageIPv6         = guide + "cloudfront-enable-ipv6.html"
+	pageVPCOrigins   = guide + "private-content-vpc-origins.html"
+	pageQuotas       = guide + "cloudfront-limits.html"
+	pageSecret       = guide + "restrict-access-to-load-balancer.html"
+	pageRotation     = "https://aws.amazon.com/blogs/security/how-to-enhance-amazon-cloudfront-origin-security-with-aws-waf-and-aws-secrets-manager/"
+)
+
 // Advice that several findings share.
 const (
 	install = "Install the certificate together with all its intermediates, the one that signed it first (fullchain.pem, not cert.pem)."

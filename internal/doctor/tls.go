@@ -1,14 +1,67 @@
 package doctor
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
+
+	"cloudfront-sg-sync/internal/words"
 )
+
+// cipherSuites are those that CloudFront offers to origins up to TLS 1.2 and Go knows. Go lacks
+// ECDHE_*_WITH_AES_256_CBC_SHA384 and RSA_WITH_RC4_128_MD5. See [pageCiphers].
+var cipherSuites = []uint16{
+	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA,
+	tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA,
+	tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256,
+	tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA,
+	tls.TLS_RSA_WITH_AES_256_CBC_SHA,
+	tls.TLS_RSA_WITH_AES_128_CBC_SHA,
+	tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA,
+}
+
+// curves are those that CloudFront offers to origins. See [pageCiphers].
+var curves = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384}
+
+// TLSVersions are the protocols that an origin's settings name, except SSLv3, which Go does not speak. The lowest of
+// them is the minimum; CloudFront uses the highest that the origin supports.
+var TLSVersions = map[string]uint16{"TLSv1": tls.VersionTLS10, "TLSv1.1": tls.VersionTLS11, "TLSv1.2": tls.VersionTLS12}
+
+// clientConfig speaks TLS as CloudFront does: from TLS 1.0 (CloudFront also knows SSLv3, but Go does not) to TLS 1.3,
+// which only a blog post of AWS mentions so far. Certificates are judged separately, to report everything that is wrong
+// with one.
+// https://aws.amazon.com/blogs/networking-and-content-delivery/amazon-cloudfront-delivering-millisecond-performance-to-global-audiences
+func (w *walk) clientConfig() *tls.Config {
+	return &tls.Config{
+		ServerName:         w.serverName(),
+		MinVersion:         cmp.Or(w.Distribution.MinTLS, tls.VersionTLS10),
+		MaxVersion:         tls.VersionTLS13,
+		CipherSuites:       cipherSuites,
+		CurvePreferences:   curves,
+		NextProtos:         []string{"http/1.1"}, // the version CloudFront speaks to origins: see [pageBehavior]
+		InsecureSkipVerify: true,
+	}
+}
+
+// isValid reports whether CloudFront accepts a certificate.
+func (w *walk) isValid(chain []*x509.Certificate) bool {
+	return !slices.ContainsFunc(w.judgeCertificate(chain, time.Now()), func(f Finding) bool { return f.Verdict == Fail })
+}
 
 // A Handshake is a TLS handshake with one address.
 type Handshake struct {
@@ -113,4 +166,144 @@ func summarizeTLS(shakes []Handshake) string {
 		return summary
 	}
 	return summary + expiry.Format(time.DateOnly)
+}
+
+// soon is how close to its end a certificate needs attention if it has not been renewed. Automatic renewal must have
+// failed by then: ACM renews 60 days ahead, and Let's Encrypt's clients 30.
+const soon = 14 * 24 * time.Hour
+
+// A Certificate is the certificate that a server presents.
+type Certificate struct {
+	Subject   string    `json:"subject"`
+	Names     []string  `json:"names"`
+	Issuer    string    `json:"issuer"`
+	NotBefore time.Time `json:"notBefore"`
+	NotAfter  time.Time `json:"notAfter"`
+	Chain     int       `json:"chain"` // how many certificates were sent
+}
+
+func describe(chain []*x509.Certificate) *Certificate {
+	leaf := chain[0]
+	c := &Certificate{
+		Subject: printable(leaf.Subject.String()), Issuer: printable(leaf.Issuer.String()), Names: []string{},
+		NotBefore: leaf.NotBefore.UTC(), NotAfter: leaf.NotAfter.UTC(), Chain: len(chain),
+	}
+	for _, name := range leaf.DNSNames {
+		c.Names = append(c.Names, printable(name))
+	}
+	for _, ip := range leaf.IPAddresses {
+		c.Names = append(c.Names, ip.String())
+	}
+	return c
+}
+
+// judgeCertificate checks, one by one, what CloudFront demands of a certificate: the name, the dates, and a complete
+// chain, in order, to an authority that it trusts. CloudFront trusts Mozilla's list; here, this machine's list takes
+// its place. See [pageCertificates] and [page502].
+func (w *walk) judgeCertificate(chain []*x509.Certificate, now time.Time) []Finding {
+	leaf := chain[0]
+	var findings []Finding
+	find := func(code, format string, args ...any) { findings = append(findings, finding(code, format, args...)) }
+	if !w.isNamed(leaf) {
+		find("certificate-name", "the certificate is for %s, not for %s", namesOf(leaf), w.namesWanted())
+	}
+	switch {
+	case now.After(leaf.NotAfter):
+		find("certificate-expired", "the certificate expired on %s, %s ago", leaf.NotAfter.Format(time.DateOnly), days(now.Sub(leaf.NotAfter)))
+	case now.Before(leaf.NotBefore):
+		find("certificate-not-yet-valid", "the certificate is not valid before %s", leaf.NotBefore.UTC().Format(time.RFC3339))
+	case leaf.NotAfter.Sub(now) < soon:
+		find("certificate-expires-soon", "the certificate expires on %s, in %s", leaf.NotAfter.Format(time.DateOnly), days(leaf.NotAfter.Sub(now)))
+	}
+	if f := w.judgeChain(chain, now); f.Code != "" {
+		findings = append(findings, f)
+	}
+	return findings
+}
+
+// judgeChain returns what is wrong with the chain from the certificate to a trusted authority, if anything is.
+func (w *walk) judgeChain(chain []*x509.Certificate, now time.Time) (f Finding) {
+	leaf := chain[0]
+	intermediates := x509.NewCertPool()
+	for _, c := range chain[1:] {
+		intermediates.AddCert(c)
+	}
+	// The dates of the leaf are judged separately, and must not hide what else is wrong.
+	if now.After(leaf.NotAfter) {
+		now = leaf.NotAfter
+	} else if now.Before(leaf.NotBefore) {
+		now = leaf.NotBefore
+	}
+	_, err := leaf.Verify(x509.VerifyOptions{Roots: w.roots, Intermediates: intermediates, CurrentTime: now})
+	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
+	switch {
+	case err == nil && isInOrder(chain):
+		return f
+	case err == nil:
+		return finding("chain-order", "the certificates of the chain are sent in the wrong order")
+	case !unknown:
+		return finding("certificate-invalid", "the certificate is not valid: %s", causeOf(err))
+	case isSelfSigned(leaf):
+		return finding("certificate-self-signed", "the certificate is self-signed")
+	case len(chain) == 1:
+		return finding("chain-incomplete", "the server sends no intermediate certificate, so nothing leads from %s to a trusted authority", issuerOf(leaf)).advise(issuerOf(leaf))
+	}
+	return finding("chain-untrusted", "the chain ends at %s, which this machine does not trust", issuerOf(chain[len(chain)-1]))
+}
+
+// isInOrder reports whether each certificate is followed by its issuer's.
+func isInOrder(chain []*x509.Certificate) bool {
+	for i, c := range chain[1:] {
+		if !bytes.Equal(chain[i].RawIssuer, c.RawSubject) {
+			return false
+		}
+	}
+	return true
+}
+
+func isSelfSigned(c *x509.Certificate) bool {
+	return bytes.Equal(c.RawIssuer, c.RawSubject) && c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) == nil
+}
+
+// isNamed reports whether a certificate is for the origin's name, or for that in the Host header: CloudFront accepts
+// either.
+func (w *walk) isNamed(leaf *x509.Certificate) bool {
+	for _, name := range []string{w.Origin.Name(), w.serverName()} {
+		if leaf.VerifyHostname(name) == nil {
+			return true
+		}
+		// CloudFront's documentation accepts the common name too, which Go ignores.
+		if len(leaf.DNSNames) == 0 && strings.EqualFold(leaf.Subject.CommonName, name) {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *walk) namesWanted() string {
+	if name := w.serverName(); name != w.Origin.Name() {
+		return w.Origin.Name() + " or " + name
+	}
+	return w.Origin.Name()
+}
+
+// namesOf lists a few of the names in a certificate.
+func namesOf(leaf *x509.Certificate) string {
+	names := describe([]*x509.Certificate{leaf}).Names
+	if len(names) == 0 {
+		return cmp.Or(leaf.Subject.CommonName, "no name")
+	}
+	return words.Few(names)
+}
+
+func days(d time.Duration) string {
+	if n := int(math.Floor(d.Hours() / 24)); n > 0 {
+		return words.CountAs(n, "day", "days")
+	}
+	return "less than a day"
+}
+
+// issuerOf returns who signed a certificate.
+func issuerOf(c *x509.Certificate) string {
+	return cmp.Or(c.Issuer.CommonName, strings.Join(c.Issuer.Organization, " "), "an issuer without a name")
 }
