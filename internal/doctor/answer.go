@@ -183,12 +183,16 @@ func (w *walk) judgeAnswer(s asked) []Finding {
 
 // judgeStatus returns what a status from 400 on means.
 func (w *walk) judgeStatus(status int) Finding {
-	f, known := statuses[status]
-	if !known {
-		f = statuses[min(status/100, 5)]
+	code := fmt.Sprintf("status-%d", status)
+	if status == http.StatusUnauthorized || status == http.StatusForbidden {
+		code = "status-denied"
+	} else if _, known := catalog[code]; !known {
+		code = fmt.Sprintf("status-%dxx", min(status/100, 5))
 	}
-	f.Message = fmt.Sprintf("the origin itself answers %d %s", status, http.StatusText(status))
-	f.Advice = strings.ReplaceAll(f.Advice, "%s", w.serverName())
+	f := finding(code, "the origin itself answers %d %s", status, http.StatusText(status))
+	if f.Advice = strings.ReplaceAll(f.Advice, "%s", w.serverName()); status == http.StatusServiceUnavailable {
+		f.Code = "status-5xx"
+	}
 	return f
 }
 

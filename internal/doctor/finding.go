@@ -31,11 +31,6 @@ func (f Finding) advise(args ...any) Finding {
 	return f
 }
 
-func (f Finding) coded(code string) Finding {
-	f.Code = code
-	return f
-}
-
 // as returns the finding with another verdict: one that is not a failure gets no status.
 func (f Finding) as(v Verdict) Finding {
 	if f.Verdict = v; v != Fail {
@@ -82,7 +77,8 @@ const (
 	limitsByAddress = "Limits and bans by connecting address (limit_req, mod_evasive, fail2ban, a rate-based rule) take all viewers " +
 		"behind CloudFront for a few: let them count the viewer's address, from X-Forwarded-For of trusted proxies, or exempt " +
 		"CloudFront's ranges (cfsg export)."
-	shorterHeaders = "Send fewer or shorter headers; cookies are the usual reason."
+	otherName = "The server does not accept the name %s, which it got as Host header and by TLS (SNI): pass the name that the " +
+		"distribution forwards with --host, or let the server answer for this one. If this is a port for TLS, the URL has to say https."
 )
 
 // catalog has, by code, what is the same of a finding wherever it is made. Gaps in an advice are for [Finding.advise].
@@ -141,7 +137,7 @@ var catalog = map[string]Finding{
 	"reconnect-timeout": entry(Fail, 504, page504, "The server accepts too few connections: raise its backlog and number of workers."),
 	"response-timeout": entry(Fail, 504, page504, "The connection succeeds, but the application does not answer: look at its log and at what it waits for (a database, another service). "+
 		"If it legitimately takes this long, raise the origin's response timeout (1 to 120 s, more on request) and look again with --response-timeout."),
-	"header-too-long": entry(Fail, 502, pageQuotas, shorterHeaders),
+	"header-too-long": entry(Fail, 502, pageQuotas, "Send fewer or shorter headers; cookies are the usual reason."),
 	"answer-reset":    entry(Fail, 502, page502, cutOff),
 	"answer-closed":   entry(Fail, 502, page502, "The server or a proxy in front of it gives up: look at its log. A server that expects TLS on a plain port, or the reverse, also does this."),
 	"answer-invalid":  entry(Fail, 502, page502, "Is there a web server on this port, and does it match the URL's scheme?"),
@@ -168,32 +164,19 @@ var catalog = map[string]Finding{
 	"not-kept":      entry(Warn, 0, pageOrigin, "Allow persistent connections (HTTP/1.1 keep-alive) in the server."),
 	"closed-early": entry(Warn, 502, pageOrigin, "Let the server keep connections longer than CloudFront does (Node.js and Apache close after 5 s unless told "+
 		"otherwise), or lower the origin's keep-alive timeout."),
-}
 
-// statuses are the findings about the origin's own statuses, and about the others of a class by its digit. CloudFront
-// passes every status on.
-var statuses = map[int]Finding{
-	400: otherName.coded("status-400"),
-	421: otherName.coded("status-421"), // RFC 9110, 15.5.20: the server does not answer for this name
-	401: denied,
-	403: denied,
-	404: otherURL,
-	410: otherURL,
-	429: entry(Warn, 0, pageBehavior, limitsByAddress).coded("status-429"),
-	4:   entry(Warn, 0, pageBehavior, "Use a path, and headers (--host, --header), for which the origin answers a GET: the timing of an error page says little.").coded("status-4xx"),
-	502: entry(Fail, 0, page502, "CloudFront only passes it on. A proxy or load balancer in front of the application cannot talk to it: is the "+
-		"application running, and on the port that the proxy expects?").coded("status-502"),
-	503: entry(Warn, 0, page503, "CloudFront passes it on. The server is overloaded or in maintenance, or its load balancer has no healthy target: look at the health checks, and at "+
-		"the host's CPU, memory and disk.").coded("status-5xx"),
-	504: entry(Fail, 0, page504, "CloudFront only passes it on. A proxy or load balancer in front of the application did not get an answer in "+
-		"time: look at its targets and at the timeout that it uses for them.").coded("status-504"),
-	5: entry(Warn, 0, pageBehavior, "CloudFront passes it on. The application fails: its log says why. If only this path fails, so does only this path for viewers.").coded("status-5xx"),
+	// The origin's own statuses, all of which CloudFront passes on.
+	"status-502": entry(Fail, 0, page502, "CloudFront only passes it on. A proxy or load balancer in front of the application cannot talk to it: is the "+
+		"application running, and on the port that the proxy expects?"),
+	"status-503": entry(Warn, 0, page503, "CloudFront passes it on. The server is overloaded or in maintenance, or its load balancer has no healthy target: look at the health checks, and at "+
+		"the host's CPU, memory and disk."),
+	"status-504": entry(Fail, 0, page504, "CloudFront only passes it on. A proxy or load balancer in front of the application did not get an answer in "+
+		"time: look at its targets and at the timeout that it uses for them."),
+	"status-5xx": entry(Warn, 0, pageBehavior, "CloudFront passes it on. The application fails: its log says why. If only this path fails, so does only this path for viewers."),
+	"status-400": entry(Warn, 0, pageBehavior, otherName),
+	"status-421": entry(Warn, 0, pageBehavior, otherName), // RFC 9110, 15.5.20: the server does not answer for this name
+	"status-429": entry(Warn, 0, pageBehavior, limitsByAddress),
+	"status-denied": entry(Warn, 0, pageBehavior, "If the origin expects a secret header from CloudFront, pass it with --header. Otherwise it may admit only some connecting addresses (cfsg export writes "+
+		"CloudFront's) or Host headers (--host), or a web ACL blocks the request. Until then only refusals are timed."),
+	"status-4xx": entry(Warn, 0, pageBehavior, "Use a URL that exists, and headers (--host, --header) with which the origin answers a GET: the timing of an error page says little."),
 }
-
-var (
-	denied = entry(Warn, 0, pageBehavior, "If the origin expects a secret header from CloudFront, pass it with --header. Otherwise it may admit only some connecting addresses (cfsg export writes "+
-		"CloudFront's) or Host headers (--host), or a web ACL blocks the request. Until then only refusals are timed.").coded("status-denied")
-	otherURL  = entry(Warn, 0, pageBehavior, "Use a URL that exists: the timing of an error page says little.").coded("status-4xx")
-	otherName = entry(Warn, 0, pageBehavior, "The server does not accept the name %s, which it got as Host header and by TLS (SNI): pass the name that the "+
-		"distribution forwards with --host, or let the server answer for this one. If this is a port for TLS, the URL has to say https.")
-)
