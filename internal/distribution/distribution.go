@@ -171,7 +171,7 @@ func read(o types.Origin) Origin {
 	}
 	origin.connections = doctor.Distribution{
 		Protocol:          string(c.OriginProtocolPolicy),
-		Families:          doctor.Families(cmp.Or(c.IpAddressType, types.IpAddressTypeIpv4)),
+		Families:          string(cmp.Or(c.IpAddressType, types.IpAddressTypeIpv4)),
 		ClientCertificate: c.OriginMtlsConfig != nil && aws.ToString(c.OriginMtlsConfig.ClientCertificateArn) != "",
 		Headers:           http.Header{},
 	}

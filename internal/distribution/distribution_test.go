@@ -202,7 +202,7 @@ func TestSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o := d.Origins[0].Examinations[0]; o.Settings != doctor.DefaultSettings || o.Distribution.Families != doctor.OnlyIPv4 || o.Distribution.MinTLS != 0 || o.Distribution.ClientCertificate {
+	if o := d.Origins[0].Examinations[0]; o.Settings != doctor.DefaultSettings || o.Distribution.Families != "ipv4" || o.Distribution.MinTLS != 0 || o.Distribution.ClientCertificate {
 		t.Errorf("%+v", o)
 	}
 	d, err = Read(t.Context(), fake(shop(func(_ *types.DistributionConfig, o *types.Origin) {

@@ -62,10 +62,9 @@ func (w *walk) answer(ctx context.Context) Step {
 // An asked is a request of the first ones, with its sample.
 type asked struct {
 	sample
-	to    netip.AddrPort
-	path  Path
-	url   *url.URL
-	extra bool // the URL is not that of the origin
+	to   netip.AddrPort
+	path Path
+	url  *url.URL
 }
 
 // toAsk returns the first requests: that of the URL to each address, and one of each other path to one address.
@@ -82,7 +81,7 @@ func (w *walk) toAsk() (all []asked) {
 		if u, err := url.ParseRequestURI(p.Path); err == nil {
 			one.Path, one.RawPath, one.RawQuery = u.Path, u.RawPath, u.RawQuery
 		}
-		all = append(all, asked{to: w.reachable[0], path: p, url: &one, extra: true})
+		all = append(all, asked{to: w.reachable[0], path: p, url: &one})
 	}
 	return all
 }
@@ -95,7 +94,7 @@ func (w *walk) judgeAsked(s asked) (findings []Finding) {
 	case s.err != nil:
 		findings = []Finding{w.unanswered(s.sample)}
 	default:
-		if !s.endless && !s.extra {
+		if !s.endless && s.url == w.Origin.URL {
 			w.answered = append(w.answered, s.to)
 		}
 		findings = w.judgeAnswer(s)
@@ -113,7 +112,7 @@ func (w *walk) answerOf(s asked) Answer {
 		IP: s.to.Addr(), BodyBytes: s.bytes, Complete: s.err == nil && !s.endless,
 		FirstByte: s.firstByte, Total: s.total, Error: causeOf(s.err),
 	}
-	if s.extra {
+	if s.url != w.Origin.URL {
 		a.Path = printable(s.path.Path)
 	}
 	if s.response != nil {
@@ -235,13 +234,9 @@ const maxHeaderBytes = 20_480
 
 // headerBytes is how long an answer is without its body, as far as the parsed answer shows.
 func headerBytes(response *http.Response) int {
-	n := len(response.Proto) + len(response.Status) + len(" \r\n\r\n")
-	for key, values := range response.Header {
-		for _, value := range values {
-			n += len(key) + len(value) + len(": \r\n")
-		}
-	}
-	return n
+	var header strings.Builder
+	_ = response.Header.Write(&header) // a builder takes it all
+	return len(response.Proto) + len(response.Status) + header.Len() + len(" \r\n\r\n")
 }
 
 // bytesOf writes a size.

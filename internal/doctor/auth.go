@@ -37,12 +37,13 @@ const (
 func (w *walk) auth(ctx context.Context) Step {
 	w.Progress("asking without the headers that CloudFront adds")
 	layer := w.demanded(ctx)
-	if w.rules != nil {
-		layer = combine(layer, *w.rules)
+	rules := w.guard.Demands
+	if rules != nil {
+		layer = combine(layer, *rules)
 	}
 	w.report.SecondLayer = &layer
 	step := Step{Verdict: OK, Summary: layer.Cause}
-	if layer.Demanded != Yes && w.Distribution.Protocol == "" && len(w.Secrets()) == 0 && w.rules == nil {
+	if layer.Demanded != Yes && w.Distribution.Protocol == "" && len(w.Secrets()) == 0 && rules == nil {
 		return skipped(layer.Cause)
 	}
 	switch layer.Demanded {
@@ -50,7 +51,7 @@ func (w *walk) auth(ctx context.Context) Step {
 		step.Summary = "nothing is demanded that only this distribution has"
 		step.Find("auth-missing", "%s: any AWS customer's distribution connects from the same addresses, and gets in past the rules and the WAF of this one", layer.Cause)
 	case Maybe:
-		if step.Summary = "cannot tell whether a proof is demanded"; len(w.samples) == 0 && w.rules == nil {
+		if step.Summary = "cannot tell whether a proof is demanded"; len(w.samples) == 0 && rules == nil {
 			return skipped(layer.Cause)
 		}
 		step.Find("auth-unknown", "%s", layer.Cause)

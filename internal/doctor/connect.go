@@ -38,7 +38,7 @@ func (w *walk) resolve(ctx context.Context) Step {
 		return step
 	}
 	families := w.Distribution.Families
-	if unused, some := map[Families]func(netip.Addr) bool{OnlyIPv4: netip.Addr.Is6, OnlyIPv6: netip.Addr.Is4}[families]; some {
+	if unused, some := map[string]func(netip.Addr) bool{"ipv4": netip.Addr.Is6, "ipv6": netip.Addr.Is4}[families]; some {
 		w.addresses = slices.DeleteFunc(w.addresses, unused)
 	}
 	if len(w.addresses) == 0 {
@@ -57,7 +57,7 @@ func (w *walk) resolve(ctx context.Context) Step {
 		step.Find("many-addresses", "of %d addresses, only the first %d were checked", len(w.addresses), maxAddresses)
 		w.addresses = w.addresses[:maxAddresses]
 	}
-	if !w.hasIPv4() && families == AnyFamily {
+	if !w.hasIPv4() && families == "" {
 		step.Find("ipv6-only", "%s has no IPv4 address", name)
 	}
 	step.Summary = words.Few(words.Strings(w.addresses))
@@ -107,7 +107,7 @@ func unreachable(name, use string) Finding {
 
 // isOptional reports whether CloudFront does without an address, as far as anyone knows: one of IPv6 beside IPv4.
 func (w *walk) isOptional(addr netip.Addr) bool {
-	return addr.Is6() && w.hasIPv4() && w.Distribution.Families == AnyFamily
+	return addr.Is6() && w.hasIPv4() && w.Distribution.Families == ""
 }
 
 // hasIPv4 reports whether CloudFront can connect over IPv4, which is its default.
@@ -212,7 +212,7 @@ func (w *walk) unconnected(c Connection) Finding {
 // unanswering is a port that does not answer this machine. An origin that lets in only CloudFront should not answer, so
 // it is a failure only if this machine ought to be let in.
 func (w *walk) unanswering(c Connection) Finding {
-	access := w.access[c.IP]
+	access := w.guard.Access[c.IP]
 	if access == OnlyCloudFront {
 		return finding("connect-closed", "port %d does not answer this machine, and should not: the security groups let in CloudFront and nobody else", c.Port)
 	}
@@ -240,12 +240,13 @@ func (w *walk) unanswering(c Connection) Finding {
 
 // isShutOut reports whether this machine is rightly kept from connecting.
 func (w *walk) isShutOut(c Connection) bool {
-	return c.failure == timedOut && c.Port == w.Origin.Port && w.access[c.IP] == OnlyCloudFront
+	return c.failure == timedOut && c.Port == w.Origin.Port && w.guard.Access[c.IP] == OnlyCloudFront
 }
 
 // noteOther mentions the port of the other scheme, which need not be open.
 func (w *walk) noteOther(step *Step, tries []Connection) {
-	if len(w.reachable) == 0 || !slices.ContainsFunc(tries, func(c Connection) bool { return c.failure == refused || c.failure == timedOut }) {
+	isClosed := func(c Connection) bool { return c.failure == refused || c.failure == timedOut }
+	if len(w.reachable) == 0 || !slices.ContainsFunc(tries, isClosed) {
 		return
 	}
 	scheme, policy := "HTTP", "https-only"

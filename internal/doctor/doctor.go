@@ -36,10 +36,12 @@ type Options struct {
 	roots  *x509.CertPool
 }
 
-// A Distribution is how a distribution talks to the origin, beside its settings.
+// A Distribution is how a distribution talks to the origin, beside its [Settings].
 type Distribution struct {
-	Protocol          string   // the protocol policy; empty if the distribution is unknown
-	Families          Families // in which CloudFront connects
+	Protocol string // the protocol policy; empty if the distribution is unknown
+	// Families are those in which CloudFront connects, in the words of its API: ipv4, ipv6 or dualstack; empty if
+	// unknown. See "Origin IP address type" in [pageOrigin].
+	Families          string
 	MinTLS            uint16
 	ClientCertificate bool        // CloudFront presents one
 	Headers           http.Header // CloudFront adds them, and their values are secrets: see [Options.Header]
@@ -52,17 +54,6 @@ type Path struct {
 	Pattern string // of the behavior
 	Guessed bool   // from the pattern
 }
-
-// Families are the address families in which CloudFront connects, in the words of its API. See "Origin IP address type"
-// in [pageOrigin].
-type Families string
-
-// The families.
-const (
-	AnyFamily Families = "" // unknown
-	OnlyIPv4  Families = "ipv4"
-	OnlyIPv6  Families = "ipv6"
-)
 
 // The most that may be asked for.
 const (
@@ -99,8 +90,9 @@ func Run(ctx context.Context, o Options) *Report {
 			step = skipped("interrupted")
 		}
 		step.Name = c.name
-		step.locate(len(w.addresses))
-		w.report.add(step)
+		step.locate(len(w.addresses) > 1)
+		step.Findings = append([]Finding{}, step.Findings...) // in JSON a list, if empty
+		w.report.Steps, w.report.Verdict = append(w.report.Steps, step), worse(w.report.Verdict, step.Verdict)
 		if o.Stepped != nil {
 			o.Stepped(step)
 		}
@@ -114,8 +106,7 @@ type walk struct {
 	Options
 	report    *Report
 	addresses []netip.Addr             // everything the name resolves to
-	access    map[netip.Addr]Access    // who gets in there, as far as the groups say
-	rules     *SecondLayer             // what the listener rules demand, if somebody looked
+	guard     Step                     // what [Options.Groups] says
 	reachable []netip.AddrPort         // where a connection was made, on the URL's port
 	shaken    map[netip.Addr]Handshake // with those
 	samples   []asked                  // the answers to the first requests
@@ -147,13 +138,11 @@ func newWalk(o Options) *walk {
 
 // groups asks who gets in. Packets meet security groups before the host.
 func (w *walk) groups(ctx context.Context) Step {
-	step := w.Groups(ctx, w.report)
-	w.access, w.rules = step.Access, step.Demands
-	return step
+	w.guard = w.Groups(ctx, w.report)
+	return w.guard
 }
 
-// serverName is the name that TLS asks for: the Host header's, if it is forwarded.
-// https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/http-502-bad-gateway.html
+// serverName is the name that TLS asks for: the Host header's, if it is forwarded. See [page502].
 func (w *walk) serverName() string {
 	if w.Host == "" {
 		return w.Origin.Name()
@@ -181,8 +170,7 @@ func (s Settings) slowConnect() Seconds { return min(second, s.ConnectionTimeout
 // inAll is how long viewers wait for their error if each of CloudFront's attempts takes so long.
 func (s Settings) inAll(each Seconds) Seconds { return Seconds(s.ConnectionAttempts) * each }
 
-// DefaultSettings are CloudFront's.
-// https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/DownloadDistValuesOrigin.html
+// DefaultSettings are CloudFront's: see [pageOrigin].
 var DefaultSettings = Settings{
 	ConnectionAttempts: 3, ConnectionTimeout: 10 * second, KeepAliveTimeout: 5 * second, ResponseTimeout: 30 * second,
 }

@@ -16,18 +16,13 @@ type Finding struct {
 // finding returns the finding with a code of the catalog, and a message.
 func finding(code, format string, args ...any) Finding {
 	f := catalog[code]
-	f.Code, f.Message = code, fmt.Sprintf(format, args...)
-	return f
-}
-
-func (f Finding) printable() Finding {
-	f.Message, f.Advice = printable(f.Message), printable(f.Advice)
+	f.Code, f.Message = code, printable(fmt.Sprintf(format, args...))
 	return f
 }
 
 // advise fills the gaps in the advice.
 func (f Finding) advise(args ...any) Finding {
-	f.Advice = fmt.Sprintf(f.Advice, args...)
+	f.Advice = printable(fmt.Sprintf(f.Advice, args...))
 	return f
 }
 
@@ -178,5 +173,5 @@ var catalog = map[string]Finding{
 	"status-429": entry(Warn, 0, pageBehavior, limitsByAddress),
 	"status-denied": entry(Warn, 0, pageBehavior, "If the origin expects a secret header from CloudFront, pass it with --header. Otherwise it may admit only some connecting addresses (cfsg export writes "+
 		"CloudFront's) or Host headers (--host), or a web ACL blocks the request. Until then only refusals are timed."),
-	"status-4xx": entry(Warn, 0, pageBehavior, "Use a URL that exists, and headers (--host, --header) with which the origin answers a GET: the timing of an error page says little."),
+	"status-4xx": entry(Warn, 0, pageBehavior, "Use a URL that exists, and headers (--host, --header) for which the origin answers a GET: the timing of an error page says little."),
 }

@@ -49,12 +49,6 @@ type Report struct {
 	SecondLayer *SecondLayer `json:"secondLayer"`
 }
 
-func (r *Report) add(s Step) {
-	s.Findings = append([]Finding{}, s.Findings...) // in JSON a list, if empty
-	r.Steps = append(r.Steps, s)
-	r.Verdict = worse(r.Verdict, s.Verdict)
-}
-
 // StepsWith returns the names of the steps with a verdict.
 func (r *Report) StepsWith(v Verdict) []string {
 	var names []string
@@ -96,36 +90,36 @@ const (
 // Find adds the finding with a code of the catalog, and a message.
 func (s *Step) Find(code, format string, args ...any) { s.find(finding(code, format, args...)) }
 
-// find adds a finding. It can only make the verdict worse.
-func (s *Step) find(f Finding) {
-	s.Findings, s.where = append(s.Findings, f.printable()), append(s.where, nil)
-	s.Verdict = worse(s.Verdict, f.Verdict)
+// find adds a finding, perhaps about an address. The same about several is one finding. It can only make the verdict
+// worse.
+func (s *Step) find(f Finding, at ...netip.Addr) {
+	i := slices.Index(s.Findings, f)
+	if i < 0 {
+		i = len(s.Findings)
+		s.Findings, s.where = append(s.Findings, f), append(s.where, nil)
+		s.Verdict = worse(s.Verdict, f.Verdict)
+	}
+	s.where[i] = slices.Concat(s.where[i], at)
 }
 
-// findAt adds a finding about one address. The same about several is one finding. A failure, or a possible one, over
-// IPv6 is only a warning for an origin that has IPv4 as well, because CloudFront connects over IPv6 only if told to,
-// unless the distribution is known. See [pageIPv6].
+// findAt adds a finding about one address. A failure, or a possible one, over IPv6 is only a warning for an origin that
+// has IPv4 as well, because CloudFront connects over IPv6 only if told to, unless the distribution is known. See
+// [pageIPv6].
 func (w *walk) findAt(step *Step, addr netip.Addr, f Finding) {
 	if (f.Verdict == Fail || f.Verdict == Unknown) && w.isOptional(addr) {
 		f.Verdict = Warn
 		f.Message += " (matters if the origin's IP address type is ipv6 or dualstack; the default is ipv4)"
 	}
-	f = f.printable()
-	at := slices.Index(step.Findings, f)
-	if at < 0 {
-		at = len(step.Findings)
-		step.find(f)
-	}
-	if !slices.Contains(step.where[at], addr) {
-		step.where[at] = append(step.where[at], addr)
-	}
+	step.find(f, addr)
 }
 
 // locate has findings say which addresses they are about. If the origin has only one, it is not repeated.
-func (s *Step) locate(addresses int) {
+func (s *Step) locate(several bool) {
 	for i, where := range s.where {
-		if addresses > 1 && len(where) > 0 {
-			s.Findings[i].Message = fmt.Sprintf("%s: %s", words.Few(words.Strings(where)), s.Findings[i].Message)
+		if several && len(where) > 0 {
+			slices.SortFunc(where, netip.Addr.Compare)
+			addresses := words.Strings(slices.Compact(where))
+			s.Findings[i].Message = fmt.Sprintf("%s: %s", words.Few(addresses), s.Findings[i].Message)
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"net"
 	"net/http"
 	"slices"
@@ -214,14 +213,14 @@ func (t *Timing) summary() string {
 		return summary + ", no answer"
 	}
 	summary += fmt.Sprintf(", %d failed", t.Failed)
-	errors := 0
+	broken := 0
 	for status, count := range t.Statuses {
 		if status >= 500 {
-			errors += count
+			broken += count
 		}
 	}
-	if errors > 0 {
-		summary += fmt.Sprintf(", %d were 5xx", errors)
+	if broken > 0 {
+		summary += fmt.Sprintf(", %d were 5xx", broken)
 	}
 	return fmt.Sprintf("%s; first byte %s, at most %s", summary, t.FirstByte.Median, t.FirstByte.Max)
 }
@@ -241,15 +240,9 @@ func spreadOf(times []Seconds) *Spread {
 		return nil
 	}
 	sorted := slices.Sorted(slices.Values(times))
-	return &Spread{
-		Min: sorted[0], Median: percentile(sorted, 50), P95: percentile(sorted, 95), P99: percentile(sorted, 99), Max: sorted[len(sorted)-1],
-	}
-}
-
-// percentile returns the smallest measured time that p percent of all do not exceed (the nearest rank).
-func percentile(sorted []Seconds, p float64) Seconds {
-	rank := int(math.Ceil(p / 100 * float64(len(sorted))))
-	return sorted[max(rank, 1)-1]
+	// The smallest measured time that p percent of all do not exceed: the nearest rank.
+	percentile := func(p int) Seconds { return sorted[(p*len(sorted)+99)/100-1] }
+	return &Spread{sorted[0], percentile(50), percentile(95), percentile(99), percentile(100)}
 }
 
 // KeepAlive is what happens to a connection after an answer.

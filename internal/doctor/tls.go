@@ -205,7 +205,7 @@ func (w *walk) judgeCertificate(chain []*x509.Certificate, now time.Time) []Find
 	var findings []Finding
 	find := func(code, format string, args ...any) { findings = append(findings, finding(code, format, args...)) }
 	if !w.isNamed(leaf) {
-		find("certificate-name", "the certificate is for %s, not for %s", namesOf(leaf), w.namesWanted())
+		find("certificate-name", "the certificate is for %s, not for %s", namesOf(leaf), strings.Join(w.names(), " or "))
 	}
 	switch {
 	case now.After(leaf.NotAfter):
@@ -215,14 +215,11 @@ func (w *walk) judgeCertificate(chain []*x509.Certificate, now time.Time) []Find
 	case leaf.NotAfter.Sub(now) < soon:
 		find("certificate-expires-soon", "the certificate expires on %s, in %s", leaf.NotAfter.Format(time.DateOnly), days(leaf.NotAfter.Sub(now)))
 	}
-	if f := w.judgeChain(chain, now); f.Code != "" {
-		findings = append(findings, f)
-	}
-	return findings
+	return append(findings, w.judgeChain(chain, now)...)
 }
 
 // judgeChain returns what is wrong with the chain from the certificate to a trusted authority, if anything is.
-func (w *walk) judgeChain(chain []*x509.Certificate, now time.Time) (f Finding) {
+func (w *walk) judgeChain(chain []*x509.Certificate, now time.Time) []Finding {
 	leaf := chain[0]
 	intermediates := x509.NewCertPool()
 	for _, c := range chain[1:] {
@@ -238,17 +235,18 @@ func (w *walk) judgeChain(chain []*x509.Certificate, now time.Time) (f Finding) 
 	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
 	switch {
 	case err == nil && isInOrder(chain):
-		return f
+		return nil
 	case err == nil:
-		return finding("chain-order", "the certificates of the chain are sent in the wrong order")
+		return []Finding{finding("chain-order", "the certificates of the chain are sent in the wrong order")}
 	case !unknown:
-		return finding("certificate-invalid", "the certificate is not valid: %s", causeOf(err))
+		return []Finding{finding("certificate-invalid", "the certificate is not valid: %s", causeOf(err))}
 	case isSelfSigned(leaf):
-		return finding("certificate-self-signed", "the certificate is self-signed")
+		return []Finding{finding("certificate-self-signed", "the certificate is self-signed")}
 	case len(chain) == 1:
-		return finding("chain-incomplete", "the server sends no intermediate certificate, so nothing leads from %s to a trusted authority", issuerOf(leaf)).advise(issuerOf(leaf))
+		f := finding("chain-incomplete", "the server sends no intermediate certificate, so nothing leads from %s to a trusted authority", issuerOf(leaf))
+		return []Finding{f.advise(issuerOf(leaf))}
 	}
-	return finding("chain-untrusted", "the chain ends at %s, which this machine does not trust", issuerOf(chain[len(chain)-1]))
+	return []Finding{finding("chain-untrusted", "the chain ends at %s, which this machine does not trust", issuerOf(chain[len(chain)-1]))}
 }
 
 // isInOrder reports whether each certificate is followed by its issuer's.
@@ -265,26 +263,14 @@ func isSelfSigned(c *x509.Certificate) bool {
 	return bytes.Equal(c.RawIssuer, c.RawSubject) && c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) == nil
 }
 
-// isNamed reports whether a certificate is for the origin's name, or for that in the Host header: CloudFront accepts
-// either.
-func (w *walk) isNamed(leaf *x509.Certificate) bool {
-	for _, name := range []string{w.Origin.Name(), w.serverName()} {
-		if leaf.VerifyHostname(name) == nil {
-			return true
-		}
-		// CloudFront's documentation accepts the common name too, which Go ignores.
-		if len(leaf.DNSNames) == 0 && strings.EqualFold(leaf.Subject.CommonName, name) {
-			return true
-		}
-	}
-	return false
-}
+// names are those that a certificate may be for: the origin's, and that in the Host header.
+func (w *walk) names() []string { return slices.Compact([]string{w.Origin.Name(), w.serverName()}) }
 
-func (w *walk) namesWanted() string {
-	if name := w.serverName(); name != w.Origin.Name() {
-		return w.Origin.Name() + " or " + name
-	}
-	return w.Origin.Name()
+// isNamed reports whether a certificate is for one of the names, also as its common name, which Go ignores.
+func (w *walk) isNamed(leaf *x509.Certificate) bool {
+	return slices.ContainsFunc(w.names(), func(name string) bool {
+		return leaf.VerifyHostname(name) == nil || len(leaf.DNSNames) == 0 && strings.EqualFold(leaf.Subject.CommonName, name)
+	})
 }
 
 // namesOf lists a few of the names in a certificate.
