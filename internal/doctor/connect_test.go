@@ -34,36 +34,36 @@ func TestConnect(t *testing.T) {
 	)
 	server := serve(t, answering(200, "hello"))
 	for _, c := range []struct {
-		name, url string
-		addresses []string
-		outcomes  map[string]error
-		want      string
-		summary   string
+		name, url  string
+		addresses  []string
+		where      string
+		err        error // of connecting there
+		want, says string
 	}{
-		{"refused", "http://" + name + ":80/", []string{a}, map[string]error{a + ":80": syscall.ECONNREFUSED}, "connect:connect-refused:fail", "port 80: refused"},
-		{"dropped", "http://" + name + ":80/", []string{a}, map[string]error{a + ":80": os.ErrDeadlineExceeded}, "connect:connect-timeout:unknown", "port 80: timeout"},
-		{"one of two refused", "http://" + name + ":80/", []string{a, b}, map[string]error{b + ":80": syscall.ECONNREFUSED}, "connect:connect-refused:fail", ", refused"},
-		{"no way there", "http://" + name + ":80/", []string{a}, map[string]error{a + ":80": syscall.ENETUNREACH}, "connect:connect-no-route:warn connect:not-examined:unknown", "port 80: no-route"},
-		{"no IPv6 here", "http://" + name + ":80/", []string{a, six}, map[string]error{"[" + six + "]:80": syscall.ENETUNREACH}, "connect:connect-no-route:ok", ", no-route"},
-		{"refused over IPv6", "http://" + name + ":80/", []string{a, six}, map[string]error{"[" + six + "]:80": syscall.ECONNREFUSED}, "connect:connect-refused:warn", ", refused"},
-		{"reset", "http://" + name + ":80/", []string{a}, map[string]error{a + ":80": syscall.ECONNRESET}, "connect:connect-reset:fail", "port 80: reset"},
-		{"something else", "http://" + name + ":80/", []string{a}, map[string]error{a + ":80": syscall.EACCES}, "connect:connect-failed:fail", "port 80: error"},
-		{"the other port is closed", "http://" + name + "/", []string{a}, map[string]error{a + ":443": syscall.ECONNREFUSED}, "connect:other-port-closed:ok", "; port 443: refused"},
-		{"both ports are open", "http://" + name + "/", []string{a}, nil, "", "; port 443: "},
-		{"a port that CloudFront does not take", "http://" + name + ":81/", []string{a}, nil, "connect:port-not-permitted:warn", "port 81: "},
+		{"refused", ":80/", []string{a}, a + ":80", syscall.ECONNREFUSED, "connect:connect-refused:fail", "port 80: refused"},
+		{"dropped", ":80/", []string{a}, a + ":80", os.ErrDeadlineExceeded, "connect:connect-timeout:unknown", "port 80: timeout"},
+		{"one of two refused", ":80/", []string{a, b}, b + ":80", syscall.ECONNREFUSED, "connect:connect-refused:fail", ", refused"},
+		{"no way there", ":80/", []string{a}, a + ":80", syscall.ENETUNREACH, "connect:connect-no-route:warn connect:not-examined:unknown", "port 80: no-route"},
+		{"no IPv6 here", ":80/", []string{a, six}, "[" + six + "]:80", syscall.ENETUNREACH, "connect:connect-no-route:ok", ", no-route"},
+		{"refused over IPv6", ":80/", []string{a, six}, "[" + six + "]:80", syscall.ECONNREFUSED, "connect:connect-refused:warn", ", refused"},
+		{"reset", ":80/", []string{a}, a + ":80", syscall.ECONNRESET, "connect:connect-reset:fail", "port 80: reset"},
+		{"something else", ":80/", []string{a}, a + ":80", syscall.EACCES, "connect:connect-failed:fail", "port 80: error"},
+		{"the other port is closed", "/", []string{a}, a + ":443", syscall.ECONNREFUSED, "connect:other-port-closed:ok", "; port 443: refused"},
+		{"both ports are open", "/", []string{a}, "", nil, "", "; port 443: "},
+		{"a port that CloudFront does not take", ":81/", []string{a}, "", nil, "connect:port-not-permitted:warn", "port 81: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, server)
 			s.addresses = parsed(c.addresses)
-			s.options.dial = dialer(c.outcomes, server)
-			if c.name == "dropped" {
+			s.options.dial = dialer(map[string]error{c.where: c.err}, server)
+			if c.err == os.ErrDeadlineExceeded {
 				s.options.Settings.ConnectionTimeout = 100 * millisecond
 			}
-			report := s.examine(t.Context(), c.url)
+			report := s.examine(t.Context(), "http://"+name+c.url)
 			wants(t, report, c.want)
-			if got := step(t, report, "connect").Summary; !strings.Contains(got, c.summary) {
-				t.Errorf("says %q, want %q", got, c.summary)
+			if got := step(t, report, "connect").Summary; !strings.Contains(got, c.says) {
+				t.Errorf("says %q, want %q", got, c.says)
 			}
 		})
 	}

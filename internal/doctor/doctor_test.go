@@ -124,12 +124,17 @@ func step(t *testing.T, report *Report, name string) Step {
 	return Step{}
 }
 
-// wants checks what was found.
+// wants checks what was found, and what is said of the causes that AWS names.
 func wants(t *testing.T, report *Report, want string) {
 	t.Helper()
 	if got := codes(report); got != want {
 		text, _ := json.MarshalIndent(report.Steps, "", "  ")
 		t.Errorf("found %q, want %q\n%s", got, want, text)
+	}
+	for _, s := range report.Steps {
+		for _, f := range s.Findings {
+			checkCause(t, f)
+		}
 	}
 }
 

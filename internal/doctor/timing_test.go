@@ -192,6 +192,7 @@ func TestJudgeTiming(t *testing.T) {
 		step := w.judgeTiming(t.Context(), timing)
 		got := string(step.Verdict)
 		for _, f := range step.Findings {
+			checkCause(t, f)
 			got += fmt.Sprint(" ", f.Code, " ", f.CloudFrontStatus, " ", f.Message)
 		}
 		if got != c.want {
