@@ -5,6 +5,10 @@ import (
 	"fmt"
 	"testing"
 
+	"cloudfront-sg-sync/internal/awserr"
+	"cloudfront-sg-sync/internal/ec2sim"
+
+	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
@@ -14,8 +18,11 @@ func TestPermissions(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rules := rapid.SliceOfDistinct(rapid.Custom(func(t *rapid.T) Rule {
 			r := genRule(t)
-			if rapid.IntRange(0, 4).Draw(t, "list") == 0 {
+			switch rapid.IntRange(0, 9).Draw(t, "other") {
+			case 0, 1:
 				r.Source = Source{Reference: "pl-3b927c52"}
+			case 2:
+				r.Protocol, r.From, r.To = "icmp", 8, -1
 			}
 			return r
 		}), func(r Rule) RuleID { return r.RuleID }).Draw(t, "rules")
@@ -38,28 +45,33 @@ func TestPermissions(t *testing.T) {
 	})
 }
 
+// An error says which step failed, why, and what to do about it.
 func TestApplyFails(t *testing.T) {
+	rules := rulesFor("", "443", "1.0.0.0/24", "2.0.0.0/24")
+	authorize, revoke := Step{HolderID: "sg-1", Add: rules}, Step{HolderID: "sg-1", Remove: rules}
+	redescribe := Step{HolderID: "sg-1", Describe: rules}
 	for _, test := range []struct {
-		op   string
+		step Step
 		code string
-		want string // at the end of the error, what to do
+		want string
 	}{
 		{authorize, "UnauthorizedOperation", "; grant the permission ec2:AuthorizeSecurityGroupIngress"},
 		{revoke, "UnauthorizedOperation", "; grant the permission ec2:RevokeSecurityGroupIngress"},
 		{redescribe, "UnauthorizedOperation", "; grant the permission ec2:UpdateSecurityGroupRuleDescriptionsIngress"},
 		{authorize, "RequestLimitExceeded", "; AWS is throttling this account: run again later"},
-		{authorize, "RulesPerSecurityGroupLimitExceeded", "add a group to its pool (all groups of a pool carry the same pool tag), or raise quota L-0EA8095F"},
-		{revoke, "InvalidPermission.NotFound", "InvalidPermission.NotFound: of EC2"},
+		{
+			authorize, "RulesPerSecurityGroupLimitExceeded",
+			"add a group to its pool (all groups of a pool carry the same pool tag), or raise quota L-0EA8095F",
+		},
+		{revoke, "InvalidPermission.NotFound", "InvalidPermission.NotFound: "},
 	} {
-		t.Run(fmt.Sprint(test.op, " ", test.code), func(t *testing.T) {
-			api := &fakeEC2{err: ec2Error(test.code)}
-			step := stepOf(test.op, "sg-1", Rule{RuleID: tcp(tcp443, "1.0.0.0/24")}, Rule{RuleID: tcp(tcp443, "2.0.0.0/24")})
-			err := applied(t.Context(), api, step)
-			checkError(t, err, test.op+" 2 rules in sg-1: ", test.code, test.want)
-			if !errors.Is(err, api.err) {
-				t.Errorf("%v does not wrap what EC2 said", err)
-			}
-		})
+		sim, _, api := newSim(ec2sim.Options{})
+		sim.Inject(ec2sim.Fault{Kind: ec2sim.ErrorBefore, Action: ec2sim.AnyMutating, Code: test.code, Count: ec2sim.Forever})
+		_, err := Apply(t.Context(), api, test.step, 0)
+		checkError(t, err, test.step.Operation()+" 2 rules in sg-1: ", test.want)
+		if awserr.Code(err) != test.code {
+			t.Errorf("%v does not wrap what EC2 said", err)
+		}
 	}
 }
 
@@ -67,12 +79,13 @@ func TestApplyFails(t *testing.T) {
 func TestErrorsOfEC2(t *testing.T) {
 	type kind struct{ conflict, refusal bool }
 	for code, want := range map[string]kind{
-		"InvalidPermission.Duplicate": {conflict: true}, "InvalidPermission.NotFound": {conflict: true}, "InvalidGroup.NotFound": {conflict: true},
-		"RulesPerSecurityGroupLimitExceeded": {conflict: true}, "PrefixListVersionMismatch": {conflict: true},
-		"InvalidPermission.Malformed": {refusal: true}, "UnauthorizedOperation": {refusal: true},
-		"RequestLimitExceeded": {}, "InternalError": {}, "AuthFailure": {}, "ExpiredToken": {},
+		"InvalidPermission.Duplicate": {conflict: true}, "InvalidPermission.NotFound": {conflict: true},
+		"InvalidGroup.NotFound": {conflict: true}, "RulesPerSecurityGroupLimitExceeded": {conflict: true},
+		"PrefixListVersionMismatch": {conflict: true}, "InvalidPermission.Malformed": {refusal: true},
+		"UnauthorizedOperation": {refusal: true}, "RequestLimitExceeded": {}, "InternalError": {}, "AuthFailure": {}, "ExpiredToken": {},
 	} {
-		err := errors.Join(errors.New("first"), fmt.Errorf("pool web: %w", ec2Error(code)))
+		said := &smithy.OperationError{ServiceID: "EC2", OperationName: "Call", Err: &smithy.GenericAPIError{Code: code}}
+		err := errors.Join(errors.New("first"), fmt.Errorf("pool web: %w", said))
 		if got := (kind{IsConflict(err), IsRefusal(err)}); got != want {
 			t.Errorf("%s: %+v, want %+v", code, got, want)
 		}

@@ -3,21 +3,12 @@ package secgroup
 import (
 	"fmt"
 	"maps"
-	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 )
-
-// consecutive returns n ranges that do not merge.
-func consecutive(n int) []netip.Prefix {
-	var ranges []netip.Prefix
-	for i := range n {
-		ranges = append(ranges, netip.PrefixFrom(netip.AddrFrom4([4]byte{13, byte(i >> 7), byte(i << 1), 0}), 24))
-	}
-	return ranges
-}
 
 // Following the hint of a shortage to the letter makes room: each tag that is named, and no other, on the groups that
 // it is named for.
@@ -28,51 +19,35 @@ func TestShortageDoneLiterally(t *testing.T) {
 	for name, groups := range map[string][]Group{
 		"a group of its own":            {group("sg-1", "443", nil)},
 		"a group of its own, two ports": {group("sg-1", "80 443", nil)},
-		"a pool":                        {group("sg-1", "443", []string{"pool=web"}), group("sg-2", "443", []string{"pool=web"})},
+		"a pool":                        pooled("443", "443"),
 	} {
-		t.Run(name, func(t *testing.T) {
-			ranges := consecutive(130)
-			e := shortage(newPlan(t, groups, ranges, nil))
-			text := e.Error()
-			m := made.FindStringSubmatch(text)
-			if m == nil {
-				t.Fatalf("the error names no groups to make: %s", text)
-			}
-			n, err := strconv.Atoi(m[1])
-			if err != nil {
-				t.Fatal(err)
-			}
-			tagged := groups
-			if again := retagged.FindStringSubmatch(text); again != nil {
-				tagged = nil
-				for _, g := range groups {
-					tags := map[string]string{again[2]: again[3]}
-					maps.Copy(tags, g.Tags)
-					if g.ID == again[1] {
-						g.Tags = tags
-					}
-					tagged = append(tagged, g)
+		ranges := apart("13.0.0.0/24", 130)
+		text := newPlan(t, groups, ranges, nil).Failures().Error()
+		m, quota := made.FindStringSubmatch(text), raised.FindStringSubmatch(text)
+		if m == nil || quota == nil {
+			t.Fatalf("%s: no groups to make, or no quota: %s", name, text)
+		}
+		tagged := slices.Clone(groups)
+		if again := retagged.FindStringSubmatch(text); again != nil {
+			for i, g := range groups {
+				if tagged[i].Tags = maps.Clone(g.Tags); g.ID == again[1] {
+					tagged[i].Tags[again[2]] = again[3]
 				}
 			}
-			for i := range n {
-				tagged = append(tagged, Group{
-					ID: fmt.Sprintf("sg-9%d", i), VPC: groups[0].VPC,
-					Tags: map[string]string{m[2]: strings.Trim(m[3], `"`), m[4]: m[5]},
-				})
-			}
-			plan := newPlan(t, tagged, ranges, nil)
-			if err := plan.Failures(); err != nil || len(plan.Pools) != 1 {
-				t.Errorf("%d pools and %v after doing what it says: %s", len(plan.Pools), err, text)
-			}
-			quota := raised.FindStringSubmatch(text)
-			if quota == nil {
-				t.Fatalf("the error names no quota: %s", text)
-			}
-			plan = newPlan(t, groups, ranges, func(r *Request) { r.RulesPerGroup, _ = strconv.Atoi(quota[1]) })
-			if err := plan.Failures(); err != nil {
-				t.Errorf("with the quota that it names: %v", err)
-			}
-		})
+		}
+		n, _ := strconv.Atoi(m[1])
+		for i := range n {
+			more := Group{ID: fmt.Sprintf("sg-9%d", i), VPC: groups[0].VPC}
+			more.Tags = map[string]string{m[2]: strings.Trim(m[3], `"`), m[4]: m[5]}
+			tagged = append(tagged, more)
+		}
+		if plan := newPlan(t, tagged, ranges, nil); plan.Failures() != nil || len(plan.Pools) != 1 {
+			t.Errorf("%s: %d pools and %v after doing what it says: %s", name, len(plan.Pools), plan.Failures(), text)
+		}
+		plan := newPlan(t, groups, ranges, func(r *Request) { r.RulesPerGroup, _ = strconv.Atoi(quota[1]) })
+		if err := plan.Failures(); err != nil {
+			t.Errorf("%s: with the quota that it names: %v", name, err)
+		}
 	}
 }
 

@@ -1,7 +1,7 @@
 package secgroup
 
 import (
-	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -12,42 +12,36 @@ import (
 
 // A rule is revoked where the interfaces that have it have what replaces it, whatever the pool as a whole has.
 func TestPlanAtInterfaces(t *testing.T) {
-	web := []string{"pool=web"}
-	together := Interface{ID: "eni-1", Groups: []string{"sg-1", "sg-2"}}
-	groups := func(rules1, rules2 []Rule) []Group {
-		return []Group{group("sg-1", "443", web, rules1), group("sg-2", "443", web, rules2)}
+	together, first, second := []string{"sg-0", "sg-1"}, []string{"sg-0"}, []string{"sg-1"}
+	pool := func(rules1, rules2 []Rule) []Group {
+		groups := pooled("443", "443")
+		groups[0].Ingress, groups[1].Ingress = rules1, rules2
+		return groups
 	}
-	twice := groups(ours("443", "13.32.0.0/15", "18.64.0.0/14"), ours("443", "13.32.0.0/15"))
-	recut := groups(ours("443", "13.32.0.0/16", "13.33.0.0/16"), ours("443", "13.32.0.0/15", "18.64.0.0/14"))
-	gone := groups(ours("443", "13.32.0.0/15", "18.64.0.0/14", "1.0.0.0/24"), nil)
-	apart := &Attachments{Interfaces: []Interface{{ID: "eni-1", Groups: []string{"sg-1"}}, {ID: "eni-2", Groups: []string{"sg-2"}}}}
-	dated := "redescribe sg-1: 443 18.64.0.0/14"
-	for _, test := range []struct {
-		name   string
-		groups []Group
-		a      *Attachments
-		want   []string
+	twice := pool(ours("443", "13.32.0.0/15", "18.64.0.0/14"), ours("443", "13.32.0.0/15"))
+	recut := pool(ours("443", "13.32.0.0/16", "13.33.0.0/16"), ours("443", "13.32.0.0/15", "18.64.0.0/14"))
+	gone := pool(ours("443", "13.32.0.0/15", "18.64.0.0/14", "1.0.0.0/24"), nil)
+	for name, test := range map[string]struct {
+		groups   []Group
+		attached [][]string // nil if nobody may look
+		want     []string
 	}{
-		{"a second copy, attached together", twice, &Attachments{Interfaces: []Interface{together}}, []string{dated, "revoke sg-1: 443 13.32.0.0/15"}},
-		{"a second copy, nothing attached", twice, &Attachments{}, []string{dated, "revoke sg-1: 443 13.32.0.0/15"}},
-		{
-			"a second copy goes from the group that is attached nowhere", twice, &Attachments{Interfaces: []Interface{{ID: "eni-1", Groups: []string{"sg-1"}}}},
-			[]string{"redescribe sg-1: 443 13.32.0.0/15", "revoke sg-2: 443 13.32.0.0/15"},
+		"a second copy goes from the group that is attached nowhere": {
+			twice, [][]string{first}, []string{"redescribe sg-0: 443 13.32.0.0/15", "revoke sg-1: 443 13.32.0.0/15"},
 		},
-		{"no copy to give up, attached apart", twice, apart, nil},
-		{"no copy to give up, nobody may look", twice, &Attachments{Unknown: true}, nil},
-		{
-			"replaced in another group, attached together", recut, &Attachments{Interfaces: []Interface{together}},
-			[]string{"redescribe sg-2: 443 13.32.0.0/15", "revoke sg-1: 443 13.32.0.0/16, 443 13.33.0.0/16"},
-		},
-		{
-			"replaced in another group, and this one attached alone as well", recut, &Attachments{Interfaces: []Interface{together, {ID: "eni-2", Groups: []string{"sg-1"}}}},
-			[]string{"authorize sg-1: 443 13.32.0.0/15", "revoke sg-1: 443 13.32.0.0/16, 443 13.33.0.0/16", "revoke sg-2: 443 13.32.0.0/15"},
-		},
-		{"what is not wanted goes, nobody may look", gone, &Attachments{Unknown: true}, []string{"redescribe sg-1: 443 13.32.0.0/15", "revoke sg-1: 443 1.0.0.0/24"}},
+		"no copy to give up, attached apart":      {twice, [][]string{first, second}, nil},
+		"no copy to give up, nobody may look":     {twice, nil, nil},
+		"what is not wanted, and nobody may look": {gone, nil, []string{"redescribe sg-0: 443 13.32.0.0/15", "revoke sg-0: 443 1.0.0.0/24"}},
+		"replaced in another group, and this one attached alone as well": {recut, [][]string{together, first}, []string{
+			"authorize sg-0: 443 13.32.0.0/15", "revoke sg-0: 443 13.32.0.0/16, 443 13.33.0.0/16", "revoke sg-1: 443 13.32.0.0/15",
+		}},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			plan := newPlan(t, test.groups, prefixes("13.32.0.0/15", "18.64.0.0/14"), func(r *Request) { r.Attachments, r.RulesPerGroup = test.a, 3 })
+		t.Run(name, func(t *testing.T) {
+			a := &Attachments{Unknown: test.attached == nil}
+			for _, ids := range test.attached {
+				a.Interfaces = append(a.Interfaces, Interface{ID: fmt.Sprint("eni-", len(a.Interfaces)), Groups: ids})
+			}
+			plan := newPlan(t, test.groups, prefixes("13.32.0.0/15", "18.64.0.0/14"), func(r *Request) { r.Attachments, r.RulesPerGroup = a, 3 })
 			checkSteps(t, plan, test.want...)
 			if err := plan.Failures(); err != nil {
 				t.Error(err)
@@ -64,16 +58,8 @@ func TestInterfacePlansAgainstOracle(t *testing.T) {
 		if req.Attachments == nil {
 			req.Attachments = &Attachments{Interfaces: []Interface{{ID: "eni-0", Groups: []string{"sg-0"}}}}
 		}
-		plan, err := NewPlan(context.Background(), groups, req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		m := newModel(t, req.RulesPerGroup, groups)
-		for _, pool := range plan.Pools {
-			for _, s := range pool.Steps {
-				m.run(s)
-			}
-		}
+		plan := mustPlan(t, groups, req)
+		m := newModel(t, 0, take(t, plan))
 		for _, pool := range plan.Pools {
 			if pool.Err != nil && len(pool.Interfaces) == 0 {
 				continue // refused
@@ -105,11 +91,9 @@ func TestInterfacePlansAgainstOracle(t *testing.T) {
 func lackedBy(m *model, pool PoolPlan, eni *Interface, req Request) (lacks int, attach []string) {
 	wanted := map[RuleID]bool{}
 	for _, g := range pool.Holders {
-		for _, port := range g.Settings.Ports {
-			for _, r := range req.Ranges {
-				if slices.Contains(eni.Groups, g.ID) {
-					wanted[tcp(port, r.String())] = true
-				}
+		if slices.Contains(eni.Groups, g.ID) {
+			for _, id := range wantedRules(*g.Holder, req.Ranges) {
+				wanted[id] = true
 			}
 		}
 	}
@@ -120,11 +104,10 @@ func lackedBy(m *model, pool PoolPlan, eni *Interface, req Request) (lacks int, 
 				there = append(there, g.ID)
 			}
 		}
-		if slices.ContainsFunc(there, func(group string) bool { return slices.Contains(eni.Groups, group) }) {
-			continue
+		if !slices.ContainsFunc(there, func(group string) bool { return slices.Contains(eni.Groups, group) }) {
+			lacks++
+			attach = append(attach, there...)
 		}
-		lacks++
-		attach = append(attach, there...)
 	}
 	slices.Sort(attach)
 	return lacks, slices.Compact(attach)
@@ -133,13 +116,17 @@ func lackedBy(m *model, pool PoolPlan, eni *Interface, req Request) (lacks int, 
 // The command that attaches what is missing names all groups, as it replaces those that there are, and goes through the
 // load balancer if there is one.
 func TestInterfacePlanCommand(t *testing.T) {
+	const region, groups = " --region eu-west-1", "-groups sg-1 sg-2 sg-3"
+	instance := "aws ec2 modify-network-interface-attribute" + region + " --network-interface-id eni-1 -" + groups
 	for description, want := range map[string]string{
-		"ELB app/shop/50dc6c495c0c9188": `aws elbv2 set-security-groups --region eu-west-1 --load-balancer-arn "$(aws elbv2 describe-load-balancers --region eu-west-1 --names shop --query 'LoadBalancers[0].LoadBalancerArn' --output text)" --security-groups sg-1 sg-2 sg-3`,
-		"i-0123456789abcdef0":           "aws ec2 modify-network-interface-attribute --region eu-west-1 --network-interface-id eni-1 --groups sg-1 sg-2 sg-3",
-		"ELB classic":                   "aws elb apply-security-groups-to-load-balancer --region eu-west-1 --load-balancer-name classic --security-groups sg-1 sg-2 sg-3",
-		"":                              "aws ec2 modify-network-interface-attribute --region eu-west-1 --network-interface-id eni-1 --groups sg-1 sg-2 sg-3",
+		"ELB app/shop/50dc6c495c0c9188": "aws elbv2 set-security-groups" + region + ` --load-balancer-arn "$(aws elbv2 describe-load-balancers` +
+			region + ` --names shop --query 'LoadBalancers[0].LoadBalancerArn' --output text)" --security` + groups,
+		"i-0123456789abcdef0": instance,
+		"ELB classic":         "aws elb apply-security-groups-to-load-balancer" + region + " --load-balancer-name classic --security" + groups,
+		"":                    instance,
 	} {
-		p := InterfacePlan{Interface: &Interface{ID: "eni-1", Region: "eu-west-1", Description: description, Groups: []string{"sg-1"}}, Lacks: 3, Attach: []string{"sg-2", "sg-3"}}
+		eni := Interface{ID: "eni-1", Region: "eu-west-1", Description: description, Groups: []string{"sg-1"}}
+		p := InterfacePlan{Interface: &eni, Lacks: 3, Attach: []string{"sg-2", "sg-3"}}
 		if !strings.HasSuffix(p.String(), ": "+want) || !strings.Contains(p.String(), "attach sg-2 and sg-3 to it as well, beside sg-1") {
 			t.Errorf("%q: %s", description, p)
 		}

@@ -2,12 +2,12 @@ package secgroup
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,24 +16,22 @@ import (
 
 // The properties run plans on a model of EC2 in a tiny world, 16 addresses of each family and a few ports, where an
 // oracle can look at every address after every step. The oracle shares no code with the planner: it asks each rule of
-// each group whether it opens an address.
-
-const testKey = "cloudfront-ingress"
+// each group, and each entry of each prefix list, whether it opens an address.
 
 var (
 	world4 = netip.MustParsePrefix("8.8.8.0/28")
 	world6 = netip.MustParsePrefix("2600:9000::/124")
 )
 
-// model is the groups of a region as EC2 would hold them.
+// model is the groups and prefix lists of a region as EC2 would hold them.
 type model struct {
 	t      interface{ Fatalf(string, ...any) }
 	quota  int
-	groups map[string]*Group
+	groups map[string]*Holder
 }
 
-func newModel(t interface{ Fatalf(string, ...any) }, quota int, groups []Group) *model {
-	m := &model{t: t, quota: quota, groups: map[string]*Group{}}
+func newModel(t interface{ Fatalf(string, ...any) }, quota int, groups []Holder) *model {
+	m := &model{t: t, quota: quota, groups: map[string]*Holder{}}
 	for _, g := range groups {
 		g.Ingress = slices.Clone(g.Ingress)
 		m.groups[g.ID] = &g
@@ -41,111 +39,102 @@ func newModel(t interface{ Fatalf(string, ...any) }, quota int, groups []Group) 
 	return m
 }
 
-func (m *model) list() []Group {
-	var groups []Group
-	for _, g := range m.groups {
-		c := *g
-		c.Ingress = slices.Clone(g.Ingress)
-		groups = append(groups, c)
+func (m *model) list() (groups []Holder) {
+	for _, id := range slices.Sorted(maps.Keys(m.groups)) {
+		g := *m.groups[id]
+		g.Ingress = slices.Clone(g.Ingress)
+		groups = append(groups, g)
 	}
-	slices.SortFunc(groups, func(a, b Group) int { return slices.Compare([]byte(a.ID), []byte(b.ID)) })
 	return groups
 }
 
-func (m *model) used(g *Group, v6 bool) int {
-	n := 0
+// used returns how many rules of each family a holder has. A reference counts in both.
+func used(g *Holder) (n [2]int) {
 	for _, r := range g.Ingress {
-		if !r.Source.Prefix.IsValid() || r.Source.Prefix.Addr().Is6() == v6 {
-			n++
+		for f := range n {
+			if p := r.Source.Prefix; !p.IsValid() || FamilyOf(p) == Family(f) {
+				n[f]++
+			}
 		}
 	}
 	return n
 }
 
-// run takes a step the way EC2 does: all of it or none.
+// run takes a step the way EC2 does: all of it or none. Only a list adds and removes in one call, up to 100 of each, and
+// not the same.
 func (m *model) run(s Step) {
 	g := m.groups[s.HolderID]
-	before := [2]int{m.used(g, false), m.used(g, true)}
-	for _, r := range s.Rules() {
-		i := slices.IndexFunc(g.Ingress, func(o Rule) bool { return o.RuleID == r.RuleID })
-		switch {
-		case len(s.Add) > 0 && i >= 0:
-			m.t.Fatalf("%v: InvalidPermission.Duplicate: %v", s, r)
-		case len(s.Add) > 0:
-			g.Ingress = append(g.Ingress, r)
-		case len(s.Describe) > 0 && i >= 0:
-			g.Ingress[i].Description = r.Description
-		case i < 0:
+	limit, before := m.quota, used(g)
+	if g.Kind == ManagedPrefixList {
+		limit = g.MaxEntries
+	}
+	at := func(r Rule) int {
+		return slices.IndexFunc(g.Ingress, func(o Rule) bool { return o.RuleID == r.RuleID })
+	}
+	for _, r := range slices.Concat(s.Remove, s.Describe) {
+		if at(r) < 0 {
 			m.t.Fatalf("%v: InvalidPermission.NotFound: %v", s, r)
-		default:
-			g.Ingress = slices.Delete(g.Ingress, i, i+1)
 		}
 	}
-	for f, n := range [2]int{m.used(g, false), m.used(g, true)} {
-		if n > m.quota && n > before[f] {
-			m.t.Fatalf("%v: RulesPerSecurityGroupLimitExceeded: %d of %d", s, n, m.quota)
+	for _, r := range s.Add {
+		if at(r) >= 0 {
+			m.t.Fatalf("%v: InvalidPermission.Duplicate: %v", s, r)
+		}
+	}
+	list := g.Kind == ManagedPrefixList && len(s.Describe) == 0
+	if !list && len(s.Add)*len(s.Remove)+len(s.Add)*len(s.Describe)+len(s.Remove)*len(s.Describe) > 0 ||
+		g.Kind == ManagedPrefixList && (!list || max(len(s.Add), len(s.Remove)) > 100) {
+		m.t.Fatalf("%v cannot be one call", s)
+	}
+	for _, r := range s.Describe {
+		g.Ingress[at(r)].Description = r.Description
+	}
+	for _, r := range s.Remove {
+		g.Ingress = slices.Delete(g.Ingress, at(r), at(r)+1)
+	}
+	g.Ingress = append(g.Ingress, s.Add...)
+	for f, n := range used(g) {
+		if n > limit && n > before[f] {
+			m.t.Fatalf("%v: RulesPerSecurityGroupLimitExceeded: %d of %d", s, n, limit)
 		}
 	}
 }
 
-// point is a port of an address in a pool.
+// point is a port of an address. Port 0 stands for those that the entries of a list open.
 type point struct {
-	pool string
 	port int32
 	addr netip.Addr
 }
 
-// open returns every point that some rule of its pool opens.
-func (m *model) open() map[point]bool {
-	return m.openBy(func(string) bool { return true })
+var testPorts = []int32{0, 79, 80, 81, 443}
+
+// openPoints adds the points that a rule opens.
+func openPoints(open map[point]bool, id RuleID) {
+	for _, port := range testPorts {
+		if id.Protocol == "-1" || id.Protocol != "udp" && id.From <= port && port <= id.To {
+			for _, a := range addressesIn(id.Source.Prefix) {
+				open[point{port, a}] = true
+			}
+		}
+	}
 }
 
 // openAt returns every point that is open at an interface, whichever pool opens it: some rule opens it, in a group that
 // is attached there.
 func (m *model) openAt(eni Interface) map[point]bool {
-	return anyPool(m.openBy(func(id string) bool { return slices.Contains(eni.Groups, id) }))
-}
-
-// anyPool returns points whichever pool they are of.
-func anyPool(points map[point]bool) map[point]bool {
-	all := map[point]bool{}
-	for p := range points {
-		p.pool = ""
-		all[p] = true
-	}
-	return all
-}
-
-// openBy returns every point that a rule of some of the groups opens.
-func (m *model) openBy(counts func(id string) bool) map[point]bool {
 	open := map[point]bool{}
-	for _, g := range m.groups {
-		if !counts(g.ID) {
-			continue
-		}
-		for _, r := range g.Ingress {
-			if !r.Source.Prefix.IsValid() || r.Protocol == "udp" {
-				continue
-			}
-			for _, port := range testPorts {
-				if r.Protocol == "tcp" && (port < r.From || r.To < port) {
-					continue
-				}
-				for _, a := range addressesIn(r.Source.Prefix) {
-					open[point{poolOf(*g), port, a}] = true
-				}
-			}
+	for _, id := range eni.Groups {
+		for _, r := range m.groups[id].Ingress {
+			openPoints(open, r.RuleID)
 		}
 	}
 	return open
 }
 
-var testPorts = []int32{79, 80, 81, 443}
-
 func addressesIn(p netip.Prefix) []netip.Addr {
 	var all []netip.Addr
 	for _, world := range []netip.Prefix{world4, world6} {
-		for a := world.Addr(); world.Contains(a); a = a.Next() {
+		for a := world.Addr(); p.IsValid() && world.Contains(a); a = a.Next() {
 			if p.Contains(a) {
 				all = append(all, a)
 			}
@@ -198,14 +187,16 @@ func canonical(prefixes []netip.Prefix) []netip.Prefix {
 	return out
 }
 
-var testStamp = Stamp{TagKey: testKey, Services: []string{"CLOUDFRONT"}, Published: time.Date(2026, 8, 22, 15, 17, 5, 0, time.UTC)}
-
 // testReference is the security group that generated rules refer to.
 const testReference = "111122223333/sg-0123"
 
+var genDescription = rapid.SampledFrom([]string{
+	testStamp.String(), testStamp.String(), testStamp.String(), olderStamp.String(), olderStamp.String() + held, "", "office",
+	testKey + ": by hand", testKey + "2: x", stampOf("OTHER", -1).String(), stampOf("CLOUDFRONT", 1).String(),
+})
+
 func genRule(t *rapid.T) Rule {
-	r := Rule{RuleID: RuleID{Protocol: "tcp"}}
-	r.Description = rapid.SampledFrom([]string{testStamp.String(), testStamp.String(), testKey + ": by hand", "", "office", "cloudfront-ingress2: x"}).Draw(t, "description")
+	r := Rule{RuleID: RuleID{Protocol: "tcp"}, Description: genDescription.Draw(t, "description")}
 	ports := rapid.SampledFrom([][2]int32{{443, 443}, {443, 443}, {80, 80}, {80, 81}, {81, 81}, {79, 80}, {0, 65535}}).Draw(t, "ports")
 	r.From, r.To = ports[0], ports[1]
 	switch rapid.IntRange(0, 19).Draw(t, "kind") {
@@ -222,33 +213,43 @@ func genRule(t *rapid.T) Rule {
 }
 
 func genGroup(t *rapid.T, id string, quota int) Group {
-	g := Group{ID: id, Name: id, VPC: "vpc-1", Tags: map[string]string{}}
-	g.Tags[testKey] = rapid.SampledFrom([]string{"443", "443", "443", "80 443", "80-81 443", "none", "bad,"}).Draw(t, "ports")
+	g := group(id, rapid.SampledFrom([]string{"443", "443", "443", "80 443", "80-81 443", "none", "bad,"}).Draw(t, "ports"), nil)
 	if rapid.IntRange(0, 3).Draw(t, "pooled") > 0 {
 		g.Tags[testKey+"-pool"] = "web"
 	}
 	if rapid.IntRange(0, 5).Draw(t, "exclusive") == 0 {
 		g.Tags[testKey+"-mode"] = "exclusive"
 	}
-	m := newModel(t, quota, nil)
 	for _, r := range rapid.SliceOfN(rapid.Custom(genRule), 0, 2*quota).Draw(t, "rules") {
 		same := slices.ContainsFunc(g.Ingress, func(o Rule) bool { return o.RuleID == r.RuleID })
 		g.Ingress = append(g.Ingress, r)
-		if same || m.used(&g, false) > quota || m.used(&g, true) > quota {
+		if n := used(&g); same || max(n[0], n[1]) > quota {
 			g.Ingress = g.Ingress[:len(g.Ingress)-1]
 		}
 	}
 	return g
 }
 
-func genScene(t *rapid.T) ([]Group, Request) {
+func genList(t *rapid.T, id string) Holder {
+	l := list(rapid.SampledFrom([]string{"ranges", "ranges", "ranges", "none", "bad,"}).Draw(t, "value"), 0)
+	l.ID, l.Family = id, Family(rapid.IntRange(0, 1).Draw(t, "family"))
+	for _, p := range rapid.SliceOfNDistinct(rapid.Custom(genPrefix), 0, 8, rapid.ID).Draw(t, "entries") {
+		if FamilyOf(p) == l.Family {
+			l.Ingress = append(l.Ingress, entries(genDescription.Draw(t, "description"), p)...)
+		}
+	}
+	l.MaxEntries = max(1, len(l.Ingress)+rapid.IntRange(0, 4).Draw(t, "room"))
+	return l
+}
+
+func genScene(t *rapid.T) ([]Holder, Request) {
 	req := Request{Stamp: testStamp, MaxRevokePercent: 50}
 	req.Ranges = genRanges(t, 8)
 	req.RulesPerGroup = rapid.IntRange(1, 8).Draw(t, "quota")
 	req.Force = rapid.IntRange(0, 3).Draw(t, "force") > 0
-	var groups []Group
+	var holders []Holder
 	for i := range rapid.IntRange(1, 4).Draw(t, "groups") {
-		groups = append(groups, genGroup(t, fmt.Sprintf("sg-%d", i), req.RulesPerGroup))
+		holders = append(holders, genGroup(t, fmt.Sprintf("sg-%d", i), req.RulesPerGroup))
 	}
 	if rapid.IntRange(0, 9).Draw(t, "filtered") == 0 {
 		req.GroupIDs = []string{"sg-1"}
@@ -257,8 +258,11 @@ func genScene(t *rapid.T) ([]Group, Request) {
 	if rapid.IntRange(0, 19).Draw(t, "lowered") == 0 {
 		req.RulesPerGroup = max(1, req.RulesPerGroup-2)
 	}
-	req.Attachments = genAttachments(t, groups)
-	return groups, req
+	req.Attachments = genAttachments(t, holders)
+	for i := range rapid.IntRange(0, 2).Draw(t, "lists") {
+		holders = append(holders, genList(t, fmt.Sprintf("pl-%d", i)))
+	}
+	return holders, req
 }
 
 // genAttachments draws network interfaces that have any of the groups, or that nobody looked at them.
@@ -283,8 +287,8 @@ func genAttachments(t *rapid.T, groups []Group) *Attachments {
 }
 
 // interfacesOf returns the interfaces at which no wanted address may be closed. Where nobody may look, that is one for
-// each group; if nothing of a pool is attached, it is one that has all of it.
-func interfacesOf(groups []Group, a *Attachments) []Interface {
+// each group; if nothing of a pool is attached, it is one that has all of it. A prefix list counts as such a pool.
+func interfacesOf(groups []Holder, a *Attachments) []Interface {
 	wholes := map[string]Interface{}
 	var each []Interface
 	for _, g := range groups {
@@ -310,31 +314,39 @@ func interfacesOf(groups []Group, a *Attachments) []Interface {
 }
 
 // poolOf returns the name of a group's pool.
-func poolOf(g Group) string {
-	if pool := g.Tags[testKey+"-pool"]; pool != "" {
-		return pool
-	}
-	return g.ID
+func poolOf(g Holder) string { return cmp.Or(g.Tags[testKey+"-pool"], g.ID) }
+
+// listedPorts are the ports that a tag lists.
+var listedPorts = map[string][][2]int32{
+	"443": {{443, 443}}, "80 443": {{80, 80}, {443, 443}}, "80-81 443": {{80, 81}, {443, 443}}, "ranges": {{0, 0}},
 }
 
-// wantedPoints returns the points that shall be open, by the tags.
-func wantedPoints(groups []Group, ranges []netip.Prefix) map[point]bool {
-	want := map[point]bool{}
-	for _, g := range groups {
-		ports := map[string][]int32{"443": {443}, "80 443": {80, 443}, "80-81 443": {80, 81, 443}}[g.Tags[testKey]]
-		for _, port := range ports {
-			for _, r := range ranges {
-				for _, a := range addressesIn(r) {
-					want[point{poolOf(g), port, a}] = true
-				}
+// wantedRules returns the rules that a holder's tag asks for.
+func wantedRules(g Holder, ranges []netip.Prefix) (ids []RuleID) {
+	for _, ports := range listedPorts[g.Tags[testKey]] {
+		for _, p := range ranges {
+			if g.Kind == SecurityGroup {
+				ids = append(ids, RuleID{"tcp", ports[0], ports[1], Source{Prefix: p}})
+			} else if FamilyOf(p) == g.Family {
+				ids = append(ids, RuleID{Source: Source{Prefix: p}})
 			}
 		}
 	}
-	return want
+	return ids
+}
+
+// owns reports whether a rule is the tool's to change.
+func owns(g Holder, r Rule) bool {
+	exclusive := g.Tags[testKey+"-mode"] == "exclusive" && r.Protocol == "tcp" && r.Source.Prefix.IsValid()
+	for port := r.From; exclusive && port <= r.To; port++ {
+		exclusive = slices.ContainsFunc(listedPorts[g.Tags[testKey]], func(p [2]int32) bool { return p[0] <= port && port <= p[1] })
+	}
+	return exclusive || strings.HasPrefix(r.Description, testKey+":")
 }
 
 // Promise 0, and with it promise 1: at no interface does a step close what was open there and is wanted, unless it says
-// so; what a step says, it does.
+// so; what a step says, it does. Promises 2, 3 and 5: only owned rules change, and a second run changes nothing; what
+// has new rules takes no older file.
 func TestPlanKeepsItsPromises(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		groups, req := genScene(t)
@@ -342,8 +354,13 @@ func TestPlanKeepsItsPromises(t *testing.T) {
 		interfaces := interfacesOf(groups, req.Attachments)
 		var want []map[point]bool // by interface: what the tags of its own groups ask for
 		for _, eni := range interfaces {
-			attached := slices.DeleteFunc(slices.Clone(groups), func(g Group) bool { return !slices.Contains(eni.Groups, g.ID) })
-			want = append(want, anyPool(wantedPoints(attached, req.Ranges)))
+			points := map[point]bool{}
+			for _, id := range eni.Groups {
+				for _, id := range wantedRules(*m.groups[id], req.Ranges) {
+					openPoints(points, id)
+				}
+			}
+			want = append(want, points)
 		}
 		open := func() (all []map[point]bool) {
 			for _, eni := range interfaces {
@@ -351,10 +368,7 @@ func TestPlanKeepsItsPromises(t *testing.T) {
 			}
 			return all
 		}
-		plan, err := NewPlan(context.Background(), groups, req)
-		if err != nil {
-			t.Fatal(err)
-		}
+		plan := mustPlan(t, groups, req)
 		first := open()
 		for _, sequence := range plan.Sequences {
 			for i, s := range sequence.Steps {
@@ -375,6 +389,9 @@ func TestPlanKeepsItsPromises(t *testing.T) {
 						told[s.Gap[n]] = true
 					}
 				}
+				if s.Kind == ManagedPrefixList && len(s.Gap) > 0 {
+					t.Fatalf("step %d, %v, opens a gap in a list", i, s)
+				}
 				for _, p := range s.Gap {
 					if !told[p] {
 						t.Fatalf("step %d, %v, speaks of a gap %v that is none", i, s, p)
@@ -390,6 +407,7 @@ func TestPlanKeepsItsPromises(t *testing.T) {
 				}
 			}
 		}
+		checkNeverBack(t, m, plan, req)
 		// Where interfaces have only some of the groups, a rule may have to stay until what replaces it is attached
 		// there.
 		clean := plan.Failures() == nil && req.Attachments == nil
@@ -400,15 +418,23 @@ func TestPlanKeepsItsPromises(t *testing.T) {
 	})
 }
 
+// checkNeverBack fails unless pools to which the plan has added rules refuse an older file.
+func checkNeverBack(t *rapid.T, m *model, plan *Plan, req Request) {
+	req.Published, req.Force = req.Published.Add(-time.Second), false
+	after := mustPlan(t, m.list(), req)
+	for i, pool := range plan.Pools {
+		added := slices.ContainsFunc(pool.Steps, func(s Step) bool { return len(s.Add) > 0 })
+		if added && !isA[*OlderError](after.Pools[i].Err) {
+			t.Fatalf("%s took %v and then an older file", pool.Name, pool.Steps)
+		}
+	}
+}
+
 // checkRest fails unless a second run has nothing to do. Where a run could not do all, what it did may let the next one
 // do a little more, but not for ever.
 func checkRest(t *rapid.T, m *model, req Request, clean bool) {
 	for range 5 {
-		again, err := NewPlan(context.Background(), m.list(), req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		steps := 0
+		again, steps := mustPlan(t, m.list(), req), 0
 		for _, pool := range again.Pools {
 			for _, s := range pool.Steps {
 				m.run(s)
@@ -425,7 +451,7 @@ func checkRest(t *rapid.T, m *model, req Request, clean bool) {
 	t.Fatal("run after run has steps")
 }
 
-// checkOwnership fails where a step revokes what is not the tool's, or touches a group it shall leave alone.
+// checkOwnership fails where a step changes what is not the tool's, or touches a group it shall leave alone.
 func checkOwnership(t *rapid.T, m *model, s Step, req Request) {
 	g := m.groups[s.HolderID]
 	if g.Tags[testKey] == "bad," {
@@ -434,12 +460,9 @@ func checkOwnership(t *rapid.T, m *model, s Step, req Request) {
 	if len(req.GroupIDs) > 0 && !slices.Contains(req.GroupIDs, s.HolderID) {
 		t.Fatalf("%v: not one of %v", s, req.GroupIDs)
 	}
-	if len(s.Add) > 0 {
-		return
-	}
-	for _, r := range s.Rules() {
-		exclusive := g.Tags[testKey+"-mode"] == "exclusive" && r.Protocol == "tcp" && r.Source.Prefix.IsValid()
-		if !stamped(testKey, r.Description) && !exclusive {
+	for _, r := range slices.Concat(s.Remove, s.Describe) {
+		i := slices.IndexFunc(g.Ingress, func(o Rule) bool { return o.RuleID == r.RuleID })
+		if i < 0 || !owns(*g, g.Ingress[i]) {
 			t.Fatalf("%v: %v is not this tool's", s, r)
 		}
 	}
@@ -451,38 +474,25 @@ func checkExact(t *rapid.T, m *model, req Request) {
 		pool string
 		rule RuleID
 	}
-	wantRules := map[poolRule]int{}
+	count, foreign := map[poolRule]int{}, map[poolRule]bool{}
 	for _, g := range m.list() {
-		s, err := ParseSettings(testKey, g.Tags)
-		if err != nil {
-			t.Fatal(err)
+		wanted := wantedRules(g, req.Ranges)
+		for _, id := range wanted {
+			count[poolRule{poolOf(g), id}] += 0
 		}
-		for _, p := range s.Ports {
-			for _, r := range req.Ranges {
-				wantRules[poolRule{cmp.Or(s.Pool, g.ID), RuleID{"tcp", int32(p.From), int32(p.To), Source{Prefix: r}}}] = 0
-			}
-		}
-	}
-	foreign := map[poolRule]bool{}
-	for _, g := range m.list() {
-		s, _ := ParseSettings(testKey, g.Tags)
 		for _, r := range g.Ingress {
-			pr := poolRule{cmp.Or(s.Pool, g.ID), r.RuleID}
-			_, wanted := wantRules[pr]
-			listed := slices.ContainsFunc(s.Ports, func(p PortRange) bool { return int32(p.From) == r.From && int32(p.To) == r.To })
-			switch {
-			case !owns(s, r):
-				if wanted && listed {
-					foreign[pr] = true
-				}
-			case !wanted || !listed:
+			pr := poolRule{poolOf(g), r.RuleID}
+			switch listed := slices.Contains(wanted, r.RuleID); {
+			case owns(g, r) && !listed:
 				t.Fatalf("%s still has %v, which is not wanted", g.ID, r)
-			default:
-				wantRules[pr]++
+			case owns(g, r):
+				count[pr]++
+			case listed:
+				foreign[pr] = true
 			}
 		}
 	}
-	for pr, n := range wantRules {
+	for pr, n := range count {
 		if foreign[pr] && n != 0 || !foreign[pr] && n != 1 {
 			t.Fatalf("%v is there %d times (foreign: %v)", pr, n, foreign[pr])
 		}
@@ -495,10 +505,7 @@ func TestPlanTakesFewestCalls(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		groups, req := genScene(t)
 		req.RulesPerGroup = 1000
-		plan, err := NewPlan(context.Background(), groups, req)
-		if err != nil {
-			t.Fatal(err)
-		}
+		plan := mustPlan(t, groups, req)
 		for _, pool := range plan.Pools {
 			calls := map[string]int{}
 			revoked := false
@@ -513,56 +520,37 @@ func TestPlanTakesFewestCalls(t *testing.T) {
 	})
 }
 
+// A pool without room for all gets as much as fits. Both ways out work, and none that asks for less does.
 func TestShortageKeepsWhatFits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		req := Request{Stamp: testStamp, MaxRevokePercent: 50}
-		req.Ranges = genRanges(t, 8)
+		req := Request{Stamp: testStamp, MaxRevokePercent: 50, Ranges: genRanges(t, 8)}
 		req.RulesPerGroup = rapid.IntRange(1, 3).Draw(t, "quota")
-		var groups []Group
-		for i := range rapid.IntRange(1, 3).Draw(t, "groups") {
-			groups = append(groups, Group{ID: fmt.Sprintf("sg-%d", i), VPC: "vpc-1", Tags: map[string]string{testKey: "443", testKey + "-pool": "web"}})
-		}
-		plan, err := NewPlan(context.Background(), groups, req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var want4, want6 []netip.Prefix
+		n := rapid.IntRange(1, 3).Draw(t, "groups")
+		pool := func(n int) []Group { return pooled(slices.Repeat([]string{"443"}, n)...) }
+		plan := mustPlan(t, pool(n), req)
+		var wanted, placed [2]int
 		for _, r := range req.Ranges {
-			if r.Addr().Is4() {
-				want4 = append(want4, r)
-			} else {
-				want6 = append(want6, r)
+			wanted[FamilyOf(r)]++
+		}
+		for _, g := range take(t, plan) {
+			for f, n := range used(&g) {
+				placed[f] += n
 			}
 		}
-		room := len(groups) * req.RulesPerGroup
-		m := newModel(t, req.RulesPerGroup, groups)
-		for _, s := range plan.Pools[0].Steps {
-			m.run(s)
+		room := n * req.RulesPerGroup
+		if placed != [2]int{min(room, wanted[0]), min(room, wanted[1])} {
+			t.Fatalf("%v rules placed of %v, with room for %d each", placed, wanted, room)
 		}
-		n4, n6 := 0, 0
-		for _, g := range m.groups {
-			n4 += m.used(g, false)
-			n6 += m.used(g, true)
-		}
-		if n4 != min(room, len(want4)) || n6 != min(room, len(want6)) {
-			t.Fatalf("%d IPv4 and %d IPv6 rules placed of %d and %d, with room for %d each", n4, n6, len(want4), len(want6), room)
-		}
-		var short *ShortageError
-		if isShort := errors.As(plan.Failures(), &short); isShort != (len(want4) > room || len(want6) > room) {
+		short, isShort := errors.AsType[*ShortageError](plan.Failures())
+		if isShort != (max(wanted[0], wanted[1]) > room) {
 			t.Fatalf("shortage reported: %v", short)
 		} else if !isShort {
 			return
 		}
-		// Both ways out work, and none that asks for less does.
 		fits := func(more, quota int) bool {
-			roomier := slices.Clone(groups)
-			for i := range more {
-				roomier = append(roomier, Group{ID: fmt.Sprintf("sg-more-%d", i), VPC: "vpc-1", Tags: groups[0].Tags})
-			}
 			r := req
 			r.RulesPerGroup = quota
-			p, err := NewPlan(context.Background(), roomier, r)
-			return err == nil && p.Failures() == nil
+			return mustPlan(t, pool(n+more), r).Failures() == nil
 		}
 		if !fits(short.MoreGroups, req.RulesPerGroup) || fits(short.MoreGroups-1, req.RulesPerGroup) {
 			t.Fatalf("%v: wrong number of groups", short)
@@ -571,24 +559,4 @@ func TestShortageKeepsWhatFits(t *testing.T) {
 			t.Fatalf("%v: wrong quota", short)
 		}
 	})
-}
-
-// A rule that refers to a security group takes room of both families. Once it is revoked, both have that room.
-func TestReferenceMakesRoomInBothFamilies(t *testing.T) {
-	for _, wanted := range []string{"2600:9000::/125", "3.0.0.0/23"} {
-		narrower := map[string]string{"2600:9000::/125": "2600:9000::/126", "3.0.0.0/23": "3.0.0.0/24"}[wanted]
-		g := group("sg-1", "443", nil, ours("443", narrower))
-		g.Ingress = append(g.Ingress, Rule{RuleID: RuleID{"tcp", 443, 443, Source{Reference: "111122223333/sg-0123"}}, Description: testStamp.String()})
-		plan := newPlan(t, []Group{g}, prefixes(wanted), func(r *Request) { r.RulesPerGroup = 2; r.Force = true })
-		var steps []string
-		for _, s := range plan.Pools[0].Steps {
-			steps = append(steps, s.Operation())
-			if len(s.Gap) > 0 {
-				t.Errorf("%s: %v closes %v", wanted, s, s.Gap)
-			}
-		}
-		if want := []string{"revoke", "authorize", "revoke"}; !slices.Equal(steps, want) {
-			t.Errorf("%s: the steps are %v, want %v", wanted, steps, want)
-		}
-	}
 }

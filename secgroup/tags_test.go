@@ -11,24 +11,25 @@ import (
 )
 
 func TestParsePorts(t *testing.T) {
+	one, web := []PortRange{{443, 443}}, []PortRange{{80, 80}, {443, 443}}
 	for value, want := range map[string][]PortRange{
-		"443": {{443, 443}}, "1": {{1, 1}}, "65535": {{65535, 65535}}, "443,80": {{80, 80}, {443, 443}}, "443 , 80 8080": {{80, 80}, {443, 443}, {8080, 8080}},
-		"  443\t80\n": {{80, 80}, {443, 443}}, "http https": {{80, 80}, {443, 443}}, "HTTPS,8443": {{443, 443}, {8443, 8443}}, "8000-8080": {{8000, 8080}},
-		"1-65535": {{1, 65535}}, "https 443,443-443": {{443, 443}}, "80-90 80-85 80": {{80, 80}, {80, 85}, {80, 90}}, " none ": nil, "None": nil,
+		"443": one, "443,80": web, "443 , 80 8080": {{80, 80}, {443, 443}, {8080, 8080}}, "  443\t80\n": web, "http https": web,
+		"HTTPS,8443": {{443, 443}, {8443, 8443}}, "8000-8080": {{8000, 8080}}, "1-65535": {{1, 65535}}, "https 443,443-443": one,
+		"80-90 80-85 80": {{80, 80}, {80, 85}, {80, 90}}, " none ": nil, "None": nil,
 	} {
 		if got, err := ParsePorts(value); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%q: %v, %v; want %v", value, got, err, want)
 		}
 	}
 	refused := map[string]string{
-		"": `a port is missing; list ports such as "80 443", or "none"`, "\t\n": "a port is missing", ",https": "a port is missing", "80, ,443": "a port is missing",
-		"0": `"0" is not a port; use a number from 1 to 65535, a range such as 8000-8080, http or https`, "443 x 80": `"x" is not a port`,
-		"90-80": `port range "90-80" runs backwards; write 80-90`, "443,None": `"None" must be the only value`, "none none": `"none" must be the only value`,
+		"":     `a port is missing; list ports such as "80 443", or "none"`,
+		"\t\n": "a port is missing", ",https": "a port is missing", "80, ,443": "a port is missing",
+		"0":        `"0" is not a port; use a number from 1 to 65535, a range such as 8000-8080, http or https`,
+		"443 x 80": `"x" is not a port`, "90-80": `port range "90-80" runs backwards; write 80-90`,
+		"443,None": `"None" must be the only value`, "none none": `"none" must be the only value`,
 	}
-	for _, word := range []string{
-		"70000", "65536", "65979", "18446744073709552059", "-1", "+443", "443.0", "4e2", "0x1bb", "4_43", "٤٤٣", "tcp/443", "HTTPX", "all", "*", "443;80", "80:90",
-		"443-", "-", "80-90-100", "80--90", "0-443", "443-70000", "http-https",
-	} {
+	for word := range strings.FieldsSeq("70000 65536 65979 18446744073709552059 -1 +443 443.0 4e2 0x1bb 4_43 ٤٤٣ tcp/443 HTTPX all * 443;80" +
+		" 80:90 443- - 80-90-100 80--90 0-443 443-70000 http-https") {
 		refused[word] = fmt.Sprintf("%q is not a port", word)
 	}
 	for value, want := range refused {
@@ -82,24 +83,36 @@ func FuzzParsePorts(f *testing.F) {
 }
 
 func TestParseSettings(t *testing.T) {
-	https := []PortRange{{443, 443}}
+	https, ranges := []PortRange{{443, 443}}, []PortRange{listPort}
+	type tags = map[string]string
 	for _, test := range []struct {
-		tags map[string]string
-		want Settings
-		err  string
+		parse func(string, map[string]string) (Settings, error)
+		tags  tags
+		want  Settings
+		err   string
 	}{
-		{map[string]string{"k": "443", "Name": "web", "kk": "80", "k-port": "80", "K-pool": "web"}, Settings{Ports: https}, ""},
-		{map[string]string{"k": "443", "k-pool": " web tier ", "k-mode": "owned"}, Settings{Ports: https, Pool: "web tier"}, ""},
-		{map[string]string{"k": "none", "k-pool": "web", "k-mode": ""}, Settings{Pool: "web"}, ""},
-		{map[string]string{"k": "443", "k-mode": "exclusive", "k-public": "80"}, Settings{Ports: https, Exclusive: true, Public: []PortRange{{80, 80}}}, ""},
-		{nil, Settings{}, `tag k="": a port is missing`},
-		{map[string]string{"k": "90-80", "k-pool": "web"}, Settings{}, `tag k="90-80": port range "90-80" runs backwards`},
-		{map[string]string{"k": "443", "k-pool": " "}, Settings{}, "tag k-pool is empty; give the pool a name, or remove the tag"},
-		{map[string]string{"k": "443", "k-mode": "all"}, Settings{}, `tag k-mode="all": unknown mode; set it to "owned" or "exclusive"`},
-		{map[string]string{"k": "none", "k-mode": "Exclusive"}, Settings{}, `tag k-mode="Exclusive": unknown mode`},
-		{map[string]string{"k": "443", "k-public": "x"}, Settings{}, `tag k-public="x": "x" is not a port`},
+		{ParseSettings, tags{"k": "443", "Name": "web", "kk": "80", "k-port": "80", "K-pool": "web"}, Settings{Ports: https}, ""},
+		{ParseSettings, tags{"k": "443", "k-pool": " web tier ", "k-mode": "owned"}, Settings{Ports: https, Pool: "web tier"}, ""},
+		{ParseSettings, tags{"k": "none", "k-pool": "web", "k-mode": ""}, Settings{Pool: "web"}, ""},
+		{
+			ParseSettings,
+			tags{"k": "443", "k-mode": "exclusive", "k-public": "80"},
+			Settings{Ports: https, Exclusive: true, Public: []PortRange{{80, 80}}},
+			"",
+		},
+		{ParseSettings, nil, Settings{}, `tag k="": a port is missing`},
+		{ParseSettings, tags{"k": "90-80", "k-pool": "web"}, Settings{}, `tag k="90-80": port range "90-80" runs backwards`},
+		{ParseSettings, tags{"k": "443", "k-pool": " "}, Settings{}, "tag k-pool is empty; give the pool a name, or remove the tag"},
+		{ParseSettings, tags{"k": "443", "k-mode": "all"}, Settings{}, `tag k-mode="all": unknown mode; set it to "owned" or "exclusive"`},
+		{ParseSettings, tags{"k": "none", "k-mode": "Exclusive"}, Settings{}, `tag k-mode="Exclusive": unknown mode`},
+		{ParseSettings, tags{"k": "443", "k-public": "x"}, Settings{}, `tag k-public="x": "x" is not a port`},
+		{parseListSettings, tags{"k": "ranges"}, Settings{Ports: ranges}, ""},
+		{parseListSettings, tags{"k": " none "}, Settings{}, ""},
+		{parseListSettings, tags{"k": "ranges", "k-pool": "web"}, Settings{}, "tag k-pool: prefix lists have no pools"},
+		{parseListSettings, tags{"k": "443"}, Settings{}, `tag k="443": on a prefix list it is "ranges"`},
+		{parseListSettings, tags{"k": "ranges", "k-mode": "exclusive"}, Settings{}, "tag k-mode is for security groups"},
 	} {
-		got, err := ParseSettings("k", test.tags)
+		got, err := test.parse("k", test.tags)
 		if test.err == "" && (err != nil || !cmp.Equal(test.want, got)) || test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) {
 			t.Errorf("%v: %+v, %v", test.tags, got, err)
 		}

@@ -7,11 +7,13 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"cloudfront-sg-sync/internal/ec2sim"
 	"cloudfront-sg-sync/iprange"
+	"cloudfront-sg-sync/secgroup"
 )
 
 // published returns what AWS has published, from the data beside the repository. Without it the test is skipped.
@@ -38,7 +40,9 @@ type replay struct {
 	service, within string
 	ports           string // of a pool of groups; of two lists, if empty
 	spare           int    // slots of each family that the largest state leaves
-	unforced        bool
+	// mixed are the ports of each group of a pool instead, whose quota is that of the state, and one more.
+	mixed    []string
+	unforced bool
 }
 
 // TestHistory replays what AWS published over seven years on pools and on lists: exact after each state, nothing closed
@@ -55,6 +59,12 @@ func TestHistory(t *testing.T) {
 			}
 		}
 	}
+	for _, mixed := range [][]string{{"80 443", "443", "80"}, {"80 443", "80 443", "80 443", "443 8443", "8443"}} {
+		t.Run(strings.Join(mixed, "+"), func(t *testing.T) {
+			t.Parallel()
+			t.Log(replay{service: "CLOUDFRONT", mixed: mixed, spare: 1}.run(t))
+		})
+	}
 	t.Run("compact cover", func(t *testing.T) { // one default group with three ports, and never any force
 		got := replay{service: "CLOUDFRONT_ORIGIN_FACING", within: "CLOUDFRONT", ports: "80 443 8443", spare: 6, unforced: true}.run(t)
 		if want := "45 states, at most 18 ranges of a family; after the first 5 with changes, 6 calls, 30 rules changed, 0 gaps"; got != want {
@@ -69,19 +79,28 @@ func (r replay) run(t *testing.T) string {
 	s := newScene(t, ec2sim.Options{}, []string{"us-east-1"}, nil)
 	s.within(r.service, r.within)
 	publications, most := decodeAll(t, states, s.fetcher.Selection)
+	for i, ports := range r.mixed {
+		s.group(s.here, fmt.Sprint("web-", i), ports, "-pool", "web")
+	}
 	if n := len(strings.Fields(r.ports)); n > 0 {
 		s.fillPool(r.ports, most[0]*n+r.spare, most[1]*n+r.spare)
-	} else {
+	} else if r.mixed == nil {
 		for i, family := range []string{"IPv4", "IPv6"} {
 			_, err := s.here.CreatePrefixList(ec2sim.PrefixList{Name: "cloudfront", Family: family, MaxEntries: max(1, most[i]+r.spare), Tags: ec2sim.Tags{key: "ranges"}})
 			s.must(err)
 		}
 	}
+	var needed []int
 	var replayed, changed, calls, rules int
 	for i, p := range publications {
 		s.file, s.ranges = states[i], nil
 		if p != nil {
 			s.ranges = p.Merged()
+		}
+		if r.mixed != nil && p != nil {
+			needed = append(needed, r.needed(s))
+			s.RulesPerGroup = r.spare + slices.Max(needed[max(0, len(needed)-2):])
+			s.here.SetQuota(s.RulesPerGroup)
 		}
 		s.sim.ResetCalls()
 		report, err := s.sync(Request{Force: !r.unforced})
@@ -106,6 +125,18 @@ func (r replay) run(t *testing.T) string {
 	}
 	return fmt.Sprintf("%d states, at most %d ranges of a family; after the first %d with changes, %d calls, %d rules changed, %d gaps",
 		replayed, max(most[0], most[1]), changed, calls, rules, s.announced)
+}
+
+// needed returns the smallest quota with which the pool holds the ranges: what the plan for a pool without room says.
+func (r replay) needed(s *scene) int {
+	var groups []secgroup.Group
+	for i, ports := range r.mixed {
+		groups = append(groups, secgroup.Group{ID: fmt.Sprint("sg-", i), Tags: map[string]string{key: ports, key + "-pool": "web"}})
+	}
+	plan, err := secgroup.NewPlan(s.t.Context(), groups, secgroup.Request{Stamp: secgroup.Stamp{TagKey: key}, Ranges: s.ranges, RulesPerGroup: 1})
+	s.must(err)
+	short, _ := errors.AsType[*secgroup.ShortageError](plan.Pools[0].Err)
+	return short.RulesPerGroup
 }
 
 // decodeAll decodes the states, nil for those that lack the service, and returns the most ranges of each family.
