@@ -18,7 +18,8 @@ func TestExplain(t *testing.T) {
 		"RulesPerSecurityGroupLimitExceeded": "raise quota L-0EA8095F",
 	} {
 		err := fmt.Errorf("describe: %w", &smithy.GenericAPIError{Code: code})
-		if got := Explain(err, "ec2:X"); !strings.Contains(got.Error(), want) || !errors.Is(got, err) || Code(got) != code {
+		got := Explain(err, "ec2:X")
+		if !strings.Contains(got.Error(), want) || !errors.Is(got, err) || Code(got) != code {
 			t.Errorf("%s: %v, want %q", code, got, want)
 		}
 	}
@@ -36,7 +37,9 @@ func TestExplain(t *testing.T) {
 }
 
 func TestIsDenied(t *testing.T) {
-	for code, want := range map[string]bool{"UnauthorizedOperation": true, "AccessDenied": true, "AccessDeniedException": true, "AuthFailure": false, "": false} {
+	for code, want := range map[string]bool{
+		"UnauthorizedOperation": true, "AccessDenied": true, "AccessDeniedException": true, "AuthFailure": false, "": false,
+	} {
 		if got := IsDenied(&smithy.GenericAPIError{Code: code}); got != want {
 			t.Errorf("IsDenied of %q is %t", code, got)
 		}
