@@ -2,20 +2,20 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
 	"cloudfront-sg-sync/internal/ec2sim"
-
-	"github.com/aws/aws-sdk-go-v2/service/ec2"
-	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
+
+const queue = "arn:aws:sqs:us-east-1:111122223333:changes.fifo"
 
 // byQueue returns the event of a queue whose records have these bodies.
 func byQueue(bodies ...string) string {
 	var records []string
 	for _, body := range bodies {
-		records = append(records, fmt.Sprintf(`{"messageId":"1","eventSource":"aws:sqs","eventSourceARN":"arn:aws:sqs:us-east-1:111122223333:changes.fifo","body":%q}`, body))
+		records = append(records, fmt.Sprintf(`{"eventSource":"aws:sqs","eventSourceARN":%q,"body":%q}`, queue, body))
 	}
 	return `{"Records":[` + strings.Join(records, ",") + `]}`
 }
@@ -24,40 +24,37 @@ func byQueue(bodies ...string) string {
 // pass are Lambda's business; the others are told by a metric.
 func TestFunctionFollowsChanges(t *testing.T) {
 	w := newWorld(t, ec2sim.Options{}, document)
-	f := w.start(map[string]string{"EVENT_QUEUE_ARN": "arn:aws:sqs:us-east-1:111122223333:changes.fifo"})
+	f := w.start(map[string]string{"EVENT_QUEUE_ARN": queue})
 	tagChange, apiCall := sample(t, "tag-change.json"), sample(t, "api-call.json")
 
 	web := w.group("web", map[string]string{"cloudfront-ingress": "443"})
 	if rep := f.succeed(byQueue(tagChange)); rep.Summary.Added != 3 {
 		t.Errorf("after a tag: %+v", rep)
 	}
-	repaired := func(when, event string) {
+	repaired := func(event string) {
 		t.Helper()
 		f.succeed(event)
-		if v4, v6 := w.owned(web, 443, description); v4 != 2 || v6 != 1 {
-			t.Errorf("%s: %d IPv4 and %d IPv6 rules", when, v4, v6)
-		}
+		w.checkOwned(web, description, counts{2, 1})
 	}
 	revoke := func() {
 		t.Helper()
-		from, cidr, tcp := int32(443), "18.64.0.0/14", "tcp"
-		if _, err := w.ec2.RevokeSecurityGroupIngress(t.Context(), &ec2.RevokeSecurityGroupIngressInput{GroupId: &web, IpPermissions: []types.IpPermission{
-			{IpProtocol: &tcp, FromPort: &from, ToPort: &from, IpRanges: []types.IpRange{{CidrIp: &cidr}}},
-		}}); err != nil {
+		gone := ec2sim.TCP(443, 443, netip.MustParsePrefix("18.64.0.0/14"))
+		if err := w.sim.Region("", "us-east-1").RemoveRules(web, gone); err != nil {
 			t.Fatal(err)
 		}
 	}
 	revoke()
-	repaired("a revoked rule", byQueue(tagChange, apiCall))
-	repaired("nothing to do", byQueue(apiCall))
+	repaired(byQueue(tagChange, apiCall))
+	repaired(byQueue(apiCall))
 	revoke()
-	repaired("by the schedule", sample(t, "schedule.json"))
+	repaired(sample(t, "schedule.json"))
 
 	w.sim.ResetCalls()
 	const user = "arn:aws:iam::123456789012:role/ops"
 	own := strings.Replace(apiCall, user, "arn:aws:iam::222233334444:role/cloudfront-sg-sync", 1)
-	hub := w.start(map[string]string{"EVENT_QUEUE_ARN": "arn:aws:sqs:us-east-1:111122223333:changes.fifo", "MEMBER_ACCOUNTS": "222233334444"})
-	if a := hub.invoke(byQueue(own)); a.failed || !strings.Contains(string(a.body), "of the function itself") || strings.Contains(w.calls(), "Describe") {
+	hub := w.start(map[string]string{"EVENT_QUEUE_ARN": queue, "MEMBER_ACCOUNTS": "222233334444"})
+	a := hub.invoke(byQueue(own))
+	if a.failed || !strings.Contains(string(a.body), "of the function itself") || strings.Contains(w.calls(), "Describe") {
 		t.Errorf("the function's own call in a member: failed %t, %s", a.failed, a.body)
 	}
 
@@ -68,7 +65,9 @@ func TestFunctionFollowsChanges(t *testing.T) {
 	if message := f.fail(tagChange); !strings.Contains(message, "tag cloudfront-ingress") {
 		t.Errorf("a mistyped tag, without the queue: %s", message)
 	}
-	w.sim.Inject(ec2sim.Fault{Kind: ec2sim.ErrorBefore, Action: "DescribeSecurityGroups", Code: "InternalError", Count: ec2sim.Forever})
+	broken := ec2sim.Fault{Kind: ec2sim.ErrorBefore, Code: "InternalError", Count: ec2sim.Forever}
+	broken.Action = "DescribeSecurityGroups"
+	w.sim.Inject(broken)
 	f.fail(byQueue(tagChange))
 	log := f.wholeLog()
 	for metric, want := range map[string]int{`"DriftRepaired":1`: 1, `"RunFailed":1`: 3} {

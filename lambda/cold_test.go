@@ -100,7 +100,8 @@ func serveOutsideWorld(which string) error {
 
 // fillPools makes pools of three groups that are full with all ranges of the file but one, and with one that is gone.
 func fillPools(at ec2sim.Region, file []byte) error {
-	p, err := iprange.Decode(bytes.NewReader(file), iprange.Selection{Services: []string{"CLOUDFRONT"}, IPv4: true, IPv6: true})
+	every := iprange.Selection{Services: []string{"CLOUDFRONT"}, IPv4: true, IPv6: true}
+	p, err := iprange.Decode(bytes.NewReader(file), every)
 	if err != nil {
 		return err
 	}
@@ -109,12 +110,15 @@ func fillPools(at ec2sim.Region, file []byte) error {
 		if i == 0 {
 			prefix = netip.MustParsePrefix("203.0.112.0/24")
 		}
-		rules[i/60%3] = append(rules[i/60%3], ec2sim.Rule{Permission: ec2sim.TCP(443, 443, prefix), Description: "cloudfront-ingress: CLOUDFRONT 2026-01-01T00:00:00Z"})
+		rules[i/60%3] = append(rules[i/60%3], ec2sim.Rule{
+			Permission: ec2sim.TCP(443, 443, prefix), Description: "cloudfront-ingress: CLOUDFRONT 2026-01-01T00:00:00Z",
+		})
 	}
 	for pool := range poolsInOneRegion {
 		for i := range 3 {
 			tags := map[string]string{"cloudfront-ingress": "443", "cloudfront-ingress-pool": fmt.Sprint("pool-", pool)}
-			if _, err := at.CreateGroup(ec2sim.Group{Name: fmt.Sprintf("web-%d-%d", pool, i), VPC: at.OtherVPC(), Tags: tags, Ingress: rules[i]}); err != nil {
+			group := ec2sim.Group{Name: fmt.Sprintf("web-%d-%d", pool, i), VPC: at.OtherVPC(), Tags: tags, Ingress: rules[i]}
+			if _, err := at.CreateGroup(group); err != nil {
 				return err
 			}
 		}
@@ -125,15 +129,15 @@ func fillPools(at ec2sim.Region, file []byte) error {
 // BenchmarkManyPools runs bootstrap for a change of 5,001 groups in full pools of three, in a dry run so that EC2's
 // pace counts for nothing, and for one whose pools are all too small. It reports the memory of its process.
 func BenchmarkManyPools(b *testing.B) {
-	for _, test := range []struct{ name, quota string }{{"full", "60"}, {"short", "59"}} {
-		benchmarkPeak(b, test.name, manyPools, map[string]string{"RULES_PER_GROUP": test.quota}, func(b *testing.B, r *runtime) {
-			if test.name == "short" {
-				r.fail(`{"dryRun":true}`)
-			} else if rep := r.succeed(`{"dryRun":true}`); rep.Summary.Added != poolsInOneRegion+211 || rep.Summary.Revoked != poolsInOneRegion {
-				b.Fatalf("summary %+v", rep.Summary)
-			}
-		})
-	}
+	benchmarkPeak(b, "full", manyPools, map[string]string{"RULES_PER_GROUP": "60"}, func(b *testing.B, r *runtime) {
+		sum := r.succeed(`{"dryRun":true}`).Summary
+		if sum.Added != poolsInOneRegion+211 || sum.Revoked != poolsInOneRegion {
+			b.Fatalf("summary %+v", sum)
+		}
+	})
+	benchmarkPeak(b, "short", manyPools, map[string]string{"RULES_PER_GROUP": "59"}, func(_ *testing.B, r *runtime) {
+		r.fail(`{"dryRun":true}`)
+	})
 }
 
 // benchmarkPeak runs bootstrap in 256 MB, in a world of its own each time, and reports the memory of its process.
@@ -150,7 +154,8 @@ func benchmarkPeak(b *testing.B, name, world string, env map[string]string, run 
 			b.StartTimer()
 			env := maps.Clone(env)
 			maps.Copy(env, map[string]string{
-				"IP_RANGES_URL": url + "/ip-ranges.json", "AWS_ENDPOINT_URL": url, "AWS_ENDPOINT_URL_SNS": url + "/sns/", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
+				"IP_RANGES_URL": url + "/ip-ranges.json", "AWS_ENDPOINT_URL": url, "AWS_ENDPOINT_URL_SNS": url + "/sns/",
+				"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
 			})
 			r := startRuntime(b, env)
 			r.timeout, r.patience = 15*time.Minute, 15*time.Minute
@@ -167,6 +172,14 @@ func startOutsideWorld(b *testing.B, which string) string {
 	b.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), asOutsideWorld+"="+which)
+	url, stop := startProgram(b, cmd)
+	b.Cleanup(func() { _ = stop() })
+	return url
+}
+
+// startProgram starts a program that ends with its standard input, and returns the first line that it prints.
+func startProgram(b *testing.B, cmd *exec.Cmd) (line string, stop func() error) {
+	b.Helper()
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -179,15 +192,14 @@ func startOutsideWorld(b *testing.B, which string) string {
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() {
-		_ = stdin.Close()
-		_ = cmd.Wait()
-	})
-	url, err := bufio.NewReader(stdout).ReadString('\n')
+	line, err = bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
-		b.Fatal("the outside world does not start: ", err)
+		b.Fatalf("%s does not start: %q, %v", cmd.Path, line, err)
 	}
-	return strings.TrimSpace(url)
+	return strings.TrimSpace(line), func() error {
+		_ = stdin.Close()
+		return cmd.Wait()
+	}
 }
 
 // BenchmarkColdRun runs bootstrap from its start to the answer of a first sync of three groups with the published file,
@@ -255,25 +267,12 @@ func buildFloor(b *testing.B) string {
 func runFloor(b *testing.B, floor, world string) (cpu, resident float64) {
 	b.Helper()
 	cmd := exec.Command(floor)
-	cmd.Env = []string{"AWS_ENDPOINT_URL=" + world, "AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY=secret"}
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		b.Fatal(err)
+	cmd.Env = []string{
+		"AWS_ENDPOINT_URL=" + world, "AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY=secret",
 	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil {
-		b.Fatalf("the floor printed %q: %v", line, err)
-	}
+	_, stop := startProgram(b, cmd)
 	resident = peakResident(b, cmd.Process.Pid)
-	_ = stdin.Close()
-	if err := cmd.Wait(); err != nil {
+	if err := stop(); err != nil {
 		b.Fatal(err)
 	}
 	return (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds() * 1000, resident
@@ -282,11 +281,11 @@ func runFloor(b *testing.B, floor, world string) (cpu, resident float64) {
 // BenchmarkManyAccounts runs bootstrap for a first sync of 3,000 groups in 200 accounts and five regions, with a topic
 // to tell and without, and reports the memory of its process.
 func BenchmarkManyAccounts(b *testing.B) {
-	for _, test := range []struct{ name, topic string }{{"untold", ""}, {"told", "arn:aws:sns:us-east-1:111122223333:changes"}} {
+	for name, topic := range map[string]string{"untold": "", "told": "arn:aws:sns:us-east-1:111122223333:changes"} {
 		env := map[string]string{
-			"REGIONS": strings.Join(fleetRegions, ","), "ROLE_ARNS": strings.Join(fleetRoles(), ","), "NOTIFY_TOPIC_ARN": test.topic,
+			"REGIONS": strings.Join(fleetRegions, ","), "ROLE_ARNS": strings.Join(fleetRoles(), ","), "NOTIFY_TOPIC_ARN": topic,
 		}
-		benchmarkPeak(b, test.name, manyAccounts, env, func(b *testing.B, r *runtime) {
+		benchmarkPeak(b, name, manyAccounts, env, func(b *testing.B, r *runtime) {
 			if rep := r.succeed(`{}`); rep.Summary.Added != 200*5*211 {
 				b.Fatalf("summary %+v", rep.Summary)
 			}

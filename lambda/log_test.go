@@ -22,13 +22,14 @@ func TestLogIsDiscreetAndBounded(t *testing.T) {
 	long := strings.Repeat("x", 200_000)
 	// Padding by which a log that holds the file would give itself away.
 	padded := strings.Replace(document, "{", `{"padding":"`+strings.Repeat("p", 8000)+`",`, 1)
+	deny := func() { w.sim.Deny("AuthorizeSecurityGroupIngress") }
 	for _, c := range []struct {
 		name, document, event string
 		arrange               func()
 		fails                 bool
 	}{
 		{name: "sync", document: padded, event: notification(padded, topic)},
-		{name: "denied", document: strings.Replace(padded, "18.66.0.0/15", "18.68.0.0/15", 1), event: `{}`, arrange: func() { w.sim.Deny("AuthorizeSecurityGroupIngress") }, fails: true},
+		{name: "denied", document: strings.Replace(padded, "18.66.", "18.68.", 1), event: `{}`, arrange: deny, fails: true},
 		{name: "corrupt file", document: padded[:len(padded)-100], event: `{}`, fails: true},
 		{name: "not the file", document: "<html>" + padded, event: `{}`, fails: true},
 		{name: "long value", document: padded, event: `{"dryRun":"` + long + `"}`, fails: true},
@@ -52,7 +53,7 @@ func TestLogIsDiscreetAndBounded(t *testing.T) {
 			t.Errorf("%s: %d bytes are logged", c.name, n)
 		}
 		for _, planted := range []string{secret, token, variable, strings.Repeat("p", 300), strings.Repeat("x", 1100)} {
-			if strings.Contains(log, planted) || strings.Contains(string(a.body), planted) {
+			if strings.Contains(log+string(a.body), planted) {
 				t.Errorf("%s: the log or the answer holds %.40s", c.name, planted)
 			}
 		}

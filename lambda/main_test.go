@@ -26,6 +26,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/google/go-cmp/cmp"
 )
 
 // world is what the function finds outside of itself: EC2, and the feed.
@@ -51,11 +52,14 @@ func newWorld(t *testing.T, o ec2sim.Options, document string) *world {
 	}))
 	t.Cleanup(feed.Close)
 	w.url, w.feed = endpoint.URL, feed.URL+"/ip-ranges.json"
-	w.ec2 = ec2.New(ec2.Options{
-		Region: "us-east-1", BaseEndpoint: &w.url,
-		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
-	})
+	w.ec2 = newEC2(w.url)
 	return w
+}
+
+// newEC2 returns a client of an endpoint.
+func newEC2(url string) *ec2.Client {
+	own := credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", "")
+	return ec2.New(ec2.Options{Region: "us-east-1", BaseEndpoint: &url, Credentials: own})
 }
 
 // start starts bootstrap in the world, with more variables if need be.
@@ -69,12 +73,8 @@ func (w *world) start(env map[string]string) *runtime {
 func (w *world) group(name string, tags map[string]string) string {
 	w.t.Helper()
 	in := &ec2.CreateSecurityGroupInput{GroupName: &name, Description: aws.String("of a test")}
-	spec := types.TagSpecification{ResourceType: types.ResourceTypeSecurityGroup}
-	for key, value := range tags {
-		spec.Tags = append(spec.Tags, types.Tag{Key: aws.String(key), Value: aws.String(value)})
-	}
-	if len(spec.Tags) > 0 {
-		in.TagSpecifications = []types.TagSpecification{spec}
+	if len(tags) > 0 {
+		in.TagSpecifications = tagged(types.ResourceTypeSecurityGroup, tags)
 	}
 	out, err := w.ec2.CreateSecurityGroup(context.Background(), in)
 	if err != nil {
@@ -83,31 +83,36 @@ func (w *world) group(name string, tags map[string]string) string {
 	return *out.GroupId
 }
 
-// owned counts a group's rules on a port by family, and fails on one whose description is not want.
-func (w *world) owned(id string, port int32, want string) (ipv4, ipv6 int) {
+// tagged returns the tags of what is made.
+func tagged(kind types.ResourceType, tags map[string]string) []types.TagSpecification {
+	spec := types.TagSpecification{ResourceType: kind}
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		spec.Tags = append(spec.Tags, types.Tag{Key: &key, Value: aws.String(tags[key])})
+	}
+	return []types.TagSpecification{spec}
+}
+
+// counts has a number for IPv4 and one for IPv6.
+type counts struct{ v4, v6 int }
+
+// checkOwned checks how many rules a group of the embedded endpoint has: all for port 443, with the description.
+func (w *world) checkOwned(id, description string, want counts) {
 	w.t.Helper()
-	out, err := w.ec2.DescribeSecurityGroups(context.Background(), &ec2.DescribeSecurityGroupsInput{GroupIds: []string{id}})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	for _, p := range out.SecurityGroups[0].IpPermissions {
-		if *p.IpProtocol != "tcp" || *p.FromPort != port || *p.ToPort != port {
-			w.t.Errorf("%s has a rule on %s %d-%d", id, *p.IpProtocol, *p.FromPort, *p.ToPort)
+	var got counts
+	g, _ := w.sim.Region("", "us-east-1").Group(id)
+	for _, r := range g.Ingress {
+		if r.Permission != ec2sim.TCP(443, 443, r.Source.Prefix) || r.Description != description {
+			w.t.Errorf("%s has the rule %+v", id, r)
 		}
-		for _, r := range p.IpRanges {
-			ipv4++
-			if aws.ToString(r.Description) != want {
-				w.t.Errorf("rule %s is described %q, not %q", *r.CidrIp, aws.ToString(r.Description), want)
-			}
-		}
-		for _, r := range p.Ipv6Ranges {
-			ipv6++
-			if aws.ToString(r.Description) != want {
-				w.t.Errorf("rule %s is described %q, not %q", *r.CidrIpv6, aws.ToString(r.Description), want)
-			}
+		if r.Source.Prefix.Addr().Is6() {
+			got.v6++
+		} else {
+			got.v4++
 		}
 	}
-	return ipv4, ipv6
+	if got != want {
+		w.t.Errorf("%s has %+v rules, not %+v", id, got, want)
+	}
 }
 
 // calls returns the EC2 actions called since the last reset, and resets.
@@ -157,10 +162,11 @@ const document = `{"syncToken":"1790000000","createDate":"2026-09-21-14-13-20","
 {"ip_prefix":"18.66.0.0/15","region":"GLOBAL","service":"CLOUDFRONT","network_border_group":"GLOBAL"},
 {"ip_prefix":"52.222.128.0/17","region":"GLOBAL","service":"CLOUDFRONT","network_border_group":"GLOBAL"},
 {"ip_prefix":"3.5.140.0/22","region":"us-east-1","service":"S3","network_border_group":"us-east-1"}],
-"ipv6_prefixes":[{"ipv6_prefix":"2600:9000::/28","region":"GLOBAL","service":"CLOUDFRONT","network_border_group":"GLOBAL"}]}`
+"ipv6_prefixes":[{"ipv6_prefix":"2600:9000::/28","region":"GLOBAL","service":"CLOUDFRONT"}]}`
 
 const description = "cloudfront-ingress: CLOUDFRONT 2026-09-21T14:13:20Z"
 
+// Each kind of event makes the fewest calls, and only a tagged group is changed.
 func TestFunction(t *testing.T) {
 	w := newWorld(t, ec2sim.Options{}, document)
 	web := w.group("web", map[string]string{"cloudfront-ingress": "443"})
@@ -172,26 +178,24 @@ func TestFunction(t *testing.T) {
 	if got := w.calls(); got != "GetCallerIdentity "+bothDescribes+" GetServiceQuota AuthorizeSecurityGroupIngress" {
 		t.Errorf("first sync calls %s", got)
 	}
-	if rep.SyncToken != "1790000000" || rep.PublishedAt != "2026-09-21T14:13:20Z" || !rep.Changed || rep.Summary.Added != 3 || rep.Summary.Groups != 1 {
-		t.Errorf("answer %+v", rep)
+	want := report{
+		SyncToken: "1790000000", PublishedAt: "2026-09-21T14:13:20Z", Changed: true,
+		Groups:      []groupReport{{Region: "us-east-1", GroupID: web, Name: "web", Ports: []string{"443"}, Added: 3}},
+		PrefixLists: []prefixListReport{}, Warnings: []string{}, Errors: []string{},
 	}
-	if len(rep.Groups) != 1 || rep.Groups[0].GroupID != web || rep.Groups[0].Region != "us-east-1" || rep.Groups[0].Ports[0] != "443" {
-		t.Errorf("groups %+v", rep.Groups)
+	want.Ranges.IPv4, want.Ranges.IPv6 = 2, 1
+	want.Summary.Groups, want.Summary.Changed, want.Summary.Added = 1, 1, 3
+	if diff := cmp.Diff(want, rep); diff != "" {
+		t.Errorf("-want +answered\n%s", diff)
 	}
-	if v4, v6 := w.owned(web, 443, description); v4 != 2 || v6 != 1 {
-		t.Errorf("%d IPv4 and %d IPv6 rules, not 2 and 1", v4, v6)
-	}
-	if v4, v6 := w.owned(other, 0, ""); v4+v6 != 0 {
-		t.Error("a group without the tag was changed")
-	}
-	w.sim.ResetCalls()
+	w.checkOwned(web, description, counts{2, 1})
+	w.checkOwned(other, "", counts{})
 
-	const look = bothDescribes
 	for event, calls := range map[string]string{
-		notification(document, topic):    look,
-		sample(t, "manual.json"):         look,
-		sample(t, "manual-dry-run.json"): look,
-		sample(t, "schedule.json"):       look + " DescribeNetworkInterfaces DescribeSecurityGroups", // the second for mistyped tags
+		notification(document, topic):    bothDescribes,
+		sample(t, "manual.json"):         bothDescribes,
+		sample(t, "manual-dry-run.json"): bothDescribes,
+		sample(t, "schedule.json"):       bothDescribes + " DescribeNetworkInterfaces DescribeSecurityGroups", // mistyped
 	} {
 		if rep := f.succeed(event); rep.Changed || rep.Groups[0].Kept != 3 {
 			t.Errorf("event %s: answer %+v", event, rep)
@@ -201,13 +205,15 @@ func TestFunction(t *testing.T) {
 		}
 	}
 
-	if msg := f.fail(notification(document, "arn:aws:sns:us-east-1:111122223333:Other")); !strings.Contains(msg, "TOPIC_ARN") {
+	const another = "arn:aws:sns:us-east-1:111122223333:Other"
+	if msg := f.fail(notification(document, another)); !strings.Contains(msg, "TOPIC_ARN") {
 		t.Errorf("a message of another topic: %s", msg)
 	}
 	if got := w.calls(); got != "" {
 		t.Errorf("a message of another topic calls %s", got)
 	}
-	if !strings.Contains(f.log.String(), `"requestId":"8476a536`) || !strings.Contains(f.log.String(), `"syncToken":"1790000000"`) {
+	log := f.wholeLog()
+	if !strings.Contains(log, `"requestId":"8476a536`) || !strings.Contains(log, `"syncToken":"1790000000"`) {
 		t.Error("the log lacks the request ID or the answer")
 	}
 }
@@ -249,61 +255,41 @@ func readPublishedFile() ([]byte, error) {
 	return io.ReadAll(gz)
 }
 
-const publishedDescription = "cloudfront-ingress: CLOUDFRONT 2026-08-22T15:17:05Z"
-
+// One group holds the whole list where the quota allows, and a pool of three at the default quota, each rule once. A
+// pool of two is filled and says what it lacks. The second run changes nothing.
 func TestFunctionOnPublishedFile(t *testing.T) {
-	w := newWorld(t, ec2sim.Options{RulesPerGroup: 200}, publishedFile(t))
-	web := w.group("web", map[string]string{"cloudfront-ingress": "443"})
-	w.sim.ResetCalls()
-	fn := w.start(nil)
-	if rep := fn.succeed(sample(t, "sns.json")); rep.Ranges.IPv4 != 180 || rep.Ranges.IPv6 != 31 || rep.Summary.Added != 211 {
-		t.Errorf("answer %+v", rep)
-	}
-	if v4, v6 := w.owned(web, 443, publishedDescription); v4 != 180 || v6 != 31 {
-		t.Errorf("%d IPv4 and %d IPv6 rules, not 180 and 31", v4, v6)
-	}
-	w.sim.ResetCalls()
-	if rep := fn.succeed(`{}`); rep.Changed || rep.Summary.Groups != 1 {
-		t.Errorf("answer %+v", rep)
-	}
-	if got := w.calls(); got != bothDescribes {
-		t.Errorf("the second run calls %s", got)
-	}
-}
-
-// At the default quota of 60 a pool of three groups holds the whole list, each rule once; a pool of two is filled and
-// says what it lacks.
-func TestFunctionOnPublishedFileInPool(t *testing.T) {
-	for groups, want := range map[int][2]int{3: {180, 31}, 2: {120, 31}} {
-		t.Run(fmt.Sprint(groups, " groups"), func(t *testing.T) {
-			w := newWorld(t, ec2sim.Options{}, publishedFile(t))
-			var ids []string
-			for i := range groups {
-				ids = append(ids, w.group(fmt.Sprint("web-", i), map[string]string{"cloudfront-ingress": "443", "cloudfront-ingress-pool": "web"}))
+	for _, test := range []struct {
+		quota int
+		rules []counts // of each group
+		fails string
+	}{
+		{200, []counts{{180, 31}}, ""},
+		{60, []counts{{60, 31}, {60, 0}, {60, 0}}, ""},
+		{60, []counts{{60, 31}, {60, 0}}, `pool "web" is too small: port 443 needs 180 IPv4 rules, room for 120; `},
+	} {
+		w := newWorld(t, ec2sim.Options{RulesPerGroup: test.quota}, publishedFile(t))
+		var ids []string
+		for i := range test.rules {
+			tags := map[string]string{"cloudfront-ingress": "443", "cloudfront-ingress-pool": "web"}
+			ids = append(ids, w.group(fmt.Sprint("web-", i), tags))
+		}
+		slices.Sort(ids)
+		w.sim.ResetCalls()
+		f := w.start(nil)
+		second := bothDescribes
+		if test.fails != "" {
+			second += " GetServiceQuota"
+		}
+		authorizes := strings.Repeat(" AuthorizeSecurityGroupIngress", len(ids))
+		for _, calls := range []string{"GetCallerIdentity " + bothDescribes + " GetServiceQuota" + authorizes, second} {
+			a, says := f.invoke(sample(t, "sns.json")), strings.ReplaceAll(test.fails, `"`, `\"`)
+			if got := w.calls(); got != calls || a.failed != (says != "") || !strings.Contains(string(a.body), says) {
+				t.Errorf("%d groups: calls %s, answer %s", len(ids), got, a.body)
 			}
-			w.sim.ResetCalls()
-			fn := w.start(nil)
-			if groups == 3 {
-				fn.succeed(sample(t, "sns.json"))
-			} else if msg := fn.fail(sample(t, "sns.json")); !strings.Contains(msg, `pool "web" is too small: port 443 needs 180 IPv4 rules, room for 120; `) {
-				t.Errorf("error %s", msg)
-			}
-			if got := strings.Count(w.calls(), "AuthorizeSecurityGroupIngress"); got != groups {
-				t.Errorf("%d authorizes for %d groups", got, groups)
-			}
-			var sum [2]int
-			for _, id := range ids {
-				v4, v6 := w.owned(id, 443, publishedDescription)
-				if v4 > 60 || v6 > 60 {
-					t.Errorf("%s holds %d IPv4 and %d IPv6 rules", id, v4, v6)
-				}
-				sum[0] += v4
-				sum[1] += v6
-			}
-			if sum != want {
-				t.Errorf("the pool holds %v rules, not %v", sum, want)
-			}
-		})
+		}
+		for i, id := range ids {
+			w.checkOwned(id, "cloudfront-ingress: CLOUDFRONT 2026-08-22T15:17:05Z", test.rules[i])
+		}
 	}
 }
 
@@ -315,9 +301,10 @@ func TestFunctionWithBadEnvironment(t *testing.T) {
 	w.sim.ResetCalls()
 	f := w.start(map[string]string{"MAX_REVOKE_PERCENT": "33.3", "METRICS_NAMESPACE": "AWS/foo"})
 	names := func(text string) bool {
-		return !strings.Contains(text, "\n") && strings.Contains(text, `MAX_REVOKE_PERCENT="33.3"`) && strings.Contains(text, `METRICS_NAMESPACE="AWS/foo"`) && !strings.Contains(text, "IP_RANGES_URL")
+		return !strings.ContainsAny(text, "\n") && strings.Contains(text, `MAX_REVOKE_PERCENT="33.3"`) &&
+			strings.Contains(text, `METRICS_NAMESPACE="AWS/foo"`) && !strings.Contains(text, "IP_RANGES_URL")
 	}
-	for _, event := range []string{`{}`, `{"dryRun":true}`, `{"nonsense":1}`, ``, sample(t, "sns.json"), sample(t, "schedule.json")} {
+	for _, event := range []string{`{"dryRun":true}`, `{"nonsense":1}`, ``, sample(t, "sns.json")} {
 		if msg := f.fail(event); !names(msg) {
 			t.Errorf("event %.40s: error %q", event, msg)
 		}
@@ -325,19 +312,19 @@ func TestFunctionWithBadEnvironment(t *testing.T) {
 	c := newCloudFormation(t)
 	for _, kind := range []string{"Create", "Update"} {
 		began := time.Now()
-		if a := c.deliver(f, c.request(kind, "", "withdraw")); a.Status != "FAILED" || !names(a.Reason) || time.Since(began) > 5*time.Second {
-			t.Errorf("%s: answer %+v after %s", kind, a, time.Since(began))
+		a := c.deliver(f, c.request(kind, "", "withdraw"))
+		if took := time.Since(began); a.Status != "FAILED" || !names(a.Reason) || took > 5*time.Second {
+			t.Errorf("%s: answer %+v after %s", kind, a, took)
 		}
 	}
 	for _, onDelete := range []string{"keep", "withdraw"} {
-		if a := c.deliver(f, c.request("Delete", "SyncAtDeploy-86ac7dd0-d735-11e8-9b9e-503aca4a5835", onDelete)); a.Status != "SUCCESS" || !names(a.Reason) {
+		a := c.deliver(f, c.request("Delete", "SyncAtDeploy-86ac7dd0-d735-11e8-9b9e-503aca4a5835", onDelete))
+		if a.Status != "SUCCESS" || !names(a.Reason) {
 			t.Errorf("delete, %s: answer %+v", onDelete, a)
 		}
 	}
 	if calls := w.calls(); calls != "" {
 		t.Errorf("calls %s", calls)
 	}
-	if v4, v6 := w.owned(web, 443, description); v4+v6 > 0 {
-		t.Errorf("%d rules", v4+v6)
-	}
+	w.checkOwned(web, description, counts{})
 }

@@ -26,7 +26,7 @@ type cloudFormation struct {
 const secret = "Signature=5UN54F3C7"
 
 // answerPath is escaped as CloudFormation's are; the signature is for these very characters.
-const answerPath = "/arn%3Aaws%3Acloudformation%3Aus-east-1%3A111122223333%3Astack/edge/86ac7dd0%7CSyncAtDeploy%7Cunique?" + secret
+const answerPath = "/arn%3Aaws%3Acloudformation%3Aus-east-1%3A111122223333%3Astack/edge/8%7CSync%7Cunique?" + secret
 
 func newCloudFormation(t *testing.T) *cloudFormation {
 	c := &cloudFormation{t: t}
@@ -43,8 +43,9 @@ func (c *cloudFormation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err != nil || r.Method != http.MethodPut || r.RequestURI != answerPath || r.Header.Get("Content-Type") != "" || r.ContentLength != int64(len(body)) {
-		c.t.Errorf("%s %s with content type %q, %d of %d bytes, error %v", r.Method, r.URL, r.Header.Get("Content-Type"), len(body), r.ContentLength, err)
+	if kind := r.Header.Get("Content-Type"); err != nil || r.Method != http.MethodPut || r.RequestURI != answerPath ||
+		kind != "" || r.ContentLength != int64(len(body)) {
+		c.t.Errorf("%s %s of %q, %d of %d bytes, error %v", r.Method, r.URL, kind, len(body), r.ContentLength, err)
 		w.WriteHeader(http.StatusForbidden)
 		return
 	}
@@ -56,7 +57,7 @@ func (c *cloudFormation) request(requestType, physicalID, onDelete string) strin
 	event := map[string]any{
 		"RequestType": requestType, "ResponseURL": c.server.URL + answerPath,
 		"StackId": stack, "RequestId": "unique", "LogicalResourceId": "SyncAtDeploy", "ResourceType": "Custom::Sync",
-		"ResourceProperties": map[string]any{"ServiceToken": "arn:aws:lambda:us-east-1:111122223333:function:sync", "OnDelete": onDelete, "Services": "CLOUDFRONT"},
+		"ResourceProperties": map[string]any{"OnDelete": onDelete, "Services": "CLOUDFRONT"},
 	}
 	if physicalID != "" {
 		event["PhysicalResourceId"] = physicalID
@@ -128,27 +129,23 @@ func TestStack(t *testing.T) {
 	if created.Status != "SUCCESS" || created.Reason != "1 security group made equal to the published ranges" {
 		t.Errorf("answer %+v", created)
 	}
-	if v4, v6 := w.owned(web, 443, description); v4 != 2 || v6 != 1 {
-		t.Errorf("%d IPv4 and %d IPv6 rules, not 2 and 1", v4, v6)
-	}
+	w.checkOwned(web, description, counts{2, 1})
 	updated := c.deliver(f, c.request("Update", created.PhysicalResourceID, "withdraw"))
 	if updated.Status != "SUCCESS" || updated.PhysicalResourceID != created.PhysicalResourceID {
 		t.Errorf("answer %+v after %+v: another ID makes CloudFormation delete the resource", updated, created)
 	}
 	w.sim.ResetCalls()
-	if a := c.deliver(f, c.request("Delete", created.PhysicalResourceID, "keep")); a.Status != "SUCCESS" || w.calls() != "" {
-		t.Errorf("answer %+v", a)
+	kept := c.deliver(f, c.request("Delete", created.PhysicalResourceID, "keep"))
+	if calls := w.calls(); kept.Status != "SUCCESS" || calls != "" {
+		t.Errorf("answer %+v after the calls %s", kept, calls)
 	}
-	if v4, v6 := w.owned(web, 443, description); v4 != 2 || v6 != 1 {
-		t.Errorf("%d IPv4 and %d IPv6 rules, not 2 and 1", v4, v6)
+	w.checkOwned(web, description, counts{2, 1})
+	withdrawn := c.deliver(f, c.request("Delete", created.PhysicalResourceID, "withdraw"))
+	if withdrawn.Status != "SUCCESS" || withdrawn.Reason != "3 rules withdrawn" {
+		t.Errorf("answer %+v", withdrawn)
 	}
-	if a := c.deliver(f, c.request("Delete", created.PhysicalResourceID, "withdraw")); a.Status != "SUCCESS" || a.Reason != "3 rules withdrawn" {
-		t.Errorf("answer %+v", a)
-	}
-	if v4, v6 := w.owned(web, 443, description); v4+v6 != 0 {
-		t.Errorf("%d rules are left", v4+v6)
-	}
-	if n := strings.Count(f.log.String(), `"CloudWatchMetrics"`); n != 3 {
+	w.checkOwned(web, description, counts{})
+	if n := len(metricLines(f.wholeLog())); n != 3 {
 		t.Errorf("metrics of %d runs, not of create, update and the withdrawal", n)
 	}
 }
@@ -160,35 +157,35 @@ const noTimeForARefusal = 15 * time.Second
 // function fails, which alarms and makes Lambda try again.
 func TestStackIsNotFailedByData(t *testing.T) {
 	const member = "arn:aws:iam::222233334444:role/sync"
+	tag := func(ports string) func(*world) {
+		return func(w *world) { w.group("another", map[string]string{"cloudfront-ingress": ports}) }
+	}
+	older := strings.Replace(document, "1790000000", "1780000000", 1)
 	for _, test := range []struct {
 		name    string
 		env     map[string]string
 		trouble func(*world)
 		reason  string
 	}{
-		{"mistyped tag", nil, func(w *world) { w.group("bad", map[string]string{"cloudfront-ingress": "44three"}) }, "44three"},
-		{"short pool", map[string]string{"RULES_PER_GROUP": "1"}, func(w *world) { w.group("small", map[string]string{"cloudfront-ingress": "443"}) }, "is too small"},
-		{"another account", map[string]string{"ROLE_ARNS": member}, func(*world) {}, member + " cannot be assumed"},
-		{"another region", map[string]string{"REGIONS": "us-east-1 eu-nowhere-1"}, func(*world) {}, "eu-nowhere-1"},
-		{"older file", nil, func(w *world) {
-			older := strings.Replace(document, "1790000000", "1780000000", 1)
-			w.document.Store(&older)
-		}, "made from a newer one"},
+		{"mistyped tag", nil, tag("44three"), "44three"},
+		{"short pool", map[string]string{"RULES_PER_GROUP": "1"}, tag("443"), "is too small"},
+		{"another account", map[string]string{"ROLE_ARNS": member}, tag("443"), member + " cannot be assumed"},
+		{"another region", map[string]string{"REGIONS": "us-east-1 eu-nowhere-1"}, tag("443"), "eu-nowhere-1"},
+		{"older file", nil, func(w *world) { w.document.Store(&older) }, "made from a newer one"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld(t, ec2sim.Options{}, document)
 			w.group("web", map[string]string{"cloudfront-ingress": "443"})
 			c := newCloudFormation(t)
-			made := c.deliver(w.start(nil), c.request("Create", "", "keep"))
+			id := c.deliver(w.start(nil), c.request("Create", "", "keep")).PhysicalResourceID
 			test.trouble(w)
 			f := w.start(test.env)
 			f.timeout = noTimeForARefusal
-			for _, request := range []string{c.request("Create", "", "keep"), c.request("Update", made.PhysicalResourceID, "keep")} {
-				if msg := f.fail(request); !strings.Contains(msg, test.reason) {
-					t.Errorf("error %s", msg)
-				}
-				if a := c.answer(); a.Status != "SUCCESS" || !strings.Contains(a.Reason, test.reason) || a.PhysicalResourceID != made.PhysicalResourceID {
-					t.Errorf("answer %+v", a)
+			for _, request := range []string{c.request("Create", "", "keep"), c.request("Update", id, "keep")} {
+				msg, a := f.fail(request), c.answer()
+				if !strings.Contains(msg, test.reason) || a.Status != "SUCCESS" || !strings.Contains(a.Reason, test.reason) ||
+					a.PhysicalResourceID != id {
+					t.Errorf("error %s, answer %+v", msg, a)
 				}
 			}
 		})

@@ -34,7 +34,8 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	bootstrap = filepath.Join(dir, "bootstrap")
-	build := exec.Command("go", "build", "-ldflags", "-s -w", "-tags", "lambda.norpc,nethttpomithttp2", "-o", bootstrap, ".")
+	const tags = "lambda.norpc,nethttpomithttp2"
+	build := exec.Command("go", "build", "-ldflags", "-s -w", "-tags", tags, "-o", bootstrap, ".")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	code := 1
 	if err := build.Run(); err == nil {
@@ -89,7 +90,10 @@ func (b *lockedBuffer) String() string {
 // startRuntime starts bootstrap with nothing in its environment but env.
 func startRuntime(t testing.TB, env map[string]string) *runtime {
 	t.Helper()
-	r := &runtime{t: t, events: make(chan string), answers: make(chan answer), log: &lockedBuffer{}, exited: make(chan error, 1), timeout: time.Minute, patience: time.Minute, ready: make(chan struct{})}
+	r := &runtime{
+		t: t, log: &lockedBuffer{}, events: make(chan string), answers: make(chan answer), timeout: time.Minute,
+		patience: time.Minute, exited: make(chan error, 1), ready: make(chan struct{}),
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /2018-06-01/runtime/invocation/next", r.next)
 	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/{outcome}", r.outcome)
@@ -165,8 +169,7 @@ func (r *runtime) invoke(event string) answer {
 
 // wholeLog ends bootstrap and returns all that it logged.
 func (r *runtime) wholeLog() string {
-	_ = r.cmd.Process.Kill()
-	<-r.exited //nolint:errcheck // it was killed
+	r.stop()
 	return r.log.String()
 }
 
@@ -230,7 +233,6 @@ type prefixListReport struct {
 	Region       string `json:"region"`
 	PrefixListID string `json:"prefixListId"`
 	Name         string `json:"name"`
-	Pool         string `json:"pool"`
 	Family       string `json:"family"`
 	Version      int    `json:"version"`
 	MaxEntries   int    `json:"maxEntries"`
