@@ -35,12 +35,11 @@ func (c *applyCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 	if err != nil {
 		return err
 	}
-	plan := document.NewPlan(&p.Proposal)
-	if text := p.Settings.Disagree(); text != "" && !p.Settings.Asked() { // nobody has named those of this run
-		err := hint.New(fmt.Sprintf("%s (%s): nothing was changed", text, p.Settings.Origin()), nameSettings)
+	plan := document.NewPlan(p)
+	if err := p.Settings.Refuse(); err != nil {
 		report := engine.NewReport(false)
 		report.SyncToken, report.PublishedAt = plan.SyncToken, plan.PublishedAt
-		doc := document.NewApply(report, &p.Proposal, err)
+		doc := document.NewApply(report, p, err)
 		doc.Next = p.Next("plan", p.Settings.Flags()...)
 		return errors.Join(err, c.print(t, doc, func(*page.Page) {}))
 	}
@@ -58,11 +57,11 @@ func (c *applyCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 			return err
 		}
 	}
-	report, err := p.take(ctx, t)
+	report, err := takeSteps(ctx, t, p)
 	if report.Changed {
-		p.lookAgain(ctx)
+		lookAgain(ctx, p)
 	}
-	doc := document.NewApply(report, &p.Proposal, err)
+	doc := document.NewApply(report, p, err)
 	if err == nil && doc.Mark == document.Failed {
 		err = c.failed(doc.Judgement)
 	}
@@ -73,11 +72,20 @@ func (c *applyCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 	}))
 }
 
-// nameSettings is the way out where rules were made with other settings.
-const nameSettings = "name the settings with --service and --within, or with --stack, which takes those of the deployed function"
+// lookAgain sees the surroundings as they are after a run.
+func lookAgain(ctx context.Context, p *document.Proposal) {
+	now, err := p.Propose(ctx, p.Request)
+	if err == nil {
+		p.Around = surroundings(ctx, now, p.Question)
+		return
+	}
+	for i := range p.Around {
+		p.Around[i] = document.Surroundings{Err: err}
+	}
+}
 
-// take takes the steps, names each on stderr, and returns the report of the run.
-func (p *proposal) take(ctx context.Context, t terminal) (*engine.Report, error) {
+// takeSteps takes the steps of a proposal, names each on stderr, and returns the report of the run.
+func takeSteps(ctx context.Context, t terminal, p *document.Proposal) (*engine.Report, error) {
 	req := p.Approved()
 	steps, names := len(p.Steps()), map[string]string{}
 	for _, v := range p.Previews {

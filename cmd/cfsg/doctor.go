@@ -168,11 +168,11 @@ func (c *doctorCommand) examine(ctx context.Context, t terminal, k *kong.Context
 	switch {
 	case d.Mark == document.OK:
 	case slices.Contains(d.StepsWith(d.Verdict), "groups") && len(d.Addresses) > 0:
-		d.Next = next(k, "check", append(doorOf(o.Origin, d.Addresses), "--port", strconv.Itoa(int(o.Origin.Port)))...)
+		d.Next = next(k)("check", append(doorOf(o.Origin, d.Addresses), "--port", strconv.Itoa(int(o.Origin.Port)))...)
 	case c.Distribution != "":
-		d.Next = next(k, "doctor")
+		d.Next = next(k)("doctor")
 	default:
-		d.Next = next(k, "doctor", "--check", c.URL)
+		d.Next = next(k)("doctor", "--check", c.URL)
 	}
 	return d
 }

@@ -33,7 +33,7 @@ func (c *doctorCommand) examineDistribution(ctx context.Context, t terminal, k *
 	group.Wait()
 	live.clear()
 	if d.Judge(); d.Mark != document.OK && len(d.Next) == 0 {
-		d.Next = next(k, "doctor")
+		d.Next = next(k)("doctor")
 	}
 	undecided := false
 	for _, o := range d.Origins {
@@ -73,7 +73,7 @@ func (c *doctorCommand) examineOrigin(ctx context.Context, t terminal, k *kong.C
 		d.Examinations = append(d.Examinations, c.examine(ctx, t, k, options))
 	}
 	if d.Judge(); d.Mark != document.OK && len(d.Next) == 0 {
-		d.Next = next(k, "doctor")
+		d.Next = next(k)("doctor")
 	}
 	return d
 }

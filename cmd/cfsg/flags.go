@@ -10,8 +10,6 @@ import (
 	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/secgroup"
-
-	"github.com/alecthomas/kong"
 )
 
 // rangeFlags say which ranges a command works on. Settings that nobody passes come from the deployed function of
@@ -145,9 +143,4 @@ func (f *placeFlags) parse(text string) string {
 		f.Region = []string{region}
 	}
 	return name
-}
-
-// next returns the function that names the next command after this run.
-func (placeFlags) next(k *kong.Context) document.Next {
-	return func(command string, more ...string) []string { return next(k, command, more...) }
 }

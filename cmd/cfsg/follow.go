@@ -131,7 +131,7 @@ func (c *followCommand) update(
 	}
 	fmt.Fprint(t.err, r.Output)
 	reload := strings.ReplaceAll(format.Reload, "FILE", c.Write)
-	d := document.NewFollow(format.Name, c.Write, at.settings, r, err, reload, placeFlags{}.next(k))
+	d := document.NewFollow(format.Name, c.Write, at.settings, r, err, reload, next(k))
 	return r.Outcome == follow.Updated, errors.Join(err, c.print(t, d, func(w *page.Page) {
 		w.Line(at.Selection.String(), " in ", c.Write, ", for ", format.Name)
 		w.Line(w.Quiet("settings: " + d.Settings.Origin()))

@@ -2,17 +2,21 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
 
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/page"
+	"cloudfront-sg-sync/internal/version"
 
 	"github.com/alecthomas/kong"
 )
@@ -145,4 +149,16 @@ func printError(t terminal, err error) {
 			w.Line("hint: ", h)
 		}
 	}
+}
+
+type versionCommand struct{}
+
+// Run prints the release, or the commit as Go writes it into a build that is none: https://go.dev/doc/go1.24#go-command
+func (versionCommand) Run(t terminal) error {
+	module := ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		module = info.Main.Version
+	}
+	_, err := fmt.Fprintf(t.out, "cfsg %s, %s %s/%s\n", cmp.Or(version.Release(), module, "(devel)"), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return err
 }

@@ -76,11 +76,13 @@ func shellWords(command []string) []string {
 // does not inherit them.
 var mannersOf = []string{"header", "help", "output", "yes", "dry-run", "undo", "verbose", "detailed-exitcode"}
 
-// next returns the command to run next: its name, every flag that this run was given and that the command has as well,
-// and more words. A flag among these is used instead of the one given; --service takes the place of --within too, as
-// the two go together.
-func next(k *kong.Context, command string, more ...string) []string {
-	return slices.Concat([]string{"cfsg", command}, inherited(k, mannersOf, command, more), more)
+// next returns what names the command to run next: its name, every flag that this run was given and that the command
+// has as well, and more words. A flag among these is used instead of the one given; --service takes the place of
+// --within too, as the two go together.
+func next(k *kong.Context) document.Next {
+	return func(command string, more ...string) []string {
+		return slices.Concat([]string{"cfsg", command}, inherited(k, mannersOf, command, more), more)
+	}
 }
 
 // inherited returns the flags of this run that the next command has as well, without some, and those among more words.

@@ -29,7 +29,7 @@ func TestNext(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", c.typed, err)
 		}
-		if got := strings.Join(next(k, c.command, strings.Fields(c.more)...), " "); got != c.want {
+		if got := strings.Join(next(k)(c.command, strings.Fields(c.more)...), " "); got != c.want {
 			t.Errorf("after %s: %s, want %s", c.typed, got, c.want)
 		}
 	}

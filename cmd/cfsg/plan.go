@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
+	"cloudfront-sg-sync/internal/approach"
 	"cloudfront-sg-sync/internal/document"
 	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
@@ -15,6 +18,9 @@ import (
 	"cloudfront-sg-sync/secgroup"
 
 	"github.com/alecthomas/kong"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"golang.org/x/sync/errgroup"
 )
 
 type planCommand struct {
@@ -31,7 +37,7 @@ func (c *planCommand) Run(ctx context.Context, t terminal, k *kong.Context) erro
 	if err != nil {
 		return err
 	}
-	doc := document.NewPlan(&p.Proposal)
+	doc := document.NewPlan(p)
 	switch err := c.print(t, doc, func(w *page.Page) { writePlan(w, doc, c.Verbose) }); {
 	case err != nil:
 		return err
@@ -73,27 +79,9 @@ func (f changeFlags) request() engine.Request {
 	return engine.Request{Force: f.Force, GroupIDs: f.Group, Look: true}
 }
 
-// A proposal is shown by a command, and taken by apply.
-type proposal struct {
-	document.Proposal
-	question door.Question
-}
-
-// lookAgain sees the surroundings as they are after a run.
-func (p *proposal) lookAgain(ctx context.Context) {
-	now, err := p.Propose(ctx, p.Request)
-	if err == nil {
-		p.Around = surroundings(ctx, now, p.question)
-		return
-	}
-	for i := range p.Around {
-		p.Around[i] = document.Surroundings{Err: err}
-	}
-}
-
 // propose plans a request and looks at the surroundings of the groups. It changes nothing, and fails if there is no
 // group to work on.
-func (f accountFlags) propose(ctx context.Context, t terminal, k *kong.Context, flags map[string]given, req engine.Request) (*proposal, error) {
+func (f accountFlags) propose(ctx context.Context, t terminal, k *kong.Context, flags map[string]given, req engine.Request) (*document.Proposal, error) {
 	w, err := f.open(ctx, t, flags)
 	if err == nil {
 		w.aws, err = f.awsConfig(ctx, w.Regions...)
@@ -125,7 +113,7 @@ func (f accountFlags) propose(ctx context.Context, t terminal, k *kong.Context, 
 	}
 	w.settings.Compare(document.MadeFor(p.TagKey, seen))
 	around := surroundings(ctx, p, question)
-	return &proposal{document.Proposal{Proposal: p, Around: around, Settings: w.settings, Next: f.next(k)}, question}, untagged(p, around)
+	return &document.Proposal{Proposal: p, Question: question, Around: around, Settings: w.settings, Next: next(k)}, untagged(p, around)
 }
 
 // untagged returns an error if there is nothing to work on in any target. It names the tags that were meant for this
@@ -147,4 +135,70 @@ func untagged(p *engine.Proposal, around []document.Surroundings) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// surroundings finds out who gets in at the managed groups of each target that could be read, in the order of the
+// proposal's previews.
+func surroundings(ctx context.Context, p *engine.Proposal, q door.Question) []document.Surroundings {
+	all := make([]document.Surroundings, len(p.Previews))
+	var running errgroup.Group
+	running.SetLimit(targetsAtOnce)
+	for i, v := range p.Previews {
+		if v.Err != nil {
+			continue
+		}
+		running.Go(func() error {
+			all[i] = surroundingsOf(ctx, v, q)
+			return nil
+		})
+	}
+	_ = running.Wait() // failures are in what is found
+	return all
+}
+
+// targetsAtOnce bounds how many accounts and regions are looked at at the same time.
+const targetsAtOnce = 8
+
+// surroundingsOf finds out who gets in at the managed groups of a target.
+func surroundingsOf(ctx context.Context, v engine.Preview, q door.Question) document.Surroundings {
+	var s document.Surroundings
+	api := v.Target.EC2
+	s.Stray, s.StrayErr = secgroup.FindStrayTags(ctx, api, q.TagKey)
+	scene, err := door.Around(ctx, api, v.Plan, func(string, secgroup.RuleID) bool { return false }, true)
+	if v.Plan.Blind {
+		err = cmp.Or(err, errors.New("grant the permission ec2:DescribeNetworkInterfaces"))
+	}
+	cfg := v.Target.Config
+	reader := approach.NewClient(api, ec2.NewFromConfig(cfg), elb.NewFromConfig(cfg))
+	s.Err = cmp.Or(err, reader.Complete(ctx, scene))
+	s.Door = door.Judge(scene, q)
+	if s.Err == nil {
+		s.Elsewhere, s.Err = elsewhere(ctx, api, v, s.Door)
+	}
+	return s
+}
+
+// elsewhere returns, by the ID of a group that is not managed and opens a port to the world, the network interfaces
+// that it has where no managed group is.
+func elsewhere(ctx context.Context, api door.AttachmentAPI, v engine.Preview, r *door.Report) (map[string][]string, error) {
+	var ids []string
+	for _, w := range r.OpenToWorld {
+		managed := slices.ContainsFunc(v.Groups, func(g secgroup.Group) bool { return g.ID == w.Group.ID })
+		if w.Group.ID != "" && !managed && !slices.Contains(ids, w.Group.ID) {
+			ids = append(ids, w.Group.ID)
+		}
+	}
+	interfaces, err := secgroup.DescribeInterfaces(ctx, api, "group-id", ids)
+	found := map[string][]string{}
+	for _, i := range interfaces {
+		if slices.ContainsFunc(r.Subjects, func(s door.SubjectReport) bool { return s.Interface != nil && s.Interface.ID == i.ID }) {
+			continue
+		}
+		for _, id := range i.Groups {
+			if slices.Contains(ids, id) {
+				found[id] = append(found[id], i.ID)
+			}
+		}
+	}
+	return found, err
 }

@@ -59,7 +59,7 @@ func (c *rangesCommand) Run(ctx context.Context, t terminal, k *kong.Context) er
 	if err := lines.Flush(); err != nil {
 		return err
 	}
-	return writeSummary(t, d, r.Publication.Strangers(), next(k, "ranges", "--service", originFacing, "--within", iprange.CloudFront))
+	return writeSummary(t, d, r.Publication.Strangers(), next(k)("ranges", "--service", originFacing, "--within", iprange.CloudFront))
 }
 
 // list prints all services.

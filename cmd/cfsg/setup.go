@@ -123,7 +123,7 @@ func (c *setupCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 			err = hint.New(fmt.Sprintf("interrupted: %s taken, and nothing else was changed", words.CountAs(n, "step was", "steps were")), "run it again to continue")
 		}
 	}
-	if r.doc.Conclude(err, c.next(k)); err == nil && r.doc.Mark == document.Failed {
+	if r.doc.Conclude(err, next(k)); err == nil && r.doc.Mark == document.Failed {
 		err = c.failed(r.doc.Judgement)
 	}
 	return errors.Join(err, c.print(t, r.doc, func(*page.Page) {}))

@@ -26,9 +26,28 @@ type ipRanges struct {
 	document []byte
 }
 
-// read reads the ranges that a configuration asks for.
-func (f rangeFlags) read(ctx context.Context, t terminal, c config.Config) (ipRanges, error) {
-	r, err := readIPRanges(ctx, cmp.Or(f.IPRanges, c.URL), c.Selection, t.in)
+// read reads the ranges that a configuration asks for from the ip-ranges.json that --ip-ranges names: a URL, a file, or -
+// for stdin, plain or gzip. A service that the document does not have is an error that names the nearest there is.
+func (f rangeFlags) read(ctx context.Context, t terminal, c config.Config) (r ipRanges, err error) {
+	switch src := cmp.Or(f.IPRanges, c.URL); {
+	case isURL(src):
+		if r, err = fetchIPRanges(ctx, src, c.Selection); err != nil && len(r.document) == 0 {
+			err = hint.With(err, "--ip-ranges may also name a file")
+		}
+	case src == "-":
+		r, err = decodeIPRanges("stdin", t.in, c.Selection)
+	default:
+		var in *os.File
+		if in, err = os.Open(src); err != nil {
+			err = hint.With(err, "name a file, a URL, or - for stdin")
+			break
+		}
+		defer in.Close()
+		r, err = decodeIPRanges(src, in, c.Selection)
+	}
+	if missing, ok := errors.AsType[*iprange.MissingServiceError](err); ok {
+		err = hint.With(err, suggestServices(missing.Services, r.document))
+	}
 	if err != nil {
 		err = fmt.Errorf("read the ranges: %w", err)
 	}
@@ -44,30 +63,6 @@ func (f rangeFlags) load(ctx context.Context, t terminal) (config.Config, ipRang
 	defer t.progress("reading the ranges …")()
 	r, err := w.ranges()
 	return w.Config, r, err
-}
-
-// readIPRanges reads the ip-ranges.json that src names: a URL, a file, or - for stdin, plain or gzip. A service that
-// the document does not have is an error that names the nearest there is.
-func readIPRanges(ctx context.Context, src string, sel iprange.Selection, stdin io.Reader) (r ipRanges, err error) {
-	switch {
-	case isURL(src):
-		if r, err = fetchIPRanges(ctx, src, sel); err != nil && len(r.document) == 0 {
-			err = hint.With(err, "--ip-ranges may also name a file")
-		}
-	case src == "-":
-		r, err = decodeIPRanges("stdin", stdin, sel)
-	default:
-		f, openErr := os.Open(src)
-		if openErr != nil {
-			return r, hint.With(openErr, "name a file, a URL, or - for stdin")
-		}
-		defer f.Close()
-		r, err = decodeIPRanges(src, f, sel)
-	}
-	if missing, ok := errors.AsType[*iprange.MissingServiceError](err); ok {
-		err = hint.With(err, suggestServices(missing.Services, r.document))
-	}
-	return r, err
 }
 
 func decodeIPRanges(name string, in io.Reader, sel iprange.Selection) (r ipRanges, err error) {

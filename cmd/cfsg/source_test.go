@@ -37,7 +37,7 @@ func TestReadIPRanges(t *testing.T) {
 	}))
 	t.Cleanup(feed.Close)
 	for _, src := range []string{packedFile, feed.URL} {
-		data, err := readIPRanges(t.Context(), src, demoConfig.Selection, nil)
+		data, err := rangeFlags{IPRanges: src}.read(t.Context(), terminal{}, demoConfig)
 		if err != nil || string(data.document) != sample {
 			t.Errorf("%s: got %q, error %v", src, data.document, err)
 		}

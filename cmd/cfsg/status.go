@@ -26,7 +26,7 @@ func (c *statusCommand) Run(ctx context.Context, t terminal, k *kong.Context) er
 	if err != nil {
 		return err
 	}
-	doc := document.NewStatus(&p.Proposal)
+	doc := document.NewStatus(p)
 	switch err := c.print(t, doc, func(w *page.Page) { writeStatus(w, doc, c.placeFlags, time.Now()) }); {
 	case err != nil:
 		return err

@@ -186,15 +186,20 @@ func TestStatusSaysTheOrder(t *testing.T) {
 		{name: "not known", seed: groups(launch) + attached, apply: true, deny: "DescribeNetworkInterfaces", want: "because the network interfaces could not be read. " + order},
 		{
 			name: "everything", seed: groups(`{"protocol": "-1", "source": "0.0.0.0/0"}`) + attached, apply: true,
-			want: "CLOUDFRONT gets in without it, but it opens more than the managed ports (-1 all ports from 0.0.0.0/0).",
+			want: "CLOUDFRONT gets in without it, but do not revoke it yet. It opens every protocol and port",
 		},
 		{
 			name: "more ports", seed: groups(`{"protocol": "tcp", "ports": "22-443", "source": "0.0.0.0/0"}`) + attached, apply: true,
-			want: "it opens more than the managed ports (tcp 22-443 from 0.0.0.0/0).",
+			want: "CLOUDFRONT gets in without it, but do not revoke it yet. It opens more than port 443, and closing it would close the rest too.",
 		},
 		{
 			name: "beside the pool", seed: groups("") + `, "interfaces": [{"groups": ["web-1", "web-2", "wide-lb"], "publicIp": "198.51.100.7"}]`, apply: true,
 			want: "certificate of ACM first. The rule is not this tool's, and CloudFront gets in without it; revoke it:", commands: 1,
+		},
+		{
+			// There its load balancer gets in by the rule, and by nothing else.
+			name: "at a private interface as well", apply: true, want: "which the Internet does not reach: there the rule may be what lets a load balancer in.",
+			seed: groups(launch) + `, "interfaces": [{"groups": ["web-1", "web-2"], "publicIp": "198.51.100.7"}, {"groups": ["web-1", "web-2"]}]`,
 		},
 		{
 			name: "beside the pool, and elsewhere alone", apply: true, want: "along with managed groups. The rule is not this tool's. Do not revoke it yet: its group is also attached to eni-",

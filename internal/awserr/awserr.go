@@ -45,7 +45,7 @@ func Permission(err error) string {
 func Explain(err error, permission string) error {
 	var do string
 	switch Code(err) {
-	case "UnauthorizedOperation", "AccessDenied":
+	case "UnauthorizedOperation", "AccessDenied", "AccessDeniedException":
 		do = "grant the permission " + permission
 	case "AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException", "ExpiredToken", "RequestExpired":
 		do = "check the credentials and the clock, and that the region is enabled for the account"

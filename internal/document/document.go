@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+
+	"cloudfront-sg-sync/internal/door"
 )
 
 // Write writes a document that people may read as well.
@@ -24,4 +26,15 @@ func Message(err error) string {
 		return ""
 	}
 	return err.Error()
+}
+
+// A Check says who gets in at an origin: docs/schema/check.schema.json.
+type Check struct {
+	Settings Settings `json:"settings"`
+	Services []string `json:"services"`
+	Within   []string `json:"within"`
+	Account  string   `json:"account"` // empty for that of the credentials
+	Region   string   `json:"region"`
+	Judgement
+	*door.Report
 }

@@ -8,6 +8,7 @@ import (
 
 	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
 )
@@ -15,6 +16,7 @@ import (
 // A Proposal is an engine's, with everything else that its documents need.
 type Proposal struct {
 	*engine.Proposal
+	Question door.Question
 	Around   []Surroundings // of each preview
 	Settings Settings
 	Next     Next
@@ -216,4 +218,85 @@ func others(pool secgroup.PoolPlan, sequence secgroup.Sequence) []string {
 
 func perFamily(w secgroup.Weight) engine.PerFamily {
 	return engine.PerFamily{IPv4: w[secgroup.IPv4], IPv6: w[secgroup.IPv6]}
+}
+
+// A ListPool is a pool of prefix lists, in plan and status.
+type ListPool struct {
+	Name    string       `json:"name"`
+	Family  string       `json:"family"`
+	Lists   []planList   `json:"lists"`
+	Changes []listChange `json:"changes"`
+	Error   string       `json:"error"`
+	Held    bool         `json:"-"`
+}
+
+type planList struct {
+	PrefixListID string `json:"prefixListId"`
+	Name         string `json:"name"`
+	MaxEntries   int    `json:"maxEntries"`
+	Added        int    `json:"added"`
+	Removed      int    `json:"removed"`
+	Kept         int    `json:"kept"`
+	Foreign      int    `json:"foreign"`
+	// Free is how many more entries the list takes after the changes.
+	Free  int    `json:"freeAfter"`
+	Error string `json:"error"`
+}
+
+type listChange struct {
+	PrefixListID string      `json:"prefixListId"`
+	Add          []listEntry `json:"add"`
+	Remove       []listEntry `json:"remove"`
+	Gap          []string    `json:"gap"`
+}
+
+type listEntry struct {
+	CIDR        secgroup.Source `json:"cidr"`
+	Description string          `json:"description"`
+}
+
+// newListPools returns the changes of a target's prefix lists.
+func newListPools(v engine.Preview) []ListPool {
+	pools := []ListPool{}
+	for _, pool := range v.Lists {
+		h := pool.Holders[0]
+		d := ListPool{Name: pool.Name, Family: h.Family.String(), Changes: []listChange{}, Error: Message(pool.Err), Held: isHeld(pool.Err)}
+		d.Lists = []planList{{h.ID, h.Name, h.MaxEntries, h.Added, h.Removed, h.Kept, h.Foreign, h.Free[h.Family], Message(h.Problem)}}
+		for _, s := range pool.Steps {
+			d.Changes = append(d.Changes, listChange{s.HolderID, entriesOf(s.Add), entriesOf(s.Remove), words.Strings(s.Gap)})
+		}
+		pools = append(pools, d)
+	}
+	return pools
+}
+
+func entriesOf(rules []secgroup.Rule) []listEntry {
+	entries := []listEntry{}
+	for _, r := range rules {
+		entries = append(entries, listEntry{r.Source, r.Description})
+	}
+	return entries
+}
+
+// An Apply is the function's report of a run, and how that ended: docs/schema/report.schema.json.
+type Apply struct {
+	*engine.Report
+	Judgement
+	Settings Settings `json:"settings"`
+	// OpenToWorld are the rules that open ports which count to the world, after the run.
+	OpenToWorld []door.WorldRule `json:"openToWorld"`
+}
+
+// NewApply returns the document of a run on a proposal that ended with an error, or none. The surroundings are those
+// after the run.
+func NewApply(report *engine.Report, p *Proposal, err error) Apply {
+	d := Apply{Report: report, Settings: p.Settings, OpenToWorld: worldOf(p.Proposal, p.Around)}
+	if err != nil {
+		d.Judgement = Judge(Failed, hint.Problem(err), p.Next("plan")...)
+		return d
+	}
+	now := *p
+	now.Settings.Others = nil // they were made equal to the settings that somebody named
+	d.Judgement = judge{&now, true}.all()
+	return d
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
 )
@@ -82,9 +83,6 @@ func (s Settings) Origin() string {
 	}[s.From]
 }
 
-// Asked reports whether the command line names the settings, so that rules may be changed to them.
-func (s Settings) Asked() bool { return s.From == FromFlags || s.From == FromStack }
-
 // Disagree says that rules were made with other settings, or nothing.
 func (s Settings) Disagree() string {
 	if len(s.Others) == 0 {
@@ -92,6 +90,16 @@ func (s Settings) Disagree() string {
 	}
 	return fmt.Sprintf("these rules were made with other settings: %s, and this run is for %s",
 		strings.Join(words.Strings(s.Others), " and "), madeFor(s.Services, s.Within))
+}
+
+// Refuse returns an error if rules were made with other settings and the command line does not name those of this run,
+// so that no rule may be changed to them.
+func (s Settings) Refuse() error {
+	if len(s.Others) == 0 || s.From == FromFlags || s.From == FromStack {
+		return nil
+	}
+	return hint.New(fmt.Sprintf("%s (%s): nothing was changed", s.Disagree(), s.Origin()),
+		"name the settings with --service and --within, or with --stack, which takes those of the deployed function")
 }
 
 // Flags are the flags that name the settings which most of the rules were made with.

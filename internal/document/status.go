@@ -4,9 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
+	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/internal/engine"
+	"cloudfront-sg-sync/internal/setup"
+	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
 )
 
@@ -109,4 +113,83 @@ func newStatusPool(pool secgroup.PoolPlan, j Judgement) StatusPool {
 func isHeld(err error) bool {
 	_, held := errors.AsType[*secgroup.HeldError](err)
 	return held
+}
+
+// A StatusExposure is a rule that opens a port that counts to the world.
+type StatusExposure struct {
+	GroupID string `json:"groupId"`
+	secgroup.Rule
+	Ports      []string `json:"ports"`
+	Owned      bool     `json:"owned"`   // the plan takes the rule away
+	Managed    bool     `json:"managed"` // its group carries the tag
+	Interfaces []string `json:"interfaces"`
+	// Revocable is set if CloudFront stays in at every interface without the rule, and the rule opens nothing but
+	// managed ports. Otherwise Advice says what to do before it is revoked.
+	Revocable bool   `json:"revocable"`
+	Advice    string `json:"advice"`
+}
+
+// exposures returns the rules that are open to the world, those of managed groups first.
+func exposures(p *Proposal, v engine.Preview, s Surroundings) []StatusExposure {
+	found := []StatusExposure{}
+	if s.Door == nil {
+		return found
+	}
+	for _, managed := range []bool{true, false} {
+		for _, w := range s.Door.OpenToWorld {
+			if has(w.Group.ID, v.Plan.Pools...) != managed {
+				continue
+			}
+			x := StatusExposure{GroupID: w.Group.ID, Rule: w.Rule, Ports: w.Opens, Managed: managed, Interfaces: w.Interfaces}
+			x.Owned = slices.ContainsFunc(v.Plan.Pools, func(pool secgroup.PoolPlan) bool { return revokes(pool.Steps, w) })
+			if !x.Owned {
+				x.Advice = p.advice(v, s, w)
+				x.Revocable = x.Advice == ""
+			}
+			found = append(found, x)
+		}
+	}
+	return found
+}
+
+// advice says what to do before a rule that opens a port to the world is revoked, or nothing if it can be revoked now
+// without shutting out anyone who is wanted. Its reader pastes the command and knows no more than it says.
+func (p *Proposal) advice(v engine.Preview, around Surroundings, w door.WorldRule) string {
+	services := strings.Join(p.Services, ", ")
+	order := fmt.Sprintf("First run cfsg apply and attach all groups of the pool to the origin. Then run cfsg status again: it says when %s gets in without this rule.", services)
+	elsewhere := around.Elsewhere[w.Group.ID]
+	switch {
+	case around.Err != nil:
+		return fmt.Sprintf("Do not revoke it yet: cannot tell whether %s gets in without it, because the network interfaces could not be read. %s", services, order)
+	case len(w.Interfaces) == 0:
+		return fmt.Sprintf("Do not revoke it yet: %s is attached to no network interface, so there is no way to tell whether %s gets in without it. %s", w.Group.ID, services, order)
+	case len(elsewhere) > 0:
+		return fmt.Sprintf("Do not revoke it yet: its group is also attached to %s, which has no managed group. Find out who has to get in there.", words.Few(elsewhere))
+	}
+	partial := partialPools(v.Pools...)
+	var shut, obstacles []string
+	for _, s := range around.subjects(nil) {
+		if !slices.Contains(s.Groups, w.Group) {
+			continue
+		}
+		unsettled := slices.ContainsFunc(v.Pools, func(pool secgroup.PoolPlan) bool {
+			here := slices.ContainsFunc(s.Groups, func(g door.GroupID) bool { return has(g.ID, pool) })
+			problem := slices.ContainsFunc(pool.Holders, func(h secgroup.HolderPlan) bool { return h.Problem != nil })
+			return here && (problem || pool.Err != nil || len(pool.Steps) > 0)
+		})
+		lacking := slices.ContainsFunc(partial, func(p PartialPool) bool { return slices.Contains(p.Interfaces, s.Interface.ID) })
+		if unsettled || lacking || s.NeedsWorld() {
+			shut = append(shut, s.Interface.ID)
+		}
+		if why := setup.Obstacle(p.Question, w.Rule, s.Interface, s.JudgedPorts()); why != "" {
+			obstacles = append(obstacles, why)
+		}
+	}
+	switch {
+	case len(shut) > 0:
+		return fmt.Sprintf("Do not revoke it yet: at %s it may be the only rule that lets part of %s in. %s", words.Few(shut), services, order)
+	case len(obstacles) > 0:
+		return fmt.Sprintf("%s gets in without it, but do not revoke it yet. %s", services, obstacles[0])
+	}
+	return ""
 }

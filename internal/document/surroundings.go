@@ -24,13 +24,14 @@ type Surroundings struct {
 	Err error
 }
 
-// interfaces returns the state of the network interfaces that have a group of a pool or, without one, of all.
-func (s Surroundings) interfaces(pool *secgroup.PoolPlan) []door.SubjectReport {
+// subjects returns the state of the network interfaces that have a group of a pool, and of groups of it that are
+// attached to none; without a pool, of all.
+func (s Surroundings) subjects(pool *secgroup.PoolPlan) []door.SubjectReport {
 	if s.Door == nil {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(s.Door.Subjects), func(subject door.SubjectReport) bool {
-		return subject.Interface == nil || pool != nil && !slices.ContainsFunc(subject.Groups, func(g door.GroupID) bool { return has(g.ID, *pool) })
+		return pool != nil && !slices.ContainsFunc(subject.Groups, func(g door.GroupID) bool { return has(g.ID, *pool) })
 	})
 }
 

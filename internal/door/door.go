@@ -40,6 +40,15 @@ type Question struct {
 	Now time.Time
 }
 
+// Wants reports whether ranges of a family are wanted. Whether CloudFront connects over another family is unknown.
+func (q Question) Wants(f secgroup.Family) bool {
+	ranges := q.Wanted.IPv4
+	if f == secgroup.IPv6 {
+		ranges = q.Wanted.IPv6
+	}
+	return slices.Contains(q.Families, f) && len(ranges) > 0
+}
+
 // A Scene is what EC2 says of an origin's guards.
 type Scene struct {
 	Subjects []Subject

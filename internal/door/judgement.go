@@ -157,15 +157,28 @@ func (s SubjectReport) OpenToWorld(r *Report) []WorldRule {
 	})
 }
 
+// NeedsWorld reports whether part of what is wanted may get in only by rules that are open to the world, or not at all.
+func (s SubjectReport) NeedsWorld() bool {
+	return slices.ContainsFunc((&Report{Subjects: []SubjectReport{s}}).families(), func(f FamilyReport) bool {
+		return len(f.Blocked.Prefixes) > 0 || f.OnlyByWorld != nil && len(f.OnlyByWorld.Prefixes) > 0
+	})
+}
+
+// JudgedPorts returns the ports that a subject was judged on.
+func (s SubjectReport) JudgedPorts() (ports []secgroup.PortRange) {
+	for _, p := range s.Ports {
+		judged, _ := secgroup.ParsePorts(p.Port) // as it was written
+		ports = append(ports, judged...)
+	}
+	return ports
+}
+
 // SetupPorts returns the ports that an origin has to be set up on: those that were judged, and those that are open to
 // the world.
 func (r *Report) SetupPorts() []secgroup.PortRange {
 	ports := worldPorts(r.OpenToWorld)
 	for _, s := range r.Subjects {
-		for _, p := range s.Ports {
-			judged, _ := secgroup.ParsePorts(p.Port) // as it was written
-			ports = append(ports, judged...)
-		}
+		ports = append(ports, s.JudgedPorts()...)
 	}
 	return mergePorts(ports)
 }

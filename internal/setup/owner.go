@@ -173,31 +173,24 @@ func (s *Setup) annotate(state *State) *Handover {
 		keep = " Everyone is let in as before: the controller may remove the old rules before it adds the new ones. Run this again: " +
 			"once CloudFront gets in by the lists, it prints the command that keeps everyone else out."
 	}
-	// settings are those of the lists and, if everyone is let in, of the world.
-	settings := func(lists, sources string) []string {
-		if len(world) == 0 {
-			return []string{lists}
-		}
-		return []string{lists, sources}
-	}
+	settings := min(1+len(world), 2) // those of the lists and, if everyone is let in, of the world
 	kind, object, lists, sources := o.annotations()
 	switch {
 	case object != "":
-		command := append([]string{"kubectl annotate", kind, object},
-			settings(lists+"="+strings.Join(ids, ","), sources+"="+strings.Join(world, ","))...)
+		command := []string{"kubectl annotate", kind, object, lists + "=" + strings.Join(ids, ","), sources + "=" + strings.Join(world, ",")}
 		return &Handover{fmt.Sprintf("Have %s %s refer to the lists, and add the same annotations to its manifest.%s",
-			strings.ToUpper(kind[:1])+kind[1:], o.object, keep), []string{strings.Join(command, " ")}}
+			strings.ToUpper(kind[:1])+kind[1:], o.object, keep), []string{strings.Join(command[:3+settings], " ")}}
 	case o.kind == "gateway":
 		// Some versions keep their default for sourceRanges, the whole world, along with the lists:
 		// https://github.com/kubernetes-sigs/aws-load-balancer-controller/blob/main/pkg/gateway/model/model_build_security_group.go
-		paste := settings("  securityGroupPrefixes: ["+strings.Join(ids, ", ")+"]", `  sourceRanges: ["`+strings.Join(world, `", "`)+`"]`)
+		paste := []string{"spec:", "  securityGroupPrefixes: [" + strings.Join(ids, ", ") + "]", `  sourceRanges: ["` + strings.Join(world, `", "`) + `"]`}
 		return &Handover{fmt.Sprintf("Add this to the LoadBalancerConfiguration of Gateway %s. Make sourceRanges empty only when you have run "+
-			"this again and it says that CloudFront gets in.", o.object), append([]string{"spec:"}, paste...)}
+			"this again and it says that CloudFront gets in.", o.object), paste[:1+settings]}
 	}
 	return &Handover{
 		fmt.Sprintf("Have the controller of cluster %s refer to the lists: docs/prefix-lists.md shows how for Ingress, Service and "+
 			"Gateway. For an Ingress, add this.%s", o.name, keep),
-		settings(lists+": "+strings.Join(ids, ","), sources+`: "`+strings.Join(world, ",")+`"`),
+		[]string{lists + ": " + strings.Join(ids, ","), sources + `: "` + strings.Join(world, ",") + `"`}[:settings],
 	}
 }
 
@@ -233,24 +226,24 @@ func (o owner) annotations() (kind, object, lists, sources string) {
 
 // worldOf returns all of IPv4 or IPv6, or both, if rules of the groups open the ports to the world by them.
 func (s *Setup) worldOf(groups ...secgroup.Group) (sources []string) {
-	world := door.World(&door.Scene{Subjects: []door.Subject{{Groups: groups}}}, s.TagKey, s.Ports)
-	for f, source := range []string{"0.0.0.0/0", "::/0"} {
-		if slices.ContainsFunc(world, func(w door.WorldRule) bool {
-			return secgroup.FamilyOf(w.Rule.Source.Prefix) == secgroup.Family(f) && slices.ContainsFunc(s.Ports, w.Counts)
-		}) {
+	for _, w := range door.World(&door.Scene{Subjects: []door.Subject{{Groups: groups}}}, s.TagKey, s.Ports) {
+		source := [...]string{"0.0.0.0/0", "::/0"}[secgroup.FamilyOf(w.Rule.Source.Prefix)]
+		if slices.ContainsFunc(s.Ports, w.Counts) && !slices.Contains(sources, source) {
 			sources = append(sources, source)
 		}
 	}
+	slices.Sort(sources)
 	return sources
 }
 
 // uncovered returns a family for which there is no list that is filled, although an interface has addresses of it.
 func (s *Setup) uncovered(state *State) string {
-	for _, f := range families {
-		reached := slices.ContainsFunc(state.Scene.Subjects, func(subject door.Subject) bool { return reaches(subject, f) })
-		listed := slices.ContainsFunc(state.Lists(), func(l secgroup.Holder) bool { return l.Family == f })
-		if reached && !(listed && s.wants(f)) {
-			return f.String()
+	for _, subject := range state.Scene.Subjects {
+		for _, f := range families {
+			listed := slices.ContainsFunc(state.Lists(), func(l secgroup.Holder) bool { return l.Family == f })
+			if reaches(subject.Interface, f) && !(listed && s.Wants(f)) {
+				return f.String()
+			}
 		}
 	}
 	return ""
@@ -258,6 +251,7 @@ func (s *Setup) uncovered(state *State) string {
 
 var families = []secgroup.Family{secgroup.IPv4, secgroup.IPv6}
 
-func reaches(subject door.Subject, f secgroup.Family) bool {
-	return f == secgroup.IPv4 && len(subject.Interface.PrivateIPv4) > 0 || f == secgroup.IPv6 && len(subject.Interface.IPv6) > 0
+// reaches reports whether an interface has an address of a family.
+func reaches(i *door.Interface, f secgroup.Family) bool {
+	return f == secgroup.IPv4 && len(i.PrivateIPv4) > 0 || f == secgroup.IPv6 && len(i.IPv6) > 0
 }

@@ -2,6 +2,7 @@ package setup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,6 +13,9 @@ import (
 	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/secgroup"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 )
 
 // An Action is the kind of a step.
@@ -44,21 +48,10 @@ type Step struct {
 	create secgroup.Holder
 }
 
-// A Plan makes an origin let CloudFront in, or undoes that.
-type Plan struct {
-	Steps []Step
-	// ShutOut are the interfaces at which some wanted ranges get in only through the groups that an undo takes away.
-	ShutOut []string
-}
-
-func (p *Plan) add(action Action, on, detail string) {
-	p.Steps = append(p.Steps, Step{Action: action, On: on, Detail: detail})
-}
-
 // Propose plans how to let CloudFront in, in addition to everything that exists, and notes what a person needs to know.
 // It changes nothing.
-func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
-	plan := &Plan{Steps: []Step{}}
+func (s *Setup) Propose(ctx context.Context, state *State) ([]Step, error) {
+	steps := []Step{}
 	if state.vpcOrigin {
 		state.Notes = slices.Insert(state.Notes, 0, vpcOrigin)
 	}
@@ -67,7 +60,7 @@ func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
 	}
 	if len(state.Created) == 0 && s.letsIn(s.keptOnly(state.Scene)) {
 		state.note("CloudFront already gets in through groups that are kept up to date, so no group is created.")
-		return plan, nil
+		return steps, nil
 	}
 	holders, err := s.holders(state)
 	if err != nil {
@@ -85,14 +78,14 @@ func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
 				detail = fmt.Sprintf("a prefix list of up to %d %s entries, %d of them now", h.MaxEntries, h.Family, s.Rules[h.Family])
 			}
 			detail += fmt.Sprintf(", tagged %s=%s", *tag.Key, *tag.Value)
-			plan.Steps = append(plan.Steps, Step{Action: toCreate, On: h.Name, Detail: detail, create: h})
+			steps = append(steps, Step{Action: toCreate, On: h.Name, Detail: detail, create: h})
 			stale = true
 		case h.Tags[*tag.Key] != *tag.Value:
-			plan.add(toTag, h.ID, *tag.Key+"="+*tag.Value)
+			steps = append(steps, Step{Action: toTag, On: h.ID, Detail: *tag.Key + "=" + *tag.Value})
 			stale = true
 		}
 		if !state.ByList && !state.attached(h.ID) {
-			plan.add(toSeal, h.Name, "revoke its outbound rules: your own groups decide what may go out")
+			steps = append(steps, Step{Action: toSeal, On: h.Name, Detail: "revoke its outbound rules: your own groups decide what may go out"})
 		}
 	}
 	if len(existing) > 0 { // also to refuse what would close
@@ -105,24 +98,25 @@ func (s *Setup) Propose(ctx context.Context, state *State) (*Plan, error) {
 	on := words.Few(names)
 	if state.ByList {
 		if stale {
-			plan.add(toFill, on, fmt.Sprintf("%d IPv4 and %d IPv6 entries", s.Rules[secgroup.IPv4], s.Rules[secgroup.IPv6]))
+			detail := fmt.Sprintf("%d IPv4 and %d IPv6 entries", s.Rules[secgroup.IPv4], s.Rules[secgroup.IPv6])
+			steps = append(steps, Step{Action: toFill, On: on, Detail: detail})
 		}
-		return plan, nil
+		return steps, nil
 	}
 	if stale {
 		ports := words.Ports(secgroup.PortNames(s.allPorts(state)))
 		if len(s.allPorts(state)) > 1 {
 			ports = "each of the " + ports
 		}
-		plan.add(toAuthorize, on, s.ruleCount()+" on "+ports)
+		steps = append(steps, Step{Action: toAuthorize, On: on, Detail: s.ruleCount() + " on " + ports})
 	}
 	for _, p := range state.places {
 		if len(existing) < len(holders) || slices.ContainsFunc(existing, func(id string) bool { return !slices.Contains(p.groups, id) }) {
 			detail := fmt.Sprintf("%s, along with %s", on, strings.Join(p.others(state), ", "))
-			plan.Steps = append(plan.Steps, Step{Action: toAttach, On: p.name, Detail: detail, place: p})
+			steps = append(steps, Step{Action: toAttach, On: p.name, Detail: detail, place: p})
 		}
 	}
-	return plan, nil
+	return steps, nil
 }
 
 // drift tells those who manage the origin with Terraform what the next apply does. See
@@ -162,8 +156,10 @@ func (s *Setup) lists(state *State) ([]secgroup.Holder, error) {
 	if state.owner.tool == kubernetes { // a controller writes a rule for each listener, whichever ports are asked for here
 		ports = max(ports, len(state.Listening))
 	}
-	// sized returns the lists, and how many rules they count as.
-	sized := func(size func(entries int) int) (holders []secgroup.Holder, weight int) {
+	var sum string
+	for _, size := range []func(entries int) int{secgroup.ListSize, func(entries int) int { return entries + 1 }} {
+		var holders []secgroup.Holder
+		weight := 0
 		for _, f := range families {
 			if s.Rules[f] == 0 {
 				continue
@@ -177,17 +173,12 @@ func (s *Setup) lists(state *State) ([]secgroup.Holder, error) {
 			}
 			holders, weight = append(holders, h), weight+ports*h.MaxEntries
 		}
-		return holders, weight
-	}
-	holders, weight := sized(secgroup.ListSize)
-	if weight+beside > s.RulesPerGroup {
-		holders, weight = sized(func(entries int) int { return entries + 1 })
-	}
-	sum := fmt.Sprintf("a rule for each list on %s counts as %d rules, next to the %d it has", words.Count(ports, "port"), weight, beside)
-	if weight+beside <= s.RulesPerGroup {
-		state.note("In each group that refers to the lists, %s, of %d (quota L-0EA8095F), because the size of a list counts, "+
-			"not the number of its entries.", sum, s.RulesPerGroup)
-		return holders, nil
+		sum = fmt.Sprintf("a rule for each list on %s counts as %d rules, next to the %d it has", words.Count(ports, "port"), weight, beside)
+		if weight+beside <= s.RulesPerGroup {
+			state.note("In each group that refers to the lists, %s, of %d (quota L-0EA8095F), because the size of a list counts, "+
+				"not the number of its entries.", sum, s.RulesPerGroup)
+			return holders, nil
+		}
 	}
 	ways := "raise quota L-0EA8095F (rules per security group)"
 	if !slices.Equal(s.Engine.Services, []string{"CLOUDFRONT_ORIGIN_FACING"}) || len(s.Engine.Within) == 0 {
@@ -280,13 +271,113 @@ func (s *Setup) unsynced(ctx context.Context, req engine.Request) (bool, error) 
 	}
 	for _, step := range p.Steps() {
 		for _, r := range step.Remove {
-			if f := secgroup.FamilyOf(r.Source.Prefix); r.Source.Prefix.IsValid() && !s.wants(f) {
+			if f := secgroup.FamilyOf(r.Source.Prefix); r.Source.Prefix.IsValid() && !s.Wants(f) {
 				return false, hint.New(fmt.Sprintf("%s lets in %s, but no %[2]s range is wanted now, so this run would close it", step.HolderID, f),
 					"ask for both families and for a service that has ranges of both, or undo setup with --undo")
 			}
 		}
 	}
 	return len(p.Failures) > 0 || len(p.Steps()) > 0, nil
+}
+
+// ProposeUndo plans to detach and delete the groups and lists that setups have created. It changes nothing. If the
+// origin is gone, the groups that it left behind are deleted all the same.
+func (s *Setup) ProposeUndo(ctx context.Context) (*State, []Step, error) {
+	state, err := s.Read(ctx)
+	_, noBalancer := errors.AsType[goneError](err)
+	_, noInterface := errors.AsType[*door.NotFoundError](err)
+	if (noBalancer || noInterface) && len(state.Created) > 0 {
+		state.Notes, err = append(state.Notes, s.Origin.String()+" is gone."), nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := errors.Join(s.elsewhere(ctx, state), s.referred(ctx, state.Lists())); err != nil {
+		return nil, nil, err
+	}
+	state.ShutOut = s.shutOut(state)
+	steps := []Step{}
+	for _, p := range state.places {
+		here := slices.DeleteFunc(idsOf(state.Created), func(id string) bool { return !slices.Contains(p.groups, id) })
+		if len(here) > 0 {
+			steps = append(steps, Step{Action: toDetach, On: p.name, Detail: strings.Join(here, ", "), place: p})
+		}
+	}
+	for _, h := range state.Created {
+		steps = append(steps, Step{Action: toDelete, On: h.ID, Detail: h.Name})
+	}
+	return state, steps, nil
+}
+
+// elsewhere refuses to undo groups that somebody has attached elsewhere too.
+func (s *Setup) elsewhere(ctx context.Context, state *State) error {
+	interfaces, err := secgroup.DescribeInterfaces(ctx, s.api(), "group-id", idsOf(ofKind(secgroup.SecurityGroup, state.Created)))
+	var more []string
+	for _, i := range interfaces {
+		if !state.at(door.Subject{Interface: &i}) {
+			more = append(more, strings.TrimSpace(i.ID+" "+i.Description))
+		}
+	}
+	if len(more) > 0 {
+		return hint.New(fmt.Sprintf("the groups of %s are attached to %s as well, which setup of %[1]s did not do: nothing was undone",
+			s.Origin, words.Few(more)),
+			"detach them there first, once CloudFront gets in through other groups")
+	}
+	return err
+}
+
+// referred refuses to remove lists that groups refer to: those groups would shut out the ranges on the lists, and EC2
+// does not delete such a list.
+func (s *Setup) referred(ctx context.Context, lists []secgroup.Holder) error {
+	for _, l := range lists {
+		var groups []string
+		for in := (&ec2.GetManagedPrefixListAssociationsInput{PrefixListId: &l.ID}); ; {
+			out, err := s.EC2.GetManagedPrefixListAssociations(ctx, in)
+			if err != nil {
+				return explain(err, "see who refers to prefix list %s", l.ID)
+			}
+			for _, a := range out.PrefixListAssociations {
+				groups = append(groups, aws.ToString(a.ResourceId))
+			}
+			if in.NextToken = out.NextToken; aws.ToString(in.NextToken) == "" {
+				break
+			}
+		}
+		if len(groups) > 0 {
+			return hint.New(fmt.Sprintf("%s %s is still referred to by %s, so nothing was undone", l.ID, l.Name, words.Few(groups)),
+				"first let CloudFront in through other rules, then remove these references where they were made, and run this again")
+		}
+	}
+	return nil
+}
+
+// at reports whether an interface is one of the origin's.
+func (state *State) at(subject door.Subject) bool {
+	return slices.ContainsFunc(state.Scene.Subjects, func(s door.Subject) bool { return s.Interface.ID == subject.Interface.ID })
+}
+
+// shutOut returns the interfaces at which less gets in without the groups that were created.
+func (s *Setup) shutOut(state *State) (ids []string) {
+	now := door.Judge(state.Scene, s.Question)
+	then := door.Judge(only(state.Scene, func(g secgroup.Group, _ secgroup.Rule) bool { return !state.has(g.ID) }), s.Question)
+	for i, subject := range now.Subjects {
+		if !slices.Equal(blocked(then.Subjects[i]), blocked(subject)) {
+			ids = append(ids, subject.Interface.ID)
+		}
+	}
+	return ids
+}
+
+// blocked says what no rule of an interface lets in.
+func blocked(subject door.SubjectReport) (all []string) {
+	for _, p := range subject.Ports {
+		for _, f := range p.Families {
+			for _, prefix := range f.Blocked.Prefixes {
+				all = append(all, fmt.Sprint(p.Port, prefix))
+			}
+		}
+	}
+	return all
 }
 
 // letsIn reports whether everything that is wanted gets in at every interface.

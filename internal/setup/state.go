@@ -31,6 +31,8 @@ type State struct {
 	Listening []secgroup.PortRange
 	// Closed are the rules that setups have closed, as far as they are still closed.
 	Closed []Opening
+	// ShutOut are the interfaces at which some wanted ranges get in only through the groups that an undo takes away.
+	ShutOut []string
 
 	// places are where groups are attached: the load balancer, or each network interface.
 	places []place

@@ -3,6 +3,7 @@ package setup
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -271,4 +272,47 @@ func (s *Setup) Judge(ctx context.Context, state *State) (*door.Report, error) {
 	scene := *state.Scene
 	err := s.reader().Complete(ctx, &scene)
 	return door.Judge(&scene, s.Question), err
+}
+
+// deleteGroup deletes a group. AWS may take a while to see that it is no longer attached anywhere.
+func (s *Setup) deleteGroup(ctx context.Context, id string) error {
+	var last error
+	done, err := s.await(ctx, func() (bool, error) {
+		_, last = s.EC2.DeleteSecurityGroup(ctx, &ec2.DeleteSecurityGroupInput{GroupId: &id})
+		switch awserr.Code(last) {
+		case "DependencyViolation":
+			return false, nil
+		case "InvalidGroup.NotFound": // it was deleted, but the answer got lost
+			return true, nil
+		}
+		return last == nil, last
+	})
+	if err == nil && !done {
+		return fmt.Errorf("delete %s: %w: it is still attached somewhere, or a rule of another group refers to it", id, last)
+	}
+	return explain(err, "delete %s", id)
+}
+
+// deleteList deletes a prefix list. EC2 answers before the list is gone; if a group refers to the list, EC2 says so only
+// afterwards. See
+// https://github.com/hashicorp/terraform-provider-aws/issues/20991
+func (s *Setup) deleteList(ctx context.Context, id string) error {
+	_, err := s.EC2.DeleteManagedPrefixList(ctx, &ec2.DeleteManagedPrefixListInput{PrefixListId: &id})
+	if strings.EqualFold(awserr.Code(err), "InvalidPrefixListID.NotFound") { // it was deleted, but the answer got lost
+		return nil
+	}
+	gone := err != nil
+	if err == nil {
+		gone, err = s.await(ctx, func() (bool, error) {
+			l, err := s.list(ctx, id)
+			if l != nil && l.State == types.PrefixListStateDeleteFailed {
+				err = errors.New(aws.ToString(l.StateMessage))
+			}
+			return err == nil && (l == nil || l.State == types.PrefixListStateDeleteComplete), err
+		})
+	}
+	if err == nil && !gone {
+		err = errors.New("EC2 has not yet confirmed it")
+	}
+	return explain(err, "delete prefix list %s", id)
 }

@@ -33,8 +33,7 @@ func (o Opening) Same(other Opening) bool {
 }
 
 // Openings returns the rules that open ports which count to the world: those asked for, 80, 443, and those that the
-// origin listens on. Which of them can be closed is said of an origin at which everything that is wanted gets in
-// without them.
+// origin listens on. The advice is for an origin at which everything that is wanted gets in without them.
 func (s *Setup) Openings(ctx context.Context, state *State) ([]Opening, error) {
 	openings := []Opening{}
 	var exposed []secgroup.Group
@@ -48,34 +47,24 @@ func (s *Setup) Openings(ctx context.Context, state *State) ([]Opening, error) {
 		openings, exposed = append(openings, o), append(exposed, group)
 	}
 	elsewhere, err := door.Attached(ctx, s.api(), exposed)
-	elsewhere = slices.DeleteFunc(elsewhere, state.at)
-	for i, o := range openings {
+	for _, subject := range elsewhere {
 		// Other people's prefix lists are not read there: what they let in does not count.
-		shut := o.at(elsewhere, func(subject door.Subject) bool {
-			return !s.letsIn(withoutWorld(&door.Scene{Subjects: []door.Subject{subject}}))
-		})
-		if o.Advice == "" && len(shut) > 0 {
-			openings[i].Advice = fmt.Sprintf("The group is attached to %s as well, where it may be all that lets CloudFront in: "+
-				"set up that origin first, then run this again.", words.Few(shut))
+		if state.at(subject) || s.letsIn(withoutWorld(&door.Scene{Subjects: []door.Subject{subject}})) {
+			continue
+		}
+		for i, o := range openings {
+			if o.Advice == "" && slices.Contains(subject.Interface.Groups, o.Group.ID) {
+				openings[i].Advice = fmt.Sprintf("The group is attached to %s as well, where it may be all that lets CloudFront in: "+
+					"set up that origin first, then run this again.", subject.Interface.ID)
+			}
 		}
 	}
 	return openings, err
 }
 
-// at returns the IDs of the interfaces that have the group of the rule, and of which something is true.
-func (o Opening) at(subjects []door.Subject, is func(door.Subject) bool) (ids []string) {
-	for _, subject := range subjects {
-		if slices.Contains(subject.Interface.Groups, o.Group.ID) && is(subject) {
-			ids = append(ids, subject.Interface.ID)
-		}
-	}
-	return ids
-}
-
 // advice says why a rule cannot be closed, as far as the rule and the origin show.
 func (s *Setup) advice(state *State, o Opening, tags map[string]string) string {
-	source := o.Rule.Source.Prefix
-	f, owner := secgroup.FamilyOf(source), ownersOf(tags)[0]
+	owner := ownersOf(tags)[0]
 	if owner.tool != kubernetes {
 		owner = state.owner
 	}
@@ -87,33 +76,39 @@ func (s *Setup) advice(state *State, o Opening, tags map[string]string) string {
 	case owner.tool == kubernetes:
 		return fmt.Sprintf("The Kubernetes cluster %s would restore it: narrow it there once CloudFront gets in "+
 			"through prefix lists, see docs/prefix-lists.md.", owner.name)
-	case !source.IsValid():
+	case o.Rule.Source.Reference != "":
 		return fmt.Sprintf("It refers to prefix list %s, which has an entry as wide as the world: narrow that.", o.Source)
-	case !s.wants(f):
-		return fmt.Sprintf("It is a rule for %s, and no %[1]s range is wanted here, so setup cannot tell whether CloudFront uses it: "+
-			"ask for both families, and for a service that has such ranges.", f)
-	case o.Rule.Protocol != "tcp":
-		return "It opens every protocol and port, and closing it would close them all. Find out what else needs it, give that a rule of its own, and revoke this one."
-	case !o.Rule.Within(s.Ports):
-		return fmt.Sprintf("It opens more than %s, and closing it would close the rest too. Find out what else needs it, give that a rule of its own, and revoke this one; "+
-			"or name all its ports with --port.", words.Ports(secgroup.PortNames(s.Ports)))
 	}
-	// Clients there are not CloudFront, and nobody has checked that they get in otherwise.
-	private := o.at(state.Scene.Subjects, func(subject door.Subject) bool { return reaches(subject, f) && !subject.Interface.PublicOver(f) })
-	if len(private) > 0 {
-		return fmt.Sprintf("The group is attached to %s too, which the Internet does not reach: there the rule may be what lets a load "+
-			"balancer in. Give that a rule of its own first.", words.Few(private))
+	for _, subject := range state.Scene.Subjects {
+		if !slices.Contains(subject.Interface.Groups, o.Group.ID) {
+			continue
+		}
+		if why := Obstacle(s.Question, o.Rule, subject.Interface, s.Ports); why != "" {
+			return why
+		}
 	}
 	return ""
 }
 
-// wants reports whether ranges of a family are wanted. Whether CloudFront connects over another family is unknown.
-func (s *Setup) wants(f secgroup.Family) bool {
-	ranges := s.Wanted.IPv4
-	if f == secgroup.IPv6 {
-		ranges = s.Wanted.IPv6
+// Obstacle says why a rule that is open to the world cannot be closed at one of its interfaces, although all that is
+// wanted gets in there on some ports without it. It is empty if the rule can be closed.
+func Obstacle(q door.Question, r secgroup.Rule, at *door.Interface, ports []secgroup.PortRange) string {
+	f := secgroup.FamilyOf(r.Source.Prefix)
+	const order = "Find out what else needs it, give that a rule of its own, and revoke this one"
+	switch {
+	case r.Source.Prefix.IsValid() && !q.Wants(f):
+		return fmt.Sprintf("It is a rule for %s, and no %[1]s range is wanted here, so it is unknown whether CloudFront uses it: "+
+			"ask for both families, and for a service that has such ranges.", f)
+	case r.Protocol != "tcp":
+		return "It opens every protocol and port, and closing it would close them all. " + order + "."
+	case !r.Within(ports):
+		return fmt.Sprintf("It opens more than %s, and closing it would close the rest too. %s; or set up all its ports, with cfsg setup --port.",
+			words.Ports(secgroup.PortNames(ports)), order)
+	case reaches(at, f) && !at.PublicOver(f): // clients there are not CloudFront, and may have no other way in
+		return fmt.Sprintf("The group is attached to %s too, which the Internet does not reach: there the rule may be what lets a load "+
+			"balancer in. Give that a rule of its own first.", at.ID)
 	}
-	return slices.Contains(s.Families, f) && len(ranges) > 0
+	return ""
 }
 
 // Closing returns the steps that close the approved openings, as far as they can be closed now. It is an error if not

@@ -1,7 +1,6 @@
 package document
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,6 +14,41 @@ import (
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 )
+
+// A Mark is ✓, ! or ✗.
+type Mark = door.Mark
+
+// The marks, from best to worst.
+const (
+	OK        = door.OK
+	Attention = door.Attention
+	Failed    = door.Failed
+)
+
+// A Judgement ends the output of a command that judges, in JSON and as the last line of its page.
+type Judgement struct {
+	Mark Mark `json:"mark"`
+	// Cause says why, in one line.
+	Cause string `json:"cause"`
+	// Next is the command to run next, word by word, with every flag that this run was given. It is empty where there
+	// is nothing to do.
+	Next []string `json:"next"`
+}
+
+// NotAuthentication goes with every statement that CloudFront gets in and nobody else does. See
+// https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/restrict-access-to-load-balancer.html
+const NotAuthentication = "Any AWS customer's distribution comes from the same addresses: have the origin verify a secret header or a client certificate (origin mTLS) as well."
+
+// Judge returns a judgement.
+func Judge(mark Mark, cause string, next ...string) Judgement {
+	return Judgement{mark, cause, append([]string{}, next...)}
+}
+
+// Marked returns the mark, for [door.Worst].
+func (j Judgement) Marked() Mark { return j.Mark }
+
+// Judged returns the judgement of the document that it is part of.
+func (j Judgement) Judged() Judgement { return j }
 
 // A Next returns a command of cfsg to run next, with every flag that this run was given, and more.
 type Next func(command string, more ...string) []string
@@ -36,22 +70,16 @@ func (j judge) pool(pool secgroup.PoolPlan, around Surroundings) Judgement {
 	if j.Settings.Disagree() != "" {
 		return Judge(Attention, "made with other settings", j.Next("plan", j.Settings.Flags()...)...)
 	}
-	var shut []string
-	what, check := "", j.Next("status")
-	for _, at := range around.interfaces(&pool) {
-		if at.Mark != Failed {
-			continue
-		}
-		if origin := at.Interface.Origin(); len(shut) == 0 && origin != nil {
-			check = j.Next("check", origin...)
-		}
-		shut, what = append(shut, at.Interface.ID), cmp.Or(what, at.Cause)
-	}
+	at := slices.DeleteFunc(around.subjects(&pool), func(s door.SubjectReport) bool { return s.Interface == nil || s.Mark != Failed })
 	worse := func(cause string, next []string) Judgement { // ✗ where it shuts CloudFront out, ! where it does not
-		if len(shut) == 0 {
+		if len(at) == 0 {
 			return Judge(Attention, cause, next...)
 		}
-		return Judge(Failed, fmt.Sprintf("%s at %s: %s", what, words.Few(shut), cause), next...)
+		var shut []string
+		for _, s := range at {
+			shut = append(shut, s.Interface.ID)
+		}
+		return Judge(Failed, fmt.Sprintf("%s at %s: %s", at[0].Cause, words.Few(shut), cause), next...)
 	}
 	added, removed, one, many, toChange := 0, 0, "rule", "rules", " to revoke or describe again"
 	for _, step := range pool.Steps {
@@ -78,55 +106,62 @@ func (j judge) pool(pool secgroup.PoolPlan, around Surroundings) Judgement {
 		return Judge(Failed, hint.Problem(pool.Err), j.Next("plan")...)
 	case added > 0:
 		return worse(words.CountAs(added, one+" is missing", many+" are missing"), j.Next("apply"))
-	case len(shut) == 0 && removed > 0:
+	case len(at) == 0 && removed > 0:
 		return Judge(Attention, words.CountAs(removed, one, many)+toChange, j.Next("apply")...)
 	}
 	switch {
-	case len(shut) == 0:
+	case len(at) == 0:
 		return j.others(pool, around)
 	case len(pool.Ports()) == 0:
-		return worse("its groups are tagged none", check)
+		return worse("its groups are tagged none", j.check(at))
 	}
-	return worse("no rule of its groups is missing", check)
+	return worse("no rule of its groups is missing", j.check(at))
 }
 
 // others says who else gets in at a pool that is up to date, if it can tell.
 func (j judge) others(pool secgroup.PoolPlan, around Surroundings) Judgement {
-	at := around.interfaces(&pool)
-	for _, subject := range at {
-		for _, w := range subject.OpenToWorld(around.Door) {
-			if !revokes(pool.Steps, w) {
-				return Judge(Attention, "open to the world: "+w.String(), j.closing(subject, w)...)
+	subjects, unattached := around.subjects(&pool), "up to date, and attached to no network interface"
+	for i, s := range subjects {
+		world := s.OpenToWorld(around.Door)
+		for _, w := range world {
+			if revokes(pool.Steps, w) {
+				continue
 			}
-		}
-		if subject.Mark == Attention && len(subject.OpenToWorld(around.Door)) == 0 {
-			return Judge(Attention, fmt.Sprintf("%s: %s", subject.Interface.ID, subject.Cause), j.Next("status")...)
-		}
-	}
-	if len(at) == 0 && around.Door != nil {
-		for _, w := range around.Door.OpenToWorld {
-			if slices.Contains(pool.IDs(), w.Group.ID) && !revokes(pool.Steps, w) {
-				return Judge(Attention, "open to the world: "+w.String(), j.Next("status")...)
+			next := j.check(subjects[i:])
+			if s.Interface != nil && s.Interface.Origin() != nil { // a setup closes it, if CloudFront gets in without it
+				next = j.Next("setup", append(s.Interface.Origin(), "--port", strings.Join(w.Opens, ","))...)
 			}
+			return Judge(Attention, "open to the world: "+w.String(), next...)
+		}
+		if s.Interface == nil {
+			continue
+		}
+		if unattached = "up to date"; s.Mark == Attention && len(world) == 0 {
+			return Judge(Attention, fmt.Sprintf("%s: %s", s.Interface.ID, s.Cause), j.check(subjects[i:])...)
 		}
 	}
-	switch {
-	case around.Err != nil:
-		return Judge(Attention, "cannot see the network interfaces", j.Next("status")...)
-	case len(at) == 0:
-		return Judge(OK, "up to date, and attached to no network interface")
+	if around.Err != nil {
+		return Judge(Attention, "cannot see the network interfaces", j.check(subjects)...)
 	}
-	return Judge(OK, "up to date")
+	return Judge(OK, unattached)
 }
 
-// closing is the command that closes a rule which is open to the world, if CloudFront gets in without it: a setup of
-// the origin that it was found at.
-func (j judge) closing(subject door.SubjectReport, w door.WorldRule) []string {
-	origin := subject.Interface.Origin()
-	if origin == nil {
-		return j.Next("status")
+// check is the command that shows who gets in at the first of some interfaces or, if there are none, at groups.
+func (j judge) check(at []door.SubjectReport) []string {
+	var flags []string
+	switch {
+	case len(at) == 0:
+		return j.Next("plan")
+	case at[0].Interface == nil:
+		for _, g := range at[0].Groups {
+			flags = append(flags, "--group", g.ID)
+		}
+	default:
+		if flags = at[0].Interface.Origin(); flags == nil { // a service owns it
+			flags = []string{"--interface", at[0].Interface.ID}
+		}
 	}
-	return j.Next("setup", append(origin, "--port", strings.Join(w.Opens, ","))...)
+	return j.Next("check", flags...)
 }
 
 // roomier is the command that shows how a pool gets room: with the compact cover of CloudFront or, if that is wanted
@@ -143,34 +178,31 @@ func (j judge) all() Judgement {
 	interfaces := 0
 	var found []Judgement
 	var judged [2][]Judgement // of pools and of lists: a list in one place does not hide what a pool shuts out in another
-	find := func(mark Mark, cause, command string, more ...string) {
-		found = append(found, Judge(mark, cause, j.Next(command, more...)...))
-	}
 	if d := j.Settings.Disagree(); d != "" {
-		find(Attention, d, "plan", j.Settings.Flags()...)
+		found = append(found, Judge(Attention, d, j.Next("plan", j.Settings.Flags()...)...))
 	}
 	for i, v := range j.Previews {
-		around := j.Around[i]
+		around, plan := j.Around[i], j.Next("plan")
 		if v.Err != nil {
-			find(Failed, hint.Problem(v.Err), "status")
+			found = append(found, Judge(Failed, hint.Problem(v.Err), plan...))
 			continue
 		}
-		for _, at := range around.interfaces(nil) {
-			if at.Mark != Failed {
+		for _, s := range around.subjects(nil) {
+			if s.Interface != nil && s.Mark != Failed {
 				interfaces++
 			}
 		}
 		if len(around.Stray) > 0 {
-			find(Attention, around.Stray[0].String(), "status")
+			found = append(found, Judge(Attention, around.Stray[0].String(), plan...))
 		}
 		if around.Err != nil {
-			find(Attention, "cannot see the network interfaces: "+hint.Problem(around.Err), "status")
+			found = append(found, Judge(Attention, "cannot see the network interfaces: "+hint.Problem(around.Err), j.check(around.subjects(nil))...))
 		}
 		if around.StrayErr != nil || awserr.IsDenied(v.ListsErr) {
-			find(Attention, "not everything could be seen", "status")
+			found = append(found, Judge(Attention, "not everything could be seen", plan...))
 		}
-		if v.ListsErr != nil && !awserr.IsDenied(v.ListsErr) {
-			find(Failed, hint.Problem(v.ListsErr), "status")
+		if err := v.ListsFailure(); err != nil {
+			found = append(found, Judge(Failed, hint.Problem(err), plan...))
 		}
 		for _, pool := range slices.Concat(v.Pools, v.Lists) {
 			one := j.pool(pool, around)
@@ -181,12 +213,10 @@ func (j judge) all() Judgement {
 		}
 	}
 	groups, lists := j.Report.Summary.Groups, j.Report.Lists().Groups
-	text := "nothing is managed here"
+	text := words.CountAs(groups, "group is", "groups are") + " up to date"
 	switch {
 	case groups > 0 && lists > 0:
 		text = fmt.Sprintf("%s and %s are up to date", words.Count(groups, "group"), words.Count(lists, "prefix list"))
-	case groups > 0:
-		text = words.CountAs(groups, "group is", "groups are") + " up to date"
 	case lists > 0:
 		text = words.CountAs(lists, "prefix list is", "prefix lists are") + " up to date"
 	}
