@@ -103,24 +103,16 @@ func escapeFilter(value string) string {
 }
 
 // newGroups returns the groups of a page, which take a fraction of its memory.
-func newGroups(page *ec2.DescribeSecurityGroupsOutput) (groups []Group) {
-	for _, sg := range page.SecurityGroups {
-		groups = append(groups, newGroup(sg))
+func newGroups(page *ec2.DescribeSecurityGroupsOutput) []Group {
+	groups := make([]Group, len(page.SecurityGroups))
+	for i, sg := range page.SecurityGroups {
+		g := &groups[i]
+		g.ID, g.Name = aws.ToString(sg.GroupId), aws.ToString(sg.GroupName)
+		g.VPC, g.Owner, g.Tags = aws.ToString(sg.VpcId), aws.ToString(sg.OwnerId), tagsOf(sg.Tags)
+		g.Ingress, g.Err = rulesOf(sg.IpPermissions)
+		g.Egress, _ = rulesOf(sg.IpPermissionsEgress) // no sync needs them, so one that cannot be read fails none
 	}
 	return groups
-}
-
-func newGroup(sg types.SecurityGroup) Group {
-	g := Group{
-		ID:    aws.ToString(sg.GroupId),
-		Name:  aws.ToString(sg.GroupName),
-		VPC:   aws.ToString(sg.VpcId),
-		Owner: aws.ToString(sg.OwnerId),
-		Tags:  tagsOf(sg.Tags),
-	}
-	g.Ingress, g.Err = rulesOf(sg.IpPermissions)
-	g.Egress, _ = rulesOf(sg.IpPermissionsEgress) // no sync needs them, so one that cannot be read fails none
-	return g
 }
 
 func tagsOf(described []types.Tag) map[string]string {

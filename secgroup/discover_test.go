@@ -8,6 +8,7 @@ import (
 	"cloudfront-sg-sync/internal/ec2sim"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/google/go-cmp/cmp"
 )
@@ -63,11 +64,11 @@ func TestUnreadableRule(t *testing.T) {
 	for _, p := range []types.IpPermission{
 		{IpRanges: []types.IpRange{{CidrIp: aws.String("13.32.0.0")}}}, {Ipv6Ranges: []types.Ipv6Range{{}}},
 	} {
-		unread := newGroup(types.SecurityGroup{
+		unread := newGroups(&ec2.DescribeSecurityGroupsOutput{SecurityGroups: []types.SecurityGroup{{
 			GroupId: aws.String("sg-1"), IpPermissions: []types.IpPermission{p},
 			Tags: []types.Tag{{Key: aws.String(testKey), Value: aws.String("443")}},
-		})
-		plan := newPlan(t, []Group{unread, group("sg-2", "443", nil)}, prefixes("13.32.0.0/15"), nil)
+		}}})
+		plan := newPlan(t, append(unread, group("sg-2", "443", nil)), prefixes("13.32.0.0/15"), nil)
 		checkError(t, plan.Failures(), "sg-1: EC2 returned a rule whose source cannot be read")
 		checkSteps(t, plan, "authorize sg-2: 443 13.32.0.0/15")
 	}

@@ -90,14 +90,19 @@ func (e *ShortageError) Hint() string {
 		ways = append(ways, fmt.Sprintf("let in only the blocks of CLOUDFRONT with servers that connect to origins: set SERVICES=CLOUDFRONT_ORIGIN_FACING and WITHIN=CLOUDFRONT (cfsg --service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT): %d IPv4 and %d IPv6 rules a port",
 			e.Compact[IPv4], e.Compact[IPv6]))
 	}
-	if e.Kind == ManagedPrefixList && e.MaxEntries <= maxEntries {
-		ways = append(ways, e.largerList())
-	}
-	if e.Kind == SecurityGroup && len(e.IDs)+e.MoreGroups <= maxInterfaceGroups {
+	switch {
+	case e.Kind == ManagedPrefixList && e.MaxEntries <= maxEntries:
+		ways = append(ways, fmt.Sprintf("enlarge it: aws ec2 modify-managed-prefix-list%s --prefix-list-id %s --max-entries %d. Each security group that refers to the list must have room for that in its quota of rules (L-0EA8095F)",
+			inRegion(e.Region), e.Pool, ListSize(e.MaxEntries)))
+	case e.Kind == SecurityGroup && len(e.IDs)+e.MoreGroups <= maxInterfaceGroups:
 		ways = append(ways, e.moreGroups())
 	}
 	if e.Kind == SecurityGroup && e.RulesPerGroup <= MaxInterfaceRules {
-		ways = append(ways, e.higherQuota())
+		quota := fmt.Sprintf("raise quota L-0EA8095F (inbound rules per security group) to %d", e.RulesPerGroup)
+		if most := MaxInterfaceRules / e.RulesPerGroup; most < InterfaceGroups {
+			quota += fmt.Sprintf(", with which a network interface takes %s", words.Count(most, "group"))
+		}
+		ways = append(ways, quota)
 	}
 	if ways == nil {
 		return "open fewer ports, or ask for fewer services"
@@ -128,21 +133,6 @@ func (e *ShortageError) moreGroups() string {
 	}
 	return fmt.Sprintf("make %s, attach %s wherever %s %s (%s), and then tag %[2]s %[6]s and %s%s",
 		words.Count(e.MoreGroups, "more group"), them, there, are, limit, tag(e.TagKey, strings.Join(PortNames(SortPorts(ports)), " ")), pool, too)
-}
-
-// higherQuota says which quota makes room.
-func (e *ShortageError) higherQuota() string {
-	text := fmt.Sprintf("raise quota L-0EA8095F (inbound rules per security group) to %d", e.RulesPerGroup)
-	if most := MaxInterfaceRules / e.RulesPerGroup; most < InterfaceGroups {
-		text += fmt.Sprintf(", with which a network interface takes %s", words.Count(most, "group"))
-	}
-	return text
-}
-
-// largerList gives the command that makes the list large enough.
-func (e *ShortageError) largerList() string {
-	return fmt.Sprintf("enlarge it: aws ec2 modify-managed-prefix-list%s --prefix-list-id %s --max-entries %d. Each security group that refers to the list must have room for that in its quota of rules (L-0EA8095F)",
-		inRegion(e.Region), e.Pool, ListSize(e.MaxEntries))
 }
 
 // inRegion returns the flag of a command for a region, unless the reader knows which one it is.

@@ -146,3 +146,30 @@ func FamilyOf(p netip.Prefix) Family {
 	}
 	return IPv6
 }
+
+// Weight is a number of rules for each [Family]: what a rule takes of a group's quota, or what a group has left of it.
+type Weight [2]int
+
+// Add adds n times o.
+func (w *Weight) Add(o Weight, n int) {
+	for f := range w {
+		w[f] += n * o[f]
+	}
+}
+
+// Weighs returns what the rule counts against its holder's room, which is never zero: unless Weight says more, one rule
+// in the family of its IP range, or for a reference one rule in both.
+//
+// See "Security groups" in Amazon VPC quotas:
+// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+func (r Rule) Weighs() Weight {
+	switch {
+	case r.Weight != Weight{}:
+		return r.Weight
+	case !r.Source.Prefix.IsValid():
+		return Weight{1, 1}
+	case FamilyOf(r.Source.Prefix) == IPv4:
+		return Weight{1, 0}
+	}
+	return Weight{0, 1}
+}

@@ -123,8 +123,7 @@ func (p *PoolPlan) guard(req Request, wanted []netip.Prefix) error {
 		}
 		e.Frozen = frozen
 	}
-	for i := range p.Holders {
-		h := &p.Holders[i]
+	for _, h := range p.Holders {
 		h.Held = map[RuleID]bool{}
 		for _, r := range h.Ingress {
 			h.Held[r.RuleID] = h.Owns(r)
@@ -134,7 +133,7 @@ func (p *PoolPlan) guard(req Request, wanted []netip.Prefix) error {
 }
 
 // counts reports whether a rule is one that only the published list can take away from a pool with these ports.
-func counts(h HolderPlan, r Rule, ports []PortRange, req Request) bool {
+func counts(h *HolderPlan, r Rule, ports []PortRange, req Request) bool {
 	switch {
 	case !stamped(req.TagKey, r.Description), !r.Source.Prefix.IsValid(),
 		len(req.Families) > 0 && !slices.Contains(req.Families, FamilyOf(r.Source.Prefix)):

@@ -1,6 +1,9 @@
 package secgroup
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A Kind tells security groups from prefix lists.
 type Kind int
@@ -88,8 +91,8 @@ type HolderPlan struct {
 	Unread bool
 
 	tagKey string
-	newest Rule              // that Applied is of
-	doubts map[RuleID]string // about the dates of rules
+	newest Rule // that Applied is of
+	doubts []doubt
 	pool   *PoolPlan
 	frozen bool     // not to be changed by this run
 	after  Contents // what the steps make of it
@@ -103,6 +106,12 @@ func (h *HolderPlan) Owns(r Rule) bool {
 	}
 	return h.Settings.Exclusive && r.Source.Prefix.IsValid() && r.Within(h.Settings.Ports)
 }
+
+// lists reports whether the tags of the holder list a port.
+func (h *HolderPlan) lists(port PortRange) bool { return slices.Contains(h.Settings.Ports, port) }
+
+// isFrozen reports whether this run may not change the holder.
+func (h *HolderPlan) isFrozen() bool { return h.frozen }
 
 // Now returns what the holder contains before the plan.
 func (h *HolderPlan) Now() Contents {

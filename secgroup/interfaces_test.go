@@ -67,7 +67,7 @@ func TestInterfacePlansAgainstOracle(t *testing.T) {
 			n := 0
 			for i := range req.Attachments.Interfaces {
 				eni := &req.Attachments.Interfaces[i]
-				if !slices.ContainsFunc(pool.Holders, func(g HolderPlan) bool { return slices.Contains(eni.Groups, g.ID) }) {
+				if !slices.ContainsFunc(pool.Holders, func(g *HolderPlan) bool { return slices.Contains(eni.Groups, g.ID) }) {
 					continue
 				}
 				if n == len(pool.Interfaces) {

@@ -3,10 +3,12 @@ package secgroup
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
 
+	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/internal/hint"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -120,4 +122,45 @@ func Entries(ctx context.Context, api ec2.GetManagedPrefixListEntriesAPIClient, 
 func ListSize(entries int) int {
 	const step = 5
 	return (entries + entries/8 + step) / step * step
+}
+
+// managedWeights are the weights of the prefix lists that AWS manages, by their names without "com.amazonaws", the
+// region and "ipv6". EC2 does not return them; those that are not here count as one. See "AWS-managed prefix list
+// weight" in https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html
+var managedWeights = map[string]int{
+	"cloudfront.origin-facing": 55,
+	"ec2-instance-connect":     2,
+	"groundstation":            5,
+	"route53-healthchecks":     25,
+	"s3express":                6,
+	"vpc-lattice":              10,
+}
+
+// weighPrefixLists sets the weight of the rules that refer to prefix lists. It asks EC2 only if there are any. A prefix
+// list counts, in both families, as many rules as it may have entries. Without the permission to ask each counts as
+// one: EC2 will refuse what does not fit.
+func weighPrefixLists(ctx context.Context, api ec2.DescribeManagedPrefixListsAPIClient, groups []Group) error {
+	referring := map[string][]*Rule{}
+	for _, g := range groups {
+		for i, r := range g.Ingress {
+			if id := r.Source.Reference; strings.HasPrefix(id, "pl-") {
+				referring[id] = append(referring[id], &g.Ingress[i])
+			}
+		}
+	}
+	lists, err := DescribeLists(ctx, api, slices.Sorted(maps.Keys(referring)))
+	if awserr.IsDenied(err) {
+		return nil
+	}
+	for _, l := range lists {
+		n := max(1, l.MaxEntries)
+		if name, managed := strings.CutPrefix(l.Name, "com.amazonaws."); managed {
+			_, name, _ = strings.Cut(name, ".") // without the region
+			n = max(n, managedWeights[strings.TrimPrefix(name, "ipv6.")])
+		}
+		for _, r := range referring[l.ID] {
+			r.Weight = Weight{n, n}
+		}
+	}
+	return err
 }

@@ -1,12 +1,16 @@
 package secgroup
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/planner"
 )
 
@@ -54,8 +58,8 @@ type Plan struct {
 // A PoolPlan is the part of a plan for one pool: the groups that share rules, a group of its own, or a prefix list.
 type PoolPlan struct {
 	Kind    Kind
-	Name    string       // a group or list of its own is a pool named by its ID
-	Holders []HolderPlan // sorted by ID
+	Name    string        // a group or list of its own is a pool named by its ID
+	Holders []*HolderPlan // sorted by ID
 	// Steps are the pool's part of its sequence.
 	Steps []Step
 	// Err says why the pool cannot be made equal to the request, or not wholly: a *[ShortageError] if it is too small, a
@@ -122,8 +126,7 @@ func planTogether(ctx context.Context, pools []*PoolPlan, req Request) Sequence 
 	}
 	for _, p := range pools {
 		p.Err = errors.Join(checkPool(p.Holders), refuseOlder(p.Holders, req))
-		for i := range p.Holders {
-			h := &p.Holders[i]
+		for _, h := range p.Holders {
 			h.frozen = p.Err != nil || h.Problem != nil || len(req.GroupIDs) > 0 && !slices.Contains(req.GroupIDs, h.ID)
 		}
 		if p.Err == nil { // else it is left as it is
@@ -141,9 +144,8 @@ func planTogether(ctx context.Context, pools []*PoolPlan, req Request) Sequence 
 		u.describe(p)
 		p.Warnings = u.stays(p, plan)
 		for _, h := range p.Holders {
-			dubious := func(r Rule) bool { return h.doubts[r.RuleID] != "" && h.willHave(r.RuleID) }
-			if i := slices.IndexFunc(h.Ingress, dubious); i >= 0 {
-				p.Warnings = append(p.Warnings, h.ID+": "+h.doubts[h.Ingress[i].RuleID])
+			if i := slices.IndexFunc(h.doubts, func(d doubt) bool { return h.willHave(d.rule) }); i >= 0 {
+				p.Warnings = append(p.Warnings, h.ID+": "+h.doubts[i].text)
 			}
 		}
 		p.Interfaces = u.lacking(p)
@@ -193,4 +195,107 @@ func (p *PoolPlan) IDs() []string {
 		ids[i] = h.ID
 	}
 	return ids
+}
+
+// partition reads the holders' tags and sorts groups into pools; a list is a pool of its own. A group whose tags cannot
+// be read stays in its pool, untouched: what it opens still counts.
+func partition(holders []Holder, req Request) []PoolPlan {
+	byName := map[[2]string][]*HolderPlan{} // by pool or, for a holder of its own, by ID
+	for i := range holders {
+		h := newHolderPlan(&holders[i], req)
+		key := [2]string{h.Settings.Pool}
+		if h.Settings.Pool == "" {
+			key[1] = h.ID
+		}
+		byName[key] = append(byName[key], h)
+	}
+	pools := make([]PoolPlan, 0, len(byName))
+	for key, members := range byName {
+		slices.SortFunc(members, func(a, b *HolderPlan) int { return cmp.Compare(a.ID, b.ID) })
+		pools = append(pools, PoolPlan{Kind: members[0].Kind, Name: key[0] + key[1], Holders: members})
+	}
+	slices.SortFunc(pools, func(a, b PoolPlan) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Holders[0].ID, b.Holders[0].ID))
+	})
+	return pools
+}
+
+func newHolderPlan(h *Holder, req Request) *HolderPlan {
+	p := &HolderPlan{Holder: h, tagKey: req.TagKey, FreeNow: Weight{req.RulesPerGroup, req.RulesPerGroup}}
+	parse := ParseSettings
+	if h.Kind == ManagedPrefixList {
+		parse = parseListSettings
+		p.FreeNow = Weight{}
+		p.FreeNow[h.Family] = h.MaxEntries
+	}
+	for _, r := range h.Ingress {
+		p.FreeNow.Add(r.Weighs(), -1)
+	}
+	p.date(req)
+	if !req.Withdraw { // else no tag counts, not even one that cannot be read
+		p.Settings, p.Problem = parse(req.TagKey, h.Tags)
+	}
+	p.Problem = cmp.Or(p.Problem, h.Err)
+	if p.Unread = p.Problem != nil; p.Unread {
+		p.Settings = Settings{}
+		if h.Kind == SecurityGroup {
+			p.Settings.Pool = strings.TrimSpace(h.Tags[req.TagKey+poolSuffix])
+		}
+	}
+	p.Problem = cmp.Or(p.Problem, req.Leave[h.ID])
+	return p
+}
+
+// connect returns the pools by what has to be planned together: pools that meet at a network interface, directly or by
+// way of others. If it is unknown where groups are attached, each pool is apart.
+func connect(pools []PoolPlan, a *Attachments) [][]*PoolPlan {
+	of := map[string]int{}          // by group ID: its pool
+	with := make([]int, len(pools)) // by pool: the first of those that it meets
+	for i, p := range pools {
+		with[i] = i
+		for _, h := range p.Holders {
+			of[h.ID] = i
+		}
+	}
+	for _, eni := range cmp.Or(a, &Attachments{}).Interfaces {
+		var met []int
+		for _, id := range eni.Groups {
+			if i, managed := of[id]; managed {
+				met = append(met, with[i])
+			}
+		}
+		if met = slices.Compact(met); len(met) < 2 {
+			continue
+		}
+		for k := range with {
+			if slices.Contains(met, with[k]) {
+				with[k] = slices.Min(met)
+			}
+		}
+	}
+	connected := make([][]*PoolPlan, len(pools))
+	for i := range pools {
+		connected[with[i]] = append(connected[with[i]], &pools[i])
+	}
+	return slices.DeleteFunc(connected, func(together []*PoolPlan) bool { return together == nil })
+}
+
+// checkPool refuses a pool whose groups cannot share rules.
+func checkPool(members []*HolderPlan) error {
+	first := members[0]
+	pool := first.Settings.Pool
+	for _, m := range members[1:] {
+		if m.VPC != first.VPC {
+			return hint.New(fmt.Sprintf("pool %q has groups in two VPCs, %s in %s and %s in %s, but a pool belongs to one VPC",
+				pool, first.ID, first.VPC, m.ID, m.VPC), "give each VPC a pool name of its own")
+		}
+	}
+	active := slices.DeleteFunc(slices.Clone(members), func(m *HolderPlan) bool { return len(m.Settings.Ports) == 0 })
+	for _, m := range active {
+		if len(active) > 1 && !slices.ContainsFunc(active, func(o *HolderPlan) bool { return o != m && slices.ContainsFunc(o.Settings.Ports, m.lists) }) {
+			return hint.New(fmt.Sprintf("pool %q: %s has no port in common with the other groups of the pool (its ports are %v)",
+				pool, m.ID, m.Settings.Ports), "give it one of theirs, or another pool")
+		}
+	}
+	return nil
 }

@@ -239,13 +239,6 @@ func IsConflict(err error) bool {
 	return false
 }
 
-// IsOverQuota reports whether EC2 refused a step because the group already holds as many rules as its quota allows.
-func IsOverQuota(err error) bool { return awserr.Code(err) == "RulesPerSecurityGroupLimitExceeded" }
-
-// IsDuplicate reports whether EC2 refused to authorize a rule that exists. The same call may have created it, if its
-// answer was lost and it was made again.
-func IsDuplicate(err error) bool { return awserr.Code(err) == "InvalidPermission.Duplicate" }
-
 // IsRefusal reports whether EC2 refused a step for good: it would refuse it again. Throttling, faults of EC2, conflicts
 // and lost answers are not refusals. See
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html

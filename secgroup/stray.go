@@ -93,21 +93,14 @@ func folded(key string) string { return separator.ReplaceAllString(strings.ToLow
 
 // oneLetterOff reports whether one letter was left out, put in or replaced, or two neighbours were swapped.
 func oneLetterOff(a, b string) bool {
-	if len(a) < len(b) {
-		a, b = b, a
+	for a != "" && b != "" && a[0] == b[0] {
+		a, b = a[1:], b[1:]
 	}
-	i := 0
-	for i < len(b) && a[i] == b[i] {
-		i++
+	for a != "" && b != "" && a[len(a)-1] == b[len(b)-1] {
+		a, b = a[:len(a)-1], b[:len(b)-1]
 	}
-	if len(a) > len(b) {
-		return a[i+1:] == b[i:]
-	}
-	if i == len(a) {
-		return false // they are the same
-	}
-	swapped := i+1 < len(a) && a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
-	return swapped || a[i+1:] == b[i+1:]
+	swapped := len(a) == 2 && len(b) == 2 && a[0] == b[1] && a[1] == b[0]
+	return swapped || len(a) <= 1 && len(b) <= 1 && a != b
 }
 
 // patternsLike returns patterns of EC2's filters that match the keys of stray tags, and not many others: keys with the

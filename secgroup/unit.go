@@ -29,10 +29,10 @@ type class struct {
 func newUnit(pools []*PoolPlan, ranges []netip.Prefix, req Request) *unit {
 	u := &unit{Sequence: Sequence{Ranges: ranges}, req: req, world: planner.World{Ranges: ranges}}
 	for _, p := range pools {
-		for k := range p.Holders {
-			p.Holders[k].pool = p
-			u.Holders = append(u.Holders, &p.Holders[k])
+		for _, h := range p.Holders {
+			h.pool = p
 		}
+		u.Holders = append(u.Holders, p.Holders...)
 		for _, port := range p.Ports() {
 			u.classes = append(u.classes, class{p, port})
 			u.world.Ports = append(u.world.Ports, planner.Ports{First: int(port.From), Last: int(port.To)})
@@ -50,7 +50,7 @@ func (u *unit) holder(plan *HolderPlan) planner.Holder {
 	h := planner.Holder{Frozen: plan.frozen, Swaps: plan.Kind == ManagedPrefixList, Room: plan.FreeNow}
 	for _, c := range u.classes {
 		// The rules of a group whose tags cannot be read count as what they are.
-		h.Lists = append(h.Lists, c.pool == plan.pool && (plan.Unread || slices.Contains(plan.Settings.Ports, c.port)))
+		h.Lists = append(h.Lists, c.pool == plan.pool && (plan.Unread || plan.lists(c.port)))
 	}
 	for _, r := range plan.Ingress {
 		first, last := r.OpenPorts()
@@ -98,7 +98,7 @@ func (u *unit) attach() {
 		view := planner.View{Holders: set.Holders}
 		for _, c := range u.classes { // an interface wants the ports of its own groups' tags
 			view.Wants = append(view.Wants, slices.ContainsFunc(set.Holders, func(h int) bool {
-				return u.Holders[h].pool == c.pool && slices.Contains(u.Holders[h].Settings.Ports, c.port)
+				return u.Holders[h].pool == c.pool && u.Holders[h].lists(c.port)
 			}))
 		}
 		u.world.Views = append(u.world.Views, view)
@@ -147,16 +147,16 @@ func (u *unit) stays(p *PoolPlan, plan *planner.Plan) (warnings []string) {
 		return nil // something else says it, or there is nothing
 	}
 	why := "although other groups replace them, because an interface with this group lacks those groups: attach the whole pool there"
-	if len(plan.Unplaced) > 0 || slices.ContainsFunc(u.Holders, func(h *HolderPlan) bool { return h.frozen }) {
+	if len(plan.Unplaced) > 0 || slices.ContainsFunc(u.Holders, (*HolderPlan).isFrozen) {
 		why = "until another group at the same interface opens the ranges: solve the other problems of this run first"
 	}
 	count := map[*HolderPlan]int{}
 	for _, item := range plan.Stays {
 		count[u.Holders[item.Holder]]++
 	}
-	for i := range p.Holders {
-		if n := count[&p.Holders[i]]; n > 0 {
-			warnings = append(warnings, fmt.Sprintf("%s: %s %s", p.Holders[i].ID, words.CountAs(n, "stale rule stays", "stale rules stay"), why))
+	for _, h := range p.Holders {
+		if n := count[h]; n > 0 {
+			warnings = append(warnings, fmt.Sprintf("%s: %s %s", h.ID, words.CountAs(n, "stale rule stays", "stale rules stay"), why))
 		}
 	}
 	return warnings
@@ -193,7 +193,7 @@ func (u *unit) shortage(p *PoolPlan, plan *planner.Plan) error {
 	switch {
 	case p.held():
 		e.Cause = map[Kind]string{SecurityGroup: "rules", ManagedPrefixList: "entries"}[p.Kind] + " that are held back take the rest"
-	case slices.ContainsFunc(p.Holders, func(h HolderPlan) bool { return h.frozen }):
+	case slices.ContainsFunc(p.Holders, (*HolderPlan).isFrozen):
 		e.Cause = "groups of the pool that this run leaves alone may have room for the rest"
 	}
 	return e
@@ -218,4 +218,57 @@ func (p *PoolPlan) narrowBy(most int, ranges []netip.Prefix, req Request) int {
 // ofFamily returns the prefixes of a family.
 func ofFamily(prefixes []netip.Prefix, f Family) []netip.Prefix {
 	return slices.DeleteFunc(slices.Clone(prefixes), func(p netip.Prefix) bool { return FamilyOf(p) != f })
+}
+
+// describe adds the steps that correct the descriptions of a pool's rules which stay: of rules taken over in exclusive
+// groups, of those made with other settings or while the pool was held, and of those that no file before this one can
+// have made.
+//
+// Steps that only remove leave no date behind. So one rule that stays gets the date of the file, and gets it first: an
+// older file is then refused, whatever becomes of the run. The entries of a prefix list cannot be described again.
+func (u *unit) describe(p *PoolPlan) {
+	if u.req.Withdraw || p.held() || p.Kind == ManagedPrefixList {
+		return
+	}
+	idle, dated := true, false
+	var wrong, older []Step // about rules whose descriptions are not true, and one that is true except for the date
+	for _, h := range p.Holders {
+		idle, dated = idle && h.Added+h.Removed == 0, dated || h.Added > 0
+		if h.frozen {
+			continue
+		}
+		bad := Step{HolderID: h.ID}
+		for _, r := range h.Ingress {
+			if !h.willHave(r.RuleID) || !h.Owns(r) || !u.wants(h, r.RuleID) {
+				continue
+			}
+			described := Rule{RuleID: r.RuleID, Description: u.req.Stamp.String()}
+			stamp, ok := ParseStamp(u.req.TagKey, r.Description)
+			switch {
+			case !ok || stamp.Held || !stamp.sameSettings(u.req.Stamp) || stamp.Published.After(u.req.Published):
+				bad.Describe = append(bad.Describe, described)
+			case stamp.Published.Equal(u.req.Published):
+				dated = true
+			case older == nil:
+				older = []Step{{HolderID: h.ID, Describe: []Rule{described}}}
+			}
+		}
+		if len(bad.Describe) > 0 {
+			wrong = append(wrong, bad)
+		}
+	}
+	if idle || dated {
+		u.Steps = append(u.Steps, wrong...)
+		return
+	}
+	if wrong == nil {
+		wrong = older
+	}
+	u.Steps = append(wrong, u.Steps...)
+}
+
+// wants reports whether a rule is equal to a wanted one that its group lists.
+func (u *unit) wants(h *HolderPlan, id RuleID) bool {
+	_, found := slices.BinarySearchFunc(u.Ranges, id.Source.Prefix, netip.Prefix.Compare)
+	return found && slices.ContainsFunc(h.Settings.Ports, func(port PortRange) bool { return h.rule(port, id.Source) == id })
 }

@@ -102,7 +102,7 @@ func (w *scope) infer(ctx context.Context, e *engine.Engine) error {
 	}
 	found, err := e.Discover(ctx)
 	w.settle(found)
-	e.Services, e.Within = w.settings.Services, w.settings.Within
+	e.Selection.Services, e.Selection.Within = w.settings.Services, w.settings.Within
 	return err
 }
 

@@ -51,7 +51,8 @@ type State struct {
 
 func newState(p *Proposal, failures []error) State {
 	s := State{
-		SyncToken: p.Publication.SyncToken, PublishedAt: p.Publication.Published, Services: p.Services, Within: append([]string{}, p.Within...),
+		SyncToken: p.Publication.SyncToken, PublishedAt: p.Publication.Published, Services: p.Selection.Services,
+		Within: append([]string{}, p.Selection.Within...),
 		Ranges: engine.PerFamily{IPv4: len(p.Publication.IPv4), IPv6: len(p.Publication.IPv6)}, Settings: p.Settings,
 		Judgement: judge{Proposal: p}.all(), OpenToWorld: worldOf(p.Proposal, p.Around),
 		Warnings: slices.Clip(p.Report.Warnings), Errors: []string{}, Err: errors.Join(failures...),
@@ -129,7 +130,7 @@ type group struct {
 	Error   string   `json:"error"`
 }
 
-func newGroup(h secgroup.HolderPlan) group {
+func newGroup(h *secgroup.HolderPlan) group {
 	return group{h.ID, h.Name, h.VPC, secgroup.PortNames(h.Settings.Ports), h.Foreign, Message(h.Problem)}
 }
 

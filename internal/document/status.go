@@ -155,7 +155,7 @@ func exposures(p *Proposal, v engine.Preview, s Surroundings) []StatusExposure {
 // advice says what to do before a rule that opens a port to the world is revoked, or nothing if it can be revoked now
 // without shutting out anyone who is wanted. Its reader pastes the command and knows no more than it says.
 func (p *Proposal) advice(v engine.Preview, around Surroundings, w door.WorldRule) string {
-	services := strings.Join(p.Services, ", ")
+	services := strings.Join(p.Selection.Services, ", ")
 	order := fmt.Sprintf("First run cfsg apply and attach all groups of the pool to the origin. Then run cfsg status again: it says when %s gets in without this rule.", services)
 	elsewhere := around.Elsewhere[w.Group.ID]
 	switch {
@@ -174,7 +174,7 @@ func (p *Proposal) advice(v engine.Preview, around Surroundings, w door.WorldRul
 		}
 		unsettled := slices.ContainsFunc(v.Pools, func(pool secgroup.PoolPlan) bool {
 			here := slices.ContainsFunc(s.Groups, func(g door.GroupID) bool { return has(g.ID, pool) })
-			problem := slices.ContainsFunc(pool.Holders, func(h secgroup.HolderPlan) bool { return h.Problem != nil })
+			problem := slices.ContainsFunc(pool.Holders, func(h *secgroup.HolderPlan) bool { return h.Problem != nil })
 			return here && (problem || pool.Err != nil || len(pool.Steps) > 0)
 		})
 		lacking := slices.ContainsFunc(partial, func(p PartialPool) bool { return slices.Contains(p.Interfaces, s.Interface.ID) })

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/internal/checker"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/words"
@@ -26,13 +28,17 @@ const (
 
 // A stepError says that a step failed.
 type stepError struct {
+	error
 	step  secgroup.Step
 	rules []secgroup.Rule // of the holder, in the plan
-	Err   error
 }
 
-func (e *stepError) Error() string { return e.Err.Error() }
-func (e *stepError) Unwrap() error { return e.Err }
+func (e *stepError) Unwrap() error { return e.error }
+
+// isAbout reports whether the step was about a holder, which has the same rules still.
+func (e *stepError) isAbout(h *secgroup.Holder) bool {
+	return e.step.HolderID == h.ID && slices.Equal(e.rules, h.Ingress)
+}
 
 // An applier takes the steps of one sequence.
 type applier struct {
@@ -122,7 +128,7 @@ func (a *applier) takeGap(ctx context.Context, steps []secgroup.Step) {
 		return
 	}
 	a.failed[reopens.HolderID] = true
-	if secgroup.IsDuplicate(err) { // an answer was lost on the way: the rule is there
+	if awserr.Code(err) == "InvalidPermission.Duplicate" { // an answer was lost on the way: the rule is there
 		a.done(ctx, closes)
 		a.fail(reopens, err)
 		return
@@ -170,7 +176,7 @@ func (a *applier) fail(step secgroup.Step, err error) {
 	if pool := h.Settings.Pool; pool != "" {
 		err = fmt.Errorf("pool %q: %w", pool, err)
 	}
-	a.errs = append(a.errs, &stepError{step, h.Ingress, err})
+	a.errs = append(a.errs, &stepError{err, step, h.Ingress})
 }
 
 // outOfTime fails if too little time is left.

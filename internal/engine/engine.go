@@ -4,6 +4,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -12,29 +13,40 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"golang.org/x/sync/errgroup"
 )
 
 // An Engine makes tagged security groups equal to the published ranges. It is not safe for concurrent runs.
 type Engine struct {
-	Fetch FetchFunc
-	// Services are the services that Fetch selects, and Within those that it takes in, for the rules' descriptions.
-	Services, Within []string
-	Targets          []*Target
-	TagKey           string
-	// RulesPerGroup is the quota of rules per group; zero asks Service Quotas.
-	RulesPerGroup    int
-	MaxRevokePercent int
-	// Families are those that ranges are wanted of; none means both.
-	Families []secgroup.Family
-	Log      *slog.Logger
+	config.Config
+	Fetch   FetchFunc // selects what the settings name
+	Targets []*Target
+	Log     *slog.Logger
 
 	pause time.Duration // before a first look after a conflict; zero means firstPause
+}
+
+// New returns the engine that the settings ask for. It takes credentials, region and endpoints from cfg, and the ranges
+// from fetch.
+func New(c config.Config, cfg aws.Config, fetch FetchFunc, log *slog.Logger) (*Engine, error) {
+	regions := c.Regions
+	if len(regions) == 0 {
+		if cfg.Region == "" {
+			return nil, errors.New("configuration: neither REGIONS nor AWS_REGION names a region")
+		}
+		regions = []string{cfg.Region}
+	}
+	if cfg.Region == "" {
+		cfg.Region = regions[0] // STS needs one
+	}
+	return &Engine{Config: c, Fetch: fetch, Targets: Targets(cfg, regions, Roles(c, cfg.Region), c.ExternalID), Log: log}, nil
 }
 
 // A FetchFunc gets the published ranges: with a notice those it announced, or newer ones.
@@ -127,17 +139,24 @@ func (e *Engine) run(ctx context.Context, req Request, done func(*targetRun)) (*
 // eachTarget calls do for all targets, some at a time, and returns their runs in order.
 func (e *Engine) eachTarget(do func(*targetRun)) []*targetRun {
 	runs := make([]*targetRun, len(e.Targets))
+	sideBySide(len(runs), targetsAtOnce, func(i int) {
+		runs[i] = &targetRun{Preview: Preview{Target: e.Targets[i]}}
+		do(runs[i])
+	})
+	return runs
+}
+
+// sideBySide calls do for the numbers below n, some at a time.
+func sideBySide(n, atOnce int, do func(int)) {
 	var running errgroup.Group
-	running.SetLimit(targetsAtOnce)
-	for i, t := range e.Targets {
-		runs[i] = &targetRun{Preview: Preview{Target: t}}
+	running.SetLimit(atOnce)
+	for i := range n {
 		running.Go(func() error {
-			do(runs[i])
+			do(i)
 			return nil
 		})
 	}
-	_ = running.Wait() // failures are in the runs
-	return runs
+	_ = running.Wait()
 }
 
 // startFetch starts to fetch the file, while the groups are described, and returns a function that waits for it.

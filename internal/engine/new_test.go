@@ -33,7 +33,7 @@ func TestNew(t *testing.T) {
 		}
 	}
 	e, err := New(c, aws.Config{Region: "eu-west-1"}, nil, slog.New(slog.DiscardHandler))
-	if err != nil || !slices.Equal(e.Services, c.Selection.Services) || !slices.Equal(e.Within, c.Selection.Within) || len(e.Targets) != 3 {
+	if err != nil || !slices.Equal(e.Selection.Services, c.Selection.Services) || len(e.Targets) != 3 {
 		t.Errorf("%+v %v", e, err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"go4.org/netipx"
 
+	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/ec2sim"
 	"cloudfront-sg-sync/iprange"
 )
@@ -59,13 +60,11 @@ func newScene(t testing.TB, o ec2sim.Options, regions, roles []string, ranges ..
 	}
 	s.publish(1790000000, prefixes(ranges...))
 	s.Engine = &Engine{
-		Fetch:            s.fetcher.Fetch,
-		Services:         s.fetcher.Selection.Services,
-		Targets:          Targets(s.cfg, regions, roles, ""),
-		TagKey:           key,
-		MaxRevokePercent: 50,
-		Log:              slog.New(gapLog{slog.DiscardHandler, s.judge}),
-		pause:            time.Millisecond,
+		Config:  config.Config{Selection: s.fetcher.Selection, TagKey: key, MaxRevokePercent: 50},
+		Fetch:   s.fetcher.Fetch,
+		Targets: Targets(s.cfg, regions, roles, ""),
+		Log:     slog.New(gapLog{slog.DiscardHandler, s.judge}),
+		pause:   time.Millisecond,
 	}
 	for _, t := range s.Targets {
 		t.EC2 = Narrow(ec2.NewFromConfig(t.Config)) // as fast as the endpoint answers
@@ -92,7 +91,7 @@ func (s *scene) sync(req Request) (*Report, error) {
 // within sets the services that are wanted, and those that may be taken in.
 func (s *scene) within(services, within string) {
 	s.fetcher.Selection.Services, s.fetcher.Selection.Within = strings.Fields(services), strings.Fields(within)
-	s.Services, s.Within = s.fetcher.Selection.Services, s.fetcher.Selection.Within
+	s.Selection = s.fetcher.Selection
 }
 
 // group makes a group with tags, given as key suffix and value in turn.

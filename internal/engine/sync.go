@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/iprange"
@@ -24,6 +25,8 @@ const (
 	// describes may lag behind changes. See
 	// https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
 	firstPause = time.Second
+	// overQuota is EC2's code for a group that already holds as many rules as its quota allows.
+	overQuota = "RulesPerSecurityGroupLimitExceeded"
 )
 
 // sync makes a target equal to the published ranges, or in a dry run goes through all of that without a change. If
@@ -124,7 +127,7 @@ func (r *refusals) note(err error) bool {
 		r.conflicts = append(r.conflicts, failed)
 		return true
 	case secgroup.IsRefusal(err):
-		r.leave[failed.step.HolderID] = failed.Err
+		r.leave[failed.step.HolderID] = failed.error
 		return failed.step.Kind == secgroup.SecurityGroup
 	}
 	return false
@@ -133,10 +136,9 @@ func (r *refusals) note(err error) bool {
 // unexplained reports whether a group that met a conflict is still described as it was, as describes may lag. An
 // exceeded quota has nothing to do with stale describes.
 func (r *refusals) unexplained(groups []secgroup.Group) bool {
-	return slices.ContainsFunc(groups, func(g secgroup.Group) bool {
-		return slices.ContainsFunc(r.conflicts, func(c *stepError) bool {
-			return c.step.HolderID == g.ID && slices.Equal(c.rules, g.Ingress) && !secgroup.IsOverQuota(c.Err)
-		})
+	return slices.ContainsFunc(r.conflicts, func(c *stepError) bool {
+		unchanged := func(g secgroup.Group) bool { return c.isAbout(&g) }
+		return awserr.Code(c.error) != overQuota && slices.ContainsFunc(groups, unchanged)
 	})
 }
 
@@ -145,10 +147,10 @@ func (r *refusals) unexplained(groups []secgroup.Group) bool {
 func (r *refusals) repeated(plan *secgroup.Plan) bool {
 	found := false
 	for _, c := range r.conflicts {
-		unchanged := func(h *secgroup.HolderPlan) bool { return h.ID == c.step.HolderID && slices.Equal(c.rules, h.Ingress) }
+		unchanged := func(h *secgroup.HolderPlan) bool { return c.isAbout(h.Holder) }
 		for _, seq := range plan.Sequences {
 			if c.step.Kind == secgroup.SecurityGroup && slices.ContainsFunc(seq.Holders, unchanged) && slices.ContainsFunc(seq.Steps, c.step.Equal) {
-				r.leave[c.step.HolderID], found = c.Err, true
+				r.leave[c.step.HolderID], found = c.error, true
 			}
 		}
 	}
@@ -174,27 +176,22 @@ func (e *Engine) planAndApply(ctx context.Context, tr *targetRun, publication *i
 	}
 	tr.note(plan, req.GroupIDs)
 	failed := make([][]error, len(plan.Sequences))
-	var running errgroup.Group
-	running.SetLimit(sequencesAtOnce)
-	for i, seq := range plan.Sequences {
-		running.Go(func() error {
-			crash := e.isolatePanics(ctx, func() error {
-				failed[i] = e.apply(ctx, tr, seq, req)
-				return nil
-			})
-			if crash != nil {
-				failed[i] = append(failed[i], crash)
-				for _, h := range seq.Holders {
-					tr.outcome(h).err = crash
-				}
-			}
+	sideBySide(len(failed), sequencesAtOnce, func(i int) {
+		seq := plan.Sequences[i]
+		crash := e.isolatePanics(ctx, func() error {
+			failed[i] = e.apply(ctx, tr, seq, req)
 			return nil
 		})
-	}
-	_ = running.Wait() // failures are in the slice
+		if crash != nil {
+			failed[i] = append(failed[i], crash)
+			for _, h := range seq.Holders {
+				tr.outcome(h).err = crash
+			}
+		}
+	})
 	for _, err := range slices.Concat(failed...) {
 		tr.fail(err)
-		if secgroup.IsOverQuota(err) { // the quota is another one
+		if awserr.Code(err) == overQuota { // the quota is another one
 			tr.Target.knownQuota, tr.Target.askedNow = 0, false
 		}
 		again = r.note(err) || again
@@ -209,11 +206,11 @@ func (e *Engine) planAndApply(ctx context.Context, tr *targetRun, publication *i
 func (e *Engine) plan(ctx context.Context, tr *targetRun, publication *iprange.Publication, req Request, r *refusals) (*secgroup.Plan, error) {
 	t := tr.Target
 	ask := secgroup.Request{
-		Stamp:            secgroup.Stamp{TagKey: e.TagKey, Services: e.Services, Within: e.Within, Published: publication.Published},
+		Stamp:            secgroup.Stamp{TagKey: e.TagKey, Services: e.Selection.Services, Within: e.Selection.Within, Published: publication.Published},
 		Ranges:           publication.Merged(),
 		RulesPerGroup:    t.quota(e.RulesPerGroup),
 		MaxRevokePercent: e.MaxRevokePercent,
-		Families:         e.Families,
+		Families:         e.Families(),
 		Force:            req.Force,
 		GroupIDs:         req.GroupIDs,
 		Leave:            r.leave,

@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"cloudfront-sg-sync/internal/awserr"
+	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/secgroup"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/servicequotas"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -65,26 +65,6 @@ func Targets(cfg aws.Config, regions, roleARNs []string, externalID string) []*T
 	return targets
 }
 
-// Config returns what a client for any service needs to retry as that of a target does, in the account of the role or
-// without one in that of cfg. The external ID is for roles that ask for one in their trust policies, and empty for
-// others.
-func Config(cfg aws.Config, roleARN, externalID string) aws.Config {
-	if cfg.Retryer == nil {
-		cfg.Retryer = newRetryer
-	}
-	if cfg.HTTPClient = newHTTPClient(cfg.HTTPClient); roleARN == "" {
-		return cfg
-	}
-	provider := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), roleARN, func(o *stscreds.AssumeRoleOptions) {
-		o.RoleSessionName = "cloudfront-sg-sync"
-		if externalID != "" {
-			o.ExternalID = &externalID
-		}
-	})
-	cfg.Credentials = aws.NewCredentialsCache(roleProvider{provider, roleARN})
-	return cfg
-}
-
 func newTarget(cfg aws.Config, account, region string) *Target {
 	cfg.Region = region
 	api := newNarrow(ec2.NewFromConfig(cfg))
@@ -133,6 +113,30 @@ func (t *Target) own(ctx context.Context, groups []secgroup.Group) (own, shared 
 		}
 	}
 	return own, shared, nil
+}
+
+// Roles returns the roles to assume, in the partition of a region: those that are named by ARN, and that of each member
+// account without one.
+func Roles(c config.Config, region string) []string {
+	roles := slices.Clone(c.RoleARNs)
+	for _, account := range c.MemberAccounts {
+		if !slices.ContainsFunc(c.RoleARNs, func(arn string) bool { return AccountOf(arn) == account }) {
+			roles = append(roles, fmt.Sprintf("arn:%s:iam::%s:role/%s", partitionOf(region), account, c.MemberRoleName))
+		}
+	}
+	return roles
+}
+
+// partitionOf returns the partition of a region, of those that the template supports. See
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
+func partitionOf(region string) string {
+	switch {
+	case strings.HasPrefix(region, "cn-"):
+		return "aws-cn"
+	case strings.HasPrefix(region, "us-gov-"):
+		return "aws-us-gov"
+	}
+	return "aws"
 }
 
 // AccountOf returns the account ID in arn:PARTITION:iam::ACCOUNT:role/NAME. It is empty for no role.

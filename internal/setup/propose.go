@@ -181,7 +181,7 @@ func (s *Setup) lists(state *State) ([]secgroup.Holder, error) {
 		}
 	}
 	ways := "raise quota L-0EA8095F (rules per security group)"
-	if !slices.Equal(s.Engine.Services, []string{"CLOUDFRONT_ORIGIN_FACING"}) || len(s.Engine.Within) == 0 {
+	if !slices.Equal(s.Engine.Selection.Services, []string{"CLOUDFRONT_ORIGIN_FACING"}) || len(s.Engine.Selection.Within) == 0 {
 		ways = "let in the compact cover, which needs fewer entries (--service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT), or " + ways
 	}
 	return nil, hint.New(fmt.Sprintf("%s, and a security group of %s can have %d", sum, s.Origin, s.RulesPerGroup), ways)
@@ -244,8 +244,8 @@ func (s *Setup) tooMany(state *State, need int) error {
 				words.Count(len(others), "security group"), strings.Join(others, ", "), s.most(), words.CountAs(need, "more has", "more have")))
 		}
 	}
-	flags := strings.Join(append([]string{""}, s.Engine.Services...), " --service ") +
-		strings.Join(append([]string{""}, s.Engine.Within...), " --within ")
+	flags := strings.Join(append([]string{""}, s.Engine.Selection.Services...), " --service ") +
+		strings.Join(append([]string{""}, s.Engine.Selection.Within...), " --within ")
 	ways := []string{
 		"detach a group that is not needed, or move its rules into another first",
 		fmt.Sprintf("if no other tool writes to one of these groups and it has room for %s a port, tag it %s=%q, let the "+
