@@ -135,6 +135,10 @@ us-east-1
 	if !strings.HasPrefix(got, withdrawn) || !strings.Contains(got, "- tcp 443 from 18.64.0.0/15") {
 		t.Errorf("message\n%s", got)
 	}
+	const noLists = "The rules of the tagged security groups were withdrawn, because"
+	if got := h.notifier.message(&engine.Report{}, true); !strings.HasPrefix(got, noLists) {
+		t.Errorf("message\n%s", got)
+	}
 }
 
 // However much was changed, SNS takes the message and the subject.
