@@ -209,7 +209,7 @@ func TestDecodePassesOver(t *testing.T) {
 		compareStrictly(t, []byte(file), p, err)
 	}
 	for at := strings.Index(file, "52.2"); at < strings.Index(file, "13.32"); at++ {
-		for _, char := range strings.Split("\"\\,:{}[] \n\x00\x80x1", "") {
+		for char := range strings.SplitSeq("\"\\,:{}[] \n\x00\x80x1", "") {
 			judge(file[:at] + char + file[at+1:])
 			judge(file[:at] + char + file[at:])
 		}
