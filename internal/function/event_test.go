@@ -85,7 +85,8 @@ func notified(topic string, messages ...string) string {
 
 func notification(messages ...string) string { return notified(config.DefaultTopicARN, messages...) }
 
-// Changes start a run, unless they are none of ours; of several in one batch, one that does is enough.
+// An event asks for a run as AWS or a person means it; of several notifications the newest counts. Changes start a run
+// unless they are none of ours; one such in a batch is enough.
 func TestParseEvent(t *testing.T) {
 	const authorize, role = "AuthorizeSecurityGroupIngress", "arn:aws:iam::111122223333:role/"
 	asks := func(run engine.Request) event { return event{run: run} }

@@ -73,7 +73,8 @@ func TestResourceAnswerIsBounded(t *testing.T) {
 // A request is done once and answered in one line, whatever comes of it.
 func TestHandleResource(t *testing.T) {
 	const describe, revoke = "DescribeSecurityGroups", "RevokeSecurityGroupIngress"
-	keep, withdraw, mistyped := object{"OnDelete": "keep"}, object{"OnDelete": "withdraw"}, object{"OnDelete": "x"}
+	property := func(choice any) object { return object{"OnDelete": choice} }
+	withdraw, mistyped, other := property("withdraw"), property("x"), object{"onDelete": "withdraw"}
 	for _, test := range []struct {
 		name, kind, id     string
 		properties         any
@@ -83,23 +84,23 @@ func TestHandleResource(t *testing.T) {
 		reason             string // a part of it
 	}{
 		{"create", "Create", "", nil, "", nil, "SUCCESS", physicalID, "1 security group made equal"},
-		{"denied", "Create", "", nil, describe, nil, "FAILED", neverMade, "grant the permission ec2:" + describe},
-		{"no ranges", "Create", "", nil, "", status(404), "FAILED", neverMade, "404 Not Found"},
-		{"both", "Create", "", nil, describe, status(404), "FAILED", neverMade, "404 Not Found"},
-		{"panic", "Create", "", nil, "panic", nil, "FAILED", neverMade, "panic: "},
+		{"create, denied", "Create", "", nil, describe, nil, "FAILED", neverMade, "grant the permission ec2:" + describe},
+		{"create, no ranges", "Create", "", nil, "", status(404), "FAILED", neverMade, "404 Not Found"},
+		{"create, two errors", "Create", "", nil, describe, status(404), "FAILED", neverMade, "404 Not Found"},
+		{"create, panic", "Create", "", nil, "panic", nil, "FAILED", neverMade, "panic: "},
 		{"update", "Update", physicalID, nil, "", nil, "SUCCESS", physicalID, "made equal"},
 		{"update of what was not created", "Update", neverMade, nil, "", nil, "SUCCESS", physicalID, "made equal"},
 		{"update, denied", "Update", physicalID, nil, describe, nil, "FAILED", physicalID, "grant the permission"},
 		{"another kind", "Replace", "", nil, "", nil, "FAILED", neverMade, "none of Create, Update and Delete"},
 
 		{"mistyped property", "Create", "", mistyped, "", nil, "FAILED", neverMade, `is "x"; write keep or withdraw`},
-		{"empty one", "Create", "", object{"OnDelete": ""}, "", nil, "FAILED", neverMade, `is ""; write keep or withdraw`},
-		{"property of no text", "Create", "", object{"OnDelete": true}, "", nil, "FAILED", neverMade, "is not a string"},
+		{"empty property", "Create", "", property(""), "", nil, "FAILED", neverMade, `is ""; write keep or withdraw`},
+		{"property of no text", "Create", "", property(true), "", nil, "FAILED", neverMade, "is not a string"},
 		{"properties of text", "Create", "", "x", "", nil, "FAILED", neverMade, "ResourceProperties cannot be read"},
 
-		{"keep", "Delete", physicalID, keep, "*", status(500), "SUCCESS", physicalID, "left as they are"},
+		{"keep", "Delete", physicalID, property("keep"), "*", status(500), "SUCCESS", physicalID, "left as they are"},
 		{"no properties", "Delete", physicalID, nil, "", nil, "SUCCESS", physicalID, "left as they are"},
-		{"another one", "Delete", physicalID, object{"onDelete": "withdraw"}, "", nil, "SUCCESS", physicalID, "left as they"},
+		{"another property", "Delete", physicalID, other, "", nil, "SUCCESS", physicalID, "left as they are"},
 		{"mistyped deletion", "Delete", physicalID, mistyped, "", nil, "SUCCESS", physicalID, "some rules are left; revoke"},
 		{"withdraw", "Delete", physicalID, withdraw, "", status(500), "SUCCESS", physicalID, "2 rules withdrawn"},
 		{"withdraw, denied", "Delete", physicalID, withdraw, revoke, nil, "SUCCESS", physicalID, "or set the tag to none: "},
