@@ -23,6 +23,27 @@ type Balancer struct {
 	Gone      bool  // its interface is there, and it is not: it is being deleted, or belongs to another account
 }
 
+// BalancerOf returns the load balancer that an interface belongs to, if somebody looked at it.
+func (s *Scene) BalancerOf(i *Interface) *Balancer {
+	if i == nil {
+		return nil
+	}
+	return s.Balancers[i.LoadBalancer()]
+}
+
+// listening returns the ports with a listener of the load balancer that an interface belongs to, as far as is known.
+func (s *Scene) listening(i *Interface) []secgroup.PortRange {
+	b := s.BalancerOf(i)
+	if b == nil {
+		return nil
+	}
+	var ports []secgroup.PortRange
+	for _, l := range b.Listeners {
+		ports = append(ports, secgroup.PortRange{From: l.Port, To: l.Port})
+	}
+	return secgroup.SortPorts(ports)
+}
+
 // isClassic reports whether an interface belongs to a Classic Load Balancer.
 func isClassic(i *Interface) bool {
 	return i != nil && i.RequesterManaged && strings.HasPrefix(i.Description, "ELB ") && i.LoadBalancer() == ""

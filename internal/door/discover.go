@@ -2,12 +2,18 @@ package door
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"net/netip"
 	"slices"
+	"strings"
 
+	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/secgroup"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/smithy-go"
 )
 
 // API is the part of the EC2 client that this package calls. It changes nothing.
@@ -156,4 +162,122 @@ func SubjectsAt(
 		subjects = append(subjects, s)
 	}
 	return subjects, groups, err
+}
+
+// Around returns the scene at the network interfaces of the groups of a plan. The groups of a pool that none has, or
+// that nobody looked for, come as one. Rules and entries are those of the plan, less any that are gone since. With
+// complete set, it also describes the other groups of the interfaces, and reads the other prefix lists that rules refer
+// to; without, it makes no call. If a call fails, the scene lacks only its data.
+func Around(ctx context.Context, api API, plan *secgroup.Plan, gone func(holder string, id secgroup.RuleID) bool, complete bool) (scene *Scene, err error) {
+	scene = &Scene{Lists: map[string]secgroup.Holder{}}
+	var groups []secgroup.Group
+	var pools []Subject
+	for _, pool := range plan.Pools {
+		var together Subject
+		for _, h := range pool.Holders {
+			holder := *h.Holder
+			isGone := func(r secgroup.Rule) bool { return gone(h.ID, r.RuleID) }
+			if slices.ContainsFunc(h.Ingress, isGone) { // else it is not copied: a run may have hundreds of thousands of rules
+				holder.Ingress = slices.DeleteFunc(slices.Clone(h.Ingress), isGone)
+			}
+			if h.Kind == secgroup.SecurityGroup {
+				together.Groups = append(together.Groups, holder)
+			} else {
+				scene.Lists[h.ID] = holder
+			}
+		}
+		if len(together.Groups) > 0 {
+			pools, groups = append(pools, together), append(groups, together.Groups...)
+		}
+	}
+	if at := plan.Attachments; at != nil && !at.Unknown {
+		scene.Subjects, groups, err = SubjectsAt(ctx, api, at.Interfaces, groups, complete)
+	}
+	attached := map[string]bool{}
+	for _, s := range scene.Subjects {
+		for _, g := range s.Groups {
+			attached[g.ID] = true
+		}
+	}
+	for _, pool := range pools {
+		pool.Groups = slices.DeleteFunc(pool.Groups, func(g secgroup.Group) bool { return attached[g.ID] })
+		if len(pool.Groups) > 0 {
+			scene.Subjects = append(scene.Subjects, pool)
+		}
+	}
+	if complete && err == nil {
+		err = scene.ReadLists(ctx, api, groups)
+	}
+	return scene, err
+}
+
+// Unread says of each prefix list whose entries could not be read that it may open a port to the world.
+func (s *Scene) Unread() []string {
+	var unread []string
+	for _, id := range slices.Sorted(maps.Keys(s.Lists)) {
+		if err := s.Lists[id].Err; err != nil {
+			unread = append(unread, fmt.Sprintf("cannot tell whether rules that refer to %s are open to the world: %v", id, err))
+		}
+	}
+	return unread
+}
+
+// ReadLists reads the prefix lists that rules of the groups refer to, except those that are known. AWS's own for
+// CloudFront, com.amazonaws.global.cloudfront.origin-facing and com.amazonaws.global.ipv6.cloudfront.origin-facing, are
+// read like any other: their entries say what they let in. See
+// https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html
+//
+// It fails only if the context ends. If names cannot be read, ListsErr says why; if entries cannot, the Err of their
+// list does.
+func (s *Scene) ReadLists(ctx context.Context, api API, groups []secgroup.Group) error {
+	if s.Lists == nil {
+		s.Lists = map[string]secgroup.Holder{}
+	}
+	var ids []string
+	for _, g := range groups {
+		for _, r := range g.Ingress {
+			if id := r.Source.Reference; strings.HasPrefix(id, "pl-") && s.Lists[id].ID == "" {
+				ids = append(ids, id)
+				s.Lists[id] = secgroup.Holder{Kind: secgroup.ManagedPrefixList, ID: id, Family: unknownFamily}
+			}
+		}
+	}
+	described, err := secgroup.DescribeLists(ctx, api, ids)
+	if err != nil {
+		s.ListsErr = err
+	}
+	for _, l := range described {
+		if slices.Contains(ids, l.ID) {
+			s.Lists[l.ID] = l
+		}
+	}
+	for _, id := range ids {
+		l := s.Lists[id]
+		l.Ingress, l.Err = EntriesOf(ctx, api, id)
+		s.Lists[id] = l
+	}
+	return ctx.Err()
+}
+
+// unknownFamily is that of a list which could not be described.
+const unknownFamily secgroup.Family = -1
+
+// EntriesOf returns the entries of a prefix list. One that is not there for this account may be one that another has
+// ceased to share: rules that refer to it stay. See
+// https://docs.aws.amazon.com/vpc/latest/userguide/work-with-shared-prefixes.html
+func EntriesOf(ctx context.Context, api ec2.GetManagedPrefixListEntriesAPIClient, id string) ([]secgroup.Rule, error) {
+	entries, err := secgroup.Entries(ctx, api, id, 0)
+	if answer, ok := errors.AsType[smithy.APIError](err); ok && strings.EqualFold(answer.ErrorCode(), "InvalidPrefixListID.NotFound") {
+		err = hint.With(fmt.Errorf("%w: it is not shared with this account", err), "ask the account that owns it to share it again (AWS RAM), or check with that account's credentials (--profile)")
+	}
+	return entries, err
+}
+
+// prefixesOf returns the IP ranges that are the sources of rules.
+func prefixesOf(rules []secgroup.Rule) []netip.Prefix {
+	prefixes := make([]netip.Prefix, len(rules))
+	for i, r := range rules {
+		prefixes[i] = r.Source.Prefix
+	}
+	return prefixes
 }

@@ -180,6 +180,38 @@ func (j *judge) subject(s Subject) (r SubjectReport, ports []secgroup.PortRange)
 	return r, ports
 }
 
+// portsAt returns the ports to judge: those asked for, those in tags and of rules that refer to tagged lists, those
+// with a listener, or else 443.
+func (j *judge) portsAt(at Subject) (ports []secgroup.PortRange, notes []string) {
+	for _, g := range at.Groups {
+		for _, r := range g.Ingress {
+			if j.tagged(j.Lists[r.Source.Reference]) && r.Protocol == "tcp" && r.From >= 0 {
+				ports = append(ports, secgroup.PortRange{From: uint16(r.From), To: uint16(r.To)})
+			}
+		}
+		read := func(key, unread string) []secgroup.PortRange {
+			value, tagged := g.Tags[key]
+			list, err := secgroup.ParsePorts(value)
+			if tagged && err != nil {
+				notes = append(notes, fmt.Sprintf("tag %s=%q of %s %s: %v", key, value, g.ID, unread, err))
+			}
+			return list
+		}
+		ports = append(ports, read(j.TagKey, "names no ports")...)
+		read(j.TagKey+publicSuffix, "silences no port")
+	}
+	listening := j.listening(at.Interface)
+	switch {
+	case len(j.Ports) > 0:
+		return j.Ports, notes
+	case len(ports) > 0:
+		return secgroup.SortPorts(ports), notes
+	case len(listening) > 0:
+		return listening, notes
+	}
+	return []secgroup.PortRange{{From: 443, To: 443}}, append(notes, "no tag or listener names a port: 443 is a guess, and --port names others")
+}
+
 // newer returns when the newest file was published that a rule was made from, if that is newer than the one asked about.
 func (j *judge) newer(s Subject) (newest time.Time) {
 	for _, g := range s.Groups {

@@ -126,3 +126,64 @@ func worldPorts(rules []WorldRule) []secgroup.PortRange {
 	}
 	return mergePorts(ports)
 }
+
+// cut splits a port range where any of others begins or ends.
+func cut(p secgroup.PortRange, others []secgroup.PortRange) []secgroup.PortRange {
+	starts := []int{int(p.From), int(p.To) + 1}
+	for _, o := range others {
+		for _, edge := range []int{int(o.From), int(o.To) + 1} {
+			if int(p.From) < edge && edge <= int(p.To) {
+				starts = append(starts, edge)
+			}
+		}
+	}
+	slices.Sort(starts)
+	starts = slices.Compact(starts)
+	var pieces []secgroup.PortRange
+	for i := range len(starts) - 1 {
+		pieces = append(pieces, secgroup.PortRange{From: uint16(starts[i]), To: uint16(starts[i+1] - 1)})
+	}
+	return pieces
+}
+
+// tcpPorts returns the TCP ports that a rule opens.
+func tcpPorts(id secgroup.RuleID) []secgroup.PortRange {
+	first, last := id.OpenPorts()
+	if last < 1 {
+		return nil
+	}
+	return []secgroup.PortRange{{From: uint16(max(1, first)), To: uint16(last)}}
+}
+
+// mergePorts sorts ports, and makes one range of those that overlap.
+func mergePorts(ports []secgroup.PortRange) []secgroup.PortRange {
+	var merged []secgroup.PortRange
+	for _, p := range secgroup.SortPorts(ports) {
+		if n := len(merged); n > 0 && p.From <= merged[n-1].To {
+			merged[n-1].To = max(merged[n-1].To, p.To)
+			continue
+		}
+		merged = append(merged, p)
+	}
+	return merged
+}
+
+// divide returns the ports of a that are in b, and the rest. The ports of a list do not overlap.
+func divide(a, b []secgroup.PortRange) (common, rest []secgroup.PortRange) {
+	for _, p := range a {
+		for _, piece := range cut(p, b) {
+			if slices.ContainsFunc(b, func(o secgroup.PortRange) bool { return o.From <= piece.From && piece.To <= o.To }) {
+				common = append(common, piece)
+			} else {
+				rest = append(rest, piece)
+			}
+		}
+	}
+	return common, rest
+}
+
+// overlap reports whether any of the ports is in a range.
+func overlap(ports []secgroup.PortRange, p secgroup.PortRange) bool {
+	common, _ := divide(ports, []secgroup.PortRange{p})
+	return len(common) > 0
+}
