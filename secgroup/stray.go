@@ -108,7 +108,7 @@ func oneLetterOff(a, b string) bool {
 // swapped. Many other keys have half of a short one, so these match its spellings with other capitals only. In patterns
 // ? stands for one character or none; see https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
 func patternsLike(tagKey string) (patterns []string) {
-	suffix := strings.Repeat("?", len(publicSuffix)+1) // with a letter too many
+	suffix := strings.Repeat("?", len(PublicSuffix)+1) // with a letter too many
 	lower, upper := strings.ToLower(tagKey), strings.ToUpper(tagKey)
 	if len(tagKey) < shortestMistyped {
 		for _, key := range []string{tagKey, lower, upper, upper[:1] + tagKey[1:]} {

@@ -15,12 +15,12 @@ import (
 const (
 	poolSuffix = "-pool"
 	modeSuffix = "-mode"
-	// publicSuffix names the ports that are meant to be open to the world.
-	publicSuffix = "-public"
+	// PublicSuffix names the ports that are meant to be open to the world.
+	PublicSuffix = "-public"
 )
 
 // suffixes are those of all keys that this tool reads.
-var suffixes = []string{"", poolSuffix, modeSuffix, publicSuffix}
+var suffixes = []string{"", poolSuffix, modeSuffix, PublicSuffix}
 
 // Settings are what the tags of a group ask for.
 type Settings struct {
@@ -78,9 +78,9 @@ func ParseSettings(key string, tags map[string]string) (Settings, error) {
 	default:
 		return s, hint.New(fmt.Sprintf("tag %s%s=%q: unknown mode", key, modeSuffix, mode), `set it to "owned" or "exclusive"`)
 	}
-	if public, ok := tags[key+publicSuffix]; ok {
+	if public, ok := tags[key+PublicSuffix]; ok {
 		if s.Public, err = ParsePorts(public); err != nil {
-			return s, fmt.Errorf("tag %s%s=%q: %w", key, publicSuffix, public, err)
+			return s, fmt.Errorf("tag %s%s=%q: %w", key, PublicSuffix, public, err)
 		}
 	}
 	return s, nil
@@ -102,7 +102,7 @@ func parseListSettings(key string, tags map[string]string) (Settings, error) {
 		return s, hint.New(fmt.Sprintf("tag %s%s: prefix lists have no pools; one list holds all ranges of its address family", key, poolSuffix),
 			"make one list large enough, refer to it wherever the lists of the pool are referred to, tag it "+tag(key, "ranges")+", and when it is filled tag the other lists "+tag(key, "none")+" and remove the tag "+key+poolSuffix+" from all")
 	}
-	for _, suffix := range []string{modeSuffix, publicSuffix} {
+	for _, suffix := range []string{modeSuffix, PublicSuffix} {
 		if value, ok := tags[key+suffix]; ok && value != "owned" {
 			return s, hint.New("tag "+key+suffix+" is for security groups", "remove it from the prefix list; only owned entries are ever changed there")
 		}

@@ -180,7 +180,7 @@ func surroundingsOf(ctx context.Context, v engine.Preview, q door.Question) docu
 
 // elsewhere returns, by the ID of a group that is not managed and opens a port to the world, the network interfaces
 // that it has where no managed group is.
-func elsewhere(ctx context.Context, api door.AttachmentAPI, v engine.Preview, r *door.Report) (map[string][]string, error) {
+func elsewhere(ctx context.Context, api door.API, v engine.Preview, r *door.Report) (map[string][]string, error) {
 	var ids []string
 	for _, w := range r.OpenToWorld {
 		managed := slices.ContainsFunc(v.Groups, func(g secgroup.Group) bool { return g.ID == w.Group.ID })

@@ -18,15 +18,10 @@ import (
 
 // API is the part of the EC2 client that this package calls. It changes nothing.
 type API interface {
-	AttachmentAPI
-	ec2.DescribeManagedPrefixListsAPIClient
-	ec2.GetManagedPrefixListEntriesAPIClient
-}
-
-// AttachmentAPI is the part of the EC2 client that [Attached] calls.
-type AttachmentAPI interface {
 	ec2.DescribeSecurityGroupsAPIClient
 	ec2.DescribeNetworkInterfacesAPIClient
+	ec2.DescribeManagedPrefixListsAPIClient
+	ec2.GetManagedPrefixListEntriesAPIClient
 }
 
 // Discover finds what a selector means, with the rules of its groups and the entries of the prefix lists that these
@@ -60,7 +55,13 @@ func interfacesOf(ctx context.Context, api API, s Selector) (found []Interface, 
 	var missing error
 	for _, kind := range interfaceKinds {
 		for _, name := range kind.names(s) {
-			filter, values := kind.found(name)
+			filter, values := kind.filter, make([]string, len(kind.values))
+			if strings.Contains(name, ":") {
+				filter = "ipv6-addresses.ipv6-address"
+			}
+			for i, format := range kind.values {
+				values[i] = fmt.Sprintf(format, name)
+			}
 			some, err := secgroup.DescribeInterfaces(ctx, api, filter, values)
 			if err != nil {
 				return nil, err
@@ -112,9 +113,8 @@ func and(err, next error) error {
 	return fmt.Errorf("%w; %w", err, next)
 }
 
-// Attached finds the network interfaces that any of the groups is attached to, each with all groups that are attached
-// there. The groups that are not among the given ones are described; the rules of the others are taken as given.
-func Attached(ctx context.Context, api AttachmentAPI, groups []secgroup.Group) ([]Subject, error) {
+// Attached finds the network interfaces that any of the groups is attached to, as [SubjectsAt] returns them.
+func Attached(ctx context.Context, api API, groups []secgroup.Group) ([]Subject, error) {
 	var ids []string
 	for _, g := range groups {
 		ids = append(ids, g.ID)

@@ -198,7 +198,7 @@ func (j *judge) portsAt(at Subject) (ports []secgroup.PortRange, notes []string)
 			return list
 		}
 		ports = append(ports, read(j.TagKey, "names no ports")...)
-		read(j.TagKey+publicSuffix, "silences no port")
+		read(j.TagKey+secgroup.PublicSuffix, "silences no port")
 	}
 	listening := j.listening(at.Interface)
 	switch {

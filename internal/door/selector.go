@@ -26,15 +26,11 @@ type kind struct {
 	names   func(Selector) []string
 	pattern *regexp.Regexp
 	like    string // the pattern in words
-	// found is the filter for the interfaces that a name means, and its values.
-	found func(name string) (filter string, values []string)
+	// filter finds the interfaces that a name means, by values of these formats.
+	filter string
+	values []string
 	// none is the error if there are none, and hint where to look.
 	none, hint string
-}
-
-// filter finds interfaces by the name itself.
-func filter(filter string) func(string) (string, []string) {
-	return func(name string) (string, []string) { return filter, []string{name} }
 }
 
 var groupKind = kind{
@@ -48,37 +44,27 @@ var interfaceKinds = []kind{
 	{
 		func(s Selector) []string { return s.Interfaces },
 		regexp.MustCompile(`^eni-[0-9a-f]{8,17}$`), "a network interface's ID such as eni-0123456789abcdef0",
-		filter("network-interface-id"), "there is no network interface %s", "check the ID and the region",
+		"network-interface-id", []string{"%s"}, "there is no network interface %s", "check the ID and the region",
 	},
 	{
 		func(s Selector) []string { return s.Instances },
 		regexp.MustCompile(`^i-[0-9a-f]{8,17}$`), "an instance's ID such as i-0123456789abcdef0",
-		filter("attachment.instance-id"), "instance %s has no network interface", "check the ID and the region, and whether it was terminated",
+		"attachment.instance-id", []string{"%s"}, "instance %s has no network interface", "check the ID and the region, and whether it was terminated",
 	},
 	{
 		func(s Selector) []string { return s.LoadBalancers },
 		// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html
 		regexp.MustCompile(`^[A-Za-z0-9-]{1,32}$`), "a load balancer's name, which has at most 32 letters, digits and hyphens",
-		byDescription, "there is no network interface of a load balancer %s", "check the name and the region",
+		// The descriptions of interfaces of Application, Network and Classic Load Balancers. See
+		// https://repost.aws/knowledge-center/elb-find-load-balancer-ip
+		"description", []string{"ELB app/%s/*", "ELB net/%s/*", "ELB %s"},
+		"there is no network interface of a load balancer %s", "check the name and the region",
 	},
 	{
 		func(s Selector) []string { return words.Strings(s.Addresses) }, regexp.MustCompile(``), "",
-		byAddress, "there is no network interface with the address %s", "check the address, the account and the region",
+		"association.public-ip", []string{"%s"},
+		"there is no network interface with the address %s", "check the address, the account and the region",
 	},
-}
-
-// byDescription finds the interfaces of an Application, Network or Classic Load Balancer by the descriptions that
-// Elastic Load Balancing gives them. See
-// https://repost.aws/knowledge-center/elb-find-load-balancer-ip
-func byDescription(name string) (filter string, values []string) {
-	return "description", []string{"ELB app/" + name + "/*", "ELB net/" + name + "/*", "ELB " + name}
-}
-
-func byAddress(addr string) (filter string, values []string) {
-	if strings.Contains(addr, ":") {
-		return "ipv6-addresses.ipv6-address", []string{addr}
-	}
-	return "association.public-ip", []string{addr}
 }
 
 // Validate reports a selector that selects nothing, or that EC2 would not understand.
@@ -99,16 +85,13 @@ func (s Selector) Validate() error {
 }
 
 // A NotFoundError says that something a selector names is not there, in the account and the region that were asked.
-type NotFoundError struct{ problem, hint string }
+type NotFoundError struct{ error }
 
-func (e *NotFoundError) Error() string { return e.problem + "; " + e.hint }
-
-// Hint returns where to look.
-func (e *NotFoundError) Hint() string { return e.hint }
+func (e *NotFoundError) Unwrap() error { return e.error }
 
 // notFound is the error for a name that nothing of the kind has.
 func (k kind) notFound(name string) error {
-	return &NotFoundError{fmt.Sprintf(k.none, name), k.hint}
+	return &NotFoundError{hint.New(fmt.Sprintf(k.none, name), k.hint)}
 }
 
 // balancerDNS matches the names that Elastic Load Balancing gives. Those of Application and Classic Load Balancers are

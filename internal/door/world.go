@@ -10,10 +10,6 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// publicSuffix makes the key of the tag that lists ports which are meant to be open to the world, such as port 80 for
-// ACME.
-const publicSuffix = "-public"
-
 // alwaysCount are ports that count on every origin, whether anybody asks for them or not: CloudFront's defaults, which
 // are what someone who looks for an origin tries first.
 var alwaysCount = []secgroup.PortRange{{From: 80, To: 80}, {From: 443, To: 443}}
@@ -114,7 +110,7 @@ func (s *Scene) worldAt(at Subject, tagKey string, asked []secgroup.PortRange) (
 // publicPorts returns the ports that the tag of a rule's group says are meant to be open to the world. One that cannot
 // be read silences nothing.
 func (r rule) publicPorts(tagKey string) []secgroup.PortRange {
-	ports, _ := secgroup.ParsePorts(r.tags[tagKey+publicSuffix])
+	ports, _ := secgroup.ParsePorts(r.tags[tagKey+secgroup.PublicSuffix])
 	return mergePorts(ports)
 }
 
