@@ -139,7 +139,7 @@ func (c *checkCommand) better(k *kong.Context, r *door.Report) []string {
 		if s.Judgement != r.Judgement || s.Interface == nil {
 			continue
 		}
-		if s.Beyond() {
+		if s.Judgement.Beyond {
 			return next(k)("check") // once a person has done what the cause says
 		}
 		if s.Tagged {

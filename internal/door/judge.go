@@ -72,7 +72,6 @@ type judge struct {
 	families []family
 }
 
-// services names those that are wanted.
 func (j *judge) services() string { return strings.Join(j.Services, ", ") }
 
 // good is the judgement where nothing is wrong.
@@ -90,7 +89,6 @@ func (j *judge) tagged(h secgroup.Holder) bool {
 type family struct {
 	secgroup.Family
 	wanted       *ipspace.Set
-	ranges       int // of wanted
 	originFacing *ipspace.Set
 	// within is what may be let in as well, and allowed both.
 	within, allowed *ipspace.Set
@@ -103,8 +101,7 @@ func newFamily(f secgroup.Family, q Question) family {
 		}
 		return ipv6
 	}
-	prefixes := ranges(q.Wanted.IPv4, q.Wanted.IPv6)
-	wanted := family{Family: f, wanted: ipspace.Of(prefixes), ranges: len(prefixes)}
+	wanted := family{Family: f, wanted: ipspace.Of(ranges(q.Wanted.IPv4, q.Wanted.IPv6))}
 	if facing := ranges(ipspace.Split(q.Wanted.OriginFacing)); len(facing) > 0 {
 		wanted.originFacing = ipspace.Of(facing)
 	}
@@ -354,8 +351,9 @@ func (j *judge) wayIn(r *FamilyReport, f family, s Subject, p secgroup.PortRange
 
 // family judges the rules that open a port.
 func (j *judge) family(f family, rules []rule, ports secgroup.PortRange) FamilyReport {
+	wanted := rangesOf(f.wanted)
 	r := FamilyReport{
-		Family: strings.ToLower(f.String()), Unit: "addresses", Verdict: Open, Wanted: Amount{f.ranges, ipspace.Size(f.wanted.Prefixes())},
+		Family: strings.ToLower(f.String()), Unit: "addresses", Verdict: Open, Wanted: Amount{len(wanted.Prefixes), wanted.Size},
 		Others: j.others(f, rules, ports), PrefixLists: []string{}, Unread: []string{}, Through: []Through{}, Findings: []Finding{},
 	}
 	if f.Family == secgroup.IPv6 {
@@ -384,21 +382,17 @@ func (j *judge) family(f family, rules []rule, ports secgroup.PortRange) FamilyR
 	default:
 		r.Verdict = Blocked
 	}
-	part := func(set *ipspace.Set) *Ranges {
-		ranges := rangesOf(set)
-		return &ranges
-	}
 	if f.originFacing != nil {
-		r.OriginFacingBlocked = part(ipspace.Common(blocked, f.originFacing))
+		r.OriginFacingBlocked = new(rangesOf(ipspace.Common(blocked, f.originFacing)))
 	}
 	if f.within != nil {
-		r.TakenIn = part(ipspace.Common(let, f.within))
+		r.TakenIn = new(rangesOf(ipspace.Common(let, f.within)))
 	}
 	for _, o := range r.Others {
 		r.World = r.World || o.World
 		if o.World && o.Group.ID != "" && r.OnlyByWorld == nil { // there is a rule to close
 			narrow := ipspace.Of(slices.DeleteFunc(sources, ipspace.IsWorld))
-			r.OnlyByWorld = part(ipspace.Minus(ipspace.Common(f.wanted, let), narrow))
+			r.OnlyByWorld = new(rangesOf(ipspace.Minus(ipspace.Common(f.wanted, let), narrow)))
 		}
 	}
 	return r

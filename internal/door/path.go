@@ -325,13 +325,10 @@ func isEmpty(set *ipspace.Set) bool { return len(set.Ranges()) == 0 }
 
 // rangesOf returns the ranges of a set, the widest first.
 func rangesOf(set *ipspace.Set) Ranges {
-	prefixes := slices.Clone(set.Prefixes())
+	prefixes := append([]netip.Prefix{}, set.Prefixes()...)
 	size := ipspace.Size(prefixes)
 	slices.SortFunc(prefixes, func(a, b netip.Prefix) int {
 		return cmp.Or(cmp.Compare(a.Bits(), b.Bits()), a.Compare(b))
 	})
-	if prefixes == nil {
-		prefixes = []netip.Prefix{}
-	}
-	return Ranges{Size: size, Prefixes: prefixes}
+	return Ranges{size, prefixes}
 }

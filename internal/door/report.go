@@ -33,15 +33,12 @@ func (m Mark) worseThan(o Mark) bool {
 type Judgement struct {
 	Mark  Mark   `json:"mark"`
 	Cause string `json:"cause"`
-
-	beyond bool // the cause is beyond the security groups: on the way to them, or at targets behind them
+	// Beyond says that the cause is beyond the security groups: on the way to them, or at targets behind them.
+	Beyond bool `json:"-"`
 }
 
 // Marked returns the mark.
 func (j Judgement) Marked() Mark { return j.Mark }
-
-// Beyond reports whether the cause is beyond the security groups: on the way to them, or at targets behind them.
-func (j Judgement) Beyond() bool { return j.beyond }
 
 // Worst returns the one with the worst mark, the first of several that are equally bad.
 func Worst[J interface{ Marked() Mark }](first J, others ...J) J {
@@ -240,7 +237,7 @@ func (j *judge) conclude(r PortReport) Judgement {
 		switch judged := f.judgement(j.services(), way); {
 		case judged.Mark.worseThan(worst.Mark):
 			worst = judged
-		case judged.Mark == Failed && !judged.beyond && way != "" && !strings.Contains(worst.Cause, way):
+		case judged.Mark == Failed && !judged.Beyond && way != "" && !strings.Contains(worst.Cause, way):
 			worst.Cause += "; over " + f.name() + way
 		}
 	}
