@@ -32,12 +32,11 @@ func (s *Scene) BalancerOf(i *Interface) *Balancer {
 }
 
 // listening returns the ports with a listener of the load balancer that an interface belongs to, as far as is known.
-func (s *Scene) listening(i *Interface) []secgroup.PortRange {
+func (s *Scene) listening(i *Interface) (ports []secgroup.PortRange) {
 	b := s.BalancerOf(i)
 	if b == nil {
 		return nil
 	}
-	var ports []secgroup.PortRange
 	for _, l := range b.Listeners {
 		ports = append(ports, secgroup.PortRange{From: l.Port, To: l.Port})
 	}

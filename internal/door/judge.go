@@ -129,11 +129,10 @@ func (r rule) of() RuleOf {
 }
 
 // rulesAt returns the rules that decide who gets in at a subject.
-func (s *Scene) rulesAt(at Subject) []rule {
-	var rules []rule
+func (s *Scene) rulesAt(at Subject) (rules []rule) {
 	if at.Interface != nil && len(at.Groups) == 0 && at.Interface.NeedsNoGroup { // everyone gets in
-		for _, everyone := range []string{"0.0.0.0/0", "::/0"} {
-			p := netip.MustParsePrefix(everyone)
+		for _, everyone := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
+			p := netip.PrefixFrom(everyone, 0)
 			id := secgroup.RuleID{Protocol: "-1", From: -1, To: -1, Source: secgroup.Source{Prefix: p}}
 			rules = append(rules, rule{Rule: secgroup.Rule{RuleID: id}, sources: []netip.Prefix{p}})
 		}
@@ -285,7 +284,7 @@ func (j *judge) warnAt(s Subject, ports []secgroup.PortRange, r *SubjectReport) 
 }
 
 // ports judges the ports of a range, and reports those together that come out alike.
-func (j *judge) ports(asked secgroup.PortRange, s Subject, families []family) []PortReport {
+func (j *judge) ports(asked secgroup.PortRange, s Subject, families []family) (reports []PortReport) {
 	rules, edges := j.rulesAt(s), j.listening(s.Interface)
 	for _, r := range rules {
 		edges = append(edges, tcpPorts(r.RuleID)...)
@@ -293,7 +292,6 @@ func (j *judge) ports(asked secgroup.PortRange, s Subject, families []family) []
 	if s.Interface != nil && j.Network != nil {
 		edges = append(edges, aclPorts(j.Network.Subnets[s.Interface.Subnet].ACLRules, false)...)
 	}
-	var reports []PortReport
 	var since uint16 // the first port of the last report
 	for _, p := range cut(asked, edges) {
 		r := j.port(p, s, rules, families)

@@ -96,12 +96,11 @@ func (r Route) String() string {
 
 // A Finding is a place on the way in where packets are lost, or may be.
 type Finding struct {
-	// Verdict is [Blocked] where they are lost, [Unknown] where that could not be seen, and [Open] where only some are.
-	Verdict Verdict `json:"verdict"`
-	Cause   string  `json:"cause"`
-	// Ranges are the wanted ranges that are concerned, and Witness is one of their addresses.
-	Ranges  Ranges     `json:"ranges"`
-	Witness netip.Addr `json:"witness"`
+	// Verdict is [Blocked] if they are lost, [Unknown] if that could not be seen, and [Open] if only some are.
+	Verdict Verdict    `json:"verdict"`
+	Cause   string     `json:"cause"`
+	Ranges  Ranges     `json:"ranges"`  // the wanted ranges that are concerned
+	Witness netip.Addr `json:"witness"` // one of their addresses
 
 	set *ipspace.Set
 }
@@ -311,8 +310,7 @@ func (s Subnet) filter(egress bool, ports secgroup.PortRange) table[ACLRule] {
 }
 
 // aclPorts returns the ports of rules for TCP in one direction.
-func aclPorts(rules []ACLRule, egress bool) []secgroup.PortRange {
-	var ports []secgroup.PortRange
+func aclPorts(rules []ACLRule, egress bool) (ports []secgroup.PortRange) {
 	for _, r := range rules {
 		if r.Egress == egress && r.Protocol == "6" {
 			ports = append(ports, secgroup.PortRange{From: r.From, To: r.To})

@@ -15,12 +15,9 @@ type Mark string
 
 // The marks, from best to worst.
 const (
-	// OK (✓): all that is wanted gets in, nobody else does, and everything was seen.
-	OK Mark = "ok"
-	// Attention (!): it works, or something could not be seen. A person is needed.
-	Attention Mark = "attention"
-	// Failed (✗): part of CloudFront is shut out, or the run failed.
-	Failed Mark = "failed"
+	OK        Mark = "ok"        // ✓: all that is wanted gets in, nobody else does, and everything was seen
+	Attention Mark = "attention" // !: it works, or something could not be seen; a person is needed
+	Failed    Mark = "failed"    // ✗: part of CloudFront is shut out, or the run failed
 )
 
 // worseThan reports whether a mark is worse than another.
@@ -65,7 +62,6 @@ const (
 	Blocked Verdict = "blocked" // some wanted range is not let in
 )
 
-// worse returns the worse of two verdicts.
 func worse(a, b Verdict) Verdict {
 	for _, v := range []Verdict{Blocked, Unknown} {
 		if a == v || b == v {
@@ -82,9 +78,8 @@ type Report struct {
 	Judgement
 	Verdict Verdict `json:"verdict"`
 	// OpenToWorld are the rules that open ports which count to the world.
-	OpenToWorld []WorldRule `json:"openToWorld"`
-	// Notes say in prose what else there is to know.
-	Notes       []string           `json:"notes"`
+	OpenToWorld []WorldRule        `json:"openToWorld"`
+	Notes       []string           `json:"notes"` // in prose
 	Subjects    []SubjectReport    `json:"subjects"`
 	PrefixLists []PrefixListReport `json:"prefixLists"`
 }
@@ -94,12 +89,10 @@ type SubjectReport struct {
 	Interface *Interface `json:"interface"` // null for named groups
 	Groups    []GroupID  `json:"groups"`
 	Judgement
-	Verdict Verdict `json:"verdict"`
-	// Notes say in prose what else there is to know.
-	Notes []string     `json:"notes"`
-	Ports []PortReport `json:"ports"`
-	// Tagged says that a group is kept in sync by its tag.
-	Tagged bool `json:"-"`
+	Verdict Verdict      `json:"verdict"`
+	Notes   []string     `json:"notes"` // in prose
+	Ports   []PortReport `json:"ports"`
+	Tagged  bool         `json:"-"` // a group is kept in sync by its tag
 
 	warnings []Judgement // what else takes the check mark away
 }
@@ -116,35 +109,29 @@ func (g GroupID) String() string { return strings.TrimSpace(g.ID + " " + g.Name)
 type PortReport struct {
 	Port string `json:"port"` // such as 443 or 8000-8080
 	Judgement
-	Verdict  Verdict        `json:"verdict"`
-	Families []FamilyReport `json:"families"`
-	// References are the rules that let members of security groups in. They open the port to no address of the
-	// Internet.
-	References []Reference `json:"references"`
+	Verdict    Verdict        `json:"verdict"`
+	Families   []FamilyReport `json:"families"`
+	References []Reference    `json:"references"`
 }
 
 // A FamilyReport is the result for one address family on a port.
 type FamilyReport struct {
-	Family string `json:"family"` // ipv4 or ipv6
-	// Unit is what sizes of the family count: addresses, or /64 networks.
-	Unit    string  `json:"unit"`
+	Family  string  `json:"family"` // ipv4 or ipv6
+	Unit    string  `json:"unit"`   // of sizes: addresses, or /64 networks
 	Verdict Verdict `json:"verdict"`
-	// Wanted says how much should be let in.
-	Wanted Amount `json:"wanted"`
-	// Blocked is what no rule lets in, or where the verdict is unknown no rule that could be read.
-	Blocked Ranges `json:"blocked"`
-	// OriginFacingBlocked is the part of Blocked from which CloudFront connects to origins; null where that is not
-	// known.
+	Wanted  Amount  `json:"wanted"`
+	// Blocked is what no rule lets in or, if the verdict is unknown, no rule that could be read. OriginFacingBlocked is
+	// the part of it from which CloudFront connects to origins; null if that is unknown.
+	Blocked             Ranges  `json:"blocked"`
 	OriginFacingBlocked *Ranges `json:"originFacingBlocked"`
-	// Through says what lets the wanted ranges in, as far as they are: see [Through].
+	// Through says what lets the wanted ranges in, as far as they are.
 	Through []Through `json:"through"`
 	// TakenIn are the ranges let in beyond the wanted ones, out of those that may be taken in; null if none may.
 	TakenIn *Ranges `json:"takenIn"`
-	// World says that one of the others opens the port to the world, so that CloudFront and its WAF can be bypassed, and
-	// that no tag says this is meant.
+	// World says that one of the others opens the port to the world, and that no tag says this is meant.
 	World bool `json:"world"`
-	// OnlyByWorld is what of the wanted ranges gets in by rules that are open to the world and by no other: to close
-	// those shuts it out. It is null where no rule of a group opens the port to the world.
+	// OnlyByWorld are the wanted ranges that only rules open to the world let in: closing those shuts them out. It is
+	// null if no rule of a group opens the port to the world.
 	OnlyByWorld *Ranges `json:"onlyByWorld"`
 	// Others are the rules that let in more than the wanted ranges, and those that may be let in as well.
 	Others []Opening `json:"others"`
@@ -191,7 +178,7 @@ type Ranges struct {
 	Prefixes []netip.Prefix `json:"ranges"`
 }
 
-// A RuleOf names a rule of a group, or several that differ in their sources only.
+// A RuleOf names rules of a group that differ in their sources only.
 type RuleOf struct {
 	Group       GroupID `json:"group"` // empty where no group is attached
 	Protocol    string  `json:"protocol"`
@@ -202,16 +189,13 @@ type RuleOf struct {
 // An Opening is a rule that lets in more than the wanted ranges.
 type Opening struct {
 	RuleOf
-	// Sources are the rule's IP ranges; for a prefix list they are its entries.
-	Sources    []netip.Prefix `json:"sources"`
+	Sources    []netip.Prefix `json:"sources"`    // IP ranges, or the entries of a prefix list
 	PrefixList string         `json:"prefixList"` // pl-…, or empty
-	// World says that the rule opens the port to the world.
-	World bool `json:"world"`
-	// Beyond is what of the sources is not wanted.
-	Beyond Ranges `json:"beyond"`
+	World      bool           `json:"world"`      // it opens the port to the world
+	Beyond     Ranges         `json:"beyond"`     // the part of the sources that is not wanted
 }
 
-// A Reference is a rule that lets members of a security group in.
+// A Reference is a rule that lets members of a security group in, from no address of the Internet.
 type Reference struct {
 	RuleOf
 	Source string `json:"source"` // ACCOUNT/sg-…
@@ -309,8 +293,7 @@ func (r *Report) OnlyWanted() bool {
 }
 
 // families returns the report on each subject, port and address family.
-func (r *Report) families() []FamilyReport {
-	var all []FamilyReport
+func (r *Report) families() (all []FamilyReport) {
 	for _, s := range r.Subjects {
 		for _, p := range s.Ports {
 			all = append(all, p.Families...)

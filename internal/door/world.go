@@ -20,14 +20,12 @@ type WorldRule struct {
 	RuleOf
 	Source string `json:"source"` // an IP range, or pl-…
 	// Opens are the ports that count which the rule opens: managed ones, 80, 443, and those with a listener.
-	Opens []string `json:"opens"`
-	// Interfaces are the IDs of those at which it does.
-	Interfaces []string `json:"interfaces"`
+	Opens      []string `json:"opens"`
+	Interfaces []string `json:"interfaces"` // the IDs of those at which it does
 
 	// Rule is the rule itself. It is empty for a Network Load Balancer without groups, as [WorldRule.Group] is.
-	Rule secgroup.Rule `json:"-"`
-	// Beside are the ports that it opens to the world and that do not count.
-	Beside []secgroup.PortRange `json:"-"`
+	Rule   secgroup.Rule        `json:"-"`
+	Beside []secgroup.PortRange `json:"-"` // the ports that it opens to the world and that do not count
 	opens  []secgroup.PortRange
 }
 
@@ -115,8 +113,7 @@ func (r rule) publicPorts(tagKey string) []secgroup.PortRange {
 }
 
 // worldPorts returns the ports that count and are open to the world.
-func worldPorts(rules []WorldRule) []secgroup.PortRange {
-	var ports []secgroup.PortRange
+func worldPorts(rules []WorldRule) (ports []secgroup.PortRange) {
 	for _, w := range rules {
 		ports = append(ports, w.opens...)
 	}
@@ -124,7 +121,7 @@ func worldPorts(rules []WorldRule) []secgroup.PortRange {
 }
 
 // cut splits a port range where any of others begins or ends.
-func cut(p secgroup.PortRange, others []secgroup.PortRange) []secgroup.PortRange {
+func cut(p secgroup.PortRange, others []secgroup.PortRange) (pieces []secgroup.PortRange) {
 	starts := []int{int(p.From), int(p.To) + 1}
 	for _, o := range others {
 		for _, edge := range []int{int(o.From), int(o.To) + 1} {
@@ -135,7 +132,6 @@ func cut(p secgroup.PortRange, others []secgroup.PortRange) []secgroup.PortRange
 	}
 	slices.Sort(starts)
 	starts = slices.Compact(starts)
-	var pieces []secgroup.PortRange
 	for i := range len(starts) - 1 {
 		pieces = append(pieces, secgroup.PortRange{From: uint16(starts[i]), To: uint16(starts[i+1] - 1)})
 	}
@@ -152,8 +148,7 @@ func tcpPorts(id secgroup.RuleID) []secgroup.PortRange {
 }
 
 // mergePorts sorts ports, and makes one range of those that overlap.
-func mergePorts(ports []secgroup.PortRange) []secgroup.PortRange {
-	var merged []secgroup.PortRange
+func mergePorts(ports []secgroup.PortRange) (merged []secgroup.PortRange) {
 	for _, p := range secgroup.SortPorts(ports) {
 		if n := len(merged); n > 0 && p.From <= merged[n-1].To {
 			merged[n-1].To = max(merged[n-1].To, p.To)
