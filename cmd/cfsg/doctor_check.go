@@ -113,11 +113,13 @@ func accessAt(d *document.Check) map[netip.Addr]doctor.Access {
 	return all
 }
 
-// accessOf says who gets in over an address family.
+// accessOf says who gets in over an address family. Everyone is every address, not only so many that they count as the
+// world.
 func accessOf(f door.FamilyReport) doctor.Access {
+	isAll := func(p netip.Prefix) bool { return p.Bits() == 0 }
 	letsCloudFrontIn := f.Wanted.Ranges > 0 && (f.Verdict == door.Open || f.BeyondOriginFacing())
 	switch {
-	case slices.ContainsFunc(f.Others, opensToAll):
+	case slices.ContainsFunc(f.Others, func(o door.Opening) bool { return slices.ContainsFunc(o.Sources, isAll) }):
 		return doctor.Everyone
 	case len(f.Unread) > 0:
 		return doctor.AccessUnknown
@@ -125,10 +127,4 @@ func accessOf(f door.FamilyReport) doctor.Access {
 		return doctor.OnlyCloudFront
 	}
 	return doctor.SomeOthers
-}
-
-// opensToAll reports whether an opening is to every address of its family, and not only to so many that it counts as
-// the world.
-func opensToAll(o door.Opening) bool {
-	return slices.ContainsFunc(o.Sources, func(p netip.Prefix) bool { return p.Bits() == 0 })
 }

@@ -27,7 +27,6 @@ func (w doctorPage) begin(r *doctor.Report) {
 		s.ConnectionTimeout, words.Count(s.ConnectionAttempts, "attempt"), s.ResponseTimeout, s.KeepAliveTimeout)))
 }
 
-// step writes a line.
 func (w doctorPage) step(s doctor.Step) {
 	summary := s.Summary
 	if s.Verdict == doctor.Skipped {
@@ -36,10 +35,8 @@ func (w doctorPage) step(s doctor.Step) {
 	w.Marked(w.mark(s.Verdict)+" "+label(s), summary)
 }
 
-// labelWidth is what the names of the steps take.
-const labelWidth = 12
+const labelWidth = 12 // of the names of steps
 
-// label is the name of a step.
 func label(s doctor.Step) string { return fmt.Sprintf("%-*s", labelWidth-1, s.Name) }
 
 func (w doctorPage) mark(v doctor.Verdict) string {
@@ -117,5 +114,36 @@ func (w doctorPage) finding(s doctor.Step, f doctor.Finding) {
 	}
 	if f.Source != "" {
 		in.Line(w.Quiet(f.Source))
+	}
+}
+
+// writeDistribution shows the origins, the causes of errors first.
+func writeDistribution(w doctorPage, d document.Distribution) {
+	w.Line(w.Strong(d.ID), "  ", strings.TrimSpace(d.DomainName+" "+strings.Join(d.Aliases, " ")))
+	if !d.Enabled {
+		w.Line(w.Warn("! "), "the distribution is disabled: viewers get no answer at all")
+	}
+	if d.WebACL != "" {
+		w.Line(w.Quiet("its web ACL sees the requests of viewers, not those of other distributions: " + d.WebACL))
+	}
+	for _, o := range d.Origins {
+		w.Line()
+		w.Line(w.Strong("origin "+o.ID), "  ", o.DomainName)
+		if o.LeftOut != "" {
+			w.Line(w.Quiet("- left out: " + o.LeftOut))
+		}
+		for _, note := range o.Notes {
+			w.Line(w.Warn("! "), note)
+		}
+		for _, e := range o.Examinations {
+			w.Line()
+			w.begin(e.Report)
+			w.findings(e.Report, doctor.Fail, doctor.Unknown, doctor.Warn)
+			w.Line()
+			for _, s := range e.Steps {
+				w.step(s)
+			}
+			w.findings(e.Report, doctor.OK)
+		}
 	}
 }
