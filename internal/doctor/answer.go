@@ -86,7 +86,6 @@ func (w *walk) toAsk() (all []asked) {
 	return all
 }
 
-// judgeAsked looks at what came of a request.
 func (w *walk) judgeAsked(s asked) (findings []Finding) {
 	switch {
 	case w.refusesWithoutCertificate(s.to.Addr(), s.sample):
@@ -133,7 +132,6 @@ func (s sample) summary() string {
 	return fmt.Sprintf("%s, %s", status, bytesOf(s.bytes))
 }
 
-// unanswered is a request that got no whole answer.
 func (w *walk) unanswered(s sample) Finding {
 	patience := w.Settings.ResponseTimeout
 	switch {
@@ -158,7 +156,6 @@ func (w *walk) unanswered(s sample) Finding {
 	return finding("answer-invalid", "what comes back is not an HTTP answer: %s", causeOf(s.err))
 }
 
-// judgeAnswer looks at an answer that came.
 func (w *walk) judgeAnswer(s asked) []Finding {
 	var findings []Finding
 	if status := s.response.StatusCode; status >= 400 {
@@ -239,7 +236,6 @@ func headerBytes(response *http.Response) int {
 	return len(response.Proto) + len(response.Status) + header.Len() + len(" \r\n\r\n")
 }
 
-// bytesOf writes a size.
 func bytesOf(n int64) string {
 	switch {
 	case n == 1:

@@ -124,7 +124,6 @@ func (w *walk) compare(ctx context.Context, first asked) SecondLayer {
 	return SecondLayer{Maybe, fmt.Sprintf("%s fails as one with it does (%s)", request, bare.outcome())}
 }
 
-// outcome is the status, or how it failed to come.
 func (s sample) outcome() string {
 	if s.err != nil {
 		return string(s.failure)

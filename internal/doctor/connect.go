@@ -69,7 +69,7 @@ func (w *walk) lookUp(ctx context.Context, step *Step, name string) bool {
 	w.Progress("resolving " + name)
 	patience, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	addresses, err := w.lookup(patience, name)
+	addresses, err := w.lookup(patience, "ip", name)
 	for i, addr := range addresses {
 		addresses[i] = addr.Unmap()
 	}
@@ -185,12 +185,10 @@ func atOnce[T any](all []T, do func(int, *T)) {
 	group.Wait()
 }
 
-// connectSlow is about connections that succeed, but late.
 func (w *walk) connectSlow(what string) Finding {
 	return finding("connect-slow", "%s; CloudFront waits %s for a connection", what, w.Settings.ConnectionTimeout)
 }
 
-// unconnected is a connection on the URL's port that could not be made.
 func (w *walk) unconnected(c Connection) Finding {
 	switch c.failure {
 	case timedOut:

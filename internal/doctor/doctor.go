@@ -31,7 +31,7 @@ type Options struct {
 	Stepped  func(Step)
 
 	// Tests replace how names are resolved, connections made and roots found (nil: as the system does).
-	lookup func(ctx context.Context, host string) ([]netip.Addr, error)
+	lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
 	dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	roots  *x509.CertPool
 }
@@ -70,7 +70,10 @@ func Run(ctx context.Context, o Options) *Report {
 		check func(context.Context) Step
 	}{
 		{"name", w.resolve},
-		{"groups", w.groups},
+		{"groups", func(ctx context.Context) Step { // packets meet them before the host
+			w.guard = w.Groups(ctx, w.report)
+			return w.guard
+		}},
 		{"connect", w.connect},
 		{"tls", w.handshake},
 		{"answer", w.answer},
@@ -117,9 +120,7 @@ type walk struct {
 
 func newWalk(o Options) *walk {
 	if o.lookup == nil {
-		o.lookup = func(ctx context.Context, host string) ([]netip.Addr, error) {
-			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-		}
+		o.lookup = net.DefaultResolver.LookupNetIP
 	}
 	if o.dial == nil {
 		o.dial = new(net.Dialer).DialContext
@@ -134,12 +135,6 @@ func newWalk(o Options) *walk {
 			Addresses: []Address{}, Connections: []Connection{}, TLS: []Handshake{}, Answers: []Answer{},
 		},
 	}
-}
-
-// groups asks who gets in. Packets meet security groups before the host.
-func (w *walk) groups(ctx context.Context) Step {
-	w.guard = w.Groups(ctx, w.report)
-	return w.guard
 }
 
 // serverName is the name that TLS asks for: the Host header's, if it is forwarded. See [page502].

@@ -58,7 +58,7 @@ func (s *site) examine(ctx context.Context, url string) *Report {
 	if s.options.Origin, err = ParseOrigin(url); err != nil {
 		s.t.Fatal(err)
 	}
-	s.options.lookup = func(context.Context, string) ([]netip.Addr, error) {
+	s.options.lookup = func(context.Context, string, string) ([]netip.Addr, error) {
 		if s.addresses == nil {
 			return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
 		}

@@ -86,7 +86,6 @@ func (o Origin) String() string { return o.URL.String() }
 // Name returns the host without its port.
 func (o Origin) Name() string { return o.URL.Hostname() }
 
-// isSecure reports whether TLS is spoken.
 func (o Origin) isSecure() bool { return o.URL.Scheme == "https" }
 
 // CheckHost refuses what cannot be a Host header.

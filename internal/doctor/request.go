@@ -220,7 +220,6 @@ const (
 	failed   failure = "error"    // anything else, such as an answer that makes no sense
 )
 
-// failureOf classifies an error of the network.
 func failureOf(err error) failure {
 	var timeout interface{ Timeout() bool }
 	switch {

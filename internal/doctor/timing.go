@@ -41,7 +41,6 @@ type Timing struct {
 	connect, tls, firstByte, total []Seconds
 }
 
-// timing measures a few single requests, each on a new connection.
 func (w *walk) timing(ctx context.Context) Step {
 	if len(w.answered) == 0 {
 		return skipped(w.noAnswer())
@@ -64,7 +63,6 @@ func (w *walk) load(ctx context.Context) Step {
 	return w.judgeTiming(ctx, w.report.Load)
 }
 
-// noAnswer says why there is nothing to measure.
 func (w *walk) noAnswer() string {
 	if slices.ContainsFunc(w.report.Answers, func(a Answer) bool { return a.Error == "" }) {
 		return "the answer does not end"
@@ -120,7 +118,6 @@ func newTiming(requests, concurrency int) *Timing {
 	return &Timing{Requests: requests, Concurrency: concurrency, Failures: map[failure]int{}, Statuses: map[int]int{}}
 }
 
-// add counts a request.
 func (t *Timing) add(s sample) {
 	t.Completed++
 	if !s.kept && s.connect > 0 {

@@ -131,7 +131,6 @@ func (w *walk) judgeTLS(h *Handshake) []Finding {
 	return findings
 }
 
-// unshaken is a handshake that failed.
 func (w *walk) unshaken(h *Handshake) Finding {
 	if h.ClientCertificate && isAlert(h.err) {
 		return w.certificateDemanded()
@@ -273,7 +272,6 @@ func (w *walk) isNamed(leaf *x509.Certificate) bool {
 	})
 }
 
-// namesOf lists a few of the names in a certificate.
 func namesOf(leaf *x509.Certificate) string {
 	names := describe([]*x509.Certificate{leaf}).Names
 	if len(names) == 0 {
@@ -289,7 +287,6 @@ func days(d time.Duration) string {
 	return "less than a day"
 }
 
-// issuerOf returns who signed a certificate.
 func issuerOf(c *x509.Certificate) string {
 	return cmp.Or(c.Issuer.CommonName, strings.Join(c.Issuer.Organization, " "), "an issuer without a name")
 }
