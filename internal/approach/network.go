@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"path"
 	"slices"
-	"strings"
 
 	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/secgroup"
@@ -30,9 +30,8 @@ func (c Client) readBlock(ctx context.Context) door.BlockPublicAccess {
 	options := out.VpcBlockPublicAccessOptions
 	b := door.BlockPublicAccess{
 		Account: aws.ToString(options.AwsAccountId), On: options.InternetGatewayBlockMode != types.InternetGatewayBlockModeOff,
-		Changing: options.State == types.VpcBlockPublicAccessStateUpdateInProgress,
 	}
-	if !b.On && !b.Changing || options.ExclusionsAllowed == types.VpcBlockPublicAccessExclusionsAllowedNotAllowed {
+	if !b.On || options.ExclusionsAllowed == types.VpcBlockPublicAccessExclusionsAllowedNotAllowed {
 		return b
 	}
 	in := &ec2.DescribeVpcBlockPublicAccessExclusionsInput{}
@@ -44,13 +43,10 @@ func (c Client) readBlock(ctx context.Context) door.BlockPublicAccess {
 		return door.BlockPublicAccess{Err: unseen(err)}
 	}
 	for _, e := range exclusions {
-		arn := aws.ToString(e.ResourceArn)
-		b.Exclusions = append(b.Exclusions, door.Exclusion{
-			On:       arn[strings.LastIndex(arn, "/")+1:],
-			Ingress:  e.InternetGatewayExclusionMode == types.InternetGatewayExclusionModeAllowBidirectional,
-			InForce:  slices.Contains([]string{"create-complete", "update-complete"}, string(e.State)),
-			Changing: strings.HasSuffix(string(e.State), "-in-progress") || e.State == types.VpcBlockPublicAccessExclusionStateUpdateFailed,
-		})
+		inForce := slices.Contains([]string{"create-complete", "update-complete"}, string(e.State))
+		if inForce && e.InternetGatewayExclusionMode == types.InternetGatewayExclusionModeAllowBidirectional {
+			b.Exclusions = append(b.Exclusions, path.Base(aws.ToString(e.ResourceArn)))
+		}
 	}
 	return b
 }
@@ -123,9 +119,7 @@ func aclRules(a types.NetworkAcl) ([]door.ACLRule, error) {
 	return rules, nil
 }
 
-// readTables reads for each subnet its route table, or else the main one of its VPC, and that of the internet gateway, by
-// which requests may come in through a firewall. See
-// https://docs.aws.amazon.com/vpc/latest/userguide/gateway-route-tables.html
+// readTables reads for each subnet its route table, or else the main one of its VPC.
 func (c Client) readTables(ctx context.Context, vpcs []string, subnets map[string]door.Subnet) error {
 	in := &ec2.DescribeRouteTablesInput{Filters: []types.Filter{{Name: aws.String("vpc-id"), Values: vpcs}}}
 	tables, err := all(ctx, c.routeTables, in, &in.NextToken,
@@ -151,9 +145,6 @@ func (c Client) readTables(ctx context.Context, vpcs []string, subnets map[strin
 				own := aws.ToString(a.SubnetId) == id
 				if own || aws.ToBool(a.Main) && s.Table == "" {
 					s.Table, s.Routes, s.RouteErr, s.Owner = aws.ToString(t.RouteTableId), routes, nil, cmp.Or(aws.ToString(t.OwnerId), s.Owner)
-				}
-				if strings.HasPrefix(aws.ToString(a.GatewayId), "igw-") {
-					s.Edge = routes
 				}
 			}
 			subnets[id] = s

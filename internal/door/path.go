@@ -22,18 +22,9 @@ type Network struct {
 // https://docs.aws.amazon.com/vpc/latest/userguide/security-vpc-bpa.html
 type BlockPublicAccess struct {
 	Account    string
-	On         bool // block-ingress or block-bidirectional
-	Changing   bool // from or to off
-	Exclusions []Exclusion
+	On         bool     // block-ingress or block-bidirectional
+	Exclusions []string // the VPCs and subnets for which allow-bidirectional is in force: allow-egress lets nobody in
 	Err        error
-}
-
-// An Exclusion exempts a VPC or a subnet.
-type Exclusion struct {
-	On      string // vpc-… or subnet-…
-	Ingress bool   // allow-bidirectional: allow-egress lets nobody in
-	// InForce and Changing come from its state. One that is neither has ended, or has failed.
-	InForce, Changing bool
 }
 
 // A Subnet has a network ACL and a route table: that of its VPC where it has none of its own.
@@ -46,7 +37,6 @@ type Subnet struct {
 	Table    string // rtb-…
 	Routes   []Route
 	RouteErr error
-	Edge     []Route // of the internet gateway: by these requests come in
 }
 
 // An ACLRule is a rule of a network ACL. Rules are read in the order of their numbers, and the first that matches
@@ -139,11 +129,6 @@ func (n *Network) path(i *Interface, f family, port secgroup.PortRange) (found [
 		found = append(found, find(Unknown, wanted, "cannot see routes: %v", subnet.RouteErr)...)
 	} else {
 		found = append(found, subnet.routed(f.Family, wanted)...)
-		for _, a := range slices.Concat(i.PrivateIPv4, i.IPv6) {
-			if r, ok := routing(subnet.Edge, f.Family).first(a); ok && r.Target != "local" {
-				found = append(found, find(Unknown, wanted, "requests to %s come in through %s, by the route table of the internet gateway", a, r)...)
-			}
-		}
 	}
 	if subnet.ACLErr != nil {
 		return append(found, find(Unknown, wanted, "cannot see network ACLs: %v", subnet.ACLErr)...)
@@ -159,21 +144,8 @@ func (b BlockPublicAccess) at(i *Interface, owner string) (v Verdict, why string
 	case owner != "" && b.Account != "" && owner != b.Account:
 		return Unknown, fmt.Sprintf("cannot see VPC Block Public Access of account %s, which shares %s", owner, i.VPC)
 	}
-	if !b.On && !b.Changing {
+	if !b.On || slices.Contains(b.Exclusions, i.VPC) || slices.Contains(b.Exclusions, i.Subnet) {
 		return Open, ""
-	}
-	changing := b.Changing
-	for _, e := range b.Exclusions {
-		if !e.Ingress || e.On != i.VPC && e.On != i.Subnet {
-			continue
-		}
-		if e.InForce {
-			return Open, ""
-		}
-		changing = changing || e.Changing
-	}
-	if changing {
-		return Unknown, fmt.Sprintf("VPC Block Public Access is changing at %s", i.VPC)
 	}
 	return Blocked, fmt.Sprintf("VPC Block Public Access is on, and no exclusion that lets in is in force for %s or %s", i.VPC, i.Subnet)
 }
