@@ -38,6 +38,7 @@ type Timing struct {
 	FirstByte   *Spread         `json:"firstByte"`
 	Total       *Spread         `json:"total"`
 
+	broken                         int // answers with 5xx
 	connect, tls, firstByte, total []Seconds
 }
 
@@ -132,7 +133,9 @@ func (t *Timing) add(s sample) {
 		t.Failures[s.failure]++
 		return
 	}
-	t.Statuses[s.response.StatusCode]++
+	if t.Statuses[s.response.StatusCode]++; s.response.StatusCode >= 500 {
+		t.broken++
+	}
 	t.firstByte, t.total = append(t.firstByte, s.firstByte), append(t.total, s.total)
 }
 
@@ -179,18 +182,8 @@ func (w *walk) judgeTiming(ctx context.Context, t *Timing) Step {
 	if c, limit := t.Connect, w.Settings.slowConnect(); c != nil && c.P95 >= limit {
 		step.find(w.connectSlow(fmt.Sprintf("connecting takes %s at p95 of %s", c.P95, words.Count(t.Connections, "connection"))))
 	}
-	w.judgeFirstByte(&step, t.FirstByte)
-	return step
-}
-
-// slowFirstByte is how long is too long for a first byte, as AWS puts it: milliseconds are reasonable, seconds are not.
-// See [page504], "Measure typical and high-load latency".
-const slowFirstByte = second
-
-// judgeFirstByte looks for first bytes that come late. A single one of seconds among many fast ones does not count, but
-// one that is nearly too late does.
-func (w *walk) judgeFirstByte(step *Step, s *Spread) {
-	switch {
+	// A single first byte of seconds among many fast ones does not count, but one that is nearly too late does.
+	switch s := t.FirstByte; {
 	case s == nil:
 	case s.Max > w.Settings.ResponseTimeout/2:
 		f := finding("response-slow", "the slowest first byte took %s, more than half of the %s that CloudFront waits", s.Max, w.Settings.ResponseTimeout)
@@ -199,7 +192,12 @@ func (w *walk) judgeFirstByte(step *Step, s *Spread) {
 	case s.P95 >= slowFirstByte:
 		step.Find("response-slow", "the first byte took %s at p95 (%s at the median); AWS calls milliseconds reasonable, seconds not", s.P95, s.Median)
 	}
+	return step
 }
+
+// slowFirstByte is how long is too long for a first byte, as AWS puts it: milliseconds are reasonable, seconds are not.
+// See [page504], "Measure typical and high-load latency".
+const slowFirstByte = second
 
 func (t *Timing) summary() string {
 	summary := words.Count(t.Completed, "request")
@@ -210,14 +208,8 @@ func (t *Timing) summary() string {
 		return summary + ", no answer"
 	}
 	summary += fmt.Sprintf(", %d failed", t.Failed)
-	broken := 0
-	for status, count := range t.Statuses {
-		if status >= 500 {
-			broken += count
-		}
-	}
-	if broken > 0 {
-		summary += fmt.Sprintf(", %d were 5xx", broken)
+	if t.broken > 0 {
+		summary += fmt.Sprintf(", %d were 5xx", t.broken)
 	}
 	return fmt.Sprintf("%s; first byte %s, at most %s", summary, t.FirstByte.Median, t.FirstByte.Max)
 }

@@ -151,20 +151,14 @@ func (w *walk) unshaken(h *Handshake) Finding {
 
 // summarizeTLS says in a line what the first handshake agreed on, and how long the certificates are valid.
 func summarizeTLS(shakes []Handshake) string {
-	summary := "no handshake"
-	var expiry time.Time
-	for _, h := range shakes {
-		if h.err == nil && expiry.IsZero() {
-			summary = strings.Join([]string{h.Version, h.CipherSuite, h.Took.String(), "certificate until "}, ", ")
-		}
-		if leaf := h.Certificate; leaf != nil && (expiry.IsZero() || leaf.NotAfter.Before(expiry)) {
-			expiry = leaf.NotAfter
-		}
+	good := slices.DeleteFunc(slices.Clone(shakes), func(h Handshake) bool { return h.err != nil })
+	if len(good) == 0 {
+		return "no handshake"
 	}
-	if expiry.IsZero() {
-		return summary
-	}
-	return summary + expiry.Format(time.DateOnly)
+	expiry := func(h Handshake) time.Time { return h.Certificate.NotAfter }
+	first := slices.MinFunc(good, func(a, b Handshake) int { return expiry(a).Compare(expiry(b)) })
+	return fmt.Sprintf("%s, %s, %s, certificate until %s",
+		good[0].Version, good[0].CipherSuite, good[0].Took, expiry(first).Format(time.DateOnly))
 }
 
 // soon is how close to its end a certificate needs attention if it has not been renewed. Automatic renewal must have
