@@ -65,6 +65,12 @@ func Describe(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, ids 
 	return describe(ctx, api, strings.Join(ids, ", "), "group-id", ids)
 }
 
+// Referring returns the groups with an inbound rule that refers to any of the prefix lists. See
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html
+func Referring(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, lists []string) ([]Group, error) {
+	return describe(ctx, api, "that refer to "+strings.Join(lists, ", "), "ip-permission.prefix-list-id", lists)
+}
+
 // describe returns the groups that match a filter, by a call for each 200 values; what names them in an error.
 func describe(ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, what, filter string, values []string) (groups []Group, err error) {
 	for some := range slices.Chunk(values, ValuesPerFilter) {

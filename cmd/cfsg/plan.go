@@ -41,10 +41,14 @@ func (c *planCommand) Run(ctx context.Context, t terminal, k *kong.Context) erro
 	switch err := c.print(t, doc, func(w *page.Page) { writePlan(w, doc, c.Verbose) }); {
 	case err != nil:
 		return err
-	case doc.Err == nil && c.DetailedExitcode && (doc.Changes || doc.Mark != document.OK):
+	case doc.Err != nil:
+		return doc.Err
+	case c.DetailedExitcode && (doc.Changes || doc.Mark != document.OK):
 		return errChanges
+	case doc.Mark == document.Failed && !doc.Changes:
+		return c.failed(doc.Judgement)
 	}
-	return doc.Err
+	return nil
 }
 
 // accountFlags say in which accounts and regions a command works, and on which groups.
@@ -168,6 +172,9 @@ func surroundingsOf(ctx context.Context, v engine.Preview, q door.Question) docu
 	if v.Plan.Blind {
 		err = cmp.Or(err, errors.New("grant the permission ec2:DescribeNetworkInterfaces"))
 	}
+	if err == nil {
+		s.Referring, err = refer(ctx, api, v, scene)
+	}
 	cfg := v.Target.Config
 	reader := approach.NewClient(api, ec2.NewFromConfig(cfg), elb.NewFromConfig(cfg))
 	s.Err = cmp.Or(err, reader.Complete(ctx, scene))
@@ -176,6 +183,35 @@ func surroundingsOf(ctx context.Context, v engine.Preview, q door.Question) docu
 		s.Elsewhere, s.Err = elsewhere(ctx, api, v, s.Door)
 	}
 	return s
+}
+
+// refer adds to a scene the network interfaces at which groups refer to prefix lists of a plan. It returns these groups
+// by the IDs of the lists.
+func refer(ctx context.Context, api door.API, v engine.Preview, scene *door.Scene) (map[string][]door.GroupID, error) {
+	referring := map[string][]door.GroupID{}
+	var lists []string
+	for _, pool := range v.Lists {
+		lists = append(lists, pool.Name)
+	}
+	groups, err := secgroup.Referring(ctx, api, lists)
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range groups {
+		for _, r := range g.Ingress {
+			id, list := door.GroupID{ID: g.ID, Name: g.Name}, r.Source.Reference
+			if slices.Contains(lists, list) && !slices.Contains(referring[list], id) {
+				referring[list] = append(referring[list], id)
+			}
+		}
+	}
+	attached, err := door.Attached(ctx, api, groups)
+	for _, subject := range attached {
+		if !scene.Has(subject.Interface.ID) {
+			scene.Subjects = append(scene.Subjects, subject)
+		}
+	}
+	return referring, cmp.Or(err, scene.ReadLists(ctx, api, scene.Groups()))
 }
 
 // elsewhere returns, by the ID of a group that is not managed and opens a port to the world, the network interfaces

@@ -170,6 +170,26 @@ func TestSetupClosesNoFamily(t *testing.T) {
 	}
 }
 
+// A list that EC2 does not show is not said to be missing where it refuses to tell.
+func TestSetupByListRefusedMidway(t *testing.T) {
+	refused := ec2sim.Fault{Kind: ec2sim.Refused, Action: "DescribeManagedPrefixLists", Count: ec2sim.Forever}
+	for ; ; refused.After++ {
+		setSetupPatience(t)
+		o := newOriginSite(t, clusterShop)
+		o.Inject(refused)
+		code, _, stderr := o.cfsg(t.Context(), shop()...)
+		if code == exitOK {
+			break
+		}
+		if !strings.Contains(stderr, "ec2:DescribeManagedPrefixLists") || strings.Contains(stderr, "has this ID") {
+			t.Errorf("after %d calls it says %s", refused.After, stderr)
+		}
+	}
+	if refused.After < 4 {
+		t.Errorf("lists were described only %d times", refused.After)
+	}
+}
+
 // Each owner is told in its own words, and these can be read by its tools.
 func TestSetupByListForEachOwner(t *testing.T) {
 	cases := []struct{ name, tags, text, paste string }{

@@ -142,7 +142,11 @@ func writeExposure(w *page.Page, x document.StatusExposure, d document.StatusTar
 	const why = "Anyone who finds the origin can bypass CloudFront and its WAF."
 	beside, account := "", ""
 	if !x.Managed {
-		beside = fmt.Sprintf(" The group is not tagged, but it is attached to %s along with managed groups.", words.Few(x.Interfaces))
+		along := "along with managed groups"
+		if len(d.Pools) == 0 {
+			along = "where a managed prefix list lets CloudFront in"
+		}
+		beside = fmt.Sprintf(" The group is not tagged, but it is attached to %s %s.", words.Few(x.Interfaces), along)
 	}
 	if d.Account != "" {
 		account = ", with credentials of account " + d.Account

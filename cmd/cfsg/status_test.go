@@ -235,6 +235,7 @@ func TestStatusExitCode(t *testing.T) {
 		{"never applied", right, false, exitOK, exitChanges},
 		{"a stray tag", right + `, {"name": "db", "tags": {"cloudfront-ingres": "443"}}`, true, exitOK, exitChanges},
 		{"open to the world", `{"name": "web", "tags": {"cloudfront-ingress": "443"}, "ingress": [{"protocol": "tcp", "ports": "443", "source": "0.0.0.0/0"}]}`, true, exitOK, exitChanges},
+		{"shut out by what no step opens", right + `], "blockPublicAccess": [{"mode": "block-ingress"}], "interfaces": [{"groups": ["web"], "publicIp": "198.51.100.7"}`, true, exitError, exitChanges},
 		{"a tag that cannot be read", right + `, {"name": "api", "tags": {"cloudfront-ingress": "https,"}}`, true, exitError, exitError},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -243,8 +244,49 @@ func TestStatusExitCode(t *testing.T) {
 				o.cfsg(t.Context(), "apply", "--yes")
 			}
 			o.says(c.plain, "", "status")
+			o.says(c.plain, "", "plan")
 			o.says(c.details, "", "status", "--detailed-exitcode")
 			o.says(c.details, "", "plan", "--detailed-exitcode")
+		})
+	}
+}
+
+// The command that status names next is never itself: it shows what was found, or what could not be seen.
+func TestStatusLeadsOn(t *testing.T) {
+	const (
+		web    = `{"name": "web", "tags": {"cloudfront-ingress": "443"}}`
+		origin = `"interfaces": [{"groups": ["web"], "publicIp": "198.51.100.7", "ipv6": "2600:1f18::7"}]`
+		listed = `"prefixLists": [{"name": "v4", "family": "IPv4", "maxEntries": 10, "tags": {"cloudfront-ingress": "ranges"}},
+			{"name": "v6", "family": "IPv6", "maxEntries": 10, "tags": {"cloudfront-ingress": "ranges"}}], "groups": [{"name": "web", "ingress": [
+			{"protocol": "tcp", "ports": "443", "source": "list:v4"}, {"protocol": "tcp", "ports": "443", "source": "list:v6"}`
+	)
+	for _, c := range []struct{ name, seed, deny, want string }{
+		{name: "a port without a listener", want: "! sg-.* load balancer shop has no listener on port 443\n  cfsg check .*--load-balancer shop\n",
+			seed: `"groups": [` + web + `], "loadBalancers": [{"name": "shop", "groups": ["web"], "listeners": ["HTTP:80"], "interfaces": [{"publicIp": "198.51.100.7", "ipv6": "2600:1f18::7"}]}]`},
+		{name: "a stray tag", want: "! sg-.* correct it or remove it\n  cfsg plan ",
+			seed: `"groups": [` + web + `, {"name": "db", "tags": {"cloudfront-ingres": "443"}}]`},
+		{name: "unseen interfaces", deny: "DescribeNetworkInterfaces", want: "! cannot see the network interfaces: .*\n  cfsg check .*--group sg-",
+			seed: `"groups": [` + web + `], ` + origin},
+		{name: "open to the world, attached nowhere", want: "! sg-.*: open to the world: .*\n  cfsg check .*--group sg-",
+			seed: `"groups": [{"name": "web", "tags": {"cloudfront-ingress": "443"}, "ingress": [{"protocol": "tcp", "ports": "443", "source": "0.0.0.0/0"}]}]`},
+		// Where lists are all that is tagged, the door is at the groups that refer to them.
+		{name: "lists", want: "✓ 2 prefix lists are up to date, and CloudFront gets in at 1 network interface\n", seed: listed + `]}], ` + origin},
+		{name: "lists that nobody refers to", want: "✓ 2 prefix lists are up to date\n", seed: strings.Split(listed, `, "groups"`)[0]},
+		{name: "lists beside an open port", want: "! pl-.*: open to the world: .* on port 80\n  cfsg setup .*--interface eni-\\w+ --port 80\n",
+			seed: listed + `, {"protocol": "tcp", "ports": "80", "source": "0.0.0.0/0"}]}], ` + origin},
+		{name: "lists before a closed door", want: "✗ pl-.*: CLOUDFRONT is shut out .*\n  cfsg check .*--interface eni-",
+			seed: listed + `]}], "blockPublicAccess": [{"mode": "block-ingress"}], ` + origin},
+		{name: "lists at unseen interfaces", deny: "DescribeNetworkInterfaces", want: "! cannot see the network interfaces: ", seed: listed + `]}], ` + origin},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := newOriginOperator(t, "{"+c.seed+"}")
+			o.cfsg(t.Context(), "apply", "--yes")
+			if c.deny != "" {
+				o.Deny(c.deny)
+			}
+			if _, stdout, stderr := o.cfsg(t.Context(), "status"); !regexp.MustCompile("\n"+c.want).MatchString(stdout) || regexp.MustCompile(`\n  cfsg status`).MatchString(stdout) {
+				t.Errorf("want %q, got\n%s%s", c.want, stdout, stderr)
+			}
 		})
 	}
 }

@@ -81,20 +81,20 @@ func (j judge) pool(pool secgroup.PoolPlan, around Surroundings) Judgement {
 		}
 		return Judge(Failed, fmt.Sprintf("%s at %s: %s", at[0].Cause, words.Few(shut), cause), next...)
 	}
-	added, removed, one, many, toChange := 0, 0, "rule", "rules", " to revoke or describe again"
+	added, removed, one, many, toChange, none := 0, 0, "rule", "rules", " to revoke or describe again", "its groups are tagged none"
 	for _, step := range pool.Steps {
 		added += len(step.Add)
 		removed += len(step.Remove) + len(step.Describe)
 	}
 	if pool.Kind == secgroup.ManagedPrefixList {
-		one, many, toChange = "entry", "entries", " to remove"
+		one, many, toChange, none = "entry", "entries", " to remove", "it is tagged none"
 	}
 	short, isShort := errors.AsType[*secgroup.ShortageError](pool.Err)
 	older, isOlder := errors.AsType[*secgroup.OlderError](pool.Err)
 	partial := partialPools(pool)
 	switch {
 	case isShort && !isHeld(pool.Err): // held rules take the room of new ones
-		return worse("too small, no room for "+words.CountAs(short.Missing(), one, many), j.roomier())
+		return worse("too small, no room for "+words.CountAs(short.Missing(), one, many), j.whyNot(pool.Err))
 	case len(partial) > 0:
 		return worse("partly attached, "+partial[0].String(), j.Next("plan"))
 	case j.done:
@@ -113,14 +113,17 @@ func (j judge) pool(pool secgroup.PoolPlan, around Surroundings) Judgement {
 	case len(at) == 0:
 		return j.others(pool, around)
 	case len(pool.Ports()) == 0:
-		return worse("its groups are tagged none", j.check(at))
+		return worse(none, j.check(at))
 	}
-	return worse("no rule of its groups is missing", j.check(at))
+	return worse("no "+one+" of it is missing", j.check(at))
 }
 
 // others says who else gets in at a pool that is up to date, if it can tell.
 func (j judge) others(pool secgroup.PoolPlan, around Surroundings) Judgement {
 	subjects, unattached := around.subjects(&pool), "up to date, and attached to no network interface"
+	if pool.Kind == secgroup.ManagedPrefixList {
+		unattached = "up to date, and referred to at no network interface of this account"
+	}
 	for i, s := range subjects {
 		world := s.OpenToWorld(around.Door)
 		for _, w := range world {
@@ -164,10 +167,11 @@ func (j judge) check(at []door.SubjectReport) []string {
 	return j.Next("check", flags...)
 }
 
-// roomier is the command that shows how a pool gets room: with the compact cover of CloudFront or, if that is wanted
-// already, the plan, whose error names the ways.
-func (j judge) roomier() []string {
-	if slices.Equal(j.Settings.Services, []string{iprange.CloudFront}) {
+// whyNot is the command that shows why something failed: the plan. Where a pool is too small, it is that for the compact
+// cover of CloudFront, which needs less room, unless other services are wanted than those of CloudFront.
+func (j judge) whyNot(err error) []string {
+	_, short := errors.AsType[*secgroup.ShortageError](err)
+	if short && slices.Equal(j.Settings.Services, []string{iprange.CloudFront}) {
 		return j.Next("plan", "--service", iprange.CloudFrontOriginFacing, "--within", iprange.CloudFront)
 	}
 	return j.Next("plan")

@@ -293,7 +293,7 @@ type Apply struct {
 func NewApply(report *engine.Report, p *Proposal, err error) Apply {
 	d := Apply{Report: report, Settings: p.Settings, OpenToWorld: worldOf(p.Proposal, p.Around)}
 	if err != nil {
-		d.Judgement = Judge(Failed, hint.Problem(err), p.Next("plan")...)
+		d.Judgement = Judge(Failed, hint.Problem(err), judge{Proposal: p}.whyNot(err)...)
 		return d
 	}
 	now := *p

@@ -3,6 +3,7 @@ package document
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -185,7 +186,10 @@ func (p *Proposal) advice(v engine.Preview, around Surroundings, w door.WorldRul
 			obstacles = append(obstacles, why)
 		}
 	}
+	referring := slices.Concat(slices.Collect(maps.Values(around.Referring))...)
 	switch {
+	case slices.Contains(referring, w.Group):
+		return fmt.Sprintf("%s refers to a managed prefix list, so another tool most likely made its rules: have that tool remove this one.", w.Group)
 	case len(shut) > 0:
 		return fmt.Sprintf("Do not revoke it yet: at %s it may be the only rule that lets part of %s in. %s", words.Few(shut), services, order)
 	case len(obstacles) > 0:

@@ -20,18 +20,22 @@ type Surroundings struct {
 	// Elsewhere are, by the ID of a group that is not managed and opens a port to the world, the network interfaces that
 	// it has beyond those.
 	Elsewhere map[string][]string
+	// Referring are, by the ID of a managed prefix list, the groups with rules that refer to it.
+	Referring map[string][]door.GroupID
 	// Err says why the network interfaces, and the other groups attached to them, are unknown.
 	Err error
 }
 
-// subjects returns the state of the network interfaces that have a group of a pool, and of groups of it that are
-// attached to none; without a pool, of all.
+// subjects returns the state of the network interfaces that have a group of a pool, or one that refers to a prefix list,
+// and of groups of the pool that are attached to none; without a pool, of all.
 func (s Surroundings) subjects(pool *secgroup.PoolPlan) []door.SubjectReport {
 	if s.Door == nil {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(s.Door.Subjects), func(subject door.SubjectReport) bool {
-		return pool != nil && !slices.ContainsFunc(subject.Groups, func(g door.GroupID) bool { return has(g.ID, *pool) })
+		return pool != nil && !slices.ContainsFunc(subject.Groups, func(g door.GroupID) bool {
+			return has(g.ID, *pool) || slices.Contains(s.Referring[pool.Name], g)
+		})
 	})
 }
 

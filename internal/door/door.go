@@ -76,6 +76,11 @@ func (s *Scene) Groups() []secgroup.Group {
 	return all
 }
 
+// Has reports whether a network interface is one of the subjects.
+func (s *Scene) Has(id string) bool {
+	return slices.ContainsFunc(s.Subjects, func(subject Subject) bool { return subject.Interface != nil && subject.Interface.ID == id })
+}
+
 // A Subject is what is judged as one: a network interface with all groups that are attached to it, or groups that are
 // named together. Traffic comes in if any rule of any group lets it in. See
 // https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html

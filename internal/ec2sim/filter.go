@@ -49,6 +49,14 @@ func attribute(t reflect.Type, name string) func(reflect.Value) []string {
 			return func(v reflect.Value) []string { return texts(v.FieldByIndex(f.Index)) }
 		}
 	}
+	if name == "ip-permission.prefix-list-id" && t == reflect.TypeFor[Group]() {
+		return func(v reflect.Value) (lists []string) {
+			for _, r := range v.FieldByName("Ingress").Interface().([]Rule) {
+				lists = append(lists, r.Source.Reference)
+			}
+			return lists
+		}
+	}
 	key, one := strings.CutPrefix(name, "tag:")
 	if !one && name != "tag-key" && name != "tag-value" {
 		return nil

@@ -181,11 +181,12 @@ func (e *Engine) startFetch(ctx context.Context, req Request) func() (*iprange.P
 // target was planned.
 func (e *Engine) unknownGroups(ids []string, runs []*targetRun) []error {
 	var planned []string
+	var unlisted error
 	for _, tr := range runs {
 		if tr.Plan == nil {
 			return nil
 		}
-		planned = append(planned, tr.planned...)
+		planned, unlisted = append(planned, tr.planned...), errors.Join(unlisted, tr.ListsErr)
 	}
 	var errs []error
 	for _, id := range ids {
@@ -195,6 +196,9 @@ func (e *Engine) unknownGroups(ids []string, runs []*targetRun) []error {
 		what := "security group"
 		if strings.HasPrefix(id, "pl-") {
 			what = "prefix list"
+			if unlisted != nil {
+				return append(errs, fmt.Errorf("cannot look for %s: %w", id, unlisted))
+			}
 		}
 		errs = append(errs, hint.New(fmt.Sprintf("%s: no %s tagged %s has this ID in %s", id, what, e.TagKey, strings.Join(words.Strings(e.Targets), ", ")), "tag it, or check the ID"))
 	}

@@ -314,7 +314,7 @@ func (s *Setup) elsewhere(ctx context.Context, state *State) error {
 	interfaces, err := secgroup.DescribeInterfaces(ctx, s.api(), "group-id", idsOf(ofKind(secgroup.SecurityGroup, state.Created)))
 	var more []string
 	for _, i := range interfaces {
-		if !state.at(door.Subject{Interface: &i}) {
+		if !state.Scene.Has(i.ID) {
 			more = append(more, strings.TrimSpace(i.ID+" "+i.Description))
 		}
 	}
@@ -349,11 +349,6 @@ func (s *Setup) referred(ctx context.Context, lists []secgroup.Holder) error {
 		}
 	}
 	return nil
-}
-
-// at reports whether an interface is one of the origin's.
-func (state *State) at(subject door.Subject) bool {
-	return slices.ContainsFunc(state.Scene.Subjects, func(s door.Subject) bool { return s.Interface.ID == subject.Interface.ID })
 }
 
 // shutOut returns the interfaces at which less gets in without the groups that were created.

@@ -49,7 +49,7 @@ func (s *Setup) Openings(ctx context.Context, state *State) ([]Opening, error) {
 	elsewhere, err := door.Attached(ctx, s.api(), exposed)
 	for _, subject := range elsewhere {
 		// Other people's prefix lists are not read there: what they let in does not count.
-		if state.at(subject) || s.letsIn(withoutWorld(&door.Scene{Subjects: []door.Subject{subject}})) {
+		if state.Scene.Has(subject.Interface.ID) || s.letsIn(withoutWorld(&door.Scene{Subjects: []door.Subject{subject}})) {
 			continue
 		}
 		for i, o := range openings {
