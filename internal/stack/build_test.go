@@ -8,37 +8,28 @@ import (
 
 // TestBuild finds what would keep `sam build`, `sam deploy` and `make invoke` from working with the template.
 func TestBuild(t *testing.T) {
-	s, makefile, sam := mainTemplate(t), read(t, makeFile), read(t, samFile)
+	s, makefile, sam := mainTemplate(t), read(t, "Makefile"), read(t, "samconfig.toml")
 	first := func(text, pattern string) string {
-		if found := regexp.MustCompile(pattern).FindStringSubmatch(text); found != nil {
+		if found := regexp.MustCompile(`(?m)` + pattern).FindStringSubmatch(text); found != nil {
 			return found[1]
 		}
 		return "nothing"
 	}
 	function := func(path ...string) any { return s.resource("SyncFunction", path...) }
-	machine := map[any]string{"arm64": "arm64", "x86_64": "amd64"}[function("Properties", "Architectures").([]any)[0]]
-	for what, test := range map[string]struct{ got, want any }{
-		"the function is built by": {function("Metadata", "BuildMethod"), "makefile"},
+	machine := map[any]string{"arm64": "arm64", "x86_64": "amd64"}[function("Properties", "Architectures", "0")]
+	invoked := first(makefile, `OutputKey=='(\w+)'`)
+	for what, values := range map[string]struct{ want, got any }{
+		"the function is built by": {"makefile", function("Metadata", "BuildMethod")},
 		"its target copies": {
-			first(makefile, `(?m)^build-SyncFunction: build\n\tcp (.*)$`),
-			"'$(BOOTSTRAP)' '$(ARTIFACTS_DIR)'",
+			"'$(BOOTSTRAP)' '$(ARTIFACTS_DIR)'", first(makefile, `^build-SyncFunction: build\n\tcp (.*)$`),
 		},
-		"the Makefile builds": {
-			first(makefile, `(?m)^BOOTSTRAP = build/(.*)$`),
-			function("Properties", "Handler"),
-		},
-		"it builds for": {first(makefile, `(?m)^ARCH = (.*)$`), machine},
-		"make invoke asks for an output of": {get(s.section("Outputs"), first(makefile, `OutputKey=='(\w+)'`),
-			"Value", "Ref"), "SyncFunction"},
-		"the stack of samconfig.toml is": {
-			first(sam, `(?m)^stack_name = "(.*)"$`),
-			first(makefile, `(?m)^STACK = (.*)$`),
-		},
-		"for RoleName samconfig.toml gives":    {first(sam, `(?m)^capabilities = "(.*)"$`), "CAPABILITY_NAMED_IAM"},
-		"samconfig.toml overrides, for nobody": {strings.Contains(sam, "\nparameter_overrides"), false},
+		"the Makefile builds":                  {function("Properties", "Handler"), first(makefile, `^BOOTSTRAP = build/(.*)$`)},
+		"it builds for":                        {machine, first(makefile, `^ARCH = (.*)$`)},
+		"make invoke asks for an output of":    {"SyncFunction", get(s.section("Outputs"), invoked, "Value", "Ref")},
+		"the stack of samconfig.toml is":       {first(makefile, `^STACK = (.*)$`), first(sam, `^stack_name = "(.*)"$`)},
+		"for RoleName samconfig.toml gives":    {"CAPABILITY_NAMED_IAM", first(sam, `^capabilities = "(.*)"$`)},
+		"samconfig.toml overrides, for nobody": {false, strings.Contains(sam, "\nparameter_overrides")},
 	} {
-		if test.got != test.want {
-			t.Errorf("%s %v, want %v", what, test.got, test.want)
-		}
+		same(t, what, values.want, values.got)
 	}
 }

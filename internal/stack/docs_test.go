@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -8,67 +9,52 @@ import (
 	"testing"
 
 	"cloudfront-sg-sync/internal/function"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // TestPagesOnStack finds what the pages say of the stack that is not so: alarms that point to no heading, outputs that
-// there are none of, and costs that do not add up.
+// there are none of, variables with other defaults, and costs that do not add up.
 func TestPagesOnStack(t *testing.T) {
-	s := mainTemplate(t)
-	alarms := s.ofType("AWS::CloudWatch::Alarm")
-	for _, id := range alarms {
+	s, watched := mainTemplate(t), 0
+	for _, id := range s.ofType("AWS::CloudWatch::Alarm") {
 		description := strings.Join(strings.Fields(s.resource(id, "Properties", "AlarmDescription").(string)), " ")
 		heading := regexp.MustCompile(`docs/alarms\.md, "(.*)"\.$`).FindStringSubmatch(description)
 		if heading == nil || !strings.Contains(read(t, alarmsFile), "\n## "+heading[1]+"\n\n`"+id+"`") {
 			t.Errorf("alarm %s points to a heading that is not its own in %s: %s", id, alarmsFile, description)
 		}
+		watched += len(metricsOf(withEverything(s).property(id)))
 	}
-	for _, page := range []string{deployFile, alarmsFile, referenceFile, organizationFile} {
+	for _, page := range []string{"docs/deploy.md", alarmsFile, referenceFile, organizationFile} {
 		for _, found := range regexp.MustCompile(`output ([A-Z]\w+)`).FindAllStringSubmatch(read(t, page), -1) {
 			if s.section("Outputs")[found[1]] == nil {
 				t.Errorf("%s names the output %s, which there is none of", page, found[1])
 			}
 		}
 	}
-	checkVariables(t)
-	watched := 0
-	for _, id := range alarms {
-		watched += len(metricsOf(withEverything(s).property(id)))
-	}
+	checkVariables(t, s)
 	checkCosts(t, read(t, referenceFile), watched)
 }
 
 // checkVariables compares the table of variables with the template: each has a parameter of its name, with that
 // default.
-func checkVariables(t *testing.T) {
-	listed := map[string]string{}
-	for _, found := range regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\| `?([^|`]*)`? \\|").FindAllStringSubmatch(read(t, configurationFile), -1) {
+func checkVariables(t *testing.T, s template) {
+	t.Helper()
+	row, listed := regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\| `?([^|`]*)`? \\|"), map[string]string{}
+	for _, found := range row.FindAllStringSubmatch(read(t, "docs/configuration.md"), -1) {
 		listed[found[1]] = strings.TrimSpace(found[2])
 	}
-	s, want := mainTemplate(t), map[string]string{}
-	for name := range get(s.resource("SyncFunction", "Properties", "Environment", "Variables")).(map[string]any) {
-		if name == "HTTPS_PROXY" {
-			continue // is none of the function's own
+	want := map[string]string{"EVENT_QUEUE_ARN": "none", "REGIONS": "the function's own"}
+	for name := range s.resource("SyncFunction", "Properties", "Environment", "Variables").(map[string]any) {
+		parameter := "" // such as TagKey for TAG_KEY
+		for word := range strings.SplitSeq(name, "_") {
+			parameter += word[:1] + strings.ToLower(word[1:])
 		}
-		want[name] = fmt.Sprint(get(s.section("Parameters")[parameterOf(name)], "Default"))
-		switch {
-		case name == "REGIONS":
-			want[name] = "the function's own"
-		case want[name] == "" || name == "EVENT_QUEUE_ARN":
-			want[name] = "none"
+		if want[name] == "" {
+			value, _ := get(s.section("Parameters"), parameter, "Default").(string)
+			want[name] = cmp.Or(value, "none")
 		}
 	}
-	if diff := cmp.Diff(want, listed); diff != "" {
-		t.Errorf("the variables of %s: -template +page\n%s", configurationFile, diff)
-	}
-}
-
-// notParameters are what the AWS CLI sets in the same way, the parameters of a release's template alone, and a tag.
-var notParameters = map[string]bool{
-	"CodeBucket": true, "CodePrefix": true, "Architecture": true, "ManagedBy": true,
-	"ParameterKey": true, "ParameterValue": true, "Enabled": true, "AttributeKey": true, "AttributeValue": true,
-	"Key": true, "Value": true, "OrganizationalUnitIds": true, "RetainStacksOnAccountRemoval": true,
+	delete(want, "HTTPS_PROXY") // is none of the function's own
+	same(t, "the variables of docs/configuration.md", want, listed)
 }
 
 // checkCosts adds up the table of costs. An alarm costs as much as the metrics that it watches.

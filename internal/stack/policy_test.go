@@ -3,14 +3,9 @@ package stack
 import (
 	"encoding/json"
 	"maps"
-	"os"
-	"os/exec"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // withEverything returns a deployment that uses all there is.
@@ -40,8 +35,8 @@ func memberOf(s template) *deployment {
 
 // A statement is one of a policy.
 type statement struct {
-	actions              []string
-	resources, condition any
+	Actions              []string
+	Resources, Condition any
 }
 
 // statements returns the statements of a role by their Sids, with those that deny as "Deny …". It fails on one that has
@@ -71,184 +66,107 @@ func statements(t interface{ Fatalf(string, ...any) }, d *deployment, role strin
 	return found
 }
 
-// texts returns a string, or a list of strings, as a list.
-func texts(v any) []string {
-	if one, ok := v.(string); ok {
-		return []string{one}
-	}
-	items, _ := v.([]any)
-	var list []string
-	for _, item := range items {
-		list = append(list, item.(string))
-	}
-	return list
-}
-
-// byLambda are the actions that Lambda takes with the function's role.
-var byLambda = []string{
-	"logs:CreateLogStream", "logs:PutLogEvents",
-	// https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html
-	"kms:GenerateDataKey", "kms:Decrypt", // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
-	"ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses",
-	// https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
-	"ec2:UnassignPrivateIpAddresses", "ec2:DescribeSubnets",
-	"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes",
-	// https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
-	"sqs:SendMessage", // https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
-}
-
-// TestRoleActions finds actions that the function's code takes and its role does not allow, or the other way round. The
-// code takes an action Op where it names the type OpInput of the AWS SDK. TestRehearsal judges what it calls in fact.
-func TestRoleActions(t *testing.T) {
-	list := exec.Command("go", "list", "-deps", "-f",
-		"{{range .GoFiles}}{{$.ImportPath}} {{$.Dir}}/{{.}}\n{{end}}", "./lambda")
-	list.Dir = "../.."
-	out, err := list.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := append(slices.Clone(byLambda), "sts:AssumeRole") // the package stscreds takes it
-	for line := range strings.Lines(string(out)) {
-		name, source, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if !strings.HasPrefix(name, "cloudfront-sg-sync/") {
-			continue
-		}
-		text, err := os.ReadFile(source)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, found := range regexp.MustCompile(`\b(ec2|servicequotas|sns)\.(\w+)Input\b`).FindAllStringSubmatch(string(text), -1) {
-			want = append(want, found[1]+":"+found[2])
-		}
-	}
-	var allowed []string
-	for sid, s := range statements(t, withEverything(mainTemplate(t)), "SyncRole") {
-		if !strings.HasPrefix(sid, "Deny ") {
-			allowed = append(allowed, s.actions...)
-		}
-	}
-	slices.Sort(want)
-	slices.Sort(allowed)
-	if diff := cmp.Diff(slices.Compact(want), slices.Compact(allowed)); diff != "" {
-		t.Errorf("the function's role does not allow what the code does: -code +role\n%s", diff)
-	}
-}
-
-// A grant is what a statement allows, apart from its actions.
-type grant struct{ Resources, Condition any }
-
-// grantsOnEC2 are the grants on security groups and prefix lists, of the function's role and of a member's: each action
-// on its own resources, and those that change something in no other region, and on nothing without the tag.
-func grantsOnEC2() map[string]grant {
+// grantsOnEC2 are the statements on security groups and prefix lists, without their actions, of the function's role and
+// of a member's: those that change something do so in no other region, and on nothing without the tag.
+func grantsOnEC2() map[string]statement {
 	there := map[string]any{"aws:RequestedRegion": []any{"us-east-1", "eu-west-1"}}
 	tagged := map[string]any{
 		"Null":         map[string]any{"aws:ResourceTag/cloudfront-ingress": "false"},
 		"StringEquals": there,
 	}
-	return map[string]grant{
-		"DescribeGroupsAndWhatTheyMeet":    {"*", map[string]any{"StringEquals": there}},
-		"ReadEntriesOfPrefixLists":         {"arn:aws:ec2:*:*:prefix-list/*", map[string]any{"StringEquals": there}},
-		"ChangeInboundRulesOfTaggedGroups": {"arn:aws:ec2:*:111122223333:security-group/*", tagged},
-		"ChangeEntriesOfTaggedPrefixLists": {"arn:aws:ec2:*:111122223333:prefix-list/*", tagged},
-		"ReadQuotas":                       {"*", nil},
+	return map[string]statement{
+		"DescribeGroupsAndWhatTheyMeet":    {nil, "*", map[string]any{"StringEquals": there}},
+		"ReadEntriesOfPrefixLists":         {nil, "arn:aws:ec2:*:*:prefix-list/*", map[string]any{"StringEquals": there}},
+		"ChangeInboundRulesOfTaggedGroups": {nil, "arn:aws:ec2:*:111122223333:security-group/*", tagged},
+		"ChangeEntriesOfTaggedPrefixLists": {nil, "arn:aws:ec2:*:111122223333:prefix-list/*", tagged},
+		"ReadQuotas":                       {nil, "*", nil},
 	}
 }
 
-// compareGrants reports what a role's statements allow otherwise than they should.
-func compareGrants(t *testing.T, role string, want map[string]grant, all map[string]statement) {
-	got := map[string]grant{}
+// compareGrants reports what a role's statements allow otherwise than they should. Whether they have the actions that
+// the function takes, and no others, TestRehearsal finds.
+func compareGrants(t *testing.T, role string, want, all map[string]statement) {
+	t.Helper()
+	got := map[string]statement{}
 	for sid, s := range all {
-		got[sid] = grant{s.resources, s.condition}
-		for _, action := range s.actions {
+		got[sid] = statement{nil, s.Resources, s.Condition}
+		for _, action := range s.Actions {
 			reads := strings.HasPrefix(action, "ec2:Describe") || strings.HasPrefix(action, "ec2:Get")
-			if strings.HasPrefix(action, "ec2:") && !reads && want[sid].Resources == "*" &&
-				!strings.HasSuffix(sid, "Function") && !strings.HasPrefix(sid, "Deny ") {
+			if strings.HasPrefix(action, "ec2:") && !reads && s.Resources == "*" &&
+				sid != "LambdaConnectsFunction" && !strings.HasPrefix(sid, "Deny ") {
 				t.Errorf("%s of %s allows %s on other groups or lists than tagged ones", sid, role, action)
 			}
 		}
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("%s: -want +got\n%s", role, diff)
-	}
+	same(t, role, want, got)
 }
 
 // TestRoleStatements finds what the role allows beyond what it has to.
 func TestRoleStatements(t *testing.T) {
 	s := mainTemplate(t)
-	d := withEverything(s)
-	want := grantsOnEC2()
-	maps.Copy(want, map[string]grant{
-		"WriteOwnLog":            {"<SyncLogGroup.Arn>", nil},
-		"SendFailedEvents":       {"<FailedEvents.Arn>", nil},
-		"ReceiveChanges":         {"<Changes.Arn>", nil},
-		"LambdaConnectsFunction": {"*", nil},
-		"DecryptEnvironment":     {"arn:aws:kms:us-east-1:111122223333:key/4567", nil},
-		"AssumeListedRolesOnly":  {[]any{"arn:aws:iam::222233334444:role/a", "arn:aws:iam::333344445555:role/a"}, nil},
-		"AssumeRolesOfThatName":  {"arn:aws:iam::*:role/cloudfront-sg-sync", nil},
-		"UseKeyOfQueue":          {"arn:aws:kms:us-east-1:111122223333:key/0123", nil},
-		"PublishChanges":         {"arn:aws:sns:us-east-1:111122223333:changes", nil},
-		"Deny CodeConnectsNothing": {"*", map[string]any{"ArnLike": map[string]any{
+	d, want := withEverything(s), grantsOnEC2()
+	maps.Copy(want, map[string]statement{
+		"WriteOwnLog":            {nil, "<SyncLogGroup.Arn>", nil},
+		"SendFailedEvents":       {nil, "<FailedEvents.Arn>", nil},
+		"ReceiveChanges":         {nil, "<Changes.Arn>", nil},
+		"LambdaConnectsFunction": {nil, "*", nil},
+		"DecryptEnvironment":     {nil, "arn:aws:kms:us-east-1:111122223333:key/4567", nil},
+		"AssumeListedRolesOnly": {
+			nil, []any{"arn:aws:iam::222233334444:role/a", "arn:aws:iam::333344445555:role/a"}, nil,
+		},
+		"AssumeRolesOfThatName": {nil, "arn:aws:iam::*:role/cloudfront-sg-sync", nil},
+		"UseKeyOfQueue":         {nil, "arn:aws:kms:us-east-1:111122223333:key/0123", nil},
+		"PublishChanges":        {nil, "arn:aws:sns:us-east-1:111122223333:changes", nil},
+		"Deny CodeConnectsNothing": {nil, "*", map[string]any{"ArnLike": map[string]any{
 			"lambda:SourceFunctionArn": "arn:aws:lambda:*:111122223333:function:*",
 		}}},
 	})
 	all := statements(t, d, "SyncRole")
 	compareGrants(t, "SyncRole", want, all)
-	left := slices.DeleteFunc(slices.Clone(all["LambdaConnectsFunction"].actions), func(action string) bool {
-		return strings.HasPrefix(action, "ec2:Describe")
-	})
-	if denied := all["Deny CodeConnectsNothing"].actions; !slices.Equal(left, denied) {
-		t.Errorf("Lambda connects the function by %v, and the function's code is denied %v", left, denied)
+	// https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
+	connects := []string{
+		"ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses",
+		"ec2:UnassignPrivateIpAddresses",
 	}
+	same(t, "what the function's code is denied", connects, all["Deny CodeConnectsNothing"].Actions)
+	same(t, "what connects the function", append(connects, "ec2:DescribeSubnets", "ec2:DescribeNetworkInterfaces"),
+		all["LambdaConnectsFunction"].Actions)
 
-	// Options that are off allow nothing.
-	for _, sid := range []string{
-		"LambdaConnectsFunction", "Deny CodeConnectsNothing", "DecryptEnvironment", "ReadQuotas",
-		"AssumeListedRolesOnly", "AssumeRolesOfThatName",
-		"UseKeyOfQueue", "PublishChanges",
-	} {
-		delete(want, sid)
-	}
-	least := slices.Sorted(maps.Keys(statements(t, deploy(s, map[string]string{"RulesPerGroup": "60"}), "SyncRole")))
-	if diff := cmp.Diff(slices.Sorted(maps.Keys(want)), least); diff != "" {
-		t.Errorf("with no options: -want +got\n%s", diff)
-	}
+	least := statements(t, deploy(s, map[string]string{"RulesPerGroup": "60"}), "SyncRole")
+	same(t, "statements with no options", []string{
+		"ChangeEntriesOfTaggedPrefixLists", "ChangeInboundRulesOfTaggedGroups", "DescribeGroupsAndWhatTheyMeet",
+		"ReadEntriesOfPrefixLists", "ReceiveChanges", "SendFailedEvents", "WriteOwnLog",
+	}, slices.Sorted(maps.Keys(least)))
+	const ops = "arn:aws:sns:us-east-1:111122223333:ops"
 	for topic, parameters := range map[string]map[string]string{
 		"<AlarmTopic>": {"NotifyTopicArn": "alarms", "AlarmEmail": "ops@example.com"},
-		"arn:aws:sns:us-east-1:111122223333:ops": {
-			"NotifyTopicArn": "alarms",
-			"AlarmTopicArn":  "arn:aws:sns:us-east-1:111122223333:ops",
-		},
+		ops:            {"NotifyTopicArn": "alarms", "AlarmTopicArn": ops},
 	} {
 		d := deploy(s, parameters)
-		may, does := statements(t, d, "SyncRole")["PublishChanges"].resources, d.variables()["NOTIFY_TOPIC_ARN"]
-		if may != topic || does != topic {
-			t.Errorf("with %v the role may publish to %v, and the function publishes to %q", parameters, may, does)
-		}
+		same(t, "the topic that the role may publish to", topic, statements(t, d, "SyncRole")["PublishChanges"].Resources)
+		same(t, "the topic that the function publishes to", topic, d.variables()["NOTIFY_TOPIC_ARN"])
 	}
-	checkTrust(t, d.property("SyncRole", "AssumeRolePolicyDocument"),
+	checkTrust(t, d.property("SyncRole", "AssumeRolePolicyDocument", "Statement"),
 		map[string]any{"Service": "lambda.amazonaws.com"}, nil)
 }
 
 // checkTrust checks who may assume a role.
-func checkTrust(t *testing.T, document any, principal, condition any) {
-	list := get(document, "Statement").([]any)
-	if len(list) != 1 {
-		t.Errorf("%d statements say who may assume the role", len(list))
+func checkTrust(t *testing.T, statements, principal, condition any) {
+	t.Helper()
+	trust := statements.([]any)[0].(map[string]any)
+	delete(trust, "Sid")
+	want := map[string]any{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal}
+	if condition != nil {
+		want["Condition"] = condition
 	}
-	got := map[string]any{
-		"Action": get(list[0], "Action"), "Principal": get(list[0], "Principal"),
-		"Condition": get(list[0], "Condition"),
-	}
-	if diff := cmp.Diff(map[string]any{"Action": "sts:AssumeRole", "Principal": principal, "Condition": condition}, got); diff != "" {
-		t.Errorf("others may assume the role: -want +got\n%s", diff)
-	}
+	same(t, "who may assume the role", []any{want}, statements)
 }
 
 // TestMemberRole finds differences between what the function may do in the hub's account and in a member's, and others
 // than the hub's function that may assume the member's role.
 func TestMemberRole(t *testing.T) {
 	hub, d := mainTemplate(t), memberOf(readTemplate(t, memberFile))
-	checkTrust(t, d.property("MemberRole", "AssumeRolePolicyDocument"),
+	checkTrust(t, d.property("MemberRole", "AssumeRolePolicyDocument", "Statement"),
 		map[string]any{"AWS": "arn:aws:iam::444455556666:root"},
 		map[string]any{
 			"ArnEquals":    map[string]any{"aws:PrincipalArn": "arn:aws:iam::444455556666:role/hub/sync"},
@@ -257,9 +175,7 @@ func TestMemberRole(t *testing.T) {
 	own, theirs := statements(t, withEverything(hub), "SyncRole"), statements(t, d, "MemberRole")
 	compareGrants(t, "MemberRole", grantsOnEC2(), theirs)
 	for sid := range theirs {
-		if !slices.Equal(own[sid].actions, theirs[sid].actions) {
-			t.Errorf("%s of MemberRole allows %v, the hub's %v", sid, theirs[sid].actions, own[sid].actions)
-		}
+		same(t, "actions of "+sid+" of MemberRole", own[sid].Actions, theirs[sid].Actions)
 	}
 	for _, name := range []string{"TagKey", "ExternalId"} {
 		if !hub.accepts(name, "hub-7") || !d.template.accepts(name, "hub-7") || d.template.accepts(name, "hub*") ||
@@ -267,7 +183,6 @@ func TestMemberRole(t *testing.T) {
 			t.Errorf("parameter %s of the member's role takes other values than the hub's", name)
 		}
 	}
-	if get(hub.section("Parameters"), "MemberRoleName", "Default") != get(d.template.section("Parameters"), "RoleName", "Default") {
-		t.Errorf("the hub looks for a role of another name than the member's")
-	}
+	same(t, "the name of the member's role", get(hub.section("Parameters"), "MemberRoleName", "Default"),
+		get(d.template.section("Parameters"), "RoleName", "Default"))
 }

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/hashicorp/hcl/v2/hclparse"
-	"go.yaml.in/yaml/v3"
 )
 
 // The Terraform recipes can be read and are formatted, and no apply of theirs would empty a list.
@@ -46,53 +45,27 @@ var prefixListFields = map[string][]string{
 	"LoadBalancerConfiguration": {"spec", "securityGroupPrefixes"},
 }
 
-// The Kubernetes recipes can be read, and each names a list of both families where the controller looks for them.
-func TestKubernetesRecipes(t *testing.T) {
-	found := 0
-	for text := range strings.SplitSeq(strings.Join(readPage(t, "docs/prefix-lists.md").blocks["yaml"], "---\n"), "---\n") {
-		var document map[string]any
-		if err := yaml.Unmarshal([]byte(text), &document); err != nil {
-			t.Fatalf("%v in\n%s", err, text)
-		}
-		kind, ok := document["kind"].(string)
-		if !ok {
-			continue // CloudFormation
-		}
-		found++
-		value := any(document)
-		for _, key := range prefixListFields[kind] {
-			value, _ = value.(map[string]any)[key]
-		}
-		var lists []string
-		switch v := value.(type) {
-		case string:
-			lists = strings.Split(v, ",")
-		case []any:
-			for _, id := range v {
-				lists = append(lists, id.(string))
+// The Kubernetes recipes can be read, and each names a list of both families where the controller looks for them. The
+// CloudFormation recipe is a template that its linter finds nothing in.
+func TestYAMLRecipes(t *testing.T) {
+	recipes, found := readPage(t, "docs/prefix-lists.md").blocks["yaml"], map[string]int{}
+	for text := range strings.SplitSeq(strings.Join(recipes, "---\n"), "---\n") {
+		recipe := parseTemplate(t, text)
+		kind, isKubernetes := recipe["kind"].(string)
+		if !isKubernetes {
+			kind = strings.Join(recipe.ofType("AWS::EC2::PrefixList"), " ")
+			t.Run(kind, func(t *testing.T) {
+				same(t, "cfn-lint says", "", lint(t, text, "--regions", "us-east-1"))
+			})
+		} else {
+			lists := strings.Split(strings.Join(texts(get(map[string]any(recipe), prefixListFields[kind]...)), ","), ",")
+			if len(lists) != 2 || !strings.HasPrefix(lists[0], "pl-") || !strings.HasPrefix(lists[1], "pl-") {
+				t.Errorf("%s refers to %q", kind, lists)
 			}
 		}
-		if len(lists) != 2 || !strings.HasPrefix(lists[0], "pl-") || !strings.HasPrefix(lists[1], "pl-") {
-			t.Errorf("%s refers to %v", kind, value)
-		}
+		found[kind]++
 	}
-	if found != len(prefixListFields) {
-		t.Errorf("%d recipes, want %d", found, len(prefixListFields))
-	}
-}
-
-// The CloudFormation recipe is a template that its linter finds nothing in.
-func TestCloudFormationRecipe(t *testing.T) {
-	linted := 0
-	for _, text := range readPage(t, "docs/prefix-lists.md").blocks["yaml"] {
-		if strings.Contains(text, "AWS::EC2::PrefixList") {
-			linted++
-			if out := lint(t, text, "--regions", "us-east-1"); out != "" {
-				t.Errorf("cfn-lint: %s", out)
-			}
-		}
-	}
-	if linted != 1 {
-		t.Errorf("%d templates", linted)
-	}
+	same(t, "the recipes", map[string]int{
+		"Ingress": 1, "Service": 1, "LoadBalancerConfiguration": 1, "CloudFrontIPv4": 1,
+	}, found)
 }

@@ -1,8 +1,11 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -11,11 +14,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
-	"cloudfront-sg-sync/internal/moto"
-
-	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclparse"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -23,6 +24,7 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
 )
 
 const moduleReadme = "deploy/terraform/README.md"
@@ -110,79 +112,68 @@ func snake(name string) string {
 // at deployment.
 var notInModule = []string{"AlarmEmail", "Dashboard", "OnDelete", "Release"}
 
-// The module's variables have the template's defaults, and take the same values.
+// The module's variables are the template's parameters, with their defaults, and take the same values.
 func TestModuleVariables(t *testing.T) {
 	m, parameters := readModule(t), mainTemplate(t).section("Parameters")
+	names, variables := []string{"name", "filename", "architecture"}, []string{}
+	for _, b := range m.blocks {
+		if b.Type == "variable" {
+			variables = append(variables, b.Labels[0])
+		}
+	}
 	for name, parameter := range parameters {
 		if slices.Contains(notInModule, name) {
 			continue
 		}
-		v := m.block(t, "variable", snake(name))
-		if got, want := constant(t, v.Attributes["default"].Expr), get(parameter, "Default"); got != want {
-			t.Errorf("the default of %s is %q, the template's %q", snake(name), got, want)
-		}
-		pattern, _ := get(parameter, "AllowedPattern").(string)
-		values, _ := get(parameter, "AllowedValues").([]any)
-		condition := ""
+		names = append(names, snake(name))
+		v, condition := m.block(t, "variable", snake(name)), ""
+		same(t, "the default of "+snake(name), get(parameter, "Default"), constant(t, v.Attributes["default"].Expr))
 		for _, validation := range inner(v, "validation") {
 			condition += m.text(validation, "condition")
 		}
-		pattern = strings.ReplaceAll(strings.Replace(pattern, "alarms|", "", 1), `\`, `\\`) // the module makes no topic
-		if !strings.Contains(condition, pattern) {
-			t.Errorf("%s is checked by %s, the template's by %s", snake(name), condition, pattern)
+		checked := texts(get(parameter, "AllowedValues"))
+		if m.text(v, "type") == "bool" {
+			checked = nil
 		}
-		for _, value := range values {
-			if m.text(v, "type") != "bool" && !strings.Contains(condition, value.(string)) {
-				t.Errorf("%s does not take %v: %s", snake(name), value, condition)
+		pattern, _ := get(parameter, "AllowedPattern").(string)
+		pattern = strings.Replace(pattern, "alarms|", "", 1) // the module makes no topic
+		for _, want := range append(checked, strings.ReplaceAll(pattern, `\`, `\\`)) {
+			if !strings.Contains(condition, want) {
+				t.Errorf("%s is checked by %s, the template's by %s", snake(name), condition, want)
 			}
 		}
 	}
-	for _, b := range m.blocks {
-		if b.Type != "variable" || slices.Contains([]string{"name", "filename", "architecture"}, b.Labels[0]) {
-			continue
-		}
-		if !slices.ContainsFunc(slices.Collect(maps.Keys(parameters)), func(name string) bool { return snake(name) == b.Labels[0] }) {
-			t.Errorf("variable %s is no parameter of the template", b.Labels[0])
-		}
-	}
+	slices.Sort(names)
+	slices.Sort(variables)
+	same(t, "variables", names, variables)
 }
 
 // The module's function has the template's environment and settings, its role the template's statements.
 func TestModuleFunction(t *testing.T) {
 	m, s := readModule(t), mainTemplate(t)
+	set := regexp.MustCompile(`[A-Z_]+ +=`).FindAllString(m.text(m.block(t, "locals"), "environment"), -1)
+	for i, name := range set {
+		set[i] = strings.TrimRight(name, " =")
+	}
+	slices.Sort(set)
 	variables := s.resource("SyncFunction", "Properties", "Environment", "Variables").(map[string]any)
-	locals := m.block(t, "locals")
-	environment := m.text(locals, "environment")
-	for name := range variables {
-		if !regexp.MustCompile(`(?m)^\s*` + name + `\s+= `).MatchString(environment) {
-			t.Errorf("the module does not set %s", name)
-		}
-	}
-	if set := strings.Count(environment, " = "); set != len(variables) {
-		t.Errorf("the module sets %d variables, the template %d", set, len(variables))
-	}
-	role := map[string]statement{}
+	same(t, "variables of the function", slices.Sorted(maps.Keys(variables)), set)
+	role, want := map[string]statement{}, map[string]statement{}
 	for _, body := range inner(m.block(t, "data", "aws_iam_policy_document", "sync"), "statement") {
 		actions := regexp.MustCompile(`[a-z0-9]+:\w+`).FindAllString(m.text(body, "actions"), -1)
 		sid := strings.TrimSpace(m.text(body, "effect") + " " + m.text(body, "sid"))
 		role[sid] = statement{actions, m.text(body, "resources") == `["*"]`, len(inner(body, "condition")) > 0}
 	}
-	want := map[string]statement{}
 	for sid, of := range statements(t, withEverything(s), "SyncRole") {
-		want[sid] = statement{of.actions, of.resources == "*", of.condition != nil}
+		want[sid] = statement{of.Actions, of.Resources == "*", of.Condition != nil}
 	}
-	if diff := cmp.Diff(want, role, cmp.AllowUnexported(statement{})); diff != "" {
-		t.Errorf("the role has other statements: -template +module\n%s", diff)
-	}
-	for _, region := range get(s.section("Rules"), "AnnouncementsReachTheFunction", "Assertions").([]any)[0].(map[string]any)["Assert"].(map[string]any)["Fn::Contains"].([]any)[0].([]any) {
-		if !strings.Contains(m.text(locals, "announced_regions"), `"`+region.(string)+`"`) {
-			t.Errorf("the module refuses announcements in %s", region)
-		}
-	}
+	same(t, "statements of the role", want, role)
+	same(t, "regions that are announced to", get(s.section("Rules"), "AnnouncementsReachTheFunction", "Assertions", "0",
+		"Assert", "Fn::Contains", "0"), m.evaluate(t, "announced_regions"))
 }
 
-// evaluate returns what a local value of the module is, with names for values that are unknown until apply.
-func (m module) evaluate(t *testing.T, name string) map[string]cty.Value {
+// evaluate returns a local value of the module as JSON has it, with names for values that are unknown until apply.
+func (m module) evaluate(t *testing.T, name string) any {
 	t.Helper()
 	variables := map[string]cty.Value{}
 	for _, b := range m.blocks {
@@ -208,7 +199,12 @@ func (m module) evaluate(t *testing.T, name string) map[string]cty.Value {
 		if diags.HasErrors() {
 			t.Fatal(diags)
 		}
-		return value.AsValueMap()
+		text, err := json.Marshal(ctyjson.SimpleJSONValue{Value: value})
+		var parsed any
+		if err := errors.Join(err, json.Unmarshal(text, &parsed)); err != nil {
+			t.Fatal(err)
+		}
+		return parsed
 	}
 	t.Fatalf("the module has no local value %s", name)
 	return nil
@@ -217,67 +213,52 @@ func (m module) evaluate(t *testing.T, name string) map[string]cty.Value {
 // alarmAttributes are the properties of an alarm, as Terraform calls them.
 var alarmAttributes = map[string]string{
 	"metric_name": "MetricName", "statistic": "Statistic", "period": "Period", "threshold": "Threshold",
-	"evaluation_periods":  "EvaluationPeriods",
-	"comparison_operator": "ComparisonOperator", "treat_missing_data": "TreatMissingData", "namespace": "Namespace",
-	"alarm_description": "AlarmDescription",
+	"evaluation_periods": "EvaluationPeriods", "comparison_operator": "ComparisonOperator",
+	"treat_missing_data": "TreatMissingData", "namespace": "Namespace", "alarm_description": "AlarmDescription",
 }
 
 // The module's alarms are the template's.
 func TestModuleAlarms(t *testing.T) {
 	m, s := readModule(t), mainTemplate(t)
-	d, want, got := withEverything(s), map[string]map[string]any{}, map[string]map[string]any{}
+	d := deploy(s, map[string]string{
+		"MetricsNamespace": "var.metrics_namespace", "FreeSlotsThreshold": "var.free_slots_threshold",
+		"HoursWithoutSuccess": "var.hours_without_success", "AlarmTopicArn": "var.alarm_topic_arn",
+	})
+	want, got := map[string]map[string]any{}, map[string]map[string]any{}
 	for _, id := range s.ofType("AWS::CloudWatch::Alarm") {
-		metrics := metricsOf(d.property(id))
-		dimension := get(metrics[0], "Dimensions").([]any)[0]
+		p := d.property(id)
+		metrics := metricsOf(p)
 		alarm := map[string]any{
-			"dimensions": get(dimension, "Name").(string) + "=" +
-				get(dimension, "Value").(string), "plus": len(metrics) > 1,
-			"told at the end": d.property(id, "OKActions") != nil, "always": get(s.resource(id), "Condition") == nil,
+			"dimension": get(metrics[0], "Dimensions", "0", "Value"), "plus": len(metrics) > 1,
+			"told at the end": get(p, "OKActions", "0"), "always": get(s.resource(id), "Condition") == nil,
 		}
 		for attribute, property := range alarmAttributes {
-			value := s.resource(id, "Properties", property)
-			if value == nil && len(metrics) > 1 {
-				value = get(metrics[0], property)
-			}
-			if parameter, ok := get(value, "Ref").(string); ok {
-				value = "var." + snake(parameter)
-			}
-			alarm[attribute] = value
-		}
-		if len(metrics) > 1 {
-			alarm["period"] = "300"
+			alarm[attribute] = cmp.Or(get(p, property), get(metrics[0], property))
 		}
 		want[strings.ReplaceAll(snake(strings.TrimSuffix(id, "Alarm")), "_", "-")] = alarm
 	}
-	for name, own := range m.evaluate(t, "alarms") {
-		all := m.evaluate(t, "usual_alarm")
-		maps.Copy(all, own.AsValueMap())
+	for name, own := range m.evaluate(t, "alarms").(map[string]any) {
+		all := m.evaluate(t, "usual_alarm").(map[string]any)
+		maps.Copy(all, own.(map[string]any))
 		alarm := map[string]any{
-			"plus": own.Type().HasAttribute("plus"), "told at the end": all["ok_actions"].LengthInt() > 0,
-			"always": own.Type().HasAttribute("namespace"),
-		}
-		for dimension, value := range all["dimensions"].AsValueMap() {
-			alarm["dimensions"] = dimension + "=" + value.AsString()
+			"dimension":       cmp.Or(get(all, "dimensions", "FunctionName"), get(all, "dimensions", "QueueName")),
+			"told at the end": get(all, "ok_actions", "0"),
+			"plus":            get(own, "plus") != nil, "always": get(own, "namespace") != nil,
 		}
 		for attribute := range alarmAttributes {
-			value, err := convert.Convert(all[attribute], cty.String)
-			if err != nil {
-				t.Fatal(err)
-			}
-			alarm[attribute] = value.AsString()
+			alarm[attribute] = fmt.Sprint(all[attribute])
 		}
 		got[name] = alarm
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("-template +module\n%s", diff)
-	}
+	same(t, "alarms", want, got)
 	resource := m.block(t, "resource", "aws_cloudwatch_metric_alarm", "sync")
 	for _, attribute := range append(slices.Collect(maps.Keys(alarmAttributes)), "dimensions", "ok_actions") {
 		if got := m.text(resource, attribute); !strings.HasSuffix(got, "each.value."+attribute) {
 			t.Errorf("%s of an alarm is %s", attribute, got)
 		}
 	}
-	if got := m.text(resource, "for_each"); !strings.Contains(got, `if(local.emits_metrics || can(alarm.namespace)) && (var.watch_changes || name != "drift")`) {
+	const made = `if(local.emits_metrics || can(alarm.namespace)) && (var.watch_changes || name != "drift")`
+	if got := m.text(resource, "for_each"); !strings.Contains(got, made) {
 		t.Errorf("the alarms are %s", got)
 	}
 }
@@ -288,8 +269,9 @@ func TestModuleResources(t *testing.T) {
 	for _, test := range []struct{ kind, name, id, attributes string }{
 		{"aws_sqs_queue", "failed_events", "FailedEvents", "message_retention_seconds:MessageRetentionPeriod"},
 		{
-			"aws_sqs_queue", "changes", "Changes", "message_retention_seconds:MessageRetentionPeriod visibility_timeout_seconds:VisibilityTimeout " +
-				"delay_seconds:DelaySeconds fifo_queue:FifoQueue content_based_deduplication:ContentBasedDeduplication",
+			"aws_sqs_queue", "changes", "Changes", "message_retention_seconds:MessageRetentionPeriod " +
+				"visibility_timeout_seconds:VisibilityTimeout delay_seconds:DelaySeconds fifo_queue:FifoQueue " +
+				"content_based_deduplication:ContentBasedDeduplication",
 		},
 		{
 			"aws_lambda_function", "sync", "SyncFunction",
@@ -298,26 +280,18 @@ func TestModuleResources(t *testing.T) {
 	} {
 		for pair := range strings.FieldsSeq(test.attributes) {
 			attribute, property, _ := strings.Cut(pair, ":")
-			got, want := m.text(m.block(t, "resource", test.kind, test.name), attribute),
-				s.resource(test.id, "Properties", property)
-			if got != want {
-				t.Errorf("%s of %s is %s, the template's %v", attribute, test.name, got, want)
-			}
+			same(t, attribute+" of "+test.name, s.resource(test.id, "Properties", property),
+				m.text(m.block(t, "resource", test.kind, test.name), attribute))
 		}
 	}
-	d := deploy(s, map[string]string{"TagKey": "var.tag_key"})
+	d, changes := deploy(s, map[string]string{"TagKey": "var.tag_key"}), m.evaluate(t, "changes")
 	for name, id := range map[string]string{"tag-change": "TagChange", "api-call": "ApiCall"} {
-		change := m.evaluate(t, "changes")[name].AsValueMap()
-		var got any
-		if err := json.Unmarshal([]byte(change["pattern"].AsString()), &got); err != nil {
+		var pattern any
+		if err := json.Unmarshal([]byte(get(changes, name, "pattern").(string)), &pattern); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(patternOf(d, id), got); diff != "" {
-			t.Errorf("the rule %s has another pattern: -template +module\n%s", name, diff)
-		}
-		if got, want := change["description"].AsString(), s.resource(id, "Properties", "Description"); got != want {
-			t.Errorf("the rule %s is described %q, the template's %q", name, got, want)
-		}
+		same(t, "the pattern of "+name, patternOf(d, id), pattern)
+		same(t, "what describes "+name, s.resource(id, "Properties", "Description"), get(changes, name, "description"))
 	}
 }
 
@@ -330,27 +304,22 @@ func TestModuleApplies(t *testing.T) {
 	terraform, err := exec.LookPath("terraform")
 	mirror := os.Getenv("TERRAFORM_PROVIDERS")
 	if err != nil || mirror == "" {
-		t.Skip("skipped: no terraform, or TERRAFORM_PROVIDERS names no folder with its AWS provider, so the module was not applied")
+		t.Skip("skipped: no terraform, or TERRAFORM_PROVIDERS names no folder with its AWS provider: module not applied")
 	}
 	example := regexp.MustCompile(`source += ".*"`).ReplaceAllString(readPage(t, moduleReadme).blocks["hcl"][0],
 		`source = "./module"`)
+	zip := regexp.MustCompile(`filename = "(.*)"`).FindStringSubmatch(example)[1]
 	dir, module := t.TempDir(), "../../deploy/terraform"
-	if err := os.CopyFS(filepath.Join(dir, "module"), os.DirFS(module)); err != nil {
+	if err := errors.Join(os.CopyFS(filepath.Join(dir, "module"), os.DirFS(module)),
+		os.WriteFile(filepath.Join(dir, "main.tf"), []byte(example), 0o600),
+		os.WriteFile(filepath.Join(dir, zip), zipOf(t, fstest.MapFS{"bootstrap": {}}), 0o600)); err != nil {
 		t.Fatal(err)
-	}
-	for name, data := range map[string][]byte{
-		"main.tf": []byte(example),
-		regexp.MustCompile(`filename = "(.*)"`).FindStringSubmatch(example)[1]: zipOf(t, []byte("#!/bin/sh\n")),
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
-			t.Fatal(err)
-		}
 	}
 	if out, err := exec.Command(terraform, "fmt", "-check", "-diff", module).Output(); err != nil {
 		t.Errorf("terraform fmt: %v\n%s", err, out)
 	}
 	env := append(os.Environ(), "AWS_ACCESS_KEY_ID=AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY=secret",
-		"AWS_EC2_METADATA_DISABLED=true")
+		"AWS_EC2_METADATA_DISABLED=true", "AWS_ENDPOINT_URL="+serveMoto(t, python(t, "moto.server, samtranslator"), t.TempDir()))
 	run := func(arguments ...string) ([]byte, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 		defer cancel()
@@ -358,7 +327,6 @@ func TestModuleApplies(t *testing.T) {
 		cmd.Env, cmd.WaitDelay = env, 5*time.Second
 		return cmd.CombinedOutput()
 	}
-	env = append(env, "AWS_ENDPOINT_URL="+moto.Start(t))
 	for _, arguments := range [][]string{
 		{"init", "-backend=false", "-input=false", "-no-color", "-plugin-dir=" + mirror},
 		{"validate", "-no-color"},
@@ -395,7 +363,5 @@ func TestModuleReadme(t *testing.T) {
 	got := regexp.MustCompile("(?m)^\\| `.*").FindAllString(read(t, moduleReadme), -1)
 	slices.Sort(want)
 	slices.Sort(got)
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("-module +README\n%s", diff)
-	}
+	same(t, "the README's tables", want, got)
 }

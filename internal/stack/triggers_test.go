@@ -1,30 +1,15 @@
 package stack
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"cloudfront-sg-sync/internal/config"
-
-	"github.com/google/go-cmp/cmp"
 )
 
-// at returns a value within a property of a resource, where a number leads into a list.
-func (d *deployment) at(id string, path ...any) any {
-	value := d.property(id)
-	for _, step := range path {
-		if i, ok := step.(int); ok {
-			value = value.([]any)[i]
-		} else {
-			value = get(value, step.(string))
-		}
-	}
-	return value
-}
-
-// TestTriggers finds sources of events that do not reach the function, or reach it with what it refuses.
+// TestTriggers finds sources of events that do not reach the function, or reach it with what it refuses. TestRehearsal
+// plays those that moto has.
 func TestTriggers(t *testing.T) {
 	s := mainTemplate(t)
 	d, silent := deploy(s, nil), deploy(s, map[string]string{"Announcements": "false"})
@@ -36,35 +21,34 @@ func TestTriggers(t *testing.T) {
 			"Principal": principal, "SourceArn": source,
 		}
 	}
-	for what, got := range map[string]struct{ got, want any }{
-		"the function takes notifications of": {d.variables()["TOPIC_ARN"], config.DefaultTopicARN},
-		"the function is subscribed to":       {d.at("Announcement", "TopicArn"), config.DefaultTopicARN},
-		"another topic is subscribed to in":   {mirrored.at("Announcement", "Region"), "eu-west-1"},
-		"announcements go to":                 {d.at("Announcement", "Endpoint"), function},
+	for what, values := range map[string]struct{ want, got any }{
+		"another topic is subscribed to in": {"eu-west-1", mirrored.property("Announcement", "Region")},
 		"announcements may": {
-			d.at("AnnouncementPermission"),
-			permission("sns.amazonaws.com", config.DefaultTopicARN),
+			permission("sns.amazonaws.com", config.DefaultTopicARN), d.property("AnnouncementPermission"),
 		},
-		"the schedule invokes": {d.at("Schedule", "Targets", 0, "Arn"), function},
 		"the schedule may": {
-			d.at("SchedulePermission"),
-			permission("events.amazonaws.com", "<Schedule.Arn>"),
+			permission("events.amazonaws.com", "<Schedule.Arn>"), d.property("SchedulePermission"),
 		},
-		"the schedule sends":                 {d.at("Schedule", "Targets", 0, "Input"), nil},
-		"permissions to invoke the function": {len(s.ofType("AWS::Lambda::Permission")), 2},
-		"Events of SAM, in no order":         {s.resource("SyncFunction", "Properties", "Events"), nil},
-		"the sync at deployment is done by":  {d.at("SyncAtDeploy", "ServiceToken"), function},
+		"the schedule invokes":               {function, d.property("Schedule", "Targets", "0", "Arn")},
+		"the schedule sends":                 {nil, d.property("Schedule", "Targets", "0", "Input")},
+		"permissions to invoke the function": {2, len(s.ofType("AWS::Lambda::Permission"))},
+		"Events of SAM, in no order":         {nil, s.resource("SyncFunction", "Properties", "Events")},
 		// The template says why. A new logical ID would make a green stack without a subscription.
-		"subscriptions, by their logical IDs": {s.ofType("AWS::SNS::Subscription"), []string{"Announcement"}},
-		"an event that failed goes to": {d.at("SyncFunction", "EventInvokeConfig", "DestinationConfig",
-			"OnFailure", "Destination"), failed},
-		"what EventBridge gave up on goes to": {d.at("Schedule", "Targets", 0, "DeadLetterConfig", "Arn"), failed},
-		"EventBridge may send what it gave up": {d.at("FailedEventsPolicy", "PolicyDocument",
-			"Statement", 0, "Resource"), failed},
+		"subscriptions, by their logical IDs": {[]string{"Announcement"}, s.ofType("AWS::SNS::Subscription")},
+		"an event that failed goes to": {
+			failed, d.property("SyncFunction", "EventInvokeConfig", "DestinationConfig", "OnFailure", "Destination"),
+		},
+		"what EventBridge gave up on goes to": {
+			failed, d.property("Schedule", "Targets", "0", "DeadLetterConfig", "Arn"),
+		},
+		"EventBridge may send what it gave up": {
+			failed, d.property("FailedEventsPolicy", "PolicyDocument", "Statement", "0", "Resource"),
+		},
+		"EventBridge may send changes": {
+			"<Changes.Arn>", d.property("ChangesPolicy", "PolicyDocument", "Statement", "0", "Resource"),
+		},
 	} {
-		if !cmp.Equal(got.got, got.want) {
-			t.Errorf("%s %v, want %v", what, got.got, got.want)
-		}
+		same(t, what, values.want, values.got)
 	}
 	for _, id := range []string{"Announcement", "AnnouncementPermission"} {
 		if silent.exists(s.resource(id)) || !d.exists(s.resource(id)) {
@@ -88,47 +72,33 @@ func patternOf(d *deployment, id string) any {
 func TestChanges(t *testing.T) {
 	s, forward := mainTemplate(t), deploy(readTemplate(t, forwardFile), map[string]string{"WatchChanges": "true"})
 	d, without := withEverything(s), deploy(s, nil)
-	const queue = "<Changes.Arn>"
-	rules := map[string]bool{"TagChange": true, "ApiCall": false}
-	for id, always := range rules {
-		target := d.property(id, "Targets").([]any)[0]
-		if get(target, "Arn") != queue || get(target, "SqsParameters", "MessageGroupId") == nil ||
-			get(target, "InputTransformer") != nil || get(target, "Input") != nil {
-			t.Errorf("%s sends something else than whole events to the queue: %v", id, target)
-		}
-		if get(target, "DeadLetterConfig", "Arn") != "<FailedEvents.Arn>" {
-			t.Errorf("what %s could not send is lost", id)
-		}
-		if without.exists(s.resource(id)) != always || without.exists(s.resource("DriftAlarm")) {
-			t.Errorf("%s is made without WatchChanges: %t", id, !always)
-		}
-		// Where they are forwarded, no role of the function's is known.
+	for _, id := range []string{"TagChange", "ApiCall"} {
+		same(t, "whole events go to the queue by "+id, map[string]any{
+			"Id": "Changes", "Arn": "<Changes.Arn>", "SqsParameters": map[string]any{"MessageGroupId": "changes"},
+			"DeadLetterConfig": map[string]any{"Arn": "<FailedEvents.Arn>"},
+		}, d.property(id, "Targets", "0"))
 		theirs, own := patternOf(forward, id), patternOf(d, id)
-		if id == "ApiCall" {
+		if id == "ApiCall" { // where they are forwarded, no role of the function's is known
 			delete(get(own, "detail").(map[string]any), "$or")
 		}
-		if diff := cmp.Diff(own, theirs); diff != "" {
-			t.Errorf("%s of %s has another pattern: -hub +forwarded\n%s", id, forwardFile, diff)
+		same(t, forwardFile+" forwards by "+id, own, theirs)
+	}
+	for d, rules := range map[*deployment][]any{
+		d: {"<TagChange.Arn>", "<ApiCall.Arn>"}, without: {"<TagChange.Arn>"},
+	} {
+		for policy, want := range map[string][]any{
+			"ChangesPolicy": rules, "FailedEventsPolicy": append([]any{"<Schedule.Arn>"}, rules...),
+		} {
+			same(t, "senders by "+policy, want, d.property(policy,
+				"PolicyDocument", "Statement", "0", "Condition", "ArnEquals", "aws:SourceArn"))
 		}
 	}
-	for d, want := range map[*deployment][]any{d: {"<TagChange.Arn>", "<ApiCall.Arn>"}, without: {"<TagChange.Arn>"}} {
-		for policy, want := range map[string][]any{"ChangesPolicy": want, "FailedEventsPolicy": append([]any{"<Schedule.Arn>"}, want...)} {
-			statement := d.at(policy, "PolicyDocument", "Statement", 0)
-			if got := get(statement, "Condition", "ArnEquals", "aws:SourceArn"); !cmp.Equal(got, any(want)) {
-				t.Errorf("by %s %v may send, want %v", policy, got, want)
-			}
+	same(t, "who may forward events", []any{"444455556666"},
+		d.property("MembersForward", "Statement", "Principal", "AWS"))
+	for _, id := range []string{"ApiCall", "DriftAlarm", "MembersForward"} {
+		if !d.exists(s.resource(id)) || without.exists(s.resource(id)) {
+			t.Errorf("%s is not made where, and only where, it is asked for", id)
 		}
-	}
-	mapping := d.property("ChangesToFunction")
-	if get(mapping, "EventSourceArn") != queue || get(mapping, "FunctionName") != "<SyncFunction.Arn>" ||
-		d.variables()["EVENT_QUEUE_ARN"] != queue ||
-		d.at("ChangesPolicy", "PolicyDocument", "Statement", 0, "Resource") != queue {
-		t.Errorf("the function is not given what is in its queue: %v", mapping)
-	}
-	bus := d.property("MembersForward", "Statement")
-	if got := texts(get(bus, "Principal", "AWS")); !slices.Equal(got, []string{"444455556666"}) ||
-		without.exists(s.resource("MembersForward")) {
-		t.Errorf("%v may forward events, want the members", got)
 	}
 }
 
@@ -136,23 +106,14 @@ func TestChanges(t *testing.T) {
 // it needs, and whatever else runs the function comes later, so that nothing opens again what a deletion has withdrawn.
 func TestOrder(t *testing.T) {
 	s := mainTemplate(t)
-	needs := map[string]map[string]bool{"SyncFunctionEventInvokeConfig": usedIn(s.resource("SyncFunction")).attributes}
-	needs["SyncFunctionEventInvokeConfig"]["SyncFunction"] = true
+	needs := map[string]map[string]bool{"SyncFunctionEventInvokeConfig": {"SyncFunction": true}}
 	for id, resource := range s.section("Resources") {
-		u := usedIn(resource)
-		for ref := range u.refs {
-			u.attributes[ref] = true
-		}
-		needs[id] = u.attributes
+		needs[id] = usedIn(resource)
 	}
-	var after func(id, other string, seen map[string]bool) bool
-	after = func(id, other string, seen map[string]bool) bool {
-		if seen[id] {
-			return false
-		}
-		seen[id] = true
+	var after func(id, other string) bool
+	after = func(id, other string) bool {
 		for need := range needs[id] {
-			if need == other || after(need, other, seen) {
+			if need == other || after(need, other) {
 				return true
 			}
 		}
@@ -160,17 +121,15 @@ func TestOrder(t *testing.T) {
 	}
 	orders := map[string][]string{
 		"SyncAtDeploy": {
-			"SyncFunction", "SyncRole", "SyncLogGroup", "FailedEvents", "AlarmTopic",
-			"SyncFunctionEventInvokeConfig",
+			"SyncFunction", "SyncRole", "SyncLogGroup", "FailedEvents", "AlarmTopic", "SyncFunctionEventInvokeConfig",
 		},
 		"Announcement": {"SyncAtDeploy", "AnnouncementPermission"},
-	}
-	for _, id := range []string{"Schedule", "TagChange", "ApiCall", "ChangesToFunction", "MembersForward", "NoSuccessAlarm"} {
-		orders[id] = []string{"SyncAtDeploy"}
+		"Schedule":     {"SyncAtDeploy"}, "TagChange": {"SyncAtDeploy"}, "ApiCall": {"SyncAtDeploy"},
+		"ChangesToFunction": {"SyncAtDeploy"}, "MembersForward": {"SyncAtDeploy"}, "NoSuccessAlarm": {"SyncAtDeploy"},
 	}
 	for later, all := range orders {
 		for _, earlier := range all {
-			if !after(later, earlier, map[string]bool{}) {
+			if !after(later, earlier) {
 				t.Errorf("%s is not made after %s", later, earlier)
 			}
 		}
@@ -181,52 +140,47 @@ func TestOrder(t *testing.T) {
 func TestTimesFit(t *testing.T) {
 	s := mainTemplate(t)
 	seconds := func(id string, path ...string) int {
-		n, ok := s.resource(id, append([]string{"Properties"}, path...)...).(string)
-		if !ok {
-			t.Fatalf("%s has no number %s", id, strings.Join(path, "."))
-		}
-		return number(n)
+		return number(deploy(s, nil).property(id, path...).(string))
 	}
-	timeout, retries := seconds("SyncFunction", "Timeout"),
-		seconds("SyncFunction", "EventInvokeConfig", "MaximumRetryAttempts")
-	// Lambda lets new accounts, which have few executions, reserve none:
-	// https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
-	if reserved := deploy(s, nil).property("SyncFunction", "ReservedConcurrentExecutions"); reserved != nil {
-		t.Errorf("by default %v executions are reserved", reserved)
-	}
+	timeout, invoke := seconds("SyncFunction", "Timeout"), "EventInvokeConfig"
 	// Lambda waits a minute before the first retry and two before the second.
-	attempts := (retries+1)*timeout + 180
-	if wait := seconds("SyncAtDeploy", "ServiceTimeout"); wait < attempts || wait > 3600 {
-		t.Errorf("CloudFormation waits %d s for the function, whose attempts may take %d s; at most 3600 s", wait,
-			attempts)
-	}
-	if kept, tried := seconds("FailedEvents", "MessageRetentionPeriod"), seconds("SyncFunction", "EventInvokeConfig", "MaximumEventAgeInSeconds"); kept <= tried {
-		t.Errorf("failed events are kept for %d s, less than the %d s they are tried", kept, tried)
-	}
-	// A message whose run still goes on must not come again, and one that failed has to have another try.
-	if visible, kept := seconds("Changes", "VisibilityTimeout"), seconds("Changes", "MessageRetentionPeriod"); visible < timeout || kept < 2*visible {
-		t.Errorf("a change comes again after %d s and is kept for %d s; a run may take %d s", visible, kept, timeout)
-	}
-	// https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
-	most := 0
+	attempts := (seconds("SyncFunction", invoke, "MaximumRetryAttempts")+1)*timeout + 180
+	wait, visible := seconds("SyncAtDeploy", "ServiceTimeout"), seconds("Changes", "VisibilityTimeout")
+	failed, tried := seconds("FailedEvents", "MessageRetentionPeriod"),
+		seconds("SyncFunction", invoke, "MaximumEventAgeInSeconds")
+	longest := 0
 	for hours := range 1000 {
 		if s.accepts("HoursWithoutSuccess", strconv.Itoa(hours)) {
-			most = hours
+			longest = hours
 		}
 	}
-	if period := seconds("NoSuccessAlarm", "Period"); period < 3600 || period*most > 7*24*3600 {
-		t.Errorf("an alarm cannot look back %d periods of %d s", most, period)
-	}
-	// The default has to be longer than a day and its usual delay, and shorter than two missed days.
-	if hours := get(s.section("Parameters"), "HoursWithoutSuccess", "Default"); get(s.section("Parameters"), "ScheduleExpression", "Default") != "rate(1 day)" || hours != "26" {
-		t.Errorf("the alarm of no success after %v hours does not fit the schedule", hours)
+	period, hours := seconds("NoSuccessAlarm", "Period"), seconds("NoSuccessAlarm", "EvaluationPeriods")
+	kept := seconds("Changes", "MessageRetentionPeriod")
+	for problem, found := range map[string]bool{
+		// Lambda lets new accounts, which have few executions, reserve none:
+		// https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+		"executions are reserved by default": deploy(s, nil).property("SyncFunction",
+			"ReservedConcurrentExecutions") != nil,
+		"CloudFormation waits for too few attempts":         wait < attempts || wait > 3600,
+		"failed events are tried for longer than kept":      failed <= tried,
+		"a message comes again while its run still goes on": visible < timeout,
+		"a change whose run failed gets no other try":       kept < 2*visible,
+		// https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
+		"an alarm looks back for longer than a week": period < 3600 || period*longest > 7*24*3600,
+		// The default has to be longer than a day and its usual delay, and shorter than two missed days.
+		"the alarm of no success does not fit the schedule": hours != 26 ||
+			deploy(s, nil).property("Schedule", "ScheduleExpression") != "rate(1 day)",
+	} {
+		if found {
+			t.Error(problem)
+		}
 	}
 }
 
 // TestRules finds deployments that are refused wrongly, or not refused.
 func TestRules(t *testing.T) {
 	s := mainTemplate(t)
-	const ops = "arn:aws:sns:us-east-1:111122223333:ops"
+	const ops, email = "arn:aws:sns:us-east-1:111122223333:ops", "ops@example.com"
 	for _, test := range []struct {
 		region     string
 		parameters map[string]string
@@ -239,19 +193,20 @@ func TestRules(t *testing.T) {
 		{"us-gov-west-1", nil, "set Announcements=false"},
 		{"cn-north-1", map[string]string{"Announcements": "false"}, ""},
 		{"us-gov-west-1", map[string]string{"TopicArn": "arn:aws-us-gov:sns:us-gov-west-1:111122223333:mirror"}, ""},
-		{"us-east-1", map[string]string{"AlarmEmail": "ops@example.com"}, ""},
+		{"us-east-1", map[string]string{"AlarmEmail": email}, ""},
 		{"us-east-1", map[string]string{"AlarmTopicArn": ops}, ""},
-		{"us-east-1", map[string]string{"AlarmEmail": "ops@example.com", "AlarmTopicArn": ops}, "not both"},
+		{"us-east-1", map[string]string{"AlarmEmail": email, "AlarmTopicArn": ops}, "not both"},
 		{"us-east-1", map[string]string{"NotifyTopicArn": "alarms"}, "needs AlarmEmail or AlarmTopicArn"},
-		{"us-east-1", map[string]string{"NotifyTopicArn": "alarms", "AlarmEmail": "ops@example.com"}, ""},
+		{"us-east-1", map[string]string{"NotifyTopicArn": "alarms", "AlarmEmail": email}, ""},
 		{"us-east-1", map[string]string{"NotifyTopicArn": "alarms", "AlarmTopicArn": ops}, ""},
 		{"us-east-1", map[string]string{"NotifyTopicArn": ops}, ""},
 		{"us-east-1", map[string]string{"SubnetIds": "subnet-0a,subnet-0b", "SecurityGroupIds": "sg-0a"}, ""},
 		{"us-east-1", map[string]string{"SubnetIds": "subnet-0a"}, "or neither"},
 		{"us-east-1", map[string]string{"SecurityGroupIds": "sg-0a"}, "or neither"},
+		{"us-east-1", map[string]string{"Services": "S3", "Within": "S3"}, "makes no rule fewer"},
 	} {
 		d := deploy(s, test.parameters)
-		d.region = test.region
+		d.parameters["AWS::Region"] = test.region
 		if got := d.refusal(); (got == "") != (test.refusal == "") || !strings.Contains(got, test.refusal) {
 			t.Errorf("in %s with %v the refusal is %q, want %q", test.region, test.parameters, got, test.refusal)
 		}

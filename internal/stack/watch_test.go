@@ -20,52 +20,43 @@ var ofAWS = map[string]string{
 }
 
 // checkMetric reports a metric that nobody emits: not with that name and dimension, in the function's namespace.
-func checkMetric(t *testing.T, d *deployment, where, namespace, name, dimension, value string) {
-	wantDimension, known := ofAWS[namespace+" "+name]
+func checkMetric(t *testing.T, d *deployment, where string, metric ...any) {
+	t.Helper()
+	namespace, name := metric[0].(string), metric[1].(string)
+	dimension, known := ofAWS[namespace+" "+name]
 	if namespace == d.variables()["METRICS_NAMESPACE"] {
 		known = slices.ContainsFunc(function.Metrics, func(m function.Metric) bool { return m.Name == name })
-		wantDimension = function.MetricsDimension
+		dimension = function.MetricsDimension
 	}
-	wantValue := map[string]string{
-		"FunctionName": "<SyncFunction>",
-		"QueueName":    "<FailedEvents.QueueName>",
-	}[wantDimension]
-	if !known || dimension != wantDimension || value != wantValue {
-		t.Errorf("%s uses %s %s of %s=%s, which nobody emits", where, namespace, name, dimension, value)
+	of := map[string]string{"FunctionName": "<SyncFunction>", "QueueName": "<FailedEvents.QueueName>"}[dimension]
+	if !known || metric[2] != dimension || metric[3] != of {
+		t.Errorf("%s uses %v, which nobody emits", where, metric)
 	}
 }
 
 // TestAlarms finds alarms on metrics that nobody emits, alarms that tell nobody, and runs that nobody is alarmed by.
 func TestAlarms(t *testing.T) {
 	s := mainTemplate(t)
-	d := withEverything(s)
-	watched := map[string]string{}
+	d, watched := withEverything(s), map[string]string{}
 	none := deploy(s, map[string]string{"MetricsNamespace": "none", "WatchChanges": "true"})
 	for _, id := range s.ofType("AWS::CloudWatch::Alarm") {
-		p, isOwn := d.property(id), false
+		p := d.property(id)
 		for _, m := range metricsOf(p) {
-			namespace, name, dimension := get(m, "Namespace").(string), get(m, "MetricName").(string),
-				get(m, "Dimensions").([]any)[0]
-			checkMetric(t, d, "alarm "+id, namespace, name, get(dimension, "Name").(string),
-				get(dimension, "Value").(string))
-			watched[name] = strings.Join([]string{
+			checkMetric(t, d, "alarm "+id, get(m, "Namespace"), get(m, "MetricName"),
+				get(m, "Dimensions", "0", "Name"), get(m, "Dimensions", "0", "Value"))
+			watched[get(m, "MetricName").(string)] = strings.Join([]string{
 				get(m, "Statistic").(string), get(p, "ComparisonOperator").(string), get(p, "Threshold").(string),
 				get(p, "TreatMissingData").(string),
 			}, " ")
-			isOwn = !strings.HasPrefix(namespace, "AWS/")
 		}
-		checkTold(t, s, id)
-		if expressions := get(p, "Metrics"); expressions != nil {
-			// Those of the function's own are left out.
-			for _, m := range metricsOf(none.property(id)) {
-				isOwn = !strings.HasPrefix(get(m, "Namespace").(string), "AWS/")
+		for _, m := range metricsOf(none.property(id)) {
+			if ofAWS := strings.HasPrefix(get(m, "Namespace").(string), "AWS/"); none.exists(s.resource(id)) != ofAWS {
+				t.Errorf("alarm %s is made without the function's metrics: %t", id, !ofAWS)
 			}
 		}
-		if none.exists(s.resource(id)) == isOwn {
-			t.Errorf("alarm %s is made without the function's metrics: %t", id, isOwn)
-		}
+		checkTold(t, s, id)
 	}
-	for name, want := range map[string]string{
+	same(t, "the alarms", map[string]string{
 		"Errors":                             "Sum GreaterThanOrEqualToThreshold 1 notBreaching",
 		"RunFailed":                          "Sum GreaterThanOrEqualToThreshold 1 notBreaching",
 		"OpenToWorld":                        "Maximum GreaterThanOrEqualToThreshold 1 notBreaching",
@@ -75,11 +66,7 @@ func TestAlarms(t *testing.T) {
 		"InterfacesIncomplete":               "Maximum GreaterThanOrEqualToThreshold 1 ignore",
 		"FreeSlots":                          "Minimum LessThanThreshold 5 ignore",
 		"RunSucceeded":                       "Maximum LessThanThreshold 1 breaching",
-	} {
-		if watched[name] != want {
-			t.Errorf("the alarm on %s is %q, want %q", name, watched[name], want)
-		}
-	}
+	}, watched)
 }
 
 // metricsOf returns the metrics that an alarm watches: its one, or those of its expression, which adds them up.
@@ -92,12 +79,12 @@ func metricsOf(alarm any) []any {
 	var sum []string
 	for _, q := range queries {
 		if metric, ok := get(q, "MetricStat", "Metric").(map[string]any); ok {
-			metric["Statistic"] = get(q, "MetricStat", "Stat")
+			metric["Statistic"], metric["Period"] = get(q, "MetricStat", "Stat"), get(q, "MetricStat", "Period")
 			metrics = append(metrics, metric)
 			sum = append(sum, "FILL("+get(q, "Id").(string)+", 0)")
 		}
 	}
-	if get(queries[0], "Expression") != strings.Join(sum, " + ") {
+	if get(queries, "0", "Expression") != strings.Join(sum, " + ") {
 		return nil
 	}
 	return metrics
@@ -105,22 +92,14 @@ func metricsOf(alarm any) []any {
 
 // checkTold checks whom an alarm tells.
 func checkTold(t *testing.T, s template, id string) {
+	t.Helper()
 	const ops = "arn:aws:sns:us-east-1:111122223333:ops"
-	for _, test := range []struct {
-		parameters map[string]string
-		told       []string
-	}{
-		{nil, nil},
-		{map[string]string{"AlarmEmail": "ops@example.com"}, []string{"<AlarmTopic>"}},
-		{map[string]string{"AlarmTopicArn": ops}, []string{ops}},
+	for told, parameters := range map[string]map[string]string{
+		"": nil, "<AlarmTopic>": {"AlarmEmail": "ops@example.com"}, ops: {"AlarmTopicArn": ops},
 	} {
-		d := deploy(s, test.parameters)
-		if told := texts(d.property(id, "AlarmActions")); !slices.Equal(told, test.told) {
-			t.Errorf("alarm %s tells %v with %v", id, told, test.parameters)
-		}
-		if email := test.parameters["AlarmEmail"]; d.exists(s.resource("AlarmTopic")) != (email != "") {
-			t.Errorf("the topic for alarms is not made for an address, and only for one")
-		}
+		d := deploy(s, parameters)
+		same(t, "whom "+id+" tells", told, strings.Join(texts(d.property(id, "AlarmActions")), " "))
+		same(t, "a topic for alarms is made", told == "<AlarmTopic>", d.exists(s.resource("AlarmTopic")))
 	}
 }
 
@@ -129,35 +108,32 @@ func checkTold(t *testing.T, s template, id string) {
 func TestDashboard(t *testing.T) {
 	s := mainTemplate(t)
 	d := deploy(s, map[string]string{
-		"MetricsNamespace":   "Edge/Origins#1",
-		"FreeSlotsThreshold": "0", "WatchChanges": "true",
+		"MetricsNamespace": "Edge/Origins#1", "FreeSlotsThreshold": "0", "WatchChanges": "true",
 	})
 	text := d.property("SyncDashboard", "DashboardBody").(string)
 	var body any
 	if err := json.Unmarshal([]byte(text), &body); err != nil {
-		t.Errorf("the dashboard cannot be read: %v", err)
-		return
+		t.Fatalf("the dashboard cannot be read: %v", err)
 	}
-	shown := map[string]bool{}
 	walk(body, func(v any) {
 		metrics, _ := get(v, "metrics").([]any)
 		for _, metric := range metrics {
-			m := texts(metric)
-			checkMetric(t, d, "the dashboard", m[0], m[1], m[2], m[3])
-			shown[m[1]] = true
+			checkMetric(t, d, "the dashboard", metric.([]any)...)
 		}
-		if query := get(v, "query"); query != nil && !strings.HasPrefix(query.(string), "SOURCE '<SyncLogGroup>' | ") {
+		if query, ok := get(v, "query").(string); ok && !strings.HasPrefix(query, "SOURCE '<SyncLogGroup>' | ") {
 			t.Errorf("the dashboard searches another log: %s", query)
 		}
 	})
+	var shown []string
 	for _, m := range function.Metrics {
-		if !shown[m.Name] {
-			t.Errorf("the dashboard does not show %s", m.Name)
-		}
+		shown = append(shown, `"Edge/Origins#1", "`+m.Name+`"`)
 	}
 	for _, id := range s.ofType("AWS::CloudWatch::Alarm") {
-		if !strings.Contains(text, `"<`+id+`.Arn>"`) {
-			t.Errorf("the dashboard does not show the alarm %s", id)
+		shown = append(shown, `"<`+id+`.Arn>"`)
+	}
+	for _, name := range shown {
+		if !strings.Contains(text, name) {
+			t.Errorf("the dashboard does not show %s", name)
 		}
 	}
 	for parameter, value := range map[string]string{"MetricsNamespace": "none", "Dashboard": "false"} {
@@ -167,12 +143,12 @@ func TestDashboard(t *testing.T) {
 			t.Errorf("there is a dashboard with %s=%s, or none without", parameter, value)
 		}
 	}
-	for partition, domain := range map[string]string{"aws": "aws.amazon.com", "aws-cn": "amazonaws.cn", "aws-us-gov": "amazonaws-us-gov.com"} {
-		d.partition = partition
-		url := "https://us-east-1.console." + domain +
-			"/cloudwatch/home?region=us-east-1#dashboards/dashboard/<SyncDashboard>"
-		if got := d.eval(get(s.section("Outputs"), "DashboardUrl", "Value")); got != url {
-			t.Errorf("in %s the dashboard is at %v", partition, got)
-		}
+	for partition, domain := range map[string]string{
+		"aws": "aws.amazon.com", "aws-cn": "amazonaws.cn", "aws-us-gov": "amazonaws-us-gov.com",
+	} {
+		d.parameters["AWS::Partition"] = partition
+		same(t, "the dashboard's page in "+partition, "https://us-east-1.console."+domain+
+			"/cloudwatch/home?region=us-east-1#dashboards/dashboard/<SyncDashboard>",
+			d.eval(get(s.section("Outputs"), "DashboardUrl", "Value")))
 	}
 }
