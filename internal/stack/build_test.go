@@ -23,7 +23,9 @@ func TestBuild(t *testing.T) {
 		"its target copies": {
 			"'$(BOOTSTRAP)' '$(ARTIFACTS_DIR)'", first(makefile, `^build-SyncFunction: build\n\tcp (.*)$`),
 		},
-		"the Makefile builds":                  {function("Properties", "Handler"), first(makefile, `^BOOTSTRAP = build/(.*)$`)},
+		"the Makefile builds": {
+			function("Properties", "Handler"), first(makefile, `^BOOTSTRAP = build/(.*)$`),
+		},
 		"it builds for":                        {machine, first(makefile, `^ARCH = (.*)$`)},
 		"make invoke asks for an output of":    {"SyncFunction", get(s.section("Outputs"), invoked, "Value", "Ref")},
 		"the stack of samconfig.toml is":       {first(makefile, `^STACK = (.*)$`), first(sam, `^stack_name = "(.*)"$`)},

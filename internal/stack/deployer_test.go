@@ -36,10 +36,11 @@ var makes = map[string]string{
 	"AWS::Events::EventBusPolicy": "events: PutPermission RemovePermission DescribeEventBus",
 	"AWS::Events::Rule":           "events: PutRule DeleteRule DescribeRule PutTargets RemoveTargets",
 	"AWS::SNS::Subscription":      "sns: Subscribe Unsubscribe GetSubscriptionAttributes",
-	"AWS::SNS::Topic":             "sns: CreateTopic DeleteTopic GetTopicAttributes SetTopicAttributes Subscribe TagResource",
-	"AWS::CloudWatch::Alarm":      "cloudwatch: PutMetricAlarm DeleteAlarms DescribeAlarms",
-	"AWS::CloudWatch::Dashboard":  "cloudwatch: PutDashboard DeleteDashboards GetDashboard",
-	"Custom::Sync":                "lambda: InvokeFunction",
+	"AWS::SNS::Topic": `
+		sns: CreateTopic DeleteTopic GetTopicAttributes SetTopicAttributes Subscribe TagResource`,
+	"AWS::CloudWatch::Alarm":     "cloudwatch: PutMetricAlarm DeleteAlarms DescribeAlarms",
+	"AWS::CloudWatch::Dashboard": "cloudwatch: PutDashboard DeleteDashboards GetDashboard",
+	"Custom::Sync":               "lambda: InvokeFunction",
 }
 
 // needed returns the actions that it takes to make a resource of a type.

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// A page is a Markdown file: what can be linked to in it, where it links to, its blocks by their language, and its words
-// in code.
+// A page is a Markdown file: what can be linked to in it, where it links to, its blocks by their language, and its
+// words in code.
 type page struct {
 	text         string
 	anchors      map[string]bool

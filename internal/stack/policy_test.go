@@ -39,8 +39,8 @@ type statement struct {
 	Resources, Condition any
 }
 
-// statements returns the statements of a role by their Sids, with those that deny as "Deny …". It fails on one that has
-// no Sid of its own, or that is not a plain Allow or Deny.
+// statements returns the statements of a role by their Sids, with those that deny as "Deny …". It fails on one that
+// has no Sid of its own, or that is not a plain Allow or Deny.
 func statements(t interface{ Fatalf(string, ...any) }, d *deployment, role string) map[string]statement {
 	found := map[string]statement{}
 	for _, policy := range d.property(role, "Policies").([]any) {

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// rehearse runs deploy/rehearse.sh against the rehearsal's moto, with the release to update from, and returns what it prints and how it ends. It is
-// interrupted, as by Ctrl-C, where it prints a line that contains stopAt.
+// rehearse runs deploy/rehearse.sh against the rehearsal's moto, with the release to update from, and returns what it
+// prints and how it ends. It is interrupted, as by Ctrl-C, where it prints a line that contains stopAt.
 func (r *rehearsal) rehearse(cfsg, old, stopAt string) (string, error) {
 	r.t.Helper()
 	cmd := exec.CommandContext(r.t.Context(), "bash", "../../deploy/rehearse.sh")
@@ -56,8 +56,8 @@ func (r *rehearsal) cliEnv() []string {
 		"IP_RANGES_URL="+r.feed, "SSL_CERT_FILE="+filepath.Join(r.folder, "cert.pem"))
 }
 
-// `make rehearse` goes through against moto, answers all that moto can show with yes, and removes what it made; also when
-// it is interrupted.
+// `make rehearse` goes through against moto, answers all that moto can show with yes, and removes what it made; also
+// when it is interrupted.
 func TestRehearseScript(t *testing.T) {
 	t.Parallel()
 	for _, program := range []string{"aws", "bash", "zip", "curl", "openssl", "git", "make"} {
@@ -93,7 +93,8 @@ func TestRehearseScript(t *testing.T) {
 func (r *rehearsal) checkNothingLeft() {
 	r.t.Helper()
 	for _, command := range []string{
-		"cloudformation list-stacks --stack-status-filter CREATE_COMPLETE UPDATE_COMPLETE DELETE_FAILED --query StackSummaries[].StackName",
+		"cloudformation list-stacks --stack-status-filter CREATE_COMPLETE UPDATE_COMPLETE DELETE_FAILED " +
+			"--query StackSummaries[].StackName",
 		"ec2 describe-vpcs --filters Name=tag-key,Values=rehearsal --query Vpcs[].VpcId",
 		"ec2 describe-security-groups --filters Name=tag-key,Values=rehearsal --query SecurityGroups[].GroupId",
 		"ec2 describe-network-interfaces --query NetworkInterfaces[].NetworkInterfaceId",
@@ -116,8 +117,9 @@ func (r *rehearsal) checkNothingLeft() {
 // The script makes nothing unless somebody says yes.
 func TestRehearseScriptAsks(t *testing.T) {
 	dir := t.TempDir()
-	calls := filepath.Join(dir, "calls")
-	if err := os.WriteFile(filepath.Join(dir, "aws"), []byte("#!/bin/sh\necho \"$*\" >>"+calls+"\necho 123456789012\n"), 0o700); err != nil {
+	const aws, identity = "#!/bin/sh\necho \"$*\" >>$0.calls\necho 123456789012\n",
+		"sts get-caller-identity --query Account --output text\n"
+	if err := os.WriteFile(filepath.Join(dir, "aws"), []byte(aws), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for _, reply := range []string{"", "no\n", "y\n"} {
@@ -133,9 +135,9 @@ func TestRehearseScriptAsks(t *testing.T) {
 			}
 		}
 	}
-	made, err := os.ReadFile(calls)
-	if err != nil || strings.ReplaceAll(string(made), "sts get-caller-identity --query Account --output text\n", "") != "" {
-		t.Errorf("unasked, it makes the calls %s (%v)", made, err)
+	called, err := os.ReadFile(filepath.Join(dir, "aws.calls"))
+	if err != nil || strings.ReplaceAll(string(called), identity, "") != "" {
+		t.Errorf("unasked, it makes the calls %s (%v)", called, err)
 	}
 }
 
@@ -146,9 +148,10 @@ func TestRehearseScriptAnswers(t *testing.T) {
 	for name, page := range readPages(t) {
 		if says := open.FindString(page.text); says != "" {
 			found++
-			name = strings.TrimSuffix(path.Base(strings.TrimSuffix(name, "/README.md")),
-				".md") // terraform/README.md is terraform
-			if !regexp.MustCompile(`(?m)^\t?(shows \d+|on_aws \d+|deploy|answer "not shown here") (\w+,)?` + name + `\b`).MatchString(script) {
+			// terraform/README.md is terraform
+			name = strings.TrimSuffix(path.Base(strings.TrimSuffix(name, "/README.md")), ".md")
+			const answer = `(?m)^\t?(shows \d+|on_aws \d+|deploy|answer "not shown here") (\w+,)?`
+			if !regexp.MustCompile(answer + name + `\b`).MatchString(script) {
 				t.Errorf("%s says %q, and nothing that make rehearse shows answers it", name, says)
 			}
 		}

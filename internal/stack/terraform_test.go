@@ -297,8 +297,8 @@ func TestModuleResources(t *testing.T) {
 
 // Terraform and the provider accept the example in the module's README, and after an apply of it nothing is left to do.
 // The provider comes from the folder that TERRAFORM_PROVIDERS names, a filesystem mirror
-// (https://developer.hashicorp.com/terraform/cli/config/config-file#implied-local-mirror-directories). It never talks to
-// AWS: AWS_ENDPOINT_URL has it talk to moto_server.
+// (https://developer.hashicorp.com/terraform/cli/config/config-file#implied-local-mirror-directories). It never talks
+// to AWS: AWS_ENDPOINT_URL has it talk to moto_server.
 func TestModuleApplies(t *testing.T) {
 	t.Parallel()
 	terraform, err := exec.LookPath("terraform")
@@ -318,8 +318,9 @@ func TestModuleApplies(t *testing.T) {
 	if out, err := exec.Command(terraform, "fmt", "-check", "-diff", module).Output(); err != nil {
 		t.Errorf("terraform fmt: %v\n%s", err, out)
 	}
+	url := serveMoto(t, python(t, "moto.server, samtranslator"), t.TempDir())
 	env := append(os.Environ(), "AWS_ACCESS_KEY_ID=AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY=secret",
-		"AWS_EC2_METADATA_DISABLED=true", "AWS_ENDPOINT_URL="+serveMoto(t, python(t, "moto.server, samtranslator"), t.TempDir()))
+		"AWS_EC2_METADATA_DISABLED=true", "AWS_ENDPOINT_URL="+url)
 	run := func(arguments ...string) ([]byte, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 		defer cancel()

@@ -110,6 +110,16 @@ def invoke(function, event=None):
     return server.result, server.failed, text
 
 awslambda.LambdaFunction._invoke_lambda = invoke
+make_function, configuration = awslambda.LambdaFunction.__init__, awslambda.LambdaFunction.get_configuration
+
+def make_with_logging(self, account_id, spec, *arguments, **named):
+    make_function(self, account_id, spec, *arguments, **named)
+    self.logging = spec.get("LoggingConfig")
+
+# moto forgets LoggingConfig, which Terraform would set again at each apply.
+awslambda.LambdaFunction.__init__ = make_with_logging
+awslambda.LambdaFunction.get_configuration = lambda self, *arguments, **named: {
+    **configuration(self, *arguments, **named), **({"LoggingConfig": self.logging} if self.logging else {})}
 
 def send_sns_message(self, function_name, message, subject=None, qualifier=None):
     """moto's own has the topic arn:aws:sns:EXAMPLE."""
