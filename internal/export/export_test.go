@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -56,6 +58,31 @@ func write(t *testing.T, format string, in Input) string {
 	return out.String()
 }
 
+// put writes a file.
+func put(t *testing.T, path, text string, mode os.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A header is what the comment of an export says to type. The export is in the file FILE of the folder where it is
+// typed.
+type header struct{ load, takeOut string }
+
+// headerOf reads the commands out of an export.
+func headerOf(t *testing.T, export string) header {
+	t.Helper()
+	printed := func(pattern string) string {
+		found := regexp.MustCompile(pattern).FindAllStringSubmatch(export, -1)
+		if len(found) != 1 {
+			t.Fatalf("it says %d times how to load it, or to take it out:\n%s", len(found), export)
+		}
+		return found[0][1]
+	}
+	return header{printed(`(?m)^# Load.*: {2,}(\S.*)$`), printed(`(?m)^# (?:T|.*t)ake out.*: {2,}(\S.*)$`)}
+}
+
 // Each format says what it is, how to load it and how to take it out, where it belongs, and which family it leaves out.
 func TestFormats(t *testing.T) {
 	for _, f := range Formats {
@@ -64,35 +91,31 @@ func TestFormats(t *testing.T) {
 			in := sample()
 			in.Selection.Services, in.Selection.Within = []string{"CLOUDFRONT_ORIGIN_FACING"}, []string{"CLOUDFRONT"}
 			got := write(t, f.Name, in)
-			mentions := []string{"CLOUDFRONT_ORIGIN_FACING", "2026-08-22T15:17:05Z", "1787411825"}
-			for _, p := range in.Merged() {
-				mentions = append(mentions, p.String())
-			}
-			if !data {
-				headerOf(t, got)
-				mentions = append(mentions, "CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT as published",
-					"Made by cfsg export "+f.Name)
-			}
-			if !f.NotForHosts && !f.Trusts {
-				mentions = append(mentions, "The connecting address has to be CloudFront's own.",
-					"cfsg check --instance ID")
-			}
-			if f.Trusts {
-				mentions = append(mentions, "Trusting a proxy is not authentication")
-			}
-			if f.HasPorts {
-				mentions = append(mentions, "TCP port 443 8000-8080")
-			}
 			in.IPv6 = nil
 			one := write(t, f.Name, in)
+			if !data {
+				headerOf(t, got)
+			}
+			says := map[string]bool{
+				"CLOUDFRONT_ORIGIN_FACING": true, "2026-08-22T15:17:05Z": true, "1787411825": true,
+				"CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT as published": !data,
+				"Made by cfsg export " + f.Name:                           !data,
+				"The connecting address has to be CloudFront's own.":      !f.NotForHosts && !f.Trusts,
+				"cfsg check --instance ID":                                !f.NotForHosts && !f.Trusts,
+				"Trusting a proxy is not authentication":                  f.Trusts,
+				"TCP port 443 8000-8080":                                  f.HasPorts,
+			}
+			for _, p := range sample().Merged() {
+				says[p.String()] = true
+			}
+			for text, wanted := range says {
+				if strings.Contains(got, text) != wanted {
+					t.Errorf("it says %q: %t\n%s", text, !wanted, got)
+				}
+			}
 			if says := strings.Contains(one, "nobody is let in over IPv6"); says == (data || f.Trusts) ||
 				strings.Contains(one, "2600:") {
 				t.Errorf("for IPv4 alone it is\n%s", one)
-			}
-			for _, m := range mentions {
-				if !strings.Contains(got, m) {
-					t.Errorf("it does not say %q:\n%s", m, got)
-				}
 			}
 			if f.NotForHosts {
 				return
@@ -103,6 +126,34 @@ func TestFormats(t *testing.T) {
 				t.Errorf("behind a load balancer it is\n%s", got)
 			}
 		})
+	}
+}
+
+// Windows is told to remove the rule that is made, after a warning that this may shut CloudFront out. Where
+// these tests run there is no Windows Defender Firewall to try it on.
+func TestWindowsTakeOut(t *testing.T) {
+	text := write(t, "windows", sample())
+	const command = "Get-NetFirewallRule -Name cloudfront-ingress -ErrorAction SilentlyContinue | Remove-NetFirewallRule"
+	before, _, _ := strings.Cut(text, command)
+	if headerOf(t, text).takeOut != command || !strings.Contains(text, "= 'cloudfront-ingress'\n") ||
+		!strings.Contains(before, "not even CloudFront: allow them first") {
+		t.Errorf("it does not say how to take it out, or whom that may shut out:\n%s", text)
+	}
+}
+
+// Who shuts everyone else out of SSH is told so before it is loaded.
+func TestSSHIsWarnedOf(t *testing.T) {
+	for _, format := range []string{"nftables", "iptables", "firewalld"} {
+		for ports, warned := range map[secgroup.PortRange]bool{
+			{From: 443, To: 443}: false, {From: 22, To: 22}: true, {From: 1, To: 65535}: true, {From: 23, To: 65535}: false,
+		} {
+			in := sample()
+			in.Ports = []secgroup.PortRange{ports}
+			comment, _, _ := strings.Cut(write(t, format, in), "# Load")
+			if got := strings.Contains(comment, "only these ranges reach SSH"); got != warned {
+				t.Errorf("%s for port %s warns: %t, want %t", format, ports, got, warned)
+			}
+		}
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,6 +27,8 @@ type origin struct {
 
 // ports are those that the origin serves. 22 is not CloudFront's.
 var ports = []uint16{22, 443, 8080, 8443}
+
+type addrs = []netip.Addr
 
 // Sources that clients connect from.
 var (
@@ -55,8 +56,8 @@ func newOrigin(t *testing.T, programs ...string) *origin {
 		}
 	}
 	t.Parallel()
-	id := fmt.Sprintf("%d-%s", os.Getpid(), strings.NewReplacer("test", "", "/",
-		"-").Replace(strings.ToLower(t.Name())))
+	name := strings.NewReplacer("test", "", "/", "-").Replace(strings.ToLower(t.Name()))
+	id := fmt.Sprintf("%d-%s", os.Getpid(), name)
 	o := &origin{
 		t: t, host: "cfsg-host-" + id, internet: "cfsg-net-" + id,
 		addr4: netip.MustParseAddr("192.0.2.1"), addr6: netip.MustParseAddr("2001:db8:1::1"),
@@ -69,20 +70,12 @@ func newOrigin(t *testing.T, programs ...string) *origin {
 	}
 	ip := func(ns, args string) { o.in(ns, append([]string{"ip"}, strings.Fields(args)...)...) }
 	ip(o.host, "link add eth0 type veth peer name eth0 netns "+o.internet)
-	for _, ns := range []string{o.host, o.internet} {
+	for ns, own := range map[string]addrs{o.host: {o.addr4, o.addr6}, o.internet: sources} {
 		ip(ns, "link set lo up")
 		ip(ns, "link set eth0 up")
-	}
-	ip(o.host, "addr add "+o.addr4.String()+"/32 dev eth0")
-	ip(o.host, "-6 addr add "+o.addr6.String()+"/128 dev eth0 nodad")
-	for _, a := range sources {
-		if a.Is4() {
-			ip(o.internet, "addr add "+a.String()+"/32 dev eth0")
-		} else {
-			ip(o.internet, "-6 addr add "+a.String()+"/128 dev eth0 nodad")
+		for _, a := range own {
+			ip(ns, "addr add "+a.String()+" dev eth0"+map[bool]string{true: " nodad"}[a.Is6()])
 		}
-	}
-	for _, ns := range []string{o.host, o.internet} {
 		ip(ns, "route add default dev eth0")
 		ip(ns, "-6 route add default dev eth0")
 	}
@@ -203,7 +196,11 @@ func retransmitted(connection net.Conn) bool {
 
 // reach reports whether an address gets in on a port.
 func (o *origin) reach(from netip.Addr, port uint16, patience time.Duration) bool {
-	connection := o.dial(o.internet, from, port, patience)
+	return o.reachIn(o.internet, from, port, patience)
+}
+
+func (o *origin) reachIn(ns string, from netip.Addr, port uint16, patience time.Duration) bool {
+	connection := o.dial(ns, from, port, patience)
 	if connection != nil {
 		_ = connection.Close()
 	}
@@ -221,52 +218,58 @@ func echoes(connection net.Conn) bool {
 	return err == nil && string(answer) == "ping"
 }
 
-// expect fails the test where an address gets in or not, other than wanted.
-func (o *origin) expect(when string, in bool, port uint16, from ...netip.Addr) {
+// expect fails the test where an address gets in on a port, or does not, other than wanted.
+func (o *origin) expect(when string, port uint16, in, out addrs) {
 	o.t.Helper()
-	patience := short
-	if in {
-		patience = long
-	}
-	got := make([]bool, len(from))
 	var trying sync.WaitGroup
-	for i, a := range from {
-		trying.Go(func() { got[i] = o.reach(a, port, patience) })
-	}
-	trying.Wait()
-	for i, a := range from {
-		if got[i] != in {
-			o.t.Errorf("%s: %v gets in on port %d: %t, want %t", when, a, port, got[i], in)
+	try := func(a netip.Addr, wanted bool, patience time.Duration) {
+		if got := o.reach(a, port, patience); got != wanted {
+			o.t.Errorf("%s: %v gets in on port %d: %t, want %t", when, a, port, got, wanted)
 		}
 	}
+	for _, a := range in {
+		trying.Go(func() { try(a, true, long) })
+	}
+	for _, a := range out {
+		trying.Go(func() { try(a, false, short) })
+	}
+	trying.Wait()
 }
 
-// A crowd connects again and again until it is told to stop.
+// A crowd connects from an address, again and again.
 type crowd struct {
-	stop  atomic.Bool
-	done  chan struct{}
-	in    atomic.Int64
-	tries atomic.Int64
+	*origin
+	from      netip.Addr
+	stop      chan struct{}
+	done      chan struct{}
+	in, tries int
 }
 
 func (o *origin) crowd(from netip.Addr, port uint16, patience time.Duration) *crowd {
-	c := &crowd{done: make(chan struct{})}
+	c := &crowd{origin: o, from: from, stop: make(chan struct{}), done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
-		for !c.stop.Load() {
-			c.tries.Add(1)
+		for {
+			c.tries++
 			if o.reach(from, port, patience) {
-				c.in.Add(1)
+				c.in++
 			}
-			time.Sleep(2 * time.Millisecond) // leaves the firewall some of the machine
+			select {
+			case <-c.stop:
+				return
+			case <-time.After(2 * time.Millisecond): // leaves the firewall some of the machine
+			}
 		}
 	}()
 	return c
 }
 
-// disperse stops the crowd and returns how often it tried, and got in.
-func (c *crowd) disperse() (tries, in int64) {
-	c.stop.Store(true)
+// disperse stops the crowd, which must have got in each time, or never.
+func (c *crowd) disperse(listed bool) {
+	c.t.Helper()
+	close(c.stop)
 	<-c.done
-	return c.tries.Load(), c.in.Load()
+	if listed && (c.in != c.tries || c.tries < 10) || !listed && c.in != 0 {
+		c.t.Errorf("while it is loaded, %v gets in %d of %d times; listed: %t", c.from, c.in, c.tries, listed)
+	}
 }

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -37,7 +36,8 @@ type server struct {
 var servers = map[string]server{
 	"nginx": {
 		"/etc/nginx", "nginx.conf",
-		"error_log stderr; events {}\nhttp {\naccess_log off;\nTOP\nserver {\nlisten 8000PROXY; listen [::]:8000PROXY;\nSITE\nlocation / { add_header X-Viewer $remote_addr; return 200 ok; }\n}\n}",
+		"error_log stderr; events {}\nhttp {\naccess_log off;\nTOP\nserver {\nlisten 8000PROXY; listen [::]:8000PROXY;\n" +
+			"SITE\nlocation / { add_header X-Viewer $remote_addr; return 200 ok; }\n}\n}",
 		[]string{"nginx"},
 		"nginx", "nginx.pid",
 	},
@@ -45,13 +45,15 @@ var servers = map[string]server{
 		"/etc/apache2", "apache2.conf",
 		"PidFile ${APACHE_PID_FILE}\nErrorLog /dev/null\nUser ${APACHE_RUN_USER}\nGroup ${APACHE_RUN_GROUP}\n" +
 			apacheModules("mpm_event", "authz_core", "authz_host", "headers", "remoteip") +
-			"ServerName localhost\nListen 8000\nDocumentRoot /usr/share/apache2/default-site\nHeader set X-Viewer expr=%{REMOTE_ADDR}\nTOP\nSITE",
+			"ServerName localhost\nListen 8000\nDocumentRoot /usr/share/apache2/default-site\n" +
+			"Header set X-Viewer expr=%{REMOTE_ADDR}\nTOP\nSITE",
 		[]string{"apache2", "apachectl"},
 		"apachectl start", "apache2/apache2.pid",
 	},
 	"haproxy": {
 		"/etc/haproxy", "haproxy.cfg",
-		"defaults\nmode http\ntimeout connect 1s\ntimeout client 1s\ntimeout server 1s\nfrontend web\nbind :::8000 v4v6PROXY\nTOP\nSITE\nhttp-request return status 200 hdr X-Viewer %[src]",
+		"defaults\nmode http\ntimeout connect 1s\ntimeout client 1s\ntimeout server 1s\nfrontend web\n" +
+			"bind :::8000 v4v6PROXY\nTOP\nSITE\nhttp-request return status 200 hdr X-Viewer %[src]",
 		[]string{"haproxy"},
 		"haproxy -W -D -f /etc/haproxy/haproxy.cfg -p /run/haproxy.pid -S /run/haproxy-master.sock", "haproxy.pid",
 	},
@@ -60,6 +62,20 @@ var servers = map[string]server{
 		[]string{"caddy"},
 		"caddy start --config /etc/caddy/Caddyfile --pidfile /run/caddy.pid", "caddy.pid",
 	},
+}
+
+// printed are how the lines begin that an export prints for the configuration of a server: for all of it, and for its
+// site.
+var printed = map[string][2][]string{
+	"nginx":   {{"include "}, {"if "}},
+	"apache":  {nil, {"<Location", "Include ", "</Location"}},
+	"haproxy": {nil, {"tcp-request "}},
+	"caddy":   {{"import FILE"}, {"import cloudfront"}},
+
+	"nginx-realip":          {{"include "}},
+	"apache-remoteip":       {{"Include "}},
+	"haproxy-realip":        {{"acl", "http-request"}},
+	"caddy-trusted-proxies": {{"{", "servers {", "import ", "}"}},
 }
 
 func apacheModules(names ...string) string {
@@ -87,15 +103,8 @@ func newSite(t *testing.T, name string) *site {
 			t.Fatal(err)
 		}
 	}
-	s.put(filepath.Join(s.dir, "bin", "systemctl"), systemctl, 0o700)
+	put(t, filepath.Join(s.dir, "bin", "systemctl"), systemctl, 0o700)
 	return s
-}
-
-func (s *site) put(path, text string, mode os.FileMode) {
-	s.t.Helper()
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
-		s.t.Fatal(err)
-	}
 }
 
 func (s *site) typed(command string) (string, error) {
@@ -112,65 +121,64 @@ func (s *site) paste(command string) {
 	}
 }
 
-// configure writes the configuration, with lines for all of it and for the site.
-func (s *site) configure(top, lines []string, proxy string) {
+// configure writes the configuration, with the lines that an export prints, and what the server listens with.
+func (s *site) configure(top, lines []string, listen string) {
 	s.t.Helper()
-	config := strings.NewReplacer("TOP", strings.Join(top, "\n"), "SITE", strings.Join(lines, "\n"),
-		"PROXY", proxy).Replace(s.config)
-	s.put(filepath.Join(s.etc, s.file), config+"\n", 0o600)
+	config := strings.NewReplacer("TOP", strings.Join(top, "\n"), "SITE", strings.Join(lines, "\n"), "PROXY", listen)
+	put(s.t, filepath.Join(s.etc, s.file), config.Replace(s.config)+"\n", 0o600)
+}
+
+// follow has the configuration refer to an export, as that prints it, and writes it.
+func (s *site) follow(format, export, listen string) {
+	s.t.Helper()
+	put(s.t, filepath.Join(s.etc, "FILE"), export, 0o600)
+	s.configure(commentLines(s.t, export, printed[format][0]), commentLines(s.t, export, printed[format][1]), listen)
 }
 
 func (s *site) run() {
 	s.t.Helper()
-	s.paste(s.start + " >$1/log </dev/null 2>&1 || { cat $1/log; exit 1; }") // what stays there must not hold the pipe that is read from
-	s.t.Cleanup(func() { kill(s.t, filepath.Join(s.dir, "run", s.pid)) })
+	// What stays there must not hold the pipe that is read from.
+	s.paste(s.start + " >$1/log </dev/null 2>&1 || { cat $1/log; exit 1; }")
+	s.t.Cleanup(func() {
+		const kill = "pid=$(cat /run/%[1]s) && kill $pid && { timeout 5 tail --pid=$pid -f /dev/null || kill -9 $pid; }"
+		if out, err := s.typed(fmt.Sprintf(kill, s.pid)); err != nil {
+			s.t.Error(out)
+		}
+	})
 }
 
 // Servers do with their exports what the comment says, by the lines and commands that are printed there: CloudFront
 // gets in all the time, nobody else does while it is loaded, and all is as before when it is taken out.
 func TestServersReload(t *testing.T) {
-	for format, lines := range map[string][2][]string{ // how they begin
-		"nginx":   {{"include "}, {"if "}},
-		"apache":  {nil, {"<Location", "Include ", "</Location"}},
-		"haproxy": {nil, {"tcp-request "}},
-		"caddy":   {{"import FILE"}, {"import cloudfront"}},
-	} {
+	for _, format := range []string{"nginx", "apache", "haproxy", "caddy"} {
 		t.Run(format, func(t *testing.T) {
 			s := newSite(t, format)
 			s.configure(nil, nil, "")
 			s.run()
-			s.answers("before", true, kept4, kept6, other4, other6)
+			s.answers("before", addrs{kept4, kept6, other4, other6}, nil)
 
 			first, second := write(t, format, sample()), write(t, format, changed())
-			says := headerOf(t, first)
-			s.put(filepath.Join(s.etc, "FILE"), first, 0o600)
-			s.configure(commentLines(t, first, lines[0]...), commentLines(t, first, lines[1]...), "")
+			says, file := headerOf(t, first), filepath.Join(s.etc, "FILE")
+			s.follow(format, first, "")
 			s.paste(says.load)
-			s.answers("loaded", true, kept4, kept6, gone4, gone6)
-			s.answers("loaded", false, next4, next6, other4, other6)
-			s.put(filepath.Join(s.etc, "FILE"), second, 0o600)
+			s.answers("loaded", addrs{kept4, kept6, gone4, gone6}, addrs{next4, next6, other4, other6})
+			put(t, file, second, 0o600)
 			s.paste(says.load)
-			s.answers("changed", true, kept4, kept6, next4, next6)
-			s.answers("changed", false, gone4, gone6, other4, other6)
+			s.answers("changed", addrs{kept4, kept6, next4, next6}, addrs{gone4, gone6, other4, other6})
 
 			// A file that was spoilt, or is missing, changes nothing.
-			s.put(filepath.Join(s.etc, "FILE"), strings.ReplaceAll(second, "/16", "/160"), 0o600)
-			if out, err := s.typed(says.load); err == nil {
-				t.Errorf("a range that is none is taken: %s", out)
+			put(t, file, strings.ReplaceAll(second, "/16", "/160"), 0o600)
+			for _, command := range []string{says.load, "rm FILE && " + says.takeOut} {
+				if out, err := s.typed(command); err == nil {
+					t.Errorf("it reloads by %s: %s", command, out)
+				}
+				s.answers("after "+command, addrs{kept4, kept6, next4, next6}, nil)
 			}
-			s.answers("spoilt", true, kept4, kept6, next4, next6)
-			if err := os.Remove(filepath.Join(s.etc, "FILE")); err != nil {
-				t.Fatal(err)
-			}
-			if out, err := s.typed(says.takeOut); err == nil {
-				t.Errorf("it reloads though the lines are still there: %s", out)
-			}
-			s.answers("missing", true, kept4, kept6, next4, next6)
 
 			s.configure(nil, nil, "")
 			s.paste(says.takeOut)
 			s.paste(says.takeOut)
-			s.answers("taken out", true, kept4, kept6, other4, other6)
+			s.answers("taken out", addrs{kept4, kept6, other4, other6}, nil)
 		})
 	}
 }
@@ -178,13 +186,8 @@ func TestServersReload(t *testing.T) {
 // Behind CloudFront, and behind a load balancer, the viewer is the one that they have seen. What somebody claims to be
 // is not believed, and no request has the viewer of the one before it on the same connection.
 func TestViewerIsSeen(t *testing.T) {
-	const viewer, claimed = "198.51.100.7", "6.6.6.6, "
-	for format, top := range map[string][]string{
-		"nginx-realip":          {"include "},
-		"apache-remoteip":       {"Include "},
-		"haproxy-realip":        {"acl", "http-request"},
-		"caddy-trusted-proxies": {"{", "servers {", "import ", "}"},
-	} {
+	const viewer, other, claimed = "198.51.100.7", "198.51.100.8", "6.6.6.6, "
+	for _, format := range []string{"nginx-realip", "apache-remoteip", "haproxy-realip", "caddy-trusted-proxies"} {
 		for _, via := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s via %t", format, via), func(t *testing.T) {
 				s := newSite(t, strings.SplitN(format, "-", 2)[0])
@@ -192,44 +195,33 @@ func TestViewerIsSeen(t *testing.T) {
 					strings.HasPrefix(out, "2.6") {
 					t.Skipf("Caddy %s has no trusted_proxies", strings.TrimSpace(out))
 				}
-				in, behind := sample(), lb4.String()
+				in, behind, beyond := sample(), lb4.String(), lb4.String()
 				if via {
-					in.Via, behind = prefixes("10.0.0.0/16"), viewer
+					in.Via, behind, beyond = prefixes("10.0.0.0/16"), viewer, "203.0.113.99"
 				}
 				text := write(t, format, in)
-				lines := commentLines(t, text, top...)
-				s.configure(lines, nil, "")
-				s.put(filepath.Join(s.etc, "FILE"), strings.ReplaceAll(text, "/15", "/150"), 0o600)
 				check, _, _ := strings.Cut(headerOf(t, text).load, " && ")
+				s.follow(format, text, "")
+				put(t, filepath.Join(s.etc, "FILE"), strings.ReplaceAll(text, "/15", "/150"), 0o600)
 				if out, err := s.typed(check); err == nil {
 					t.Errorf("a range that is none is taken: %s", out)
 				}
-				s.put(filepath.Join(s.etc, "FILE"), text, 0o600)
+				put(t, filepath.Join(s.etc, "FILE"), text, 0o600)
 				s.paste(check)
 				s.run()
-				s.answers("started", true, other4)
+				s.answers("started", addrs{other4}, nil)
 				for _, c := range []struct {
-					from     netip.Addr
-					xff      []string
-					expected []string
+					from      netip.Addr
+					xff, want []string
 				}{
-					{
-						kept4,
-						[]string{claimed + viewer, claimed + "198.51.100.8", ""},
-						[]string{viewer, "198.51.100.8", kept4.String()},
-					},
+					{kept4, []string{claimed + viewer, claimed + other, ""}, []string{viewer, other, kept4.String()}},
 					{kept6, []string{claimed + "2001:db8::7"}, []string{"2001:db8::7"}},
 					{other4, []string{claimed + viewer, kept4.String()}, []string{other4.String(), other4.String()}},
 					{lb4, []string{claimed + viewer + ", " + kept4.String()}, []string{behind}},
-					{
-						lb4,
-						[]string{claimed + "203.0.113.99"},
-						[]string{map[bool]string{true: "203.0.113.99", false: lb4.String()}[via]},
-					},
+					{lb4, []string{claimed + "203.0.113.99"}, []string{beyond}},
 				} {
-					if _, got := s.ask(c.from, "", c.xff...); !slices.Equal(got, c.expected) {
-						t.Errorf("from %v with X-Forwarded-For %q the viewer is %q, want %q",
-							c.from, c.xff, got, c.expected)
+					if _, got := s.ask(c.from, "", c.xff...); !slices.Equal(got, c.want) {
+						t.Errorf("from %v with X-Forwarded-For %q the viewer is %q, want %q", c.from, c.xff, got, c.want)
 					}
 				}
 			})
@@ -239,56 +231,50 @@ func TestViewerIsSeen(t *testing.T) {
 
 // Behind a load balancer, that is let in and nobody else; or, where it speaks the PROXY protocol, whom it names.
 func TestBehindLoadBalancer(t *testing.T) {
-	for _, format := range []string{"nginx", "haproxy", "apache", "caddy"} {
-		for _, proxy := range []string{"", " proxy_protocol", " accept-proxy", "via"} {
-			if spoken := map[string]string{"nginx": " proxy_protocol", "haproxy": " accept-proxy"}[format]; proxy != "" && (spoken == "" || proxy != "via" && proxy != spoken) {
-				continue
+	names := func(a netip.Addr) string { return fmt.Sprintf("PROXY TCP4 %v 192.0.2.1 1000 8000\r\n", a) }
+	type request struct {
+		from  netip.Addr
+		proxy string
+	}
+	for _, test := range []struct {
+		format, listen string
+		via, proxy     bool
+	}{
+		{"nginx", "", true, false},
+		{"haproxy", "", true, false},
+		{"apache", "", true, false},
+		{"caddy", "", true, false},
+		{"nginx", " proxy_protocol", false, true},
+		{"haproxy", " accept-proxy", false, true},
+		{"nginx", " proxy_protocol", true, true},
+		{"haproxy", "", true, true},
+	} {
+		t.Run(fmt.Sprintf("%s via %t proxy %t", test.format, test.via, test.proxy), func(t *testing.T) {
+			s, in := newSite(t, test.format), sample()
+			if in.ProxyProtocol = test.proxy; test.via {
+				in.Via = prefixes("10.0.0.0/16")
 			}
-			t.Run(format+proxy, func(t *testing.T) {
-				s := newSite(t, format)
-				in := sample()
-				in.ProxyProtocol = proxy != ""
-				if proxy == "" || proxy == "via" {
-					in.Via = prefixes("10.0.0.0/16")
+			s.follow(test.format, write(t, test.format, in), test.listen)
+			s.run()
+			first, want := "", map[request]bool{{lb4, ""}: true, {kept4, ""}: false, {other4, ""}: false}
+			if test.proxy {
+				first, want = names(kept4), map[request]bool{
+					{lb4, names(kept4)}: true, {lb4, names(other4)}: false, {other4, ""}: false,
+					{other4, names(kept4)}: !test.via,
 				}
-				text := write(t, format, in)
-				s.put(filepath.Join(s.etc, "FILE"), text, 0o600)
-				top := map[string][]string{"nginx": {"include "}, "caddy": {"import FILE"}}[format]
-				lines := map[string][]string{
-					"nginx": {"if "}, "apache": {"<Location", "Include ", "</Location"},
-					"haproxy": {"tcp-request "}, "caddy": {"import cloudfront"},
-				}[format]
-				listen := proxy
-				if proxy == "via" {
-					listen = map[string]string{"nginx": " proxy_protocol"}[format]
+			}
+			s.answersWith("started", true, lb4, first)
+			for r, in := range want {
+				if status, _ := s.ask(r.from, r.proxy, ""); (status == "200") != in {
+					t.Errorf("from %v with %q: answered %q", r.from, r.proxy, status)
 				}
-				s.configure(commentLines(t, text, top...), commentLines(t, text, lines...), listen)
-				s.run()
-				names := func(a netip.Addr) string { return fmt.Sprintf("PROXY TCP4 %v %v 1000 8000\r\n", a, s.addr4) }
-				type request struct {
-					from  netip.Addr
-					proxy string
-				}
-				want := map[request]bool{{lb4, ""}: true, {kept4, ""}: false, {other4, ""}: false}
-				if proxy != "" {
-					want = map[request]bool{
-						{lb4, names(kept4)}: true, {lb4, names(other4)}: false, {other4, ""}: false,
-						{other4, names(kept4)}: proxy != "via",
-					}
-				}
-				s.answersWith("started", true, lb4, map[bool]string{true: names(kept4)}[proxy != ""])
-				for r, in := range want {
-					if status, _ := s.ask(r.from, r.proxy, ""); (status == "200") != in {
-						t.Errorf("from %v with %q: answered %q", r.from, r.proxy, status)
-					}
-				}
-			})
-		}
+			}
+		})
 	}
 }
 
 // commentLines returns the lines of a comment that begin so, in their order. Each beginning must be there.
-func commentLines(t *testing.T, export string, starts ...string) (lines []string) {
+func commentLines(t *testing.T, export string, starts []string) (lines []string) {
 	t.Helper()
 	for line := range strings.Lines(export) {
 		line, found := strings.CutPrefix(line, "#   ")
@@ -305,46 +291,31 @@ func commentLines(t *testing.T, export string, starts ...string) (lines []string
 	return lines
 }
 
-// kill ends the process whose file this is.
-func kill(t *testing.T, file string) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil || pid < 2 {
-		t.Errorf("%s has %q", file, text)
-		return
-	}
-	for range 100 {
-		if syscall.Kill(pid, syscall.SIGTERM) != nil {
-			return
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	_ = syscall.Kill(pid, syscall.SIGKILL)
-}
-
-// answers fails the test where the web server answers an address or not, other than wanted. A reload takes effect a
+// answers fails the test where the web server answers an address, or does not, other than wanted. A reload takes effect a
 // moment after the command that asks for it.
-func (o *origin) answers(when string, wanted bool, from ...netip.Addr) {
+func (o *origin) answers(when string, in, out addrs) {
 	o.t.Helper()
-	for _, a := range from {
-		o.answersWith(when, wanted, a, "")
+	for _, a := range in {
+		o.answersWith(when, true, a, "")
+	}
+	for _, a := range out {
+		o.answersWith(when, false, a, "")
 	}
 }
 
 func (o *origin) answersWith(when string, wanted bool, from netip.Addr, proxy string) {
 	o.t.Helper()
 	deadline := time.Now().Add(long)
-	got, _ := o.ask(from, proxy, "")
-	for (got == "200") != wanted && time.Now().Before(deadline) {
+	for {
+		got, _ := o.ask(from, proxy, "")
+		if (got == "200") == wanted {
+			return
+		}
+		if time.Now().After(deadline) {
+			o.t.Errorf("%s: %v is answered %q", when, from, got)
+			return
+		}
 		time.Sleep(50 * time.Millisecond)
-		got, _ = o.ask(from, proxy, "")
-	}
-	if (got == "200") != wanted {
-		o.t.Errorf("%s: %v is answered %q", when, from, got)
 	}
 }
 
@@ -362,7 +333,8 @@ func (o *origin) ask(from netip.Addr, proxy string, xff ...string) (status strin
 		if x != "" {
 			x = "X-Forwarded-For: " + x + "\r\n"
 		}
-		if _, err := io.WriteString(connection, proxy+"GET /index.html HTTP/1.1\r\nHost: localhost\r\n"+x+"\r\n"); err != nil {
+		get := proxy + "GET /index.html HTTP/1.1\r\nHost: localhost\r\n" + x + "\r\n"
+		if _, err := io.WriteString(connection, get); err != nil {
 			return "", viewers
 		}
 		proxy = ""

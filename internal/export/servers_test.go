@@ -9,22 +9,16 @@ import (
 	"testing"
 )
 
-// newTerraform returns what runs a program in a folder with some files, or skips the test without Terraform.
-func newTerraform(t *testing.T, files map[string]string) (folder string,
-	run func(input string, args ...string) (string, error),
-) {
+// newTerraform makes a folder with a file, and returns what runs a command there, or skips the test without Terraform.
+func newTerraform(t *testing.T, name, text string) func(input, command string) (string, error) {
 	t.Helper()
 	if _, err := exec.LookPath("terraform"); err != nil {
 		t.Skip("terraform is not installed")
 	}
-	folder = t.TempDir()
-	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return folder, func(input string, args ...string) (string, error) {
-		cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
+	folder := t.TempDir()
+	put(t, filepath.Join(folder, name), text, 0o600)
+	return func(input, command string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", command)
 		cmd.Dir, cmd.Stdin = folder, strings.NewReader(input)
 		cmd.Env = append(os.Environ(), "CHECKPOINT_DISABLE=1", "TF_CLI_CONFIG_FILE=/dev/null")
 		out, err := cmd.CombinedOutput()
@@ -35,28 +29,18 @@ func newTerraform(t *testing.T, files map[string]string) (folder string,
 // Terraform reads the export and finds both lists in it, and does what is printed.
 func TestTerraform(t *testing.T) {
 	text := write(t, "terraform", sample())
-	folder, try := newTerraform(t, map[string]string{"cloudfront.tf": text, "main.tf": "terraform {}\n"})
-	run := func(input string, args ...string) string {
-		t.Helper()
-		out, err := try(input, args...)
-		if err != nil {
-			t.Fatalf("%s: %v: %s", strings.Join(args, " "), err, out)
-		}
-		return out
-	}
-	run("", "terraform", "fmt", "-check", "-diff")
-	run("", "terraform", "init", "-backend=false")
-	run("", "terraform", "validate")
-	got := run("join(\" \", concat(local.cloudfront_ipv4, local.cloudfront_ipv6))\n", "terraform", "console")
-	if want := `"18.64.0.0/14 52.84.0.0/15 2600:9000:1000::/36"`; got != want {
-		t.Errorf("it finds %s, want %s", got, want)
-	}
 	says := headerOf(t, text)
-	run("", "sh", "-c", says.load)
-	if err := os.Remove(filepath.Join(folder, "cloudfront.tf")); err != nil {
-		t.Fatal(err)
+	run := newTerraform(t, "cloudfront.tf", text)
+	for _, command := range []string{
+		"terraform fmt -check -diff", "terraform init -backend=false", "terraform validate", "terraform console", says.load,
+		"echo 'terraform {}' >main.tf && rm cloudfront.tf && " + says.takeOut,
+	} {
+		out, err := run(`join(" ", concat(local.cloudfront_ipv4, local.cloudfront_ipv6))`+"\n", command)
+		want := `"18.64.0.0/14 52.84.0.0/15 2600:9000:1000::/36"`
+		if err != nil || command == "terraform console" && out != want {
+			t.Fatalf("%s: %v: %s", command, err, out)
+		}
 	}
-	run("", "sh", "-c", says.takeOut)
 }
 
 // Terraform makes nothing where a security group does not take the rules, unless it is told that the quota was raised.
@@ -66,17 +50,15 @@ func TestListsTooHeavy(t *testing.T) {
 	text := write(t, "terraform-lists", in)
 	variable := regexp.MustCompile(`(?s)variable "cloudfront_rules_per_group" {.*?\n}`).FindString(text)
 	condition := regexp.MustCompile(`(?s)precondition {.*?\n    }`).FindString(text)
-	_, run := newTerraform(t, map[string]string{
-		"main.tf": variable + "\nresource \"terraform_data\" \"list\" {\nlifecycle {\n" + condition + "\n}\n}\n",
-	})
-	if out, err := run("", "terraform", "init"); err != nil {
+	run := newTerraform(t, "main.tf",
+		variable+"\nresource \"terraform_data\" \"list\" {\nlifecycle {\n"+condition+"\n}\n}\n")
+	if out, err := run("", "terraform init"); err != nil {
 		t.Fatal(out)
 	}
-	if out, err := run("", "terraform", "plan", "-no-color"); err == nil ||
-		!strings.Contains(out, "The rules count as 1") {
+	if out, err := run("", "terraform plan -no-color"); err == nil || !strings.Contains(out, "The rules count as 1") {
 		t.Errorf("it is planned, or the error does not say why:\n%s", out)
 	}
-	if out, err := run("", "terraform", "plan", "-var=cloudfront_rules_per_group=300"); err != nil {
+	if out, err := run("", "terraform plan -var=cloudfront_rules_per_group=300"); err != nil {
 		t.Errorf("with a quota that was raised:\n%s", out)
 	}
 	if strings.Contains(write(t, "terraform-lists", sample()), "precondition") {
