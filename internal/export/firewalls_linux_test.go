@@ -1,7 +1,6 @@
 package export
 
 import (
-	"net"
 	"net/netip"
 	"os/exec"
 	"path/filepath"
@@ -99,7 +98,7 @@ func (o *origin) check(f firewall) {
 		t.Helper()
 		o.expect(when, 22, addrs{kept4, other4, other6}, nil)
 		for _, a := range []netip.Addr{o.addr4, o.addr6} {
-			if !o.reachIn(o.host, a, 443, long) {
+			if !o.reach(o.host, a, 443, long) {
 				t.Errorf("%s: the host does not reach itself at %v", when, a)
 			}
 		}
@@ -305,26 +304,13 @@ func TestUfw(t *testing.T) {
 	}
 }
 
-// bus is the configuration of a message bus on which everything is allowed.
-const bus = `<busconfig>
-	<type>system</type>
-	<listen>unix:path=SOCKET</listen>
-	<auth>EXTERNAL</auth>
-	<policy context="default">
-		<allow send_destination="*" eavesdrop="true"/>
-		<allow eavesdrop="true"/>
-		<allow own="*"/>
-		<allow user="*"/>
-	</policy>
-</busconfig>`
-
-// startFirewalld runs firewalld for the host, on a message bus and with a configuration of its own. It returns what
-// runs a program that talks to it, and where the configuration is.
-func startFirewalld(o *origin) (run func(args ...string) (string, error), etc string) {
+// startFirewalld runs firewalld for the host, with a configuration of its own, on a message bus of its own, on which
+// everything is allowed as on a session's. It returns what runs a script that talks to it, and where the configuration
+// is.
+func startFirewalld(o *origin) (shell func(script string) (string, error), etc string) {
 	t := o.t
 	dir, etc := t.TempDir(), copyOf(t, "/etc/firewalld")
-	socket, config := filepath.Join(dir, "socket"), filepath.Join(dir, "bus.conf")
-	put(t, config, strings.Replace(bus, "SOCKET", socket, 1), 0o600)
+	socket := filepath.Join(dir, "socket")
 	address := "DBUS_SYSTEM_BUS_ADDRESS=unix:path=" + socket
 	start := func(args ...string) {
 		command := exec.Command("ip", append([]string{"netns", "exec", o.host, "env", address}, args...)...)
@@ -336,35 +322,24 @@ func startFirewalld(o *origin) (run func(args ...string) (string, error), etc st
 			_ = command.Wait()
 		})
 	}
-	wait := func(what string, ready func() bool) {
-		for deadline := time.Now().Add(20 * time.Second); !ready(); time.Sleep(50 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Skipf("%s does not start here", what)
-			}
+	shell = func(script string) (string, error) { return o.try(o.host, "env", address, "sh", "-c", script) }
+	start("dbus-daemon", "--session", "--address=unix:path="+socket, "--nofork", "--nopidfile")
+	start("sh", "-c", "until [ -S "+socket+" ]; do sleep 0.1; done; exec firewalld --nofork --nopid --system-config "+etc+
+		" --log-file "+dir+"/log")
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		if _, err := shell("firewall-cmd --state"); err == nil {
+			return shell, etc
+		}
+		if time.Now().After(deadline) {
+			t.Skip("firewalld does not start here")
 		}
 	}
-	start("dbus-daemon", "--config-file="+config, "--nofork", "--nopidfile")
-	wait("the message bus", func() bool {
-		connection, err := net.Dial("unix", socket)
-		if err == nil {
-			_ = connection.Close()
-		}
-		return err == nil
-	})
-	start("firewalld", "--nofork", "--nopid", "--system-config", etc, "--log-file", filepath.Join(dir, "log"))
-	wait("firewalld", func() bool { return exec.Command("env", address, "firewall-cmd", "--state").Run() == nil })
-	return func(args ...string) (string, error) {
-		return o.try(o.host, append([]string{"env", address}, args...)...)
-	}, etc
 }
 
 func TestFirewalld(t *testing.T) {
 	o := newOrigin(t, "firewalld", "firewall-cmd", "dbus-daemon", "nft")
-	run, etc := startFirewalld(o)
-	f := firewall{
-		format: "firewalld",
-		shell:  func(script string) (string, error) { return run("sh", "-c", script) },
-	}
+	shell, etc := startFirewalld(o)
+	f := firewall{format: "firewalld", shell: shell}
 	sh := func(script string) string {
 		t.Helper()
 		return f.paste(t, exported{folder: "/"}, script)

@@ -194,12 +194,8 @@ func retransmitted(connection net.Conn) bool {
 	return again
 }
 
-// reach reports whether an address gets in on a port.
-func (o *origin) reach(from netip.Addr, port uint16, patience time.Duration) bool {
-	return o.reachIn(o.internet, from, port, patience)
-}
-
-func (o *origin) reachIn(ns string, from netip.Addr, port uint16, patience time.Duration) bool {
+// reach reports whether an address of a namespace gets in on a port.
+func (o *origin) reach(ns string, from netip.Addr, port uint16, patience time.Duration) bool {
 	connection := o.dial(ns, from, port, patience)
 	if connection != nil {
 		_ = connection.Close()
@@ -223,7 +219,7 @@ func (o *origin) expect(when string, port uint16, in, out addrs) {
 	o.t.Helper()
 	var trying sync.WaitGroup
 	try := func(a netip.Addr, wanted bool, patience time.Duration) {
-		if got := o.reach(a, port, patience); got != wanted {
+		if got := o.reach(o.internet, a, port, patience); got != wanted {
 			o.t.Errorf("%s: %v gets in on port %d: %t, want %t", when, a, port, got, wanted)
 		}
 	}
@@ -251,7 +247,7 @@ func (o *origin) crowd(from netip.Addr, port uint16, patience time.Duration) *cr
 		defer close(c.done)
 		for {
 			c.tries++
-			if o.reach(from, port, patience) {
+			if o.reach(o.internet, from, port, patience) {
 				c.in++
 			}
 			select {

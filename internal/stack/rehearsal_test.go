@@ -179,15 +179,15 @@ func (r *rehearsal) deploy(account, region, name string, s template, parameters 
 		list = append(list, cfntypes.Parameter{ParameterKey: &key, ParameterValue: &value})
 	}
 	client := cloudformation.NewFromConfig(r.config(account, region))
-	if _, err := client.DescribeStacks(r.t.Context(), &cloudformation.DescribeStacksInput{StackName: &name}); err != nil {
+	_, err = client.DescribeStacks(r.t.Context(), &cloudformation.DescribeStacksInput{StackName: &name})
+	if err != nil {
 		_, err = client.CreateStack(r.t.Context(),
 			&cloudformation.CreateStackInput{StackName: &name, TemplateBody: &text, Parameters: list})
-		r.must(err)
 	} else {
 		_, err = client.UpdateStack(r.t.Context(),
 			&cloudformation.UpdateStackInput{StackName: &name, TemplateBody: &text, Parameters: list})
-		r.must(err)
 	}
+	r.must(err)
 	return r.entries()
 }
 
