@@ -59,8 +59,8 @@ func TestReplacements(t *testing.T) {
 		// The resources of these options exist only with them.
 		"Announcements": "removes Announcement removes AnnouncementPermission", "Dashboard": "removes SyncDashboard",
 	}
-	for name := range s.section("Parameters") {
-		value := otherValues[name][0]
+	for name, values := range otherValues {
+		value := values[0]
 		changed := replacements(deploy(s, nil), deploy(s, map[string]string{name: value}), only)
 		if got := strings.Join(changed, " "); got != allowed[name] || !s.accepts(name, value) {
 			t.Errorf("%s=%s %s, want %q", name, value, got, allowed[name])

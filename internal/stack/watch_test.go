@@ -2,6 +2,7 @@ package stack
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -44,10 +45,8 @@ func TestAlarms(t *testing.T) {
 		for _, m := range metricsOf(p) {
 			checkMetric(t, d, "alarm "+id, get(m, "Namespace"), get(m, "MetricName"),
 				get(m, "Dimensions", "0", "Name"), get(m, "Dimensions", "0", "Value"))
-			watched[get(m, "MetricName").(string)] = strings.Join([]string{
-				get(m, "Statistic").(string), get(p, "ComparisonOperator").(string), get(p, "Threshold").(string),
-				get(p, "TreatMissingData").(string),
-			}, " ")
+			watched[get(m, "MetricName").(string)] = fmt.Sprintf("%v %v %v %v", get(m, "Statistic"),
+				get(p, "ComparisonOperator"), get(p, "Threshold"), get(p, "TreatMissingData"))
 		}
 		for _, m := range metricsOf(none.property(id)) {
 			if ofAWS := strings.HasPrefix(get(m, "Namespace").(string), "AWS/"); none.exists(s.resource(id)) != ofAWS {
