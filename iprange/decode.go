@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 
 	"cloudfront-sg-sync/internal/ipspace"
+	"cloudfront-sg-sync/internal/words"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -335,6 +337,135 @@ func (d *decoder) finish() error {
 		d.pub.Beyond = beyond.Prefixes()
 		apart := func(p netip.Prefix) bool { return !beyond.OverlapsPrefix(p) }
 		d.pub.BeyondEC2 = ipspace.Common(beyond, ipspace.Of(slices.DeleteFunc(d.ec2, apart))).Prefixes()
+	}
+	return nil
+}
+
+// Service has the published prefixes of one service.
+type Service struct {
+	Name       string         // such as CLOUDFRONT
+	IPv4, IPv6 []netip.Prefix // as published, in the order of the file
+}
+
+// Services reads one whole ip-ranges.json and returns its services, sorted by name. It lists the services to choose
+// from; only [Decode] verifies prefixes.
+func Services(r io.Reader) ([]Service, error) {
+	byName := map[string]*Service{}
+	d := newDecoder(r)
+	d.each = func(f family, entry jsontext.Value) error {
+		name, text, err := d.serviceAndPrefix(f, entry)
+		if err != nil {
+			return err
+		}
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return fmt.Errorf("%s (%s) is not a prefix in CIDR notation", quote(text), name)
+		}
+		s := byName[name]
+		if s == nil {
+			s = &Service{Name: name}
+			byName[name] = s
+		}
+		if f == familyIPv4 {
+			s.IPv4 = append(s.IPv4, prefix)
+		} else {
+			s.IPv6 = append(s.IPv6, prefix)
+		}
+		return nil
+	}
+	if err := d.document(); err != nil {
+		return nil, d.src.explain(err)
+	}
+	if err := d.finish(); err != nil {
+		return nil, err
+	}
+	services := make([]Service, 0, len(byName))
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		services = append(services, *byName[name])
+	}
+	return services, nil
+}
+
+// expect fails if the next value is not of the wanted kind. The next read reports text that is not JSON at all.
+func expect(dec *jsontext.Decoder, want jsontext.Kind) error {
+	if got := dec.PeekKind(); got != want && got != jsontext.KindInvalid {
+		return fmt.Errorf("found %s, want %s", describeKind(got), describeKind(want))
+	}
+	return nil
+}
+
+func describeKind(k jsontext.Kind) string {
+	switch k {
+	case jsontext.KindBeginObject:
+		return "an object"
+	case jsontext.KindBeginArray:
+		return "a list"
+	case jsontext.KindString:
+		return "a string"
+	case jsontext.KindNumber:
+		return "a number"
+	default:
+		return k.String()
+	}
+}
+
+// readString reads a value that must be a string.
+func readString(dec *jsontext.Decoder) (string, error) {
+	if err := expect(dec, jsontext.KindString); err != nil {
+		return "", err
+	}
+	value, err := dec.ReadToken()
+	if err != nil {
+		return "", err
+	}
+	return value.String(), nil
+}
+
+// quote quotes untrusted text for an error message.
+func quote(s string) string { return words.Quote(s, 64) }
+
+// family is one of the two lists of a document.
+type family struct {
+	name   string // IPv4 or IPv6
+	list   string // the member that holds the list
+	member string // the member of an entry that holds the prefix
+}
+
+var (
+	familyIPv4 = family{name: "IPv4", list: "prefixes", member: "ip_prefix"}
+	familyIPv6 = family{name: "IPv6", list: "ipv6_prefixes", member: "ipv6_prefix"}
+)
+
+// parsePrefix reads a prefix of the family. It accepts only the canonical form (RFC 4632, RFC 5952) of a public range of
+// plausible width.
+func (f family) parsePrefix(text string) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		return netip.Prefix{}, errors.New("not a prefix in CIDR notation")
+	}
+	switch {
+	case p.Addr().Is4In6():
+		return netip.Prefix{}, errors.New("an IPv4 address mapped into IPv6")
+	case p.Addr().Is4() != (f == familyIPv4):
+		return netip.Prefix{}, fmt.Errorf("not an %s prefix, though listed in %s", f.name, f.list)
+	case p != p.Masked():
+		return netip.Prefix{}, fmt.Errorf("host bits are set: %s would be the network", p.Masked())
+	case p.String() != text:
+		return netip.Prefix{}, fmt.Errorf("not in canonical form: %s would be", p)
+	}
+	return p, checkPrefix(p)
+}
+
+// checkPrefix refuses a prefix that must never be let in.
+func checkPrefix(p netip.Prefix) error {
+	if widest := ipspace.Widest(p.Addr()); p.Bits() < widest {
+		return fmt.Errorf("too wide: wider than /%d", widest)
+	}
+	if block, ok := ipspace.ReservedWithin(p); ok {
+		return fmt.Errorf("not a public range: %s is %s", block.Prefix, block.Use)
+	}
+	if p.Addr().Is6() && !ipspace.GlobalUnicastIPv6.Overlaps(p) {
+		return fmt.Errorf("not a public range: it is outside %s", ipspace.GlobalUnicastIPv6)
 	}
 	return nil
 }

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -87,3 +89,50 @@ func (n Notice) validate() error {
 
 // Newer reports whether n announces a later file than o. Any notice is newer than the zero one.
 func (n Notice) Newer(o Notice) bool { return compareTokens(n.SyncToken, o.SyncToken) > 0 }
+
+// check reports whether p is not what the notice announced, nor newer.
+func (n Notice) check(p *Publication) error {
+	switch order := compareTokens(p.SyncToken, n.SyncToken); {
+	case order > 0:
+		return nil
+	case order < 0:
+		return fmt.Errorf("%w: the file served is of %s, the notification announced that of %s",
+			ErrStale, describeToken(p.SyncToken), describeToken(n.SyncToken))
+	}
+	if sum := hex.EncodeToString(p.MD5[:]); !strings.EqualFold(sum, n.MD5) {
+		return fmt.Errorf("%w: the file of %s has MD5 %s, the notification announced %s",
+			ErrCorrupt, describeToken(p.SyncToken), sum, n.MD5)
+	}
+	return nil
+}
+
+// describeToken writes a sync token as a time, followed by the token.
+func describeToken(token string) string {
+	t, err := tokenTime(token)
+	if err != nil {
+		return quote(token)
+	}
+	return fmt.Sprintf("%s (sync token %s)", t.Format(time.RFC3339), token)
+}
+
+// maxToken is the last second of the year 9999, beyond which a time no longer prints as RFC 3339 has it.
+const maxToken = 253402300799
+
+// tokenTime returns the time of publication in a sync token. The file's createDate is not reliable: one published on
+// 2017-07-20 reads "2017-07-20-22-42-233".
+func tokenTime(token string) (time.Time, error) {
+	seconds, err := strconv.ParseUint(token, 10, 63)
+	if err != nil || seconds == 0 || seconds > maxToken {
+		return time.Time{}, fmt.Errorf("sync token %s is not a time in Unix seconds", quote(token))
+	}
+	return time.Unix(int64(seconds), 0).UTC(), nil
+}
+
+// compareTokens compares two sync tokens as numbers, not as text.
+func compareTokens(a, b string) int {
+	a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
+	if len(a) != len(b) {
+		return len(a) - len(b)
+	}
+	return strings.Compare(a, b)
+}

@@ -21,8 +21,10 @@ package iprange
 
 import (
 	"crypto/md5"
+	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,3 +97,100 @@ func sizeOf(prefixes []netip.Prefix) string {
 	}
 	return strings.Join(parts, " and ")
 }
+
+// Selection names the wanted ranges.
+type Selection struct {
+	Services []string // as AWS writes them, for example CLOUDFRONT; a range of any of them is selected
+
+	// Within are services whose ranges may be included to need fewer ranges: the result is then the [Cover] of Services
+	// within these.
+	Within []string
+
+	IPv4 bool
+	IPv6 bool
+}
+
+// String names the selection, for example "CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT".
+func (s Selection) String() string {
+	text := strings.Join(s.Services, ", ")
+	if len(s.Within) > 0 {
+		text += " within " + strings.Join(s.Within, ", ")
+	}
+	return text
+}
+
+// validate refuses a selection that selects nothing.
+func (s Selection) validate() error {
+	switch {
+	case len(s.Services) == 0:
+		return errors.New("no service is selected")
+	case slices.Contains(slices.Concat(s.Services, s.Within), ""):
+		return errors.New("a selected service has no name")
+	case !s.IPv4 && !s.IPv6:
+		return errors.New("neither IPv4 nor IPv6 is selected")
+	}
+	return nil
+}
+
+// families names the selected address families in prose.
+func (s Selection) families() string {
+	switch {
+	case s.IPv4 && s.IPv6:
+		return "IPv4 or IPv6"
+	case s.IPv4:
+		return "IPv4"
+	default:
+		return "IPv6"
+	}
+}
+
+// MissingServiceError reports wanted services for which a published file has no range in the selected families. The
+// file itself is fine: most likely the name is misspelled.
+type MissingServiceError struct {
+	Services []string
+	Families string // in prose, for example "IPv4 or IPv6"
+}
+
+func (e *MissingServiceError) Error() string {
+	return fmt.Sprintf("no %s range for service %s", e.Families, strings.Join(e.Services, ", "))
+}
+
+// Some services of ip-ranges.json. CLOUDFRONT holds all servers of CloudFront, CLOUDFRONT_ORIGIN_FACING those that
+// connect to origins, and EC2 what AWS's customers run. See
+// https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/LocationsOfEdgeServers.html and
+// https://docs.aws.amazon.com/vpc/latest/userguide/aws-ip-syntax.html
+const (
+	CloudFront             = "CLOUDFRONT"
+	CloudFrontOriginFacing = "CLOUDFRONT_ORIGIN_FACING"
+	EC2                    = "EC2"
+)
+
+// Cover returns the fewest prefixes that hold every address of services, and no address but those of services and
+// within: IPv4 first, sorted. Invalid prefixes are left out. A range of services that touches none of within stays as
+// it is; if within is empty, the result is that of [Merge].
+//
+// The prefixes are the merged ones of both lists, without those that hold nothing of services:
+//
+//	services          ····──··─···············├──┤
+//	within            ├──────────────┤├──────┤····
+//	merged            ├──────────────┤├──────┤├──┤
+//	cover             ├──────────────┤        ├──┤
+//
+// No smaller cover exists. Two prefixes are either disjoint or one contains the other, so every prefix that both lists
+// together cover lies in exactly one merged prefix. Hence no prefix of a cover can serve two merged ones, and each that
+// holds an address of services needs one. Among the smallest covers this is the one that changes least often: a prefix
+// stays the same when AWS adds servers of services within it, or withdraws them.
+func Cover(services, within []netip.Prefix) []netip.Prefix {
+	wanted := ipspace.Of(services)
+	var cover []netip.Prefix
+	for _, block := range ipspace.Of(slices.Concat(services, within)).Prefixes() {
+		if wanted.OverlapsPrefix(block) {
+			cover = append(cover, block)
+		}
+	}
+	return cover
+}
+
+// Merge returns the smallest sorted list of prefixes that covers the same addresses as prefixes: IPv4 first, none
+// overlapping, no two of them the halves of one. Invalid prefixes are left out.
+func Merge(prefixes []netip.Prefix) []netip.Prefix { return ipspace.Of(prefixes).Prefixes() }
