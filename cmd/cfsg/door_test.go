@@ -128,21 +128,6 @@ func TestSituations(t *testing.T) {
 	}
 }
 
-// The command that revokes a rule names what the rule refers to.
-func TestRevokeReferenceToList(t *testing.T) {
-	o := newOperatorWith(t, `{
-		"prefixLists": [{"name": "office", "entries": ["0.0.0.0/1"]}],
-		"groups": [{"name": "web", "tags": {"cloudfront-ingress": "443"}, "ingress": [{"protocol": "tcp", "ports": "443", "source": "list:office"}]}],
-		"interfaces": [{"groups": ["web"], "publicIp": "198.51.100.7"}]
-	}`, base)
-	o.must("apply", "--yes")
-	lists := o.Region("", "us-east-1").PrefixLists()
-	want := "--ip-permissions 'IpProtocol=tcp,FromPort=443,ToPort=443,PrefixListIds=[{PrefixListId=" + lists[len(lists)-1].ID + "}]'"
-	if stdout := o.must("status"); !strings.Contains(stdout, want) {
-		t.Errorf("%s\nlacks %s", stdout, want)
-	}
-}
-
 const shut = "failed: CLOUDFRONT is shut out over IPv4: "
 
 // A load balancer passes nothing on to a port that no outbound rule of its groups leads to.

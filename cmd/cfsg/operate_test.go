@@ -32,6 +32,8 @@ func newOperator(t *testing.T, seed string) *operator {
 	return o
 }
 
+const sample = `{"syncToken":"1767323045","prefixes":[{"ip_prefix":"18.64.0.0/14","service":"CLOUDFRONT"}],"ipv6_prefixes":[]}`
+
 // newOperatorWith has the ranges of a file for all commands.
 func newOperatorWith(t *testing.T, seed, document string) *operator {
 	t.Helper()
@@ -123,27 +125,6 @@ func TestApplyWhereARegionFails(t *testing.T) {
 	o.Inject(ec2sim.Fault{Kind: ec2sim.ErrorBefore, Action: "DescribeSecurityGroups", Region: "eu-west-1", Count: 2, Code: "Boom"})
 	o.says(exitError, "cfsg: eu-west-1: ", "apply", "--yes", "--force", "--region", "us-east-1", "--region", "eu-west-1")
 	o.must("plan", "--detailed-exitcode")
-}
-
-// An error of a refused call names the missing permission.
-func TestPermissionsAreNamed(t *testing.T) {
-	cases := []struct {
-		action, command, want string
-		code                  int
-	}{
-		{"DescribeSecurityGroups", "plan --force", "grant the permission ec2:DescribeSecurityGroups", exitError},
-		{"DescribeSecurityGroups", "status", "grant the permission ec2:DescribeSecurityGroups", exitError},
-		{"AuthorizeSecurityGroupIngress", "apply --force --yes", "You are not authorized to perform this operation. hint: grant the permission ec2:AuthorizeSecurityGroupIngress", exitError},
-		{"RevokeSecurityGroupIngress", "apply --force --yes", "You are not authorized to perform this operation. hint: grant the permission ec2:RevokeSecurityGroupIngress", exitError},
-		{"GetServiceQuota", "plan --force", "assuming 60; grant servicequotas:GetServiceQuota or use --rules-per-group", exitOK},
-	}
-	for _, c := range cases {
-		t.Run(c.action+" "+c.command, func(t *testing.T) {
-			o := newOperator(t, fourGroups)
-			o.Deny(c.action)
-			o.says(c.code, c.want, strings.Fields(c.command)...)
-		})
-	}
 }
 
 // A plan is not applied to groups that changed since it was shown.

@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"log"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -22,6 +25,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"cloudfront-sg-sync/internal/ec2sim"
 )
 
 func TestMain(m *testing.M) {
@@ -70,12 +75,20 @@ func TestScripts(t *testing.T) {
 			"call":   call,
 			"term":   terminate,
 			"schema": schema,
+
+			"endpoint": endpoint,
+			"deny":     deny,
+			"says":     says,
+			"changes":  changes,
+			"stack":    stack,
+			"asked":    asked,
 		},
 		Setup: func(env *testscript.Env) error {
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				return err
 			}
+			env.Values[world{}] = new(world)
 			env.Setenv("ADDR", listener.Addr().String())
 			env.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 			env.Setenv("INTERNET", internet)
@@ -170,6 +183,62 @@ func call(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if neg {
 		ts.Fatalf("all calls were answered")
+	}
+}
+
+// A world is what the programs of a script meet: the endpoint of the last "endpoint", and the stack of the last "stack".
+type world struct {
+	*ec2sim.Server
+	stack *deployment
+}
+
+// endpoint is the command "endpoint SEED RANGES": from now on the script's programs find an endpoint of their own, and
+// the file RANGES in the place of AWS's. SEED is JSON, or a file of it.
+func endpoint(ts *testscript.TestScript, _ bool, args []string) {
+	seed := args[0]
+	if !strings.HasPrefix(seed, "{") {
+		seed = ts.ReadFile(seed)
+	}
+	sim := ec2sim.New(ec2sim.Options{})
+	ts.Check(sim.Seed(strings.NewReader(seed)))
+	ranges := ts.MkAbs(args[1])
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/ip-ranges.json" {
+			http.ServeFile(w, r, ranges)
+			return
+		}
+		sim.ServeHTTP(w, r)
+	}))
+	ts.Defer(server.Close)
+	ts.Value(world{}).(*world).Server = sim
+	ts.Setenv("AWS_ENDPOINT_URL", server.URL)
+	ts.Setenv("AWS_REGION", "us-east-1")
+	ts.Setenv("IP_RANGES_URL", server.URL+"/ip-ranges.json")
+}
+
+// deny is the command "deny ACTION...": the endpoint refuses these from now on.
+func deny(ts *testscript.TestScript, _ bool, args []string) { ts.Value(world{}).(*world).Deny(args...) }
+
+// says is the command "says CODE TEXT ARG...": it runs cfsg, which must end with the exit code and say the text,
+// wherever its lines break.
+func says(ts *testscript.TestScript, _ bool, args []string) {
+	exits(ts, false, append([]string{args[0], "cfsg"}, args[2:]...))
+	said := strings.Join(strings.Fields(ts.ReadFile("stdout")+ts.ReadFile("stderr")), " ")
+	if !strings.Contains(said, args[1]) {
+		ts.Fatalf("it does not say %q", args[1])
+	}
+}
+
+// changes is the command "changes ACTION...": these calls, and no others, have changed something since the last time.
+func changes(ts *testscript.TestScript, _ bool, args []string) {
+	var calls []string
+	for _, c := range ts.Value(world{}).(*world).ResetCalls() {
+		if c.Mutating {
+			calls = append(calls, c.Action)
+		}
+	}
+	if !slices.Equal(calls, args) {
+		ts.Fatalf("it calls %v", calls)
 	}
 }
 

@@ -235,14 +235,3 @@ func TestSetupByListForEachOwner(t *testing.T) {
 		})
 	}
 }
-
-// Where tags say that another tool owns the load balancer or its group, and nothing asks for lists, a group is attached
-// as ever, and lists are said to be the other way.
-func TestSetupTellsOfLists(t *testing.T) {
-	group := strings.Replace(openShop, `"name": "web",`, `"name": "web", "tags": {"terraform": "true"},`, 1)
-	for _, seed := range []string{otherShop(`"aws:cloudformation:stack-name": "edge"`), otherShop(`"managed-by": "Terraform"`), group} {
-		o := newOriginSite(t, seed)
-		o.says(exitOK, "With --prefix-list no group is attached", shop("--dry-run")...)
-		o.says(exitOK, "attach load balancer shop", shop("--dry-run")...)
-	}
-}

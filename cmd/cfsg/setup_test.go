@@ -157,68 +157,11 @@ func TestSetupInAnyOrder(t *testing.T) {
 	}
 }
 
-// If a setup is impossible, the error has the way out, and nothing is changed.
-func TestSetupRefuses(t *testing.T) {
-	const world = `"ingress": [{"protocol": "tcp", "ports": "443", "source": "0.0.0.0/0"}]`
-	balancer := func(groups, balancer string) string {
-		return `{"groups": [` + groups + `], "loadBalancers": [{"name": "shop", "listeners": ["HTTPS:443"], ` + balancer + `}]}`
-	}
-	const five = `{"name": "a", ` + world + `}, {"name": "b"}, {"name": "c"}, {"name": "d"}, {"name": "e"}`
-	for _, c := range []struct{ name, seed, origin, want string }{
-		{"five groups", balancer(five, `"groups": ["a", "b", "c", "d", "e"], "interfaces": [{"publicIp": "198.51.100.8"}]`), "", "and can have 5 in all, but 1 more has to be attached hint: detach a group that is not needed"},
-		{"a Network Load Balancer without groups", balancer("", `"type": "network", "interfaces": [{"publicIp": "198.51.100.8"}]`), "", "create it again with one, or, if it preserves client addresses, set up the instances behind it with --instance"},
-		{"a Gateway Load Balancer", balancer("", `"type": "gateway"`), "", "is a Gateway Load Balancer"},
-		{"internal", balancer(`{"name": "a"}`, `"groups": ["a"], "scheme": "internal"`), "", "let in the security group CloudFront-VPCOrigins-Service-SG"},
-		{"no such load balancer", `{}`, "", "there is no Application or Network Load Balancer shop"},
-		{"no such instance", `{}`, "i-0123456789abcdef0", "i-0123456789abcdef0 has no network interface"},
-		{"an interface of a load balancer", balancer(`{"name": "a"}`, `"groups": ["a"]`), "INTERFACE", "belongs to load balancer shop, whose groups are attached to all its interfaces hint: use --load-balancer shop"},
-		{"an interface of a service", `{"interfaces": [{"description": "AWS Lambda VPC ENI", "requester": "amazon-lambda"}]}`, "INTERFACE", "is managed by an AWS service"},
-		{"the name is taken", balancer(`{"name": "a", `+world+`}, {"name": "cloudfront-ingress-shop-1"}`, `"groups": ["a"], "interfaces": [{"publicIp": "198.51.100.8"}]`), "", "a group of this name exists that cfsg setup did not create"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			setSetupPatience(t)
-			o := newOriginSite(t, c.seed)
-			origin := c.origin
-			for id := range o.interfaces {
-				origin = strings.ReplaceAll(origin, "INTERFACE", id)
-			}
-			if origin == "" {
-				origin = "shop"
-			}
-			o.says(exitError, c.want, "setup", origin, "--port", "443", "--yes", "--close-world")
-			if c.name == "the name is taken" {
-				return // it was tried
-			}
-			o.changes("")
-		})
-	}
-}
-
-// Rules that are open to the world stay, and are reported, if they are of other ports, if another tool would bring them
-// back, or if they are needed elsewhere.
-func TestSetupDoesNotClose(t *testing.T) {
-	const https = `{"protocol": "tcp", "ports": "443", "source": "0.0.0.0/0"}`
-	for _, c := range []struct{ name, ingress, tags, more, want, family string }{
-		{name: "every protocol", ingress: `{"protocol": "-1", "source": "0.0.0.0/0"}`, want: "It opens every protocol and port"},
-		{name: "more ports", ingress: `{"protocol": "tcp", "ports": "80-443", "source": "0.0.0.0/0"}`, want: "It opens more than port 443"},
-		{name: "half the world", ingress: `{"protocol": "tcp", "ports": "0-65535", "source": "128.0.0.0/1"}`, want: "It opens more than port 443"},
-		{name: "Kubernetes", ingress: https, tags: `"tags": {"kubernetes.io/cluster/prod": "owned"}, `, want: "The Kubernetes cluster prod would restore it"},
-		{name: "another interface", ingress: https, more: `"interfaces": [{"groups": ["web"], "publicIp": "198.51.100.77"}], `, want: "set up that origin first"},
-		{name: "another family", ingress: `{"protocol": "tcp", "ports": "443", "source": "::/0"}`, want: "no IPv6 range is wanted here", family: "ipv4"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			o := newOriginSite(t, `{"groups": [{"name": "web", `+c.tags+`"ingress": [`+c.ingress+`]}], `+c.more+`
-			  "loadBalancers": [{"name": "shop", "groups": ["web"], "listeners": ["HTTPS:443"], "interfaces": [{"publicIp": "198.51.100.8", "ipv6": "2001:db8::8"}]}]}`)
-			args := shop("--close-world")
-			if c.family != "" {
-				args = append(args, "--family", c.family)
-			}
-			stdout := o.says(exitOK, c.want, args...)
-			if slices.Contains(o.mutating(), "RevokeSecurityGroupIngress") || len(o.shut) > 0 || strings.Contains(stdout, "no rule opens that to the world") {
-				t.Errorf("calls %v, shut %v\n%s", o.mutating(), o.shut, stdout)
-			}
-		})
-	}
+// A group of the name that setup gives its own is not taken for one.
+func TestSetupWhereTheNameIsTaken(t *testing.T) {
+	setSetupPatience(t)
+	o := newOriginSite(t, strings.Replace(openShop, "[", `[{"name": "cloudfront-ingress-shop-1"}, `, 1))
+	o.says(exitError, "a group of this name exists that cfsg setup did not create", shop("--close-world")...)
 }
 
 // Where the group is not seen at every interface, as while AWS is attaching it or where another tool has taken it away,
