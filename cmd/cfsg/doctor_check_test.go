@@ -2,15 +2,12 @@ package main
 
 import (
 	"bytes"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"cloudfront-sg-sync/internal/doctor"
@@ -124,38 +121,6 @@ func TestDoctorReadsRules(t *testing.T) {
 }
 
 // groupsOf runs the step that looks at the door of an origin with these addresses.
-// The origins of a distribution are all checked against one file, which is read once.
-func TestDoctorReadsRangesOnce(t *testing.T) {
-	o := newOperator(t, `{"groups": [{"name": "web"}], "interfaces": [{"groups": ["web"], "publicIp": "198.51.100.7"}]}`)
-	var requests atomic.Int32
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		requests.Add(1)
-		http.ServeFile(w, r, o.flags[5])
-	}))
-	t.Cleanup(server.Close)
-	var command doctorCommand
-	command.EndpointURL, command.Region, command.IPRanges = o.flags[1], []string{"us-east-1"}, server.URL
-	input := terminal{strings.NewReader(""), io.Discard, io.Discard}
-	w, err := command.openOne(t.Context(), input, "a distribution's origins are looked at", command.given())
-	if err != nil {
-		t.Fatal(err)
-	}
-	command.shareRanges(t.Context(), input, w.Config)
-	origin, err := doctor.ParseOrigin("https://origin.example.com/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		step, _ := command.securityGroups(t.Context(), input, doctor.Options{Origin: origin}, &doctor.Report{Addresses: []doctor.Address{{IP: netip.MustParseAddr("198.51.100.7")}}})
-		if step.Verdict != doctor.Fail {
-			t.Errorf("%+v", step)
-		}
-	}
-	if n := requests.Load(); n != 1 {
-		t.Errorf("%d requests for the ranges", n)
-	}
-}
-
 func groupsOf(t *testing.T, o *operator, options doctor.Options, addresses ...string) doctor.Step {
 	t.Helper()
 	var err error

@@ -29,7 +29,7 @@ func TestDoctorInterrupted(t *testing.T) {
 	if code != exitInterrupted {
 		t.Errorf("exit code %d", code)
 	}
-	for _, line := range []string{"✓ connect     port ", "- answer      interrupted", "- keep-alive  interrupted"} {
+	for _, line := range []string{"✓ connect     port ", "- answer      interrupted", "- timing      interrupted", "- keep-alive  interrupted"} {
 		if !strings.Contains(out.String(), line) {
 			t.Errorf("%q is not in\n%s", line, out.String())
 		}

@@ -86,25 +86,3 @@ func TestExportedListsAreKept(t *testing.T) {
 		t.Errorf("got %s", stdout)
 	}
 }
-
-// More ranges than a list can be created with are refused, with the way out.
-func TestExportOfListsTooLarge(t *testing.T) {
-	var text strings.Builder
-	text.WriteString(`{"syncToken": "1767323045", "createDate": "2026-01-02-03-04-05", "ipv6_prefixes": [], "prefixes": [`)
-	for i := range 101 {
-		if i > 0 {
-			text.WriteString(",")
-		}
-		text.WriteString(`{"ip_prefix": "52.84.` + strconv.Itoa(2*i) + `.0/24", "region": "GLOBAL", "service": "CLOUDFRONT", "network_border_group": "GLOBAL"}`)
-	}
-	text.WriteString("]}")
-	o := newOriginSite(t, `{}`)
-	o.flags = o.flags[len(o.flags)-2:]
-	if err := os.WriteFile(o.flags[1], []byte(text.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	code, stdout, stderr := o.cfsg(t.Context(), "export", "terraform-lists", "--family", "ipv4")
-	if code != exitError || stdout != "" || !strings.Contains(stderr, "and there are 101 IPv4 ranges\nhint: export the compact cover") {
-		t.Errorf("exit code %d, %s%s", code, stdout, stderr)
-	}
-}

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -92,19 +93,37 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ADDR", listener.Addr().String())
 			env.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 			env.Setenv("INTERNET", internet)
+			if !testing.Short() {
+				env.Setenv("AWS_CLI", realCLI())
+			}
 			env.Setenv("AWS_ENDPOINT_URL", "http://"+listener.Addr().String())
 			return listener.Close()
 		},
 	})
 }
 
-// condition knows "namespaces": whether a script can have a network of its own.
+// condition knows "namespaces", whether a script can have a network of its own, and "aws", whether there is the AWS CLI.
 func condition(name string) (bool, error) {
-	if name != "namespaces" {
-		return false, fmt.Errorf("unknown condition %q", name)
+	switch name {
+	case "namespaces":
+		return hasNamespaces(), nil
+	case "aws":
+		return realCLI() != "", nil
 	}
-	return hasNamespaces(), nil
+	return false, fmt.Errorf("unknown condition %q", name)
 }
+
+// realCLI returns the path of the AWS CLI: the scripts have another "aws" first.
+var realCLI = sync.OnceValue(func() string {
+	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+		path := filepath.Join(dir, "aws")
+		out, err := exec.Command(path, "--version").CombinedOutput()
+		if err == nil && strings.HasPrefix(string(out), "aws-cli/") {
+			return path
+		}
+	}
+	return ""
+})
 
 func hasNamespaces() bool {
 	_, err := exec.LookPath("ip")

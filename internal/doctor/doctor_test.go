@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -250,31 +249,4 @@ func TestManyAddresses(t *testing.T) {
 		t.Errorf("%d connections, want %d", n, maxAddresses)
 	}
 	wants(t, report, "name:many-addresses:warn connect:connect-refused:fail")
-}
-
-// Ctrl-C ends the walk at once, with what is known so far.
-func TestInterrupted(t *testing.T) {
-	silent := listen(t, func(conn net.Conn) { <-t.Context().Done() })
-	ctx, interrupt := context.WithCancel(t.Context())
-	s := newSite(t, silent)
-	s.options.Settings.ResponseTimeout = 60 * second
-	s.options.Progress = func(what string) {
-		if strings.Contains(what, "waiting for an answer") {
-			time.AfterFunc(20*time.Millisecond, interrupt)
-		}
-	}
-	start := time.Now()
-	report := s.examine(ctx, "http://"+name+":80/")
-	if took := time.Since(start); took > 30*time.Second {
-		t.Errorf("it took %s", took)
-	}
-	wants(t, report, "")
-	if !report.Interrupted || step(t, report, "connect").Verdict != OK {
-		t.Errorf("%+v", report)
-	}
-	for _, name := range []string{"answer", "timing", "keep-alive"} {
-		if s := step(t, report, name); s.Verdict != Skipped || s.Summary != "interrupted" {
-			t.Errorf("%s: %+v", name, s)
-		}
-	}
 }

@@ -2,7 +2,6 @@ package door_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http/httptest"
 	"net/netip"
@@ -104,75 +103,6 @@ func (o *origin) verdicts(t *testing.T, s door.Selector) []string {
 	return lines
 }
 
-// Every way to name an origin leads to its interfaces, each with all its groups.
-func TestSelectors(t *testing.T) {
-	o := newOrigin(t)
-	public := netip.MustParseAddr("198.51.100.7")
-	ipv6 := netip.MustParseAddr("2600:1f18::7")
-	first := o.attach(t, ec2sim.Interface{Instance: "i-0123456789abcdef0", PublicIP: public, IPv6: ipv6}, "half-1", "half-2")
-	second := o.attach(t, ec2sim.Interface{Instance: "i-0123456789abcdef0"}, "half-1")
-	alb := o.attach(t, ec2sim.Interface{Description: "ELB app/shop/0123456789abcdef", Requester: "amazon-elb"}, "web")
-	nlb := o.attach(t, ec2sim.Interface{Description: "ELB net/shop/fedcba9876543210", Requester: "amazon-elb", Type: "network_load_balancer"})
-	classic := o.attach(t, ec2sim.Interface{Description: "ELB shop", Requester: "amazon-elb"}, "half-2")
-	o.attach(t, ec2sim.Interface{Description: "ELB app/shop-2/0123456789abcdef", Requester: "amazon-elb"}, "half-1")
-	o.attach(t, ec2sim.Interface{Description: "ELB shopping", Requester: "amazon-elb"}, "half-1")
-	cases := []struct {
-		name string
-		s    door.Selector
-		want []string
-	}{
-		{"groups together", door.Selector{Groups: []string{o.groups["half-1"], o.groups["half-2"], o.groups["half-1"]}}, []string{"groups half-1 half-2 open"}},
-		{"one of them", door.Selector{Groups: []string{o.groups["half-1"]}}, []string{"groups half-1 blocked"}},
-		{"instance", door.Selector{Instances: []string{"i-0123456789abcdef0"}}, []string{first + " half-1 half-2 open", second + " half-1 blocked"}},
-		{"interface", door.Selector{Interfaces: []string{first}}, []string{first + " half-1 half-2 open"}},
-		{"load balancers of each kind", door.Selector{LoadBalancers: []string{"shop"}}, []string{alb + " web open", nlb + " open", classic + " half-2 blocked"}},
-		{"public address", door.Selector{Addresses: []netip.Addr{public}}, []string{first + " half-1 half-2 open"}},
-		{"IPv6 address", door.Selector{Addresses: []netip.Addr{ipv6}}, []string{first + " half-1 half-2 open"}},
-		{
-			"several, each once",
-			door.Selector{Groups: []string{o.groups["web"]}, Interfaces: []string{second}, Instances: []string{"i-0123456789abcdef0"}, Addresses: []netip.Addr{public, ipv6}},
-			[]string{"groups web open", second + " half-1 blocked", first + " half-1 half-2 open"},
-		},
-	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			if diff := cmp.Diff(c.want, o.verdicts(t, c.s)); diff != "" {
-				t.Error(diff)
-			}
-		})
-	}
-}
-
-// One error names all that does not exist.
-func TestNotFound(t *testing.T) {
-	o := newOrigin(t)
-	cases := []struct {
-		s    door.Selector
-		want []string
-	}{
-		{door.Selector{}, []string{"nothing to check"}},
-		{door.Selector{Groups: []string{"web"}}, []string{`"web" is not a security group's ID such as sg-`}},
-		{door.Selector{Instances: []string{"i-1"}}, []string{`"i-1" is not an instance's ID`}},
-		{door.Selector{Interfaces: []string{"sg-0123456789abcdef0"}}, []string{`"sg-0123456789abcdef0" is not a network interface's ID`}},
-		{door.Selector{LoadBalancers: []string{"app/*"}}, []string{`"app/*" is not a load balancer's name`}},
-		{door.Selector{Groups: []string{"sg-0123456789abcdef0", o.groups["web"], "sg-01234567"}}, []string{"no security group sg-01234567;", "no security group sg-0123456789abcdef0;"}},
-		{door.Selector{Instances: []string{"i-01234567"}, Interfaces: []string{"eni-01234567"}}, []string{"no network interface eni-01234567;", "instance i-01234567 has no network interface;"}},
-		{door.Selector{LoadBalancers: []string{"shop"}}, []string{"no network interface of a load balancer shop;"}},
-		{door.Selector{Addresses: []netip.Addr{netip.MustParseAddr("198.51.100.7")}}, []string{"no network interface with the address 198.51.100.7;"}},
-	}
-	for _, c := range cases {
-		_, err := check(t.Context(), o.api, c.s, question())
-		for _, want := range c.want {
-			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
-				t.Errorf("%+v: %v, want %q", c.s, err, want)
-			}
-		}
-		if _, notFound := errors.AsType[*door.NotFoundError](err); notFound != strings.Contains(err.Error(), "; check the ") {
-			t.Errorf("%+v: %T", c.s, err)
-		}
-	}
-}
-
 // Prefix lists are read to their last page, and count in the family they have.
 func TestPrefixListsAreRead(t *testing.T) {
 	o := newOrigin(t)
@@ -214,48 +144,6 @@ func TestPrefixListsAreRead(t *testing.T) {
 	want := door.PrefixListReport{ID: list.ID, Name: ec2sim.CloudFrontIPv4, Owner: "AWS", Entries: 255}
 	if diff := cmp.Diff([]door.PrefixListReport{want}, report.PrefixLists); diff != "" {
 		t.Error(diff)
-	}
-}
-
-// Where the entries of a list may not be read, nobody guesses.
-func TestDenied(t *testing.T) {
-	setup := func(t *testing.T) (*origin, door.Selector) {
-		o := newOrigin(t)
-		list, err := o.here.CreatePrefixList(ec2sim.PrefixList{
-			Name: "office", MaxEntries: 10, Entries: []ec2sim.PrefixListEntry{{Prefix: netip.MustParsePrefix("18.64.0.0/14")}},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		o.group(t, "listed", ec2sim.Permission{Protocol: "tcp", From: 443, To: 443, Source: ec2sim.Source{Reference: list.ID}})
-		return o, door.Selector{Interfaces: []string{o.attach(t, ec2sim.Interface{}, "listed")}}
-	}
-	o, s := setup(t)
-	o.Deny("GetManagedPrefixListEntries")
-	report, err := check(t.Context(), o.api, s, question())
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := report.Subjects[0].Ports[0].Families[0]
-	if report.Verdict != door.Unknown || len(f.Unread) != 1 || len(f.Blocked.Prefixes) != 1 || !strings.Contains(report.PrefixLists[0].Error, "grant the permission ec2:GetManagedPrefixListEntries") {
-		t.Errorf("got %+v", report)
-	}
-	// It is known to be of the other family, and to let no IPv6 in.
-	q := question()
-	q.Families = []secgroup.Family{secgroup.IPv6}
-	q.Wanted.IPv6 = []netip.Prefix{netip.MustParsePrefix("2600:9000::/28")}
-	if report, err = check(t.Context(), o.api, door.Selector{Groups: []string{o.groups["listed"]}}, q); err != nil || report.Verdict != door.Blocked {
-		t.Errorf("got %+v, %v", report, err)
-	}
-	// The list's name is not needed.
-	o, s = setup(t)
-	o.Deny("DescribeManagedPrefixLists")
-	report, err = check(t.Context(), o.api, s, question())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if report.Verdict != door.Open || len(report.Notes) != 1 || !strings.Contains(report.Notes[0], "ec2:DescribeManagedPrefixLists") {
-		t.Errorf("got %+v", report)
 	}
 }
 
