@@ -150,6 +150,7 @@ func TestStatusOffersNothingHarmful(t *testing.T) {
 		t.Errorf("only %d commands were offered: the test hardly tests", offered)
 	}
 }
+
 // The command that status names next is never itself: it shows what was found, or what could not be seen.
 func TestStatusLeadsOn(t *testing.T) {
 	const (
@@ -160,21 +161,33 @@ func TestStatusLeadsOn(t *testing.T) {
 			{"protocol": "tcp", "ports": "443", "source": "list:v4"}, {"protocol": "tcp", "ports": "443", "source": "list:v6"}`
 	)
 	for _, c := range []struct{ name, seed, deny, want string }{
-		{name: "a port without a listener", want: "! sg-.* load balancer shop has no listener on port 443\n  cfsg check .*--load-balancer shop\n",
-			seed: `"groups": [` + web + `], "loadBalancers": [{"name": "shop", "groups": ["web"], "listeners": ["HTTP:80"], "interfaces": [{"publicIp": "198.51.100.7", "ipv6": "2600:1f18::7"}]}]`},
-		{name: "a stray tag", want: "! sg-.* correct it or remove it\n  cfsg plan ",
-			seed: `"groups": [` + web + `, {"name": "db", "tags": {"cloudfront-ingres": "443"}}]`},
-		{name: "unseen interfaces", deny: "DescribeNetworkInterfaces", want: "! cannot see the network interfaces: .*\n  cfsg check .*--group sg-",
-			seed: `"groups": [` + web + `], ` + origin},
-		{name: "open to the world, attached nowhere", want: "! sg-.*: open to the world: .*\n  cfsg check .*--group sg-",
-			seed: `"groups": [{"name": "web", "tags": {"cloudfront-ingress": "443"}, "ingress": [{"protocol": "tcp", "ports": "443", "source": "0.0.0.0/0"}]}]`},
+		{
+			name: "a port without a listener", want: "! sg-.* load balancer shop has no listener on port 443\n  cfsg check .*--load-balancer shop\n",
+			seed: `"groups": [` + web + `], "loadBalancers": [{"name": "shop", "groups": ["web"], "listeners": ["HTTP:80"], "interfaces": [{"publicIp": "198.51.100.7", "ipv6": "2600:1f18::7"}]}]`,
+		},
+		{
+			name: "a stray tag", want: "! sg-.* correct it or remove it\n  cfsg plan ",
+			seed: `"groups": [` + web + `, {"name": "db", "tags": {"cloudfront-ingres": "443"}}]`,
+		},
+		{
+			name: "unseen interfaces", deny: "DescribeNetworkInterfaces", want: "! cannot see the network interfaces: .*\n  cfsg check .*--group sg-",
+			seed: `"groups": [` + web + `], ` + origin,
+		},
+		{
+			name: "open to the world, attached nowhere", want: "! sg-.*: open to the world: .*\n  cfsg check .*--group sg-",
+			seed: `"groups": [{"name": "web", "tags": {"cloudfront-ingress": "443"}, "ingress": [{"protocol": "tcp", "ports": "443", "source": "0.0.0.0/0"}]}]`,
+		},
 		// Where lists are all that is tagged, the door is at the groups that refer to them.
 		{name: "lists", want: "✓ 2 prefix lists are up to date, and CloudFront gets in at 1 network interface\n", seed: listed + `]}], ` + origin},
 		{name: "lists that nobody refers to", want: "✓ 2 prefix lists are up to date\n", seed: strings.Split(listed, `, "groups"`)[0]},
-		{name: "lists beside an open port", want: "! pl-.*: open to the world: .* on port 80\n  cfsg setup .*--interface eni-\\w+ --port 80\n",
-			seed: listed + `, {"protocol": "tcp", "ports": "80", "source": "0.0.0.0/0"}]}], ` + origin},
-		{name: "lists before a closed door", want: "✗ pl-.*: CLOUDFRONT is shut out .*\n  cfsg check .*--interface eni-",
-			seed: listed + `]}], "blockPublicAccess": [{"mode": "block-ingress"}], ` + origin},
+		{
+			name: "lists beside an open port", want: "! pl-.*: open to the world: .* on port 80\n  cfsg setup .*--interface eni-\\w+ --port 80\n",
+			seed: listed + `, {"protocol": "tcp", "ports": "80", "source": "0.0.0.0/0"}]}], ` + origin,
+		},
+		{
+			name: "lists before a closed door", want: "✗ pl-.*: CLOUDFRONT is shut out .*\n  cfsg check .*--interface eni-",
+			seed: listed + `]}], "blockPublicAccess": [{"mode": "block-ingress"}], ` + origin,
+		},
 		{name: "lists at unseen interfaces", deny: "DescribeNetworkInterfaces", want: "! cannot see the network interfaces: ", seed: listed + `]}], ` + origin},
 	} {
 		t.Run(c.name, func(t *testing.T) {
