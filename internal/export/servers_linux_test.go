@@ -15,50 +15,24 @@ import (
 	"time"
 )
 
-// systemctl does what systemd does for "systemctl reload UNIT", on a machine without systemd: it runs the command of
-// the unit.
-const systemctl = `#!/bin/sh
-set -eu
-unit=/lib/systemd/system/$2.service MAINPID=$(cat /run/$2.pid)
-[ "$1" = reload ] && [ -e "$unit" ]
-eval "$(sed -n 's/^Environment=/export /p' "$unit")"
-sed -n 's/^ExecReload=//p' "$unit" | while read -r command; do eval "$command"; done
-`
-
-// A server is one that runs on the host. Its configuration has lines that an export prints, for all of it and for its
-// site, and tells in a header which address it takes for the viewer's.
+// A server is one that runs on the host. Its configuration, in testdata, has places for the lines that an export
+// prints, for all of it and for its site, and tells in a header which address it takes for the viewer's.
 type server struct {
-	folder, file, config string
-	programs             []string
-	start, pid           string
+	folder, file string
+	programs     []string
+	start, pid   string
 }
 
 var servers = map[string]server{
-	"nginx": {
-		"/etc/nginx", "nginx.conf",
-		"error_log stderr; events {}\nhttp {\naccess_log off;\nTOP\nserver {\nlisten 8000PROXY; listen [::]:8000PROXY;\n" +
-			"SITE\nlocation / { add_header X-Viewer $remote_addr; return 200 ok; }\n}\n}",
-		[]string{"nginx"},
-		"nginx", "nginx.pid",
-	},
-	"apache": {
-		"/etc/apache2", "apache2.conf",
-		"PidFile ${APACHE_PID_FILE}\nErrorLog /dev/null\nUser ${APACHE_RUN_USER}\nGroup ${APACHE_RUN_GROUP}\n" +
-			apacheModules("mpm_event", "authz_core", "authz_host", "headers", "remoteip") +
-			"ServerName localhost\nListen 8000\nDocumentRoot /usr/share/apache2/default-site\n" +
-			"Header set X-Viewer expr=%{REMOTE_ADDR}\nTOP\nSITE",
-		[]string{"apache2", "apachectl"},
-		"apachectl start", "apache2/apache2.pid",
-	},
+	"nginx":  {"/etc/nginx", "nginx.conf", []string{"nginx"}, "nginx", "nginx.pid"},
+	"apache": {"/etc/apache2", "apache2.conf", []string{"apache2", "apachectl"}, "apachectl start", "apache2/apache2.pid"},
 	"haproxy": {
 		"/etc/haproxy", "haproxy.cfg",
-		"defaults\nmode http\ntimeout connect 1s\ntimeout client 1s\ntimeout server 1s\nfrontend web\n" +
-			"bind :::8000 v4v6PROXY\nTOP\nSITE\nhttp-request return status 200 hdr X-Viewer %[src]",
 		[]string{"haproxy"},
 		"haproxy -W -D -f /etc/haproxy/haproxy.cfg -p /run/haproxy.pid -S /run/haproxy-master.sock", "haproxy.pid",
 	},
 	"caddy": {
-		"/etc/caddy", "Caddyfile", "TOP\n:8000 {\nSITE\nheader X-Viewer {http.vars.client_ip}\nrespond 200\n}",
+		"/etc/caddy", "Caddyfile",
 		[]string{"caddy"},
 		"caddy start --config /etc/caddy/Caddyfile --pidfile /run/caddy.pid", "caddy.pid",
 	},
@@ -78,14 +52,6 @@ var printed = map[string][2][]string{
 	"caddy-trusted-proxies": {{"{", "servers {", "import ", "}"}},
 }
 
-func apacheModules(names ...string) string {
-	lines := ""
-	for _, name := range names {
-		lines += "LoadModule " + name + "_module /usr/lib/apache2/modules/mod_" + name + ".so\n"
-	}
-	return lines
-}
-
 // A site is a server at work, with a folder of its own in place of the configuration's.
 type site struct {
 	*origin
@@ -103,7 +69,7 @@ func newSite(t *testing.T, name string) *site {
 			t.Fatal(err)
 		}
 	}
-	put(t, filepath.Join(s.dir, "bin", "systemctl"), systemctl, 0o700)
+	put(t, filepath.Join(s.dir, "bin", "systemctl"), testdata(t, "systemctl"), 0o700)
 	return s
 }
 
@@ -121,11 +87,20 @@ func (s *site) paste(command string) {
 	}
 }
 
+func testdata(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile("testdata/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // configure writes the configuration, with the lines that an export prints, and what the server listens with.
 func (s *site) configure(top, lines []string, listen string) {
 	s.t.Helper()
 	config := strings.NewReplacer("TOP", strings.Join(top, "\n"), "SITE", strings.Join(lines, "\n"), "PROXY", listen)
-	put(s.t, filepath.Join(s.etc, s.file), config.Replace(s.config)+"\n", 0o600)
+	put(s.t, filepath.Join(s.etc, s.file), config.Replace(testdata(s.t, s.file)), 0o600)
 }
 
 // follow has the configuration refer to an export, as that prints it, and writes it.
@@ -291,8 +266,8 @@ func commentLines(t *testing.T, export string, starts []string) (lines []string)
 	return lines
 }
 
-// answers fails the test where the web server answers an address, or does not, other than wanted. A reload takes effect a
-// moment after the command that asks for it.
+// answers fails the test where the web server answers an address, or does not, other than wanted. A reload takes effect
+// a moment after the command that asks for it.
 func (o *origin) answers(when string, in, out addrs) {
 	o.t.Helper()
 	for _, a := range in {

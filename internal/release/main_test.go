@@ -16,7 +16,8 @@ import (
 )
 
 // The template of a release needs neither a build nor SAM, as a service-managed StackSet asks for, and the notes name
-// the files that there are. See https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStackSet.html
+// the files that there are. See
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStackSet.html
 func TestFiles(t *testing.T) {
 	t.Chdir("../..")
 	folder := t.TempDir()

@@ -6,56 +6,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 )
 
 const deployerFile = "docs/deployer-policy.json"
-
-// makes are the actions with which CloudFormation makes, changes and removes a resource of a type, by the permissions
-// of whoever deploys. They are those of the "handlers" of the type's schema, as far as the template uses its
-// properties: https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html
-var makes = map[string]string{
-	"AWS::Serverless::Function": `
-		lambda: CreateFunction DeleteFunction GetFunction UpdateFunctionCode UpdateFunctionConfiguration
-		PutFunctionConcurrency DeleteFunctionConcurrency TagResource GetFunctionCodeSigningConfig
-		GetFunctionRecursionConfig GetRuntimeManagementConfig PutFunctionCodeSigningConfig
-		DeleteFunctionCodeSigningConfig PutFunctionEventInvokeConfig UpdateFunctionEventInvokeConfig
-		DeleteFunctionEventInvokeConfig
-		iam: PassRole s3: GetObject ec2: DescribeSubnets DescribeSecurityGroups DescribeVpcs`,
-	"AWS::Lambda::Permission": "lambda: AddPermission RemovePermission GetPolicy",
-	"AWS::IAM::Role": `
-		iam: CreateRole DeleteRole GetRole PutRolePolicy DeleteRolePolicy GetRolePolicy
-		UpdateAssumeRolePolicy PutRolePermissionsBoundary DeleteRolePermissionsBoundary TagRole`,
-	"AWS::Logs::LogGroup": `
-		logs: CreateLogGroup DeleteLogGroup DescribeLogGroups PutRetentionPolicy AssociateKmsKey
-		DisassociateKmsKey TagResource DescribeIndexPolicies GetDataProtectionPolicy`,
-	"AWS::SQS::Queue":       "sqs: CreateQueue DeleteQueue GetQueueAttributes SetQueueAttributes TagQueue",
-	"AWS::SQS::QueuePolicy": "sqs: SetQueueAttributes",
-	"AWS::Lambda::EventSourceMapping": `
-		lambda: CreateEventSourceMapping GetEventSourceMapping UpdateEventSourceMapping
-		DeleteEventSourceMapping`,
-	"AWS::Events::EventBusPolicy": "events: PutPermission RemovePermission DescribeEventBus",
-	"AWS::Events::Rule":           "events: PutRule DeleteRule DescribeRule PutTargets RemoveTargets",
-	"AWS::SNS::Subscription":      "sns: Subscribe Unsubscribe GetSubscriptionAttributes",
-	"AWS::SNS::Topic": `
-		sns: CreateTopic DeleteTopic GetTopicAttributes SetTopicAttributes Subscribe TagResource`,
-	"AWS::CloudWatch::Alarm":     "cloudwatch: PutMetricAlarm DeleteAlarms DescribeAlarms",
-	"AWS::CloudWatch::Dashboard": "cloudwatch: PutDashboard DeleteDashboards GetDashboard",
-	"Custom::Sync":               "lambda: InvokeFunction",
-}
-
-// needed returns the actions that it takes to make a resource of a type.
-func needed(kind string) []string {
-	var actions []string
-	service := ""
-	for word := range strings.FieldsSeq(makes[kind]) {
-		if strings.HasSuffix(word, ":") {
-			service = word
-		} else {
-			actions = append(actions, service+word)
-		}
-	}
-	return actions
-}
 
 // anywhere are the actions that the policy allows on everything, because they take no resource, or one whose name
 // nobody can know beforehand: https://docs.aws.amazon.com/service-authorization/latest/reference/
@@ -109,17 +64,22 @@ func TestDeployerPolicy(t *testing.T) {
 			}
 		}
 	}
+	var handlers map[string]map[string][]string // by types and services
+	if err := yaml.Unmarshal([]byte(read(t, "internal/stack/testdata/handlers.yaml")), &handlers); err != nil {
+		t.Fatal(err)
+	}
 	services := map[string]bool{"cloudformation": true}
 	for _, resource := range mainTemplate(t).section("Resources") {
 		kind := get(resource, "Type").(string)
-		if makes[kind] == "" {
+		if handlers[kind] == nil {
 			t.Errorf("nobody says what a deployer needs for %s", kind)
 		}
-		for _, action := range needed(kind) {
-			service, _, _ := strings.Cut(action, ":")
+		for service, actions := range handlers[kind] {
 			services[service] = true
-			if !allowed[action] {
-				t.Errorf("a deployer is not allowed %s, which %s takes", action, kind)
+			for _, action := range actions {
+				if !allowed[service+":"+action] {
+					t.Errorf("a deployer is not allowed %s:%s, which %s takes", service, action, kind)
+				}
 			}
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"cloudfront-sg-sync/internal/config"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
 	"pgregory.net/rapid"
 )
 
@@ -41,49 +42,17 @@ func (d *deployment) configuration(read map[string]bool) (config.Config, error) 
 	})
 }
 
-// otherValues are values of each parameter that the template and the function have to take, the first of which changes
-// what the default does. What they have to refuse, TestTemplateAcceptsNothingThatIsRefusedLater finds.
-var otherValues = map[string][]string{
-	"IpRangesUrl": {
-		"https://mirror.example.com/ip-ranges.json", "https://mirror.example.com",
-		"https://mirror.example.com:8443/a?b=c", "https://mirror.example.com/%7e",
-	},
-	"TopicArn": {"arn:aws:sns:eu-west-1:111122223333:mirror", "arn:aws-us-gov:sns:us-gov-west-1:111122223333:a_b-c"},
-	"Services": {
-		"CLOUDFRONT_ORIGIN_FACING, ROUTE53_HEALTHCHECKS", "CLOUDFRONT ROUTE53_HEALTHCHECKS",
-		"CLOUDFRONT,ROUTE53_HEALTHCHECKS",
-	},
-	"Within":     {"S3, EC2", "S3", "AMAZON GLOBALACCELERATOR", "S3,EC2"},
-	"IpFamilies": {"ipv6", "ipv4 ipv6", "ipv6, ipv4"},
-	"TagKey":     {"team.ingress", strings.Repeat("k", 100)},
-	"Regions": {
-		"eu-west-1,us-west-2", "us-gov-west-1", "eu-west-1, ap-southeast-2", "eu-west-1 ap-southeast-2",
-		"mars-north-10",
-	},
-	"RoleArns": {
-		"arn:aws:iam::222233334444:role/cloudfront-sg-sync,arn:aws:iam::333344445555:role/cloudfront-sg-sync",
-		"arn:aws-cn:iam::444455556666:role/net/sync@x",
-		"arn:aws:iam::111122223333:role/a, arn:aws:iam::222233334444:role/a",
-		"arn:aws:iam::111122223333:role/a arn:aws:iam::222233334444:role/a",
-	},
-	"MemberAccounts":   {"444455556666,555566667777", "111122223333, 444455556666", "111122223333 444455556666"},
-	"MemberRoleName":   {"net/sync", "net/sync@x", strings.Repeat("r", 512)},
-	"ExternalId":       {"hub-7", "hub:7/a=b@c"},
-	"RulesPerGroup":    {"100", "1", "60", "1000"},
-	"MaxRevokePercent": {"20", "0", "100"},
-	"MetricsNamespace": {"Edge/Origins", "none", "a.b_c#d:e-f", strings.Repeat("n", 255)},
-	"NotifyTopicArn":   {"arn:aws:sns:eu-west-1:111122223333:changes"},
-
-	"ScheduleExpression": {"rate(1 hour)"}, "Announcements": {"false"}, "WatchChanges": {"true"},
-	"OneRunAtATime": {"true"}, "MemorySize": {"512"}, "Release": {"r"}, "OnDelete": {"withdraw"},
-	"AlarmEmail": {"ops@example.com"}, "AlarmTopicArn": {"arn:aws:sns:us-east-1:111122223333:ops"},
-	"FreeSlotsThreshold": {"0"}, "HoursWithoutSuccess": {"30"}, "Dashboard": {"false"}, "LogRetentionDays": {"30"},
-	"RoleName": {"sync"}, "PermissionsBoundaryArn": {"arn:aws:iam::aws:policy/x"},
-	"SubnetIds": {"subnet-0a"}, "SecurityGroupIds": {"sg-0a"}, "HttpsProxy": {"http://proxy:3128"},
-	"LogKeyArn":            {"arn:aws:kms:us-east-1:111122223333:key/1"},
-	"QueueKeyArn":          {"arn:aws:kms:us-east-1:111122223333:key/2"},
-	"EnvironmentKeyArn":    {"arn:aws:kms:us-east-1:111122223333:key/3"},
-	"CodeSigningConfigArn": {"arn:aws:lambda:us-east-1:111122223333:code-signing-config:csc-1"},
+// otherValues returns values that each parameter has to take.
+func otherValues(t *testing.T) map[string][]string {
+	t.Helper()
+	var values map[string][]string
+	if err := yaml.Unmarshal([]byte(read(t, "internal/stack/testdata/values.yaml")), &values); err != nil {
+		t.Fatal(err)
+	}
+	for name, longest := range map[string]int{"TagKey": 100, "MemberRoleName": 512, "MetricsNamespace": 255} {
+		values[name] = append(values[name], strings.Repeat("k", longest))
+	}
+	return values
 }
 
 // settings returns the parameters whose change the sync at deployment notices, except those that it only passes on.
@@ -123,7 +92,7 @@ func TestEnvironment(t *testing.T) {
 		}
 	}
 	for _, name := range s.settings() {
-		for i, value := range otherValues[name] {
+		for i, value := range otherValues(t)[name] {
 			parameters := map[string]string{name: value}
 			if name == "MemberRoleName" { // the name alone changes nothing
 				parameters["MemberAccounts"] = "444455556666"
@@ -140,7 +109,7 @@ func TestEnvironment(t *testing.T) {
 // TestParametersAreShown finds parameters that the console would show without a group, a label or a description, bounds
 // without a word on them, and parameters that these tests do not try.
 func TestParametersAreShown(t *testing.T) {
-	s, listed := mainTemplate(t), map[string]int{}
+	s, others, listed := mainTemplate(t), otherValues(t), map[string]int{}
 	shown := s.section("Metadata")["AWS::CloudFormation::Interface"]
 	for _, group := range get(shown, "ParameterGroups").([]any) {
 		for _, name := range texts(get(group, "Parameters")) {
@@ -155,7 +124,7 @@ func TestParametersAreShown(t *testing.T) {
 			"has a pattern but no words": get(parameter, "AllowedPattern") != nil &&
 				get(parameter, "ConstraintDescription") == nil,
 			"has no default, so must be set": get(parameter, "Default") == nil,
-			"has no other value to try":      len(otherValues[name]) == 0,
+			"has no other value to try":      others[name] == nil,
 		} {
 			if found {
 				t.Errorf("parameter %s %s", name, problem)

@@ -59,7 +59,7 @@ func TestReplacements(t *testing.T) {
 		// The resources of these options exist only with them.
 		"Announcements": "removes Announcement removes AnnouncementPermission", "Dashboard": "removes SyncDashboard",
 	}
-	for name, values := range otherValues {
+	for name, values := range otherValues(t) {
 		value := values[0]
 		changed := replacements(deploy(s, nil), deploy(s, map[string]string{name: value}), only)
 		if got := strings.Join(changed, " "); got != allowed[name] || !s.accepts(name, value) {
