@@ -82,7 +82,8 @@ func TestErrorsOfEC2(t *testing.T) {
 		"InvalidPermission.Duplicate": {conflict: true}, "InvalidPermission.NotFound": {conflict: true},
 		"InvalidGroup.NotFound": {conflict: true}, "RulesPerSecurityGroupLimitExceeded": {conflict: true},
 		"PrefixListVersionMismatch": {conflict: true}, "InvalidPermission.Malformed": {refusal: true},
-		"UnauthorizedOperation": {refusal: true}, "RequestLimitExceeded": {}, "InternalError": {}, "AuthFailure": {}, "ExpiredToken": {},
+		"UnauthorizedOperation": {refusal: true},
+		"RequestLimitExceeded":  {}, "InternalError": {}, "AuthFailure": {}, "ExpiredToken": {},
 	} {
 		said := &smithy.OperationError{ServiceID: "EC2", OperationName: "Call", Err: &smithy.GenericAPIError{Code: code}}
 		err := errors.Join(errors.New("first"), fmt.Errorf("pool web: %w", said))

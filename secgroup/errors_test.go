@@ -13,7 +13,8 @@ import (
 // Following the hint of a shortage to the letter makes room: each tag that is named, and no other, on the groups that
 // it is named for.
 func TestShortageDoneLiterally(t *testing.T) {
-	made := regexp.MustCompile(`make (\d+) more groups?, attach .* and then tag (?:it|them) (\S+?)=("[^"]*"|\S+) and ([^ =]+)=([^ =,]+)`)
+	made := regexp.MustCompile(
+		`make (\d+) more groups?, attach .* and then tag (?:it|them) (\S+?)=("[^"]*"|\S+) and ([^ =]+)=([^ =,]+)`)
 	retagged := regexp.MustCompile(`, and (sg-\d+) (\S+?)=(\S+) as well`)
 	raised := regexp.MustCompile(`raise quota L-0EA8095F \(inbound rules per security group\) to (\d+)`)
 	for name, groups := range map[string][]Group{
@@ -54,7 +55,8 @@ func TestShortageDoneLiterally(t *testing.T) {
 // The ways out are those there are: no more groups than can be attached together, no quota that AWS does not grant, and
 // no cover for another service.
 func TestShortageNamesWhatIsPossible(t *testing.T) {
-	const cover = "SERVICES=CLOUDFRONT_ORIGIN_FACING and WITHIN=CLOUDFRONT (cfsg --service CLOUDFRONT_ORIGIN_FACING --within CLOUDFRONT): 19 IPv4 and 3 IPv6 rules a port"
+	const cover = "SERVICES=CLOUDFRONT_ORIGIN_FACING and WITHIN=CLOUDFRONT (cfsg --service CLOUDFRONT_ORIGIN_FACING" +
+		" --within CLOUDFRONT): 19 IPv4 and 3 IPv6 rules a port"
 	short := func(change func(*ShortageError)) *ShortageError {
 		e := &ShortageError{
 			Pool: "web", Ports: []PortShortage{{tcp443, IPv4, 180, 60}}, MoreGroups: 2, RulesPerGroup: 180,
@@ -68,13 +70,14 @@ func TestShortageNamesWhatIsPossible(t *testing.T) {
 		want, not string
 	}{
 		{short(func(*ShortageError) {}), cover, "in all"},
-		{short(func(*ShortageError) {}), "a network interface takes 5 groups by default, an Application Load Balancer 5", "in all"},
+		{short(func(*ShortageError) {}), "takes 5 groups by default, an Application Load Balancer 5", "in all"},
 		{
 			short(func(e *ShortageError) { e.MoreGroups = 8 }),
-			"9 groups in all, but a network interface takes 5 by default (quota L-2AFB9258, at most 16), and an Application Load Balancer 5", "open fewer",
+			"9 groups in all, but a network interface takes 5 by default (quota L-2AFB9258, at most 16), and an Application" +
+				" Load Balancer 5", "open fewer",
 		},
 		{short(func(e *ShortageError) { e.MoreGroups = 16 }), "raise quota", "more group"},
-		{short(func(e *ShortageError) { e.RulesPerGroup = 400 }), "to 400, with which a network interface takes 2 groups", "open fewer"},
+		{short(func(e *ShortageError) { e.RulesPerGroup = 400 }), "to 400, with which a network interface takes 2", "open fewer"},
 		{short(func(e *ShortageError) { e.RulesPerGroup = 1001 }), "2 more groups", "raise quota"},
 		{short(func(e *ShortageError) { e.Compact = Weight{} }), "2 more groups", "WITHIN"},
 		{

@@ -13,12 +13,12 @@ import (
 // A group has one range of an earlier publication. The plan adds the new ones before it revokes the old one, and leaves
 // the office's rule alone.
 func ExampleNewPlan() {
-	stamp := secgroup.Stamp{TagKey: "cloudfront-ingress", Services: []string{"CLOUDFRONT"}, Published: time.Date(2026, 8, 22, 15, 17, 5, 0, time.UTC)}
+	published := time.Date(2026, 8, 22, 15, 17, 5, 0, time.UTC)
+	stamp := secgroup.Stamp{TagKey: "cloudfront-ingress", Services: []string{"CLOUDFRONT"}, Published: published}
 	rule := func(source, description string) secgroup.Rule {
-		return secgroup.Rule{
-			RuleID:      secgroup.RuleID{Protocol: "tcp", From: 443, To: 443, Source: secgroup.Source{Prefix: netip.MustParsePrefix(source)}},
-			Description: description,
-		}
+		from := secgroup.Source{Prefix: netip.MustParsePrefix(source)}
+		id := secgroup.RuleID{Protocol: "tcp", From: 443, To: 443, Source: from}
+		return secgroup.Rule{RuleID: id, Description: description}
 	}
 	groups := []secgroup.Group{{
 		ID: "sg-1", Name: "web", VPC: "vpc-1",

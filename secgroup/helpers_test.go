@@ -2,6 +2,7 @@ package secgroup
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/http"
@@ -56,11 +57,9 @@ func apart(first string, n int) []netip.Prefix { return every(2, first, n) }
 
 func every(step int, first string, n int) (all []netip.Prefix) {
 	p := netip.MustParsePrefix(first)
-	a := p.Addr().As4()
-	start, size := uint32(a[0])<<24|uint32(a[1])<<16|uint32(a[2])<<8|uint32(a[3]), uint32(1)<<(32-p.Bits())
-	for i := range n {
-		at := start + uint32(i*step)*size
-		all = append(all, netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(at >> 24), byte(at >> 16), byte(at >> 8), byte(at)}), p.Bits()))
+	for a := p.Addr().As4(); n > 0; n-- {
+		all = append(all, netip.PrefixFrom(netip.AddrFrom4(a), p.Bits()))
+		binary.BigEndian.PutUint32(a[:], binary.BigEndian.Uint32(a[:])+uint32(step)<<(32-p.Bits()))
 	}
 	return all
 }
@@ -90,9 +89,8 @@ func pooled(ports ...string) (groups []Group) {
 
 // list returns an IPv4 list.
 func list(value string, size int, entries ...[]Rule) Holder {
-	return Holder{
-		Kind: ManagedPrefixList, ID: "pl-1", Tags: map[string]string{testKey: value}, MaxEntries: size, Ingress: slices.Concat(entries...),
-	}
+	tags := map[string]string{testKey: value}
+	return Holder{Kind: ManagedPrefixList, ID: "pl-1", Tags: tags, MaxEntries: size, Ingress: slices.Concat(entries...)}
 }
 
 // entries returns the entries of a list.

@@ -3,6 +3,7 @@ package secgroup
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -35,8 +36,8 @@ func TestListConflicts(t *testing.T) {
 	_, here, api := newSim(ec2sim.Options{PrefixListDelay: 50 * time.Millisecond})
 	id := createList(t, here, ec2sim.PrefixList{}, "ranges")
 	enlarge := func() {
-		_, err := api.ModifyManagedPrefixList(t.Context(), &ec2.ModifyManagedPrefixListInput{PrefixListId: &id, MaxEntries: aws.Int32(20)})
-		if err != nil {
+		in := ec2.ModifyManagedPrefixListInput{PrefixListId: &id, MaxEntries: aws.Int32(20)}
+		if _, err := api.ModifyManagedPrefixList(t.Context(), &in); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -90,8 +91,8 @@ func TestListShortage(t *testing.T) {
 		func(r *Request) { r.Force = true })
 	short, ok := errors.AsType[*ShortageError](plan.Failures())
 	want := "pl-1 is too small: it needs 5 IPv4 entries, room for 3; enlarge it: aws ec2 modify-managed-prefix-list" +
-		" --prefix-list-id pl-1 --max-entries 10. Each security group that refers to the list must have room for that in its" +
-		" quota of rules (L-0EA8095F)"
+		" --prefix-list-id pl-1 --max-entries 10. Each security group that refers to the list must have room for that in" +
+		" its quota of rules (L-0EA8095F)"
 	if !ok || short.Error() != want {
 		t.Errorf("got  %v\nwant %s", plan.Failures(), want)
 	}
@@ -132,7 +133,8 @@ func TestListNeverGoesBack(t *testing.T) {
 // A list keeps its guard as often as it is run and whatever happened to it: entries made while it was held, or with
 // other settings, count as well.
 func TestListKeepsItsGuard(t *testing.T) {
-	old, three, eight := olderStamp.String(), cut("18.64.0.0/24", 3), cut("18.70.0.0/24", 5)
+	old, half := olderStamp.String(), prefixes("1.0.0.0/24")
+	three, eight := cut("18.64.0.0/24", 3), cut("18.70.0.0/24", 5)
 	all, mixed := slices.Concat(three, eight), slices.Concat(three[:1], eight)
 	type file struct {
 		hours  int
@@ -148,15 +150,17 @@ func TestListKeepsItsGuard(t *testing.T) {
 		"run again": {40, entries(old, cut("18.64.0.0/24", 10)...), []file{
 			{0, all, "from 7 of its 10 entries", 15}, {0, all, "from 7 of its 10 entries", 15},
 		}},
-		"full": {8, entries(old, three...), []file{{0, eight, "from 3 of its 3", 8}, {1, all, "", 8}, {2, three, "from 5 of its 8", 8}}},
+		"full": {8, entries(old, three...), []file{
+			{0, eight, "from 3 of its 3", 8}, {1, all, "", 8}, {2, three, "from 5 of its 8", 8},
+		}},
 		"all entries were made while it was held, and the file is published again": {20, entries(old+held, three...), []file{
 			{0, mixed, "from 2 of its 3", 8}, {1, mixed, "is held", 8}, {2, mixed, "is held", 8},
 		}},
 		"a range is cut": {10, entries(old, prefixes("1.0.0.0/23")...), []file{
-			{0, prefixes("1.0.0.0/24"), "from 1 of its 1", 2}, {1, prefixes("1.0.0.0/24"), "is held", 2}, {2, prefixes("1.0.0.0/24"), "is held", 2},
+			{0, half, "from 1 of its 1", 2}, {1, half, "is held", 2}, {2, half, "is held", 2},
 		}},
 		"other settings": {100, entries(stampOf("OTHER", -48).String(), cut("18.64.0.0/24", 10)...), []file{
-			{0, eight, "its entries were made for OTHER, and the list for the present settings takes addresses from 10 of its 10 entries", 15},
+			{0, eight, "its entries were made for OTHER, and the list for the present settings takes addresses from 10 of", 15},
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -164,12 +168,14 @@ func TestListKeepsItsGuard(t *testing.T) {
 			for i, f := range test.files {
 				var err error
 				lists, err = publish(t, lists, f.hours, f.ranges, nil)
-				if isA[*HeldError](err) != (f.held != "") || err != nil && !strings.Contains(err.Error(), f.held) || len(lists[0].Ingress) != f.left {
+				held := isA[*HeldError](err)
+				if held != (f.held != "") || !strings.Contains(fmt.Sprint(err), f.held) || len(lists[0].Ingress) != f.left {
 					t.Errorf("file %d: %d entries, %v", i, len(lists[0].Ingress), err)
 				}
 			}
 			last := test.files[len(test.files)-1].ranges
-			if lists, err := publish(t, lists, 3, last, func(r *Request) { r.Force = true }); err != nil || len(lists[0].Ingress) != len(last) {
+			lists, err := publish(t, lists, 3, last, func(r *Request) { r.Force = true })
+			if err != nil || len(lists[0].Ingress) != len(last) {
 				t.Errorf("with force: %d entries, %v", len(lists[0].Ingress), err)
 			}
 		})
@@ -207,7 +213,8 @@ func TestListsThatAreLeftAlone(t *testing.T) {
 	createList(t, here, ec2sim.PrefixList{}, "")
 	seen := reader{api, new([]string), map[string]bool{}}
 	lists, err := DiscoverLists(t.Context(), seen, testKey, ec2sim.DefaultAccount)
-	if err != nil || !slices.Equal(*seen.owner, []string{ec2sim.DefaultAccount}) || !maps.Equal(seen.read, map[string]bool{good: true, bad: true}) {
+	owner, read := []string{ec2sim.DefaultAccount}, map[string]bool{good: true, bad: true}
+	if err != nil || !slices.Equal(*seen.owner, owner) || !maps.Equal(seen.read, read) {
 		t.Fatalf("%v, owner %q, read %v", err, *seen.owner, seen.read)
 	}
 	plan := newPlan(t, lists, cut("18.64.0.0/24", 2), nil)

@@ -191,13 +191,14 @@ func canonical(prefixes []netip.Prefix) []netip.Prefix {
 const testReference = "111122223333/sg-0123"
 
 var genDescription = rapid.SampledFrom([]string{
-	testStamp.String(), testStamp.String(), testStamp.String(), olderStamp.String(), olderStamp.String() + held, "", "office",
-	testKey + ": by hand", testKey + "2: x", stampOf("OTHER", -1).String(), stampOf("CLOUDFRONT", 1).String(),
+	testStamp.String(), testStamp.String(), testStamp.String(), olderStamp.String(), olderStamp.String() + held, "",
+	"office", testKey + ": by hand", testKey + "2: x", stampOf("OTHER", -1).String(), stampOf("CLOUDFRONT", 1).String(),
 })
 
 func genRule(t *rapid.T) Rule {
 	r := Rule{RuleID: RuleID{Protocol: "tcp"}, Description: genDescription.Draw(t, "description")}
-	ports := rapid.SampledFrom([][2]int32{{443, 443}, {443, 443}, {80, 80}, {80, 81}, {81, 81}, {79, 80}, {0, 65535}}).Draw(t, "ports")
+	some := [][2]int32{{443, 443}, {443, 443}, {80, 80}, {80, 81}, {81, 81}, {79, 80}, {0, 65535}}
+	ports := rapid.SampledFrom(some).Draw(t, "ports")
 	r.From, r.To = ports[0], ports[1]
 	switch rapid.IntRange(0, 19).Draw(t, "kind") {
 	case 0:
@@ -213,7 +214,8 @@ func genRule(t *rapid.T) Rule {
 }
 
 func genGroup(t *rapid.T, id string, quota int) Group {
-	g := group(id, rapid.SampledFrom([]string{"443", "443", "443", "80 443", "80-81 443", "none", "bad,"}).Draw(t, "ports"), nil)
+	tags := []string{"443", "443", "443", "80 443", "80-81 443", "none", "bad,"}
+	g := group(id, rapid.SampledFrom(tags).Draw(t, "ports"), nil)
 	if rapid.IntRange(0, 3).Draw(t, "pooled") > 0 {
 		g.Tags[testKey+"-pool"] = "web"
 	}
@@ -337,9 +339,10 @@ func wantedRules(g Holder, ranges []netip.Prefix) (ids []RuleID) {
 
 // owns reports whether a rule is the tool's to change.
 func owns(g Holder, r Rule) bool {
+	listed := listedPorts[g.Tags[testKey]]
 	exclusive := g.Tags[testKey+"-mode"] == "exclusive" && r.Protocol == "tcp" && r.Source.Prefix.IsValid()
 	for port := r.From; exclusive && port <= r.To; port++ {
-		exclusive = slices.ContainsFunc(listedPorts[g.Tags[testKey]], func(p [2]int32) bool { return p[0] <= port && port <= p[1] })
+		exclusive = slices.ContainsFunc(listed, func(p [2]int32) bool { return p[0] <= port && port <= p[1] })
 	}
 	return exclusive || strings.HasPrefix(r.Description, testKey+":")
 }

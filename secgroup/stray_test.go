@@ -15,21 +15,21 @@ import (
 // Stray tags are those that differ from ours by a letter, or by case and separators only, and those of a group without
 // the tag that lists the ports. One describe finds them, on an endpoint that has wildcards as EC2 has them.
 func TestFindStrayTags(t *testing.T) {
-	const key = "cloudfront-ingress"
+	const key, pool, mode = "cloudfront-ingress", "cloudfront-ingress-pool", "cloudfront-ingress-mode"
 	for _, c := range []struct {
 		tagKey string
 		tags   ec2sim.Tags
 		rules  string            // the description of a rule, if there is one
 		want   map[string]string // the stray keys, and what each is meant to be
 	}{
-		{key, ec2sim.Tags{key: "443", key + "-pool": "web", key + "-mode": "owned", "Name": "web"}, "", nil},
-		{key, ec2sim.Tags{key + "-pool": "web", key + "-mode": "owned"}, "", map[string]string{key + "-pool": key + "-pool", key + "-mode": key + "-mode"}},
+		{key, ec2sim.Tags{key: "443", pool: "web", mode: "owned", "Name": "web"}, "", nil},
+		{key, ec2sim.Tags{pool: "web", mode: "owned"}, "", map[string]string{pool: pool, mode: mode}},
 		{key, ec2sim.Tags{" cloudfront-ingress": "443"}, "", map[string]string{" cloudfront-ingress": key}},
 		{key, ec2sim.Tags{"CloudFront-Ingress": "443"}, "", map[string]string{"CloudFront-Ingress": key}},
-		{key, ec2sim.Tags{"CLOUDFRONT-INGRESS-POOL": "443"}, "", map[string]string{"CLOUDFRONT-INGRESS-POOL": key + "-pool"}},
+		{key, ec2sim.Tags{"CLOUDFRONT-INGRESS-POOL": "443"}, "", map[string]string{"CLOUDFRONT-INGRESS-POOL": pool}},
 		{key, ec2sim.Tags{"cloudfront_ingress": "443"}, "", map[string]string{"cloudfront_ingress": key}},
-		{key, ec2sim.Tags{key: "443", "cloudfront-ingress-pol": "web"}, "", map[string]string{"cloudfront-ingress-pol": key + "-pool"}},
-		{key, ec2sim.Tags{key: "443", "cloudfront-ingress-Pool": "web"}, "", map[string]string{"cloudfront-ingress-Pool": key + "-pool"}},
+		{key, ec2sim.Tags{key: "443", "cloudfront-ingress-pol": "web"}, "", map[string]string{"cloudfront-ingress-pol": pool}},
+		{key, ec2sim.Tags{key: "443", "cloudfront-ingress-Pool": "web"}, "", map[string]string{"cloudfront-ingress-Pool": pool}},
 		{key, ec2sim.Tags{"cloudfront-ingre": "443", "cloudfront-egress": "443", "front-ingress": ""}, "", nil},
 		{key, ec2sim.Tags{key + "2": "443", key + "2-pool": "web"}, key + "2: CLOUDFRONT 2026-08-22T15:17:05Z", nil},
 		{"cf", ec2sim.Tags{"cd": "1", "CF": "443", "c": ""}, "", map[string]string{"CF": "cf"}},
@@ -98,12 +98,14 @@ func TestPatternsOfShortKeys(t *testing.T) {
 		found := func(typed string) bool {
 			return slices.ContainsFunc(patternsLike(key), func(p string) bool { return matches(p, typed) })
 		}
-		for _, typed := range []string{key + "-pool", key + "_mode", strings.ToUpper(key), strings.ToUpper(key[:1]) + key[1:], key + "-Public"} {
-			if stray := StrayTags(key, []Group{{ID: "sg-1", Tags: map[string]string{typed: "443"}}}); len(stray) != 1 || !found(typed) {
+		capital := strings.ToUpper(key[:1]) + key[1:]
+		for _, typed := range []string{key + "-pool", key + "_mode", strings.ToUpper(key), capital, key + "-Public"} {
+			stray := StrayTags(key, []Group{{ID: "sg-1", Tags: map[string]string{typed: "443"}}})
+			if len(stray) != 1 || !found(typed) {
 				t.Errorf("%q for %q: got %v, found: %v", typed, key, stray, found(typed))
 			}
 		}
-		for _, other := range []string{"Name", "Environment", "owner", "aws:cloudformation:stack-name", "kubernetes.io/cluster/web"} {
+		for other := range strings.FieldsSeq("Name Environment owner aws:cloudformation:stack-name kubernetes.io/cluster/web") {
 			if found(other) {
 				t.Errorf("the patterns of %q match %q", key, other)
 			}
