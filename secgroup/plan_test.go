@@ -23,10 +23,6 @@ func TestPlanOneGroup(t *testing.T) {
 		kept, foreign int
 	}{
 		{
-			name: "first sync", ports: "80 8000-8080", ranges: prefixes("13.32.0.0/15", "2600::/28"),
-			want: []string{"authorize sg-1: 80 13.32.0.0/15, 80 2600::/28, 8000-8080 13.32.0.0/15, 8000-8080 2600::/28"},
-		},
-		{
 			// The date comes first, see TestPlanLeavesTheDate.
 			name: "a range is withdrawn", ports: "443", ranges: prefixes("13.32.0.0/15", "18.64.0.0/14"),
 			rules: ours("443", "13.32.0.0/15", "15.158.0.0/16", "18.64.0.0/14"), kept: 2,
@@ -56,16 +52,6 @@ func TestPlanOneGroup(t *testing.T) {
 			},
 		},
 		{
-			name: "what the tool owns goes, whatever it is", ports: "443", ranges: prefixes("13.32.0.0/15"), kept: 1, foreign: 1,
-			rules: slices.Concat(
-				ours("443", "13.32.0.0/15"), ours("80", "13.32.0.0/15"), rulesFor(testKey+": by hand", "22", "198.51.100.7/32"),
-				owned("443", "pl-3b927c52"), theirs("443", "15.158.0.0/16"),
-			),
-			want: []string{
-				"redescribe sg-1: 443 13.32.0.0/15", "revoke sg-1: 22 198.51.100.7/32, 80 13.32.0.0/15, 443 pl-3b927c52",
-			},
-		},
-		{
 			name: "exclusive takes over what opens listed ports", ports: "80 81", options: []string{"mode=exclusive"},
 			ranges: prefixes("13.32.0.0/15"), kept: 1, foreign: 2,
 			rules: slices.Concat(
@@ -75,15 +61,6 @@ func TestPlanOneGroup(t *testing.T) {
 			want: []string{
 				"authorize sg-1: 81 13.32.0.0/15", "revoke sg-1: 80 15.158.0.0/16, 80-81 0.0.0.0/0",
 				"redescribe sg-1: 80 13.32.0.0/15",
-			},
-		},
-		{
-			name: "a full group is taken over", ports: "443", options: []string{"mode=exclusive"}, quota: 4, kept: 1,
-			ranges: prefixes("13.32.0.0/15", "18.64.0.0/14"),
-			rules:  theirs("443", "13.32.0.0/15", "18.64.0.0/16", "1.0.0.0/24", "2.0.0.0/24"),
-			want: []string{
-				"revoke sg-1: 443 1.0.0.0/24, 443 2.0.0.0/24", "authorize sg-1: 443 18.64.0.0/14", "revoke sg-1: 443 18.64.0.0/16",
-				"redescribe sg-1: 443 13.32.0.0/15",
 			},
 		},
 	} {
@@ -120,8 +97,8 @@ func owned(ports, reference string) []Rule {
 	return []Rule{r}
 }
 
-// Groups at one interface that are full, and of which one has more than it lists: nothing is closed before what replaces
-// it is there, and no group is revoked from twice.
+// Groups at one interface that are full, and of which one has more than it lists: nothing is closed before what
+// replaces it is there, and no group is revoked from twice.
 func TestTightGroupsAtOneInterface(t *testing.T) {
 	other := ours("443", "2.0.0.0/24")
 	for name, test := range map[string]struct {
@@ -166,7 +143,8 @@ func TestPlanRefusesOlderPublication(t *testing.T) {
 	for description, older := range map[string]bool{
 		newer: true, stampOf("S3", 1).String(): true, newer + held: true,
 		testStamp.String(): false, olderStamp.String(): false,
-		strings.Replace(newer, testKey, testKey+"2", 1): false, testKey + ": by hand": false, "until 2030-01-01T00:00:00Z": false,
+		strings.Replace(newer, testKey, testKey+"2", 1): false, testKey + ": by hand": false,
+		"office until 2030-01-01T00:00:00Z": false,
 	} {
 		for _, where := range []struct {
 			ports string
@@ -208,7 +186,7 @@ func TestPlanRefusesPool(t *testing.T) {
 	}{
 		{[]string{"443", "443"}, "vpc-2", `pool "web" has groups in two VPCs, sg-0 in vpc-1 and sg-1 in vpc-2`},
 		{[]string{"443", "none"}, "vpc-2", "in two VPCs"},
-		{[]string{"443", "80"}, "", `pool "web": sg-0 has no port in common with the other groups of the pool (its ports are [4`},
+		{[]string{"443", "80"}, "", `pool "web": sg-0 has no port in common with the other groups of the pool (its ports`},
 		{[]string{"443", "443 80", "8080-8081"}, "", "sg-2 has no port in common with the other groups of the pool"},
 		{[]string{"80-90", "80"}, "", "no port in common"},
 		{[]string{"80", "80 443", "443"}, "", ""},
@@ -259,7 +237,7 @@ func TestPlanCloudFront(t *testing.T) {
 			20, 20, 20,
 			"port 443 needs 180 IPv4 rules, room for 20; port 443 needs 31 IPv6 rules, room for 20; make 8 more groups",
 		},
-		{[]string{"443", "443,"}, 100, 100, 60, "for 100: groups of the pool that this run leaves alone may have room for the rest"},
+		{[]string{"443", "443,"}, 100, 100, 60, "groups of the pool that this run leaves alone may have room for the rest"},
 	} {
 		change := func(r *Request) { r.RulesPerGroup = test.quota }
 		plan := newPlan(t, pooled(test.ports...), ranges, change)

@@ -1,6 +1,7 @@
 package secgroup
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -8,8 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
-
-var published = time.Date(2026, 8, 22, 15, 17, 5, 0, time.UTC)
 
 func TestStampValidate(t *testing.T) {
 	// ": ", " ", the time and " held", which a run may add, are 28 characters.
@@ -37,56 +36,16 @@ func TestStampValidate(t *testing.T) {
 		{"key", []string{""}, nil, `"" cannot be a service`},
 		{"key", nil, []string{"B"}, "none is given"},
 	} {
-		err := Stamp{TagKey: test.key, Services: test.services, Within: test.within, Published: published}.Validate()
+		s := Stamp{TagKey: test.key, Services: test.services, Within: test.within, Published: testStamp.Published}
+		err := s.Validate()
 		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 			t.Errorf("%q %v %v: error %v, want one with %q", test.key, test.services, test.within, err, test.want)
 		}
 	}
 }
 
-func TestParseStamp(t *testing.T) {
-	const key = "cloudfront-ingress"
-	for _, test := range []struct {
-		description string
-		want        *Stamp // nil for none
-	}{
-		{key + ": A,B within C,D 2026-08-22T15:17:05Z", &Stamp{Services: []string{"A", "B"}, Within: []string{"C", "D"}}},
-		{key + ": CLOUDFRONT 2026-08-22T15:17:05Z held", &Stamp{Services: []string{"CLOUDFRONT"}, Held: true}},
-		{key + ": CLOUDFRONT 2026-08-22T15:17:05Z held held", nil},
-		{key + ": CLOUDFRONT held", nil},
-		{key + ": CLOUDFRONT 2026-08-22T17:17:05+02:00", nil}, // the same time, and not as it is written here
-		{key + ": CLOUDFRONT 2026-08-22T15:17:05.0Z", nil},
-		{key + ": CLOUDFRONT 2026-08-22T15:17:05Z ", nil},
-		{key + ": CLOUDFRONT  2026-08-22T15:17:05Z", nil},
-		{key + ": CLOUDFRONT 2026-08-22T15:17:05Z, see ticket 7", nil},
-		{key + ": CLOUDFRONT, see ticket 7 2026-08-22T15:17:05Z", nil},
-		{key + ": A, B 2026-08-22T15:17:05Z", nil},
-		{key + ": A,,B 2026-08-22T15:17:05Z", nil},
-		{key + ": A within 2026-08-22T15:17:05Z", nil},
-		{key + ": A within B within C 2026-08-22T15:17:05Z", nil},
-		{key + ": within B 2026-08-22T15:17:05Z", nil},
-		{key + ": 2026-08-22T15:17:05Z", nil},
-		{key + ": ", nil},
-		{key + ":", nil},
-		{key, nil},
-		{"", nil},
-		{key + "2: CLOUDFRONT 2026-08-22T15:17:05Z", nil},
-		{"my " + key + ": CLOUDFRONT 2026-08-22T15:17:05Z", nil},
-	} {
-		got, ok := ParseStamp(key, test.description)
-		if test.want != nil {
-			test.want.TagKey, test.want.Published = key, published
-		} else {
-			test.want = new(Stamp)
-		}
-		if ok == test.want.Published.IsZero() || !cmp.Equal(*test.want, got) {
-			t.Errorf("%q: %t %+v, want %+v", test.description, ok, got, *test.want)
-		}
-	}
-}
-
 // A run reads the stamps of the last one, whatever the settings.
-func TestParseStampProperty(t *testing.T) {
+func TestParseStamp(t *testing.T) {
 	name := rapid.StringMatching(`[A-Z0-9_]{1,12}|within|[!-+\-.-~]{1,4}`)
 	rapid.Check(t, func(t *rapid.T) {
 		s := Stamp{
@@ -111,21 +70,34 @@ func TestParseStampProperty(t *testing.T) {
 // endOf9999 is the last second that RFC 3339 can write.
 const endOf9999 = 253402300799
 
+// readable is what a stamp looks like.
+var readable = regexp.MustCompile(
+	`^cloudfront-ingress: [^ ,]+(,[^ ,]+)*( within [^ ,]+(,[^ ,]+)*)? \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ( held)?$`)
+
 // Anybody may write a description: one that is read as a stamp is that stamp.
 func FuzzDescription(f *testing.F) {
 	for _, seed := range []string{
-		"cloudfront-ingress: CLOUDFRONT 2026-08-22T15:17:05Z", "cloudfront-ingress:", "cloudfront-ingress", "",
-		"cloudfront-ingress: A,B within C 2026-08-22T15:17:05Z", "cloudfront-ingress: x 2026-08-22T15:17:05+02:00",
-		"2026-08-22T15:17:05Z", "cloudfront-ingress: \xff 9999-12-31T23:59:59Z ",
+		"A 2026-08-22T15:17:05Z", "A,B within C 2026-08-22T15:17:05Z", "A 2026-08-22T15:17:05Z held", "A held",
+		"A 2026-08-22T15:17:05Z held held", "A 2026-08-22T17:17:05+02:00", "A 2026-08-22T15:17:05.0Z",
+		"A 2026-08-22T15:17:05Z ", "A  2026-08-22T15:17:05Z", "A 2026-08-22T15:17:05Z, see 7", "A, see 7 2026-08-22T15:17:05Z",
+		"A, B 2026-08-22T15:17:05Z", "A,,B 2026-08-22T15:17:05Z", "A within 2026-08-22T15:17:05Z",
+		"within B 2026-08-22T15:17:05Z", "A within B within C 2026-08-22T15:17:05Z", "2026-08-22T15:17:05Z", "",
+		"\xff 9999-12-31T23:59:59Z ",
 	} {
-		f.Add("cloudfront-ingress", seed)
+		f.Add(testKey, testKey+": "+seed)
+		f.Add(testKey, testKey+"2: "+seed)
+		f.Add(testKey, "my "+testKey+": "+seed)
 	}
+	f.Add(testKey, testKey+":")
+	f.Add(testKey, testKey)
 	f.Add("", ":")
 	f.Fuzz(func(t *testing.T, key, description string) {
 		if got, want := stamped(key, description), strings.HasPrefix(description, key+":"); got != want {
 			t.Errorf("%q is owned by the key %q: %t", description, key, got)
 		}
-		if s, ok := ParseStamp(key, description); ok && (s.String() != description || !stamped(key, description)) {
+		s, ok := ParseStamp(key, description)
+		looks := stamped(key, description) && (key != testKey || readable.MatchString(description))
+		if ok && (s.String() != description || !looks) {
 			t.Errorf("%q is read as %+v, which is %q", description, s, s)
 		}
 	})

@@ -66,8 +66,9 @@ func TestHistory(t *testing.T) {
 		})
 	}
 	t.Run("compact cover", func(t *testing.T) { // one default group with three ports, and never any force
-		got := replay{service: "CLOUDFRONT_ORIGIN_FACING", within: "CLOUDFRONT", ports: "80 443 8443", spare: 6, unforced: true}.run(t)
-		if want := "45 states, at most 18 ranges of a family; after the first 5 with changes, 6 calls, 30 rules changed, 0 gaps"; got != want {
+		r := replay{service: "CLOUDFRONT_ORIGIN_FACING", within: "CLOUDFRONT", ports: "80 443 8443", spare: 6, unforced: true}
+		want := "45 states, at most 18 ranges of a family; after the first 5 with changes, 6 calls, 30 rules changed, 0 gaps"
+		if got := r.run(t); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
 	})
@@ -86,8 +87,7 @@ func (r replay) run(t *testing.T) string {
 		s.fillPool(r.ports, most[0]*n+r.spare, most[1]*n+r.spare)
 	} else if r.mixed == nil {
 		for i, family := range []string{"IPv4", "IPv6"} {
-			_, err := s.here.CreatePrefixList(ec2sim.PrefixList{Name: "cloudfront", Family: family, MaxEntries: max(1, most[i]+r.spare), Tags: ec2sim.Tags{key: "ranges"}})
-			s.must(err)
+			s.makeList(s.here, ec2sim.PrefixList{Name: "cloudfront", Family: family, MaxEntries: max(1, most[i]+r.spare)}, "ranges")
 		}
 	}
 	var needed []int
@@ -104,7 +104,8 @@ func (r replay) run(t *testing.T) string {
 		}
 		s.sim.ResetCalls()
 		report, err := s.sync(Request{Force: !r.unforced})
-		if _, missing := errors.AsType[*iprange.MissingServiceError](err); (err != nil) != (p == nil) || missing != (p == nil) {
+		_, missing := errors.AsType[*iprange.MissingServiceError](err)
+		if (err != nil) != (p == nil) || missing != (p == nil) {
 			t.Fatalf("state %d: %v", i, err)
 		}
 		n := r.checkCalls(s, i, replayed == 0)
@@ -123,52 +124,57 @@ func (r replay) run(t *testing.T) string {
 	if r.spare > 0 && s.announced > 0 {
 		t.Errorf("%d gaps though there was room", s.announced)
 	}
-	return fmt.Sprintf("%d states, at most %d ranges of a family; after the first %d with changes, %d calls, %d rules changed, %d gaps",
-		replayed, max(most[0], most[1]), changed, calls, rules, s.announced)
+	return fmt.Sprintf("%d states, at most %d ranges of a family; after the first %d with changes, %d calls, %d rules changed,"+
+		" %d gaps", replayed, max(most[0], most[1]), changed, calls, rules, s.announced)
 }
 
 // needed returns the smallest quota with which the pool holds the ranges: what the plan for a pool without room says.
 func (r replay) needed(s *scene) int {
 	var groups []secgroup.Group
 	for i, ports := range r.mixed {
-		groups = append(groups, secgroup.Group{ID: fmt.Sprint("sg-", i), Tags: map[string]string{key: ports, key + "-pool": "web"}})
+		tags := map[string]string{key: ports, key + "-pool": "web"}
+		groups = append(groups, secgroup.Group{ID: fmt.Sprint("sg-", i), Tags: tags})
 	}
-	plan, err := secgroup.NewPlan(s.t.Context(), groups, secgroup.Request{Stamp: secgroup.Stamp{TagKey: key}, Ranges: s.ranges, RulesPerGroup: 1})
+	req := secgroup.Request{Stamp: secgroup.Stamp{TagKey: key}, Ranges: s.ranges, RulesPerGroup: 1}
+	plan, err := secgroup.NewPlan(s.t.Context(), groups, req)
 	s.must(err)
 	short, _ := errors.AsType[*secgroup.ShortageError](plan.Pools[0].Err)
 	return short.RulesPerGroup
 }
 
 // decodeAll decodes the states, nil for those that lack the service, and returns the most ranges of each family.
-func decodeAll(t *testing.T, states []string, selection iprange.Selection) (publications []*iprange.Publication, most [2]int) {
+func decodeAll(t *testing.T, states []string, selection iprange.Selection) (all []*iprange.Publication, most [2]int) {
 	t.Helper()
 	for i, state := range states {
 		p, err := iprange.Decode(strings.NewReader(state), selection)
 		if err != nil && strings.Contains(state, `"service":"`+selection.Services[0]+`"`) {
 			t.Fatalf("state %d: %v", i, err)
 		}
-		if publications = append(publications, p); p != nil {
+		if all = append(all, p); p != nil {
 			most[0], most[1] = max(most[0], len(p.IPv4)), max(most[1], len(p.IPv6))
 		}
 	}
-	return publications, most
+	return all, most
 }
 
 // fillPool makes a pool with just the given numbers of free slots. Somebody else's rules take the slots that are too many.
 func (s *scene) fillPool(ports string, ipv4, ipv6 int) {
 	s.t.Helper()
 	n := (max(ipv4, ipv6) + DefaultRulesPerGroup - 1) / DefaultRulesPerGroup
+	ssh := func(a netip.Addr) ec2sim.Rule {
+		return ec2sim.Rule{Permission: ec2sim.TCP(22, 22, netip.PrefixFrom(a, a.BitLen()))}
+	}
 	fill4, fill6 := n*DefaultRulesPerGroup-ipv4, n*DefaultRulesPerGroup-ipv6
 	for i := range n {
 		id := s.group(s.here, fmt.Sprint("web-", i), ports, "-pool", "web")
 		var fill []ec2sim.Rule
 		for k := range DefaultRulesPerGroup {
 			if fill4 > 0 {
-				fill = append(fill, ec2sim.Rule{Permission: ec2sim.TCP(22, 22, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i), byte(k)}), 32))})
+				fill = append(fill, ssh(netip.AddrFrom4([4]byte{10, 0, byte(i), byte(k)})))
 				fill4--
 			}
 			if fill6 > 0 {
-				fill = append(fill, ec2sim.Rule{Permission: ec2sim.TCP(22, 22, netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfd, 14: byte(i), 15: byte(k)}), 128))})
+				fill = append(fill, ssh(netip.AddrFrom16([16]byte{0xfd, 14: byte(i), 15: byte(k)})))
 				fill6--
 			}
 		}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -20,7 +19,7 @@ import (
 // pool with it but are attached to nothing yet. In whatever order somebody syncs, attaches and syncs again, CloudFront
 // gets in all the while, and in the end nobody else does.
 func TestPoolThatIsNotAttachedYet(t *testing.T) {
-	for _, order := range []string{"sync attach sync", "attach sync", "sync sync attach sync", "sync attach-one sync attach sync"} {
+	for _, order := range []string{"sync attach sync", "attach sync", "sync attach-one sync attach sync"} {
 		t.Run(order, func(t *testing.T) {
 			s := newScene(t, ec2sim.Options{RulesPerGroup: 2}, []string{"us-east-1"}, nil,
 				"13.32.0.0/16", "18.64.0.0/16", "52.222.0.0/16", "99.84.0.0/16", "108.138.0.0/16", "143.204.0.0/16")
@@ -29,7 +28,7 @@ func TestPoolThatIsNotAttachedYet(t *testing.T) {
 				groups = append(groups, s.group(s.here, fmt.Sprint("web-", i), "443", "-pool", "web", "-mode", "exclusive"))
 			}
 			s.add(groups[0], "", "0.0.0.0/0")
-			s.must(s.here.AddRules(groups[0], ec2sim.Rule{Permission: ec2sim.TCP(22, 22, netip.MustParsePrefix("198.51.100.0/24"))}))
+			s.must(s.here.AddRules(groups[0], ec2sim.Rule{Permission: ec2sim.TCP(22, 22, prefixes("198.51.100.0/24")[0])}))
 			eni, attached := s.attach(groups[0]), 1
 			for do := range strings.FieldsSeq(order) {
 				switch do {
@@ -39,9 +38,9 @@ func TestPoolThatIsNotAttachedYet(t *testing.T) {
 					attached = 2
 				default:
 					report, err := s.sync(Request{Look: true})
-					whole := attached == 4
-					if err != nil || whole != (len(report.Warnings) == 0) || !whole && !strings.Contains(strings.Join(report.Warnings, ""), "attach") {
-						t.Errorf("%s: attached whole: %t, error %v, warnings %q", do, whole, err, report.Warnings)
+					said := strings.Join(report.Warnings, "")
+					if whole := attached == 4; err != nil || whole != (said == "") || whole == strings.Contains(said, "attach") {
+						t.Errorf("%s: attached whole: %t, error %v, warnings %q", do, whole, err, said)
 					}
 				}
 				s.must(s.here.Attach(eni, groups[:attached]...))
@@ -75,7 +74,8 @@ func TestInterfacesMayNotBeSeen(t *testing.T) {
 // too small for what replaces it, and the group that has a part of that is attached elsewhere.
 func TestInterfacesOfAllPoolsCount(t *testing.T) {
 	for _, other := range []bool{false, true} {
-		s := newScene(t, ec2sim.Options{RulesPerGroup: 1}, []string{"us-east-1"}, nil, "18.64.0.0/18", "18.64.128.0/18", "18.65.0.0/18")
+		ranges := []string{"18.64.0.0/18", "18.64.128.0/18", "18.65.0.0/18"}
+		s := newScene(t, ec2sim.Options{RulesPerGroup: 1}, []string{"us-east-1"}, nil, ranges...)
 		made := key + ": CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT 2026-01-01T00:00:00Z"
 		first, second := s.group(s.here, "b1", "443", "-pool", "b"), s.group(s.here, "b2", "443", "-pool", "b")
 		s.add(first, made, "18.64.0.0/15")
@@ -163,7 +163,8 @@ func TestChangeTagKey(t *testing.T) {
 		s.TagKey = step.with
 		s.calls()
 		report, err := s.sync(Request{})
-		if err != nil || report.Summary.Added+report.Summary.Revoked > 0 || step.what == "one more run" && s.calls()["mutating"] > 0 {
+		idle := step.what != "one more run" || s.calls()["mutating"] == 0
+		if err != nil || report.Summary.Added+report.Summary.Revoked > 0 || !idle {
 			t.Errorf("%s: %+v, error %v", step.what, report.Summary, err)
 		}
 		g, _ := s.here.Group(id)
@@ -266,9 +267,9 @@ func newMutantScene(t *testing.T) *mutantScene {
 	s.fault = func(string, ...any) { s.faults++ }
 	old, fresh := s.group(s.here, "old", "none"), s.group(s.here, "new", "443")
 	one, two := s.group(s.here, "one", "443", "-pool", "web"), s.group(s.here, "two", "443", "-pool", "web")
-	for id, rules := range map[string]string{old: "18.64.0.0/16 52.222.0.0/16", one: "18.64.0.0/15 52.222.0.0/16", two: "18.64.0.0/16"} {
-		s.add(id, staleStamp, strings.Fields(rules)...)
-	}
+	s.add(old, staleStamp, "18.64.0.0/16", "52.222.0.0/16")
+	s.add(one, staleStamp, "18.64.0.0/15", "52.222.0.0/16")
+	s.add(two, staleStamp, "18.64.0.0/16")
 	s.add(old, "office", "198.51.100.0/24")
 	s.add(one, "office", "198.51.100.0/24")
 	s.attach(old, fresh)
@@ -284,8 +285,9 @@ func newMutantScene(t *testing.T) *mutantScene {
 }
 
 func (s *mutantScene) plan(a *secgroup.Attachments) *secgroup.Plan {
+	published := time.Date(2026, 9, 1, 0, 0, 0, 0, time.UTC)
 	plan, err := secgroup.NewPlan(context.Background(), s.run.Groups, secgroup.Request{
-		Stamp:  secgroup.Stamp{TagKey: key, Services: []string{"CLOUDFRONT"}, Published: time.Date(2026, 9, 1, 0, 0, 0, 0, time.UTC)},
+		Stamp:  secgroup.Stamp{TagKey: key, Services: []string{"CLOUDFRONT"}, Published: published},
 		Ranges: s.ranges, RulesPerGroup: 60, MaxRevokePercent: 50, Attachments: a,
 	})
 	s.must(err)

@@ -53,7 +53,8 @@ type place struct {
 type span struct{ from, to int32 }
 
 func newJudge(t testing.TB, sim *ec2sim.Server) *judge {
-	j := &judge{TB: t, keys: []string{key}, fault: t.Errorf, holders: map[string]simHolder{}, seen: map[string][]ec2sim.Tags{}}
+	j := &judge{TB: t, keys: []string{key}, fault: t.Errorf}
+	j.holders, j.seen = map[string]simHolder{}, map[string][]ec2sim.Tags{}
 	sim.Observe(j.observe)
 	return j
 }
@@ -107,7 +108,7 @@ func (j *judge) observe(c ec2sim.Change) {
 		}
 		for _, r := range before.rules {
 			if !j.owns(id, r) && !slices.Contains(h.rules, r) {
-				j.fault("%s of %s removes or changes %v (%q), which is somebody else's", c.Call.Action, id, r.Permission, r.Description)
+				j.fault("%s of %s changes %v (%q), which is somebody else's", c.Call.Action, id, r.Permission, r.Description)
 			}
 		}
 	}
@@ -138,7 +139,8 @@ func (j *judge) observe(c ec2sim.Change) {
 
 func entriesAsRules(l ec2sim.PrefixList) (rules []ec2sim.Rule) {
 	for _, e := range l.Entries {
-		rules = append(rules, ec2sim.Rule{Permission: ec2sim.Permission{Source: ec2sim.Source{Prefix: e.Prefix}}, Description: e.Description})
+		opens := ec2sim.Permission{Source: ec2sim.Source{Prefix: e.Prefix}}
+		rules = append(rules, ec2sim.Rule{Permission: opens, Description: e.Description})
 	}
 	return rules
 }
@@ -251,7 +253,8 @@ func (j *judge) owns(id string, r ec2sim.Rule) bool {
 		}
 		for _, tags := range j.seen[id] {
 			spans, _ := spansOf(tags[key])
-			if tags[key+"-mode"] == "exclusive" && r.Protocol == "tcp" && r.Source.Prefix.IsValid() && slices.Contains(spans, span{r.From, r.To}) {
+			listed := r.Protocol == "tcp" && slices.Contains(spans, span{r.From, r.To})
+			if tags[key+"-mode"] == "exclusive" && listed && r.Source.Prefix.IsValid() {
 				return true
 			}
 		}
@@ -291,7 +294,7 @@ func (j *judge) exact(what string, ranges []netip.Prefix, excused func(id string
 	defer j.mu.Unlock()
 	for id, h := range j.holders {
 		pool := j.members(id)
-		if _, readable := spansOf(j.tag(id, "")); j.tag(id, "") == "" || !readable || excused != nil && slices.ContainsFunc(pool, excused) {
+		if _, readable := spansOf(j.tag(id, "")); !readable || excused != nil && slices.ContainsFunc(pool, excused) {
 			continue
 		}
 		wanted := map[opening]bool{} // in the pool
@@ -305,7 +308,8 @@ func (j *judge) exact(what string, ranges []netip.Prefix, excused func(id string
 			}
 		}
 		for _, r := range h.rules {
-			if s := (span{r.From, r.To}); j.owns(id, r) && !(wanted[opening{s, r.Source.Prefix}] && slices.Contains(j.spans(id), s)) {
+			s := span{r.From, r.To}
+			if j.owns(id, r) && !(wanted[opening{s, r.Source.Prefix}] && slices.Contains(j.spans(id), s)) {
 				j.Errorf("%s: %s keeps %v (%q)", what, id, r.Permission, r.Description)
 			}
 		}

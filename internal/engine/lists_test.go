@@ -38,8 +38,9 @@ func TestRunWithList(t *testing.T) {
 			t.Errorf("dry run %t: %v %s", dry, err, diff)
 		}
 	}
-	if got := s.sources(s.here, list); got != "192.0.2.0/24 "+rangeA+" "+rangeB || s.sources(s.here, web) != rangeA+" "+rangeB || changes != 1 {
-		t.Errorf("entries %s, rules %s, %d changes", got, s.sources(s.here, web), changes)
+	entries, rules := s.sources(s.here, list), s.sources(s.here, web)
+	if rules != rangeA+" "+rangeB || entries != "192.0.2.0/24 "+rules || changes != 1 {
+		t.Errorf("entries %s, rules %s, %d changes", entries, rules, changes)
 	}
 	s.calls()
 	report, err := s.Run(t.Context(), req)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -21,12 +22,13 @@ import (
 // for the account.
 func TestNew(t *testing.T) {
 	c := config.Config{
-		Selection:      iprange.Selection{Services: []string{"CLOUDFRONT_ORIGIN_FACING"}, Within: []string{"CLOUDFRONT"}, IPv4: true, IPv6: true},
+		Selection:      iprange.Selection{Services: []string{"CLOUDFRONT_ORIGIN_FACING"}, Within: []string{"CLOUDFRONT"}},
 		RoleARNs:       []string{"arn:aws:iam::222233334444:role/net/own"},
 		MemberAccounts: []string{"111122223333", "222233334444"},
 		MemberRoleName: "sync",
 	}
-	for region, partition := range map[string]string{"eu-west-1": "aws", "cn-north-1": "aws-cn", "us-gov-west-1": "aws-us-gov"} {
+	partitions := map[string]string{"eu-west-1": "aws", "cn-north-1": "aws-cn", "us-gov-west-1": "aws-us-gov"}
+	for region, partition := range partitions {
 		want := []string{"arn:aws:iam::222233334444:role/net/own", "arn:" + partition + ":iam::111122223333:role/sync"}
 		if got := Roles(c, region); !slices.Equal(got, want) {
 			t.Errorf("in %s the roles are %q, want %q", region, got, want)
@@ -68,7 +70,8 @@ func TestExternalID(t *testing.T) {
 // A failure to assume a role that is no refusal is reported as such, and errors.As finds it.
 func TestRoleIsNotReached(t *testing.T) {
 	cause := &aws.RequestCanceledError{Err: context.DeadlineExceeded}
-	provider := roleProvider{aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return aws.Credentials{}, cause }), "arn:aws:iam::222233334444:role/sync"}
+	fails := func(context.Context) (aws.Credentials, error) { return aws.Credentials{}, cause }
+	provider := roleProvider{aws.CredentialsProviderFunc(fails), "arn:aws:iam::222233334444:role/sync"}
 	_, err := provider.Retrieve(t.Context())
 	if !errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "trust policy") {
 		t.Errorf("error %v", err)
@@ -78,15 +81,18 @@ func TestRoleIsNotReached(t *testing.T) {
 // Who has too small a pool for every range is told what the compact cover takes.
 func TestShortageOffersCompactCover(t *testing.T) {
 	plain := publication{token: 1790000000, ranges: prefixes("13.32.0.0/16", rangeA, rangeB, "52.124.128.0/17")}.document()
-	file := strings.Replace(plain, `"prefixes":[`,
-		`"prefixes":[{"ip_prefix":"18.64.1.0/24","service":"CLOUDFRONT_ORIGIN_FACING"},{"ip_prefix":"52.222.129.0/24","service":"CLOUDFRONT_ORIGIN_FACING"},`, 1)
+	with := func(file, prefix, service string) string {
+		entry := fmt.Sprintf(`"prefixes":[{"ip_prefix":%q,"service":%q},`, prefix, service)
+		return strings.Replace(file, `"prefixes":[`, entry, 1)
+	}
+	file := with(with(plain, "18.64.1.0/24", "CLOUDFRONT_ORIGIN_FACING"), "52.222.129.0/24", "CLOUDFRONT_ORIGIN_FACING")
 	const offer = "SERVICES=CLOUDFRONT_ORIGIN_FACING and WITHIN=CLOUDFRONT"
 	for _, c := range []struct {
 		name, services, file string
 		offered              bool
 	}{
 		{"every range", "CLOUDFRONT", file, true},
-		{"two services", "CLOUDFRONT EC2", strings.Replace(file, `"prefixes":[`, `"prefixes":[{"ip_prefix":"3.4.12.4/32","service":"EC2"},`, 1), false},
+		{"two services", "CLOUDFRONT EC2", with(file, "3.4.12.4/32", "EC2"), false},
 		{"unknown which connect to origins", "CLOUDFRONT", plain, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -100,7 +106,9 @@ func TestShortageOffersCompactCover(t *testing.T) {
 			_, err = s.Run(t.Context(), Request{})
 			for what, err := range map[string]error{"run": err, "preview": errors.Join(p.Failures...)} {
 				short, ok := errors.AsType[*secgroup.ShortageError](err)
-				if !ok || strings.Contains(short.Error(), offer) != c.offered || strings.Contains(short.Error(), "2 IPv4 and 0 IPv6 rules a port") != c.offered {
+				said := fmt.Sprint(short)
+				offers := strings.Contains(said, offer) && strings.Contains(said, "2 IPv4 and 0 IPv6 rules a port")
+				if !ok || offers != c.offered || strings.Contains(said, "WITHIN=") != c.offered {
 					t.Errorf("%s: error %v, which offers the cover: %t", what, err, !c.offered)
 				}
 			}
@@ -113,7 +121,10 @@ func TestStrangers(t *testing.T) {
 	for _, c := range []struct{ name, within, want string }{
 		{"nothing is taken in", "", ""},
 		{"CloudFront's own", "CLOUDFRONT", ""},
-		{"all of Amazon", "AMAZON", "WITHIN adds 524032 IPv4 addresses beyond SERVICES, 256 IPv4 addresses of them in EC2's ranges, where any AWS customer"},
+		{
+			"all of Amazon", "AMAZON",
+			"WITHIN adds 524032 IPv4 addresses beyond SERVICES, 256 IPv4 addresses of them in EC2's ranges, where any AWS",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newScene(t, ec2sim.Options{}, []string{"us-east-1"}, nil, rangeA)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
-	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 
 	"cloudfront-sg-sync/internal/ec2sim"
@@ -56,10 +55,13 @@ func TestThousandGroupsAtTheBucketsPace(t *testing.T) {
 			most   time.Duration
 			want   map[string]int
 		}{
-			{[]string{"18.64.0.0/15", rangeB}, dictated + dictated/10, map[string]int{"GetCallerIdentity": 1, "GetServiceQuota": 1, "AuthorizeSecurityGroupIngress": groups, "mutating": groups}},
+			{[]string{"18.64.0.0/15", rangeB}, dictated + dictated/10, map[string]int{
+				"GetCallerIdentity": 1, "GetServiceQuota": 1, "AuthorizeSecurityGroupIngress": groups, "mutating": groups,
+			}},
 			{[]string{"18.64.0.0/15", rangeB}, 2 * latency, map[string]int{}},
 			{[]string{"18.64.0.0/15", "99.86.0.0/16"}, dictated + dictated/10, map[string]int{
-				"DescribeNetworkInterfaces": groups / 200, "AuthorizeSecurityGroupIngress": groups, "RevokeSecurityGroupIngress": groups, "mutating": 2 * groups,
+				"DescribeNetworkInterfaces": groups / 200, "AuthorizeSecurityGroupIngress": groups,
+				"RevokeSecurityGroupIngress": groups, "mutating": 2 * groups,
 			}},
 		} {
 			run.want["DescribeSecurityGroups"], run.want["DescribeManagedPrefixLists"] = 1, 1
@@ -110,25 +112,6 @@ func TestThrottling(t *testing.T) {
 	}
 }
 
-// A failure that does not pass ends the retries soon, a throttled call later.
-func TestRetryer(t *testing.T) {
-	r := newRetryer()
-	for _, c := range []struct {
-		code    string
-		attempt int
-		ends    bool
-	}{
-		{"InternalError", 1, false},
-		{"InternalError", maxAttempts, true},
-		{"RequestLimitExceeded", maxAttempts, false},
-	} {
-		delay, err := r.RetryDelay(c.attempt, &smithy.GenericAPIError{Code: c.code})
-		if (err != nil) != c.ends || delay > 20*time.Second {
-			t.Errorf("%s, attempt %d: delay %v, error %v", c.code, c.attempt, delay, err)
-		}
-	}
-}
-
 // BenchmarkIdleRun runs with nothing to do. What is allocated for a group does not depend on how many there are: the
 // memory is that of the groups.
 func BenchmarkIdleRun(b *testing.B) {
@@ -165,7 +148,9 @@ type keepingAPI struct {
 	pages map[string]*ec2.DescribeSecurityGroupsOutput // by token
 }
 
-func (k *keepingAPI) DescribeSecurityGroups(ctx context.Context, in *ec2.DescribeSecurityGroupsInput, opts ...func(*ec2.Options)) (out *ec2.DescribeSecurityGroupsOutput, err error) {
+func (k *keepingAPI) DescribeSecurityGroups(
+	ctx context.Context, in *ec2.DescribeSecurityGroupsInput, opts ...func(*ec2.Options),
+) (out *ec2.DescribeSecurityGroupsOutput, err error) {
 	token := aws.ToString(in.NextToken)
 	if k.pages[token] == nil {
 		k.pages[token], err = k.API.DescribeSecurityGroups(ctx, in, opts...)

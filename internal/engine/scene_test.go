@@ -125,9 +125,15 @@ func (s *scene) attach(groups ...string) string {
 // list makes a tagged prefix list of IPv4 ranges.
 func (s *scene) list(at ec2sim.Region, value string, size int, entries ...ec2sim.PrefixListEntry) string {
 	s.t.Helper()
-	l, err := at.CreatePrefixList(ec2sim.PrefixList{Name: "cloudfront", Family: "IPv4", MaxEntries: size, Entries: entries, Tags: map[string]string{key: value}})
+	return s.makeList(at, ec2sim.PrefixList{Name: "cloudfront", Family: "IPv4", MaxEntries: size, Entries: entries}, value)
+}
+
+func (s *scene) makeList(at ec2sim.Region, l ec2sim.PrefixList, value string) string {
+	s.t.Helper()
+	l.Tags = ec2sim.Tags{key: value}
+	made, err := at.CreatePrefixList(l)
 	s.must(err)
-	return l.ID
+	return made.ID
 }
 
 func entry(prefix, description string) ec2sim.PrefixListEntry {
@@ -181,7 +187,8 @@ func (s *scene) calls() map[string]int {
 type transport func() string
 
 func (f transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(f())), Request: req}, nil
+	body := io.NopCloser(strings.NewReader(f()))
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: body, Request: req}, nil
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)

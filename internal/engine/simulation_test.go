@@ -42,7 +42,8 @@ func TestSimulation(t *testing.T) {
 	began, gaps, happened := time.Now(), 0, map[string]int{}
 	for seed := *firstSeed; ; seed++ {
 		done := seed - *firstSeed
-		if *seeds > 0 && done >= *seeds || *seeds == 0 && (time.Since(began) > 15*time.Second || testing.Short() && done >= 20) {
+		enough := time.Since(began) > 15*time.Second || testing.Short() && done >= 20
+		if *seeds > 0 && done >= *seeds || *seeds == 0 && enough {
 			t.Logf("%d seeds, %d ranges closed in announced gaps, %v", done, gaps, happened)
 			return
 		}
@@ -98,7 +99,8 @@ func (p publication) document() string {
 			*list = append(*list, fmt.Sprintf(`{"%s":"%s","service":"CLOUDFRONT"}`, field, piece))
 		}
 	}
-	doc := fmt.Sprintf(`{"syncToken":"%d","prefixes":[%s],"ipv6_prefixes":[%s]}`, p.token, strings.Join(entries[0], ","), strings.Join(entries[1], ","))
+	doc := fmt.Sprintf(`{"syncToken":"%d","prefixes":[%s],"ipv6_prefixes":[%s]}`,
+		p.token, strings.Join(entries[0], ","), strings.Join(entries[1], ","))
 	if p.broken {
 		doc = doc[:len(doc)-3]
 	}
@@ -112,7 +114,8 @@ func newWorld(t *testing.T, seed uint64) *world {
 	if w.quota = 6 + w.IntN(40); w.IntN(12) == 0 { // more than a call takes
 		w.quota, size, w.blocks = 200, 400, append(w.blocks, parts("99.84.0.0/16", 24)...)
 	}
-	w.scene = newScene(t, ec2sim.Options{RulesPerGroup: w.quota, Remember: 8, PrefixListDelay: time.Duration(w.IntN(3)) * time.Second}, nil, nil)
+	delay := time.Duration(w.IntN(3)) * time.Second
+	w.scene = newScene(t, ec2sim.Options{RulesPerGroup: w.quota, Remember: 8, PrefixListDelay: delay}, nil, nil)
 	for i := range 2 + w.IntN(4) {
 		g, err := w.here.CreateGroup(ec2sim.Group{Name: fmt.Sprint("group-", i), VPC: w.here.OtherVPC(), Tags: w.someTags()})
 		w.must(err)
@@ -126,12 +129,8 @@ func newWorld(t *testing.T, seed uint64) *world {
 		w.must(err)
 	}
 	for i := range w.IntN(3) {
-		family := []string{"IPv4", "IPv6"}[w.IntN(2)]
-		l, err := w.here.CreatePrefixList(ec2sim.PrefixList{
-			Name: fmt.Sprint("list-", i), Family: family, MaxEntries: size + w.IntN(9), Tags: ec2sim.Tags{key: w.pick("ranges", "ranges", "none")},
-		})
-		w.must(err)
-		w.lists = append(w.lists, l.ID)
+		l := ec2sim.PrefixList{Name: fmt.Sprint("list-", i), Family: w.pick("IPv4", "IPv6"), MaxEntries: size + w.IntN(9)}
+		w.lists = append(w.lists, w.makeList(w.here, l, w.pick("ranges", "ranges", "none")))
 	}
 	w.publishNext()
 	return w
@@ -140,7 +139,8 @@ func newWorld(t *testing.T, seed uint64) *world {
 func (w *world) pick(values ...string) string { return values[w.IntN(len(values))] }
 
 func (w *world) someTags() ec2sim.Tags {
-	tags := ec2sim.Tags{key: w.pick("443", "443", "443", "443", "80 443", "http,https", "80", "443 8000-8080", "none", "none", "https,")}
+	ports := w.pick("443", "443", "443", "443", "80 443", "http,https", "80", "443 8000-8080", "none", "none", "https,")
+	tags := ec2sim.Tags{key: ports}
 	if pool := w.pick("", "", "web", "web", "api"); pool != "" {
 		tags[key+"-pool"] = pool
 	}
@@ -175,7 +175,8 @@ func (w *world) publishNext() {
 		case n == gone+1:
 			next.ranges = append(next.ranges, half)
 		default: // two parts that do not join
-			next.ranges = append(next.ranges, netip.PrefixFrom(block.Addr(), block.Bits()+2), parts(block.String(), block.Bits()+2)[3])
+			quarters := parts(block.String(), block.Bits()+2)
+			next.ranges = append(next.ranges, quarters[0], quarters[3])
 		}
 	}
 	next.ranges = iprange.Merge(next.ranges)
@@ -249,7 +250,7 @@ func (w *world) editGroup(id string) {
 		w.must(w.here.RemoveRules(id, g.Ingress[w.IntN(len(g.Ingress))].Permission))
 	case n == 1 && len(g.Ingress) > 0:
 		rules := slices.Clone(g.Ingress)
-		rules[w.IntN(len(rules))].Description = w.pick("", "mine", key+": edited", key+": CLOUDFRONT 2027-01-01T00:00:00Z", key+": OTHER 2026-01-01T00:00:00Z")
+		rules[w.IntN(len(rules))].Description = w.pick("", "mine", w.someStamp())
 		w.must(w.here.SetRules(id, rules...))
 	case n == 2:
 		w.foreign(id)
@@ -273,12 +274,18 @@ func (w *world) foreign(id string) {
 		{Protocol: "-1", From: -1, To: -1, Source: ec2sim.Source{Prefix: around}},
 	}
 	if len(w.lists) > 0 { // which weighs as much as the list may hold
-		some = append(some, ec2sim.Permission{Protocol: "tcp", From: 443, To: 443, Source: ec2sim.Source{Reference: w.lists[0]}})
+		list := ec2sim.Source{Reference: w.lists[0]}
+		some = append(some, ec2sim.Permission{Protocol: "tcp", From: 443, To: 443, Source: list})
 	}
 	err := w.here.AddRules(id, ec2sim.Rule{Permission: some[w.IntN(len(some))], Description: "by hand"})
 	if err != nil && !strings.Contains(err.Error(), "already exists") {
 		w.Fatal(err)
 	}
+}
+
+// someStamp returns a description that is edited, dated in the future, or made with other settings.
+func (w *world) someStamp() string {
+	return key + w.pick(": edited", ": CLOUDFRONT 2027-01-01T00:00:00Z", ": OTHER 2026-01-01T00:00:00Z")
 }
 
 func (w *world) editList(id string) {
@@ -292,28 +299,29 @@ func (w *world) editList(id string) {
 	case n == 1 && len(entries) > 0:
 		w.must(w.here.SetEntries(id, entries[1:]...))
 	case n == 2 && len(entries) > 0:
-		entries[0].Description = w.pick("", key+": edited", key+": CLOUDFRONT 2027-01-01T00:00:00Z", key+": OTHER 2026-01-01T00:00:00Z")
+		entries[0].Description = w.pick("", w.someStamp(), w.someStamp())
 		w.must(w.here.SetEntries(id, entries...))
 	case n == 3: // which fails if the list is fuller, or is referred to by a group without room
-		client := ec2.NewFromConfig(w.cfg)
-		_, _ = client.ModifyManagedPrefixList(w.Context(), &ec2.ModifyManagedPrefixListInput{PrefixListId: &id, MaxEntries: aws.Int32(int32(2 + w.IntN(30)))})
+		in := ec2.ModifyManagedPrefixListInput{PrefixListId: &id, MaxEntries: aws.Int32(int32(2 + w.IntN(30)))}
+		_, _ = ec2.NewFromConfig(w.cfg).ModifyManagedPrefixList(w.Context(), &in)
 		time.Sleep(time.Minute)
 	default:
-		office := netip.MustParsePrefix("198.51.100.0/24")
+		office := entry("198.51.100.0/24", "office")
 		if l.Family == "IPv6" {
-			office = netip.MustParsePrefix("2001:db8::/32")
+			office = entry("2001:db8::/32", "office")
 		}
-		if len(entries) < l.MaxEntries && !slices.ContainsFunc(entries, func(e ec2sim.PrefixListEntry) bool { return e.Prefix == office }) {
-			w.must(w.here.SetEntries(id, append(entries, ec2sim.PrefixListEntry{Prefix: office, Description: "office"})...))
+		if len(entries) < l.MaxEntries && !slices.Contains(entries, office) {
+			w.must(w.here.SetEntries(id, append(entries, office)...))
 		}
 	}
 }
 
 func (w *world) faults() []ec2sim.Fault {
+	look := w.pick("DescribeNetworkInterfaces", "DescribeManagedPrefixLists", "GetManagedPrefixListEntries", "GetServiceQuota")
 	kinds := []ec2sim.Fault{
 		{Kind: ec2sim.Refused, Action: ec2sim.AnyMutating},
 		{Kind: ec2sim.Refused, Action: ec2sim.AnyMutating, Resource: w.groups[0], Count: ec2sim.Forever},
-		{Kind: ec2sim.Refused, Action: w.pick("DescribeNetworkInterfaces", "DescribeManagedPrefixLists", "GetManagedPrefixListEntries", "GetServiceQuota"), Count: ec2sim.Forever},
+		{Kind: ec2sim.Refused, Action: look, Count: ec2sim.Forever},
 		{Kind: ec2sim.ErrorBefore, Action: ec2sim.AnyAction, Code: "RequestLimitExceeded", Count: 2},
 		{Kind: ec2sim.CutAfter, Action: ec2sim.AnyMutating},
 		{Kind: ec2sim.CutBefore, Action: ec2sim.AnyAction},
@@ -327,10 +335,8 @@ func (w *world) faults() []ec2sim.Fault {
 }
 
 func (w *world) stale() []ec2sim.Fault {
-	return []ec2sim.Fault{{
-		Kind: ec2sim.Stale, Action: w.pick("DescribeSecurityGroups", "DescribeNetworkInterfaces", "DescribeManagedPrefixLists", ec2sim.AnyAction),
-		Back: 1 + w.IntN(4), Count: 1 + w.IntN(3),
-	}}
+	look := w.pick("DescribeSecurityGroups", "DescribeNetworkInterfaces", "DescribeManagedPrefixLists", ec2sim.AnyAction)
+	return []ec2sim.Fault{{Kind: ec2sim.Stale, Action: look, Back: 1 + w.IntN(4), Count: 1 + w.IntN(3)}}
 }
 
 // olderFile lets a cache serve an older file: what has been made from a newer one stays. With force, it goes back.
@@ -453,8 +459,9 @@ func (w *world) converge() {
 	slices.Sort(taken)
 	// A plan shows the steps that the checker refuses, and says so.
 	refused := slices.ContainsFunc(report.Errors, func(text string) bool { return strings.Contains(text, ": not done: ") })
-	if !refused && !slices.Equal(planned, taken) || p.Report.Summary != report.Summary || p.Report.Lists() != report.Lists() {
-		w.Errorf("proposed %q, took %q; %+v and %+v, reported %+v and %+v", planned, taken, p.Report.Summary, p.Report.Lists(), report.Summary, report.Lists())
+	proposed, reported := []Summary{p.Report.Summary, p.Report.Lists()}, []Summary{report.Summary, report.Lists()}
+	if !refused && !slices.Equal(planned, taken) || !slices.Equal(proposed, reported) {
+		w.Errorf("proposed %q %+v, took %q %+v", planned, proposed, taken, reported)
 	}
 	w.sim.ResetCalls()
 	w.run(runOptions{what: "second run to converge"})
@@ -538,7 +545,7 @@ func (w *world) run(o runOptions) result {
 	}
 	closed := w.end()
 	w.Logf("%s: %v, warnings %q", what, err, report.Warnings)
-	if len(closed) > 0 && o.die == 0 && (err == nil || !strings.Contains(err.Error(), "CLOSED until the next run reopens it")) {
+	if len(closed) > 0 && o.die == 0 && !strings.Contains(fmt.Sprint(err), "CLOSED until the next run reopens it") {
 		w.Errorf("%s leaves %v closed, and does not say so: %v", what, closed, err)
 	}
 	before.verify(w, o, file, report, err, w.sim.Calls()[made:])

@@ -55,7 +55,10 @@ func TestFewestCalls(t *testing.T) {
 		{"nothing to do", roomy(both, both), nil},
 		{"both families in one call", roomy(both, nil), [][3]int{{0, 90, 0}}},
 		{"what is added comes first", roomy(both, old), [][3]int{{0, 90, 0}, {0, 0, 2}}},
-		{"of all holders", roomy(both, slices.Concat(both[:10], old[:1]), slices.Concat(both[10:80], old[1:])), [][3]int{{1, 10, 0}, {0, 0, 1}, {1, 0, 1}}},
+		{
+			"of all holders", roomy(both, slices.Concat(both[:10], old[:1]), slices.Concat(both[10:80], old[1:])),
+			[][3]int{{1, 10, 0}, {0, 0, 1}, {1, 0, 1}},
+		},
 		{"no more than EC2 takes in a call", roomy(many(0, 2345), nil), [][3]int{{0, 1000, 0}, {0, 1000, 0}, {0, 345, 0}}},
 		{"exactly that many", roomy(many(0, 1000), nil), [][3]int{{0, 1000, 0}}},
 		{"nor removes", roomy(nil, many(0, 1500)), [][3]int{{0, 0, 1000}, {0, 0, 500}}},

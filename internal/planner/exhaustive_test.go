@@ -76,7 +76,8 @@ func (v *verdict) add(o verdict) {
 
 // check fails where more than so many percent of the plans are worse than need be.
 func (v *verdict) check(t *testing.T, most float64) {
-	t.Logf("%d worlds, %d with a gap; %d (%.2f %%) differ from the best order", v.worlds, v.gaps, v.worse, 100*float64(v.worse)/float64(max(v.worlds, 1)))
+	percent := 100 * float64(v.worse) / float64(max(v.worlds, 1))
+	t.Logf("%d worlds, %d with a gap; %d (%.2f %%) differ from the best order", v.worlds, v.gaps, v.worse, percent)
 	if 100*float64(v.worse) > most*float64(v.worlds) {
 		t.Errorf("more than %g %%", most)
 	}
@@ -240,7 +241,8 @@ func TestTinyWorldsInLargePools(t *testing.T) {
 func genTiny(t *rapid.T) World {
 	w := World{Ports: tinyPorts, Ranges: rapid.SampledFrom(tinyWanted).Draw(t, "wanted")}
 	prefix := rapid.SampledFrom([]netip.Prefix{
-		tinyPrefix(0, 4), tinyPrefix(0, 2), tinyPrefix(2, 2), tinyPrefix(0, 1), tinyPrefix(1, 1), tinyPrefix(2, 1), tinyPrefix(3, 1),
+		tinyPrefix(0, 4), tinyPrefix(0, 2), tinyPrefix(2, 2), tinyPrefix(0, 1), tinyPrefix(1, 1), tinyPrefix(2, 1),
+		tinyPrefix(3, 1),
 	})
 	pools := rapid.IntRange(1, 2).Draw(t, "pools")
 	for range pools - 1 {
@@ -248,7 +250,8 @@ func genTiny(t *rapid.T) World {
 	}
 	for range rapid.IntRange(1, 3).Draw(t, "holders") {
 		h := Holder{Lists: make([]bool, len(w.Ports))}
-		lists := rapid.SampledFrom([][]bool{{true, true}, {true, true}, {false, true}, {true, false}, {false, false}}).Draw(t, "lists")
+		some := [][]bool{{true, true}, {true, true}, {false, true}, {true, false}, {false, false}}
+		lists := rapid.SampledFrom(some).Draw(t, "lists")
 		copy(h.Lists[len(tinyPorts)*rapid.IntRange(0, pools-1).Draw(t, "pool"):], lists)
 		quota := rapid.IntRange(1, 3).Draw(t, "quota")
 		used := 0

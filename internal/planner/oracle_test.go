@@ -14,7 +14,8 @@ import (
 // of a prefix list, adds and removes at once), and what is open is asked of every address on every port at every view.
 
 var tinyAddrs = []netip.Addr{
-	netip.MustParseAddr("18.64.0.0"), netip.MustParseAddr("18.64.0.1"), netip.MustParseAddr("18.64.0.2"), netip.MustParseAddr("18.64.0.3"),
+	netip.AddrFrom4([4]byte{18, 64, 0, 0}), netip.AddrFrom4([4]byte{18, 64, 0, 1}),
+	netip.AddrFrom4([4]byte{18, 64, 0, 2}), netip.AddrFrom4([4]byte{18, 64, 0, 3}),
 }
 
 var tinyPorts = []Ports{{80, 80}, {443, 443}}
@@ -130,7 +131,8 @@ func newOracle(w World) *oracle {
 				if holder.Frozen || !holder.Lists[k] {
 					continue
 				}
-				if slices.ContainsFunc(holder.Rules, func(r Rule) bool { return (!r.Owned || r.Held) && r.Ports == p && r.Prefix == rng }) {
+				there := func(r Rule) bool { return (!r.Owned || r.Held) && r.Ports == p && r.Prefix == rng }
+				if slices.ContainsFunc(holder.Rules, there) {
 					continue // EC2 would not add what is there
 				}
 				n, ok := index[fmt.Sprint(h, rule)]
@@ -421,7 +423,8 @@ func replay(w World, plan *Plan, addrs []netip.Addr) (there map[standing]bool, l
 			told = len(c.Gap) > 0
 			for _, a := range c.Add {
 				r := standing{c.Holder, w.Ports[a.Port], w.Ranges[a.Range], true}
-				if there[r] || there[standing{r.holder, r.Ports, r.Prefix, false}] || !w.Holders[c.Holder].Lists[a.Port] || w.Holders[c.Holder].Frozen {
+				duplicate := there[r] || there[standing{r.holder, r.Ports, r.Prefix, false}]
+				if h := w.Holders[c.Holder]; duplicate || !h.Lists[a.Port] || h.Frozen {
 					return there, lost, fmt.Errorf("call %d cannot add %v", i, r)
 				}
 				turn(r, 1)
@@ -438,7 +441,8 @@ func replay(w World, plan *Plan, addrs []netip.Addr) (there map[standing]bool, l
 				}
 				turn(r, -1)
 			}
-			if full := room[c.Holder]; len(c.Add) > 0 && (min(full[0], full[1]) < 0 || len(c.Remove) > 0 && !w.Holders[c.Holder].Swaps) {
+			left, mixed := min(room[c.Holder][0], room[c.Holder][1]), len(c.Remove) > 0 && !w.Holders[c.Holder].Swaps
+			if len(c.Add) > 0 && (left < 0 || mixed) {
 				return there, lost, fmt.Errorf("call %d does too much", i)
 			}
 		}

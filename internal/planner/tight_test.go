@@ -117,7 +117,8 @@ func TestList(t *testing.T) {
 		w := splitting(1, 1000, test[0], test[1], func(int) int { return 0 })
 		w.Holders[0].Swaps = true
 		plan := makePlan(t.Context(), w)
-		if _, lost, err := replay(w, plan, endsOf(w)); err != nil || lost > 0 || len(plan.Unplaced) > 0 || len(plan.Calls) > 3*test[1]/100 {
+		_, lost, err := replay(w, plan, endsOf(w))
+		if err != nil || lost > 0 || len(plan.Unplaced) > 0 || len(plan.Calls) > 3*test[1]/100 {
 			t.Errorf("%v: %d calls, %d addresses closed, %d unplaced: %v", test, len(plan.Calls), lost, len(plan.Unplaced), err)
 		}
 	}
