@@ -227,7 +227,8 @@ func (e *expectation) verify(w *world, o runOptions, file publication, report *R
 			w.Errorf("%s: %+v, and the run says %q", name, *p, report.Errors)
 		}
 		older := slices.ContainsFunc(p.ids, func(id string) bool { return says(" of " + id + " was made from a newer one ") })
-		strangers := slices.ContainsFunc(p.ids, func(id string) bool { return says(label + ": " + id + " has no port in common") })
+		lonely := func(id string) bool { return says(label + ": " + id + " has no port in common") }
+		strangers := slices.ContainsFunc(p.ids, lonely)
 		if older != p.older || strangers != p.strangers {
 			w.Errorf("%s: %+v, and the run says %q", name, *p, report.Errors)
 		}

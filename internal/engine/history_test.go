@@ -46,8 +46,8 @@ type replay struct {
 }
 
 // TestHistory replays what AWS published over seven years on pools and on lists: exact after each state, nothing closed
-// within any, no gap with one slot to spare, and no more than one authorize and one revoke for a group or one change of a
-// list except where it is full. States that lack the service change nothing.
+// within any, no gap with one slot to spare, and no more than one authorize and one revoke for a group or one change of
+// a list except where it is full. States that lack the service change nothing.
 func TestHistory(t *testing.T) {
 	for _, service := range []string{"CLOUDFRONT", "CLOUDFRONT_ORIGIN_FACING"} {
 		for _, ports := range []string{"443", "80 443", ""} {
@@ -87,7 +87,8 @@ func (r replay) run(t *testing.T) string {
 		s.fillPool(r.ports, most[0]*n+r.spare, most[1]*n+r.spare)
 	} else if r.mixed == nil {
 		for i, family := range []string{"IPv4", "IPv6"} {
-			s.makeList(s.here, ec2sim.PrefixList{Name: "cloudfront", Family: family, MaxEntries: max(1, most[i]+r.spare)}, "ranges")
+			l := ec2sim.PrefixList{Name: "cloudfront", Family: family, MaxEntries: max(1, most[i]+r.spare)}
+			s.makeList(s.here, l, "ranges")
 		}
 	}
 	var needed []int
@@ -124,8 +125,8 @@ func (r replay) run(t *testing.T) string {
 	if r.spare > 0 && s.announced > 0 {
 		t.Errorf("%d gaps though there was room", s.announced)
 	}
-	return fmt.Sprintf("%d states, at most %d ranges of a family; after the first %d with changes, %d calls, %d rules changed,"+
-		" %d gaps", replayed, max(most[0], most[1]), changed, calls, rules, s.announced)
+	return fmt.Sprintf("%d states, at most %d ranges of a family; after the first %d with changes, %d calls, %d rules"+
+		" changed, %d gaps", replayed, max(most[0], most[1]), changed, calls, rules, s.announced)
 }
 
 // needed returns the smallest quota with which the pool holds the ranges: what the plan for a pool without room says.
@@ -157,7 +158,7 @@ func decodeAll(t *testing.T, states []string, selection iprange.Selection) (all 
 	return all, most
 }
 
-// fillPool makes a pool with just the given numbers of free slots. Somebody else's rules take the slots that are too many.
+// fillPool makes a pool with just the given numbers of free slots. Somebody else's rules take the others.
 func (s *scene) fillPool(ports string, ipv4, ipv6 int) {
 	s.t.Helper()
 	n := (max(ipv4, ipv6) + DefaultRulesPerGroup - 1) / DefaultRulesPerGroup

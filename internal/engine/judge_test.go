@@ -286,8 +286,8 @@ func spansOf(tag string) (spans []span, readable bool) {
 	return spans, true
 }
 
-// exact checks that the owned rules of each pool and each list are the wanted ones, each once, except for those that are
-// excused.
+// exact checks that the owned rules of each pool and each list are the wanted ones, each once, except for those that
+// are excused.
 func (j *judge) exact(what string, ranges []netip.Prefix, excused func(id string) bool) {
 	j.Helper()
 	j.mu.Lock()

@@ -49,8 +49,8 @@ func TestRunWithList(t *testing.T) {
 	}
 }
 
-// Where nothing is tagged, a list costs one describe, and where nobody may look for one, groups are synced all the same.
-// A list that cannot be read or changed fails alone.
+// Where nothing is tagged, a list costs one describe. If nobody may look for one, groups are synced all the same. A list
+// that cannot be read or changed fails alone.
 func TestNoLists(t *testing.T) {
 	s := newScene(t, ec2sim.Options{}, []string{"us-east-1"}, nil, rangeA)
 	web := s.group(s.here, "web", "443")
@@ -61,7 +61,8 @@ func TestNoLists(t *testing.T) {
 		}
 	}
 	list := s.list(s.here, "ranges", 5)
-	for _, action := range []string{"ModifyManagedPrefixList", "GetManagedPrefixListEntries", "DescribeManagedPrefixLists"} {
+	actions := []string{"ModifyManagedPrefixList", "GetManagedPrefixListEntries", "DescribeManagedPrefixLists"}
+	for _, action := range actions {
 		s.must(s.here.SetRules(web))
 		s.sim.ClearFaults()
 		s.sim.Deny(action)

@@ -56,6 +56,6 @@ func TestChangesAreBounded(t *testing.T) {
 	all := len(report.Groups[0].Changes) + len(report.Groups[1].Changes) + len(report.PrefixLists[0].Changes)
 	counted := report.Summary.Revoked == maxChanges/2*2 && report.Lists().Revoked == maxChanges/2
 	if all > maxChanges || all < maxChanges-1 || !counted {
-		t.Errorf("of %d changes %d are kept, and counted are %+v and %+v", maxChanges/2*3, all, report.Summary, report.Lists())
+		t.Errorf("%d of %d changes are kept, counted are %+v and %+v", all, maxChanges/2*3, report.Summary, report.Lists())
 	}
 }

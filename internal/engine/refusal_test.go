@@ -90,7 +90,8 @@ func TestRefusedGroupIsLeftAlone(t *testing.T) {
 func TestGapIsNeverLeftOpen(t *testing.T) {
 	refuse := func(count int, code string) func(*scene, func()) {
 		return func(s *scene, _ func()) {
-			f := ec2sim.Fault{Kind: ec2sim.ErrorBefore, Action: "AuthorizeSecurityGroupIngress", After: 1, Count: count, Code: code}
+			f := ec2sim.Fault{Kind: ec2sim.ErrorBefore, Action: "AuthorizeSecurityGroupIngress", After: 1}
+			f.Count, f.Code = count, code
 			s.sim.Inject(f)
 		}
 	}
@@ -110,7 +111,7 @@ func TestGapIsNeverLeftOpen(t *testing.T) {
 			})
 		}, time.Minute, "18.64.0.0/16", ""},
 		{"closing fails in passing", refuse(4, "InternalError"), time.Minute, "18.64.0.0/16", ""},
-		{"closing fails for good", refuse(1, "UnauthorizedOperation"), time.Minute, "18.64.0.0/14", "its gap is closed again"},
+		{"closing fails for good", refuse(1, "UnauthorizedOperation"), time.Minute, "18.64.0.0/14", "its gap is closed"},
 		{
 			"nothing may be authorized any more", refuse(ec2sim.Forever, "UnauthorizedOperation"), time.Minute, "",
 			"CLOSED until the next run reopens it: 18.6",

@@ -236,7 +236,12 @@ func TestCapacity(t *testing.T) {
 		{"one group", []group{{"443", ""}}, false, Capacity{Wanted: 3, Measured: 1, Free: 7}},
 		{"a foreign rule takes a slot", []group{{"443", ""}}, true, Capacity{Wanted: 3, Measured: 1, Free: 6}},
 		{"a pool adds up", []group{{"443", web}, {"443", web}}, false, Capacity{Wanted: 3, Measured: 1, Free: 17}},
-		{"the tightest pool", []group{{"80 443", ""}, {"443", web}, {"443", web}}, false, Capacity{Wanted: 9, Measured: 2, Free: 4}},
+		{
+			"the tightest pool",
+			[]group{{"80 443", ""}, {"443", web}, {"443", web}},
+			false,
+			Capacity{Wanted: 9, Measured: 2, Free: 4},
+		},
 		{"the tightest port", []group{{"80 443", web}, {"443", web}}, false, Capacity{Wanted: 6, Measured: 1, Free: 4}},
 		{"short", []group{{"1 2 3 4", ""}, {"443", ""}}, false, Capacity{Wanted: 15, Measured: 2, Free: 0, Short: 1}},
 		{"nothing to hold", []group{{"none", ""}}, false, Capacity{}},

@@ -317,7 +317,8 @@ func (w *world) editList(id string) {
 }
 
 func (w *world) faults() []ec2sim.Fault {
-	look := w.pick("DescribeNetworkInterfaces", "DescribeManagedPrefixLists", "GetManagedPrefixListEntries", "GetServiceQuota")
+	look := w.pick(
+		"DescribeNetworkInterfaces", "DescribeManagedPrefixLists", "GetManagedPrefixListEntries", "GetServiceQuota")
 	kinds := []ec2sim.Fault{
 		{Kind: ec2sim.Refused, Action: ec2sim.AnyMutating},
 		{Kind: ec2sim.Refused, Action: ec2sim.AnyMutating, Resource: w.groups[0], Count: ec2sim.Forever},
@@ -473,7 +474,7 @@ func (w *world) converge() {
 	}
 }
 
-// withdraw checks that a withdrawal, which needs neither file nor quota, leaves nothing of this tool, and all of others.
+// withdraw checks that a withdrawal, which needs neither file nor quota, leaves nothing of this tool, all of others.
 func (w *world) withdraw() {
 	withdrawn := w.run(runOptions{what: "withdrawal", req: Request{Withdraw: true}, file: &publication{broken: true}})
 	if calls := w.calls(); withdrawn.err != nil || calls["GetServiceQuota"] > 0 {
@@ -591,8 +592,8 @@ func (w *world) engine(c *caller) *Engine {
 	return &e
 }
 
-// drive lets the actors act at once, and returns when all have ended. Each of their calls waits for its turn, so that the
-// seed decides which comes next.
+// drive lets the actors act at once, and returns when all have ended. Each of their calls waits for its turn, so that
+// the seed decides which comes next.
 func (w *world) drive(actors ...func()) {
 	var acting atomic.Int64
 	for _, act := range actors {
