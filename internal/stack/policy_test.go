@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // withEverything returns a deployment that uses all there is.
@@ -66,21 +68,14 @@ func statements(t interface{ Fatalf(string, ...any) }, d *deployment, role strin
 	return found
 }
 
-// grantsOnEC2 are the statements on security groups and prefix lists, without their actions, of the function's role and
-// of a member's: those that change something do so in no other region, and on nothing without the tag.
-func grantsOnEC2() map[string]statement {
-	there := map[string]any{"aws:RequestedRegion": []any{"us-east-1", "eu-west-1"}}
-	tagged := map[string]any{
-		"Null":         map[string]any{"aws:ResourceTag/cloudfront-ingress": "false"},
-		"StringEquals": there,
+// grants returns the two parts of testdata/grants.yaml.
+func grants(t *testing.T) map[string]map[string]statement {
+	t.Helper()
+	var of map[string]map[string]statement
+	if err := yaml.Unmarshal([]byte(read(t, "internal/stack/testdata/grants.yaml")), &of); err != nil {
+		t.Fatal(err)
 	}
-	return map[string]statement{
-		"DescribeGroupsAndWhatTheyMeet":    {nil, "*", map[string]any{"StringEquals": there}},
-		"ReadEntriesOfPrefixLists":         {nil, "arn:aws:ec2:*:*:prefix-list/*", map[string]any{"StringEquals": there}},
-		"ChangeInboundRulesOfTaggedGroups": {nil, "arn:aws:ec2:*:111122223333:security-group/*", tagged},
-		"ChangeEntriesOfTaggedPrefixLists": {nil, "arn:aws:ec2:*:111122223333:prefix-list/*", tagged},
-		"ReadQuotas":                       {nil, "*", nil},
-	}
+	return of
 }
 
 // compareGrants reports what a role's statements allow otherwise than they should. Whether they have the actions that
@@ -104,25 +99,10 @@ func compareGrants(t *testing.T, role string, want, all map[string]statement) {
 // TestRoleStatements finds what the role allows beyond what it has to.
 func TestRoleStatements(t *testing.T) {
 	s := mainTemplate(t)
-	d, want := withEverything(s), grantsOnEC2()
-	maps.Copy(want, map[string]statement{
-		"WriteOwnLog":            {nil, "<SyncLogGroup.Arn>", nil},
-		"SendFailedEvents":       {nil, "<FailedEvents.Arn>", nil},
-		"ReceiveChanges":         {nil, "<Changes.Arn>", nil},
-		"LambdaConnectsFunction": {nil, "*", nil},
-		"DecryptEnvironment":     {nil, "arn:aws:kms:us-east-1:111122223333:key/4567", nil},
-		"AssumeListedRolesOnly": {
-			nil, []any{"arn:aws:iam::222233334444:role/a", "arn:aws:iam::333344445555:role/a"}, nil,
-		},
-		"AssumeRolesOfThatName": {nil, "arn:aws:iam::*:role/cloudfront-sg-sync", nil},
-		"UseKeyOfQueue":         {nil, "arn:aws:kms:us-east-1:111122223333:key/0123", nil},
-		"PublishChanges":        {nil, "arn:aws:sns:us-east-1:111122223333:changes", nil},
-		"Deny CodeConnectsNothing": {nil, "*", map[string]any{"ArnLike": map[string]any{
-			"lambda:SourceFunctionArn": "arn:aws:lambda:*:111122223333:function:*",
-		}}},
-	})
+	d, want := withEverything(s), grants(t)
+	maps.Copy(want["ofFunction"], want["onEC2"])
 	all := statements(t, d, "SyncRole")
-	compareGrants(t, "SyncRole", want, all)
+	compareGrants(t, "SyncRole", want["ofFunction"], all)
 	// https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
 	connects := []string{
 		"ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses",
@@ -173,7 +153,7 @@ func TestMemberRole(t *testing.T) {
 			"StringEquals": map[string]any{"sts:ExternalId": "hub-7"},
 		})
 	own, theirs := statements(t, withEverything(hub), "SyncRole"), statements(t, d, "MemberRole")
-	compareGrants(t, "MemberRole", grantsOnEC2(), theirs)
+	compareGrants(t, "MemberRole", grants(t)["onEC2"], theirs)
 	for sid := range theirs {
 		same(t, "actions of "+sid+" of MemberRole", own[sid].Actions, theirs[sid].Actions)
 	}
