@@ -79,7 +79,7 @@ func writeStatusPool(w *page.Page, pool document.StatusPool, counted bool, now t
 			leftOver = w.Warn(fmt.Sprint(g.LeftOver))
 		}
 		rows = append(rows, page.Row(g.GroupID, words.Shorten(g.Name, longestName), ports(w, g.Ports, g.Error), g.Rules,
-			free(w, g.Free.IPv4)+"/"+free(w, g.Free.IPv6), missing, leftOver))
+			fmt.Sprintf("%d/%d", g.Free.IPv4, g.Free.IPv6), missing, leftOver))
 	}
 	w.Line()
 	w.Marked(markOf(w, pool.Mark), fmt.Sprintf("%s: %s", w.Strong(pool.Name), pool.Cause))
@@ -90,14 +90,6 @@ func writeStatusPool(w *page.Page, pool document.StatusPool, counted bool, now t
 		w.Line(w.Quiet(fmt.Sprintf("ranges of %s (%s)", newest.Format(time.DateOnly), age(now.Sub(newest)))))
 	}
 	w.Table([]string{"group", "name", "ports", "rules", "free v4/v6", "missing", "left over"}, rows)
-}
-
-// free marks a family that has no slot to spare.
-func free(w *page.Page, n int) string {
-	if n <= 0 {
-		return w.Warn(fmt.Sprint(n))
-	}
-	return fmt.Sprint(n)
 }
 
 func age(d time.Duration) string {

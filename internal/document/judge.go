@@ -9,6 +9,7 @@ import (
 
 	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/internal/door"
+	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/words"
 	"cloudfront-sg-sync/iprange"
@@ -81,13 +82,15 @@ func (j judge) pool(pool secgroup.PoolPlan, around Surroundings) Judgement {
 		}
 		return Judge(Failed, fmt.Sprintf("%s at %s: %s", at[0].Cause, words.Few(shut), cause), next...)
 	}
-	added, removed, one, many, toChange, none := 0, 0, "rule", "rules", " to revoke or describe again", "its groups are tagged none"
+	added, removed, one, many, toChange := 0, 0, "rule", "rules", " to revoke or describe again"
+	none, whole := "its groups are tagged none", "no rule of its groups is missing"
 	for _, step := range pool.Steps {
 		added += len(step.Add)
 		removed += len(step.Remove) + len(step.Describe)
 	}
 	if pool.Kind == secgroup.ManagedPrefixList {
-		one, many, toChange, none = "entry", "entries", " to remove", "it is tagged none"
+		one, many, toChange = "entry", "entries", " to remove"
+		none, whole = "it is tagged none", "no entry of it is missing"
 	}
 	short, isShort := errors.AsType[*secgroup.ShortageError](pool.Err)
 	older, isOlder := errors.AsType[*secgroup.OlderError](pool.Err)
@@ -115,7 +118,7 @@ func (j judge) pool(pool secgroup.PoolPlan, around Surroundings) Judgement {
 	case len(pool.Ports()) == 0:
 		return worse(none, j.check(at))
 	}
-	return worse("no "+one+" of it is missing", j.check(at))
+	return worse(whole, j.check(at))
 }
 
 // others says who else gets in at a pool that is up to date, if it can tell.
@@ -228,4 +231,101 @@ func (j judge) all() Judgement {
 		text += fmt.Sprintf(", and CloudFront gets in at %s", words.Count(interfaces, "network interface"))
 	}
 	return door.Worst(Judge(OK, text), slices.Concat(found, judged[secgroup.SecurityGroup], judged[secgroup.ManagedPrefixList])...)
+}
+
+// Surroundings hold the interfaces, groups and tags around the managed groups of a target.
+type Surroundings struct {
+	Stray    []secgroup.StrayTag
+	StrayErr error // why mistyped tags could not be looked for
+	// Door judges the network interfaces of the groups, and apart from these the groups that are attached to none.
+	Door *door.Report
+	// Elsewhere are other network interfaces, with groups that are not managed and open a port to the world.
+	Elsewhere []door.Interface
+	// Referring are, by the ID of a managed prefix list, the groups with rules that refer to it.
+	Referring map[string][]door.GroupID
+	// Err says why the network interfaces, and the other groups attached to them, are unknown.
+	Err error
+}
+
+// subjects returns the state of the network interfaces that have a group of a pool, or one that refers to a prefix list,
+// and of groups of the pool that are attached to none; without a pool, of all.
+func (s Surroundings) subjects(pool *secgroup.PoolPlan) []door.SubjectReport {
+	if s.Door == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(s.Door.Subjects), func(subject door.SubjectReport) bool {
+		return pool != nil && !slices.ContainsFunc(subject.Groups, func(g door.GroupID) bool {
+			return has(g.ID, *pool) || slices.Contains(s.Referring[pool.Name], g)
+		})
+	})
+}
+
+// has reports whether a holder is in any of some pools.
+func has(id string, pools ...secgroup.PoolPlan) bool {
+	return slices.ContainsFunc(pools, func(pool secgroup.PoolPlan) bool { return slices.Contains(pool.IDs(), id) })
+}
+
+// worldOf returns the rules that open ports which count to the world, at the pools asked for and beside them.
+func worldOf(p *engine.Proposal, around []Surroundings) []door.WorldRule {
+	rules := []door.WorldRule{}
+	for i, v := range p.Previews {
+		if around[i].Door == nil {
+			continue
+		}
+		for _, w := range around[i].Door.OpenToWorld {
+			if v.Plan == nil || has(w.Group.ID, v.Pools...) || !has(w.Group.ID, v.Plan.Pools...) {
+				rules = append(rules, w)
+			}
+		}
+	}
+	return rules
+}
+
+// revokes reports whether a step takes a rule away.
+func revokes(steps []secgroup.Step, w door.WorldRule) bool {
+	return slices.ContainsFunc(steps, func(s secgroup.Step) bool {
+		return s.HolderID == w.Group.ID && slices.Contains(s.Remove, w.Rule)
+	})
+}
+
+// A PartialPool says where groups of a pool are not attached along with the others.
+type PartialPool struct {
+	Pool       string   `json:"pool"`
+	Interfaces []string `json:"interfaces"`
+	Missing    []string `json:"missing"`
+	names      []string // of these groups
+}
+
+// partialPools returns where groups of pools are missing.
+func partialPools(pools ...secgroup.PoolPlan) []PartialPool {
+	partial := []PartialPool{}
+	for _, pool := range pools {
+		for _, i := range pool.Interfaces {
+			here := PartialPool{Pool: pool.Name}
+			for _, h := range pool.Holders {
+				if len(h.Settings.Ports) > 0 && !slices.Contains(i.Groups, h.ID) {
+					here.Missing, here.names = append(here.Missing, h.ID), append(here.names, strings.TrimSpace(h.ID+" "+h.Name))
+				}
+			}
+			if len(here.Missing) == 0 {
+				continue
+			}
+			k := slices.IndexFunc(partial, func(p PartialPool) bool { return p.Pool == pool.Name && slices.Equal(p.Missing, here.Missing) })
+			if k < 0 {
+				k = len(partial)
+				partial = append(partial, here)
+			}
+			partial[k].Interfaces = append(partial[k].Interfaces, i.ID)
+		}
+	}
+	return partial
+}
+
+func (p PartialPool) String() string {
+	has, it := "has", "it"
+	if len(p.Interfaces) > 1 {
+		has, it = "have", "them"
+	}
+	return fmt.Sprintf("%s %s only part of pool %s, and part of CloudFront may be shut out there: attach %s to %s",
+		words.Few(p.Interfaces), has, p.Pool, strings.Join(p.names, ", "), it)
 }

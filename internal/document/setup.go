@@ -12,6 +12,7 @@ import (
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/setup"
 	"cloudfront-sg-sync/internal/words"
+	"cloudfront-sg-sync/secgroup"
 )
 
 // A Setup is the document of cfsg setup: docs/schema/setup.schema.json.
@@ -79,18 +80,16 @@ func (d *Setup) See(state *setup.State) {
 // Conclude judges the result. A next run with more flags closes rules that are still open to the world, unless a person
 // has to do something first.
 func (d *Setup) Conclude(err error, next Next) {
-	var open, beside []string // the ports, of which several rules may open one
+	var open, beside []secgroup.PortRange // ports, of which several rules may open one
 	closable := false
-	for _, o := range d.open() {
-		closable = closable || o.Advice == ""
-		ports := &open
-		if o.Beside {
-			ports = &beside
-		}
-		for _, p := range o.Opens {
-			if !slices.Contains(*ports, p) {
-				*ports = append(*ports, p)
-			}
+	for _, o := range d.OpenToWorld {
+		ports, _ := secgroup.ParsePorts(strings.Join(o.Opens, " ")) // as they were written
+		switch {
+		case o.Closed:
+		case o.Beside:
+			beside = append(beside, ports...)
+		default:
+			open, closable = append(open, ports...), closable || o.Advice == ""
 		}
 	}
 	whole := door.Judgement{Mark: OK}
@@ -100,6 +99,9 @@ func (d *Setup) Conclude(err error, next Next) {
 	again := next("setup")
 	if d.Undo {
 		again = next("setup", "--undo")
+	}
+	isOpen := func(ports []secgroup.PortRange, more string) string {
+		return fmt.Sprintf("CloudFront gets in, and %s open to the world%s", words.PortsAre(secgroup.PortNames(secgroup.SortPorts(ports))), more)
 	}
 	private := slices.ContainsFunc(d.Interfaces, func(i setupInterface) bool { return !i.Public() })
 	switch {
@@ -114,12 +116,12 @@ func (d *Setup) Conclude(err error, next Next) {
 	case d.ForOwner != nil:
 		d.Judgement = Judge(Attention, "the owner of the security groups has something to do, see above", again...)
 	case len(open) > 0 && !closable: // a person has to do something first
-		d.Judgement = Judge(Attention, fmt.Sprintf("CloudFront gets in, and %s open to the world, see above", words.PortsAre(open)), next("check")...)
+		d.Judgement = Judge(Attention, isOpen(open, ", see above"), next("check")...)
 	case len(open) > 0:
-		d.Judgement = Judge(Attention, fmt.Sprintf("CloudFront gets in, and %s open to the world", words.PortsAre(open)), next("setup", "--close-world")...)
+		d.Judgement = Judge(Attention, isOpen(open, ""), next("setup", "--close-world")...)
 	case len(beside) > 0:
-		ports := strings.Join(slices.Concat(d.Ports, beside), ",")
-		d.Judgement = Judge(Attention, fmt.Sprintf("CloudFront gets in, and %s open to the world", words.PortsAre(beside)), next("setup", "--port", ports, "--close-world")...)
+		ports := strings.Join(slices.Concat(d.Ports, secgroup.PortNames(secgroup.SortPorts(beside))), ",")
+		d.Judgement = Judge(Attention, isOpen(beside, ""), next("setup", "--port", ports, "--close-world")...)
 	case private:
 		d.Judgement = Judge(Attention, "no interface has a public address, so CloudFront does not connect to it directly", next("check")...)
 	case whole.Mark != OK:
@@ -127,11 +129,6 @@ func (d *Setup) Conclude(err error, next Next) {
 	default:
 		d.Judgement = Judge(OK, fmt.Sprintf("CloudFront gets in on %s, and no rule opens that to the world", words.Ports(d.Ports)))
 	}
-}
-
-// open are the rules that are open to the world still.
-func (d *Setup) open() []setup.Opening {
-	return slices.DeleteFunc(slices.Clone(d.OpenToWorld), func(o setup.Opening) bool { return o.Closed })
 }
 
 // Leave lists the tasks that are left: about rules that are open to the world, and about the function that keeps the

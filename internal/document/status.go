@@ -158,7 +158,12 @@ func exposures(p *Proposal, v engine.Preview, s Surroundings) []StatusExposure {
 func (p *Proposal) advice(v engine.Preview, around Surroundings, w door.WorldRule) string {
 	services := strings.Join(p.Selection.Services, ", ")
 	order := fmt.Sprintf("First run cfsg apply and attach all groups of the pool to the origin. Then run cfsg status again: it says when %s gets in without this rule.", services)
-	elsewhere := around.Elsewhere[w.Group.ID]
+	var elsewhere []string
+	for _, i := range around.Elsewhere {
+		if slices.Contains(i.Groups, w.Group.ID) {
+			elsewhere = append(elsewhere, i.ID)
+		}
+	}
 	switch {
 	case around.Err != nil:
 		return fmt.Sprintf("Do not revoke it yet: cannot tell whether %s gets in without it, because the network interfaces could not be read. %s", services, order)

@@ -157,9 +157,7 @@ func (s *Setup) Handover(state *State) *Handover {
 	return &Handover{task, rules}
 }
 
-// annotate returns the task of those who configure a controller in Kubernetes.
-//
-// The controller may remove rules before it adds others: up to v2.9 it always does, and later versions do if the group
+// annotate returns the task of those who configure a controller in Kubernetes. The controller may remove rules before it adds others: up to v2.9 it always does, and later versions do if the group
 // is nearly full. So everyone is let in until CloudFront gets in by the lists.
 // https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/3639
 func (s *Setup) annotate(state *State) *Handover {
@@ -251,7 +249,6 @@ func (s *Setup) uncovered(state *State) string {
 
 var families = []secgroup.Family{secgroup.IPv4, secgroup.IPv6}
 
-// reaches reports whether an interface has an address of a family.
 func reaches(i *door.Interface, f secgroup.Family) bool {
 	return f == secgroup.IPv4 && len(i.PrivateIPv4) > 0 || f == secgroup.IPv6 && len(i.IPv6) > 0
 }

@@ -66,7 +66,7 @@ func (s *Setup) Propose(ctx context.Context, state *State) ([]Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	existing, tag := idsOf(ofKind(state.kind(), state.Created)), s.tags(state, state.kind())[0]
+	existing, tag := idsOf(ofKind(state.kind, state.Created)), s.tags(state, state.kind)[0]
 	var names []string
 	stale := false
 	for _, h := range holders {
@@ -131,12 +131,6 @@ func (s *Setup) holders(state *State) ([]secgroup.Holder, error) {
 		return s.lists(state)
 	}
 	holders := ofKind(secgroup.SecurityGroup, state.Created)
-	for _, g := range holders {
-		if g.VPC != state.vpc {
-			return nil, hint.New(fmt.Sprintf("%s %s was created for another %s, in %s and not in %s", g.ID, g.Name, s.Origin, g.VPC, state.vpc),
-				"remove it with --undo, and run this again")
-		}
-	}
 	n, err := s.size(state, len(holders))
 	for i := 1; len(holders) < n; i++ {
 		name := fmt.Sprintf("%s-%s-%d", s.TagKey, s.Origin.Name, i)

@@ -71,7 +71,7 @@ func (s *Setup) take(ctx context.Context, state *State, step Step) error {
 // authorize has the engine make the groups that were created, or the lists, equal to the ranges, and change nothing
 // else. A failure does not matter if somebody else, such as the function, has meanwhile done the rest.
 func (s *Setup) authorize(ctx context.Context, state *State) error {
-	req := engine.Request{GroupIDs: idsOf(ofKind(state.kind(), state.Created))}
+	req := engine.Request{GroupIDs: idsOf(ofKind(state.kind, state.Created))}
 	_, err := s.Engine.Run(ctx, req)
 	if err == nil {
 		return nil
@@ -175,7 +175,6 @@ func (s *Setup) tags(state *State, kind secgroup.Kind) []types.Tag {
 	return []types.Tag{tag(s.TagKey, ports), tag(s.TagKey+"-pool", "setup-"+s.Origin.Name)}
 }
 
-// createTags tags a group or a list.
 func (s *Setup) createTags(ctx context.Context, id string, tags ...types.Tag) error {
 	_, err := s.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: []string{id}, Tags: tags})
 	return explain(err, "tag %s", id)
