@@ -18,12 +18,13 @@ import (
 
 // Judge compares the ranges that the groups of each subject let in with the ranges asked about.
 func Judge(scene *Scene, q Question) *Report {
-	j := judge{Scene: scene, Question: q}
+	j := judge{Scene: scene, Question: q, services: strings.Join(q.Services, ", ")}
+	j.good = Judgement{Mark: OK, Cause: fmt.Sprintf("all of %s gets in, and no port that counts is open to the world", j.services)}
 	for _, f := range q.Families {
 		j.families = append(j.families, newFamily(f, q))
 	}
 	report := &Report{
-		SyncToken: q.Wanted.SyncToken, PublishedAt: q.Wanted.Published, Judgement: j.good(), Verdict: Open,
+		SyncToken: q.Wanted.SyncToken, PublishedAt: q.Wanted.Published, Judgement: j.good, Verdict: Open,
 		Notes: []string{}, Subjects: []SubjectReport{}, PrefixLists: []PrefixListReport{}, OpenToWorld: []WorldRule{},
 	}
 	if scene.ListsErr != nil {
@@ -69,14 +70,9 @@ func Judge(scene *Scene, q Question) *Report {
 type judge struct {
 	*Scene
 	Question
+	services string    // those that are wanted
+	good     Judgement // if nothing is wrong
 	families []family
-}
-
-func (j *judge) services() string { return strings.Join(j.Services, ", ") }
-
-// good is the judgement where nothing is wrong.
-func (j *judge) good() Judgement {
-	return Judgement{Mark: OK, Cause: fmt.Sprintf("all of %s gets in, and no port that counts is open to the world", j.services())}
 }
 
 // tagged reports whether a tag says that this tool keeps a group or a prefix list.
@@ -117,15 +113,10 @@ func newFamily(f secgroup.Family, q Question) family {
 // A rule is a rule, its group, and what it lets in.
 type rule struct {
 	secgroup.Rule
-	group   GroupID
+	as      RuleOf            // what names it in a report
 	tags    map[string]string // of the group
 	list    secgroup.Holder   // that it refers to
 	sources []netip.Prefix    // its own IP range, or the entries of the list
-}
-
-// of returns what names the rule in a report.
-func (r rule) of() RuleOf {
-	return RuleOf{Group: r.group, Protocol: r.Protocol, Ports: r.Ports(), Description: r.Description}
 }
 
 // rulesAt returns the rules that decide who gets in at a subject.
@@ -134,12 +125,13 @@ func (s *Scene) rulesAt(at Subject) (rules []rule) {
 		for _, everyone := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
 			p := netip.PrefixFrom(everyone, 0)
 			id := secgroup.RuleID{Protocol: "-1", From: -1, To: -1, Source: secgroup.Source{Prefix: p}}
-			rules = append(rules, rule{Rule: secgroup.Rule{RuleID: id}, sources: []netip.Prefix{p}})
+			rules = append(rules, rule{Rule: secgroup.Rule{RuleID: id}, as: RuleOf{Protocol: "-1", Ports: id.Ports()}, sources: []netip.Prefix{p}})
 		}
 	}
 	for _, g := range at.Groups {
 		for _, in := range g.Ingress {
-			r := rule{in, GroupID{g.ID, g.Name}, g.Tags, s.Lists[in.Source.Reference], []netip.Prefix{in.Source.Prefix}}
+			as := RuleOf{GroupID{g.ID, g.Name}, in.Protocol, in.Ports(), in.Description}
+			r := rule{in, as, g.Tags, s.Lists[in.Source.Reference], []netip.Prefix{in.Source.Prefix}}
 			if in.Source.Reference != "" {
 				r.sources = prefixesOf(r.list.Ingress)
 			}
@@ -151,7 +143,7 @@ func (s *Scene) rulesAt(at Subject) (rules []rule) {
 
 // subject judges a subject, and returns the ports that it was judged on.
 func (j *judge) subject(s Subject) (r SubjectReport, ports []secgroup.PortRange) {
-	r = SubjectReport{Interface: s.Interface, Groups: []GroupID{}, Judgement: j.good(), Verdict: Open, Notes: []string{}, Ports: []PortReport{}}
+	r = SubjectReport{Interface: s.Interface, Groups: []GroupID{}, Judgement: j.good, Verdict: Open, Notes: []string{}, Ports: []PortReport{}}
 	for _, g := range s.Groups {
 		r.Groups = append(r.Groups, GroupID{g.ID, g.Name})
 		r.Tagged = r.Tagged || j.tagged(g)
@@ -168,7 +160,7 @@ func (j *judge) subject(s Subject) (r SubjectReport, ports []secgroup.PortRange)
 		}
 		j.warnAt(s, ports, &r)
 	} else {
-		r.Verdict, r.Judgement = Unknown, attention("cannot tell whether all of %s gets in: %s", j.services(), strings.Join(r.Notes, "; "))
+		r.Verdict, r.Judgement = Unknown, attention("cannot tell whether all of %s gets in: %s", j.services, strings.Join(r.Notes, "; "))
 	}
 	if newer := j.newer(s); !newer.IsZero() { // the ranges of the file are out of date
 		r.Judgement = attention("the file is older than these rules, which are from %s", newer.UTC().Format(time.DateOnly))
@@ -307,9 +299,10 @@ func (j *judge) ports(asked secgroup.PortRange, s Subject, families []family) (r
 	return reports
 }
 
-// port judges ports that no rule opens in part.
+// port judges ports that no rule opens in part: the way to the security groups, these, and the way on from a load
+// balancer.
 func (j *judge) port(p secgroup.PortRange, s Subject, rules []rule, families []family) PortReport {
-	r := PortReport{Judgement: j.good(), Verdict: Open, Families: []FamilyReport{}, References: []Reference{}}
+	r := PortReport{Judgement: j.good, Verdict: Open, Families: []FamilyReport{}, References: []Reference{}}
 	var open []rule
 	for _, in := range rules {
 		if !in.OpensTCP(p) {
@@ -317,34 +310,26 @@ func (j *judge) port(p secgroup.PortRange, s Subject, rules []rule, families []f
 		}
 		open = append(open, in)
 		if strings.Contains(in.Source.Reference, "/") {
-			r.References = append(r.References, Reference{in.of(), in.Source.Reference})
+			r.References = append(r.References, Reference{in.as, in.Source.Reference})
 		}
 	}
 	for _, f := range families {
 		fr := j.family(f, open, p)
-		j.wayIn(&fr, f, s, p)
+		if s.Interface != nil && j.Network != nil {
+			fr.Findings = append(fr.Findings, j.Network.path(s.Interface, f, p)...)
+		}
+		if b := j.BalancerOf(s.Interface); b != nil {
+			fr.Findings = append(fr.Findings, b.behind(j, f, s.Groups, p)...)
+		}
+		for _, x := range fr.Findings {
+			fr.Verdict = worse(fr.Verdict, x.Verdict)
+			fr.shut = fr.shut || x.Verdict == Blocked && (f.originFacing == nil || !isEmpty(ipspace.Common(x.set, f.originFacing)))
+		}
 		r.Verdict = worse(r.Verdict, fr.Verdict)
 		r.Families = append(r.Families, fr)
 	}
 	r.Judgement = j.conclude(r)
 	return r
-}
-
-// wayIn judges the way to the security groups of an interface, and on from its load balancer.
-func (j *judge) wayIn(r *FamilyReport, f family, s Subject, p secgroup.PortRange) {
-	if s.Interface == nil {
-		return
-	}
-	if j.Network != nil {
-		r.Findings = append(r.Findings, j.Network.path(s.Interface, f, p)...)
-	}
-	if b := j.BalancerOf(s.Interface); b != nil {
-		r.Findings = append(r.Findings, b.behind(j, f, s.Groups, p)...)
-	}
-	for _, finding := range r.Findings {
-		r.Verdict = worse(r.Verdict, finding.Verdict)
-		r.shut = r.shut || finding.Verdict == Blocked && (f.originFacing == nil || !isEmpty(ipspace.Common(finding.set, f.originFacing)))
-	}
 }
 
 // family judges the rules that open a port.
@@ -421,10 +406,10 @@ func (j *judge) others(f family, rules []rule, ports secgroup.PortRange) []Openi
 			if secgroup.FamilyOf(p) != f.Family || f.allowed.ContainsPrefix(p) {
 				continue
 			}
-			i := slices.IndexFunc(others, func(o Opening) bool { return o.RuleOf == in.of() && o.PrefixList == in.Source.Reference })
+			i := slices.IndexFunc(others, func(o Opening) bool { return o.RuleOf == in.as && o.PrefixList == in.Source.Reference })
 			if i < 0 {
 				i = len(others)
-				others = append(others, Opening{RuleOf: in.of(), PrefixList: in.Source.Reference})
+				others = append(others, Opening{RuleOf: in.as, PrefixList: in.Source.Reference})
 			}
 			others[i].Sources = append(others[i].Sources, p)
 			others[i].World = others[i].World || len(unmeant) > 0 && ipspace.IsWorld(p)

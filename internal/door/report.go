@@ -215,10 +215,10 @@ type PrefixListReport struct {
 // conclude sums up a port: whether the services get in. The worst family gives the cause, and each other one that the
 // groups shut out adds its way out.
 func (j *judge) conclude(r PortReport) Judgement {
-	worst := j.good()
+	worst := j.good
 	for _, f := range r.Families {
 		way := j.wayOut(f, r.Families)
-		switch judged := f.judgement(j.services(), way); {
+		switch judged := f.judgement(j.services, way); {
 		case judged.Mark.worseThan(worst.Mark):
 			worst = judged
 		case judged.Mark == Failed && !judged.Beyond && way != "" && !strings.Contains(worst.Cause, way):

@@ -95,7 +95,7 @@ func (s *Scene) worldAt(at Subject, tagKey string, asked []secgroup.PortRange) (
 		if len(opened) == 0 || !slices.ContainsFunc(r.sources, isWorld) {
 			continue
 		}
-		w := WorldRule{RuleOf: r.of(), Source: r.Source.String(), Interfaces: []string{}, Rule: r.Rule, opens: opens, Beside: beside}
+		w := WorldRule{RuleOf: r.as, Source: r.Source.String(), Interfaces: []string{}, Rule: r.Rule, opens: opens, Beside: beside}
 		if at.Interface != nil {
 			w.Interfaces = append(w.Interfaces, at.Interface.ID)
 		}
