@@ -123,11 +123,19 @@ func (l *line) get(ctx context.Context, to *url.URL) (s sample) {
 	}
 }
 
-// try sends a request, on a new connection unless one was kept.
+// try sends a request, on a new connection unless one was kept. Where secrets will be sent, a new one has to prove
+// itself: the handshake that decided to send them was another one.
 func (l *line) try(ctx context.Context, to *url.URL, s *sample) error {
 	if !s.kept {
-		if err := l.connectAgain(ctx, s); err != nil {
-			return err
+		l.close()
+		conn, h := l.open(ctx, l.to)
+		if s.connect, s.tls = h.connect, h.Took; h.err != nil {
+			return h.err
+		}
+		l.conn, l.limit.R = conn, conn
+		l.in = bufio.NewReader(&l.limit)
+		if len(l.header) > 0 && !l.isValid(h.state.PeerCertificates) {
+			return errUnverified
 		}
 	}
 	conn := l.conn
@@ -139,8 +147,7 @@ func (l *line) try(ctx context.Context, to *url.URL, s *sample) error {
 	start := time.Now()
 	l.wait()
 	l.limit.N = mostHeader
-	_, err := l.in.Peek(1)
-	if err != nil {
+	if _, err := l.in.Peek(1); err != nil {
 		return err
 	}
 	s.firstByte = Seconds(time.Since(start))
@@ -157,22 +164,6 @@ func (l *line) try(ctx context.Context, to *url.URL, s *sample) error {
 	l.limit.N = math.MaxInt64
 	s.response = response
 	return l.read(s)
-}
-
-// connectAgain opens a connection. Where secrets will be sent, it has to prove itself: the handshake that decided to
-// send them was another one.
-func (l *line) connectAgain(ctx context.Context, s *sample) error {
-	l.close()
-	conn, h := l.open(ctx, l.to)
-	if s.connect, s.tls = h.connect, h.Took; h.err != nil {
-		return h.err
-	}
-	l.conn, l.limit.R = conn, conn
-	l.in = bufio.NewReader(&l.limit)
-	if len(l.header) > 0 && !l.isValid(h.state.PeerCertificates) {
-		return errUnverified
-	}
-	return nil
 }
 
 // wait grants the server what CloudFront does: the response timeout, for the header and between any two packets.

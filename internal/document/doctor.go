@@ -23,21 +23,20 @@ func NewDoctor(r *doctor.Report, check *Check) Doctor {
 	if check != nil {
 		d.OpenToWorld = append(d.OpenToWorld, check.OpenToWorld...)
 	}
-	with := func(v doctor.Verdict) string { return strings.Join(r.StepsWith(v), ", ") }
-	failed, undecided, warned := with(doctor.Fail), with(doctor.Unknown), with(doctor.Warn)
+	steps := strings.Join(r.StepsWith(r.Verdict), ", ")
 	mark, cause := Attention, "nothing here makes CloudFront answer 502, 503 or 504"
 	switch {
-	case failed != "":
-		mark, cause = Failed, "viewers get errors from this origin: "+failed
+	case r.Verdict == doctor.Fail:
+		mark, cause = Failed, "viewers get errors from this origin: "+steps
 		if r.Interrupted {
 			cause = "interrupted; " + cause
 		}
 	case r.Interrupted:
 		cause = "interrupted: some checks were not made"
-	case undecided != "":
-		cause = "cannot tell from here whether viewers get errors from this origin: " + undecided
-	case warned != "":
-		cause += ", but there is something to look at: " + warned
+	case r.Verdict == doctor.Unknown:
+		cause = "cannot tell from here whether viewers get errors from this origin: " + steps
+	case r.Verdict == doctor.Warn:
+		cause += ", but there is something to look at: " + steps
 	case check == nil:
 		cause += "; who else gets in was not looked at"
 	case len(r.Answers) == 0:
