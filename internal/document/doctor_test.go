@@ -11,8 +11,8 @@ import (
 
 // A check mark means that the door was seen, that nobody else gets in, and that no viewer gets an error.
 func TestDoctorMarks(t *testing.T) {
-	steps := func(verdicts ...doctor.Verdict) *doctor.Report {
-		r := &doctor.Report{Answers: []doctor.Answer{{}}}
+	steps := func(verdicts ...doctor.Verdict) *doctor.Report { // the worst comes last
+		r := &doctor.Report{Answers: []doctor.Answer{{}}, Verdict: verdicts[len(verdicts)-1]}
 		for _, v := range verdicts {
 			r.Steps = append(r.Steps, doctor.Step{Name: "tls", Verdict: v})
 		}

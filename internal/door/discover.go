@@ -136,22 +136,19 @@ func SubjectsAt(
 	for _, g := range groups {
 		known[g.ID] = g
 	}
-	if describe {
-		var others []string
-		for _, i := range interfaces {
-			for _, id := range i.Groups {
-				if _, ok := known[id]; !ok {
-					others = append(others, id)
-				}
+	var others []string
+	for _, i := range interfaces {
+		for _, id := range i.Groups {
+			if _, ok := known[id]; !ok && describe {
+				others = append(others, id)
 			}
 		}
-		var described []secgroup.Group
-		described, err = groupsOf(ctx, api, others)
-		for _, g := range described {
-			known[g.ID] = g
-		}
-		groups = slices.Concat(groups, described)
 	}
+	described, err := groupsOf(ctx, api, others)
+	for _, g := range described {
+		known[g.ID] = g
+	}
+	groups = slices.Concat(groups, described)
 	for i := range interfaces {
 		s := Subject{Interface: &interfaces[i]}
 		for _, id := range s.Interface.Groups {
