@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/distribution"
@@ -113,26 +113,23 @@ func (c *doctorCommand) Validate() error {
 	return nil
 }
 
+// headerLine is the name of a header, which is a token (RFC 9110, 5.6.2), and its value.
+var headerLine = regexp.MustCompile("^\\s*([-!#$%&'*+.^_`|~0-9A-Za-z]+)\\s*:\\s*([^\\p{Cc}]*?)\\s*$")
+
 // parseHeaders reads headers. Its errors do not quote values, which may be secret.
 func parseHeaders(lines []string) (http.Header, error) {
 	header := http.Header{}
 	for _, line := range lines {
-		name, value, found := strings.Cut(line, ":")
-		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		m := headerLine.FindStringSubmatch(line)
 		switch {
-		case !found || name == "" || strings.ContainsFunc(name, isNoToken) || strings.ContainsFunc(value, unicode.IsControl):
+		case m == nil:
 			return nil, errors.New("--header wants 'NAME: VALUE'")
-		case strings.EqualFold(name, "Host"):
+		case strings.EqualFold(m[1], "Host"):
 			return nil, hint.New("--header cannot set Host", "give it with --host")
 		}
-		header.Add(name, value)
+		header.Add(m[1], m[2])
 	}
 	return header, nil
-}
-
-// isNoToken reports characters that the name of a header cannot have: RFC 9110, 5.6.2.
-func isNoToken(r rune) bool {
-	return r >= unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
 }
 
 // Run looks at the origin, or at those of a distribution.
