@@ -166,8 +166,8 @@ func (c Client) placeTargets(ctx context.Context, s *door.Scene, tg *door.Target
 	if err != nil {
 		return err
 	}
-	subjects, groups, err := door.SubjectsAt(ctx, c, interfaces, nil, true)
-	_ = s.ReadLists(ctx, c, groups) // those that may not be read say so
+	subjects, err := door.SubjectsAt(ctx, c, interfaces, nil, true)
+	_ = s.ReadLists(ctx, c, subjects) // those that may not be read say so
 	for i := range tg.Targets {
 		for j := range subjects {
 			if at := subjects[j].Interface; at.VPC == tg.VPC && isTarget(at, tg.Targets[i].ID) {

@@ -2,18 +2,17 @@ package door
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 	"strings"
 
+	"cloudfront-sg-sync/internal/awserr"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/secgroup"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
-	"github.com/aws/smithy-go"
 )
 
 // API is the part of the EC2 client that this package calls. It changes nothing.
@@ -42,12 +41,12 @@ func Discover(ctx context.Context, api API, s Selector) (*Scene, error) {
 	if len(named) > 0 {
 		scene.Subjects = []Subject{{Groups: named}}
 	}
-	at, groups, err := SubjectsAt(ctx, api, interfaces, named, true)
+	at, err := SubjectsAt(ctx, api, interfaces, named, true)
 	if err != nil {
 		return nil, err
 	}
 	scene.Subjects = append(scene.Subjects, at...)
-	return scene, scene.ReadLists(ctx, api, groups)
+	return scene, scene.ReadLists(ctx, api, scene.Subjects)
 }
 
 // interfacesOf returns the interfaces that a selector means, each once.
@@ -55,12 +54,12 @@ func interfacesOf(ctx context.Context, api API, s Selector) (found []Interface, 
 	var missing error
 	for _, kind := range interfaceKinds {
 		for _, name := range kind.names(s) {
-			filter, values := kind.filter, make([]string, len(kind.values))
-			if strings.Contains(name, ":") {
+			filter, values := kind.filter, []string{name}
+			switch {
+			case filter == "description": // see https://repost.aws/knowledge-center/elb-find-load-balancer-ip
+				values = []string{"ELB app/" + name + "/*", "ELB net/" + name + "/*", "ELB " + name}
+			case strings.Contains(name, ":"):
 				filter = "ipv6-addresses.ipv6-address"
-			}
-			for i, format := range kind.values {
-				values[i] = fmt.Sprintf(format, name)
 			}
 			some, err := secgroup.DescribeInterfaces(ctx, api, filter, values)
 			if err != nil {
@@ -123,15 +122,14 @@ func Attached(ctx context.Context, api API, groups []secgroup.Group) ([]Subject,
 	if err != nil {
 		return nil, err
 	}
-	subjects, _, err := SubjectsAt(ctx, api, interfaces, groups, true)
-	return subjects, err
+	return SubjectsAt(ctx, api, interfaces, groups, true)
 }
 
-// SubjectsAt returns interfaces with the groups that are attached there, and all these groups. Those that are not among
-// the given ones are described if that is asked for, and otherwise left out, as they are where that fails.
+// SubjectsAt returns interfaces with the groups that are attached there. Those that are not among the given ones are
+// described if that is asked for, and otherwise left out, as they are where that fails.
 func SubjectsAt(
 	ctx context.Context, api ec2.DescribeSecurityGroupsAPIClient, interfaces []Interface, groups []secgroup.Group, describe bool,
-) (subjects []Subject, all []secgroup.Group, err error) {
+) (subjects []Subject, err error) {
 	known := map[string]secgroup.Group{}
 	for _, g := range groups {
 		known[g.ID] = g
@@ -148,7 +146,6 @@ func SubjectsAt(
 	for _, g := range described {
 		known[g.ID] = g
 	}
-	groups = slices.Concat(groups, described)
 	for i := range interfaces {
 		s := Subject{Interface: &interfaces[i]}
 		for _, id := range s.Interface.Groups {
@@ -158,7 +155,7 @@ func SubjectsAt(
 		}
 		subjects = append(subjects, s)
 	}
-	return subjects, groups, err
+	return subjects, err
 }
 
 // Around returns the scene at the network interfaces of the groups of a plan. The groups of a pool that none has, or
@@ -188,7 +185,7 @@ func Around(ctx context.Context, api API, plan *secgroup.Plan, gone func(holder 
 		}
 	}
 	if at := plan.Attachments; at != nil && !at.Unknown {
-		scene.Subjects, groups, err = SubjectsAt(ctx, api, at.Interfaces, groups, complete)
+		scene.Subjects, err = SubjectsAt(ctx, api, at.Interfaces, groups, complete)
 	}
 	attached := map[string]bool{}
 	for _, s := range scene.Subjects {
@@ -203,7 +200,7 @@ func Around(ctx context.Context, api API, plan *secgroup.Plan, gone func(holder 
 		}
 	}
 	if complete && err == nil {
-		err = scene.ReadLists(ctx, api, groups)
+		err = scene.ReadLists(ctx, api, scene.Subjects)
 	}
 	return scene, err
 }
@@ -219,23 +216,25 @@ func (s *Scene) Unread() []string {
 	return unread
 }
 
-// ReadLists reads the prefix lists that rules of the groups refer to, except those that are known. AWS's own for
+// ReadLists reads the prefix lists that rules at the subjects refer to, except those that are known. AWS's own for
 // CloudFront, com.amazonaws.global.cloudfront.origin-facing and com.amazonaws.global.ipv6.cloudfront.origin-facing, are
 // read like any other: their entries say what they let in. See
 // https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html
 //
 // It fails only if the context ends. If names cannot be read, ListsErr says why; if entries cannot, the Err of their
 // list does.
-func (s *Scene) ReadLists(ctx context.Context, api API, groups []secgroup.Group) error {
+func (s *Scene) ReadLists(ctx context.Context, api API, subjects []Subject) error {
 	if s.Lists == nil {
 		s.Lists = map[string]secgroup.Holder{}
 	}
 	var ids []string
-	for _, g := range groups {
-		for _, r := range g.Ingress {
-			if id := r.Source.Reference; strings.HasPrefix(id, "pl-") && s.Lists[id].ID == "" {
-				ids = append(ids, id)
-				s.Lists[id] = secgroup.Holder{Kind: secgroup.ManagedPrefixList, ID: id, Family: unknownFamily}
+	for _, at := range subjects {
+		for _, g := range at.Groups {
+			for _, r := range g.Ingress {
+				if id := r.Source.Reference; strings.HasPrefix(id, "pl-") && s.Lists[id].ID == "" {
+					ids = append(ids, id)
+					s.Lists[id] = secgroup.Holder{Kind: secgroup.ManagedPrefixList, ID: id, Family: unknownFamily}
+				}
 			}
 		}
 	}
@@ -264,7 +263,7 @@ const unknownFamily secgroup.Family = -1
 // https://docs.aws.amazon.com/vpc/latest/userguide/work-with-shared-prefixes.html
 func EntriesOf(ctx context.Context, api ec2.GetManagedPrefixListEntriesAPIClient, id string) ([]secgroup.Rule, error) {
 	entries, err := secgroup.Entries(ctx, api, id, 0)
-	if answer, ok := errors.AsType[smithy.APIError](err); ok && strings.EqualFold(answer.ErrorCode(), "InvalidPrefixListID.NotFound") {
+	if strings.EqualFold(awserr.Code(err), "InvalidPrefixListID.NotFound") {
 		err = hint.With(fmt.Errorf("%w: it is not shared with this account", err), "ask the account that owns it to share it again (AWS RAM), or check with that account's credentials (--profile)")
 	}
 	return entries, err

@@ -113,11 +113,14 @@ func newFamily(f secgroup.Family, q Question) family {
 // A rule is a rule, its group, and what it lets in.
 type rule struct {
 	secgroup.Rule
-	as      RuleOf            // what names it in a report
+	group   GroupID
 	tags    map[string]string // of the group
 	list    secgroup.Holder   // that it refers to
 	sources []netip.Prefix    // its own IP range, or the entries of the list
 }
+
+// of names the rule in a report.
+func (r rule) of() RuleOf { return RuleOf{r.group, r.Protocol, r.Ports(), r.Description} }
 
 // rulesAt returns the rules that decide who gets in at a subject.
 func (s *Scene) rulesAt(at Subject) (rules []rule) {
@@ -125,13 +128,12 @@ func (s *Scene) rulesAt(at Subject) (rules []rule) {
 		for _, everyone := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
 			p := netip.PrefixFrom(everyone, 0)
 			id := secgroup.RuleID{Protocol: "-1", From: -1, To: -1, Source: secgroup.Source{Prefix: p}}
-			rules = append(rules, rule{Rule: secgroup.Rule{RuleID: id}, as: RuleOf{Protocol: "-1", Ports: id.Ports()}, sources: []netip.Prefix{p}})
+			rules = append(rules, rule{Rule: secgroup.Rule{RuleID: id}, sources: []netip.Prefix{p}})
 		}
 	}
 	for _, g := range at.Groups {
 		for _, in := range g.Ingress {
-			as := RuleOf{GroupID{g.ID, g.Name}, in.Protocol, in.Ports(), in.Description}
-			r := rule{in, as, g.Tags, s.Lists[in.Source.Reference], []netip.Prefix{in.Source.Prefix}}
+			r := rule{in, GroupID{g.ID, g.Name}, g.Tags, s.Lists[in.Source.Reference], []netip.Prefix{in.Source.Prefix}}
 			if in.Source.Reference != "" {
 				r.sources = prefixesOf(r.list.Ingress)
 			}
@@ -310,7 +312,7 @@ func (j *judge) port(p secgroup.PortRange, s Subject, rules []rule, families []f
 		}
 		open = append(open, in)
 		if strings.Contains(in.Source.Reference, "/") {
-			r.References = append(r.References, Reference{in.as, in.Source.Reference})
+			r.References = append(r.References, Reference{in.of(), in.Source.Reference})
 		}
 	}
 	for _, f := range families {
@@ -406,10 +408,10 @@ func (j *judge) others(f family, rules []rule, ports secgroup.PortRange) []Openi
 			if secgroup.FamilyOf(p) != f.Family || f.allowed.ContainsPrefix(p) {
 				continue
 			}
-			i := slices.IndexFunc(others, func(o Opening) bool { return o.RuleOf == in.as && o.PrefixList == in.Source.Reference })
+			i := slices.IndexFunc(others, func(o Opening) bool { return o.RuleOf == in.of() && o.PrefixList == in.Source.Reference })
 			if i < 0 {
 				i = len(others)
-				others = append(others, Opening{RuleOf: in.as, PrefixList: in.Source.Reference})
+				others = append(others, Opening{RuleOf: in.of(), PrefixList: in.Source.Reference})
 			}
 			others[i].Sources = append(others[i].Sources, p)
 			others[i].World = others[i].World || len(unmeant) > 0 && ipspace.IsWorld(p)

@@ -23,14 +23,11 @@ type Selector struct {
 
 // A kind of thing is selected by name.
 type kind struct {
-	names   func(Selector) []string
-	pattern *regexp.Regexp
-	like    string // the pattern in words
-	// filter finds the interfaces that a name means, by values of these formats.
-	filter string
-	values []string
-	// none is the error if there are none, and hint where to look.
-	none, hint string
+	names      func(Selector) []string
+	pattern    *regexp.Regexp
+	like       string // the pattern in words
+	filter     string // for the interfaces that a name means
+	none, hint string // the error if there are none, and where to look
 }
 
 var groupKind = kind{
@@ -44,31 +41,21 @@ var interfaceKinds = []kind{
 	{
 		func(s Selector) []string { return s.Interfaces },
 		regexp.MustCompile(`^eni-[0-9a-f]{8,17}$`), "a network interface's ID such as eni-0123456789abcdef0",
-		"network-interface-id",
-		[]string{"%s"},
-		"there is no network interface %s", "check the ID and the region",
+		"network-interface-id", "there is no network interface %s", "check the ID and the region",
 	},
 	{
 		func(s Selector) []string { return s.Instances },
-		regexp.MustCompile(`^i-[0-9a-f]{8,17}$`), "an instance's ID such as i-0123456789abcdef0",
-		"attachment.instance-id",
-		[]string{"%s"},
+		regexp.MustCompile(`^i-[0-9a-f]{8,17}$`), "an instance's ID such as i-0123456789abcdef0", "attachment.instance-id",
 		"instance %s has no network interface", "check the ID and the region, and whether it was terminated",
 	},
 	{
 		func(s Selector) []string { return s.LoadBalancers },
 		// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html
 		regexp.MustCompile(`^[A-Za-z0-9-]{1,32}$`), "a load balancer's name, which has at most 32 letters, digits and hyphens",
-		// The descriptions of interfaces of Application, Network and Classic Load Balancers. See
-		// https://repost.aws/knowledge-center/elb-find-load-balancer-ip
-		"description",
-		[]string{"ELB app/%s/*", "ELB net/%s/*", "ELB %s"},
-		"there is no network interface of a load balancer %s", "check the name and the region",
+		"description", "there is no network interface of a load balancer %s", "check the name and the region",
 	},
 	{
-		func(s Selector) []string { return words.Strings(s.Addresses) }, regexp.MustCompile(``), "",
-		"association.public-ip",
-		[]string{"%s"},
+		func(s Selector) []string { return words.Strings(s.Addresses) }, regexp.MustCompile(``), "", "association.public-ip",
 		"there is no network interface with the address %s", "check the address, the account and the region",
 	},
 }

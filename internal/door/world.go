@@ -95,7 +95,7 @@ func (s *Scene) worldAt(at Subject, tagKey string, asked []secgroup.PortRange) (
 		if len(opened) == 0 || !slices.ContainsFunc(r.sources, isWorld) {
 			continue
 		}
-		w := WorldRule{RuleOf: r.as, Source: r.Source.String(), Interfaces: []string{}, Rule: r.Rule, opens: opens, Beside: beside}
+		w := WorldRule{RuleOf: r.of(), Source: r.Source.String(), Interfaces: []string{}, Rule: r.Rule, opens: opens, Beside: beside}
 		if at.Interface != nil {
 			w.Interfaces = append(w.Interfaces, at.Interface.ID)
 		}
@@ -175,6 +175,5 @@ func divide(a, b []secgroup.PortRange) (common, rest []secgroup.PortRange) {
 
 // overlap reports whether any of the ports is in a range.
 func overlap(ports []secgroup.PortRange, p secgroup.PortRange) bool {
-	common, _ := divide(ports, []secgroup.PortRange{p})
-	return len(common) > 0
+	return slices.ContainsFunc(ports, func(o secgroup.PortRange) bool { return o.From <= p.To && p.From <= o.To })
 }
