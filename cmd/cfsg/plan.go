@@ -222,7 +222,7 @@ func refer(ctx context.Context, api door.API, v engine.Preview, scene *door.Scen
 			scene.Subjects = append(scene.Subjects, subject)
 		}
 	}
-	return referring, cmp.Or(err, scene.ReadLists(ctx, api, scene.Groups()))
+	return referring, cmp.Or(err, scene.ReadLists(ctx, api, scene.Subjects))
 }
 
 type applyCommand struct {
