@@ -355,7 +355,7 @@ func FuzzParseEvent(f *testing.F) {
 		want := engine.Request{}
 		switch r := event.resource; {
 		case members["RequestType"] != nil:
-			if r == nil || r.responseURL == nil || r.stackID == "" || r.id() == "" {
+			if r == nil || r.responseURL == nil || r.answer.StackID == "" || r.id() == "" {
 				t.Fatalf("accepted, but it cannot be answered: %+v", r)
 			}
 		case event.ignored != "" || event.drift || event.queued || strings.Contains(string(members["detail-type"]), "Tag"):

@@ -150,23 +150,19 @@ func (h *Handler) run(ctx context.Context, req task) (report *engine.Report, ans
 
 // logReport logs the report of a run that ended with err.
 func (h *Handler) logReport(ctx context.Context, report *engine.Report, answer []byte, err error) {
-	switch {
-	case err != nil:
-		h.log.ErrorContext(ctx, "run failed", "answer", json.RawMessage(answer))
-	case len(report.Warnings) > 0:
-		h.log.WarnContext(ctx, "run finished with warnings", "answer", json.RawMessage(answer))
-	default:
-		h.log.InfoContext(ctx, "run finished", "answer", json.RawMessage(answer))
+	level, text := slog.LevelInfo, "run finished"
+	if err != nil {
+		level, text = slog.LevelError, "run failed"
+	} else if len(report.Warnings) > 0 {
+		level, text = slog.LevelWarn, "run finished with warnings"
 	}
+	h.log.Log(ctx, level, text, "answer", json.RawMessage(answer))
 }
 
 // runEngine runs the engine until shortly before the deadline. A panic is reported as other failures are.
 func (h *Handler) runEngine(ctx context.Context, req engine.Request) (report *engine.Report, err error) {
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-reportReserve))
-		defer cancel()
-	}
+	ctx, cancel := endEarlier(ctx, reportReserve)
+	defer cancel()
 	defer func() {
 		if report == nil { // after a panic
 			report = engine.NewReport(req.DryRun)

@@ -11,7 +11,6 @@ import (
 	"cloudfront-sg-sync/internal/engine"
 	"cloudfront-sg-sync/internal/hint"
 	"cloudfront-sg-sync/internal/words"
-	"cloudfront-sg-sync/secgroup"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
@@ -99,44 +98,53 @@ func (n *notifier) message(report *engine.Report, withdrawn bool) string {
 	}
 	m.list("The run failed in part:", report.Errors)
 	m.list("This needs a person:", report.Warnings)
-	for _, at := range changedPlaces(report) {
-		m.line("")
-		m.line("%s", &engine.Target{Account: at[0], Region: at[1]})
-		for _, g := range report.Groups {
-			if g.Added+g.Revoked > 0 && at == [2]string{g.Account, g.Region} {
-				of := ""
-				if g.Pool != "" {
-					of = fmt.Sprintf(" of pool %q", g.Pool)
-				}
-				m.line("  %s %q%s: %s added, %d revoked", g.GroupID, g.Name, of, words.Count(g.Added, "rule"), g.Revoked)
-				m.changes(g.Added+g.Revoked, g.Changes, secgroup.RuleID.String)
-			}
+	all := changedHolders(report)
+	for i, h := range all {
+		if i == 0 || h.place != all[i-1].place {
+			m.line("")
+			m.line("%s", &engine.Target{Account: h.place[0], Region: h.place[1]})
 		}
-		for _, l := range report.PrefixLists {
-			if l.Added+l.Removed > 0 && at == [2]string{l.Account, l.Region} {
-				m.line("  %s %q: %d added, %d removed", l.PrefixListID, l.Name, l.Added, l.Removed)
-				m.changes(l.Added+l.Removed, l.Changes, func(entry secgroup.RuleID) string { return entry.Source.String() })
+		m.line("  %s", h.text)
+		m.unkept += h.changed - len(h.changes)
+		for _, c := range h.changes {
+			sign, rule := "-", c.Rule.String()
+			if c.Added {
+				sign = "+"
 			}
+			if h.isList {
+				rule = c.Rule.Source.String()
+			}
+			m.line("    %s %s", sign, rule)
 		}
 	}
 	return m.String()
 }
 
-// changedPlaces returns the accounts and regions where something has changed, in order.
-func changedPlaces(report *engine.Report) [][2]string {
-	var all [][2]string
+// A changedHolder is a group or list that has changed, in an account and region.
+type changedHolder struct {
+	place   [2]string
+	text    string
+	isList  bool
+	changed int             // rules or entries
+	changes []engine.Change // those that the report has kept
+}
+
+// changedHolders returns the groups and lists that have changed, by account and region, groups first.
+func changedHolders(report *engine.Report) (all []changedHolder) {
 	for _, g := range report.Groups {
-		if g.Added+g.Revoked > 0 {
-			all = append(all, [2]string{g.Account, g.Region})
+		of := ""
+		if g.Pool != "" {
+			of = fmt.Sprintf(" of pool %q", g.Pool)
 		}
+		text := fmt.Sprintf("%s %q%s: %s added, %d revoked", g.GroupID, g.Name, of, words.Count(g.Added, "rule"), g.Revoked)
+		all = append(all, changedHolder{[2]string{g.Account, g.Region}, text, false, g.Added + g.Revoked, g.Changes})
 	}
 	for _, l := range report.PrefixLists {
-		if l.Added+l.Removed > 0 {
-			all = append(all, [2]string{l.Account, l.Region})
-		}
+		text := fmt.Sprintf("%s %q: %d added, %d removed", l.PrefixListID, l.Name, l.Added, l.Removed)
+		all = append(all, changedHolder{[2]string{l.Account, l.Region}, text, true, l.Added + l.Removed, l.Changes})
 	}
-	slices.SortFunc(all, func(a, b [2]string) int { return slices.Compare(a[:], b[:]) })
-	return slices.Compact(all)
+	slices.SortStableFunc(all, func(a, b changedHolder) int { return slices.Compare(a.place[:], b.place[:]) })
+	return slices.DeleteFunc(all, func(h changedHolder) bool { return h.changed == 0 })
 }
 
 // A message is text of at most maxMessage bytes.
@@ -165,18 +173,6 @@ func (m *message) list(title string, lines []string) {
 	}
 	for _, line := range lines {
 		m.line("  %s", line)
-	}
-}
-
-// changes adds a line for each of the changes of a group or list that the report has kept.
-func (m *message) changes(all int, changes []engine.Change, name func(secgroup.RuleID) string) {
-	m.unkept += all - len(changes)
-	for _, c := range changes {
-		sign := "-"
-		if c.Added {
-			sign = "+"
-		}
-		m.line("    %s %s", sign, name(c.Rule))
 	}
 }
 

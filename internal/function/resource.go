@@ -1,9 +1,14 @@
 package function
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
+	"path"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -12,6 +17,7 @@ import (
 	"cloudfront-sg-sync/internal/words"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // answerReserve is the time kept for several attempts to answer CloudFormation before Lambda ends the function: a
@@ -38,7 +44,7 @@ func (h *Handler) handleResource(ctx context.Context, r *resourceRequest) ([]byt
 	if err == nil {
 		err = h.responder.put(ctx, r.responseURL, body)
 	}
-	log := h.log.With("requestType", r.kind, "stackId", r.stackID, "logicalResourceId", r.logicalID, "status", answer.Status, "reason", answer.Reason)
+	log := h.log.With("requestType", r.kind, "stackId", r.answer.StackID, "logicalResourceId", r.answer.LogicalResourceID, "status", answer.Status, "reason", answer.Reason)
 	if err != nil {
 		log.ErrorContext(ctx, "cannot answer CloudFormation; Lambda will retry", "error", err)
 		return nil, fmt.Errorf("answer CloudFormation: %w", err)
@@ -123,10 +129,8 @@ type resourceAnswer struct {
 
 // newResourceAnswer returns the answer to a request that was carried out, or failed with an error.
 func newResourceAnswer(r *resourceRequest, reason string, err error) *resourceAnswer {
-	a := &resourceAnswer{
-		Status: "SUCCESS", Reason: reason, PhysicalResourceID: r.id(),
-		StackID: r.stackID, RequestID: r.requestID, LogicalResourceID: r.logicalID,
-	}
+	a := r.answer
+	a.Status, a.Reason, a.PhysicalResourceID = "SUCCESS", reason, r.id()
 	left := (*leftError)(nil)
 	switch {
 	case r.kind == "Delete":
@@ -140,7 +144,7 @@ func newResourceAnswer(r *resourceRequest, reason string, err error) *resourceAn
 		a.Status, a.PhysicalResourceID = "FAILED", r.idAfterFailure()
 		a.Reason = failureText(err)
 	}
-	return a
+	return &a
 }
 
 // failureText returns an error as one line, with the place of the log.
@@ -175,3 +179,96 @@ func (a *resourceAnswer) encode() ([]byte, error) {
 	}
 	return cut(tooLong - 1), nil
 }
+
+// A resourceRequest is a request of CloudFormation for the stack's custom resource, which represents the sync of the
+// tagged groups. IAM decides who may send one: an invocation has no proof of its origin. See
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requesttypes.html
+type resourceRequest struct {
+	kind        string // Create, Update or Delete
+	responseURL *url.URL
+	answer      resourceAnswer // with the request's IDs; the physical one is empty for Create
+	// withdraw says that deleting the resource revokes the owned rules.
+	withdraw bool
+	// err says why the request cannot be carried out, although it can be answered.
+	err error
+}
+
+// maxID is the longest ID that an answer of at most 4,096 bytes can repeat. A stack's is the longest in practice, with
+// some 200 characters.
+const maxID = 512
+
+// parseResourceRequest reads a request of CloudFormation. It fails if the request cannot be answered.
+func parseResourceRequest(object map[string]jsontext.Value) (*resourceRequest, error) {
+	r := &resourceRequest{}
+	var responseURL string
+	for _, m := range []struct {
+		name     string
+		field    *string
+		optional bool
+	}{
+		{"RequestType", &r.kind, false},
+		{"ResponseURL", &responseURL, false},
+		{"StackId", &r.answer.StackID, false},
+		{"RequestId", &r.answer.RequestID, false},
+		{"LogicalResourceId", &r.answer.LogicalResourceID, false},
+		{"PhysicalResourceId", &r.answer.PhysicalResourceID, true},
+	} {
+		value, ok := object[m.name]
+		if !ok && m.optional {
+			continue
+		}
+		// The value is not quoted: it may be a response URL, which is a credential.
+		if err := json.Unmarshal(value, m.field); err != nil || *m.field == "" {
+			return nil, fmt.Errorf("event of CloudFormation has no %s, or one that is not a string; it cannot be answered", m.name)
+		}
+		if m.field != &responseURL && len(*m.field) > maxID {
+			return nil, fmt.Errorf("event of CloudFormation has a %s of %d bytes, too many to be repeated in an answer", m.name, len(*m.field))
+		}
+	}
+	var err error
+	if r.responseURL, err = url.Parse(responseURL); err != nil {
+		return nil, errors.New("event of CloudFormation has a ResponseURL that is no URL; it cannot be answered")
+	}
+	r.withdraw, r.err = onDelete(object["ResourceProperties"])
+	if !slices.Contains([]string{"Create", "Update", "Delete"}, r.kind) {
+		r.err = fmt.Errorf("RequestType %q is none of Create, Update and Delete", r.kind)
+	}
+	return r, nil
+}
+
+// onDelete reads the only property that matters here. The others make CloudFormation update the resource when the
+// function's settings change.
+func onDelete(properties jsontext.Value) (withdraw bool, err error) {
+	choice := "keep"
+	if properties != nil {
+		object, err := members(properties)
+		if err != nil {
+			return false, fmt.Errorf("ResourceProperties cannot be read: %w", err)
+		}
+		if text(object["OnDelete"], &choice) != nil {
+			return false, errors.New("property OnDelete is not a string; write keep or withdraw")
+		}
+	}
+	if choice != "keep" && choice != "withdraw" {
+		return false, fmt.Errorf("property OnDelete is %q; write keep or withdraw", choice)
+	}
+	return choice == "withdraw", nil
+}
+
+// id returns the physical ID of the resource once it is created. It is the same in each request: CloudFormation takes
+// another ID for a new resource, and deletes the old one. See "PhysicalResourceId" in
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-responses.html
+func (r *resourceRequest) id() string {
+	return r.answer.LogicalResourceID + "-" + path.Base(r.answer.StackID)
+}
+
+// idAfterFailure returns the physical ID of the answer to a failed request. A resource that could not be created gets an
+// ID that identifies its deletion when the stack is rolled back. Amazon's CDK does the same:
+// https://github.com/aws/aws-cdk/pull/5525
+func (r *resourceRequest) idAfterFailure() string {
+	return cmp.Or(r.answer.PhysicalResourceID, r.id()+"-not-created")
+}
+
+// wasMade reports whether the resource to be deleted was ever created. A stack whose creation failed must not withdraw
+// rules that an earlier stack left.
+func (r *resourceRequest) wasMade() bool { return r.answer.PhysicalResourceID == r.id() }

@@ -69,26 +69,21 @@ const (
 // put delivers an answer. It retries after any failure, within the remaining time: a second, equal answer does no harm.
 func (r *responder) put(ctx context.Context, u *url.URL, body []byte) error {
 	pause := r.pause
-	for attempt := 1; ; attempt++ {
-		err := r.tryPut(ctx, u, body, putAttempts-attempt+1)
-		if err == nil || attempt == putAttempts {
+	for left := putAttempts; ; left-- {
+		timeout := putTimeout
+		if deadline, ok := ctx.Deadline(); ok { // leaves time for the other attempts
+			timeout = min(timeout, (time.Until(deadline)-putReserve)/time.Duration(left))
+		}
+		err := r.tryPut(ctx, u, body, timeout)
+		if err == nil || left == 1 || sleep(ctx, pause) != nil {
 			return err
 		}
-		select {
-		case <-time.After(pause):
-			pause *= 2
-		case <-ctx.Done():
-			return err
-		}
+		pause *= 2
 	}
 }
 
-// tryPut makes one attempt, and leaves time for the others.
-func (r *responder) tryPut(ctx context.Context, u *url.URL, body []byte, attemptsLeft int) error {
-	timeout := putTimeout
-	if deadline, ok := ctx.Deadline(); ok {
-		timeout = min(timeout, (time.Until(deadline)-putReserve)/time.Duration(attemptsLeft))
-	}
+// tryPut makes one attempt.
+func (r *responder) tryPut(ctx context.Context, u *url.URL, body []byte, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	// The URL is signed for a request without a content type.
