@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 
 	"cloudfront-sg-sync/internal/ec2sim"
@@ -109,6 +110,25 @@ func TestThrottling(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A failure that does not pass ends the retries soon, a throttled call later.
+func TestRetryer(t *testing.T) {
+	r := newRetryer()
+	for _, c := range []struct {
+		code    string
+		attempt int
+		ends    bool
+	}{
+		{"InternalError", 1, false},
+		{"InternalError", maxAttempts, true},
+		{"RequestLimitExceeded", maxAttempts, false},
+	} {
+		delay, err := r.RetryDelay(c.attempt, &smithy.GenericAPIError{Code: c.code})
+		if (err != nil) != c.ends || delay > 20*time.Second {
+			t.Errorf("%s, attempt %d: delay %v, error %v", c.code, c.attempt, delay, err)
+		}
 	}
 }
 
