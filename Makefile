@@ -156,7 +156,8 @@ dependencies: ## Write the table of docs/dependencies.md again
 	@mv build/dependencies.md docs/dependencies.md
 
 picture: ## Draw docs/rules-*.svg from published documents, and print README's numbers (HISTORY="FILE …")
-	@go run ./internal/picture docs/rules $(HISTORY)
+	@test -n '$(HISTORY)' || { echo "name the published documents: make picture HISTORY='FILE …'"; exit 1; }
+	@mkdir -p build && gzip -cdf $(HISTORY) > build/history.jsonl && go run ./internal/picture < build/history.jsonl
 
 terminal: ## Draw docs/terminal-*.svg again, the terminal that cfsg shows (on Linux)
 	go test ./cmd/cfsg -run TestTerminalPicture -count 1 -update
