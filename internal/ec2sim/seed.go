@@ -13,8 +13,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// A seed is the document [Server.Seed] reads; the package comment explains it. Its resources refer to each other by
-// name where EC2 has IDs.
+// A seed is the document that [Server.Seed] reads. Its resources refer to each other by name where EC2 has IDs.
 type seed struct {
 	quotas
 	Quotas        []seedQuota      `json:"quotas"`
@@ -59,8 +58,8 @@ type seedPrefixList struct {
 	SharedWith []string `json:"sharedWith"`
 }
 
-// Seed creates the resources that a JSON document lists; the package comment describes it. It stops at the first mistake
-// in the document, and says where it is. Use it on a fresh Server, before the first call.
+// Seed creates the resources that a JSON document lists: see docs/sim.md. It stops at the first mistake in the document,
+// and says where it is. Use it on a fresh Server, before the first call.
 func (s *Server) Seed(r io.Reader) error {
 	var doc seed
 	err := json.UnmarshalRead(r, &doc, json.RejectUnknownMembers(true))

@@ -11,20 +11,16 @@ import (
 	"cloudfront-sg-sync/internal/ec2sim"
 )
 
-// The example of the package comment is a seed.
+// The example of docs/sim.md is a seed.
 func TestSeedExample(t *testing.T) {
-	source, err := os.ReadFile("doc.go")
+	page, err := os.ReadFile("../../docs/sim.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var example strings.Builder
-	for line := range strings.Lines(string(source)) {
-		if code, ok := strings.CutPrefix(line, "//\t"); ok {
-			example.WriteString(code)
-		}
-	}
+	_, example, _ := strings.Cut(string(page), "```json\n")
+	example, _, _ = strings.Cut(example, "```\n")
 	s := ec2sim.New(ec2sim.Options{})
-	if err := s.Seed(strings.NewReader(example.String())); err != nil {
+	if err := s.Seed(strings.NewReader(example)); err != nil {
 		t.Fatal(err)
 	}
 	here := s.Region("", "eu-west-1")
