@@ -1,65 +1,38 @@
 package ec2sim
 
 import (
+	"cmp"
+	"fmt"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 )
 
-// A kind is a kind of resource: how its IDs look, how errors speak of it, and how callers describe it.
+// A kind is a kind of resource: how errors speak of it, and how callers describe it.
 type kind struct {
-	prefix    string // of an ID, such as "sg-"
-	malformed string // the error code of an ID that does not begin with it, without its end
-	notFound  string // the error code of an ID that does not exist, without its end
-	noun      string // in that error
-	set       string // the element of an answer that holds the resources
-	ids       string // the parameter that lists IDs
-	pages     pages
+	unknown string // the error code of an ID that does not exist, without its end
+	set     string // the element of an answer that holds the resources
+	ids     string // the parameter that lists IDs
+	most    int    // resources of a page
 }
 
 // The kinds of resources. The codes of their errors, and how these spell ID, are from
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 var (
-	vpcKind       = kind{"vpc-", "InvalidVpcID", "InvalidVpcID", "vpc ID", "vpcSet", "VpcId", mostPages}
-	subnetKind    = kind{"subnet-", "InvalidSubnetID", "InvalidSubnetID", "subnet ID", "subnetSet", "SubnetId", mostPages}
-	exclusionKind = kind{
-		"vpcbpa-exclude-", "InvalidVpcBlockPublicAccessExclusionId", "InvalidVpcBlockPublicAccessExclusionId",
-		"exclusion ID", "vpcBlockPublicAccessExclusionSet", "ExclusionId", mostPages,
-	}
-	aclKind = kind{
-		"acl-", "InvalidNetworkAclId", "InvalidNetworkAclID", "networkAcl ID", "networkAclSet", "NetworkAclId", mostPages,
-	}
-	routeTableKind = kind{
-		"rtb-", "InvalidRouteTableId", "InvalidRouteTableID", "routeTable ID", "routeTableSet", "RouteTableId", mostPages,
-	}
-	groupKind     = kind{"sg-", "InvalidGroupId", "InvalidGroup", "security group", "securityGroupInfo", "GroupId", mostPages}
-	interfaceKind = kind{
-		"eni-", "InvalidNetworkInterfaceId", "InvalidNetworkInterfaceID",
-		"networkInterface ID", "networkInterfaceSet", "NetworkInterfaceId", mostPages,
-	}
-	prefixListKind = kind{
-		"pl-", "InvalidPrefixListId", "InvalidPrefixListID", "prefix list ID", "prefixListSet", "PrefixListId", listPages,
-	}
-	entryKind = kind{set: "entrySet", pages: listPages}
+	vpcKind        = kind{"InvalidVpcID", "vpcSet", "VpcId", 1000}
+	subnetKind     = kind{"InvalidSubnetID", "subnetSet", "SubnetId", 1000}
+	exclusionKind  = kind{"InvalidVpcBlockPublicAccessExclusionId", "vpcBlockPublicAccessExclusionSet", "ExclusionId", 1000}
+	aclKind        = kind{"InvalidNetworkAclID", "networkAclSet", "NetworkAclId", 1000}
+	routeTableKind = kind{"InvalidRouteTableID", "routeTableSet", "RouteTableId", 1000}
+	groupKind      = kind{"InvalidGroup", "securityGroupInfo", "GroupId", 1000}
+	interfaceKind  = kind{"InvalidNetworkInterfaceID", "networkInterfaceSet", "NetworkInterfaceId", 1000}
+	prefixListKind = kind{"InvalidPrefixListID", "prefixListSet", "PrefixListId", 100}
+	entryKind      = kind{set: "entrySet", most: 100}
 )
 
-// pages are the limits of MaxResults of a describe action.
-type pages struct {
-	smallest, largest int
-	ofIDs             bool // whether pages go with a list of IDs
-}
-
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeManagedPrefixLists.html
-var mostPages, listPages = pages{5, 1000, false}, pages{1, 100, true}
-
-func (k *kind) refuse(id string) {
-	if !strings.HasPrefix(id, k.prefix) {
-		refuse(k.malformed+".Malformed", "Invalid id: %q (expecting \"%s...\")", id, k.prefix)
-	}
-	refuse(k.notFound+".NotFound", "The %s '%s' does not exist", k.noun, id)
-}
+func (k *kind) refuse(id string) { refuse(k.unknown+".NotFound", "The ID '%s' does not exist", id) }
 
 // A table holds the resources of a kind by ID, and lists them in the order of their IDs. The tags `filter:"…"` of their
 // fields name the filters of the describe action, as far as they apply here; a field Tags holds their tags.
@@ -114,12 +87,6 @@ func (t table[T]) frozen() table[T] {
 	return was
 }
 
-type describeInput struct {
-	paging
-	Filters []filter `json:"Filter"`
-	IDs     []string `json:"ID"` // see [decodeQuery]
-}
-
 type paging struct {
 	MaxResults *int   `json:"MaxResults"`
 	NextToken  string `json:"NextToken"`
@@ -128,40 +95,38 @@ type paging struct {
 // describe makes the action that describes the resources of a table.
 func describe[T any](of func(*site) table[T]) action {
 	return func(s *site, c *call) any {
-		t := of(s)
-		return ec2WithIDs(t.ids, func(s *site, _ *call, in describeInput) body {
-			if len(in.IDs) > 0 && in.MaxResults != nil && !t.pages.ofIDs {
-				refuse("InvalidParameterCombination", "The parameter %ss cannot be used with the parameter maxResults", t.ids)
-			}
-			match := compileFilters(in.Filters, reflect.TypeFor[T]())
-			wanted := slices.Sorted(slices.Values(in.IDs))
-			if len(wanted) == 0 {
-				wanted = slices.Collect(maps.Keys(t.byID))
-			}
-			found := newTable[T](t.kind)
-			for _, id := range wanted {
-				if v := t.find(id); match(reflect.ValueOf(v).Elem()) {
-					found.byID[id] = v
-				}
-			}
-			return found.page(s, in.paging)
-		})(s, c)
+		t, found := of(s), newTable[T](of(s).kind)
+		var wanted []string
+		take(c.params, t.ids, reflect.ValueOf(&wanted).Elem())
+		var in struct {
+			paging
+			Filters []filter `json:"Filter"`
+		}
+		decodeQuery(c.params, &in)
+		// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html
+		// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeManagedPrefixLists.html
+		if len(wanted) > 0 && in.MaxResults != nil && t.kind != &prefixListKind {
+			refuse("InvalidParameterCombination", "The parameter %ss cannot be used with the parameter maxResults", t.ids)
+		}
+		if len(wanted) == 0 {
+			wanted = slices.Collect(maps.Keys(t.byID))
+		}
+		for _, id := range wanted {
+			found.byID[id] = t.find(id)
+		}
+		found.keep(in.Filters)
+		return found.page(s, in.paging)
 	}
 }
 
 // page answers with the asked part of a table. The token is the ID of the last resource given out: whatever has come or
 // gone since, the next page goes on behind it. Without MaxResults, one page holds all.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html
 func (t table[T]) page(s *site, ask paging) body {
 	ids := slices.Sorted(maps.Keys(t.byID))
 	ids = slices.DeleteFunc(ids, func(id string) bool { return id <= ask.NextToken })
-	n := len(ids)
-	if ask.MaxResults != nil {
-		n = *ask.MaxResults
-		if n < t.pages.smallest || n > t.pages.largest {
-			refuseInvalid("Value ( %d ) for parameter maxResults is invalid. Expecting a value between %d and %d.", n, t.pages.smallest, t.pages.largest)
-		}
+	n := *cmp.Or(ask.MaxResults, new(len(ids)))
+	if ask.MaxResults != nil && (n < 1 || n > t.most) {
+		refuseInvalid("Value ( %d ) for parameter maxResults is invalid. It may be at most %d.", n, t.most)
 	}
 	var forms []any
 	for _, id := range ids[:min(n, len(ids))] {
@@ -180,3 +145,83 @@ func (t table[T]) page(s *site, ask paging) body {
 
 // A described resource is not kept in the form in which it is described.
 type described interface{ form(*site) any }
+
+// A filter is a condition on a resource: one of its values matches one of the filter's.
+type filter struct {
+	Name   string   `json:"Name"`
+	Values []string `json:"Value"`
+}
+
+// keep removes the resources that do not match all filters.
+//
+// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
+// https://github.com/gjbae1212/gossm/issues/31 (the limit is for all filters together)
+func (t table[T]) keep(filters []filter) {
+	const maxFilterValues = 200
+	var given int
+	for _, f := range filters {
+		if given += len(f.Values); given > maxFilterValues {
+			refuse("FilterLimitExceeded", "The maximum number of filter values specified on a single call is %d", maxFilterValues)
+		}
+		values, match := attribute(reflect.TypeFor[T](), f.Name), anyOf(f.Values).MatchString
+		if values == nil || len(f.Values) == 0 {
+			refuseInvalid("The filter '%s' is invalid", f.Name)
+		}
+		maps.DeleteFunc(t.byID, func(_ string, v *T) bool {
+			return !slices.ContainsFunc(values(reflect.ValueOf(v).Elem()), match)
+		})
+	}
+}
+
+// attribute returns a function from a resource to the values that a filter matches, nil if there is no such filter. The
+// tag `filter:"…"` of a field names its filters. Every resource has the filters tag:KEY and tag-key.
+func attribute(t reflect.Type, name string) func(reflect.Value) []string {
+	for _, f := range reflect.VisibleFields(t) {
+		if slices.Contains(strings.Split(f.Tag.Get("filter"), ","), name) {
+			return func(v reflect.Value) []string { return texts(v.FieldByIndex(f.Index)) }
+		}
+	}
+	if name == "ip-permission.prefix-list-id" && t == reflect.TypeFor[Group]() {
+		return func(v reflect.Value) (lists []string) {
+			for _, r := range v.FieldByName("Ingress").Interface().([]Rule) {
+				lists = append(lists, r.Source.Reference)
+			}
+			return lists
+		}
+	}
+	key, one := strings.CutPrefix(name, "tag:")
+	if !one && name != "tag-key" {
+		return nil
+	}
+	return func(v reflect.Value) (values []string) {
+		for k, value := range v.FieldByName("Tags").Interface().(Tags) {
+			if !one {
+				values = append(values, k)
+			} else if k == key {
+				values = append(values, value)
+			}
+		}
+		return values
+	}
+}
+
+// texts returns a field as filters see it: nothing for the zero value, except that false is false.
+func texts(v reflect.Value) []string {
+	if list, ok := reflect.TypeAssert[[]string](v); ok {
+		return list
+	}
+	if v.IsZero() && v.Kind() != reflect.Bool {
+		return nil
+	}
+	return []string{fmt.Sprint(v.Interface())}
+}
+
+// anyOf matches what one of the patterns does. An asterisk stands for zero or more characters, a question mark for zero
+// or one.
+func anyOf(patterns []string) *regexp.Regexp {
+	var all []string
+	for _, p := range patterns {
+		all = append(all, strings.NewReplacer(`\*`, `.*`, `\?`, `.?`).Replace(regexp.QuoteMeta(p)))
+	}
+	return regexp.MustCompile(`(?s)\A(?:` + strings.Join(all, "|") + `)\z`)
+}

@@ -1,18 +1,13 @@
 package ec2sim
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
 )
 
 // An apiError is an error as the caller gets it.
-type apiError struct {
-	code    string
-	message string
-	status  int
-}
+type apiError struct{ code, message string }
 
 func (e *apiError) Error() string { return e.code + ": " + e.message }
 
@@ -20,22 +15,18 @@ func (e *apiError) Error() string { return e.code + ": " + e.message }
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 var statusOf = map[string]int{
-	"AuthFailure":                http.StatusUnauthorized,
-	"AccessDenied":               http.StatusForbidden,
-	"MissingAuthenticationToken": http.StatusForbidden,
-	"UnauthorizedOperation":      http.StatusForbidden,
-	"DryRunOperation":            http.StatusPreconditionFailed,
-	"InternalError":              http.StatusInternalServerError,
-	"InternalFailure":            http.StatusInternalServerError,
-	"RequestLimitExceeded":       http.StatusServiceUnavailable,
-	"ServiceUnavailable":         http.StatusServiceUnavailable,
-	"Unavailable":                http.StatusServiceUnavailable,
+	"AuthFailure":           http.StatusUnauthorized,
+	"AccessDenied":          http.StatusForbidden,
+	"UnauthorizedOperation": http.StatusForbidden,
+	"DryRunOperation":       http.StatusPreconditionFailed,
+	"InternalError":         http.StatusInternalServerError,
+	"InternalFailure":       http.StatusInternalServerError,
+	"RequestLimitExceeded":  http.StatusServiceUnavailable,
+	"ServiceUnavailable":    http.StatusServiceUnavailable,
+	"Unavailable":           http.StatusServiceUnavailable,
 }
 
-// errorf returns the error of a code with the HTTP status EC2 gives it.
-func errorf(code, format string, args ...any) *apiError {
-	return &apiError{code, fmt.Sprintf(format, args...), cmp.Or(statusOf[code], http.StatusBadRequest)}
-}
+func errorf(code, format string, args ...any) *apiError { return &apiError{code, fmt.Sprintf(format, args...)} }
 
 func asAPIError(err error) *apiError {
 	if e, ok := errors.AsType[*apiError](err); ok {

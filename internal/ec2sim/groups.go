@@ -47,14 +47,13 @@ func allowedText(s string) bool {
 var allowedCharacters = regexp.MustCompile(`^[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]*$`)
 
 func (s *site) createSecurityGroup(_ *call, in struct {
-	Name        string   `json:"GroupName"`
-	Description string   `json:"GroupDescription"`
-	VPC         string   `json:"VpcId"`
-	TagSpecs    tagSpecs `json:"TagSpecification"`
+	Name        string `json:"GroupName"`
+	Description string `json:"GroupDescription"`
+	VPC         string `json:"VpcId"`
+	tagSpec
 },
 ) body {
-	tags := in.TagSpecs.tagsFor("security-group")
-	g := s.addGroup(Group{Name: in.Name, Description: in.Description, VPC: in.VPC, Tags: tags})
+	g := s.addGroup(Group{Name: in.Name, Description: in.Description, VPC: in.VPC, Tags: in.Tags.tags()})
 	return body{{"return", true}, {"groupId", g.ID}, {"tagSet", g.Tags}}
 }
 
@@ -62,18 +61,10 @@ func (s *site) createSecurityGroup(_ *call, in struct {
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/creating-security-groups.html
 func (s *site) addGroup(g Group) *Group {
-	switch {
-	case g.Name == "":
-		refuseMissing("GroupName")
-	case g.Description == "":
-		refuseMissing("GroupDescription")
-	case !allowedText(g.Name), strings.HasPrefix(strings.ToLower(g.Name), "sg-"):
+	if g.Name == "" || !allowedText(g.Name) || !allowedText(g.Description) {
 		refuseInvalid("Value (%s) for parameter GroupName is invalid. Character sets beyond ASCII are not supported.", g.Name)
-	case !allowedText(g.Description):
-		refuseInvalid("Value (%s) for parameter GroupDescription is invalid.", g.Description)
 	}
 	g.VPC = s.vpcs.find(cmp.Or(g.VPC, s.vpc(true))).ID
-	g.Tags.check()
 	if s.groups.first(func(o *Group) bool { return o.VPC == g.VPC && strings.EqualFold(o.Name, g.Name) }) != nil {
 		refuse("InvalidGroup.Duplicate", "The security group '%s' already exists for VPC '%s'", g.Name, g.VPC)
 	}
@@ -97,9 +88,6 @@ func (s *site) deleteSecurityGroup(_ *call, in struct {
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSecurityGroup.html
 func (s *site) dropGroup(id string) {
 	g := s.groups.find(id)
-	if g.Name == "default" {
-		refuse("CannotDelete", "the specified group: %q name: \"default\" cannot be deleted by a user", id)
-	}
 	if s.interfaces.first(func(i *Interface) bool { return slices.Contains(i.Groups, id) }) != nil ||
 		s.groups.first(func(other *Group) bool { return other != g && other.refersTo(id) }) != nil {
 		refuse("DependencyViolation", "resource %s has a dependent object", id)

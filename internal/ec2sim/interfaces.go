@@ -2,7 +2,6 @@ package ec2sim
 
 import (
 	"cmp"
-	"net/http"
 	"net/netip"
 	"strings"
 )
@@ -41,15 +40,12 @@ func (s *site) addInterface(i Interface) *Interface {
 	vpc = cmp.Or(vpc, s.vpc(true))
 	n := s.subnets.first(func(n *subnet) bool { return n.ID == i.Subnet || i.Subnet == "" && n.VPC == vpc })
 	if n == nil {
-		subnetKind.refuse(cmp.Or(i.Subnet, "subnet-of-"+vpc))
+		subnetKind.refuse(cmp.Or(i.Subnet, vpc))
 	}
 	i.Account, i.Region, i.VPC, i.Subnet = s.account, s.region, n.VPC, n.ID
 	if !i.PrivateIP.IsValid() {
 		i.PrivateIP = n.next
 		n.next = n.next.Next()
-	}
-	if !n.CIDR.Contains(i.PrivateIP) {
-		refuseInvalid("Address %s does not fall within the subnet's address range", i.PrivateIP)
 	}
 	if len(i.Groups) == 0 && !strings.HasSuffix(i.Type, "_load_balancer") {
 		i.Groups = []string{s.groupNamed(n.VPC, "default").ID}
@@ -90,12 +86,7 @@ func (s *site) modifyInterface(_ *call, in struct {
 ) body {
 	i := s.interfaces.find(in.ID)
 	if i.Requester != "" {
-		e := errorf("AuthFailure", "You do not have permission to access the specified resource.")
-		e.status = http.StatusBadRequest // not 401, as for credentials
-		must(e)
-	}
-	if len(in.Groups) == 0 {
-		refuse("InvalidParameterCombination", "No attributes specified.")
+		refuse("AuthFailure", "You do not have permission to access the specified resource.")
 	}
 	s.setGroups(i, in.Groups)
 	return done

@@ -72,15 +72,8 @@ var balancerTypes = map[string]struct{ path, interfaceType string }{
 func (s *site) addLoadBalancer(lb *loadBalancer) {
 	lb.Type = cmp.Or(lb.Type, "application")
 	kind, ok := balancerTypes[lb.Type]
-	switch {
-	case lb.Name == "":
-		refuse("ValidationError", "A load balancer name must be specified")
-	case !ok:
-		refuse("ValidationError", "Value '%s' at 'type' must be application, network or gateway", lb.Type)
-	case lb.Type == "gateway" && len(lb.Groups) > 0:
-		refuse("InvalidConfigurationRequest", "Security groups are not supported for load balancers with type 'gateway'")
-	case slices.ContainsFunc(s.loadBalancers, func(other *loadBalancer) bool { return other.Name == lb.Name }):
-		refuse("DuplicateLoadBalancerName", "A load balancer with the name '%s' exists", lb.Name)
+	if !ok {
+		must(fmt.Errorf("type: %q is not application, network or gateway", lb.Type))
 	}
 	resource := kind.path + "/" + lb.Name + "/" + s.server.newHexID()
 	if len(lb.Interfaces) == 0 {
@@ -101,9 +94,6 @@ func (s *site) addLoadBalancer(lb *loadBalancer) {
 	lb.DNSName = lb.Name + "-1234567890." + s.region + ".elb.amazonaws.com"
 	for i := range lb.Listeners {
 		l := &lb.Listeners[i]
-		if l.Protocol == "" {
-			refuse("ValidationError", "A listener has a protocol and a port, such as HTTPS:443")
-		}
 		l.name = lb.Name + ":" + strconv.Itoa(int(l.Port))
 		l.ARN, l.Balancer = s.arn("elasticloadbalancing", "listener/"+resource+"/"+s.server.newHexID()), lb.ARN
 		if lb.Type == "application" { // until it has a target group
@@ -134,14 +124,11 @@ func (s *site) loadBalancer(id string) *loadBalancer {
 // describeLoadBalancers gives the load balancers that a caller names, or all of them if it names none.
 //
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeLoadBalancers.html
-func (s *site) describeLoadBalancers(in struct {
+func (s *site) describeLoadBalancers(_ *call, in struct {
 	ARNs  []string `json:"LoadBalancerArns"`
 	Names []string `json:"Names"`
 },
 ) body {
-	if len(in.ARNs) > 0 && len(in.Names) > 0 {
-		refuse("ValidationError", "Load balancer names and ARNs cannot be specified at the same time")
-	}
 	var named []*loadBalancer
 	for _, id := range slices.Concat(in.ARNs, in.Names) {
 		named = append(named, s.loadBalancer(id))
@@ -155,20 +142,15 @@ type ofLoadBalancer struct {
 }
 
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeListeners.html
-func (s *site) describeListeners(in ofLoadBalancer) body {
+func (s *site) describeListeners(_ *call, in ofLoadBalancer) body {
 	return body{{"Listeners", list("member", s.loadBalancer(in.ARN).Listeners)}}
 }
 
-// describeBalancerTags gives the tags of load balancers.
-//
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeTags.html
-func (s *site) describeBalancerTags(in struct {
+func (s *site) describeBalancerTags(_ *call, in struct {
 	ARNs []string `json:"ResourceArns"`
 },
 ) body {
-	if n := len(in.ARNs); n < 1 || n > 20 {
-		refuse("ValidationError", "From 1 to 20 resource ARNs can be specified, not %d", n)
-	}
 	var descriptions []body
 	for _, arn := range in.ARNs {
 		tags := s.loadBalancer(arn).Tags.pairs("member", "Key", "Value")
@@ -183,37 +165,22 @@ func (s *site) describeBalancerTags(in struct {
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSecurityGroups.html
 // https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/4789 (5 groups, whatever an interface takes)
 // https://github.com/boto/boto3/issues/177 (the error)
-// https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/2371 (no such group)
-// https://github.com/kubernetes/cloud-provider-aws/issues/78 (another VPC)
-func (s *site) setSecurityGroups(in struct {
+func (s *site) setSecurityGroups(_ *call, in struct {
 	ofLoadBalancer
 	Groups []string `json:"SecurityGroups"`
 },
 ) body {
 	lb := s.loadBalancer(in.ARN)
-	conflict := func(message string) { refuse("InvalidConfigurationRequest", "%s", message) }
 	switch {
-	case lb.Type == "gateway":
-		conflict("SetSecurityGroups is not supported for load balancers of type 'gateway'")
-	case lb.Type == "network" && len(lb.Groups) == 0:
-		conflict("You cannot set security groups on a Network Load Balancer that was created without any")
-	case len(in.Groups) == 0:
-		conflict("A load balancer must have at least one security group")
-	case len(in.Groups) > min(5, s.quotas.groupsPerInterface()):
-		conflict("The maximum number of security groups per load balancer has been reached.")
+	case len(lb.Groups) == 0:
+		refuse("InvalidConfigurationRequest", "You cannot set security groups on a load balancer that was created without any")
+	case len(in.Groups) == 0 || len(in.Groups) > min(5, s.quotas.groupsPerInterface()):
+		refuse("InvalidConfigurationRequest", "A load balancer must have from 1 to 5 security groups")
 	}
-	for _, id := range in.Groups {
-		switch g := s.groups.byID[id]; {
-		case g == nil:
-			refuse("InvalidSecurityGroup", "The security group '%s' does not exist", id)
-		case g.VPC != lb.VPC:
-			conflict("One or more security groups are invalid")
-		}
-	}
-	lb.Groups = in.Groups
 	for _, i := range lb.interfaces {
 		s.setGroups(i, in.Groups)
 	}
+	lb.Groups = in.Groups
 	return body{{"SecurityGroupIds", list("member", in.Groups)}}
 }
 
@@ -250,12 +217,6 @@ func (s *site) addTargetGroup(g *targetGroup) {
 	g.Type = cmp.Or(g.Type, "instance")
 	for i, t := range g.Targets {
 		g.Targets[i].Port, g.Targets[i].State = cmp.Or(t.Port, g.Port), cmp.Or(t.State, "healthy")
-	}
-	switch {
-	case g.Name == "" || g.Protocol == "":
-		refuse("ValidationError", "A target group has a name and a protocol")
-	case !slices.Contains([]string{"instance", "ip", "lambda", "alb"}, g.Type):
-		refuse("ValidationError", "Value '%s' at 'targetType' must be instance, ip, lambda or alb", g.Type)
 	}
 	g.ARN = s.arn("elasticloadbalancing", "targetgroup/"+g.Name+"/"+s.server.newHexID())
 	for _, name := range g.Listeners {
@@ -294,7 +255,7 @@ func (l *listener) rule(priority string, conditions, actions []body) body {
 }
 
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeRules.html
-func (s *site) describeRules(in struct {
+func (s *site) describeRules(_ *call, in struct {
 	ARN string `json:"ListenerArn"`
 },
 ) body {
@@ -303,7 +264,7 @@ func (s *site) describeRules(in struct {
 }
 
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeTargetGroups.html
-func (s *site) describeTargetGroups(in ofLoadBalancer) body {
+func (s *site) describeTargetGroups(_ *call, in ofLoadBalancer) body {
 	if in.ARN != "" {
 		s.loadBalancer(in.ARN)
 	}
@@ -325,7 +286,7 @@ func (in ofTargetGroup) find(s *site) *targetGroup {
 //
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html#client-ip-preservation
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetGroupAttribute.html
-func (s *site) describeTargetGroupAttributes(in ofTargetGroup) body {
+func (s *site) describeTargetGroupAttributes(_ *call, in ofTargetGroup) body {
 	g := in.find(s)
 	set := Tags{"deregistration_delay.timeout_seconds": "300", "stickiness.enabled": "false"}
 	if !strings.HasPrefix(g.Protocol, "HTTP") { // of a Network Load Balancer
@@ -336,6 +297,6 @@ func (s *site) describeTargetGroupAttributes(in ofTargetGroup) body {
 }
 
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeTargetHealth.html
-func (s *site) describeTargetHealth(in ofTargetGroup) body {
+func (s *site) describeTargetHealth(_ *call, in ofTargetGroup) body {
 	return body{{"TargetHealthDescriptions", list("member", in.find(s).Targets)}}
 }

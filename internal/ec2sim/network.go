@@ -18,7 +18,7 @@ type vpc struct {
 	ID      string       `json:"-" xml:"vpcId" filter:"vpc-id"` // vpc-…
 	Name    string       `json:"name" xml:"-"`                  // in a seed
 	CIDR    netip.Prefix `json:"cidr" xml:"cidrBlock" filter:"cidr"`
-	Default bool         `json:"-" xml:"isDefault" filter:"is-default,isDefault"`
+	Default bool         `json:"-" xml:"isDefault" filter:"is-default"`
 	Tags    Tags         `json:"tags" xml:"tagSet"`
 }
 
@@ -67,13 +67,6 @@ func (s *site) addSubnet(v *vpc, n subnet) {
 // vpc returns the ID of the default VPC, or of the one that is not the default and was there first.
 func (s *site) vpc(isDefault bool) string {
 	return s.vpcs.first(func(v *vpc) bool { return v.Default == isDefault }).ID
-}
-
-// isBlock reports whether a VPC or subnet may have an IPv4 range: they are from /16 to /28.
-//
-// https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html
-func isBlock(cidr netip.Prefix) bool {
-	return cidr.IsValid() && cidr.Addr().Is4() && cidr == cidr.Masked() && cidr.Bits() >= 16 && cidr.Bits() <= 28
 }
 
 // An exclusion exempts a VPC or subnet from VPC Block Public Access.

@@ -47,8 +47,8 @@ type PrefixList struct {
 
 // A PrefixListEntry is an IP range of a prefix list.
 type PrefixListEntry struct {
-	Prefix      netip.Prefix `xml:"cidr"`
-	Description string       `xml:"description,omitempty"`
+	Prefix      netip.Prefix `json:"Cidr" xml:"cidr"`
+	Description string       `json:"Description" xml:"description,omitempty"`
 }
 
 // UnmarshalText reads an entry of a seed.
@@ -87,14 +87,6 @@ func (s *site) addPrefixList(l PrefixList) *PrefixList {
 		family = "IPv6"
 	}
 	l.Owner, l.Family, l.MaxEntries = s.account, cmp.Or(l.Family, family), cmp.Or(l.MaxEntries, len(l.Entries))
-	switch {
-	case l.Name == "":
-		refuseMissing("PrefixListName")
-	case strings.HasPrefix(l.Name, "com.amazonaws"):
-		refuseInvalid("Prefix list names may not start with com.amazonaws: %s", l.Name)
-	case l.Family != "IPv4" && l.Family != "IPv6":
-		refuseInvalid("Value (%s) for parameter addressFamily is invalid. It must be IPv4 or IPv6.", l.Family)
-	}
 	l.checkEntries(l.Entries)
 	l.checkSize(l.MaxEntries, len(l.Entries))
 	return s.enterPrefixList(l)
@@ -104,10 +96,8 @@ func (s *site) addPrefixList(l PrefixList) *PrefixList {
 func (l *PrefixList) checkEntries(entries []PrefixListEntry) {
 	for i, e := range entries {
 		switch p := e.Prefix; {
-		case !p.IsValid() || p.Addr().Is4() != (l.Family == "IPv4"):
-			refuseInvalid("entry %s is not %s", p, l.Family)
-		case p != p.Masked():
-			refuseInvalid("entry %s has host bits", p)
+		case !p.IsValid() || p != p.Masked() || p.Addr().Is4() != (l.Family == "IPv4"):
+			refuseInvalid("entry %s is not a range of %s", p, l.Family)
 		case entryOf(entries, p) < i:
 			refuseInvalid("Request cannot contain Cidr %s twice", p)
 		case len(e.Description) > 255:
@@ -249,46 +239,26 @@ func (s *site) changeable(id string) *PrefixList {
 	return l
 }
 
-type entryForm struct {
-	CIDR        string `json:"Cidr"`
-	Description string `json:"Description"`
-}
-
-// parseEntries reads the entries of a request, and refuses duplicates and too many.
-func (l *PrefixList) parseEntries(request []entryForm) (entries []PrefixListEntry) {
-	if len(request) > mostChanges {
-		refuseInvalid("Request cannot contain more than %d entry additions or removals.", mostChanges)
-	}
-	for _, e := range request {
-		entries = append(entries, PrefixListEntry{parseCIDR(e.CIDR, l.Family == "IPv4"), e.Description})
-	}
-	l.checkEntries(entries)
-	return entries
-}
-
 // createPrefixList creates a list, or finds the one that the same request has created before.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateManagedPrefixList.html
 // https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 func (s *site) createPrefixList(_ *call, in struct {
-	Name        string      `json:"PrefixListName"`
-	Family      string      `json:"AddressFamily"`
-	MaxEntries  *int        `json:"MaxEntries"`
-	Entries     []entryForm `json:"Entry"`
-	TagSpecs    tagSpecs    `json:"TagSpecification"`
-	ClientToken string      `json:"ClientToken"`
+	Name        string            `json:"PrefixListName"`
+	Family      string            `json:"AddressFamily"`
+	MaxEntries  int               `json:"MaxEntries"`
+	Entries     []PrefixListEntry `json:"Entry"`
+	ClientToken string            `json:"ClientToken"`
+	tagSpec
 },
 ) body {
 	made := func(l *PrefixList) bool { return l.token == in.ClientToken && in.ClientToken != "" }
 	if l := s.prefixLists.first(made); l != nil {
 		return body{{"prefixList", l.form(s)}}
 	}
-	if in.Family == "" || in.MaxEntries == nil {
-		refuseMissing("AddressFamily or MaxEntries")
+	l := PrefixList{
+		Name: in.Name, Family: in.Family, MaxEntries: in.MaxEntries, Entries: in.Entries, Tags: in.Tags.tags(), token: in.ClientToken,
 	}
-	tags := in.TagSpecs.tagsFor("prefix-list")
-	l := PrefixList{Name: in.Name, Family: in.Family, MaxEntries: *in.MaxEntries, Tags: tags, token: in.ClientToken}
-	l.Entries = l.parseEntries(in.Entries)
 	return s.alter(s.addPrefixList(l), "create", func() string { return "" })
 }
 
@@ -297,11 +267,11 @@ func (s *site) createPrefixList(_ *call, in struct {
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyManagedPrefixList.html
 func (s *site) modifyPrefixList(c *call, in struct {
-	ID         string      `json:"PrefixListId"`
-	Version    *int        `json:"CurrentVersion"`
-	Add        []entryForm `json:"AddEntry"`
-	Remove     []entryForm `json:"RemoveEntry"`
-	MaxEntries *int        `json:"MaxEntries"`
+	ID         string            `json:"PrefixListId"`
+	Version    *int              `json:"CurrentVersion"`
+	Add        []PrefixListEntry `json:"AddEntry"`
+	Remove     []PrefixListEntry `json:"RemoveEntry"`
+	MaxEntries *int              `json:"MaxEntries"`
 },
 ) body {
 	l := s.changeable(in.ID)
@@ -310,7 +280,7 @@ func (s *site) modifyPrefixList(c *call, in struct {
 	case in.Version != nil && *in.Version != l.Version:
 		// https://github.com/hashicorp/terraform-provider-aws/issues/43528
 		refuse("PrefixListVersionMismatch", "The prefix list has the incorrect version number.")
-	case c.Rules == 0 && in.MaxEntries == nil:
+	case c.Rules == 0 && in.MaxEntries == nil || max(len(in.Add), len(in.Remove)) > mostChanges:
 		refuse("InvalidRequest", "The request received was invalid.")
 	case c.Rules == 0:
 		l.checkSize(*in.MaxEntries, len(l.Entries))
@@ -325,7 +295,8 @@ func (s *site) modifyPrefixList(c *call, in struct {
 	case in.Version == nil:
 		refuseMissing("CurrentVersion")
 	}
-	next := l.modified(l.parseEntries(in.Add), l.parseEntries(in.Remove))
+	l.checkEntries(in.Add)
+	next := l.modified(in.Add, in.Remove)
 	return s.alter(l, "modify", func() string { l.enter(next); return "" })
 }
 
@@ -347,11 +318,8 @@ func (l *PrefixList) modified(added, removed []PrefixListEntry) []PrefixListEntr
 		next = slices.Delete(next, i, i+1)
 	}
 	for _, e := range added {
-		if slices.Contains(next, e) {
-			refuse("InvalidPrefixListModification", "An entry with the CIDR (%s) and description (%s) already exists.", e.Prefix, e.Description)
-		}
 		if entryOf(next, e.Prefix) >= 0 {
-			refuse("InvalidRequest", "The request received was invalid.")
+			refuse("InvalidPrefixListModification", "An entry with the CIDR (%s) already exists.", e.Prefix)
 		}
 		next = append(next, e)
 	}
@@ -359,25 +327,21 @@ func (l *PrefixList) modified(added, removed []PrefixListEntry) []PrefixListEntr
 	return next
 }
 
-// resize gives a list another size, if the groups that refer to it have room for it, and otherwise names those that
-// have not, up to ten.
+// resize gives a list another size, if the groups that refer to it have room for it, and otherwise names one that has
+// not.
 //
 // https://docs.aws.amazon.com/vpc/latest/userguide/work-with-cust-managed-prefix-lists.html#modify-managed-prefix-list
 func (s *Server) resize(l *PrefixList, size int) (refused string) {
 	before := l.MaxEntries
 	l.MaxEntries = size
-	var full []string
 	for _, g := range s.referringTo(l) {
 		at := s.site(g.Account, g.Region)
 		if size > before && (!at.fit(nil, g.Ingress) || !at.fit(nil, g.Egress)) {
-			full = append(full, g.ID)
+			l.MaxEntries = before
+			return "The following resources do not support the new maximum size: " + g.ID
 		}
 	}
-	if len(full) == 0 {
-		return ""
-	}
-	l.MaxEntries = before
-	return "The following resources do not support the new maximum size: " + strings.Join(full[:min(len(full), 10)], ", ")
+	return ""
 }
 
 // deletePrefixList deletes a list, for those too to whom it is shared, unless a group refers to it.

@@ -125,7 +125,7 @@ func TestPrefixListSize(t *testing.T) {
 		wantCode(t, s.modify(id, 0, ec2.ModifyManagedPrefixListInput{MaxEntries: &c.size}), "")
 		state, message := types.PrefixListStateModifyComplete, ""
 		if c.size != c.after {
-			state, message = types.PrefixListStateModifyFailed, strings.Join(groups, ", ")
+			state, message = types.PrefixListStateModifyFailed, groups[0]
 		}
 		if l := s.described(id); l.State != state || *l.MaxEntries != c.after || !strings.HasSuffix(aws.ToString(l.StateMessage), message) {
 			t.Errorf("%d: got %+v", c.size, l)

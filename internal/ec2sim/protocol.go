@@ -2,12 +2,15 @@ package ec2sim
 
 import (
 	"bytes"
+	"cmp"
+	"encoding"
 	"encoding/xml"
-	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,23 +50,23 @@ func list[T any](name string, values []T) body {
 var done = body{{"return", true}}
 
 // decode reads a call. Service Quotas speaks AWS JSON 1.1, the other services a Query protocol, which is a form.
+// Elastic Load Balancing calls the elements of a list member.1, member.2 and so on.
 //
 // https://docs.aws.amazon.com/ec2/latest/devguide/Query-Requests.html
 // https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
+// https://smithy.io/2.0/aws/protocols/aws-query-protocol.html
 func (c *call) decode(r *http.Request) {
 	if c.Service == "servicequotas" {
-		var err error
-		_, c.Action, _ = strings.Cut(r.Header.Get("X-Amz-Target"), ".")
-		c.body, err = io.ReadAll(r.Body)
+		body, err := io.ReadAll(r.Body)
 		must(err)
+		_, c.Action, _ = strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+		c.body = body
 		return
 	}
-	if err := r.ParseForm(); err != nil {
-		refuse("MalformedQueryString", "The query string contains a syntax error: %v", err)
-	}
-	c.params, c.Action = r.Form, r.Form.Get("Action")
-	if c.Action == "" {
-		refuse("MissingAction", "The request is missing an action or a required parameter.")
+	must(r.ParseForm())
+	c.Action, c.params = r.Form.Get("Action"), url.Values{}
+	for name, values := range r.Form {
+		c.params[strings.ReplaceAll(name, ".member.", ".")] = values
 	}
 }
 
@@ -79,7 +82,7 @@ var namespaces = map[string]string{
 func (c *call) encode(answer any, err error) (status int, contentType string, doc []byte) {
 	status, e, root, namespace := http.StatusOK, asAPIError(err), c.Action+"Response", namespaces[c.Service]
 	if err != nil {
-		status = e.status
+		status = cmp.Or(statusOf[e.code], http.StatusBadRequest)
 	}
 	if c.Service == "servicequotas" {
 		if err != nil {
@@ -99,16 +102,12 @@ func (c *call) encode(answer any, err error) (status int, contentType string, do
 	case namespace == "":
 		root, content = "Response", body{{"Errors", body{{"Error", problem}}}, {"RequestID", c.requestID}}
 	default:
-		blame := "Sender"
-		if status >= 500 {
-			blame = "Receiver"
-		}
-		root, content = "ErrorResponse", body{{"Error", slices.Insert(problem, 0, element{"Type", blame})}, {"RequestId", c.requestID}}
+		root, content = "ErrorResponse", body{{"Error", problem}, {"RequestId", c.requestID}}
 	}
 	written := bytes.NewBufferString(xml.Header)
 	start := xml.StartElement{Name: xml.Name{Space: namespace, Local: root}}
 	if err := xml.NewEncoder(written).EncodeElement(content, start); err != nil {
-		return http.StatusInternalServerError, "text/plain", []byte(err.Error())
+		panic(err) // an answer of a kind that XML cannot have
 	}
 	return status, "text/xml;charset=UTF-8", written.Bytes()
 }
@@ -118,79 +117,63 @@ func (c *call) encode(answer any, err error) (status int, contentType string, do
 //
 //	Filter.1.Name=tag-key&Filter.1.Value.1=a&Filter.1.Value.2=b
 //
-// They are taken for the JSON document that has the same members. A parameter that has no field is refused, so nothing
-// a caller asks for is silently ignored. The parameter ids is for the field "ID".
+// The tag `json:"…"` of a field names its parameter. A parameter that has no field is refused, so nothing a caller asks
+// for is silently ignored.
 //
 // https://docs.aws.amazon.com/ec2/latest/devguide/Query-Requests.html
-func decodeQuery(params url.Values, ids string, into any) error {
-	document := node{}
+func decodeQuery(params url.Values, into any) {
+	take(params, "", reflect.ValueOf(into).Elem())
 	for _, name := range slices.Sorted(maps.Keys(params)) {
-		if name == "Action" || name == "Version" || name == "DryRun" { // which are for all actions
-			continue
-		}
-		if len(params[name]) != 1 {
-			return errorf("InvalidQueryParameter", "The parameter %s appears more than once", name)
-		}
-		path := strings.Split(name, ".")
-		if path[0] == ids {
-			path[0] = "ID"
-		}
-		if !document.set(path, params[name][0]) {
-			return errorf("InvalidParameterValue", "The parameter %s is a value as well as a structure or a list", name)
+		if !slices.Contains([]string{"Action", "Version", "DryRun"}, name) { // which are for all actions
+			refuse("UnknownParameter", "The parameter %s is not recognized", name)
 		}
 	}
-	data, err := json.Marshal(document.tree(), json.Deterministic(true))
-	if err == nil {
-		err = json.Unmarshal(data, into, json.RejectUnknownMembers(true), json.StringifyNumbers(true))
-	}
-	e, _ := errors.AsType[*json.SemanticError](err)
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, json.ErrUnknownName):
-		return errorf("UnknownParameter", "The parameter %s is not recognized", e.JSONPointer)
-	case e != nil:
-		return errorf("InvalidParameterValue", "The parameter %s is invalid", e.JSONPointer)
-	}
-	return errorf("InvalidParameterValue", "The parameters are invalid: %v", err)
 }
 
-// A node holds the parameters whose names begin with its own, by the rest of their names: values and other nodes.
-type node map[string]any
-
-// set stores a value, and reports false if there is a value where its path leads through, or a node where it ends.
-func (n node) set(path []string, value string) bool {
-	if len(path) == 1 {
-		_, taken := n[path[0]]
-		n[path[0]] = value
-		return !taken
-	}
-	if n[path[0]] == nil {
-		n[path[0]] = node{}
-	}
-	child, ok := n[path[0]].(node)
-	return ok && child.set(path[1:], value)
-}
-
-// mostElements bounds the number of an element of a list, and so the memory that a request can ask for.
-const mostElements = 2000
-
-// tree returns the node with a list in the place of each node whose names are the numbers of elements.
-func (n node) tree() any {
-	var list []any
-	numbers := 0
-	for name, value := range n {
-		if child, ok := value.(node); ok {
-			n[name] = child.tree()
+// take moves the parameters that begin with a name to a value, and reports whether there are any.
+func take(params url.Values, name string, into reflect.Value) (found bool) {
+	text, given := params[name]
+	if u, ok := into.Addr().Interface().(encoding.TextUnmarshaler); ok && given {
+		delete(params, name)
+		if u.UnmarshalText([]byte(text[0])) != nil {
+			refuseInvalid("Value (%s) for parameter %s is invalid.", text[0], name)
 		}
-		if i, err := strconv.Atoi(name); err == nil && 1 <= i && i <= mostElements && strconv.Itoa(i) == name {
-			numbers++
-			list = append(list, make([]any, max(0, i-len(list)))...)
-			list[i-1] = n[name]
+		return true
+	}
+	switch into.Kind() {
+	case reflect.Struct:
+		for _, f := range reflect.VisibleFields(into.Type()) {
+			if key := f.Tag.Get("json"); key != "" {
+				found = take(params, strings.TrimPrefix(name+"."+key, "."), into.FieldByIndex(f.Index)) || found
+			}
 		}
+		return found
+	case reflect.Slice:
+		if given && text[0] == "" { // Elastic Load Balancing gets an empty list like this
+			delete(params, name)
+		}
+		for element := reflect.New(into.Type().Elem()).Elem(); take(params, fmt.Sprint(name, ".", into.Len()+1), element); {
+			into.Set(reflect.Append(into, element))
+			element.SetZero()
+		}
+		return into.Len() > 0
+	case reflect.Pointer:
+		value := reflect.New(into.Type().Elem())
+		if found = take(params, name, value.Elem()); found {
+			into.Set(value)
+		}
+		return found
 	}
-	if numbers < len(n) || len(n) == 0 {
-		return map[string]any(n)
+	if !given {
+		return false
 	}
-	return list
+	delete(params, name)
+	if into.Kind() == reflect.String {
+		into.SetString(text[0])
+	} else if n, err := strconv.ParseInt(text[0], 10, 32); err == nil {
+		into.SetInt(n)
+	} else {
+		refuseInvalid("Value (%s) for parameter %s is invalid.", text[0], name)
+	}
+	return true
 }

@@ -62,16 +62,10 @@ func (s Source) String() string {
 	return s.Reference
 }
 
-func (s Source) isList() bool { return strings.HasPrefix(s.Reference, prefixListKind.prefix) }
+func (s Source) isList() bool { return strings.HasPrefix(s.Reference, "pl-") }
 
 // String returns the permission as EC2's messages spell it.
 func (p Permission) String() string {
-	switch {
-	case p.Protocol == "-1":
-		return fmt.Sprintf("peer: %s, ALL, ALLOW", p.Source)
-	case p.From == -1 && p.To == -1:
-		return fmt.Sprintf("peer: %s, %s, ALLOW", p.Source, strings.ToUpper(p.Protocol))
-	}
 	return fmt.Sprintf("peer: %s, %s, from port: %d, to port: %d, ALLOW", p.Source, strings.ToUpper(p.Protocol), p.From, p.To)
 }
 
@@ -95,12 +89,12 @@ type ipPermission struct {
 
 // A ruleForm is a source in an ipPermission, of any kind.
 type ruleForm struct {
-	User        string `json:"UserId" xml:"userId,omitempty"`
-	Group       string `json:"GroupId" xml:"groupId,omitempty"`
-	IPv4        string `json:"CidrIp" xml:"cidrIp,omitempty"`
-	IPv6        string `json:"CidrIpv6" xml:"cidrIpv6,omitempty"`
-	List        string `json:"PrefixListId" xml:"prefixListId,omitempty"`
-	Description string `json:"Description" xml:"description,omitempty"`
+	User        string        `json:"UserId" xml:"userId,omitempty"`
+	Group       string        `json:"GroupId" xml:"groupId,omitempty"`
+	IPv4        *netip.Prefix `json:"CidrIp" xml:"cidrIp"`
+	IPv6        *netip.Prefix `json:"CidrIpv6" xml:"cidrIpv6"`
+	List        string        `json:"PrefixListId" xml:"prefixListId,omitempty"`
+	Description string        `json:"Description" xml:"description,omitempty"`
 }
 
 func (s *site) permissions(rules []Rule) []*ipPermission {
@@ -119,9 +113,9 @@ func (s *site) permissions(rules []Rule) []*ipPermission {
 		form, forms := ruleForm{Description: r.Description}, &p.Groups
 		switch source := r.Source; {
 		case source.Prefix.Addr().Is4():
-			form.IPv4, forms = source.String(), &p.IPv4
+			form.IPv4, forms = &source.Prefix, &p.IPv4
 		case source.Prefix.IsValid():
-			form.IPv6, forms = source.String(), &p.IPv6
+			form.IPv6, forms = &source.Prefix, &p.IPv6
 		case source.isList():
 			form.List, forms = source.Reference, &p.PrefixLists
 		default:
@@ -132,45 +126,27 @@ func (s *site) permissions(rules []Rule) []*ipPermission {
 	return all
 }
 
-// parseRules returns the rules a request lists, for a group of the given VPC. A rule that is listed twice is refused:
+// parseRules returns the rules a request lists. A rule that is listed twice is refused:
 // https://github.com/hashicorp/terraform-provider-aws/issues/29492.
-func (s *site) parseRules(vpc string, perms []ipPermission) (rules []Rule) {
-	if len(perms) == 0 {
-		refuseMissing("ipPermissions")
-	}
+func (s *site) parseRules(perms []ipPermission) (rules []Rule) {
 	for _, p := range perms {
 		permission := parsePorts(p.Protocol, p.From, p.To)
-		sources := slices.Concat(p.IPv4, p.IPv6, p.PrefixLists, p.Groups)
-		if len(sources) == 0 {
-			// https://github.com/boto/boto3/issues/1078
-			refuse("MissingParameter", "Missing source specification: include source security group or CIDR information")
-		}
-		for _, f := range sources {
-			permission.Source = s.parseSource(vpc, f)
+		for _, f := range slices.Concat(p.IPv4, p.IPv6, p.PrefixLists, p.Groups) {
+			permission.Source = Source{Reference: cmp.Or(f.List, f.Group)}
+			if prefix := cmp.Or(f.IPv4, f.IPv6); prefix != nil {
+				permission.Source.Prefix = prefix.Masked() // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html
+			}
 			rules = append(rules, Rule{Permission: permission, Description: f.Description})
 		}
+	}
+	if len(rules) == 0 {
+		// https://github.com/boto/boto3/issues/1078
+		refuse("MissingParameter", "Missing source specification: include source security group or CIDR information")
 	}
 	if distinct(rules) != nil {
 		refuseInvalid("The same permission must not appear multiple times")
 	}
 	return s.checkRules(rules)
-}
-
-// parseSource reads a source. A security group must be in the same VPC.
-//
-// https://github.com/ansible/ansible/issues/45782 (the error)
-func (s *site) parseSource(vpc string, f ruleForm) Source {
-	switch {
-	case f.List != "":
-		return Source{Reference: f.List}
-	case f.IPv4 != "" || f.IPv6 != "":
-		return Source{Prefix: parseCIDR(cmp.Or(f.IPv4, f.IPv6), f.IPv4 != "")}
-	case f.User != "" && f.User != s.account:
-		refuse("InvalidGroup.NotFound", "The security group '%s/%s' does not exist", f.User, f.Group)
-	case s.groups.find(f.Group).VPC != vpc:
-		refuse("InvalidGroup.NotFound", "You have specified two resources that belong to different networks.")
-	}
-	return Source{Reference: f.Group}
 }
 
 // checkRules returns rules as a group would have them, if it may.
@@ -229,42 +205,122 @@ var protocolNumbers = map[string]string{"icmp": "1", "tcp": "6", "udp": "17", "i
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html
 func parsePorts(protocol string, from, to *int32) Permission {
-	p := Permission{Protocol: strings.ToLower(protocol), From: -1, To: -1}
-	for name, number := range protocolNumbers {
-		if p.Protocol == number {
-			p.Protocol = name
-		}
-	}
-	given := from != nil && to != nil
-	if given && protocolNumbers[p.Protocol] != "" {
+	p := Permission{Protocol: protocol, From: -1, To: -1}
+	if protocolNumbers[protocol] != "" && from != nil && to != nil {
 		p.From, p.To = *from, *to
 	}
-	n, err := strconv.Atoi(p.Protocol)
-	switch known := protocolNumbers[p.Protocol] != ""; {
-	case p.Protocol == "":
-		refuseMissing("ipProtocol")
-	case !known && (err != nil || n < -1 || n > 255):
-		refuseInvalid("Invalid value '%s' for IP protocol. Unknown protocol.", p.Protocol)
-	case p.Protocol != "tcp" && p.Protocol != "udp":
-	case !given:
-		refuseInvalid("Invalid value 'Must specify both from and to ports with TCP/UDP.' for portRange.")
-	case min(p.From, p.To) < 0 || max(p.From, p.To) > 65535:
-		refuseInvalid("TCP/UDP port (%d or %d) out of range", p.From, p.To)
-	case p.From > p.To:
-		refuseInvalid("Invalid TCP/UDP port range (%d:%d)", p.From, p.To)
+	n, err := strconv.Atoi(protocol)
+	switch {
+	case protocol == "tcp" || protocol == "udp":
+		if p.From < 0 || p.To > 65535 || p.From > p.To {
+			refuseInvalid("Invalid TCP/UDP port range (%d:%d)", p.From, p.To)
+		}
+	case protocolNumbers[protocol] == "" && (err != nil || n < -1 || n > 255):
+		refuseInvalid("Invalid value '%s' for IP protocol. Unknown protocol.", protocol)
 	}
 	return p
 }
 
-// parseCIDR reads an IP range. EC2 clears its host bits, if it has any.
+// rulesInput holds the parameters of every call that changes rules.
+type rulesInput struct {
+	Group       string         `json:"GroupId"`
+	Permissions []ipPermission `json:"IpPermissions"`
+}
+
+func (in rulesInput) target(s *site, c *call) (*Group, []Rule) {
+	g := s.groups.find(in.Group)
+	rules := s.parseRules(in.Permissions)
+	c.Rules = len(rules)
+	return g, rules
+}
+
+// authorize adds all rules of a request or none.
 //
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Ipv6Range.html
-// https://github.com/aws/aws-cli/issues/2428 (the error)
-func parseCIDR(cidr string, v4 bool) netip.Prefix {
-	p, err := netip.ParsePrefix(cidr)
-	if err != nil || p.Addr().Is4() != v4 || p.Addr().Is4In6() {
-		refuseInvalid("CIDR block %s is malformed", cidr)
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AuthorizeSecurityGroupIngress.html
+func (s *site) authorize(c *call, in rulesInput) body {
+	g, rules := in.target(s, c)
+	must(distinct(slices.Concat(g.Ingress, rules)))
+	if !s.fit(g.Ingress, rules) {
+		refuse("RulesPerSecurityGroupLimitExceeded", "The maximum number of rules per security group has been reached.")
 	}
-	return p.Masked()
+	s.update(g, func(g *Group) { g.Ingress = slices.Concat(g.Ingress, s.withIDs(rules)) })
+	return done
+}
+
+// fit reports whether rules keep a group within its quota in each family that they take of. The quotas of the two are
+// enforced apart: a group that holds too many IPv6 rules, because its quota was lowered, still takes IPv4.
+//
+// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+func (s *site) fit(have, add []Rule) bool {
+	used, more := s.load(have), s.load(add)
+	over := func(family int) bool { return more[family] > 0 && used[family]+more[family] > s.quotas.RulesPerGroup }
+	return !over(0) && !over(1)
+}
+
+// load returns what rules count against the quota of rules per group, for IPv4 and IPv6 apart.
+//
+// An IP range counts once in its own family, a security group once in both
+// (https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html), a prefix list as often as it may have
+// entries, or what AWS has fixed for its own
+// (https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html#security-group-size). That a prefix list
+// counts in both families whatever its own has been measured: https://github.com/jantman/awslimitchecker/pull/447.
+func (s *site) load(rules []Rule) (n [2]int) {
+	for _, r := range rules {
+		weight := 1
+		if l := s.prefixLists.byID[r.Source.Reference]; l != nil {
+			weight = l.MaxEntries
+		}
+		if !r.Source.Prefix.Addr().Is6() {
+			n[0] += weight
+		}
+		if !r.Source.Prefix.Addr().Is4() {
+			n[1] += weight
+		}
+	}
+	return n
+}
+
+// revoke makes the action that removes rules, inbound or outbound. If one is not there, the call fails and removes none.
+// For a group in a default VPC it succeeds: the answer names that rule, and the others are removed.
+//
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokeSecurityGroupIngress.html
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokeSecurityGroupEgress.html
+func revoke(of func(*Group) *[]Rule) action {
+	return with(func(s *site, c *call, in rulesInput) body {
+		g, rules := in.target(s, c)
+		unknown := except(rules, *of(g))
+		if len(unknown) > 0 && !s.vpcs.byID[g.VPC].Default {
+			refuse("InvalidPermission.NotFound", "The specified rule does not exist in this security group.")
+		}
+		if len(unknown) < len(rules) {
+			s.update(g, func(g *Group) { *of(g) = except(*of(g), rules) })
+		}
+		return body{{"return", true}, {"unknownIpPermissionSet", list("item", s.permissions(unknown))}}
+	})
+}
+
+// except returns those rules whose permission is not that of one of the others.
+func except(rules, others []Rule) []Rule {
+	return slices.DeleteFunc(slices.Clone(rules), func(r Rule) bool { return ruleOf(others, r.Permission) >= 0 })
+}
+
+func ruleOf(rules []Rule, p Permission) int {
+	return slices.IndexFunc(rules, func(r Rule) bool { return r.Permission == p })
+}
+
+// updateDescriptions replaces descriptions; one that is left out is removed.
+//
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_UpdateSecurityGroupRuleDescriptionsIngress.html
+func (s *site) updateDescriptions(c *call, in rulesInput) body {
+	g, wanted := in.target(s, c)
+	rules := slices.Clone(g.Ingress)
+	for _, w := range wanted {
+		i := ruleOf(rules, w.Permission)
+		if i < 0 {
+			refuse("InvalidPermission.NotFound", "The specified rule does not exist in this security group.")
+		}
+		rules[i].Description = w.Description
+	}
+	s.update(g, func(g *Group) { g.Ingress = rules })
+	return done
 }

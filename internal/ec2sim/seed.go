@@ -79,14 +79,11 @@ func (s *Server) seed(doc seed) {
 	must(s.locked(func() {
 		s.quotas.set(doc.quotas)
 		for _, r := range doc.Roles {
-			if !roleARN.MatchString(r.ARN) {
-				must(fmt.Errorf("roles: %q is not the ARN of a role", r.ARN))
-			}
 			s.roles[r.ARN] = r
 		}
 	}))
 	// Groups come before their rules, so that these may refer to any of them.
-	seedEach(s, "quotas", doc.Quotas, (*site).seedQuota)
+	seedEach(s, "quotas", doc.Quotas, func(s *site, q *seedQuota) { s.quotas.set(q.quotas) })
 	seedEach(s, "vpcs", doc.VPCs, (*site).seedVPC)
 	seedEach(s, "subnets", doc.Subnets, (*site).seedSubnet)
 	seedEach(s, "networkAcls", doc.NetworkACLs, (*site).seedACL)
@@ -127,14 +124,10 @@ func (s *Server) place(r reflect.Value) Region {
 	if !slices.Contains(regions, region) {
 		must(fmt.Errorf("there is no region %q", region))
 	}
-	checkAccount(account)
-	return s.Region(account, region)
-}
-
-func checkAccount(id string) {
-	if len(id) != 12 || strings.Trim(id, "0123456789") != "" {
-		must(fmt.Errorf("account %q does not have 12 digits", id))
+	if len(account) != 12 || strings.Trim(account, "0123456789") != "" {
+		must(fmt.Errorf("account %q does not have 12 digits", account))
 	}
+	return s.Region(account, region)
 }
 
 // resolve puts IDs in the place of the names in those fields of a resource that refer to others.
@@ -188,19 +181,7 @@ func (s *site) vpcNamed(name string) string {
 
 // set replaces the quotas that are given: those that are not are zero.
 func (q *quotas) set(given quotas) {
-	rules, groups := given.RulesPerGroup, given.GroupsPerInterface
-	if rules < 0 || rules > mostRulesPerInterface || groups < 0 || groups > mostGroupsPerInterface {
-		must(fmt.Errorf("rulesPerGroup is from 1 to %d, groupsPerInterface from 1 to %d: not %d and %d",
-			mostRulesPerInterface, mostGroupsPerInterface, rules, groups))
-	}
-	*q = quotas{cmp.Or(rules, q.RulesPerGroup), cmp.Or(groups, q.GroupsPerInterface)}
-}
-
-func (s *site) seedQuota(q *seedQuota) {
-	if q.quotas == (quotas{}) {
-		must(errors.New("neither rulesPerGroup nor groupsPerInterface is given"))
-	}
-	s.quotas.set(q.quotas)
+	*q = quotas{cmp.Or(given.RulesPerGroup, q.RulesPerGroup), cmp.Or(given.GroupsPerInterface, q.GroupsPerInterface)}
 }
 
 func (s *site) seedVPC(v *vpc) {
@@ -210,19 +191,15 @@ func (s *site) seedVPC(v *vpc) {
 	if !v.CIDR.IsValid() {
 		v.CIDR = netip.MustParsePrefix("10.0.0.0/16")
 	}
-	if !isBlock(v.CIDR) {
-		refuse("InvalidVpc.Range", "The CIDR '%s' is invalid.", v.CIDR)
-	}
 	v.Tags = merged(v.Tags, Tags{"Name": v.Name})
 	s.addVPC(*v)
 }
 
-// seedSubnet creates a subnet with a free range of its VPC, in a zone of its own as far as there are any.
+// seedSubnet creates a subnet, in a zone of its own as far as there are any.
 func (s *site) seedSubnet(n *subnet) {
 	v := s.vpcs.byID[n.VPC]
-	taken := s.subnets.first(func(o *subnet) bool { return o.VPC == v.ID && o.CIDR.Overlaps(n.CIDR) })
-	if !isBlock(n.CIDR) || !v.CIDR.Contains(n.CIDR.Addr()) || n.CIDR.Bits() < v.CIDR.Bits() || taken != nil {
-		must(fmt.Errorf("cidr: %s is not a free part of %s, the range of the VPC", n.CIDR, v.CIDR))
+	if !v.CIDR.Contains(n.CIDR.Addr()) {
+		must(fmt.Errorf("cidr: %s is not a part of %s, the range of the VPC", n.CIDR, v.CIDR))
 	}
 	n.Tags, n.Zone = Tags{"Name": n.Name}, s.region+string("abc"[len(s.subnets.byID)%3])
 	s.addSubnet(v, *n)
@@ -240,9 +217,6 @@ func (s *site) seedACL(a *networkACL) {
 func (s *site) seedRouteTable(t *routeTable) {
 	v := s.vpcs.byID[t.VPC]
 	for i, r := range t.Routes {
-		if !r.To.IsValid() {
-			must(fmt.Errorf("routes[%d]: to: a route has a destination", i))
-		}
 		if r.Via == "igw" {
 			t.Routes[i].Via = v.gateway()
 		}
@@ -268,9 +242,6 @@ func (s *site) seedBlock(b *seedBlock) {
 
 // seedPrefixList creates a list, or replaces the entries of the one that has its name already, which may be AWS's.
 func (s *site) seedPrefixList(l *seedPrefixList) {
-	for _, account := range l.SharedWith {
-		within("sharedWith", func() { checkAccount(account) })
-	}
 	list := s.prefixListNamed(l.Name)
 	if list == nil {
 		list = s.addPrefixList(l.PrefixList)

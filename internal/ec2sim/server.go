@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"slices"
@@ -168,6 +169,9 @@ func (s *Server) perform(c *call) (answer any, err error) {
 			refuse("AuthFailure", "AWS was not able to validate the provided access credentials: there is no region %q", c.Region)
 		}
 		s.takeToken(c)
+		if c.params.Get("DryRun") == "true" { // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonParameters.html
+			refuse("DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
+		}
 		answer = act(s.site(c.Account, c.Region), c)
 	})
 	return answer, err
@@ -187,13 +191,9 @@ type call struct {
 //
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 func (c *call) authenticate(r *http.Request) {
-	header := r.Header.Get("Authorization")
-	if header == "" {
-		refuse("MissingAuthenticationToken", "Request is missing Authentication Token")
-	}
-	scope := credential.FindStringSubmatch(header)
+	scope := credential.FindStringSubmatch(r.Header.Get("Authorization"))
 	if scope == nil {
-		refuse("IncompleteSignature", "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term")
+		refuse("MissingAuthenticationToken", "Request is missing Authentication Token")
 	}
 	c.accessKey, c.Region, c.Service = scope[1], scope[2], scope[3]
 }
@@ -202,7 +202,7 @@ var credential = regexp.MustCompile(`Credential=\s*([^/,]*)/[^/,]*/([^/,]*)/([^/
 
 var resourceParams = []string{
 	"GroupId", "GroupId.1", "ResourceId.1", "NetworkInterfaceId", "NetworkInterfaceId.1", "PrefixListId", "PrefixListId.1",
-	"GroupName", "RoleArn", "LoadBalancerArn", "LoadBalancerArns.member.1", "Names.member.1", "ResourceArns.member.1",
+	"GroupName", "RoleArn", "LoadBalancerArn", "LoadBalancerArns.1", "Names.1", "ResourceArns.1",
 }
 
 // newID returns an ID that sorts after every one before it, so that the order of IDs is the order of creation.
@@ -213,4 +213,46 @@ func (s *Server) newID(prefix string) string {
 
 func formatID(prefix string, n int) string {
 	return fmt.Sprintf("%s-0%016x", prefix, uint64(n)*0x9e3779b97)
+}
+
+// RoundTrip answers a request in this process, without a network: as the Transport of an [http.Client] the endpoint
+// needs no listener.
+func (s *Server) RoundTrip(req *http.Request) (res *http.Response, err error) {
+	defer func() {
+		switch cut := recover(); cut {
+		case nil:
+		case http.ErrAbortHandler:
+			res, err = nil, errors.New("the connection was cut")
+		default:
+			panic(cut)
+		}
+	}()
+	if req.Body == nil {
+		req.Body = http.NoBody
+	}
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, req)
+	if err := req.Context().Err(); err != nil {
+		return nil, err // the caller no longer waits for the answer
+	}
+	return w.Result(), nil
+}
+
+// A distant ResponseWriter keeps a long answer back for a moment, as the real EC2 does by being far away.
+//
+// When an answer begins, the SDK for Go closes the body of its request. If its transport has not looked for the body's
+// end by then, it takes that for a failure and closes the connection, under what is left of the answer to read.
+// https://github.com/aws/aws-sdk-go-v2/issues/1825
+type distant struct{ http.ResponseWriter }
+
+const (
+	longAnswer = 2 << 10 // bytes; less is read at once
+	distance   = 500 * time.Microsecond
+)
+
+func (w distant) Write(p []byte) (int, error) {
+	if len(p) > longAnswer {
+		time.Sleep(distance)
+	}
+	return w.ResponseWriter.Write(p)
 }

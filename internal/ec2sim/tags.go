@@ -1,7 +1,6 @@
 package ec2sim
 
 import (
-	"cmp"
 	"encoding/xml"
 	"maps"
 	"slices"
@@ -25,111 +24,64 @@ func (t Tags) pairs(item, key, value string) body {
 	return list(item, all)
 }
 
-// A tag is a tag in a request. The value is nil where the request leaves it out.
-type tag struct {
-	Key   string  `json:"Key"`
-	Value *string `json:"Value"`
+// tagList holds the tags of a request.
+type tagList []struct {
+	Key   string `json:"Key"`
+	Value string `json:"Value"`
 }
 
-// parseTags reads the tags of a request. A tag without a value has an empty one.
-func parseTags(given []tag) Tags {
+// tags returns the tags. One without a value has an empty one.
+func (given tagList) tags() Tags {
 	tags := make(Tags, len(given))
 	for _, t := range given {
-		if _, twice := tags[t.Key]; twice {
-			refuseInvalid("Duplicate tag key '%s' specified.", t.Key)
-		}
-		tags[t.Key] = *cmp.Or(t.Value, new(string))
+		tags[t.Key] = t.Value
 	}
-	tags.check()
 	return tags
 }
 
-// check refuses tags that no resource may have.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions
-func (t Tags) check() {
-	for key := range t {
-		if key == "" || strings.HasPrefix(strings.ToLower(key), "aws:") {
-			refuseInvalid("Value ( %s ) for parameter key is invalid. Tag keys starting with 'aws:' are reserved for internal use", key)
-		}
-	}
-	if len(t) > 50 {
-		refuse("TagLimitExceeded", "The maximum number of tags for a resource has been reached.")
-	}
-}
-
-type tagSpecs []struct {
-	Type string `json:"ResourceType"`
-	Tags []tag  `json:"Tag"`
-}
-
-func (specs tagSpecs) tagsFor(resourceType string) Tags {
-	var given []tag
-	for _, spec := range specs {
-		if spec.Type != resourceType {
-			refuseInvalid("'%s' is not a valid taggable resource type for this operation.", spec.Type)
-		}
-		given = append(given, spec.Tags...)
-	}
-	return parseTags(given)
-}
-
-// tagsOf returns the tags of a resource that the account may tag.
-func (s *site) tagsOf(id string) *Tags {
-	switch kind, _, _ := strings.Cut(id, "-"); kind {
-	case "sg":
-		return &s.groups.find(id).Tags
-	case "eni":
-		return &s.interfaces.find(id).Tags
-	case "pl":
-		return &s.ownList(id).Tags
-	}
-	refuse("InvalidID", "The ID '%s' is not valid", id)
-	return nil
+// A tagSpec has the tags of a resource to create. Each action creates one type of resource.
+type tagSpec struct {
+	Type string  `json:"TagSpecification.1.ResourceType"`
+	Tags tagList `json:"TagSpecification.1.Tag"`
 }
 
 type tagsInput struct {
 	Resources []string `json:"ResourceId"`
-	Tags      []tag    `json:"Tag"`
+	Tags      tagList  `json:"Tag"`
 }
 
-// createTags adds tags to all resources or, where one does not exist or has too many, to none.
+// createTags adds tags to all resources or, where one does not exist, to none.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateTags.html
 func (s *site) createTags(_ *call, in tagsInput) body {
-	add := parseTags(in.Tags)
-	if len(add) == 0 {
-		refuseMissing("tagSet")
-	}
-	return s.retag(in.Resources, func(tags Tags) { maps.Copy(tags, add) })
+	return s.retag(in.Resources, func(tags Tags) { maps.Copy(tags, in.Tags.tags()) })
 }
 
-// deleteTags removes the tags whose key, and value where one is given, match. Without any tag, all are removed.
+// deleteTags removes the tags whose key, and value where one is given, match.
 //
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteTags.html
 func (s *site) deleteTags(_ *call, in tagsInput) body {
 	return s.retag(in.Resources, func(tags Tags) {
-		if len(in.Tags) == 0 {
-			clear(tags)
-		}
 		for _, t := range in.Tags {
-			if t.Value == nil || tags[t.Key] == *t.Value {
+			if t.Value == "" || tags[t.Key] == t.Value {
 				delete(tags, t.Key)
 			}
 		}
 	})
 }
 
+// retag changes the tags of security groups and of the account's own prefix lists.
 func (s *site) retag(ids []string, change func(Tags)) body {
-	if len(ids) == 0 {
-		refuseMissing("resourceIdSet")
-	}
 	next := map[*Tags]Tags{}
 	for _, id := range ids {
-		tags := s.tagsOf(id)
+		var tags *Tags
+		if strings.HasPrefix(id, "pl-") {
+			tags = &s.ownList(id).Tags
+		} else {
+			tags = &s.groups.find(id).Tags
+		}
 		next[tags] = merged(*tags, nil)
 		change(next[tags])
-		next[tags].check()
 	}
 	for tags, changed := range next {
 		*tags = changed
