@@ -46,31 +46,9 @@ type revision struct {
 	recut            netip.Prefix // published as its two halves from now on
 }
 
-// revise returns the document that AWS publishes next, and what is new in it.
+// revise returns the document that AWS publishes next, and what is new in it: one rule comes, one goes, and no other
+// changes.
 func (d *document) revise() (*document, revision, error) {
-	change, err := d.chooseRevision()
-	if err != nil {
-		return nil, change, err
-	}
-	low := netip.PrefixFrom(change.recut.Addr(), change.recut.Bits()+1)
-	ipv4, ipv6 := ipspace.Split(append(slices.Clone(d.Prefixes), change.added, low, next(low)))
-	ipv4 = slices.DeleteFunc(ipv4, func(p netip.Prefix) bool { return p == change.withdrawn || p == change.recut })
-	published := d.Published.Add(26 * time.Hour)
-	revised, err := parseDocument(fmt.Appendf(nil, `{"syncToken":"%d","createDate":%q,"prefixes":[%s],"ipv6_prefixes":[%s]}`,
-		published.Unix(), published.Format("2006-01-02-15-04-05"), entries("ip_prefix", ipv4), entries("ipv6_prefix", ipv6)))
-	return revised, change, err
-}
-
-func entries(key string, prefixes []netip.Prefix) string {
-	var all []string
-	for _, p := range prefixes {
-		all = append(all, fmt.Sprintf(`{%q:%q,"service":%q}`, key, p, service))
-	}
-	return strings.Join(all, ",")
-}
-
-// chooseRevision chooses ranges to change such that one rule comes, one goes, and no other changes.
-func (d *document) chooseRevision() (change revision, err error) {
 	var single []netip.Prefix // ranges that are a rule each: published once, and neither within another nor merged
 	for _, p := range d.Prefixes {
 		apart := func(q netip.Prefix) bool { return !q.Overlaps(p) }
@@ -80,18 +58,34 @@ func (d *document) chooseRevision() (change revision, err error) {
 		}
 	}
 	if len(single) >= 4 {
-		change.recut, change.withdrawn = single[len(single)/4], single[len(single)/2]
 		for _, p := range single {
-			change.added = next(p)
-			after := slices.DeleteFunc(slices.Clone(d.IPv4), func(p netip.Prefix) bool { return p == change.withdrawn })
-			merged := iprange.Merge(append(after, change.added)) // one less where the new range merges with another
-			if a := change.added.Addr(); a.IsGlobalUnicast() && !a.IsPrivate() && len(merged) == len(d.IPv4) {
-				return change, nil
+			change := revision{added: next(p), withdrawn: single[len(single)/2], recut: single[len(single)/4]}
+			revised, err := d.changed(change)
+			if err == nil && len(revised.IPv4) == len(d.IPv4) { // one less where the new range merges with another
+				return revised, change, nil
 			}
 		}
 	}
-	return change, errors.New("the demo needs a document with at least four " + service +
+	return nil, revision{}, errors.New("the demo needs a document with at least four " + service +
 		" IPv4 ranges that merge with no other; leave --ip-ranges out for the built-in one")
+}
+
+// changed returns the document after a change. It fails if a range is not public.
+func (d *document) changed(change revision) (*document, error) {
+	low := netip.PrefixFrom(change.recut.Addr(), change.recut.Bits()+1)
+	ipv4, ipv6 := ipspace.Split(append(slices.Clone(d.Prefixes), change.added, low, next(low)))
+	ipv4 = slices.DeleteFunc(ipv4, func(p netip.Prefix) bool { return p == change.withdrawn || p == change.recut })
+	published := d.Published.Add(26 * time.Hour)
+	return parseDocument(fmt.Appendf(nil, `{"syncToken":"%d","createDate":%q,"prefixes":[%s],"ipv6_prefixes":[%s]}`,
+		published.Unix(), published.Format("2006-01-02-15-04-05"), entries("ip_prefix", ipv4), entries("ipv6_prefix", ipv6)))
+}
+
+func entries(key string, prefixes []netip.Prefix) string {
+	var all []string
+	for _, p := range prefixes {
+		all = append(all, fmt.Sprintf(`{%q:%q,"service":%q}`, key, p, service))
+	}
+	return strings.Join(all, ",")
 }
 
 // next returns the prefix of the same size that follows p, or an invalid one at the end of the address space.

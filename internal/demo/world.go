@@ -2,12 +2,14 @@ package demo
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -21,6 +23,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"go4.org/netipx"
 )
 
 // region is where the function and its groups are.
@@ -70,10 +73,11 @@ func (w *world) serveFeed(out http.ResponseWriter, r *http.Request) {
 	http.ServeContent(out, r, "ip-ranges.json", time.Time{}, bytes.NewReader(d.bytes))
 }
 
-// A run is one invocation of the function: its answer, and the calls about groups that the endpoint has seen.
+// A run is one invocation of the function: its answer, and the calls about groups that the endpoint has seen, by name
+// and as the story tells them.
 type run struct {
 	engine.Report
-	calls []ec2sim.Call
+	calls, told []string
 }
 
 // invoke has Lambda hand an event to the function.
@@ -85,7 +89,18 @@ func (w *world) invoke(ctx context.Context, event []byte) (r run, err error) {
 	}
 	// Beside the groups it looks for prefix lists and for its account's ID. There are no lists: the story is about groups.
 	others := []string{"DescribeManagedPrefixLists", "GetCallerIdentity"}
-	r.calls = slices.DeleteFunc(w.endpoint.ResetCalls(), func(c ec2sim.Call) bool { return slices.Contains(others, c.Action) })
+	for _, c := range w.endpoint.ResetCalls() {
+		if slices.Contains(others, c.Action) {
+			continue
+		}
+		name := cmp.Or(callNames[c.Action], c.Action)
+		r.calls = append(r.calls, name)
+		if c.Rules > 0 {
+			g, _ := w.groups.Group(c.Resource)
+			name += fmt.Sprintf(" %d in %s", c.Rules, g.Name)
+		}
+		r.told = append(r.told, name)
+	}
 	w.calls += len(r.calls)
 	err = json.Unmarshal(answer, &r.Report)
 	return r, err
@@ -108,3 +123,42 @@ func (w *world) foreignRules() (rules []ec2sim.Rule) {
 
 // owned reports whether a rule says that it is the function's.
 func owned(r ec2sim.Rule) bool { return strings.HasPrefix(r.Description, tagPorts+":") }
+
+// A witness sees the groups between any two calls, and objects to a call that closes an address CloudFront still uses.
+// The endpoint's lock guards it: [ec2sim.Server.Observe].
+type witness struct {
+	open    *netipx.IPSet // on the port of the pool
+	wanted  *netipx.IPSet // as published last
+	changes int           // that calls have made
+	gap     error         // the first
+}
+
+// see compares the groups after a call with those before.
+func (w *witness) see(call ec2sim.Call, groups map[string]ec2sim.Group) {
+	var ranges []netip.Prefix
+	for _, g := range groups {
+		for _, r := range g.Ingress {
+			if g.Tags[tagPool] == webPool && r.Protocol == "tcp" && r.From <= webPort && webPort <= r.To && r.Source.Prefix.IsValid() {
+				ranges = append(ranges, r.Source.Prefix)
+			}
+		}
+	}
+	before := w.open
+	w.open = ipspace.Of(ranges)
+	if call.Seq == 0 {
+		return // a change by hand
+	}
+	w.changes++
+	lost := ipspace.Common(ipspace.Minus(before, w.open), w.wanted).Prefixes()
+	if len(lost) > 0 && w.gap == nil {
+		w.gap = fmt.Errorf("call %d, %s of %s, closed %v, which is still in use", call.Seq, call.Action, call.Resource, lost)
+	}
+}
+
+// verdict returns an error if a call closed an address, or if one that is wanted is not open now.
+func (w *witness) verdict() error {
+	if closed := ipspace.Minus(w.wanted, w.open).Prefixes(); w.gap == nil && len(closed) > 0 {
+		return fmt.Errorf("%v should be open, and is not", closed)
+	}
+	return w.gap
+}
