@@ -193,7 +193,6 @@ func Thousands(n uint64) string {
 // Table writes rows below a header, in columns, without those in which no row has anything. Columns of numbers are
 // aligned to the right. If the table is wider than the terminal, each row becomes a list of its cells.
 func (p *Page) Table(header []string, rows [][]string) {
-	header, rows = withoutEmpty(header, rows)
 	lines := table(header, rows)
 	for _, line := range lines {
 		if p.columns > 0 && p.indent+widthOf(line) > p.columns {
@@ -215,6 +214,39 @@ func (p *Page) Section(header []string, rows [][]string) {
 		p.Line()
 		p.Table(header, rows)
 	}
+}
+
+// table returns rows below a header as lines, without columns that are empty and without trailing spaces. Each column is
+// as wide as the widest of its cells.
+func table(header []string, rows [][]string) []string {
+	all := slices.Insert(slices.Clone(rows), 0, header)
+	lines := make([]string, len(all))
+	for column := range header {
+		cells, width := make([]string, len(all)), 0
+		for i, row := range all {
+			if column < len(row) {
+				cells[i] = row[column]
+			}
+			width = max(width, widthOf(cells[i]))
+		}
+		content := strings.Join(cells[1:], "")
+		if content == "" {
+			continue
+		}
+		numeric := strings.Trim(text.StripEscape(content), "0123456789,.%+-") == ""
+		for i, cell := range cells {
+			padding := strings.Repeat(" ", width-widthOf(cell))
+			if numeric {
+				lines[i] += padding + cell + "   "
+			} else {
+				lines[i] += cell + padding + "   "
+			}
+		}
+	}
+	for i, line := range lines {
+		lines[i] = strings.TrimRight(line, " ")
+	}
+	return lines
 }
 
 // lists writes each row as a list of its cells.
