@@ -9,6 +9,8 @@ import (
 	"cloudfront-sg-sync/internal/page"
 
 	"github.com/alecthomas/kong"
+	kongcompletion "github.com/jotaen/kong-completion"
+	"github.com/posener/complete"
 )
 
 // helpTexts are written by hand, each to fit a screen: cfsg.txt, and one for each command.
@@ -36,4 +38,23 @@ func printHelp(_ kong.HelpOptions, ctx *kong.Context) error {
 	}
 	_, err := fmt.Fprint(ctx.Stdout, helpOf(command, ctx.Stdout))
 	return err
+}
+
+type completionCommand struct {
+	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
+}
+
+// Run prints the lines with which a shell completes commands and flags.
+func (c *completionCommand) Run(ctx *kong.Context) error {
+	return (&kongcompletion.Completion{Shell: c.Shell, Code: true}).Run(ctx)
+}
+
+// registerCompletion answers a shell that asks how to complete what is typed. The parser then exits.
+func registerCompletion(parser *kong.Kong) {
+	kongcompletion.Register(parser,
+		kongcompletion.WithPredictor("file", complete.PredictFiles("*")),
+		kongcompletion.WithPredictor("family", complete.PredictSet("ipv4", "ipv6")),
+		kongcompletion.WithPredictor("format", complete.PredictSet(formatNames()...)),
+		kongcompletion.WithPredictor("service", complete.PredictSet("CLOUDFRONT", "CLOUDFRONT_ORIGIN_FACING")),
+	)
 }

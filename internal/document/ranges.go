@@ -9,6 +9,8 @@ import (
 	"cloudfront-sg-sync/internal/ipspace"
 	"cloudfront-sg-sync/iprange"
 	"cloudfront-sg-sync/secgroup"
+
+	"go4.org/netipx"
 )
 
 // Ranges is the document of cfsg ranges: docs/schema/ranges.schema.json.
@@ -69,4 +71,100 @@ func (d *Ranges) GroupsFor(ipv4, ipv6 int) int {
 // Published returns the selected ranges as published, sorted. One that two services share comes once.
 func Published(p *iprange.Publication) []netip.Prefix {
 	return slices.Compact(slices.SortedFunc(slices.Values(p.Prefixes), netip.Prefix.Compare)) // IPv4 first
+}
+
+// A Services names all services of a file, in JSON: docs/schema/services.schema.json.
+type Services struct {
+	Services []serviceCount `json:"services"`
+}
+
+type serviceCount struct {
+	Name string      `json:"name"`
+	IPv4 familyCount `json:"ipv4"`
+	IPv6 familyCount `json:"ipv6"`
+}
+
+type familyCount struct {
+	Published int `json:"published"`
+	Merged    int `json:"merged"`
+	// Size counts addresses of IPv4, and /64 networks of IPv6.
+	Size uint64 `json:"size"`
+}
+
+func count(published, merged []netip.Prefix) familyCount {
+	return familyCount{len(published), len(merged), ipspace.Size(merged)}
+}
+
+// NewServices returns the document of all services of a file.
+func NewServices(services []iprange.Service) Services {
+	d := Services{Services: []serviceCount{}}
+	for _, s := range services {
+		merged4, merged6 := ipspace.Split(iprange.Merge(slices.Concat(s.IPv4, s.IPv6)))
+		d.Services = append(d.Services, serviceCount{s.Name, count(s.IPv4, merged4), count(s.IPv6, merged6)})
+	}
+	return d
+}
+
+// A Diff has the differences between two files, in JSON: docs/schema/diff.schema.json.
+type Diff struct {
+	Old       diffSide  `json:"old"`
+	New       diffSide  `json:"new"`
+	Published DiffLists `json:"published"`
+	Rules     DiffLists `json:"rules"`
+	Addresses struct {
+		Opened DiffSpace `json:"opened"`
+		Closed DiffSpace `json:"closed"`
+	} `json:"addresses"`
+}
+
+type diffSide struct {
+	SyncToken   string    `json:"syncToken"`
+	PublishedAt time.Time `json:"publishedAt"`
+	Published   int       `json:"published"`
+	Rules       int       `json:"rules"`
+}
+
+// DiffLists compares lists of ranges as they are written.
+type DiffLists struct {
+	Added   []netip.Prefix `json:"added"`
+	Removed []netip.Prefix `json:"removed"`
+}
+
+// A DiffSpace is address space that one file covers and the other does not.
+type DiffSpace struct {
+	Ranges []netip.Prefix `json:"ranges"`
+	// IPv4 counts addresses, IPv6 counts /64 networks.
+	IPv4 uint64 `json:"ipv4Addresses"`
+	IPv6 uint64 `json:"ipv6Networks"`
+}
+
+// NewDiff compares two publications.
+func NewDiff(before, after *iprange.Publication) Diff {
+	d := Diff{
+		Old: side(before), New: side(after),
+		Published: lists(Published(before), Published(after)), Rules: lists(before.Merged(), after.Merged()),
+	}
+	was, is := ipspace.Of(before.Merged()), ipspace.Of(after.Merged())
+	d.Addresses.Opened, d.Addresses.Closed = space(ipspace.Minus(is, was)), space(ipspace.Minus(was, is))
+	return d
+}
+
+func side(p *iprange.Publication) diffSide {
+	return diffSide{p.SyncToken, p.Published, len(Published(p)), len(p.IPv4) + len(p.IPv6)}
+}
+
+func lists(before, after []netip.Prefix) DiffLists {
+	added, removed := ipspace.Change(before, after)
+	return DiffLists{notNil(added), notNil(removed)}
+}
+
+func space(set *netipx.IPSet) DiffSpace {
+	prefixes := set.Prefixes()
+	ipv4, ipv6 := ipspace.Split(prefixes)
+	return DiffSpace{notNil(prefixes), ipspace.Size(ipv4), ipspace.Size(ipv6)}
+}
+
+// notNil makes an empty list of none, as JSON has it.
+func notNil(prefixes []netip.Prefix) []netip.Prefix {
+	return append([]netip.Prefix{}, prefixes...)
 }

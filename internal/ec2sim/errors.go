@@ -26,7 +26,9 @@ var statusOf = map[string]int{
 	"Unavailable":           http.StatusServiceUnavailable,
 }
 
-func errorf(code, format string, args ...any) *apiError { return &apiError{code, fmt.Sprintf(format, args...)} }
+func errorf(code, format string, args ...any) *apiError {
+	return &apiError{code, fmt.Sprintf(format, args...)}
+}
 
 func asAPIError(err error) *apiError {
 	if e, ok := errors.AsType[*apiError](err); ok {

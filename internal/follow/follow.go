@@ -7,13 +7,14 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -109,24 +110,23 @@ func (f *Follower) Update(ctx context.Context) (Report, error) {
 
 // lock waits until no other run works on the file.
 func (r *run) lock(ctx context.Context) (unlock func(), err error) {
-	type lock struct {
-		unlock func()
-		err    error
-	}
-	locked := make(chan lock, 1)
+	locked := make(chan error)
+	var unlocker func()
 	go func() {
-		unlock, err := lockedfile.MutexAt(r.File + ".lock").Lock()
-		locked <- lock{unlock, err}
+		var err error
+		unlocker, err = lockedfile.MutexAt(r.File + ".lock").Lock()
+		select {
+		case locked <- err:
+		case <-ctx.Done(): // nobody waits, and it must not block the next run
+			if err == nil {
+				unlocker()
+			}
+		}
 	}()
 	select {
-	case l := <-locked:
-		return l.unlock, l.err
+	case err := <-locked:
+		return unlocker, err
 	case <-ctx.Done():
-		go func() { // the lock may still come, and must not block the next run
-			if l := <-locked; l.err == nil {
-				l.unlock()
-			}
-		}()
 		return nil, r.fails(Interrupted, context.Cause(ctx))
 	}
 }
@@ -382,10 +382,7 @@ func sum(path string) (string, error) {
 	return sumOf(string(text)), err
 }
 
-func sumOf(text string) string {
-	hash := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(hash[:])
-}
+func sumOf(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) }
 
 // boot identifies the current start of the host, if that matters and the host is Linux: see random(4).
 func (r *run) boot() string {
@@ -394,4 +391,39 @@ func (r *run) boot() string {
 	}
 	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	return strings.TrimSpace(string(id))
+}
+
+// patience is the longest time that a command may take.
+const patience = 10 * time.Minute
+
+// shell runs a command in a shell, if there is one. Its output counts only if it fails.
+func (r *run) shell(command string) error {
+	if command == "" {
+		return nil
+	}
+	before := r.output.Len()
+	err := r.execute(shell[0], append(slices.Clone(shell[1:]), command)...)
+	if err == nil {
+		r.output.Truncate(before)
+	}
+	return err
+}
+
+// execute runs a program to its end, even if cfsg is told to stop meanwhile.
+func (r *run) execute(program string, args ...string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	command := exec.CommandContext(ctx, program, args...)
+	command.Stdout, command.Stderr = &r.output, &r.output
+	command.WaitDelay = 5 * time.Second // in case it starts a server that keeps the output open
+	ofItsOwn(command)
+	err := command.Run()
+	r.stepped()
+	if err == nil || errors.Is(err, exec.ErrWaitDelay) && ctx.Err() == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		err = fmt.Errorf("not done after %s", patience)
+	}
+	return fmt.Errorf("%s: %w", args[len(args)-1], err)
 }
