@@ -83,20 +83,12 @@ func (c *simCommand) endpoint() (*ec2sim.Server, error) {
 	return endpoint, nil
 }
 
-// serve answers requests until the context ends, and those under way then.
+// serve answers requests until the context ends.
 func serve(ctx context.Context, listener net.Listener, h http.Handler) error {
 	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
-	select {
-	case err := <-failed:
+	context.AfterFunc(ctx, func() { server.Close() })
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
-	case <-ctx.Done():
-	}
-	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	if err := server.Shutdown(patience); err != nil {
-		return fmt.Errorf("stopped, though some requests were not answered: %w", err)
 	}
 	return nil
 }

@@ -79,9 +79,6 @@ var (
 	partnerRule = ec2sim.Rule{Permission: ec2sim.TCP(apiPort, apiPort, netip.MustParsePrefix("10.20.0.0/16")), Description: "internal clients"}
 )
 
-// strayRange is one for documentation, RFC 5737, which AWS never publishes.
-var strayRange = netip.MustParsePrefix("198.51.100.0/24")
-
 // callNames are the calls the function makes, as the story tells them.
 var callNames = map[string]string{
 	"DescribeSecurityGroups": "describe groups", "GetServiceQuota": "get quota",
@@ -96,7 +93,7 @@ var replacing = []string{"describe groups", "look at interfaces", "authorize", "
 type story struct {
 	*world
 	page              *page.Page
-	steps             int // told so far
+	steps             int // so far
 	original, revised *document
 	change            revision
 	foreign           []ec2sim.Rule // of the groups at the start
@@ -172,6 +169,7 @@ func (s *story) repair(ctx context.Context) error {
 	groups := s.list(webPool)
 	g := groups[slices.IndexFunc(groups, func(g ec2sim.Group) bool { return slices.ContainsFunc(g.Ingress, owned) })]
 	lost := g.Ingress[slices.IndexFunc(g.Ingress, owned)]
+	strayRange := netip.MustParsePrefix("198.51.100.0/24") // for documentation, RFC 5737: AWS never publishes it
 	stray := ec2sim.Rule{Permission: ec2sim.TCP(webPort, webPort, strayRange), Description: lost.Description}
 	return cmp.Or(s.groups.RemoveRules(g.ID, lost.Permission), s.groups.AddRules(g.ID, stray), s.act(ctx, chapter{
 		headline: fmt.Sprintf("Someone edits %s by hand", g.Name),
@@ -266,7 +264,7 @@ func (s *story) showRun(r run) {
 		kept += g.Kept
 	}
 	const labels = 7 // how wide they are
-	s.page.In(3).Fact("calls", labels, " → ", r.told...)
+	s.page.In(3).Fact("calls", labels, " → ", r.shown...)
 	s.page.In(3).Fact("rules", labels, "", fmt.Sprintf(format, r.Summary.Added, r.Summary.Revoked, kept))
 }
 

@@ -74,10 +74,10 @@ func (w *world) serveFeed(out http.ResponseWriter, r *http.Request) {
 }
 
 // A run is one invocation of the function: its answer, and the calls about groups that the endpoint has seen, by name
-// and as the story tells them.
+// and as the page shows them.
 type run struct {
 	engine.Report
-	calls, told []string
+	calls, shown []string
 }
 
 // invoke has Lambda hand an event to the function.
@@ -99,7 +99,7 @@ func (w *world) invoke(ctx context.Context, event []byte) (r run, err error) {
 			g, _ := w.groups.Group(c.Resource)
 			name += fmt.Sprintf(" %d in %s", c.Rules, g.Name)
 		}
-		r.told = append(r.told, name)
+		r.shown = append(r.shown, name)
 	}
 	w.calls += len(r.calls)
 	err = json.Unmarshal(answer, &r.Report)

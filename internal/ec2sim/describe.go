@@ -153,9 +153,8 @@ type filter struct {
 }
 
 // keep removes the resources that do not match all filters.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
-// https://github.com/gjbae1212/gossm/issues/31 (the limit is for all filters together)
+// See https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
+// and https://github.com/gjbae1212/gossm/issues/31 (the limit is for all filters together)
 func (t table[T]) keep(filters []filter) {
 	const maxFilterValues = 200
 	var given int

@@ -12,8 +12,7 @@ type apiError struct{ code, message string }
 func (e *apiError) Error() string { return e.code + ": " + e.message }
 
 // statusOf lists the error codes whose HTTP status is not 400.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+// See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 var statusOf = map[string]int{
 	"AuthFailure":           http.StatusUnauthorized,
 	"AccessDenied":          http.StatusForbidden,
@@ -70,9 +69,5 @@ func within(where string, f func()) {
 }
 
 func refuse(code, format string, args ...any) { must(errorf(code, format, args...)) }
-
-func refuseMissing(parameter string) {
-	refuse("MissingParameter", "The request must contain the parameter %s", parameter)
-}
 
 func refuseInvalid(format string, args ...any) { refuse("InvalidParameterValue", format, args...) }

@@ -23,8 +23,7 @@ const (
 	CutAfter    FaultKind = "cut after"    // does what was asked and closes the connection without an answer
 	Slow        FaultKind = "slow"         // does what was asked and answers after the delay
 	// Stale answers a call that changes nothing as it would have before the last changes, see [Options].
-	//
-	// https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
+	// See https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
 	Stale FaultKind = "stale"
 )
 
@@ -79,11 +78,10 @@ func (s *Server) Deny(actions ...string) {
 }
 
 // refusals are the codes services refuse actions with for lack of permission.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
-// https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html
-// https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetServiceQuota.html
-// https://github.com/kubernetes-sigs/aws-load-balancer-controller/pull/413 (what Elastic Load Balancing says)
+// See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+// and https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html
+// and https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetServiceQuota.html
+// and https://github.com/kubernetes-sigs/aws-load-balancer-controller/pull/413 (what Elastic Load Balancing says)
 var refusals = map[string]string{
 	"ec2":                  "UnauthorizedOperation",
 	"sts":                  "AccessDenied",
@@ -134,8 +132,7 @@ type Bucket struct {
 type Throttle func(action string, everything bool) Bucket
 
 // EC2Throttle holds a caller to the limits of an account that never asked for others.
-//
-// https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
+// See https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 func EC2Throttle(action string, everything bool) Bucket {
 	switch {
 	case action == "CreateTags", action == "DeleteTags":

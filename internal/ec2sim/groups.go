@@ -9,8 +9,7 @@ import (
 
 // A Group is a security group as it is at one moment. It shares its rules and tags with the endpoint, which never
 // changes them in place: callers must only read it.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SecurityGroup.html
+// See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SecurityGroup.html
 type Group struct {
 	Account     string `json:"account" xml:"ownerId" filter:"owner-id"`
 	Region      string `json:"region" xml:"-"`
@@ -36,9 +35,8 @@ func (s *site) groupNamed(vpc, name string) *Group {
 }
 
 // allowedText reports whether groups and rules may have a name or description.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html
+// See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
+// and https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html
 func allowedText(s string) bool {
 	return len(s) <= 255 && allowedCharacters.MatchString(s)
 }
@@ -58,8 +56,7 @@ func (s *site) createSecurityGroup(_ *call, in struct {
 }
 
 // addGroup creates a group, in the default VPC where it names none. A new group lets everything out.
-//
-// https://docs.aws.amazon.com/vpc/latest/userguide/creating-security-groups.html
+// See https://docs.aws.amazon.com/vpc/latest/userguide/creating-security-groups.html
 func (s *site) addGroup(g Group) *Group {
 	if g.Name == "" || !allowedText(g.Name) || !allowedText(g.Description) {
 		refuseInvalid("Value (%s) for parameter GroupName is invalid. Character sets beyond ASCII are not supported.", g.Name)
@@ -84,8 +81,7 @@ func (s *site) deleteSecurityGroup(_ *call, in struct {
 }
 
 // dropGroup deletes a group nothing depends on.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSecurityGroup.html
+// See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSecurityGroup.html
 func (s *site) dropGroup(id string) {
 	g := s.groups.find(id)
 	if s.interfaces.first(func(i *Interface) bool { return slices.Contains(i.Groups, id) }) != nil ||

@@ -8,9 +8,8 @@ import (
 
 // An Interface is a network interface as it is at one moment: of an instance, or of a load balancer or another service,
 // which its description then names. Like a [Group] it must only be read.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_NetworkInterface.html
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeNetworkInterfaces.html
+// See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_NetworkInterface.html
+// and https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeNetworkInterfaces.html
 type Interface struct {
 	Account     string     `json:"account" xml:"ownerId" filter:"owner-id"`
 	Region      string     `json:"region" xml:"-"`
@@ -30,8 +29,7 @@ type Interface struct {
 
 // addInterface creates a network interface. Without a subnet it is put into that of its first group's VPC, or of the
 // default VPC; without groups it gets the VPC's default one, unless it is of a load balancer that needs none.
-//
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-security-groups.html
+// See https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-security-groups.html
 func (s *site) addInterface(i Interface) *Interface {
 	vpc := i.VPC
 	if vpc == "" && len(i.Groups) > 0 {
@@ -57,9 +55,8 @@ func (s *site) addInterface(i Interface) *Interface {
 }
 
 // setGroups replaces an interface's groups, if it may have these.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
-// https://github.com/kubernetes-sigs/cluster-api-provider-aws/issues/3943 (another VPC)
+// See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+// and https://github.com/kubernetes-sigs/cluster-api-provider-aws/issues/3943 (another VPC)
 func (s *site) setGroups(i *Interface, groups []string) {
 	for _, id := range groups {
 		if s.groups.find(id).VPC != i.VPC {
@@ -75,10 +72,9 @@ func (s *site) setGroups(i *Interface, groups []string) {
 
 // modifyInterface replaces an interface's groups. Those of a service, such as a load balancer's, cannot be changed this
 // way.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyNetworkInterfaceAttribute.html
-// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/requester-managed-eni.html
-// https://github.com/cloud-custodian/cloud-custodian/issues/3406 (the error)
+// See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyNetworkInterfaceAttribute.html
+// and https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/requester-managed-eni.html
+// and https://github.com/cloud-custodian/cloud-custodian/issues/3406 (the error)
 func (s *site) modifyInterface(_ *call, in struct {
 	ID     string   `json:"NetworkInterfaceId"`
 	Groups []string `json:"SecurityGroupId"`

@@ -11,8 +11,7 @@ import (
 
 // A loadBalancer is an Application, Network or Gateway Load Balancer. Its network interfaces have its security groups,
 // always; without any, which only a Network Load Balancer can be, everybody gets in.
-//
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_LoadBalancer.html
+// See https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_LoadBalancer.html
 type loadBalancer struct {
 	Account    string      `json:"account" xml:"-"`
 	Region     string      `json:"region" xml:"-"`
@@ -33,8 +32,7 @@ type loadBalancer struct {
 }
 
 // A listener is where a load balancer takes connections.
-//
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_Listener.html
+// See https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_Listener.html
 type listener struct {
 	ARN      string `xml:"ListenerArn"`
 	Balancer string `xml:"LoadBalancerArn"`
@@ -59,9 +57,8 @@ func (l *listener) UnmarshalText(text []byte) error {
 
 // balancerTypes say how each type of load balancer is called in ARNs and in the descriptions of its interfaces, and
 // what type these have.
-//
-// https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselasticloadbalancingv2.html
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_NetworkInterface.html
+// See https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselasticloadbalancingv2.html
+// and https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_NetworkInterface.html
 var balancerTypes = map[string]struct{ path, interfaceType string }{
 	"application": {"app", "interface"},
 	"network":     {"net", "network_load_balancer"},
@@ -122,8 +119,7 @@ func (s *site) loadBalancer(id string) *loadBalancer {
 }
 
 // describeLoadBalancers gives the load balancers that a caller names, or all of them if it names none.
-//
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeLoadBalancers.html
+// See https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeLoadBalancers.html
 func (s *site) describeLoadBalancers(_ *call, in struct {
 	ARNs  []string `json:"LoadBalancerArns"`
 	Names []string `json:"Names"`
@@ -161,10 +157,9 @@ func (s *site) describeBalancerTags(_ *call, in struct {
 
 // setSecurityGroups replaces the groups of a load balancer, and so those of each of its network interfaces. A Network
 // Load Balancer that was created without groups stays without.
-//
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSecurityGroups.html
-// https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/4789 (5 groups, whatever an interface takes)
-// https://github.com/boto/boto3/issues/177 (the error)
+// See https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetSecurityGroups.html
+// and https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/4789 (5 groups at most)
+// and https://github.com/boto/boto3/issues/177 (the error)
 func (s *site) setSecurityGroups(_ *call, in struct {
 	ofLoadBalancer
 	Groups []string `json:"SecurityGroups"`
@@ -185,8 +180,7 @@ func (s *site) setSecurityGroups(_ *call, in struct {
 }
 
 // A targetGroup is where a load balancer passes connections on to.
-//
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetGroup.html
+// See https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetGroup.html
 type targetGroup struct {
 	Account       string   `json:"account" xml:"-"`
 	Region        string   `json:"region" xml:"-"`
@@ -283,9 +277,8 @@ func (in ofTargetGroup) find(s *site) *targetGroup {
 
 // describeTargetGroupAttributes gives the attributes that say what targets see. The clients' addresses are preserved
 // unless the protocol and the type of targets leave a choice.
-//
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html#client-ip-preservation
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetGroupAttribute.html
+// See https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html
+// and https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetGroupAttribute.html
 func (s *site) describeTargetGroupAttributes(_ *call, in ofTargetGroup) body {
 	g := in.find(s)
 	set := Tags{"deregistration_delay.timeout_seconds": "300", "stickiness.enabled": "false"}

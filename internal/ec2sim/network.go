@@ -10,8 +10,7 @@ import (
 
 // A vpc is a virtual private cloud. Whether it is an account's default decides what revoking a rule that does not exist
 // does.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeVpcs.html
+// See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeVpcs.html
 type vpc struct {
 	Account string       `json:"account" xml:"ownerId" filter:"owner-id"`
 	Region  string       `json:"region" xml:"-"`
@@ -42,8 +41,7 @@ type subnet struct {
 // addVPC creates a VPC with a subnet, the network ACL and route table that subnets have without another, and the group
 // "default", whose members may reach each other. It has an internet gateway, a route to it for each family in its main
 // route table, and entries for both in its network ACL.
-//
-// https://docs.aws.amazon.com/vpc/latest/userguide/default-security-group.html
+// See https://docs.aws.amazon.com/vpc/latest/userguide/default-security-group.html
 func (s *site) addVPC(v vpc) {
 	v.Account, v.ID = s.account, s.server.newID("vpc")
 	s.vpcs.byID[v.ID] = &v
@@ -70,8 +68,7 @@ func (s *site) vpc(isDefault bool) string {
 }
 
 // An exclusion exempts a VPC or subnet from VPC Block Public Access.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_VpcBlockPublicAccessExclusion.html
+// See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_VpcBlockPublicAccessExclusion.html
 type exclusion struct {
 	ID       string `json:"-" xml:"exclusionId"`
 	VPC      string `json:"vpc" xml:"-"`    // in a seed
@@ -97,9 +94,8 @@ func (s *site) publicAccess(*call, struct{}) body {
 }
 
 // A networkACL decides which packets may enter and leave its subnets.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_NetworkAcl.html
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeNetworkAcls.html
+// See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_NetworkAcl.html
+// and https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeNetworkAcls.html
 type networkACL struct {
 	Account string     `json:"account" xml:"ownerId" filter:"owner-id"`
 	Region  string     `json:"region" xml:"-"`
@@ -113,8 +109,7 @@ type networkACL struct {
 
 // An aclEntry is an entry of a network ACL. Entries are evaluated in the order of their numbers, inbound and outbound
 // apart; the first that matches decides.
-//
-// https://docs.aws.amazon.com/vpc/latest/userguide/nacl-rules.html
+// See https://docs.aws.amazon.com/vpc/latest/userguide/nacl-rules.html
 type aclEntry struct {
 	Number   int          `json:"number"`
 	Egress   bool         `json:"egress"`
@@ -125,8 +120,7 @@ type aclEntry struct {
 }
 
 // MarshalXML writes an entry as EC2 does.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_NetworkAclEntry.html
+// See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_NetworkAclEntry.html
 func (e aclEntry) MarshalXML(enc *xml.Encoder, start xml.StartElement) error {
 	action, block := "allow", "ipv6CidrBlock"
 	if e.Deny {
@@ -155,8 +149,7 @@ var (
 
 // aclStart begins a default network ACL: everything is allowed. aclEnd ends every one: what no entry before it matches
 // is denied.
-//
-// https://docs.aws.amazon.com/vpc/latest/userguide/default-network-acl.html
+// See https://docs.aws.amazon.com/vpc/latest/userguide/default-network-acl.html
 var (
 	aclStart = slices.Concat(bothWays(100, anyIPv4, false), bothWays(101, anyIPv6, false))
 	aclEnd   = slices.Concat(bothWays(32767, anyIPv4, true), bothWays(32768, anyIPv6, true))
@@ -198,9 +191,8 @@ func associations(kind, prefix, id string, subnets []string) (all []body) {
 }
 
 // A routeTable says where packets of its subnets go. The main one of a VPC serves every subnet without another.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RouteTable.html
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRouteTables.html
+// See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RouteTable.html
+// and https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRouteTables.html
 type routeTable struct {
 	Account string   `json:"account" xml:"ownerId" filter:"owner-id"`
 	Region  string   `json:"region" xml:"-"`
@@ -220,8 +212,7 @@ type route struct {
 
 // routeTargets are the elements that hold the target of a route, by the prefix of its ID. Internet gateways, virtual
 // private gateways and Gateway Load Balancer endpoints are gateways.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Route.html
+// See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Route.html
 var routeTargets = map[string]string{
 	"eigw": "egressOnlyInternetGatewayId", "eni": "networkInterfaceId", "i": "instanceId", "lgw": "localGatewayId",
 	"nat": "natGatewayId", "pcx": "vpcPeeringConnectionId", "tgw": "transitGatewayId", "cagw": "carrierGatewayId",

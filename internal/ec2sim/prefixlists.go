@@ -9,8 +9,7 @@ import (
 )
 
 // The prefix lists AWS maintains for CloudFront: the addresses of the servers that connect to origins.
-//
-// https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html
+// See https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html
 const (
 	CloudFrontIPv4 = "com.amazonaws.global.cloudfront.origin-facing"
 	CloudFrontIPv6 = "com.amazonaws.global.ipv6.cloudfront.origin-facing"
@@ -18,10 +17,9 @@ const (
 
 // A PrefixList is a managed prefix list as it is at one moment. In a rule it counts as often as it may have entries,
 // however many it has. Like a [Group] it must only be read.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ManagedPrefixList.html
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeManagedPrefixLists.html, whose page names no filters
-// for tags, which it takes all the same: aws_ec2_managed_prefix_lists of Terraform relies on them, see
+// See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ManagedPrefixList.html
+// and https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeManagedPrefixLists.html. The page names no
+// filters for tags; it takes them all the same, and aws_ec2_managed_prefix_lists of Terraform relies on that:
 // https://registry.terraform.io/providers/hashicorp/aws/latest/docs/data-sources/ec2_managed_prefix_lists
 type PrefixList struct {
 	Owner        string            `json:"account" xml:"ownerId" filter:"owner-id"` // an account, or "AWS"
@@ -55,9 +53,8 @@ type PrefixListEntry struct {
 func (e *PrefixListEntry) UnmarshalText(text []byte) error { return e.Prefix.UnmarshalText(text) }
 
 // Limits of prefix lists: how many entries one may have, and how many a call may add and may remove.
-//
-// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-quotas-managed-prefix-lists
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyManagedPrefixList.html
+// See https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-quotas-managed-prefix-lists
+// and https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyManagedPrefixList.html
 const (
 	mostEntries = 1000
 	mostChanges = 100
@@ -78,9 +75,8 @@ func (l *PrefixList) enter(entries []PrefixListEntry) {
 }
 
 // addPrefixList creates a customer-managed prefix list, by default with room for its entries.
-//
-// https://docs.aws.amazon.com/vpc/latest/userguide/managed-prefix-lists.html
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateManagedPrefixList.html
+// See https://docs.aws.amazon.com/vpc/latest/userguide/managed-prefix-lists.html
+// and https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateManagedPrefixList.html
 func (s *site) addPrefixList(l PrefixList) *PrefixList {
 	family := "IPv4"
 	if len(l.Entries) > 0 && l.Entries[0].Prefix.Addr().Is6() {
@@ -111,8 +107,7 @@ func entryOf(entries []PrefixListEntry, p netip.Prefix) int {
 }
 
 // checkSize refuses a size that no list may have, and more entries than fit.
-//
-// https://github.com/awsdocs/amazon-vpc-user-guide/pull/65 (the size)
+// See https://github.com/awsdocs/amazon-vpc-user-guide/pull/65 (the size)
 func (l *PrefixList) checkSize(size, entries int) {
 	if size < 1 || size > mostEntries {
 		refuseInvalid("Value (%d) for parameter maxEntries is invalid. It must be between 1 and %d.", size, mostEntries)
@@ -123,8 +118,7 @@ func (l *PrefixList) checkSize(size, entries int) {
 }
 
 // form leaves out the size and version of AWS's own lists, which nobody is shown.
-//
-// https://docs.aws.amazon.com/vpc/latest/userguide/managed-prefix-lists.html
+// See https://docs.aws.amazon.com/vpc/latest/userguide/managed-prefix-lists.html
 func (l *PrefixList) form(*site) any {
 	shown := *l
 	if l.Owner == "AWS" {
@@ -140,9 +134,8 @@ type prefixListInput struct {
 }
 
 // prefixListEntries gives the entries of a version, the current one if none is asked for.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetManagedPrefixListEntries.html
-// https://github.com/pulumi/pulumi-aws/issues/1784 (the error)
+// See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetManagedPrefixListEntries.html
+// and https://github.com/pulumi/pulumi-aws/issues/1784 (the error)
 func (s *site) prefixListEntries(_ *call, in prefixListInput) body {
 	l := s.prefixLists.find(in.ID)
 	entries, ok := l.versions[*cmp.Or(in.Version, &l.Version)]
@@ -157,8 +150,7 @@ func (s *site) prefixListEntries(_ *call, in prefixListInput) body {
 }
 
 // prefixListAssociations gives the owner of a list the security groups that refer to it, whoever they belong to.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetManagedPrefixListAssociations.html
+// See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetManagedPrefixListAssociations.html
 func (s *site) prefixListAssociations(_ *call, in prefixListInput) body {
 	var all []body
 	for _, g := range s.server.referringTo(s.ownList(in.ID)) {
@@ -217,9 +209,8 @@ func (s *Server) settle() {
 
 // ownList returns a list that the account may change: its own. Others, to whom it is shared, may describe it and refer
 // to it; nobody changes AWS's.
-//
-// https://docs.aws.amazon.com/vpc/latest/userguide/sharing-managed-prefix-lists.html#sharing-perms
-// https://docs.aws.amazon.com/ram/latest/userguide/security-ram-permissions.html (what sharing permits is IAM's to refuse)
+// See https://docs.aws.amazon.com/vpc/latest/userguide/sharing-managed-prefix-lists.html#sharing-perms
+// and https://docs.aws.amazon.com/ram/latest/userguide/security-ram-permissions.html (the refusal)
 func (s *site) ownList(id string) *PrefixList {
 	l := s.prefixLists.find(id)
 	if l.Owner != s.account {
@@ -229,8 +220,7 @@ func (s *site) ownList(id string) *PrefixList {
 }
 
 // changeable returns a list of the account's own that no change is under way to.
-//
-// https://github.com/hashicorp/terraform-provider-aws/issues/21835 (the error)
+// See https://github.com/hashicorp/terraform-provider-aws/issues/21835 (the error)
 func (s *site) changeable(id string) *PrefixList {
 	l := s.ownList(id)
 	if l.finish != nil {
@@ -240,9 +230,8 @@ func (s *site) changeable(id string) *PrefixList {
 }
 
 // createPrefixList creates a list, or finds the one that the same request has created before.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateManagedPrefixList.html
-// https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+// See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateManagedPrefixList.html
+// and https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 func (s *site) createPrefixList(_ *call, in struct {
 	Name        string            `json:"PrefixListName"`
 	Family      string            `json:"AddressFamily"`
@@ -264,8 +253,7 @@ func (s *site) createPrefixList(_ *call, in struct {
 
 // modifyPrefixList changes the entries of a list or its size. It adds and removes all entries of the request at once,
 // or none.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyManagedPrefixList.html
+// See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyManagedPrefixList.html
 func (s *site) modifyPrefixList(c *call, in struct {
 	ID         string            `json:"PrefixListId"`
 	Version    *int              `json:"CurrentVersion"`
@@ -293,7 +281,7 @@ func (s *site) modifyPrefixList(c *call, in struct {
 		// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ManagedPrefixList.html
 		refuse("OperationNotPermitted", "An IPAM prefix list resolver manages the entries of the prefix list (%s).", l.ID)
 	case in.Version == nil:
-		refuseMissing("CurrentVersion")
+		refuse("MissingParameter", "The request must contain the parameter CurrentVersion")
 	}
 	l.checkEntries(in.Add)
 	next := l.modified(in.Add, in.Remove)
@@ -302,9 +290,8 @@ func (s *site) modifyPrefixList(c *call, in struct {
 
 // modified returns the entries of a list after a change. One that is there already cannot be added, not with another
 // description either; that takes two changes, since one cannot both remove and add a range.
-//
-// https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/ec2/vpc_managed_prefix_list.go
-// https://github.com/hashicorp/terraform-provider-aws/issues/29204 (an entry that is there already)
+// See https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/ec2/vpc_managed_prefix_list.go
+// and https://github.com/hashicorp/terraform-provider-aws/issues/29204 (an entry that is there already)
 func (l *PrefixList) modified(added, removed []PrefixListEntry) []PrefixListEntry {
 	next := slices.Clone(l.Entries)
 	for _, e := range removed {
@@ -329,8 +316,7 @@ func (l *PrefixList) modified(added, removed []PrefixListEntry) []PrefixListEntr
 
 // resize gives a list another size, if the groups that refer to it have room for it, and otherwise names one that has
 // not.
-//
-// https://docs.aws.amazon.com/vpc/latest/userguide/work-with-cust-managed-prefix-lists.html#modify-managed-prefix-list
+// See https://docs.aws.amazon.com/vpc/latest/userguide/work-with-cust-managed-prefix-lists.html
 func (s *Server) resize(l *PrefixList, size int) (refused string) {
 	before := l.MaxEntries
 	l.MaxEntries = size
@@ -345,9 +331,8 @@ func (s *Server) resize(l *PrefixList, size int) (refused string) {
 }
 
 // deletePrefixList deletes a list, for those too to whom it is shared, unless a group refers to it.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteManagedPrefixList.html
-// https://github.com/hashicorp/terraform-provider-aws/issues/20991 (the call succeeds, the state is delete-failed)
+// See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteManagedPrefixList.html
+// and https://github.com/hashicorp/terraform-provider-aws/issues/20991 (the call succeeds, the state is delete-failed)
 func (s *site) deletePrefixList(_ *call, in struct {
 	ID string `json:"PrefixListId"`
 },

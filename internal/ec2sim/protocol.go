@@ -51,10 +51,9 @@ var done = body{{"return", true}}
 
 // decode reads a call. Service Quotas speaks AWS JSON 1.1, the other services a Query protocol, which is a form.
 // Elastic Load Balancing calls the elements of a list member.1, member.2 and so on.
-//
-// https://docs.aws.amazon.com/ec2/latest/devguide/Query-Requests.html
-// https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
-// https://smithy.io/2.0/aws/protocols/aws-query-protocol.html
+// See https://docs.aws.amazon.com/ec2/latest/devguide/Query-Requests.html
+// and https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
+// and https://smithy.io/2.0/aws/protocols/aws-query-protocol.html
 func (c *call) decode(r *http.Request) {
 	if c.Service == "servicequotas" {
 		body, err := io.ReadAll(r.Body)
@@ -71,8 +70,7 @@ func (c *call) decode(r *http.Request) {
 }
 
 // namespaces are those of the services that wrap an answer in an element of its own.
-//
-// https://smithy.io/2.0/aws/protocols/aws-query-protocol.html
+// See https://smithy.io/2.0/aws/protocols/aws-query-protocol.html
 var namespaces = map[string]string{
 	"sts":                  "https://sts.amazonaws.com/doc/2011-06-15/",
 	"elasticloadbalancing": "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
@@ -119,8 +117,7 @@ func (c *call) encode(answer any, err error) (status int, contentType string, do
 //
 // The tag `json:"…"` of a field names its parameter. A parameter that has no field is refused, so nothing a caller asks
 // for is silently ignored.
-//
-// https://docs.aws.amazon.com/ec2/latest/devguide/Query-Requests.html
+// See https://docs.aws.amazon.com/ec2/latest/devguide/Query-Requests.html
 func decodeQuery(params url.Values, into any) {
 	take(params, "", reflect.ValueOf(into).Elem())
 	for _, name := range slices.Sorted(maps.Keys(params)) {

@@ -67,8 +67,7 @@ func merged[M ~map[string]string](base, over M) M {
 }
 
 // regions lists the regions that exist.
-//
-// https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html
+// See https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html
 var regions = strings.Fields(`
 	af-south-1 ap-east-1 ap-east-2 ap-northeast-1 ap-northeast-2 ap-northeast-3 ap-south-1 ap-south-2
 	ap-southeast-1 ap-southeast-2 ap-southeast-3 ap-southeast-4 ap-southeast-5 ap-southeast-6 ap-southeast-7
@@ -96,20 +95,15 @@ func (r Region) read(f func(*site)) {
 
 // change calls f to change the resources of the region, and notifies observers unless f refuses.
 func (r Region) change(f func(*site)) error {
-	return r.server.locked(func() {
-		r.server.settle()
-		st := r.server.site(r.account, r.region)
-		f(st)
-		r.server.notify(Call{}, st)
+	var err error
+	r.read(func(s *site) {
+		r.server.touched = nil
+		err = attempt(func() {
+			f(s)
+			r.server.notify(Call{}, s)
+		})
 	})
-}
-
-// locked calls f with the lock held, and returns the error that f was refused with.
-func (s *Server) locked(f func()) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.touched = nil
-	return attempt(f)
+	return err
 }
 
 func create[T any](r Region, add func(*site) *T) (created T, err error) {
@@ -256,8 +250,7 @@ func (r Region) SharePrefixList(prefixListID string, accounts ...string) error {
 }
 
 // share has the list in the regions of other accounts as well.
-//
-// https://docs.aws.amazon.com/vpc/latest/userguide/sharing-managed-prefix-lists.html
+// See https://docs.aws.amazon.com/vpc/latest/userguide/sharing-managed-prefix-lists.html
 func (s *site) share(l *PrefixList, accounts ...string) {
 	for _, account := range accounts {
 		s.server.site(account, s.region).prefixLists.byID[l.ID] = l

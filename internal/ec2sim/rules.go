@@ -38,8 +38,7 @@ func (r *portRange) UnmarshalText(text []byte) error {
 }
 
 // A Permission is what identifies a rule within its group: the description does not count.
-//
-// https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html
+// See https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html
 type Permission struct {
 	Protocol string // "tcp", "udp", "icmp", "icmpv6", a protocol number, or "-1" for all
 	// From and To are the first and the last port, or for ICMP the type and code; both are -1 for all of them and where
@@ -75,8 +74,7 @@ func TCP(from, to int32, prefix netip.Prefix) Permission {
 }
 
 // An ipPermission is how requests and answers write rules: all sources that share a protocol and ports together.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html
+// See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html
 type ipPermission struct {
 	Protocol    string     `json:"IpProtocol" xml:"ipProtocol"`
 	From        *int32     `json:"FromPort" xml:"fromPort"`
@@ -196,14 +194,12 @@ func distinct(rules []Rule) error {
 }
 
 // protocolNumbers are those of the protocols that have a name.
-//
-// https://www.iana.org/assignments/protocol-numbers/protocol-numbers.xhtml
+// See https://www.iana.org/assignments/protocol-numbers/protocol-numbers.xhtml
 var protocolNumbers = map[string]string{"icmp": "1", "tcp": "6", "udp": "17", "icmpv6": "58"}
 
 // parsePorts reads protocol and ports. All protocols but TCP, UDP and ICMP are allowed on all ports, whatever ports are
 // given. Of ICMP, -1 stands for all types or codes.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html
+// See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html
 func parsePorts(protocol string, from, to *int32) Permission {
 	p := Permission{Protocol: protocol, From: -1, To: -1}
 	if protocolNumbers[protocol] != "" && from != nil && to != nil {
@@ -235,8 +231,7 @@ func (in rulesInput) target(s *site, c *call) (*Group, []Rule) {
 }
 
 // authorize adds all rules of a request or none.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AuthorizeSecurityGroupIngress.html
+// See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AuthorizeSecurityGroupIngress.html
 func (s *site) authorize(c *call, in rulesInput) body {
 	g, rules := in.target(s, c)
 	must(distinct(slices.Concat(g.Ingress, rules)))
@@ -249,8 +244,7 @@ func (s *site) authorize(c *call, in rulesInput) body {
 
 // fit reports whether rules keep a group within its quota in each family that they take of. The quotas of the two are
 // enforced apart: a group that holds too many IPv6 rules, because its quota was lowered, still takes IPv4.
-//
-// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+// See https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
 func (s *site) fit(have, add []Rule) bool {
 	used, more := s.load(have), s.load(add)
 	over := func(family int) bool { return more[family] > 0 && used[family]+more[family] > s.quotas.RulesPerGroup }
@@ -282,9 +276,8 @@ func (s *site) load(rules []Rule) (n [2]int) {
 
 // revoke makes the action that removes rules, inbound or outbound. If one is not there, the call fails and removes none.
 // For a group in a default VPC it succeeds: the answer names that rule, and the others are removed.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokeSecurityGroupIngress.html
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokeSecurityGroupEgress.html
+// See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokeSecurityGroupIngress.html
+// and https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokeSecurityGroupEgress.html
 func revoke(of func(*Group) *[]Rule) action {
 	return with(func(s *site, c *call, in rulesInput) body {
 		g, rules := in.target(s, c)
@@ -309,8 +302,7 @@ func ruleOf(rules []Rule, p Permission) int {
 }
 
 // updateDescriptions replaces descriptions; one that is left out is removed.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_UpdateSecurityGroupRuleDescriptionsIngress.html
+// See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_UpdateSecurityGroupRuleDescriptionsIngress.html
 func (s *site) updateDescriptions(c *call, in rulesInput) body {
 	g, wanted := in.target(s, c)
 	rules := slices.Clone(g.Ingress)

@@ -76,12 +76,10 @@ func (s *Server) Seed(r io.Reader) error {
 }
 
 func (s *Server) seed(doc seed) {
-	must(s.locked(func() {
-		s.quotas.set(doc.quotas)
-		for _, r := range doc.Roles {
-			s.roles[r.ARN] = r
-		}
-	}))
+	s.mu.Lock()
+	s.quotas.set(doc.quotas)
+	s.options.Roles = append(s.options.Roles, doc.Roles...)
+	s.mu.Unlock()
 	// Groups come before their rules, so that these may refer to any of them.
 	seedEach(s, "quotas", doc.Quotas, func(s *site, q *seedQuota) { s.quotas.set(q.quotas) })
 	seedEach(s, "vpcs", doc.VPCs, (*site).seedVPC)

@@ -26,8 +26,7 @@ import (
 const DefaultAccount = "111122223333"
 
 // DefaultRulesPerGroup is the quota of inbound rules per security group of an account that never asked for another.
-//
-// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+// See https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
 const DefaultRulesPerGroup = 60
 
 // Options say how an endpoint differs from a freshly opened AWS account. The zero value is ready for use.
@@ -53,7 +52,6 @@ type Server struct {
 	requests  int
 	seq       int
 	sites     map[siteKey]*site
-	roles     map[string]Role
 	keys      map[string]session
 	limiters  map[string]*rate.Limiter
 	faults    []*Fault
@@ -65,21 +63,16 @@ type Server struct {
 
 // New returns an endpoint on which every account has, in every region, one default and one other VPC.
 func New(o Options) *Server {
-	s := &Server{
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Server{
 		options:  o,
 		quotas:   quotas{cmp.Or(o.RulesPerGroup, DefaultRulesPerGroup), defaultGroupsPerInterface},
 		sites:    map[siteKey]*site{},
-		roles:    map[string]Role{},
 		keys:     map[string]session{},
 		limiters: map[string]*rate.Limiter{},
 	}
-	if o.Now == nil {
-		s.options.Now = time.Now
-	}
-	for _, r := range o.Roles {
-		s.roles[r.ARN] = r
-	}
-	return s
 }
 
 // ServeHTTP answers one call of EC2, Elastic Load Balancing, STS or Service Quotas; which one, the credential scope of
@@ -189,7 +182,7 @@ type call struct {
 //
 //	AWS4-HMAC-SHA256 Credential=AKID/20260822/us-east-1/ec2/aws4_request, SignedHeaders=…, Signature=…
 //
-// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+// See https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 func (c *call) authenticate(r *http.Request) {
 	scope := credential.FindStringSubmatch(r.Header.Get("Authorization"))
 	if scope == nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,16 +23,16 @@ type session struct{ account, arn string }
 var roleARN = regexp.MustCompile(`^arn:aws:iam::(\d{12}):role/(?:[\w+=,.@-]+/)*([\w+=,.@-]+)$`)
 
 // assumeRole issues an access key of the role's account.
-//
-// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+// See https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 func (s *site) assumeRole(c *call) any {
 	arn, name := c.params.Get("RoleArn"), c.params.Get("RoleSessionName")
 	parts := roleARN.FindStringSubmatch(arn)
 	if parts == nil || name == "" {
 		refuse("ValidationError", "RoleArn %q is invalid, or RoleSessionName is missing", arn)
 	}
-	role, ok := s.server.roles[arn]
-	if !ok || role.ExternalID != "" && role.ExternalID != c.params.Get("ExternalId") {
+	if !slices.ContainsFunc(s.server.options.Roles, func(r Role) bool {
+		return r.ARN == arn && (r.ExternalID == "" || r.ExternalID == c.params.Get("ExternalId"))
+	}) {
 		refuse("AccessDenied", "User is not authorized to perform: sts:AssumeRole on resource: %s", arn)
 	}
 	s.server.lastID++
@@ -50,16 +51,14 @@ func (s *site) assumeRole(c *call) any {
 }
 
 // callerIdentity says whose access key a request was signed with.
-//
-// https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
+// See https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 func (s *site) callerIdentity(c *call) any {
 	user := cmp.Or(s.server.keys[c.accessKey].arn, "arn:aws:iam::"+c.Account+":user/operator")
 	return body{{"Arn", user}, {"UserId", c.accessKey}, {"Account", c.Account}}
 }
 
 // Limits of security groups and network interfaces.
-//
-// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+// See https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
 const (
 	defaultGroupsPerInterface = 5
 	mostRulesPerInterface     = 1000 // the most that the two quotas may come to, multiplied
@@ -78,9 +77,8 @@ func (q quotas) groupsPerInterface() int {
 }
 
 // getServiceQuota answers for the quotas that concern security groups.
-//
-// https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetServiceQuota.html
-// https://docs.aws.amazon.com/general/latest/gr/vpc-service.html (the codes)
+// See https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetServiceQuota.html
+// and https://docs.aws.amazon.com/general/latest/gr/vpc-service.html (the codes)
 func (s *site) getServiceQuota(c *call) any {
 	var in struct{ ServiceCode, QuotaCode, ContextID string }
 	if err := json.Unmarshal(c.body, &in, json.MatchCaseInsensitiveNames(true)); err != nil {

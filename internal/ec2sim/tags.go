@@ -51,15 +51,13 @@ type tagsInput struct {
 }
 
 // createTags adds tags to all resources or, where one does not exist, to none.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateTags.html
+// See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateTags.html
 func (s *site) createTags(_ *call, in tagsInput) body {
 	return s.retag(in.Resources, func(tags Tags) { maps.Copy(tags, in.Tags.tags()) })
 }
 
 // deleteTags removes the tags whose key, and value where one is given, match.
-//
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteTags.html
+// See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteTags.html
 func (s *site) deleteTags(_ *call, in tagsInput) body {
 	return s.retag(in.Resources, func(tags Tags) {
 		for _, t := range in.Tags {

@@ -17,11 +17,6 @@ func sameOwner(f *os.File, other fs.FileInfo) error {
 		return nil
 	}
 	owner := other.Sys().(*syscall.Stat_t)
-	if info, err := f.Stat(); err == nil {
-		if own := info.Sys().(*syscall.Stat_t); own.Uid == owner.Uid && own.Gid == owner.Gid {
-			return nil
-		}
-	}
 	return f.Chown(int(owner.Uid), int(owner.Gid))
 }
 

@@ -3,7 +3,6 @@ package moto
 
 import (
 	"net"
-	"net/http"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -61,12 +60,8 @@ func Serve(t *testing.T, path string, arguments func(port string) []string) stri
 			t.Fatalf("%s ended: %v\n%s", path, err, log.String())
 		case <-time.After(100 * time.Millisecond):
 		}
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/moto-api/data.json", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if res, err := http.DefaultClient.Do(req); err == nil {
-			_ = res.Body.Close()
+		if connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", address); err == nil {
+			_ = connection.Close()
 			return "http://" + address
 		}
 	}

@@ -3,6 +3,7 @@
 package page
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -19,9 +20,6 @@ import (
 // this width, and tables may be wider.
 const Width = 100
 
-// usualColumns is the width of a terminal that does not tell its own.
-const usualColumns = 80
-
 // Columns returns the width of the terminal that out is, or 0 if it is none.
 func Columns(out io.Writer) int {
 	f, ok := out.(*os.File)
@@ -31,7 +29,7 @@ func Columns(out io.Writer) int {
 	if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
 		return columns
 	}
-	return usualColumns
+	return 80 // it does not report its own
 }
 
 // A Page is written from top to bottom.
@@ -55,14 +53,6 @@ func New(out io.Writer, colored bool) *Page {
 
 // In returns the same page, with n more spaces before each line.
 func (p *Page) In(n int) *Page { return &Page{p.sink, p.indent + n} }
-
-// width returns how wide the paragraphs of the page may be.
-func (p *Page) width() int {
-	if p.columns > 0 {
-		return min(p.columns, Width)
-	}
-	return Width
-}
 
 // Err returns the first error of writing. Later lines are lost.
 func (p *Page) Err() error { return p.err }
@@ -158,7 +148,7 @@ func plainText(s string) string { return s }
 
 // paragraph writes words after a label. Further lines begin where the first word does.
 func (p *Page) paragraph(label string, style func(string) string, words []string, separator string) {
-	for _, line := range hang(label, widthOf(label), words, separator, p.width()-p.indent) {
+	for _, line := range hang(label, widthOf(label), words, separator, min(Width, cmp.Or(p.columns, Width))-p.indent) {
 		p.Line(style(line))
 	}
 }
