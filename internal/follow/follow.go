@@ -182,8 +182,8 @@ func (r *run) follow(ctx context.Context) error {
 		when := fetched.Publication.Published.Format(time.RFC3339)
 		return r.fails(FetchFailed, hint.New("the list is from the future: "+when, "check the clock of this host"))
 	}
-	if o, err := r.refuse(fetched.Publication); err != nil {
-		return r.fails(o, err)
+	if err := r.refuse(fetched.Publication); err != nil {
+		return err
 	}
 	next := newState(fetched)
 	next.URL, next.Settings, next.SHA256, next.Boot = r.URL, r.Settings, r.state.SHA256, r.boot()
@@ -223,31 +223,31 @@ func (r *run) afterRestart() error {
 }
 
 // refuse refuses a list that is older than the one in force, or would take too much of it away.
-func (r *run) refuse(p *iprange.Publication) (Outcome, error) {
+func (r *run) refuse(p *iprange.Publication) error {
 	before, of := r.state.held().Publication.Merged(), r.state.Published
 	if r.state.SHA256 == "" || r.Force {
-		return "", nil
+		return nil
 	}
 	date := p.Published.Format(time.RFC3339)
 	if p.Published.Before(of) && !of.After(time.Now().Add(clockSkew)) {
-		return Older, hint.New(
+		return r.fails(Older, hint.New(
 			fmt.Sprintf("the list of %s is older than that of %s, which the file has", date, of.Format(time.RFC3339)),
-			"run again later: a cache may have served an old copy; --force takes it")
+			"run again later: a cache may have served an old copy; --force takes it"))
 	}
 	if r.Settings != r.state.Settings {
-		return "", nil // the change of settings takes those away
+		return nil // the change of settings takes those away
 	}
 	loss := ipspace.Lose(p.Merged(), before)
 	if !loss.Exceeds(r.MaxRevokePercent) {
-		return "", nil
+		return nil
 	}
 	r.report.Added, r.report.Removed = ipspace.Change(before, p.Merged())
-	return Held, hint.New(
+	return r.fails(Held, hint.New(
 		fmt.Sprintf("the list of %s takes addresses from %d of %s (%.0f%% of IPv4, %.0f%% of IPv6), "+
 			"more than MAX_REVOKE_PERCENT=%d allows; this would be lost: %s",
 			date, loss.Losing, words.Count(loss.Prefixes, "range"), loss.Percent[0], loss.Percent[1],
 			r.MaxRevokePercent, words.Few(words.Strings(loss.Lost))),
-		"compare the published list with what would be lost, and if the list is right, run once with --force")
+		"compare the published list with what would be lost, and if the list is right, run once with --force"))
 }
 
 // replace puts a new file in force. The state first records that this has begun, so that the next run can undo a run
