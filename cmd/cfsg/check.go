@@ -275,7 +275,6 @@ func (w checkPage) subjects(subjects []door.SubjectReport, world []door.WorldRul
 	}
 }
 
-// writeInterface names a network interface.
 func writeInterface(w *page.Page, i *door.Interface) {
 	addresses := slices.Concat(i.PublicIPv4, i.IPv6)
 	if len(addresses) == 0 {
@@ -375,13 +374,11 @@ func (w checkPage) family(f door.FamilyReport) {
 	}
 }
 
-// blockedOf says how much is blocked of how much.
 func blockedOf(f door.FamilyReport) string {
 	return fmt.Sprintf("%s, %s of %s", words.CountAs(len(f.Blocked.Prefixes), "range is blocked", "ranges are blocked"),
 		page.Thousands(f.Blocked.Size), amount(f.Wanted.Size, f.Unit))
 }
 
-// amount says how many addresses or networks there are.
 func amount(n uint64, unit string) string {
 	if n == 1 {
 		unit = map[string]string{"addresses": "address", "/64 networks": "/64 network"}[unit]

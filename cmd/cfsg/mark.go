@@ -109,7 +109,6 @@ func inherited(k *kong.Context, without []string, command string, more []string)
 	return line
 }
 
-// hasFlag reports whether a command has a flag.
 func hasFlag(k *kong.Context, command, flag string) bool {
 	for _, node := range k.Model.Children {
 		if node.Name == command {

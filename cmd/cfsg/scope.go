@@ -82,7 +82,6 @@ func (f placeFlags) openOne(ctx context.Context, t terminal, who string, flags m
 // inAccount returns the credentials of the one account that the command works in.
 func (w *scope) inAccount() aws.Config { return engine.Config(w.aws, w.role, w.ExternalID) }
 
-// target is where the command works.
 func (w *scope) target() *engine.Target {
 	return &engine.Target{Account: engine.AccountOf(w.role), Region: w.aws.Region}
 }
@@ -179,7 +178,6 @@ func (f placeFlags) awsConfig(ctx context.Context, regions ...string) (aws.Confi
 	return engine.Config(cfg, "", ""), nil
 }
 
-// errNoRegion says that nothing names a region.
 var errNoRegion = hint.New("no region", "name one with --region, AWS_REGION or a profile that has one")
 
 // isLoopback reports whether a URL's host is this machine.
@@ -240,8 +238,12 @@ func (f placeFlags) deployed(ctx context.Context) (map[string]string, error) {
 		return nil, err
 	}
 	stacks, err := cloudformation.NewFromConfig(cfg).DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &f.Stack})
-	if err != nil {
-		return nil, explainStack(err, cfg.Region)
+	api, ok := errors.AsType[smithy.APIError](err)
+	switch {
+	case ok && api.ErrorCode() == "ValidationError" && strings.Contains(api.ErrorMessage(), "does not exist"):
+		return nil, hint.New("there is none in "+cfg.Region, "check the name, and name its region with AWS_REGION or the stack by its ARN")
+	case err != nil:
+		return nil, awserr.Explain(err, "cloudformation:DescribeStacks")
 	}
 	name := ""
 	for _, stack := range stacks.Stacks {
@@ -258,14 +260,10 @@ func (f placeFlags) deployed(ctx context.Context) (map[string]string, error) {
 	if err != nil {
 		return nil, awserr.Explain(err, "lambda:GetFunctionConfiguration")
 	}
-	env := found.Environment
-	switch {
-	case env == nil || len(env.Variables) == 0 && env.Error == nil:
-		return nil, fmt.Errorf("function %s has no environment variables: it is not the function of cloudfront-sg-sync", name)
-	case env.Error != nil:
-		return nil, fmt.Errorf("the environment of function %s cannot be read: %s", name, aws.ToString(env.Error.Message))
+	if env := found.Environment; env != nil && len(env.Variables) > 0 {
+		return env.Variables, nil
 	}
-	return env.Variables, nil
+	return nil, fmt.Errorf("function %s has no environment variables: it is not the function of cloudfront-sg-sync, or you may not decrypt them", name)
 }
 
 // stackConfig returns credentials, endpoint and the region that a stack is in: that of its ARN, or that of the profile,
@@ -277,13 +275,4 @@ func (f placeFlags) stackConfig(ctx context.Context) (aws.Config, error) {
 		return f.awsConfig(ctx, f.Region...)
 	}
 	return cfg, err
-}
-
-// explainStack adds a remedy to an error of CloudFormation.
-func explainStack(err error, region string) error {
-	api, ok := errors.AsType[smithy.APIError](err)
-	if ok && api.ErrorCode() == "ValidationError" && strings.Contains(api.ErrorMessage(), "does not exist") {
-		return hint.New("there is none in "+region, "check the name, and name its region with AWS_REGION or the stack by its ARN")
-	}
-	return awserr.Explain(err, "cloudformation:DescribeStacks")
 }

@@ -404,7 +404,6 @@ func (r *setupRun) undo(ctx context.Context) error {
 	return nil
 }
 
-// proposeUndo reads the origin, and proposes the steps that undo setups of it.
 func (r *setupRun) proposeUndo(ctx context.Context) error {
 	defer r.t.progress("looking at the origin …")()
 	state, steps, err := r.ProposeUndo(ctx)
@@ -444,7 +443,7 @@ func (r *setupRun) show() {
 	if len(d.Notes) > 0 {
 		w.Line()
 	}
-	switch created := len(r.state.Created) > 0; {
+	switch {
 	case len(d.Steps) > 0:
 		var rows [][]string
 		for i, step := range d.Steps {
@@ -453,8 +452,6 @@ func (r *setupRun) show() {
 		w.Table([]string{"", "step", "on", ""}, rows)
 	case r.Undo:
 		w.Line("Setup has created nothing here, so there is nothing to undo.")
-	case created:
-		w.Line("Nothing to do: all that setup created is up to date.")
 	default:
 		w.Line("Nothing to do.")
 	}
@@ -467,7 +464,6 @@ func (r *setupRun) show() {
 	}
 }
 
-// showWorld shows the rules that are open to the world.
 func (r *setupRun) showWorld() {
 	if len(r.doc.OpenToWorld) == 0 {
 		return
@@ -535,7 +531,6 @@ func (r *setupRun) showReopen() {
 	}
 }
 
-// showLeft shows the tasks that are left.
 func (r *setupRun) showLeft() {
 	w := r.page
 	w.Line()

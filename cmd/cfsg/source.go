@@ -11,7 +11,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -122,31 +121,21 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// suggestServices says which family of ranges a document has for services that lack a selected range, and which
-// services are most like those that it does not know.
+// suggestServices says which services of a document are most like those that it does not have.
 func suggestServices(missing []string, document []byte) string {
-	hint := "cfsg ranges list names all services"
-	services, err := iprange.Services(bytes.NewReader(document))
-	if err != nil {
-		return hint
-	}
+	const all = "cfsg ranges list names all services"
+	services, _ := iprange.Services(bytes.NewReader(document)) // it was read before
 	var names, guesses []string
 	for _, s := range services {
 		names = append(names, s.Name)
 	}
 	for _, name := range missing {
-		if i := slices.Index(names, name); i >= 0 {
-			family := "IPv6"
-			if len(services[i].IPv4) > 0 {
-				family = "IPv4"
-			}
-			hint = fmt.Sprintf("%s has %s ranges only; %s", name, family, hint)
-		} else if guess := nearest(name, names); guess != "" {
+		if guess := nearest(name, names); guess != "" && guess != name { // which lacks only a family
 			guesses = append(guesses, guess)
 		}
 	}
 	if len(guesses) == 0 {
-		return hint
+		return all
 	}
-	return fmt.Sprintf("did you mean %s? %s", strings.Join(guesses, " and "), hint)
+	return fmt.Sprintf("did you mean %s? %s", strings.Join(guesses, " and "), all)
 }

@@ -66,7 +66,7 @@ func (s *Setup) Propose(ctx context.Context, state *State) ([]Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	existing, tag := idsOf(ofKind(state.kind, state.Created)), s.tags(state, state.kind)[0]
+	existing, tag := idsOf(ofKind(state.kind, state.Created)), s.tags(state)[0]
 	var names []string
 	stale := false
 	for _, h := range holders {

@@ -25,8 +25,8 @@ import (
 // it finishes the step under way: nobody could tell whether an abandoned call took effect.
 func (s *Setup) Take(ctx context.Context, state *State, steps []Step, taken func(Step)) error {
 	for i, step := range steps {
-		if ctx.Err() != nil {
-			return hint.New(fmt.Sprintf("stopped between two steps (%d of %d taken)", i, len(steps)), "run it again to continue")
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 		if err := s.take(context.WithoutCancel(ctx), state, step); err != nil {
 			return hint.With(fmt.Errorf("%w (%d of %d steps taken)", err, i, len(steps)), "run it again to continue")
@@ -38,15 +38,11 @@ func (s *Setup) Take(ctx context.Context, state *State, steps []Step, taken func
 }
 
 func (s *Setup) take(ctx context.Context, state *State, step Step) error {
-	kind := secgroup.SecurityGroup
-	if strings.HasPrefix(step.On, "pl-") {
-		kind = secgroup.ManagedPrefixList
-	}
 	switch step.Action {
 	case toCreate:
 		return s.create(ctx, state, step.create)
 	case toTag:
-		return s.createTags(ctx, step.On, s.tags(state, kind)...)
+		return s.createTags(ctx, step.On, s.tags(state)...)
 	case toSeal:
 		return s.seal(ctx, state, step.On)
 	case toAuthorize, toFill:
@@ -60,7 +56,7 @@ func (s *Setup) take(ctx context.Context, state *State, step Step) error {
 		_, err := secgroup.Apply(ctx, s.api(), step.close, 0)
 		return err
 	case toDelete:
-		if kind == secgroup.ManagedPrefixList {
+		if strings.HasPrefix(step.On, "pl-") {
 			return s.deleteList(ctx, step.On)
 		}
 		return s.deleteGroup(ctx, step.On)
@@ -73,13 +69,12 @@ func (s *Setup) take(ctx context.Context, state *State, step Step) error {
 func (s *Setup) authorize(ctx context.Context, state *State) error {
 	req := engine.Request{GroupIDs: idsOf(ofKind(state.kind, state.Created))}
 	_, err := s.Engine.Run(ctx, req)
-	if err == nil {
-		return nil
+	if err != nil {
+		if unsynced, nextErr := s.unsynced(ctx, req); nextErr == nil && !unsynced {
+			return nil
+		}
 	}
-	if unsynced, nextErr := s.unsynced(ctx, req); nextErr != nil || unsynced {
-		return err
-	}
-	return nil
+	return err
 }
 
 // create creates a group or a list with all its tags in one call, so that what exists is always found again, and waits
@@ -89,28 +84,14 @@ func (s *Setup) authorize(ctx context.Context, state *State) error {
 func (s *Setup) create(ctx context.Context, state *State, h secgroup.Holder) error {
 	what, spec := "security group "+h.Name, []types.TagSpecification{{
 		ResourceType: types.ResourceTypeSecurityGroup,
-		Tags:         append(s.tags(state, h.Kind), tag("Name", h.Name), tag(s.markKey(), s.mark())),
+		Tags:         append(s.tags(state), tag("Name", h.Name), tag(s.markKey(), s.mark())),
 	}}
-	shown := func() (bool, error) {
-		created, err := s.created(ctx)
-		i := slices.IndexFunc(created, func(c secgroup.Holder) bool { return c.Kind == h.Kind && c.Name == h.Name })
-		if i >= 0 {
-			h = created[i]
-		}
-		return i >= 0, err
-	}
 	var err error
 	if h.Kind == secgroup.ManagedPrefixList {
 		what, spec[0].ResourceType = "prefix list "+h.Name, types.ResourceTypePrefixList
-		var out *ec2.CreateManagedPrefixListOutput
-		out, err = s.EC2.CreateManagedPrefixList(ctx, &ec2.CreateManagedPrefixListInput{
+		_, err = s.EC2.CreateManagedPrefixList(ctx, &ec2.CreateManagedPrefixListInput{
 			PrefixListName: &h.Name, AddressFamily: aws.String(h.Family.String()), MaxEntries: aws.Int32(int32(h.MaxEntries)), TagSpecifications: spec,
 		})
-		shown = func() (bool, error) {
-			h.ID = aws.ToString(out.PrefixList.PrefixListId)
-			l, err := s.list(ctx, h.ID)
-			return l != nil && !strings.HasSuffix(string(l.State), "-in-progress"), err
-		}
 	} else {
 		description := "Lets CloudFront in at " + s.Origin.String() + "; made by cfsg setup"
 		_, err = s.EC2.CreateSecurityGroup(ctx, &ec2.CreateSecurityGroupInput{
@@ -122,7 +103,18 @@ func (s *Setup) create(ctx context.Context, state *State, h secgroup.Holder) err
 	if err != nil && !duplicate {
 		return explain(err, "create %s", what)
 	}
-	found, err := s.await(ctx, shown)
+	found, err := s.await(ctx, func() (bool, error) {
+		created, err := s.created(ctx)
+		i := slices.IndexFunc(created, func(c secgroup.Holder) bool { return c.Kind == h.Kind && c.Name == h.Name })
+		if i < 0 || err != nil {
+			return false, err
+		}
+		if h = created[i]; h.Kind == secgroup.SecurityGroup {
+			return true, nil
+		}
+		l, err := s.list(ctx, h.ID)
+		return l != nil && !strings.HasSuffix(string(l.State), "-in-progress"), err
+	})
 	switch {
 	case err != nil:
 		return err
@@ -166,8 +158,8 @@ func (s *Setup) await(ctx context.Context, ask func() (bool, error)) (bool, erro
 func tag(key, value string) types.Tag { return types.Tag{Key: &key, Value: &value} }
 
 // tags are those by which the engine keeps a group or a list up to date: the ports and the pool, or ranges.
-func (s *Setup) tags(state *State, kind secgroup.Kind) []types.Tag {
-	if kind == secgroup.ManagedPrefixList {
+func (s *Setup) tags(state *State) []types.Tag {
+	if state.ByList {
 		return []types.Tag{tag(s.TagKey, "ranges")}
 	}
 	ports := strings.Join(secgroup.PortNames(s.allPorts(state)), " ")
