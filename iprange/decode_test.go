@@ -214,6 +214,9 @@ func TestDecodePassesOver(t *testing.T) {
 			judge(file[:at] + char + file[at:])
 		}
 	}
+	for _, entry := range []string{`{"x":"y",z":u"}`, `{x":"y","z":u"}`, `{x":y","z":"u"}`} { // two quotes less
+		judge(lists(passedOver+","+entry+","+wantedEntry, ""))
+	}
 	for char := range 256 {
 		judge(strings.Replace(file, "52.2", string([]byte{byte(char)}), 1))
 	}
