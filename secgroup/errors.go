@@ -27,7 +27,7 @@ func (e *OlderError) Error() string {
 }
 
 // Hint returns what to do about it.
-func (e *OlderError) Hint() string {
+func (*OlderError) Hint() string {
 	return "fetch the newer file, or run with force to go back to this one"
 }
 
@@ -39,12 +39,10 @@ type ShortageError struct {
 	// MoreGroups in the same pool would make room; so would a quota of RulesPerGroup. A list needs MaxEntries.
 	MoreGroups, RulesPerGroup, MaxEntries int
 	// Cause, if set, is why there is no room although the pool may be large enough.
-	Cause string
-	// TagKey is the run's, and IDs are the groups that the pool has now.
+	Cause  string
 	TagKey string
-	IDs    []string
-	// Compact, if set, counts the rules that each port would need for CloudFront's compact cover instead. The caller
-	// may set it, and Region, which is where the pool is.
+	IDs    []string // the groups that the pool has now
+	// The caller may set these: the rules that each port would need for CloudFront's compact cover, and the pool's region.
 	Compact Weight
 	Region  string
 }

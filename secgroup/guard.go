@@ -16,15 +16,12 @@ import (
 // A HeldError says that nothing of a pool is closed, because the published list would take too much away from it:
 // addresses of too many of its rules, or too many of its addresses of one family.
 type HeldError struct {
-	Kind Kind
-	Pool string
-	// Loss is what the pool would lose of its owned rules and their addresses.
-	ipspace.Loss
-	MaxPercent int
-	// Frozen are groups of the pool that this run may not change, if it is held only because of their rules.
-	Frozen []string
-	// Settings, if set, are those that entries of a list were made with, other than the run's.
-	Settings string
+	Kind         Kind
+	Pool         string
+	ipspace.Loss // of the pool's owned rules and their addresses
+	MaxPercent   int
+	Frozen       []string // groups that this run may not change, if the pool is held only because of their rules
+	Settings     string   // if set, those that entries of a list were made with, other than the run's
 }
 
 const maxNamed = 20 // ranges in a message

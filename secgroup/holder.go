@@ -31,8 +31,8 @@ type Holder struct {
 	Ingress []Rule
 	// Egress holds the outbound rules of a group, whose sources are destinations. It is nil if nobody read them.
 	Egress []Rule
-	// Family, Version and MaxEntries are those of a prefix list. A change names the version that it is made for, and
-	// makes the next one. A rule that refers to the list weighs MaxEntries.
+	// These are of a prefix list. A change names the version that it is made for, and makes the next one. A rule that
+	// refers to the list weighs MaxEntries.
 	Family     Family
 	Version    int64
 	MaxEntries int
@@ -83,12 +83,9 @@ type HolderPlan struct {
 	FreeNow, Free Weight
 	// Applied is when the newest file was published that an owned rule was made from; it is zero if there is none.
 	Applied time.Time
-	// Held are the rules that the guard keeps where they are.
-	Held map[RuleID]bool
-	// Problem keeps the plan from changing this holder. Its rules stay as they are.
-	Problem error
-	// Unread is true if its tags or rules cannot be read.
-	Unread bool
+	Held    map[RuleID]bool // the rules that the guard keeps where they are
+	Problem error           // keeps the plan from changing this holder; its rules stay as they are
+	Unread  bool            // its tags or rules cannot be read
 
 	tagKey string
 	newest Rule // that Applied is of
@@ -110,7 +107,6 @@ func (h *HolderPlan) Owns(r Rule) bool {
 // lists reports whether the tags of the holder list a port.
 func (h *HolderPlan) lists(port PortRange) bool { return slices.Contains(h.Settings.Ports, port) }
 
-// isFrozen reports whether this run may not change the holder.
 func (h *HolderPlan) isFrozen() bool { return h.frozen }
 
 // Now returns what the holder contains before the plan.

@@ -18,11 +18,9 @@ import (
 
 // An Interface is a network interface, reduced to what tells it from others and who reaches it.
 type Interface struct {
-	ID string `json:"id"` // eni-…
-	// Description says what it belongs to: "ELB app/shop/50dc6c495c0c9188".
-	Description string `json:"description"`
-	Instance    string `json:"instance"` // i-…, or empty
-	// PrivateIPv4, PublicIPv4 and IPv6 are its addresses.
+	ID          string       `json:"id"`          // eni-…
+	Description string       `json:"description"` // what it belongs to: "ELB app/shop/50dc6c495c0c9188"
+	Instance    string       `json:"instance"`    // i-…, or empty
 	PrivateIPv4 []netip.Addr `json:"privateIpv4"`
 	PublicIPv4  []netip.Addr `json:"publicIpv4"`
 	IPv6        []netip.Addr `json:"ipv6"`
@@ -30,12 +28,10 @@ type Interface struct {
 	Groups      []string `json:"-"` // IDs of the groups attached to it
 	Region      string   `json:"-"` // where it is; empty if the reader knows
 	VPC, Subnet string   `json:"-"`
-	// Secondary is set for one that is not its instance's first.
-	Secondary bool `json:"-"`
-	// RequesterManaged is set for an interface that belongs to a service, and that nobody else can change.
-	RequesterManaged bool `json:"-"`
-	// NeedsNoGroup is set for an interface that everyone reaches if no group is attached to it.
-	NeedsNoGroup bool `json:"-"`
+
+	Secondary        bool `json:"-"` // not its instance's first
+	RequesterManaged bool `json:"-"` // belongs to a service, and nobody else can change it
+	NeedsNoGroup     bool `json:"-"` // everyone reaches it if no group is attached to it
 }
 
 // DescribeInterfaces returns the network interfaces that a filter matches, each once, by a call for each 200 values.
@@ -209,12 +205,11 @@ func (u *unit) lacking(p *PoolPlan) (plans []InterfacePlan) {
 				here = append(here, h)
 			}
 		}
-		if len(here) == 0 || len(set.interfaces) == 0 {
-			continue
-		}
-		plan := u.lacks(p, here)
-		for _, plan.Interface = range set.interfaces {
-			plans = append(plans, plan)
+		if len(here) > 0 && len(set.interfaces) > 0 {
+			plan := u.lacks(p, here)
+			for _, plan.Interface = range set.interfaces {
+				plans = append(plans, plan)
+			}
 		}
 	}
 	slices.SortFunc(plans, func(a, b InterfacePlan) int { return cmp.Compare(a.ID, b.ID) })
@@ -230,12 +225,13 @@ func (u *unit) lacks(p *PoolPlan, here []*HolderPlan) (plan InterfacePlan) {
 		}
 		for _, source := range u.Ranges {
 			id := here[0].rule(port, Source{Prefix: source})
-			if slices.ContainsFunc(here, func(h *HolderPlan) bool { return h.willHave(id) }) {
+			has := func(h *HolderPlan) bool { return h.willHave(id) }
+			if slices.ContainsFunc(here, has) {
 				continue
 			}
 			plan.Lacks++
 			for _, h := range p.Holders {
-				if h.willHave(id) && !slices.Contains(plan.Attach, h.ID) {
+				if has(h) && !slices.Contains(plan.Attach, h.ID) {
 					plan.Attach = append(plan.Attach, h.ID)
 				}
 			}

@@ -16,12 +16,9 @@ import (
 
 // A Request is what a plan is asked for.
 type Request struct {
-	// Stamp is the tag key, the services and the publication that the rules are made from.
-	Stamp
-	// Ranges are the wanted sources: canonical, sorted, none inside another.
-	Ranges []netip.Prefix
-	// Families are the wanted address families; none means both. Rules of the other family are stale.
-	Families []Family
+	Stamp                   // the tag key, the services and the publication that the rules are made from
+	Ranges   []netip.Prefix // the wanted sources: canonical, sorted, none inside another
+	Families []Family       // the wanted ones; none means both. Rules of the other family are stale
 	// RulesPerGroup is the quota L-0EA8095F: the inbound rules that a group may hold of each family, at least one.
 	RulesPerGroup int
 	// MaxRevokePercent bounds what a published list may take away from a pool in one go, see [HeldError].
@@ -44,15 +41,12 @@ type Request struct {
 
 // A Plan is what makes the groups and prefix lists of one account and region equal to a request.
 type Plan struct {
-	// Pools are sorted by kind and name.
-	Pools []PoolPlan
+	Pools []PoolPlan // sorted by kind and name
 	// Sequences hold the steps of all pools. The steps of a sequence are to be taken in this order, as their groups
 	// share network interfaces; sequences do not depend on one another.
-	Sequences []Sequence
-	// Blind is true if the plan was made without the permission to see which interfaces the groups are attached to.
-	Blind bool
-	// Attachments are those of the request.
-	Attachments *Attachments
+	Sequences   []Sequence
+	Attachments *Attachments // of the request
+	Blind       bool         // made without the permission to see Attachments
 }
 
 // A PoolPlan is the part of a plan for one pool: the groups that share rules, a group of its own, or a prefix list.
@@ -60,16 +54,13 @@ type PoolPlan struct {
 	Kind    Kind
 	Name    string        // a group or list of its own is a pool named by its ID
 	Holders []*HolderPlan // sorted by ID
-	// Steps are the pool's part of its sequence.
-	Steps []Step
+	Steps   []Step        // the pool's part of its sequence
 	// Err says why the pool cannot be made equal to the request, or not wholly: a *[ShortageError] if it is too small, a
 	// *[HeldError] if the guard holds it, an *[OlderError] if its rules are from a newer file. Several are joined.
 	Err error
-	// Warnings are problems that a person has to solve, though they do not keep the pool from being equal to the
-	// request.
-	Warnings []string
-	// Interfaces say what each network interface gets from the pool. They are empty without Request.Attachments.
-	Interfaces []InterfacePlan
+	// Warnings need a person, though they do not keep the pool from being equal to the request.
+	Warnings   []string
+	Interfaces []InterfacePlan // what each gets from the pool; empty without Request.Attachments
 }
 
 // A Sequence is an order of steps, with what it takes to check each of them: which holders they are about, and which of
@@ -81,8 +72,7 @@ type Sequence struct {
 	// name of one network interface that has the set. If the groups are attached nowhere, or it is unknown where, the
 	// name is empty.
 	Interfaces []InterfaceSet
-	// Ranges are the wanted sources.
-	Ranges []netip.Prefix
+	Ranges     []netip.Prefix // the wanted sources
 }
 
 // An InterfaceSet is a set of holders that open what they open together.
@@ -111,7 +101,8 @@ func NewPlan(ctx context.Context, groups []Group, req Request, lists ...Holder) 
 	} else if err := refuseFuture(req); err != nil {
 		return nil, err
 	}
-	plan := &Plan{Pools: partition(slices.Concat(groups, lists), req), Attachments: req.Attachments, Blind: req.Attachments != nil && req.Attachments.Unknown}
+	plan := &Plan{Pools: partition(slices.Concat(groups, lists), req), Attachments: req.Attachments}
+	plan.Blind = req.Attachments != nil && req.Attachments.Unknown
 	for _, pools := range connect(plan.Pools, req.Attachments) {
 		plan.Sequences = append(plan.Sequences, planTogether(ctx, pools, req))
 	}
@@ -246,8 +237,8 @@ func newHolderPlan(h *Holder, req Request) *HolderPlan {
 	return p
 }
 
-// connect returns the pools by what has to be planned together: pools that meet at a network interface, directly or by
-// way of others. If it is unknown where groups are attached, each pool is apart.
+// connect returns the pools by what has to be planned together, as they meet at a network interface, directly or by way
+// of others. If it is unknown where groups are attached, each pool is apart.
 func connect(pools []PoolPlan, a *Attachments) [][]*PoolPlan {
 	of := map[string]int{}          // by group ID: its pool
 	with := make([]int, len(pools)) // by pool: the first of those that it meets

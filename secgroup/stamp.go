@@ -12,14 +12,11 @@ import (
 
 // A Stamp is what the description of an owned rule says: who made the rule and what from.
 type Stamp struct {
-	TagKey   string
-	Services []string
-	// Within are the services whose ranges the rules may take in as well; none where the rules open the ranges of
-	// Services and nothing else.
-	Within    []string
+	TagKey    string
+	Services  []string
+	Within    []string  // the services whose ranges the rules may take in as well
 	Published time.Time // when the file was published the rule was made from
-	// Held marks a rule that was authorized while the guard held its pool, see [HeldError].
-	Held bool
+	Held      bool      // authorized while the guard held its pool, see [HeldError]
 }
 
 // maxDescription is the length of a rule's description in characters, and descriptionChars are the ones it may hold
@@ -37,12 +34,7 @@ const (
 
 // String returns the description, such as
 //
-//	cloudfront-ingress: CLOUDFRONT 2026-08-22T15:17:05Z
-//	cloudfront-ingress: CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT 2026-08-22T15:17:05Z
-//
-// and, of a rule that was authorized while its pool was held,
-//
-//	cloudfront-ingress: CLOUDFRONT 2026-08-22T15:17:05Z held
+//	cloudfront-ingress: CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT 2026-08-22T15:17:05Z held
 func (s Stamp) String() string {
 	text := s.TagKey + ": " + s.Settings() + " " + s.Published.UTC().Format(time.RFC3339)
 	if s.Held {
@@ -51,8 +43,7 @@ func (s Stamp) String() string {
 	return text
 }
 
-// Settings returns the services that the rules are made for, such as "CLOUDFRONT" or "CLOUDFRONT_ORIGIN_FACING within
-// CLOUDFRONT".
+// Settings returns the services that the rules are made for, such as "CLOUDFRONT_ORIGIN_FACING within CLOUDFRONT".
 func (s Stamp) Settings() string {
 	made := strings.Join(s.Services, ",")
 	if len(s.Within) > 0 {

@@ -25,12 +25,9 @@ type Step struct {
 	HolderID string
 	Add      []Rule
 	Remove   []Rule
-	Describe []Rule // rules that stay, with the description that is true now
-	// Gap lists wanted ranges that this step closes until the next steps open them again. It is empty if the planner
-	// found an order without a gap.
-	Gap []netip.Prefix
-	// Reopens is true for a step that ends a gap: it must follow the one before it immediately.
-	Reopens bool
+	Describe []Rule         // rules that stay, with the description that is true now
+	Gap      []netip.Prefix // wanted ranges that this step closes until the next opens them again; empty without a gap
+	Reopens  bool           // ends a gap: it must follow the step before it immediately
 }
 
 // String says what the step does: "authorize 3 rules in sg-…".
@@ -166,8 +163,7 @@ func addSource(p *types.IpPermission, r Rule) {
 	}
 }
 
-// EC2 answers a change of a prefix list before it has made it. These are the pauses between looks at whether it has,
-// the first and the longest.
+// EC2 answers a change of a prefix list before it has made it. These are the first and the longest pause between looks.
 const (
 	firstPoll = 100 * time.Millisecond
 	lastPoll  = 5 * time.Second

@@ -19,10 +19,8 @@ type StrayTag struct {
 	GroupName string `json:"name"`
 	Key       string `json:"key"`
 	Value     string `json:"value"`
-	// Meant is the key that Key was most likely meant to be. It is Key itself where that is right, and the group lacks
-	// the tag that lists the ports.
-	Meant  string `json:"meant"`
-	tagKey string
+	Meant     string `json:"meant"` // what Key was most likely meant to be; Key itself if only the tag for ports is missing
+	tagKey    string
 }
 
 func (s StrayTag) String() string {

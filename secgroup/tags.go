@@ -24,14 +24,10 @@ var suffixes = []string{"", poolSuffix, modeSuffix, PublicSuffix}
 
 // Settings are what the tags of a group ask for.
 type Settings struct {
-	// Ports are the TCP ports to open, sorted, each once. There is none if every owned rule is to be withdrawn.
-	Ports []PortRange
-	// Pool names the groups of one VPC that share their rules; it is empty for a group of its own.
-	Pool string
-	// Exclusive makes every IP-range rule on the listed ports belong to this tool, whatever its description.
-	Exclusive bool
-	// Public are the ports that are meant to be open to the world on this group, sorted, each once.
-	Public []PortRange
+	Ports     []PortRange // the TCP ports to open, sorted, each once; none if every owned rule is to be withdrawn
+	Pool      string      // of the groups of one VPC that share their rules; empty for a group of its own
+	Exclusive bool        // every IP-range rule on the listed ports belongs to this tool, whatever its description
+	Public    []PortRange // the ports that are meant to be open to the world, sorted, each once
 }
 
 // A PortRange is an inclusive range of TCP ports.

@@ -42,11 +42,9 @@ func New(s secgroup.Sequence) *Checker {
 
 // A RefusedError says why a step is not taken.
 type RefusedError struct {
-	Step secgroup.Step
-	// Rules are those of the step that are the reason.
-	Rules []secgroup.Rule
-	// Reason completes "authorize 2 rules in sg-1: …".
-	Reason string
+	Step   secgroup.Step
+	Rules  []secgroup.Rule // those of the step that are the reason
+	Reason string          // completes "authorize 2 rules in sg-1: …"
 }
 
 func (e *RefusedError) Error() string { return fmt.Sprintf("%v: not done: %s", e.Step, e.Reason) }

@@ -22,9 +22,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Config returns what a client for any service needs to retry as that of a target does, in the account of the role or
-// without one in that of cfg. The external ID is for roles that ask for one in their trust policies, and empty for
-// others.
+// Config returns what a client for any service needs to retry as that of a target does, in the account of the role or,
+// without one, in that of cfg. An empty external ID is not sent.
 func Config(cfg aws.Config, roleARN, externalID string) aws.Config {
 	if cfg.Retryer == nil {
 		cfg.Retryer = newRetryer
@@ -72,11 +71,9 @@ func (p roleProvider) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	return c, &roleError{fmt.Errorf("role %s cannot be assumed: %w", p.roleARN, err), p.roleARN}
 }
 
-// plainBody is an HTTP client that hands request bodies on as plain readers.
-//
-// The SDK closes the body as soon as an answer begins. Where net/http is still about to see the end of the body, its
-// WriteTo then returns io.EOF, net/http takes that for a failed write and closes the connection under the answer, and a
-// call that has taken effect is made again. See
+// plainBody is an HTTP client that hands request bodies on as plain readers. The SDK closes the body as soon as an
+// answer begins. If net/http has not seen the end of the body by then, WriteTo returns io.EOF, net/http takes that for a
+// failed write and closes the connection, and a call that has taken effect is made again. See
 // https://github.com/aws/aws-sdk-go-v2/issues/1825
 type plainBody struct{ aws.HTTPClient }
 
@@ -111,20 +108,18 @@ func (c plainBody) Do(req *http.Request) (*http.Response, error) {
 }
 
 // EC2 throttles each mutating action of an account and region by a bucket of 50 tokens that is refilled with 5 a
-// second. See
-// https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
+// second. See https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
+// It counts from when calls arrive, which may be sooner for later calls: so a few tokens stay unused.
 const (
 	mutatingBurst = 50
 	mutatingRate  = 5
-	// onTheWay is how many tokens of the burst are left alone. EC2 reckons from when calls arrive: the bucket here may
-	// think a token there that is not yet, by as much as the first calls took longer than those that follow.
-	onTheWay = 2
+	unusedTokens  = 2
 )
 
 // atPace returns a call that is not made faster than EC2 allows, so that none is wasted on being throttled. One that
 // would have to wait past the context's deadline fails at once.
 func atPace[In, Out any](call operation[In, Out]) operation[In, Out] {
-	bucket := rate.NewLimiter(mutatingRate, mutatingBurst-onTheWay)
+	bucket := rate.NewLimiter(mutatingRate, mutatingBurst-unusedTokens)
 	return func(ctx context.Context, in *In, opts ...func(*ec2.Options)) (*Out, error) {
 		if err := bucket.Wait(ctx); err != nil {
 			return nil, fmt.Errorf("out of time at the pace that EC2 allows; the next run continues: %w", err)
@@ -133,11 +128,10 @@ func atPace[In, Out any](call operation[In, Out]) operation[In, Out] {
 	}
 }
 
+// A call that fails for a passing reason is made maxAttempts times. One that is throttled, because others use up the
+// bucket, is made maxThrottled times, which with pauses of up to 20 s takes some two minutes.
 const (
-	// maxAttempts is how often a call is made that fails for a passing reason.
-	maxAttempts = 3
-	// maxThrottled is how often a call is made that is throttled because others use up the bucket. With pauses of up to
-	// 20 s that is some two minutes.
+	maxAttempts  = 3
 	maxThrottled = 12
 )
 
@@ -158,14 +152,11 @@ func (r retryer) RetryDelay(attempt int, err error) (time.Duration, error) {
 
 var throttling = retry.ThrottleErrorCode{Codes: retry.DefaultThrottleErrorCodes}
 
-// Narrow returns client as an API that holds functions and no client. It keeps the rest of the SDK's EC2 client out of
-// a program: 700 operations, 30 MB.
-//
-// A program that looks up methods by name at run time, as cfsg's parser of flags and text/template do, keeps every
-// exported method of each type that it converts to an interface, and of the types of such a type's fields. See the
-// third of the conditions in
+// Narrow returns client as an API that holds functions and no client. It keeps the rest of the SDK's EC2 client, 700
+// operations of 30 MB, out of a program that looks up methods by name at run time, as cfsg's parser of flags does. Such
+// a program keeps all exported methods of each type that it converts to an interface, and of the types of its fields. So
+// a *ec2.Client must not become an interface anywhere. See the third condition in
 // https://github.com/golang/go/blob/go1.26.0/src/cmd/link/internal/ld/deadcode.go
-// So a *ec2.Client must not become an interface anywhere. A function does not show what it is a method of.
 func Narrow(client *ec2.Client) secgroup.API { return newNarrow(client) }
 
 func newNarrow(client *ec2.Client) *narrow {

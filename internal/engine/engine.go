@@ -54,14 +54,10 @@ type FetchFunc func(context.Context, *iprange.Notice) (*iprange.Publication, err
 
 // A Request is what a run is asked for.
 type Request struct {
-	// Notice is what a notification said of the file, if one started the run.
-	Notice *iprange.Notice
-	// DryRun plans and reports, and changes nothing.
-	DryRun bool
-	// Force revokes however many rules lose addresses.
-	Force bool
-	// GroupIDs names the only groups that may be changed; empty means all.
-	GroupIDs []string
+	Notice   *iprange.Notice // what a notification said of the file, if one started the run
+	DryRun   bool            // plans and reports, and changes nothing
+	Force    bool            // revokes however many rules lose addresses
+	GroupIDs []string        // the only groups that may be changed; empty means all
 	// Withdraw revokes every owned rule of the tagged groups, whatever is published and however many there are: no
 	// range is wanted any more.
 	Withdraw bool
@@ -71,8 +67,8 @@ type Request struct {
 	// Look asks for the network interfaces of all groups even if nothing is revoked, so that the report tells which of
 	// them lack something.
 	Look bool
-	// Watch asks for warnings of stray tags, and of rules that are open to the world once the run is over. A run that also
-	// looks finds mistyped tags too, and what is open in other groups at the same network interfaces.
+	// Watch asks for warnings of stray tags, and of rules that are open to the world after the run. With Look, it also
+	// finds mistyped tags, and what is open in other groups at the same network interfaces.
 	Watch bool
 	// AskQuota asks for the quota even if there is nothing to do, so that a person sees how much room is left.
 	AskQuota bool
@@ -205,8 +201,7 @@ func (e *Engine) unknownGroups(ids []string, runs []*targetRun) []error {
 	return errs
 }
 
-// isolatePanics calls f. A panic in it becomes an error, so that it fails alone: the other targets go on, and the run
-// still reports what it did.
+// isolatePanics calls f. A panic in it becomes an error: the other targets go on, and the run reports what it did.
 func (e *Engine) isolatePanics(ctx context.Context, f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

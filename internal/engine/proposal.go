@@ -13,19 +13,14 @@ import (
 
 // A Preview is what a run would do in one target, step by step.
 type Preview struct {
-	Target *Target
-	// Groups are the tagged groups as they are, and Holders these and the tagged prefix lists.
-	Groups  []secgroup.Group
-	Holders []secgroup.Holder
-	// Plan is nil if Err says why there is none.
-	Plan *secgroup.Plan
-	Err  error
-	// Pools and Lists are those of the plan that have a group or list asked for.
-	Pools, Lists []secgroup.PoolPlan
-	// RulesPerGroup is the quota that the plan assumes.
-	RulesPerGroup int
-	// ListsErr says why no prefix list was found.
-	ListsErr error
+	Target        *Target
+	Groups        []secgroup.Group  // the tagged groups as they are
+	Holders       []secgroup.Holder // these and the tagged prefix lists
+	Plan          *secgroup.Plan    // nil if Err says why there is none
+	Err           error
+	Pools, Lists  []secgroup.PoolPlan // those of the plan that have a group or list asked for
+	RulesPerGroup int                 // the quota that the plan assumes
+	ListsErr      error               // why no prefix list was found
 }
 
 // ListsFailure returns why lists cannot be synced. Without the permission to look for them, those who only have groups

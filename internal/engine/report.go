@@ -29,19 +29,14 @@ type Report struct {
 	Warnings []string `json:"warnings"`
 	// Errors names each thing that failed: the file, an account and region, a pool, a group.
 	Errors []string `json:"errors"`
-	// The others are no part of the answer. Capacity is what the plans say of the pools.
-	Capacity Capacity `json:"-"`
-	// Described counts the accounts and regions whose groups were described.
-	Described int `json:"-"`
-	// Incomplete counts the network interfaces that lack wanted ranges, of those that were looked at.
-	Incomplete int `json:"-"`
-	// Looked tells whether all network interfaces of managed groups were looked at.
-	Looked bool `json:"-"`
-	// OpenToWorld counts the distinct rules that are open to the world on managed ports; nil where not all network
-	// interfaces were looked at.
-	OpenToWorld *int `json:"-"`
-	// Denied tells whether an action was denied in the run's own account.
-	Denied bool `json:"-"`
+
+	// The others are no part of the answer.
+	Capacity    Capacity `json:"-"` // what the plans say of the pools
+	Described   int      `json:"-"` // accounts and regions whose groups were described
+	Incomplete  int      `json:"-"` // network interfaces that lack wanted ranges, of those that were looked at
+	Looked      bool     `json:"-"` // whether all network interfaces of managed groups were looked at
+	OpenToWorld *int     `json:"-"` // distinct rules open to the world on managed ports; nil unless Looked
+	Denied      bool     `json:"-"` // whether an action was denied in the run's own account
 }
 
 // PerFamily is a count of each address family: of ranges, or of free slots.
@@ -100,23 +95,20 @@ type GroupReport struct {
 
 // A PrefixListReport says what became of one prefix list.
 type PrefixListReport struct {
-	// Account is empty for the account that the run itself belongs to.
 	Account      string `json:"account"`
 	Region       string `json:"region"`
 	PrefixListID string `json:"prefixListId"`
 	Name         string `json:"name"`
 	Family       string `json:"family"`
 	// Version is that of the entries after the run, and MaxEntries how many there may be.
-	Version    int64 `json:"version"`
-	MaxEntries int   `json:"maxEntries"`
-	Added      int   `json:"added"`
-	Removed    int   `json:"removed"`
-	// Kept counts this tool's entries that were there before and stay, Foreign the entries of the list that are not
-	// this tool's.
-	Kept    int      `json:"kept"`
-	Foreign int      `json:"foreign"`
-	Error   string   `json:"error"`
-	Changes []Change `json:"-"`
+	Version    int64    `json:"version"`
+	MaxEntries int      `json:"maxEntries"`
+	Added      int      `json:"added"`
+	Removed    int      `json:"removed"`
+	Kept       int      `json:"kept"` // these two as in a GroupReport
+	Foreign    int      `json:"foreign"`
+	Error      string   `json:"error"`
+	Changes    []Change `json:"-"`
 }
 
 // NewReport returns a report of a run that has done nothing yet. Its lists are empty, not null, in JSON.

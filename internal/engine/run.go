@@ -99,7 +99,7 @@ func (tr *targetRun) letGo() {
 func (tr *targetRun) note(plan *secgroup.Plan, only []string) {
 	tr.Plan, tr.Pools, tr.Lists, tr.Holders, tr.planned = plan, nil, nil, slices.Concat(tr.Groups, tr.lists), nil
 	if plan.Blind {
-		tr.warn(blind)
+		tr.warn("cannot see network interfaces, so rules that another group has replaced are not revoked: grant ec2:DescribeNetworkInterfaces")
 	}
 	asked := func(id string) bool { return len(only) == 0 || slices.Contains(only, id) }
 	for _, pool := range plan.Pools {
@@ -145,9 +145,6 @@ func (tr *targetRun) warn(text string) {
 func (tr *targetRun) fail(err error) {
 	tr.errs = append(tr.errs, fmt.Errorf("%v: %w", tr.Target, err))
 }
-
-// blind warns that attachments cannot be seen.
-const blind = "cannot see network interfaces, so rules that another group has replaced are not revoked: grant ec2:DescribeNetworkInterfaces"
 
 // warnOfStray warns of tags that do nothing. It finds mistyped ones only if it may ask EC2 for them.
 func (e *Engine) warnOfStray(ctx context.Context, tr *targetRun, ask bool) {

@@ -21,9 +21,8 @@ const (
 	maxPlans = 5
 	// staleAfter is the age at which groups described before a long fetch are described again.
 	staleAfter = 5 * time.Second
-	// firstPause is how long to wait before the groups are described again after a conflict, twice as long each time:
-	// describes may lag behind changes. See
-	// https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
+	// firstPause is how long to wait before the groups are described again after a conflict, as describes may lag behind
+	// changes. It doubles each time. See https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
 	firstPause = time.Second
 	// overQuota is EC2's code for a group that already holds as many rules as its quota allows.
 	overQuota = "RulesPerSecurityGroupLimitExceeded"
@@ -160,8 +159,7 @@ func (r *refusals) repeated(plan *secgroup.Plan) bool {
 // planAndApply plans a target and applies the plan. It reports whether planning again may help.
 func (e *Engine) planAndApply(ctx context.Context, tr *targetRun, publication *iprange.Publication, req Request, r *refusals) (again bool) {
 	plan, err := e.plan(ctx, tr, publication, req, r)
-	// An approval is for one plan, and no other. If nothing is left to do, somebody else, such as the function, did the
-	// rest.
+	// An approval is for one plan. If nothing is left to do, somebody else, such as the function, did the rest.
 	approved := req.Approved[tr.Target]
 	if err == nil && req.Approved != nil && !plan.Idle() && (approved == nil || !plan.SameSteps(approved)) {
 		if len(r.conflicts) > 0 {
@@ -199,10 +197,9 @@ func (e *Engine) planAndApply(ctx context.Context, tr *targetRun, publication *i
 	return again
 }
 
-// plan plans the groups and the prefix lists of a target, except those whose changes EC2 has refused in this run. It
-// plans again with what the first plan shows to be needed: Service Quotas is asked only if there is something to do,
-// and EC2 for the network interfaces of all groups only if something is revoked, or the report is to tell what they
-// lack.
+// plan plans the groups and prefix lists of a target, except those whose changes EC2 has refused in this run, and plans
+// again with what the first plan shows to be needed: the quota if there is something to do, and the network interfaces
+// of all groups if something is revoked or the report is to tell what they lack.
 func (e *Engine) plan(ctx context.Context, tr *targetRun, publication *iprange.Publication, req Request, r *refusals) (*secgroup.Plan, error) {
 	t := tr.Target
 	ask := secgroup.Request{
@@ -267,8 +264,7 @@ func (e *Engine) learn(ctx context.Context, tr *targetRun, plan *secgroup.Plan, 
 // ErrOutdated says that an approved plan is not what would be done now.
 var ErrOutdated = hint.New("the security groups have changed since the plan was made: nothing was done here", "plan again")
 
-// offerCompact completes the errors of pools that are too small: how few rules CloudFront's compact cover needs, and in
-// which region a list is.
+// offerCompact adds to the errors of pools that are too small how few rules the compact cover needs, and the region.
 func offerCompact(plan *secgroup.Plan, p *iprange.Publication, region string) {
 	for _, pool := range plan.Pools {
 		if short, ok := errors.AsType[*secgroup.ShortageError](pool.Err); ok {

@@ -22,16 +22,12 @@ import (
 
 // A Target is one account in one region.
 type Target struct {
-	Account string // empty for the account the credentials belong to
-	Region  string
-	EC2     secgroup.API
-	// Config is what clients for other services need to reach the account in the region.
-	Config aws.Config
-	// Quota asks for the inbound rules a group may hold.
-	Quota func(context.Context) (int, error)
-
-	// AccountID asks for the ID of the account. It is asked once.
-	AccountID func(context.Context) (string, error)
+	Account   string // empty for the account the credentials belong to
+	Region    string
+	EC2       secgroup.API
+	Config    aws.Config                            // for clients of other services
+	Quota     func(context.Context) (int, error)    // asks for the inbound rules a group may hold
+	AccountID func(context.Context) (string, error) // asks for the ID of the account
 
 	knownAccount string
 	accountErr   error
@@ -50,9 +46,8 @@ func (t *Target) String() string {
 	return "account " + t.Account + " in " + t.Region
 }
 
-// Targets returns a target for each region in the account of cfg and in the account of each role. The roles are assumed
-// with the external ID, if there is one. Calls are retried as cfg says, or if it does not, with more patience for
-// throttling than the SDK has.
+// Targets returns a target for each region in the account of cfg and in the account of each role. Calls are retried as
+// cfg says, or if it does not, with more patience for throttling than the SDK has.
 func Targets(cfg aws.Config, regions, roleARNs []string, externalID string) []*Target {
 	cfg = Config(cfg, "", "") // all share one HTTP client
 	var targets []*Target

@@ -22,18 +22,11 @@ type packer struct {
 	free    [2][]int
 	now     [2]*tally // of the rules there are
 	lasting [2]*tally // of those that are not to be removed
-	adds    [][]queued
-	removes []queued
-	// turns are the moves about a rule that several are about, in order.
-	turns map[turn][]int
-	calls []Call
-	most  int // rules that a call adds or removes
-}
-
-// queued is a move with its number in the order that works.
-type queued struct {
-	move
-	number int
+	adds    [][]move
+	removes []move
+	turns   map[turn][]int // by rule: the numbers of the moves that are about it, in order
+	calls   []Call
+	most    int // rules that a call adds or removes
 }
 
 func pack(drifts [2]*drift, moves []move) []Call {
@@ -66,17 +59,18 @@ func pack(drifts [2]*drift, moves []move) []Call {
 
 // queue queues moves. Rules that are there and not removed last.
 func (p *packer) queue(moves []move) {
-	p.adds, p.removes, p.turns = make([][]queued, len(p.free[0])), nil, map[turn][]int{}
+	p.adds, p.removes, p.turns = make([][]move, len(p.free[0])), nil, map[turn][]int{}
 	for f := range p.now {
 		p.lasting[f] = p.now[f].clone()
 	}
 	for i, m := range moves {
+		m.number = i
 		p.turns[m.turn] = append(p.turns[m.turn], i)
 		if m.adds {
-			p.adds[m.holder] = append(p.adds[m.holder], queued{m, i})
+			p.adds[m.holder] = append(p.adds[m.holder], m)
 			continue
 		}
-		p.removes = append(p.removes, queued{m, i})
+		p.removes = append(p.removes, m)
 		if len(p.turns[m.turn]) == 1 {
 			p.lasting[m.family].add(p.span(m), m.holder, -1)
 		}
@@ -116,10 +110,10 @@ func (p *packer) arrange(moves []move) {
 func (p *packer) span(m move) span { return p.drifts[m.family].spanOf(m.item) }
 
 // isNext reports whether no other move about the same rule comes before.
-func (p *packer) isNext(m queued) bool { return p.turns[m.turn][0] == m.number }
+func (p *packer) isNext(m move) bool { return p.turns[m.turn][0] == m.number }
 
 // additions returns the rules to add to a holder, in order, as many as fit.
-func (p *packer) additions(h int) []queued {
+func (p *packer) additions(h int) []move {
 	room := [2]int{p.free[0][h], p.free[1][h]}
 	for i, m := range p.adds[h] {
 		if room[m.family] <= 0 || !p.isNext(m) {
@@ -135,9 +129,9 @@ func (p *packer) add(h, n int) int {
 	for i, m := range p.adds[h][:n] {
 		p.turns[m.turn] = p.turns[m.turn][1:]
 		if len(p.turns[m.turn]) == 0 {
-			p.lasting[m.family].add(p.span(m.move), h, 1)
+			p.lasting[m.family].add(p.span(m), h, 1)
 		}
-		p.make(m.move, i == 0)
+		p.make(m, i == 0)
 	}
 	p.adds[h] = p.adds[h][n:]
 	return n
@@ -145,14 +139,14 @@ func (p *packer) add(h, n int) int {
 
 // remove makes all removals that can be made now and are asked for, and returns how many.
 func (p *packer) remove(asked func(move) bool) int {
-	ready := make([][]queued, len(p.adds))
+	ready := make([][]move, len(p.adds))
 	var waiting [2][]span
 	n := 0
 	rest := p.removes[:0:0]
 	for _, m := range p.removes {
-		sp := p.span(m.move)
+		sp := p.span(m)
 		now := p.now[m.family]
-		can := asked(m.move) && p.isNext(m) && (!p.lasting[m.family].any(sp, m.holder, 0) ||
+		can := asked(m) && p.isNext(m) && (!p.lasting[m.family].any(sp, m.holder, 0) ||
 			now.dispensable(sp, m.holder) && !slices.ContainsFunc(waiting[m.family], sp.meets))
 		if !can {
 			waiting[m.family] = append(waiting[m.family], sp)
@@ -166,9 +160,9 @@ func (p *packer) remove(asked func(move) bool) int {
 	p.removes = rest
 	for _, moves := range ready {
 		for i, m := range moves {
-			p.now[m.family].add(p.span(m.move), m.holder, 1) // make takes it away
+			p.now[m.family].add(p.span(m), m.holder, 1) // make takes it away
 			p.turns[m.turn] = p.turns[m.turn][1:]
-			p.make(m.move, i == 0)
+			p.make(m, i == 0)
 		}
 	}
 	return n

@@ -145,7 +145,7 @@ func (d *drift) classes(is []bool) (all []int) {
 func (d *drift) measure() {
 	w := d.world
 	views := make([][]int, len(w.Holders))
-	for v, view := range d.world.Views {
+	for v, view := range w.Views {
 		for _, h := range view.Holders {
 			views[h] = append(views[h], v)
 		}

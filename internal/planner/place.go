@@ -102,7 +102,6 @@ func (s *state) mayMove(w, from, to int) bool {
 // such a chain, and takes the shortest. This is an augmenting path of bipartite matching; each of its moves adds a copy
 // before it removes one, and goes only to where every view that had the rule has it still.
 func (s *state) makeRoom(w int, views []int) bool {
-	type hop struct{ from, rule int } // rule comes from a holder to the one reached
 	reached := map[int]hop{}
 	var queue []int
 	for _, h := range s.givers[s.class(w)] {
@@ -116,7 +115,7 @@ func (s *state) makeRoom(w int, views []int) bool {
 		h := queue[0]
 		queue = queue[1:]
 		if s.free[h] > 0 {
-			return s.follow(h, func(h int) (rule, from int) { return reached[h].rule, reached[h].from })
+			return s.follow(h, reached)
 		}
 		for _, k := range s.lists[h] {
 			if len(s.givers[k]) == 1 {
@@ -139,12 +138,15 @@ func (s *state) makeRoom(w int, views []int) bool {
 	return false
 }
 
+// A hop is a rule that comes from a holder to another, or from nowhere.
+type hop struct{ from, rule int }
+
 // follow makes the moves of a chain, from its end. Where two rules that move each counted on the other, it makes none
 // and returns false.
-func (s *state) follow(h int, back func(h int) (rule, from int)) bool {
+func (s *state) follow(h int, reached map[int]hop) bool {
 	n := len(s.moves)
 	for h != nowhere {
-		rule, from := back(h)
+		from, rule := reached[h].from, reached[h].rule
 		s.add(rule, h)
 		if from != nowhere {
 			if !s.regardless && !s.open.dispensable(s.spans[rule], from) {

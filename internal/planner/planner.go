@@ -27,8 +27,7 @@ type World struct {
 	Ports   []Ports
 	Ranges  []netip.Prefix
 	Holders []Holder
-	// Views are the network interfaces that have different holders.
-	Views []View
+	Views   []View // the network interfaces that have different holders
 }
 
 // A View is a network interface, seen as the holders attached to it. A rule is open there if one of them has it.
@@ -40,13 +39,10 @@ type View struct {
 
 // A Holder holds rules.
 type Holder struct {
-	// Lists tells by class which rules the holder may be given: those of one pool.
-	Lists []bool
-	Rules []Rule
-	// Room is how many more rules the holder takes, for each family. It is negative where a quota was lowered.
-	Room [2]int
-	// Frozen holders are left as they are.
-	Frozen bool
+	Lists  []bool // by class: which rules the holder may be given, those of one pool
+	Rules  []Rule
+	Room   [2]int // for more rules of each family; negative where a quota was lowered
+	Frozen bool   // left as it is
 	// Swaps is true if a call adds and removes rules at once, as for a prefix list; otherwise a call does one of the
 	// two. Such a holder is alone in its world, which has one port and one view, and its rules weigh one.
 	Swaps bool
@@ -55,14 +51,10 @@ type Holder struct {
 // A Rule is one that a holder has.
 type Rule struct {
 	Ports
-	// Prefix is what the rule lets in, or the zero value if that is not a range.
-	Prefix netip.Prefix
-	// Weight is what the rule takes of its holder's room, for each family.
-	Weight [2]int
-	// Owned rules may be removed.
-	Owned bool
-	// Held keeps an owned rule where it is, whether it is wanted or not.
-	Held bool
+	Prefix netip.Prefix // what the rule lets in, or the zero value if that is not a range
+	Weight [2]int       // what the rule takes of its holder's room, for each family
+	Owned  bool         // may be removed
+	Held   bool         // an owned rule stays where it is, whether it is wanted or not
 }
 
 // Ports are an inclusive range of TCP ports. A rule for all protocols has ports from 0 to 65535. A rule that opens no
@@ -73,10 +65,8 @@ func (p Ports) contain(o Ports) bool { return p.First <= o.First && o.Last <= p.
 
 // A Plan is what makes a world as it is wanted.
 type Plan struct {
-	// Calls have to be made in this order.
-	Calls []Call
-	// Unplaced are the wanted rules that no holder has room for.
-	Unplaced []Wanted
+	Calls    []Call   // to be made in this order
+	Unplaced []Wanted // the wanted rules that no holder has room for
 	// Stays are the owned rules that are not wanted, or not there, but without which something wanted would be closed
 	// at a view for good.
 	Stays []Item
@@ -97,15 +87,11 @@ type Call struct {
 	Holder int
 	Add    []Wanted
 	Remove []Item
-	// Gap lists wanted ranges that this call closes until the next calls open them again. It is empty wherever the
-	// planner found an order without.
-	Gap []netip.Prefix
-	// Closes is true for a call that ends a gap: it belongs right behind the call before it.
-	Closes bool
+	Gap    []netip.Prefix // wanted ranges that this call closes until the next one opens them again
+	Closes bool           // ends a gap: it belongs right behind the call before it
 }
 
-// Make plans a world. Planning ends early where the context does; what it has found by then is a plan all the same, if
-// one that leaves more undone.
+// Make plans a world. If the context ends, the plan leaves more undone.
 func Make(ctx context.Context, w World) *Plan {
 	plan := &Plan{}
 	var drifts [2]*drift

@@ -14,10 +14,9 @@ type state struct {
 	gone   []bool  // by stale rule
 	moves  []move
 	busy   []int // by holder: the moves and stale rules there
-	// freed is the room that the stale rules leave which go in this round; it is there in the next.
-	freed []int
-	// regardless is true where only room counts, and not whether anything is closed on the way.
-	regardless bool
+	freed  []int // by holder: the room that stale rules leave which go in this round; it is there in the next
+
+	regardless bool // only room counts, and not whether anything is closed on the way
 }
 
 // A turn is the rule of a family that a move is about.
@@ -33,6 +32,7 @@ type move struct {
 	// gap marks a removal that closes something, and the addition after it that opens that again.
 	gap    bool
 	closed map[int]bool // the pieces that the removal closes
+	number int          // in the order that works
 }
 
 func (d *drift) state() *state {
