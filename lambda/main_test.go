@@ -304,7 +304,7 @@ func TestFunctionWithBadEnvironment(t *testing.T) {
 		return !strings.ContainsAny(text, "\n") && strings.Contains(text, `MAX_REVOKE_PERCENT="33.3"`) &&
 			strings.Contains(text, `METRICS_NAMESPACE="AWS/foo"`) && !strings.Contains(text, "IP_RANGES_URL")
 	}
-	for _, event := range []string{`{"dryRun":true}`, `{"nonsense":1}`, ``, sample(t, "sns.json")} {
+	for _, event := range []string{`{"dryRun":true}`, `{"nonsense":1}`, ``, sample(t, "sns.json"), sample(t, "api-call.json")} {
 		if msg := f.fail(event); !names(msg) {
 			t.Errorf("event %.40s: error %q", event, msg)
 		}

@@ -31,19 +31,14 @@ type Config struct {
 	RoleARNs  []string // of other accounts to sync as well
 	// MemberAccounts are other accounts to sync, each through its role MemberRoleName, unless RoleARNs has a role of
 	// that account.
-	MemberAccounts []string
-	MemberRoleName string
-	// ExternalID is the one that the trust policies of the roles ask for; empty if they ask for none.
-	ExternalID string
-	// RulesPerGroup is the quota of rules per security group; zero asks Service Quotas.
-	RulesPerGroup    int
+	MemberAccounts   []string
+	MemberRoleName   string
+	ExternalID       string // the one that the trust policies of the roles ask for; empty if they ask for none
+	RulesPerGroup    int    // the quota of rules per security group; zero asks Service Quotas
 	MaxRevokePercent int
-	// NotifyTopicARN is the topic to notify when rules have changed; empty for none.
-	NotifyTopicARN string
-	// EventQueueARN is the queue whose records are accepted; empty for none.
-	EventQueueARN string
-	// MetricsNamespace is the CloudWatch namespace of the metrics; empty for no metrics.
-	MetricsNamespace string
+	NotifyTopicARN   string // the topic to notify when rules have changed; empty for none
+	EventQueueARN    string // the queue whose records are accepted; empty for none
+	MetricsNamespace string // of CloudWatch; empty for no metrics
 }
 
 // FromEnv reads the settings from environment variables, as [Read] does.
@@ -55,45 +50,32 @@ func FromEnv(getenv func(string) string) (Config, error) {
 // error names every place with a bad value, in one line.
 func Read(lookup func(variable string) (place, value string)) (Config, error) {
 	var c Config
-	settings := make([]setting, len(variables))
+	settings := make([]struct {
+		place, value string
+		err          error
+	}, len(variables))
 	for i, v := range variables {
 		s := &settings[i]
 		s.place, s.value = lookup(v.name)
 		s.value = cmp.Or(strings.TrimSpace(s.value), v.fallback)
 		s.err = v.parse(&c, s.value)
 	}
-	var bad joinedErrors
+	var bad error
 	for i, s := range settings {
 		if check := checks[variables[i].name]; s.err == nil && check != nil {
 			s.err = check(c)
 		}
-		if s.err != nil {
-			bad = append(bad, fmt.Errorf("%s=%q: %w", s.place, withoutPassword(s.value), s.err))
+		switch {
+		case s.err != nil && bad != nil:
+			bad = fmt.Errorf("%w; %s=%q: %w", bad, s.place, withoutPassword(s.value), s.err)
+		case s.err != nil:
+			bad = fmt.Errorf("%s=%q: %w", s.place, withoutPassword(s.value), s.err)
 		}
 	}
-	if len(bad) > 0 {
+	if bad != nil {
 		return Config{}, fmt.Errorf("configuration: %w", bad)
 	}
 	return c, nil
-}
-
-// joinedErrors is [errors.Join] on one line.
-type joinedErrors []error
-
-func (errs joinedErrors) Error() string {
-	text := make([]string, len(errs))
-	for i, err := range errs {
-		text[i] = err.Error()
-	}
-	return strings.Join(text, "; ")
-}
-
-func (errs joinedErrors) Unwrap() []error { return errs }
-
-// A setting is the value of a variable.
-type setting struct {
-	place, value string
-	err          error
 }
 
 // checks compare the variable of a name with others after all are read. A setting that cannot be read is empty here, so

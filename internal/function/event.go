@@ -28,10 +28,9 @@ import (
 type event struct {
 	run      engine.Request
 	resource *resourceRequest // nil for a run
-	// ignored is the reason to do nothing.
-	ignored string
-	// queued: the event came through the queue. drift: somebody else changed rules or entries.
-	queued, drift bool
+	ignored  string           // the reason to do nothing
+	queued   bool             // it came through the queue
+	drift    bool             // somebody else changed rules or entries
 }
 
 // sources are the accepted origins of events, and the tag key that matters.
@@ -41,8 +40,7 @@ type sources struct {
 	isOwn              func(roleARN string) bool
 }
 
-// parseEvent reads an event of any kind: an SNS notification of the topic, an event of EventBridge, directly or through
-// the queue, a request of CloudFormation, or a manual invocation.
+// parseEvent reads an event of SNS, of EventBridge, directly or through the queue, of CloudFormation, or a manual one.
 func parseEvent(payload []byte, from sources) (event, error) {
 	if len(bytes.TrimSpace(payload)) == 0 {
 		return event{}, errors.New("event is empty; send {} for a resync")
@@ -246,7 +244,13 @@ func parseBus(object map[string]jsontext.Value, from sources, queued bool) (even
 	if isCall {
 		return d.call(from), nil
 	}
-	return d.tagChange(from), nil
+	if !slices.ContainsFunc(d.Keys, func(key string) bool {
+		suffix, ok := strings.CutPrefix(key, from.tagKey)
+		return ok && slices.Contains([]string{"", "-pool", "-mode", "-public"}, suffix)
+	}) {
+		return event{ignored: "none of the changed tags is " + from.tagKey + " or goes with it"}, nil
+	}
+	return event{}, nil
 }
 
 // A detail is that of an event of EventBridge: for changed tags the keys, and for a call of EC2 CloudTrail's record. See
@@ -263,17 +267,6 @@ type detail struct {
 			} `json:"sessionIssuer"`
 		} `json:"sessionContext"`
 	} `json:"userIdentity"`
-}
-
-// tagChange returns the event of changed tags.
-func (d detail) tagChange(from sources) event {
-	if !slices.ContainsFunc(d.Keys, func(key string) bool {
-		suffix, ok := strings.CutPrefix(key, from.tagKey)
-		return ok && slices.Contains([]string{"", "-pool", "-mode", "-public"}, suffix)
-	}) {
-		return event{ignored: "none of the changed tags is " + from.tagKey + " or goes with it"}
-	}
-	return event{}
 }
 
 // call returns the event of a call.

@@ -21,19 +21,17 @@ import (
 
 // A Handler handles the function's events, one at a time as Lambda hands them out. It implements lambda.Handler.
 type Handler struct {
-	fetcher *iprange.Fetcher
-	engine  *engine.Engine
-	sources sources
-	// These report a run to an SNS topic, CloudWatch and CloudFormation.
-	notifier  *notifier // nil without a topic
-	metrics   *metrics  // nil without a namespace
-	responder *responder
+	fetcher   *iprange.Fetcher
+	engine    *engine.Engine
+	sources   sources
+	notifier  *notifier  // of an SNS topic; nil without one
+	metrics   *metrics   // of CloudWatch; nil without a namespace
+	responder *responder // to CloudFormation
 	refusals  refusals
 	// now and sleep are the clock by which a deployment waits for its role.
-	now   func() time.Time
-	sleep func(context.Context, time.Duration) error
-	// broken is the reason to refuse every event; the engine is nil then.
-	broken error
+	now    func() time.Time
+	sleep  func(context.Context, time.Duration) error
+	broken error // the reason to refuse every event; the engine is nil then
 	log    *slog.Logger
 }
 
@@ -61,7 +59,8 @@ func New(c config.Config, cfg aws.Config, log *slog.Logger) (*Handler, error) {
 // NewBroken returns a handler for a function with an invalid configuration. It refuses every event with the cause. If
 // the function did not start instead, CloudFormation would wait for an answer, and again when it rolls back.
 func NewBroken(cause error, getenv func(string) string, log *slog.Logger) *Handler {
-	return &Handler{broken: cause, responder: newResponder(isLoopbackURL(getenv("IP_RANGES_URL"))), log: log}
+	nobody := sources{isOwn: func(string) bool { return false }}
+	return &Handler{broken: cause, sources: nobody, responder: newResponder(isLoopbackURL(getenv("IP_RANGES_URL"))), log: log}
 }
 
 // bounded cuts the text of an error that quotes an event, so that it fits into a log.
@@ -110,10 +109,8 @@ func (h *Handler) refuse(ctx context.Context, err error) ([]byte, error) {
 // A task is a run and the reason for it.
 type task struct {
 	engine.Request
-	// deployed: for a deployment, whose new role may be refused for a while.
-	deployed bool
-	// drift: because somebody else changed rules or entries.
-	drift bool
+	deployed bool // for a deployment, whose new role may be refused for a while
+	drift    bool // because somebody else changed rules or entries
 }
 
 // run runs the engine and reports the outcome to the topic, CloudWatch and the log. It always returns a report, and the
@@ -181,7 +178,6 @@ func (h *Handler) recovered(ctx context.Context, err *error) {
 	}
 }
 
-// marshal encodes an answer.
 func marshal(v any) ([]byte, error) {
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -20,8 +20,8 @@ const MetricsDimension = "FunctionName"
 type Metric struct {
 	Name string
 	Unit string // as CloudWatch names units
-	// OfAll marks metrics about all groups. A run for some of them does not write these, because it would clear or raise
-	// an alarm for groups that it has not seen.
+	// OfAll marks metrics about all groups. A run for some of them would clear or raise an alarm for groups that it has
+	// not seen, so it does not write these.
 	OfAll bool `json:"-"`
 }
 

@@ -23,17 +23,14 @@ type notifier struct {
 	services string
 }
 
-// newNotifier returns a notifier for the topic of the configuration.
 func newNotifier(cfg aws.Config, c config.Config) *notifier {
 	client := sns.NewFromConfig(cfg, func(o *sns.Options) { o.Region = strings.Split(c.NotifyTopicARN, ":")[3] })
 	return &notifier{client: client, topicARN: c.NotifyTopicARN, services: c.Selection.String()}
 }
 
 const (
-	// publishTimeout bounds how long a run waits for the topic. publishReserve is the time kept for the metrics and the
-	// answer in the log.
-	publishTimeout = 10 * time.Second
-	publishReserve = time.Second
+	publishTimeout = 10 * time.Second // bounds how long a run waits for the topic
+	publishReserve = time.Second      // is kept for the metrics and the answer in the log
 )
 
 // publish publishes the changes of a run.
@@ -80,19 +77,15 @@ func subject(report *engine.Report) string {
 // message returns the notification's text.
 func (n *notifier) message(report *engine.Report, withdrawn bool) string {
 	var m message
-	groups, lists := report.Summary.Changed > 0, report.Lists().Changed > 0
-	switch {
-	case withdrawn && lists:
-		m.line("The rules of the tagged security groups and the entries of the tagged prefix lists were withdrawn, because the stack that kept them was deleted.")
-	case withdrawn:
-		m.line("The rules of the tagged security groups were withdrawn, because the stack that kept them was deleted.")
-	default:
-		what := "Tagged security groups"
-		if lists && groups {
-			what = "Tagged security groups and prefix lists"
-		} else if lists {
-			what = "Tagged prefix lists"
-		}
+	entries, what := "", "Tagged security groups"
+	if lists := report.Lists().Changed > 0; lists && report.Summary.Changed > 0 {
+		entries, what = " and the entries of the tagged prefix lists", "Tagged security groups and prefix lists"
+	} else if lists {
+		entries, what = " and the entries of the tagged prefix lists", "Tagged prefix lists"
+	}
+	if withdrawn {
+		m.line("The rules of the tagged security groups%s were withdrawn, because the stack that kept them was deleted.", entries)
+	} else {
 		m.line("%s were changed to let in the ranges of %s that AWS published on %s (sync token %s).",
 			what, n.services, report.PublishedAt.UTC().Format("2006-01-02 at 15:04:05 UTC"), report.SyncToken)
 	}

@@ -60,10 +60,8 @@ func isLoopbackURL(s string) bool {
 
 const (
 	putAttempts = 4
-	// putTimeout is the longest that one attempt may take.
-	putTimeout = 4 * time.Second
-	// putReserve is the time kept to report that the last attempt failed.
-	putReserve = 500 * time.Millisecond
+	putTimeout  = 4 * time.Second        // the longest that one attempt may take
+	putReserve  = 500 * time.Millisecond // is kept to report that the last attempt failed
 )
 
 // put delivers an answer. It retries after any failure, within the remaining time: a second, equal answer does no harm.
