@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -32,9 +31,6 @@ func (c *simCommand) Validate() error {
 	host, port, err := net.SplitHostPort(c.Listen)
 	if err != nil {
 		return fmt.Errorf("--listen=%s is not an address such as 127.0.0.1:4566", c.Listen)
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("--listen=%s: %q is not a port from 0 to 65535", c.Listen, port)
 	}
 	if !loopback.Is(host) {
 		return hint.New(fmt.Sprintf("--listen=%s is not a loopback address, and others could reach the endpoint, which verifies no signatures", c.Listen), "use 127.0.0.1:"+port)

@@ -180,14 +180,6 @@ func attribute(t reflect.Type, name string) func(reflect.Value) []string {
 			return func(v reflect.Value) []string { return texts(v.FieldByIndex(f.Index)) }
 		}
 	}
-	if name == "ip-permission.prefix-list-id" && t == reflect.TypeFor[Group]() {
-		return func(v reflect.Value) (lists []string) {
-			for _, r := range v.FieldByName("Ingress").Interface().([]Rule) {
-				lists = append(lists, r.Source.Reference)
-			}
-			return lists
-		}
-	}
 	key, one := strings.CutPrefix(name, "tag:")
 	if !one && name != "tag-key" {
 		return nil
@@ -204,9 +196,16 @@ func attribute(t reflect.Type, name string) func(reflect.Value) []string {
 	}
 }
 
-// texts returns a field as filters see it: nothing for the zero value, except that false is false.
-func texts(v reflect.Value) []string {
-	if list, ok := reflect.TypeAssert[[]string](v); ok {
+// texts returns a field as filters see it: nothing for the zero value, except that false is false, and of rules the
+// groups and lists that they refer to.
+func texts(v reflect.Value) (list []string) {
+	switch values := v.Interface().(type) {
+	case []string:
+		return values
+	case []Rule:
+		for _, r := range values {
+			list = append(list, r.Source.Reference)
+		}
 		return list
 	}
 	if v.IsZero() && v.Kind() != reflect.Bool {

@@ -18,7 +18,7 @@ type Group struct {
 	Description string `json:"description" xml:"groupDescription" filter:"description"`
 	VPC         string `json:"vpc" xml:"vpcId" filter:"vpc-id"` // vpc-…
 	Tags        Tags   `json:"tags" xml:"tagSet"`
-	Ingress     []Rule `json:"ingress" xml:"-"` // in the order they were authorized
+	Ingress     []Rule `json:"ingress" xml:"-" filter:"ip-permission.prefix-list-id"` // in the order they were authorized
 	Egress      []Rule `json:"-" xml:"-"`
 }
 

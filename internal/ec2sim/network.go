@@ -32,7 +32,6 @@ type subnet struct {
 	ID      string       `json:"-" xml:"subnetId" filter:"subnet-id"`
 	Name    string       `json:"name" xml:"-"` // in a seed
 	CIDR    netip.Prefix `json:"cidr" xml:"cidrBlock" filter:"cidr-block"`
-	Zone    string       `json:"-" xml:"availabilityZone" filter:"availability-zone"`
 	Tags    Tags         `json:"-" xml:"tagSet"`
 
 	next netip.Addr // the next free address
@@ -47,7 +46,7 @@ func (s *site) addVPC(v vpc) {
 	s.vpcs.byID[v.ID] = &v
 	s.addACL(networkACL{VPC: v.ID, Default: true, Entries: aclStart})
 	s.addRouteTable(&v, routeTable{Routes: []route{{To: anyIPv4, Via: v.gateway()}, {To: anyIPv6, Via: v.gateway()}}})
-	s.addSubnet(&v, subnet{CIDR: netip.PrefixFrom(v.CIDR.Addr(), max(v.CIDR.Bits(), 20)), Zone: s.region + "a"})
+	s.addSubnet(&v, subnet{CIDR: netip.PrefixFrom(v.CIDR.Addr(), max(v.CIDR.Bits(), 20))})
 	g := s.addGroup(Group{Name: "default", Description: "default VPC security group", VPC: v.ID})
 	s.setRules(g, []Rule{{Permission: Permission{"-1", -1, -1, Source{Reference: g.ID}}}})
 }

@@ -193,13 +193,12 @@ func (s *site) seedVPC(v *vpc) {
 	s.addVPC(*v)
 }
 
-// seedSubnet creates a subnet, in a zone of its own as far as there are any.
 func (s *site) seedSubnet(n *subnet) {
 	v := s.vpcs.byID[n.VPC]
 	if !v.CIDR.Contains(n.CIDR.Addr()) {
 		must(fmt.Errorf("cidr: %s is not a part of %s, the range of the VPC", n.CIDR, v.CIDR))
 	}
-	n.Tags, n.Zone = Tags{"Name": n.Name}, s.region+string("abc"[len(s.subnets.byID)%3])
+	n.Tags = Tags{"Name": n.Name}
 	s.addSubnet(v, *n)
 }
 

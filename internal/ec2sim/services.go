@@ -3,7 +3,7 @@ package ec2sim
 import (
 	"cmp"
 	"fmt"
-	"regexp"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -20,24 +20,19 @@ type Role struct {
 // A session belongs to an access key that the endpoint issued.
 type session struct{ account, arn string }
 
-var roleARN = regexp.MustCompile(`^arn:aws:iam::(\d{12}):role/(?:[\w+=,.@-]+/)*([\w+=,.@-]+)$`)
-
 // assumeRole issues an access key of the role's account.
 // See https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 func (s *site) assumeRole(c *call) any {
 	arn, name := c.params.Get("RoleArn"), c.params.Get("RoleSessionName")
-	parts := roleARN.FindStringSubmatch(arn)
-	if parts == nil || name == "" {
-		refuse("ValidationError", "RoleArn %q is invalid, or RoleSessionName is missing", arn)
-	}
-	if !slices.ContainsFunc(s.server.options.Roles, func(r Role) bool {
+	parts := strings.Split(arn, ":")
+	if len(parts) != 6 || !slices.ContainsFunc(s.server.options.Roles, func(r Role) bool {
 		return r.ARN == arn && (r.ExternalID == "" || r.ExternalID == c.params.Get("ExternalId"))
 	}) {
 		refuse("AccessDenied", "User is not authorized to perform: sts:AssumeRole on resource: %s", arn)
 	}
 	s.server.lastID++
-	account, key := parts[1], fmt.Sprintf("ASIA%016X", s.server.lastID)
-	user := fmt.Sprintf("arn:aws:sts::%s:assumed-role/%s/%s", account, parts[2], name)
+	account, key := parts[4], fmt.Sprintf("ASIA%016X", s.server.lastID)
+	user := fmt.Sprintf("arn:aws:sts::%s:assumed-role/%s/%s", account, path.Base(arn), name)
 	s.server.keys[key] = session{account: account, arn: user}
 	return body{
 		{"Credentials", body{
@@ -81,9 +76,7 @@ func (q quotas) groupsPerInterface() int {
 // and https://docs.aws.amazon.com/general/latest/gr/vpc-service.html (the codes)
 func (s *site) getServiceQuota(c *call) any {
 	var in struct{ ServiceCode, QuotaCode, ContextID string }
-	if err := json.Unmarshal(c.body, &in, json.MatchCaseInsensitiveNames(true)); err != nil {
-		refuse("SerializationException", "The request body is not valid: %v", err)
-	}
+	must(json.Unmarshal(c.body, &in, json.MatchCaseInsensitiveNames(true)))
 	value := map[string]int{"L-0EA8095F": s.quotas.RulesPerGroup, "L-2AFB9258": s.quotas.groupsPerInterface()}[in.QuotaCode]
 	if in.ServiceCode != "vpc" || value == 0 {
 		refuse("NoSuchResourceException", "The request failed because the specified service quota %s of %s does not exist.", in.QuotaCode, in.ServiceCode)
