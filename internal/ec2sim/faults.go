@@ -77,17 +77,12 @@ func (s *Server) Deny(actions ...string) {
 	}
 }
 
-// refusals are the codes services refuse actions with for lack of permission.
+// refusals are the codes services refuse actions with for lack of permission, other than AccessDenied.
 // See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 // and https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html
 // and https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetServiceQuota.html
 // and https://github.com/kubernetes-sigs/aws-load-balancer-controller/pull/413 (what Elastic Load Balancing says)
-var refusals = map[string]string{
-	"ec2":                  "UnauthorizedOperation",
-	"sts":                  "AccessDenied",
-	"servicequotas":        "AccessDeniedException",
-	"elasticloadbalancing": "AccessDenied",
-}
+var refusals = map[string]string{"ec2": "UnauthorizedOperation", "servicequotas": "AccessDeniedException"}
 
 func (s *Server) strike(c Call) Fault {
 	for i, f := range s.faults {
@@ -116,7 +111,7 @@ func (f Fault) matches(c Call) bool {
 
 func (f Fault) apiError(service string) *apiError {
 	if f.Kind == Refused {
-		return errorf(cmp.Or(f.Code, refusals[service]), "You are not authorized to perform this operation.")
+		return errorf(cmp.Or(f.Code, refusals[service], "AccessDenied"), "You are not authorized to perform this operation.")
 	}
 	return errorf(cmp.Or(f.Code, "InternalError"), "An internal error has occurred")
 }
