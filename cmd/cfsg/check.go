@@ -139,7 +139,7 @@ func (c *checkCommand) better(k *kong.Context, r *door.Report) []string {
 		if s.Judgement != r.Judgement || s.Interface == nil {
 			continue
 		}
-		if s.Judgement.Beyond {
+		if s.Judgement.Beyond || s.Tagged && s.Mark == door.Attention && len(r.OpenToWorld) == 0 {
 			return next(k)("check") // once a person has done what the cause says
 		}
 		if s.Tagged {

@@ -19,13 +19,7 @@ const mostShown = 20
 
 // writePlan shows a plan step by step, or with many groups pool by pool.
 func writePlan(w *page.Page, d document.Plan, all bool) {
-	groups := 0
-	for _, target := range d.Targets {
-		for _, pool := range target.Pools {
-			groups += len(pool.Groups)
-		}
-	}
-	folded := groups > mostShown && !all
+	folded := d.Summary.Groups > mostShown && !all
 	headline(w, d.State)
 	for _, target := range d.Targets {
 		if target.Error != "" {
@@ -47,7 +41,7 @@ func writePlan(w *page.Page, d document.Plan, all bool) {
 	}
 	w.Line()
 	if folded {
-		w.Line(fmt.Sprintf("There are %s: --verbose shows each one and every step.", words.Count(groups, "group")))
+		w.Line(fmt.Sprintf("There are %s: --verbose shows each one and every step.", words.Count(d.Summary.Groups, "group")))
 		w.Line()
 	}
 	w.Line(summary(d))

@@ -199,6 +199,11 @@ func TestStatusLeadsOn(t *testing.T) {
 			if _, stdout, stderr := o.cfsg(t.Context(), "status"); !regexp.MustCompile("\n"+c.want).MatchString(stdout) || regexp.MustCompile(`\n  cfsg status`).MatchString(stdout) {
 				t.Errorf("want %q, got\n%s%s", c.want, stdout, stderr)
 			}
+			if strings.Contains(c.want, "no listener") { // nor does it lead back
+				if _, stdout, _ := o.cfsg(t.Context(), "check", "shop"); !strings.Contains(stdout, "has no listener on port 443\n  cfsg check ") {
+					t.Error(stdout)
+				}
+			}
 		})
 	}
 }

@@ -1,7 +1,6 @@
 package document
 
 import (
-	"cmp"
 	"errors"
 	"slices"
 	"time"
@@ -166,7 +165,7 @@ func NewPlan(p *Proposal) Plan {
 	for _, v := range p.Previews {
 		t := planTarget{newTarget(v), []PlanPool{}}
 		for _, pool := range v.Pools {
-			t.Pools = append(t.Pools, newPlanPool(pool, v.Plan.Sequences))
+			t.Pools = append(t.Pools, newPlanPool(pool, v.Plan))
 		}
 		d.Targets = append(d.Targets, t)
 	}
@@ -182,7 +181,7 @@ func NewPlan(p *Proposal) Plan {
 	return d
 }
 
-func newPlanPool(pool secgroup.PoolPlan, sequences []secgroup.Sequence) PlanPool {
+func newPlanPool(pool secgroup.PoolPlan, plan *secgroup.Plan) PlanPool {
 	d := PlanPool{Name: pool.Name, Steps: []PlanStep{}, TakesTurnsWith: []string{}, Interfaces: []PlanInterface{}, Error: Message(pool.Err)}
 	for _, eni := range pool.Interfaces {
 		d.Interfaces = append(d.Interfaces, PlanInterface{eni.ID, eni.Description, eni.Lacks, append([]string{}, eni.Attach...)})
@@ -190,31 +189,24 @@ func newPlanPool(pool secgroup.PoolPlan, sequences []secgroup.Sequence) PlanPool
 	for _, h := range pool.Holders {
 		d.Groups = append(d.Groups, planGroup{newGroup(h), h.Added, h.Removed, h.Kept, perFamily(h.Free)})
 	}
-	for _, sequence := range sequences {
+	ours := func(s secgroup.Step) bool { return has(s.HolderID, pool) }
+	for _, sequence := range plan.Sequences {
+		if !slices.ContainsFunc(sequence.Steps, ours) {
+			continue
+		}
 		for i, s := range sequence.Steps {
-			if has(s.HolderID, pool) {
+			if ours(s) {
 				d.Steps = append(d.Steps, PlanStep{i + 1, s.Operation(), s.HolderID, s.Rules(), words.Strings(s.Gap)})
 			}
 		}
-		if len(d.Steps) > 0 {
-			d.TakesTurnsWith = append(d.TakesTurnsWith, others(pool, sequence)...)
-			break // a pool is part of one sequence
+		for _, other := range plan.Pools {
+			if other.Name != pool.Name && slices.ContainsFunc(sequence.Steps, func(s secgroup.Step) bool { return has(s.HolderID, other) }) {
+				d.TakesTurnsWith = append(d.TakesTurnsWith, other.Name)
+			}
 		}
+		break // a pool is part of one sequence
 	}
 	return d
-}
-
-// others returns the names of other pools that have steps in the sequence of a pool.
-func others(pool secgroup.PoolPlan, sequence secgroup.Sequence) []string {
-	var names []string
-	for _, h := range sequence.Holders {
-		name := cmp.Or(h.Settings.Pool, h.ID)
-		moves := slices.ContainsFunc(sequence.Steps, func(s secgroup.Step) bool { return s.HolderID == h.ID })
-		if moves && !has(h.ID, pool) && !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	return names
 }
 
 func perFamily(w secgroup.Weight) engine.PerFamily {
