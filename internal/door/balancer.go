@@ -80,58 +80,44 @@ type Target struct {
 }
 
 // behind returns what the targets of a port refuse of the wanted addresses that a load balancer with some groups passes
-// on, those with the same outcome as one, and which targets the world reaches past it.
+// on, and which targets the world reaches past it.
 func (b *Balancer) behind(j *judge, f family, groups []secgroup.Group, port secgroup.PortRange) (found []Finding) {
 	if b.Err != nil {
 		return find(Unknown, f.wanted, "cannot see the targets of load balancer %s: %v", b.Name, b.Err)
 	}
 	for _, l := range b.Listeners {
-		if l.Port < port.From || port.To < l.Port {
-			continue
-		}
-		for _, tg := range l.Targets {
-			for _, o := range b.outcomes(j, tg, f, groups) {
-				known := strings.NewReplacer("{targets}", words.Few(o.targets), "{address}", witness(o.set).String(), "{balancer}", "load balancer "+b.Name)
-				found = append(found, find(o.verdict, o.set, "%s", known.Replace(o.text))...)
+		if port.From <= l.Port && l.Port <= port.To {
+			for _, tg := range l.Targets {
+				found = append(found, b.at(j, tg, f, groups)...)
 			}
 		}
 	}
 	return found
 }
 
-// An outcome is what becomes of wanted addresses at targets, and why.
-type outcome struct {
-	verdict Verdict
-	set     *ipspace.Set
-	targets []string
-	text    string // why, with {targets}, the {address} of a witness and the {balancer}
-}
-
-// outcomes returns those at the targets that get requests, each once.
-func (b *Balancer) outcomes(j *judge, tg *TargetGroup, f family, groups []secgroup.Group) (found []outcome) {
-	add := func(v Verdict, set *ipspace.Set, target, format string, args ...any) {
-		o := outcome{v, set, []string{target}, fmt.Sprintf(format, args...)}
-		same := func(other outcome) bool {
-			return o.verdict == other.verdict && o.text == other.text && o.set.Equal(other.set)
-		}
-		if i := slices.IndexFunc(found, same); i >= 0 {
-			found[i].targets = append(found[i].targets, target)
-		} else {
-			found = append(found, o)
-		}
-	}
-	unknown := func(target, format string, args ...any) {
-		add(Unknown, f.wanted, target, "target group %s of {balancer}: %s", tg.Name, fmt.Sprintf(format, args...))
-	}
+// at returns what becomes of wanted addresses at the targets of a group that get requests, the same at several as one.
+func (b *Balancer) at(j *judge, tg *TargetGroup, f family, groups []secgroup.Group) (found []Finding) {
+	balancer := "load balancer " + b.Name
+	group := fmt.Sprintf("target group %s of %s", tg.Name, balancer)
 	switch {
 	case tg.Err != nil:
-		unknown("", "%v", tg.Err)
-		return found
+		return find(Unknown, f.wanted, "%s: %v", group, tg.Err)
 	case tg.Type == "lambda":
 		return nil // it has no address
 	case tg.Type == "alb":
-		unknown("", "its target is another load balancer: check that as well")
-		return found
+		return find(Unknown, f.wanted, "%s: its target is another load balancer: check that as well", group)
+	}
+	var targets [][]string // of each finding
+	add := func(v Verdict, set *ipspace.Set, target, format string, args ...any) {
+		for _, x := range find(v, set, format, args...) {
+			same := func(o Finding) bool { return o.Verdict == v && o.Cause == x.Cause && o.set.Equal(set) }
+			i := slices.IndexFunc(found, same)
+			if i < 0 {
+				i = len(found)
+				found, targets = append(found, x), append(targets, nil)
+			}
+			targets[i] = append(targets[i], target)
+		}
 	}
 	serving := slices.ContainsFunc(tg.Targets, func(t Target) bool { return t.Serving })
 	for _, t := range tg.Targets {
@@ -140,10 +126,10 @@ func (b *Balancer) outcomes(j *judge, tg *TargetGroup, f family, groups []secgro
 		}
 		at := secgroup.PortRange{From: t.Port, To: t.Port}
 		if sealed(groups, at) {
-			add(Blocked, f.wanted, t.ID, "no outbound rule of {balancer} (%s) leads to port %d of {targets}", names(groups), t.Port)
+			add(Blocked, f.wanted, t.ID, "no outbound rule of %s (%s) leads to port %d of {targets}", balancer, names(groups), t.Port)
 		}
 		if t.Subject == nil {
-			unknown(t.ID, "cannot see the security groups of {targets}")
+			add(Unknown, f.wanted, t.ID, "%s: cannot see the security groups of {targets}", group)
 			continue
 		}
 		from := "the load balancer's address"
@@ -151,18 +137,21 @@ func (b *Balancer) outcomes(j *judge, tg *TargetGroup, f family, groups []secgro
 			from = "client addresses, which it sees as they are"
 		}
 		if shut, unread := b.shut(j, tg, t, f); len(unread) > 0 {
-			add(Unknown, shut, t.ID, "cannot tell whether {targets} behind {balancer} lets in {address}: %s", j.unreadable(unread))
+			add(Unknown, shut, t.ID, "cannot tell whether {targets} behind %s lets in %s: %s", balancer, witness(shut), j.unreadable(unread))
 		} else {
-			add(Blocked, shut, t.ID, "{targets} behind {balancer} does not let {address} in on port %d from %s: its groups (%s) are a second door",
-				t.Port, from, names(t.Subject.Groups))
+			add(Blocked, shut, t.ID, "{targets} behind %s does not let %s in on port %d from %s: its groups (%s) are a second door",
+				balancer, witness(shut), t.Port, from, names(t.Subject.Groups))
 		}
 		// By an address of its own, the world may reach a target past the load balancer.
 		rules, _, _ := j.worldAt(*t.Subject, j.TagKey, []secgroup.PortRange{at})
 		for _, w := range rules {
 			if i := t.Subject.Interface; i != nil && i.PublicOver(f.Family) && w.Counts(at) {
-				add(Open, f.wanted, t.ID, "{targets} behind {balancer} has a public address, and %s: anyone who finds it can bypass CloudFront and its WAF", w)
+				add(Open, f.wanted, t.ID, "{targets} behind %s has a public address, and %s: anyone who finds it can bypass CloudFront and its WAF", balancer, w)
 			}
 		}
+	}
+	for i, ids := range targets {
+		found[i].Cause = strings.ReplaceAll(found[i].Cause, "{targets}", words.Few(ids))
 	}
 	return found
 }
