@@ -17,8 +17,7 @@ import (
 	"cloudfront-sg-sync/internal/door"
 )
 
-// securityGroups is what doctor looks at before it connects, with AWS access: whether all of CloudFront gets in at the
-// origin's addresses, by the model of the door.
+// securityGroups is the step that asks AWS whether all of CloudFront gets in at the origin's addresses.
 func (c *doctorCommand) securityGroups(
 	ctx context.Context, t terminal, o doctor.Options, known *doctor.Report,
 ) (step doctor.Step, found *document.Check) {
@@ -113,8 +112,7 @@ func accessAt(d *document.Check) map[netip.Addr]doctor.Access {
 	return all
 }
 
-// accessOf says who gets in over an address family. Everyone is every address, not only so many that they count as the
-// world.
+// accessOf says who gets in over an address family. Everyone is every address, not only so many as count as the world.
 func accessOf(f door.FamilyReport) doctor.Access {
 	isAll := func(p netip.Prefix) bool { return p.Bits() == 0 }
 	letsCloudFrontIn := f.Wanted.Ranges > 0 && (f.Verdict == door.Open || f.BeyondOriginFacing())

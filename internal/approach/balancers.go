@@ -178,8 +178,7 @@ func (c Client) placeTargets(ctx context.Context, s *door.Scene, tg *door.Target
 	return err
 }
 
-// isTarget reports whether an ID is that of an interface's instance, whose first interface gets the requests, or one of
-// its addresses.
+// isTarget reports whether an interface has an address, or is the first of an instance, which gets the requests.
 func isTarget(i *door.Interface, id string) bool {
 	if i.Instance == id {
 		return !i.Secondary
@@ -188,8 +187,8 @@ func isTarget(i *door.Interface, id string) bool {
 	return err == nil && slices.Contains(slices.Concat(i.PrivateIPv4, i.IPv6), addr)
 }
 
-// Demands reads what the rules of an Application Load Balancer demand of requests to a port before they pass them on:
-// one of the headers, or any where none are named. It is nil if there are no such rules.
+// Demands reads what the rules of a listener demand before they pass requests on: one of the headers, or any if none
+// are named. It is nil if there are no rules.
 func (c Client) Demands(ctx context.Context, b *door.Balancer, port uint16, headers []string) *doctor.SecondLayer {
 	says := func(demanded doctor.Demanded, format string, args ...any) *doctor.SecondLayer {
 		return &doctor.SecondLayer{Demanded: demanded, Cause: fmt.Sprintf(format, args...)}

@@ -282,8 +282,7 @@ func (o *Origin) examine(viewers types.ViewerProtocolPolicy, host string, p doct
 	}
 }
 
-// matches reports whether a path matches a pattern: * stands for any characters, ? for one; the slash at the start may
-// be left out. See "Path pattern" in
+// matches reports whether a path matches a pattern: * stands for any characters, ? for one. See "Path pattern" in
 // https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/DownloadDistValuesCacheBehavior.html
 func matches(pattern, p string) bool {
 	expression := regexp.QuoteMeta(strings.TrimPrefix(pattern, "/"))

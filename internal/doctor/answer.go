@@ -192,8 +192,7 @@ func (w *walk) judgeStatus(status int) Finding {
 	return f
 }
 
-// judgeRedirect returns what is wrong with a redirect. CloudFront does not follow redirects, but passes them on. See
-// "Redirects" in [pageBehavior].
+// judgeRedirect returns what is wrong with a redirect, which CloudFront passes on. See "Redirects" in [pageBehavior].
 func (w *walk) judgeRedirect(base *url.URL, location string) Finding {
 	target, err := base.Parse(location)
 	shown := w.conceal(fmt.Sprint(target))

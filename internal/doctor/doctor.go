@@ -157,9 +157,7 @@ type Settings struct {
 }
 
 // slowConnect is how long is too long for connecting: a second, after which TCP sends a packet again that got lost or
-// met a full backlog, and then waits twice as long each time (RFC 6298, 2.1 and 5.5). CloudFront's default timeout
-// leaves time for three more packets, but the timeout can be as short as that second. See "Connection timeout" in
-// [pageOrigin].
+// met a full backlog, and then waits twice as long each time (RFC 6298, 2.1 and 5.5). See [pageOrigin] for the timeout.
 func (s Settings) slowConnect() Seconds { return min(second, s.ConnectionTimeout/2) }
 
 // inAll is how long viewers wait for their error if each of CloudFront's attempts takes so long.

@@ -90,8 +90,7 @@ const (
 // Find adds the finding with a code of the catalog, and a message.
 func (s *Step) Find(code, format string, args ...any) { s.find(finding(code, format, args...)) }
 
-// find adds a finding, perhaps about an address. The same about several is one finding. It can only make the verdict
-// worse.
+// find adds a finding, perhaps about an address. The same about several is one. It only makes the verdict worse.
 func (s *Step) find(f Finding, at ...netip.Addr) {
 	i := slices.Index(s.Findings, f)
 	if i < 0 {
@@ -102,9 +101,8 @@ func (s *Step) find(f Finding, at ...netip.Addr) {
 	s.where[i] = slices.Concat(s.where[i], at)
 }
 
-// findAt adds a finding about one address. A failure, or a possible one, over IPv6 is only a warning for an origin that
-// has IPv4 as well, because CloudFront connects over IPv6 only if told to, unless the distribution is known. See
-// [pageIPv6].
+// findAt adds a finding about one address. A failure over IPv6, or a possible one, is only a warning if the origin has
+// IPv4 as well and its IP address type is unknown, as the default is ipv4. See [pageIPv6].
 func (w *walk) findAt(step *Step, addr netip.Addr, f Finding) {
 	if (f.Verdict == Fail || f.Verdict == Unknown) && w.isOptional(addr) {
 		f.Verdict = Warn

@@ -76,8 +76,7 @@ func (w *walk) open(ctx context.Context, to netip.AddrPort) (conn net.Conn, h Ha
 	return conn, h
 }
 
-// headers are those that a request to an address has beside the usual ones. They may be secrets, which go only where a
-// certificate proves who is there.
+// headers are those of a request to an address. They may be secrets, and go only where a certificate is valid.
 func (w *walk) headers(to netip.Addr) http.Header {
 	if w.shaken[to].valid {
 		return w.secrets()

@@ -79,8 +79,7 @@ type Handshake struct {
 	err     error
 }
 
-// handshake checks TLS as CloudFront requires it: a protocol and a cipher that it knows, and a certificate that it
-// accepts.
+// handshake checks that TLS is as CloudFront requires it: the protocol, the cipher and the certificate.
 func (w *walk) handshake(ctx context.Context) Step {
 	switch {
 	case !w.Origin.isSecure():
@@ -190,9 +189,8 @@ func describe(chain []*x509.Certificate) *Certificate {
 	return c
 }
 
-// judgeCertificate checks, one by one, what CloudFront demands of a certificate: the name, the dates, and a complete
-// chain, in order, to an authority that it trusts. CloudFront trusts Mozilla's list; here, this machine's list takes
-// its place. See [pageCertificates] and [page502].
+// judgeCertificate checks the name, the dates, and the chain to an authority that CloudFront trusts: this machine's list
+// takes the place of Mozilla's. See [pageCertificates] and [page502].
 func (w *walk) judgeCertificate(chain []*x509.Certificate, now time.Time) []Finding {
 	leaf := chain[0]
 	var findings []Finding

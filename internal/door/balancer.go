@@ -79,8 +79,7 @@ type Target struct {
 	Subject *Subject
 }
 
-// behind returns what the targets of a port refuse of the wanted addresses that a load balancer with some groups passes
-// on, and which targets the world reaches past it.
+// behind returns which wanted addresses the targets of a port refuse, and which targets the world reaches directly.
 func (b *Balancer) behind(j *judge, f family, groups []secgroup.Group, port secgroup.PortRange) (found []Finding) {
 	if b.Err != nil {
 		return find(Unknown, f.wanted, "cannot see the targets of load balancer %s: %v", b.Name, b.Err)
@@ -164,8 +163,7 @@ func names(groups []secgroup.Group) string {
 	return words.Few(names)
 }
 
-// sealed reports whether the groups of a load balancer let nothing out to a port, whatever its address. Groups "control
-// the traffic that is allowed to reach and leave the load balancer":
+// sealed reports whether the groups of a load balancer let nothing out to a port, whatever its address. See
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-update-security-groups.html and
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-security-groups.html
 func sealed(groups []secgroup.Group, port secgroup.PortRange) bool {
@@ -177,9 +175,8 @@ func sealed(groups []secgroup.Group, port secgroup.PortRange) bool {
 // preserves reports whether targets see the addresses of clients of a family.
 func (tg *TargetGroup) preserves(f family) bool { return tg.Preserves && tg.Family == f.Family }
 
-// shut returns the wanted ranges that a target's groups refuse, and the lists that decide but could not be read. A rule
-// that refers to a group of the load balancer admits all that comes from it, whether client addresses are preserved or
-// not. See
+// shut returns the wanted ranges that a target's groups refuse, and unread lists that decide. A rule that refers to a
+// group of the load balancer admits all that comes from it, whether client addresses are preserved or not. See
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-security-groups.html
 func (b *Balancer) shut(j *judge, tg *TargetGroup, t Target, f family) (shut *ipspace.Set, unread []string) {
 	var sources []netip.Prefix

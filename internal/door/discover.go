@@ -158,10 +158,10 @@ func SubjectsAt(
 	return subjects, err
 }
 
-// Around returns the scene at the network interfaces of the groups of a plan. The groups of a pool that none has, or
-// that nobody looked for, come as one. Rules and entries are those of the plan, less any that are gone since. With
-// complete set, it also describes the other groups of the interfaces, and reads the other prefix lists that rules refer
-// to; without, it makes no call. If a call fails, the scene lacks only its data.
+// Around returns the scene at the network interfaces of the groups of a plan, and those groups of each pool that have
+// none, or that nobody looked for. Rules are those of the plan, less any that are gone since. With complete set, it
+// reads the other groups of the interfaces and other prefix lists; without, it makes no call. If a call fails, the scene
+// lacks only its data.
 func Around(ctx context.Context, api API, plan *secgroup.Plan, gone func(holder string, id secgroup.RuleID) bool, complete bool) (scene *Scene, err error) {
 	scene = &Scene{Lists: map[string]secgroup.Holder{}}
 	var groups []secgroup.Group
@@ -216,13 +216,9 @@ func (s *Scene) Unread() []string {
 	return unread
 }
 
-// ReadLists reads the prefix lists that rules at the subjects refer to, except those that are known. AWS's own for
-// CloudFront, com.amazonaws.global.cloudfront.origin-facing and com.amazonaws.global.ipv6.cloudfront.origin-facing, are
-// read like any other: their entries say what they let in. See
+// ReadLists reads the prefix lists that rules at the subjects refer to, except those that are known. See
 // https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html
-//
-// It fails only if the context ends. If names cannot be read, ListsErr says why; if entries cannot, the Err of their
-// list does.
+// It fails only if the context ends. If names cannot be read, ListsErr says why; if entries, the Err of their list.
 func (s *Scene) ReadLists(ctx context.Context, api API, subjects []Subject) error {
 	if s.Lists == nil {
 		s.Lists = map[string]secgroup.Holder{}
@@ -258,8 +254,7 @@ func (s *Scene) ReadLists(ctx context.Context, api API, subjects []Subject) erro
 // unknownFamily is that of a list which could not be described.
 const unknownFamily secgroup.Family = -1
 
-// EntriesOf returns the entries of a prefix list. One that is not there for this account may be one that another has
-// ceased to share: rules that refer to it stay. See
+// EntriesOf returns the entries of a prefix list. Rules may refer to one that another account no longer shares. See
 // https://docs.aws.amazon.com/vpc/latest/userguide/work-with-shared-prefixes.html
 func EntriesOf(ctx context.Context, api ec2.GetManagedPrefixListEntriesAPIClient, id string) ([]secgroup.Rule, error) {
 	entries, err := secgroup.Entries(ctx, api, id, 0)

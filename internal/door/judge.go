@@ -170,8 +170,7 @@ func (j *judge) subject(s Subject) (r SubjectReport, ports []secgroup.PortRange)
 	return r, ports
 }
 
-// portsAt returns the ports to judge: those asked for, those in tags and of rules that refer to tagged lists, those
-// with a listener, or else 443.
+// portsAt returns the ports to judge: those asked for, else those of tags and tagged lists, of listeners, or 443.
 func (j *judge) portsAt(at Subject) (ports []secgroup.PortRange, notes []string) {
 	for _, g := range at.Groups {
 		for _, r := range g.Ingress {
@@ -301,8 +300,7 @@ func (j *judge) ports(asked secgroup.PortRange, s Subject, families []family) (r
 	return reports
 }
 
-// port judges ports that no rule opens in part: the way to the security groups, these, and the way on from a load
-// balancer.
+// port judges ports that no rule opens in part: the way to the groups, these, and the way on from a load balancer.
 func (j *judge) port(p secgroup.PortRange, s Subject, rules []rule, families []family) PortReport {
 	r := PortReport{Judgement: j.good, Verdict: Open, Families: []FamilyReport{}, References: []Reference{}}
 	var open []rule
@@ -398,8 +396,7 @@ func (j *judge) through(r rule) Through {
 	return ByOthers
 }
 
-// others returns the rules that let in more than is wanted or may be, those that differ in nothing but their sources as
-// one.
+// others returns the rules that let in more than is wanted or may be, as one if only their sources differ.
 func (j *judge) others(f family, rules []rule, ports secgroup.PortRange) []Opening {
 	others := []Opening{}
 	for _, in := range rules {

@@ -11,8 +11,7 @@ import (
 	"cloudfront-sg-sync/secgroup"
 )
 
-// A Network is the way from the Internet to interfaces, apart from their security groups. A part that could not be read
-// has an error, and may shut anyone out.
+// A Network is the way from the Internet to interfaces, before their groups. An unread part may shut anyone out.
 type Network struct {
 	Block   BlockPublicAccess
 	Subnets map[string]Subnet // by ID

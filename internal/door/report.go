@@ -120,8 +120,8 @@ type FamilyReport struct {
 	Unit    string  `json:"unit"`   // of sizes: addresses, or /64 networks
 	Verdict Verdict `json:"verdict"`
 	Wanted  Amount  `json:"wanted"`
-	// Blocked is what no rule lets in or, if the verdict is unknown, no rule that could be read. OriginFacingBlocked is
-	// the part of it from which CloudFront connects to origins; null if that is unknown.
+	// Blocked is what no rule lets in, or none that could be read. OriginFacingBlocked is the part of it from which
+	// CloudFront connects to origins; null if that is unknown.
 	Blocked             Ranges  `json:"blocked"`
 	OriginFacingBlocked *Ranges `json:"originFacingBlocked"`
 	// Through says what lets the wanted ranges in, as far as they are.
@@ -157,8 +157,7 @@ const (
 	ByWorld   Through = "world"   // rules that are open to the world
 )
 
-// BeyondOriginFacing reports whether CloudFront's servers that connect to origins are all let in, though not all of the
-// wanted ranges are.
+// BeyondOriginFacing reports whether only servers of CloudFront that do not connect to origins are blocked.
 func (f FamilyReport) BeyondOriginFacing() bool {
 	return f.Verdict == Blocked && !f.shut && f.OriginFacingBlocked != nil && len(f.OriginFacingBlocked.Prefixes) == 0
 }
@@ -212,8 +211,7 @@ type PrefixListReport struct {
 	Error   string `json:"error"` // why the entries could not be read
 }
 
-// conclude sums up a port: whether the services get in. The worst family gives the cause, and each other one that the
-// groups shut out adds its way out.
+// conclude sums up a port. The worst family gives the cause; others that the groups shut out add their way out.
 func (j *judge) conclude(r PortReport) Judgement {
 	worst := j.good
 	for _, f := range r.Families {
@@ -328,8 +326,7 @@ func (s SubjectReport) JudgedPorts() (ports []secgroup.PortRange) {
 	return ports
 }
 
-// SetupPorts returns the ports that an origin has to be set up on: those that were judged, and those that are open to
-// the world.
+// SetupPorts returns the ports to set an origin up on: those that were judged, and those open to the world.
 func (r *Report) SetupPorts() []secgroup.PortRange {
 	ports := worldPorts(r.OpenToWorld)
 	for _, s := range r.Subjects {
