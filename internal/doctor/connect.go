@@ -167,14 +167,11 @@ func (w *walk) connect(ctx context.Context) Step {
 	if len(w.reachable) == 0 && worse(step.Verdict, Warn) == Warn && !slices.ContainsFunc(own, w.isShutOut) {
 		step.Find("not-examined", "no connection can be made from here, so nothing else about the origin was checked")
 	}
-	if !isPermitted(w.Origin.Port) {
-		step.Find("port-not-permitted", "CloudFront does not connect to port %d: an origin may use 80, 443, and 1024 to 65535", w.Origin.Port)
+	if p := w.Origin.Port; p != 80 && p != 443 && p < 1024 { // see [pageOrigin]
+		step.Find("port-not-permitted", "CloudFront does not connect to port %d: an origin may use 80, 443, and 1024 to 65535", p)
 	}
 	return step
 }
-
-// isPermitted reports whether CloudFront accepts a port as an origin's. See [pageOrigin].
-func isPermitted(port uint16) bool { return port == 80 || port == 443 || port >= 1024 }
 
 // atOnce does something with all elements of a list at once, and waits.
 func atOnce[T any](all []T, do func(int, *T)) {

@@ -196,7 +196,8 @@ func (w *walk) judgeCertificate(chain []*x509.Certificate, now time.Time) []Find
 	var findings []Finding
 	find := func(code, format string, args ...any) { findings = append(findings, finding(code, format, args...)) }
 	if !w.isNamed(leaf) {
-		find("certificate-name", "the certificate is for %s, not for %s", namesOf(leaf), strings.Join(w.names(), " or "))
+		names := cmp.Or(words.Few(describe(chain).Names), leaf.Subject.CommonName, "no name")
+		find("certificate-name", "the certificate is for %s, not for %s", names, strings.Join(w.names(), " or "))
 	}
 	switch {
 	case now.After(leaf.NotAfter):
@@ -262,14 +263,6 @@ func (w *walk) isNamed(leaf *x509.Certificate) bool {
 	return slices.ContainsFunc(w.names(), func(name string) bool {
 		return leaf.VerifyHostname(name) == nil || len(leaf.DNSNames) == 0 && strings.EqualFold(leaf.Subject.CommonName, name)
 	})
-}
-
-func namesOf(leaf *x509.Certificate) string {
-	names := describe([]*x509.Certificate{leaf}).Names
-	if len(names) == 0 {
-		return cmp.Or(leaf.Subject.CommonName, "no name")
-	}
-	return words.Few(names)
 }
 
 func days(d time.Duration) string {

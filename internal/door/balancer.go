@@ -43,11 +43,6 @@ func (s *Scene) listening(i *Interface) (ports []secgroup.PortRange) {
 	return secgroup.SortPorts(ports)
 }
 
-// isClassic reports whether an interface belongs to a Classic Load Balancer.
-func isClassic(i *Interface) bool {
-	return i != nil && i.RequesterManaged && strings.HasPrefix(i.Description, "ELB ") && i.LoadBalancer() == ""
-}
-
 // A Listener passes on what comes in on a port.
 type Listener struct {
 	Port      uint16

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -262,13 +261,4 @@ func EntriesOf(ctx context.Context, api ec2.GetManagedPrefixListEntriesAPIClient
 		err = hint.With(fmt.Errorf("%w: it is not shared with this account", err), "ask the account that owns it to share it again (AWS RAM), or check with that account's credentials (--profile)")
 	}
 	return entries, err
-}
-
-// prefixesOf returns the IP ranges that are the sources of rules.
-func prefixesOf(rules []secgroup.Rule) []netip.Prefix {
-	prefixes := make([]netip.Prefix, len(rules))
-	for i, r := range rules {
-		prefixes[i] = r.Source.Prefix
-	}
-	return prefixes
 }

@@ -135,7 +135,10 @@ func (s *Scene) rulesAt(at Subject) (rules []rule) {
 		for _, in := range g.Ingress {
 			r := rule{in, GroupID{g.ID, g.Name}, g.Tags, s.Lists[in.Source.Reference], []netip.Prefix{in.Source.Prefix}}
 			if in.Source.Reference != "" {
-				r.sources = prefixesOf(r.list.Ingress)
+				r.sources = make([]netip.Prefix, len(r.list.Ingress))
+				for i, entry := range r.list.Ingress {
+					r.sources[i] = entry.Source.Prefix
+				}
 			}
 			rules = append(rules, r)
 		}
@@ -265,8 +268,10 @@ func (j *judge) warnAt(s Subject, ports []secgroup.PortRange, r *SubjectReport) 
 	}
 	listening := j.listening(s.Interface)
 	idle := slices.DeleteFunc(slices.Clone(ports), func(p secgroup.PortRange) bool { return overlap(listening, p) })
-	switch b := j.BalancerOf(s.Interface); {
-	case j.Network != nil && isClassic(s.Interface):
+	i := s.Interface
+	isClassic := i != nil && i.RequesterManaged && strings.HasPrefix(i.Description, "ELB ") && i.LoadBalancer() == ""
+	switch b := j.BalancerOf(i); {
+	case isClassic && j.Network != nil:
 		r.warn("cannot see what is behind a Classic Load Balancer")
 	case b == nil || b.Err != nil:
 	case b.Gone:
