@@ -82,9 +82,7 @@ func (c Client) readListeners(ctx context.Context, s *door.Scene, b *door.Balanc
 	var behind []*door.TargetGroup
 	for _, g := range groups {
 		tg := &door.TargetGroup{Name: aws.ToString(g.TargetGroupName), Type: string(g.TargetType), VPC: aws.ToString(g.VpcId)}
-		if tg.Err = c.readTargets(ctx, tg, g, network); tg.Err == nil {
-			tg.Err = c.placeTargets(ctx, s, tg)
-		}
+		tg.Err = c.readTargets(ctx, s, tg, g, network)
 		byARN[aws.ToString(g.TargetGroupArn)] = tg
 		behind = append(behind, tg)
 	}
@@ -105,17 +103,17 @@ func forwarded(l elbtypes.Listener, byARN map[string]*door.TargetGroup) (groups 
 	}
 	for _, a := range l.DefaultActions {
 		add(a.TargetGroupArn)
-		if a.ForwardConfig != nil {
-			for _, tg := range a.ForwardConfig.TargetGroups {
-				add(tg.TargetGroupArn)
-			}
+		for _, tg := range cmp.Or(a.ForwardConfig, new(elbtypes.ForwardActionConfig)).TargetGroups {
+			add(tg.TargetGroupArn)
 		}
 	}
 	return groups
 }
 
 // readTargets reads the targets of a group, and for a Network Load Balancer whether they see clients' addresses.
-func (c Client) readTargets(ctx context.Context, tg *door.TargetGroup, g elbtypes.TargetGroup, network bool) error {
+func (c Client) readTargets(
+	ctx context.Context, s *door.Scene, tg *door.TargetGroup, g elbtypes.TargetGroup, network bool,
+) error {
 	if g.IpAddressType == elbtypes.TargetGroupIpAddressTypeEnumIpv6 {
 		tg.Family = secgroup.IPv6
 	}
@@ -145,7 +143,7 @@ func (c Client) readTargets(ctx context.Context, tg *door.TargetGroup, g elbtype
 			Serving: state == elbtypes.TargetHealthStateEnumHealthy,
 		})
 	}
-	return nil
+	return c.placeTargets(ctx, s, tg)
 }
 
 // placeTargets finds the interfaces of targets, with their groups.
