@@ -236,9 +236,7 @@ func (c *doctorCommand) shareRanges(ctx context.Context, t terminal, settings co
 
 // examineOrigin looks at one origin, in each way in which CloudFront asks it.
 func (c *doctorCommand) examineOrigin(ctx context.Context, t terminal, k *kong.Context, o distribution.Origin, live *liveLine) document.DistributionOrigin {
-	d := document.DistributionOrigin{
-		ID: o.ID, DomainName: o.DomainName, LeftOut: o.LeftOut, Notes: append([]string{}, o.Notes...), Examinations: []document.Doctor{},
-	}
+	d := document.DistributionOrigin{Origin: o, Examinations: []document.Doctor{}}
 	for _, options := range o.Examinations {
 		c.override(&options)
 		options.Progress = live.set

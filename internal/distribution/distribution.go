@@ -53,13 +53,13 @@ type Distribution struct {
 
 // An Origin is where a distribution gets its objects.
 type Origin struct {
-	ID, DomainName string
-	// LeftOut says why it cannot be examined from here; then there is nothing below.
-	LeftOut string
+	ID         string   `json:"id"`
+	DomainName string   `json:"domainName"`
+	LeftOut    string   `json:"leftOut"` // why it cannot be examined from here; then there is nothing below
+	Notes      []string `json:"notes"`   // what cannot be known from the settings
 	// Examinations say how to examine it as CloudFront asks it: one for each scheme and Host header by which behaviors
-	// reach it, with a path of each. Notes say what cannot be known from the settings.
-	Examinations []doctor.Options
-	Notes        []string
+	// reach it, with a path of each.
+	Examinations []doctor.Options `json:"-"`
 
 	path        string
 	hosts       map[string]string // with a port, if it is not the usual one, by scheme
@@ -137,7 +137,9 @@ var bucketWebsite = regexp.MustCompile(`\.s3-website[.-][a-z0-9-]+\.amazonaws\.c
 
 // read reduces an origin.
 func read(o types.Origin) Origin {
-	origin := Origin{ID: aws.ToString(o.Id), DomainName: aws.ToString(o.DomainName), path: aws.ToString(o.OriginPath)}
+	origin := Origin{
+		ID: aws.ToString(o.Id), DomainName: aws.ToString(o.DomainName), path: aws.ToString(o.OriginPath), Notes: []string{},
+	}
 	c := o.CustomOriginConfig
 	switch {
 	case o.VpcOriginConfig != nil:
@@ -263,7 +265,7 @@ func (o *Origin) examine(viewers types.ViewerProtocolPolicy, host string, p doct
 	for _, scheme := range schemes {
 		at, err := doctor.ParseOrigin(scheme + "://" + o.hosts[scheme] + p.Path)
 		if err != nil {
-			o.LeftOut, o.Examinations, o.Notes = fmt.Sprintf("origin %s: %v", o.ID, err), nil, nil
+			o.LeftOut, o.Examinations, o.Notes = fmt.Sprintf("origin %s: %v", o.ID, err), nil, []string{}
 			return
 		}
 		at.Other = 0 // the protocol policy says which ports there are

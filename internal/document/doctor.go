@@ -61,11 +61,7 @@ type Distribution struct {
 // A DistributionOrigin is an origin, with a report for each way in which CloudFront asks it.
 type DistributionOrigin struct {
 	Judgement
-	ID         string `json:"id"`
-	DomainName string `json:"domainName"`
-	// LeftOut says why it was not examined, or is empty.
-	LeftOut      string   `json:"leftOut"`
-	Notes        []string `json:"notes"`
+	distribution.Origin
 	Examinations []Doctor `json:"examinations"`
 }
 

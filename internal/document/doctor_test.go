@@ -51,10 +51,10 @@ func TestDoctorMarks(t *testing.T) {
 
 // The worst of a distribution's origins is its mark.
 func TestDistributionMarks(t *testing.T) {
-	good := DistributionOrigin{ID: "good", Examinations: []Doctor{{Judgement: Judge(OK, "fine")}}}
-	bad := DistributionOrigin{ID: "bad", Examinations: []Doctor{{Judgement: Judge(OK, "fine")}, {Judgement: Judge(Failed, "broken")}}}
-	unsure := DistributionOrigin{ID: "unsure", Notes: []string{"who knows"}, Examinations: good.Examinations}
-	bucket := DistributionOrigin{ID: "bucket", LeftOut: "an S3 bucket"}
+	good := DistributionOrigin{Origin: distribution.Origin{ID: "good"}, Examinations: []Doctor{{Judgement: Judge(OK, "fine")}}}
+	bad := DistributionOrigin{Origin: distribution.Origin{ID: "bad"}, Examinations: []Doctor{{Judgement: Judge(OK, "fine")}, {Judgement: Judge(Failed, "broken")}}}
+	unsure := DistributionOrigin{Origin: distribution.Origin{ID: "unsure", Notes: []string{"who knows"}}, Examinations: good.Examinations}
+	bucket := DistributionOrigin{Origin: distribution.Origin{ID: "bucket", LeftOut: "an S3 bucket"}}
 	for name, c := range map[string]struct {
 		origins  []DistributionOrigin
 		disabled bool
