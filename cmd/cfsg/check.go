@@ -203,15 +203,21 @@ func writeCheck(p *page.Page, d *document.Check) {
 		lists = append(lists, page.Row(l.ID, l.Name, entries))
 	}
 	w.Line(w.Strong(iprange.Selection{Services: d.Services, Within: d.Within}.String()),
-		fmt.Sprintf(" as published %s, security groups in %s", d.PublishedAt.Format(time.RFC3339), accountIn(d.Account, d.Region)))
+		fmt.Sprintf(" as published %s, security groups in %v", d.PublishedAt.Format(time.RFC3339), &engine.Target{Account: d.Account, Region: d.Region}))
 	w.Line(w.Quiet("settings: " + d.Settings.Origin()))
 	for _, note := range d.Notes {
 		w.Marked(w.Warn("!"), note)
 	}
 	for i := 0; i < len(d.Subjects); {
-		n := alike(d.Subjects[i:])
-		w.subjects(d.Subjects[i:i+n], d.Subjects[i].OpenToWorld(d.Report))
-		i += n
+		first, end := d.Subjects[i], i+1
+		for ; end < len(d.Subjects); end++ { // interfaces with the same result, as those of a load balancer have
+			s := d.Subjects[end]
+			if s.Interface = first.Interface; !reflect.DeepEqual(s, first) {
+				break
+			}
+		}
+		w.subjects(d.Subjects[i:end], first.OpenToWorld(d.Report))
+		i = end
 	}
 	w.Section([]string{"prefix list", "name", "ranges"}, lists)
 	w.Line()
@@ -223,28 +229,6 @@ func writeCheck(p *page.Page, d *document.Check) {
 		unchecked = "Of groups only inbound rules were checked: routes, network ACLs and targets belong to interfaces."
 	}
 	w.Line(w.Quiet(unchecked))
-}
-
-// accountIn names a region, and the account if it is another one's.
-func accountIn(account, region string) string {
-	if account == "" {
-		return region
-	}
-	return "account " + account + " in " + region
-}
-
-// alike returns how many of the subjects, from the first on, are interfaces with the same result, as those of a load
-// balancer have.
-func alike(subjects []door.SubjectReport) int {
-	first := subjects[0]
-	n := slices.IndexFunc(subjects, func(s door.SubjectReport) bool {
-		s.Interface = first.Interface
-		return !reflect.DeepEqual(s, first)
-	})
-	if n < 0 {
-		return len(subjects)
-	}
-	return n
 }
 
 // subjects shows interfaces, or named groups, and what became of them.

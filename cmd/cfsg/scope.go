@@ -233,7 +233,11 @@ func items(list string) string {
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html and
 // https://docs.aws.amazon.com/lambda/latest/api/API_GetFunctionConfiguration.html
 func (f placeFlags) deployed(ctx context.Context) (map[string]string, error) {
-	cfg, err := f.stackConfig(ctx)
+	id, _ := arn.Parse(f.Stack)
+	cfg, err := f.awsConfig(ctx, id.Region) // or that of the profile: --region names those of the groups
+	if errors.Is(err, errNoRegion) && len(f.Region) > 0 {
+		cfg, err = f.awsConfig(ctx, f.Region...)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -264,15 +268,4 @@ func (f placeFlags) deployed(ctx context.Context) (map[string]string, error) {
 		return env.Variables, nil
 	}
 	return nil, fmt.Errorf("function %s has no environment variables: it is not the function of cloudfront-sg-sync, or you may not decrypt them", name)
-}
-
-// stackConfig returns credentials, endpoint and the region that a stack is in: that of its ARN, or that of the profile,
-// which need not be one whose groups are asked for with --region.
-func (f placeFlags) stackConfig(ctx context.Context) (aws.Config, error) {
-	id, _ := arn.Parse(f.Stack)
-	cfg, err := f.awsConfig(ctx, id.Region)
-	if errors.Is(err, errNoRegion) && len(f.Region) > 0 {
-		return f.awsConfig(ctx, f.Region...)
-	}
-	return cfg, err
 }

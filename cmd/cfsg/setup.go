@@ -419,7 +419,7 @@ func (r *setupRun) proposeUndo(ctx context.Context) error {
 // show shows an origin as it is, and the steps.
 func (r *setupRun) show() {
 	w, d := r.page, r.doc
-	place := "in " + accountIn(d.Account, d.Region)
+	place := fmt.Sprintf("in %v", &engine.Target{Account: d.Account, Region: d.Region})
 	if len(d.Ports) > 0 {
 		place = words.Ports(d.Ports) + ", " + place
 	}

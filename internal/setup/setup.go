@@ -171,12 +171,18 @@ func (s *Setup) Read(ctx context.Context) (*State, error) {
 	}
 	state.Scene = scene
 	for _, subject := range scene.Subjects {
-		if s.Origin.Kind != LoadBalancer {
-			if err := changeable(subject.Interface); err != nil {
-				return state, err
-			}
-			state.places = append(state.places, place{name: subject.Interface.ID, groups: subject.Interface.Groups})
+		i := subject.Interface
+		switch name := i.LoadBalancer(); { // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/requester-managed-eni.html
+		case s.Origin.Kind == LoadBalancer:
+			continue
+		case i.RequesterManaged && name != "":
+			return state, hint.New(fmt.Sprintf("%s belongs to load balancer %s, whose groups are attached to all its interfaces", i.ID, name),
+				"use --load-balancer "+name)
+		case i.RequesterManaged:
+			return state, hint.New(fmt.Sprintf("%s (%s) is managed by an AWS service, and only that service can attach groups to it",
+				i.ID, i.Description), "attach them there, and tag them as the README says")
 		}
+		state.places = append(state.places, place{name: i.ID, groups: i.Groups})
 	}
 	for _, g := range state.Scene.Groups() {
 		if state.vpc = cmp.Or(state.vpc, g.VPC); state.vpc != g.VPC {
@@ -218,20 +224,6 @@ func ofKind(kind secgroup.Kind, holders []secgroup.Holder) []secgroup.Holder {
 // Lists returns the prefix lists that setups have created for the origin.
 func (state *State) Lists() []secgroup.Holder {
 	return ofKind(secgroup.ManagedPrefixList, state.Created)
-}
-
-// changeable refuses an interface that only an AWS service can change. See
-// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/requester-managed-eni.html
-func changeable(i *door.Interface) error {
-	if !i.RequesterManaged {
-		return nil
-	}
-	if name := i.LoadBalancer(); name != "" {
-		return hint.New(fmt.Sprintf("%s belongs to load balancer %s, whose groups are attached to all its interfaces", i.ID, name),
-			"use --load-balancer "+name)
-	}
-	return hint.New(fmt.Sprintf("%s (%s) is managed by an AWS service, and only that service can attach groups to it",
-		i.ID, i.Description), "attach them there, and tag them as the README says")
 }
 
 // readBalancer finds a load balancer. It refuses one that cannot have groups, or that CloudFront does not reach by its
