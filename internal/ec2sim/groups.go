@@ -61,7 +61,7 @@ func (s *site) addGroup(g Group) *Group {
 	if g.Name == "" || !allowedText(g.Name) || !allowedText(g.Description) {
 		refuseInvalid("Value (%s) for parameter GroupName is invalid. Character sets beyond ASCII are not supported.", g.Name)
 	}
-	g.VPC = s.vpcs.find(cmp.Or(g.VPC, s.vpc(true))).ID
+	g.VPC = s.vpcs.find(cmp.Or(g.VPC, s.vpcNamed("").ID)).ID
 	if s.groups.first(func(o *Group) bool { return o.VPC == g.VPC && strings.EqualFold(o.Name, g.Name) }) != nil {
 		refuse("InvalidGroup.Duplicate", "The security group '%s' already exists for VPC '%s'", g.Name, g.VPC)
 	}

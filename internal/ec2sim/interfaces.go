@@ -35,7 +35,7 @@ func (s *site) addInterface(i Interface) *Interface {
 	if vpc == "" && len(i.Groups) > 0 {
 		vpc = s.groups.find(i.Groups[0]).VPC
 	}
-	vpc = cmp.Or(vpc, s.vpc(true))
+	vpc = cmp.Or(vpc, s.vpcNamed("").ID)
 	n := s.subnets.first(func(n *subnet) bool { return n.ID == i.Subnet || i.Subnet == "" && n.VPC == vpc })
 	if n == nil {
 		subnetKind.refuse(cmp.Or(i.Subnet, vpc))

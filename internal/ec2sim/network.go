@@ -61,11 +61,6 @@ func (s *site) addSubnet(v *vpc, n subnet) {
 	acl.Subnets = append(acl.Subnets, n.ID)
 }
 
-// vpc returns the ID of the default VPC, or of the one that is not the default and was there first.
-func (s *site) vpc(isDefault bool) string {
-	return s.vpcs.first(func(v *vpc) bool { return v.Default == isDefault }).ID
-}
-
 // An exclusion exempts a VPC or subnet from VPC Block Public Access.
 // See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_VpcBlockPublicAccessExclusion.html
 type exclusion struct {

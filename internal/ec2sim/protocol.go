@@ -130,7 +130,7 @@ func decodeQuery(params url.Values, into any) {
 // take moves the parameters that begin with a name to a value, and reports whether there are any.
 func take(params url.Values, name string, into reflect.Value) (found bool) {
 	text, given := params[name]
-	if u, ok := into.Addr().Interface().(encoding.TextUnmarshaler); ok && given {
+	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](into.Addr()); ok && given {
 		delete(params, name)
 		if u.UnmarshalText([]byte(text[0])) != nil {
 			refuseInvalid("Value (%s) for parameter %s is invalid.", text[0], name)

@@ -45,8 +45,8 @@ func (s *Server) site(account, region string) *site {
 	}
 	s.sites[key] = st
 	defer func(before []string) { s.touched = before }(s.touched) // no call made these
-	st.addVPC(vpc{CIDR: netip.MustParsePrefix("172.31.0.0/16"), Default: true})
-	st.addVPC(vpc{CIDR: netip.MustParsePrefix("10.0.0.0/16")})
+	st.addVPC(vpc{Name: "default", CIDR: netip.MustParsePrefix("172.31.0.0/16"), Default: true})
+	st.addVPC(vpc{Name: "other", CIDR: netip.MustParsePrefix("10.0.0.0/16")})
 	// A reference to either of AWS's lists counts 55 times against a quota.
 	st.enterPrefixList(PrefixList{Name: CloudFrontIPv4, Family: "IPv4", Owner: "AWS", MaxEntries: 55})
 	st.enterPrefixList(PrefixList{Name: CloudFrontIPv6, Family: "IPv6", Owner: "AWS", MaxEntries: 55})
@@ -121,9 +121,9 @@ func (r Region) SetGroupsPerInterface(groups int) {
 	r.read(func(s *site) { s.quotas.GroupsPerInterface = groups })
 }
 
-// OtherVPC returns the ID of the VPC that is not the default and was there first.
+// OtherVPC returns the ID of the VPC that is there from the start and is not the default.
 func (r Region) OtherVPC() (id string) {
-	r.read(func(s *site) { id = s.vpc(false) })
+	r.read(func(s *site) { id = s.vpcNamed("other").ID })
 	return id
 }
 

@@ -134,19 +134,19 @@ func (s *site) resolve(r reflect.Value) {
 	if !vpc.IsValid() {
 		return
 	}
-	id := s.vpcNamed(vpc.String())
-	if id == "" {
+	in := s.vpcNamed(vpc.String())
+	if in == nil {
 		must(fmt.Errorf("there is no VPC %q in %s", vpc, s.region))
 	}
-	vpc.SetString(id)
+	vpc.SetString(in.ID)
 	for _, name := range []string{"Subnet", "Subnets", "Groups"} {
 		kind := strings.ToLower(strings.TrimSuffix(name, "s"))
 		switch f := r.FieldByName(name); f.Kind() {
 		case reflect.String:
-			f.SetString(s.idOf(kind, id, f.String()))
+			f.SetString(s.idOf(kind, in.ID, f.String()))
 		case reflect.Slice:
 			for i := range f.Len() {
-				f.Index(i).SetString(s.idOf(kind, id, f.Index(i).String()))
+				f.Index(i).SetString(s.idOf(kind, in.ID, f.Index(i).String()))
 			}
 		}
 	}
@@ -167,14 +167,9 @@ func (s *site) idOf(kind, vpc, name string) string {
 	return ""
 }
 
-func (s *site) vpcNamed(name string) string {
-	if name == "" || name == "default" || name == "other" {
-		return s.vpc(name != "other")
-	}
-	if v := s.vpcs.first(func(v *vpc) bool { return v.Name == name }); v != nil {
-		return v.ID
-	}
-	return ""
+// vpcNamed returns the VPC of a name, the default one for none, or nil.
+func (s *site) vpcNamed(name string) *vpc {
+	return s.vpcs.first(func(v *vpc) bool { return v.Name == cmp.Or(name, "default") })
 }
 
 // set replaces the quotas that are given: those that are not are zero.
@@ -183,7 +178,7 @@ func (q *quotas) set(given quotas) {
 }
 
 func (s *site) seedVPC(v *vpc) {
-	if s.vpcNamed(v.Name) != "" {
+	if s.vpcNamed(v.Name) != nil {
 		must(fmt.Errorf("name: there already is a VPC %q in %s", v.Name, s.region))
 	}
 	if !v.CIDR.IsValid() {
