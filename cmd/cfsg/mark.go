@@ -74,7 +74,7 @@ func shellWords(command []string) []string {
 
 // mannersOf are the flags that say how a run is done, not what it is about, and those with secrets. The next command
 // does not inherit them.
-var mannersOf = []string{"header", "help", "output", "yes", "dry-run", "undo", "verbose", "detailed-exitcode"}
+var mannersOf = []string{"header", "help", "output", "yes", "dry-run", "verbose", "detailed-exitcode"}
 
 // next returns what names the command to run next: its name, every flag that this run was given and that the command
 // has as well, and more words. A flag among these is used instead of the one given; --service takes the place of

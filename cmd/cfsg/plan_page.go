@@ -203,31 +203,28 @@ func change(w *page.Page, added, removed int) string {
 
 // summary adds up all plans in a line.
 func summary(d document.Plan) string {
-	if !d.Changes {
-		if len(d.Errors) > 0 {
-			return "No step is possible: see the errors."
+	text := fmt.Sprintf("Nothing to do: %s up to date.", words.CountAs(d.Summary.Groups, "group is", "groups are"))
+	switch {
+	case d.Changes:
+		more := ""
+		if d.TakenOver > 0 {
+			more = fmt.Sprintf(", %d to take over", d.TakenOver)
 		}
-		return fmt.Sprintf("Nothing to do: %s up to date.", words.CountAs(d.Summary.Groups, "group is", "groups are")) + listSummary(d)
+		text = fmt.Sprintf("Plan: %s to add, %d to revoke%s, in %d of %s.",
+			words.Count(d.Summary.Added, "rule"), d.Summary.Revoked, more, d.Summary.Changed, words.Count(d.Summary.Groups, "group"))
+	case len(d.Errors) > 0:
+		return "No step is possible: see the errors."
 	}
-	more := ""
-	if d.TakenOver > 0 {
-		more = fmt.Sprintf(", %d to take over", d.TakenOver)
-	}
-	return fmt.Sprintf("Plan: %s to add, %d to revoke%s, in %d of %s.",
-		words.Count(d.Summary.Added, "rule"), d.Summary.Revoked, more, d.Summary.Changed, words.Count(d.Summary.Groups, "group")) + listSummary(d)
-}
-
-// listSummary counts the changes of prefix lists in a sentence. It is empty if there are none.
-func listSummary(d document.Plan) string {
-	switch sum := d.Lists; {
-	case sum == engine.Summary{}:
-		return ""
-	case sum.Changed == 0 && len(d.Errors) > 0:
-		return fmt.Sprintf(" No changes in %s.", words.Count(sum.Groups, "prefix list"))
-	case sum.Changed == 0:
-		return fmt.Sprintf(" %s up to date.", words.CountAs(sum.Groups, "prefix list is", "prefix lists are"))
+	switch lists := d.Lists; {
+	case lists == engine.Summary{}:
+		return text
+	case lists.Changed == 0 && len(d.Errors) > 0:
+		return text + fmt.Sprintf(" No changes in %s.", words.Count(lists.Groups, "prefix list"))
+	case lists.Changed == 0:
+		return text + fmt.Sprintf(" %s up to date.", words.CountAs(lists.Groups, "prefix list is", "prefix lists are"))
 	default:
-		return fmt.Sprintf(" Prefix lists: %s to add, %d to remove, in %d of %d.", words.Count(sum.Added, "entry"), sum.Revoked, sum.Changed, sum.Groups)
+		return text + fmt.Sprintf(" Prefix lists: %s to add, %d to remove, in %d of %d.",
+			words.Count(lists.Added, "entry"), lists.Revoked, lists.Changed, lists.Groups)
 	}
 }
 

@@ -53,9 +53,6 @@ func (c *setupCommand) Validate() error {
 	if err := c.nameOrigin(); err != nil {
 		return err
 	}
-	if err := c.origin.Validate(); err != nil {
-		return err
-	}
 	if c.Port == nil && !c.Undo && c.origin.Kind != setup.LoadBalancer { // whose listeners are named
 		return hint.New("--port is missing", "name the ports that CloudFront connects to, such as --port 443")
 	}
@@ -83,7 +80,7 @@ func (c *setupCommand) nameOrigin() error {
 		return hint.New(fmt.Sprintf("%s is not a load balancer, an instance or a network interface", name), "name one; cfsg check shows which it belongs to")
 	}
 	c.Name, *flag, c.origin = "", name, setup.Origin{Kind: kind, Name: name}
-	return nil
+	return c.origin.Validate()
 }
 
 // given returns the flags' settings. If nobody names ranges, they are the compact cover, which takes one group.

@@ -97,9 +97,6 @@ func (d *Setup) Conclude(err error, next Next) {
 		whole = d.Door.Judgement
 	}
 	again := next("setup")
-	if d.Undo {
-		again = next("setup", "--undo")
-	}
 	isOpen := func(ports []secgroup.PortRange, more string) string {
 		return fmt.Sprintf("CloudFront gets in, and %s open to the world%s", words.PortsAre(secgroup.PortNames(secgroup.SortPorts(ports))), more)
 	}

@@ -131,6 +131,12 @@ func (s *Setup) holders(state *State) ([]secgroup.Holder, error) {
 		return s.lists(state)
 	}
 	holders := ofKind(secgroup.SecurityGroup, state.Created)
+	for _, g := range holders {
+		if g.VPC != state.vpc {
+			return nil, hint.New(fmt.Sprintf("%s %s was created for another %s, in %s and not in %s", g.ID, g.Name, s.Origin, g.VPC, state.vpc),
+				"remove it with --undo, and run this again")
+		}
+	}
 	n, err := s.size(state, len(holders))
 	for i := 1; len(holders) < n; i++ {
 		name := fmt.Sprintf("%s-%s-%d", s.TagKey, s.Origin.Name, i)
