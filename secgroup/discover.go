@@ -26,8 +26,8 @@ type API interface {
 	ModifyManagedPrefixList(context.Context, *ec2.ModifyManagedPrefixListInput, ...func(*ec2.Options)) (*ec2.ModifyManagedPrefixListOutput, error)
 }
 
-// EC2's limits. An Application Load Balancer takes as many groups as an interface does by default, and the rules of a
-// group times the groups of an interface may not exceed MaxInterfaceRules, so that no group has more either. See
+// EC2's limits. An Application Load Balancer takes as many groups as an interface does by default. The rules of a group
+// times the groups of an interface may not exceed MaxInterfaceRules, so no group has more either. See
 // https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetManagedPrefixListEntries.html

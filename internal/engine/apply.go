@@ -16,13 +16,10 @@ import (
 )
 
 const (
-	// stepReserve is the time that a step is given: with less left, none is begun.
-	stepReserve = 2 * time.Second
-	// reopenTries is how often the step that ends a gap is tried.
-	reopenTries = 3
+	stepReserve = 2 * time.Second // with less time left, no step is begun
+	reopenTries = 3               // for the step that ends a gap
 	reopenPause = 200 * time.Millisecond
-	// gapTime is what the steps of a gap are given beyond the deadline of the run: a range that the run itself has
-	// closed is not left closed.
+	// gapTime is what the steps of a gap are given beyond the deadline of the run, so that none is left open.
 	gapTime = 10 * time.Second
 )
 
@@ -58,21 +55,20 @@ func (e *Engine) apply(ctx context.Context, tr *targetRun, seq secgroup.Sequence
 	for _, h := range seq.Holders {
 		a.plans[h.ID] = h
 	}
-	for i := 0; i < len(seq.Steps); {
-		end := i + 1
-		for end < len(seq.Steps) && seq.Steps[end].Reopens {
-			end++
+	for left := seq.Steps; len(left) > 0; {
+		n := 1 // steps to take together
+		for n < len(left) && left[n].Reopens {
+			n++
 		}
-		steps := seq.Steps[i:end]
-		i = end
-		if err := outOfTime(ctx, time.Duration(len(steps))*stepReserve); err != nil && !req.DryRun {
-			return append(a.errs, fmt.Errorf("%d of %d steps taken: %w", i-len(steps), len(seq.Steps), err))
+		if err := outOfTime(ctx, time.Duration(n)*stepReserve); err != nil && !req.DryRun {
+			return append(a.errs, fmt.Errorf("%d of %d steps taken: %w", len(seq.Steps)-len(left), len(seq.Steps), err))
 		}
-		if len(steps) > 1 {
-			a.takeGap(ctx, steps)
+		if n > 1 {
+			a.takeGap(ctx, left[0], left[1])
 		} else {
-			a.take(ctx, steps[0])
+			a.take(ctx, left[0])
 		}
+		left = left[n:]
 	}
 	return a.errs
 }
@@ -99,8 +95,7 @@ func (a *applier) take(ctx context.Context, step secgroup.Step) {
 
 // takeGap takes a step that closes something for a moment, and the one that opens it again. If the second fails, it
 // takes the first back.
-func (a *applier) takeGap(ctx context.Context, steps []secgroup.Step) {
-	closes, reopens := steps[0], steps[1]
+func (a *applier) takeGap(ctx context.Context, closes, reopens secgroup.Step) {
 	if a.failed[closes.HolderID] || a.failed[reopens.HolderID] {
 		return
 	}

@@ -78,12 +78,10 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < d+stepReserve {
 		return false
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
-	case <-timer.C:
+	case <-time.After(d):
 		return true
 	}
 }
@@ -147,10 +145,11 @@ func (r *refusals) repeated(plan *secgroup.Plan) bool {
 	found := false
 	for _, c := range r.conflicts {
 		unchanged := func(h *secgroup.HolderPlan) bool { return c.isAbout(h.Holder) }
-		for _, seq := range plan.Sequences {
-			if c.step.Kind == secgroup.SecurityGroup && slices.ContainsFunc(seq.Holders, unchanged) && slices.ContainsFunc(seq.Steps, c.step.Equal) {
-				r.leave[c.step.HolderID], found = c.error, true
-			}
+		again := func(seq secgroup.Sequence) bool {
+			return slices.ContainsFunc(seq.Holders, unchanged) && slices.ContainsFunc(seq.Steps, c.step.Equal)
+		}
+		if c.step.Kind == secgroup.SecurityGroup && slices.ContainsFunc(plan.Sequences, again) {
+			r.leave[c.step.HolderID], found = c.error, true
 		}
 	}
 	return found
@@ -203,16 +202,12 @@ func (e *Engine) planAndApply(ctx context.Context, tr *targetRun, publication *i
 func (e *Engine) plan(ctx context.Context, tr *targetRun, publication *iprange.Publication, req Request, r *refusals) (*secgroup.Plan, error) {
 	t := tr.Target
 	ask := secgroup.Request{
-		Stamp:            secgroup.Stamp{TagKey: e.TagKey, Services: e.Selection.Services, Within: e.Selection.Within, Published: publication.Published},
-		Ranges:           publication.Merged(),
-		RulesPerGroup:    t.quota(e.RulesPerGroup),
-		MaxRevokePercent: e.MaxRevokePercent,
-		Families:         e.Families(),
-		Force:            req.Force,
-		GroupIDs:         req.GroupIDs,
-		Leave:            r.leave,
-		Withdraw:         req.Withdraw,
-		Now:              time.Now(),
+		Stamp: secgroup.Stamp{
+			TagKey: e.TagKey, Services: e.Selection.Services, Within: e.Selection.Within, Published: publication.Published,
+		},
+		Ranges: publication.Merged(), Families: e.Families(), Now: time.Now(),
+		RulesPerGroup: t.quota(e.RulesPerGroup), MaxRevokePercent: e.MaxRevokePercent,
+		Force: req.Force, GroupIDs: req.GroupIDs, Withdraw: req.Withdraw, Leave: r.leave,
 	}
 	for {
 		plan, err := secgroup.NewPlan(ctx, tr.Groups, ask, tr.lists...)

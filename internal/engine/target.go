@@ -66,7 +66,7 @@ func newTarget(cfg aws.Config, account, region string) *Target {
 	api.authorize, api.revoke, api.redescribe = atPace(api.authorize), atPace(api.revoke), atPace(api.redescribe)
 	return &Target{
 		Account: account, Region: region, Config: cfg, EC2: api,
-		Quota: func(ctx context.Context) (int, error) { return askQuota(ctx, cfg, quotaCode) },
+		Quota: func(ctx context.Context) (int, error) { return askQuota(ctx, cfg, "L-0EA8095F") },
 		AccountID: func(ctx context.Context) (string, error) {
 			out, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, nil)
 			if err != nil {
@@ -77,16 +77,13 @@ func newTarget(cfg aws.Config, account, region string) *Target {
 	}
 }
 
-// accountTime is how long STS may take to tell the account's ID, without which only more is described than needed.
-const accountTime = 5 * time.Second
-
-// account returns the ID of the account, or nothing if STS does not tell it.
+// account returns the ID of the account, or nothing if STS does not tell it in time: then more is described than needed.
 func (t *Target) account(ctx context.Context) string {
 	if t.Account != "" {
 		return t.Account
 	}
 	if t.knownAccount == "" && t.accountErr == nil && t.AccountID != nil {
-		ctx, cancel := context.WithTimeout(ctx, accountTime)
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
 		t.knownAccount, t.accountErr = t.AccountID(ctx)
 	}
@@ -146,30 +143,22 @@ func AccountOf(roleARN string) string {
 // https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
 const DefaultRulesPerGroup = 60
 
-// quotaCode is "Inbound or outbound rules per security group" of the service vpc.
-const quotaCode = "L-0EA8095F"
-
 // GroupsPerInterface asks Service Quotas for the security groups that a network interface may have.
 func GroupsPerInterface(ctx context.Context, cfg aws.Config) (int, error) {
 	return askQuota(ctx, cfg, "L-2AFB9258")
 }
 
 func askQuota(ctx context.Context, cfg aws.Config, quotaCode string) (int, error) {
-	out, err := servicequotas.NewFromConfig(cfg).GetServiceQuota(ctx, &servicequotas.GetServiceQuotaInput{
-		ServiceCode: aws.String("vpc"),
-		QuotaCode:   aws.String(quotaCode),
-	})
+	in := &servicequotas.GetServiceQuotaInput{ServiceCode: aws.String("vpc"), QuotaCode: &quotaCode}
+	out, err := servicequotas.NewFromConfig(cfg).GetServiceQuota(ctx, in)
 	if err != nil {
 		return 0, err
 	}
-	if out.Quota == nil || out.Quota.Value == nil || *out.Quota.Value < 1 || *out.Quota.Value > math.MaxInt32 {
+	if out.Quota == nil || aws.ToFloat64(out.Quota.Value) < 1 || *out.Quota.Value > math.MaxInt32 {
 		return 0, fmt.Errorf("no value for %s from Service Quotas", quotaCode)
 	}
 	return int(*out.Quota.Value), nil
 }
-
-// quotaLasts is how long an answer of Service Quotas is believed without a reason for doubt.
-const quotaLasts = 24 * time.Hour
 
 // learnQuota asks Service Quotas where it never answered, a day after it did, or where a pool is too small, as the quota
 // may have been raised since; in a run only once. It fails if there was no answer now.
@@ -178,7 +167,7 @@ func (t *Target) learnQuota(ctx context.Context, plan *secgroup.Plan) error {
 		_, ok := errors.AsType[*secgroup.ShortageError](pool.Err)
 		return ok
 	})
-	if t.askedNow || t.knownQuota > 0 && time.Since(t.quotaAsked) < quotaLasts && (t.mayNotAsk || !short) {
+	if t.askedNow || t.knownQuota > 0 && time.Since(t.quotaAsked) < 24*time.Hour && (t.mayNotAsk || !short) {
 		return nil
 	}
 	quota, err := t.Quota(ctx)
