@@ -4,10 +4,15 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"log"
 	"log/slog"
 	"math"
+	"net/http"
 	"os"
 	goruntime "runtime"
 	"runtime/debug"
@@ -15,9 +20,14 @@ import (
 
 	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/function"
+	"cloudfront-sg-sync/internal/version"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 )
 
 func main() {
@@ -96,4 +106,52 @@ func (q *quiet) Write(p []byte) (int, error) {
 		q.log.Error(strings.TrimSpace(string(p)))
 	}
 	return len(p), nil
+}
+
+// awsConfig reads the AWS configuration from the environment, where Lambda puts the function's credentials and region;
+// see
+// https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+//
+// LoadDefaultConfig would also look for profiles, and for credentials of SSO, web identities, containers and
+// instances. A function has none of these, and they would be a tenth of the program.
+func awsConfig() (aws.Config, error) {
+	env, err := awsconfig.NewEnvConfig()
+	if err != nil {
+		return aws.Config{}, fmt.Errorf("read the AWS configuration in the environment: %w", err)
+	}
+	cfg := aws.Config{
+		Region:           env.Region,
+		Credentials:      credentials.StaticCredentialsProvider{Value: env.Credentials},
+		ConfigSources:    []any{env}, // endpoints, FIPS, dual-stack
+		APIOptions:       version.UserAgent(),
+		RetryMode:        env.RetryMode,
+		RetryMaxAttempts: env.RetryMaxAttempts,
+	}
+	if env.BaseEndpoint != "" && !aws.ToBool(env.IgnoreConfiguredEndpoints) {
+		cfg.BaseEndpoint = aws.String(env.BaseEndpoint)
+	}
+	if env.CustomCABundle != "" {
+		if cfg.HTTPClient, err = trusting(env.CustomCABundle); err != nil {
+			return aws.Config{}, fmt.Errorf("AWS_CA_BUNDLE=%s: %w", env.CustomCABundle, err)
+		}
+	}
+	return cfg, nil
+}
+
+// trusting returns a client that trusts only the certificates in a file.
+func trusting(bundle string) (aws.HTTPClient, error) {
+	pem, err := os.ReadFile(bundle)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, errors.New("it holds no certificate in PEM form")
+	}
+	return awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+		if t.TLSClientConfig == nil {
+			t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		}
+		t.TLSClientConfig.RootCAs = roots
+	}), nil
 }

@@ -96,7 +96,7 @@ func (c *Checker) Check(step secgroup.Step, next *secgroup.Step) error {
 	closes := filter(step.Remove, func(r secgroup.Rule) bool {
 		return slices.ContainsFunc(closings, func(cl closing) bool { return opens(r, cl.port) && cl.gone.OverlapsPrefix(r.Source.Prefix) })
 	})
-	return &RefusedError{step, closes, fmt.Sprintf("it would close what nothing else opens yet: %s", c.describe(closings[0]))}
+	return &RefusedError{step, closes, "it would close what nothing else opens yet: " + c.describe(closings[0])}
 }
 
 func filter(rules []secgroup.Rule, keep func(secgroup.Rule) bool) []secgroup.Rule {
