@@ -2,6 +2,7 @@ package iprange
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/md5"
 	"errors"
 	"fmt"
@@ -395,18 +396,10 @@ func expect(dec *jsontext.Decoder, want jsontext.Kind) error {
 }
 
 func describeKind(k jsontext.Kind) string {
-	switch k {
-	case jsontext.KindBeginObject:
-		return "an object"
-	case jsontext.KindBeginArray:
-		return "a list"
-	case jsontext.KindString:
-		return "a string"
-	case jsontext.KindNumber:
-		return "a number"
-	default:
-		return k.String()
+	names := map[jsontext.Kind]string{
+		jsontext.KindBeginObject: "an object", jsontext.KindBeginArray: "a list", jsontext.KindString: "a string", jsontext.KindNumber: "a number",
 	}
+	return cmp.Or(names[k], k.String())
 }
 
 // readString reads a value that must be a string.

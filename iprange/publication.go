@@ -31,8 +31,7 @@ import (
 	"cloudfront-sg-sync/internal/ipspace"
 )
 
-// DefaultURL is where AWS publishes its ranges.
-// https://docs.aws.amazon.com/vpc/latest/userguide/aws-ip-ranges.html
+// DefaultURL is where AWS publishes its ranges. https://docs.aws.amazon.com/vpc/latest/userguide/aws-ip-ranges.html
 const DefaultURL = "https://ip-ranges.amazonaws.com/ip-ranges.json"
 
 // Publication is one published state of ip-ranges.json, reduced to a [Selection]. Treat it as read-only: others share

@@ -109,8 +109,7 @@ func (q *quiet) Write(p []byte) (int, error) {
 }
 
 // awsConfig reads the AWS configuration from the environment, where Lambda puts the function's credentials and region;
-// see
-// https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+// see https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
 //
 // LoadDefaultConfig would also look for profiles, and for credentials of SSO, web identities, containers and
 // instances. A function has none of these, and they would be a tenth of the program.

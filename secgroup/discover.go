@@ -104,8 +104,7 @@ func Collect[Page, Item any](
 }
 
 // escapeFilter makes a filter's value match only itself: * and ? are wildcards there, and \ makes a character plain.
-// See "Filter" in
-// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
+// See "Filter" in https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
 func escapeFilter(value string) string {
 	return strings.NewReplacer(`*`, `\*`, `?`, `\?`, `\`, `\\`).Replace(value)
 }
@@ -277,8 +276,7 @@ func Entries(ctx context.Context, api ec2.GetManagedPrefixListEntriesAPIClient, 
 
 // ListSize returns how large to make a prefix list of so many entries: with an eighth to spare, and at least one, as
 // the list grows when CloudFront does. More would be a waste, as each rule that refers to the list counts as many rules
-// as the list may have entries. See
-// https://docs.aws.amazon.com/vpc/latest/userguide/managed-prefix-lists.html
+// as the list may have entries. See https://docs.aws.amazon.com/vpc/latest/userguide/managed-prefix-lists.html
 func ListSize(entries int) int {
 	const step = 5
 	return (entries + entries/8 + step) / step * step

@@ -134,12 +134,7 @@ const (
 	IPv6
 )
 
-func (f Family) String() string {
-	if f == IPv4 {
-		return "IPv4"
-	}
-	return "IPv6"
-}
+func (f Family) String() string { return [...]string{"IPv4", "IPv6"}[f] }
 
 // FamilyOf returns the family of a prefix.
 func FamilyOf(p netip.Prefix) Family {
@@ -161,9 +156,7 @@ func (w *Weight) Add(o Weight, n int) {
 
 // Weighs returns what the rule counts against its holder's room, which is never zero: unless Weight says more, one rule
 // in the family of its IP range, or for a reference one rule in both.
-//
-// See "Security groups" in Amazon VPC quotas:
-// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+// See "Security groups" in Amazon VPC quotas: https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
 func (r Rule) Weighs() Weight {
 	switch {
 	case r.Weight != Weight{}:

@@ -20,8 +20,7 @@ type Stamp struct {
 }
 
 // maxDescription is the length of a rule's description in characters, and descriptionChars are the ones it may hold
-// beside letters and digits. See
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html
+// beside letters and digits. See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html
 const (
 	maxDescription   = 255
 	descriptionChars = " ._-:/()#,@[]+=&;{}!$*"

@@ -226,18 +226,16 @@ func settled(ctx context.Context, api API, id string, past int64) (int64, error)
 // IsConflict reports whether EC2 refused a step because the group or prefix list was not as the plan had it: someone
 // else changed it, or an answer was lost and the call made again. Describing and planning again is the way out. See
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
-func IsConflict(err error) bool {
-	switch awserr.Code(err) {
-	case "InvalidPermission.Duplicate", "InvalidPermission.NotFound", "RulesPerSecurityGroupLimitExceeded", "InvalidGroup.NotFound",
-		"PrefixListVersionMismatch", "IncorrectState", "InvalidPrefixListModification", "PrefixListMaxEntriesExceeded", "InvalidPrefixListID.NotFound":
-		return true
-	}
-	return false
+func IsConflict(err error) bool { return conflicts[awserr.Code(err)] }
+
+var conflicts = map[string]bool{
+	"InvalidPermission.Duplicate": true, "InvalidPermission.NotFound": true, "RulesPerSecurityGroupLimitExceeded": true,
+	"InvalidGroup.NotFound": true, "PrefixListVersionMismatch": true, "IncorrectState": true, "InvalidPrefixListModification": true,
+	"PrefixListMaxEntriesExceeded": true, "InvalidPrefixListID.NotFound": true,
 }
 
 // IsRefusal reports whether EC2 refused a step for good: it would refuse it again. Throttling, faults of EC2, conflicts
-// and lost answers are not refusals. See
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+// and lost answers are not refusals. See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 func IsRefusal(err error) bool {
 	e, ok := errors.AsType[smithy.APIError](err)
 	return ok && e.ErrorFault() != smithy.FaultServer && !IsConflict(err) && !passing[e.ErrorCode()]

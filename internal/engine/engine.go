@@ -92,20 +92,25 @@ func (e *Engine) Run(ctx context.Context, req Request) (*Report, error) {
 	if err != nil {
 		errs = append(errs, err)
 	} else if !req.Withdraw {
-		report.published(publication)
+		report.SyncToken, report.PublishedAt = publication.SyncToken, publication.Published
+		report.Ranges = PerFamily{IPv4: len(publication.IPv4), IPv6: len(publication.IPv6)}
 		if note := publication.Strangers(); note != "" {
 			e.Log.WarnContext(ctx, note)
 		}
 	}
 	report.Looked = req.Look
+	open, sawAll := 0, true
 	for _, tr := range runs {
 		if err == nil {
 			report.add(tr)
 		}
 		report.Looked = report.Looked && tr.Plan != nil && !tr.Plan.Blind
+		open, sawAll = open+tr.open, sawAll && tr.sawWorld
 		errs = append(errs, tr.errs...)
 	}
-	report.countWorld(runs)
+	if report.Looked && sawAll {
+		report.OpenToWorld = &open
+	}
 	return report, report.fail(append(errs, e.unknownGroups(req.GroupIDs, runs)...))
 }
 

@@ -116,13 +116,6 @@ func NewReport(dryRun bool) *Report {
 	return &Report{DryRun: dryRun, Groups: []GroupReport{}, PrefixLists: []PrefixListReport{}, Warnings: []string{}, Errors: []string{}}
 }
 
-// published notes what the run is made from.
-func (r *Report) published(p *iprange.Publication) {
-	r.SyncToken = p.SyncToken
-	r.PublishedAt = p.Published
-	r.Ranges = PerFamily{IPv4: len(p.IPv4), IPv6: len(p.IPv6)}
-}
-
 // maxChanges is how many changes a run keeps one by one: a notification has no room for more, at some 25 bytes each.
 const maxChanges = 256 << 10 / 25
 

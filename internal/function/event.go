@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"cloudfront-sg-sync/internal/config"
 	"cloudfront-sg-sync/internal/engine"
@@ -191,8 +189,6 @@ func text(value jsontext.Value, s *string) error {
 	return json.Unmarshal(value, s)
 }
 
-var groupIDPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^sg-[0-9a-f]+$`) })
-
 // parseManual returns the request of a manual invocation. An unknown member is an error, so that a mistyped dryrun
 // changes nothing.
 func parseManual(event map[string]jsontext.Value) (engine.Request, error) {
@@ -211,7 +207,7 @@ func parseManual(event map[string]jsontext.Value) (engine.Request, error) {
 		return engine.Request{}, hint.New("event's groupIds is empty", "name a group, or leave groupIds out for all")
 	}
 	for _, id := range req.GroupIDs {
-		if !groupIDPattern().MatchString(id) {
+		if digits, ok := strings.CutPrefix(id, "sg-"); !ok || digits == "" || strings.Trim(digits, "0123456789abcdef") != "" {
 			return engine.Request{}, fmt.Errorf("event's groupIds: %q is not the ID of a security group, such as sg-0123456789abcdef0", id)
 		}
 	}

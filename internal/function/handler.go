@@ -88,7 +88,7 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		return h.refuse(ctx, bounded(err))
 	case event.ignored != "":
 		h.log.InfoContext(ctx, "event ignored", "reason", event.ignored)
-		return marshal(map[string]string{"ignored": event.ignored})
+		return json.Marshal(map[string]string{"ignored": event.ignored})
 	}
 	_, answer, err := h.run(ctx, task{Request: event.run, drift: event.drift})
 	// A message that is retried holds up those behind it. So it is retried only if that may help, or if no metric raises
@@ -139,7 +139,7 @@ func (h *Handler) run(ctx context.Context, req task) (report *engine.Report, ans
 			h.log.WarnContext(ctx, "the metrics of this run are lost", "error", failed)
 		}
 	}
-	answer, failed := marshal(report)
+	answer, failed := json.Marshal(report)
 	err = errors.Join(err, failed)
 	h.logReport(ctx, report, answer, err)
 	return report, answer, err
@@ -176,12 +176,4 @@ func (h *Handler) recovered(ctx context.Context, err *error) {
 		h.log.ErrorContext(ctx, "panic", "panic", p, "stack", string(debug.Stack()))
 		*err = fmt.Errorf("panic: %v", p)
 	}
-}
-
-func marshal(v any) ([]byte, error) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return nil, fmt.Errorf("encode the answer: %w", err)
-	}
-	return b, nil
 }

@@ -173,7 +173,7 @@ const maxAnswer = 4096
 
 // encode returns the answer in JSON. It cuts the end of a reason that is too long.
 func (a *resourceAnswer) encode() ([]byte, error) {
-	body, err := marshal(a)
+	body, err := json.Marshal(a)
 	if err != nil || len(body) <= maxAnswer {
 		return body, err
 	}
@@ -181,7 +181,7 @@ func (a *resourceAnswer) encode() ([]byte, error) {
 	cut := func(n int) []byte {
 		short := *a
 		short.Reason = words.Shorten(a.Reason, n)
-		body, _ := marshal(short) // it worked above
+		body, _ := json.Marshal(short) // it worked above
 		return body
 	}
 	tooLong := sort.Search(len(a.Reason), func(n int) bool { return len(cut(n)) > maxAnswer })

@@ -8,8 +8,7 @@ import (
 )
 
 // order returns a state whose moves lead from the start to what is desired, or as far as they can. Moves that close
-// something wanted are marked as a gap. A pool that is too small stays incomplete anyway, so no gap is opened
-// for it.
+// something wanted are marked as a gap. A pool that is too small stays incomplete anyway, so no gap is opened for it.
 func (d *drift) order(ctx context.Context) *state {
 	for {
 		s := d.state()
