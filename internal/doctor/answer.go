@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"cloudfront-sg-sync/internal/words"
 )
 
 // An Answer is what one address answers to a request.
@@ -203,12 +205,8 @@ func (w *walk) judgeRedirect(base *url.URL, location string) Finding {
 		return finding("redirect-loop", "the answer redirects to the same URL (%s): viewers go round in circles", shown)
 	case w.isSame(base, target) && target.Scheme == "https":
 		f := finding("redirect-to-https", "the answer redirects to the same URL over https")
-		switch w.Distribution.Protocol {
-		case "": // unknown
-			f.Verdict = Warn
-		case "http-only": // with match-viewer, viewers come again by HTTPS, and so does CloudFront
-			f.Verdict = Fail
-		}
+		// With match-viewer, viewers come again by HTTPS, and so does CloudFront. The protocol may be unknown.
+		f.Verdict = cmp.Or(map[string]Verdict{"": Warn, "http-only": Fail}[w.Distribution.Protocol], f.Verdict)
 		return f
 	}
 	return finding("redirect", "the answer redirects to %s, which was not followed, because CloudFront does not follow redirects", shown)
@@ -237,10 +235,8 @@ func headerBytes(response *http.Response) int {
 
 func bytesOf(n int64) string {
 	switch {
-	case n == 1:
-		return "1 byte"
 	case n < 100_000:
-		return fmt.Sprintf("%d bytes", n)
+		return words.Count(int(n), "byte")
 	case n < 10_000_000:
 		return fmt.Sprintf("%d kB", n/1000)
 	}

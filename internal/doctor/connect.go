@@ -85,8 +85,7 @@ func (w *walk) lookUp(ctx context.Context, step *Step, name string) bool {
 
 // unresolved is a name without addresses, or one that could not be looked up, which may be this machine's fault.
 func unresolved(name string, err error) Finding {
-	why := "it has neither an A nor an AAAA record"
-	code := "name-not-resolved"
+	code, why := "name-not-resolved", "it has neither an A nor an AAAA record"
 	if err != nil {
 		why = causeOf(err)
 		if dns, ok := errors.AsType[*net.DNSError](err); !ok || !dns.IsNotFound {

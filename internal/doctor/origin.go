@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -27,14 +28,11 @@ func ParseOrigin(text string) (Origin, error) {
 		text = "https://" + text
 	}
 	u, err := url.Parse(text)
+	if err != nil && strings.Contains(text, "@") {
+		err = errors.New("it cannot be parsed") // the error of Parse quotes the URL, including a password
+	}
 	if err != nil {
-		// The error of Parse quotes the URL, including a password.
-		if e, ok := errors.AsType[*url.Error](err); ok && !strings.Contains(text, "@") {
-			err = e.Err
-		} else {
-			err = errors.New("it cannot be parsed")
-		}
-		return Origin{}, fmt.Errorf("not a URL such as https://origin.example.com/: %w", err)
+		return Origin{}, fmt.Errorf("not a URL such as https://origin.example.com/: %w", cmp.Or(errors.Unwrap(err), err))
 	}
 	switch {
 	case u.User != nil:

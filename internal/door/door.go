@@ -7,7 +7,7 @@
 //   - [Judge] answers a [Question] with a [Report]: for each interface, port and address family the wanted ranges that get
 //     in, by which kind of rule, and where on the way the others are lost; a [Mark] and its cause at each level, the worst
 //     of the level below; and who else gets in, [Report.OpenToWorld].
-//   - [World] is that last part alone: the rules that open a port to the world. It needs no question.
+//   - [World] is only that last part: the rules that open a port to the world. It needs no question.
 //
 // A scene may lack parts: groups that are named have no interface, and Network and Balancers are nil where nobody
 // looked. These parts are left out of the verdict. A part that somebody wanted to look at and could not is unknown, and

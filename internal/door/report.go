@@ -278,7 +278,7 @@ func (r *Report) BeyondOriginFacing() bool {
 	})
 }
 
-// ShutOut reports whether part of what is wanted does not get in, or the groups alone do not tell.
+// ShutOut reports whether part of what is wanted does not get in, or the groups do not say.
 func (r *Report) ShutOut() bool {
 	return r.Mark == Failed || r.BeyondOriginFacing() ||
 		slices.ContainsFunc(r.Subjects, func(s SubjectReport) bool { return len(s.Ports) == 0 }) ||
