@@ -57,7 +57,7 @@ func TestConnect(t *testing.T) {
 			s := newSite(t, server)
 			s.addresses = parsed(c.addresses)
 			s.options.dial = dialer(map[string]error{c.where: c.err}, server)
-			if c.err == os.ErrDeadlineExceeded {
+			if errors.Is(c.err, os.ErrDeadlineExceeded) {
 				s.options.Settings.ConnectionTimeout = 100 * millisecond
 			}
 			report := s.examine(t.Context(), "http://"+name+c.url)

@@ -24,7 +24,7 @@ func TestTLS(t *testing.T) {
 	good := issue(func(*x509.Certificate) {})
 	with := func(tweak func(*tls.Config)) string { return serveTLS(t, answering(200, "hello"), good, tweak) }
 	rooted, incomplete, disordered := good, good, good
-	rooted.Certificate = append(good.Certificate[:2:2], authority.root.Raw)
+	rooted.Certificate = [][]byte{good.Certificate[0], good.Certificate[1], authority.root.Raw}
 	incomplete.Certificate = good.Certificate[:1]
 	disordered.Certificate = [][]byte{good.Certificate[0], authority.root.Raw, authority.intermediate.Raw}
 	expired := func(c *x509.Certificate) {
