@@ -25,8 +25,8 @@ type ipRanges struct {
 	document []byte
 }
 
-// read reads the ranges that a configuration asks for from the ip-ranges.json that --ip-ranges names: a URL, a file, or -
-// for stdin, plain or gzip. A service that the document does not have is an error that names the nearest there is.
+// read reads the ranges that a configuration asks for from the document that --ip-ranges names: a URL, a file, or - for
+// stdin, plain or gzip. A service that the document does not have is an error that names the nearest there is.
 func (f rangeFlags) read(ctx context.Context, t terminal, c config.Config) (r ipRanges, err error) {
 	switch src := cmp.Or(f.IPRanges, c.URL); {
 	case isURL(src):

@@ -151,6 +151,25 @@ func TestStatusOffersNothingHarmful(t *testing.T) {
 	}
 }
 
+// A list that is tagged none closes what only it opens: plan and status name the groups that refer to it.
+func TestListTaggedNoneNamesGroups(t *testing.T) {
+	o := newOriginOperator(t, `{"prefixLists": [{"name": "v4", "family": "IPv4", "maxEntries": 10, "tags": {"cloudfront-ingress": "ranges"}}],
+		"groups": [{"name": "web", "ingress": [{"protocol": "tcp", "ports": "443", "source": "list:v4"}]}], "interfaces": [{"groups": ["web"], "publicIp": "198.51.100.7"}]}`)
+	o.must("apply", "--yes")
+	here := o.Region("", "us-east-1")
+	for _, l := range here.PrefixLists() {
+		if l.Name == "v4" {
+			if err := here.SetTags(l.ID, map[string]string{"cloudfront-ingress": "none"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, command := range []string{"plan", "status"} {
+		o.says(exitOK, "4 entries to remove, but rules refer to it: those of sg-00000008a708a8242 web", command)
+	}
+	o.says(exitError, "it is tagged none", "apply", "--yes")
+}
+
 // The command that status names next is never itself: it shows what was found, or what could not be seen.
 func TestStatusLeadsOn(t *testing.T) {
 	const (
@@ -196,8 +215,12 @@ func TestStatusLeadsOn(t *testing.T) {
 			if c.deny != "" {
 				o.Deny(c.deny)
 			}
-			if _, stdout, stderr := o.cfsg(t.Context(), "status"); !regexp.MustCompile("\n"+c.want).MatchString(stdout) || regexp.MustCompile(`\n  cfsg status`).MatchString(stdout) {
+			_, stdout, stderr := o.cfsg(t.Context(), "status")
+			if !regexp.MustCompile("\n"+c.want).MatchString(stdout) || regexp.MustCompile(`\n  cfsg status`).MatchString(stdout) {
 				t.Errorf("want %q, got\n%s%s", c.want, stdout, stderr)
+			}
+			if theirs := strings.Contains(strings.Join(strings.Fields(stdout), " "), "have that tool remove this one."); theirs != (c.name == "lists beside an open port") {
+				t.Errorf("a rule beside references is that of another tool: %t\n%s", theirs, stdout)
 			}
 			if strings.Contains(c.want, "no listener") { // nor does it lead back
 				if _, stdout, _ := o.cfsg(t.Context(), "check", "shop"); !strings.Contains(stdout, "has no listener on port 443\n  cfsg check ") {

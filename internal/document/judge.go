@@ -92,6 +92,9 @@ func (j judge) pool(pool secgroup.PoolPlan, around Surroundings) Judgement {
 		one, many, toChange = "entry", "entries", " to remove"
 		none, whole = "it is tagged none", "no entry of it is missing"
 	}
+	if groups := around.Referring[pool.Name]; len(pool.Ports()) == 0 && len(groups) > 0 {
+		toChange += ", but rules refer to it: those of " + words.Few(words.Strings(groups))
+	}
 	short, isShort := errors.AsType[*secgroup.ShortageError](pool.Err)
 	older, isOlder := errors.AsType[*secgroup.OlderError](pool.Err)
 	partial := partialPools(pool)

@@ -157,8 +157,9 @@ func (s *Setup) Handover(state *State) *Handover {
 	return &Handover{task, rules}
 }
 
-// annotate returns the task of those who configure a controller in Kubernetes. The controller may remove rules before it adds others: up to v2.9 it always does, and later versions do if the group
-// is nearly full. So everyone is let in until CloudFront gets in by the lists.
+// annotate returns the task of those who configure a controller in Kubernetes. The controller may remove rules before it
+// adds others: up to v2.9 it always does, and later versions do if the group is nearly full. So everyone is let in until
+// CloudFront gets in by the lists. See
 // https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/3639
 func (s *Setup) annotate(state *State) *Handover {
 	if f := s.uncovered(state); f != "" {

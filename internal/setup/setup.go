@@ -86,7 +86,8 @@ func (s *Setup) mark() string {
 	return strings.ReplaceAll(string(s.Origin.Kind), " ", "-") + "/" + s.Origin.Name
 }
 
-// most is how many security groups an origin can have. A load balancer takes no more than the default, whatever the quota of an interface. See
+// most is how many security groups an origin can have. A load balancer takes no more than the default, whatever the
+// quota of an interface. See
 // https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/4789
 func (s *Setup) most() int {
 	most := min(s.GroupsPerInterface, max(1, secgroup.MaxInterfaceRules/s.RulesPerGroup))
