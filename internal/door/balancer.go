@@ -1,6 +1,7 @@
 package door
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -68,7 +69,8 @@ type TargetGroup struct {
 type Target struct {
 	ID   string // i-… or an address
 	Port uint16
-	// Serving says that its health check passes: without any that does, all get requests.
+	// Serving says that its health check passes: without any that does, all get requests. See
+	// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html
 	Serving bool
 	// Subject is the interface with its groups; nil if it is not visible here, as one of another network.
 	Subject *Subject
@@ -113,6 +115,7 @@ func (b *Balancer) at(j *judge, tg *TargetGroup, f family, groups []secgroup.Gro
 			targets[i] = append(targets[i], target)
 		}
 	}
+	refused := ipspace.Of(nil) // by any target
 	serving := slices.ContainsFunc(tg.Targets, func(t Target) bool { return t.Serving })
 	for _, t := range tg.Targets {
 		if serving && !t.Serving {
@@ -126,15 +129,17 @@ func (b *Balancer) at(j *judge, tg *TargetGroup, f family, groups []secgroup.Gro
 			add(Unknown, f.wanted, t.ID, "%s: cannot see the security groups of {targets}", group)
 			continue
 		}
-		from := "the load balancer's address"
-		if tg.preserves(f) {
-			from = "client addresses, which it sees as they are"
-		}
-		if shut, unread := b.shut(j, tg, t, f); len(unread) > 0 {
+		shut, unread := b.shut(j, tg, t, f)
+		refused = ipspace.Union(refused, shut)
+		switch {
+		case len(unread) > 0:
 			add(Unknown, shut, t.ID, "cannot tell whether {targets} behind %s lets in %s: %s", balancer, witness(shut), j.unreadable(unread))
-		} else {
-			add(Blocked, shut, t.ID, "{targets} behind %s does not let %s in on port %d from %s: its groups (%s) are a second door",
-				balancer, witness(shut), t.Port, from, names(t.Subject.Groups))
+		case tg.preserves(f):
+			add(Blocked, shut, t.ID, "{targets} behind %s does not let %s in on port %d from client addresses, which it sees as they are: its groups (%s) are a second door",
+				balancer, witness(shut), t.Port, names(t.Subject.Groups))
+		default:
+			add(Blocked, shut, t.ID, "{targets} behind %s does not let the load balancer in on port %d: add a rule for %s to its groups (%s)",
+				balancer, t.Port, cmp.Or(names(groups), "the load balancer's addresses"), names(t.Subject.Groups))
 		}
 		// By an address of its own, the world may reach a target past the load balancer.
 		rules, _, _ := j.worldAt(*t.Subject, j.TagKey, []secgroup.PortRange{at})
@@ -142,6 +147,14 @@ func (b *Balancer) at(j *judge, tg *TargetGroup, f family, groups []secgroup.Gro
 			if i := t.Subject.Interface; i != nil && i.PublicOver(f.Family) && w.Counts(at) {
 				add(Open, f.wanted, t.ID, "{targets} behind %s has a public address, and %s: anyone who finds it can bypass CloudFront and its WAF", balancer, w)
 			}
+		}
+	}
+	switch {
+	case len(tg.Targets) == 0:
+		return find(Unknown, f.wanted, "%s has no target to pass requests on to: register one", group)
+	case !serving:
+		for _, t := range tg.Targets {
+			add(Unknown, ipspace.Minus(f.wanted, refused), t.ID, "no health check of {targets} behind %s passes: look at the servers there", balancer)
 		}
 	}
 	for i, ids := range targets {

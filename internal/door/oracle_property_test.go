@@ -143,12 +143,21 @@ func (o oracle) groups(s Subject, from netip.Addr, port uint16, balancer string)
 // "When client IP preservation is disabled, the source IP address is the private IP address of the Network Load
 // Balancer", and an IPv6 client reaches an IPv4 target from that address too:
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html
+// A load balancer sends nothing to unhealthy targets, or to all of them if none is healthy:
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html
 func (o oracle) targets(from netip.Addr, port uint16) string {
 	fate := "in"
 	for _, l := range o.scene.Balancers["shop"].Listeners {
 		for _, tg := range l.Targets {
+			if l.Port != port {
+				continue
+			}
+			healthy := slices.ContainsFunc(tg.Targets, func(t Target) bool { return t.Serving })
+			if !healthy {
+				fate = "unknown"
+			}
 			for _, t := range tg.Targets {
-				if l.Port != port {
+				if healthy && !t.Serving {
 					continue
 				}
 				sender := from
@@ -232,7 +241,7 @@ func drawScene(t *rapid.T) *Scene {
 	for range rapid.IntRange(0, 2).Draw(t, "listeners") {
 		tg := &TargetGroup{Name: "web", Type: "ip", Family: secgroup.Family(rapid.IntRange(0, 1).Draw(t, "family")), Preserves: rapid.Bool().Draw(t, "preserves")}
 		for range rapid.IntRange(0, 2).Draw(t, "targets") {
-			tg.Targets = append(tg.Targets, Target{ID: "t", Port: uint16(rapid.IntRange(1, 4).Draw(t, "target port")), Subject: &Subject{Groups: rules("target")}})
+			tg.Targets = append(tg.Targets, Target{ID: "t", Port: uint16(rapid.IntRange(1, 4).Draw(t, "target port")), Serving: !seldom("unhealthy"), Subject: &Subject{Groups: rules("target")}})
 		}
 		b.Listeners = append(b.Listeners, Listener{Port: uint16(rapid.IntRange(1, 4).Draw(t, "listener")), Targets: []*TargetGroup{tg}})
 	}

@@ -95,7 +95,7 @@ func TestTargets(t *testing.T) {
 		{"preserved, only the VPC", "instance", true, secgroup.IPv4, vpc, Failed, "t-1, t-2 behind load balancer shop does not let 18.64.0.0 in on port 8080 from client addresses"},
 		{"preserved, a reference to the load balancer's group", "instance", true, secgroup.IPv4, reference, OK, ""},
 		{"preserved, a list that may not be read", "instance", true, secgroup.IPv4, unread, Attention, "the entries of pl-denied could not be read"},
-		{"not preserved, only CloudFront", "ip", false, secgroup.IPv4, cloudFront, Failed, "from the load balancer's address"},
+		{"not preserved, only CloudFront", "ip", false, secgroup.IPv4, cloudFront, Failed, "does not let the load balancer in"},
 		{"another load balancer", "alb", true, secgroup.IPv4, nil, Attention, "its target is another load balancer"},
 		{"a function", "lambda", false, secgroup.IPv4, nil, OK, ""},
 		{"not visible", "ip", false, secgroup.IPv4, nil, Attention, "cannot see the security groups of t-1"},
