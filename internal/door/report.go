@@ -63,12 +63,8 @@ const (
 )
 
 func worse(a, b Verdict) Verdict {
-	for _, v := range []Verdict{Blocked, Unknown} {
-		if a == v || b == v {
-			return v
-		}
-	}
-	return Open
+	order := []Verdict{Open, Unknown, Blocked}
+	return order[max(slices.Index(order, a), slices.Index(order, b))]
 }
 
 // A Report is the result of a check. Its verdict, like that of each part, is the worst of those below it.
