@@ -1,7 +1,8 @@
 // Package ec2sim is an EC2 endpoint in memory, for tests, demonstrations and trying things out. It speaks the EC2 Query
-// protocol, version 2016-11-15, as the AWS SDKs and the AWS CLI use it. Clients cannot tell it from AWS as far as
-// security groups, their attachments and their references are concerned. docs/sim.md says which other services it
-// answers for, whose account and region a call is for, and how seeds are written.
+// protocol, version 2016-11-15, as the AWS SDKs and the AWS CLI use it. The function and cfsg cannot tell it from AWS as
+// far as security groups, their attachments and their references are concerned; what neither can ask for, it does not
+// refuse. docs/sim.md says which other services it answers for, whose account and region a call is for, and how seeds
+// are written.
 //
 // A [Server] is an [net/http.Handler]. It records every call, injects the faults a test asks for, and shows the state
 // between any two calls.
