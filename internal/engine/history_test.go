@@ -58,12 +58,12 @@ func TestHistory(t *testing.T) {
 				})
 			}
 		}
-	}
-	for _, mixed := range [][]string{{"80 443", "443", "80"}, {"80 443", "80 443", "80 443", "443 8443", "8443"}} {
-		t.Run(strings.Join(mixed, "+"), func(t *testing.T) {
-			t.Parallel()
-			t.Log(replay{service: "CLOUDFRONT", mixed: mixed, spare: 1}.run(t))
-		})
+		for _, mixed := range [][]string{{"80 443", "443", "80"}, {"80 443", "80 443", "80 443", "443 8443", "8443"}} {
+			t.Run(service+"/"+strings.Join(mixed, "+"), func(t *testing.T) {
+				t.Parallel()
+				t.Log(replay{service: service, mixed: mixed, spare: 1}.run(t))
+			})
+		}
 	}
 	t.Run("compact cover", func(t *testing.T) { // one default group with three ports, and never any force
 		r := replay{service: "CLOUDFRONT_ORIGIN_FACING", within: "CLOUDFRONT", ports: "80 443 8443", spare: 6, unforced: true}

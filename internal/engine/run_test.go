@@ -112,6 +112,20 @@ func TestFailureIsLocal(t *testing.T) {
 	}
 }
 
+// A file without the service changes nothing, and hides no other failure.
+func TestFileWithoutService(t *testing.T) {
+	s := newScene(t, ec2sim.Options{}, []string{"us-east-1", "eu-west-1"}, nil) // no range at all
+	s.group(s.here, "web", "443")
+	for _, errs := range []int{1, 3} {
+		s.calls()
+		report, err := s.Run(t.Context(), Request{})
+		if err == nil || !strings.Contains(report.Errors[0], "CLOUDFRONT") || len(report.Errors) != errs || s.calls()["mutating"] > 0 {
+			t.Errorf("error %v, report %+v", err, report)
+		}
+		s.sim.Deny("DescribeSecurityGroups")
+	}
+}
+
 // A run says that a group asked for does not exist only if it has read all targets: otherwise it may be there.
 func TestUnknownGroupIsToldOnlyAfterALook(t *testing.T) {
 	for name, c := range map[string]struct {
