@@ -132,7 +132,7 @@ func parseHeaders(lines []string) (http.Header, error) {
 	return header, nil
 }
 
-// Run looks at the origin, or at those of a distribution.
+// Run examines the origin, or each origin of a distribution.
 func (c *doctorCommand) Run(ctx context.Context, t terminal, k *kong.Context) error {
 	if c.Distribution != "" {
 		return c.examineDistribution(ctx, t, k)
@@ -156,8 +156,8 @@ func (c *doctorCommand) Run(ctx context.Context, t terminal, k *kong.Context) er
 	return cmp.Or(err, c.endOf(d.Judgement, d.Interrupted, d.Verdict == doctor.Unknown))
 }
 
-// examine looks at an origin, and at its door where that is asked for. The command to run next shows more of what was
-// found, or shows whether it is better once somebody has done what the causes say.
+// examine probes an origin and, if asked to, its door. The next command shows more about the findings, or whether
+// following the advice helped.
 func (c *doctorCommand) examine(ctx context.Context, t terminal, k *kong.Context, o doctor.Options) document.Doctor {
 	var check *document.Check
 	if c.Check || c.Distribution != "" {
@@ -190,7 +190,7 @@ func (c *doctorCommand) endOf(j document.Judgement, interrupted, undecided bool)
 	return nil
 }
 
-// examineDistribution looks at each origin of a distribution as CloudFront asks it.
+// examineDistribution examines each origin of a distribution as CloudFront asks it.
 func (c *doctorCommand) examineDistribution(ctx context.Context, t terminal, k *kong.Context) error {
 	read, err := c.readDistribution(ctx, t)
 	if err != nil {
@@ -234,7 +234,7 @@ func (c *doctorCommand) shareRanges(ctx context.Context, t terminal, settings co
 	})
 }
 
-// examineOrigin looks at one origin, in each way in which CloudFront asks it.
+// examineOrigin examines one origin, in every way in which CloudFront asks it.
 func (c *doctorCommand) examineOrigin(ctx context.Context, t terminal, k *kong.Context, o distribution.Origin, live *liveLine) document.DistributionOrigin {
 	d := document.DistributionOrigin{Origin: o, Examinations: []document.Doctor{}}
 	for _, options := range o.Examinations {

@@ -43,7 +43,7 @@ func (c *doctorCommand) securityGroups(
 		check.IPRanges, in = "-", bytes.NewReader(document)
 	}
 	if err == nil {
-		found, err = check.check(ctx, terminal{in, t.out, io.Discard}) // doctor itself tells what is under way
+		found, err = check.check(ctx, terminal{in, t.out, io.Discard}) // doctor shows its own progress
 	}
 	if err != nil {
 		step = doctor.Step{Summary: "not looked at"}
@@ -69,7 +69,7 @@ func doorOf(o doctor.Origin, addresses []doctor.Address) []string {
 	return all
 }
 
-// judgeGroups says the check in doctor's words.
+// judgeGroups turns the check into a step of doctor.
 func judgeGroups(step *doctor.Step, d *document.Check) {
 	services := strings.Join(d.Services, ", ")
 	step.Verdict, step.Access = doctor.OK, accessAt(d)

@@ -12,7 +12,7 @@ import (
 	"cloudfront-sg-sync/internal/words"
 )
 
-// A doctorPage shows a report as it comes to be: a line for each step, then the figures, then what to do.
+// A doctorPage prints a report while it is made: a line for each step, then the figures, then the advice.
 type doctorPage struct{ *page.Page }
 
 // begin names the origin, and the settings of CloudFront that it is judged by.
@@ -53,7 +53,7 @@ func (w doctorPage) mark(v doctor.Verdict) string {
 	return w.Quiet("-")
 }
 
-// end writes the figures, and what was found.
+// end writes the figures and the findings.
 func (w doctorPage) end(d document.Doctor) {
 	w.times("ms, one at a time", d.Timing)
 	if d.Load != nil {
@@ -62,7 +62,7 @@ func (w doctorPage) end(d document.Doctor) {
 	w.findings(d.Report, doctor.Fail, doctor.Unknown, doctor.Warn, doctor.OK)
 }
 
-// findings writes what was found, in the order of the verdicts.
+// findings writes the findings, the gravest first.
 func (w doctorPage) findings(r *doctor.Report, verdicts ...doctor.Verdict) {
 	for _, v := range verdicts {
 		for _, s := range r.Steps {
@@ -95,7 +95,7 @@ func (w doctorPage) times(how string, t *doctor.Timing) {
 	w.In(2).Section([]string{how, "least", "median", "p95", "p99", "most"}, rows)
 }
 
-// finding writes what was found, and what to do about it.
+// finding writes a finding and its advice.
 func (w doctorPage) finding(s doctor.Step, f doctor.Finding) {
 	message := f.Message
 	if f.CloudFrontStatus != 0 && f.Verdict == doctor.Fail {

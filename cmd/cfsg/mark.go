@@ -14,7 +14,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// errJudged is a failure that the judgement has told.
+// errJudged is a failure that the judgement has explained already.
 var errJudged = errors.New("the mark is ✗")
 
 // failed is the error of a command whose judgement is why it fails. Its text has told that; JSON is for programs.

@@ -87,8 +87,8 @@ func (f changeFlags) request() engine.Request {
 	return engine.Request{Force: f.Force, GroupIDs: f.Group, Look: true}
 }
 
-// propose plans a request and looks at the surroundings of the groups. It changes nothing, and fails if there is no
-// group to work on.
+// propose plans a request and reads the surroundings of the groups. It changes nothing, and fails if there is no group
+// to work on.
 func (f accountFlags) propose(ctx context.Context, t terminal, k *kong.Context, flags map[string]given, req engine.Request) (*document.Proposal, error) {
 	w, err := f.open(ctx, t, flags)
 	if err == nil {
@@ -164,7 +164,7 @@ func surroundings(ctx context.Context, p *engine.Proposal, q door.Question) []do
 	return all
 }
 
-// targetsAtOnce bounds how many accounts and regions are looked at at the same time.
+// targetsAtOnce bounds how many accounts and regions are read at the same time.
 const targetsAtOnce = 8
 
 // surroundingsOf finds out who gets in at the managed groups of a target.
@@ -265,7 +265,7 @@ func (c *applyCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 	}
 	report, err := takeSteps(ctx, t, p)
 	if report.Changed {
-		lookAgain(ctx, p)
+		refreshSurroundings(ctx, p)
 	}
 	doc := document.NewApply(report, p, err)
 	if err == nil && doc.Mark == document.Failed {
@@ -278,8 +278,8 @@ func (c *applyCommand) Run(ctx context.Context, t terminal, k *kong.Context) err
 	}))
 }
 
-// lookAgain sees the surroundings as they are after a run.
-func lookAgain(ctx context.Context, p *document.Proposal) {
+// refreshSurroundings reads the surroundings again after a run.
+func refreshSurroundings(ctx context.Context, p *document.Proposal) {
 	now, err := p.Propose(ctx, p.Request)
 	if err == nil {
 		p.Around = surroundings(ctx, now, p.Question)

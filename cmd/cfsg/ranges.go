@@ -28,7 +28,7 @@ type rangesCommand struct {
 	RulesPerGroup quota    `placeholder:"N" help:"The quota to count with (default 60)."`
 }
 
-// Run prints the ranges, and what they take.
+// Run prints the ranges and how many rules they take.
 func (c *rangesCommand) Run(ctx context.Context, t terminal, k *kong.Context) error {
 	if c.What == "list" {
 		return c.list(ctx, t)

@@ -28,7 +28,7 @@ type Answer struct {
 	Error       string     `json:"error,omitempty"`
 }
 
-// answer sends one request to each address and looks at what comes back.
+// answer sends one request to each address and judges the responses.
 func (w *walk) answer(ctx context.Context) Step {
 	switch {
 	case len(w.reachable) == 0:

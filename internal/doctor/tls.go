@@ -111,7 +111,7 @@ func (w *walk) handshake(ctx context.Context) Step {
 	return step
 }
 
-// judgeTLS describes a handshake, and looks at what came of it.
+// judgeTLS describes a handshake and judges its outcome.
 func (w *walk) judgeTLS(h *Handshake) []Finding {
 	if h.err != nil {
 		h.Error = causeOf(h.err)

@@ -17,7 +17,7 @@ type Doctor struct {
 	*doctor.Report
 }
 
-// NewDoctor judges a report. The check is that of the origin's door, nil if nobody looked at it.
+// NewDoctor judges a report. The check is that of the origin's door, nil if the door was not read.
 func NewDoctor(r *doctor.Report, check *Check) Doctor {
 	d := Doctor{Report: r, OpenToWorld: []door.WorldRule{}}
 	if check != nil {

@@ -46,7 +46,7 @@ type Setup struct {
 	// does; null if there is none.
 	ForOwner *setup.Handover `json:"forOwner"`
 	Left     []string        `json:"left"`
-	// Door is the report on the whole door; nil if that was not looked at.
+	// Door is the report on the whole door; nil if it was not read.
 	Door *door.Report `json:"-"`
 }
 

@@ -24,7 +24,7 @@ type Balancer struct {
 	Gone      bool  // its interface is there, and it is not: it is being deleted, or belongs to another account
 }
 
-// BalancerOf returns the load balancer that an interface belongs to, if somebody looked at it.
+// BalancerOf returns the load balancer that an interface belongs to, if it was read.
 func (s *Scene) BalancerOf(i *Interface) *Balancer {
 	if i == nil {
 		return nil

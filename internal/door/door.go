@@ -57,9 +57,9 @@ type Scene struct {
 	Lists map[string]secgroup.Holder
 	// ListsErr is why the lists have no names, where they have none.
 	ListsErr error
-	// Network is the way from the Internet to the subjects' interfaces; nil if nobody looked at it.
+	// Network is the way from the Internet to the subjects' interfaces; nil if it was not read.
 	Network *Network
-	// Balancers are the load balancers that the subjects' interfaces belong to, by name, if somebody looked at them.
+	// Balancers are the load balancers that the subjects' interfaces belong to, by name, if they were read.
 	Balancers map[string]*Balancer
 }
 

@@ -33,8 +33,8 @@ type Report struct {
 	// The others are no part of the answer.
 	Capacity    Capacity `json:"-"` // what the plans say of the pools
 	Described   int      `json:"-"` // accounts and regions whose groups were described
-	Incomplete  int      `json:"-"` // network interfaces that lack wanted ranges, of those that were looked at
-	Looked      bool     `json:"-"` // whether all network interfaces of managed groups were looked at
+	Incomplete  int      `json:"-"` // network interfaces seen that lack wanted ranges
+	Looked      bool     `json:"-"` // whether all network interfaces of managed groups were seen
 	OpenToWorld *int     `json:"-"` // distinct rules open to the world on managed ports; nil unless Looked
 	Denied      bool     `json:"-"` // whether an action was denied in the run's own account
 }

@@ -24,7 +24,7 @@ type targetRun struct {
 	described  bool     // whether the groups were
 	incomplete int      // network interfaces that lack something
 	open       int      // rules that are open to the world once the run is over
-	sawWorld   bool     // whether all groups of the network interfaces were looked at
+	sawWorld   bool     // whether all groups of the network interfaces were read
 	planned    []string // the IDs of all holders in the plan
 	capacity   Capacity
 

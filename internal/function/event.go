@@ -223,7 +223,7 @@ func parseBus(object map[string]jsontext.Value, from sources, queued bool) (even
 	if err := errors.Join(text(object["source"], &source), text(object["detail-type"], &kind)); err != nil {
 		return event{}, fmt.Errorf("event's source or detail-type is not a string: %w", err)
 	}
-	// A scheduled run finds problems that no event reported, so it looks at the network interfaces too.
+	// A scheduled run finds problems that no event reported, so it reads the network interfaces too.
 	// https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-run-lambda-schedule.html
 	if kind == "Scheduled Event" && (source == "aws.events" || source == "aws.scheduler") && !queued {
 		return event{run: engine.Request{Look: true}}, nil

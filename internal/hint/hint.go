@@ -63,7 +63,7 @@ func Problem(err error) string { return Lines(err)[0].Problem }
 
 // collect adds the different hints of an error and of those that it wraps.
 func collect(err error, hints []string) []string {
-	// Each error of the tree is looked at, so not errors.As.
+	// errors.As would stop at the first error of the tree.
 	if e, ok := err.(interface{ Hint() string }); ok && e.Hint() != "" && !slices.Contains(hints, e.Hint()) {
 		hints = append(hints, e.Hint())
 	}
