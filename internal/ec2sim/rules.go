@@ -197,10 +197,17 @@ func distinct(rules []Rule) error {
 // See https://www.iana.org/assignments/protocol-numbers/protocol-numbers.xhtml
 var protocolNumbers = map[string]string{"icmp": "1", "tcp": "6", "udp": "17", "icmpv6": "58"}
 
-// parsePorts reads protocol and ports. All protocols but TCP, UDP and ICMP are allowed on all ports, whatever ports are
-// given. Of ICMP, -1 stands for all types or codes.
+// parsePorts reads protocol and ports. A protocol that has a name is described by it, whatever a request calls it. All
+// protocols but TCP, UDP and ICMP are allowed on all ports, whatever ports are given. Of ICMP, -1 stands for all types
+// or codes.
 // See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html
+// and https://github.com/hashicorp/terraform/pull/5881 (numbers)
 func parsePorts(protocol string, from, to *int32) Permission {
+	for name, number := range protocolNumbers {
+		if protocol == number || strings.EqualFold(protocol, name) {
+			protocol = name
+		}
+	}
 	p := Permission{Protocol: protocol, From: -1, To: -1}
 	if protocolNumbers[protocol] != "" && from != nil && to != nil {
 		p.From, p.To = *from, *to

@@ -58,7 +58,7 @@ type seedPrefixList struct {
 	SharedWith []string `json:"sharedWith"`
 }
 
-// Seed creates the resources that a JSON document lists: see docs/sim.md. It stops at the first mistake in the document,
+// Seed creates the resources that a JSON document lists: see docs/sim.md. It stops at the first mistake that it notices,
 // and says where it is. Use it on a fresh Server, before the first call.
 func (s *Server) Seed(r io.Reader) error {
 	var doc seed
@@ -78,7 +78,7 @@ func (s *Server) Seed(r io.Reader) error {
 func (s *Server) seed(doc seed) {
 	s.mu.Lock()
 	s.quotas.set(doc.quotas)
-	s.options.Roles = append(s.options.Roles, doc.Roles...)
+	s.options.Roles = slices.Concat(s.options.Roles, doc.Roles)
 	s.mu.Unlock()
 	// Groups come before their rules, so that these may refer to any of them.
 	seedEach(s, "quotas", doc.Quotas, func(s *site, q *seedQuota) { s.quotas.set(q.quotas) })

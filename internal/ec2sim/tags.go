@@ -1,6 +1,7 @@
 package ec2sim
 
 import (
+	"cmp"
 	"encoding/xml"
 	"maps"
 	"slices"
@@ -25,16 +26,18 @@ func (t Tags) pairs(item, key, value string) body {
 }
 
 // tagList holds the tags of a request.
-type tagList []struct {
-	Key   string `json:"Key"`
-	Value string `json:"Value"`
+type tagList []tag
+
+type tag struct {
+	Key   string  `json:"Key"`
+	Value *string `json:"Value"`
 }
 
 // tags returns the tags. One without a value has an empty one.
 func (given tagList) tags() Tags {
 	tags := make(Tags, len(given))
 	for _, t := range given {
-		tags[t.Key] = t.Value
+		tags[t.Key] = *cmp.Or(t.Value, new(string))
 	}
 	return tags
 }
@@ -56,15 +59,14 @@ func (s *site) createTags(_ *call, in tagsInput) body {
 	return s.retag(in.Resources, func(tags Tags) { maps.Copy(tags, in.Tags.tags()) })
 }
 
-// deleteTags removes the tags whose key, and value where one is given, match.
+// deleteTags removes the tags whose key, and value where one is given, match. Without any tag, all are removed.
 // See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteTags.html
 func (s *site) deleteTags(_ *call, in tagsInput) body {
 	return s.retag(in.Resources, func(tags Tags) {
-		for _, t := range in.Tags {
-			if t.Value == "" || tags[t.Key] == t.Value {
-				delete(tags, t.Key)
-			}
-		}
+		maps.DeleteFunc(tags, func(key, value string) bool {
+			matches := func(t tag) bool { return t.Key == key && (t.Value == nil || *t.Value == value) }
+			return len(in.Tags) == 0 || slices.ContainsFunc(in.Tags, matches)
+		})
 	})
 }
 
