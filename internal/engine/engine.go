@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -187,7 +188,7 @@ func (e *Engine) unknownGroups(ids []string, runs []*targetRun) []error {
 		if tr.Plan == nil {
 			return nil
 		}
-		planned, unlisted = append(planned, tr.planned...), errors.Join(unlisted, tr.ListsErr)
+		planned, unlisted = append(planned, tr.planned...), cmp.Or(unlisted, tr.ListsErr)
 	}
 	var errs []error
 	for _, id := range ids {
@@ -198,7 +199,8 @@ func (e *Engine) unknownGroups(ids []string, runs []*targetRun) []error {
 		if strings.HasPrefix(id, "pl-") {
 			what = "prefix list"
 			if unlisted != nil {
-				return append(errs, fmt.Errorf("cannot look for %s: %w", id, unlisted))
+				errs = append(errs, fmt.Errorf("cannot look for %s: %w", id, unlisted))
+				continue
 			}
 		}
 		errs = append(errs, hint.New(fmt.Sprintf("%s: no %s tagged %s has this ID in %s", id, what, e.TagKey, strings.Join(words.Strings(e.Targets), ", ")), "tag it, or check the ID"))

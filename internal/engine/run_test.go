@@ -132,8 +132,9 @@ func TestUnknownGroupIsToldOnlyAfterALook(t *testing.T) {
 		arrange func(*scene)
 		missing bool
 	}{
-		"all is well":      {func(*scene) {}, true},
-		"describing fails": {func(s *scene) { s.sim.Deny("DescribeSecurityGroups") }, false},
+		"all is well":            {func(*scene) {}, true},
+		"describing lists fails": {func(s *scene) { s.sim.Deny("DescribeManagedPrefixLists") }, true},
+		"describing fails":       {func(s *scene) { s.sim.Deny("DescribeSecurityGroups") }, false},
 		"describing fails in another region": {func(s *scene) {
 			s.refuse(ec2sim.Fault{Action: "DescribeSecurityGroups", Region: "eu-west-1", Code: "InternalError"})
 		}, false},
@@ -144,7 +145,7 @@ func TestUnknownGroupIsToldOnlyAfterALook(t *testing.T) {
 			here, left := s.group(s.here, "web", "443"), s.group(s.here, "left", "443")
 			there := s.group(s.sim.Region("", "eu-west-1"), "web", "443")
 			c.arrange(s)
-			report, err := s.Run(t.Context(), Request{GroupIDs: []string{here, there, "sg-0bad"}})
+			report, err := s.Run(t.Context(), Request{GroupIDs: []string{here, there, "pl-0bad", "sg-0bad"}})
 			says := fmt.Sprint(err)
 			const missing = "sg-0bad: no security group tagged cloudfront-ingress has this ID in us-east-1, eu-west-1"
 			if strings.Contains(says, missing) != c.missing ||
