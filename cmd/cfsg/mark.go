@@ -77,11 +77,15 @@ func shellWords(command []string) []string {
 var mannersOf = []string{"header", "help", "output", "yes", "dry-run", "verbose", "detailed-exitcode"}
 
 // next returns what names the command to run next: its name, every flag that this run was given and that the command
-// has as well, and more words. A flag among these is used instead of the one given; --service takes the place of
-// --within too, as the two go together.
+// has as well, and more words. A flag among these is used instead of the one given, or with an empty value none;
+// --service takes the place of --within too, as the two go together.
 func next(k *kong.Context) document.Next {
 	return func(command string, more ...string) []string {
-		return slices.Concat([]string{"cfsg", command}, inherited(k, mannersOf, command, more), more)
+		flags := inherited(k, mannersOf, command, more)
+		if i := slices.Index(more, ""); i > 0 {
+			more = slices.Delete(more, i-1, i+1)
+		}
+		return slices.Concat([]string{"cfsg", command}, flags, more)
 	}
 }
 

@@ -449,6 +449,8 @@ func (r *setupRun) show() {
 		w.Table([]string{"", "step", "on", ""}, rows)
 	case r.Undo:
 		w.Line("Setup has created nothing here, so there is nothing to undo.")
+	case len(r.state.Created) > 0:
+		w.Line("Nothing to do: all that setup created is up to date.")
 	default:
 		w.Line("Nothing to do.")
 	}

@@ -57,7 +57,18 @@ type Next func(command string, more ...string) []string
 // A judge gives marks to the pools and lists of a proposal.
 type judge struct {
 	*Proposal
+	at   *engine.Target
 	done bool // all steps were taken
+}
+
+// in is a command that works in one region of one account: if there are several, in those of the target.
+func (j judge) in(command string, more ...string) []string {
+	if len(j.Previews) > 1 {
+		others := func(role string) bool { return engine.AccountOf(role) != j.at.Account }
+		role := slices.DeleteFunc(engine.Roles(j.Config, j.at.Region), others) // none for the credentials' own account
+		more = append([]string{"--region", j.at.Region, "--role-arn", strings.Join(role, "")}, more...)
+	}
+	return j.Next(command, more...)
 }
 
 // pool judges a pool of groups, or a prefix list, by its gravest problem: a failure, CloudFront shut out, steps to take,
@@ -138,7 +149,7 @@ func (j judge) others(pool secgroup.PoolPlan, around Surroundings) Judgement {
 			}
 			next := j.check(subjects[i:])
 			if s.Interface != nil && s.Interface.Origin() != nil { // a setup closes it, if CloudFront gets in without it
-				next = j.Next("setup", append(s.Interface.Origin(), "--port", strings.Join(w.Opens, ","))...)
+				next = j.in("setup", append(s.Interface.Origin(), "--port", strings.Join(w.Opens, ","))...)
 			}
 			return Judge(Attention, "open to the world: "+w.String(), next...)
 		}
@@ -170,7 +181,7 @@ func (j judge) check(at []door.SubjectReport) []string {
 			flags = []string{"--interface", at[0].Interface.ID}
 		}
 	}
-	return j.Next("check", flags...)
+	return j.in("check", flags...)
 }
 
 // whyNot is the command that shows why something failed: the plan. Where a pool is too small, it is that for the compact
@@ -193,6 +204,7 @@ func (j judge) all() Judgement {
 	}
 	for i, v := range j.Previews {
 		around, plan := j.Around[i], j.Next("plan")
+		j.at = v.Target
 		if v.Err != nil {
 			found = append(found, Judge(Failed, hint.Problem(v.Err), plan...))
 			continue

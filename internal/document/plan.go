@@ -290,6 +290,6 @@ func NewApply(report *engine.Report, p *Proposal, err error) Apply {
 	}
 	now := *p
 	now.Settings.Others = nil // they were made equal to the settings that somebody named
-	d.Judgement = judge{&now, true}.all()
+	d.Judgement = judge{Proposal: &now, done: true}.all()
 	return d
 }

@@ -78,7 +78,7 @@ func newStatusTarget(p *Proposal, v engine.Preview, s Surroundings) StatusTarget
 		StrayTags: append([]secgroup.StrayTag{}, s.Stray...), Notes: []string{},
 	}
 	for _, pool := range v.Pools {
-		t.Pools = append(t.Pools, newStatusPool(pool, judge{Proposal: p}.pool(pool, s)))
+		t.Pools = append(t.Pools, newStatusPool(pool, judge{Proposal: p, at: v.Target}.pool(pool, s)))
 	}
 	for _, pool := range slices.Concat(v.Pools, v.Lists) {
 		if isHeld(pool.Err) {
@@ -175,7 +175,7 @@ func (p *Proposal) advice(v engine.Preview, around Surroundings, w door.WorldRul
 	partial := partialPools(v.Pools...)
 	var shut, obstacles []string
 	for _, s := range around.subjects(nil) {
-		if !slices.Contains(s.Groups, w.Group) {
+		if s.Interface == nil || !slices.Contains(s.Groups, w.Group) {
 			continue
 		}
 		unsettled := slices.ContainsFunc(v.Pools, func(pool secgroup.PoolPlan) bool {

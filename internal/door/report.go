@@ -249,7 +249,7 @@ func (f FamilyReport) judgement(services, way string) Judgement {
 
 // wayOut says what to do where the groups shut out part of a family, or may: what nobody reads off the ranges.
 func (j *judge) wayOut(f FamilyReport, port []FamilyReport) string {
-	ours := func(id string) bool { return j.tagged(j.Lists[id]) }
+	ours := func(id string) bool { return strings.TrimSpace(j.Lists[id].Tags[j.TagKey]) == "ranges" } // not none
 	switch at := slices.IndexFunc(f.PrefixLists, ours); {
 	case f.Verdict == Unknown && len(f.Unread) > 0:
 		return ": " + j.unreadable(f.Unread)

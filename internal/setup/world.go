@@ -47,16 +47,20 @@ func (s *Setup) Openings(ctx context.Context, state *State) ([]Opening, error) {
 		openings, exposed = append(openings, o), append(exposed, group)
 	}
 	elsewhere, err := door.Attached(ctx, s.api(), exposed)
-	for _, subject := range elsewhere {
+	elsewhere = slices.DeleteFunc(elsewhere, func(subject door.Subject) bool {
 		// Other people's prefix lists are not read there: what they let in does not count.
-		if state.Scene.Has(subject.Interface.ID) || s.letsIn(withoutWorld(&door.Scene{Subjects: []door.Subject{subject}})) {
-			continue
-		}
-		for i, o := range openings {
-			if o.Advice == "" && slices.Contains(subject.Interface.Groups, o.Group.ID) {
-				openings[i].Advice = fmt.Sprintf("The group is attached to %s as well, where it may be all that lets CloudFront in: "+
-					"set up that origin first, then run this again.", subject.Interface.ID)
+		return state.Scene.Has(subject.Interface.ID) || s.letsIn(withoutWorld(&door.Scene{Subjects: []door.Subject{subject}}))
+	})
+	for i, o := range openings {
+		var shut []string
+		for _, subject := range elsewhere {
+			if slices.Contains(subject.Interface.Groups, o.Group.ID) {
+				shut = append(shut, subject.Interface.ID)
 			}
+		}
+		if o.Advice == "" && len(shut) > 0 {
+			openings[i].Advice = fmt.Sprintf("The group is attached to %s as well, where it may be all that lets CloudFront in: "+
+				"set up that origin first, then run this again.", words.Few(shut))
 		}
 	}
 	return openings, err
