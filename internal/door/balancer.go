@@ -81,10 +81,13 @@ func (b *Balancer) behind(j *judge, f family, groups []secgroup.Group, port secg
 	if b.Err != nil {
 		return find(Unknown, f.wanted, "cannot see the targets of load balancer %s: %v", b.Name, b.Err)
 	}
+	used := func(tg *TargetGroup) bool { return len(tg.Targets) > 0 || tg.Err != nil }
 	for _, l := range b.Listeners {
 		if port.From <= l.Port && l.Port <= port.To {
 			for _, tg := range l.Targets {
-				found = append(found, b.at(j, tg, f, groups)...)
+				if used(tg) || !slices.ContainsFunc(l.Targets, used) { // one beside them, as in a blue/green deployment, may be empty
+					found = append(found, b.at(j, tg, f, groups)...)
+				}
 			}
 		}
 	}
