@@ -103,7 +103,8 @@ func TestGapIsNeverLeftOpen(t *testing.T) {
 		fails   string
 	}{
 		{"nothing happens", func(*scene, func()) {}, time.Minute, "18.64.0.0/16", ""},
-		{"Ctrl-C in the gap", func(s *scene, cancel func()) {
+		{"Ctrl-C in the gap, and closing fails in passing", func(s *scene, cancel func()) {
+			refuse(4, "InternalError")(s, cancel)
 			s.sim.Observe(func(c ec2sim.Change) {
 				if c.Call.Action == "RevokeSecurityGroupIngress" {
 					cancel()
