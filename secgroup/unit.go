@@ -117,7 +117,7 @@ func (u *unit) steps(plan *planner.Plan) []Step {
 		wanted := func(w planner.Wanted) Rule {
 			return Rule{RuleID: h.rule(u.classes[w.Port].port, Source{Prefix: u.Ranges[w.Range]}), Description: description}
 		}
-		step := Step{Kind: h.Kind, HolderID: h.ID, Gap: c.Gap, Reopens: c.Closes}
+		step := Step{Kind: h.Kind, HolderID: h.ID, Gap: c.Gap, Reopens: c.Reopens}
 		for _, w := range c.Add {
 			step.Add = append(step.Add, wanted(w))
 		}

@@ -173,7 +173,7 @@ func (p *packer) gap(m move) {
 	p.make(m, true)
 	call := &p.calls[len(p.calls)-1]
 	if m.adds {
-		call.Closes = true
+		call.Reopens = true
 	} else {
 		call.Gap = p.now[m.family].ranges(m.closed)
 	}

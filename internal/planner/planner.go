@@ -84,11 +84,11 @@ type Item struct {
 
 // A Call is one call about one holder. It adds rules or removes some; if the holder swaps, it may do both at once.
 type Call struct {
-	Holder int
-	Add    []Wanted
-	Remove []Item
-	Gap    []netip.Prefix // wanted ranges that this call closes until the next one opens them again
-	Closes bool           // ends a gap: it belongs right behind the call before it
+	Holder  int
+	Add     []Wanted
+	Remove  []Item
+	Gap     []netip.Prefix // wanted ranges that this call closes until the next one opens them again
+	Reopens bool           // ends a gap: it belongs right behind the call before it
 }
 
 // Make plans a world. If the context ends, the plan leaves more undone.
