@@ -164,7 +164,14 @@ func (j *judge) lost(before, after *netipx.IPSet, gaps []netip.Prefix) []netip.P
 // now returns what is open, at each place that wants anything.
 func (j *judge) now() map[place]*netipx.IPSet {
 	views := map[string][]string{}
-	attached := map[string]bool{} // pools
+	attached := map[string]bool{} // pools, and those that people regroup while the run is under way, which it cannot know
+	for id, seen := range j.seen {
+		for _, tags := range seen[min(1, len(seen)):] {
+			if before, after := poolOf(id, seen[0][j.keys[0]+"-pool"]), poolOf(id, tags[j.keys[0]+"-pool"]); before != after {
+				attached[before], attached[after] = true, true
+			}
+		}
+	}
 	for _, i := range j.interfaces {
 		for _, id := range i.Groups {
 			views[i.ID] = append(views[i.ID], id)
@@ -214,8 +221,10 @@ func opens(r ec2sim.Rule, port int32) bool {
 func (j *judge) tag(id, suffix string) string { return j.holders[id].tags[j.keys[0]+suffix] }
 
 // pool returns what the holder's rules are shared in: its pool, or itself.
-func (j *judge) pool(id string) string {
-	if pool := j.tag(id, "-pool"); pool != "" && strings.HasPrefix(id, "sg-") {
+func (j *judge) pool(id string) string { return poolOf(id, j.tag(id, "-pool")) }
+
+func poolOf(id, pool string) string {
+	if pool != "" && strings.HasPrefix(id, "sg-") {
 		return "pool " + pool
 	}
 	return id
