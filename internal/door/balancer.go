@@ -1,7 +1,6 @@
 package door
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -141,8 +140,12 @@ func (b *Balancer) at(j *judge, tg *TargetGroup, f family, groups []secgroup.Gro
 			add(Blocked, shut, t.ID, "{targets} behind %s does not let %s in on port %d from client addresses, which it sees as they are: its groups (%s) are a second door",
 				balancer, witness(shut), t.Port, names(t.Subject.Groups))
 		default:
-			add(Blocked, shut, t.ID, "{targets} behind %s does not let the load balancer in on port %d: add a rule for %s to its groups (%s)",
-				balancer, t.Port, cmp.Or(names(groups), "the load balancer's addresses"), names(t.Subject.Groups))
+			from := "the load balancer's addresses"
+			if len(groups) > 0 {
+				from = "a group of the load balancer (" + names(groups) + ")"
+			}
+			add(Blocked, shut, t.ID, "{targets} behind %s does not let the load balancer in on port %d: its groups (%s) need a rule for %s",
+				balancer, t.Port, names(t.Subject.Groups), from)
 		}
 		// By an address of its own, the world may reach a target past the load balancer.
 		rules, _, _ := j.worldAt(*t.Subject, j.TagKey, []secgroup.PortRange{at})

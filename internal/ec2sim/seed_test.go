@@ -67,6 +67,7 @@ func TestSeedRefuses(t *testing.T) {
 		{`{"groups":[{"name":"a","region":"mars-1"}]}`, `no region "mars-1"`},
 		{`{"groups":[{"name":"a","account":"42"}]}`, `account "42"`},
 		{`{"groups":[{"name":"a","vpc":"shop"}]}`, `no VPC "shop"`},
+		{`{"rulesPerGroup":-5}`, "rulesPerGroup is from 1 to 1000"},
 		{`{"loadBalancers":[{"name":"a","type":"classic"}]}`, "classic"},
 		{`{"loadBalancers":[{"name":"a","groups":["b"]}]}`, `no group "b"`},
 		{`{"loadBalancers":[{"name":"a","listeners":["443"]}]}`, `listeners/0: "443"`},
