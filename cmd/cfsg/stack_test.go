@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -17,13 +18,17 @@ type deployment struct {
 	variables map[string]string // of the function
 	output    string            // the key of the output that names the function
 	deny      string            // stack, or function
-	asked     []string          // host's region and path, or action
+
+	mu    sync.Mutex
+	asked []string // host's region and path, or action
 }
 
 func (d *deployment) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// The credential's scope: .../DATE/REGION/SERVICE/aws4_request
 	scope := strings.Split(r.Header.Get("Authorization"), "/")
 	region, service := scope[2], scope[3]
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	switch {
 	case service == "cloudformation":
 		_ = r.ParseForm()
@@ -76,6 +81,8 @@ func stack(ts *testscript.TestScript, _ bool, args []string) {
 // asked is the command "asked REQUEST...": CloudFormation and Lambda were asked this since the last time.
 func asked(ts *testscript.TestScript, _ bool, args []string) {
 	d := ts.Value(world{}).(*world).stack
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if !slices.Equal(d.asked, args) {
 		ts.Fatalf("asked %q", d.asked)
 	}
