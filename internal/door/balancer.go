@@ -93,8 +93,35 @@ func (b *Balancer) behind(j *judge, f family, groups []secgroup.Group, port secg
 	return found
 }
 
-// at returns what becomes of wanted addresses at the targets of a group that get requests, the same at several as one.
-func (b *Balancer) at(j *judge, tg *TargetGroup, f family, groups []secgroup.Group) (found []Finding) {
+// targetFindings are findings at targets. One that holds at several targets comes once.
+type targetFindings struct {
+	all     []Finding
+	targets [][]string // of each finding
+}
+
+// add adds a finding at a target, if it is about any address. Its cause names the target as {targets}.
+func (t *targetFindings) add(v Verdict, set *ipspace.Set, target, format string, args ...any) {
+	for _, x := range find(v, set, format, args...) {
+		same := func(o Finding) bool { return o.Verdict == v && o.Cause == x.Cause && o.set.Equal(set) }
+		i := slices.IndexFunc(t.all, same)
+		if i < 0 {
+			i = len(t.all)
+			t.all, t.targets = append(t.all, x), append(t.targets, nil)
+		}
+		t.targets[i] = append(t.targets[i], target)
+	}
+}
+
+// named returns the findings with the names of their targets.
+func (t *targetFindings) named() []Finding {
+	for i, ids := range t.targets {
+		t.all[i].Cause = strings.ReplaceAll(t.all[i].Cause, "{targets}", words.Few(ids))
+	}
+	return t.all
+}
+
+// at returns what becomes of wanted addresses at the targets of a group that get requests.
+func (b *Balancer) at(j *judge, tg *TargetGroup, f family, groups []secgroup.Group) []Finding {
 	balancer := "load balancer " + b.Name
 	group := fmt.Sprintf("target group %s of %s", tg.Name, balancer)
 	switch {
@@ -104,19 +131,10 @@ func (b *Balancer) at(j *judge, tg *TargetGroup, f family, groups []secgroup.Gro
 		return nil // it has no address
 	case tg.Type == "alb":
 		return find(Unknown, f.wanted, "%s: its target is another load balancer: check that as well", group)
+	case len(tg.Targets) == 0:
+		return find(Unknown, f.wanted, "%s has no target to pass requests on to: register one", group)
 	}
-	var targets [][]string // of each finding
-	add := func(v Verdict, set *ipspace.Set, target, format string, args ...any) {
-		for _, x := range find(v, set, format, args...) {
-			same := func(o Finding) bool { return o.Verdict == v && o.Cause == x.Cause && o.set.Equal(set) }
-			i := slices.IndexFunc(found, same)
-			if i < 0 {
-				i = len(found)
-				found, targets = append(found, x), append(targets, nil)
-			}
-			targets[i] = append(targets[i], target)
-		}
-	}
+	var found targetFindings
 	refused := ipspace.Of(nil) // by any target
 	serving := slices.ContainsFunc(tg.Targets, func(t Target) bool { return t.Serving })
 	for _, t := range tg.Targets {
@@ -125,48 +143,42 @@ func (b *Balancer) at(j *judge, tg *TargetGroup, f family, groups []secgroup.Gro
 		}
 		at := secgroup.PortRange{From: t.Port, To: t.Port}
 		if sealed(groups, at) {
-			add(Blocked, f.wanted, t.ID, "no outbound rule of %s (%s) leads to port %d of {targets}", balancer, names(groups), t.Port)
+			found.add(Blocked, f.wanted, t.ID, "no outbound rule of %s (%s) leads to port %d of {targets}", balancer, names(groups), t.Port)
 		}
 		if t.Subject == nil {
-			add(Unknown, f.wanted, t.ID, "%s: cannot see the security groups of {targets}", group)
+			found.add(Unknown, f.wanted, t.ID, "%s: cannot see the security groups of {targets}", group)
 			continue
 		}
 		shut, unread := b.shut(j, tg, t, f)
 		refused = ipspace.Union(refused, shut)
 		switch {
 		case len(unread) > 0:
-			add(Unknown, shut, t.ID, "cannot tell whether {targets} behind %s lets in %s: %s", balancer, witness(shut), j.unreadable(unread))
+			found.add(Unknown, shut, t.ID, "cannot tell whether {targets} behind %s lets in %s: %s", balancer, witness(shut), j.unreadable(unread))
 		case tg.preserves(f):
-			add(Blocked, shut, t.ID, "{targets} behind %s does not let %s in on port %d from client addresses, which it sees as they are: its groups (%s) are a second door",
+			found.add(Blocked, shut, t.ID, "{targets} behind %s does not let %s in on port %d from client addresses, which it sees as they are: its groups (%s) are a second door",
 				balancer, witness(shut), t.Port, names(t.Subject.Groups))
 		default:
 			from := "the load balancer's addresses"
 			if len(groups) > 0 {
 				from = "a group of the load balancer (" + names(groups) + ")"
 			}
-			add(Blocked, shut, t.ID, "{targets} behind %s does not let the load balancer in on port %d: its groups (%s) need a rule for %s",
+			found.add(Blocked, shut, t.ID, "{targets} behind %s does not let the load balancer in on port %d: its groups (%s) need a rule for %s",
 				balancer, t.Port, names(t.Subject.Groups), from)
 		}
 		// By an address of its own, the world may reach a target past the load balancer.
 		rules, _, _ := j.worldAt(*t.Subject, j.TagKey, []secgroup.PortRange{at})
 		for _, w := range rules {
 			if i := t.Subject.Interface; i != nil && i.PublicOver(f.Family) && w.Counts(at) {
-				add(Open, f.wanted, t.ID, "{targets} behind %s has a public address, and %s: anyone who finds it can bypass CloudFront and its WAF", balancer, w)
+				found.add(Open, f.wanted, t.ID, "{targets} behind %s has a public address, and %s: anyone who finds it can bypass CloudFront and its WAF", balancer, w)
 			}
 		}
 	}
-	switch {
-	case len(tg.Targets) == 0:
-		return find(Unknown, f.wanted, "%s has no target to pass requests on to: register one", group)
-	case !serving:
-		for _, t := range tg.Targets {
-			add(Unknown, ipspace.Minus(f.wanted, refused), t.ID, "no health check of {targets} behind %s passes: look at the servers there", balancer)
+	for _, t := range tg.Targets {
+		if !serving {
+			found.add(Unknown, ipspace.Minus(f.wanted, refused), t.ID, "no health check of {targets} behind %s passes: look at the servers there", balancer)
 		}
 	}
-	for i, ids := range targets {
-		found[i].Cause = strings.ReplaceAll(found[i].Cause, "{targets}", words.Few(ids))
-	}
-	return found
+	return found.named()
 }
 
 func names(groups []secgroup.Group) string {
