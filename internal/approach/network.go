@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"path"
 	"slices"
+	"strings"
 
 	"cloudfront-sg-sync/internal/door"
 	"cloudfront-sg-sync/secgroup"
@@ -30,8 +31,9 @@ func (c Client) readBlock(ctx context.Context) door.BlockPublicAccess {
 	options := out.VpcBlockPublicAccessOptions
 	b := door.BlockPublicAccess{
 		Account: aws.ToString(options.AwsAccountId), On: options.InternetGatewayBlockMode != types.InternetGatewayBlockModeOff,
+		Changing: options.State == types.VpcBlockPublicAccessStateUpdateInProgress,
 	}
-	if !b.On || options.ExclusionsAllowed == types.VpcBlockPublicAccessExclusionsAllowedNotAllowed {
+	if !b.On && !b.Changing || options.ExclusionsAllowed == types.VpcBlockPublicAccessExclusionsAllowedNotAllowed {
 		return b
 	}
 	in := &ec2.DescribeVpcBlockPublicAccessExclusionsInput{}
@@ -43,9 +45,15 @@ func (c Client) readBlock(ctx context.Context) door.BlockPublicAccess {
 		return door.BlockPublicAccess{Err: unseen(err)}
 	}
 	for _, e := range exclusions {
-		inForce := slices.Contains([]string{"create-complete", "update-complete"}, string(e.State))
-		if inForce && e.InternetGatewayExclusionMode == types.InternetGatewayExclusionModeAllowBidirectional {
-			b.Exclusions = append(b.Exclusions, path.Base(aws.ToString(e.ResourceArn)))
+		if e.InternetGatewayExclusionMode != types.InternetGatewayExclusionModeAllowBidirectional {
+			continue
+		}
+		on := path.Base(aws.ToString(e.ResourceArn))
+		switch e.State {
+		case "create-complete", "update-complete":
+			b.Exclusions = append(b.Exclusions, on)
+		case "create-in-progress", "update-in-progress", "update-failed", "delete-in-progress", "disable-in-progress":
+			b.Pending = append(b.Pending, on)
 		}
 	}
 	return b
@@ -119,7 +127,9 @@ func aclRules(a types.NetworkAcl) ([]door.ACLRule, error) {
 	return rules, nil
 }
 
-// readTables reads for each subnet its route table, or else the main one of its VPC.
+// readTables reads for each subnet its route table, or else the main one of its VPC, and that of the internet gateway, by
+// which requests may come in through a firewall. See
+// https://docs.aws.amazon.com/vpc/latest/userguide/gateway-route-tables.html
 func (c Client) readTables(ctx context.Context, vpcs []string, subnets map[string]door.Subnet) error {
 	in := &ec2.DescribeRouteTablesInput{Filters: []types.Filter{{Name: aws.String("vpc-id"), Values: vpcs}}}
 	tables, err := all(ctx, c.routeTables, in, &in.NextToken,
@@ -145,6 +155,9 @@ func (c Client) readTables(ctx context.Context, vpcs []string, subnets map[strin
 				own := aws.ToString(a.SubnetId) == id
 				if own || aws.ToBool(a.Main) && s.Table == "" {
 					s.Table, s.Routes, s.RouteErr, s.Owner = aws.ToString(t.RouteTableId), routes, nil, cmp.Or(aws.ToString(t.OwnerId), s.Owner)
+				}
+				if strings.HasPrefix(aws.ToString(a.GatewayId), "igw-") {
+					s.Edge = routes
 				}
 			}
 			subnets[id] = s

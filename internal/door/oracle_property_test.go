@@ -42,10 +42,14 @@ func (o oracle) publicAccess() string {
 	if b.Err != nil {
 		return "unknown"
 	}
-	if b.On && !slices.ContainsFunc(b.Exclusions, func(id string) bool { return id == o.at.VPC || id == o.at.Subnet }) {
-		return "lost"
+	here := func(id string) bool { return id == o.at.VPC || id == o.at.Subnet }
+	switch {
+	case slices.ContainsFunc(b.Exclusions, here), !b.On && !b.Changing:
+		return "in"
+	case b.Changing || slices.ContainsFunc(b.Pending, here):
+		return "unknown"
 	}
-	return "in"
+	return "lost"
 }
 
 // "We use the most specific route that matches either IPv4 traffic or IPv6 traffic", and "if the destination of a
@@ -210,8 +214,9 @@ func drawScene(t *rapid.T) *Scene {
 		}
 		return nil
 	}
-	block := BlockPublicAccess{On: seldom("blocked"), Err: may("public access")}
-	block.Exclusions = rapid.SliceOfN(rapid.SampledFrom([]string{"vpc-1", "subnet-1", "subnet-2"}), 0, 2).Draw(t, "exclusions")
+	block := BlockPublicAccess{On: seldom("blocked"), Changing: seldom("changing"), Err: may("public access")}
+	exclusions := rapid.SliceOfN(rapid.SampledFrom([]string{"vpc-1", "subnet-1", "subnet-2"}), 0, 2)
+	block.Exclusions, block.Pending = exclusions.Draw(t, "exclusions"), exclusions.Draw(t, "pending")
 	s := Subnet{ID: "subnet-1", VPC: "vpc-1", ACLErr: may("ACL"), RouteErr: may("routes"), Routes: []Route{route("igw-1", "0.0.0.0/0"), route("igw-1", "::/0")}}
 	for range rapid.IntRange(0, 4).Draw(t, "routes") {
 		s.Routes = append(s.Routes, Route{

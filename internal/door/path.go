@@ -20,10 +20,13 @@ type Network struct {
 // BlockPublicAccess is VPC Block Public Access of an account and region. It blocks VPC origins as well. See
 // https://docs.aws.amazon.com/vpc/latest/userguide/security-vpc-bpa.html
 type BlockPublicAccess struct {
-	Account    string
-	On         bool     // block-ingress or block-bidirectional
-	Exclusions []string // the VPCs and subnets for which allow-bidirectional is in force: allow-egress lets nobody in
-	Err        error
+	Account  string
+	On       bool // block-ingress or block-bidirectional
+	Changing bool // from or to off
+	// Exclusions are the VPCs and subnets for which allow-bidirectional is in force, and Pending those for which it is
+	// being made or changed. (Exclusions of the mode allow-egress let nobody in.)
+	Exclusions, Pending []string
+	Err                 error
 }
 
 // A Subnet has a network ACL and a route table: that of its VPC where it has none of its own.
@@ -36,6 +39,7 @@ type Subnet struct {
 	Table    string // rtb-…
 	Routes   []Route
 	RouteErr error
+	Edge     []Route // of the internet gateway: requests come in by these
 }
 
 // An ACLRule is a rule of a network ACL. Rules are read in the order of their numbers, and the first that matches
@@ -128,6 +132,11 @@ func (n *Network) path(i *Interface, f family, port secgroup.PortRange) (found [
 		found = append(found, find(Unknown, wanted, "cannot see routes: %v", subnet.RouteErr)...)
 	} else {
 		found = append(found, subnet.routed(f.Family, wanted)...)
+		for _, a := range slices.Concat(i.PrivateIPv4, i.IPv6) {
+			if r, ok := routing(subnet.Edge, f.Family).first(a); ok && r.Target != "local" {
+				found = append(found, find(Unknown, wanted, "requests to %s come in through %s, by the route table of the internet gateway", a, r)...)
+			}
+		}
 	}
 	if subnet.ACLErr != nil {
 		return append(found, find(Unknown, wanted, "cannot see network ACLs: %v", subnet.ACLErr)...)
@@ -137,14 +146,18 @@ func (n *Network) path(i *Interface, f family, port secgroup.PortRange) (found [
 
 // at says whether anyone from the Internet reaches an interface.
 func (b BlockPublicAccess) at(i *Interface, owner string) (v Verdict, why string) {
+	exempt := func(exclusions []string) bool {
+		return slices.Contains(exclusions, i.VPC) || slices.Contains(exclusions, i.Subnet)
+	}
 	switch {
 	case b.Err != nil:
 		return Unknown, fmt.Sprintf("cannot see VPC Block Public Access: %v", b.Err)
 	case owner != "" && b.Account != "" && owner != b.Account:
 		return Unknown, fmt.Sprintf("cannot see VPC Block Public Access of account %s, which shares %s", owner, i.VPC)
-	}
-	if !b.On || slices.Contains(b.Exclusions, i.VPC) || slices.Contains(b.Exclusions, i.Subnet) {
+	case exempt(b.Exclusions), !b.On && !b.Changing:
 		return Open, ""
+	case b.Changing, exempt(b.Pending):
+		return Unknown, fmt.Sprintf("VPC Block Public Access is changing at %s", i.VPC)
 	}
 	return Blocked, fmt.Sprintf("VPC Block Public Access is on, and no exclusion that lets in is in force for %s or %s", i.VPC, i.Subnet)
 }

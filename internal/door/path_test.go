@@ -35,11 +35,14 @@ func TestPath(t *testing.T) {
 		{"all open", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: igw}, Open, ""},
 
 		{"public access blocked", on, Subnet{ACLRules: wide(), Routes: igw}, Blocked, "VPC Block Public Access is on"},
+		{"with an exclusion that is being made", BlockPublicAccess{On: true, Pending: []string{"vpc-1"}}, Subnet{ACLRules: wide(), Routes: igw}, Unknown, "is changing"},
+		{"being switched", BlockPublicAccess{Changing: true}, Subnet{ACLRules: wide(), Routes: igw}, Unknown, "is changing"},
 		{"public access may not be read", BlockPublicAccess{Err: denied}, Subnet{ACLRules: wide(), Routes: igw}, Unknown, "cannot see VPC Block Public Access: denied"},
 
 		{"no route", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: igw[:1]}, Blocked, "no route to an internet gateway over IPv4"},
 		{"a NAT gateway", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: []Route{route("nat-1", "0.0.0.0/0")}}, Blocked, "go to nat-1"},
 		{"a black hole", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: []Route{{To: prefixes("0.0.0.0/0"), Target: "igw-1", Blackhole: true}}}, Blocked, "a black hole (igw-1)"},
+		{"a firewall behind the gateway", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: igw, Edge: []Route{route("vpce-1", "10.0.0.0/16")}}, Unknown, "come in through vpce-1"},
 		{"a transit gateway", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: []Route{route("tgw-1", "0.0.0.0/0")}}, Unknown, "go to tgw-1"},
 		{"a static route before one that was propagated", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: append([]Route{{To: prefixes("0.0.0.0/0"), Target: "vgw-1", Propagated: true}}, igw...)}, Open, ""},
 		{"a list that may not be read", BlockPublicAccess{}, Subnet{ACLRules: wide(), Routes: append(igw[:2:2], Route{List: "pl-1", Target: "vpce-1", Err: denied})}, Unknown, "which addresses pl-1"},
