@@ -194,7 +194,7 @@ func TestDecodeRefused(t *testing.T) {
 	checkError(t, err, `ipv6_prefixes entry 0: "::/0" (CLOUDFRONT): too wide`)
 }
 
-// passedOver are two entries, of which the JSON decoder never sees the second.
+// passedOver are two entries. The JSON decoder never sees the second.
 const (
 	passedOver  = `{"ip_prefix":"52.0.0.0/15","service":"EC2"},{"ip_prefix":"52.2.0.0/15","service":"EC2"}`
 	wantedEntry = `{"ip_prefix":"13.32.0.0/15","service":"CLOUDFRONT"}`

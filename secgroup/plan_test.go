@@ -97,8 +97,8 @@ func owned(ports, reference string) []Rule {
 	return []Rule{r}
 }
 
-// Groups at one interface that are full, and of which one has more than it lists: nothing is closed before what
-// replaces it is there, and no group is revoked from twice.
+// Full groups at one interface, and one of them opens more than it lists: no rule goes before its replacement is there,
+// and no group is revoked from twice.
 func TestTightGroupsAtOneInterface(t *testing.T) {
 	other := ours("443", "2.0.0.0/24")
 	for name, test := range map[string]struct {

@@ -160,7 +160,7 @@ var catalog = map[string]Finding{
 	"closed-early": entry(Warn, 502, pageOrigin, "Let the server keep connections longer than CloudFront does (Node.js and Apache close after 5 s unless told "+
 		"otherwise), or lower the origin's keep-alive timeout."),
 
-	// The origin's own statuses, all of which CloudFront passes on.
+	// The origin's own statuses. CloudFront passes all of them on.
 	"status-502": entry(Fail, 0, page502, "CloudFront only passes it on. A proxy or load balancer in front of the application cannot talk to it: is the "+
 		"application running, and on the port that the proxy expects?"),
 	"status-503": entry(Warn, 0, page503, "CloudFront passes it on. The server is overloaded or in maintenance, or its load balancer has no healthy target: look at the health checks, and at "+

@@ -80,7 +80,7 @@ func (d *Setup) See(state *setup.State) {
 // Conclude judges the result. A next run with more flags closes rules that are still open to the world, unless a person
 // has to do something first.
 func (d *Setup) Conclude(err error, next Next) {
-	var open, beside []secgroup.PortRange // ports, of which several rules may open one
+	var open, beside []secgroup.PortRange // ports; several rules may open the same one
 	closable := false
 	for _, o := range d.OpenToWorld {
 		ports, _ := secgroup.ParsePorts(strings.Join(o.Opens, " ")) // as they were written

@@ -328,7 +328,7 @@ func (j *judge) exact(what string, ranges []netip.Prefix, excused func(id string
 		all, owned := j.count(pool)
 		for o := range wanted {
 			if all[o] == 0 || owned[o] > 0 && all[o] > 1 && !j.partlyAttached(pool) {
-				j.Errorf("%s: in the pool of %s %v is open by %d rules, of which %d are owned", what, id, o, all[o], owned[o])
+				j.Errorf("%s: in the pool of %s %v is open by %d rules, %d of them owned", what, id, o, all[o], owned[o])
 			}
 		}
 	}

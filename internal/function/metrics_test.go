@@ -66,7 +66,7 @@ func readMetrics(t *testing.T, line []byte) map[string]float64 {
 	return values
 }
 
-// Each run writes one line, with the metrics of which it can say something.
+// Each run writes one line, with the metrics that it knows.
 func TestMetrics(t *testing.T) {
 	const missing = -1
 	now := time.Date(2026, 9, 21, 15, 13, 20, 0, time.UTC)

@@ -141,8 +141,8 @@ func (s *state) redundant(w int) int {
 func (s *state) reach(h int) int { return len(s.start.views[h]) }
 
 // revokeUnneeded removes all that can go without closing anything: stale rules, the narrow ones first, which frees the
-// most room, and then redundant copies, one of which may be all that a stale rule leaves an interface with. It reports
-// whether there was any.
+// most room, and then redundant copies, because a stale rule may have left an interface with just one of them. It
+// reports whether there was any.
 func (s *state) revokeUnneeded() bool {
 	n := len(s.moves)
 	for i := range s.stale {

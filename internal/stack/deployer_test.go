@@ -46,8 +46,8 @@ func TestDeployerPolicyLint(t *testing.T) {
 		`{"Type": "AWS::IAM::ManagedPolicy", "Properties": {"PolicyDocument": `+policy+"}}}}", "--include-checks", "I"))
 }
 
-// TestDeployerPolicy finds resources that the documented policy does not let a deployer make, what it allows to a
-// service of which the template has nothing, and what it allows beyond the stack's own resources.
+// TestDeployerPolicy finds resources that the documented policy does not let a deployer make, and permissions on other
+// resources than the stack's own or for services that the template does not use.
 func TestDeployerPolicy(t *testing.T) {
 	var policy any
 	if err := json.Unmarshal([]byte(read(t, deployerFile)), &policy); err != nil {
