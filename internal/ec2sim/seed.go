@@ -174,8 +174,9 @@ func (s *site) vpcNamed(name string) *vpc {
 
 // set replaces the quotas that are given: those that are not are zero.
 func (q *quotas) set(given quotas) {
-	if rules, groups := given.RulesPerGroup, given.GroupsPerInterface; rules < 0 || rules > mostRulesPerInterface || groups < 0 || groups > 16 {
-		must(fmt.Errorf("rulesPerGroup is from 1 to %d, groupsPerInterface from 1 to 16: not %d and %d", mostRulesPerInterface, rules, groups))
+	if rules, groups := given.RulesPerGroup, given.GroupsPerInterface; rules < 0 || rules > mostRulesPerInterface || groups < 0 || groups > mostGroupsPerInterface {
+		must(fmt.Errorf("rulesPerGroup is from 1 to %d, groupsPerInterface from 1 to %d: not %d and %d",
+			mostRulesPerInterface, mostGroupsPerInterface, rules, groups))
 	}
 	*q = quotas{cmp.Or(given.RulesPerGroup, q.RulesPerGroup), cmp.Or(given.GroupsPerInterface, q.GroupsPerInterface)}
 }

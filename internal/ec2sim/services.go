@@ -56,6 +56,7 @@ func (s *site) callerIdentity(c *call) any {
 // See https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
 const (
 	defaultGroupsPerInterface = 5
+	mostGroupsPerInterface    = 16
 	mostRulesPerInterface     = 1000 // the most that the two quotas may come to, multiplied
 )
 
